@@ -1,0 +1,215 @@
+//! What the leader decided, ready to be carried out by one guarded transaction.
+//!
+//! A decision names everything it assumed. The store carries it out only when all of that still holds, and otherwise
+//! changes nothing and says which assumption failed ([`Refusal`]); the leader then reads and decides anew.
+
+use serde::Serialize;
+
+use crate::facts::{NodeStatus, Overlay};
+use crate::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Stamp};
+
+/// One transaction of the leader.
+///
+/// Carried out in this order: leadership (`epoch` and `holder` of `komainu_leader`), [`Self::seen`], guards, revokes,
+/// statuses, moves, and the raising of the generation if anything was revoked or moved.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    /// The leadership it belongs to.
+    pub epoch: Epoch,
+    /// The incarnation that holds it.
+    pub holder: Incarnation,
+    /// The generation it was planned on: another one refuses it.
+    pub seen: Generation,
+    /// What must be true of nodes for the moves to be safe.
+    pub guards: Vec<Guard>,
+    /// Leases taken away.
+    pub revokes: Vec<Revoke>,
+    /// Statuses and overlays changed.
+    pub statuses: Vec<StatusChange>,
+    /// Monitors moved.
+    pub moves: Vec<Move>,
+    /// Assignment rows of monitors that are gone are deleted.
+    pub forget_leftover: bool,
+}
+
+/// An assumption about a node's row, checked under a lock on that row.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Guard {
+    /// This incarnation still holds the lease and acknowledged this generation or a later one, with a nonce that the
+    /// history of generations knows: what was taken from it by then has stopped.
+    Acknowledged {
+        /// The source.
+        node: NodeId,
+        /// The process that had the monitors.
+        incarnation: Incarnation,
+        /// The generation that took them.
+        generation: Generation,
+    },
+    /// Another incarnation holds the lease: it could only register once this one had ended.
+    Superseded {
+        /// The source.
+        node: NodeId,
+        /// The process that had the monitors.
+        incarnation: Incarnation,
+    },
+    /// Nobody holds the lease, and the leader knows the last holder to have ended (released, or watched so).
+    Vacant {
+        /// The source.
+        node: NodeId,
+        /// The counter as the leader watched it: a registration in between raises it.
+        lease_seq: u64,
+    },
+}
+
+/// Takes the lease of a node away: sets its `incarnation` to NULL. Not one row changed: it lives, the decision is
+/// refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revoke {
+    /// Whose.
+    pub node: NodeId,
+    /// The process that held it.
+    pub incarnation: Incarnation,
+    /// The counter watched unchanged for one lease; `None` when a lease that is still renewed is taken away on purpose
+    /// (no acknowledgement, no progress).
+    pub lease_seq: Option<u64>,
+    /// It is taken away for lack of progress: this incarnation gets nothing back.
+    pub is_emptied: bool,
+}
+
+/// A new status or overlay of a node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StatusChange {
+    /// Whose.
+    pub node: NodeId,
+    /// The status it has.
+    pub status: NodeStatus,
+    /// The overlay it was decided on: an operator who changed it meanwhile wins, the change is skipped.
+    pub overlay_seen: Overlay,
+    /// The overlay it gets.
+    pub overlay: Overlay,
+    /// Count one more loss, now.
+    pub is_loss: bool,
+    /// Earlier losses are forgotten.
+    pub forgets_losses: bool,
+    /// The operator's wish to bring its monitors home was carried out.
+    pub recovered: bool,
+    /// Why.
+    pub reason: StatusReason,
+}
+
+/// Why a node has its status: printed by the log, the status page and messages alike.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusReason {
+    /// Lease fresh, reachable, progress made.
+    AllWell,
+    /// Lease fresh, progress made, unreachable for a majority.
+    Unreachable,
+    /// Lease fresh, but more than half of its monitors are overdue.
+    NoProgress,
+    /// Its lease ended while it still answers.
+    LeaseEndedReachable,
+    /// Its lease ended and a majority cannot reach it.
+    LeaseEndedUnreachable,
+    /// It stopped cleanly.
+    Released,
+    /// A drain began, ended or was asked for.
+    Drain,
+}
+
+/// One step of one monitor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Move {
+    /// Which.
+    pub monitor: MonitorId,
+    /// Its effective node as planned: a row that says otherwise is left alone.
+    pub from: Option<NodeId>,
+    /// Its effective node afterwards.
+    pub to: Option<NodeId>,
+    /// Whether its row was pinned when planned: a row that says otherwise is left alone.
+    pub pinned: bool,
+    /// Which of the four steps.
+    pub step: Step,
+    /// Why.
+    pub reason: MoveReason,
+}
+
+/// The four ways in which an assignment changes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Step {
+    /// A monitor without an assignment row, or without a home, gets a home.
+    Place,
+    /// Taken from a living node: becomes nobody's; the transaction records the node and the incarnation it reads there.
+    Release,
+    /// A monitor that is nobody's gets its node; its source has stopped.
+    Arrive,
+    /// Taken from a node whose lease was revoked or is vacant, and given to another in the same transaction.
+    Failover,
+}
+
+/// Why a monitor moves.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveReason {
+    /// Its node is offline.
+    NodeOffline,
+    /// Its node's lease ended, or it makes no progress.
+    NodeStalled,
+    /// Its home node is well again.
+    GoingHome,
+    /// Its node is being drained.
+    Drain,
+    /// It is new.
+    NewMonitor,
+    /// Its node cannot be reached by those who push to it.
+    PushUnreachable,
+    /// An operator gave it another home.
+    Operator,
+    /// It was nobody's.
+    Unowned,
+}
+
+impl MoveReason {
+    /// As it stands in `komainu_assignment.reason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NodeOffline => "node_offline",
+            Self::NodeStalled => "node_stalled",
+            Self::GoingHome => "going_home",
+            Self::Drain => "drain",
+            Self::NewMonitor => "new_monitor",
+            Self::PushUnreachable => "push_unreachable",
+            Self::Operator => "operator",
+            Self::Unowned => "unowned",
+        }
+    }
+}
+
+/// What became of a decision.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Commit {
+    /// Everything it says is done.
+    Done {
+        /// The assignment afterwards.
+        stamp: Stamp,
+        /// Monitors actually moved: rows that changed under the plan were left alone.
+        moved: u32,
+    },
+    /// Nothing of it is done, for a reason that was read.
+    Refused(Refusal),
+    /// The database failed; whether it was committed is not known. The leader steps down and reads anew.
+    Failed(String),
+}
+
+/// The assumption that did not hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Another watchdog leads, or another process of this one.
+    Deposed,
+    /// The assignment changed since it was read.
+    GenerationMoved,
+    /// The node that was to be revoked renewed, or registered anew.
+    NodeLives(NodeId),
+    /// A guard did not hold.
+    GuardFailed(Guard),
+}

@@ -1,0 +1,352 @@
+//! What a watchdog reads from the database, as plain rows.
+//!
+//! Owns the shapes and nothing else: a row says what stands in a table, never what it means. All of one [`Round`] is
+//! read within one read transaction, so its rows fit together.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Stamp, WatchdogId, Zone};
+use crate::time::{Mono, Wall};
+
+/// Whether automation acts or only says what it would do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// A database that already had monitors: decisions are shown, nothing moves, until `komainu adopt`.
+    Observe,
+    /// Decisions are carried out.
+    #[default]
+    Active,
+}
+
+/// The row of `komainu_cluster`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ClusterRow {
+    /// Observe or active.
+    pub mode: Mode,
+    /// An operator stopped all automatic moves.
+    pub frozen: bool,
+    /// The assignment as it stands.
+    pub stamp: Stamp,
+}
+
+/// The row of `komainu_leader`: the truth about who leads.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LeaderRow {
+    /// Number of the leadership; 0 before the first.
+    pub epoch: Epoch,
+    /// The incarnation that claimed it.
+    pub holder: Option<Incarnation>,
+    /// The watchdog of that incarnation, for display.
+    pub watchdog: Option<WatchdogId>,
+    /// Raised by the leader each second and by each of its decisions.
+    pub renewals: u64,
+}
+
+/// A row of `komainu_watchdog`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WatchdogRow {
+    /// Its configured id.
+    pub watchdog: WatchdogId,
+    /// The process that writes this row now.
+    pub incarnation: Incarnation,
+    /// Raised by that process each round: a row that stands still has no living author.
+    pub seq: u64,
+    /// Where it stands.
+    pub zone: Zone,
+    /// Where its peers reach it (`http://w2:8900`).
+    pub advertise: String,
+    /// It declared itself cut off from the world, and abstains.
+    pub isolated: bool,
+    /// It stopped on purpose and is expected to be silent.
+    pub stopped: bool,
+    /// When it last wrote its row, for display.
+    pub last_seen: Wall,
+}
+
+/// What stands in `node.status`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeStatus {
+    /// Added, and never seen alive: nobody is told that it is missing.
+    #[default]
+    New,
+    /// Lease fresh, reach not down, progress made.
+    Online,
+    /// Lease fresh, progress made, but the watchdogs cannot reach it: people are routed away, its monitors stay.
+    Unreachable,
+    /// It answers or renews, but does not do both and make progress.
+    Stalled,
+    /// Lease ended and unreachable, or stopped.
+    Offline,
+}
+
+impl NodeStatus {
+    /// As it stands in the column and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Online => "online",
+            Self::Unreachable => "unreachable",
+            Self::Stalled => "stalled",
+            Self::Offline => "offline",
+        }
+    }
+
+    /// The status of that name, if it is one of ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::New, Self::Online, Self::Unreachable, Self::Stalled, Self::Offline]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
+}
+
+/// What an operator asked of a node, laid over its status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overlay {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its monitors are leaving; it gets no new ones.
+    Draining,
+    /// It owns nothing and stays so until resumed.
+    Drained,
+}
+
+/// A row of `node`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NodeRow {
+    /// Its id.
+    pub node: NodeId,
+    /// Where its HTTP surface answers (`http://10.0.0.5:3001`).
+    pub address: String,
+    /// The status as komainu last decided it.
+    pub status: NodeStatus,
+    /// `node.status` says something else than komainu wrote: another program writes there.
+    pub has_foreign_status: bool,
+    /// Drained, being drained, or neither.
+    pub overlay: Overlay,
+    /// The process that holds the lease; `None` after a clean stop, a revoke, or before the first registration.
+    pub incarnation: Option<Incarnation>,
+    /// The last holder stopped cleanly: nothing of it runs any more.
+    pub is_released: bool,
+    /// Raised by each renewal and by each registration.
+    pub lease_seq: u64,
+    /// The last assignment the holder acknowledged.
+    pub applied: Option<Stamp>,
+    /// That acknowledgement is one of an assignment this database knows (same number, same nonce).
+    pub applied_is_known: bool,
+    /// Its share of the load, relative to the others; 100 by default.
+    pub weight: u32,
+    /// Monitors it takes at most; `None`: the policy's limit.
+    pub capacity: Option<u32>,
+    /// Monitor types it can run; empty: all.
+    pub kinds: Vec<String>,
+    /// Losses since the last calm, for the cool-off.
+    pub losses: u32,
+    /// When it was last lost, by the database's clock.
+    pub lost_at: Option<Wall>,
+    /// The incarnation that was emptied for lack of progress: it gets nothing back.
+    pub emptied: Option<Incarnation>,
+    /// An operator asked to bring its monitors home now.
+    pub recover_asked: bool,
+    /// Beats of its monitors that it did not store itself, as it counted them.
+    pub foreign_beats: u64,
+    /// When it last renewed, for display.
+    pub last_seen: Option<Wall>,
+}
+
+impl Default for NodeId {
+    fn default() -> Self {
+        Self::from("")
+    }
+}
+
+/// Who ran a monitor that is nobody's now.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Source {
+    /// The node it was taken from.
+    pub node: NodeId,
+    /// The process that ran it there, as the releasing transaction read it.
+    pub incarnation: Incarnation,
+    /// The generation that made it nobody's.
+    pub released_at: Generation,
+}
+
+/// Monitors that are alike for the question "is there anything to do?", counted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShardGroup {
+    /// Home node; `None`: has none yet.
+    pub home: Option<NodeId>,
+    /// Who runs them: assigned node, else home; `None`: nobody.
+    pub effective: Option<NodeId>,
+    /// Who ran them, while they are nobody's.
+    pub source: Option<Source>,
+    /// Bound to their effective node by an operator.
+    pub pinned: bool,
+    /// Kuma's type `push`: nothing probes them, senders come to the node.
+    pub is_push: bool,
+    /// How many of them are active.
+    pub active: u32,
+    /// How many there are.
+    pub monitors: u32,
+}
+
+/// How far the active probing monitors of one node are behind.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProgressRow {
+    /// The node that runs them.
+    pub node: NodeId,
+    /// Active monitors that probe (not push, group or manual, not in maintenance).
+    pub probing: u32,
+    /// Those overdue by more than 2 x interval + timeout, counted from the latest of last beat, acknowledged start,
+    /// activation and edit, and corrected by the node's clock offset.
+    pub overdue: u32,
+}
+
+/// What one watchdog says of one target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vote {
+    /// Not probed often enough to say.
+    #[default]
+    Unknown,
+    /// It answers.
+    Up,
+    /// It failed `failure_threshold` times in a row.
+    Down,
+}
+
+/// Something that is probed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// A node's `/api/v1/health`.
+    Node(NodeId),
+    /// A peer's `/peer/v1/report`.
+    Watchdog(WatchdogId),
+    /// An address of the outside world, by its configured form (`tcp://1.1.1.1:443`).
+    Canary(String),
+}
+
+/// One watchdog's present view of one target.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Observation {
+    /// Of what.
+    pub target: Target,
+    /// Up, down, or not known yet.
+    pub vote: Vote,
+    /// Failures in a row, counted up to the threshold.
+    pub failures: u32,
+    /// Why the last probe failed; empty while it answers.
+    pub detail: String,
+}
+
+/// Everything one watchdog says at one moment: what it writes to the database and what it answers its peers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Who says it.
+    pub watchdog: WatchdogId,
+    /// Which process of that name.
+    pub incarnation: Incarnation,
+    /// Higher is later, within one incarnation.
+    pub seq: u64,
+    /// Where it stands.
+    pub zone: Zone,
+    /// It abstains.
+    pub isolated: bool,
+    /// Its last round of database reads and writes succeeded.
+    pub database_ok: bool,
+    /// What it sees.
+    pub observations: Vec<Observation>,
+}
+
+/// A row of `komainu_observation`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ObservationRow {
+    /// Who saw it.
+    pub watchdog: WatchdogId,
+    /// Which process of that name.
+    pub incarnation: Incarnation,
+    /// That process's [`Report::seq`] when it wrote the row.
+    pub seq: u64,
+    /// What it saw.
+    pub observation: Observation,
+}
+
+/// An open row of `komainu_incident`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IncidentRow {
+    /// Kind and subject: `node/node1`.
+    pub key: String,
+    /// `critical` or `warning`.
+    pub severity: String,
+    /// When it opened, by the database's clock.
+    pub opened_at: Wall,
+    /// When somebody last saw it bad: a resolve is guarded by this value.
+    pub last_bad_at: Wall,
+}
+
+/// One read of the small tables.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Round {
+    /// When the read was sent, on the reader's clock.
+    pub began_at: Mono,
+    /// When its answer was there, on the reader's clock: what it shows was true at some moment between the two.
+    pub ended_at: Mono,
+    /// The database's clock.
+    pub database_time: Wall,
+    /// Mode, freeze, generation.
+    pub cluster: ClusterRow,
+    /// Who leads.
+    pub leader: LeaderRow,
+    /// All registered watchdogs.
+    pub watchdogs: Vec<WatchdogRow>,
+    /// All nodes.
+    pub nodes: Vec<NodeRow>,
+    /// What each watchdog sees.
+    pub observations: Vec<ObservationRow>,
+    /// All assigned monitors, counted by likeness.
+    pub shards: Vec<ShardGroup>,
+    /// Monitors without an assignment row: new ones, also those made in Kuma's own UI.
+    pub unplaced: u32,
+    /// Assignment rows whose monitor is gone.
+    pub leftover: u32,
+    /// How far behind each node is; read once a probe interval, `None` in between.
+    pub progress: Option<Vec<ProgressRow>>,
+    /// Incidents that are open.
+    pub incidents: Vec<IncidentRow>,
+}
+
+/// One monitor, as the planner needs it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MonitorRow {
+    /// Its key.
+    pub monitor: MonitorId,
+    /// Kuma's `type`.
+    pub kind: String,
+    /// Seconds between runs: its load is the inverse.
+    pub interval_s: u32,
+    /// Kuma's `active`.
+    pub active: bool,
+    /// An assignment row exists. Without one the monitor is new.
+    pub is_placed: bool,
+    /// Home node, if it has one.
+    pub home: Option<NodeId>,
+    /// Who runs it: assigned node, else home; `None`: nobody.
+    pub effective: Option<NodeId>,
+    /// Bound to its effective node by an operator.
+    pub pinned: bool,
+    /// Who ran it, while it is nobody's.
+    pub source: Option<Source>,
+}
+
+/// All monitors with their assignments, read by the leader when a [`Round`] shows that there is something to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shard {
+    /// The assignment that was read: a plan made of it commits only while it still stands.
+    pub stamp: Stamp,
+    /// Sorted by key.
+    pub monitors: Vec<MonitorRow>,
+}

@@ -1,0 +1,231 @@
+//! What goes into a watchdog's core and what comes out of it.
+//!
+//! Owns the vocabulary of the driver and nothing of its behaviour: [`crate::watchdog`] decides, the driver performs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::decision::{Commit, Decision, MoveReason, StatusReason};
+use crate::facts::{LeaderRow, NodeStatus, Report, Round, Shard, Target};
+use crate::ids::{Epoch, NodeId};
+use crate::time::Mono;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The answer to [`Output::ReadRound`].
+    Round(Box<Round>),
+    /// [`Output::ReadRound`] failed: database error, timeout, lost connection.
+    RoundFailed(String),
+    /// The answer to [`Output::Write`]: committed, or not.
+    Written(Result<(), String>),
+    /// The answer to [`Output::Probe`].
+    Probed(Target, ProbeOutcome),
+    /// A peer's signed report, verified by the driver. May be lost, late or repeated.
+    Reported(Box<Report>),
+    /// The answer to [`Output::Leadership`].
+    Leadership {
+        /// When the driver sent the request, on this process's clock.
+        began_at: Mono,
+        /// What came of it.
+        answer: LeadershipAnswer,
+    },
+    /// The answer to [`Output::ReadShard`].
+    Shard(Result<Box<Shard>, String>),
+    /// The answer to [`Output::Commit`].
+    Committed {
+        /// When the driver sent the request, on this process's clock.
+        began_at: Mono,
+        /// What came of it.
+        commit: Commit,
+    },
+    /// The process was asked to stop: give up the leadership, mark the own row stopped.
+    Stop,
+    /// Nothing happened but time.
+    Tick,
+}
+
+/// What a probe saw.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProbeOutcome {
+    /// A well-formed answer, whatever it says (a 503 of `/api/v1/health` too).
+    Answered,
+    /// No answer, or none that a node or peer would give; in words for people.
+    Failed(String),
+}
+
+/// Something to do.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// Read the small tables; with the progress of the nodes if asked for.
+    ReadRound {
+        /// Fill [`Round::progress`].
+        with_progress: bool,
+    },
+    /// Write the own row and the observations that changed, in one transaction.
+    Write(Box<Write>),
+    /// Probe a target once, within the probe timeout.
+    Probe(Target),
+    /// Do something on the leadership's own connection.
+    Leadership(LeadershipAct),
+    /// Read all monitors with their assignments.
+    ReadShard,
+    /// Carry out a decision, on the leadership's own connection.
+    Commit(Box<Decision>),
+    /// Open this incident, or note that it is still bad.
+    Raise(Alarm),
+    /// Resolve this incident, unless somebody saw it bad after `last_bad_at`.
+    Resolve {
+        /// Kind and subject.
+        key: String,
+        /// The value that was read.
+        last_bad_at: crate::time::Wall,
+    },
+    /// Tell the log, the audit trail and whoever follows along.
+    Announce(Announcement),
+    /// Tell these nodes that the assignment changed. A hint: a lost one costs a second.
+    Hint(Vec<NodeId>),
+}
+
+/// What one watchdog writes each round.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Write {
+    /// The own row and all observations as they stand.
+    pub report: Report,
+    /// Targets whose observation changed since the last successful write; the others are not written again.
+    pub changed: Vec<Target>,
+    /// The process is stopping on purpose.
+    pub stopped: bool,
+}
+
+/// What the driver does on the connection that holds the advisory lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeadershipAct {
+    /// Connect if needed, try to take the advisory lock without waiting, read `komainu_leader`.
+    Attempt,
+    /// `epoch + 1, holder = me`, guarded by the epoch that was seen.
+    Claim {
+        /// As last read.
+        seen: Epoch,
+        /// The claim rests on the lock: fail unless it is held.
+        with_lock: bool,
+    },
+    /// Raise `renewals`, guarded by epoch and holder; check that the lock is still held if the claim rested on it, and
+    /// that the server is writable.
+    Renew {
+        /// Of this leadership.
+        epoch: Epoch,
+        /// The claim rested on the lock.
+        with_lock: bool,
+    },
+    /// Release the lock and close the connection.
+    Release,
+}
+
+/// What came of a [`LeadershipAct`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LeadershipAnswer {
+    /// Of [`LeadershipAct::Attempt`].
+    Attempted {
+        /// This connection holds the lock.
+        locked: bool,
+        /// The row as it stands.
+        row: LeaderRow,
+    },
+    /// Of [`LeadershipAct::Claim`]: this process leads.
+    Claimed(Epoch),
+    /// Of [`LeadershipAct::Claim`]: somebody else was faster, or the lock was not held any more.
+    ClaimLost,
+    /// Of [`LeadershipAct::Renew`].
+    Renewed,
+    /// Of [`LeadershipAct::Renew`]: not one row, lock lost, or server read-only; in words.
+    Deposed(String),
+    /// Of any: database error or timeout. The driver has closed the connection.
+    Failed(String),
+    /// Of [`LeadershipAct::Release`].
+    Released,
+}
+
+/// How bad an incident is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Look at it in the morning.
+    Warning,
+    /// Get up.
+    Critical,
+}
+
+/// Something wrong, as one watchdog sees it now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Alarm {
+    /// Kind and subject: `node/node1`.
+    pub key: String,
+    /// How bad.
+    pub severity: Severity,
+    /// One sentence for people: what is wrong.
+    pub summary: String,
+    /// Watchdogs that see it, of how many that may vote.
+    pub votes: (u32, u32),
+}
+
+/// What happened, for the log and for people who follow along.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Announcement {
+    /// This watchdog leads.
+    BecameLeader {
+        /// Under this number.
+        epoch: Epoch,
+    },
+    /// This watchdog leads no more.
+    SteppedDown {
+        /// From this leadership.
+        epoch: Epoch,
+        /// In words.
+        reason: String,
+    },
+    /// The leader changed a node's status.
+    StatusChanged {
+        /// Whose.
+        node: NodeId,
+        /// The status it had.
+        from: NodeStatus,
+        /// The status it has.
+        to: NodeStatus,
+        /// Why.
+        reason: StatusReason,
+        /// Watchdogs that could not reach it, of how many that may vote.
+        votes: (u32, u32),
+        /// Under this leadership.
+        epoch: Epoch,
+    },
+    /// The leader moved monitors.
+    Moved {
+        /// From this node; `None`: new, or nobody's.
+        from: Option<NodeId>,
+        /// To this node; `None`: nobody's for now.
+        to: Option<NodeId>,
+        /// How many.
+        monitors: u32,
+        /// Why.
+        reason: MoveReason,
+        /// Under this leadership.
+        epoch: Epoch,
+    },
+    /// Observe mode or freeze: what the leader would have done.
+    WouldMove {
+        /// From this node; `None`: new, or nobody's.
+        from: Option<NodeId>,
+        /// How many.
+        monitors: u32,
+        /// Why.
+        reason: MoveReason,
+    },
+    /// A decision was refused by the database.
+    Refused {
+        /// Under this leadership.
+        epoch: Epoch,
+        /// In words.
+        reason: String,
+    },
+}

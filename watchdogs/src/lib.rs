@@ -1,0 +1,21 @@
+//! The decision core of komainu: what a watchdog and a node decide, without any I/O.
+//!
+//! Every type here is a small machine or a pure function. Nothing in this crate opens a socket, reads a clock or draws
+//! a random number; its dependency list keeps it so. The driver of a watchdog ([`watchdog::Watchdog`]) and of a node
+//! ([`tenure::Tenure`]) keeps this contract:
+//!
+//! 1. After every `handle(..)`, drain `poll_output()` to `None`, then sleep until `poll_timeout()`.
+//! 2. `now` comes in as a parameter: [`time::Mono`] for deadlines, [`time::Wall`] for display.
+//! 3. A stale lease is never trusted: one's own deadline counts from *before* the request was sent; another's lease is
+//!    judged by watching its counter on one's own clock.
+//! 4. Every decision carries its reason as an enum; the log, the status and the message print that same value.
+//! 5. Inputs may be lost, late or repeated: `handle` is idempotent; a hint only wakes, state decides.
+#![warn(missing_docs)]
+
+pub mod decision;
+pub mod facts;
+pub mod ids;
+pub mod io;
+pub mod policy;
+pub mod tenure;
+pub mod time;

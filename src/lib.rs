@@ -1,1 +1,3 @@
-//! x
+//! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
+
+pub mod clock;

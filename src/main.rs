@@ -1,1 +1,3 @@
-fn main(){}
+//! The `komainu` program.
+
+fn main() {}

@@ -1,1 +1,1 @@
-//! x
+//! How komainu words what it tells people.

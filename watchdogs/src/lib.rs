@@ -19,3 +19,4 @@ pub mod io;
 pub mod policy;
 pub mod tenure;
 pub mod time;
+pub mod view;

@@ -1,0 +1,42 @@
+//! The only file that reads a clock.
+//!
+//! [`now`] counts suspend (`CLOCK_BOOTTIME`), so that a laptop or a virtual machine that slept does not believe that
+//! no time passed. [`wall`] is for signatures, rows that people read, and display.
+
+use std::time::Duration;
+
+use komainu_watchdogs::time::{Mono, Wall};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Now, on this machine's suspend-counting monotonic clock.
+pub fn now() -> Mono {
+    let now = clock_gettime(ClockId::Boottime);
+    let secs = u64::try_from(now.tv_sec).expect("the boot clock starts at zero");
+    let nanos = u64::try_from(now.tv_nsec).expect("nanoseconds are not negative");
+    Mono::micros(secs * 1_000_000 + nanos / 1_000)
+}
+
+/// Now, in milliseconds UTC.
+pub fn wall() -> Wall {
+    let now = clock_gettime(ClockId::Realtime);
+    Wall(now.tv_sec * 1_000 + now.tv_nsec / 1_000_000)
+}
+
+/// Sleeps until `deadline`; returns at once when it has passed.
+pub async fn sleep_until(deadline: Mono) {
+    let left = deadline.since(now());
+    if left > Duration::ZERO {
+        tokio::time::sleep(left).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_does_not_go_backwards() {
+        let earlier = now();
+        assert!(now() >= earlier);
+    }
+}

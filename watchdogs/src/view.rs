@@ -96,7 +96,7 @@ pub struct WatchdogView {
 }
 
 /// One node.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct NodeView {
     /// Its id.
     pub node_id: NodeId,

@@ -20,3 +20,4 @@ pub mod policy;
 pub mod tenure;
 pub mod time;
 pub mod view;
+pub mod watch;

@@ -1,3 +1,4 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
 pub mod clock;
+pub mod store;

@@ -47,21 +47,11 @@ pub fn alarms(situation: &Situation<'_>, around: &Surroundings<'_>) -> Vec<Alarm
 }
 
 fn critical(key: String, summary: String, votes: (u32, u32)) -> Alarm {
-    Alarm {
-        key,
-        severity: Severity::Critical,
-        summary,
-        votes,
-    }
+    Alarm { key, severity: Severity::Critical, summary, votes }
 }
 
 fn warning(key: String, summary: String, votes: (u32, u32)) -> Alarm {
-    Alarm {
-        key,
-        severity: Severity::Warning,
-        summary,
-        votes,
-    }
+    Alarm { key, severity: Severity::Warning, summary, votes }
 }
 
 fn nodes(situation: &Situation<'_>) -> Vec<Alarm> {
@@ -72,21 +62,13 @@ fn nodes(situation: &Situation<'_>) -> Vec<Alarm> {
         .filter_map(|row| Some((&row.node, situation.assessor.of(&row.node)?)))
         .filter(|(_, node)| node.status != NodeStatus::New)
         .collect();
-    let runs =
-        |node: &Assessment| matches!(node.status, NodeStatus::Online | NodeStatus::Unreachable);
+    let runs = |node: &Assessment| matches!(node.status, NodeStatus::Online | NodeStatus::Unreachable);
     let are_all_down = !known.is_empty() && !known.iter().any(|(_, node)| runs(node));
     if are_all_down {
-        let summary = format!(
-            "none of the {} nodes is running monitors; nothing can be moved",
-            known.len()
-        );
+        let summary = format!("none of the {} nodes is running monitors; nothing can be moved", known.len());
         return vec![critical("nodes".to_owned(), summary, (0, 0))];
     }
-    known
-        .iter()
-        .flat_map(|(id, node)| [node_alarm(id, node), disagreement(id, node)])
-        .flatten()
-        .collect()
+    known.iter().flat_map(|(id, node)| [node_alarm(id, node), disagreement(id, node)]).flatten().collect()
 }
 
 fn node_alarm(id: &NodeId, node: &Assessment) -> Option<Alarm> {
@@ -99,21 +81,14 @@ fn node_alarm(id: &NodeId, node: &Assessment) -> Option<Alarm> {
             );
             return Some(warning(format!("node/{id}"), text, node.votes_down));
         }
-        (NodeStatus::Stalled, StatusReason::NoProgress) => (
-            true,
-            format!(
-                "node {id} renews its lease, but {} of its monitors are overdue",
-                node.overdue
-            ),
-        ),
+        (NodeStatus::Stalled, StatusReason::NoProgress) => {
+            (true, format!("node {id} renews its lease, but {} of its monitors are overdue", node.overdue))
+        }
         (_, StatusReason::Released) => (false, format!("node {id} stopped")),
         (NodeStatus::Stalled, _) => (false, format!("node {id} answers, but its lease ended")),
-        (NodeStatus::Offline, _) => (
-            false,
-            format!(
-                "node {id} is offline: lease ended, {down} of {voters} watchdogs cannot reach it"
-            ),
-        ),
+        (NodeStatus::Offline, _) => {
+            (false, format!("node {id} is offline: lease ended, {down} of {voters} watchdogs cannot reach it"))
+        }
     };
     let kind = if is_progress { "progress" } else { "node" };
     Some(critical(format!("{kind}/{id}"), summary, node.votes_down))
@@ -128,22 +103,13 @@ fn disagreement(id: &NodeId, node: &Assessment) -> Option<Alarm> {
 }
 
 fn watchdogs(around: &Surroundings<'_>) -> Vec<Alarm> {
-    let living = (
-        u32::try_from(around.voters.living).unwrap_or(0),
-        u32::try_from(around.voters.registered).unwrap_or(0),
-    );
-    let severity = if around.voters.is_majority() {
-        Severity::Warning
-    } else {
-        Severity::Critical
-    };
+    let living =
+        (u32::try_from(around.voters.living).unwrap_or(0), u32::try_from(around.voters.registered).unwrap_or(0));
+    let severity = if around.voters.is_majority() { Severity::Warning } else { Severity::Critical };
     let silent = around.silent.iter().map(|row| Alarm {
         key: format!("watchdog/{}", row.watchdog),
         severity,
-        summary: format!(
-            "watchdog {} is silent; {} of {} are watching",
-            row.watchdog, living.0, living.1
-        ),
+        summary: format!("watchdog {} is silent; {} of {} are watching", row.watchdog, living.0, living.1),
         votes: living,
     });
     silent.collect()
@@ -152,11 +118,7 @@ fn watchdogs(around: &Surroundings<'_>) -> Vec<Alarm> {
 fn cluster(around: &Surroundings<'_>) -> Vec<Alarm> {
     let mut alarms = Vec::new();
     if around.is_leaderless {
-        alarms.push(critical(
-            "leader".to_owned(),
-            "no watchdog leads; no monitor can be moved".to_owned(),
-            (0, 0),
-        ));
+        alarms.push(critical("leader".to_owned(), "no watchdog leads; no monitor can be moved".to_owned(), (0, 0)));
     }
     if around.voters.is_suspended() {
         let text = format!(
@@ -167,17 +129,11 @@ fn cluster(around: &Surroundings<'_>) -> Vec<Alarm> {
         alarms.push(critical("isolation".to_owned(), text, (0, 0)));
     }
     if around.unplaceable > 0 {
-        let text = format!(
-            "{} monitors have no node that can run them",
-            around.unplaceable
-        );
+        let text = format!("{} monitors have no node that can run them", around.unplaceable);
         alarms.push(critical("capacity".to_owned(), text, (0, 0)));
     } else if !around.overloaded.is_empty() {
         let names: Vec<_> = around.overloaded.iter().map(NodeId::as_str).collect();
-        let text = format!(
-            "no room is left: {} run more monitors than their capacity",
-            names.join(", ")
-        );
+        let text = format!("no room is left: {} run more monitors than their capacity", names.join(", "));
         alarms.push(warning("capacity".to_owned(), text, (0, 0)));
     }
     if !around.foreign.is_empty() {

@@ -92,11 +92,7 @@ impl Assessment {
         if let Some(progress) = evidence.progress {
             self.overdue = progress.overdue;
             let is_stale = 2 * progress.overdue > progress.probing;
-            self.progress = if is_stale {
-                Progress::Stale
-            } else {
-                Progress::Ok
-            };
+            self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
         if let Some((status, reason)) = decide_status(self.lease, self.reach, self.progress) {
             (self.status, self.reason) = (Self::settle(status, evidence.row), reason);
@@ -106,8 +102,7 @@ impl Assessment {
 
     /// A node that was never seen stays new until it is; one emptied for lack of progress stays stalled.
     fn settle(status: NodeStatus, row: &NodeRow) -> NodeStatus {
-        let was_never_seen =
-            row.status == NodeStatus::New && row.incarnation.is_none() && row.lease_seq == 0;
+        let was_never_seen = row.status == NodeStatus::New && row.incarnation.is_none() && row.lease_seq == 0;
         let is_emptied = row.incarnation.is_some() && row.emptied == row.incarnation;
         match status {
             NodeStatus::Stalled | NodeStatus::Offline if was_never_seen => NodeStatus::New,
@@ -123,10 +118,7 @@ impl Assessment {
     fn count(&mut self, ballots: Option<&[Ballot]>, policy: &Policy) {
         match ballots {
             Some(ballots) => {
-                let down = ballots
-                    .iter()
-                    .filter(|ballot| ballot.vote == Vote::Down)
-                    .count();
+                let down = ballots.iter().filter(|ballot| ballot.vote == Vote::Down).count();
                 self.votes_down = (small(down), small(ballots.len()));
                 self.tally.handle(count(ballots), policy);
             }
@@ -140,10 +132,7 @@ impl Assessment {
         let since = |holds: bool, since: Option<Mono>| holds.then(|| since.unwrap_or(now));
         self.ended_since = since(self.lease.is_over(), self.ended_since);
         self.stale_since = since(self.progress == Progress::Stale, self.stale_since);
-        self.unreachable_since = since(
-            self.status == NodeStatus::Unreachable,
-            self.unreachable_since,
-        );
+        self.unreachable_since = since(self.status == NodeStatus::Unreachable, self.unreachable_since);
         self.online_since = since(self.status == NodeStatus::Online, self.online_since);
         if self.status == NodeStatus::Online {
             self.last_online = Some(now);
@@ -163,13 +152,9 @@ fn small(count: usize) -> u32 {
 impl Assessor {
     /// Takes in one round's evidence on all nodes.
     pub fn handle(&mut self, now: Mono, evidence: &[Evidence<'_>], policy: &Policy) {
-        self.nodes
-            .retain(|node, _| evidence.iter().any(|one| &one.row.node == node));
+        self.nodes.retain(|node, _| evidence.iter().any(|one| &one.row.node == node));
         for one in evidence {
-            let assessment = self
-                .nodes
-                .entry(one.row.node.clone())
-                .or_insert_with(|| Assessment::new(one.row));
+            let assessment = self.nodes.entry(one.row.node.clone()).or_insert_with(|| Assessment::new(one.row));
             assessment.handle(now, one, policy);
         }
     }
@@ -195,15 +180,11 @@ impl Assessor {
     /// Most of the nodes that were online lately lost their lease together: rather the network, or the database, than
     /// the nodes.
     pub fn is_mass_loss(&self, now: Mono, policy: &Policy) -> bool {
-        let lately = self.nodes.values().filter(|assessment| {
-            assessment
-                .last_online
-                .is_some_and(|at| now.since(at) <= policy.mass_loss_window)
-        });
-        let holding = lately
-            .clone()
-            .filter(|assessment| !assessment.lease.is_over())
-            .count();
+        let lately = self
+            .nodes
+            .values()
+            .filter(|assessment| assessment.last_online.is_some_and(|at| now.since(at) <= policy.mass_loss_window));
+        let holding = lately.clone().filter(|assessment| !assessment.lease.is_over()).count();
         2 * holding < lately.count()
     }
 
@@ -227,10 +208,7 @@ pub fn cool_off(losses: u32, policy: &Policy) -> Duration {
         None => Duration::ZERO,
         Some(doublings) => {
             let factor = 1_u32.checked_shl(doublings.min(16)).unwrap_or(u32::MAX);
-            policy
-                .cool_off_first
-                .saturating_mul(factor)
-                .min(policy.cool_off_most)
+            policy.cool_off_first.saturating_mul(factor).min(policy.cool_off_most)
         }
     }
 }

@@ -65,9 +65,7 @@ pub struct WatchdogRow {
 }
 
 /// What stands in `node.status`.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeStatus {
     /// Added, and never seen alive: nobody is told that it is missing.
@@ -97,15 +95,9 @@ impl NodeStatus {
 
     /// The status of that name, if it is one of ours.
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::New,
-            Self::Online,
-            Self::Unreachable,
-            Self::Stalled,
-            Self::Offline,
-        ]
-        .into_iter()
-        .find(|status| status.as_str() == text)
+        [Self::New, Self::Online, Self::Unreachable, Self::Stalled, Self::Offline]
+            .into_iter()
+            .find(|status| status.as_str() == text)
     }
 }
 
@@ -123,10 +115,7 @@ pub enum Overlay {
 }
 
 /// A row of `node`.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "a row has the columns it has"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "a row has the columns it has")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeRow {
     /// Its id.

@@ -54,43 +54,26 @@ pub enum Loss {
 
 /// Whether a node's monitors move.
 pub fn decide_loss(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> Loss {
-    let Situation {
-        now,
-        assessor,
-        policy,
-        ..
-    } = *situation;
-    let has_waited =
-        |since: Option<Mono>| since.is_some_and(|since| now.since(since) >= policy.stall_grace);
+    let Situation { now, assessor, policy, .. } = *situation;
+    let has_waited = |since: Option<Mono>| since.is_some_and(|since| now.since(since) >= policy.stall_grace);
     match node.lease {
         Lease::Unknown => Loss::No,
         Lease::Fresh => {
-            let is_alone =
-                !assessor.is_stale_together(&row.node, policy) && !situation.is_sole_witness;
+            let is_alone = !assessor.is_stale_together(&row.node, policy) && !situation.is_sole_witness;
             let is_stale = node.progress == Progress::Stale && has_waited(node.stale_since);
-            if is_stale && is_alone {
-                Loss::Revoke
-            } else {
-                Loss::No
-            }
+            if is_stale && is_alone { Loss::Revoke } else { Loss::No }
         }
         Lease::Ended | Lease::Released => {
             let was_emptied = row.incarnation.is_none() && row.emptied.is_some();
-            let is_certain =
-                node.lease == Lease::Released || node.reach == Reach::Down || was_emptied;
+            let is_certain = node.lease == Lease::Released || node.reach == Reach::Down || was_emptied;
             let is_due = is_certain && !assessor.is_mass_loss(now, policy);
             let reason = match node.status {
                 NodeStatus::Offline => MoveReason::NodeOffline,
-                NodeStatus::New
-                | NodeStatus::Online
-                | NodeStatus::Unreachable
-                | NodeStatus::Stalled => MoveReason::NodeStalled,
+                NodeStatus::New | NodeStatus::Online | NodeStatus::Unreachable | NodeStatus::Stalled => {
+                    MoveReason::NodeStalled
+                }
             };
-            if is_due || has_waited(node.ended_since) {
-                Loss::Lost(reason)
-            } else {
-                Loss::No
-            }
+            if is_due || has_waited(node.ended_since) { Loss::Lost(reason) } else { Loss::No }
         }
     }
 }
@@ -105,17 +88,11 @@ fn is_eligible(row: &NodeRow, node: &Assessment) -> bool {
 
 /// Whether an online node gets back the monitors whose home it is.
 fn welcomes_home(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> bool {
-    let Situation {
-        now, round, policy, ..
-    } = *situation;
+    let Situation { now, round, policy, .. } = *situation;
     let was_lost = row.lost_at.is_some();
-    let is_forgotten = row
-        .lost_at
-        .is_some_and(|at| round.database_time.since(at) >= policy.cool_off_forgotten);
+    let is_forgotten = row.lost_at.is_some_and(|at| round.database_time.since(at) >= policy.cool_off_forgotten);
     let losses = if is_forgotten { 0 } else { row.losses };
-    let is_cool = node
-        .online_since
-        .is_some_and(|since| now.since(since) >= cool_off(losses, policy));
+    let is_cool = node.online_since.is_some_and(|since| now.since(since) >= cool_off(losses, policy));
     match policy.recovery {
         Recovery::Auto => is_cool || row.recover_asked,
         Recovery::Manual => !was_lost || row.recover_asked,
@@ -124,13 +101,7 @@ fn welcomes_home(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) ->
 
 /// What the planner may do with each node now.
 pub fn field(situation: &Situation<'_>) -> Field {
-    let Situation {
-        now,
-        round,
-        assessor,
-        is_sole_witness,
-        policy,
-    } = *situation;
+    let Situation { now, round, assessor, is_sole_witness, policy } = *situation;
     let mut nodes = BTreeMap::new();
     for row in &round.nodes {
         let Some(node) = assessor.of(&row.node) else {
@@ -147,39 +118,23 @@ pub fn field(situation: &Situation<'_>) -> Field {
             welcomes_home: eligible && welcomes_home(situation, row, node),
             lost,
             is_draining: row.overlay != Overlay::None && node.lease == Lease::Fresh,
-            sheds_push: !is_sole_witness
-                && unreachable_for.is_some_and(|span| span >= policy.push_grace),
+            sheds_push: !is_sole_witness && unreachable_for.is_some_and(|span| span >= policy.push_grace),
             weight: row.weight,
             capacity: row.capacity.unwrap_or(policy.monitor_limit_per_node),
             kinds: row.kinds.clone(),
         };
         nodes.insert(row.node.clone(), slot);
     }
-    let sources: BTreeSet<_> = situation
-        .groups()
-        .filter_map(|group| group.source.clone())
-        .collect();
-    let arrivable = sources
-        .into_iter()
-        .filter(|source| prove(situation, source).is_some())
-        .collect();
-    Field {
-        nodes,
-        arrivable,
-        release_budget: release_budget(situation),
-    }
+    let sources: BTreeSet<_> = situation.groups().filter_map(|group| group.source.clone()).collect();
+    let arrivable = sources.into_iter().filter(|source| prove(situation, source).is_some()).collect();
+    Field { nodes, arrivable, release_budget: release_budget(situation) }
 }
 
 /// Taking from living nodes goes in steps: what was released must arrive before more is.
 fn release_budget(situation: &Situation<'_>) -> usize {
-    let on_the_way = situation
-        .groups()
-        .filter(|group| group.effective.is_none() && group.source.is_some());
+    let on_the_way = situation.groups().filter(|group| group.effective.is_none() && group.source.is_some());
     let on_the_way: u32 = on_the_way.map(|group| group.monitors).sum();
-    situation
-        .policy
-        .batch_living
-        .saturating_sub(usize::try_from(on_the_way).unwrap_or(usize::MAX))
+    situation.policy.batch_living.saturating_sub(usize::try_from(on_the_way).unwrap_or(usize::MAX))
 }
 
 /// Why a monitor's source has certainly stopped.
@@ -200,9 +155,7 @@ fn prove(situation: &Situation<'_>, source: &Source) -> Option<Proof> {
     let lease = situation.assessor.of(&row.node)?.lease;
     match row.incarnation {
         Some(holder) if holder == source.incarnation => {
-            let acknowledged = row
-                .applied
-                .is_some_and(|applied| applied.generation >= source.released_at);
+            let acknowledged = row.applied.is_some_and(|applied| applied.generation >= source.released_at);
             if acknowledged && row.applied_is_known {
                 Some(Proof::Guard(Guard::Acknowledged {
                     node: row.node.clone(),
@@ -210,40 +163,24 @@ fn prove(situation: &Situation<'_>, source: &Source) -> Option<Proof> {
                     generation: source.released_at,
                 }))
             } else {
-                lease
-                    .is_over()
-                    .then(|| Proof::Revoke(take_away(row, holder)))
+                lease.is_over().then(|| Proof::Revoke(take_away(row, holder)))
             }
         }
-        Some(_) => Some(Proof::Guard(Guard::Superseded {
-            node: row.node.clone(),
-            incarnation: source.incarnation,
-        })),
+        Some(_) => Some(Proof::Guard(Guard::Superseded { node: row.node.clone(), incarnation: source.incarnation })),
         None => lease.is_over().then(|| Proof::Guard(vacant(row))),
     }
 }
 
 fn vacant(row: &NodeRow) -> Guard {
-    Guard::Vacant {
-        node: row.node.clone(),
-        lease_seq: row.lease_seq,
-    }
+    Guard::Vacant { node: row.node.clone(), lease_seq: row.lease_seq }
 }
 
 fn take_away(row: &NodeRow, holder: Incarnation) -> Revoke {
-    Revoke {
-        node: row.node.clone(),
-        incarnation: holder,
-        lease_seq: Some(row.lease_seq),
-        is_emptied: false,
-    }
+    Revoke { node: row.node.clone(), incarnation: holder, lease_seq: Some(row.lease_seq), is_emptied: false }
 }
 
 /// Why the leader reads the monitors; `None`: there is nothing to plan. The counts are for observe mode and freeze.
-pub fn needs_plan(
-    situation: &Situation<'_>,
-    field: &Field,
-) -> Vec<(Option<NodeId>, u32, MoveReason)> {
+pub fn needs_plan(situation: &Situation<'_>, field: &Field) -> Vec<(Option<NodeId>, u32, MoveReason)> {
     if !field.nodes.values().any(|slot| slot.is_eligible) {
         return Vec::new();
     }
@@ -256,30 +193,22 @@ pub fn needs_plan(
     if situation.round.unplaced > 0 {
         *needs.entry((None, MoveReason::NewMonitor)).or_default() += situation.round.unplaced;
     }
-    needs
-        .into_iter()
-        .map(|((from, reason), monitors)| (from, monitors, reason))
-        .collect()
+    needs.into_iter().map(|((from, reason), monitors)| (from, monitors, reason)).collect()
 }
 
 fn needs_step(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
     let Some(effective) = &group.effective else {
-        let may_arrive = group
-            .source
-            .as_ref()
-            .is_none_or(|source| field.arrivable.contains(source));
+        let may_arrive = group.source.as_ref().is_none_or(|source| field.arrivable.contains(source));
         return may_arrive.then_some(MoveReason::Unowned);
     };
     let Some(slot) = field.nodes.get(effective) else {
         return Some(MoveReason::NodeOffline);
     };
-    let goes_home = group.home.as_ref().is_some_and(|home| {
-        home != effective && field.nodes.get(home).is_some_and(|home| home.welcomes_home)
-    });
-    let has_other = field
-        .nodes
-        .iter()
-        .any(|(other, slot)| other != effective && slot.is_eligible);
+    let goes_home = group
+        .home
+        .as_ref()
+        .is_some_and(|home| home != effective && field.nodes.get(home).is_some_and(|home| home.welcomes_home));
+    let has_other = field.nodes.iter().any(|(other, slot)| other != effective && slot.is_eligible);
     let may_leave = !group.pinned && has_other && field.release_budget > 0;
     if slot.lost.is_some() {
         slot.lost
@@ -310,12 +239,7 @@ pub fn empty_decision(epoch: Epoch, holder: Incarnation, seen: Generation) -> De
 
 /// Statuses that differ from what is written.
 pub fn decide_statuses(situation: &Situation<'_>) -> Vec<StatusChange> {
-    situation
-        .round
-        .nodes
-        .iter()
-        .filter_map(|row| decide_status_change(situation, row))
-        .collect()
+    situation.round.nodes.iter().filter_map(|row| decide_status_change(situation, row)).collect()
 }
 
 fn decide_status_change(situation: &Situation<'_>, row: &NodeRow) -> Option<StatusChange> {
@@ -323,25 +247,22 @@ fn decide_status_change(situation: &Situation<'_>, row: &NodeRow) -> Option<Stat
     let overlay = decide_overlay(situation, row);
     let was_well = matches!(row.status, NodeStatus::Online | NodeStatus::Unreachable);
     let is_ill = matches!(node.status, NodeStatus::Offline | NodeStatus::Stalled);
-    let is_home = !situation.groups().any(|group| {
-        group.home.as_ref() == Some(&row.node) && group.effective.as_ref() != Some(&row.node)
-    });
+    let is_home = !situation
+        .groups()
+        .any(|group| group.home.as_ref() == Some(&row.node) && group.effective.as_ref() != Some(&row.node));
     let recovered = row.recover_asked && node.status == NodeStatus::Online && is_home;
     if node.status == row.status && overlay == row.overlay && !recovered {
         return None;
     }
     let is_loss = was_well && is_ill;
-    let calm = row
-        .lost_at
-        .map(|at| situation.round.database_time.since(at));
+    let calm = row.lost_at.map(|at| situation.round.database_time.since(at));
     Some(StatusChange {
         node: row.node.clone(),
         status: node.status,
         overlay_seen: row.overlay,
         overlay,
         is_loss,
-        forgets_losses: is_loss
-            && calm.is_some_and(|calm| calm >= situation.policy.cool_off_forgotten),
+        forgets_losses: is_loss && calm.is_some_and(|calm| calm >= situation.policy.cool_off_forgotten),
         recovered,
         reason: node.reason,
     })
@@ -351,16 +272,11 @@ fn decide_status_change(situation: &Situation<'_>, row: &NodeRow) -> Option<Stat
 fn decide_overlay(situation: &Situation<'_>, row: &NodeRow) -> Overlay {
     let owns = situation.groups().any(|group| {
         group.effective.as_ref() == Some(&row.node)
-            || group
-                .source
-                .as_ref()
-                .is_some_and(|source| source.node == row.node)
+            || group.source.as_ref().is_some_and(|source| source.node == row.node)
     });
     let has_applied = row.incarnation.is_none()
         || (row.applied_is_known
-            && row.applied.is_some_and(|applied| {
-                applied.generation >= situation.round.cluster.stamp.generation
-            }));
+            && row.applied.is_some_and(|applied| applied.generation >= situation.round.cluster.stamp.generation));
     match row.overlay {
         Overlay::Draining if !owns && has_applied => Overlay::Drained,
         // A monitor made with this node as its home came after the drain.
@@ -382,11 +298,8 @@ pub fn decide_revokes(situation: &Situation<'_>, waiting: &BTreeMap<Source, Mono
         let (Some(node), Some(holder)) = (situation.assessor.of(&row.node), row.incarnation) else {
             continue;
         };
-        let owns = situation
-            .groups()
-            .any(|group| group.effective.as_ref() == Some(&row.node));
-        let is_stuck =
-            owns && has_other(&row.node) && decide_loss(situation, row, node) == Loss::Revoke;
+        let owns = situation.groups().any(|group| group.effective.as_ref() == Some(&row.node));
+        let is_stuck = owns && has_other(&row.node) && decide_loss(situation, row, node) == Loss::Revoke;
         let is_deaf = waiting.iter().any(|(source, since)| {
             source.node == row.node
                 && source.incarnation == holder
@@ -394,12 +307,7 @@ pub fn decide_revokes(situation: &Situation<'_>, waiting: &BTreeMap<Source, Mono
                 && prove(situation, source).is_none()
         });
         if is_stuck || is_deaf {
-            revokes.push(Revoke {
-                node: row.node.clone(),
-                incarnation: holder,
-                lease_seq: None,
-                is_emptied: is_stuck,
-            });
+            revokes.push(Revoke { node: row.node.clone(), incarnation: holder, lease_seq: None, is_emptied: is_stuck });
         }
     }
     revokes
@@ -416,14 +324,8 @@ pub fn decide_moves(
     plan.moves
         .chunks(situation.policy.batch)
         .map(|moves| {
-            let mut decision = Decision {
-                moves: moves.to_vec(),
-                ..frame.clone()
-            };
-            for proof in moves
-                .iter()
-                .filter_map(|step| proof_of(situation, step, sources))
-            {
+            let mut decision = Decision { moves: moves.to_vec(), ..frame.clone() };
+            for proof in moves.iter().filter_map(|step| proof_of(situation, step, sources)) {
                 add_proof(&mut decision, proof, &mut taken);
             }
             decision.guards.sort();
@@ -433,20 +335,16 @@ pub fn decide_moves(
         .collect()
 }
 
-fn proof_of(
-    situation: &Situation<'_>,
-    step: &Move,
-    sources: &BTreeMap<i64, Source>,
-) -> Option<Proof> {
+fn proof_of(situation: &Situation<'_>, step: &Move, sources: &BTreeMap<i64, Source>) -> Option<Proof> {
     match step.step {
         Step::Place | Step::Release => None,
         Step::Arrive => prove(situation, sources.get(&step.monitor.0)?),
         Step::Failover => {
             let row = situation.row(step.from.as_ref()?)?;
-            Some(row.incarnation.map_or_else(
-                || Proof::Guard(vacant(row)),
-                |holder| Proof::Revoke(take_away(row, holder)),
-            ))
+            Some(
+                row.incarnation
+                    .map_or_else(|| Proof::Guard(vacant(row)), |holder| Proof::Revoke(take_away(row, holder))),
+            )
         }
     }
 }
@@ -463,10 +361,7 @@ fn add_proof(decision: &mut Decision, proof: Proof, taken: &mut BTreeSet<NodeId>
             if taken.insert(revoke.node.clone()) {
                 decision.revokes.push(revoke);
             } else if let Some(lease_seq) = revoke.lease_seq {
-                decision.guards.push(Guard::Vacant {
-                    node: revoke.node,
-                    lease_seq,
-                });
+                decision.guards.push(Guard::Vacant { node: revoke.node, lease_seq });
             }
         }
     }

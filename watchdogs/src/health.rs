@@ -39,10 +39,7 @@ impl Health {
     /// Starts counting anew: what was seen during an outage of one's own says nothing about the target.
     pub fn reset(&mut self, now: Mono) {
         let in_flight = self.in_flight;
-        *self = Self {
-            in_flight,
-            ..Self::new(now)
-        };
+        *self = Self { in_flight, ..Self::new(now) };
     }
 
     /// Whether a probe is due; if so it counts as under way.
@@ -85,11 +82,7 @@ impl Health {
             ProbeOutcome::Failed(_) => self.vote == Vote::Down,
         };
         // A target that is down stays on the short interval too: its return is worth knowing soon.
-        let pause = if is_settled && self.failures == 0 {
-            policy.probe_interval
-        } else {
-            policy.retry_interval
-        };
+        let pause = if is_settled && self.failures == 0 { policy.probe_interval } else { policy.retry_interval };
         self.due_at = now + pause;
         before != (self.vote, self.failures)
     }
@@ -106,12 +99,7 @@ impl Health {
 
     /// As it is written to the database and told to peers.
     pub fn observation(&self, target: Target) -> Observation {
-        Observation {
-            target,
-            vote: self.vote,
-            failures: self.failures,
-            detail: self.detail.clone(),
-        }
+        Observation { target, vote: self.vote, failures: self.failures, detail: self.detail.clone() }
     }
 }
 
@@ -126,11 +114,7 @@ mod tests {
     fn healthy() -> Health {
         let mut health = Health::new(Mono::secs(0));
         for second in 0..3 {
-            health.handle(
-                Mono::secs(second),
-                &ProbeOutcome::Answered,
-                &Policy::default(),
-            );
+            health.handle(Mono::secs(second), &ProbeOutcome::Answered, &Policy::default());
         }
         health
     }

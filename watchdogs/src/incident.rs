@@ -27,17 +27,10 @@ pub struct Incidents {
 
 impl Incidents {
     /// Compares what is wrong with what is open, once a round.
-    pub fn handle_round(
-        &mut self,
-        now: Mono,
-        alarms: Vec<Alarm>,
-        open: &[IncidentRow],
-    ) -> Vec<Output> {
+    pub fn handle_round(&mut self, now: Mono, alarms: Vec<Alarm>, open: &[IncidentRow]) -> Vec<Output> {
         let mut outputs = Vec::new();
-        self.raised_at
-            .retain(|key, _| alarms.iter().any(|alarm| &alarm.key == key));
-        self.calm_rounds
-            .retain(|key, _| open.iter().any(|row| &row.key == key));
+        self.raised_at.retain(|key, _| alarms.iter().any(|alarm| &alarm.key == key));
+        self.calm_rounds.retain(|key, _| open.iter().any(|row| &row.key == key));
         for row in open {
             if alarms.iter().any(|alarm| alarm.key == row.key) {
                 self.calm_rounds.remove(&row.key);
@@ -46,17 +39,11 @@ impl Incidents {
             let calm = self.calm_rounds.entry(row.key.clone()).or_default();
             *calm += 1;
             if *calm >= CALM_ROUNDS {
-                outputs.push(Output::Resolve {
-                    key: row.key.clone(),
-                    last_bad_at: row.last_bad_at,
-                });
+                outputs.push(Output::Resolve { key: row.key.clone(), last_bad_at: row.last_bad_at });
             }
         }
         for alarm in alarms {
-            let is_due = self
-                .raised_at
-                .get(&alarm.key)
-                .is_none_or(|at| now.since(*at) >= RAISE_AGAIN);
+            let is_due = self.raised_at.get(&alarm.key).is_none_or(|at| now.since(*at) >= RAISE_AGAIN);
             if is_due {
                 self.raised_at.insert(alarm.key.clone(), now);
                 outputs.push(Output::Raise(alarm));
@@ -79,61 +66,34 @@ mod tests {
     use crate::time::Wall;
 
     fn alarm() -> Alarm {
-        Alarm {
-            key: "node/node1".into(),
-            severity: Severity::Critical,
-            summary: "offline".into(),
-            votes: (3, 3),
-        }
+        Alarm { key: "node/node1".into(), severity: Severity::Critical, summary: "offline".into(), votes: (3, 3) }
     }
 
     fn open() -> IncidentRow {
-        IncidentRow {
-            key: "node/node1".into(),
-            severity: "critical".into(),
-            opened_at: Wall(1),
-            last_bad_at: Wall(2),
-        }
+        IncidentRow { key: "node/node1".into(), severity: "critical".into(), opened_at: Wall(1), last_bad_at: Wall(2) }
     }
 
     #[test]
     fn a_lasting_condition_is_raised_once_per_five_seconds() {
         let mut incidents = Incidents::default();
-        let raised = (0..10).filter(|&second| {
-            !incidents
-                .handle_round(Mono::secs(second), vec![alarm()], &[])
-                .is_empty()
-        });
+        let raised =
+            (0..10).filter(|&second| !incidents.handle_round(Mono::secs(second), vec![alarm()], &[]).is_empty());
         assert_eq!(raised.collect::<Vec<_>>(), [0, 5]);
     }
 
     #[test]
     fn an_incident_is_resolved_only_after_three_calm_rounds() {
         let mut incidents = Incidents::default();
-        let resolved = (0..3).map(|second| {
-            incidents
-                .handle_round(Mono::secs(second), Vec::new(), &[open()])
-                .len()
-        });
+        let resolved = (0..3).map(|second| incidents.handle_round(Mono::secs(second), Vec::new(), &[open()]).len());
         assert_eq!(resolved.collect::<Vec<_>>(), [0, 0, 1]);
     }
 
     #[test]
     fn one_bad_round_starts_the_calm_anew() {
         let mut incidents = Incidents::default();
-        for (second, alarms) in [
-            (0, vec![]),
-            (1, vec![]),
-            (2, vec![alarm()]),
-            (3, vec![]),
-            (4, vec![]),
-        ] {
+        for (second, alarms) in [(0, vec![]), (1, vec![]), (2, vec![alarm()]), (3, vec![]), (4, vec![])] {
             let outputs = incidents.handle_round(Mono::secs(second), alarms, &[open()]);
-            assert!(
-                !outputs
-                    .iter()
-                    .any(|output| matches!(output, Output::Resolve { .. }))
-            );
+            assert!(!outputs.iter().any(|output| matches!(output, Output::Resolve { .. })));
         }
     }
 }

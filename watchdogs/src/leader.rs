@@ -9,9 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::decision::{Commit, Decision, MoveReason, Refusal};
 use crate::facts::{Mode, NodeStatus, Shard, Source};
-use crate::failover::{
-    Situation, decide_moves, decide_revokes, decide_statuses, empty_decision, field, needs_plan,
-};
+use crate::failover::{Situation, decide_moves, decide_revokes, decide_statuses, empty_decision, field, needs_plan};
 use crate::ids::{Epoch, Incarnation, NodeId};
 use crate::io::{Announcement, Output};
 use crate::shard::plan;
@@ -69,19 +67,12 @@ impl Leader {
 
     /// The leadership begins.
     pub fn begin(&mut self, epoch: Epoch) {
-        *self = Self {
-            epoch: Some(epoch),
-            is_reading_shard: self.is_reading_shard,
-            ..Self::new(self.holder)
-        };
+        *self = Self { epoch: Some(epoch), is_reading_shard: self.is_reading_shard, ..Self::new(self.holder) };
     }
 
     /// The leadership ended.
     pub fn end(&mut self) {
-        *self = Self {
-            is_reading_shard: self.is_reading_shard,
-            ..Self::new(self.holder)
-        };
+        *self = Self { is_reading_shard: self.is_reading_shard, ..Self::new(self.holder) };
     }
 
     /// Whether this watchdog leads, as far as it knows.
@@ -125,23 +116,14 @@ impl Leader {
     }
 
     /// The next thing to order, if there is one. Rests on rows read after the last transaction was answered.
-    pub fn poll(
-        &mut self,
-        situation: &Situation<'_>,
-        epoch: Epoch,
-        is_foreign: bool,
-    ) -> Option<Output> {
+    pub fn poll(&mut self, situation: &Situation<'_>, epoch: Epoch, is_foreign: bool) -> Option<Output> {
         if self.committing.is_some() || self.epoch != Some(epoch) {
             return None;
         }
         self.watch_sources(situation);
         let is_observing = situation.round.cluster.mode == Mode::Observe;
         let frame = empty_decision(epoch, self.holder, situation.round.cluster.stamp.generation);
-        let statuses = if is_observing {
-            Vec::new()
-        } else {
-            decide_statuses(situation)
-        };
+        let statuses = if is_observing { Vec::new() } else { decide_statuses(situation) };
         if !statuses.is_empty() {
             return Some(self.commit(situation, Decision { statuses, ..frame }));
         }
@@ -155,12 +137,7 @@ impl Leader {
         self.poll_moves(situation, frame, is_held)
     }
 
-    fn poll_moves(
-        &mut self,
-        situation: &Situation<'_>,
-        frame: Decision,
-        is_held: bool,
-    ) -> Option<Output> {
+    fn poll_moves(&mut self, situation: &Situation<'_>, frame: Decision, is_held: bool) -> Option<Output> {
         let field = field(situation);
         let needs = needs_plan(situation, &field);
         if is_held {
@@ -178,23 +155,14 @@ impl Leader {
         let plan = plan(&shard, &field);
         self.overloaded.clone_from(&plan.overloaded);
         self.unplaceable = plan.unplaceable;
-        let sources = shard
-            .monitors
-            .iter()
-            .filter_map(|monitor| Some((monitor.monitor.0, monitor.source.clone()?)))
-            .collect();
-        let frame = Decision {
-            seen: shard.stamp.generation,
-            ..frame
-        };
+        let sources =
+            shard.monitors.iter().filter_map(|monitor| Some((monitor.monitor.0, monitor.source.clone()?))).collect();
+        let frame = Decision { seen: shard.stamp.generation, ..frame };
         self.queue = decide_moves(situation, &plan, &sources, &frame);
         if situation.round.leftover > 0 {
             match self.queue.front_mut() {
                 Some(first) => first.forget_leftover = true,
-                None => self.queue.push_back(Decision {
-                    forget_leftover: true,
-                    ..frame
-                }),
+                None => self.queue.push_back(Decision { forget_leftover: true, ..frame }),
             }
         }
         let first = self.queue.pop_front()?;
@@ -203,35 +171,16 @@ impl Leader {
 
     /// Says once what would be done, whenever that changes.
     fn hold_back(&mut self, needs: Vec<(Option<NodeId>, u32, MoveReason)>) -> Option<Output> {
-        let would: Vec<_> = needs
-            .into_iter()
-            .map(|(from, monitors, reason)| WouldMove {
-                from,
-                monitors,
-                reason,
-            })
-            .collect();
+        let would: Vec<_> =
+            needs.into_iter().map(|(from, monitors, reason)| WouldMove { from, monitors, reason }).collect();
         if would == self.would_move {
             return None;
         }
-        let news = would
-            .iter()
-            .find(|one| !self.would_move.contains(one))
-            .cloned();
+        let news = would.iter().find(|one| !self.would_move.contains(one)).cloned();
         self.would_move = would;
-        news.map(
-            |WouldMove {
-                 from,
-                 monitors,
-                 reason,
-             }| {
-                Output::Announce(Announcement::WouldMove {
-                    from,
-                    monitors,
-                    reason,
-                })
-            },
-        )
+        news.map(|WouldMove { from, monitors, reason }| {
+            Output::Announce(Announcement::WouldMove { from, monitors, reason })
+        })
     }
 
     fn watch_sources(&mut self, situation: &Situation<'_>) {
@@ -253,11 +202,7 @@ impl Leader {
             .statuses
             .iter()
             .filter_map(|change| {
-                let row = situation
-                    .round
-                    .nodes
-                    .iter()
-                    .find(|row| row.node == change.node)?;
+                let row = situation.round.nodes.iter().find(|row| row.node == change.node)?;
                 let votes = situation.assessor.of(&change.node)?.votes_down;
                 Some((change.node.clone(), (row.status, votes)))
             })
@@ -282,22 +227,12 @@ impl Leader {
                 self.queue.clear();
                 let reason = refusal_text(refusal);
                 let deposed = (*refusal == Refusal::Deposed).then(|| reason.clone());
-                let refused = Announcement::Refused {
-                    epoch: decision.epoch,
-                    reason,
-                };
-                Reaction {
-                    outputs: vec![Output::Announce(refused)],
-                    vacated: Vec::new(),
-                    deposed,
-                }
+                let refused = Announcement::Refused { epoch: decision.epoch, reason };
+                Reaction { outputs: vec![Output::Announce(refused)], vacated: Vec::new(), deposed }
             }
             Commit::Failed(reason) => {
                 self.queue.clear();
-                Reaction {
-                    deposed: Some(format!("a decision failed: {reason}")),
-                    ..Reaction::default()
-                }
+                Reaction { deposed: Some(format!("a decision failed: {reason}")), ..Reaction::default() }
             }
         }
     }
@@ -319,37 +254,19 @@ impl Leader {
         }
         let mut counts: BTreeMap<_, u32> = BTreeMap::new();
         for step in &decision.moves {
-            *counts
-                .entry((step.from.clone(), step.to.clone(), step.reason))
-                .or_default() += 1;
+            *counts.entry((step.from.clone(), step.to.clone(), step.reason)).or_default() += 1;
         }
-        let touched: BTreeSet<_> = counts
-            .keys()
-            .flat_map(|(from, to, _)| [from.clone(), to.clone()])
-            .flatten()
-            .collect();
+        let touched: BTreeSet<_> =
+            counts.keys().flat_map(|(from, to, _)| [from.clone(), to.clone()]).flatten().collect();
         for ((from, to, reason), monitors) in counts {
             let epoch = decision.epoch;
-            outputs.push(Output::Announce(Announcement::Moved {
-                from,
-                to,
-                monitors,
-                reason,
-                epoch,
-            }));
+            outputs.push(Output::Announce(Announcement::Moved { from, to, monitors, reason, epoch }));
         }
         if !touched.is_empty() {
             outputs.push(Output::Hint(touched.into_iter().collect()));
         }
-        let vacated = decision
-            .revokes
-            .iter()
-            .filter_map(|revoke| Some((revoke.node.clone(), revoke.lease_seq?)));
-        Reaction {
-            outputs,
-            vacated: vacated.collect(),
-            deposed: None,
-        }
+        let vacated = decision.revokes.iter().filter_map(|revoke| Some((revoke.node.clone(), revoke.lease_seq?)));
+        Reaction { outputs, vacated: vacated.collect(), deposed: None }
     }
 }
 

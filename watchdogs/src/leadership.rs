@@ -72,9 +72,7 @@ impl Leadership {
     /// The leadership's number, while this watchdog may decide.
     pub fn epoch(&self, now: Mono, policy: &Policy) -> Option<Epoch> {
         match self.state {
-            State::Leading {
-                epoch, renewed_at, ..
-            } if now.since(renewed_at) <= policy.leader_fence => Some(epoch),
+            State::Leading { epoch, renewed_at, .. } if now.since(renewed_at) <= policy.leader_fence => Some(epoch),
             State::Leading { .. }
             | State::Following { .. }
             | State::Claiming { .. }
@@ -95,8 +93,7 @@ impl Leadership {
 
     /// The row as a round showed it.
     pub fn see(&mut self, began_at: Mono, ended_at: Mono, row: &LeaderRow) {
-        self.renewals
-            .see(began_at, ended_at, (row.epoch, row.holder, row.renewals));
+        self.renewals.see(began_at, ended_at, (row.epoch, row.holder, row.renewals));
     }
 
     /// An own database access failed: what stood still may have been the database.
@@ -111,9 +108,7 @@ impl Leadership {
         }
         let act = match self.state {
             State::Following { locked } => Some(self.follow(now, locked, policy)),
-            State::Leading {
-                epoch, with_lock, ..
-            } => {
+            State::Leading { epoch, with_lock, .. } => {
                 self.act_at = now + policy.leader_renewal;
                 Some(LeadershipAct::Renew { epoch, with_lock })
             }
@@ -129,31 +124,14 @@ impl Leadership {
     }
 
     fn follow(&mut self, now: Mono, locked: bool, policy: &Policy) -> LeadershipAct {
-        let seen = self
-            .renewals
-            .value()
-            .map_or(Epoch(0), |&(epoch, _, _)| epoch);
-        let is_vacant = self
-            .renewals
-            .value()
-            .is_some_and(|&(_, holder, _)| holder.is_none());
-        let may_claim_locked =
-            locked && (is_vacant || self.renewals.is_still_for(policy.claim_with_lock));
+        let seen = self.renewals.value().map_or(Epoch(0), |&(epoch, _, _)| epoch);
+        let is_vacant = self.renewals.value().is_some_and(|&(_, holder, _)| holder.is_none());
+        let may_claim_locked = locked && (is_vacant || self.renewals.is_still_for(policy.claim_with_lock));
         if may_claim_locked || self.renewals.is_still_for(policy.claim_without_lock) {
-            self.state = State::Claiming {
-                with_lock: may_claim_locked,
-            };
-            return LeadershipAct::Claim {
-                seen,
-                with_lock: may_claim_locked,
-            };
+            self.state = State::Claiming { with_lock: may_claim_locked };
+            return LeadershipAct::Claim { seen, with_lock: may_claim_locked };
         }
-        self.act_at = now
-            + if locked {
-                CLAIM_POLL
-            } else {
-                self.attempt_pause(policy)
-            };
+        self.act_at = now + if locked { CLAIM_POLL } else { self.attempt_pause(policy) };
         LeadershipAct::Attempt
     }
 
@@ -169,15 +147,9 @@ impl Leadership {
 
     /// When [`Self::poll`] or [`Self::expire`] has something to do at the latest.
     pub fn due_at(&self, policy: &Policy) -> Mono {
-        let act_at = if self.is_busy {
-            Mono::micros(u64::MAX)
-        } else {
-            self.act_at
-        };
+        let act_at = if self.is_busy { Mono::micros(u64::MAX) } else { self.act_at };
         match self.state {
-            State::Leading { renewed_at, .. } => {
-                act_at.min(renewed_at + policy.leader_fence + CLAIM_POLL)
-            }
+            State::Leading { renewed_at, .. } => act_at.min(renewed_at + policy.leader_fence + CLAIM_POLL),
             State::Following { .. } | State::Releasing => act_at,
             State::Claiming { .. } | State::Retired => Mono::micros(u64::MAX),
         }
@@ -225,11 +197,7 @@ impl Leadership {
         let State::Claiming { with_lock } = self.state else {
             return None;
         };
-        self.state = State::Leading {
-            epoch,
-            with_lock,
-            renewed_at: began_at,
-        };
+        self.state = State::Leading { epoch, with_lock, renewed_at: began_at };
         self.act_at = now;
         Some(Turn::Became(epoch))
     }
@@ -254,10 +222,7 @@ impl Leadership {
         match self.state {
             State::Leading { renewed_at, .. } if now.since(renewed_at) > policy.leader_fence => {
                 let ago = now.since(renewed_at).as_secs();
-                self.step_down(
-                    now,
-                    format!("the last successful renewal began {ago} s ago"),
-                )
+                self.step_down(now, format!("the last successful renewal began {ago} s ago"))
             }
             State::Leading { .. }
             | State::Following { .. }
@@ -295,12 +260,7 @@ mod tests {
     use super::*;
 
     fn row(epoch: u64, holder: u64, renewals: u64) -> LeaderRow {
-        LeaderRow {
-            epoch: Epoch(epoch),
-            holder: Some(Incarnation(holder)),
-            watchdog: None,
-            renewals,
-        }
+        LeaderRow { epoch: Epoch(epoch), holder: Some(Incarnation(holder)), watchdog: None, renewals }
     }
 
     /// Follows a leader that renews until `gone` and not afterwards; returns when the claim is made, in milliseconds.
@@ -344,21 +304,11 @@ mod tests {
     fn a_leader_steps_down_eight_seconds_after_its_last_successful_renewal_began() {
         let policy = Policy::default();
         let mut leader = Leadership::new(Mono::secs(0), 7);
-        leader.state = State::Leading {
-            epoch: Epoch(4),
-            with_lock: true,
-            renewed_at: Mono::secs(10),
-        };
+        leader.state = State::Leading { epoch: Epoch(4), with_lock: true, renewed_at: Mono::secs(10) };
         assert_eq!(leader.epoch(Mono::secs(18), &policy), Some(Epoch(4)));
         assert_eq!(leader.expire(Mono::secs(18), &policy), None);
         assert_eq!(leader.epoch(Mono::millis(18_001), &policy), None);
-        assert!(matches!(
-            leader.expire(Mono::millis(18_001), &policy),
-            Some(Turn::SteppedDown(Epoch(4), _))
-        ));
-        assert_eq!(
-            leader.poll(Mono::millis(18_001), &policy),
-            Some(LeadershipAct::Release)
-        );
+        assert!(matches!(leader.expire(Mono::millis(18_001), &policy), Some(Turn::SteppedDown(Epoch(4), _))));
+        assert_eq!(leader.poll(Mono::millis(18_001), &policy), Some(LeadershipAct::Release));
     }
 }

@@ -136,46 +136,18 @@ impl Policy {
     /// Checks the relations that safety and liveness rest on.
     pub fn validate(&self) -> Result<(), PolicyFault> {
         let rules = [
-            (
-                !self.probe_interval.is_zero(),
-                "probe_interval",
-                "must be longer than 0",
-            ),
-            (
-                !self.probe_timeout.is_zero(),
-                "probe_timeout",
-                "must be longer than 0",
-            ),
-            (
-                self.failure_threshold > 0,
-                "failure_threshold",
-                "must be at least 1",
-            ),
-            (
-                self.recovery_threshold > 0,
-                "recovery_threshold",
-                "must be at least 1",
-            ),
-            (
-                self.lease_fence >= 2 * self.lease_renewal,
-                "lease_fence",
-                "must be at least two renewals",
-            ),
+            (!self.probe_interval.is_zero(), "probe_interval", "must be longer than 0"),
+            (!self.probe_timeout.is_zero(), "probe_timeout", "must be longer than 0"),
+            (self.failure_threshold > 0, "failure_threshold", "must be at least 1"),
+            (self.recovery_threshold > 0, "recovery_threshold", "must be at least 1"),
+            (self.lease_fence >= 2 * self.lease_renewal, "lease_fence", "must be at least two renewals"),
             (
                 self.lease_watch >= self.lease_fence + self.lease_renewal,
                 "lease_watch",
                 "must be at least lease_fence + lease_renewal",
             ),
-            (
-                self.claim_without_lock > self.leader_fence,
-                "claim_without_lock",
-                "must be longer than leader_fence",
-            ),
-            (
-                self.monitor_limit_per_node > 0,
-                "monitor_limit_per_node",
-                "must be at least 1",
-            ),
+            (self.claim_without_lock > self.leader_fence, "claim_without_lock", "must be longer than leader_fence"),
+            (self.monitor_limit_per_node > 0, "monitor_limit_per_node", "must be at least 1"),
             (self.batch > 0, "batch", "must be at least 1"),
             (self.batch_living > 0, "batch_living", "must be at least 1"),
         ];
@@ -197,13 +169,7 @@ mod tests {
 
     #[test]
     fn a_lease_that_ends_before_its_node_stops_is_refused() {
-        let hasty = Policy {
-            lease_watch: Duration::from_secs(9),
-            ..Policy::default()
-        };
-        assert_eq!(
-            hasty.validate().map_err(|fault| fault.field),
-            Err("lease_watch")
-        );
+        let hasty = Policy { lease_watch: Duration::from_secs(9), ..Policy::default() };
+        assert_eq!(hasty.validate().map_err(|fault| fault.field), Err("lease_watch"));
     }
 }

@@ -38,13 +38,8 @@ pub fn count(ballots: &[Ballot]) -> Verdict {
     let is_majority = |votes: usize| 2 * votes > ballots.len();
     if is_majority(voted(Vote::Down).count()) {
         let zones: BTreeSet<_> = voted(Vote::Down).map(|ballot| &ballot.zone).collect();
-        let is_contradicted =
-            zones.len() == 1 && voted(Vote::Up).any(|ballot| !zones.contains(&ballot.zone));
-        if is_contradicted {
-            Verdict::Disagreement
-        } else {
-            Verdict::Down
-        }
+        let is_contradicted = zones.len() == 1 && voted(Vote::Up).any(|ballot| !zones.contains(&ballot.zone));
+        if is_contradicted { Verdict::Disagreement } else { Verdict::Down }
     } else if is_majority(voted(Vote::Up).count()) {
         Verdict::Up
     } else {
@@ -79,20 +74,8 @@ impl Tally {
     pub fn handle(&mut self, verdict: Verdict, policy: &Policy) {
         self.last = Some(verdict);
         match verdict {
-            Verdict::Up => {
-                *self = Self {
-                    reach: Reach::Up,
-                    split_rounds: 0,
-                    last: self.last,
-                }
-            }
-            Verdict::Down => {
-                *self = Self {
-                    reach: Reach::Down,
-                    split_rounds: 0,
-                    last: self.last,
-                }
-            }
+            Verdict::Up => *self = Self { reach: Reach::Up, split_rounds: 0, last: self.last },
+            Verdict::Down => *self = Self { reach: Reach::Down, split_rounds: 0, last: self.last },
             Verdict::Disagreement => self.reach = Reach::Undecided,
             Verdict::Split => {
                 self.split_rounds = self.split_rounds.saturating_add(1);
@@ -125,13 +108,7 @@ mod tests {
     use super::*;
 
     fn ballots(votes: &[(&str, Vote)]) -> Vec<Ballot> {
-        votes
-            .iter()
-            .map(|&(zone, vote)| Ballot {
-                zone: zone.into(),
-                vote,
-            })
-            .collect()
+        votes.iter().map(|&(zone, vote)| Ballot { zone: zone.into(), vote }).collect()
     }
 
     #[test]
@@ -142,19 +119,12 @@ mod tests {
 
     #[test]
     fn half_of_the_voters_is_no_majority() {
-        assert_eq!(
-            count(&ballots(&[("a", Vote::Down), ("b", Vote::Up)])),
-            Verdict::Split
-        );
+        assert_eq!(count(&ballots(&[("a", Vote::Down), ("b", Vote::Up)])), Verdict::Split);
     }
 
     #[test]
     fn voters_that_know_nothing_yet_still_count_against_a_majority() {
-        let votes = ballots(&[
-            ("a", Vote::Down),
-            ("b", Vote::Unknown),
-            ("c", Vote::Unknown),
-        ]);
+        let votes = ballots(&[("a", Vote::Down), ("b", Vote::Unknown), ("c", Vote::Unknown)]);
         assert_eq!(count(&votes), Verdict::Split);
     }
 

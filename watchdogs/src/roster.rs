@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::{
-    NodeRow, Observation, ObservationRow, Report, Round, Target, Vote, WatchdogRow,
-};
+use crate::facts::{NodeRow, Observation, ObservationRow, Report, Round, Target, Vote, WatchdogRow};
 use crate::ids::{Incarnation, NodeId, WatchdogId};
 use crate::policy::Policy;
 use crate::quorum::Ballot;
@@ -73,20 +71,15 @@ impl Roster {
     /// Takes in what a round showed. `me` wrote its own row, or it would not be here.
     pub fn handle_round(&mut self, round: &Round) {
         let (began_at, ended_at) = (round.began_at, round.ended_at);
-        self.leases
-            .retain(|node, _| round.nodes.iter().any(|row| &row.node == node));
+        self.leases.retain(|node, _| round.nodes.iter().any(|row| &row.node == node));
         for row in &round.nodes {
             let lease = self.leases.entry(row.node.clone()).or_default();
-            lease.has_moved |=
-                lease
-                    .counter
-                    .see(began_at, ended_at, (row.incarnation, row.lease_seq));
+            lease.has_moved |= lease.counter.see(began_at, ended_at, (row.incarnation, row.lease_seq));
             if row.incarnation.is_some() || lease.vacated_at != Some(row.lease_seq) {
                 lease.vacated_at = None;
             }
         }
-        self.rows
-            .retain(|watchdog, _| round.watchdogs.iter().any(|row| &row.watchdog == watchdog));
+        self.rows.retain(|watchdog, _| round.watchdogs.iter().any(|row| &row.watchdog == watchdog));
         for row in &round.watchdogs {
             let watch = self.rows.entry(row.watchdog.clone()).or_default();
             watch.see(began_at, ended_at, (row.incarnation, row.seq));
@@ -111,21 +104,19 @@ impl Roster {
 
     fn hear(&mut self, row: ObservationRow) {
         // Words of a process that is no more are dropped when the registered row names another.
-        let is_current = self.watchdogs.iter().any(|watchdog| {
-            watchdog.watchdog == row.watchdog && watchdog.incarnation == row.incarnation
-        });
+        let is_current = self
+            .watchdogs
+            .iter()
+            .any(|watchdog| watchdog.watchdog == row.watchdog && watchdog.incarnation == row.incarnation);
         if !is_current {
             return;
         }
-        let words = self.words.entry(row.watchdog).or_insert_with(|| Words {
-            incarnation: row.incarnation,
-            by_target: BTreeMap::new(),
-        });
+        let words = self
+            .words
+            .entry(row.watchdog)
+            .or_insert_with(|| Words { incarnation: row.incarnation, by_target: BTreeMap::new() });
         if words.incarnation != row.incarnation {
-            *words = Words {
-                incarnation: row.incarnation,
-                by_target: BTreeMap::new(),
-            };
+            *words = Words { incarnation: row.incarnation, by_target: BTreeMap::new() };
         }
         let newest = words.by_target.entry(row.observation.target.clone());
         let (seq, observation) = newest.or_insert_with(|| (row.seq, row.observation.clone()));
@@ -172,27 +163,14 @@ impl Roster {
 
     /// Who may vote now. `me` votes unless it is isolated itself.
     pub fn voters(&self, me: &WatchdogId, is_isolated: bool, policy: &Policy) -> Voters {
-        let registered = self
-            .watchdogs
-            .iter()
-            .filter(|row| !row.stopped || &row.watchdog == me);
-        let living: Vec<_> = registered
-            .clone()
-            .filter(|row| &row.watchdog == me || self.is_moving(row, policy))
-            .collect();
+        let registered = self.watchdogs.iter().filter(|row| !row.stopped || &row.watchdog == me);
+        let living: Vec<_> =
+            registered.clone().filter(|row| &row.watchdog == me || self.is_moving(row, policy)).collect();
         let may_vote = |row: &&&WatchdogRow| {
-            if &row.watchdog == me {
-                !is_isolated
-            } else {
-                !row.isolated
-            }
+            if &row.watchdog == me { !is_isolated } else { !row.isolated }
         };
         Voters {
-            voting: living
-                .iter()
-                .filter(may_vote)
-                .map(|&row| row.clone())
-                .collect(),
+            voting: living.iter().filter(may_vote).map(|&row| row.clone()).collect(),
             living: living.len(),
             registered: registered.count(),
         }
@@ -200,37 +178,21 @@ impl Roster {
 
     /// A watchdog's row has been moving lately.
     pub fn is_moving(&self, row: &WatchdogRow, policy: &Policy) -> bool {
-        !row.stopped
-            && self
-                .rows
-                .get(&row.watchdog)
-                .is_some_and(|watch| !watch.is_still_for(policy.voter_watch))
+        !row.stopped && self.rows.get(&row.watchdog).is_some_and(|watch| !watch.is_still_for(policy.voter_watch))
     }
 
     /// The voters' words on one target; `mine` is this watchdog's own, which no table delays.
-    pub fn ballots(
-        &self,
-        voters: &Voters,
-        me: &WatchdogId,
-        target: &Target,
-        mine: Vote,
-    ) -> Vec<Ballot> {
+    pub fn ballots(&self, voters: &Voters, me: &WatchdogId, target: &Target, mine: Vote) -> Vec<Ballot> {
         let word = |row: &WatchdogRow| {
             let words = self.words.get(&row.watchdog)?;
-            (words.incarnation == row.incarnation)
-                .then(|| words.by_target.get(target))?
-                .map(|(_, seen)| seen.vote)
+            (words.incarnation == row.incarnation).then(|| words.by_target.get(target))?.map(|(_, seen)| seen.vote)
         };
         voters
             .voting
             .iter()
             .map(|row| Ballot {
                 zone: row.zone.clone(),
-                vote: if &row.watchdog == me {
-                    mine
-                } else {
-                    word(row).unwrap_or_default()
-                },
+                vote: if &row.watchdog == me { mine } else { word(row).unwrap_or_default() },
             })
             .collect()
     }

@@ -23,10 +23,7 @@ pub struct Field {
 }
 
 /// One node, as the planner sees it.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four independent permissions"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent permissions")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Slot {
     /// It takes monitors.
@@ -76,11 +73,7 @@ pub struct Plan {
 /// Plans all steps that the field allows.
 pub fn plan(shard: &Shard, field: &Field) -> Plan {
     let mut planner = Planner::new(shard, field);
-    let mut wishes: Vec<_> = shard
-        .monitors
-        .iter()
-        .filter_map(|monitor| planner.needs_step(monitor))
-        .collect();
+    let mut wishes: Vec<_> = shard.monitors.iter().filter_map(|monitor| planner.needs_step(monitor)).collect();
     // The heaviest first, so that the last ones even out what the first ones made uneven.
     wishes.sort_by_key(|wish| (std::cmp::Reverse(rate(wish.monitor)), wish.monitor.monitor));
     for wish in wishes {
@@ -114,52 +107,25 @@ struct Load {
 
 /// Runs per 1,000,000 seconds; a paused monitor costs nothing.
 fn rate(monitor: &MonitorRow) -> u64 {
-    if monitor.active {
-        1_000_000 / u64::from(monitor.interval_s.max(1))
-    } else {
-        0
-    }
+    if monitor.active { 1_000_000 / u64::from(monitor.interval_s.max(1)) } else { 0 }
 }
 
 impl<'a> Planner<'a> {
     fn new(shard: &'a Shard, field: &'a Field) -> Self {
-        let mut load: BTreeMap<_, _> = field
-            .nodes
-            .keys()
-            .map(|node| (node, Load::default()))
-            .collect();
+        let mut load: BTreeMap<_, _> = field.nodes.keys().map(|node| (node, Load::default())).collect();
         for monitor in &shard.monitors {
-            if let Some(entry) = monitor
-                .effective
-                .as_ref()
-                .and_then(|node| load.get_mut(node))
-            {
+            if let Some(entry) = monitor.effective.as_ref().and_then(|node| load.get_mut(node)) {
                 entry.rate += rate(monitor);
                 entry.monitors += 1;
             }
         }
-        Self {
-            field,
-            load,
-            releases: 0,
-            plan: Plan::default(),
-        }
+        Self { field, load, releases: 0, plan: Plan::default() }
     }
 
     /// Whether a monitor wants a step, and which.
     fn needs_step(&self, monitor: &'a MonitorRow) -> Option<Wish<'a>> {
-        let wish = |step, reason, only| {
-            Some(Wish {
-                monitor,
-                step,
-                reason,
-                only,
-            })
-        };
-        let home = monitor
-            .home
-            .as_ref()
-            .filter(|node| self.takes(node, monitor, |slot| slot.welcomes_home));
+        let wish = |step, reason, only| Some(Wish { monitor, step, reason, only });
+        let home = monitor.home.as_ref().filter(|node| self.takes(node, monitor, |slot| slot.welcomes_home));
         let Some(effective) = &monitor.effective else {
             return match &monitor.source {
                 Some(source) if !self.field.arrivable.contains(source) => None,
@@ -221,49 +187,29 @@ impl<'a> Planner<'a> {
         let load = self.load.entry(target).or_default();
         load.rate += rate(monitor);
         load.monitors += 1;
-        if self
-            .field
-            .nodes
-            .get(target)
-            .is_some_and(|slot| load.monitors > slot.capacity)
-        {
+        if self.field.nodes.get(target).is_some_and(|slot| load.monitors > slot.capacity) {
             self.plan.overloaded.insert(target.clone());
         }
     }
 
     fn takes(&self, node: &NodeId, monitor: &MonitorRow, also: impl Fn(&Slot) -> bool) -> bool {
-        self.field
-            .nodes
-            .get(node)
-            .is_some_and(|slot| slot.is_eligible && also(slot) && runs(slot, monitor))
+        self.field.nodes.get(node).is_some_and(|slot| slot.is_eligible && also(slot) && runs(slot, monitor))
     }
 
     fn has_other(&self, node: &NodeId, monitor: &MonitorRow) -> bool {
-        self.field
-            .nodes
-            .keys()
-            .any(|other| other != node && self.takes(other, monitor, |_| true))
+        self.field.nodes.keys().any(|other| other != node && self.takes(other, monitor, |_| true))
     }
 
     /// The least loaded eligible node with room; without room anywhere, the least loaded one.
     fn least_loaded(&self, monitor: &MonitorRow) -> Option<&'a NodeId> {
-        let eligible = self
-            .field
-            .nodes
-            .iter()
-            .filter(|(_, slot)| slot.is_eligible && runs(slot, monitor));
+        let eligible = self.field.nodes.iter().filter(|(_, slot)| slot.is_eligible && runs(slot, monitor));
         eligible
             .min_by_key(|(node, slot)| {
                 let load = self.load.get(node).copied().unwrap_or_default();
                 let is_full = load.monitors >= slot.capacity;
                 let weight = u64::from(slot.weight.max(1));
                 // Paused monitors have no rate: their number decides, so that they spread too.
-                (
-                    is_full,
-                    load.rate * 1_000 / weight,
-                    u64::from(load.monitors) * 1_000 / weight,
-                    *node,
-                )
+                (is_full, load.rate * 1_000 / weight, u64::from(load.monitors) * 1_000 / weight, *node)
             })
             .map(|(node, _)| node)
     }

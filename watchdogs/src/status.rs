@@ -48,28 +48,17 @@ pub enum Progress {
 }
 
 /// The status that follows; `None`: it stays as it is.
-pub fn decide_status(
-    lease: Lease,
-    reach: Reach,
-    progress: Progress,
-) -> Option<(NodeStatus, StatusReason)> {
+pub fn decide_status(lease: Lease, reach: Reach, progress: Progress) -> Option<(NodeStatus, StatusReason)> {
     match (lease, reach, progress) {
         (Lease::Fresh, _, Progress::Stale) => Some((NodeStatus::Stalled, StatusReason::NoProgress)),
-        (Lease::Fresh, Reach::Up, Progress::Ok) => {
-            Some((NodeStatus::Online, StatusReason::AllWell))
-        }
-        (Lease::Fresh, Reach::Down, Progress::Ok) => {
-            Some((NodeStatus::Unreachable, StatusReason::Unreachable))
-        }
-        (Lease::Ended, Reach::Down, _) => {
-            Some((NodeStatus::Offline, StatusReason::LeaseEndedUnreachable))
-        }
+        (Lease::Fresh, Reach::Up, Progress::Ok) => Some((NodeStatus::Online, StatusReason::AllWell)),
+        (Lease::Fresh, Reach::Down, Progress::Ok) => Some((NodeStatus::Unreachable, StatusReason::Unreachable)),
+        (Lease::Ended, Reach::Down, _) => Some((NodeStatus::Offline, StatusReason::LeaseEndedUnreachable)),
         // Without any verdict on reach (too many watchdogs are isolated) the lease alone speaks, with its grace.
         (Lease::Ended, Reach::Up | Reach::Undecided | Reach::Unknown, _) => {
             Some((NodeStatus::Stalled, StatusReason::LeaseEndedReachable))
         }
         (Lease::Released, _, _) => Some((NodeStatus::Offline, StatusReason::Released)),
-        (Lease::Fresh, Reach::Undecided | Reach::Unknown, Progress::Ok)
-        | (Lease::Unknown, _, _) => None,
+        (Lease::Fresh, Reach::Undecided | Reach::Unknown, Progress::Ok) | (Lease::Unknown, _, _) => None,
     }
 }

@@ -200,10 +200,7 @@ pub struct Tenure {
 #[derive(Debug)]
 enum Phase {
     /// Wants the row. `since` is the first undisturbed look at it.
-    Registering {
-        row: Stillness<(Option<Incarnation>, u64)>,
-        since: Option<Mono>,
-    },
+    Registering { row: Stillness<(Option<Incarnation>, u64)>, since: Option<Mono> },
     /// Has the row.
     Holding,
     /// Asked to stop; waits for the runs to stop, then for the release.
@@ -217,24 +214,15 @@ enum Reconcile {
     /// Applied what was read last.
     Settled,
     /// What was read is being stopped.
-    Stopping {
-        stamp: Stamp,
-        monitors: BTreeSet<MonitorId>,
-    },
+    Stopping { stamp: Stamp, monitors: BTreeSet<MonitorId> },
     /// Stopped; the acknowledgement is under way.
-    Acknowledging {
-        stamp: Stamp,
-        monitors: BTreeSet<MonitorId>,
-    },
+    Acknowledging { stamp: Stamp, monitors: BTreeSet<MonitorId> },
 }
 
 impl Tenure {
     /// A process that has just started.
     pub fn new(policy: Policy, incarnation: Incarnation, now: Mono) -> Self {
-        let phase = Phase::Registering {
-            row: Stillness::new(),
-            since: None,
-        };
+        let phase = Phase::Registering { row: Stillness::new(), since: None };
         let mut tenure = Self {
             policy,
             incarnation,
@@ -261,11 +249,7 @@ impl Tenure {
             Input::Row(row) => self.handle_row(now, row),
             Input::Registered { began_at, won } => self.handle_registered(now, began_at, won),
             Input::Renewed { began_at, ours } => self.handle_renewed(now, began_at, ours),
-            Input::StampRead {
-                began_at: _,
-                stamp,
-                applied_is_known,
-            } => {
+            Input::StampRead { began_at: _, stamp, applied_is_known } => {
                 self.handle_stamp(now, stamp, applied_is_known);
             }
             Input::Assigned { stamp, monitors } => self.handle_assigned(now, stamp, monitors),
@@ -306,11 +290,7 @@ impl Tenure {
         if self.unreconciled_since.is_some() {
             return Err(Fence::NotReconciled);
         }
-        if self.mine.contains(&monitor) {
-            Ok(())
-        } else {
-            Err(Fence::NotMine)
-        }
+        if self.mine.contains(&monitor) { Ok(()) } else { Err(Fence::NotMine) }
     }
 
     /// Whether a beat of this monitor may be stored now: the same question, asked again.
@@ -325,20 +305,14 @@ impl Tenure {
 
     /// How long the lease still allows runs.
     pub fn lease_left(&self, now: Mono) -> Duration {
-        self.renewed_at.map_or(Duration::ZERO, |renewed_at| {
-            (renewed_at + self.policy.lease_fence).since(now)
-        })
+        self.renewed_at.map_or(Duration::ZERO, |renewed_at| (renewed_at + self.policy.lease_fence).since(now))
     }
 
     fn handle_row(&mut self, now: Mono, row: Option<OwnRow>) {
         let Some(began_at) = self.in_flight.remove(&Request::ReadRow) else {
             return;
         };
-        let Phase::Registering {
-            row: watched,
-            since,
-        } = &mut self.phase
-        else {
+        let Phase::Registering { row: watched, since } = &mut self.phase else {
             return;
         };
         let Some(row) = row else {
@@ -352,20 +326,9 @@ impl Tenure {
             || row.incarnation == Some(self.incarnation)
             || watched.is_still_for(self.policy.lease_watch);
         if is_free && self.stops_outstanding == 0 {
-            self.send(
-                now,
-                Request::Register,
-                Output::Register {
-                    seen: row.incarnation,
-                    lease_seq: row.lease_seq,
-                },
-            );
-        } else if began_at.since(first_look) >= 2 * self.policy.lease_watch
-            && row.incarnation.is_some()
-        {
-            self.end(ExitReason::IdInUse {
-                hostname: row.hostname,
-            });
+            self.send(now, Request::Register, Output::Register { seen: row.incarnation, lease_seq: row.lease_seq });
+        } else if began_at.since(first_look) >= 2 * self.policy.lease_watch && row.incarnation.is_some() {
+            self.end(ExitReason::IdInUse { hostname: row.hostname });
         }
     }
 
@@ -401,9 +364,7 @@ impl Tenure {
     }
 
     fn handle_stamp(&mut self, now: Mono, stamp: Stamp, applied_is_known: bool) {
-        if self.in_flight.remove(&Request::ReadStamp).is_none()
-            || !matches!(self.phase, Phase::Holding)
-        {
+        if self.in_flight.remove(&Request::ReadStamp).is_none() || !matches!(self.phase, Phase::Holding) {
             return;
         }
         if !applied_is_known || self.went_backwards(stamp) {
@@ -427,11 +388,8 @@ impl Tenure {
         let Some(began_at) = self.in_flight.remove(&Request::ReadAssignments) else {
             return;
         };
-        let is_stale = self
-            .unreconciled_since
-            .is_some_and(|since| began_at < since);
-        let is_awaited =
-            matches!(self.phase, Phase::Holding) && matches!(self.reconcile, Reconcile::Settled);
+        let is_stale = self.unreconciled_since.is_some_and(|since| began_at < since);
+        let is_awaited = matches!(self.phase, Phase::Holding) && matches!(self.reconcile, Reconcile::Settled);
         if is_stale || !is_awaited {
             self.look_at = now;
             return;
@@ -492,10 +450,7 @@ impl Tenure {
             return;
         }
         self.applied = Some(stamp);
-        if self
-            .unreconciled_since
-            .is_some_and(|since| began_at < since)
-        {
+        if self.unreconciled_since.is_some_and(|since| began_at < since) {
             // What was acknowledged was read before the lease was out: read again before anything runs.
             return;
         }
@@ -554,10 +509,7 @@ impl Tenure {
             Phase::Leaving => return self.end(ExitReason::Stopped),
             Phase::Registering { .. } | Phase::Ended => return,
         }
-        self.phase = Phase::Registering {
-            row: Stillness::new(),
-            since: None,
-        };
+        self.phase = Phase::Registering { row: Stillness::new(), since: None };
         self.renewed_at = None;
         self.applied = None;
         self.reconcile = Reconcile::Settled;
@@ -601,23 +553,11 @@ impl Tenure {
         }
         if now >= self.renew_at {
             self.renew_at = now + self.policy.lease_renewal;
-            self.send(
-                now,
-                Request::Renew,
-                Output::Renew {
-                    applied: self.applied,
-                },
-            );
+            self.send(now, Request::Renew, Output::Renew { applied: self.applied });
         }
         if now >= self.look_at {
             self.look_at = now + self.policy.round_interval;
-            self.send(
-                now,
-                Request::ReadStamp,
-                Output::ReadStamp {
-                    applied: self.applied,
-                },
-            );
+            self.send(now, Request::ReadStamp, Output::ReadStamp { applied: self.applied });
         }
     }
 
@@ -647,10 +587,7 @@ mod tests {
     const OTHER: Incarnation = Incarnation(2);
 
     fn stamp(generation: u64, nonce: u64) -> Stamp {
-        Stamp {
-            generation: Generation(generation),
-            nonce: Nonce(nonce),
-        }
+        Stamp { generation: Generation(generation), nonce: Nonce(nonce) }
     }
 
     fn monitors(ids: &[i64]) -> BTreeSet<MonitorId> {
@@ -662,12 +599,7 @@ mod tests {
     }
 
     fn row(incarnation: Option<Incarnation>, lease_seq: u64) -> Input {
-        Input::Row(Some(OwnRow {
-            incarnation,
-            is_released: false,
-            lease_seq,
-            hostname: "elsewhere".into(),
-        }))
+        Input::Row(Some(OwnRow { incarnation, is_released: false, lease_seq, hostname: "elsewhere".into() }))
     }
 
     /// Registered at 0 s, applied `stamp(5, 55)` with monitors 1 and 2.
@@ -675,13 +607,7 @@ mod tests {
         let mut tenure = Tenure::new(Policy::default(), MINE, Mono::secs(0));
         drain(&mut tenure);
         tenure.handle(Mono::secs(0), row(None, 0));
-        tenure.handle(
-            Mono::secs(0),
-            Input::Registered {
-                began_at: Mono::secs(0),
-                won: true,
-            },
-        );
+        tenure.handle(Mono::secs(0), Input::Registered { began_at: Mono::secs(0), won: true });
         reconcile(&mut tenure, 0, stamp(5, 55), &[1, 2]);
         tenure
     }
@@ -690,34 +616,12 @@ mod tests {
         let at = Mono::secs(at);
         drain(tenure);
         tenure.handle(at, Input::Hint);
-        tenure.handle(
-            at,
-            Input::StampRead {
-                began_at: at,
-                stamp: to,
-                applied_is_known: true,
-            },
-        );
-        tenure.handle(
-            at,
-            Input::Assigned {
-                stamp: to,
-                monitors: monitors(ids),
-            },
-        );
-        if drain(tenure)
-            .iter()
-            .any(|output| matches!(output, Output::Stop(_)))
-        {
+        tenure.handle(at, Input::StampRead { began_at: at, stamp: to, applied_is_known: true });
+        tenure.handle(at, Input::Assigned { stamp: to, monitors: monitors(ids) });
+        if drain(tenure).iter().any(|output| matches!(output, Output::Stop(_))) {
             tenure.handle(at, Input::Stopped);
         }
-        tenure.handle(
-            at,
-            Input::Acknowledged {
-                began_at: at,
-                ours: true,
-            },
-        );
+        tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
         drain(tenure)
     }
 
@@ -725,27 +629,15 @@ mod tests {
     fn a_node_whose_last_renewal_was_sent_eight_seconds_ago_runs_nothing() {
         let tenure = a_running_node();
         assert_eq!(tenure.may_run(Mono::millis(7_999), MonitorId(1)), Ok(()));
-        assert_eq!(
-            tenure.may_run(Mono::secs(8), MonitorId(1)),
-            Err(Fence::LeaseTooOld)
-        );
+        assert_eq!(tenure.may_run(Mono::secs(8), MonitorId(1)), Err(Fence::LeaseTooOld));
     }
 
     #[test]
     fn a_node_that_was_out_for_longer_than_its_fence_reconciles_before_its_first_run() {
         let mut tenure = a_running_node();
         tenure.handle(Mono::secs(2), Input::Tick);
-        tenure.handle(
-            Mono::secs(20),
-            Input::Renewed {
-                began_at: Mono::secs(20),
-                ours: true,
-            },
-        );
-        assert_eq!(
-            tenure.may_run(Mono::secs(20), MonitorId(1)),
-            Err(Fence::NotReconciled)
-        );
+        tenure.handle(Mono::secs(20), Input::Renewed { began_at: Mono::secs(20), ours: true });
+        assert_eq!(tenure.may_run(Mono::secs(20), MonitorId(1)), Err(Fence::NotReconciled));
         reconcile(&mut tenure, 20, stamp(5, 55), &[1, 2]);
         assert_eq!(tenure.may_run(Mono::secs(20), MonitorId(1)), Ok(()));
     }
@@ -755,34 +647,15 @@ mod tests {
         let mut tenure = a_running_node();
         let at = Mono::secs(1);
         tenure.handle(at, Input::Hint);
-        tenure.handle(
-            at,
-            Input::StampRead {
-                began_at: at,
-                stamp: stamp(6, 66),
-                applied_is_known: true,
-            },
-        );
+        tenure.handle(at, Input::StampRead { began_at: at, stamp: stamp(6, 66), applied_is_known: true });
         drain(&mut tenure);
-        tenure.handle(
-            at,
-            Input::Assigned {
-                stamp: stamp(6, 66),
-                monitors: monitors(&[2, 3]),
-            },
-        );
+        tenure.handle(at, Input::Assigned { stamp: stamp(6, 66), monitors: monitors(&[2, 3]) });
         assert_eq!(drain(&mut tenure), [Output::Stop(monitors(&[1]))]);
         assert_eq!(tenure.may_store(at, MonitorId(1)), Err(Fence::NotMine));
         tenure.handle(at, Input::Stopped);
         assert_eq!(drain(&mut tenure), [Output::Acknowledge(stamp(6, 66))]);
         assert_eq!(tenure.may_run(at, MonitorId(3)), Err(Fence::NotMine));
-        tenure.handle(
-            at,
-            Input::Acknowledged {
-                began_at: at,
-                ours: true,
-            },
-        );
+        tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
         assert_eq!(drain(&mut tenure), [Output::Start(monitors(&[3]))]);
     }
 
@@ -790,15 +663,8 @@ mod tests {
     fn a_database_that_lost_its_tail_stops_everything_for_one_lease() {
         let mut tenure = a_running_node();
         let outputs = reconcile(&mut tenure, 3, stamp(4, 44), &[1, 2]);
-        assert!(
-            !outputs
-                .iter()
-                .any(|output| matches!(output, Output::Start(_)))
-        );
-        assert_eq!(
-            tenure.may_run(Mono::secs(3), MonitorId(1)),
-            Err(Fence::NotMine)
-        );
+        assert!(!outputs.iter().any(|output| matches!(output, Output::Start(_))));
+        assert_eq!(tenure.may_run(Mono::secs(3), MonitorId(1)), Err(Fence::NotMine));
         let outputs = reconcile(&mut tenure, 14, stamp(4, 44), &[1, 2]);
         assert!(outputs.contains(&Output::Start(monitors(&[1, 2]))));
     }
@@ -807,10 +673,7 @@ mod tests {
     fn the_same_generation_with_another_nonce_is_a_lost_tail() {
         let mut tenure = a_running_node();
         reconcile(&mut tenure, 3, stamp(5, 56), &[1, 2]);
-        assert_eq!(
-            tenure.may_run(Mono::secs(3), MonitorId(1)),
-            Err(Fence::NotMine)
-        );
+        assert_eq!(tenure.may_run(Mono::secs(3), MonitorId(1)), Err(Fence::NotMine));
     }
 
     #[test]
@@ -818,22 +681,10 @@ mod tests {
         let mut tenure = a_running_node();
         tenure.handle(Mono::secs(2), Input::Tick);
         drain(&mut tenure);
-        tenure.handle(
-            Mono::secs(2),
-            Input::Renewed {
-                began_at: Mono::secs(2),
-                ours: false,
-            },
-        );
+        tenure.handle(Mono::secs(2), Input::Renewed { began_at: Mono::secs(2), ours: false });
         let outputs = drain(&mut tenure);
-        assert!(
-            outputs.contains(&Output::Stop(monitors(&[1, 2])))
-                && outputs.contains(&Output::ReadRow)
-        );
-        assert_eq!(
-            tenure.may_store(Mono::secs(2), MonitorId(1)),
-            Err(Fence::NotRegistered)
-        );
+        assert!(outputs.contains(&Output::Stop(monitors(&[1, 2]))) && outputs.contains(&Output::ReadRow));
+        assert_eq!(tenure.may_store(Mono::secs(2), MonitorId(1)), Err(Fence::NotRegistered));
     }
 
     #[test]
@@ -843,9 +694,7 @@ mod tests {
             tenure.handle(Mono::secs(second), Input::Tick);
             tenure.handle(Mono::secs(second), row(Some(OTHER), second));
         }
-        let exit = Output::Exit(ExitReason::IdInUse {
-            hostname: "elsewhere".into(),
-        });
+        let exit = Output::Exit(ExitReason::IdInUse { hostname: "elsewhere".into() });
         assert!(drain(&mut tenure).contains(&exit));
     }
 
@@ -855,9 +704,7 @@ mod tests {
         for second in 0..=11 {
             tenure.handle(Mono::secs(second), Input::Tick);
             tenure.handle(Mono::secs(second), row(Some(OTHER), 40));
-            let registers = drain(&mut tenure)
-                .iter()
-                .any(|output| matches!(output, Output::Register { .. }));
+            let registers = drain(&mut tenure).iter().any(|output| matches!(output, Output::Register { .. }));
             assert_eq!(registers, second == 11, "at {second} s");
         }
     }

@@ -72,9 +72,7 @@ impl fmt::Debug for Mono {
 }
 
 /// Milliseconds since the Unix epoch, UTC.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Wall(pub i64);
 

@@ -179,11 +179,7 @@ impl Lowest {
     /// Takes in one round's count.
     pub(crate) fn note(&mut self, now: Mono, count: u32, policy: &Policy) {
         self.since.get_or_insert(now);
-        while self
-            .samples
-            .front()
-            .is_some_and(|(at, _)| now.since(*at) > policy.orphan_bound)
-        {
+        while self.samples.front().is_some_and(|(at, _)| now.since(*at) > policy.orphan_bound) {
             self.samples.pop_front();
         }
         self.samples.push_back((now, count));
@@ -195,31 +191,16 @@ impl Lowest {
             return 0;
         };
         let is_full = last.since(since) >= policy.orphan_bound;
-        if is_full {
-            self.samples
-                .iter()
-                .map(|(_, count)| *count)
-                .min()
-                .unwrap_or(0)
-        } else {
-            0
-        }
+        if is_full { self.samples.iter().map(|(_, count)| *count).min().unwrap_or(0) } else { 0 }
     }
 }
 
 /// Active monitors, and how many of them a living node runs.
 pub(crate) fn count_monitors(watchdog: &Watchdog, round: &Round) -> MonitorsView {
-    let mut view = MonitorsView {
-        unwatched: round.unplaced,
-        active: round.unplaced,
-        ..MonitorsView::default()
-    };
+    let mut view = MonitorsView { unwatched: round.unplaced, active: round.unplaced, ..MonitorsView::default() };
     for group in &round.shards {
         view.active += group.active;
-        let owner = group
-            .effective
-            .as_ref()
-            .and_then(|node| watchdog.assessor.of(node));
+        let owner = group.effective.as_ref().and_then(|node| watchdog.assessor.of(node));
         if owner.is_some_and(Assessment::is_watching) {
             view.watched += group.active;
         } else {
@@ -235,11 +216,7 @@ impl Watchdog {
         let database = self.database_view(now);
         let Some(round) = &self.round else {
             let reasons = vec!["this watchdog has not read the database yet".to_owned()];
-            return View {
-                reasons,
-                database,
-                ..View::default()
-            };
+            return View { reasons, database, ..View::default() };
         };
         let mut monitors = count_monitors(self, round);
         monitors.orphaned = self.unwatched.lowest(&self.policy);
@@ -252,18 +229,12 @@ impl Watchdog {
             database,
             generation: round.cluster.stamp.generation,
             watchdogs: self.watchdog_views(round),
-            nodes: round
-                .nodes
-                .iter()
-                .filter_map(|row| self.node_view(round, row))
-                .collect(),
+            nodes: round.nodes.iter().filter_map(|row| self.node_view(round, row)).collect(),
             monitors,
             incidents: round.incidents.iter().map(incident_view).collect(),
             would_move: self.leader.would_move().to_vec(),
             checked_at: Some(round.database_time),
-            verdict_age_ms: self
-                .judged_at
-                .map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
+            verdict_age_ms: self.judged_at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
         };
         self.colour(now, &mut view);
         view
@@ -275,11 +246,7 @@ impl Watchdog {
         match age {
             Some(age) if age < limit => {
                 let is_late = age > 3 * self.policy.round_interval;
-                if is_late || self.database.failing_since.is_some() {
-                    DatabaseView::Failing
-                } else {
-                    DatabaseView::Up
-                }
+                if is_late || self.database.failing_since.is_some() { DatabaseView::Failing } else { DatabaseView::Up }
             }
             Some(_) | None => DatabaseView::Down,
         }
@@ -288,11 +255,7 @@ impl Watchdog {
     fn leader_view(&self, now: Mono, round: &Round) -> Option<LeaderView> {
         let incarnation = round.leader.holder?;
         let watchdog_id = round.leader.watchdog.clone()?;
-        (!self.is_leaderless(now)).then_some(LeaderView {
-            watchdog_id,
-            incarnation,
-            epoch: round.leader.epoch,
-        })
+        (!self.is_leaderless(now)).then_some(LeaderView { watchdog_id, incarnation, epoch: round.leader.epoch })
     }
 
     fn watchdog_views(&self, round: &Round) -> Vec<WatchdogView> {
@@ -320,10 +283,7 @@ impl Watchdog {
     fn node_view(&self, round: &Round, row: &NodeRow) -> Option<NodeView> {
         let node = self.assessor.of(&row.node)?;
         let sum = |of: fn(&ShardGroup) -> &Option<NodeId>| -> u32 {
-            let groups = round
-                .shards
-                .iter()
-                .filter(|group| of(group).as_ref() == Some(&row.node));
+            let groups = round.shards.iter().filter(|group| of(group).as_ref() == Some(&row.node));
             groups.map(|group| group.active).sum()
         };
         let monitors = sum(|group| &group.effective);
@@ -331,11 +291,7 @@ impl Watchdog {
         Some(NodeView {
             node_id: row.node.clone(),
             // While only observing, nobody writes statuses: what they would be is shown.
-            status: if round.cluster.mode == Mode::Observe {
-                node.status
-            } else {
-                row.status
-            },
+            status: if round.cluster.mode == Mode::Observe { node.status } else { row.status },
             overlay: row.overlay,
             monitors,
             home_monitors: sum(|group| &group.home),
@@ -362,23 +318,13 @@ impl Watchdog {
             down.push("the database took no write for three intervals".to_owned());
         }
         if !voters.is_majority() {
-            down.push(format!(
-                "{} of {} watchdogs live: no majority",
-                voters.living, voters.registered
-            ));
+            down.push(format!("{} of {} watchdogs live: no majority", voters.living, voters.registered));
         }
-        if !view
-            .nodes
-            .iter()
-            .any(|node| matches!(node.status, NodeStatus::Online))
-        {
+        if !view.nodes.iter().any(|node| matches!(node.status, NodeStatus::Online)) {
             down.push("no node is online".to_owned());
         }
         if view.monitors.orphaned > 0 {
-            down.push(format!(
-                "{} active monitors have had no living owner for too long",
-                view.monitors.orphaned
-            ));
+            down.push(format!("{} active monitors have had no living owner for too long", view.monitors.orphaned));
         }
         let mut degraded = Vec::new();
         if view.frozen {
@@ -390,18 +336,10 @@ impl Watchdog {
         if view.database == DatabaseView::Failing {
             degraded.push("the database is failing".to_owned());
         }
-        let ill = view
-            .nodes
-            .iter()
-            .filter(|node| !matches!(node.status, NodeStatus::Online | NodeStatus::New));
-        degraded
-            .extend(ill.map(|node| format!("node {} is {}", node.node_id, node.status.as_str())));
-        let silent = view
-            .watchdogs
-            .iter()
-            .filter(|one| matches!(one.status, "down" | "isolated"));
-        degraded
-            .extend(silent.map(|one| format!("watchdog {} is {}", one.watchdog_id, one.status)));
+        let ill = view.nodes.iter().filter(|node| !matches!(node.status, NodeStatus::Online | NodeStatus::New));
+        degraded.extend(ill.map(|node| format!("node {} is {}", node.node_id, node.status.as_str())));
+        let silent = view.watchdogs.iter().filter(|one| matches!(one.status, "down" | "isolated"));
+        degraded.extend(silent.map(|one| format!("watchdog {} is {}", one.watchdog_id, one.status)));
         view.status = match (down.is_empty(), degraded.is_empty()) {
             (false, _) => Health::Down,
             (true, false) => Health::Degraded,
@@ -412,14 +350,6 @@ impl Watchdog {
 }
 
 fn incident_view(row: &crate::facts::IncidentRow) -> IncidentView {
-    let severity = if row.severity == "critical" {
-        Severity::Critical
-    } else {
-        Severity::Warning
-    };
-    IncidentView {
-        key: row.key.clone(),
-        severity,
-        since: row.opened_at,
-    }
+    let severity = if row.severity == "critical" { Severity::Critical } else { Severity::Warning };
+    IncidentView { key: row.key.clone(), severity, since: row.opened_at }
 }

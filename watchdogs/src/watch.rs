@@ -39,11 +39,7 @@ impl<V: PartialEq> Stillness<V> {
             }
             earlier => {
                 let changed = earlier.is_some();
-                *earlier = Some(Seen {
-                    value,
-                    since: ended_at,
-                    confirmed_at: ended_at,
-                });
+                *earlier = Some(Seen { value, since: ended_at, confirmed_at: ended_at });
                 changed
             }
         }
@@ -56,9 +52,7 @@ impl<V: PartialEq> Stillness<V> {
 
     /// How long the value certainly stood still; `None` before the first read.
     pub fn still_for(&self) -> Option<Duration> {
-        self.seen
-            .as_ref()
-            .map(|seen| seen.confirmed_at.since(seen.since))
+        self.seen.as_ref().map(|seen| seen.confirmed_at.since(seen.since))
     }
 
     /// Whether it certainly stood still for at least `span`.

@@ -94,10 +94,7 @@ const FOREIGN_BEATS: u64 = 3;
 impl Watchdog {
     /// A process that has just started. `jitter_seed` spreads what several watchdogs would do at once.
     pub fn new(identity: Identity, policy: Policy, now: Mono, jitter_seed: u64) -> Self {
-        let canaries = identity
-            .canaries
-            .iter()
-            .map(|canary| (Target::Canary(canary.clone()), Health::new(now)));
+        let canaries = identity.canaries.iter().map(|canary| (Target::Canary(canary.clone()), Health::new(now)));
         let mut watchdog = Self {
             healths: canaries.collect(),
             leadership: Leadership::new(now, jitter_seed),
@@ -107,11 +104,7 @@ impl Watchdog {
             roster: Roster::default(),
             assessor: Assessor::default(),
             round: None,
-            database: Database {
-                written_at: None,
-                failing_since: None,
-                is_current: false,
-            },
+            database: Database { written_at: None, failing_since: None, is_current: false },
             foreign: BTreeMap::new(),
             judged_at: None,
             unwatched: crate::view::Lowest::default(),
@@ -146,6 +139,7 @@ impl Watchdog {
             Input::Leadership { began_at, answer } => self.handle_leadership(now, began_at, answer),
             Input::Shard(shard) => self.handle_shard(now, shard),
             Input::Committed { began_at, commit } => self.handle_committed(now, began_at, &commit),
+            Input::DatabaseFailed(_) => self.handle_database_error(now),
             Input::Stop => self.handle_stop(now),
             Input::Tick => {}
         }
@@ -161,11 +155,7 @@ impl Watchdog {
     pub fn poll_timeout(&self) -> Mono {
         let probes = self.healths.values().filter_map(Health::due_at);
         let rounds = (!self.reading || self.writing.is_none()).then_some(self.round_at);
-        probes
-            .chain(rounds)
-            .chain([self.leadership.due_at(&self.policy)])
-            .min()
-            .unwrap_or(self.round_at)
+        probes.chain(rounds).chain([self.leadership.due_at(&self.policy)]).min().unwrap_or(self.round_at)
     }
 
     /// What this watchdog says: to the database, and to the peers that ask it.
@@ -176,32 +166,22 @@ impl Watchdog {
             seq: self.seq,
             zone: self.identity.zone.clone(),
             isolated: self.is_isolated(),
-            database_ok: self.database.failing_since.is_none()
-                && self.database.written_at.is_some(),
-            observations: self
-                .healths
-                .iter()
-                .map(|(target, health)| health.observation(target.clone()))
-                .collect(),
+            database_ok: self.database.failing_since.is_none() && self.database.written_at.is_some(),
+            observations: self.healths.iter().map(|(target, health)| health.observation(target.clone())).collect(),
         }
     }
 
     /// It reaches neither its canaries nor most of everything else.
     pub(crate) fn is_isolated(&self) -> bool {
-        let (canaries, others): (Vec<_>, Vec<_>) = self
-            .healths
-            .iter()
-            .partition(|(target, _)| matches!(target, Target::Canary(_)));
+        let (canaries, others): (Vec<_>, Vec<_>) =
+            self.healths.iter().partition(|(target, _)| matches!(target, Target::Canary(_)));
         let is_down = |(_, health): &&(&Target, &Health)| health.vote() == Vote::Down;
         let lost = others.iter().filter(is_down).count();
-        !canaries.is_empty()
-            && canaries.iter().all(|canary| is_down(&canary))
-            && 2 * lost >= others.len()
+        !canaries.is_empty() && canaries.iter().all(|canary| is_down(&canary)) && 2 * lost >= others.len()
     }
 
     pub(crate) fn voters(&self) -> Voters {
-        self.roster
-            .voters(&self.identity.watchdog, self.is_isolated(), &self.policy)
+        self.roster.voters(&self.identity.watchdog, self.is_isolated(), &self.policy)
     }
 
     pub(crate) fn vote(&self, target: &Target) -> Vote {
@@ -213,33 +193,18 @@ impl Watchdog {
         let beats = self
             .foreign
             .iter()
-            .filter(|(_, watch)| {
-                watch
-                    .risen_at
-                    .is_some_and(|at| now.since(at) <= FOREIGN_WINDOW)
-            })
+            .filter(|(_, watch)| watch.risen_at.is_some_and(|at| now.since(at) <= FOREIGN_WINDOW))
             .map(|(node, _)| node.clone());
-        let statuses = round
-            .nodes
-            .iter()
-            .filter(|row| row.has_foreign_status)
-            .map(|row| row.node.clone());
+        let statuses = round.nodes.iter().filter(|row| row.has_foreign_status).map(|row| row.node.clone());
         beats.chain(statuses).collect()
     }
 
     /// Registered watchdogs whose row stands still.
     pub(crate) fn silent_watchdogs(&self) -> Vec<WatchdogRow> {
         let is_silent = |row: &&WatchdogRow| {
-            row.watchdog != self.identity.watchdog
-                && !row.stopped
-                && !self.roster.is_moving(row, &self.policy)
+            row.watchdog != self.identity.watchdog && !row.stopped && !self.roster.is_moving(row, &self.policy)
         };
-        self.roster
-            .watchdogs()
-            .iter()
-            .filter(is_silent)
-            .cloned()
-            .collect()
+        self.roster.watchdogs().iter().filter(is_silent).cloned().collect()
     }
 
     /// Everything a decision is made of; `None` while the rows at hand are not to be trusted.
@@ -256,19 +221,14 @@ impl Watchdog {
     fn handle_round(&mut self, now: Mono, round: Box<Round>) {
         self.reading = false;
         self.roster.handle_round(&round);
-        self.leadership
-            .see(round.began_at, round.ended_at, &round.leader);
+        self.leadership.see(round.began_at, round.ended_at, &round.leader);
         self.database.is_current = true;
         self.note_success(now);
         self.update_targets(now, &round);
         self.watch_foreign(now, &round);
         self.watch_leader(now, &round);
         self.judge(now, &round);
-        self.unwatched.note(
-            now,
-            crate::view::count_monitors(self, &round).unwatched,
-            &self.policy,
-        );
+        self.unwatched.note(now, crate::view::count_monitors(self, &round).unwatched, &self.policy);
         self.is_warm |= self.has_probed_all(&round);
         if self.is_warm {
             self.raise_and_resolve(now, &round);
@@ -290,14 +250,9 @@ impl Watchdog {
                 Evidence {
                     row,
                     lease: self.lease_of(row),
-                    ballots: (!is_suspended).then(|| {
-                        self.roster
-                            .ballots(&voters, &self.identity.watchdog, &target, mine)
-                    }),
-                    progress: round
-                        .progress
-                        .as_ref()
-                        .and_then(|rows| rows.iter().find(|one| one.node == row.node)),
+                    ballots: (!is_suspended)
+                        .then(|| self.roster.ballots(&voters, &self.identity.watchdog, &target, mine)),
+                    progress: round.progress.as_ref().and_then(|rows| rows.iter().find(|one| one.node == row.node)),
                 }
             })
             .collect();
@@ -323,33 +278,22 @@ impl Watchdog {
             .filter(|row| row.watchdog != self.identity.watchdog && !row.stopped)
             .map(|row| Target::Watchdog(row.watchdog.clone()));
         let wanted: BTreeSet<_> = nodes.chain(peers).collect();
-        self.healths
-            .retain(|target, _| matches!(target, Target::Canary(_)) || wanted.contains(target));
+        self.healths.retain(|target, _| matches!(target, Target::Canary(_)) || wanted.contains(target));
         for target in wanted {
-            self.healths
-                .entry(target)
-                .or_insert_with(|| Health::new(now));
+            self.healths.entry(target).or_insert_with(|| Health::new(now));
         }
     }
 
     fn watch_foreign(&mut self, now: Mono, round: &Round) {
-        self.foreign
-            .retain(|node, _| round.nodes.iter().any(|row| &row.node == node));
+        self.foreign.retain(|node, _| round.nodes.iter().any(|row| &row.node == node));
         for row in &round.nodes {
-            let watch = self
-                .foreign
-                .entry(row.node.clone())
-                .or_insert(ForeignWatch {
-                    base: row.foreign_beats,
-                    base_at: now,
-                    risen_at: None,
-                });
+            let watch = self.foreign.entry(row.node.clone()).or_insert(ForeignWatch {
+                base: row.foreign_beats,
+                base_at: now,
+                risen_at: None,
+            });
             if row.foreign_beats >= watch.base.saturating_add(FOREIGN_BEATS) {
-                *watch = ForeignWatch {
-                    base: row.foreign_beats,
-                    base_at: now,
-                    risen_at: Some(now),
-                };
+                *watch = ForeignWatch { base: row.foreign_beats, base_at: now, risen_at: Some(now) };
             } else if now.since(watch.base_at) > FOREIGN_WINDOW || row.foreign_beats < watch.base {
                 (watch.base, watch.base_at) = (row.foreign_beats, now);
             }
@@ -382,12 +326,7 @@ impl Watchdog {
             me: &self.identity.watchdog,
         };
         let found = alarms(&self.situation(now, round), &around);
-        let open: Vec<_> = round
-            .incidents
-            .iter()
-            .filter(|row| self.may_judge(&row.key))
-            .cloned()
-            .collect();
+        let open: Vec<_> = round.incidents.iter().filter(|row| self.may_judge(&row.key)).cloned().collect();
         let outputs = self.incidents.handle_round(now, found, &open);
         self.outputs.extend(outputs);
     }
@@ -458,16 +397,11 @@ impl Watchdog {
         match turn {
             Some(Turn::Became(epoch)) => {
                 self.leader.begin(epoch);
-                self.outputs
-                    .push_back(Output::Announce(Announcement::BecameLeader { epoch }));
+                self.outputs.push_back(Output::Announce(Announcement::BecameLeader { epoch }));
             }
             Some(Turn::SteppedDown(epoch, reason)) => {
                 self.leader.end();
-                self.outputs
-                    .push_back(Output::Announce(Announcement::SteppedDown {
-                        epoch,
-                        reason,
-                    }));
+                self.outputs.push_back(Output::Announce(Announcement::SteppedDown { epoch, reason }));
             }
             None => {}
         }
@@ -507,9 +441,7 @@ impl Watchdog {
     /// As leader: the next transaction, if there is one.
     fn lead(&mut self, now: Mono) {
         let may_decide = self.is_warm && self.database.is_current && !self.stopping;
-        let (Some(epoch), Some(round)) =
-            (self.leadership.epoch(now, &self.policy), self.round.take())
-        else {
+        let (Some(epoch), Some(round)) = (self.leadership.epoch(now, &self.policy), self.round.take()) else {
             return;
         };
         if may_decide && self.leadership.is_free() {
@@ -524,11 +456,7 @@ impl Watchdog {
             };
             let is_fresh = round.began_at >= self.fresh_after;
             let rest = self.leader.poll_rest(&situation, epoch);
-            let next = rest.or_else(|| {
-                is_fresh
-                    .then(|| self.leader.poll(&situation, epoch, is_halted))
-                    .flatten()
-            });
+            let next = rest.or_else(|| is_fresh.then(|| self.leader.poll(&situation, epoch, is_halted)).flatten());
             if let Some(output) = next {
                 if matches!(output, Output::Commit(_)) {
                     self.leadership.begin_commit();

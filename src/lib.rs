@@ -1,3 +1,5 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
 pub mod clock;
+pub mod keys;
+pub mod signature;

@@ -1,0 +1,5 @@
+//! The native node.
+pub mod beat;
+pub mod run;
+pub mod schedule;
+pub mod spec;

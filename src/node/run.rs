@@ -16,6 +16,7 @@ pub mod tls;
 mod tests;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::ids::NodeId;
@@ -69,18 +70,18 @@ impl From<Failure> for RunResult {
 
 /// Everything that runs share: HTTP clients and ICMP sockets.
 pub struct Runs {
-    http: http::Clients,
+    http: Arc<http::Clients>,
     ping: ping::Sockets,
 }
 
 impl Runs {
     /// The runs of one node; `node` is named in the User-Agent.
     pub fn new(node: &NodeId) -> Self {
-        Self { http: http::Clients::new(node), ping: ping::Sockets::default() }
+        Self { http: Arc::new(http::Clients::new(node)), ping: ping::Sockets::default() }
     }
 
     /// The HTTP clients, which the canaries use as well.
-    pub fn http(&self) -> &http::Clients {
+    pub fn http(&self) -> &Arc<http::Clients> {
         &self.http
     }
 

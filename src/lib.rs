@@ -2,4 +2,6 @@
 
 pub mod clock;
 pub mod keys;
+pub mod node;
 pub mod signature;
+pub mod store;

@@ -1,0 +1,69 @@
+//! The database: all SQL of komainu lives below this module.
+//!
+//! Owns the tables `komainu_*` and `node`, and reads and writes Kuma's `monitor` and `heartbeat` as Kuma itself does.
+//! It decides nothing: guards and conditions of statements are the assumptions that a decision named. Everything that
+//! must be quick and alone has a connection of its own ([`Watch`], [`Leadership`], [`TenureConnection`]); the rest goes
+//! through the small pool of [`Store`].
+
+pub mod apikeys;
+pub mod audit;
+pub mod beats;
+mod catalog;
+pub mod cluster;
+mod decisions;
+mod dialect;
+mod error;
+pub mod incidents;
+mod leader_lock;
+mod leadership;
+pub mod migrate;
+pub mod monitors;
+pub mod nodes;
+mod pool;
+mod progress;
+pub mod prune;
+mod session;
+mod shard;
+mod tenure;
+mod url;
+mod value;
+mod watch;
+pub mod watchdogs;
+
+pub use beats::{Beat, BeatStatus, LastBeat};
+pub use error::StoreError;
+pub use leadership::Leadership;
+pub use monitors::MonitorSpec;
+pub use pool::Store;
+pub use tenure::TenureConnection;
+pub use url::DatabaseUrl;
+pub use watch::{Watch, WatchdogIdentity};
+
+/// One page of a list.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Page<T> {
+    /// At most as many as were asked for.
+    pub items: Vec<T>,
+    /// Pass it as `cursor` for the next page; `None`: this was the last one.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Cuts a list that was read with one row too many, to know whether there is more.
+    fn cut(mut items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        let next = if has_more { items.last().map(cursor) } else { None };
+        Self { items, next }
+    }
+}
+
+/// A cursor is the key of the last row shown.
+fn key_of_cursor(cursor: Option<&str>) -> Result<Option<i64>, StoreError> {
+    cursor
+        .map(|text| {
+            text.parse().map_err(|_| StoreError::Invalid(format!("cursor {text:?} is none that this list gave")))
+        })
+        .transpose()
+}

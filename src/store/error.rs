@@ -1,0 +1,205 @@
+//! What can go wrong between komainu and its database, in words a person can act on.
+//!
+//! Owns the one error type of the store and the question "which kind of failure is this?". What to do about it is the
+//! caller's business: nothing here retries.
+
+use std::fmt::Display;
+
+/// A failed act on the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL in the configuration is none that komainu understands.
+    #[error("database url: {0}")]
+    BadUrl(String),
+    /// No connection could be made.
+    #[error("cannot reach the database at {url}: {reason}")]
+    Unreachable {
+        /// Without its password.
+        url: String,
+        /// As the operating system or the driver says it.
+        reason: String,
+    },
+    /// The server does not let this user in.
+    #[error("the database at {url} refuses the user: {reason}; check user, password and database name")]
+    AccessDenied {
+        /// Without its password.
+        url: String,
+        /// As the server says it.
+        reason: String,
+    },
+    /// The server lets this user in, but not do this.
+    #[error(
+        "could not {act}: the database user lacks a grant ({reason}); `komainu migrate --dry-run` prints the grants"
+    )]
+    MissingGrant {
+        /// What was attempted.
+        act: &'static str,
+        /// As the server says it.
+        reason: String,
+    },
+    /// The tables of komainu are not there.
+    #[error("the database has no komainu tables: run `komainu migrate`")]
+    SchemaMissing,
+    /// The tables are of an older komainu.
+    #[error("database has schema {found}, this komainu needs {needed}: run `komainu migrate`")]
+    SchemaTooOld {
+        /// In the database.
+        found: u32,
+        /// Needed at least.
+        needed: u32,
+    },
+    /// The tables are of a newer komainu.
+    #[error("database has schema {found}, this komainu knows up to {known}: upgrade komainu")]
+    SchemaTooNew {
+        /// In the database.
+        found: u32,
+        /// Known at most.
+        known: u32,
+    },
+    /// There is no Kuma here, and nobody said that there shall be none.
+    #[error(
+        "the database has no table `monitor`: start Uptime Kuma on it once, or run `komainu migrate --without-kuma` \
+         for a database that only native nodes use"
+    )]
+    NoKuma,
+    /// All connections of the pool are in use: own trouble, not the database's.
+    #[error("could not {act}: no database connection was free within 3 s")]
+    PoolTimeout {
+        /// What was attempted.
+        act: &'static str,
+    },
+    /// No answer in time; whether it was carried out is not known.
+    #[error("could not {act}: no answer from the database within {millis} ms")]
+    TimedOut {
+        /// What was attempted.
+        act: &'static str,
+        /// How long it was waited for.
+        millis: u128,
+    },
+    /// The connection broke; whether it was carried out is not known.
+    #[error("could not {act}: the database connection was lost ({reason})")]
+    Lost {
+        /// What was attempted.
+        act: &'static str,
+        /// In words.
+        reason: String,
+    },
+    /// Somebody else held a row too long (1205), or both waited for each other (1213).
+    #[error("could not {act}: {reason}")]
+    Contention {
+        /// What was attempted.
+        act: &'static str,
+        /// Both transactions waited for each other: the server rolled this one back at once.
+        is_deadlock: bool,
+        /// As the server says it.
+        reason: String,
+    },
+    /// A unique key was violated.
+    #[error("could not {act}: it exists already ({reason})")]
+    Duplicate {
+        /// What was attempted.
+        act: &'static str,
+        /// As the server says it.
+        reason: String,
+    },
+    /// The database understood and said no, for any other reason.
+    #[error("could not {act}")]
+    Statement {
+        /// What was attempted.
+        act: &'static str,
+        /// As the driver says it.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A row holds something that komainu did not write.
+    #[error("could not {act}: column {column} holds {found:?}")]
+    Unreadable {
+        /// What was attempted.
+        act: &'static str,
+        /// Which column.
+        column: String,
+        /// What stands there.
+        found: String,
+    },
+    /// Another process with the same watchdog id keeps writing its row.
+    #[error("watchdog id {id} is in use by host {hostname}")]
+    IdInUse {
+        /// The id.
+        id: String,
+        /// Where the other one runs.
+        hostname: String,
+    },
+    /// Something asked for does not exist or is not allowed; one sentence for the person who asked.
+    #[error("{0}")]
+    Invalid(String),
+    /// A file beside the database (the SQLite leader lock) failed.
+    #[error("could not {act}")]
+    File {
+        /// What was attempted.
+        act: &'static str,
+        /// As the operating system says it.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Server codes that mean "you may not do that".
+const GRANT_CODES: [u16; 6] = [1044, 1142, 1143, 1227, 1370, 1419];
+/// Server codes after which the connection is of no use: shutdown, killed, server gone, idle timeout.
+const LOST_CODES: [u16; 7] = [1053, 1152, 1158, 1927, 2006, 2013, 4031];
+
+impl StoreError {
+    /// The connection is gone or was given up: connect anew.
+    pub fn is_lost_connection(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::TimedOut { .. } | Self::Unreachable { .. })
+    }
+
+    /// Lock wait or deadlock: nothing was changed, the same may succeed later.
+    pub fn is_contention(&self) -> bool {
+        matches!(self, Self::Contention { .. })
+    }
+
+    /// The same thing exists already.
+    pub fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Duplicate { .. })
+    }
+
+    pub(crate) fn unreadable(act: &'static str, column: &str, found: impl Display) -> Self {
+        Self::Unreadable { act, column: column.to_owned(), found: found.to_string() }
+    }
+
+    /// Sorts an error of the driver.
+    pub(crate) fn of(act: &'static str, source: sqlx::Error) -> Self {
+        if let Some(database) = source.as_database_error() {
+            let reason = database.message().to_owned();
+            return Self::of_server(act, reason, source);
+        }
+        if matches!(
+            source,
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed
+        ) {
+            return Self::Lost { act, reason: source.to_string() };
+        }
+        Self::Statement { act, source }
+    }
+
+    fn of_server(act: &'static str, reason: String, source: sqlx::Error) -> Self {
+        let is_duplicate = source.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation);
+        match server_code(&source) {
+            Some(code) if GRANT_CODES.contains(&code) => Self::MissingGrant { act, reason },
+            Some(code) if LOST_CODES.contains(&code) => Self::Lost { act, reason },
+            Some(code @ (1205 | 1213)) => Self::Contention { act, is_deadlock: code == 1213, reason },
+            Some(1146) if reason.contains("komainu_") => Self::SchemaMissing,
+            None if reason.contains("no such table: komainu_") => Self::SchemaMissing,
+            None if reason.contains("database is locked") => Self::Contention { act, is_deadlock: false, reason },
+            _ if is_duplicate => Self::Duplicate { act, reason },
+            _ => Self::Statement { act, source },
+        }
+    }
+}
+
+/// MariaDB's error number; `None` for SQLite.
+pub(crate) fn server_code(source: &sqlx::Error) -> Option<u16> {
+    let database = source.as_database_error()?;
+    database.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(sqlx::mysql::MySqlDatabaseError::number)
+}

@@ -1,0 +1,233 @@
+//! Monitors: rows of Kuma's `monitor` table, with what komainu knows of them.
+//!
+//! Owns reading, making and deleting them. Columns that this Kuma does not have read as empty.
+
+use komainu_watchdogs::ids::{MonitorId, NodeId};
+use komainu_watchdogs::time::Wall;
+
+use super::Page;
+use super::error::StoreError;
+use super::pool::Store;
+
+/// A row of `monitor`, as a node needs it to run it. Field names are Kuma's; `kind` is its `type`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MonitorSpec {
+    /// The key; 0 for a monitor that is yet to be made.
+    pub id: MonitorId,
+    /// For people.
+    pub name: String,
+    /// `http`, `keyword`, `port`, `ping`, `push`, …
+    pub kind: String,
+    /// It runs at all.
+    pub active: bool,
+    /// Seconds between runs.
+    pub interval: u32,
+    /// Seconds between runs while it retries; 0: as `interval`.
+    pub retry_interval: u32,
+    /// Failures until it is down.
+    pub maxretries: u32,
+    /// Seconds a run may take; 0: 0.8 x interval.
+    pub timeout: f64,
+    /// Notifications are repeated after so many down beats; 0: never.
+    pub resend_interval: u32,
+    /// Up means down.
+    pub upside_down: bool,
+    /// Of an HTTP monitor.
+    pub url: Option<String>,
+    /// HTTP method.
+    pub method: String,
+    /// HTTP body.
+    pub body: Option<String>,
+    /// HTTP headers, a JSON object.
+    pub headers: Option<String>,
+    /// `json`, `xml`, `form`.
+    pub http_body_encoding: Option<String>,
+    /// `basic`, `bearer`, `oauth2-cc`, `ntlm`, `mtls`.
+    pub auth_method: Option<String>,
+    /// Basic authentication.
+    pub basic_auth_user: Option<String>,
+    /// Basic authentication.
+    pub basic_auth_pass: Option<String>,
+    /// Bearer authentication.
+    pub bearer_token: Option<String>,
+    /// Client TLS: authority.
+    pub tls_ca: Option<String>,
+    /// Client TLS: certificate.
+    pub tls_cert: Option<String>,
+    /// Client TLS: key.
+    pub tls_key: Option<String>,
+    /// Certificates are not checked.
+    pub ignore_tls: bool,
+    /// HTTP redirects followed.
+    pub maxredirects: u32,
+    /// A JSON array of `"200-299"`.
+    pub accepted_statuscodes_json: String,
+    /// A query parameter keeps caches out.
+    pub cache_bust: bool,
+    /// What the body must hold.
+    pub keyword: Option<String>,
+    /// What the body must not hold.
+    pub invert_keyword: bool,
+    /// Of a port, ping or dns monitor.
+    pub hostname: Option<String>,
+    /// Of a port or dns monitor.
+    pub port: Option<u16>,
+    /// Bytes of a ping.
+    pub packet_size: u32,
+    /// Pings per run.
+    pub ping_count: u32,
+    /// Seconds for each ping.
+    pub ping_per_request_timeout: u32,
+    /// `ipv4`, `ipv6` or none.
+    pub ip_family: Option<String>,
+    /// The secret part of a push monitor's address.
+    pub push_token: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+}
+
+impl Default for MonitorSpec {
+    /// Kuma's own defaults.
+    fn default() -> Self {
+        Self {
+            id: MonitorId(0),
+            name: String::new(),
+            kind: "http".to_owned(),
+            active: true,
+            interval: 60,
+            retry_interval: 60,
+            maxretries: 0,
+            timeout: 48.0,
+            resend_interval: 0,
+            upside_down: false,
+            url: None,
+            method: "GET".to_owned(),
+            body: None,
+            headers: None,
+            http_body_encoding: None,
+            auth_method: None,
+            basic_auth_user: None,
+            basic_auth_pass: None,
+            bearer_token: None,
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
+            ignore_tls: false,
+            maxredirects: 10,
+            accepted_statuscodes_json: "[\"200-299\"]".to_owned(),
+            cache_bust: false,
+            keyword: None,
+            invert_keyword: false,
+            hostname: None,
+            port: None,
+            packet_size: 56,
+            ping_count: 1,
+            ping_per_request_timeout: 2,
+            ip_family: None,
+            push_token: None,
+            description: None,
+        }
+    }
+}
+
+/// A monitor to be made.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct NewMonitor {
+    /// Its row; the id is given by the database.
+    pub spec: MonitorSpec,
+    /// The name the client chose for it.
+    pub reference: Option<String>,
+    /// Channels that hear of it.
+    pub channels: Vec<String>,
+    /// Names of tags; made where they do not exist.
+    pub tags: Vec<String>,
+    /// Its home; `None`: the leader finds one.
+    pub node_id: Option<NodeId>,
+    /// Bound to that node.
+    pub pinned: bool,
+}
+
+/// A monitor as people and the API see it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MonitorView {
+    /// Its row.
+    pub spec: MonitorSpec,
+    /// Home node.
+    pub node_id: Option<NodeId>,
+    /// Who runs it while it is away from home; `Some("")`: nobody, it is being moved.
+    pub assigned_node: Option<NodeId>,
+    /// Who runs it.
+    pub effective_node: Option<NodeId>,
+    /// Bound to its effective node.
+    pub pinned: bool,
+    /// Why it is where it is.
+    pub reason: Option<String>,
+    /// The name the client chose for it.
+    pub reference: Option<String>,
+    /// Names of its tags.
+    pub tags: Vec<String>,
+    /// Channels that hear of it.
+    pub channels: Vec<String>,
+    /// It was made through komainu's API; `None`: in Kuma.
+    pub made_by: Option<String>,
+    /// When it was made through the API.
+    pub created_at: Option<Wall>,
+}
+
+/// Which monitors a list shows; all conditions must hold.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MonitorFilter {
+    /// Run by this node.
+    pub effective_node: Option<NodeId>,
+    /// At home on this node.
+    pub home: Option<NodeId>,
+    /// Active, or not.
+    pub active: Option<bool>,
+    /// Of this type.
+    pub kind: Option<String>,
+    /// Bearing this tag.
+    pub tag: Option<String>,
+    /// Whose name holds this text.
+    pub search: Option<String>,
+}
+
+/// Makes one monitor. [`StoreError::is_duplicate`] when its `reference` is taken.
+pub async fn create(store: &Store, new: &NewMonitor) -> Result<MonitorId, StoreError> {
+    let made = create_all(store, std::slice::from_ref(new)).await?;
+    made.first().copied().ok_or_else(|| StoreError::Invalid("no monitor was made".to_owned()))
+}
+
+/// Makes all of these monitors, or none.
+pub async fn create_all(store: &Store, new: &[NewMonitor]) -> Result<Vec<MonitorId>, StoreError> {
+    let _ = (store, new);
+    Err(StoreError::SchemaMissing)
+}
+
+/// One monitor.
+pub async fn get(store: &Store, id: MonitorId) -> Result<Option<MonitorView>, StoreError> {
+    let _ = (store, id);
+    Err(StoreError::SchemaMissing)
+}
+
+/// The monitor to which a client gave this name.
+pub async fn find_by_ref(store: &Store, reference: &str) -> Result<Option<MonitorView>, StoreError> {
+    let _ = (store, reference);
+    Err(StoreError::SchemaMissing)
+}
+
+/// Monitors by rising key.
+pub async fn list(
+    store: &Store,
+    filter: &MonitorFilter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<MonitorView>, StoreError> {
+    let _ = (store, filter, cursor, limit);
+    Err(StoreError::SchemaMissing)
+}
+
+/// Deletes one with everything that hangs on it; `false`: there was none.
+pub async fn delete(store: &Store, id: MonitorId) -> Result<bool, StoreError> {
+    let _ = (store, id);
+    Err(StoreError::SchemaMissing)
+}

@@ -1,0 +1,186 @@
+//! The pool for everything that is not urgent: a few connections, opened when needed.
+//!
+//! Owns lending and taking back. A connection comes back only when nothing is open or half done on it; whatever was
+//! cancelled in the middle closes its connection, and the server rolls back.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use komainu_watchdogs::ids::{Incarnation, NodeId};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+
+use super::catalog::Catalog;
+use super::dialect::Dialect;
+use super::error::StoreError;
+use super::session::Session;
+use super::tenure::TenureConnection;
+use super::url::DatabaseUrl;
+use super::watch::{Watch, WatchdogIdentity};
+
+/// Enough for an API with a handful of requests at once; all watchdogs and nodes together stay far below MariaDB's
+/// default of 151.
+const MOST_CONNECTIONS: usize = 8;
+/// A caller who waits longer than this has its own trouble, not the database's.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a transaction of the pool is tried when it met another one (1205, 1213).
+pub(crate) const ATTEMPTS: u32 = 3;
+
+/// The way to the database; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    url: DatabaseUrl,
+    dialect: Dialect,
+    idle: Mutex<Vec<Session>>,
+    permits: Arc<Semaphore>,
+    catalog: OnceCell<Catalog>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Store").field(&self.shared.url).finish()
+    }
+}
+
+impl Store {
+    /// Connects once, so that a wrong URL is found at the start.
+    pub async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let session = Session::connect(url).await?;
+        let shared = Shared {
+            url: url.clone(),
+            dialect: session.dialect(),
+            idle: Mutex::new(vec![session]),
+            permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+            catalog: OnceCell::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.shared.url
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.shared.dialect
+    }
+
+    /// Refuses a database whose tables are older or newer than this komainu can work with.
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        let mut lease = self.lease("check the schema").await?;
+        super::migrate::check(&mut lease).await
+    }
+
+    /// Whether the database answers, on a connection of the pool.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.lease("ping the database").await?.batch("ping the database", "SELECT 1").await
+    }
+
+    /// A watchdog's own connection for its rounds.
+    pub async fn watch(&self, identity: WatchdogIdentity) -> Result<Watch, StoreError> {
+        Watch::connect(&self.shared.url, identity).await
+    }
+
+    /// A node process's own connection for its lease and its assignments.
+    pub async fn tenure(
+        &self,
+        node: NodeId,
+        incarnation: Incarnation,
+        hostname: &str,
+        address: &str,
+    ) -> Result<TenureConnection, StoreError> {
+        TenureConnection::connect(self, node, incarnation, (hostname, address)).await
+    }
+
+    /// What tables and columns there are; read once.
+    pub(crate) async fn catalog(&self) -> Result<&Catalog, StoreError> {
+        self.shared
+            .catalog
+            .get_or_try_init(async || {
+                let mut lease = self.lease("read the catalog").await?;
+                Catalog::read(&mut lease).await
+            })
+            .await
+    }
+
+    /// Borrows a connection.
+    pub(crate) async fn lease(&self, act: &'static str) -> Result<Lease, StoreError> {
+        let permits = Arc::clone(&self.shared.permits);
+        let Ok(Ok(permit)) = tokio::time::timeout(LEASE_TIMEOUT, permits.acquire_owned()).await else {
+            return Err(StoreError::PoolTimeout { act });
+        };
+        let session = match self.take_idle().await {
+            Some(session) => session,
+            None => Session::connect(&self.shared.url).await?,
+        };
+        Ok(Lease { session: Some(session), shared: Arc::clone(&self.shared), _permit: permit })
+    }
+
+    /// An idle connection that still answers: the server may have been restarted since it was used.
+    async fn take_idle(&self) -> Option<Session> {
+        loop {
+            let mut session = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+            if session.dialect() == Dialect::Sqlite || session.batch("ping the database", "SELECT 1").await.is_ok() {
+                return Some(session);
+            }
+        }
+    }
+}
+
+/// A borrowed connection.
+pub(crate) struct Lease {
+    session: Option<Session>,
+    shared: Arc<Shared>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Deref for Lease {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        self.session.as_ref().expect("a lease holds its session until it is dropped")
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Session {
+        self.session.as_mut().expect("a lease holds its session until it is dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take().filter(Session::is_clean) {
+            self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        }
+    }
+}
+
+/// Runs an expression within one write transaction of the pool, again when it met another transaction: nothing of it
+/// was kept then. The expression must have no effect outside the database.
+macro_rules! in_transaction {
+    ($store:expr, $act:expr, |$session:ident| $body:expr) => {{
+        let mut attempt = 0;
+        loop {
+            let mut lease = $store.lease($act).await?;
+            let outcome = match lease.begin($act, $crate::store::session::Purpose::Write).await {
+                Ok(()) => {
+                    let $session = &mut *lease;
+                    let outcome = $body;
+                    lease.end($act, outcome).await
+                }
+                Err(error) => Err(error),
+            };
+            attempt += 1;
+            match outcome {
+                Err(error) if error.is_contention() && attempt < $crate::store::pool::ATTEMPTS => {}
+                other => break other,
+            }
+        }
+    }};
+}
+pub(crate) use in_transaction;

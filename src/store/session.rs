@@ -1,0 +1,350 @@
+//! One database connection with the settings that safety rests on.
+//!
+//! Owns: connecting, the session settings, the time limit of each statement, transactions that roll back on any error,
+//! and knowing when a connection is of no use any more. It never reconnects and never retries.
+
+use std::time::Duration;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use super::dialect::Dialect;
+use super::error::{StoreError, server_code};
+use super::url::{DatabaseUrl, Place};
+use super::value::{Row, Value};
+
+/// Longer than the server's own lock wait (3 s), so that its answer comes first and says which lock it was.
+pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(3_500);
+/// A host that does not answer at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// What a lock wait may take; the same in both databases.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+
+/// Without these three a vanished leader's open transaction blocks its successors for hours.
+const MARIADB_SETTINGS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+     SET SESSION idle_transaction_timeout = 5, SESSION innodb_lock_wait_timeout = 3, SESSION autocommit = 1";
+
+/// A statement's text.
+pub(crate) enum Sql {
+    /// One of a bounded set: prepared once per connection.
+    Fixed(String),
+    /// Holds a list of numbers and will not be seen again.
+    Once(String),
+}
+
+impl From<&str> for Sql {
+    fn from(text: &str) -> Self {
+        Self::Fixed(text.to_owned())
+    }
+}
+
+impl From<String> for Sql {
+    fn from(text: String) -> Self {
+        Self::Fixed(text)
+    }
+}
+
+/// What a transaction is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Reads that must fit together: one snapshot.
+    Snapshot,
+    /// Writes. On SQLite the one writer's place is taken at once, not in the middle.
+    Write,
+}
+
+enum Wire {
+    MariaDb(Box<MySqlConnection>),
+    Sqlite(Box<SqliteConnection>),
+}
+
+/// What a statement changed.
+#[derive(Clone, Copy)]
+struct Changed {
+    /// Rows that the WHERE clause found, whether or not they looked different afterwards.
+    rows: u64,
+    last_id: i64,
+}
+
+/// A connection.
+pub(crate) struct Session {
+    wire: Wire,
+    statement_timeout: Duration,
+    in_transaction: bool,
+    /// A statement was sent and its answer not yet seen: dropped in between, the connection is of no use.
+    in_flight: bool,
+    statements: u64,
+}
+
+impl Session {
+    pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let connecting = async {
+            match url.place() {
+                Place::MariaDb(address) => connect_mariadb(address).await,
+                Place::Sqlite(path) => connect_sqlite(path).await,
+            }
+        };
+        let wire = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(Ok(wire)) => wire,
+            Ok(Err(error)) => return Err(not_connected(url, &error)),
+            Err(_) => {
+                let reason = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
+                return Err(StoreError::Unreachable { url: url.to_string(), reason });
+            }
+        };
+        let mut session =
+            Self { wire, statement_timeout: STATEMENT_TIMEOUT, in_transaction: false, in_flight: false, statements: 0 };
+        if session.dialect() == Dialect::MariaDb {
+            session.batch("set up the session", MARIADB_SETTINGS).await?;
+        }
+        Ok(session)
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.wire {
+            Wire::MariaDb(_) => Dialect::MariaDb,
+            Wire::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Nothing is open or half done on it.
+    pub(crate) fn is_clean(&self) -> bool {
+        !self.in_transaction && !self.in_flight
+    }
+
+    /// An answer is missing: only closing it is safe.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.in_flight
+    }
+
+    /// Statements sent so far.
+    pub(crate) fn statements(&self) -> u64 {
+        self.statements
+    }
+
+    pub(crate) fn limit_statements_to(&mut self, limit: Duration) {
+        self.statement_timeout = limit;
+    }
+
+    /// Changes rows; says how many the WHERE clause found.
+    pub(crate) async fn execute(
+        &mut self,
+        act: &'static str,
+        sql: impl Into<Sql>,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
+        Ok(self.change(act, sql.into(), values).await?.rows)
+    }
+
+    /// Inserts one row; says which key it got.
+    pub(crate) async fn insert(
+        &mut self,
+        act: &'static str,
+        sql: impl Into<Sql>,
+        values: Vec<Value>,
+    ) -> Result<i64, StoreError> {
+        Ok(self.change(act, sql.into(), values).await?.last_id)
+    }
+
+    /// The first row of an answer.
+    pub(crate) async fn row(
+        &mut self,
+        act: &'static str,
+        sql: impl Into<Sql>,
+        values: Vec<Value>,
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(act, sql, values).await?.into_iter().next())
+    }
+
+    pub(crate) async fn rows(
+        &mut self,
+        act: &'static str,
+        sql: impl Into<Sql>,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let (text, persistent) = split(sql.into());
+        self.depart(act)?;
+        let limit = self.statement_timeout;
+        let answer = match &mut self.wire {
+            Wire::MariaDb(wire) => {
+                let query = bind_mariadb(text, persistent, values);
+                let rows = within(act, limit, query.fetch_all(&mut **wire)).await?;
+                rows.map(|rows| rows.into_iter().map(|row| Row::mariadb(act, row)).collect())
+            }
+            Wire::Sqlite(wire) => {
+                let query = bind_sqlite(text, persistent, values);
+                let rows = within(act, limit, query.fetch_all(&mut **wire)).await?;
+                rows.map(|rows| rows.into_iter().map(|row| Row::sqlite(act, row)).collect())
+            }
+        };
+        self.arrive(act, answer)
+    }
+
+    /// Several statements without values, sent as one text.
+    pub(crate) async fn batch(&mut self, act: &'static str, text: &str) -> Result<(), StoreError> {
+        self.depart(act)?;
+        let limit = self.statement_timeout;
+        let statement = sqlx::raw_sql(AssertSqlSafe(text.to_owned()));
+        let answer = match &mut self.wire {
+            Wire::MariaDb(wire) => within(act, limit, statement.execute(&mut **wire)).await?.map(|_| ()),
+            Wire::Sqlite(wire) => within(act, limit, statement.execute(&mut **wire)).await?.map(|_| ()),
+        };
+        self.arrive(act, answer)
+    }
+
+    pub(crate) async fn begin(&mut self, act: &'static str, purpose: Purpose) -> Result<(), StoreError> {
+        let text = match (self.dialect(), purpose) {
+            // READ COMMITTED would give each statement a view of its own.
+            (Dialect::MariaDb, Purpose::Snapshot) => {
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+                 START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+            }
+            (Dialect::MariaDb, Purpose::Write) => "START TRANSACTION",
+            (Dialect::Sqlite, Purpose::Snapshot) => "BEGIN",
+            (Dialect::Sqlite, Purpose::Write) => "BEGIN IMMEDIATE",
+        };
+        self.in_transaction = true;
+        let begun = self.batch(act, text).await;
+        // SQLite refuses BEGIN IMMEDIATE while another writes: then there is no transaction.
+        self.in_transaction = begun.is_ok() || self.in_flight;
+        begun
+    }
+
+    /// Commits what went well, rolls back everything else: after a lock wait that timed out the server would
+    /// otherwise keep what the earlier statements changed.
+    pub(crate) async fn end<T>(&mut self, act: &'static str, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        match outcome {
+            Ok(value) => {
+                let committed = self.batch(act, "COMMIT").await;
+                if let Err(error) = committed {
+                    self.roll_back().await;
+                    return Err(error);
+                }
+                self.in_transaction = false;
+                Ok(value)
+            }
+            Err(error) => {
+                self.roll_back().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Rolls back; a connection on which even that fails stays unclean and is closed by its owner.
+    pub(crate) async fn roll_back(&mut self) {
+        if self.in_transaction && !self.in_flight && self.batch("roll back", "ROLLBACK").await.is_ok() {
+            self.in_transaction = false;
+        }
+    }
+
+    /// Says goodbye to the server; errors do not matter any more.
+    pub(crate) async fn close(self) {
+        let closing = async {
+            match self.wire {
+                Wire::MariaDb(wire) => wire.close().await,
+                Wire::Sqlite(wire) => wire.close().await,
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), closing).await;
+    }
+
+    async fn change(&mut self, act: &'static str, sql: Sql, values: Vec<Value>) -> Result<Changed, StoreError> {
+        let (text, persistent) = split(sql);
+        self.depart(act)?;
+        let limit = self.statement_timeout;
+        let answer = match &mut self.wire {
+            Wire::MariaDb(wire) => {
+                let query = bind_mariadb(text, persistent, values);
+                let done = within(act, limit, query.execute(&mut **wire)).await?;
+                done.map(|done| Changed {
+                    rows: done.rows_affected(),
+                    last_id: i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX),
+                })
+            }
+            Wire::Sqlite(wire) => {
+                let query = bind_sqlite(text, persistent, values);
+                let done = within(act, limit, query.execute(&mut **wire)).await?;
+                done.map(|done| Changed { rows: done.rows_affected(), last_id: done.last_insert_rowid() })
+            }
+        };
+        self.arrive(act, answer)
+    }
+
+    fn depart(&mut self, act: &'static str) -> Result<(), StoreError> {
+        if self.in_flight {
+            return Err(StoreError::Lost { act, reason: "an earlier statement was never answered".to_owned() });
+        }
+        self.in_flight = true;
+        self.statements += 1;
+        Ok(())
+    }
+
+    fn arrive<T>(&mut self, act: &'static str, answer: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+        let answer = answer.map_err(|error| StoreError::of(act, error));
+        self.in_flight = answer.as_ref().is_err_and(StoreError::is_lost_connection);
+        answer
+    }
+}
+
+/// The outer error leaves the connection marked as in flight: its answer never came.
+async fn within<T>(act: &'static str, limit: Duration, answer: impl Future<Output = T>) -> Result<T, StoreError> {
+    tokio::time::timeout(limit, answer).await.map_err(|_| StoreError::TimedOut { act, millis: limit.as_millis() })
+}
+
+fn split(sql: Sql) -> (AssertSqlSafe<String>, bool) {
+    match sql {
+        Sql::Fixed(text) => (AssertSqlSafe(text), true),
+        Sql::Once(text) => (AssertSqlSafe(text), false),
+    }
+}
+
+type Bound<DB> = sqlx::query::Query<'static, DB, <DB as sqlx::Database>::Arguments>;
+
+fn bind_mariadb(text: AssertSqlSafe<String>, persistent: bool, values: Vec<Value>) -> Bound<sqlx::MySql> {
+    let query = sqlx::query(text).persistent(persistent);
+    values.into_iter().fold(query, |query, value| match value {
+        Value::Null => query.bind(None::<i64>),
+        Value::Int(number) => query.bind(number),
+        Value::Real(number) => query.bind(number),
+        Value::Text(text) => query.bind(text),
+    })
+}
+
+fn bind_sqlite(text: AssertSqlSafe<String>, persistent: bool, values: Vec<Value>) -> Bound<sqlx::Sqlite> {
+    let query = sqlx::query(text).persistent(persistent);
+    values.into_iter().fold(query, |query, value| match value {
+        Value::Null => query.bind(None::<i64>),
+        Value::Int(number) => query.bind(number),
+        Value::Real(number) => query.bind(number),
+        Value::Text(text) => query.bind(text),
+    })
+}
+
+async fn connect_mariadb(address: &url::Url) -> Result<Wire, sqlx::Error> {
+    let options = MySqlConnectOptions::from_url(address)?.disable_statement_logging();
+    Ok(Wire::MariaDb(Box::new(options.connect().await?)))
+}
+
+async fn connect_sqlite(path: &std::path::Path) -> Result<Wire, sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // Survives the death of any process; the last commits may go with the power.
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(LOCK_WAIT)
+        .foreign_keys(true)
+        .disable_statement_logging();
+    Ok(Wire::Sqlite(Box::new(options.connect().await?)))
+}
+
+fn not_connected(url: &DatabaseUrl, error: &sqlx::Error) -> StoreError {
+    let reason = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+    let url = url.to_string();
+    match server_code(error) {
+        // Access denied for user, for database, unknown database, host not allowed.
+        Some(1045 | 1044 | 1049 | 1130 | 1698) => StoreError::AccessDenied { url, reason },
+        _ => StoreError::Unreachable { url, reason },
+    }
+}

@@ -48,7 +48,7 @@ mod support;
 pub use self::problem::ApiError;
 
 /// What the surface shows and writes to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct State {
     /// Where wishes are written and lists are read.
     pub store: Store,

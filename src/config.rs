@@ -34,6 +34,7 @@ pub use self::cluster::ClusterConfig;
 pub use self::database::DatabaseConfig;
 pub use self::fault::Fault;
 pub use self::node::NodeConfig;
+pub(crate) use self::shape::{ensure_id, parse_address, without_slash};
 pub use self::status::{Details, StatusConfig};
 pub use self::watchdog::WatchdogConfig;
 

@@ -16,7 +16,7 @@ use super::Context;
 use super::problem::ApiError;
 use crate::clock;
 use crate::keys::hash_api_key;
-use crate::store::apikeys::Scope;
+use crate::store::apikeys::{self, Scope};
 
 /// How long a key that was found is believed.
 const REMEMBERED: Duration = Duration::from_secs(5);
@@ -35,24 +35,15 @@ pub(super) struct Caller {
 impl Caller {
     /// As the audit log names it.
     pub(super) fn who(&self) -> String {
-        format!("apikey/{}", self.name)
+        format!("key/{}", self.name)
     }
 
     fn ensure(self, needed: Scope) -> Result<Self, ApiError> {
-        if rank(self.scope) >= rank(needed) {
+        if self.scope >= needed {
             return Ok(self);
         }
         let message = format!("this key has scope {}, this needs {}", self.scope.as_str(), needed.as_str());
         Err(ApiError::Forbidden(message))
-    }
-}
-
-/// Each scope includes the ones before it.
-fn rank(scope: Scope) -> u8 {
-    match scope {
-        Scope::Read => 1,
-        Scope::Write => 2,
-        Scope::Admin => 3,
     }
 }
 
@@ -100,7 +91,7 @@ async fn authenticate(headers: &HeaderMap, context: &Context) -> Result<Caller, 
     if let Some(caller) = context.known_keys.recall(&hash, clock::now()) {
         return Ok(caller);
     }
-    let row = context.state.store.find_api_key(&hash).await?.ok_or(ApiError::Unauthorized)?;
+    let row = apikeys::find_by_hash(&context.state.store, &hash).await?.ok_or(ApiError::Unauthorized)?;
     let caller = Caller { name: row.name, scope: row.scope };
     context.known_keys.remember(hash, caller.clone(), clock::now());
     Ok(caller)

@@ -30,6 +30,11 @@ impl Fields {
         self.errors.push(FieldError::new(field, message));
     }
 
+    /// Something is wrong with this field already.
+    pub(super) fn has_fault(&self, field: &str) -> bool {
+        self.errors.iter().any(|error| error.field == field)
+    }
+
     /// The value; `null` counts as not given.
     pub(super) fn take(&mut self, field: &'static str) -> Option<Value> {
         self.known.push(field);
@@ -38,10 +43,11 @@ impl Fields {
 
     /// Text of at most so many characters.
     pub(super) fn text(&mut self, field: &'static str, most: usize) -> Option<String> {
-        match self.take(field)? {
-            Value::String(text) if text.chars().count() <= most => Some(text),
-            Value::String(_) => self.refuse(field, format!("must have at most {most} characters")),
-            other => self.refuse(field, format!("must be text, not {}", kind(&other))),
+        let value = self.take(field)?;
+        match value.as_str() {
+            Some(text) if text.chars().count() <= most => Some(text.to_owned()),
+            Some(_) => self.refuse(field, format!("must have at most {most} characters")),
+            None => self.refuse(field, format!("must be text, not {}", kind(&value))),
         }
     }
 
@@ -75,12 +81,11 @@ impl Fields {
 
     /// `true` or `false`; Kuma's own 1 and 0 too.
     pub(super) fn flag(&mut self, field: &'static str) -> Option<bool> {
-        match self.take(field)? {
-            Value::Bool(flag) => Some(flag),
-            Value::String(text) if text == "true" || text == "1" => Some(true),
-            Value::String(text) if text == "false" || text == "0" => Some(false),
-            Value::Number(number) if number.as_i64() == Some(1) => Some(true),
-            Value::Number(number) if number.as_i64() == Some(0) => Some(false),
+        let value = self.take(field)?;
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        match text.as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
             _ => self.refuse(field, "must be true or false"),
         }
     }

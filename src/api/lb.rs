@@ -200,7 +200,10 @@ mod tests {
     async fn capacity_and_health_bear_the_known_names() {
         let surface = Surface::showing(view()).await;
         let line = &surface.get("/lb/capacity").await.json()["nodes"][0];
-        assert_eq!(line, &json!({"node_id": "node1", "current_count": 100, "limit_per_node": 1000, "usage_percent": 10.0}));
+        assert_eq!(
+            line,
+            &json!({"node_id": "node1", "current_count": 100, "limit_per_node": 1000, "usage_percent": 10.0})
+        );
         let line = &surface.get("/lb/health").await.json()["nodes"][0];
         assert_eq!((&line["health"], &line["monitor_count"]), (&json!("up"), &json!(100)));
         assert_eq!(surface.get("/api/health-status").await.json()["online_nodes"], 1);

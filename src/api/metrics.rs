@@ -69,7 +69,12 @@ fn register_monitors(registry: &mut Registry, view: &View) {
     let monitors = view.monitors;
     number(registry, "monitors_active", "Active monitors", monitors.active.into());
     number(registry, "monitors_watched", "Active monitors with a living owner", monitors.watched.into());
-    number(registry, "monitors_orphaned", "Active monitors without a living owner beyond the bound", monitors.orphaned.into());
+    number(
+        registry,
+        "monitors_orphaned",
+        "Active monitors without a living owner beyond the bound",
+        monitors.orphaned.into(),
+    );
 }
 
 fn register_nodes(registry: &mut Registry, view: &View) {
@@ -105,7 +110,12 @@ fn register_self(registry: &mut Registry, view: &View, context: &Context) {
     number(registry, "leader", "1 while this watchdog leads", i64::from(leads));
     // A watchdog without a verdict reports none, rather than a number that looks fresh.
     if let Some(age) = health::verdict_age_ms(context) {
-        number(registry, "seconds_since_last_verdict", "Age of this watchdog's last round of verdicts", whole(age / 1_000));
+        number(
+            registry,
+            "seconds_since_last_verdict",
+            "Age of this watchdog's last round of verdicts",
+            whole(age / 1_000),
+        );
     }
 }
 

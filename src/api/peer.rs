@@ -19,7 +19,8 @@ pub(super) async fn report(context: Ctx, headers: HeaderMap) -> Result<Response,
     let key = context.state.key.as_bytes();
     let claimed = headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
     let claimed = claimed.ok_or_else(|| ApiError::Forbidden(format!("{} is missing", signature::HEADER)))?;
-    signature::verify(key, claimed, clock::wall(), "GET", PATH, b"").map_err(|error| ApiError::Forbidden(error.to_string()))?;
+    signature::verify(key, claimed, clock::wall(), "GET", PATH, b"")
+        .map_err(|error| ApiError::Forbidden(error.to_string()))?;
 
     let report = context.state.report.borrow().clone();
     let body = serde_json::to_vec(&*report).map_err(|error| ApiError::Internal(error.to_string()))?;

@@ -52,8 +52,8 @@ pub enum ApiError {
         /// In bytes.
         limit: usize,
     },
-    /// The store failed.
-    #[error("the store failed")]
+    /// The store refused or failed.
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// A bug of ours.
     #[error("something went wrong here; the log has the details under this request_id")]
@@ -106,13 +106,16 @@ impl ApiError {
 
     fn status_and_kind(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "/problems/invalid"),
+            Self::Invalid { .. } | Self::Store(StoreError::Invalid(_)) => {
+                (StatusCode::BAD_REQUEST, "/problems/invalid")
+            }
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "/problems/unauthorized"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "/problems/forbidden"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "/problems/not-found"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed"),
             Self::Conflict { .. } => (StatusCode::CONFLICT, "/problems/conflict"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large"),
+            Self::Store(error) if error.is_duplicate() => (StatusCode::CONFLICT, "/problems/conflict"),
             Self::Store(error) if is_database_away(error) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "/problems/database-unavailable")
             }
@@ -123,10 +126,13 @@ impl ApiError {
     /// What the caller is told. Of a failure of ours: nothing that is internal.
     fn detail(&self, status: StatusCode) -> String {
         match status {
-            StatusCode::SERVICE_UNAVAILABLE => "the database cannot be reached; nothing was changed, try again".to_owned(),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                "the database cannot be reached; nothing was changed, try again".to_owned()
+            }
             StatusCode::INTERNAL_SERVER_ERROR => {
                 "something went wrong here; the log has the details under this request_id".to_owned()
             }
+            StatusCode::CONFLICT if matches!(self, Self::Store(_)) => "it exists already".to_owned(),
             _ => self.to_string(),
         }
     }
@@ -170,9 +176,17 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Everything that is not a fault of the request or of a statement: the caller may try again.
+/// The database, or the way to it, is at fault: the caller may try again.
 fn is_database_away(error: &StoreError) -> bool {
-    error.is_lost_connection()
+    let is_busy = error.is_contention() || matches!(error, StoreError::PoolTimeout { .. });
+    let is_unready = matches!(
+        error,
+        StoreError::AccessDenied { .. }
+            | StoreError::SchemaMissing
+            | StoreError::SchemaTooOld { .. }
+            | StoreError::SchemaTooNew { .. }
+    );
+    error.is_lost_connection() || is_busy || is_unready
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -193,6 +207,7 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
     ApiError::MethodNotAllowed(format!("{} does not answer {method}", uri.path()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer that catches panics hands it over")]
 pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let words = panic.downcast_ref::<String>().cloned();
     let words = words.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));

@@ -105,8 +105,21 @@ mod tests {
         assert_eq!(answer.header("cache-control"), "no-store");
         let body = answer.json();
         for name in [
-            "status", "cluster", "mode", "leader", "database", "frozen", "watchdogs", "nodes", "monitors", "heartbeats",
-            "checks", "incidents", "checked_at", "would_move", "reasons",
+            "status",
+            "cluster",
+            "mode",
+            "leader",
+            "database",
+            "frozen",
+            "watchdogs",
+            "nodes",
+            "monitors",
+            "heartbeats",
+            "checks",
+            "incidents",
+            "checked_at",
+            "would_move",
+            "reasons",
         ] {
             assert!(body.get(name).is_some(), "{name} is missing");
         }

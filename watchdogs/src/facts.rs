@@ -115,6 +115,7 @@ pub enum Overlay {
 }
 
 /// A row of `node`.
+#[expect(clippy::struct_excessive_bools, reason = "a row has the columns it has")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeRow {
     /// Its id.

@@ -208,6 +208,8 @@ pub enum Refusal {
     Deposed,
     /// The assignment changed since it was read.
     GenerationMoved,
+    /// An operator froze the cluster, or set it to observe, before the decision was carried out.
+    Frozen,
     /// The node that was to be revoked renewed, or registered anew.
     NodeLives(NodeId),
     /// A guard did not hold.

@@ -309,8 +309,12 @@ impl Tenure {
     }
 
     fn handle_row(&mut self, now: Mono, row: Option<OwnRow>) {
-        let Some(began_at) = self.in_flight.remove(&Request::ReadRow) else { return };
-        let Phase::Registering { row: watched, since } = &mut self.phase else { return };
+        let Some(began_at) = self.in_flight.remove(&Request::ReadRow) else {
+            return;
+        };
+        let Phase::Registering { row: watched, since } = &mut self.phase else {
+            return;
+        };
         let Some(row) = row else {
             self.end(ExitReason::Unknown);
             return;
@@ -381,7 +385,9 @@ impl Tenure {
     }
 
     fn handle_assigned(&mut self, now: Mono, stamp: Stamp, monitors: BTreeSet<MonitorId>) {
-        let Some(began_at) = self.in_flight.remove(&Request::ReadAssignments) else { return };
+        let Some(began_at) = self.in_flight.remove(&Request::ReadAssignments) else {
+            return;
+        };
         let is_stale = self.unreconciled_since.is_some_and(|since| began_at < since);
         let is_awaited = matches!(self.phase, Phase::Holding) && matches!(self.reconcile, Reconcile::Settled);
         if is_stale || !is_awaited {
@@ -423,7 +429,9 @@ impl Tenure {
             Phase::Leaving => self.send(now, Request::Release, Output::Release),
             Phase::Holding => match std::mem::replace(&mut self.reconcile, Reconcile::Settled) {
                 Reconcile::Stopping { stamp, monitors } => self.acknowledge(now, stamp, monitors),
-                other @ (Reconcile::Settled | Reconcile::Acknowledging { .. }) => self.reconcile = other,
+                other @ (Reconcile::Settled | Reconcile::Acknowledging { .. }) => {
+                    self.reconcile = other;
+                }
             },
             Phase::Registering { .. } | Phase::Ended => {}
         }
@@ -435,7 +443,9 @@ impl Tenure {
         }
         let reconcile = std::mem::replace(&mut self.reconcile, Reconcile::Settled);
         self.note_renewal(now, began_at, ours);
-        let Reconcile::Acknowledging { stamp, monitors } = reconcile else { return };
+        let Reconcile::Acknowledging { stamp, monitors } = reconcile else {
+            return;
+        };
         if !ours || !matches!(self.phase, Phase::Holding) {
             return;
         }

@@ -308,3 +308,6 @@ enum AttemptError {
     #[error("the database did not answer within {} s", STORE_TIMEOUT.as_secs())]
     Timeout,
 }
+
+#[cfg(test)]
+mod tests;

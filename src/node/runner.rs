@@ -334,3 +334,6 @@ async fn clear_of_own_trouble(
     };
     RunResult { status: RunStatus::Unable, msg: format!("{} ({why})", result.msg), ..result }
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,3 +170,6 @@ impl DatabaseProbe {
         answers
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -310,4 +310,6 @@ enum AttemptError {
 }
 
 #[cfg(test)]
+pub(in crate::node) mod fake;
+#[cfg(test)]
 mod tests;

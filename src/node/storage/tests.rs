@@ -1,10 +1,9 @@
 //! The storage against a database that refuses, fails, hangs, or forgets to answer.
 
-use std::sync::atomic::AtomicUsize;
-
 use komainu_watchdogs::time::Wall;
 use tokio::sync::mpsc;
 
+use super::fake::{Failing, Fake};
 use super::*;
 use crate::store::beats::BeatStatus;
 
@@ -159,71 +158,6 @@ impl Story {
 
     async fn fate(&mut self) -> Fate {
         tokio::time::timeout(LIMIT, self.fates.recv()).await.unwrap().unwrap()
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Failing {
-    Before,
-    After,
-}
-
-#[derive(Clone, Default)]
-struct Fake {
-    rows: Arc<Mutex<Vec<Beat>>>,
-    refused: Arc<Mutex<BTreeSet<MonitorId>>>,
-    failures: Arc<Mutex<Vec<Failing>>>,
-    statements: Arc<AtomicUsize>,
-    began: Arc<Notify>,
-    hold: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl Fake {
-    fn fail_next(&self, times: usize, failing: Failing) {
-        *self.failures.lock().unwrap() = vec![failing; times];
-    }
-
-    async fn wait_for_statement(&self) {
-        tokio::time::timeout(LIMIT, self.began.notified()).await.unwrap();
-    }
-}
-
-impl BeatStore for Fake {
-    async fn store(&self, beats: &[Beat]) -> Result<u64, StoreError> {
-        self.statements.fetch_add(1, Ordering::Relaxed);
-        self.began.notify_one();
-        let _held = self.hold.lock().await;
-        let failing = self.failures.lock().unwrap().pop();
-        if matches!(failing, Some(Failing::Before)) {
-            return Err(StoreError::SchemaMissing);
-        }
-        let refused = self.refused.lock().unwrap().clone();
-        let taken: Vec<_> = beats.iter().filter(|beat| !refused.contains(&beat.monitor)).cloned().collect();
-        self.rows.lock().unwrap().extend(taken.iter().cloned());
-        if matches!(failing, Some(Failing::After)) {
-            return Err(StoreError::SchemaMissing);
-        }
-        Ok(u64::try_from(taken.len()).unwrap())
-    }
-
-    async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {
-        let rows = self.rows.lock().unwrap();
-        let last = |monitor: &MonitorId| rows.iter().rev().find(|beat| beat.monitor == *monitor).map(as_last);
-        Ok(monitors.iter().filter_map(last).collect())
-    }
-}
-
-/// As MariaDB keeps it: whole seconds.
-fn as_last(beat: &Beat) -> LastBeat {
-    LastBeat {
-        monitor: beat.monitor,
-        status: beat.status,
-        important: beat.important,
-        time: Wall(beat.time.0 / 1_000 * 1_000),
-        down_count: beat.down_count,
-        retries: beat.retries,
-        msg: beat.msg.clone(),
-        ping_ms: beat.ping_ms,
     }
 }
 

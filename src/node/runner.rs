@@ -218,7 +218,9 @@ impl<D: BeatStore + Clone + 'static> Runner<D> {
         let now = clock::now();
         match command {
             Command::Start(specs) => {
-                specs.iter().for_each(|spec| self.parts.trace.monitor(Event::Start, spec.id));
+                for spec in &specs {
+                    self.parts.trace.monitor(Event::Start, spec.id);
+                }
                 self.shard.start(now, specs);
             }
             Command::Stop(monitors, stopped) => {
@@ -332,3 +334,6 @@ async fn clear_of_own_trouble(
     };
     RunResult { status: RunStatus::Unable, msg: format!("{} ({why})", result.msg), ..result }
 }
+
+#[cfg(test)]
+mod tests;

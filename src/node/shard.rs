@@ -396,3 +396,6 @@ impl Held {
 fn is_in_slice(monitor: MonitorId, slice: u32, of: u32) -> bool {
     monitor.0.rem_euclid(i64::from(of.max(1))) == i64::from(slice)
 }
+
+#[cfg(test)]
+mod tests;

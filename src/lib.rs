@@ -1,6 +1,8 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
+pub mod api;
 pub mod clock;
+pub mod config;
 pub mod driver;
 pub mod keys;
 pub mod lifecycle;

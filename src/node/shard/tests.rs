@@ -85,8 +85,8 @@ fn a_fence_suspends_all_and_all_go_on_within_ten_seconds_whatever_their_interval
 fn a_run_that_the_fence_overtook_does_not_keep_its_monitor_from_a_new_one() {
     let mut shard = started(vec![http(1, 3_600)]);
     let slow = launch(&mut shard, Mono::secs(0));
-    shard.fence();
-    assert_eq!(shard.resume(Mono::secs(30)), [slow.run]);
+    assert_eq!(shard.fence(), [slow.run]);
+    shard.resume(Mono::secs(30));
     assert_eq!(launched(&mut shard, Mono::secs(40)), [1]);
     assert!(shard.finish(Mono::secs(41), done(&slow, Mono::secs(0), RunStatus::Down)).is_none());
 }
@@ -95,7 +95,16 @@ fn a_run_that_the_fence_overtook_does_not_keep_its_monitor_from_a_new_one() {
 fn a_lease_that_does_not_allow_runs_is_noticed_at_the_next_run() {
     let mut shard = started(vec![http(1, 60)]);
     assert!(matches!(shard.next(Mono::secs(1), |_| Err(Fence::LeaseTooOld)), Next::Fenced));
-    assert!(shard.is_fenced());
+    assert_eq!(launched(&mut shard, Mono::secs(1)), [1], "it is still due");
+}
+
+#[test]
+fn a_run_whose_right_ended_before_it_asked_is_due_again() {
+    let mut shard = started(vec![http(1, 60)]);
+    let launch = launch(&mut shard, Mono::secs(0));
+    let refused = Done { result: None, ..done(&launch, Mono::secs(0), RunStatus::Up) };
+    assert!(shard.finish(Mono::secs(1), refused).is_none());
+    assert_eq!(launched(&mut shard, Mono::secs(1)), [1]);
 }
 
 #[test]
@@ -232,7 +241,7 @@ fn done(launch: &Launch, began_at: Mono, status: RunStatus) -> Done {
         run: launch.run,
         began_at,
         times: Times { began_at: began_wall, ended_at: began_wall },
-        result: RunResult::new(status, "said"),
+        result: Some(RunResult::new(status, "said")),
     }
 }
 

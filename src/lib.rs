@@ -7,6 +7,7 @@ pub mod config;
 pub mod driver;
 pub mod keys;
 pub mod lifecycle;
+pub mod node;
 pub mod probe;
 pub mod signature;
 pub mod store;

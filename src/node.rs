@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use komainu_watchdogs::ids::{Incarnation, NodeId};
+use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::tenure::{Input, Tenure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -157,6 +157,7 @@ impl Node {
         let gauges = Arc::new(Gauges::default());
         let (inputs, coming_inputs) = mpsc::unbounded_channel();
         let (commands, coming_commands) = mpsc::unbounded_channel();
+        let (starts, started) = mpsc::unbounded_channel();
         let parts = link::Parts {
             tenure: tenure.clone(),
             identity: self.identity.clone(),
@@ -165,6 +166,7 @@ impl Node {
             storage: storage.clone(),
             trace: Arc::clone(&self.trace),
             gauges: Arc::clone(&gauges),
+            started: starts,
             inputs: inputs.clone(),
         };
         let link = Link::new(parts, coming_inputs);
@@ -172,7 +174,7 @@ impl Node {
         let _end = ended.clone().drop_guard();
         let wires =
             Wires { tenure, storage: storage.clone(), gauges, inputs: inputs.clone(), commands: commands.clone() };
-        let mut tasks = self.spawn(&wires, coming_commands, &ended);
+        let mut tasks = self.spawn(&wires, (coming_commands, started), &ended);
         let reason = drive(link, shutdown, leave(commands, storage, inputs)).await;
         ended.cancel();
         while tasks.join_next().await.is_some() {}
@@ -183,7 +185,7 @@ impl Node {
     fn spawn(
         self,
         wires: &Wires,
-        coming_commands: mpsc::UnboundedReceiver<Command>,
+        (coming_commands, started): (mpsc::UnboundedReceiver<Command>, mpsc::UnboundedReceiver<Vec<MonitorId>>),
         ended: &CancellationToken,
     ) -> JoinSet<()> {
         let pulse = Arc::new(Pulse::new(clock::now()));
@@ -196,7 +198,7 @@ impl Node {
         let mut tasks = JoinSet::new();
         tasks.spawn(self.canaries.clone().probe(Arc::clone(runs.http()), ended.clone()));
         tasks.spawn(wires.writer(database.clone(), Arc::clone(&self.trace)).run(ended.clone()));
-        tasks.spawn(wires.slices(&self).run(ended.clone()));
+        tasks.spawn(wires.slices(&self, started).run(ended.clone()));
         let served = wires.served(&self, Arc::clone(&pulse));
         let runner = runner::Parts {
             tenure: wires.tenure.clone(),
@@ -240,12 +242,13 @@ impl Wires {
         }
     }
 
-    fn slices(&self, node: &Node) -> Slices {
+    fn slices(&self, node: &Node, started: mpsc::UnboundedReceiver<Vec<MonitorId>>) -> Slices {
         Slices {
             identity: node.identity.clone(),
             store: node.settings.store.clone(),
             tenure: self.tenure.clone(),
             runner: self.commands.clone(),
+            started,
             inputs: self.inputs.clone(),
         }
     }
@@ -274,13 +277,10 @@ async fn drive(link: Link, shutdown: CancellationToken, leave: impl Future<Outpu
         reason = &mut driven => return reason,
         () = leave => {}
     }
-    match tokio::time::timeout(RELEASE_LIMIT, driven).await {
-        Ok(reason) => reason,
-        Err(_) => {
-            tracing::warn!("the lease could not be released; it ends by itself");
-            ExitReason::Stopped
-        }
-    }
+    tokio::time::timeout(RELEASE_LIMIT, driven).await.unwrap_or_else(|_| {
+        tracing::warn!("the lease could not be released; it ends by itself");
+        ExitReason::Stopped
+    })
 }
 
 /// Ends the runs, stores what may be stored, and tells the tenure to give its row back.

@@ -11,7 +11,6 @@ use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::Wall;
 
 use super::run::{RunResult, RunStatus};
-use super::spec;
 use crate::store::beats::{Beat, BeatStatus, LastBeat};
 use crate::store::monitors::MonitorSpec;
 
@@ -21,9 +20,9 @@ pub struct Previous {
     /// The last status that says something of the target: a PENDING for the node's own trouble does not.
     pub settled: BeatStatus,
     /// Failures in a row.
-    pub retries: i64,
+    pub retries: u32,
     /// DOWN beats since the last notification.
-    pub down_count: i64,
+    pub down_count: u32,
     /// When its run began.
     pub time: Wall,
 }
@@ -40,9 +39,9 @@ pub struct Rules {
     /// Which monitor.
     pub monitor: MonitorId,
     /// Failures that are PENDING before one is DOWN.
-    pub max_retries: i64,
+    pub max_retries: u32,
     /// A notification is repeated after so many DOWN beats; 0: never.
-    pub resend_interval: i64,
+    pub resend_interval: u32,
     /// UP is DOWN and DOWN is UP.
     pub upside_down: bool,
 }
@@ -51,8 +50,8 @@ impl From<&MonitorSpec> for Rules {
     fn from(monitor: &MonitorSpec) -> Self {
         Self {
             monitor: monitor.id,
-            max_retries: spec::max_retries(monitor),
-            resend_interval: spec::resend_interval(monitor),
+            max_retries: monitor.maxretries,
+            resend_interval: monitor.resend_interval,
             upside_down: monitor.upside_down,
         }
     }
@@ -120,12 +119,12 @@ struct Judged {
     status: BeatStatus,
     msg: String,
     ping_ms: Option<i64>,
-    retries: i64,
+    retries: u32,
     response: Option<String>,
     is_own_trouble: bool,
 }
 
-fn judge(rules: Rules, run: RunResult, retries_before: i64) -> Judged {
+fn judge(rules: Rules, run: RunResult, retries_before: u32) -> Judged {
     let is_own_trouble = run.status == RunStatus::Unable;
     let (is_good, msg) = match (run.status, rules.upside_down) {
         (RunStatus::Up, false) | (RunStatus::Down, true) => (true, run.msg),
@@ -145,12 +144,12 @@ fn judge(rules: Rules, run: RunResult, retries_before: i64) -> Judged {
     Judged { status, msg, ping_ms: run.ping_ms, retries, response: run.response, is_own_trouble }
 }
 
-fn down_count(previous: Option<&Previous>, rules: Rules, status: BeatStatus, important: bool) -> i64 {
+fn down_count(previous: Option<&Previous>, rules: Rules, status: BeatStatus, important: bool) -> u32 {
     let before = previous.map_or(0, |previous| previous.down_count);
     if important {
         return 0;
     }
-    if status != BeatStatus::Down || rules.resend_interval <= 0 {
+    if status != BeatStatus::Down || rules.resend_interval == 0 {
         return before;
     }
     let counted = before.saturating_add(1);
@@ -237,10 +236,12 @@ mod tests {
         let last = LastBeat {
             monitor: MonitorId(7),
             status: Pending,
-            retries: 3,
-            down_count: 0,
-            time: Wall(0),
             important: false,
+            time: Wall(0),
+            down_count: 0,
+            retries: 3,
+            msg: "no".to_owned(),
+            ping_ms: None,
         };
         let (beat, _) = next(Some(&Previous::from(&last)), rules, down("no"), at(60));
         assert_eq!((beat.status, beat.important, beat.retries), (Down, true, 4));

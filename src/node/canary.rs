@@ -57,7 +57,7 @@ impl Canary {
         }
     }
 
-    async fn is_alive(self, clients: Arc<Clients>) -> bool {
+    async fn answers(self, clients: Arc<Clients>) -> bool {
         match self {
             Self::Tcp(peer) => TcpStream::connect(peer).await.is_ok(),
             Self::Http(url) => match clients.plain() {
@@ -149,7 +149,7 @@ impl Canaries {
     async fn round(&self, clients: &Arc<Clients>) -> bool {
         let mut probes = JoinSet::new();
         for canary in self.canaries.iter() {
-            probes.spawn(canary.clone().is_alive(Arc::clone(clients)));
+            probes.spawn(canary.clone().answers(Arc::clone(clients)));
         }
         let first_answer = async {
             while let Some(probe) = probes.join_next().await {

@@ -91,6 +91,8 @@ pub struct Parts {
     pub trace: Arc<Trace>,
     /// Has the number that goes with each renewal.
     pub gauges: Arc<Gauges>,
+    /// Hears what was started, to note it.
+    pub started: mpsc::UnboundedSender<Vec<MonitorId>>,
     /// For inputs that come back from tasks of the link itself.
     pub inputs: mpsc::UnboundedSender<Input>,
 }
@@ -276,7 +278,9 @@ impl Link {
                 let _ = is_stopped.await;
             }
             storage.forget(&monitors).await;
-            monitors.iter().for_each(|&monitor| trace.monitor(Event::Stop, monitor));
+            for &monitor in &monitors {
+                trace.monitor(Event::Stop, monitor);
+            }
             let _ = inputs.send(Input::Stopped);
         });
     }
@@ -287,6 +291,7 @@ impl Link {
             tracing::error!(missing = monitors.len() - specs.len(), "monitors to start were not among those read");
         }
         self.held.extend(specs.iter().map(|spec| spec.id));
+        let _ = self.parts.started.send(specs.iter().map(|spec| spec.id).collect());
         let _ = self.parts.runner.send(Command::Start(specs));
     }
 }

@@ -154,7 +154,7 @@ impl<D: BeatStore + Clone + 'static> Runner<D> {
 
     /// Starts what is due. Returns when more is.
     fn launch_due(&mut self) -> Option<Mono> {
-        if self.is_halted {
+        if self.is_halted || self.shard.is_fenced() {
             return None;
         }
         let now = clock::now();
@@ -165,7 +165,7 @@ impl<D: BeatStore + Clone + 'static> Runner<D> {
                 Next::Run(launch) => self.launch(launch),
                 Next::Wait(due_at) => return due_at,
                 Next::Fenced => {
-                    self.parts.trace.node(Event::Fenced);
+                    self.fence();
                     return None;
                 }
             }
@@ -175,21 +175,15 @@ impl<D: BeatStore + Clone + 'static> Runner<D> {
     }
 
     fn launch(&mut self, launch: Launch) {
-        let monitor = launch.monitor.id;
         let run = launch.run;
-        self.parts.trace.monitor(Event::Run, monitor);
-        let runs = Arc::clone(&self.parts.runs);
-        let canaries = self.parts.canaries.clone();
-        let pulse = Arc::clone(&self.parts.pulse);
-        let handle = self.under_way.spawn(async move {
-            let began_at = clock::now();
-            let began_wall = clock::wall();
-            let result = runs.run(&launch.monitor).await;
-            let ended_wall = clock::wall();
-            let result = clear_of_own_trouble(result, began_at, launch.is_failure_news, &canaries, &pulse).await;
-            let times = Times { began_at: began_wall, ended_at: ended_wall };
-            Done { monitor, run, began_at, times, result }
-        });
+        let task = Task {
+            tenure: self.parts.tenure.clone(),
+            runs: Arc::clone(&self.parts.runs),
+            canaries: self.parts.canaries.clone(),
+            pulse: Arc::clone(&self.parts.pulse),
+            trace: Arc::clone(&self.parts.trace),
+        };
+        let handle = self.under_way.spawn(task.run(launch));
         self.handles.insert(run, handle);
     }
 
@@ -218,7 +212,9 @@ impl<D: BeatStore + Clone + 'static> Runner<D> {
         let now = clock::now();
         match command {
             Command::Start(specs) => {
-                specs.iter().for_each(|spec| self.parts.trace.monitor(Event::Start, spec.id));
+                for spec in &specs {
+                    self.parts.trace.monitor(Event::Start, spec.id);
+                }
                 self.shard.start(now, specs);
             }
             Command::Stop(monitors, stopped) => {
@@ -261,14 +257,18 @@ impl<D: BeatStore + Clone + 'static> Runner<D> {
         let fence = self.parts.tenure.lock().may_run(now, sample).err();
         let is_fenced = matches!(fence, Some(Fence::LeaseTooOld | Fence::NotReconciled | Fence::NotRegistered));
         if is_fenced && !self.shard.is_fenced() {
-            tracing::warn!("the lease is too old: no monitor runs until it is renewed");
-            self.parts.trace.node(Event::Fenced);
-            self.shard.fence();
+            self.fence();
         } else if !is_fenced && self.shard.is_fenced() {
             tracing::info!(monitors = self.shard.len(), "the lease is back: all monitors go on");
-            let ended = self.shard.resume(now);
-            self.end_runs(&ended);
+            self.shard.resume(now);
         }
+    }
+
+    fn fence(&mut self) {
+        tracing::warn!("the lease is too old: no monitor runs until it is renewed");
+        self.parts.trace.node(Event::Fenced);
+        let ended = self.shard.fence();
+        self.end_runs(&ended);
     }
 
     fn read_last_beats(&mut self, now: Mono) {
@@ -307,28 +307,54 @@ impl<D: BeatStore + Clone + 'static> Runner<D> {
     }
 }
 
-/// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.
-async fn clear_of_own_trouble(
-    result: RunResult,
-    began_at: Mono,
-    is_failure_news: bool,
-    canaries: &Canaries,
-    pulse: &Pulse,
-) -> RunResult {
-    if result.status != RunStatus::Down {
-        return result;
-    }
-    let are_canaries_lost = if is_failure_news {
-        canaries.are_all_lost_since(began_at).await
-    } else {
-        canaries.were_all_lost_since(began_at)
-    };
-    let why = if are_canaries_lost {
-        "this node reaches none of its canaries"
-    } else if pulse.stalled_since(began_at) {
-        "this node stood still meanwhile"
-    } else {
-        return result;
-    };
-    RunResult { status: RunStatus::Unable, msg: format!("{} ({why})", result.msg), ..result }
+/// What one run takes along.
+struct Task {
+    tenure: SharedTenure,
+    runs: Arc<Runs>,
+    canaries: Canaries,
+    pulse: Arc<Pulse>,
+    trace: Arc<Trace>,
 }
+
+impl Task {
+    async fn run(self, launch: Launch) -> Done {
+        let monitor = launch.monitor.id;
+        let began_at = clock::now();
+        let began_wall = clock::wall();
+        // Asked once more: a process that stood still may get here long after the loop asked.
+        let result = if self.tenure.lock().may_run(began_at, monitor).is_ok() {
+            self.trace.monitor(Event::Run, monitor);
+            let result = self.runs.run(&launch.monitor).await;
+            let ended_wall = clock::wall();
+            Some((self.clear_of_own_trouble(result, began_at, launch.is_failure_news).await, ended_wall))
+        } else {
+            None
+        };
+        let (result, ended_at) = result.unzip();
+        let times = Times { began_at: began_wall, ended_at: ended_at.unwrap_or(began_wall) };
+        Done { monitor, run: launch.run, began_at, times, result }
+    }
+
+    /// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.
+    async fn clear_of_own_trouble(&self, result: RunResult, began_at: Mono, is_failure_news: bool) -> RunResult {
+        if result.status != RunStatus::Down {
+            return result;
+        }
+        let are_canaries_lost = if is_failure_news {
+            self.canaries.are_all_lost_since(began_at).await
+        } else {
+            self.canaries.were_all_lost_since(began_at)
+        };
+        let why = if are_canaries_lost {
+            "this node reaches none of its canaries"
+        } else if self.pulse.stalled_since(began_at) {
+            "this node stood still meanwhile"
+        } else {
+            return result;
+        };
+        RunResult { status: RunStatus::Unable, msg: format!("{} ({why})", result.msg), ..result }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,8 @@ use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use komainu_watchdogs::ids::{Generation, Incarnation, NodeId};
@@ -124,8 +125,8 @@ fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
     let body = json!({ "title": title, "status": status.as_u16(), "detail": detail });
     let mut response = (status, Json(body)).into_response();
-    let kind = axum::http::HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(axum::http::header::CONTENT_TYPE, kind);
+    let kind = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     response
 }
 
@@ -169,3 +170,6 @@ impl DatabaseProbe {
         answers
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ pub enum Next {
     Run(Launch),
     /// Nothing is due before this point.
     Wait(Option<Mono>),
-    /// The lease does not allow runs: call [`Shard::resume`] once it does.
+    /// The lease does not allow runs: call [`Shard::fence`], and [`Shard::resume`] once it does.
     Fenced,
 }
 
@@ -65,8 +65,8 @@ pub struct Done {
     pub began_at: Mono,
     /// When it began and ended, for the beat.
     pub times: Times,
-    /// What came of it.
-    pub result: RunResult,
+    /// What came of it; `None`: the right to run ended before anything was asked.
+    pub result: Option<RunResult>,
 }
 
 #[derive(Debug)]
@@ -250,11 +250,9 @@ impl Shard {
         self.spread(now, &again);
     }
 
-    /// The lease allows runs again: all go on, spread, whatever their interval. Returns the runs this ended: they
-    /// began before the lease was out, and a slow one must not keep its monitor from a new run.
-    pub fn resume(&mut self, now: Mono) -> Vec<RunId> {
+    /// The lease allows runs again: all go on, spread, whatever their interval.
+    pub fn resume(&mut self, now: Mono) {
         self.is_fenced = false;
-        let ended = self.held.values_mut().filter_map(|held| held.run.take()).collect();
         let mut all: Vec<_> = self
             .held
             .values()
@@ -263,12 +261,13 @@ impl Shard {
             .collect();
         all.sort_unstable();
         self.spread(now, &all);
-        ended
     }
 
-    /// The lease ended.
-    pub fn fence(&mut self) {
+    /// The lease ended: nothing runs until [`Self::resume`]. Returns the runs this ended: their results would be
+    /// thrown away, and a slow one must not keep its monitor from a new run.
+    pub fn fence(&mut self) -> Vec<RunId> {
         self.is_fenced = true;
+        self.held.values_mut().filter_map(|held| held.run.take()).collect()
     }
 
     /// Whether the shard is suspended.
@@ -298,8 +297,7 @@ impl Shard {
                 }
                 Err(Fence::NotRegistered | Fence::LeaseTooOld | Fence::NotReconciled) => {
                     self.schedule.set(monitor, now);
-                    self.is_fenced = true;
-                    continue;
+                    return Next::Fenced;
                 }
             }
             let was_down = previous.as_ref().is_some_and(|previous| previous.settled == BeatStatus::Down);
@@ -316,13 +314,17 @@ impl Shard {
     pub fn finish(&mut self, now: Mono, done: Done) -> Option<Queued> {
         let held = self.held.get_mut(&done.monitor).filter(|held| held.run == Some(done.run))?;
         held.run = None;
+        let Some(result) = done.result else {
+            self.schedule.set(done.monitor, now);
+            return None;
+        };
         let Memory::Known { previous, is_fresh } = &held.memory else {
             // What it would be judged against was lost while it ran; it runs again as soon as that is read.
             held.is_waiting = true;
             return None;
         };
         let is_fresh = *is_fresh;
-        let (beat, memory) = beat::next(previous.as_ref(), Rules::from(&*held.spec), done.result, done.times);
+        let (beat, memory) = beat::next(previous.as_ref(), Rules::from(&*held.spec), result, done.times);
         held.memory = Memory::Known { previous: Some(memory), is_fresh: false };
         held.note_made(beat.time);
         let interval = held.then.take().unwrap_or_else(|| spec::interval(&held.spec));
@@ -396,3 +398,6 @@ impl Held {
 fn is_in_slice(monitor: MonitorId, slice: u32, of: u32) -> bool {
     monitor.0.rem_euclid(i64::from(of.max(1))) == i64::from(slice)
 }
+
+#[cfg(test)]
+mod tests;

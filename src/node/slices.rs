@@ -1,11 +1,12 @@
 //! Reads the own monitors' rows in slices, so that edits made in Kuma's UI are noticed without a new generation; and
-//! looks for beats that somebody else makes of them.
+//! looks for beats that somebody else makes of them. Also notes in the database what was started.
 //!
 //! On a connection of its own: neither a renewal nor a beat waits for it. What is different is for others to judge:
 //! an edit for the shard, a monitor that came or went for the tenure.
 
 use std::time::Duration;
 
+use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::tenure::Input;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -35,17 +36,19 @@ pub struct Slices {
     pub tenure: SharedTenure,
     /// Hears of edits.
     pub runner: mpsc::UnboundedSender<Command>,
+    /// Tells what was started, to be noted in the database.
+    pub started: mpsc::UnboundedReceiver<Vec<MonitorId>>,
     /// Hears of monitors that came or went.
     pub inputs: mpsc::UnboundedSender<Input>,
 }
 
 impl Slices {
     /// Reads until `ended`.
-    pub async fn run(self, ended: CancellationToken) {
+    pub async fn run(mut self, ended: CancellationToken) {
         ended.run_until_cancelled(self.read()).await;
     }
 
-    async fn read(&self) {
+    async fn read(&mut self) {
         let mut connection = None;
         for turn in (0..SLICES * FOREIGN_EVERY).cycle() {
             tokio::time::sleep(PAUSE).await;
@@ -64,11 +67,14 @@ impl Slices {
         }
     }
 
-    async fn turn(&self, connection: &mut Option<TenureConnection>, turn: u32) -> Result<(), StoreError> {
+    async fn turn(&mut self, connection: &mut Option<TenureConnection>, turn: u32) -> Result<(), StoreError> {
         let mut open = match connection.take() {
             Some(open) => open,
             None => self.identity.connect(&self.store).await?,
         };
+        while let Ok(started) = self.started.try_recv() {
+            open.started(&started).await?;
+        }
         let slice = (turn % SLICES, SLICES);
         let rows = open.read_slice(slice.0, slice.1).await?;
         *connection = Some(open);
@@ -78,7 +84,7 @@ impl Slices {
         if is_different.await.unwrap_or(false) {
             let _ = self.inputs.send(Input::Edited);
         }
-        if turn % FOREIGN_EVERY == 0 && !monitors.is_empty() {
+        if turn.is_multiple_of(FOREIGN_EVERY) && !monitors.is_empty() {
             let last = self.store.last_beats(&monitors).await?;
             let _ = self.runner.send(Command::LookForForeign(last));
         }

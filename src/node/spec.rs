@@ -16,12 +16,12 @@ pub fn is_supported(monitor: &MonitorSpec) -> bool {
 
 /// Time between the beginnings of two runs. Kuma takes 0 as 1 s.
 pub fn interval(monitor: &MonitorSpec) -> Duration {
-    Duration::from_secs(u64::try_from(monitor.interval).unwrap_or(0).max(1))
+    Duration::from_secs(u64::from(monitor.interval.max(1)))
 }
 
 /// The same while a monitor is PENDING; zero: as always.
 pub fn retry_interval(monitor: &MonitorSpec) -> Duration {
-    Duration::from_secs(u64::try_from(monitor.retry_interval).unwrap_or(0))
+    Duration::from_secs(u64::from(monitor.retry_interval))
 }
 
 /// How long one run may take. Kuma means 0.8 intervals when it is not set.
@@ -33,16 +33,6 @@ pub fn timeout(monitor: &MonitorSpec) -> Duration {
     } else {
         interval(monitor).mul_f64(0.8)
     }
-}
-
-/// Failures that are PENDING before one is DOWN.
-pub fn max_retries(monitor: &MonitorSpec) -> i64 {
-    monitor.maxretries
-}
-
-/// DOWN beats until a notification is repeated.
-pub fn resend_interval(monitor: &MonitorSpec) -> i64 {
-    monitor.resend_interval
 }
 
 /// A text column that is set to something.

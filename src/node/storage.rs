@@ -308,3 +308,8 @@ enum AttemptError {
     #[error("the database did not answer within {} s", STORE_TIMEOUT.as_secs())]
     Timeout,
 }
+
+#[cfg(test)]
+pub(in crate::node) mod fake;
+#[cfg(test)]
+mod tests;

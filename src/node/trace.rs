@@ -87,7 +87,7 @@ impl Trace {
         self.write(event, |_| {});
     }
 
-    fn write(&self, event: Event, fill: impl FnOnce(&mut Line<'_>)) {
+    fn write(&self, event: Event, complete: impl FnOnce(&mut Line<'_>)) {
         let Some(file) = &self.file else { return };
         let mut line = Line {
             at_us: clock::wall_micros(),
@@ -99,7 +99,7 @@ impl Trace {
             stamp: None,
             beat_ms: None,
         };
-        fill(&mut line);
+        complete(&mut line);
         let mut text = serde_json::to_vec(&line).unwrap_or_default();
         text.push(b'\n');
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,7 +22,7 @@ const BETWEEN_ECHOES: Duration = Duration::from_secs(1);
 /// Kuma's bounds of the three columns.
 const PACKET_SIZE_MOST: usize = 65_500;
 const COUNT_MOST: u32 = 100;
-const ECHO_TIMEOUT_MOST_S: u64 = 60;
+const ECHO_TIMEOUT_MOST_S: u32 = 60;
 
 /// The ICMP sockets of this process, opened when the first run wants them.
 #[derive(Default)]
@@ -75,13 +75,13 @@ pub(super) async fn run(sockets: &Sockets, monitor: &MonitorSpec) -> Result<RunR
 }
 
 async fn echo(sockets: &Sockets, monitor: &MonitorSpec, host: &str, address: IpAddr) -> Result<RunResult, Failure> {
-    let echo_timeout = u64::try_from(monitor.ping_per_request_timeout).unwrap_or(0).clamp(1, ECHO_TIMEOUT_MOST_S);
-    let count = u32::try_from(monitor.ping_count).unwrap_or(1).clamp(1, COUNT_MOST);
+    let echo_timeout = Duration::from_secs(u64::from(monitor.ping_per_request_timeout.clamp(1, ECHO_TIMEOUT_MOST_S)));
+    let count = monitor.ping_count.clamp(1, COUNT_MOST);
     let payload = vec![0; usize::try_from(monitor.packet_size).unwrap_or(0).clamp(1, PACKET_SIZE_MOST)];
     let deadline = clock::now() + spec::timeout(monitor);
 
     let mut pinger = sockets.pinger(address).await?;
-    pinger.timeout(Duration::from_secs(echo_timeout).min(spec::timeout(monitor)));
+    pinger.timeout(echo_timeout.min(spec::timeout(monitor)));
     // As Kuma, the time is that of the first answer.
     let mut first_answer = None;
     let mut last_error = None;

@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connects once.
 pub(super) async fn run(monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let host = spec::text(monitor.hostname.as_ref()).ok_or_else(|| Failure::target("no hostname is configured"))?;
-    let port = monitor.port.and_then(|port| u16::try_from(port).ok()).filter(|&port| port > 0);
+    let port = monitor.port.filter(|&port| port > 0);
     let port = port.ok_or_else(|| Failure::target("no port between 1 and 65535 is configured"))?;
     let limit = CONNECT_TIMEOUT.min(spec::timeout(monitor));
     tokio::time::timeout(limit, connect(monitor, host, port))

@@ -202,47 +202,12 @@ fn http(server: SocketAddr, path: &str) -> MonitorSpec {
 }
 
 fn port(server: SocketAddr) -> MonitorSpec {
-    MonitorSpec { hostname: Some(server.ip().to_string()), port: Some(i64::from(server.port())), ..blank("port") }
+    MonitorSpec { hostname: Some(server.ip().to_string()), port: Some(server.port()), ..blank("port") }
 }
 
 /// A monitor with Kuma's defaults and no target.
-pub(in crate::node) fn blank(kind: &str) -> MonitorSpec {
-    MonitorSpec {
-        id: MonitorId(1),
-        name: "a monitor".to_owned(),
-        kind: kind.to_owned(),
-        url: None,
-        method: "GET".to_owned(),
-        body: None,
-        headers: None,
-        http_body_encoding: None,
-        auth_method: None,
-        basic_auth_user: None,
-        basic_auth_pass: None,
-        bearer_token: None,
-        hostname: None,
-        port: None,
-        keyword: None,
-        invert_keyword: false,
-        interval: 20,
-        retry_interval: 0,
-        maxretries: 0,
-        timeout: 10.0,
-        upside_down: false,
-        ignore_tls: false,
-        maxredirects: 10,
-        accepted_statuscodes_json: r#"["200-299"]"#.to_owned(),
-        resend_interval: 0,
-        packet_size: 56,
-        ping_count: 1,
-        ping_per_request_timeout: 2,
-        ip_family: None,
-        cache_bust: false,
-        tls_ca: None,
-        tls_cert: None,
-        tls_key: None,
-        active: true,
-    }
+fn blank(kind: &str) -> MonitorSpec {
+    MonitorSpec { id: MonitorId(1), kind: kind.to_owned(), timeout: 10.0, ..MonitorSpec::default() }
 }
 
 async fn serve() -> SocketAddr {

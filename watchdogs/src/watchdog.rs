@@ -391,6 +391,8 @@ impl Watchdog {
         }
         let turn = self.leadership.handle(now, began_at, answer);
         self.take_turn(turn);
+        // A round that ended while a renewal was under way found the connection busy: its decisions come now.
+        self.lead(now);
     }
 
     fn take_turn(&mut self, turn: Option<Turn>) {

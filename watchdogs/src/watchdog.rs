@@ -153,6 +153,9 @@ impl Watchdog {
 
     /// When to call [`Self::handle`] with [`Input::Tick`] at the latest.
     pub fn poll_timeout(&self) -> Mono {
+        if self.stopping {
+            return Mono::micros(u64::MAX);
+        }
         let probes = self.healths.values().filter_map(Health::due_at);
         let rounds = (!self.reading || self.writing.is_none()).then_some(self.round_at);
         probes.chain(rounds).chain([self.leadership.due_at(&self.policy)]).min().unwrap_or(self.round_at)

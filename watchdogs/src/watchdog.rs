@@ -446,7 +446,10 @@ impl Watchdog {
     /// As leader: the next transaction, if there is one.
     fn lead(&mut self, now: Mono) {
         let may_decide = self.is_warm && self.database.is_current && !self.stopping;
-        let (Some(epoch), Some(round)) = (self.leadership.epoch(now, &self.policy), self.round.take()) else {
+        let Some(epoch) = self.leadership.epoch(now, &self.policy) else {
+            return;
+        };
+        let Some(round) = self.round.take() else {
             return;
         };
         if may_decide && self.leadership.is_free() {

@@ -5,7 +5,9 @@
 
 mod scenarios {
     mod leading;
+    mod page;
     mod status_table;
+    mod votes;
 
     mod database;
     mod story;

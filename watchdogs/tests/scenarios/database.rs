@@ -17,6 +17,7 @@ use komainu_watchdogs::time::{Mono, Wall};
 #[derive(Clone, Default)]
 pub(crate) struct Database {
     pub(crate) is_down: bool,
+    pub(crate) is_read_only: bool,
     pub(crate) cluster: ClusterRow,
     pub(crate) leader: LeaderRow,
     pub(crate) lock: Option<Incarnation>,

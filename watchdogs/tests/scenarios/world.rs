@@ -282,7 +282,7 @@ impl World {
     fn beat(&mut self) {
         self.next_beat += Duration::from_secs(1);
         self.beats += 1;
-        if self.database.is_down {
+        if self.database.is_down || self.database.is_read_only {
             return;
         }
         let (now, beats) = (self.now, self.beats);
@@ -304,6 +304,7 @@ impl World {
     fn perform(&mut self, output: Output) {
         let now = self.now;
         let is_down = self.database.is_down;
+        let is_shut = is_down || self.database.is_read_only;
         let down = || "no connection".to_owned();
         match output {
             Output::ReadRound { with_progress } => {
@@ -312,17 +313,17 @@ impl World {
                 self.answer(DATABASE, answer);
             }
             Output::Write(write) => {
-                if !is_down {
+                if !is_shut {
                     self.database.write(now, &write);
                 }
-                self.answer(DATABASE, Input::Written(if is_down { Err(down()) } else { Ok(()) }));
+                self.answer(DATABASE, Input::Written(if is_shut { Err(down()) } else { Ok(()) }));
             }
             Output::Probe(target) => self.probe(target),
             Output::Leadership(act) => {
                 self.deeds.push((now, Deed::Led(act)));
                 let me = (&self.identity.watchdog, self.identity.incarnation);
                 let answer = match act {
-                    _ if is_down => LeadershipAnswer::Failed(down()),
+                    _ if is_shut => LeadershipAnswer::Failed(down()),
                     LeadershipAct::Claim { .. } if self.refuse_claims => LeadershipAnswer::ClaimLost,
                     _ => self.database.lead(me, act),
                 };
@@ -348,7 +349,7 @@ impl World {
     }
 
     fn commit(&mut self, decision: Decision) {
-        let commit = if self.database.is_down {
+        let commit = if self.database.is_down || self.database.is_read_only {
             Commit::Failed("no connection".to_owned())
         } else if let Some(refusal) = self.refuse_next.take() {
             Commit::Refused(refusal)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::decision::StatusReason;
-use crate::facts::{NodeRow, NodeStatus, ProgressRow, Vote};
+use crate::facts::{NodeRow, NodeStatus, Vote};
 use crate::ids::NodeId;
 use crate::policy::Policy;
 use crate::quorum::{Ballot, Reach, Tally, count};
@@ -62,8 +62,8 @@ pub struct Evidence<'a> {
     pub lease: Lease,
     /// The voters' words; `None`: too few may vote.
     pub ballots: Option<Vec<Ballot>>,
-    /// Its progress, if it was read this round.
-    pub progress: Option<&'a ProgressRow>,
+    /// Overdue monitors of it, of how many that probe; `None`: not read this round.
+    pub progress: Option<(u32, u32)>,
 }
 
 impl Assessment {
@@ -89,9 +89,9 @@ impl Assessment {
     fn handle(&mut self, now: Mono, evidence: &Evidence<'_>, policy: &Policy) {
         self.lease = evidence.lease;
         self.count(evidence.ballots.as_deref(), policy);
-        if let Some(progress) = evidence.progress {
-            self.overdue = progress.overdue;
-            let is_stale = 2 * progress.overdue > progress.probing;
+        if let Some((overdue, probing)) = evidence.progress {
+            self.overdue = overdue;
+            let is_stale = 2 * overdue > probing;
             self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
         if let Some((status, reason)) = decide_status(self.lease, self.reach, self.progress) {

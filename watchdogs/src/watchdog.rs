@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::alarms::{Surroundings, alarms};
 use crate::assess::{Assessor, Evidence};
 use crate::decision::Commit;
-use crate::facts::{NodeRow, Report, Round, Shard, Target, Vote, WatchdogRow};
+use crate::facts::{NodeRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow};
 use crate::failover::Situation;
 use crate::health::Health;
 use crate::ids::{Incarnation, NodeId, WatchdogId, Zone};
@@ -255,7 +255,7 @@ impl Watchdog {
                     lease: self.lease_of(row),
                     ballots: (!is_suspended)
                         .then(|| self.roster.ballots(&voters, &self.identity.watchdog, &target, mine)),
-                    progress: round.progress.as_ref().and_then(|rows| rows.iter().find(|one| one.node == row.node)),
+                    progress: round.progress.as_deref().map(|rows| progress_of(row, rows)),
                 }
             })
             .collect();
@@ -533,4 +533,9 @@ impl Watchdog {
             self.outputs.push_back(Output::ReadRound { with_progress });
         }
     }
+}
+
+/// Overdue monitors of a node, of how many that probe. A node without a row has nothing to probe.
+fn progress_of(row: &NodeRow, rows: &[ProgressRow]) -> (u32, u32) {
+    rows.iter().find(|one| one.node == row.node).map_or((0, 0), |one| (one.overdue, one.probing))
 }

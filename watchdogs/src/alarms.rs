@@ -81,6 +81,9 @@ fn node_alarm(id: &NodeId, node: &Assessment) -> Option<Alarm> {
             );
             return Some(warning(format!("node/{id}"), text, node.votes_down));
         }
+        (NodeStatus::Stalled, StatusReason::NoProgress) if node.overdue == 0 => {
+            (true, format!("node {id} made no progress and was emptied: start it anew, or recover it"))
+        }
         (NodeStatus::Stalled, StatusReason::NoProgress) => {
             (true, format!("node {id} renews its lease, but {} of its monitors are overdue", node.overdue))
         }

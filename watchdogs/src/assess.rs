@@ -95,23 +95,25 @@ impl Assessment {
             self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
         if let Some((status, reason)) = decide_status(self.lease, self.reach, self.progress) {
-            (self.status, self.reason) = (Self::settle(status, evidence.row), reason);
+            (self.status, self.reason) = Self::settle(status, reason, evidence.row);
         }
         self.note_times(now);
     }
 
     /// A node that was never seen stays new until it is; one emptied for lack of progress stays stalled.
-    fn settle(status: NodeStatus, row: &NodeRow) -> NodeStatus {
+    fn settle(status: NodeStatus, reason: StatusReason, row: &NodeRow) -> (NodeStatus, StatusReason) {
         let was_never_seen = row.status == NodeStatus::New && row.incarnation.is_none() && row.lease_seq == 0;
-        let is_emptied = row.incarnation.is_some() && row.emptied == row.incarnation;
+        let is_vacant = row.incarnation.is_none() && row.emptied.is_some();
         match status {
-            NodeStatus::Stalled | NodeStatus::Offline if was_never_seen => NodeStatus::New,
-            NodeStatus::Online if is_emptied => NodeStatus::Stalled,
+            NodeStatus::Stalled | NodeStatus::Offline if was_never_seen => (NodeStatus::New, reason),
+            NodeStatus::Online if is_emptied(row) => (NodeStatus::Stalled, StatusReason::NoProgress),
+            // Its lease ended because it was taken away.
+            NodeStatus::Stalled if is_vacant => (status, StatusReason::NoProgress),
             NodeStatus::New
             | NodeStatus::Online
             | NodeStatus::Unreachable
             | NodeStatus::Stalled
-            | NodeStatus::Offline => status,
+            | NodeStatus::Offline => (status, reason),
         }
     }
 
@@ -200,6 +202,11 @@ impl Assessor {
                 })
         })
     }
+}
+
+/// Its holder was emptied for lack of progress, and no operator has asked for its recovery since.
+pub fn is_emptied(row: &NodeRow) -> bool {
+    row.incarnation.is_some() && row.emptied == row.incarnation && !row.recover_asked
 }
 
 /// How long a node must be online until its monitors come home, after so many losses.

@@ -246,7 +246,9 @@ impl Database {
             row.losses = if change.forgets_losses { 1 } else { row.losses + 1 };
             row.lost_at = Some(wall(now));
         }
-        row.recover_asked &= !change.recovered;
+        if change.recovered {
+            (row.recover_asked, row.emptied) = (false, None);
+        }
     }
 
     fn step(&mut self, step: &Move) -> bool {

@@ -50,6 +50,7 @@ pub struct Assessment {
     pub online_since: Option<Mono>,
     /// Last seen online.
     pub last_online: Option<Mono>,
+    is_fenced: bool,
     tally: Tally,
 }
 
@@ -60,6 +61,8 @@ pub struct Evidence<'a> {
     pub row: &'a NodeRow,
     /// Its lease, as watched.
     pub lease: Lease,
+    /// Its counter stood still for so long that it has fenced itself.
+    pub is_fenced: bool,
     /// The voters' words; `None`: too few may vote.
     pub ballots: Option<Vec<Ballot>>,
     /// Overdue monitors of it, of how many that probe; `None`: not read this round.
@@ -82,12 +85,14 @@ impl Assessment {
             unreachable_since: None,
             online_since: None,
             last_online: None,
+            is_fenced: false,
             tally: Tally::default(),
         }
     }
 
     fn handle(&mut self, now: Mono, evidence: &Evidence<'_>, policy: &Policy) {
         self.lease = evidence.lease;
+        self.is_fenced = evidence.is_fenced;
         self.count(evidence.ballots.as_deref(), policy);
         if let Some((overdue, probing)) = evidence.progress {
             self.overdue = overdue;
@@ -180,13 +185,15 @@ impl Assessor {
     }
 
     /// Most of the nodes that were online lately lost their lease together: rather the network, or the database, than
-    /// the nodes.
+    /// the nodes. Leases that ended together are not *seen* to end together, as each was renewed at another moment: one
+    /// that stood still until its node has fenced itself is lost too.
     pub fn is_mass_loss(&self, now: Mono, policy: &Policy) -> bool {
         let lately = self
             .nodes
             .values()
             .filter(|assessment| assessment.last_online.is_some_and(|at| now.since(at) <= policy.mass_loss_window));
-        let holding = lately.clone().filter(|assessment| !assessment.lease.is_over()).count();
+        let holds = |assessment: &&Assessment| !assessment.lease.is_over() && !assessment.is_fenced;
+        let holding = lately.clone().filter(holds).count();
         2 * holding < lately.count()
     }
 

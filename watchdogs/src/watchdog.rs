@@ -253,6 +253,7 @@ impl Watchdog {
                 Evidence {
                     row,
                     lease: self.lease_of(row),
+                    is_fenced: self.roster.is_fenced(row, &self.policy),
                     ballots: (!is_suspended)
                         .then(|| self.roster.ballots(&voters, &self.identity.watchdog, &target, mine)),
                     progress: round.progress.as_deref().map(|rows| progress_of(row, rows)),

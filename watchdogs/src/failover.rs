@@ -80,10 +80,7 @@ pub fn decide_loss(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) 
 
 /// Whether a node takes monitors.
 fn is_eligible(row: &NodeRow, node: &Assessment) -> bool {
-    node.status == NodeStatus::Online
-        && node.lease == Lease::Fresh
-        && row.overlay == Overlay::None
-        && !is_emptied(row)
+    node.status == NodeStatus::Online && node.lease == Lease::Fresh && row.overlay == Overlay::None && !is_emptied(row)
 }
 
 /// Whether an online node gets back the monitors whose home it is.

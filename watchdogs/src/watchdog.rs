@@ -15,7 +15,7 @@ use crate::failover::Situation;
 use crate::health::Health;
 use crate::ids::{Incarnation, NodeId, WatchdogId, Zone};
 use crate::incident::Incidents;
-use crate::io::{Announcement, Input, LeadershipAnswer, Output, ProbeOutcome, Write};
+use crate::io::{Alarm, Announcement, Input, LeadershipAnswer, Output, ProbeOutcome, Write};
 use crate::leader::Leader;
 use crate::leadership::{Leadership, Turn};
 use crate::policy::Policy;
@@ -330,7 +330,12 @@ impl Watchdog {
             me: &self.identity.watchdog,
         };
         let found = alarms(&self.situation(now, round), &around);
-        let open: Vec<_> = round.incidents.iter().filter(|row| self.may_judge(&row.key)).cloned().collect();
+        let open: Vec<_> = round
+            .incidents
+            .iter()
+            .filter(|row| self.may_judge(&row.key) && !is_absorbed(&row.key, &found))
+            .cloned()
+            .collect();
         let outputs = self.incidents.handle_round(now, found, &open);
         self.outputs.extend(outputs);
     }
@@ -534,6 +539,12 @@ impl Watchdog {
             self.outputs.push_back(Output::ReadRound { with_progress });
         }
     }
+}
+
+/// While no node runs anything, one incident stands for all of theirs: they are not raised again, nor are they over.
+fn is_absorbed(key: &str, found: &[Alarm]) -> bool {
+    let is_of_a_node = ["node/", "progress/", "disagreement/"].iter().any(|kind| key.starts_with(kind));
+    is_of_a_node && found.iter().any(|alarm| alarm.key == "nodes")
 }
 
 /// Overdue monitors of a node, of how many that probe. A node without a row has nothing to probe.

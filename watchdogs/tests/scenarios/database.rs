@@ -215,9 +215,7 @@ impl Database {
                 row.incarnation == Some(*incarnation) && row.applied_is_known && has_applied
             }
             Guard::Superseded { node, incarnation } => row(node).incarnation.is_some_and(|one| one != *incarnation),
-            Guard::Vacant { node, lease_seq } => {
-                row(node).incarnation.is_none() && row(node).lease_seq == *lease_seq
-            }
+            Guard::Vacant { node, lease_seq } => row(node).incarnation.is_none() && row(node).lease_seq == *lease_seq,
         }
     }
 

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use komainu_watchdogs::decision::{Commit, Decision, Refusal};
-use komainu_watchdogs::facts::{LeaderRow, MonitorRow, NodeRow, NodeStatus, Observation, ObservationRow, Target, Vote, WatchdogRow};
+use komainu_watchdogs::facts::{
+    LeaderRow, MonitorRow, NodeRow, NodeStatus, Observation, ObservationRow, Target, Vote, WatchdogRow,
+};
 use komainu_watchdogs::ids::{Epoch, Incarnation, MonitorId, NodeId, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Announcement, Input, LeadershipAct, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::policy::Policy;
@@ -204,8 +206,15 @@ impl World {
             applied_is_known: true,
             ..NodeRow::default()
         };
-        let process =
-            Node { incarnation, renews: true, answers: true, acknowledges: true, answer_takes_ms: 7, registers: true, vacant: None };
+        let process = Node {
+            incarnation,
+            renews: true,
+            answers: true,
+            acknowledges: true,
+            answer_takes_ms: 7,
+            registers: true,
+            vacant: None,
+        };
         self.database.nodes.insert(node.clone(), row);
         self.nodes.insert(node, process);
     }
@@ -374,7 +383,9 @@ impl World {
         let is_seen = is_there && !self.blind_to.contains(&target);
         let outcome = if is_seen { ProbeOutcome::Answered } else { ProbeOutcome::Failed("refused".to_owned()) };
         let takes = match &target {
-            Target::Node(node) => self.nodes.get(node).map_or(PROBE, |node| Duration::from_millis(node.answer_takes_ms)),
+            Target::Node(node) => {
+                self.nodes.get(node).map_or(PROBE, |node| Duration::from_millis(node.answer_takes_ms))
+            }
             Target::Watchdog(_) | Target::Canary(_) => PROBE,
         };
         self.answer(takes, Input::Probed(target, outcome));
@@ -431,13 +442,7 @@ impl Node {
 }
 
 impl Peer {
-    fn write(
-        &mut self,
-        now: Mono,
-        watchdog: &WatchdogId,
-        nodes: &BTreeMap<NodeId, Node>,
-        database: &mut Database,
-    ) {
+    fn write(&mut self, now: Mono, watchdog: &WatchdogId, nodes: &BTreeMap<NodeId, Node>, database: &mut Database) {
         self.seq += 1;
         database.watchdogs.insert(
             watchdog.clone(),
@@ -458,8 +463,12 @@ impl Peer {
             let target = Target::Node(node.clone());
             let failures = u32::from(vote == Vote::Down) * 3;
             let observation = Observation { target: target.clone(), vote, failures, detail: String::new() };
-            let row =
-                ObservationRow { watchdog: watchdog.clone(), incarnation: self.incarnation, seq: self.seq, observation };
+            let row = ObservationRow {
+                watchdog: watchdog.clone(),
+                incarnation: self.incarnation,
+                seq: self.seq,
+                observation,
+            };
             database.observations.insert((watchdog.clone(), target), row);
         }
     }

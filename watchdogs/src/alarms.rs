@@ -13,6 +13,10 @@ use crate::ids::{NodeId, WatchdogId};
 use crate::io::{Alarm, Severity};
 use crate::roster::Voters;
 
+/// The kinds of incident that are raised, and called over, by what is found here. All others belong to somebody else.
+pub const KINDS: [&str; 9] =
+    ["nodes", "node", "progress", "disagreement", "watchdog", "leader", "isolation", "capacity", "foreign-runner"];
+
 /// What the alarms are made of, beyond the situation of the nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {

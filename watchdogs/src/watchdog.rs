@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::alarms::{Surroundings, alarms};
+use crate::alarms::{self, Surroundings, alarms};
 use crate::assess::{Assessor, Evidence};
 use crate::decision::Commit;
 use crate::facts::{NodeRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow};
@@ -340,9 +340,11 @@ impl Watchdog {
         self.outputs.extend(outputs);
     }
 
-    /// Only the leader knows whether there was room for everything.
+    /// Whether an incident is of a kind that is judged here. Only the leader knows whether there was room for
+    /// everything.
     fn may_judge(&self, key: &str) -> bool {
-        key != "capacity" || self.leader.is_leading()
+        let kind = key.split('/').next().unwrap_or(key);
+        alarms::KINDS.contains(&kind) && (kind != "capacity" || self.leader.is_leading())
     }
 
     fn handle_written(&mut self, now: Mono, result: &Result<(), String>) {

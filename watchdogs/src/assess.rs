@@ -96,7 +96,7 @@ impl Assessment {
         self.count(evidence.ballots.as_deref(), policy);
         if let Some((overdue, probing)) = evidence.progress {
             self.overdue = overdue;
-            let is_stale = 2 * overdue > probing;
+            let is_stale = 2 * overdue > probing && evidence.is_renewing;
             self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
         if let Some((status, reason)) = decide_status(self.lease, self.reach, self.progress) {

@@ -34,19 +34,33 @@ pub(crate) enum LineKind {
 /// What a process asks of the database on one of its connections.
 #[derive(Debug)]
 pub(crate) enum Order {
-    ReadRound { with_progress: bool },
+    ReadRound {
+        with_progress: bool,
+    },
     Write(Box<Write>),
     Raise(Box<Alarm>),
-    Resolve { key: String, last_bad_at: Wall },
+    Resolve {
+        key: String,
+        last_bad_at: Wall,
+    },
     Act(LeadershipAct),
     Commit(Box<Decision>),
     ReadShard,
     ReadRow,
-    Register { seen: Option<Incarnation>, lease_seq: u64 },
-    Renew { applied: Option<Stamp> },
-    ReadStamp { applied: Option<Stamp> },
+    Register {
+        seen: Option<Incarnation>,
+        lease_seq: u64,
+    },
+    Renew {
+        applied: Option<Stamp>,
+    },
+    ReadStamp {
+        applied: Option<Stamp>,
+    },
     /// The generation is read first; the assignments follow in a second statement, some time later.
-    ReadAssignments { stamp: Option<Stamp> },
+    ReadAssignments {
+        stamp: Option<Stamp>,
+    },
     Acknowledge(Stamp),
     Release,
 }
@@ -76,16 +90,32 @@ pub(crate) enum Answer {
 /// What reaches a process; waits while it is paused.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Answer { line: LineKind, number: u32, answer: Answer },
-    GiveUp { line: LineKind, number: u32 },
-    Probed { target: Target, is_up: bool },
+    Answer {
+        line: LineKind,
+        number: u32,
+        answer: Answer,
+    },
+    GiveUp {
+        line: LineKind,
+        number: u32,
+    },
+    Probed {
+        target: Target,
+        is_up: bool,
+    },
     Reported(Box<Report>),
     Hint,
     Edited,
-    RunEnds { monitor: usize, run: u32 },
+    RunEnds {
+        monitor: usize,
+        run: u32,
+    },
     Stopped,
     /// A beat's statement was answered, or given up.
-    Stored { number: u32, is_answered: bool },
+    Stored {
+        number: u32,
+        is_answered: bool,
+    },
 }
 
 /// A request on its way to the database.

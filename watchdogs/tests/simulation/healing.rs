@@ -81,8 +81,9 @@ impl World {
 
     fn heal_dogs(&mut self) {
         for id in 0..self.setup.dogs {
-            let alive: Vec<_> =
-                (0..self.dogs.len()).filter(|dog| self.dogs[*dog].id == id && self.dogs[*dog].life != Life::Dead).collect();
+            let alive: Vec<_> = (0..self.dogs.len())
+                .filter(|dog| self.dogs[*dog].id == id && self.dogs[*dog].life != Life::Dead)
+                .collect();
             for dog in alive.iter().skip(1) {
                 self.end_process(Who::Dog(*dog), true);
             }

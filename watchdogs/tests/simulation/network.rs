@@ -38,11 +38,7 @@ impl Network {
         if now < self.cut_until[from][to] || rng.per_mille(self.loss) {
             return None;
         }
-        Some(if rng.per_mille(self.lateness) {
-            rng.between(50 * MS, 9 * SEC)
-        } else {
-            rng.between(MS / 2, 8 * MS)
-        })
+        Some(if rng.per_mille(self.lateness) { rng.between(50 * MS, 9 * SEC) } else { rng.between(MS / 2, 8 * MS) })
     }
 
     pub(crate) fn cut(&mut self, from: usize, to: usize, until: Time) {

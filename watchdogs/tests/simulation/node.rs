@@ -178,8 +178,12 @@ impl World {
     fn stop_jobs(&mut self, node: usize, monitors: &[usize]) {
         let process = &mut self.nodes[node];
         process.jobs.retain(|job| !monitors.contains(&job.monitor));
-        let on_the_way: Vec<_> =
-            process.stores.iter().filter(|(_, monitor)| monitors.contains(monitor)).map(|&(number, _)| number).collect();
+        let on_the_way: Vec<_> = process
+            .stores
+            .iter()
+            .filter(|(_, monitor)| monitors.contains(monitor))
+            .map(|&(number, _)| number)
+            .collect();
         if on_the_way.is_empty() {
             let pause = self.rng.below(3 * MS);
             self.schedule(self.now + pause, Event::Tell(Who::Node(node), Message::Stopped));

@@ -63,6 +63,8 @@ pub struct Evidence<'a> {
     pub lease: Lease,
     /// Its counter stood still for so long that it has fenced itself.
     pub is_fenced: bool,
+    /// Its counter moved within the last renewals: only then is a lack of progress its own, and not its end.
+    pub is_renewing: bool,
     /// The voters' words; `None`: too few may vote.
     pub ballots: Option<Vec<Ballot>>,
     /// Overdue monitors of it, of how many that probe; `None`: not read this round.

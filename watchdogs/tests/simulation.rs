@@ -81,7 +81,9 @@ fn note(seed: u64, outcome: &Outcome, counts: &mut Counts, failed: &mut Vec<Stri
     counts.add(&outcome.counts);
     match &outcome.violation {
         Some(violation) => failed.push(format!("{seed} at {} us: {}", violation.at, violation.what)),
-        None if outcome.counts.steps < LEAST_STEPS => failed.push(format!("{seed} took {} steps", outcome.counts.steps)),
+        None if outcome.counts.steps < LEAST_STEPS => {
+            failed.push(format!("{seed} took {} steps", outcome.counts.steps))
+        }
         None => {}
     }
 }

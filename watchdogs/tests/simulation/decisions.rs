@@ -190,12 +190,8 @@ impl Transaction<'_> {
         let holder = self.database.nodes[node].incarnation?;
         let generation = self.database.cluster.stamp.generation.next();
         self.counts.releases += 1;
-        self.ledger.holdings[index] = Holding::Released {
-            node,
-            incarnation: holder,
-            generation: generation.0,
-            is_acknowledged: false,
-        };
+        self.ledger.holdings[index] =
+            Holding::Released { node, incarnation: holder, generation: generation.0, is_acknowledged: false };
         let source = Some((node, Variant::source(self.variant, holder), generation));
         Some(Assignment { effective: None, source, ..row.clone() })
     }
@@ -217,4 +213,3 @@ impl Transaction<'_> {
         matches!(self.ledger.holdings[index], Holding::Released { node, .. } if node != home)
     }
 }
-

@@ -78,16 +78,11 @@ impl World {
                 if let Target::Node(node) = &target {
                     self.dogs[dog].tallies[node_index(node)].note(is_up, self.now);
                 }
-                let outcome =
-                    if is_up { ProbeOutcome::Answered } else { ProbeOutcome::Failed(String::new()) };
+                let outcome = if is_up { ProbeOutcome::Answered } else { ProbeOutcome::Failed(String::new()) };
                 Some(Input::Probed(target, outcome))
             }
             Message::Reported(report) => Some(Input::Reported(report)),
-            Message::Hint
-            | Message::Edited
-            | Message::RunEnds { .. }
-            | Message::Stopped
-            | Message::Stored { .. } => None,
+            Message::Hint | Message::RunEnds { .. } | Message::Stopped | Message::Stored { .. } => None,
         };
         if let Some(input) = input {
             self.wake_dog(dog, input);
@@ -208,9 +203,10 @@ impl World {
         let (to, answering) = match &target {
             Target::Node(node) => {
                 let node = node_index(node);
-                (self.setup.dogs + node, self.living(|world, who| {
-                    matches!(who, Who::Node(process) if world.nodes[process].id == node)
-                }))
+                (
+                    self.setup.dogs + node,
+                    self.living(|world, who| matches!(who, Who::Node(process) if world.nodes[process].id == node)),
+                )
             }
             Target::Watchdog(peer) => {
                 let peer = dog_index(peer);
@@ -269,9 +265,7 @@ impl World {
             }
             Order::Act(act) => Answer::Leadership(self.lead(dog, request.connection, *act)),
             Order::Commit(decision) => Answer::Committed(self.commit(decision)),
-            Order::ReadShard => {
-                Answer::Shard(Box::new(self.database.shard(self.variant == Some(Variant::PinHidden))))
-            }
+            Order::ReadShard => Answer::Shard(Box::new(self.database.shard(self.variant == Some(Variant::PinHidden)))),
             _ => Answer::Nothing,
         }
     }

@@ -29,24 +29,40 @@ pub(crate) enum LineKind {
     Desk,
     Chair,
     Tenure,
+    /// A node's second connection, for the assignments alone.
+    Rows,
 }
 
 /// What a process asks of the database on one of its connections.
 #[derive(Debug)]
 pub(crate) enum Order {
-    ReadRound { with_progress: bool },
+    ReadRound {
+        with_progress: bool,
+    },
     Write(Box<Write>),
     Raise(Box<Alarm>),
-    Resolve { key: String, last_bad_at: Wall },
+    Resolve {
+        key: String,
+        last_bad_at: Wall,
+    },
     Act(LeadershipAct),
     Commit(Box<Decision>),
     ReadShard,
     ReadRow,
-    Register { seen: Option<Incarnation>, lease_seq: u64 },
-    Renew { applied: Option<Stamp> },
-    ReadStamp { applied: Option<Stamp> },
+    Register {
+        seen: Option<Incarnation>,
+        lease_seq: u64,
+    },
+    Renew {
+        applied: Option<Stamp>,
+    },
+    ReadStamp {
+        applied: Option<Stamp>,
+    },
     /// The generation is read first; the assignments follow in a second statement, some time later.
-    ReadAssignments { stamp: Option<Stamp> },
+    ReadAssignments {
+        stamp: Option<Stamp>,
+    },
     Acknowledge(Stamp),
     Release,
 }
@@ -76,16 +92,31 @@ pub(crate) enum Answer {
 /// What reaches a process; waits while it is paused.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Answer { line: LineKind, number: u32, answer: Answer },
-    GiveUp { line: LineKind, number: u32 },
-    Probed { target: Target, is_up: bool },
+    Answer {
+        line: LineKind,
+        number: u32,
+        answer: Answer,
+    },
+    GiveUp {
+        line: LineKind,
+        number: u32,
+    },
+    Probed {
+        target: Target,
+        is_up: bool,
+    },
     Reported(Box<Report>),
     Hint,
-    Edited,
-    RunEnds { monitor: usize, run: u32 },
+    RunEnds {
+        monitor: usize,
+        run: u32,
+    },
     Stopped,
     /// A beat's statement was answered, or given up.
-    Stored { number: u32, is_answered: bool },
+    Stored {
+        number: u32,
+        is_answered: bool,
+    },
 }
 
 /// A request on its way to the database.
@@ -117,12 +148,20 @@ pub(crate) struct BeatRequest {
 pub(crate) enum Event {
     Timer(Who),
     Runs(usize),
+    /// A node compares a slice of its rows with what it runs.
+    Slice(usize),
     Arrive(Box<Request>),
     StoreBeat(BeatRequest),
     Tell(Who, Message),
     Resume(Who),
-    FreeLock { dog: usize, connection: u32 },
-    CloseIdle { dog: usize, connection: u32 },
+    FreeLock {
+        dog: usize,
+        connection: u32,
+    },
+    CloseIdle {
+        dog: usize,
+        connection: u32,
+    },
     Farewell(usize),
     Chaos,
     Heal,

@@ -91,9 +91,10 @@ pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<
             return Err(format!("hands_win: monitor {monitor} was given to a drained node"));
         }
     }
-    let undone = decision.statuses.iter().find(|change| {
-        (change.overlay == Overlay::None) != (change.overlay_seen == Overlay::None)
-    });
+    let undone = decision
+        .statuses
+        .iter()
+        .find(|change| (change.overlay == Overlay::None) != (change.overlay_seen == Overlay::None));
     undone.map_or(Ok(()), |change| Err(format!("hands_win: automation changed the overlay of {}", change.node)))
 }
 
@@ -152,7 +153,8 @@ fn ensure_majority(world: &World, node: usize) -> Result<(), String> {
 /// `/status` says no calm that is none.
 pub(crate) fn invariant_no_false_calm(world: &World) -> Result<(), String> {
     let orphan = world.unowned_since.iter().flatten().min().copied();
-    let heard: Vec<_> = world.dogs.iter().filter(|dog| world.now - dog.written_at < 20 * SEC).map(|dog| dog.id).collect();
+    let heard: Vec<_> =
+        world.dogs.iter().filter(|dog| world.now - dog.written_at < 20 * SEC).map(|dog| dog.id).collect();
     let stopped = world.database.watchdogs.iter().filter(|entry| entry.row.stopped).count();
     let registered = world.database.watchdogs.len() - stopped;
     let living = (0..world.setup.dogs).filter(|id| heard.contains(id)).count();

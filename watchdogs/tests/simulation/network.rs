@@ -38,11 +38,7 @@ impl Network {
         if now < self.cut_until[from][to] || rng.per_mille(self.loss) {
             return None;
         }
-        Some(if rng.per_mille(self.lateness) {
-            rng.between(50 * MS, 9 * SEC)
-        } else {
-            rng.between(MS / 2, 8 * MS)
-        })
+        Some(if rng.per_mille(self.lateness) { rng.between(50 * MS, 9 * SEC) } else { rng.between(MS / 2, 8 * MS) })
     }
 
     pub(crate) fn cut(&mut self, from: usize, to: usize, until: Time) {
@@ -121,6 +117,7 @@ pub(crate) fn limit(line: LineKind) -> Time {
     match line {
         LineKind::Desk => 4 * SEC,
         LineKind::Chair | LineKind::Tenure => 3 * SEC,
+        LineKind::Rows => 20 * SEC,
     }
 }
 
@@ -140,8 +137,9 @@ impl World {
     pub(crate) fn line(&mut self, who: Who, line: LineKind) -> &mut Line {
         match (who, line) {
             (Who::Dog(dog), LineKind::Chair) => &mut self.dogs[dog].chair,
-            (Who::Dog(dog), LineKind::Desk | LineKind::Tenure) => &mut self.dogs[dog].desk,
-            (Who::Node(node), _) => &mut self.nodes[node].line,
+            (Who::Dog(dog), LineKind::Desk | LineKind::Tenure | LineKind::Rows) => &mut self.dogs[dog].desk,
+            (Who::Node(node), LineKind::Rows) => &mut self.nodes[node].rows,
+            (Who::Node(node), LineKind::Desk | LineKind::Chair | LineKind::Tenure) => &mut self.nodes[node].line,
         }
     }
 

@@ -22,7 +22,6 @@ mod migrate;
 mod node;
 mod nodes;
 mod print;
-mod signals;
 mod status;
 mod up;
 mod watchdog;
@@ -178,7 +177,14 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_exit_code_2() {
-        for line in ["", "upp", "adopt --home a --from-fork", "apikeys create x --scope root", "nodes add node1", "up --watchdogs 0"] {
+        for line in [
+            "",
+            "upp",
+            "adopt --home a --from-fork",
+            "apikeys create x --scope root",
+            "nodes add node1",
+            "up --watchdogs 0",
+        ] {
             let words = std::iter::once("komainu").chain(line.split_whitespace());
             let error = Cli::try_parse_from(words).map(|_| ()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

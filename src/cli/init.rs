@@ -91,6 +91,7 @@ listen = "127.0.0.1:8900"
 # id = "node1"
 # listen = "127.0.0.1:8910"
 # key_file = "node1.key"
+# start_spread = "soon"             # or "interval": monitors gained together start spread over their interval
 
 # [policy]
 # probe_interval = "5s"
@@ -138,7 +139,10 @@ mod tests {
         std::fs::write(folder.path().join("cluster.key"), ClusterKey::generate().reveal()).unwrap();
         let key = ClusterKey::generate().node_key(&"node1".into());
         std::fs::write(folder.path().join("node1.key"), key.reveal()).unwrap();
-        let is_setting = |line: &str| line.starts_with("# [") || line.split_once(" = ").is_some_and(|(key, _)| !key.trim_start_matches("# ").contains(' '));
+        let is_setting = |line: &str| {
+            line.starts_with("# [")
+                || line.split_once(" = ").is_some_and(|(key, _)| !key.trim_start_matches("# ").contains(' '))
+        };
         let all: Vec<String> = text("mysql://u:p@h/kuma")
             .lines()
             .map(|line| if is_setting(line) { line.trim_start_matches("# ").to_owned() } else { line.to_owned() })

@@ -21,9 +21,17 @@ pub(super) fn failure(error: &anyhow::Error) {
 /// A plain table: headings and rows, no frames, so that it can be cut by awk.
 pub(super) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(headings);
+    table.load_style(NOTHING).set_header(headings);
     for row in rows {
         table.add_row(row);
     }
     line(table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+}
+
+/// A JSON value as a cell of a table.
+pub(super) fn cell(value: Option<&serde_json::Value>) -> String {
+    match value {
+        None | Some(serde_json::Value::Null) => "-".to_owned(),
+        Some(value) => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+    }
 }

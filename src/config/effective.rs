@@ -7,6 +7,8 @@ use jiff::fmt::friendly::SpanPrinter;
 use komainu_watchdogs::policy::{Policy, Recovery};
 use toml::{Table, Value};
 
+use crate::node::StartSpread;
+
 use super::{ClusterConfig, Config, Details, NodeConfig, WatchdogConfig, shape};
 
 pub(super) fn print(config: &Config) -> String {
@@ -50,11 +52,16 @@ fn watchdog(config: &WatchdogConfig) -> Value {
 }
 
 fn node(config: &NodeConfig) -> Value {
+    let spread = match config.start_spread {
+        StartSpread::Soon => "soon",
+        StartSpread::OverInterval => "interval",
+    };
     section([
         ("id", Some(config.id.as_str().into())),
         ("listen", Some(config.listen.to_string().into())),
         ("advertise", config.advertise.as_ref().map(|url| shape::without_slash(url).into())),
         ("key", Some("(set)".into())),
+        ("start_spread", Some(spread.into())),
         ("trace_file", config.trace_file.as_ref().map(|file| file.display().to_string().into())),
     ])
 }

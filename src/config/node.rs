@@ -11,6 +11,7 @@ use super::fault::Faults;
 use super::secret::Secret;
 use super::shape;
 use crate::keys::NodeKey;
+use crate::node::StartSpread;
 
 /// Of one native node.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct NodeConfig {
     pub key: NodeKey,
     /// Where each run's start is written, for tests of the one-owner rule.
     pub trace_file: Option<PathBuf>,
+    /// How monitors start that it gains together.
+    pub start_spread: StartSpread,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +39,16 @@ pub(super) struct Section {
     key: Option<String>,
     key_file: Option<PathBuf>,
     trace_file: Option<PathBuf>,
+    #[serde(default)]
+    start_spread: Spread,
+}
+
+#[derive(Deserialize, Clone, Copy, Default)]
+#[serde(rename_all = "lowercase")]
+enum Spread {
+    #[default]
+    Soon,
+    Interval,
 }
 
 impl Section {
@@ -52,7 +65,11 @@ impl Section {
         }
         let secret = Secret { section: "node", name: "key", inline: self.key, file: self.key_file };
         let key = secret.read(folder, faults, NodeKey::parse);
+        let start_spread = match self.start_spread {
+            Spread::Soon => StartSpread::Soon,
+            Spread::Interval => StartSpread::OverInterval,
+        };
         let trace_file = self.trace_file.map(|file| folder.join(file));
-        Some(NodeConfig { id: id?, listen, advertise, key: key?, trace_file })
+        Some(NodeConfig { id: id?, listen, advertise, key: key?, trace_file, start_spread })
     }
 }

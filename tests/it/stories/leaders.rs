@@ -81,10 +81,10 @@ async fn a_leader_frozen_past_its_lease_commits_nothing_when_it_wakes(kind: Kind
     wait_until("the woken watchdog watches again", Duration::from_secs(60), is_well).await;
     assert_eq!(cluster.leader().await, (successor, next));
     assert_eq!(cluster.database.history().await, after, "the woken leader moved nothing");
-    let late = cluster.database.rows(&format!(
+    let late = format!(
         "SELECT COUNT(*) FROM komainu_generation WHERE epoch <= {epoch} AND generation > \
          (SELECT MIN(generation) FROM komainu_generation WHERE epoch > {epoch})"
-    ));
-    assert_eq!(late.await[0][0], "0", "no generation of the old epoch after the first of the new one");
+    );
+    assert_eq!(cluster.database.rows(&late).await[0][0], "0", "no generation of the old epoch after the first of the new one");
     cluster.assert_one_owner().await;
 }

@@ -161,6 +161,11 @@ impl Roster {
         }
     }
 
+    /// A node's counter stood still for [`Policy::lease_fence`]: it has stopped by itself, or is about to renew.
+    pub fn is_fenced(&self, row: &NodeRow, policy: &Policy) -> bool {
+        self.leases.get(&row.node).is_some_and(|lease| lease.counter.is_still_for(policy.lease_fence))
+    }
+
     /// Who may vote now. `me` votes unless it is isolated itself.
     pub fn voters(&self, me: &WatchdogId, is_isolated: bool, policy: &Policy) -> Voters {
         let registered = self.watchdogs.iter().filter(|row| !row.stopped || &row.watchdog == me);

@@ -72,6 +72,13 @@ async fn set_frozen_in(session: &mut Session, act: &'static str, frozen: bool) -
     Ok(changed)
 }
 
+/// Locks the cluster's row, which every change of an assignment locks first: no decision commits before this
+/// transaction ends.
+pub(crate) async fn lock(session: &mut Session) -> Result<(), StoreError> {
+    let sql = format!("SELECT id FROM komainu_cluster WHERE id = 1{}", session.dialect().for_update());
+    session.row("lock the cluster", sql, vec![]).await.map(|_| ())
+}
+
 /// Makes a new generation with a fresh nonce, and remembers it. The caller is within a transaction.
 pub(crate) async fn raise_generation(session: &mut Session, reason: &str, monitors: u32) -> Result<Stamp, StoreError> {
     let act = "raise the generation";

@@ -118,7 +118,7 @@ async fn forget_leftover(session: &mut Session) -> Result<(), StoreError> {
         let gone = session.rows(act, sql, vec![]).await?;
         let gone = gone.iter().map(|row| row.int("monitor_id")).collect::<Result<Vec<_>, _>>()?;
         if !gone.is_empty() {
-            let sql = format!("DELETE FROM {table} WHERE monitor_id IN ({})", moves::id_list(&gone));
+            let sql = format!("DELETE FROM {table} WHERE monitor_id IN ({})", id_list(&gone));
             session.execute(act, super::session::Sql::Once(sql), vec![]).await?;
         }
     }

@@ -88,15 +88,16 @@ fn is_eligible(row: &NodeRow, node: &Assessment) -> bool {
 
 /// Whether an online node gets back the monitors whose home it is.
 fn welcomes_home(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> bool {
-    let Situation { now, round, policy, .. } = *situation;
+    let Situation { now, round, is_sole_witness, policy, .. } = *situation;
     let was_lost = row.lost_at.is_some();
     let is_forgotten = row.lost_at.is_some_and(|at| round.database_time.since(at) >= policy.cool_off_forgotten);
     let losses = if is_forgotten { 0 } else { row.losses };
     let is_cool = node.online_since.is_some_and(|since| now.since(since) >= cool_off(losses, policy));
-    match policy.recovery {
-        Recovery::Auto => is_cool || row.recover_asked,
-        Recovery::Manual => !was_lost || row.recover_asked,
-    }
+    let goes_by_itself = match policy.recovery {
+        Recovery::Auto => is_cool,
+        Recovery::Manual => !was_lost,
+    };
+    (goes_by_itself && !is_sole_witness) || row.recover_asked
 }
 
 /// What the planner may do with each node now.

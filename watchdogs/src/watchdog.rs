@@ -153,6 +153,9 @@ impl Watchdog {
 
     /// When to call [`Self::handle`] with [`Input::Tick`] at the latest.
     pub fn poll_timeout(&self) -> Mono {
+        if self.stopping {
+            return Mono::micros(u64::MAX);
+        }
         let probes = self.healths.values().filter_map(Health::due_at);
         let rounds = (!self.reading || self.writing.is_none()).then_some(self.round_at);
         probes.chain(rounds).chain([self.leadership.due_at(&self.policy)]).min().unwrap_or(self.round_at)
@@ -391,6 +394,8 @@ impl Watchdog {
         }
         let turn = self.leadership.handle(now, began_at, answer);
         self.take_turn(turn);
+        // A round that ended while a renewal was under way found the connection busy: its decisions come now.
+        self.lead(now);
     }
 
     fn take_turn(&mut self, turn: Option<Turn>) {
@@ -441,7 +446,10 @@ impl Watchdog {
     /// As leader: the next transaction, if there is one.
     fn lead(&mut self, now: Mono) {
         let may_decide = self.is_warm && self.database.is_current && !self.stopping;
-        let (Some(epoch), Some(round)) = (self.leadership.epoch(now, &self.policy), self.round.take()) else {
+        let Some(epoch) = self.leadership.epoch(now, &self.policy) else {
+            return;
+        };
+        let Some(round) = self.round.take() else {
             return;
         };
         if may_decide && self.leadership.is_free() {

@@ -92,6 +92,8 @@ impl Cluster {
     }
 
     async fn prepare(kind: Kind, shape: Shape) -> Self {
+        // The first of several tests installs it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("komainu-it-").tempdir().unwrap();
         let (server, database, url) = match kind {
             Kind::Sqlite => {

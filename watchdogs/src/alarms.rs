@@ -13,6 +13,10 @@ use crate::ids::{NodeId, WatchdogId};
 use crate::io::{Alarm, Severity};
 use crate::roster::Voters;
 
+/// The kinds of incident that are raised, and called over, by what is found here. All others belong to somebody else.
+pub const KINDS: [&str; 9] =
+    ["nodes", "node", "progress", "disagreement", "watchdog", "leader", "isolation", "capacity", "foreign-runner"];
+
 /// What the alarms are made of, beyond the situation of the nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
@@ -80,6 +84,9 @@ fn node_alarm(id: &NodeId, node: &Assessment) -> Option<Alarm> {
                 "node {id} runs its monitors, but {down} of {voters} watchdogs cannot reach it; people are routed away"
             );
             return Some(warning(format!("node/{id}"), text, node.votes_down));
+        }
+        (NodeStatus::Stalled, StatusReason::NoProgress) if node.overdue == 0 => {
+            (true, format!("node {id} made no progress and was emptied: start it anew, or recover it"))
         }
         (NodeStatus::Stalled, StatusReason::NoProgress) => {
             (true, format!("node {id} renews its lease, but {} of its monitors are overdue", node.overdue))

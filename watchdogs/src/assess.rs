@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::decision::StatusReason;
-use crate::facts::{NodeRow, NodeStatus, ProgressRow, Vote};
+use crate::facts::{NodeRow, NodeStatus, Vote};
 use crate::ids::NodeId;
 use crate::policy::Policy;
 use crate::quorum::{Ballot, Reach, Tally, count};
@@ -50,6 +50,7 @@ pub struct Assessment {
     pub online_since: Option<Mono>,
     /// Last seen online.
     pub last_online: Option<Mono>,
+    is_fenced: bool,
     tally: Tally,
 }
 
@@ -60,10 +61,14 @@ pub struct Evidence<'a> {
     pub row: &'a NodeRow,
     /// Its lease, as watched.
     pub lease: Lease,
+    /// Its counter stood still for so long that it has fenced itself.
+    pub is_fenced: bool,
+    /// Its counter moved within the last renewals: only then is a lack of progress its own, and not its end.
+    pub is_renewing: bool,
     /// The voters' words; `None`: too few may vote.
     pub ballots: Option<Vec<Ballot>>,
-    /// Its progress, if it was read this round.
-    pub progress: Option<&'a ProgressRow>,
+    /// Overdue monitors of it, of how many that probe; `None`: not read this round.
+    pub progress: Option<(u32, u32)>,
 }
 
 impl Assessment {
@@ -82,36 +87,40 @@ impl Assessment {
             unreachable_since: None,
             online_since: None,
             last_online: None,
+            is_fenced: false,
             tally: Tally::default(),
         }
     }
 
     fn handle(&mut self, now: Mono, evidence: &Evidence<'_>, policy: &Policy) {
         self.lease = evidence.lease;
+        self.is_fenced = evidence.is_fenced;
         self.count(evidence.ballots.as_deref(), policy);
-        if let Some(progress) = evidence.progress {
-            self.overdue = progress.overdue;
-            let is_stale = 2 * progress.overdue > progress.probing;
+        if let Some((overdue, probing)) = evidence.progress {
+            self.overdue = overdue;
+            let is_stale = 2 * overdue > probing && evidence.is_renewing;
             self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
         if let Some((status, reason)) = decide_status(self.lease, self.reach, self.progress) {
-            (self.status, self.reason) = (Self::settle(status, evidence.row), reason);
+            (self.status, self.reason) = Self::settle(status, reason, evidence.row);
         }
         self.note_times(now);
     }
 
     /// A node that was never seen stays new until it is; one emptied for lack of progress stays stalled.
-    fn settle(status: NodeStatus, row: &NodeRow) -> NodeStatus {
+    fn settle(status: NodeStatus, reason: StatusReason, row: &NodeRow) -> (NodeStatus, StatusReason) {
         let was_never_seen = row.status == NodeStatus::New && row.incarnation.is_none() && row.lease_seq == 0;
-        let is_emptied = row.incarnation.is_some() && row.emptied == row.incarnation;
+        let is_vacant = row.incarnation.is_none() && row.emptied.is_some();
         match status {
-            NodeStatus::Stalled | NodeStatus::Offline if was_never_seen => NodeStatus::New,
-            NodeStatus::Online if is_emptied => NodeStatus::Stalled,
+            NodeStatus::Stalled | NodeStatus::Offline if was_never_seen => (NodeStatus::New, reason),
+            NodeStatus::Online if is_emptied(row) => (NodeStatus::Stalled, StatusReason::NoProgress),
+            // Its lease ended because it was taken away.
+            NodeStatus::Stalled if is_vacant => (status, StatusReason::NoProgress),
             NodeStatus::New
             | NodeStatus::Online
             | NodeStatus::Unreachable
             | NodeStatus::Stalled
-            | NodeStatus::Offline => status,
+            | NodeStatus::Offline => (status, reason),
         }
     }
 
@@ -178,13 +187,15 @@ impl Assessor {
     }
 
     /// Most of the nodes that were online lately lost their lease together: rather the network, or the database, than
-    /// the nodes.
+    /// the nodes. Leases that ended together are not *seen* to end together, as each was renewed at another moment: one
+    /// that stood still until its node has fenced itself is lost too.
     pub fn is_mass_loss(&self, now: Mono, policy: &Policy) -> bool {
         let lately = self
             .nodes
             .values()
             .filter(|assessment| assessment.last_online.is_some_and(|at| now.since(at) <= policy.mass_loss_window));
-        let holding = lately.clone().filter(|assessment| !assessment.lease.is_over()).count();
+        let holds = |assessment: &&Assessment| !assessment.lease.is_over() && !assessment.is_fenced;
+        let holding = lately.clone().filter(holds).count();
         2 * holding < lately.count()
     }
 
@@ -200,6 +211,11 @@ impl Assessor {
                 })
         })
     }
+}
+
+/// Its holder was emptied for lack of progress, and no operator has asked for its recovery since.
+pub fn is_emptied(row: &NodeRow) -> bool {
+    row.incarnation.is_some() && row.emptied == row.incarnation && !row.recover_asked
 }
 
 /// How long a node must be online until its monitors come home, after so many losses.

@@ -91,7 +91,8 @@ pub struct StatusChange {
     pub is_loss: bool,
     /// Earlier losses are forgotten.
     pub forgets_losses: bool,
-    /// The operator's wish to bring its monitors home was carried out.
+    /// The operator's wish to bring its monitors home was carried out: it is cleared, and with it what is known of an
+    /// emptied incarnation.
     pub recovered: bool,
     /// Why.
     pub reason: StatusReason,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::assess::{Assessment, Assessor, cool_off};
+use crate::assess::{Assessment, Assessor, cool_off, is_emptied};
 use crate::decision::{Decision, Guard, Move, MoveReason, Revoke, StatusChange, Step};
 use crate::facts::{NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId};
@@ -80,10 +80,7 @@ pub fn decide_loss(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) 
 
 /// Whether a node takes monitors.
 fn is_eligible(row: &NodeRow, node: &Assessment) -> bool {
-    node.status == NodeStatus::Online
-        && node.lease == Lease::Fresh
-        && row.overlay == Overlay::None
-        && (row.emptied.is_none() || row.emptied != row.incarnation)
+    node.status == NodeStatus::Online && node.lease == Lease::Fresh && row.overlay == Overlay::None && !is_emptied(row)
 }
 
 /// Whether an online node gets back the monitors whose home it is.

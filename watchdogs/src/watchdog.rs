@@ -7,15 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::alarms::{Surroundings, alarms};
+use crate::alarms::{self, Surroundings, alarms};
 use crate::assess::{Assessor, Evidence};
 use crate::decision::Commit;
-use crate::facts::{NodeRow, Report, Round, Shard, Target, Vote, WatchdogRow};
+use crate::facts::{NodeRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow};
 use crate::failover::Situation;
 use crate::health::Health;
 use crate::ids::{Incarnation, NodeId, WatchdogId, Zone};
 use crate::incident::Incidents;
-use crate::io::{Announcement, Input, LeadershipAnswer, Output, ProbeOutcome, Write};
+use crate::io::{Alarm, Announcement, Input, LeadershipAnswer, Output, ProbeOutcome, Write};
 use crate::leader::Leader;
 use crate::leadership::{Leadership, Turn};
 use crate::policy::Policy;
@@ -253,9 +253,11 @@ impl Watchdog {
                 Evidence {
                     row,
                     lease: self.lease_of(row),
+                    is_fenced: self.roster.is_fenced(row, &self.policy),
                     ballots: (!is_suspended)
                         .then(|| self.roster.ballots(&voters, &self.identity.watchdog, &target, mine)),
-                    progress: round.progress.as_ref().and_then(|rows| rows.iter().find(|one| one.node == row.node)),
+                    is_renewing: self.roster.is_renewing(&row.node, &self.policy),
+                    progress: round.progress.as_deref().map(|rows| progress_of(row, rows)),
                 }
             })
             .collect();
@@ -329,14 +331,21 @@ impl Watchdog {
             me: &self.identity.watchdog,
         };
         let found = alarms(&self.situation(now, round), &around);
-        let open: Vec<_> = round.incidents.iter().filter(|row| self.may_judge(&row.key)).cloned().collect();
+        let open: Vec<_> = round
+            .incidents
+            .iter()
+            .filter(|row| self.may_judge(&row.key) && !is_absorbed(&row.key, &found))
+            .cloned()
+            .collect();
         let outputs = self.incidents.handle_round(now, found, &open);
         self.outputs.extend(outputs);
     }
 
-    /// Only the leader knows whether there was room for everything.
+    /// Whether an incident is of a kind that is judged here. Only the leader knows whether there was room for
+    /// everything.
     fn may_judge(&self, key: &str) -> bool {
-        key != "capacity" || self.leader.is_leading()
+        let kind = key.split('/').next().unwrap_or(key);
+        alarms::KINDS.contains(&kind) && (kind != "capacity" || self.leader.is_leading())
     }
 
     fn handle_written(&mut self, now: Mono, result: &Result<(), String>) {
@@ -533,4 +542,15 @@ impl Watchdog {
             self.outputs.push_back(Output::ReadRound { with_progress });
         }
     }
+}
+
+/// While no node runs anything, one incident stands for all of theirs: they are not raised again, nor are they over.
+fn is_absorbed(key: &str, found: &[Alarm]) -> bool {
+    let is_of_a_node = ["node/", "progress/", "disagreement/"].iter().any(|kind| key.starts_with(kind));
+    is_of_a_node && found.iter().any(|alarm| alarm.key == "nodes")
+}
+
+/// Overdue monitors of a node, of how many that probe. A node without a row has nothing to probe.
+fn progress_of(row: &NodeRow, rows: &[ProgressRow]) -> (u32, u32) {
+    rows.iter().find(|one| one.node == row.node).map_or((0, 0), |one| (one.overdue, one.probing))
 }

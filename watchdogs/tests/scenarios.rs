@@ -4,6 +4,8 @@
 //! questions are in `scenarios/world.rs`, `scenarios/database.rs` and `scenarios/story.rs`.
 
 mod scenarios {
+    mod caution;
+    mod homecoming;
     mod leading;
     mod page;
     mod status_table;

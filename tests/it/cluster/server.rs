@@ -30,11 +30,9 @@ impl MariaDb {
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
             .arg(format!("--datadir={}", folder.path().join("data").display()))
             .args(["--innodb-log-file-size=16M", "--user", &user()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
+            .output()
             .expect("mariadb-install-db is installed: tests/run sees to it");
-        assert!(installed.success(), "mariadb-install-db failed");
+        assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
         let mut server = Self { folder, port: free_port(), child: None };
         server.start_again().await;
         server

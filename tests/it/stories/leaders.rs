@@ -85,6 +85,10 @@ async fn a_leader_frozen_past_its_lease_commits_nothing_when_it_wakes(kind: Kind
         "SELECT COUNT(*) FROM komainu_generation WHERE epoch <= {epoch} AND generation > \
          (SELECT MIN(generation) FROM komainu_generation WHERE epoch > {epoch})"
     );
-    assert_eq!(cluster.database.rows(&late).await[0][0], "0", "no generation of the old epoch after the first of the new one");
+    assert_eq!(
+        cluster.database.rows(&late).await[0][0],
+        "0",
+        "no generation of the old epoch after the first of the new one"
+    );
     cluster.assert_one_owner().await;
 }

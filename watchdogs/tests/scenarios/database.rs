@@ -215,9 +215,7 @@ impl Database {
                 row.incarnation == Some(*incarnation) && row.applied_is_known && has_applied
             }
             Guard::Superseded { node, incarnation } => row(node).incarnation.is_some_and(|one| one != *incarnation),
-            Guard::Vacant { node, lease_seq } => {
-                row(node).incarnation.is_none() && row(node).lease_seq == *lease_seq
-            }
+            Guard::Vacant { node, lease_seq } => row(node).incarnation.is_none() && row(node).lease_seq == *lease_seq,
         }
     }
 
@@ -246,7 +244,9 @@ impl Database {
             row.losses = if change.forgets_losses { 1 } else { row.losses + 1 };
             row.lost_at = Some(wall(now));
         }
-        row.recover_asked &= !change.recovered;
+        if change.recovered {
+            (row.recover_asked, row.emptied) = (false, None);
+        }
     }
 
     fn step(&mut self, step: &Move) -> bool {

@@ -123,7 +123,8 @@ impl World {
 
     /// Steps that were carried out.
     pub(crate) fn steps(&self) -> Vec<(Mono, &Move)> {
-        let steps = self.done().into_iter().flat_map(|(at, decision)| decision.moves.iter().map(move |step| (at, step)));
+        let steps =
+            self.done().into_iter().flat_map(|(at, decision)| decision.moves.iter().map(move |step| (at, step)));
         steps.collect()
     }
 
@@ -147,9 +148,8 @@ impl World {
     /// When the leader first gave that node that status.
     pub(crate) fn became_at(&self, node: &str, status: NodeStatus) -> Option<Mono> {
         let node = NodeId::from(node);
-        let is_it = |decision: &Decision| {
-            decision.statuses.iter().any(|change| change.node == node && change.status == status)
-        };
+        let is_it =
+            |decision: &Decision| decision.statuses.iter().any(|change| change.node == node && change.status == status);
         self.done().into_iter().find(|(_, decision)| is_it(decision)).map(|(at, _)| at)
     }
 

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use komainu_watchdogs::decision::{Commit, Decision, Refusal};
-use komainu_watchdogs::facts::{LeaderRow, MonitorRow, NodeRow, NodeStatus, Observation, ObservationRow, Target, Vote, WatchdogRow};
+use komainu_watchdogs::facts::{
+    LeaderRow, MonitorRow, NodeRow, NodeStatus, Observation, ObservationRow, Target, Vote, WatchdogRow,
+};
 use komainu_watchdogs::ids::{Epoch, Incarnation, MonitorId, NodeId, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Announcement, Input, LeadershipAct, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::policy::Policy;
@@ -54,6 +56,8 @@ pub(crate) struct Node {
     pub(crate) renews: bool,
     pub(crate) answers: bool,
     pub(crate) acknowledges: bool,
+    /// How long it takes to answer a probe.
+    pub(crate) answer_takes_ms: u64,
     /// It takes its row again when that has been vacant for one lease.
     pub(crate) registers: bool,
     vacant: Option<(Mono, u64)>,
@@ -98,6 +102,8 @@ pub(crate) struct World {
     pub(crate) refuse_next: Option<Refusal>,
     /// Somebody else is always faster.
     pub(crate) refuse_claims: bool,
+    /// The leadership's own connection breaks at each use.
+    pub(crate) fail_leadership: bool,
     /// How long the leadership's own connection takes to answer.
     pub(crate) leadership_takes: Duration,
     pub(crate) deeds: Vec<(Mono, Deed)>,
@@ -131,6 +137,7 @@ impl World {
             canaries_answer: true,
             refuse_next: None,
             refuse_claims: false,
+            fail_leadership: false,
             leadership_takes: DATABASE,
             deeds: Vec::new(),
             policy: setup.policy.clone(),
@@ -199,8 +206,15 @@ impl World {
             applied_is_known: true,
             ..NodeRow::default()
         };
-        let process =
-            Node { incarnation, renews: true, answers: true, acknowledges: true, registers: true, vacant: None };
+        let process = Node {
+            incarnation,
+            renews: true,
+            answers: true,
+            acknowledges: true,
+            answer_takes_ms: 7,
+            registers: true,
+            vacant: None,
+        };
         self.database.nodes.insert(node.clone(), row);
         self.nodes.insert(node, process);
     }
@@ -323,7 +337,7 @@ impl World {
                 self.deeds.push((now, Deed::Led(act)));
                 let me = (&self.identity.watchdog, self.identity.incarnation);
                 let answer = match act {
-                    _ if is_shut => LeadershipAnswer::Failed(down()),
+                    _ if is_shut || self.fail_leadership => LeadershipAnswer::Failed(down()),
                     LeadershipAct::Claim { .. } if self.refuse_claims => LeadershipAnswer::ClaimLost,
                     _ => self.database.lead(me, act),
                 };
@@ -368,7 +382,13 @@ impl World {
         };
         let is_seen = is_there && !self.blind_to.contains(&target);
         let outcome = if is_seen { ProbeOutcome::Answered } else { ProbeOutcome::Failed("refused".to_owned()) };
-        self.answer(PROBE, Input::Probed(target, outcome));
+        let takes = match &target {
+            Target::Node(node) => {
+                self.nodes.get(node).map_or(PROBE, |node| Duration::from_millis(node.answer_takes_ms))
+            }
+            Target::Watchdog(_) | Target::Canary(_) => PROBE,
+        };
+        self.answer(takes, Input::Probed(target, outcome));
     }
 
     fn answer(&mut self, after: Duration, input: Input) {
@@ -422,13 +442,7 @@ impl Node {
 }
 
 impl Peer {
-    fn write(
-        &mut self,
-        now: Mono,
-        watchdog: &WatchdogId,
-        nodes: &BTreeMap<NodeId, Node>,
-        database: &mut Database,
-    ) {
+    fn write(&mut self, now: Mono, watchdog: &WatchdogId, nodes: &BTreeMap<NodeId, Node>, database: &mut Database) {
         self.seq += 1;
         database.watchdogs.insert(
             watchdog.clone(),
@@ -449,8 +463,12 @@ impl Peer {
             let target = Target::Node(node.clone());
             let failures = u32::from(vote == Vote::Down) * 3;
             let observation = Observation { target: target.clone(), vote, failures, detail: String::new() };
-            let row =
-                ObservationRow { watchdog: watchdog.clone(), incarnation: self.incarnation, seq: self.seq, observation };
+            let row = ObservationRow {
+                watchdog: watchdog.clone(),
+                incarnation: self.incarnation,
+                seq: self.seq,
+                observation,
+            };
             database.observations.insert((watchdog.clone(), target), row);
         }
     }

@@ -30,6 +30,8 @@ impl MariaDb {
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
             .arg(format!("--datadir={}", folder.path().join("data").display()))
             .args(["--innodb-log-file-size=16M", "--user", &user()])
+            // Two installations at once would meet in the common temporary folder.
+            .env("TMPDIR", folder.path())
             .output()
             .expect("mariadb-install-db is installed: tests/run sees to it");
         assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));

@@ -136,10 +136,10 @@ async fn enter_node(store: &Store, member: &Member) -> anyhow::Result<()> {
 /// The key that is in the folder goes on; one that the database does not know is replaced.
 async fn write_admin_key(folder: &Folder, store: &Store) -> anyhow::Result<()> {
     let path = folder.admin_key();
-    if let Ok(text) = std::fs::read_to_string(&path) {
-        if apikeys::find_by_hash(store, &hash_api_key(text.trim())).await?.is_some() {
-            return Ok(());
-        }
+    if let Ok(text) = std::fs::read_to_string(&path)
+        && apikeys::find_by_hash(store, &hash_api_key(text.trim())).await?.is_some()
+    {
+        return Ok(());
     }
     apikeys::delete(store, ADMIN).await?;
     let (key, hash) = ApiKey::generate();

@@ -72,11 +72,11 @@ async fn tell(eyes: Eyes, mut events: mpsc::UnboundedReceiver<Event>, status: St
 async fn look(eyes: &Eyes, narrator: &mut Narrator, generation: &mut u64) {
     if let Some(status) = eyes.status().await {
         say(narrator.seen(&status, clock::wall()));
-        if status.generation != *generation {
-            if let Ok(owners) = eyes.owners().await {
-                *generation = status.generation;
-                say(narrator.placed(owners, clock::wall()));
-            }
+        if status.generation != *generation
+            && let Ok(owners) = eyes.owners().await
+        {
+            *generation = status.generation;
+            say(narrator.placed(owners, clock::wall()));
         }
     }
     let awaited = narrator.awaited();

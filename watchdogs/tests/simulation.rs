@@ -33,7 +33,7 @@ use simulation::counts::Counts;
 use simulation::world::{Outcome, run};
 
 /// Seeds of each test run.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 2_000;
 
 /// Runs with fewer steps would show little.
 const LEAST_STEPS: u64 = 500;
@@ -86,4 +86,16 @@ fn note(seed: u64, outcome: &Outcome, counts: &mut Counts, failed: &mut Vec<Stri
         }
         None => {}
     }
+}
+
+/// The run that the next test tells.
+const TOLD: u64 = 1542;
+
+#[test]
+#[ignore = "tells one run in full, for people who look into a failing seed"]
+fn one_run_is_told_in_full() {
+    let mut world = simulation::world::World::new(TOLD, None, true);
+    println!("{:#?}", world.setup);
+    world.run();
+    println!("{:#?} {:?}", world.violation, world.phase);
 }

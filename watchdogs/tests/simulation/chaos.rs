@@ -253,6 +253,7 @@ impl World {
             Who::Node(node) => self.nodes[node].life = Life::Paused,
         }
         let span = self.rng.between(SEC, most_secs * SEC);
+        self.trace(&("pause", who, span / SEC));
         self.schedule(self.now + span, Event::Resume(who));
     }
 
@@ -261,6 +262,7 @@ impl World {
             self.counts.stalls += 1;
             self.nodes[node].stalled_until = self.now + self.rng.between(5, 90) * SEC;
             self.nodes[node].is_deaf = self.rng.per_mille(400);
+            self.trace(&("stall", node, self.nodes[node].stalled_until / SEC, self.nodes[node].is_deaf));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The leader's transaction on the model database, carried out exactly as the vocabulary of decisions says.
 
 use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, Refusal, Revoke, StatusChange, Step};
-use komainu_watchdogs::ids::Nonce;
+use komainu_watchdogs::ids::{NodeId, Nonce};
 
 use super::counts::Counts;
 use super::events::Time;
@@ -40,8 +40,23 @@ impl Transaction<'_> {
         if let Some(guard) = decision.guards.iter().find(|guard| !self.holds(guard)) {
             return Some(Refusal::GuardFailed(guard.clone()));
         }
-        let lives = decision.revokes.iter().find(|revoke| !self.is_revocable(revoke));
-        lives.map(|revoke| Refusal::NodeLives(revoke.node.clone()))
+        let lives = decision.revokes.iter().find(|revoke| !self.is_revocable(revoke)).map(|revoke| &revoke.node);
+        lives.or_else(|| self.unexpected_holder(decision)).cloned().map(Refusal::NodeLives)
+    }
+
+    /// What is released needs a holder that is written down as its source; what fails over must have none any more.
+    fn unexpected_holder<'d>(&self, decision: &'d Decision) -> Option<&'d NodeId> {
+        let is_expected = |step: &Move, node: &NodeId| {
+            let is_revoked = decision.revokes.iter().any(|revoke| &revoke.node == node);
+            let is_held = self.database.nodes[node_index(node)].incarnation.is_some() && !is_revoked;
+            match step.step {
+                Step::Release => is_held,
+                Step::Failover => !is_held,
+                Step::Place | Step::Arrive => true,
+            }
+        };
+        let sources = decision.moves.iter().filter_map(|step| Some((step, step.from.as_ref()?)));
+        sources.filter(|(step, node)| !is_expected(step, node)).map(|(_, node)| node).next()
     }
 
     fn holds(&self, guard: &Guard) -> bool {
@@ -101,6 +116,7 @@ impl Transaction<'_> {
         let node = node_index(&revoke.node);
         let row = &mut self.database.nodes[node];
         row.incarnation = None;
+        row.is_released = false;
         if revoke.is_emptied {
             row.emptied = Some(revoke.incarnation);
             self.counts.emptied += 1;
@@ -122,12 +138,16 @@ impl Transaction<'_> {
         }
         row.status = change.status;
         row.overlay = change.overlay;
+        if change.forgets_losses {
+            (row.losses, row.lost_at) = (0, None);
+        }
         if change.is_loss {
-            row.losses = if change.forgets_losses { 1 } else { row.losses + 1 };
+            row.losses += 1;
             row.lost_at = Some(wall);
         }
         if change.recovered {
             row.recover_asked = false;
+            row.emptied = None;
         }
     }
 

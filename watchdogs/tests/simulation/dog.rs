@@ -184,7 +184,7 @@ impl World {
                     self.hint(dog, node_index(&node));
                 }
             }
-            Output::Announce(_) => {}
+            Output::Announce(news) => self.trace(&(dog, news)),
         }
     }
 
@@ -273,6 +273,9 @@ impl World {
     }
 
     fn lead(&mut self, dog: usize, connection: u32, act: LeadershipAct) -> LeadershipAnswer {
+        if matches!(act, LeadershipAct::Claim { .. } | LeadershipAct::Release) {
+            self.trace(&(dog, act));
+        }
         let me = self.dogs[dog].incarnation;
         let is_mine = self.server.lock == Some((dog, connection));
         let row = &mut self.database.leader;
@@ -314,7 +317,7 @@ impl World {
 
     fn commit(&mut self, decision: &Decision) -> Commit {
         let nonce = Nonce(self.rng.draw());
-        let mut transaction = Transaction {
+        let transaction = Transaction {
             database: &mut self.database,
             server: &self.server,
             ledger: &mut self.ledger,
@@ -324,6 +327,7 @@ impl World {
             nonce,
         };
         if let Some(refusal) = transaction.refusal(decision) {
+            self.trace(&(&refusal, decision));
             self.count_refusal(&refusal);
             return Commit::Refused(refusal);
         }
@@ -338,6 +342,7 @@ impl World {
             nonce,
         };
         let commit = transaction.apply(decision);
+        self.trace(&(&commit, decision));
         self.count_decision(decision);
         commit
     }

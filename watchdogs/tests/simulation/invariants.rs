@@ -25,7 +25,7 @@ const SEEN: Time = 15 * SEC;
 /// Nobody starts a run of a monitor after its tenure ended, and no two processes may start one at the same instant.
 pub(crate) fn invariant_one_owner_runs(world: &World, node: usize, monitor: usize) -> Result<(), String> {
     let process = &world.nodes[node];
-    let log = process.before_loss.as_deref().unwrap_or(&world.ledger);
+    let log = process.before_loss.as_ref().map_or(&world.ledger, |before| &*before.ledger);
     if !log.may_run(process.id, process.incarnation, monitor, world.now) {
         return Err(format!(
             "one_owner: process {node} of node {} started a run of monitor {monitor} after its tenure ended: {:?}, {:?}",

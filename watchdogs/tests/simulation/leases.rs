@@ -45,6 +45,7 @@ impl Statement<'_> {
         row.incarnation = Some(self.incarnation);
         row.lease_seq += 1;
         row.is_released = false;
+        row.applied = None;
         self.ledger.registered(self.node, self.incarnation, self.now);
         for monitor in &mut self.database.monitors {
             if monitor.effective() == Some(self.node) {

@@ -44,8 +44,23 @@ pub(crate) struct Node {
     /// Runs take very long until then.
     pub(crate) slow_until: Time,
     /// The log as it stood before the database lost its tail, while this process cannot know of the loss.
-    pub(crate) before_loss: Option<Rc<Ledger>>,
+    pub(crate) before_loss: Option<BeforeLoss>,
     pub(crate) spins: u32,
+}
+
+/// What a process may still go by after the database lost its tail.
+#[derive(Clone, Debug)]
+pub(crate) struct BeforeLoss {
+    pub(crate) ledger: Rc<Ledger>,
+    /// It looked at its row, and at the generation, since.
+    has_seen_row: bool,
+    has_seen_stamp: bool,
+}
+
+impl BeforeLoss {
+    pub(crate) fn new(ledger: Rc<Ledger>) -> Self {
+        Self { ledger, has_seen_row: false, has_seen_stamp: false }
+    }
 }
 
 /// A monitor that a node process was told to run.
@@ -112,14 +127,10 @@ impl World {
         let Some(busy) = self.end(who, LineKind::Tenure, number, is_failed) else { return };
         let What::Node(kind) = busy.what else { return };
         let began_at = busy.began_at;
-        let has_seen = match &answer {
-            Answer::Stamp(..) | Answer::Row(_) | Answer::Assigned(..) => true,
-            Answer::Renewed(ours) | Answer::Acknowledged(ours) => !ours,
-            _ => false,
-        };
-        if has_seen && self.nodes[node].line.server_life == self.server.life {
-            self.nodes[node].before_loss = None;
+        if is_failed {
+            self.trace(&("node", node, "failed", kind));
         }
+        self.note_sight(node, &answer);
         let input = match answer {
             Answer::Row(row) => Input::Row(row),
             Answer::Registered(won) => Input::Registered { began_at, won },
@@ -135,6 +146,23 @@ impl World {
         };
         self.begin_next(who, LineKind::Tenure);
         self.wake_node(node, input);
+    }
+
+    /// After a loss of the tail a process is judged by what it could know.
+    fn note_sight(&mut self, node: usize, answer: &Answer) {
+        let is_after = self.nodes[node].line.server_life == self.server.life;
+        let Some(before) = self.nodes[node].before_loss.as_mut().filter(|_| is_after) else { return };
+        match answer {
+            Answer::Stamp(..) | Answer::Assigned(..) => before.has_seen_stamp = true,
+            Answer::Renewed(true) | Answer::Acknowledged(true) => before.has_seen_row = true,
+            Answer::Renewed(false) | Answer::Acknowledged(false) | Answer::Row(_) => {
+                (before.has_seen_row, before.has_seen_stamp) = (true, true);
+            }
+            _ => {}
+        }
+        if before.has_seen_row && before.has_seen_stamp {
+            self.nodes[node].before_loss = None;
+        }
     }
 
     pub(crate) fn wake_node(&mut self, node: usize, input: Input) {
@@ -350,6 +378,9 @@ impl World {
 
     /// A node's request is executed by the database.
     pub(crate) fn execute_for_node(&mut self, node: usize, request: &Request) -> Answer {
+        if !matches!(request.order, Order::Renew { .. } | Order::ReadStamp { .. } | Order::ReadRow) {
+            self.trace(&("node", node, &request.order));
+        }
         let mut statement = self.statement(node);
         match request.order {
             Order::ReadRow => Answer::Row(Some(statement.read_row())),

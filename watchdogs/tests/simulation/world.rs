@@ -17,7 +17,7 @@ use super::healing::Phase;
 use super::ledger::Ledger;
 use super::model_store::{Assignment, Database, Monitor, Server, zone};
 use super::network::{Line, Network};
-use super::node::Node;
+use super::node::{BeforeLoss, Node};
 use super::prng::Prng;
 use super::variants::Variant;
 
@@ -171,6 +171,7 @@ impl World {
             canaries: if self.setup.has_canaries { vec!["tcp://1.1.1.1:443".to_owned()] } else { Vec::new() },
         };
         let core = Watchdog::new(identity, self.policy.clone(), local(self.now, ahead), self.rng.draw());
+        self.trace(&("start", "dog", self.dogs.len(), "of", id, incarnation));
         self.dogs.push(Dog {
             id,
             incarnation,
@@ -197,6 +198,7 @@ impl World {
         let incarnation = Incarnation(self.rng.draw() | 2);
         let ahead = self.rng.below(1_000 * SEC);
         let tenure = Tenure::new(self.policy.clone(), incarnation, local(self.now, ahead));
+        self.trace(&("start", "node", self.nodes.len(), "of", id, incarnation));
         self.nodes.push(Node::new(id, incarnation, tenure, ahead));
         self.perform_node(self.nodes.len() - 1);
     }
@@ -356,6 +358,7 @@ impl World {
         if self.life(who) != Life::Paused {
             return;
         }
+        self.trace(&("resume", who));
         let inbox = match who {
             Who::Dog(dog) => {
                 self.dogs[dog].life = Life::Running;
@@ -392,6 +395,7 @@ impl World {
 
     /// The process is gone; what it sent is on its way all the same.
     pub(crate) fn end_process(&mut self, who: Who, is_noticed: bool) {
+        self.trace(&("end", who));
         match who {
             Who::Dog(dog) => {
                 let process = &mut self.dogs[dog];
@@ -422,15 +426,21 @@ impl World {
 
     fn lose_tail(&mut self) {
         let Some(snapshot) = self.snapshot.take() else { return };
-        let (database, ledger) = *snapshot;
+        let (mut database, mut ledger) = *snapshot;
+        // Keys are not used again.
+        for lost in &self.database.monitors[database.monitors.len()..] {
+            database.monitors.push(Monitor { is_deleted: true, assignment: None, ..lost.clone() });
+            ledger.add_monitor(None);
+        }
         let before = Rc::new(std::mem::replace(&mut self.ledger, ledger));
         self.database = database;
         self.server.life += 1;
         self.server.lock = None;
         self.counts.tail_losses += 1;
         for node in &mut self.nodes {
-            node.before_loss.get_or_insert_with(|| Rc::clone(&before));
+            node.before_loss.get_or_insert_with(|| BeforeLoss::new(Rc::clone(&before)));
         }
+        self.trace(&("tail lost", self.database.cluster.stamp));
         self.server.is_down = true;
         let until = self.now + self.rng.between(20 * MS, 6 * SEC);
         self.schedule(until, Event::DatabaseUp);

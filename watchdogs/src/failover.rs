@@ -128,6 +128,27 @@ pub fn field(situation: &Situation<'_>) -> Field {
     Field { nodes, arrivable, release_budget: release_budget(situation) }
 }
 
+/// Nodes that run more than their capacity. While another has room they are those of `planned`, for which that room was
+/// of no use.
+pub fn overloaded(situation: &Situation<'_>, planned: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let mut over = BTreeSet::new();
+    let mut has_room = false;
+    for row in &situation.round.nodes {
+        let Some(node) = situation.assessor.of(&row.node).filter(|node| node.lease == Lease::Fresh) else {
+            continue;
+        };
+        let groups = situation.groups().filter(|group| group.effective.as_ref() == Some(&row.node));
+        let monitors: u32 = groups.map(|group| group.monitors).sum();
+        let capacity = row.capacity.unwrap_or(situation.policy.monitor_limit_per_node);
+        if monitors > capacity {
+            over.insert(row.node.clone());
+        }
+        has_room |= monitors < capacity && row.kinds.is_empty() && is_eligible(row, node);
+    }
+    over.retain(|node| !has_room || planned.contains(node));
+    over
+}
+
 /// Taking from living nodes goes in steps: what was released must arrive before more is.
 fn release_budget(situation: &Situation<'_>) -> usize {
     let on_the_way = situation.groups().filter(|group| group.effective.is_none() && group.source.is_some());

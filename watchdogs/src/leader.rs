@@ -146,6 +146,7 @@ impl Leader {
         self.would_move.clear();
         if needs.is_empty() && situation.round.leftover == 0 {
             self.shard = None;
+            self.unplaceable = 0;
             return None;
         }
         let Some(shard) = self.shard.take() else {

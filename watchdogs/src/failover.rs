@@ -115,6 +115,7 @@ pub fn field(situation: &Situation<'_>) -> Field {
             is_eligible: eligible,
             welcomes_home: eligible && welcomes_home(situation, row, node),
             lost,
+            has_holder: row.incarnation.is_some(),
             is_draining: row.overlay != Overlay::None && node.lease == Lease::Fresh,
             sheds_push: !is_sole_witness && unreachable_for.is_some_and(|span| span >= policy.push_grace),
             weight: row.weight,
@@ -229,7 +230,7 @@ fn needs_step(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
         .is_some_and(|home| home != effective && field.nodes.get(home).is_some_and(|home| home.welcomes_home));
     let has_other = field.nodes.iter().any(|(other, slot)| other != effective && slot.is_eligible);
     let may_leave = !group.pinned && has_other && field.release_budget > 0;
-    if slot.lost.is_some() {
+    if slot.lost.is_some() || !slot.has_holder {
         slot.lost
     } else if goes_home && field.release_budget > 0 {
         Some(MoveReason::GoingHome)

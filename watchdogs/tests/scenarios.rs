@@ -5,8 +5,12 @@
 
 mod scenarios {
     mod caution;
+    mod handover;
     mod homecoming;
+    mod incidents;
+    mod large;
     mod leading;
+    mod operators;
     mod page;
     mod status_table;
     mod votes;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use komainu_watchdogs::decision::{Commit, Decision, Move, Step};
 use komainu_watchdogs::facts::{NodeStatus, Overlay, Target, Vote};
-use komainu_watchdogs::ids::{Incarnation, NodeId, WatchdogId};
+use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Announcement};
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::view::View;
@@ -79,6 +79,11 @@ impl World {
         self.database.lock = None;
     }
 
+    /// An operator binds it to the node it is on.
+    pub(crate) fn pin(&mut self, monitor: i64) {
+        self.database.monitors.get_mut(&MonitorId(monitor)).unwrap().pinned = true;
+    }
+
     pub(crate) fn drain(&mut self, node: &str) {
         self.database.node(node).overlay = Overlay::Draining;
     }
@@ -86,6 +91,10 @@ impl World {
 
 /// What is asked.
 impl World {
+    pub(crate) fn generation(&self) -> Generation {
+        self.database.cluster.stamp.generation
+    }
+
     pub(crate) fn status(&self, node: &str) -> NodeStatus {
         self.database.nodes.get(&NodeId::from(node)).unwrap().status
     }

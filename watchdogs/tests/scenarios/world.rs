@@ -88,6 +88,7 @@ pub(crate) enum Deed {
     Hinted(Vec<NodeId>),
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub(crate) struct World {
     pub(crate) now: Mono,
     pub(crate) database: Database,
@@ -100,6 +101,10 @@ pub(crate) struct World {
     pub(crate) canaries_answer: bool,
     /// The next transaction is refused, whatever it says.
     pub(crate) refuse_next: Option<Refusal>,
+    /// An operator is quicker than the leader.
+    pub(crate) freeze_at_next_commit_of_moves: bool,
+    /// Another watchdog sees it bad at the last moment.
+    pub(crate) raise_before_each_resolve: bool,
     /// Somebody else is always faster.
     pub(crate) refuse_claims: bool,
     /// The leadership's own connection breaks at each use.
@@ -136,6 +141,8 @@ impl World {
             blind_to: BTreeSet::new(),
             canaries_answer: true,
             refuse_next: None,
+            freeze_at_next_commit_of_moves: false,
+            raise_before_each_resolve: false,
             refuse_claims: false,
             fail_leadership: false,
             leadership_takes: DATABASE,
@@ -354,6 +361,10 @@ impl World {
                 self.deeds.push((now, Deed::Raised(alarm)));
             }
             Output::Resolve { key, last_bad_at } => {
+                let row = self.database.incidents.get_mut(&key).filter(|_| self.raise_before_each_resolve);
+                if let Some(row) = row {
+                    row.last_bad_at = wall(now);
+                }
                 let is_done = self.database.resolve(&key, last_bad_at);
                 self.deeds.push((now, if is_done { Deed::Resolved(key) } else { Deed::ResolveRefused(key) }));
             }
@@ -363,6 +374,7 @@ impl World {
     }
 
     fn commit(&mut self, decision: Decision) {
+        self.database.cluster.frozen |= self.freeze_at_next_commit_of_moves && !decision.moves.is_empty();
         let commit = if self.database.is_down || self.database.is_read_only {
             Commit::Failed("no connection".to_owned())
         } else if let Some(refusal) = self.refuse_next.take() {

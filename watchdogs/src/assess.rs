@@ -255,7 +255,7 @@ mod tests {
 
     fn hear(assessor: &mut Assessor, second: u64, row: &NodeRow, lease: Lease, vote: Vote) -> (NodeStatus, StatusReason) {
         let ballots = Some(vec![Ballot { zone: "a".into(), vote }]);
-        let evidence = [Evidence { row, lease, ballots, progress: None }];
+        let evidence = [Evidence { row, lease, is_fenced: false, is_renewing: true, ballots, progress: None }];
         assessor.handle(Mono::secs(second), &evidence, &Policy::default());
         let node = assessor.of(&row.node).unwrap();
         (node.status, node.reason)

@@ -84,7 +84,8 @@ pub fn next(previous: Option<&Previous>, rules: Rules, run: RunResult, times: Ti
         msg: judged.msg,
         time: times.began_at,
         ping_ms: judged.ping_ms,
-        duration_s: previous.map_or(0, |previous| seconds_between(previous.time, times.began_at)),
+        // Kuma 2 fills it for push monitors only, which native nodes do not run.
+        duration_s: 0,
         down_count,
         retries: judged.retries,
         end_time: times.ended_at,
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn an_up_after_an_up_is_not_important_and_tells_the_seconds_between() {
         let (beat, _) = next(Some(&was(Up)), RULES, up(), at(60));
-        assert_eq!((beat.status, beat.important, beat.duration_s), (Up, false, 60));
+        assert_eq!((beat.status, beat.important, beat.duration_s), (Up, false, 0));
         assert_eq!(beat.ping_ms, Some(12));
     }
 

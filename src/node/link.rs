@@ -19,11 +19,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 
 use super::runner::{Command, Gauges};
+use super::spec::KINDS;
 use super::storage::Storage;
 use super::trace::{Event, Trace};
 use crate::clock;
 use crate::store::monitors::MonitorSpec;
-use crate::store::{Store, StoreError, TenureConnection};
+use crate::store::{NodeProcess, Store, StoreError, TenureConnection};
 
 /// How long one request may take: two of them fit into what a lease leaves after a renewal was due.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
@@ -66,7 +67,14 @@ pub struct Identity {
 impl Identity {
     /// A connection of its own.
     pub async fn connect(&self, store: &Store) -> Result<TenureConnection, StoreError> {
-        store.tenure(self.node.clone(), self.incarnation, &self.hostname, &self.address).await
+        let process = NodeProcess {
+            node: self.node.clone(),
+            incarnation: self.incarnation,
+            hostname: self.hostname.clone(),
+            address: self.address.clone(),
+            kinds: KINDS.iter().map(|&kind| kind.to_owned()).collect(),
+        };
+        store.tenure(process).await
     }
 }
 

@@ -253,7 +253,13 @@ mod tests {
         NodeRow { status, incarnation: Some(crate::ids::Incarnation(7)), lease_seq: 3, ..NodeRow::default() }
     }
 
-    fn hear(assessor: &mut Assessor, second: u64, row: &NodeRow, lease: Lease, vote: Vote) -> (NodeStatus, StatusReason) {
+    fn hear(
+        assessor: &mut Assessor,
+        second: u64,
+        row: &NodeRow,
+        lease: Lease,
+        vote: Vote,
+    ) -> (NodeStatus, StatusReason) {
         let ballots = Some(vec![Ballot { zone: "a".into(), vote }]);
         let evidence = [Evidence { row, lease, is_fenced: false, is_renewing: true, ballots, progress: None }];
         assessor.handle(Mono::secs(second), &evidence, &Policy::default());

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::monitors::{self, MonitorSpec, NewMonitor};
 use komainu::store::nodes::{self, NewNode};
-use komainu::store::{Beat, BeatStatus, DatabaseUrl, Leadership, Store, TenureConnection, WatchdogIdentity, cluster};
+use komainu::store::{
+    Beat, BeatStatus, DatabaseUrl, Leadership, NodeProcess, Store, TenureConnection, WatchdogIdentity, cluster,
+};
 use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, MoveReason, Revoke, Step};
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Stamp};
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
@@ -81,7 +83,14 @@ impl Fixture {
     }
 
     pub(super) async fn tenure(&self, node: &str, incarnation: u64) -> TenureConnection {
-        self.store.tenure(node.into(), Incarnation(incarnation), "host", "http://host:3001").await.unwrap()
+        let process = NodeProcess {
+            node: node.into(),
+            incarnation: Incarnation(incarnation),
+            hostname: "host".to_owned(),
+            address: "http://host:3001".to_owned(),
+            kinds: Vec::new(),
+        };
+        self.store.tenure(process).await.unwrap()
     }
 
     /// Makes active HTTP monitors at home on this node, or without a home.

@@ -6,7 +6,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use komainu_watchdogs::io::{Alarm, Input, Write};
+use komainu_notifiers::Message;
+use komainu_watchdogs::io::{Alarm, Input, Severity, Write};
 use komainu_watchdogs::time::{Mono, Wall};
 use tokio::sync::mpsc;
 
@@ -63,7 +64,7 @@ impl Desk {
             Order::Raise(alarm) => {
                 let raised = self.with(async |watch| watch.raise(&alarm).await).await;
                 match raised {
-                    Ok(true) => tracing::warn!(incident.key = alarm.key, votes = ?alarm.votes, "{}", alarm.summary),
+                    Ok(true) => tell_people(&alarm),
                     Ok(false) => {}
                     Err(error) => return Some(Event::Input(Input::DatabaseFailed(log(&error)))),
                 }
@@ -117,6 +118,16 @@ async fn limited<T>(act: impl Future<Output = Result<T, StoreError>>) -> Result<
         Ok(result) => result,
         Err(_) => Err(StoreError::TimedOut { act: "do the round", millis: LIMIT.as_millis() }),
     }
+}
+
+/// Whoever opened the incident says so; the others find it open.
+fn tell_people(alarm: &Alarm) {
+    let severity = match alarm.severity {
+        Severity::Critical => "critical",
+        Severity::Warning => "warning",
+    };
+    let message = Message { key: &alarm.key, severity, summary: &alarm.summary, votes: alarm.votes };
+    tracing::warn!(incident.key = alarm.key, votes = ?alarm.votes, "{message}");
 }
 
 fn log(error: &StoreError) -> String {

@@ -4,6 +4,7 @@ use komainu_watchdogs::time::Wall;
 
 use super::error::StoreError;
 use super::pool::Store;
+use super::value::{Row, values};
 
 /// What a key allows; each includes the one before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,26 +46,44 @@ pub struct ApiKeyInfo {
     pub created_at: Wall,
 }
 
+const COLUMNS: &str = "SELECT id, name, scope, created_at FROM komainu_api_key";
+
 /// Stores a key by its hash. [`StoreError::is_duplicate`] when the name is taken.
 pub async fn create(store: &Store, name: &str, scope: Scope, hash: &str) -> Result<i64, StoreError> {
-    let _ = (store, name, scope, hash);
-    Err(StoreError::SchemaMissing)
+    let act = "store an API key";
+    let now = store.dialect().now_ms();
+    let sql = format!("INSERT INTO komainu_api_key (name, scope, hash, created_at) VALUES (?, ?, ?, {now})");
+    store.lease(act).await?.insert(act, sql, values![name, scope.as_str(), hash]).await
 }
 
 /// The key with this hash.
 pub async fn find_by_hash(store: &Store, hash: &str) -> Result<Option<ApiKeyInfo>, StoreError> {
-    let _ = (store, hash);
-    Err(StoreError::SchemaMissing)
+    let act = "look up an API key";
+    let row = store.lease(act).await?.row(act, format!("{COLUMNS} WHERE hash = ?"), values![hash]).await?;
+    row.as_ref().map(info).transpose()
 }
 
 /// All keys.
 pub async fn list(store: &Store) -> Result<Vec<ApiKeyInfo>, StoreError> {
-    let _ = store;
-    Err(StoreError::SchemaMissing)
+    let act = "read the API keys";
+    let rows = store.lease(act).await?.rows(act, format!("{COLUMNS} ORDER BY name"), vec![]).await?;
+    rows.iter().map(info).collect()
+}
+
+fn info(row: &Row) -> Result<ApiKeyInfo, StoreError> {
+    let scope = row.text("scope")?;
+    let unreadable = || StoreError::unreadable("read the API keys", "scope", &scope);
+    Ok(ApiKeyInfo {
+        id: row.int("id")?,
+        name: row.text("name")?,
+        scope: Scope::parse(&scope).ok_or_else(unreadable)?,
+        created_at: row.wall("created_at")?,
+    })
 }
 
 /// Deletes the key of this name; `false`: there was none.
 pub async fn delete(store: &Store, name: &str) -> Result<bool, StoreError> {
-    let _ = (store, name);
-    Err(StoreError::SchemaMissing)
+    let act = "delete an API key";
+    let sql = "DELETE FROM komainu_api_key WHERE name = ?";
+    Ok(store.lease(act).await?.execute(act, sql, values![name]).await? == 1)
 }

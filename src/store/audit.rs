@@ -2,9 +2,11 @@
 
 use komainu_watchdogs::time::Wall;
 
-use super::Page;
 use super::error::StoreError;
 use super::pool::Store;
+use super::session::Session;
+use super::value::values;
+use super::{Page, key_of_cursor};
 
 /// Something that was done.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,12 +36,36 @@ pub struct AuditRow {
 
 /// Adds a row.
 pub async fn append(store: &Store, deed: &Deed) -> Result<(), StoreError> {
-    let _ = (store, deed);
-    Err(StoreError::SchemaMissing)
+    append_in(&mut *store.lease("write the audit trail").await?, deed).await
+}
+
+/// Adds a row within a transaction.
+pub(crate) async fn append_in(session: &mut Session, deed: &Deed) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO komainu_audit (at, who, what, subject, before_json, after_json) VALUES ({}, ?, ?, ?, ?, ?)",
+        session.dialect().now_ms()
+    );
+    let values = values![&deed.who, &deed.what, &deed.subject, deed.before.clone(), deed.after.clone()];
+    session.execute("write the audit trail", sql, values).await.map(|_| ())
 }
 
 /// The trail, the latest first.
 pub async fn list(store: &Store, cursor: Option<&str>, limit: u32) -> Result<Page<AuditRow>, StoreError> {
-    let _ = (store, cursor, limit);
-    Err(StoreError::SchemaMissing)
+    let before = key_of_cursor(cursor)?.unwrap_or(i64::MAX);
+    let mut lease = store.lease("read the audit trail").await?;
+    let sql = "SELECT id, at, who, what, subject, before_json, after_json FROM komainu_audit WHERE id < ? \
+         ORDER BY id DESC LIMIT ?";
+    let rows = lease.rows("read the audit trail", sql, values![before, limit.saturating_add(1)]).await?;
+    let items = rows.iter().map(|row| {
+        let deed = Deed {
+            who: row.text("who")?,
+            what: row.text("what")?,
+            subject: row.text("subject")?,
+            before: row.maybe_text("before_json")?,
+            after: row.maybe_text("after_json")?,
+        };
+        Ok(AuditRow { id: row.int("id")?, at: row.wall("at")?, deed })
+    });
+    let items = items.collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(Page::cut(items, limit, |row| row.id.to_string()))
 }

@@ -3,10 +3,14 @@
 //! Each of these acts raises the generation, so that a decision that was planned before it is refused.
 
 use komainu_watchdogs::facts::{ClusterRow, LeaderRow};
-use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::ids::{NodeId, Nonce, Stamp};
 
+use super::catalog::Catalog;
 use super::error::StoreError;
-use super::pool::Store;
+use super::pool::{Store, in_transaction};
+use super::session::Session;
+use super::value::{Value, values};
+use super::watch::{cluster_row, leader_row, stamp};
 
 /// Where the homes of monitors come from at adoption.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,30 +34,124 @@ pub struct Adoption {
 
 /// Mode, freeze, stamp.
 pub async fn get(store: &Store) -> Result<ClusterRow, StoreError> {
-    let _ = store;
-    Err(StoreError::SchemaMissing)
+    let mut lease = store.lease("read the cluster").await?;
+    let sql = "SELECT mode, frozen, generation, nonce FROM komainu_cluster WHERE id = 1";
+    let row = lease.row("read the cluster", sql, vec![]).await?;
+    cluster_row(&row.ok_or(StoreError::SchemaMissing)?)
 }
 
 /// Who leads.
 pub async fn leader(store: &Store) -> Result<LeaderRow, StoreError> {
-    let _ = store;
-    Err(StoreError::SchemaMissing)
+    let mut lease = store.lease("read the leader").await?;
+    let sql = "SELECT epoch, holder, watchdog_id, renewals FROM komainu_leader WHERE id = 1";
+    let row = lease.row("read the leader", sql, vec![]).await?;
+    leader_row(&row.ok_or(StoreError::SchemaMissing)?)
 }
 
 /// Stops all automatic moves; `false`: they were stopped already.
 pub async fn freeze(store: &Store) -> Result<bool, StoreError> {
-    let _ = store;
-    Err(StoreError::SchemaMissing)
+    set_frozen(store, true).await
 }
 
 /// Allows them again; `false`: they were allowed.
 pub async fn thaw(store: &Store) -> Result<bool, StoreError> {
-    let _ = store;
-    Err(StoreError::SchemaMissing)
+    set_frozen(store, false).await
 }
 
-/// Writes homes and starts automation.
+async fn set_frozen(store: &Store, frozen: bool) -> Result<bool, StoreError> {
+    let act = if frozen { "freeze the cluster" } else { "thaw the cluster" };
+    in_transaction!(store, act, |session| set_frozen_in(session, act, frozen).await)
+}
+
+async fn set_frozen_in(session: &mut Session, act: &'static str, frozen: bool) -> Result<bool, StoreError> {
+    let sql = "UPDATE komainu_cluster SET frozen = ? WHERE id = 1 AND frozen <> ?";
+    let changed = session.execute(act, sql, values![frozen, frozen]).await? == 1;
+    if changed {
+        raise_generation(session, if frozen { "freeze" } else { "thaw" }, 0).await?;
+    }
+    Ok(changed)
+}
+
+/// Locks the cluster's row, which every change of an assignment locks first: no decision commits before this
+/// transaction ends.
+pub(crate) async fn lock(session: &mut Session) -> Result<(), StoreError> {
+    let sql = format!("SELECT id FROM komainu_cluster WHERE id = 1{}", session.dialect().for_update());
+    session.row("lock the cluster", sql, vec![]).await.map(|_| ())
+}
+
+/// Makes a new generation with a fresh nonce, and remembers it. The caller is within a transaction.
+pub(crate) async fn raise_generation(session: &mut Session, reason: &str, monitors: u32) -> Result<Stamp, StoreError> {
+    let act = "raise the generation";
+    let now = session.dialect().now_ms();
+    let sql =
+        format!("UPDATE komainu_cluster SET generation = generation + 1, nonce = ?, changed_at = {now} WHERE id = 1");
+    session.execute(act, sql, values![Nonce(rand::random())]).await?;
+    let row = session.row(act, "SELECT generation, nonce FROM komainu_cluster WHERE id = 1", vec![]).await?;
+    let stamp = stamp(&row.ok_or(StoreError::SchemaMissing)?)?;
+    // A database that was restored half may have this number already: the later one is the true one.
+    let sql = format!(
+        "REPLACE INTO komainu_generation (generation, nonce, epoch, changed_at, reason, monitors) \
+         SELECT ?, ?, epoch, {now}, ?, ? FROM komainu_leader WHERE id = 1"
+    );
+    session.execute(act, sql, values![stamp.generation, stamp.nonce, reason, monitors]).await?;
+    Ok(stamp)
+}
+
+/// Writes homes and starts automation. Homes that are written already stay.
 pub async fn adopt(store: &Store, homes: &Homes) -> Result<Adoption, StoreError> {
-    let _ = (store, homes);
-    Err(StoreError::SchemaMissing)
+    let catalog = store.catalog().await?;
+    in_transaction!(store, "adopt the monitors", |session| adopt_in(session, &catalog, homes).await)
+}
+
+async fn adopt_in(session: &mut Session, catalog: &Catalog, homes: &Homes) -> Result<Adoption, StoreError> {
+    let act = "adopt the monitors";
+    let stamp = raise_generation(session, "adopt", 0).await?;
+    let homed = match homes {
+        Homes::ByLeader => 0,
+        Homes::All(node) => {
+            ensure_node(session, node).await?;
+            let from = "SELECT m.id, ?, NULL, 'adopted', ?, {now} FROM monitor m WHERE 1 = 1";
+            write_homes(session, from, values![node, stamp.generation]).await?
+        }
+        Homes::FromFork => {
+            let from = fork_homes(catalog)?;
+            write_homes(session, &from, values![stamp.generation]).await?
+        }
+    };
+    session.execute(act, "UPDATE komainu_cluster SET mode = 'active' WHERE id = 1", vec![]).await?;
+    let sql = "SELECT COUNT(*) AS homeless FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
+         WHERE COALESCE(a.node_id, '') = ''";
+    let homeless = session.row(act, sql, vec![]).await?.map_or(Ok(0), |row| row.small("homeless"))?;
+    Ok(Adoption { homed: u32::try_from(homed).unwrap_or(u32::MAX), homeless })
+}
+
+/// Fills the assignments of monitors that have none.
+async fn write_homes(session: &mut Session, from: &str, values: Vec<Value>) -> Result<u64, StoreError> {
+    let sql = format!(
+        "INSERT INTO komainu_assignment (monitor_id, node_id, assigned_node, reason, generation, changed_at) {} \
+         AND NOT EXISTS (SELECT 1 FROM komainu_assignment a WHERE a.monitor_id = m.id)",
+        from.replace("{now}", session.dialect().now_ms())
+    );
+    session.execute("adopt the monitors", sql, values).await
+}
+
+/// Homes that name a node which exists; the others are left to the leader.
+fn fork_homes(catalog: &Catalog) -> Result<String, StoreError> {
+    if !catalog.has_column("monitor", "node_id") {
+        let reason = "this database has no `monitor.node_id`: it is not one of uptime-kuma-cluster; use --home NODE";
+        return Err(StoreError::Invalid(reason.to_owned()));
+    }
+    let assigned = if catalog.has_column("monitor", "assigned_node") { "m.assigned_node" } else { "NULL" };
+    Ok(format!(
+        "SELECT m.id, h.node_id, CASE WHEN t.node_id = h.node_id THEN NULL ELSE t.node_id END, 'adopted', ?, {{now}} \
+         FROM monitor m JOIN node h ON h.node_id = m.node_id LEFT JOIN node t ON t.node_id = {assigned} WHERE 1 = 1"
+    ))
+}
+
+pub(crate) async fn ensure_node(session: &mut Session, node: &NodeId) -> Result<(), StoreError> {
+    let sql = "SELECT 1 AS one FROM node WHERE node_id = ?";
+    if session.row("look up a node", sql, values![node]).await?.is_some() {
+        return Ok(());
+    }
+    Err(StoreError::Invalid(format!("there is no node {node}: `komainu nodes add {node}` makes it")))
 }

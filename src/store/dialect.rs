@@ -76,9 +76,4 @@ impl Dialect {
             }
         }
     }
-
-    /// The name of the dialect's folder under `migrations/`.
-    pub(crate) fn name(self) -> &'static str {
-        self.pick("mariadb", "sqlite")
-    }
 }

@@ -2,9 +2,10 @@
 
 use komainu_watchdogs::time::Wall;
 
-use super::Page;
 use super::error::StoreError;
 use super::pool::Store;
+use super::value::{Row, values};
+use super::{Page, key_of_cursor};
 
 /// One incident.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,12 +50,50 @@ pub async fn list(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<Incident>, StoreError> {
-    let _ = (store, filter, cursor, limit);
-    Err(StoreError::SchemaMissing)
+    let act = "read the incidents";
+    let mut condition = String::new();
+    let mut values = values![key_of_cursor(cursor)?.unwrap_or(i64::MAX)];
+    match filter.is_open {
+        Some(true) => condition.push_str(" AND resolved_at IS NULL"),
+        Some(false) => condition.push_str(" AND resolved_at IS NOT NULL"),
+        None => {}
+    }
+    if let Some(key) = &filter.key {
+        condition.push_str(" AND (k = ? OR SUBSTR(k, 1, LENGTH(?) + 1) = ? || '/')");
+        values.extend(values![key, key, key]);
+    }
+    values.extend(values![limit.saturating_add(1)]);
+    let sql = format!(
+        "SELECT id, k, severity, summary, votes_bad, votes_of, opened_at, last_bad_at, resolved_at, acknowledged_at, \
+         acknowledged_by FROM komainu_incident WHERE id < ?{condition} ORDER BY id DESC LIMIT ?"
+    );
+    let rows = store.lease(act).await?.rows(act, sql, values).await?;
+    let items = rows.iter().map(incident).collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::cut(items, limit, |incident| incident.id.to_string()))
+}
+
+fn incident(row: &Row) -> Result<Incident, StoreError> {
+    Ok(Incident {
+        id: row.int("id")?,
+        key: row.text("k")?,
+        severity: row.text("severity")?,
+        summary: row.text("summary")?,
+        votes_bad: row.small("votes_bad")?,
+        votes_of: row.small("votes_of")?,
+        opened_at: row.wall("opened_at")?,
+        last_bad_at: row.wall("last_bad_at")?,
+        resolved_at: row.maybe_wall("resolved_at")?,
+        acknowledged_at: row.maybe_wall("acknowledged_at")?,
+        acknowledged_by: row.maybe_text("acknowledged_by")?,
+    })
 }
 
 /// Notes who takes care of it; `false`: there is none, or it is resolved.
 pub async fn acknowledge(store: &Store, id: i64, who: &str) -> Result<bool, StoreError> {
-    let _ = (store, id, who);
-    Err(StoreError::SchemaMissing)
+    let act = "acknowledge an incident";
+    let sql = format!(
+        "UPDATE komainu_incident SET acknowledged_at = {}, acknowledged_by = ? WHERE id = ? AND resolved_at IS NULL",
+        store.dialect().now_ms()
+    );
+    Ok(store.lease(act).await?.execute(act, sql, values![who, id]).await? == 1)
 }

@@ -1,1 +1,132 @@
-//! Follows.
+//! The advisory lock of the leadership: GET_LOCK on MariaDB, an OS file lock beside a SQLite database, none on Galera.
+//!
+//! Owns taking, checking and giving back. That the lock is only half of a leadership is [`super::leadership`]'s.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::error::StoreError;
+use super::session::Session;
+use super::url::{DatabaseUrl, Place};
+use super::value::values;
+
+/// MariaDB takes 192 bytes.
+const LONGEST_NAME: usize = 190;
+
+/// The lock, held or not.
+pub(crate) enum LeaderLock {
+    /// On the connection itself.
+    Server { name: String, held: bool },
+    /// On an open file; `None`: not held.
+    File { beside: String, held: Option<File> },
+    /// Galera: GET_LOCK is local to one server, so only the row counts.
+    Nothing,
+}
+
+impl LeaderLock {
+    pub(crate) async fn of(session: &mut Session, url: &DatabaseUrl, cluster: &str) -> Result<Self, StoreError> {
+        match url.place() {
+            Place::Sqlite(path) => Ok(Self::File { beside: format!("{}.leader.lock", path.display()), held: None }),
+            Place::MariaDb(_) if is_galera(session).await? => Ok(Self::Nothing),
+            Place::MariaDb(_) => Ok(Self::Server { name: lock_name(&url.database(), cluster), held: false }),
+        }
+    }
+
+    /// Takes the lock without waiting. Held already: makes sure that it still is, for GET_LOCK would stack.
+    pub(crate) async fn attempt(&mut self, session: &mut Session) -> Result<bool, StoreError> {
+        match self {
+            Self::Nothing => Ok(false),
+            Self::File { held: Some(_), .. } => Ok(true),
+            Self::File { beside, held } => {
+                *held = try_file(Path::new(beside))?;
+                Ok(held.is_some())
+            }
+            Self::Server { held: true, .. } => {
+                if self.is_held(session).await? {
+                    return Ok(true);
+                }
+                Err(lost("the advisory lock is not held any more"))
+            }
+            Self::Server { name, held } => {
+                let act = "take the leader lock";
+                let row = session.row(act, "SELECT GET_LOCK(?, 0) AS locked", values![&*name]).await?;
+                *held = row.map_or(Ok(0), |row| row.small("locked"))? == 1;
+                Ok(*held)
+            }
+        }
+    }
+
+    /// Whether it is held, by the word of who keeps it.
+    pub(crate) async fn is_held(&self, session: &mut Session) -> Result<bool, StoreError> {
+        match self {
+            Self::Nothing => Ok(false),
+            Self::File { held, .. } => Ok(held.is_some()),
+            Self::Server { held: false, .. } => Ok(false),
+            Self::Server { name, held: true } => {
+                let act = "check the leader lock";
+                let sql = "SELECT CAST(COALESCE(IS_USED_LOCK(?) = CONNECTION_ID(), 0) AS SIGNED) AS mine";
+                session.row(act, sql, values![name]).await?.map_or(Ok(false), |row| row.flag("mine"))
+            }
+        }
+    }
+
+    /// Gives it back.
+    pub(crate) async fn release(&mut self, session: &mut Session) -> Result<(), StoreError> {
+        match self {
+            Self::Nothing => {}
+            Self::File { held, .. } => *held = None,
+            Self::Server { name, held } => {
+                if *held {
+                    session.row("give the leader lock back", "SELECT RELEASE_LOCK(?) AS done", values![&*name]).await?;
+                }
+                *held = false;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lost(reason: &str) -> StoreError {
+    StoreError::Lost { act: "check the leader lock", reason: reason.to_owned() }
+}
+
+async fn is_galera(session: &mut Session) -> Result<bool, StoreError> {
+    let row = session.row("ask for Galera", "SHOW VARIABLES LIKE 'wsrep_on'", vec![]).await?;
+    let on = row.map_or(Ok(String::new()), |row| row.text("Value"))?;
+    Ok(on.eq_ignore_ascii_case("on") || on == "1")
+}
+
+/// `None`: another process holds it.
+fn try_file(path: &Path) -> Result<Option<File>, StoreError> {
+    let act = "take the leader lock";
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(|source| StoreError::File { act, source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(StoreError::File { act, source }),
+    }
+}
+
+fn lock_name(database: &str, cluster: &str) -> String {
+    let name = format!("komainu:{database}:{cluster}");
+    if name.len() <= LONGEST_NAME {
+        return name;
+    }
+    format!("komainu:{}", hex::encode(Sha256::digest(name.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_lock_name_is_hashed() {
+        assert_eq!(lock_name("kuma", "prod"), "komainu:kuma:prod");
+        let long = lock_name("kuma", &"x".repeat(200));
+        assert!(long.len() <= LONGEST_NAME);
+        assert_ne!(long, lock_name("kuma", &"x".repeat(201)));
+    }
+}

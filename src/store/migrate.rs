@@ -1,8 +1,67 @@
 //! Making, checking and taking away the tables of komainu.
+//!
+//! Owns when which file of `migrations/` runs and what is remembered for `--remove`. Only the command line calls it:
+//! watchdogs and nodes [`check`] and stop.
 
+mod found;
+
+use super::dialect::Dialect;
 use super::error::StoreError;
 use super::pool::Store;
-use super::session::Session;
+use super::session::{Purpose, Session};
+use super::url::{DatabaseUrl, Place};
+use found::{Found, NodeOrigin};
+use komainu_watchdogs::ids::Nonce;
+use std::time::Duration;
+
+/// The schema that this komainu makes. It works with the next one too, so that databases are migrated first and
+/// programs are replaced one by one.
+pub const SCHEMA: u32 = 1;
+
+/// A large table may take its time to be altered.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// One database's migration files.
+struct Files {
+    schema: &'static str,
+    komainu: &'static str,
+    node: &'static str,
+    node_columns: &'static str,
+    kuma: &'static str,
+}
+
+const MARIADB: Files = Files {
+    schema: include_str!("../../migrations/mariadb/0001_schema.sql"),
+    komainu: include_str!("../../migrations/mariadb/0001_komainu.sql"),
+    node: include_str!("../../migrations/mariadb/0001_node.sql"),
+    node_columns: include_str!("../../migrations/mariadb/0001_node_columns.sql"),
+    kuma: include_str!("../../migrations/mariadb/0001_kuma.sql"),
+};
+
+const SQLITE: Files = Files {
+    schema: include_str!("../../migrations/sqlite/0001_schema.sql"),
+    komainu: include_str!("../../migrations/sqlite/0001_komainu.sql"),
+    node: include_str!("../../migrations/sqlite/0001_node.sql"),
+    node_columns: include_str!("../../migrations/sqlite/0001_node_columns.sql"),
+    kuma: include_str!("../../migrations/sqlite/0001_kuma.sql"),
+};
+
+/// Tables that `--without-kuma` makes where they are missing.
+const KUMA_TABLES: [&str; 4] = ["monitor", "heartbeat", "tag", "monitor_tag"];
+
+/// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
+const TABLES: [&str; 10] = [
+    "komainu_audit",
+    "komainu_monitor",
+    "komainu_api_key",
+    "komainu_incident",
+    "komainu_observation",
+    "komainu_watchdog",
+    "komainu_assignment",
+    "komainu_generation",
+    "komainu_leader",
+    "komainu_cluster",
+];
 
 /// How to migrate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,27 +87,217 @@ pub struct MigrationPlan {
 
 /// Reads what is there and says what [`apply`] would do.
 pub async fn plan(store: &Store, options: MigrateOptions) -> Result<MigrationPlan, StoreError> {
-    let _ = (store, options);
-    Err(StoreError::SchemaMissing)
+    let mut lease = store.lease("read the schema").await?;
+    plan_on(&mut lease, store.url(), options).await
 }
 
 /// Brings the schema up to date; does nothing when it is.
 pub async fn apply(store: &Store, options: MigrateOptions) -> Result<MigrationPlan, StoreError> {
-    plan(store, options).await
+    let mut session = connect(store).await?;
+    session.begin("migrate", Purpose::Write).await?;
+    let planned = plan_on(&mut session, store.url(), options).await;
+    let outcome = carry_out(&mut session, planned).await;
+    let done = session.end("migrate", outcome).await;
+    session.close().await;
+    store.forget_catalog();
+    done
 }
 
 /// What [`remove`] would do.
 pub async fn plan_removal(store: &Store) -> Result<MigrationPlan, StoreError> {
-    let _ = store;
-    Err(StoreError::SchemaMissing)
+    let mut lease = store.lease("read the schema").await?;
+    plan_removal_on(&mut lease, store.url()).await
 }
 
-/// Takes everything of komainu out again. What was there before stays: Kuma's tables, and a `node` table of the fork.
+/// Takes everything of komainu out again. What was there before stays: Kuma's tables, and a `node` table of the fork
+/// with its own columns. A `node.status` that was widened from an ENUM stays widened.
 pub async fn remove(store: &Store) -> Result<MigrationPlan, StoreError> {
-    plan_removal(store).await
+    let mut session = connect(store).await?;
+    session.begin("remove komainu", Purpose::Write).await?;
+    let planned = plan_removal_on(&mut session, store.url()).await;
+    let outcome = carry_out(&mut session, planned).await;
+    let done = session.end("remove komainu", outcome).await;
+    session.close().await;
+    store.forget_catalog();
+    done
 }
 
+/// Refuses a schema that is too old or too new for this program.
 pub(crate) async fn check(session: &mut Session) -> Result<(), StoreError> {
-    let _ = session;
-    Err(StoreError::SchemaMissing)
+    let row = session.row("check the schema", "SELECT version FROM komainu_schema WHERE id = 1", vec![]).await?;
+    let found = row.map_or(Ok(0), |row| row.small("version"))?;
+    refuse_newer(found)?;
+    match found {
+        0 => Err(StoreError::SchemaMissing),
+        older if older < SCHEMA => Err(StoreError::SchemaTooOld { found: older, needed: SCHEMA }),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_newer(found: u32) -> Result<(), StoreError> {
+    if found > SCHEMA + 1 { Err(StoreError::SchemaTooNew { found, known: SCHEMA + 1 }) } else { Ok(()) }
+}
+
+/// A connection that waits long, and keeps a second `komainu migrate` out until it closes.
+async fn connect(store: &Store) -> Result<Session, StoreError> {
+    let mut session = Session::connect(store.url()).await?;
+    session.limit_statements_to(MIGRATION_TIMEOUT);
+    if session.dialect() == Dialect::MariaDb {
+        let lock = "SELECT GET_LOCK(CONCAT('komainu-migrate:', MD5(DATABASE())), 60) AS locked";
+        let row = session.row("wait for another migration", lock, vec![]).await?;
+        if row.map_or(Ok(0), |row| row.small("locked"))? != 1 {
+            return Err(StoreError::Invalid("another `komainu migrate` is at work on this database".to_owned()));
+        }
+    }
+    Ok(session)
+}
+
+async fn carry_out(
+    session: &mut Session,
+    planned: Result<MigrationPlan, StoreError>,
+) -> Result<MigrationPlan, StoreError> {
+    let plan = planned?;
+    for statement in &plan.statements {
+        session.batch("migrate", statement).await?;
+    }
+    Ok(plan)
+}
+
+async fn plan_on(
+    session: &mut Session,
+    url: &DatabaseUrl,
+    options: MigrateOptions,
+) -> Result<MigrationPlan, StoreError> {
+    let found = Found::read(session).await?;
+    refuse_newer(found.version)?;
+    let mut plan = MigrationPlan {
+        from: found.version,
+        to: SCHEMA.max(found.version),
+        statements: vec![],
+        grants: grants(url),
+        notes: found.notes(),
+    };
+    if found.version >= SCHEMA {
+        return Ok(plan);
+    }
+    let makes_kuma = options.without_kuma || !found.kuma_tables.is_empty();
+    if !found.catalog.has_table("monitor") && !makes_kuma {
+        return Err(StoreError::NoKuma);
+    }
+    plan.statements = first_migration(session.dialect(), &found, makes_kuma);
+    Ok(plan)
+}
+
+fn first_migration(dialect: Dialect, found: &Found, makes_kuma: bool) -> Vec<String> {
+    let files = if dialect == Dialect::MariaDb { &MARIADB } else { &SQLITE };
+    let mut statements = split(files.schema);
+    statements.push(found.record(dialect, makes_kuma));
+    if makes_kuma {
+        statements.extend(split(files.kuma));
+    }
+    statements.extend(split(files.komainu));
+    statements.extend(split(files.node));
+    let node_columns = split(files.node_columns);
+    statements.extend(node_columns.into_iter().filter(|statement| !found.node_has(added_column(statement))));
+    statements.extend(found.widen_status());
+    statements.extend(first_rows(dialect, found));
+    statements
+        .push(format!("UPDATE komainu_schema SET version = {SCHEMA}, migrated_at = {} WHERE id = 1", dialect.now_ms()));
+    statements
+}
+
+/// One row each for the cluster, the leader and the first generation; a repeated migration leaves them alone.
+fn first_rows(dialect: Dialect, found: &Found) -> [String; 3] {
+    let mode = if found.has_monitors { "observe" } else { "active" };
+    let nonce = Nonce(rand::random());
+    let now = dialect.now_ms();
+    let alone = |table: &str| format!("WHERE NOT EXISTS (SELECT 1 FROM {table})");
+    [
+        format!(
+            "INSERT INTO komainu_cluster (id, mode, frozen, generation, nonce, changed_at) \
+             SELECT 1, '{mode}', 0, 0, '{nonce}', {now} FROM (SELECT 1) one {}",
+            alone("komainu_cluster")
+        ),
+        format!(
+            "INSERT INTO komainu_generation (generation, nonce, epoch, changed_at, reason, monitors) \
+             SELECT generation, nonce, 0, changed_at, 'first', 0 FROM komainu_cluster {}",
+            alone("komainu_generation")
+        ),
+        format!("INSERT INTO komainu_leader (id) SELECT 1 FROM (SELECT 1) one {}", alone("komainu_leader")),
+    ]
+}
+
+async fn plan_removal_on(session: &mut Session, url: &DatabaseUrl) -> Result<MigrationPlan, StoreError> {
+    let found = Found::read(session).await?;
+    refuse_newer(found.version)?;
+    let mut statements = vec![];
+    if let Some(origin) = &found.recorded {
+        statements.extend(TABLES.iter().map(|table| format!("DROP TABLE IF EXISTS {table}")));
+        match origin {
+            NodeOrigin::Ours => statements.push("DROP TABLE IF EXISTS node".to_owned()),
+            NodeOrigin::Extended { added } => {
+                let still = added.iter().filter(|column| found.catalog.has_column("node", column));
+                statements.extend(still.map(|column| format!("ALTER TABLE node DROP COLUMN {column}")));
+            }
+        }
+        let made = found.kuma_tables.iter().rev();
+        statements.extend(made.map(|table| format!("DROP TABLE IF EXISTS {table}")));
+        statements.push("DROP TABLE IF EXISTS komainu_schema".to_owned());
+    }
+    Ok(MigrationPlan { from: found.version, to: 0, statements, grants: grants(url), notes: found.notes() })
+}
+
+/// The statements of a file, without its comments.
+fn split(file: &str) -> Vec<String> {
+    let code: Vec<&str> = file.lines().filter(|line| !line.starts_with("--")).collect();
+    code.join("\n").split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
+}
+
+/// `c` of `ALTER TABLE node ADD COLUMN c …`.
+fn added_column(statement: &str) -> &str {
+    statement.split_whitespace().nth(5).unwrap_or_default()
+}
+
+fn grants(url: &DatabaseUrl) -> Vec<String> {
+    let Place::MariaDb(address) = url.place() else { return vec![] };
+    let (database, user) = (url.database(), address.username());
+    vec![
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON `{database}`.* TO '{user}'@'%'; -- watchdogs, nodes, migrate"),
+        format!("GRANT CREATE, ALTER, DROP, INDEX, REFERENCES ON `{database}`.* TO '{user}'@'%'; -- migrate only"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_databases_get_the_same_tables_and_columns() {
+        for (one, other) in [
+            (MARIADB.schema, SQLITE.schema),
+            (MARIADB.komainu, SQLITE.komainu),
+            (MARIADB.node, SQLITE.node),
+            (MARIADB.kuma, SQLITE.kuma),
+        ] {
+            assert_eq!(names(one), names(other));
+        }
+        let columns = |file| split(file).iter().map(|sql| added_column(sql).to_owned()).collect::<Vec<_>>();
+        assert_eq!(columns(MARIADB.node_columns), columns(SQLITE.node_columns));
+    }
+
+    fn names(file: &str) -> Vec<String> {
+        let lines = file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--"));
+        let firsts = lines.map(|line| line.split_whitespace().take(6).collect::<Vec<_>>());
+        let is_index = |words: &[&str]| words.iter().take(2).any(|word| ["KEY", "INDEX", "PRIMARY"].contains(word));
+        let kept = firsts.filter(|words| !is_index(words) && words.get(1) != Some(&"UNIQUE"));
+        kept.filter(|words| !words.first().is_some_and(|word| word.starts_with(')')))
+            .map(|words| {
+                if words.first() == Some(&"CREATE") {
+                    words.join(" ")
+                } else {
+                    words.first().map_or_else(String::new, |w| (*w).to_owned())
+                }
+            })
+            .collect()
+    }
 }

@@ -2,12 +2,18 @@
 //!
 //! Owns reading, making and deleting them. Columns that this Kuma does not have read as empty.
 
+pub(super) mod columns;
+mod creation;
+mod listing;
+
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::time::Wall;
 
-use super::Page;
 use super::error::StoreError;
 use super::pool::Store;
+
+pub use creation::{create_all, delete};
+pub use listing::{find_by_ref, get, list};
 
 /// A row of `monitor`, as a node needs it to run it. Field names are Kuma's; `kind` is its `type`.
 #[derive(Clone, PartialEq, Debug)]
@@ -195,39 +201,4 @@ pub struct MonitorFilter {
 pub async fn create(store: &Store, new: &NewMonitor) -> Result<MonitorId, StoreError> {
     let made = create_all(store, std::slice::from_ref(new)).await?;
     made.first().copied().ok_or_else(|| StoreError::Invalid("no monitor was made".to_owned()))
-}
-
-/// Makes all of these monitors, or none.
-pub async fn create_all(store: &Store, new: &[NewMonitor]) -> Result<Vec<MonitorId>, StoreError> {
-    let _ = (store, new);
-    Err(StoreError::SchemaMissing)
-}
-
-/// One monitor.
-pub async fn get(store: &Store, id: MonitorId) -> Result<Option<MonitorView>, StoreError> {
-    let _ = (store, id);
-    Err(StoreError::SchemaMissing)
-}
-
-/// The monitor to which a client gave this name.
-pub async fn find_by_ref(store: &Store, reference: &str) -> Result<Option<MonitorView>, StoreError> {
-    let _ = (store, reference);
-    Err(StoreError::SchemaMissing)
-}
-
-/// Monitors by rising key.
-pub async fn list(
-    store: &Store,
-    filter: &MonitorFilter,
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<Page<MonitorView>, StoreError> {
-    let _ = (store, filter, cursor, limit);
-    Err(StoreError::SchemaMissing)
-}
-
-/// Deletes one with everything that hangs on it; `false`: there was none.
-pub async fn delete(store: &Store, id: MonitorId) -> Result<bool, StoreError> {
-    let _ = (store, id);
-    Err(StoreError::SchemaMissing)
 }

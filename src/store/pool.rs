@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use komainu_watchdogs::ids::{Incarnation, NodeId};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::catalog::Catalog;
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::session::Session;
-use super::tenure::TenureConnection;
+use super::tenure::{NodeProcess, TenureConnection};
 use super::url::DatabaseUrl;
 use super::watch::{Watch, WatchdogIdentity};
 
@@ -37,7 +37,7 @@ struct Shared {
     dialect: Dialect,
     idle: Mutex<Vec<Session>>,
     permits: Arc<Semaphore>,
-    catalog: OnceCell<Catalog>,
+    catalog: Mutex<Option<Arc<Catalog>>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -55,7 +55,7 @@ impl Store {
             dialect: session.dialect(),
             idle: Mutex::new(vec![session]),
             permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
-            catalog: OnceCell::new(),
+            catalog: Mutex::new(None),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -86,25 +86,24 @@ impl Store {
     }
 
     /// A node process's own connection for its lease and its assignments.
-    pub async fn tenure(
-        &self,
-        node: NodeId,
-        incarnation: Incarnation,
-        hostname: &str,
-        address: &str,
-    ) -> Result<TenureConnection, StoreError> {
-        TenureConnection::connect(self, node, incarnation, (hostname, address)).await
+    pub async fn tenure(&self, process: NodeProcess) -> Result<TenureConnection, StoreError> {
+        TenureConnection::connect(self, process).await
     }
 
     /// What tables and columns there are; read once.
-    pub(crate) async fn catalog(&self) -> Result<&Catalog, StoreError> {
-        self.shared
-            .catalog
-            .get_or_try_init(async || {
-                let mut lease = self.lease("read the catalog").await?;
-                Catalog::read(&mut lease).await
-            })
-            .await
+    pub(crate) async fn catalog(&self) -> Result<Arc<Catalog>, StoreError> {
+        let known = self.shared.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(catalog) = known {
+            return Ok(catalog);
+        }
+        let catalog = Arc::new(Catalog::read(&mut *self.lease("read the catalog").await?).await?);
+        *self.shared.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&catalog));
+        Ok(catalog)
+    }
+
+    /// A migration changed tables and columns.
+    pub(crate) fn forget_catalog(&self) {
+        *self.shared.catalog.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Borrows a connection.

@@ -1,1 +1,53 @@
-//! Follows.
+//! Reads how far behind each node is.
+//!
+//! A monitor is overdue when `2 x interval + timeout` passed since the latest of: its last beat (by the node's clock,
+//! corrected by what that clock was off at its last renewal), the change of its assignment, the start that its node
+//! reported, and its making or change through the API; the last three plus one interval, in which the first run falls.
+//! Kuma's table has no timestamp that can be trusted, so an edit in its UI shows by the start that the node reports.
+//! A monitor in maintenance beats as well, and so needs no exception.
+
+use komainu_watchdogs::facts::ProgressRow;
+
+use super::dialect::Dialect;
+use super::error::StoreError;
+use super::session::Session;
+
+/// Progress of each node that runs active probing monitors.
+pub(crate) async fn read(session: &mut Session) -> Result<Vec<ProgressRow>, StoreError> {
+    let rows = session.rows("read the progress of the nodes", statement(session.dialect()), vec![]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ProgressRow { node: row.node("node")?, probing: row.small("probing")?, overdue: row.small("overdue")? })
+        })
+        .collect()
+}
+
+fn statement(dialect: Dialect) -> String {
+    // The last beat of each monitor by a jump per monitor through the index (monitor_id, time), not by a scan.
+    let (last_beat, beats) = match dialect {
+        Dialect::MariaDb => (
+            dialect.datetime_ms("h.last_time"),
+            "LEFT JOIN (SELECT monitor_id, MAX(time) AS last_time FROM heartbeat GROUP BY monitor_id) h \
+             ON h.monitor_id = m.id",
+        ),
+        Dialect::Sqlite => (dialect.datetime_ms("(SELECT MAX(h.time) FROM heartbeat h WHERE h.monitor_id = m.id)"), ""),
+    };
+    format!(
+        "SELECT x.node, COUNT(*) AS probing, COUNT(CASE WHEN x.waited > x.allowed THEN 1 END) AS overdue FROM ( \
+           SELECT a.effective_node AS node, \
+             {now} - {greatest}( \
+               COALESCE({last_beat} - COALESCE(n.clock_ms - n.last_seen_ms, 0), 0), \
+               a.changed_at + m.`interval` * 1000, \
+               COALESCE(a.started_at_ms + m.`interval` * 1000, 0), \
+               COALESCE(k.updated_at + m.`interval` * 1000, 0)) AS waited, \
+             m.`interval` * 2000 + 1000 * (CASE WHEN m.timeout > 0 THEN m.timeout ELSE m.`interval` * 0.8 END) \
+               AS allowed \
+           FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
+           JOIN node n ON n.node_id = a.effective_node \
+           LEFT JOIN komainu_monitor k ON k.monitor_id = a.monitor_id {beats} \
+           WHERE m.active = 1 AND m.type NOT IN ('push', 'group', 'manual') \
+         ) x GROUP BY x.node ORDER BY x.node",
+        now = dialect.now_ms(),
+        greatest = dialect.greatest(),
+    )
+}

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::decisions::id_list;
 use super::error::StoreError;
 use super::pool::Store;
+use super::session::Sql;
 
 /// How long what grows is kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,16 +26,49 @@ impl Default for Retention {
     }
 }
 
+/// Rows deleted at once: a few milliseconds of locks.
+const BATCH: u32 = 1_000;
+/// Stamps kept: an acknowledgement is at most some generations old, and this is hours of steady moving.
+const GENERATIONS: u32 = 10_000;
+
 impl Store {
     /// Deletes at most one batch of each kind of row that is too old; says how many. Call it again while it is not 0.
     pub async fn prune(&self, retention: &Retention) -> Result<u64, StoreError> {
-        let _ = retention;
-        Err(StoreError::SchemaMissing)
+        let now = self.dialect().now_ms();
+        let audit = format!("at < {now} - {}", retention.audit.as_millis());
+        let incidents = format!("resolved_at < {now} - {}", retention.incidents.as_millis());
+        let stamps = format!("generation <= (SELECT generation FROM komainu_cluster WHERE id = 1) - {GENERATIONS}");
+        let pruned = self.prune_table("komainu_audit", "id", &audit).await?
+            + self.prune_table("komainu_incident", "id", &incidents).await?
+            + self.prune_table("komainu_generation", "generation", &stamps).await?;
+        Ok(pruned + self.prune_beats(retention.beats).await?)
     }
 
     /// Deletes at most one batch of beats older than this, if there is no Kuma that does; says how many.
     pub async fn prune_beats(&self, older_than: Duration) -> Result<u64, StoreError> {
-        let _ = older_than;
-        Err(StoreError::SchemaMissing)
+        let sql = "SELECT kuma_tables FROM komainu_schema WHERE id = 1";
+        let row = self.lease("read the schema").await?.row("read the schema", sql, vec![]).await?;
+        let made = row.map_or(Ok(String::new()), |row| row.text("kuma_tables"))?;
+        if !made.split(',').any(|table| table == "heartbeat") {
+            return Ok(0);
+        }
+        let time = self.dialect().datetime_ms("time");
+        let condition = format!("{time} < {} - {}", self.dialect().now_ms(), older_than.as_millis());
+        // Beats are written in the order of their ids: the oldest are the first, and no index on the time is needed.
+        let oldest = format!("id <= (SELECT MIN(id) FROM heartbeat) + {BATCH} AND {condition}");
+        self.prune_table("heartbeat", "id", &oldest).await
+    }
+
+    async fn prune_table(&self, table: &str, key: &str, condition: &str) -> Result<u64, StoreError> {
+        let act = "prune what is too old";
+        let mut lease = self.lease(act).await?;
+        let sql = format!("SELECT {key} AS id FROM {table} WHERE {condition} ORDER BY {key} LIMIT {BATCH}");
+        let old = lease.rows(act, sql, vec![]).await?;
+        let old = old.iter().map(|row| row.int("id")).collect::<Result<Vec<_>, _>>()?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let sql = format!("DELETE FROM {table} WHERE {key} IN ({})", id_list(&old));
+        lease.execute(act, Sql::Once(sql), vec![]).await
     }
 }

@@ -6,10 +6,38 @@
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, Stamp};
 use komainu_watchdogs::tenure::OwnRow;
 
+use super::decisions::id_list;
 use super::error::StoreError;
 use super::monitors::MonitorSpec;
+use super::monitors::columns::SpecColumns;
+use super::nodes;
 use super::pool::Store;
-use super::session::Session;
+use super::session::{Session, Sql};
+use super::value::{Value, values};
+use super::watch::stamp;
+use crate::clock;
+
+/// Rows of monitors in memory at once: undigested they take ten times the room. What is read by later statements is at
+/// least as new as the stamp too.
+const READ_BATCH: usize = 1_000;
+
+/// Monitors whose start is noted by one statement.
+const STARTED_BATCH: usize = 1_000;
+
+/// What a node process says of itself when it registers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeProcess {
+    /// Its node.
+    pub node: NodeId,
+    /// This process.
+    pub incarnation: Incarnation,
+    /// The host it runs on, for people.
+    pub hostname: String,
+    /// Where its HTTP surface answers.
+    pub address: String,
+    /// Types of monitor it can run; empty: all.
+    pub kinds: Vec<String>,
+}
 
 /// The connection.
 pub struct TenureConnection {
@@ -17,72 +45,168 @@ pub struct TenureConnection {
     session: Option<Session>,
     node: NodeId,
     incarnation: Incarnation,
-    hostname: String,
-    address: String,
+    process: NodeProcess,
 }
 
 impl TenureConnection {
-    pub(crate) async fn connect(
-        store: &Store,
-        node: NodeId,
-        incarnation: Incarnation,
-        (hostname, address): (&str, &str),
-    ) -> Result<Self, StoreError> {
+    pub(crate) async fn connect(store: &Store, process: NodeProcess) -> Result<Self, StoreError> {
         let session = Some(Session::connect(store.url()).await?);
-        let (hostname, address) = (hostname.to_owned(), address.to_owned());
-        Ok(Self { store: store.clone(), session, node, incarnation, hostname, address })
+        let (node, incarnation) = (process.node.clone(), process.incarnation);
+        Ok(Self { store: store.clone(), session, node, incarnation, process })
     }
 
     /// The own row; `None`: there is no such node.
     pub async fn read_row(&mut self) -> Result<Option<OwnRow>, StoreError> {
-        let _ = (&self.store, &self.session, &self.node, self.incarnation, &self.hostname, &self.address);
-        Err(StoreError::SchemaMissing)
+        let values = values![&self.node];
+        let sql = "SELECT incarnation, is_released, lease_seq, hostname FROM node WHERE node_id = ?";
+        let row = self.session().await?.row("read the node's row", sql, values).await?;
+        row.map(|row| {
+            Ok(OwnRow {
+                incarnation: row.maybe_hex("incarnation")?,
+                is_released: row.flag("is_released")?,
+                lease_seq: row.count("lease_seq")?,
+                hostname: row.text("hostname")?,
+            })
+        })
+        .transpose()
     }
 
     /// Takes the row, guarded by the incarnation and the counter that were read. Never touches the status.
     pub async fn register(&mut self, seen: Option<Incarnation>, lease_seq: u64) -> Result<bool, StoreError> {
-        let _ = (seen, lease_seq);
-        Err(StoreError::SchemaMissing)
+        let NodeProcess { hostname, address, kinds, .. } = &self.process;
+        let host = address.split_once("://").map_or(address.as_str(), |(_, host)| host).trim_matches('/');
+        let kinds = nodes::kinds_text(kinds);
+        let values = [
+            values![self.incarnation, host, hostname, address, kinds, clock::wall()],
+            values![&self.node, seen, lease_seq],
+        ];
+        let values = values.concat();
+        let session = self.session().await?;
+        let dialect = session.dialect();
+        let sql = format!(
+            "UPDATE node SET incarnation = ?, lease_seq = lease_seq + 1, is_released = 0, applied_generation = NULL, \
+             applied_nonce = NULL, foreign_beats = 0, host = ?, hostname = ?, address = ?, kinds = ?, clock_ms = ?, \
+             last_seen_ms = {}, last_seen = {} WHERE node_id = ? AND incarnation {} ? AND lease_seq = ?",
+            dialect.now_ms(),
+            dialect.now_datetime(),
+            dialect.is_same()
+        );
+        Ok(session.execute("register the node", sql, values).await? == 1)
     }
 
     /// Raises the counter; `false`: the row is another's.
     pub async fn renew(&mut self, applied: Option<Stamp>, foreign_beats: u64) -> Result<bool, StoreError> {
-        let _ = (applied, foreign_beats);
-        Err(StoreError::SchemaMissing)
+        self.raise("renew the lease", applied, Some(foreign_beats)).await
     }
 
     /// Writes the acknowledgement at once; it counts as a renewal.
     pub async fn acknowledge(&mut self, stamp: Stamp) -> Result<bool, StoreError> {
-        let _ = stamp;
-        Err(StoreError::SchemaMissing)
+        self.raise("acknowledge the assignment", Some(stamp), None).await
+    }
+
+    async fn raise(
+        &mut self,
+        act: &'static str,
+        applied: Option<Stamp>,
+        foreign_beats: Option<u64>,
+    ) -> Result<bool, StoreError> {
+        let values = values![
+            applied.map(|stamp| stamp.generation),
+            applied.map(|stamp| stamp.nonce),
+            foreign_beats,
+            clock::wall(),
+            &self.node,
+            self.incarnation,
+        ];
+        let session = self.session().await?;
+        let dialect = session.dialect();
+        let sql = format!(
+            "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, \
+             foreign_beats = COALESCE(?, foreign_beats), clock_ms = ?, last_seen_ms = {}, last_seen = {} \
+             WHERE node_id = ? AND incarnation = ?",
+            dialect.now_ms(),
+            dialect.now_datetime()
+        );
+        Ok(session.execute(act, sql, values).await? == 1)
     }
 
     /// The cluster's stamp, and whether the history knows `applied` (true if there is none).
     pub async fn read_stamp(&mut self, applied: Option<Stamp>) -> Result<(Stamp, bool), StoreError> {
-        let _ = applied;
-        Err(StoreError::SchemaMissing)
+        let values = values![applied.map(|stamp| stamp.generation), applied.map(|stamp| stamp.nonce)];
+        let sql = "SELECT c.generation, c.nonce, (SELECT COUNT(*) FROM komainu_generation g \
+             WHERE g.generation = ? AND g.nonce = ?) AS known FROM komainu_cluster c WHERE c.id = 1";
+        let row = self.session().await?.row("read the generation", sql, values).await?;
+        let row = row.ok_or(StoreError::SchemaMissing)?;
+        Ok((stamp(&row)?, applied.is_none() || row.flag("known")?))
     }
 
-    /// The stamp, read first, then the active monitors whose effective node this is.
+    /// The stamp, read first, then the active monitors whose effective node this is: they are at least as new.
     pub async fn read_assignments(&mut self) -> Result<(Stamp, Vec<MonitorSpec>), StoreError> {
-        Err(StoreError::SchemaMissing)
+        let (stamp, _) = self.read_stamp(None).await?;
+        Ok((stamp, self.read_own("", vec![]).await?))
     }
 
     /// The own active monitors whose id leaves the rest `slice` when divided by `of`.
     pub async fn read_slice(&mut self, slice: u32, of: u32) -> Result<Vec<MonitorSpec>, StoreError> {
-        let _ = (slice, of);
-        Err(StoreError::SchemaMissing)
+        self.read_own(" AND a.monitor_id % ? = ?", values![of.max(1), slice]).await
+    }
+
+    async fn read_own(&mut self, condition: &str, values: Vec<Value>) -> Result<Vec<MonitorSpec>, StoreError> {
+        let columns = SpecColumns::of(&*self.store.catalog().await?);
+        let sql = format!(
+            "SELECT {} FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
+             WHERE a.effective_node = ? AND a.monitor_id > ? AND m.active = 1{condition} \
+             ORDER BY a.monitor_id LIMIT {READ_BATCH}",
+            columns.selected()
+        );
+        let mut monitors: Vec<MonitorSpec> = Vec::new();
+        loop {
+            let last = monitors.last().map_or(0, |monitor| monitor.id.0);
+            let values = [values![&self.node, last], values.clone()].concat();
+            let rows = self.session().await?.rows("read the own monitors", sql.clone(), values).await?;
+            for row in &rows {
+                monitors.push(columns.read(row)?);
+            }
+            if rows.len() < READ_BATCH {
+                return Ok(monitors);
+            }
+        }
     }
 
     /// Notes that these monitors were started just now, so that a monitor which was paused for months does not count
     /// as overdue at once.
     pub async fn started(&mut self, monitors: &[MonitorId]) -> Result<(), StoreError> {
-        let _ = monitors;
-        Err(StoreError::SchemaMissing)
+        let mut ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
+        ids.sort_unstable();
+        for part in ids.chunks(STARTED_BATCH) {
+            let values = values![&self.node, &self.node, self.incarnation];
+            let session = self.session().await?;
+            let sql = format!(
+                "UPDATE komainu_assignment{} SET started_at_ms = {} WHERE monitor_id IN ({}) AND effective_node = ? \
+                 AND EXISTS (SELECT 1 FROM node n WHERE n.node_id = ? AND n.incarnation = ?)",
+                session.dialect().by_primary(),
+                session.dialect().now_ms(),
+                id_list(part)
+            );
+            session.execute("note the starts", Sql::Once(sql), values).await?;
+        }
+        Ok(())
     }
 
-    /// Gives the row back: nothing of this process runs any more.
+    /// Gives the row back: nothing of this process runs any more. `false`: it was another's already.
     pub async fn release(&mut self) -> Result<bool, StoreError> {
-        Err(StoreError::SchemaMissing)
+        let values = values![&self.node, self.incarnation];
+        let sql = "UPDATE node SET incarnation = NULL, is_released = 1 WHERE node_id = ? AND incarnation = ?";
+        Ok(self.session().await?.execute("release the lease", sql, values).await? == 1)
+    }
+
+    async fn session(&mut self) -> Result<&mut Session, StoreError> {
+        if self.session.as_ref().is_none_or(Session::is_broken) {
+            self.session = None;
+        }
+        match &mut self.session {
+            Some(session) => Ok(session),
+            empty => Ok(empty.insert(Session::connect(self.store.url()).await?)),
+        }
     }
 }

@@ -2,14 +2,22 @@
 //!
 //! It never reconnects by itself: the watchdog must see each failure, for its watching of leases starts anew with it.
 
-use komainu_watchdogs::facts::Round;
-use komainu_watchdogs::ids::{WatchdogId, Zone};
-use komainu_watchdogs::io::{Alarm, Write};
-use komainu_watchdogs::time::Wall;
+mod own_row;
+mod round;
+
+pub(super) use round::{applied, cluster_row, kinds, leader_row, overlay, overlay_text, stamp, watchdog_row};
+
+use komainu_watchdogs::facts::{Observation, Round, Target};
+use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};
+use komainu_watchdogs::io::{Alarm, Severity, Write};
+use komainu_watchdogs::time::{Mono, Wall};
 
 use super::error::StoreError;
-use super::session::Session;
+use super::pool::ATTEMPTS;
+use super::session::{Purpose, Session};
 use super::url::DatabaseUrl;
+use super::value::{Value, values};
+use crate::clock;
 
 /// What a watchdog says of itself in its row.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,36 +38,135 @@ pub struct WatchdogIdentity {
 pub struct Watch {
     session: Session,
     identity: WatchdogIdentity,
+    /// Another process that wrote our row, its counter, and since when it stands still.
+    other: Option<(Incarnation, u64, Mono)>,
 }
 
 impl Watch {
     pub(crate) async fn connect(url: &DatabaseUrl, identity: WatchdogIdentity) -> Result<Self, StoreError> {
-        Ok(Self { session: Session::connect(url).await?, identity })
+        Ok(Self { session: Session::connect(url).await?, identity, other: None })
     }
 
     /// Reads the small tables in one snapshot.
     pub async fn read_round(&mut self, with_progress: bool) -> Result<Round, StoreError> {
-        let _ = (&mut self.session, &self.identity, with_progress);
-        Err(StoreError::SchemaMissing)
+        let act = "read the round";
+        let began_at = clock::now();
+        self.session.begin(act, Purpose::Snapshot).await?;
+        let read = round::read(&mut self.session, with_progress).await;
+        let round = self.session.end(act, read).await?;
+        Ok(Round { began_at, ended_at: clock::now(), ..round })
     }
 
     /// Writes the own row and the observations that changed, in one transaction.
     ///
     /// [`StoreError::IdInUse`] while another living process writes this row.
     pub async fn write(&mut self, write: &Write) -> Result<(), StoreError> {
-        let _ = write;
-        Err(StoreError::SchemaMissing)
+        let act = "write the watchdog's row";
+        self.session.begin(act, Purpose::Write).await?;
+        let written = self.write_all(write).await;
+        self.session.end(act, written).await
+    }
+
+    async fn write_all(&mut self, write: &Write) -> Result<(), StoreError> {
+        let report = &write.report;
+        let row_is_new = own_row::write(&mut self.session, &self.identity, write, &mut self.other).await?;
+        if row_is_new {
+            let act = "forget the observations of an earlier process";
+            let sql = "DELETE FROM komainu_observation WHERE watchdog_id = ?";
+            self.session.execute(act, sql, values![&report.watchdog]).await?;
+        }
+        let is_due = |observation: &&Observation| row_is_new || write.changed.contains(&observation.target);
+        let due: Vec<&Observation> = report.observations.iter().filter(is_due).collect();
+        self.write_observations(write, &due).await?;
+        let is_watched = |target: &Target| report.observations.iter().any(|seen| seen.target == *target);
+        for target in write.changed.iter().filter(|target| !is_watched(target)) {
+            let (kind, name) = key_of(target);
+            let sql = "DELETE FROM komainu_observation WHERE watchdog_id = ? AND kind = ? AND target = ?";
+            self.session.execute("forget a target", sql, values![&report.watchdog, kind, name]).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_observations(&mut self, write: &Write, due: &[&Observation]) -> Result<(), StoreError> {
+        let report = &write.report;
+        for part in due.chunks(200) {
+            let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; part.len()].join(", ");
+            let replace = ["incarnation", "seq", "vote", "failures", "detail"];
+            let tail = self.session.dialect().or_update("watchdog_id, kind, target", &replace);
+            let sql = format!(
+                "INSERT INTO komainu_observation \
+                 (watchdog_id, kind, target, incarnation, seq, vote, failures, detail) VALUES {rows}{tail}"
+            );
+            let values = part.iter().flat_map(|seen| {
+                let (kind, name) = key_of(&seen.target);
+                let (vote, detail) = (round::vote_text(seen.vote), seen.detail.as_str());
+                values![&report.watchdog, kind, name, report.incarnation, report.seq, vote, seen.failures, detail]
+            });
+            self.session.execute("write the observations", sql, values.collect::<Vec<Value>>()).await?;
+        }
+        Ok(())
     }
 
     /// Opens this incident, or notes that it is still bad. Says whether it was opened by this call.
     pub async fn raise(&mut self, alarm: &Alarm) -> Result<bool, StoreError> {
-        let _ = alarm;
-        Err(StoreError::SchemaMissing)
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            // Each statement is a transaction of its own and may be repeated.
+            match self.raise_once(alarm).await {
+                Err(error) if (error.is_contention() || error.is_duplicate()) && attempt < ATTEMPTS => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn raise_once(&mut self, alarm: &Alarm) -> Result<bool, StoreError> {
+        let dialect = self.session.dialect();
+        let severity = match alarm.severity {
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        };
+        let details = values![severity, &alarm.summary, alarm.votes.0, alarm.votes.1];
+        // Always later than before, also within one millisecond: a resolve that read the earlier value must fail.
+        let still_bad = format!(
+            "UPDATE komainu_incident SET last_bad_at = {}(last_bad_at + 1, {}), severity = ?, summary = ?, \
+             votes_bad = ?, votes_of = ? WHERE open_key = ?",
+            dialect.greatest(),
+            dialect.now_ms()
+        );
+        let values = [details.clone(), values![&alarm.key]].concat();
+        if self.session.execute("note an incident", still_bad, values).await? > 0 {
+            return Ok(false);
+        }
+        let open = format!(
+            "INSERT INTO komainu_incident (severity, summary, votes_bad, votes_of, k, opened_at, last_bad_at) \
+             VALUES (?, ?, ?, ?, ?, {now}, {now})",
+            now = dialect.now_ms()
+        );
+        let values = [details, values![&alarm.key]].concat();
+        self.session.execute("open an incident", open, values).await?;
+        Ok(true)
     }
 
     /// Resolves this incident unless somebody saw it bad after `last_bad_at`. Says whether it did.
     pub async fn resolve(&mut self, key: &str, last_bad_at: Wall) -> Result<bool, StoreError> {
-        let _ = (key, last_bad_at);
-        Err(StoreError::SchemaMissing)
+        let sql = format!(
+            "UPDATE komainu_incident SET resolved_at = {} WHERE open_key = ? AND last_bad_at = ?",
+            self.session.dialect().now_ms()
+        );
+        Ok(self.session.execute("resolve an incident", sql, values![key, last_bad_at]).await? > 0)
+    }
+
+    /// Says goodbye to the server.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}
+
+fn key_of(target: &Target) -> (&'static str, &str) {
+    match target {
+        Target::Node(node) => ("node", node.as_str()),
+        Target::Watchdog(watchdog) => ("watchdog", watchdog.as_str()),
+        Target::Canary(address) => ("canary", address),
     }
 }

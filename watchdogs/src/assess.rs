@@ -63,6 +63,8 @@ pub struct Evidence<'a> {
     pub lease: Lease,
     /// Its counter stood still for so long that it has fenced itself.
     pub is_fenced: bool,
+    /// Its counter moved within the last renewals: only then is a lack of progress its own, and not its end.
+    pub is_renewing: bool,
     /// The voters' words; `None`: too few may vote.
     pub ballots: Option<Vec<Ballot>>,
     /// Overdue monitors of it, of how many that probe; `None`: not read this round.
@@ -96,13 +98,29 @@ impl Assessment {
         self.count(evidence.ballots.as_deref(), policy);
         if let Some((overdue, probing)) = evidence.progress {
             self.overdue = overdue;
-            let is_stale = 2 * overdue > probing;
+            let is_stale = 2 * overdue > probing && evidence.is_renewing;
             self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
-        if let Some((status, reason)) = decide_status(self.lease, self.reach, self.progress) {
-            (self.status, self.reason) = Self::settle(status, reason, evidence.row);
+        match decide_status(self.lease, self.reach, self.progress) {
+            Some((status, reason)) => (self.status, self.reason) = Self::settle(status, reason, evidence.row),
+            None => self.keep(evidence.row.status),
         }
         self.note_times(now);
+    }
+
+    /// Unchanged means: as it is written. What this watchdog itself thought may be long overtaken by what a leader saw
+    /// since. While only observing nobody writes, and the own view stands.
+    fn keep(&mut self, written: NodeStatus) {
+        let reason = match written {
+            NodeStatus::New => return,
+            NodeStatus::Online => StatusReason::AllWell,
+            NodeStatus::Unreachable => StatusReason::Unreachable,
+            NodeStatus::Stalled => StatusReason::LeaseEndedReachable,
+            NodeStatus::Offline => StatusReason::LeaseEndedUnreachable,
+        };
+        if written != self.status {
+            (self.status, self.reason) = (written, reason);
+        }
     }
 
     /// A node that was never seen stays new until it is; one emptied for lack of progress stays stalled.
@@ -230,6 +248,42 @@ pub fn cool_off(losses: u32, policy: &Policy) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn row(status: NodeStatus) -> NodeRow {
+        NodeRow { status, incarnation: Some(crate::ids::Incarnation(7)), lease_seq: 3, ..NodeRow::default() }
+    }
+
+    fn hear(
+        assessor: &mut Assessor,
+        second: u64,
+        row: &NodeRow,
+        lease: Lease,
+        vote: Vote,
+    ) -> (NodeStatus, StatusReason) {
+        let ballots = Some(vec![Ballot { zone: "a".into(), vote }]);
+        let evidence = [Evidence { row, lease, is_fenced: false, is_renewing: true, ballots, progress: None }];
+        assessor.handle(Mono::secs(second), &evidence, &Policy::default());
+        let node = assessor.of(&row.node).unwrap();
+        (node.status, node.reason)
+    }
+
+    #[test]
+    fn what_a_leader_wrote_since_counts_while_a_watchdog_cannot_say_itself() {
+        let mut follower = Assessor::default();
+        let seen = hear(&mut follower, 1, &row(NodeStatus::Online), Lease::Ended, Vote::Down);
+        assert_eq!(seen, (NodeStatus::Offline, StatusReason::LeaseEndedUnreachable));
+        // The node came back, the leader wrote so, and this watchdog has just lost its own watch of the lease.
+        let seen = hear(&mut follower, 60, &row(NodeStatus::Online), Lease::Unknown, Vote::Up);
+        assert_eq!(seen, (NodeStatus::Online, StatusReason::AllWell));
+    }
+
+    #[test]
+    fn where_nobody_writes_statuses_a_watchdog_keeps_its_own_view() {
+        let mut observer = Assessor::default();
+        hear(&mut observer, 1, &row(NodeStatus::New), Lease::Fresh, Vote::Up);
+        let seen = hear(&mut observer, 2, &row(NodeStatus::New), Lease::Unknown, Vote::Up);
+        assert_eq!(seen, (NodeStatus::Online, StatusReason::AllWell));
+    }
 
     #[test]
     fn the_cool_off_doubles_with_each_loss_up_to_an_hour() {

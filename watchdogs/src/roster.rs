@@ -166,6 +166,12 @@ impl Roster {
         self.leases.get(&row.node).is_some_and(|lease| lease.counter.is_still_for(policy.lease_fence))
     }
 
+    /// Whether a node's counter moved within its last two renewals, as far as two rounds apart can tell.
+    pub fn is_renewing(&self, node: &NodeId, policy: &Policy) -> bool {
+        let span = 2 * policy.lease_renewal + policy.round_interval;
+        self.leases.get(node).is_some_and(|lease| lease.has_moved && !lease.counter.is_still_for(span))
+    }
+
     /// Who may vote now. `me` votes unless it is isolated itself.
     pub fn voters(&self, me: &WatchdogId, is_isolated: bool, policy: &Policy) -> Voters {
         let registered = self.watchdogs.iter().filter(|row| !row.stopped || &row.watchdog == me);

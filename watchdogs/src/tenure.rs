@@ -536,9 +536,11 @@ impl Tenure {
     fn tick(&mut self, now: Mono) {
         match self.phase {
             Phase::Registering { .. } => {
-                if now >= self.look_at && !self.in_flight.contains_key(&Request::Register) {
+                if now >= self.look_at {
                     self.look_at = now + self.policy.round_interval;
-                    self.send(now, Request::ReadRow, Output::ReadRow);
+                    if !self.in_flight.contains_key(&Request::Register) {
+                        self.send(now, Request::ReadRow, Output::ReadRow);
+                    }
                 }
             }
             Phase::Holding => self.tick_holding(now),
@@ -696,6 +698,14 @@ mod tests {
         }
         let exit = Output::Exit(ExitReason::IdInUse { hostname: "elsewhere".into() });
         assert!(drain(&mut tenure).contains(&exit));
+    }
+
+    #[test]
+    fn a_node_whose_registration_is_under_way_sleeps_until_its_next_look() {
+        let mut tenure = Tenure::new(Policy::default(), MINE, Mono::secs(0));
+        tenure.handle(Mono::secs(0), row(None, 0));
+        tenure.handle(Mono::secs(1), Input::Tick);
+        assert_eq!(tenure.poll_timeout(), Mono::secs(2));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
 use crate::io::Severity;
 use crate::policy::Policy;
 use crate::quorum::Reach;
+use crate::status::Lease;
 use crate::time::{Mono, Wall};
 use crate::watchdog::Watchdog;
 
@@ -260,7 +261,7 @@ impl Watchdog {
 
     fn watchdog_views(&self, round: &Round) -> Vec<WatchdogView> {
         let status = |row: &WatchdogRow| {
-            let is_me = row.watchdog == self.identity.watchdog;
+            let is_me = row.incarnation == self.identity.incarnation;
             if row.stopped {
                 "stopped"
             } else if !is_me && !self.roster.is_moving(row, &self.policy) {
@@ -303,7 +304,8 @@ impl Watchdog {
                 Reach::Unknown | Reach::Undecided => Vote::Unknown,
             },
             votes_down: node.votes_down,
-            lease: node.lease.as_str(),
+            // A lease that was taken away is over, also before its vacant row was watched for as long.
+            lease: if row.incarnation.is_none() { Lease::Ended.as_str() } else { node.lease.as_str() },
             overdue: node.overdue,
             address: row.address.clone(),
             last_seen_ms: row.last_seen,

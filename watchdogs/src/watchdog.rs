@@ -256,6 +256,7 @@ impl Watchdog {
                     is_fenced: self.roster.is_fenced(row, &self.policy),
                     ballots: (!is_suspended)
                         .then(|| self.roster.ballots(&voters, &self.identity.watchdog, &target, mine)),
+                    is_renewing: self.roster.is_renewing(&row.node, &self.policy),
                     progress: round.progress.as_deref().map(|rows| progress_of(row, rows)),
                 }
             })

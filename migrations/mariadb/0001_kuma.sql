@@ -1,0 +1,91 @@
+-- For a database without Kuma: the part of Kuma 2.5.3's tables that native nodes need, by Kuma's names and types.
+
+CREATE TABLE IF NOT EXISTS monitor (
+  id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  name VARCHAR(150) NULL,
+  active TINYINT(1) NOT NULL DEFAULT 1,
+  user_id INT UNSIGNED NULL,
+  `interval` INT NOT NULL DEFAULT 20,
+  url TEXT NULL,
+  type VARCHAR(20) NULL,
+  weight INT NULL DEFAULT 2000,
+  hostname VARCHAR(255) NULL,
+  port INT NULL,
+  created_date DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  keyword VARCHAR(255) NULL,
+  maxretries INT NOT NULL DEFAULT 0,
+  ignore_tls TINYINT(1) NOT NULL DEFAULT 0,
+  upside_down TINYINT(1) NOT NULL DEFAULT 0,
+  maxredirects INT NOT NULL DEFAULT 10,
+  accepted_statuscodes_json TEXT NOT NULL DEFAULT '["200-299"]',
+  dns_resolve_type VARCHAR(5) NULL,
+  dns_resolve_server VARCHAR(255) NULL,
+  retry_interval INT NOT NULL DEFAULT 0,
+  push_token VARCHAR(32) NULL,
+  method TEXT NOT NULL DEFAULT 'GET',
+  body TEXT NULL,
+  headers TEXT NULL,
+  basic_auth_user TEXT NULL,
+  basic_auth_pass TEXT NULL,
+  expiry_notification TINYINT(1) NULL DEFAULT 1,
+  auth_method VARCHAR(250) NULL,
+  resend_interval INT NOT NULL DEFAULT 0,
+  packet_size INT NOT NULL DEFAULT 56,
+  http_body_encoding VARCHAR(25) NULL,
+  description TEXT NULL,
+  tls_ca TEXT NULL,
+  tls_cert TEXT NULL,
+  tls_key TEXT NULL,
+  parent INT UNSIGNED NULL,
+  invert_keyword TINYINT(1) NOT NULL DEFAULT 0,
+  json_path TEXT NULL,
+  expected_value VARCHAR(255) NULL,
+  timeout DOUBLE NOT NULL DEFAULT 0,
+  json_path_operator VARCHAR(255) NULL,
+  cache_bust TINYINT(1) NOT NULL DEFAULT 0,
+  conditions TEXT NOT NULL DEFAULT '[]',
+  ping_count INT NOT NULL DEFAULT 1,
+  ping_numeric TINYINT(1) NOT NULL DEFAULT 1,
+  ping_per_request_timeout INT NOT NULL DEFAULT 2,
+  ip_family VARCHAR(4) NULL,
+  save_response TINYINT(1) NOT NULL DEFAULT 0,
+  save_error_response TINYINT(1) NOT NULL DEFAULT 1,
+  response_max_length INT NOT NULL DEFAULT 1024,
+  retry_only_on_status_code_failure TINYINT(1) NOT NULL DEFAULT 0,
+  bearer_token TEXT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE IF NOT EXISTS heartbeat (
+  id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  important TINYINT(1) NOT NULL DEFAULT 0,
+  monitor_id INT UNSIGNED NOT NULL,
+  status SMALLINT NOT NULL,
+  msg TEXT NULL,
+  time DATETIME NOT NULL,
+  ping BIGINT NULL,
+  duration INT NOT NULL DEFAULT 0,
+  down_count INT NOT NULL DEFAULT 0,
+  end_time DATETIME NULL,
+  retries INT NOT NULL DEFAULT 0,
+  response TEXT NULL,
+  KEY heartbeat_important_index (important),
+  KEY heartbeat_monitor_id_index (monitor_id),
+  KEY monitor_important_time_index (monitor_id, important, time),
+  KEY monitor_time_index (monitor_id, time)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE IF NOT EXISTS tag (
+  id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  name VARCHAR(255) NOT NULL,
+  color VARCHAR(255) NOT NULL,
+  created_date DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+CREATE TABLE IF NOT EXISTS monitor_tag (
+  id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  monitor_id INT UNSIGNED NOT NULL,
+  tag_id INT UNSIGNED NOT NULL,
+  value TEXT NULL,
+  KEY monitor_tag_monitor_id_foreign (monitor_id),
+  KEY monitor_tag_tag_id_foreign (tag_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;

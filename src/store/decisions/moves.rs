@@ -1,0 +1,173 @@
+//! The moves of a decision, as few statements as there are kinds of move: thousands of monitors go in one.
+//!
+//! Each statement names the effective node and the pin that the plan saw; a row that says otherwise is left alone.
+
+use std::collections::BTreeMap;
+
+use komainu_watchdogs::decision::{Decision, MoveReason, Refusal, Step};
+use komainu_watchdogs::ids::{MonitorId, NodeId};
+use serde_json::{Value as Json, json};
+
+use super::Stop;
+use super::nodes::LockedNodes;
+use crate::store::session::{Session, Sql};
+use crate::store::value::{Value, values};
+
+/// Moves that one statement can make.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    step: Step,
+    from: Option<NodeId>,
+    to: Option<NodeId>,
+    pinned: bool,
+    reason: MoveReason,
+}
+
+/// Rows that changed.
+#[derive(Default)]
+pub(super) struct Moved {
+    kinds: Vec<(Kind, u32)>,
+}
+
+impl Moved {
+    pub(super) fn total(&self) -> u32 {
+        self.kinds.iter().map(|(_, rows)| rows).sum()
+    }
+
+    pub(super) fn as_json(&self) -> Json {
+        let kinds = self
+            .kinds
+            .iter()
+            .map(|(kind, rows)| json!({ "from": kind.from, "to": kind.to, "reason": kind.reason, "monitors": rows }));
+        Json::Array(kinds.collect())
+    }
+}
+
+pub(super) async fn carry_out(session: &mut Session, decision: &Decision, nodes: &LockedNodes) -> Result<Moved, Stop> {
+    let mut moved = Moved::default();
+    for (kind, monitors) in by_kind(decision) {
+        let batch = Batch { decision, kind: &kind, ids: id_list_of(&monitors) };
+        let rows = match kind.step {
+            Step::Place => batch.place(session).await?,
+            Step::Release => batch.release(session, nodes).await?,
+            Step::Arrive => batch.arrive(session).await?,
+            Step::Failover => batch.fail_over(session, nodes).await?,
+        };
+        moved.kinds.push((kind, u32::try_from(rows).unwrap_or(u32::MAX)));
+    }
+    Ok(moved)
+}
+
+fn by_kind(decision: &Decision) -> BTreeMap<Kind, Vec<MonitorId>> {
+    let mut kinds: BTreeMap<Kind, Vec<MonitorId>> = BTreeMap::new();
+    for planned in &decision.moves {
+        let kind = Kind {
+            step: planned.step,
+            from: planned.from.clone(),
+            to: planned.to.clone(),
+            pinned: planned.pinned,
+            reason: planned.reason,
+        };
+        kinds.entry(kind).or_default().push(planned.monitor);
+    }
+    kinds.values_mut().for_each(|monitors| monitors.sort_unstable());
+    kinds
+}
+
+/// One kind's monitors.
+struct Batch<'a> {
+    decision: &'a Decision,
+    kind: &'a Kind,
+    ids: String,
+}
+
+impl Batch<'_> {
+    /// Gives a home to rows without one, and a row to monitors without one.
+    async fn place(&self, session: &mut Session) -> Result<u64, Stop> {
+        let Some(to) = &self.kind.to else { return Ok(0) };
+        let homeless = format!(
+            "UPDATE komainu_assignment{} SET node_id = ?, assigned_node = NULL, {} WHERE monitor_id IN ({}) \
+             AND pinned = ? AND COALESCE(assigned_node, '') = '' AND COALESCE(node_id, '') = '' \
+             AND source_node IS NULL",
+            session.dialect().by_primary(),
+            stamped(session),
+            self.ids
+        );
+        let values = [values![to], self.stamp_values(), values![self.kind.pinned]].concat();
+        let filled = session.execute("give monitors a home", Sql::Once(homeless), values).await?;
+        let new = format!(
+            "INSERT INTO komainu_assignment (monitor_id, node_id, pinned, reason, epoch, generation, changed_at) \
+             SELECT m.id, ?, ?, ?, ?, ?, {} FROM monitor m WHERE m.id IN ({}) \
+             AND NOT EXISTS (SELECT 1 FROM komainu_assignment a WHERE a.monitor_id = m.id) ORDER BY m.id",
+            session.dialect().now_ms(),
+            self.ids
+        );
+        let values = [values![to, self.kind.pinned], self.stamp_values()].concat();
+        let made = session.execute("place new monitors", Sql::Once(new), values).await?;
+        Ok(filled + made)
+    }
+
+    /// Makes them nobody's, and writes down who may still be running them: the holder under our lock, whoever the
+    /// plan saw.
+    async fn release(&self, session: &mut Session, nodes: &LockedNodes) -> Result<u64, Stop> {
+        let Some(from) = &self.kind.from else { return Ok(0) };
+        let Some(holder) = nodes.holder(from) else {
+            return Err(Stop::Refused(Refusal::NodeLives(from.clone())));
+        };
+        let sets = "assigned_node = '', source_node = ?, source_incarnation = ?, released_at = ?";
+        let released_at = self.decision.seen.next();
+        self.update(session, sets, values![from, holder, released_at]).await
+    }
+
+    async fn arrive(&self, session: &mut Session) -> Result<u64, Stop> {
+        self.give(session).await
+    }
+
+    /// The lease was revoked in this transaction, or is vacant: whatever the guards say, nobody may hold it.
+    async fn fail_over(&self, session: &mut Session, nodes: &LockedNodes) -> Result<u64, Stop> {
+        let holder = self.kind.from.as_ref().and_then(|from| nodes.holder(from));
+        match (&self.kind.from, holder) {
+            (Some(from), Some(_)) => Err(Stop::Refused(Refusal::NodeLives(from.clone()))),
+            (_, _) => self.give(session).await,
+        }
+    }
+
+    /// At home a monitor bears no assigned node.
+    async fn give(&self, session: &mut Session) -> Result<u64, Stop> {
+        let Some(to) = &self.kind.to else { return Ok(0) };
+        let sets = "assigned_node = CASE WHEN node_id = ? THEN NULL ELSE ? END, source_node = NULL, \
+             source_incarnation = NULL, released_at = NULL";
+        self.update(session, sets, values![to, to]).await
+    }
+
+    async fn update(&self, session: &mut Session, sets: &str, values: Vec<Value>) -> Result<u64, Stop> {
+        let sql = format!(
+            "UPDATE komainu_assignment{} SET {sets}, {} WHERE monitor_id IN ({}) AND pinned = ? \
+             AND COALESCE(assigned_node, node_id, '') = ?",
+            session.dialect().by_primary(),
+            stamped(session),
+            self.ids
+        );
+        let from = self.kind.from.as_ref().map_or("", NodeId::as_str);
+        let values = [values, self.stamp_values(), values![self.kind.pinned, from]].concat();
+        Ok(session.execute("move monitors", Sql::Once(sql), values).await?)
+    }
+
+    fn stamp_values(&self) -> Vec<Value> {
+        values![self.kind.reason.as_str(), self.decision.epoch, self.decision.seen.next()]
+    }
+}
+
+fn stamped(session: &Session) -> String {
+    format!("reason = ?, epoch = ?, generation = ?, changed_at = {}", session.dialect().now_ms())
+}
+
+fn id_list_of(monitors: &[MonitorId]) -> String {
+    let ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
+    id_list(&ids)
+}
+
+/// Numbers as SQL: thousands of placeholders would be slower, and MariaDB has a limit.
+pub(in crate::store) fn id_list(ids: &[i64]) -> String {
+    ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,152 @@
+//! The rows of nodes within a decision: locked in one order, guarded, revoked, given their status.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use komainu_watchdogs::decision::{Decision, Guard, Refusal, Revoke, StatusChange, Step};
+use komainu_watchdogs::ids::{Incarnation, NodeId, Stamp};
+
+use super::Stop;
+use crate::store::error::StoreError;
+use crate::store::session::Session;
+use crate::store::value::{Row, Value, values};
+use crate::store::watch::{applied, overlay_text};
+
+/// A row as it stands under our lock.
+struct LockedNode {
+    incarnation: Option<Incarnation>,
+    lease_seq: u64,
+    applied: Option<Stamp>,
+}
+
+/// All rows that a decision looks at or changes.
+pub(super) struct LockedNodes {
+    rows: BTreeMap<NodeId, LockedNode>,
+}
+
+impl LockedNodes {
+    /// Locks them by rising id, before any assignment: whoever stores beats takes the same order.
+    pub(super) async fn lock(session: &mut Session, decision: &Decision) -> Result<Self, StoreError> {
+        let named = named(decision);
+        if named.is_empty() {
+            return Ok(Self { rows: BTreeMap::new() });
+        }
+        let marks = vec!["?"; named.len()].join(", ");
+        let dialect = session.dialect();
+        let sql = format!(
+            "SELECT node_id, incarnation, lease_seq, applied_generation, applied_nonce FROM node{} \
+             WHERE node_id IN ({marks}) ORDER BY node_id{}",
+            dialect.by_primary(),
+            dialect.for_update()
+        );
+        let values: Vec<Value> = named.into_iter().map(Value::from).collect();
+        let rows = session.rows("lock the nodes", sql, values).await?;
+        let rows =
+            rows.iter().map(|row| Ok((row.node("node_id")?, locked(row)?))).collect::<Result<_, StoreError>>()?;
+        Ok(Self { rows })
+    }
+
+    /// Who holds the lease of this node now, after the revokes of this decision.
+    pub(super) fn holder(&self, node: &NodeId) -> Option<Incarnation> {
+        self.rows.get(node).and_then(|row| row.incarnation)
+    }
+
+    pub(super) async fn ensure_guards(&self, session: &mut Session, guards: &[Guard]) -> Result<(), Stop> {
+        for guard in guards {
+            if !self.holds(session, guard).await? {
+                return Err(Stop::Refused(Refusal::GuardFailed(guard.clone())));
+            }
+        }
+        Ok(())
+    }
+
+    async fn holds(&self, session: &mut Session, guard: &Guard) -> Result<bool, StoreError> {
+        match guard {
+            Guard::Acknowledged { node, incarnation, generation } => {
+                let Some(row) = self.rows.get(node) else { return Ok(false) };
+                match row.applied {
+                    Some(stamp) if row.incarnation == Some(*incarnation) && stamp.generation >= *generation => {
+                        is_known(session, stamp).await
+                    }
+                    _ => Ok(false),
+                }
+            }
+            Guard::Superseded { node, incarnation } => {
+                Ok(self.holder(node).is_some_and(|holder| holder != *incarnation))
+            }
+            Guard::Vacant { node, lease_seq } => {
+                let row = self.rows.get(node);
+                Ok(row.is_some_and(|row| row.incarnation.is_none() && row.lease_seq == *lease_seq))
+            }
+        }
+    }
+
+    pub(super) async fn revoke(&mut self, session: &mut Session, revoke: &Revoke) -> Result<(), Stop> {
+        let seq = if revoke.lease_seq.is_some() { " AND lease_seq = ?" } else { "" };
+        let emptied = if revoke.is_emptied { ", emptied = incarnation" } else { "" };
+        // `emptied` is assigned first: MariaDB evaluates from left to right.
+        let sets = format!("is_released = 0{emptied}, incarnation = NULL");
+        let sql = format!("UPDATE node SET {sets} WHERE node_id = ? AND incarnation = ?{seq}");
+        let mut values = values![&revoke.node, revoke.incarnation];
+        values.extend(revoke.lease_seq.map(Value::from));
+        if session.execute("revoke a lease", sql, values).await? != 1 {
+            return Err(Stop::Refused(Refusal::NodeLives(revoke.node.clone())));
+        }
+        if let Some(row) = self.rows.get_mut(&revoke.node) {
+            row.incarnation = None;
+        }
+        Ok(())
+    }
+}
+
+fn named(decision: &Decision) -> BTreeSet<&NodeId> {
+    let guards = decision.guards.iter().map(|guard| match guard {
+        Guard::Acknowledged { node, .. } | Guard::Superseded { node, .. } | Guard::Vacant { node, .. } => node,
+    });
+    let sources = decision.moves.iter().filter(|step| matches!(step.step, Step::Release | Step::Failover));
+    let revoked = decision.revokes.iter().map(|revoke| &revoke.node);
+    let changed = decision.statuses.iter().map(|change| &change.node);
+    guards.chain(revoked).chain(changed).chain(sources.filter_map(|step| step.from.as_ref())).collect()
+}
+
+fn locked(row: &Row) -> Result<LockedNode, StoreError> {
+    Ok(LockedNode {
+        incarnation: row.maybe_hex("incarnation")?,
+        lease_seq: row.count("lease_seq")?,
+        applied: applied(row)?,
+    })
+}
+
+/// An acknowledgement of an assignment that this database never made, or lost, is worth nothing.
+async fn is_known(session: &mut Session, stamp: Stamp) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 AS known FROM komainu_generation WHERE generation = ? AND nonce = ?";
+    let row = session.row("look up an acknowledgement", sql, values![stamp.generation, stamp.nonce]).await?;
+    Ok(row.is_some())
+}
+
+/// An operator who changed the overlay meanwhile wins: then nothing is changed.
+pub(super) async fn change_status(session: &mut Session, change: &StatusChange) -> Result<(), StoreError> {
+    let dialect = session.dialect();
+    let now = dialect.now_ms();
+    let mut sets = vec![
+        "status = ?".to_owned(),
+        "komainu_status = ?".to_owned(),
+        "overlay = ?".to_owned(),
+        format!("modified_date = {}", dialect.now_datetime()),
+    ];
+    if change.forgets_losses {
+        sets.extend(["losses = 0".to_owned(), "lost_at_ms = NULL".to_owned()]);
+    }
+    if change.is_loss {
+        let losses = if change.forgets_losses { "losses = 1" } else { "losses = losses + 1" };
+        sets.retain(|set| !set.starts_with("losses") && !set.starts_with("lost_at_ms"));
+        sets.extend([losses.to_owned(), format!("lost_at_ms = {now}")]);
+    }
+    if change.recovered {
+        sets.extend(["recover_asked = 0".to_owned(), "emptied = NULL".to_owned()]);
+    }
+    let sql = format!("UPDATE node SET {} WHERE node_id = ? AND overlay = ?", sets.join(", "));
+    let status = change.status.as_str();
+    let (overlay, overlay_seen) = (overlay_text(change.overlay), overlay_text(change.overlay_seen));
+    let values = values![status, status, overlay, &change.node, overlay_seen];
+    session.execute("set the status of a node", sql, values).await.map(|_| ())
+}

@@ -1,0 +1,122 @@
+//! Reading monitors for people and the API.
+
+use std::collections::BTreeMap;
+
+use komainu_watchdogs::ids::{MonitorId, NodeId};
+
+use super::columns::SpecColumns;
+use super::{MonitorFilter, MonitorView};
+use crate::store::decisions::id_list;
+use crate::store::error::StoreError;
+use crate::store::pool::Store;
+use crate::store::session::{Session, Sql};
+use crate::store::value::{Row, Value, values};
+use crate::store::{Page, key_of_cursor};
+
+const ACT: &str = "read monitors";
+
+/// One monitor.
+pub async fn get(store: &Store, id: MonitorId) -> Result<Option<MonitorView>, StoreError> {
+    Ok(select(store, " AND m.id = ?", values![id], 1).await?.into_iter().next())
+}
+
+/// The monitor to which a client gave this name.
+pub async fn find_by_ref(store: &Store, reference: &str) -> Result<Option<MonitorView>, StoreError> {
+    Ok(select(store, " AND k.ref = ?", values![reference], 1).await?.into_iter().next())
+}
+
+/// Monitors by rising key.
+pub async fn list(
+    store: &Store,
+    filter: &MonitorFilter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<MonitorView>, StoreError> {
+    let (mut condition, mut values) = conditions(filter);
+    if let Some(after) = key_of_cursor(cursor)? {
+        condition.push_str(" AND m.id > ?");
+        values.push(Value::Int(after));
+    }
+    let items = select(store, &condition, values, limit.saturating_add(1)).await?;
+    Ok(Page::cut(items, limit, |view| view.spec.id.to_string()))
+}
+
+fn conditions(filter: &MonitorFilter) -> (String, Vec<Value>) {
+    let by_tag = " AND EXISTS (SELECT 1 FROM monitor_tag mt JOIN tag t ON t.id = mt.tag_id \
+         WHERE mt.monitor_id = m.id AND t.name = ?)";
+    let search = filter.search.as_ref().map(|text| {
+        let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        Value::from(format!("%{escaped}%"))
+    });
+    let all = [
+        (" AND a.effective_node = ?", filter.effective_node.as_ref().map(Value::from)),
+        (" AND a.node_id = ?", filter.home.as_ref().map(Value::from)),
+        (" AND m.active = ?", filter.active.map(Value::from)),
+        (" AND m.type = ?", filter.kind.as_ref().map(Value::from)),
+        (by_tag, filter.tag.as_ref().map(Value::from)),
+        (" AND m.name LIKE ? ESCAPE '!'", search),
+    ];
+    let (texts, values): (Vec<&str>, Vec<Value>) =
+        all.into_iter().filter_map(|(text, value)| value.map(|value| (text, value))).unzip();
+    (texts.concat(), values)
+}
+
+async fn select(
+    store: &Store,
+    condition: &str,
+    values: Vec<Value>,
+    limit: u32,
+) -> Result<Vec<MonitorView>, StoreError> {
+    let catalog = store.catalog().await?;
+    let columns = SpecColumns::of(&catalog);
+    let sql = format!(
+        "SELECT {}, a.node_id AS home, a.assigned_node, a.effective_node, a.pinned, a.reason, k.ref, k.channels, \
+         k.made_by, k.created_at FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
+         LEFT JOIN komainu_monitor k ON k.monitor_id = m.id WHERE 1 = 1{condition} ORDER BY m.id LIMIT {limit}",
+        columns.selected()
+    );
+    let mut lease = store.lease(ACT).await?;
+    let rows = lease.rows(ACT, sql, values).await?;
+    let mut views = rows.iter().map(|row| view(&columns, row)).collect::<Result<Vec<_>, _>>()?;
+    if catalog.has_table("monitor_tag") {
+        add_tags(&mut lease, &mut views).await?;
+    }
+    Ok(views)
+}
+
+fn view(columns: &SpecColumns, row: &Row) -> Result<MonitorView, StoreError> {
+    let made_by = row.maybe_text("made_by")?;
+    Ok(MonitorView {
+        spec: columns.read(row)?,
+        node_id: row.maybe_node("home")?,
+        assigned_node: row.maybe_text("assigned_node")?.map(NodeId::from),
+        effective_node: row.maybe_node("effective_node")?,
+        pinned: row.flag("pinned")?,
+        reason: row.maybe_text("reason")?,
+        reference: row.maybe_text("ref")?,
+        tags: vec![],
+        channels: serde_json::from_str(&row.text("channels")?).unwrap_or_default(),
+        created_at: if made_by.is_some() { row.maybe_wall("created_at")? } else { None },
+        made_by,
+    })
+}
+
+async fn add_tags(session: &mut Session, views: &mut [MonitorView]) -> Result<(), StoreError> {
+    if views.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = views.iter().map(|view| view.spec.id.0).collect();
+    let sql = format!(
+        "SELECT mt.monitor_id, t.name FROM monitor_tag mt JOIN tag t ON t.id = mt.tag_id \
+         WHERE mt.monitor_id IN ({}) ORDER BY mt.monitor_id, t.name",
+        id_list(&ids)
+    );
+    let mut tags: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    for row in session.rows("read tags", Sql::Once(sql), vec![]).await? {
+        tags.entry(row.int("monitor_id")?).or_default().push(row.text("name")?);
+    }
+    for view in views {
+        view.tags = tags.remove(&view.spec.id.0).unwrap_or_default();
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The own row of a watchdog: only its own process, or the successor of a dead one, writes it.
+
+use std::time::Duration;
+
+use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::io::Write;
+use komainu_watchdogs::time::Mono;
+
+use super::WatchdogIdentity;
+use crate::clock;
+use crate::store::error::StoreError;
+use crate::store::session::Session;
+use crate::store::value::{Value, values};
+
+/// A living watchdog writes each second. Shorter than it takes to call it no voter, so that one that was killed and
+/// started again is hardly missed.
+const DEAD_AFTER: Duration = Duration::from_secs(3);
+
+/// Writes the row; says whether it was another's, or missing, before.
+pub(super) async fn write(
+    session: &mut Session,
+    identity: &WatchdogIdentity,
+    write: &Write,
+    other: &mut Option<(Incarnation, u64, Mono)>,
+) -> Result<bool, StoreError> {
+    let mine = write.report.incarnation;
+    if update(session, identity, write, values![mine]).await? {
+        *other = None;
+        return Ok(false);
+    }
+    let sql = "SELECT incarnation, seq, stopped, hostname FROM komainu_watchdog WHERE watchdog_id = ?";
+    let row = session.row("read the watchdog's row", sql, values![&identity.watchdog]).await?;
+    let Some(row) = row else {
+        insert(session, identity, write).await?;
+        return Ok(true);
+    };
+    let (holder, seq) = (row.hex::<Incarnation>("incarnation")?, row.count("seq")?);
+    let is_free = row.flag("stopped")? || is_dead(other, holder, seq, clock::now());
+    if is_free && update(session, identity, write, values![holder, seq]).await? {
+        *other = None;
+        return Ok(true);
+    }
+    Err(StoreError::IdInUse { id: identity.watchdog.to_string(), hostname: row.text("hostname")? })
+}
+
+/// Watches the counter of another process on this process's own clock.
+fn is_dead(other: &mut Option<(Incarnation, u64, Mono)>, holder: Incarnation, seq: u64, now: Mono) -> bool {
+    match other {
+        Some((watched, counter, since)) if (*watched, *counter) == (holder, seq) => now.since(*since) >= DEAD_AFTER,
+        _ => {
+            *other = Some((holder, seq, now));
+            false
+        }
+    }
+}
+
+/// `guard`: the incarnation the row must bear, and the counter if it is another's.
+async fn update(
+    session: &mut Session,
+    identity: &WatchdogIdentity,
+    write: &Write,
+    guard: Vec<Value>,
+) -> Result<bool, StoreError> {
+    let seq_too = if guard.len() > 1 { " AND seq = ?" } else { "" };
+    let sql = format!(
+        "UPDATE komainu_watchdog SET incarnation = ?, seq = ?, zone = ?, advertise = ?, hostname = ?, version = ?, \
+         isolated = ?, stopped = ?, last_seen = {} WHERE watchdog_id = ? AND incarnation = ?{seq_too}",
+        session.dialect().now_ms()
+    );
+    let values = [columns(identity, write), values![&identity.watchdog], guard].concat();
+    Ok(session.execute("write the watchdog's row", sql, values).await? == 1)
+}
+
+async fn insert(session: &mut Session, identity: &WatchdogIdentity, write: &Write) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO komainu_watchdog (incarnation, seq, zone, advertise, hostname, version, isolated, stopped, \
+         watchdog_id, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {})",
+        session.dialect().now_ms()
+    );
+    let values = [columns(identity, write), values![&identity.watchdog]].concat();
+    session.execute("write the watchdog's row", sql, values).await.map(|_| ())
+}
+
+fn columns(identity: &WatchdogIdentity, write: &Write) -> Vec<Value> {
+    let report = &write.report;
+    values![
+        report.incarnation,
+        report.seq,
+        &identity.zone,
+        &identity.advertise,
+        &identity.hostname,
+        &identity.version,
+        report.isolated,
+        write.stopped,
+    ]
+}

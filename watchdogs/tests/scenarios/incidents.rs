@@ -121,7 +121,7 @@ fn a_node_taken_out_of_the_cluster_leaves_no_incident_open() {
 
 #[test]
 fn no_room_anywhere_overloads_evenly_and_opens_capacity() {
-    let mut world = World::settled_with(Setup { capacity: 15, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { capacity: 15, ..Setup::default() });
     world.kill("node1");
     world.run_to(60);
     assert_eq!(world.spread(), [0, 18, 18]);
@@ -133,7 +133,7 @@ fn no_room_anywhere_overloads_evenly_and_opens_capacity() {
 
 #[test]
 fn capacity_is_over_when_the_lost_node_took_its_monitors_back() {
-    let mut world = World::settled_with(Setup { capacity: 15, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { capacity: 15, ..Setup::default() });
     world.kill("node1");
     world.run_to(60);
     world.start("node1");
@@ -144,7 +144,7 @@ fn capacity_is_over_when_the_lost_node_took_its_monitors_back() {
 
 #[test]
 fn capacity_is_over_when_an_operator_makes_room() {
-    let mut world = World::settled_with(Setup { capacity: 15, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { capacity: 15, ..Setup::default() });
     world.kill("node1");
     world.run_to(60);
     for node in ["node2", "node3"] {
@@ -156,7 +156,7 @@ fn capacity_is_over_when_an_operator_makes_room() {
 
 #[test]
 fn the_next_leader_does_not_call_capacity_over_while_nodes_are_overloaded() {
-    let mut world = World::settled_with(Setup { capacity: 15, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { capacity: 15, ..Setup::default() });
     world.kill("node1");
     world.run_to(60);
     world.succeed_as("w2");

@@ -7,7 +7,7 @@ use super::story::assert_between;
 use super::world::{Deed, Setup, World};
 
 fn with_twelve_thousand() -> World {
-    let mut world = World::settled_with(Setup { monitors_per_node: 1, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { monitors_per_node: 1, ..Setup::default() });
     world.add_monitors("node1", 11_999);
     world.run_to(31);
     world
@@ -49,17 +49,17 @@ fn a_refused_chunk_throws_the_rest_away_and_the_next_round_plans_anew() {
     let (began, _) = of_moves(&world).first().cloned().unwrap();
     world.refuse_next = Some(Refusal::GenerationMoved);
     world.run_to(60);
-    let attempts: Vec<_> = world
-        .deeds
-        .iter()
-        .filter_map(|(at, deed)| match deed {
-            Deed::Committed(one, commit) if !one.moves.is_empty() => Some((*at, one.moves.len(), commit.clone())),
-            _ => None,
-        })
-        .collect();
+    let mut attempts = Vec::new();
+    for (at, deed) in &world.deeds {
+        if let Deed::Committed(decision, commit) = deed
+            && !decision.moves.is_empty()
+        {
+            attempts.push((*at, decision.moves.len(), commit));
+        }
+    }
     let sizes: Vec<_> = attempts.iter().map(|(_, moves, _)| *moves).collect();
     assert_eq!(sizes, [5_000, 5_000, 5_000, 2_000]);
-    assert_eq!(attempts.get(1).map(|(_, _, commit)| commit), Some(&Commit::Refused(Refusal::GenerationMoved)));
+    assert_eq!(attempts.get(1).map(|(_, _, commit)| *commit), Some(&Commit::Refused(Refusal::GenerationMoved)));
     let reads = world.deeds.iter().filter(|(at, deed)| *at > began && *deed == Deed::ReadShard).count();
     assert_eq!(reads, 1, "what was refused is read anew, once");
     assert_eq!(world.spread(), [0, 6_001, 6_001]);

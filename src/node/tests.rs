@@ -186,10 +186,10 @@ impl Site {
     }
 
     async fn start(&self) -> Running {
-        self.start_with(self.settings()).await
+        Self::start_with(self.settings())
     }
 
-    async fn start_with(&self, settings: NodeSettings) -> Running {
+    fn start_with(settings: NodeSettings) -> Running {
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(run(settings, shutdown.clone()));
         Running { shutdown, task }

@@ -3,6 +3,7 @@
 //! Owns arguments, exit codes (0 done, 1 failed, 2 wrong usage) and what people read. `migrate`, `adopt` and `apikeys
 //! create` work on the database, so that the first key can be made; the others speak to the API.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -131,7 +132,8 @@ async fn perform(command: Command) -> anyhow::Result<()> {
 /// `KOMAINU_LOG` says more or less, in tracing's filter syntax.
 fn init_log(level: &str) {
     let filter = EnvFilter::try_from_env("KOMAINU_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr).init();
 }
 
 #[cfg(test)]

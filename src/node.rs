@@ -311,3 +311,6 @@ fn runs_most() -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(files.saturating_sub(128) / 2).unwrap_or(RUNS_MOST).clamp(16, RUNS_MOST)
 }
+
+#[cfg(test)]
+mod tests;

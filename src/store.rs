@@ -35,7 +35,7 @@ pub use error::StoreError;
 pub use leadership::Leadership;
 pub use monitors::MonitorSpec;
 pub use pool::Store;
-pub use tenure::TenureConnection;
+pub use tenure::{NodeProcess, TenureConnection};
 pub use url::DatabaseUrl;
 pub use watch::{Watch, WatchdogIdentity};
 

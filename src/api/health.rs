@@ -1,4 +1,6 @@
 //! `GET /health`: this one process, for whoever restarts it. Whether the cluster is well is `/status`.
+//!
+//! 200 while its loop turns and, as long as the database answers, its verdicts are at most three probe intervals old.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -29,7 +31,14 @@ pub(super) async fn show(context: Ctx) -> Response {
     let loop_age_ms = u64::try_from(context.freshness.age().as_millis()).unwrap_or(u64::MAX);
     let verdict_age_ms = verdict_age_ms(&context);
     let most_ms = u64::try_from(3 * state.policy.probe_interval.as_millis()).unwrap_or(u64::MAX);
-    let is_well = loop_age_ms <= most_ms && verdict_age_ms.is_some_and(|age| age <= most_ms);
+    let is_current = verdict_age_ms.is_some_and(|age| age <= most_ms);
+    // Without a database there are no rounds, and that is no fault of this process: to restart it would only make it
+    // forget its peers, when they need each other most.
+    let is_blind = match view.database {
+        DatabaseView::Up => false,
+        DatabaseView::Failing | DatabaseView::Down => true,
+    };
+    let is_well = loop_age_ms <= most_ms && (is_current || is_blind);
     let body = Body {
         status: if is_well { "ok" } else { "stuck" },
         watchdog_id: &state.watchdog,
@@ -52,7 +61,7 @@ pub(super) fn verdict_age_ms(context: &Context) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use komainu_watchdogs::view::{Health, View};
+    use komainu_watchdogs::view::{DatabaseView, Health, View};
 
     use crate::api::support::{Surface, view};
 
@@ -61,6 +70,13 @@ mod tests {
         let answer = Surface::showing(View { status: Health::Down, ..view() }).await.get("/health").await;
         assert_eq!(answer.code, 200);
         assert_eq!((&answer.json()["watchdog_id"], &answer.json()["is_leader"]), (&"w1".into(), &true.into()));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_no_reason_to_restart() {
+        let blind = View { database: DatabaseView::Down, verdict_age_ms: Some(60_000), ..view() };
+        let answer = Surface::showing(blind).await.get("/health").await;
+        assert_eq!((answer.code, &answer.json()["database"]), (200, &"down".into()));
     }
 
     #[tokio::test]

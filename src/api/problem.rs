@@ -213,3 +213,70 @@ pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let words = words.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
     ApiError::Internal(words.unwrap_or_else(|| "a handler panicked".to_owned())).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::api::request_id;
+    use crate::api::support::{Surface, view};
+
+    async fn answer(error: fn() -> ApiError, id: &str) -> (StatusCode, http::HeaderMap, Value) {
+        let router =
+            Router::new().route("/", get(async move || -> ApiError { error() })).layer(from_fn(request_id::attach));
+        let request = Request::builder().uri("/").header("x-request-id", id).body(Body::empty()).unwrap();
+        let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status, parts.headers, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_503_and_says_when_to_try_again() {
+        let away = || StoreError::Lost { act: "list nodes", reason: "10.1.2.3 gone".to_owned() }.into();
+        let (status, headers, body) = answer(away, "abc-1").await;
+        assert_eq!(
+            (status.as_u16(), &headers["retry-after"], &headers["x-request-id"]),
+            (503, &"5".parse().unwrap(), &"abc-1".parse().unwrap())
+        );
+        assert_eq!(body["request_id"], "abc-1");
+        assert!(!body.to_string().contains("10.1.2.3"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_failure_of_ours_reveals_nothing() {
+        let broken = || ApiError::Internal("secret stack".to_owned());
+        let (status, _, body) = answer(broken, "not plain: \"").await;
+        assert_eq!(status.as_u16(), 500);
+        assert!(!body.to_string().contains("secret") && body["request_id"] != "not plain: \"", "{body}");
+    }
+
+    #[tokio::test]
+    async fn unknown_routes_and_methods_are_problems_too() {
+        let surface = Surface::showing(view()).await;
+        let table = [
+            ("GET", "/nope", 404),
+            ("PUT", "/status", 405),
+            ("PATCH", "/api/v1/monitors", 405),
+            ("GET", "/api/v1/nope", 404),
+        ];
+        for (method, path, code) in table {
+            let answer = surface.send(method, path, None, "").await;
+            assert_eq!(
+                (answer.code, answer.header("content-type").as_str()),
+                (code, "application/problem+json"),
+                "{path}"
+            );
+            assert_eq!(answer.json()["status"], code);
+            assert!(answer.json()["detail"].as_str().unwrap().contains(path));
+            assert_eq!(answer.json()["request_id"], answer.header("x-request-id"));
+        }
+    }
+}

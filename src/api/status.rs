@@ -3,8 +3,6 @@
 //! 200 for ok and degraded, 503 for down. The answer rests on what this watchdog last published; when it published
 //! nothing for three probe intervals its loop hangs, and the answer is down.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +10,7 @@ use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{Health, View};
 use serde::Serialize;
 
-use super::{Context, Ctx, auth};
+use super::{Context, Ctx, auth, health};
 use crate::config::Details;
 
 #[derive(Serialize)]
@@ -66,21 +64,19 @@ pub(super) async fn show(context: Ctx, headers: HeaderMap) -> Response {
     (code, no_store, Json(Full { cluster, view: &view, heartbeats, checks })).into_response()
 }
 
-/// The view as published, unless it is too old to be believed.
-pub(super) fn current(context: &Context) -> Arc<View> {
-    let published = Arc::clone(&context.state.view.borrow());
+/// The view as published, with the age it has now; down when it is too old to be believed.
+pub(super) fn current(context: &Context) -> View {
+    let mut view = View::clone(&context.state.view.borrow());
+    view.verdict_age_ms = health::verdict_age_ms(context);
     let age = context.freshness.age();
-    if age <= 3 * context.state.policy.probe_interval && published.checked_at.is_some() {
-        return published;
-    }
-    let mut view = View::clone(&published);
-    view.status = Health::Down;
-    if published.checked_at.is_none() {
-        view.reasons.push("this watchdog has not read the database yet".to_owned());
-    } else {
+    if age > 3 * context.state.policy.probe_interval {
         view.reasons.push(format!("this watchdog's loop stands still since {} s", age.as_secs()));
+        view.status = Health::Down;
     }
-    Arc::new(view)
+    if view.checked_at.is_none() {
+        view.status = Health::Down;
+    }
+    view
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub(super) struct DatabaseArgs {
     /// Take the database from this configuration. Default: komainu.toml here.
     #[arg(long, conflicts_with = "database")]
     config: Option<PathBuf>,
-    /// mysql://user:password@host/database or sqlite:///path
+    /// `mysql://user:password@host/database` or `sqlite:///path`
     #[arg(long)]
     database: Option<String>,
 }

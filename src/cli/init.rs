@@ -13,7 +13,7 @@ use crate::store::DatabaseUrl;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// mysql://user:password@host/database or sqlite:///path
+    /// `mysql://user:password@host/database` or `sqlite:///path`
     #[arg(long)]
     database: String,
     /// Write komainu.toml and cluster.key into this folder instead of printing.
@@ -23,14 +23,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     DatabaseUrl::parse(&args.database)?;
-    match args.dir {
-        Some(dir) => write(&dir, &args.database),
-        None => {
-            print::line(text(&args.database));
-            print::complaint("printed only; `komainu init --dir .` writes it, with a cluster.key beside it");
-            Ok(())
-        }
+    if let Some(dir) = args.dir {
+        return write(&dir, &args.database);
     }
+    print::line(text(&args.database));
+    print::complaint("printed only; with --dir . it is written, with a cluster.key beside it");
+    Ok(())
 }
 
 fn write(dir: &Path, database: &str) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use crate::{lifecycle, store};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The configuration, with a section [node].
+    /// The configuration, with a section `[node]`.
     #[arg(long, default_value = "komainu.toml")]
     config: PathBuf,
 }

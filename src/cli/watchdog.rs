@@ -13,7 +13,7 @@ use crate::{api, lifecycle};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The configuration, with a section [watchdog].
+    /// The configuration, with a section `[watchdog]`.
     #[arg(long, default_value = "komainu.toml")]
     config: PathBuf,
 }

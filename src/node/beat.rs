@@ -84,7 +84,8 @@ pub fn next(previous: Option<&Previous>, rules: Rules, run: RunResult, times: Ti
         msg: judged.msg,
         time: times.began_at,
         ping_ms: judged.ping_ms,
-        duration_s: previous.map_or(0, |previous| seconds_between(previous.time, times.began_at)),
+        // Kuma 2 fills it for push monitors only, which native nodes do not run.
+        duration_s: 0,
         down_count,
         retries: judged.retries,
         end_time: times.ended_at,
@@ -156,10 +157,6 @@ fn down_count(previous: Option<&Previous>, rules: Rules, status: BeatStatus, imp
     if counted >= rules.resend_interval { 0 } else { counted }
 }
 
-fn seconds_between(earlier: Wall, later: Wall) -> i64 {
-    i64::try_from(later.since(earlier).as_secs()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +195,7 @@ mod tests {
     #[test]
     fn an_up_after_an_up_is_not_important_and_tells_the_seconds_between() {
         let (beat, _) = next(Some(&was(Up)), RULES, up(), at(60));
-        assert_eq!((beat.status, beat.important, beat.duration_s), (Up, false, 60));
+        assert_eq!((beat.status, beat.important, beat.duration_s), (Up, false, 0));
         assert_eq!(beat.ping_ms, Some(12));
     }
 

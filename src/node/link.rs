@@ -2,7 +2,9 @@
 //!
 //! Requests are made one at a time, each with a time limit. A connection that failed or did not answer in time is
 //! dropped, the request reported as failed, and the next request makes a new one: at most every half second, so that a
-//! database that is away is not hammered and no queue of attempts delays the first renewal after it is back.
+//! database that is away is not hammered and no queue of attempts delays the first renewal after it is back. Only the
+//! assignments, which may be tens of thousands of rows, are read beside that, on a second connection: no renewal waits
+//! for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -14,16 +16,21 @@ use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, Stamp};
 use komainu_watchdogs::tenure::{ExitReason, Input, Output, Request, Tenure};
 use komainu_watchdogs::time::Mono;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
 
 use super::runner::{Command, Gauges};
+use super::spec::KINDS;
 use super::storage::Storage;
 use super::trace::{Event, Trace};
 use crate::clock;
 use crate::store::monitors::MonitorSpec;
-use crate::store::{Store, StoreError, TenureConnection};
+use crate::store::{NodeProcess, Store, StoreError, TenureConnection};
 
 /// How long one request may take: two of them fit into what a lease leaves after a renewal was due.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long reading all assignments may take.
+const ASSIGNMENTS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Pause after a connection that could not be made or was lost.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
@@ -60,7 +67,14 @@ pub struct Identity {
 impl Identity {
     /// A connection of its own.
     pub async fn connect(&self, store: &Store) -> Result<TenureConnection, StoreError> {
-        store.tenure(self.node.clone(), self.incarnation, &self.hostname, &self.address).await
+        let process = NodeProcess {
+            node: self.node.clone(),
+            incarnation: self.incarnation,
+            hostname: self.hostname.clone(),
+            address: self.address.clone(),
+            kinds: KINDS.iter().map(|&kind| kind.to_owned()).collect(),
+        };
+        store.tenure(process).await
     }
 }
 
@@ -69,8 +83,8 @@ impl Identity {
 enum RequestError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the database did not answer within {} s", REQUEST_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("the database did not answer within {} s", .0.as_secs())]
+    Timeout(Duration),
     #[error("the database is away; the next attempt follows shortly")]
     Away,
 }
@@ -104,6 +118,8 @@ pub struct Link {
     connection: Option<TenureConnection>,
     connect_not_before: Mono,
     is_failing: bool,
+    assignments: Arc<Assignments>,
+    readings: JoinSet<Result<(Stamp, Vec<MonitorSpec>), RequestError>>,
     /// Rows of monitors that may have to be started: what the last reading of the assignments showed beyond `held`.
     come: BTreeMap<MonitorId, MonitorSpec>,
     held: BTreeSet<MonitorId>,
@@ -118,6 +134,8 @@ impl Link {
             connection: None,
             connect_not_before: Mono::default(),
             is_failing: false,
+            assignments: Arc::default(),
+            readings: JoinSet::new(),
             come: BTreeMap::new(),
             held: BTreeSet::new(),
         }
@@ -134,6 +152,7 @@ impl Link {
             let wake_at = self.parts.tenure.lock().poll_timeout();
             let input = tokio::select! {
                 Some(input) = self.inputs.recv() => input,
+                Some(read) = self.readings.join_next(), if !self.readings.is_empty() => self.take_assignments(read),
                 () = clock::sleep_until(wake_at) => Input::Tick,
             };
             self.handle(input);
@@ -171,7 +190,11 @@ impl Link {
                 })
                 .await
             }
-            Output::ReadAssignments => self.read_assignments().await,
+            Output::ReadAssignments => {
+                let reading = Arc::clone(&self.assignments);
+                self.readings.spawn(reading.read(self.parts.identity.clone(), self.parts.store.clone()));
+                return None;
+            }
             Output::Acknowledge(stamp) => self.acknowledge(stamp).await,
             Output::Release => {
                 self.ask(Request::Release, async |c, _| c.release().await.map(|_| Input::Released)).await
@@ -190,20 +213,18 @@ impl Link {
         None
     }
 
-    async fn read_assignments(&mut self) -> Input {
-        let mut rows = Vec::new();
-        let input = self
-            .ask(Request::ReadAssignments, async |c, _| {
-                let (stamp, read) = c.read_assignments().await?;
-                let monitors = read.iter().map(|row| row.id).collect();
-                rows = read;
-                Ok(Input::Assigned { stamp, monitors })
-            })
-            .await;
-        if matches!(input, Input::Assigned { .. }) {
-            self.come = rows.into_iter().filter(|row| !self.held.contains(&row.id)).map(|row| (row.id, row)).collect();
+    fn take_assignments(&mut self, read: Result<Result<(Stamp, Vec<MonitorSpec>), RequestError>, JoinError>) -> Input {
+        match read {
+            Ok(Ok((stamp, rows))) => {
+                let monitors = rows.iter().map(|row| row.id).collect();
+                let come = rows.into_iter().filter(|row| !self.held.contains(&row.id));
+                self.come = come.map(|row| (row.id, row)).collect();
+                return Input::Assigned { stamp, monitors };
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the assignments could not be read"),
+            Err(error) => tracing::error!(%error, "reading the assignments ended without a result"),
         }
-        input
+        Input::Failed(Request::ReadAssignments)
     }
 
     async fn acknowledge(&mut self, stamp: Stamp) -> Input {
@@ -296,12 +317,39 @@ impl Link {
     }
 }
 
+/// The connection on which assignments are read.
+#[derive(Default)]
+struct Assignments {
+    connection: tokio::sync::Mutex<Option<TenureConnection>>,
+}
+
+impl Assignments {
+    async fn read(
+        self: Arc<Self>,
+        identity: Identity,
+        store: Store,
+    ) -> Result<(Stamp, Vec<MonitorSpec>), RequestError> {
+        let mut slot = self.connection.lock().await;
+        let kept = slot.take();
+        let read = async {
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => identity.connect(&store).await?,
+            };
+            Ok::<_, StoreError>((connection.read_assignments().await?, connection))
+        };
+        let (read, connection) = within(ASSIGNMENTS_TIMEOUT, read).await?;
+        *slot = Some(connection);
+        Ok(read)
+    }
+}
+
 async fn within<T, E>(limit: Duration, act: impl Future<Output = Result<T, E>>) -> Result<T, RequestError>
 where
     RequestError: From<E>,
 {
     match tokio::time::timeout(limit, act).await {
         Ok(outcome) => Ok(outcome?),
-        Err(_) => Err(RequestError::Timeout),
+        Err(_) => Err(RequestError::Timeout(limit)),
     }
 }

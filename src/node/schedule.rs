@@ -13,6 +13,10 @@ use komainu_watchdogs::time::Mono;
 /// second, which neither the node nor a shared target notices.
 const START_SPAN: Duration = Duration::from_secs(5);
 
+/// More monitors than fit into [`START_SPAN`] at this rate take longer: a burst of connections would delay the answers
+/// that it measures.
+const STARTS_PER_SECOND: f64 = 2_000.0;
+
 /// How soon monitors that start together have their first run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum StartSpread {
@@ -38,12 +42,13 @@ pub struct Start {
 /// Spreads monitors that start at `now`, in the order given.
 pub fn spread(now: Mono, monitors: &[(MonitorId, Duration)], how: StartSpread) -> Vec<Start> {
     let count = u32::try_from(monitors.len()).unwrap_or(u32::MAX);
+    let start_span = START_SPAN.max(Duration::from_secs_f64(f64::from(count) / STARTS_PER_SECOND));
     let places = 0_u32..;
     places
         .zip(monitors)
         .map(|(place, &(monitor, interval))| {
             let span = match how {
-                StartSpread::Soon => START_SPAN.min(interval),
+                StartSpread::Soon => start_span.min(interval),
                 StartSpread::OverInterval => interval,
             };
             let then = match how {

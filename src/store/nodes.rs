@@ -143,7 +143,7 @@ pub async fn add(store: &Store, new: &NewNode) -> Result<bool, StoreError> {
         &new.address,
         new.weight,
         new.capacity,
-        json(&new.kinds)
+        kinds_text(&new.kinds)
     ];
     // The dates and the hostname have no default in every version of the fork's table.
     let now = store.dialect().now_datetime();
@@ -166,7 +166,7 @@ pub async fn edit(store: &Store, node: &NodeId, change: &NodeChange) -> Result<b
         ("address", change.address.as_ref().map(Value::from)),
         ("weight", change.weight.map(Value::from)),
         ("capacity", change.capacity.map(Value::from)),
-        ("kinds", change.kinds.as_ref().map(|kinds| Value::from(json(kinds)))),
+        ("kinds", change.kinds.as_ref().map(|kinds| Value::from(kinds_text(kinds)))),
     ];
     let (columns, values): (Vec<String>, Vec<Value>) =
         all.into_iter().filter_map(|(column, value)| value.map(|value| (format!(", {column} = ?"), value))).unzip();
@@ -228,6 +228,7 @@ async fn wish_in(session: &mut Session, node: &NodeId, set: &str, values: Vec<Va
     Ok(found)
 }
 
-fn json(kinds: &[String]) -> Option<String> {
+/// As it stands in the column; NULL: all.
+pub(super) fn kinds_text(kinds: &[String]) -> Option<String> {
     if kinds.is_empty() { None } else { serde_json::to_string(kinds).ok() }
 }

@@ -7,14 +7,13 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use komainu_watchdogs::ids::{Incarnation, NodeId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::catalog::Catalog;
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::session::Session;
-use super::tenure::TenureConnection;
+use super::tenure::{NodeProcess, TenureConnection};
 use super::url::DatabaseUrl;
 use super::watch::{Watch, WatchdogIdentity};
 
@@ -86,14 +85,8 @@ impl Store {
     }
 
     /// A node process's own connection for its lease and its assignments.
-    pub async fn tenure(
-        &self,
-        node: NodeId,
-        incarnation: Incarnation,
-        hostname: &str,
-        address: &str,
-    ) -> Result<TenureConnection, StoreError> {
-        TenureConnection::connect(self, node, incarnation, (hostname, address)).await
+    pub async fn tenure(&self, process: NodeProcess) -> Result<TenureConnection, StoreError> {
+        TenureConnection::connect(self, process).await
     }
 
     /// What tables and columns there are; read once.

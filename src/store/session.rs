@@ -304,7 +304,8 @@ type Bound<DB> = sqlx::query::Query<'static, DB, <DB as sqlx::Database>::Argumen
 fn bind_mariadb(text: AssertSqlSafe<String>, persistent: bool, values: Vec<Value>) -> Bound<sqlx::MySql> {
     let query = sqlx::query(text).persistent(persistent);
     values.into_iter().fold(query, |query, value| match value {
-        Value::Null => query.bind(None::<i64>),
+        // A NULL of a number's type makes MariaDB compare a text beside it as a number, and fail.
+        Value::Null => query.bind(None::<String>),
         Value::Int(number) => query.bind(number),
         Value::Real(number) => query.bind(number),
         Value::Text(text) => query.bind(text),

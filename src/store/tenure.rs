@@ -10,14 +10,34 @@ use super::decisions::id_list;
 use super::error::StoreError;
 use super::monitors::MonitorSpec;
 use super::monitors::columns::SpecColumns;
+use super::nodes;
 use super::pool::Store;
 use super::session::{Session, Sql};
 use super::value::{Value, values};
 use super::watch::stamp;
 use crate::clock;
 
+/// Rows of monitors in memory at once: undigested they take ten times the room. What is read by later statements is at
+/// least as new as the stamp too.
+const READ_BATCH: usize = 1_000;
+
 /// Monitors whose start is noted by one statement.
 const STARTED_BATCH: usize = 1_000;
+
+/// What a node process says of itself when it registers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeProcess {
+    /// Its node.
+    pub node: NodeId,
+    /// This process.
+    pub incarnation: Incarnation,
+    /// The host it runs on, for people.
+    pub hostname: String,
+    /// Where its HTTP surface answers.
+    pub address: String,
+    /// Types of monitor it can run; empty: all.
+    pub kinds: Vec<String>,
+}
 
 /// The connection.
 pub struct TenureConnection {
@@ -25,20 +45,14 @@ pub struct TenureConnection {
     session: Option<Session>,
     node: NodeId,
     incarnation: Incarnation,
-    hostname: String,
-    address: String,
+    process: NodeProcess,
 }
 
 impl TenureConnection {
-    pub(crate) async fn connect(
-        store: &Store,
-        node: NodeId,
-        incarnation: Incarnation,
-        (hostname, address): (&str, &str),
-    ) -> Result<Self, StoreError> {
+    pub(crate) async fn connect(store: &Store, process: NodeProcess) -> Result<Self, StoreError> {
         let session = Some(Session::connect(store.url()).await?);
-        let (hostname, address) = (hostname.to_owned(), address.to_owned());
-        Ok(Self { store: store.clone(), session, node, incarnation, hostname, address })
+        let (node, incarnation) = (process.node.clone(), process.incarnation);
+        Ok(Self { store: store.clone(), session, node, incarnation, process })
     }
 
     /// The own row; `None`: there is no such node.
@@ -59,14 +73,19 @@ impl TenureConnection {
 
     /// Takes the row, guarded by the incarnation and the counter that were read. Never touches the status.
     pub async fn register(&mut self, seen: Option<Incarnation>, lease_seq: u64) -> Result<bool, StoreError> {
-        let host = self.address.split_once("://").map_or(self.address.as_str(), |(_, host)| host).trim_matches('/');
-        let values =
-            values![self.incarnation, host, &self.hostname, &self.address, clock::wall(), &self.node, seen, lease_seq];
+        let NodeProcess { hostname, address, kinds, .. } = &self.process;
+        let host = address.split_once("://").map_or(address.as_str(), |(_, host)| host).trim_matches('/');
+        let kinds = nodes::kinds_text(kinds);
+        let values = [
+            values![self.incarnation, host, hostname, address, kinds, clock::wall()],
+            values![&self.node, seen, lease_seq],
+        ];
+        let values = values.concat();
         let session = self.session().await?;
         let dialect = session.dialect();
         let sql = format!(
             "UPDATE node SET incarnation = ?, lease_seq = lease_seq + 1, is_released = 0, applied_generation = NULL, \
-             applied_nonce = NULL, foreign_beats = 0, host = ?, hostname = ?, address = ?, clock_ms = ?, \
+             applied_nonce = NULL, foreign_beats = 0, host = ?, hostname = ?, address = ?, kinds = ?, clock_ms = ?, \
              last_seen_ms = {}, last_seen = {} WHERE node_id = ? AND incarnation {} ? AND lease_seq = ?",
             dialect.now_ms(),
             dialect.now_datetime(),
@@ -136,12 +155,22 @@ impl TenureConnection {
         let columns = SpecColumns::of(&*self.store.catalog().await?);
         let sql = format!(
             "SELECT {} FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
-             WHERE a.effective_node = ? AND m.active = 1{condition} ORDER BY m.id",
+             WHERE a.effective_node = ? AND a.monitor_id > ? AND m.active = 1{condition} \
+             ORDER BY a.monitor_id LIMIT {READ_BATCH}",
             columns.selected()
         );
-        let values = [values![&self.node], values].concat();
-        let rows = self.session().await?.rows("read the own monitors", sql, values).await?;
-        rows.iter().map(|row| columns.read(row)).collect()
+        let mut monitors: Vec<MonitorSpec> = Vec::new();
+        loop {
+            let last = monitors.last().map_or(0, |monitor| monitor.id.0);
+            let values = [values![&self.node, last], values.clone()].concat();
+            let rows = self.session().await?.rows("read the own monitors", sql.clone(), values).await?;
+            for row in &rows {
+                monitors.push(SpecColumns::read(row)?);
+            }
+            if rows.len() < READ_BATCH {
+                return Ok(monitors);
+            }
+        }
     }
 
     /// Notes that these monitors were started just now, so that a monitor which was paused for months does not count

@@ -26,7 +26,7 @@ pub struct Surroundings<'a> {
     pub silent: &'a [WatchdogRow],
     /// Nobody has led for longer than the grace.
     pub is_leaderless: bool,
-    /// Nodes the last plan had to load beyond their capacity.
+    /// Nodes that run more than their capacity, because there is no room for it anywhere.
     pub overloaded: &'a BTreeSet<NodeId>,
     /// Monitors the last plan found no node for.
     pub unplaceable: u32,

@@ -115,6 +115,7 @@ pub fn field(situation: &Situation<'_>) -> Field {
             is_eligible: eligible,
             welcomes_home: eligible && welcomes_home(situation, row, node),
             lost,
+            has_holder: row.incarnation.is_some(),
             is_draining: row.overlay != Overlay::None && node.lease == Lease::Fresh,
             sheds_push: !is_sole_witness && unreachable_for.is_some_and(|span| span >= policy.push_grace),
             weight: row.weight,
@@ -126,6 +127,27 @@ pub fn field(situation: &Situation<'_>) -> Field {
     let sources: BTreeSet<_> = situation.groups().filter_map(|group| group.source.clone()).collect();
     let arrivable = sources.into_iter().filter(|source| prove(situation, source).is_some()).collect();
     Field { nodes, arrivable, release_budget: release_budget(situation) }
+}
+
+/// Nodes that run more than their capacity. While another has room they are those of `planned`, for which that room was
+/// of no use.
+pub fn overloaded(situation: &Situation<'_>, planned: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let mut over = BTreeSet::new();
+    let mut has_room = false;
+    for row in &situation.round.nodes {
+        let Some(node) = situation.assessor.of(&row.node).filter(|node| node.lease == Lease::Fresh) else {
+            continue;
+        };
+        let groups = situation.groups().filter(|group| group.effective.as_ref() == Some(&row.node));
+        let monitors: u32 = groups.map(|group| group.monitors).sum();
+        let capacity = row.capacity.unwrap_or(situation.policy.monitor_limit_per_node);
+        if monitors > capacity {
+            over.insert(row.node.clone());
+        }
+        has_room |= monitors < capacity && row.kinds.is_empty() && is_eligible(row, node);
+    }
+    over.retain(|node| !has_room || planned.contains(node));
+    over
 }
 
 /// Taking from living nodes goes in steps: what was released must arrive before more is.
@@ -208,7 +230,7 @@ fn needs_step(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
         .is_some_and(|home| home != effective && field.nodes.get(home).is_some_and(|home| home.welcomes_home));
     let has_other = field.nodes.iter().any(|(other, slot)| other != effective && slot.is_eligible);
     let may_leave = !group.pinned && has_other && field.release_budget > 0;
-    if slot.lost.is_some() {
+    if slot.lost.is_some() || !slot.has_holder {
         slot.lost
     } else if goes_home && field.release_budget > 0 {
         Some(MoveReason::GoingHome)

@@ -2,15 +2,15 @@
 //!
 //! Life: a condition holds, any watchdog that sees it *raises* the incident (the database keeps one open per key) and
 //! raises it again every [`RAISE_AGAIN`] while it lasts, which lifts `last_bad_at`. Once the condition has been absent
-//! for [`CALM_ROUNDS`] rounds in a row the incident is *resolved*, guarded by the `last_bad_at` that was read: somebody
-//! who still sees it bad prevents that. Needs no leader. How people are told is not decided here.
+//! for [`CALM_ROUNDS`] rounds in a row, and nobody has raised it for [`CALM`], the incident is *resolved*, guarded by the
+//! `last_bad_at` that was read: somebody who still sees it bad prevents that. Needs no leader. How people are told is not decided here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::facts::IncidentRow;
 use crate::io::{Alarm, Output};
-use crate::time::Mono;
+use crate::time::{Mono, Wall};
 
 /// While a condition lasts it is raised again this often.
 pub const RAISE_AGAIN: Duration = Duration::from_secs(5);
@@ -18,11 +18,23 @@ pub const RAISE_AGAIN: Duration = Duration::from_secs(5);
 /// Rounds in a row without the condition until its incident is resolved.
 pub const CALM_ROUNDS: u32 = 3;
 
+/// Nobody has lifted `last_bad_at` for this long: longer than [`RAISE_AGAIN`] and a round, so that whoever still sees it
+/// bad has said so.
+pub const CALM: Duration = Duration::from_millis(6_500);
+
 /// What one watchdog knows of each incident.
 #[derive(Debug, Default)]
 pub struct Incidents {
     raised_at: BTreeMap<String, Mono>,
-    calm_rounds: BTreeMap<String, u32>,
+    open: BTreeMap<String, Open>,
+}
+
+/// An open incident, as it was seen round by round.
+#[derive(Debug)]
+struct Open {
+    last_bad_at: Wall,
+    since: Mono,
+    calm_rounds: u32,
 }
 
 impl Incidents {
@@ -30,15 +42,16 @@ impl Incidents {
     pub fn handle_round(&mut self, now: Mono, alarms: Vec<Alarm>, open: &[IncidentRow]) -> Vec<Output> {
         let mut outputs = Vec::new();
         self.raised_at.retain(|key, _| alarms.iter().any(|alarm| &alarm.key == key));
-        self.calm_rounds.retain(|key, _| open.iter().any(|row| &row.key == key));
+        self.open.retain(|key, _| open.iter().any(|row| &row.key == key));
         for row in open {
-            if alarms.iter().any(|alarm| alarm.key == row.key) {
-                self.calm_rounds.remove(&row.key);
-                continue;
+            let is_bad = alarms.iter().any(|alarm| alarm.key == row.key);
+            let fresh = Open { last_bad_at: row.last_bad_at, since: now, calm_rounds: 0 };
+            let seen = self.open.entry(row.key.clone()).or_insert(fresh);
+            if seen.last_bad_at != row.last_bad_at {
+                (seen.last_bad_at, seen.since) = (row.last_bad_at, now);
             }
-            let calm = self.calm_rounds.entry(row.key.clone()).or_default();
-            *calm += 1;
-            if *calm >= CALM_ROUNDS {
+            seen.calm_rounds = if is_bad { 0 } else { seen.calm_rounds + 1 };
+            if seen.calm_rounds >= CALM_ROUNDS && now.since(seen.since) >= CALM {
                 outputs.push(Output::Resolve { key: row.key.clone(), last_bad_at: row.last_bad_at });
             }
         }
@@ -55,7 +68,7 @@ impl Incidents {
     /// Nothing is known any more: an outage of one's own. Whatever still holds will be raised anew.
     pub fn reset(&mut self) {
         self.raised_at.clear();
-        self.calm_rounds.clear();
+        self.open.clear();
     }
 }
 
@@ -63,7 +76,6 @@ impl Incidents {
 mod tests {
     use super::*;
     use crate::io::Severity;
-    use crate::time::Wall;
 
     fn alarm() -> Alarm {
         Alarm { key: "node/node1".into(), severity: Severity::Critical, summary: "offline".into(), votes: (3, 3) }
@@ -82,16 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn an_incident_is_resolved_only_after_three_calm_rounds() {
+    fn an_incident_is_resolved_only_after_three_calm_rounds_and_when_nobody_raised_it_any_more() {
         let mut incidents = Incidents::default();
-        let resolved = (0..3).map(|second| incidents.handle_round(Mono::secs(second), Vec::new(), &[open()]).len());
-        assert_eq!(resolved.collect::<Vec<_>>(), [0, 0, 1]);
+        let resolved = (0..8).map(|second| incidents.handle_round(Mono::secs(second), Vec::new(), &[open()]).len());
+        assert_eq!(resolved.collect::<Vec<_>>(), [0, 0, 0, 0, 0, 0, 0, 1]);
     }
 
     #[test]
     fn one_bad_round_starts_the_calm_anew() {
         let mut incidents = Incidents::default();
-        for (second, alarms) in [(0, vec![]), (1, vec![]), (2, vec![alarm()]), (3, vec![]), (4, vec![])] {
+        for (second, alarms) in [(0, vec![]), (7, vec![]), (8, vec![alarm()]), (9, vec![]), (10, vec![])] {
             let outputs = incidents.handle_round(Mono::secs(second), alarms, &[open()]);
             assert!(!outputs.iter().any(|output| matches!(output, Output::Resolve { .. })));
         }

@@ -32,6 +32,8 @@ pub struct Leader {
     /// Sources that released monitors and have not acknowledged, and since when that is watched.
     waiting: BTreeMap<Source, Mono>,
     would_move: Vec<WouldMove>,
+    /// Those of them that were announced.
+    announced: Vec<WouldMove>,
     overloaded: BTreeSet<NodeId>,
     unplaceable: u32,
 }
@@ -60,6 +62,7 @@ impl Leader {
             statuses_before: BTreeMap::new(),
             waiting: BTreeMap::new(),
             would_move: Vec::new(),
+            announced: Vec::new(),
             overloaded: BTreeSet::new(),
             unplaceable: 0,
         }
@@ -144,8 +147,10 @@ impl Leader {
             return self.hold_back(needs);
         }
         self.would_move.clear();
+        self.announced.clear();
         if needs.is_empty() && situation.round.leftover == 0 {
             self.shard = None;
+            self.unplaceable = 0;
             return None;
         }
         let Some(shard) = self.shard.take() else {
@@ -169,18 +174,16 @@ impl Leader {
         Some(self.commit(situation, first))
     }
 
-    /// Says once what would be done, whenever that changes.
+    /// Says once what would be done, whenever that changes; one thing a turn.
     fn hold_back(&mut self, needs: Vec<(Option<NodeId>, u32, MoveReason)>) -> Option<Output> {
         let would: Vec<_> =
             needs.into_iter().map(|(from, monitors, reason)| WouldMove { from, monitors, reason }).collect();
-        if would == self.would_move {
-            return None;
-        }
-        let news = would.iter().find(|one| !self.would_move.contains(one)).cloned();
+        self.announced.retain(|one| would.contains(one));
         self.would_move = would;
-        news.map(|WouldMove { from, monitors, reason }| {
-            Output::Announce(Announcement::WouldMove { from, monitors, reason })
-        })
+        let news = self.would_move.iter().find(|one| !self.announced.contains(one)).cloned()?;
+        self.announced.push(news.clone());
+        let WouldMove { from, monitors, reason } = news;
+        Some(Output::Announce(Announcement::WouldMove { from, monitors, reason }))
     }
 
     fn watch_sources(&mut self, situation: &Situation<'_>) {

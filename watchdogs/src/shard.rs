@@ -23,7 +23,7 @@ pub struct Field {
 }
 
 /// One node, as the planner sees it.
-#[expect(clippy::struct_excessive_bools, reason = "four independent permissions")]
+#[expect(clippy::struct_excessive_bools, reason = "five independent permissions")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Slot {
     /// It takes monitors.
@@ -32,6 +32,8 @@ pub struct Slot {
     pub welcomes_home: bool,
     /// Nothing of it runs any more: its monitors move, for this reason.
     pub lost: Option<MoveReason>,
+    /// Somebody holds its lease, and can acknowledge that monitors were taken from it.
+    pub has_holder: bool,
     /// An operator is emptying it.
     pub is_draining: bool,
     /// It has been unreachable for so long that push monitors leave it.
@@ -50,6 +52,7 @@ impl Default for Slot {
             is_eligible: true,
             welcomes_home: true,
             lost: None,
+            has_holder: true,
             is_draining: false,
             sheds_push: false,
             weight: 100,
@@ -139,6 +142,10 @@ impl<'a> Planner<'a> {
         };
         if let Some(reason) = slot.lost {
             return wish(Step::Failover, reason, home);
+        }
+        if !slot.has_holder {
+            // Just revoked: it is lost once that was watched for a lease.
+            return None;
         }
         if home.is_some_and(|home| home != effective) {
             return wish(Step::Release, MoveReason::GoingHome, None);

@@ -11,7 +11,7 @@ use crate::alarms::{self, Surroundings, alarms};
 use crate::assess::{Assessor, Evidence};
 use crate::decision::Commit;
 use crate::facts::{NodeRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow};
-use crate::failover::Situation;
+use crate::failover::{Situation, overloaded};
 use crate::health::Health;
 use crate::ids::{Incarnation, NodeId, WatchdogId, Zone};
 use crate::incident::Incidents;
@@ -322,16 +322,18 @@ impl Watchdog {
         let voters = self.voters();
         let silent = self.silent_watchdogs();
         let foreign = self.foreign_nodes(now, round);
+        let situation = self.situation(now, round);
+        let overloaded = overloaded(&situation, self.leader.overloaded());
         let around = Surroundings {
             voters: &voters,
             silent: &silent,
             is_leaderless: self.is_leaderless(now),
-            overloaded: self.leader.overloaded(),
+            overloaded: &overloaded,
             unplaceable: self.leader.unplaceable(),
             foreign: &foreign,
             me: &self.identity.watchdog,
         };
-        let found = alarms(&self.situation(now, round), &around);
+        let found = alarms(&situation, &around);
         let open: Vec<_> = round
             .incidents
             .iter()

@@ -1,16 +1,23 @@
 //! Named stories that drive the real decision core of one watchdog through a scripted world.
 //!
 //! Each test tells one sentence of the design; times are literal seconds of a virtual clock. The world and its
-//! questions are in `scenarios/world.rs`, `scenarios/database.rs` and `scenarios/story.rs`.
+//! questions are in `scenarios/world.rs`, `scenarios/cast.rs`, `scenarios/database.rs` and
+//! `scenarios/story.rs`.
+#![expect(clippy::unwrap_used, reason = "a story that cannot be set up has failed")]
 
 mod scenarios {
     mod caution;
+    mod handover;
     mod homecoming;
+    mod incidents;
+    mod large;
     mod leading;
+    mod operators;
     mod page;
     mod status_table;
     mod votes;
 
+    mod cast;
     mod database;
     mod story;
     mod world;

@@ -124,12 +124,8 @@ impl Narrator {
                 let (down, of) = node.votes_down;
                 let reach = if node.reach == "down" { "unreachable" } else { "reachable" };
                 let is_news = loss.verdicts <= MOST_VERDICTS;
-                is_news.then(|| {
-                    format!(
-                        "{name} is {}: lease {}, {reach} ({down} of {of} votes), epoch {epoch}",
-                        node.status, node.lease
-                    )
-                })
+                let (status, lease) = (&node.status, lease_words(&node.lease));
+                is_news.then(|| format!("{name} is {status}: {lease}, {reach} ({down} of {of} votes), epoch {epoch}"))
             }
             _ => None,
         }
@@ -217,6 +213,11 @@ impl Narrator {
             is_back: false,
         })
     }
+}
+
+/// A lease that was taken away is nobody's, and watched no more.
+fn lease_words(lease: &str) -> String {
+    if lease == "unknown" { "lease revoked".to_owned() } else { format!("lease {lease}") }
 }
 
 fn seconds(later: Wall, earlier: Wall) -> String {

@@ -28,7 +28,7 @@ pub(super) enum Start {
 }
 
 pub(super) async fn wait(keeper: &mut Keeper, members: &[Member], prepared: &Prepared) -> anyhow::Result<Start> {
-    let eyes = Eyes::new(members, prepared.store.clone())?;
+    let eyes = Eyes::new(members, prepared)?;
     let deadline = clock::now() + PATIENCE;
     loop {
         if let Some(death) = keeper.reap()?.first() {
@@ -67,10 +67,12 @@ fn is_ready(status: &Status, members: &[Member], monitors: u32) -> bool {
 pub(super) fn tell(folder: &Folder, args: &Args, keeper: &Keeper, status: &Status) {
     let dir = folder.path().display();
     let url = format!("http://127.0.0.1:{}", args.port);
-    print::line(format!(
-        "komainu is up: {} watchdogs, {} nodes, {} monitors; data in {dir}",
-        args.watchdogs, args.nodes, status.monitors.active
-    ));
+    let counts = [
+        counted(args.watchdogs.into(), "watchdog"),
+        counted(args.nodes.into(), "node"),
+        counted(status.monitors.active, "monitor"),
+    ];
+    print::line(format!("komainu is up: {}; data in {dir}", counts.join(", ")));
     print::line(format!("  status  {url}/status"));
     print::line(format!("  API     {url}/api/v1, key in {}", folder.admin_key().display()));
     print::line(format!("          export KOMAINU_URL={url} KOMAINU_KEY_FILE={}", folder.admin_key().display()));
@@ -91,6 +93,10 @@ pub(super) fn tell(folder: &Folder, args: &Args, keeper: &Keeper, status: &Statu
         print::line(format!("  try     {line}"));
     }
     print::line(format!("  end     Ctrl-C, or komainu down --dir {dir}"));
+}
+
+fn counted(count: u32, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn describe(monitors: u32, status: &str) -> String {

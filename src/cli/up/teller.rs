@@ -11,9 +11,9 @@ use tokio::time::MissedTickBehavior;
 use super::eyes::{Eyes, Status};
 use super::folder::Member;
 use super::narrator::Narrator;
+use super::prepare::Prepared;
 use crate::cli::print;
 use crate::clock;
-use crate::store::Store;
 
 /// Fine enough for "seconds from the loss", and nothing next to what the watchdogs do.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -38,11 +38,11 @@ pub(super) enum Event {
 }
 
 /// Begins to tell, from what is known now.
-pub(super) fn start(members: &[Member], store: Store, status: Status) -> mpsc::UnboundedSender<Event> {
+pub(super) fn start(members: &[Member], prepared: &Prepared, status: Status) -> mpsc::UnboundedSender<Event> {
     let (sender, events) = mpsc::unbounded_channel();
-    let members = members.to_vec();
+    let eyes = Eyes::new(members, prepared);
     tokio::spawn(async move {
-        match Eyes::new(&members, store) {
+        match eyes {
             Ok(eyes) => tell(eyes, events, status).await,
             Err(error) => print::failure(&error),
         }
@@ -72,11 +72,11 @@ async fn tell(eyes: Eyes, mut events: mpsc::UnboundedReceiver<Event>, status: St
 async fn look(eyes: &Eyes, narrator: &mut Narrator, generation: &mut u64) {
     if let Some(status) = eyes.status().await {
         say(narrator.seen(&status, clock::wall()));
-        if status.generation != *generation {
-            if let Ok(owners) = eyes.owners().await {
-                *generation = status.generation;
-                say(narrator.placed(owners, clock::wall()));
-            }
+        if status.generation != *generation
+            && let Ok(owners) = eyes.owners().await
+        {
+            *generation = status.generation;
+            say(narrator.placed(owners, clock::wall()));
         }
     }
     let awaited = narrator.awaited();

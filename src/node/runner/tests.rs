@@ -136,7 +136,7 @@ impl Node {
             database,
             gauges,
             trace: file,
-            held: Default::default(),
+            held: std::sync::Mutex::default(),
             _ended: ended.drop_guard(),
         }
     }

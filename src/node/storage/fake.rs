@@ -70,7 +70,7 @@ impl BeatStore for Fake {
     }
 }
 
-/// As MariaDB keeps it: whole seconds.
+/// As the `DATETIME` column keeps it: whole seconds.
 fn as_last(beat: &Beat) -> LastBeat {
     LastBeat {
         monitor: beat.monitor,

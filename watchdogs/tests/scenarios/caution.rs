@@ -12,7 +12,7 @@ use super::world::{Setup, World};
 
 #[test]
 fn nobody_moves_before_two_full_rounds_after_a_start() {
-    let mut world = World::new(Setup::default());
+    let mut world = World::new(&Setup::default());
     world.stop_node("node1");
     world.node("node2").answer_takes_ms = 2_900;
     world.run_to(4);
@@ -128,7 +128,7 @@ fn when_most_nodes_are_lost_but_come_back_within_the_grace_nothing_moves() {
 
 #[test]
 fn half_of_the_nodes_is_no_mass_loss() {
-    let mut world = World::settled_with(Setup { nodes: 2, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { nodes: 2, ..Setup::default() });
     world.kill("node1");
     world.run_to(60);
     assert_between(world.left_at("node1", Step::Failover), 39, 45);
@@ -149,7 +149,7 @@ fn two_nodes_that_go_stale_within_a_minute_keep_their_monitors() {
 
 #[test]
 fn two_nodes_that_go_stale_more_than_a_minute_apart_are_two_faults() {
-    let mut world = World::settled_with(Setup { nodes: 4, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { nodes: 4, ..Setup::default() });
     world.hang("node1");
     world.run_to(95);
     assert_between(world.left_at("node1", Step::Failover), 71, 80);
@@ -185,7 +185,7 @@ fn nodes_that_are_lost_one_after_the_other_are_not_called_well_when_the_last_one
 
 #[test]
 fn the_last_living_node_keeps_its_monitors_though_nobody_reaches_it() {
-    let mut world = World::settled_with(Setup { nodes: 1, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { nodes: 1, ..Setup::default() });
     world.cut_off("node1");
     world.run_to(200);
     assert_eq!(world.status("node1"), NodeStatus::Unreachable);

@@ -2,14 +2,14 @@
 //!
 //! Carries decisions out as [`Decision`] says: everything it assumed holds, or nothing is changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, Refusal, Revoke, StatusChange, Step};
 use komainu_watchdogs::facts::{
     ClusterRow, IncidentRow, LeaderRow, Mode, MonitorRow, NodeRow, ObservationRow, ProgressRow, Round, Shard,
     ShardGroup, Source, Target, WatchdogRow,
 };
-use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
+use komainu_watchdogs::ids::{Epoch, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
 use komainu_watchdogs::io::{Alarm, LeadershipAct, LeadershipAnswer, Severity, Write};
 use komainu_watchdogs::time::{Mono, Wall};
 
@@ -294,11 +294,6 @@ impl Database {
             self.incidents.remove(key);
         }
         stands
-    }
-
-    pub(crate) fn sources(&self) -> BTreeSet<(String, Incarnation, Generation)> {
-        let sources = self.monitors.values().filter_map(|monitor| monitor.source.as_ref());
-        sources.map(|source| (source.node.to_string(), source.incarnation, source.released_at)).collect()
     }
 }
 

@@ -84,7 +84,7 @@ fn a_node_lost_again_while_cooling_off_starts_over() {
 #[test]
 fn with_manual_recovery_monitors_go_home_only_when_somebody_says_so() {
     let policy = Policy { recovery: Recovery::Manual, ..Policy::default() };
-    let mut world = World::settled_with(Setup { policy, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { policy, ..Setup::default() });
     world.kill("node1");
     world.run_to(60);
     world.start("node1");

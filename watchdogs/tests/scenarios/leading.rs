@@ -17,7 +17,7 @@ fn stepped_down(deed: &Deed) -> bool {
 
 #[test]
 fn the_first_watchdog_of_a_new_cluster_leads_within_seconds() {
-    let mut world = World::new(Setup::default());
+    let mut world = World::new(&Setup::default());
     world.run_to(3);
     assert_eq!(world.database.leader.epoch, Epoch(1));
     assert_eq!(world.database.leader.holder, Some(Incarnation(1)));

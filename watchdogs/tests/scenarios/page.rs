@@ -30,7 +30,7 @@ fn a_watchdog_that_follows_knows_as_much_as_the_leader() {
 
 #[test]
 fn a_watchdog_that_has_read_nothing_yet_is_down() {
-    let world = World::new(Setup::default());
+    let world = World::new(&Setup::default());
     assert_eq!(world.view().status, Health::Down);
 }
 

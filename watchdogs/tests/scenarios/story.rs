@@ -1,15 +1,16 @@
 //! What a story says: things that happen to the world, and questions about what the core did and when.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use komainu_watchdogs::decision::{Commit, Decision, Move, Step};
 use komainu_watchdogs::facts::{NodeStatus, Overlay, Target, Vote};
-use komainu_watchdogs::ids::{Incarnation, NodeId, WatchdogId};
+use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Announcement};
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::view::View;
 
-use super::world::{Deed, Node, Peer, World};
+use super::cast::{Node, Peer};
+use super::world::{Deed, World};
 
 /// What happens.
 impl World {
@@ -79,6 +80,11 @@ impl World {
         self.database.lock = None;
     }
 
+    /// An operator binds it to the node it is on.
+    pub(crate) fn pin(&mut self, monitor: i64) {
+        self.database.monitors.get_mut(&MonitorId(monitor)).unwrap().pinned = true;
+    }
+
     pub(crate) fn drain(&mut self, node: &str) {
         self.database.node(node).overlay = Overlay::Draining;
     }
@@ -86,6 +92,10 @@ impl World {
 
 /// What is asked.
 impl World {
+    pub(crate) fn generation(&self) -> Generation {
+        self.database.cluster.stamp.generation
+    }
+
     pub(crate) fn status(&self, node: &str) -> NodeStatus {
         self.database.nodes.get(&NodeId::from(node)).unwrap().status
     }
@@ -114,11 +124,13 @@ impl World {
 
     /// Decisions that were carried out.
     pub(crate) fn done(&self) -> Vec<(Mono, &Decision)> {
-        let done = self.deeds.iter().filter_map(|(at, deed)| match deed {
-            Deed::Committed(decision, Commit::Done { .. }) => Some((*at, decision)),
-            _ => None,
-        });
-        done.collect()
+        let mut done = Vec::new();
+        for (at, deed) in &self.deeds {
+            if let Deed::Committed(decision, Commit::Done { .. }) = deed {
+                done.push((*at, decision));
+            }
+        }
+        done
     }
 
     /// Steps that were carried out.
@@ -154,11 +166,7 @@ impl World {
     }
 
     pub(crate) fn raises(&self, key: &str) -> Vec<(Mono, &Alarm)> {
-        let raises = self.deeds.iter().filter_map(|(at, deed)| match deed {
-            Deed::Raised(alarm) if alarm.key == key => Some((*at, alarm)),
-            _ => None,
-        });
-        raises.collect()
+        self.all_raises().into_iter().filter(|(_, alarm)| alarm.key == key).collect()
     }
 
     pub(crate) fn raised_at(&self, key: &str) -> Option<Mono> {
@@ -167,11 +175,18 @@ impl World {
 
     /// The keys of everything that was raised so far, once each.
     pub(crate) fn raised(&self) -> Vec<&str> {
-        let keys = self.deeds.iter().filter_map(|(_, deed)| match deed {
-            Deed::Raised(alarm) => Some((alarm.key.as_str(), ())),
-            _ => None,
-        });
-        keys.collect::<BTreeMap<_, _>>().into_keys().collect()
+        let keys: BTreeSet<_> = self.all_raises().into_iter().map(|(_, alarm)| alarm.key.as_str()).collect();
+        keys.into_iter().collect()
+    }
+
+    fn all_raises(&self) -> Vec<(Mono, &Alarm)> {
+        let mut raises = Vec::new();
+        for (at, deed) in &self.deeds {
+            if let Deed::Raised(alarm) = deed {
+                raises.push((*at, alarm));
+            }
+        }
+        raises
     }
 
     pub(crate) fn resolved_at(&self, key: &str) -> Option<Mono> {
@@ -183,11 +198,13 @@ impl World {
     }
 
     pub(crate) fn said(&self) -> Vec<&Announcement> {
-        let said = self.deeds.iter().filter_map(|(_, deed)| match deed {
-            Deed::Announced(announcement) => Some(announcement),
-            _ => None,
-        });
-        said.collect()
+        let mut said = Vec::new();
+        for (_, deed) in &self.deeds {
+            if let Deed::Announced(announcement) = deed {
+                said.push(announcement);
+            }
+        }
+        said
     }
 }
 

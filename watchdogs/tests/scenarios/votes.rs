@@ -27,7 +27,7 @@ fn a_watchdog_without_quorum_never_declares_a_node_down() {
 
 #[test]
 fn two_of_four_are_no_majority() {
-    let mut world = World::settled_with(Setup { watchdogs: 4, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { watchdogs: 4, ..Setup::default() });
     world.blind("node1");
     world.says("w2", "node1", Vote::Down);
     world.run_to(200);
@@ -57,7 +57,7 @@ fn a_lone_dissenter_is_no_outage_and_no_disagreement() {
 
 #[test]
 fn a_majority_of_one_zone_that_another_zone_contradicts_is_a_disagreement_and_no_outage() {
-    let mut world = World::settled_with(Setup { zones: vec!["a", "a", "b"], ..Setup::default() });
+    let mut world = World::settled_with(&Setup { zones: vec!["a", "a", "b"], ..Setup::default() });
     world.blind("node1");
     world.says("w2", "node1", Vote::Down);
     world.run_to(200);
@@ -69,7 +69,7 @@ fn a_majority_of_one_zone_that_another_zone_contradicts_is_a_disagreement_and_no
 
 #[test]
 fn a_disagreement_that_ends_is_over() {
-    let mut world = World::settled_with(Setup { zones: vec!["a", "a", "b"], ..Setup::default() });
+    let mut world = World::settled_with(&Setup { zones: vec!["a", "a", "b"], ..Setup::default() });
     world.blind("node1");
     world.says("w2", "node1", Vote::Down);
     world.run_to(60);
@@ -80,7 +80,7 @@ fn a_disagreement_that_ends_is_over() {
 
 #[test]
 fn the_same_majority_across_two_zones_is_an_outage() {
-    let mut world = World::settled_with(Setup { zones: vec!["a", "b", "b"], ..Setup::default() });
+    let mut world = World::settled_with(&Setup { zones: vec!["a", "b", "b"], ..Setup::default() });
     world.blind("node1");
     world.says("w2", "node1", Vote::Down);
     world.run_to(60);
@@ -150,7 +150,7 @@ fn a_sole_witness_brings_nothing_home() {
 
 #[test]
 fn the_only_registered_watchdog_is_no_sole_witness() {
-    let mut world = World::settled_with(Setup { watchdogs: 1, ..Setup::default() });
+    let mut world = World::settled_with(&Setup { watchdogs: 1, ..Setup::default() });
     world.hang("node1");
     world.run_to(100);
     assert_between(world.left_at("node1", Step::Failover), 71, 80);
@@ -160,7 +160,7 @@ fn the_only_registered_watchdog_is_no_sole_witness() {
 
 #[test]
 fn an_isolated_watchdog_abstains_and_says_so() {
-    let mut world = World::settled_with(with_canaries());
+    let mut world = World::settled_with(&with_canaries());
     world.canaries_answer = false;
     for node in ["node1", "node2", "node3"] {
         world.blind(node);
@@ -179,7 +179,7 @@ fn an_isolated_watchdog_abstains_and_says_so() {
 
 #[test]
 fn a_watchdog_whose_canaries_alone_are_gone_is_not_isolated() {
-    let mut world = World::settled_with(with_canaries());
+    let mut world = World::settled_with(&with_canaries());
     world.canaries_answer = false;
     world.run_to(60);
     assert!(!world.core.report().isolated);

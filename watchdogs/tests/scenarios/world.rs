@@ -6,15 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use komainu_watchdogs::decision::{Commit, Decision, Refusal};
-use komainu_watchdogs::facts::{
-    LeaderRow, MonitorRow, NodeRow, NodeStatus, Observation, ObservationRow, Target, Vote, WatchdogRow,
-};
+use komainu_watchdogs::facts::{LeaderRow, MonitorRow, NodeRow, NodeStatus, Target};
 use komainu_watchdogs::ids::{Epoch, Incarnation, MonitorId, NodeId, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Announcement, Input, LeadershipAct, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
 
+use super::cast::{Node, Peer};
 use super::database::{Database, wall};
 
 /// How long the database takes to answer.
@@ -49,32 +48,6 @@ impl Default for Setup {
     }
 }
 
-/// A process that runs monitors, as far as a watchdog can tell.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
-pub(crate) struct Node {
-    pub(crate) incarnation: Incarnation,
-    pub(crate) renews: bool,
-    pub(crate) answers: bool,
-    pub(crate) acknowledges: bool,
-    /// How long it takes to answer a probe.
-    pub(crate) answer_takes_ms: u64,
-    /// It takes its row again when that has been vacant for one lease.
-    pub(crate) registers: bool,
-    vacant: Option<(Mono, u64)>,
-}
-
-/// A played watchdog.
-pub(crate) struct Peer {
-    pub(crate) incarnation: Incarnation,
-    pub(crate) zone: &'static str,
-    pub(crate) lives: bool,
-    pub(crate) isolated: bool,
-    pub(crate) leads: bool,
-    /// What it says of a node, whatever it is; otherwise it says the truth.
-    pub(crate) says: BTreeMap<NodeId, Vote>,
-    seq: u64,
-}
-
 /// What the core did.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Deed {
@@ -88,6 +61,7 @@ pub(crate) enum Deed {
     Hinted(Vec<NodeId>),
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub(crate) struct World {
     pub(crate) now: Mono,
     pub(crate) database: Database,
@@ -100,6 +74,10 @@ pub(crate) struct World {
     pub(crate) canaries_answer: bool,
     /// The next transaction is refused, whatever it says.
     pub(crate) refuse_next: Option<Refusal>,
+    /// An operator is quicker than the leader.
+    pub(crate) freeze_at_next_commit_of_moves: bool,
+    /// Another watchdog sees it bad at the last moment.
+    pub(crate) raise_before_each_resolve: bool,
     /// Somebody else is always faster.
     pub(crate) refuse_claims: bool,
     /// The leadership's own connection breaks at each use.
@@ -115,7 +93,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(setup: Setup) -> Self {
+    pub(crate) fn new(setup: &Setup) -> Self {
         let zone = |index: u32| {
             let index = usize::try_from(index).unwrap();
             setup.zones.get(index).or(setup.zones.last()).copied().unwrap()
@@ -136,6 +114,8 @@ impl World {
             blind_to: BTreeSet::new(),
             canaries_answer: true,
             refuse_next: None,
+            freeze_at_next_commit_of_moves: false,
+            raise_before_each_resolve: false,
             refuse_claims: false,
             fail_leadership: false,
             leadership_takes: DATABASE,
@@ -168,10 +148,10 @@ impl World {
 
     /// Three watchdogs of which `w1` leads, three nodes online with 12 monitors each, at 30 s.
     pub(crate) fn settled() -> Self {
-        Self::settled_with(Setup::default())
+        Self::settled_with(&Setup::default())
     }
 
-    pub(crate) fn settled_with(setup: Setup) -> Self {
+    pub(crate) fn settled_with(setup: &Setup) -> Self {
         let mut world = Self::new(setup);
         world.run_to(30);
         world.deeds.clear();
@@ -180,7 +160,7 @@ impl World {
 
     /// The same, but `w2` leads, and `w1` is the one that is looked at.
     pub(crate) fn following() -> Self {
-        let mut world = Self::new(Setup::default());
+        let mut world = Self::new(&Setup::default());
         let second = Incarnation(2);
         world.database.lock = Some(second);
         let (epoch, holder, watchdog) = (Epoch(1), Some(second), Some("w2".into()));
@@ -336,10 +316,13 @@ impl World {
             Output::Leadership(act) => {
                 self.deeds.push((now, Deed::Led(act)));
                 let me = (&self.identity.watchdog, self.identity.incarnation);
-                let answer = match act {
-                    _ if is_shut || self.fail_leadership => LeadershipAnswer::Failed(down()),
-                    LeadershipAct::Claim { .. } if self.refuse_claims => LeadershipAnswer::ClaimLost,
-                    _ => self.database.lead(me, act),
+                let is_claim = matches!(act, LeadershipAct::Claim { .. });
+                let answer = if is_shut || self.fail_leadership {
+                    LeadershipAnswer::Failed(down())
+                } else if is_claim && self.refuse_claims {
+                    LeadershipAnswer::ClaimLost
+                } else {
+                    self.database.lead(me, act)
                 };
                 self.answer(self.leadership_takes, Input::Leadership { began_at: now, answer });
             }
@@ -354,6 +337,10 @@ impl World {
                 self.deeds.push((now, Deed::Raised(alarm)));
             }
             Output::Resolve { key, last_bad_at } => {
+                let row = self.database.incidents.get_mut(&key).filter(|_| self.raise_before_each_resolve);
+                if let Some(row) = row {
+                    row.last_bad_at = wall(now);
+                }
                 let is_done = self.database.resolve(&key, last_bad_at);
                 self.deeds.push((now, if is_done { Deed::Resolved(key) } else { Deed::ResolveRefused(key) }));
             }
@@ -363,6 +350,7 @@ impl World {
     }
 
     fn commit(&mut self, decision: Decision) {
+        self.database.cluster.frozen |= self.freeze_at_next_commit_of_moves && !decision.moves.is_empty();
         let commit = if self.database.is_down || self.database.is_read_only {
             Commit::Failed("no connection".to_owned())
         } else if let Some(refusal) = self.refuse_next.take() {
@@ -410,66 +398,5 @@ impl World {
         self.core = Watchdog::new(self.identity.clone(), self.policy.clone(), self.now, 11);
         self.answers.clear();
         self.database.lock = None;
-    }
-}
-
-impl Node {
-    fn renew(&mut self, now: Mono, row: &mut NodeRow, stamp: komainu_watchdogs::ids::Stamp) {
-        if row.incarnation == Some(self.incarnation) {
-            row.lease_seq += 1;
-            row.last_seen = Some(wall(now));
-            if self.acknowledges {
-                row.applied = Some(stamp);
-            }
-            return;
-        }
-        let vacant = row.incarnation.is_none().then_some((now, row.lease_seq));
-        let watched = self.vacant.filter(|(_, lease_seq)| *lease_seq == row.lease_seq);
-        self.vacant = vacant.and(watched.or(vacant));
-        let has_waited = self.vacant.is_some_and(|(since, _)| now.since(since) >= Duration::from_secs(11));
-        if self.registers && (has_waited || (row.incarnation.is_none() && row.is_released)) {
-            self.register(row);
-        }
-    }
-
-    pub(crate) fn register(&mut self, row: &mut NodeRow) {
-        row.incarnation = Some(self.incarnation);
-        row.lease_seq += 1;
-        row.is_released = false;
-        row.applied = None;
-        self.vacant = None;
-    }
-}
-
-impl Peer {
-    fn write(&mut self, now: Mono, watchdog: &WatchdogId, nodes: &BTreeMap<NodeId, Node>, database: &mut Database) {
-        self.seq += 1;
-        database.watchdogs.insert(
-            watchdog.clone(),
-            WatchdogRow {
-                watchdog: watchdog.clone(),
-                incarnation: self.incarnation,
-                seq: self.seq,
-                zone: self.zone.into(),
-                advertise: String::new(),
-                isolated: self.isolated,
-                stopped: false,
-                last_seen: wall(now),
-            },
-        );
-        for (node, process) in nodes {
-            let truth = if process.answers { Vote::Up } else { Vote::Down };
-            let vote = self.says.get(node).copied().unwrap_or(truth);
-            let target = Target::Node(node.clone());
-            let failures = u32::from(vote == Vote::Down) * 3;
-            let observation = Observation { target: target.clone(), vote, failures, detail: String::new() };
-            let row = ObservationRow {
-                watchdog: watchdog.clone(),
-                incarnation: self.incarnation,
-                seq: self.seq,
-                observation,
-            };
-            database.observations.insert((watchdog.clone(), target), row);
-        }
     }
 }

@@ -1,0 +1,35 @@
+//! The contract of the store: one suite, run on both databases.
+
+mod assignments;
+mod beats;
+mod connections;
+mod figures;
+mod fixture;
+mod incidents;
+mod leadership;
+mod migrations;
+mod moves;
+mod rounds;
+mod rows;
+
+/// Makes a test on each database of each of these functions.
+macro_rules! on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            use crate::store_contract::fixture::Kind;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Kind::Sqlite).await;
+            })*
+        }
+        mod mariadb {
+            use crate::store_contract::fixture::Kind;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs MariaDB"]
+            async fn $name() {
+                super::$name(Kind::MariaDb).await;
+            })*
+        }
+    };
+}
+use on_both_databases;

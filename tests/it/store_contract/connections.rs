@@ -1,0 +1,212 @@
+//! What happens when a leader vanishes, a connection is killed, or somebody sits on a lock.
+
+use std::time::Duration;
+
+use komainu::clock;
+use komainu_watchdogs::decision::{Commit, Step};
+use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
+
+use super::fixture::{Fixture, Kind, Leader, steps};
+use super::on_both_databases;
+use crate::support::mariadb::Server;
+use crate::support::raw::Raw;
+
+on_both_databases! {
+    a_lock_wait_that_fills_fails_and_keeps_nothing,
+}
+
+/// `idle_transaction_timeout` is 5 s; the rest is what a loaded machine adds.
+const FREED_WITHIN: Duration = Duration::from_secs(8);
+
+/// A leader, a node with monitors, and a decision that places them.
+async fn deciding(kind: Kind) -> (Fixture, Leader, komainu_watchdogs::decision::Decision) {
+    let fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    let made = fixture.monitors(50, None).await;
+    let leader = fixture.leader("w1", 1).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = steps(Step::Place, &made, None, Some("node1"));
+    (fixture, leader, decision)
+}
+
+async fn a_lock_wait_that_fills_fails_and_keeps_nothing(kind: Kind) {
+    let (mut fixture, mut leader, decision) = deciding(kind).await;
+    let before = fixture.stamp().await;
+    let mut other = Raw::connect(&fixture.text).await;
+    // The generation is written last: everything before it has been done by then, and must go again.
+    other.execute(if fixture.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" }).await;
+    other.execute("INSERT INTO komainu_generation VALUES (1, 'x', 0, 0, '', 0)").await;
+    let answer = leader.commit(&decision).await;
+    assert!(matches!(answer, Commit::Failed(_)), "{answer:?}");
+    other.execute("ROLLBACK").await;
+    assert_eq!(fixture.running_on("node1").await, 0);
+    assert_eq!(fixture.stamp().await, before);
+    assert!(matches!(leader.renew().await, LeadershipAnswer::Failed(_)), "its connection was closed");
+    leader.claim().await;
+    let mut again = leader.decision(before.generation);
+    again.moves = decision.moves;
+    assert_eq!(leader.done(&again).await.1, 50);
+}
+
+/// The server's id of the leadership's connection, and whether it waits for a lock.
+async fn connection_of_leader(raw: &mut Raw, database: &str) -> String {
+    let sql = format!(
+        "SELECT id FROM information_schema.processlist WHERE db = '{database}' \
+         AND id = IS_USED_LOCK('komainu:{database}:test')"
+    );
+    raw.one(&sql).await
+}
+
+async fn wait_for_lock_wait(raw: &mut Raw, connection: &str) {
+    let sql = format!(
+        "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = {connection} \
+         AND trx_state = 'LOCK WAIT'"
+    );
+    wait_until_some(raw, &sql).await;
+}
+
+/// The server refreshes this table only when nobody has read it for 100 ms.
+pub(super) async fn wait_until_some(raw: &mut Raw, sql: &str) {
+    while raw.count(sql).await == 0 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn a_connection_killed_between_guard_and_commit_keeps_nothing() {
+    let (mut fixture, mut leader, decision) = deciding(Kind::MariaDb).await;
+    let before = fixture.stamp().await;
+    let database = fixture.url.database();
+    let connection = connection_of_leader(&mut fixture.raw, &database).await;
+    let mut other = Raw::connect(&fixture.text).await;
+    other.execute("BEGIN").await;
+    other.execute("INSERT INTO komainu_generation VALUES (1, 'x', 0, 0, '', 0)").await;
+    let committing = tokio::spawn(async move { leader.commit(&decision).await });
+    wait_for_lock_wait(&mut fixture.raw, &connection).await;
+    fixture.raw.execute(&format!("KILL {connection}")).await;
+    let answer = committing.await.unwrap();
+    assert!(matches!(answer, Commit::Failed(_)), "{answer:?}");
+    other.execute("ROLLBACK").await;
+    assert_eq!(fixture.stamp().await, before);
+    assert_eq!(fixture.running_on("node1").await, 0);
+    assert!(fixture.follower("w2", 2).attempt().await.0, "the lock is free at once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn a_connection_killed_after_the_commit_keeps_all_of_it() {
+    let (mut fixture, mut leader, decision) = deciding(Kind::MariaDb).await;
+    let database = fixture.url.database();
+    let connection = connection_of_leader(&mut fixture.raw, &database).await;
+    let (stamp, moved) = leader.done(&decision).await;
+    assert_eq!(moved, 50);
+    fixture.raw.execute(&format!("KILL {connection}")).await;
+    assert!(matches!(leader.renew().await, LeadershipAnswer::Failed(_)));
+    assert_eq!(fixture.stamp().await, stamp);
+    assert_eq!(fixture.running_on("node1").await, 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn a_vanished_leaders_open_transaction_holds_its_successor_up_for_seconds_only() {
+    let mut fixture = Fixture::native(Kind::MariaDb).await;
+    let mut vanished = Raw::connect(&fixture.text).await;
+    // What a leader's session is set to, and a leader that says nothing more in the middle of a decision.
+    vanished.execute("SET SESSION idle_transaction_timeout = 5, innodb_lock_wait_timeout = 3").await;
+    vanished.execute("BEGIN").await;
+    vanished.execute("UPDATE komainu_leader SET renewals = renewals + 1").await;
+    let began_at = clock::now();
+    let mut successor = fixture.follower("w2", 2);
+    loop {
+        let (_, seen) = successor.attempt().await;
+        let answer = successor.leadership.perform(LeadershipAct::Claim { seen, with_lock: false }).await;
+        if let LeadershipAnswer::Claimed(epoch) = answer {
+            assert_eq!(epoch.0, 1);
+            break;
+        }
+        assert!(clock::now().since(began_at) < FREED_WITHIN, "{answer:?}");
+    }
+    assert!(vanished.try_execute("COMMIT").await.is_err(), "the server ended it");
+    assert_eq!(fixture.raw.count("SELECT renewals FROM komainu_leader").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn a_leader_frozen_inside_a_decision_is_freed_by_its_own_settings() {
+    let (fixture, mut leader, decision) = deciding(Kind::MariaDb).await;
+    let database = fixture.url.database();
+    let mut blocker = Raw::connect(&fixture.text).await;
+    let mut raw = Raw::connect(&fixture.text).await;
+    let connection = connection_of_leader(&mut raw, &database).await;
+    blocker.execute("BEGIN").await;
+    blocker.execute("INSERT INTO komainu_generation VALUES (1, 'x', 0, 0, '', 0)").await;
+    // Frozen in the middle: the statement is under way, and nobody reads its answer or asks for more.
+    let mut committing = Box::pin(leader.leadership.commit(&decision));
+    let frozen = tokio::select! {
+        answer = &mut committing => Some(answer),
+        () = wait_for_lock_wait(&mut raw, &connection) => None,
+    };
+    assert_eq!(frozen, None);
+    blocker.execute("ROLLBACK").await;
+    let began_at = clock::now();
+    let mut successor = fixture.follower("w2", 2);
+    loop {
+        let (_, seen) = successor.attempt().await;
+        let answer = successor.leadership.perform(LeadershipAct::Claim { seen, with_lock: false }).await;
+        if matches!(answer, LeadershipAnswer::Claimed(_)) {
+            break;
+        }
+        assert!(clock::now().since(began_at) < FREED_WITHIN, "{answer:?}");
+    }
+    let woken = committing.await;
+    assert!(matches!(woken, Commit::Failed(_)), "{woken:?}");
+    assert_eq!(raw.count("SELECT COUNT(*) FROM komainu_assignment").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn a_restarted_server_is_found_again_by_the_pool_but_not_by_a_watch() {
+    let mut server = Server::start();
+    let text = server.url(&server.fresh_database().await);
+    let url = komainu::store::DatabaseUrl::parse(&text).unwrap();
+    let store = komainu::store::Store::connect(&url).await.unwrap();
+    let options = komainu::store::migrate::MigrateOptions { without_kuma: true };
+    komainu::store::migrate::apply(&store, options).await.unwrap();
+    let mut watch = store.watch(super::fixture::identity("w1")).await.unwrap();
+    watch.read_round(false).await.unwrap();
+    server.kill();
+    assert!(watch.read_round(false).await.unwrap_err().is_lost_connection());
+    assert!(store.ping().await.unwrap_err().is_lost_connection());
+    server.start_again();
+    store.check_schema().await.unwrap();
+    assert!(watch.read_round(false).await.unwrap_err().is_lost_connection(), "it is connected anew by its owner");
+    server.stop();
+    assert!(store.ping().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn a_server_that_answers_nothing_is_given_up_in_time() {
+    let server = Server::start();
+    let text = server.url(&server.fresh_database().await);
+    let url = komainu::store::DatabaseUrl::parse(&text).unwrap();
+    let store = komainu::store::Store::connect(&url).await.unwrap();
+    let options = komainu::store::migrate::MigrateOptions { without_kuma: true };
+    komainu::store::migrate::apply(&store, options).await.unwrap();
+    let mut watch = store.watch(super::fixture::identity("w1")).await.unwrap();
+    signal(&server, rustix::process::Signal::STOP);
+    let began_at = clock::now();
+    let error = watch.read_round(false).await.unwrap_err();
+    assert!(error.is_lost_connection(), "{error:?}");
+    assert!(store.ping().await.unwrap_err().is_lost_connection());
+    assert!(clock::now().since(began_at) < Duration::from_secs(15));
+    signal(&server, rustix::process::Signal::CONT);
+    store.ping().await.unwrap();
+    assert!(watch.read_round(false).await.is_err(), "an answer that comes late belongs to nobody");
+}
+
+fn signal(server: &Server, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}

@@ -1,0 +1,406 @@
+//! Decisions: what they change, and every assumption that refuses them.
+
+use komainu_watchdogs::decision::{Commit, Guard, Refusal, StatusChange, StatusReason, Step};
+use komainu_watchdogs::facts::{NodeStatus, Overlay};
+use komainu_watchdogs::ids::{Generation, Incarnation, Nonce, Stamp};
+
+use super::fixture::{Fixture, Kind, acknowledged, revoke, step, steps};
+use super::on_both_databases;
+use komainu::store::{cluster, nodes};
+
+on_both_databases! {
+    a_new_monitor_is_placed,
+    an_older_plan_is_refused,
+    a_freeze_refuses_what_was_planned_before,
+    a_release_records_the_incarnation_that_stands_there_now,
+    a_release_from_a_vacant_node_is_refused,
+    a_second_release_keeps_the_first_source,
+    an_arrival_needs_the_acknowledgement,
+    an_acknowledgement_of_an_unknown_nonce_is_worth_nothing,
+    an_arrival_clears_the_source,
+    a_superseded_source_has_ended,
+    a_vacant_source_that_registered_meanwhile_refuses,
+    a_revoke_is_refused_when_the_lease_was_renewed,
+    a_revoke_is_refused_for_another_incarnation,
+    a_failover_moves_and_revokes_at_once,
+    a_failover_from_a_node_that_holds_a_lease_is_refused,
+    a_refused_decision_leaves_no_trace,
+    a_monitor_pinned_meanwhile_is_left_alone,
+    a_monitor_moved_meanwhile_is_left_alone,
+    a_monitor_at_home_bears_no_assigned_node,
+    statuses_alone_raise_no_generation,
+    an_operator_who_changed_the_overlay_wins,
+    losses_are_counted_and_forgotten,
+    emptied_is_remembered_until_recovered,
+    leftover_assignments_are_forgotten,
+    every_decision_leaves_an_audit_row,
+}
+
+async fn a_new_monitor_is_placed(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    let made = fixture.monitors(3, None).await;
+    let mut leader = fixture.leader("w1", 1).await;
+    let mut decision = leader.decision(Generation(0));
+    decision.moves = steps(Step::Place, &made, None, Some("node1"));
+    let (stamp, moved) = leader.done(&decision).await;
+    assert_eq!((stamp.generation, moved), (Generation(1), 3));
+    assert_eq!(fixture.stamp().await, stamp);
+    assert_eq!(fixture.assignment(made[0]).await, ["node1", "-", "-", "-"]);
+    let known = format!("SELECT COUNT(*) FROM komainu_generation WHERE generation = 1 AND nonce = '{}'", stamp.nonce);
+    assert_eq!(fixture.raw.count(&known).await, 1);
+}
+
+async fn an_older_plan_is_refused(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    let made = fixture.monitors(2, None).await;
+    let mut leader = fixture.leader("w1", 1).await;
+    let mut decision = leader.decision(Generation(0));
+    decision.moves = vec![step(Step::Place, made[0], None, Some("node1"))];
+    leader.done(&decision).await;
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GenerationMoved));
+}
+
+async fn a_freeze_refuses_what_was_planned_before(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    let made = fixture.monitors(1, None).await;
+    let mut leader = fixture.leader("w1", 1).await;
+    let mut decision = leader.decision(Generation(0));
+    decision.moves = steps(Step::Place, &made, None, Some("node1"));
+    assert!(cluster::freeze(&fixture.store).await.unwrap());
+    assert!(!cluster::freeze(&fixture.store).await.unwrap());
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GenerationMoved));
+    assert!(cluster::get(&fixture.store).await.unwrap().frozen);
+    assert!(cluster::thaw(&fixture.store).await.unwrap());
+    assert_eq!(fixture.running_on("node1").await, 0);
+}
+
+/// One monitor, run by node1 (incarnation 11); node2 (incarnation 22) is free; `w1` leads.
+async fn two_nodes(kind: Kind) -> (Fixture, [komainu::store::TenureConnection; 2], super::fixture::Leader) {
+    let fixture = Fixture::native(kind).await;
+    let one = fixture.start_node("node1", 11).await;
+    let two = fixture.start_node("node2", 22).await;
+    let leader = fixture.leader("w1", 1).await;
+    (fixture, [one, two], leader)
+}
+
+async fn a_release_records_the_incarnation_that_stands_there_now(kind: Kind) {
+    let (mut fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = vec![step(Step::Release, monitor, Some("node1"), None)];
+    // After the plan was made, the process was replaced by another.
+    assert!(one.release().await.unwrap());
+    let mut successor = fixture.tenure("node1", 12).await;
+    assert!(successor.register(None, 1).await.unwrap());
+    leader.done(&decision).await;
+    let twelve = Incarnation(12).to_string();
+    assert_eq!(fixture.assignment(monitor).await, ["", "", "node1", twelve.as_str()]);
+}
+
+async fn a_release_from_a_vacant_node_is_refused(kind: Kind) {
+    let (mut fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    one.release().await.unwrap();
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = vec![step(Step::Release, monitor, Some("node1"), None)];
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::NodeLives("node1".into())));
+    assert_eq!(fixture.assignment(monitor).await, ["node1", "-", "-", "-"]);
+}
+
+async fn a_second_release_keeps_the_first_source(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = vec![step(Step::Release, monitor, Some("node1"), None)];
+    let (stamp, _) = leader.done(&decision).await;
+    let first = fixture.assignment(monitor).await;
+    decision.seen = stamp.generation;
+    decision.moves = vec![step(Step::Release, monitor, Some("node2"), None), step(Step::Release, monitor, None, None)];
+    let (_, moved) = leader.done(&decision).await;
+    assert_eq!(moved, 0);
+    assert_eq!(fixture.assignment(monitor).await, first);
+}
+
+/// A monitor of node1 that was made nobody's; returns the stamp that did so.
+async fn released(
+    fixture: &Fixture,
+    leader: &mut super::fixture::Leader,
+) -> (komainu_watchdogs::ids::MonitorId, Stamp) {
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = vec![step(Step::Release, monitor, Some("node1"), None)];
+    let (stamp, moved) = leader.done(&decision).await;
+    assert_eq!(moved, 1);
+    (monitor, stamp)
+}
+
+async fn an_arrival_needs_the_acknowledgement(kind: Kind) {
+    let (fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
+    let before = fixture.stamp().await;
+    let (monitor, stamp) = released(&fixture, &mut leader).await;
+    let guard = acknowledged("node1", 11, stamp.generation);
+    let mut decision = leader.decision(stamp.generation);
+    decision.guards = vec![guard.clone()];
+    decision.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GuardFailed(guard.clone())));
+    one.renew(Some(before), 0).await.unwrap();
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GuardFailed(guard)));
+    assert!(one.acknowledge(stamp).await.unwrap());
+    leader.done(&decision).await;
+}
+
+async fn an_acknowledgement_of_an_unknown_nonce_is_worth_nothing(kind: Kind) {
+    let (fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
+    let (monitor, stamp) = released(&fixture, &mut leader).await;
+    let of_another_past = Stamp { generation: stamp.generation, nonce: Nonce(stamp.nonce.0 ^ 1) };
+    assert!(one.acknowledge(of_another_past).await.unwrap());
+    let guard = acknowledged("node1", 11, stamp.generation);
+    let mut decision = leader.decision(stamp.generation);
+    decision.guards = vec![guard.clone()];
+    decision.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GuardFailed(guard)));
+}
+
+async fn an_arrival_clears_the_source(kind: Kind) {
+    let (mut fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
+    let (monitor, stamp) = released(&fixture, &mut leader).await;
+    one.acknowledge(stamp).await.unwrap();
+    let mut decision = leader.decision(stamp.generation);
+    decision.guards = vec![acknowledged("node1", 11, stamp.generation)];
+    decision.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
+    let (after, _) = leader.done(&decision).await;
+    assert_eq!(after.generation, stamp.generation.next());
+    assert_eq!(fixture.assignment(monitor).await, ["node2", "node2", "-", "-"]);
+}
+
+async fn a_superseded_source_has_ended(kind: Kind) {
+    let (fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
+    let (monitor, stamp) = released(&fixture, &mut leader).await;
+    let guard = Guard::Superseded { node: "node1".into(), incarnation: Incarnation(11) };
+    let mut decision = leader.decision(stamp.generation);
+    decision.guards = vec![guard.clone()];
+    decision.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GuardFailed(guard.clone())));
+    one.release().await.unwrap();
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GuardFailed(guard)));
+    let mut successor = fixture.tenure("node1", 12).await;
+    assert!(successor.register(None, 1).await.unwrap());
+    leader.done(&decision).await;
+}
+
+async fn a_vacant_source_that_registered_meanwhile_refuses(kind: Kind) {
+    let (fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
+    let (monitor, stamp) = released(&fixture, &mut leader).await;
+    one.release().await.unwrap();
+    let guard = Guard::Vacant { node: "node1".into(), lease_seq: 1 };
+    let mut decision = leader.decision(stamp.generation);
+    decision.guards = vec![guard.clone()];
+    decision.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
+    let mut successor = fixture.tenure("node1", 12).await;
+    assert!(successor.register(None, 1).await.unwrap());
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GuardFailed(guard.clone())));
+    successor.release().await.unwrap();
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GuardFailed(guard)));
+    decision.guards = vec![Guard::Vacant { node: "node1".into(), lease_seq: 2 }];
+    leader.done(&decision).await;
+}
+
+async fn a_revoke_is_refused_when_the_lease_was_renewed(kind: Kind) {
+    let (fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(1, Some("node1")).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.revokes = vec![revoke("node1", 11, Some(1))];
+    decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
+    assert!(one.renew(None, 0).await.unwrap());
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::NodeLives("node1".into())));
+    assert!(one.renew(None, 0).await.unwrap(), "it kept its lease");
+    decision.revokes = vec![revoke("node1", 11, None)];
+    leader.done(&decision).await;
+    assert!(!one.renew(None, 0).await.unwrap(), "a fresh lease can be taken away on purpose");
+}
+
+async fn a_revoke_is_refused_for_another_incarnation(kind: Kind) {
+    let (fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.revokes = vec![revoke("node1", 99, None)];
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::NodeLives("node1".into())));
+    assert!(one.renew(None, 0).await.unwrap());
+}
+
+async fn a_failover_moves_and_revokes_at_once(kind: Kind) {
+    let (mut fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(5, Some("node1")).await;
+    let before = fixture.stamp().await;
+    let mut decision = leader.decision(before.generation);
+    decision.revokes = vec![revoke("node1", 11, Some(1))];
+    decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
+    let (stamp, moved) = leader.done(&decision).await;
+    assert_eq!((stamp.generation, moved), (before.generation.next(), 5));
+    assert_ne!(stamp.nonce, before.nonce);
+    assert!(!one.renew(None, 0).await.unwrap());
+    assert_eq!(fixture.running_on("node2").await, 5);
+    assert_eq!(fixture.assignment(made[0]).await, ["node2", "node2", "-", "-"]);
+}
+
+async fn a_failover_from_a_node_that_holds_a_lease_is_refused(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(1, Some("node1")).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::NodeLives("node1".into())));
+    assert_eq!(fixture.running_on("node2").await, 0);
+}
+
+async fn a_refused_decision_leaves_no_trace(kind: Kind) {
+    let (mut fixture, [mut one, mut two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(2, Some("node1")).await;
+    let before = fixture.stamp().await;
+    let mut decision = leader.decision(before.generation);
+    // The first revoke would succeed, the second one refuses.
+    decision.revokes = vec![revoke("node1", 11, Some(1)), revoke("node2", 22, Some(7))];
+    decision.statuses = vec![status("node1", NodeStatus::Offline)];
+    decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::NodeLives("node2".into())));
+    assert!(one.renew(None, 0).await.unwrap() && two.renew(None, 0).await.unwrap());
+    assert_eq!(fixture.stamp().await, before);
+    assert_eq!(fixture.running_on("node1").await, 2);
+    assert_eq!(fixture.raw.one("SELECT status FROM node WHERE node_id = 'node1'").await, "new");
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_audit").await, 0);
+    assert_eq!(leader.renew().await, komainu_watchdogs::io::LeadershipAnswer::Renewed, "and it still leads");
+}
+
+async fn a_monitor_pinned_meanwhile_is_left_alone(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(2, Some("node1")).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = steps(Step::Release, &made, Some("node1"), None);
+    fixture.raw.execute(&format!("UPDATE komainu_assignment SET pinned = 1 WHERE monitor_id = {}", made[0])).await;
+    let (_, moved) = leader.done(&decision).await;
+    assert_eq!(moved, 1);
+    assert_eq!(fixture.assignment(made[0]).await[0], "node1");
+    assert_eq!(fixture.assignment(made[1]).await[0], "");
+}
+
+async fn a_monitor_moved_meanwhile_is_left_alone(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(1, Some("node1")).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = steps(Step::Release, &made, Some("node1"), None);
+    fixture.raw.execute("UPDATE komainu_assignment SET assigned_node = 'node2'").await;
+    let before = fixture.stamp().await;
+    let (stamp, moved) = leader.done(&decision).await;
+    assert_eq!((stamp, moved), (before, 0));
+    assert_eq!(fixture.running_on("node2").await, 1);
+}
+
+async fn a_monitor_at_home_bears_no_assigned_node(kind: Kind) {
+    let (mut fixture, [mut one, mut two], mut leader) = two_nodes(kind).await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    for (from, source, to) in [("node1", 11, "node2"), ("node2", 22, "node1")] {
+        decision.guards = vec![];
+        decision.moves = vec![step(Step::Release, monitor, Some(from), None)];
+        let (stamp, _) = leader.done(&decision).await;
+        let tenure = if from == "node1" { &mut one } else { &mut two };
+        tenure.acknowledge(stamp).await.unwrap();
+        decision.seen = stamp.generation;
+        decision.guards = vec![acknowledged(from, source, stamp.generation)];
+        decision.moves = vec![step(Step::Arrive, monitor, None, Some(to))];
+        decision.seen = leader.done(&decision).await.0.generation;
+    }
+    assert_eq!(fixture.assignment(monitor).await, ["node1", "-", "-", "-"]);
+}
+
+fn status(node: &str, status: NodeStatus) -> StatusChange {
+    StatusChange {
+        node: node.into(),
+        status,
+        overlay_seen: Overlay::None,
+        overlay: Overlay::None,
+        is_loss: false,
+        forgets_losses: false,
+        recovered: false,
+        reason: StatusReason::AllWell,
+    }
+}
+
+async fn statuses_alone_raise_no_generation(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let before = fixture.stamp().await;
+    let mut decision = leader.decision(before.generation);
+    decision.statuses = vec![status("node1", NodeStatus::Online)];
+    assert_eq!(leader.done(&decision).await, (before, 0));
+    let row = fixture.raw.rows("SELECT status, komainu_status FROM node WHERE node_id = 'node1'").await;
+    assert_eq!(row[0], ["online", "online"]);
+}
+
+async fn an_operator_who_changed_the_overlay_wins(kind: Kind) {
+    let (fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    nodes::set_overlay(&fixture.store, &"node1".into(), Overlay::Draining).await.unwrap();
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.statuses = vec![StatusChange { overlay: Overlay::Drained, ..status("node1", NodeStatus::Online) }];
+    leader.done(&decision).await;
+    let node = nodes::get(&fixture.store, &"node1".into()).await.unwrap().unwrap();
+    assert_eq!((node.overlay, node.status.as_str()), (Overlay::Draining, "new"));
+    decision.statuses[0].overlay_seen = Overlay::Draining;
+    leader.done(&decision).await;
+    let node = nodes::get(&fixture.store, &"node1".into()).await.unwrap().unwrap();
+    assert_eq!((node.overlay, node.status.as_str()), (Overlay::Drained, "online"));
+}
+
+async fn losses_are_counted_and_forgotten(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let losses = "SELECT losses, lost_at_ms IS NULL FROM node WHERE node_id = 'node1'";
+    for (is_loss, forgets_losses, expected) in
+        [(true, false, ["1", "0"]), (true, false, ["2", "0"]), (false, true, ["0", "1"]), (true, true, ["1", "0"])]
+    {
+        decision.statuses = vec![StatusChange { is_loss, forgets_losses, ..status("node1", NodeStatus::Offline) }];
+        leader.done(&decision).await;
+        assert_eq!(fixture.raw.rows(losses).await[0], expected);
+    }
+}
+
+async fn emptied_is_remembered_until_recovered(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut emptying = revoke("node1", 11, None);
+    emptying.is_emptied = true;
+    decision.revokes = vec![emptying];
+    decision.seen = leader.done(&decision).await.0.generation;
+    let emptied = "SELECT emptied, recover_asked FROM node WHERE node_id = 'node1'";
+    assert_eq!(fixture.raw.rows(emptied).await[0], [Incarnation(11).to_string().as_str(), "0"]);
+    nodes::ask_recover(&fixture.store, &"node1".into()).await.unwrap();
+    assert_eq!(fixture.raw.rows(emptied).await[0][1], "1");
+    decision.seen = fixture.stamp().await.generation;
+    decision.revokes = vec![];
+    decision.statuses = vec![StatusChange { recovered: true, ..status("node1", NodeStatus::Online) }];
+    leader.done(&decision).await;
+    assert_eq!(fixture.raw.rows(emptied).await[0], ["-", "0"]);
+}
+
+async fn leftover_assignments_are_forgotten(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(3, Some("node1")).await;
+    fixture.raw.execute(&format!("DELETE FROM monitor WHERE id = {}", made[1])).await;
+    let before = fixture.stamp().await;
+    let mut decision = leader.decision(before.generation);
+    decision.forget_leftover = true;
+    assert_eq!(leader.done(&decision).await, (before, 0));
+    assert_eq!(fixture.running_on("node1").await, 2);
+}
+
+async fn every_decision_leaves_an_audit_row(kind: Kind) {
+    let (fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(2, None).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = steps(Step::Place, &made, None, Some("node1"));
+    leader.done(&decision).await;
+    let trail = komainu::store::audit::list(&fixture.store, None, 10).await.unwrap().items;
+    assert_eq!(trail.len(), 1);
+    assert_eq!(trail[0].deed.who, "w1/epoch 1");
+    assert!(trail[0].deed.after.as_deref().unwrap().contains("\"monitors\":2"), "{:?}", trail[0]);
+}

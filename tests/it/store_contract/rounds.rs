@@ -1,0 +1,247 @@
+//! What a watchdog reads and writes each round.
+
+use std::time::Duration;
+
+use komainu::store::{Beat, StoreError, nodes, watchdogs};
+use komainu_watchdogs::decision::Step;
+use komainu_watchdogs::facts::{Mode, NodeStatus, Observation, ProgressRow, Report, Source, Target, Vote};
+use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::io::Write;
+use komainu_watchdogs::time::Wall;
+
+use super::fixture::{Fixture, Kind, beat, identity, step};
+use super::on_both_databases;
+
+on_both_databases! {
+    a_round_of_a_fresh_cluster_is_empty,
+    a_round_shows_who_runs_what,
+    a_round_shows_nodes_as_they_stand,
+    a_foreign_status_is_noticed,
+    unplaced_and_leftover_monitors_are_counted,
+    a_watchdog_writes_what_changed,
+    a_living_process_keeps_its_watchdog_id,
+    a_watchdog_that_stopped_is_replaced_at_once,
+    a_removed_watchdog_writes_all_of_it_again,
+    overdue_monitors_are_counted_from_the_latest_sign_of_life,
+    a_node_whose_clock_is_wrong_is_not_behind,
+    the_shard_is_read_whole,
+}
+
+fn seen(target: Target, vote: Vote) -> Observation {
+    Observation { target, vote, failures: 0, detail: String::new() }
+}
+
+fn write(incarnation: u64, seq: u64, observations: Vec<Observation>, changed: Vec<Target>) -> Write {
+    let report = Report {
+        watchdog: "w1".into(),
+        incarnation: Incarnation(incarnation),
+        seq,
+        zone: "rack-a".into(),
+        isolated: false,
+        database_ok: true,
+        observations,
+    };
+    Write { report, changed, stopped: false }
+}
+
+async fn a_round_of_a_fresh_cluster_is_empty(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let round = watch.read_round(true).await.unwrap();
+    assert_eq!(round.cluster.mode, Mode::Active);
+    assert_eq!(round.cluster.stamp, fixture.stamp().await);
+    assert_eq!((round.leader.epoch.0, round.leader.holder), (0, None));
+    assert_eq!((round.unplaced, round.leftover, round.progress), (0, 0, Some(vec![])));
+    assert!(round.ended_at >= round.began_at);
+    let off = komainu::clock::wall().0.abs_diff(round.database_time.0);
+    assert!(off < 5_000, "the database runs on this host: {off} ms");
+    let leader = fixture.leader("w1", 1).await;
+    let round = watch.read_round(false).await.unwrap();
+    assert_eq!((round.leader.epoch, round.leader.holder), (leader.epoch, Some(Incarnation(1))));
+    assert_eq!((round.leader.watchdog, round.progress), (Some("w1".into()), None));
+}
+
+async fn a_round_shows_who_runs_what(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _one = fixture.start_node("node1", 11).await;
+    let made = fixture.monitors(4, Some("node1")).await;
+    fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", made[0])).await;
+    fixture.raw.execute(&format!("UPDATE monitor SET type = 'push' WHERE id = {}", made[1])).await;
+    let mut leader = fixture.leader("w1", 1).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = vec![step(Step::Release, made[2], Some("node1"), None)];
+    let (stamp, _) = leader.done(&decision).await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let shards = watch.read_round(false).await.unwrap().shards;
+    assert_eq!(shards.len(), 3);
+    let nobodys = shards.iter().find(|group| group.effective.is_none()).unwrap();
+    let source = Source { node: "node1".into(), incarnation: Incarnation(11), released_at: stamp.generation };
+    assert_eq!((nobodys.source.as_ref(), nobodys.home.as_ref()), (Some(&source), Some(&"node1".into())));
+    let push = shards.iter().find(|group| group.is_push).unwrap();
+    assert_eq!((push.active, push.monitors), (1, 1));
+    let rest = shards.iter().find(|group| group.effective.is_some() && !group.is_push).unwrap();
+    assert_eq!((rest.active, rest.monitors), (1, 2));
+}
+
+async fn a_round_shows_nodes_as_they_stand(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let mut one = fixture.start_node("node1", 11).await;
+    let change = nodes::NodeChange {
+        weight: Some(50),
+        capacity: Some(Some(700)),
+        kinds: Some(vec!["http".to_owned()]),
+        ..nodes::NodeChange::default()
+    };
+    assert!(nodes::edit(&fixture.store, &"node1".into(), &change).await.unwrap());
+    one.acknowledge(fixture.stamp().await).await.unwrap();
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let node = watch.read_round(false).await.unwrap().nodes.remove(0);
+    assert_eq!((node.status, node.incarnation, node.lease_seq), (NodeStatus::New, Some(Incarnation(11)), 2));
+    assert_eq!((node.weight, node.capacity, node.kinds), (50, Some(700), vec!["http".to_owned()]));
+    assert_eq!((node.applied, node.applied_is_known), (Some(fixture.stamp().await), true));
+    assert!(!node.is_released && !node.has_foreign_status && node.last_seen.is_some());
+    one.release().await.unwrap();
+    let node = watch.read_round(false).await.unwrap().nodes.remove(0);
+    assert_eq!((node.incarnation, node.is_released), (None, true));
+}
+
+async fn a_foreign_status_is_noticed(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    fixture.raw.execute("UPDATE node SET status = 'online'").await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let node = watch.read_round(false).await.unwrap().nodes.remove(0);
+    assert_eq!((node.has_foreign_status, node.status), (true, NodeStatus::New));
+    fixture.raw.execute("UPDATE node SET komainu_status = NULL").await;
+    assert!(!watch.read_round(false).await.unwrap().nodes[0].has_foreign_status, "the fork's own, from before");
+}
+
+async fn unplaced_and_leftover_monitors_are_counted(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    let placed = fixture.monitors(3, Some("node1")).await;
+    fixture.monitors(2, None).await;
+    fixture.raw.execute(&format!("DELETE FROM monitor WHERE id = {}", placed[0])).await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let round = watch.read_round(false).await.unwrap();
+    assert_eq!((round.unplaced, round.leftover), (2, 1));
+}
+
+async fn a_watchdog_writes_what_changed(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let (node, canary) = (Target::Node("node1".into()), Target::Canary("tcp://1.1.1.1:443".to_owned()));
+    let both = vec![seen(node.clone(), Vote::Up), seen(canary.clone(), Vote::Up)];
+    watch.write(&write(1, 1, both, vec![node.clone(), canary.clone()])).await.unwrap();
+    let after = vec![seen(node.clone(), Vote::Down), seen(canary.clone(), Vote::Up)];
+    watch.write(&write(1, 2, after, vec![node.clone()])).await.unwrap();
+    let round = watch.read_round(false).await.unwrap();
+    assert_eq!((round.watchdogs[0].seq, round.watchdogs[0].incarnation), (2, Incarnation(1)));
+    assert_eq!(round.watchdogs[0].advertise, "http://w1:8900");
+    let rows: Vec<_> =
+        round.observations.iter().map(|row| (row.observation.target.clone(), row.observation.vote, row.seq)).collect();
+    assert_eq!(rows, [(canary, Vote::Up, 1), (node.clone(), Vote::Down, 2)]);
+    watch.write(&write(1, 3, vec![seen(node.clone(), Vote::Up)], vec![rows[0].0.clone(), node])).await.unwrap();
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_observation").await, 1, "a target that is gone");
+}
+
+async fn a_living_process_keeps_its_watchdog_id(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let mut first = fixture.store.watch(identity("w1")).await.unwrap();
+    let mut second = fixture.store.watch(identity("w1")).await.unwrap();
+    first.write(&write(1, 1, vec![], vec![])).await.unwrap();
+    let error = second.write(&write(2, 1, vec![], vec![])).await.unwrap_err();
+    assert!(matches!(error, StoreError::IdInUse { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "watchdog id w1 is in use by host host");
+    // Once the first is silent, the second follows; then the first is the one who is told.
+    let taken_over = async {
+        while second.write(&write(2, 1, vec![], vec![])).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), taken_over).await.unwrap();
+    assert!(matches!(first.write(&write(1, 2, vec![], vec![])).await, Err(StoreError::IdInUse { .. })));
+    second.write(&write(2, 2, vec![], vec![])).await.unwrap();
+}
+
+async fn a_watchdog_that_stopped_is_replaced_at_once(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let mut first = fixture.store.watch(identity("w1")).await.unwrap();
+    let node = Target::Node("node1".into());
+    let observed = vec![seen(node.clone(), Vote::Down)];
+    first.write(&Write { stopped: true, ..write(1, 1, observed, vec![node]) }).await.unwrap();
+    let mut second = fixture.store.watch(identity("w1")).await.unwrap();
+    second.write(&write(2, 1, vec![], vec![])).await.unwrap();
+    let round = second.read_round(false).await.unwrap();
+    assert_eq!((round.watchdogs[0].incarnation, round.watchdogs[0].stopped), (Incarnation(2), false));
+    assert!(round.observations.is_empty(), "what the earlier process saw is gone with it");
+}
+
+async fn a_removed_watchdog_writes_all_of_it_again(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let node = Target::Node("node1".into());
+    let observed = vec![seen(node.clone(), Vote::Up)];
+    watch.write(&write(1, 1, observed.clone(), vec![node])).await.unwrap();
+    assert!(watchdogs::remove(&fixture.store, &"w1".into()).await.unwrap());
+    assert!(!watchdogs::remove(&fixture.store, &"w1".into()).await.unwrap());
+    assert!(watchdogs::list(&fixture.store).await.unwrap().is_empty());
+    watch.write(&write(1, 2, observed, vec![])).await.unwrap();
+    assert_eq!(watch.read_round(false).await.unwrap().observations.len(), 1);
+    assert_eq!(watchdogs::list(&fixture.store).await.unwrap()[0].hostname, "host");
+}
+
+async fn overdue_monitors_are_counted_from_the_latest_sign_of_life(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut node = fixture.start_node("node1", 11).await;
+    let made = fixture.monitors(5, Some("node1")).await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let fresh = watch.read_round(true).await.unwrap().progress.unwrap();
+    assert_eq!(fresh, [ProgressRow { node: "node1".into(), probing: 5, overdue: 0 }], "just made");
+    // All of it long ago: assigned, made, no beat ever. One is pushed to and one paused: they do not probe.
+    fixture.raw.execute("UPDATE komainu_assignment SET changed_at = 0").await;
+    fixture.raw.execute("UPDATE komainu_monitor SET updated_at = 0").await;
+    fixture.raw.execute(&format!("UPDATE monitor SET type = 'push' WHERE id = {}", made[3])).await;
+    fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", made[4])).await;
+    let progress = watch.read_round(true).await.unwrap().progress.unwrap();
+    assert_eq!(progress, [ProgressRow { node: "node1".into(), probing: 3, overdue: 3 }]);
+    // 2 x 60 s + 48 s are allowed.
+    let ago = |seconds: i64| Wall(komainu::clock::wall().0 - seconds * 1_000);
+    let beats = [Beat { time: ago(160), ..beat(made[0]) }, Beat { time: ago(180), ..beat(made[1]) }];
+    fixture.store.store_beats(&"node1".into(), Incarnation(11), &beats).await.unwrap();
+    assert_eq!(watch.read_round(true).await.unwrap().progress.unwrap()[0].overdue, 2);
+    node.started(&[made[2]]).await.unwrap();
+    assert_eq!(watch.read_round(true).await.unwrap().progress.unwrap()[0].overdue, 1);
+}
+
+async fn a_node_whose_clock_is_wrong_is_not_behind(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    let made = fixture.monitors(1, Some("node1")).await;
+    fixture.raw.execute("UPDATE komainu_assignment SET changed_at = 0").await;
+    fixture.raw.execute("UPDATE komainu_monitor SET updated_at = 0").await;
+    // The node is an hour behind, and so are its beats.
+    fixture.raw.execute("UPDATE node SET clock_ms = last_seen_ms - 3600000").await;
+    let hour_ago = Wall(komainu::clock::wall().0 - 3_600_000);
+    let late = Beat { time: hour_ago, ..beat(made[0]) };
+    fixture.store.store_beats(&"node1".into(), Incarnation(11), &[late]).await.unwrap();
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    assert_eq!(watch.read_round(true).await.unwrap().progress.unwrap()[0].overdue, 0);
+    fixture.raw.execute("UPDATE node SET clock_ms = last_seen_ms").await;
+    assert_eq!(watch.read_round(true).await.unwrap().progress.unwrap()[0].overdue, 1);
+}
+
+async fn the_shard_is_read_whole(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    let placed = fixture.monitors(2, Some("node1")).await;
+    let new = fixture.monitors(1, None).await;
+    fixture.raw.execute(&format!("UPDATE komainu_assignment SET pinned = 1 WHERE monitor_id = {}", placed[1])).await;
+    let mut leader = fixture.leader("w1", 1).await;
+    let shard = leader.leadership.read_shard().await.unwrap();
+    assert_eq!(shard.stamp, fixture.stamp().await);
+    let rows: Vec<_> = shard.monitors.iter().map(|row| (row.monitor, row.is_placed, row.pinned)).collect();
+    assert_eq!(rows, [(placed[0], true, false), (placed[1], true, true), (new[0], false, false)]);
+    assert_eq!((shard.monitors[0].interval_s, shard.monitors[0].kind.as_str()), (60, "http"));
+    assert_eq!((shard.monitors[0].effective.clone(), shard.monitors[2].home.clone()), (Some("node1".into()), None));
+}

@@ -1,0 +1,165 @@
+//! Private `MariaDB` servers on a temporary folder and a free loopback port.
+//!
+//! [`Server::shared`] is one for the whole test run. A shell between the test and the server waits for the pipe to
+//! close: the server ends with the test process, also when that is killed, and its folder goes with it.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
+
+use super::raw::Raw;
+
+/// `stop` and `kill` keep the folder for a restart; the end of the pipe does not.
+const KEEPER: &str = r#"
+dir=$1; shift
+"$@" & pid=$!
+echo "$pid"
+read -r word
+case $word in
+  stop) kill -TERM "$pid"; wait "$pid" ;;
+  kill) kill -KILL "$pid"; wait "$pid" 2>/dev/null ;;
+  *) kill -KILL "$pid"; wait "$pid" 2>/dev/null; rm -rf "$dir" ;;
+esac
+"#;
+
+/// A server, running or stopped.
+pub(crate) struct Server {
+    dir: PathBuf,
+    port: u16,
+    keeper: Option<Keeper>,
+}
+
+struct Keeper {
+    shell: Child,
+    words: ChildStdin,
+    pid: u32,
+}
+
+impl Server {
+    /// The one of this test run, started when first asked for.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// One of its own, for tests that stop or kill it.
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("komainu-mariadb-").tempdir().unwrap().keep();
+        install(&dir);
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut server = Self { dir, port, keeper: None };
+        server.start_again();
+        server
+    }
+
+    /// Starts it on the same folder and port.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.keeper.is_none(), "the server runs already");
+        let dir = self.dir.display();
+        let mut shell = Command::new("sh")
+            // A signal to the test's whole group must not take the keeper before it has cleaned up.
+            .process_group(0)
+            .args(["-c", KEEPER, "keeper"])
+            .arg(&self.dir)
+            .args(["mariadbd", "--no-defaults"])
+            .args([format!("--datadir={dir}/data"), format!("--socket={dir}/s"), format!("--pid-file={dir}/pid")])
+            .args([format!("--port={}", self.port), "--bind-address=127.0.0.1".to_owned(), user_flag()])
+            .args(["--skip-name-resolve", "--max-connections=500", "--innodb-buffer-pool-size=256M"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_until_ready(&mut shell);
+        let mut pid = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        let words = shell.stdin.take().unwrap();
+        self.keeper = Some(Keeper { shell, words, pid: pid.trim().parse().unwrap() });
+    }
+
+    /// Asks it to stop, and waits.
+    pub(crate) fn stop(&mut self) {
+        self.end("stop");
+    }
+
+    /// Kills it with signal 9, and waits.
+    pub(crate) fn kill(&mut self) {
+        self.end("kill");
+    }
+
+    /// Of the server, for SIGSTOP and SIGCONT.
+    pub(crate) fn pid(&self) -> u32 {
+        self.keeper.as_ref().expect("a running server").pid
+    }
+
+    /// The URL of a database of this name.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("mysql://root@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Makes a fresh database; returns its name.
+    pub(crate) async fn fresh_database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut raw = Raw::connect(&self.url("mysql")).await;
+        raw.execute(&format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")).await;
+        name
+    }
+
+    fn end(&mut self, word: &str) {
+        let mut keeper = self.keeper.take().expect("a running server");
+        writeln!(keeper.words, "{word}").unwrap();
+        keeper.shell.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        match self.keeper.take() {
+            Some(Keeper { mut shell, words, .. }) => {
+                drop(words);
+                let _ = shell.wait();
+            }
+            None => drop(std::fs::remove_dir_all(&self.dir)),
+        }
+    }
+}
+
+fn install(dir: &Path) {
+    let done = Command::new("mariadb-install-db")
+        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+        .args([format!("--datadir={}/data", dir.display()), user_flag()])
+        // Two installations at once would meet in the common temporary folder.
+        .env("TMPDIR", dir)
+        .output()
+        .expect("mariadb-install-db, from the package mariadb-server");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// The server refuses to run as root unless told so by name.
+fn user_flag() -> String {
+    let is_root = rustix::process::getuid().is_root();
+    if is_root { "--user=root".to_owned() } else { format!("--user={}", std::env::var("USER").unwrap_or_default()) }
+}
+
+/// Reads the server's log until it says so, and goes on reading so that it never blocks on a full pipe.
+fn wait_until_ready(shell: &mut Child) {
+    let log = shell.stderr.take().unwrap();
+    let (ready, is_ready) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut seen = vec![];
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            if line.contains("ready for connections") {
+                let _ = ready.send(Ok(()));
+            }
+            seen.push(line);
+        }
+        let _ = ready.send(Err(seen.join("\n")));
+    });
+    is_ready.recv_timeout(Duration::from_secs(60)).expect("mariadbd starts within a minute").unwrap();
+}

@@ -1,0 +1,95 @@
+//! A failover that is larger than one transaction may be.
+
+use komainu_watchdogs::decision::{Commit, Decision, Guard, Refusal, Step};
+use komainu_watchdogs::time::Mono;
+
+use super::story::assert_between;
+use super::world::{Deed, Setup, World};
+
+fn with_twelve_thousand() -> World {
+    let mut world = World::settled_with(&Setup { monitors_per_node: 1, ..Setup::default() });
+    world.add_monitors("node1", 11_999);
+    world.run_to(31);
+    world
+}
+
+fn of_moves(world: &World) -> Vec<(Mono, Decision)> {
+    let moves = world.done().into_iter().filter(|(_, decision)| !decision.moves.is_empty());
+    moves.map(|(at, decision)| (at, decision.clone())).collect()
+}
+
+#[test]
+fn twelve_thousand_monitors_fail_over_in_chunks_of_five_thousand_each_with_its_own_guard() {
+    let mut world = with_twelve_thousand();
+    world.kill("node1");
+    world.run_to(60);
+    let chunks = of_moves(&world);
+    assert_eq!(chunks.iter().map(|(_, one)| one.moves.len()).collect::<Vec<_>>(), [5_000, 5_000, 2_000]);
+    let (first, rest) = chunks.split_first().unwrap();
+    assert_eq!((first.1.revokes.len(), first.1.guards.len()), (1, 0));
+    let lease_seq = first.1.revokes.first().unwrap().lease_seq.unwrap();
+    for (_, chunk) in rest {
+        assert_eq!(chunk.revokes, []);
+        assert_eq!(chunk.guards, [Guard::Vacant { node: "node1".into(), lease_seq }]);
+    }
+    let generations: Vec<_> = chunks.iter().map(|(_, one)| one.seen.0).collect();
+    assert_eq!(generations, [1, 2, 3], "each rests on what the one before it made");
+    let (last, _) = chunks.last().unwrap();
+    assert!(last.since(first.0).as_millis() < 1_000, "one after the other, not one a round");
+    assert_eq!(world.spread(), [0, 6_001, 6_001]);
+}
+
+#[test]
+fn a_refused_chunk_throws_the_rest_away_and_the_next_round_plans_anew() {
+    let mut world = with_twelve_thousand();
+    world.kill("node1");
+    while of_moves(&world).is_empty() {
+        world.run_to_point(world.now + std::time::Duration::from_millis(1));
+    }
+    let (began, _) = of_moves(&world).first().cloned().unwrap();
+    world.refuse_next = Some(Refusal::GenerationMoved);
+    world.run_to(60);
+    let mut attempts = Vec::new();
+    for (at, deed) in &world.deeds {
+        if let Deed::Committed(decision, commit) = deed
+            && !decision.moves.is_empty()
+        {
+            attempts.push((*at, decision.moves.len(), commit));
+        }
+    }
+    let sizes: Vec<_> = attempts.iter().map(|(_, moves, _)| *moves).collect();
+    assert_eq!(sizes, [5_000, 5_000, 5_000, 2_000]);
+    assert_eq!(attempts.get(1).map(|(_, _, commit)| *commit), Some(&Commit::Refused(Refusal::GenerationMoved)));
+    let reads = world.deeds.iter().filter(|(at, deed)| *at > began && *deed == Deed::ReadShard).count();
+    assert_eq!(reads, 1, "what was refused is read anew, once");
+    assert_eq!(world.spread(), [0, 6_001, 6_001]);
+}
+
+#[test]
+fn a_node_that_registers_between_two_chunks_keeps_what_had_not_moved_yet() {
+    let mut world = with_twelve_thousand();
+    world.kill("node1");
+    while of_moves(&world).is_empty() {
+        world.run_to_point(world.now + std::time::Duration::from_millis(1));
+    }
+    world.start("node1");
+    world.run_to(60);
+    assert_eq!(world.monitors_of("node1"), 7_000);
+    assert_eq!(world.nobodys(), 0);
+}
+
+#[test]
+fn another_leader_finishes_what_a_dead_one_moved_in_part() {
+    let mut world = with_twelve_thousand();
+    world.kill("node1");
+    while of_moves(&world).is_empty() {
+        world.run_to_point(world.now + std::time::Duration::from_millis(1));
+    }
+    world.succeed_as("w2");
+    world.run_to(43);
+    assert_eq!(world.monitors_of("node1"), 7_000);
+    world.run_to(80);
+    assert_between(of_moves(&world).last().map(|(at, _)| *at), 51, 60);
+    assert_eq!(world.spread(), [0, 6_001, 6_001]);
+    assert!(world.steps().iter().all(|(_, step)| step.step == Step::Failover));
+}

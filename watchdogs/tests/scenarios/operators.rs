@@ -1,0 +1,139 @@
+//! Hands win: freeze, observe mode, and foreign programs that meddle.
+
+use komainu_watchdogs::decision::MoveReason;
+use komainu_watchdogs::facts::{Mode, NodeStatus};
+use komainu_watchdogs::io::Announcement;
+use komainu_watchdogs::view::WouldMove;
+
+use super::story::assert_between;
+use super::world::World;
+
+fn would_move_12() -> WouldMove {
+    WouldMove { from: Some("node1".into()), monitors: 12, reason: MoveReason::NodeOffline }
+}
+
+#[test]
+fn a_freeze_stops_every_move_and_no_alert() {
+    let mut world = World::settled();
+    world.database.cluster.frozen = true;
+    world.kill("node1");
+    world.run_to(120);
+    assert!(!world.has_moved_anything());
+    assert_eq!(world.revoked_at("node1"), None);
+    assert_eq!(world.status("node1"), NodeStatus::Offline);
+    assert_eq!(world.raised(), ["node/node1"]);
+    assert_eq!(world.view().would_move, [would_move_12()]);
+}
+
+#[test]
+fn a_freeze_stops_revokes_too() {
+    let mut world = World::settled();
+    world.database.cluster.frozen = true;
+    world.hang("node1");
+    world.run_to(200);
+    assert_eq!(world.revoked_at("node1"), None);
+}
+
+#[test]
+fn a_thaw_lets_everything_held_back_happen() {
+    let mut world = World::settled();
+    world.database.cluster.frozen = true;
+    world.kill("node1");
+    world.run_to(120);
+    world.database.cluster.frozen = false;
+    world.run_to(125);
+    assert_eq!(world.spread(), [0, 18, 18]);
+    assert_eq!(world.view().would_move, []);
+}
+
+#[test]
+fn a_freeze_that_comes_between_plan_and_commit_wins() {
+    let mut world = World::settled();
+    world.kill("node1");
+    world.freeze_at_next_commit_of_moves = true;
+    world.run_to(120);
+    assert!(!world.has_moved_anything());
+    assert!(world.said().iter().any(|said| matches!(said, Announcement::Refused { .. })));
+}
+
+#[test]
+fn observe_mode_commits_nothing_and_says_what_it_would_move() {
+    let mut world = World::settled();
+    world.database.cluster.mode = Mode::Observe;
+    world.kill("node1");
+    world.run_to(120);
+    assert_eq!(world.done(), [], "not even a status");
+    assert_eq!(world.raised(), ["node/node1"]);
+    assert_eq!(world.view().would_move, [would_move_12()]);
+    assert_eq!(world.view().nodes.first().map(|node| node.status), Some(NodeStatus::Offline), "as it would be");
+    let said: Vec<_> = world.said().into_iter().filter(|said| matches!(said, Announcement::WouldMove { .. })).collect();
+    assert_eq!(said.len(), 1, "said once, not each second");
+}
+
+#[test]
+fn everything_that_observe_mode_would_move_is_said() {
+    let mut world = World::settled();
+    world.database.cluster.mode = Mode::Observe;
+    world.stop_node("node1");
+    world.stop_node("node2");
+    world.run_to(120);
+    let mut said = Vec::new();
+    for one in world.said() {
+        if let Announcement::WouldMove { from: Some(from), .. } = one {
+            said.push(from.as_str());
+        }
+    }
+    said.sort_unstable();
+    said.dedup();
+    assert_eq!(said, ["node1", "node2"]);
+}
+
+#[test]
+fn adoption_starts_what_observing_only_showed() {
+    let mut world = World::settled();
+    world.database.cluster.mode = Mode::Observe;
+    world.kill("node1");
+    world.run_to(120);
+    world.database.cluster.mode = Mode::Active;
+    world.run_to(125);
+    assert_eq!(world.spread(), [0, 18, 18]);
+}
+
+#[test]
+fn a_status_that_another_program_wrote_stops_moves_and_opens_foreign_runner() {
+    let mut world = World::settled();
+    world.database.node("node2").has_foreign_status = true;
+    world.kill("node1");
+    world.run_to(120);
+    assert!(!world.has_moved_anything());
+    assert_eq!(world.revoked_at("node1"), None);
+    assert_between(world.raised_at("foreign-runner"), 30, 32);
+    assert_eq!(world.raised(), ["foreign-runner", "node/node1"]);
+    world.database.node("node2").has_foreign_status = false;
+    world.run_to(130);
+    assert_eq!(world.spread(), [0, 18, 18]);
+    assert_between(world.resolved_at("foreign-runner"), 120, 126);
+}
+
+#[test]
+fn beats_that_another_program_stores_stop_moves_and_open_foreign_runner() {
+    let mut world = World::settled();
+    for second in 31..60 {
+        world.database.node("node2").foreign_beats += 1;
+        world.run_to(second);
+    }
+    assert_between(world.raised_at("foreign-runner"), 31, 36);
+    world.kill("node1");
+    world.run_to(90);
+    assert!(!world.has_moved_anything());
+    world.run_to(150);
+    assert!(world.has_moved_anything(), "a minute after the last of them");
+}
+
+#[test]
+fn the_last_beats_of_a_hand_over_are_no_foreign_runner() {
+    let mut world = World::settled();
+    world.database.node("node2").foreign_beats += 2;
+    world.run_to(120);
+    assert_eq!(world.raised(), [""; 0]);
+}

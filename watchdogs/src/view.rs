@@ -4,6 +4,7 @@
 //! is read anew for a request.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -318,6 +319,10 @@ impl Watchdog {
         let mut down = Vec::new();
         if view.database == DatabaseView::Down {
             down.push("the database took no write for three intervals".to_owned());
+        }
+        let verdict_age = self.judged_at.map_or(Duration::MAX, |at| now.since(at));
+        if verdict_age >= 3 * self.policy.probe_interval {
+            down.push("there was no verdict for three intervals".to_owned());
         }
         if !voters.is_majority() {
             down.push(format!("{} of {} watchdogs live: no majority", voters.living, voters.registered));

@@ -8,7 +8,7 @@ use komainu_watchdogs::io::{Input, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::roster::Roster;
 use komainu_watchdogs::time::{Mono, Wall};
-use komainu_watchdogs::view::DatabaseView;
+use komainu_watchdogs::view::{DatabaseView, Health};
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
 
 fn watchdog() -> Watchdog {
@@ -128,4 +128,16 @@ fn a_peer_whose_row_was_not_seen_to_move_since_the_last_error_says_nothing() {
     roster.reset();
     assert_eq!(hear(&mut roster, 60, 2), [Vote::Up, Vote::Unknown]);
     assert_eq!(hear(&mut roster, 61, 3), [Vote::Up, Vote::Down]);
+}
+
+#[test]
+fn a_watchdog_that_writes_but_reads_nothing_says_no_calm() {
+    let mut watchdog = watchdog();
+    watchdog.handle(Mono::secs(0), round(Mono::secs(0), node(NodeStatus::Online, 1)));
+    for second in 0..=20 {
+        watchdog.handle(Mono::secs(second), Input::Written(Ok(())));
+        watchdog.handle(Mono::secs(second), Input::RoundFailed(String::new()));
+        let is_calm = watchdog.view(Mono::secs(second)).status != Health::Down;
+        assert_eq!(is_calm, second < 15, "at {second} s");
+    }
 }

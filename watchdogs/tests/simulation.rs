@@ -172,11 +172,6 @@ fn a_node_that_goes_on_for_longer_than_its_fence_is_caught() {
 }
 
 #[test]
-fn a_plan_made_on_an_older_assignment_that_is_carried_out_is_caught() {
-    assert_caught(Variant::NoGenerationGuard, &["one_owner", "hands_win", "majority"]);
-}
-
-#[test]
 fn a_second_process_that_registers_over_a_living_one_is_caught() {
     assert_caught(Variant::NoRegisterGuard, &["one_owner"]);
 }

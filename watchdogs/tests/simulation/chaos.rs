@@ -197,6 +197,10 @@ impl World {
         if let Some(id) = self.rng.pick(&missing) {
             self.counts.restarts += 1;
             self.start_node(id);
+            // Two supervisors may both notice that it is gone.
+            if self.rng.per_mille(200) {
+                self.start_node(id);
+            }
         }
     }
 

@@ -30,7 +30,7 @@ impl Transaction<'_> {
             return Some(Refusal::Deposed);
         }
         let is_planned_on = self.database.cluster.stamp.generation == decision.seen;
-        if !is_planned_on && self.variant != Some(Variant::NoGenerationGuard) {
+        if !is_planned_on {
             return Some(Refusal::GenerationMoved);
         }
         let moves = !decision.moves.is_empty() || !decision.revokes.is_empty();

@@ -170,9 +170,15 @@ pub(crate) fn invariant_no_false_calm(world: &World) -> Result<(), String> {
         if world.now - dog.written_at > 20 * SEC {
             return Err(format!("no_false_calm: watchdog {index} is calm and has written nothing for 20 s"));
         }
+        if world.now - dog.read_at > 20 * SEC {
+            return Err(format!("no_false_calm: watchdog {index} is calm and has read nothing for 20 s"));
+        }
         let is_old = world.now - dog.born_at > 90 * SEC;
         if is_old && orphan.is_some_and(|since| world.now - since > 85 * SEC) {
-            return Err(format!("no_false_calm: watchdog {index} is calm while a monitor is nobody's"));
+            return Err(format!(
+                "no_false_calm: watchdog {index} is calm while a monitor is nobody's: {:?}, {:?}",
+                view.monitors, view.reasons
+            ));
         }
         let is_clean = world.now - dog.failed_at > 20 * SEC && world.now - dog.born_at > 20 * SEC;
         if is_clean && 2 * living <= registered {

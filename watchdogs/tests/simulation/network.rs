@@ -21,6 +21,8 @@ pub(crate) struct Network {
     pub(crate) worldless_until: Vec<Time>,
     loss: u64,
     lateness: u64,
+    /// How many of a thousand transactions of leaders wait for locks.
+    contention: u64,
 }
 
 impl Network {
@@ -30,6 +32,7 @@ impl Network {
             worldless_until: vec![0; dogs],
             loss: rng.pick(&[0, 0, 2, 10, 30]).unwrap(),
             lateness: rng.pick(&[0, 2, 10, 40]).unwrap(),
+            contention: rng.pick(&[0, 0, 100, 400]).unwrap(),
         }
     }
 
@@ -53,7 +56,13 @@ impl Network {
 
     pub(crate) fn calm(&mut self) {
         self.heal();
-        (self.loss, self.lateness) = (0, 0);
+        (self.loss, self.lateness, self.contention) = (0, 0, 0);
+    }
+
+    /// How long a leader's transaction waits until it is committed.
+    fn wait(&self, order: &Order, rng: &mut Prng) -> Time {
+        let waits = matches!(order, Order::Commit(_)) && rng.per_mille(self.contention);
+        if waits { rng.between(100 * MS, 2_900 * MS) } else { 0 }
     }
 }
 
@@ -177,7 +186,8 @@ impl World {
             order,
         };
         let (from, to) = (self.end_of(who), self.database_end());
-        let takes = self.network.route(from, to, now, &mut self.rng);
+        let wait = self.network.wait(&request.order, &mut self.rng);
+        let takes = self.network.route(from, to, now, &mut self.rng).map(|takes| takes + wait);
         let limit = limit(kind);
         if takes.is_none_or(|takes| takes >= limit) {
             self.schedule(now + limit, Event::Tell(who, Message::GiveUp { line: kind, number }));

@@ -36,8 +36,6 @@ pub(crate) enum Variant {
     NoNonce,
     /// A node goes on for 20 s after its last renewal.
     LateFence,
-    /// The store carries out plans that were made on an older assignment.
-    NoGenerationGuard,
     /// The store lets a process register over whoever holds the row.
     NoRegisterGuard,
 }

@@ -191,6 +191,7 @@ impl World {
             steady_since: self.now,
             spins: 0,
             has_read: false,
+            read_at: 0,
         });
         self.perform_all(self.dogs.len() - 1);
     }
@@ -448,6 +449,8 @@ impl World {
         self.server.life += 1;
         self.server.lock = None;
         self.counts.tail_losses += 1;
+        // A lease counter that goes back has moved, too: its holder is believed alive for one lease more.
+        self.unowned_since.clear();
         for node in &mut self.nodes {
             node.before_loss.get_or_insert_with(|| BeforeLoss::new(Rc::clone(&before)));
         }

@@ -84,7 +84,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let outcome = match started {
         Ok(Start::Ready(status)) => {
             ready::tell(&folder, &args, &keeper, &status);
-            let told = teller::start(&members, prepared.store.clone(), *status);
+            let told = teller::start(&members, &prepared, *status);
             keeper.keep(told, shutdown).await
         }
         Ok(Start::Interrupted) => Ok(()),

@@ -102,7 +102,7 @@ async fn a_healthy_node_says_what_it_runs() {
     let site = Site::new().await;
     let monitor = site.monitors(3, "/").await[0];
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let node = site.start_with(NodeSettings { listen: free, ..site.settings() }).await;
+    let node = Site::start_with(NodeSettings { listen: free, ..site.settings() });
     site.beats(monitor, 1).await;
     let answer = reqwest_plain().get(format!("http://{free}/api/v1/health")).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 200);
@@ -186,10 +186,10 @@ impl Site {
     }
 
     async fn start(&self) -> Running {
-        self.start_with(self.settings()).await
+        Self::start_with(self.settings())
     }
 
-    async fn start_with(&self, settings: NodeSettings) -> Running {
+    fn start_with(settings: NodeSettings) -> Running {
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(run(settings, shutdown.clone()));
         Running { shutdown, task }

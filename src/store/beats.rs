@@ -212,11 +212,10 @@ fn beat_json(beat: &Beat) -> Json {
         "e": datetime(beat.end_time),
     });
     // A key that is missing reads as NULL in both databases.
-    if let Some(ping) = beat.ping_ms {
-        row["p"] = json!(ping);
-    }
-    if let Some(response) = beat.response.as_ref().filter(|text| text.len() <= LONGEST_RESPONSE) {
-        row["x"] = json!(response);
+    if let Some(fields) = row.as_object_mut() {
+        let response = beat.response.as_ref().filter(|text| text.len() <= LONGEST_RESPONSE);
+        fields.extend(beat.ping_ms.map(|ping| ("p".to_owned(), json!(ping))));
+        fields.extend(response.map(|response| ("x".to_owned(), json!(response))));
     }
     row
 }

@@ -1,5 +1,4 @@
 //! The contract of the store: one suite, run on both databases.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic too")]
 
 mod assignments;
 mod beats;

@@ -53,7 +53,8 @@ pub struct Watchdog {
     leadership: Leadership,
     incidents: Incidents,
     unwritten: BTreeSet<Target>,
-    writing: Option<BTreeSet<Target>>,
+    /// The write under way: when it was ordered, and the targets it tells of.
+    writing: Option<(Mono, BTreeSet<Target>)>,
     reading: bool,
     seq: u64,
     round_at: Mono,
@@ -353,13 +354,14 @@ impl Watchdog {
     fn handle_written(&mut self, now: Mono, result: &Result<(), String>) {
         let written = self.writing.take();
         match (result, written) {
-            (Ok(()), Some(_)) => {
-                self.database.written_at = Some(now);
+            (Ok(()), Some((ordered_at, _))) => {
+                // An answer that waited while this process was stopped says nothing about the time since.
+                self.database.written_at = Some(ordered_at);
                 self.note_success(now);
             }
             (Ok(()), None) => {}
             (Err(_), written) => {
-                self.unwritten.extend(written.into_iter().flatten());
+                self.unwritten.extend(written.into_iter().flat_map(|(_, targets)| targets));
                 self.handle_database_error(now);
             }
         }
@@ -497,10 +499,10 @@ impl Watchdog {
         }
         let release = self.leadership.retire();
         self.outputs.push_back(Output::Leadership(release));
-        self.write(true);
+        self.write(now, true);
     }
 
-    fn write(&mut self, stopped: bool) {
+    fn write(&mut self, now: Mono, stopped: bool) {
         self.seq += 1;
         let changed = std::mem::take(&mut self.unwritten);
         self.outputs.push_back(Output::Write(Box::new(Write {
@@ -508,7 +510,7 @@ impl Watchdog {
             changed: changed.iter().cloned().collect(),
             stopped,
         })));
-        self.writing = Some(changed);
+        self.writing = Some((now, changed));
     }
 
     fn tick(&mut self, now: Mono) {
@@ -533,7 +535,7 @@ impl Watchdog {
     fn begin_round(&mut self, now: Mono) {
         self.round_at = now + self.policy.round_interval;
         if self.writing.is_none() {
-            self.write(false);
+            self.write(now, false);
         }
         if !self.reading {
             self.reading = true;

@@ -9,6 +9,7 @@ use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 
 use super::folder::{Kind, Member};
+use super::prepare::Prepared;
 use crate::cli::client;
 use crate::store::monitors::{self, MonitorFilter};
 use crate::store::{Store, StoreError};
@@ -70,14 +71,16 @@ pub(super) type Owners = BTreeMap<MonitorId, Option<NodeId>>;
 pub(super) struct Eyes {
     http: reqwest::Client,
     urls: Vec<String>,
+    /// Where `[status] details = "key"`, strangers see too little to tell anything.
+    key: String,
     store: Store,
 }
 
 impl Eyes {
-    pub(super) fn new(members: &[Member], store: Store) -> anyhow::Result<Self> {
+    pub(super) fn new(members: &[Member], prepared: &Prepared) -> anyhow::Result<Self> {
         let watchdogs = members.iter().filter(|member| member.kind == Kind::Watchdog);
         let urls = watchdogs.map(|member| format!("{}/status", member.url())).collect();
-        Ok(Self { http: client::http(TIMEOUT)?, urls, store })
+        Ok(Self { http: client::http(TIMEOUT)?, urls, key: prepared.admin_key.clone(), store: prepared.store.clone() })
     }
 
     /// The latest knowledge among the watchdogs that answer.
@@ -88,7 +91,7 @@ impl Eyes {
     }
 
     async fn ask(&self, url: &str) -> Option<Status> {
-        let answer = self.http.get(url).send().await.ok()?;
+        let answer = self.http.get(url).bearer_auth(&self.key).send().await.ok()?;
         serde_json::from_str(&answer.text().await.ok()?).ok()
     }
 

@@ -24,6 +24,8 @@ const ADMIN: &str = "up-admin";
 /// What the supervisor goes on with.
 pub(super) struct Prepared {
     pub(super) store: Store,
+    /// The key that lies in the folder.
+    pub(super) admin_key: String,
     /// Monitors of the demo.
     pub(super) monitors: u32,
 }
@@ -56,9 +58,9 @@ pub(super) async fn run(folder: &Folder, args: &Args) -> anyhow::Result<Prepared
     for member in members.iter().filter(|member| member.kind == Kind::Node) {
         enter_node(&store, member).await?;
     }
-    write_admin_key(folder, &store).await?;
+    let admin_key = write_admin_key(folder, &store).await?;
     let monitors = demo::run(&store, args).await?;
-    Ok(Prepared { store, monitors })
+    Ok(Prepared { store, admin_key, monitors })
 }
 
 fn cluster_key(folder: &Folder) -> anyhow::Result<ClusterKey> {
@@ -134,15 +136,16 @@ async fn enter_node(store: &Store, member: &Member) -> anyhow::Result<()> {
 }
 
 /// The key that is in the folder goes on; one that the database does not know is replaced.
-async fn write_admin_key(folder: &Folder, store: &Store) -> anyhow::Result<()> {
+async fn write_admin_key(folder: &Folder, store: &Store) -> anyhow::Result<String> {
     let path = folder.admin_key();
     if let Ok(text) = std::fs::read_to_string(&path)
         && apikeys::find_by_hash(store, &hash_api_key(text.trim())).await?.is_some()
     {
-        return Ok(());
+        return Ok(text.trim().to_owned());
     }
     apikeys::delete(store, ADMIN).await?;
     let (key, hash) = ApiKey::generate();
     apikeys::create(store, ADMIN, Scope::Admin, &hash).await?;
-    files::replace(&path, &format!("{key}\n"), 0o600)
+    files::replace(&path, &format!("{key}\n"), 0o600)?;
+    Ok(key)
 }

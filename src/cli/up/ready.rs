@@ -28,7 +28,7 @@ pub(super) enum Start {
 }
 
 pub(super) async fn wait(keeper: &mut Keeper, members: &[Member], prepared: &Prepared) -> anyhow::Result<Start> {
-    let eyes = Eyes::new(members, prepared.store.clone())?;
+    let eyes = Eyes::new(members, prepared)?;
     let deadline = clock::now() + PATIENCE;
     loop {
         if let Some(death) = keeper.reap()?.first() {

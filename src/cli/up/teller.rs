@@ -11,9 +11,9 @@ use tokio::time::MissedTickBehavior;
 use super::eyes::{Eyes, Status};
 use super::folder::Member;
 use super::narrator::Narrator;
+use super::prepare::Prepared;
 use crate::cli::print;
 use crate::clock;
-use crate::store::Store;
 
 /// Fine enough for "seconds from the loss", and nothing next to what the watchdogs do.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -38,11 +38,11 @@ pub(super) enum Event {
 }
 
 /// Begins to tell, from what is known now.
-pub(super) fn start(members: &[Member], store: Store, status: Status) -> mpsc::UnboundedSender<Event> {
+pub(super) fn start(members: &[Member], prepared: &Prepared, status: Status) -> mpsc::UnboundedSender<Event> {
     let (sender, events) = mpsc::unbounded_channel();
-    let members = members.to_vec();
+    let eyes = Eyes::new(members, prepared);
     tokio::spawn(async move {
-        match Eyes::new(&members, store) {
+        match eyes {
             Ok(eyes) => tell(eyes, events, status).await,
             Err(error) => print::failure(&error),
         }

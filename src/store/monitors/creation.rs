@@ -105,13 +105,11 @@ async fn tag(session: &mut Session, catalog: &Catalog, made: &[(MonitorId, &NewM
 async fn ensure_tag(session: &mut Session, name: &str) -> Result<i64, StoreError> {
     let act = "look up a tag";
     let row = session.row(act, "SELECT MIN(id) AS id FROM tag WHERE name = ?", values![name]).await?;
-    match row.map_or(Ok(None), |row| row.maybe_int("id"))? {
-        Some(id) => Ok(id),
-        None => {
-            let sql = "INSERT INTO tag (name, color) VALUES (?, ?)";
-            session.insert("make a tag", sql, values![name, TAG_COLOR]).await
-        }
+    if let Some(id) = row.map_or(Ok(None), |row| row.maybe_int("id"))? {
+        return Ok(id);
     }
+    let sql = "INSERT INTO tag (name, color) VALUES (?, ?)";
+    session.insert("make a tag", sql, values![name, TAG_COLOR]).await
 }
 
 async fn insert_rows(session: &mut Session, head: &str, shape: &str, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {

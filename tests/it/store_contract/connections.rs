@@ -184,3 +184,29 @@ async fn a_restarted_server_is_found_again_by_the_pool_but_not_by_a_watch() {
     server.stop();
     assert!(store.ping().await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn a_server_that_answers_nothing_is_given_up_in_time() {
+    let server = Server::start();
+    let text = server.url(&server.fresh_database().await);
+    let url = komainu::store::DatabaseUrl::parse(&text).unwrap();
+    let store = komainu::store::Store::connect(&url).await.unwrap();
+    let options = komainu::store::migrate::MigrateOptions { without_kuma: true };
+    komainu::store::migrate::apply(&store, options).await.unwrap();
+    let mut watch = store.watch(super::fixture::identity("w1")).await.unwrap();
+    signal(&server, rustix::process::Signal::STOP);
+    let began_at = clock::now();
+    let error = watch.read_round(false).await.unwrap_err();
+    assert!(error.is_lost_connection(), "{error:?}");
+    assert!(store.ping().await.unwrap_err().is_lost_connection());
+    assert!(clock::now().since(began_at) < Duration::from_secs(15));
+    signal(&server, rustix::process::Signal::CONT);
+    store.ping().await.unwrap();
+    assert!(watch.read_round(false).await.is_err(), "an answer that comes late belongs to nobody");
+}
+
+fn signal(server: &Server, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}

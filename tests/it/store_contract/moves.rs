@@ -367,9 +367,9 @@ async fn losses_are_counted_and_forgotten(kind: Kind) {
 async fn emptied_is_remembered_until_recovered(kind: Kind) {
     let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let mut decision = leader.decision(fixture.stamp().await.generation);
-    let mut empties = revoke("node1", 11, None);
-    empties.is_emptied = true;
-    decision.revokes = vec![empties];
+    let mut emptying = revoke("node1", 11, None);
+    emptying.is_emptied = true;
+    decision.revokes = vec![emptying];
     decision.seen = leader.done(&decision).await.0.generation;
     let emptied = "SELECT emptied, recover_asked FROM node WHERE node_id = 'node1'";
     assert_eq!(fixture.raw.rows(emptied).await[0], [Incarnation(11).to_string().as_str(), "0"]);

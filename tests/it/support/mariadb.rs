@@ -1,4 +1,4 @@
-//! Private MariaDB servers on a temporary folder and a free loopback port.
+//! Private `MariaDB` servers on a temporary folder and a free loopback port.
 //!
 //! [`Server::shared`] is one for the whole test run. A shell between the test and the server waits for the pipe to
 //! close: the server ends with the test process, also when that is killed, and its folder goes with it.
@@ -95,10 +95,6 @@ impl Server {
     /// Of the server, for SIGSTOP and SIGCONT.
     pub(crate) fn pid(&self) -> u32 {
         self.keeper.as_ref().expect("a running server").pid
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
     }
 
     /// The URL of a database of this name.

@@ -79,8 +79,8 @@ impl Weather {
             ALL.iter().map(|&(action, weight)| (action, weight * rng.pick(&moods).unwrap())).collect();
         weights.push((Action::Operator, 1));
         Self {
-            quiet: rng.between(2, 25) * SEC,
-            chaos: rng.pick(&[30, 50, 50, 70, 100]).unwrap() * SEC,
+            quiet: rng.between(8, 25) * SEC,
+            chaos: rng.pick(&[40, 50, 60, 80, 110]).unwrap() * SEC,
             pause: rng.pick(&[1_500, 3_000, 6_000, 12_000]).unwrap() * MS,
             weights,
         }

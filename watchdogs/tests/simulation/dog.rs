@@ -82,9 +82,7 @@ impl World {
                 Some(Input::Probed(target, outcome))
             }
             Message::Reported(report) => Some(Input::Reported(report)),
-            Message::Hint | Message::Edited | Message::RunEnds { .. } | Message::Stopped | Message::Stored { .. } => {
-                None
-            }
+            Message::Hint | Message::RunEnds { .. } | Message::Stopped | Message::Stored { .. } => None,
         };
         if let Some(input) = input {
             self.wake_dog(dog, input);

@@ -29,6 +29,8 @@ pub(crate) enum LineKind {
     Desk,
     Chair,
     Tenure,
+    /// A node's second connection, for the assignments alone.
+    Rows,
 }
 
 /// What a process asks of the database on one of its connections.
@@ -105,7 +107,6 @@ pub(crate) enum Message {
     },
     Reported(Box<Report>),
     Hint,
-    Edited,
     RunEnds {
         monitor: usize,
         run: u32,
@@ -147,12 +148,20 @@ pub(crate) struct BeatRequest {
 pub(crate) enum Event {
     Timer(Who),
     Runs(usize),
+    /// A node compares a slice of its rows with what it runs.
+    Slice(usize),
     Arrive(Box<Request>),
     StoreBeat(BeatRequest),
     Tell(Who, Message),
     Resume(Who),
-    FreeLock { dog: usize, connection: u32 },
-    CloseIdle { dog: usize, connection: u32 },
+    FreeLock {
+        dog: usize,
+        connection: u32,
+    },
+    CloseIdle {
+        dog: usize,
+        connection: u32,
+    },
     Farewell(usize),
     Chaos,
     Heal,

@@ -117,6 +117,7 @@ pub(crate) fn limit(line: LineKind) -> Time {
     match line {
         LineKind::Desk => 4 * SEC,
         LineKind::Chair | LineKind::Tenure => 3 * SEC,
+        LineKind::Rows => 20 * SEC,
     }
 }
 
@@ -136,8 +137,9 @@ impl World {
     pub(crate) fn line(&mut self, who: Who, line: LineKind) -> &mut Line {
         match (who, line) {
             (Who::Dog(dog), LineKind::Chair) => &mut self.dogs[dog].chair,
-            (Who::Dog(dog), LineKind::Desk | LineKind::Tenure) => &mut self.dogs[dog].desk,
-            (Who::Node(node), _) => &mut self.nodes[node].line,
+            (Who::Dog(dog), LineKind::Desk | LineKind::Tenure | LineKind::Rows) => &mut self.dogs[dog].desk,
+            (Who::Node(node), LineKind::Rows) => &mut self.nodes[node].rows,
+            (Who::Node(node), LineKind::Desk | LineKind::Chair | LineKind::Tenure) => &mut self.nodes[node].line,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A simulated node process: the real tenure, with runs that take time and beats that are stored over the network.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
@@ -30,6 +31,7 @@ pub(crate) struct Node {
     pub(crate) inbox: Vec<Message>,
     pub(crate) timer_at: Time,
     pub(crate) line: Line,
+    pub(crate) rows: Line,
     pub(crate) jobs: Vec<Job>,
     pub(crate) runs_at: Time,
     run_number: u32,
@@ -82,6 +84,7 @@ impl Node {
             inbox: Vec::new(),
             timer_at: Time::MAX,
             line: Line::default(),
+            rows: Line::default(),
             jobs: Vec::new(),
             runs_at: Time::MAX,
             run_number: 0,
@@ -99,10 +102,9 @@ impl Node {
 impl World {
     pub(crate) fn tell_node(&mut self, node: usize, message: Message) {
         match message {
-            Message::Answer { line: _, number, answer } => self.take_node_answer(node, number, answer),
-            Message::GiveUp { line: _, number } => self.take_node_answer(node, number, Answer::Failed),
+            Message::Answer { line, number, answer } => self.take_node_answer(node, line, number, answer),
+            Message::GiveUp { line, number } => self.take_node_answer(node, line, number, Answer::Failed),
             Message::Hint => self.wake_node(node, Input::Hint),
-            Message::Edited => self.wake_node(node, Input::Edited),
             Message::Stopped => self.take_stopped(node),
             Message::RunEnds { monitor, run } => self.end_run(node, monitor, run),
             Message::Stored { number, is_answered } => self.take_stored(node, number, is_answered),
@@ -121,16 +123,19 @@ impl World {
         }
     }
 
-    fn take_node_answer(&mut self, node: usize, number: u32, answer: Answer) {
+    fn take_node_answer(&mut self, node: usize, line: LineKind, number: u32, answer: Answer) {
         let who = Who::Node(node);
         let is_failed = matches!(answer, Answer::Failed);
-        let Some(busy) = self.end(who, LineKind::Tenure, number, is_failed) else { return };
+        let Some(busy) = self.end(who, line, number, is_failed) else { return };
         let What::Node(kind) = busy.what else { return };
         let began_at = busy.began_at;
         if is_failed {
             self.trace(&("node", node, "failed", kind));
         }
-        self.note_sight(node, &answer);
+        let is_after = self.line(who, line).server_life == self.server.life;
+        if is_after {
+            self.note_sight(node, &answer);
+        }
         let input = match answer {
             Answer::Row(row) => Input::Row(row),
             Answer::Registered(won) => Input::Registered { began_at, won },
@@ -144,14 +149,13 @@ impl World {
             Answer::Released => Input::Released,
             _ => Input::Failed(kind),
         };
-        self.begin_next(who, LineKind::Tenure);
+        self.begin_next(who, line);
         self.wake_node(node, input);
     }
 
     /// After a loss of the tail a process is judged by what it could know.
     fn note_sight(&mut self, node: usize, answer: &Answer) {
-        let is_after = self.nodes[node].line.server_life == self.server.life;
-        let Some(before) = self.nodes[node].before_loss.as_mut().filter(|_| is_after) else { return };
+        let Some(before) = self.nodes[node].before_loss.as_mut() else { return };
         match answer {
             Answer::Stamp(..) | Answer::Assigned(..) => before.has_seen_stamp = true,
             Answer::Renewed(true) | Answer::Acknowledged(true) => before.has_seen_row = true,
@@ -196,7 +200,8 @@ impl World {
                     return;
                 }
             };
-            self.order(who, LineKind::Tenure, order);
+            let is_long = matches!(order, Order::ReadAssignments { .. });
+            self.order(who, if is_long { LineKind::Rows } else { LineKind::Tenure }, order);
         }
         let wakes_at = self.nodes[node].tenure.poll_timeout();
         self.set_timer(who, wakes_at);
@@ -235,6 +240,29 @@ impl World {
         if at != process.runs_at {
             self.nodes[node].runs_at = at;
             self.schedule(at.max(self.now), Event::Runs(node));
+        }
+    }
+
+    /// What was paused, deleted or made active without a new generation shows in the rows.
+    pub(crate) fn compare_rows(&mut self, node: usize) {
+        let process = &self.nodes[node];
+        if process.life == Life::Dead {
+            return;
+        }
+        self.schedule(self.now + 5 * SEC, Event::Slice(node));
+        let process = &self.nodes[node];
+        let (me, database) = (self.setup.dogs + process.id, self.database_end());
+        let is_read = process.life == Life::Running
+            && !self.server.is_down
+            && !process.tenure.lease_left(self.local(Who::Node(node))).is_zero()
+            && self.network.route(me, database, self.now, &mut self.rng).is_some();
+        if !is_read {
+            return;
+        }
+        let own = self.statement(node).read_assignments();
+        let jobs: BTreeSet<_> = self.nodes[node].jobs.iter().map(|job| monitor_id(job.monitor)).collect();
+        if own != jobs {
+            self.wake_node(node, Input::Edited);
         }
     }
 

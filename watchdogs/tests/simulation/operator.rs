@@ -5,7 +5,6 @@
 use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::Nonce;
 
-use super::events::{Event, MS, Message, SEC, Who};
 use super::world::World;
 
 impl World {
@@ -85,25 +84,12 @@ impl World {
         let row = &mut self.database.monitors[monitor];
         row.is_active = !row.is_active;
         row.due_since = self.now;
-        self.tell_edited(monitor);
     }
 
     fn delete(&mut self, monitor: usize) {
         let present = self.database.monitors.iter().filter(|monitor| !monitor.is_deleted).count();
         if present > 2 {
             self.database.monitors[monitor].is_deleted = true;
-            self.tell_edited(monitor);
-        }
-    }
-
-    /// Nodes read their own monitors in slices, and so notice within some seconds.
-    fn tell_edited(&mut self, monitor: usize) {
-        let Some(owner) = self.database.monitors[monitor].effective() else { return };
-        for process in 0..self.nodes.len() {
-            if self.nodes[process].id == owner {
-                let at = self.now + self.rng.between(10 * MS, 5 * SEC);
-                self.schedule(at, Event::Tell(Who::Node(process), Message::Edited));
-            }
         }
     }
 

@@ -201,6 +201,7 @@ impl World {
         self.trace(&("start", "node", self.nodes.len(), "of", id, incarnation));
         self.nodes.push(Node::new(id, incarnation, tenure, ahead));
         self.perform_node(self.nodes.len() - 1);
+        self.schedule(self.now + 5 * SEC, Event::Slice(self.nodes.len() - 1));
     }
 
     pub(crate) fn schedule(&mut self, at: Time, event: Event) {
@@ -228,6 +229,7 @@ impl World {
                     self.run_due(node);
                 }
             }
+            Event::Slice(node) => self.compare_rows(node),
             Event::Arrive(request) => self.arrive(*request),
             Event::StoreBeat(beat) => self.store_beat(beat),
             Event::Tell(who, message) => self.tell(who, message),
@@ -243,7 +245,7 @@ impl World {
             Event::Heal => self.heal(),
             Event::Check => self.check(),
             Event::DatabaseUp => self.server.is_down = false,
-            Event::Snapshot => self.snapshot = Some(Box::new((self.database.clone(), self.ledger.clone()))),
+            Event::Snapshot => self.take_snapshot(),
             Event::LoseTail => self.lose_tail(),
         }
     }
@@ -421,6 +423,12 @@ impl World {
             if self.server.lock == Some((dog, connection)) {
                 self.server.lock = None;
             }
+        }
+    }
+
+    fn take_snapshot(&mut self) {
+        if self.phase == Phase::Chaos {
+            self.snapshot = Some(Box::new((self.database.clone(), self.ledger.clone())));
         }
     }
 

@@ -22,6 +22,12 @@ pub fn wall() -> Wall {
     Wall(now.tv_sec * 1_000 + now.tv_nsec / 1_000_000)
 }
 
+/// Now, in microseconds UTC.
+pub fn wall_micros() -> i64 {
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+}
+
 /// Sleeps until `deadline`; returns at once when it has passed.
 pub async fn sleep_until(deadline: Mono) {
     let left = deadline.since(now());

@@ -1,4 +1,13 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
+pub mod api;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod driver;
+pub mod keys;
+pub mod lifecycle;
+pub mod node;
+pub mod probe;
+pub mod signature;
 pub mod store;

@@ -1,3 +1,7 @@
-//! The `komainu` program.
+//! The `komainu` program: arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    komainu::cli::main()
+}

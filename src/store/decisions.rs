@@ -9,6 +9,7 @@ mod nodes;
 pub(super) use moves::id_list;
 
 use komainu_watchdogs::decision::{Decision, Refusal};
+use komainu_watchdogs::facts::Mode;
 use komainu_watchdogs::ids::Stamp;
 use serde_json::json;
 
@@ -19,7 +20,7 @@ use super::cluster;
 use super::error::StoreError;
 use super::session::{Purpose, Session};
 use super::value::values;
-use super::watch::{WatchdogIdentity, stamp};
+use super::watch::{WatchdogIdentity, cluster_row};
 
 /// At most so many assignments of monitors that are gone are deleted at once.
 const LEFTOVER_BATCH: u32 = 5_000;
@@ -96,9 +97,15 @@ async fn ensure_leader(session: &mut Session, decision: &Decision) -> Result<(),
 
 async fn ensure_generation(session: &mut Session, decision: &Decision) -> Result<Stamp, Stop> {
     let lock = session.dialect().for_update();
-    let sql = format!("SELECT generation, nonce FROM komainu_cluster WHERE id = 1{lock}");
-    let row = session.row("check the generation", sql, vec![]).await?;
-    let stands = stamp(&row.ok_or(StoreError::SchemaMissing)?)?;
+    let sql = format!("SELECT mode, frozen, generation, nonce FROM komainu_cluster WHERE id = 1{lock}");
+    let row = session.row("check the generation", sql, vec![]).await?.ok_or(StoreError::SchemaMissing)?;
+    let cluster = cluster_row(&row)?;
+    // Under the row's lock: once a freeze was answered, nothing moves.
+    let is_held = cluster.frozen || cluster.mode == Mode::Observe;
+    if is_held && !(decision.moves.is_empty() && decision.revokes.is_empty()) {
+        return Err(Stop::Refused(Refusal::Frozen));
+    }
+    let stands = cluster.stamp;
     if stands.generation == decision.seen { Ok(stands) } else { Err(Stop::Refused(Refusal::GenerationMoved)) }
 }
 

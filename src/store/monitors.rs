@@ -17,6 +17,7 @@ pub use listing::{find_by_ref, get, list};
 
 /// A row of `monitor`, as a node needs it to run it. Field names are Kuma's; `kind` is its `type`.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "the columns of Kuma's table")]
 pub struct MonitorSpec {
     /// The key; 0 for a monitor that is yet to be made.
     pub id: MonitorId,

@@ -16,6 +16,10 @@ use super::value::{Value, values};
 use super::watch::stamp;
 use crate::clock;
 
+/// Rows of monitors in memory at once: undigested they take ten times the room. What is read by later statements is at
+/// least as new as the stamp too.
+const READ_BATCH: usize = 1_000;
+
 /// Monitors whose start is noted by one statement.
 const STARTED_BATCH: usize = 1_000;
 
@@ -136,12 +140,22 @@ impl TenureConnection {
         let columns = SpecColumns::of(&*self.store.catalog().await?);
         let sql = format!(
             "SELECT {} FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
-             WHERE a.effective_node = ? AND m.active = 1{condition} ORDER BY m.id",
+             WHERE a.effective_node = ? AND a.monitor_id > ? AND m.active = 1{condition} \
+             ORDER BY a.monitor_id LIMIT {READ_BATCH}",
             columns.selected()
         );
-        let values = [values![&self.node], values].concat();
-        let rows = self.session().await?.rows("read the own monitors", sql, values).await?;
-        rows.iter().map(|row| columns.read(row)).collect()
+        let mut monitors: Vec<MonitorSpec> = Vec::new();
+        loop {
+            let last = monitors.last().map_or(0, |monitor| monitor.id.0);
+            let values = [values![&self.node, last], values.clone()].concat();
+            let rows = self.session().await?.rows("read the own monitors", sql.clone(), values).await?;
+            for row in &rows {
+                monitors.push(SpecColumns::read(row)?);
+            }
+            if rows.len() < READ_BATCH {
+                return Ok(monitors);
+            }
+        }
     }
 
     /// Notes that these monitors were started just now, so that a monitor which was paused for months does not count

@@ -1,13 +1,15 @@
 //! The one integration binary: what needs a database, processes or a network.
 //!
-//! Tests that need `MariaDB` are ignored in a bare `cargo test`; `tests/run` starts one and runs them all.
+//! Tests that need MariaDB are ignored in a bare `cargo test`; `tests/run` sees to it that there is one and runs them all.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
-    reason = "helpers of tests may panic too, and say so at the line that is wrong"
+    reason = "a test that cannot go on fails, and says so at the line that is wrong"
 )]
 
+mod cluster;
 mod store_contract;
+mod stories;
 mod support;

@@ -91,7 +91,8 @@ pub struct StatusChange {
     pub is_loss: bool,
     /// Earlier losses are forgotten.
     pub forgets_losses: bool,
-    /// The operator's wish to bring its monitors home was carried out.
+    /// The operator's wish to bring its monitors home was carried out: it is cleared, and with it what is known of an
+    /// emptied incarnation.
     pub recovered: bool,
     /// Why.
     pub reason: StatusReason,
@@ -208,6 +209,8 @@ pub enum Refusal {
     Deposed,
     /// The assignment changed since it was read.
     GenerationMoved,
+    /// An operator froze the cluster, or set it to observe, before the decision was carried out.
+    Frozen,
     /// The node that was to be revoked renewed, or registered anew.
     NodeLives(NodeId),
     /// A guard did not hold.

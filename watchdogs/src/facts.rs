@@ -115,6 +115,7 @@ pub enum Overlay {
 }
 
 /// A row of `node`.
+#[expect(clippy::struct_excessive_bools, reason = "a row has the columns it has")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeRow {
     /// Its id.
@@ -313,7 +314,8 @@ pub struct Round {
     pub unplaced: u32,
     /// Assignment rows whose monitor is gone.
     pub leftover: u32,
-    /// How far behind each node is; read once a probe interval, `None` in between.
+    /// How far behind each node is, those without probing monitors left out; read once a probe interval, `None` in
+    /// between.
     pub progress: Option<Vec<ProgressRow>>,
     /// Incidents that are open.
     pub incidents: Vec<IncidentRow>,

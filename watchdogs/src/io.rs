@@ -38,6 +38,8 @@ pub enum Input {
         /// What came of it.
         commit: Commit,
     },
+    /// Any other database access of this process failed ([`Output::Raise`], [`Output::Resolve`]).
+    DatabaseFailed(String),
     /// The process was asked to stop: give up the leadership, mark the own row stopped.
     Stop,
     /// Nothing happened but time.

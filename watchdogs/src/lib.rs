@@ -12,11 +12,25 @@
 //! 5. Inputs may be lost, late or repeated: `handle` is idempotent; a hint only wakes, state decides.
 #![warn(missing_docs)]
 
+pub mod alarms;
+pub mod assess;
 pub mod decision;
+
 pub mod facts;
+pub mod failover;
+pub mod health;
 pub mod ids;
+pub mod incident;
 pub mod io;
+pub mod leader;
+pub mod leadership;
 pub mod policy;
+pub mod quorum;
+pub mod roster;
+pub mod shard;
+pub mod status;
 pub mod tenure;
 pub mod time;
 pub mod view;
+pub mod watch;
+pub mod watchdog;

@@ -146,11 +146,7 @@ impl Policy {
                 "lease_watch",
                 "must be at least lease_fence + lease_renewal",
             ),
-            (
-                self.claim_without_lock > self.leader_fence,
-                "claim_without_lock",
-                "must be longer than leader_fence",
-            ),
+            (self.claim_without_lock > self.leader_fence, "claim_without_lock", "must be longer than leader_fence"),
             (self.monitor_limit_per_node > 0, "monitor_limit_per_node", "must be at least 1"),
             (self.batch > 0, "batch", "must be at least 1"),
             (self.batch_living > 0, "batch_living", "must be at least 1"),

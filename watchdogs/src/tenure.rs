@@ -4,18 +4,19 @@
 //! lease, or revoked. It then *renews* every [`Policy::lease_renewal`]. It may run only while its last successful
 //! renewal was **sent** less than [`Policy::lease_fence`] ago. When the generation (or its nonce) differs from the one
 //! it applied it *reconciles*: reads the assignments, stops what is not its own any more, waits until nothing of that
-//! can be stored any longer, acknowledges, and only then starts what is new. Loses it its row, everything stops and it
-//! registers anew.
+//! can be stored any longer, acknowledges, and only then starts what is new. When it
+//! loses its row, everything stops and it registers anew, under the same incarnation.
 //!
 //! This machine does not know what a monitor is, nor how it is run: it answers [`Tenure::may_run`] and orders stops
 //! and starts. The same machine is driven by the native node and by the simulation.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::ids::{Incarnation, MonitorId, Stamp};
 use crate::policy::Policy;
 use crate::time::Mono;
+use crate::watch::Stillness;
 
 /// What the node reads of its own row before it registers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,7 +66,7 @@ pub enum Input {
         /// Active monitors whose effective node is this one.
         monitors: BTreeSet<MonitorId>,
     },
-    /// The answer to [`Output::Stop`]: no run of these will start, no beat of these will be stored.
+    /// The answer to [`Output::Stop`], exactly one for each: no run of these will start, no beat of these will be stored.
     Stopped,
     /// The answer to [`Output::Acknowledge`].
     Acknowledged {
@@ -74,13 +75,10 @@ pub enum Input {
         /// The one row was still ours.
         ours: bool,
     },
-    /// Own monitors changed without a new generation: paused, deleted, made active in Kuma's UI.
-    Edited {
-        /// Active monitors whose effective node is this one, as a slice read saw them gone or paused.
-        gone: BTreeSet<MonitorId>,
-        /// The same, as a slice read saw them come.
-        come: BTreeSet<MonitorId>,
-    },
+    /// The answer to [`Output::Release`].
+    Released,
+    /// Own monitors changed without a new generation (paused, deleted, made active in Kuma's UI): read them anew.
+    Edited,
     /// Somebody said that the assignment changed.
     Hint,
     /// A request failed or timed out.
@@ -173,24 +171,99 @@ pub enum Fence {
     NotMine,
 }
 
-#[allow(dead_code, clippy::allow_attributes, reason = "bodies follow")]
 /// One node process's tenure.
 #[derive(Debug)]
 pub struct Tenure {
     policy: Policy,
     incarnation: Incarnation,
+    phase: Phase,
+    /// When the last successful renewal was sent: the right to run counts from here.
+    renewed_at: Option<Mono>,
+    /// The stamp acknowledged last.
+    applied: Option<Stamp>,
+    /// Monitors that may run.
+    mine: BTreeSet<MonitorId>,
+    /// The assignments must be read by a request sent at or after this point before anything runs.
+    unreconciled_since: Option<Mono>,
+    reconcile: Reconcile,
+    /// [`Output::Stop`]s without an answer: nothing is acknowledged, released or registered before they are zero.
+    stops_outstanding: usize,
+    /// A database that lost its tail was seen: nothing starts before this point.
+    quarantined_until: Option<Mono>,
+    /// Requests without an answer, and when they were ordered.
+    in_flight: BTreeMap<Request, Mono>,
+    renew_at: Mono,
+    look_at: Mono,
     outputs: VecDeque<Output>,
 }
 
-#[allow(unused_variables, clippy::allow_attributes, reason = "bodies follow")]
+#[derive(Debug)]
+enum Phase {
+    /// Wants the row. `since` is the first undisturbed look at it.
+    Registering { row: Stillness<(Option<Incarnation>, u64)>, since: Option<Mono> },
+    /// Has the row.
+    Holding,
+    /// Asked to stop; waits for the runs to stop, then for the release.
+    Leaving,
+    /// Said its last word.
+    Ended,
+}
+
+#[derive(Debug)]
+enum Reconcile {
+    /// Applied what was read last.
+    Settled,
+    /// What was read is being stopped.
+    Stopping { stamp: Stamp, monitors: BTreeSet<MonitorId> },
+    /// Stopped; the acknowledgement is under way.
+    Acknowledging { stamp: Stamp, monitors: BTreeSet<MonitorId> },
+}
+
 impl Tenure {
     /// A process that has just started.
     pub fn new(policy: Policy, incarnation: Incarnation, now: Mono) -> Self {
-        Self { policy, incarnation, outputs: VecDeque::new() }
+        let phase = Phase::Registering { row: Stillness::new(), since: None };
+        let mut tenure = Self {
+            policy,
+            incarnation,
+            phase,
+            renewed_at: None,
+            applied: None,
+            mine: BTreeSet::new(),
+            unreconciled_since: Some(now),
+            reconcile: Reconcile::Settled,
+            stops_outstanding: 0,
+            quarantined_until: None,
+            in_flight: BTreeMap::new(),
+            renew_at: now,
+            look_at: now,
+            outputs: VecDeque::new(),
+        };
+        tenure.tick(now);
+        tenure
     }
 
     /// Takes in what happened.
-    pub fn handle(&mut self, now: Mono, input: Input) {}
+    pub fn handle(&mut self, now: Mono, input: Input) {
+        match input {
+            Input::Row(row) => self.handle_row(now, row),
+            Input::Registered { began_at, won } => self.handle_registered(now, began_at, won),
+            Input::Renewed { began_at, ours } => self.handle_renewed(now, began_at, ours),
+            Input::StampRead { began_at: _, stamp, applied_is_known } => {
+                self.handle_stamp(now, stamp, applied_is_known);
+            }
+            Input::Assigned { stamp, monitors } => self.handle_assigned(now, stamp, monitors),
+            Input::Stopped => self.handle_stopped(now),
+            Input::Acknowledged { began_at, ours } => self.handle_acknowledged(now, began_at, ours),
+            Input::Released => self.end(ExitReason::Stopped),
+            Input::Edited => self.handle_edited(now),
+            Input::Hint => self.look_at = now,
+            Input::Failed(request) => self.handle_failed(now, request),
+            Input::Stop => self.handle_stop(now),
+            Input::Tick => {}
+        }
+        self.tick(now);
+    }
 
     /// The next thing to do, until `None`.
     pub fn poll_output(&mut self) -> Option<Output> {
@@ -199,26 +272,440 @@ impl Tenure {
 
     /// When to call [`Self::handle`] with [`Input::Tick`] at the latest.
     pub fn poll_timeout(&self) -> Mono {
-        Mono::default()
+        match self.phase {
+            Phase::Registering { .. } => self.look_at,
+            Phase::Holding => self.renew_at.min(self.look_at),
+            Phase::Leaving | Phase::Ended => Mono::micros(u64::MAX),
+        }
     }
 
     /// Whether a run of this monitor may start now. Asked again before its beat is stored, by [`Self::may_store`].
     pub fn may_run(&self, now: Mono, monitor: MonitorId) -> Result<(), Fence> {
-        Err(Fence::NotRegistered)
+        if !matches!(self.phase, Phase::Holding) {
+            return Err(Fence::NotRegistered);
+        }
+        if self.lease_left(now).is_zero() {
+            return Err(Fence::LeaseTooOld);
+        }
+        if self.unreconciled_since.is_some() {
+            return Err(Fence::NotReconciled);
+        }
+        if self.mine.contains(&monitor) { Ok(()) } else { Err(Fence::NotMine) }
     }
 
-    /// Whether a beat of this monitor may be stored now.
+    /// Whether a beat of this monitor may be stored now: the same question, asked again.
     pub fn may_store(&self, now: Mono, monitor: MonitorId) -> Result<(), Fence> {
         self.may_run(now, monitor)
     }
 
     /// What this node applied last.
     pub fn applied(&self) -> Option<Stamp> {
-        None
+        self.applied
     }
 
     /// How long the lease still allows runs.
     pub fn lease_left(&self, now: Mono) -> Duration {
-        Duration::ZERO
+        self.renewed_at.map_or(Duration::ZERO, |renewed_at| (renewed_at + self.policy.lease_fence).since(now))
+    }
+
+    fn handle_row(&mut self, now: Mono, row: Option<OwnRow>) {
+        let Some(began_at) = self.in_flight.remove(&Request::ReadRow) else {
+            return;
+        };
+        let Phase::Registering { row: watched, since } = &mut self.phase else {
+            return;
+        };
+        let Some(row) = row else {
+            self.end(ExitReason::Unknown);
+            return;
+        };
+        let first_look = *since.get_or_insert(now);
+        watched.see(began_at, now, (row.incarnation, row.lease_seq));
+        let is_free = (row.incarnation.is_none() && (row.is_released || row.lease_seq == 0))
+            // An earlier registration of this very process was committed although its answer was lost.
+            || row.incarnation == Some(self.incarnation)
+            || watched.is_still_for(self.policy.lease_watch);
+        if is_free && self.stops_outstanding == 0 {
+            self.send(now, Request::Register, Output::Register { seen: row.incarnation, lease_seq: row.lease_seq });
+        } else if began_at.since(first_look) >= 2 * self.policy.lease_watch && row.incarnation.is_some() {
+            self.end(ExitReason::IdInUse { hostname: row.hostname });
+        }
+    }
+
+    fn handle_registered(&mut self, now: Mono, began_at: Mono, won: bool) {
+        if self.in_flight.remove(&Request::Register).is_none() {
+            return;
+        }
+        if won && matches!(self.phase, Phase::Registering { .. }) {
+            self.phase = Phase::Holding;
+            self.renewed_at = Some(began_at);
+            self.renew_at = began_at + self.policy.lease_renewal;
+            self.demand_reconcile(now);
+        }
+    }
+
+    fn handle_renewed(&mut self, now: Mono, began_at: Mono, ours: bool) {
+        if self.in_flight.remove(&Request::Renew).is_some() {
+            self.note_renewal(now, began_at, ours);
+        }
+    }
+
+    /// A renewal or an acknowledgement was answered.
+    fn note_renewal(&mut self, now: Mono, began_at: Mono, ours: bool) {
+        if !ours {
+            self.lose_row(now);
+            return;
+        }
+        if self.lease_left(now).is_zero() {
+            // Out for longer than the fence: others may have been given what this node ran.
+            self.demand_reconcile(now);
+        }
+        self.renewed_at = self.renewed_at.max(Some(began_at));
+    }
+
+    fn handle_stamp(&mut self, now: Mono, stamp: Stamp, applied_is_known: bool) {
+        if self.in_flight.remove(&Request::ReadStamp).is_none() || !matches!(self.phase, Phase::Holding) {
+            return;
+        }
+        if !applied_is_known || self.went_backwards(stamp) {
+            self.quarantine(now);
+        }
+        let settled = matches!(self.reconcile, Reconcile::Settled);
+        if settled && (self.unreconciled_since.is_some() || self.applied != Some(stamp)) {
+            self.send(now, Request::ReadAssignments, Output::ReadAssignments);
+        }
+    }
+
+    /// A generation below the applied one, or the same with another nonce: the database lost its tail.
+    fn went_backwards(&self, stamp: Stamp) -> bool {
+        self.applied.is_some_and(|applied| {
+            stamp.generation < applied.generation
+                || (stamp.generation == applied.generation && stamp.nonce != applied.nonce)
+        })
+    }
+
+    fn handle_assigned(&mut self, now: Mono, stamp: Stamp, monitors: BTreeSet<MonitorId>) {
+        let Some(began_at) = self.in_flight.remove(&Request::ReadAssignments) else {
+            return;
+        };
+        let is_stale = self.unreconciled_since.is_some_and(|since| began_at < since);
+        let is_awaited = matches!(self.phase, Phase::Holding) && matches!(self.reconcile, Reconcile::Settled);
+        if is_stale || !is_awaited {
+            self.look_at = now;
+            return;
+        }
+        if self.went_backwards(stamp) {
+            self.quarantine(now);
+        }
+        let stops: BTreeSet<_> = self.mine.difference(&monitors).copied().collect();
+        self.mine.retain(|monitor| monitors.contains(monitor));
+        self.stop(stops);
+        if self.stops_outstanding == 0 {
+            self.acknowledge(now, stamp, monitors);
+        } else {
+            self.reconcile = Reconcile::Stopping { stamp, monitors };
+        }
+    }
+
+    /// Orders a stop; nothing to stop needs no order.
+    fn stop(&mut self, monitors: BTreeSet<MonitorId>) {
+        if !monitors.is_empty() {
+            self.stops_outstanding += 1;
+            self.outputs.push_back(Output::Stop(monitors));
+        }
+    }
+
+    fn acknowledge(&mut self, now: Mono, stamp: Stamp, monitors: BTreeSet<MonitorId>) {
+        self.reconcile = Reconcile::Acknowledging { stamp, monitors };
+        self.send(now, Request::Acknowledge, Output::Acknowledge(stamp));
+    }
+
+    fn handle_stopped(&mut self, now: Mono) {
+        self.stops_outstanding = self.stops_outstanding.saturating_sub(1);
+        if self.stops_outstanding > 0 {
+            return;
+        }
+        match self.phase {
+            Phase::Leaving => self.send(now, Request::Release, Output::Release),
+            Phase::Holding => match std::mem::replace(&mut self.reconcile, Reconcile::Settled) {
+                Reconcile::Stopping { stamp, monitors } => self.acknowledge(now, stamp, monitors),
+                other @ (Reconcile::Settled | Reconcile::Acknowledging { .. }) => {
+                    self.reconcile = other;
+                }
+            },
+            Phase::Registering { .. } | Phase::Ended => {}
+        }
+    }
+
+    fn handle_acknowledged(&mut self, now: Mono, began_at: Mono, ours: bool) {
+        if self.in_flight.remove(&Request::Acknowledge).is_none() {
+            return;
+        }
+        let reconcile = std::mem::replace(&mut self.reconcile, Reconcile::Settled);
+        self.note_renewal(now, began_at, ours);
+        let Reconcile::Acknowledging { stamp, monitors } = reconcile else {
+            return;
+        };
+        if !ours || !matches!(self.phase, Phase::Holding) {
+            return;
+        }
+        self.applied = Some(stamp);
+        if self.unreconciled_since.is_some_and(|since| began_at < since) {
+            // What was acknowledged was read before the lease was out: read again before anything runs.
+            return;
+        }
+        self.unreconciled_since = None;
+        if self.quarantined_until.is_none() {
+            let starts: BTreeSet<_> = monitors.difference(&self.mine).copied().collect();
+            self.mine = monitors;
+            if !starts.is_empty() {
+                self.outputs.push_back(Output::Start(starts));
+            }
+        }
+    }
+
+    fn handle_edited(&mut self, now: Mono) {
+        // The same way as with a new generation: stop, acknowledge, start.
+        if matches!(self.reconcile, Reconcile::Settled) && matches!(self.phase, Phase::Holding) {
+            self.send(now, Request::ReadAssignments, Output::ReadAssignments);
+        }
+    }
+
+    fn handle_failed(&mut self, now: Mono, request: Request) {
+        self.in_flight.remove(&request);
+        match request {
+            Request::ReadRow | Request::Register => {
+                if let Phase::Registering { row, since, .. } = &mut self.phase {
+                    row.reset();
+                    *since = None;
+                }
+            }
+            Request::Acknowledge => self.reconcile = Reconcile::Settled,
+            Request::Release => self.end(ExitReason::Stopped),
+            Request::Renew => self.renew_at = now + self.policy.lease_renewal / 4,
+            Request::ReadStamp | Request::ReadAssignments => {}
+        }
+    }
+
+    fn handle_stop(&mut self, now: Mono) {
+        match self.phase {
+            Phase::Leaving | Phase::Ended => {}
+            Phase::Registering { .. } => self.end(ExitReason::Stopped),
+            Phase::Holding => {
+                self.phase = Phase::Leaving;
+                let mine = std::mem::take(&mut self.mine);
+                self.stop(mine);
+                if self.stops_outstanding == 0 {
+                    self.send(now, Request::Release, Output::Release);
+                }
+            }
+        }
+    }
+
+    /// The row is somebody else's, or nobody's: stop everything, then register anew.
+    fn lose_row(&mut self, now: Mono) {
+        match self.phase {
+            Phase::Holding => {}
+            Phase::Leaving => return self.end(ExitReason::Stopped),
+            Phase::Registering { .. } | Phase::Ended => return,
+        }
+        self.phase = Phase::Registering { row: Stillness::new(), since: None };
+        self.renewed_at = None;
+        self.applied = None;
+        self.reconcile = Reconcile::Settled;
+        self.demand_reconcile(now);
+        let mine = std::mem::take(&mut self.mine);
+        self.stop(mine);
+    }
+
+    /// The database lost its tail: what this node runs may be another's now, and the other does not know either.
+    fn quarantine(&mut self, now: Mono) {
+        self.applied = None;
+        self.quarantined_until = Some(now + self.policy.lease_watch);
+        self.reconcile = Reconcile::Settled;
+        self.demand_reconcile(now);
+        let mine = std::mem::take(&mut self.mine);
+        self.stop(mine);
+    }
+
+    fn demand_reconcile(&mut self, now: Mono) {
+        self.unreconciled_since = Some(now);
+        self.look_at = now;
+    }
+
+    fn tick(&mut self, now: Mono) {
+        match self.phase {
+            Phase::Registering { .. } => {
+                if now >= self.look_at && !self.in_flight.contains_key(&Request::Register) {
+                    self.look_at = now + self.policy.round_interval;
+                    self.send(now, Request::ReadRow, Output::ReadRow);
+                }
+            }
+            Phase::Holding => self.tick_holding(now),
+            Phase::Leaving | Phase::Ended => {}
+        }
+    }
+
+    fn tick_holding(&mut self, now: Mono) {
+        if self.quarantined_until.is_some_and(|until| now >= until) {
+            self.quarantined_until = None;
+            self.demand_reconcile(now);
+        }
+        if now >= self.renew_at {
+            self.renew_at = now + self.policy.lease_renewal;
+            self.send(now, Request::Renew, Output::Renew { applied: self.applied });
+        }
+        if now >= self.look_at {
+            self.look_at = now + self.policy.round_interval;
+            self.send(now, Request::ReadStamp, Output::ReadStamp { applied: self.applied });
+        }
+    }
+
+    /// Orders a request, unless one of its kind is still without an answer.
+    fn send(&mut self, now: Mono, request: Request, output: Output) {
+        if let std::collections::btree_map::Entry::Vacant(slot) = self.in_flight.entry(request) {
+            slot.insert(now);
+            self.outputs.push_back(output);
+        }
+    }
+
+    fn end(&mut self, reason: ExitReason) {
+        if !matches!(self.phase, Phase::Ended) {
+            self.phase = Phase::Ended;
+            self.mine.clear();
+            self.outputs.push_back(Output::Exit(reason));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Generation, Nonce};
+
+    const MINE: Incarnation = Incarnation(1);
+    const OTHER: Incarnation = Incarnation(2);
+
+    fn stamp(generation: u64, nonce: u64) -> Stamp {
+        Stamp { generation: Generation(generation), nonce: Nonce(nonce) }
+    }
+
+    fn monitors(ids: &[i64]) -> BTreeSet<MonitorId> {
+        ids.iter().copied().map(MonitorId).collect()
+    }
+
+    fn drain(tenure: &mut Tenure) -> Vec<Output> {
+        std::iter::from_fn(|| tenure.poll_output()).collect()
+    }
+
+    fn row(incarnation: Option<Incarnation>, lease_seq: u64) -> Input {
+        Input::Row(Some(OwnRow { incarnation, is_released: false, lease_seq, hostname: "elsewhere".into() }))
+    }
+
+    /// Registered at 0 s, applied `stamp(5, 55)` with monitors 1 and 2.
+    fn a_running_node() -> Tenure {
+        let mut tenure = Tenure::new(Policy::default(), MINE, Mono::secs(0));
+        drain(&mut tenure);
+        tenure.handle(Mono::secs(0), row(None, 0));
+        tenure.handle(Mono::secs(0), Input::Registered { began_at: Mono::secs(0), won: true });
+        reconcile(&mut tenure, 0, stamp(5, 55), &[1, 2]);
+        tenure
+    }
+
+    fn reconcile(tenure: &mut Tenure, at: u64, to: Stamp, ids: &[i64]) -> Vec<Output> {
+        let at = Mono::secs(at);
+        drain(tenure);
+        tenure.handle(at, Input::Hint);
+        tenure.handle(at, Input::StampRead { began_at: at, stamp: to, applied_is_known: true });
+        tenure.handle(at, Input::Assigned { stamp: to, monitors: monitors(ids) });
+        if drain(tenure).iter().any(|output| matches!(output, Output::Stop(_))) {
+            tenure.handle(at, Input::Stopped);
+        }
+        tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
+        drain(tenure)
+    }
+
+    #[test]
+    fn a_node_whose_last_renewal_was_sent_eight_seconds_ago_runs_nothing() {
+        let tenure = a_running_node();
+        assert_eq!(tenure.may_run(Mono::millis(7_999), MonitorId(1)), Ok(()));
+        assert_eq!(tenure.may_run(Mono::secs(8), MonitorId(1)), Err(Fence::LeaseTooOld));
+    }
+
+    #[test]
+    fn a_node_that_was_out_for_longer_than_its_fence_reconciles_before_its_first_run() {
+        let mut tenure = a_running_node();
+        tenure.handle(Mono::secs(2), Input::Tick);
+        tenure.handle(Mono::secs(20), Input::Renewed { began_at: Mono::secs(20), ours: true });
+        assert_eq!(tenure.may_run(Mono::secs(20), MonitorId(1)), Err(Fence::NotReconciled));
+        reconcile(&mut tenure, 20, stamp(5, 55), &[1, 2]);
+        assert_eq!(tenure.may_run(Mono::secs(20), MonitorId(1)), Ok(()));
+    }
+
+    #[test]
+    fn an_acknowledgement_waits_until_nothing_of_the_stopped_can_be_stored() {
+        let mut tenure = a_running_node();
+        let at = Mono::secs(1);
+        tenure.handle(at, Input::Hint);
+        tenure.handle(at, Input::StampRead { began_at: at, stamp: stamp(6, 66), applied_is_known: true });
+        drain(&mut tenure);
+        tenure.handle(at, Input::Assigned { stamp: stamp(6, 66), monitors: monitors(&[2, 3]) });
+        assert_eq!(drain(&mut tenure), [Output::Stop(monitors(&[1]))]);
+        assert_eq!(tenure.may_store(at, MonitorId(1)), Err(Fence::NotMine));
+        tenure.handle(at, Input::Stopped);
+        assert_eq!(drain(&mut tenure), [Output::Acknowledge(stamp(6, 66))]);
+        assert_eq!(tenure.may_run(at, MonitorId(3)), Err(Fence::NotMine));
+        tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
+        assert_eq!(drain(&mut tenure), [Output::Start(monitors(&[3]))]);
+    }
+
+    #[test]
+    fn a_database_that_lost_its_tail_stops_everything_for_one_lease() {
+        let mut tenure = a_running_node();
+        let outputs = reconcile(&mut tenure, 3, stamp(4, 44), &[1, 2]);
+        assert!(!outputs.iter().any(|output| matches!(output, Output::Start(_))));
+        assert_eq!(tenure.may_run(Mono::secs(3), MonitorId(1)), Err(Fence::NotMine));
+        let outputs = reconcile(&mut tenure, 14, stamp(4, 44), &[1, 2]);
+        assert!(outputs.contains(&Output::Start(monitors(&[1, 2]))));
+    }
+
+    #[test]
+    fn the_same_generation_with_another_nonce_is_a_lost_tail() {
+        let mut tenure = a_running_node();
+        reconcile(&mut tenure, 3, stamp(5, 56), &[1, 2]);
+        assert_eq!(tenure.may_run(Mono::secs(3), MonitorId(1)), Err(Fence::NotMine));
+    }
+
+    #[test]
+    fn a_node_that_lost_its_row_stops_everything_and_registers_anew() {
+        let mut tenure = a_running_node();
+        tenure.handle(Mono::secs(2), Input::Tick);
+        drain(&mut tenure);
+        tenure.handle(Mono::secs(2), Input::Renewed { began_at: Mono::secs(2), ours: false });
+        let outputs = drain(&mut tenure);
+        assert!(outputs.contains(&Output::Stop(monitors(&[1, 2]))) && outputs.contains(&Output::ReadRow));
+        assert_eq!(tenure.may_store(Mono::secs(2), MonitorId(1)), Err(Fence::NotRegistered));
+    }
+
+    #[test]
+    fn an_id_that_another_process_keeps_renewing_is_refused_after_two_leases() {
+        let mut tenure = Tenure::new(Policy::default(), MINE, Mono::secs(0));
+        for second in 0..=22 {
+            tenure.handle(Mono::secs(second), Input::Tick);
+            tenure.handle(Mono::secs(second), row(Some(OTHER), second));
+        }
+        let exit = Output::Exit(ExitReason::IdInUse { hostname: "elsewhere".into() });
+        assert!(drain(&mut tenure).contains(&exit));
+    }
+
+    #[test]
+    fn a_vanished_holders_row_is_taken_after_one_watched_lease() {
+        let mut tenure = Tenure::new(Policy::default(), MINE, Mono::secs(0));
+        for second in 0..=11 {
+            tenure.handle(Mono::secs(second), Input::Tick);
+            tenure.handle(Mono::secs(second), row(Some(OTHER), 40));
+            let registers = drain(&mut tenure).iter().any(|output| matches!(output, Output::Register { .. }));
+            assert_eq!(registers, second == 11, "at {second} s");
+        }
     }
 }

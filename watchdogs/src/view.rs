@@ -3,12 +3,19 @@
 //! Owns the shape. [`crate::watchdog::Watchdog::view`] fills it from the same rows the decisions are made of; nothing
 //! is read anew for a request.
 
+use std::collections::VecDeque;
+
 use serde::Serialize;
 
-use crate::facts::{Mode, NodeStatus, Overlay, Vote};
+use crate::assess::Assessment;
+use crate::facts::{Mode, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Vote, WatchdogRow};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
 use crate::io::Severity;
-use crate::time::Wall;
+use crate::policy::Policy;
+use crate::quorum::Reach;
+use crate::status::Lease;
+use crate::time::{Mono, Wall};
+use crate::watchdog::Watchdog;
 
 /// The colour of the whole.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
@@ -160,4 +167,191 @@ pub struct WouldMove {
     pub monitors: u32,
     /// Why.
     pub reason: crate::decision::MoveReason,
+}
+
+/// The lowest value of a count over a sliding window: what stayed unwatched all along, however many others came and went.
+#[derive(Debug, Default)]
+pub(crate) struct Lowest {
+    samples: VecDeque<(Mono, u32)>,
+    since: Option<Mono>,
+}
+
+impl Lowest {
+    /// Takes in one round's count.
+    pub(crate) fn note(&mut self, now: Mono, count: u32, policy: &Policy) {
+        self.since.get_or_insert(now);
+        while self.samples.front().is_some_and(|(at, _)| now.since(*at) > policy.orphan_bound) {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((now, count));
+    }
+
+    /// The lowest count, once the window is full.
+    pub(crate) fn lowest(&self, policy: &Policy) -> u32 {
+        let (Some(since), Some((last, _))) = (self.since, self.samples.back()) else {
+            return 0;
+        };
+        let is_full = last.since(since) >= policy.orphan_bound;
+        if is_full { self.samples.iter().map(|(_, count)| *count).min().unwrap_or(0) } else { 0 }
+    }
+}
+
+/// Active monitors, and how many of them a living node runs.
+pub(crate) fn count_monitors(watchdog: &Watchdog, round: &Round) -> MonitorsView {
+    let mut view = MonitorsView { unwatched: round.unplaced, active: round.unplaced, ..MonitorsView::default() };
+    for group in &round.shards {
+        view.active += group.active;
+        let owner = group.effective.as_ref().and_then(|node| watchdog.assessor.of(node));
+        if owner.is_some_and(Assessment::is_watching) {
+            view.watched += group.active;
+        } else {
+            view.unwatched += group.active;
+        }
+    }
+    view
+}
+
+impl Watchdog {
+    /// What this watchdog knows, for whoever asks.
+    pub fn view(&self, now: Mono) -> View {
+        let database = self.database_view(now);
+        let Some(round) = &self.round else {
+            let reasons = vec!["this watchdog has not read the database yet".to_owned()];
+            return View { reasons, database, ..View::default() };
+        };
+        let mut monitors = count_monitors(self, round);
+        monitors.orphaned = self.unwatched.lowest(&self.policy);
+        let mut view = View {
+            status: Health::Ok,
+            reasons: Vec::new(),
+            mode: round.cluster.mode,
+            frozen: round.cluster.frozen,
+            leader: self.leader_view(now, round),
+            database,
+            generation: round.cluster.stamp.generation,
+            watchdogs: self.watchdog_views(round),
+            nodes: round.nodes.iter().filter_map(|row| self.node_view(round, row)).collect(),
+            monitors,
+            incidents: round.incidents.iter().map(incident_view).collect(),
+            would_move: self.leader.would_move().to_vec(),
+            checked_at: Some(round.database_time),
+            verdict_age_ms: self.judged_at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
+        };
+        self.colour(now, &mut view);
+        view
+    }
+
+    fn database_view(&self, now: Mono) -> DatabaseView {
+        let limit = 3 * self.policy.probe_interval;
+        let age = self.database.written_at.map(|at| now.since(at));
+        match age {
+            Some(age) if age < limit => {
+                let is_late = age > 3 * self.policy.round_interval;
+                if is_late || self.database.failing_since.is_some() { DatabaseView::Failing } else { DatabaseView::Up }
+            }
+            Some(_) | None => DatabaseView::Down,
+        }
+    }
+
+    fn leader_view(&self, now: Mono, round: &Round) -> Option<LeaderView> {
+        let incarnation = round.leader.holder?;
+        let watchdog_id = round.leader.watchdog.clone()?;
+        (!self.is_leaderless(now)).then_some(LeaderView { watchdog_id, incarnation, epoch: round.leader.epoch })
+    }
+
+    fn watchdog_views(&self, round: &Round) -> Vec<WatchdogView> {
+        let status = |row: &WatchdogRow| {
+            let is_me = row.incarnation == self.identity.incarnation;
+            if row.stopped {
+                "stopped"
+            } else if !is_me && !self.roster.is_moving(row, &self.policy) {
+                "down"
+            } else if row.isolated || (is_me && self.is_isolated()) {
+                "isolated"
+            } else {
+                "up"
+            }
+        };
+        let view = |row: &WatchdogRow| WatchdogView {
+            watchdog_id: row.watchdog.clone(),
+            status: status(row),
+            last_seen_ms: row.last_seen,
+            advertise: row.advertise.clone(),
+        };
+        round.watchdogs.iter().map(view).collect()
+    }
+
+    fn node_view(&self, round: &Round, row: &NodeRow) -> Option<NodeView> {
+        let node = self.assessor.of(&row.node)?;
+        let sum = |of: fn(&ShardGroup) -> &Option<NodeId>| -> u32 {
+            let groups = round.shards.iter().filter(|group| of(group).as_ref() == Some(&row.node));
+            groups.map(|group| group.active).sum()
+        };
+        let monitors = sum(|group| &group.effective);
+        let capacity = row.capacity.unwrap_or(self.policy.monitor_limit_per_node);
+        Some(NodeView {
+            node_id: row.node.clone(),
+            // While only observing, nobody writes statuses: what they would be is shown.
+            status: if round.cluster.mode == Mode::Observe { node.status } else { row.status },
+            overlay: row.overlay,
+            monitors,
+            home_monitors: sum(|group| &group.home),
+            capacity,
+            load: f64::from(monitors) / f64::from(capacity.max(1)),
+            reach: match node.reach {
+                Reach::Up => Vote::Up,
+                Reach::Down => Vote::Down,
+                Reach::Unknown | Reach::Undecided => Vote::Unknown,
+            },
+            votes_down: node.votes_down,
+            // A lease that was taken away is over, also before its vacant row was watched for as long.
+            lease: if row.incarnation.is_none() { Lease::Ended.as_str() } else { node.lease.as_str() },
+            overdue: node.overdue,
+            address: row.address.clone(),
+            last_seen_ms: row.last_seen,
+        })
+    }
+
+    /// 503 exactly when watching does not really happen.
+    fn colour(&self, now: Mono, view: &mut View) {
+        let voters = self.voters();
+        let mut down = Vec::new();
+        if view.database == DatabaseView::Down {
+            down.push("the database took no write for three intervals".to_owned());
+        }
+        if !voters.is_majority() {
+            down.push(format!("{} of {} watchdogs live: no majority", voters.living, voters.registered));
+        }
+        if !view.nodes.iter().any(|node| matches!(node.status, NodeStatus::Online)) {
+            down.push("no node is online".to_owned());
+        }
+        if view.monitors.orphaned > 0 {
+            down.push(format!("{} active monitors have had no living owner for too long", view.monitors.orphaned));
+        }
+        let mut degraded = Vec::new();
+        if view.frozen {
+            degraded.push("frozen: nothing moves by itself".to_owned());
+        }
+        if self.is_leaderless(now) {
+            degraded.push("no watchdog leads".to_owned());
+        }
+        if view.database == DatabaseView::Failing {
+            degraded.push("the database is failing".to_owned());
+        }
+        let ill = view.nodes.iter().filter(|node| !matches!(node.status, NodeStatus::Online | NodeStatus::New));
+        degraded.extend(ill.map(|node| format!("node {} is {}", node.node_id, node.status.as_str())));
+        let silent = view.watchdogs.iter().filter(|one| matches!(one.status, "down" | "isolated"));
+        degraded.extend(silent.map(|one| format!("watchdog {} is {}", one.watchdog_id, one.status)));
+        view.status = match (down.is_empty(), degraded.is_empty()) {
+            (false, _) => Health::Down,
+            (true, false) => Health::Degraded,
+            (true, true) => Health::Ok,
+        };
+        view.reasons = down.into_iter().chain(degraded).collect();
+    }
+}
+
+fn incident_view(row: &crate::facts::IncidentRow) -> IncidentView {
+    let severity = if row.severity == "critical" { Severity::Critical } else { Severity::Warning };
+    IncidentView { key: row.key.clone(), severity, since: row.opened_at }
 }

@@ -134,6 +134,8 @@ fn install(dir: &Path) {
     let done = Command::new("mariadb-install-db")
         .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
         .args([format!("--datadir={}/data", dir.display()), user_flag()])
+        // Two installations at once would meet in the common temporary folder.
+        .env("TMPDIR", dir)
         .output()
         .expect("mariadb-install-db, from the package mariadb-server");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

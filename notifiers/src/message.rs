@@ -1,0 +1,122 @@
+//! One message about one incident: what, how bad, how many watchdogs agree, and where the runbook says what to do.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What kind of thing is wrong. Each has an anchor in `docs/runbook.md`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A node is offline, stalled or unreachable.
+    Node,
+    /// No node runs monitors.
+    Nodes,
+    /// A node renews its lease but does not run its monitors.
+    Progress,
+    /// A watchdog is silent.
+    Watchdog,
+    /// Nobody leads.
+    Leader,
+    /// No room, or no node that can run a monitor.
+    Capacity,
+    /// Watchdogs disagree about a node.
+    Disagreement,
+    /// Too many watchdogs are cut off.
+    Isolation,
+    /// Another program runs monitors or writes statuses.
+    ForeignRunner,
+}
+
+impl Kind {
+    /// All kinds there are.
+    pub const ALL: [Self; 9] = [
+        Self::Node,
+        Self::Nodes,
+        Self::Progress,
+        Self::Watchdog,
+        Self::Leader,
+        Self::Capacity,
+        Self::Disagreement,
+        Self::Isolation,
+        Self::ForeignRunner,
+    ];
+
+    /// As the first part of an incident's key, and as the runbook's anchor.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Nodes => "nodes",
+            Self::Progress => "progress",
+            Self::Watchdog => "watchdog",
+            Self::Leader => "leader",
+            Self::Capacity => "capacity",
+            Self::Disagreement => "disagreement",
+            Self::Isolation => "isolation",
+            Self::ForeignRunner => "foreign-runner",
+        }
+    }
+
+    /// The kind of an incident with this key (`node/node1`); `None` for keys of another version.
+    pub fn of_key(key: &str) -> Option<Self> {
+        let kind = key.split_once('/').map_or(key, |(kind, _)| kind);
+        Self::ALL.into_iter().find(|known| known.as_str() == kind)
+    }
+}
+
+/// What people read about one incident.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Message<'a> {
+    /// Kind and subject.
+    pub key: &'a str,
+    /// `critical` or `warning`.
+    pub severity: &'a str,
+    /// One sentence: what is wrong.
+    pub summary: &'a str,
+    /// Watchdogs that see it, of how many that may vote; `(0, 0)` where nobody votes.
+    pub votes: (u32, u32),
+}
+
+impl Message<'_> {
+    /// Where the runbook says what to do.
+    pub fn runbook(&self) -> Option<String> {
+        Kind::of_key(self.key).map(|kind| format!("docs/runbook.md#{}", kind.as_str()))
+    }
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] {}: {}", self.severity, self.key, self.summary)?;
+        if let Some(runbook) = self.runbook() {
+            write!(f, " ({runbook})")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_anchor_in_the_runbook() {
+        let runbook = include_str!("../../docs/runbook.md");
+        for kind in Kind::ALL {
+            let anchor = format!("<a id=\"{}\"></a>", kind.as_str());
+            assert!(runbook.contains(&anchor), "docs/runbook.md lacks {anchor}");
+        }
+    }
+
+    #[test]
+    fn a_message_says_what_is_wrong_and_where_help_is() {
+        let message = Message {
+            key: "node/node1",
+            severity: "critical",
+            summary: "node node1 is offline: lease ended, 3 of 3 watchdogs cannot reach it",
+            votes: (3, 3),
+        };
+        let expected = "[critical] node/node1: node node1 is offline: lease ended, 3 of 3 watchdogs cannot reach it \
+                        (docs/runbook.md#node)";
+        assert_eq!(message.to_string(), expected);
+    }
+}

@@ -1,0 +1,123 @@
+//! The HTTP surface of a watchdog: every route on one screen.
+//!
+//! Owns routes, keys, bodies and answers. Decides nothing about the cluster: reads come from the [`View`] that the
+//! watchdog publishes and from the store, writes put a wish into the store; the leader acts on it. Any instance takes
+//! any write.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{delete, get, post};
+use komainu_watchdogs::facts::Report;
+use komainu_watchdogs::ids::{Incarnation, WatchdogId};
+use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::view::View;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::auth::KnownKeys;
+use self::freshness::Freshness;
+use crate::config::Details;
+use crate::keys::ClusterKey;
+use crate::store::Store;
+
+mod apikeys;
+mod audit;
+mod auth;
+mod body;
+mod cluster;
+mod fields;
+mod freshness;
+mod health;
+mod incidents;
+mod lb;
+mod metrics;
+mod monitors;
+mod nodes;
+mod page;
+mod peer;
+mod problem;
+mod request_id;
+mod status;
+mod watchdogs;
+
+#[cfg(test)]
+mod support;
+
+pub use self::problem::ApiError;
+
+/// What the surface shows and writes to.
+#[derive(Clone)]
+pub struct State {
+    /// Where wishes are written and lists are read.
+    pub store: Store,
+    /// What the watchdog knows; published anew at every round, also when nothing changed.
+    pub view: watch::Receiver<Arc<View>>,
+    /// What the watchdog says to its peers.
+    pub report: watch::Receiver<Arc<Report>>,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Which watchdog this is.
+    pub watchdog: WatchdogId,
+    /// Which process of it.
+    pub incarnation: Incarnation,
+    /// Signs reports, derives node keys.
+    pub key: ClusterKey,
+    /// Thresholds.
+    pub policy: Policy,
+    /// What callers without a key see of `/status`.
+    pub details: Details,
+}
+
+/// The state and what the surface itself remembers.
+struct Context {
+    state: State,
+    freshness: Freshness,
+    known_keys: KnownKeys,
+}
+
+type Ctx = axum::extract::State<Arc<Context>>;
+
+/// The whole surface. Must be called within a tokio runtime: it watches how fresh the view is.
+pub fn router(state: State) -> Router {
+    let freshness = Freshness::watch(state.view.clone());
+    let context = Arc::new(Context { state, freshness, known_keys: KnownKeys::default() });
+    Router::new()
+        .merge(open_routes())
+        .nest("/api/v1", keyed_routes())
+        .fallback(problem::unknown_route)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn(request_id::attach))
+        .with_state(context)
+}
+
+/// Routes that need no API key.
+fn open_routes() -> Router<Arc<Context>> {
+    Router::new()
+        .route("/status", get(status::show))
+        .route("/health", get(health::show))
+        .route("/metrics", get(metrics::show))
+        .route("/api/health-status", get(lb::health_status))
+        .route("/lb/health", get(lb::health))
+        .route("/lb/capacity", get(lb::capacity))
+        .route("/lb/routes", get(lb::routes))
+        .route(peer::PATH, get(peer::report))
+}
+
+/// Routes that need an API key; each handler names the scope it needs.
+fn keyed_routes() -> Router<Arc<Context>> {
+    Router::new()
+        .route("/monitors", get(monitors::list).post(monitors::create))
+        .route("/monitors/{id}", get(monitors::show).delete(monitors::remove))
+        .route("/nodes", get(nodes::list).post(nodes::add))
+        .route("/nodes/{id}", get(nodes::show))
+        .route("/watchdogs", get(watchdogs::list))
+        .route("/incidents", get(incidents::list))
+        .route("/apikeys", get(apikeys::list).post(apikeys::create))
+        .route("/apikeys/{id}", delete(apikeys::remove))
+        .route("/audit", get(audit::list))
+        .route("/cluster/freeze", post(cluster::freeze))
+        .route("/cluster/thaw", post(cluster::thaw))
+}

@@ -1,0 +1,91 @@
+//! `/api/v1/audit`: who did what. Also the one place where handlers add to it.
+
+use axum::Json;
+use axum::extract::RawQuery;
+use komainu_watchdogs::time::Wall;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Ctx;
+use super::auth::{Admin, Caller};
+use super::fields::Fields;
+use super::page::{Cut, Items};
+use super::problem::ApiError;
+use crate::store::Store;
+use crate::store::audit::{self, AuditRow, Deed};
+
+#[derive(Serialize)]
+pub(super) struct Shown {
+    id: i64,
+    at: Wall,
+    who: String,
+    what: String,
+    subject: String,
+    before: Option<Value>,
+    after: Option<Value>,
+}
+
+impl From<AuditRow> for Shown {
+    fn from(row: AuditRow) -> Self {
+        let parsed = |text: Option<String>| text.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
+        Self {
+            id: row.id,
+            at: row.at,
+            who: row.deed.who,
+            what: row.deed.what,
+            subject: row.deed.subject,
+            before: parsed(row.deed.before),
+            after: parsed(row.deed.after),
+        }
+    }
+}
+
+pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
+    let mut fields = Fields::of_query(query.as_deref());
+    let cut = Cut::take(&mut fields);
+    fields.finish()?;
+    let page = audit::list(&context.state.store, cut.cursor.as_deref(), cut.limit).await?;
+    Ok(Json(Items::of(page)))
+}
+
+/// Something a caller did, as it goes into the trail.
+pub(super) struct Done<'a> {
+    pub(super) what: &'a str,
+    pub(super) subject: &'a str,
+    pub(super) before: Option<Value>,
+    pub(super) after: Option<Value>,
+}
+
+/// Adds to the trail. The deed is done by then: a trail that cannot be written is told to the log, not to the caller,
+/// who would otherwise do it again.
+pub(super) async fn note(store: &Store, caller: &Caller, done: Done<'_>) {
+    let deed = Deed {
+        who: caller.who(),
+        what: done.what.to_owned(),
+        subject: done.subject.to_owned(),
+        before: done.before.map(|value| value.to_string()),
+        after: done.after.map(|value| value.to_string()),
+    };
+    if let Err(error) = audit::append(store, &deed).await {
+        tracing::error!(audit.who = deed.who, audit.what = deed.what, audit.subject = deed.subject, %error, "could not write the audit trail");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::support::Surface;
+
+    #[tokio::test]
+    async fn the_trail_is_for_admins_and_knows_every_write() {
+        let surface = Surface::plain().await;
+        let admin = surface.key("admin").await;
+        assert_eq!(surface.send("POST", "/api/v1/cluster/freeze", Some(&admin), "").await.code, 200);
+        let trail = surface.send("GET", "/api/v1/audit", Some(&admin), "").await.json();
+        assert_eq!(
+            (&trail["items"][0]["what"], &trail["items"][0]["who"]),
+            (&"cluster.freeze".into(), &"key/admin".into())
+        );
+        let writer = surface.key("write").await;
+        assert_eq!(surface.send("GET", "/api/v1/audit", Some(&writer), "").await.code, 403);
+    }
+}

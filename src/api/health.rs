@@ -1,0 +1,89 @@
+//! `GET /health`: this one process, for whoever restarts it. Whether the cluster is well is `/status`.
+//!
+//! 200 while its loop turns and, as long as the database answers, its verdicts are at most three probe intervals old.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use komainu_watchdogs::ids::{Incarnation, WatchdogId};
+use komainu_watchdogs::view::DatabaseView;
+use serde::Serialize;
+
+use super::{Context, Ctx};
+
+#[derive(Serialize)]
+struct Body<'a> {
+    status: &'static str,
+    watchdog_id: &'a WatchdogId,
+    incarnation: Incarnation,
+    version: &'static str,
+    is_leader: bool,
+    database: DatabaseView,
+    /// Milliseconds since verdicts were last renewed; `null` before the first round.
+    verdict_age_ms: Option<u64>,
+    /// Milliseconds since the loop last turned.
+    loop_age_ms: u64,
+}
+
+pub(super) async fn show(context: Ctx) -> Response {
+    let state = &context.state;
+    let view = state.view.borrow().clone();
+    let loop_age_ms = u64::try_from(context.freshness.age().as_millis()).unwrap_or(u64::MAX);
+    let verdict_age_ms = verdict_age_ms(&context);
+    let most_ms = u64::try_from(3 * state.policy.probe_interval.as_millis()).unwrap_or(u64::MAX);
+    let is_current = verdict_age_ms.is_some_and(|age| age <= most_ms);
+    // Without a database there are no rounds, and that is no fault of this process: to restart it would only make it
+    // forget its peers, when they need each other most.
+    let is_blind = match view.database {
+        DatabaseView::Up => false,
+        DatabaseView::Failing | DatabaseView::Down => true,
+    };
+    let is_well = loop_age_ms <= most_ms && (is_current || is_blind);
+    let body = Body {
+        status: if is_well { "ok" } else { "stuck" },
+        watchdog_id: &state.watchdog,
+        incarnation: state.incarnation,
+        version: env!("CARGO_PKG_VERSION"),
+        is_leader: view.leader.as_ref().is_some_and(|leader| leader.incarnation == state.incarnation),
+        database: view.database,
+        verdict_age_ms,
+        loop_age_ms,
+    };
+    let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// The age that was published, and the time since.
+pub(super) fn verdict_age_ms(context: &Context) -> Option<u64> {
+    let since = u64::try_from(context.freshness.age().as_millis()).unwrap_or(u64::MAX);
+    context.state.view.borrow().verdict_age_ms.map(|age| age.saturating_add(since))
+}
+
+#[cfg(test)]
+mod tests {
+    use komainu_watchdogs::view::{DatabaseView, Health, View};
+
+    use crate::api::support::{Surface, view};
+
+    #[tokio::test]
+    async fn a_loop_that_turns_is_well_whatever_the_cluster_does() {
+        let answer = Surface::showing(View { status: Health::Down, ..view() }).await.get("/health").await;
+        assert_eq!(answer.code, 200);
+        assert_eq!((&answer.json()["watchdog_id"], &answer.json()["is_leader"]), (&"w1".into(), &true.into()));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_no_reason_to_restart() {
+        let blind = View { database: DatabaseView::Down, verdict_age_ms: Some(60_000), ..view() };
+        let answer = Surface::showing(blind).await.get("/health").await;
+        assert_eq!((answer.code, &answer.json()["database"]), (200, &"down".into()));
+    }
+
+    #[tokio::test]
+    async fn old_verdicts_or_none_are_not_well() {
+        for verdict_age_ms in [None, Some(15_001)] {
+            let answer = Surface::showing(View { verdict_age_ms, ..view() }).await.get("/health").await;
+            assert_eq!((answer.code, &answer.json()["status"]), (503, &"stuck".into()));
+        }
+    }
+}

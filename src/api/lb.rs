@@ -1,0 +1,211 @@
+//! What gateways ask: `/lb/health`, `/lb/capacity`, `/lb/routes`, and `/api/health-status`.
+//!
+//! The first two and the last bear the names and field names that users of uptime-kuma-cluster read from their gateway
+//! today. `/lb/routes` is komainu's own table for a gateway: it is built from what this watchdog knows, so it also
+//! answers while the database is away.
+
+use axum::Json;
+use axum::http::header;
+use axum::response::IntoResponse;
+use komainu_watchdogs::facts::{NodeStatus, Overlay, Vote};
+use komainu_watchdogs::ids::{Generation, NodeId};
+use komainu_watchdogs::time::Wall;
+use komainu_watchdogs::view::{NodeView, View};
+use serde::Serialize;
+
+use super::{Ctx, status};
+use crate::clock;
+
+/// `/lb/health`: one line per node.
+#[derive(Serialize)]
+struct HealthTable {
+    /// Unix seconds.
+    timestamp: i64,
+    nodes: Vec<HealthLine>,
+}
+
+#[derive(Serialize)]
+struct HealthLine {
+    node_id: NodeId,
+    /// `up` where people may be sent, `down` elsewhere.
+    health: &'static str,
+    status: NodeStatus,
+    last_seen: Option<Wall>,
+    monitor_count: u32,
+}
+
+/// `/lb/capacity`: how full each node is.
+#[derive(Serialize)]
+struct CapacityTable {
+    /// Unless a node says otherwise.
+    limit_per_node: u32,
+    nodes: Vec<CapacityLine>,
+}
+
+#[derive(Serialize)]
+struct CapacityLine {
+    node_id: NodeId,
+    current_count: u32,
+    limit_per_node: u32,
+    usage_percent: f64,
+}
+
+/// `/lb/routes`: where a gateway may send people.
+#[derive(Serialize)]
+struct RouteTable {
+    /// One node for everything, when an operator says so. Nothing can say so yet.
+    fixed_node: Option<NodeId>,
+    generation: Generation,
+    checked_at: Option<Wall>,
+    nodes: Vec<RouteLine>,
+}
+
+#[derive(Serialize)]
+struct RouteLine {
+    node_id: NodeId,
+    /// Base address of its HTTP surface.
+    address: String,
+    status: NodeStatus,
+    overlay: Overlay,
+    /// Monitors divided by capacity: send new sessions to the lowest.
+    load: f64,
+    /// New sessions may go there.
+    accepts_sessions: bool,
+}
+
+/// `/api/health-status`: the nodes counted.
+#[derive(Serialize)]
+struct HealthStatus {
+    /// Unix seconds.
+    timestamp: i64,
+    total_nodes: usize,
+    online_nodes: usize,
+    offline_nodes: usize,
+    nodes: Vec<HealthLine>,
+}
+
+pub(super) async fn health(context: Ctx) -> impl IntoResponse {
+    let view = status::current(&context);
+    uncached(HealthTable { timestamp: clock::wall().0 / 1_000, nodes: health_lines(&view) })
+}
+
+pub(super) async fn health_status(context: Ctx) -> impl IntoResponse {
+    let view = status::current(&context);
+    let online_nodes = view.nodes.iter().filter(|node| accepts_sessions(node)).count();
+    uncached(HealthStatus {
+        timestamp: clock::wall().0 / 1_000,
+        total_nodes: view.nodes.len(),
+        online_nodes,
+        offline_nodes: view.nodes.len() - online_nodes,
+        nodes: health_lines(&view),
+    })
+}
+
+pub(super) async fn capacity(context: Ctx) -> impl IntoResponse {
+    let view = status::current(&context);
+    let nodes = view.nodes.iter().map(|node| CapacityLine {
+        node_id: node.node_id.clone(),
+        current_count: node.monitors,
+        limit_per_node: node.capacity,
+        usage_percent: (node.load * 10_000.0).round() / 100.0,
+    });
+    uncached(CapacityTable { limit_per_node: context.state.policy.monitor_limit_per_node, nodes: nodes.collect() })
+}
+
+pub(super) async fn routes(context: Ctx) -> impl IntoResponse {
+    let view = status::current(&context);
+    let nodes = view.nodes.iter().map(|node| RouteLine {
+        node_id: node.node_id.clone(),
+        address: node.address.clone(),
+        status: node.status,
+        overlay: node.overlay,
+        load: node.load,
+        accepts_sessions: accepts_sessions(node),
+    });
+    uncached(RouteTable {
+        fixed_node: None,
+        generation: view.generation,
+        checked_at: view.checked_at,
+        nodes: nodes.collect(),
+    })
+}
+
+fn health_lines(view: &View) -> Vec<HealthLine> {
+    let line = |node: &NodeView| HealthLine {
+        node_id: node.node_id.clone(),
+        health: if accepts_sessions(node) { "up" } else { "down" },
+        status: node.status,
+        last_seen: node.last_seen_ms,
+        monitor_count: node.monitors,
+    };
+    view.nodes.iter().map(line).collect()
+}
+
+/// Reachable and not on its way out. A stalled node still serves its UI while it answers.
+fn accepts_sessions(node: &NodeView) -> bool {
+    let is_staying = match node.overlay {
+        Overlay::None => true,
+        Overlay::Draining | Overlay::Drained => false,
+    };
+    let answers = match node.status {
+        NodeStatus::Online => true,
+        NodeStatus::Stalled => node.reach == Vote::Up,
+        NodeStatus::New | NodeStatus::Unreachable | NodeStatus::Offline => false,
+    };
+    is_staying && answers
+}
+
+fn uncached<T: Serialize>(body: T) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::support::{Surface, view};
+
+    fn view_with(status: NodeStatus, overlay: Overlay) -> View {
+        let mut view = view();
+        view.nodes[0].status = status;
+        view.nodes[0].overlay = overlay;
+        view
+    }
+
+    #[tokio::test]
+    async fn nobody_is_sent_to_a_node_that_is_lost_or_leaving() {
+        let table = [
+            (NodeStatus::Online, Overlay::None, true),
+            (NodeStatus::Stalled, Overlay::None, true),
+            (NodeStatus::Unreachable, Overlay::None, false),
+            (NodeStatus::Offline, Overlay::None, false),
+            (NodeStatus::New, Overlay::None, false),
+            (NodeStatus::Online, Overlay::Draining, false),
+        ];
+        for (status, overlay, expected) in table {
+            let routes = Surface::showing(view_with(status, overlay)).await.get("/lb/routes").await.json();
+            assert_eq!(routes["nodes"][0]["accepts_sessions"], json!(expected), "{status:?} {overlay:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_gateway_finds_address_load_and_generation() {
+        let routes = Surface::showing(view()).await.get("/lb/routes").await.json();
+        assert_eq!(routes["nodes"][0]["address"], "http://127.0.0.1:8910");
+        assert_eq!((&routes["generation"], &routes["fixed_node"]), (&json!(42), &json!(null)));
+    }
+
+    #[tokio::test]
+    async fn capacity_and_health_bear_the_known_names() {
+        let surface = Surface::showing(view()).await;
+        let line = &surface.get("/lb/capacity").await.json()["nodes"][0];
+        assert_eq!(
+            line,
+            &json!({"node_id": "node1", "current_count": 100, "limit_per_node": 1000, "usage_percent": 10.0})
+        );
+        let line = &surface.get("/lb/health").await.json()["nodes"][0];
+        assert_eq!((&line["health"], &line["monitor_count"]), (&json!("up"), &json!(100)));
+        assert_eq!(surface.get("/api/health-status").await.json()["online_nodes"], 1);
+    }
+}

@@ -1,0 +1,155 @@
+//! `GET /metrics`: what this watchdog knows, in Prometheus' text format.
+//!
+//! The registry is filled anew for each request from the published view, so no number can be older than `/status`.
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use komainu_watchdogs::facts::NodeStatus;
+use komainu_watchdogs::io::Severity;
+use komainu_watchdogs::view::{DatabaseView, Health, View};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::problem::ApiError;
+use super::{Context, Ctx, health, status};
+
+const STATUSES: [NodeStatus; 5] =
+    [NodeStatus::New, NodeStatus::Online, NodeStatus::Unreachable, NodeStatus::Stalled, NodeStatus::Offline];
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct NodeLabel {
+    node: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct NodeStatusLabel {
+    node: String,
+    status: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct SeverityLabel {
+    severity: &'static str,
+}
+
+pub(super) async fn show(context: Ctx) -> Result<Response, ApiError> {
+    let view = status::current(&context);
+    let mut registry = Registry::with_prefix("komainu");
+    register_cluster(&mut registry, &view);
+    register_monitors(&mut registry, &view);
+    register_nodes(&mut registry, &view);
+    register_incidents(&mut registry, &view);
+    register_self(&mut registry, &view, &context);
+    let mut body = String::new();
+    text::encode(&mut body, &registry).map_err(|error| ApiError::Internal(error.to_string()))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], body).into_response())
+}
+
+fn register_cluster(registry: &mut Registry, view: &View) {
+    let is_up = match view.status {
+        Health::Ok | Health::Degraded => true,
+        Health::Down => false,
+    };
+    let database_up = match view.database {
+        DatabaseView::Up => true,
+        DatabaseView::Failing | DatabaseView::Down => false,
+    };
+    let epoch = view.leader.as_ref().map_or(0, |leader| leader.epoch.0);
+    number(registry, "up", "1 while /status is ok or degraded", i64::from(is_up));
+    number(registry, "database_up", "1 while the database answers reads and writes", i64::from(database_up));
+    number(registry, "frozen", "1 while an operator stopped automatic moves", i64::from(view.frozen));
+    number(registry, "epoch", "Number of the present leadership, 0 without one", whole(epoch));
+    number(registry, "generation", "Number of the assignment", whole(view.generation.0));
+}
+
+fn register_monitors(registry: &mut Registry, view: &View) {
+    let monitors = view.monitors;
+    number(registry, "monitors_active", "Active monitors", monitors.active.into());
+    number(registry, "monitors_watched", "Active monitors with a living owner", monitors.watched.into());
+    number(
+        registry,
+        "monitors_orphaned",
+        "Active monitors without a living owner beyond the bound",
+        monitors.orphaned.into(),
+    );
+}
+
+fn register_nodes(registry: &mut Registry, view: &View) {
+    let owned = Family::<NodeLabel, Gauge>::default();
+    let overdue = Family::<NodeLabel, Gauge>::default();
+    let statuses = Family::<NodeStatusLabel, Gauge>::default();
+    for node in &view.nodes {
+        let label = NodeLabel { node: node.node_id.to_string() };
+        owned.get_or_create(&label).set(node.monitors.into());
+        overdue.get_or_create(&label).set(node.overdue.into());
+        for status in STATUSES {
+            let label = NodeStatusLabel { node: label.node.clone(), status: status.as_str() };
+            statuses.get_or_create(&label).set(i64::from(status == node.status));
+        }
+    }
+    registry.register("monitors_owned", "Active monitors whose effective node it is", owned);
+    registry.register("overdue_beats", "Active monitors whose beat is overdue", overdue);
+    registry.register("node_status", "1 for the status that a node has", statuses);
+}
+
+fn register_incidents(registry: &mut Registry, view: &View) {
+    let open = Family::<SeverityLabel, Gauge>::default();
+    for (severity, name) in [(Severity::Warning, "warning"), (Severity::Critical, "critical")] {
+        let count = view.incidents.iter().filter(|incident| incident.severity == severity).count();
+        open.get_or_create(&SeverityLabel { severity: name }).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    registry.register("incidents_open", "Open incidents", open);
+}
+
+fn register_self(registry: &mut Registry, view: &View, context: &Context) {
+    let incarnation = context.state.incarnation;
+    let leads = view.leader.as_ref().is_some_and(|leader| leader.incarnation == incarnation);
+    number(registry, "leader", "1 while this watchdog leads", i64::from(leads));
+    // A watchdog without a verdict reports none, rather than a number that looks fresh.
+    if let Some(age) = health::verdict_age_ms(context) {
+        number(
+            registry,
+            "seconds_since_last_verdict",
+            "Age of this watchdog's last round of verdicts",
+            whole(age / 1_000),
+        );
+    }
+}
+
+fn number(registry: &mut Registry, name: &str, help: &str, value: i64) {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(value);
+    registry.register(name, help, gauge);
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::support::{Surface, view};
+
+    #[tokio::test]
+    async fn each_metric_of_the_contract_is_there() {
+        let answer = Surface::showing(view()).await.get("/metrics").await;
+        let text = String::from_utf8(answer.body).unwrap();
+        for line in [
+            "komainu_leader 1",
+            "komainu_epoch 7",
+            "komainu_monitors_owned{node=\"node1\"} 100",
+            "komainu_overdue_beats{node=\"node1\"} 3",
+            "komainu_seconds_since_last_verdict 0",
+            "komainu_node_status{node=\"node1\",status=\"online\"} 1",
+            "komainu_node_status{node=\"node1\",status=\"offline\"} 0",
+            "komainu_database_up 1",
+            "komainu_incidents_open{severity=\"critical\"} 1",
+            "komainu_frozen 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Monitors over HTTP, on an embedded database.
+
+use serde_json::{Value, json};
+
+use crate::api::support::{Answer, Surface};
+
+const PATH: &str = "/api/v1/monitors";
+
+async fn post(surface: &Surface, body: &Value) -> Answer {
+    let key = surface.key("write").await;
+    surface.send("POST", PATH, Some(&key), &body.to_string()).await
+}
+
+fn faults(answer: &Answer) -> Vec<(String, String)> {
+    let body = answer.json();
+    let text = |error: &Value, name: &str| error[name].as_str().unwrap().to_owned();
+    body["errors"].as_array().unwrap().iter().map(|error| (text(error, "field"), text(error, "message"))).collect()
+}
+
+#[tokio::test]
+async fn a_monitor_gets_kumas_defaults() {
+    let surface = Surface::plain().await;
+    let made =
+        post(&surface, &json!({"name": "web", "type": "http", "url": "https://example.com", "interval": 30})).await;
+    assert_eq!(made.code, 201);
+    let body = made.json();
+    assert_eq!(made.header("location"), format!("{PATH}/{}", body["id"]));
+    for (field, value) in [
+        ("interval", json!(30)),
+        ("retry_interval", json!(30)),
+        ("timeout", json!(24.0)),
+        ("accepted_statuscodes", json!(["200-299"])),
+        ("method", json!("GET")),
+        ("maxredirects", json!(10)),
+        ("active", json!(true)),
+        ("effective_node", json!(null)),
+        ("made_by", json!("api")),
+    ] {
+        assert_eq!(body[field], value, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_is_shown_without_the_password() {
+    let surface = Surface::plain().await;
+    let body = json!({
+        "name": "login", "type": "keyword", "url": "https://example.com/login", "keyword": "welcome",
+        "headers": {"Accept": "text/html"}, "basic_auth_user": "bot", "basic_auth_pass": "hunter2",
+        "ref": "login-1", "tags": ["team-a"], "channels": ["ops"], "active": false, "upside_down": true
+    });
+    let shown = post(&surface, &body).await.json();
+    for (field, value) in body.as_object().unwrap().iter().filter(|(field, _)| *field != "basic_auth_pass") {
+        assert_eq!(&shown[field], value, "{field}");
+    }
+    assert_eq!(shown["auth_method"], "basic");
+    assert!(!shown.to_string().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn every_fault_is_named_at_once() {
+    let surface = Surface::plain().await;
+    let answer = post(&surface, &json!({"type": "http", "url": "ftp://x", "interval": 0, "intervall": 5})).await;
+    let fields: Vec<String> = faults(&answer).into_iter().map(|(field, _)| field).collect();
+    assert_eq!((answer.code, fields), (400, ["name", "interval", "url", "intervall"].map(str::to_owned).to_vec()));
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+}
+
+#[tokio::test]
+async fn each_type_names_what_it_cannot_do_without() {
+    let surface = Surface::plain().await;
+    let table = [
+        (json!({"name": "x", "type": "http"}), "url", "is missing: a monitor of type http needs it"),
+        (
+            json!({"name": "x", "type": "keyword", "url": "http://x"}),
+            "keyword",
+            "is missing: a monitor of type keyword needs it",
+        ),
+        (json!({"name": "x", "type": "port", "hostname": "h"}), "port", "is missing: a monitor of type port needs it"),
+        (json!({"name": "x", "type": "ping"}), "hostname", "is missing: a monitor of type ping needs it"),
+        (
+            json!({"name": "x", "type": "mqtt"}),
+            "type",
+            "\"mqtt\" cannot be made here; accepted are http, keyword, port, ping",
+        ),
+        (json!({"name": "x"}), "type", "is missing"),
+        (json!({"name": 5, "type": "ping", "hostname": "h"}), "name", "must be text, not a number"),
+        (
+            json!({"name": "x", "type": "http", "url": "http://x", "accepted_statuscodes": ["2xx"]}),
+            "accepted_statuscodes",
+            "\"2xx\" is neither a code (\"404\") nor a range (\"200-299\")",
+        ),
+        (
+            json!({"name": "x", "type": "http", "url": "http://x", "node_id": "node9"}),
+            "node_id",
+            "there is no node node9; `komainu nodes list` shows them, without node_id the leader chooses",
+        ),
+        (
+            json!({"name": "x", "type": "http", "url": "http://x", "timeout": 0}),
+            "timeout",
+            "must be a number from 0.1 to 86400",
+        ),
+    ];
+    for (body, field, message) in table {
+        let answer = post(&surface, &body).await;
+        assert_eq!((answer.code, faults(&answer)), (400, vec![(field.to_owned(), message.to_owned())]), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_ref_names_one_monitor() {
+    let surface = Surface::plain().await;
+    let body = json!({"name": "web", "type": "http", "url": "https://example.com", "ref": "web-1"});
+    assert_eq!(post(&surface, &body).await.code, 201);
+    let again = post(&surface, &body).await;
+    assert_eq!((again.code, faults(&again)[0].0.as_str()), (409, "ref"));
+    let key = surface.key("read").await;
+    let found = surface.send("GET", &format!("{PATH}?ref=web-1"), Some(&key), "").await.json();
+    assert_eq!(found["items"][0]["name"], "web");
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged() {
+    let surface = Surface::plain().await;
+    for number in 1..=3 {
+        post(&surface, &json!({"name": format!("web {number}"), "type": "http", "url": "http://x"})).await;
+    }
+    post(&surface, &json!({"name": "gateway", "type": "ping", "hostname": "h", "active": false})).await;
+    let key = surface.key("read").await;
+    let get = async |query: &str| surface.send("GET", &format!("{PATH}?{query}"), Some(&key), "").await.json();
+    let first = get("limit=2&type=http").await;
+    assert_eq!(first["items"].as_array().unwrap().len(), 2);
+    let second = get(&format!("limit=2&type=http&cursor={}", first["next"].as_str().unwrap())).await;
+    assert_eq!((second["items"][0]["name"].as_str(), &second["next"]), (Some("web 3"), &json!(null)));
+    assert_eq!(get("active=false").await["items"][0]["name"], "gateway");
+    assert_eq!(get("text=gate").await["items"].as_array().unwrap().len(), 1);
+    assert_eq!(get("node=node1").await["items"], json!([]));
+    assert_eq!(get("limit=0").await["errors"][0]["field"], "limit");
+    assert_eq!(get("cursor=x").await["status"], 400);
+}
+
+#[tokio::test]
+async fn a_deleted_monitor_is_gone() {
+    let surface = Surface::plain().await;
+    let id = post(&surface, &json!({"name": "x", "type": "ping", "hostname": "h"})).await.json()["id"].clone();
+    let key = surface.key("write").await;
+    let path = format!("{PATH}/{id}");
+    assert_eq!(surface.send("GET", &path, Some(&key), "").await.code, 200);
+    assert_eq!(surface.send("DELETE", &path, Some(&key), "").await.code, 204);
+    for method in ["GET", "DELETE"] {
+        assert_eq!(surface.send(method, &path, Some(&key), "").await.code, 404);
+    }
+    assert_eq!(surface.send("GET", &format!("{PATH}/seven"), Some(&key), "").await.code, 404);
+}
+
+#[tokio::test]
+async fn a_reader_makes_nothing() {
+    let surface = Surface::plain().await;
+    let key = surface.key("read").await;
+    assert_eq!(surface.send("POST", PATH, Some(&key), "{}").await.code, 403);
+    assert_eq!(surface.send("POST", PATH, Some("kmn_wrong"), "{}").await.code, 401);
+}
+
+#[tokio::test]
+async fn a_body_over_its_limit_is_413_and_garbage_is_placed() {
+    let surface = Surface::plain().await;
+    let key = surface.key("write").await;
+    let long = format!("{{\"name\": \"{}\"}}", "x".repeat(1024 * 1024));
+    let answer = surface.send("POST", PATH, Some(&key), &long).await;
+    assert_eq!(
+        (answer.code, answer.json()["detail"].as_str()),
+        (413, Some("the body is longer than 1048576 bytes; send less"))
+    );
+    let answer = surface.send("POST", PATH, Some(&key), "{\n\"name\": oops}").await;
+    assert_eq!((answer.code, answer.json()["detail"].as_str()), (400, Some("line 2, column 9: expected value")));
+}

@@ -1,0 +1,62 @@
+//! `GET /peer/v1/report`: what this watchdog sees, told to its peers without the database in between.
+//!
+//! Both directions are signed with the cluster key: the request over an empty body, the answer over the report, so that
+//! nobody can speak for a watchdog.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+
+use super::Ctx;
+use super::problem::ApiError;
+use crate::clock;
+use crate::signature;
+
+/// Where it answers.
+pub(super) const PATH: &str = "/peer/v1/report";
+
+pub(super) async fn report(context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
+    let key = context.state.key.as_bytes();
+    let claimed = headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
+    let claimed = claimed.ok_or_else(|| ApiError::Forbidden(format!("{} is missing", signature::HEADER)))?;
+    signature::verify(key, claimed, clock::wall(), "GET", PATH, b"")
+        .map_err(|error| ApiError::Forbidden(error.to_string()))?;
+
+    let report = context.state.report.borrow().clone();
+    let body = serde_json::to_vec(&*report).map_err(|error| ApiError::Internal(error.to_string()))?;
+    let signed = signature::sign(key, clock::wall(), "GET", PATH, &body);
+    let signed = HeaderValue::from_str(&signed).map_err(|error| ApiError::Internal(error.to_string()))?;
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(signature::HEADER, signed);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use komainu_watchdogs::facts::Report;
+
+    use super::*;
+    use crate::api::support::{KEY, Surface, view};
+
+    #[tokio::test]
+    async fn a_peer_gets_a_report_that_it_can_verify() {
+        let surface = Surface::showing(view()).await;
+        let signed = signature::sign(KEY.as_bytes(), clock::wall(), "GET", PATH, b"");
+        let answer = surface.send_with("GET", PATH, &[(signature::HEADER, &signed)], "").await;
+        assert_eq!(answer.code, 200);
+        let back = answer.header(signature::HEADER);
+        signature::verify(KEY.as_bytes(), &back, clock::wall(), "GET", PATH, &answer.body).unwrap();
+        let report: Report = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(report.watchdog.as_str(), "w1");
+    }
+
+    #[tokio::test]
+    async fn a_stranger_gets_nothing() {
+        let surface = Surface::showing(view()).await;
+        let forged = signature::sign(b"another key", clock::wall(), "GET", PATH, b"");
+        assert_eq!(surface.get(PATH).await.code, 403);
+        assert_eq!(surface.send_with("GET", PATH, &[(signature::HEADER, &forged)], "").await.code, 403);
+    }
+}

@@ -1,0 +1,282 @@
+//! Errors as `application/problem+json` (RFC 9457), naming the field at fault.
+//!
+//! An error answers with its status and leaves a [`Problem`] in the response's extensions; [`super::request_id`], which
+//! knows the request's id, writes the body.
+
+use std::any::Any;
+
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::store::StoreError;
+
+/// Seconds until a caller should try again when the database is away: a failover of a database takes tens of them.
+const RETRY_AFTER_S: &str = "5";
+
+/// Why a request is refused or failed.
+#[derive(Debug, Error)]
+pub enum ApiError {
+    /// The body or the query is wrong.
+    #[error("{detail}")]
+    Invalid {
+        /// One sentence on the whole.
+        detail: String,
+        /// Each field at fault.
+        errors: Vec<FieldError>,
+    },
+    /// No key, or an unknown one.
+    #[error("send an API key: Authorization: Bearer kmn_…")]
+    Unauthorized,
+    /// A key that may not do this, or a signature that does not fit.
+    #[error("{0}")]
+    Forbidden(String),
+    /// No such thing, or no such route.
+    #[error("{0}")]
+    NotFound(String),
+    /// The route exists, for another method.
+    #[error("{0}")]
+    MethodNotAllowed(String),
+    /// It would contradict what is there.
+    #[error("{detail}")]
+    Conflict {
+        /// One sentence on the whole.
+        detail: String,
+        /// Each field at fault.
+        errors: Vec<FieldError>,
+    },
+    /// The body is over its limit.
+    #[error("the body is longer than {limit} bytes; send less")]
+    TooLarge {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A bug of ours.
+    #[error("something went wrong here; the log has the details under this request_id")]
+    Internal(String),
+}
+
+/// One field at fault.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct FieldError {
+    /// Its name, as sent.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl FieldError {
+    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// The body of an error. RFC 9457, section 3.1; `errors` and `request_id` are extensions of ours.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl ApiError {
+    /// One field at fault.
+    pub(super) fn field(field: &str, message: impl Into<String>) -> Self {
+        let error = FieldError::new(field, message);
+        Self::Invalid { detail: format!("{}: {}", error.field, error.message), errors: vec![error] }
+    }
+
+    /// It contradicts what is there, at this field.
+    pub(super) fn conflict(field: &str, message: impl Into<String>) -> Self {
+        let error = FieldError::new(field, message);
+        Self::Conflict { detail: format!("{}: {}", error.field, error.message), errors: vec![error] }
+    }
+
+    pub(super) fn not_found(what: &str, name: &str) -> Self {
+        Self::NotFound(format!("there is no {what} {name}"))
+    }
+
+    fn status_and_kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Invalid { .. } | Self::Store(StoreError::Invalid(_)) => {
+                (StatusCode::BAD_REQUEST, "/problems/invalid")
+            }
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "/problems/unauthorized"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "/problems/forbidden"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "/problems/not-found"),
+            Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed"),
+            Self::Conflict { .. } => (StatusCode::CONFLICT, "/problems/conflict"),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large"),
+            Self::Store(error) if error.is_duplicate() => (StatusCode::CONFLICT, "/problems/conflict"),
+            Self::Store(error) if is_database_away(error) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "/problems/database-unavailable")
+            }
+            Self::Store(_) | Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "/problems/internal"),
+        }
+    }
+
+    /// What the caller is told. Of a failure of ours: nothing that is internal.
+    fn detail(&self, status: StatusCode) -> String {
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                "the database cannot be reached; nothing was changed, try again".to_owned()
+            }
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                "something went wrong here; the log has the details under this request_id".to_owned()
+            }
+            StatusCode::CONFLICT if matches!(self, Self::Store(_)) => "it exists already".to_owned(),
+            _ => self.to_string(),
+        }
+    }
+
+    fn into_errors(self) -> Vec<FieldError> {
+        match self {
+            Self::Invalid { errors, .. } | Self::Conflict { errors, .. } => errors,
+            Self::Unauthorized
+            | Self::Forbidden(_)
+            | Self::NotFound(_)
+            | Self::MethodNotAllowed(_)
+            | Self::TooLarge { .. }
+            | Self::Store(_)
+            | Self::Internal(_) => Vec::new(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, kind) = self.status_and_kind();
+        if status.is_server_error() {
+            tracing::error!(http.status = status.as_u16(), error = %chain(&self), "request failed");
+        }
+        let mut response = status.into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
+        let problem = Problem {
+            kind,
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: self.detail(status),
+            errors: self.into_errors(),
+        };
+        response.extensions_mut().insert(problem);
+        response
+    }
+}
+
+/// The database, or the way to it, is at fault: the caller may try again.
+fn is_database_away(error: &StoreError) -> bool {
+    let is_busy = error.is_contention() || matches!(error, StoreError::PoolTimeout { .. });
+    let is_unready = matches!(
+        error,
+        StoreError::AccessDenied { .. }
+            | StoreError::SchemaMissing
+            | StoreError::SchemaTooOld { .. }
+            | StoreError::SchemaTooNew { .. }
+    );
+    error.is_lost_connection() || is_busy || is_unready
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+pub(super) async fn unknown_route(uri: Uri) -> ApiError {
+    ApiError::NotFound(format!("there is no route {}", uri.path()))
+}
+
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    ApiError::MethodNotAllowed(format!("{} does not answer {method}", uri.path()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer that catches panics hands it over")]
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let words = panic.downcast_ref::<String>().cloned();
+    let words = words.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+    ApiError::Internal(words.unwrap_or_else(|| "a handler panicked".to_owned())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::api::request_id;
+    use crate::api::support::{Surface, view};
+
+    async fn answer(error: fn() -> ApiError, id: &str) -> (StatusCode, http::HeaderMap, Value) {
+        let router =
+            Router::new().route("/", get(async move || -> ApiError { error() })).layer(from_fn(request_id::attach));
+        let request = Request::builder().uri("/").header("x-request-id", id).body(Body::empty()).unwrap();
+        let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status, parts.headers, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_503_and_says_when_to_try_again() {
+        let away = || StoreError::Lost { act: "list nodes", reason: "10.1.2.3 gone".to_owned() }.into();
+        let (status, headers, body) = answer(away, "abc-1").await;
+        assert_eq!(
+            (status.as_u16(), &headers["retry-after"], &headers["x-request-id"]),
+            (503, &"5".parse().unwrap(), &"abc-1".parse().unwrap())
+        );
+        assert_eq!(body["request_id"], "abc-1");
+        assert!(!body.to_string().contains("10.1.2.3"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_failure_of_ours_reveals_nothing() {
+        let broken = || ApiError::Internal("secret stack".to_owned());
+        let (status, _, body) = answer(broken, "not plain: \"").await;
+        assert_eq!(status.as_u16(), 500);
+        assert!(!body.to_string().contains("secret") && body["request_id"] != "not plain: \"", "{body}");
+    }
+
+    #[tokio::test]
+    async fn unknown_routes_and_methods_are_problems_too() {
+        let surface = Surface::showing(view()).await;
+        let table = [
+            ("GET", "/nope", 404),
+            ("PUT", "/status", 405),
+            ("PATCH", "/api/v1/monitors", 405),
+            ("GET", "/api/v1/nope", 404),
+        ];
+        for (method, path, code) in table {
+            let answer = surface.send(method, path, None, "").await;
+            assert_eq!(
+                (answer.code, answer.header("content-type").as_str()),
+                (code, "application/problem+json"),
+                "{path}"
+            );
+            assert_eq!(answer.json()["status"], code);
+            assert!(answer.json()["detail"].as_str().unwrap().contains(path));
+            assert_eq!(answer.json()["request_id"], answer.header("x-request-id"));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `x-request-id`: taken from the caller when it is plain, drawn otherwise, sent back always, and written into the
+//! bodies of errors.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tracing::Instrument;
+
+use super::problem::Problem;
+
+const HEADER: &str = "x-request-id";
+
+/// Longer ids bloat the log.
+const MOST_CHARS: usize = 64;
+
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    problem: &'a Problem,
+    request_id: &'a str,
+}
+
+pub(super) async fn attach(request: Request, next: Next) -> Response {
+    let id = request.headers().get(HEADER).and_then(plain).unwrap_or_else(draw);
+    let span = tracing::info_span!("request", http.request_id = %id, http.method = %request.method(), http.path = request.uri().path());
+    let mut response = next.run(request).instrument(span).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        response = write(&problem, &id, response);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    response
+}
+
+/// The headers that the error set stay; the body is ours.
+fn write(problem: &Problem, id: &str, response: Response) -> Response {
+    let (mut parts, _) = response.into_parts();
+    let Ok(body) = serde_json::to_vec(&Told { problem, request_id: id }) else { return parts.into_response() };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Response::from_parts(parts, Body::from(body))
+}
+
+fn plain(value: &HeaderValue) -> Option<String> {
+    let text = value.to_str().ok()?;
+    let is_plain = text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.:".contains(letter));
+    (is_plain && !text.is_empty() && text.len() <= MOST_CHARS).then(|| text.to_owned())
+}
+
+fn draw() -> String {
+    hex::encode(rand::random::<[u8; 8]>())
+}

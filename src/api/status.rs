@@ -1,0 +1,142 @@
+//! `GET /status`: whether watching really happens, for people and for outside uptime services.
+//!
+//! 200 for ok and degraded, 503 for down. The answer rests on what this watchdog last published; when it published
+//! nothing for three probe intervals its loop hangs, and the answer is down.
+
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use komainu_watchdogs::time::Wall;
+use komainu_watchdogs::view::{Health, View};
+use serde::Serialize;
+
+use super::{Context, Ctx, auth, health};
+use crate::config::Details;
+
+#[derive(Serialize)]
+struct Full<'a> {
+    cluster: &'a str,
+    #[serde(flatten)]
+    view: &'a View,
+    heartbeats: Heartbeats,
+    checks: Checks,
+}
+
+/// What a caller without a key sees where `[status] details = "key"`.
+#[derive(Serialize)]
+struct Short {
+    status: Health,
+    checked_at: Option<Wall>,
+}
+
+/// Heartbeats by state; none can be configured yet.
+#[derive(Serialize, Default)]
+struct Heartbeats {
+    up: u32,
+    late: u32,
+    failed: u32,
+    new: u32,
+}
+
+/// Checks by state; none can be configured yet.
+#[derive(Serialize, Default)]
+struct Checks {
+    up: u32,
+    down: u32,
+}
+
+pub(super) async fn show(context: Ctx, headers: HeaderMap) -> Response {
+    let view = current(&context);
+    let code = match view.status {
+        Health::Ok | Health::Degraded => StatusCode::OK,
+        Health::Down => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let shows_all = match context.state.details {
+        Details::Public => true,
+        Details::Key => auth::may_read(&headers, &context).await,
+    };
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    if !shows_all {
+        return (code, no_store, Json(Short { status: view.status, checked_at: view.checked_at })).into_response();
+    }
+    let cluster = &context.state.cluster;
+    let (heartbeats, checks) = (Heartbeats::default(), Checks::default());
+    (code, no_store, Json(Full { cluster, view: &view, heartbeats, checks })).into_response()
+}
+
+/// The view as published, with the age it has now; down when it is too old to be believed.
+pub(super) fn current(context: &Context) -> View {
+    let mut view = View::clone(&context.state.view.borrow());
+    view.verdict_age_ms = health::verdict_age_ms(context);
+    let age = context.freshness.age();
+    if age > 3 * context.state.policy.probe_interval {
+        view.reasons.push(format!("this watchdog's loop stands still since {} s", age.as_secs()));
+        view.status = Health::Down;
+    }
+    if view.checked_at.is_none() {
+        view.status = Health::Down;
+    }
+    view
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::support::{Answer, Surface, view};
+
+    #[tokio::test]
+    async fn ok_and_degraded_are_200_and_down_is_503() {
+        for (status, code) in [(Health::Ok, 200), (Health::Degraded, 200), (Health::Down, 503)] {
+            let surface = Surface::showing(View { status, ..view() }).await;
+            assert_eq!(surface.get("/status").await.code, code, "{status:?}");
+            assert_eq!(surface.send("HEAD", "/status", None, "").await.code, code, "{status:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_answer_holds_what_the_contract_names() {
+        let answer = Surface::showing(view()).await.get("/status").await;
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let body = answer.json();
+        for name in [
+            "status",
+            "cluster",
+            "mode",
+            "leader",
+            "database",
+            "frozen",
+            "watchdogs",
+            "nodes",
+            "monitors",
+            "heartbeats",
+            "checks",
+            "incidents",
+            "checked_at",
+            "would_move",
+            "reasons",
+        ] {
+            assert!(body.get(name).is_some(), "{name} is missing");
+        }
+        assert_eq!(body["leader"], json!({"watchdog_id": "w1", "epoch": 7}));
+        assert_eq!(body["heartbeats"], json!({"up": 0, "late": 0, "failed": 0, "new": 0}));
+        assert_eq!(body["nodes"][0]["node_id"], "node1");
+    }
+
+    #[tokio::test]
+    async fn a_watchdog_that_read_nothing_yet_is_not_calm() {
+        let blank = View { status: Health::Ok, checked_at: None, ..view() };
+        let answer = Surface::showing(blank).await.get("/status").await;
+        assert_eq!((answer.code, &answer.json()["status"]), (503, &json!("down")));
+    }
+
+    #[tokio::test]
+    async fn where_details_need_a_key_a_stranger_sees_the_colour_only() {
+        let surface = Surface::showing(view()).await.with_details(Details::Key);
+        let seen = |answer: Answer| answer.json().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(seen(surface.get("/status").await), ["checked_at", "status"]);
+        let key = surface.key("read").await;
+        assert!(seen(surface.send("GET", "/status", Some(&key), "").await).contains(&"nodes".to_owned()));
+    }
+}

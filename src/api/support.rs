@@ -1,0 +1,162 @@
+//! A surface on an embedded database of its own, for the tests of each resource.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use komainu_watchdogs::facts::{Mode, NodeStatus, Overlay, Report, Vote};
+use komainu_watchdogs::ids::{Epoch, Generation, Incarnation};
+use komainu_watchdogs::io::Severity;
+use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::time::Wall;
+use komainu_watchdogs::view::{DatabaseView, Health, IncidentView, LeaderView, MonitorsView, NodeView, View};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::State;
+use crate::config::Details;
+use crate::keys::{ApiKey, ClusterKey};
+use crate::store::apikeys::{self, Scope};
+use crate::store::migrate::{self, MigrateOptions};
+use crate::store::{DatabaseUrl, Store};
+
+pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// The surface of `w1`, which leads.
+pub(super) struct Surface {
+    state: State,
+    _folder: TempDir,
+    _published: (watch::Sender<Arc<View>>, watch::Sender<Arc<Report>>),
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub(super) code: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    pub(super) fn header(&self, name: &str) -> String {
+        self.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    }
+}
+
+impl Surface {
+    pub(super) async fn plain() -> Self {
+        Self::showing(view()).await
+    }
+
+    pub(super) async fn showing(view: View) -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = Store::connect(&DatabaseUrl::sqlite(folder.path().join("komainu.db"))).await.unwrap();
+        migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
+        let (view_sender, view) = watch::channel(Arc::new(view));
+        let (report_sender, report) = watch::channel(Arc::new(report()));
+        let state = State {
+            store,
+            view,
+            report,
+            cluster: "test".to_owned(),
+            watchdog: "w1".into(),
+            incarnation: Incarnation(1),
+            key: ClusterKey::parse(KEY).unwrap(),
+            policy: Policy::default(),
+            details: Details::Public,
+        };
+        Self { state, _folder: folder, _published: (view_sender, report_sender) }
+    }
+
+    pub(super) fn with_details(mut self, details: Details) -> Self {
+        self.state.details = details;
+        self
+    }
+
+    /// A key of this scope, named after it.
+    pub(super) async fn key(&self, scope: &str) -> String {
+        let (key, hash) = ApiKey::generate();
+        let known = apikeys::list(&self.state.store).await.unwrap();
+        if known.iter().any(|info| info.name == scope) {
+            apikeys::delete(&self.state.store, scope).await.unwrap();
+        }
+        apikeys::create(&self.state.store, scope, Scope::parse(scope).unwrap(), &hash).await.unwrap();
+        key
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, None, "").await
+    }
+
+    pub(super) async fn send(&self, method: &str, path: &str, key: Option<&str>, body: &str) -> Answer {
+        let bearer = key.map(|key| format!("Bearer {key}"));
+        let headers: Vec<(&str, &str)> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+        self.send_with(method, path, &headers, body).await
+    }
+
+    pub(super) async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let router: Router = super::router(self.state.clone());
+        let response = router.oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer { code: parts.status.as_u16(), headers: parts.headers, body }
+    }
+}
+
+/// A calm cluster of one node with one open incident.
+pub(super) fn view() -> View {
+    View {
+        status: Health::Ok,
+        mode: Mode::Active,
+        leader: Some(LeaderView { watchdog_id: "w1".into(), incarnation: Incarnation(1), epoch: Epoch(7) }),
+        database: DatabaseView::Up,
+        generation: Generation(42),
+        nodes: vec![node()],
+        monitors: MonitorsView { active: 100, watched: 100, ..MonitorsView::default() },
+        incidents: vec![IncidentView { key: "node/node2".to_owned(), severity: Severity::Critical, since: Wall(1) }],
+        checked_at: Some(Wall(1_763_800_000_000)),
+        verdict_age_ms: Some(3),
+        ..View::default()
+    }
+}
+
+fn node() -> NodeView {
+    NodeView {
+        node_id: "node1".into(),
+        status: NodeStatus::Online,
+        overlay: Overlay::None,
+        monitors: 100,
+        home_monitors: 100,
+        capacity: 1_000,
+        load: 0.1,
+        reach: Vote::Up,
+        votes_down: (0, 3),
+        lease: "fresh",
+        overdue: 3,
+        address: "http://127.0.0.1:8910".to_owned(),
+        last_seen_ms: Some(Wall(1_763_800_000_000)),
+    }
+}
+
+fn report() -> Report {
+    Report {
+        watchdog: "w1".into(),
+        incarnation: Incarnation(1),
+        seq: 5,
+        zone: "rack-a".into(),
+        isolated: false,
+        database_ok: true,
+        observations: Vec::new(),
+    }
+}

@@ -1,0 +1,195 @@
+//! The command line: one file per subcommand.
+//!
+//! Owns arguments, exit codes (0 done, 1 failed, 2 wrong usage) and what people read. `migrate`, `adopt` and `apikeys
+//! create` work on the database, so that the first key can be made; the others speak to the API.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+mod adopt;
+mod apikeys;
+mod client;
+mod cluster;
+mod config;
+mod database;
+mod down;
+mod files;
+mod init;
+mod keygen;
+mod migrate;
+mod node;
+mod nodes;
+mod print;
+mod status;
+mod up;
+mod watchdog;
+
+/// Watchdogs for clusters of Uptime Kuma.
+#[derive(Debug, Parser)]
+#[command(name = "komainu", version, propagate_version = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start an embedded cluster on this machine: watchdogs and native nodes as processes.
+    Up(up::Args),
+    /// End the embedded cluster.
+    Down(down::Args),
+    /// Write a commented komainu.toml and a cluster key.
+    Init(init::Args),
+    /// Print a new cluster key.
+    Keygen,
+    /// Create or update komainu's tables.
+    Migrate(migrate::Args),
+    /// End observe mode: give monitors their homes and let automation act.
+    Adopt(adopt::Args),
+    /// Run a watchdog.
+    Watchdog(watchdog::Args),
+    /// Run a native node.
+    Node(node::Args),
+    /// Look at a configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Show how the cluster is.
+    Status(status::Args),
+    /// Nodes of the cluster.
+    #[command(subcommand)]
+    Nodes(nodes::Command),
+    /// Keys to the HTTP API.
+    #[command(subcommand)]
+    Apikeys(apikeys::Command),
+    /// The cluster as a whole.
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+}
+
+impl Command {
+    /// Long-running processes tell what they do; the others speak up only when something is wrong.
+    fn log_level(&self) -> &'static str {
+        match self {
+            Self::Watchdog(_) | Self::Node(_) => "info",
+            Self::Up(_)
+            | Self::Down(_)
+            | Self::Init(_)
+            | Self::Keygen
+            | Self::Migrate(_)
+            | Self::Adopt(_)
+            | Self::Config(_)
+            | Self::Status(_)
+            | Self::Nodes(_)
+            | Self::Apikeys(_)
+            | Self::Cluster(_) => "error",
+        }
+    }
+}
+
+/// Runs the program: parses the arguments, performs the command, says what failed.
+pub fn main() -> ExitCode {
+    // Wrong usage ends here, with clap's message and exit code 2.
+    let command = Cli::parse().command;
+    init_log(command.log_level());
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(perform(command)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up(args) => Box::pin(up::run(args)).await,
+        Command::Down(args) => down::run(args).await,
+        Command::Init(args) => init::run(args),
+        Command::Keygen => {
+            keygen::run();
+            Ok(())
+        }
+        Command::Migrate(args) => migrate::run(args).await,
+        Command::Adopt(args) => adopt::run(args).await,
+        Command::Watchdog(args) => Box::pin(watchdog::run(args)).await,
+        Command::Node(args) => Box::pin(node::run(args)).await,
+        Command::Config(command) => config::run(command).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Nodes(command) => nodes::run(command).await,
+        Command::Apikeys(command) => apikeys::run(command).await,
+        Command::Cluster(command) => cluster::run(command).await,
+    }
+}
+
+/// `KOMAINU_LOG` says more or less, in tracing's filter syntax.
+fn init_log(level: &str) {
+    let filter = EnvFilter::try_from_env("KOMAINU_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_documented_line_is_understood() {
+        for line in [
+            "up",
+            "up --dir ./komainu-data --watchdogs 3 --nodes 3 --port 8900 --demo 300",
+            "up --restart node1",
+            "down --dir ./komainu-data",
+            "init --database mysql://u:p@h/kuma",
+            "keygen",
+            "migrate --database sqlite:///tmp/x.db --dry-run --without-kuma",
+            "migrate --config komainu.toml --remove",
+            "watchdog --config komainu.toml",
+            "node --config komainu.toml",
+            "adopt --home node1",
+            "adopt --from-fork",
+            "config check --config komainu.toml",
+            "status --json",
+            "nodes add node1 --address http://10.0.0.5:3001 --weight 50 --capacity 500",
+            "nodes list",
+            "apikeys create ci --scope write",
+            "apikeys list",
+            "apikeys delete 3",
+            "cluster freeze",
+            "cluster thaw",
+        ] {
+            let words = std::iter::once("komainu").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_2() {
+        for line in [
+            "",
+            "upp",
+            "adopt --home a --from-fork",
+            "apikeys create x --scope root",
+            "nodes add node1",
+            "up --watchdogs 0",
+        ] {
+            let words = std::iter::once("komainu").chain(line.split_whitespace());
+            let error = Cli::try_parse_from(words).map(|_| ()).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

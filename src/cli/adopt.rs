@@ -1,0 +1,65 @@
+//! `komainu adopt`: ends observe mode.
+
+use std::env;
+
+use anyhow::bail;
+use komainu_watchdogs::ids::NodeId;
+
+use super::database::DatabaseArgs;
+use super::print;
+use crate::store::audit::{self, Deed};
+use crate::store::cluster::{self, Homes};
+use crate::store::{Store, nodes};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Every monitor that has no home gets this node: the one that runs them all now.
+    #[arg(long, value_name = "NODE", conflicts_with = "from_fork")]
+    home: Option<NodeId>,
+    /// Homes as uptime-kuma-cluster wrote them into `monitor.node_id` and `monitor.assigned_node`.
+    #[arg(long)]
+    from_fork: bool,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let store = args.database.connect().await?;
+    store.check_schema().await?;
+    let homes = match (args.home, args.from_fork) {
+        (Some(node), _) => {
+            ensure_node(&store, &node).await?;
+            Homes::All(node)
+        }
+        (None, true) => Homes::FromFork,
+        (None, false) => Homes::ByLeader,
+    };
+    let adoption = cluster::adopt(&store, &homes).await?;
+    let deed = Deed {
+        who: who(),
+        what: "cluster.adopt".to_owned(),
+        subject: "cluster".to_owned(),
+        before: None,
+        after: Some(format!("{{\"homed\":{},\"homeless\":{}}}", adoption.homed, adoption.homeless)),
+    };
+    audit::append(&store, &deed).await?;
+    print::line(format!("automation is active; {} monitors got a home", adoption.homed));
+    if adoption.homeless > 0 {
+        print::line(format!("{} have none: the leader places them", adoption.homeless));
+    }
+    Ok(())
+}
+
+async fn ensure_node(store: &Store, node: &NodeId) -> anyhow::Result<()> {
+    if nodes::get(store, node).await?.is_none() {
+        let known: Vec<String> = nodes::list(store).await?.into_iter().map(|info| info.node_id.to_string()).collect();
+        let known = if known.is_empty() { "none yet; `komainu nodes add`".to_owned() } else { known.join(", ") };
+        bail!("there is no node {node}; known are: {known}");
+    }
+    Ok(())
+}
+
+/// As the audit trail names whoever works on the database directly.
+pub(super) fn who() -> String {
+    format!("cli/{}", env::var("USER").unwrap_or_else(|_| "unknown".to_owned()))
+}

@@ -1,0 +1,98 @@
+//! `komainu apikeys`: `create` works on the database, so that the first key can be made.
+
+use clap::ValueEnum;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::adopt::who;
+use super::client::ClientArgs;
+use super::database::DatabaseArgs;
+use super::print;
+use crate::keys::ApiKey;
+use crate::store::apikeys::{self, Scope};
+use crate::store::audit::{self, Deed};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Make a key and print it, this once. Works on the database.
+    Create {
+        /// What for; unique.
+        name: String,
+        /// What it allows.
+        #[arg(long)]
+        scope: ScopeArg,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Show all keys, without the keys.
+    List(ClientArgs),
+    /// Delete a key by name or id.
+    Delete {
+        /// As the list shows it.
+        name: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ScopeArg {
+    /// GET.
+    Read,
+    /// Read, and monitors.
+    Write,
+    /// Everything.
+    Admin,
+}
+
+impl From<ScopeArg> for Scope {
+    fn from(arg: ScopeArg) -> Self {
+        match arg {
+            ScopeArg::Read => Self::Read,
+            ScopeArg::Write => Self::Write,
+            ScopeArg::Admin => Self::Admin,
+        }
+    }
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create { name, scope, database } => create(&name, scope.into(), &database).await,
+        Command::List(client) => list(&client).await,
+        Command::Delete { name, client } => {
+            client.client()?.call(Method::DELETE, &format!("/api/v1/apikeys/{name}"), None).await?;
+            print::line(format!("deleted {name}; other instances may take it for 5 s more"));
+            Ok(())
+        }
+    }
+}
+
+async fn create(name: &str, scope: Scope, database: &DatabaseArgs) -> anyhow::Result<()> {
+    let store = database.connect().await?;
+    store.check_schema().await?;
+    let (key, hash) = ApiKey::generate();
+    if let Err(error) = apikeys::create(&store, name, scope, &hash).await {
+        if error.is_duplicate() {
+            anyhow::bail!("there is a key {name} already; choose another name, or `komainu apikeys delete {name}`");
+        }
+        return Err(error.into());
+    }
+    let deed = Deed {
+        who: who(),
+        what: "apikey.create".to_owned(),
+        subject: name.to_owned(),
+        before: None,
+        after: Some(format!("{{\"scope\":\"{}\"}}", scope.as_str())),
+    };
+    audit::append(&store, &deed).await?;
+    print::line(key);
+    Ok(())
+}
+
+async fn list(client: &ClientArgs) -> anyhow::Result<()> {
+    let items = client.client()?.list("/api/v1/apikeys").await?;
+    let text = |item: &Value, name: &str| print::cell(item.get(name));
+    let rows = items.iter().map(|item| [text(item, "id"), text(item, "name"), text(item, "scope")]);
+    print::table(["ID", "NAME", "SCOPE"], rows);
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! `komainu config check`: looks at a configuration and at the database that it names.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, WatchdogId};
+use komainu_watchdogs::time::Wall;
+
+use super::print;
+use crate::config::Config;
+use crate::store::migrate::{self, MigrateOptions};
+use crate::store::nodes::{self, NodeChange};
+use crate::store::{Beat, BeatStatus, DatabaseUrl, Store, StoreError, monitors, watchdogs};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Print OK and the effective settings, or each fault with its remedy.
+    Check {
+        /// The file.
+        #[arg(long, default_value = "komainu.toml")]
+        config: PathBuf,
+    },
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    let Command::Check { config: file } = command;
+    let config = Config::load(&file)?;
+    print::line(config.effective());
+    let faults = look_at_database(&config.database.url).await;
+    if faults.is_empty() {
+        print::line("OK");
+        return Ok(());
+    }
+    for fault in &faults {
+        print::complaint(format!("{}: [database] {fault}", file.display()));
+    }
+    bail!("{} {} to mend", faults.len(), if faults.len() == 1 { "fault" } else { "faults" })
+}
+
+/// What is wrong with the database, in the store's words, which say what to do.
+async fn look_at_database(url: &DatabaseUrl) -> Vec<String> {
+    let store = match Store::connect(url).await {
+        Ok(store) => store,
+        Err(error) => return vec![tell(&error)],
+    };
+    if let Err(error) = store.check_schema().await {
+        return vec![tell(&error)];
+    }
+    try_grants(&store).await.iter().map(tell).collect()
+}
+
+/// Reads and writes that find no row: the server looks at the grants before it looks for rows.
+async fn try_grants(store: &Store) -> Vec<StoreError> {
+    let nobody = NodeId::from("");
+    let change = NodeChange { name: Some(String::new()), ..NodeChange::default() };
+    let beat = Beat {
+        monitor: MonitorId(-1),
+        status: BeatStatus::Up,
+        important: false,
+        msg: String::new(),
+        time: Wall(0),
+        ping_ms: None,
+        duration_s: 0,
+        down_count: 0,
+        retries: 0,
+        end_time: Wall(0),
+        response: None,
+    };
+    let tried = [
+        migrate::plan(store, MigrateOptions::default()).await.err(),
+        nodes::edit(store, &nobody, &change).await.err(),
+        watchdogs::remove(store, &WatchdogId::from("")).await.err(),
+        monitors::delete(store, MonitorId(-1)).await.err(),
+        store.store_beats(&nobody, Incarnation(0), &[beat]).await.err(),
+    ];
+    tried.into_iter().flatten().filter(|error| !matches!(error, StoreError::NoKuma)).collect()
+}
+
+fn tell(error: &StoreError) -> String {
+    let source = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+    format!("{error}{source}")
+}

@@ -1,0 +1,37 @@
+//! The only file that prints. Answers go to standard output, complaints to standard error.
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
+#[expect(clippy::print_stdout, reason = "this is where the command line prints")]
+pub(super) fn line(text: impl AsRef<str>) {
+    println!("{}", text.as_ref());
+}
+
+#[expect(clippy::print_stderr, reason = "this is where the command line complains")]
+pub(super) fn complaint(text: impl AsRef<str>) {
+    eprintln!("{}", text.as_ref());
+}
+
+/// What failed, with its causes, on one line where they fit.
+pub(super) fn failure(error: &anyhow::Error) {
+    complaint(format!("komainu: {error:#}"));
+}
+
+/// A plain table: headings and rows, no frames, so that it can be cut by awk.
+pub(super) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(headings);
+    for row in rows {
+        table.add_row(row);
+    }
+    line(table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+}
+
+/// A JSON value as a cell of a table.
+pub(super) fn cell(value: Option<&serde_json::Value>) -> String {
+    match value {
+        None | Some(serde_json::Value::Null) => "-".to_owned(),
+        Some(value) => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+    }
+}

@@ -1,0 +1,70 @@
+//! `komainu status`: what `/status` says, for people.
+
+use anyhow::bail;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::client::ClientArgs;
+use super::print::{self, cell};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// As JSON, as the watchdog says it.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let (code, status) = args.client.client()?.ask(Method::GET, "/status", None).await?;
+    if args.json {
+        print::line(status.to_string());
+    } else {
+        show(&status);
+    }
+    if !code.is_success() {
+        bail!("the cluster is {}", cell(status.get("status")));
+    }
+    Ok(())
+}
+
+fn show(status: &Value) {
+    let leader = match status.get("leader").filter(|leader| !leader.is_null()) {
+        Some(leader) => format!("{}, epoch {}", cell(leader.get("watchdog_id")), cell(leader.get("epoch"))),
+        None => "none".to_owned(),
+    };
+    let frozen = if status.get("frozen").and_then(Value::as_bool) == Some(true) { ", frozen" } else { "" };
+    let (cluster, colour) = (cell(status.get("cluster")), cell(status.get("status")));
+    print::line(format!("{cluster}: {colour} ({}{frozen})", cell(status.get("mode"))));
+    for reason in items(status, "reasons") {
+        print::line(format!("  {}", cell(Some(reason))));
+    }
+    print::line(format!("leader: {leader}; database: {}", cell(status.get("database"))));
+    if let Some(monitors) = status.get("monitors") {
+        let (active, watched) = (cell(monitors.get("active")), cell(monitors.get("watched")));
+        print::line(format!("monitors: {active} active, {watched} watched"));
+    }
+    print::line("");
+    show_tables(status);
+}
+
+fn show_tables(status: &Value) {
+    let row = |item: &Value, names: [&str; 4]| names.map(|name| cell(item.get(name)));
+    let nodes = items(status, "nodes").iter().map(|node| row(node, ["node_id", "status", "monitors", "capacity"]));
+    print::table(["NODE", "STATUS", "MONITORS", "CAPACITY"], nodes);
+    print::line("");
+    let watchdogs =
+        items(status, "watchdogs").iter().map(|item| ["watchdog_id", "status"].map(|name| cell(item.get(name))));
+    print::table(["WATCHDOG", "STATUS"], watchdogs);
+    let incidents = items(status, "incidents");
+    if !incidents.is_empty() {
+        print::line("");
+        let rows = incidents.iter().map(|item| ["key", "severity"].map(|name| cell(item.get(name))));
+        print::table(["INCIDENT", "SEVERITY"], rows);
+    }
+}
+
+fn items<'a>(status: &'a Value, name: &str) -> &'a [Value] {
+    status.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}

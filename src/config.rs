@@ -1,0 +1,214 @@
+//! The configuration: one TOML file, overridden by environment variables.
+//!
+//! Owns reading, the rule that unknown keys are errors, and the way faults are told: every fault of the file in one
+//! go, each with its section, its key and what to do. Each section's keys, defaults and rules live in its own file
+//! below. What the settings mean is decided by those who use them.
+//!
+//! `KOMAINU__WATCHDOG__LISTEN=0.0.0.0:8900` overrides `listen` of `[watchdog]`. Each `x_file` names a file that holds
+//! what `x` would say; relative names start at the folder of the configuration file.
+
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Env, Format, Toml};
+use figment::{Figment, Provider};
+use komainu_watchdogs::policy::Policy;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use self::fault::{Faults, describe, origin};
+use crate::keys::ClusterKey;
+
+mod cluster;
+mod database;
+mod duration;
+mod effective;
+mod fault;
+mod node;
+mod policy;
+mod secret;
+mod shape;
+mod status;
+mod watchdog;
+
+pub use self::cluster::ClusterConfig;
+pub use self::database::DatabaseConfig;
+pub use self::fault::Fault;
+pub use self::node::NodeConfig;
+pub(crate) use self::shape::{ensure_id, parse_address, without_slash};
+pub use self::status::{Details, StatusConfig};
+pub use self::watchdog::WatchdogConfig;
+
+/// The sections that this version understands.
+const SECTIONS: [&str; 6] = ["cluster", "watchdog", "node", "database", "policy", "status"];
+
+/// What environment variables that override begin with.
+const ENVIRONMENT: &str = "KOMAINU__";
+
+/// Why there is no configuration.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}; `komainu init` writes a commented one", file.display())]
+    Read {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{}, line {line}, column {column}: {problem}", file.display())]
+    Syntax {
+        /// Which.
+        file: PathBuf,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// In the parser's words.
+        problem: String,
+    },
+    /// The file is TOML, but not a configuration.
+    #[error("{}", fault::list(file, faults))]
+    Faults {
+        /// Which.
+        file: PathBuf,
+        /// At least one.
+        faults: Vec<Fault>,
+    },
+}
+
+/// Everything one process is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Of the cluster as a whole: the same on all its hosts.
+    pub cluster: ClusterConfig,
+    /// Of this host's watchdog, if it runs one.
+    pub watchdog: Option<WatchdogConfig>,
+    /// Of this host's node, if it runs one.
+    pub node: Option<NodeConfig>,
+    /// Where the truth is kept.
+    pub database: DatabaseConfig,
+    /// Thresholds.
+    pub policy: Policy,
+    /// Of the status page.
+    pub status: StatusConfig,
+}
+
+impl Config {
+    /// Reads a file and the environment.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(file, Env::prefixed(ENVIRONMENT).split("__"))
+    }
+
+    /// Reads a file and what overrides it.
+    fn load_with(file: &Path, overrides: impl Provider) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+        ensure_toml(file, &text)?;
+        let source = Source {
+            figment: Figment::from(Toml::string(&text)).merge(overrides),
+            folder: file.parent().map(Path::to_owned).unwrap_or_default(),
+        };
+        let mut faults = Faults::default();
+        match source.config(&mut faults) {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(ConfigError::Faults { file: file.to_owned(), faults: faults.into_found() }),
+        }
+    }
+
+    /// The settings as they are in force, one a line, secrets left out.
+    pub fn effective(&self) -> String {
+        effective::print(self)
+    }
+}
+
+/// Says where a text stops being TOML, without quoting it: the line may hold a secret.
+fn ensure_toml(file: &Path, text: &str) -> Result<(), ConfigError> {
+    let Err(error) = toml::from_str::<toml::Table>(text) else { return Ok(()) };
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    Err(ConfigError::Syntax {
+        file: file.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before.get(line_start..).map_or(0, |line| line.chars().count()) + 1,
+        problem: error.message().to_owned(),
+    })
+}
+
+/// The merged file and environment, and the folder that relative names start at.
+struct Source {
+    figment: Figment,
+    folder: PathBuf,
+}
+
+impl Source {
+    /// `None`, or faults: what a faulty section resolves to is never used.
+    fn config(&self, faults: &mut Faults) -> Option<Config> {
+        self.look_for_unknown_sections(faults);
+        let folder = self.folder.as_path();
+        let cluster: Option<cluster::Section> = self.section("cluster", faults);
+        let cluster = cluster.and_then(|section| section.resolve(folder, faults));
+        let watchdog: Option<watchdog::Section> = self.optional("watchdog", faults);
+        let watchdog = watchdog.and_then(|section| section.resolve(faults));
+        let node: Option<node::Section> = self.optional("node", faults);
+        let node = node.and_then(|section| section.resolve(folder, faults));
+        let database: Option<database::Section> = self.section("database", faults);
+        let database = database.and_then(|section| section.resolve(folder, faults));
+        let policy: Option<policy::Section> = self.section("policy", faults);
+        let policy = policy.and_then(|section| section.resolve(faults));
+        let status: Option<status::Section> = self.section("status", faults);
+        if watchdog.is_some() {
+            ensure_cluster_key(cluster.as_ref().and_then(|cluster| cluster.key.as_ref()), faults);
+        }
+        let status = StatusConfig { details: status?.details };
+        Some(Config { cluster: cluster?, watchdog, node, database: database?, policy: policy?, status })
+    }
+
+    /// A section of which every key has a default or a message of its own when it is missing.
+    fn section<T: DeserializeOwned + Default>(&self, name: &str, faults: &mut Faults) -> Option<T> {
+        if self.figment.contains(name) { self.optional(name, faults) } else { Some(T::default()) }
+    }
+
+    fn optional<T: DeserializeOwned>(&self, name: &str, faults: &mut Faults) -> Option<T> {
+        if !self.figment.contains(name) {
+            return None;
+        }
+        match self.figment.extract_inner(name) {
+            Ok(section) => Some(section),
+            Err(error) => {
+                faults.extend(error.into_iter().map(|error| describe(name, &error)));
+                None
+            }
+        }
+    }
+
+    fn look_for_unknown_sections(&self, faults: &mut Faults) {
+        let Ok(all) = self.figment.extract::<figment::value::Dict>() else { return };
+        for name in all.keys().filter(|name| !SECTIONS.contains(&name.as_str())) {
+            let problem = format!(
+                "unknown section; this version knows {}",
+                SECTIONS.map(|known| format!("[{known}]")).join(", ")
+            );
+            faults.push(Fault {
+                section: name.clone(),
+                key: None,
+                origin: origin(self.figment.find_metadata(name)),
+                problem,
+            });
+        }
+    }
+}
+
+fn ensure_cluster_key(key: Option<&ClusterKey>, faults: &mut Faults) {
+    if key.is_none() && !faults.concern("cluster") {
+        faults.add(
+            "cluster",
+            "key_file",
+            "a watchdog needs the cluster's key: `komainu keygen > cluster.key`, then key_file = \"cluster.key\"",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! What is wrong with a configuration, in words that say where and what to do.
+
+use std::fmt;
+use std::path::Path;
+
+use figment::error::Kind;
+use figment::{Error, Metadata};
+
+/// Keys whose value must not be repeated in a message.
+const SECRETS: [&str; 2] = ["key", "url"];
+
+/// One thing to mend.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The section's name, without brackets.
+    pub section: String,
+    /// The key, if one can be named.
+    pub key: Option<String>,
+    /// Where it was said when not in the file: the environment.
+    pub origin: Option<&'static str>,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}]", self.section)?;
+        if let Some(key) = &self.key {
+            write!(f, " {key}")?;
+        }
+        if let Some(origin) = self.origin {
+            write!(f, " ({origin})")?;
+        }
+        write!(f, ": {}", self.problem)
+    }
+}
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn push(&mut self, fault: Fault) {
+        self.0.push(fault);
+    }
+
+    pub(super) fn extend(&mut self, faults: impl Iterator<Item = Fault>) {
+        self.0.extend(faults);
+    }
+
+    pub(super) fn add(&mut self, section: &str, key: &str, problem: impl Into<String>) {
+        self.push(Fault {
+            section: section.to_owned(),
+            key: Some(key.to_owned()),
+            origin: None,
+            problem: problem.into(),
+        });
+    }
+
+    /// Keeps a value that was read, or the reason why it was not.
+    pub(super) fn note<T, E: fmt::Display>(&mut self, section: &str, key: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|problem| self.add(section, key, problem.to_string())).ok()
+    }
+
+    /// Something of this section is wrong already.
+    pub(super) fn concern(&self, section: &str) -> bool {
+        self.0.iter().any(|fault| fault.section == section)
+    }
+
+    pub(super) fn into_found(self) -> Vec<Fault> {
+        self.0
+    }
+}
+
+/// All faults of a file, one a line.
+pub(super) fn list(file: &Path, faults: &[Fault]) -> String {
+    let file = file.display();
+    match faults {
+        [only] => format!("{file}: {only}"),
+        many => many.iter().fold(format!("{file}: {} faults", many.len()), |text, fault| format!("{text}\n  {fault}")),
+    }
+}
+
+/// The environment, when a value comes from there.
+pub(super) fn origin(metadata: Option<&Metadata>) -> Option<&'static str> {
+    metadata.filter(|metadata| metadata.name.contains("environment")).map(|_| "from the environment, KOMAINU__…")
+}
+
+/// One of figment's errors about a section, in our words.
+pub(super) fn describe(section: &str, error: &Error) -> Fault {
+    let path: Vec<&str> = error.path.iter().map(String::as_str).filter(|part| *part != section).collect();
+    let (key, problem) = match &error.kind {
+        Kind::UnknownField(field, known) => {
+            (Some(field.clone()), format!("unknown key; known keys are {}", known.join(", ")))
+        }
+        Kind::MissingField(field) => (Some(field.to_string()), "is missing".to_owned()),
+        Kind::UnknownVariant(value, known) => {
+            (key_of(&path), format!("\"{value}\" is not one of {}", known.join(", ")))
+        }
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if is_secret(&path) => {
+            (key_of(&path), format!("must be {expected}"))
+        }
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+            (key_of(&path), format!("must be {expected}, not {found}"))
+        }
+        other @ (Kind::Message(_)
+        | Kind::InvalidLength(..)
+        | Kind::DuplicateField(_)
+        | Kind::ISizeOutOfRange(_)
+        | Kind::USizeOutOfRange(_)
+        | Kind::Unsupported(_)
+        | Kind::UnsupportedKey(..)) => (key_of(&path), other.to_string()),
+    };
+    Fault { section: section.to_owned(), key, origin: origin(error.metadata.as_ref()), problem }
+}
+
+fn key_of(path: &[&str]) -> Option<String> {
+    (!path.is_empty()).then(|| path.join("."))
+}
+
+fn is_secret(path: &[&str]) -> bool {
+    path.last().is_some_and(|key| SECRETS.contains(key))
+}

@@ -1,0 +1,41 @@
+//! Values that may be given as themselves or as the name of a file that holds them.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use super::fault::Faults;
+
+/// `x` and `x_file` of one section.
+pub(super) struct Secret<'a> {
+    pub(super) section: &'a str,
+    pub(super) name: &'a str,
+    pub(super) inline: Option<String>,
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Secret<'_> {
+    /// The value, if one is given and good; faults name the file it stands in.
+    pub(super) fn read<T, E: Display>(
+        self,
+        folder: &Path,
+        faults: &mut Faults,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let file_key = format!("{}_file", self.name);
+        match (&self.inline, &self.file) {
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                faults.add(self.section, &file_key, format!("{0} and {0}_file are both given; keep one", self.name));
+                None
+            }
+            (Some(text), None) => faults.note(self.section, self.name, parse(text)),
+            (None, Some(file)) => {
+                let file = folder.join(file);
+                let parsed = std::fs::read_to_string(&file)
+                    .map_err(|error| format!("cannot read {}: {error}", file.display()))
+                    .and_then(|text| parse(&text).map_err(|error| format!("{}: {error}", file.display())));
+                faults.note(self.section, &file_key, parsed)
+            }
+        }
+    }
+}

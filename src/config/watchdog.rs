@@ -1,0 +1,78 @@
+//! `[watchdog]`: the watchdog of this host.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use komainu_watchdogs::ids::{WatchdogId, Zone};
+use serde::Deserialize;
+use url::Url;
+
+use super::fault::Faults;
+use super::shape;
+
+/// Of one watchdog.
+#[derive(Clone, Debug)]
+pub struct WatchdogConfig {
+    /// Its name, different from its peers'.
+    pub id: WatchdogId,
+    /// Where it stands; two zones do not fail together.
+    pub zone: Zone,
+    /// Where its HTTP surface listens.
+    pub listen: SocketAddr,
+    /// Where its peers reach it.
+    pub advertise: Url,
+    /// Its peers' `advertise`, for when the database cannot tell.
+    pub peers: Vec<Url>,
+    /// Where it keeps what must survive it.
+    pub state_dir: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Section {
+    id: String,
+    zone: Option<String>,
+    listen: Option<SocketAddr>,
+    advertise: Option<String>,
+    #[serde(default)]
+    peers: Vec<String>,
+    state_dir: Option<PathBuf>,
+}
+
+impl Section {
+    pub(super) fn resolve(self, faults: &mut Faults) -> Option<WatchdogConfig> {
+        let id = faults.note("watchdog", "id", shape::ensure_id(&self.id)).map(|()| WatchdogId::from(self.id));
+        let zone = self.zone.unwrap_or_else(host_name);
+        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8900)));
+        let advertise = match self.advertise {
+            Some(text) => faults.note("watchdog", "advertise", shape::parse_address(&text)),
+            None => {
+                faults.note("watchdog", "advertise", shape::advertise_of(listen).ok_or_else(|| needs_advertise(listen)))
+            }
+        };
+        let count = self.peers.len();
+        let peers: Vec<Url> =
+            self.peers.iter().filter_map(|peer| faults.note("watchdog", "peers", shape::parse_address(peer))).collect();
+        (peers.len() == count).then_some(())?;
+        Some(WatchdogConfig {
+            id: id?,
+            zone: Zone::from(zone),
+            listen,
+            advertise: advertise?,
+            peers,
+            state_dir: self.state_dir,
+        })
+    }
+}
+
+fn needs_advertise(listen: SocketAddr) -> String {
+    format!(
+        "is missing: peers cannot call {listen}; write the address they reach this host at, http://host:{}",
+        listen.port()
+    )
+}
+
+/// Hosts fail one by one, so each is a zone unless told otherwise.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

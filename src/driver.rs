@@ -1,0 +1,262 @@
+//! The driver of one watchdog: feeds inputs to the core, performs its outputs; decides nothing.
+//!
+//! One loop owns the core. Three kinds of workers perform: the *desk* (the watchdog's own connection: rounds, own row,
+//! incidents), the *chair* (the connection that holds the advisory lock: leadership and decisions) and one task per
+//! probe or hint. Each order gets exactly one answer, an error if need be, so the core never waits for ever.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu_watchdogs::facts::{Report, Round, Target};
+use komainu_watchdogs::ids::{Incarnation, NodeId};
+use komainu_watchdogs::io::{Announcement, Input, Output};
+use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::view::View;
+use komainu_watchdogs::watchdog::{Identity, Watchdog};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock;
+use crate::keys::ClusterKey;
+use crate::probe::Prober;
+use crate::store::{Store, WatchdogIdentity};
+
+mod chair;
+mod desk;
+
+/// How long a stopping watchdog tries to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// Everything one watchdog is told.
+#[derive(Clone, Debug)]
+pub struct WatchdogSettings {
+    /// Who it is.
+    pub identity: WatchdogIdentity,
+    /// This process.
+    pub incarnation: Incarnation,
+    /// The cluster's name: part of the advisory lock's.
+    pub cluster: String,
+    /// Signs calls to peers and nodes.
+    pub key: ClusterKey,
+    /// Addresses of the outside world.
+    pub canaries: Vec<String>,
+    /// Thresholds.
+    pub policy: Policy,
+    /// The way to the database.
+    pub store: Store,
+}
+
+/// What a watchdog publishes after each round.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// What it knows.
+    pub view: watch::Receiver<Arc<View>>,
+    /// What it says to its peers.
+    pub report: watch::Receiver<Arc<Report>>,
+}
+
+/// Why a watchdog's process ends by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// Another living process writes the row of this id.
+    #[error("{0}; give each watchdog an id of its own")]
+    IdInUse(String),
+    /// The HTTP client for probes could not be made.
+    #[error("could not set up probing")]
+    Prober(#[source] reqwest::Error),
+}
+
+/// One watchdog, ready to run.
+pub struct Driver {
+    core: Watchdog,
+    prober: Prober,
+    addresses: BTreeMap<Target, String>,
+    desk: mpsc::UnboundedSender<desk::Order>,
+    chair: mpsc::UnboundedSender<chair::Order>,
+    inputs: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedSender<Event>,
+    view: watch::Sender<Arc<View>>,
+    report: watch::Sender<Arc<Report>>,
+    /// Desk and chair: awaited when stopping.
+    workers: TaskTracker,
+}
+
+/// What workers tell the loop.
+#[derive(Debug)]
+enum Event {
+    /// For the core.
+    Input(Input),
+    /// The row of this id is another process's.
+    IdInUse(String),
+}
+
+impl Driver {
+    /// Starts the workers; nothing is read before [`Self::run`].
+    pub fn new(settings: &WatchdogSettings) -> Result<(Self, Published), DriverError> {
+        let prober = Prober::new(settings.key.clone(), settings.policy.probe_timeout).map_err(DriverError::Prober)?;
+        let identity = Identity {
+            watchdog: settings.identity.watchdog.clone(),
+            incarnation: settings.incarnation,
+            zone: settings.identity.zone.clone(),
+            canaries: settings.canaries.clone(),
+        };
+        let now = clock::now();
+        let core = Watchdog::new(identity, settings.policy.clone(), now, settings.incarnation.0);
+        let (events, inputs) = mpsc::unbounded_channel();
+        let workers = TaskTracker::new();
+        let (desk, orders) = mpsc::unbounded_channel();
+        workers.spawn(desk::run(settings.store.clone(), settings.identity.clone(), orders, events.clone()));
+        let (chair, orders) = mpsc::unbounded_channel();
+        workers.spawn(chair::run(chair::connection(settings), orders, events.clone()));
+        let (view, view_receiver) = watch::channel(Arc::new(core.view(now)));
+        let (report, report_receiver) = watch::channel(Arc::new(core.report()));
+        let published = Published { view: view_receiver, report: report_receiver };
+        let addresses = BTreeMap::new();
+        let driver = Self { core, prober, addresses, desk, chair, inputs, events, view, report, workers };
+        Ok((driver, published))
+    }
+
+    /// Watches until told to stop.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), DriverError> {
+        loop {
+            self.perform_all();
+            let wakes_at = self.core.poll_timeout();
+            let input = tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = clock::sleep_until(wakes_at) => Input::Tick,
+                Some(event) = self.inputs.recv() => match event {
+                    Event::Input(input) => input,
+                    Event::IdInUse(reason) => return Err(DriverError::IdInUse(reason)),
+                },
+            };
+            self.handle(input);
+        }
+        self.say_goodbye().await;
+        Ok(())
+    }
+
+    fn handle(&mut self, input: Input) {
+        if let Input::Round(round) = &input {
+            self.addresses = addresses(round);
+        }
+        let is_news = matches!(input, Input::Round(_) | Input::RoundFailed(_) | Input::Written(_));
+        let now = clock::now();
+        self.core.handle(now, input);
+        if is_news {
+            self.view.send_replace(Arc::new(self.core.view(now)));
+        }
+        self.report.send_replace(Arc::new(self.core.report()));
+    }
+
+    /// Gives the leadership back and marks the own row, as far as the database lets it.
+    async fn say_goodbye(mut self) {
+        self.handle(Input::Stop);
+        self.perform_all();
+        // The workers end when nobody can order any more.
+        let Self { desk, chair, workers, .. } = self;
+        drop((desk, chair));
+        workers.close();
+        if tokio::time::timeout(GOODBYE, workers.wait()).await.is_err() {
+            tracing::warn!("stopped without saying goodbye: the database did not answer");
+        }
+    }
+
+    fn perform_all(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            self.perform(output);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::ReadRound { with_progress } => self.order(desk::Order::Read { with_progress }),
+            Output::Write(write) => self.order(desk::Order::Write(write)),
+            Output::Raise(alarm) => self.order(desk::Order::Raise(alarm)),
+            Output::Resolve { key, last_bad_at } => self.order(desk::Order::Resolve { key, last_bad_at }),
+            Output::Leadership(act) => self.order_chair(chair::Order::Act(act)),
+            Output::Commit(decision) => self.order_chair(chair::Order::Commit(decision)),
+            Output::ReadShard => self.order_chair(chair::Order::ReadShard),
+            Output::Probe(target) => self.probe(target),
+            Output::Hint(nodes) => self.hint(nodes),
+            Output::Announce(announcement) => announce(&announcement),
+        }
+    }
+
+    fn order(&self, order: desk::Order) {
+        self.desk.send(order).expect("the desk works as long as the driver");
+    }
+
+    fn order_chair(&self, order: chair::Order) {
+        self.chair.send(order).expect("the chair works as long as the driver");
+    }
+
+    fn probe(&self, target: Target) {
+        let (prober, events) = (self.prober.clone(), self.events.clone());
+        let address = self.addresses.get(&target).cloned();
+        tokio::spawn(async move {
+            let seen = prober.probe(&target, address.as_deref()).await;
+            if let Some(report) = seen.report {
+                tell(&events, Input::Reported(report));
+            }
+            tell(&events, Input::Probed(target, seen.outcome));
+        });
+    }
+
+    fn hint(&self, nodes: Vec<NodeId>) {
+        for node in nodes {
+            let Some(address) = self.addresses.get(&Target::Node(node.clone())).cloned() else { continue };
+            let prober = self.prober.clone();
+            tokio::spawn(async move { prober.hint(&node, &address).await });
+        }
+    }
+}
+
+/// Where nodes and peers say they are.
+fn addresses(round: &Round) -> BTreeMap<Target, String> {
+    let nodes = round.nodes.iter().map(|row| (Target::Node(row.node.clone()), row.address.clone()));
+    let peers = round.watchdogs.iter().map(|row| (Target::Watchdog(row.watchdog.clone()), row.advertise.clone()));
+    nodes.chain(peers).collect()
+}
+
+/// Nobody listens any more while the process stops: then there is nothing to tell.
+fn tell(events: &mpsc::UnboundedSender<Event>, input: Input) {
+    let _ = events.send(Event::Input(input));
+}
+
+fn announce(announcement: &Announcement) {
+    match announcement {
+        Announcement::BecameLeader { epoch } => tracing::info!(lease.epoch = epoch.0, "became leader"),
+        Announcement::SteppedDown { epoch, reason } => {
+            tracing::warn!(lease.epoch = epoch.0, %reason, "stepped down");
+        }
+        Announcement::StatusChanged { node, from, to, reason, votes, epoch } => tracing::warn!(
+            node.id = %node,
+            node.from = from.as_str(),
+            node.to = to.as_str(),
+            reason = ?reason,
+            votes.down = votes.0,
+            votes.of = votes.1,
+            lease.epoch = epoch.0,
+            "node status changed"
+        ),
+        Announcement::Moved { from, to, monitors, reason, epoch } => tracing::info!(
+            moved.from = from.as_ref().map_or("", NodeId::as_str),
+            moved.to = to.as_ref().map_or("", NodeId::as_str),
+            monitors,
+            reason = reason.as_str(),
+            lease.epoch = epoch.0,
+            "monitors moved"
+        ),
+        Announcement::WouldMove { from, monitors, reason } => tracing::warn!(
+            moved.from = from.as_ref().map_or("", NodeId::as_str),
+            monitors,
+            reason = reason.as_str(),
+            "would move monitors, but automation is held"
+        ),
+        Announcement::Refused { epoch, reason } => {
+            tracing::info!(lease.epoch = epoch.0, %reason, "decision refused by the database");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One run of one monitor: asks the target, and says what came of it.
+//!
+//! A run knows neither the beat before nor retries nor "upside down": [`super::beat`] makes a beat of its result. It
+//! never says *down* for trouble of the node itself (no permission, no file descriptors, no certificates): that is
+//! [`RunStatus::Unable`].
+
+pub mod body;
+pub mod failure;
+pub mod http;
+pub mod keyword;
+pub mod ping;
+pub mod port;
+pub mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::time::Mono;
+
+use self::failure::Failure;
+use crate::clock;
+use crate::store::monitors::MonitorSpec;
+
+/// What a run says of its target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunStatus {
+    /// It answered as it should.
+    Up,
+    /// It did not.
+    Down,
+    /// The node could not ask: says nothing of the target.
+    Unable,
+}
+
+/// What came of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunResult {
+    /// What it says of the target.
+    pub status: RunStatus,
+    /// For people: Kuma's words where Kuma has some.
+    pub msg: String,
+    /// How long the target took, in milliseconds; `None` if it did not answer.
+    pub ping_ms: Option<i64>,
+    /// What Kuma keeps of the answer's body. A native node keeps none.
+    pub response: Option<String>,
+}
+
+impl RunResult {
+    /// A result without a time.
+    pub fn new(status: RunStatus, msg: impl Into<String>) -> Self {
+        Self { status, msg: msg.into(), ping_ms: None, response: None }
+    }
+
+    fn up(msg: impl Into<String>, ping_ms: i64) -> Self {
+        Self { ping_ms: Some(ping_ms), ..Self::new(RunStatus::Up, msg) }
+    }
+}
+
+impl From<Failure> for RunResult {
+    fn from(failure: Failure) -> Self {
+        let status = if failure.is_own_trouble { RunStatus::Unable } else { RunStatus::Down };
+        Self { ping_ms: failure.ping_ms, ..Self::new(status, failure.msg) }
+    }
+}
+
+/// Everything that runs share: HTTP clients and ICMP sockets.
+pub struct Runs {
+    http: Arc<http::Clients>,
+    ping: ping::Sockets,
+}
+
+impl Runs {
+    /// The runs of one node; `node` is named in the User-Agent.
+    pub fn new(node: &NodeId) -> Self {
+        Self { http: Arc::new(http::Clients::new(node)), ping: ping::Sockets::default() }
+    }
+
+    /// The HTTP clients, which the canaries use as well.
+    pub fn http(&self) -> &Arc<http::Clients> {
+        &self.http
+    }
+
+    /// Runs a monitor once. Ends within the monitor's timeout.
+    pub async fn run(&self, monitor: &MonitorSpec) -> RunResult {
+        let outcome = match monitor.kind.as_str() {
+            "http" => http::run(&self.http, monitor).await,
+            "keyword" => keyword::run(&self.http, monitor).await,
+            "port" => port::run(monitor).await,
+            "ping" => ping::run(&self.ping, monitor).await,
+            other => Err(Failure::own(format!(
+                "a native node cannot run monitors of type {other}: move this one to an Uptime Kuma node"
+            ))),
+        };
+        outcome.unwrap_or_else(RunResult::from)
+    }
+}
+
+/// Whole milliseconds since `began_at`.
+fn millis_since(began_at: Mono) -> i64 {
+    whole_millis(clock::now().since(began_at))
+}
+
+fn whole_millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Whether an address is of the family that a monitor asks for (Kuma's `ip_family`).
+fn is_of_family(monitor: &MonitorSpec, address: IpAddr) -> bool {
+    match monitor.ip_family.as_deref() {
+        Some("ipv4") => address.is_ipv4(),
+        Some("ipv6") => address.is_ipv6(),
+        Some(_) | None => true,
+    }
+}
+
+/// The addresses of a host, with a port. Accepts what people type: a name, an address, `[::1]`.
+async fn resolve(monitor: &MonitorSpec, host: &str, port: u16) -> Result<Vec<std::net::SocketAddr>, Failure> {
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| Failure::resolve(host, &error))?;
+    let addresses: Vec<_> = found.filter(|address| is_of_family(monitor, address.ip())).collect();
+    if addresses.is_empty() {
+        let family = monitor.ip_family.as_deref().unwrap_or("any");
+        return Err(Failure::target(format!("{host} has no address of family {family}")));
+    }
+    Ok(addresses)
+}

@@ -1,0 +1,195 @@
+//! Why a run failed, in words for people, and whether the target or the node itself is to blame.
+//!
+//! Owns the wording (Kuma's, where Kuma has some) and the line between a target's failure and own trouble.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use rustls::CertificateError;
+
+use super::tls;
+
+/// A run that failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// Why.
+    pub msg: String,
+    /// The target answered, though not as it should, after so many milliseconds.
+    pub ping_ms: Option<i64>,
+    /// The node is to blame, or nobody: says nothing of the target.
+    pub is_own_trouble: bool,
+}
+
+impl Failure {
+    /// The target is to blame.
+    pub fn target(msg: impl Into<String>) -> Self {
+        Self { msg: msg.into(), ping_ms: None, is_own_trouble: false }
+    }
+
+    /// The node is to blame.
+    pub fn own(msg: impl Into<String>) -> Self {
+        Self { is_own_trouble: true, ..Self::target(msg) }
+    }
+
+    /// The run took too long.
+    pub fn timeout(limit: Duration) -> Self {
+        Self::target(format!("timeout of {}ms exceeded", limit.as_millis()))
+    }
+
+    /// A name could not be resolved.
+    pub fn resolve(host: &str, error: &io::Error) -> Self {
+        match own_trouble(error) {
+            Some(failure) => failure,
+            None => Self::target(format!("getaddrinfo ENOTFOUND {host}")),
+        }
+    }
+
+    /// A connection could not be made; `peer` is `host:port`.
+    pub fn connect(peer: &str, error: &io::Error) -> Self {
+        match own_trouble(error) {
+            Some(failure) => failure,
+            None => Self::target(format!("connect {}", describe_io(error, Some(peer)))),
+        }
+    }
+
+    /// A request or its answer failed.
+    pub fn request(error: &reqwest::Error, limit: Duration) -> Self {
+        if error.is_redirect() {
+            return Self::target("Maximum number of redirects exceeded");
+        }
+        if error.is_timeout() {
+            return Self::timeout(limit);
+        }
+        let peer = error.url().and_then(peer_of);
+        let host = error.url().and_then(|url| url.host_str()).unwrap_or("the host");
+        describe_chain(error, host, peer.as_deref())
+    }
+}
+
+/// `host:port` of a URL.
+pub fn peer_of(url: &url::Url) -> Option<String> {
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+}
+
+fn describe_chain(error: &reqwest::Error, host: &str, peer: Option<&str>) -> Failure {
+    let mut innermost: &dyn Error = error;
+    let mut is_name_lookup = false;
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(current) = cause {
+        if let Some(tls) = as_tls_error(current) {
+            return tls_failure(tls);
+        }
+        if let Some(io) = current.downcast_ref::<io::Error>()
+            && let Some(failure) = own_trouble(io)
+        {
+            return failure;
+        }
+        is_name_lookup |= current.to_string() == "dns error";
+        innermost = current;
+        cause = current.source();
+    }
+    if is_name_lookup {
+        return Failure::target(format!("getaddrinfo ENOTFOUND {host}"));
+    }
+    match innermost.downcast_ref::<io::Error>() {
+        Some(io) if error.is_connect() => Failure::connect(peer.unwrap_or(host), io),
+        Some(io) => Failure::target(describe_io(io, None)),
+        None => Failure::target(innermost.to_string()),
+    }
+}
+
+/// TLS errors travel inside one `io::Error` or two, whose `source()` skips them.
+fn as_tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut error = error;
+    while let Some(io) = error.downcast_ref::<io::Error>() {
+        error = io.get_ref()?;
+    }
+    error.downcast_ref()
+}
+
+fn tls_failure(error: &rustls::Error) -> Failure {
+    let is_unknown = matches!(error, rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer));
+    if is_unknown && tls::has_no_roots() {
+        return Failure::own("this node has no CA certificates: install ca-certificates");
+    }
+    Failure::target(describe_tls(error))
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "rustls's enum grows; its own words are good enough for the rest")]
+fn describe_tls(error: &rustls::Error) -> String {
+    let rustls::Error::InvalidCertificate(fault) = error else { return format!("TLS: {error}") };
+    match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "certificate has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "certificate is not yet valid".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "Hostname/IP does not match certificate's altnames".to_owned()
+        }
+        CertificateError::UnknownIssuer => "self-signed certificate, or one of an unknown issuer".to_owned(),
+        other => format!("invalid certificate: {other}"),
+    }
+}
+
+/// What the node ran out of, if it did.
+fn own_trouble(error: &io::Error) -> Option<Failure> {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error)?;
+    let is_own = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        // No local port is left for an outgoing connection.
+        Errno::ADDRNOTAVAIL,
+    ]
+    .contains(&errno);
+    is_own.then(|| Failure::own(format!("this node could not run the monitor: {error}")))
+}
+
+/// `ECONNREFUSED 127.0.0.1:1 (Connection refused)`: the name that Kuma shows, and words.
+fn describe_io(error: &io::Error, peer: Option<&str>) -> String {
+    let peer = peer.map(|peer| format!(" {peer}")).unwrap_or_default();
+    match errno_name(error.kind()) {
+        Some(name) => format!("{name}{peer}"),
+        None => format!("{error}{peer}"),
+    }
+}
+
+fn errno_name(kind: io::ErrorKind) -> Option<&'static str> {
+    let names = [
+        (io::ErrorKind::ConnectionRefused, "ECONNREFUSED"),
+        (io::ErrorKind::ConnectionReset, "ECONNRESET"),
+        (io::ErrorKind::ConnectionAborted, "ECONNABORTED"),
+        (io::ErrorKind::HostUnreachable, "EHOSTUNREACH"),
+        (io::ErrorKind::NetworkUnreachable, "ENETUNREACH"),
+        (io::ErrorKind::TimedOut, "ETIMEDOUT"),
+        (io::ErrorKind::BrokenPipe, "EPIPE"),
+        (io::ErrorKind::PermissionDenied, "EACCES"),
+    ];
+    names.iter().find(|(named, _)| *named == kind).map(|&(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_without_file_descriptors_blames_itself() {
+        let error = io::Error::from(rustix::io::Errno::MFILE);
+        assert!(Failure::connect("example.com:80", &error).is_own_trouble);
+    }
+
+    #[test]
+    fn a_refused_connection_names_the_peer() {
+        let error = io::Error::from(rustix::io::Errno::CONNREFUSED);
+        let failure = Failure::connect("127.0.0.1:1", &error);
+        assert_eq!(failure, Failure::target("connect ECONNREFUSED 127.0.0.1:1"));
+    }
+
+    #[test]
+    fn a_timeout_is_told_in_milliseconds() {
+        assert_eq!(Failure::timeout(Duration::from_secs(48)).msg, "timeout of 48000ms exceeded");
+    }
+}

@@ -1,0 +1,113 @@
+//! Monitors of type `ping`: up when one ICMP echo of several is answered.
+//!
+//! Uses an unprivileged ICMP socket where the system allows it (`net.ipv4.ping_group_range`), else a raw one. Where
+//! neither is permitted the run says so, and nothing of the target.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use surge_ping::{Client, Config, ICMP, PingIdentifier, PingSequence, Pinger, SurgeError};
+
+use super::failure::Failure;
+use super::{RunResult, resolve, whole_millis};
+use crate::clock;
+use crate::node::spec;
+use crate::store::monitors::MonitorSpec;
+
+/// ping(8) sends one a second.
+const BETWEEN_ECHOES: Duration = Duration::from_secs(1);
+
+/// Kuma's bounds of the three columns.
+const PACKET_SIZE_MOST: usize = 65_500;
+const COUNT_MOST: u32 = 100;
+const ECHO_TIMEOUT_MOST_S: u32 = 60;
+
+/// The ICMP sockets of this process, opened when the first run wants them.
+#[derive(Default)]
+pub(super) struct Sockets {
+    v4: Mutex<Option<Client>>,
+    v6: Mutex<Option<Client>>,
+    /// On an unprivileged socket nothing but the address and the sequence number tells replies apart, so no two
+    /// echoes under way share one.
+    sequence: AtomicU16,
+}
+
+impl Sockets {
+    async fn pinger(&self, address: IpAddr) -> Result<Pinger, Failure> {
+        let client = self.client(address).map_err(|error| {
+            Failure::own(format!(
+                "this node may not send pings ({error}): give it CAP_NET_RAW, or its group a place in \
+                 net.ipv4.ping_group_range"
+            ))
+        })?;
+        Ok(client.pinger(address, PingIdentifier(rand::random())).await)
+    }
+
+    fn client(&self, address: IpAddr) -> std::io::Result<Client> {
+        let (slot, kind) = if address.is_ipv4() { (&self.v4, ICMP::V4) } else { (&self.v6, ICMP::V6) };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*slot {
+            return Ok(client.clone());
+        }
+        let client = Client::new(&Config::builder().kind(kind).build())?;
+        *slot = Some(client.clone());
+        Ok(client)
+    }
+
+    fn next_sequence(&self) -> PingSequence {
+        PingSequence(self.sequence.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Sends echoes until all are answered or lost, or the monitor's timeout is over.
+pub(super) async fn run(sockets: &Sockets, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
+    let host = spec::text(monitor.hostname.as_ref()).ok_or_else(|| Failure::target("no hostname is configured"))?;
+    let limit = spec::timeout(monitor);
+    let addresses = match tokio::time::timeout(limit, resolve(monitor, host, 0)).await {
+        Ok(resolved) => resolved?,
+        Err(_) => return Err(Failure::timeout(limit)),
+    };
+    let address = addresses.iter().map(std::net::SocketAddr::ip).min_by_key(IpAddr::is_ipv6);
+    let address = address.ok_or_else(|| Failure::target(format!("{host} has no address")))?;
+    echo(sockets, monitor, host, address).await
+}
+
+async fn echo(sockets: &Sockets, monitor: &MonitorSpec, host: &str, address: IpAddr) -> Result<RunResult, Failure> {
+    let echo_timeout = Duration::from_secs(u64::from(monitor.ping_per_request_timeout.clamp(1, ECHO_TIMEOUT_MOST_S)));
+    let count = monitor.ping_count.clamp(1, COUNT_MOST);
+    let payload = vec![0; usize::try_from(monitor.packet_size).unwrap_or(0).clamp(1, PACKET_SIZE_MOST)];
+    let deadline = clock::now() + spec::timeout(monitor);
+
+    let mut pinger = sockets.pinger(address).await?;
+    pinger.timeout(echo_timeout.min(spec::timeout(monitor)));
+    // As Kuma, the time is that of the first answer.
+    let mut first_answer = None;
+    let mut last_error = None;
+    let mut sent = 0;
+    while sent < count && (sent == 0 || clock::now() < deadline) {
+        let next_at = clock::now() + BETWEEN_ECHOES;
+        sent += 1;
+        match pinger.ping(sockets.next_sequence(), &payload).await {
+            Ok((_, took)) => first_answer = first_answer.or(Some(took)),
+            Err(error) => last_error = Some(error),
+        }
+        if sent < count {
+            clock::sleep_until(next_at.min(deadline)).await;
+        }
+    }
+    match first_answer {
+        Some(took) => Ok(RunResult::up("", whole_millis(took + Duration::from_micros(500)))),
+        None => Err(lost(host, address, sent, last_error)),
+    }
+}
+
+fn lost(host: &str, address: IpAddr, sent: u32, error: Option<SurgeError>) -> Failure {
+    match error {
+        Some(SurgeError::IOError(error)) => Failure::connect(&address.to_string(), &error),
+        Some(_) | None => {
+            Failure::target(format!("PING {host} ({address}): {sent} sent, 0 received, 100% packet loss"))
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Runs against real servers on the loopback.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{OriginalUri, Path};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::{any, get};
+use komainu_watchdogs::ids::{MonitorId, NodeId};
+use rustls::pki_types::PrivateKeyDer;
+use tokio::net::TcpListener;
+
+use super::*;
+
+#[tokio::test]
+async fn an_accepted_answer_is_up() {
+    let server = serve().await;
+    let result = run(&http(server, "/ok")).await;
+    assert_eq!((result.status, result.msg.as_str()), (RunStatus::Up, "200 - OK"));
+    assert!(result.ping_ms.is_some());
+}
+
+#[tokio::test]
+async fn a_status_code_that_is_not_accepted_is_down() {
+    let server = serve().await;
+    let result = run(&http(server, "/missing")).await;
+    assert_eq!((result.status, result.msg.as_str()), (RunStatus::Down, "Request failed with status code 404"));
+}
+
+#[tokio::test]
+async fn a_404_that_is_accepted_is_up() {
+    let server = serve().await;
+    let monitor =
+        MonitorSpec { accepted_statuscodes_json: r#"["200-299", "404"]"#.to_owned(), ..http(server, "/missing") };
+    assert_eq!(run(&monitor).await.msg, "404 - Not Found");
+}
+
+#[tokio::test]
+async fn redirects_are_followed_as_often_as_allowed() {
+    let server = serve().await;
+    let monitor = MonitorSpec { maxredirects: 3, ..http(server, "/redirect/3") };
+    assert_eq!(run(&monitor).await.msg, "200 - OK");
+    let monitor = MonitorSpec { maxredirects: 2, ..http(server, "/redirect/3") };
+    assert_eq!(run(&monitor).await.msg, "Maximum number of redirects exceeded");
+}
+
+#[tokio::test]
+async fn without_redirects_the_first_answer_counts() {
+    let server = serve().await;
+    let monitor = MonitorSpec { maxredirects: 0, ..http(server, "/redirect/1") };
+    assert_eq!(run(&monitor).await.msg, "Request failed with status code 307");
+}
+
+#[tokio::test]
+async fn cookies_last_for_one_run_and_no_longer() {
+    let server = serve().await;
+    let runs = Runs::new(&NodeId::from("node1"));
+    let monitor = MonitorSpec { maxredirects: 3, ..http(server, "/cookie/set") };
+    assert_eq!(runs.run(&monitor).await.msg, "200 - OK");
+    let monitor = MonitorSpec { maxredirects: 3, ..http(server, "/cookie/shown") };
+    assert_eq!(runs.run(&monitor).await.msg, "Request failed with status code 401");
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_a_timeout() {
+    let server = serve().await;
+    let monitor = MonitorSpec { timeout: 0.2, ..http(server, "/slow") };
+    let result = run(&monitor).await;
+    assert_eq!((result.status, result.msg.as_str()), (RunStatus::Down, "timeout of 200ms exceeded"));
+}
+
+#[tokio::test]
+async fn a_body_that_stops_in_the_middle_is_down() {
+    let server = half_an_answer().await;
+    let result = run(&http(server, "/")).await;
+    assert_eq!(result.status, RunStatus::Down, "{}", result.msg);
+}
+
+#[tokio::test]
+async fn a_closed_port_is_refused_for_http_and_port_alike() {
+    let closed = closed_port().await;
+    let result = run(&http(closed, "/")).await;
+    assert_eq!(result.msg, format!("connect ECONNREFUSED {closed}"));
+    let result = run(&port(closed)).await;
+    assert_eq!(result.msg, format!("Connection failed: connect ECONNREFUSED {closed}"));
+    assert_eq!(result.status, RunStatus::Down);
+}
+
+#[tokio::test]
+async fn an_open_port_is_up_with_its_time() {
+    let server = serve().await;
+    let result = run(&port(server)).await;
+    assert_eq!(result.status, RunStatus::Up);
+    assert_eq!(Some(result.msg), result.ping_ms.map(|ms| format!("{ms} ms")));
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_down() {
+    let monitor = MonitorSpec { url: Some("http://nowhere.invalid/".to_owned()), ..blank("http") };
+    let result = run(&monitor).await;
+    assert_eq!((result.status, result.msg.as_str()), (RunStatus::Down, "getaddrinfo ENOTFOUND nowhere.invalid"));
+}
+
+#[tokio::test]
+async fn a_request_carries_what_the_monitor_says() {
+    let server = serve().await;
+    let user_agent = format!("komainu/{} (node1)", env!("CARGO_PKG_VERSION"));
+    for part in
+        ["POST", &user_agent, "application/json", "Basic dXNlcjpwYXNz", "text/plain", "seven", "{\"a\":1}", "bust"]
+    {
+        let monitor = MonitorSpec {
+            kind: "keyword".to_owned(),
+            method: "post".to_owned(),
+            body: Some("{ \"a\": 1 }".to_owned()),
+            headers: Some(r#"{"X-Mark": "seven", "Accept": "text/plain"}"#.to_owned()),
+            auth_method: Some("basic".to_owned()),
+            basic_auth_user: Some("user".to_owned()),
+            basic_auth_pass: Some("pass".to_owned()),
+            cache_bust: true,
+            keyword: Some(part.to_owned()),
+            ..http(server, "/echo")
+        };
+        assert_eq!(run(&monitor).await.msg, "200 - OK, keyword is found", "{part}");
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_sent() {
+    let server = serve().await;
+    let monitor = MonitorSpec {
+        kind: "keyword".to_owned(),
+        auth_method: Some("bearer".to_owned()),
+        bearer_token: Some("t0ken".to_owned()),
+        keyword: Some("Bearer t0ken".to_owned()),
+        ..http(server, "/echo")
+    };
+    assert_eq!(run(&monitor).await.status, RunStatus::Up);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_is_told_before_anything_is_sent() {
+    let monitor = MonitorSpec { body: Some("{ a }".to_owned()), ..http(closed_port().await, "/") };
+    assert!(run(&monitor).await.msg.starts_with("Your JSON body is invalid. "));
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_down_unless_ignored_or_trusted() {
+    let (server, pem) = serve_tls().await;
+    let monitor = MonitorSpec { url: Some(format!("https://localhost:{}/ok", server.port())), ..blank("http") };
+    let strict = run(&monitor).await;
+    let is_bare = tls::has_no_roots();
+    assert_eq!(strict.status, if is_bare { RunStatus::Unable } else { RunStatus::Down }, "{}", strict.msg);
+    let ignoring = MonitorSpec { ignore_tls: true, ..monitor.clone() };
+    assert_eq!(run(&ignoring).await.msg, "200 - OK");
+    let trusting = MonitorSpec { auth_method: Some("mtls".to_owned()), tls_ca: Some(pem.clone()), ..monitor };
+    assert_eq!(run(&trusting).await.msg, "200 - OK");
+    let elsewhere = MonitorSpec { url: Some(format!("https://127.0.0.1:{}/ok", server.port())), ..trusting };
+    assert_eq!(run(&elsewhere).await.msg, "Hostname/IP does not match certificate's altnames");
+}
+
+#[tokio::test]
+async fn what_a_native_node_cannot_do_says_nothing_of_the_target() {
+    let monitor = MonitorSpec { auth_method: Some("ntlm".to_owned()), ..http(closed_port().await, "/") };
+    assert_eq!(run(&monitor).await.status, RunStatus::Unable);
+    assert_eq!(run(&blank("docker")).await.status, RunStatus::Unable);
+}
+
+#[tokio::test]
+async fn a_ping_of_the_loopback_is_answered_where_pings_are_permitted() {
+    let monitor = MonitorSpec { hostname: Some("127.0.0.1".to_owned()), ..blank("ping") };
+    let result = run(&monitor).await;
+    match result.status {
+        RunStatus::Up => assert!(result.ping_ms.is_some()),
+        RunStatus::Unable => assert!(result.msg.contains("CAP_NET_RAW"), "{}", result.msg),
+        RunStatus::Down => panic!("{}", result.msg),
+    }
+}
+
+#[tokio::test]
+async fn monitors_without_what_they_need_say_what_is_missing() {
+    for (kind, msg) in [
+        ("http", "no URL is configured"),
+        ("keyword", "no keyword is configured"),
+        ("port", "no hostname is configured"),
+        ("ping", "no hostname is configured"),
+    ] {
+        assert!(run(&blank(kind)).await.msg.ends_with(msg), "{kind}");
+    }
+}
+
+async fn run(monitor: &MonitorSpec) -> RunResult {
+    let runs = Runs::new(&NodeId::from("node1"));
+    tokio::time::timeout(Duration::from_secs(20), runs.run(monitor)).await.expect("a run ends")
+}
+
+fn http(server: SocketAddr, path: &str) -> MonitorSpec {
+    MonitorSpec { url: Some(format!("http://{server}{path}")), ..blank("http") }
+}
+
+fn port(server: SocketAddr) -> MonitorSpec {
+    MonitorSpec { hostname: Some(server.ip().to_string()), port: Some(server.port()), ..blank("port") }
+}
+
+/// A monitor with Kuma's defaults and no target.
+fn blank(kind: &str) -> MonitorSpec {
+    MonitorSpec { id: MonitorId(1), kind: kind.to_owned(), timeout: 10.0, ..MonitorSpec::default() }
+}
+
+async fn serve() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes()).await });
+    address
+}
+
+fn routes() -> Router {
+    Router::new()
+        .route("/ok", get(|| async { "fine" }))
+        .route("/missing", get(|| async { StatusCode::NOT_FOUND }))
+        .route("/slow", get(std::future::pending::<()>))
+        .route("/redirect/{left}", get(redirect))
+        .route(
+            "/cookie/set",
+            get(|| async { ([(header::SET_COOKIE, "seen=1; Path=/")], Redirect::temporary("/cookie/shown")) }),
+        )
+        .route("/cookie/shown", get(shows_cookie))
+        .route("/echo", any(echo))
+}
+
+async fn redirect(Path(left): Path<u32>) -> Redirect {
+    match left {
+        1 => Redirect::temporary("/ok"),
+        more => Redirect::temporary(&format!("/redirect/{}", more - 1)),
+    }
+}
+
+async fn shows_cookie(headers: HeaderMap) -> StatusCode {
+    if headers.get(header::COOKIE).is_some_and(|cookie| cookie == "seen=1") {
+        StatusCode::OK
+    } else {
+        StatusCode::UNAUTHORIZED
+    }
+}
+
+async fn echo(method: Method, OriginalUri(uri): OriginalUri, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let busted = uri.query().is_some_and(|query| query.starts_with("uptime_kuma_cachebuster="));
+    [
+        method.to_string(),
+        header("user-agent"),
+        header("content-type"),
+        header("authorization"),
+        header("accept"),
+        header("x-mark"),
+        String::from_utf8_lossy(&body).into_owned(),
+        (if busted { "bust" } else { "" }).to_owned(),
+    ]
+    .join("|")
+}
+
+async fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// A server that promises ten bytes, sends three and closes.
+async fn half_an_answer() -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 1_024];
+        let _ = stream.read(&mut asked).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").await.unwrap();
+    });
+    address
+}
+
+/// The same routes behind a self-signed certificate for `localhost`, and that certificate as PEM.
+async fn serve_tls() -> (SocketAddr, String) {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(signed.signing_key.serialize_der().into());
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![signed.cert.der().clone()], key)
+        .unwrap();
+    let listener = TlsListener {
+        tcp: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        acceptor: tokio_rustls::TlsAcceptor::from(Arc::new(config)),
+    };
+    let address = listener.tcp.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes()).await });
+    (address, signed.cert.pem())
+}
+
+struct TlsListener {
+    tcp: TcpListener,
+    acceptor: tokio_rustls::TlsAcceptor,
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let Ok((stream, peer)) = self.tcp.accept().await else { continue };
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, peer);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.tcp.local_addr()
+    }
+}

@@ -1,0 +1,360 @@
+//! The loop around the shard: starts runs when they are due, and hands their beats to the storage.
+//!
+//! Each run under way is a task; a monitor that waits is an entry of the schedule. The loop awaits no database and no
+//! target, so it beats whatever these do. Whether a run may start is asked of the tenure right before it starts.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::tenure::Fence;
+use komainu_watchdogs::time::Mono;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::beat::Times;
+use super::canary::Canaries;
+use super::link::SharedTenure;
+use super::pulse::{BEAT, Pulse};
+use super::run::{RunResult, RunStatus, Runs};
+use super::schedule::StartSpread;
+use super::shard::{Done, Launch, Next, ReadId, RunId, Shard};
+use super::storage::{BeatStore, Fate, Storage};
+use super::trace::{Event, Trace};
+use crate::clock;
+use crate::store::beats::LastBeat;
+use crate::store::monitors::MonitorSpec;
+
+/// Last beats read by one query.
+const READ_MOST: usize = 1_000;
+
+/// How long such a query may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pause after one that failed.
+const READ_PAUSE: Duration = Duration::from_millis(500);
+
+/// What others want of the loop.
+#[derive(Debug)]
+pub enum Command {
+    /// These are this node's now.
+    Start(Vec<MonitorSpec>),
+    /// These are not any more; answered when no run of them goes on and none of their beats will be queued.
+    Stop(BTreeSet<MonitorId>, oneshot::Sender<()>),
+    /// The rows of one slice; answered with whether monitors came or went.
+    Compare {
+        /// Which slice, of how many.
+        slice: (u32, u32),
+        /// As read just now.
+        rows: Vec<MonitorSpec>,
+        /// Gets the answer.
+        differs: oneshot::Sender<bool>,
+    },
+    /// What became of beats.
+    Fate(Fate),
+    /// Last beats, to look for those that somebody else made.
+    LookForForeign(Vec<LastBeat>),
+    /// The node is stopping: end all runs, start none. Answered when that is so.
+    Halt(oneshot::Sender<()>),
+}
+
+/// What the loop shows to the rest of the node.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Monitors held.
+    pub held: AtomicUsize,
+    /// Beats that somebody else made of monitors held for long.
+    pub foreign_beats: AtomicU64,
+}
+
+/// Everything the loop works with.
+pub struct Parts<D> {
+    /// Says whether a run may start.
+    pub tenure: SharedTenure,
+    /// Runs.
+    pub runs: Arc<Runs>,
+    /// Say whether a failure is the node's own.
+    pub canaries: Canaries,
+    /// Says whether the process stood still.
+    pub pulse: Arc<Pulse>,
+    /// Takes the beats.
+    pub storage: Storage,
+    /// Has the last ones.
+    pub database: D,
+    /// Writes down what is run.
+    pub trace: Arc<Trace>,
+    /// Shows what is held.
+    pub gauges: Arc<Gauges>,
+    /// How monitors start.
+    pub start_spread: StartSpread,
+    /// Runs under way at once, at most.
+    pub runs_most: usize,
+}
+
+type Reading = (ReadId, Vec<MonitorId>, Option<Vec<LastBeat>>);
+
+/// The loop.
+pub struct Runner<D> {
+    parts: Parts<D>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    shard: Shard,
+    under_way: JoinSet<Done>,
+    /// To end runs of monitors that were stopped, and to recognise a task that panicked.
+    handles: HashMap<RunId, AbortHandle>,
+    readings: JoinSet<Reading>,
+    read_not_before: Mono,
+    is_halted: bool,
+}
+
+impl<D: BeatStore + Clone + 'static> Runner<D> {
+    /// A loop without monitors.
+    pub fn new(parts: Parts<D>, commands: mpsc::UnboundedReceiver<Command>) -> Self {
+        Self {
+            shard: Shard::new(parts.start_spread),
+            parts,
+            commands,
+            under_way: JoinSet::new(),
+            handles: HashMap::new(),
+            readings: JoinSet::new(),
+            read_not_before: Mono::default(),
+            is_halted: false,
+        }
+    }
+
+    /// Runs monitors until `ended`.
+    pub async fn run(mut self, ended: CancellationToken) {
+        ended.run_until_cancelled(self.turn()).await;
+    }
+
+    async fn turn(&mut self) {
+        let mut next_beat_at = clock::now();
+        loop {
+            let now = clock::now();
+            if now >= next_beat_at {
+                self.parts.pulse.beat(now);
+                self.look_at_lease(now);
+                next_beat_at = now + BEAT;
+            }
+            self.read_last_beats(now);
+            let wake_at = self.launch_due().map_or(next_beat_at, |due_at| due_at.min(next_beat_at));
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => return,
+                },
+                Some(done) = self.under_way.join_next(), if !self.under_way.is_empty() => self.finish(done),
+                Some(read) = self.readings.join_next(), if !self.readings.is_empty() => self.remember(read),
+                () = clock::sleep_until(wake_at) => {}
+            }
+        }
+    }
+
+    /// Starts what is due. Returns when more is.
+    fn launch_due(&mut self) -> Option<Mono> {
+        if self.is_halted || self.shard.is_fenced() {
+            return None;
+        }
+        let now = clock::now();
+        while self.under_way.len() < self.parts.runs_most {
+            let tenure = &self.parts.tenure;
+            // The clock is read anew for each: a process may be stopped between any two lines.
+            match self.shard.next(now, |monitor| tenure.lock().may_run(clock::now(), monitor)) {
+                Next::Run(launch) => self.launch(launch),
+                Next::Wait(due_at) => return due_at,
+                Next::Fenced => {
+                    self.fence();
+                    return None;
+                }
+            }
+        }
+        // The next run starts when one of those under way ends.
+        None
+    }
+
+    fn launch(&mut self, launch: Launch) {
+        let run = launch.run;
+        let task = Task {
+            tenure: self.parts.tenure.clone(),
+            runs: Arc::clone(&self.parts.runs),
+            canaries: self.parts.canaries.clone(),
+            pulse: Arc::clone(&self.parts.pulse),
+            trace: Arc::clone(&self.parts.trace),
+        };
+        let handle = self.under_way.spawn(task.run(launch));
+        self.handles.insert(run, handle);
+    }
+
+    fn finish(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(done) => {
+                self.handles.remove(&done.run);
+                let monitor = done.monitor;
+                if let Some(queued) = self.shard.finish(clock::now(), done)
+                    && !self.parts.storage.push(queued)
+                {
+                    self.shard.forget(&[monitor]);
+                }
+            }
+            Err(error) => {
+                let run = self.handles.iter().find(|(_, handle)| handle.id() == error.id()).map(|(&run, _)| run);
+                let Some(run) = run else { return };
+                self.handles.remove(&run);
+                tracing::error!(%error, "a run ended without a result");
+                self.shard.abandon(clock::now(), run);
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = clock::now();
+        match command {
+            Command::Start(specs) => {
+                for spec in &specs {
+                    self.parts.trace.monitor(Event::Start, spec.id);
+                }
+                self.shard.start(now, specs);
+            }
+            Command::Stop(monitors, stopped) => {
+                let ended = self.shard.stop(&monitors);
+                self.end_runs(&ended);
+                let _ = stopped.send(());
+            }
+            Command::Compare { slice, rows, differs } => {
+                let (ended, has_changed) = self.shard.compare(now, slice, rows);
+                self.end_runs(&ended);
+                let _ = differs.send(has_changed);
+            }
+            Command::Fate(Fate::Lost(monitors)) => self.shard.redo(now, &monitors),
+            Command::Fate(Fate::Unsure(monitors)) => self.shard.forget(&monitors),
+            Command::LookForForeign(last) => {
+                let foreign = self.shard.count_foreign(now, &last);
+                self.parts.gauges.foreign_beats.fetch_add(foreign, Ordering::Relaxed);
+            }
+            Command::Halt(halted) => {
+                self.is_halted = true;
+                self.under_way.abort_all();
+                self.under_way.detach_all();
+                let _ = halted.send(());
+            }
+        }
+        self.parts.gauges.held.store(self.shard.len(), Ordering::Relaxed);
+    }
+
+    fn end_runs(&mut self, runs: &[RunId]) {
+        for run in runs {
+            if let Some(handle) = self.handles.remove(run) {
+                handle.abort();
+            }
+        }
+    }
+
+    /// Notices that the lease ended although nothing was due, and that it is back.
+    fn look_at_lease(&mut self, now: Mono) {
+        let Some(sample) = self.shard.any() else { return };
+        let fence = self.parts.tenure.lock().may_run(now, sample).err();
+        let is_fenced = matches!(fence, Some(Fence::LeaseTooOld | Fence::NotReconciled | Fence::NotRegistered));
+        if is_fenced && !self.shard.is_fenced() {
+            self.fence();
+        } else if !is_fenced && self.shard.is_fenced() {
+            tracing::info!(monitors = self.shard.len(), "the lease is back: all monitors go on");
+            self.shard.resume(now);
+        }
+    }
+
+    fn fence(&mut self) {
+        tracing::warn!("the lease is too old: no monitor runs until it is renewed");
+        self.parts.trace.node(Event::Fenced);
+        let ended = self.shard.fence();
+        self.end_runs(&ended);
+    }
+
+    fn read_last_beats(&mut self, now: Mono) {
+        if !self.readings.is_empty() || now < self.read_not_before || self.shard.is_fenced() {
+            return;
+        }
+        let Some((read, monitors)) = self.shard.unread(READ_MOST) else { return };
+        let database = self.parts.database.clone();
+        self.readings.spawn(async move {
+            let last = tokio::time::timeout(READ_TIMEOUT, database.last_beats(&monitors)).await;
+            let last = match last {
+                Ok(Ok(last)) => Some(last),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "last beats could not be read");
+                    None
+                }
+                Err(_) => {
+                    tracing::warn!("last beats could not be read in time");
+                    None
+                }
+            };
+            (read, monitors, last)
+        });
+    }
+
+    fn remember(&mut self, read: Result<Reading, JoinError>) {
+        let now = clock::now();
+        match read {
+            Ok((read, asked, Some(last))) => self.shard.remember(now, read, &asked, &last),
+            Ok((read, asked, None)) => {
+                self.shard.remember_failed(read, &asked);
+                self.read_not_before = now + READ_PAUSE;
+            }
+            Err(error) => tracing::error!(%error, "reading last beats ended without a result"),
+        }
+    }
+}
+
+/// What one run takes along.
+struct Task {
+    tenure: SharedTenure,
+    runs: Arc<Runs>,
+    canaries: Canaries,
+    pulse: Arc<Pulse>,
+    trace: Arc<Trace>,
+}
+
+impl Task {
+    async fn run(self, launch: Launch) -> Done {
+        let monitor = launch.monitor.id;
+        let began_at = clock::now();
+        let began_wall = clock::wall();
+        // Asked once more: a process that stood still may get here long after the loop asked.
+        let result = if self.tenure.lock().may_run(began_at, monitor).is_ok() {
+            self.trace.monitor(Event::Run, monitor);
+            let result = self.runs.run(&launch.monitor).await;
+            let ended_wall = clock::wall();
+            Some((self.clear_of_own_trouble(result, began_at, launch.is_failure_news).await, ended_wall))
+        } else {
+            None
+        };
+        let (result, ended_at) = result.unzip();
+        let times = Times { began_at: began_wall, ended_at: ended_at.unwrap_or(began_wall) };
+        Done { monitor, run: launch.run, began_at, times, result }
+    }
+
+    /// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.
+    async fn clear_of_own_trouble(&self, result: RunResult, began_at: Mono, is_failure_news: bool) -> RunResult {
+        if result.status != RunStatus::Down {
+            return result;
+        }
+        let are_canaries_lost = if is_failure_news {
+            self.canaries.are_all_lost_since(began_at).await
+        } else {
+            self.canaries.were_all_lost_since(began_at)
+        };
+        let why = if are_canaries_lost {
+            "this node reaches none of its canaries"
+        } else if self.pulse.stalled_since(began_at) {
+            "this node stood still meanwhile"
+        } else {
+            return result;
+        };
+        RunResult { status: RunStatus::Unable, msg: format!("{} ({why})", result.msg), ..result }
+    }
+}
+
+#[cfg(test)]
+mod tests;

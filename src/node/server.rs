@@ -1,0 +1,175 @@
+//! What a node answers: its health, and a hint that its assignment changed.
+//!
+//! Health says whether the node can do its work (the database answers, the loop does not lag), not whether its
+//! monitors are up. A hint carries nothing: the node looks into the database and decides by what stands there.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use komainu_watchdogs::ids::{Generation, Incarnation, NodeId};
+use komainu_watchdogs::tenure::Input;
+use komainu_watchdogs::time::Mono;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::{Mutex, mpsc};
+
+use super::link::{Identity, SharedTenure};
+use super::pulse::Pulse;
+use super::runner::Gauges;
+use crate::keys::NodeKey;
+use crate::store::{Store, TenureConnection};
+use crate::{clock, signature};
+
+/// How long the database may take to answer.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// An answer about the database is good for so long: whoever asks often does not make the node ask often.
+const CACHED: Duration = Duration::from_secs(1);
+
+/// A loop that lags by more does not run its monitors in time.
+const LAG_MOST: Duration = Duration::from_secs(2);
+
+/// A hint has no body to speak of.
+const BODY_MOST: usize = 1_024 * 1_024;
+
+/// What the handlers share.
+pub struct Served {
+    /// Who answers.
+    pub identity: Identity,
+    /// Signs the hints.
+    pub key: NodeKey,
+    /// Says what was applied.
+    pub tenure: SharedTenure,
+    /// Says how the loop fares.
+    pub pulse: Arc<Pulse>,
+    /// Says what is held.
+    pub gauges: Arc<Gauges>,
+    /// Says whether the database answers.
+    pub database: DatabaseProbe,
+    /// Hears of hints.
+    pub inputs: mpsc::UnboundedSender<Input>,
+}
+
+/// Every route of a node.
+pub fn router(served: Arc<Served>) -> Router {
+    Router::new()
+        .route("/api/v1/health", get(health))
+        .route("/api/v1/reconcile-monitors", post(reconcile))
+        .fallback(unknown)
+        .layer(DefaultBodyLimit::max(BODY_MOST))
+        .with_state(served)
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    node_id: NodeId,
+    incarnation: Incarnation,
+    running: usize,
+    generation: Option<Generation>,
+    lag_ms: u64,
+    database: bool,
+    version: &'static str,
+}
+
+async fn health(State(served): State<Arc<Served>>) -> (StatusCode, Json<Health>) {
+    let database = served.database.answers(&served.identity).await;
+    let lag = served.pulse.lag();
+    let is_healthy = database && lag < LAG_MOST;
+    let health = Health {
+        status: if is_healthy { "ok" } else { "down" },
+        node_id: served.identity.node.clone(),
+        incarnation: served.identity.incarnation,
+        running: served.gauges.held.load(Ordering::Relaxed),
+        generation: served.tenure.lock().applied().map(|stamp| stamp.generation),
+        lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
+        database,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    (if is_healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(health))
+}
+
+async fn reconcile(
+    State(served): State<Arc<Served>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let signed = headers.get(signature::HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let key = served.key.as_bytes();
+    match signature::verify(key, signed, clock::wall(), method.as_str(), uri.path(), &body) {
+        Ok(()) => {
+            let _ = served.inputs.send(Input::Hint);
+            (StatusCode::ACCEPTED, Json(json!({ "status": "ok" }))).into_response()
+        }
+        Err(error) => problem(StatusCode::FORBIDDEN, &error.to_string()),
+    }
+}
+
+async fn unknown(uri: Uri) -> Response {
+    problem(StatusCode::NOT_FOUND, &format!("a node has no {}", uri.path()))
+}
+
+/// RFC 9457.
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body = json!({ "title": title, "status": status.as_u16(), "detail": detail });
+    let mut response = (status, Json(body)).into_response();
+    let kind = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// Asks the database on a connection of its own, so that neither a starved pool nor a slow statement is mistaken for a
+/// dead one.
+pub struct DatabaseProbe {
+    store: Store,
+    state: Mutex<ProbeState>,
+}
+
+#[derive(Default)]
+struct ProbeState {
+    connection: Option<TenureConnection>,
+    last: Option<(Mono, bool)>,
+}
+
+impl DatabaseProbe {
+    /// Not connected yet.
+    pub fn new(store: Store) -> Self {
+        Self { store, state: Mutex::default() }
+    }
+
+    async fn answers(&self, identity: &Identity) -> bool {
+        let mut state = self.state.lock().await;
+        if let Some((asked_at, answers)) = state.last
+            && clock::now().since(asked_at) < CACHED
+        {
+            return answers;
+        }
+        let connection = state.connection.take();
+        let asked = tokio::time::timeout(DATABASE_TIMEOUT, async {
+            let mut connection = match connection {
+                Some(connection) => connection,
+                None => identity.connect(&self.store).await?,
+            };
+            connection.read_row().await.map(|_| connection)
+        });
+        state.connection = asked.await.ok().and_then(Result::ok);
+        let answers = state.connection.is_some();
+        state.last = Some((clock::now(), answers));
+        answers
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,403 @@
+//! The monitors this node runs: what it knows of each, when each is due, and what a run's result becomes.
+//!
+//! Pure: the loop around it ([`super::runner`]) starts the runs, stores the beats and reads the clock. Life of a
+//! monitor here: *started* with its row; its last beat is *read* from the database; it is *due*, runs, and its result
+//! becomes a beat that is remembered. When a beat is thrown away, its memory is read anew.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::tenure::Fence;
+use komainu_watchdogs::time::{Mono, Wall};
+
+use super::beat::{self, Previous, Rules, Times};
+use super::run::RunResult;
+use super::schedule::{Schedule, StartSpread, spread};
+use super::spec;
+use super::storage::Queued;
+use crate::store::beats::{BeatStatus, LastBeat};
+use crate::store::monitors::MonitorSpec;
+
+/// Only beats of monitors held for this long are looked at for a foreign hand: a former owner's last beats, on
+/// another clock, are past by then.
+const LONG_HELD: Duration = Duration::from_secs(60);
+
+/// Names one run, so that a result of a monitor that was stopped meanwhile is recognised.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct RunId(u64);
+
+/// Names one read of last beats.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReadId(u64);
+
+/// What the loop does next.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// Start this run.
+    Run(Launch),
+    /// Nothing is due before this point.
+    Wait(Option<Mono>),
+    /// The lease does not allow runs: call [`Shard::fence`], and [`Shard::resume`] once it does.
+    Fenced,
+}
+
+/// A run to start.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Which monitor.
+    pub monitor: Arc<MonitorSpec>,
+    /// Which run.
+    pub run: RunId,
+    /// Its failure would be news, so it deserves a second look at the node's own network.
+    pub is_failure_news: bool,
+}
+
+/// A run that ended.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// Which monitor.
+    pub monitor: MonitorId,
+    /// Which run.
+    pub run: RunId,
+    /// When it began, on the node's clock.
+    pub began_at: Mono,
+    /// When it began and ended, for the beat.
+    pub times: Times,
+    /// What came of it; `None`: the right to run ended before anything was asked.
+    pub result: Option<RunResult>,
+}
+
+#[derive(Debug)]
+struct Held {
+    spec: Arc<MonitorSpec>,
+    memory: Memory,
+    run: Option<RunId>,
+    /// Due, but its last beat is not read yet.
+    is_waiting: bool,
+    /// How long after the next run the one after it follows, where that is not the interval.
+    then: Option<Duration>,
+    gained_at: Mono,
+    /// Times of the last beats that this node made, the newest last.
+    made: Vec<Wall>,
+    foreign_at: Option<Wall>,
+}
+
+#[derive(Debug)]
+enum Memory {
+    Unread,
+    Reading(ReadId),
+    Known {
+        previous: Option<Previous>,
+        /// It was read, not made here.
+        is_fresh: bool,
+    },
+}
+
+/// The monitors of one node.
+#[derive(Debug, Default)]
+pub struct Shard {
+    held: HashMap<MonitorId, Held>,
+    unread: BTreeSet<MonitorId>,
+    schedule: Schedule,
+    start_spread: StartSpread,
+    is_fenced: bool,
+    runs: u64,
+    reads: u64,
+}
+
+impl Shard {
+    /// No monitor yet.
+    pub fn new(start_spread: StartSpread) -> Self {
+        Self { start_spread, ..Self::default() }
+    }
+
+    /// How many monitors are held.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// One of the monitors, to ask after the lease.
+    pub fn any(&self) -> Option<MonitorId> {
+        self.held.keys().next().copied()
+    }
+
+    /// Monitors became this node's.
+    pub fn start(&mut self, now: Mono, specs: Vec<MonitorSpec>) {
+        let mut started = Vec::new();
+        for spec in specs {
+            if spec::is_supported(&spec) {
+                started.push((spec.id, spec::interval(&spec)));
+                self.unread.insert(spec.id);
+            } else {
+                tracing::warn!(monitor.id = %spec.id, kind = spec.kind, "a native node cannot run this kind of monitor");
+            }
+            self.schedule.remove(spec.id);
+            self.held.insert(spec.id, Held::new(now, spec));
+        }
+        self.spread(now, &started);
+    }
+
+    /// Monitors are not this node's any more. Their runs' results will be refused.
+    pub fn stop(&mut self, monitors: &BTreeSet<MonitorId>) -> Vec<RunId> {
+        let mut stopped = Vec::new();
+        for monitor in monitors {
+            self.schedule.remove(*monitor);
+            self.unread.remove(monitor);
+            stopped.extend(self.held.remove(monitor).and_then(|held| held.run));
+        }
+        stopped
+    }
+
+    /// Compares with the rows of one slice (`id % of == slice`): edited monitors are restarted. Returns the runs this
+    /// ended, and whether monitors came or went, which is for the tenure to judge.
+    pub fn compare(&mut self, now: Mono, (slice, of): (u32, u32), rows: Vec<MonitorSpec>) -> (Vec<RunId>, bool) {
+        let mut ended = Vec::new();
+        let mut restarted = Vec::new();
+        let mut missing: HashSet<_> = self.held.keys().copied().filter(|id| is_in_slice(*id, slice, of)).collect();
+        let mut has_come = false;
+        for row in rows {
+            missing.remove(&row.id);
+            let Some(held) = self.held.get_mut(&row.id) else {
+                has_come = true;
+                continue;
+            };
+            if *held.spec == row {
+                continue;
+            }
+            ended.extend(held.run.take());
+            self.schedule.remove(row.id);
+            if spec::is_supported(&row) {
+                restarted.push((row.id, spec::interval(&row)));
+                if matches!(held.memory, Memory::Unread) {
+                    self.unread.insert(row.id);
+                }
+            }
+            held.spec = Arc::new(row);
+        }
+        self.spread(now, &restarted);
+        (ended, has_come || !missing.is_empty())
+    }
+
+    /// Monitors whose last beat must be read, at most so many.
+    pub fn unread(&mut self, most: usize) -> Option<(ReadId, Vec<MonitorId>)> {
+        let monitors: Vec<_> = self.unread.iter().take(most).copied().collect();
+        if monitors.is_empty() {
+            return None;
+        }
+        self.reads += 1;
+        let read = ReadId(self.reads);
+        for monitor in &monitors {
+            self.unread.remove(monitor);
+            if let Some(held) = self.held.get_mut(monitor) {
+                held.memory = Memory::Reading(read);
+            }
+        }
+        Some((read, monitors))
+    }
+
+    /// The last beats were read; monitors without one never had any.
+    pub fn remember(&mut self, now: Mono, read: ReadId, asked: &[MonitorId], last: &[LastBeat]) {
+        let last: HashMap<_, _> = last.iter().map(|last| (last.monitor, last)).collect();
+        for monitor in asked {
+            let Some(held) = self.being_read(*monitor, read) else { continue };
+            let previous = last.get(monitor).map(|last| Previous::from(*last));
+            held.memory = Memory::Known { previous, is_fresh: true };
+            if std::mem::take(&mut held.is_waiting) {
+                self.schedule.set(*monitor, now);
+            }
+        }
+    }
+
+    /// The last beats could not be read.
+    pub fn remember_failed(&mut self, read: ReadId, asked: &[MonitorId]) {
+        for monitor in asked {
+            if let Some(held) = self.being_read(*monitor, read) {
+                held.memory = Memory::Unread;
+                self.unread.insert(*monitor);
+            }
+        }
+    }
+
+    fn being_read(&mut self, monitor: MonitorId, read: ReadId) -> Option<&mut Held> {
+        self.held.get_mut(&monitor).filter(|held| matches!(held.memory, Memory::Reading(current) if current == read))
+    }
+
+    /// What is remembered of these monitors is not what is stored.
+    pub fn forget(&mut self, monitors: &[MonitorId]) {
+        for monitor in monitors {
+            if let Some(held) = self.held.get_mut(monitor) {
+                held.memory = Memory::Unread;
+                self.unread.insert(*monitor);
+            }
+        }
+    }
+
+    /// Beats of these monitors were thrown away: forget them, and run the monitors again soon.
+    pub fn redo(&mut self, now: Mono, monitors: &[MonitorId]) {
+        self.forget(monitors);
+        let again: Vec<_> = monitors
+            .iter()
+            .filter_map(|monitor| self.held.get(monitor))
+            .map(|held| (held.spec.id, spec::interval(&held.spec)))
+            .collect();
+        self.spread(now, &again);
+    }
+
+    /// The lease allows runs again: all go on, spread, whatever their interval.
+    pub fn resume(&mut self, now: Mono) {
+        self.is_fenced = false;
+        let mut all: Vec<_> = self
+            .held
+            .values()
+            .filter(|held| spec::is_supported(&held.spec))
+            .map(|held| (held.spec.id, spec::interval(&held.spec)))
+            .collect();
+        all.sort_unstable();
+        self.spread(now, &all);
+    }
+
+    /// The lease ended: nothing runs until [`Self::resume`]. Returns the runs this ended: their results would be
+    /// thrown away, and a slow one must not keep its monitor from a new run.
+    pub fn fence(&mut self) -> Vec<RunId> {
+        self.is_fenced = true;
+        self.held.values_mut().filter_map(|held| held.run.take()).collect()
+    }
+
+    /// Whether the shard is suspended.
+    pub fn is_fenced(&self) -> bool {
+        self.is_fenced
+    }
+
+    /// What to do next. `may_run` is asked right before each run.
+    pub fn next(&mut self, now: Mono, may_run: impl Fn(MonitorId) -> Result<(), Fence>) -> Next {
+        while !self.is_fenced {
+            let Some(monitor) = self.schedule.pop_due(now) else { return Next::Wait(self.schedule.next_at()) };
+            let Some(held) = self.held.get_mut(&monitor) else { continue };
+            if held.run.is_some() {
+                // A redo or a resume while it runs: its end schedules the next run.
+                continue;
+            }
+            let Memory::Known { previous, .. } = &held.memory else {
+                held.is_waiting = true;
+                continue;
+            };
+            match may_run(monitor) {
+                Ok(()) => {}
+                Err(Fence::NotMine) => {
+                    // The order to stop it is on its way.
+                    self.schedule.set(monitor, now + Duration::from_secs(1));
+                    continue;
+                }
+                Err(Fence::NotRegistered | Fence::LeaseTooOld | Fence::NotReconciled) => {
+                    self.schedule.set(monitor, now);
+                    return Next::Fenced;
+                }
+            }
+            let was_down = previous.as_ref().is_some_and(|previous| previous.settled == BeatStatus::Down);
+            let is_failure_news = held.spec.upside_down || !was_down;
+            self.runs += 1;
+            let run = RunId(self.runs);
+            held.run = Some(run);
+            return Next::Run(Launch { monitor: Arc::clone(&held.spec), run, is_failure_news });
+        }
+        Next::Fenced
+    }
+
+    /// A run ended. Its beat, unless the result is not wanted any more.
+    pub fn finish(&mut self, now: Mono, done: Done) -> Option<Queued> {
+        let held = self.held.get_mut(&done.monitor).filter(|held| held.run == Some(done.run))?;
+        held.run = None;
+        let Some(result) = done.result else {
+            self.schedule.set(done.monitor, now);
+            return None;
+        };
+        let Memory::Known { previous, is_fresh } = &held.memory else {
+            // What it would be judged against was lost while it ran; it runs again as soon as that is read.
+            held.is_waiting = true;
+            return None;
+        };
+        let is_fresh = *is_fresh;
+        let (beat, memory) = beat::next(previous.as_ref(), Rules::from(&*held.spec), result, done.times);
+        held.memory = Memory::Known { previous: Some(memory), is_fresh: false };
+        held.note_made(beat.time);
+        let interval = held.then.take().unwrap_or_else(|| spec::interval(&held.spec));
+        let delay = beat::delay(beat.status, interval, spec::retry_interval(&held.spec));
+        self.schedule.set(done.monitor, (done.began_at + delay).max(now + Duration::from_millis(1)));
+        Some(Queued { beat, is_fresh })
+    }
+
+    /// A run ended without a result (its task panicked): it is run again at its interval.
+    pub fn abandon(&mut self, now: Mono, run: RunId) {
+        let held = self.held.values_mut().find(|held| held.run == Some(run));
+        if let Some(held) = held {
+            held.run = None;
+            self.schedule.set(held.spec.id, now + spec::interval(&held.spec));
+        }
+    }
+
+    /// How many of these last beats were made by somebody else while this node held the monitor for long.
+    pub fn count_foreign(&mut self, now: Mono, last: &[LastBeat]) -> u64 {
+        let foreign = last
+            .iter()
+            .filter(|last| self.held.get_mut(&last.monitor).is_some_and(|held| held.note_if_foreign(now, last.time)));
+        u64::try_from(foreign.count()).unwrap_or(u64::MAX)
+    }
+
+    fn spread(&mut self, now: Mono, monitors: &[(MonitorId, Duration)]) {
+        for start in spread(now, monitors, self.start_spread) {
+            if let Some(held) = self.held.get_mut(&start.monitor) {
+                held.then = Some(start.then);
+                held.is_waiting = false;
+                self.schedule.set(start.monitor, start.at);
+            }
+        }
+    }
+}
+
+impl Held {
+    fn new(now: Mono, spec: MonitorSpec) -> Self {
+        Self {
+            spec: Arc::new(spec),
+            memory: Memory::Unread,
+            run: None,
+            is_waiting: false,
+            then: None,
+            gained_at: now,
+            made: Vec::new(),
+            foreign_at: None,
+        }
+    }
+
+    /// Remembers the last few: a last beat read a moment ago may be the one before the newest.
+    fn note_made(&mut self, time: Wall) {
+        if self.made.len() >= 4 {
+            self.made.remove(0);
+        }
+        self.made.push(time);
+    }
+
+    fn note_if_foreign(&mut self, now: Mono, last: Wall) -> bool {
+        let Some(newest) = self.made.last() else { return false };
+        // Kuma's column keeps whole seconds.
+        let is_newer = last.0 > newest.0 + 1_000;
+        if now.since(self.gained_at) < LONG_HELD || !is_newer || self.foreign_at == Some(last) {
+            return false;
+        }
+        self.foreign_at = Some(last);
+        true
+    }
+}
+
+fn is_in_slice(monitor: MonitorId, slice: u32, of: u32) -> bool {
+    monitor.0.rem_euclid(i64::from(of.max(1))) == i64::from(slice)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! The shard as a story: starts, runs, fences, edits.
+
+use komainu_watchdogs::time::{Mono, Wall};
+
+use super::*;
+use crate::node::run::RunStatus;
+
+#[test]
+fn a_monitor_runs_only_once_its_last_beat_is_read() {
+    let mut shard = Shard::default();
+    shard.start(Mono::secs(0), vec![http(1, 60)]);
+    assert!(matches!(shard.next(Mono::secs(1), any), Next::Wait(None)));
+    let (read, asked) = shard.unread(10).unwrap();
+    assert_eq!(asked, [MonitorId(1)]);
+    shard.remember(Mono::secs(2), read, &asked, &[]);
+    assert_eq!(launched(&mut shard, Mono::secs(2)), [1]);
+}
+
+#[test]
+fn a_thousand_monitors_start_within_five_seconds() {
+    let mut shard = started((1..=1_000).map(|id| http(id, 60)).collect());
+    assert_eq!(launched(&mut shard, Mono::secs(1)).len(), 201);
+    assert_eq!(launched(&mut shard, Mono::secs(5)).len(), 799);
+}
+
+#[test]
+fn the_next_run_begins_one_interval_after_the_last_one_began() {
+    let mut shard = started(vec![http(1, 60)]);
+    let launch = launch(&mut shard, Mono::secs(0));
+    assert!(shard.finish(Mono::secs(7), done(&launch, Mono::secs(0), RunStatus::Up)).is_some());
+    assert!(launched(&mut shard, Mono::secs(59)).is_empty());
+    assert_eq!(launched(&mut shard, Mono::secs(60)), [1]);
+}
+
+#[test]
+fn a_run_longer_than_its_interval_is_followed_at_once() {
+    let mut shard = started(vec![http(1, 5)]);
+    let launch = launch(&mut shard, Mono::secs(0));
+    shard.finish(Mono::secs(9), done(&launch, Mono::secs(0), RunStatus::Up));
+    assert_eq!(launched(&mut shard, Mono::secs(10)), [1]);
+}
+
+#[test]
+fn a_pending_monitor_is_retried_at_its_retry_interval() {
+    let spec = MonitorSpec { maxretries: 2, retry_interval: 10, ..http(1, 60) };
+    let mut shard = started(vec![spec]);
+    let launch = launch(&mut shard, Mono::secs(0));
+    let queued = shard.finish(Mono::secs(1), done(&launch, Mono::secs(0), RunStatus::Down)).unwrap();
+    assert_eq!(queued.beat.status, BeatStatus::Pending);
+    assert_eq!(launched(&mut shard, Mono::secs(10)), [1]);
+}
+
+#[test]
+fn a_result_of_a_monitor_that_was_stopped_is_thrown_away() {
+    let mut shard = started(vec![http(1, 60)]);
+    let launch = launch(&mut shard, Mono::secs(0));
+    assert_eq!(shard.stop(&BTreeSet::from([MonitorId(1)])), [launch.run]);
+    assert!(shard.finish(Mono::secs(1), done(&launch, Mono::secs(0), RunStatus::Up)).is_none());
+}
+
+#[test]
+fn a_result_of_an_earlier_tenure_is_thrown_away() {
+    let mut shard = started(vec![http(1, 60)]);
+    let launch = launch(&mut shard, Mono::secs(0));
+    shard.stop(&BTreeSet::from([MonitorId(1)]));
+    start(&mut shard, Mono::secs(1), vec![http(1, 60)]);
+    assert!(shard.finish(Mono::secs(2), done(&launch, Mono::secs(0), RunStatus::Up)).is_none());
+}
+
+#[test]
+fn a_fence_suspends_all_and_all_go_on_within_ten_seconds_whatever_their_interval() {
+    let mut shard = started((1..=100).map(|id| http(id, 3_600)).collect());
+    for launch in launches(&mut shard, Mono::secs(5)) {
+        shard.finish(Mono::secs(6), done(&launch, Mono::secs(5), RunStatus::Up));
+    }
+    shard.fence();
+    assert!(matches!(shard.next(Mono::secs(4_000), any), Next::Fenced));
+    shard.resume(Mono::secs(4_000));
+    let mut resumed = launched(&mut shard, Mono::secs(4_010));
+    resumed.sort_unstable();
+    assert_eq!(resumed, (1..=100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_run_that_the_fence_overtook_does_not_keep_its_monitor_from_a_new_one() {
+    let mut shard = started(vec![http(1, 3_600)]);
+    let slow = launch(&mut shard, Mono::secs(0));
+    assert_eq!(shard.fence(), [slow.run]);
+    shard.resume(Mono::secs(30));
+    assert_eq!(launched(&mut shard, Mono::secs(40)), [1]);
+    assert!(shard.finish(Mono::secs(41), done(&slow, Mono::secs(0), RunStatus::Down)).is_none());
+}
+
+#[test]
+fn a_lease_that_does_not_allow_runs_is_noticed_at_the_next_run() {
+    let mut shard = started(vec![http(1, 60)]);
+    assert!(matches!(shard.next(Mono::secs(1), |_| Err(Fence::LeaseTooOld)), Next::Fenced));
+    assert_eq!(launched(&mut shard, Mono::secs(1)), [1], "it is still due");
+}
+
+#[test]
+fn a_run_whose_right_ended_before_it_asked_is_due_again() {
+    let mut shard = started(vec![http(1, 60)]);
+    let launch = launch(&mut shard, Mono::secs(0));
+    let refused = Done { result: None, ..done(&launch, Mono::secs(0), RunStatus::Up) };
+    assert!(shard.finish(Mono::secs(1), refused).is_none());
+    assert_eq!(launched(&mut shard, Mono::secs(1)), [1]);
+}
+
+#[test]
+fn a_monitor_that_is_not_mine_does_not_suspend_the_others() {
+    let mut shard = started(vec![http(1, 60), http(2, 60)]);
+    let not_the_first = |monitor| if monitor == MonitorId(1) { Err(Fence::NotMine) } else { Ok(()) };
+    let Next::Run(launch) = shard.next(Mono::secs(60), not_the_first) else { panic!("the second one runs") };
+    assert_eq!(launch.monitor.id, MonitorId(2));
+}
+
+#[test]
+fn an_edited_monitor_is_restarted_and_keeps_its_memory() {
+    let mut shard = started(vec![http(1, 3_600)]);
+    let first = launch(&mut shard, Mono::secs(0));
+    shard.finish(Mono::secs(1), done(&first, Mono::secs(0), RunStatus::Up));
+    let edited = MonitorSpec { url: Some("http://elsewhere/".to_owned()), ..http(1, 3_600) };
+    let (_, differs) = shard.compare(Mono::secs(2), (1, 5), vec![edited]);
+    assert!(!differs);
+    let again = launch(&mut shard, Mono::secs(2));
+    assert_eq!(again.monitor.url.as_deref(), Some("http://elsewhere/"));
+    let queued = shard.finish(Mono::secs(3), done(&again, Mono::secs(2), RunStatus::Up)).unwrap();
+    assert!(!queued.beat.important);
+}
+
+#[test]
+fn monitors_that_came_or_went_are_told() {
+    let mut shard = started(vec![http(1, 60), http(5, 60), http(6, 60)]);
+    assert!(!shard.compare(Mono::secs(2), (1, 5), vec![http(1, 60), http(6, 60)]).1);
+    assert!(shard.compare(Mono::secs(2), (1, 5), vec![http(1, 60)]).1);
+    assert!(shard.compare(Mono::secs(2), (0, 5), vec![http(5, 60), http(10, 60)]).1);
+}
+
+#[test]
+fn kinds_that_cannot_be_run_are_held_but_not_run() {
+    let push = MonitorSpec { kind: "push".to_owned(), ..http(1, 60) };
+    let mut shard = started(vec![push.clone()]);
+    assert_eq!((shard.len(), launched(&mut shard, Mono::secs(100)).len()), (1, 0));
+    assert!(!shard.compare(Mono::secs(2), (1, 5), vec![push]).1);
+}
+
+#[test]
+fn after_a_beat_was_thrown_away_the_next_one_is_judged_against_the_database() {
+    let mut shard = started(vec![http(1, 60)]);
+    let first = launch(&mut shard, Mono::secs(0));
+    let lost = shard.finish(Mono::secs(1), done(&first, Mono::secs(0), RunStatus::Down)).unwrap();
+    assert!(lost.beat.important);
+    shard.redo(Mono::secs(2), &[MonitorId(1)]);
+    assert!(matches!(shard.next(Mono::secs(3), any), Next::Wait(None)));
+    let (read, asked) = shard.unread(10).unwrap();
+    shard.remember(Mono::secs(3), read, &asked, &[last_beat(1, BeatStatus::Up, 0)]);
+    let second = launch(&mut shard, Mono::secs(3));
+    let queued = shard.finish(Mono::secs(4), done(&second, Mono::secs(3), RunStatus::Down)).unwrap();
+    assert!(queued.beat.important && queued.is_fresh);
+}
+
+#[test]
+fn a_read_that_began_before_a_beat_was_lost_does_not_count() {
+    let mut shard = Shard::default();
+    shard.start(Mono::secs(0), vec![http(1, 60)]);
+    let (stale, asked) = shard.unread(10).unwrap();
+    shard.forget(&[MonitorId(1)]);
+    shard.remember(Mono::secs(1), stale, &asked, &[]);
+    assert_eq!(launched(&mut shard, Mono::secs(1)).len(), 0);
+    assert!(shard.unread(10).is_some());
+}
+
+#[test]
+fn a_failed_read_is_repeated() {
+    let mut shard = Shard::default();
+    shard.start(Mono::secs(0), vec![http(1, 60)]);
+    let (read, asked) = shard.unread(10).unwrap();
+    shard.remember_failed(read, &asked);
+    assert_eq!(shard.unread(10).map(|(_, asked)| asked), Some(vec![MonitorId(1)]));
+}
+
+#[test]
+fn beats_that_somebody_else_makes_of_a_monitor_held_for_long_are_counted_once() {
+    let mut shard = started(vec![http(1, 60)]);
+    let launch = launch(&mut shard, Mono::secs(0));
+    shard.finish(Mono::secs(1), done(&launch, Mono::secs(0), RunStatus::Up));
+    let own = [last_beat(1, BeatStatus::Up, 0)];
+    let foreign = [last_beat(1, BeatStatus::Up, 20_000)];
+    assert_eq!(shard.count_foreign(Mono::secs(100), &own), 0);
+    assert_eq!(shard.count_foreign(Mono::secs(30), &foreign), 0, "not held for long");
+    assert_eq!(shard.count_foreign(Mono::secs(100), &foreign), 1);
+    assert_eq!(shard.count_foreign(Mono::secs(135), &foreign), 0, "counted already");
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands where the tenure answers")]
+fn any(_: MonitorId) -> Result<(), Fence> {
+    Ok(())
+}
+
+fn http(id: i64, interval: u32) -> MonitorSpec {
+    MonitorSpec { id: MonitorId(id), interval, ..MonitorSpec::default() }
+}
+
+/// Started at second 0, with no beat before.
+fn started(specs: Vec<MonitorSpec>) -> Shard {
+    let mut shard = Shard::default();
+    start(&mut shard, Mono::secs(0), specs);
+    shard
+}
+
+fn start(shard: &mut Shard, now: Mono, specs: Vec<MonitorSpec>) {
+    shard.start(now, specs);
+    while let Some((read, asked)) = shard.unread(100) {
+        shard.remember(now, read, &asked, &[]);
+    }
+}
+
+fn launches(shard: &mut Shard, now: Mono) -> Vec<Launch> {
+    let mut launches = Vec::new();
+    while let Next::Run(launch) = shard.next(now, any) {
+        launches.push(launch);
+    }
+    launches
+}
+
+fn launched(shard: &mut Shard, now: Mono) -> Vec<i64> {
+    launches(shard, now).iter().map(|launch| launch.monitor.id.0).collect()
+}
+
+fn launch(shard: &mut Shard, now: Mono) -> Launch {
+    match shard.next(now, any) {
+        Next::Run(launch) => launch,
+        other @ (Next::Wait(_) | Next::Fenced) => panic!("nothing to run: {other:?}"),
+    }
+}
+
+fn done(launch: &Launch, began_at: Mono, status: RunStatus) -> Done {
+    let began_wall = Wall(i64::try_from(began_at.as_micros() / 1_000).unwrap());
+    Done {
+        monitor: launch.monitor.id,
+        run: launch.run,
+        began_at,
+        times: Times { began_at: began_wall, ended_at: began_wall },
+        result: Some(RunResult::new(status, "said")),
+    }
+}
+
+fn last_beat(id: i64, status: BeatStatus, at_ms: i64) -> LastBeat {
+    LastBeat {
+        monitor: MonitorId(id),
+        status,
+        important: false,
+        time: Wall(at_ms),
+        down_count: 0,
+        retries: 0,
+        msg: String::new(),
+        ping_ms: None,
+    }
+}

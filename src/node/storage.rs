@@ -1,0 +1,315 @@
+//! Beats on their way into the database: batches, retries, and the last look before each attempt.
+//!
+//! Whether a beat may be stored is asked of the tenure right before each attempt, and the statement asks the database
+//! once more. Beats whose right is gone are thrown away and reported, so that the shard forgets what it remembered of
+//! them: the next beat is then judged against what is really stored. Computes no beat.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::trace::Trace;
+use crate::store::beats::{Beat, LastBeat};
+use crate::store::{Store, StoreError};
+
+/// Beats wait so long for company: a statement costs the database more than a row.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// Beats in one statement.
+const BATCH: usize = 500;
+
+/// Beats that wait for a database that does not answer. The lease ends after 8 s without one, so more than that many
+/// seconds of beats never wait; this bound is for a database that only crawls.
+const QUEUE_MOST: usize = 50_000;
+
+/// How long one statement may take: a lock wait of 3 s, and a little.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause after a failed attempt.
+const RETRY_PAUSE: Duration = Duration::from_millis(300);
+
+/// A beat and how it hangs together with the ones before it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Queued {
+    /// To be stored.
+    pub beat: Beat,
+    /// It was judged against a beat read from the database, not against one that this node queued before.
+    pub is_fresh: bool,
+}
+
+/// What became of beats, for the shard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Thrown away: what is remembered of these monitors is wrong, and they want a new run.
+    Lost(Vec<MonitorId>),
+    /// Perhaps refused by the database: what is remembered of these monitors may be wrong.
+    Unsure(Vec<MonitorId>),
+}
+
+/// The database as the storage sees it.
+pub trait BeatStore: Send + Sync {
+    /// Stores the beats that the database still grants to this node; returns how many.
+    fn store(&self, beats: &[Beat]) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// The last beat of each of these monitors.
+    fn last_beats(&self, monitors: &[MonitorId]) -> impl Future<Output = Result<Vec<LastBeat>, StoreError>> + Send;
+}
+
+/// The real one.
+#[derive(Clone)]
+pub struct Database {
+    /// Where beats are stored.
+    pub store: Store,
+    /// Who stores them.
+    pub node: NodeId,
+    /// Which process of that name.
+    pub incarnation: Incarnation,
+}
+
+impl BeatStore for Database {
+    async fn store(&self, beats: &[Beat]) -> Result<u64, StoreError> {
+        self.store.store_beats(&self.node, self.incarnation, beats).await
+    }
+
+    async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {
+        self.store.last_beats(monitors).await
+    }
+}
+
+/// Where beats are put in; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Storage {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    filled: Notify,
+    progressed: Notify,
+    is_flushing: AtomicBool,
+    /// Held from the last look until the statement's end: who holds it knows that no statement is under way.
+    gate: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Queue {
+    beats: VecDeque<Queued>,
+    /// Monitors of which a beat was thrown away: what follows was judged against it and goes the same way.
+    broken: HashSet<MonitorId>,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage {
+    /// Takes a beat. `false`: it is thrown away, because too many wait already.
+    #[must_use]
+    pub fn push(&self, queued: Queued) -> bool {
+        let mut queue = self.shared.queue();
+        if queue.beats.len() >= QUEUE_MOST {
+            queue.broken.insert(queued.beat.monitor);
+            return false;
+        }
+        queue.beats.push_back(queued);
+        drop(queue);
+        self.shared.filled.notify_one();
+        true
+    }
+
+    /// Throws away what waits of these monitors. When this returns, no beat of them can be stored any more; the
+    /// caller puts in none meanwhile.
+    pub async fn forget(&self, monitors: &BTreeSet<MonitorId>) {
+        let _nothing_under_way = self.shared.gate.lock().await;
+        let mut queue = self.shared.queue();
+        queue.beats.retain(|queued| !monitors.contains(&queued.beat.monitor));
+        queue.broken.retain(|monitor| !monitors.contains(monitor));
+    }
+
+    /// Waits until all that waits is stored or thrown away, at most so long.
+    pub async fn flush(&self, limit: Duration) {
+        self.shared.is_flushing.store(true, Ordering::Relaxed);
+        self.shared.filled.notify_one();
+        let emptied = async {
+            loop {
+                let progressed = self.shared.progressed.notified();
+                let is_idle = self.shared.gate.try_lock().is_ok();
+                if is_idle && self.shared.queue().beats.is_empty() {
+                    return;
+                }
+                progressed.await;
+            }
+        };
+        if tokio::time::timeout(limit, emptied).await.is_err() {
+            tracing::warn!("beats were left unstored");
+        }
+    }
+}
+
+/// The one who stores.
+pub struct Writer<D> {
+    /// Where beats wait.
+    pub storage: Storage,
+    /// Where they go.
+    pub database: D,
+    /// Whether a beat of a monitor may be stored now.
+    pub may_store: Box<dyn Fn(MonitorId) -> bool + Send + Sync>,
+    /// Who hears what became of them.
+    pub report: Box<dyn Fn(Fate) + Send + Sync>,
+    /// Who writes down what is stored.
+    pub trace: Arc<Trace>,
+}
+
+/// Whether the statement before this one may have been committed although its answer was lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Doubt {
+    None,
+    LastMayBeStored,
+}
+
+impl<D: BeatStore> Writer<D> {
+    /// Stores until `ended`.
+    pub async fn run(self, ended: CancellationToken) {
+        ended.run_until_cancelled(self.write()).await;
+    }
+
+    async fn write(&self) {
+        let mut doubt = Doubt::None;
+        loop {
+            let filled = self.storage.shared.filled.notified();
+            let waiting = self.storage.shared.queue().beats.len();
+            if waiting == 0 {
+                self.storage.shared.progressed.notify_waiters();
+                filled.await;
+                continue;
+            }
+            if waiting < BATCH && !self.storage.shared.is_flushing.load(Ordering::Relaxed) {
+                tokio::time::sleep(LINGER).await;
+            }
+            match self.store_batch(doubt).await {
+                Ok(()) => {
+                    if doubt == Doubt::LastMayBeStored {
+                        tracing::info!("beats are stored again");
+                    }
+                    doubt = Doubt::None;
+                }
+                Err(error) => {
+                    if doubt == Doubt::None {
+                        tracing::warn!(%error, "beats could not be stored; they wait while the lease holds");
+                    }
+                    doubt = Doubt::LastMayBeStored;
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Stores what waits longest. On an error it waits on, in its old order.
+    async fn store_batch(&self, doubt: Doubt) -> Result<(), AttemptError> {
+        let _gate = self.storage.shared.gate.lock().await;
+        let batch = self.take_batch();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let outcome = tokio::time::timeout(STORE_TIMEOUT, self.attempt(&batch, doubt)).await;
+        match outcome.unwrap_or(Err(AttemptError::Timeout)) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let mut queue = self.storage.shared.queue();
+                batch.into_iter().rev().for_each(|queued| queue.beats.push_front(queued));
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes up to [`BATCH`] beats that may be stored; the others among them are thrown away.
+    fn take_batch(&self) -> Vec<Queued> {
+        let mut queue = self.storage.shared.queue();
+        let mut batch = Vec::new();
+        let mut lost = BTreeSet::new();
+        while batch.len() < BATCH
+            && let Some(queued) = queue.beats.pop_front()
+        {
+            let monitor = queued.beat.monitor;
+            if queued.is_fresh {
+                queue.broken.remove(&monitor);
+            }
+            if queue.broken.contains(&monitor) {
+                continue;
+            }
+            if (self.may_store)(monitor) {
+                batch.push(queued);
+            } else {
+                queue.broken.insert(monitor);
+                lost.insert(monitor);
+            }
+        }
+        drop(queue);
+        if !lost.is_empty() {
+            (self.report)(Fate::Lost(lost.into_iter().collect()));
+        }
+        batch
+    }
+
+    async fn attempt(&self, batch: &[Queued], doubt: Doubt) -> Result<(), AttemptError> {
+        let mut beats: Vec<Beat> = batch.iter().map(|queued| queued.beat.clone()).collect();
+        if doubt == Doubt::LastMayBeStored {
+            let there = self.split_stored(&mut beats).await?;
+            self.trace_stored(&there);
+        }
+        if beats.is_empty() {
+            return Ok(());
+        }
+        let stored = self.database.store(&beats).await?;
+        if usize::try_from(stored).is_ok_and(|stored| stored >= beats.len()) {
+            self.trace_stored(&beats);
+            return Ok(());
+        }
+        // The answer is a number only; which ones were refused, the database must be asked.
+        let mut refused = beats.clone();
+        let there = self.split_stored(&mut refused).await.unwrap_or_default();
+        self.trace_stored(&there);
+        let refused: Vec<_> = refused.iter().map(|beat| beat.monitor).collect();
+        self.storage.shared.queue().broken.extend(&refused);
+        tracing::info!(refused = refused.len(), "the database refused beats of monitors that are not this node's now");
+        (self.report)(Fate::Unsure(refused));
+        Ok(())
+    }
+
+    /// Takes those out of `beats` that are in the database already.
+    async fn split_stored(&self, beats: &mut Vec<Beat>) -> Result<Vec<Beat>, StoreError> {
+        let monitors: Vec<_> = beats.iter().map(|beat| beat.monitor).collect();
+        let last = self.database.last_beats(&monitors).await?;
+        let last: HashMap<_, _> = last.into_iter().map(|last| (last.monitor, last.time)).collect();
+        // Kuma's column keeps whole seconds, cut off or rounded.
+        let is_there = |beat: &Beat| last.get(&beat.monitor).is_some_and(|last| last.0 > beat.time.0 - 1_000);
+        Ok(beats.extract_if(.., |beat| is_there(beat)).collect())
+    }
+
+    fn trace_stored(&self, beats: &[Beat]) {
+        for beat in beats {
+            self.trace.stored(beat.monitor, beat.time.0);
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AttemptError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the database did not answer within {} s", STORE_TIMEOUT.as_secs())]
+    Timeout,
+}
+
+#[cfg(test)]
+pub(in crate::node) mod fake;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! A database for tests that refuses, fails, hangs, or forgets to answer, on order.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::time::Wall;
+use tokio::sync::Notify;
+
+use super::BeatStore;
+use crate::store::StoreError;
+use crate::store::beats::{Beat, LastBeat};
+
+/// When a statement fails.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::node) enum Failing {
+    /// Nothing is stored.
+    Before,
+    /// All is stored, and the answer is lost.
+    After,
+}
+
+/// A table of beats in memory.
+#[derive(Clone, Default)]
+pub(in crate::node) struct Fake {
+    pub(in crate::node) rows: Arc<Mutex<Vec<Beat>>>,
+    pub(in crate::node) refused: Arc<Mutex<BTreeSet<MonitorId>>>,
+    pub(in crate::node) failures: Arc<Mutex<Vec<Failing>>>,
+    pub(in crate::node) statements: Arc<AtomicUsize>,
+    pub(in crate::node) began: Arc<Notify>,
+    pub(in crate::node) hold: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Fake {
+    /// The next statements fail.
+    pub(in crate::node) fn fail_next(&self, times: usize, failing: Failing) {
+        *self.failures.lock().unwrap() = vec![failing; times];
+    }
+
+    /// Waits until the next one arrives.
+    pub(in crate::node) async fn wait_for_statement(&self) {
+        tokio::time::timeout(Duration::from_secs(20), self.began.notified()).await.unwrap();
+    }
+}
+
+impl BeatStore for Fake {
+    async fn store(&self, beats: &[Beat]) -> Result<u64, StoreError> {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.began.notify_one();
+        let _held = self.hold.lock().await;
+        let failing = self.failures.lock().unwrap().pop();
+        if matches!(failing, Some(Failing::Before)) {
+            return Err(StoreError::SchemaMissing);
+        }
+        let refused = self.refused.lock().unwrap().clone();
+        let taken: Vec<_> = beats.iter().filter(|beat| !refused.contains(&beat.monitor)).cloned().collect();
+        self.rows.lock().unwrap().extend(taken.iter().cloned());
+        if matches!(failing, Some(Failing::After)) {
+            return Err(StoreError::SchemaMissing);
+        }
+        Ok(u64::try_from(taken.len()).unwrap())
+    }
+
+    async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {
+        let rows = self.rows.lock().unwrap();
+        let last = |monitor: &MonitorId| rows.iter().rev().find(|beat| beat.monitor == *monitor).map(as_last);
+        Ok(monitors.iter().filter_map(last).collect())
+    }
+}
+
+/// As the `DATETIME` column keeps it: whole seconds.
+fn as_last(beat: &Beat) -> LastBeat {
+    LastBeat {
+        monitor: beat.monitor,
+        status: beat.status,
+        important: beat.important,
+        time: Wall(beat.time.0 / 1_000 * 1_000),
+        down_count: beat.down_count,
+        retries: beat.retries,
+        msg: beat.msg.clone(),
+        ping_ms: beat.ping_ms,
+    }
+}

@@ -1,0 +1,252 @@
+//! A whole node on a database of its own, with real targets.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use komainu_watchdogs::ids::MonitorId;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::keys::ClusterKey;
+use crate::store::DatabaseUrl;
+use crate::store::migrate::{self, MigrateOptions};
+use crate::store::monitors::{self, MonitorSpec, NewMonitor};
+use crate::store::nodes::{self, NewNode};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_runs_what_is_assigned_to_it_and_stores_the_beats() {
+    let site = Site::new().await;
+    let monitors = site.monitors(20, "/").await;
+    let node = site.start().await;
+    for monitor in monitors {
+        assert_eq!(site.beats(monitor, 2).await, (1, "200 - OK".to_owned()));
+    }
+    assert_eq!(site.number("SELECT COUNT(*) FROM heartbeat WHERE important = 1").await, 20);
+    assert_eq!(node.stop().await, ExitReason::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_stopped_stores_what_it_has_and_gives_its_row_back() {
+    let site = Site::new().await;
+    let monitor = site.monitors(1, "/").await[0];
+    let node = site.start().await;
+    site.beats(monitor, 1).await;
+    node.stop().await;
+    assert_eq!(site.number("SELECT COUNT(*) FROM node WHERE incarnation IS NULL AND is_released = 1").await, 1);
+    let runs = site.trace().matches("\"run\"").count();
+    let stored = site.trace().matches("\"stored\"").count();
+    assert!(runs > 0 && stored > 0 && stored <= runs, "{runs} runs, {stored} stored");
+    let rows = site.number("SELECT COUNT(*) FROM heartbeat").await;
+    assert_eq!(i64::try_from(stored).ok(), Some(rows));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_goes_on_where_its_predecessor_stopped() {
+    let site = Site::new().await;
+    let monitor = site.monitors(1, "/").await[0];
+    let first = site.start().await;
+    site.beats(monitor, 1).await;
+    first.stop().await;
+    let before = site.number("SELECT COUNT(*) FROM heartbeat").await;
+    let second = site.start().await;
+    site.beats(monitor, before + 1).await;
+    second.stop().await;
+    assert_eq!(site.number("SELECT COUNT(*) FROM heartbeat WHERE important = 1").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_monitor_is_run_as_edited_within_seconds() {
+    let site = Site::new().await;
+    let monitor = site.monitors(1, "/").await[0];
+    let node = site.start().await;
+    site.beats(monitor, 1).await;
+    site.sql(&format!("UPDATE monitor SET url = '{}/missing'", site.target)).await;
+    site.until("SELECT COUNT(*) FROM heartbeat WHERE msg = 'Request failed with status code 404'", 1).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_monitor_is_not_run_and_goes_on_when_it_is_resumed() {
+    let site = Site::new().await;
+    let monitor = site.monitors(1, "/").await[0];
+    let node = site.start().await;
+    site.beats(monitor, 1).await;
+    site.sql("UPDATE monitor SET active = 0").await;
+    site.until_traced("\"stop\"").await;
+    let paused = site.number("SELECT COUNT(*) FROM heartbeat").await;
+    site.sql("UPDATE monitor SET active = 1").await;
+    site.beats(monitor, paused + 1).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_nobody_added_says_so() {
+    let site = Site::new().await;
+    site.sql("DELETE FROM node").await;
+    assert_eq!(site.start().await.ended().await, ExitReason::Unknown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_taken_is_named() {
+    let site = Site::new().await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = NodeSettings { listen: taken.local_addr().unwrap(), ..site.settings() };
+    let error = run(settings, CancellationToken::new()).await.unwrap_err();
+    assert!(error.to_string().contains(&taken.local_addr().unwrap().to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_node_says_what_it_runs() {
+    let site = Site::new().await;
+    let monitor = site.monitors(3, "/").await[0];
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let node = site.start_with(NodeSettings { listen: free, ..site.settings() }).await;
+    site.beats(monitor, 1).await;
+    let answer = reqwest_plain().get(format!("http://{free}/api/v1/health")).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    let health: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    assert_eq!((&health["node_id"], &health["running"]), (&"node1".into(), &3.into()));
+    assert!(health["generation"].is_u64() && health["lag_ms"].is_u64());
+    node.stop().await;
+}
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A database with one node, and a target.
+struct Site {
+    store: Store,
+    rows: SqlitePool,
+    target: String,
+    folder: tempfile::TempDir,
+}
+
+struct Running {
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<ExitReason, NodeError>>,
+}
+
+impl Running {
+    async fn stop(self) -> ExitReason {
+        self.shutdown.cancel();
+        self.ended().await
+    }
+
+    async fn ended(self) -> ExitReason {
+        tokio::time::timeout(LIMIT, self.task).await.unwrap().unwrap().unwrap()
+    }
+}
+
+impl Site {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("komainu.db");
+        let store = Store::connect(&DatabaseUrl::sqlite(&path)).await.unwrap();
+        migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
+        let node = NewNode {
+            node_id: NodeId::from("node1"),
+            name: "node1".to_owned(),
+            address: "http://127.0.0.1:0".to_owned(),
+            weight: 100,
+            capacity: None,
+            kinds: KINDS.iter().map(|&kind| kind.to_owned()).collect(),
+        };
+        nodes::add(&store, &node).await.unwrap();
+        let rows = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&path)).await.unwrap();
+        Self { store, rows, target: serve().await, folder }
+    }
+
+    /// Makes monitors that are the node's.
+    async fn monitors(&self, count: usize, path: &str) -> Vec<MonitorId> {
+        let spec = MonitorSpec {
+            name: "a monitor".to_owned(),
+            interval: 1,
+            timeout: 5.0,
+            url: Some(format!("{}{path}", self.target)),
+            ..MonitorSpec::default()
+        };
+        let new = NewMonitor { spec, node_id: Some(NodeId::from("node1")), ..NewMonitor::default() };
+        monitors::create_all(&self.store, &vec![new; count]).await.unwrap()
+    }
+
+    fn settings(&self) -> NodeSettings {
+        let node = NodeId::from("node1");
+        NodeSettings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            address: "http://127.0.0.1:0".to_owned(),
+            key: ClusterKey::generate().node_key(&node),
+            node,
+            store: self.store.clone(),
+            policy: Policy::default(),
+            canaries: Vec::new(),
+            trace_file: Some(self.trace_file()),
+            start_spread: StartSpread::Soon,
+        }
+    }
+
+    async fn start(&self) -> Running {
+        self.start_with(self.settings()).await
+    }
+
+    async fn start_with(&self, settings: NodeSettings) -> Running {
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(run(settings, shutdown.clone()));
+        Running { shutdown, task }
+    }
+
+    /// Waits for so many beats of a monitor; the status and message of the last one.
+    async fn beats(&self, monitor: MonitorId, count: i64) -> (i64, String) {
+        self.until(&format!("SELECT COUNT(*) FROM heartbeat WHERE monitor_id = {}", monitor.0), count).await;
+        let last = format!("SELECT status, msg FROM heartbeat WHERE monitor_id = {} ORDER BY id DESC", monitor.0);
+        sqlx::query_as(sqlx::AssertSqlSafe(last)).fetch_one(&self.rows).await.unwrap()
+    }
+
+    async fn number(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&self.rows).await.unwrap()
+    }
+
+    async fn sql(&self, sql: &str) {
+        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&self.rows).await.unwrap();
+    }
+
+    /// Waits until the number is at least so high.
+    async fn until(&self, sql: &str, least: i64) {
+        let reached = async {
+            while self.number(sql).await < least {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(LIMIT, reached).await;
+        assert!(waited.is_ok(), "not reached: {sql}\n{}", self.trace());
+    }
+
+    async fn until_traced(&self, text: &str) {
+        let traced = async {
+            while !self.trace().contains(text) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, traced).await.expect("it is traced in time");
+    }
+
+    fn trace_file(&self) -> PathBuf {
+        self.folder.path().join("trace.jsonl")
+    }
+
+    fn trace(&self) -> String {
+        std::fs::read_to_string(self.trace_file()).unwrap_or_default()
+    }
+}
+
+async fn serve() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = Router::new().route("/", get(|| async { "fine" }));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    format!("http://{address}")
+}
+
+fn reqwest_plain() -> reqwest::Client {
+    run::http::Clients::new(&NodeId::from("test")).plain().unwrap()
+}

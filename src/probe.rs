@@ -1,0 +1,190 @@
+//! The eyes of a watchdog: one probe of one target, with its time limit.
+//!
+//! Each probe returns what it saw ([`ProbeOutcome`]), never a verdict. A node or peer is reached when it gives a
+//! well-formed answer, a 503 too; every probe opens a connection of its own, because a connection that was kept open
+//! says nothing about whether others can connect.
+
+use std::time::Duration;
+
+use komainu_watchdogs::facts::{Report, Target};
+use komainu_watchdogs::io::ProbeOutcome;
+
+use crate::keys::ClusterKey;
+
+mod canary;
+mod node;
+mod peer;
+
+/// Probes targets; cheap to clone.
+#[derive(Clone)]
+pub struct Prober {
+    http: reqwest::Client,
+    key: ClusterKey,
+    timeout: Duration,
+}
+
+/// What a probe brought home.
+#[derive(Debug)]
+pub struct Seen {
+    /// Answered or not.
+    pub outcome: ProbeOutcome,
+    /// What a peer said about itself, verified.
+    pub report: Option<Box<Report>>,
+}
+
+impl From<Result<(), ProbeError>> for Seen {
+    fn from(result: Result<(), ProbeError>) -> Self {
+        let outcome = match result {
+            Ok(()) => ProbeOutcome::Answered,
+            Err(error) => ProbeOutcome::Failed(error.to_string()),
+        };
+        Self { outcome, report: None }
+    }
+}
+
+/// Why a probe failed, in words for people.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// No address is known.
+    #[error("its address is not known")]
+    NoAddress,
+    /// The address cannot be probed.
+    #[error("{0} is no address that can be probed; write tcp://host:port, http://… or https://…")]
+    BadAddress(String),
+    /// The limit passed.
+    #[error("no answer within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// The connection failed.
+    #[error("{0}")]
+    Connect(String),
+    /// Something answered, but not what should live there.
+    #[error("the answer is not that of a {expected}: {found}")]
+    Malformed {
+        /// What should live there.
+        expected: &'static str,
+        /// What was found, in short.
+        found: String,
+    },
+}
+
+impl Prober {
+    /// A prober that gives each probe this long.
+    pub fn new(key: ClusterKey, timeout: Duration) -> Result<Self, reqwest::Error> {
+        Ok(Self { http: client(timeout)?, key, timeout })
+    }
+
+    /// Probes a target once. `address` is where a node or peer says it is; a canary is its own address.
+    pub async fn probe(&self, target: &Target, address: Option<&str>) -> Seen {
+        let probe = async {
+            match target {
+                Target::Node(id) => node::probe(&self.http, id, address).await.into(),
+                Target::Watchdog(_) => match peer::fetch_report(&self.http, &self.key, address).await {
+                    Ok(report) => Seen { outcome: ProbeOutcome::Answered, report: Some(Box::new(report)) },
+                    Err(error) => Err(error).into(),
+                },
+                Target::Canary(url) => canary::probe(&self.http, url).await.into(),
+            }
+        };
+        match tokio::time::timeout(self.timeout, probe).await {
+            Ok(seen) => seen,
+            Err(_) => Err(ProbeError::Timeout(self.timeout)).into(),
+        }
+    }
+
+    /// Tells a node that the assignment changed. Its answer does not matter: state decides, within a second anyway.
+    pub async fn hint(&self, node: &komainu_watchdogs::ids::NodeId, address: &str) {
+        if let Err(error) = node::hint(&self.http, &self.key, node, address).await {
+            tracing::debug!(node.id = %node, %error, "hint not delivered");
+        }
+    }
+}
+
+/// A client without redirects, without kept connections, and with the operating system's roots.
+fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls())
+        .timeout(timeout)
+        .connect_timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .no_proxy()
+        .user_agent(concat!("komainu/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+fn tls() -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    // A host without certificates can still watch plain HTTP and TCP; an https canary will say what is missing.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring supports the default protocol versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// The innermost reason of a client error, without the URL.
+fn reason(error: &reqwest::Error) -> ProbeError {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    ProbeError::Connect(cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prober() -> Prober {
+        Prober::new(ClusterKey::generate(), Duration::from_secs(3)).unwrap()
+    }
+
+    async fn answering(status: u16, body: &'static str) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let status = axum::http::StatusCode::from_u16(status).unwrap();
+        let app = axum::Router::new().fallback(move || async move { (status, body) });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        address
+    }
+
+    async fn outcome(target: Target, address: &str) -> ProbeOutcome {
+        prober().probe(&target, Some(address)).await.outcome
+    }
+
+    #[tokio::test]
+    async fn a_node_that_answers_503_about_itself_is_reached() {
+        let address = answering(503, r#"{"node_id": "node1", "status": "down"}"#).await;
+        assert_eq!(outcome(Target::Node("node1".into()), &address).await, ProbeOutcome::Answered);
+    }
+
+    #[tokio::test]
+    async fn a_page_of_something_else_is_not_a_node() {
+        let address = answering(200, "<html>migrating</html>").await;
+        assert!(matches!(outcome(Target::Node("node1".into()), &address).await, ProbeOutcome::Failed(_)));
+    }
+
+    #[tokio::test]
+    async fn another_node_at_the_address_is_not_this_node() {
+        let address = answering(200, r#"{"node_id": "node2"}"#).await;
+        let ProbeOutcome::Failed(detail) = outcome(Target::Node("node1".into()), &address).await else { panic!() };
+        assert!(detail.contains("node2"), "{detail}");
+    }
+
+    #[tokio::test]
+    async fn an_unsigned_report_is_not_a_peers() {
+        let address = answering(200, "{}").await;
+        assert!(matches!(outcome(Target::Watchdog("w2".into()), &address).await, ProbeOutcome::Failed(_)));
+    }
+
+    #[tokio::test]
+    async fn a_canary_that_accepts_connections_is_reached() {
+        let address = answering(404, "").await;
+        let tcp = address.replace("http://", "tcp://");
+        for canary in [tcp, address] {
+            assert_eq!(outcome(Target::Canary(canary), "").await, ProbeOutcome::Answered);
+        }
+    }
+}

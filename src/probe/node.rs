@@ -1,0 +1,44 @@
+//! A node's `/api/v1/health`, and the hint that its assignment changed.
+
+use komainu_watchdogs::ids::NodeId;
+use serde::Deserialize;
+
+use super::{ProbeError, reason};
+use crate::keys::ClusterKey;
+use crate::{clock, signature};
+
+/// Where a node listens for hints.
+const RECONCILE: &str = "/api/v1/reconcile-monitors";
+
+/// The part of the answer that says who answers.
+#[derive(Deserialize)]
+struct Health {
+    node_id: String,
+}
+
+/// Any well-formed answer of this very node, a 503 too, counts: whether it is well is told by its lease and its beats.
+pub(super) async fn probe(http: &reqwest::Client, id: &NodeId, address: Option<&str>) -> Result<(), ProbeError> {
+    let address = address.filter(|address| !address.is_empty()).ok_or(ProbeError::NoAddress)?;
+    let url = format!("{}/api/v1/health", address.trim_end_matches('/'));
+    let answer = http.get(url).send().await.map_err(|error| reason(&error))?;
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(|error| reason(&error))?;
+    let malformed = |found| ProbeError::Malformed { expected: "node", found };
+    let health: Health =
+        serde_json::from_slice(&body).map_err(|_| malformed(format!("HTTP {} without node_id", status.as_u16())))?;
+    if health.node_id == id.as_str() { Ok(()) } else { Err(malformed(format!("node {} answers", health.node_id))) }
+}
+
+/// Signed with the node's own key.
+pub(super) async fn hint(
+    http: &reqwest::Client,
+    key: &ClusterKey,
+    node: &NodeId,
+    address: &str,
+) -> Result<(), ProbeError> {
+    let node_key = key.node_key(node);
+    let signed = signature::sign(node_key.as_bytes(), clock::wall(), "POST", RECONCILE, b"");
+    let url = format!("{}{RECONCILE}", address.trim_end_matches('/'));
+    let sent = http.post(url).header(signature::HEADER, signed).send().await;
+    sent.map(drop).map_err(|error| reason(&error))
+}

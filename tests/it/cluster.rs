@@ -1,0 +1,363 @@
+//! A cluster of real processes on one machine, for stories that kill, freeze and cut off.
+//!
+//! Owns starting and ending of everything: database, watchdogs, nodes, target, proxies. Which process does what to whom
+//! is the story's business; whether it was right is judged by [`judge`].
+
+pub(crate) mod database;
+pub(crate) mod judge;
+pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod server;
+pub(crate) mod target;
+pub(crate) mod wait;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use komainu::keys::ClusterKey;
+use komainu::store::apikeys::{self, Scope};
+use komainu::store::migrate::{self, MigrateOptions};
+use komainu::store::{DatabaseUrl, Store, nodes};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use self::database::{Database, Kind};
+use self::process::Process;
+use self::proxy::Proxy;
+use self::server::{MariaDb, free_port};
+use self::target::Target;
+use self::wait::wait_until;
+
+/// How large.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// `w1` ...
+    pub(crate) watchdogs: usize,
+    /// `node1` ...
+    pub(crate) nodes: usize,
+    /// Numbered from 1.
+    pub(crate) monitors: i64,
+    /// Seconds between the runs of each.
+    pub(crate) interval: u32,
+    /// Database and HTTP of `node1`, and the database of `w1`, go through proxies that can vanish (MariaDB only).
+    pub(crate) with_proxies: bool,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { watchdogs: 3, nodes: 3, monitors: 30, interval: 2, with_proxies: false }
+    }
+}
+
+/// Everything of one story; ended when dropped.
+pub(crate) struct Cluster {
+    folder: TempDir,
+    /// For stories that stop or kill it.
+    pub(crate) server: Option<MariaDb>,
+    /// As the test sees it.
+    pub(crate) database: Database,
+    /// What monitors ask.
+    pub(crate) target: Target,
+    processes: BTreeMap<String, Process>,
+    ports: BTreeMap<String, u16>,
+    /// Between a process's name and the database.
+    pub(crate) proxies: BTreeMap<String, Proxy>,
+    http: reqwest::Client,
+    api_key: String,
+    watchdogs: Vec<String>,
+}
+
+impl Cluster {
+    /// Starts everything and waits until all monitors have beaten.
+    pub(crate) async fn start(kind: Kind, shape: Shape) -> Self {
+        let mut cluster = Self::prepare(kind, shape).await;
+        // The first watchdog leads, so that stories can name the leader.
+        cluster.start_process("w1");
+        let leads = async || cluster.leader().await.0 == "w1";
+        wait_until("w1 leads", Duration::from_secs(30), leads).await;
+        for name in cluster.names("w", shape.watchdogs).skip(1).chain(cluster.names("node", shape.nodes)) {
+            cluster.start_process(&name);
+        }
+        cluster.add_monitors(shape).await;
+        let all: Vec<_> = (1..=shape.monitors).collect();
+        cluster.wait_for_beats(&all, 0, Duration::from_secs(60)).await;
+        let is_ok = async || cluster.status().await.is_some_and(|status| status["status"] == "ok");
+        wait_until("the status is ok", Duration::from_secs(30), is_ok).await;
+        cluster
+    }
+
+    fn names(&self, prefix: &'static str, count: usize) -> impl Iterator<Item = String> + use<> {
+        (1..=count).map(move |number| format!("{prefix}{number}"))
+    }
+
+    async fn prepare(kind: Kind, shape: Shape) -> Self {
+        // The first of several tests installs it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::Builder::new().prefix("komainu-it-").tempdir().unwrap();
+        let (server, database, url) = match kind {
+            Kind::Sqlite => {
+                let path = folder.path().join("komainu.sqlite");
+                let url = format!("sqlite://{}", path.display());
+                (None, Database::Sqlite(path), url)
+            }
+            Kind::MariaDb => {
+                let server = MariaDb::start().await;
+                Database::MariaDb(server.url("mysql")).execute("CREATE DATABASE kuma").await;
+                let url = server.url("kuma");
+                (Some(server), Database::MariaDb(url.clone()), url)
+            }
+        };
+        let store = Store::connect(&DatabaseUrl::parse(&url).unwrap()).await.unwrap();
+        migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
+        database.watch_history().await;
+        let api_key = add_api_key(&store).await;
+        let mut cluster = Self {
+            folder,
+            server,
+            database,
+            target: Target::start().await,
+            processes: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            proxies: BTreeMap::new(),
+            http: reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap(),
+            api_key,
+            watchdogs: Vec::new(),
+        };
+        cluster.watchdogs = cluster.names("w", shape.watchdogs).collect();
+        cluster.write_configs(&store, &url, shape).await;
+        cluster
+    }
+
+    async fn write_configs(&mut self, store: &Store, url: &str, shape: Shape) {
+        let key = ClusterKey::generate();
+        if shape.with_proxies {
+            let port = self.server.as_ref().expect("proxies stand before MariaDB").port();
+            for name in ["w1", "node1"] {
+                self.proxies.insert(name.to_owned(), Proxy::start(port).await);
+            }
+        }
+        for name in self.names("w", shape.watchdogs) {
+            let port = free_port();
+            let section = format!("[watchdog]\nid = \"{name}\"\nlisten = \"127.0.0.1:{port}\"\n");
+            self.write_config(&name, port, &section, url, &key);
+        }
+        for name in self.names("node", shape.nodes) {
+            let port = free_port();
+            let mut address = format!("http://127.0.0.1:{port}");
+            if shape.with_proxies && name == "node1" {
+                let proxy = Proxy::start(port).await;
+                address = format!("http://127.0.0.1:{}", proxy.port());
+                self.proxies.insert("node1-http".to_owned(), proxy);
+            }
+            let node_key = key.node_key(&name.as_str().into());
+            let trace = self.folder.path().join(format!("{name}.trace"));
+            let section = format!(
+                "[node]\nid = \"{name}\"\nlisten = \"127.0.0.1:{port}\"\nadvertise = \"{address}\"\nkey = \"{}\"\n\
+                 trace_file = \"{}\"\n",
+                node_key.reveal(),
+                trace.display()
+            );
+            self.write_config(&name, port, &section, url, &key);
+            let new = nodes::NewNode {
+                node_id: name.as_str().into(),
+                name: name.clone(),
+                address,
+                weight: 100,
+                capacity: None,
+                kinds: Vec::new(),
+            };
+            assert!(nodes::add(store, &new).await.unwrap());
+        }
+    }
+
+    fn write_config(&mut self, name: &str, port: u16, section: &str, url: &str, key: &ClusterKey) {
+        let url = match self.proxies.get(name) {
+            Some(proxy) => server::url(proxy.port(), "kuma"),
+            None => url.to_owned(),
+        };
+        let text =
+            format!("[cluster]\nname = \"test\"\nkey = \"{}\"\n[database]\nurl = \"{url}\"\n{section}", key.reveal());
+        std::fs::write(self.config(name), text).unwrap();
+        self.ports.insert(name.to_owned(), port);
+    }
+
+    fn config(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.toml"))
+    }
+
+    /// Starts a process of the cluster, or starts it again.
+    pub(crate) fn start_process(&mut self, name: &str) {
+        let process = self.spawn(name);
+        self.processes.insert(name.to_owned(), process);
+    }
+
+    /// Starts another process with the same configuration, outside the cluster's book-keeping.
+    pub(crate) fn spawn(&self, name: &str) -> Process {
+        let command = if name.starts_with("node") { "node" } else { "watchdog" };
+        Process::start(command, &self.config(name))
+    }
+
+    /// A copy of a node's configuration that listens elsewhere: the same id on another host.
+    pub(crate) fn spawn_twin(&self, name: &str) -> Process {
+        let text = std::fs::read_to_string(self.config(name)).unwrap();
+        let port = format!("127.0.0.1:{}\"", self.ports[name]);
+        let twin = self.folder.path().join(format!("{name}-twin.toml"));
+        let listen = format!("listen = \"127.0.0.1:{}\"", free_port());
+        let text = text.replace(&format!("listen = \"{port}"), &listen).replace(".trace\"", "-twin.trace\"");
+        std::fs::write(&twin, text).unwrap();
+        Process::start("node", &twin)
+    }
+
+    /// One of its processes.
+    pub(crate) fn process(&mut self, name: &str) -> &mut Process {
+        self.processes.get_mut(name).unwrap()
+    }
+
+    async fn add_monitors(&self, shape: Shape) {
+        for number in 1..=shape.monitors {
+            let body = json!({
+                "name": format!("monitor {number}"),
+                "type": "http",
+                "url": self.target.url(number),
+                "interval": shape.interval,
+                "ref": format!("m{number}"),
+            });
+            let id = self.post("/api/v1/monitors", &body).await["id"].as_i64().unwrap();
+            assert_eq!(id, number, "the target tells monitors apart by their number");
+        }
+    }
+
+    /// A POST with the admin key, to the first watchdog that answers.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
+        let mut answer = Value::Null;
+        wait_until(&format!("POST {path} is answered"), Duration::from_secs(30), async || {
+            for name in &self.watchdogs {
+                let url = format!("http://127.0.0.1:{}{path}", self.ports[name]);
+                let request = self.http.post(url).bearer_auth(&self.api_key);
+                let request = request.header("content-type", "application/json").body(body.to_string());
+                let Ok(response) = request.send().await else { continue };
+                let status = response.status();
+                let text = response.text().await.unwrap();
+                assert!(!status.is_client_error(), "POST {path}: {status} {text}");
+                if status.is_success() {
+                    answer = serde_json::from_str(&text).unwrap_or(Value::Null);
+                    return true;
+                }
+            }
+            false
+        })
+        .await;
+        answer
+    }
+
+    /// `/status` of this watchdog, with its HTTP code.
+    pub(crate) async fn status_of(&self, watchdog: &str) -> Option<(u16, Value)> {
+        let url = format!("http://127.0.0.1:{}/status", self.ports[watchdog]);
+        let response = self.http.get(url).send().await.ok()?;
+        let code = response.status().as_u16();
+        Some((code, serde_json::from_str(&response.text().await.ok()?).ok()?))
+    }
+
+    /// `/status` of the first watchdog that answers.
+    pub(crate) async fn status(&self) -> Option<Value> {
+        for name in &self.watchdogs {
+            if let Some((_, status)) = self.status_of(name).await {
+                return Some(status);
+            }
+        }
+        None
+    }
+
+    /// Who leads, as the database says.
+    pub(crate) async fn leader(&self) -> (String, i64) {
+        let rows = self.database.rows("SELECT watchdog_id, epoch FROM komainu_leader").await;
+        (rows[0][0].clone(), rows[0][1].parse().unwrap())
+    }
+
+    /// Monitors whose effective node this is.
+    pub(crate) async fn owned_by(&self, node: &str) -> Vec<i64> {
+        let effective = "COALESCE(assigned_node, node_id, '')";
+        let sql = format!("SELECT monitor_id FROM komainu_assignment WHERE {effective} = '{node}' ORDER BY monitor_id");
+        self.database.rows(&sql).await.iter().map(|row| row[0].parse().unwrap()).collect()
+    }
+
+    /// Microseconds UTC.
+    pub(crate) fn now_us() -> i64 {
+        komainu::clock::wall_micros()
+    }
+
+    /// Waits until each of these monitors has a beat stored after `since_us`; returns how long after it the last came.
+    pub(crate) async fn wait_for_beats(&self, monitors: &[i64], since_us: i64, limit: Duration) -> Duration {
+        let mut last_us = since_us;
+        wait_until(&format!("{} monitors beat", monitors.len()), limit, async || {
+            let mut first: BTreeMap<i64, i64> = BTreeMap::new();
+            for beat in self.database.beats().await.into_iter().filter(|beat| beat.at_us > since_us) {
+                first.entry(beat.monitor).or_insert(beat.at_us);
+            }
+            last_us = monitors.iter().filter_map(|monitor| first.get(monitor)).copied().max().unwrap_or(since_us);
+            monitors.iter().all(|monitor| first.contains_key(monitor))
+        })
+        .await;
+        Duration::from_micros(u64::try_from(last_us - since_us).unwrap_or(0))
+    }
+
+    /// Waits until each of these monitors has another owner than `node`, and has beaten there.
+    pub(crate) async fn wait_for_beats_elsewhere(&self, monitors: &[i64], node: &str, since_us: i64) -> Duration {
+        let has_left = async || self.owned_by(node).await.is_empty();
+        wait_until(&format!("{node} owns nothing"), Duration::from_secs(60), has_left).await;
+        let history = self.database.history().await;
+        let left_us = history.iter().rev().find(|change| monitors.contains(&change.monitor)).unwrap().at_us;
+        self.wait_for_beats(monitors, left_us, Duration::from_secs(60)).await;
+        Duration::from_micros(u64::try_from(Self::now_us() - since_us).unwrap_or(0))
+    }
+
+    /// `node.status`.
+    pub(crate) async fn node_status(&self, node: &str) -> String {
+        self.database.rows(&format!("SELECT status FROM node WHERE node_id = '{node}'")).await[0][0].clone()
+    }
+
+    /// Judges "one owner" over everything that happened so far.
+    pub(crate) async fn assert_one_owner(&self) {
+        let history = self.database.history().await;
+        let traces = judge::read_traces(self.folder.path());
+        assert!(traces.iter().any(|line| line.event == "run"), "the traces show no run at all");
+        let violations = judge::violations(&history, &traces, &self.target.log());
+        assert!(violations.is_empty(), "{} violations of one owner:\n{}", violations.len(), violations.join("\n"));
+    }
+
+    /// No beat said *down*: the target was up all the time.
+    pub(crate) async fn assert_no_false_down(&self) {
+        let downs: Vec<_> = self.database.beats().await.into_iter().filter(|beat| beat.status == 0).collect();
+        assert!(downs.is_empty(), "{} beats say down although the target was up: {downs:?}", downs.len());
+    }
+
+    /// The folder with configurations, logs and traces.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Cluster {
+    /// A failing story shows what its processes said last.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for (name, process) in &self.processes {
+            let log = process.log();
+            let tail: Vec<_> = log.lines().rev().take(25).collect();
+            let tail: Vec<_> = tail.into_iter().rev().collect();
+            #[expect(clippy::print_stderr, reason = "this is where a failed test explains itself")]
+            {
+                eprintln!("--- {name}\n{}", tail.join("\n"));
+            }
+        }
+    }
+}
+
+async fn add_api_key(store: &Store) -> String {
+    let (text, hash) = komainu::keys::ApiKey::generate();
+    apikeys::create(store, "test", Scope::Admin, &hash).await.unwrap();
+    text
+}

@@ -1,0 +1,149 @@
+//! The cluster's database as the test sees it: on a connection of the test's own, never through komainu's code.
+
+use std::path::PathBuf;
+
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row, SqliteConnection};
+
+/// On which database a story plays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// The embedded default.
+    Sqlite,
+    /// A server of the test's own.
+    MariaDb,
+}
+
+/// Where it is.
+#[derive(Clone, Debug)]
+pub(crate) enum Database {
+    /// This file.
+    Sqlite(PathBuf),
+    /// This URL, past any proxy.
+    MariaDb(String),
+}
+
+/// A change of a monitor's effective node, or of a node's incarnation, as a trigger of the test wrote it down.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Change {
+    /// Microseconds UTC, when the statement ran.
+    pub(crate) at_us: i64,
+    /// Which monitor.
+    pub(crate) monitor: i64,
+    /// Its effective node afterwards; empty: nobody.
+    pub(crate) node: String,
+}
+
+/// A row of the table `heartbeat`, with the moment at which it was inserted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct StoredBeat {
+    /// Which monitor.
+    pub(crate) monitor: i64,
+    /// Kuma's status: 0 down, 1 up, 2 pending.
+    pub(crate) status: i64,
+    /// Microseconds UTC, when the statement ran.
+    pub(crate) at_us: i64,
+}
+
+const SQLITE_NOW: &str = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)";
+const MARIADB_NOW: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
+
+impl Database {
+    /// Writes every change of an effective node and every beat down, by triggers that only tests have.
+    pub(crate) async fn watch_history(&self) {
+        let (now, key) = match self {
+            Self::Sqlite(_) => (SQLITE_NOW, "INTEGER PRIMARY KEY AUTOINCREMENT"),
+            Self::MariaDb(_) => (MARIADB_NOW, "BIGINT AUTO_INCREMENT PRIMARY KEY"),
+        };
+        let effective = "COALESCE(NEW.assigned_node, NEW.node_id, '')";
+        let note = format!(
+            "INSERT INTO test_history (monitor_id, node_id, at_us) VALUES (NEW.monitor_id, {effective}, {now});"
+        );
+        let beat =
+            format!("INSERT INTO test_beats (monitor_id, status, at_us) VALUES (NEW.monitor_id, NEW.status, {now});");
+        for statement in [
+            format!("CREATE TABLE test_history (id {key}, monitor_id BIGINT, node_id VARCHAR(190), at_us BIGINT)"),
+            format!("CREATE TABLE test_beats (id {key}, monitor_id BIGINT, status INT, at_us BIGINT)"),
+            format!("CREATE TRIGGER test_made AFTER INSERT ON komainu_assignment FOR EACH ROW BEGIN {note} END"),
+            format!("CREATE TRIGGER test_moved AFTER UPDATE ON komainu_assignment FOR EACH ROW BEGIN {note} END"),
+            format!("CREATE TRIGGER test_beat AFTER INSERT ON heartbeat FOR EACH ROW BEGIN {beat} END"),
+        ] {
+            self.execute(&statement).await;
+        }
+    }
+
+    /// Every change so far, in order; rows that repeat the node are left out.
+    pub(crate) async fn history(&self) -> Vec<Change> {
+        let rows = self.rows("SELECT monitor_id, node_id, at_us FROM test_history ORDER BY id").await;
+        let mut changes: Vec<Change> = Vec::new();
+        for row in rows {
+            let change = Change { monitor: number(&row[0]), node: row[1].clone(), at_us: number(&row[2]) };
+            let last = changes.iter().rev().find(|earlier| earlier.monitor == change.monitor);
+            if last.is_none_or(|last| last.node != change.node) {
+                changes.push(change);
+            }
+        }
+        changes
+    }
+
+    /// Every beat so far, in order.
+    pub(crate) async fn beats(&self) -> Vec<StoredBeat> {
+        let rows = self.rows("SELECT monitor_id, status, at_us FROM test_beats ORDER BY id").await;
+        let beat = |row: &Vec<String>| StoredBeat {
+            monitor: number(&row[0]),
+            status: number(&row[1]),
+            at_us: number(&row[2]),
+        };
+        rows.iter().map(beat).collect()
+    }
+
+    /// One statement.
+    pub(crate) async fn execute(&self, sql: &str) {
+        match self {
+            Self::Sqlite(path) => {
+                let mut connection = sqlite(path).await;
+                sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+            }
+            Self::MariaDb(url) => {
+                let mut connection = MySqlConnection::connect(url).await.unwrap();
+                sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+            }
+        }
+    }
+
+    /// All columns as text; NULL is empty.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
+        match self {
+            Self::Sqlite(path) => {
+                let mut connection = sqlite(path).await;
+                let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap();
+                rows.iter().map(|row| (0..row.len()).map(|at| sqlite_text(row, at)).collect()).collect()
+            }
+            Self::MariaDb(url) => {
+                let mut connection = MySqlConnection::connect(url).await.unwrap();
+                let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap();
+                rows.iter().map(|row| (0..row.len()).map(|at| mariadb_text(row, at)).collect()).collect()
+            }
+        }
+    }
+}
+
+fn number(text: &str) -> i64 {
+    text.parse().unwrap()
+}
+
+async fn sqlite(path: &std::path::Path) -> SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let options = options.busy_timeout(std::time::Duration::from_secs(20));
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+fn sqlite_text(row: &sqlx::sqlite::SqliteRow, at: usize) -> String {
+    let text: Option<String> = row.try_get_unchecked(at).unwrap_or_default();
+    text.unwrap_or_default()
+}
+
+/// The text protocol sends every value as text.
+fn mariadb_text(row: &sqlx::mysql::MySqlRow, at: usize) -> String {
+    let bytes: Option<Vec<u8>> = row.try_get_unchecked(at).unwrap_or_default();
+    String::from_utf8(bytes.unwrap_or_default()).unwrap()
+}

@@ -1,0 +1,119 @@
+//! The judge of "one owner": what nodes ran and stored, held against the history of assignments.
+//!
+//! Two witnesses for runs: the nodes' own traces, and the target's log of who asked. One for beats: the traces. A run
+//! that starts, or a beat that is stored, after the monitor was given to another node is a violation. A request that
+//! was on its way when its node froze is the one exception the design makes: it left before, so no trace line follows.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::database::Change;
+use super::target::Request;
+
+/// A line of a node's trace.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct TraceLine {
+    /// Microseconds UTC.
+    pub(crate) at_us: i64,
+    /// Who writes.
+    pub(crate) node: String,
+    /// Which process of that node.
+    pub(crate) incarnation: String,
+    /// `run`, `stored`, `start`, `stop`, `ack`, `fenced`.
+    pub(crate) event: String,
+    /// About which monitor.
+    pub(crate) monitor: Option<i64>,
+}
+
+/// Between a request's arrival at the target and its line in the target's log, on a busy machine.
+const LOG_DELAY_US: i64 = 50_000;
+
+/// Between a beat's commit and its line in the trace: the beat itself is judged by its guarded statement.
+const STORED_DELAY_US: i64 = 500_000;
+
+/// All traces of a folder, in order of time.
+pub(crate) fn read_traces(folder: &Path) -> Vec<TraceLine> {
+    let mut lines = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "trace") {
+            let text = std::fs::read_to_string(path).unwrap();
+            // A killed process may leave half a line.
+            lines.extend(text.lines().filter_map(|line| serde_json::from_str::<TraceLine>(line).ok()));
+        }
+    }
+    lines.sort_by_key(|line| line.at_us);
+    lines
+}
+
+/// Everything that breaks "one owner", in words.
+pub(crate) fn violations(history: &[Change], traces: &[TraceLine], requests: &[Request]) -> Vec<String> {
+    let mut owners: BTreeMap<i64, Vec<&Change>> = BTreeMap::new();
+    for change in history {
+        owners.entry(change.monitor).or_default().push(change);
+    }
+    let owner_at = |monitor: i64, at_us: i64| {
+        let changes = owners.get(&monitor)?;
+        changes.iter().rev().find(|change| change.at_us <= at_us).map(|change| change.node.as_str())
+    };
+    let mut found = Vec::new();
+    for line in traces {
+        let Some(monitor) = line.monitor else { continue };
+        let delay = match line.event.as_str() {
+            "run" => 0,
+            "stored" => STORED_DELAY_US,
+            _ => continue,
+        };
+        // The owner at the moment and, for what is only written down later, a moment before.
+        let may_be = [owner_at(monitor, line.at_us), owner_at(monitor, line.at_us - delay)];
+        // While a monitor is nobody's its source goes on until it acknowledges: that is the hand-over.
+        let is_handing_over = may_be.contains(&Some(""));
+        if !is_handing_over && !may_be.contains(&Some(line.node.as_str())) {
+            found.push(format!(
+                "{} {} of monitor {monitor} at {} belongs to {:?}",
+                line.node, line.event, line.at_us, may_be[0]
+            ));
+        }
+    }
+    for request in requests {
+        let may_be =
+            [owner_at(request.monitor, request.at_us), owner_at(request.monitor, request.at_us - LOG_DELAY_US)];
+        if !may_be.contains(&Some("")) && !may_be.contains(&Some(request.node.as_str())) {
+            found.push(format!(
+                "{} asked for monitor {} at {}, owner {:?}",
+                request.node, request.monitor, request.at_us, may_be[0]
+            ));
+        }
+    }
+    found.extend(overlaps(traces));
+    found
+}
+
+/// Two processes that both ran a monitor between the other's first and last run of one tenure.
+fn overlaps(traces: &[TraceLine]) -> Vec<String> {
+    let mut last: BTreeMap<i64, &TraceLine> = BTreeMap::new();
+    let mut left: BTreeMap<(i64, &str), i64> = BTreeMap::new();
+    let mut found = Vec::new();
+    for line in traces.iter().filter(|line| line.event == "run" || line.event == "start") {
+        let Some(monitor) = line.monitor else { continue };
+        if line.event == "start" {
+            // A new tenure of this process: runs of it are lawful again.
+            left.remove(&(monitor, line.incarnation.as_str()));
+            continue;
+        }
+        if let Some(before) = last.insert(monitor, line)
+            && before.incarnation != line.incarnation
+        {
+            left.insert((monitor, before.incarnation.as_str()), line.at_us);
+        }
+        if let Some(since) = left.get(&(monitor, line.incarnation.as_str())) {
+            found.push(format!(
+                "{} ran monitor {monitor} at {}, another has run it since {since}",
+                line.node, line.at_us
+            ));
+        }
+    }
+    found
+}

@@ -1,0 +1,78 @@
+//! One real process of komainu: started, killed with -9, frozen and woken.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts `komainu <command> --config <config>`, its log beside its configuration.
+    pub(crate) fn start(command: &str, config: &Path) -> Self {
+        let log = config.with_extension("log");
+        let file = File::options().create(true).append(true).open(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_komainu"))
+            .args([command, "--config"])
+            .arg(config)
+            .env("RUST_LOG", "info,komainu=debug")
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Self { child, log, ended: None }
+    }
+
+    /// Kills with -9 and reaps.
+    pub(crate) fn kill(&mut self) {
+        if self.exit_status().is_none() {
+            self.signal(Signal::KILL);
+            self.ended = Some(self.child.wait().unwrap());
+        }
+    }
+
+    /// Freezes: SIGSTOP.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Wakes: SIGCONT.
+    pub(crate) fn wake(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().unwrap();
+        }
+        self.ended
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

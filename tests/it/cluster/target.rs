@@ -1,0 +1,56 @@
+//! The target of all monitors: an HTTP server that logs who asked for what and when.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::routing::get;
+use komainu::clock;
+
+/// One request that arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Microseconds UTC.
+    pub(crate) at_us: i64,
+    /// The node, as the User-Agent names it.
+    pub(crate) node: String,
+    /// The monitor's number in the path.
+    pub(crate) monitor: i64,
+}
+
+/// The server; ends with the test's runtime.
+#[derive(Clone)]
+pub(crate) struct Target {
+    port: u16,
+    log: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Target {
+    /// Listens on a free loopback port.
+    pub(crate) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Self { port: listener.local_addr().unwrap().port(), log: Arc::default() };
+        let app = Router::new().route("/monitor/{number}", get(answer)).with_state(target.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        target
+    }
+
+    /// What a monitor with this number asks.
+    pub(crate) fn url(&self, number: i64) -> String {
+        format!("http://127.0.0.1:{}/monitor/{number}", self.port)
+    }
+
+    /// Everything that arrived so far.
+    pub(crate) fn log(&self) -> Vec<Request> {
+        self.log.lock().unwrap().clone()
+    }
+}
+
+async fn answer(State(target): State<Target>, Path(monitor): Path<i64>, headers: HeaderMap) -> &'static str {
+    let agent = headers.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // `komainu/0.1.0 (node1)`
+    let node = agent.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
+    target.log.lock().unwrap().push(Request { at_us: clock::wall_micros(), node, monitor });
+    "all is well"
+}

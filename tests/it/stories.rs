@@ -1,0 +1,30 @@
+//! Stories of real processes, on both databases.
+//!
+//! Limits are where a test gives up, not what it measures: the figures come from the bench.
+
+mod databases;
+mod leaders;
+mod nodes;
+mod vanished;
+
+/// One story on both databases.
+macro_rules! on_both {
+    ($($story:ident),+ $(,)?) => {$(
+        mod $story {
+            use crate::cluster::database::Kind;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_sqlite() {
+                super::$story(Kind::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs MariaDB"]
+            async fn on_mariadb() {
+                super::$story(Kind::MariaDb).await;
+            }
+        }
+    )+};
+}
+
+use on_both;

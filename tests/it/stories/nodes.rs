@@ -1,0 +1,80 @@
+//! A node is killed, frozen, or started twice.
+
+use std::time::Duration;
+
+use super::on_both;
+use crate::cluster::database::Kind;
+use crate::cluster::wait::wait_until;
+use crate::cluster::{Cluster, Shape};
+
+on_both!(
+    a_killed_nodes_monitors_run_elsewhere_and_come_home,
+    a_frozen_node_that_wakes_changes_nothing,
+    a_node_id_that_is_in_use_is_refused,
+    a_node_that_stops_cleanly_hands_over_at_once,
+);
+
+async fn a_killed_nodes_monitors_run_elsewhere_and_come_home(kind: Kind) {
+    let mut cluster = Cluster::start(kind, Shape::default()).await;
+    let lost = cluster.owned_by("node1").await;
+    assert_eq!(lost.len(), 10, "monitors are spread evenly");
+    let killed_at = Cluster::now_us();
+    cluster.process("node1").kill();
+    cluster.wait_for_beats_elsewhere(&lost, "node1", killed_at).await;
+    let (node2, node3) = (cluster.owned_by("node2").await, cluster.owned_by("node3").await);
+    assert_eq!((node2.len(), node3.len()), (15, 15), "the lost node's monitors are spread evenly");
+    let status = cluster.status().await.unwrap();
+    assert_eq!(status["status"], "degraded", "{status}");
+    assert!(status["incidents"].as_array().unwrap().iter().any(|one| one["key"] == "node/node1"), "{status}");
+
+    cluster.start_process("node1");
+    let is_home = async || cluster.owned_by("node1").await == lost;
+    wait_until("the monitors are home again", Duration::from_secs(120), is_home).await;
+    let home_at = Cluster::now_us();
+    cluster.wait_for_beats(&lost, home_at, Duration::from_secs(30)).await;
+    let is_well = async || cluster.status().await.is_some_and(|status| status["incidents"] == serde_json::json!([]));
+    wait_until("the incident is resolved", Duration::from_secs(30), is_well).await;
+    cluster.assert_one_owner().await;
+    cluster.assert_no_false_down().await;
+}
+
+async fn a_frozen_node_that_wakes_changes_nothing(kind: Kind) {
+    let mut cluster = Cluster::start(kind, Shape { interval: 1, ..Shape::default() }).await;
+    let lost = cluster.owned_by("node1").await;
+    let frozen_at = Cluster::now_us();
+    cluster.process("node1").freeze();
+    cluster.wait_for_beats_elsewhere(&lost, "node1", frozen_at).await;
+    // At least 15 s, so that its lease and its fence are long over.
+    let is_over = async || Cluster::now_us() - frozen_at >= 15_000_000;
+    wait_until("15 s have passed", Duration::from_secs(60), is_over).await;
+    let owners = cluster.owned_by("node2").await;
+    cluster.process("node1").wake();
+    let woken_at = Cluster::now_us();
+    cluster.wait_for_beats(&lost, woken_at, Duration::from_secs(30)).await;
+    assert_eq!(cluster.owned_by("node2").await, owners, "the woken node took nothing back by itself");
+    let is_back = async || cluster.node_status("node1").await == "online";
+    wait_until("the woken node registered anew", Duration::from_secs(60), is_back).await;
+    cluster.assert_one_owner().await;
+    cluster.assert_no_false_down().await;
+}
+
+async fn a_node_id_that_is_in_use_is_refused(kind: Kind) {
+    let cluster = Cluster::start(kind, Shape { nodes: 2, monitors: 10, ..Shape::default() }).await;
+    let mut twin = cluster.spawn_twin("node1");
+    wait_until("the second process ends", Duration::from_secs(60), async || twin.exit_status().is_some()).await;
+    assert!(!twin.exit_status().unwrap().success());
+    assert!(twin.log().contains("node id node1 is in use by host"), "{}", twin.log());
+    cluster.assert_one_owner().await;
+}
+
+async fn a_node_that_stops_cleanly_hands_over_at_once(kind: Kind) {
+    let mut cluster = Cluster::start(kind, Shape { monitors: 12, ..Shape::default() }).await;
+    let lost = cluster.owned_by("node2").await;
+    let stopped_at = Cluster::now_us();
+    cluster.process("node2").terminate();
+    cluster.wait_for_beats_elsewhere(&lost, "node2", stopped_at).await;
+    let status = cluster.process("node2").exit_status();
+    assert!(status.is_some_and(|status| status.success()), "{status:?}");
+    cluster.assert_one_owner().await;
+    cluster.assert_no_false_down().await;
+}

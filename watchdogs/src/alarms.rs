@@ -1,0 +1,155 @@
+//! What is wrong right now, in one sentence each.
+//!
+//! A pure function of what one watchdog knows. Each kind has its anchor in the runbook; when an incident opens and ends
+//! is [`crate::incident`]'s business.
+
+use std::collections::BTreeSet;
+
+use crate::assess::Assessment;
+use crate::decision::StatusReason;
+use crate::facts::{NodeStatus, WatchdogRow};
+use crate::failover::Situation;
+use crate::ids::{NodeId, WatchdogId};
+use crate::io::{Alarm, Severity};
+use crate::roster::Voters;
+
+/// The kinds of incident that are raised, and called over, by what is found here. All others belong to somebody else.
+pub const KINDS: [&str; 9] =
+    ["nodes", "node", "progress", "disagreement", "watchdog", "leader", "isolation", "capacity", "foreign-runner"];
+
+/// What the alarms are made of, beyond the situation of the nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Who votes.
+    pub voters: &'a Voters,
+    /// Watchdogs that are registered and whose rows stand still.
+    pub silent: &'a [WatchdogRow],
+    /// Nobody has led for longer than the grace.
+    pub is_leaderless: bool,
+    /// Nodes the last plan had to load beyond their capacity.
+    pub overloaded: &'a BTreeSet<NodeId>,
+    /// Monitors the last plan found no node for.
+    pub unplaceable: u32,
+    /// Nodes whose monitors or status somebody else writes.
+    pub foreign: &'a BTreeSet<NodeId>,
+    /// This watchdog, for marking a lone voice.
+    pub me: &'a WatchdogId,
+}
+
+/// Everything that is wrong now.
+pub fn alarms(situation: &Situation<'_>, around: &Surroundings<'_>) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
+    alarms.extend(nodes(situation));
+    alarms.extend(watchdogs(around));
+    alarms.extend(cluster(around));
+    if around.voters.is_sole_witness() {
+        for alarm in &mut alarms {
+            alarm.summary = format!("{} (sole witness: {})", alarm.summary, around.me);
+        }
+    }
+    alarms
+}
+
+fn critical(key: String, summary: String, votes: (u32, u32)) -> Alarm {
+    Alarm { key, severity: Severity::Critical, summary, votes }
+}
+
+fn warning(key: String, summary: String, votes: (u32, u32)) -> Alarm {
+    Alarm { key, severity: Severity::Warning, summary, votes }
+}
+
+fn nodes(situation: &Situation<'_>) -> Vec<Alarm> {
+    let known: Vec<_> = situation
+        .round
+        .nodes
+        .iter()
+        .filter_map(|row| Some((&row.node, situation.assessor.of(&row.node)?)))
+        .filter(|(_, node)| node.status != NodeStatus::New)
+        .collect();
+    let runs = |node: &Assessment| matches!(node.status, NodeStatus::Online | NodeStatus::Unreachable);
+    let are_all_down = !known.is_empty() && !known.iter().any(|(_, node)| runs(node));
+    if are_all_down {
+        let summary = format!("none of the {} nodes is running monitors; nothing can be moved", known.len());
+        return vec![critical("nodes".to_owned(), summary, (0, 0))];
+    }
+    known.iter().flat_map(|(id, node)| [node_alarm(id, node), disagreement(id, node)]).flatten().collect()
+}
+
+fn node_alarm(id: &NodeId, node: &Assessment) -> Option<Alarm> {
+    let (down, voters) = node.votes_down;
+    let (is_progress, summary) = match (node.status, node.reason) {
+        (NodeStatus::New | NodeStatus::Online, _) => return None,
+        (NodeStatus::Unreachable, _) => {
+            let text = format!(
+                "node {id} runs its monitors, but {down} of {voters} watchdogs cannot reach it; people are routed away"
+            );
+            return Some(warning(format!("node/{id}"), text, node.votes_down));
+        }
+        (NodeStatus::Stalled, StatusReason::NoProgress) if node.overdue == 0 => {
+            (true, format!("node {id} made no progress and was emptied: start it anew, or recover it"))
+        }
+        (NodeStatus::Stalled, StatusReason::NoProgress) => {
+            (true, format!("node {id} renews its lease, but {} of its monitors are overdue", node.overdue))
+        }
+        (_, StatusReason::Released) => (false, format!("node {id} stopped")),
+        (NodeStatus::Stalled, _) => (false, format!("node {id} answers, but its lease ended")),
+        (NodeStatus::Offline, _) => {
+            (false, format!("node {id} is offline: lease ended, {down} of {voters} watchdogs cannot reach it"))
+        }
+    };
+    let kind = if is_progress { "progress" } else { "node" };
+    Some(critical(format!("{kind}/{id}"), summary, node.votes_down))
+}
+
+fn disagreement(id: &NodeId, node: &Assessment) -> Option<Alarm> {
+    let (down, voters) = node.votes_down;
+    node.is_disputed.then(|| {
+        let text = format!("{down} of {voters} watchdogs cannot reach node {id}, the others can");
+        warning(format!("disagreement/{id}"), text, node.votes_down)
+    })
+}
+
+fn watchdogs(around: &Surroundings<'_>) -> Vec<Alarm> {
+    let living =
+        (u32::try_from(around.voters.living).unwrap_or(0), u32::try_from(around.voters.registered).unwrap_or(0));
+    let severity = if around.voters.is_majority() { Severity::Warning } else { Severity::Critical };
+    let silent = around.silent.iter().map(|row| Alarm {
+        key: format!("watchdog/{}", row.watchdog),
+        severity,
+        summary: format!("watchdog {} is silent; {} of {} are watching", row.watchdog, living.0, living.1),
+        votes: living,
+    });
+    silent.collect()
+}
+
+fn cluster(around: &Surroundings<'_>) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
+    if around.is_leaderless {
+        alarms.push(critical("leader".to_owned(), "no watchdog leads; no monitor can be moved".to_owned(), (0, 0)));
+    }
+    if around.voters.is_suspended() {
+        let text = format!(
+            "only {} of {} watchdogs reach the world; nothing is judged by reach",
+            around.voters.voting.len(),
+            around.voters.living
+        );
+        alarms.push(critical("isolation".to_owned(), text, (0, 0)));
+    }
+    if around.unplaceable > 0 {
+        let text = format!("{} monitors have no node that can run them", around.unplaceable);
+        alarms.push(critical("capacity".to_owned(), text, (0, 0)));
+    } else if !around.overloaded.is_empty() {
+        let names: Vec<_> = around.overloaded.iter().map(NodeId::as_str).collect();
+        let text = format!("no room is left: {} run more monitors than their capacity", names.join(", "));
+        alarms.push(warning("capacity".to_owned(), text, (0, 0)));
+    }
+    if !around.foreign.is_empty() {
+        let names: Vec<_> = around.foreign.iter().map(NodeId::as_str).collect();
+        let text = format!(
+            "another program runs monitors of, or writes the status of, {}; automatic moves are stopped",
+            names.join(", ")
+        );
+        alarms.push(critical("foreign-runner".to_owned(), text, (0, 0)));
+    }
+    alarms
+}

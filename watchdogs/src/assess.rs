@@ -1,0 +1,244 @@
+//! What one watchdog makes of each node, round by round: its status, and since when.
+//!
+//! Joins lease ([`crate::roster`]), reach ([`crate::quorum`]) and progress into a status ([`crate::status`]) and keeps
+//! the points in time that graces and cool-offs count from, all on this watchdog's own clock. Every watchdog computes
+//! the same from the same rows; only the leader writes it down.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::decision::StatusReason;
+use crate::facts::{NodeRow, NodeStatus, Vote};
+use crate::ids::NodeId;
+use crate::policy::Policy;
+use crate::quorum::{Ballot, Reach, Tally, count};
+use crate::status::{Lease, Progress, decide_status};
+use crate::time::Mono;
+
+/// All nodes, as one watchdog sees them.
+#[derive(Debug, Default)]
+pub struct Assessor {
+    nodes: BTreeMap<NodeId, Assessment>,
+}
+
+/// One node, as one watchdog sees it.
+#[derive(Clone, Debug)]
+pub struct Assessment {
+    /// Its lease.
+    pub lease: Lease,
+    /// What the majority makes of its reach.
+    pub reach: Reach,
+    /// One zone contradicts another, or the votes stay split.
+    pub is_disputed: bool,
+    /// Watchdogs that cannot reach it, of how many that may vote.
+    pub votes_down: (u32, u32),
+    /// How far behind it is.
+    pub progress: Progress,
+    /// Monitors of it that are overdue.
+    pub overdue: u32,
+    /// The status that follows.
+    pub status: NodeStatus,
+    /// Why.
+    pub reason: StatusReason,
+    /// The lease is over since.
+    pub ended_since: Option<Mono>,
+    /// Progress is stale since.
+    pub stale_since: Option<Mono>,
+    /// Unreachable since.
+    pub unreachable_since: Option<Mono>,
+    /// Online since.
+    pub online_since: Option<Mono>,
+    /// Last seen online.
+    pub last_online: Option<Mono>,
+    is_fenced: bool,
+    tally: Tally,
+}
+
+/// What a round says of one node.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// Its row.
+    pub row: &'a NodeRow,
+    /// Its lease, as watched.
+    pub lease: Lease,
+    /// Its counter stood still for so long that it has fenced itself.
+    pub is_fenced: bool,
+    /// Its counter moved within the last renewals: only then is a lack of progress its own, and not its end.
+    pub is_renewing: bool,
+    /// The voters' words; `None`: too few may vote.
+    pub ballots: Option<Vec<Ballot>>,
+    /// Overdue monitors of it, of how many that probe; `None`: not read this round.
+    pub progress: Option<(u32, u32)>,
+}
+
+impl Assessment {
+    fn new(row: &NodeRow) -> Self {
+        Self {
+            lease: Lease::Unknown,
+            reach: Reach::Unknown,
+            is_disputed: false,
+            votes_down: (0, 0),
+            progress: Progress::Ok,
+            overdue: 0,
+            status: row.status,
+            reason: StatusReason::AllWell,
+            ended_since: None,
+            stale_since: None,
+            unreachable_since: None,
+            online_since: None,
+            last_online: None,
+            is_fenced: false,
+            tally: Tally::default(),
+        }
+    }
+
+    fn handle(&mut self, now: Mono, evidence: &Evidence<'_>, policy: &Policy) {
+        self.lease = evidence.lease;
+        self.is_fenced = evidence.is_fenced;
+        self.count(evidence.ballots.as_deref(), policy);
+        if let Some((overdue, probing)) = evidence.progress {
+            self.overdue = overdue;
+            let is_stale = 2 * overdue > probing && evidence.is_renewing;
+            self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
+        }
+        if let Some((status, reason)) = decide_status(self.lease, self.reach, self.progress) {
+            (self.status, self.reason) = Self::settle(status, reason, evidence.row);
+        }
+        self.note_times(now);
+    }
+
+    /// A node that was never seen stays new until it is; one emptied for lack of progress stays stalled.
+    fn settle(status: NodeStatus, reason: StatusReason, row: &NodeRow) -> (NodeStatus, StatusReason) {
+        let was_never_seen = row.status == NodeStatus::New && row.incarnation.is_none() && row.lease_seq == 0;
+        let is_vacant = row.incarnation.is_none() && row.emptied.is_some();
+        match status {
+            NodeStatus::Stalled | NodeStatus::Offline if was_never_seen => (NodeStatus::New, reason),
+            NodeStatus::Online if is_emptied(row) => (NodeStatus::Stalled, StatusReason::NoProgress),
+            // Its lease ended because it was taken away.
+            NodeStatus::Stalled if is_vacant => (status, StatusReason::NoProgress),
+            NodeStatus::New
+            | NodeStatus::Online
+            | NodeStatus::Unreachable
+            | NodeStatus::Stalled
+            | NodeStatus::Offline => (status, reason),
+        }
+    }
+
+    fn count(&mut self, ballots: Option<&[Ballot]>, policy: &Policy) {
+        match ballots {
+            Some(ballots) => {
+                let down = ballots.iter().filter(|ballot| ballot.vote == Vote::Down).count();
+                self.votes_down = (small(down), small(ballots.len()));
+                self.tally.handle(count(ballots), policy);
+            }
+            None => self.tally.suspend(),
+        }
+        self.reach = self.tally.reach();
+        self.is_disputed = self.tally.is_disagreement();
+    }
+
+    fn note_times(&mut self, now: Mono) {
+        let since = |holds: bool, since: Option<Mono>| holds.then(|| since.unwrap_or(now));
+        self.ended_since = since(self.lease.is_over(), self.ended_since);
+        self.stale_since = since(self.progress == Progress::Stale, self.stale_since);
+        self.unreachable_since = since(self.status == NodeStatus::Unreachable, self.unreachable_since);
+        self.online_since = since(self.status == NodeStatus::Online, self.online_since);
+        if self.status == NodeStatus::Online {
+            self.last_online = Some(now);
+        }
+    }
+
+    /// Whether the node is certainly running its monitors.
+    pub fn is_watching(&self) -> bool {
+        self.lease == Lease::Fresh && self.progress == Progress::Ok
+    }
+}
+
+fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+impl Assessor {
+    /// Takes in one round's evidence on all nodes.
+    pub fn handle(&mut self, now: Mono, evidence: &[Evidence<'_>], policy: &Policy) {
+        self.nodes.retain(|node, _| evidence.iter().any(|one| &one.row.node == node));
+        for one in evidence {
+            let assessment = self.nodes.entry(one.row.node.clone()).or_insert_with(|| Assessment::new(one.row));
+            assessment.handle(now, one, policy);
+        }
+    }
+
+    /// Reach is not known any more: an outage of one's own says nothing about the nodes.
+    pub fn reset_reach(&mut self) {
+        for assessment in self.nodes.values_mut() {
+            assessment.tally = Tally::default();
+            assessment.reach = Reach::Unknown;
+        }
+    }
+
+    /// One node.
+    pub fn of(&self, node: &NodeId) -> Option<&Assessment> {
+        self.nodes.get(node)
+    }
+
+    /// All nodes.
+    pub fn all(&self) -> impl Iterator<Item = (&NodeId, &Assessment)> {
+        self.nodes.iter()
+    }
+
+    /// Most of the nodes that were online lately lost their lease together: rather the network, or the database, than
+    /// the nodes. Leases that ended together are not *seen* to end together, as each was renewed at another moment: one
+    /// that stood still until its node has fenced itself is lost too.
+    pub fn is_mass_loss(&self, now: Mono, policy: &Policy) -> bool {
+        let lately = self
+            .nodes
+            .values()
+            .filter(|assessment| assessment.last_online.is_some_and(|at| now.since(at) <= policy.mass_loss_window));
+        let holds = |assessment: &&Assessment| !assessment.lease.is_over() && !assessment.is_fenced;
+        let holding = lately.clone().filter(holds).count();
+        2 * holding < lately.count()
+    }
+
+    /// Another node went stale at about the same time: the common cause is elsewhere.
+    pub fn is_stale_together(&self, node: &NodeId, policy: &Policy) -> bool {
+        let Some(since) = self.of(node).and_then(|assessment| assessment.stale_since) else {
+            return false;
+        };
+        self.nodes.iter().any(|(other, assessment)| {
+            other != node
+                && assessment.stale_since.is_some_and(|other_since| {
+                    other_since.since(since).max(since.since(other_since)) <= policy.stale_together
+                })
+        })
+    }
+}
+
+/// Its holder was emptied for lack of progress, and no operator has asked for its recovery since.
+pub fn is_emptied(row: &NodeRow) -> bool {
+    row.incarnation.is_some() && row.emptied == row.incarnation && !row.recover_asked
+}
+
+/// How long a node must be online until its monitors come home, after so many losses.
+pub fn cool_off(losses: u32, policy: &Policy) -> Duration {
+    match losses.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(doublings) => {
+            let factor = 1_u32.checked_shl(doublings.min(16)).unwrap_or(u32::MAX);
+            policy.cool_off_first.saturating_mul(factor).min(policy.cool_off_most)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cool_off_doubles_with_each_loss_up_to_an_hour() {
+        let policy = Policy::default();
+        assert_eq!(cool_off(0, &policy), Duration::ZERO);
+        assert_eq!(cool_off(1, &policy), Duration::from_secs(30));
+        assert_eq!(cool_off(3, &policy), Duration::from_secs(120));
+        assert_eq!(cool_off(40, &policy), Duration::from_secs(3_600));
+    }
+}

@@ -1,0 +1,366 @@
+//! From what is known to what the leader does about it.
+//!
+//! Decides when a node is lost, when it takes monitors and when it gets its own back ([`field`]); whether anything is to
+//! be done at all ([`needs_plan`]); which proof a move rests on; and cuts a plan into transactions ([`decide_moves`]).
+//! Where a single monitor goes is [`crate::shard`]'s business.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::assess::{Assessment, Assessor, cool_off, is_emptied};
+use crate::decision::{Decision, Guard, Move, MoveReason, Revoke, StatusChange, Step};
+use crate::facts::{NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
+use crate::ids::{Epoch, Generation, Incarnation, NodeId};
+use crate::policy::{Policy, Recovery};
+use crate::quorum::Reach;
+use crate::shard::{Field, Plan, Slot};
+use crate::status::{Lease, Progress};
+use crate::time::Mono;
+
+/// Everything a decision is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// Now.
+    pub now: Mono,
+    /// What was read last.
+    pub round: &'a Round,
+    /// What is made of it.
+    pub assessor: &'a Assessor,
+    /// Only one watchdog of several speaks: it moves what the lease gave up, and nothing else.
+    pub is_sole_witness: bool,
+    /// The thresholds.
+    pub policy: &'a Policy,
+}
+
+impl Situation<'_> {
+    fn row(&self, node: &NodeId) -> Option<&NodeRow> {
+        self.round.nodes.iter().find(|row| &row.node == node)
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &ShardGroup> {
+        self.round.shards.iter().filter(|group| group.monitors > 0)
+    }
+}
+
+/// What is to be done with the monitors of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// Nothing: it runs them, or it is not sure that it does not.
+    No,
+    /// Its monitors move: nothing of it runs any more.
+    Lost(MoveReason),
+    /// It renews but makes no progress: its lease is taken away now, its monitors move one watched lease later.
+    Revoke,
+}
+
+/// Whether a node's monitors move.
+pub fn decide_loss(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> Loss {
+    let Situation { now, assessor, policy, .. } = *situation;
+    let has_waited = |since: Option<Mono>| since.is_some_and(|since| now.since(since) >= policy.stall_grace);
+    match node.lease {
+        Lease::Unknown => Loss::No,
+        Lease::Fresh => {
+            let is_alone = !assessor.is_stale_together(&row.node, policy) && !situation.is_sole_witness;
+            let is_stale = node.progress == Progress::Stale && has_waited(node.stale_since);
+            if is_stale && is_alone { Loss::Revoke } else { Loss::No }
+        }
+        Lease::Ended | Lease::Released => {
+            let was_emptied = row.incarnation.is_none() && row.emptied.is_some();
+            let is_certain = node.lease == Lease::Released || node.reach == Reach::Down || was_emptied;
+            let is_due = is_certain && !assessor.is_mass_loss(now, policy);
+            let reason = match node.status {
+                NodeStatus::Offline => MoveReason::NodeOffline,
+                NodeStatus::New | NodeStatus::Online | NodeStatus::Unreachable | NodeStatus::Stalled => {
+                    MoveReason::NodeStalled
+                }
+            };
+            if is_due || has_waited(node.ended_since) { Loss::Lost(reason) } else { Loss::No }
+        }
+    }
+}
+
+/// Whether a node takes monitors.
+fn is_eligible(row: &NodeRow, node: &Assessment) -> bool {
+    node.status == NodeStatus::Online && node.lease == Lease::Fresh && row.overlay == Overlay::None && !is_emptied(row)
+}
+
+/// Whether an online node gets back the monitors whose home it is.
+fn welcomes_home(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> bool {
+    let Situation { now, round, is_sole_witness, policy, .. } = *situation;
+    let was_lost = row.lost_at.is_some();
+    let is_forgotten = row.lost_at.is_some_and(|at| round.database_time.since(at) >= policy.cool_off_forgotten);
+    let losses = if is_forgotten { 0 } else { row.losses };
+    let is_cool = node.online_since.is_some_and(|since| now.since(since) >= cool_off(losses, policy));
+    let goes_by_itself = match policy.recovery {
+        Recovery::Auto => is_cool,
+        Recovery::Manual => !was_lost,
+    };
+    (goes_by_itself && !is_sole_witness) || row.recover_asked
+}
+
+/// What the planner may do with each node now.
+pub fn field(situation: &Situation<'_>) -> Field {
+    let Situation { now, round, assessor, is_sole_witness, policy } = *situation;
+    let mut nodes = BTreeMap::new();
+    for row in &round.nodes {
+        let Some(node) = assessor.of(&row.node) else {
+            continue;
+        };
+        let lost = match decide_loss(situation, row, node) {
+            Loss::Lost(reason) => Some(reason),
+            Loss::No | Loss::Revoke => None,
+        };
+        let unreachable_for = node.unreachable_since.map(|since| now.since(since));
+        let eligible = is_eligible(row, node);
+        let slot = Slot {
+            is_eligible: eligible,
+            welcomes_home: eligible && welcomes_home(situation, row, node),
+            lost,
+            is_draining: row.overlay != Overlay::None && node.lease == Lease::Fresh,
+            sheds_push: !is_sole_witness && unreachable_for.is_some_and(|span| span >= policy.push_grace),
+            weight: row.weight,
+            capacity: row.capacity.unwrap_or(policy.monitor_limit_per_node),
+            kinds: row.kinds.clone(),
+        };
+        nodes.insert(row.node.clone(), slot);
+    }
+    let sources: BTreeSet<_> = situation.groups().filter_map(|group| group.source.clone()).collect();
+    let arrivable = sources.into_iter().filter(|source| prove(situation, source).is_some()).collect();
+    Field { nodes, arrivable, release_budget: release_budget(situation) }
+}
+
+/// Taking from living nodes goes in steps: what was released must arrive before more is.
+fn release_budget(situation: &Situation<'_>) -> usize {
+    let on_the_way = situation.groups().filter(|group| group.effective.is_none() && group.source.is_some());
+    let on_the_way: u32 = on_the_way.map(|group| group.monitors).sum();
+    situation.policy.batch_living.saturating_sub(usize::try_from(on_the_way).unwrap_or(usize::MAX))
+}
+
+/// Why a monitor's source has certainly stopped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Proof {
+    /// This must still hold in the transaction.
+    Guard(Guard),
+    /// The lease ended by own watch without an acknowledgement: it is taken away in the same transaction.
+    Revoke(Revoke),
+    /// The node does not exist any more; it could only be deleted when it owned nothing.
+    Gone,
+}
+
+fn prove(situation: &Situation<'_>, source: &Source) -> Option<Proof> {
+    let Some(row) = situation.row(&source.node) else {
+        return Some(Proof::Gone);
+    };
+    let lease = situation.assessor.of(&row.node)?.lease;
+    match row.incarnation {
+        Some(holder) if holder == source.incarnation => {
+            let acknowledged = row.applied.is_some_and(|applied| applied.generation >= source.released_at);
+            if acknowledged && row.applied_is_known {
+                Some(Proof::Guard(Guard::Acknowledged {
+                    node: row.node.clone(),
+                    incarnation: holder,
+                    generation: source.released_at,
+                }))
+            } else {
+                lease.is_over().then(|| Proof::Revoke(take_away(row, holder)))
+            }
+        }
+        Some(_) => Some(Proof::Guard(Guard::Superseded { node: row.node.clone(), incarnation: source.incarnation })),
+        None => lease.is_over().then(|| Proof::Guard(vacant(row))),
+    }
+}
+
+fn vacant(row: &NodeRow) -> Guard {
+    Guard::Vacant { node: row.node.clone(), lease_seq: row.lease_seq }
+}
+
+fn take_away(row: &NodeRow, holder: Incarnation) -> Revoke {
+    Revoke { node: row.node.clone(), incarnation: holder, lease_seq: Some(row.lease_seq), is_emptied: false }
+}
+
+/// Why the leader reads the monitors; `None`: there is nothing to plan. The counts are for observe mode and freeze.
+pub fn needs_plan(situation: &Situation<'_>, field: &Field) -> Vec<(Option<NodeId>, u32, MoveReason)> {
+    if !field.nodes.values().any(|slot| slot.is_eligible) {
+        return Vec::new();
+    }
+    let mut needs: BTreeMap<(Option<NodeId>, MoveReason), u32> = BTreeMap::new();
+    for group in situation.groups() {
+        if let Some(reason) = needs_step(field, group) {
+            *needs.entry((group.effective.clone(), reason)).or_default() += group.monitors;
+        }
+    }
+    if situation.round.unplaced > 0 {
+        *needs.entry((None, MoveReason::NewMonitor)).or_default() += situation.round.unplaced;
+    }
+    needs.into_iter().map(|((from, reason), monitors)| (from, monitors, reason)).collect()
+}
+
+fn needs_step(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
+    let Some(effective) = &group.effective else {
+        let may_arrive = group.source.as_ref().is_none_or(|source| field.arrivable.contains(source));
+        return may_arrive.then_some(MoveReason::Unowned);
+    };
+    let Some(slot) = field.nodes.get(effective) else {
+        return Some(MoveReason::NodeOffline);
+    };
+    let goes_home = group
+        .home
+        .as_ref()
+        .is_some_and(|home| home != effective && field.nodes.get(home).is_some_and(|home| home.welcomes_home));
+    let has_other = field.nodes.iter().any(|(other, slot)| other != effective && slot.is_eligible);
+    let may_leave = !group.pinned && has_other && field.release_budget > 0;
+    if slot.lost.is_some() {
+        slot.lost
+    } else if goes_home && field.release_budget > 0 {
+        Some(MoveReason::GoingHome)
+    } else if slot.is_draining && may_leave {
+        Some(MoveReason::Drain)
+    } else if slot.sheds_push && group.is_push && may_leave {
+        Some(MoveReason::PushUnreachable)
+    } else {
+        None
+    }
+}
+
+/// The frame of a decision that changes nothing yet.
+pub fn empty_decision(epoch: Epoch, holder: Incarnation, seen: Generation) -> Decision {
+    Decision {
+        epoch,
+        holder,
+        seen,
+        guards: Vec::new(),
+        revokes: Vec::new(),
+        statuses: Vec::new(),
+        moves: Vec::new(),
+        forget_leftover: false,
+    }
+}
+
+/// Statuses that differ from what is written.
+pub fn decide_statuses(situation: &Situation<'_>) -> Vec<StatusChange> {
+    situation.round.nodes.iter().filter_map(|row| decide_status_change(situation, row)).collect()
+}
+
+fn decide_status_change(situation: &Situation<'_>, row: &NodeRow) -> Option<StatusChange> {
+    let node = situation.assessor.of(&row.node)?;
+    let overlay = decide_overlay(situation, row);
+    let was_well = matches!(row.status, NodeStatus::Online | NodeStatus::Unreachable);
+    let is_ill = matches!(node.status, NodeStatus::Offline | NodeStatus::Stalled);
+    let is_home = !situation
+        .groups()
+        .any(|group| group.home.as_ref() == Some(&row.node) && group.effective.as_ref() != Some(&row.node));
+    let recovered = row.recover_asked && node.status == NodeStatus::Online && is_home;
+    if node.status == row.status && overlay == row.overlay && !recovered {
+        return None;
+    }
+    let is_loss = was_well && is_ill;
+    let calm = row.lost_at.map(|at| situation.round.database_time.since(at));
+    Some(StatusChange {
+        node: row.node.clone(),
+        status: node.status,
+        overlay_seen: row.overlay,
+        overlay,
+        is_loss,
+        forgets_losses: is_loss && calm.is_some_and(|calm| calm >= situation.policy.cool_off_forgotten),
+        recovered,
+        reason: node.reason,
+    })
+}
+
+/// A draining node is drained once its holder acknowledged a generation in which it owns nothing.
+fn decide_overlay(situation: &Situation<'_>, row: &NodeRow) -> Overlay {
+    let owns = situation.groups().any(|group| {
+        group.effective.as_ref() == Some(&row.node)
+            || group.source.as_ref().is_some_and(|source| source.node == row.node)
+    });
+    let has_applied = row.incarnation.is_none()
+        || (row.applied_is_known
+            && row.applied.is_some_and(|applied| applied.generation >= situation.round.cluster.stamp.generation));
+    match row.overlay {
+        Overlay::Draining if !owns && has_applied => Overlay::Drained,
+        // A monitor made with this node as its home came after the drain.
+        Overlay::Drained if owns => Overlay::Draining,
+        Overlay::None | Overlay::Draining | Overlay::Drained => row.overlay,
+    }
+}
+
+/// Leases taken away from nodes that renew: no progress, or a release left without acknowledgement since `waiting`.
+pub fn decide_revokes(situation: &Situation<'_>, waiting: &BTreeMap<Source, Mono>) -> Vec<Revoke> {
+    let has_other = |node: &NodeId| {
+        let others = situation.round.nodes.iter().filter(|row| &row.node != node);
+        others
+            .filter_map(|row| Some((row, situation.assessor.of(&row.node)?)))
+            .any(|(row, other)| is_eligible(row, other))
+    };
+    let mut revokes = Vec::new();
+    for row in &situation.round.nodes {
+        let (Some(node), Some(holder)) = (situation.assessor.of(&row.node), row.incarnation) else {
+            continue;
+        };
+        let owns = situation.groups().any(|group| group.effective.as_ref() == Some(&row.node));
+        let is_stuck = owns && has_other(&row.node) && decide_loss(situation, row, node) == Loss::Revoke;
+        let is_deaf = waiting.iter().any(|(source, since)| {
+            source.node == row.node
+                && source.incarnation == holder
+                && situation.now.since(*since) >= situation.policy.acknowledge_wait
+                && prove(situation, source).is_none()
+        });
+        if is_stuck || is_deaf {
+            revokes.push(Revoke { node: row.node.clone(), incarnation: holder, lease_seq: None, is_emptied: is_stuck });
+        }
+    }
+    revokes
+}
+
+/// Cuts a plan into transactions, each with the proofs its own moves rest on.
+pub fn decide_moves(
+    situation: &Situation<'_>,
+    plan: &Plan,
+    sources: &BTreeMap<i64, Source>,
+    frame: &Decision,
+) -> VecDeque<Decision> {
+    let mut taken = BTreeSet::new();
+    plan.moves
+        .chunks(situation.policy.batch)
+        .map(|moves| {
+            let mut decision = Decision { moves: moves.to_vec(), ..frame.clone() };
+            for proof in moves.iter().filter_map(|step| proof_of(situation, step, sources)) {
+                add_proof(&mut decision, proof, &mut taken);
+            }
+            decision.guards.sort();
+            decision.guards.dedup();
+            decision
+        })
+        .collect()
+}
+
+fn proof_of(situation: &Situation<'_>, step: &Move, sources: &BTreeMap<i64, Source>) -> Option<Proof> {
+    match step.step {
+        Step::Place | Step::Release => None,
+        Step::Arrive => prove(situation, sources.get(&step.monitor.0)?),
+        Step::Failover => {
+            let row = situation.row(step.from.as_ref()?)?;
+            Some(
+                row.incarnation
+                    .map_or_else(|| Proof::Guard(vacant(row)), |holder| Proof::Revoke(take_away(row, holder))),
+            )
+        }
+    }
+}
+
+/// A lease is taken away once; later transactions of the same plan rest on the row being vacant since.
+fn add_proof(decision: &mut Decision, proof: Proof, taken: &mut BTreeSet<NodeId>) {
+    match proof {
+        Proof::Guard(guard) => decision.guards.push(guard),
+        Proof::Gone => {}
+        Proof::Revoke(revoke) => {
+            if decision.revokes.contains(&revoke) {
+                return;
+            }
+            if taken.insert(revoke.node.clone()) {
+                decision.revokes.push(revoke);
+            } else if let Some(lease_seq) = revoke.lease_seq {
+                decision.guards.push(Guard::Vacant { node: revoke.node, lease_seq });
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The health of one target as one watchdog sees it: hysteresis over its own probes.
+//!
+//! Life: *unknown* until enough answers or failures came in a row, then *up* or *down*; it takes
+//! [`Policy::failure_threshold`] failures to turn up into down and [`Policy::recovery_threshold`] answers to turn back.
+//! While a streak is being counted the target is probed every [`Policy::retry_interval`], else every
+//! [`Policy::probe_interval`]. What a majority makes of it is [`crate::quorum`]'s business.
+
+use crate::facts::{Observation, Target, Vote};
+use crate::io::ProbeOutcome;
+use crate::policy::Policy;
+use crate::time::Mono;
+
+/// One watchdog's probing of one target.
+#[derive(Clone, Debug)]
+pub struct Health {
+    vote: Vote,
+    failures: u32,
+    answers: u32,
+    outcomes: u32,
+    detail: String,
+    due_at: Mono,
+    in_flight: bool,
+}
+
+impl Health {
+    /// A target that is to be probed at once.
+    pub fn new(now: Mono) -> Self {
+        Self {
+            vote: Vote::Unknown,
+            failures: 0,
+            answers: 0,
+            outcomes: 0,
+            detail: String::new(),
+            due_at: now,
+            in_flight: false,
+        }
+    }
+
+    /// Starts counting anew: what was seen during an outage of one's own says nothing about the target.
+    pub fn reset(&mut self, now: Mono) {
+        let in_flight = self.in_flight;
+        *self = Self { in_flight, ..Self::new(now) };
+    }
+
+    /// Whether a probe is due; if so it counts as under way.
+    pub fn try_begin(&mut self, now: Mono) -> bool {
+        let begins = !self.in_flight && now >= self.due_at;
+        self.in_flight |= begins;
+        begins
+    }
+
+    /// When the next probe is due.
+    pub fn due_at(&self) -> Option<Mono> {
+        (!self.in_flight).then_some(self.due_at)
+    }
+
+    /// Takes in an outcome; returns whether the observation changed.
+    pub fn handle(&mut self, now: Mono, outcome: &ProbeOutcome, policy: &Policy) -> bool {
+        let before = (self.vote, self.failures);
+        self.in_flight = false;
+        self.outcomes = self.outcomes.saturating_add(1);
+        match outcome {
+            ProbeOutcome::Answered => {
+                self.failures = 0;
+                self.detail.clear();
+                self.answers = (self.answers + 1).min(policy.recovery_threshold);
+                if self.answers == policy.recovery_threshold {
+                    self.vote = Vote::Up;
+                }
+            }
+            ProbeOutcome::Failed(detail) => {
+                self.answers = 0;
+                self.detail.clone_from(detail);
+                self.failures = (self.failures + 1).min(policy.failure_threshold);
+                if self.failures == policy.failure_threshold {
+                    self.vote = Vote::Down;
+                }
+            }
+        }
+        let is_settled = match outcome {
+            ProbeOutcome::Answered => self.vote == Vote::Up,
+            ProbeOutcome::Failed(_) => self.vote == Vote::Down,
+        };
+        // A target that is down stays on the short interval too: its return is worth knowing soon.
+        let pause = if is_settled && self.failures == 0 { policy.probe_interval } else { policy.retry_interval };
+        self.due_at = now + pause;
+        before != (self.vote, self.failures)
+    }
+
+    /// Up, down, or not known yet.
+    pub fn vote(&self) -> Vote {
+        self.vote
+    }
+
+    /// How many probes were answered or failed since the start, or the last reset.
+    pub fn outcomes(&self) -> u32 {
+        self.outcomes
+    }
+
+    /// As it is written to the database and told to peers.
+    pub fn observation(&self, target: Target) -> Observation {
+        Observation { target, vote: self.vote, failures: self.failures, detail: self.detail.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed() -> ProbeOutcome {
+        ProbeOutcome::Failed("connection refused".into())
+    }
+
+    fn healthy() -> Health {
+        let mut health = Health::new(Mono::secs(0));
+        for second in 0..3 {
+            health.handle(Mono::secs(second), &ProbeOutcome::Answered, &Policy::default());
+        }
+        health
+    }
+
+    #[test]
+    fn two_failures_do_not_make_a_target_down() {
+        let mut health = healthy();
+        health.handle(Mono::secs(7), &failed(), &Policy::default());
+        health.handle(Mono::secs(8), &failed(), &Policy::default());
+        assert_eq!(health.vote(), Vote::Up);
+        health.handle(Mono::secs(9), &failed(), &Policy::default());
+        assert_eq!(health.vote(), Vote::Down);
+    }
+
+    #[test]
+    fn one_answer_does_not_make_a_target_up_again() {
+        let mut health = healthy();
+        for second in 7..10 {
+            health.handle(Mono::secs(second), &failed(), &Policy::default());
+        }
+        health.handle(Mono::secs(10), &ProbeOutcome::Answered, &Policy::default());
+        assert_eq!(health.vote(), Vote::Down);
+    }
+
+    #[test]
+    fn after_a_failure_the_target_is_probed_again_within_a_second() {
+        let mut health = healthy();
+        assert_eq!(health.due_at(), Some(Mono::secs(7)));
+        health.handle(Mono::secs(7), &failed(), &Policy::default());
+        assert_eq!(health.due_at(), Some(Mono::secs(8)));
+    }
+}

@@ -1,0 +1,556 @@
+//! One watchdog: paces its reads, writes and probes, forms verdicts each round, and leads if it may.
+//!
+//! Composes the machines of this crate and owns only their order. A round goes: write what I saw, read what all saw,
+//! judge, raise or resolve incidents, and (as leader) write statuses, take leases away, move monitors. Nothing moves
+//! before [`Policy::warmup_rounds`] probes of every node, nor on rows read before the last database error.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::alarms::{self, Surroundings, alarms};
+use crate::assess::{Assessor, Evidence};
+use crate::decision::Commit;
+use crate::facts::{NodeRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow};
+use crate::failover::Situation;
+use crate::health::Health;
+use crate::ids::{Incarnation, NodeId, WatchdogId, Zone};
+use crate::incident::Incidents;
+use crate::io::{Alarm, Announcement, Input, LeadershipAnswer, Output, ProbeOutcome, Write};
+use crate::leader::Leader;
+use crate::leadership::{Leadership, Turn};
+use crate::policy::Policy;
+use crate::roster::{Roster, Voters};
+use crate::status::Lease;
+use crate::time::Mono;
+
+/// Who this watchdog is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its configured id.
+    pub watchdog: WatchdogId,
+    /// This process.
+    pub incarnation: Incarnation,
+    /// Where it stands.
+    pub zone: Zone,
+    /// Addresses of the outside world; none: it is never isolated.
+    pub canaries: Vec<String>,
+}
+
+/// The decision core of one watchdog process.
+#[derive(Debug)]
+pub struct Watchdog {
+    pub(crate) identity: Identity,
+    pub(crate) policy: Policy,
+    pub(crate) healths: BTreeMap<Target, Health>,
+    pub(crate) roster: Roster,
+    pub(crate) assessor: Assessor,
+    pub(crate) round: Option<Box<Round>>,
+    pub(crate) database: Database,
+    pub(crate) foreign: BTreeMap<NodeId, ForeignWatch>,
+    pub(crate) leader: Leader,
+    pub(crate) judged_at: Option<Mono>,
+    pub(crate) unwatched: crate::view::Lowest,
+    leadership: Leadership,
+    incidents: Incidents,
+    unwritten: BTreeSet<Target>,
+    writing: Option<BTreeSet<Target>>,
+    reading: bool,
+    seq: u64,
+    round_at: Mono,
+    progress_at: Mono,
+    is_warm: bool,
+    leader_seen: (Option<Incarnation>, u64, Mono),
+    /// Rows read before this point do not show what was decided last.
+    fresh_after: Mono,
+    stopping: bool,
+    outputs: VecDeque<Output>,
+}
+
+/// The database, as this watchdog fares with it.
+#[derive(Debug)]
+pub(crate) struct Database {
+    /// The last write that was answered.
+    pub(crate) written_at: Option<Mono>,
+    /// Reads or writes have failed since this point.
+    pub(crate) failing_since: Option<Mono>,
+    /// The rows at hand were read after the last failure.
+    pub(crate) is_current: bool,
+}
+
+/// Beats of a node's monitors that somebody else stored: how many when the window began.
+#[derive(Debug)]
+pub(crate) struct ForeignWatch {
+    base: u64,
+    base_at: Mono,
+    risen_at: Option<Mono>,
+}
+
+/// Foreign beats within this window count together.
+const FOREIGN_WINDOW: Duration = Duration::from_secs(60);
+
+/// Fewer foreign beats than this within the window may be a hand-over's last ones.
+const FOREIGN_BEATS: u64 = 3;
+
+impl Watchdog {
+    /// A process that has just started. `jitter_seed` spreads what several watchdogs would do at once.
+    pub fn new(identity: Identity, policy: Policy, now: Mono, jitter_seed: u64) -> Self {
+        let canaries = identity.canaries.iter().map(|canary| (Target::Canary(canary.clone()), Health::new(now)));
+        let mut watchdog = Self {
+            healths: canaries.collect(),
+            leadership: Leadership::new(now, jitter_seed),
+            leader: Leader::new(identity.incarnation),
+            identity,
+            policy,
+            roster: Roster::default(),
+            assessor: Assessor::default(),
+            round: None,
+            database: Database { written_at: None, failing_since: None, is_current: false },
+            foreign: BTreeMap::new(),
+            judged_at: None,
+            unwatched: crate::view::Lowest::default(),
+            incidents: Incidents::default(),
+            unwritten: BTreeSet::new(),
+            writing: None,
+            reading: false,
+            seq: 0,
+            round_at: now,
+            progress_at: now,
+            is_warm: false,
+            leader_seen: (None, 0, now),
+            fresh_after: now,
+            stopping: false,
+            outputs: VecDeque::new(),
+        };
+        watchdog.tick(now);
+        watchdog
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Mono, input: Input) {
+        match input {
+            Input::Round(round) => self.handle_round(now, round),
+            Input::RoundFailed(_) => {
+                self.reading = false;
+                self.handle_database_error(now);
+            }
+            Input::Written(result) => self.handle_written(now, &result),
+            Input::Probed(target, outcome) => self.handle_probed(now, target, &outcome),
+            Input::Reported(report) => self.roster.handle_report(&report),
+            Input::Leadership { began_at, answer } => self.handle_leadership(now, began_at, answer),
+            Input::Shard(shard) => self.handle_shard(now, shard),
+            Input::Committed { began_at, commit } => self.handle_committed(now, began_at, &commit),
+            Input::DatabaseFailed(_) => self.handle_database_error(now),
+            Input::Stop => self.handle_stop(now),
+            Input::Tick => {}
+        }
+        self.tick(now);
+    }
+
+    /// The next thing to do, until `None`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Self::handle`] with [`Input::Tick`] at the latest.
+    pub fn poll_timeout(&self) -> Mono {
+        if self.stopping {
+            return Mono::micros(u64::MAX);
+        }
+        let probes = self.healths.values().filter_map(Health::due_at);
+        let rounds = (!self.reading || self.writing.is_none()).then_some(self.round_at);
+        probes.chain(rounds).chain([self.leadership.due_at(&self.policy)]).min().unwrap_or(self.round_at)
+    }
+
+    /// What this watchdog says: to the database, and to the peers that ask it.
+    pub fn report(&self) -> Report {
+        Report {
+            watchdog: self.identity.watchdog.clone(),
+            incarnation: self.identity.incarnation,
+            seq: self.seq,
+            zone: self.identity.zone.clone(),
+            isolated: self.is_isolated(),
+            database_ok: self.database.failing_since.is_none() && self.database.written_at.is_some(),
+            observations: self.healths.iter().map(|(target, health)| health.observation(target.clone())).collect(),
+        }
+    }
+
+    /// It reaches neither its canaries nor most of everything else.
+    pub(crate) fn is_isolated(&self) -> bool {
+        let (canaries, others): (Vec<_>, Vec<_>) =
+            self.healths.iter().partition(|(target, _)| matches!(target, Target::Canary(_)));
+        let is_down = |(_, health): &&(&Target, &Health)| health.vote() == Vote::Down;
+        let lost = others.iter().filter(is_down).count();
+        !canaries.is_empty() && canaries.iter().all(|canary| is_down(&canary)) && 2 * lost >= others.len()
+    }
+
+    pub(crate) fn voters(&self) -> Voters {
+        self.roster.voters(&self.identity.watchdog, self.is_isolated(), &self.policy)
+    }
+
+    pub(crate) fn vote(&self, target: &Target) -> Vote {
+        self.healths.get(target).map_or(Vote::Unknown, Health::vote)
+    }
+
+    /// Nodes whose monitors or status somebody else writes.
+    pub(crate) fn foreign_nodes(&self, now: Mono, round: &Round) -> BTreeSet<NodeId> {
+        let beats = self
+            .foreign
+            .iter()
+            .filter(|(_, watch)| watch.risen_at.is_some_and(|at| now.since(at) <= FOREIGN_WINDOW))
+            .map(|(node, _)| node.clone());
+        let statuses = round.nodes.iter().filter(|row| row.has_foreign_status).map(|row| row.node.clone());
+        beats.chain(statuses).collect()
+    }
+
+    /// Registered watchdogs whose row stands still.
+    pub(crate) fn silent_watchdogs(&self) -> Vec<WatchdogRow> {
+        let is_silent = |row: &&WatchdogRow| {
+            row.watchdog != self.identity.watchdog && !row.stopped && !self.roster.is_moving(row, &self.policy)
+        };
+        self.roster.watchdogs().iter().filter(is_silent).cloned().collect()
+    }
+
+    /// Everything a decision is made of; `None` while the rows at hand are not to be trusted.
+    pub(crate) fn situation<'a>(&'a self, now: Mono, round: &'a Round) -> Situation<'a> {
+        Situation {
+            now,
+            round,
+            assessor: &self.assessor,
+            is_sole_witness: self.voters().is_sole_witness(),
+            policy: &self.policy,
+        }
+    }
+
+    fn handle_round(&mut self, now: Mono, round: Box<Round>) {
+        self.reading = false;
+        self.roster.handle_round(&round);
+        self.leadership.see(round.began_at, round.ended_at, &round.leader);
+        self.database.is_current = true;
+        self.note_success(now);
+        self.update_targets(now, &round);
+        self.watch_foreign(now, &round);
+        self.watch_leader(now, &round);
+        self.judge(now, &round);
+        self.unwatched.note(now, crate::view::count_monitors(self, &round).unwatched, &self.policy);
+        self.is_warm |= self.has_probed_all(&round);
+        if self.is_warm {
+            self.raise_and_resolve(now, &round);
+        }
+        self.judged_at = Some(now);
+        self.round = Some(round);
+        self.lead(now);
+    }
+
+    fn judge(&mut self, now: Mono, round: &Round) {
+        let voters = self.voters();
+        let is_suspended = voters.is_suspended();
+        let evidence: Vec<_> = round
+            .nodes
+            .iter()
+            .map(|row| {
+                let target = Target::Node(row.node.clone());
+                let mine = self.vote(&target);
+                Evidence {
+                    row,
+                    lease: self.lease_of(row),
+                    is_fenced: self.roster.is_fenced(row, &self.policy),
+                    ballots: (!is_suspended)
+                        .then(|| self.roster.ballots(&voters, &self.identity.watchdog, &target, mine)),
+                    is_renewing: self.roster.is_renewing(&row.node, &self.policy),
+                    progress: round.progress.as_deref().map(|rows| progress_of(row, rows)),
+                }
+            })
+            .collect();
+        self.assessor.handle(now, &evidence, &self.policy);
+    }
+
+    fn lease_of(&self, row: &NodeRow) -> Lease {
+        self.roster.lease(row, &self.policy)
+    }
+
+    fn has_probed_all(&self, round: &Round) -> bool {
+        round.nodes.iter().all(|row| {
+            let health = self.healths.get(&Target::Node(row.node.clone()));
+            health.is_some_and(|health| health.outcomes() >= self.policy.warmup_rounds)
+        })
+    }
+
+    fn update_targets(&mut self, now: Mono, round: &Round) {
+        let nodes = round.nodes.iter().map(|row| Target::Node(row.node.clone()));
+        let peers = round
+            .watchdogs
+            .iter()
+            .filter(|row| row.watchdog != self.identity.watchdog && !row.stopped)
+            .map(|row| Target::Watchdog(row.watchdog.clone()));
+        let wanted: BTreeSet<_> = nodes.chain(peers).collect();
+        self.healths.retain(|target, _| matches!(target, Target::Canary(_)) || wanted.contains(target));
+        for target in wanted {
+            self.healths.entry(target).or_insert_with(|| Health::new(now));
+        }
+    }
+
+    fn watch_foreign(&mut self, now: Mono, round: &Round) {
+        self.foreign.retain(|node, _| round.nodes.iter().any(|row| &row.node == node));
+        for row in &round.nodes {
+            let watch = self.foreign.entry(row.node.clone()).or_insert(ForeignWatch {
+                base: row.foreign_beats,
+                base_at: now,
+                risen_at: None,
+            });
+            if row.foreign_beats >= watch.base.saturating_add(FOREIGN_BEATS) {
+                *watch = ForeignWatch { base: row.foreign_beats, base_at: now, risen_at: Some(now) };
+            } else if now.since(watch.base_at) > FOREIGN_WINDOW || row.foreign_beats < watch.base {
+                (watch.base, watch.base_at) = (row.foreign_beats, now);
+            }
+        }
+    }
+
+    fn watch_leader(&mut self, now: Mono, round: &Round) {
+        let seen = (round.leader.holder, round.leader.renewals);
+        if seen != (self.leader_seen.0, self.leader_seen.1) {
+            self.leader_seen = (seen.0, seen.1, now);
+        }
+    }
+
+    /// Nobody has led for longer than the grace, as far as this watchdog saw.
+    pub(crate) fn is_leaderless(&self, now: Mono) -> bool {
+        now.since(self.leader_seen.2) > self.policy.leaderless_grace
+    }
+
+    fn raise_and_resolve(&mut self, now: Mono, round: &Round) {
+        let voters = self.voters();
+        let silent = self.silent_watchdogs();
+        let foreign = self.foreign_nodes(now, round);
+        let around = Surroundings {
+            voters: &voters,
+            silent: &silent,
+            is_leaderless: self.is_leaderless(now),
+            overloaded: self.leader.overloaded(),
+            unplaceable: self.leader.unplaceable(),
+            foreign: &foreign,
+            me: &self.identity.watchdog,
+        };
+        let found = alarms(&self.situation(now, round), &around);
+        let open: Vec<_> = round
+            .incidents
+            .iter()
+            .filter(|row| self.may_judge(&row.key) && !is_absorbed(&row.key, &found))
+            .cloned()
+            .collect();
+        let outputs = self.incidents.handle_round(now, found, &open);
+        self.outputs.extend(outputs);
+    }
+
+    /// Whether an incident is of a kind that is judged here. Only the leader knows whether there was room for
+    /// everything.
+    fn may_judge(&self, key: &str) -> bool {
+        let kind = key.split('/').next().unwrap_or(key);
+        alarms::KINDS.contains(&kind) && (kind != "capacity" || self.leader.is_leading())
+    }
+
+    fn handle_written(&mut self, now: Mono, result: &Result<(), String>) {
+        let written = self.writing.take();
+        match (result, written) {
+            (Ok(()), Some(_)) => {
+                self.database.written_at = Some(now);
+                self.note_success(now);
+            }
+            (Ok(()), None) => {}
+            (Err(_), written) => {
+                self.unwritten.extend(written.into_iter().flatten());
+                self.handle_database_error(now);
+            }
+        }
+    }
+
+    fn note_success(&mut self, now: Mono) {
+        let Some(since) = self.database.failing_since.take() else {
+            return;
+        };
+        // What was probed while the database was gone may have failed for the same reason.
+        if now.since(since) >= 3 * self.policy.round_interval {
+            for health in self.healths.values_mut() {
+                health.reset(now);
+            }
+            self.unwritten.extend(self.healths.keys().cloned());
+            self.assessor.reset_reach();
+            self.incidents.reset();
+            self.is_warm = false;
+        }
+    }
+
+    fn handle_database_error(&mut self, now: Mono) {
+        self.database.failing_since.get_or_insert(now);
+        self.database.is_current = false;
+        self.roster.reset();
+        self.leadership.reset_watch();
+        self.leader_seen.2 = now;
+    }
+
+    fn handle_probed(&mut self, now: Mono, target: Target, outcome: &ProbeOutcome) {
+        if let Some(health) = self.healths.get_mut(&target)
+            && health.handle(now, outcome, &self.policy)
+        {
+            self.unwritten.insert(target);
+        }
+    }
+
+    fn handle_leadership(&mut self, now: Mono, began_at: Mono, answer: LeadershipAnswer) {
+        if let LeadershipAnswer::Failed(_) = answer {
+            // The same database, another connection: what the watches saw stand still may be its fault.
+            self.roster.reset();
+            self.database.is_current = false;
+        }
+        let turn = self.leadership.handle(now, began_at, answer);
+        self.take_turn(turn);
+        // A round that ended while a renewal was under way found the connection busy: its decisions come now.
+        self.lead(now);
+    }
+
+    fn take_turn(&mut self, turn: Option<Turn>) {
+        match turn {
+            Some(Turn::Became(epoch)) => {
+                self.leader.begin(epoch);
+                self.outputs.push_back(Output::Announce(Announcement::BecameLeader { epoch }));
+            }
+            Some(Turn::SteppedDown(epoch, reason)) => {
+                self.leader.end();
+                self.outputs.push_back(Output::Announce(Announcement::SteppedDown { epoch, reason }));
+            }
+            None => {}
+        }
+    }
+
+    fn handle_shard(&mut self, now: Mono, shard: Result<Box<Shard>, String>) {
+        if let Ok(shard) = shard {
+            self.leader.take_shard(shard);
+            self.lead(now);
+        } else {
+            self.leader.lose_shard();
+            self.handle_database_error(now);
+        }
+    }
+
+    fn handle_committed(&mut self, now: Mono, began_at: Mono, commit: &Commit) {
+        let is_done = matches!(commit, Commit::Done { .. });
+        self.leadership.end_commit(began_at, is_done);
+        let reaction = self.leader.handle_committed(commit);
+        for (node, lease_seq) in reaction.vacated {
+            self.roster.note_vacated(&node, lease_seq);
+        }
+        self.outputs.extend(reaction.outputs);
+        if let Some(reason) = reaction.deposed {
+            let turn = self.leadership.step_down(now, reason);
+            self.take_turn(turn);
+        }
+        if matches!(commit, Commit::Failed(_)) {
+            self.handle_database_error(now);
+        }
+        // What was just changed is read at once, not a second later.
+        self.fresh_after = now;
+        self.round_at = now;
+        self.lead(now);
+    }
+
+    /// As leader: the next transaction, if there is one.
+    fn lead(&mut self, now: Mono) {
+        let may_decide = self.is_warm && self.database.is_current && !self.stopping;
+        let Some(epoch) = self.leadership.epoch(now, &self.policy) else {
+            return;
+        };
+        let Some(round) = self.round.take() else {
+            return;
+        };
+        if may_decide && self.leadership.is_free() {
+            let is_halted = !self.foreign_nodes(now, &round).is_empty();
+            let voters = self.voters();
+            let situation = Situation {
+                now,
+                round: &round,
+                assessor: &self.assessor,
+                is_sole_witness: voters.is_sole_witness(),
+                policy: &self.policy,
+            };
+            let is_fresh = round.began_at >= self.fresh_after;
+            let rest = self.leader.poll_rest(&situation, epoch);
+            let next = rest.or_else(|| is_fresh.then(|| self.leader.poll(&situation, epoch, is_halted)).flatten());
+            if let Some(output) = next {
+                if matches!(output, Output::Commit(_)) {
+                    self.leadership.begin_commit();
+                }
+                self.outputs.push_back(output);
+            }
+        }
+        self.round = Some(round);
+    }
+
+    fn handle_stop(&mut self, now: Mono) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        if let Some(epoch) = self.leadership.epoch(now, &self.policy) {
+            let turn = Turn::SteppedDown(epoch, "this watchdog stops".to_owned());
+            self.take_turn(Some(turn));
+        }
+        let release = self.leadership.retire();
+        self.outputs.push_back(Output::Leadership(release));
+        self.write(true);
+    }
+
+    fn write(&mut self, stopped: bool) {
+        self.seq += 1;
+        let changed = std::mem::take(&mut self.unwritten);
+        self.outputs.push_back(Output::Write(Box::new(Write {
+            report: self.report(),
+            changed: changed.iter().cloned().collect(),
+            stopped,
+        })));
+        self.writing = Some(changed);
+    }
+
+    fn tick(&mut self, now: Mono) {
+        if self.stopping {
+            return;
+        }
+        let turn = self.leadership.expire(now, &self.policy);
+        self.take_turn(turn);
+        if let Some(act) = self.leadership.poll(now, &self.policy) {
+            self.outputs.push_back(Output::Leadership(act));
+        }
+        if now >= self.round_at {
+            self.begin_round(now);
+        }
+        for (target, health) in &mut self.healths {
+            if health.try_begin(now) {
+                self.outputs.push_back(Output::Probe(target.clone()));
+            }
+        }
+    }
+
+    fn begin_round(&mut self, now: Mono) {
+        self.round_at = now + self.policy.round_interval;
+        if self.writing.is_none() {
+            self.write(false);
+        }
+        if !self.reading {
+            self.reading = true;
+            let with_progress = now >= self.progress_at;
+            if with_progress {
+                self.progress_at = now + self.policy.probe_interval;
+            }
+            self.outputs.push_back(Output::ReadRound { with_progress });
+        }
+    }
+}
+
+/// While no node runs anything, one incident stands for all of theirs: they are not raised again, nor are they over.
+fn is_absorbed(key: &str, found: &[Alarm]) -> bool {
+    let is_of_a_node = ["node/", "progress/", "disagreement/"].iter().any(|kind| key.starts_with(kind));
+    is_of_a_node && found.iter().any(|alarm| alarm.key == "nodes")
+}
+
+/// Overdue monitors of a node, of how many that probe. A node without a row has nothing to probe.
+fn progress_of(row: &NodeRow, rows: &[ProgressRow]) -> (u32, u32) {
+    rows.iter().find(|one| one.node == row.node).map_or((0, 0), |one| (one.overdue, one.probing))
+}

@@ -1,0 +1,312 @@
+//! A database in memory: what the store's contract promises, in as few lines as it takes.
+//!
+//! Carries decisions out as [`Decision`] says: everything it assumed holds, or nothing is changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, Refusal, Revoke, StatusChange, Step};
+use komainu_watchdogs::facts::{
+    ClusterRow, IncidentRow, LeaderRow, Mode, MonitorRow, NodeRow, ObservationRow, ProgressRow, Round, Shard,
+    ShardGroup, Source, Target, WatchdogRow,
+};
+use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
+use komainu_watchdogs::io::{Alarm, LeadershipAct, LeadershipAnswer, Severity, Write};
+use komainu_watchdogs::time::{Mono, Wall};
+
+/// All tables, and the advisory lock.
+#[derive(Clone, Default)]
+pub(crate) struct Database {
+    pub(crate) is_down: bool,
+    pub(crate) is_read_only: bool,
+    pub(crate) cluster: ClusterRow,
+    pub(crate) leader: LeaderRow,
+    pub(crate) lock: Option<Incarnation>,
+    pub(crate) watchdogs: BTreeMap<WatchdogId, WatchdogRow>,
+    pub(crate) nodes: BTreeMap<NodeId, NodeRow>,
+    pub(crate) observations: BTreeMap<(WatchdogId, Target), ObservationRow>,
+    pub(crate) monitors: BTreeMap<MonitorId, MonitorRow>,
+    /// Monitors overdue, by node.
+    pub(crate) overdue: BTreeMap<NodeId, u32>,
+    pub(crate) incidents: BTreeMap<String, IncidentRow>,
+}
+
+impl Database {
+    pub(crate) fn node(&mut self, node: &str) -> &mut NodeRow {
+        self.nodes.get_mut(&NodeId::from(node)).unwrap()
+    }
+
+    pub(crate) fn read_round(&self, began_at: Mono, ended_at: Mono, with_progress: bool) -> Round {
+        Round {
+            began_at,
+            ended_at,
+            database_time: wall(began_at),
+            cluster: self.cluster.clone(),
+            leader: self.leader.clone(),
+            watchdogs: self.watchdogs.values().cloned().collect(),
+            nodes: self.nodes.values().cloned().collect(),
+            observations: self.observations.values().cloned().collect(),
+            shards: self.shards(),
+            unplaced: small(self.monitors.values().filter(|monitor| !monitor.is_placed).count()),
+            leftover: 0,
+            progress: with_progress.then(|| self.progress()),
+            incidents: self.incidents.values().cloned().collect(),
+        }
+    }
+
+    fn shards(&self) -> Vec<ShardGroup> {
+        let mut groups: BTreeMap<_, (u32, u32)> = BTreeMap::new();
+        for monitor in self.monitors.values().filter(|monitor| monitor.is_placed) {
+            let is_push = monitor.kind == "push";
+            let likeness = (&monitor.home, &monitor.effective, &monitor.source, monitor.pinned, is_push);
+            let (active, monitors) = groups.entry(likeness).or_default();
+            *active += u32::from(monitor.active);
+            *monitors += 1;
+        }
+        let group = |((home, effective, source, pinned, is_push), (active, monitors)): (_, (u32, u32))| {
+            let (home, effective, source): (&Option<NodeId>, &Option<NodeId>, &Option<Source>) =
+                (home, effective, source);
+            ShardGroup {
+                home: home.clone(),
+                effective: effective.clone(),
+                source: source.clone(),
+                pinned,
+                is_push,
+                active,
+                monitors,
+            }
+        };
+        groups.into_iter().map(group).collect()
+    }
+
+    /// One row per node that has something to probe, as a GROUP BY gives it.
+    fn progress(&self) -> Vec<ProgressRow> {
+        let mut probing: BTreeMap<&NodeId, u32> = BTreeMap::new();
+        for monitor in self.monitors.values().filter(|monitor| monitor.active && monitor.kind != "push") {
+            if let Some(node) = &monitor.effective {
+                *probing.entry(node).or_default() += 1;
+            }
+        }
+        let row = |(node, probing): (&NodeId, u32)| {
+            let overdue = self.overdue.get(node).copied().unwrap_or(0).min(probing);
+            ProgressRow { node: node.clone(), probing, overdue }
+        };
+        probing.into_iter().map(row).collect()
+    }
+
+    pub(crate) fn read_shard(&self) -> Shard {
+        Shard { stamp: self.cluster.stamp, monitors: self.monitors.values().cloned().collect() }
+    }
+
+    pub(crate) fn write(&mut self, now: Mono, write: &Write) {
+        let report = &write.report;
+        self.watchdogs.insert(
+            report.watchdog.clone(),
+            WatchdogRow {
+                watchdog: report.watchdog.clone(),
+                incarnation: report.incarnation,
+                seq: report.seq,
+                zone: report.zone.clone(),
+                advertise: String::new(),
+                isolated: report.isolated,
+                stopped: write.stopped,
+                last_seen: wall(now),
+            },
+        );
+        for observation in report.observations.iter().filter(|one| write.changed.contains(&one.target)) {
+            let row = ObservationRow {
+                watchdog: report.watchdog.clone(),
+                incarnation: report.incarnation,
+                seq: report.seq,
+                observation: observation.clone(),
+            };
+            self.observations.insert((row.watchdog.clone(), row.observation.target.clone()), row);
+        }
+    }
+
+    pub(crate) fn lead(&mut self, me: (&WatchdogId, Incarnation), act: LeadershipAct) -> LeadershipAnswer {
+        let (watchdog, incarnation) = me;
+        match act {
+            LeadershipAct::Attempt => {
+                let locked = *self.lock.get_or_insert(incarnation) == incarnation;
+                LeadershipAnswer::Attempted { locked, row: self.leader.clone() }
+            }
+            LeadershipAct::Claim { seen, with_lock } => {
+                if self.leader.epoch != seen || (with_lock && self.lock != Some(incarnation)) {
+                    return LeadershipAnswer::ClaimLost;
+                }
+                self.leader.epoch = Epoch(seen.0 + 1);
+                self.leader.holder = Some(incarnation);
+                self.leader.watchdog = Some(watchdog.clone());
+                self.leader.renewals += 1;
+                LeadershipAnswer::Claimed(self.leader.epoch)
+            }
+            LeadershipAct::Renew { epoch, with_lock } => {
+                if with_lock && self.lock != Some(incarnation) {
+                    LeadershipAnswer::Deposed("the lock is lost".to_owned())
+                } else if self.raise_renewals(epoch, incarnation) {
+                    LeadershipAnswer::Renewed
+                } else {
+                    LeadershipAnswer::Deposed("not one row".to_owned())
+                }
+            }
+            LeadershipAct::Release => {
+                self.lock = self.lock.filter(|&holder| holder != incarnation);
+                LeadershipAnswer::Released
+            }
+        }
+    }
+
+    pub(crate) fn raise_renewals(&mut self, epoch: Epoch, holder: Incarnation) -> bool {
+        let is_mine = self.leader.epoch == epoch && self.leader.holder == Some(holder);
+        self.leader.renewals += u64::from(is_mine);
+        is_mine
+    }
+
+    /// All of a decision, or nothing.
+    pub(crate) fn commit(&mut self, now: Mono, decision: &Decision) -> Commit {
+        let mut after = self.clone();
+        match after.try_commit(now, decision) {
+            Ok(moved) => {
+                *self = after;
+                Commit::Done { stamp: self.cluster.stamp, moved }
+            }
+            Err(refusal) => Commit::Refused(refusal),
+        }
+    }
+
+    fn try_commit(&mut self, now: Mono, decision: &Decision) -> Result<u32, Refusal> {
+        if !self.raise_renewals(decision.epoch, decision.holder) {
+            return Err(Refusal::Deposed);
+        }
+        if self.cluster.stamp.generation != decision.seen {
+            return Err(Refusal::GenerationMoved);
+        }
+        let is_held = self.cluster.frozen || self.cluster.mode == Mode::Observe;
+        if is_held && !(decision.moves.is_empty() && decision.revokes.is_empty()) {
+            return Err(Refusal::Frozen);
+        }
+        if let Some(guard) = decision.guards.iter().find(|guard| !self.holds(guard)) {
+            return Err(Refusal::GuardFailed(guard.clone()));
+        }
+        for revoke in &decision.revokes {
+            self.revoke(revoke)?;
+        }
+        for change in &decision.statuses {
+            self.change_status(now, change);
+        }
+        let moved = decision.moves.iter().filter(|step| self.step(step)).count();
+        if moved > 0 || !decision.revokes.is_empty() {
+            self.raise_generation();
+        }
+        Ok(small(moved))
+    }
+
+    pub(crate) fn raise_generation(&mut self) {
+        let generation = self.cluster.stamp.generation.next();
+        self.cluster.stamp = Stamp { generation, nonce: Nonce(generation.0 * 7_919) };
+    }
+
+    fn holds(&self, guard: &Guard) -> bool {
+        let row = |node: &NodeId| self.nodes.get(node).unwrap();
+        match guard {
+            Guard::Acknowledged { node, incarnation, generation } => {
+                let row = row(node);
+                let has_applied = row.applied.is_some_and(|applied| applied.generation >= *generation);
+                row.incarnation == Some(*incarnation) && row.applied_is_known && has_applied
+            }
+            Guard::Superseded { node, incarnation } => row(node).incarnation.is_some_and(|one| one != *incarnation),
+            Guard::Vacant { node, lease_seq } => row(node).incarnation.is_none() && row(node).lease_seq == *lease_seq,
+        }
+    }
+
+    fn revoke(&mut self, revoke: &Revoke) -> Result<(), Refusal> {
+        let row = self.nodes.get_mut(&revoke.node).unwrap();
+        let stands = revoke.lease_seq.is_none_or(|seq| seq == row.lease_seq);
+        if row.incarnation != Some(revoke.incarnation) || !stands {
+            return Err(Refusal::NodeLives(revoke.node.clone()));
+        }
+        row.incarnation = None;
+        row.is_released = false;
+        if revoke.is_emptied {
+            row.emptied = Some(revoke.incarnation);
+        }
+        Ok(())
+    }
+
+    fn change_status(&mut self, now: Mono, change: &StatusChange) {
+        let row = self.nodes.get_mut(&change.node).unwrap();
+        if row.overlay != change.overlay_seen {
+            return;
+        }
+        row.status = change.status;
+        row.overlay = change.overlay;
+        if change.is_loss {
+            row.losses = if change.forgets_losses { 1 } else { row.losses + 1 };
+            row.lost_at = Some(wall(now));
+        }
+        if change.recovered {
+            (row.recover_asked, row.emptied) = (false, None);
+        }
+    }
+
+    fn step(&mut self, step: &Move) -> bool {
+        let seen = |node: &Option<NodeId>| node.as_ref().and_then(|node| self.nodes.get(node)?.incarnation);
+        let holder = seen(&step.from);
+        let released_at = self.cluster.stamp.generation.next();
+        let monitor = self.monitors.get_mut(&step.monitor).unwrap();
+        if monitor.effective != step.from || monitor.pinned != step.pinned {
+            return false;
+        }
+        monitor.effective.clone_from(&step.to);
+        monitor.is_placed = true;
+        monitor.source = None;
+        match step.step {
+            Step::Place => monitor.home.clone_from(&step.to),
+            Step::Arrive => {}
+            Step::Failover => assert_eq!(holder, None, "a failover leaves no holder behind"),
+            Step::Release => {
+                let node = step.from.clone().unwrap();
+                let incarnation = holder.expect("what is released has a holder that can acknowledge");
+                monitor.source = Some(Source { node, incarnation, released_at });
+            }
+        }
+        true
+    }
+
+    pub(crate) fn raise(&mut self, now: Mono, alarm: &Alarm) {
+        let severity = match alarm.severity {
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        };
+        let row = self.incidents.entry(alarm.key.clone()).or_insert_with(|| IncidentRow {
+            key: alarm.key.clone(),
+            severity: severity.to_owned(),
+            opened_at: wall(now),
+            last_bad_at: wall(now),
+        });
+        row.last_bad_at = wall(now);
+    }
+
+    /// Whether it was still as it had been read.
+    pub(crate) fn resolve(&mut self, key: &str, last_bad_at: Wall) -> bool {
+        let stands = self.incidents.get(key).is_some_and(|row| row.last_bad_at == last_bad_at);
+        if stands {
+            self.incidents.remove(key);
+        }
+        stands
+    }
+
+    pub(crate) fn sources(&self) -> BTreeSet<(String, Incarnation, Generation)> {
+        let sources = self.monitors.values().filter_map(|monitor| monitor.source.as_ref());
+        sources.map(|source| (source.node.to_string(), source.incarnation, source.released_at)).collect()
+    }
+}
+
+/// The database's clock: it began long before this process's own.
+pub(crate) fn wall(now: Mono) -> Wall {
+    Wall(1_763_800_000_000 + i64::try_from(now.as_micros() / 1_000).unwrap())
+}
+
+pub(crate) fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap()
+}

@@ -1,0 +1,475 @@
+//! The scripted world around one real watchdog core: nodes that renew (or do not), peers that vote (as told), an
+//! in-memory database, and a virtual clock. A story moves the clock with [`World::run_to`], changes something, moves
+//! it on, and asks what was done when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use komainu_watchdogs::decision::{Commit, Decision, Refusal};
+use komainu_watchdogs::facts::{
+    LeaderRow, MonitorRow, NodeRow, NodeStatus, Observation, ObservationRow, Target, Vote, WatchdogRow,
+};
+use komainu_watchdogs::ids::{Epoch, Incarnation, MonitorId, NodeId, WatchdogId};
+use komainu_watchdogs::io::{Alarm, Announcement, Input, LeadershipAct, LeadershipAnswer, Output, ProbeOutcome};
+use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::time::Mono;
+use komainu_watchdogs::watchdog::{Identity, Watchdog};
+
+use super::database::{Database, wall};
+
+/// How long the database takes to answer.
+const DATABASE: Duration = Duration::from_millis(4);
+/// How long an answered or refused probe takes.
+const PROBE: Duration = Duration::from_millis(7);
+
+/// What the world is made of at the start.
+pub(crate) struct Setup {
+    /// `w1` is the real one, the others are played.
+    pub(crate) watchdogs: u32,
+    pub(crate) nodes: u32,
+    pub(crate) monitors_per_node: i64,
+    pub(crate) capacity: u32,
+    pub(crate) canaries: Vec<String>,
+    pub(crate) policy: Policy,
+    /// One zone for each watchdog, in order; the last one goes on.
+    pub(crate) zones: Vec<&'static str>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            watchdogs: 3,
+            nodes: 3,
+            monitors_per_node: 12,
+            capacity: 20_000,
+            canaries: Vec::new(),
+            policy: Policy::default(),
+            zones: vec!["a", "b", "c"],
+        }
+    }
+}
+
+/// A process that runs monitors, as far as a watchdog can tell.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
+pub(crate) struct Node {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) renews: bool,
+    pub(crate) answers: bool,
+    pub(crate) acknowledges: bool,
+    /// How long it takes to answer a probe.
+    pub(crate) answer_takes_ms: u64,
+    /// It takes its row again when that has been vacant for one lease.
+    pub(crate) registers: bool,
+    vacant: Option<(Mono, u64)>,
+}
+
+/// A played watchdog.
+pub(crate) struct Peer {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) zone: &'static str,
+    pub(crate) lives: bool,
+    pub(crate) isolated: bool,
+    pub(crate) leads: bool,
+    /// What it says of a node, whatever it is; otherwise it says the truth.
+    pub(crate) says: BTreeMap<NodeId, Vote>,
+    seq: u64,
+}
+
+/// What the core did.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Deed {
+    Committed(Decision, Commit),
+    Announced(Announcement),
+    Raised(Alarm),
+    Resolved(String),
+    ResolveRefused(String),
+    Led(LeadershipAct),
+    ReadShard,
+    Hinted(Vec<NodeId>),
+}
+
+pub(crate) struct World {
+    pub(crate) now: Mono,
+    pub(crate) database: Database,
+    pub(crate) core: Watchdog,
+    pub(crate) identity: Identity,
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(crate) peers: BTreeMap<WatchdogId, Peer>,
+    /// What `w1` itself cannot reach, though it is there.
+    pub(crate) blind_to: BTreeSet<Target>,
+    pub(crate) canaries_answer: bool,
+    /// The next transaction is refused, whatever it says.
+    pub(crate) refuse_next: Option<Refusal>,
+    /// Somebody else is always faster.
+    pub(crate) refuse_claims: bool,
+    /// The leadership's own connection breaks at each use.
+    pub(crate) fail_leadership: bool,
+    /// How long the leadership's own connection takes to answer.
+    pub(crate) leadership_takes: Duration,
+    pub(crate) deeds: Vec<(Mono, Deed)>,
+    policy: Policy,
+    answers: BTreeMap<(Mono, u64), Input>,
+    orders: u64,
+    next_beat: Mono,
+    beats: u64,
+}
+
+impl World {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let zone = |index: u32| {
+            let index = usize::try_from(index).unwrap();
+            setup.zones.get(index).or(setup.zones.last()).copied().unwrap()
+        };
+        let identity = Identity {
+            watchdog: "w1".into(),
+            incarnation: Incarnation(1),
+            zone: zone(0).into(),
+            canaries: setup.canaries.clone(),
+        };
+        let mut world = Self {
+            now: Mono::secs(0),
+            database: Database::default(),
+            core: Watchdog::new(identity.clone(), setup.policy.clone(), Mono::secs(0), 7),
+            identity,
+            nodes: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            blind_to: BTreeSet::new(),
+            canaries_answer: true,
+            refuse_next: None,
+            refuse_claims: false,
+            fail_leadership: false,
+            leadership_takes: DATABASE,
+            deeds: Vec::new(),
+            policy: setup.policy.clone(),
+            answers: BTreeMap::new(),
+            orders: 0,
+            next_beat: Mono::millis(500),
+            beats: 0,
+        };
+        world.database.raise_generation();
+        for index in 1..setup.watchdogs {
+            let peer = Peer {
+                incarnation: Incarnation(u64::from(index) + 1),
+                zone: zone(index),
+                lives: true,
+                isolated: false,
+                leads: false,
+                says: BTreeMap::new(),
+                seq: 0,
+            };
+            world.peers.insert(format!("w{}", index + 1).into(), peer);
+        }
+        for index in 1..=setup.nodes {
+            world.add_node(index, setup.capacity);
+            world.add_monitors(&format!("node{index}"), setup.monitors_per_node);
+        }
+        world
+    }
+
+    /// Three watchdogs of which `w1` leads, three nodes online with 12 monitors each, at 30 s.
+    pub(crate) fn settled() -> Self {
+        Self::settled_with(Setup::default())
+    }
+
+    pub(crate) fn settled_with(setup: Setup) -> Self {
+        let mut world = Self::new(setup);
+        world.run_to(30);
+        world.deeds.clear();
+        world
+    }
+
+    /// The same, but `w2` leads, and `w1` is the one that is looked at.
+    pub(crate) fn following() -> Self {
+        let mut world = Self::new(Setup::default());
+        let second = Incarnation(2);
+        world.database.lock = Some(second);
+        let (epoch, holder, watchdog) = (Epoch(1), Some(second), Some("w2".into()));
+        world.database.leader = LeaderRow { epoch, holder, watchdog, renewals: 1 };
+        for row in world.database.nodes.values_mut() {
+            row.status = NodeStatus::Online;
+        }
+        world.peer("w2").leads = true;
+        world.run_to(30);
+        world.deeds.clear();
+        world
+    }
+
+    fn add_node(&mut self, index: u32, capacity: u32) {
+        let node = NodeId::from(format!("node{index}"));
+        let incarnation = Incarnation(100 + u64::from(index));
+        let row = NodeRow {
+            node: node.clone(),
+            incarnation: Some(incarnation),
+            lease_seq: 1,
+            weight: 100,
+            capacity: Some(capacity),
+            applied_is_known: true,
+            ..NodeRow::default()
+        };
+        let process = Node {
+            incarnation,
+            renews: true,
+            answers: true,
+            acknowledges: true,
+            answer_takes_ms: 7,
+            registers: true,
+            vacant: None,
+        };
+        self.database.nodes.insert(node.clone(), row);
+        self.nodes.insert(node, process);
+    }
+
+    /// More monitors with that home.
+    pub(crate) fn add_monitors(&mut self, home: &str, count: i64) {
+        for _ in 0..count {
+            self.add_monitor(home, "http");
+        }
+    }
+
+    pub(crate) fn add_monitor(&mut self, home: &str, kind: &str) -> MonitorId {
+        let last = self.database.monitors.keys().next_back().map_or(0, |monitor| monitor.0);
+        let monitor = MonitorId(last + 1);
+        let home = Some(NodeId::from(home));
+        let row = MonitorRow {
+            monitor,
+            kind: kind.to_owned(),
+            interval_s: 60,
+            active: true,
+            is_placed: true,
+            home: home.clone(),
+            effective: home,
+            pinned: false,
+            source: None,
+        };
+        self.database.monitors.insert(monitor, row);
+        monitor
+    }
+
+    /// Lets everything happen until so many seconds after the start.
+    pub(crate) fn run_to(&mut self, secs: u64) {
+        self.run_to_point(Mono::secs(secs));
+    }
+
+    pub(crate) fn run_to_point(&mut self, until: Mono) {
+        let mut idle_turns = 0;
+        loop {
+            while let Some(output) = self.core.poll_output() {
+                idle_turns = 0;
+                self.perform(output);
+            }
+            let answer_at = self.answers.keys().next().map(|(at, _)| *at);
+            let next = [Some(self.core.poll_timeout()), answer_at, Some(self.next_beat)];
+            let next = next.into_iter().flatten().min().unwrap_or(until);
+            if next > until {
+                self.now = until;
+                return;
+            }
+            idle_turns = if next > self.now { 0 } else { idle_turns + 1 };
+            assert!(idle_turns < 100, "at {:?} the core asks to be woken again and again, and does nothing", self.now);
+            self.now = self.now.max(next);
+            self.happen();
+        }
+    }
+
+    /// The core's process is not scheduled for so long; everything else goes on.
+    pub(crate) fn freeze_for(&mut self, secs: u64) {
+        let until = self.now + Duration::from_secs(secs);
+        while self.next_beat <= until {
+            self.now = self.next_beat;
+            self.beat();
+        }
+        self.now = until;
+    }
+
+    fn happen(&mut self) {
+        if self.next_beat <= self.now {
+            self.beat();
+        } else if self.answers.keys().next().is_some_and(|(at, _)| *at <= self.now) {
+            let (_, input) = self.answers.pop_first().unwrap();
+            self.core.handle(self.now, input);
+        } else {
+            self.core.handle(self.now, Input::Tick);
+        }
+    }
+
+    /// Once a second the others do what they do.
+    fn beat(&mut self) {
+        self.next_beat += Duration::from_secs(1);
+        self.beats += 1;
+        if self.database.is_down || self.database.is_read_only {
+            return;
+        }
+        let (now, beats) = (self.now, self.beats);
+        for (index, (node, process)) in (0_u64..).zip(&mut self.nodes) {
+            if process.renews && (beats + index).is_multiple_of(2) {
+                process.renew(now, self.database.nodes.get_mut(node).unwrap(), self.database.cluster.stamp);
+            }
+        }
+        for (watchdog, peer) in &mut self.peers {
+            if peer.lives {
+                peer.write(now, watchdog, &self.nodes, &mut self.database);
+            }
+            if peer.lives && peer.leads {
+                self.database.leader.renewals += 1;
+            }
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        let now = self.now;
+        let is_down = self.database.is_down;
+        let is_shut = is_down || self.database.is_read_only;
+        let down = || "no connection".to_owned();
+        match output {
+            Output::ReadRound { with_progress } => {
+                let round = self.database.read_round(now, now + DATABASE, with_progress);
+                let answer = if is_down { Input::RoundFailed(down()) } else { Input::Round(Box::new(round)) };
+                self.answer(DATABASE, answer);
+            }
+            Output::Write(write) => {
+                if !is_shut {
+                    self.database.write(now, &write);
+                }
+                self.answer(DATABASE, Input::Written(if is_shut { Err(down()) } else { Ok(()) }));
+            }
+            Output::Probe(target) => self.probe(target),
+            Output::Leadership(act) => {
+                self.deeds.push((now, Deed::Led(act)));
+                let me = (&self.identity.watchdog, self.identity.incarnation);
+                let answer = match act {
+                    _ if is_shut || self.fail_leadership => LeadershipAnswer::Failed(down()),
+                    LeadershipAct::Claim { .. } if self.refuse_claims => LeadershipAnswer::ClaimLost,
+                    _ => self.database.lead(me, act),
+                };
+                self.answer(self.leadership_takes, Input::Leadership { began_at: now, answer });
+            }
+            Output::ReadShard => {
+                self.deeds.push((now, Deed::ReadShard));
+                let shard = Box::new(self.database.read_shard());
+                self.answer(DATABASE, Input::Shard(if is_down { Err(down()) } else { Ok(shard) }));
+            }
+            Output::Commit(decision) => self.commit(*decision),
+            Output::Raise(alarm) => {
+                self.database.raise(now, &alarm);
+                self.deeds.push((now, Deed::Raised(alarm)));
+            }
+            Output::Resolve { key, last_bad_at } => {
+                let is_done = self.database.resolve(&key, last_bad_at);
+                self.deeds.push((now, if is_done { Deed::Resolved(key) } else { Deed::ResolveRefused(key) }));
+            }
+            Output::Announce(announcement) => self.deeds.push((now, Deed::Announced(announcement))),
+            Output::Hint(nodes) => self.deeds.push((now, Deed::Hinted(nodes))),
+        }
+    }
+
+    fn commit(&mut self, decision: Decision) {
+        let commit = if self.database.is_down || self.database.is_read_only {
+            Commit::Failed("no connection".to_owned())
+        } else if let Some(refusal) = self.refuse_next.take() {
+            Commit::Refused(refusal)
+        } else {
+            self.database.commit(self.now, &decision)
+        };
+        self.deeds.push((self.now, Deed::Committed(decision, commit.clone())));
+        self.answer(self.leadership_takes, Input::Committed { began_at: self.now, commit });
+    }
+
+    fn probe(&mut self, target: Target) {
+        let is_there = match &target {
+            Target::Node(node) => self.nodes.get(node).is_some_and(|node| node.answers),
+            Target::Watchdog(watchdog) => self.peers.get(watchdog).is_some_and(|peer| peer.lives),
+            Target::Canary(_) => self.canaries_answer,
+        };
+        let is_seen = is_there && !self.blind_to.contains(&target);
+        let outcome = if is_seen { ProbeOutcome::Answered } else { ProbeOutcome::Failed("refused".to_owned()) };
+        let takes = match &target {
+            Target::Node(node) => {
+                self.nodes.get(node).map_or(PROBE, |node| Duration::from_millis(node.answer_takes_ms))
+            }
+            Target::Watchdog(_) | Target::Canary(_) => PROBE,
+        };
+        self.answer(takes, Input::Probed(target, outcome));
+    }
+
+    fn answer(&mut self, after: Duration, input: Input) {
+        self.orders += 1;
+        self.answers.insert((self.now + after, self.orders), input);
+    }
+
+    /// The process asked to stop cleanly.
+    pub(crate) fn stop(&mut self) {
+        self.core.handle(self.now, Input::Stop);
+    }
+
+    /// The process of this core dies, and a played peer becomes the real one, just started.
+    pub(crate) fn succeed_as(&mut self, watchdog: &str) {
+        let peer = self.peers.remove(&WatchdogId::from(watchdog)).unwrap();
+        let incarnation = Incarnation(peer.incarnation.0 + 50);
+        let zone = peer.zone.into();
+        self.identity = Identity { watchdog: watchdog.into(), incarnation, zone, canaries: Vec::new() };
+        self.core = Watchdog::new(self.identity.clone(), self.policy.clone(), self.now, 11);
+        self.answers.clear();
+        self.database.lock = None;
+    }
+}
+
+impl Node {
+    fn renew(&mut self, now: Mono, row: &mut NodeRow, stamp: komainu_watchdogs::ids::Stamp) {
+        if row.incarnation == Some(self.incarnation) {
+            row.lease_seq += 1;
+            row.last_seen = Some(wall(now));
+            if self.acknowledges {
+                row.applied = Some(stamp);
+            }
+            return;
+        }
+        let vacant = row.incarnation.is_none().then_some((now, row.lease_seq));
+        let watched = self.vacant.filter(|(_, lease_seq)| *lease_seq == row.lease_seq);
+        self.vacant = vacant.and(watched.or(vacant));
+        let has_waited = self.vacant.is_some_and(|(since, _)| now.since(since) >= Duration::from_secs(11));
+        if self.registers && (has_waited || (row.incarnation.is_none() && row.is_released)) {
+            self.register(row);
+        }
+    }
+
+    pub(crate) fn register(&mut self, row: &mut NodeRow) {
+        row.incarnation = Some(self.incarnation);
+        row.lease_seq += 1;
+        row.is_released = false;
+        row.applied = None;
+        self.vacant = None;
+    }
+}
+
+impl Peer {
+    fn write(&mut self, now: Mono, watchdog: &WatchdogId, nodes: &BTreeMap<NodeId, Node>, database: &mut Database) {
+        self.seq += 1;
+        database.watchdogs.insert(
+            watchdog.clone(),
+            WatchdogRow {
+                watchdog: watchdog.clone(),
+                incarnation: self.incarnation,
+                seq: self.seq,
+                zone: self.zone.into(),
+                advertise: String::new(),
+                isolated: self.isolated,
+                stopped: false,
+                last_seen: wall(now),
+            },
+        );
+        for (node, process) in nodes {
+            let truth = if process.answers { Vote::Up } else { Vote::Down };
+            let vote = self.says.get(node).copied().unwrap_or(truth);
+            let target = Target::Node(node.clone());
+            let failures = u32::from(vote == Vote::Down) * 3;
+            let observation = Observation { target: target.clone(), vote, failures, detail: String::new() };
+            let row = ObservationRow {
+                watchdog: watchdog.clone(),
+                incarnation: self.incarnation,
+                seq: self.seq,
+                observation,
+            };
+            database.observations.insert((watchdog.clone(), target), row);
+        }
+    }
+}

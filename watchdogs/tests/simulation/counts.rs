@@ -1,0 +1,64 @@
+//! What happened in a run, counted: a simulation in which something never happens proves nothing about it.
+
+macro_rules! counts {
+    ($($field:ident: $words:literal,)*) => {
+        /// How often each thing happened.
+        #[derive(Clone, Debug, Default)]
+        pub(crate) struct Counts {
+            $(pub(crate) $field: u64,)*
+        }
+
+        impl Counts {
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$field += other.$field;)*
+            }
+
+            pub(crate) fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($words, self.$field),)*]
+            }
+        }
+    };
+}
+
+counts! {
+    steps: "steps",
+    runs: "runs started",
+    beats: "beats stored",
+    refused_beats: "beats refused by the guard",
+    thrown_away: "results thrown away before the store",
+    self_fences: "self-fences",
+    failovers: "failovers",
+    failed_over: "monitors failed over",
+    releases: "monitors released by living nodes",
+    hand_overs: "hand-overs (released, acknowledged, arrived)",
+    homecomings: "monitors that went home",
+    placements: "new monitors placed",
+    revokes: "revokes of ended leases",
+    fresh_revokes: "revokes of renewed leases",
+    emptied: "nodes emptied for lack of progress",
+    leader_changes: "leader changes",
+    lockless_claims: "claims without the lock",
+    deposed_commits: "refused commits of deposed leaders",
+    stale_plans: "refused commits of stale plans",
+    lives_refusals: "refused revokes of living nodes",
+    guard_refusals: "refused commits for another guard",
+    frozen_refusals: "refused commits of a frozen cluster",
+    queued_chunks: "transactions of a plan that was cut",
+    late_executions: "requests executed after their sender gave up or died",
+    tail_losses: "tail losses",
+    quarantines: "quarantines after a tail loss",
+    outages: "database outages",
+    clock_jumps: "clock jumps of the database",
+    id_conflicts: "processes ended by an id conflict",
+    pauses: "pauses",
+    leader_pauses: "pauses of leaders",
+    stalls: "stalled loops",
+    crashes: "crashes",
+    restarts: "restarts",
+    partitions: "partitions",
+    drains: "nodes drained to the end",
+    unreachable: "nodes declared unreachable",
+    offline: "nodes declared offline",
+    stalled: "nodes declared stalled",
+    kills_in_calm: "nodes killed in calm, their monitors seen elsewhere in time",
+}

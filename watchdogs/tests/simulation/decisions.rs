@@ -1,0 +1,195 @@
+//! The leader's transaction on the model database, carried out exactly as the vocabulary of decisions says.
+
+use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, Refusal, Revoke, StatusChange, Step};
+use komainu_watchdogs::ids::Nonce;
+
+use super::counts::Counts;
+use super::events::Time;
+use super::ledger::{Holding, Ledger};
+use super::model_store::{Assignment, Database, Server, monitor_index, node_index};
+use super::variants::Variant;
+
+/// One transaction under way.
+#[derive(Debug)]
+pub(crate) struct Transaction<'a> {
+    pub(crate) database: &'a mut Database,
+    pub(crate) server: &'a Server,
+    pub(crate) ledger: &'a mut Ledger,
+    pub(crate) counts: &'a mut Counts,
+    pub(crate) now: Time,
+    pub(crate) variant: Option<Variant>,
+    pub(crate) nonce: Nonce,
+}
+
+impl Transaction<'_> {
+    /// Whether everything that the decision assumes holds.
+    pub(crate) fn refusal(&self, decision: &Decision) -> Option<Refusal> {
+        let leader = &self.database.leader;
+        let leads = (leader.epoch, leader.holder) == (decision.epoch, Some(decision.holder));
+        if !leads && self.variant != Some(Variant::NoEpochGuard) {
+            return Some(Refusal::Deposed);
+        }
+        let is_planned_on = self.database.cluster.stamp.generation == decision.seen;
+        if !is_planned_on && self.variant != Some(Variant::NoGenerationGuard) {
+            return Some(Refusal::GenerationMoved);
+        }
+        let moves = !decision.moves.is_empty() || !decision.revokes.is_empty();
+        if moves && self.database.has_held_mode() && self.variant != Some(Variant::NoFreezeGuard) {
+            return Some(Refusal::Frozen);
+        }
+        if let Some(guard) = decision.guards.iter().find(|guard| !self.holds(guard)) {
+            return Some(Refusal::GuardFailed(guard.clone()));
+        }
+        let lives = decision.revokes.iter().find(|revoke| !self.is_revocable(revoke));
+        lives.map(|revoke| Refusal::NodeLives(revoke.node.clone()))
+    }
+
+    fn holds(&self, guard: &Guard) -> bool {
+        match guard {
+            Guard::Acknowledged { node, incarnation, generation } => {
+                let row = &self.database.nodes[node_index(node)];
+                let has_applied = row.applied.is_some_and(|applied| {
+                    let is_known = self.database.knows(applied) || self.variant == Some(Variant::NoNonce);
+                    applied.generation >= *generation && is_known
+                });
+                let is_taken_for_granted = self.variant == Some(Variant::EverybodyAcknowledged);
+                row.incarnation == Some(*incarnation) && (has_applied || is_taken_for_granted)
+            }
+            Guard::Superseded { node, incarnation } => {
+                let row = &self.database.nodes[node_index(node)];
+                row.incarnation.is_some_and(|holder| holder != *incarnation)
+            }
+            Guard::Vacant { node, lease_seq } => {
+                let row = &self.database.nodes[node_index(node)];
+                row.incarnation.is_none() && row.lease_seq == *lease_seq
+            }
+        }
+    }
+
+    fn is_revocable(&self, revoke: &Revoke) -> bool {
+        let row = &self.database.nodes[node_index(&revoke.node)];
+        let is_as_seen = row.incarnation == Some(revoke.incarnation)
+            && revoke.lease_seq.is_none_or(|lease_seq| lease_seq == row.lease_seq);
+        is_as_seen || self.variant == Some(Variant::NoRevokeGuard)
+    }
+
+    /// Does everything that the decision says.
+    pub(crate) fn apply(&mut self, decision: &Decision) -> Commit {
+        self.database.leader.renewals += 1;
+        for revoke in &decision.revokes {
+            self.revoke(revoke);
+        }
+        for change in &decision.statuses {
+            self.change_status(change);
+        }
+        let mut moved = 0;
+        for step in &decision.moves {
+            moved += u32::from(self.step(step));
+        }
+        if decision.forget_leftover {
+            for monitor in self.database.monitors.iter_mut().filter(|monitor| monitor.is_deleted) {
+                monitor.assignment = None;
+            }
+        }
+        if moved > 0 || !decision.revokes.is_empty() {
+            self.database.raise_generation(self.nonce);
+        }
+        Commit::Done { stamp: self.database.cluster.stamp, moved }
+    }
+
+    fn revoke(&mut self, revoke: &Revoke) {
+        let node = node_index(&revoke.node);
+        let row = &mut self.database.nodes[node];
+        row.incarnation = None;
+        if revoke.is_emptied {
+            row.emptied = Some(revoke.incarnation);
+            self.counts.emptied += 1;
+        }
+        let was_watched = revoke.lease_seq.is_some();
+        if was_watched {
+            self.counts.revokes += 1;
+        } else {
+            self.counts.fresh_revokes += 1;
+        }
+        self.ledger.revoked(node, revoke.incarnation, was_watched, self.now);
+    }
+
+    fn change_status(&mut self, change: &StatusChange) {
+        let wall = self.server.wall(self.now);
+        let row = &mut self.database.nodes[node_index(&change.node)];
+        if row.overlay != change.overlay_seen {
+            return;
+        }
+        row.status = change.status;
+        row.overlay = change.overlay;
+        if change.is_loss {
+            row.losses = if change.forgets_losses { 1 } else { row.losses + 1 };
+            row.lost_at = Some(wall);
+        }
+        if change.recovered {
+            row.recover_asked = false;
+        }
+    }
+
+    fn step(&mut self, step: &Move) -> bool {
+        let index = monitor_index(step.monitor);
+        let (from, to) = (step.from.as_ref().map(node_index), step.to.as_ref().map(node_index));
+        let Some(monitor) = self.database.monitors.get(index).filter(|monitor| !monitor.is_deleted) else {
+            return false;
+        };
+        let row = monitor.assignment.clone().unwrap_or_default();
+        let is_pin_as_seen = row.is_pinned == step.pinned || self.variant == Some(Variant::PinHidden);
+        if row.effective != from || !is_pin_as_seen {
+            return false;
+        }
+        let changed = match step.step {
+            Step::Place => (row.home.is_none() && row.source.is_none()).then(|| self.place(index, to)),
+            Step::Release => self.release(index, &row),
+            Step::Arrive | Step::Failover => {
+                self.note_arrival(index, step.step);
+                Some(Assignment { effective: to, source: None, ..row })
+            }
+        };
+        let Some(assignment) = changed else { return false };
+        self.log(index, &assignment);
+        let monitor = &mut self.database.monitors[index];
+        monitor.assignment = Some(assignment);
+        monitor.due_since = self.now;
+        true
+    }
+
+    fn place(&mut self, index: usize, to: Option<usize>) -> Assignment {
+        let row = self.database.monitors[index].assignment.clone().unwrap_or_default();
+        self.counts.placements += 1;
+        Assignment { home: to, effective: to, ..row }
+    }
+
+    /// A node that holds no lease has nothing that could be released.
+    fn release(&mut self, index: usize, row: &Assignment) -> Option<Assignment> {
+        let node = row.effective?;
+        let holder = self.database.nodes[node].incarnation?;
+        let generation = self.database.cluster.stamp.generation.next();
+        self.counts.releases += 1;
+        self.ledger.holdings[index] =
+            Holding::Released { node, incarnation: holder, generation: generation.0, is_acknowledged: false };
+        let source = Some((node, Variant::source(self.variant, holder), generation));
+        Some(Assignment { effective: None, source, ..row.clone() })
+    }
+
+    fn note_arrival(&mut self, index: usize, step: Step) {
+        let was_acknowledged = matches!(self.ledger.holdings[index], Holding::Released { is_acknowledged: true, .. });
+        self.counts.hand_overs += u64::from(was_acknowledged);
+        self.counts.failed_over += u64::from(step == Step::Failover);
+    }
+
+    fn log(&mut self, index: usize, assignment: &Assignment) {
+        if let Some(node) = assignment.effective {
+            self.counts.homecomings += u64::from(assignment.home == Some(node) && self.was_away(index, node));
+            self.ledger.holdings[index] = Holding::Owned { node };
+        }
+    }
+
+    fn was_away(&self, index: usize, home: usize) -> bool {
+        matches!(self.ledger.holdings[index], Holding::Released { node, .. } if node != home)
+    }
+}

@@ -1,0 +1,384 @@
+//! A simulated watchdog process: the real core, driven as its driver drives it.
+
+use komainu_watchdogs::decision::{Commit, Decision, Refusal, Step};
+use komainu_watchdogs::facts::{NodeStatus, Target};
+use komainu_watchdogs::ids::{Incarnation, Nonce};
+use komainu_watchdogs::io::{Input, LeadershipAct, LeadershipAnswer, Output, ProbeOutcome};
+use komainu_watchdogs::time::Mono;
+use komainu_watchdogs::watchdog::Watchdog;
+
+use super::decisions::Transaction;
+use super::events::{Answer, Event, LineKind, MS, Message, Order, Request, SEC, Time, Who};
+use super::invariants;
+use super::model_store::{dog_index, node_index};
+use super::network::{Line, What};
+use super::variants::Variant;
+use super::world::{Life, World};
+
+/// A watchdog process.
+#[derive(Debug)]
+pub(crate) struct Dog {
+    /// Which configured watchdog.
+    pub(crate) id: usize,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) core: Watchdog,
+    /// Its own clock is ahead of the world's by so much.
+    pub(crate) ahead: Time,
+    pub(crate) life: Life,
+    pub(crate) inbox: Vec<Message>,
+    pub(crate) timer_at: Time,
+    pub(crate) desk: Line,
+    pub(crate) chair: Line,
+    pub(crate) is_stopping: bool,
+    pub(crate) born_at: Time,
+    pub(crate) in_use_since: Option<Time>,
+    /// The judge's own count of its probes of each node.
+    pub(crate) tallies: Vec<OwnTally>,
+    pub(crate) failed_at: Time,
+    /// The last write of its row that was committed, and since when there has been no long gap between them.
+    pub(crate) written_at: Time,
+    pub(crate) steady_since: Time,
+    pub(crate) spins: u32,
+}
+
+/// Failures and answers in a row, counted by the judge.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OwnTally {
+    failures: u32,
+    answers: u32,
+    is_down: bool,
+    pub(crate) down_at: Option<Time>,
+}
+
+impl OwnTally {
+    fn note(&mut self, is_up: bool, now: Time) {
+        if is_up {
+            (self.failures, self.answers) = (0, self.answers + 1);
+            self.is_down &= self.answers < 3;
+        } else {
+            (self.failures, self.answers) = (self.failures + 1, 0);
+            self.is_down |= self.failures >= 3;
+        }
+        self.touch(now);
+    }
+
+    pub(crate) fn touch(&mut self, now: Time) {
+        if self.is_down {
+            self.down_at = Some(now);
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn tell_dog(&mut self, dog: usize, message: Message) {
+        let input = match message {
+            Message::Answer { line, number, answer } => self.take_answer(dog, line, number, answer),
+            Message::GiveUp { line, number } => self.take_answer(dog, line, number, Answer::Failed),
+            Message::Probed { target, is_up } => {
+                if let Target::Node(node) = &target {
+                    self.dogs[dog].tallies[node_index(node)].note(is_up, self.now);
+                }
+                let outcome = if is_up { ProbeOutcome::Answered } else { ProbeOutcome::Failed(String::new()) };
+                Some(Input::Probed(target, outcome))
+            }
+            Message::Reported(report) => Some(Input::Reported(report)),
+            Message::Hint | Message::Edited | Message::RunEnds { .. } | Message::Stopped | Message::Stored { .. } => {
+                None
+            }
+        };
+        if let Some(input) = input {
+            self.wake_dog(dog, input);
+        }
+    }
+
+    fn take_answer(&mut self, dog: usize, line: LineKind, number: u32, answer: Answer) -> Option<Input> {
+        let who = Who::Dog(dog);
+        let is_failed = matches!(
+            answer,
+            Answer::Failed | Answer::Leadership(LeadershipAnswer::Failed(_) | LeadershipAnswer::Released)
+        );
+        let busy = self.end(who, line, number, is_failed)?;
+        let now = self.local(who);
+        let began_at = busy.began_at;
+        if matches!(answer, Answer::Failed | Answer::InUse) {
+            self.dogs[dog].failed_at = self.now;
+        }
+        let input = match (answer, busy.what) {
+            (Answer::Failed, What::ReadRound) => Some(Input::RoundFailed(String::new())),
+            (Answer::Failed, What::Write) => Some(Input::Written(Err(String::new()))),
+            (Answer::Failed, What::Incident) => Some(Input::DatabaseFailed(String::new())),
+            (Answer::Failed, What::Act) => {
+                Some(Input::Leadership { began_at, answer: LeadershipAnswer::Failed(String::new()) })
+            }
+            (Answer::Failed, What::Commit) => {
+                Some(Input::Committed { began_at, commit: Commit::Failed(String::new()) })
+            }
+            (Answer::Failed, What::ReadShard) => Some(Input::Shard(Err(String::new()))),
+            (Answer::InUse, _) => self.notice_in_use(dog),
+            (Answer::Written, _) => {
+                self.dogs[dog].in_use_since = None;
+                Some(Input::Written(Ok(())))
+            }
+            (Answer::Round(mut round), _) => {
+                (round.began_at, round.ended_at) = (began_at, now);
+                if self.variant.is_some() {
+                    let report = self.dogs[dog].core.report();
+                    Variant::distort(self.variant, &mut round, &report.watchdog, report.seq);
+                }
+                Some(Input::Round(round))
+            }
+            (Answer::Leadership(answer), _) => Some(Input::Leadership { began_at, answer }),
+            (Answer::Shard(shard), _) => Some(Input::Shard(Ok(shard))),
+            (Answer::Committed(commit), _) => Some(Input::Committed { began_at, commit }),
+            _ => None,
+        };
+        self.begin_next(who, line);
+        if self.dogs[dog].life == Life::Running { input } else { None }
+    }
+
+    /// The row of this id is written by another process: a driver that sees this for 20 s ends.
+    fn notice_in_use(&mut self, dog: usize) -> Option<Input> {
+        let since = *self.dogs[dog].in_use_since.get_or_insert(self.now);
+        if self.now - since >= 20 * SEC {
+            self.counts.id_conflicts += 1;
+            self.end_process(Who::Dog(dog), true);
+            return None;
+        }
+        Some(Input::Written(Err(String::new())))
+    }
+
+    pub(crate) fn wake_dog(&mut self, dog: usize, input: Input) {
+        if self.dogs[dog].is_stopping {
+            return;
+        }
+        let now = self.local(Who::Dog(dog));
+        self.dogs[dog].core.handle(now, input);
+        self.perform_all(dog);
+    }
+
+    pub(crate) fn perform_all(&mut self, dog: usize) {
+        while let Some(output) = self.dogs[dog].core.poll_output() {
+            self.perform(dog, output);
+        }
+        let wakes_at = self.dogs[dog].core.poll_timeout();
+        self.set_timer(Who::Dog(dog), wakes_at);
+    }
+
+    fn perform(&mut self, dog: usize, output: Output) {
+        let who = Who::Dog(dog);
+        match output {
+            Output::ReadRound { with_progress } => {
+                self.order(who, LineKind::Desk, Order::ReadRound { with_progress });
+            }
+            Output::Write(write) => self.order(who, LineKind::Desk, Order::Write(write)),
+            Output::Raise(alarm) => self.order(who, LineKind::Desk, Order::Raise(Box::new(alarm))),
+            Output::Resolve { key, last_bad_at } => {
+                self.order(who, LineKind::Desk, Order::Resolve { key, last_bad_at });
+            }
+            Output::Leadership(act) => self.order(who, LineKind::Chair, Order::Act(act)),
+            Output::Commit(decision) => self.order(who, LineKind::Chair, Order::Commit(decision)),
+            Output::ReadShard => self.order(who, LineKind::Chair, Order::ReadShard),
+            Output::Probe(target) => self.probe(dog, target),
+            Output::Hint(nodes) => {
+                for node in nodes {
+                    self.hint(dog, node_index(&node));
+                }
+            }
+            Output::Announce(_) => {}
+        }
+    }
+
+    fn hint(&mut self, dog: usize, node: usize) {
+        let (from, to) = (self.dogs[dog].id, self.setup.dogs + node);
+        for process in 0..self.nodes.len() {
+            if self.nodes[process].id == node
+                && let Some(takes) = self.network.route(from, to, self.now, &mut self.rng)
+            {
+                self.schedule(self.now + takes, Event::Tell(Who::Node(process), Message::Hint));
+            }
+        }
+    }
+
+    /// What a probe will see is decided when it is sent, and told when it has seen it.
+    fn probe(&mut self, dog: usize, target: Target) {
+        let me = self.dogs[dog].id;
+        let (to, answering) = match &target {
+            Target::Node(node) => {
+                let node = node_index(node);
+                (
+                    self.setup.dogs + node,
+                    self.living(|world, who| matches!(who, Who::Node(process) if world.nodes[process].id == node)),
+                )
+            }
+            Target::Watchdog(peer) => {
+                let peer = dog_index(peer);
+                (peer, self.living(|world, who| matches!(who, Who::Dog(process) if world.dogs[process].id == peer)))
+            }
+            Target::Canary(_) => {
+                let is_up = self.now >= self.network.worldless_until[me];
+                let takes = if is_up { 20 * MS } else { 3 * SEC };
+                self.schedule(self.now + takes, Event::Tell(Who::Dog(dog), Message::Probed { target, is_up }));
+                return;
+            }
+        };
+        let there = self.network.route(me, to, self.now, &mut self.rng);
+        let back = self.network.route(to, me, self.now, &mut self.rng);
+        let takes = there.zip(back).map(|(there, back)| there + back);
+        let (takes, is_up) = match (takes, answering) {
+            (Some(takes), Some(who)) if self.is_running(who) => (takes, takes < 3 * SEC),
+            // Nobody listens: refused at once.
+            (Some(takes), None) => (takes, false),
+            _ => (3 * SEC, false),
+        };
+        let at = self.now + takes.min(3 * SEC);
+        if let (true, Some(Who::Dog(peer)), Target::Watchdog(_)) = (is_up, answering, &target)
+            && self.variant != Some(Variant::NoMajority)
+        {
+            let report = Box::new(self.dogs[peer].core.report());
+            self.schedule(at, Event::Tell(Who::Dog(dog), Message::Reported(report)));
+        }
+        self.schedule(at, Event::Tell(Who::Dog(dog), Message::Probed { target, is_up }));
+    }
+
+    /// A watchdog's request is executed by the database.
+    pub(crate) fn execute_for_dog(&mut self, dog: usize, request: &Request) -> Answer {
+        match &request.order {
+            Order::ReadRound { with_progress } => {
+                Answer::Round(Box::new(self.database.round(self.now, &self.server, *with_progress)))
+            }
+            Order::Write(write) => {
+                if !self.database.write(write, self.now, &self.server) {
+                    return Answer::InUse;
+                }
+                let process = &mut self.dogs[dog];
+                if self.now - process.written_at > 2 * SEC + 500 * MS {
+                    process.steady_since = self.now;
+                }
+                process.written_at = self.now;
+                Answer::Written
+            }
+            Order::Raise(alarm) => {
+                self.database.raise(alarm, self.server.wall(self.now));
+                Answer::Nothing
+            }
+            Order::Resolve { key, last_bad_at } => {
+                self.database.resolve(key, *last_bad_at);
+                Answer::Nothing
+            }
+            Order::Act(act) => Answer::Leadership(self.lead(dog, request.connection, *act)),
+            Order::Commit(decision) => Answer::Committed(self.commit(decision)),
+            Order::ReadShard => Answer::Shard(Box::new(self.database.shard(self.variant == Some(Variant::PinHidden)))),
+            _ => Answer::Nothing,
+        }
+    }
+
+    fn lead(&mut self, dog: usize, connection: u32, act: LeadershipAct) -> LeadershipAnswer {
+        let me = self.dogs[dog].incarnation;
+        let is_mine = self.server.lock == Some((dog, connection));
+        let row = &mut self.database.leader;
+        match act {
+            LeadershipAct::Attempt => {
+                let is_free = self.server.lock.is_none();
+                if is_free {
+                    self.server.lock = Some((dog, connection));
+                }
+                LeadershipAnswer::Attempted { locked: is_mine || is_free, row: row.clone() }
+            }
+            LeadershipAct::Claim { seen, with_lock } => {
+                if row.epoch != seen || (with_lock && !is_mine) {
+                    return LeadershipAnswer::ClaimLost;
+                }
+                row.epoch.0 += 1;
+                row.renewals += 1;
+                (row.holder, row.watchdog) = (Some(me), Some(self.dogs[dog].core.report().watchdog));
+                self.ledger.leader = (row.epoch, Some(me));
+                self.counts.leader_changes += 1;
+                self.counts.lockless_claims += u64::from(!with_lock);
+                LeadershipAnswer::Claimed(row.epoch)
+            }
+            LeadershipAct::Renew { epoch, with_lock } => {
+                if (row.epoch, row.holder) != (epoch, Some(me)) || (with_lock && !is_mine) {
+                    return LeadershipAnswer::Deposed(String::new());
+                }
+                row.renewals += 1;
+                LeadershipAnswer::Renewed
+            }
+            LeadershipAct::Release => {
+                if is_mine {
+                    self.server.lock = None;
+                }
+                LeadershipAnswer::Released
+            }
+        }
+    }
+
+    fn commit(&mut self, decision: &Decision) -> Commit {
+        let nonce = Nonce(self.rng.draw());
+        let mut transaction = Transaction {
+            database: &mut self.database,
+            server: &self.server,
+            ledger: &mut self.ledger,
+            counts: &mut self.counts,
+            now: self.now,
+            variant: self.variant,
+            nonce,
+        };
+        if let Some(refusal) = transaction.refusal(decision) {
+            self.count_refusal(&refusal);
+            return Commit::Refused(refusal);
+        }
+        self.judge_decision(decision);
+        let mut transaction = Transaction {
+            database: &mut self.database,
+            server: &self.server,
+            ledger: &mut self.ledger,
+            counts: &mut self.counts,
+            now: self.now,
+            variant: self.variant,
+            nonce,
+        };
+        let commit = transaction.apply(decision);
+        self.count_decision(decision);
+        commit
+    }
+
+    fn judge_decision(&mut self, decision: &Decision) {
+        let found = invariants::invariant_fenced(&self.ledger, decision)
+            .and_then(|()| invariants::invariant_hands_win(self, decision))
+            .and_then(|()| invariants::invariant_majority(self, decision));
+        self.judge(found);
+    }
+
+    fn count_refusal(&mut self, refusal: &Refusal) {
+        let counts = &mut self.counts;
+        let count = match refusal {
+            Refusal::Deposed => &mut counts.deposed_commits,
+            Refusal::GenerationMoved => &mut counts.stale_plans,
+            Refusal::Frozen => &mut counts.frozen_refusals,
+            Refusal::NodeLives(_) => &mut counts.lives_refusals,
+            Refusal::GuardFailed(_) => &mut counts.guard_refusals,
+        };
+        *count += 1;
+    }
+
+    fn count_decision(&mut self, decision: &Decision) {
+        let counts = &mut self.counts;
+        counts.failovers += u64::from(decision.moves.iter().any(|step| step.step == Step::Failover));
+        for change in &decision.statuses {
+            match change.status {
+                NodeStatus::Unreachable => counts.unreachable += 1,
+                NodeStatus::Offline => counts.offline += 1,
+                NodeStatus::Stalled => counts.stalled += 1,
+                NodeStatus::New | NodeStatus::Online => {}
+            }
+            counts.drains += u64::from(
+                change.overlay == komainu_watchdogs::facts::Overlay::Drained && change.overlay != change.overlay_seen,
+            );
+        }
+    }
+}
+
+/// The clock of a process that is ahead by `ahead`.
+pub(crate) fn local(now: Time, ahead: Time) -> Mono {
+    Mono::micros(now + ahead)
+}

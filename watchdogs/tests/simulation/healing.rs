@@ -1,0 +1,232 @@
+//! After the chaos everything is healed, and must settle in time; then one node is killed in calm.
+
+use komainu_watchdogs::facts::{NodeStatus, Overlay};
+use komainu_watchdogs::view::{DatabaseView, Health};
+
+use super::events::{Event, SEC, Time, Who};
+use super::invariants;
+use super::world::{Life, World};
+
+/// Everything settles within this time: a restarted process waits for one lease, a stalled node for its grace and one
+/// lease more, each with the rounds and probes in between.
+const SETTLES_WITHIN: Time = 120 * SEC;
+
+/// From the kill of a node's process to the first beats elsewhere.
+const FAILOVER_BOUND: Time = 20 * SEC;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    Chaos,
+    Healing {
+        since: Time,
+    },
+    /// A node was killed in calm.
+    Mourning {
+        node: usize,
+        since: Time,
+    },
+    Done,
+}
+
+impl World {
+    /// Once a second: what holds at all times, and whether what must come has come.
+    pub(crate) fn check(&mut self) {
+        self.note_owners();
+        for dog in &mut self.dogs {
+            if dog.life != Life::Dead {
+                for tally in &mut dog.tallies {
+                    tally.touch(self.now);
+                }
+            }
+        }
+        let found = invariants::invariant_no_false_calm(self);
+        self.judge(found);
+        match self.phase {
+            Phase::Chaos | Phase::Done => {}
+            Phase::Healing { since } => self.check_healing(since),
+            Phase::Mourning { node, since } => self.check_mourning(node, since),
+        }
+        self.schedule(self.now + SEC, Event::Check);
+    }
+
+    fn note_owners(&mut self) {
+        self.unowned_since.resize(self.database.monitors.len(), None);
+        for index in 0..self.database.monitors.len() {
+            let monitor = &self.database.monitors[index];
+            let is_owned = monitor.effective().is_some_and(|node| self.has_node(node));
+            let since = &mut self.unowned_since[index];
+            *since = (monitor.runs() && !is_owned).then(|| since.unwrap_or(self.now));
+        }
+    }
+
+    /// Everything that can be healed is healed; some processes stay dead.
+    pub(crate) fn heal(&mut self) {
+        self.trace(&"heal");
+        self.network.calm();
+        self.phase = Phase::Healing { since: self.now };
+        self.server.is_down = false;
+        self.server.slow_until = 0;
+        self.set_frozen(false);
+        for node in 0..self.nodes.len() {
+            self.nodes[node].stalled_until = 0;
+            self.nodes[node].slow_until = 0;
+        }
+        let everybody = (0..self.dogs.len()).map(Who::Dog).chain((0..self.nodes.len()).map(Who::Node));
+        for who in everybody.collect::<Vec<_>>() {
+            self.schedule(self.now, Event::Resume(who));
+        }
+        self.heal_dogs();
+        self.heal_nodes();
+    }
+
+    fn heal_dogs(&mut self) {
+        for id in 0..self.setup.dogs {
+            let alive: Vec<_> = (0..self.dogs.len())
+                .filter(|dog| self.dogs[*dog].id == id && self.dogs[*dog].life != Life::Dead)
+                .collect();
+            for dog in alive.iter().skip(1) {
+                self.end_process(Who::Dog(*dog), true);
+            }
+            let living = (0..self.setup.dogs).filter(|id| self.has_dog(*id)).count();
+            let is_needed = 2 * living <= self.setup.dogs;
+            let is_stopping = alive.first().is_some_and(|dog| self.dogs[*dog].is_stopping);
+            if is_stopping || (alive.is_empty() && (is_needed || self.rng.per_mille(600))) {
+                for dog in alive {
+                    self.end_process(Who::Dog(dog), true);
+                }
+                self.start_dog(id);
+            }
+        }
+    }
+
+    fn heal_nodes(&mut self) {
+        let resumes_all = self.rng.per_mille(500);
+        for id in 0..self.setup.nodes {
+            if resumes_all || id == 0 {
+                self.set_overlay(id, Overlay::None);
+            }
+            self.database.nodes[id].emptied = None;
+            if !self.has_node(id) && (id == 0 || self.rng.per_mille(600)) {
+                self.start_node(id);
+            }
+        }
+    }
+
+    fn check_healing(&mut self, since: Time) {
+        // A node that was still leaving at the end is gone by now, and must be started by somebody.
+        if !self.has_node(0) {
+            self.start_node(0);
+        }
+        let Some(why) = self.unsettled(since) else {
+            self.kill_in_calm();
+            return;
+        };
+        if self.now - since > SETTLES_WITHIN {
+            self.judge(Err(format!("no_orphan: not settled after healing: {why}")));
+        }
+    }
+
+    /// What is not yet as it should be.
+    fn unsettled(&self, since: Time) -> Option<String> {
+        match self.leader() {
+            Some(who) if self.is_running(who) => {}
+            _ => return Some("nobody leads".to_owned()),
+        }
+        let monitors = (0..self.database.monitors.len()).find_map(|monitor| self.unwatched(monitor, since));
+        let nodes = || (0..self.setup.nodes).find_map(|node| self.unsettled_status(node));
+        let views = || (0..self.dogs.len()).find_map(|dog| self.unsettled_view(dog));
+        monitors.or_else(nodes).or_else(views).or_else(|| self.stale_incident())
+    }
+
+    fn unwatched(&self, monitor: usize, since: Time) -> Option<String> {
+        let row = &self.database.monitors[monitor];
+        if row.is_deleted {
+            return None;
+        }
+        let Some(node) = row.effective() else { return Some(format!("monitor {monitor} is nobody's")) };
+        let is_held = self.holder(node).is_some();
+        let patience = 2 * row.interval + 3 * SEC;
+        let beats = row.last_beat_at > since && self.now - row.last_beat_at <= patience;
+        (row.is_active && !(is_held && beats)).then(|| {
+            format!("monitor {monitor} of node {node} has no fresh beat (held: {is_held}, last {})", row.last_beat_at)
+        })
+    }
+
+    /// The running process that holds a node's lease.
+    fn holder(&self, node: usize) -> Option<usize> {
+        let holder = self.database.nodes[node].incarnation?;
+        self.nodes.iter().position(|process| process.incarnation == holder && process.life == Life::Running)
+    }
+
+    fn unsettled_status(&self, node: usize) -> Option<String> {
+        let row = &self.database.nodes[node];
+        let is_as_it_should = match (self.holder(node), self.has_node(node)) {
+            (Some(_), _) if row.emptied.is_some() && row.emptied == row.incarnation => {
+                row.status == NodeStatus::Stalled
+            }
+            (Some(_), _) => row.status == NodeStatus::Online,
+            (None, true) => false,
+            (None, false) => matches!(row.status, NodeStatus::Offline | NodeStatus::New),
+        };
+        (!is_as_it_should).then(|| format!("node {node} is {:?}", row.status))
+    }
+
+    fn unsettled_view(&self, dog: usize) -> Option<String> {
+        let process = &self.dogs[dog];
+        if process.life == Life::Dead {
+            return None;
+        }
+        let view = process.core.view(self.local(Who::Dog(dog)));
+        let is_whole = (0..self.setup.dogs).all(|id| self.has_dog(id))
+            && self.database.nodes.iter().all(|row| matches!(row.status, NodeStatus::Online | NodeStatus::New));
+        let is_well = view.status == Health::Ok || (view.status == Health::Degraded && !is_whole);
+        (!is_well || view.database != DatabaseView::Up)
+            .then(|| format!("watchdog {dog} says {:?}: {:?}", view.status, view.reasons))
+    }
+
+    fn stale_incident(&self) -> Option<String> {
+        let is_stale = |key: &str| {
+            let well = |node: &str| {
+                self.database.nodes.iter().any(|row| row.node.as_str() == node && row.status == NodeStatus::Online)
+            };
+            matches!(key, "leader" | "nodes" | "isolation") || key.strip_prefix("node/").is_some_and(well)
+        };
+        let open = self.database.incidents.iter().find(|row| is_stale(&row.key));
+        open.map(|row| format!("incident {} is still open", row.key))
+    }
+
+    /// One node dies while all is well: its monitors must beat elsewhere in time.
+    fn kill_in_calm(&mut self) {
+        let rows = &self.database.nodes;
+        let is_fit = |node: usize| rows[node].overlay == Overlay::None && rows[node].emptied.is_none();
+        let are_well = rows.iter().all(|row| row.status == NodeStatus::Online);
+        let fit: Vec<_> = (0..rows.len()).filter(|node| is_fit(*node)).collect();
+        if !are_well || fit.len() < 2 {
+            self.phase = Phase::Done;
+            return;
+        }
+        let node = fit[self.rng.index(fit.len())];
+        for process in 0..self.nodes.len() {
+            if self.nodes[process].id == node {
+                self.end_process(Who::Node(process), true);
+            }
+        }
+        self.phase = Phase::Mourning { node, since: self.now };
+    }
+
+    fn check_mourning(&mut self, node: usize, since: Time) {
+        let bereft = self.database.monitors.iter().position(|monitor| {
+            monitor.runs() && (monitor.effective().is_none_or(|owner| owner == node) || monitor.last_beat_at <= since)
+        });
+        match bereft {
+            None => {
+                self.counts.kills_in_calm += 1;
+                self.phase = Phase::Done;
+            }
+            Some(monitor) if self.now - since > FAILOVER_BOUND => {
+                self.judge(Err(format!("no_orphan: monitor {monitor} does not beat elsewhere 20 s after a kill")));
+            }
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The invariants of the design, each as a function of what the judge knows.
+//!
+//! They look at the judge's log, at the processes and at the tables; never at why the product decided what it did.
+
+use std::time::Duration;
+
+use komainu_watchdogs::decision::{Decision, StatusReason, Step};
+use komainu_watchdogs::facts::{NodeStatus, Overlay};
+use komainu_watchdogs::view::Health;
+
+use super::events::{SEC, Time, Who};
+use super::ledger::Ledger;
+use super::model_store::{monitor_id, monitor_index, node_index};
+use super::world::{Life, World};
+
+/// A lease is watched for so long before anything is taken from its holder.
+const LEASE_WATCH: Time = 11 * SEC;
+
+/// Votes that are older have reached every watchdog, or been replaced.
+const VOTE_AGE: Time = 15 * SEC;
+
+/// An operator's act that is older was seen by whoever decides.
+const SEEN: Time = 15 * SEC;
+
+/// Nobody starts a run of a monitor after its tenure ended, and no two processes may start one at the same instant.
+pub(crate) fn invariant_one_owner_runs(world: &World, node: usize, monitor: usize) -> Result<(), String> {
+    let process = &world.nodes[node];
+    let log = process.before_loss.as_deref().unwrap_or(&world.ledger);
+    if !log.may_run(process.id, process.incarnation, monitor, world.now) {
+        return Err(format!(
+            "one_owner: process {node} of node {} started a run of monitor {monitor} after its tenure ended: {:?}, {:?}",
+            process.id, log.holdings[monitor], log.nodes[process.id]
+        ));
+    }
+    if process.before_loss.is_some() {
+        return Ok(());
+    }
+    for (other, twin) in world.nodes.iter().enumerate() {
+        let may_run = other != node
+            && twin.life != Life::Dead
+            && twin.before_loss.is_none()
+            && twin.tenure.may_run(world.local(Who::Node(other)), monitor_id(monitor)).is_ok();
+        if may_run {
+            return Err(format!("one_owner: processes {node} and {other} may both run monitor {monitor} now"));
+        }
+    }
+    Ok(())
+}
+
+/// Nobody stores a beat of a monitor after its tenure ended.
+pub(crate) fn invariant_one_owner_stores(world: &World, node: usize, monitor: usize) -> Result<(), String> {
+    let process = &world.nodes[node];
+    if world.ledger.may_store(process.id, process.incarnation, monitor) {
+        return Ok(());
+    }
+    let holding = world.ledger.holdings[monitor];
+    Err(format!(
+        "one_owner: process {node} of node {} stored a beat of monitor {monitor} after its tenure ended: {holding:?}",
+        process.id
+    ))
+}
+
+/// A deposed leader commits nothing.
+pub(crate) fn invariant_fenced(ledger: &Ledger, decision: &Decision) -> Result<(), String> {
+    if ledger.leader == (decision.epoch, Some(decision.holder)) {
+        Ok(())
+    } else {
+        Err(format!("fenced: epoch {} committed while {:?} led", decision.epoch, ledger.leader))
+    }
+}
+
+/// What an operator pinned, drained or froze stays so.
+pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<(), String> {
+    if world.ledger.is_frozen && !(decision.moves.is_empty() && decision.revokes.is_empty()) {
+        return Err("hands_win: moves were committed while the cluster was frozen".to_owned());
+    }
+    for step in &decision.moves {
+        let monitor = monitor_index(step.monitor);
+        let row = &world.database.monitors[monitor];
+        let from = step.from.as_ref().map(node_index);
+        // What the plan did not expect is left alone by the store.
+        if row.is_deleted || row.effective() != from {
+            continue;
+        }
+        if step.step == Step::Release && from.is_some() && world.ledger.pins[monitor] == from && is_moved(world, step) {
+            return Err(format!("hands_win: pinned monitor {monitor} was taken from its living node"));
+        }
+        let target = step.to.as_ref().map(node_index);
+        let since = target.and_then(|node| world.ledger.nodes[node].overlaid_since);
+        if since.is_some_and(|since| world.now - since > SEEN) {
+            return Err(format!("hands_win: monitor {monitor} was given to a drained node"));
+        }
+    }
+    let undone = decision
+        .statuses
+        .iter()
+        .find(|change| (change.overlay == Overlay::None) != (change.overlay_seen == Overlay::None));
+    undone.map_or(Ok(()), |change| Err(format!("hands_win: automation changed the overlay of {}", change.node)))
+}
+
+/// The store leaves a row alone that was pinned or unpinned since the plan was made.
+fn is_moved(world: &World, step: &komainu_watchdogs::decision::Move) -> bool {
+    let row = &world.database.monitors[monitor_index(step.monitor)];
+    let is_pinned = row.assignment.as_ref().is_some_and(|assignment| assignment.is_pinned);
+    is_pinned == step.pinned || world.variant == Some(super::variants::Variant::PinHidden)
+}
+
+/// No node is declared unreachable or lost on one watchdog's word, and none that renews loses its monitors but by the
+/// protocol.
+pub(crate) fn invariant_majority(world: &World, decision: &Decision) -> Result<(), String> {
+    for change in &decision.statuses {
+        let is_by_reach = change.status == NodeStatus::Unreachable
+            || change.reason == StatusReason::LeaseEndedUnreachable && change.status == NodeStatus::Offline;
+        let is_new = world.database.nodes[node_index(&change.node)].status != change.status;
+        if is_by_reach && is_new {
+            ensure_majority(world, node_index(&change.node))?;
+        }
+    }
+    for step in decision.moves.iter().filter(|step| step.step == Step::Failover) {
+        let Some(node) = step.from.as_ref().map(node_index) else { continue };
+        let log = &world.ledger.nodes[node];
+        if !log.is_released && world.now - log.renewed_at < LEASE_WATCH {
+            let ago = Duration::from_micros(world.now - log.renewed_at);
+            return Err(format!("majority: monitors were moved off node {node}, which renewed {ago:?} ago"));
+        }
+    }
+    Ok(())
+}
+
+/// Even with every doubtful watchdog counted for it, the verdict must have had a majority.
+fn ensure_majority(world: &World, node: usize) -> Result<(), String> {
+    let mut against = vec![false; world.setup.dogs];
+    let mut certain = vec![false; world.setup.dogs];
+    for dog in &world.dogs {
+        let is_down = dog.tallies[node].down_at.is_some_and(|at| world.now - at <= VOTE_AGE);
+        against[dog.id] |= is_down;
+        let reaches_world = world.now >= world.network.worldless_until[dog.id] + 30 * SEC;
+        certain[dog.id] |= dog.life == Life::Running
+            && world.now - dog.written_at < 2 * SEC
+            && world.now - dog.steady_since > 20 * SEC
+            && dog.in_use_since.is_none()
+            && (reaches_world || !world.setup.has_canaries);
+    }
+    let down = against.iter().filter(|against| **against).count();
+    let voters = against.iter().zip(&certain).filter(|(against, certain)| **against || **certain).count();
+    if 2 * down > voters {
+        Ok(())
+    } else {
+        Err(format!("majority: node {node} was declared down by {down} of {voters} voters"))
+    }
+}
+
+/// `/status` says no calm that is none.
+pub(crate) fn invariant_no_false_calm(world: &World) -> Result<(), String> {
+    let orphan = world.unowned_since.iter().flatten().min().copied();
+    let heard: Vec<_> =
+        world.dogs.iter().filter(|dog| world.now - dog.written_at < 20 * SEC).map(|dog| dog.id).collect();
+    let stopped = world.database.watchdogs.iter().filter(|entry| entry.row.stopped).count();
+    let registered = world.database.watchdogs.len() - stopped;
+    let living = (0..world.setup.dogs).filter(|id| heard.contains(id)).count();
+    for (index, dog) in world.dogs.iter().enumerate() {
+        if dog.life != Life::Running || dog.is_stopping {
+            continue;
+        }
+        let view = dog.core.view(world.local(Who::Dog(index)));
+        if view.status == Health::Down {
+            continue;
+        }
+        if world.now - dog.written_at > 20 * SEC {
+            return Err(format!("no_false_calm: watchdog {index} is calm and has written nothing for 20 s"));
+        }
+        let is_old = world.now - dog.born_at > 90 * SEC;
+        if is_old && orphan.is_some_and(|since| world.now - since > 85 * SEC) {
+            return Err(format!("no_false_calm: watchdog {index} is calm while a monitor is nobody's"));
+        }
+        let is_clean = world.now - dog.failed_at > 20 * SEC && world.now - dog.born_at > 20 * SEC;
+        if is_clean && 2 * living <= registered {
+            return Err(format!("no_false_calm: watchdog {index} is calm with {living} of {registered} alive"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,320 @@
+//! The model database: its tables, and what is read from them.
+//!
+//! A statement or transaction happens at one instant, as the serial order of the real ones. The node's statements are
+//! in `leases`, the leader's transaction is in `decisions`. A copy of the whole is what a database that loses its tail
+//! goes back to.
+
+use komainu_watchdogs::facts::{
+    ClusterRow, IncidentRow, LeaderRow, Mode, MonitorRow, NodeRow, ObservationRow, ProgressRow, Round, Shard,
+    ShardGroup, Source, WatchdogRow,
+};
+use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId, Zone};
+use komainu_watchdogs::io::{Alarm, Severity, Write};
+use komainu_watchdogs::time::{Mono, Wall};
+
+use super::events::{MS, SEC, Time};
+
+/// A watchdog's row that stands still for so long may be taken by another process.
+const ROW_TAKEN_FOR: Time = 6 * SEC;
+
+/// The run time limit of every monitor, part of what counts as overdue.
+const RUN_LIMIT: Time = 2 * SEC;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Monitor {
+    pub(crate) is_push: bool,
+    pub(crate) interval: Time,
+    pub(crate) is_active: bool,
+    pub(crate) is_deleted: bool,
+    pub(crate) assignment: Option<Assignment>,
+    /// The latest of start, activation and assignment, which lateness counts from.
+    pub(crate) due_since: Time,
+    pub(crate) last_beat_at: Time,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Assignment {
+    pub(crate) home: Option<usize>,
+    pub(crate) effective: Option<usize>,
+    pub(crate) is_pinned: bool,
+    pub(crate) source: Option<(usize, Incarnation, Generation)>,
+}
+
+impl Monitor {
+    pub(crate) fn effective(&self) -> Option<usize> {
+        self.assignment.as_ref().and_then(|assignment| assignment.effective)
+    }
+
+    pub(crate) fn runs(&self) -> bool {
+        self.is_active && !self.is_deleted
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
+        if self.is_push { "push" } else { "http" }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct WatchdogEntry {
+    pub(crate) row: WatchdogRow,
+    pub(crate) written_at: Time,
+}
+
+/// The tables.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    pub(crate) cluster: ClusterRow,
+    /// The nonce of each generation.
+    pub(crate) history: Vec<Nonce>,
+    pub(crate) leader: LeaderRow,
+    pub(crate) watchdogs: Vec<WatchdogEntry>,
+    pub(crate) nodes: Vec<NodeRow>,
+    pub(crate) observations: Vec<ObservationRow>,
+    pub(crate) monitors: Vec<Monitor>,
+    pub(crate) incidents: Vec<IncidentRow>,
+}
+
+/// What is not in the tables, and survives the loss of their tail.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Server {
+    pub(crate) is_down: bool,
+    /// One higher with each start: connections of an earlier life are dead.
+    pub(crate) life: u32,
+    /// Answers and commits take long until then.
+    pub(crate) slow_until: Time,
+    /// Until then the clocks of nodes and database have not been compared since a jump.
+    pub(crate) skewed_until: Time,
+    pub(crate) wall_offset: i64,
+    /// Which watchdog process holds the advisory lock, on which of its connections.
+    pub(crate) lock: Option<(usize, u32)>,
+}
+
+impl Server {
+    pub(crate) fn wall(&self, now: Time) -> Wall {
+        Wall(i64::try_from(now / MS).unwrap() + self.wall_offset)
+    }
+}
+
+pub(crate) fn node_id(node: usize) -> NodeId {
+    NodeId::from(format!("n{}", node + 1))
+}
+
+pub(crate) fn node_index(node: &NodeId) -> usize {
+    node.as_str()[1..].parse::<usize>().unwrap() - 1
+}
+
+pub(crate) fn dog_index(dog: &WatchdogId) -> usize {
+    dog.as_str()[1..].parse::<usize>().unwrap() - 1
+}
+
+pub(crate) fn monitor_id(monitor: usize) -> MonitorId {
+    MonitorId(i64::try_from(monitor).unwrap() + 1)
+}
+
+pub(crate) fn monitor_index(monitor: MonitorId) -> usize {
+    usize::try_from(monitor.0).unwrap() - 1
+}
+
+impl Database {
+    pub(crate) fn new(nodes: usize) -> Self {
+        let row = |node| NodeRow { node: node_id(node), weight: 100, ..NodeRow::default() };
+        Self {
+            cluster: ClusterRow::default(),
+            history: vec![Nonce(0)],
+            leader: LeaderRow::default(),
+            watchdogs: Vec::new(),
+            nodes: (0..nodes).map(row).collect(),
+            observations: Vec::new(),
+            monitors: Vec::new(),
+            incidents: Vec::new(),
+        }
+    }
+
+    pub(crate) fn knows(&self, stamp: Stamp) -> bool {
+        let nonce = usize::try_from(stamp.generation.0).ok().and_then(|generation| self.history.get(generation));
+        nonce == Some(&stamp.nonce)
+    }
+
+    /// The next generation, with this nonce.
+    pub(crate) fn raise_generation(&mut self, nonce: Nonce) {
+        self.history.push(nonce);
+        self.cluster.stamp = Stamp { generation: self.cluster.stamp.generation.next(), nonce };
+    }
+
+    pub(crate) fn round(&self, now: Time, server: &Server, with_progress: bool) -> Round {
+        let nodes = self.nodes.iter().map(|row| {
+            let applied_is_known = row.applied.is_some_and(|applied| self.knows(applied));
+            NodeRow { applied_is_known, ..row.clone() }
+        });
+        let (unplaced, leftover) = self.loose_ends();
+        Round {
+            began_at: Mono::default(),
+            ended_at: Mono::default(),
+            database_time: server.wall(now),
+            cluster: self.cluster.clone(),
+            leader: self.leader.clone(),
+            watchdogs: self.watchdogs.iter().map(|entry| entry.row.clone()).collect(),
+            nodes: nodes.collect(),
+            observations: self.observations.clone(),
+            shards: self.groups(),
+            unplaced,
+            leftover,
+            progress: with_progress.then(|| self.progress(now, server)),
+            incidents: self.incidents.clone(),
+        }
+    }
+
+    fn loose_ends(&self) -> (u32, u32) {
+        let (mut unplaced, mut leftover) = (0, 0);
+        for monitor in &self.monitors {
+            unplaced += u32::from(!monitor.is_deleted && monitor.assignment.is_none());
+            leftover += u32::from(monitor.is_deleted && monitor.assignment.is_some());
+        }
+        (unplaced, leftover)
+    }
+
+    fn source(&self, assignment: &Assignment) -> Option<Source> {
+        let (node, incarnation, released_at) = assignment.source?;
+        Some(Source { node: self.nodes[node].node.clone(), incarnation, released_at })
+    }
+
+    fn groups(&self) -> Vec<ShardGroup> {
+        let mut groups: Vec<ShardGroup> = Vec::new();
+        let name = |node: Option<usize>| node.map(|node| self.nodes[node].node.clone());
+        for monitor in self.monitors.iter().filter(|monitor| !monitor.is_deleted) {
+            let Some(assignment) = &monitor.assignment else { continue };
+            let group = ShardGroup {
+                home: name(assignment.home),
+                effective: name(assignment.effective),
+                source: self.source(assignment),
+                pinned: assignment.is_pinned,
+                is_push: monitor.is_push,
+                active: 0,
+                monitors: 0,
+            };
+            let alike = groups.iter().position(|other| {
+                (&other.home, &other.effective, &other.source) == (&group.home, &group.effective, &group.source)
+                    && (other.pinned, other.is_push) == (group.pinned, group.is_push)
+            });
+            let entry = match alike {
+                Some(at) => &mut groups[at],
+                None => {
+                    groups.push(group);
+                    groups.last_mut().unwrap()
+                }
+            };
+            entry.monitors += 1;
+            entry.active += u32::from(monitor.is_active);
+        }
+        groups
+    }
+
+    fn progress(&self, now: Time, server: &Server) -> Vec<ProgressRow> {
+        let rows = self.nodes.iter().enumerate().map(|(node, row)| {
+            let mut progress = ProgressRow { node: row.node.clone(), probing: 0, overdue: 0 };
+            for monitor in &self.monitors {
+                if monitor.runs() && !monitor.is_push && monitor.effective() == Some(node) {
+                    let since = monitor.due_since.max(monitor.last_beat_at);
+                    let is_late = now.saturating_sub(since) > 2 * monitor.interval + RUN_LIMIT;
+                    progress.probing += 1;
+                    progress.overdue += u32::from(is_late || now < server.skewed_until);
+                }
+            }
+            progress
+        });
+        rows.collect()
+    }
+
+    pub(crate) fn shard(&self, hides_pins: bool) -> Shard {
+        let row = |(index, monitor): (usize, &Monitor)| {
+            let assignment = monitor.assignment.clone().unwrap_or_default();
+            MonitorRow {
+                monitor: monitor_id(index),
+                kind: monitor.kind().to_owned(),
+                interval_s: u32::try_from(monitor.interval / SEC).unwrap(),
+                active: monitor.is_active,
+                is_placed: monitor.assignment.is_some(),
+                home: assignment.home.map(|node| self.nodes[node].node.clone()),
+                effective: assignment.effective.map(|node| self.nodes[node].node.clone()),
+                pinned: assignment.is_pinned && !hides_pins,
+                source: self.source(&assignment),
+            }
+        };
+        let present = self.monitors.iter().enumerate().filter(|(_, monitor)| !monitor.is_deleted);
+        Shard { stamp: self.cluster.stamp, monitors: present.map(row).collect() }
+    }
+
+    /// One watchdog's round; `false`: another living process writes that row.
+    pub(crate) fn write(&mut self, write: &Write, now: Time, server: &Server) -> bool {
+        let report = &write.report;
+        let row = WatchdogRow {
+            watchdog: report.watchdog.clone(),
+            incarnation: report.incarnation,
+            seq: report.seq,
+            zone: report.zone.clone(),
+            advertise: String::new(),
+            isolated: report.isolated,
+            stopped: write.stopped,
+            last_seen: server.wall(now),
+        };
+        match self.watchdogs.iter_mut().find(|entry| entry.row.watchdog == row.watchdog) {
+            Some(entry) => {
+                let is_other = entry.row.incarnation != row.incarnation && !entry.row.stopped;
+                if is_other && now.saturating_sub(entry.written_at) < ROW_TAKEN_FOR {
+                    return false;
+                }
+                *entry = WatchdogEntry { row, written_at: now };
+            }
+            None => {
+                self.watchdogs.push(WatchdogEntry { row, written_at: now });
+                self.watchdogs.sort_by(|one, other| one.row.watchdog.cmp(&other.row.watchdog));
+            }
+        }
+        for observation in report.observations.iter().filter(|one| write.changed.contains(&one.target)) {
+            let fresh = ObservationRow {
+                watchdog: report.watchdog.clone(),
+                incarnation: report.incarnation,
+                seq: report.seq,
+                observation: observation.clone(),
+            };
+            let known = self
+                .observations
+                .iter_mut()
+                .find(|row| row.watchdog == fresh.watchdog && row.observation.target == fresh.observation.target);
+            match known {
+                Some(row) => *row = fresh,
+                None => self.observations.push(fresh),
+            }
+        }
+        true
+    }
+
+    pub(crate) fn raise(&mut self, alarm: &Alarm, at: Wall) {
+        if let Some(open) = self.incidents.iter_mut().find(|row| row.key == alarm.key) {
+            open.last_bad_at = at;
+            return;
+        }
+        let severity = match alarm.severity {
+            Severity::Critical => "critical",
+            Severity::Warning => "warning",
+        };
+        self.incidents.push(IncidentRow {
+            key: alarm.key.clone(),
+            severity: severity.to_owned(),
+            opened_at: at,
+            last_bad_at: at,
+        });
+    }
+
+    pub(crate) fn resolve(&mut self, key: &str, last_bad_at: Wall) {
+        self.incidents.retain(|row| row.key != key || row.last_bad_at != last_bad_at);
+    }
+
+    pub(crate) fn has_held_mode(&self) -> bool {
+        self.cluster.frozen || self.cluster.mode == Mode::Observe
+    }
+}
+
+pub(crate) fn zone(index: usize) -> Zone {
+    Zone::from(format!("z{index}"))
+}

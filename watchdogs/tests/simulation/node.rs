@@ -1,0 +1,373 @@
+//! A simulated node process: the real tenure, with runs that take time and beats that are stored over the network.
+
+use std::rc::Rc;
+
+use komainu_watchdogs::ids::{Incarnation, MonitorId};
+use komainu_watchdogs::tenure::{ExitReason, Fence, Input, Output, Tenure};
+
+use super::events::{Answer, BeatRequest, Event, LineKind, MS, Message, Order, Request, SEC, Time, Who};
+use super::invariants;
+use super::leases::Statement;
+use super::ledger::Ledger;
+use super::model_store::{monitor_id, monitor_index};
+use super::network::{Line, What};
+use super::variants::Variant;
+use super::world::{Life, World};
+
+/// How long a beat's statement may take.
+const STORE_LIMIT: Time = 4 * SEC;
+
+/// A node process.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// Which configured node.
+    pub(crate) id: usize,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) tenure: Tenure,
+    /// Its own clock is ahead of the world's by so much.
+    pub(crate) ahead: Time,
+    pub(crate) life: Life,
+    pub(crate) inbox: Vec<Message>,
+    pub(crate) timer_at: Time,
+    pub(crate) line: Line,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) runs_at: Time,
+    run_number: u32,
+    /// Beats whose statement is under way.
+    stores: Vec<(u32, usize)>,
+    /// Stops that wait for such statements.
+    stops: Vec<Vec<u32>>,
+    /// The run loop hangs until then.
+    pub(crate) stalled_until: Time,
+    /// The stop of a monitor hangs with it.
+    pub(crate) is_deaf: bool,
+    /// Runs take very long until then.
+    pub(crate) slow_until: Time,
+    /// The log as it stood before the database lost its tail, while this process cannot know of the loss.
+    pub(crate) before_loss: Option<Rc<Ledger>>,
+    pub(crate) spins: u32,
+}
+
+/// A monitor that a node process was told to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) monitor: usize,
+    due_at: Time,
+    running: Option<u32>,
+}
+
+impl Node {
+    pub(crate) fn new(id: usize, incarnation: Incarnation, tenure: Tenure, ahead: Time) -> Self {
+        Self {
+            id,
+            incarnation,
+            tenure,
+            ahead,
+            life: Life::Running,
+            inbox: Vec::new(),
+            timer_at: Time::MAX,
+            line: Line::default(),
+            jobs: Vec::new(),
+            runs_at: Time::MAX,
+            run_number: 0,
+            stores: Vec::new(),
+            stops: Vec::new(),
+            stalled_until: 0,
+            is_deaf: false,
+            slow_until: 0,
+            before_loss: None,
+            spins: 0,
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn tell_node(&mut self, node: usize, message: Message) {
+        match message {
+            Message::Answer { line: _, number, answer } => self.take_node_answer(node, number, answer),
+            Message::GiveUp { line: _, number } => self.take_node_answer(node, number, Answer::Failed),
+            Message::Hint => self.wake_node(node, Input::Hint),
+            Message::Edited => self.wake_node(node, Input::Edited),
+            Message::Stopped => self.take_stopped(node),
+            Message::RunEnds { monitor, run } => self.end_run(node, monitor, run),
+            Message::Stored { number, is_answered } => self.take_stored(node, number, is_answered),
+            Message::Probed { .. } | Message::Reported(_) => {}
+        }
+    }
+
+    /// A node whose loop hangs may not even come to stop a monitor.
+    fn take_stopped(&mut self, node: usize) {
+        let process = &self.nodes[node];
+        if process.is_deaf && self.now < process.stalled_until {
+            let at = process.stalled_until;
+            self.schedule(at, Event::Tell(Who::Node(node), Message::Stopped));
+        } else {
+            self.wake_node(node, Input::Stopped);
+        }
+    }
+
+    fn take_node_answer(&mut self, node: usize, number: u32, answer: Answer) {
+        let who = Who::Node(node);
+        let is_failed = matches!(answer, Answer::Failed);
+        let Some(busy) = self.end(who, LineKind::Tenure, number, is_failed) else { return };
+        let What::Node(kind) = busy.what else { return };
+        let began_at = busy.began_at;
+        let has_seen = match &answer {
+            Answer::Stamp(..) | Answer::Row(_) | Answer::Assigned(..) => true,
+            Answer::Renewed(ours) | Answer::Acknowledged(ours) => !ours,
+            _ => false,
+        };
+        if has_seen && self.nodes[node].line.server_life == self.server.life {
+            self.nodes[node].before_loss = None;
+        }
+        let input = match answer {
+            Answer::Row(row) => Input::Row(row),
+            Answer::Registered(won) => Input::Registered { began_at, won },
+            Answer::Renewed(ours) => Input::Renewed { began_at, ours },
+            Answer::Stamp(stamp, applied_is_known) => {
+                self.counts.quarantines += u64::from(!applied_is_known);
+                Input::StampRead { began_at, stamp, applied_is_known }
+            }
+            Answer::Assigned(stamp, monitors) => Input::Assigned { stamp, monitors },
+            Answer::Acknowledged(ours) => Input::Acknowledged { began_at, ours },
+            Answer::Released => Input::Released,
+            _ => Input::Failed(kind),
+        };
+        self.begin_next(who, LineKind::Tenure);
+        self.wake_node(node, input);
+    }
+
+    pub(crate) fn wake_node(&mut self, node: usize, input: Input) {
+        let now = self.local(Who::Node(node));
+        self.nodes[node].tenure.handle(now, input);
+        self.perform_node(node);
+    }
+
+    pub(crate) fn perform_node(&mut self, node: usize) {
+        let who = Who::Node(node);
+        while let Some(output) = self.nodes[node].tenure.poll_output() {
+            let order = match output {
+                Output::ReadRow => Order::ReadRow,
+                Output::Register { seen, lease_seq } => Order::Register { seen, lease_seq },
+                Output::Renew { applied } => Order::Renew { applied },
+                Output::ReadStamp { applied } => Order::ReadStamp { applied },
+                Output::ReadAssignments => Order::ReadAssignments { stamp: None },
+                Output::Acknowledge(stamp) => Order::Acknowledge(stamp),
+                Output::Release => Order::Release,
+                Output::Stop(monitors) => {
+                    self.stop_jobs(node, &monitors.into_iter().map(monitor_index).collect::<Vec<_>>());
+                    continue;
+                }
+                Output::Start(monitors) => {
+                    monitors.into_iter().for_each(|monitor| self.start_job(node, monitor));
+                    continue;
+                }
+                Output::Exit(reason) => {
+                    self.counts.id_conflicts += u64::from(matches!(reason, ExitReason::IdInUse { .. }));
+                    self.end_process(who, true);
+                    return;
+                }
+            };
+            self.order(who, LineKind::Tenure, order);
+        }
+        let wakes_at = self.nodes[node].tenure.poll_timeout();
+        self.set_timer(who, wakes_at);
+    }
+
+    /// What runs is thrown away; what is on its way to the database must be answered first.
+    fn stop_jobs(&mut self, node: usize, monitors: &[usize]) {
+        let process = &mut self.nodes[node];
+        process.jobs.retain(|job| !monitors.contains(&job.monitor));
+        let on_the_way: Vec<_> = process
+            .stores
+            .iter()
+            .filter(|(_, monitor)| monitors.contains(monitor))
+            .map(|&(number, _)| number)
+            .collect();
+        if on_the_way.is_empty() {
+            let pause = self.rng.below(3 * MS);
+            self.schedule(self.now + pause, Event::Tell(Who::Node(node), Message::Stopped));
+        } else {
+            process.stops.push(on_the_way);
+        }
+    }
+
+    fn start_job(&mut self, node: usize, monitor: MonitorId) {
+        let monitor = monitor_index(monitor);
+        let spread = self.database.monitors[monitor].interval.min(5 * SEC);
+        let due_at = self.now + self.rng.below(spread);
+        self.nodes[node].jobs.push(Job { monitor, due_at, running: None });
+        self.set_runs_timer(node);
+    }
+
+    fn set_runs_timer(&mut self, node: usize) {
+        let process = &self.nodes[node];
+        let idle = process.jobs.iter().filter(|job| job.running.is_none());
+        let Some(at) = idle.map(|job| job.due_at).min() else { return };
+        if at != process.runs_at {
+            self.nodes[node].runs_at = at;
+            self.schedule(at.max(self.now), Event::Runs(node));
+        }
+    }
+
+    /// The run loop has something due.
+    pub(crate) fn run_due(&mut self, node: usize) {
+        let process = &mut self.nodes[node];
+        process.runs_at = Time::MAX;
+        if self.now < process.stalled_until {
+            let until = process.stalled_until;
+            for job in &mut process.jobs {
+                job.due_at = job.due_at.max(until);
+            }
+        }
+        for index in 0..self.nodes[node].jobs.len() {
+            let job = &self.nodes[node].jobs[index];
+            if job.running.is_none() && job.due_at <= self.now {
+                self.try_run(node, index);
+            }
+        }
+        self.set_runs_timer(node);
+    }
+
+    fn try_run(&mut self, node: usize, index: usize) {
+        let local = self.local(Who::Node(node));
+        let process = &mut self.nodes[node];
+        let monitor = process.jobs[index].monitor;
+        if let Err(fence) = process.tenure.may_run(local, monitor_id(monitor)) {
+            self.counts.self_fences += u64::from(matches!(fence, Fence::LeaseTooOld | Fence::NotReconciled));
+            process.jobs[index].due_at = self.now + 500 * MS;
+            return;
+        }
+        process.run_number += 1;
+        let run = process.run_number;
+        process.jobs[index].running = Some(run);
+        let is_slow = self.now < process.slow_until;
+        let takes = if is_slow { self.rng.between(3 * SEC, 25 * SEC) } else { self.rng.between(5 * MS, 200 * MS) };
+        self.counts.runs += 1;
+        self.schedule(self.now + takes, Event::Tell(Who::Node(node), Message::RunEnds { monitor, run }));
+        let found = invariants::invariant_one_owner_runs(self, node, monitor);
+        self.judge(found);
+    }
+
+    fn end_run(&mut self, node: usize, monitor: usize, run: u32) {
+        let local = self.local(Who::Node(node));
+        let interval = self.database.monitors[monitor].interval;
+        let process = &mut self.nodes[node];
+        let job = process.jobs.iter_mut().find(|job| job.monitor == monitor && job.running == Some(run));
+        let is_current = job.is_some();
+        if let Some(job) = job {
+            job.running = None;
+            job.due_at = (job.due_at + interval).max(self.now);
+        }
+        let may_store = is_current && process.tenure.may_store(local, monitor_id(monitor)).is_ok();
+        if may_store || self.variant == Some(Variant::NoCheckBeforeStore) {
+            self.send_beat(node, monitor);
+        } else {
+            self.counts.thrown_away += 1;
+        }
+        self.set_runs_timer(node);
+    }
+
+    fn send_beat(&mut self, node: usize, monitor: usize) {
+        let process = &mut self.nodes[node];
+        process.run_number += 1;
+        let number = process.run_number;
+        process.stores.push((number, monitor));
+        let (from, to) = (self.setup.dogs + process.id, self.database_end());
+        let beat = BeatRequest { node, number, monitor, sent_at: self.now, server_life: self.server.life };
+        let takes = self.network.route(from, to, self.now, &mut self.rng);
+        if takes.is_none_or(|takes| takes >= STORE_LIMIT) {
+            let message = Message::Stored { number, is_answered: false };
+            self.schedule(self.now + STORE_LIMIT, Event::Tell(Who::Node(node), message));
+        }
+        if let Some(takes) = takes {
+            self.schedule(self.now + takes, Event::StoreBeat(beat));
+        }
+    }
+
+    /// A beat's statement reached the database.
+    pub(crate) fn store_beat(&mut self, beat: BeatRequest) {
+        let is_dead = self.server.is_down || beat.server_life != self.server.life;
+        if !is_dead {
+            self.execute_beat(beat);
+        }
+        let ends_at = beat.sent_at + STORE_LIMIT;
+        if self.now >= ends_at {
+            return;
+        }
+        let (from, to) = (self.database_end(), self.setup.dogs + self.nodes[beat.node].id);
+        let takes = self.network.route(from, to, self.now, &mut self.rng);
+        let at = takes.map_or(ends_at, |takes| (self.now + takes).min(ends_at));
+        let message = Message::Stored { number: beat.number, is_answered: at < ends_at && !is_dead };
+        self.schedule(at, Event::Tell(Who::Node(beat.node), message));
+    }
+
+    fn execute_beat(&mut self, beat: BeatRequest) {
+        let BeatRequest { node, monitor, .. } = beat;
+        let is_taken = self.statement(node).takes_beat(monitor);
+        if !is_taken {
+            self.counts.refused_beats += 1;
+            return;
+        }
+        self.counts.beats += 1;
+        self.database.monitors[monitor].last_beat_at = self.now;
+        let found = invariants::invariant_one_owner_stores(self, node, monitor);
+        self.judge(found);
+    }
+
+    fn take_stored(&mut self, node: usize, number: u32, is_answered: bool) {
+        let local = self.local(Who::Node(node));
+        let process = &mut self.nodes[node];
+        let Some(at) = process.stores.iter().position(|(other, _)| *other == number) else { return };
+        let (_, monitor) = process.stores.swap_remove(at);
+        let is_waited_for = process.stops.iter().any(|stop| stop.contains(&number));
+        let retries = !is_answered && !is_waited_for && process.tenure.may_store(local, monitor_id(monitor)).is_ok();
+        let mut done = 0;
+        process.stops.retain_mut(|stop| {
+            stop.retain(|other| *other != number);
+            done += usize::from(stop.is_empty());
+            !stop.is_empty()
+        });
+        if retries {
+            self.send_beat(node, monitor);
+        }
+        for _ in 0..done {
+            self.take_stopped(node);
+        }
+    }
+
+    pub(crate) fn statement(&mut self, node: usize) -> Statement<'_> {
+        let process = &self.nodes[node];
+        Statement {
+            database: &mut self.database,
+            ledger: &mut self.ledger,
+            now: self.now,
+            variant: self.variant,
+            node: process.id,
+            incarnation: process.incarnation,
+        }
+    }
+
+    /// A node's request is executed by the database.
+    pub(crate) fn execute_for_node(&mut self, node: usize, request: &Request) -> Answer {
+        let mut statement = self.statement(node);
+        match request.order {
+            Order::ReadRow => Answer::Row(Some(statement.read_row())),
+            Order::Register { seen, lease_seq } => Answer::Registered(statement.register(seen, lease_seq)),
+            Order::Renew { applied } => Answer::Renewed(statement.renew(applied)),
+            Order::ReadStamp { applied } => {
+                let (stamp, is_known) = statement.read_stamp(applied);
+                Answer::Stamp(stamp, is_known)
+            }
+            Order::ReadAssignments { stamp } => {
+                Answer::Assigned(stamp.unwrap_or_default(), statement.read_assignments())
+            }
+            Order::Acknowledge(stamp) => Answer::Acknowledged(statement.renew(Some(stamp))),
+            Order::Release => {
+                statement.release();
+                Answer::Released
+            }
+            _ => Answer::Failed,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What operators do: through the API or the command line, whenever they like.
+//!
+//! Each act is one transaction, told to the judge: what hands did must stay done.
+
+use komainu_watchdogs::facts::Overlay;
+use komainu_watchdogs::ids::Nonce;
+
+use super::events::{Event, MS, Message, SEC, Who};
+use super::world::World;
+
+impl World {
+    /// One random act.
+    pub(crate) fn operate(&mut self) {
+        if self.server.is_down {
+            return;
+        }
+        let node = self.rng.index(self.setup.nodes);
+        let monitor = self.rng.index(self.database.monitors.len());
+        let act = self.rng.below(14);
+        self.trace(&("operator", act, node, monitor));
+        match act {
+            0 | 1 => self.pin(monitor),
+            2 => self.unpin(monitor),
+            3 | 4 => self.set_overlay(node, Overlay::Draining),
+            5 => self.set_overlay(node, Overlay::None),
+            6 => self.set_frozen(true),
+            7 => self.set_frozen(false),
+            8 => self.add(),
+            9 => self.toggle(monitor),
+            10 => self.delete(monitor),
+            11 | 12 => self.move_home(monitor, node),
+            _ => self.recover(node),
+        }
+    }
+
+    /// Bound to where it is.
+    fn pin(&mut self, monitor: usize) {
+        let Some(assignment) = &mut self.database.monitors[monitor].assignment else { return };
+        if let Some(node) = assignment.effective {
+            (assignment.home, assignment.is_pinned) = (Some(node), true);
+            self.ledger.pins[monitor] = Some(node);
+        }
+    }
+
+    fn unpin(&mut self, monitor: usize) {
+        if let Some(assignment) = &mut self.database.monitors[monitor].assignment {
+            assignment.is_pinned = false;
+            self.ledger.pins[monitor] = None;
+        }
+    }
+
+    pub(crate) fn set_overlay(&mut self, node: usize, overlay: Overlay) {
+        let row = &mut self.database.nodes[node];
+        let log = &mut self.ledger.nodes[node];
+        if overlay == Overlay::None {
+            log.overlaid_since = None;
+        } else if row.overlay == Overlay::None {
+            log.overlaid_since = Some(self.now);
+        } else {
+            return;
+        }
+        row.overlay = overlay;
+    }
+
+    pub(crate) fn set_frozen(&mut self, is_frozen: bool) {
+        self.database.cluster.frozen = is_frozen;
+        self.ledger.is_frozen = is_frozen;
+    }
+
+    /// A new monitor, for the planner to place or with a home of its own.
+    fn add(&mut self) {
+        if self.database.monitors.len() >= 16 {
+            return;
+        }
+        let home = if self.rng.per_mille(400) { Some(self.rng.index(self.setup.nodes)) } else { None };
+        let home = home.filter(|home| self.database.nodes[*home].overlay == Overlay::None);
+        self.add_monitor(home);
+        if home.is_some() {
+            let nonce = Nonce(self.rng.draw());
+            self.database.raise_generation(nonce);
+        }
+    }
+
+    fn toggle(&mut self, monitor: usize) {
+        let row = &mut self.database.monitors[monitor];
+        row.is_active = !row.is_active;
+        row.due_since = self.now;
+        self.tell_edited(monitor);
+    }
+
+    fn delete(&mut self, monitor: usize) {
+        let present = self.database.monitors.iter().filter(|monitor| !monitor.is_deleted).count();
+        if present > 2 {
+            self.database.monitors[monitor].is_deleted = true;
+            self.tell_edited(monitor);
+        }
+    }
+
+    /// Nodes read their own monitors in slices, and so notice within some seconds.
+    fn tell_edited(&mut self, monitor: usize) {
+        let Some(owner) = self.database.monitors[monitor].effective() else { return };
+        for process in 0..self.nodes.len() {
+            if self.nodes[process].id == owner {
+                let at = self.now + self.rng.between(10 * MS, 5 * SEC);
+                self.schedule(at, Event::Tell(Who::Node(process), Message::Edited));
+            }
+        }
+    }
+
+    fn move_home(&mut self, monitor: usize, node: usize) {
+        if self.database.nodes[node].overlay != Overlay::None {
+            return;
+        }
+        if let Some(assignment) = &mut self.database.monitors[monitor].assignment {
+            assignment.home = Some(node);
+            if assignment.is_pinned {
+                self.ledger.pins[monitor] = Some(node);
+            }
+        }
+    }
+
+    pub(crate) fn recover(&mut self, node: usize) {
+        let row = &mut self.database.nodes[node];
+        row.recover_asked = true;
+        row.emptied = None;
+    }
+}

@@ -40,6 +40,8 @@ pub struct Assessment {
     pub status: NodeStatus,
     /// Why.
     pub reason: StatusReason,
+    /// This round's evidence says so; otherwise the status is what it was.
+    pub is_decided: bool,
     /// The lease is over since.
     pub ended_since: Option<Mono>,
     /// Progress is stale since.
@@ -82,6 +84,7 @@ impl Assessment {
             overdue: 0,
             status: row.status,
             reason: StatusReason::AllWell,
+            is_decided: false,
             ended_since: None,
             stale_since: None,
             unreachable_since: None,
@@ -101,7 +104,9 @@ impl Assessment {
             let is_stale = 2 * overdue > probing && evidence.is_renewing;
             self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
-        match decide_status(self.lease, self.reach, self.progress) {
+        let decided = decide_status(self.lease, self.reach, self.progress);
+        self.is_decided = decided.is_some();
+        match decided {
             Some((status, reason)) => (self.status, self.reason) = Self::settle(status, reason, evidence.row),
             None => self.keep(evidence.row.status),
         }

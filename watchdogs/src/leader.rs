@@ -35,7 +35,6 @@ pub struct Leader {
     /// Those of them that were announced.
     announced: Vec<WouldMove>,
     overloaded: BTreeSet<NodeId>,
-    unplaceable: u32,
 }
 
 /// What a committed or refused decision leads to.
@@ -64,7 +63,6 @@ impl Leader {
             would_move: Vec::new(),
             announced: Vec::new(),
             overloaded: BTreeSet::new(),
-            unplaceable: 0,
         }
     }
 
@@ -91,11 +89,6 @@ impl Leader {
     /// Nodes the last plan had to load beyond their capacity.
     pub fn overloaded(&self) -> &BTreeSet<NodeId> {
         &self.overloaded
-    }
-
-    /// Monitors the last plan found no node for.
-    pub fn unplaceable(&self) -> u32 {
-        self.unplaceable
     }
 
     /// The monitors were read.
@@ -150,7 +143,6 @@ impl Leader {
         self.announced.clear();
         if needs.is_empty() && situation.round.leftover == 0 {
             self.shard = None;
-            self.unplaceable = 0;
             return None;
         }
         let Some(shard) = self.shard.take() else {
@@ -159,7 +151,6 @@ impl Leader {
         };
         let plan = plan(&shard, &field);
         self.overloaded.clone_from(&plan.overloaded);
-        self.unplaceable = plan.unplaceable;
         let sources =
             shard.monitors.iter().filter_map(|monitor| Some((monitor.monitor.0, monitor.source.clone()?))).collect();
         let frame = Decision { seen: shard.stamp.generation, ..frame };

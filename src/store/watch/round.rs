@@ -20,8 +20,7 @@ pub(super) async fn read(session: &mut Session, with_progress: bool) -> Result<R
     let watchdogs = watchdogs(session).await?;
     let observations = observations(session).await?;
     let incidents = incidents(session).await?;
-    let shards = shard::groups(session).await?;
-    let (unplaced, leftover) = shard::unmatched(session, &shards).await?;
+    let (shards, leftover) = shard::groups(session).await?;
     let progress = if with_progress { Some(progress::read(session).await?) } else { None };
     Ok(Round {
         began_at: Mono::default(),
@@ -33,7 +32,6 @@ pub(super) async fn read(session: &mut Session, with_progress: bool) -> Result<R
         nodes,
         observations,
         shards,
-        unplaced,
         leftover,
         progress,
         incidents,

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use komainu::keys::ClusterKey;
 use komainu::store::migrate::{self, MigrateOptions};
-use komainu::store::{DatabaseUrl, Store, TenureConnection, nodes};
+use komainu::store::{DatabaseUrl, NodeProcess, Store, TenureConnection, nodes};
 use komainu_watchdogs::ids::{Incarnation, NodeId, Stamp};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -177,7 +177,9 @@ async fn start_node(store: &Store, name: &str) -> Node {
         .route("/api/v1/reconcile-monitors", post(|| async { "{}" }));
     let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     let incarnation = Incarnation(rand::random());
-    let mut tenure = store.tenure(node, incarnation, "simulated", &address).await.unwrap();
+    let hostname = "simulated".to_owned();
+    let process = NodeProcess { node, incarnation, hostname, address, kinds: Vec::new() };
+    let mut tenure = store.tenure(process).await.unwrap();
     assert!(tenure.register(None, 0).await.unwrap());
     let lease = tokio::spawn(async move { hold(&mut tenure).await });
     Node { lease, server }

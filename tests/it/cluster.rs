@@ -134,7 +134,7 @@ impl Cluster {
         let key = ClusterKey::generate();
         if shape.with_proxies {
             let port = self.server.as_ref().expect("proxies stand before MariaDB").port();
-            for name in self.names("w", shape.watchdogs).chain(["node1".to_owned()]) {
+            for name in Self::names("w", shape.watchdogs).chain(["node1".to_owned()]) {
                 self.proxies.insert(name, Proxy::start(port).await);
             }
         }

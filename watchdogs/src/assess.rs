@@ -40,6 +40,8 @@ pub struct Assessment {
     pub status: NodeStatus,
     /// Why.
     pub reason: StatusReason,
+    /// This round's evidence says so; otherwise the status is what it was.
+    pub is_decided: bool,
     /// The lease is over since.
     pub ended_since: Option<Mono>,
     /// Progress is stale since.
@@ -51,6 +53,7 @@ pub struct Assessment {
     /// Last seen online.
     pub last_online: Option<Mono>,
     is_fenced: bool,
+    fresh_since: Option<Mono>,
     tally: Tally,
 }
 
@@ -82,18 +85,21 @@ impl Assessment {
             overdue: 0,
             status: row.status,
             reason: StatusReason::AllWell,
+            is_decided: false,
             ended_since: None,
             stale_since: None,
             unreachable_since: None,
             online_since: None,
             last_online: None,
             is_fenced: false,
+            fresh_since: None,
             tally: Tally::default(),
         }
     }
 
     fn handle(&mut self, now: Mono, evidence: &Evidence<'_>, policy: &Policy) {
         self.lease = evidence.lease;
+        self.fresh_since = (self.lease == Lease::Fresh).then(|| self.fresh_since.unwrap_or(now));
         self.is_fenced = evidence.is_fenced;
         self.count(evidence.ballots.as_deref(), policy);
         if let Some((overdue, probing)) = evidence.progress {
@@ -101,8 +107,18 @@ impl Assessment {
             let is_stale = 2 * overdue > probing && evidence.is_renewing;
             self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
-        match decide_status(self.lease, self.reach, self.progress) {
+<<<<<<< HEAD
+        let decided = decide_status(self.lease, self.reach, self.progress);
+        self.is_decided = decided.is_some();
+        match decided {
             Some((status, reason)) => (self.status, self.reason) = Self::settle(status, reason, evidence.row),
+=======
+        match decide_status(self.lease, self.reach, self.progress) {
+            Some(found) => {
+                let has_just_come = self.fresh_since.is_some_and(|since| now.since(since) < policy.stall_grace);
+                (self.status, self.reason) = Self::settle(found, evidence.row, has_just_come);
+            }
+>>>>>>> kuma
             None => self.keep(evidence.row.status),
         }
         self.note_times(now);
@@ -123,12 +139,18 @@ impl Assessment {
         }
     }
 
-    /// A node that was never seen stays new until it is; one emptied for lack of progress stays stalled.
-    fn settle(status: NodeStatus, reason: StatusReason, row: &NodeRow) -> (NodeStatus, StatusReason) {
+    /// A node that was never seen stays new until it is, and is not called unreachable at once for probes that failed
+    /// before it was started; one emptied for lack of progress stays stalled.
+    fn settle(
+        (status, reason): (NodeStatus, StatusReason),
+        row: &NodeRow,
+        has_just_come: bool,
+    ) -> (NodeStatus, StatusReason) {
         let was_never_seen = row.status == NodeStatus::New && row.incarnation.is_none() && row.lease_seq == 0;
         let is_vacant = row.incarnation.is_none() && row.emptied.is_some();
         match status {
             NodeStatus::Stalled | NodeStatus::Offline if was_never_seen => (NodeStatus::New, reason),
+            NodeStatus::Unreachable if row.status == NodeStatus::New && has_just_come => (NodeStatus::New, reason),
             NodeStatus::Online if is_emptied(row) => (NodeStatus::Stalled, StatusReason::NoProgress),
             // Its lease ended because it was taken away.
             NodeStatus::Stalled if is_vacant => (status, StatusReason::NoProgress),

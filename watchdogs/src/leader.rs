@@ -36,9 +36,12 @@ pub struct Leader {
     /// Those of them that were announced.
     announced: Vec<WouldMove>,
     overloaded: BTreeSet<NodeId>,
+<<<<<<< HEAD
     unplaceable: u32,
     /// The last plan, when it came to nothing.
     barren: Option<Barren>,
+=======
+>>>>>>> kuma
 }
 
 /// What needs moving, by node and reason.
@@ -82,8 +85,11 @@ impl Leader {
             would_move: Vec::new(),
             announced: Vec::new(),
             overloaded: BTreeSet::new(),
+<<<<<<< HEAD
             unplaceable: 0,
             barren: None,
+=======
+>>>>>>> kuma
         }
     }
 
@@ -110,11 +116,6 @@ impl Leader {
     /// Nodes the last plan had to load beyond their capacity.
     pub fn overloaded(&self) -> &BTreeSet<NodeId> {
         &self.overloaded
-    }
-
-    /// Monitors the last plan found no node for.
-    pub fn unplaceable(&self) -> u32 {
-        self.unplaceable
     }
 
     /// The monitors were read.
@@ -169,7 +170,6 @@ impl Leader {
         self.announced.clear();
         if needs.is_empty() && situation.round.leftover == 0 {
             self.shard = None;
-            self.unplaceable = 0;
             return None;
         }
         let is_barren = self.barren.as_ref().is_some_and(|barren| {
@@ -184,7 +184,6 @@ impl Leader {
         };
         let plan = plan(&shard, &field);
         self.overloaded.clone_from(&plan.overloaded);
-        self.unplaceable = plan.unplaceable;
         let sources =
             shard.monitors.iter().filter_map(|monitor| Some((monitor.monitor.0, monitor.source.clone()?))).collect();
         let frame = Decision { seen: shard.stamp.generation, ..frame };

@@ -107,18 +107,13 @@ impl Assessment {
             let is_stale = 2 * overdue > probing && evidence.is_renewing;
             self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
-<<<<<<< HEAD
         let decided = decide_status(self.lease, self.reach, self.progress);
         self.is_decided = decided.is_some();
         match decided {
-            Some((status, reason)) => (self.status, self.reason) = Self::settle(status, reason, evidence.row),
-=======
-        match decide_status(self.lease, self.reach, self.progress) {
             Some(found) => {
                 let has_just_come = self.fresh_since.is_some_and(|since| now.since(since) < policy.stall_grace);
                 (self.status, self.reason) = Self::settle(found, evidence.row, has_just_come);
             }
->>>>>>> kuma
             None => self.keep(evidence.row.status),
         }
         self.note_times(now);

@@ -36,12 +36,8 @@ pub struct Leader {
     /// Those of them that were announced.
     announced: Vec<WouldMove>,
     overloaded: BTreeSet<NodeId>,
-<<<<<<< HEAD
-    unplaceable: u32,
     /// The last plan, when it came to nothing.
     barren: Option<Barren>,
-=======
->>>>>>> kuma
 }
 
 /// What needs moving, by node and reason.
@@ -85,11 +81,7 @@ impl Leader {
             would_move: Vec::new(),
             announced: Vec::new(),
             overloaded: BTreeSet::new(),
-<<<<<<< HEAD
-            unplaceable: 0,
             barren: None,
-=======
->>>>>>> kuma
         }
     }
 

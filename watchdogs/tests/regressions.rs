@@ -48,7 +48,6 @@ fn round(at: Mono, node: NodeRow) -> Input {
         nodes: vec![node],
         observations: Vec::new(),
         shards: Vec::new(),
-        unplaced: 0,
         leftover: 0,
         progress: None,
         incidents: Vec::new(),

@@ -21,17 +21,11 @@ pub(super) async fn read(session: &mut Session, beat_hint: Option<&str>) -> Resu
     let watchdogs = watchdogs(session).await?;
     let observations = observations(session).await?;
     let incidents = incidents(session).await?;
-<<<<<<< HEAD
-    let shards = shard::groups(session).await?;
-    let (unplaced, leftover) = shard::unmatched(session, &shards).await?;
+    let (shards, leftover) = shard::groups(session).await?;
     let progress = match beat_hint {
         Some(hint) => Some(progress::read(session, hint).await?),
         None => None,
     };
-=======
-    let (shards, leftover) = shard::groups(session).await?;
-    let progress = if with_progress { Some(progress::read(session).await?) } else { None };
->>>>>>> kuma
     Ok(Round {
         began_at: Mono::default(),
         ended_at: Mono::default(),

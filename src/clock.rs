@@ -9,6 +9,9 @@ use komainu_watchdogs::time::{Mono, Wall};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Now, on this machine's suspend-counting monotonic clock.
+///
+/// # Panics
+/// When the kernel's boot clock shows a time before its boot.
 pub fn now() -> Mono {
     let now = clock_gettime(ClockId::Boottime);
     let secs = u64::try_from(now.tv_sec).expect("the boot clock starts at zero");

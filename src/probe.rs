@@ -144,7 +144,7 @@ mod tests {
     async fn answering(status: u16, body: &'static str) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let status = axum::http::StatusCode::from_u16(status).unwrap();
+        let status = http::StatusCode::from_u16(status).unwrap();
         let app = axum::Router::new().fallback(move || async move { (status, body) });
         tokio::spawn(async move { axum::serve(listener, app).await });
         address

@@ -157,10 +157,6 @@ fn down_count(previous: Option<&Previous>, rules: Rules, status: BeatStatus, imp
     if counted >= rules.resend_interval { 0 } else { counted }
 }
 
-fn seconds_between(earlier: Wall, later: Wall) -> i64 {
-    i64::try_from(later.since(earlier).as_secs()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -106,7 +106,7 @@ pub async fn adopt(store: &Store, homes: &Homes) -> Result<Adoption, StoreError>
 async fn adopt_in(session: &mut Session, catalog: &Catalog, homes: &Homes) -> Result<Adoption, StoreError> {
     let act = "adopt the monitors";
     let stamp = raise_generation(session, "adopt", 0).await?;
-    let homed = match homes {
+    let adopted = match homes {
         Homes::ByLeader => 0,
         Homes::All(node) => {
             ensure_node(session, node).await?;
@@ -126,7 +126,7 @@ async fn adopt_in(session: &mut Session, catalog: &Catalog, homes: &Homes) -> Re
     let sql = "SELECT COUNT(*) AS homeless FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
          WHERE COALESCE(a.node_id, '') = ''";
     let homeless = session.row(act, sql, vec![]).await?.map_or(Ok(0), |row| row.small("homeless"))?;
-    Ok(Adoption { homed: u32::try_from(homed).unwrap_or(u32::MAX), homeless })
+    Ok(Adoption { homed: u32::try_from(adopted).unwrap_or(u32::MAX), homeless })
 }
 
 /// The types of monitor that a node says it can run; none: all, or it never started.

@@ -1,4 +1,4 @@
-//! The advisory lock of the leadership: GET_LOCK on MariaDB, an OS file lock beside a SQLite database, none on Galera.
+//! The advisory lock of the leadership: `GET_LOCK` on MariaDB, an OS file lock beside a SQLite database, none on Galera.
 //!
 //! Owns taking, checking and giving back. That the lock is only half of a leadership is [`super::leadership`]'s.
 
@@ -21,7 +21,7 @@ pub(crate) enum LeaderLock {
     Server { name: String, held: bool },
     /// On an open file; `None`: not held.
     File { beside: String, held: Option<File> },
-    /// Galera: GET_LOCK is local to one server, so only the row counts.
+    /// Galera: `GET_LOCK` is local to one server, so only the row counts.
     Nothing,
 }
 
@@ -34,7 +34,7 @@ impl LeaderLock {
         }
     }
 
-    /// Takes the lock without waiting. Held already: makes sure that it still is, for GET_LOCK would stack.
+    /// Takes the lock without waiting. Held already: makes sure that it still is, for `GET_LOCK` would stack.
     pub(crate) async fn attempt(&mut self, session: &mut Session) -> Result<bool, StoreError> {
         match self {
             Self::Nothing => Ok(false),
@@ -61,9 +61,8 @@ impl LeaderLock {
     /// Whether it is held, by the word of who keeps it.
     pub(crate) async fn is_held(&self, session: &mut Session) -> Result<bool, StoreError> {
         match self {
-            Self::Nothing => Ok(false),
+            Self::Nothing | Self::Server { held: false, .. } => Ok(false),
             Self::File { held, .. } => Ok(held.is_some()),
-            Self::Server { held: false, .. } => Ok(false),
             Self::Server { name, held: true } => {
                 let act = "check the leader lock";
                 let sql = "SELECT CAST(COALESCE(IS_USED_LOCK(?) = CONNECTION_ID(), 0) AS SIGNED) AS mine";

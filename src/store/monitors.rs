@@ -16,6 +16,7 @@ pub use creation::{create_all, delete};
 pub use listing::{find_by_ref, get, list};
 
 /// A row of `monitor`, as a node needs it to run it. Field names are Kuma's; `kind` is its `type`.
+#[expect(clippy::struct_excessive_bools, reason = "a row has the columns it has")]
 #[derive(Clone, PartialEq, Debug)]
 pub struct MonitorSpec {
     /// The key; 0 for a monitor that is yet to be made.

@@ -7,7 +7,6 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use komainu_watchdogs::ids::{Incarnation, NodeId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::catalog::Catalog;
@@ -82,7 +81,7 @@ impl Store {
 
     /// A watchdog's own connection for its rounds.
     pub async fn watch(&self, identity: WatchdogIdentity) -> Result<Watch, StoreError> {
-        Watch::connect(&self.shared.url, identity).await
+        Watch::connect(self, identity).await
     }
 
     /// A node process's own connection for its lease and its assignments.

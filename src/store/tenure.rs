@@ -165,7 +165,7 @@ impl TenureConnection {
             let values = [values![&self.node, last], values.clone()].concat();
             let rows = self.session().await?.rows("read the own monitors", sql.clone(), values).await?;
             for row in &rows {
-                monitors.push(columns.read(row)?);
+                monitors.push(SpecColumns::read(row)?);
             }
             if rows.len() < READ_BATCH {
                 return Ok(monitors);

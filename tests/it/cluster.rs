@@ -12,7 +12,7 @@ pub(crate) mod target;
 pub(crate) mod wait;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use komainu::keys::ClusterKey;
@@ -40,7 +40,8 @@ pub(crate) struct Shape {
     pub(crate) monitors: i64,
     /// Seconds between the runs of each.
     pub(crate) interval: u32,
-    /// Database and HTTP of `node1`, and the database of `w1`, go through proxies that can vanish (MariaDB only).
+    /// Database and HTTP of `node1`, and the databases of the watchdogs, go through proxies that can vanish (MariaDB
+    /// only).
     pub(crate) with_proxies: bool,
 }
 
@@ -76,7 +77,7 @@ impl Cluster {
         cluster.start_process("w1");
         let leads = async || cluster.leader().await.0 == "w1";
         wait_until("w1 leads", Duration::from_secs(30), leads).await;
-        for name in cluster.names("w", shape.watchdogs).skip(1).chain(cluster.names("node", shape.nodes)) {
+        for name in Self::names("w", shape.watchdogs).skip(1).chain(Self::names("node", shape.nodes)) {
             cluster.start_process(&name);
         }
         cluster.add_monitors(shape).await;
@@ -87,7 +88,7 @@ impl Cluster {
         cluster
     }
 
-    fn names(&self, prefix: &'static str, count: usize) -> impl Iterator<Item = String> + use<> {
+    fn names(prefix: &'static str, count: usize) -> impl Iterator<Item = String> + use<> {
         (1..=count).map(move |number| format!("{prefix}{number}"))
     }
 
@@ -124,7 +125,7 @@ impl Cluster {
             api_key,
             watchdogs: Vec::new(),
         };
-        cluster.watchdogs = cluster.names("w", shape.watchdogs).collect();
+        cluster.watchdogs = Self::names("w", shape.watchdogs).collect();
         cluster.write_configs(&store, &url, shape).await;
         cluster
     }
@@ -133,16 +134,16 @@ impl Cluster {
         let key = ClusterKey::generate();
         if shape.with_proxies {
             let port = self.server.as_ref().expect("proxies stand before MariaDB").port();
-            for name in ["w1", "node1"] {
-                self.proxies.insert(name.to_owned(), Proxy::start(port).await);
+            for name in Self::names("w", shape.watchdogs).chain(["node1".to_owned()]) {
+                self.proxies.insert(name, Proxy::start(port).await);
             }
         }
-        for name in self.names("w", shape.watchdogs) {
+        for name in Self::names("w", shape.watchdogs) {
             let port = free_port();
             let section = format!("[watchdog]\nid = \"{name}\"\nlisten = \"127.0.0.1:{port}\"\n");
-            self.write_config(&name, port, &section, url, &key);
+            self.write_config(&name, port, &section, (url, &key));
         }
-        for name in self.names("node", shape.nodes) {
+        for name in Self::names("node", shape.nodes) {
             let port = free_port();
             let mut address = format!("http://127.0.0.1:{port}");
             if shape.with_proxies && name == "node1" {
@@ -158,7 +159,7 @@ impl Cluster {
                 node_key.reveal(),
                 trace.display()
             );
-            self.write_config(&name, port, &section, url, &key);
+            self.write_config(&name, port, &section, (url, &key));
             let new = nodes::NewNode {
                 node_id: name.as_str().into(),
                 name: name.clone(),
@@ -171,7 +172,7 @@ impl Cluster {
         }
     }
 
-    fn write_config(&mut self, name: &str, port: u16, section: &str, url: &str, key: &ClusterKey) {
+    fn write_config(&mut self, name: &str, port: u16, section: &str, (url, key): (&str, &ClusterKey)) {
         let url = match self.proxies.get(name) {
             Some(proxy) => server::url(proxy.port(), "kuma"),
             None => url.to_owned(),
@@ -330,11 +331,6 @@ impl Cluster {
     pub(crate) async fn assert_no_false_down(&self) {
         let downs: Vec<_> = self.database.beats().await.into_iter().filter(|beat| beat.status == 0).collect();
         assert!(downs.is_empty(), "{} beats say down although the target was up: {downs:?}", downs.len());
-    }
-
-    /// The folder with configurations, logs and traces.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 }
 

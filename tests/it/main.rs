@@ -1,7 +1,13 @@
 //! The one integration binary: what needs a database, processes or a network.
 //!
 //! Tests that need MariaDB are ignored in a bare `cargo test`; `tests/run` sees to it that there is one and runs them all.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on fails, and says so at the line that is wrong"
+)]
 
 mod cluster;
 mod store_contract;

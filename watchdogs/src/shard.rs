@@ -12,7 +12,7 @@ use crate::facts::{self, MonitorRow, Shard, Source};
 use crate::ids::NodeId;
 
 /// What the planner may do with each node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Field {
     /// All nodes.
     pub nodes: BTreeMap<NodeId, Slot>,

@@ -370,10 +370,15 @@ impl Tenure {
         if !applied_is_known || self.went_backwards(stamp) {
             self.quarantine(now);
         }
-        let settled = matches!(self.reconcile, Reconcile::Settled);
-        if settled && (self.unreconciled_since.is_some() || self.applied != Some(stamp)) {
+        if self.is_settled() && (self.unreconciled_since.is_some() || self.applied != Some(stamp)) {
             self.send(now, Request::ReadAssignments, Output::ReadAssignments);
         }
+    }
+
+    /// Nothing is being applied, and no earlier acknowledgement is without an answer, which would be taken for that of
+    /// the next one.
+    fn is_settled(&self) -> bool {
+        matches!(self.reconcile, Reconcile::Settled) && !self.in_flight.contains_key(&Request::Acknowledge)
     }
 
     /// A generation below the applied one, or the same with another nonce: the database lost its tail.
@@ -466,13 +471,15 @@ impl Tenure {
 
     fn handle_edited(&mut self, now: Mono) {
         // The same way as with a new generation: stop, acknowledge, start.
-        if matches!(self.reconcile, Reconcile::Settled) && matches!(self.phase, Phase::Holding) {
+        if self.is_settled() && matches!(self.phase, Phase::Holding) {
             self.send(now, Request::ReadAssignments, Output::ReadAssignments);
         }
     }
 
     fn handle_failed(&mut self, now: Mono, request: Request) {
         self.in_flight.remove(&request);
+        // The connection may have failed because the database lost its tail, and with it what was read: read it again.
+        self.reconcile = Reconcile::Settled;
         match request {
             Request::ReadRow | Request::Register => {
                 if let Phase::Registering { row, since, .. } = &mut self.phase {
@@ -480,10 +487,9 @@ impl Tenure {
                     *since = None;
                 }
             }
-            Request::Acknowledge => self.reconcile = Reconcile::Settled,
             Request::Release => self.end(ExitReason::Stopped),
             Request::Renew => self.renew_at = now + self.policy.lease_renewal / 4,
-            Request::ReadStamp | Request::ReadAssignments => {}
+            Request::ReadStamp | Request::ReadAssignments | Request::Acknowledge => {}
         }
     }
 
@@ -659,6 +665,42 @@ mod tests {
         assert_eq!(tenure.may_run(at, MonitorId(3)), Err(Fence::NotMine));
         tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
         assert_eq!(drain(&mut tenure), [Output::Start(monitors(&[3]))]);
+    }
+
+    /// Read `stamp(6, 66)`, which brings monitor 3, and ordered its acknowledgement.
+    fn a_node_that_acknowledges() -> Tenure {
+        let mut tenure = a_running_node();
+        let at = Mono::secs(1);
+        tenure.handle(at, Input::Hint);
+        tenure.handle(at, Input::StampRead { began_at: at, stamp: stamp(6, 66), applied_is_known: true });
+        tenure.handle(at, Input::Assigned { stamp: stamp(6, 66), monitors: monitors(&[1, 2, 3]) });
+        assert!(drain(&mut tenure).contains(&Output::Acknowledge(stamp(6, 66))));
+        tenure
+    }
+
+    #[test]
+    fn what_was_read_before_a_failure_is_read_again_before_anything_starts() {
+        let mut tenure = a_node_that_acknowledges();
+        let at = Mono::secs(2);
+        tenure.handle(at, Input::Failed(Request::Renew));
+        tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
+        assert!(!drain(&mut tenure).iter().any(|output| matches!(output, Output::Start(_))));
+        assert_eq!(tenure.may_run(at, MonitorId(3)), Err(Fence::NotMine));
+        let outputs = reconcile(&mut tenure, 3, stamp(6, 66), &[1, 2, 3]);
+        assert!(outputs.contains(&Output::Start(monitors(&[3]))));
+    }
+
+    #[test]
+    fn the_answer_to_an_earlier_acknowledgement_starts_nothing_of_a_later_one() {
+        let mut tenure = a_node_that_acknowledges();
+        let at = Mono::secs(2);
+        // The first acknowledgement is still without an answer.
+        tenure.handle(at, Input::Tick);
+        tenure.handle(at, Input::StampRead { began_at: at, stamp: stamp(5, 77), applied_is_known: false });
+        tenure.handle(at, Input::Assigned { stamp: stamp(5, 77), monitors: monitors(&[1]) });
+        tenure.handle(at, Input::Stopped);
+        tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
+        assert_eq!(tenure.applied(), None);
     }
 
     #[test]

@@ -70,7 +70,9 @@ fn by_kind(decision: &Decision) -> BTreeMap<Kind, Vec<MonitorId>> {
         };
         kinds.entry(kind).or_default().push(planned.monitor);
     }
-    kinds.values_mut().for_each(|monitors| monitors.sort_unstable());
+    for monitors in kinds.values_mut() {
+        monitors.sort_unstable();
+    }
     kinds
 }
 

@@ -85,7 +85,7 @@ impl SpecColumns {
         (columns.join(", "), values)
     }
 
-    pub(crate) fn read(&self, row: &Row) -> Result<MonitorSpec, StoreError> {
+    pub(crate) fn read(row: &Row) -> Result<MonitorSpec, StoreError> {
         let ours = MonitorSpec::default();
         Ok(MonitorSpec {
             id: MonitorId(row.int("id")?),

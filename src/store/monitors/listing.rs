@@ -77,17 +77,17 @@ async fn select(
     );
     let mut lease = store.lease(ACT).await?;
     let rows = lease.rows(ACT, sql, values).await?;
-    let mut views = rows.iter().map(|row| view(&columns, row)).collect::<Result<Vec<_>, _>>()?;
+    let mut views = rows.iter().map(view).collect::<Result<Vec<_>, _>>()?;
     if catalog.has_table("monitor_tag") {
         add_tags(&mut lease, &mut views).await?;
     }
     Ok(views)
 }
 
-fn view(columns: &SpecColumns, row: &Row) -> Result<MonitorView, StoreError> {
+fn view(row: &Row) -> Result<MonitorView, StoreError> {
     let made_by = row.maybe_text("made_by")?;
     Ok(MonitorView {
-        spec: columns.read(row)?,
+        spec: SpecColumns::read(row)?,
         node_id: row.maybe_node("home")?,
         assigned_node: row.maybe_text("assigned_node")?.map(NodeId::from),
         effective_node: row.maybe_node("effective_node")?,

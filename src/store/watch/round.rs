@@ -14,14 +14,18 @@ use crate::store::{progress, shard};
 
 const ACT: &str = "read the round";
 
-pub(super) async fn read(session: &mut Session, with_progress: bool) -> Result<Round, StoreError> {
+/// `beat_hint`: read the progress of the nodes too, through this index.
+pub(super) async fn read(session: &mut Session, beat_hint: Option<&str>) -> Result<Round, StoreError> {
     let (cluster, leader, database_time) = heads(session).await?;
     let nodes = nodes(session).await?;
     let watchdogs = watchdogs(session).await?;
     let observations = observations(session).await?;
     let incidents = incidents(session).await?;
     let (shards, leftover) = shard::groups(session).await?;
-    let progress = if with_progress { Some(progress::read(session).await?) } else { None };
+    let progress = match beat_hint {
+        Some(hint) => Some(progress::read(session, hint).await?),
+        None => None,
+    };
     Ok(Round {
         began_at: Mono::default(),
         ended_at: Mono::default(),

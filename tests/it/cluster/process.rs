@@ -30,6 +30,11 @@ impl Process {
         Self { child, log, ended: None }
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills with -9 and reaps.
     pub(crate) fn kill(&mut self) {
         if self.exit_status().is_none() {

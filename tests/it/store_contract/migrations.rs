@@ -190,7 +190,7 @@ async fn schema(fixture: &mut Fixture) -> Vec<Vec<String>> {
 fn widened(mut schema: Vec<Vec<String>>) -> Vec<Vec<String>> {
     for row in &mut schema {
         if row[0] == "node" && row[1] == "status" && row[2].starts_with("enum") {
-            row[2] = "varchar(20)".to_owned();
+            "varchar(20)".clone_into(&mut row[2]);
         }
     }
     schema

@@ -39,6 +39,8 @@ pub(crate) struct Dog {
     pub(crate) written_at: Time,
     pub(crate) steady_since: Time,
     pub(crate) spins: u32,
+    /// It read a round since its last transaction: otherwise the next one is the rest of a plan.
+    pub(crate) has_read: bool,
 }
 
 /// Failures and answers in a row, counted by the judge.
@@ -118,6 +120,7 @@ impl World {
                 Some(Input::Written(Ok(())))
             }
             (Answer::Round(mut round), _) => {
+                self.dogs[dog].has_read = true;
                 (round.began_at, round.ended_at) = (began_at, now);
                 if self.variant.is_some() {
                     let report = self.dogs[dog].core.report();
@@ -174,7 +177,11 @@ impl World {
                 self.order(who, LineKind::Desk, Order::Resolve { key, last_bad_at });
             }
             Output::Leadership(act) => self.order(who, LineKind::Chair, Order::Act(act)),
-            Output::Commit(decision) => self.order(who, LineKind::Chair, Order::Commit(decision)),
+            Output::Commit(decision) => {
+                let had_read = std::mem::replace(&mut self.dogs[dog].has_read, false);
+                self.counts.queued_chunks += u64::from(!had_read && !decision.moves.is_empty());
+                self.order(who, LineKind::Chair, Order::Commit(decision));
+            }
             Output::ReadShard => self.order(who, LineKind::Chair, Order::ReadShard),
             Output::Probe(target) => self.probe(dog, target),
             Output::Hint(nodes) => {

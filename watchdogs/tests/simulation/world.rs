@@ -190,6 +190,7 @@ impl World {
             written_at: 0,
             steady_since: self.now,
             spins: 0,
+            has_read: false,
         });
         self.perform_all(self.dogs.len() - 1);
     }

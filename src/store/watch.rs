@@ -131,7 +131,7 @@ impl Watch {
         // Always later than before, also within one millisecond: a resolve that read the earlier value must fail.
         let still_bad = format!(
             "UPDATE komainu_incident SET last_bad_at = {}(last_bad_at + 1, {}), severity = ?, summary = ?, \
-             votes_bad = ?, votes_of = ? WHERE open_key = ?",
+             votes_bad = ?, votes_of = ? WHERE resolved_at IS NULL AND k = ?",
             dialect.greatest(),
             dialect.now_ms()
         );
@@ -152,7 +152,7 @@ impl Watch {
     /// Resolves this incident unless somebody saw it bad after `last_bad_at`. Says whether it did.
     pub async fn resolve(&mut self, key: &str, last_bad_at: Wall) -> Result<bool, StoreError> {
         let sql = format!(
-            "UPDATE komainu_incident SET resolved_at = {} WHERE open_key = ? AND last_bad_at = ?",
+            "UPDATE komainu_incident SET resolved_at = {} WHERE resolved_at IS NULL AND k = ? AND last_bad_at = ?",
             self.session.dialect().now_ms()
         );
         Ok(self.session.execute("resolve an incident", sql, values![key, last_bad_at]).await? > 0)

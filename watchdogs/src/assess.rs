@@ -40,6 +40,8 @@ pub struct Assessment {
     pub status: NodeStatus,
     /// Why.
     pub reason: StatusReason,
+    /// This round's evidence says so; otherwise the status is what it was.
+    pub is_decided: bool,
     /// The lease is over since.
     pub ended_since: Option<Mono>,
     /// Progress is stale since.
@@ -83,6 +85,7 @@ impl Assessment {
             overdue: 0,
             status: row.status,
             reason: StatusReason::AllWell,
+            is_decided: false,
             ended_since: None,
             stale_since: None,
             unreachable_since: None,
@@ -104,7 +107,9 @@ impl Assessment {
             let is_stale = 2 * overdue > probing && evidence.is_renewing;
             self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
-        match decide_status(self.lease, self.reach, self.progress) {
+        let decided = decide_status(self.lease, self.reach, self.progress);
+        self.is_decided = decided.is_some();
+        match decided {
             Some(found) => {
                 let has_just_come = self.fresh_since.is_some_and(|since| now.since(since) < policy.stall_grace);
                 (self.status, self.reason) = Self::settle(found, evidence.row, has_just_come);

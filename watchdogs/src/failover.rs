@@ -287,20 +287,22 @@ pub fn decide_statuses(situation: &Situation<'_>) -> Vec<StatusChange> {
 fn decide_status_change(situation: &Situation<'_>, row: &NodeRow) -> Option<StatusChange> {
     let node = situation.assessor.of(&row.node)?;
     let overlay = decide_overlay(situation, row);
+    // While this watchdog cannot say, what is written stands.
+    let status = if node.is_decided { node.status } else { row.status };
     let was_well = matches!(row.status, NodeStatus::Online | NodeStatus::Unreachable);
-    let is_ill = matches!(node.status, NodeStatus::Offline | NodeStatus::Stalled);
+    let is_ill = matches!(status, NodeStatus::Offline | NodeStatus::Stalled);
     let is_home = !situation
         .groups()
         .any(|group| group.home.as_ref() == Some(&row.node) && group.effective.as_ref() != Some(&row.node));
-    let recovered = row.recover_asked && node.status == NodeStatus::Online && is_home;
-    if node.status == row.status && overlay == row.overlay && !recovered {
+    let recovered = row.recover_asked && status == NodeStatus::Online && is_home;
+    if status == row.status && overlay == row.overlay && !recovered {
         return None;
     }
     let is_loss = was_well && is_ill;
     let calm = row.lost_at.map(|at| situation.round.database_time.since(at));
     Some(StatusChange {
         node: row.node.clone(),
-        status: node.status,
+        status,
         overlay_seen: row.overlay,
         overlay,
         is_loss,

@@ -185,6 +185,8 @@ pub struct Tenure {
     mine: BTreeSet<MonitorId>,
     /// The assignments must be read by a request sent at or after this point before anything runs.
     unreconciled_since: Option<Mono>,
+    /// What was asked at or before this point may show what the database lost since.
+    failed_at: Option<Mono>,
     reconcile: Reconcile,
     /// [`Output::Stop`]s without an answer: nothing is acknowledged, released or registered before they are zero.
     stops_outstanding: usize,
@@ -231,6 +233,7 @@ impl Tenure {
             applied: None,
             mine: BTreeSet::new(),
             unreconciled_since: Some(now),
+            failed_at: None,
             reconcile: Reconcile::Settled,
             stops_outstanding: 0,
             quarantined_until: None,
@@ -393,7 +396,8 @@ impl Tenure {
         let Some(began_at) = self.in_flight.remove(&Request::ReadAssignments) else {
             return;
         };
-        let is_stale = self.unreconciled_since.is_some_and(|since| began_at < since);
+        let is_stale = self.unreconciled_since.is_some_and(|since| began_at < since)
+            || self.failed_at.is_some_and(|at| began_at <= at);
         let is_awaited = matches!(self.phase, Phase::Holding) && matches!(self.reconcile, Reconcile::Settled);
         if is_stale || !is_awaited {
             self.look_at = now;
@@ -480,6 +484,7 @@ impl Tenure {
         self.in_flight.remove(&request);
         // The connection may have failed because the database lost its tail, and with it what was read: read it again.
         self.reconcile = Reconcile::Settled;
+        self.failed_at = Some(now);
         match request {
             Request::ReadRow | Request::Register => {
                 if let Phase::Registering { row, since, .. } = &mut self.phase {
@@ -688,6 +693,17 @@ mod tests {
         assert_eq!(tenure.may_run(at, MonitorId(3)), Err(Fence::NotMine));
         let outputs = reconcile(&mut tenure, 3, stamp(6, 66), &[1, 2, 3]);
         assert!(outputs.contains(&Output::Start(monitors(&[3]))));
+    }
+
+    #[test]
+    fn what_was_asked_before_a_failure_is_not_applied() {
+        let mut tenure = a_running_node();
+        let at = Mono::secs(1);
+        tenure.handle(at, Input::Hint);
+        tenure.handle(at, Input::StampRead { began_at: at, stamp: stamp(6, 66), applied_is_known: true });
+        tenure.handle(Mono::secs(2), Input::Failed(Request::Renew));
+        tenure.handle(Mono::secs(3), Input::Assigned { stamp: stamp(6, 66), monitors: monitors(&[1, 2, 3]) });
+        assert!(!drain(&mut tenure).contains(&Output::Acknowledge(stamp(6, 66))));
     }
 
     #[test]

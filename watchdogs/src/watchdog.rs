@@ -228,6 +228,9 @@ impl Watchdog {
         self.leadership.see(round.began_at, round.ended_at, &round.leader);
         self.database.is_current = true;
         self.note_success(now);
+        if self.judged_at.is_some_and(|at| now.since(at) >= self.policy.voter_watch) {
+            self.start_anew(now);
+        }
         self.update_targets(now, &round);
         self.watch_foreign(now, &round);
         self.watch_leader(now, &round);
@@ -376,14 +379,19 @@ impl Watchdog {
         };
         // What was probed while the database was gone may have failed for the same reason.
         if now.since(since) >= 3 * self.policy.round_interval {
-            for health in self.healths.values_mut() {
-                health.reset(now);
-            }
-            self.unwritten.extend(self.healths.keys().cloned());
-            self.assessor.reset_reach();
-            self.incidents.reset();
-            self.is_warm = false;
+            self.start_anew(now);
         }
+    }
+
+    /// After a time without rounds (an outage of the database, or of this process) nothing seen before it counts.
+    fn start_anew(&mut self, now: Mono) {
+        for health in self.healths.values_mut() {
+            health.reset(now);
+        }
+        self.unwritten.extend(self.healths.keys().cloned());
+        self.assessor.reset_reach();
+        self.incidents.reset();
+        self.is_warm = false;
     }
 
     fn handle_database_error(&mut self, now: Mono) {

@@ -193,7 +193,8 @@ pub(super) fn vote_text(vote: Vote) -> &'static str {
 }
 
 async fn incidents(session: &mut Session) -> Result<Vec<IncidentRow>, StoreError> {
-    let sql = "SELECT k, severity, opened_at, last_bad_at FROM komainu_incident WHERE open_key IS NOT NULL ORDER BY k";
+    // Not by the virtual column: a consistent read through its index has been seen to miss a row just inserted.
+    let sql = "SELECT k, severity, opened_at, last_bad_at FROM komainu_incident WHERE resolved_at IS NULL ORDER BY k";
     let rows = session.rows(ACT, sql, vec![]).await?;
     rows.iter()
         .map(|row| {

@@ -77,7 +77,7 @@ async fn a_freeze_refuses_what_was_planned_before(kind: Kind) {
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::Frozen));
     assert!(cluster::get(&fixture.store).await.unwrap().frozen);
     assert!(cluster::thaw(&fixture.store).await.unwrap());
-    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::Frozen));
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GenerationMoved));
     assert_eq!(fixture.running_on("node1").await, 0);
 }
 

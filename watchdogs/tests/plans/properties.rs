@@ -199,6 +199,7 @@ proptest! {
                 || slot.is_draining
                 || !slot.runs(&monitor.kind)
                 || (slot.sheds_push && monitor.kind == "push")
+                || !slot.runs(&monitor.kind)
                 || (is_away && step.reason == MoveReason::GoingHome);
             prop_assert!(needs, "{step:?}");
             prop_assert_ne!(&step.to, &step.from);

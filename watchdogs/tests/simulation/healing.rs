@@ -58,7 +58,9 @@ impl World {
         self.unowned_since.resize(self.database.monitors.len(), None);
         for index in 0..self.database.monitors.len() {
             let monitor = &self.database.monitors[index];
-            let is_owned = monitor.effective().is_some_and(|node| self.has_node(node));
+            // A lease that was renewed lately is believed by everybody.
+            let is_believed = |node: usize| self.now - self.ledger.nodes[node].renewed_at < 15 * SEC;
+            let is_owned = monitor.effective().is_some_and(|node| self.has_node(node) || is_believed(node));
             let since = &mut self.unowned_since[index];
             *since = (monitor.runs() && !is_owned).then(|| since.unwrap_or(self.now));
         }
@@ -76,6 +78,8 @@ impl World {
         for node in 0..self.nodes.len() {
             self.nodes[node].stalled_until = 0;
             self.nodes[node].slow_until = 0;
+            self.nodes[node].runs_at = self.now;
+            self.schedule(self.now, Event::Runs(node));
         }
         let everybody = (0..self.dogs.len()).map(Who::Dog).chain((0..self.nodes.len()).map(Who::Node));
         for who in everybody.collect::<Vec<_>>() {
@@ -170,9 +174,7 @@ impl World {
     fn unsettled_status(&self, node: usize) -> Option<String> {
         let row = &self.database.nodes[node];
         let is_as_it_should = match (self.holder(node), self.has_node(node)) {
-            (Some(_), _) if row.emptied.is_some() && row.emptied == row.incarnation => {
-                row.status == NodeStatus::Stalled
-            }
+            (Some(_), _) if row.emptied == row.incarnation && !row.recover_asked => row.status == NodeStatus::Stalled,
             (Some(_), _) => row.status == NodeStatus::Online,
             (None, true) => false,
             (None, false) => matches!(row.status, NodeStatus::Offline | NodeStatus::New),

@@ -271,10 +271,10 @@ impl World {
         let process = &mut self.nodes[node];
         process.runs_at = Time::MAX;
         if self.now < process.stalled_until {
-            let until = process.stalled_until;
-            for job in &mut process.jobs {
-                job.due_at = job.due_at.max(until);
-            }
+            process.runs_at = process.stalled_until;
+            let at = process.runs_at;
+            self.schedule(at, Event::Runs(node));
+            return;
         }
         for index in 0..self.nodes[node].jobs.len() {
             let job = &self.nodes[node].jobs[index];

@@ -365,6 +365,8 @@ impl World {
         let inbox = match who {
             Who::Dog(dog) => {
                 self.dogs[dog].life = Life::Running;
+                // It has seen nothing for as long: its watches begin anew.
+                self.dogs[dog].failed_at = self.now;
                 std::mem::take(&mut self.dogs[dog].inbox)
             }
             Who::Node(node) => {

@@ -6,14 +6,13 @@
 //! business; what is to be decided is [`crate::failover`]'s.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use crate::decision::{Commit, Decision, MoveReason, Refusal};
 use crate::facts::{Mode, NodeStatus, Shard, Source};
 use crate::failover::{Situation, decide_moves, decide_revokes, decide_statuses, empty_decision, field, needs_plan};
 use crate::ids::{Epoch, Incarnation, NodeId};
 use crate::io::{Announcement, Output};
-use crate::shard::{Field, plan};
+use crate::shard::plan;
 use crate::time::Mono;
 use crate::view::WouldMove;
 

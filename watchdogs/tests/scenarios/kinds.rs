@@ -6,7 +6,7 @@ use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::view::Health;
 
 use super::story::assert_between;
-use super::world::{Deed, Setup, World};
+use super::world::{Setup, World};
 
 #[test]
 fn what_no_node_can_run_counts_as_unwatched_and_opens_capacity() {
@@ -24,15 +24,6 @@ fn what_no_node_can_run_counts_as_unwatched_and_opens_capacity() {
     world.run_to(130);
     assert_eq!((world.view().monitors.unwatched, world.monitors_of("node3")), (0, 14));
     assert_between(world.resolved_at("capacity"), 120, 130);
-}
-
-#[test]
-fn what_no_node_can_run_is_not_planned_anew_each_round() {
-    let mut world = only_native();
-    add_unplaced(&mut world, "dns");
-    world.run_to(120);
-    let reads = world.deeds.iter().filter(|(_, deed)| *deed == Deed::ReadShard).count();
-    assert_eq!(reads, 0);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::watchdog::Watchdog;
 pub enum Health {
     /// Watching really happens.
     Ok,
-    /// It happens, but something is missing: one watchdog, a frozen cluster, an open incident.
+    /// It happens, but something is missing: a watchdog, a node, a leader; or the cluster is frozen.
     Degraded,
     /// It does not: HTTP 503.
     #[default]

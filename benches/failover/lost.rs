@@ -75,7 +75,12 @@ async fn try_once(kind: Kind, section: Section, cluster: &mut Cluster) -> Durati
     // Anywhere within the rhythms of renewals, rounds and probes.
     tokio::time::sleep(Duration::from_millis(rand::random_range(0..5_000))).await;
     match section {
-        Section::LeaderKilled | Section::LeaderVanished => replace_leader(kind, section, cluster).await,
+        Section::LeaderKilled => replace_leader(kind, section, cluster).await,
+        Section::LeaderVanished => {
+            // Whoever replaces a killed leader holds the advisory lock: the slower way to vanish.
+            replace_leader(kind, Section::LeaderKilled, cluster).await;
+            replace_leader(kind, section, cluster).await
+        }
         Section::Killed | Section::Vanished | Section::Handover | Section::Decision | Section::Idle => {
             lose_node(kind, section, cluster).await
         }

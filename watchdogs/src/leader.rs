@@ -6,14 +6,13 @@
 //! business; what is to be decided is [`crate::failover`]'s.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use crate::decision::{Commit, Decision, MoveReason, Refusal};
 use crate::facts::{Mode, NodeStatus, Shard, Source};
 use crate::failover::{Situation, decide_moves, decide_revokes, decide_statuses, empty_decision, field, needs_plan};
 use crate::ids::{Epoch, Incarnation, NodeId};
 use crate::io::{Announcement, Output};
-use crate::shard::{Field, plan};
+use crate::shard::plan;
 use crate::time::Mono;
 use crate::view::WouldMove;
 
@@ -36,24 +35,10 @@ pub struct Leader {
     /// Those of them that were announced.
     announced: Vec<WouldMove>,
     overloaded: BTreeSet<NodeId>,
-    /// The last plan, when it came to nothing.
-    barren: Option<Barren>,
 }
 
 /// What needs moving, by node and reason.
 type Needs = Vec<(Option<NodeId>, u32, MoveReason)>;
-
-/// A plan that came to nothing: what it was made of, and when.
-#[derive(Debug)]
-struct Barren {
-    needs: Needs,
-    field: Field,
-    at: Mono,
-}
-
-/// A plan that came to nothing is made again this late, though nothing it was made of seems different: the kind of a
-/// monitor may have been edited. Reading all monitors is too dear to do it each round.
-const PLAN_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a committed or refused decision leads to.
 #[derive(Debug, Default)]
@@ -81,7 +66,6 @@ impl Leader {
             would_move: Vec::new(),
             announced: Vec::new(),
             overloaded: BTreeSet::new(),
-            barren: None,
         }
     }
 
@@ -164,12 +148,6 @@ impl Leader {
             self.shard = None;
             return None;
         }
-        let is_barren = self.barren.as_ref().is_some_and(|barren| {
-            barren.needs == needs && barren.field == field && situation.now.since(barren.at) < PLAN_AGAIN
-        });
-        if is_barren && situation.round.leftover == 0 {
-            return None;
-        }
         let Some(shard) = self.shard.take() else {
             let orders = !std::mem::replace(&mut self.is_reading_shard, true);
             return orders.then_some(Output::ReadShard);
@@ -186,9 +164,8 @@ impl Leader {
                 None => self.queue.push_back(Decision { forget_leftover: true, ..frame }),
             }
         }
-        let first = self.queue.pop_front();
-        self.barren = first.is_none().then_some(Barren { needs, field, at: situation.now });
-        Some(self.commit(situation, first?))
+        let first = self.queue.pop_front()?;
+        Some(self.commit(situation, first))
     }
 
     /// Says once what would be done, whenever that changes; one thing a turn.

@@ -19,7 +19,7 @@ type LeaseCounter = (Option<Incarnation>, u64);
 #[derive(Debug, Default)]
 pub struct Roster {
     leases: BTreeMap<NodeId, WatchedLease>,
-    rows: BTreeMap<WatchdogId, Stillness<(Incarnation, u64)>>,
+    rows: BTreeMap<WatchdogId, WatchedRow>,
     watchdogs: Vec<WatchdogRow>,
     words: BTreeMap<WatchdogId, Words>,
 }
@@ -30,6 +30,14 @@ struct WatchedLease {
     has_moved: bool,
     /// The row stands as this watchdog left it when it revoked a lease it had watched to its end.
     vacated_at: Option<u64>,
+}
+
+/// The row of a watchdog. Until it was seen to move (also after an own database error) its author may be long gone: it
+/// counts as a voter, so that nobody decides alone, but its words say nothing.
+#[derive(Debug, Default)]
+struct WatchedRow {
+    counter: Stillness<(Incarnation, u64)>,
+    has_moved: bool,
 }
 
 /// The latest words of one process of a watchdog, by target.
@@ -82,7 +90,7 @@ impl Roster {
         self.rows.retain(|watchdog, _| round.watchdogs.iter().any(|row| &row.watchdog == watchdog));
         for row in &round.watchdogs {
             let watch = self.rows.entry(row.watchdog.clone()).or_default();
-            watch.see(began_at, ended_at, (row.incarnation, row.seq));
+            watch.has_moved |= watch.counter.see(began_at, ended_at, (row.incarnation, row.seq));
         }
         self.watchdogs.clone_from(&round.watchdogs);
         for row in &round.observations {
@@ -132,7 +140,7 @@ impl Roster {
             lease.has_moved = false;
         }
         for row in self.rows.values_mut() {
-            row.reset();
+            *row = WatchedRow::default();
         }
     }
 
@@ -189,13 +197,15 @@ impl Roster {
 
     /// A watchdog's row has been moving lately.
     pub fn is_moving(&self, row: &WatchdogRow, policy: &Policy) -> bool {
-        !row.stopped && self.rows.get(&row.watchdog).is_some_and(|watch| !watch.is_still_for(policy.voter_watch))
+        !row.stopped
+            && self.rows.get(&row.watchdog).is_some_and(|watch| !watch.counter.is_still_for(policy.voter_watch))
     }
 
     /// The voters' words on one target; `mine` is this watchdog's own, which no table delays.
     pub fn ballots(&self, voters: &Voters, me: &WatchdogId, target: &Target, mine: Vote) -> Vec<Ballot> {
         let word = |row: &WatchdogRow| {
             let words = self.words.get(&row.watchdog)?;
+            self.rows.get(&row.watchdog).filter(|watch| watch.has_moved)?;
             (words.incarnation == row.incarnation).then(|| words.by_target.get(target))?.map(|(_, seen)| seen.vote)
         };
         voters

@@ -1,9 +1,12 @@
 //! What the simulation found, each told as one small story.
 
-use komainu_watchdogs::facts::{ClusterRow, LeaderRow, NodeRow, NodeStatus, Round, Target, Vote, WatchdogRow};
-use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::facts::{
+    ClusterRow, LeaderRow, NodeRow, NodeStatus, Observation, ObservationRow, Round, Target, Vote, WatchdogRow,
+};
+use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::io::{Input, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::roster::Roster;
 use komainu_watchdogs::time::{Mono, Wall};
 use komainu_watchdogs::view::DatabaseView;
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
@@ -26,32 +29,39 @@ fn an_answer_that_waited_while_the_process_was_stopped_says_no_calm() {
     assert_eq!(watchdog.view(Mono::secs(25)).database, DatabaseView::Down);
 }
 
-/// A round that begins and ends at `at`, with one node.
-fn round(at: Mono, node: NodeRow) -> Input {
-    let me = WatchdogRow {
-        watchdog: "w1".into(),
-        incarnation: Incarnation(7),
-        seq: at.as_micros(),
+fn row_of(watchdog: &str, incarnation: u64, seq: u64) -> WatchdogRow {
+    WatchdogRow {
+        watchdog: watchdog.into(),
+        incarnation: Incarnation(incarnation),
+        seq,
         zone: "z1".into(),
         advertise: String::new(),
         isolated: false,
         stopped: false,
         last_seen: Wall(0),
-    };
-    Input::Round(Box::new(Round {
+    }
+}
+
+/// A round that begins and ends at `at`, with one node.
+fn round(at: Mono, node: NodeRow) -> Input {
+    Input::Round(Box::new(rows(at, node)))
+}
+
+fn rows(at: Mono, node: NodeRow) -> Round {
+    Round {
         began_at: at,
         ended_at: at,
         database_time: Wall(0),
         cluster: ClusterRow::default(),
         leader: LeaderRow::default(),
-        watchdogs: vec![me],
+        watchdogs: vec![row_of("w1", 7, at.as_micros())],
         nodes: vec![node],
         observations: Vec::new(),
         shards: Vec::new(),
         leftover: 0,
         progress: None,
         incidents: Vec::new(),
-    }))
+    }
 }
 
 fn node(status: NodeStatus, lease_seq: u64) -> NodeRow {
@@ -94,4 +104,27 @@ fn a_status_is_written_only_while_it_can_be_said() {
     assert!(!drain(&mut watchdog).iter().any(|output| matches!(output, Output::Commit(_))));
     watchdog.handle(Mono::secs(8), round(Mono::secs(8), node(NodeStatus::New, 7)));
     assert!(drain(&mut watchdog).iter().any(|output| matches!(output, Output::Commit(_))));
+}
+
+#[test]
+fn a_peer_whose_row_was_not_seen_to_move_since_the_last_error_says_nothing() {
+    let (policy, me) = (Policy::default(), WatchdogId::from("w1"));
+    let target = Target::Node("n1".into());
+    let mut roster = Roster::default();
+    let mut hear = |roster: &mut Roster, second: u64, seq: u64| {
+        let mut round = rows(Mono::secs(second), node(NodeStatus::Online, second));
+        round.watchdogs.push(row_of("w2", 8, seq));
+        let observation = Observation { target: target.clone(), vote: Vote::Down, failures: 3, detail: String::new() };
+        round.observations =
+            vec![ObservationRow { watchdog: "w2".into(), incarnation: Incarnation(8), seq: 1, observation }];
+        roster.handle_round(&round);
+        let voters = roster.voters(&me, false, &policy);
+        let ballots = roster.ballots(&voters, &me, &target, Vote::Up);
+        ballots.iter().map(|ballot| ballot.vote).collect::<Vec<_>>()
+    };
+    hear(&mut roster, 1, 1);
+    assert_eq!(hear(&mut roster, 2, 2), [Vote::Up, Vote::Down]);
+    roster.reset();
+    assert_eq!(hear(&mut roster, 60, 2), [Vote::Up, Vote::Unknown]);
+    assert_eq!(hear(&mut roster, 61, 3), [Vote::Up, Vote::Down]);
 }

@@ -34,7 +34,7 @@ use simulation::variants::Variant;
 use simulation::world::{Outcome, World, run};
 
 /// Seeds of each test run.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 10_000;
 
 /// Runs with fewer steps would show little.
 const LEAST_STEPS: u64 = 500;

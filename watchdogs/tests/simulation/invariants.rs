@@ -16,8 +16,8 @@ use super::world::{Life, World};
 /// A lease is watched for so long before anything is taken from its holder.
 const LEASE_WATCH: Time = 11 * SEC;
 
-/// Votes that are older have reached every watchdog, or been replaced.
-const VOTE_AGE: Time = 15 * SEC;
+/// Votes that are older have been replaced, even where rounds are slow and a verdict outlasts three split ones.
+const VOTE_AGE: Time = 25 * SEC;
 
 /// An operator's act that is older was seen by whoever decides.
 const SEEN: Time = 15 * SEC;
@@ -136,6 +136,7 @@ fn ensure_majority(world: &World, node: usize) -> Result<(), String> {
         against[dog.id] |= is_down;
         let reaches_world = world.now >= world.network.worldless_until[dog.id] + 30 * SEC;
         certain[dog.id] |= dog.life == Life::Running
+            && !dog.is_stopping
             && world.now - dog.written_at < 2 * SEC
             && world.now - dog.steady_since > 20 * SEC
             && dog.in_use_since.is_none()

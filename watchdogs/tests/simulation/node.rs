@@ -116,8 +116,7 @@ impl World {
     fn take_stopped(&mut self, node: usize) {
         let process = &self.nodes[node];
         if process.is_deaf && self.now < process.stalled_until {
-            let at = process.stalled_until;
-            self.schedule(at, Event::Tell(Who::Node(node), Message::Stopped));
+            self.schedule(self.now + 500 * MS, Event::Tell(Who::Node(node), Message::Stopped));
         } else {
             self.wake_node(node, Input::Stopped);
         }

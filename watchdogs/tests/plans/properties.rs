@@ -197,7 +197,6 @@ proptest! {
             let is_away = monitor.home.as_ref() != Some(from);
             let needs = slot.lost.is_some()
                 || slot.is_draining
-                || !slot.runs(&monitor.kind)
                 || (slot.sheds_push && monitor.kind == "push")
                 || !slot.runs(&monitor.kind)
                 || (is_away && step.reason == MoveReason::GoingHome);

@@ -15,7 +15,7 @@ use crate::store::{Store, nodes};
 pub(super) struct Args {
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Every monitor that has no home gets this node: the one that runs them all now.
+    /// Every monitor that has no home, and that this node can run, gets it: the one that runs them all now.
     #[arg(long, value_name = "NODE", conflicts_with = "from_fork")]
     home: Option<NodeId>,
     /// Homes as uptime-kuma-cluster wrote them into `monitor.node_id` and `monitor.assigned_node`.

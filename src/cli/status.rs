@@ -44,9 +44,24 @@ fn show(status: &Value) {
     if let Some(monitors) = status.get("monitors") {
         let (active, watched) = (cell(monitors.get("active")), cell(monitors.get("watched")));
         print::line(format!("monitors: {active} active, {watched} watched"));
+        if monitors.get("unplaceable").and_then(Value::as_u64).is_some_and(|count| count > 0) {
+            print::line(format!("  {} of a type that no node can run", cell(monitors.get("unplaceable"))));
+        }
+    }
+    for would in items(status, "would_move") {
+        print::line(would_move(would));
     }
     print::line("");
     show_tables(status);
+}
+
+/// What automation would do if it might: in observe mode, while frozen, or next to a foreign runner.
+fn would_move(would: &Value) -> String {
+    let (monitors, reason) = (cell(would.get("monitors")), cell(would.get("reason")));
+    match would.get("from").filter(|from| !from.is_null()) {
+        Some(from) => format!("would move {monitors} from {}: {reason}", cell(Some(from))),
+        None => format!("would place {monitors}: {reason}"),
+    }
 }
 
 fn show_tables(status: &Value) {
@@ -67,4 +82,19 @@ fn show_tables(status: &Value) {
 
 fn items<'a>(status: &'a Value, name: &str) -> &'a [Value] {
     status.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_automation_would_do_is_told_in_a_line() {
+        let would = json!({"from": "node2", "monitors": 312, "reason": "node_offline"});
+        assert_eq!(would_move(&would), "would move 312 from node2: node_offline");
+        let would = json!({"from": null, "monitors": 79, "reason": "new_monitor"});
+        assert_eq!(would_move(&would), "would place 79: new_monitor");
+    }
 }

@@ -46,7 +46,7 @@ pub struct RunResult {
     pub msg: String,
     /// How long the target took, in milliseconds; `None` if it did not answer.
     pub ping_ms: Option<i64>,
-    /// What Kuma keeps of the answer's body. A native node keeps none.
+    /// What is kept of the answer's body, as Kuma keeps it.
     pub response: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl RunResult {
 impl From<Failure> for RunResult {
     fn from(failure: Failure) -> Self {
         let status = if failure.is_own_trouble { RunStatus::Unable } else { RunStatus::Down };
-        Self { ping_ms: failure.ping_ms, ..Self::new(status, failure.msg) }
+        Self { ping_ms: failure.ping_ms, response: failure.response, ..Self::new(status, failure.msg) }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::store::nodes::{self, NewNode};
 async fn a_node_runs_what_is_assigned_to_it_and_stores_the_beats() {
     let site = Site::new().await;
     let monitors = site.monitors(20, "/").await;
-    let node = site.start().await;
+    let node = site.start();
     for monitor in monitors {
         assert_eq!(site.beats(monitor, 2).await, (1, "200 - OK".to_owned()));
     }
@@ -31,7 +31,7 @@ async fn a_node_runs_what_is_assigned_to_it_and_stores_the_beats() {
 async fn a_node_that_is_stopped_stores_what_it_has_and_gives_its_row_back() {
     let site = Site::new().await;
     let monitor = site.monitors(1, "/").await[0];
-    let node = site.start().await;
+    let node = site.start();
     site.beats(monitor, 1).await;
     node.stop().await;
     assert_eq!(site.number("SELECT COUNT(*) FROM node WHERE incarnation IS NULL AND is_released = 1").await, 1);
@@ -46,11 +46,11 @@ async fn a_node_that_is_stopped_stores_what_it_has_and_gives_its_row_back() {
 async fn a_successor_goes_on_where_its_predecessor_stopped() {
     let site = Site::new().await;
     let monitor = site.monitors(1, "/").await[0];
-    let first = site.start().await;
+    let first = site.start();
     site.beats(monitor, 1).await;
     first.stop().await;
     let before = site.number("SELECT COUNT(*) FROM heartbeat").await;
-    let second = site.start().await;
+    let second = site.start();
     site.beats(monitor, before + 1).await;
     second.stop().await;
     assert_eq!(site.number("SELECT COUNT(*) FROM heartbeat WHERE important = 1").await, 1);
@@ -60,7 +60,7 @@ async fn a_successor_goes_on_where_its_predecessor_stopped() {
 async fn an_edited_monitor_is_run_as_edited_within_seconds() {
     let site = Site::new().await;
     let monitor = site.monitors(1, "/").await[0];
-    let node = site.start().await;
+    let node = site.start();
     site.beats(monitor, 1).await;
     site.sql(&format!("UPDATE monitor SET url = '{}/missing'", site.target)).await;
     site.until("SELECT COUNT(*) FROM heartbeat WHERE msg = 'Request failed with status code 404'", 1).await;
@@ -71,7 +71,7 @@ async fn an_edited_monitor_is_run_as_edited_within_seconds() {
 async fn a_paused_monitor_is_not_run_and_goes_on_when_it_is_resumed() {
     let site = Site::new().await;
     let monitor = site.monitors(1, "/").await[0];
-    let node = site.start().await;
+    let node = site.start();
     site.beats(monitor, 1).await;
     site.sql("UPDATE monitor SET active = 0").await;
     site.until_traced("\"stop\"").await;
@@ -85,7 +85,7 @@ async fn a_paused_monitor_is_not_run_and_goes_on_when_it_is_resumed() {
 async fn a_node_that_nobody_added_says_so() {
     let site = Site::new().await;
     site.sql("DELETE FROM node").await;
-    assert_eq!(site.start().await.ended().await, ExitReason::Unknown);
+    assert_eq!(site.start().ended().await, ExitReason::Unknown);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +102,7 @@ async fn a_healthy_node_says_what_it_runs() {
     let site = Site::new().await;
     let monitor = site.monitors(3, "/").await[0];
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let node = site.start_with(NodeSettings { listen: free, ..site.settings() }).await;
+    let node = Site::start_with(NodeSettings { listen: free, ..site.settings() });
     site.beats(monitor, 1).await;
     let answer = reqwest_plain().get(format!("http://{free}/api/v1/health")).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 200);
@@ -185,7 +185,7 @@ impl Site {
         }
     }
 
-    async fn start(&self) -> Running {
+    fn start(&self) -> Running {
         Self::start_with(self.settings())
     }
 

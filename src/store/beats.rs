@@ -102,6 +102,7 @@ impl Store {
     /// The latest beat of each of these monitors that has one.
     pub async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {
         let act = "read the last beats";
+        let hint = self.catalog().await?.beat_hint();
         let mut lease = self.lease(act).await?;
         let time = self.dialect().datetime_ms("h.time");
         let mut beats = Vec::with_capacity(monitors.len());
@@ -110,7 +111,7 @@ impl Store {
             // One jump per monitor through the index (monitor_id, time, id).
             let sql = format!(
                 "SELECT h.monitor_id, h.status, h.important, {time} AS time_ms, h.down_count, h.retries, h.msg, \
-                 h.ping FROM monitor m JOIN heartbeat h ON h.id = (SELECT l.id FROM heartbeat l \
+                 h.ping FROM monitor m JOIN heartbeat h ON h.id = (SELECT l.id FROM heartbeat l{hint} \
                  WHERE l.monitor_id = m.id ORDER BY l.time DESC, l.id DESC LIMIT 1) WHERE m.id IN ({})",
                 id_list(&ids)
             );
@@ -199,25 +200,23 @@ fn as_json(beats: &[Beat]) -> String {
     Json::Array(sorted.into_iter().map(beat_json).collect()).to_string()
 }
 
+/// NULL is a key that is missing: both databases read it alike.
 fn beat_json(beat: &Beat) -> Json {
-    let mut row = json!({
-        "m": beat.monitor.0,
-        "s": beat.status.code(),
-        "i": i64::from(beat.important),
-        "t": beat.msg.chars().take(LONGEST_MESSAGE).collect::<String>(),
-        "b": datetime(beat.time),
-        "d": beat.duration_s,
-        "c": beat.down_count,
-        "r": beat.retries,
-        "e": datetime(beat.end_time),
-    });
-    // A key that is missing reads as NULL in both databases.
-    if let Some(fields) = row.as_object_mut() {
-        let response = beat.response.as_ref().filter(|text| text.len() <= LONGEST_RESPONSE);
-        fields.extend(beat.ping_ms.map(|ping| ("p".to_owned(), json!(ping))));
-        fields.extend(response.map(|response| ("x".to_owned(), json!(response))));
-    }
-    row
+    let response = beat.response.as_ref().filter(|text| text.len() <= LONGEST_RESPONSE);
+    let cells = [
+        ("m", Some(json!(beat.monitor.0))),
+        ("s", Some(json!(beat.status.code()))),
+        ("i", Some(json!(i64::from(beat.important)))),
+        ("t", Some(json!(beat.msg.chars().take(LONGEST_MESSAGE).collect::<String>()))),
+        ("b", Some(json!(datetime(beat.time)))),
+        ("p", beat.ping_ms.map(|ping| json!(ping))),
+        ("d", Some(json!(beat.duration_s))),
+        ("c", Some(json!(beat.down_count))),
+        ("r", Some(json!(beat.retries))),
+        ("e", Some(json!(datetime(beat.end_time)))),
+        ("x", response.map(|text| json!(text))),
+    ];
+    Json::Object(cells.into_iter().filter_map(|(key, cell)| Some((key.to_owned(), cell?))).collect())
 }
 
 /// As Kuma writes it: UTC, with milliseconds. MariaDB's DATETIME keeps the seconds of it.

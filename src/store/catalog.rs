@@ -10,6 +10,8 @@ use super::session::Session;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Catalog {
     tables: BTreeMap<String, BTreeSet<String>>,
+    /// MariaDB: an index of `heartbeat` on (`monitor_id`, `time`), by which the last beat of a monitor is one jump.
+    beat_index: Option<String>,
 }
 
 impl Catalog {
@@ -29,7 +31,13 @@ impl Catalog {
             let columns = tables.entry(row.text("t")?.to_lowercase()).or_default();
             columns.insert(row.text("c")?.to_lowercase());
         }
-        Ok(Self { tables })
+        Ok(Self { tables, beat_index: beat_index(session).await? })
+    }
+
+    /// For MariaDB, whose optimizer takes the index on `monitor_id` alone while it has no statistics, and then reads
+    /// every beat there is: measured 3 s instead of 50 ms with two million.
+    pub(crate) fn beat_hint(&self) -> String {
+        self.beat_index.as_ref().map(|index| format!(" FORCE INDEX (`{index}`)")).unwrap_or_default()
     }
 
     pub(crate) fn has_table(&self, table: &str) -> bool {
@@ -39,4 +47,16 @@ impl Catalog {
     pub(crate) fn has_column(&self, table: &str, column: &str) -> bool {
         self.tables.get(table).is_some_and(|columns| columns.contains(column))
     }
+}
+
+async fn beat_index(session: &mut Session) -> Result<Option<String>, StoreError> {
+    if session.dialect() == Dialect::Sqlite {
+        return Ok(None);
+    }
+    let sql = "SELECT index_name AS name FROM information_schema.statistics \
+         WHERE table_schema = DATABASE() AND table_name = 'heartbeat' \
+         AND ((seq_in_index = 1 AND column_name = 'monitor_id') OR (seq_in_index = 2 AND column_name = 'time')) \
+         GROUP BY index_name HAVING COUNT(*) = 2 LIMIT 1";
+    let row = session.row("read the catalog", sql, vec![]).await?;
+    row.map_or(Ok(None), |row| row.maybe_text("name"))
 }

@@ -10,14 +10,14 @@ use super::error::StoreError;
 use super::pool::{Store, in_transaction};
 use super::session::Session;
 use super::value::{Value, values};
-use super::watch::{cluster_row, leader_row, stamp};
+use super::watch::{cluster_row, kinds, leader_row, stamp};
 
 /// Where the homes of monitors come from at adoption.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Homes {
     /// The leader places every monitor that has none.
     ByLeader,
-    /// All on this node, which runs them now.
+    /// All that it can run on this node, which runs them now.
     All(NodeId),
     /// The fork's `monitor.node_id` and `monitor.assigned_node`.
     FromFork,
@@ -106,12 +106,16 @@ pub async fn adopt(store: &Store, homes: &Homes) -> Result<Adoption, StoreError>
 async fn adopt_in(session: &mut Session, catalog: &Catalog, homes: &Homes) -> Result<Adoption, StoreError> {
     let act = "adopt the monitors";
     let stamp = raise_generation(session, "adopt", 0).await?;
-    let written = match homes {
+    let adopted = match homes {
         Homes::ByLeader => 0,
         Homes::All(node) => {
             ensure_node(session, node).await?;
-            let from = "SELECT m.id, ?, NULL, 'adopted', ?, {now} FROM monitor m WHERE 1 = 1";
-            write_homes(session, from, values![node, stamp.generation]).await?
+            let kinds = kinds_of(session, node).await?;
+            let can_run = can_run(&kinds);
+            let from = format!("SELECT m.id, ?, NULL, 'adopted', ?, {{now}} FROM monitor m WHERE {can_run}");
+            let values =
+                values![node, stamp.generation].into_iter().chain(kinds.into_iter().map(Value::from)).collect();
+            write_homes(session, &from, values).await?
         }
         Homes::FromFork => {
             let from = fork_homes(catalog)?;
@@ -122,7 +126,18 @@ async fn adopt_in(session: &mut Session, catalog: &Catalog, homes: &Homes) -> Re
     let sql = "SELECT COUNT(*) AS homeless FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
          WHERE COALESCE(a.node_id, '') = ''";
     let homeless = session.row(act, sql, vec![]).await?.map_or(Ok(0), |row| row.small("homeless"))?;
-    Ok(Adoption { homed: u32::try_from(written).unwrap_or(u32::MAX), homeless })
+    Ok(Adoption { homed: u32::try_from(adopted).unwrap_or(u32::MAX), homeless })
+}
+
+/// The types of monitor that a node says it can run; none: all, or it never started.
+async fn kinds_of(session: &mut Session, node: &NodeId) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT kinds FROM node WHERE node_id = ?";
+    let row = session.row("look up a node", sql, values![node]).await?;
+    row.map_or(Ok(vec![]), |row| Ok(kinds(&row.text("kinds")?)))
+}
+
+fn can_run(kinds: &[String]) -> String {
+    if kinds.is_empty() { "1 = 1".to_owned() } else { format!("m.type IN ({})", vec!["?"; kinds.len()].join(", ")) }
 }
 
 /// Fills the assignments of monitors that have none.

@@ -20,7 +20,9 @@ pub enum StoreError {
         reason: String,
     },
     /// The server does not let this user in.
-    #[error("the database at {url} refuses the user: {reason}; check user, password and database name")]
+    #[error(
+        "the database at {url} refuses the user: {reason}; check user, password, database name, and what is granted on it"
+    )]
     AccessDenied {
         /// Without its password.
         url: String,

@@ -143,6 +143,8 @@ async fn connect(store: &Store) -> Result<Session, StoreError> {
     let mut session = Session::connect(store.url()).await?;
     session.limit_statements_to(MIGRATION_TIMEOUT);
     if session.dialect() == Dialect::MariaDb {
+        // An ALTER that waits for a table lets nobody else at it: rather give up.
+        session.batch("set up the session", "SET SESSION lock_wait_timeout = 10").await?;
         let lock = "SELECT GET_LOCK(CONCAT('komainu-migrate:', MD5(DATABASE())), 60) AS locked";
         let row = session.row("wait for another migration", lock, vec![]).await?;
         if row.map_or(Ok(0), |row| row.small("locked"))? != 1 {

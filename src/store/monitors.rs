@@ -87,6 +87,16 @@ pub struct MonitorSpec {
     pub ping_per_request_timeout: u32,
     /// `ipv4`, `ipv6` or none.
     pub ip_family: Option<String>,
+    /// The answer's body is kept with each beat, if `save_error_response` says so too.
+    pub save_response: bool,
+    /// The answer's body is kept where its status code is not accepted.
+    pub save_error_response: bool,
+    /// Characters of a body that are kept.
+    pub response_max_length: u32,
+    /// The active proxy it asks through; never written.
+    pub proxy_id: Option<i64>,
+    /// A port monitor expects this TLS alert instead of a connection; never written.
+    pub expected_tls_alert: Option<String>,
     /// The secret part of a push monitor's address.
     pub push_token: Option<String>,
     /// For people.
@@ -131,6 +141,11 @@ impl Default for MonitorSpec {
             ping_count: 1,
             ping_per_request_timeout: 2,
             ip_family: None,
+            save_response: false,
+            save_error_response: true,
+            response_max_length: 1_024,
+            proxy_id: None,
+            expected_tls_alert: None,
             push_token: None,
             description: None,
         }

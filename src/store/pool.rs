@@ -81,7 +81,7 @@ impl Store {
 
     /// A watchdog's own connection for its rounds.
     pub async fn watch(&self, identity: WatchdogIdentity) -> Result<Watch, StoreError> {
-        Watch::connect(&self.shared.url, identity).await
+        Watch::connect(self, identity).await
     }
 
     /// A node process's own connection for its lease and its assignments.

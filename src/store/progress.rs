@@ -13,8 +13,8 @@ use super::error::StoreError;
 use super::session::Session;
 
 /// Progress of each node that runs active probing monitors.
-pub(crate) async fn read(session: &mut Session) -> Result<Vec<ProgressRow>, StoreError> {
-    let rows = session.rows("read the progress of the nodes", statement(session.dialect()), vec![]).await?;
+pub(crate) async fn read(session: &mut Session, beat_hint: &str) -> Result<Vec<ProgressRow>, StoreError> {
+    let rows = session.rows("read the progress of the nodes", statement(session.dialect(), beat_hint), vec![]).await?;
     rows.iter()
         .map(|row| {
             Ok(ProgressRow { node: row.node("node")?, probing: row.small("probing")?, overdue: row.small("overdue")? })
@@ -22,16 +22,11 @@ pub(crate) async fn read(session: &mut Session) -> Result<Vec<ProgressRow>, Stor
         .collect()
 }
 
-fn statement(dialect: Dialect) -> String {
-    // The last beat of each monitor by a jump per monitor through the index (monitor_id, time), not by a scan.
-    let (last_beat, beats) = match dialect {
-        Dialect::MariaDb => (
-            dialect.datetime_ms("h.last_time"),
-            "LEFT JOIN (SELECT monitor_id, MAX(time) AS last_time FROM heartbeat GROUP BY monitor_id) h \
-             ON h.monitor_id = m.id",
-        ),
-        Dialect::Sqlite => (dialect.datetime_ms("(SELECT MAX(h.time) FROM heartbeat h WHERE h.monitor_id = m.id)"), ""),
-    };
+fn statement(dialect: Dialect, beat_hint: &str) -> String {
+    // One jump per monitor through the index (monitor_id, time), however many beats there are.
+    let last_time =
+        format!("(SELECT h.time FROM heartbeat h{beat_hint} WHERE h.monitor_id = m.id ORDER BY h.time DESC LIMIT 1)");
+    let last_beat = dialect.datetime_ms(&last_time);
     format!(
         "SELECT x.node, COUNT(*) AS probing, COUNT(CASE WHEN x.waited > x.allowed THEN 1 END) AS overdue FROM ( \
            SELECT a.effective_node AS node, \
@@ -44,7 +39,7 @@ fn statement(dialect: Dialect) -> String {
                AS allowed \
            FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
            JOIN node n ON n.node_id = a.effective_node \
-           LEFT JOIN komainu_monitor k ON k.monitor_id = a.monitor_id {beats} \
+           LEFT JOIN komainu_monitor k ON k.monitor_id = a.monitor_id \
            WHERE m.active = 1 AND m.type NOT IN ('push', 'group', 'manual') \
          ) x GROUP BY x.node ORDER BY x.node",
         now = dialect.now_ms(),

@@ -2,6 +2,9 @@
 //!
 //! Owns: connecting, the session settings, the time limit of each statement, transactions that roll back on any error,
 //! and knowing when a connection is of no use any more. It never reconnects and never retries.
+//!
+//! A statement that will not be seen again is not prepared on MariaDB: closing it sends a packet without an answer, and
+//! the packet after that waits 40 ms for the acknowledgement of the first (the driver leaves Nagle's algorithm on).
 
 use std::time::Duration;
 
@@ -163,17 +166,18 @@ impl Session {
         sql: impl Into<Sql>,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
-        let (text, persistent) = split(sql.into());
         self.depart(act)?;
         let limit = self.statement_timeout;
         let answer = match &mut self.wire {
             Wire::MariaDb(wire) => {
-                let query = bind_mariadb(text, persistent, values);
-                let rows = within(act, limit, query.fetch_all(&mut **wire)).await?;
+                let rows = match sql.into() {
+                    Sql::Fixed(text) => within(act, limit, bind_mariadb(text, values).fetch_all(&mut **wire)).await?,
+                    Sql::Once(text) => within(act, limit, written_out(&text, &values).fetch_all(&mut **wire)).await?,
+                };
                 rows.map(|rows| rows.into_iter().map(|row| Row::mariadb(act, row)).collect())
             }
             Wire::Sqlite(wire) => {
-                let query = bind_sqlite(text, persistent, values);
+                let query = bind_sqlite(sql.into(), values);
                 let rows = within(act, limit, query.fetch_all(&mut **wire)).await?;
                 rows.map(|rows| rows.into_iter().map(|row| Row::sqlite(act, row)).collect())
             }
@@ -250,20 +254,21 @@ impl Session {
     }
 
     async fn change(&mut self, act: &'static str, sql: Sql, values: Vec<Value>) -> Result<Changed, StoreError> {
-        let (text, persistent) = split(sql);
         self.depart(act)?;
         let limit = self.statement_timeout;
         let answer = match &mut self.wire {
             Wire::MariaDb(wire) => {
-                let query = bind_mariadb(text, persistent, values);
-                let done = within(act, limit, query.execute(&mut **wire)).await?;
+                let done = match sql {
+                    Sql::Fixed(text) => within(act, limit, bind_mariadb(text, values).execute(&mut **wire)).await?,
+                    Sql::Once(text) => within(act, limit, written_out(&text, &values).execute(&mut **wire)).await?,
+                };
                 done.map(|done| Changed {
                     rows: done.rows_affected(),
                     last_id: i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX),
                 })
             }
             Wire::Sqlite(wire) => {
-                let query = bind_sqlite(text, persistent, values);
+                let query = bind_sqlite(sql, values);
                 let done = within(act, limit, query.execute(&mut **wire)).await?;
                 done.map(|done| Changed { rows: done.rows_affected(), last_id: done.last_insert_rowid() })
             }
@@ -292,17 +297,10 @@ async fn within<T>(act: &'static str, limit: Duration, answer: impl Future<Outpu
     tokio::time::timeout(limit, answer).await.map_err(|_| StoreError::TimedOut { act, millis: limit.as_millis() })
 }
 
-fn split(sql: Sql) -> (AssertSqlSafe<String>, bool) {
-    match sql {
-        Sql::Fixed(text) => (AssertSqlSafe(text), true),
-        Sql::Once(text) => (AssertSqlSafe(text), false),
-    }
-}
-
 type Bound<DB> = sqlx::query::Query<'static, DB, <DB as sqlx::Database>::Arguments>;
 
-fn bind_mariadb(text: AssertSqlSafe<String>, persistent: bool, values: Vec<Value>) -> Bound<sqlx::MySql> {
-    let query = sqlx::query(text).persistent(persistent);
+fn bind_mariadb(text: String, values: Vec<Value>) -> Bound<sqlx::MySql> {
+    let query = sqlx::query(AssertSqlSafe(text));
     values.into_iter().fold(query, |query, value| match value {
         // A NULL of a number's type makes MariaDB compare a text beside it as a number, and fail.
         Value::Null => query.bind(None::<String>),
@@ -312,8 +310,35 @@ fn bind_mariadb(text: AssertSqlSafe<String>, persistent: bool, values: Vec<Value
     })
 }
 
-fn bind_sqlite(text: AssertSqlSafe<String>, persistent: bool, values: Vec<Value>) -> Bound<sqlx::Sqlite> {
-    let query = sqlx::query(text).persistent(persistent);
+/// The statement with its values written into it, for the text protocol of MariaDB.
+fn written_out(text: &str, values: &[Value]) -> sqlx::RawSql {
+    let mut literals = values.iter().map(literal);
+    let mut parts = text.split('?');
+    let mut sql = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // A placeholder without a value stays one, and the server refuses the statement.
+        sql.push_str(literals.next().as_deref().unwrap_or("?"));
+        sql.push_str(part);
+    }
+    sqlx::raw_sql(AssertSqlSafe(sql))
+}
+
+/// Text as hex digits: nothing in it can end the literal, whatever the server's `sql_mode`.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Int(number) => number.to_string(),
+        Value::Real(number) => format!("{number:?}"),
+        Value::Text(text) => format!("_utf8mb4 X'{}'", hex::encode(text)),
+    }
+}
+
+fn bind_sqlite(sql: Sql, values: Vec<Value>) -> Bound<sqlx::Sqlite> {
+    let (text, persistent) = match sql {
+        Sql::Fixed(text) => (text, true),
+        Sql::Once(text) => (text, false),
+    };
+    let query = sqlx::query(AssertSqlSafe(text)).persistent(persistent);
     values.into_iter().fold(query, |query, value| match value {
         Value::Null => query.bind(None::<i64>),
         Value::Int(number) => query.bind(number),
@@ -347,5 +372,18 @@ fn not_connected(url: &DatabaseUrl, error: &sqlx::Error) -> StoreError {
         // Access denied for user, for database, unknown database, host not allowed.
         Some(1045 | 1044 | 1049 | 1130 | 1698) => StoreError::AccessDenied { url, reason },
         _ => StoreError::Unreachable { url, reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::value::values;
+
+    #[test]
+    fn values_are_written_into_a_statement_as_literals_that_no_text_can_end() {
+        let values = values![-7, None::<i64>, "a'?\\"];
+        let texts: Vec<_> = values.iter().map(literal).collect();
+        assert_eq!(texts, ["-7", "NULL", "_utf8mb4 X'61273f5c'"]);
     }
 }

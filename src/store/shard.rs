@@ -10,15 +10,20 @@ use super::watch::stamp;
 
 const ACT: &str = "read the assignments";
 
-/// Assigned monitors, counted by likeness.
-pub(crate) async fn groups(session: &mut Session) -> Result<Vec<ShardGroup>, StoreError> {
-    let sql = "SELECT a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, a.pinned, \
-         (m.type = 'push') AS is_push, COUNT(CASE WHEN m.active = 1 THEN 1 END) AS active, COUNT(*) AS monitors \
-         FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
-         GROUP BY a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, a.pinned, \
-         (m.type = 'push')";
+/// All monitors, counted by likeness, and how many assignments are left over from monitors that are gone.
+pub(crate) async fn groups(session: &mut Session) -> Result<(Vec<ShardGroup>, u32), StoreError> {
+    let sql = "SELECT a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, \
+         COALESCE(a.pinned, 0) AS pinned, m.type, COUNT(CASE WHEN m.active = 1 THEN 1 END) AS active, \
+         COUNT(*) AS monitors, COUNT(a.monitor_id) AS pairs \
+         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
+         GROUP BY a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, a.pinned, m.type";
     let rows = session.rows(ACT, sql, vec![]).await?;
-    rows.iter().map(group).collect()
+    let groups = rows.iter().map(group).collect::<Result<_, _>>()?;
+    let pairs = rows.iter().map(|row| row.small("pairs")).sum::<Result<u32, _>>()?;
+    let sql = "SELECT COUNT(*) AS assignments FROM komainu_assignment";
+    // Of the same snapshot as the pairs.
+    let assignments = session.row(ACT, sql, vec![]).await?.map_or(Ok(0), |row| row.small("assignments"))?;
+    Ok((groups, assignments.saturating_sub(pairs)))
 }
 
 fn group(row: &Row) -> Result<ShardGroup, StoreError> {
@@ -27,7 +32,7 @@ fn group(row: &Row) -> Result<ShardGroup, StoreError> {
         effective: row.maybe_node("effective_node")?,
         source: source(row)?,
         pinned: row.flag("pinned")?,
-        is_push: row.flag("is_push")?,
+        kind: row.text("type")?,
         active: row.small("active")?,
         monitors: row.small("monitors")?,
     })
@@ -37,16 +42,6 @@ fn source(row: &Row) -> Result<Option<Source>, StoreError> {
     let (node, incarnation) = (row.maybe_node("source_node")?, row.maybe_hex("source_incarnation")?);
     let (Some(node), Some(incarnation)) = (node, incarnation) else { return Ok(None) };
     Ok(Some(Source { node, incarnation, released_at: Generation(row.count("released_at")?) }))
-}
-
-/// Monitors without an assignment, and assignments without a monitor.
-pub(crate) async fn unmatched(session: &mut Session, groups: &[ShardGroup]) -> Result<(u32, u32), StoreError> {
-    let sql = "SELECT (SELECT COUNT(*) FROM monitor) AS monitors, \
-         (SELECT COUNT(*) FROM komainu_assignment) AS assignments";
-    let Some(row) = session.row(ACT, sql, vec![]).await? else { return Ok((0, 0)) };
-    // Of the same snapshot as the groups, which hold exactly the pairs.
-    let pairs = groups.iter().map(|group| group.monitors).sum::<u32>();
-    Ok((row.small("monitors")?.saturating_sub(pairs), row.small("assignments")?.saturating_sub(pairs)))
 }
 
 /// All monitors with their assignments.

@@ -13,9 +13,8 @@ use komainu_watchdogs::io::{Alarm, Severity, Write};
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::error::StoreError;
-use super::pool::ATTEMPTS;
+use super::pool::{ATTEMPTS, Store};
 use super::session::{Purpose, Session};
-use super::url::DatabaseUrl;
 use super::value::{Value, values};
 use crate::clock;
 
@@ -38,13 +37,15 @@ pub struct WatchdogIdentity {
 pub struct Watch {
     session: Session,
     identity: WatchdogIdentity,
+    beat_hint: String,
     /// Another process that wrote our row, its counter, and since when it stands still.
     other: Option<(Incarnation, u64, Mono)>,
 }
 
 impl Watch {
-    pub(crate) async fn connect(url: &DatabaseUrl, identity: WatchdogIdentity) -> Result<Self, StoreError> {
-        Ok(Self { session: Session::connect(url).await?, identity, other: None })
+    pub(crate) async fn connect(store: &Store, identity: WatchdogIdentity) -> Result<Self, StoreError> {
+        let beat_hint = store.catalog().await?.beat_hint();
+        Ok(Self { session: Session::connect(store.url()).await?, identity, beat_hint, other: None })
     }
 
     /// Reads the small tables in one snapshot.
@@ -52,7 +53,7 @@ impl Watch {
         let act = "read the round";
         let began_at = clock::now();
         self.session.begin(act, Purpose::Snapshot).await?;
-        let read = round::read(&mut self.session, with_progress).await;
+        let read = round::read(&mut self.session, with_progress.then_some(self.beat_hint.as_str())).await;
         let round = self.session.end(act, read).await?;
         Ok(Round { began_at, ended_at: clock::now(), ..round })
     }
@@ -130,7 +131,7 @@ impl Watch {
         // Always later than before, also within one millisecond: a resolve that read the earlier value must fail.
         let still_bad = format!(
             "UPDATE komainu_incident SET last_bad_at = {}(last_bad_at + 1, {}), severity = ?, summary = ?, \
-             votes_bad = ?, votes_of = ? WHERE open_key = ?",
+             votes_bad = ?, votes_of = ? WHERE resolved_at IS NULL AND k = ?",
             dialect.greatest(),
             dialect.now_ms()
         );
@@ -151,7 +152,7 @@ impl Watch {
     /// Resolves this incident unless somebody saw it bad after `last_bad_at`. Says whether it did.
     pub async fn resolve(&mut self, key: &str, last_bad_at: Wall) -> Result<bool, StoreError> {
         let sql = format!(
-            "UPDATE komainu_incident SET resolved_at = {} WHERE open_key = ? AND last_bad_at = ?",
+            "UPDATE komainu_incident SET resolved_at = {} WHERE resolved_at IS NULL AND k = ? AND last_bad_at = ?",
             self.session.dialect().now_ms()
         );
         Ok(self.session.execute("resolve an incident", sql, values![key, last_bad_at]).await? > 0)

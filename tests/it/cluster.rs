@@ -40,7 +40,8 @@ pub(crate) struct Shape {
     pub(crate) monitors: i64,
     /// Seconds between the runs of each.
     pub(crate) interval: u32,
-    /// Database and HTTP of `node1`, and the database of `w1`, go through proxies that can vanish (MariaDB only).
+    /// Database and HTTP of `node1`, and the databases of the watchdogs, go through proxies that can vanish (MariaDB
+    /// only).
     pub(crate) with_proxies: bool,
 }
 
@@ -133,8 +134,8 @@ impl Cluster {
         let key = ClusterKey::generate();
         if shape.with_proxies {
             let port = self.server.as_ref().expect("proxies stand before MariaDB").port();
-            for name in ["w1", "node1"] {
-                self.proxies.insert(name.to_owned(), Proxy::start(port).await);
+            for name in Self::names("w", shape.watchdogs).chain(["node1".to_owned()]) {
+                self.proxies.insert(name, Proxy::start(port).await);
             }
         }
         for name in Self::names("w", shape.watchdogs) {

@@ -6,7 +6,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
-    reason = "helpers of tests may panic too, and say so at the line that is wrong"
+    reason = "a test that cannot go on fails, and says so at the line that is wrong"
 )]
 
 mod cluster;

@@ -3,7 +3,7 @@
 //! A pure function of what one watchdog knows. Each kind has its anchor in the runbook; when an incident opens and ends
 //! is [`crate::incident`]'s business.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assess::Assessment;
 use crate::decision::StatusReason;
@@ -28,8 +28,8 @@ pub struct Surroundings<'a> {
     pub is_leaderless: bool,
     /// Nodes that run more than their capacity, because there is no room for it anywhere.
     pub overloaded: &'a BTreeSet<NodeId>,
-    /// Monitors the last plan found no node for.
-    pub unplaceable: u32,
+    /// Active monitors that no node can run, by type.
+    pub unplaceable: &'a BTreeMap<String, u32>,
     /// Nodes whose monitors or status somebody else writes.
     pub foreign: &'a BTreeSet<NodeId>,
     /// This watchdog, for marking a lone voice.
@@ -135,8 +135,9 @@ fn cluster(around: &Surroundings<'_>) -> Vec<Alarm> {
         );
         alarms.push(critical("isolation".to_owned(), text, (0, 0)));
     }
-    if around.unplaceable > 0 {
-        let text = format!("{} monitors have no node that can run them", around.unplaceable);
+    if !around.unplaceable.is_empty() {
+        let kinds: Vec<_> = around.unplaceable.iter().map(|(kind, monitors)| format!("{monitors} {kind}")).collect();
+        let text = format!("no node can run these active monitors: {}", kinds.join(", "));
         alarms.push(critical("capacity".to_owned(), text, (0, 0)));
     } else if !around.overloaded.is_empty() {
         let names: Vec<_> = around.overloaded.iter().map(NodeId::as_str).collect();

@@ -53,6 +53,7 @@ pub struct Assessment {
     /// Last seen online.
     pub last_online: Option<Mono>,
     is_fenced: bool,
+    fresh_since: Option<Mono>,
     tally: Tally,
 }
 
@@ -91,12 +92,14 @@ impl Assessment {
             online_since: None,
             last_online: None,
             is_fenced: false,
+            fresh_since: None,
             tally: Tally::default(),
         }
     }
 
     fn handle(&mut self, now: Mono, evidence: &Evidence<'_>, policy: &Policy) {
         self.lease = evidence.lease;
+        self.fresh_since = (self.lease == Lease::Fresh).then(|| self.fresh_since.unwrap_or(now));
         self.is_fenced = evidence.is_fenced;
         self.count(evidence.ballots.as_deref(), policy);
         if let Some((overdue, probing)) = evidence.progress {
@@ -107,7 +110,10 @@ impl Assessment {
         let decided = decide_status(self.lease, self.reach, self.progress);
         self.is_decided = decided.is_some();
         match decided {
-            Some((status, reason)) => (self.status, self.reason) = Self::settle(status, reason, evidence.row),
+            Some(found) => {
+                let has_just_come = self.fresh_since.is_some_and(|since| now.since(since) < policy.stall_grace);
+                (self.status, self.reason) = Self::settle(found, evidence.row, has_just_come);
+            }
             None => self.keep(evidence.row.status),
         }
         self.note_times(now);
@@ -128,12 +134,18 @@ impl Assessment {
         }
     }
 
-    /// A node that was never seen stays new until it is; one emptied for lack of progress stays stalled.
-    fn settle(status: NodeStatus, reason: StatusReason, row: &NodeRow) -> (NodeStatus, StatusReason) {
+    /// A node that was never seen stays new until it is, and is not called unreachable at once for probes that failed
+    /// before it was started; one emptied for lack of progress stays stalled.
+    fn settle(
+        (status, reason): (NodeStatus, StatusReason),
+        row: &NodeRow,
+        has_just_come: bool,
+    ) -> (NodeStatus, StatusReason) {
         let was_never_seen = row.status == NodeStatus::New && row.incarnation.is_none() && row.lease_seq == 0;
         let is_vacant = row.incarnation.is_none() && row.emptied.is_some();
         match status {
             NodeStatus::Stalled | NodeStatus::Offline if was_never_seen => (NodeStatus::New, reason),
+            NodeStatus::Unreachable if row.status == NodeStatus::New && has_just_come => (NodeStatus::New, reason),
             NodeStatus::Online if is_emptied(row) => (NodeStatus::Stalled, StatusReason::NoProgress),
             // Its lease ended because it was taken away.
             NodeStatus::Stalled if is_vacant => (status, StatusReason::NoProgress),

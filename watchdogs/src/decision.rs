@@ -168,6 +168,8 @@ pub enum MoveReason {
     Operator,
     /// It was nobody's.
     Unowned,
+    /// Its node cannot run monitors of its type.
+    KindUnsupported,
 }
 
 impl MoveReason {
@@ -182,6 +184,7 @@ impl MoveReason {
             Self::PushUnreachable => "push_unreachable",
             Self::Operator => "operator",
             Self::Unowned => "unowned",
+            Self::KindUnsupported => "kind_unsupported",
         }
     }
 }

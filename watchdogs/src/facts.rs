@@ -158,6 +158,18 @@ pub struct NodeRow {
     pub last_seen: Option<Wall>,
 }
 
+impl NodeRow {
+    /// Whether it can run monitors of this type.
+    pub fn runs(&self, kind: &str) -> bool {
+        runs(&self.kinds, kind)
+    }
+}
+
+/// Whether a type is among those a node says it can run; none said: all.
+pub(crate) fn runs(kinds: &[String], kind: &str) -> bool {
+    kinds.is_empty() || kinds.iter().any(|one| one == kind)
+}
+
 impl Default for NodeId {
     fn default() -> Self {
         Self::from("")
@@ -186,8 +198,8 @@ pub struct ShardGroup {
     pub source: Option<Source>,
     /// Bound to their effective node by an operator.
     pub pinned: bool,
-    /// Kuma's type `push`: nothing probes them, senders come to the node.
-    pub is_push: bool,
+    /// Their type, in Kuma's words: not every node can run every type.
+    pub kind: String,
     /// How many of them are active.
     pub active: u32,
     /// How many there are.
@@ -308,10 +320,9 @@ pub struct Round {
     pub nodes: Vec<NodeRow>,
     /// What each watchdog sees.
     pub observations: Vec<ObservationRow>,
-    /// All assigned monitors, counted by likeness.
+    /// All monitors, counted by likeness; those without an assignment row (new ones, also those made in Kuma's own UI)
+    /// stand there like rows that name no node.
     pub shards: Vec<ShardGroup>,
-    /// Monitors without an assignment row: new ones, also those made in Kuma's own UI.
-    pub unplaced: u32,
     /// Assignment rows whose monitor is gone.
     pub leftover: u32,
     /// How far behind each node is, those without probing monitors left out; read once a probe interval, `None` in

@@ -210,37 +210,59 @@ pub fn needs_plan(situation: &Situation<'_>, field: &Field) -> Vec<(Option<NodeI
             *needs.entry((group.effective.clone(), reason)).or_default() += group.monitors;
         }
     }
-    if situation.round.unplaced > 0 {
-        *needs.entry((None, MoveReason::NewMonitor)).or_default() += situation.round.unplaced;
-    }
     needs.into_iter().map(|((from, reason), monitors)| (from, monitors, reason)).collect()
 }
 
+/// What nobody can take needs no step: the plan would find no place for it again and again.
 fn needs_step(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
+    let has_taker = field.has_taker(&group.kind, None);
     let Some(effective) = &group.effective else {
-        let may_arrive = group.source.as_ref().is_none_or(|source| field.arrivable.contains(source));
-        return may_arrive.then_some(MoveReason::Unowned);
+        return needs_node(field, group).filter(|_| has_taker);
     };
     let Some(slot) = field.nodes.get(effective) else {
-        return Some(MoveReason::NodeOffline);
+        return has_taker.then_some(MoveReason::NodeOffline);
     };
-    let goes_home = group
-        .home
-        .as_ref()
-        .is_some_and(|home| home != effective && field.nodes.get(home).is_some_and(|home| home.welcomes_home));
-    let has_other = field.nodes.iter().any(|(other, slot)| other != effective && slot.is_eligible);
+    let is_welcome =
+        |home: &NodeId| field.nodes.get(home).is_some_and(|home| home.welcomes_home && home.runs(&group.kind));
+    let goes_home = group.home.as_ref().is_some_and(|home| home != effective && is_welcome(home));
+    let has_other = field.has_taker(&group.kind, Some(effective));
     let may_leave = !group.pinned && has_other && field.release_budget > 0;
     if slot.lost.is_some() || !slot.has_holder {
-        slot.lost
+        slot.lost.filter(|_| has_taker)
     } else if goes_home && field.release_budget > 0 {
         Some(MoveReason::GoingHome)
+    } else if !slot.runs(&group.kind) && may_leave {
+        Some(MoveReason::KindUnsupported)
     } else if slot.is_draining && may_leave {
         Some(MoveReason::Drain)
-    } else if slot.sheds_push && group.is_push && may_leave {
+    } else if slot.sheds_push && group.kind == "push" && may_leave {
         Some(MoveReason::PushUnreachable)
     } else {
         None
     }
+}
+
+fn needs_node(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
+    match &group.source {
+        None if group.home.is_none() => Some(MoveReason::NewMonitor),
+        Some(source) if !field.arrivable.contains(source) => None,
+        Some(_) | None => Some(MoveReason::Unowned),
+    }
+}
+
+/// Active monitors that nobody runs because no node that takes monitors can run their type, by type.
+pub fn unplaceable(situation: &Situation<'_>, field: &Field) -> BTreeMap<String, u32> {
+    let mut kinds = BTreeMap::new();
+    let takes_anything = field.nodes.values().any(|slot| slot.is_eligible);
+    for group in situation.groups().filter(|group| takes_anything && group.active > 0) {
+        let slot = group.effective.as_ref().and_then(|node| field.nodes.get(node));
+        let is_run = slot.is_some_and(|slot| slot.lost.is_none() && slot.runs(&group.kind));
+        let is_bound = slot.is_some_and(|slot| slot.lost.is_none() && group.pinned);
+        if !is_run && (is_bound || !field.has_taker(&group.kind, None)) {
+            *kinds.entry(group.kind.clone()).or_default() += group.active;
+        }
+    }
+    kinds
 }
 
 /// The frame of a decision that changes nothing yet.

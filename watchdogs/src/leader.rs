@@ -35,8 +35,10 @@ pub struct Leader {
     /// Those of them that were announced.
     announced: Vec<WouldMove>,
     overloaded: BTreeSet<NodeId>,
-    unplaceable: u32,
 }
+
+/// What needs moving, by node and reason.
+type Needs = Vec<(Option<NodeId>, u32, MoveReason)>;
 
 /// What a committed or refused decision leads to.
 #[derive(Debug, Default)]
@@ -64,7 +66,6 @@ impl Leader {
             would_move: Vec::new(),
             announced: Vec::new(),
             overloaded: BTreeSet::new(),
-            unplaceable: 0,
         }
     }
 
@@ -91,11 +92,6 @@ impl Leader {
     /// Nodes the last plan had to load beyond their capacity.
     pub fn overloaded(&self) -> &BTreeSet<NodeId> {
         &self.overloaded
-    }
-
-    /// Monitors the last plan found no node for.
-    pub fn unplaceable(&self) -> u32 {
-        self.unplaceable
     }
 
     /// The monitors were read.
@@ -150,7 +146,6 @@ impl Leader {
         self.announced.clear();
         if needs.is_empty() && situation.round.leftover == 0 {
             self.shard = None;
-            self.unplaceable = 0;
             return None;
         }
         let Some(shard) = self.shard.take() else {
@@ -159,7 +154,6 @@ impl Leader {
         };
         let plan = plan(&shard, &field);
         self.overloaded.clone_from(&plan.overloaded);
-        self.unplaceable = plan.unplaceable;
         let sources =
             shard.monitors.iter().filter_map(|monitor| Some((monitor.monitor.0, monitor.source.clone()?))).collect();
         let frame = Decision { seen: shard.stamp.generation, ..frame };
@@ -175,7 +169,7 @@ impl Leader {
     }
 
     /// Says once what would be done, whenever that changes; one thing a turn.
-    fn hold_back(&mut self, needs: Vec<(Option<NodeId>, u32, MoveReason)>) -> Option<Output> {
+    fn hold_back(&mut self, needs: Needs) -> Option<Output> {
         let would: Vec<_> =
             needs.into_iter().map(|(from, monitors, reason)| WouldMove { from, monitors, reason }).collect();
         self.announced.retain(|one| would.contains(one));

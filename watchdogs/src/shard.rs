@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decision::{Move, MoveReason, Step};
-use crate::facts::{MonitorRow, Shard, Source};
+use crate::facts::{self, MonitorRow, Shard, Source};
 use crate::ids::NodeId;
 
 /// What the planner may do with each node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Field {
     /// All nodes.
     pub nodes: BTreeMap<NodeId, Slot>,
@@ -44,6 +44,20 @@ pub struct Slot {
     pub capacity: u32,
     /// Monitor types it runs; empty: all.
     pub kinds: Vec<String>,
+}
+
+impl Slot {
+    /// Whether it can run monitors of this type.
+    pub fn runs(&self, kind: &str) -> bool {
+        facts::runs(&self.kinds, kind)
+    }
+}
+
+impl Field {
+    /// Whether a node, besides this one, takes monitors of this type.
+    pub fn has_taker(&self, kind: &str, besides: Option<&NodeId>) -> bool {
+        self.nodes.iter().any(|(node, slot)| Some(node) != besides && slot.is_eligible && slot.runs(kind))
+    }
 }
 
 impl Default for Slot {
@@ -150,8 +164,11 @@ impl<'a> Planner<'a> {
         if home.is_some_and(|home| home != effective) {
             return wish(Step::Release, MoveReason::GoingHome, None);
         }
-        if monitor.pinned || !self.has_other(effective, monitor) {
+        if monitor.pinned || !self.field.has_taker(&monitor.kind, Some(effective)) {
             return None;
+        }
+        if !slot.runs(&monitor.kind) {
+            return wish(Step::Release, MoveReason::KindUnsupported, None);
         }
         if slot.is_draining {
             return wish(Step::Release, MoveReason::Drain, None);
@@ -200,16 +217,12 @@ impl<'a> Planner<'a> {
     }
 
     fn takes(&self, node: &NodeId, monitor: &MonitorRow, also: impl Fn(&Slot) -> bool) -> bool {
-        self.field.nodes.get(node).is_some_and(|slot| slot.is_eligible && also(slot) && runs(slot, monitor))
-    }
-
-    fn has_other(&self, node: &NodeId, monitor: &MonitorRow) -> bool {
-        self.field.nodes.keys().any(|other| other != node && self.takes(other, monitor, |_| true))
+        self.field.nodes.get(node).is_some_and(|slot| slot.is_eligible && also(slot) && slot.runs(&monitor.kind))
     }
 
     /// The least loaded eligible node with room; without room anywhere, the least loaded one.
     fn least_loaded(&self, monitor: &MonitorRow) -> Option<&'a NodeId> {
-        let eligible = self.field.nodes.iter().filter(|(_, slot)| slot.is_eligible && runs(slot, monitor));
+        let eligible = self.field.nodes.iter().filter(|(_, slot)| slot.is_eligible && slot.runs(&monitor.kind));
         eligible
             .min_by_key(|(node, slot)| {
                 let load = self.load.get(node).copied().unwrap_or_default();
@@ -220,8 +233,4 @@ impl<'a> Planner<'a> {
             })
             .map(|(node, _)| node)
     }
-}
-
-fn runs(slot: &Slot, monitor: &MonitorRow) -> bool {
-    slot.kinds.is_empty() || slot.kinds.contains(&monitor.kind)
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::assess::Assessment;
 use crate::facts::{Mode, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Vote, WatchdogRow};
+use crate::failover::{field, unplaceable};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
 use crate::io::Severity;
 use crate::policy::Policy;
@@ -24,7 +25,7 @@ use crate::watchdog::Watchdog;
 pub enum Health {
     /// Watching really happens.
     Ok,
-    /// It happens, but something is missing: one watchdog, a frozen cluster, an open incident.
+    /// It happens, but something is missing: a watchdog, a node, a leader; or the cluster is frozen.
     Degraded,
     /// It does not: HTTP 503.
     #[default]
@@ -146,6 +147,8 @@ pub struct MonitorsView {
     pub unwatched: u32,
     /// Active ones without a living owner for longer than the bound.
     pub orphaned: u32,
+    /// Active ones of a type that no node which takes monitors can run.
+    pub unplaceable: u32,
 }
 
 /// An open incident.
@@ -199,11 +202,12 @@ impl Lowest {
 
 /// Active monitors, and how many of them a living node runs.
 pub(crate) fn count_monitors(watchdog: &Watchdog, round: &Round) -> MonitorsView {
-    let mut view = MonitorsView { unwatched: round.unplaced, active: round.unplaced, ..MonitorsView::default() };
+    let mut view = MonitorsView::default();
     for group in &round.shards {
         view.active += group.active;
-        let owner = group.effective.as_ref().and_then(|node| watchdog.assessor.of(node));
-        if owner.is_some_and(Assessment::is_watching) {
+        let owner = round.nodes.iter().find(|row| Some(&row.node) == group.effective.as_ref());
+        let owner = owner.filter(|row| row.runs(&group.kind));
+        if owner.and_then(|row| watchdog.assessor.of(&row.node)).is_some_and(Assessment::is_watching) {
             view.watched += group.active;
         } else {
             view.unwatched += group.active;
@@ -222,6 +226,8 @@ impl Watchdog {
         };
         let mut monitors = count_monitors(self, round);
         monitors.orphaned = self.unwatched.lowest(&self.policy);
+        let situation = self.situation(now, round);
+        monitors.unplaceable = unplaceable(&situation, &field(&situation)).values().sum();
         let mut view = View {
             status: Health::Ok,
             reasons: Vec::new(),
@@ -331,11 +337,14 @@ impl Watchdog {
             down.push("no node is online".to_owned());
         }
         if view.monitors.orphaned > 0 {
-            down.push(format!("{} active monitors have had no living owner for too long", view.monitors.orphaned));
+            down.push(orphaned_text(view));
         }
         let mut degraded = Vec::new();
         if view.frozen {
             degraded.push("frozen: nothing moves by itself".to_owned());
+        }
+        if view.incidents.iter().any(|incident| incident.key == "foreign-runner") {
+            degraded.push("another program runs monitors or writes statuses: nothing moves by itself".to_owned());
         }
         if self.is_leaderless(now) {
             degraded.push("no watchdog leads".to_owned());
@@ -354,6 +363,16 @@ impl Watchdog {
         };
         view.reasons = down.into_iter().chain(degraded).collect();
     }
+}
+
+fn orphaned_text(view: &View) -> String {
+    let MonitorsView { orphaned, unplaceable, .. } = view.monitors;
+    let why = match (view.mode, unplaceable) {
+        (Mode::Observe, _) => "; komainu only observes until `komainu adopt`".to_owned(),
+        (Mode::Active, 0) => String::new(),
+        (Mode::Active, some) => format!("; {some} of them are of a type that no node can run"),
+    };
+    format!("{orphaned} active monitors have had no living owner for too long{why}")
 }
 
 fn incident_view(row: &crate::facts::IncidentRow) -> IncidentView {

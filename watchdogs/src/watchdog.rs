@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::alarms::{self, Surroundings, alarms};
 use crate::assess::{Assessor, Evidence};
 use crate::decision::Commit;
-use crate::facts::{NodeRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow};
-use crate::failover::{Situation, overloaded};
+use crate::facts::{Mode, NodeRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow};
+use crate::failover::{Situation, field, overloaded, unplaceable};
 use crate::health::Health;
 use crate::ids::{Incarnation, NodeId, WatchdogId, Zone};
 use crate::incident::Incidents;
@@ -327,12 +327,15 @@ impl Watchdog {
         let foreign = self.foreign_nodes(now, round);
         let situation = self.situation(now, round);
         let overloaded = overloaded(&situation, self.leader.overloaded());
+        // While only observing, somebody else runs them.
+        let is_active = round.cluster.mode == Mode::Active;
+        let unplaceable = if is_active { unplaceable(&situation, &field(&situation)) } else { BTreeMap::new() };
         let around = Surroundings {
             voters: &voters,
             silent: &silent,
             is_leaderless: self.is_leaderless(now),
             overloaded: &overloaded,
-            unplaceable: self.leader.unplaceable(),
+            unplaceable: &unplaceable,
             foreign: &foreign,
             me: &self.identity.watchdog,
         };

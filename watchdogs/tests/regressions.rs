@@ -58,7 +58,6 @@ fn rows(at: Mono, node: NodeRow) -> Round {
         nodes: vec![node],
         observations: Vec::new(),
         shards: Vec::new(),
-        unplaced: 0,
         leftover: 0,
         progress: None,
         incidents: Vec::new(),
@@ -112,7 +111,7 @@ fn a_peer_whose_row_was_not_seen_to_move_since_the_last_error_says_nothing() {
     let (policy, me) = (Policy::default(), WatchdogId::from("w1"));
     let target = Target::Node("n1".into());
     let mut roster = Roster::default();
-    let mut hear = |roster: &mut Roster, second: u64, seq: u64| {
+    let hear = |roster: &mut Roster, second: u64, seq: u64| {
         let mut round = rows(Mono::secs(second), node(NodeStatus::Online, second));
         round.watchdogs.push(row_of("w2", 8, seq));
         let observation = Observation { target: target.clone(), vote: Vote::Down, failures: 3, detail: String::new() };

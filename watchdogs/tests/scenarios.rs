@@ -10,6 +10,7 @@ mod scenarios {
     mod handover;
     mod homecoming;
     mod incidents;
+    mod kinds;
     mod large;
     mod leading;
     mod operators;

@@ -17,6 +17,8 @@ pub struct Failure {
     pub msg: String,
     /// The target answered, though not as it should, after so many milliseconds.
     pub ping_ms: Option<i64>,
+    /// What is kept of the answer's body.
+    pub response: Option<String>,
     /// The node is to blame, or nobody: says nothing of the target.
     pub is_own_trouble: bool,
 }
@@ -24,7 +26,7 @@ pub struct Failure {
 impl Failure {
     /// The target is to blame.
     pub fn target(msg: impl Into<String>) -> Self {
-        Self { msg: msg.into(), ping_ms: None, is_own_trouble: false }
+        Self { msg: msg.into(), ping_ms: None, response: None, is_own_trouble: false }
     }
 
     /// The node is to blame.
@@ -95,8 +97,13 @@ fn describe_chain(error: &reqwest::Error, host: &str, peer: Option<&str>) -> Fai
     match innermost.downcast_ref::<io::Error>() {
         Some(io) if error.is_connect() => Failure::connect(peer.unwrap_or(host), io),
         Some(io) => Failure::target(describe_io(io, None)),
-        None => Failure::target(innermost.to_string()),
+        None => Failure::target(describe_http(&innermost.to_string())),
     }
+}
+
+/// In Node's words where people know those.
+fn describe_http(error: &str) -> String {
+    if error == "connection closed before message completed" { "socket hang up".to_owned() } else { error.to_owned() }
 }
 
 /// TLS errors travel inside one `io::Error` or two, whose `source()` skips them.
@@ -126,6 +133,10 @@ fn describe_tls(error: &rustls::Error) -> String {
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "Hostname/IP does not match certificate's altnames".to_owned()
+        }
+        // A certificate that may sign others, shown as a server's own: what `openssl req -x509` makes.
+        CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
+            "self-signed certificate".to_owned()
         }
         CertificateError::UnknownIssuer => "self-signed certificate, or one of an unknown issuer".to_owned(),
         other => format!("invalid certificate: {other}"),

@@ -15,7 +15,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use reqwest::cookie::{CookieStore, Jar};
 use reqwest::{Client, Method, Request, Response, Url};
 
-use super::body::compact_json;
+use super::body::{compact_json, kept};
 use super::failure::Failure;
 use super::tls::{self, Certificates};
 use super::{RunResult, millis_since};
@@ -41,33 +41,43 @@ pub(super) struct Answer {
     pub(super) body: String,
     /// From before the request to the body's end.
     pub(super) ping_ms: i64,
+    /// What is kept of the body.
+    pub(super) response: Option<String>,
 }
 
 /// Asks once.
 pub(super) async fn run(clients: &Clients, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let answer = fetch(clients, monitor, false).await?;
-    Ok(RunResult::up(answer.summary, answer.ping_ms))
+    Ok(RunResult { response: answer.response, ..RunResult::up(answer.summary, answer.ping_ms) })
 }
 
 /// Asks once; an answer whose status code is not accepted is a failure.
 pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wants_body: bool) -> Result<Answer, Failure> {
+    if monitor.proxy_id.is_some() {
+        return Err(Failure::own("a native node cannot ask through a proxy: move this monitor to an Uptime Kuma node"));
+    }
     let request = request(monitor)?;
+    let accepted = accepted_status_codes(monitor)?;
     let client = clients.of(monitor)?;
     let limit = spec::timeout(monitor);
     let asked = COOKIES.scope(Jar::default(), async {
         let began_at = clock::now();
         let response = client.execute(request).await.map_err(|error| Failure::request(&error, limit))?;
         let status = response.status();
-        let body = read_body(response, wants_body).await.map_err(|error| Failure::request(&error, limit))?;
-        Ok((status, body, millis_since(began_at)))
+        let is_accepted = spec::accepts_status(&accepted, status.as_u16());
+        let is_kept = monitor.save_error_response && (monitor.save_response || !is_accepted);
+        let body = read_body(response, wants_body || is_kept).await.map_err(|error| Failure::request(&error, limit))?;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let ping_ms = millis_since(began_at);
+        let response = if is_kept { kept(&body, monitor.response_max_length) } else { None };
+        if !is_accepted {
+            let msg = format!("Request failed with status code {}", status.as_u16());
+            return Err(Failure { response, ..Failure::target(msg) });
+        }
+        let summary = format!("{} - {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
+        Ok(Answer { summary, body, ping_ms, response })
     });
-    let (status, body, ping_ms) =
-        tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(Failure::timeout(limit)))?;
-    if !spec::accepts_status(&accepted_status_codes(monitor)?, status.as_u16()) {
-        return Err(Failure::target(format!("Request failed with status code {}", status.as_u16())));
-    }
-    let summary = format!("{} - {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
-    Ok(Answer { summary, body: String::from_utf8_lossy(&body).into_owned(), ping_ms })
+    tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(Failure::timeout(limit)))
 }
 
 fn accepted_status_codes(monitor: &MonitorSpec) -> Result<Vec<String>, Failure> {

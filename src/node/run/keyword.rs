@@ -20,10 +20,12 @@ fn judge(answer: &Answer, keyword: &str, is_inverted: bool) -> Result<RunResult,
     if is_found == is_inverted {
         let place = if is_found { "present" } else { "not" };
         let msg = format!("{}, but keyword is {place} in [{}]", answer.summary, excerpt(&text));
-        return Err(Failure { ping_ms: Some(answer.ping_ms), ..Failure::target(msg) });
+        let response = answer.response.clone();
+        return Err(Failure { ping_ms: Some(answer.ping_ms), response, ..Failure::target(msg) });
     }
     let place = if is_found { "is" } else { "not" };
-    Ok(RunResult::up(format!("{}, keyword {place} found", answer.summary), answer.ping_ms))
+    let result = RunResult::up(format!("{}, keyword {place} found", answer.summary), answer.ping_ms);
+    Ok(RunResult { response: answer.response.clone(), ..result })
 }
 
 #[cfg(test)]
@@ -58,6 +60,6 @@ mod tests {
     }
 
     fn answer(body: &str) -> Answer {
-        Answer { summary: "200 - OK".to_owned(), body: body.to_owned(), ping_ms: 12 }
+        Answer { summary: "200 - OK".to_owned(), body: body.to_owned(), ping_ms: 12, response: None }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use surge_ping::{Client, Config, ICMP, PingIdentifier, PingSequence, Pinger, SurgeError};
+use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, Pinger, SurgeError};
 
 use super::failure::Failure;
 use super::{RunResult, resolve, whole_millis};
@@ -84,14 +84,14 @@ async fn echo(sockets: &Sockets, monitor: &MonitorSpec, host: &str, address: IpA
     pinger.timeout(echo_timeout.min(spec::timeout(monitor)));
     // As Kuma, the time is that of the first answer.
     let mut first_answer = None;
-    let mut last_error = None;
+    let mut last_loss = None;
     let mut sent = 0;
     while sent < count && (sent == 0 || clock::now() < deadline) {
         let next_at = clock::now() + BETWEEN_ECHOES;
         sent += 1;
-        match pinger.ping(sockets.next_sequence(), &payload).await {
-            Ok((_, took)) => first_answer = first_answer.or(Some(took)),
-            Err(error) => last_error = Some(error),
+        match one_echo(sockets, &mut pinger, &payload).await {
+            Ok(took) => first_answer = first_answer.or(Some(took)),
+            Err(loss) => last_loss = Some(loss),
         }
         if sent < count {
             clock::sleep_until(next_at.min(deadline)).await;
@@ -99,15 +99,71 @@ async fn echo(sockets: &Sockets, monitor: &MonitorSpec, host: &str, address: IpA
     }
     match first_answer {
         Some(took) => Ok(RunResult::up("", whole_millis(took + Duration::from_micros(500)))),
-        None => Err(lost(host, address, sent, last_error)),
+        None => Err(lost(host, address, sent, last_loss)),
     }
 }
 
-fn lost(host: &str, address: IpAddr, sent: u32, error: Option<SurgeError>) -> Failure {
-    match error {
-        Some(SurgeError::IOError(error)) => Failure::connect(&address.to_string(), &error),
-        Some(_) | None => {
-            Failure::target(format!("PING {host} ({address}): {sent} sent, 0 received, 100% packet loss"))
+/// What became of an echo that was not answered.
+enum Loss {
+    Refused(String),
+    Failed(SurgeError),
+}
+
+/// Whatever refers to an echo comes like its answer, also a router's word that it cannot be delivered.
+async fn one_echo(sockets: &Sockets, pinger: &mut Pinger, payload: &[u8]) -> Result<Duration, Loss> {
+    let mut hint = String::new();
+    for _ in 0..2 {
+        let (packet, took) = pinger.ping(sockets.next_sequence(), payload).await.map_err(Loss::Failed)?;
+        let (source, kind) = source_and_kind(&packet);
+        match kind {
+            Kind::Answer => return Ok(took),
+            Kind::Refusal(words) => return Err(Loss::Refused(format!("From {source} {words}"))),
+            // A redirect: the answer was on its way all the same.
+            Kind::Hint => hint = format!("From {source} neither an answer nor a refusal"),
         }
+    }
+    Err(Loss::Refused(hint))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Answer,
+    Refusal(&'static str),
+    Hint,
+}
+
+/// Message types of RFC 792 and RFC 4443.
+fn source_and_kind(packet: &IcmpPacket) -> (IpAddr, Kind) {
+    match packet {
+        IcmpPacket::V4(packet) => {
+            let kind = match packet.get_icmp_type().0 {
+                0 => Kind::Answer,
+                3 => Kind::Refusal("Destination Unreachable"),
+                11 => Kind::Refusal("Time to live exceeded"),
+                12 => Kind::Refusal("Parameter problem"),
+                _ => Kind::Hint,
+            };
+            (packet.get_source().into(), kind)
+        }
+        IcmpPacket::V6(packet) => {
+            let kind = match packet.get_icmpv6_type().0 {
+                129 => Kind::Answer,
+                1 => Kind::Refusal("Destination unreachable"),
+                2 => Kind::Refusal("Packet too big"),
+                3 => Kind::Refusal("Time exceeded"),
+                4 => Kind::Refusal("Parameter problem"),
+                _ => Kind::Hint,
+            };
+            (packet.get_source().into(), kind)
+        }
+    }
+}
+
+fn lost(host: &str, address: IpAddr, sent: u32, loss: Option<Loss>) -> Failure {
+    let nothing = format!("PING {host} ({address}): {sent} sent, 0 received, 100% packet loss");
+    match loss {
+        Some(Loss::Failed(SurgeError::IOError(error))) => Failure::connect(&address.to_string(), &error),
+        Some(Loss::Refused(refusal)) => Failure::target(format!("{nothing} ({refusal})")),
+        Some(Loss::Failed(_)) | None => Failure::target(nothing),
     }
 }

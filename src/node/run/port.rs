@@ -20,6 +20,11 @@ pub(super) async fn run(monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let host = spec::text(monitor.hostname.as_ref()).ok_or_else(|| Failure::target("no hostname is configured"))?;
     let port = monitor.port.filter(|&port| port > 0);
     let port = port.ok_or_else(|| Failure::target("no port between 1 and 65535 is configured"))?;
+    if spec::text(monitor.expected_tls_alert.as_ref()).is_some_and(|alert| alert != "none") {
+        return Err(Failure::own(
+            "a native node does not look for TLS alerts: move this monitor to an Uptime Kuma node",
+        ));
+    }
     let limit = CONNECT_TIMEOUT.min(spec::timeout(monitor));
     tokio::time::timeout(limit, connect(monitor, host, port))
         .await

@@ -74,6 +74,29 @@ async fn an_answer_that_takes_too_long_is_a_timeout() {
 }
 
 #[tokio::test]
+async fn the_body_of_an_error_is_kept_unless_the_monitor_says_otherwise() {
+    let server = serve().await;
+    assert!(run(&http(server, "/missing")).await.response.is_some());
+    assert_eq!(run(&http(server, "/ok")).await.response, None);
+    let silent = MonitorSpec { save_error_response: false, save_response: true, ..http(server, "/missing") };
+    assert_eq!(run(&silent).await.response, None);
+    let talkative = MonitorSpec { save_response: true, ..http(server, "/ok") };
+    assert!(run(&talkative).await.response.is_some());
+}
+
+#[tokio::test]
+async fn a_connection_closed_without_an_answer_is_a_socket_that_hung_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 1_024];
+        let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut asked).await;
+    });
+    assert_eq!(run(&http(address, "/")).await.msg, "socket hang up");
+}
+
+#[tokio::test]
 async fn a_body_that_stops_in_the_middle_is_down() {
     let server = half_an_answer().await;
     let result = run(&http(server, "/")).await;
@@ -163,10 +186,28 @@ async fn a_self_signed_certificate_is_down_unless_ignored_or_trusted() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_signs_others_and_itself_is_called_self_signed() {
+    // What `openssl req -x509` makes.
+    let (server, _) = serve_tls_as(rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)).await;
+    let monitor = MonitorSpec { url: Some(format!("https://localhost:{}/ok", server.port())), ..blank("http") };
+    let msg = if tls::has_no_roots() {
+        "this node has no CA certificates: install ca-certificates"
+    } else {
+        "self-signed certificate"
+    };
+    assert_eq!(run(&monitor).await.msg, msg);
+}
+
+#[tokio::test]
 async fn what_a_native_node_cannot_do_says_nothing_of_the_target() {
     let monitor = MonitorSpec { auth_method: Some("ntlm".to_owned()), ..http(closed_port().await, "/") };
     assert_eq!(run(&monitor).await.status, RunStatus::Unable);
     assert_eq!(run(&blank("docker")).await.status, RunStatus::Unable);
+    let monitor = MonitorSpec { proxy_id: Some(1), ..http(closed_port().await, "/") };
+    assert_eq!(run(&monitor).await.status, RunStatus::Unable);
+    let expected_tls_alert = Some("certificate_required".to_owned());
+    let monitor = MonitorSpec { expected_tls_alert, ..port(closed_port().await) };
+    assert_eq!(run(&monitor).await.status, RunStatus::Unable);
 }
 
 #[tokio::test]
@@ -178,6 +219,14 @@ async fn a_ping_of_the_loopback_is_answered_where_pings_are_permitted() {
         RunStatus::Unable => assert!(result.msg.contains("CAP_NET_RAW"), "{}", result.msg),
         RunStatus::Down => panic!("{}", result.msg),
     }
+}
+
+#[tokio::test]
+async fn a_ping_that_a_router_refuses_is_not_answered() {
+    // Class E: some networks drop such an echo, some say that it cannot be delivered, none has such a host.
+    let monitor = MonitorSpec { hostname: Some("240.0.0.1".to_owned()), timeout: 1.0, ..blank("ping") };
+    let result = run(&monitor).await;
+    assert_ne!(result.status, RunStatus::Up, "{}", result.msg);
 }
 
 #[tokio::test]
@@ -282,13 +331,20 @@ async fn half_an_answer() -> SocketAddr {
 
 /// The same routes behind a self-signed certificate for `localhost`, and that certificate as PEM.
 async fn serve_tls() -> (SocketAddr, String) {
-    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(signed.signing_key.serialize_der().into());
+    serve_tls_as(rcgen::IsCa::NoCa).await
+}
+
+async fn serve_tls_as(is_ca: rcgen::IsCa) -> (SocketAddr, String) {
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.is_ca = is_ca;
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let cert = params.self_signed(&signing_key).unwrap();
+    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![signed.cert.der().clone()], key)
+        .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
     let listener = TlsListener {
         tcp: TcpListener::bind("127.0.0.1:0").await.unwrap(),
@@ -296,7 +352,7 @@ async fn serve_tls() -> (SocketAddr, String) {
     };
     let address = listener.tcp.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, routes()).await });
-    (address, signed.cert.pem())
+    (address, cert.pem())
 }
 
 struct TlsListener {

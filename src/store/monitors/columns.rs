@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::value::{Row, Value, values};
 
 /// All but the key, in the order of [`written`].
-const COLUMNS: [&str; 38] = [
+const COLUMNS: [&str; 41] = [
     "name",
     "type",
     "active",
@@ -44,6 +44,9 @@ const COLUMNS: [&str; 38] = [
     "ping_count",
     "ping_per_request_timeout",
     "ip_family",
+    "save_response",
+    "save_error_response",
+    "response_max_length",
     "push_token",
     "description",
     "conditions",
@@ -54,14 +57,24 @@ const COLUMNS: [&str; 38] = [
 /// Written once, never read: Kuma needs them to show and run a monitor.
 const WRITE_ONLY: [&str; 3] = ["conditions", "weight", "user_id"];
 
+/// Read where this Kuma has them, never written.
+const PROXY: &str = "(SELECT p.id FROM proxy p WHERE p.id = m.proxy_id AND p.active = 1)";
+const TLS_ALERT: &str = "m.expected_tls_alert";
+
 /// Those of one database.
 pub(crate) struct SpecColumns {
     present: Vec<bool>,
+    has_proxies: bool,
+    has_tls_alert: bool,
 }
 
 impl SpecColumns {
     pub(crate) fn of(catalog: &Catalog) -> Self {
-        Self { present: COLUMNS.iter().map(|column| catalog.has_column("monitor", column)).collect() }
+        Self {
+            present: COLUMNS.iter().map(|column| catalog.has_column("monitor", column)).collect(),
+            has_proxies: catalog.has_column("proxy", "active") && catalog.has_column("monitor", "proxy_id"),
+            has_tls_alert: catalog.has_column("monitor", "expected_tls_alert"),
+        }
     }
 
     /// For a SELECT on `monitor m`.
@@ -72,7 +85,12 @@ impl SpecColumns {
                 if *present { format!("m.`{column}`") } else { format!("NULL AS `{column}`") }
             },
         );
-        format!("m.id, {}", columns.collect::<Vec<_>>().join(", "))
+        format!(
+            "m.id, {}, {} AS proxy_id, {} AS expected_tls_alert",
+            columns.collect::<Vec<_>>().join(", "),
+            if self.has_proxies { PROXY } else { "NULL" },
+            if self.has_tls_alert { TLS_ALERT } else { "NULL" },
+        )
     }
 
     /// The column list of an INSERT, and the values to bind.
@@ -124,6 +142,11 @@ impl SpecColumns {
             ping_count: or(row, "ping_count", ours.ping_count)?,
             ping_per_request_timeout: or(row, "ping_per_request_timeout", ours.ping_per_request_timeout)?,
             ip_family: row.maybe_text("ip_family")?,
+            save_response: row.flag("save_response")?,
+            save_error_response: row.maybe_int("save_error_response")?.map_or(ours.save_error_response, |set| set != 0),
+            response_max_length: or(row, "response_max_length", ours.response_max_length)?,
+            proxy_id: row.maybe_int("proxy_id")?,
+            expected_tls_alert: row.maybe_text("expected_tls_alert")?,
             push_token: row.maybe_text("push_token")?,
             description: row.maybe_text("description")?,
         })
@@ -169,6 +192,9 @@ fn written(spec: &MonitorSpec, user: Option<i64>) -> Vec<Value> {
         spec.ping_count,
         spec.ping_per_request_timeout,
         spec.ip_family.clone(),
+        spec.save_response,
+        spec.save_error_response,
+        spec.response_max_length,
         spec.push_token.clone(),
         spec.description.clone(),
         "[]",

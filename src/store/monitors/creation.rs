@@ -8,9 +8,10 @@ use super::NewMonitor;
 use super::columns::SpecColumns;
 use crate::store::catalog::Catalog;
 use crate::store::cluster;
+use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
-use crate::store::session::Session;
+use crate::store::session::{Session, Sql};
 use crate::store::value::{Value, values};
 
 /// Beats deleted at once, so that no lock is held for long.
@@ -108,14 +109,13 @@ async fn ensure_tag(session: &mut Session, name: &str) -> Result<i64, StoreError
     if let Some(id) = row.map_or(Ok(None), |row| row.maybe_int("id"))? {
         return Ok(id);
     }
-    let sql = "INSERT INTO tag (name, color) VALUES (?, ?)";
-    session.insert("make a tag", sql, values![name, TAG_COLOR]).await
+    session.insert("make a tag", "INSERT INTO tag (name, color) VALUES (?, ?)", values![name, TAG_COLOR]).await
 }
 
 async fn insert_rows(session: &mut Session, head: &str, shape: &str, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
     for part in rows.chunks(ROWS) {
         let sql = format!("{head} VALUES {}", vec![shape; part.len()].join(", "));
-        session.execute("make monitors", sql, part.concat()).await?;
+        session.execute("make monitors", Sql::Once(sql), part.concat()).await?;
     }
     Ok(())
 }
@@ -130,10 +130,13 @@ pub async fn delete(store: &Store, id: MonitorId) -> Result<bool, StoreError> {
         return Ok(false);
     }
     // Kuma's foreign key would delete them too, all within one transaction.
-    let sql = format!(
-        "DELETE FROM heartbeat WHERE id IN \
-         (SELECT id FROM (SELECT id FROM heartbeat WHERE monitor_id = ? LIMIT {BEATS_BATCH}) batch)"
-    );
+    let sql = match store.dialect() {
+        // With a subquery it would read the whole table for each batch.
+        Dialect::MariaDb => format!("DELETE FROM heartbeat WHERE monitor_id = ? LIMIT {BEATS_BATCH}"),
+        Dialect::Sqlite => format!(
+            "DELETE FROM heartbeat WHERE id IN (SELECT id FROM heartbeat WHERE monitor_id = ? LIMIT {BEATS_BATCH})"
+        ),
+    };
     while lease.execute("delete a monitor's beats", sql.as_str(), values![id]).await? > 0 {}
     drop(lease);
     in_transaction!(store, "delete a monitor", |session| delete_in(session, &catalog, id).await)

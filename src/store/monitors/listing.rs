@@ -77,7 +77,7 @@ async fn select(
     );
     let mut lease = store.lease(ACT).await?;
     let rows = lease.rows(ACT, sql, values).await?;
-    let mut views = rows.iter().map(|row| view(row)).collect::<Result<Vec<_>, _>>()?;
+    let mut views = rows.iter().map(view).collect::<Result<Vec<_>, _>>()?;
     if catalog.has_table("monitor_tag") {
         add_tags(&mut lease, &mut views).await?;
     }

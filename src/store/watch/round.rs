@@ -14,15 +14,18 @@ use crate::store::{progress, shard};
 
 const ACT: &str = "read the round";
 
-pub(super) async fn read(session: &mut Session, with_progress: bool) -> Result<Round, StoreError> {
+/// `beat_hint`: read the progress of the nodes too, through this index.
+pub(super) async fn read(session: &mut Session, beat_hint: Option<&str>) -> Result<Round, StoreError> {
     let (cluster, leader, database_time) = heads(session).await?;
     let nodes = nodes(session).await?;
     let watchdogs = watchdogs(session).await?;
     let observations = observations(session).await?;
     let incidents = incidents(session).await?;
-    let shards = shard::groups(session).await?;
-    let (unplaced, leftover) = shard::unmatched(session, &shards).await?;
-    let progress = if with_progress { Some(progress::read(session).await?) } else { None };
+    let (shards, leftover) = shard::groups(session).await?;
+    let progress = match beat_hint {
+        Some(hint) => Some(progress::read(session, hint).await?),
+        None => None,
+    };
     Ok(Round {
         began_at: Mono::default(),
         ended_at: Mono::default(),
@@ -33,7 +36,6 @@ pub(super) async fn read(session: &mut Session, with_progress: bool) -> Result<R
         nodes,
         observations,
         shards,
-        unplaced,
         leftover,
         progress,
         incidents,
@@ -191,7 +193,8 @@ pub(super) fn vote_text(vote: Vote) -> &'static str {
 }
 
 async fn incidents(session: &mut Session) -> Result<Vec<IncidentRow>, StoreError> {
-    let sql = "SELECT k, severity, opened_at, last_bad_at FROM komainu_incident WHERE open_key IS NOT NULL ORDER BY k";
+    // Not by the virtual column: a consistent read through its index has been seen to miss a row just inserted.
+    let sql = "SELECT k, severity, opened_at, last_bad_at FROM komainu_incident WHERE resolved_at IS NULL ORDER BY k";
     let rows = session.rows(ACT, sql, vec![]).await?;
     rows.iter()
         .map(|row| {

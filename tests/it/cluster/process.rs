@@ -30,6 +30,11 @@ impl Process {
         Self { child, log, ended: None }
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills with -9 and reaps.
     pub(crate) fn kill(&mut self) {
         if self.exit_status().is_none() {
@@ -54,7 +59,8 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        let id = i32::try_from(self.id()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
     /// How it ended, if it did.

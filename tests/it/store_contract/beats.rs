@@ -37,10 +37,8 @@ async fn a_beat_is_written_as_kuma_writes_it(kind: Kind) {
         response: Some("G0AABQA=".to_owned()),
         ..beat(monitor)
     };
-    assert_eq!(
-        fixture.store.store_beats(&"node1".into(), Incarnation(11), std::slice::from_ref(&written)).await.unwrap(),
-        1
-    );
+    let stored = fixture.store.store_beats(&"node1".into(), Incarnation(11), std::slice::from_ref(&written)).await;
+    assert_eq!(stored.unwrap(), 1);
     let sql = "SELECT monitor_id, status, important, msg, ping, duration, down_count, retries, response FROM heartbeat";
     let id = monitor.to_string();
     let expected = [id.as_str(), "0", "1", written.msg.as_str(), "-", "61", "3", "2", "G0AABQA="];

@@ -4,8 +4,10 @@ use komainu_watchdogs::decision::{Commit, Guard, Refusal, StatusChange, StatusRe
 use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::ids::{Generation, Incarnation, Nonce, Stamp};
 
-use super::fixture::{Fixture, Kind, acknowledged, revoke, step, steps};
+use super::fixture::{Fixture, Kind, acknowledged, beat, identity, revoke, step, steps};
 use super::on_both_databases;
+use crate::support::kuma;
+use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::{cluster, nodes};
 
 on_both_databases! {
@@ -34,6 +36,7 @@ on_both_databases! {
     emptied_is_remembered_until_recovered,
     leftover_assignments_are_forgotten,
     every_decision_leaves_an_audit_row,
+    the_forks_table_of_nodes_serves_as_well_as_our_own,
 }
 
 async fn a_new_monitor_is_placed(kind: Kind) {
@@ -71,9 +74,10 @@ async fn a_freeze_refuses_what_was_planned_before(kind: Kind) {
     decision.moves = steps(Step::Place, &made, None, Some("node1"));
     assert!(cluster::freeze(&fixture.store).await.unwrap());
     assert!(!cluster::freeze(&fixture.store).await.unwrap());
-    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GenerationMoved));
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::Frozen));
     assert!(cluster::get(&fixture.store).await.unwrap().frozen);
     assert!(cluster::thaw(&fixture.store).await.unwrap());
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GenerationMoved));
     assert_eq!(fixture.running_on("node1").await, 0);
 }
 
@@ -367,9 +371,9 @@ async fn losses_are_counted_and_forgotten(kind: Kind) {
 async fn emptied_is_remembered_until_recovered(kind: Kind) {
     let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let mut decision = leader.decision(fixture.stamp().await.generation);
-    let mut emptying = revoke("node1", 11, None);
-    emptying.is_emptied = true;
-    decision.revokes = vec![emptying];
+    let mut taken = revoke("node1", 11, None);
+    taken.is_emptied = true;
+    decision.revokes = vec![taken];
     decision.seen = leader.done(&decision).await.0.generation;
     let emptied = "SELECT emptied, recover_asked FROM node WHERE node_id = 'node1'";
     assert_eq!(fixture.raw.rows(emptied).await[0], [Incarnation(11).to_string().as_str(), "0"]);
@@ -403,4 +407,33 @@ async fn every_decision_leaves_an_audit_row(kind: Kind) {
     assert_eq!(trail.len(), 1);
     assert_eq!(trail[0].deed.who, "w1/epoch 1");
     assert!(trail[0].deed.after.as_deref().unwrap().contains("\"monitors\":2"), "{:?}", trail[0]);
+}
+
+async fn the_forks_table_of_nodes_serves_as_well_as_our_own(kind: Kind) {
+    let mut fixture = Fixture::empty(kind).await;
+    fixture.raw.execute(&kuma::stock(kind == Kind::Sqlite)).await;
+    fixture.raw.execute(&kuma::fork(kind == Kind::Sqlite)).await;
+    fixture.raw.execute("INSERT INTO monitor (name, type, node_id) VALUES ('a', 'http', 'node1')").await;
+    migrate::apply(&fixture.store, MigrateOptions::default()).await.unwrap();
+    cluster::adopt(&fixture.store, &cluster::Homes::FromFork).await.unwrap();
+    let mut one = fixture.tenure("node1", 11).await;
+    assert!(one.register(None, 0).await.unwrap());
+    let (stamp, monitors) = one.read_assignments().await.unwrap();
+    assert!(one.acknowledge(stamp).await.unwrap());
+    let monitor = monitors[0].id;
+    one.started(&[monitor]).await.unwrap();
+    assert_eq!(fixture.store.store_beats(&"node1".into(), Incarnation(11), &[beat(monitor)]).await.unwrap(), 1);
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let round = watch.read_round(true).await.unwrap();
+    assert!(round.nodes[0].applied_is_known && !round.nodes[0].has_foreign_status);
+    assert_eq!(round.progress.unwrap()[0].probing, 1);
+    let mut leader = fixture.leader("w1", 1).await;
+    let mut decision = leader.decision(stamp.generation);
+    decision.revokes = vec![revoke("node1", 11, Some(2))];
+    decision.statuses = vec![status("node1", NodeStatus::Unreachable)];
+    decision.moves = vec![step(Step::Failover, monitor, Some("node1"), Some("node2"))];
+    assert_eq!(leader.done(&decision).await.1, 1);
+    assert_eq!(fixture.running_on("node2").await, 1);
+    let nodes = nodes::list(&fixture.store).await.unwrap();
+    assert_eq!((nodes[0].status.as_str(), nodes[0].home_monitors, nodes[1].monitors), ("unreachable", 1, 1));
 }

@@ -51,7 +51,7 @@ async fn a_round_of_a_fresh_cluster_is_empty(kind: Kind) {
     assert_eq!(round.cluster.mode, Mode::Active);
     assert_eq!(round.cluster.stamp, fixture.stamp().await);
     assert_eq!((round.leader.epoch.0, round.leader.holder), (0, None));
-    assert_eq!((round.unplaced, round.leftover, round.progress), (0, 0, Some(vec![])));
+    assert_eq!((round.shards, round.leftover, round.progress), (vec![], 0, Some(vec![])));
     assert!(round.ended_at >= round.began_at);
     let off = komainu::clock::wall().0.abs_diff(round.database_time.0);
     assert!(off < 5_000, "the database runs on this host: {off} ms");
@@ -77,9 +77,9 @@ async fn a_round_shows_who_runs_what(kind: Kind) {
     let nobodys = shards.iter().find(|group| group.effective.is_none()).unwrap();
     let source = Source { node: "node1".into(), incarnation: Incarnation(11), released_at: stamp.generation };
     assert_eq!((nobodys.source.as_ref(), nobodys.home.as_ref()), (Some(&source), Some(&"node1".into())));
-    let push = shards.iter().find(|group| group.is_push).unwrap();
+    let push = shards.iter().find(|group| group.kind == "push").unwrap();
     assert_eq!((push.active, push.monitors), (1, 1));
-    let rest = shards.iter().find(|group| group.effective.is_some() && !group.is_push).unwrap();
+    let rest = shards.iter().find(|group| group.effective.is_some() && group.kind == "http").unwrap();
     assert_eq!((rest.active, rest.monitors), (1, 2));
 }
 
@@ -124,7 +124,12 @@ async fn unplaced_and_leftover_monitors_are_counted(kind: Kind) {
     fixture.raw.execute(&format!("DELETE FROM monitor WHERE id = {}", placed[0])).await;
     let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
     let round = watch.read_round(false).await.unwrap();
-    assert_eq!((round.unplaced, round.leftover), (2, 1));
+    let unplaced: Vec<_> = round.shards.iter().filter(|group| group.effective.is_none()).collect();
+    assert_eq!(unplaced.len(), 1);
+    let unplaced = unplaced[0];
+    assert_eq!((unplaced.kind.as_str(), unplaced.active, unplaced.monitors), ("http", 2, 2));
+    assert_eq!((unplaced.home.as_ref(), unplaced.source.as_ref(), unplaced.pinned), (None, None, false));
+    assert_eq!(round.leftover, 1);
 }
 
 async fn a_watchdog_writes_what_changed(kind: Kind) {

@@ -26,6 +26,7 @@ on_both_databases! {
     api_keys_are_found_by_their_hash,
     the_audit_trail_is_read_in_pages,
     adoption_gives_everything_to_one_node,
+    adoption_gives_a_node_only_what_it_can_run,
     adoption_takes_the_homes_of_the_fork,
     adoption_without_the_forks_columns_says_so,
 }
@@ -256,6 +257,17 @@ async fn adoption_gives_everything_to_one_node(kind: Kind) {
     assert_eq!(fixture.running_on("node1").await, 3);
     let again = cluster::adopt(&fixture.store, &homes).await.unwrap();
     assert_eq!(again, Adoption { homed: 0, homeless: 0 });
+}
+
+async fn adoption_gives_a_node_only_what_it_can_run(kind: Kind) {
+    let mut fixture = observed(kind, false).await;
+    fixture.raw.execute("UPDATE monitor SET type = 'push' WHERE name = 'b'").await;
+    fixture.add_node("node1").await;
+    let change =
+        nodes::NodeChange { kinds: Some(vec!["http".to_owned(), "ping".to_owned()]), ..nodes::NodeChange::default() };
+    assert!(nodes::edit(&fixture.store, &"node1".into(), &change).await.unwrap());
+    let adopted = cluster::adopt(&fixture.store, &Homes::All("node1".into())).await.unwrap();
+    assert_eq!(adopted, Adoption { homed: 2, homeless: 1 });
 }
 
 async fn adoption_takes_the_homes_of_the_fork(kind: Kind) {

@@ -14,18 +14,20 @@ pub(crate) fn stock(is_sqlite: bool) -> String {
         let cells: Vec<&str> = line.split('\t').collect();
         tables.entry(cells[0]).or_default().push(column(&cells, is_sqlite));
     }
-    let mut statements: Vec<String> =
-        tables.iter().map(|(table, columns)| format!("CREATE TABLE `{table}` ({});", columns.join(", "))).collect();
+    let mut sql: Vec<String> = vec![];
+    for (table, columns) in &tables {
+        sql.push(format!("CREATE TABLE `{table}` ({});", columns.join(", ")));
+    }
     for line in INDEXES.lines().skip(1) {
         let cells: Vec<&str> = line.split('\t').collect();
         let (table, name, columns) = (cells[0], cells[1], cells[3].replace(',', "`, `"));
         let unique = if cells[2] == "1" { "UNIQUE " } else { "" };
         if name != "PRIMARY" {
             let name = if is_sqlite { format!("{table}_{name}") } else { name.to_owned() };
-            statements.push(format!("CREATE {unique}INDEX `{name}` ON `{table}` (`{columns}`);"));
+            sql.push(format!("CREATE {unique}INDEX `{name}` ON `{table}` (`{columns}`);"));
         }
     }
-    statements.join("\n")
+    sql.join("\n")
 }
 
 fn column(cells: &[&str], is_sqlite: bool) -> String {

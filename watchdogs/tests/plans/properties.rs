@@ -198,6 +198,7 @@ proptest! {
             let needs = slot.lost.is_some()
                 || slot.is_draining
                 || (slot.sheds_push && monitor.kind == "push")
+                || !slot.runs(&monitor.kind)
                 || (is_away && step.reason == MoveReason::GoingHome);
             prop_assert!(needs, "{step:?}");
             prop_assert_ne!(&step.to, &step.from);

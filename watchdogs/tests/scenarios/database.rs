@@ -46,7 +46,6 @@ impl Database {
             nodes: self.nodes.values().cloned().collect(),
             observations: self.observations.values().cloned().collect(),
             shards: self.shards(),
-            unplaced: small(self.monitors.values().filter(|monitor| !monitor.is_placed).count()),
             leftover: 0,
             progress: with_progress.then(|| self.progress()),
             incidents: self.incidents.values().cloned().collect(),
@@ -55,22 +54,22 @@ impl Database {
 
     fn shards(&self) -> Vec<ShardGroup> {
         let mut groups: BTreeMap<_, (u32, u32)> = BTreeMap::new();
-        for monitor in self.monitors.values().filter(|monitor| monitor.is_placed) {
-            let is_push = monitor.kind == "push";
-            let likeness = (&monitor.home, &monitor.effective, &monitor.source, monitor.pinned, is_push);
+        for monitor in self.monitors.values() {
+            let likeness = (&monitor.home, &monitor.effective, &monitor.source, monitor.pinned, &monitor.kind);
             let (active, monitors) = groups.entry(likeness).or_default();
             *active += u32::from(monitor.active);
             *monitors += 1;
         }
-        let group = |((home, effective, source, pinned, is_push), (active, monitors)): (_, (u32, u32))| {
+        let group = |((home, effective, source, pinned, kind), (active, monitors)): (_, (u32, u32))| {
             let (home, effective, source): (&Option<NodeId>, &Option<NodeId>, &Option<Source>) =
                 (home, effective, source);
+            let kind: &String = kind;
             ShardGroup {
                 home: home.clone(),
                 effective: effective.clone(),
                 source: source.clone(),
                 pinned,
-                is_push,
+                kind: kind.clone(),
                 active,
                 monitors,
             }

@@ -180,3 +180,20 @@ fn monitors_that_no_node_can_run_open_capacity_until_they_are_gone() {
     world.run_to(70);
     assert!(!world.database.incidents.contains_key("capacity"));
 }
+
+#[test]
+fn monitors_that_no_node_can_run_are_not_read_in_vain_but_are_placed_soon_after_their_kind_was_edited() {
+    let mut world = World::settled();
+    for node in ["node1", "node2", "node3"] {
+        world.database.node(node).kinds = vec!["http".to_owned()];
+    }
+    let monitor = world.add_monitor("", "dns");
+    let row = world.database.monitors.get_mut(&monitor).unwrap();
+    (row.home, row.effective, row.is_placed) = (None, None, false);
+    world.run_to(60);
+    let reads = world.deeds.iter().filter(|(_, deed)| *deed == Deed::ReadShard).count();
+    assert_eq!(reads, 0, "they wait for a node, not for a plan");
+    world.database.monitors.get_mut(&monitor).unwrap().kind = "http".to_owned();
+    world.run_to(66);
+    assert!(world.database.monitors.get(&monitor).unwrap().effective.is_some());
+}

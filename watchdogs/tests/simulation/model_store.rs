@@ -146,7 +146,6 @@ impl Database {
             let applied_is_known = row.applied.is_some_and(|applied| self.knows(applied));
             NodeRow { applied_is_known, ..row.clone() }
         });
-        let (unplaced, leftover) = self.loose_ends();
         Round {
             began_at: Mono::default(),
             ended_at: Mono::default(),
@@ -157,20 +156,15 @@ impl Database {
             nodes: nodes.collect(),
             observations: self.observations.clone(),
             shards: self.groups(),
-            unplaced,
-            leftover,
+            leftover: self.leftover(),
             progress: with_progress.then(|| self.progress(now, server)),
             incidents: self.incidents.clone(),
         }
     }
 
-    fn loose_ends(&self) -> (u32, u32) {
-        let (mut unplaced, mut leftover) = (0, 0);
-        for monitor in &self.monitors {
-            unplaced += u32::from(!monitor.is_deleted && monitor.assignment.is_none());
-            leftover += u32::from(monitor.is_deleted && monitor.assignment.is_some());
-        }
-        (unplaced, leftover)
+    fn leftover(&self) -> u32 {
+        let is_leftover = |monitor: &&Monitor| monitor.is_deleted && monitor.assignment.is_some();
+        u32::try_from(self.monitors.iter().filter(is_leftover).count()).unwrap()
     }
 
     fn source(&self, assignment: &Assignment) -> Option<Source> {
@@ -182,19 +176,19 @@ impl Database {
         let mut groups: Vec<ShardGroup> = Vec::new();
         let name = |node: Option<usize>| node.map(|node| self.nodes[node].node.clone());
         for monitor in self.monitors.iter().filter(|monitor| !monitor.is_deleted) {
-            let Some(assignment) = &monitor.assignment else { continue };
+            let assignment = monitor.assignment.as_ref();
             let group = ShardGroup {
-                home: name(assignment.home),
-                effective: name(assignment.effective),
-                source: self.source(assignment),
-                pinned: assignment.is_pinned,
-                is_push: monitor.is_push,
+                home: name(assignment.and_then(|assignment| assignment.home)),
+                effective: name(assignment.and_then(|assignment| assignment.effective)),
+                source: assignment.and_then(|assignment| self.source(assignment)),
+                pinned: assignment.is_some_and(|assignment| assignment.is_pinned),
+                kind: monitor.kind().to_owned(),
                 active: 0,
                 monitors: 0,
             };
             let alike = groups.iter().position(|other| {
                 (&other.home, &other.effective, &other.source) == (&group.home, &group.effective, &group.source)
-                    && (other.pinned, other.is_push) == (group.pinned, group.is_push)
+                    && (other.pinned, &other.kind) == (group.pinned, &group.kind)
             });
             let entry = match alike {
                 Some(at) => &mut groups[at],

@@ -1,0 +1,78 @@
+//! Three watchdogs of this very process: drivers with their HTTP surface, as `komainu watchdog` starts them.
+
+use komainu::api;
+use komainu::config::Details;
+use komainu::driver::{Driver, WatchdogSettings};
+use komainu::store::{Store, WatchdogIdentity};
+use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::policy::Policy;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::simulated::Simulated;
+
+/// How many.
+const WATCHDOGS: usize = 3;
+
+/// The watchdogs.
+pub(crate) struct Pack {
+    shutdown: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Pack {
+    /// Starts them on this cluster, each with a pool of its own.
+    pub(crate) async fn start(cluster: &Simulated) -> Self {
+        let mut pack = Self { shutdown: CancellationToken::new(), tasks: JoinSet::new() };
+        for number in 1..=WATCHDOGS {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = format!("http://{}", listener.local_addr().unwrap());
+            let settings = WatchdogSettings {
+                identity: identity(&format!("w{number}"), address),
+                incarnation: Incarnation(rand::random()),
+                cluster: "bench".to_owned(),
+                key: cluster.key.clone(),
+                canaries: Vec::new(),
+                policy: Policy::default(),
+                store: Store::connect(cluster.store.url()).await.unwrap(),
+            };
+            let (driver, published) = Driver::new(&settings).unwrap();
+            let router = api::router(api::State {
+                store: settings.store,
+                view: published.view,
+                report: published.report,
+                cluster: settings.cluster,
+                watchdog: settings.identity.watchdog,
+                incarnation: settings.incarnation,
+                key: settings.key,
+                policy: settings.policy,
+                details: Details::Public,
+            });
+            let shutdown = pack.shutdown.clone();
+            pack.tasks.spawn(async move {
+                let server = tokio::spawn(async move { axum::serve(listener, router).await });
+                Box::pin(driver.run(shutdown)).await.unwrap();
+                server.abort();
+            });
+        }
+        pack
+    }
+
+    /// Stops them as SIGTERM does.
+    pub(crate) async fn stop(mut self) {
+        self.shutdown.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Who a watchdog says it is.
+pub(crate) fn identity(name: &str, advertise: String) -> WatchdogIdentity {
+    WatchdogIdentity {
+        watchdog: name.into(),
+        zone: "bench".into(),
+        advertise,
+        hostname: "bench".to_owned(),
+        version: "0.0.0".to_owned(),
+    }
+}

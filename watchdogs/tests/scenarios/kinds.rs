@@ -1,0 +1,127 @@
+//! Not every node runs every type of monitor: native nodes know four, a stock Kuma all.
+
+use komainu_watchdogs::decision::MoveReason;
+use komainu_watchdogs::facts::{Mode, NodeStatus};
+use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::view::Health;
+
+use super::story::assert_between;
+use super::world::{Setup, World};
+
+#[test]
+fn what_no_node_can_run_counts_as_unwatched_and_opens_capacity() {
+    let mut world = only_native();
+    world.add_monitor("node1", "push");
+    add_unplaced(&mut world, "dns");
+    world.run_to(120);
+    assert!(!world.has_moved_anything(), "there is nowhere to go");
+    assert_between(world.raised_at("capacity"), 30, 33);
+    let view = world.view();
+    assert_eq!((view.monitors.watched, view.monitors.unwatched, view.monitors.unplaceable), (36, 2, 2));
+    assert_eq!(view.status, Health::Down);
+    assert!(view.reasons.iter().any(|reason| reason.contains("no node can run")), "{:?}", view.reasons);
+    world.database.node("node3").kinds.clear();
+    world.run_to(130);
+    assert_eq!((world.view().monitors.unwatched, world.monitors_of("node3")), (0, 14));
+    assert_between(world.resolved_at("capacity"), 120, 130);
+}
+
+#[test]
+fn a_paused_monitor_that_no_node_can_run_is_no_trouble() {
+    let mut world = only_native();
+    let monitor = add_unplaced(&mut world, "push");
+    world.database.monitors.get_mut(&monitor).unwrap().active = false;
+    world.run_to(120);
+    assert_eq!(world.raised(), [""; 0]);
+    assert_eq!(world.view().status, Health::Ok);
+}
+
+#[test]
+fn a_monitor_leaves_a_living_node_that_cannot_run_it() {
+    let mut world = World::settled();
+    world.database.node("node1").kinds = vec!["http".to_owned()];
+    let push = world.add_monitor("node1", "push");
+    world.run_to(60);
+    let steps: Vec<_> = world.steps().into_iter().map(|(_, step)| (step.monitor, step.reason)).collect();
+    assert_eq!(steps, [(push, MoveReason::KindUnsupported), (push, MoveReason::Unowned)]);
+    assert_eq!(world.view().monitors.unwatched, 0);
+}
+
+#[test]
+fn a_pinned_monitor_stays_on_a_node_that_cannot_run_it_and_that_is_told() {
+    let mut world = World::settled();
+    world.database.node("node1").kinds = vec!["http".to_owned()];
+    let push = world.add_monitor("node1", "push");
+    world.pin(push.0);
+    world.run_to(60);
+    assert!(!world.has_moved_anything());
+    assert_between(world.raised_at("capacity"), 30, 33);
+    assert_eq!(world.view().monitors.unwatched, 1);
+}
+
+#[test]
+fn a_monitor_does_not_go_home_to_a_node_that_cannot_run_it() {
+    let mut world = World::settled();
+    let push = world.add_monitor("node1", "push");
+    world.kill("node1");
+    world.run_to(90);
+    world.database.node("node1").kinds = vec!["http".to_owned()];
+    world.start("node1");
+    world.run_to(300);
+    assert_eq!(world.monitors_of("node1"), 12, "the http monitors are back");
+    let home = world.steps().into_iter().filter(|(_, step)| step.monitor == push).count();
+    assert_eq!(home, 1, "it moved once, at the failover");
+}
+
+#[test]
+fn while_observing_what_no_node_can_run_is_no_incident() {
+    let mut world = only_native();
+    world.database.cluster.mode = Mode::Observe;
+    add_unplaced(&mut world, "push");
+    world.run_to(60);
+    assert_eq!(world.raised(), [""; 0], "somebody else runs it");
+    assert_eq!(world.view().monitors.unplaceable, 1, "but it is shown before the adoption");
+}
+
+#[test]
+fn a_new_node_is_not_unreachable_for_probes_that_failed_before_it_started() {
+    let mut world = World::new(&Setup::default());
+    world.kill("node3");
+    let row = world.database.node("node3");
+    (row.incarnation, row.lease_seq, row.status) = (None, 0, NodeStatus::New);
+    world.run_to(60);
+    world.start("node3");
+    world.run_to(90);
+    assert_eq!(world.raised(), [""; 0]);
+    assert_eq!(world.status("node3"), NodeStatus::Online);
+}
+
+#[test]
+fn a_new_node_that_nobody_ever_reaches_is_unreachable_after_the_grace() {
+    let mut world = World::new(&Setup::default());
+    world.kill("node3");
+    let row = world.database.node("node3");
+    (row.incarnation, row.lease_seq, row.status) = (None, 0, NodeStatus::New);
+    world.run_to(60);
+    world.start("node3");
+    world.cut_off("node3");
+    world.run_to(120);
+    assert_between(world.became_at("node3", NodeStatus::Unreachable), 90, 93);
+}
+
+/// Three nodes that run http monitors only.
+fn only_native() -> World {
+    let mut world = World::settled();
+    for node in ["node1", "node2", "node3"] {
+        world.database.node(node).kinds = vec!["http".to_owned()];
+    }
+    world
+}
+
+/// As Kuma's own UI makes one.
+fn add_unplaced(world: &mut World, kind: &str) -> MonitorId {
+    let monitor = world.add_monitor("node1", kind);
+    let row = world.database.monitors.get_mut(&monitor).unwrap();
+    (row.is_placed, row.home, row.effective) = (false, None, None);
+    monitor
+}

@@ -25,6 +25,7 @@ use crate::store::{Store, WatchdogIdentity};
 
 mod chair;
 mod desk;
+mod upkeep;
 
 /// How long a stopping watchdog tries to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -81,6 +82,8 @@ pub struct Driver {
     report: watch::Sender<Arc<Report>>,
     /// Desk and chair: awaited when stopping.
     workers: TaskTracker,
+    /// Ends with the driver.
+    _upkeep: tokio_util::task::AbortOnDropHandle<()>,
 }
 
 /// What workers tell the loop.
@@ -112,9 +115,12 @@ impl Driver {
         workers.spawn(chair::run(chair::connection(settings), orders, events.clone()));
         let (view, view_receiver) = watch::channel(Arc::new(core.view(now)));
         let (report, report_receiver) = watch::channel(Arc::new(core.report()));
+        let upkeep = upkeep::run(settings.store.clone(), view_receiver.clone(), settings.incarnation);
+        let upkeep = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(upkeep));
         let published = Published { view: view_receiver, report: report_receiver };
         let addresses = BTreeMap::new();
-        let driver = Self { core, prober, addresses, desk, chair, inputs, events, view, report, workers };
+        let driver =
+            Self { core, prober, addresses, desk, chair, inputs, events, view, report, workers, _upkeep: upkeep };
         Ok((driver, published))
     }
 
@@ -155,7 +161,7 @@ impl Driver {
         self.handle(Input::Stop);
         self.perform_all();
         // The workers end when nobody can order any more.
-        let Self { desk, chair, workers, .. } = self;
+        let Self { desk, chair, workers, _upkeep, .. } = self;
         drop((desk, chair));
         workers.close();
         if tokio::time::timeout(GOODBYE, workers.wait()).await.is_err() {

@@ -78,7 +78,7 @@ impl Prober {
         let probe = async {
             match target {
                 Target::Node(id) => node::probe(&self.http, id, address).await.into(),
-                Target::Watchdog(_) => match peer::fetch_report(&self.http, &self.key, address).await {
+                Target::Watchdog(id) => match peer::fetch_report(&self.http, &self.key, id, address).await {
                     Ok(report) => Seen { outcome: ProbeOutcome::Answered, report: Some(Box::new(report)) },
                     Err(error) => Err(error).into(),
                 },

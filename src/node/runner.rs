@@ -322,7 +322,7 @@ impl Task {
         let began_at = clock::now();
         let began_wall = clock::wall();
         // Asked once more: a process that stood still may get here long after the loop asked.
-        let result = if self.tenure.lock().may_run(began_at, monitor).is_ok() {
+        let result = if self.tenure.lock().may_run(clock::now(), monitor).is_ok() {
             self.trace.monitor(Event::Run, monitor);
             let result = self.runs.run(&launch.monitor).await;
             let ended_wall = clock::wall();

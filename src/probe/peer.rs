@@ -1,6 +1,7 @@
 //! A peer's signed report: at once the probe of that peer and the quickest way to hear what it sees.
 
 use komainu_watchdogs::facts::Report;
+use komainu_watchdogs::ids::WatchdogId;
 
 use super::{ProbeError, reason};
 use crate::keys::ClusterKey;
@@ -13,6 +14,7 @@ const REPORT: &str = "/peer/v1/report";
 pub(super) async fn fetch_report(
     http: &reqwest::Client,
     key: &ClusterKey,
+    id: &WatchdogId,
     address: Option<&str>,
 ) -> Result<Report, ProbeError> {
     let address = address.filter(|address| !address.is_empty()).ok_or(ProbeError::NoAddress)?;
@@ -26,5 +28,6 @@ pub(super) async fn fetch_report(
     let header = header.ok_or_else(|| malformed(format!("HTTP {} without a signature", status.as_u16())))?;
     signature::verify(key.as_bytes(), &header, clock::wall(), "GET", REPORT, &body)
         .map_err(|error| malformed(error.to_string()))?;
-    serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))
+    let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    if &report.watchdog == id { Ok(report) } else { Err(malformed(format!("watchdog {} answers", report.watchdog))) }
 }

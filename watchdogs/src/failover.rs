@@ -27,6 +27,8 @@ pub struct Situation<'a> {
     pub assessor: &'a Assessor,
     /// Only one watchdog of several speaks: it moves what the lease gave up, and nothing else.
     pub is_sole_witness: bool,
+    /// Nodes whose status another program wrote, and then left alone for long enough: it is written anew.
+    pub overwritten: &'a BTreeSet<NodeId>,
     /// The thresholds.
     pub policy: &'a Policy,
 }
@@ -99,7 +101,7 @@ fn welcomes_home(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) ->
 
 /// What the planner may do with each node now.
 pub fn field(situation: &Situation<'_>) -> Field {
-    let Situation { now, round, assessor, is_sole_witness, policy } = *situation;
+    let Situation { now, round, assessor, is_sole_witness, policy, .. } = *situation;
     let mut nodes = BTreeMap::new();
     for row in &round.nodes {
         let Some(node) = assessor.of(&row.node) else {
@@ -295,7 +297,8 @@ fn decide_status_change(situation: &Situation<'_>, row: &NodeRow) -> Option<Stat
         .groups()
         .any(|group| group.home.as_ref() == Some(&row.node) && group.effective.as_ref() != Some(&row.node));
     let recovered = row.recover_asked && status == NodeStatus::Online && is_home;
-    if status == row.status && overlay == row.overlay && !recovered {
+    let is_overwritten = situation.overwritten.contains(&row.node);
+    if status == row.status && overlay == row.overlay && !recovered && !is_overwritten {
         return None;
     }
     let is_loss = was_well && is_ill;

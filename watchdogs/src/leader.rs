@@ -240,6 +240,9 @@ impl Leader {
             let Some(&(from, votes)) = self.statuses_before.get(&change.node) else {
                 continue;
             };
+            if from == change.status {
+                continue;
+            }
             outputs.push(Output::Announce(Announcement::StatusChanged {
                 node: change.node.clone(),
                 from,

@@ -226,7 +226,8 @@ impl Watchdog {
         };
         let mut monitors = count_monitors(self, round);
         monitors.orphaned = self.unwatched.lowest(&self.policy);
-        let situation = self.situation(now, round);
+        let overwritten = self.overwritten(now);
+        let situation = self.situation(now, round, &overwritten);
         monitors.unplaceable = unplaceable(&situation, &field(&situation)).values().sum();
         let mut view = View {
             status: Health::Ok,
@@ -348,6 +349,9 @@ impl Watchdog {
         }
         if self.is_leaderless(now) {
             degraded.push("no watchdog leads".to_owned());
+        }
+        if self.round.as_ref().is_some_and(|round| !self.foreign_nodes(now, round).is_empty()) {
+            degraded.push("another program runs monitors or writes statuses: nothing moves by itself".to_owned());
         }
         if view.database == DatabaseView::Failing {
             degraded.push("the database is failing".to_owned());

@@ -84,6 +84,8 @@ pub(crate) struct ForeignWatch {
     base: u64,
     base_at: Mono,
     risen_at: Option<Mono>,
+    /// The node's status has been somebody else's since.
+    overwritten_since: Option<Mono>,
 }
 
 /// Foreign beats within this window count together.
@@ -212,14 +214,27 @@ impl Watchdog {
     }
 
     /// Everything a decision is made of; `None` while the rows at hand are not to be trusted.
-    pub(crate) fn situation<'a>(&'a self, now: Mono, round: &'a Round) -> Situation<'a> {
+    pub(crate) fn situation<'a>(
+        &'a self,
+        now: Mono,
+        round: &'a Round,
+        overwritten: &'a BTreeSet<NodeId>,
+    ) -> Situation<'a> {
         Situation {
             now,
             round,
             assessor: &self.assessor,
             is_sole_witness: self.voters().is_sole_witness(),
+            overwritten,
             policy: &self.policy,
         }
+    }
+
+    /// Nodes whose status another program wrote, and then left alone for the window in which it would come again.
+    pub(crate) fn overwritten(&self, now: Mono) -> BTreeSet<NodeId> {
+        let is_left_alone =
+            |watch: &ForeignWatch| watch.overwritten_since.is_some_and(|since| now.since(since) >= FOREIGN_WINDOW);
+        self.foreign.iter().filter(|(_, watch)| is_left_alone(watch)).map(|(node, _)| node.clone()).collect()
     }
 
     fn handle_round(&mut self, now: Mono, round: Box<Round>) {
@@ -300,9 +315,11 @@ impl Watchdog {
                 base: row.foreign_beats,
                 base_at: now,
                 risen_at: None,
+                overwritten_since: None,
             });
+            watch.overwritten_since = row.has_foreign_status.then(|| watch.overwritten_since.unwrap_or(now));
             if row.foreign_beats >= watch.base.saturating_add(FOREIGN_BEATS) {
-                *watch = ForeignWatch { base: row.foreign_beats, base_at: now, risen_at: Some(now) };
+                (watch.base, watch.base_at, watch.risen_at) = (row.foreign_beats, now, Some(now));
             } else if now.since(watch.base_at) > FOREIGN_WINDOW || row.foreign_beats < watch.base {
                 (watch.base, watch.base_at) = (row.foreign_beats, now);
             }
@@ -325,7 +342,8 @@ impl Watchdog {
         let voters = self.voters();
         let silent = self.silent_watchdogs();
         let foreign = self.foreign_nodes(now, round);
-        let situation = self.situation(now, round);
+        let overwritten = self.overwritten(now);
+        let situation = self.situation(now, round, &overwritten);
         let overloaded = overloaded(&situation, self.leader.overloaded());
         // While only observing, somebody else runs them.
         let is_active = round.cluster.mode == Mode::Active;
@@ -478,12 +496,13 @@ impl Watchdog {
         };
         if may_decide && self.leadership.is_free() {
             let is_halted = !self.foreign_nodes(now, &round).is_empty();
-            let voters = self.voters();
+            let overwritten = self.overwritten(now);
             let situation = Situation {
                 now,
                 round: &round,
                 assessor: &self.assessor,
-                is_sole_witness: voters.is_sole_witness(),
+                is_sole_witness: self.voters().is_sole_witness(),
+                overwritten: &overwritten,
                 policy: &self.policy,
             };
             let is_fresh = round.began_at >= self.fresh_after;

@@ -237,7 +237,7 @@ impl Database {
         if row.overlay != change.overlay_seen {
             return;
         }
-        row.status = change.status;
+        (row.status, row.has_foreign_status) = (change.status, false);
         row.overlay = change.overlay;
         if change.is_loss {
             row.losses = if change.forgets_losses { 1 } else { row.losses + 1 };

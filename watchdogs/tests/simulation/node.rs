@@ -190,7 +190,9 @@ impl World {
                     continue;
                 }
                 Output::Start(monitors) => {
-                    monitors.into_iter().for_each(|monitor| self.start_job(node, monitor));
+                    for monitor in monitors {
+                        self.start_job(node, monitor);
+                    }
                     continue;
                 }
                 Output::Exit(reason) => {

@@ -1,0 +1,41 @@
+//! Upkeep: what grows is cut, by the leader, a batch at a time.
+//!
+//! Costs nothing but room when it fails, so errors are only told. How long things are kept is the store's to say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::view::View;
+use tokio::sync::watch;
+
+use crate::store::Store;
+use crate::store::prune::Retention;
+
+/// Between two looks; more often while there is something left.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Between two batches: each holds locks for some milliseconds.
+const BETWEEN_BATCHES: Duration = Duration::from_millis(200);
+
+/// Works until it is dropped.
+pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: Incarnation) {
+    loop {
+        let leads = |view: &Arc<View>| view.leader.as_ref().is_some_and(|leader| leader.incarnation == me);
+        if view.wait_for(leads).await.is_err() {
+            return;
+        }
+        let pause = match store.prune(&Retention::default()).await {
+            Ok(0) => PAUSE,
+            Ok(rows) => {
+                tracing::debug!(rows, "pruned what is too old");
+                BETWEEN_BATCHES
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not prune what is too old");
+                PAUSE
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}

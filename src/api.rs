@@ -113,6 +113,7 @@ fn keyed_routes() -> Router<Arc<Context>> {
         .route("/monitors/{id}", get(monitors::show).delete(monitors::remove))
         .route("/nodes", get(nodes::list).post(nodes::add))
         .route("/nodes/{id}", get(nodes::show))
+        .route("/nodes/{id}/recover", post(nodes::recover))
         .route("/watchdogs", get(watchdogs::list))
         .route("/incidents", get(incidents::list))
         .route("/apikeys", get(apikeys::list).post(apikeys::create))

@@ -99,6 +99,21 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(added(&context, new))))
 }
 
+/// Writes the wish; the leader brings the monitors home once the node is well.
+pub(super) async fn recover(
+    Admin(caller): Admin,
+    context: Ctx,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Shown>), ApiError> {
+    let (store, node) = (&context.state.store, NodeId::from(id.as_str()));
+    if !nodes::ask_recover(store, &node).await? {
+        return Err(ApiError::not_found("node", &id));
+    }
+    audit::note(store, &caller, Done { what: "node.recover", subject: &id, before: None, after: None }).await;
+    let found = nodes::get(store, &node).await?;
+    found.map(|info| (StatusCode::ACCEPTED, Json(info.into()))).ok_or_else(|| ApiError::not_found("node", &id))
+}
+
 fn added(context: &Arc<Context>, new: NewNode) -> Added {
     let key = context.state.key.node_key(&new.node_id).reveal().to_owned();
     Added { node_id: new.node_id, address: new.address, key }
@@ -151,6 +166,18 @@ mod tests {
             (&json!("http://10.0.0.7:3001"), &json!(500), &json!(100), &json!("new"))
         );
         assert_eq!(surface.send("POST", "/api/v1/nodes", Some(&admin), body).await.code, 409);
+    }
+
+    #[tokio::test]
+    async fn a_wish_to_recover_is_accepted_for_a_known_node_only() {
+        let surface = Surface::plain().await;
+        let admin = surface.key("admin").await;
+        let body = r#"{"node_id": "node1", "address": "http://10.0.0.5:8910"}"#;
+        surface.send("POST", "/api/v1/nodes", Some(&admin), body).await;
+        for (node, status) in [("node1", 202), ("node9", 404)] {
+            let path = format!("/api/v1/nodes/{node}/recover");
+            assert_eq!(surface.send("POST", &path, Some(&admin), "").await.code, status);
+        }
     }
 
     #[tokio::test]

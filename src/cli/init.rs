@@ -97,7 +97,7 @@ listen = "127.0.0.1:8900"
 # failure_threshold = 3
 # recovery_threshold = 3
 # stall_grace = "30s"
-# recovery = "auto"                 # or "manual": monitors go home when an operator says so
+# recovery = "auto"                 # or "manual": monitors go home after `komainu nodes recover NODE`
 # monitor_limit_per_node = 1000
 
 # [status]

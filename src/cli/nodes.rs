@@ -25,6 +25,13 @@ pub(super) enum Command {
         #[command(flatten)]
         client: ClientArgs,
     },
+    /// Bring a node's monitors home now, and let it have monitors again that it was emptied of.
+    Recover {
+        /// Its name.
+        id: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
     /// Show all nodes.
     List {
         /// As JSON.
@@ -41,6 +48,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let body = json!({"node_id": id, "address": address, "weight": weight, "capacity": capacity});
             let added = client.client()?.call(Method::POST, "/api/v1/nodes", Some(body)).await?;
             print::line(snippet(&id, &address, added.get("key").and_then(Value::as_str).unwrap_or_default()));
+            Ok(())
+        }
+        Command::Recover { id, client } => {
+            client.client()?.call(Method::POST, &format!("/api/v1/nodes/{id}/recover"), None).await?;
+            print::line(format!("asked: the monitors of {id} come home as soon as it is online"));
             Ok(())
         }
         Command::List { json, client } => list(&client, json).await,

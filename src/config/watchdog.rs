@@ -21,7 +21,8 @@ pub struct WatchdogConfig {
     pub listen: SocketAddr,
     /// Where its peers reach it.
     pub advertise: Url,
-    /// Its peers' `advertise`, for when the database cannot tell.
+    /// Its peers' `advertise`: for speaking with them while the database is down, which a later version does. Today the
+    /// rows of the watchdogs tell where each is.
     pub peers: Vec<Url>,
     /// Where it keeps what must survive it.
     pub state_dir: Option<PathBuf>,

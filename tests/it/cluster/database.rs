@@ -29,7 +29,7 @@ pub(crate) struct Change {
     pub(crate) at_us: i64,
     /// Which monitor.
     pub(crate) monitor: i64,
-    /// Its effective node afterwards; empty: nobody.
+    /// Who may run it afterwards: its effective node, or its source until it arrives elsewhere.
     pub(crate) node: String,
 }
 
@@ -54,7 +54,8 @@ impl Database {
             Self::Sqlite(_) => (SQLITE_NOW, "INTEGER PRIMARY KEY AUTOINCREMENT"),
             Self::MariaDb(_) => (MARIADB_NOW, "BIGINT AUTO_INCREMENT PRIMARY KEY"),
         };
-        let effective = "COALESCE(NEW.assigned_node, NEW.node_id, '')";
+        let effective = "CASE WHEN COALESCE(NEW.assigned_node, NEW.node_id, '') <> '' \
+             THEN COALESCE(NEW.assigned_node, NEW.node_id, '') ELSE COALESCE(NEW.source_node, '') END";
         let note = format!(
             "INSERT INTO test_history (monitor_id, node_id, at_us) VALUES (NEW.monitor_id, {effective}, {now});"
         );

@@ -68,9 +68,7 @@ pub(crate) fn violations(history: &[Change], traces: &[TraceLine], requests: &[R
         };
         // The owner at the moment and, for what is only written down later, a moment before.
         let may_be = [owner_at(monitor, line.at_us), owner_at(monitor, line.at_us - delay)];
-        // While a monitor is nobody's its source goes on until it acknowledges: that is the hand-over.
-        let is_handing_over = may_be.contains(&Some(""));
-        if !is_handing_over && !may_be.contains(&Some(line.node.as_str())) {
+        if !may_be.contains(&Some(line.node.as_str())) {
             found.push(format!(
                 "{} {} of monitor {monitor} at {} belongs to {:?}",
                 line.node, line.event, line.at_us, may_be[0]
@@ -80,7 +78,7 @@ pub(crate) fn violations(history: &[Change], traces: &[TraceLine], requests: &[R
     for request in requests {
         let may_be =
             [owner_at(request.monitor, request.at_us), owner_at(request.monitor, request.at_us - LOG_DELAY_US)];
-        if !may_be.contains(&Some("")) && !may_be.contains(&Some(request.node.as_str())) {
+        if !may_be.contains(&Some(request.node.as_str())) {
             found.push(format!(
                 "{} asked for monitor {} at {}, owner {:?}",
                 request.node, request.monitor, request.at_us, may_be[0]
@@ -116,4 +114,57 @@ fn overlaps(traces: &[TraceLine]) -> Vec<String> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(at_us: i64, node: &str) -> Change {
+        Change { at_us, monitor: 1, node: node.to_owned() }
+    }
+
+    fn line(at_us: i64, node: &str, event: &str) -> TraceLine {
+        let (incarnation, event) = (node.to_owned(), event.to_owned());
+        TraceLine { at_us, node: node.to_owned(), incarnation, event, monitor: Some(1) }
+    }
+
+    fn moved() -> Vec<Change> {
+        vec![owner(0, "a"), owner(10_000_000, "b")]
+    }
+
+    #[test]
+    fn a_lawful_move_is_no_violation() {
+        let traces = [line(9_000_000, "a", "run"), line(11_000_000, "b", "start"), line(11_000_001, "b", "run")];
+        assert!(violations(&moved(), &traces, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_run_after_the_monitor_was_given_away_is_found() {
+        assert_eq!(violations(&moved(), &[line(10_000_001, "a", "run")], &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_beat_stored_after_the_monitor_was_given_away_is_found() {
+        assert_eq!(violations(&moved(), &[line(12_000_000, "a", "stored")], &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_run_before_the_monitor_was_given_is_found() {
+        assert_eq!(violations(&moved(), &[line(5_000_000, "b", "run")], &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_request_of_a_former_owner_is_found() {
+        let request = Request { at_us: 12_000_000, node: "a".to_owned(), monitor: 1 };
+        assert_eq!(violations(&moved(), &[], &[request]).len(), 1);
+    }
+
+    #[test]
+    fn two_processes_of_one_node_that_take_turns_are_found() {
+        let mut twin = line(2, "a", "run");
+        twin.incarnation = "twin".to_owned();
+        let traces = [line(1, "a", "run"), twin, line(3, "a", "run")];
+        assert_eq!(violations(&[owner(0, "a")], &traces, &[]).len(), 1);
+    }
 }

@@ -24,6 +24,8 @@ struct Outcome {
     whole: Duration,
     /// Until the first transaction that moves was begun: reading and planning.
     until_first: Duration,
+    /// All transactions, without what lies between them.
+    together: Duration,
     /// The longest transaction.
     longest: Duration,
     transactions: usize,
@@ -44,6 +46,7 @@ pub(crate) async fn run(kind: Kind, options: &Options, marks: &Marks, table: &Ta
         let what = format!("failover of {monitors}: decision + commit ({transactions} tx)");
         table.times(&what, kind, &times(|outcome| outcome.whole), Bar::Most(bar));
         table.times("  of that: reading and planning", kind, &times(|outcome| outcome.until_first), Bar::None);
+        table.times("  of that: the transactions together", kind, &times(|outcome| outcome.together), Bar::None);
         let two_seconds = Bar::Most(Duration::from_secs(2));
         table.times("  of that: the longest transaction", kind, &times(|outcome| outcome.longest), two_seconds);
         for (what, at) in [("  one round read", 0), ("  one round read, with progress", 1)] {
@@ -78,7 +81,8 @@ fn outcome(marks: &[Mark], rounds: [Vec<Duration>; 2]) -> Outcome {
     let whole = micros(last.at_us);
     let until_first = micros(first.at_us).saturating_sub(Duration::from_millis(first.duration_ms));
     let longest = Duration::from_millis(moves.iter().map(|mark| mark.duration_ms).max().unwrap_or(0));
-    Outcome { whole, until_first, longest, transactions: moves.len(), rounds }
+    let together = Duration::from_millis(moves.iter().map(|mark| mark.duration_ms).sum());
+    Outcome { whole, until_first, together, longest, transactions: moves.len(), rounds }
 }
 
 /// Committed decisions that moved monitors.

@@ -1,11 +1,17 @@
 //! The only file that prints. Answers go to standard output, complaints to standard error.
 
+use std::io::{self, Write};
+use std::process;
+
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-#[expect(clippy::print_stdout, reason = "this is where the command line prints")]
+/// A reader that has gone (`komainu status | head -1`) has seen enough: that ends the program, and is no failure.
 pub(super) fn line(text: impl AsRef<str>) {
-    println!("{}", text.as_ref());
+    let written = writeln!(io::stdout().lock(), "{}", text.as_ref());
+    if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        process::exit(0);
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "this is where the command line complains")]

@@ -130,7 +130,7 @@ pub async fn get(store: &Store, node: &NodeId) -> Result<Option<NodeInfo>, Store
     Ok(list(store).await?.into_iter().find(|info| info.node_id == *node))
 }
 
-/// Adds one; `false`: there is one of this id.
+/// Adds one; `false`: there is one of this id. One of the fork's, which nobody has entered yet, becomes this one.
 pub async fn add(store: &Store, new: &NewNode) -> Result<bool, StoreError> {
     let host = new.address.split_once("://").map_or(new.address.as_str(), |(_, host)| host).trim_matches('/');
     let new_status = NodeStatus::New.as_str();
@@ -152,11 +152,21 @@ pub async fn add(store: &Store, new: &NewNode) -> Result<bool, StoreError> {
          hostname, location, active, is_primary, created_date, modified_date) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', 1, 0, {now}, {now})"
     );
-    match store.lease("add a node").await?.execute("add a node", sql, values).await {
+    let added = store.lease("add a node").await?.execute("add a node", sql, values).await;
+    match added {
         Ok(_) => Ok(true),
-        Err(error) if error.is_duplicate() => Ok(false),
+        Err(error) if error.is_duplicate() => enter(store, new, host).await,
         Err(error) => Err(error),
     }
+}
+
+/// A node that stood in the fork's table has no address; its name and status are left to the fork.
+async fn enter(store: &Store, new: &NewNode, host: &str) -> Result<bool, StoreError> {
+    let act = "enter a node of the fork";
+    let values = values![host, &new.address, new.weight, new.capacity, kinds_text(&new.kinds), &new.node_id];
+    let sql = "UPDATE node SET host = ?, address = ?, weight = ?, capacity = ?, kinds = ? \
+         WHERE node_id = ? AND address = '' AND incarnation IS NULL";
+    Ok(store.lease(act).await?.execute(act, sql, values).await? == 1)
 }
 
 /// Changes one; `false`: there is none.

@@ -14,7 +14,7 @@ use crate::ids::{Epoch, Incarnation, NodeId};
 use crate::io::{Announcement, Output};
 use crate::shard::plan;
 use crate::time::Mono;
-use crate::view::WouldMove;
+use crate::view::{WouldMove, would_move};
 
 /// The leader's own state; idle while another watchdog leads.
 #[derive(Debug)]
@@ -31,8 +31,7 @@ pub struct Leader {
     statuses_before: BTreeMap<NodeId, (NodeStatus, (u32, u32))>,
     /// Sources that released monitors and have not acknowledged, and since when that is watched.
     waiting: BTreeMap<Source, Mono>,
-    would_move: Vec<WouldMove>,
-    /// Those of them that were announced.
+    /// What is held back and was announced.
     announced: Vec<WouldMove>,
     overloaded: BTreeSet<NodeId>,
 }
@@ -63,7 +62,6 @@ impl Leader {
             committing: None,
             statuses_before: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            would_move: Vec::new(),
             announced: Vec::new(),
             overloaded: BTreeSet::new(),
         }
@@ -82,11 +80,6 @@ impl Leader {
     /// Whether this watchdog leads, as far as it knows.
     pub fn is_leading(&self) -> bool {
         self.epoch.is_some()
-    }
-
-    /// What is held back by observe mode, a freeze, or a foreign runner.
-    pub fn would_move(&self) -> &[WouldMove] {
-        &self.would_move
     }
 
     /// Nodes the last plan had to load beyond their capacity.
@@ -142,7 +135,6 @@ impl Leader {
         if is_held {
             return self.hold_back(needs);
         }
-        self.would_move.clear();
         self.announced.clear();
         if needs.is_empty() && situation.round.leftover == 0 {
             self.shard = None;
@@ -170,11 +162,9 @@ impl Leader {
 
     /// Says once what would be done, whenever that changes; one thing a turn.
     fn hold_back(&mut self, needs: Needs) -> Option<Output> {
-        let would: Vec<_> =
-            needs.into_iter().map(|(from, monitors, reason)| WouldMove { from, monitors, reason }).collect();
+        let would = would_move(needs);
         self.announced.retain(|one| would.contains(one));
-        self.would_move = would;
-        let news = self.would_move.iter().find(|one| !self.announced.contains(one)).cloned()?;
+        let news = would.into_iter().find(|one| !self.announced.contains(one))?;
         self.announced.push(news.clone());
         let WouldMove { from, monitors, reason } = news;
         Some(Output::Announce(Announcement::WouldMove { from, monitors, reason }))

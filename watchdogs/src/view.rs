@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::assess::Assessment;
+use crate::decision::MoveReason;
 use crate::facts::{Mode, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Vote, WatchdogRow};
-use crate::failover::{field, unplaceable};
+use crate::failover::{field, needs_plan, unplaceable};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
 use crate::io::Severity;
 use crate::policy::Policy;
@@ -170,7 +171,7 @@ pub struct WouldMove {
     /// How many.
     pub monitors: u32,
     /// Why.
-    pub reason: crate::decision::MoveReason,
+    pub reason: MoveReason,
 }
 
 /// The lowest value of a count over a sliding window: what stayed unwatched all along, however many others came and went.
@@ -228,7 +229,10 @@ impl Watchdog {
         monitors.orphaned = self.unwatched.lowest(&self.policy);
         let overwritten = self.overwritten(now);
         let situation = self.situation(now, round, &overwritten);
-        monitors.unplaceable = unplaceable(&situation, &field(&situation)).values().sum();
+        let field = field(&situation);
+        monitors.unplaceable = unplaceable(&situation, &field).values().sum();
+        let is_held =
+            round.cluster.mode == Mode::Observe || round.cluster.frozen || !self.foreign_nodes(now, round).is_empty();
         let mut view = View {
             status: Health::Ok,
             reasons: Vec::new(),
@@ -241,7 +245,7 @@ impl Watchdog {
             nodes: round.nodes.iter().filter_map(|row| self.node_view(round, row)).collect(),
             monitors,
             incidents: round.incidents.iter().map(incident_view).collect(),
-            would_move: self.leader.would_move().to_vec(),
+            would_move: if is_held { would_move(needs_plan(&situation, &field)) } else { Vec::new() },
             checked_at: Some(round.database_time),
             verdict_age_ms: self.judged_at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
         };
@@ -367,6 +371,10 @@ impl Watchdog {
         };
         view.reasons = down.into_iter().chain(degraded).collect();
     }
+}
+
+pub(crate) fn would_move(needs: Vec<(Option<NodeId>, u32, MoveReason)>) -> Vec<WouldMove> {
+    needs.into_iter().map(|(from, monitors, reason)| WouldMove { from, monitors, reason }).collect()
 }
 
 fn orphaned_text(view: &View) -> String {

@@ -5,7 +5,7 @@ use komainu::store::audit::{self, Deed};
 use komainu::store::cluster::{self, Adoption, Homes};
 use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::monitors::{self, MonitorFilter, MonitorSpec, NewMonitor};
-use komainu::store::nodes::{self, Deletion};
+use komainu::store::nodes::{self, Deletion, NewNode};
 use komainu_watchdogs::facts::{Mode, Overlay};
 
 use super::fixture::{Fixture, Kind, beat};
@@ -21,6 +21,7 @@ on_both_databases! {
     a_deleted_monitor_takes_everything_along,
     stock_kuma_gets_monitors_that_its_ui_shows,
     nodes_are_added_changed_and_deleted,
+    a_node_of_the_fork_is_entered_once,
     a_node_with_monitors_or_a_lease_is_not_deleted,
     a_drain_raises_the_generation,
     api_keys_are_found_by_their_hash,
@@ -159,7 +160,7 @@ async fn nodes_are_added_changed_and_deleted(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     fixture.add_node("node1").await;
     let node = "node1".into();
-    let again = nodes::NewNode {
+    let again = NewNode {
         node_id: "node1".into(),
         name: String::new(),
         address: String::new(),
@@ -176,6 +177,23 @@ async fn nodes_are_added_changed_and_deleted(kind: Kind) {
     assert_eq!((info.status.as_str(), info.capacity, info.incarnation), ("new", None, None));
     assert_eq!(nodes::delete(&fixture.store, &node).await.unwrap(), Deletion::Deleted);
     assert_eq!(nodes::delete(&fixture.store, &node).await.unwrap(), Deletion::Unknown);
+}
+
+async fn a_node_of_the_fork_is_entered_once(kind: Kind) {
+    let fixture = observed(kind, true).await;
+    let new = NewNode {
+        node_id: "node1".into(),
+        name: "another name".to_owned(),
+        address: "http://10.0.0.1:3001".to_owned(),
+        weight: 50,
+        capacity: None,
+        kinds: vec![],
+    };
+    assert!(nodes::add(&fixture.store, &new).await.unwrap());
+    let node = nodes::get(&fixture.store, &"node1".into()).await.unwrap().unwrap();
+    assert_eq!((node.name.as_str(), node.status.as_str()), ("One", "online"), "the fork's own");
+    assert_eq!((node.address.as_str(), node.weight), ("http://10.0.0.1:3001", 50));
+    assert!(!nodes::add(&fixture.store, &new).await.unwrap(), "it is komainu's now");
 }
 
 async fn a_node_with_monitors_or_a_lease_is_not_deleted(kind: Kind) {

@@ -1,6 +1,7 @@
 //! What `/status` says: 503 exactly when watching does not really happen.
 
-use komainu_watchdogs::facts::NodeStatus;
+use komainu_watchdogs::decision::MoveReason;
+use komainu_watchdogs::facts::{Mode, NodeStatus};
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::view::{DatabaseView, Health};
 
@@ -26,6 +27,16 @@ fn a_watchdog_that_follows_knows_as_much_as_the_leader() {
     assert_eq!((view.status, view.reasons.as_slice()), (Health::Ok, [].as_slice()));
     assert_eq!(view.leader.map(|leader| leader.watchdog_id.to_string()), Some("w2".to_owned()));
     assert_eq!(view.nodes.len(), 3);
+}
+
+#[test]
+fn a_watchdog_that_follows_shows_what_would_be_moved_too() {
+    let mut world = World::following();
+    world.database.cluster.mode = Mode::Observe;
+    world.kill("node1");
+    world.run_to(120);
+    let shown: Vec<_> = world.view().would_move.iter().map(|would| (would.monitors, would.reason)).collect();
+    assert_eq!(shown, [(12, MoveReason::NodeOffline)]);
 }
 
 #[test]

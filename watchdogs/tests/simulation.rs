@@ -9,6 +9,7 @@
 #![expect(clippy::print_stdout, reason = "the counts are for people to read")]
 
 mod simulation {
+    pub(crate) mod beats;
     pub(crate) mod chaos;
     pub(crate) mod counts;
     pub(crate) mod decisions;
@@ -16,6 +17,7 @@ mod simulation {
     pub(crate) mod events;
     pub(crate) mod healing;
     pub(crate) mod invariants;
+    pub(crate) mod leading;
     pub(crate) mod leases;
     pub(crate) mod ledger;
     pub(crate) mod model_store;
@@ -23,6 +25,7 @@ mod simulation {
     pub(crate) mod node;
     pub(crate) mod operator;
     pub(crate) mod prng;
+    pub(crate) mod processes;
     pub(crate) mod variants;
     pub(crate) mod world;
 }
@@ -83,7 +86,7 @@ fn note(seed: u64, outcome: &Outcome, counts: &mut Counts, failed: &mut Vec<Stri
     match &outcome.violation {
         Some(violation) => failed.push(format!("{seed} at {} us: {}", violation.at, violation.what)),
         None if outcome.counts.steps < LEAST_STEPS => {
-            failed.push(format!("{seed} took {} steps", outcome.counts.steps))
+            failed.push(format!("{seed} took {} steps", outcome.counts.steps));
         }
         None => {}
     }

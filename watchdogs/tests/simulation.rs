@@ -12,6 +12,7 @@
 #![expect(clippy::print_stdout, reason = "the counts are for people to read")]
 
 mod simulation {
+    pub(crate) mod beats;
     pub(crate) mod chaos;
     pub(crate) mod counts;
     pub(crate) mod decisions;
@@ -19,6 +20,7 @@ mod simulation {
     pub(crate) mod events;
     pub(crate) mod healing;
     pub(crate) mod invariants;
+    pub(crate) mod leading;
     pub(crate) mod leases;
     pub(crate) mod ledger;
     pub(crate) mod model_store;
@@ -26,6 +28,7 @@ mod simulation {
     pub(crate) mod node;
     pub(crate) mod operator;
     pub(crate) mod prng;
+    pub(crate) mod processes;
     pub(crate) mod variants;
     pub(crate) mod world;
 }

@@ -190,13 +190,11 @@ impl Database {
                 (&other.home, &other.effective, &other.source) == (&group.home, &group.effective, &group.source)
                     && (other.pinned, &other.kind) == (group.pinned, &group.kind)
             });
-            let entry = match alike {
-                Some(at) => &mut groups[at],
-                None => {
-                    groups.push(group);
-                    groups.last_mut().unwrap()
-                }
-            };
+            let at = alike.unwrap_or_else(|| {
+                groups.push(group);
+                groups.len() - 1
+            });
+            let entry = &mut groups[at];
             entry.monitors += 1;
             entry.active += u32::from(monitor.is_active);
         }
@@ -251,18 +249,15 @@ impl Database {
             stopped: write.stopped,
             last_seen: server.wall(now),
         };
-        match self.watchdogs.iter_mut().find(|entry| entry.row.watchdog == row.watchdog) {
-            Some(entry) => {
-                let is_other = entry.row.incarnation != row.incarnation && !entry.row.stopped;
-                if is_other && now.saturating_sub(entry.written_at) < ROW_TAKEN_FOR {
-                    return false;
-                }
-                *entry = WatchdogEntry { row, written_at: now };
+        if let Some(entry) = self.watchdogs.iter_mut().find(|entry| entry.row.watchdog == row.watchdog) {
+            let is_other = entry.row.incarnation != row.incarnation && !entry.row.stopped;
+            if is_other && now.saturating_sub(entry.written_at) < ROW_TAKEN_FOR {
+                return false;
             }
-            None => {
-                self.watchdogs.push(WatchdogEntry { row, written_at: now });
-                self.watchdogs.sort_by(|one, other| one.row.watchdog.cmp(&other.row.watchdog));
-            }
+            *entry = WatchdogEntry { row, written_at: now };
+        } else {
+            self.watchdogs.push(WatchdogEntry { row, written_at: now });
+            self.watchdogs.sort_by(|one, other| one.row.watchdog.cmp(&other.row.watchdog));
         }
         for observation in report.observations.iter().filter(|one| write.changed.contains(&one.target)) {
             let fresh = ObservationRow {

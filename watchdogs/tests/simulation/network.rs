@@ -88,6 +88,21 @@ pub(crate) struct Busy {
     pub(crate) what: What,
 }
 
+impl Line {
+    /// Connects if need be, and is busy from now on.
+    fn begin(&mut self, began_at: Mono, order: &Order, server_life: u32) -> u32 {
+        self.number += 1;
+        self.busy = Some(Busy { number: self.number, began_at, what: What::of(order) });
+        if !self.is_connected {
+            self.is_connected = true;
+            self.is_closed_by_server = false;
+            self.connection += 1;
+            self.server_life = server_life;
+        }
+        self.number
+    }
+}
+
 /// What a busy connection is busy with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum What {
@@ -161,27 +176,19 @@ impl World {
     pub(crate) fn begin_next(&mut self, who: Who, kind: LineKind) {
         let began_at = self.local(who);
         let (life, now) = (self.server.life, self.now);
-        let line = self.line(who, kind);
-        if line.busy.is_some() {
+        let connection = self.line(who, kind);
+        if connection.busy.is_some() {
             return;
         }
-        let Some(order) = line.queue.pop_front() else { return };
-        line.number += 1;
-        let number = line.number;
-        line.busy = Some(Busy { number, began_at, what: What::of(&order) });
-        if !line.is_connected {
-            line.is_connected = true;
-            line.is_closed_by_server = false;
-            line.connection += 1;
-            line.server_life = life;
-        }
+        let Some(order) = connection.queue.pop_front() else { return };
+        let number = connection.begin(began_at, &order, life);
         let request = Request {
             who,
             line: kind,
             number,
             sent_at: now,
-            server_life: line.server_life,
-            connection: line.connection,
+            server_life: connection.server_life,
+            connection: connection.connection,
             is_delayed: false,
             order,
         };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use komainu_watchdogs::tenure::{ExitReason, Fence, Input, Output, Tenure};
 
-use super::events::{Answer, BeatRequest, Event, LineKind, MS, Message, Order, Request, SEC, Time, Who};
+use super::events::{Answer, Event, LineKind, MS, Message, Order, Request, SEC, Time, Who};
 use super::invariants;
 use super::leases::Statement;
 use super::ledger::Ledger;
@@ -14,9 +14,6 @@ use super::model_store::{monitor_id, monitor_index};
 use super::network::{Line, What};
 use super::variants::Variant;
 use super::world::{Life, World};
-
-/// How long a beat's statement may take.
-const STORE_LIMIT: Time = 4 * SEC;
 
 /// A node process.
 #[derive(Debug)]
@@ -34,11 +31,11 @@ pub(crate) struct Node {
     pub(crate) rows: Line,
     pub(crate) jobs: Vec<Job>,
     pub(crate) runs_at: Time,
-    run_number: u32,
+    pub(crate) run_number: u32,
     /// Beats whose statement is under way.
-    stores: Vec<(u32, usize)>,
+    pub(crate) stores: Vec<(u32, usize)>,
     /// Stops that wait for such statements.
-    stops: Vec<Vec<u32>>,
+    pub(crate) stops: Vec<Vec<u32>>,
     /// The run loop hangs until then.
     pub(crate) stalled_until: Time,
     /// The stop of a monitor hangs with it.
@@ -113,7 +110,7 @@ impl World {
     }
 
     /// A node whose loop hangs may not even come to stop a monitor.
-    fn take_stopped(&mut self, node: usize) {
+    pub(crate) fn take_stopped(&mut self, node: usize) {
         let process = &self.nodes[node];
         if process.is_deaf && self.now < process.stalled_until {
             self.schedule(self.now + 500 * MS, Event::Tell(Who::Node(node), Message::Stopped));
@@ -146,7 +143,14 @@ impl World {
             Answer::Assigned(stamp, monitors) => Input::Assigned { stamp, monitors },
             Answer::Acknowledged(ours) => Input::Acknowledged { began_at, ours },
             Answer::Released => Input::Released,
-            _ => Input::Failed(kind),
+            Answer::Failed
+            | Answer::InUse
+            | Answer::Round(_)
+            | Answer::Written
+            | Answer::Nothing
+            | Answer::Leadership(_)
+            | Answer::Shard(_)
+            | Answer::Committed(_) => Input::Failed(kind),
         };
         self.begin_next(who, line);
         self.wake_node(node, input);
@@ -155,14 +159,10 @@ impl World {
     /// After a loss of the tail a process is judged by what it could know.
     fn note_sight(&mut self, node: usize, answer: &Answer) {
         let Some(before) = self.nodes[node].before_loss.as_mut() else { return };
-        match answer {
-            Answer::Stamp(..) | Answer::Assigned(..) => before.has_seen_stamp = true,
-            Answer::Renewed(true) | Answer::Acknowledged(true) => before.has_seen_row = true,
-            Answer::Renewed(false) | Answer::Acknowledged(false) | Answer::Row(_) => {
-                (before.has_seen_row, before.has_seen_stamp) = (true, true);
-            }
-            _ => {}
-        }
+        let is_lost = matches!(answer, Answer::Renewed(false) | Answer::Acknowledged(false) | Answer::Row(_));
+        let shows_row = matches!(answer, Answer::Renewed(true) | Answer::Acknowledged(true));
+        before.has_seen_row |= is_lost || shows_row;
+        before.has_seen_stamp |= is_lost || matches!(answer, Answer::Stamp(..) | Answer::Assigned(..));
         if before.has_seen_row && before.has_seen_stamp {
             self.nodes[node].before_loss = None;
         }
@@ -325,74 +325,6 @@ impl World {
         self.set_runs_timer(node);
     }
 
-    fn send_beat(&mut self, node: usize, monitor: usize) {
-        let process = &mut self.nodes[node];
-        process.run_number += 1;
-        let number = process.run_number;
-        process.stores.push((number, monitor));
-        let (from, to) = (self.setup.dogs + process.id, self.database_end());
-        let beat = BeatRequest { node, number, monitor, sent_at: self.now, server_life: self.server.life };
-        let takes = self.network.route(from, to, self.now, &mut self.rng);
-        if takes.is_none_or(|takes| takes >= STORE_LIMIT) {
-            let message = Message::Stored { number, is_answered: false };
-            self.schedule(self.now + STORE_LIMIT, Event::Tell(Who::Node(node), message));
-        }
-        if let Some(takes) = takes {
-            self.schedule(self.now + takes, Event::StoreBeat(beat));
-        }
-    }
-
-    /// A beat's statement reached the database.
-    pub(crate) fn store_beat(&mut self, beat: BeatRequest) {
-        let is_dead = self.server.is_down || beat.server_life != self.server.life;
-        if !is_dead {
-            self.execute_beat(beat);
-        }
-        let ends_at = beat.sent_at + STORE_LIMIT;
-        if self.now >= ends_at {
-            return;
-        }
-        let (from, to) = (self.database_end(), self.setup.dogs + self.nodes[beat.node].id);
-        let takes = self.network.route(from, to, self.now, &mut self.rng);
-        let at = takes.map_or(ends_at, |takes| (self.now + takes).min(ends_at));
-        let message = Message::Stored { number: beat.number, is_answered: at < ends_at && !is_dead };
-        self.schedule(at, Event::Tell(Who::Node(beat.node), message));
-    }
-
-    fn execute_beat(&mut self, beat: BeatRequest) {
-        let BeatRequest { node, monitor, .. } = beat;
-        let is_taken = self.statement(node).takes_beat(monitor);
-        if !is_taken {
-            self.counts.refused_beats += 1;
-            return;
-        }
-        self.counts.beats += 1;
-        self.database.monitors[monitor].last_beat_at = self.now;
-        let found = invariants::invariant_one_owner_stores(self, node, monitor);
-        self.judge(found);
-    }
-
-    fn take_stored(&mut self, node: usize, number: u32, is_answered: bool) {
-        let local = self.local(Who::Node(node));
-        let process = &mut self.nodes[node];
-        let Some(at) = process.stores.iter().position(|(other, _)| *other == number) else { return };
-        let (_, monitor) = process.stores.swap_remove(at);
-        let is_waited_for = process.stops.iter().any(|stop| stop.contains(&number));
-        let retries = !is_answered && !is_waited_for && process.tenure.may_store(local, monitor_id(monitor)).is_ok();
-        let mut done = 0;
-        process.stops.retain_mut(|stop| {
-            stop.retain(|other| *other != number);
-            done += usize::from(stop.is_empty());
-            !stop.is_empty()
-        });
-        if retries {
-            self.send_beat(node, monitor);
-        }
-        for _ in 0..done {
-            self.take_stopped(node);
-        }
-    }
-
     pub(crate) fn statement(&mut self, node: usize) -> Statement<'_> {
         let process = &self.nodes[node];
         Statement {
@@ -427,7 +359,13 @@ impl World {
                 statement.release();
                 Answer::Released
             }
-            _ => Answer::Failed,
+            Order::ReadRound { .. }
+            | Order::Write(_)
+            | Order::Raise(_)
+            | Order::Resolve { .. }
+            | Order::Act(_)
+            | Order::Commit(_)
+            | Order::ReadShard => Answer::Failed,
         }
     }
 }

@@ -1,28 +1,21 @@
 //! The simulated world: its clock, its queue of events, its processes, and the end of a run.
 
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::rc::Rc;
 
-use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::policy::Policy;
-use komainu_watchdogs::tenure::{self, Tenure};
-use komainu_watchdogs::time::Mono;
-use komainu_watchdogs::watchdog::{Identity, Watchdog};
 
 use super::chaos::Weather;
 use super::counts::Counts;
-use super::dog::{Dog, OwnTally, local};
-use super::events::{Answer, Event, MS, Message, Order, Request, SEC, Scheduled, Time, Who};
+use super::dog::Dog;
+use super::events::{Answer, Event, MS, Order, Request, SEC, Scheduled, Time, Who};
 use super::healing::Phase;
 use super::ledger::Ledger;
-use super::model_store::{Assignment, Database, Monitor, Server, zone};
-use super::network::{Line, Network};
+use super::model_store::{Assignment, Database, Monitor, Server};
+use super::network::Network;
 use super::node::{BeforeLoss, Node};
 use super::prng::Prng;
 use super::variants::Variant;
-
-/// A core that asks to be woken at once so often in a row makes no progress.
-const MOST_SPINS: u32 = 200;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Life {
@@ -161,51 +154,6 @@ impl World {
         self.ledger.add_monitor(home);
     }
 
-    pub(crate) fn start_dog(&mut self, id: usize) {
-        let incarnation = Incarnation(self.rng.draw() | 2);
-        let ahead = self.rng.below(1_000 * SEC);
-        let identity = Identity {
-            watchdog: WatchdogId::from(format!("w{}", id + 1)),
-            incarnation,
-            zone: zone(id % self.setup.zones),
-            canaries: if self.setup.has_canaries { vec!["tcp://1.1.1.1:443".to_owned()] } else { Vec::new() },
-        };
-        let core = Watchdog::new(identity, self.policy.clone(), local(self.now, ahead), self.rng.draw());
-        self.trace(&("start", "dog", self.dogs.len(), "of", id, incarnation));
-        self.dogs.push(Dog {
-            id,
-            incarnation,
-            core,
-            ahead,
-            life: Life::Running,
-            inbox: Vec::new(),
-            timer_at: Time::MAX,
-            desk: Line::default(),
-            chair: Line::default(),
-            is_stopping: false,
-            born_at: self.now,
-            in_use_since: None,
-            tallies: vec![OwnTally::default(); self.setup.nodes],
-            failed_at: self.now,
-            written_at: 0,
-            steady_since: self.now,
-            spins: 0,
-            has_read: false,
-            read_at: 0,
-        });
-        self.perform_all(self.dogs.len() - 1);
-    }
-
-    pub(crate) fn start_node(&mut self, id: usize) {
-        let incarnation = Incarnation(self.rng.draw() | 2);
-        let ahead = self.rng.below(1_000 * SEC);
-        let tenure = Tenure::new(self.policy.clone(), incarnation, local(self.now, ahead));
-        self.trace(&("start", "node", self.nodes.len(), "of", id, incarnation));
-        self.nodes.push(Node::new(id, incarnation, tenure, ahead));
-        self.perform_node(self.nodes.len() - 1);
-        self.schedule(self.now + 5 * SEC, Event::Slice(self.nodes.len() - 1));
-    }
-
     pub(crate) fn schedule(&mut self, at: Time, event: Event) {
         self.scheduled += 1;
         self.queue.push(Scheduled { at, order: self.scheduled, event });
@@ -252,181 +200,10 @@ impl World {
         }
     }
 
-    fn ring(&mut self, who: Who) {
-        let (life, timer_at) = match who {
-            Who::Dog(dog) => (self.dogs[dog].life, self.dogs[dog].timer_at),
-            Who::Node(node) => (self.nodes[node].life, self.nodes[node].timer_at),
-        };
-        if life != Life::Running || timer_at > self.now {
-            return;
-        }
-        self.tick(who);
-    }
-
-    fn tick(&mut self, who: Who) {
-        match who {
-            Who::Dog(dog) => {
-                self.dogs[dog].timer_at = Time::MAX;
-                self.wake_dog(dog, komainu_watchdogs::io::Input::Tick);
-            }
-            Who::Node(node) => {
-                self.nodes[node].timer_at = Time::MAX;
-                self.wake_node(node, tenure::Input::Tick);
-            }
-        }
-    }
-
-    /// The core wants to be woken then, and is woken by nothing else but what it is told.
-    pub(crate) fn set_timer(&mut self, who: Who, wakes_at: Mono) {
-        let now = self.now;
-        let (ahead, timer_at, spins) = match who {
-            Who::Dog(dog) => {
-                let process = &mut self.dogs[dog];
-                (process.ahead, &mut process.timer_at, &mut process.spins)
-            }
-            Who::Node(node) => {
-                let process = &mut self.nodes[node];
-                (process.ahead, &mut process.timer_at, &mut process.spins)
-            }
-        };
-        let micros = wakes_at.as_micros();
-        if micros == u64::MAX {
-            *timer_at = Time::MAX;
-            return;
-        }
-        let at = micros.saturating_sub(ahead);
-        *spins = if at <= now { *spins + 1 } else { 0 };
-        let spins = *spins;
-        if at != *timer_at {
-            *timer_at = at;
-            self.schedule(at.max(now), Event::Timer(who));
-        }
-        if spins > MOST_SPINS {
-            self.judge(Err(format!("poll_timeout: {who:?} asks to be woken again and again without a pause")));
-        }
-    }
-
     pub(crate) fn execute(&mut self, request: &Request) -> Answer {
         match (request.who, &request.order) {
             (Who::Dog(dog), _) => self.execute_for_dog(dog, request),
             (Who::Node(node), Order::ReadAssignments { .. } | _) => self.execute_for_node(node, request),
-        }
-    }
-
-    pub(crate) fn tell(&mut self, who: Who, message: Message) {
-        match self.life(who) {
-            Life::Dead => {}
-            Life::Paused => match who {
-                Who::Dog(dog) => self.dogs[dog].inbox.push(message),
-                Who::Node(node) => self.nodes[node].inbox.push(message),
-            },
-            Life::Running => match who {
-                Who::Dog(dog) => self.tell_dog(dog, message),
-                Who::Node(node) => self.tell_node(node, message),
-            },
-        }
-    }
-
-    pub(crate) fn life(&self, who: Who) -> Life {
-        match who {
-            Who::Dog(dog) => self.dogs[dog].life,
-            Who::Node(node) => self.nodes[node].life,
-        }
-    }
-
-    pub(crate) fn is_running(&self, who: Who) -> bool {
-        self.life(who) == Life::Running
-    }
-
-    pub(crate) fn is_alive(&self, who: Who) -> bool {
-        self.life(who) != Life::Dead
-    }
-
-    /// A living process that fits, a running one before a paused one.
-    pub(crate) fn living(&self, fits: impl Fn(&Self, Who) -> bool) -> Option<Who> {
-        let everybody = (0..self.dogs.len()).map(Who::Dog).chain((0..self.nodes.len()).map(Who::Node));
-        let mut living = everybody.filter(|who| self.is_alive(*who) && fits(self, *who));
-        let first = living.next()?;
-        if self.is_running(first) { Some(first) } else { living.find(|who| self.is_running(*who)).or(Some(first)) }
-    }
-
-    pub(crate) fn local(&self, who: Who) -> Mono {
-        match who {
-            Who::Dog(dog) => local(self.now, self.dogs[dog].ahead),
-            Who::Node(node) => local(self.now, self.nodes[node].ahead),
-        }
-    }
-
-    /// The process continues after a pause; what reached it meanwhile is told in order, its own timer first or last.
-    fn resume(&mut self, who: Who) {
-        if self.life(who) != Life::Paused {
-            return;
-        }
-        self.trace(&("resume", who));
-        let inbox = match who {
-            Who::Dog(dog) => {
-                self.dogs[dog].life = Life::Running;
-                // It has seen nothing for as long: its watches begin anew.
-                self.dogs[dog].failed_at = self.now;
-                std::mem::take(&mut self.dogs[dog].inbox)
-            }
-            Who::Node(node) => {
-                self.nodes[node].life = Life::Running;
-                self.nodes[node].runs_at = self.now;
-                std::mem::take(&mut self.nodes[node].inbox)
-            }
-        };
-        let is_timer_first = self.rng.per_mille(500);
-        if is_timer_first {
-            self.wake_up(who);
-        }
-        let mut inbox = VecDeque::from(inbox);
-        while let Some(message) = inbox.pop_front() {
-            self.tell(who, message);
-        }
-        if !is_timer_first {
-            self.wake_up(who);
-        }
-    }
-
-    fn wake_up(&mut self, who: Who) {
-        if !self.is_running(who) {
-            return;
-        }
-        if let Who::Node(node) = who {
-            self.run_due(node);
-        }
-        self.tick(who);
-    }
-
-    /// The process is gone; what it sent is on its way all the same.
-    pub(crate) fn end_process(&mut self, who: Who, is_noticed: bool) {
-        self.trace(&("end", who));
-        match who {
-            Who::Dog(dog) => {
-                let process = &mut self.dogs[dog];
-                process.life = Life::Dead;
-                process.inbox.clear();
-                let connection = process.chair.connection;
-                let wait = if is_noticed { 10 * MS } else { self.rng.below(10 * SEC) };
-                self.schedule(self.now + wait, Event::FreeLock { dog, connection });
-            }
-            Who::Node(node) => {
-                let process = &mut self.nodes[node];
-                process.life = Life::Dead;
-                process.inbox.clear();
-                process.jobs.clear();
-            }
-        }
-    }
-
-    fn close_idle(&mut self, dog: usize, connection: u32) {
-        let process = &mut self.dogs[dog];
-        if process.life == Life::Paused && process.chair.connection == connection {
-            process.chair.is_closed_by_server = true;
-            if self.server.lock == Some((dog, connection)) {
-                self.server.lock = None;
-            }
         }
     }
 

@@ -61,7 +61,22 @@ impl Watch {
     /// Writes the own row and the observations that changed, in one transaction.
     ///
     /// [`StoreError::IdInUse`] while another living process writes this row.
+    ///
+    /// A deadlock (1213) rolled all of it back at once and is tried again; a lock wait that timed out (1205) is not, it
+    /// took longer than a round already.
     pub async fn write(&mut self, write: &Write) -> Result<(), StoreError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.write_once(write).await {
+                Err(StoreError::Contention { is_deadlock: true, .. })
+                    if attempt < ATTEMPTS && self.session.is_clean() => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn write_once(&mut self, write: &Write) -> Result<(), StoreError> {
         let act = "write the watchdog's row";
         self.session.begin(act, Purpose::Write).await?;
         let written = self.write_all(write).await;

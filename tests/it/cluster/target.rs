@@ -1,12 +1,16 @@
 //! The target of all monitors: an HTTP server that logs who asked for what and when.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::routing::get;
 use komainu::clock;
+
+/// How long the target takes to answer: with a second between runs, a node that freezes has some on their way.
+const THINKING: Duration = Duration::from_millis(300);
 
 /// One request that arrived.
 #[derive(Clone, Debug)]
@@ -52,5 +56,6 @@ async fn answer(State(target): State<Target>, Path(monitor): Path<i64>, headers:
     // `komainu/0.1.0 (node1)`
     let node = agent.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
     target.log.lock().unwrap().push(Request { at_us: clock::wall_micros(), node, monitor });
+    tokio::time::sleep(THINKING).await;
     "all is well"
 }

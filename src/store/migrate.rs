@@ -246,7 +246,9 @@ async fn plan_removal_on(session: &mut Session, url: &DatabaseUrl) -> Result<Mig
         statements.extend(made.map(|table| format!("DROP TABLE IF EXISTS {table}")));
         statements.push("DROP TABLE IF EXISTS komainu_schema".to_owned());
     }
-    Ok(MigrationPlan { from: found.version, to: 0, statements, grants: grants(url), notes: found.notes() })
+    // Without a record nothing was migrated, and what a migration would say is of no interest.
+    let notes = if found.recorded.is_some() { found.notes() } else { vec![] };
+    Ok(MigrationPlan { from: found.version, to: 0, statements, grants: grants(url), notes })
 }
 
 /// The statements of a file, without its comments.

@@ -1,15 +1,13 @@
 //! A simulated watchdog process: the real core, driven as its driver drives it.
 
-use komainu_watchdogs::decision::{Commit, Decision, Refusal, Step};
-use komainu_watchdogs::facts::{NodeStatus, Target};
-use komainu_watchdogs::ids::{Incarnation, Nonce};
-use komainu_watchdogs::io::{Input, LeadershipAct, LeadershipAnswer, Output, ProbeOutcome};
+use komainu_watchdogs::decision::Commit;
+use komainu_watchdogs::facts::Target;
+use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::io::{Input, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::watchdog::Watchdog;
 
-use super::decisions::Transaction;
 use super::events::{Answer, Event, LineKind, MS, Message, Order, Request, SEC, Time, Who};
-use super::invariants;
 use super::model_store::{dog_index, node_index};
 use super::network::{Line, What};
 use super::variants::Variant;

@@ -6,9 +6,6 @@
 //! again. Keep it in `simulation/kept_seeds.txt`.
 #![expect(clippy::unwrap_used, reason = "a broken simulation must stop")]
 #![expect(clippy::indexing_slicing, reason = "processes, nodes and monitors are numbered")]
-#![expect(clippy::wildcard_enum_match_arm, reason = "an answer that does not belong to its question is a failure")]
-#![expect(clippy::single_match_else, reason = "found and not found stand side by side")]
-#![expect(clippy::similar_names, reason = "who and now, local and life")]
 #![expect(clippy::print_stdout, reason = "the counts are for people to read")]
 
 mod simulation {

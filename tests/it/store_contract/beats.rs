@@ -157,9 +157,9 @@ async fn a_decision_under_way_holds_up_the_beats_of_what_it_takes() {
     let store = fixture.store.clone();
     let stored =
         tokio::spawn(async move { store.store_beats(&"node1".into(), Incarnation(11), &[beat(monitor)]).await });
-    let waiting = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'";
     let mut other = crate::support::raw::Raw::connect(&fixture.text).await;
-    super::connections::wait_until_some(&mut other, waiting).await;
+    let of_this_database = format!("of table `{}`.", fixture.url.database());
+    super::connections::wait_for_lock_wait(&mut other, &of_this_database).await;
     fixture.raw.execute("COMMIT").await;
     assert_eq!(stored.await.unwrap().unwrap(), 0);
 }

@@ -8,6 +8,7 @@ use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 
 use super::fixture::{Fixture, Kind, Leader, steps};
 use super::on_both_databases;
+use crate::cluster::wait::wait_until;
 use crate::support::mariadb::Server;
 use crate::support::raw::Raw;
 
@@ -17,6 +18,9 @@ on_both_databases! {
 
 /// `idle_transaction_timeout` is 5 s; the rest is what a loaded machine adds.
 const FREED_WITHIN: Duration = Duration::from_secs(8);
+
+/// Our sessions give a lock up after 3 s.
+const LOCK_WAIT_SEEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// A leader, a node with monitors, and a decision that places them.
 async fn deciding(kind: Kind) -> (Fixture, Leader, komainu_watchdogs::decision::Decision) {
@@ -48,7 +52,7 @@ async fn a_lock_wait_that_fills_fails_and_keeps_nothing(kind: Kind) {
     assert_eq!(leader.done(&again).await.1, 50);
 }
 
-/// The server's id of the leadership's connection, and whether it waits for a lock.
+/// The server's id of the leadership's connection.
 async fn connection_of_leader(raw: &mut Raw, database: &str) -> String {
     let sql = format!(
         "SELECT id FROM information_schema.processlist WHERE db = '{database}' \
@@ -57,19 +61,21 @@ async fn connection_of_leader(raw: &mut Raw, database: &str) -> String {
     raw.one(&sql).await
 }
 
-async fn wait_for_lock_wait(raw: &mut Raw, connection: &str) {
-    let sql = format!(
-        "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = {connection} \
-         AND trx_state = 'LOCK WAIT'"
-    );
-    wait_until_some(raw, &sql).await;
+/// How the engine's report names a connection.
+fn mark_of(connection: &str) -> String {
+    format!("MariaDB thread id {connection},")
 }
 
-/// The server refreshes this table only when nobody has read it for 100 ms.
-pub(super) async fn wait_until_some(raw: &mut Raw, sql: &str) {
-    while raw.count(sql).await == 0 {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-    }
+/// Waits until a transaction whose part of the engine's report has this mark waits for a lock.
+///
+/// The engine's own report is fresh at every look; `information_schema.innodb_trx` is renewed only when nobody has read
+/// it for 100 ms, so two tests that poll it starve each other.
+pub(super) async fn wait_for_lock_wait(raw: &mut Raw, mark: &str) {
+    wait_until("a transaction waits for a lock", LOCK_WAIT_SEEN_WITHIN, async || {
+        let report = raw.engine_report().await;
+        report.split("---TRANSACTION ").any(|part| part.contains("LOCK WAIT") && part.contains(mark))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,7 +89,7 @@ async fn a_connection_killed_between_guard_and_commit_keeps_nothing() {
     other.execute("BEGIN").await;
     other.execute("INSERT INTO komainu_generation VALUES (1, 'x', 0, 0, '', 0)").await;
     let committing = tokio::spawn(async move { leader.commit(&decision).await });
-    wait_for_lock_wait(&mut fixture.raw, &connection).await;
+    wait_for_lock_wait(&mut fixture.raw, &mark_of(&connection)).await;
     fixture.raw.execute(&format!("KILL {connection}")).await;
     let answer = committing.await.unwrap();
     assert!(matches!(answer, Commit::Failed(_)), "{answer:?}");
@@ -138,14 +144,14 @@ async fn a_leader_frozen_inside_a_decision_is_freed_by_its_own_settings() {
     let database = fixture.url.database();
     let mut blocker = Raw::connect(&fixture.text).await;
     let mut raw = Raw::connect(&fixture.text).await;
-    let connection = connection_of_leader(&mut raw, &database).await;
+    let mark = mark_of(&connection_of_leader(&mut raw, &database).await);
     blocker.execute("BEGIN").await;
     blocker.execute("INSERT INTO komainu_generation VALUES (1, 'x', 0, 0, '', 0)").await;
     // Frozen in the middle: the statement is under way, and nobody reads its answer or asks for more.
     let mut committing = Box::pin(leader.leadership.commit(&decision));
     let frozen = tokio::select! {
         answer = &mut committing => Some(answer),
-        () = wait_for_lock_wait(&mut raw, &connection) => None,
+        () = wait_for_lock_wait(&mut raw, &mark) => None,
     };
     assert_eq!(frozen, None);
     blocker.execute("ROLLBACK").await;

@@ -1,11 +1,14 @@
 //! Who leads: the row is the truth, the lock makes it quick.
 
+use std::time::Duration;
+
 use komainu_watchdogs::decision::{Commit, Refusal};
 use komainu_watchdogs::ids::Generation;
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 
 use super::fixture::{Fixture, Kind, step};
 use super::on_both_databases;
+use crate::cluster::wait::wait_until;
 use komainu_watchdogs::decision::Step;
 
 on_both_databases! {
@@ -73,9 +76,8 @@ async fn a_dropped_connection_gives_the_lock_back(kind: Kind) {
     drop(one);
     let mut two = fixture.follower("w2", 2);
     // The server notices the closed socket by itself, a moment later.
-    while !two.attempt().await.0 {
-        tokio::task::yield_now().await;
-    }
+    let took = async || two.attempt().await.0;
+    wait_until("the lock is free", Duration::from_secs(10), took).await;
 }
 
 async fn a_claim_that_needs_the_lock_fails_without_it(kind: Kind) {

@@ -50,6 +50,12 @@ impl Raw {
         self.rows(sql).await.first().and_then(|row| row.first().cloned()).unwrap_or_else(|| panic!("no row: {sql}"))
     }
 
+    /// What InnoDB says of itself: its transactions, and who of them waits.
+    pub(crate) async fn engine_report(&mut self) -> String {
+        let rows = self.rows("SHOW ENGINE INNODB STATUS").await;
+        rows.first().and_then(|row| row.get(2).cloned()).expect("type, name and status of the engine")
+    }
+
     pub(crate) async fn count(&mut self, sql: &str) -> i64 {
         self.one(sql).await.parse().unwrap()
     }

@@ -1,10 +1,26 @@
-//! How komainu words what it tells people.
+//! How komainu tells people: the words of a message, and the channels that carry it.
 //!
-//! Owns the words of a message and where help for it is found. Does not decide what is wrong (that is the decision
-//! core's) nor who is told. The channels that carry messages to people come with a later version; today messages go to
-//! the log and to the API's list of incidents.
+//! Owns what a message looks like on each channel and how each vendor is spoken to. Does not decide what is wrong (that
+//! is the decision core's), nor who is told, when, or how often: the outbox does.
+//!
+//! A new channel takes four steps: a file with `Config`, pure `payload()` and `send()`, in that order; golden payloads
+//! and a local server that answers as the vendor documents, below `tests/`; a variant in [`Settings`]; a section in
+//! the configuration of `komainu`.
 #![warn(missing_docs)]
 
+pub mod error;
 pub mod message;
+pub mod notice;
 
-pub use message::{Kind, Message};
+pub use error::DeliveryError;
+pub use message::Kind;
+pub use notice::{Doubt, EventKind, Item, Lateness, Notice, Severity};
+
+/// What a vendor said to a message it took.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    /// What a later message of the same incident needs to refer to this one (Slack: channel and timestamp).
+    pub vendor_ref: Option<String>,
+    /// The vendor's own answer, for `komainu notify test`.
+    pub answer: String,
+}

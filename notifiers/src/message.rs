@@ -26,11 +26,19 @@ pub enum Kind {
     Isolation,
     /// Another program runs monitors or writes statuses.
     ForeignRunner,
+    /// The database cannot be written.
+    Database,
+    /// A program did not push its heartbeat in time, or said that it failed.
+    Heartbeat,
+    /// A monitor is down.
+    Monitor,
+    /// Messages cannot be delivered through a channel.
+    Channel,
 }
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Node,
         Self::Nodes,
         Self::Progress,
@@ -40,6 +48,10 @@ impl Kind {
         Self::Disagreement,
         Self::Isolation,
         Self::ForeignRunner,
+        Self::Database,
+        Self::Heartbeat,
+        Self::Monitor,
+        Self::Channel,
     ];
 
     /// As the first part of an incident's key, and as the runbook's anchor.
@@ -54,6 +66,10 @@ impl Kind {
             Self::Disagreement => "disagreement",
             Self::Isolation => "isolation",
             Self::ForeignRunner => "foreign-runner",
+            Self::Database => "database",
+            Self::Heartbeat => "heartbeat",
+            Self::Monitor => "monitor",
+            Self::Channel => "channel",
         }
     }
 

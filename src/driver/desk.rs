@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use komainu_notifiers::Message;
+use komainu_notifiers::message::Message;
 use komainu_watchdogs::io::{Alarm, Input, Severity, Write};
 use komainu_watchdogs::time::{Mono, Wall};
 use tokio::sync::mpsc;

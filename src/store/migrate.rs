@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// The schema that this komainu makes. It works with the next one too, so that databases are migrated first and
 /// programs are replaced one by one.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// A large table may take its time to be altered.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
@@ -28,6 +28,7 @@ struct Files {
     node: &'static str,
     node_columns: &'static str,
     kuma: &'static str,
+    alerts: &'static str,
 }
 
 const MARIADB: Files = Files {
@@ -36,6 +37,7 @@ const MARIADB: Files = Files {
     node: include_str!("../../migrations/mariadb/0001_node.sql"),
     node_columns: include_str!("../../migrations/mariadb/0001_node_columns.sql"),
     kuma: include_str!("../../migrations/mariadb/0001_kuma.sql"),
+    alerts: include_str!("../../migrations/mariadb/0002_alerts.sql"),
 };
 
 const SQLITE: Files = Files {
@@ -44,13 +46,20 @@ const SQLITE: Files = Files {
     node: include_str!("../../migrations/sqlite/0001_node.sql"),
     node_columns: include_str!("../../migrations/sqlite/0001_node_columns.sql"),
     kuma: include_str!("../../migrations/sqlite/0001_kuma.sql"),
+    alerts: include_str!("../../migrations/sqlite/0002_alerts.sql"),
 };
 
 /// Tables that `--without-kuma` makes where they are missing.
 const KUMA_TABLES: [&str; 4] = ["monitor", "heartbeat", "tag", "monitor_tag"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 16] = [
+    "komainu_channel",
+    "komainu_delivery",
+    "komainu_event",
+    "komainu_outage",
+    "komainu_push",
+    "komainu_heartbeat",
     "komainu_audit",
     "komainu_monitor",
     "komainu_api_key",
@@ -186,12 +195,25 @@ async fn plan_on(
     if !found.catalog.has_table("monitor") && !makes_kuma {
         return Err(StoreError::NoKuma);
     }
-    plan.statements = first_migration(session.dialect(), &found, makes_kuma);
+    let dialect = session.dialect();
+    if found.version == 0 {
+        plan.statements = first_migration(dialect, &found, makes_kuma);
+    }
+    plan.statements.extend(split(files(dialect).alerts));
+    plan.statements
+        .push(format!("UPDATE komainu_schema SET version = {SCHEMA}, migrated_at = {} WHERE id = 1", dialect.now_ms()));
     Ok(plan)
 }
 
+fn files(dialect: Dialect) -> &'static Files {
+    match dialect {
+        Dialect::MariaDb => &MARIADB,
+        Dialect::Sqlite => &SQLITE,
+    }
+}
+
 fn first_migration(dialect: Dialect, found: &Found, makes_kuma: bool) -> Vec<String> {
-    let files = if dialect == Dialect::MariaDb { &MARIADB } else { &SQLITE };
+    let files = files(dialect);
     let mut statements = split(files.schema);
     statements.push(found.record(dialect, makes_kuma));
     if makes_kuma {
@@ -203,8 +225,6 @@ fn first_migration(dialect: Dialect, found: &Found, makes_kuma: bool) -> Vec<Str
     statements.extend(node_columns.into_iter().filter(|statement| !found.node_has(added_column(statement))));
     statements.extend(found.widen_status());
     statements.extend(first_rows(dialect, found));
-    statements
-        .push(format!("UPDATE komainu_schema SET version = {SCHEMA}, migrated_at = {} WHERE id = 1", dialect.now_ms()));
     statements
 }
 
@@ -282,6 +302,7 @@ mod tests {
             (MARIADB.komainu, SQLITE.komainu),
             (MARIADB.node, SQLITE.node),
             (MARIADB.kuma, SQLITE.kuma),
+            (MARIADB.alerts, SQLITE.alerts),
         ] {
             assert_eq!(names(one), names(other));
         }

@@ -27,6 +27,7 @@ pub mod leadership;
 pub mod policy;
 pub mod quorum;
 pub mod roster;
+pub mod routing;
 pub mod shard;
 pub mod status;
 pub mod tenure;

@@ -11,11 +11,15 @@ use crate::support::kuma;
 const WITH_KUMA: MigrateOptions = MigrateOptions { without_kuma: false };
 const WITHOUT_KUMA: MigrateOptions = MigrateOptions { without_kuma: true };
 
+const INCIDENT_OF_THE_FIRST_SCHEMA: &str = "INSERT INTO komainu_incident (k, severity, summary, opened_at, \
+     last_bad_at) VALUES ('node/node1', 'critical', 'offline', 1, 1)";
+
 on_both_databases! {
     an_empty_database_is_migrated_once_and_for_all,
     stock_kuma_is_migrated_once_and_for_all,
     a_database_of_the_fork_is_extended_once_and_for_all,
     an_interrupted_migration_is_taken_up_again,
+    a_database_of_the_first_schema_becomes_like_a_fresh_one,
     removing_leaves_exactly_what_was_there,
     a_database_without_kuma_is_refused_unless_said_so,
     a_newer_schema_is_refused_by_name,
@@ -79,6 +83,24 @@ async fn an_interrupted_migration_is_taken_up_again(kind: Kind) {
     fixture.store.check_schema().await.unwrap();
     migrate::remove(&fixture.store).await.unwrap();
     assert_eq!(schema(&mut fixture).await, widened(before));
+}
+
+async fn a_database_of_the_first_schema_becomes_like_a_fresh_one(kind: Kind) {
+    let mut fresh = stock(kind).await;
+    migrate::apply(&fresh.store, WITH_KUMA).await.unwrap();
+    let mut fixture = stock(kind).await;
+    let plan = migrate::plan(&fixture.store, WITH_KUMA).await.unwrap();
+    let of_the_second = plan.statements.iter().position(|sql| sql.contains("komainu_heartbeat")).unwrap();
+    for statement in &plan.statements[..of_the_second] {
+        fixture.raw.execute(statement).await;
+    }
+    fixture.raw.execute("UPDATE komainu_schema SET version = 1").await;
+    fixture.raw.execute(INCIDENT_OF_THE_FIRST_SCHEMA).await;
+    assert!(matches!(fixture.store.check_schema().await, Err(StoreError::SchemaTooOld { found: 1, .. })));
+    let done = migrate::apply(&fixture.store, WITH_KUMA).await.unwrap();
+    assert_eq!((done.from, done.to), (1, migrate::SCHEMA));
+    assert_eq!(schema(&mut fixture).await, schema(&mut fresh).await);
+    assert_eq!(fixture.raw.one("SELECT flaps FROM komainu_incident WHERE k = 'node/node1'").await, "0");
 }
 
 async fn removing_leaves_exactly_what_was_there(kind: Kind) {

@@ -1,0 +1,30 @@
+//! Why a message was not delivered, in the three ways that call for different acts.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// A message that did not arrive. Never holds a secret or a full webhook URL.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum DeliveryError {
+    /// Trying again will not help: refused credentials, unknown address, malformed request. Somebody has to act.
+    #[error("{reason}")]
+    Permanent {
+        /// In the vendor's own words where it gave any.
+        reason: String,
+    },
+    /// The vendor was reached and may take it later: 429, 5xx, a greylisting mail server.
+    #[error("{reason}")]
+    Retryable {
+        /// In the vendor's own words where it gave any.
+        reason: String,
+        /// As the vendor asked (`Retry-After`).
+        after: Option<Duration>,
+    },
+    /// The vendor was not reached from this host: another watchdog may try at once.
+    #[error("{reason}")]
+    Unreached {
+        /// What failed: name resolution, connection, TLS, time.
+        reason: String,
+    },
+}

@@ -1,0 +1,97 @@
+//! What one channel is told at once: one event of one incident, several that opened together, or a digest.
+//!
+//! Owns the facts. How a vendor words and draws them is its own file's business.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// How bad.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Look at it in the morning.
+    Warning,
+    /// Get up.
+    Critical,
+}
+
+/// What happened to the incident.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventKind {
+    /// It opened.
+    Opened,
+    /// It is still open.
+    Reminder,
+    /// It opens and resolves again and again; nothing more is said until it is calm.
+    Flapping,
+    /// It is over.
+    Resolved,
+}
+
+/// One event of one incident.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Item {
+    /// The same for all events of the incident, and different for each incident of a cluster.
+    pub incident_id: String,
+    /// What happened.
+    pub event: EventKind,
+    /// Kind and subject: `node/node1`.
+    pub key: String,
+    /// How bad.
+    pub severity: Severity,
+    /// One sentence: what is wrong.
+    pub summary: String,
+    /// When it opened, milliseconds UTC.
+    pub opened_at_ms: i64,
+    /// When the event happened, milliseconds UTC.
+    pub at_ms: i64,
+    /// Watchdogs that see it, of how many that may vote; `(0, 0)` where nobody votes.
+    pub votes: (u32, u32),
+    /// What was done about it, a sentence each.
+    pub done: Vec<String>,
+    /// Where it is explained what to do.
+    pub runbook_url: String,
+}
+
+/// Why a message deserves doubt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// An earlier attempt may have arrived: whoever made it died, or got no answer.
+    MayBeRepeated,
+    /// Said while the database is unreachable: another watchdog may say it too.
+    DatabaseUnreachable,
+    /// Said by the only watchdog that is left, which nobody confirms.
+    UnconfirmedAlone,
+}
+
+/// A message that comes late says so.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Lateness {
+    /// After it was due.
+    pub by: Duration,
+    /// In words.
+    pub why: String,
+}
+
+/// One message to one channel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Notice {
+    /// Names this message for good: the same at each attempt, made from what it tells. At most 64 of `[0-9A-Za-z-]`.
+    pub id: String,
+    /// The cluster it is about.
+    pub cluster: String,
+    /// At least one, the worst first.
+    pub items: Vec<Item>,
+    /// So many are waiting that only their number, kinds and the worst are told.
+    pub is_digest: bool,
+    /// Why it deserves doubt.
+    pub doubt: Option<Doubt>,
+    /// It comes late.
+    pub lateness: Option<Lateness>,
+    /// The [`crate::Receipt::vendor_ref`] of the message that opened this incident on this channel: threads are
+    /// continued and headlines edited. Only for a notice of one item.
+    pub thread: Option<String>,
+}

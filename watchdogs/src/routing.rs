@@ -1,0 +1,212 @@
+//! Where messages go: which channels are told about what, and how long a group is collected.
+//!
+//! A pure function of the configuration and the subject. When a message leaves, and in whose company, is
+//! [`crate::outbox`]'s business.
+//!
+//! What names its own channels (a monitor, a heartbeat) is told there and nowhere else. Otherwise *all* routes that match
+//! apply. Without any route in the configuration, everything goes to every channel.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::io::Severity;
+
+/// How long what opens on one channel is collected into one message, unless the route says otherwise.
+pub const GROUP_WAIT: Duration = Duration::from_secs(5);
+
+/// What a message is about, as far as routes look at it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Subject {
+    /// Kind and subject: `heartbeat/backup`.
+    pub key: String,
+    /// How bad.
+    pub severity: Severity,
+    /// Of the monitor or heartbeat.
+    pub tags: Vec<String>,
+    /// Channels that it names itself; empty: the routes decide.
+    pub channels: Vec<String>,
+}
+
+/// Which subjects a route takes; all that are given must hold.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Matcher {
+    /// The key's first part.
+    pub kind: Option<String>,
+    /// Exactly this severity.
+    pub severity: Option<Severity>,
+    /// One of its tags.
+    pub tag: Option<String>,
+    /// The key, with `*` for any characters.
+    pub key: Option<String>,
+}
+
+/// One route.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// What it takes.
+    pub matcher: Matcher,
+    /// Where that goes.
+    pub channels: Vec<String>,
+    /// How long a group is collected.
+    pub group_wait: Duration,
+    /// Say it again this often while it lasts; `None`: once.
+    pub repeat: Option<Duration>,
+}
+
+/// One channel that is to be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Planned {
+    /// Its name.
+    pub channel: String,
+    /// How long a group is collected.
+    pub group_wait: Duration,
+    /// Say it again this often while it lasts.
+    pub repeat: Option<Duration>,
+}
+
+/// The whole of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Routing {
+    /// All configured channels.
+    pub channels: Vec<String>,
+    /// In the order of the configuration.
+    pub routes: Vec<Route>,
+}
+
+impl Routing {
+    /// Who is told about this subject: each channel once, in alphabetical order. Where two routes name one channel, the
+    /// shorter waits hold. A channel that is not configured (any more) is left out; a subject that would then reach
+    /// nobody goes to all.
+    pub fn plan(&self, subject: &Subject) -> Vec<Planned> {
+        let mut planned = BTreeMap::new();
+        if subject.channels.is_empty() {
+            for route in self.routes.iter().filter(|route| route.matcher.takes(subject)) {
+                for channel in route.channels.iter().filter(|channel| self.channels.contains(channel)) {
+                    note(&mut planned, channel, route.group_wait, route.repeat);
+                }
+            }
+        } else {
+            for channel in subject.channels.iter().filter(|channel| self.channels.contains(channel)) {
+                note(&mut planned, channel, GROUP_WAIT, None);
+            }
+        }
+        let reaches_nobody = planned.is_empty() && (self.routes.is_empty() || !subject.channels.is_empty());
+        if reaches_nobody {
+            for channel in &self.channels {
+                note(&mut planned, channel, GROUP_WAIT, None);
+            }
+        }
+        planned.into_values().collect()
+    }
+}
+
+fn note(planned: &mut BTreeMap<String, Planned>, channel: &str, group_wait: Duration, repeat: Option<Duration>) {
+    let fresh = Planned { channel: channel.to_owned(), group_wait, repeat };
+    let known = planned.entry(channel.to_owned()).or_insert(fresh);
+    known.group_wait = known.group_wait.min(group_wait);
+    known.repeat = match (known.repeat, repeat) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+}
+
+impl Matcher {
+    fn takes(&self, subject: &Subject) -> bool {
+        let kind = subject.key.split_once('/').map_or(subject.key.as_str(), |(kind, _)| kind);
+        self.kind.as_ref().is_none_or(|wanted| wanted == kind)
+            && self.severity.is_none_or(|wanted| wanted == subject.severity)
+            && self.tag.as_ref().is_none_or(|wanted| subject.tags.contains(wanted))
+            && self.key.as_ref().is_none_or(|pattern| is_like(pattern, &subject.key))
+    }
+}
+
+/// Whether a text is like a pattern in which `*` stands for any characters.
+fn is_like(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = rest.get(at + part.len()..).unwrap_or("");
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routing() -> Routing {
+        let route = |matcher, channels: &[&str], wait| Route {
+            matcher,
+            channels: channels.iter().map(|&name| name.to_owned()).collect(),
+            group_wait: Duration::from_secs(wait),
+            repeat: None,
+        };
+        let of_kind = |kind: &str| Matcher { kind: Some(kind.to_owned()), ..Matcher::default() };
+        let night = Matcher { severity: Some(Severity::Critical), ..Matcher::default() };
+        Routing {
+            channels: ["mail", "ops", "phone"].map(str::to_owned).to_vec(),
+            routes: vec![
+                route(of_kind("heartbeat"), &["ops", "gone"], 5),
+                route(night, &["phone", "ops"], 2),
+                route(Matcher { key: Some("node/eu-*".into()), ..Matcher::default() }, &["mail"], 5),
+                route(Matcher { tag: Some("shop".into()), ..Matcher::default() }, &["mail"], 5),
+            ],
+        }
+    }
+
+    fn told(subject: &Subject) -> Vec<(String, u64)> {
+        routing().plan(subject).into_iter().map(|planned| (planned.channel, planned.group_wait.as_secs())).collect()
+    }
+
+    fn subject(key: &str, severity: Severity) -> Subject {
+        Subject { key: key.to_owned(), severity, tags: vec![], channels: vec![] }
+    }
+
+    #[test]
+    fn all_routes_that_match_apply_and_the_shorter_wait_holds() {
+        assert_eq!(told(&subject("heartbeat/backup", Severity::Critical)), [("ops".into(), 2), ("phone".into(), 2)]);
+        assert_eq!(told(&subject("heartbeat/backup", Severity::Warning)), [("ops".into(), 5)]);
+        assert_eq!(told(&subject("node/eu-1", Severity::Warning)), [("mail".into(), 5)]);
+        assert_eq!(told(&subject("node/us-1", Severity::Warning)), []);
+    }
+
+    #[test]
+    fn a_tag_and_own_channels_decide_too() {
+        let mut monitor = subject("monitor/7", Severity::Warning);
+        monitor.tags.push("shop".into());
+        assert_eq!(told(&monitor), [("mail".into(), 5)]);
+        monitor.channels.push("phone".into());
+        assert_eq!(told(&monitor), [("phone".into(), 5)]);
+    }
+
+    #[test]
+    fn what_names_only_channels_that_are_gone_reaches_everybody() {
+        let mut monitor = subject("monitor/7", Severity::Warning);
+        monitor.channels.push("gone".into());
+        assert_eq!(told(&monitor).len(), 3);
+    }
+
+    #[test]
+    fn without_routes_everything_goes_everywhere() {
+        let routing = Routing { routes: vec![], ..routing() };
+        assert_eq!(routing.plan(&subject("leader", Severity::Critical)).len(), 3);
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, text, expected) in [
+            ("node/*", "node/node1", true),
+            ("*/node1", "node/node1", true),
+            ("n*e*1", "node/node1", true),
+            ("node/node1", "node/node1", true),
+            ("node/node", "node/node1", false),
+            ("node/*2", "node/node1", false),
+            ("*", "", true),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(is_like(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

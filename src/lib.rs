@@ -8,6 +8,7 @@ pub mod driver;
 pub mod keys;
 pub mod lifecycle;
 pub mod node;
+pub mod outbox;
 pub mod probe;
 pub mod signature;
 pub mod store;

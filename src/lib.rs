@@ -9,5 +9,6 @@ pub mod keys;
 pub mod lifecycle;
 pub mod node;
 pub mod probe;
+pub mod sender;
 pub mod signature;
 pub mod store;

@@ -10,5 +10,6 @@ pub mod keys;
 pub mod lifecycle;
 pub mod node;
 pub mod probe;
+pub mod sender;
 pub mod signature;
 pub mod store;

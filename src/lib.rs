@@ -1,6 +1,7 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
 pub mod api;
+pub mod channels;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -7,10 +7,12 @@ use anyhow::{Context, bail};
 use komainu_watchdogs::ids::Incarnation;
 use tokio::net::TcpListener;
 
+use crate::channels::Channels;
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};
+use crate::outbox::{self, Outbox};
 use crate::store::{Store, WatchdogIdentity};
-use crate::{api, lifecycle};
+use crate::{alerts, api, lifecycle};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -36,9 +38,21 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         canaries: config.cluster.canaries.clone(),
         policy: config.policy.clone(),
         store,
-        routing: Arc::default(),
+        routing: Arc::new(config.routing.clone()),
     };
+    let channels = Channels::prepare(&config.channels)?;
     let (driver, published) = Driver::new(&settings)?;
+    let outbox = Outbox {
+        store: settings.store.clone(),
+        cluster: settings.cluster.clone(),
+        me: settings.incarnation,
+        routing: Arc::clone(&settings.routing),
+        outlets: outbox::outlets(&channels),
+        runbook: watchdog.runbook_url(),
+    };
+    let outbox = tokio::spawn(outbox::run(outbox, shutdown.clone()));
+    let (store, routing) = (settings.store.clone(), Arc::clone(&settings.routing));
+    tokio::spawn(alerts::monitors::run(store, routing, shutdown.clone()));
     let router = api::router(api::State {
         store: settings.store,
         view: published.view,
@@ -53,7 +67,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     // Peers and people are answered until the very end: a stopping watchdog still says so.
-    let outcome = Box::pin(driver.run(shutdown)).await;
+    let outcome = Box::pin(driver.run(shutdown.clone())).await;
+    shutdown.cancel();
+    // A message on its way is brought to its end, or another watchdog would repeat it.
+    if outbox.await.is_err() {
+        tracing::warn!("the deliverer ended in a panic");
+    }
     server.abort();
     Ok(outcome?)
 }

@@ -398,13 +398,15 @@ impl Tenure {
         };
         let is_stale = self.unreconciled_since.is_some_and(|since| began_at < since)
             || self.failed_at.is_some_and(|at| began_at <= at);
-        let is_awaited = matches!(self.phase, Phase::Holding) && matches!(self.reconcile, Reconcile::Settled);
+        let is_holding = matches!(self.phase, Phase::Holding);
+        let is_awaited = is_holding && matches!(self.reconcile, Reconcile::Settled);
+        // However old the answer is: only a lost tail brings back what was before the stamp that was applied.
+        if is_holding && self.went_backwards(stamp) {
+            self.quarantine(now);
+        }
         if is_stale || !is_awaited {
             self.look_at = now;
             return;
-        }
-        if self.went_backwards(stamp) {
-            self.quarantine(now);
         }
         let stops: BTreeSet<_> = self.mine.difference(&monitors).copied().collect();
         self.mine.retain(|monitor| monitors.contains(monitor));

@@ -54,7 +54,8 @@ impl World {
         self.schedule(self.now + SEC, Event::Check);
     }
 
-    fn note_owners(&mut self) {
+    /// Each second and at each decision: a monitor may be somebody's for less than a second.
+    pub(crate) fn note_owners(&mut self) {
         self.unowned_since.resize(self.database.monitors.len(), None);
         for index in 0..self.database.monitors.len() {
             let monitor = &self.database.monitors[index];

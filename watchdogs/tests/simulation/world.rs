@@ -17,6 +17,9 @@ use super::node::{BeforeLoss, Node};
 use super::prng::Prng;
 use super::variants::Variant;
 
+/// Runs of seeds from here on are long: some mistakes need several acts of operators, or several leaders, in a row.
+pub(crate) const FIRST_LONG: u64 = 1_000_000;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Life {
     Running,
@@ -98,7 +101,7 @@ impl World {
             ..Policy::default()
         };
         let network = Network::new(setup.dogs + setup.nodes + 1, setup.dogs, &mut rng);
-        let weather = Weather::new(&mut rng);
+        let weather = Weather::new(&mut rng, seed >= FIRST_LONG);
         let mut world = Self {
             now: SEC,
             variant,

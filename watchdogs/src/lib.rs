@@ -20,6 +20,7 @@ pub mod downtime;
 
 pub mod facts;
 pub mod failover;
+mod foreign;
 pub mod health;
 pub mod ids;
 pub mod incident;

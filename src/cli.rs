@@ -19,6 +19,7 @@ mod database;
 mod down;
 mod duration;
 mod files;
+mod incidents;
 mod init;
 mod keygen;
 mod migrate;
@@ -75,6 +76,9 @@ enum Command {
     /// The channels that people are told through.
     #[command(subcommand)]
     Notify(notify::Command),
+    /// What is wrong, and who takes care of it.
+    #[command(subcommand)]
+    Incidents(incidents::Command),
     /// Send a signed heartbeat.
     Send(send::Args),
     /// Run a command, and tell by a signed heartbeat how it went.
@@ -99,6 +103,7 @@ impl Command {
             | Self::Cluster(_)
             | Self::Send(_)
             | Self::Wrap(_)
+            | Self::Incidents(_)
             | Self::Notify(_) => "error",
         }
     }
@@ -141,6 +146,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(command) => config::run(command).await,
         Command::Status(args) => status::run(args).await,
         Command::Nodes(command) => nodes::run(command).await,
+        Command::Incidents(command) => incidents::run(command).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
         Command::Notify(command) => notify::run(command).await,
@@ -191,6 +197,8 @@ mod tests {
             "apikeys delete 3",
             "cluster freeze",
             "cluster thaw",
+            "incidents list --all --key node --json",
+            "incidents ack 7",
             "notify test ops",
             "notify test --all --config komainu.toml",
             "send backup",

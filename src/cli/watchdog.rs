@@ -7,10 +7,12 @@ use anyhow::{Context, bail};
 use komainu_watchdogs::ids::Incarnation;
 use tokio::net::TcpListener;
 
+use crate::channels::Channels;
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};
+use crate::outbox::Outbox;
 use crate::store::{Store, WatchdogIdentity};
-use crate::{api, lifecycle};
+use crate::{api, lifecycle, outbox};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -36,7 +38,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         canaries: config.cluster.canaries.clone(),
         policy: config.policy.clone(),
         store,
-        routing: Arc::default(),
+        routing: Arc::new(config.routing.clone()),
+    };
+    let outbox = Outbox {
+        store: settings.store.clone(),
+        cluster: settings.cluster.clone(),
+        me: settings.incarnation,
+        routing: Arc::clone(&settings.routing),
+        outlets: Channels::prepare(&config.channels)?.outlets(),
+        runbook: watchdog.runbook_url(),
     };
     let (driver, published) = Driver::new(&settings)?;
     let router = api::router(api::State {
@@ -52,8 +62,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let stop_delivering = shutdown.child_token();
+    let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = Box::pin(driver.run(shutdown)).await;
+    stop_delivering.cancel();
+    // A message on its way is brought to its end, which its own time limit bounds.
+    let _delivered = deliverer.await;
     server.abort();
     Ok(outcome?)
 }

@@ -19,6 +19,7 @@ mod database;
 mod down;
 mod duration;
 mod files;
+mod heartbeats;
 mod init;
 mod keygen;
 mod migrate;
@@ -71,6 +72,9 @@ enum Command {
     /// The cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Programs that are expected to report.
+    #[command(subcommand)]
+    Heartbeats(heartbeats::Command),
     /// Send a signed heartbeat.
     Send(send::Args),
     /// Run a command, and tell by a signed heartbeat how it went.
@@ -93,6 +97,7 @@ impl Command {
             | Self::Nodes(_)
             | Self::Apikeys(_)
             | Self::Cluster(_)
+            | Self::Heartbeats(_)
             | Self::Send(_)
             | Self::Wrap(_) => "error",
         }
@@ -138,6 +143,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Nodes(command) => nodes::run(command).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
+        Command::Heartbeats(command) => heartbeats::run(command).await,
         Command::Send(args) => send::run(args).await,
     };
     done.map(|()| ExitCode::SUCCESS)
@@ -185,6 +191,12 @@ mod tests {
             "apikeys delete 3",
             "cluster freeze",
             "cluster thaw",
+            "heartbeats add backup --period 24h --grace 1h --print curl",
+            "heartbeats list --state late --json",
+            "heartbeats show backup --pushes 50",
+            "heartbeats edit backup --grace 2h",
+            "heartbeats rotate backup --overlap 24h --print systemd",
+            "heartbeats delete backup",
             "send backup",
             "send backup --status fail --message oops --duration 1m30s --exit-code 3 --run-id 7",
             "send backup --url http://w1:8900,http://w2:8900 --secret-file s --retry-for 2m",

@@ -39,6 +39,7 @@ mod page;
 mod peer;
 mod problem;
 mod request_id;
+mod runbook;
 mod status;
 mod watchdogs;
 
@@ -104,6 +105,7 @@ fn open_routes() -> Router<Arc<Context>> {
         .route("/lb/capacity", get(lb::capacity))
         .route("/lb/routes", get(lb::routes))
         .route(peer::PATH, get(peer::report))
+        .route("/runbook", get(runbook::show))
 }
 
 /// Routes that need an API key; each handler names the scope it needs.

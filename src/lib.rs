@@ -4,6 +4,7 @@ pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod deadman;
 pub mod driver;
 pub mod keys;
 pub mod lifecycle;

@@ -100,7 +100,7 @@ impl Prober {
 }
 
 /// A client without redirects, without kept connections, and with the operating system's roots.
-fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls())
         .timeout(timeout)
@@ -126,7 +126,7 @@ pub(crate) fn tls() -> rustls::ClientConfig {
 }
 
 /// The innermost reason of a client error, without the URL.
-fn reason(error: &reqwest::Error) -> ProbeError {
+pub(crate) fn reason(error: &reqwest::Error) -> ProbeError {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -14,6 +14,7 @@
 
 pub mod alarms;
 pub mod assess;
+pub mod blackout;
 pub mod decision;
 
 pub mod facts;
@@ -24,6 +25,7 @@ pub mod incident;
 pub mod io;
 pub mod leader;
 pub mod leadership;
+pub mod outbox;
 pub mod policy;
 pub mod quorum;
 pub mod roster;

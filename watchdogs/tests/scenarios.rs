@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot be set up has failed")]
 
 mod scenarios {
+    mod blackout;
     mod caution;
     mod handover;
     mod homecoming;
@@ -19,6 +20,7 @@ mod scenarios {
     mod votes;
 
     mod cast;
+    mod dark;
     mod database;
     mod story;
     mod world;

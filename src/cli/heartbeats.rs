@@ -119,9 +119,9 @@ pub(super) struct Settings {
     /// How long after it was due it counts as late.
     #[arg(long, value_parser = duration::parse_seconds)]
     grace: Option<u64>,
-    /// How long a run may take from its start.
-    #[arg(long, value_parser = duration::parse_seconds)]
-    max_runtime: Option<u64>,
+    /// How long a run may take from its start; `none`: for ever.
+    #[arg(long, value_parser = parse_limit)]
+    max_runtime: Option<Value>,
     /// When the first push is due: `2026-03-01T03:00:00+01:00`. Without it nothing is late before the first push.
     #[arg(long, value_name = "TIME")]
     first_due: Option<Timestamp>,
@@ -232,7 +232,7 @@ fn secret(client: &Client, heartbeat: &Value, kind: Option<Kind>, as_json: bool)
 }
 
 async fn list(state: Option<StateArg>, output: &OutputArgs) -> anyhow::Result<()> {
-    let path = state.map_or_else(|| PATH.to_owned(), |state| format!("{PATH}?state={}", word(state)));
+    let path = state.map_or_else(|| PATH.to_owned(), |state| format!("{PATH}?state={}", word(&state)));
     let items = output.client.client()?.list(&path).await?;
     if output.json {
         print::line(Value::from(items).to_string());
@@ -275,7 +275,7 @@ fn schedule_of(heartbeat: &Value) -> Schedule {
 }
 
 /// As the command line and the API both write it.
-fn word(value: impl ValueEnum) -> String {
+fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -293,9 +293,9 @@ impl Settings {
     fn body(self) -> Map<String, Value> {
         let fields = [
             ("grace_s", self.grace.map(Value::from)),
-            ("max_runtime_s", self.max_runtime.map(Value::from)),
+            ("max_runtime_s", self.max_runtime),
             ("first_due", self.first_due.map(|at| at.as_millisecond().into())),
-            ("severity", self.severity.map(|severity| word(severity).into())),
+            ("severity", self.severity.map(|severity| word(&severity).into())),
             ("channels", self.channels.map(words)),
             ("tags", self.tags.map(words)),
             ("description", self.description.map(Value::from)),
@@ -303,6 +303,10 @@ impl Settings {
         ];
         fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
+}
+
+fn parse_limit(text: &str) -> Result<Value, String> {
+    if text == "none" { Ok(Value::Null) } else { duration::parse_seconds(text).map(Value::from) }
 }
 
 /// `--tags ""` says that there are none.

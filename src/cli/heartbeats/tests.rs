@@ -59,6 +59,7 @@ fn what_is_said_is_what_is_asked_for() {
 fn an_edit_names_only_what_changes() {
     assert_eq!(body(&["edit", "x", "--grace", "5m"]), json!({"grace_s": 300}));
     assert_eq!(body(&["edit", "x", "--allow-sha1=false", "--tags", ""]), json!({"allow_sha1": false, "tags": []}));
+    assert_eq!(body(&["edit", "x", "--max-runtime", "none"]), json!({"max_runtime_s": null}));
     assert_eq!(body(&["edit", "x", "--time-zone", "UTC"]), json!({"time_zone": "UTC"}));
 }
 

@@ -1,6 +1,7 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
 pub mod api;
+pub mod channels;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod driver;
 pub mod keys;
 pub mod lifecycle;
 pub mod node;
+pub mod outbox;
 pub mod probe;
 pub mod sender;
 pub mod signature;

@@ -1,6 +1,7 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
 pub mod api;
+pub mod blackout;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -11,4 +12,5 @@ pub mod lifecycle;
 pub mod node;
 pub mod probe;
 pub mod signature;
+pub mod state_dir;
 pub mod store;

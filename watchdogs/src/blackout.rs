@@ -168,6 +168,7 @@ impl Blackout {
                 self.is_unentered &= !is_done;
                 self.enter_at = now + ASK_AGAIN;
             }
+            Input::Unentered => self.is_unentered = true,
             Input::Tick => {}
         }
         self.tick(now);
@@ -327,6 +328,11 @@ impl Blackout {
     }
 
     /// Members whose database has been failing for the limit, of how many that are known; this one included.
+    pub fn tally(&self, now: Mono) -> (u32, u32) {
+        let (agreeing, known) = self.votes(now);
+        (count(agreeing), count(known))
+    }
+
     fn votes(&self, now: Mono) -> (usize, usize) {
         let known = self.members.iter().filter(|peer| **peer != self.me).count() + 1;
         let agreeing = self.answering(now).filter(|(_, heard)| self.agrees(now, heard)).count();
@@ -394,8 +400,7 @@ impl Blackout {
         if lines.is_empty() {
             return;
         }
-        let (agreeing, known) = self.votes(now);
-        let votes = (count(agreeing), count(known));
+        let votes = self.tally(now);
         let failing_for = self.failing_for(now).unwrap_or_default();
         self.speaking.clone_from(&lines);
         self.outputs.push_back(Output::Speak(Speech { lines, doubt, outage, votes, failing_for }));

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod lifecycle;
 pub mod node;
 pub mod probe;
+pub mod sender;
 pub mod signature;
 pub mod state_dir;
 pub mod store;

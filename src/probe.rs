@@ -118,7 +118,8 @@ pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Erro
         .build()
 }
 
-fn tls() -> rustls::ClientConfig {
+/// What the host trusts.
+pub(crate) fn tls() -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     // A host without certificates can still watch plain HTTP and TCP; an https canary will say what is missing.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

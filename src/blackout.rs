@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::letter::{Letter, Occasion};
 use self::spool::Spool;
-pub use self::voice::Voice;
+pub use self::voice::{Channels, Voice};
 use crate::clock;
 use crate::driver::Contact;
 use crate::probe::Prober;
@@ -342,7 +342,7 @@ impl<V: Voice> Driver<V> {
         let (is_reached, is_final) = match error {
             DeliveryError::Permanent { .. } => (true, true),
             DeliveryError::Retryable { .. } => (true, false),
-            DeliveryError::Unreached { .. } => (false, false),
+            DeliveryError::Unanswered { .. } | DeliveryError::Unreached { .. } => (false, false),
         };
         attempt.is_reached |= is_reached;
         let mut failures = 0;

@@ -16,7 +16,7 @@ mod node;
 mod peer;
 
 /// Probes targets; cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Prober {
     http: reqwest::Client,
     key: ClusterKey,

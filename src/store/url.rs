@@ -47,6 +47,11 @@ impl DatabaseUrl {
         &self.0
     }
 
+    /// It is on a server that may be away, not a file of this host.
+    pub fn is_server(&self) -> bool {
+        self.dialect() == Dialect::MariaDb
+    }
+
     pub(crate) fn dialect(&self) -> Dialect {
         match self.0 {
             Place::MariaDb(_) => Dialect::MariaDb,

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::letter::{Letter, Occasion};
 use self::spool::Spool;
-pub use self::voice::{Channels, Voice};
+use crate::channels::Channels;
 use crate::clock;
 use crate::driver::Contact;
 use crate::probe::Prober;
@@ -28,7 +28,6 @@ use crate::store::spool::Undelivered;
 
 mod letter;
 mod spool;
-mod voice;
 
 /// How often what waits is read: what opened within this time before the database went away may be missed, and is raised
 /// anew when it is back.
@@ -45,7 +44,7 @@ const PATIENCE: u32 = 2;
 
 /// Everything this task is told.
 #[derive(Debug)]
-pub struct Settings<V> {
+pub struct Settings {
     /// Which watchdog this is.
     pub watchdog: WatchdogId,
     /// Which process of it.
@@ -66,8 +65,8 @@ pub struct Settings<V> {
     pub routing: Arc<Routing>,
     /// What survives this process.
     pub state: StateDir,
-    /// The channels.
-    pub voice: Arc<V>,
+    /// The ways to people.
+    pub channels: Channels,
 }
 
 /// What this task publishes.
@@ -80,8 +79,8 @@ pub struct Published {
 }
 
 /// The task's state.
-pub struct Driver<V> {
-    settings: Settings<V>,
+pub struct Driver {
+    settings: Settings,
     core: Blackout,
     spool: Spool,
     known: Known,
@@ -114,10 +113,10 @@ enum Event {
     Entered { count: usize, is_done: bool },
 }
 
-impl<V: Voice> Driver<V> {
+impl Driver {
     /// Reads what an earlier process left.
     pub async fn new(
-        settings: Settings<V>,
+        settings: Settings,
         contact: watch::Receiver<Arc<Contact>>,
         report: watch::Receiver<Arc<Report>>,
     ) -> (Self, Published) {
@@ -314,9 +313,12 @@ impl<V: Voice> Driver<V> {
         };
         let entries = said(&letter, &via, None).into_iter().map(entry).collect();
         self.spool.keep(entries).await;
-        let (voice, events) = (Arc::clone(&self.settings.voice), self.events.0.clone());
+        let (ready, events) = (self.settings.channels.named(&via).cloned(), self.events.0.clone());
         tokio::spawn(async move {
-            let answer = voice.send(&via, &letter.notice).await;
+            let answer = match ready {
+                Some(ready) => ready.channel.send(&letter.notice).await,
+                None => Err(DeliveryError::Permanent { reason: "it is not configured here".to_owned() }),
+            };
             drop(events.send(Event::Answered { letter: Box::new(letter), via, answer }));
         });
     }
@@ -355,7 +357,8 @@ impl<V: Voice> Driver<V> {
             self.spool.forget(&letter.notice.id, &letter.lines).await;
         }
         let is_first = via == letter.channel;
-        let fallback = self.settings.voice.fallback(&letter.channel).filter(|_| is_first);
+        let ready = self.settings.channels.named(&letter.channel);
+        let fallback = ready.and_then(|ready| ready.fallback.clone()).filter(|_| is_first);
         match fallback {
             Some(fallback) if is_final || failures >= PATIENCE => self.send(letter, fallback).await,
             _ => self.end_letter(letter, is_final),

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod blackout;
+pub mod channels;
 pub mod cli;
 pub mod clock;
 pub mod config;

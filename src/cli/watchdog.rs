@@ -9,7 +9,7 @@ use komainu_watchdogs::ids::Incarnation;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::blackout::Channels;
+use crate::channels::Channels;
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::deadman::Deadman;
 use crate::driver::{Driver, Published, WatchdogSettings};
@@ -111,7 +111,7 @@ async fn blackout(
     watchdog: &WatchdogConfig,
     settings: &WatchdogSettings,
     published: &Published,
-) -> anyhow::Result<(blackout::Driver<Channels>, blackout::Published)> {
+) -> anyhow::Result<(blackout::Driver, blackout::Published)> {
     if watchdog.state_dir.is_none() && !config.channels.is_empty() {
         tracing::warn!("[watchdog] has no state_dir: what is told while the database is down dies with this process");
     }
@@ -127,7 +127,7 @@ async fn blackout(
         store: settings.store.clone(),
         routing: Arc::clone(&settings.routing),
         state: StateDir::open(watchdog.state_dir.clone()),
-        voice: Arc::new(Channels::new(&config.channels)?),
+        channels: Channels::prepare(&config.channels)?,
     };
     Ok(blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await)
 }

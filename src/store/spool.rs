@@ -23,6 +23,9 @@ const MOST_UNDELIVERED: u32 = 200;
 /// What is due later than this is not urgent: the end of something that flaps.
 const SOON_MS: i64 = 60_000;
 
+/// No outage is told, entered and over sooner: an incident that was resolved before is an earlier one's.
+const LEAST_OUTAGE_MS: i64 = 10_000;
+
 /// A delivery that waits.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Undelivered {
@@ -116,6 +119,9 @@ pub async fn enter(store: &Store, routing: &Routing, outage: &Outage) -> Result<
 }
 
 async fn enter_on(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<(), StoreError> {
+    // One after the other: what is not there yet cannot be locked. Nobody who holds this row asks for an incident.
+    let sql = format!("SELECT id FROM komainu_cluster WHERE id = 1{}", session.dialect().for_update());
+    session.row("wait for others who enter", sql, vec![]).await?;
     let mut event = None;
     for told in &outage.told {
         match told.delivery {
@@ -137,8 +143,9 @@ async fn enter_on(session: &mut Session, routing: &Routing, outage: &Outage) -> 
 async fn mark(session: &mut Session, delivery: i64, told: &Told) -> Result<(), StoreError> {
     let act = "mark what was told";
     if !told.is_sent {
-        let sql = "UPDATE komainu_delivery SET may_be_repeated = 1 WHERE id = ? AND state = 'waiting'";
-        return session.execute(act, sql, values![delivery]).await.map(|_| ());
+        let sql = "UPDATE komainu_delivery SET may_be_repeated = 1, notice_id = ?, sending_at = ? \
+             WHERE id = ? AND state = 'waiting' AND sending_at IS NULL AND claimed_until IS NULL";
+        return session.execute(act, sql, values![&told.notice_id, told.at, delivery]).await.map(|_| ());
     }
     let sql = "UPDATE komainu_delivery SET state = 'sent', sent_at = ?, notice_id = ?, vendor_ref = ?, \
          claimed_by = NULL, claimed_until = NULL WHERE id = ? AND state = 'waiting'";
@@ -147,11 +154,8 @@ async fn mark(session: &mut Session, delivery: i64, told: &Told) -> Result<(), S
 }
 
 async fn is_entered(session: &mut Session, told: &Told) -> Result<bool, StoreError> {
-    let sql = format!(
-        "SELECT d.id FROM komainu_delivery d JOIN komainu_incident i ON i.id = d.incident_id \
-         WHERE i.k = ? AND d.channel = ? AND d.notice_id = ? AND (d.state = 'sent' OR ? = 0) LIMIT 1{}",
-        session.dialect().for_update()
-    );
+    let sql = "SELECT d.id FROM komainu_delivery d JOIN komainu_incident i ON i.id = d.incident_id \
+         WHERE i.k = ? AND d.channel = ? AND d.notice_id = ? AND (d.state = 'sent' OR ? = 0) LIMIT 1";
     let values = values![KEY, &told.via, &told.notice_id, told.is_sent];
     Ok(session.row("look for what was told", sql, values).await?.is_some())
 }
@@ -160,7 +164,7 @@ async fn is_entered(session: &mut Session, told: &Told) -> Result<bool, StoreErr
 async fn incident(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<(i64, i64), StoreError> {
     let act = "enter an outage";
     let sql = format!(
-        "SELECT id FROM komainu_incident WHERE k = ? AND (resolved_at IS NULL OR resolved_at >= ?) \
+        "SELECT id FROM komainu_incident WHERE k = ? AND (resolved_at IS NULL OR resolved_at > ? + {LEAST_OUTAGE_MS}) \
          ORDER BY id DESC LIMIT 1{}",
         session.dialect().for_update()
     );
@@ -194,9 +198,11 @@ async fn enter_told(session: &mut Session, at: (i64, i64), told: &Told) -> Resul
     let (incident_id, event_id) = at;
     let act = "enter what a channel was told";
     if !told.is_sent {
-        let sql = "UPDATE komainu_delivery SET may_be_repeated = 1, notice_id = ? \
-             WHERE event_id = ? AND channel = ? AND state = 'waiting' AND sending_at IS NULL";
-        return session.execute(act, sql, values![&told.notice_id, event_id, &told.channel]).await.map(|_| ());
+        // As if the outbox had begun to send it: it is sent again under its id, and marked.
+        let sql = "UPDATE komainu_delivery SET may_be_repeated = 1, notice_id = ?, sending_at = ? \
+             WHERE event_id = ? AND channel = ? AND state = 'waiting' AND sending_at IS NULL AND claimed_until IS NULL";
+        let values = values![&told.notice_id, told.at, event_id, &told.channel];
+        return session.execute(act, sql, values).await.map(|_| ());
     }
     let sql = "UPDATE komainu_delivery SET state = 'sent', sent_at = ?, notice_id = ?, vendor_ref = ?, channel = ?, \
          claimed_by = NULL, claimed_until = NULL WHERE event_id = ? AND channel = ? AND state = 'waiting'";
@@ -206,11 +212,11 @@ async fn enter_told(session: &mut Session, at: (i64, i64), told: &Told) -> Resul
         return Ok(());
     }
     let sql = format!(
-        "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, next_at, notice_id, vendor_ref, \
-         may_be_repeated, created_at, sent_at) VALUES (?, ?, ?, 'sent', ?, ?, ?, ?, 1, {}, ?)",
+        "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, notice_id, vendor_ref, \
+         may_be_repeated, created_at, sent_at) VALUES (?, ?, ?, 'sent', ?, ?, ?, 1, {}, ?)",
         session.dialect().now_ms()
     );
     let values =
-        values![event_id, incident_id, &told.via, told.at, told.at, &told.notice_id, vendor_ref, told.at];
+        values![event_id, incident_id, &told.via, told.at, &told.notice_id, vendor_ref, told.at];
     session.execute(act, sql, values).await.map(|_| ())
 }

@@ -141,8 +141,20 @@ impl Driver {
         let (contact, contact_receiver) = watch::channel(Arc::default());
         let published = Published { view: view_receiver, report: report_receiver, contact: contact_receiver };
         let addresses = BTreeMap::new();
-        let driver =
-            Self { core, prober, addresses, desk, chair, inputs, events, view, report, contact, workers, _upkeep: upkeep };
+        let driver = Self {
+            core,
+            prober,
+            addresses,
+            desk,
+            chair,
+            inputs,
+            events,
+            view,
+            report,
+            contact,
+            workers,
+            _upkeep: upkeep,
+        };
         Ok((driver, published))
     }
 

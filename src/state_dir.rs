@@ -169,7 +169,8 @@ mod tests {
     #[tokio::test]
     async fn a_file_of_another_version_is_read_as_far_as_it_goes() {
         let folder = tempfile::TempDir::new().unwrap();
-        std::fs::write(folder.path().join(KNOWN), r#"{"at": 7, "members": {"w2": "http://w2"}, "moon": "full"}"#).unwrap();
+        std::fs::write(folder.path().join(KNOWN), r#"{"at": 7, "members": {"w2": "http://w2"}, "moon": "full"}"#)
+            .unwrap();
         let known = StateDir::open(Some(folder.path().to_owned())).known().await;
         assert_eq!((known.at, known.members.len()), (Wall(7), 1));
     }

@@ -61,9 +61,8 @@ impl Spool {
     /// The vendor refused it: it did not arrive.
     pub(super) async fn forget(&mut self, notice_id: &str, lines: impl IntoIterator<Item = &Line>) {
         let lines: Vec<_> = lines.into_iter().collect();
-        self.entries.retain(|entry| {
-            entry.is_sent || entry.said.notice_id != notice_id || !lines.contains(&&entry.said.line)
-        });
+        self.entries
+            .retain(|entry| entry.is_sent || entry.said.notice_id != notice_id || !lines.contains(&&entry.said.line));
         self.state.keep_spool(&self.entries).await;
     }
 

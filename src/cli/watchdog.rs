@@ -96,7 +96,9 @@ async fn schema_misfit(store: Store) -> StoreError {
         match store.check_schema().await {
             Ok(()) => return std::future::pending().await,
             Err(error) if error.is_lost_connection() => {}
-            Err(error @ (StoreError::SchemaMissing | StoreError::SchemaTooOld { .. } | StoreError::SchemaTooNew { .. })) => {
+            Err(
+                error @ (StoreError::SchemaMissing | StoreError::SchemaTooOld { .. } | StoreError::SchemaTooNew { .. }),
+            ) => {
                 return error;
             }
             Err(error) => tracing::warn!(%error, "the schema cannot be checked yet"),

@@ -216,7 +216,6 @@ async fn enter_told(session: &mut Session, at: (i64, i64), told: &Told) -> Resul
          may_be_repeated, created_at, sent_at) VALUES (?, ?, ?, 'sent', ?, ?, ?, 1, {}, ?)",
         session.dialect().now_ms()
     );
-    let values =
-        values![event_id, incident_id, &told.via, told.at, &told.notice_id, vendor_ref, told.at];
+    let values = values![event_id, incident_id, &told.via, told.at, &told.notice_id, vendor_ref, told.at];
     session.execute(act, sql, values).await.map(|_| ())
 }

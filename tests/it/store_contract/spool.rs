@@ -131,8 +131,7 @@ async fn a_message_that_waited_when_the_database_went_away_is_told_once(kind: Ki
     assert_eq!(seen, [("node/node1", "mail", "opened"), ("node/node1", "ops", "opened")]);
     let line = Told { delivery: Some(waiting[1].delivery), ..told("ops", "n1") };
     enter(&fixture, &outage(vec![told("ops", "n1"), line])).await;
-    let expected =
-        ["opened mail waiting -", "opened ops sent n1", "opened mail waiting -", "opened ops sent n1"];
+    let expected = ["opened mail waiting -", "opened ops sent n1", "opened mail waiting -", "opened ops sent n1"];
     assert_eq!(deliveries(&mut fixture).await, expected);
     assert_eq!(spool::undelivered(&fixture.store).await.unwrap().len(), 2);
 }

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod api;
+pub mod blackout;
 pub mod channels;
 pub mod cli;
 pub mod clock;
@@ -15,4 +16,5 @@ pub mod outbox;
 pub mod probe;
 pub mod sender;
 pub mod signature;
+pub mod state_dir;
 pub mod store;

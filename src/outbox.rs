@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use komainu_notifiers::{Channel, DeliveryError, Notice, Receipt};
+use komainu_notifiers::{DeliveryError, Notice, Receipt};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::routing::Routing;
 use tokio::sync::Notify;
@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
-use crate::channels::{Channels, Ready};
 use crate::store::Store;
 use crate::store::outbox::{self as store, Backlog};
 
@@ -71,25 +70,6 @@ impl std::fmt::Debug for Outbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Outbox").field("cluster", &self.cluster).field("me", &self.me).finish_non_exhaustive()
     }
-}
-
-impl Sends for Channel {
-    fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
-        Box::pin(Self::send(self, notice))
-    }
-
-    fn min_interval(&self) -> Duration {
-        Self::min_interval(self)
-    }
-}
-
-/// All channels of the configuration as ways out.
-pub fn outlets(channels: &Channels) -> BTreeMap<String, Outlet> {
-    let outlet = |ready: &Ready| {
-        let channel: Arc<dyn Sends> = Arc::<Channel>::clone(&ready.channel);
-        Outlet { channel, fallback: ready.fallback.clone() }
-    };
-    channels.iter().map(|(name, ready)| (name.to_owned(), outlet(ready))).collect()
 }
 
 /// Delivers until told to stop; a message on its way is brought to its end first.

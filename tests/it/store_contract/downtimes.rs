@@ -6,7 +6,6 @@ use std::time::Duration;
 use komainu::store::{downtimes, monitors};
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::routing::Routing;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fixture::{Fixture, Kind};

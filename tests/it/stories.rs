@@ -6,6 +6,7 @@ mod blackout;
 mod databases;
 mod leaders;
 mod nodes;
+mod outbox;
 mod vanished;
 
 /// One story on both databases.

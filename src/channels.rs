@@ -92,7 +92,7 @@ impl Sends for Channel {
 
 /// Unlike the probes' client this one takes the proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`): many companies let
 /// nothing out but through one. No connection is kept: one that died unnoticed would look like a message without answer.
-fn client() -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(probe::tls())
         .connect_timeout(CONNECT_LIMIT)

@@ -1,6 +1,7 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
 pub mod api;
+pub mod blackout;
 pub mod channels;
 pub mod cli;
 pub mod clock;
@@ -14,4 +15,5 @@ pub mod outbox;
 pub mod probe;
 pub mod sender;
 pub mod signature;
+pub mod state_dir;
 pub mod store;

@@ -16,7 +16,7 @@ mod node;
 mod peer;
 
 /// Probes targets; cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Prober {
     http: reqwest::Client,
     key: ClusterKey,
@@ -91,6 +91,12 @@ impl Prober {
         }
     }
 
+    /// Asks a peer for its report, whoever it says it is.
+    pub async fn ask(&self, address: &str) -> Result<Report, ProbeError> {
+        let answer = tokio::time::timeout(self.timeout, peer::fetch_signed(&self.http, &self.key, Some(address))).await;
+        answer.unwrap_or(Err(ProbeError::Timeout(self.timeout)))
+    }
+
     /// Tells a node that the assignment changed. Its answer does not matter: state decides, within a second anyway.
     pub async fn hint(&self, node: &komainu_watchdogs::ids::NodeId, address: &str) {
         if let Err(error) = node::hint(&self.http, &self.key, node, address).await {
@@ -100,7 +106,7 @@ impl Prober {
 }
 
 /// A client without redirects, without kept connections, and with the operating system's roots.
-pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls())
         .timeout(timeout)

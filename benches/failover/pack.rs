@@ -40,6 +40,7 @@ impl Pack {
             };
             let (driver, published) = Driver::new(&settings).unwrap();
             let router = api::router(api::State {
+                word: tokio::sync::watch::channel(std::sync::Arc::default()).1,
                 store: settings.store,
                 view: published.view,
                 report: published.report,

@@ -6,6 +6,8 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use komainu_watchdogs::blackout::Word;
+use komainu_watchdogs::facts::Report;
 
 use super::Ctx;
 use super::problem::ApiError;
@@ -22,8 +24,9 @@ pub(super) async fn report(context: Ctx, headers: HeaderMap) -> Result<Response,
     signature::verify(key, claimed, clock::wall(), "GET", PATH, b"")
         .map_err(|error| ApiError::Forbidden(error.to_string()))?;
 
-    let report = context.state.report.borrow().clone();
-    let body = serde_json::to_vec(&*report).map_err(|error| ApiError::Internal(error.to_string()))?;
+    let mut report = Report::clone(&context.state.report.borrow());
+    report.word = Some(Word::clone(&context.state.word.borrow()));
+    let body = serde_json::to_vec(&report).map_err(|error| ApiError::Internal(error.to_string()))?;
     let signed = signature::sign(key, clock::wall(), "GET", PATH, &body);
     let signed = HeaderValue::from_str(&signed).map_err(|error| ApiError::Internal(error.to_string()))?;
     let mut response = Response::new(Body::from(body));
@@ -35,8 +38,6 @@ pub(super) async fn report(context: Ctx, headers: HeaderMap) -> Result<Response,
 
 #[cfg(test)]
 mod tests {
-    use komainu_watchdogs::facts::Report;
-
     use super::*;
     use crate::api::support::{KEY, Surface, view};
 
@@ -50,6 +51,7 @@ mod tests {
         signature::verify(KEY.as_bytes(), &back, clock::wall(), "GET", PATH, &answer.body).unwrap();
         let report: Report = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(report.watchdog.as_str(), "w1");
+        assert_eq!(report.word, Some(Word::default()), "how its database fares");
     }
 
     #[tokio::test]

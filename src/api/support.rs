@@ -71,6 +71,7 @@ impl Surface {
             key: ClusterKey::parse(KEY).unwrap(),
             policy: Policy::default(),
             details: Details::Public,
+            word: watch::channel(Arc::default()).1,
         };
         Self { state, _folder: folder, _published: (view_sender, report_sender) }
     }
@@ -158,5 +159,6 @@ fn report() -> Report {
         isolated: false,
         database_ok: true,
         observations: Vec::new(),
+        word: None,
     }
 }

@@ -158,7 +158,13 @@ impl Watchdog {
             isolated: self.is_isolated(),
             database_ok: self.database.failing_since.is_none() && self.database.written_at.is_some(),
             observations: self.healths.iter().map(|(target, health)| health.observation(target.clone())).collect(),
+            word: None,
         }
+    }
+
+    /// When the last write that was committed was ordered.
+    pub fn written_at(&self) -> Option<Mono> {
+        self.database.written_at
     }
 
     /// It reaches neither its canaries nor most of everything else.

@@ -17,7 +17,7 @@ use crate::outbox::Outbox;
 use crate::probe::Prober;
 use crate::state_dir::StateDir;
 use crate::store::{DatabaseUrl, Store, StoreError, WatchdogIdentity};
-use crate::{api, blackout, deadman, lifecycle, outbox};
+use crate::{alerts, api, blackout, deadman, lifecycle, outbox};
 
 /// Between two looks at a database that was away at the start.
 const SCHEMA_LOOK: Duration = Duration::from_secs(1);
@@ -47,14 +47,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         store,
         routing: Arc::new(config.routing.clone()),
     };
-    let outbox = Outbox {
-        store: settings.store.clone(),
-        cluster: settings.cluster.clone(),
-        me: settings.incarnation,
-        routing: Arc::clone(&settings.routing),
-        outlets: Channels::prepare(&config.channels)?.outlets(),
-        runbook: watchdog.runbook_url(),
-    };
+    let channels = Channels::prepare(&config.channels)?;
     let (driver, published) = Driver::new(&settings)?;
     let (dark, told) = blackout(&config, &watchdog, &settings, &published).await?;
     let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
@@ -64,6 +57,18 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         AbortOnDropHandle::new(tokio::spawn(deadman::run(deadman, published.view.clone())))
     });
     let unfit = schema_misfit(settings.store.clone());
+    let outbox = Outbox {
+        store: settings.store.clone(),
+        cluster: settings.cluster.clone(),
+        me: settings.incarnation,
+        routing: Arc::clone(&settings.routing),
+        outlets: channels.outlets(),
+        runbook: watchdog.runbook_url(),
+    };
+    let stop_delivering = shutdown.child_token();
+    let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
+    let (store, routing) = (settings.store.clone(), Arc::clone(&settings.routing));
+    tokio::spawn(alerts::monitors::run(store, routing, shutdown.clone()));
     let router = api::router(api::State {
         store: settings.store,
         view: published.view,
@@ -78,16 +83,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    let stop_delivering = shutdown.child_token();
-    let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
         outcome = Box::pin(driver.run(shutdown)) => outcome.map_err(anyhow::Error::from),
         error = unfit => Err(error.into()),
     };
     stop_delivering.cancel();
-    // A message on its way is brought to its end, which its own time limit bounds.
-    let _delivered = deliverer.await;
+    // A message on its way is brought to its end, which its own time limit bounds; otherwise another would repeat it.
+    if deliverer.await.is_err() {
+        tracing::warn!("the deliverer ended in a panic");
+    }
     server.abort();
     outcome
 }

@@ -59,6 +59,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let monitors = alerts::monitors::run(settings.store.clone(), Arc::clone(&settings.routing));
     let _monitors = AbortOnDropHandle::new(tokio::spawn(monitors));
     let unfit = schema_misfit(settings.store.clone());
+    let stop_delivering = shutdown.child_token();
+    let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     let router = api::router(api::State {
         store: settings.store,
         view: published.view,
@@ -73,16 +75,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    let stop_delivering = shutdown.child_token();
-    let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
         outcome = Box::pin(driver.run(shutdown)) => outcome.map_err(anyhow::Error::from),
         error = unfit => Err(error.into()),
     };
     stop_delivering.cancel();
-    // A message on its way is brought to its end, which its own time limit bounds.
-    let _delivered = deliverer.await;
+    // A message on its way is brought to its end, which its own time limit bounds; otherwise another would repeat it.
+    if deliverer.await.is_err() {
+        tracing::warn!("the deliverer ended in a panic");
+    }
     server.abort();
     outcome
 }

@@ -31,6 +31,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Between two looks for reminders, whose shortest pause is minutes.
 const REMINDERS_EVERY: u32 = 10;
 
+/// A watchdog with another configuration would have delivered by then.
+const ABANDONED_AFTER: Duration = Duration::from_secs(600);
+
 /// Something that takes messages: a channel, or a test's.
 pub trait Sends: Send + Sync {
     /// Hands one message over, within 12 s.
@@ -118,9 +121,21 @@ async fn look(
         }
     }
     for backlog in store::backlog(&outbox.store).await?.iter().filter(|backlog| Backlog::is_pressing(backlog)) {
-        if let Some(bell) = bells.get(&backlog.channel) {
-            bell.notify_one();
+        match bells.get(&backlog.channel) {
+            Some(bell) => bell.notify_one(),
+            None if bells.is_empty() => {}
+            None => abandon(outbox, &backlog.channel).await?,
         }
+    }
+    Ok(())
+}
+
+/// Better told in the wrong place than to nobody.
+async fn abandon(outbox: &Outbox, channel: &str) -> Result<(), crate::store::StoreError> {
+    let instead = &outbox.routing.channels;
+    let told_elsewhere = store::abandon(&outbox.store, channel, ABANDONED_AFTER, instead).await?;
+    if told_elsewhere > 0 {
+        tracing::warn!(channel, deliveries = told_elsewhere, "no configuration has this channel any more");
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ mod reminders;
 
 pub use claim::{Begin, Claim, begin_sending, claim, prepare_channel};
 pub use facts::{Fact, facts};
-pub use outcome::{Refusal, Rescue, give_up, note_refused, note_sent};
+pub use outcome::{Refusal, Rescue, abandon, give_up, note_refused, note_sent};
 pub use queue::{Backlog, Snapshot, backlog, change, snapshot};
 pub use reminders::remind;
 

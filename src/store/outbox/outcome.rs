@@ -130,8 +130,14 @@ async fn give_up_on(
         return Ok(());
     }
     note_failure(session, &claim.channel, error, Duration::ZERO).await?;
-    for channel in &rescue.instead {
-        // Nobody is told twice, also when two fallbacks point at each other.
+    tell_instead(session, &deliveries, &rescue.instead).await?;
+    let (alarm, subject) = &rescue.incident;
+    open_on(session, alarm, subject, routing).await.map(|_| ())
+}
+
+/// Enters the same events for other channels. Nobody is told twice, also when two fallbacks point at each other.
+async fn tell_instead(session: &mut Session, deliveries: &str, instead: &[String]) -> Result<(), StoreError> {
+    for channel in instead {
         let sql = format!(
             "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, group_wait_ms, due_at, created_at) \
              SELECT d.event_id, d.incident_id, ?, 'waiting', d.group_wait_ms, d.due_at, {} FROM komainu_delivery d \
@@ -139,10 +145,45 @@ async fn give_up_on(
              WHERE o.incident_id = d.incident_id AND o.event_id = d.event_id AND o.channel = ?)",
             session.dialect().now_ms()
         );
-        session.execute(act, Sql::Once(sql), values![channel, channel]).await?;
+        session.execute("tell others instead", Sql::Once(sql), values![channel, channel]).await?;
     }
-    let (alarm, subject) = &rescue.incident;
-    open_on(session, alarm, subject, routing).await.map(|_| ())
+    Ok(())
+}
+
+/// No configuration has this channel any more: what waits for it since before `overdue` goes to these instead. Says how
+/// many deliveries that were.
+pub async fn abandon(store: &Store, channel: &str, overdue: Duration, instead: &[String]) -> Result<usize, StoreError> {
+    in_transaction!(store, "abandon a channel", |session| abandon_on(session, (channel, overdue), instead).await)
+}
+
+async fn abandon_on(
+    session: &mut Session,
+    (channel, overdue): (&str, Duration),
+    instead: &[String],
+) -> Result<usize, StoreError> {
+    let act = "abandon a channel";
+    // A channel that somebody used or tried in that time is in another watchdog's configuration.
+    let (now, overdue) = (session.dialect().now_ms(), overdue.as_millis());
+    let sql = format!(
+        "SELECT id FROM komainu_delivery WHERE state IN ('waiting', 'held') AND channel = ? AND due_at < {now} - {overdue} \
+         AND NOT EXISTS (SELECT 1 FROM komainu_channel c WHERE c.name = komainu_delivery.channel AND (c.next_at > {now} \
+         OR c.last_error_at > {now} - {overdue} OR c.last_sent_at > {now} - {overdue})){}",
+        session.dialect().for_update()
+    );
+    let rows = session.rows(act, sql, values![channel]).await?;
+    let ids = rows.iter().map(|row| row.int("id")).collect::<Result<Vec<_>, _>>()?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let deliveries = id_list(&ids);
+    tell_instead(session, &deliveries, instead).await?;
+    let sql = format!(
+        "UPDATE komainu_delivery{} SET state = 'failed', last_error = 'no configuration has this channel any more' \
+         WHERE id IN ({deliveries})",
+        session.dialect().by_primary()
+    );
+    session.execute(act, Sql::Once(sql), vec![]).await?;
+    Ok(ids.len())
 }
 
 async fn note_failure(session: &mut Session, channel: &str, error: &str, pause: Duration) -> Result<(), StoreError> {

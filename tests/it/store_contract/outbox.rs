@@ -28,6 +28,7 @@ on_both_databases! {
     a_refused_message_waits_as_long_as_the_vendor_asks,
     the_monitors_of_a_lost_node_are_held_until_it_is_back,
     what_nobody_takes_care_of_is_told_again,
+    what_waits_for_a_channel_that_is_gone_is_told_elsewhere,
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -311,4 +312,16 @@ async fn what_nobody_takes_care_of_is_told_again(kind: Kind) {
     wait_until("both are noted", PATIENCE, async || fixture.raw.count(is_noted).await == 2).await;
     fixture.raw.execute("UPDATE komainu_delivery SET sent_at = sent_at - 7200000").await;
     assert_eq!(store::remind(&fixture.store, &routing).await.unwrap(), 0, "somebody takes care of it");
+}
+
+async fn what_waits_for_a_channel_that_is_gone_is_told_elsewhere(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (before, after, mail) = (routing(&["gone"], None), routing(&["mail"], None), Vendor::default());
+    raise(&fixture, "leader", &before).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET due_at = due_at - 600000").await;
+    let _running = deliverer(&fixture, 1, &after, &[("mail", &mail)]);
+    mail.wait_for(1).await;
+    assert_eq!(mail.told().concat(), ["opened leader"]);
+    let failed = "SELECT COUNT(*) FROM komainu_delivery WHERE channel = 'gone' AND state = 'failed'";
+    assert_eq!(fixture.raw.count(failed).await, 1);
 }

@@ -13,6 +13,7 @@ pub mod cluster;
 mod decisions;
 mod dialect;
 mod error;
+pub mod heartbeats;
 pub mod incidents;
 mod leader_lock;
 mod leadership;

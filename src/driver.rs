@@ -12,6 +12,7 @@ use komainu_watchdogs::facts::{Report, Round, Target};
 use komainu_watchdogs::ids::{Incarnation, NodeId};
 use komainu_watchdogs::io::{Announcement, Input, Output};
 use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::view::View;
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
 use tokio::sync::{mpsc, watch};
@@ -47,6 +48,8 @@ pub struct WatchdogSettings {
     pub policy: Policy,
     /// The way to the database.
     pub store: Store,
+    /// Who is told about what.
+    pub routing: Arc<Routing>,
 }
 
 /// What a watchdog publishes after each round.
@@ -110,7 +113,8 @@ impl Driver {
         let (events, inputs) = mpsc::unbounded_channel();
         let workers = TaskTracker::new();
         let (desk, orders) = mpsc::unbounded_channel();
-        workers.spawn(desk::run(settings.store.clone(), settings.identity.clone(), orders, events.clone()));
+        let ways = (settings.store.clone(), Arc::clone(&settings.routing));
+        workers.spawn(desk::run(ways, settings.identity.clone(), orders, events.clone()));
         let (chair, orders) = mpsc::unbounded_channel();
         workers.spawn(chair::run(chair::connection(settings), orders, events.clone()));
         let (view, view_receiver) = watch::channel(Arc::new(core.view(now)));

@@ -20,6 +20,7 @@ mod leadership;
 pub mod migrate;
 pub mod monitors;
 pub mod nodes;
+pub mod outbox;
 mod pool;
 mod progress;
 pub mod prune;

@@ -36,6 +36,7 @@ impl Pack {
                 canaries: Vec::new(),
                 policy: Policy::default(),
                 store: Store::connect(cluster.store.url()).await.unwrap(),
+                routing: std::sync::Arc::default(),
             };
             let (driver, published) = Driver::new(&settings).unwrap();
             let router = api::router(api::State {

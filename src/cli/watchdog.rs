@@ -1,6 +1,7 @@
 //! `komainu watchdog`: one watchdog, with its HTTP surface.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use komainu_watchdogs::ids::Incarnation;
@@ -35,6 +36,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         canaries: config.cluster.canaries.clone(),
         policy: config.policy.clone(),
         store,
+        routing: Arc::default(),
     };
     let (driver, published) = Driver::new(&settings)?;
     let router = api::router(api::State {

@@ -4,10 +4,11 @@
 //! Nothing is tried twice here: the core orders again when its time comes.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use komainu_notifiers::message::Message;
-use komainu_watchdogs::io::{Alarm, Input, Severity, Write};
+use komainu_watchdogs::io::{Alarm, Input, Write};
+use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::{Mono, Wall};
 use tokio::sync::mpsc;
 
@@ -33,18 +34,19 @@ pub(super) enum Order {
 struct Desk {
     store: Store,
     identity: WatchdogIdentity,
+    routing: Arc<Routing>,
     watch: Option<Watch>,
     in_use_since: Option<Mono>,
 }
 
 /// Works until nobody orders any more.
 pub(super) async fn run(
-    store: Store,
+    (store, routing): (Store, Arc<Routing>),
     identity: WatchdogIdentity,
     mut orders: mpsc::UnboundedReceiver<Order>,
     events: mpsc::UnboundedSender<Event>,
 ) {
-    let mut desk = Desk { store, identity, watch: None, in_use_since: None };
+    let mut desk = Desk { store, identity, routing, watch: None, in_use_since: None };
     while let Some(order) = orders.recv().await {
         if let Some(event) = desk.perform(order).await {
             // Nobody listens any more while the process stops.
@@ -62,9 +64,16 @@ impl Desk {
             }
             Order::Write(write) => return Some(self.write(&write).await),
             Order::Raise(alarm) => {
-                let raised = self.with(async |watch| watch.raise(&alarm).await).await;
+                let routing = Arc::clone(&self.routing);
+                let raised = self.with(async |watch| watch.raise(&alarm, &routing).await).await;
                 match raised {
-                    Ok(true) => tell_people(&alarm),
+                    Ok(true) => tracing::warn!(
+                        incident.key = alarm.key,
+                        severity = alarm.severity.as_str(),
+                        votes = ?alarm.votes,
+                        summary = alarm.summary,
+                        "incident opened"
+                    ),
                     Ok(false) => {}
                     Err(error) => return Some(Event::Input(Input::DatabaseFailed(log(&error)))),
                 }
@@ -118,16 +127,6 @@ async fn limited<T>(act: impl Future<Output = Result<T, StoreError>>) -> Result<
         Ok(result) => result,
         Err(_) => Err(StoreError::TimedOut { act: "do the round", millis: LIMIT.as_millis() }),
     }
-}
-
-/// Whoever opened the incident says so; the others find it open.
-fn tell_people(alarm: &Alarm) {
-    let severity = match alarm.severity {
-        Severity::Critical => "critical",
-        Severity::Warning => "warning",
-    };
-    let message = Message { key: &alarm.key, severity, summary: &alarm.summary, votes: alarm.votes };
-    tracing::warn!(incident.key = alarm.key, votes = ?alarm.votes, "{message}");
 }
 
 fn log(error: &StoreError) -> String {

@@ -1,4 +1,6 @@
-//! Incidents as people list and acknowledge them; opening and resolving is [`super::Watch`]'s.
+//! Incidents as people list and acknowledge them; they are opened and resolved below, in [`opening`].
+
+pub(crate) mod opening;
 
 use komainu_watchdogs::time::Wall;
 

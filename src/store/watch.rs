@@ -9,10 +9,12 @@ pub(super) use round::{applied, cluster_row, kinds, leader_row, overlay, overlay
 
 use komainu_watchdogs::facts::{Observation, Round, Target};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};
-use komainu_watchdogs::io::{Alarm, Severity, Write};
+use komainu_watchdogs::io::{Alarm, Write};
+use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::error::StoreError;
+use super::incidents::opening::{open_on, resolve_on};
 use super::pool::{ATTEMPTS, Store};
 use super::session::{Purpose, Session};
 use super::value::{Value, values};
@@ -123,60 +125,61 @@ impl Watch {
         Ok(())
     }
 
-    /// Opens this incident, or notes that it is still bad. Says whether it was opened by this call.
-    pub async fn raise(&mut self, alarm: &Alarm) -> Result<bool, StoreError> {
+    /// Opens this incident, opens it again, or notes that it is still bad. Says whether it was opened by this call.
+    pub async fn raise(&mut self, alarm: &Alarm, routing: &Routing) -> Result<bool, StoreError> {
+        let act = "raise an incident";
         let mut attempt = 0;
         loop {
             attempt += 1;
-            // Each statement is a transaction of its own and may be repeated.
-            match self.raise_once(alarm).await {
-                Err(error) if (error.is_contention() || error.is_duplicate()) && attempt < ATTEMPTS => {}
-                outcome => return outcome,
+            let opened = match self.session.begin(act, Purpose::Write).await {
+                Ok(()) => {
+                    let opened = open_on(&mut self.session, alarm, &Subject::of(alarm), routing).await;
+                    self.session.end(act, opened).await
+                }
+                Err(error) => Err(error),
+            };
+            match opened {
+                Err(error) if error.is_contention() && attempt < ATTEMPTS && self.session.is_clean() => {}
+                outcome => return outcome.map(|opened| opened.is_news),
             }
         }
     }
 
-    async fn raise_once(&mut self, alarm: &Alarm) -> Result<bool, StoreError> {
-        let dialect = self.session.dialect();
-        let severity = match alarm.severity {
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
-        };
-        let details = values![severity, &alarm.summary, alarm.votes.0, alarm.votes.1];
-        // Always later than before, also within one millisecond: a resolve that read the earlier value must fail.
-        let still_bad = format!(
-            "UPDATE komainu_incident SET last_bad_at = {}(last_bad_at + 1, {}), severity = ?, summary = ?, \
-             votes_bad = ?, votes_of = ? WHERE resolved_at IS NULL AND k = ?",
-            dialect.greatest(),
-            dialect.now_ms()
-        );
-        let values = [details.clone(), values![&alarm.key]].concat();
-        if self.session.execute("note an incident", still_bad, values).await? > 0 {
-            return Ok(false);
-        }
-        let open = format!(
-            "INSERT INTO komainu_incident (severity, summary, votes_bad, votes_of, k, opened_at, last_bad_at) \
-             VALUES (?, ?, ?, ?, ?, {now}, {now})",
-            now = dialect.now_ms()
-        );
-        let values = [details, values![&alarm.key]].concat();
-        self.session.execute("open an incident", open, values).await?;
-        Ok(true)
-    }
-
     /// Resolves this incident unless somebody saw it bad after `last_bad_at`. Says whether it did.
     pub async fn resolve(&mut self, key: &str, last_bad_at: Wall) -> Result<bool, StoreError> {
-        let sql = format!(
-            "UPDATE komainu_incident SET resolved_at = {} WHERE resolved_at IS NULL AND k = ? AND last_bad_at = ?",
-            self.session.dialect().now_ms()
-        );
-        Ok(self.session.execute("resolve an incident", sql, values![key, last_bad_at]).await? > 0)
+        let act = "resolve an incident";
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let resolved = match self.session.begin(act, Purpose::Write).await {
+                Ok(()) => {
+                    let resolved = resolve_seen(&mut self.session, key, last_bad_at).await;
+                    self.session.end(act, resolved).await
+                }
+                Err(error) => Err(error),
+            };
+            match resolved {
+                Err(error) if error.is_contention() && attempt < ATTEMPTS && self.session.is_clean() => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Says goodbye to the server.
     pub async fn close(self) {
         self.session.close().await;
     }
+}
+
+/// Resolves the open incident of this key if it was last seen bad exactly then.
+async fn resolve_seen(session: &mut Session, key: &str, last_bad_at: Wall) -> Result<bool, StoreError> {
+    let sql = format!(
+        "SELECT id, summary FROM komainu_incident WHERE resolved_at IS NULL AND k = ? AND last_bad_at = ?{}",
+        session.dialect().for_update()
+    );
+    let row = session.row("resolve an incident", sql, values![key, last_bad_at]).await?;
+    let Some(row) = row else { return Ok(false) };
+    resolve_on(session, row.int("id")?, &row.text("summary")?).await
 }
 
 fn key_of(target: &Target) -> (&'static str, &str) {

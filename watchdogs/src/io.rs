@@ -157,6 +157,21 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// As it stands in rows and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The reverse of [`Self::as_str`]. What a newer komainu calls otherwise is taken for the worst.
+    pub fn parse(text: &str) -> Self {
+        if text == "warning" { Self::Warning } else { Self::Critical }
+    }
+}
+
 /// Something wrong, as one watchdog sees it now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Alarm {

@@ -25,6 +25,7 @@ pub mod incident;
 pub mod io;
 pub mod leader;
 pub mod leadership;
+pub mod outbox;
 pub mod policy;
 pub mod quorum;
 pub mod roster;

@@ -9,13 +9,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::io::Severity;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::NodeId;
+use crate::io::{Alarm, Severity};
 
 /// How long what opens on one channel is collected into one message, unless the route says otherwise.
 pub const GROUP_WAIT: Duration = Duration::from_secs(5);
 
-/// What a message is about, as far as routes look at it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What a message is about, as far as routes and parents look at it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Subject {
     /// Kind and subject: `heartbeat/backup`.
     pub key: String,
@@ -25,6 +28,15 @@ pub struct Subject {
     pub tags: Vec<String>,
     /// Channels that it names itself; empty: the routes decide.
     pub channels: Vec<String>,
+    /// Of a monitor: the node that runs it, whose own trouble explains the monitor's.
+    pub node: Option<NodeId>,
+}
+
+impl Subject {
+    /// Something without tags, channels and node of its own.
+    pub fn of(alarm: &Alarm) -> Self {
+        Self { key: alarm.key.clone(), severity: alarm.severity, tags: vec![], channels: vec![], node: None }
+    }
 }
 
 /// Which subjects a route takes; all that are given must hold.
@@ -161,7 +173,7 @@ mod tests {
     }
 
     fn subject(key: &str, severity: Severity) -> Subject {
-        Subject { key: key.to_owned(), severity, tags: vec![], channels: vec![] }
+        Subject { key: key.to_owned(), severity, tags: vec![], channels: vec![], node: None }
     }
 
     #[test]

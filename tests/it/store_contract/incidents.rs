@@ -1,7 +1,9 @@
 //! Incidents: one open per key, resolved only when nobody saw it bad since.
 
+use komainu::store::Watch;
 use komainu::store::incidents::{self, IncidentFilter};
 use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::routing::Routing;
 
 use super::fixture::{Fixture, Kind, identity};
 use super::on_both_databases;
@@ -9,7 +11,9 @@ use super::on_both_databases;
 on_both_databases! {
     twenty_who_raise_at_once_open_one_incident,
     a_resolve_fails_when_somebody_saw_it_bad_since,
-    a_resolved_incident_opens_anew,
+    what_comes_back_within_ten_minutes_is_the_same_incident_and_flaps_in_silence,
+    what_comes_back_after_ten_minutes_is_another_incident,
+    what_is_over_before_it_was_told_is_told_as_its_end,
     people_list_and_acknowledge,
 }
 
@@ -22,7 +26,7 @@ async fn twenty_who_raise_at_once_open_one_incident(kind: Kind) {
     let mut raises = vec![];
     for watchdog in 0..20 {
         let mut watch = fixture.store.watch(identity(&format!("w{watchdog}"))).await.unwrap();
-        raises.push(tokio::spawn(async move { watch.raise(&alarm("node/node1")).await.unwrap() }));
+        raises.push(tokio::spawn(async move { watch.raise(&alarm("node/node1"), &routing()).await.unwrap() }));
     }
     let mut opened = 0;
     for raise in raises {
@@ -30,15 +34,16 @@ async fn twenty_who_raise_at_once_open_one_incident(kind: Kind) {
     }
     assert_eq!(opened, 1);
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident").await, 1);
+    assert_eq!(entered(&mut fixture).await, ["opened mail waiting", "opened ops waiting"]);
 }
 
 async fn a_resolve_fails_when_somebody_saw_it_bad_since(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     let mut one = fixture.store.watch(identity("w1")).await.unwrap();
     let mut two = fixture.store.watch(identity("w2")).await.unwrap();
-    assert!(one.raise(&alarm("node/node1")).await.unwrap());
+    assert!(one.raise(&alarm("node/node1"), &routing()).await.unwrap());
     let seen = one.read_round(false).await.unwrap().incidents[0].last_bad_at;
-    assert!(!two.raise(&alarm("node/node1")).await.unwrap());
+    assert!(!two.raise(&alarm("node/node1"), &routing()).await.unwrap());
     assert!(!one.resolve("node/node1", seen).await.unwrap());
     let seen = one.read_round(false).await.unwrap().incidents[0].last_bad_at;
     assert!(one.resolve("node/node1", seen).await.unwrap());
@@ -46,22 +51,69 @@ async fn a_resolve_fails_when_somebody_saw_it_bad_since(kind: Kind) {
     assert!(one.read_round(false).await.unwrap().incidents.is_empty());
 }
 
-async fn a_resolved_incident_opens_anew(kind: Kind) {
+async fn what_comes_back_within_ten_minutes_is_the_same_incident_and_flaps_in_silence(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
-    for _ in 0..3 {
-        assert!(watch.raise(&alarm("capacity")).await.unwrap());
-        let seen = watch.read_round(false).await.unwrap().incidents[0].last_bad_at;
-        assert!(watch.resolve("capacity", seen).await.unwrap());
+    // What is due within a minute was delivered; what waits for calm was not.
+    let sent = "UPDATE komainu_delivery SET state = 'sent' WHERE state = 'waiting' AND due_at < created_at + 60000";
+    for _ in 0..6 {
+        assert!(watch.raise(&alarm("capacity"), &routing()).await.unwrap());
+        fixture.raw.execute(sent).await;
+        resolve(&mut watch).await;
+        fixture.raw.execute(sent).await;
     }
-    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident WHERE k = 'capacity'").await, 3);
+    assert_eq!(fixture.raw.count("SELECT flaps FROM komainu_incident WHERE k = 'capacity'").await, 5);
+    let of_mail: Vec<_> = entered(&mut fixture).await.into_iter().filter(|row| row.contains("mail")).collect();
+    let told: Vec<_> = of_mail.iter().filter_map(|row| row.strip_suffix(" mail sent")).collect();
+    assert_eq!(told, ["opened", "resolved", "opened", "resolved", "opened", "resolved", "flapping"]);
+    let waiting: Vec<_> = of_mail.iter().filter(|row| row.ends_with("waiting")).collect();
+    assert_eq!(waiting, ["resolved mail waiting"], "its end is told once, when it has been calm");
+}
+
+async fn what_comes_back_after_ten_minutes_is_another_incident(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    for _ in 0..2 {
+        raise_and_resolve(&mut watch).await;
+        fixture.raw.execute("UPDATE komainu_incident SET resolved_at = resolved_at - 600001").await;
+    }
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident WHERE k = 'capacity'").await, 2);
+}
+
+async fn what_is_over_before_it_was_told_is_told_as_its_end(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    raise_and_resolve(&mut watch).await;
+    let expected = ["opened mail cancelled", "opened ops cancelled", "resolved mail waiting", "resolved ops waiting"];
+    assert_eq!(entered(&mut fixture).await, expected);
+}
+
+async fn raise_and_resolve(watch: &mut Watch) {
+    assert!(watch.raise(&alarm("capacity"), &routing()).await.unwrap());
+    resolve(watch).await;
+}
+
+async fn resolve(watch: &mut Watch) {
+    let seen = watch.read_round(false).await.unwrap().incidents[0].last_bad_at;
+    assert!(watch.resolve("capacity", seen).await.unwrap());
+}
+
+fn routing() -> Routing {
+    Routing { channels: vec!["mail".to_owned(), "ops".to_owned()], routes: vec![] }
+}
+
+/// `event channel state` of each delivery.
+async fn entered(fixture: &mut Fixture) -> Vec<String> {
+    let sql = "SELECT e.kind, d.channel, d.state FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
+        ORDER BY d.event_id, d.channel";
+    fixture.raw.rows(sql).await.into_iter().map(|row| row.join(" ")).collect()
 }
 
 async fn people_list_and_acknowledge(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
     for key in ["node/node1", "node/node2", "leader"] {
-        watch.raise(&alarm(key)).await.unwrap();
+        watch.raise(&alarm(key), &routing()).await.unwrap();
     }
     let of_nodes = IncidentFilter { is_open: Some(true), key: Some("node".to_owned()) };
     let page = incidents::list(&fixture.store, &of_nodes, None, 1).await.unwrap();

@@ -1,0 +1,168 @@
+//! Opening and resolving: the incident, its event and the deliveries, in the transaction of whoever noticed.
+//!
+//! Owns the rows and their guards. Who is told what is [`komainu_watchdogs::outbox`]'s and
+//! [`komainu_watchdogs::routing`]'s to say. Both calls run on a session whose write transaction has begun; a deadlock
+//! rolls that back as a whole, and its owner tries again.
+
+use komainu_watchdogs::io::Alarm;
+use komainu_watchdogs::outbox::{self, Event, REOPEN_WITHIN};
+use komainu_watchdogs::routing::{Planned, Routing, Subject};
+
+use crate::store::dialect::Dialect;
+use crate::store::error::StoreError;
+use crate::store::outbox::entry::{self, Happening};
+use crate::store::session::Session;
+use crate::store::value::{Row, Value, values};
+
+/// An incident that is open now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Opened {
+    /// The row's key.
+    pub(crate) incident_id: i64,
+    /// This call opened it, or opened it again.
+    pub(crate) is_news: bool,
+}
+
+/// Opens this incident, opens it again, or notes that it is still bad.
+pub(crate) async fn open_on(
+    session: &mut Session,
+    alarm: &Alarm,
+    subject: &Subject,
+    routing: &Routing,
+) -> Result<Opened, StoreError> {
+    let Some(latest) = latest(session, &alarm.key).await? else {
+        let (incident_id, is_news) = insert(session, alarm, subject).await?;
+        if is_news {
+            let happening = Happening::of(incident_id, Event::Opened, alarm);
+            entry::enter(session, &happening, &routing.plan(subject)).await?;
+        }
+        return Ok(Opened { incident_id, is_news });
+    };
+    if latest.is_open {
+        note(session, alarm, latest.id).await?;
+        return Ok(Opened { incident_id: latest.id, is_news: false });
+    }
+    reopen(session, alarm, subject, latest.id).await?;
+    tell_return(session, alarm, &latest, &routing.plan(subject)).await?;
+    Ok(Opened { incident_id: latest.id, is_news: true })
+}
+
+struct Latest {
+    id: i64,
+    is_open: bool,
+    flaps: u32,
+}
+
+/// The incident of this key that is open, or was until a moment ago; locked.
+async fn latest(session: &mut Session, key: &str) -> Result<Option<Latest>, StoreError> {
+    let sql = format!(
+        "SELECT id, resolved_at, flaps FROM komainu_incident WHERE k = ? \
+         AND (resolved_at IS NULL OR resolved_at > {} - {}) ORDER BY id DESC LIMIT 1{}",
+        session.dialect().now_ms(),
+        REOPEN_WITHIN.as_millis(),
+        session.dialect().for_update()
+    );
+    let row = session.row("look for an incident", sql, values![key]).await?;
+    let latest = |row: Row| {
+        let is_open = row.maybe_wall("resolved_at")?.is_none();
+        Ok(Latest { id: row.int("id")?, is_open, flaps: row.small("flaps")? })
+    };
+    row.map(latest).transpose()
+}
+
+fn details(alarm: &Alarm) -> Vec<Value> {
+    values![alarm.severity.as_str(), &alarm.summary, alarm.votes.0, alarm.votes.1]
+}
+
+/// Its key, and whether this call made it: somebody else may have been faster.
+async fn insert(session: &mut Session, alarm: &Alarm, subject: &Subject) -> Result<(i64, bool), StoreError> {
+    let act = "open an incident";
+    let now = session.dialect().now_ms();
+    // Not a plain INSERT: one that fails on a duplicate keeps a shared lock, and two of those wait for each other.
+    // SQLite has one writer, who has just looked.
+    let or_note = match session.dialect() {
+        Dialect::MariaDb => " ON DUPLICATE KEY UPDATE last_bad_at = GREATEST(last_bad_at + 1, VALUES(last_bad_at))",
+        Dialect::Sqlite => "",
+    };
+    let sql = format!(
+        "INSERT INTO komainu_incident (severity, summary, votes_bad, votes_of, k, subject_json, opened_at, last_bad_at) \
+         VALUES (?, ?, ?, ?, ?, ?, {now}, {now}){or_note}"
+    );
+    let values = [details(alarm), values![&alarm.key, as_json(subject)]].concat();
+    // One row: inserted; two: the one that was there.
+    let is_new = session.execute(act, sql, values).await? == 1;
+    let sql = "SELECT id FROM komainu_incident WHERE k = ? AND resolved_at IS NULL";
+    let row = session.row(act, sql, values![&alarm.key]).await?;
+    let row = row.ok_or_else(|| StoreError::unreadable(act, "id", "none"))?;
+    Ok((row.int("id")?, is_new))
+}
+
+fn as_json(subject: &Subject) -> String {
+    serde_json::to_string(subject).expect("a subject is strings and lists of strings")
+}
+
+async fn note(session: &mut Session, alarm: &Alarm, id: i64) -> Result<(), StoreError> {
+    // Always later than before, also within one millisecond: a resolve that read the earlier value must fail.
+    let sql = format!(
+        "UPDATE komainu_incident SET last_bad_at = {}(last_bad_at + 1, {}), severity = ?, summary = ?, votes_bad = ?, \
+         votes_of = ? WHERE id = ?",
+        session.dialect().greatest(),
+        session.dialect().now_ms()
+    );
+    session.execute("note an incident", sql, [details(alarm), values![id]].concat()).await.map(|_| ())
+}
+
+/// It counts from now: what was before stands in its events. Whoever took care of it thought that it was over.
+async fn reopen(session: &mut Session, alarm: &Alarm, subject: &Subject, id: i64) -> Result<(), StoreError> {
+    let sql = format!(
+        "UPDATE komainu_incident SET resolved_at = NULL, flaps = flaps + 1, opened_at = {now}, \
+         last_bad_at = {greatest}(last_bad_at + 1, {now}), acknowledged_at = NULL, acknowledged_by = NULL, \
+         severity = ?, summary = ?, votes_bad = ?, votes_of = ?, subject_json = ? WHERE id = ?",
+        now = session.dialect().now_ms(),
+        greatest = session.dialect().greatest()
+    );
+    let values = [details(alarm), values![as_json(subject), id]].concat();
+    session.execute("open an incident again", sql, values).await.map(|_| ())
+}
+
+async fn tell_return(
+    session: &mut Session,
+    alarm: &Alarm,
+    latest: &Latest,
+    planned: &[Planned],
+) -> Result<(), StoreError> {
+    let entered = entry::of_incident(session, latest.id).await?;
+    let change = outbox::reopening(&entered);
+    entry::cancel(session, &change.cancel).await?;
+    let Some(event) = outbox::opening(latest.flaps + 1) else { return Ok(()) };
+    let is_news = |channel: &str| event == Event::Flapping || !change.believers.contains(channel);
+    let planned: Vec<_> = planned.iter().filter(|planned| is_news(&planned.channel)).cloned().collect();
+    entry::enter(session, &Happening::of(latest.id, event, alarm), &planned).await
+}
+
+/// Resolves this incident; `false`: it is over already. `summary`: what was wrong, or that it is well again.
+pub(crate) async fn resolve_on(session: &mut Session, incident_id: i64, summary: &str) -> Result<bool, StoreError> {
+    let act = "resolve an incident";
+    let sql = format!(
+        "UPDATE komainu_incident SET resolved_at = {} WHERE id = ? AND resolved_at IS NULL",
+        session.dialect().now_ms()
+    );
+    if session.execute(act, sql, values![incident_id]).await? == 0 {
+        return Ok(false);
+    }
+    let sql = "SELECT severity, votes_bad, votes_of, flaps FROM komainu_incident WHERE id = ?";
+    let row = session.row(act, sql, values![incident_id]).await?;
+    let row = row.ok_or_else(|| StoreError::unreadable(act, "id", incident_id))?;
+    let happening = Happening {
+        incident_id,
+        event: Event::Resolved,
+        severity: row.text("severity")?,
+        summary: summary.to_owned(),
+        votes: (row.small("votes_bad")?, row.small("votes_of")?),
+    };
+    let entered = entry::of_incident(session, incident_id).await?;
+    let change = outbox::closing(&entered, row.small("flaps")?);
+    entry::cancel(session, &change.cancel).await?;
+    entry::enter_after(session, &happening, &change.tell).await?;
+    Ok(true)
+}

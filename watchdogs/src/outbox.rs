@@ -1,0 +1,226 @@
+//! What of an incident is told to whom: pure answers for the store that enters deliveries and the task that sends them.
+//!
+//! Life of a delivery: *waiting* (collected with others for a while), perhaps *held* (something worse that its channel
+//! was told explains it), then *sent*, *cancelled* (there is nothing to tell any more) or *failed* (its channel refuses
+//! for good; the fallback has a delivery of its own).
+//!
+//! An incident that is over before anybody was told of it is told as one line, its end: whoever reads later what was
+//! wrong at night wants to know, and nobody is woken for something that is over. One that opens again within
+//! [`REOPEN_WITHIN`] is the same incident; from the [`FLAPPING_FROM`]th time on only that it flaps is told, once, and
+//! its end when it has been calm for [`CALM_AFTER_FLAPPING`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What opens again so soon is no news, but the same trouble.
+pub const REOPEN_WITHIN: Duration = Duration::from_secs(600);
+
+/// The third return within ten minutes each: a fourth message of "open" and "over" helps nobody.
+pub const FLAPPING_FROM: u32 = 3;
+
+/// The end of a flapping incident is believed, and told, after this. Not longer than [`REOPEN_WITHIN`]: until then a
+/// return takes the message back.
+pub const CALM_AFTER_FLAPPING: Duration = REOPEN_WITHIN;
+
+/// What happened to an incident.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Event {
+    /// It opened.
+    Opened,
+    /// It is still open.
+    Reminder,
+    /// It opens and resolves again and again.
+    Flapping,
+    /// It is over.
+    Resolved,
+}
+
+impl Event {
+    /// As it stands in rows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Reminder => "reminder",
+            Self::Flapping => "flapping",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    /// The reverse of [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Opened, Self::Reminder, Self::Flapping, Self::Resolved].into_iter().find(|event| event.as_str() == text)
+    }
+}
+
+/// What people are told when an incident opens that came back so many times; `None`: they know that it flaps.
+pub fn opening(flaps: u32) -> Option<Event> {
+    match flaps {
+        0..FLAPPING_FROM => Some(Event::Opened),
+        FLAPPING_FROM => Some(Event::Flapping),
+        _ => None,
+    }
+}
+
+/// How far a delivery came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It waits, and nobody has begun to send it.
+    Untold,
+    /// Somebody sends it, or died over it: it may arrive.
+    Begun,
+    /// It arrived.
+    Told,
+    /// Something worse explains it.
+    Held,
+    /// Cancelled or failed: it will not arrive.
+    Dropped,
+}
+
+/// A delivery that was entered for an incident, in the order of entering.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entered {
+    /// The row's key.
+    pub delivery: i64,
+    /// Where to.
+    pub channel: String,
+    /// What it tells.
+    pub event: Event,
+    /// How far it came.
+    pub standing: Standing,
+    /// How long its group is collected.
+    pub group_wait: Duration,
+}
+
+/// What to do with the deliveries of an incident that changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Change {
+    /// There is nothing to tell any more.
+    pub cancel: Vec<i64>,
+    /// Of [`closing`]: who is told that it is over, and after what wait.
+    pub tell: BTreeMap<String, Duration>,
+    /// Of [`reopening`]: who believes that it is open anyway.
+    pub believers: BTreeSet<String>,
+}
+
+/// What one channel knows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Knowledge {
+    believes_open: bool,
+    has_untold: bool,
+    group_wait: Duration,
+}
+
+/// The incident is over. Who was told, or is being told, hears of the end; so does whoever was about to be told, and
+/// that is all they hear. What was held is dropped: its channel knows the reason, and that it is over.
+pub fn closing(entered: &[Entered], flaps: u32) -> Change {
+    let mut known: BTreeMap<&str, Knowledge> = BTreeMap::new();
+    let mut cancel = vec![];
+    for row in entered {
+        let knowledge = known.entry(&row.channel).or_default();
+        knowledge.group_wait = row.group_wait;
+        match (row.event, row.standing) {
+            (_, Standing::Dropped) => {}
+            (_, Standing::Held) => cancel.push(row.delivery),
+            (Event::Resolved, _) => *knowledge = Knowledge { group_wait: row.group_wait, ..Knowledge::default() },
+            (_, Standing::Untold) => {
+                knowledge.has_untold = true;
+                cancel.push(row.delivery);
+            }
+            (_, Standing::Begun | Standing::Told) => knowledge.believes_open = true,
+        }
+    }
+    let is_flapping = flaps >= FLAPPING_FROM;
+    let wait = |knowledge: &Knowledge| if is_flapping { CALM_AFTER_FLAPPING } else { knowledge.group_wait };
+    let told = known.iter().filter(|(_, knowledge)| knowledge.believes_open || knowledge.has_untold);
+    let tell = told.map(|(channel, knowledge)| ((*channel).to_owned(), wait(knowledge))).collect();
+    Change { cancel, tell, ..Change::default() }
+}
+
+/// The incident is back. Ends that nobody was told yet are taken back; who had been told that it is open has heard
+/// nothing else and believes so still.
+pub fn reopening(entered: &[Entered]) -> Change {
+    let mut change = Change::default();
+    for row in entered {
+        match (row.event, row.standing) {
+            (_, Standing::Dropped | Standing::Held) | (Event::Resolved, Standing::Untold) => {}
+            (Event::Resolved, _) => {
+                change.believers.remove(&row.channel);
+            }
+            (_, Standing::Begun | Standing::Told | Standing::Untold) => {
+                change.believers.insert(row.channel.clone());
+            }
+        }
+        if row.event == Event::Resolved && matches!(row.standing, Standing::Untold | Standing::Held) {
+            change.cancel.push(row.delivery);
+        }
+    }
+    change
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entered(rows: &[(&str, Event, Standing)]) -> Vec<Entered> {
+        let row = |(number, (channel, event, standing)): (usize, &(&str, Event, Standing))| Entered {
+            delivery: i64::try_from(number).unwrap(),
+            channel: (*channel).to_owned(),
+            event: *event,
+            standing: *standing,
+            group_wait: Duration::from_secs(5),
+        };
+        rows.iter().enumerate().map(row).collect()
+    }
+
+    fn told(change: &Change) -> Vec<(&str, u64)> {
+        change.tell.iter().map(|(channel, wait)| (channel.as_str(), wait.as_secs())).collect()
+    }
+
+    #[test]
+    fn who_was_told_hears_of_the_end() {
+        let rows = [("mail", Event::Opened, Standing::Told), ("ops", Event::Opened, Standing::Begun)];
+        let change = closing(&entered(&rows), 0);
+        assert_eq!((told(&change), change.cancel.len()), (vec![("mail", 5), ("ops", 5)], 0));
+    }
+
+    #[test]
+    fn what_is_over_before_anybody_was_told_is_told_as_its_end_alone() {
+        let change = closing(&entered(&[("ops", Event::Opened, Standing::Untold)]), 0);
+        assert_eq!((told(&change), &change.cancel[..]), (vec![("ops", 5)], &[0][..]));
+    }
+
+    #[test]
+    fn what_was_held_or_refused_is_not_told_to_be_over() {
+        let rows = [("mail", Event::Opened, Standing::Held), ("ops", Event::Opened, Standing::Dropped)];
+        let change = closing(&entered(&rows), 0);
+        assert_eq!((told(&change), &change.cancel[..]), (vec![], &[0][..]));
+    }
+
+    #[test]
+    fn the_end_is_told_once() {
+        let rows = [("ops", Event::Opened, Standing::Told), ("ops", Event::Resolved, Standing::Told)];
+        assert!(closing(&entered(&rows), 1).tell.is_empty());
+    }
+
+    #[test]
+    fn a_return_takes_the_untold_end_back_and_is_no_news_to_who_believes_it_open() {
+        let rows = [
+            ("mail", Event::Opened, Standing::Told),
+            ("mail", Event::Resolved, Standing::Untold),
+            ("ops", Event::Opened, Standing::Told),
+            ("ops", Event::Resolved, Standing::Told),
+            ("phone", Event::Opened, Standing::Dropped),
+            ("phone", Event::Resolved, Standing::Untold),
+        ];
+        let change = reopening(&entered(&rows));
+        assert_eq!(change.cancel, [1, 5]);
+        assert_eq!(change.believers.into_iter().collect::<Vec<_>>(), ["mail"]);
+    }
+
+    #[test]
+    fn the_third_return_is_told_as_flapping_and_then_only_a_calm_end() {
+        assert_eq!([0, 2, 3, 4].map(opening), [Some(Event::Opened), Some(Event::Opened), Some(Event::Flapping), None]);
+        let change = closing(&entered(&[("ops", Event::Flapping, Standing::Told)]), 4);
+        assert_eq!(told(&change), [("ops", 600)]);
+    }
+}

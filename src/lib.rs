@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod driver;
+pub mod heartbeat;
 pub mod keys;
 pub mod lifecycle;
 pub mod node;

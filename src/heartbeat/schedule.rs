@@ -12,6 +12,8 @@ use jiff::tz::TimeZone;
 use komainu_watchdogs::time::Wall;
 use thiserror::Error;
 
+use crate::store::heartbeats::Definition;
+
 /// A schedule, without its grace.
 #[derive(Clone, Debug)]
 pub enum Schedule {
@@ -47,6 +49,16 @@ impl ScheduleError {
 }
 
 impl Schedule {
+    /// Of a heartbeat, as it is kept.
+    pub fn of(definition: &Definition, now: Wall) -> Result<Self, ScheduleError> {
+        let Definition { period_s, cron, time_zone, .. } = definition;
+        match (period_s, cron) {
+            (Some(period), _) => Ok(Self::Period(Duration::from_secs(u64::from(*period)))),
+            (None, Some(cron)) => Self::cron(cron, time_zone.as_deref().unwrap_or("UTC"), now),
+            (None, None) => Err(ScheduleError::Cron("neither period_s nor cron is given".to_owned())),
+        }
+    }
+
     /// A cron schedule that is due at some time after `now`.
     pub fn cron(expression: &str, zone: &str, now: Wall) -> Result<Self, ScheduleError> {
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();

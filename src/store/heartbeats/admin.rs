@@ -7,7 +7,7 @@ use super::columns::{self, CHOSEN, DEFINITION, TOLD, VITALS, changed, chosen};
 use super::{Definition, Heartbeat};
 use crate::store::Page;
 use crate::store::error::StoreError;
-use crate::store::incidents::resolve_on;
+use crate::store::incidents::opening::resolve_on;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::Session;
 use crate::store::value::{Value, values};

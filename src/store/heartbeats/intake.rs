@@ -196,6 +196,28 @@ impl IntakeConnection {
         (sql, values.collect())
     }
 
+    /// What became of a batch of which some pushes were found: those count, the others are older than what counts.
+    pub async fn judge_found(
+        &mut self,
+        batch: &[Arrival],
+        found: &BTreeSet<String>,
+    ) -> Result<Vec<Judged>, StoreError> {
+        let (rows, _) = match self.lock(batch).await {
+            Ok(locked) => locked,
+            Err(error) => {
+                self.session.roll_back().await;
+                return Err(error);
+            }
+        };
+        self.session.roll_back().await;
+        let judged = batch.iter().map(|arrival| match rows.get(&arrival.name) {
+            None => Judged::Gone,
+            Some(known) if found.contains(&arrival.push_id) => Judged::Accepted(Box::new(known.clone())),
+            Some(known) => Judged::Replayed(Replayed { last_time_us: known.vitals.record.last_time_us }),
+        });
+        Ok(judged.collect())
+    }
+
     /// Which of these pushes are in the history.
     pub async fn find(&mut self, batch: &[Arrival]) -> Result<BTreeSet<String>, StoreError> {
         let act = "look for pushes";

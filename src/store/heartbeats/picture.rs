@@ -26,10 +26,10 @@ pub struct PictureConnection {
 pub struct Glance {
     /// On the own clock, before the reading began.
     pub began_at: Mono,
-    /// The database's clock when the reading began, and the own one at that moment: microseconds UTC.
+    /// The database's clock, microseconds UTC, and the own one at that moment.
     pub database_us: i64,
     /// See `database_us`.
-    pub own_us: i64,
+    pub read_at: Mono,
     /// No watchdog wrote for a while, and nobody accounted for that yet.
     pub is_outage: bool,
     /// How many heartbeats there are.
@@ -53,7 +53,7 @@ impl PictureConnection {
 
     /// Reads all rows, or those that changed at this time or later.
     pub async fn glance(&mut self, since: Option<Wall>) -> Result<Glance, StoreError> {
-        let (began_at, before_us) = (clock::now(), clock::wall_micros());
+        let began_at = clock::now();
         // First: rows that are read after the watchdogs' last writing show what came with it.
         let sql = format!(
             "SELECT {} AS now_ms, {} AS last_write, (SELECT COUNT(*) FROM komainu_heartbeat) AS heartbeats",
@@ -66,7 +66,7 @@ impl PictureConnection {
         let is_outage = outage_since(row.maybe_wall("last_write")?, now).is_some();
         let count = row.count("heartbeats")?;
         // The database looked at its clock somewhere in between.
-        let own_us = i64::midpoint(before_us, clock::wall_micros());
+        let read_at = began_at + clock::now().since(began_at) / 2;
         let (condition, values) = match since {
             Some(since) => (" WHERE changed_at >= ?", values![since]),
             None => ("", vec![]),
@@ -74,6 +74,6 @@ impl PictureConnection {
         let sql = format!("SELECT {DEFINITION}, {VITALS} FROM komainu_heartbeat{condition}");
         let rows = self.session.rows(ACT, sql, values).await?;
         let rows = rows.iter().map(columns::known).collect::<Result<_, _>>()?;
-        Ok(Glance { began_at, database_us: now.0 * 1_000, own_us, is_outage, count, rows })
+        Ok(Glance { began_at, database_us: now.0 * 1_000, read_at, is_outage, count, rows })
     }
 }

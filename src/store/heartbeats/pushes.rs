@@ -32,13 +32,14 @@ pub struct PushRow {
     pub watchdog_id: String,
 }
 
-/// The pushes of a heartbeat, the latest first.
+/// The pushes of a heartbeat, the latest first; not those of an earlier one of that name.
 pub async fn list(store: &Store, name: &str, cursor: Option<&str>, limit: u32) -> Result<Page<PushRow>, StoreError> {
     let act = "read the pushes";
     let before = key_of_cursor(cursor)?.unwrap_or(i64::MAX);
     let sql = "SELECT id, push_id, at, time_us, status, run_id, duration_ms, exit_code, message, watchdog_id \
-         FROM komainu_push WHERE name = ? AND id < ? ORDER BY id DESC LIMIT ?";
-    let rows = store.lease(act).await?.rows(act, sql, values![name, before, limit.saturating_add(1)]).await?;
+         FROM komainu_push WHERE name = ? AND id < ? AND at >= (SELECT created_at FROM komainu_heartbeat WHERE name = ?) \
+         ORDER BY id DESC LIMIT ?";
+    let rows = store.lease(act).await?.rows(act, sql, values![name, before, name, limit.saturating_add(1)]).await?;
     let items = rows.iter().map(|row| {
         Ok(PushRow {
             id: row.int("id")?,

@@ -14,7 +14,7 @@ use super::columns::{self, DEFINITION, VITALS, changed};
 use super::{Known, outage};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
-use crate::store::incidents::{open_on, resolve_on};
+use crate::store::incidents::opening::{open_on, resolve_on};
 use crate::store::pool::Store;
 use crate::store::session::{Purpose, Session, Sql};
 use crate::store::value::{Value, values};

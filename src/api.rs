@@ -19,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::auth::KnownKeys;
 use self::freshness::Freshness;
 use crate::config::Details;
+use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::store::Store;
 
@@ -30,6 +31,7 @@ mod cluster;
 mod fields;
 mod freshness;
 mod health;
+mod heartbeats;
 mod incidents;
 mod lb;
 mod metrics;
@@ -39,6 +41,7 @@ mod page;
 mod peer;
 mod problem;
 mod request_id;
+mod runbook;
 mod status;
 mod watchdogs;
 
@@ -68,6 +71,8 @@ pub struct State {
     pub policy: Policy,
     /// What callers without a key see of `/status`.
     pub details: Details,
+    /// Takes pushes and knows who is alive.
+    pub heartbeats: Heartbeats,
 }
 
 /// The state and what the surface itself remembers.
@@ -104,6 +109,9 @@ fn open_routes() -> Router<Arc<Context>> {
         .route("/lb/capacity", get(lb::capacity))
         .route("/lb/routes", get(lb::routes))
         .route(peer::PATH, get(peer::report))
+        .route("/heartbeats/{name}", get(heartbeats::alive::show).post(heartbeats::push::take))
+        .route("/peer/v1/heartbeats/{name}", get(heartbeats::alive::tell_peer))
+        .route("/runbook", get(runbook::show))
 }
 
 /// Routes that need an API key; each handler names the scope it needs.
@@ -116,6 +124,10 @@ fn keyed_routes() -> Router<Arc<Context>> {
         .route("/nodes/{id}/recover", post(nodes::recover))
         .route("/watchdogs", get(watchdogs::list))
         .route("/incidents", get(incidents::list))
+        .route("/heartbeats", get(heartbeats::list).post(heartbeats::create))
+        .route("/heartbeats/{name}", get(heartbeats::show).patch(heartbeats::change).delete(heartbeats::remove))
+        .route("/heartbeats/{name}/rotate", post(heartbeats::rotate))
+        .route("/heartbeats/{name}/pushes", get(heartbeats::pushes))
         .route("/apikeys", get(apikeys::list).post(apikeys::create))
         .route("/apikeys/{id}", delete(apikeys::remove))
         .route("/audit", get(audit::list))

@@ -1,7 +1,8 @@
 //! The command line: one file per subcommand.
 //!
-//! Owns arguments, exit codes (0 done, 1 failed, 2 wrong usage) and what people read. `migrate`, `adopt` and `apikeys
-//! create` work on the database, so that the first key can be made; the others speak to the API.
+//! Owns arguments, exit codes (0 done, 1 failed, 2 wrong usage; of `wrap` the command's own) and what people read.
+//! `migrate`, `adopt` and `apikeys create` work on the database, so that the first key can be made; the others speak to
+//! the API.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ mod cluster;
 mod config;
 mod database;
 mod down;
+mod duration;
 mod files;
 mod init;
 mod keygen;
@@ -23,9 +25,11 @@ mod migrate;
 mod node;
 mod nodes;
 mod print;
+mod send;
 mod status;
 mod up;
 mod watchdog;
+mod wrap;
 
 /// Watchdogs for clusters of Uptime Kuma.
 #[derive(Debug, Parser)]
@@ -67,6 +71,10 @@ enum Command {
     /// The cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Send a signed heartbeat.
+    Send(send::Args),
+    /// Run a command, and tell by a signed heartbeat how it went.
+    Wrap(wrap::Args),
 }
 
 impl Command {
@@ -84,7 +92,9 @@ impl Command {
             | Self::Status(_)
             | Self::Nodes(_)
             | Self::Apikeys(_)
-            | Self::Cluster(_) => "error",
+            | Self::Cluster(_)
+            | Self::Send(_)
+            | Self::Wrap(_) => "error",
         }
     }
 }
@@ -100,7 +110,7 @@ pub fn main() -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(perform(command)));
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             print::failure(&error);
             ExitCode::FAILURE
@@ -108,8 +118,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn perform(command: Command) -> anyhow::Result<()> {
-    match command {
+async fn perform(command: Command) -> anyhow::Result<ExitCode> {
+    let done = match command {
+        // A wrapped command's exit code is its own.
+        Command::Wrap(args) => return Ok(wrap::run(args).await),
         Command::Up(args) => Box::pin(up::run(args)).await,
         Command::Down(args) => down::run(args).await,
         Command::Init(args) => init::run(args),
@@ -126,7 +138,9 @@ async fn perform(command: Command) -> anyhow::Result<()> {
         Command::Nodes(command) => nodes::run(command).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
-    }
+        Command::Send(args) => send::run(args).await,
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// `KOMAINU_LOG` says more or less, in tracing's filter syntax.
@@ -171,6 +185,11 @@ mod tests {
             "apikeys delete 3",
             "cluster freeze",
             "cluster thaw",
+            "send backup",
+            "send backup --status fail --message oops --duration 1m30s --exit-code 3 --run-id 7",
+            "send backup --url http://w1:8900,http://w2:8900 --secret-file s --retry-for 2m",
+            "wrap backup -- rsync -a --delete from to",
+            "wrap backup --no-output --retry-for 0s -- true",
         ] {
             let words = std::iter::once("komainu").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
@@ -186,6 +205,11 @@ mod tests {
             "apikeys create x --scope root",
             "nodes add node1",
             "up --watchdogs 0",
+            "send",
+            "send backup --status late",
+            "wrap backup",
+            "wrap backup --",
+            "wrap backup true",
         ] {
             let words = std::iter::once("komainu").chain(line.split_whitespace());
             let error = Cli::try_parse_from(words).map(|_| ()).unwrap_err();

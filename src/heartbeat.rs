@@ -12,6 +12,7 @@ mod picture;
 mod push;
 mod rate;
 mod refresher;
+pub mod reschedule;
 pub mod schedule;
 pub mod secret;
 mod settler;
@@ -38,7 +39,7 @@ use crate::keys::ClusterKey;
 use crate::store::Store;
 use crate::store::heartbeats::{Definition, Known};
 
-pub use self::peers::PeerAnswer;
+pub use self::peers::{PeerAnswer, path as peer_path};
 pub use self::picture::Vouched;
 pub use self::push::{Accepted, Counts, PushError};
 

@@ -100,7 +100,7 @@ impl Prober {
 }
 
 /// A client without redirects, without kept connections, and with the operating system's roots.
-fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls())
         .timeout(timeout)
@@ -112,7 +112,8 @@ fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-fn tls() -> rustls::ClientConfig {
+/// What the host trusts.
+pub(crate) fn tls() -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     // A host without certificates can still watch plain HTTP and TCP; an https canary will say what is missing.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -125,7 +126,7 @@ fn tls() -> rustls::ClientConfig {
 }
 
 /// The innermost reason of a client error, without the URL.
-fn reason(error: &reqwest::Error) -> ProbeError {
+pub(crate) fn reason(error: &reqwest::Error) -> ProbeError {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

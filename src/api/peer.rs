@@ -6,9 +6,10 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use serde::Serialize;
 
-use super::Ctx;
 use super::problem::ApiError;
+use super::{Context, Ctx};
 use crate::clock;
 use crate::signature;
 
@@ -16,15 +17,25 @@ use crate::signature;
 pub(super) const PATH: &str = "/peer/v1/report";
 
 pub(super) async fn report(context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
+    let report = context.state.report.borrow().clone();
+    answer(&context, &headers, PATH, &*report)
+}
+
+/// Answers a peer that signed its question.
+pub(super) fn answer(
+    context: &Context,
+    headers: &HeaderMap,
+    path: &str,
+    told: &impl Serialize,
+) -> Result<Response, ApiError> {
     let key = context.state.key.as_bytes();
     let claimed = headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
     let claimed = claimed.ok_or_else(|| ApiError::Forbidden(format!("{} is missing", signature::HEADER)))?;
-    signature::verify(key, claimed, clock::wall(), "GET", PATH, b"")
+    signature::verify(key, claimed, clock::wall(), "GET", path, b"")
         .map_err(|error| ApiError::Forbidden(error.to_string()))?;
 
-    let report = context.state.report.borrow().clone();
-    let body = serde_json::to_vec(&*report).map_err(|error| ApiError::Internal(error.to_string()))?;
-    let signed = signature::sign(key, clock::wall(), "GET", PATH, &body);
+    let body = serde_json::to_vec(told).map_err(|error| ApiError::Internal(error.to_string()))?;
+    let signed = signature::sign(key, clock::wall(), "GET", path, &body);
     let signed = HeaderValue::from_str(&signed).map_err(|error| ApiError::Internal(error.to_string()))?;
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(signature::HEADER, signed);

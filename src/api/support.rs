@@ -10,6 +10,7 @@ use komainu_watchdogs::facts::{Mode, NodeStatus, Overlay, Report, Vote};
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation};
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{DatabaseView, Health, IncidentView, LeaderView, MonitorsView, NodeView, View};
 use serde_json::Value;
@@ -19,6 +20,7 @@ use tower::ServiceExt;
 
 use super::State;
 use crate::config::Details;
+use crate::heartbeat::{Heartbeats, Settings};
 use crate::keys::{ApiKey, ClusterKey};
 use crate::store::apikeys::{self, Scope};
 use crate::store::migrate::{self, MigrateOptions};
@@ -61,6 +63,17 @@ impl Surface {
         migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
         let (view_sender, view) = watch::channel(Arc::new(view));
         let (report_sender, report) = watch::channel(Arc::new(report()));
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let heartbeats = Heartbeats::start(Settings {
+            store: store.clone(),
+            key: ClusterKey::parse(KEY).unwrap(),
+            fixed_secrets: [("legacy".to_owned(), "hunter2".to_owned())].into(),
+            routing: Routing::default(),
+            watchdog: "w1".into(),
+            peers: Vec::new(),
+            view: view.clone(),
+        })
+        .unwrap();
         let state = State {
             store,
             view,
@@ -71,6 +84,7 @@ impl Surface {
             key: ClusterKey::parse(KEY).unwrap(),
             policy: Policy::default(),
             details: Details::Public,
+            heartbeats,
         };
         Self { state, _folder: folder, _published: (view_sender, report_sender) }
     }

@@ -15,9 +15,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Where the API is, and the key to it.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClientArgs {
-    /// A watchdog's address.
-    #[arg(long, env = "KOMAINU_URL", default_value = "http://127.0.0.1:8900", value_name = "URL")]
-    url: Url,
+    /// Watchdogs, the next asked where nobody listens: addresses with commas between them.
+    #[arg(
+        long,
+        env = "KOMAINU_URL",
+        default_value = "http://127.0.0.1:8900",
+        value_name = "URL,…",
+        value_delimiter = ','
+    )]
+    url: Vec<Url>,
     /// A file that holds an API key, as `komainu apikeys create` prints it.
     #[arg(long, env = "KOMAINU_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -26,7 +32,7 @@ pub(super) struct ClientArgs {
 /// Ready to ask.
 pub(super) struct Client {
     http: reqwest::Client,
-    url: Url,
+    urls: Vec<Url>,
     key: Option<String>,
 }
 
@@ -40,7 +46,7 @@ impl ClientArgs {
             }
             None => None,
         };
-        Ok(Client { http: http(TIMEOUT)?, url: self.url.clone(), key })
+        Ok(Client { http: http(TIMEOUT)?, urls: self.url.clone(), key })
     }
 }
 
@@ -61,24 +67,41 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<(StatusCode, Value)> {
-        let url = self.url.join(path).with_context(|| format!("{} and {path} make no address", self.url))?;
-        let mut request = self.http.request(method, url);
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let body = body.map(|body| body.to_string());
+        let response = self.reach(&method, path, body.as_deref()).await?;
         let status = response.status();
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         let answer = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text) };
-        match answer {
-            Ok(answer) => Ok((status, answer)),
-            Err(_) => {
-                bail!("{} does not answer as a komainu watchdog does (HTTP {status}); is KOMAINU_URL right?", self.url)
+        if let Ok(answer) = answer {
+            return Ok((status, answer));
+        }
+        let whom = self.whom();
+        bail!("{whom} does not answer as a komainu watchdog does (HTTP {status}); is KOMAINU_URL right?")
+    }
+
+    /// The first watchdog that takes the connection gets the request, and no other: it may have been acted on.
+    async fn reach(&self, method: &Method, path: &str, body: Option<&str>) -> anyhow::Result<reqwest::Response> {
+        let mut unreached = anyhow!("KOMAINU_URL names no watchdog");
+        for url in &self.urls {
+            let url = url.join(path).with_context(|| format!("{url} and {path} make no address"))?;
+            let mut request = self.http.request(method.clone(), url);
+            if let Some(key) = &self.key {
+                request = request.bearer_auth(key);
+            }
+            if let Some(body) = body {
+                request = request.header("content-type", "application/json").body(body.to_owned());
+            }
+            match request.send().await {
+                Ok(response) => return Ok(response),
+                Err(error) if error.is_connect() => unreached = self.unreachable(&error),
+                Err(error) => return Err(self.unreachable(&error)),
             }
         }
+        Err(unreached)
+    }
+
+    fn whom(&self) -> String {
+        self.urls.iter().map(Url::as_str).collect::<Vec<_>>().join(", ")
     }
 
     /// All pages of a list.
@@ -100,7 +123,7 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
         let reason = if error.is_timeout() { "no answer in time" } else { "nobody listens there, or it broke off" };
-        anyhow!("cannot reach {}: {reason}; set KOMAINU_URL to a watchdog that runs", self.url)
+        anyhow!("cannot reach {}: {reason}; set KOMAINU_URL to a watchdog that runs", self.whom())
     }
 
     fn explain(&self, status: StatusCode, answer: &Value) -> anyhow::Error {
@@ -109,7 +132,7 @@ impl Client {
         if status == StatusCode::UNAUTHORIZED {
             let remedy =
                 "set KOMAINU_KEY_FILE to a file with a key (`komainu apikeys create NAME --scope …` makes one)";
-            return anyhow!("{} wants an API key that it knows: {remedy}", self.url);
+            return anyhow!("{} wants an API key that it knows: {remedy}", self.whom());
         }
         let errors = answer.get("errors").and_then(Value::as_array).cloned().unwrap_or_default();
         let lines = errors.iter().filter(|_| errors.len() > 1).map(|error| {

@@ -14,9 +14,9 @@ pub(super) fn line(text: impl AsRef<str>) {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "this is where the command line complains")]
+/// Nobody may be listening any more; that changes no exit code.
 pub(super) fn complaint(text: impl AsRef<str>) {
-    eprintln!("{}", text.as_ref());
+    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
 }
 
 /// What failed, with its causes, on one line where they fit.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::routing::Routing;
 use tokio::net::TcpListener;
 
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};
+use crate::heartbeat::{self, Heartbeats};
 use crate::store::{Store, WatchdogIdentity};
 use crate::{api, lifecycle};
 
@@ -39,6 +41,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         routing: Arc::default(),
     };
     let (driver, published) = Driver::new(&settings)?;
+    let heartbeats = Heartbeats::start(heartbeat::Settings {
+        store: settings.store.clone(),
+        key: settings.key.clone(),
+        fixed_secrets: std::collections::BTreeMap::new(),
+        routing: Routing::clone(&settings.routing),
+        watchdog: watchdog.id.clone(),
+        peers: watchdog.peers.iter().map(without_slash).collect(),
+        view: published.view.clone(),
+    })
+    .context("cannot set up calls to peers")?;
     let router = api::router(api::State {
         store: settings.store,
         view: published.view,
@@ -49,6 +61,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         key: settings.key,
         policy: settings.policy,
         details: config.status.details,
+        heartbeats,
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });

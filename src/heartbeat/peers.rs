@@ -81,11 +81,8 @@ impl Peers {
         configured: Vec<String>,
         view: watch::Receiver<Arc<View>>,
     ) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .timeout(LIMIT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()?;
+        let http =
+            reqwest::Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
         Ok(Self { http, key, configured, view })
     }
 
@@ -99,8 +96,7 @@ impl Peers {
             .map(|address| address.trim_end_matches('/').to_owned())
             .filter(|address| !address.is_empty())
             .collect();
-        let mut answers: FuturesUnordered<_> =
-            addresses.iter().map(|address| self.ask_one(address, name)).collect();
+        let mut answers: FuturesUnordered<_> = addresses.iter().map(|address| self.ask_one(address, name)).collect();
         let first = async {
             while let Some(answer) = answers.next().await {
                 if let Some(vouched) = answer {

@@ -69,11 +69,7 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn read(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts {
-            accepted: read(&self.accepted),
-            refused: read(&self.refused),
-            unavailable: read(&self.unavailable),
-        }
+        Counts { accepted: read(&self.accepted), refused: read(&self.refused), unavailable: read(&self.unavailable) }
     }
 
     fn note(&self, outcome: &Result<Accepted, PushError>) {

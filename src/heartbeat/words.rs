@@ -30,6 +30,7 @@ impl Words for Plain {
             severity,
             tags: definition.tags.clone(),
             channels: definition.channels.clone(),
+            node: None,
         };
         (Alarm { key, severity, summary, votes: (0, 0) }, subject)
     }
@@ -125,10 +126,7 @@ mod tests {
         assert_eq!(summary(&known(State::Failed)), "backup said that it failed, at 2025-11-22 08:26:40 UTC");
         let mut running = known(State::Up);
         running.vitals.record.started_at = Some(Wall(1_763_899_000_000));
-        assert_eq!(
-            summary(&running),
-            "backup started at 2025-11-23 11:56:40 UTC and did not end within 16 min 40 s"
-        );
+        assert_eq!(summary(&running), "backup started at 2025-11-23 11:56:40 UTC and did not end within 16 min 40 s");
         let mut never = known(State::New);
         (never.vitals.last_ok_at, never.vitals.last_at) = (None, None);
         assert_eq!(summary(&never), "backup never said anything; due every 1 d, 1 h 30 min of grace");

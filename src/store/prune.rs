@@ -16,13 +16,16 @@ pub struct Retention {
     pub incidents: Duration,
     /// The audit trail.
     pub audit: Duration,
+    /// Accepted pushes of heartbeats.
+    pub pushes: Duration,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(days * 86_400);
-        // Kuma keeps beats for 180 days; the trail must outlive the yearly question "who moved this?".
-        Self { beats: days(180), incidents: days(365), audit: days(400) }
+        // Kuma keeps beats for 180 days; the trail must outlive the yearly question "who moved this?". A month of pushes
+        // shows how a job usually behaves; at one a second that is 2.6 million rows of a heartbeat.
+        Self { beats: days(180), incidents: days(365), audit: days(400), pushes: days(30) }
     }
 }
 
@@ -37,9 +40,11 @@ impl Store {
         let now = self.dialect().now_ms();
         let audit = format!("at < {now} - {}", retention.audit.as_millis());
         let incidents = format!("resolved_at < {now} - {}", retention.incidents.as_millis());
+        let pushes = format!("at < {now} - {}", retention.pushes.as_millis());
         let stamps = format!("generation <= (SELECT generation FROM komainu_cluster WHERE id = 1) - {GENERATIONS}");
         let pruned = self.prune_table("komainu_audit", "id", &audit).await?
             + self.prune_table("komainu_incident", "id", &incidents).await?
+            + self.prune_table("komainu_push", "id", &pushes).await?
             + self.prune_table("komainu_generation", "generation", &stamps).await?;
         Ok(pruned + self.prune_beats(retention.beats).await?)
     }

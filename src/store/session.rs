@@ -257,7 +257,11 @@ impl Session {
         Ok(())
     }
 
-    async fn execute_all(&mut self, act: &'static str, statements: Vec<(String, Vec<Value>)>) -> Result<(), StoreError> {
+    async fn execute_all(
+        &mut self,
+        act: &'static str,
+        statements: Vec<(String, Vec<Value>)>,
+    ) -> Result<(), StoreError> {
         for (sql, values) in statements {
             self.execute(act, Sql::Once(sql), values).await?;
         }

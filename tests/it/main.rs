@@ -10,6 +10,7 @@
 )]
 
 mod cluster;
+mod senders;
 mod store_contract;
 mod stories;
 mod support;

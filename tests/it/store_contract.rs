@@ -5,6 +5,7 @@ mod beats;
 mod connections;
 mod figures;
 mod fixture;
+mod heartbeats;
 mod incidents;
 mod leadership;
 mod migrations;

@@ -163,12 +163,7 @@ impl Record {
             PushStatus::Fail => Self { state: State::Failed, deadline: None, started_at: None, ..Self::default() },
             PushStatus::Start => self.started(at, terms),
         };
-        Ok(Self {
-            last_time_us: push.time_us,
-            last_status: Some(push.status),
-            run_id: push.run_id.clone(),
-            ..next
-        })
+        Ok(Self { last_time_us: push.time_us, last_status: Some(push.status), run_id: push.run_id.clone(), ..next })
     }
 
     fn started(&self, at: Wall, terms: Terms) -> Self {

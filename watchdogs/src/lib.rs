@@ -14,6 +14,7 @@
 
 pub mod alarms;
 pub mod assess;
+pub mod blackout;
 pub mod decision;
 
 pub mod facts;

@@ -6,8 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot be set up has failed")]
 
 mod scenarios {
+    mod blackout;
     mod caution;
     mod handover;
+    mod heartbeats;
     mod homecoming;
     mod incidents;
     mod kinds;
@@ -19,6 +21,7 @@ mod scenarios {
     mod votes;
 
     mod cast;
+    mod dark;
     mod database;
     mod story;
     mod world;

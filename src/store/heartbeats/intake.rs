@@ -119,7 +119,8 @@ impl IntakeConnection {
         let values = names.iter().map(|name| Value::from(*name)).collect();
         let rows = self.session.begin_with(ACT, &sql, values).await?;
         let now = rows.first().map_or(Ok(Wall(0)), |row| row.wall("now_ms"))?;
-        let rows = rows.iter().map(columns::known).map(|known| known.map(|known| (known.definition.name.clone(), known)));
+        let rows =
+            rows.iter().map(columns::known).map(|known| known.map(|known| (known.definition.name.clone(), known)));
         Ok((rows.collect::<Result<_, _>>()?, now))
     }
 

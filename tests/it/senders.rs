@@ -1,0 +1,4 @@
+//! Programs that send signed heartbeats, run as users run them: the command line, and what the documents print.
+
+mod receiver;
+mod wrapping;

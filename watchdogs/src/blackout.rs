@@ -1,0 +1,424 @@
+//! The database is down: who tells people, when, and what has been told already.
+//!
+//! Life: while the own database takes writes, nothing happens here. Once it has taken none for [`FAILING_AFTER`] the
+//! known members are asked each [`ASK_AGAIN`], directly. When a strict majority of them (those that do not answer count
+//! as known) has been failing for the limit, that is the *verdict*; the lowest id among those that fail and reach the
+//! world speaks at once, the next [`NEXT_SPEAKER`] later if it has not heard that it was told, and so on. Where all that
+//! answer agree and half of the members or more are silent, or nobody else answers at all, there is no majority: then the
+//! same happens after [`ALONE`] more, marked as unconfirmed. A minority among members that have the database says nothing.
+//! When the database takes writes again, everything that was told is *entered*; after [`SETTLED`] it is over.
+//!
+//! No two clocks are compared: words carry spans, each measured on its speaker's own clock. Which channels there are and
+//! what is said is not decided here.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::ids::{Incarnation, WatchdogId};
+use crate::time::Mono;
+
+mod words;
+
+pub use self::words::{Doubt, Input, Line, Name, Output, Said, Speech, Word};
+
+/// A last write older than this is more than one slow round: peers are asked from now on.
+pub const FAILING_AFTER: Duration = Duration::from_secs(3);
+
+/// Between two questions to the same peer.
+pub const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A word older than this is no answer any more: longer than a probe may take, and some questions.
+pub const HEARD_FOR: Duration = Duration::from_secs(5);
+
+/// How long a speaker may take until the next one does it.
+pub const NEXT_SPEAKER: Duration = Duration::from_secs(30);
+
+/// How long those without a majority wait: whoever is only cut off is back by then, or its peers have been heard of.
+pub const ALONE: Duration = Duration::from_secs(60);
+
+/// Between two attempts of the same speaker.
+pub const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+/// A database that takes writes for this long is back; shorter than [`crate::incident::CALM`], so that an incident that
+/// was called over is told again when it comes again.
+pub const SETTLED: Duration = Duration::from_secs(5);
+
+/// This machine was not asked anything for so long: the process did not run, and knows nothing about that time.
+const PAUSED: Duration = Duration::from_secs(3);
+
+/// What two processes may differ by when they tell how long ago the same moment was.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// The machine of one process.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[derive(Debug)]
+pub struct Blackout {
+    me: WatchdogId,
+    incarnation: Incarnation,
+    limit: Duration,
+    members: BTreeSet<WatchdogId>,
+    heard: BTreeMap<WatchdogId, Heard>,
+    wanted: BTreeSet<Line>,
+    told: BTreeMap<Line, Told>,
+    /// What a peer was telling when it was last heard, and since when.
+    saying: BTreeMap<(WatchdogId, Line), Mono>,
+    has_egress: bool,
+    outage: Option<Name>,
+    outages: u32,
+    verdict: Option<(Mono, Verdict)>,
+    /// Who should speak before this one, and since when it is that one's turn.
+    turn: Option<(WatchdogId, Mono)>,
+    speaking: BTreeSet<Line>,
+    try_at: Mono,
+    /// The last attempt reached no vendor at all.
+    is_cut_off: bool,
+    written_at: Option<Mono>,
+    /// This process runs without a pause since then.
+    running_since: Mono,
+    handled_at: Mono,
+    ask_at: Mono,
+    entering: bool,
+    enter_at: Mono,
+    /// Something was told that stands in no table yet.
+    is_unentered: bool,
+    back_since: Option<Mono>,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Heard {
+    at: Mono,
+    word: Word,
+}
+
+#[derive(Debug)]
+struct Told {
+    said: Said,
+    /// On this process's clock; `None`: by a process before this one, `said.age_ms` before this one started.
+    at: Option<Mono>,
+}
+
+/// What the members' words amount to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    Majority,
+    Unconfirmed,
+}
+
+impl Blackout {
+    /// A process that has just started. `limit`: how long the database takes no write until it counts as down.
+    /// `remembered`: what an earlier process of this watchdog told and nobody has entered yet, with its age.
+    pub fn new(
+        (me, incarnation): (WatchdogId, Incarnation),
+        limit: Duration,
+        now: Mono,
+        remembered: Vec<Said>,
+    ) -> Self {
+        Self {
+            me,
+            incarnation,
+            limit,
+            members: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            is_unentered: !remembered.is_empty(),
+            told: remembered.into_iter().map(|said| (said.line.clone(), Told { said, at: None })).collect(),
+            saying: BTreeMap::new(),
+            has_egress: true,
+            outage: None,
+            outages: 0,
+            verdict: None,
+            turn: None,
+            speaking: BTreeSet::new(),
+            try_at: now,
+            is_cut_off: false,
+            written_at: None,
+            running_since: now,
+            handled_at: now,
+            ask_at: now,
+            entering: false,
+            enter_at: now,
+            back_since: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Mono, input: Input) {
+        if now.since(self.handled_at) > PAUSED {
+            self.running_since = now;
+            self.verdict = None;
+        }
+        self.handled_at = now;
+        match input {
+            Input::Members(members) => self.members = members,
+            Input::Written(at) => self.written_at = self.written_at.max(Some(at)),
+            Input::Heard(peer, word) => self.handle_word(now, peer, word),
+            Input::Wanted(lines) => self.wanted = lines,
+            Input::Egress(has_egress) => self.has_egress = has_egress,
+            Input::Told(said) => self.note_told(now, said),
+            Input::Spoke { is_reached, given_up } => {
+                self.speaking.clear();
+                self.is_cut_off = !is_reached;
+                self.try_at = now + TRY_AGAIN;
+                self.wanted.retain(|line| !given_up.contains(line));
+            }
+            Input::Entered(is_done) => {
+                self.entering = false;
+                self.is_unentered &= !is_done;
+                self.enter_at = now + ASK_AGAIN;
+            }
+            Input::Tick => {}
+        }
+        self.tick(now);
+    }
+
+    /// The next thing to do, until `None`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Self::handle`] with [`Input::Tick`] at the latest. Often enough to notice a pause of this process.
+    pub fn poll_timeout(&self) -> Mono {
+        (self.handled_at + ASK_AGAIN).min(self.ask_at.max(self.handled_at + Duration::from_millis(100)))
+    }
+
+    /// What this watchdog says to its peers.
+    pub fn word(&self, now: Mono) -> Word {
+        let age = |told: &Told| Said { age_ms: millis(self.age(now, told)), ..told.said.clone() };
+        Word {
+            failing_ms: self.failing_for(now).map_or(0, millis),
+            has_written: self.is_exact(),
+            egress: self.reaches_world(now),
+            outage: self.outage.clone(),
+            saying: self.speaking.iter().filter(|line| !self.told.contains_key(line)).cloned().collect(),
+            said: self.told.values().map(age).collect(),
+        }
+    }
+
+    /// Something was told that stands in no table yet: whoever reads the tables would tell it again.
+    pub fn is_unentered(&self) -> bool {
+        self.is_unentered
+    }
+
+    /// Whether the own database has been failing for the limit.
+    pub fn is_down(&self, now: Mono) -> bool {
+        self.failing_for(now).is_some_and(|span| span >= self.limit)
+    }
+
+    /// How long the own database has taken no write; `None` while it takes them.
+    fn failing_for(&self, now: Mono) -> Option<Duration> {
+        let span = now.since(self.written_at.unwrap_or_default().max(self.running_since));
+        (span > FAILING_AFTER).then_some(span)
+    }
+
+    /// This process wrote before, and has been running since.
+    fn is_exact(&self) -> bool {
+        self.written_at.is_some_and(|at| at >= self.running_since)
+    }
+
+    fn reaches_world(&self, now: Mono) -> bool {
+        self.has_egress && (!self.is_cut_off || now >= self.try_at)
+    }
+
+    fn age(&self, now: Mono, told: &Told) -> Duration {
+        match told.at {
+            Some(at) => now.since(at),
+            None => Duration::from_millis(told.said.age_ms) + now.since(self.running_since),
+        }
+    }
+
+    fn handle_word(&mut self, now: Mono, peer: WatchdogId, word: Word) {
+        if peer == self.me {
+            return;
+        }
+        let mine = self.failing_for(now);
+        if mine.is_some() && word.failing_ms > 0 {
+            let theirs = word.outage.clone();
+            self.outage = match (self.outage.take(), theirs) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+            let known: Vec<_> = word.said.iter().filter(|said| self.is_of_this_outage(now, &word, said)).collect();
+            for said in known {
+                self.note_told(now, said.clone());
+            }
+            self.forget_what_is_older(now, &word);
+        }
+        self.saying.retain(|(by, line), _| *by != peer || word.saying.contains(line));
+        for line in &word.saying {
+            self.saying.entry((peer.clone(), line.clone())).or_insert(now);
+        }
+        self.heard.insert(peer, Heard { at: now, word });
+    }
+
+    /// What a peer says was told is part of the outage at hand when that peer could not write since. One that was
+    /// started anew only remembers: then whoever wrote since knows better.
+    fn is_of_this_outage(&self, now: Mono, word: &Word, said: &Said) -> bool {
+        let age = Duration::from_millis(said.age_ms);
+        let is_within = |span: Duration| age <= span + SLACK;
+        is_within(Duration::from_millis(word.failing_ms))
+            || (!word.has_written && (!self.is_exact() || self.failing_for(now).is_some_and(is_within)))
+    }
+
+    /// What an earlier process of this watchdog told belongs to another outage if a peer has written since. It stays to
+    /// be entered: the disk keeps it.
+    fn forget_what_is_older(&mut self, now: Mono, word: &Word) {
+        if !word.has_written {
+            return;
+        }
+        let failing = Duration::from_millis(word.failing_ms) + SLACK;
+        let running_since = self.running_since;
+        self.told.retain(|_, told| {
+            told.at.is_some() || Duration::from_millis(told.said.age_ms) + now.since(running_since) <= failing
+        });
+    }
+
+    fn note_told(&mut self, now: Mono, said: Said) {
+        if !self.told.contains_key(&said.line) {
+            self.is_unentered = true;
+            self.outputs.push_back(Output::Keep(said.clone()));
+            let at = now - Duration::from_millis(said.age_ms);
+            self.told.insert(said.line.clone(), Told { said, at: Some(at) });
+        }
+    }
+
+    fn tick(&mut self, now: Mono) {
+        if self.failing_for(now).is_none() {
+            self.tick_back(now);
+            return;
+        }
+        self.back_since = None;
+        if now >= self.ask_at {
+            self.ask_at = now + ASK_AGAIN;
+            let peers = self.members.iter().filter(|peer| **peer != self.me).cloned();
+            self.outputs.extend(peers.map(Output::Ask));
+        }
+        self.judge(now);
+        self.speak(now);
+    }
+
+    /// The database takes writes.
+    fn tick_back(&mut self, now: Mono) {
+        self.verdict = None;
+        if self.written_at.is_none_or(|at| at < self.running_since) {
+            return;
+        }
+        let back_since = *self.back_since.get_or_insert(now);
+        if self.is_unentered && !self.entering && now >= self.enter_at {
+            self.entering = true;
+            self.outputs.push_back(Output::Enter);
+        }
+        let is_over = !self.is_unentered && self.speaking.is_empty() && now.since(back_since) >= SETTLED;
+        if is_over && self.outage.take().is_some() {
+            self.outages += 1;
+        }
+        if is_over {
+            self.told.clear();
+            self.saying.clear();
+            self.heard.clear();
+        }
+    }
+
+    /// Who answers, with what it says.
+    fn answering(&self, now: Mono) -> impl Iterator<Item = (&WatchdogId, &Heard)> {
+        let is_fresh = move |heard: &&Heard| now.since(heard.at) < HEARD_FOR;
+        self.members.iter().filter_map(move |peer| Some((peer, self.heard.get(peer).filter(is_fresh)?)))
+    }
+
+    /// Members whose database has been failing for the limit, of how many that are known; this one included.
+    fn votes(&self, now: Mono) -> (usize, usize) {
+        let known = self.members.iter().filter(|peer| **peer != self.me).count() + 1;
+        let agreeing = self.answering(now).filter(|(_, heard)| self.agrees(now, heard)).count();
+        (agreeing + usize::from(self.is_down(now)), known)
+    }
+
+    fn agrees(&self, now: Mono, heard: &Heard) -> bool {
+        let failing = Duration::from_millis(heard.word.failing_ms);
+        heard.word.failing_ms > 0 && failing + now.since(heard.at) >= self.limit
+    }
+
+    fn judge(&mut self, now: Mono) {
+        let (agreeing, known) = self.votes(now);
+        let is_contradicted = self.answering(now).any(|(_, heard)| !self.agrees(now, heard));
+        let is_silent = self.answering(now).next().is_none();
+        let verdict = if !self.is_down(now) {
+            None
+        } else if 2 * agreeing > known {
+            Some(Verdict::Majority)
+        } else if !is_contradicted && (is_silent || 2 * agreeing >= known) {
+            Some(Verdict::Unconfirmed)
+        } else {
+            None
+        };
+        let since = self.verdict.filter(|(_, before)| Some(*before) == verdict).map_or(now, |(since, _)| since);
+        self.verdict = verdict.map(|verdict| (since, verdict));
+        if verdict.is_none() {
+            self.turn = None;
+        }
+        if self.verdict.is_some() && self.outage.is_none() {
+            let name = format!("{}-{}", self.incarnation, self.outages);
+            self.outage = Some(Name { by: self.me.clone(), name });
+        }
+    }
+
+    fn speak(&mut self, now: Mono) {
+        let (Some((since, verdict)), Some(outage)) = (self.verdict, &self.outage) else { return };
+        if !self.speaking.is_empty() || now < self.try_at {
+            return;
+        }
+        let Some(before_me) = self.before_me(now) else { return };
+        let rank = count(before_me.len());
+        let (doubt, patience) = match verdict {
+            Verdict::Majority => (Doubt::DatabaseUnreachable, Duration::ZERO),
+            Verdict::Unconfirmed => (Doubt::UnconfirmedAlone, ALONE),
+        };
+        let turn = before_me.first().map(|first| match &self.turn {
+            Some((known, at)) if known == first => (first.clone(), *at),
+            _ => (first.clone(), now),
+        });
+        // Whoever comes first has its time; but turns that change for ever are no reason for silence.
+        let latest = since + patience + NEXT_SPEAKER * count(self.members.len());
+        let due_at =
+            turn.as_ref().map_or(since + patience, |(_, at)| (*at + patience + NEXT_SPEAKER * rank).min(latest));
+        let outage = outage.name.clone();
+        self.turn = turn;
+        if now < due_at {
+            return;
+        }
+        let patience = NEXT_SPEAKER * (rank + 1);
+        let is_being_told =
+            |line: &Line| self.saying.iter().any(|((_, one), at)| one == line && now.since(*at) < patience);
+        let is_due = |line: &&Line| !self.told.contains_key(line) && !is_being_told(line);
+        let lines: BTreeSet<Line> = self.wanted.iter().filter(is_due).cloned().collect();
+        if lines.is_empty() {
+            return;
+        }
+        let (agreeing, known) = self.votes(now);
+        let votes = (count(agreeing), count(known));
+        let failing_for = self.failing_for(now).unwrap_or_default();
+        self.speaking.clone_from(&lines);
+        self.outputs.push_back(Output::Speak(Speech { lines, doubt, outage, votes, failing_for }));
+    }
+
+    /// Who should speak before this one, in order; `None`: another one should, this one does not reach the world.
+    fn before_me(&self, now: Mono) -> Option<Vec<WatchdogId>> {
+        let failing: Vec<_> = self.answering(now).filter(|(_, heard)| heard.word.failing_ms > 0).collect();
+        let reaching: Vec<_> = failing.iter().filter(|(_, heard)| heard.word.egress).copied().collect();
+        let candidates = match (self.reaches_world(now), reaching.is_empty()) {
+            (false, false) => return None,
+            (true, _) => reaching,
+            // When nobody believes to reach the world, trying does no harm.
+            (false, true) => failing,
+        };
+        Some(candidates.into_iter().map(|(peer, _)| peer).filter(|peer| **peer < self.me).cloned().collect())
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

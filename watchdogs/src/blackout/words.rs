@@ -1,0 +1,127 @@
+//! What goes into the blackout machine, what comes out of it, and what watchdogs say to each other while the database is
+//! down.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::WatchdogId;
+use crate::time::{Mono, Wall};
+
+/// One thing for one channel.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// What is told: `database`, or a delivery that was waiting.
+    pub topic: String,
+    /// Where.
+    pub channel: String,
+}
+
+/// One thing that a channel was told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Said {
+    /// What was to go where.
+    pub line: Line,
+    /// The channel that carried it: the one named, or its fallback.
+    pub via: String,
+    /// The message it was part of.
+    pub notice_id: String,
+    /// When, by the speaker's clock, for people.
+    pub at: Wall,
+    /// How long ago, when this was said to a peer.
+    #[serde(default)]
+    pub age_ms: u64,
+}
+
+/// An outage's name, the same on all watchdogs that heard of each other.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Name {
+    /// Who gave it: the lowest id wins.
+    pub by: WatchdogId,
+    /// Never given twice.
+    pub name: String,
+}
+
+/// What one watchdog says about the database: a part of its report.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Word {
+    /// How long it has taken no write; 0 while it takes them.
+    pub failing_ms: u64,
+    /// The span is exact: this process has written before. Otherwise it began with the process.
+    pub has_written: bool,
+    /// It reaches the world.
+    pub egress: bool,
+    /// How it calls this outage.
+    pub outage: Option<Name>,
+    /// What it is telling right now.
+    pub saying: Vec<Line>,
+    /// What it knows to have been told.
+    pub said: Vec<Said>,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// All registered watchdogs that did not stop on purpose.
+    Members(BTreeSet<WatchdogId>),
+    /// The last write of this process that was committed was ordered then.
+    Written(Mono),
+    /// A peer's word, verified.
+    Heard(WatchdogId, Word),
+    /// What people ought to be told while the database is away.
+    Wanted(BTreeSet<Line>),
+    /// Whether this host reaches the world, as far as its canaries say.
+    Egress(bool),
+    /// A channel took a message.
+    Told(Said),
+    /// The answer to [`Output::Speak`]: the attempt is over.
+    Spoke {
+        /// Some vendor was reached, whatever it answered.
+        is_reached: bool,
+        /// Refused for good, and there is no fallback.
+        given_up: BTreeSet<Line>,
+    },
+    /// The answer to [`Output::Enter`].
+    Entered(bool),
+    /// Nothing happened but time.
+    Tick,
+}
+
+/// Why a message deserves doubt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// A majority says so, and nobody can look up whether it was told.
+    DatabaseUnreachable,
+    /// No majority confirms it.
+    UnconfirmedAlone,
+}
+
+/// What to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// Ask this peer for its word.
+    Ask(WatchdogId),
+    /// Tell people.
+    Speak(Speech),
+    /// Keep this until it is entered: it was told, here or elsewhere.
+    Keep(Said),
+    /// Enter everything that was kept: the database takes writes.
+    Enter,
+}
+
+/// What is to be told, and how sure it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Speech {
+    /// Each to be told once.
+    pub lines: BTreeSet<Line>,
+    /// Why it deserves doubt.
+    pub doubt: Doubt,
+    /// The outage's name.
+    pub outage: String,
+    /// Members whose database fails, of how many that are known.
+    pub votes: (u32, u32),
+    /// How long this watchdog's own has been failing.
+    pub failing_for: Duration,
+}

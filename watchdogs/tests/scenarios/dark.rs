@@ -1,0 +1,267 @@
+//! A world without a database: several real blackout machines that ask each other, each on a clock of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use komainu_watchdogs::blackout::{Blackout, Doubt, Input, Line, Output, Said, Speech};
+use komainu_watchdogs::ids::{Incarnation, WatchdogId};
+use komainu_watchdogs::time::{Mono, Wall};
+
+/// One turn of the world.
+const STEP: Duration = Duration::from_millis(100);
+
+/// One watchdog's process, and what it can reach.
+pub(crate) struct Dog {
+    core: Option<Blackout>,
+    /// Its clock shows this when the world begins: no two agree.
+    origin: Duration,
+    frozen_until: Duration,
+    pub(crate) reaches_database: bool,
+    pub(crate) has_egress: bool,
+    pub(crate) reaches_vendor: bool,
+    pub(crate) speaks_for: Duration,
+    speaking: Option<(Duration, Speech)>,
+    /// What survives the process.
+    spool: Vec<(Said, Duration)>,
+}
+
+/// What a vendor got.
+struct Message {
+    at: Duration,
+    by: String,
+    line: Line,
+    doubt: Doubt,
+    outage: String,
+}
+
+pub(crate) struct Dark {
+    now: Duration,
+    dogs: BTreeMap<String, Dog>,
+    cut: BTreeSet<(String, String)>,
+    database_is_up: bool,
+    stopped_at: Duration,
+    wanted: BTreeSet<Line>,
+    messages: Vec<Message>,
+    entered: usize,
+    incarnations: u64,
+}
+
+impl Dark {
+    pub(crate) fn watched_by(watchdogs: u32) -> Self {
+        let mut dark = Self {
+            now: Duration::ZERO,
+            dogs: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            database_is_up: true,
+            stopped_at: Duration::ZERO,
+            wanted: BTreeSet::from([line("database", "ops")]),
+            messages: Vec::new(),
+            entered: 0,
+            incarnations: 0,
+        };
+        for index in 1..=watchdogs {
+            let dog = Dog {
+                core: None,
+                origin: Duration::from_secs(10_000 * u64::from(watchdogs + 1 - index)),
+                frozen_until: Duration::ZERO,
+                reaches_database: true,
+                has_egress: true,
+                reaches_vendor: true,
+                speaks_for: Duration::from_millis(200),
+                speaking: None,
+                spool: Vec::new(),
+            };
+            dark.dogs.insert(format!("w{index}"), dog);
+        }
+        for index in 1..=watchdogs {
+            dark.start(&format!("w{index}"));
+        }
+        dark.run(30);
+        dark
+    }
+
+    pub(crate) fn dog(&mut self, name: &str) -> &mut Dog {
+        self.dogs.get_mut(name).unwrap()
+    }
+
+    pub(crate) fn everybody_wants(&mut self, lines: &[(&str, &str)]) {
+        self.wanted = lines.iter().map(|(topic, channel)| line(topic, channel)).collect();
+    }
+
+    pub(crate) fn database_stops(&mut self) {
+        self.database_is_up = false;
+        self.stopped_at = self.now;
+    }
+
+    pub(crate) fn database_returns(&mut self) {
+        self.database_is_up = true;
+    }
+
+    pub(crate) fn cut_between(&mut self, some: &[&str], others: &[&str]) {
+        for (one, other) in some.iter().flat_map(|one| others.iter().map(move |other| (*one, *other))) {
+            self.cut.insert((one.to_owned(), other.to_owned()));
+            self.cut.insert((other.to_owned(), one.to_owned()));
+        }
+    }
+
+    pub(crate) fn kill(&mut self, name: &str) {
+        let dog = self.dog(name);
+        dog.core = None;
+        dog.speaking = None;
+    }
+
+    pub(crate) fn freeze(&mut self, name: &str, secs: u64) {
+        self.dog(name).frozen_until = self.now + Duration::from_secs(secs);
+        self.run(secs);
+    }
+
+    /// With the members that were cached on its disk, and with its spool.
+    pub(crate) fn start(&mut self, name: &str) {
+        self.incarnations += 1;
+        let (incarnation, now) = (Incarnation(self.incarnations), self.now);
+        let members: BTreeSet<_> = self.dogs.keys().map(|name| WatchdogId::from(name.as_str())).collect();
+        let dog = self.dog(name);
+        let age = |at: &Duration| u64::try_from((now - *at).as_millis()).unwrap();
+        let remembered = dog.spool.iter().map(|(said, at)| Said { age_ms: age(at), ..said.clone() }).collect();
+        let clock = dog.clock(now);
+        let mut core = Blackout::new((name.into(), incarnation), Duration::from_secs(15), clock, remembered);
+        core.handle(clock, Input::Members(members));
+        dog.core = Some(core);
+    }
+
+    /// So many seconds pass.
+    pub(crate) fn run(&mut self, secs: u64) {
+        let until = self.now + Duration::from_secs(secs);
+        while self.now < until {
+            self.now += STEP;
+            self.step();
+        }
+    }
+
+    pub(crate) fn run_until_told(&mut self) {
+        while self.messages.is_empty() {
+            assert!(self.now < Duration::from_secs(600), "nobody told anybody");
+            self.now += STEP;
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        let names: Vec<_> = self.dogs.keys().cloned().collect();
+        for name in names {
+            let (now, is_up, wanted) = (self.now, self.database_is_up, self.wanted.clone());
+            let dog = self.dog(&name);
+            let clock = dog.clock(now);
+            let Some(core) = dog.core.as_mut().filter(|_| now >= dog.frozen_until) else { continue };
+            core.handle(clock, Input::Wanted(wanted));
+            core.handle(clock, Input::Egress(dog.has_egress));
+            if is_up && dog.reaches_database {
+                core.handle(clock, Input::Written(clock));
+            }
+            assert!(core.poll_timeout() > clock, "it asks to be woken again and again");
+            let mut outputs = Vec::new();
+            while let Some(output) = core.poll_output() {
+                outputs.push(output);
+            }
+            for output in outputs {
+                self.perform(&name, output);
+            }
+            self.finish_speaking(&name);
+        }
+    }
+
+    fn perform(&mut self, name: &str, output: Output) {
+        let now = self.now;
+        match output {
+            Output::Ask(peer) => self.ask(name, &peer),
+            Output::Speak(speech) => {
+                let dog = self.dog(name);
+                dog.speaking = Some((now + dog.speaks_for, speech));
+            }
+            Output::Keep(said) => {
+                let at = now - Duration::from_millis(said.age_ms);
+                self.dog(name).spool.push((said, at));
+            }
+            Output::Enter => {
+                self.entered += 1;
+                let dog = self.dog(name);
+                dog.spool.clear();
+                let clock = dog.clock(now);
+                dog.core.as_mut().unwrap().handle(clock, Input::Entered(true));
+            }
+        }
+    }
+
+    fn ask(&mut self, name: &str, peer: &WatchdogId) {
+        if self.cut.contains(&(name.to_owned(), peer.as_str().to_owned())) {
+            return;
+        }
+        let now = self.now;
+        let asked = self.dog(peer.as_str());
+        let is_awake = now >= asked.frozen_until;
+        let clock = asked.clock(now);
+        let Some(word) = asked.core.as_ref().filter(|_| is_awake).map(|core| core.word(clock)) else { return };
+        let dog = self.dog(name);
+        let clock = dog.clock(now);
+        dog.core.as_mut().unwrap().handle(clock, Input::Heard(peer.clone(), word));
+    }
+
+    fn finish_speaking(&mut self, name: &str) {
+        let now = self.now;
+        let dog = self.dog(name);
+        let Some((_, speech)) = dog.speaking.take_if(|(at, _)| now >= *at) else { return };
+        let (clock, is_reached) = (dog.clock(now), dog.reaches_vendor);
+        let core = dog.core.as_mut().unwrap();
+        for line in speech.lines.iter().filter(|_| is_reached) {
+            let (via, notice_id) = (line.channel.clone(), speech.outage.clone());
+            let said = Said { line: line.clone(), via, notice_id, at: Wall(0), age_ms: 0 };
+            core.handle(clock, Input::Told(said));
+        }
+        core.handle(clock, Input::Spoke { is_reached, given_up: BTreeSet::new() });
+        for line in speech.lines.into_iter().filter(|_| is_reached) {
+            let (by, doubt, outage) = (name.to_owned(), speech.doubt, speech.outage.clone());
+            self.messages.push(Message { at: now, by, line, doubt, outage });
+        }
+    }
+
+    /// Who told people of the database, in order.
+    pub(crate) fn told(&self) -> Vec<(&str, Doubt)> {
+        let of_database = self.messages.iter().filter(|message| message.line.topic == "database");
+        of_database.map(|message| (message.by.as_str(), message.doubt)).collect()
+    }
+
+    /// Between the end of the database and the first message.
+    pub(crate) fn told_after(&self) -> Duration {
+        self.messages.first().unwrap().at - self.stopped_at
+    }
+
+    /// How many processes entered something.
+    pub(crate) fn entered(&self) -> usize {
+        self.entered
+    }
+
+    /// The names of the outages that were told.
+    pub(crate) fn names(&self) -> BTreeSet<&str> {
+        self.messages.iter().map(|message| message.outage.as_str()).collect()
+    }
+
+    /// Everything that was told.
+    pub(crate) fn lines(&self) -> Vec<(&str, &str)> {
+        let lines: BTreeSet<_> = self.messages.iter().map(|message| &message.line).collect();
+        lines.into_iter().map(|line| (line.topic.as_str(), line.channel.as_str())).collect()
+    }
+
+    pub(crate) fn assert_each_line_once(&self) {
+        assert_eq!(self.lines().len(), self.messages.len());
+    }
+}
+
+impl Dog {
+    fn clock(&self, now: Duration) -> Mono {
+        Mono::secs(0) + self.origin + now
+    }
+}
+
+fn line(topic: &str, channel: &str) -> Line {
+    Line { topic: topic.to_owned(), channel: channel.to_owned() }
+}

@@ -7,31 +7,41 @@
 //! `KOMAINU__WATCHDOG__LISTEN=0.0.0.0:8900` overrides `listen` of `[watchdog]`. Each `x_file` names a file that holds
 //! what `x` would say; relative names start at the folder of the configuration file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use figment::providers::{Env, Format, Toml};
 use figment::{Figment, Provider};
+use komainu_notifiers::Secret;
 use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::routing::Routing;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use self::fault::{Faults, describe, origin};
 use crate::keys::ClusterKey;
 
+mod channel;
 mod cluster;
 mod database;
+mod deadman;
 mod duration;
 mod effective;
+mod entry;
 mod fault;
+mod heartbeat;
 mod node;
 mod policy;
+mod route;
 mod secret;
 mod shape;
 mod status;
 mod watchdog;
 
+pub use self::channel::ChannelConfig;
 pub use self::cluster::ClusterConfig;
 pub use self::database::DatabaseConfig;
+pub use self::deadman::DeadmanConfig;
 pub use self::fault::Fault;
 pub use self::node::NodeConfig;
 pub(crate) use self::shape::{ensure_id, parse_address, without_slash};
@@ -39,7 +49,10 @@ pub use self::status::{Details, StatusConfig};
 pub use self::watchdog::WatchdogConfig;
 
 /// The sections that this version understands.
-const SECTIONS: [&str; 6] = ["cluster", "watchdog", "node", "database", "policy", "status"];
+const SECTIONS: [&str; 7] = ["cluster", "watchdog", "node", "database", "policy", "status", "deadman"];
+
+/// The sections of which there may be several, each in double brackets.
+const ENTRIES: [&str; 3] = ["channel", "route", "heartbeat"];
 
 /// What environment variables that override begin with.
 const ENVIRONMENT: &str = "KOMAINU__";
@@ -92,6 +105,14 @@ pub struct Config {
     pub policy: Policy,
     /// Of the status page.
     pub status: StatusConfig,
+    /// Where people are told.
+    pub channels: Vec<ChannelConfig>,
+    /// Who is told what.
+    pub routing: Routing,
+    /// Who notices when all watchdogs fall silent.
+    pub deadman: Option<DeadmanConfig>,
+    /// Secrets of heartbeats whose senders cannot change, by name.
+    pub heartbeat_secrets: BTreeMap<String, Secret<String>>,
 }
 
 impl Config {
@@ -161,8 +182,23 @@ impl Source {
         if watchdog.is_some() {
             ensure_cluster_key(cluster.as_ref().and_then(|cluster| cluster.key.as_ref()), faults);
         }
-        let status = StatusConfig { details: status?.details };
-        Some(Config { cluster: cluster?, watchdog, node, database: database?, policy: policy?, status })
+        let deadman: Option<deadman::Section> = self.optional("deadman", faults);
+        let deadman = deadman.and_then(|section| section.resolve(folder, faults));
+        let channels = channel::resolve(entry::read(&self.figment, "channel", faults), folder, faults);
+        let routing = route::resolve(entry::read(&self.figment, "route", faults), &channels, faults);
+        let heartbeat_secrets = heartbeat::resolve(entry::read(&self.figment, "heartbeat", faults), folder, faults);
+        Some(Config {
+            cluster: cluster?,
+            watchdog,
+            node,
+            database: database?,
+            policy: policy?,
+            status: StatusConfig { details: status?.details },
+            channels,
+            routing,
+            deadman,
+            heartbeat_secrets,
+        })
     }
 
     /// A section of which every key has a default or a message of its own when it is missing.
@@ -177,7 +213,7 @@ impl Source {
         match self.figment.extract_inner(name) {
             Ok(section) => Some(section),
             Err(error) => {
-                faults.extend(error.into_iter().map(|error| describe(name, &error)));
+                faults.extend(error.into_iter().map(|error| describe(name.into(), &[], &error)));
                 None
             }
         }
@@ -185,13 +221,14 @@ impl Source {
 
     fn look_for_unknown_sections(&self, faults: &mut Faults) {
         let Ok(all) = self.figment.extract::<figment::value::Dict>() else { return };
-        for name in all.keys().filter(|name| !SECTIONS.contains(&name.as_str())) {
-            let problem = format!(
-                "unknown section; this version knows {}",
-                SECTIONS.map(|known| format!("[{known}]")).join(", ")
-            );
+        let is_known = |name: &str| SECTIONS.contains(&name) || ENTRIES.contains(&name);
+        for name in all.keys().filter(|name| !is_known(name)) {
+            let known = SECTIONS.iter().map(|name| format!("[{name}]"));
+            let known: Vec<String> = known.chain(ENTRIES.iter().map(|name| format!("[[{name}]]"))).collect();
+            let problem = format!("unknown section; this version knows {}", known.join(", "));
             faults.push(Fault {
                 section: name.clone(),
+                entry: None,
                 key: None,
                 origin: origin(self.figment.find_metadata(name)),
                 problem,

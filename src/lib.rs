@@ -10,6 +10,7 @@ pub mod heartbeat;
 pub mod keys;
 pub mod lifecycle;
 pub mod node;
+pub mod outbox;
 pub mod probe;
 pub mod sender;
 pub mod signature;

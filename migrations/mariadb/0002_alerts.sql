@@ -78,8 +78,8 @@ CREATE TABLE IF NOT EXISTS komainu_event (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 -- One event for one channel. `state`: waiting, held, sent, cancelled, failed. `sending_at` is set right before the
--- message leaves: a claim that ran out with it set may have been told already. `due_at` stays, `next_at` moves with
--- each attempt: by how much a message is late is the difference.
+-- message leaves: a claim that ran out with it set may have been told already. `due_at` stays
+-- whatever fails: by how much a message is late is counted from it.
 CREATE TABLE IF NOT EXISTS komainu_delivery (
   id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   event_id BIGINT NOT NULL,
@@ -88,7 +88,6 @@ CREATE TABLE IF NOT EXISTS komainu_delivery (
   state VARCHAR(10) NOT NULL,
   group_wait_ms BIGINT NOT NULL DEFAULT 0,
   due_at BIGINT NOT NULL,
-  next_at BIGINT NOT NULL,
   held_by BIGINT NULL,
   claimed_by CHAR(16) NULL,
   claimed_until BIGINT NULL,
@@ -100,7 +99,7 @@ CREATE TABLE IF NOT EXISTS komainu_delivery (
   vendor_ref VARCHAR(500) NULL,
   created_at BIGINT NOT NULL,
   sent_at BIGINT NULL,
-  KEY komainu_delivery_due (state, channel, next_at),
+  KEY komainu_delivery_due (state, channel, due_at),
   KEY komainu_delivery_incident (incident_id, channel),
   KEY komainu_delivery_held (held_by),
   KEY komainu_delivery_created (created_at)

@@ -81,8 +81,8 @@ CREATE INDEX IF NOT EXISTS komainu_event_incident ON komainu_event (incident_id)
 CREATE INDEX IF NOT EXISTS komainu_event_at ON komainu_event (at);
 
 -- One event for one channel. `state`: waiting, held, sent, cancelled, failed. `sending_at` is set right before the
--- message leaves: a claim that ran out with it set may have been told already. `due_at` stays, `next_at` moves with
--- each attempt: by how much a message is late is the difference.
+-- message leaves: a claim that ran out with it set may have been told already. `due_at` stays
+-- whatever fails: by how much a message is late is counted from it.
 CREATE TABLE IF NOT EXISTS komainu_delivery (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   event_id INTEGER NOT NULL,
@@ -91,7 +91,6 @@ CREATE TABLE IF NOT EXISTS komainu_delivery (
   state TEXT NOT NULL,
   group_wait_ms INTEGER NOT NULL DEFAULT 0,
   due_at INTEGER NOT NULL,
-  next_at INTEGER NOT NULL,
   held_by INTEGER NULL,
   claimed_by TEXT NULL,
   claimed_until INTEGER NULL,
@@ -105,7 +104,7 @@ CREATE TABLE IF NOT EXISTS komainu_delivery (
   sent_at INTEGER NULL
 );
 
-CREATE INDEX IF NOT EXISTS komainu_delivery_due ON komainu_delivery (state, channel, next_at);
+CREATE INDEX IF NOT EXISTS komainu_delivery_due ON komainu_delivery (state, channel, due_at);
 CREATE INDEX IF NOT EXISTS komainu_delivery_incident ON komainu_delivery (incident_id, channel);
 CREATE INDEX IF NOT EXISTS komainu_delivery_held ON komainu_delivery (held_by);
 CREATE INDEX IF NOT EXISTS komainu_delivery_created ON komainu_delivery (created_at);

@@ -1,4 +1,4 @@
-//! Why a message was not delivered, in the three ways that call for different acts.
+//! Why a message was not delivered, in the four ways that call for different acts.
 
 use std::time::Duration;
 
@@ -21,7 +21,14 @@ pub enum DeliveryError {
         /// As the vendor asked (`Retry-After`).
         after: Option<Duration>,
     },
-    /// The vendor was not reached from this host: another watchdog may try at once.
+    /// The message left and no answer came back: it may have arrived. Another watchdog may try at once, and has to say that
+    /// it may be a repetition.
+    #[error("{reason}")]
+    Unanswered {
+        /// What happened instead of an answer.
+        reason: String,
+    },
+    /// The vendor was not reached from this host, and nothing was told: another watchdog may try at once.
     #[error("{reason}")]
     Unreached {
         /// What failed: name resolution, connection, TLS, time.

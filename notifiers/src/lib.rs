@@ -8,13 +8,23 @@
 //! the configuration of `komainu`.
 #![warn(missing_docs)]
 
+pub mod channel;
 pub mod error;
+mod http;
+pub mod mail;
 pub mod message;
 pub mod notice;
+pub mod pushbullet;
+pub mod secret;
+pub mod slack;
+pub mod webhook;
+mod words;
 
+pub use channel::{Channel, ChannelError, Settings};
 pub use error::DeliveryError;
 pub use message::Kind;
 pub use notice::{Doubt, EventKind, Item, Lateness, Notice, Severity};
+pub use secret::Secret;
 
 /// What a vendor said to a message it took.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -11,6 +11,9 @@ use super::{files, print};
 use crate::keys::ClusterKey;
 use crate::store::DatabaseUrl;
 
+/// The sections that say who is told what.
+const TELLING: &str = include_str!("init/telling.toml");
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// `mysql://user:password@host/database` or `sqlite:///path`
@@ -61,8 +64,8 @@ fn text(database: &str) -> String {
     let database = toml::Value::from(database);
     format!(
         r#"# komainu: one file per host. Unknown keys are errors; `komainu config check --config F` looks at all of it.
-# Every key can be overridden: KOMAINU__WATCHDOG__LISTEN=0.0.0.0:8900. Every key and url may stand in a file of its
-# own: key_file, url_file.
+# Every key of a section in single brackets can be overridden: KOMAINU__WATCHDOG__LISTEN=0.0.0.0:8900. Every secret may
+# stand here or in a file of its own: url or url_file, token or token_file.
 
 [cluster]
 name = "komainu"
@@ -83,6 +86,8 @@ listen = "127.0.0.1:8900"
 # Where the peers reach this one; needed when listen is 0.0.0.0.
 # advertise = "http://w1:8900"
 # peers = ["http://w2:8900", "http://w3:8900"]
+# Where people reach the watchdogs, if elsewhere: the links in messages begin so.
+# public_url = "https://komainu.example.com"
 
 # A native node: it runs monitors itself. `komainu nodes add node1 --address http://127.0.0.1:8910` prints its key.
 # [node]
@@ -102,7 +107,7 @@ listen = "127.0.0.1:8900"
 
 # [status]
 # details = "public"                # or "key": strangers see ok, degraded or down only
-"#
+{TELLING}"#
     )
 }
 
@@ -137,6 +142,19 @@ mod tests {
         std::fs::write(folder.path().join("cluster.key"), ClusterKey::generate().reveal()).unwrap();
         let key = ClusterKey::generate().node_key(&"node1".into());
         std::fs::write(folder.path().join("node1.key"), key.reveal()).unwrap();
+        let authority = rcgen::generate_simple_self_signed(["mail.example.com".to_owned()]).unwrap().cert.pem();
+        for (name, text) in [
+            ("slack.url", "https://hooks.slack.com/services/T0/B0/x"),
+            ("mail.password", "secret"),
+            ("ca.pem", &authority),
+            ("pushbullet.token", "o.abc"),
+            ("hook.url", "https://example.com/hook"),
+            ("hook.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            ("deadman.url", "https://hc-ping.com/x"),
+            ("legacy-backup.secret", "long-enough"),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
         let is_setting = |line: &str| {
             line.starts_with("# [")
                 || line.split_once(" = ").is_some_and(|(key, _)| !key.trim_start_matches("# ").contains(' '))
@@ -149,5 +167,7 @@ mod tests {
         std::fs::write(&file, all.join("\n")).unwrap();
         let config = Config::load(&file).unwrap();
         assert!(config.node.is_some() && config.cluster.canaries.len() == 2);
+        assert_eq!((config.channels.len(), config.routing.routes.len(), config.heartbeat_secrets.len()), (4, 1, 1));
+        assert!(config.deadman.is_some());
     }
 }

@@ -1,5 +1,6 @@
 //! `komainu watchdog`: one watchdog, with its HTTP surface.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let heartbeats = Heartbeats::start(heartbeat::Settings {
         store: settings.store.clone(),
         key: settings.key.clone(),
-        fixed_secrets: std::collections::BTreeMap::new(),
+        fixed_secrets: fixed_secrets(&config),
         routing: Routing::clone(&settings.routing),
         watchdog: watchdog.id.clone(),
         peers: watchdog.peers.iter().map(without_slash).collect(),
@@ -69,6 +70,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let outcome = Box::pin(driver.run(shutdown)).await;
     server.abort();
     Ok(outcome?)
+}
+
+/// For senders that cannot change theirs.
+fn fixed_secrets(config: &Config) -> BTreeMap<String, String> {
+    config.heartbeat_secrets.iter().map(|(name, secret)| (name.clone(), secret.reveal().to_owned())).collect()
 }
 
 fn identity(watchdog: &WatchdogConfig) -> WatchdogIdentity {

@@ -36,7 +36,7 @@ impl Section {
         for canary in &self.canaries {
             faults.note("cluster", "canaries", shape::ensure_canary(canary));
         }
-        let secret = Secret { section: "cluster", name: "key", inline: self.key, file: self.key_file };
+        let secret = Secret { place: "cluster".into(), name: "key", inline: self.key, file: self.key_file };
         let key = secret.read(folder, faults, ClusterKey::parse);
         Some(ClusterConfig { name, key, canaries: self.canaries })
     }

@@ -31,7 +31,7 @@ impl Section {
                 "is missing: a file that holds mysql://user:password@host/database or sqlite:///path; or say it as url",
             );
         }
-        let secret = Secret { section: "database", name: "url", inline: self.url, file: self.url_file };
+        let secret = Secret { place: "database".into(), name: "url", inline: self.url, file: self.url_file };
         let url = secret.read(folder, faults, |text| DatabaseUrl::parse(text.trim()))?;
         Some(DatabaseConfig { url })
     }

@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::fmt::friendly::SpanPrinter;
+use komainu_notifiers::pushbullet::Target;
+use komainu_notifiers::{Settings, mail, pushbullet, slack};
+use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::policy::{Policy, Recovery};
+use komainu_watchdogs::routing::{Matcher, Route};
 use toml::{Table, Value};
 
 use crate::node::StartSpread;
 
-use super::{ClusterConfig, Config, Details, NodeConfig, WatchdogConfig, shape};
+use super::{ChannelConfig, ClusterConfig, Config, Details, NodeConfig, WatchdogConfig, shape};
+
+/// Stands for a secret.
+const SET: &str = "(set)";
 
 pub(super) fn print(config: &Config) -> String {
     let details = match config.status.details {
@@ -28,13 +35,27 @@ pub(super) fn print(config: &Config) -> String {
     all.insert("database".to_owned(), section(database));
     all.insert("policy".to_owned(), policy(&config.policy));
     all.insert("status".to_owned(), section([("details", Some(details.into()))]));
+    if let Some(settings) = &config.deadman {
+        let keys = [("url", Some(SET.into())), ("interval", Some(duration(settings.interval)))];
+        all.insert("deadman".to_owned(), section(keys));
+    }
+    let channels: Vec<Value> = config.channels.iter().map(channel).collect();
+    let routes: Vec<Value> = config.routing.routes.iter().map(route).collect();
+    let heartbeats = config.heartbeat_secrets.keys();
+    let heartbeats: Vec<Value> =
+        heartbeats.map(|name| section([("name", Some(name.as_str().into())), ("secret", Some(SET.into()))])).collect();
+    for (name, entries) in [("channel", channels), ("route", routes), ("heartbeat", heartbeats)] {
+        if !entries.is_empty() {
+            all.insert(name.to_owned(), entries.into());
+        }
+    }
     all.to_string()
 }
 
 fn cluster(config: &ClusterConfig) -> Value {
     section([
         ("name", Some(config.name.as_str().into())),
-        ("key", config.key.as_ref().map(|_| "(set)".into())),
+        ("key", config.key.as_ref().map(|_| SET.into())),
         ("canaries", Some(config.canaries.clone().into())),
     ])
 }
@@ -47,6 +68,7 @@ fn watchdog(config: &WatchdogConfig) -> Value {
         ("listen", Some(config.listen.to_string().into())),
         ("advertise", Some(shape::without_slash(&config.advertise).into())),
         ("peers", Some(peers.into())),
+        ("public_url", config.public_url.as_ref().map(|url| shape::without_slash(url).into())),
         ("state_dir", config.state_dir.as_ref().map(|dir| dir.display().to_string().into())),
     ])
 }
@@ -60,7 +82,7 @@ fn node(config: &NodeConfig) -> Value {
         ("id", Some(config.id.as_str().into())),
         ("listen", Some(config.listen.to_string().into())),
         ("advertise", config.advertise.as_ref().map(|url| shape::without_slash(url).into())),
-        ("key", Some("(set)".into())),
+        ("key", Some(SET.into())),
         ("start_spread", Some(spread.into())),
         ("trace_file", config.trace_file.as_ref().map(|file| file.display().to_string().into())),
     ])
@@ -79,6 +101,90 @@ fn policy(policy: &Policy) -> Value {
         ("stall_grace", Some(duration(policy.stall_grace))),
         ("recovery", Some(recovery.into())),
         ("monitor_limit_per_node", Some(i64::from(policy.monitor_limit_per_node).into())),
+    ])
+}
+
+fn channel(config: &ChannelConfig) -> Value {
+    let (kind, own) = match &config.settings {
+        Settings::Slack(settings) => ("slack", slack(settings)),
+        Settings::Mail(settings) => ("mail", mail(settings)),
+        Settings::Pushbullet(settings) => ("pushbullet", pushbullet(settings)),
+        Settings::Webhook(settings) => {
+            let secret = settings.key.as_ref().map(|_| SET.into());
+            ("webhook", section([("url", Some(SET.into())), ("secret", secret)]))
+        }
+    };
+    let shared = section([
+        ("name", Some(config.name.as_str().into())),
+        ("type", Some(kind.into())),
+        ("fallback", config.fallback.as_deref().map(Value::from)),
+    ]);
+    let tables = [shared, own].into_iter().filter_map(|value| value.as_table().cloned());
+    tables.flatten().collect::<Table>().into()
+}
+
+fn slack(settings: &slack::Config) -> Value {
+    match &settings.access {
+        slack::Access::Webhook { .. } => section([("webhook_url", Some(SET.into()))]),
+        slack::Access::Bot { channel, api_url, .. } => section([
+            ("bot_token", Some(SET.into())),
+            ("channel", Some(channel.as_str().into())),
+            ("api_url", Some(shape::without_slash(api_url).into())),
+        ]),
+    }
+}
+
+fn mail(settings: &mail::Config) -> Value {
+    let server = &settings.server;
+    let (scheme, tls) = match server.tls {
+        mail::Tls::Wrapped => ("smtps", "required"),
+        mail::Tls::StartTls => ("smtp", "required"),
+        mail::Tls::None => ("smtp", "none"),
+    };
+    let user = settings.login.as_ref().map_or_else(String::new, |login| format!("{}@", login.user));
+    let host = if server.host.contains(':') { format!("[{}]", server.host) } else { server.host.clone() };
+    let to: Vec<String> = settings.to.iter().map(ToString::to_string).collect();
+    section([
+        ("smtp", Some(format!("{scheme}://{user}{host}:{}", server.port).into())),
+        ("tls", Some(tls.into())),
+        ("password", settings.login.as_ref().map(|_| SET.into())),
+        ("ca", server.ca.as_ref().map(|_| SET.into())),
+        ("from", Some(settings.from.to_string().into())),
+        ("to", Some(to.into())),
+    ])
+}
+
+fn pushbullet(settings: &pushbullet::Config) -> Value {
+    let target = match &settings.target {
+        Target::AllDevices => ("device", None),
+        Target::Device(iden) => ("device", Some(iden)),
+        Target::Email(email) => ("email", Some(email)),
+        Target::ChannelTag(tag) => ("channel_tag", Some(tag)),
+    };
+    section([
+        ("token", Some(SET.into())),
+        (target.0, target.1.map(|value| value.as_str().into())),
+        ("api_url", Some(shape::without_slash(&settings.api_url).into())),
+    ])
+}
+
+fn route(route: &Route) -> Value {
+    let Matcher { kind, severity, tag, key } = &route.matcher;
+    let severity = severity.map(|severity| match severity {
+        Severity::Critical => "critical",
+        Severity::Warning => "warning",
+    });
+    let matcher = section([
+        ("kind", kind.as_deref().map(Value::from)),
+        ("severity", severity.map(Value::from)),
+        ("tag", tag.as_deref().map(Value::from)),
+        ("key", key.as_deref().map(Value::from)),
+    ]);
+    section([
+        ("match", Some(matcher)),
+        ("channels", Some(route.channels.clone().into())),
+        ("group_wait", Some(duration(route.group_wait))),
+        ("repeat", route.repeat.map(duration)),
     ])
 }
 

@@ -7,13 +7,30 @@ use figment::error::Kind;
 use figment::{Error, Metadata};
 
 /// Keys whose value must not be repeated in a message.
-const SECRETS: [&str; 2] = ["key", "url"];
+const SECRETS: [&str; 8] = ["key", "url", "webhook_url", "bot_token", "token", "password", "secret", "smtp"];
+
+/// Where something is configured: a section, or one entry of a section that there may be several of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place<'a> {
+    /// Without brackets.
+    pub(super) section: &'a str,
+    /// Its name, or its number in the file: `#2`.
+    pub(super) entry: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for Place<'a> {
+    fn from(section: &'a str) -> Self {
+        Self { section, entry: None }
+    }
+}
 
 /// One thing to mend.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {
     /// The section's name, without brackets.
     pub section: String,
+    /// Which of several, where a section is written in double brackets.
+    pub entry: Option<String>,
     /// The key, if one can be named.
     pub key: Option<String>,
     /// Where it was said when not in the file: the environment.
@@ -24,7 +41,10 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}]", self.section)?;
+        match &self.entry {
+            Some(entry) => write!(f, "[[{}]] {entry}", self.section)?,
+            None => write!(f, "[{}]", self.section)?,
+        }
         if let Some(key) = &self.key {
             write!(f, " {key}")?;
         }
@@ -52,9 +72,11 @@ impl Faults {
         self.0.extend(faults);
     }
 
-    pub(super) fn add(&mut self, section: &str, key: &str, problem: impl Into<String>) {
+    pub(super) fn add<'a>(&mut self, place: impl Into<Place<'a>>, key: &str, problem: impl Into<String>) {
+        let place = place.into();
         self.push(Fault {
-            section: section.to_owned(),
+            section: place.section.to_owned(),
+            entry: place.entry.map(str::to_owned),
             key: Some(key.to_owned()),
             origin: None,
             problem: problem.into(),
@@ -62,8 +84,13 @@ impl Faults {
     }
 
     /// Keeps a value that was read, or the reason why it was not.
-    pub(super) fn note<T, E: fmt::Display>(&mut self, section: &str, key: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|problem| self.add(section, key, problem.to_string())).ok()
+    pub(super) fn note<'a, T, E: fmt::Display>(
+        &mut self,
+        place: impl Into<Place<'a>>,
+        key: &str,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        result.map_err(|problem| self.add(place, key, problem.to_string())).ok()
     }
 
     /// Something of this section is wrong already.
@@ -90,12 +117,17 @@ pub(super) fn origin(metadata: Option<&Metadata>) -> Option<&'static str> {
     metadata.filter(|metadata| metadata.name.contains("environment")).map(|_| "from the environment, KOMAINU__…")
 }
 
-/// One of figment's errors about a section, in our words.
-pub(super) fn describe(section: &str, error: &Error) -> Fault {
-    let path: Vec<&str> = error.path.iter().map(String::as_str).filter(|part| *part != section).collect();
+/// One of figment's errors about a section, in our words. `shared` are keys that were read before the others.
+pub(super) fn describe(place: Place<'_>, shared: &[&str], error: &Error) -> Fault {
+    let path: Vec<&str> = error.path.iter().map(String::as_str).filter(|part| *part != place.section).collect();
     let (key, problem) = match &error.kind {
         Kind::UnknownField(field, known) => {
-            (Some(field.clone()), format!("unknown key; known keys are {}", known.join(", ")))
+            // What is read before the others is known in the entry itself, not in tables within it.
+            let shared = if path.len() > 1 { &[] } else { shared };
+            (
+                key_of(&path).or_else(|| Some(field.clone())),
+                format!("unknown key; known keys are {}", [shared, known].concat().join(", ")),
+            )
         }
         Kind::MissingField(field) => (Some(field.to_string()), "is missing".to_owned()),
         Kind::UnknownVariant(value, known) => {
@@ -115,7 +147,13 @@ pub(super) fn describe(section: &str, error: &Error) -> Fault {
         | Kind::Unsupported(_)
         | Kind::UnsupportedKey(..)) => (key_of(&path), other.to_string()),
     };
-    Fault { section: section.to_owned(), key, origin: origin(error.metadata.as_ref()), problem }
+    Fault {
+        section: place.section.to_owned(),
+        entry: place.entry.map(str::to_owned),
+        key,
+        origin: origin(error.metadata.as_ref()),
+        problem,
+    }
 }
 
 fn key_of(path: &[&str]) -> Option<String> {

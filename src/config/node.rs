@@ -63,7 +63,7 @@ impl Section {
         if !is_given {
             faults.add("node", "key_file", format!("a node needs its key: `komainu nodes add {}` prints it", self.id));
         }
-        let secret = Secret { section: "node", name: "key", inline: self.key, file: self.key_file };
+        let secret = Secret { place: "node".into(), name: "key", inline: self.key, file: self.key_file };
         let key = secret.read(folder, faults, NodeKey::parse);
         let start_spread = match self.start_spread {
             Spread::Soon => StartSpread::Soon,

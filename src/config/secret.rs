@@ -3,17 +3,22 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use super::fault::Faults;
+use super::fault::{Faults, Place};
 
 /// `x` and `x_file` of one section.
 pub(super) struct Secret<'a> {
-    pub(super) section: &'a str,
+    pub(super) place: Place<'a>,
     pub(super) name: &'a str,
     pub(super) inline: Option<String>,
     pub(super) file: Option<PathBuf>,
 }
 
 impl Secret<'_> {
+    /// One of the two is given.
+    pub(super) fn is_given(&self) -> bool {
+        self.inline.is_some() || self.file.is_some()
+    }
+
     /// The value, if one is given and good; faults name the file it stands in.
     pub(super) fn read<T, E: Display>(
         self,
@@ -25,16 +30,16 @@ impl Secret<'_> {
         match (&self.inline, &self.file) {
             (None, None) => None,
             (Some(_), Some(_)) => {
-                faults.add(self.section, &file_key, format!("{0} and {0}_file are both given; keep one", self.name));
+                faults.add(self.place, &file_key, format!("{0} and {0}_file are both given; keep one", self.name));
                 None
             }
-            (Some(text), None) => faults.note(self.section, self.name, parse(text)),
+            (Some(text), None) => faults.note(self.place, self.name, parse(text)),
             (None, Some(file)) => {
                 let file = folder.join(file);
                 let parsed = std::fs::read_to_string(&file)
                     .map_err(|error| format!("cannot read {}: {error}", file.display()))
                     .and_then(|text| parse(&text).map_err(|error| format!("{}: {error}", file.display())));
-                faults.note(self.section, &file_key, parsed)
+                faults.note(self.place, &file_key, parsed)
             }
         }
     }

@@ -28,6 +28,33 @@ pub(crate) fn parse_address(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// A web address that paths are appended to: `https://host/path`.
+pub(super) fn parse_web_url(text: &str) -> Result<Url, String> {
+    let url = parse_secret_url(text)?;
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err("must be scheme, host, port and path only: https://host/path".to_owned());
+    }
+    Ok(url)
+}
+
+/// A web address that is itself a secret, or holds one: what is wrong is said without repeating it.
+pub(super) fn parse_secret_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text.trim()).map_err(|error| format!("{error}; write https://host/path"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("must begin with https:// or http:// and name a host".to_owned());
+    }
+    Ok(url)
+}
+
+/// One word, such as a token: blanks and line ends around it are not part of it.
+pub(super) fn parse_word(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || !text.chars().all(|letter| letter.is_ascii_graphic()) {
+        return Err("must be one word of printable characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// A base address without the slash that `Url` puts at its end, so that paths are simply appended.
 pub(crate) fn without_slash(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()

@@ -24,6 +24,8 @@ pub struct WatchdogConfig {
     /// Its peers' `advertise`: for speaking with them while the database is down, which a later version does. Today the
     /// rows of the watchdogs tell where each is.
     pub peers: Vec<Url>,
+    /// Where people reach the watchdogs, if that is another address than this one's: for the links of messages.
+    pub public_url: Option<Url>,
     /// Where it keeps what must survive it.
     pub state_dir: Option<PathBuf>,
 }
@@ -37,6 +39,7 @@ pub(super) struct Section {
     advertise: Option<String>,
     #[serde(default)]
     peers: Vec<String>,
+    public_url: Option<String>,
     state_dir: Option<PathBuf>,
 }
 
@@ -55,12 +58,17 @@ impl Section {
         let peers: Vec<Url> =
             self.peers.iter().filter_map(|peer| faults.note("watchdog", "peers", shape::parse_address(peer))).collect();
         (peers.len() == count).then_some(())?;
+        let public_url = match self.public_url {
+            Some(text) => Some(faults.note("watchdog", "public_url", shape::parse_web_url(&text))?),
+            None => None,
+        };
         Some(WatchdogConfig {
             id: id?,
             zone: Zone::from(zone),
             listen,
             advertise: advertise?,
             peers,
+            public_url,
             state_dir: self.state_dir,
         })
     }

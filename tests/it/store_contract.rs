@@ -10,6 +10,7 @@ mod incidents;
 mod leadership;
 mod migrations;
 mod moves;
+mod outbox;
 mod rounds;
 mod rows;
 

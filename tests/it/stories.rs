@@ -3,6 +3,7 @@
 //! Limits are where a test gives up, not what it measures: the figures come from the bench.
 
 mod databases;
+mod heartbeats;
 mod leaders;
 mod nodes;
 mod vanished;

@@ -52,14 +52,14 @@ pub(crate) async fn enter_after(
     if waits.is_empty() {
         return Ok(());
     }
-    let rows = vec![format!("(?, ?, ?, 'waiting', ?, {now} + ?, {now} + ?, {now})"); waits.len()].join(", ");
+    let rows = vec![format!("(?, ?, ?, 'waiting', ?, {now} + ?, {now})"); waits.len()].join(", ");
     let sql = format!(
-        "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, group_wait_ms, due_at, next_at, created_at) \
+        "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, group_wait_ms, due_at, created_at) \
          VALUES {rows}"
     );
     let values = waits.iter().flat_map(|(channel, wait)| {
         let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        values![event_id, *incident_id, channel, wait, wait, wait]
+        values![event_id, *incident_id, channel, wait, wait]
     });
     let values = values.collect();
     session.execute("enter the deliveries", sql, values).await.map(|_| ())

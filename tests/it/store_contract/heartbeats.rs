@@ -127,7 +127,8 @@ async fn batches_that_overlap_never_wait_for_each_other(kind: Kind) {
     while let Some(taken) = takings.join_next().await {
         taken.unwrap();
     }
-    let doubled = "SELECT COUNT(*) FROM (SELECT name, time_us FROM komainu_push GROUP BY name, time_us HAVING COUNT(*) > 1) d";
+    let doubled =
+        "SELECT COUNT(*) FROM (SELECT name, time_us FROM komainu_push GROUP BY name, time_us HAVING COUNT(*) > 1) d";
     assert_eq!(fixture.raw.count(doubled).await, 0);
 }
 

@@ -1,0 +1,101 @@
+//! One configured channel, whatever its vendor.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::{DeliveryError, Notice, Receipt, mail, pushbullet, slack, webhook};
+
+/// Longest that one message may take. A claim in the outbox lasts 30 s; less than half of it leaves time to say how it
+/// ended.
+pub const SEND_LIMIT: Duration = Duration::from_millis(11_500);
+
+/// What a channel of each type is told by the configuration.
+#[derive(Clone, Debug)]
+pub enum Settings {
+    /// Slack, or a server that takes Slack's incoming webhooks.
+    Slack(slack::Config),
+    /// Mail over SMTP.
+    Mail(mail::Config),
+    /// Pushbullet.
+    Pushbullet(pushbullet::Config),
+    /// A program of one's own.
+    Webhook(webhook::Config),
+}
+
+/// Why a channel cannot be made of its settings.
+#[derive(Debug, Error)]
+pub enum ChannelError {
+    /// The certificates it is to trust are not usable.
+    #[error("cannot prepare TLS")]
+    PrepareTls(#[source] lettre::transport::smtp::Error),
+}
+
+/// A channel that messages can be sent through.
+#[derive(Debug)]
+pub struct Channel {
+    name: String,
+    sender: Sender,
+    http: reqwest::Client,
+    wall_ms: fn() -> i64,
+}
+
+#[derive(Debug)]
+enum Sender {
+    Slack(slack::Config),
+    Mail(Box<mail::Courier>),
+    Pushbullet(pushbullet::Config),
+    Webhook(webhook::Config),
+}
+
+impl Channel {
+    /// A channel with that name. The client must follow no redirects and bound how long connecting takes; `wall_ms` tells
+    /// the time in milliseconds UTC.
+    pub fn new(
+        name: impl Into<String>,
+        settings: Settings,
+        http: reqwest::Client,
+        wall_ms: fn() -> i64,
+    ) -> Result<Self, ChannelError> {
+        let sender = match settings {
+            Settings::Slack(config) => Sender::Slack(config),
+            Settings::Mail(config) => {
+                Sender::Mail(Box::new(mail::Courier::new(config).map_err(ChannelError::PrepareTls)?))
+            }
+            Settings::Pushbullet(config) => Sender::Pushbullet(config),
+            Settings::Webhook(config) => Sender::Webhook(config),
+        };
+        Ok(Self { name: name.into(), sender, http, wall_ms })
+    }
+
+    /// As the configuration calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Least time between the beginnings of two messages.
+    pub fn min_interval(&self) -> Duration {
+        match &self.sender {
+            // "1 message per second" per webhook and per channel: <https://docs.slack.dev/apis/web-api/rate-limits>
+            Sender::Slack(_) => Duration::from_secs(1),
+            Sender::Mail(_) | Sender::Pushbullet(_) | Sender::Webhook(_) => Duration::ZERO,
+        }
+    }
+
+    /// Hands one message to the vendor, within [`SEND_LIMIT`].
+    pub async fn send(&self, notice: &Notice) -> Result<Receipt, DeliveryError> {
+        let now_ms = (self.wall_ms)();
+        let attempt = async {
+            match &self.sender {
+                Sender::Slack(config) => slack::send(config, notice, &self.http, now_ms).await,
+                Sender::Mail(courier) => Box::pin(courier.send(notice, now_ms)).await,
+                Sender::Pushbullet(config) => pushbullet::send(config, notice, &self.http, now_ms).await,
+                Sender::Webhook(config) => webhook::send(config, notice, &self.http, now_ms).await,
+            }
+        };
+        let limit = SEND_LIMIT.as_millis();
+        tokio::time::timeout(SEND_LIMIT, attempt)
+            .await
+            .unwrap_or_else(|_| Err(DeliveryError::Unanswered { reason: format!("no answer within {limit} ms") }))
+    }
+}

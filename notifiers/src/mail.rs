@@ -1,0 +1,356 @@
+//! Mail over SMTP.
+//!
+//! All messages about one incident bear the same subject, without `Re:`, and refer to the same root: Gmail makes a thread
+//! of what has an equal subject and a common reference, Outlook of a common reference; neither minds that nobody has ever
+//! seen the root. The `Message-ID` is made from the notice, so that a repetition is dropped or shown beside its twin.
+//!
+//! TLS is either there from the first byte or turned on before anything else is said; in the clear only where the
+//! configuration says so.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+pub use lettre::message::Mailbox;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{MultiPart, MultiPartKind, SinglePart};
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Response;
+use lettre::{Address, Message};
+use thiserror::Error;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::words::{self, Part, Story};
+use crate::{DeliveryError, EventKind, Notice, Receipt, Secret};
+
+/// Until there is a connection, for each of the server's addresses.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// For the whole dialogue; the rest of [`crate::channel::SEND_LIMIT`] is for parting.
+const DIALOGUE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Parting is a courtesy: the mail is the server's by then.
+const QUIT_LIMIT: Duration = Duration::from_secs(1);
+
+/// Which server, and from whom to whom.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where mail is handed in.
+    pub server: Server,
+    /// Needed by most servers.
+    pub login: Option<Login>,
+    /// The sender.
+    pub from: Mailbox,
+    /// At least one.
+    pub to: Vec<Mailbox>,
+}
+
+/// A mail server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its name, which its certificate must bear.
+    pub host: String,
+    /// 465 or 587 as a rule.
+    pub port: u16,
+    /// How it is protected.
+    pub tls: Tls,
+    /// Trusted besides those of the system.
+    pub ca: Option<Authorities>,
+}
+
+/// How the connection is protected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tls {
+    /// From the first byte (RFC 8314).
+    Wrapped,
+    /// Turned on with STARTTLS; without it nothing is sent.
+    StartTls,
+    /// Not at all: for a relay on the same host.
+    None,
+}
+
+/// User and password.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Often an address.
+    pub user: String,
+    /// Sent only over TLS, unless [`Tls::None`] says otherwise.
+    pub password: Secret<String>,
+}
+
+/// Certificates of a company's own authority.
+#[derive(Clone, Debug)]
+pub struct Authorities(Certificate);
+
+/// Why a file holds no certificates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("holds no certificate; it must begin with -----BEGIN CERTIFICATE-----")]
+pub struct AuthoritiesError;
+
+impl Authorities {
+    /// Reads one or more certificates in PEM.
+    pub fn parse(pem: &[u8]) -> Result<Self, AuthoritiesError> {
+        const MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
+        // Lettre takes a file without any certificate for an empty list.
+        let has_some = pem.windows(MARK.len()).any(|part| part == MARK);
+        let certificate = Certificate::from_pem(pem).ok().filter(|_| has_some);
+        certificate.map(Self).ok_or(AuthoritiesError)
+    }
+}
+
+/// The mail itself; `now_ms` is its date.
+///
+/// # Panics
+/// When `to` is empty.
+pub fn payload(config: &Config, notice: &Notice, now_ms: i64) -> Message {
+    let story = words::tell(notice);
+    let domain = config.from.email.domain();
+    let date = Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    let builder = Message::builder()
+        .from(config.from.clone())
+        .date(date.into())
+        .message_id(Some(format!("<{}.komainu@{domain}>", notice.id)))
+        .subject(subject(notice, &story))
+        // Nobody's holiday note is to answer (RFC 3834), Exchange's neither.
+        .raw_header(header("Auto-Submitted", "auto-generated"))
+        .raw_header(header("X-Auto-Response-Suppress", "All"));
+    let builder = config.to.iter().fold(builder, |builder, to| builder.to(to.clone()));
+    let builder = match notice.items.as_slice() {
+        [item] => {
+            let root = format!("<incident-{}.{}.komainu@{domain}>", plain(&item.incident_id), plain(&notice.cluster));
+            let builder = builder.references(root.clone());
+            // The first one answers nothing: that would show it as a reply.
+            if item.event == EventKind::Opened { builder } else { builder.in_reply_to(root) }
+        }
+        _ => builder,
+    };
+    let body = MultiPart::builder()
+        .kind(MultiPartKind::Alternative)
+        .boundary(format!("komainu-{}", notice.id))
+        .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text(&story)))
+        .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(html(&story)));
+    builder.multipart(body).expect("a mail with a sender and at least one recipient can be written")
+}
+
+/// Hands notices to one server.
+#[derive(Debug)]
+pub struct Courier {
+    config: Config,
+    tls: Option<TlsSetup>,
+}
+
+/// Lettre's parameters, with a debug form.
+#[derive(Clone)]
+struct TlsSetup(TlsParameters);
+
+impl fmt::Debug for TlsSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TLS")
+    }
+}
+
+impl Courier {
+    /// Reads the system's certificates once.
+    pub(crate) fn new(config: Config) -> Result<Self, SmtpError> {
+        let tls = match config.server.tls {
+            Tls::None => None,
+            Tls::Wrapped | Tls::StartTls => {
+                let builder = TlsParameters::builder(config.server.host.clone());
+                let builder = config.server.ca.iter().fold(builder, |builder, Authorities(certificate)| {
+                    builder.add_root_certificate(certificate.clone())
+                });
+                Some(TlsSetup(builder.build_rustls()?))
+            }
+        };
+        Ok(Self { config, tls })
+    }
+
+    pub(crate) async fn send(&self, notice: &Notice, now_ms: i64) -> Result<Receipt, DeliveryError> {
+        let mail = payload(&self.config, notice, now_ms).formatted();
+        let deadline = Instant::now() + DIALOGUE_LIMIT;
+        let too_slow = |what: &str| format!("{} {what} within {} s", self.config.server.host, DIALOGUE_LIMIT.as_secs());
+        let (mut connection, refused) = match timeout_at(deadline, self.offer()).await {
+            Ok(offered) => offered?,
+            Err(_) => return Err(DeliveryError::Unreached { reason: too_slow("did not take the addresses") }),
+        };
+        let answer = match timeout_at(deadline, connection.message(&mail)).await {
+            Ok(Ok(response)) => shown(&response),
+            Ok(Err(error)) => return Err(self.judge(&error, Stage::Handed)),
+            Err(_) => return Err(DeliveryError::Unanswered { reason: too_slow("did not confirm the mail") }),
+        };
+        // Whatever happens to the parting, the mail was taken.
+        let _parted = timeout(QUIT_LIMIT, connection.abort()).await;
+        let answer = if refused.is_empty() { answer } else { format!("{answer}; not taken: {}", refused.join("; ")) };
+        Ok(Receipt { vendor_ref: None, answer })
+    }
+
+    /// Everything before the mail itself. One refused address among several keeps the others from nothing.
+    async fn offer(&self) -> Result<(AsyncSmtpConnection, Vec<String>), DeliveryError> {
+        let mut connection = self.connect().await.map_err(|error| self.judge(&error, Stage::Offered))?;
+        let from = Mail::new(Some(self.config.from.email.clone()), vec![]);
+        connection.command(from).await.map_err(|error| self.judge(&error, Stage::Offered))?;
+        let mut refusals: Vec<(Address, DeliveryError)> = Vec::new();
+        for to in &self.config.to {
+            if let Err(error) = connection.command(Rcpt::new(to.email.clone(), vec![])).await {
+                match self.judge(&error, Stage::Offered) {
+                    unreached @ (DeliveryError::Unreached { .. } | DeliveryError::Unanswered { .. }) => {
+                        return Err(unreached);
+                    }
+                    refusal @ (DeliveryError::Permanent { .. } | DeliveryError::Retryable { .. }) => {
+                        refusals.push((to.email.clone(), refusal));
+                    }
+                }
+            }
+        }
+        if refusals.len() == self.config.to.len() {
+            return Err(worst_hope(refusals));
+        }
+        connection.command(Data).await.map_err(|error| self.judge(&error, Stage::Offered))?;
+        Ok((connection, refusals.into_iter().map(|(to, refusal)| format!("{to} ({refusal})")).collect()))
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpError> {
+        let Server { host, port, tls, .. } = &self.config.server;
+        let hello = ClientId::default();
+        let wrapped = self.tls.clone().filter(|_| *tls == Tls::Wrapped).map(|TlsSetup(parameters)| parameters);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), Some(CONNECT_LIMIT), &hello, wrapped, None)
+                .await?;
+        if let (Tls::StartTls, Some(TlsSetup(parameters))) = (tls, self.tls.clone()) {
+            connection.starttls(parameters, &hello).await?;
+        }
+        if let Some(login) = &self.config.login {
+            let credentials = Credentials::new(login.user.clone(), login.password.reveal().clone());
+            connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    fn judge(&self, error: &SmtpError, stage: Stage) -> DeliveryError {
+        let reason = self.reason(error);
+        if error.is_transient() {
+            return DeliveryError::Retryable { reason, after: None };
+        }
+        // What the client itself objects to is the server's doing all the same: no STARTTLS, no way to log in.
+        if error.is_permanent() || error.is_client() {
+            return DeliveryError::Permanent { reason };
+        }
+        match stage {
+            Stage::Offered => DeliveryError::Unreached { reason },
+            Stage::Handed => DeliveryError::Unanswered { reason },
+        }
+    }
+
+    /// In the server's words, without the password, which a server may repeat when it does not understand.
+    fn reason(&self, error: &SmtpError) -> String {
+        let words = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+        let reason = match error.status() {
+            Some(code) => format!("{} answered {code} {words}", self.config.server.host),
+            None => format!("{}: {words}", self.config.server.host),
+        };
+        let Some(login) = &self.config.login else { return words::clip(&reason, 300) };
+        let password = login.password.reveal();
+        let plain = STANDARD.encode(format!("\0{}\0{password}", login.user));
+        let secrets = [plain, STANDARD.encode(password), password.clone()];
+        let reason = secrets.iter().fold(reason, |reason, secret| reason.replace(secret, "…"));
+        words::clip(&reason, 300)
+    }
+}
+
+/// How far a mail came.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Nothing of it has left.
+    Offered,
+    /// It may be the server's.
+    Handed,
+}
+
+/// When nobody can be reached: while one address may be taken later, it is worth another try.
+fn worst_hope(refusals: Vec<(Address, DeliveryError)>) -> DeliveryError {
+    let may_pass = refusals.iter().any(|(_, refusal)| matches!(refusal, DeliveryError::Retryable { .. }));
+    let reasons: Vec<String> = refusals.into_iter().map(|(to, refusal)| format!("{to}: {refusal}")).collect();
+    let reason = reasons.join("; ");
+    if may_pass { DeliveryError::Retryable { reason, after: None } } else { DeliveryError::Permanent { reason } }
+}
+
+fn shown(response: &Response) -> String {
+    format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" "))
+}
+
+fn subject(notice: &Notice, story: &Story) -> String {
+    match notice.items.as_slice() {
+        [item] => format!("[komainu] {} ({})", item.key, notice.cluster),
+        _ => format!("[komainu] {}", story.headline),
+    }
+}
+
+fn header(name: &'static str, value: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}
+
+/// What may stand in a `Message-ID` without quotes.
+fn plain(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '-' }).collect()
+}
+
+fn text(story: &Story) -> String {
+    let mut text = format!("{}\n", story.headline);
+    for line in story.counts.iter().chain(&story.remarks) {
+        let _ = writeln!(text, "{line}");
+    }
+    for Part { title, lines, runbook_url, .. } in &story.parts {
+        text.push('\n');
+        for line in title.iter().chain(lines) {
+            let _ = writeln!(text, "{line}");
+        }
+        let _ = writeln!(text, "What to do: {runbook_url}");
+    }
+    if let Some(more) = &story.more {
+        let _ = writeln!(text, "\n{more}");
+    }
+    text
+}
+
+fn html(story: &Story) -> String {
+    let mut html = format!("<!doctype html>\n<html><body>\n<h3>{}</h3>\n", escaped(&story.headline));
+    for line in story.counts.iter().chain(&story.remarks) {
+        let _ = writeln!(html, "<p><em>{}</em></p>", escaped(line));
+    }
+    for Part { title, lines, runbook_url, .. } in &story.parts {
+        html.push_str("<p>");
+        if let Some(title) = title {
+            let _ = writeln!(html, "<strong>{}</strong><br>", escaped(title));
+        }
+        for line in lines {
+            let _ = writeln!(html, "{}<br>", escaped(line));
+        }
+        let _ = writeln!(html, "<a href=\"{}\">What to do</a></p>", escaped(runbook_url));
+    }
+    if let Some(more) = &story.more {
+        let _ = writeln!(html, "<p>{}</p>", escaped(more));
+    }
+    html.push_str("</body></html>\n");
+    html
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        assert_eq!(Authorities::parse(b"").unwrap_err(), AuthoritiesError);
+        assert_eq!(Authorities::parse(b"-----BEGIN PRIVATE KEY-----").unwrap_err(), AuthoritiesError);
+    }
+}

@@ -1,0 +1,281 @@
+//! Slack: an incoming webhook, or a bot that threads and edits.
+//!
+//! The whole message is `text`, without blocks: servers that speak Slack's webhooks (Mattermost, Rocket.Chat) show nothing
+//! else. A bot puts what happens to an incident later into the thread of the message that opened it, and edits that
+//! message when it is over; a webhook can only write another message.
+
+use reqwest::Client;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::http::{self, Answer};
+use crate::words::{self, Story, Tone};
+use crate::{DeliveryError, EventKind, Notice, Receipt, Secret};
+
+/// Slack's own API. `GovSlack` has another, and so has a company whose traffic leaves through a gateway.
+pub const DEFAULT_API_URL: &str = "https://slack.com/api";
+
+const POST: &str = "chat.postMessage";
+const UPDATE: &str = "chat.update";
+
+/// Where messages go, and as whom.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// By which of Slack's ways.
+    pub access: Access,
+}
+
+/// One of Slack's two ways.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>
+    Webhook {
+        /// Its path is the credential.
+        url: Secret<Url>,
+    },
+    /// <https://docs.slack.dev/reference/methods/chat.postMessage>
+    Bot {
+        /// `xoxb-…`, with the scope `chat:write`.
+        token: Secret<String>,
+        /// Its id, or its name.
+        channel: String,
+        /// Without a slash at the end.
+        api_url: Url,
+    },
+}
+
+/// One thing that Slack is asked to do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Call {
+    /// Of Slack's Web API; `None`: the webhook itself.
+    pub method: Option<&'static str>,
+    /// What is posted.
+    pub body: Value,
+}
+
+/// All that Slack is asked for one notice, in order.
+pub fn payload(config: &Config, notice: &Notice) -> Vec<Call> {
+    let message = Message::new(notice);
+    let Access::Bot { channel, .. } = &config.access else {
+        return vec![Call { method: None, body: json!(message) }];
+    };
+    let Some(opening) = notice.thread.as_deref().and_then(Place::parse) else {
+        let body = json!(Message { channel: Some(channel), ..message });
+        return vec![Call { method: Some(POST), body }];
+    };
+    let event = notice.items.first().map(|item| item.event);
+    let mut calls = Vec::new();
+    if event == Some(EventKind::Resolved) {
+        // The edit repeats nothing, so it goes first: a retry after a failed reply edits once more.
+        let edit = Message { channel: Some(opening.channel), ts: Some(opening.ts), ..message.clone() };
+        calls.push(Call { method: Some(UPDATE), body: json!(edit) });
+    }
+    let reply = Message {
+        channel: Some(opening.channel),
+        thread_ts: Some(opening.ts),
+        // A reminder that only those see who follow the thread would remind nobody.
+        reply_broadcast: (event == Some(EventKind::Reminder)).then_some(true),
+        ..message
+    };
+    calls.push(Call { method: Some(POST), body: json!(reply) });
+    calls
+}
+
+#[derive(Clone, Serialize)]
+struct Message<'a> {
+    text: String,
+    // What a runbook or a monitor's address looks like from Slack's side is of no interest to anybody.
+    unfurl_links: bool,
+    unfurl_media: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ts: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_ts: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_broadcast: Option<bool>,
+}
+
+impl Message<'_> {
+    fn new(notice: &Notice) -> Self {
+        Self {
+            text: text(&words::tell(notice)),
+            unfurl_links: false,
+            unfurl_media: false,
+            channel: None,
+            ts: None,
+            thread_ts: None,
+            reply_broadcast: None,
+        }
+    }
+}
+
+/// Where a message is: its channel's id and its timestamp, which Slack uses as its name.
+struct Place<'a> {
+    channel: &'a str,
+    ts: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn parse(vendor_ref: &'a str) -> Option<Self> {
+        let (channel, ts) = vendor_ref.split_once('/')?;
+        Some(Self { channel, ts })
+    }
+}
+
+/// Hands a notice over.
+pub(crate) async fn send(
+    config: &Config,
+    notice: &Notice,
+    http: &Client,
+    now_ms: i64,
+) -> Result<Receipt, DeliveryError> {
+    let calls = payload(config, notice);
+    match &config.access {
+        Access::Webhook { url } => send_to_webhook(url.reveal(), &calls, http, now_ms).await,
+        Access::Bot { token, api_url, .. } => {
+            let bot = Bot { token: token.reveal(), api_url, http, now_ms };
+            bot.tell(&calls, notice.thread.as_deref()).await
+        }
+    }
+}
+
+async fn send_to_webhook(url: &Url, calls: &[Call], http: &Client, now_ms: i64) -> Result<Receipt, DeliveryError> {
+    let mut said = String::new();
+    for Call { body, .. } in calls {
+        let request = http::json(http.post(url.clone()), body);
+        let answer = http::post(request, &[url.as_str(), url.path(), url.query().unwrap_or("")]).await?;
+        ensure_taken(&answer, now_ms)?;
+        said = answer.shown();
+    }
+    Ok(Receipt { vendor_ref: None, answer: said })
+}
+
+fn ensure_taken(answer: &Answer, now_ms: i64) -> Result<(), DeliveryError> {
+    if !answer.status.is_success() {
+        return Err(answer.refusal(now_ms));
+    }
+    // Rocket.Chat says so in JSON; Slack and Mattermost say `ok`.
+    let is_refusal = serde_json::from_str::<Value>(&answer.text).is_ok_and(|said| {
+        said.get("success") == Some(&Value::Bool(false)) || said.get("ok") == Some(&Value::Bool(false))
+    });
+    if is_refusal {
+        return Err(DeliveryError::Permanent { reason: format!("answered {}", answer.shown()) });
+    }
+    Ok(())
+}
+
+struct Bot<'a> {
+    token: &'a str,
+    api_url: &'a Url,
+    http: &'a Client,
+    now_ms: i64,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    ok: bool,
+    error: Option<String>,
+    channel: Option<String>,
+    ts: Option<String>,
+}
+
+impl Bot<'_> {
+    async fn tell(&self, calls: &[Call], thread: Option<&str>) -> Result<Receipt, DeliveryError> {
+        let mut receipt = Receipt { vendor_ref: None, answer: String::new() };
+        for Call { method, body } in calls {
+            let method = method.unwrap_or(POST);
+            match self.call(method, body).await {
+                Ok((said, answer)) => {
+                    let place = said.channel.zip(said.ts).map(|(channel, ts)| format!("{channel}/{ts}"));
+                    // Replies are in the thread of the message that opened the incident, not of one another.
+                    receipt = Receipt { vendor_ref: thread.map(str::to_owned).or(place), answer: answer.shown() };
+                }
+                // What cannot be edited any more (too old, deleted) is still told in words.
+                Err(DeliveryError::Permanent { .. }) if method == UPDATE => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(receipt)
+    }
+
+    async fn call(&self, method: &str, body: &Value) -> Result<(Said, Answer), DeliveryError> {
+        let url = format!("{}/{method}", self.api_url.as_str().trim_end_matches('/'));
+        let request = http::json(self.http.post(url).bearer_auth(self.token), body);
+        let answer = http::post(request, &[self.token]).await?;
+        if !answer.status.is_success() {
+            return Err(answer.refusal(self.now_ms));
+        }
+        let Ok(said) = serde_json::from_str::<Said>(&answer.text) else {
+            let reason = format!("{method} answered {}, which is not Slack's JSON", answer.shown());
+            return Err(DeliveryError::Retryable { reason, after: None });
+        };
+        if said.ok {
+            return Ok((said, answer));
+        }
+        Err(self.refused(method, said.error.as_deref().unwrap_or("an error without a name"), &answer))
+    }
+
+    /// Slack refuses with 200 and a word.
+    fn refused(&self, method: &str, word: &str, answer: &Answer) -> DeliveryError {
+        let reason = format!("{method} refused: {word}{}", advice(word));
+        let after = http::retry_after(&answer.headers, self.now_ms);
+        match word {
+            "ratelimited"
+            | "rate_limited"
+            | "message_limit_exceeded"
+            | "fatal_error"
+            | "internal_error"
+            | "service_unavailable"
+            | "request_timeout"
+            | "accesslimited"
+            | "team_added_to_org" => DeliveryError::Retryable { reason, after },
+            _ => DeliveryError::Permanent { reason },
+        }
+    }
+}
+
+/// What to do about the refusals that people meet.
+fn advice(word: &str) -> &'static str {
+    match word {
+        "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" | "account_inactive" => {
+            " (the bot's token is not valid any more; install the app again and renew bot_token)"
+        }
+        "missing_scope" => " (the bot needs the scope chat:write)",
+        "channel_not_found" => {
+            " (no such channel, or a private one that the bot is not in; its id is safer than its name)"
+        }
+        "not_in_channel" => " (invite the bot: /invite @bot)",
+        "is_archived" => " (the channel is archived)",
+        _ => "",
+    }
+}
+
+fn text(story: &Story) -> String {
+    let mut lines = vec![format!("{} *{}*", emoji(story.tone), escaped(&story.headline))];
+    lines.extend(story.counts.as_deref().map(escaped));
+    for part in &story.parts {
+        lines.extend(part.title.as_ref().map(|title| format!("{} *{}*", emoji(part.tone), escaped(title))));
+        lines.extend(part.lines.iter().map(|line| escaped(line)));
+        lines.push(format!("<{}|What to do>", escaped(&part.runbook_url)));
+    }
+    lines.extend(story.more.as_deref().map(escaped));
+    lines.extend(story.remarks.iter().map(|remark| format!("_{}_", escaped(remark))));
+    lines.join("\n")
+}
+
+fn emoji(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Critical => ":red_circle:",
+        Tone::Warning => ":large_yellow_circle:",
+        Tone::Resolved => ":large_green_circle:",
+    }
+}
+
+/// The three characters that Slack gives a meaning: <https://docs.slack.dev/messaging/formatting-message-text>. Without
+/// this a monitor's name could call the whole channel.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

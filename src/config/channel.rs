@@ -1,0 +1,100 @@
+//! `[[channel]]`: where people are told. Each type's own keys are in a file of its own below.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use komainu_notifiers::Settings;
+use serde::Deserialize;
+
+use super::entry::Entry;
+use super::fault::{Faults, Place};
+use super::shape;
+
+mod mail;
+mod pushbullet;
+mod slack;
+mod webhook;
+
+/// The keys that channels of all types have.
+const SHARED: [&str; 3] = ["name", "type", "fallback"];
+
+/// One channel.
+#[derive(Clone, Debug)]
+pub struct ChannelConfig {
+    /// As routes, monitors and heartbeats call it.
+    pub name: String,
+    /// What its type needs.
+    pub settings: Settings,
+    /// The channel that gets what this one refuses for good.
+    pub fallback: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    name: String,
+    #[serde(rename = "type")]
+    kind: Type,
+    fallback: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Type {
+    Slack,
+    Mail,
+    Pushbullet,
+    Webhook,
+}
+
+pub(super) fn resolve(entries: Vec<Entry>, folder: &Path, faults: &mut Faults) -> Vec<ChannelConfig> {
+    let mut names = BTreeSet::new();
+    let mut fallbacks = Vec::new();
+    let mut channels = Vec::new();
+    for mut entry in entries {
+        let label = entry.label();
+        let place = Place { section: "channel", entry: Some(&label) };
+        let Some(head) = entry.take::<Head>(&SHARED, faults) else { continue };
+        faults.note(place, "name", shape::ensure_id(&head.name));
+        if !names.insert(head.name.clone()) {
+            faults.add(place, "name", "two channels have this name");
+        }
+        if let Some(fallback) = &head.fallback {
+            fallbacks.push((head.name.clone(), fallback.clone()));
+        }
+        if let Some(settings) = settings(head.kind, entry, place, folder, faults) {
+            channels.push(ChannelConfig { name: head.name, settings, fallback: head.fallback });
+        }
+    }
+    for (name, fallback) in &fallbacks {
+        let place = Place { section: "channel", entry: Some(name) };
+        if name == fallback {
+            faults.add(place, "fallback", "must be another channel than the one that fails");
+        } else if !names.contains(fallback) {
+            faults.add(place, "fallback", unknown(fallback, names.iter().map(String::as_str)));
+        }
+    }
+    channels
+}
+
+/// What is said of a channel's name that nobody has.
+pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.collect();
+    let known = if known.is_empty() { "there is none".to_owned() } else { format!("there are {}", known.join(", ")) };
+    format!("no [[channel]] has the name \"{name}\"; {known}")
+}
+
+fn settings(kind: Type, entry: Entry, place: Place<'_>, folder: &Path, faults: &mut Faults) -> Option<Settings> {
+    match kind {
+        Type::Slack => {
+            entry.read::<slack::Section>(&SHARED, faults)?.resolve(place, folder, faults).map(Settings::Slack)
+        }
+        Type::Mail => entry.read::<mail::Section>(&SHARED, faults)?.resolve(place, folder, faults).map(Settings::Mail),
+        Type::Pushbullet => {
+            entry.read::<pushbullet::Section>(&SHARED, faults)?.resolve(place, folder, faults).map(Settings::Pushbullet)
+        }
+        Type::Webhook => {
+            entry.read::<webhook::Section>(&SHARED, faults)?.resolve(place, folder, faults).map(Settings::Webhook)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `[[route]]`: who is told what. What a match means is [`komainu_watchdogs::routing`]'s.
+
+use std::time::Duration;
+
+use komainu_notifiers::Kind;
+use komainu_watchdogs::io::Severity;
+use komainu_watchdogs::routing::{GROUP_WAIT, Matcher, Route, Routing};
+use serde::Deserialize;
+
+use super::ChannelConfig;
+use super::channel::unknown;
+use super::entry::Entry;
+use super::fault::{Faults, Place};
+
+/// Longer, and people would read old news: what waits is not told yet.
+const MAX_GROUP_WAIT: Duration = Duration::from_secs(300);
+
+/// Shorter, and reminders would be a flood.
+const MIN_REPEAT: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Section {
+    #[serde(default, rename = "match")]
+    matcher: Match,
+    channels: Vec<String>,
+    #[serde(default, deserialize_with = "super::duration::deserialize")]
+    group_wait: Option<Duration>,
+    #[serde(default, deserialize_with = "super::duration::deserialize")]
+    repeat: Option<Duration>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Match {
+    kind: Option<String>,
+    severity: Option<SeveritySetting>,
+    tag: Option<String>,
+    key: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum SeveritySetting {
+    Critical,
+    Warning,
+}
+
+pub(super) fn resolve(entries: Vec<Entry>, channels: &[ChannelConfig], faults: &mut Faults) -> Routing {
+    let channels: Vec<String> = channels.iter().map(|channel| channel.name.clone()).collect();
+    let routes = entries.into_iter().filter_map(|entry| resolve_one(entry, &channels, faults)).collect();
+    Routing { channels, routes }
+}
+
+fn resolve_one(entry: Entry, known: &[String], faults: &mut Faults) -> Option<Route> {
+    let label = entry.label();
+    let place = Place { section: "route", entry: Some(&label) };
+    let section: Section = entry.read(&[], faults)?;
+    if section.channels.is_empty() {
+        faults.add(place, "channels", "names no channel");
+    }
+    // A faulty channel is told by itself, and not once more by each route that names it.
+    if !faults.concern("channel") {
+        for name in section.channels.iter().filter(|name| !known.contains(name)) {
+            faults.add(place, "channels", unknown(name, known.iter().map(String::as_str)));
+        }
+    }
+    if let Some(kind) =
+        section.matcher.kind.as_ref().filter(|kind| Kind::ALL.iter().all(|known| known.as_str() != *kind))
+    {
+        let known = Kind::ALL.map(Kind::as_str).join(", ");
+        faults.add(place, "match.kind", format!("\"{kind}\" is not one of {known}"));
+    }
+    let group_wait = section.group_wait.unwrap_or(GROUP_WAIT);
+    if group_wait > MAX_GROUP_WAIT {
+        faults.add(place, "group_wait", "must be at most 5m: what waits is not told yet");
+    }
+    if section.repeat.is_some_and(|repeat| repeat < MIN_REPEAT) {
+        faults.add(place, "repeat", "must be at least 1m");
+    }
+    let matcher = Matcher {
+        kind: section.matcher.kind,
+        severity: section.matcher.severity.map(|severity| match severity {
+            SeveritySetting::Critical => Severity::Critical,
+            SeveritySetting::Warning => Severity::Warning,
+        }),
+        tag: section.matcher.tag,
+        key: section.matcher.key,
+    };
+    Some(Route { matcher, channels: section.channels, group_wait, repeat: section.repeat })
+}

@@ -1,0 +1,126 @@
+//! The deliverer: carries what waits in the outbox to the channels. Any watchdog does, none is in charge.
+//!
+//! A scout looks each second what waits, and wakes the courier of each channel that has something to do: one message of
+//! a channel at a time. What a message tells is decided by [`komainu_watchdogs::outbox`], who may send it by the claims
+//! of [`crate::store::outbox`]. A process that dies at any point leaves a message that somebody else takes up; only when
+//! it died between [`begin_sending`](crate::store::outbox::begin_sending) and the note that it arrived is it repeated,
+//! under the same id and marked so.
+
+mod compose;
+mod courier;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use komainu_notifiers::{DeliveryError, Notice, Receipt};
+use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::routing::Routing;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::courier::Courier;
+use crate::store::Store;
+use crate::store::outbox::{self as store, Backlog};
+
+/// Between two looks at what waits.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Between two looks for reminders, whose shortest pause is minutes.
+const REMINDERS_EVERY: u32 = 10;
+
+/// Something that takes messages: a channel, or a test's.
+pub trait Sends: Send + Sync {
+    /// Hands one message over, within 12 s.
+    fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<Receipt, DeliveryError>>;
+
+    /// Least time between the beginnings of two messages.
+    fn min_interval(&self) -> Duration;
+}
+
+/// One way out.
+#[derive(Clone)]
+pub struct Outlet {
+    /// The channel.
+    pub channel: Arc<dyn Sends>,
+    /// Gets what this one refuses for good.
+    pub fallback: Option<String>,
+}
+
+/// Everything that delivering needs.
+#[derive(Clone)]
+pub struct Outbox {
+    /// The way to the database.
+    pub store: Store,
+    /// The cluster's name, as people read it.
+    pub cluster: String,
+    /// This process: who claims.
+    pub me: Incarnation,
+    /// Who is told about what.
+    pub routing: Arc<Routing>,
+    /// By name.
+    pub outlets: BTreeMap<String, Outlet>,
+    /// Where the runbook is: `http://w1:8900/runbook`.
+    pub runbook: String,
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").field("cluster", &self.cluster).field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+/// Delivers until told to stop; a message on its way is brought to its end first.
+pub async fn run(outbox: Outbox, shutdown: CancellationToken) {
+    let outbox = Arc::new(outbox);
+    let couriers = TaskTracker::new();
+    let mut bells = BTreeMap::new();
+    for (name, outlet) in &outbox.outlets {
+        let bell = Arc::new(Notify::new());
+        let courier = Courier::new(Arc::clone(&outbox), name.clone(), outlet.clone());
+        couriers.spawn(courier.run(Arc::clone(&bell), shutdown.clone()));
+        bells.insert(name.clone(), bell);
+    }
+    couriers.close();
+    scout(&outbox, &bells, &shutdown).await;
+    couriers.wait().await;
+}
+
+async fn scout(outbox: &Outbox, bells: &BTreeMap<String, Arc<Notify>>, shutdown: &CancellationToken) {
+    let mut is_failing = false;
+    for round in 0_u32.. {
+        match look(outbox, bells, round % REMINDERS_EVERY == 0).await {
+            Ok(()) => is_failing = false,
+            Err(error) if is_failing => tracing::debug!(%error, "the outbox cannot be read"),
+            Err(error) => {
+                is_failing = true;
+                tracing::warn!(%error, "the outbox cannot be read");
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+async fn look(
+    outbox: &Outbox,
+    bells: &BTreeMap<String, Arc<Notify>>,
+    with_reminders: bool,
+) -> Result<(), crate::store::StoreError> {
+    if with_reminders {
+        let incidents = store::remind(&outbox.store, &outbox.routing).await?;
+        if incidents > 0 {
+            tracing::info!(incidents, "reminders entered");
+        }
+    }
+    for backlog in store::backlog(&outbox.store).await?.iter().filter(|backlog| Backlog::is_pressing(backlog)) {
+        if let Some(bell) = bells.get(&backlog.channel) {
+            bell.notify_one();
+        }
+    }
+    Ok(())
+}

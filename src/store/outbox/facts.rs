@@ -1,0 +1,88 @@
+//! What a message tells, read when it is about to leave.
+
+use komainu_watchdogs::outbox::Event;
+use komainu_watchdogs::time::Wall;
+
+use super::claim::Claim;
+use crate::store::decisions::id_list;
+use crate::store::error::StoreError;
+use crate::store::pool::Store;
+use crate::store::session::{Session, Sql};
+use crate::store::value::{Row, values};
+
+/// What one delivery tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fact {
+    /// Of which incident.
+    pub incident: i64,
+    /// What happened to it.
+    pub event: Event,
+    /// Kind and subject.
+    pub key: String,
+    /// `critical` or `warning`.
+    pub severity: String,
+    /// One sentence.
+    pub summary: String,
+    /// Watchdogs that see it, of how many that may vote.
+    pub votes: (u32, u32),
+    /// When the incident opened.
+    pub opened_at: Wall,
+    /// When the event happened.
+    pub at: Wall,
+    /// Of a node's incident: its monitors that others run, by node.
+    pub elsewhere: Vec<(String, u64)>,
+    /// What the vendor calls the message that this channel was told first of this incident.
+    pub thread: Option<String>,
+}
+
+/// What a claimed message tells, in the order of entering.
+pub async fn facts(store: &Store, claim: &Claim) -> Result<Vec<Fact>, StoreError> {
+    let act = "read what a message tells";
+    let mut lease = store.lease(act).await?;
+    let sql = format!(
+        "SELECT e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.id, i.k, i.opened_at \
+         FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
+         JOIN komainu_incident i ON i.id = d.incident_id WHERE d.id IN ({}) ORDER BY d.id",
+        id_list(&claim.deliveries)
+    );
+    let rows = lease.rows(act, Sql::Once(sql), vec![]).await?;
+    let mut facts = rows.iter().map(fact).collect::<Result<Vec<_>, _>>()?;
+    for fact in &mut facts {
+        if let Some(node) = fact.key.strip_prefix("node/") {
+            fact.elsewhere = elsewhere(&mut lease, node).await?;
+        }
+    }
+    if let [fact] = &mut facts[..] {
+        fact.thread = thread(&mut lease, fact.incident, &claim.channel).await?;
+    }
+    Ok(facts)
+}
+
+fn fact(row: &Row) -> Result<Fact, StoreError> {
+    Ok(Fact {
+        incident: row.int("id")?,
+        event: Event::parse(&row.text("kind")?).unwrap_or(Event::Opened),
+        key: row.text("k")?,
+        severity: row.text("severity")?,
+        summary: row.text("summary")?,
+        votes: (row.small("votes_bad")?, row.small("votes_of")?),
+        opened_at: row.wall("opened_at")?,
+        at: row.wall("at")?,
+        elsewhere: vec![],
+        thread: None,
+    })
+}
+
+async fn elsewhere(session: &mut Session, node: &str) -> Result<Vec<(String, u64)>, StoreError> {
+    let sql = "SELECT effective_node, COUNT(*) AS monitors FROM komainu_assignment \
+         WHERE node_id = ? AND effective_node NOT IN ('', ?) GROUP BY effective_node ORDER BY effective_node";
+    let rows = session.rows("count a node's monitors", sql, values![node, node]).await?;
+    rows.iter().map(|row| Ok((row.text("effective_node")?, row.count("monitors")?))).collect()
+}
+
+async fn thread(session: &mut Session, incident: i64, channel: &str) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT vendor_ref FROM komainu_delivery WHERE incident_id = ? AND channel = ? AND state = 'sent' \
+         AND vendor_ref IS NOT NULL ORDER BY id LIMIT 1";
+    let row = session.row("look for a thread", sql, values![incident, channel]).await?;
+    row.map_or(Ok(None), |row| row.maybe_text("vendor_ref"))
+}

@@ -1,0 +1,157 @@
+//! Noting what came of a message that left.
+
+use std::time::Duration;
+
+use komainu_watchdogs::io::Alarm;
+use komainu_watchdogs::routing::{Routing, Subject};
+
+use super::claim::Claim;
+use crate::store::decisions::id_list;
+use crate::store::error::StoreError;
+use crate::store::incidents::opening::{open_on, resolve_on};
+use crate::store::pool::{Store, in_transaction};
+use crate::store::session::{Session, Sql};
+use crate::store::value::values;
+
+/// A message that did not arrive, or of which nobody knows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// In the vendor's words.
+    pub error: String,
+    /// It may have arrived all the same.
+    pub may_have_arrived: bool,
+    /// Nobody uses the channel for so long.
+    pub pause: Duration,
+    /// To be opened with it: the channel has failed too often.
+    pub incident: Option<(Alarm, Subject)>,
+}
+
+/// What becomes of a message that a channel refuses for good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rescue {
+    /// The incident of the channel.
+    pub incident: (Alarm, Subject),
+    /// Channels that get the message instead.
+    pub instead: Vec<String>,
+}
+
+/// It arrived. So the channel works: its incident, if it has one, is over.
+///
+/// Notes it whoever claims it by now: the fewer it is repeated to, the better.
+pub async fn note_sent(store: &Store, claim: &Claim, vendor_ref: Option<&str>) -> Result<(), StoreError> {
+    in_transaction!(store, "note a sent message", |session| sent_on(session, claim, vendor_ref).await)
+}
+
+async fn sent_on(session: &mut Session, claim: &Claim, vendor_ref: Option<&str>) -> Result<(), StoreError> {
+    let act = "note a sent message";
+    let now = session.dialect().now_ms();
+    let sql = format!(
+        "UPDATE komainu_delivery{} SET state = 'sent', sent_at = {now}, vendor_ref = ?, claimed_by = NULL, \
+         claimed_until = NULL WHERE id IN ({}) AND state = 'waiting' AND notice_id = ?",
+        session.dialect().by_primary(),
+        id_list(&claim.deliveries)
+    );
+    session.execute(act, Sql::Once(sql), values![vendor_ref, &claim.notice]).await?;
+    let sql = format!("UPDATE komainu_channel SET failures = 0, last_sent_at = {now} WHERE name = ?");
+    session.execute(act, sql, values![&claim.channel]).await?;
+    let sql = "SELECT id FROM komainu_incident WHERE k = ? AND resolved_at IS NULL";
+    let row = session.row(act, sql, values![channel_key(&claim.channel)]).await?;
+    if let Some(row) = row {
+        resolve_on(session, row.int("id")?, &format!("channel {} delivers again", claim.channel)).await?;
+    }
+    Ok(())
+}
+
+/// The key of a channel's incident.
+pub(crate) fn channel_key(channel: &str) -> String {
+    format!("channel/{channel}")
+}
+
+/// It did not arrive, or nobody knows; it is tried again.
+pub async fn note_refused(
+    store: &Store,
+    claim: &Claim,
+    refusal: &Refusal,
+    routing: &Routing,
+) -> Result<(), StoreError> {
+    in_transaction!(store, "note a refused message", |session| refused_on(session, claim, refusal, routing).await)
+}
+
+async fn refused_on(
+    session: &mut Session,
+    claim: &Claim,
+    refusal: &Refusal,
+    routing: &Routing,
+) -> Result<(), StoreError> {
+    let act = "note a refused message";
+    // What certainly did not arrive may be told in other company; what may have arrived stays as it was.
+    let may_have_arrived = refusal.may_have_arrived || claim.is_repeated;
+    let afresh = if may_have_arrived { "" } else { ", sending_at = NULL, notice_id = NULL" };
+    let sql = format!(
+        "UPDATE komainu_delivery{} SET claimed_by = NULL, claimed_until = NULL, last_error = ?{afresh} \
+         WHERE id IN ({}) AND state = 'waiting' AND claimed_by = ? AND notice_id = ?",
+        session.dialect().by_primary(),
+        id_list(&claim.deliveries)
+    );
+    session.execute(act, Sql::Once(sql), values![&refusal.error, claim.by, &claim.notice]).await?;
+    note_failure(session, &claim.channel, &refusal.error, refusal.pause).await?;
+    if let Some((alarm, subject)) = &refusal.incident {
+        open_on(session, alarm, subject, routing).await?;
+    }
+    Ok(())
+}
+
+/// The channel refuses it for good: somebody has to act, and others are told instead.
+pub async fn give_up(
+    store: &Store,
+    claim: &Claim,
+    error: &str,
+    rescue: &Rescue,
+    routing: &Routing,
+) -> Result<(), StoreError> {
+    in_transaction!(store, "give a message up", |session| give_up_on(session, claim, (error, rescue), routing).await)
+}
+
+async fn give_up_on(
+    session: &mut Session,
+    claim: &Claim,
+    (error, rescue): (&str, &Rescue),
+    routing: &Routing,
+) -> Result<(), StoreError> {
+    let act = "give a message up";
+    let deliveries = id_list(&claim.deliveries);
+    let sql = format!(
+        "UPDATE komainu_delivery{} SET state = 'failed', claimed_by = NULL, claimed_until = NULL, last_error = ? \
+         WHERE id IN ({deliveries}) AND state = 'waiting' AND claimed_by = ? AND notice_id = ?",
+        session.dialect().by_primary()
+    );
+    let failed = session.execute(act, Sql::Once(sql), values![error, claim.by, &claim.notice]).await?;
+    if failed == 0 {
+        return Ok(());
+    }
+    note_failure(session, &claim.channel, error, Duration::ZERO).await?;
+    for channel in &rescue.instead {
+        // Nobody is told twice, also when two fallbacks point at each other.
+        let sql = format!(
+            "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, group_wait_ms, due_at, created_at) \
+             SELECT d.event_id, d.incident_id, ?, 'waiting', d.group_wait_ms, d.due_at, {} FROM komainu_delivery d \
+             WHERE d.id IN ({deliveries}) AND NOT EXISTS (SELECT 1 FROM komainu_delivery o \
+             WHERE o.incident_id = d.incident_id AND o.event_id = d.event_id AND o.channel = ?)",
+            session.dialect().now_ms()
+        );
+        session.execute(act, Sql::Once(sql), values![channel, channel]).await?;
+    }
+    let (alarm, subject) = &rescue.incident;
+    open_on(session, alarm, subject, routing).await.map(|_| ())
+}
+
+async fn note_failure(session: &mut Session, channel: &str, error: &str, pause: Duration) -> Result<(), StoreError> {
+    let now = session.dialect().now_ms();
+    let sql = format!(
+        "UPDATE komainu_channel SET failures = failures + 1, last_error = ?, last_error_at = {now}, \
+         next_at = {}(next_at, {now} + ?) WHERE name = ?",
+        session.dialect().greatest()
+    );
+    let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    session.execute("note a channel's failure", sql, values![error, pause, channel]).await.map(|_| ())
+}

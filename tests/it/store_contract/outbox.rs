@@ -1,0 +1,314 @@
+//! The outbox and its deliverer: told once, together, by whoever can, and never to nobody.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use komainu::outbox::{Outbox, Outlet, Sends};
+use komainu::store::outbox::{self as store, Begin, Claim};
+use komainu_notifiers::{DeliveryError, Doubt, EventKind, Notice, Receipt};
+use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::routing::{Matcher, Route, Routing};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::fixture::{Fixture, Kind, identity};
+use super::on_both_databases;
+use crate::cluster::wait::wait_until;
+
+on_both_databases! {
+    what_opens_together_is_one_message_and_so_is_its_end,
+    three_deliverers_tell_everything_once,
+    more_than_ten_are_told_as_a_digest,
+    a_message_whose_sender_died_is_repeated_and_says_so,
+    what_a_channel_refuses_for_good_falls_to_its_fallback,
+    a_watchdog_that_does_not_reach_a_vendor_leaves_it_to_another,
+    a_refused_message_waits_as_long_as_the_vendor_asks,
+    the_monitors_of_a_lost_node_are_held_until_it_is_back,
+    what_nobody_takes_care_of_is_told_again,
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A vendor that takes everything, or answers as it is told.
+#[derive(Clone, Default)]
+struct Vendor {
+    taken: Arc<Mutex<Vec<Notice>>>,
+    refuses: Arc<Mutex<Option<DeliveryError>>>,
+}
+
+impl Vendor {
+    fn refuse(&self, error: Option<DeliveryError>) {
+        *self.refuses.lock().unwrap() = error;
+    }
+
+    fn taken(&self) -> Vec<Notice> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    /// `event key` of everything that arrived, a message each.
+    fn told(&self) -> Vec<Vec<String>> {
+        let word = |event| match event {
+            EventKind::Opened => "opened",
+            EventKind::Reminder => "reminder",
+            EventKind::Flapping => "flapping",
+            EventKind::Resolved => "resolved",
+        };
+        let told =
+            |notice: &Notice| notice.items.iter().map(|item| format!("{} {}", word(item.event), item.key)).collect();
+        self.taken().iter().map(told).collect()
+    }
+
+    async fn wait_for(&self, messages: usize) {
+        let is_there = async || self.taken().len() >= messages;
+        wait_until(&format!("{messages} messages arrived"), PATIENCE, is_there).await;
+    }
+}
+
+impl Sends for Vendor {
+    fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
+        Box::pin(async {
+            if let Some(error) = self.refuses.lock().unwrap().clone() {
+                return Err(error);
+            }
+            self.taken.lock().unwrap().push(notice.clone());
+            Ok(Receipt { vendor_ref: Some(format!("ref-{}", notice.id)), answer: "ok".to_owned() })
+        })
+    }
+
+    fn min_interval(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Everything to all of these channels, half a second after it opened.
+fn routing(channels: &[&str], repeat: Option<Duration>) -> Routing {
+    let channels: Vec<_> = channels.iter().map(|&name| name.to_owned()).collect();
+    let group_wait = Duration::from_millis(500);
+    let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat };
+    Routing { channels, routes: vec![route] }
+}
+
+fn deliverer(fixture: &Fixture, me: u64, routing: &Routing, vendors: &[(&str, &Vendor)]) -> AbortOnDropHandle<()> {
+    let outlet = |vendor: &Vendor| Outlet { channel: Arc::new(vendor.clone()), fallback: None };
+    let outlets = vendors.iter().map(|(name, vendor)| ((*name).to_owned(), outlet(vendor))).collect();
+    start(fixture, me, routing, outlets)
+}
+
+fn start(fixture: &Fixture, me: u64, routing: &Routing, outlets: BTreeMap<String, Outlet>) -> AbortOnDropHandle<()> {
+    let outbox = Outbox {
+        store: fixture.store.clone(),
+        cluster: "test".to_owned(),
+        me: Incarnation(me),
+        routing: Arc::new(routing.clone()),
+        outlets,
+        runbook: "http://w1:8900/runbook".to_owned(),
+    };
+    AbortOnDropHandle::new(tokio::spawn(komainu::outbox::run(outbox, CancellationToken::new())))
+}
+
+async fn raise(fixture: &Fixture, key: &str, routing: &Routing) {
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let alarm =
+        Alarm { key: key.to_owned(), severity: Severity::Critical, summary: format!("{key} is bad"), votes: (2, 3) };
+    watch.raise(&alarm, routing).await.unwrap();
+}
+
+async fn resolve(fixture: &Fixture, key: &str) {
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let open = watch.read_round(false).await.unwrap().incidents;
+    let seen = open.iter().find(|incident| incident.key == key).unwrap().last_bad_at;
+    assert!(watch.resolve(key, seen).await.unwrap());
+}
+
+async fn what_opens_together_is_one_message_and_so_is_its_end(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    raise(&fixture, "node/node1", &routing).await;
+    raise(&fixture, "capacity", &routing).await;
+    ops.wait_for(1).await;
+    resolve(&fixture, "capacity").await;
+    ops.wait_for(2).await;
+    let expected =
+        [vec!["opened node/node1".to_owned(), "opened capacity".to_owned()], vec!["resolved capacity".to_owned()]];
+    assert_eq!(ops.told(), expected);
+    let first = &ops.taken()[0];
+    assert_eq!((first.cluster.as_str(), first.doubt, &first.lateness), ("test", None, &None));
+    assert_eq!(first.items[0].runbook_url, "http://w1:8900/runbook#node");
+    assert_eq!(first.items[0].votes, (2, 3));
+}
+
+async fn three_deliverers_tell_everything_once(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops, mail) = (routing(&["mail", "ops"], None), Vendor::default(), Vendor::default());
+    let vendors = [("ops", &ops), ("mail", &mail)];
+    let _running: Vec<_> = (1..=3).map(|me| deliverer(&fixture, me, &routing, &vendors)).collect();
+    for number in 0..40 {
+        raise(&fixture, &format!("node/n{number}"), &routing).await;
+    }
+    let told = |vendor: &Vendor| vendor.told().concat().len();
+    wait_until("all were told", PATIENCE, async || told(&ops) >= 40 && told(&mail) >= 40).await;
+    let is_noted = "SELECT COUNT(*) FROM komainu_delivery WHERE state <> 'sent'";
+    wait_until("all are noted", PATIENCE, async || fixture.raw.count(is_noted).await == 0).await;
+    assert_eq!((told(&ops), told(&mail)), (40, 40));
+    assert!(ops.taken().iter().all(|notice| notice.doubt.is_none()));
+}
+
+async fn more_than_ten_are_told_as_a_digest(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    for number in 0..11 {
+        raise(&fixture, &format!("node/n{number}"), &routing).await;
+    }
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    ops.wait_for(1).await;
+    assert_eq!((ops.taken()[0].items.len(), ops.taken()[0].is_digest), (11, true));
+}
+
+async fn a_message_whose_sender_died_is_repeated_and_says_so(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    raise(&fixture, "leader", &routing).await;
+    store::prepare_channel(&fixture.store, "ops").await.unwrap();
+    let deliveries = vec![fixture.raw.count("SELECT id FROM komainu_delivery").await];
+    let dead = Claim {
+        notice: "n1".to_owned(),
+        channel: "ops".to_owned(),
+        deliveries,
+        is_repeated: false,
+        by: Incarnation(9),
+    };
+    assert!(store::claim(&fixture.store, &dead).await.unwrap());
+    let other = Claim { by: Incarnation(8), ..dead.clone() };
+    assert!(!store::claim(&fixture.store, &other).await.unwrap());
+    assert_eq!(store::begin_sending(&fixture.store, &other, Duration::ZERO).await.unwrap(), Begin::Lost);
+    assert_eq!(store::begin_sending(&fixture.store, &dead, Duration::ZERO).await.unwrap(), Begin::Go);
+    // Meanwhile it is over: its end is told after it.
+    resolve(&fixture, "leader").await;
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    fixture.raw.execute("UPDATE komainu_delivery SET claimed_until = 1 WHERE claimed_until > 1").await;
+    ops.wait_for(2).await;
+    assert_eq!(ops.told().concat(), ["opened leader", "resolved leader"]);
+    let taken = ops.taken();
+    assert_eq!((taken[0].id.as_str(), taken[0].doubt), ("n1", Some(Doubt::MayBeRepeated)));
+    assert_eq!(taken[1].doubt, None);
+    assert_eq!(taken[1].thread.as_deref(), Some("ref-n1"));
+}
+
+async fn what_a_channel_refuses_for_good_falls_to_its_fallback(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let (routing, ops, mail) = (routing(&["ops"], None), Vendor::default(), Vendor::default());
+    let routing = Routing { channels: vec!["mail".to_owned(), "ops".to_owned()], ..routing };
+    ops.refuse(Some(DeliveryError::Permanent { reason: "answered 403: invalid_token".to_owned() }));
+    let outlet = |vendor: &Vendor, fallback| Outlet { channel: Arc::new(vendor.clone()), fallback };
+    let outlets = [
+        ("ops".to_owned(), outlet(&ops, Some("mail".to_owned()))),
+        ("mail".to_owned(), outlet(&mail, Some("ops".to_owned()))),
+    ];
+    let _running = start(&fixture, 1, &routing, outlets.into());
+    raise(&fixture, "leader", &routing).await;
+    let is_told = async |what: &str| mail.told().concat().contains(&what.to_owned());
+    wait_until("the fallback is told", PATIENCE, async || is_told("opened leader").await).await;
+    wait_until("the channel's trouble is told", PATIENCE, async || is_told("opened channel/ops").await).await;
+    let trouble = mail.taken().concat_items("channel/ops");
+    assert_eq!(trouble, "channel ops refuses messages: answered 403: invalid_token");
+    ops.refuse(None);
+    raise(&fixture, "capacity", &routing).await;
+    ops.wait_for(1).await;
+    wait_until("the channel's trouble is over", PATIENCE, async || is_told("resolved channel/ops").await).await;
+    assert_eq!(ops.told().concat(), ["opened capacity"]);
+}
+
+trait Summaries {
+    fn concat_items(&self, key: &str) -> String;
+}
+
+impl Summaries for Vec<Notice> {
+    /// What was first said under this key.
+    fn concat_items(&self, key: &str) -> String {
+        let mut items = self.iter().flat_map(|notice| &notice.items);
+        items.find(|item| item.key == key).unwrap().summary.clone()
+    }
+}
+
+async fn a_watchdog_that_does_not_reach_a_vendor_leaves_it_to_another(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let (routing, blocked, open) = (routing(&["ops"], None), Vendor::default(), Vendor::default());
+    blocked.refuse(Some(DeliveryError::Unreached { reason: "connection refused".to_owned() }));
+    let _one = deliverer(&fixture, 1, &routing, &[("ops", &blocked)]);
+    raise(&fixture, "leader", &routing).await;
+    let mut raw = crate::support::raw::Raw::connect(&fixture.text).await;
+    let has_failed = "SELECT COUNT(*) FROM komainu_channel WHERE failures = 1";
+    wait_until("the first failed", PATIENCE, async || raw.count(has_failed).await == 1).await;
+    let _two = deliverer(&fixture, 2, &routing, &[("ops", &open)]);
+    open.wait_for(1).await;
+    assert_eq!((open.taken()[0].doubt, blocked.taken().len()), (None, 0));
+}
+
+async fn a_refused_message_waits_as_long_as_the_vendor_asks(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    let after = Some(Duration::from_secs(400));
+    ops.refuse(Some(DeliveryError::Retryable { reason: "answered 429".to_owned(), after }));
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    raise(&fixture, "leader", &routing).await;
+    let has_failed = "SELECT COUNT(*) FROM komainu_channel WHERE failures = 1";
+    wait_until("it was refused", PATIENCE, async || fixture.raw.count(has_failed).await == 1).await;
+    let pause = "SELECT next_at - last_error_at FROM komainu_channel";
+    assert_eq!(fixture.raw.count(pause).await, 400_000);
+    // Four hundred seconds later.
+    ops.refuse(None);
+    fixture.raw.execute("UPDATE komainu_channel SET next_at = 0").await;
+    fixture.raw.execute("UPDATE komainu_delivery SET due_at = due_at - 400000").await;
+    ops.wait_for(1).await;
+    let lateness = ops.taken()[0].lateness.clone().unwrap();
+    assert_eq!(lateness.why, "the channel failed once, at last: answered 429");
+    assert!(lateness.by >= Duration::from_secs(400));
+    assert_eq!(ops.taken()[0].doubt, None, "a refused message did not arrive");
+}
+
+async fn the_monitors_of_a_lost_node_are_held_until_it_is_back(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    raise(&fixture, "node/node1", &routing).await;
+    for monitor in ["monitor/1", "monitor/2"] {
+        raise(&fixture, monitor, &routing).await;
+    }
+    let subject = r#"{"key":"monitor/1","severity":"critical","tags":[],"channels":[],"node":"node1"}"#;
+    let on_node = format!("UPDATE komainu_incident SET subject_json = '{subject}' WHERE k LIKE 'monitor/%'");
+    fixture.raw.execute(&on_node).await;
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    ops.wait_for(1).await;
+    assert_eq!(ops.told().concat(), ["opened node/node1"]);
+    let held = "SELECT COUNT(*) FROM komainu_delivery WHERE state = 'held'";
+    assert_eq!(fixture.raw.count(held).await, 2);
+    resolve(&fixture, "monitor/2").await;
+    resolve(&fixture, "node/node1").await;
+    let is_told = async || ops.told().concat().len() == 3;
+    wait_until("the monitor that is still down is told", PATIENCE, is_told).await;
+    let mut told = ops.told().concat();
+    told.sort();
+    assert_eq!(told, ["opened monitor/1", "opened node/node1", "resolved node/node1"]);
+}
+
+async fn what_nobody_takes_care_of_is_told_again(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], Some(Duration::from_secs(3_600))), Vendor::default());
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    raise(&fixture, "leader", &routing).await;
+    ops.wait_for(1).await;
+    let is_noted = "SELECT COUNT(*) FROM komainu_delivery WHERE state = 'sent'";
+    wait_until("it is noted", PATIENCE, async || fixture.raw.count(is_noted).await == 1).await;
+    assert_eq!(store::remind(&fixture.store, &routing).await.unwrap(), 0);
+    fixture.raw.execute("UPDATE komainu_delivery SET sent_at = sent_at - 3600000").await;
+    ops.wait_for(2).await;
+    assert_eq!(ops.told().concat(), ["opened leader", "reminder leader"]);
+    let incident = fixture.raw.count("SELECT id FROM komainu_incident").await;
+    assert!(komainu::store::incidents::acknowledge(&fixture.store, incident, "ada").await.unwrap());
+    wait_until("both are noted", PATIENCE, async || fixture.raw.count(is_noted).await == 2).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET sent_at = sent_at - 7200000").await;
+    assert_eq!(store::remind(&fixture.store, &routing).await.unwrap(), 0, "somebody takes care of it");
+}

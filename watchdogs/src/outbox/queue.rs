@@ -1,0 +1,217 @@
+//! What one channel is sent next, out of what waits for it.
+//!
+//! Once the first delivery is due, everything that waits and opened within its group's wait goes along: one message, or
+//! one digest when it is more than [`DIGEST_ABOVE`]. What something worse explains is held while that lasts, on channels
+//! that were told of the worse; only openings are held, never ends. A message that may have arrived already is sent
+//! again exactly as it was, and alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::ids::NodeId;
+use crate::outbox::Event;
+use crate::time::Wall;
+
+/// More than this is read as a number, kinds and the worst.
+pub const DIGEST_ABOVE: usize = 10;
+
+/// As many as one message tells of: what is above goes with the next one.
+pub const LARGEST_MESSAGE: usize = 1_000;
+
+/// So late a message says so, and why.
+pub const LATE_AFTER: Duration = Duration::from_secs(60);
+
+/// The kinds that say nothing while the database cannot be written: all of them are learnt through it.
+const EXPLAINED_BY_DATABASE: [&str; 7] = ["nodes", "node", "progress", "watchdog", "leader", "monitor", "heartbeat"];
+
+/// One delivery that waits for this channel, or is held.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Queued {
+    /// The row's key.
+    pub delivery: i64,
+    /// Of which incident.
+    pub incident: i64,
+    /// That incident's key.
+    pub key: String,
+    /// The node that runs it, of a monitor.
+    pub node: Option<NodeId>,
+    /// Its incident is open.
+    pub is_open: bool,
+    /// What it tells.
+    pub event: Event,
+    /// It is held.
+    pub is_held: bool,
+    /// It was to be told then.
+    pub due_at: Wall,
+    /// How long its group is collected.
+    pub group_wait: Duration,
+    /// Somebody is at it until then.
+    pub claimed_until: Option<Wall>,
+    /// The message that may have arrived with it.
+    pub begun: Option<String>,
+    /// How often somebody began to send it.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}
+
+/// An open incident that explains others, and that this channel was told of, or is about to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parent {
+    /// Its row's key.
+    pub incident: i64,
+    /// `database`, `nodes`, `node/node1`.
+    pub key: String,
+}
+
+/// One message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// What it tells, in the order of entering.
+    pub deliveries: Vec<i64>,
+    /// It may have arrived under this id.
+    pub repeats: Option<String>,
+    /// Only the number, the kinds and the worst are told.
+    pub is_digest: bool,
+    /// How late it is, and why.
+    pub lateness: Option<(Duration, String)>,
+}
+
+/// What to do with a channel's queue.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Plan {
+    /// Held from now on, each because of this incident.
+    pub hold: Vec<(i64, i64)>,
+    /// Nothing explains them any more, and they are still bad.
+    pub release: Vec<i64>,
+    /// There is nothing to tell any more.
+    pub cancel: Vec<i64>,
+    /// To be sent now.
+    pub message: Option<Message>,
+}
+
+impl Plan {
+    /// Something other than a message changes.
+    pub fn has_changes(&self) -> bool {
+        !(self.hold.is_empty() && self.release.is_empty() && self.cancel.is_empty())
+    }
+}
+
+/// Decides, at the database's time `now`; the queue is in the order of entering.
+pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
+    let mut plan = Plan::default();
+    for row in queue.iter().filter(|row| row.is_held && explained(row, parents).is_none()) {
+        if row.is_open { plan.release.push(row.delivery) } else { plan.cancel.push(row.delivery) }
+    }
+    let free = free_rows(now, queue);
+    let superseded = superseded(&free);
+    plan.cancel.extend(&superseded);
+    let mut ready = vec![];
+    for row in free.into_iter().filter(|row| !superseded.contains(&row.delivery)) {
+        match explained(row, parents) {
+            Some(parent) => plan.hold.push((row.delivery, parent)),
+            None => ready.push(row),
+        }
+    }
+    plan.message =
+        repeated(now, queue).into_iter().chain(collected(now, &ready)).min_by_key(|(due, _)| *due).map(|it| it.1);
+    plan
+}
+
+/// The incident that explains this delivery to this channel, the farthest reaching first.
+fn explained(row: &Queued, parents: &[Parent]) -> Option<i64> {
+    if row.event == Event::Resolved || !row.is_open {
+        return None;
+    }
+    let explains =
+        |parent: &&Parent| parent.incident != row.incident && explains(&parent.key, &row.key, row.node.as_ref());
+    let reach = |parent: &&Parent| match parent.key.as_str() {
+        "database" => 0,
+        "nodes" => 1,
+        _ => 2,
+    };
+    parents.iter().filter(explains).min_by_key(reach).map(|parent| parent.incident)
+}
+
+/// Whether one incident explains another, which a monitor's node has to do with.
+pub fn explains(parent: &str, child: &str, node: Option<&NodeId>) -> bool {
+    let kind = child.split_once('/').map_or(child, |(kind, _)| kind);
+    match parent {
+        "database" => EXPLAINED_BY_DATABASE.contains(&kind),
+        "nodes" => kind == "monitor",
+        _ => {
+            let lost = parent.strip_prefix("node/");
+            kind == "monitor" && lost.is_some() && lost == node.map(NodeId::as_str)
+        }
+    }
+}
+
+/// Nobody is at it, it did not begin, and nothing of its incident goes before it on this channel.
+fn free_rows(now: Wall, queue: &[Queued]) -> Vec<&Queued> {
+    let mut busy: BTreeSet<i64> = BTreeSet::new();
+    let mut free = vec![];
+    for row in queue.iter().filter(|row| !row.is_held) {
+        let is_busy = row.begun.is_some() || is_claimed(now, row);
+        if is_busy {
+            busy.insert(row.incident);
+        } else if !busy.contains(&row.incident) {
+            free.push(row);
+        }
+    }
+    free
+}
+
+fn is_claimed(now: Wall, row: &Queued) -> bool {
+    row.claimed_until.is_some_and(|until| until > now)
+}
+
+/// Of several deliveries of one incident that all wait, only the last one is still true.
+fn superseded(free: &[&Queued]) -> BTreeSet<i64> {
+    let last: BTreeMap<i64, i64> = free.iter().map(|row| (row.incident, row.delivery)).collect();
+    free.iter().filter(|row| last.get(&row.incident) != Some(&row.delivery)).map(|row| row.delivery).collect()
+}
+
+/// The oldest message that may have arrived, and whose sender is gone.
+fn repeated(now: Wall, queue: &[Queued]) -> Option<(Wall, Message)> {
+    let is_orphaned = |row: &&Queued| row.begun.is_some() && !row.is_held && !is_claimed(now, row);
+    let notice = queue.iter().find(is_orphaned)?.begun.clone()?;
+    let members: Vec<_> = queue.iter().filter(|row| row.begun.as_ref() == Some(&notice)).collect();
+    // A member that somebody still claims: they are at the same message.
+    if members.iter().any(|row| is_claimed(now, row)) {
+        return None;
+    }
+    Some(message(now, &members, Some(notice)))
+}
+
+/// Everything that goes along with the first delivery that is due.
+fn collected(now: Wall, ready: &[&Queued]) -> Option<(Wall, Message)> {
+    let first = ready.iter().filter(|row| row.due_at <= now).min_by_key(|row| (row.due_at, row.delivery))?;
+    let until = now.0.saturating_add(i64::try_from(first.group_wait.as_millis()).unwrap_or(i64::MAX));
+    let members: Vec<_> = ready.iter().filter(|row| row.due_at.0 <= until).take(LARGEST_MESSAGE).copied().collect();
+    Some(message(now, &members, None))
+}
+
+fn message(now: Wall, members: &[&Queued], repeats: Option<String>) -> (Wall, Message) {
+    let due_at = members.iter().map(|row| row.due_at).min().unwrap_or(now);
+    let late = now.since(due_at);
+    let lateness = (late > LATE_AFTER).then(|| (late, why_late(members)));
+    let deliveries: Vec<_> = members.iter().map(|row| row.delivery).collect();
+    let is_digest = deliveries.len() > DIGEST_ABOVE;
+    (due_at, Message { deliveries, repeats, is_digest, lateness })
+}
+
+fn why_late(members: &[&Queued]) -> String {
+    let attempts = members.iter().map(|row| row.attempts).max().unwrap_or(0);
+    let error = members.iter().find_map(|row| row.last_error.as_deref());
+    match (attempts, error) {
+        (0, _) => "no watchdog was able to send it".to_owned(),
+        (attempts, Some(error)) => {
+            let times = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
+            format!("the channel failed {times}, at last: {error}")
+        }
+        (_, None) => "the watchdog that was sending it went away".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

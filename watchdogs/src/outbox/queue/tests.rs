@@ -1,0 +1,125 @@
+use super::*;
+
+const NOW: Wall = Wall(1_000_000);
+
+/// Delivery `n` of incident `n`, that was due at this second before (or, negative, after) now.
+fn waiting(number: i64, key: &str, due_s_ago: i64) -> Queued {
+    Queued {
+        delivery: number,
+        incident: number,
+        key: key.to_owned(),
+        node: None,
+        is_open: true,
+        event: Event::Opened,
+        is_held: false,
+        due_at: Wall(NOW.0 - due_s_ago * 1_000),
+        group_wait: Duration::from_secs(5),
+        claimed_until: None,
+        begun: None,
+        attempts: 0,
+        last_error: None,
+    }
+}
+
+fn monitor(number: i64, node: &str, due_s_ago: i64) -> Queued {
+    Queued { node: Some(node.into()), ..waiting(number, &format!("monitor/{number}"), due_s_ago) }
+}
+
+fn parent(incident: i64, key: &str) -> Parent {
+    Parent { incident, key: key.to_owned() }
+}
+
+fn sent(plan: &Plan) -> Vec<i64> {
+    plan.message.as_ref().map_or(vec![], |message| message.deliveries.clone())
+}
+
+#[test]
+fn nothing_is_sent_before_the_first_is_due_and_then_all_that_opened_within_its_wait() {
+    let queue = [waiting(1, "node/node1", -1), waiting(2, "capacity", -3)];
+    assert_eq!(plan(NOW, &queue, &[]), Plan::default());
+    let queue = [waiting(1, "node/node1", 0), waiting(2, "capacity", -3), waiting(3, "leader", -600)];
+    assert_eq!(sent(&plan(NOW, &queue, &[])), [1, 2]);
+}
+
+#[test]
+fn more_than_ten_become_a_digest() {
+    for (how_many, is_digest) in [(10, false), (11, true)] {
+        let queue: Vec<_> = (1..=how_many).map(|number| waiting(number, "heartbeat/x", 1)).collect();
+        let message = plan(NOW, &queue, &[]).message.unwrap();
+        assert_eq!((message.deliveries.len(), message.is_digest), (usize::try_from(how_many).unwrap(), is_digest));
+    }
+}
+
+#[test]
+fn what_somebody_is_sending_is_left_alone_and_so_is_what_follows_it() {
+    let mut opened = waiting(1, "node/node1", 9);
+    opened.claimed_until = Some(Wall(NOW.0 + 1));
+    let resolved = Queued { delivery: 2, event: Event::Resolved, is_open: false, ..waiting(1, "node/node1", 1) };
+    assert_eq!(plan(NOW, &[opened.clone(), resolved.clone()], &[]), Plan::default());
+    opened.begun = Some("n1".to_owned());
+    assert_eq!(plan(NOW, &[opened, resolved], &[]), Plan::default());
+}
+
+#[test]
+fn a_message_whose_sender_is_gone_is_repeated_as_it_was() {
+    let begun = |number| Queued {
+        begun: Some("n1".to_owned()),
+        claimed_until: Some(NOW),
+        attempts: 1,
+        ..waiting(number, "heartbeat/x", 31)
+    };
+    let queue = [begun(1), begun(2), waiting(3, "heartbeat/y", 20)];
+    let message = plan(NOW, &queue, &[]).message.unwrap();
+    assert_eq!((message.deliveries, message.repeats.as_deref()), (vec![1, 2], Some("n1")));
+}
+
+#[test]
+fn of_several_that_wait_for_one_incident_only_the_last_is_told() {
+    let flapping = Queued { delivery: 2, event: Event::Flapping, ..waiting(1, "capacity", 1) };
+    let plan = plan(NOW, &[waiting(1, "capacity", 60), flapping], &[]);
+    assert_eq!((sent(&plan), plan.cancel), (vec![2], vec![1]));
+}
+
+#[test]
+fn the_monitors_of_a_lost_node_are_held_and_others_are_not() {
+    let queue = [monitor(1, "node1", 1), monitor(2, "node2", 1), waiting(3, "heartbeat/x", 1)];
+    let plan = plan(NOW, &queue, &[parent(9, "node/node1")]);
+    assert_eq!((&plan.hold[..], sent(&plan)), (&[(1, 9)][..], vec![2, 3]));
+}
+
+#[test]
+fn the_farthest_reaching_trouble_is_the_one_named() {
+    let parents = [parent(7, "node/node1"), parent(8, "database"), parent(9, "nodes")];
+    let queue = [monitor(1, "node1", 1), waiting(7, "node/node1", 1), waiting(8, "database", 1)];
+    let plan = plan(NOW, &queue, &parents);
+    assert_eq!((&plan.hold[..], sent(&plan)), (&[(1, 8), (7, 8)][..], vec![8]));
+}
+
+#[test]
+fn ends_are_never_held() {
+    let mut resolved = monitor(1, "node1", 1);
+    (resolved.event, resolved.is_open) = (Event::Resolved, false);
+    assert_eq!(sent(&plan(NOW, &[resolved], &[parent(9, "node/node1")])), [1]);
+}
+
+#[test]
+fn what_was_held_is_released_while_it_is_bad_and_dropped_when_it_is_over() {
+    let held = |number| Queued { is_held: true, ..monitor(number, "node1", 100) };
+    let over = Queued { is_open: false, ..held(2) };
+    let after = plan(NOW, &[held(1), over.clone()], &[]);
+    assert_eq!((after.release, after.cancel, after.message), (vec![1], vec![2], None));
+    let meanwhile = plan(NOW, &[held(1), over], &[parent(9, "node/node1")]);
+    assert_eq!((meanwhile.release, meanwhile.cancel), (vec![], vec![2]));
+}
+
+#[test]
+fn a_late_message_says_how_late_and_why() {
+    let late = |attempts, error: Option<&str>| {
+        let row = Queued { attempts, last_error: error.map(str::to_owned), ..waiting(1, "leader", 90) };
+        plan(NOW, &[row], &[]).message.unwrap().lateness.unwrap()
+    };
+    assert_eq!(late(0, None), (Duration::from_secs(90), "no watchdog was able to send it".to_owned()));
+    assert_eq!(late(3, Some("answered 503")).1, "the channel failed 3 times, at last: answered 503");
+    assert_eq!(late(1, None).1, "the watchdog that was sending it went away");
+    assert_eq!(plan(NOW, &[waiting(1, "leader", 60)], &[]).message.unwrap().lateness, None);
+}

@@ -108,15 +108,14 @@ async fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
     let mut batch = vec![first];
     let until = clock::now() + LINGER;
     while batch.len() < MOST_PUSHES && bytes < MOST_MESSAGE_BYTES {
-        let next = match jobs.try_recv() {
-            Ok(job) => Some(job),
-            Err(_) => {
-                let left = until.since(clock::now());
-                if left.is_zero() {
-                    break;
-                }
-                tokio::time::timeout(left, jobs.recv()).await.ok().flatten()
+        let next = if let Ok(job) = jobs.try_recv() {
+            Some(job)
+        } else {
+            let left = until.since(clock::now());
+            if left.is_zero() {
+                break;
             }
+            tokio::time::timeout(left, jobs.recv()).await.ok().flatten()
         };
         let Some(job) = next else { break };
         bytes += message_bytes(&job);

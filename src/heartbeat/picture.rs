@@ -88,7 +88,7 @@ impl Picture {
         }
         Some(match record.state {
             State::Up => Vouched::Alive,
-            other => Vouched::Not(other),
+            state @ (State::New | State::Late | State::Failed) => Vouched::Not(state),
         })
     }
 

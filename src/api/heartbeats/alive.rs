@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use komainu_watchdogs::heartbeat::State;
 use serde::Serialize;
 
 use crate::api::problem::ApiError;
@@ -23,7 +24,7 @@ struct Shown<'a> {
 pub(in crate::api) async fn show(context: Ctx, Path(name): Path<String>) -> Response {
     let (code, alive, state) = match context.state.heartbeats.alive(&name).await {
         Alive::Yes => (StatusCode::OK, Some(true), Some("up")),
-        Alive::No(state) => (StatusCode::NOT_FOUND, Some(false), state.map(|state| state.as_str())),
+        Alive::No(state) => (StatusCode::NOT_FOUND, Some(false), state.map(State::as_str)),
         Alive::Unknown => (StatusCode::SERVICE_UNAVAILABLE, None, None),
     };
     let shown = Json(Shown { name: &name, alive, state });

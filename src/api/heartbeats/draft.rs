@@ -76,22 +76,19 @@ fn read_schedule(fields: &mut Fields, definition: &mut Definition, now: Wall) {
     } else if let Some(cron) = cron {
         (definition.period_s, definition.cron) = (None, Some(cron));
     }
-    match &definition.cron {
-        Some(cron) => {
-            let zone = zone.or_else(|| definition.time_zone.take()).unwrap_or_else(|| "UTC".to_owned());
-            if let Err(error) = Schedule::cron(cron, &zone, now) {
-                fields.fault(error.field(), error.to_string());
-            }
-            definition.time_zone = Some(zone);
+    if let Some(cron) = &definition.cron {
+        let zone = zone.or_else(|| definition.time_zone.take()).unwrap_or_else(|| "UTC".to_owned());
+        if let Err(error) = Schedule::cron(cron, &zone, now) {
+            fields.fault(error.field(), error.to_string());
         }
-        None => {
-            if zone.is_some() {
-                fields.fault("time_zone", "only a cron expression has one; give cron too");
-            }
-            if definition.period_s.is_none() && !fields.has_fault("period_s") {
-                fields.fault("period_s", "is missing; give period_s or cron");
-            }
-        }
+        definition.time_zone = Some(zone);
+        return;
+    }
+    if zone.is_some() {
+        fields.fault("time_zone", "only a cron expression has one; give cron too");
+    }
+    if definition.period_s.is_none() && !fields.has_fault("period_s") {
+        fields.fault("period_s", "is missing; give period_s or cron");
     }
 }
 

@@ -30,8 +30,8 @@ pub(in crate::api) async fn take(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (parts, content) = request.into_parts();
-    let bytes = body::read(content, LIMIT).await?;
+    let (parts, stream) = request.into_parts();
+    let bytes = body::read(stream, LIMIT).await?;
     let proof = Proof { sha256: text(&parts.headers, HEADER), sha1: text(&parts.headers, LEGACY_HEADER) };
     let accepted = context.state.heartbeats.push(&name, proof, &bytes).await?;
     let record = &accepted.known.vitals.record;

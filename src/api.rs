@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{delete, get, post};
+use komainu_watchdogs::blackout::Word;
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::policy::Policy;
@@ -73,6 +74,8 @@ pub struct State {
     pub details: Details,
     /// Takes pushes and knows who is alive.
     pub heartbeats: Heartbeats,
+    /// What the watchdog says to its peers about the database.
+    pub word: watch::Receiver<Arc<Word>>,
 }
 
 /// The state and what the surface itself remembers.

@@ -19,11 +19,13 @@ mod database;
 mod down;
 mod duration;
 mod files;
+mod heartbeats;
 mod init;
 mod keygen;
 mod migrate;
 mod node;
 mod nodes;
+mod notify;
 mod print;
 mod send;
 mod status;
@@ -71,6 +73,12 @@ enum Command {
     /// The cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Programs that are expected to report.
+    #[command(subcommand)]
+    Heartbeats(heartbeats::Command),
+    /// The channels that people are told through.
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Send a signed heartbeat.
     Send(send::Args),
     /// Run a command, and tell by a signed heartbeat how it went.
@@ -93,8 +101,10 @@ impl Command {
             | Self::Nodes(_)
             | Self::Apikeys(_)
             | Self::Cluster(_)
+            | Self::Heartbeats(_)
             | Self::Send(_)
-            | Self::Wrap(_) => "error",
+            | Self::Wrap(_)
+            | Self::Notify(_) => "error",
         }
     }
 }
@@ -138,6 +148,8 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Nodes(command) => nodes::run(command).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
+        Command::Heartbeats(command) => heartbeats::run(command).await,
+        Command::Notify(command) => notify::run(command).await,
         Command::Send(args) => send::run(args).await,
     };
     done.map(|()| ExitCode::SUCCESS)
@@ -185,6 +197,14 @@ mod tests {
             "apikeys delete 3",
             "cluster freeze",
             "cluster thaw",
+            "heartbeats add backup --period 24h --grace 1h --print curl",
+            "heartbeats list --state late --json",
+            "heartbeats show backup --pushes 50",
+            "heartbeats edit backup --grace 2h",
+            "heartbeats rotate backup --overlap 24h --print systemd",
+            "heartbeats delete backup",
+            "notify test ops",
+            "notify test --all --config komainu.toml",
             "send backup",
             "send backup --status fail --message oops --duration 1m30s --exit-code 3 --run-id 7",
             "send backup --url http://w1:8900,http://w2:8900 --secret-file s --retry-for 2m",
@@ -205,6 +225,8 @@ mod tests {
             "apikeys create x --scope root",
             "nodes add node1",
             "up --watchdogs 0",
+            "notify test",
+            "notify test ops --all",
             "send",
             "send backup --status late",
             "wrap backup",

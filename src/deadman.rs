@@ -12,10 +12,7 @@ use komainu_watchdogs::view::{Health, View};
 use tokio::sync::watch;
 use url::Url;
 
-use crate::{clock, probe};
-
-/// All of one ping: name resolution, connection, answer.
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::{channels, clock, probe};
 
 /// Who expects to hear from this watchdog, and what it goes by.
 #[derive(Clone, Debug)]
@@ -30,7 +27,7 @@ pub struct Deadman {
 
 /// Pings until it is dropped, or until nobody publishes views any more.
 pub async fn run(deadman: Deadman, mut view: watch::Receiver<Arc<View>>) {
-    let http = match probe::client(PING_TIMEOUT) {
+    let http = match channels::client() {
         Ok(http) => http,
         Err(error) => {
             tracing::error!(%error, "no dead-man pings: the HTTP client could not be made");
@@ -162,7 +159,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_told_without_the_address() {
         let (deadman, _) = outside(404).await;
-        let http = probe::client(PING_TIMEOUT).unwrap();
+        let http = channels::client().unwrap();
         assert_eq!(ping(&http, &deadman.url).await, Outcome::Failed("HTTP 404".to_owned()));
         let nowhere: Url = "http://127.0.0.1:1/secret".parse().unwrap();
         let Outcome::Failed(reason) = ping(&http, &nowhere).await else { panic!("nobody listens there") };

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::facts::{Report, Round, Target};
-use komainu_watchdogs::ids::{Incarnation, NodeId};
+use komainu_watchdogs::ids::{Incarnation, NodeId, WatchdogId};
 use komainu_watchdogs::io::{Announcement, Input, Output};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::view::View;
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
 use tokio::sync::{mpsc, watch};
@@ -59,6 +60,21 @@ pub struct Published {
     pub view: watch::Receiver<Arc<View>>,
     /// What it says to its peers.
     pub report: watch::Receiver<Arc<Report>>,
+    /// How the database fares.
+    pub contact: watch::Receiver<Arc<Contact>>,
+}
+
+/// What the last rounds of reads and writes brought.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Contact {
+    /// When the last write that was committed was ordered.
+    pub written_at: Option<Mono>,
+    /// By how much the database's clock was ahead of this host's.
+    pub clock_ahead_ms: i64,
+    /// Registered watchdogs that did not stop on purpose, and where they answer.
+    pub members: BTreeMap<WatchdogId, String>,
+    /// Kind and subject of the incidents that were open.
+    pub incidents: Vec<String>,
 }
 
 /// Why a watchdog's process ends by itself.
@@ -83,6 +99,7 @@ pub struct Driver {
     events: mpsc::UnboundedSender<Event>,
     view: watch::Sender<Arc<View>>,
     report: watch::Sender<Arc<Report>>,
+    contact: watch::Sender<Arc<Contact>>,
     /// Desk and chair: awaited when stopping.
     workers: TaskTracker,
     /// Ends with the driver.
@@ -121,10 +138,23 @@ impl Driver {
         let (report, report_receiver) = watch::channel(Arc::new(core.report()));
         let upkeep = upkeep::run(settings.store.clone(), view_receiver.clone(), settings.incarnation);
         let upkeep = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(upkeep));
-        let published = Published { view: view_receiver, report: report_receiver };
+        let (contact, contact_receiver) = watch::channel(Arc::default());
+        let published = Published { view: view_receiver, report: report_receiver, contact: contact_receiver };
         let addresses = BTreeMap::new();
-        let driver =
-            Self { core, prober, addresses, desk, chair, inputs, events, view, report, workers, _upkeep: upkeep };
+        let driver = Self {
+            core,
+            prober,
+            addresses,
+            desk,
+            chair,
+            inputs,
+            events,
+            view,
+            report,
+            contact,
+            workers,
+            _upkeep: upkeep,
+        };
         Ok((driver, published))
     }
 
@@ -148,8 +178,10 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
+        let mut contact = None;
         if let Input::Round(round) = &input {
             self.addresses = addresses(round);
+            contact = Some(contact_of(round));
         }
         let is_news = matches!(input, Input::Round(_) | Input::RoundFailed(_) | Input::Written(_));
         let now = clock::now();
@@ -158,6 +190,17 @@ impl Driver {
             self.view.send_replace(Arc::new(self.core.view(now)));
         }
         self.report.send_replace(Arc::new(self.core.report()));
+        self.publish_contact(contact);
+    }
+
+    fn publish_contact(&self, read: Option<Contact>) {
+        let written_at = self.core.written_at();
+        self.contact.send_if_modified(|contact| {
+            let next = Contact { written_at, ..read.unwrap_or_else(|| Contact::clone(contact)) };
+            let is_news = **contact != next;
+            *contact = Arc::new(next);
+            is_news
+        });
     }
 
     /// Gives the leadership back and marks the own row, as far as the database lets it.
@@ -220,6 +263,17 @@ impl Driver {
             let prober = self.prober.clone();
             tokio::spawn(async move { prober.hint(&node, &address).await });
         }
+    }
+}
+
+/// What is worth remembering of a round.
+fn contact_of(round: &Round) -> Contact {
+    let living = round.watchdogs.iter().filter(|row| !row.stopped);
+    Contact {
+        written_at: None,
+        clock_ahead_ms: round.database_time.0.saturating_sub(clock::wall().0),
+        members: living.map(|row| (row.watchdog.clone(), row.advertise.clone())).collect(),
+        incidents: round.incidents.iter().map(|row| row.key.clone()).collect(),
     }
 }
 

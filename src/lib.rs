@@ -1,6 +1,8 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
 pub mod api;
+pub mod blackout;
+pub mod channels;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -14,4 +16,5 @@ pub mod outbox;
 pub mod probe;
 pub mod sender;
 pub mod signature;
+pub mod state_dir;
 pub mod store;

@@ -16,7 +16,7 @@ mod node;
 mod peer;
 
 /// Probes targets; cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Prober {
     http: reqwest::Client,
     key: ClusterKey,
@@ -89,6 +89,12 @@ impl Prober {
             Ok(seen) => seen,
             Err(_) => Err(ProbeError::Timeout(self.timeout)).into(),
         }
+    }
+
+    /// Asks a peer for its report, whoever it says it is.
+    pub async fn ask(&self, address: &str) -> Result<Report, ProbeError> {
+        let answer = tokio::time::timeout(self.timeout, peer::fetch_signed(&self.http, &self.key, Some(address))).await;
+        answer.unwrap_or(Err(ProbeError::Timeout(self.timeout)))
     }
 
     /// Tells a node that the assignment changed. Its answer does not matter: state decides, within a second anyway.

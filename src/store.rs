@@ -26,6 +26,7 @@ mod progress;
 pub mod prune;
 mod session;
 mod shard;
+pub mod spool;
 mod tenure;
 mod url;
 mod value;

@@ -51,6 +51,7 @@ impl Pack {
                 view: published.view.clone(),
             });
             let router = api::router(api::State {
+                word: tokio::sync::watch::channel(std::sync::Arc::default()).1,
                 store: settings.store,
                 view: published.view,
                 report: published.report,

@@ -6,6 +6,8 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use komainu_watchdogs::blackout::Word;
+use komainu_watchdogs::facts::Report;
 use serde::Serialize;
 
 use super::problem::ApiError;
@@ -17,8 +19,9 @@ use crate::signature;
 pub(super) const PATH: &str = "/peer/v1/report";
 
 pub(super) async fn report(context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
-    let report = context.state.report.borrow().clone();
-    answer(&context, &headers, PATH, &*report)
+    let mut report = Report::clone(&context.state.report.borrow());
+    report.word = Some(Word::clone(&context.state.word.borrow()));
+    answer(&context, &headers, PATH, &report)
 }
 
 /// Answers a peer that signed its question.
@@ -46,8 +49,6 @@ pub(super) fn answer(
 
 #[cfg(test)]
 mod tests {
-    use komainu_watchdogs::facts::Report;
-
     use super::*;
     use crate::api::support::{KEY, Surface, view};
 
@@ -61,6 +62,7 @@ mod tests {
         signature::verify(KEY.as_bytes(), &back, clock::wall(), "GET", PATH, &answer.body).unwrap();
         let report: Report = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(report.watchdog.as_str(), "w1");
+        assert_eq!(report.word, Some(Word::default()), "how its database fares");
     }
 
     #[tokio::test]

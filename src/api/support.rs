@@ -63,7 +63,6 @@ impl Surface {
         migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
         let (view_sender, view) = watch::channel(Arc::new(view));
         let (report_sender, report) = watch::channel(Arc::new(report()));
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let heartbeats = Heartbeats::start(Settings {
             store: store.clone(),
             key: ClusterKey::parse(KEY).unwrap(),
@@ -85,6 +84,7 @@ impl Surface {
             policy: Policy::default(),
             details: Details::Public,
             heartbeats,
+            word: watch::channel(Arc::default()).1,
         };
         Self { state, _folder: folder, _published: (view_sender, report_sender) }
     }
@@ -172,5 +172,6 @@ fn report() -> Report {
         isolated: false,
         database_ok: true,
         observations: Vec::new(),
+        word: None,
     }
 }

@@ -30,6 +30,13 @@ pub struct WatchdogConfig {
     pub state_dir: Option<PathBuf>,
 }
 
+impl WatchdogConfig {
+    /// Where people read what to do; each kind of incident has an anchor there.
+    pub fn runbook_url(&self) -> String {
+        format!("{}/runbook", shape::without_slash(self.public_url.as_ref().unwrap_or(&self.advertise)))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Section {

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{Alive, Vouched};
 use crate::keys::ClusterKey;
-use crate::{clock, signature};
+use crate::{clock, probe, signature};
 
 /// Whoever asks for a heartbeat waits for this.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -81,8 +81,7 @@ impl Peers {
         configured: Vec<String>,
         view: watch::Receiver<Arc<View>>,
     ) -> Result<Self, reqwest::Error> {
-        let http =
-            reqwest::Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
+        let http = probe::client(LIMIT)?;
         Ok(Self { http, key, configured, view })
     }
 

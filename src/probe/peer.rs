@@ -10,11 +10,22 @@ use crate::{clock, signature};
 /// Where a watchdog answers its peers.
 const REPORT: &str = "/peer/v1/report";
 
-/// Asks, signed, and believes only a signed answer.
+/// The report of this watchdog, and of no other.
 pub(super) async fn fetch_report(
     http: &reqwest::Client,
     key: &ClusterKey,
     id: &WatchdogId,
+    address: Option<&str>,
+) -> Result<Report, ProbeError> {
+    let report = fetch_signed(http, key, address).await?;
+    let found = format!("watchdog {} answers", report.watchdog);
+    if &report.watchdog == id { Ok(report) } else { Err(ProbeError::Malformed { expected: "peer", found }) }
+}
+
+/// Asks, signed, and believes only a signed answer.
+pub(super) async fn fetch_signed(
+    http: &reqwest::Client,
+    key: &ClusterKey,
     address: Option<&str>,
 ) -> Result<Report, ProbeError> {
     let address = address.filter(|address| !address.is_empty()).ok_or(ProbeError::NoAddress)?;
@@ -28,6 +39,5 @@ pub(super) async fn fetch_report(
     let header = header.ok_or_else(|| malformed(format!("HTTP {} without a signature", status.as_u16())))?;
     signature::verify(key.as_bytes(), &header, clock::wall(), "GET", REPORT, &body)
         .map_err(|error| malformed(error.to_string()))?;
-    let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
-    if &report.watchdog == id { Ok(report) } else { Err(malformed(format!("watchdog {} answers", report.watchdog))) }
+    serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))
 }

@@ -4,6 +4,7 @@
 //! cancelled in the middle closes its connection, and the server rolls back.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ struct Shared {
     idle: Mutex<Vec<Session>>,
     permits: Arc<Semaphore>,
     catalog: Mutex<Option<Arc<Catalog>>>,
+    /// The schema was found to fit.
+    is_checked: AtomicBool,
 }
 
 impl std::fmt::Debug for Store {
@@ -48,15 +51,22 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Connects once, so that a wrong URL is found at the start.
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
-        let session = Session::connect(url).await?;
+        let store = Self::unconnected(url);
+        store.lease("connect").await?;
+        Ok(store)
+    }
+
+    /// Connects when it is first needed: a watchdog starts while the database is away, too.
+    pub fn unconnected(url: &DatabaseUrl) -> Self {
         let shared = Shared {
             url: url.clone(),
-            dialect: session.dialect(),
-            idle: Mutex::new(vec![session]),
+            dialect: url.dialect(),
+            idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
             catalog: Mutex::new(None),
+            is_checked: AtomicBool::new(false),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Where it is.
@@ -71,7 +81,9 @@ impl Store {
     /// Refuses a database whose tables are older or newer than this komainu can work with.
     pub async fn check_schema(&self) -> Result<(), StoreError> {
         let mut lease = self.lease("check the schema").await?;
-        super::migrate::check(&mut lease).await
+        super::migrate::check(&mut lease).await?;
+        self.shared.is_checked.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether the database answers, on a connection of the pool.
@@ -81,6 +93,10 @@ impl Store {
 
     /// A watchdog's own connection for its rounds.
     pub async fn watch(&self, identity: WatchdogIdentity) -> Result<Watch, StoreError> {
+        // A process that started while the database was away has not seen it yet.
+        if !self.shared.is_checked.load(Ordering::Relaxed) {
+            self.check_schema().await?;
+        }
         Watch::connect(self, identity).await
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::dialect::Dialect;
 use super::error::StoreError;
 
 /// A database: MariaDB by address, or a SQLite file.
@@ -44,6 +45,18 @@ impl DatabaseUrl {
 
     pub(crate) fn place(&self) -> &Place {
         &self.0
+    }
+
+    /// It is on a server that may be away, not a file of this host.
+    pub fn is_server(&self) -> bool {
+        self.dialect() == Dialect::MariaDb
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.0 {
+            Place::MariaDb(_) => Dialect::MariaDb,
+            Place::Sqlite(_) => Dialect::Sqlite,
+        }
     }
 
     /// Name of the MariaDB database, or the path of the SQLite file.

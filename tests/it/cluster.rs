@@ -9,6 +9,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod target;
+pub(crate) mod vendor;
 pub(crate) mod wait;
 
 use std::collections::BTreeMap;
@@ -72,7 +73,12 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts everything and waits until all monitors have beaten.
     pub(crate) async fn start(kind: Kind, shape: Shape) -> Self {
-        let mut cluster = Self::prepare(kind, shape).await;
+        Self::start_with(kind, shape, "").await
+    }
+
+    /// The same, with more sections in the configuration of each watchdog.
+    pub(crate) async fn start_with(kind: Kind, shape: Shape, sections: &str) -> Self {
+        let mut cluster = Self::prepare(kind, shape, sections).await;
         // The first watchdog leads, so that stories can name the leader.
         cluster.start_process("w1");
         let leads = async || cluster.leader().await.0 == "w1";
@@ -80,6 +86,9 @@ impl Cluster {
         for name in Self::names("w", shape.watchdogs).skip(1).chain(Self::names("node", shape.nodes)) {
             cluster.start_process(&name);
         }
+        // Monitors are placed as they come: a node that comes later would get none.
+        let are_online = async || cluster.has_online(shape.nodes).await;
+        wait_until("all nodes are online", Duration::from_secs(60), are_online).await;
         cluster.add_monitors(shape).await;
         let all: Vec<_> = (1..=shape.monitors).collect();
         cluster.wait_for_beats(&all, 0, Duration::from_secs(60)).await;
@@ -88,11 +97,16 @@ impl Cluster {
         cluster
     }
 
+    async fn has_online(&self, nodes: usize) -> bool {
+        let rows = self.database.rows("SELECT COUNT(*) FROM node WHERE status = 'online'").await;
+        rows[0][0] == nodes.to_string()
+    }
+
     fn names(prefix: &'static str, count: usize) -> impl Iterator<Item = String> + use<> {
         (1..=count).map(move |number| format!("{prefix}{number}"))
     }
 
-    async fn prepare(kind: Kind, shape: Shape) -> Self {
+    async fn prepare(kind: Kind, shape: Shape, sections: &str) -> Self {
         // The first of several tests installs it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("komainu-it-").tempdir().unwrap();
@@ -126,11 +140,11 @@ impl Cluster {
             watchdogs: Vec::new(),
         };
         cluster.watchdogs = Self::names("w", shape.watchdogs).collect();
-        cluster.write_configs(&store, &url, shape).await;
+        cluster.write_configs(&store, (&url, sections), shape).await;
         cluster
     }
 
-    async fn write_configs(&mut self, store: &Store, url: &str, shape: Shape) {
+    async fn write_configs(&mut self, store: &Store, (url, sections): (&str, &str), shape: Shape) {
         let key = ClusterKey::generate();
         if shape.with_proxies {
             let port = self.server.as_ref().expect("proxies stand before MariaDB").port();
@@ -140,7 +154,11 @@ impl Cluster {
         }
         for name in Self::names("w", shape.watchdogs) {
             let port = free_port();
-            let section = format!("[watchdog]\nid = \"{name}\"\nlisten = \"127.0.0.1:{port}\"\n");
+            let state = self.folder.path().join(format!("{name}.state"));
+            let section = format!(
+                "[watchdog]\nid = \"{name}\"\nlisten = \"127.0.0.1:{port}\"\nstate_dir = \"{}\"\n{sections}",
+                state.display()
+            );
             self.write_config(&name, port, &section, (url, &key));
         }
         for name in Self::names("node", shape.nodes) {
@@ -181,6 +199,11 @@ impl Cluster {
             format!("[cluster]\nname = \"test\"\nkey = \"{}\"\n[database]\nurl = \"{url}\"\n{section}", key.reveal());
         std::fs::write(self.config(name), text).unwrap();
         self.ports.insert(name.to_owned(), port);
+    }
+
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     fn config(&self, name: &str) -> PathBuf {

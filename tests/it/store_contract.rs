@@ -13,6 +13,7 @@ mod moves;
 mod outbox;
 mod rounds;
 mod rows;
+mod spool;
 
 /// Makes a test on each database of each of these functions.
 macro_rules! on_both_databases {

@@ -2,6 +2,7 @@
 //!
 //! Limits are where a test gives up, not what it measures: the figures come from the bench.
 
+mod blackout;
 mod databases;
 mod heartbeats;
 mod leaders;

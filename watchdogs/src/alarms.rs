@@ -14,8 +14,19 @@ use crate::io::{Alarm, Severity};
 use crate::roster::Voters;
 
 /// The kinds of incident that are raised, and called over, by what is found here. All others belong to somebody else.
-pub const KINDS: [&str; 9] =
-    ["nodes", "node", "progress", "disagreement", "watchdog", "leader", "isolation", "capacity", "foreign-runner"];
+pub const KINDS: [&str; 10] = [
+    "nodes",
+    "node",
+    "progress",
+    "disagreement",
+    "watchdog",
+    "leader",
+    "isolation",
+    "capacity",
+    "foreign-runner",
+    // Entered when it is over: whoever reads it open sees that the database is back.
+    "database",
+];
 
 /// What the alarms are made of, beyond the situation of the nodes.
 #[derive(Clone, Copy, Debug)]

@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::ids::{Incarnation, WatchdogId};
 use crate::time::Mono;
 
+mod turn;
 mod words;
 
 pub use self::words::{Doubt, Input, Line, Name, Output, Said, Speech, Word};
@@ -168,6 +169,7 @@ impl Blackout {
                 self.is_unentered &= !is_done;
                 self.enter_at = now + ASK_AGAIN;
             }
+            Input::Unentered => self.is_unentered = true,
             Input::Tick => {}
         }
         self.tick(now);
@@ -318,100 +320,6 @@ impl Blackout {
             self.saying.clear();
             self.heard.clear();
         }
-    }
-
-    /// Who answers, with what it says.
-    fn answering(&self, now: Mono) -> impl Iterator<Item = (&WatchdogId, &Heard)> {
-        let is_fresh = move |heard: &&Heard| now.since(heard.at) < HEARD_FOR;
-        self.members.iter().filter_map(move |peer| Some((peer, self.heard.get(peer).filter(is_fresh)?)))
-    }
-
-    /// Members whose database has been failing for the limit, of how many that are known; this one included.
-    fn votes(&self, now: Mono) -> (usize, usize) {
-        let known = self.members.iter().filter(|peer| **peer != self.me).count() + 1;
-        let agreeing = self.answering(now).filter(|(_, heard)| self.agrees(now, heard)).count();
-        (agreeing + usize::from(self.is_down(now)), known)
-    }
-
-    fn agrees(&self, now: Mono, heard: &Heard) -> bool {
-        let failing = Duration::from_millis(heard.word.failing_ms);
-        heard.word.failing_ms > 0 && failing + now.since(heard.at) >= self.limit
-    }
-
-    fn judge(&mut self, now: Mono) {
-        let (agreeing, known) = self.votes(now);
-        let is_contradicted = self.answering(now).any(|(_, heard)| !self.agrees(now, heard));
-        let is_silent = self.answering(now).next().is_none();
-        let verdict = if !self.is_down(now) {
-            None
-        } else if 2 * agreeing > known {
-            Some(Verdict::Majority)
-        } else if !is_contradicted && (is_silent || 2 * agreeing >= known) {
-            Some(Verdict::Unconfirmed)
-        } else {
-            None
-        };
-        let since = self.verdict.filter(|(_, before)| Some(*before) == verdict).map_or(now, |(since, _)| since);
-        self.verdict = verdict.map(|verdict| (since, verdict));
-        if verdict.is_none() {
-            self.turn = None;
-        }
-        if self.verdict.is_some() && self.outage.is_none() {
-            let name = format!("{}-{}", self.incarnation, self.outages);
-            self.outage = Some(Name { by: self.me.clone(), name });
-        }
-    }
-
-    fn speak(&mut self, now: Mono) {
-        let (Some((since, verdict)), Some(outage)) = (self.verdict, &self.outage) else { return };
-        if !self.speaking.is_empty() || now < self.try_at {
-            return;
-        }
-        let Some(before_me) = self.before_me(now) else { return };
-        let rank = count(before_me.len());
-        let (doubt, patience) = match verdict {
-            Verdict::Majority => (Doubt::DatabaseUnreachable, Duration::ZERO),
-            Verdict::Unconfirmed => (Doubt::UnconfirmedAlone, ALONE),
-        };
-        let turn = before_me.first().map(|first| match &self.turn {
-            Some((known, at)) if known == first => (first.clone(), *at),
-            _ => (first.clone(), now),
-        });
-        // Whoever comes first has its time; but turns that change for ever are no reason for silence.
-        let latest = since + patience + NEXT_SPEAKER * count(self.members.len());
-        let due_at =
-            turn.as_ref().map_or(since + patience, |(_, at)| (*at + patience + NEXT_SPEAKER * rank).min(latest));
-        let outage = outage.name.clone();
-        self.turn = turn;
-        if now < due_at {
-            return;
-        }
-        let patience = NEXT_SPEAKER * (rank + 1);
-        let is_being_told =
-            |line: &Line| self.saying.iter().any(|((_, one), at)| one == line && now.since(*at) < patience);
-        let is_due = |line: &&Line| !self.told.contains_key(line) && !is_being_told(line);
-        let lines: BTreeSet<Line> = self.wanted.iter().filter(is_due).cloned().collect();
-        if lines.is_empty() {
-            return;
-        }
-        let (agreeing, known) = self.votes(now);
-        let votes = (count(agreeing), count(known));
-        let failing_for = self.failing_for(now).unwrap_or_default();
-        self.speaking.clone_from(&lines);
-        self.outputs.push_back(Output::Speak(Speech { lines, doubt, outage, votes, failing_for }));
-    }
-
-    /// Who should speak before this one, in order; `None`: another one should, this one does not reach the world.
-    fn before_me(&self, now: Mono) -> Option<Vec<WatchdogId>> {
-        let failing: Vec<_> = self.answering(now).filter(|(_, heard)| heard.word.failing_ms > 0).collect();
-        let reaching: Vec<_> = failing.iter().filter(|(_, heard)| heard.word.egress).copied().collect();
-        let candidates = match (self.reaches_world(now), reaching.is_empty()) {
-            (false, false) => return None,
-            (true, _) => reaching,
-            // When nobody believes to reach the world, trying does no harm.
-            (false, true) => failing,
-        };
-        Some(candidates.into_iter().map(|(peer, _)| peer).filter(|peer| **peer < self.me).cloned().collect())
     }
 }
 

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::blackout::Word;
 use crate::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Stamp, WatchdogId, Zone};
 use crate::time::{Mono, Wall};
 
@@ -273,6 +274,9 @@ pub struct Report {
     pub database_ok: bool,
     /// What it sees.
     pub observations: Vec<Observation>,
+    /// What it says about the database, to its peers only; `None`: a version that knows no such words.
+    #[serde(default)]
+    pub word: Option<Word>,
 }
 
 /// A row of `komainu_observation`.

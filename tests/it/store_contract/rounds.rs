@@ -40,6 +40,7 @@ fn write(incarnation: u64, seq: u64, observations: Vec<Observation>, changed: Ve
         isolated: false,
         database_ok: true,
         observations,
+        word: None,
     };
     Write { report, changed, stopped: false }
 }

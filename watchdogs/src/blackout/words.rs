@@ -27,6 +27,9 @@ pub struct Said {
     pub via: String,
     /// The message it was part of.
     pub notice_id: String,
+    /// What a later message needs to refer to it.
+    #[serde(default)]
+    pub vendor_ref: Option<String>,
     /// When, by the speaker's clock, for people.
     pub at: Wall,
     /// How long ago, when this was said to a peer.
@@ -84,6 +87,8 @@ pub enum Input {
     },
     /// The answer to [`Output::Enter`].
     Entered(bool),
+    /// An earlier process of this watchdog began to tell something: that is to be entered too.
+    Unentered,
     /// Nothing happened but time.
     Tick,
 }

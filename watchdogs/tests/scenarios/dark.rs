@@ -121,7 +121,7 @@ impl Dark {
         let (incarnation, now) = (Incarnation(self.incarnations), self.now);
         let members: BTreeSet<_> = self.dogs.keys().map(|name| WatchdogId::from(name.as_str())).collect();
         let dog = self.dog(name);
-        let age = |at: &Duration| u64::try_from((now - *at).as_millis()).unwrap();
+        let age = |at: &Duration| u64::try_from(now.saturating_sub(*at).as_millis()).unwrap();
         let remembered = dog.spool.iter().map(|(said, at)| Said { age_ms: age(at), ..said.clone() }).collect();
         let clock = dog.clock(now);
         let mut core = Blackout::new((name.into(), incarnation), Duration::from_secs(15), clock, remembered);
@@ -179,7 +179,7 @@ impl Dark {
                 dog.speaking = Some((now + dog.speaks_for, speech));
             }
             Output::Keep(said) => {
-                let at = now - Duration::from_millis(said.age_ms);
+                let at = now.saturating_sub(Duration::from_millis(said.age_ms));
                 self.dog(name).spool.push((said, at));
             }
             Output::Enter => {
@@ -214,7 +214,7 @@ impl Dark {
         let core = dog.core.as_mut().unwrap();
         for line in speech.lines.iter().filter(|_| is_reached) {
             let (via, notice_id) = (line.channel.clone(), speech.outage.clone());
-            let said = Said { line: line.clone(), via, notice_id, at: Wall(0), age_ms: 0 };
+            let said = Said { line: line.clone(), via, notice_id, vendor_ref: None, at: Wall(0), age_ms: 0 };
             core.handle(clock, Input::Told(said));
         }
         core.handle(clock, Input::Spoke { is_reached, given_up: BTreeSet::new() });
@@ -232,7 +232,7 @@ impl Dark {
 
     /// Between the end of the database and the first message.
     pub(crate) fn told_after(&self) -> Duration {
-        self.messages.first().unwrap().at - self.stopped_at
+        self.messages.first().unwrap().at.saturating_sub(self.stopped_at)
     }
 
     /// How many processes entered something.

@@ -1,0 +1,302 @@
+//! The driver of the blackout machine: asks peers, tells people, and enters what was told; decides nothing.
+//!
+//! Owned by one task per watchdog. While the database takes writes it only remembers, in memory and in `state_dir`, who
+//! the members are and what waits to be told. Who speaks, and when, is [`komainu_watchdogs::blackout`]'s to say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu_notifiers::{DeliveryError, Receipt};
+use komainu_watchdogs::blackout::{Blackout, Input, Line, Output, Word};
+use komainu_watchdogs::facts::{Report, Target, Vote};
+use komainu_watchdogs::ids::{Incarnation, WatchdogId};
+use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::time::Mono;
+use tokio::sync::{mpsc, watch};
+
+use self::letter::Letter;
+use self::spool::Spool;
+use self::telling::Attempt;
+use crate::channels::Channels;
+use crate::clock;
+use crate::driver::Contact;
+use crate::probe::Prober;
+use crate::state_dir::{Known, StateDir};
+use crate::store::Store;
+use crate::store::spool as tables;
+use crate::store::spool::Undelivered;
+
+mod letter;
+mod spool;
+mod telling;
+
+/// How often what waits is read: what opened within this time before the database went away may be missed, and is raised
+/// anew when it is back.
+const REMEMBER: Duration = Duration::from_secs(2);
+
+/// How often the copy on disk is renewed although nothing changed, so that its age says something.
+const RENEW: Duration = Duration::from_secs(60);
+
+/// What waited longer ago than this, as an earlier process knew it, has been told since.
+const OLD: Duration = Duration::from_secs(300);
+
+/// Everything this task is told.
+#[derive(Debug)]
+pub struct Settings {
+    /// Which watchdog this is.
+    pub watchdog: WatchdogId,
+    /// Which process of it.
+    pub incarnation: Incarnation,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Where peers answer, for a watchdog that never read the database.
+    pub peers: Vec<String>,
+    /// Where `/runbook` is.
+    pub runbook: String,
+    /// How long the database takes no write until it counts as down.
+    pub limit: Duration,
+    /// Asks peers.
+    pub prober: Prober,
+    /// Where what was told is entered.
+    pub store: Store,
+    /// Who is told.
+    pub routing: Arc<Routing>,
+    /// What survives this process.
+    pub state: StateDir,
+    /// The ways to people.
+    pub channels: Channels,
+}
+
+/// What this task publishes.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// For peers that ask.
+    pub word: watch::Receiver<Arc<Word>>,
+    /// Something was told that stands in no table yet: whoever delivers waits until it does.
+    pub is_unentered: watch::Receiver<bool>,
+}
+
+/// The task's state.
+pub struct Driver {
+    settings: Settings,
+    core: Blackout,
+    spool: Spool,
+    known: Known,
+    kept: Known,
+    contact: watch::Receiver<Arc<Contact>>,
+    report: watch::Receiver<Arc<Report>>,
+    word: watch::Sender<Arc<Word>>,
+    is_unentered: watch::Sender<bool>,
+    events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+    attempt: Option<Attempt>,
+    silent: BTreeMap<Line, u32>,
+    remember_at: Mono,
+}
+
+/// What came of something that was begun.
+#[derive(Debug)]
+enum Event {
+    Heard { asked: WatchdogId, report: Box<Report> },
+    Answered { letter: Box<Letter>, via: String, answer: Result<Receipt, DeliveryError> },
+    Remembered(Option<Vec<Undelivered>>),
+    Entered { count: usize, is_done: bool },
+}
+
+impl Driver {
+    /// Reads what an earlier process left.
+    pub async fn new(
+        settings: Settings,
+        contact: watch::Receiver<Arc<Contact>>,
+        report: watch::Receiver<Arc<Report>>,
+    ) -> (Self, Published) {
+        let spool = Spool::open(settings.state.clone()).await;
+        let mut known = settings.state.known().await;
+        if clock::wall().since(known.at) > OLD {
+            known.undelivered.clear();
+        }
+        if known.members.is_empty() {
+            // Their ids are learnt from their answers.
+            known.members = settings.peers.iter().map(|peer| (peer.as_str().into(), peer.clone())).collect();
+        }
+        let identity = (settings.watchdog.clone(), settings.incarnation);
+        let now = clock::now();
+        let mut core = Blackout::new(identity, settings.limit, now, spool.remembered());
+        if !spool.is_empty() {
+            core.handle(now, Input::Unentered);
+        }
+        let (word, word_receiver) = watch::channel(Arc::new(core.word(now)));
+        let (is_unentered, unentered_receiver) = watch::channel(core.is_unentered());
+        let published = Published { word: word_receiver, is_unentered: unentered_receiver };
+        let mut driver = Self {
+            settings,
+            core,
+            spool,
+            kept: known.clone(),
+            known,
+            contact,
+            report,
+            word,
+            is_unentered,
+            events: mpsc::unbounded_channel(),
+            attempt: None,
+            silent: BTreeMap::new(),
+            remember_at: now,
+        };
+        driver.tell_members();
+        driver.tell_wanted();
+        (driver, published)
+    }
+
+    /// Works until the watchdog's driver ends.
+    pub async fn run(mut self) {
+        loop {
+            self.perform_all().await;
+            self.publish();
+            tokio::select! {
+                changed = self.contact.changed() => match changed {
+                    Ok(()) => self.take_contact(),
+                    Err(_) => return,
+                },
+                Some(event) = self.events.1.recv() => self.take(event).await,
+                () = clock::sleep_until(self.core.poll_timeout()) => self.core.handle(clock::now(), Input::Tick),
+            }
+            let has_egress = has_egress(&self.report.borrow());
+            self.core.handle(clock::now(), Input::Egress(has_egress));
+            self.remember().await;
+        }
+    }
+
+    fn publish(&self) {
+        self.word.send_replace(Arc::new(self.core.word(clock::now())));
+        let is_unentered = self.core.is_unentered();
+        self.is_unentered.send_if_modified(|known| std::mem::replace(known, is_unentered) != is_unentered);
+    }
+
+    fn take_contact(&mut self) {
+        let contact = Arc::clone(&self.contact.borrow_and_update());
+        if !contact.members.is_empty() {
+            self.known.clock_ahead_ms = contact.clock_ahead_ms;
+            self.known.incidents.clone_from(&contact.incidents);
+            if self.known.members != contact.members {
+                self.known.members.clone_from(&contact.members);
+                self.tell_members();
+            }
+        }
+        if let Some(at) = contact.written_at {
+            self.core.handle(clock::now(), Input::Written(at));
+        }
+    }
+
+    fn tell_members(&mut self) {
+        let members = self.known.members.keys().cloned().collect();
+        self.core.handle(clock::now(), Input::Members(members));
+    }
+
+    fn tell_wanted(&mut self) {
+        let wanted = letter::wanted(&self.settings.routing, &self.known.undelivered);
+        self.core.handle(clock::now(), Input::Wanted(wanted));
+    }
+
+    async fn take(&mut self, event: Event) {
+        match event {
+            Event::Heard { asked, report } => self.take_report(&asked, *report),
+            Event::Answered { letter, via, answer } => self.take_answer(*letter, via, answer).await,
+            Event::Remembered(Some(undelivered)) => {
+                self.known.undelivered = undelivered;
+                self.silent.clear();
+                self.tell_wanted();
+            }
+            Event::Remembered(None) => {}
+            Event::Entered { count, is_done } => {
+                if is_done {
+                    self.spool.clear(count).await;
+                }
+                self.core.handle(clock::now(), Input::Entered(is_done && self.spool.is_empty()));
+            }
+        }
+    }
+
+    fn take_report(&mut self, asked: &WatchdogId, report: Report) {
+        if *asked != report.watchdog {
+            // Only an address was known; or somebody else answers there, who is not the one that was asked.
+            let Some(address) = self.known.members.get(asked).filter(|address| *address == asked.as_str()).cloned()
+            else {
+                return;
+            };
+            self.known.members.remove(asked);
+            self.known.members.insert(report.watchdog.clone(), address);
+            self.tell_members();
+        }
+        if let Some(word) = report.word {
+            self.core.handle(clock::now(), Input::Heard(report.watchdog, word));
+        }
+    }
+
+    async fn perform_all(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Ask(peer) => self.ask(peer),
+                Output::Speak(speech) => self.speak(speech).await,
+                Output::Keep(said) => self.keep(said).await,
+                Output::Enter => self.enter(),
+            }
+        }
+    }
+
+    fn ask(&self, peer: WatchdogId) {
+        let Some(address) = self.known.members.get(&peer).cloned() else { return };
+        let (prober, events) = (self.settings.prober.clone(), self.events.0.clone());
+        tokio::spawn(async move {
+            match prober.ask(&address).await {
+                Ok(report) => drop(events.send(Event::Heard { asked: peer, report: Box::new(report) })),
+                Err(error) => tracing::debug!(watchdog.id = %peer, %error, "a peer does not answer"),
+            }
+        });
+    }
+
+    fn enter(&self) {
+        let (count, outages) = self.spool.outages(self.known.clock_ahead_ms);
+        let (store, routing) = (self.settings.store.clone(), Arc::clone(&self.settings.routing));
+        let events = self.events.0.clone();
+        tokio::spawn(async move {
+            let mut is_done = true;
+            for outage in &outages {
+                match tables::enter(&store, &routing, outage).await {
+                    Ok(()) => tracing::info!(lines = outage.told.len(), "entered what was told during an outage"),
+                    Err(error) => {
+                        tracing::warn!(%error, "could not enter what was told during an outage yet");
+                        is_done = false;
+                    }
+                }
+            }
+            drop(events.send(Event::Entered { count, is_done }));
+        });
+    }
+
+    /// While the database is there: what waits, and a copy of it all on disk.
+    async fn remember(&mut self) {
+        let now = clock::now();
+        let is_there = self.contact.borrow().written_at.is_some_and(|at| now.since(at) < REMEMBER);
+        if !is_there || now < self.remember_at || self.core.is_unentered() {
+            return;
+        }
+        self.remember_at = now + REMEMBER;
+        self.known.at = clock::wall();
+        if !self.known.is_like(&self.kept) || self.known.at.since(self.kept.at) >= RENEW {
+            self.kept = self.known.clone();
+            self.settings.state.keep_known(&self.known).await;
+        }
+        let (store, events) = (self.settings.store.clone(), self.events.0.clone());
+        tokio::spawn(async move {
+            let undelivered = tables::undelivered(&store).await;
+            drop(events.send(Event::Remembered(undelivered.ok())));
+        });
+    }
+}
+
+/// One canary at least is not known to be out of reach; without any, the channels themselves will tell.
+fn has_egress(report: &Report) -> bool {
+    let mut canaries = report.observations.iter().filter(|seen| matches!(seen.target, Target::Canary(_))).peekable();
+    canaries.peek().is_none() || canaries.any(|seen| seen.vote != Vote::Down)
+}

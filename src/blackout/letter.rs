@@ -1,0 +1,219 @@
+//! What one channel is told while the database is down: pure words, from what was last known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use komainu_notifiers::{EventKind, Item, Notice, Severity};
+use komainu_watchdogs::blackout::{self, Line, Speech};
+use komainu_watchdogs::routing::{Routing, Subject};
+use komainu_watchdogs::time::Wall;
+use sha2::{Digest, Sha256};
+
+use crate::store::spool::{self, Undelivered};
+
+/// More than this is told as a number.
+const DIGEST_ABOVE: usize = 10;
+
+/// What a delivery's topic begins with.
+const DELIVERY: &str = "delivery/";
+
+/// One message to one channel.
+#[derive(Clone, Debug)]
+pub(super) struct Letter {
+    pub(super) channel: String,
+    pub(super) notice: Notice,
+    pub(super) lines: BTreeSet<Line>,
+}
+
+/// What all letters of one speech share.
+#[derive(Clone, Debug)]
+pub(super) struct Occasion<'a> {
+    pub(super) cluster: &'a str,
+    pub(super) runbook: &'a str,
+    pub(super) undelivered: &'a [Undelivered],
+    /// By the database's clock, as far as it is known.
+    pub(super) began_at: Wall,
+    pub(super) now: Wall,
+}
+
+/// Everything that people ought to be told if the database goes away now.
+pub(super) fn wanted(routing: &Routing, undelivered: &[Undelivered]) -> BTreeSet<Line> {
+    let subject = Subject {
+        key: spool::KEY.to_owned(),
+        severity: komainu_watchdogs::io::Severity::Critical,
+        tags: Vec::new(),
+        channels: Vec::new(),
+        node: None,
+    };
+    let database = routing.plan(&subject).into_iter();
+    let database = database.map(|planned| Line { topic: spool::KEY.to_owned(), channel: planned.channel });
+    let waiting = undelivered.iter().filter(|row| routing.channels.contains(&row.channel));
+    let waiting = waiting.map(|row| Line { topic: topic(row.delivery), channel: row.channel.clone() });
+    database.chain(waiting).collect()
+}
+
+fn topic(delivery: i64) -> String {
+    format!("{DELIVERY}{delivery}")
+}
+
+/// The delivery that a line tells; `None`: that the database is down.
+pub(super) fn delivery_of(line: &Line) -> Option<i64> {
+    line.topic.strip_prefix(DELIVERY)?.parse().ok()
+}
+
+/// One sentence.
+pub(super) fn summary(votes: (u32, u32)) -> String {
+    format!("the database takes no writes; {} of {} watchdogs see it", votes.0, votes.1)
+}
+
+/// A letter for each channel.
+pub(super) fn letters(speech: &Speech, occasion: &Occasion<'_>) -> Vec<Letter> {
+    let mut by_channel: BTreeMap<&str, BTreeSet<Line>> = BTreeMap::new();
+    for line in &speech.lines {
+        by_channel.entry(&line.channel).or_default().insert(line.clone());
+    }
+    let letter = |(channel, lines): (&str, BTreeSet<Line>)| letter(speech, occasion, channel, lines);
+    by_channel.into_iter().filter_map(letter).collect()
+}
+
+fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeSet<Line>) -> Option<Letter> {
+    let mut items: Vec<Item> = lines.iter().filter_map(|line| item(speech, occasion, line)).collect();
+    // The sort is stable: the database comes first, then the worst.
+    items.sort_by_key(|item| (item.key != spool::KEY, std::cmp::Reverse(item.severity)));
+    let doubt = match speech.doubt {
+        blackout::Doubt::DatabaseUnreachable => komainu_notifiers::Doubt::DatabaseUnreachable,
+        blackout::Doubt::UnconfirmedAlone => komainu_notifiers::Doubt::UnconfirmedAlone,
+    };
+    let notice = Notice {
+        id: id(&speech.outage, channel, &lines),
+        cluster: occasion.cluster.to_owned(),
+        is_digest: items.len() > DIGEST_ABOVE,
+        items,
+        doubt: Some(doubt),
+        lateness: None,
+        thread: None,
+    };
+    (!notice.items.is_empty()).then(|| Letter { channel: channel.to_owned(), notice, lines })
+}
+
+/// The same for whoever tells the same of the same outage.
+fn id(outage: &str, channel: &str, lines: &BTreeSet<Line>) -> String {
+    let mut hash = Sha256::new();
+    for part in [outage, channel].into_iter().chain(lines.iter().map(|line| line.topic.as_str())) {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hex::encode(hash.finalize()).get(..32).unwrap_or_default().to_owned()
+}
+
+fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
+    let runbook_url = |kind: &str| format!("{}/runbook#{kind}", occasion.runbook);
+    let Some(delivery) = delivery_of(line) else {
+        return Some(Item {
+            incident_id: format!("outage-{}", speech.outage),
+            event: EventKind::Opened,
+            key: spool::KEY.to_owned(),
+            severity: Severity::Critical,
+            summary: summary(speech.votes),
+            opened_at_ms: occasion.began_at.0,
+            at_ms: occasion.now.0,
+            votes: speech.votes,
+            done: vec!["nothing is moved; nodes stop running monitors until it takes writes again".to_owned()],
+            runbook_url: runbook_url(spool::KEY),
+        });
+    };
+    let row = occasion.undelivered.iter().find(|row| row.delivery == delivery)?;
+    let kind = row.key.split('/').next().unwrap_or(&row.key);
+    Some(Item {
+        incident_id: row.incident.to_string(),
+        event: event(&row.event),
+        key: row.key.clone(),
+        severity: if row.severity == "warning" { Severity::Warning } else { Severity::Critical },
+        summary: row.summary.clone(),
+        opened_at_ms: row.opened_at.0,
+        at_ms: row.at.0,
+        votes: row.votes,
+        done: Vec::new(),
+        runbook_url: runbook_url(kind),
+    })
+}
+
+/// What a newer komainu calls otherwise is an opening as far as this one knows.
+fn event(text: &str) -> EventKind {
+    match text {
+        "resolved" => EventKind::Resolved,
+        "flapping" => EventKind::Flapping,
+        "reminder" => EventKind::Reminder,
+        _ => EventKind::Opened,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn row(delivery: i64, key: &str, channel: &str) -> Undelivered {
+        Undelivered {
+            delivery,
+            channel: channel.to_owned(),
+            event: "opened".to_owned(),
+            at: Wall(900),
+            incident: 70 + delivery,
+            key: key.to_owned(),
+            severity: "critical".to_owned(),
+            summary: "offline".to_owned(),
+            votes: (3, 3),
+            opened_at: Wall(900),
+        }
+    }
+
+    fn spoken(undelivered: &[Undelivered]) -> Vec<Letter> {
+        let channels = ["mail", "ops"].map(str::to_owned).to_vec();
+        let lines = wanted(&Routing { channels, routes: vec![] }, undelivered);
+        let speech = Speech {
+            lines,
+            doubt: blackout::Doubt::DatabaseUnreachable,
+            outage: "0000000000000001-0".to_owned(),
+            votes: (2, 3),
+            failing_for: Duration::from_secs(15),
+        };
+        let (cluster, runbook) = ("prod", "http://w1:8900");
+        letters(&speech, &Occasion { cluster, runbook, undelivered, began_at: Wall(1_000), now: Wall(16_000) })
+    }
+
+    #[test]
+    fn each_channel_gets_one_message_with_everything_that_waited_for_it() {
+        let letters = spoken(&[row(7, "node/node1", "ops"), row(8, "node/node2", "gone")]);
+        let seen: Vec<_> = letters
+            .iter()
+            .map(|letter| {
+                let keys: Vec<_> = letter.notice.items.iter().map(|item| item.key.as_str()).collect();
+                (letter.channel.as_str(), keys)
+            })
+            .collect();
+        assert_eq!(seen, [("mail", vec!["database"]), ("ops", vec!["database", "node/node1"])]);
+        let item = &letters[0].notice.items[0];
+        assert_eq!(item.summary, "the database takes no writes; 2 of 3 watchdogs see it");
+        assert_eq!(item.runbook_url, "http://w1:8900/runbook#database");
+        assert_eq!((item.opened_at_ms, item.at_ms), (1_000, 16_000));
+        assert_eq!(letters[0].notice.doubt, Some(komainu_notifiers::Doubt::DatabaseUnreachable));
+    }
+
+    #[test]
+    fn the_same_message_has_the_same_id_whoever_sends_it() {
+        let (one, other) = (spoken(&[]), spoken(&[]));
+        assert_eq!(one[0].notice.id, other[0].notice.id);
+        assert_ne!(one[0].notice.id, one[1].notice.id);
+        assert_ne!(one[1].notice.id, spoken(&[row(7, "node/node1", "ops")])[1].notice.id);
+        assert_eq!(one[0].notice.id.len(), 32);
+    }
+
+    #[test]
+    fn more_than_ten_are_a_digest() {
+        let waiting: Vec<_> = (1..=11).map(|delivery| row(delivery, "node/node1", "ops")).collect();
+        let letters = spoken(&waiting);
+        assert_eq!((letters[0].notice.is_digest, letters[1].notice.is_digest), (false, true));
+        assert_eq!(letters[1].notice.items[0].key, "database");
+    }
+}

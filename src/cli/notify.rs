@@ -1,0 +1,102 @@
+//! `komainu notify`: tries the channels of the configuration, from this host, without the outbox.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::bail;
+use futures_util::future::join_all;
+use komainu_notifiers::{DeliveryError, EventKind, Item, Kind, Notice, Receipt, Severity};
+
+use super::print;
+use crate::channels::Channels;
+use crate::clock;
+use crate::config::Config;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Send a test message and print what the vendor answers.
+    Test {
+        /// As the configuration calls it.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        channel: Option<String>,
+        /// Through every channel.
+        #[arg(long)]
+        all: bool,
+        /// The configuration.
+        #[arg(long, default_value = "komainu.toml")]
+        config: PathBuf,
+    },
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    let Command::Test { channel, config: file, .. } = command;
+    let config = Config::load(&file)?;
+    let Some(watchdog) = &config.watchdog else {
+        bail!("{}: there is no section [watchdog], and only watchdogs send messages", file.display());
+    };
+    let channels = Channels::prepare(&config.channels)?;
+    let names: Vec<&str> = channels
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| channel.as_deref().is_none_or(|one| one == *name))
+        .collect();
+    if names.is_empty() {
+        let known: Vec<&str> = channels.iter().map(|(name, _)| name).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        bail!("{}: no [[channel]] has that name; it has {known}", file.display());
+    }
+    let runbook = watchdog.runbook_url();
+    let outcomes = join_all(names.iter().filter_map(|name| {
+        let channel = Arc::clone(&channels.named(name)?.channel);
+        let notice = test_notice(name, &config.cluster.name, &runbook);
+        Some(async move { channel.send(&notice).await })
+    }))
+    .await;
+    print::table(
+        ["CHANNEL", "RESULT", "ANSWER"],
+        names.iter().zip(&outcomes).map(|(name, outcome)| row(name, outcome)),
+    );
+    let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    if failed > 0 {
+        bail!("{failed} of {} channels took no message; docs/channels.md tells what the answers mean", outcomes.len());
+    }
+    Ok(())
+}
+
+fn row(name: &str, outcome: &Result<Receipt, DeliveryError>) -> [String; 3] {
+    let (result, answer) = match outcome {
+        Ok(receipt) => ("taken", receipt.answer.clone()),
+        Err(DeliveryError::Permanent { reason }) => ("refused", reason.clone()),
+        Err(DeliveryError::Retryable { reason, .. }) => ("not now", reason.clone()),
+        Err(DeliveryError::Unanswered { reason }) => ("no answer", reason.clone()),
+        Err(DeliveryError::Unreached { reason }) => ("not reached", reason.clone()),
+    };
+    [name.to_owned(), result.to_owned(), answer]
+}
+
+/// Never the same twice: a vendor that drops repetitions shall not drop the second test.
+fn test_notice(name: &str, cluster: &str, runbook: &str) -> Notice {
+    let now_ms = clock::wall().0;
+    let id = format!("test-{:016x}", rand::random::<u64>());
+    let item = Item {
+        incident_id: id.clone(),
+        event: EventKind::Opened,
+        key: format!("channel/{name}"),
+        severity: Severity::Warning,
+        summary: format!("this is only a test, sent by hand: messages through channel {name} arrive"),
+        opened_at_ms: now_ms,
+        at_ms: now_ms,
+        votes: (0, 0),
+        done: Vec::new(),
+        runbook_url: format!("{runbook}#{}", Kind::Channel.as_str()),
+    };
+    Notice {
+        id,
+        cluster: cluster.to_owned(),
+        items: vec![item],
+        is_digest: false,
+        doubt: None,
+        lateness: None,
+        thread: None,
+    }
+}

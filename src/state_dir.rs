@@ -1,0 +1,184 @@
+//! `[watchdog] state_dir`: what a watchdog must know of its cluster while the database cannot be asked.
+//!
+//! Two files, each replaced as a whole: *known.json* (members with their addresses, what was waiting to be told; a copy
+//! that may be old or missing) and *spool.json* (what was told while the database was down and is not entered yet; on
+//! disk before anything is sent). A file that is missing or cannot be read is said once and costs what it held, never the
+//! start. Without a folder the same is kept in memory only.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use komainu_watchdogs::blackout::{Doubt, Said};
+use komainu_watchdogs::ids::WatchdogId;
+use komainu_watchdogs::time::Wall;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
+
+use crate::store::spool::Undelivered;
+
+const KNOWN: &str = "known.json";
+const SPOOL: &str = "spool.json";
+
+/// The cluster as it was last read.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Known {
+    /// When, by this host's clock.
+    pub at: Wall,
+    /// By how much the database's clock was ahead of this host's.
+    pub clock_ahead_ms: i64,
+    /// Watchdogs and where they answer.
+    pub members: BTreeMap<WatchdogId, String>,
+    /// Incidents that were open.
+    pub incidents: Vec<String>,
+    /// Messages that were waiting.
+    pub undelivered: Vec<Undelivered>,
+}
+
+impl Known {
+    /// The same, but for when it was read.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (&self.members, &self.incidents, &self.undelivered) == (&other.members, &other.incidents, &other.undelivered)
+    }
+}
+
+/// One thing that a channel was told, or was about to be told, while the database was down.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Spooled {
+    /// What, where, when.
+    pub said: Said,
+    /// The channel took it. Otherwise whoever sent it died over it, or got no answer: it may have arrived.
+    pub is_sent: bool,
+    /// The outage's name.
+    pub outage: String,
+    /// When it began, by the database's clock as it was last known.
+    pub began_at: Wall,
+    /// What people were told about the database.
+    pub summary: String,
+    /// Watchdogs that agreed, of how many that were known.
+    pub votes: (u32, u32),
+    /// How it was marked.
+    pub doubt: Doubt,
+}
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    folder: Option<PathBuf>,
+}
+
+impl StateDir {
+    /// Makes the folder if it is not there.
+    pub fn open(folder: Option<PathBuf>) -> Self {
+        if let Some(path) = &folder
+            && let Err(error) = std::fs::create_dir_all(path)
+        {
+            tracing::error!(folder = %path.display(), %error, "[watchdog] state_dir cannot be made: nothing is kept");
+        }
+        Self { folder }
+    }
+
+    /// What was known when it was last written.
+    pub async fn known(&self) -> Known {
+        self.read(KNOWN).await
+    }
+
+    /// Replaces it.
+    pub async fn keep_known(&self, known: &Known) {
+        self.write(KNOWN, known).await;
+    }
+
+    /// What is not entered yet.
+    pub async fn spool(&self) -> Vec<Spooled> {
+        self.read(SPOOL).await
+    }
+
+    /// Replaces it; on disk when this returns.
+    pub async fn keep_spool(&self, spool: &[Spooled]) {
+        self.write(SPOOL, spool).await;
+    }
+
+    async fn read<T: DeserializeOwned + Default>(&self, name: &str) -> T {
+        let Some(path) = self.folder.as_ref().map(|folder| folder.join(name)) else { return T::default() };
+        let text = match tokio::fs::read(&path).await {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return T::default(),
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "cannot read what was kept: going on without it");
+                return T::default();
+            }
+        };
+        serde_json::from_slice(&text).unwrap_or_else(|error| {
+            tracing::warn!(file = %path.display(), %error, "what was kept is damaged: going on without it");
+            T::default()
+        })
+    }
+
+    async fn write<T: Serialize + ?Sized>(&self, name: &str, value: &T) {
+        let Some(folder) = &self.folder else { return };
+        let text = serde_json::to_vec_pretty(value).expect("plain rows become JSON");
+        if let Err(error) = replace(folder, name, &text).await {
+            tracing::error!(folder = %folder.display(), file = name, %error, "cannot keep what must survive this process");
+        }
+    }
+}
+
+/// A reader sees the old text or the new one, never half of one, whenever the power fails.
+async fn replace(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
+    let fresh = folder.join(format!("{name}.new"));
+    let mut file = tokio::fs::File::create(&fresh).await?;
+    file.write_all(text).await?;
+    file.sync_all().await?;
+    tokio::fs::rename(&fresh, folder.join(name)).await?;
+    tokio::fs::File::open(folder).await?.sync_all().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Known {
+        let members = BTreeMap::from([("w2".into(), "http://w2:8900".to_owned())]);
+        Known { at: Wall(7), members, incidents: vec!["node/node1".to_owned()], ..Known::default() }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_there_for_the_next_process() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("deeper");
+        StateDir::open(Some(path.clone())).keep_known(&known()).await;
+        assert_eq!(StateDir::open(Some(path)).known().await, known());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_costs_what_it_held_and_nothing_else() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let state = StateDir::open(Some(folder.path().to_owned()));
+        state.keep_known(&known()).await;
+        let file = folder.path().join(KNOWN);
+        let half = std::fs::read(&file).unwrap().split_off(20);
+        std::fs::write(&file, half).unwrap();
+        assert_eq!(state.known().await, Known::default());
+        assert_eq!(state.spool().await, Vec::new());
+        state.keep_known(&known()).await;
+        assert_eq!(state.known().await, known());
+    }
+
+    #[tokio::test]
+    async fn a_file_of_another_version_is_read_as_far_as_it_goes() {
+        let folder = tempfile::TempDir::new().unwrap();
+        std::fs::write(folder.path().join(KNOWN), r#"{"at": 7, "members": {"w2": "http://w2"}, "moon": "full"}"#)
+            .unwrap();
+        let known = StateDir::open(Some(folder.path().to_owned())).known().await;
+        assert_eq!((known.at, known.members.len()), (Wall(7), 1));
+    }
+
+    #[tokio::test]
+    async fn without_a_folder_nothing_is_kept_and_nothing_fails() {
+        let state = StateDir::open(None);
+        state.keep_known(&known()).await;
+        assert_eq!(state.known().await, Known::default());
+    }
+}

@@ -1,0 +1,221 @@
+//! What was told while the database was down, entered once it takes writes: and what waits, to be told if it goes away.
+//!
+//! The same thing may be entered by several watchdogs, or by one that was started anew: an outage is one incident
+//! `database`, a message is known by its id, and what stands there already is left alone.
+
+use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::routing::{Routing, Subject};
+use komainu_watchdogs::time::Wall;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::incidents::opening::open_on;
+use super::pool::{Store, in_transaction};
+use super::session::Session;
+use super::value::{Row, values};
+
+/// The incident's key.
+pub const KEY: &str = "database";
+
+/// More than this is told as a number anyway.
+const MOST_UNDELIVERED: u32 = 200;
+
+/// What is due later than this is not urgent: the end of something that flaps.
+const SOON_MS: i64 = 60_000;
+
+/// No outage is told, entered and over sooner: an incident that was resolved before is an earlier one's.
+const LEAST_OUTAGE_MS: i64 = 10_000;
+
+/// A delivery that waits.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Undelivered {
+    /// The row's key.
+    pub delivery: i64,
+    /// Where to.
+    pub channel: String,
+    /// `opened`, `reminder`, `flapping` or `resolved`.
+    pub event: String,
+    /// When that happened.
+    pub at: Wall,
+    /// Of what.
+    pub incident: i64,
+    /// Kind and subject.
+    pub key: String,
+    /// `critical` or `warning`.
+    pub severity: String,
+    /// One sentence.
+    pub summary: String,
+    /// Watchdogs that see it, of how many that may vote.
+    pub votes: (u32, u32),
+    /// When it opened.
+    pub opened_at: Wall,
+}
+
+/// One outage that people were told of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outage {
+    /// When it began, by the database's clock as far as it was known.
+    pub began_at: Wall,
+    /// What they were told.
+    pub summary: String,
+    /// Watchdogs that agreed, of how many that were known.
+    pub votes: (u32, u32),
+    /// What went where.
+    pub told: Vec<Told>,
+}
+
+/// One thing that went to one channel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// The delivery that was waiting; `None`: that the database is down.
+    pub delivery: Option<i64>,
+    /// The channel it was meant for.
+    pub channel: String,
+    /// The channel that carried it.
+    pub via: String,
+    /// Of the message.
+    pub notice_id: String,
+    /// By the database's clock as far as it was known.
+    pub at: Wall,
+    /// The vendor took it; otherwise it may have arrived, and is told again, marked.
+    pub is_sent: bool,
+    /// What a later message needs to refer to it.
+    pub vendor_ref: Option<String>,
+}
+
+/// What waits to be told, oldest first.
+pub async fn undelivered(store: &Store) -> Result<Vec<Undelivered>, StoreError> {
+    let act = "read what waits to be told";
+    let sql = format!(
+        "SELECT d.id, d.channel, d.incident_id, e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.k, \
+         i.opened_at FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
+         JOIN komainu_incident i ON i.id = d.incident_id \
+         WHERE d.state = 'waiting' AND d.due_at < {} + {SOON_MS} ORDER BY d.id LIMIT {MOST_UNDELIVERED}",
+        store.dialect().now_ms()
+    );
+    let rows = store.lease(act).await?.rows(act, sql, vec![]).await?;
+    rows.iter().map(row_of).collect()
+}
+
+fn row_of(row: &Row) -> Result<Undelivered, StoreError> {
+    Ok(Undelivered {
+        delivery: row.int("id")?,
+        channel: row.text("channel")?,
+        event: row.text("kind")?,
+        at: row.wall("at")?,
+        incident: row.int("incident_id")?,
+        key: row.text("k")?,
+        severity: row.text("severity")?,
+        summary: row.text("summary")?,
+        votes: (row.small("votes_bad")?, row.small("votes_of")?),
+        opened_at: row.wall("opened_at")?,
+    })
+}
+
+/// Enters an outage with everything that was told of it. Nothing of it is told again.
+pub async fn enter(store: &Store, routing: &Routing, outage: &Outage) -> Result<(), StoreError> {
+    let act = "enter what was told";
+    in_transaction!(store, act, |session| enter_on(session, routing, outage).await)
+}
+
+async fn enter_on(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<(), StoreError> {
+    // One after the other: what is not there yet cannot be locked. Nobody who holds this row asks for an incident.
+    let sql = format!("SELECT id FROM komainu_cluster WHERE id = 1{}", session.dialect().for_update());
+    session.row("wait for others who enter", sql, vec![]).await?;
+    let mut event = None;
+    for told in &outage.told {
+        match told.delivery {
+            Some(delivery) => mark(session, delivery, told).await?,
+            None if is_entered(session, told).await? => {}
+            None => {
+                let (incident_id, event_id) = match event {
+                    Some(known) => known,
+                    None => *event.insert(incident(session, routing, outage).await?),
+                };
+                enter_told(session, (incident_id, event_id), told).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A delivery that was waiting when the database went away. Held ones and those of others are what they are by now.
+async fn mark(session: &mut Session, delivery: i64, told: &Told) -> Result<(), StoreError> {
+    let act = "mark what was told";
+    if !told.is_sent {
+        let sql = "UPDATE komainu_delivery SET may_be_repeated = 1, notice_id = ?, sending_at = ? \
+             WHERE id = ? AND state = 'waiting' AND sending_at IS NULL AND claimed_until IS NULL";
+        return session.execute(act, sql, values![&told.notice_id, told.at, delivery]).await.map(|_| ());
+    }
+    let sql = "UPDATE komainu_delivery SET state = 'sent', sent_at = ?, notice_id = ?, vendor_ref = ?, \
+         claimed_by = NULL, claimed_until = NULL WHERE id = ? AND state = 'waiting'";
+    let vendor_ref = told.vendor_ref.as_deref();
+    session.execute(act, sql, values![told.at, &told.notice_id, vendor_ref, delivery]).await.map(|_| ())
+}
+
+async fn is_entered(session: &mut Session, told: &Told) -> Result<bool, StoreError> {
+    let sql = "SELECT d.id FROM komainu_delivery d JOIN komainu_incident i ON i.id = d.incident_id \
+         WHERE i.k = ? AND d.channel = ? AND d.notice_id = ? AND (d.state = 'sent' OR ? = 0) LIMIT 1";
+    let values = values![KEY, &told.via, &told.notice_id, told.is_sent];
+    Ok(session.row("look for what was told", sql, values).await?.is_some())
+}
+
+/// The outage's incident and its latest event. One that is open, or was resolved after this one began, is the same.
+async fn incident(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<(i64, i64), StoreError> {
+    let act = "enter an outage";
+    let sql = format!(
+        "SELECT id FROM komainu_incident WHERE k = ? AND (resolved_at IS NULL OR resolved_at > ? + {LEAST_OUTAGE_MS}) \
+         ORDER BY id DESC LIMIT 1{}",
+        session.dialect().for_update()
+    );
+    let row = session.row(act, sql, values![KEY, outage.began_at]).await?;
+    let incident_id = match row {
+        Some(row) => row.int("id")?,
+        None => open(session, routing, outage).await?,
+    };
+    let sql = "SELECT MAX(id) AS id FROM komainu_event WHERE incident_id = ? AND kind <> 'resolved'";
+    let row = session.row(act, sql, values![incident_id]).await?;
+    let event = row.map(|row| row.int("id")).transpose()?;
+    Ok((incident_id, event.ok_or_else(|| StoreError::unreadable(act, "event", "none"))?))
+}
+
+async fn open(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<i64, StoreError> {
+    let alarm = Alarm {
+        key: KEY.to_owned(),
+        severity: Severity::Critical,
+        summary: outage.summary.clone(),
+        votes: outage.votes,
+    };
+    let opened = open_on(session, &alarm, &Subject::of(&alarm), routing).await?;
+    let sql = "UPDATE komainu_incident SET opened_at = ? WHERE id = ? AND opened_at > ?";
+    let values = values![outage.began_at, opened.incident_id, outage.began_at];
+    session.execute("date an outage back", sql, values).await?;
+    Ok(opened.incident_id)
+}
+
+/// The waiting delivery of that channel was told already; or it gets one that was.
+async fn enter_told(session: &mut Session, at: (i64, i64), told: &Told) -> Result<(), StoreError> {
+    let (incident_id, event_id) = at;
+    let act = "enter what a channel was told";
+    if !told.is_sent {
+        // As if the outbox had begun to send it: it is sent again under its id, and marked.
+        let sql = "UPDATE komainu_delivery SET may_be_repeated = 1, notice_id = ?, sending_at = ? \
+             WHERE event_id = ? AND channel = ? AND state = 'waiting' AND sending_at IS NULL AND claimed_until IS NULL";
+        let values = values![&told.notice_id, told.at, event_id, &told.channel];
+        return session.execute(act, sql, values).await.map(|_| ());
+    }
+    let sql = "UPDATE komainu_delivery SET state = 'sent', sent_at = ?, notice_id = ?, vendor_ref = ?, channel = ?, \
+         claimed_by = NULL, claimed_until = NULL WHERE event_id = ? AND channel = ? AND state = 'waiting'";
+    let vendor_ref = told.vendor_ref.as_deref();
+    let values = values![told.at, &told.notice_id, vendor_ref, &told.via, event_id, &told.channel];
+    if session.execute(act, sql, values).await? > 0 {
+        return Ok(());
+    }
+    let sql = format!(
+        "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, notice_id, vendor_ref, \
+         may_be_repeated, created_at, sent_at) VALUES (?, ?, ?, 'sent', ?, ?, ?, 1, {}, ?)",
+        session.dialect().now_ms()
+    );
+    let values = values![event_id, incident_id, &told.via, told.at, &told.notice_id, vendor_ref, told.at];
+    session.execute(act, sql, values).await.map(|_| ())
+}

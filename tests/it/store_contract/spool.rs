@@ -1,0 +1,147 @@
+//! What was told while the database was down is entered once, and told no second time.
+
+use komainu::store::incidents::{self, IncidentFilter};
+use komainu::store::spool::{self, Outage, Told};
+use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::time::Wall;
+
+use super::fixture::{Fixture, Kind, identity};
+use super::on_both_databases;
+
+on_both_databases! {
+    an_outage_is_one_incident_with_its_messages_already_sent,
+    twenty_who_enter_the_same_outage_at_once_enter_it_once,
+    an_outage_that_is_over_is_not_opened_again_by_a_late_entry,
+    a_second_outage_is_told_and_entered_as_such,
+    what_may_have_been_told_is_told_again_under_its_id_and_marked,
+    a_message_that_waited_when_the_database_went_away_is_told_once,
+    who_was_told_hears_that_it_is_over,
+}
+
+fn routing() -> Routing {
+    Routing { channels: vec!["mail".to_owned(), "ops".to_owned()], routes: vec![] }
+}
+
+fn told(channel: &str, notice: &str) -> Told {
+    Told {
+        delivery: None,
+        channel: channel.to_owned(),
+        via: channel.to_owned(),
+        notice_id: notice.to_owned(),
+        at: Wall(komainu::clock::wall().0 - 20_000),
+        is_sent: true,
+        vendor_ref: None,
+    }
+}
+
+fn outage(told: Vec<Told>) -> Outage {
+    let summary = "the database takes no writes; 3 of 3 watchdogs see it".to_owned();
+    Outage { began_at: Wall(komainu::clock::wall().0 - 40_000), summary, votes: (3, 3), told }
+}
+
+/// Event, channel, state and message of each delivery.
+async fn deliveries(fixture: &mut Fixture) -> Vec<String> {
+    let sql = "SELECT CONCAT(e.kind, ' ', d.channel, ' ', d.state, ' ', COALESCE(d.notice_id, '-')) \
+         FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id ORDER BY d.id";
+    fixture.raw.rows(sql).await.into_iter().map(|row| row.concat()).collect()
+}
+
+async fn enter(fixture: &Fixture, outage: &Outage) {
+    spool::enter(&fixture.store, &routing(), outage).await.unwrap();
+}
+
+async fn resolve(fixture: &Fixture) {
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let open = watch.read_round(false).await.unwrap().incidents;
+    let seen = open.iter().find(|row| row.key == "database").unwrap().last_bad_at;
+    assert!(watch.resolve("database", seen).await.unwrap());
+}
+
+async fn an_outage_is_one_incident_with_its_messages_already_sent(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let outage = outage(vec![told("ops", "n1")]);
+    enter(&fixture, &outage).await;
+    enter(&fixture, &outage).await;
+    let page = incidents::list(&fixture.store, &IncidentFilter::default(), None, 10).await.unwrap();
+    let [incident] = page.items.as_slice() else { panic!("{} incidents", page.items.len()) };
+    assert_eq!((incident.key.as_str(), incident.opened_at), ("database", outage.began_at));
+    // Nobody told mail: the outbox does.
+    assert_eq!(deliveries(&mut fixture).await, ["opened mail waiting -", "opened ops sent n1"]);
+}
+
+async fn twenty_who_enter_the_same_outage_at_once_enter_it_once(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let outage = outage(vec![told("mail", "n1"), told("ops", "n2")]);
+    let mut entries = vec![];
+    for _ in 0..20 {
+        let (store, outage) = (fixture.store.clone(), outage.clone());
+        entries.push(tokio::spawn(async move {
+            // Whoever fails in the crowd tries again a second later.
+            while spool::enter(&store, &routing(), &outage).await.is_err() {}
+        }));
+    }
+    for entry in entries {
+        entry.await.unwrap();
+    }
+    assert_eq!(deliveries(&mut fixture).await, ["opened mail sent n1", "opened ops sent n2"]);
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident").await, 1);
+}
+
+async fn an_outage_that_is_over_is_not_opened_again_by_a_late_entry(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    enter(&fixture, &outage(vec![told("mail", "n1"), told("ops", "n2")])).await;
+    resolve(&fixture).await;
+    // A speaker that nobody had heard told it too.
+    enter(&fixture, &outage(vec![told("mail", "n3"), told("ops", "n2")])).await;
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL").await, 0);
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident").await, 1);
+    assert!(deliveries(&mut fixture).await.contains(&"opened mail sent n3".to_owned()));
+}
+
+async fn a_second_outage_is_told_and_entered_as_such(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let first = Outage { began_at: Wall(komainu::clock::wall().0 - 3_000), ..outage(vec![told("ops", "n1")]) };
+    enter(&fixture, &first).await;
+    resolve(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent' WHERE state = 'waiting'").await;
+    let second = Outage { began_at: Wall(komainu::clock::wall().0 + 1), ..outage(vec![told("ops", "n2")]) };
+    enter(&fixture, &second).await;
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL").await, 1);
+    assert!(deliveries(&mut fixture).await.contains(&"opened ops sent n2".to_owned()));
+}
+
+async fn what_may_have_been_told_is_told_again_under_its_id_and_marked(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let unsure = Told { is_sent: false, ..told("ops", "n2") };
+    enter(&fixture, &outage(vec![told("mail", "n1"), unsure])).await;
+    assert_eq!(deliveries(&mut fixture).await, ["opened mail sent n1", "opened ops waiting n2"]);
+    let marked = "SELECT COUNT(*) FROM komainu_delivery WHERE may_be_repeated = 1 AND sending_at IS NOT NULL";
+    assert_eq!(fixture.raw.count(marked).await, 1);
+}
+
+async fn a_message_that_waited_when_the_database_went_away_is_told_once(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let severity = Severity::Critical;
+    let alarm = Alarm { key: "node/node1".to_owned(), severity, summary: "it is gone".to_owned(), votes: (2, 3) };
+    assert!(watch.raise(&alarm, &routing()).await.unwrap());
+    let waiting = spool::undelivered(&fixture.store).await.unwrap();
+    let seen: Vec<_> = waiting.iter().map(|row| (row.key.as_str(), row.channel.as_str(), row.event.as_str())).collect();
+    assert_eq!(seen, [("node/node1", "mail", "opened"), ("node/node1", "ops", "opened")]);
+    let line = Told { delivery: Some(waiting[1].delivery), ..told("ops", "n1") };
+    enter(&fixture, &outage(vec![told("ops", "n1"), line])).await;
+    let expected = ["opened mail waiting -", "opened ops sent n1", "opened mail waiting -", "opened ops sent n1"];
+    assert_eq!(deliveries(&mut fixture).await, expected);
+    assert_eq!(spool::undelivered(&fixture.store).await.unwrap().len(), 2);
+}
+
+async fn who_was_told_hears_that_it_is_over(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let via_fallback = Told { via: "phone".to_owned(), ..told("ops", "n2") };
+    enter(&fixture, &outage(vec![told("mail", "n1"), via_fallback])).await;
+    resolve(&fixture).await;
+    let expected =
+        ["opened mail sent n1", "opened phone sent n2", "resolved mail waiting -", "resolved phone waiting -"];
+    assert_eq!(deliveries(&mut fixture).await, expected);
+}

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::routing::Routing;
-use tokio_util::sync::CancellationToken;
 
 use crate::store::{Store, StoreError, downtimes};
 
@@ -38,8 +37,8 @@ struct Watcher {
     reached: MonitorId,
 }
 
-/// Watches until told to stop.
-pub async fn run(store: Store, routing: Arc<Routing>, shutdown: CancellationToken) {
+/// Watches until it is dropped: what was not committed by then is found by the others.
+pub async fn run(store: Store, routing: Arc<Routing>) {
     let mut watcher = Watcher::default();
     let mut is_failing = false;
     for look in 0_u32.. {
@@ -51,10 +50,7 @@ pub async fn run(store: Store, routing: Arc<Routing>, shutdown: CancellationToke
                 tracing::warn!(%error, "cannot watch the beats");
             }
         }
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
-        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         store,
         routing: Arc::new(config.routing.clone()),
     };
-    let channels = Channels::prepare(&config.channels)?;
+    let outbox = outbox_of(&config, &watchdog, &settings)?;
     let (driver, published) = Driver::new(&settings)?;
     let heartbeats = heartbeats(&config, &watchdog, &settings, &published)?;
     let (dark, told) = blackout(&config, &watchdog, &settings, &published).await?;
@@ -59,9 +59,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let _deadman = ping_outside(&config, &settings, &published);
     let unfit = schema_misfit(settings.store.clone());
     let stop_delivering = shutdown.child_token();
-    let deliverer = tokio::spawn(outbox::run(outbox(&watchdog, &settings, &channels), stop_delivering.clone()));
-    let (store, routing) = (settings.store.clone(), Arc::clone(&settings.routing));
-    tokio::spawn(alerts::monitors::run(store, routing, shutdown.clone()));
+    let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
+    let monitors = alerts::monitors::run(settings.store.clone(), Arc::clone(&settings.routing));
+    let _monitors = AbortOnDropHandle::new(tokio::spawn(monitors));
     let router = api::router(api::State {
         store: settings.store,
         view: published.view,
@@ -93,15 +93,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     outcome
 }
 
-fn outbox(watchdog: &WatchdogConfig, settings: &WatchdogSettings, channels: &Channels) -> Outbox {
-    Outbox {
+/// What carries messages to the channels of this configuration.
+fn outbox_of(config: &Config, watchdog: &WatchdogConfig, settings: &WatchdogSettings) -> anyhow::Result<Outbox> {
+    Ok(Outbox {
         store: settings.store.clone(),
         cluster: settings.cluster.clone(),
         me: settings.incarnation,
         routing: Arc::clone(&settings.routing),
-        outlets: channels.outlets(),
+        outlets: Channels::prepare(&config.channels)?.outlets(),
         runbook: watchdog.runbook_url(),
-    }
+    })
 }
 
 /// Tells an outside service that this watchdog watches.

@@ -8,6 +8,7 @@ pub(crate) mod judge;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod server;
+pub(crate) mod tap;
 pub(crate) mod target;
 pub(crate) mod vendor;
 pub(crate) mod wait;
@@ -106,7 +107,8 @@ impl Cluster {
         (1..=count).map(move |number| format!("{prefix}{number}"))
     }
 
-    async fn prepare(kind: Kind, shape: Shape, sections: &str) -> Self {
+    /// Database and configurations, without any process yet.
+    pub(crate) async fn prepare(kind: Kind, shape: Shape, sections: &str) -> Self {
         // The first of several tests installs it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("komainu-it-").tempdir().unwrap();
@@ -208,6 +210,12 @@ impl Cluster {
 
     fn config(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.toml"))
+    }
+
+    /// Changes the configuration of a process that is not started yet.
+    pub(crate) fn edit_config(&self, name: &str, edit: impl Fn(&str) -> String) {
+        let text = std::fs::read_to_string(self.config(name)).unwrap();
+        std::fs::write(self.config(name), edit(&text)).unwrap();
     }
 
     /// Starts a process of the cluster, or starts it again.

@@ -7,6 +7,7 @@ mod databases;
 mod heartbeats;
 mod leaders;
 mod nodes;
+mod outbox;
 mod vanished;
 
 /// One story on both databases.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use komainu::store::{downtimes, monitors};
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::routing::Routing;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fixture::{Fixture, Kind};
@@ -116,7 +115,7 @@ async fn a_change_that_commits_after_later_ones_is_seen(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     native_node(&mut fixture, "node1").await;
     let monitors = fixture.monitors(2, Some("node1")).await;
-    let watching = komainu::alerts::monitors::run(fixture.store.clone(), Arc::new(routing()), CancellationToken::new());
+    let watching = komainu::alerts::monitors::run(fixture.store.clone(), Arc::new(routing()));
     let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
     change(&mut fixture, monitors[0], UP, 0).await;
     // The ids before this one are given, and their beats not committed yet.

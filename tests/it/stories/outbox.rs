@@ -1,0 +1,232 @@
+//! Watchdogs die at every step of telling people, and cannot reach a vendor: everybody is told all the same.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::post;
+use komainu::store::{DatabaseUrl, Store, WatchdogIdentity};
+use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::routing::{Matcher, Route, Routing};
+use serde_json::Value;
+
+use super::on_both;
+use crate::cluster::database::{Database, Kind};
+use crate::cluster::server::free_port;
+use crate::cluster::tap::{self, Fault, Faults};
+use crate::cluster::wait::wait_until;
+use crate::cluster::{Cluster, Shape};
+
+on_both!(a_watchdog_without_egress_leaves_its_messages_to_another);
+
+const CLAIM: &str = "SET claimed_by = _utf8mb4";
+const BEGIN: &str = "SET sending_at =";
+const NOTE: &str = "SET state = 'sent'";
+
+/// Every step of telling, in the order of the steps.
+const STEPS: [Fault; 8] = [
+    Fault::BeforeCommit(CLAIM),
+    Fault::AfterCommit(CLAIM),
+    Fault::BeforeCommit(BEGIN),
+    Fault::AfterCommit(BEGIN),
+    Fault::VendorLosesIt,
+    Fault::VendorTakesIt,
+    Fault::BeforeCommit(NOTE),
+    Fault::AfterCommit(NOTE),
+];
+
+/// Incidents that open while each step is waited for.
+const WAVE: usize = 125;
+
+/// One item of a message that arrived.
+#[derive(Clone, Debug)]
+struct Told {
+    key: String,
+    notice: String,
+    may_be_repeated: bool,
+    at_us: i64,
+}
+
+/// A vendor that knows who speaks, by the path.
+struct Vendor {
+    port: u16,
+    told: Arc<Mutex<Vec<Told>>>,
+}
+
+impl Vendor {
+    async fn start(faults: Arc<Faults>) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let told: Arc<Mutex<Vec<Told>>> = Arc::default();
+        let book = Arc::clone(&told);
+        let take = async move |Path(sender): Path<String>, body: String| {
+            if faults.take(|fault| fault == Fault::VendorLosesIt).is_some() {
+                return faults.kill(&sender);
+            }
+            book.lock().unwrap().extend(read(&body));
+            if faults.take(|fault| fault == Fault::VendorTakesIt).is_some() {
+                faults.kill(&sender);
+            }
+        };
+        let router = Router::new().route("/{sender}", post(take));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { port, told }
+    }
+
+    fn told(&self) -> Vec<Told> {
+        self.told.lock().unwrap().clone()
+    }
+
+    fn keys(&self) -> BTreeMap<String, Vec<Told>> {
+        let mut keys: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+        for told in self.told() {
+            keys.entry(told.key.clone()).or_default().push(told);
+        }
+        keys.retain(|key, _| key.starts_with("check/"));
+        keys
+    }
+}
+
+fn read(body: &str) -> Vec<Told> {
+    let body: Value = serde_json::from_str(body).unwrap();
+    let data = &body["data"];
+    let told = |item: &Value| Told {
+        key: item["key"].as_str().unwrap().to_owned(),
+        notice: data["id"].as_str().unwrap().to_owned(),
+        may_be_repeated: data["doubt"] == "may_be_repeated",
+        at_us: Cluster::now_us(),
+    };
+    data["items"].as_array().unwrap().iter().map(told).collect()
+}
+
+/// Opens incidents as any watchdog does; nobody but the test knows of them.
+struct Opener {
+    watch: komainu::store::Watch,
+    routing: Routing,
+    opened: usize,
+}
+
+impl Opener {
+    async fn connect(cluster: &Cluster) -> Self {
+        let url = match &cluster.database {
+            Database::Sqlite(path) => DatabaseUrl::sqlite(path),
+            Database::MariaDb(url) => DatabaseUrl::parse(url).unwrap(),
+        };
+        let identity = WatchdogIdentity {
+            watchdog: "opener".into(),
+            zone: "test".into(),
+            advertise: String::new(),
+            hostname: String::new(),
+            version: String::new(),
+        };
+        let watch = Store::connect(&url).await.unwrap().watch(identity).await.unwrap();
+        let group_wait = Duration::from_millis(500);
+        let channels = vec!["ops".to_owned()];
+        let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat: None };
+        Self { watch, routing: Routing { channels, routes: vec![route] }, opened: 0 }
+    }
+
+    async fn open(&mut self, how_many: usize) {
+        for _ in 0..how_many {
+            self.opened += 1;
+            let alarm = Alarm {
+                key: format!("check/{}", self.opened),
+                severity: Severity::Critical,
+                summary: "it fails".to_owned(),
+                votes: (3, 3),
+            };
+            assert!(self.watch.raise(&alarm, &self.routing).await.unwrap());
+        }
+    }
+}
+
+fn shape() -> Shape {
+    Shape { watchdogs: 3, nodes: 0, monitors: 0, ..Shape::default() }
+}
+
+fn channel(port: u16, watchdog: &str) -> String {
+    format!("[[channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{port}/{watchdog}\"\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MariaDB"]
+async fn of_a_thousand_incidents_none_is_lost_whatever_step_a_watchdog_dies_at() {
+    let faults = Arc::new(Faults::default());
+    let vendor = Vendor::start(Arc::clone(&faults)).await;
+    let mut cluster = Cluster::prepare(Kind::MariaDb, shape(), "").await;
+    let server = cluster.server.as_ref().unwrap().port();
+    for name in ["w1", "w2", "w3"] {
+        let tap = tap::start(server, name, Arc::clone(&faults)).await;
+        // The tap reads along.
+        let edit = |text: &str| {
+            let tapped = text.replace(&format!(":{server}/kuma"), &format!(":{tap}/kuma?ssl-mode=disabled"));
+            tapped + &channel(vendor.port, name)
+        };
+        cluster.edit_config(name, edit);
+        cluster.start_process(name);
+        faults.know(name, cluster.process(name).id());
+    }
+    let mut opener = Opener::connect(&cluster).await;
+    opener.open(1).await;
+    wait_until("somebody delivers", Duration::from_secs(30), async || vendor.keys().len() == 1).await;
+    for step in STEPS {
+        faults.arm(step);
+        opener.open(WAVE).await;
+        let mut hit = vec![];
+        wait_until(&format!("somebody dies at {step:?}"), Duration::from_secs(20), async || {
+            hit = faults.take_hit();
+            !hit.is_empty()
+        })
+        .await;
+        for name in hit {
+            cluster.start_process(&name);
+            faults.know(&name, cluster.process(&name).id());
+        }
+    }
+    let pending = "SELECT COUNT(*) FROM komainu_delivery WHERE state <> 'sent'";
+    let all_are_noted = async || cluster.database.rows(pending).await[0][0] == "0";
+    wait_until("everything is told and noted", Duration::from_secs(60), all_are_noted).await;
+    assert_each_is_told(&vendor, opener.opened);
+}
+
+fn assert_each_is_told(vendor: &Vendor, opened: usize) {
+    let keys = vendor.keys();
+    assert_eq!(keys.len(), opened, "none is lost");
+    let mut repeated = 0;
+    for (key, told) in &keys {
+        assert!(told.len() <= 2, "{key} was told {} times", told.len());
+        if let [first, second] = &told[..] {
+            repeated += 1;
+            assert!(!first.may_be_repeated && second.may_be_repeated, "{key}: the repetition says that it is one");
+            assert_eq!(first.notice, second.notice, "{key}: it is the same message");
+        }
+    }
+    assert!(repeated > 0, "a vendor that took a message whose sender died gets it again");
+}
+
+async fn a_watchdog_without_egress_leaves_its_messages_to_another(kind: Kind) {
+    let vendor = Vendor::start(Arc::default()).await;
+    let mut cluster = Cluster::prepare(kind, shape(), "").await;
+    let nobody = free_port();
+    for name in ["w1", "w2", "w3"] {
+        let port = if name == "w1" { nobody } else { vendor.port };
+        cluster.edit_config(name, |text| text.to_owned() + &channel(port, name));
+    }
+    cluster.start_process("w1");
+    let mut opener = Opener::connect(&cluster).await;
+    opener.open(1).await;
+    let has_failed = async || cluster.process("w1").log().contains("not delivered");
+    wait_until("w1 fails", Duration::from_secs(30), has_failed).await;
+    cluster.start_process("w2");
+    cluster.start_process("w3");
+    let failed_at = Cluster::now_us();
+    wait_until("another delivers", Duration::from_secs(15), async || vendor.keys().len() == 1).await;
+    opener.open(20).await;
+    wait_until("the others deliver", Duration::from_secs(15), async || vendor.keys().len() == 21).await;
+    let told = vendor.told();
+    assert!(told.iter().all(|told| !told.may_be_repeated), "what did not leave is not repeated");
+    let first_us = told.iter().find(|told| told.key == "check/1").unwrap().at_us - failed_at;
+    assert!(first_us < 15_000_000, "{first_us} us");
+}

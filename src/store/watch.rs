@@ -182,7 +182,8 @@ async fn resolve_seen(session: &mut Session, key: &str, last_bad_at: Wall) -> Re
     );
     let row = session.row("resolve an incident", sql, values![key, last_bad_at]).await?;
     let Some(row) = row else { return Ok(false) };
-    resolve_on(session, row.int("id")?, &row.text("summary")?).await
+    // What was wrong is said once more, and must not read as if it still were.
+    resolve_on(session, row.int("id")?, &format!("no longer: {}", row.text("summary")?)).await
 }
 
 fn key_of(target: &Target) -> (&'static str, &str) {

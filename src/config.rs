@@ -171,7 +171,7 @@ impl Source {
         let cluster: Option<cluster::Section> = self.section("cluster", faults);
         let cluster = cluster.and_then(|section| section.resolve(folder, faults));
         let watchdog: Option<watchdog::Section> = self.optional("watchdog", faults);
-        let watchdog = watchdog.and_then(|section| section.resolve(faults));
+        let watchdog = watchdog.and_then(|section| section.resolve(folder, faults));
         let node: Option<node::Section> = self.optional("node", faults);
         let node = node.and_then(|section| section.resolve(folder, faults));
         let database: Option<database::Section> = self.section("database", faults);

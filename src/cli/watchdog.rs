@@ -1,11 +1,14 @@
 //! `komainu watchdog`: one watchdog, with its HTTP surface.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum::serve::ListenerExt;
 use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::routing::Routing;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -13,6 +16,7 @@ use crate::channels::Channels;
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::deadman::Deadman;
 use crate::driver::{Driver, Published, WatchdogSettings};
+use crate::heartbeat::{self, Heartbeats};
 use crate::outbox::Outbox;
 use crate::probe::Prober;
 use crate::state_dir::StateDir;
@@ -49,18 +53,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let outbox = outbox_of(&config, &watchdog, &settings)?;
     let (driver, published) = Driver::new(&settings)?;
+    let heartbeats = heartbeats(&config, &watchdog, &settings, &published)?;
     let (dark, told) = blackout(&config, &watchdog, &settings, &published).await?;
     let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
-    let _deadman = config.deadman.as_ref().map(|deadman| {
-        let url = deadman.url.reveal().clone();
-        let deadman = Deadman { url, interval: deadman.interval, fresh_for: 3 * settings.policy.probe_interval };
-        AbortOnDropHandle::new(tokio::spawn(deadman::run(deadman, published.view.clone())))
-    });
-    let monitors = alerts::monitors::run(settings.store.clone(), Arc::clone(&settings.routing));
-    let _monitors = AbortOnDropHandle::new(tokio::spawn(monitors));
+    let _deadman = ping_outside(&config, &settings, &published);
     let unfit = schema_misfit(settings.store.clone());
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
+    let monitors = alerts::monitors::run(settings.store.clone(), Arc::clone(&settings.routing));
+    let _monitors = AbortOnDropHandle::new(tokio::spawn(monitors));
     let router = api::router(api::State {
         store: settings.store,
         view: published.view,
@@ -71,9 +72,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         key: settings.key,
         policy: settings.policy,
         details: config.status.details,
+        heartbeats,
         word: told.word,
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
+    // Answers are small and each is waited for: Nagle's algorithm would hold some of them back for 40 ms.
+    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
@@ -99,6 +103,14 @@ fn outbox_of(config: &Config, watchdog: &WatchdogConfig, settings: &WatchdogSett
         outlets: Channels::prepare(&config.channels)?.outlets(),
         runbook: watchdog.runbook_url(),
     })
+}
+
+/// Tells an outside service that this watchdog watches.
+fn ping_outside(config: &Config, settings: &WatchdogSettings, published: &Published) -> Option<AbortOnDropHandle<()>> {
+    let deadman = config.deadman.as_ref()?;
+    let url = deadman.url.reveal().clone();
+    let deadman = Deadman { url, interval: deadman.interval, fresh_for: 3 * settings.policy.probe_interval };
+    Some(AbortOnDropHandle::new(tokio::spawn(deadman::run(deadman, published.view.clone()))))
 }
 
 /// A server that is away is no reason not to start: that is when people must be told.
@@ -155,6 +167,30 @@ async fn blackout(
         channels: Channels::prepare(&config.channels)?,
     };
     Ok(blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await)
+}
+
+/// What takes pushes and marks who is late.
+fn heartbeats(
+    config: &Config,
+    watchdog: &WatchdogConfig,
+    settings: &WatchdogSettings,
+    published: &Published,
+) -> anyhow::Result<Heartbeats> {
+    let settings = heartbeat::Settings {
+        store: settings.store.clone(),
+        key: settings.key.clone(),
+        fixed_secrets: fixed_secrets(config),
+        routing: Routing::clone(&settings.routing),
+        watchdog: watchdog.id.clone(),
+        peers: watchdog.peers.iter().map(without_slash).collect(),
+        view: published.view.clone(),
+    };
+    Heartbeats::start(settings).context("cannot set up calls to peers")
+}
+
+/// For senders that cannot change theirs.
+fn fixed_secrets(config: &Config) -> BTreeMap<String, String> {
+    config.heartbeat_secrets.iter().map(|(name, secret)| (name.clone(), secret.reveal().to_owned())).collect()
 }
 
 fn identity(watchdog: &WatchdogConfig) -> WatchdogIdentity {

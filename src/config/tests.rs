@@ -83,6 +83,13 @@ fn a_good_file_is_read_with_defaults_for_the_rest() {
     assert!(config.node.is_none());
 }
 
+#[test]
+fn the_state_dir_starts_at_the_folder_of_the_configuration() {
+    let folder = Folder::with(&GOOD.replace("zone = \"rack-a\"", "state_dir = \"state\""));
+    let watchdog = folder.load().unwrap().watchdog.unwrap();
+    assert_eq!(watchdog.state_dir, Some(folder.0.path().join("state")));
+}
+
 /// A line of the good configuration, what becomes of it, and what is then said.
 const FAULTS: &[(&str, &str, &str)] = &[
     (

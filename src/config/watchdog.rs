@@ -1,7 +1,7 @@
 //! `[watchdog]`: the watchdog of this host.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use komainu_watchdogs::ids::{WatchdogId, Zone};
 use serde::Deserialize;
@@ -21,8 +21,7 @@ pub struct WatchdogConfig {
     pub listen: SocketAddr,
     /// Where its peers reach it.
     pub advertise: Url,
-    /// Its peers' `advertise`: for speaking with them while the database is down, which a later version does. Today the
-    /// rows of the watchdogs tell where each is.
+    /// Its peers' `advertise`, for speaking with them when neither the database nor what it last said can tell.
     pub peers: Vec<Url>,
     /// Where people reach the watchdogs, if that is another address than this one's: for the links of messages.
     pub public_url: Option<Url>,
@@ -51,7 +50,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    pub(super) fn resolve(self, faults: &mut Faults) -> Option<WatchdogConfig> {
+    pub(super) fn resolve(self, folder: &Path, faults: &mut Faults) -> Option<WatchdogConfig> {
         let id = faults.note("watchdog", "id", shape::ensure_id(&self.id)).map(|()| WatchdogId::from(self.id));
         let zone = self.zone.unwrap_or_else(host_name);
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8900)));
@@ -76,7 +75,7 @@ impl Section {
             advertise: advertise?,
             peers,
             public_url,
-            state_dir: self.state_dir,
+            state_dir: self.state_dir.map(|dir| folder.join(dir)),
         })
     }
 }

@@ -14,6 +14,7 @@ use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::error::StoreError;
+use super::heartbeats;
 use super::incidents::opening::{open_on, resolve_on};
 use super::pool::{ATTEMPTS, Store};
 use super::session::{Purpose, Session};
@@ -86,6 +87,8 @@ impl Watch {
     }
 
     async fn write_all(&mut self, write: &Write) -> Result<(), StoreError> {
+        // Before the own row hides that nobody had written for a while.
+        heartbeats::notice_on(&mut self.session, &self.identity.watchdog).await?;
         let report = &write.report;
         let row_is_new = own_row::write(&mut self.session, &self.identity, write, &mut self.other).await?;
         if row_is_new {
@@ -179,7 +182,8 @@ async fn resolve_seen(session: &mut Session, key: &str, last_bad_at: Wall) -> Re
     );
     let row = session.row("resolve an incident", sql, values![key, last_bad_at]).await?;
     let Some(row) = row else { return Ok(false) };
-    resolve_on(session, row.int("id")?, &row.text("summary")?).await
+    // What was wrong is said once more, and must not read as if it still were.
+    resolve_on(session, row.int("id")?, &format!("no longer: {}", row.text("summary")?)).await
 }
 
 fn key_of(target: &Target) -> (&'static str, &str) {

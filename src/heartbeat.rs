@@ -7,6 +7,7 @@
 
 pub mod body;
 mod intake;
+mod name;
 mod peers;
 mod picture;
 mod push;
@@ -39,6 +40,7 @@ use crate::keys::ClusterKey;
 use crate::store::Store;
 use crate::store::heartbeats::{Definition, Known};
 
+pub use self::name::{NAME_CHARS, is_name};
 pub use self::peers::{PeerAnswer, path as peer_path};
 pub use self::picture::Vouched;
 pub use self::push::{Accepted, Counts, PushError};

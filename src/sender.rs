@@ -5,7 +5,7 @@
 //! asked in vain there is a pause, longer each time and with jitter, until the sender's patience ends. A watchdog that
 //! said `Retry-After` is left alone that long. This is the only layer that tries again.
 //!
-//! [`push`] is the body and its signature, [`answer`] what an answer means, [`secret`] the key.
+//! [`push`] is the body, [`answer`] what an answer means, [`secret`] the key.
 
 pub mod answer;
 pub mod push;
@@ -24,9 +24,7 @@ use self::answer::{Answer, Verdict};
 use self::push::Push;
 use self::secret::Secret;
 use crate::clock;
-
-/// The header that carries a push's signature.
-pub const SIGNATURE_HEADER: &str = "X-Hub-Signature-256";
+use crate::heartbeat::secret::{HEADER, sign};
 
 /// One attempt, from opening the connection to the whole answer. A watchdog answers in milliseconds; this is for one
 /// whose database is slow.
@@ -115,7 +113,7 @@ impl Sender {
     /// Sends until a watchdog took or refused the push, or the patience ends.
     pub async fn send(&self, name: &str, push: &Push) -> Result<Sent, SendError> {
         let (begin, body) = (clock::now(), push.body());
-        let signature = push::sign(&self.secret, &body);
+        let signature = sign(self.secret.reveal(), &body);
         let mut targets = self.targets(name)?;
         let mut pauses = ExponentialBuilder::new()
             .with_min_delay(FIRST_PAUSE)
@@ -152,17 +150,8 @@ impl Sender {
     }
 
     fn targets(&self, name: &str) -> Result<Vec<Target<'_>>, SendError> {
-        let target = |watchdog: &'_ Url| {
-            let mut address = watchdog.clone();
-            address
-                .path_segments_mut()
-                .map_err(|()| SendError::Address(watchdog.clone()))?
-                .pop_if_empty()
-                .extend(["heartbeats", name]);
-            Ok(address)
-        };
         let targets = self.watchdogs.iter().map(|watchdog| {
-            let address = target(watchdog)?;
+            let address = address(watchdog, name)?;
             Ok(Target { watchdog, address, rests_until: Mono::default(), reason: String::new() })
         });
         targets.collect()
@@ -173,7 +162,7 @@ impl Sender {
             .http
             .post(target.address.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header(SIGNATURE_HEADER, signature)
+            .header(HEADER, signature)
             .body(body.to_vec());
         match request.send().await {
             Ok(response) => answer::judge(&read(response).await, time_us, clock::wall()),
@@ -185,6 +174,17 @@ impl Sender {
         let reason = |target: &Target<'_>| format!("{}: {}", target.watchdog, target.reason);
         SendError::NotTaken { patience_s: self.patience.as_secs(), reasons: targets.iter().map(reason).collect() }
     }
+}
+
+/// Where this watchdog takes pushes of that name.
+pub fn address(watchdog: &Url, name: &str) -> Result<Url, SendError> {
+    let mut address = watchdog.clone();
+    address
+        .path_segments_mut()
+        .map_err(|()| SendError::Address(watchdog.clone()))?
+        .pop_if_empty()
+        .extend(["heartbeats", name]);
+    Ok(address)
 }
 
 /// The parts of an answer that are looked at. A body that breaks off is judged as far as it came: the status was said.
@@ -212,5 +212,7 @@ fn unreached(error: &reqwest::Error) -> String {
     reason.to_owned()
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

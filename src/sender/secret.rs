@@ -58,8 +58,8 @@ impl Secret {
     }
 
     /// What pushes are signed with.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    pub fn reveal(&self) -> &str {
+        &self.0
     }
 }
 
@@ -91,9 +91,9 @@ mod tests {
         std::fs::write(&other, "from-the-file").unwrap();
         let other = other.to_str().unwrap();
         let both = [(SECRET_VARIABLE, "itself"), (FILE_VARIABLE, other)];
-        assert_eq!(find(Some(&named), &both).unwrap().as_bytes(), b"from-the-option");
-        assert_eq!(find(None, &both).unwrap().as_bytes(), b"itself");
-        assert_eq!(find(None, &[(SECRET_VARIABLE, ""), (FILE_VARIABLE, other)]).unwrap().as_bytes(), b"from-the-file");
+        assert_eq!(find(Some(&named), &both).unwrap().reveal(), "from-the-option");
+        assert_eq!(find(None, &both).unwrap().reveal(), "itself");
+        assert_eq!(find(None, &[(SECRET_VARIABLE, ""), (FILE_VARIABLE, other)]).unwrap().reveal(), "from-the-file");
     }
 
     #[test]

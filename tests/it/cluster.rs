@@ -290,6 +290,11 @@ impl Cluster {
         assert!(answer.status().is_success(), "PATCH {path}: {}", answer.text().await.unwrap());
     }
 
+    /// With scope admin.
+    pub(crate) fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
     /// A path of this watchdog.
     pub(crate) fn url_of(&self, watchdog: &str, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.ports[watchdog])

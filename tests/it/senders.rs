@@ -1,5 +1,6 @@
 //! Programs that send signed heartbeats, run as users run them: the command line, and what the documents print.
 
+mod cluster;
 mod documents;
 mod receiver;
 mod wrapping;

@@ -5,9 +5,9 @@ use komainu_watchdogs::time::Wall;
 use crate::api::fields::Fields;
 use crate::api::problem::ApiError;
 use crate::heartbeat::schedule::Schedule;
+use crate::heartbeat::{NAME_CHARS, is_name};
 use crate::store::heartbeats::Definition;
 
-const NAME_CHARS: usize = 100;
 const TEXT_CHARS: usize = 4_000;
 const CRON_CHARS: usize = 200;
 const ZONE_CHARS: usize = 60;
@@ -90,11 +90,6 @@ fn read_schedule(fields: &mut Fields, definition: &mut Definition, now: Wall) {
     if definition.period_s.is_none() && !fields.has_fault("period_s") {
         fields.fault("period_s", "is missing; give period_s or cron");
     }
-}
-
-fn is_name(name: &str) -> bool {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    name.chars().all(is_plain) && name.starts_with(|letter: char| letter.is_ascii_alphanumeric())
 }
 
 fn whole(number: Option<i64>) -> Option<u32> {

@@ -29,19 +29,23 @@ impl Home {
         Self { folder: tempfile::Builder::new().prefix("komainu-home-").tempdir().unwrap(), url }
     }
 
-    /// With the secret stored as the document says.
+    /// With the document's secret stored as the document says.
     async fn with_secret(url: String) -> Self {
         let home = Self::new(url);
-        let output = home.paste(block("sh", "SECRET")).await;
-        assert!(output.status.success(), "{output:?}");
+        home.store(SECRET).await;
         home
+    }
+
+    /// Stores this secret as the document says.
+    pub(super) async fn store(&self, secret: &str) {
+        assert_went_well(&self.paste(&block("sh", SECRET).replace(SECRET, secret)).await);
     }
 
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
@@ -68,7 +72,7 @@ impl Home {
         tokio::time::timeout(LIMIT, shell.wait_with_output()).await.unwrap().unwrap()
     }
 
-    async fn run(&self, program: &str, arguments: &[&str]) -> Output {
+    pub(super) async fn run(&self, program: &str, arguments: &[&str]) -> Output {
         tokio::time::timeout(LIMIT, self.command(program).args(arguments).output()).await.unwrap().unwrap()
     }
 }
@@ -80,11 +84,11 @@ fn blocks(language: &str) -> Vec<&'static str> {
 }
 
 /// The first block of a language that holds these words.
-fn block(language: &str, words: &str) -> &'static str {
+pub(super) fn block(language: &str, words: &str) -> &'static str {
     blocks(language).into_iter().find(|block| block.contains(words)).unwrap()
 }
 
-fn assert_went_well(output: &Output) {
+pub(super) fn assert_went_well(output: &Output) {
     let said = format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}: {said}", output.status);
 }

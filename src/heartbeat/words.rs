@@ -8,13 +8,16 @@ use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::Subject;
 use komainu_watchdogs::time::Wall;
 
-use crate::store::heartbeats::{Definition, Known, Words};
+use crate::store::heartbeats::{Definition, Known, LastPush, Words};
+
+/// Characters of a program's own words in a message; the history has all of them.
+const MOST_OF_A_LINE: usize = 200;
 
 /// In plain English.
 pub(super) struct Plain;
 
 impl Words for Plain {
-    fn alarm(&self, known: &Known, now: Wall) -> (Alarm, Subject) {
+    fn alarm(&self, known: &Known, last: &LastPush, now: Wall) -> (Alarm, Subject) {
         let Known { definition, vitals } = known;
         let key = format!("heartbeat/{}", definition.name);
         let severity = match definition.severity.as_str() {
@@ -22,7 +25,7 @@ impl Words for Plain {
             _ => Severity::Critical,
         };
         let summary = match vitals.record.state {
-            State::Failed => format!("{} said that it failed, at {}", definition.name, told(vitals.last_at)),
+            State::Failed => failed(known, last),
             State::New | State::Up | State::Late => late(known, now),
         };
         let subject = Subject {
@@ -42,6 +45,18 @@ impl Words for Plain {
             None => format!("{} is not waited for any more", definition.name),
         }
     }
+}
+
+/// With the exit code, and the last line of what the program said: usually the one that names the trouble.
+fn failed(known: &Known, last: &LastPush) -> String {
+    let code = last.exit_code.map_or_else(String::new, |code| format!(", exit code {code}"));
+    let mut text = format!("{} said that it failed, at {}{code}", known.definition.name, told(known.vitals.last_at));
+    let line = last.message.as_deref().and_then(|message| message.lines().rev().find(|line| !line.trim().is_empty()));
+    if let Some(line) = line {
+        text.push_str(": ");
+        text.extend(line.trim().chars().take(MOST_OF_A_LINE));
+    }
+    text
 }
 
 fn late(known: &Known, now: Wall) -> String {
@@ -114,7 +129,16 @@ mod tests {
     }
 
     fn summary(known: &Known) -> String {
-        Plain.alarm(known, Wall(1_763_900_000_000)).0.summary
+        Plain.alarm(known, &LastPush::default(), Wall(1_763_900_000_000)).0.summary
+    }
+
+    #[test]
+    fn a_failure_says_how_it_ended_and_the_last_words() {
+        let message = Some("copying\nrsync: no space left\n\n".to_owned());
+        let last = LastPush { exit_code: Some(11), message, ..LastPush::default() };
+        let summary = Plain.alarm(&known(State::Failed), &last, Wall(1_763_900_000_000)).0.summary;
+        let expected = "backup said that it failed, at 2025-11-22 08:26:40 UTC, exit code 11: rsync: no space left";
+        assert_eq!(summary, expected);
     }
 
     #[test]

@@ -22,12 +22,15 @@ pub(super) fn known(row: &Row) -> Result<Known, StoreError> {
 
 pub(super) fn heartbeat(row: &Row) -> Result<Heartbeat, StoreError> {
     let definition = Definition { description: row.text("description")?, ..definition(row)? };
-    let last = LastPush {
+    Ok(Heartbeat { definition, vitals: vitals(row)?, last: last_push(row)? })
+}
+
+pub(super) fn last_push(row: &Row) -> Result<LastPush, StoreError> {
+    Ok(LastPush {
         duration_ms: row.maybe_int("last_duration_ms")?,
         exit_code: row.maybe_int("last_exit_code")?,
         message: row.maybe_text("last_message")?,
-    };
-    Ok(Heartbeat { definition, vitals: vitals(row)?, last })
+    })
 }
 
 fn definition(row: &Row) -> Result<Definition, StoreError> {

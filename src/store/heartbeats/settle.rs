@@ -10,8 +10,8 @@ use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
-use super::columns::{self, DEFINITION, VITALS, changed};
-use super::{Known, outage};
+use super::columns::{self, DEFINITION, TOLD, VITALS, changed};
+use super::{Known, LastPush, outage};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::incidents::opening::{open_on, resolve_on};
@@ -38,8 +38,8 @@ pub enum Settled {
 
 /// Which words an incident is told in.
 pub trait Words {
-    /// Of a heartbeat that is late or failed.
-    fn alarm(&self, known: &Known, now: Wall) -> (Alarm, Subject);
+    /// Of a heartbeat that is late or failed, and what its last push told.
+    fn alarm(&self, known: &Known, last: &LastPush, now: Wall) -> (Alarm, Subject);
     /// Of one that is well again.
     fn relief(&self, known: &Known, now: Wall) -> String;
 }
@@ -72,10 +72,10 @@ impl SettleConnection {
             return Ok(Settled::Forgiven);
         }
         let mut done = Vec::new();
-        for (known, now) in self.lock(names).await? {
+        for (known, last, now) in self.lock(names).await? {
             let Some(need) = known.vitals.record.need(now, known.vitals.incident_id.is_some()) else { continue };
             let is_done = match need {
-                Need::MarkLate | Need::OpenIncident => self.open(&known, now, (words, routing)).await?,
+                Need::MarkLate | Need::OpenIncident => self.open((&known, &last), now, (words, routing)).await?,
                 Need::ResolveIncident => self.resolve(&known, now, words).await?,
             };
             if is_done {
@@ -85,25 +85,26 @@ impl SettleConnection {
         Ok(Settled::Done(done))
     }
 
-    async fn lock(&mut self, names: &[String]) -> Result<Vec<(Known, Wall)>, StoreError> {
+    async fn lock(&mut self, names: &[String]) -> Result<Vec<(Known, LastPush, Wall)>, StoreError> {
         let dialect = self.session.dialect();
         let lock = match dialect {
             Dialect::MariaDb => " FOR UPDATE SKIP LOCKED",
             Dialect::Sqlite => "",
         };
         let sql = format!(
-            "SELECT {DEFINITION}, {VITALS}, {} AS now_ms FROM komainu_heartbeat{} WHERE name IN ({}) ORDER BY name{lock}",
+            "SELECT {DEFINITION}, {VITALS}, {TOLD}, {} AS now_ms FROM komainu_heartbeat{} WHERE name IN ({}) \
+             ORDER BY name{lock}",
             dialect.now_ms(),
             dialect.by_primary(),
             vec!["?"; names.len()].join(", "),
         );
         let rows = self.session.rows(ACT, Sql::Once(sql), names.iter().map(Value::from).collect()).await?;
-        rows.iter().map(|row| Ok((columns::known(row)?, row.wall("now_ms")?))).collect()
+        rows.iter().map(|row| Ok((columns::known(row)?, columns::last_push(row)?, row.wall("now_ms")?))).collect()
     }
 
     async fn open(
         &mut self,
-        known: &Known,
+        (known, last): (&Known, &LastPush),
         now: Wall,
         (words, routing): (&(impl Words + Sync), &Routing),
     ) -> Result<bool, StoreError> {
@@ -117,7 +118,7 @@ impl SettleConnection {
                 return Ok(false);
             }
         }
-        let (alarm, subject) = words.alarm(known, now);
+        let (alarm, subject) = words.alarm(known, last, now);
         let opened = open_on(&mut self.session, &alarm, &subject, routing).await?;
         let sql = "UPDATE komainu_heartbeat SET incident_id = ?, changed_at = ? WHERE name = ?";
         self.session.execute(ACT, sql, values![opened.incident_id, changed_at, name]).await?;

@@ -30,7 +30,7 @@ on_both_databases! {
 struct Plain;
 
 impl Words for Plain {
-    fn alarm(&self, known: &Known, _: Wall) -> (Alarm, Subject) {
+    fn alarm(&self, known: &Known, _: &LastPush, _: Wall) -> (Alarm, Subject) {
         let key = format!("heartbeat/{}", known.definition.name);
         let alarm = Alarm { key, severity: Severity::Critical, summary: "silent".to_owned(), votes: (0, 0) };
         let subject = Subject::of(&alarm);

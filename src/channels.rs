@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use komainu_notifiers::channel::SEND_LIMIT;
-use komainu_notifiers::{Channel, ChannelError};
+use komainu_notifiers::{Channel, ChannelError, DeliveryError, Notice, Receipt};
 use thiserror::Error;
 
 use crate::config::ChannelConfig;
+use crate::outbox::{Outlet, Sends};
 use crate::{clock, probe};
 
 /// Whom a host does not reach in this time, another watchdog had better try.
@@ -63,9 +65,28 @@ impl Channels {
         self.0.get(name)
     }
 
+    /// As the outbox knows them.
+    pub fn outlets(&self) -> BTreeMap<String, Outlet> {
+        let outlet = |ready: &Ready| {
+            let channel = Arc::<Channel>::clone(&ready.channel);
+            Outlet { channel, fallback: ready.fallback.clone() }
+        };
+        self.0.iter().map(|(name, ready)| (name.clone(), outlet(ready))).collect()
+    }
+
     /// All, in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Ready)> {
         self.0.iter().map(|(name, ready)| (name.as_str(), ready))
+    }
+}
+
+impl Sends for Channel {
+    fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
+        Box::pin(Self::send(self, notice))
+    }
+
+    fn min_interval(&self) -> Duration {
+        Self::min_interval(self)
     }
 }
 

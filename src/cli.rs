@@ -19,6 +19,7 @@ mod database;
 mod down;
 mod duration;
 mod files;
+mod heartbeats;
 mod init;
 mod keygen;
 mod migrate;
@@ -72,6 +73,9 @@ enum Command {
     /// The cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Programs that are expected to report.
+    #[command(subcommand)]
+    Heartbeats(heartbeats::Command),
     /// The channels that people are told through.
     #[command(subcommand)]
     Notify(notify::Command),
@@ -97,6 +101,7 @@ impl Command {
             | Self::Nodes(_)
             | Self::Apikeys(_)
             | Self::Cluster(_)
+            | Self::Heartbeats(_)
             | Self::Send(_)
             | Self::Wrap(_)
             | Self::Notify(_) => "error",
@@ -143,6 +148,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Nodes(command) => nodes::run(command).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
+        Command::Heartbeats(command) => heartbeats::run(command).await,
         Command::Notify(command) => notify::run(command).await,
         Command::Send(args) => send::run(args).await,
     };
@@ -191,6 +197,12 @@ mod tests {
             "apikeys delete 3",
             "cluster freeze",
             "cluster thaw",
+            "heartbeats add backup --period 24h --grace 1h --print curl",
+            "heartbeats list --state late --json",
+            "heartbeats show backup --pushes 50",
+            "heartbeats edit backup --grace 2h",
+            "heartbeats rotate backup --overlap 24h --print systemd",
+            "heartbeats delete backup",
             "notify test ops",
             "notify test --all --config komainu.toml",
             "send backup",

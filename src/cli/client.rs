@@ -100,17 +100,19 @@ impl Client {
         Err(unreached)
     }
 
-    fn whom(&self) -> String {
-        self.urls.iter().map(Url::as_str).collect::<Vec<_>>().join(", ")
+    /// Every watchdog it may ask, with commas between them, as `KOMAINU_URL` reads.
+    pub(super) fn whom(&self) -> String {
+        self.urls.iter().map(|url| url.as_str().trim_end_matches('/')).collect::<Vec<_>>().join(",")
     }
 
     /// All pages of a list.
     pub(super) async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
+        let more = if path.contains('?') { '&' } else { '?' };
         loop {
             let page = match &cursor {
-                Some(cursor) => self.call(Method::GET, &format!("{path}?cursor={cursor}"), None).await?,
+                Some(cursor) => self.call(Method::GET, &format!("{path}{more}cursor={cursor}"), None).await?,
                 None => self.call(Method::GET, path, None).await?,
             };
             items.extend(page.get("items").and_then(Value::as_array).cloned().unwrap_or_default());

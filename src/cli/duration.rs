@@ -12,17 +12,48 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write it with its unit: 90s, 1h30m, 7d".to_owned())
 }
 
+/// Whole seconds, as schedules count.
+pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
+    let span = parse(text)?;
+    if span.subsec_nanos() != 0 {
+        return Err("write whole seconds".to_owned());
+    }
+    Ok(span.as_secs())
+}
+
+/// As it would be written: `1d`, `1h 30m`.
+pub(super) fn friendly(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let mut left = seconds;
+    let parts = units.map(|(size, unit)| {
+        let count = left / size;
+        left %= size;
+        if count == 0 { String::new() } else { format!("{count}{unit}") }
+    });
+    let text = parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ");
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        let seconds = |text| parse(text).unwrap().as_secs();
+        let seconds = |text| parse_seconds(text).unwrap();
         assert_eq!(["90s", "1h30m", "24h", "7d", "1d 2h", "0s"].map(seconds), [90, 5400, 86_400, 604_800, 93_600, 0]);
         assert_eq!(parse("250ms").unwrap(), Duration::from_millis(250));
         for wrong in ["", "5", "-5s", "soon", "1 moon"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+        assert!(parse_seconds("1500ms").is_err());
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        for seconds in [0, 1, 60, 86_400, 93_784] {
+            assert_eq!(parse_seconds(&friendly(seconds)), Ok(seconds), "{}", friendly(seconds));
+        }
+        assert_eq!(friendly(93_600), "1d 2h");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use komainu_watchdogs::ids::Incarnation;
@@ -11,15 +10,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::channels::Channels;
 use crate::config::{Config, WatchdogConfig, without_slash};
-use crate::deadman::Deadman;
-use crate::driver::{Driver, Published, WatchdogSettings};
-use crate::probe::Prober;
-use crate::state_dir::StateDir;
-use crate::store::{DatabaseUrl, Store, StoreError, WatchdogIdentity};
-use crate::{api, blackout, deadman, lifecycle};
+use crate::driver::{Driver, WatchdogSettings};
+use crate::outbox::Outbox;
+use crate::store::WatchdogIdentity;
+use crate::{api, lifecycle, outbox};
 
-/// Between two looks at a database that was away at the start.
-const SCHEMA_LOOK: Duration = Duration::from_secs(1);
+mod start;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -34,7 +30,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         bail!("{}: there is no section [watchdog]; `komainu init` prints one", args.config.display());
     };
     let shutdown = lifecycle::shutdown_on_signals().context("cannot listen for signals")?;
-    let store = connect(&config.database.url).await?;
+    let store = start::connect(&config.database.url).await?;
     let listener = listen(watchdog.listen, "watchdog").await?;
     let settings = WatchdogSettings {
         identity: identity(&watchdog),
@@ -47,14 +43,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         routing: Arc::new(config.routing.clone()),
     };
     let (driver, published) = Driver::new(&settings)?;
-    let (dark, told) = blackout(&config, &watchdog, &settings, &published).await?;
+    let (dark, told) = start::blackout(&config, &watchdog, &settings, &published).await?;
     let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
-    let _deadman = config.deadman.as_ref().map(|deadman| {
-        let url = deadman.url.reveal().clone();
-        let deadman = Deadman { url, interval: deadman.interval, fresh_for: 3 * settings.policy.probe_interval };
-        AbortOnDropHandle::new(tokio::spawn(deadman::run(deadman, published.view.clone())))
-    });
-    let unfit = schema_misfit(settings.store.clone());
+    let _deadman = start::deadman(&config, &settings, &published);
+    let misfit = start::schema_misfit(settings.store.clone());
+    let outbox = Outbox {
+        store: settings.store.clone(),
+        cluster: settings.cluster.clone(),
+        me: settings.incarnation,
+        routing: Arc::clone(&settings.routing),
+        outlets: Channels::prepare(&config.channels)?.outlets(),
+        runbook: watchdog.runbook_url(),
+        is_told_elsewhere: told.is_unentered,
+    };
     let router = api::router(api::State {
         store: settings.store,
         view: published.view,
@@ -69,69 +70,18 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let stop_delivering = shutdown.child_token();
+    let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
         outcome = Box::pin(driver.run(shutdown)) => outcome.map_err(anyhow::Error::from),
-        error = unfit => Err(error.into()),
+        error = misfit => Err(error.into()),
     };
+    stop_delivering.cancel();
+    // A message on its way is brought to its end, which its own time limit bounds.
+    let _delivered = deliverer.await;
     server.abort();
     outcome
-}
-
-/// A server that is away is no reason not to start: that is when people must be told.
-async fn connect(url: &DatabaseUrl) -> Result<Store, StoreError> {
-    let store = Store::unconnected(url);
-    match store.check_schema().await {
-        Err(error) if error.is_lost_connection() && url.is_server() => {
-            tracing::warn!(%error, "starting without the database, from what was last known");
-            Ok(store)
-        }
-        checked => checked.map(|()| store),
-    }
-}
-
-/// Ends as soon as the database is seen to be none that this komainu can work with.
-async fn schema_misfit(store: Store) -> StoreError {
-    loop {
-        match store.check_schema().await {
-            Ok(()) => return std::future::pending().await,
-            Err(error) if error.is_lost_connection() => {}
-            Err(
-                error @ (StoreError::SchemaMissing | StoreError::SchemaTooOld { .. } | StoreError::SchemaTooNew { .. }),
-            ) => {
-                return error;
-            }
-            Err(error) => tracing::warn!(%error, "the schema cannot be checked yet"),
-        }
-        tokio::time::sleep(SCHEMA_LOOK).await;
-    }
-}
-
-/// The task that speaks while the database is down.
-async fn blackout(
-    config: &Config,
-    watchdog: &WatchdogConfig,
-    settings: &WatchdogSettings,
-    published: &Published,
-) -> anyhow::Result<(blackout::Driver, blackout::Published)> {
-    if watchdog.state_dir.is_none() && !config.channels.is_empty() {
-        tracing::warn!("[watchdog] has no state_dir: what is told while the database is down dies with this process");
-    }
-    let public_url = watchdog.public_url.as_ref().unwrap_or(&watchdog.advertise);
-    let settings = blackout::Settings {
-        watchdog: watchdog.id.clone(),
-        incarnation: settings.incarnation,
-        cluster: settings.cluster.clone(),
-        peers: watchdog.peers.iter().map(without_slash).collect(),
-        runbook: without_slash(public_url),
-        limit: 3 * settings.policy.probe_interval,
-        prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout)?,
-        store: settings.store.clone(),
-        routing: Arc::clone(&settings.routing),
-        state: StateDir::open(watchdog.state_dir.clone()),
-        channels: Channels::prepare(&config.channels)?,
-    };
-    Ok(blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await)
 }
 
 fn identity(watchdog: &WatchdogConfig) -> WatchdogIdentity {

@@ -86,12 +86,20 @@ impl Cluster {
         for name in Self::names("w", shape.watchdogs).skip(1).chain(Self::names("node", shape.nodes)) {
             cluster.start_process(&name);
         }
+        // Monitors are placed as they come: a node that comes later would get none.
+        let are_online = async || cluster.has_online(shape.nodes).await;
+        wait_until("all nodes are online", Duration::from_secs(60), are_online).await;
         cluster.add_monitors(shape).await;
         let all: Vec<_> = (1..=shape.monitors).collect();
         cluster.wait_for_beats(&all, 0, Duration::from_secs(60)).await;
         let is_ok = async || cluster.status().await.is_some_and(|status| status["status"] == "ok");
         wait_until("the status is ok", Duration::from_secs(30), is_ok).await;
         cluster
+    }
+
+    async fn has_online(&self, nodes: usize) -> bool {
+        let rows = self.database.rows("SELECT COUNT(*) FROM node WHERE status = 'online'").await;
+        rows[0][0] == nodes.to_string()
     }
 
     fn names(prefix: &'static str, count: usize) -> impl Iterator<Item = String> + use<> {

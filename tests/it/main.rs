@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails, and says so at the line that is wrong"
 )]
 
+mod channels;
 mod cluster;
 mod senders;
 mod store_contract;

@@ -127,6 +127,8 @@ pub struct Move {
     pub from: Option<NodeId>,
     /// Its effective node afterwards.
     pub to: Option<NodeId>,
+    /// Its home as planned: a row that says otherwise is left alone, for an operator has bound it elsewhere since.
+    pub home: Option<NodeId>,
     /// Whether its row was pinned when planned: a row that says otherwise is left alone.
     pub pinned: bool,
     /// Which of the four steps.

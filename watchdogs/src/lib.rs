@@ -19,6 +19,7 @@ pub mod decision;
 
 pub mod facts;
 pub mod failover;
+mod foreign;
 pub mod health;
 pub mod ids;
 pub mod incident;

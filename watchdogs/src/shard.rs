@@ -201,6 +201,7 @@ impl<'a> Planner<'a> {
             monitor: wish.monitor.monitor,
             from: wish.monitor.effective.clone(),
             to,
+            home: wish.monitor.home.clone(),
             pinned: wish.monitor.pinned,
             step: wish.step,
             reason: wish.reason,

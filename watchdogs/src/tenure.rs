@@ -10,6 +10,10 @@
 //! This machine does not know what a monitor is, nor how it is run: it answers [`Tenure::may_run`] and orders stops
 //! and starts. The same machine is driven by the native node and by the simulation.
 
+mod messages;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -18,158 +22,7 @@ use crate::policy::Policy;
 use crate::time::Mono;
 use crate::watch::Stillness;
 
-/// What the node reads of its own row before it registers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OwnRow {
-    /// Who holds the lease.
-    pub incarnation: Option<Incarnation>,
-    /// The last holder stopped cleanly.
-    pub is_released: bool,
-    /// The lease counter.
-    pub lease_seq: u64,
-    /// Where the holder runs, for the message when the id is taken.
-    pub hostname: String,
-}
-
-/// Something that happened to a node.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Input {
-    /// The answer to [`Output::ReadRow`]; `None`: no such node.
-    Row(Option<OwnRow>),
-    /// The answer to [`Output::Register`]: the new `lease_seq`, or `None` if the guard did not hold.
-    Registered {
-        /// When the request was sent.
-        began_at: Mono,
-        /// It is ours.
-        won: bool,
-    },
-    /// The answer to [`Output::Renew`].
-    Renewed {
-        /// When the request was sent.
-        began_at: Mono,
-        /// The one row was still ours.
-        ours: bool,
-    },
-    /// The answer to [`Output::ReadStamp`].
-    StampRead {
-        /// When the request was sent.
-        began_at: Mono,
-        /// The cluster's generation and nonce.
-        stamp: Stamp,
-        /// The stamp this node applied last is one this database knows; true if it applied none.
-        applied_is_known: bool,
-    },
-    /// The answer to [`Output::ReadAssignments`]: read *after* `stamp` was read.
-    Assigned {
-        /// The generation read before the assignments.
-        stamp: Stamp,
-        /// Active monitors whose effective node is this one.
-        monitors: BTreeSet<MonitorId>,
-    },
-    /// The answer to [`Output::Stop`], exactly one for each: no run of these will start, no beat of these will be stored.
-    Stopped,
-    /// The answer to [`Output::Acknowledge`].
-    Acknowledged {
-        /// When the request was sent.
-        began_at: Mono,
-        /// The one row was still ours.
-        ours: bool,
-    },
-    /// The answer to [`Output::Release`].
-    Released,
-    /// Own monitors changed without a new generation (paused, deleted, made active in Kuma's UI): read them anew.
-    Edited,
-    /// Somebody said that the assignment changed.
-    Hint,
-    /// A request failed or timed out.
-    Failed(Request),
-    /// The process was asked to stop.
-    Stop,
-    /// Nothing happened but time.
-    Tick,
-}
-
-/// Which request failed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Request {
-    /// [`Output::ReadRow`].
-    ReadRow,
-    /// [`Output::Register`].
-    Register,
-    /// [`Output::Renew`].
-    Renew,
-    /// [`Output::ReadStamp`].
-    ReadStamp,
-    /// [`Output::ReadAssignments`].
-    ReadAssignments,
-    /// [`Output::Acknowledge`].
-    Acknowledge,
-    /// [`Output::Release`].
-    Release,
-}
-
-/// Something a node has to do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Output {
-    /// Read the own row.
-    ReadRow,
-    /// Take the row: `incarnation = mine, lease_seq = lease_seq + 1, released = 0`, guarded by what was read.
-    Register {
-        /// The holder as read.
-        seen: Option<Incarnation>,
-        /// The counter as read.
-        lease_seq: u64,
-    },
-    /// `lease_seq + 1` and the acknowledgement, guarded by the own incarnation.
-    Renew {
-        /// What this node applied.
-        applied: Option<Stamp>,
-    },
-    /// Read the cluster's generation and nonce, and whether `applied` is in the history.
-    ReadStamp {
-        /// What this node applied.
-        applied: Option<Stamp>,
-    },
-    /// Read the generation, then the own active monitors.
-    ReadAssignments,
-    /// Stop these: no new run, and return [`Input::Stopped`] once no beat of them can be stored any more.
-    Stop(BTreeSet<MonitorId>),
-    /// Write the acknowledgement now; it counts as a renewal.
-    Acknowledge(Stamp),
-    /// Start these: acknowledged, ours.
-    Start(BTreeSet<MonitorId>),
-    /// Everything stopped, clean: give the row back.
-    Release,
-    /// End the process.
-    Exit(ExitReason),
-}
-
-/// Why a node's process ends.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ExitReason {
-    /// Asked to, and the lease is released (or could not be: it will end by itself).
-    Stopped,
-    /// Another process holds this id and goes on renewing.
-    IdInUse {
-        /// Where it runs.
-        hostname: String,
-    },
-    /// There is no such row: `komainu nodes add` makes it.
-    Unknown,
-}
-
-/// Why a node may not run a monitor now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fence {
-    /// It holds no lease.
-    NotRegistered,
-    /// Its last successful renewal was sent too long ago.
-    LeaseTooOld,
-    /// It was out for longer than the fence and has not read the assignments since.
-    NotReconciled,
-    /// The monitor is not, or not yet, this node's.
-    NotMine,
-}
+pub use messages::{ExitReason, Fence, Input, Output, OwnRow, Request};
 
 /// One node process's tenure.
 #[derive(Debug)]
@@ -398,13 +251,15 @@ impl Tenure {
         };
         let is_stale = self.unreconciled_since.is_some_and(|since| began_at < since)
             || self.failed_at.is_some_and(|at| began_at <= at);
-        let is_awaited = matches!(self.phase, Phase::Holding) && matches!(self.reconcile, Reconcile::Settled);
+        let is_holding = matches!(self.phase, Phase::Holding);
+        let is_awaited = is_holding && matches!(self.reconcile, Reconcile::Settled);
+        // However old the answer is: only a lost tail brings back what was before the stamp that was applied.
+        if is_holding && self.went_backwards(stamp) {
+            self.quarantine(now);
+        }
         if is_stale || !is_awaited {
             self.look_at = now;
             return;
-        }
-        if self.went_backwards(stamp) {
-            self.quarantine(now);
         }
         let stops: BTreeSet<_> = self.mine.difference(&monitors).copied().collect();
         self.mine.retain(|monitor| monitors.contains(monitor));
@@ -587,193 +442,6 @@ impl Tenure {
             self.phase = Phase::Ended;
             self.mine.clear();
             self.outputs.push_back(Output::Exit(reason));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::{Generation, Nonce};
-
-    const MINE: Incarnation = Incarnation(1);
-    const OTHER: Incarnation = Incarnation(2);
-
-    fn stamp(generation: u64, nonce: u64) -> Stamp {
-        Stamp { generation: Generation(generation), nonce: Nonce(nonce) }
-    }
-
-    fn monitors(ids: &[i64]) -> BTreeSet<MonitorId> {
-        ids.iter().copied().map(MonitorId).collect()
-    }
-
-    fn drain(tenure: &mut Tenure) -> Vec<Output> {
-        std::iter::from_fn(|| tenure.poll_output()).collect()
-    }
-
-    fn row(incarnation: Option<Incarnation>, lease_seq: u64) -> Input {
-        Input::Row(Some(OwnRow { incarnation, is_released: false, lease_seq, hostname: "elsewhere".into() }))
-    }
-
-    /// Registered at 0 s, applied `stamp(5, 55)` with monitors 1 and 2.
-    fn a_running_node() -> Tenure {
-        let mut tenure = Tenure::new(Policy::default(), MINE, Mono::secs(0));
-        drain(&mut tenure);
-        tenure.handle(Mono::secs(0), row(None, 0));
-        tenure.handle(Mono::secs(0), Input::Registered { began_at: Mono::secs(0), won: true });
-        reconcile(&mut tenure, 0, stamp(5, 55), &[1, 2]);
-        tenure
-    }
-
-    fn reconcile(tenure: &mut Tenure, at: u64, to: Stamp, ids: &[i64]) -> Vec<Output> {
-        let at = Mono::secs(at);
-        drain(tenure);
-        tenure.handle(at, Input::Hint);
-        tenure.handle(at, Input::StampRead { began_at: at, stamp: to, applied_is_known: true });
-        tenure.handle(at, Input::Assigned { stamp: to, monitors: monitors(ids) });
-        if drain(tenure).iter().any(|output| matches!(output, Output::Stop(_))) {
-            tenure.handle(at, Input::Stopped);
-        }
-        tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
-        drain(tenure)
-    }
-
-    #[test]
-    fn a_node_whose_last_renewal_was_sent_eight_seconds_ago_runs_nothing() {
-        let tenure = a_running_node();
-        assert_eq!(tenure.may_run(Mono::millis(7_999), MonitorId(1)), Ok(()));
-        assert_eq!(tenure.may_run(Mono::secs(8), MonitorId(1)), Err(Fence::LeaseTooOld));
-    }
-
-    #[test]
-    fn a_node_that_was_out_for_longer_than_its_fence_reconciles_before_its_first_run() {
-        let mut tenure = a_running_node();
-        tenure.handle(Mono::secs(2), Input::Tick);
-        tenure.handle(Mono::secs(20), Input::Renewed { began_at: Mono::secs(20), ours: true });
-        assert_eq!(tenure.may_run(Mono::secs(20), MonitorId(1)), Err(Fence::NotReconciled));
-        reconcile(&mut tenure, 20, stamp(5, 55), &[1, 2]);
-        assert_eq!(tenure.may_run(Mono::secs(20), MonitorId(1)), Ok(()));
-    }
-
-    #[test]
-    fn an_acknowledgement_waits_until_nothing_of_the_stopped_can_be_stored() {
-        let mut tenure = a_running_node();
-        let at = Mono::secs(1);
-        tenure.handle(at, Input::Hint);
-        tenure.handle(at, Input::StampRead { began_at: at, stamp: stamp(6, 66), applied_is_known: true });
-        drain(&mut tenure);
-        tenure.handle(at, Input::Assigned { stamp: stamp(6, 66), monitors: monitors(&[2, 3]) });
-        assert_eq!(drain(&mut tenure), [Output::Stop(monitors(&[1]))]);
-        assert_eq!(tenure.may_store(at, MonitorId(1)), Err(Fence::NotMine));
-        tenure.handle(at, Input::Stopped);
-        assert_eq!(drain(&mut tenure), [Output::Acknowledge(stamp(6, 66))]);
-        assert_eq!(tenure.may_run(at, MonitorId(3)), Err(Fence::NotMine));
-        tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
-        assert_eq!(drain(&mut tenure), [Output::Start(monitors(&[3]))]);
-    }
-
-    /// Read `stamp(6, 66)`, which brings monitor 3, and ordered its acknowledgement.
-    fn a_node_that_acknowledges() -> Tenure {
-        let mut tenure = a_running_node();
-        let at = Mono::secs(1);
-        tenure.handle(at, Input::Hint);
-        tenure.handle(at, Input::StampRead { began_at: at, stamp: stamp(6, 66), applied_is_known: true });
-        tenure.handle(at, Input::Assigned { stamp: stamp(6, 66), monitors: monitors(&[1, 2, 3]) });
-        assert!(drain(&mut tenure).contains(&Output::Acknowledge(stamp(6, 66))));
-        tenure
-    }
-
-    #[test]
-    fn what_was_read_before_a_failure_is_read_again_before_anything_starts() {
-        let mut tenure = a_node_that_acknowledges();
-        let at = Mono::secs(2);
-        tenure.handle(at, Input::Failed(Request::Renew));
-        tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
-        assert!(!drain(&mut tenure).iter().any(|output| matches!(output, Output::Start(_))));
-        assert_eq!(tenure.may_run(at, MonitorId(3)), Err(Fence::NotMine));
-        let outputs = reconcile(&mut tenure, 3, stamp(6, 66), &[1, 2, 3]);
-        assert!(outputs.contains(&Output::Start(monitors(&[3]))));
-    }
-
-    #[test]
-    fn what_was_asked_before_a_failure_is_not_applied() {
-        let mut tenure = a_running_node();
-        let at = Mono::secs(1);
-        tenure.handle(at, Input::Hint);
-        tenure.handle(at, Input::StampRead { began_at: at, stamp: stamp(6, 66), applied_is_known: true });
-        tenure.handle(Mono::secs(2), Input::Failed(Request::Renew));
-        tenure.handle(Mono::secs(3), Input::Assigned { stamp: stamp(6, 66), monitors: monitors(&[1, 2, 3]) });
-        assert!(!drain(&mut tenure).contains(&Output::Acknowledge(stamp(6, 66))));
-    }
-
-    #[test]
-    fn the_answer_to_an_earlier_acknowledgement_starts_nothing_of_a_later_one() {
-        let mut tenure = a_node_that_acknowledges();
-        let at = Mono::secs(2);
-        // The first acknowledgement is still without an answer.
-        tenure.handle(at, Input::Tick);
-        tenure.handle(at, Input::StampRead { began_at: at, stamp: stamp(5, 77), applied_is_known: false });
-        tenure.handle(at, Input::Assigned { stamp: stamp(5, 77), monitors: monitors(&[1]) });
-        tenure.handle(at, Input::Stopped);
-        tenure.handle(at, Input::Acknowledged { began_at: at, ours: true });
-        assert_eq!(tenure.applied(), None);
-    }
-
-    #[test]
-    fn a_database_that_lost_its_tail_stops_everything_for_one_lease() {
-        let mut tenure = a_running_node();
-        let outputs = reconcile(&mut tenure, 3, stamp(4, 44), &[1, 2]);
-        assert!(!outputs.iter().any(|output| matches!(output, Output::Start(_))));
-        assert_eq!(tenure.may_run(Mono::secs(3), MonitorId(1)), Err(Fence::NotMine));
-        let outputs = reconcile(&mut tenure, 14, stamp(4, 44), &[1, 2]);
-        assert!(outputs.contains(&Output::Start(monitors(&[1, 2]))));
-    }
-
-    #[test]
-    fn the_same_generation_with_another_nonce_is_a_lost_tail() {
-        let mut tenure = a_running_node();
-        reconcile(&mut tenure, 3, stamp(5, 56), &[1, 2]);
-        assert_eq!(tenure.may_run(Mono::secs(3), MonitorId(1)), Err(Fence::NotMine));
-    }
-
-    #[test]
-    fn a_node_that_lost_its_row_stops_everything_and_registers_anew() {
-        let mut tenure = a_running_node();
-        tenure.handle(Mono::secs(2), Input::Tick);
-        drain(&mut tenure);
-        tenure.handle(Mono::secs(2), Input::Renewed { began_at: Mono::secs(2), ours: false });
-        let outputs = drain(&mut tenure);
-        assert!(outputs.contains(&Output::Stop(monitors(&[1, 2]))) && outputs.contains(&Output::ReadRow));
-        assert_eq!(tenure.may_store(Mono::secs(2), MonitorId(1)), Err(Fence::NotRegistered));
-    }
-
-    #[test]
-    fn an_id_that_another_process_keeps_renewing_is_refused_after_two_leases() {
-        let mut tenure = Tenure::new(Policy::default(), MINE, Mono::secs(0));
-        for second in 0..=22 {
-            tenure.handle(Mono::secs(second), Input::Tick);
-            tenure.handle(Mono::secs(second), row(Some(OTHER), second));
-        }
-        let exit = Output::Exit(ExitReason::IdInUse { hostname: "elsewhere".into() });
-        assert!(drain(&mut tenure).contains(&exit));
-    }
-
-    #[test]
-    fn a_node_whose_registration_is_under_way_sleeps_until_its_next_look() {
-        let mut tenure = Tenure::new(Policy::default(), MINE, Mono::secs(0));
-        tenure.handle(Mono::secs(0), row(None, 0));
-        tenure.handle(Mono::secs(1), Input::Tick);
-        assert_eq!(tenure.poll_timeout(), Mono::secs(2));
-    }
-
-    #[test]
-    fn a_vanished_holders_row_is_taken_after_one_watched_lease() {
-        let mut tenure = Tenure::new(Policy::default(), MINE, Mono::secs(0));
-        for second in 0..=11 {
-            tenure.handle(Mono::secs(second), Input::Tick);
-            tenure.handle(Mono::secs(second), row(Some(OTHER), 40));
-            let registers = drain(&mut tenure).iter().any(|output| matches!(output, Output::Register { .. }));
-            assert_eq!(registers, second == 11, "at {second} s");
         }
     }
 }

@@ -227,12 +227,12 @@ impl Watchdog {
         };
         let mut monitors = count_monitors(self, round);
         monitors.orphaned = self.unwatched.lowest(&self.policy);
-        let overwritten = self.overwritten(now);
+        let overwritten = self.foreign.overwritten(now);
         let situation = self.situation(now, round, &overwritten);
         let field = field(&situation);
         monitors.unplaceable = unplaceable(&situation, &field).values().sum();
         let is_held =
-            round.cluster.mode == Mode::Observe || round.cluster.frozen || !self.foreign_nodes(now, round).is_empty();
+            round.cluster.mode == Mode::Observe || round.cluster.frozen || !self.foreign.nodes(now, round).is_empty();
         let mut view = View {
             status: Health::Ok,
             reasons: Vec::new(),
@@ -354,7 +354,7 @@ impl Watchdog {
         if self.is_leaderless(now) {
             degraded.push("no watchdog leads".to_owned());
         }
-        if self.round.as_ref().is_some_and(|round| !self.foreign_nodes(now, round).is_empty()) {
+        if self.round.as_ref().is_some_and(|round| !self.foreign.nodes(now, round).is_empty()) {
             degraded.push("another program runs monitors or writes statuses: nothing moves by itself".to_owned());
         }
         if view.database == DatabaseView::Failing {

@@ -5,13 +5,13 @@
 //! before [`Policy::warmup_rounds`] probes of every node, nor on rows read before the last database error.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use crate::alarms::{self, Surroundings, alarms};
 use crate::assess::{Assessor, Evidence};
 use crate::decision::Commit;
 use crate::facts::{Mode, NodeRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow};
 use crate::failover::{Situation, field, overloaded, unplaceable};
+use crate::foreign::Foreign;
 use crate::health::Health;
 use crate::ids::{Incarnation, NodeId, WatchdogId, Zone};
 use crate::incident::Incidents;
@@ -46,7 +46,7 @@ pub struct Watchdog {
     pub(crate) assessor: Assessor,
     pub(crate) round: Option<Box<Round>>,
     pub(crate) database: Database,
-    pub(crate) foreign: BTreeMap<NodeId, ForeignWatch>,
+    pub(crate) foreign: Foreign,
     pub(crate) leader: Leader,
     pub(crate) judged_at: Option<Mono>,
     pub(crate) unwatched: crate::view::Lowest,
@@ -78,22 +78,6 @@ pub(crate) struct Database {
     pub(crate) is_current: bool,
 }
 
-/// Beats of a node's monitors that somebody else stored: how many when the window began.
-#[derive(Debug)]
-pub(crate) struct ForeignWatch {
-    base: u64,
-    base_at: Mono,
-    risen_at: Option<Mono>,
-    /// The node's status has been somebody else's since.
-    overwritten_since: Option<Mono>,
-}
-
-/// Foreign beats within this window count together.
-const FOREIGN_WINDOW: Duration = Duration::from_secs(60);
-
-/// Fewer foreign beats than this within the window may be a hand-over's last ones.
-const FOREIGN_BEATS: u64 = 3;
-
 impl Watchdog {
     /// A process that has just started. `jitter_seed` spreads what several watchdogs would do at once.
     pub fn new(identity: Identity, policy: Policy, now: Mono, jitter_seed: u64) -> Self {
@@ -108,7 +92,7 @@ impl Watchdog {
             assessor: Assessor::default(),
             round: None,
             database: Database { written_at: None, failing_since: None, is_current: false },
-            foreign: BTreeMap::new(),
+            foreign: Foreign::default(),
             judged_at: None,
             unwatched: crate::view::Lowest::default(),
             incidents: Incidents::default(),
@@ -200,17 +184,6 @@ impl Watchdog {
         self.healths.get(target).map_or(Vote::Unknown, Health::vote)
     }
 
-    /// Nodes whose monitors or status somebody else writes.
-    pub(crate) fn foreign_nodes(&self, now: Mono, round: &Round) -> BTreeSet<NodeId> {
-        let beats = self
-            .foreign
-            .iter()
-            .filter(|(_, watch)| watch.risen_at.is_some_and(|at| now.since(at) <= FOREIGN_WINDOW))
-            .map(|(node, _)| node.clone());
-        let statuses = round.nodes.iter().filter(|row| row.has_foreign_status).map(|row| row.node.clone());
-        beats.chain(statuses).collect()
-    }
-
     /// Registered watchdogs whose row stands still.
     pub(crate) fn silent_watchdogs(&self) -> Vec<WatchdogRow> {
         let is_silent = |row: &&WatchdogRow| {
@@ -236,13 +209,6 @@ impl Watchdog {
         }
     }
 
-    /// Nodes whose status another program wrote, and then left alone for the window in which it would come again.
-    pub(crate) fn overwritten(&self, now: Mono) -> BTreeSet<NodeId> {
-        let is_left_alone =
-            |watch: &ForeignWatch| watch.overwritten_since.is_some_and(|since| now.since(since) >= FOREIGN_WINDOW);
-        self.foreign.iter().filter(|(_, watch)| is_left_alone(watch)).map(|(node, _)| node.clone()).collect()
-    }
-
     fn handle_round(&mut self, now: Mono, round: Box<Round>) {
         self.reading = false;
         self.roster.handle_round(&round);
@@ -253,7 +219,7 @@ impl Watchdog {
             self.start_anew(now);
         }
         self.update_targets(now, &round);
-        self.watch_foreign(now, &round);
+        self.foreign.handle_round(now, &round);
         self.watch_leader(now, &round);
         self.judge(now, &round);
         self.unwatched.note(now, crate::view::count_monitors(self, &round).unwatched, &self.policy);
@@ -314,24 +280,6 @@ impl Watchdog {
         }
     }
 
-    fn watch_foreign(&mut self, now: Mono, round: &Round) {
-        self.foreign.retain(|node, _| round.nodes.iter().any(|row| &row.node == node));
-        for row in &round.nodes {
-            let watch = self.foreign.entry(row.node.clone()).or_insert(ForeignWatch {
-                base: row.foreign_beats,
-                base_at: now,
-                risen_at: None,
-                overwritten_since: None,
-            });
-            watch.overwritten_since = row.has_foreign_status.then(|| watch.overwritten_since.unwrap_or(now));
-            if row.foreign_beats >= watch.base.saturating_add(FOREIGN_BEATS) {
-                (watch.base, watch.base_at, watch.risen_at) = (row.foreign_beats, now, Some(now));
-            } else if now.since(watch.base_at) > FOREIGN_WINDOW || row.foreign_beats < watch.base {
-                (watch.base, watch.base_at) = (row.foreign_beats, now);
-            }
-        }
-    }
-
     fn watch_leader(&mut self, now: Mono, round: &Round) {
         let seen = (round.leader.holder, round.leader.renewals);
         if seen != (self.leader_seen.0, self.leader_seen.1) {
@@ -347,8 +295,8 @@ impl Watchdog {
     fn raise_and_resolve(&mut self, now: Mono, round: &Round) {
         let voters = self.voters();
         let silent = self.silent_watchdogs();
-        let foreign = self.foreign_nodes(now, round);
-        let overwritten = self.overwritten(now);
+        let foreign = self.foreign.nodes(now, round);
+        let overwritten = self.foreign.overwritten(now);
         let situation = self.situation(now, round, &overwritten);
         let overloaded = overloaded(&situation, self.leader.overloaded());
         // While only observing, somebody else runs them.
@@ -501,8 +449,8 @@ impl Watchdog {
             return;
         };
         if may_decide && self.leadership.is_free() {
-            let is_halted = !self.foreign_nodes(now, &round).is_empty();
-            let overwritten = self.overwritten(now);
+            let is_halted = !self.foreign.nodes(now, &round).is_empty();
+            let overwritten = self.foreign.overwritten(now);
             let situation = Situation {
                 now,
                 round: &round,

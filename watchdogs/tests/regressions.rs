@@ -1,12 +1,17 @@
 //! What the simulation found, each told as one small story.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use komainu_watchdogs::facts::{
-    ClusterRow, LeaderRow, NodeRow, NodeStatus, Observation, ObservationRow, Round, Target, Vote, WatchdogRow,
+    ClusterRow, LeaderRow, MonitorRow, NodeRow, NodeStatus, Observation, ObservationRow, Round, Shard, Target, Vote,
+    WatchdogRow,
 };
-use komainu_watchdogs::ids::{Incarnation, WatchdogId};
+use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
 use komainu_watchdogs::io::{Input, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::roster::Roster;
+use komainu_watchdogs::shard::{Field, Slot, plan};
+use komainu_watchdogs::tenure::{self, OwnRow, Request, Tenure};
 use komainu_watchdogs::time::{Mono, Wall};
 use komainu_watchdogs::view::{DatabaseView, Health};
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
@@ -139,4 +144,52 @@ fn a_watchdog_that_writes_but_reads_nothing_says_no_calm() {
         let is_calm = watchdog.view(Mono::secs(second)).status != Health::Down;
         assert_eq!(is_calm, second < 15, "at {second} s");
     }
+}
+
+fn stamp(generation: u64) -> Stamp {
+    Stamp { generation: Generation(generation), nonce: Nonce(generation * 11) }
+}
+
+/// A node that holds its lease at 0 s, and has applied `stamp(5)` with these monitors.
+fn a_running_node(mine: &BTreeSet<MonitorId>) -> Tenure {
+    let at = Mono::secs(0);
+    let row = OwnRow { incarnation: None, is_released: false, lease_seq: 0, hostname: String::new() };
+    let mut node = Tenure::new(Policy::default(), Incarnation(7), at);
+    node.handle(at, tenure::Input::Row(Some(row)));
+    node.handle(at, tenure::Input::Registered { began_at: at, won: true });
+    node.handle(at, tenure::Input::StampRead { began_at: at, stamp: stamp(5), applied_is_known: true });
+    node.handle(at, tenure::Input::Assigned { stamp: stamp(5), monitors: mine.clone() });
+    node.handle(at, tenure::Input::Acknowledged { began_at: at, ours: true });
+    node
+}
+
+#[test]
+fn an_answer_that_shows_a_lost_tail_stops_the_node_however_late_it_comes() {
+    let mut node = a_running_node(&BTreeSet::from([MonitorId(1)]));
+    node.handle(Mono::secs(1), tenure::Input::Edited);
+    node.handle(Mono::secs(2), tenure::Input::Failed(Request::ReadStamp));
+    assert_eq!(node.may_run(Mono::secs(3), MonitorId(1)), Ok(()));
+    node.handle(Mono::secs(3), tenure::Input::Assigned { stamp: stamp(4), monitors: BTreeSet::new() });
+    assert!(node.may_run(Mono::secs(3), MonitorId(1)).is_err());
+}
+
+#[test]
+fn a_step_names_the_home_it_was_planned_by() {
+    let node = |node: &str| Some(NodeId::from(node));
+    let monitor = MonitorRow {
+        monitor: MonitorId(1),
+        kind: "http".into(),
+        interval_s: 60,
+        active: true,
+        is_placed: true,
+        home: node("n2"),
+        effective: node("n1"),
+        pinned: true,
+        source: None,
+    };
+    let shard = Shard { stamp: stamp(5), monitors: vec![monitor] };
+    let nodes = BTreeMap::from([("n1".into(), Slot::default()), ("n2".into(), Slot::default())]);
+    let going_home = plan(&shard, &Field { nodes, arrivable: BTreeSet::new(), release_budget: 1 });
+    // Whoever binds it to n1 meanwhile must find that this step, which is for n2, leaves it alone.
+    assert_eq!(going_home.moves.iter().map(|step| step.home.clone()).collect::<Vec<_>>(), [node("n2")]);
 }

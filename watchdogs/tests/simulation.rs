@@ -34,10 +34,13 @@ use std::thread;
 
 use simulation::counts::Counts;
 use simulation::variants::Variant;
-use simulation::world::{Outcome, World, run};
+use simulation::world::{FIRST_LONG, Outcome, World, run};
 
 /// Seeds of each test run.
 const SEEDS: u64 = 10_000;
+
+/// Long runs of each test run.
+const LONG_SEEDS: u64 = 500;
 
 /// Runs with fewer steps would show little.
 const LEAST_STEPS: u64 = 500;
@@ -75,7 +78,8 @@ fn whatever_happens_the_invariants_hold_and_everything_settles_after_healing() {
 
 fn run_share(first: u64) -> (Counts, Vec<String>) {
     let (mut counts, mut failed) = (Counts::default(), Vec::new());
-    for seed in (first..SEEDS).step_by(usize::try_from(THREADS).unwrap()) {
+    let seeds = (0..SEEDS).chain(FIRST_LONG..FIRST_LONG + LONG_SEEDS);
+    for seed in seeds.filter(|seed| seed % THREADS == first) {
         note(seed, &run(seed, None), &mut counts, &mut failed);
     }
     (counts, failed)

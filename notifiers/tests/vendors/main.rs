@@ -7,8 +7,10 @@
 )]
 
 mod golden;
+mod mail;
 mod notices;
 mod pushbullet;
 mod server;
 mod slack;
+mod smtpd;
 mod webhook;

@@ -1,6 +1,6 @@
 //! The moves of a decision, as few statements as there are kinds of move: thousands of monitors go in one.
 //!
-//! Each statement names the effective node and the pin that the plan saw; a row that says otherwise is left alone.
+//! Each statement names the effective node, the home and the pin that the plan saw; a row that says otherwise is left alone.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +19,7 @@ struct Kind {
     step: Step,
     from: Option<NodeId>,
     to: Option<NodeId>,
+    home: Option<NodeId>,
     pinned: bool,
     reason: MoveReason,
 }
@@ -65,6 +66,7 @@ fn by_kind(decision: &Decision) -> BTreeMap<Kind, Vec<MonitorId>> {
             step: planned.step,
             from: planned.from.clone(),
             to: planned.to.clone(),
+            home: planned.home.clone(),
             pinned: planned.pinned,
             reason: planned.reason,
         };
@@ -145,13 +147,14 @@ impl Batch<'_> {
     async fn update(&self, session: &mut Session, sets: &str, values: Vec<Value>) -> Result<u64, Stop> {
         let sql = format!(
             "UPDATE komainu_assignment{} SET {sets}, {} WHERE monitor_id IN ({}) AND pinned = ? \
-             AND COALESCE(assigned_node, node_id, '') = ?",
+             AND COALESCE(assigned_node, node_id, '') = ? AND COALESCE(node_id, '') = ?",
             session.dialect().by_primary(),
             stamped(session),
             self.ids
         );
-        let from = self.kind.from.as_ref().map_or("", NodeId::as_str);
-        let values = [values, self.stamp_values(), values![self.kind.pinned, from]].concat();
+        let name = |node: &Option<NodeId>| node.as_ref().map_or_else(String::new, |node| node.as_str().to_owned());
+        let seen = values![self.kind.pinned, name(&self.kind.from), name(&self.kind.home)];
+        let values = [values, self.stamp_values(), seen].concat();
         Ok(session.execute("move monitors", Sql::Once(sql), values).await?)
     }
 

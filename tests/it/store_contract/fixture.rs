@@ -194,9 +194,11 @@ impl Leader {
     }
 }
 
+/// A step of a monitor whose home is `node1`, unless it is placed there first.
 pub(super) fn step(step: Step, monitor: MonitorId, from: Option<&str>, to: Option<&str>) -> Move {
     let reason = MoveReason::Drain;
-    Move { monitor, from: from.map(NodeId::from), to: to.map(NodeId::from), pinned: false, step, reason }
+    let home = (step != Step::Place).then(|| NodeId::from("node1"));
+    Move { monitor, from: from.map(NodeId::from), to: to.map(NodeId::from), home, pinned: false, step, reason }
 }
 
 pub(super) fn steps(kind: Step, monitors: &[MonitorId], from: Option<&str>, to: Option<&str>) -> Vec<Move> {

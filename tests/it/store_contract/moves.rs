@@ -29,6 +29,7 @@ on_both_databases! {
     a_refused_decision_leaves_no_trace,
     a_monitor_pinned_meanwhile_is_left_alone,
     a_monitor_moved_meanwhile_is_left_alone,
+    a_monitor_bound_elsewhere_meanwhile_is_left_alone,
     a_monitor_at_home_bears_no_assigned_node,
     statuses_alone_raise_no_generation,
     an_operator_who_changed_the_overlay_wins,
@@ -298,6 +299,19 @@ async fn a_monitor_moved_meanwhile_is_left_alone(kind: Kind) {
     let (stamp, moved) = leader.done(&decision).await;
     assert_eq!((stamp, moved), (before, 0));
     assert_eq!(fixture.running_on("node2").await, 1);
+}
+
+async fn a_monitor_bound_elsewhere_meanwhile_is_left_alone(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(2, Some("node1")).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = steps(Step::Release, &made, Some("node1"), None);
+    let bind = "UPDATE komainu_assignment SET node_id = 'node2', assigned_node = 'node1' WHERE monitor_id";
+    fixture.raw.execute(&format!("{bind} = {}", made[0])).await;
+    let (_, moved) = leader.done(&decision).await;
+    assert_eq!(moved, 1);
+    assert_eq!(fixture.assignment(made[0]).await, ["node1", "node1", "-", "-"]);
+    assert_eq!(fixture.assignment(made[1]).await[0], "");
 }
 
 async fn a_monitor_at_home_bears_no_assigned_node(kind: Kind) {

@@ -253,7 +253,8 @@ impl Database {
         let holder = seen(&step.from);
         let released_at = self.cluster.stamp.generation.next();
         let monitor = self.monitors.get_mut(&step.monitor).unwrap();
-        if monitor.effective != step.from || monitor.pinned != step.pinned {
+        let seen = (&step.from, &step.home, step.pinned);
+        if (&monitor.effective, &monitor.home, monitor.pinned) != seen {
             return false;
         }
         monitor.effective.clone_from(&step.to);

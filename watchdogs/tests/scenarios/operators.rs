@@ -2,6 +2,7 @@
 
 use komainu_watchdogs::decision::MoveReason;
 use komainu_watchdogs::facts::{Mode, NodeStatus};
+use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::io::Announcement;
 use komainu_watchdogs::view::WouldMove;
 
@@ -54,6 +55,21 @@ fn a_freeze_that_comes_between_plan_and_commit_wins() {
     world.run_to(120);
     assert!(!world.has_moved_anything());
     assert!(world.said().iter().any(|said| matches!(said, Announcement::Refused { .. })));
+}
+
+#[test]
+fn a_pin_that_comes_between_plan_and_commit_wins() {
+    let mut world = World::settled();
+    let monitor = MonitorId(1);
+    let row = world.database.monitors.get_mut(&monitor).unwrap();
+    assert_eq!(row.effective, Some("node1".into()));
+    // Pinned to node2 first, then, while it is about to be taken there, to where it still runs.
+    (row.home, row.pinned) = (Some("node2".into()), true);
+    world.bind_at_next_commit_of_moves = Some(monitor);
+    let before = world.generation();
+    world.run_to(120);
+    assert_eq!(world.bind_at_next_commit_of_moves, None, "it was about to be taken there");
+    assert_eq!(world.generation(), before, "nothing moved");
 }
 
 #[test]

@@ -76,6 +76,8 @@ pub(crate) struct World {
     pub(crate) refuse_next: Option<Refusal>,
     /// An operator is quicker than the leader.
     pub(crate) freeze_at_next_commit_of_moves: bool,
+    /// An operator binds a monitor to where it runs, between plan and commit.
+    pub(crate) bind_at_next_commit_of_moves: Option<MonitorId>,
     /// Another watchdog sees it bad at the last moment.
     pub(crate) raise_before_each_resolve: bool,
     /// Somebody else is always faster.
@@ -115,6 +117,7 @@ impl World {
             canaries_answer: true,
             refuse_next: None,
             freeze_at_next_commit_of_moves: false,
+            bind_at_next_commit_of_moves: None,
             raise_before_each_resolve: false,
             refuse_claims: false,
             fail_leadership: false,
@@ -351,6 +354,12 @@ impl World {
 
     fn commit(&mut self, decision: Decision) {
         self.database.cluster.frozen |= self.freeze_at_next_commit_of_moves && !decision.moves.is_empty();
+        if !decision.moves.is_empty()
+            && let Some(monitor) = self.bind_at_next_commit_of_moves.take()
+        {
+            let row = self.database.monitors.get_mut(&monitor).unwrap();
+            (row.home, row.pinned) = (row.effective.clone(), true);
+        }
         let commit = if self.database.is_down || self.database.is_read_only {
             Commit::Failed("no connection".to_owned())
         } else if let Some(refusal) = self.refuse_next.take() {

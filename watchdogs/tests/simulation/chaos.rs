@@ -73,14 +73,15 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    pub(crate) fn new(rng: &mut Prng) -> Self {
+    pub(crate) fn new(rng: &mut Prng, is_long: bool) -> Self {
         let moods = [0, 0, 1, 1, 2, 5];
         let mut weights: Vec<_> =
             ALL.iter().map(|&(action, weight)| (action, weight * rng.pick(&moods).unwrap())).collect();
         weights.push((Action::Operator, 1));
+        let spans: &[Time] = if is_long { &[200, 300, 400, 600] } else { &[40, 50, 60, 80, 110] };
         Self {
             quiet: rng.between(8, 25) * SEC,
-            chaos: rng.pick(&[40, 50, 60, 80, 110]).unwrap() * SEC,
+            chaos: rng.pick(spans).unwrap() * SEC,
             pause: rng.pick(&[1_500, 3_000, 6_000, 12_000]).unwrap() * MS,
             weights,
         }

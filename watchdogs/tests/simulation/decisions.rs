@@ -159,7 +159,8 @@ impl Transaction<'_> {
         };
         let row = monitor.assignment.clone().unwrap_or_default();
         let is_pin_as_seen = row.is_pinned == step.pinned || self.variant == Some(Variant::PinHidden);
-        if row.effective != from || !is_pin_as_seen {
+        let home = step.home.as_ref().map(node_index);
+        if (row.effective, row.home) != (from, home) || !is_pin_as_seen {
             return false;
         }
         let changed = match step.step {

@@ -39,8 +39,9 @@ pub(crate) struct Dog {
     pub(crate) spins: u32,
     /// It read a round since its last transaction: otherwise the next one is the rest of a plan.
     pub(crate) has_read: bool,
-    /// When it last got a round.
+    /// When it last got a round, and when the first one: it cannot know of anything that was before.
     pub(crate) read_at: Time,
+    pub(crate) first_read_at: Option<Time>,
 }
 
 /// Failures and answers in a row, counted by the judge.
@@ -122,6 +123,7 @@ impl World {
             (Answer::Round(mut round), _) => {
                 self.dogs[dog].has_read = true;
                 self.dogs[dog].read_at = self.now;
+                self.dogs[dog].first_read_at.get_or_insert(self.now);
                 (round.began_at, round.ended_at) = (began_at, now);
                 if self.variant.is_some() {
                     let report = self.dogs[dog].core.report();

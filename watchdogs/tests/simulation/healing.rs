@@ -54,7 +54,8 @@ impl World {
         self.schedule(self.now + SEC, Event::Check);
     }
 
-    fn note_owners(&mut self) {
+    /// Each second and at each decision: a monitor may be somebody's for less than a second.
+    pub(crate) fn note_owners(&mut self) {
         self.unowned_since.resize(self.database.monitors.len(), None);
         for index in 0..self.database.monitors.len() {
             let monitor = &self.database.monitors[index];
@@ -148,7 +149,8 @@ impl World {
         let monitors = (0..self.database.monitors.len()).find_map(|monitor| self.unwatched(monitor, since));
         let nodes = || (0..self.setup.nodes).find_map(|node| self.unsettled_status(node));
         let views = || (0..self.dogs.len()).find_map(|dog| self.unsettled_view(dog));
-        monitors.or_else(nodes).or_else(views).or_else(|| self.stale_incident())
+        let aftermath = || self.has_aftermath().then(|| "something of before is still under way".to_owned());
+        monitors.or_else(nodes).or_else(views).or_else(|| self.stale_incident()).or_else(aftermath)
     }
 
     fn unwatched(&self, monitor: usize, since: Time) -> Option<String> {

@@ -98,11 +98,12 @@ pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<
     undone.map_or(Ok(()), |change| Err(format!("hands_win: automation changed the overlay of {}", change.node)))
 }
 
-/// The store leaves a row alone that was pinned or unpinned since the plan was made.
+/// The store leaves a row alone that was pinned, unpinned or bound elsewhere since the plan was made.
 fn is_moved(world: &World, step: &komainu_watchdogs::decision::Move) -> bool {
-    let row = &world.database.monitors[monitor_index(step.monitor)];
-    let is_pinned = row.assignment.as_ref().is_some_and(|assignment| assignment.is_pinned);
-    is_pinned == step.pinned || world.variant == Some(super::variants::Variant::PinHidden)
+    let row = world.database.monitors[monitor_index(step.monitor)].assignment.clone().unwrap_or_default();
+    let is_at_home_as_planned = row.home == step.home.as_ref().map(node_index);
+    is_at_home_as_planned
+        && (row.is_pinned == step.pinned || world.variant == Some(super::variants::Variant::PinHidden))
 }
 
 /// No node is declared unreachable or lost on one watchdog's word, and none that renews loses its monitors but by the
@@ -173,8 +174,8 @@ pub(crate) fn invariant_no_false_calm(world: &World) -> Result<(), String> {
         if world.now - dog.read_at > 20 * SEC {
             return Err(format!("no_false_calm: watchdog {index} is calm and has read nothing for 20 s"));
         }
-        let is_old = world.now - dog.born_at > 90 * SEC;
-        if is_old && orphan.is_some_and(|since| world.now - since > 85 * SEC) {
+        let knows_since = dog.first_read_at.unwrap_or(world.now);
+        if orphan.is_some_and(|since| world.now - since.max(knows_since) > 85 * SEC) {
             return Err(format!(
                 "no_false_calm: watchdog {index} is calm while a monitor is nobody's: {:?}, {:?}",
                 view.monitors, view.reasons

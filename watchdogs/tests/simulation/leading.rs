@@ -80,6 +80,7 @@ impl World {
             nonce,
         };
         let commit = transaction.apply(decision);
+        self.note_owners();
         self.trace(&(&commit, decision));
         self.count_decision(decision);
         commit

@@ -49,6 +49,7 @@ impl World {
             spins: 0,
             has_read: false,
             read_at: 0,
+            first_read_at: None,
         });
         self.perform_all(self.dogs.len() - 1);
     }

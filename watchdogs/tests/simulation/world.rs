@@ -8,7 +8,7 @@ use komainu_watchdogs::policy::Policy;
 use super::chaos::Weather;
 use super::counts::Counts;
 use super::dog::Dog;
-use super::events::{Answer, Event, MS, Order, Request, SEC, Scheduled, Time, Who};
+use super::events::{Answer, Event, MS, Message, Order, Request, SEC, Scheduled, Time, Who};
 use super::healing::Phase;
 use super::ledger::Ledger;
 use super::model_store::{Assignment, Database, Monitor, Server};
@@ -16,6 +16,9 @@ use super::network::Network;
 use super::node::{BeforeLoss, Node};
 use super::prng::Prng;
 use super::variants::Variant;
+
+/// Runs of seeds from here on are long: some mistakes need several acts of operators, or several leaders, in a row.
+pub(crate) const FIRST_LONG: u64 = 1_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Life {
@@ -64,6 +67,8 @@ pub(crate) struct World {
     pub(crate) is_tracing: bool,
     queue: BinaryHeap<Scheduled>,
     scheduled: u64,
+    /// What was scheduled up to here belongs to the time before the healing.
+    healed_at: u64,
 }
 
 /// What became of a run.
@@ -96,7 +101,7 @@ impl World {
             ..Policy::default()
         };
         let network = Network::new(setup.dogs + setup.nodes + 1, setup.dogs, &mut rng);
-        let weather = Weather::new(&mut rng);
+        let weather = Weather::new(&mut rng, seed >= FIRST_LONG);
         let mut world = Self {
             now: SEC,
             variant,
@@ -116,6 +121,7 @@ impl World {
             is_tracing,
             queue: BinaryHeap::new(),
             scheduled: 0,
+            healed_at: 0,
             rng,
             setup,
         };
@@ -192,12 +198,41 @@ impl World {
             Event::CloseIdle { dog, connection } => self.close_idle(dog, connection),
             Event::Farewell(dog) => self.end_process(Who::Dog(dog), true),
             Event::Chaos => self.act(),
-            Event::Heal => self.heal(),
+            Event::Heal => {
+                self.healed_at = self.scheduled;
+                self.heal();
+            }
             Event::Check => self.check(),
             Event::DatabaseUp => self.server.is_down = false,
             Event::Snapshot => self.take_snapshot(),
             Event::LoseTail => self.lose_tail(),
         }
+    }
+
+    /// Whether something of the time before the healing is still under way: a statement that was sent then (the renewal of
+    /// a process counts when it arrives, although that process is dead by then), a wait for one that was lost, a run that
+    /// takes very long, a vanished connection that holds the lock.
+    pub(crate) fn has_aftermath(&self) -> bool {
+        self.queue.iter().any(|Scheduled { order, event, .. }| match event {
+            Event::Arrive(_) | Event::StoreBeat(_) => *order <= self.healed_at,
+            Event::Tell(who, Message::GiveUp { .. } | Message::RunEnds { .. } | Message::Stored { .. }) => {
+                *order <= self.healed_at && self.is_alive(*who)
+            }
+            Event::FreeLock { dog, connection } => self.server.lock == Some((*dog, *connection)),
+            Event::Timer(_)
+            | Event::Runs(_)
+            | Event::Slice(_)
+            | Event::Tell(..)
+            | Event::Resume(_)
+            | Event::CloseIdle { .. }
+            | Event::Farewell(_)
+            | Event::Chaos
+            | Event::Heal
+            | Event::Check
+            | Event::DatabaseUp
+            | Event::Snapshot
+            | Event::LoseTail => false,
+        })
     }
 
     pub(crate) fn execute(&mut self, request: &Request) -> Answer {

@@ -1,0 +1,156 @@
+//! Mail through a real server, over TLS.
+
+use komainu_notifiers::mail::{Config, Login, Server, Tls};
+use komainu_notifiers::{DeliveryError, Receipt, Secret, Settings};
+
+use super::notices;
+use super::server::{channel, nobody};
+use super::smtpd::MailServer;
+
+const PASSWORD: &str = "hunter2 with blanks";
+
+fn config(server: &MailServer, tls: Tls) -> Config {
+    let port = match tls {
+        Tls::Wrapped => server.smtps,
+        Tls::StartTls => server.starttls,
+        Tls::None => server.plain,
+    };
+    let login = Login { user: "komainu".to_owned(), password: Secret::new(PASSWORD.to_owned()) };
+    Config {
+        server: Server { host: "localhost".to_owned(), port, tls, ca: Some(server.authorities()) },
+        login: (tls != Tls::None).then_some(login),
+        from: "Komainu <komainu@example.com>".parse().unwrap(),
+        to: vec!["ops@example.com".parse().unwrap()],
+    }
+}
+
+async fn send(config: Config) -> Result<Receipt, DeliveryError> {
+    channel(Settings::Mail(config)).send(&notices::opened()).await
+}
+
+async fn send_to(server: &MailServer, to: &[&str]) -> Result<Receipt, DeliveryError> {
+    let to = to.iter().map(|user| format!("{user}@example.com").parse().unwrap()).collect();
+    send(Config { to, ..config(server, Tls::Wrapped) }).await
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn a_mail_arrives_as_it_was_written_by_both_ways_of_tls_and_without_when_told() {
+    let server = MailServer::start().await;
+    for (tls, protection) in [(Tls::Wrapped, "tls"), (Tls::StartTls, "tls"), (Tls::None, "clear")] {
+        let receipt = send(config(&server, tls)).await.unwrap();
+        let taken = server.taken();
+        assert_eq!(receipt.answer, format!("250 2.0.0 queued as {}", taken.len()));
+        let mail = taken.last().unwrap();
+        assert!(
+            mail.starts_with(&format!("komainu@example.com\nops@example.com\n{protection}\nFrom: Komainu")),
+            "{mail}"
+        );
+        for part in [
+            "Subject: [komainu] node/node1 (prod)",
+            "Message-ID: <0a1b2c3d4e5f60718293a4b5.komainu@example.com>",
+            "References: <incident-41.prod.komainu@example.com>",
+            "Auto-Submitted: auto-generated",
+            "Content-Type: text/plain",
+            "Content-Type: text/html",
+            "node node1 is offline",
+        ] {
+            assert!(mail.contains(part), "{part} is not in\n{mail}");
+        }
+    }
+    assert_eq!(server.taken().len(), 3);
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn without_starttls_nothing_is_sent() {
+    let server = MailServer::start().await;
+    let mut config = config(&server, Tls::StartTls);
+    config.server.port = server.plain;
+    let outcome = send(config).await;
+    let Err(DeliveryError::Permanent { reason }) = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("STARTTLS is not supported"), "{reason}");
+    assert!(server.taken().is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn a_server_that_insists_on_tls_refuses_mail_in_the_clear() {
+    let server = MailServer::start().await;
+    let mut config = config(&server, Tls::None);
+    config.server.port = server.starttls;
+    let outcome = send(config).await;
+    let Err(DeliveryError::Permanent { reason }) = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("530"), "{reason}");
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn a_server_that_nobody_vouches_for_gets_nothing() {
+    let server = MailServer::start().await;
+    for tls in [Tls::Wrapped, Tls::StartTls] {
+        let mut config = config(&server, tls);
+        config.server.ca = None;
+        let outcome = send(config).await;
+        assert!(matches!(outcome, Err(DeliveryError::Unreached { .. })), "{outcome:?}");
+    }
+    assert!(server.taken().is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn a_wrong_password_is_refused_for_good_and_not_shown() {
+    let server = MailServer::start().await;
+    let mut config = config(&server, Tls::StartTls);
+    config.login = Some(Login { user: "komainu".to_owned(), password: Secret::new("hunter3".to_owned()) });
+    let outcome = send(config).await;
+    let Err(DeliveryError::Permanent { reason }) = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("535") && !reason.contains("hunter3"), "{reason}");
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn what_a_server_refuses_for_now_is_tried_again_and_what_it_refuses_for_good_is_not() {
+    let server = MailServer::start().await;
+    for (user, code) in [("greylisted", "451"), ("full", "452")] {
+        let outcome = send_to(&server, &[user]).await;
+        let Err(DeliveryError::Retryable { reason, .. }) = outcome else { panic!("{outcome:?}") };
+        assert!(reason.contains(code), "{reason}");
+    }
+    for (user, code) in [("nobody", "550"), ("spam", "554")] {
+        let outcome = send_to(&server, &[user]).await;
+        let Err(DeliveryError::Permanent { reason }) = outcome else { panic!("{outcome:?}") };
+        assert!(reason.contains(code), "{reason}");
+    }
+    assert!(server.taken().is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn one_address_that_is_refused_does_not_keep_the_others_from_hearing() {
+    let server = MailServer::start().await;
+    let receipt = send_to(&server, &["nobody", "ops"]).await.unwrap();
+    assert!(receipt.answer.contains("not taken: nobody@example.com"), "{}", receipt.answer);
+    assert!(server.taken()[0].starts_with("komainu@example.com\nops@example.com\n"));
+    let outcome = send_to(&server, &["nobody", "greylisted"]).await;
+    assert!(matches!(outcome, Err(DeliveryError::Retryable { .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn a_server_that_falls_silent_may_have_taken_the_mail() {
+    let server = MailServer::start().await;
+    let outcome = send_to(&server, &["silent"]).await;
+    let Err(DeliveryError::Unanswered { reason }) = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("did not confirm the mail within 10 s"), "{reason}");
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn where_nobody_listens_nothing_was_told() {
+    let server = MailServer::start().await;
+    let mut config = config(&server, Tls::Wrapped);
+    config.server.port = nobody().await.port().unwrap();
+    let outcome = send(config).await;
+    assert!(matches!(outcome, Err(DeliveryError::Unreached { .. })), "{outcome:?}");
+}

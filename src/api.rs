@@ -121,6 +121,8 @@ fn keyed_routes() -> Router<Arc<Context>> {
         .route("/nodes/{id}/recover", post(nodes::recover))
         .route("/watchdogs", get(watchdogs::list))
         .route("/incidents", get(incidents::list))
+        .route("/incidents/{id}", get(incidents::show))
+        .route("/incidents/{id}/ack", post(incidents::acknowledge))
         .route("/apikeys", get(apikeys::list).post(apikeys::create))
         .route("/apikeys/{id}", delete(apikeys::remove))
         .route("/audit", get(audit::list))

@@ -20,6 +20,7 @@ mod down;
 mod duration;
 mod files;
 mod heartbeats;
+mod incidents;
 mod init;
 mod keygen;
 mod migrate;
@@ -79,6 +80,9 @@ enum Command {
     /// The channels that people are told through.
     #[command(subcommand)]
     Notify(notify::Command),
+    /// What is wrong, and who takes care of it.
+    #[command(subcommand)]
+    Incidents(incidents::Command),
     /// Send a signed heartbeat.
     Send(send::Args),
     /// Run a command, and tell by a signed heartbeat how it went.
@@ -104,6 +108,7 @@ impl Command {
             | Self::Heartbeats(_)
             | Self::Send(_)
             | Self::Wrap(_)
+            | Self::Incidents(_)
             | Self::Notify(_) => "error",
         }
     }
@@ -146,6 +151,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(command) => config::run(command).await,
         Command::Status(args) => status::run(args).await,
         Command::Nodes(command) => nodes::run(command).await,
+        Command::Incidents(command) => incidents::run(command).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
         Command::Heartbeats(command) => heartbeats::run(command).await,
@@ -203,6 +209,8 @@ mod tests {
             "heartbeats edit backup --grace 2h",
             "heartbeats rotate backup --overlap 24h --print systemd",
             "heartbeats delete backup",
+            "incidents list --all --key node --json",
+            "incidents ack 7",
             "notify test ops",
             "notify test --all --config komainu.toml",
             "send backup",

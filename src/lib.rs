@@ -1,5 +1,6 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
+pub mod alerts;
 pub mod api;
 pub mod blackout;
 pub mod channels;

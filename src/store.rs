@@ -12,6 +12,7 @@ mod catalog;
 pub mod cluster;
 mod decisions;
 mod dialect;
+pub mod downtimes;
 mod error;
 pub mod incidents;
 mod leader_lock;

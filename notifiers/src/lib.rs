@@ -11,8 +11,8 @@
 pub mod channel;
 pub mod error;
 mod http;
+pub mod kind;
 pub mod mail;
-pub mod message;
 pub mod notice;
 pub mod pushbullet;
 pub mod secret;
@@ -22,7 +22,7 @@ mod words;
 
 pub use channel::{Channel, ChannelError, Settings};
 pub use error::DeliveryError;
-pub use message::Kind;
+pub use kind::Kind;
 pub use notice::{Doubt, EventKind, Item, Lateness, Notice, Severity};
 pub use secret::Secret;
 

@@ -60,7 +60,8 @@ pub fn payload(config: &Config, notice: &Notice) -> Vec<Call> {
     let Access::Bot { channel, .. } = &config.access else {
         return vec![Call { method: None, body: json!(message) }];
     };
-    let Some(opening) = notice.thread.as_deref().and_then(Place::parse) else {
+    let thread = notice.thread.as_deref().filter(|_| notice.items.len() == 1);
+    let Some(opening) = thread.and_then(Place::parse) else {
         let body = json!(Message { channel: Some(channel), ..message });
         return vec![Call { method: Some(POST), body }];
     };
@@ -137,7 +138,7 @@ pub(crate) async fn send(
         Access::Webhook { url } => send_to_webhook(url.reveal(), &calls, http, now_ms).await,
         Access::Bot { token, api_url, .. } => {
             let bot = Bot { token: token.reveal(), api_url, http, now_ms };
-            bot.tell(&calls, notice.thread.as_deref()).await
+            bot.tell(&calls).await
         }
     }
 }
@@ -183,15 +184,16 @@ struct Said {
 }
 
 impl Bot<'_> {
-    async fn tell(&self, calls: &[Call], thread: Option<&str>) -> Result<Receipt, DeliveryError> {
+    async fn tell(&self, calls: &[Call]) -> Result<Receipt, DeliveryError> {
         let mut receipt = Receipt { vendor_ref: None, answer: String::new() };
         for Call { method, body } in calls {
             let method = method.unwrap_or(POST);
             match self.call(method, body).await {
                 Ok((said, answer)) => {
-                    let place = said.channel.zip(said.ts).map(|(channel, ts)| format!("{channel}/{ts}"));
                     // Replies are in the thread of the message that opened the incident, not of one another.
-                    receipt = Receipt { vendor_ref: thread.map(str::to_owned).or(place), answer: answer.shown() };
+                    let thread = body.get("thread_ts").and_then(Value::as_str).map(str::to_owned);
+                    let place = said.channel.zip(thread.or(said.ts)).map(|(channel, ts)| format!("{channel}/{ts}"));
+                    receipt = Receipt { vendor_ref: place, answer: answer.shown() };
                 }
                 // What cannot be edited any more (too old, deleted) is still told in words.
                 Err(DeliveryError::Permanent { .. }) if method == UPDATE => {}

@@ -1,16 +1,17 @@
-//! `/api/v1/incidents`.
+//! `/api/v1/incidents`: what is and was wrong, what was told of it, and who takes care of it.
 
 use axum::Json;
-use axum::extract::RawQuery;
+use axum::extract::{Path, RawQuery};
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 
 use super::Ctx;
-use super::auth::Reader;
+use super::audit::{self, Done};
+use super::auth::{Reader, Writer};
 use super::fields::Fields;
 use super::page::{Cut, Items};
 use super::problem::ApiError;
-use crate::store::incidents::{self, Incident, IncidentFilter};
+use crate::store::incidents::{self, Delivery, Event, Incident, IncidentFilter, Story};
 
 #[derive(Serialize)]
 pub(super) struct Shown {
@@ -25,6 +26,63 @@ pub(super) struct Shown {
     resolved_at: Option<Wall>,
     acknowledged_at: Option<Wall>,
     acknowledged_by: Option<String>,
+    /// How often it came back soon after it was over.
+    flaps: u32,
+}
+
+/// One incident, with what was and will be told of it.
+#[derive(Serialize)]
+pub(super) struct ShownStory {
+    #[serde(flatten)]
+    incident: Shown,
+    events: Vec<ShownEvent>,
+}
+
+#[derive(Serialize)]
+struct ShownEvent {
+    event: String,
+    summary: String,
+    at: Wall,
+    deliveries: Vec<ShownDelivery>,
+}
+
+#[derive(Serialize)]
+struct ShownDelivery {
+    channel: String,
+    state: String,
+    held_by: Option<i64>,
+    due_at: Wall,
+    attempts: u32,
+    may_be_repeated: bool,
+    last_error: Option<String>,
+    sent_at: Option<Wall>,
+}
+
+impl From<Story> for ShownStory {
+    fn from(story: Story) -> Self {
+        let Story { incident, events, deliveries } = story;
+        let shown = |event: Event| {
+            let of_event = deliveries.iter().filter(|delivery| delivery.event_id == event.id);
+            let deliveries = of_event.cloned().map(ShownDelivery::from).collect();
+            ShownEvent { event: event.kind, summary: event.summary, at: event.at, deliveries }
+        };
+        Self { incident: incident.into(), events: events.into_iter().map(shown).collect() }
+    }
+}
+
+impl From<Delivery> for ShownDelivery {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            channel: delivery.channel,
+            state: delivery.state,
+            held_by: delivery.held_by,
+            due_at: delivery.due_at,
+            attempts: delivery.attempts,
+            may_be_repeated: delivery.may_be_repeated,
+            last_error: delivery.last_error,
+            sent_at: delivery.sent_at,
+        }
+    }
 }
 
 impl From<Incident> for Shown {
@@ -40,6 +98,7 @@ impl From<Incident> for Shown {
             resolved_at: incident.resolved_at,
             acknowledged_at: incident.acknowledged_at,
             acknowledged_by: incident.acknowledged_by,
+            flaps: incident.flaps,
         }
     }
 }
@@ -54,6 +113,36 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
     Ok(Json(Items::of(page)))
 }
 
+pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Json<ShownStory>, ApiError> {
+    story(&context, &id).await
+}
+
+/// Somebody takes care of it: no reminders. A resolved one needs nobody.
+pub(super) async fn acknowledge(
+    Writer(caller): Writer,
+    context: Ctx,
+    Path(id): Path<String>,
+) -> Result<Json<ShownStory>, ApiError> {
+    let store = &context.state.store;
+    let number = id.parse().map_err(|_| ApiError::not_found("incident", &id))?;
+    if incidents::acknowledge(store, number, &caller.who()).await? {
+        let deed = Done { what: "incident.ack", subject: &id, before: None, after: None };
+        audit::note(store, &caller, deed).await;
+        return story(&context, &id).await;
+    }
+    if incidents::get(store, number).await?.is_none() {
+        return Err(ApiError::not_found("incident", &id));
+    }
+    Err(ApiError::conflict("id", format!("incident {id} is over already")))
+}
+
+async fn story(context: &Ctx, id: &str) -> Result<Json<ShownStory>, ApiError> {
+    let unknown = || ApiError::not_found("incident", id);
+    let number = id.parse().map_err(|_| unknown())?;
+    let story = incidents::get(&context.state.store, number).await?.ok_or_else(unknown)?;
+    Ok(Json(story.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::api::support::Surface;
@@ -65,5 +154,23 @@ mod tests {
         assert_eq!(surface.send("GET", "/api/v1/incidents?open=true&key=node", Some(&key), "").await.code, 200);
         let answer = surface.send("GET", "/api/v1/incidents?opne=true", Some(&key), "").await;
         assert_eq!((answer.code, &answer.json()["errors"][0]["field"]), (400, &"opne".into()));
+    }
+
+    #[tokio::test]
+    async fn an_incident_shows_what_was_told_of_it_and_is_acknowledged_once_it_is_open() {
+        let surface = Surface::plain().await;
+        let write = surface.key("write").await;
+        let id = surface.raise("node/node1").await;
+        let path = format!("/api/v1/incidents/{id}");
+        let shown = surface.send("GET", &path, Some(&write), "").await.json();
+        assert_eq!(shown["events"][0]["event"], "opened");
+        assert_eq!(shown["events"][0]["deliveries"][0]["state"], "waiting");
+        let acknowledged = surface.send("POST", &format!("{path}/ack"), Some(&write), "").await;
+        assert_eq!((acknowledged.code, &acknowledged.json()["acknowledged_by"]), (200, &"key/write".into()));
+        surface.resolve("node/node1").await;
+        assert_eq!(surface.send("POST", &format!("{path}/ack"), Some(&write), "").await.code, 409);
+        assert_eq!(surface.send("POST", "/api/v1/incidents/999/ack", Some(&write), "").await.code, 404);
+        let read = surface.key("read").await;
+        assert_eq!(surface.send("POST", &format!("{path}/ack"), Some(&read), "").await.code, 403);
     }
 }

@@ -15,6 +15,8 @@ use prometheus_client::registry::Registry;
 use super::problem::ApiError;
 use super::{Context, Ctx, health, status};
 
+mod outbox;
+
 const STATUSES: [NodeStatus; 5] =
     [NodeStatus::New, NodeStatus::Online, NodeStatus::Unreachable, NodeStatus::Stalled, NodeStatus::Offline];
 
@@ -42,6 +44,7 @@ pub(super) async fn show(context: Ctx) -> Result<Response, ApiError> {
     register_nodes(&mut registry, &view);
     register_incidents(&mut registry, &view);
     register_self(&mut registry, &view, &context);
+    outbox::register(&mut registry, &context.state.store).await;
     let mut body = String::new();
     text::encode(&mut body, &registry).map_err(|error| ApiError::Internal(error.to_string()))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -148,6 +151,7 @@ mod tests {
             "komainu_database_up 1",
             "komainu_incidents_open{severity=\"critical\"} 1",
             "komainu_frozen 0",
+            "komainu_oldest_pending_delivery_seconds 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

@@ -8,8 +8,9 @@ use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use komainu_watchdogs::facts::{Mode, NodeStatus, Overlay, Report, Vote};
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation};
-use komainu_watchdogs::io::Severity;
+use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{DatabaseView, Health, IncidentView, LeaderView, MonitorsView, NodeView, View};
 use serde_json::Value;
@@ -21,8 +22,9 @@ use super::State;
 use crate::config::Details;
 use crate::keys::{ApiKey, ClusterKey};
 use crate::store::apikeys::{self, Scope};
+use crate::store::incidents::{self, IncidentFilter};
 use crate::store::migrate::{self, MigrateOptions};
-use crate::store::{DatabaseUrl, Store};
+use crate::store::{DatabaseUrl, Store, Watch, WatchdogIdentity};
 
 pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -90,6 +92,33 @@ impl Surface {
         }
         apikeys::create(&self.state.store, scope, Scope::parse(scope).unwrap(), &hash).await.unwrap();
         key
+    }
+
+    /// Opens an incident that one channel is told of; returns its number.
+    pub(super) async fn raise(&self, key: &str) -> i64 {
+        let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
+        let alarm =
+            Alarm { key: key.to_owned(), severity: Severity::Critical, summary: "bad".to_owned(), votes: (3, 3) };
+        assert!(self.watch().await.raise(&alarm, &routing).await.unwrap());
+        let all = incidents::list(&self.state.store, &IncidentFilter::default(), None, 1).await.unwrap();
+        all.items[0].id
+    }
+
+    pub(super) async fn resolve(&self, key: &str) {
+        let mut watch = self.watch().await;
+        let seen = watch.read_round(false).await.unwrap().incidents[0].last_bad_at;
+        assert!(watch.resolve(key, seen).await.unwrap());
+    }
+
+    async fn watch(&self) -> Watch {
+        let identity = WatchdogIdentity {
+            watchdog: "w1".into(),
+            zone: "rack-a".into(),
+            advertise: String::new(),
+            hostname: String::new(),
+            version: String::new(),
+        };
+        self.state.store.watch(identity).await.unwrap()
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {

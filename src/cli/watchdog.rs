@@ -8,12 +8,10 @@ use komainu_watchdogs::ids::Incarnation;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::channels::Channels;
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};
-use crate::outbox::Outbox;
 use crate::store::WatchdogIdentity;
-use crate::{api, lifecycle, outbox};
+use crate::{alerts, api, lifecycle, outbox};
 
 mod start;
 
@@ -47,15 +45,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
     let _deadman = start::deadman(&config, &settings, &published);
     let misfit = start::schema_misfit(settings.store.clone());
-    let outbox = Outbox {
-        store: settings.store.clone(),
-        cluster: settings.cluster.clone(),
-        me: settings.incarnation,
-        routing: Arc::clone(&settings.routing),
-        outlets: Channels::prepare(&config.channels)?.outlets(),
-        runbook: watchdog.runbook_url(),
-        is_told_elsewhere: told.is_unentered,
-    };
+    let outbox = start::outbox(&config, &watchdog, &settings, told.is_unentered)?;
+    let stop_delivering = shutdown.child_token();
+    let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
+    let (store, routing) = (settings.store.clone(), Arc::clone(&settings.routing));
+    tokio::spawn(alerts::monitors::run(store, routing, shutdown.clone()));
     let router = api::router(api::State {
         store: settings.store,
         view: published.view,
@@ -70,16 +64,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    let stop_delivering = shutdown.child_token();
-    let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
         outcome = Box::pin(driver.run(shutdown)) => outcome.map_err(anyhow::Error::from),
         error = misfit => Err(error.into()),
     };
     stop_delivering.cancel();
-    // A message on its way is brought to its end, which its own time limit bounds.
-    let _delivered = deliverer.await;
+    // A message on its way is brought to its end, which its own time limit bounds; otherwise another would repeat it.
+    if deliverer.await.is_err() {
+        tracing::warn!("the deliverer ended in a panic");
+    }
     server.abort();
     outcome
 }

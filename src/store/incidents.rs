@@ -34,6 +34,57 @@ pub struct Incident {
     pub acknowledged_at: Option<Wall>,
     /// Who.
     pub acknowledged_by: Option<String>,
+    /// How often it came back soon after it was over.
+    pub flaps: u32,
+}
+
+/// Something that happened to an incident.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// The row's key.
+    pub id: i64,
+    /// `opened`, `reminder`, `flapping`, `resolved`.
+    pub kind: String,
+    /// One sentence.
+    pub summary: String,
+    /// By the database's clock.
+    pub at: Wall,
+}
+
+/// One event for one channel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// The row's key.
+    pub id: i64,
+    /// Of which event.
+    pub event_id: i64,
+    /// Where to.
+    pub channel: String,
+    /// `waiting`, `held`, `sent`, `cancelled`, `failed`.
+    pub state: String,
+    /// The incident that explains it, while it is held.
+    pub held_by: Option<i64>,
+    /// When it is or was to be told.
+    pub due_at: Wall,
+    /// How often somebody began to send it.
+    pub attempts: u32,
+    /// It may have arrived twice.
+    pub may_be_repeated: bool,
+    /// Why an attempt failed.
+    pub last_error: Option<String>,
+    /// When it arrived.
+    pub sent_at: Option<Wall>,
+}
+
+/// An incident with all that was and will be told of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Story {
+    /// The incident.
+    pub incident: Incident,
+    /// In order.
+    pub events: Vec<Event>,
+    /// In order.
+    pub deliveries: Vec<Delivery>,
 }
 
 /// Which incidents a list shows; all conditions must hold.
@@ -44,6 +95,9 @@ pub struct IncidentFilter {
     /// Kind, or kind and subject.
     pub key: Option<String>,
 }
+
+const COLUMNS: &str = "id, k, severity, summary, votes_bad, votes_of, opened_at, last_bad_at, resolved_at, \
+     acknowledged_at, acknowledged_by, flaps";
 
 /// Incidents, the latest first.
 pub async fn list(
@@ -65,13 +119,49 @@ pub async fn list(
         values.extend(values![key, key, key]);
     }
     values.extend(values![limit.saturating_add(1)]);
-    let sql = format!(
-        "SELECT id, k, severity, summary, votes_bad, votes_of, opened_at, last_bad_at, resolved_at, acknowledged_at, \
-         acknowledged_by FROM komainu_incident WHERE id < ?{condition} ORDER BY id DESC LIMIT ?"
-    );
+    let sql = format!("SELECT {COLUMNS} FROM komainu_incident WHERE id < ?{condition} ORDER BY id DESC LIMIT ?");
     let rows = store.lease(act).await?.rows(act, sql, values).await?;
     let items = rows.iter().map(incident).collect::<Result<Vec<_>, _>>()?;
     Ok(Page::cut(items, limit, |incident| incident.id.to_string()))
+}
+
+/// One incident with its events and deliveries.
+pub async fn get(store: &Store, id: i64) -> Result<Option<Story>, StoreError> {
+    let act = "read an incident";
+    let mut lease = store.lease(act).await?;
+    let sql = format!("SELECT {COLUMNS} FROM komainu_incident WHERE id = ?");
+    let Some(row) = lease.row(act, sql, values![id]).await? else { return Ok(None) };
+    let incident = incident(&row)?;
+    let sql = "SELECT id, kind, summary, at FROM komainu_event WHERE incident_id = ? ORDER BY id";
+    let events = lease.rows(act, sql, values![id]).await?;
+    let sql = "SELECT id, event_id, channel, state, held_by, due_at, attempts, may_be_repeated, last_error, sent_at \
+         FROM komainu_delivery WHERE incident_id = ? ORDER BY id";
+    let deliveries = lease.rows(act, sql, values![id]).await?;
+    Ok(Some(Story {
+        incident,
+        events: events.iter().map(event).collect::<Result<_, _>>()?,
+        deliveries: deliveries.iter().map(delivery).collect::<Result<_, _>>()?,
+    }))
+}
+
+fn event(row: &Row) -> Result<Event, StoreError> {
+    Ok(Event { id: row.int("id")?, kind: row.text("kind")?, summary: row.text("summary")?, at: row.wall("at")? })
+}
+
+fn delivery(row: &Row) -> Result<Delivery, StoreError> {
+    let state = row.text("state")?;
+    Ok(Delivery {
+        id: row.int("id")?,
+        event_id: row.int("event_id")?,
+        channel: row.text("channel")?,
+        held_by: row.maybe_int("held_by")?.filter(|_| state == "held"),
+        state,
+        due_at: row.wall("due_at")?,
+        attempts: row.small("attempts")?,
+        may_be_repeated: row.flag("may_be_repeated")?,
+        last_error: row.maybe_text("last_error")?,
+        sent_at: row.maybe_wall("sent_at")?,
+    })
 }
 
 fn incident(row: &Row) -> Result<Incident, StoreError> {
@@ -87,6 +177,7 @@ fn incident(row: &Row) -> Result<Incident, StoreError> {
         resolved_at: row.maybe_wall("resolved_at")?,
         acknowledged_at: row.maybe_wall("acknowledged_at")?,
         acknowledged_by: row.maybe_text("acknowledged_by")?,
+        flaps: row.small("flaps")?,
     })
 }
 

@@ -12,7 +12,7 @@ use super::session::Sql;
 pub struct Retention {
     /// Beats, where no Kuma cleans them.
     pub beats: Duration,
-    /// Resolved incidents.
+    /// Resolved incidents, with what was told of them.
     pub incidents: Duration,
     /// The audit trail.
     pub audit: Duration,
@@ -37,9 +37,18 @@ impl Store {
         let now = self.dialect().now_ms();
         let audit = format!("at < {now} - {}", retention.audit.as_millis());
         let incidents = format!("resolved_at < {now} - {}", retention.incidents.as_millis());
+        // What was told of an incident goes with it.
+        let orphaned = |table: &str, at: &str| {
+            let age = retention.incidents.as_millis();
+            format!(
+                "{at} < {now} - {age} AND NOT EXISTS (SELECT 1 FROM komainu_incident i WHERE i.id = {table}.incident_id)"
+            )
+        };
         let stamps = format!("generation <= (SELECT generation FROM komainu_cluster WHERE id = 1) - {GENERATIONS}");
         let pruned = self.prune_table("komainu_audit", "id", &audit).await?
             + self.prune_table("komainu_incident", "id", &incidents).await?
+            + self.prune_table("komainu_event", "id", &orphaned("komainu_event", "at")).await?
+            + self.prune_table("komainu_delivery", "id", &orphaned("komainu_delivery", "created_at")).await?
             + self.prune_table("komainu_generation", "generation", &stamps).await?;
         Ok(pruned + self.prune_beats(retention.beats).await?)
     }

@@ -1,3 +1,4 @@
-//! Channels as the command line tries them: a real process, and vendors on the loopback address.
+//! Channels as the command line tries them and as watchdogs use them: real processes, vendors on the loopback address.
 
+mod threads;
 mod trying;

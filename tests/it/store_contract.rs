@@ -3,6 +3,7 @@
 mod assignments;
 mod beats;
 mod connections;
+mod downtimes;
 mod figures;
 mod fixture;
 mod incidents;

@@ -108,6 +108,14 @@ async fn a_resolved_incident_edits_the_headline_and_replies_in_its_thread() {
 }
 
 #[tokio::test]
+async fn a_group_is_a_message_of_its_own_whatever_its_first_incident_refers_to() {
+    let over = notices::over();
+    let group = Notice { items: [over.items.clone(), over.items].concat(), ..notices::over() };
+    let (outcome, asked) = asked_as_bot(vec![Says::Text(200, TAKEN)], &group).await;
+    assert!(outcome.is_ok() && asked.len() == 1 && asked[0].json().get("thread_ts").is_none(), "{asked:?}");
+}
+
+#[tokio::test]
 async fn a_headline_that_cannot_be_edited_any_more_keeps_nobody_from_telling() {
     let says = vec![Says::Text(200, r#"{"ok":false,"error":"message_not_found"}"#), Says::Text(200, TAKEN)];
     let (outcome, asked) = asked_as_bot(says, &notices::over()).await;

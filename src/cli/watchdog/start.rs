@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::blackout;
@@ -10,6 +11,7 @@ use crate::channels::Channels;
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::deadman::{self, Deadman};
 use crate::driver::{Published, WatchdogSettings};
+use crate::outbox::Outbox;
 use crate::probe::Prober;
 use crate::state_dir::StateDir;
 use crate::store::{DatabaseUrl, Store, StoreError};
@@ -68,6 +70,24 @@ pub(super) async fn blackout(
         channels: Channels::prepare(&config.channels)?,
     };
     Ok(blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await)
+}
+
+/// What the deliverer needs; it waits while something that was told is not entered yet.
+pub(super) fn outbox(
+    config: &Config,
+    watchdog: &WatchdogConfig,
+    settings: &WatchdogSettings,
+    is_told_elsewhere: watch::Receiver<bool>,
+) -> anyhow::Result<Outbox> {
+    Ok(Outbox {
+        store: settings.store.clone(),
+        cluster: settings.cluster.clone(),
+        me: settings.incarnation,
+        routing: Arc::clone(&settings.routing),
+        outlets: Channels::prepare(&config.channels)?.outlets(),
+        runbook: watchdog.runbook_url(),
+        is_told_elsewhere,
+    })
 }
 
 /// Pings while watching happens, until the handle is dropped.

@@ -269,6 +269,21 @@ fn the_effective_settings_show_channels_without_their_secrets() {
     }
 }
 
+/// All TOML of the document, as one configuration.
+#[test]
+fn what_the_document_about_channels_shows_is_a_configuration() {
+    let document = include_str!("../../../docs/channels.md");
+    let blocks: Vec<&str> =
+        document.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```").map(|(block, _)| block)).collect();
+    let folder = folder(&format!("\n{}", blocks.join("\n")));
+    folder.write("slack.token", "xoxb-1");
+    folder.write("pushbullet.token", "o.1");
+    folder.write("hook.url", "https://example.com/hook");
+    folder.write("hook.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let config = folder.load().unwrap();
+    assert_eq!((config.channels.len(), config.routing.routes.len()), (6, 2));
+}
+
 #[test]
 fn no_debug_form_shows_a_secret() {
     let shown = format!("{:?}", folder(TELLING).load().unwrap());

@@ -1,6 +1,4 @@
-//! One message about one incident: what, how bad, how many watchdogs agree, and where the runbook says what to do.
-
-use std::fmt;
+//! The kinds of trouble that people are told of.
 
 use serde::Serialize;
 
@@ -80,36 +78,6 @@ impl Kind {
     }
 }
 
-/// What people read about one incident.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Message<'a> {
-    /// Kind and subject.
-    pub key: &'a str,
-    /// `critical` or `warning`.
-    pub severity: &'a str,
-    /// One sentence: what is wrong.
-    pub summary: &'a str,
-    /// Watchdogs that see it, of how many that may vote; `(0, 0)` where nobody votes.
-    pub votes: (u32, u32),
-}
-
-impl Message<'_> {
-    /// Where the runbook says what to do.
-    pub fn runbook(&self) -> Option<String> {
-        Kind::of_key(self.key).map(|kind| format!("docs/runbook.md#{}", kind.as_str()))
-    }
-}
-
-impl fmt::Display for Message<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] {}: {}", self.severity, self.key, self.summary)?;
-        if let Some(runbook) = self.runbook() {
-            write!(f, " ({runbook})")?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,18 +89,5 @@ mod tests {
             let anchor = format!("<a id=\"{}\"></a>", kind.as_str());
             assert!(runbook.contains(&anchor), "docs/runbook.md lacks {anchor}");
         }
-    }
-
-    #[test]
-    fn a_message_says_what_is_wrong_and_where_help_is() {
-        let message = Message {
-            key: "node/node1",
-            severity: "critical",
-            summary: "node node1 is offline: lease ended, 3 of 3 watchdogs cannot reach it",
-            votes: (3, 3),
-        };
-        let expected = "[critical] node/node1: node node1 is offline: lease ended, 3 of 3 watchdogs cannot reach it \
-                        (docs/runbook.md#node)";
-        assert_eq!(message.to_string(), expected);
     }
 }

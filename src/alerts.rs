@@ -1,0 +1,3 @@
+//! What a watchdog finds by reading what others wrote, and makes incidents of: tasks beside the driver.
+
+pub mod monitors;

@@ -1,0 +1,94 @@
+//! Watches the beats for monitors that go down and come back.
+//!
+//! Each second the tail of the beats is read, some seconds deep, because ids commit out of order; each change of state is
+//! looked at once. What that misses (a start, an outage, a pause, a deleted monitor) is found by two slower looks: at
+//! what is open, and, part by part, at all monitors. All of them end in the same question to
+//! [`crate::store::downtimes::settle`], which may be asked any number of times.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::routing::Routing;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{Store, StoreError, downtimes};
+
+/// Between two looks at the tail.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Looks that an id may take from being given to being seen: longer than any statement may last.
+const DEPTH: usize = 10;
+
+/// Every so many looks what is open is looked at, and the next part of all monitors.
+const SLOWER: u32 = 5;
+
+/// Monitors of one part: 4,000 are gone through in twenty seconds.
+const PART: u32 = 1_000;
+
+/// What one watchdog remembers.
+#[derive(Debug, Default)]
+struct Watcher {
+    /// The largest id of each of the last looks.
+    marks: VecDeque<i64>,
+    /// The change of each monitor that was looked at.
+    seen: BTreeMap<MonitorId, i64>,
+    /// How far the look at all monitors came.
+    reached: MonitorId,
+}
+
+/// Watches until told to stop.
+pub async fn run(store: Store, routing: Arc<Routing>, shutdown: CancellationToken) {
+    let mut watcher = Watcher::default();
+    let mut is_failing = false;
+    for look in 0_u32.. {
+        match watcher.look(&store, &routing, look % SLOWER == 0).await {
+            Ok(()) => is_failing = false,
+            Err(error) if is_failing => tracing::debug!(%error, "cannot watch the beats"),
+            Err(error) => {
+                is_failing = true;
+                tracing::warn!(%error, "cannot watch the beats");
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+impl Watcher {
+    async fn look(&mut self, store: &Store, routing: &Routing, is_thorough: bool) -> Result<(), StoreError> {
+        let changed = self.changed(store).await?;
+        let mut monitors: Vec<_> = changed.keys().copied().collect();
+        if is_thorough {
+            let (down, reached) = downtimes::suspects(store, self.reached, PART).await?;
+            monitors.extend(down);
+            monitors.extend(downtimes::open(store).await?);
+            self.reached = reached;
+            monitors.sort();
+            monitors.dedup();
+        }
+        let (opened, resolved) = downtimes::settle(store, &monitors, routing).await?;
+        if opened + resolved > 0 {
+            tracing::info!(opened, resolved, "incidents of monitors");
+        }
+        self.seen.extend(changed);
+        Ok(())
+    }
+
+    /// What changed since it was last looked at.
+    async fn changed(&mut self, store: &Store) -> Result<BTreeMap<MonitorId, i64>, StoreError> {
+        // The first look begins at the end: what was before is found by the look at all monitors.
+        let after = self.marks.front().copied().unwrap_or(i64::MAX);
+        let tail = downtimes::tail(store, after).await?;
+        if self.marks.len() >= DEPTH {
+            self.marks.pop_front();
+        }
+        self.marks.push_back(tail.last_id);
+        self.seen.retain(|monitor, _| tail.changes.contains_key(monitor));
+        let is_new = |(monitor, id): &(MonitorId, i64)| self.seen.get(monitor) != Some(id);
+        Ok(tail.changes.into_iter().filter(is_new).collect())
+    }
+}

@@ -1,0 +1,151 @@
+//! Incidents of monitors: opened and ended by the state that stands in the beats, by whoever looks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu::store::{downtimes, monitors};
+use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::routing::Routing;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::fixture::{Fixture, Kind};
+use super::on_both_databases;
+use crate::cluster::wait::wait_until;
+
+on_both_databases! {
+    a_monitor_that_goes_down_opens_one_incident_whoever_looks_and_up_ends_it,
+    a_monitor_of_kumas_ui_is_told_on_native_nodes_only_and_not_for_a_move,
+    a_paused_and_a_deleted_monitor_have_no_incident,
+    a_change_that_commits_after_later_ones_is_seen,
+    a_thousand_monitors_that_go_down_at_once_open_an_incident_each,
+}
+
+const DOWN: i64 = 0;
+const UP: i64 = 1;
+
+fn routing() -> Routing {
+    Routing { channels: vec!["mail".to_owned(), "ops".to_owned()], routes: vec![] }
+}
+
+async fn settle(fixture: &Fixture, monitors: &[MonitorId]) -> (u32, u32) {
+    downtimes::settle(&fixture.store, monitors, &routing()).await.unwrap()
+}
+
+/// Stores an important beat that shows this many seconds after now.
+async fn change(fixture: &mut Fixture, monitor: MonitorId, status: i64, seconds: i64) {
+    let time = if fixture.is_sqlite() {
+        format!("strftime('%Y-%m-%d %H:%M:%f', 'now', '{seconds} seconds')")
+    } else {
+        format!("UTC_TIMESTAMP(3) + INTERVAL {seconds} SECOND")
+    };
+    let sql = format!(
+        "INSERT INTO heartbeat (important, monitor_id, status, msg, time, duration) \
+         VALUES (1, {monitor}, {status}, 'timeout', {time}, 60)"
+    );
+    fixture.raw.execute(&sql).await;
+}
+
+async fn native_node(fixture: &mut Fixture, node: &str) {
+    fixture.add_node(node).await;
+    fixture.raw.execute(&format!("UPDATE node SET kinds = '[\"http\"]' WHERE node_id = '{node}'")).await;
+}
+
+async fn incidents(fixture: &mut Fixture) -> Vec<String> {
+    let sql = "SELECT k, CASE WHEN resolved_at IS NULL THEN 'open' ELSE 'over' END FROM komainu_incident ORDER BY id";
+    fixture.raw.rows(sql).await.into_iter().map(|row| row.join(" ")).collect()
+}
+
+async fn a_monitor_that_goes_down_opens_one_incident_whoever_looks_and_up_ends_it(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    native_node(&mut fixture, "node1").await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    change(&mut fixture, monitor, UP, 0).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0));
+    change(&mut fixture, monitor, DOWN, 1).await;
+    let looks = (0..3).map(|_| settle(&fixture, std::slice::from_ref(&monitor)));
+    let looks: Vec<(u32, u32)> = futures_util::future::join_all(looks).await;
+    assert_eq!(looks.iter().map(|look| look.0).sum::<u32>(), 1);
+    let row = fixture.raw.rows("SELECT summary, subject_json FROM komainu_incident").await.remove(0);
+    assert!(row[0].ends_with(" is down: timeout"), "{row:?}");
+    assert!(row[1].contains("\"node\":\"node1\""), "{row:?}");
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_delivery").await, 2);
+    change(&mut fixture, monitor, UP, 2).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 1));
+    assert_eq!(incidents(&mut fixture).await, [format!("monitor/{monitor} over")]);
+}
+
+async fn a_monitor_of_kumas_ui_is_told_on_native_nodes_only_and_not_for_a_move(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    native_node(&mut fixture, "node1").await;
+    fixture.add_node("kuma1").await;
+    let monitor = fixture.monitors(1, Some("kuma1")).await[0];
+    fixture.raw.execute("DELETE FROM komainu_monitor").await;
+    change(&mut fixture, monitor, DOWN, -30).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "Kuma tells");
+    let moved = "UPDATE komainu_assignment SET assigned_node = 'node1'";
+    fixture.raw.execute(moved).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "a move is no change of state");
+    change(&mut fixture, monitor, UP, 1).await;
+    change(&mut fixture, monitor, DOWN, 2).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (1, 0));
+    fixture.raw.execute("UPDATE komainu_assignment SET assigned_node = NULL").await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "nor is the move back");
+    change(&mut fixture, monitor, UP, 3).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 1));
+}
+
+async fn a_paused_and_a_deleted_monitor_have_no_incident(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    native_node(&mut fixture, "node1").await;
+    let monitors = fixture.monitors(2, Some("node1")).await;
+    for monitor in &monitors {
+        change(&mut fixture, *monitor, DOWN, 1).await;
+    }
+    assert_eq!(settle(&fixture, &monitors).await, (2, 0));
+    fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", monitors[0])).await;
+    assert!(monitors::delete(&fixture.store, monitors[1]).await.unwrap());
+    let open = downtimes::open(&fixture.store).await.unwrap();
+    assert_eq!(settle(&fixture, &open).await, (0, 2));
+    let ends = "SELECT summary FROM komainu_event WHERE kind = 'resolved' ORDER BY incident_id";
+    let ends = fixture.raw.rows(ends).await.concat();
+    assert!(ends[0].ends_with("was paused") && ends[1].ends_with("was deleted"), "{ends:?}");
+}
+
+async fn a_change_that_commits_after_later_ones_is_seen(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    native_node(&mut fixture, "node1").await;
+    let monitors = fixture.monitors(2, Some("node1")).await;
+    let watching = komainu::alerts::monitors::run(fixture.store.clone(), Arc::new(routing()), CancellationToken::new());
+    let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
+    change(&mut fixture, monitors[0], UP, 0).await;
+    // The ids before this one are given, and their beats not committed yet.
+    fixture.raw.execute("UPDATE heartbeat SET id = 100").await;
+    change(&mut fixture, monitors[1], DOWN, 1).await;
+    let has_opened = "SELECT COUNT(*) FROM komainu_incident";
+    let limit = Duration::from_secs(20);
+    wait_until("the later one is seen", limit, async || fixture.raw.count(has_opened).await == 1).await;
+    fixture.raw.execute("UPDATE heartbeat SET id = 50, status = 0 WHERE id = 100").await;
+    wait_until("the earlier one is seen too", limit, async || fixture.raw.count(has_opened).await == 2).await;
+    fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", monitors[1])).await;
+    let is_over = "SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NOT NULL";
+    wait_until("the paused one is over", limit, async || fixture.raw.count(is_over).await == 1).await;
+}
+
+async fn a_thousand_monitors_that_go_down_at_once_open_an_incident_each(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    native_node(&mut fixture, "node1").await;
+    let monitors = fixture.monitors(1_000, Some("node1")).await;
+    let time = if fixture.is_sqlite() { "strftime('%Y-%m-%d %H:%M:%f', 'now')" } else { "UTC_TIMESTAMP(3)" };
+    let sql = format!(
+        "INSERT INTO heartbeat (important, monitor_id, status, msg, time, duration) \
+         SELECT 1, id, 0, 'refused', {time}, 60 FROM monitor"
+    );
+    fixture.raw.execute(&sql).await;
+    let (suspects, reached) = downtimes::suspects(&fixture.store, MonitorId(0), 5_000).await.unwrap();
+    assert_eq!((suspects.len(), reached), (1_000, MonitorId(0)));
+    let looks = (0..3).map(|_| settle(&fixture, &monitors));
+    let looks: Vec<(u32, u32)> = futures_util::future::join_all(looks).await;
+    assert_eq!(looks.iter().map(|look| look.0).sum::<u32>(), 1_000);
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_delivery").await, 2_000);
+}

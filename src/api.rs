@@ -20,6 +20,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::auth::KnownKeys;
 use self::freshness::Freshness;
 use crate::config::Details;
+use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::store::Store;
 
@@ -31,6 +32,7 @@ mod cluster;
 mod fields;
 mod freshness;
 mod health;
+mod heartbeats;
 mod incidents;
 mod lb;
 mod metrics;
@@ -70,6 +72,8 @@ pub struct State {
     pub policy: Policy,
     /// What callers without a key see of `/status`.
     pub details: Details,
+    /// Takes pushes and knows who is alive.
+    pub heartbeats: Heartbeats,
     /// What the watchdog says to its peers about the database.
     pub word: watch::Receiver<Arc<Word>>,
 }
@@ -108,6 +112,8 @@ fn open_routes() -> Router<Arc<Context>> {
         .route("/lb/capacity", get(lb::capacity))
         .route("/lb/routes", get(lb::routes))
         .route(peer::PATH, get(peer::report))
+        .route("/heartbeats/{name}", get(heartbeats::alive::show).post(heartbeats::push::take))
+        .route("/peer/v1/heartbeats/{name}", get(heartbeats::alive::tell_peer))
         .route("/runbook", get(runbook::show))
 }
 
@@ -123,6 +129,10 @@ fn keyed_routes() -> Router<Arc<Context>> {
         .route("/incidents", get(incidents::list))
         .route("/incidents/{id}", get(incidents::show))
         .route("/incidents/{id}/ack", post(incidents::acknowledge))
+        .route("/heartbeats", get(heartbeats::list).post(heartbeats::create))
+        .route("/heartbeats/{name}", get(heartbeats::show).patch(heartbeats::change).delete(heartbeats::remove))
+        .route("/heartbeats/{name}/rotate", post(heartbeats::rotate))
+        .route("/heartbeats/{name}/pushes", get(heartbeats::pushes))
         .route("/apikeys", get(apikeys::list).post(apikeys::create))
         .route("/apikeys/{id}", delete(apikeys::remove))
         .route("/audit", get(audit::list))

@@ -106,7 +106,7 @@ impl Prober {
 }
 
 /// A client without redirects, without kept connections, and with the operating system's roots.
-fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls())
         .timeout(timeout)

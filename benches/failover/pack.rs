@@ -3,9 +3,11 @@
 use komainu::api;
 use komainu::config::Details;
 use komainu::driver::{Driver, WatchdogSettings};
+use komainu::heartbeat::{self, Heartbeats};
 use komainu::store::{Store, WatchdogIdentity};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::routing::Routing;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +41,15 @@ impl Pack {
                 routing: std::sync::Arc::default(),
             };
             let (driver, published) = Driver::new(&settings).unwrap();
+            let heartbeats = Heartbeats::start(heartbeat::Settings {
+                store: settings.store.clone(),
+                key: settings.key.clone(),
+                fixed_secrets: std::collections::BTreeMap::new(),
+                routing: Routing::default(),
+                watchdog: settings.identity.watchdog.clone(),
+                peers: Vec::new(),
+                view: published.view.clone(),
+            });
             let router = api::router(api::State {
                 word: tokio::sync::watch::channel(std::sync::Arc::default()).1,
                 store: settings.store,
@@ -50,6 +61,7 @@ impl Pack {
                 key: settings.key,
                 policy: settings.policy,
                 details: Details::Public,
+                heartbeats: heartbeats.unwrap(),
             });
             let shutdown = pack.shutdown.clone();
             pack.tasks.spawn(async move {

@@ -18,15 +18,16 @@ impl<S: Send + Sync> FromRequest<S> for Object {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body()).await?;
+        let bytes = read(request.into_body(), LIMIT).await?;
         parse(&bytes).map(Self)
     }
 }
 
-async fn read(body: Body) -> Result<bytes::Bytes, ApiError> {
-    match Limited::new(body, LIMIT).collect().await {
+/// The raw bytes of a body of at most so many.
+pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
+    match Limited::new(body, limit).collect().await {
         Ok(read) => Ok(read.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge { limit: LIMIT }),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge { limit }),
         Err(_) => Err(invalid("the body broke off before its end".to_owned())),
     }
 }

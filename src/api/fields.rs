@@ -35,6 +35,11 @@ impl Fields {
         self.errors.iter().any(|error| error.field == field)
     }
 
+    /// Whether the field was sent as `null`: an edit that takes something away.
+    pub(super) fn is_null(&self, field: &str) -> bool {
+        self.left.get(field).is_some_and(Value::is_null)
+    }
+
     /// The value; `null` counts as not given.
     pub(super) fn take(&mut self, field: &'static str) -> Option<Value> {
         self.known.push(field);

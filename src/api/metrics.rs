@@ -8,6 +8,7 @@ use komainu_watchdogs::facts::NodeStatus;
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::view::{DatabaseView, Health, View};
 use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -32,6 +33,16 @@ struct NodeStatusLabel {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct SeverityLabel {
     severity: &'static str,
 }
@@ -43,6 +54,7 @@ pub(super) async fn show(context: Ctx) -> Result<Response, ApiError> {
     register_monitors(&mut registry, &view);
     register_nodes(&mut registry, &view);
     register_incidents(&mut registry, &view);
+    register_heartbeats(&mut registry, &context);
     register_self(&mut registry, &view, &context);
     outbox::register(&mut registry, &context.state.store).await;
     let mut body = String::new();
@@ -107,6 +119,22 @@ fn register_incidents(registry: &mut Registry, view: &View) {
     registry.register("incidents_open", "Open incidents", open);
 }
 
+fn register_heartbeats(registry: &mut Registry, context: &Context) {
+    let heartbeats = Family::<StateLabel, Gauge>::default();
+    for (state, count) in context.state.heartbeats.by_state() {
+        heartbeats.get_or_create(&StateLabel { state: state.as_str() }).set(whole(count));
+    }
+    registry.register("heartbeats", "Heartbeats by state", heartbeats);
+    let counts = context.state.heartbeats.counts();
+    let pushes = Family::<OutcomeLabel, Counter>::default();
+    for (outcome, count) in
+        [("accepted", counts.accepted), ("refused", counts.refused), ("unavailable", counts.unavailable)]
+    {
+        pushes.get_or_create(&OutcomeLabel { outcome }).inc_by(count);
+    }
+    registry.register("pushes", "Pushes of heartbeats that this watchdog was sent", pushes);
+}
+
 fn register_self(registry: &mut Registry, view: &View, context: &Context) {
     let incarnation = context.state.incarnation;
     let leads = view.leader.as_ref().is_some_and(|leader| leader.incarnation == incarnation);
@@ -152,6 +180,8 @@ mod tests {
             "komainu_incidents_open{severity=\"critical\"} 1",
             "komainu_frozen 0",
             "komainu_oldest_pending_delivery_seconds 0",
+            "komainu_heartbeats{state=\"late\"} 0",
+            "komainu_pushes_total{outcome=\"accepted\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

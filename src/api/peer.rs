@@ -8,9 +8,10 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use komainu_watchdogs::blackout::Word;
 use komainu_watchdogs::facts::Report;
+use serde::Serialize;
 
-use super::Ctx;
 use super::problem::ApiError;
+use super::{Context, Ctx};
 use crate::clock;
 use crate::signature;
 
@@ -18,16 +19,26 @@ use crate::signature;
 pub(super) const PATH: &str = "/peer/v1/report";
 
 pub(super) async fn report(context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
+    let mut report = Report::clone(&context.state.report.borrow());
+    report.word = Some(Word::clone(&context.state.word.borrow()));
+    answer(&context, &headers, PATH, &report)
+}
+
+/// Answers a peer that signed its question.
+pub(super) fn answer(
+    context: &Context,
+    headers: &HeaderMap,
+    path: &str,
+    told: &impl Serialize,
+) -> Result<Response, ApiError> {
     let key = context.state.key.as_bytes();
     let claimed = headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
     let claimed = claimed.ok_or_else(|| ApiError::Forbidden(format!("{} is missing", signature::HEADER)))?;
-    signature::verify(key, claimed, clock::wall(), "GET", PATH, b"")
+    signature::verify(key, claimed, clock::wall(), "GET", path, b"")
         .map_err(|error| ApiError::Forbidden(error.to_string()))?;
 
-    let mut report = Report::clone(&context.state.report.borrow());
-    report.word = Some(Word::clone(&context.state.word.borrow()));
-    let body = serde_json::to_vec(&report).map_err(|error| ApiError::Internal(error.to_string()))?;
-    let signed = signature::sign(key, clock::wall(), "GET", PATH, &body);
+    let body = serde_json::to_vec(told).map_err(|error| ApiError::Internal(error.to_string()))?;
+    let signed = signature::sign(key, clock::wall(), "GET", path, &body);
     let signed = HeaderValue::from_str(&signed).map_err(|error| ApiError::Internal(error.to_string()))?;
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(signature::HEADER, signed);

@@ -8,8 +8,11 @@ use std::any::Any;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::heartbeats::refusal;
+use crate::heartbeat::PushError;
 use crate::store::StoreError;
 
 /// Seconds until a caller should try again when the database is away: a failover of a database takes tens of them.
@@ -55,6 +58,9 @@ pub enum ApiError {
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A push of a heartbeat that does not count.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// A bug of ours.
     #[error("something went wrong here; the log has the details under this request_id")]
     Internal(String),
@@ -85,6 +91,9 @@ pub(super) struct Problem {
     detail: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// Further extensions: numbers that a program goes by.
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 impl ApiError {
@@ -115,6 +124,7 @@ impl ApiError {
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed"),
             Self::Conflict { .. } => (StatusCode::CONFLICT, "/problems/conflict"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large"),
+            Self::Push(error) => refusal::status_and_kind(error),
             Self::Store(error) if error.is_duplicate() => (StatusCode::CONFLICT, "/problems/conflict"),
             Self::Store(error) if is_database_away(error) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "/problems/database-unavailable")
@@ -126,7 +136,7 @@ impl ApiError {
     /// What the caller is told. Of a failure of ours: nothing that is internal.
     fn detail(&self, status: StatusCode) -> String {
         match status {
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE if !matches!(self, Self::Push(_)) => {
                 "the database cannot be reached; nothing was changed, try again".to_owned()
             }
             StatusCode::INTERNAL_SERVER_ERROR => {
@@ -140,6 +150,7 @@ impl ApiError {
     fn into_errors(self) -> Vec<FieldError> {
         match self {
             Self::Invalid { errors, .. } | Self::Conflict { errors, .. } => errors,
+            Self::Push(error) => refusal::errors(&error),
             Self::Unauthorized
             | Self::Forbidden(_)
             | Self::NotFound(_)
@@ -154,12 +165,16 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, kind) = self.status_and_kind();
-        if status.is_server_error() {
+        // What a heartbeat's task could not store it has logged once, not once for each sender.
+        if status.is_server_error() && !matches!(self, Self::Push(_)) {
             tracing::error!(http.status = status.as_u16(), error = %chain(&self), "request failed");
         }
         let mut response = status.into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
@@ -169,6 +184,7 @@ impl IntoResponse for ApiError {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: self.detail(status),
+            more: if let Self::Push(error) = &self { refusal::more(error) } else { Map::new() },
             errors: self.into_errors(),
         };
         response.extensions_mut().insert(problem);
@@ -222,7 +238,6 @@ mod tests {
     use axum::middleware::from_fn;
     use axum::routing::get;
     use http_body_util::BodyExt;
-    use serde_json::Value;
     use tower::ServiceExt;
 
     use super::*;

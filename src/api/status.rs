@@ -6,6 +6,7 @@
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{Health, View};
 use serde::Serialize;
@@ -29,13 +30,21 @@ struct Short {
     checked_at: Option<Wall>,
 }
 
-/// Heartbeats by state; none can be configured yet.
-#[derive(Serialize, Default)]
+/// Heartbeats by state.
+#[derive(Serialize)]
 struct Heartbeats {
-    up: u32,
-    late: u32,
-    failed: u32,
-    new: u32,
+    up: u64,
+    late: u64,
+    failed: u64,
+    new: u64,
+}
+
+impl Heartbeats {
+    fn of(context: &Context) -> Self {
+        let counts = context.state.heartbeats.by_state();
+        let of = |state: State| counts.get(&state).copied().unwrap_or(0);
+        Self { up: of(State::Up), late: of(State::Late), failed: of(State::Failed), new: of(State::New) }
+    }
 }
 
 /// Checks by state; none can be configured yet.
@@ -60,7 +69,7 @@ pub(super) async fn show(context: Ctx, headers: HeaderMap) -> Response {
         return (code, no_store, Json(Short { status: view.status, checked_at: view.checked_at })).into_response();
     }
     let cluster = &context.state.cluster;
-    let (heartbeats, checks) = (Heartbeats::default(), Checks::default());
+    let (heartbeats, checks) = (Heartbeats::of(&context), Checks::default());
     (code, no_store, Json(Full { cluster, view: &view, heartbeats, checks })).into_response()
 }
 

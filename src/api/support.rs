@@ -20,6 +20,7 @@ use tower::ServiceExt;
 
 use super::State;
 use crate::config::Details;
+use crate::heartbeat::{Heartbeats, Settings};
 use crate::keys::{ApiKey, ClusterKey};
 use crate::store::apikeys::{self, Scope};
 use crate::store::incidents::{self, IncidentFilter};
@@ -63,6 +64,16 @@ impl Surface {
         migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
         let (view_sender, view) = watch::channel(Arc::new(view));
         let (report_sender, report) = watch::channel(Arc::new(report()));
+        let heartbeats = Heartbeats::start(Settings {
+            store: store.clone(),
+            key: ClusterKey::parse(KEY).unwrap(),
+            fixed_secrets: [("legacy".to_owned(), "hunter2".to_owned())].into(),
+            routing: Routing::default(),
+            watchdog: "w1".into(),
+            peers: Vec::new(),
+            view: view.clone(),
+        })
+        .unwrap();
         let state = State {
             store,
             view,
@@ -73,6 +84,7 @@ impl Surface {
             key: ClusterKey::parse(KEY).unwrap(),
             policy: Policy::default(),
             details: Details::Public,
+            heartbeats,
             word: watch::channel(Arc::default()).1,
         };
         Self { state, _folder: folder, _published: (view_sender, report_sender) }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use axum::serve::ListenerExt;
 use komainu_watchdogs::ids::Incarnation;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -41,6 +42,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         routing: Arc::new(config.routing.clone()),
     };
     let (driver, published) = Driver::new(&settings)?;
+    let heartbeats = start::heartbeats(&config, &watchdog, &settings, &published)?;
     let (dark, told) = start::blackout(&config, &watchdog, &settings, &published).await?;
     let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
     let _deadman = start::deadman(&config, &settings, &published);
@@ -60,9 +62,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         key: settings.key,
         policy: settings.policy,
         details: config.status.details,
+        heartbeats,
         word: told.word,
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
+    // Answers are small and each is waited for: Nagle's algorithm would hold some of them back for 40 ms.
+    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {

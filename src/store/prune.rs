@@ -16,13 +16,16 @@ pub struct Retention {
     pub incidents: Duration,
     /// The audit trail.
     pub audit: Duration,
+    /// Accepted pushes of heartbeats.
+    pub pushes: Duration,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(days * 86_400);
-        // Kuma keeps beats for 180 days; the trail must outlive the yearly question "who moved this?".
-        Self { beats: days(180), incidents: days(365), audit: days(400) }
+        // Kuma keeps beats for 180 days; the trail must outlive the yearly question "who moved this?". A month of pushes
+        // shows how a job usually behaves; at one a second that is 2.6 million rows of a heartbeat.
+        Self { beats: days(180), incidents: days(365), audit: days(400), pushes: days(30) }
     }
 }
 
@@ -37,6 +40,7 @@ impl Store {
         let now = self.dialect().now_ms();
         let audit = format!("at < {now} - {}", retention.audit.as_millis());
         let incidents = format!("resolved_at < {now} - {}", retention.incidents.as_millis());
+        let pushes = format!("at < {now} - {}", retention.pushes.as_millis());
         // What was told of an incident goes with it.
         let orphaned = |table: &str, at: &str| {
             let age = retention.incidents.as_millis();
@@ -49,6 +53,7 @@ impl Store {
             + self.prune_table("komainu_incident", "id", &incidents).await?
             + self.prune_table("komainu_event", "id", &orphaned("komainu_event", "at")).await?
             + self.prune_table("komainu_delivery", "id", &orphaned("komainu_delivery", "created_at")).await?
+            + self.prune_table("komainu_push", "id", &pushes).await?
             + self.prune_table("komainu_generation", "generation", &stamps).await?;
         Ok(pruned + self.prune_beats(retention.beats).await?)
     }

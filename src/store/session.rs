@@ -215,6 +215,59 @@ impl Session {
         begun
     }
 
+    /// Begins a write transaction with one read; on MariaDB in one round trip.
+    pub(crate) async fn begin_with(
+        &mut self,
+        act: &'static str,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        match self.dialect() {
+            Dialect::MariaDb => {
+                self.in_transaction = true;
+                self.rows(act, Sql::Once(format!("START TRANSACTION; {sql}")), values).await
+            }
+            Dialect::Sqlite => {
+                self.begin(act, Purpose::Write).await?;
+                self.rows(act, Sql::Once(sql.to_owned()), values).await
+            }
+        }
+    }
+
+    /// Ends a write transaction with these statements; on MariaDB in one round trip. After an error nothing was kept,
+    /// unless the connection was lost: then nobody knows.
+    pub(crate) async fn commit_with(
+        &mut self,
+        act: &'static str,
+        statements: Vec<(String, Vec<Value>)>,
+    ) -> Result<(), StoreError> {
+        let done = match self.dialect() {
+            Dialect::MariaDb => {
+                let texts = statements.iter().map(|(sql, values)| written_out_text(sql, values));
+                let text = texts.chain(["COMMIT".to_owned()]).collect::<Vec<_>>().join("; ");
+                self.batch(act, &text).await
+            }
+            Dialect::Sqlite => self.execute_all(act, statements).await,
+        };
+        if done.is_err() {
+            self.roll_back().await;
+            return done;
+        }
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    async fn execute_all(
+        &mut self,
+        act: &'static str,
+        statements: Vec<(String, Vec<Value>)>,
+    ) -> Result<(), StoreError> {
+        for (sql, values) in statements {
+            self.execute(act, Sql::Once(sql), values).await?;
+        }
+        self.batch(act, "COMMIT").await
+    }
+
     /// Commits what went well, rolls back everything else: after a lock wait that timed out the server would
     /// otherwise keep what the earlier statements changed.
     pub(crate) async fn end<T>(&mut self, act: &'static str, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
@@ -312,6 +365,10 @@ fn bind_mariadb(text: String, values: Vec<Value>) -> Bound<sqlx::MySql> {
 
 /// The statement with its values written into it, for the text protocol of MariaDB.
 fn written_out(text: &str, values: &[Value]) -> sqlx::RawSql {
+    sqlx::raw_sql(AssertSqlSafe(written_out_text(text, values)))
+}
+
+fn written_out_text(text: &str, values: &[Value]) -> String {
     let mut literals = values.iter().map(literal);
     let mut parts = text.split('?');
     let mut sql = parts.next().unwrap_or_default().to_owned();
@@ -320,7 +377,7 @@ fn written_out(text: &str, values: &[Value]) -> sqlx::RawSql {
         sql.push_str(literals.next().as_deref().unwrap_or("?"));
         sql.push_str(part);
     }
-    sqlx::raw_sql(AssertSqlSafe(sql))
+    sql
 }
 
 /// Text as hex digits: nothing in it can end the literal, whatever the server's `sql_mode`.

@@ -275,6 +275,18 @@ impl Cluster {
         answer
     }
 
+    /// A PATCH with the admin key, to the first watchdog.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) {
+        let request = self.http.patch(self.url_of("w1", path)).bearer_auth(&self.api_key);
+        let answer = request.header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success(), "PATCH {path}: {}", answer.text().await.unwrap());
+    }
+
+    /// A path of this watchdog.
+    pub(crate) fn url_of(&self, watchdog: &str, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports[watchdog])
+    }
+
     /// `/status` of this watchdog, with its HTTP code.
     pub(crate) async fn status_of(&self, watchdog: &str) -> Option<(u16, Value)> {
         let url = format!("http://127.0.0.1:{}/status", self.ports[watchdog]);

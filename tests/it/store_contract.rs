@@ -6,6 +6,7 @@ mod connections;
 mod downtimes;
 mod figures;
 mod fixture;
+mod heartbeats;
 mod incidents;
 mod leadership;
 mod migrations;

@@ -4,6 +4,7 @@
 
 mod blackout;
 mod databases;
+mod heartbeats;
 mod leaders;
 mod nodes;
 mod vanished;

@@ -22,6 +22,7 @@ pub mod facts;
 pub mod failover;
 mod foreign;
 pub mod health;
+pub mod heartbeat;
 pub mod ids;
 pub mod incident;
 pub mod io;

@@ -1,8 +1,11 @@
 //! What a watchdog starts with when nothing is sure: perhaps no database, and what is on its disk.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
+use komainu_watchdogs::routing::Routing;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -11,6 +14,7 @@ use crate::channels::Channels;
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::deadman::{self, Deadman};
 use crate::driver::{Published, WatchdogSettings};
+use crate::heartbeat::{self, Heartbeats};
 use crate::outbox::Outbox;
 use crate::probe::Prober;
 use crate::state_dir::StateDir;
@@ -100,4 +104,28 @@ pub(super) fn deadman(
     let url = deadman.url.reveal().clone();
     let deadman = Deadman { url, interval: deadman.interval, fresh_for: 3 * settings.policy.probe_interval };
     Some(AbortOnDropHandle::new(tokio::spawn(deadman::run(deadman, published.view.clone()))))
+}
+
+/// What takes pushes and marks who is late.
+pub(super) fn heartbeats(
+    config: &Config,
+    watchdog: &WatchdogConfig,
+    settings: &WatchdogSettings,
+    published: &Published,
+) -> anyhow::Result<Heartbeats> {
+    let settings = heartbeat::Settings {
+        store: settings.store.clone(),
+        key: settings.key.clone(),
+        fixed_secrets: fixed_secrets(config),
+        routing: Routing::clone(&settings.routing),
+        watchdog: watchdog.id.clone(),
+        peers: watchdog.peers.iter().map(without_slash).collect(),
+        view: published.view.clone(),
+    };
+    Heartbeats::start(settings).context("cannot set up calls to peers")
+}
+
+/// For senders that cannot change theirs.
+fn fixed_secrets(config: &Config) -> BTreeMap<String, String> {
+    config.heartbeat_secrets.iter().map(|(name, secret)| (name.clone(), secret.reveal().to_owned())).collect()
 }

@@ -16,12 +16,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `komainu <command> --config <config>`, its log beside its configuration.
     pub(crate) fn start(command: &str, config: &Path) -> Self {
+        Self::start_with_log(command, config, "info,komainu=debug")
+    }
+
+    /// The same, telling more or less.
+    pub(crate) fn start_with_log(command: &str, config: &Path, level: &str) -> Self {
         let log = config.with_extension("log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_komainu"))
             .args([command, "--config"])
             .arg(config)
-            .env("RUST_LOG", "info,komainu=debug")
+            .env("RUST_LOG", level)
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file)

@@ -1,0 +1,171 @@
+//! `/api/v1/heartbeats`: making and changing heartbeats, and their history. Below: taking pushes, and who is alive.
+//!
+//! A secret is shown twice in its life at most: when the heartbeat is made, and when the secret is rotated.
+
+pub(super) mod alive;
+mod draft;
+pub(super) mod push;
+pub(super) mod refusal;
+mod shown;
+#[cfg(test)]
+mod tests;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use komainu_watchdogs::heartbeat::State;
+use komainu_watchdogs::time::Wall;
+use serde_json::json;
+
+use self::shown::{PushShown, Shown};
+use super::audit::{self, Done};
+use super::auth::{Reader, Writer};
+use super::body::Object;
+use super::fields::Fields;
+use super::page::{Cut, Items};
+use super::problem::ApiError;
+use super::{Context, Ctx};
+use crate::clock;
+use crate::heartbeat::{reschedule, secret};
+use crate::store::heartbeats::{self, Definition};
+
+/// How long the old secret holds after a rotation, unless told otherwise.
+const OVERLAP_S: i64 = 86_400;
+/// Ninety days: longer is no rotation.
+const MOST_OVERLAP_S: i64 = 90 * 86_400;
+
+/// Filter: `state`.
+pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
+    let mut fields = Fields::of_query(query.as_deref());
+    let cut = Cut::take(&mut fields);
+    let state = fields.text("state", 10);
+    let wanted = state.as_deref().and_then(State::parse);
+    if state.is_some() && wanted.is_none() {
+        fields.fault("state", "must be new, up, late or failed");
+    }
+    fields.finish()?;
+    let page = heartbeats::list(&context.state.store, wanted, cut.cursor.as_deref(), cut.limit).await?;
+    Ok(Json(Items::of(page)))
+}
+
+pub(super) async fn show(_: Reader, context: Ctx, Path(name): Path<String>) -> Result<Json<Shown>, ApiError> {
+    find(&context, &name).await.map(Json)
+}
+
+pub(super) async fn create(
+    Writer(caller): Writer,
+    context: Ctx,
+    Object(fields): Object,
+) -> Result<(StatusCode, HeaderMap, Json<Shown>), ApiError> {
+    let definition = Definition { nonce: secret::draw_nonce(), ..draft::read_new(fields, now(&context))? };
+    let name = &definition.name;
+    let first_deadline = definition.first_due.map(|due| due + definition.grace());
+    match heartbeats::create(&context.state.store, &definition, first_deadline).await {
+        Err(error) if error.is_duplicate() => {
+            return Err(ApiError::conflict("name", format!("there is a heartbeat {name} already")));
+        }
+        made => made?,
+    }
+    let after = serde_json::to_value(Shown::of_definition(&definition)).unwrap_or_default();
+    note(&context, &caller, Done { what: "heartbeat.create", subject: name, before: None, after: Some(after) }).await;
+    let shown = find(&context, name).await?.with_secret(context.state.heartbeats.secret(&definition));
+    let mut headers = no_store();
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/heartbeats/{name}")) {
+        headers.insert(header::LOCATION, location);
+    }
+    Ok((StatusCode::CREATED, headers, Json(shown)))
+}
+
+/// Changes the fields that are named; `null` takes one away.
+pub(super) async fn change(
+    Writer(caller): Writer,
+    context: Ctx,
+    Path(name): Path<String>,
+    Object(fields): Object,
+) -> Result<Json<Shown>, ApiError> {
+    let store = &context.state.store;
+    let missing = || ApiError::not_found("heartbeat", &name);
+    let before = heartbeats::get(store, &name).await?.ok_or_else(missing)?.definition;
+    let definition = draft::read_changed(fields, before.clone(), now(&context))?;
+    let changed = heartbeats::update(store, &name, |heartbeat, now| {
+        if heartbeat.definition.revision != before.revision {
+            return Err(ApiError::conflict(
+                "name",
+                "somebody else changed this heartbeat meanwhile; read it and try again",
+            ));
+        }
+        Ok(reschedule::after_edit(heartbeat, &definition, now))
+    });
+    changed.await?.ok_or_else(missing)??;
+    let shown = |definition| serde_json::to_value(Shown::of_definition(definition)).ok();
+    let done = Done { what: "heartbeat.edit", subject: &name, before: shown(&before), after: shown(&definition) };
+    note(&context, &caller, done).await;
+    find(&context, &name).await.map(Json)
+}
+
+pub(super) async fn remove(
+    Writer(caller): Writer,
+    context: Ctx,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let gone = heartbeats::delete(&context.state.store, &name).await?;
+    let gone = gone.ok_or_else(|| ApiError::not_found("heartbeat", &name))?;
+    let before = serde_json::to_value(Shown::of_definition(&gone.definition)).ok();
+    note(&context, &caller, Done { what: "heartbeat.delete", subject: &name, before, after: None }).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `{"overlap_s": 86400}`: how long the old secret still holds; 0: not at all.
+pub(super) async fn rotate(
+    Writer(caller): Writer,
+    context: Ctx,
+    Path(name): Path<String>,
+    Object(mut fields): Object,
+) -> Result<(HeaderMap, Json<Shown>), ApiError> {
+    let overlap_s = fields.integer("overlap_s", 0..=MOST_OVERLAP_S).unwrap_or(OVERLAP_S);
+    fields.finish()?;
+    let nonce = secret::draw_nonce();
+    if !heartbeats::rotate(&context.state.store, &name, &nonce, overlap_s * 1_000).await? {
+        return Err(ApiError::not_found("heartbeat", &name));
+    }
+    let after = Some(json!({"overlap_s": overlap_s}));
+    note(&context, &caller, Done { what: "heartbeat.rotate", subject: &name, before: None, after }).await;
+    let derived = context.state.heartbeats.secret(&Definition { name: name.clone(), nonce, ..Definition::default() });
+    Ok((no_store(), Json(find(&context, &name).await?.with_secret(derived))))
+}
+
+/// The accepted pushes, the latest first.
+pub(super) async fn pushes(
+    _: Reader,
+    context: Ctx,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Items<PushShown>>, ApiError> {
+    let mut fields = Fields::of_query(query.as_deref());
+    let cut = Cut::take(&mut fields);
+    fields.finish()?;
+    find(&context, &name).await?;
+    let page = heartbeats::list_pushes(&context.state.store, &name, cut.cursor.as_deref(), cut.limit).await?;
+    Ok(Json(Items::of(page)))
+}
+
+async fn find(context: &Context, name: &str) -> Result<Shown, ApiError> {
+    let found = heartbeats::get(&context.state.store, name).await?;
+    found.map(Shown::from).ok_or_else(|| ApiError::not_found("heartbeat", name))
+}
+
+/// Adds to the trail, and lets this watchdog know at once.
+async fn note(context: &Context, caller: &super::auth::Caller, done: Done<'_>) {
+    context.state.heartbeats.refresh().await;
+    let subject = format!("heartbeat/{}", done.subject);
+    audit::note(&context.state.store, caller, Done { subject: &subject, ..done }).await;
+}
+
+fn now(context: &Context) -> Wall {
+    context.state.heartbeats.server_us().map_or_else(clock::wall, |us| Wall(us / 1_000))
+}
+
+/// A secret is nothing for caches.
+fn no_store() -> HeaderMap {
+    HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
+}

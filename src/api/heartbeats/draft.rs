@@ -1,0 +1,102 @@
+//! A heartbeat as a client sends it: which fields there are, what they must be, what is assumed where they are not.
+
+use komainu_watchdogs::time::Wall;
+
+use crate::api::fields::Fields;
+use crate::api::problem::ApiError;
+use crate::heartbeat::schedule::Schedule;
+use crate::store::heartbeats::Definition;
+
+const NAME_CHARS: usize = 100;
+const TEXT_CHARS: usize = 4_000;
+const CRON_CHARS: usize = 200;
+const ZONE_CHARS: usize = 60;
+/// A leap year: what comes more rarely is no heartbeat.
+const MOST_SECONDS: i64 = 366 * 86_400;
+/// Enough for a push that took a slow way, and not so long that people wonder.
+const GRACE_S: u32 = 60;
+const SEVERITIES: [&str; 2] = ["critical", "warning"];
+
+/// Reads all fields of a new one; says everything that is wrong with them at once.
+pub(super) fn read_new(mut fields: Fields, now: Wall) -> Result<Definition, ApiError> {
+    let name = fields.required_text("name", NAME_CHARS).unwrap_or_default();
+    if !name.is_empty() && !is_name(&name) {
+        fields.fault("name", "must be letters, digits, dots, dashes and underscores, and begin with a letter or digit");
+    }
+    let blank =
+        Definition { name, grace_s: GRACE_S, severity: "critical".to_owned(), revision: 1, ..Definition::default() };
+    read(fields, blank, now)
+}
+
+/// Reads what is to be changed of one.
+pub(super) fn read_changed(fields: Fields, before: Definition, now: Wall) -> Result<Definition, ApiError> {
+    read(fields, before, now)
+}
+
+fn read(mut fields: Fields, base: Definition, now: Wall) -> Result<Definition, ApiError> {
+    let mut definition = base;
+    read_schedule(&mut fields, &mut definition, now);
+    if let Some(grace) = whole(fields.integer("grace_s", 0..=MOST_SECONDS)) {
+        definition.grace_s = grace;
+    }
+    if fields.is_null("max_runtime_s") {
+        definition.max_runtime_s = None;
+    }
+    definition.max_runtime_s = whole(fields.integer("max_runtime_s", 1..=MOST_SECONDS)).or(definition.max_runtime_s);
+    if fields.is_null("first_due") {
+        definition.first_due = None;
+    }
+    definition.first_due = fields.integer("first_due", 0..=i64::MAX / 2_000).map(Wall).or(definition.first_due);
+    if let Some(severity) = fields.text("severity", 10) {
+        if SEVERITIES.contains(&severity.as_str()) {
+            definition.severity = severity;
+        } else {
+            fields.fault("severity", "must be critical or warning");
+        }
+    }
+    definition.channels = fields.texts("channels", 100).unwrap_or(definition.channels);
+    definition.tags = fields.texts("tags", 100).unwrap_or(definition.tags);
+    definition.allow_sha1 = fields.flag("allow_sha1").unwrap_or(definition.allow_sha1);
+    definition.description = fields.text("description", TEXT_CHARS).unwrap_or(definition.description);
+    fields.finish()?;
+    Ok(definition)
+}
+
+/// A period or a cron expression; the one that is named replaces the other.
+fn read_schedule(fields: &mut Fields, definition: &mut Definition, now: Wall) {
+    let period = whole(fields.integer("period_s", 1..=MOST_SECONDS));
+    let cron = fields.text("cron", CRON_CHARS).map(|text| text.trim().to_owned());
+    let zone = fields.text("time_zone", ZONE_CHARS);
+    if period.is_some() && cron.is_some() {
+        fields.fault("cron", "period_s is given too; a heartbeat has one of the two");
+        return;
+    }
+    if period.is_some() {
+        (definition.period_s, definition.cron, definition.time_zone) = (period, None, None);
+    } else if let Some(cron) = cron {
+        (definition.period_s, definition.cron) = (None, Some(cron));
+    }
+    if let Some(cron) = &definition.cron {
+        let zone = zone.or_else(|| definition.time_zone.take()).unwrap_or_else(|| "UTC".to_owned());
+        if let Err(error) = Schedule::cron(cron, &zone, now) {
+            fields.fault(error.field(), error.to_string());
+        }
+        definition.time_zone = Some(zone);
+        return;
+    }
+    if zone.is_some() {
+        fields.fault("time_zone", "only a cron expression has one; give cron too");
+    }
+    if definition.period_s.is_none() && !fields.has_fault("period_s") {
+        fields.fault("period_s", "is missing; give period_s or cron");
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    name.chars().all(is_plain) && name.starts_with(|letter: char| letter.is_ascii_alphanumeric())
+}
+
+fn whole(number: Option<i64>) -> Option<u32> {
+    number.and_then(|number| u32::try_from(number).ok())
+}

@@ -1,0 +1,173 @@
+//! A heartbeat, and a push, as the API shows them: the names of the columns.
+
+use komainu_watchdogs::heartbeat::PushStatus;
+use komainu_watchdogs::time::Wall;
+use serde::Serialize;
+
+use crate::store::heartbeats::{Definition, Heartbeat, PushRow};
+
+#[derive(Serialize)]
+pub(in crate::api) struct Shown {
+    #[serde(flatten)]
+    chosen: Chosen,
+    #[serde(flatten)]
+    seen: Option<Seen>,
+    /// This once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+/// What people chose.
+#[derive(Serialize)]
+struct Chosen {
+    name: String,
+    description: String,
+    period_s: Option<u32>,
+    cron: Option<String>,
+    time_zone: Option<String>,
+    grace_s: u32,
+    max_runtime_s: Option<u32>,
+    first_due: Option<Wall>,
+    severity: String,
+    channels: Vec<String>,
+    tags: Vec<String>,
+    allow_sha1: bool,
+}
+
+/// How it is.
+#[derive(Serialize)]
+struct Seen {
+    state: &'static str,
+    is_running: bool,
+    deadline: Option<Wall>,
+    started_at: Option<Wall>,
+    run_id: Option<String>,
+    last_status: Option<&'static str>,
+    last_ok_at: Option<Wall>,
+    last_at: Option<Wall>,
+    /// The sender's time of the last push: unix seconds.
+    last_time: Option<f64>,
+    last_duration_ms: Option<i64>,
+    last_exit_code: Option<i64>,
+    last_message: Option<String>,
+    incident_id: Option<i64>,
+    /// Until when the secret before the last rotation holds.
+    old_secret_until: Option<Wall>,
+    revision: u64,
+    created_at: Wall,
+    changed_at: Wall,
+}
+
+impl Shown {
+    /// What people chose, for the audit trail.
+    pub(super) fn of_definition(definition: &Definition) -> Self {
+        Self { chosen: definition.clone().into(), seen: None, secret: None }
+    }
+
+    pub(super) fn with_secret(self, secret: String) -> Self {
+        Self { secret: Some(secret), ..self }
+    }
+}
+
+impl From<Definition> for Chosen {
+    fn from(definition: Definition) -> Self {
+        Self {
+            name: definition.name,
+            description: definition.description,
+            period_s: definition.period_s,
+            cron: definition.cron,
+            time_zone: definition.time_zone,
+            grace_s: definition.grace_s,
+            max_runtime_s: definition.max_runtime_s,
+            first_due: definition.first_due,
+            severity: definition.severity,
+            channels: definition.channels,
+            tags: definition.tags,
+            allow_sha1: definition.allow_sha1,
+        }
+    }
+}
+
+impl From<Heartbeat> for Shown {
+    fn from(heartbeat: Heartbeat) -> Self {
+        let Heartbeat { definition, vitals, last } = heartbeat;
+        let record = vitals.record;
+        let seen = Seen {
+            state: record.state.as_str(),
+            is_running: record.started_at.is_some(),
+            deadline: record.deadline,
+            started_at: record.started_at,
+            run_id: record.run_id,
+            last_status: record.last_status.map(PushStatus::as_str),
+            last_ok_at: vitals.last_ok_at,
+            last_at: vitals.last_at,
+            last_time: Some(record.last_time_us).filter(|&us| us > 0).map(seconds),
+            last_duration_ms: last.duration_ms,
+            last_exit_code: last.exit_code,
+            last_message: last.message,
+            incident_id: vitals.incident_id,
+            old_secret_until: definition.old_nonce.as_ref().map(|(_, until)| *until),
+            revision: definition.revision,
+            created_at: definition.created_at,
+            changed_at: vitals.changed_at,
+        };
+        Self { chosen: definition.into(), seen: Some(seen), secret: None }
+    }
+}
+
+/// One accepted push.
+#[derive(Serialize)]
+pub(in crate::api) struct PushShown {
+    id: i64,
+    push_id: String,
+    at: Wall,
+    /// The sender's: unix seconds.
+    time: f64,
+    status: String,
+    run_id: Option<String>,
+    duration_ms: Option<i64>,
+    exit_code: Option<i64>,
+    message: Option<String>,
+    watchdog_id: String,
+}
+
+impl From<PushRow> for PushShown {
+    fn from(row: PushRow) -> Self {
+        Self {
+            id: row.id,
+            push_id: row.push_id,
+            at: row.at,
+            time: seconds(row.time_us),
+            status: row.status,
+            run_id: row.run_id,
+            duration_ms: row.duration_ms,
+            exit_code: row.exit_code,
+            message: row.message,
+            watchdog_id: row.watchdog_id,
+        }
+    }
+}
+
+/// Unix seconds. Exact to the microsecond: until the year 2255 all of them are below 2^53, and the shortest text of the
+/// number nearest to such a fraction is that fraction.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "below 2^53 nothing is lost")]
+pub(super) fn seconds(us: i64) -> f64 {
+    us as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_to_the_microsecond() {
+        for (us, text) in [
+            (1_763_800_000_250_000, "1763800000.25"),
+            (1_763_800_000_000_001, "1763800000.000001"),
+            (1_763_800_000_999_999, "1763800000.999999"),
+            (4_102_444_800_123_457, "4102444800.123457"),
+        ] {
+            assert_eq!(serde_json::to_string(&seconds(us)).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Heartbeats: taking signed pushes, knowing who is alive, marking who is late.
+//!
+//! Three tasks, each with a connection of its own: [`intake`] commits pushes in groups, [`refresher`] keeps the picture in
+//! memory fresh, [`settler`] marks what is late and opens and resolves incidents. Any watchdog does all of it, and none
+//! needs a leader. What counts and who is late is decided by `komainu_watchdogs::heartbeat`; the HTTP surface is
+//! `api::heartbeats`.
+
+pub mod body;
+mod intake;
+mod peers;
+mod picture;
+mod push;
+mod rate;
+mod refresher;
+pub mod reschedule;
+pub mod schedule;
+pub mod secret;
+mod settler;
+mod words;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use komainu_watchdogs::heartbeat::State;
+use komainu_watchdogs::ids::WatchdogId;
+use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::view::View;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::intake::Intake;
+use self::peers::Peers;
+use self::picture::Picture;
+use self::rate::Rates;
+use self::refresher::Bell;
+use self::secret::Secrets;
+use crate::clock;
+use crate::keys::ClusterKey;
+use crate::store::Store;
+use crate::store::heartbeats::{Definition, Known};
+
+pub use self::peers::{PeerAnswer, path as peer_path};
+pub use self::picture::Vouched;
+pub use self::push::{Accepted, Counts, PushError};
+
+/// What heartbeats need to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The way to the database.
+    pub store: Store,
+    /// What secrets are derived from; also signs calls to peers.
+    pub key: ClusterKey,
+    /// Secrets from the configuration, by name, for senders that cannot change.
+    pub fixed_secrets: BTreeMap<String, String>,
+    /// Who is told about incidents.
+    pub routing: Routing,
+    /// Which watchdog this is.
+    pub watchdog: WatchdogId,
+    /// Where the peers are, by the configuration.
+    pub peers: Vec<String>,
+    /// Where the peers are, by their rows.
+    pub view: watch::Receiver<Arc<View>>,
+}
+
+/// The service; cheap to clone. Its tasks end with the last clone.
+#[derive(Clone)]
+pub struct Heartbeats {
+    shared: Arc<Shared>,
+    _tasks: Arc<[AbortOnDropHandle<()>; 3]>,
+}
+
+struct Shared {
+    key: ClusterKey,
+    fixed_secrets: BTreeMap<String, String>,
+    picture: Picture,
+    bell: Bell,
+    intake: Intake,
+    rates: Rates,
+    peers: Peers,
+    counts: push::Counters,
+}
+
+/// Whether a heartbeat is alive, as far as this watchdog may say so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Alive {
+    /// Yes.
+    Yes,
+    /// No: how it is; `None`: nobody knows the name.
+    No(Option<State>),
+    /// Neither the database nor a peer can be asked.
+    Unknown,
+}
+
+impl Heartbeats {
+    /// Starts the tasks.
+    pub fn start(settings: Settings) -> Result<Self, reqwest::Error> {
+        let Settings { store, key, fixed_secrets, routing, watchdog, peers, view } = settings;
+        let (intake, jobs) = intake::channel();
+        let (settler_bell, bell) = (Bell::default(), Bell::default());
+        let picture = Picture::new(settler_bell.clone());
+        let taking = intake::run(store.clone(), watchdog.clone(), jobs, picture.clone(), bell.clone());
+        let refreshing = refresher::run(store.clone(), picture.clone(), bell.clone());
+        let settling = settler::Settler { store, watchdog, routing, picture: picture.clone(), bell: bell.clone() };
+        let tasks = [
+            AbortOnDropHandle::new(tokio::spawn(taking)),
+            AbortOnDropHandle::new(tokio::spawn(refreshing)),
+            AbortOnDropHandle::new(tokio::spawn(settling.run(settler_bell))),
+        ];
+        let peers = Peers::new(key.clone(), peers, view)?;
+        let (rates, counts) = (Rates::default(), push::Counters::default());
+        let shared = Shared { key, fixed_secrets, picture, bell, intake, rates, peers, counts };
+        Ok(Self { shared: Arc::new(shared), _tasks: Arc::new(tasks) })
+    }
+
+    /// Whether a heartbeat is alive: from memory, or, when that is too old, from a peer's.
+    pub async fn alive(&self, name: &str) -> Alive {
+        match self.vouched(name) {
+            Some(vouched) => vouched.into(),
+            None => self.shared.peers.ask(name).await.map_or(Alive::Unknown, Alive::from),
+        }
+    }
+
+    /// What this watchdog alone can vouch for.
+    pub fn vouched(&self, name: &str) -> Option<Vouched> {
+        self.shared.picture.vouched(name, clock::now())
+    }
+
+    /// How many heartbeats are in each state.
+    pub fn by_state(&self) -> BTreeMap<State, u64> {
+        self.shared.picture.by_state()
+    }
+
+    /// What became of the pushes that this process was sent.
+    pub fn counts(&self) -> Counts {
+        self.shared.counts.read()
+    }
+
+    /// The secret that senders are shown.
+    pub fn secret(&self, definition: &Definition) -> String {
+        secret::derive(&self.shared.key, &definition.name, &definition.nonce)
+    }
+
+    /// Something was changed through this watchdog: it must know at once.
+    pub async fn refresh(&self) {
+        self.shared.bell.refreshed_after(clock::now()).await;
+    }
+
+    /// The server's time: the database's clock, microseconds UTC. `None`: it was never read.
+    pub fn server_us(&self) -> Option<i64> {
+        self.shared.picture.server_us(clock::now())
+    }
+
+    fn secrets(&self, known: &Known) -> Secrets {
+        let Definition { name, nonce, old_nonce, allow_sha1, .. } = &known.definition;
+        let derive = |nonce: &str| secret::derive(&self.shared.key, name, nonce);
+        let now_ms = self.server_us().map_or(i64::MAX, |us| us / 1_000);
+        let old = old_nonce.as_ref().filter(|(_, until)| now_ms < until.0).map(|(nonce, _)| derive(nonce));
+        let fixed = self.shared.fixed_secrets.get(name).cloned();
+        Secrets::new([Some(derive(nonce)), old, fixed].into_iter().flatten().collect(), *allow_sha1)
+    }
+}

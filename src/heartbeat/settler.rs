@@ -1,0 +1,100 @@
+//! Marks what is late and opens and resolves incidents: sleeps until the next deadline, then sees to it.
+//!
+//! What there is to do is read off the picture, also after a crash between a push and its incident; the store judges it
+//! again under the rows' locks. So all watchdogs may do this at once, each taking what no other holds.
+
+use std::time::Duration;
+
+use komainu_watchdogs::heartbeat::Need;
+use komainu_watchdogs::ids::WatchdogId;
+use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::time::Wall;
+
+use super::picture::Picture;
+use super::refresher::Bell;
+use super::words::Plain;
+use crate::clock;
+use crate::store::heartbeats::{Known, SettleConnection, Settled};
+use crate::store::{Store, StoreError};
+
+/// Of one transaction: each opens an incident with its deliveries, some milliseconds, and all stay locked meanwhile.
+const MOST_NAMES: usize = 100;
+
+/// Between two looks, however many pushes come in.
+const LEAST_PAUSE: Duration = Duration::from_millis(50);
+
+/// A clock that jumps must not make this sleep for long.
+const MOST_PAUSE: Duration = Duration::from_secs(1);
+
+/// After an error, before the database is asked again.
+const AFTER_ERROR: Duration = Duration::from_millis(500);
+
+pub(super) struct Settler {
+    pub(super) store: Store,
+    pub(super) watchdog: WatchdogId,
+    pub(super) routing: Routing,
+    pub(super) picture: Picture,
+    /// Rung when rows were changed here.
+    pub(super) bell: Bell,
+}
+
+impl Settler {
+    /// Works until it is dropped.
+    pub(super) async fn run(self, changed: Bell) {
+        let mut connection = None;
+        loop {
+            let (names, next) = self.picture.needs(clock::now());
+            if names.is_empty() {
+                let pause = self.until(next);
+                tokio::time::sleep(LEAST_PAUSE.min(pause)).await;
+                // Woken or not: it is time to look again.
+                let _ = tokio::time::timeout(pause.saturating_sub(LEAST_PAUSE), changed.rung()).await;
+                continue;
+            }
+            if let Err(error) = self.settle(&mut connection, &names).await {
+                tracing::warn!(%error, heartbeats = names.len(), "could not settle heartbeats");
+                connection = None;
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+            // What was done must show before the next look, or it would be tried again.
+            if !self.bell.refreshed_after(clock::now()).await {
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+        }
+    }
+
+    fn until(&self, next: Option<Wall>) -> Duration {
+        let server = self.picture.server_us(clock::now());
+        let left = next.zip(server).map(|(next, server_us)| {
+            // A moment later, so that the database's clock shows the deadline too.
+            next.since(Wall(server_us / 1_000)) + Duration::from_millis(2)
+        });
+        left.unwrap_or(MOST_PAUSE).min(MOST_PAUSE)
+    }
+
+    async fn settle(&self, connection: &mut Option<SettleConnection>, names: &[String]) -> Result<(), StoreError> {
+        for part in names.chunks(MOST_NAMES) {
+            let connected = match &mut *connection {
+                Some(connected) => connected,
+                none => none.insert(SettleConnection::connect(&self.store, self.watchdog.clone()).await?),
+            };
+            match connected.settle(part, &Plain, &self.routing).await {
+                Ok(Settled::Done(done)) => done.iter().for_each(|(need, known)| announce(*need, known)),
+                Ok(Settled::Forgiven) => return Ok(()),
+                // Rolled back as a whole: the next look finds it again.
+                Err(error) if error.is_contention() => tracing::debug!(%error, "heartbeats are settled elsewhere"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn announce(need: Need, known: &Known) {
+    let name = &known.definition.name;
+    match need {
+        Need::MarkLate => tracing::warn!(heartbeat.name = name, "heartbeat is late"),
+        Need::OpenIncident => tracing::warn!(heartbeat.name = name, "heartbeat failed"),
+        Need::ResolveIncident => tracing::info!(heartbeat.name = name, "heartbeat is well again"),
+    }
+}

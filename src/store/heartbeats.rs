@@ -1,0 +1,121 @@
+//! Heartbeats of programs: their rows, their pushes, and what marks them late.
+//!
+//! Which push counts and who is late is decided by `komainu_watchdogs::heartbeat`; here the rows are locked, handed to that
+//! judgement, and written.
+
+mod admin;
+mod columns;
+mod intake;
+mod outage;
+mod picture;
+mod pushes;
+mod settle;
+
+use std::time::Duration;
+
+use komainu_watchdogs::heartbeat::Record;
+use komainu_watchdogs::time::Wall;
+
+pub use admin::{Changed, create, delete, get, list, rotate, update};
+pub use intake::{Arrival, Batch, IntakeConnection, Judged};
+pub(crate) use outage::notice_on;
+pub use picture::{Glance, PictureConnection};
+pub use pushes::{PushRow, list as list_pushes};
+pub use settle::{SettleConnection, Settled, Words};
+
+/// What people chose for a heartbeat.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Definition {
+    /// Its name: the key.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Due so long after the last push; or by `cron`.
+    pub period_s: Option<u32>,
+    /// Due by this expression; or by `period_s`.
+    pub cron: Option<String>,
+    /// Of the expression.
+    pub time_zone: Option<String>,
+    /// Silence beyond the due time that is forgiven.
+    pub grace_s: u32,
+    /// How long a run may take.
+    pub max_runtime_s: Option<u32>,
+    /// When the first push is due; `None`: it is waited for without end.
+    pub first_due: Option<Wall>,
+    /// Of its incident: `critical` or `warning`.
+    pub severity: String,
+    /// Channels of its own; empty: the routes decide.
+    pub channels: Vec<String>,
+    /// For routes.
+    pub tags: Vec<String>,
+    /// What its secret is derived with.
+    pub nonce: String,
+    /// The one before, and until when it still holds.
+    pub old_nonce: Option<(String, Wall)>,
+    /// Whether legacy signatures count.
+    pub allow_sha1: bool,
+    /// Raised by each edit of the schedule.
+    pub revision: u64,
+    /// By the database's clock.
+    pub created_at: Wall,
+}
+
+impl Definition {
+    /// Silence beyond the due time that is forgiven.
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_s.into())
+    }
+
+    /// How long a run may take.
+    pub fn max_runtime(&self) -> Option<Duration> {
+        self.max_runtime_s.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+}
+
+/// How a heartbeat is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Vitals {
+    /// What decides about the next push and about lateness.
+    pub record: Record,
+    /// When the last `ok` arrived.
+    pub last_ok_at: Option<Wall>,
+    /// When the last push arrived.
+    pub last_at: Option<Wall>,
+    /// The last push.
+    pub last_push_id: Option<String>,
+    /// Its open incident.
+    pub incident_id: Option<i64>,
+    /// Later at each change of the row, by the database's clock.
+    pub changed_at: Wall,
+}
+
+/// A heartbeat as the watchdogs keep it in memory.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Known {
+    /// What people chose; without the description.
+    pub definition: Definition,
+    /// How it is.
+    pub vitals: Vitals,
+}
+
+/// What the last push told people.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LastPush {
+    /// How long the run took.
+    pub duration_ms: Option<i64>,
+    /// How it ended.
+    pub exit_code: Option<i64>,
+    /// In words.
+    pub message: Option<String>,
+}
+
+/// All of a row.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Heartbeat {
+    /// What people chose.
+    pub definition: Definition,
+    /// How it is.
+    pub vitals: Vitals,
+    /// What the last push told people.
+    pub last: LastPush,
+}

@@ -1,0 +1,136 @@
+//! Making, changing and deleting heartbeats, for the API.
+
+use komainu_watchdogs::heartbeat::State;
+use komainu_watchdogs::time::Wall;
+
+use super::columns::{self, CHOSEN, DEFINITION, TOLD, VITALS, changed, chosen};
+use super::{Definition, Heartbeat};
+use crate::store::Page;
+use crate::store::error::StoreError;
+use crate::store::incidents::opening::resolve_on;
+use crate::store::pool::{Store, in_transaction};
+use crate::store::session::Session;
+use crate::store::value::{Value, values};
+
+/// What an edit makes of a row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Changed {
+    /// What people chose; its name, nonces, revision and age are left as they are.
+    pub definition: Definition,
+    /// How it is by the new schedule.
+    pub state: State,
+    /// When silence makes it late now.
+    pub deadline: Option<Wall>,
+}
+
+/// Makes one. [`StoreError::is_duplicate`] when the name is taken.
+pub async fn create(store: &Store, definition: &Definition, deadline: Option<Wall>) -> Result<(), StoreError> {
+    let act = "make a heartbeat";
+    let now = store.dialect().now_ms();
+    let sql = format!(
+        "INSERT INTO komainu_heartbeat (name, nonce, deadline, {}, created_at, changed_at) VALUES (?, ?, ?{}, {now}, {now})",
+        CHOSEN.join(", "),
+        ", ?".repeat(CHOSEN.len())
+    );
+    let values = [values![&definition.name, &definition.nonce, deadline], chosen(definition)].concat();
+    store.lease(act).await?.execute(act, sql, values).await.map(|_| ())
+}
+
+/// One of them.
+pub async fn get(store: &Store, name: &str) -> Result<Option<Heartbeat>, StoreError> {
+    let mut lease = store.lease("read a heartbeat").await?;
+    Ok(locked(&mut lease, name, "").await?.map(|(heartbeat, _)| heartbeat))
+}
+
+/// By name.
+pub async fn list(
+    store: &Store,
+    state: Option<State>,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<Heartbeat>, StoreError> {
+    let act = "read heartbeats";
+    let mut values = values![cursor.unwrap_or_default()];
+    let mut condition = String::new();
+    if let Some(state) = state {
+        condition.push_str(" AND state = ?");
+        values.push(Value::from(state.as_str()));
+    }
+    values.push(Value::from(limit.saturating_add(1)));
+    let sql = format!(
+        "SELECT {DEFINITION}, {VITALS}, {TOLD} FROM komainu_heartbeat WHERE name > ?{condition} ORDER BY name LIMIT ?"
+    );
+    let rows = store.lease(act).await?.rows(act, sql, values).await?;
+    let items = rows.iter().map(columns::heartbeat).collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::cut(items, limit, |heartbeat| heartbeat.definition.name.clone()))
+}
+
+/// Changes one as `change` says, under its lock; `None`: there is none. What `change` refuses is handed through.
+pub async fn update<E>(
+    store: &Store,
+    name: &str,
+    change: impl Fn(&Heartbeat, Wall) -> Result<Changed, E>,
+) -> Result<Option<Result<(), E>>, StoreError> {
+    in_transaction!(store, "change a heartbeat", |session| update_in(session, name, &change).await)
+}
+
+async fn update_in<E>(
+    session: &mut Session,
+    name: &str,
+    change: impl Fn(&Heartbeat, Wall) -> Result<Changed, E>,
+) -> Result<Option<Result<(), E>>, StoreError> {
+    let lock = session.dialect().for_update();
+    let Some((heartbeat, now)) = locked(session, name, lock).await? else { return Ok(None) };
+    let changes = match change(&heartbeat, now) {
+        Ok(changes) => changes,
+        Err(refusal) => return Ok(Some(Err(refusal))),
+    };
+    let sql = format!(
+        "UPDATE komainu_heartbeat SET {} = ?, state = ?, deadline = ?, revision = revision + 1, changed_at = ? \
+         WHERE name = ?",
+        CHOSEN.join(" = ?, ")
+    );
+    let changed_at = changed(heartbeat.vitals.changed_at, now);
+    let rest = values![changes.state.as_str(), changes.deadline, changed_at, name];
+    session.execute("change a heartbeat", sql, [chosen(&changes.definition), rest].concat()).await?;
+    Ok(Some(Ok(())))
+}
+
+/// Gives it a new nonce; the old one holds for `overlap_ms` more. `false`: there is none.
+pub async fn rotate(store: &Store, name: &str, nonce: &str, overlap_ms: i64) -> Result<bool, StoreError> {
+    let act = "rotate a heartbeat's secret";
+    let dialect = store.dialect();
+    // Assigned from left to right: the old nonce is read before it is replaced.
+    let sql = format!(
+        "UPDATE komainu_heartbeat SET old_nonce = nonce, old_nonce_until = {now} + ?, nonce = ?, \
+         changed_at = {}(changed_at + 1, {now}) WHERE name = ?",
+        dialect.greatest(),
+        now = dialect.now_ms()
+    );
+    Ok(store.lease(act).await?.execute(act, sql, values![overlap_ms, nonce, name]).await? == 1)
+}
+
+/// Deletes one, and ends its incident; `None`: there was none.
+pub async fn delete(store: &Store, name: &str) -> Result<Option<Heartbeat>, StoreError> {
+    in_transaction!(store, "delete a heartbeat", |session| delete_in(session, name).await)
+}
+
+async fn delete_in(session: &mut Session, name: &str) -> Result<Option<Heartbeat>, StoreError> {
+    let act = "delete a heartbeat";
+    let lock = session.dialect().for_update();
+    let Some((heartbeat, _)) = locked(session, name, lock).await? else { return Ok(None) };
+    if let Some(incident) = heartbeat.vitals.incident_id {
+        resolve_on(session, incident, "the heartbeat was deleted").await?;
+    }
+    session.execute(act, "DELETE FROM komainu_heartbeat WHERE name = ?", values![name]).await?;
+    Ok(Some(heartbeat))
+}
+
+async fn locked(session: &mut Session, name: &str, lock: &str) -> Result<Option<(Heartbeat, Wall)>, StoreError> {
+    let act = "read a heartbeat";
+    let now = session.dialect().now_ms();
+    let sql =
+        format!("SELECT {DEFINITION}, {VITALS}, {TOLD}, {now} AS now_ms FROM komainu_heartbeat WHERE name = ?{lock}");
+    let row = session.row(act, sql, values![name]).await?;
+    row.map(|row| Ok((columns::heartbeat(&row)?, row.wall("now_ms")?))).transpose()
+}

@@ -1,0 +1,119 @@
+//! The columns of `komainu_heartbeat`, in and out.
+
+use komainu_watchdogs::heartbeat::{PushStatus, Record, State};
+use komainu_watchdogs::time::Wall;
+
+use super::{Definition, Heartbeat, Known, LastPush, Vitals};
+use crate::store::error::StoreError;
+use crate::store::value::{Row, Value, values};
+
+pub(super) const DEFINITION: &str = "name, period_s, cron, time_zone, grace_s, max_runtime_s, first_due, severity, \
+     channels, tags, nonce, old_nonce, old_nonce_until, allow_sha1, revision, created_at";
+
+pub(super) const VITALS: &str = "state, deadline, started_at, run_id, last_status, last_ok_at, last_at, last_push_id, \
+     incident_id, changed_at, last_time_us";
+
+/// What people read, and nobody decides by.
+pub(super) const TOLD: &str = "description, last_duration_ms, last_exit_code, last_message";
+
+pub(super) fn known(row: &Row) -> Result<Known, StoreError> {
+    Ok(Known { definition: definition(row)?, vitals: vitals(row)? })
+}
+
+pub(super) fn heartbeat(row: &Row) -> Result<Heartbeat, StoreError> {
+    let definition = Definition { description: row.text("description")?, ..definition(row)? };
+    let last = LastPush {
+        duration_ms: row.maybe_int("last_duration_ms")?,
+        exit_code: row.maybe_int("last_exit_code")?,
+        message: row.maybe_text("last_message")?,
+    };
+    Ok(Heartbeat { definition, vitals: vitals(row)?, last })
+}
+
+fn definition(row: &Row) -> Result<Definition, StoreError> {
+    let seconds = |column: &str| Ok::<_, StoreError>(row.maybe_int(column)?.and_then(|number| number.try_into().ok()));
+    Ok(Definition {
+        name: row.text("name")?,
+        description: String::new(),
+        period_s: seconds("period_s")?,
+        cron: row.maybe_text("cron")?,
+        time_zone: row.maybe_text("time_zone")?,
+        grace_s: row.small("grace_s")?,
+        max_runtime_s: seconds("max_runtime_s")?,
+        first_due: row.maybe_wall("first_due")?,
+        severity: row.text("severity")?,
+        channels: list(&row.text("channels")?),
+        tags: list(&row.text("tags")?),
+        nonce: row.text("nonce")?,
+        old_nonce: row.maybe_text("old_nonce")?.zip(row.maybe_wall("old_nonce_until")?),
+        allow_sha1: row.flag("allow_sha1")?,
+        revision: row.count("revision")?,
+        created_at: row.wall("created_at")?,
+    })
+}
+
+fn vitals(row: &Row) -> Result<Vitals, StoreError> {
+    let state = row.text("state")?;
+    let state = State::parse(&state).ok_or_else(|| StoreError::unreadable("read a heartbeat", "state", &state))?;
+    let record = Record {
+        state,
+        deadline: row.maybe_wall("deadline")?,
+        started_at: row.maybe_wall("started_at")?,
+        last_time_us: row.int("last_time_us")?,
+        last_status: row.maybe_text("last_status")?.as_deref().and_then(PushStatus::parse),
+        run_id: row.maybe_text("run_id")?,
+    };
+    Ok(Vitals {
+        record,
+        last_ok_at: row.maybe_wall("last_ok_at")?,
+        last_at: row.maybe_wall("last_at")?,
+        last_push_id: row.maybe_text("last_push_id")?,
+        incident_id: row.maybe_int("incident_id")?,
+        changed_at: row.wall("changed_at")?,
+    })
+}
+
+/// The columns that people choose, for INSERT and UPDATE; without name, nonces and revision.
+pub(super) const CHOSEN: [&str; 11] = [
+    "description",
+    "period_s",
+    "cron",
+    "time_zone",
+    "grace_s",
+    "max_runtime_s",
+    "first_due",
+    "severity",
+    "channels",
+    "tags",
+    "allow_sha1",
+];
+
+/// In the order of [`CHOSEN`].
+pub(super) fn chosen(definition: &Definition) -> Vec<Value> {
+    values![
+        &definition.description,
+        definition.period_s,
+        definition.cron.clone(),
+        definition.time_zone.clone(),
+        definition.grace_s,
+        definition.max_runtime_s,
+        definition.first_due,
+        &definition.severity,
+        text(&definition.channels),
+        text(&definition.tags),
+        definition.allow_sha1,
+    ]
+}
+
+fn list(text: &str) -> Vec<String> {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+fn text(list: &[String]) -> String {
+    serde_json::to_string(list).unwrap_or_else(|_| "[]".to_owned())
+}
+
+/// Later than before, also when the database's clock was set back.
+pub(super) fn changed(before: Wall, now: Wall) -> Wall {
+    Wall(now.0.max(before.0 + 1))
+}

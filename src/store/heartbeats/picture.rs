@@ -1,0 +1,79 @@
+//! Reading all heartbeats into memory: everything at first, later what changed.
+//!
+//! A row is changed before it is committed, so each reading goes back further than the one before ended. Whether a row
+//! was deleted shows in their number.
+
+use komainu_watchdogs::heartbeat::outage_since;
+use komainu_watchdogs::time::{Mono, Wall};
+
+use super::columns::{self, DEFINITION, VITALS};
+use super::{Known, outage};
+use crate::clock;
+use crate::store::error::StoreError;
+use crate::store::pool::Store;
+use crate::store::session::Session;
+use crate::store::value::values;
+
+const ACT: &str = "read the heartbeats";
+
+/// The connection.
+pub struct PictureConnection {
+    session: Session,
+}
+
+/// What one reading showed.
+#[derive(Clone, Debug)]
+pub struct Glance {
+    /// On the own clock, before the reading began.
+    pub began_at: Mono,
+    /// The database's clock, microseconds UTC, and the own one at that moment.
+    pub database_us: i64,
+    /// See `database_us`.
+    pub read_at: Mono,
+    /// No watchdog wrote for a while, and nobody accounted for that yet.
+    pub is_outage: bool,
+    /// How many heartbeats there are.
+    pub count: u64,
+    /// All of them, or those that changed.
+    pub rows: Vec<Known>,
+}
+
+impl Glance {
+    /// The database's clock when the reading began.
+    pub fn database_at(&self) -> Wall {
+        Wall(self.database_us / 1_000)
+    }
+}
+
+impl PictureConnection {
+    /// Connects; it never reconnects by itself.
+    pub async fn connect(store: &Store) -> Result<Self, StoreError> {
+        Ok(Self { session: Session::connect(store.url()).await? })
+    }
+
+    /// Reads all rows, or those that changed at this time or later.
+    pub async fn glance(&mut self, since: Option<Wall>) -> Result<Glance, StoreError> {
+        let began_at = clock::now();
+        // First: rows that are read after the watchdogs' last writing show what came with it.
+        let sql = format!(
+            "SELECT {} AS now_ms, {} AS last_write, (SELECT COUNT(*) FROM komainu_heartbeat) AS heartbeats",
+            self.session.dialect().now_ms(),
+            outage::last_write(self.session.dialect()),
+        );
+        let row = self.session.row(ACT, sql, vec![]).await?;
+        let row = row.ok_or_else(|| StoreError::unreadable(ACT, "now_ms", "nothing"))?;
+        let now = row.wall("now_ms")?;
+        let is_outage = outage_since(row.maybe_wall("last_write")?, now).is_some();
+        let count = row.count("heartbeats")?;
+        // The database looked at its clock somewhere in between.
+        let read_at = began_at + clock::now().since(began_at) / 2;
+        let (condition, values) = match since {
+            Some(since) => (" WHERE changed_at >= ?", values![since]),
+            None => ("", vec![]),
+        };
+        let sql = format!("SELECT {DEFINITION}, {VITALS} FROM komainu_heartbeat{condition}");
+        let rows = self.session.rows(ACT, sql, values).await?;
+        let rows = rows.iter().map(columns::known).collect::<Result<_, _>>()?;
+        Ok(Glance { began_at, database_us: now.0 * 1_000, read_at, is_outage, count, rows })
+    }
+}

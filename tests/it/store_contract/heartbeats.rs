@@ -1,0 +1,307 @@
+//! Heartbeats: a push counts once, late is marked once, an outage is forgiven.
+
+use std::time::Duration;
+
+use komainu::store::heartbeats::{
+    self, Arrival, Definition, IntakeConnection, Judged, Known, LastPush, PictureConnection, SettleConnection, Settled,
+    Vitals, Words,
+};
+use komainu_watchdogs::heartbeat::{Need, Push, PushStatus, Replayed, State, Terms};
+use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::routing::{Routing, Subject};
+use komainu_watchdogs::time::Wall;
+
+use super::fixture::{Fixture, Kind};
+use super::on_both_databases;
+
+on_both_databases! {
+    the_same_push_at_three_watchdogs_counts_once,
+    batches_that_overlap_never_wait_for_each_other,
+    pushes_of_one_name_in_a_batch_go_one_after_another,
+    a_push_of_a_deleted_heartbeat_brings_nothing_back,
+    three_watchdogs_mark_five_hundred_late_once_each,
+    a_watchdog_that_knows_an_old_deadline_marks_nobody,
+    an_ok_ends_the_incident_and_so_does_deleting,
+    the_first_writer_after_an_outage_forgives_silence,
+    a_reading_shows_what_changed_and_how_many_there_are,
+    old_pushes_are_pruned,
+}
+
+struct Plain;
+
+impl Words for Plain {
+    fn alarm(&self, known: &Known, _: Wall) -> (Alarm, Subject) {
+        let key = format!("heartbeat/{}", known.definition.name);
+        let alarm = Alarm { key, severity: Severity::Critical, summary: "silent".to_owned(), votes: (0, 0) };
+        let subject = Subject::of(&alarm);
+        (alarm, subject)
+    }
+
+    fn relief(&self, _: &Known, _: Wall) -> String {
+        "well again".to_owned()
+    }
+}
+
+fn judge(known: &Known, push: &Push, now: Wall) -> Result<Vitals, Replayed> {
+    let terms = Terms { next_deadline: Some(now + Duration::from_secs(60)), max_runtime: None };
+    let record = known.vitals.record.after(push, now, terms)?;
+    Ok(Vitals { record, last_at: Some(now), ..known.vitals.clone() })
+}
+
+async fn make(fixture: &Fixture, name: &str, deadline: Option<Wall>) {
+    let definition = Definition {
+        name: name.to_owned(),
+        period_s: Some(60),
+        grace_s: 5,
+        severity: "critical".to_owned(),
+        nonce: "0".repeat(32),
+        ..Definition::default()
+    };
+    heartbeats::create(&fixture.store, &definition, deadline).await.unwrap();
+}
+
+fn arrival(name: &str, time_us: i64, status: PushStatus) -> Arrival {
+    Arrival {
+        name: name.to_owned(),
+        push_id: hex::encode(rand::random::<[u8; 16]>()),
+        push: Push { time_us, status, run_id: None },
+        told: LastPush::default(),
+    }
+}
+
+async fn intake(fixture: &Fixture, watchdog: &str) -> IntakeConnection {
+    IntakeConnection::connect(&fixture.store, watchdog.into()).await.unwrap()
+}
+
+fn accepted(judged: &[Judged]) -> usize {
+    judged.iter().filter(|judged| matches!(judged, Judged::Accepted(_))).count()
+}
+
+async fn the_same_push_at_three_watchdogs_counts_once(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    make(&fixture, "bot", None).await;
+    let mut intakes = Vec::new();
+    for name in ["w1", "w2", "w3"] {
+        intakes.push(intake(&fixture, name).await);
+    }
+    for time_us in 1..=100 {
+        let mut takings = tokio::task::JoinSet::new();
+        for mut intake in intakes.drain(..) {
+            takings.spawn(async move {
+                let judged = intake.take(&[arrival("bot", time_us, PushStatus::Ok)], judge).await.unwrap();
+                (intake, accepted(&judged))
+            });
+        }
+        let mut counted = 0;
+        while let Some(taken) = takings.join_next().await {
+            let (intake, accepted) = taken.unwrap();
+            intakes.push(intake);
+            counted += accepted;
+        }
+        assert_eq!(counted, 1, "push {time_us}");
+    }
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_push").await, 100);
+    assert_eq!(fixture.raw.count("SELECT COUNT(DISTINCT time_us) FROM komainu_push").await, 100);
+}
+
+async fn batches_that_overlap_never_wait_for_each_other(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let names: Vec<String> = (0..20).map(|number| format!("bot{number}")).collect();
+    for name in &names {
+        make(&fixture, name, None).await;
+    }
+    let mut takings = tokio::task::JoinSet::new();
+    for watchdog in 0..3 {
+        let mut intake = intake(&fixture, &format!("w{watchdog}")).await;
+        let mut names = names.clone();
+        // Each in an order of its own: the rows are locked in one all the same.
+        names.rotate_left(watchdog * 7);
+        takings.spawn(async move {
+            for round in 1..=50_i64 {
+                let time_us = round * 3 + i64::try_from(watchdog).unwrap();
+                let batch: Vec<_> = names.iter().map(|name| arrival(name, time_us, PushStatus::Ok)).collect();
+                intake.take(&batch, judge).await.expect("no deadlock");
+            }
+        });
+    }
+    while let Some(taken) = takings.join_next().await {
+        taken.unwrap();
+    }
+    let doubled =
+        "SELECT COUNT(*) FROM (SELECT name, time_us FROM komainu_push GROUP BY name, time_us HAVING COUNT(*) > 1) d";
+    assert_eq!(fixture.raw.count(doubled).await, 0);
+}
+
+async fn pushes_of_one_name_in_a_batch_go_one_after_another(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    make(&fixture, "bot", None).await;
+    let batch = [
+        arrival("bot", 10, PushStatus::Start),
+        arrival("bot", 10, PushStatus::Ok),
+        arrival("bot", 10, PushStatus::Ok),
+        arrival("bot", 11, PushStatus::Fail),
+    ];
+    let judged = intake(&fixture, "w1").await.take(&batch, judge).await.unwrap();
+    let replayed = Judged::Replayed(Replayed { last_time_us: 10 });
+    assert_eq!((accepted(&judged), &judged[2]), (3, &replayed));
+    let heartbeat = heartbeats::get(&fixture.store, "bot").await.unwrap().unwrap();
+    assert_eq!((heartbeat.vitals.record.state, heartbeat.vitals.record.last_time_us), (State::Failed, 11));
+    assert_eq!(heartbeat.vitals.last_push_id.as_deref(), Some(batch[3].push_id.as_str()));
+    let found = intake(&fixture, "w1").await.find(&batch).await.unwrap();
+    assert!(found.len() == 3 && !found.contains(&batch[2].push_id));
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_push WHERE name = 'bot'").await, 3);
+}
+
+async fn a_push_of_a_deleted_heartbeat_brings_nothing_back(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    make(&fixture, "bot", None).await;
+    make(&fixture, "cat", None).await;
+    assert!(heartbeats::delete(&fixture.store, "bot").await.unwrap().is_some());
+    let batch = [arrival("bot", 1, PushStatus::Ok), arrival("cat", 1, PushStatus::Ok)];
+    let judged = intake(&fixture, "w1").await.take(&batch, judge).await.unwrap();
+    assert_eq!((&judged[0], accepted(&judged)), (&Judged::Gone, 1));
+    assert_eq!(fixture.raw.one("SELECT name FROM komainu_heartbeat").await, "cat");
+}
+
+async fn settle(fixture: &Fixture, watchdog: &str) -> SettleConnection {
+    SettleConnection::connect(&fixture.store, watchdog.into()).await.unwrap()
+}
+
+fn routing() -> Routing {
+    Routing { channels: vec!["ops".to_owned()], routes: vec![] }
+}
+
+async fn three_watchdogs_mark_five_hundred_late_once_each(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let names: Vec<String> = (0..500).map(|number| format!("bot{number:03}")).collect();
+    for name in &names {
+        make(&fixture, name, Some(Wall(1_000))).await;
+    }
+    let mut settlings = tokio::task::JoinSet::new();
+    for watchdog in ["w1", "w2", "w3"] {
+        let mut connection = settle(&fixture, watchdog).await;
+        let names = names.clone();
+        settlings.spawn(async move {
+            let mut marked = 0;
+            // What another holds is skipped: look until nothing is left, as the watchdogs do.
+            for _ in 0..3 {
+                for part in names.chunks(100) {
+                    let Settled::Done(done) = connection.settle(part, &Plain, &routing()).await.unwrap() else {
+                        panic!("there was no outage")
+                    };
+                    marked += done.len();
+                }
+            }
+            marked
+        });
+    }
+    let mut marked = 0;
+    while let Some(count) = settlings.join_next().await {
+        marked += count.unwrap();
+    }
+    assert_eq!(marked, 500);
+    for (count, sql) in [
+        (500, "SELECT COUNT(*) FROM komainu_heartbeat WHERE state = 'late' AND incident_id IS NOT NULL"),
+        (500, "SELECT COUNT(*) FROM komainu_incident WHERE k LIKE 'heartbeat/%' AND resolved_at IS NULL"),
+        (500, "SELECT COUNT(*) FROM komainu_delivery WHERE channel = 'ops'"),
+    ] {
+        assert_eq!(fixture.raw.count(sql).await, count, "{sql}");
+    }
+}
+
+async fn a_watchdog_that_knows_an_old_deadline_marks_nobody(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    make(&fixture, "bot", Some(Wall(1_000))).await;
+    // Accepted elsewhere while this one was frozen.
+    intake(&fixture, "w2").await.take(&[arrival("bot", 1, PushStatus::Ok)], judge).await.unwrap();
+    let settled = settle(&fixture, "w1").await.settle(&["bot".to_owned()], &Plain, &routing()).await.unwrap();
+    assert_eq!(settled, Settled::Done(vec![]));
+    assert_eq!(fixture.raw.one("SELECT state FROM komainu_heartbeat").await, "up");
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident").await, 0);
+}
+
+async fn needs(fixture: &Fixture, watchdog: &str, name: &str) -> Vec<Need> {
+    let settled = settle(fixture, watchdog).await.settle(&[name.to_owned()], &Plain, &routing()).await.unwrap();
+    let Settled::Done(done) = settled else { panic!("there was no outage") };
+    done.into_iter().map(|(need, _)| need).collect()
+}
+
+async fn an_ok_ends_the_incident_and_so_does_deleting(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let open = "SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL";
+    make(&fixture, "bot", None).await;
+    let mut intake = intake(&fixture, "w1").await;
+    // The watchdog that took the push died before it opened the incident.
+    intake.take(&[arrival("bot", 1, PushStatus::Fail)], judge).await.unwrap();
+    assert_eq!(needs(&fixture, "w2", "bot").await, [Need::OpenIncident]);
+    assert_eq!(needs(&fixture, "w3", "bot").await, []);
+    assert_eq!(fixture.raw.count(open).await, 1);
+    intake.take(&[arrival("bot", 2, PushStatus::Ok)], judge).await.unwrap();
+    assert_eq!(needs(&fixture, "w3", "bot").await, [Need::ResolveIncident]);
+    assert_eq!(fixture.raw.count(open).await, 0);
+    make(&fixture, "cat", Some(Wall(1_000))).await;
+    assert_eq!(needs(&fixture, "w1", "cat").await, [Need::MarkLate]);
+    assert_eq!(fixture.raw.count(open).await, 1);
+    heartbeats::delete(&fixture.store, "cat").await.unwrap();
+    assert_eq!(fixture.raw.count(open).await, 0);
+}
+
+async fn the_first_writer_after_an_outage_forgives_silence(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let now = heartbeats_now(&fixture).await;
+    make(&fixture, "before", Some(Wall(now.0 - 90_000))).await;
+    make(&fixture, "meanwhile", Some(Wall(now.0 - 30_000))).await;
+    make(&fixture, "soon", Some(Wall(now.0 + 2_000))).await;
+    make(&fixture, "later", Some(Wall(now.0 + 3_600_000))).await;
+    let row = format!(
+        "INSERT INTO komainu_watchdog (watchdog_id, incarnation, seq, zone, advertise, hostname, version, isolated, \
+         stopped, last_seen) VALUES ('w1', '00', 1, 'z', '', '', '', 0, 0, {})",
+        now.0 - 60_000
+    );
+    fixture.raw.execute(&row).await;
+    let names = ["before", "later", "meanwhile", "soon"].map(str::to_owned);
+    let mut connection = settle(&fixture, "w1").await;
+    assert_eq!(connection.settle(&names, &Plain, &routing()).await.unwrap(), Settled::Forgiven);
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_outage").await, 1);
+    // Once accounted for, it is over.
+    let settled = connection.settle(&names, &Plain, &routing()).await.unwrap();
+    let Settled::Done(done) = settled else { panic!("{settled:?}") };
+    let marked: Vec<_> = done.iter().map(|(_, known)| known.definition.name.as_str()).collect();
+    assert_eq!(marked, ["before"], "only what was late before the outage");
+    for (name, is_moved) in [("meanwhile", true), ("soon", true), ("later", false)] {
+        let deadline = heartbeats::get(&fixture.store, name).await.unwrap().unwrap().vitals.record.deadline.unwrap();
+        let left = deadline.0 - now.0;
+        assert!(if is_moved { (60_000..90_000).contains(&left) } else { left == 3_600_000 }, "{name}: {left}");
+    }
+}
+
+async fn heartbeats_now(fixture: &Fixture) -> Wall {
+    PictureConnection::connect(&fixture.store).await.unwrap().glance(None).await.unwrap().database_at()
+}
+
+async fn a_reading_shows_what_changed_and_how_many_there_are(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    for name in ["a", "b", "c"] {
+        make(&fixture, name, None).await;
+    }
+    let mut picture = PictureConnection::connect(&fixture.store).await.unwrap();
+    let whole = picture.glance(None).await.unwrap();
+    assert_eq!((whole.count, whole.rows.len(), whole.is_outage), (3, 3, false));
+    let last = whole.rows.iter().map(|known| known.vitals.changed_at).max().unwrap();
+    intake(&fixture, "w1").await.take(&[arrival("b", 1, PushStatus::Ok)], judge).await.unwrap();
+    let changed = picture.glance(Some(Wall(last.0 + 1))).await.unwrap();
+    let names: Vec<_> = changed.rows.iter().map(|known| known.definition.name.as_str()).collect();
+    assert_eq!(names, ["b"]);
+    heartbeats::delete(&fixture.store, "a").await.unwrap();
+    assert_eq!(picture.glance(Some(Wall(i64::MAX))).await.unwrap().count, 2);
+}
+
+async fn old_pushes_are_pruned(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    make(&fixture, "bot", None).await;
+    let mut intake = intake(&fixture, "w1").await;
+    intake.take(&[arrival("bot", 1, PushStatus::Ok), arrival("bot", 2, PushStatus::Ok)], judge).await.unwrap();
+    fixture.raw.execute("UPDATE komainu_push SET at = 1000 WHERE time_us = 1").await;
+    fixture.store.prune(&komainu::store::prune::Retention::default()).await.unwrap();
+    assert_eq!(fixture.raw.one("SELECT time_us FROM komainu_push").await, "2");
+}

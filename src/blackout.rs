@@ -41,6 +41,9 @@ const RENEW: Duration = Duration::from_secs(60);
 /// What waited longer ago than this, as an earlier process knew it, has been told since.
 const OLD: Duration = Duration::from_secs(300);
 
+/// Whoever delivers waits for so many attempts, a second each, until what was told is entered.
+const ENTER_PATIENCE: u32 = 30;
+
 /// Everything this task is told.
 #[derive(Debug)]
 pub struct Settings {
@@ -92,6 +95,8 @@ pub struct Driver {
     attempt: Option<Attempt>,
     silent: BTreeMap<Line, u32>,
     remember_at: Mono,
+    /// Attempts in a row to enter what was told.
+    refused: u32,
 }
 
 /// What came of something that was begun.
@@ -142,6 +147,7 @@ impl Driver {
             attempt: None,
             silent: BTreeMap::new(),
             remember_at: now,
+            refused: 0,
         };
         driver.tell_members();
         driver.tell_wanted();
@@ -169,7 +175,8 @@ impl Driver {
 
     fn publish(&self) {
         self.word.send_replace(Arc::new(self.core.word(clock::now())));
-        let is_unentered = self.core.is_unentered();
+        // Rather a second telling than silence.
+        let is_unentered = self.core.is_unentered() && self.refused < ENTER_PATIENCE;
         self.is_unentered.send_if_modified(|known| std::mem::replace(known, is_unentered) != is_unentered);
     }
 
@@ -209,6 +216,7 @@ impl Driver {
             }
             Event::Remembered(None) => {}
             Event::Entered { count, is_done } => {
+                self.refused = if is_done { 0 } else { self.refused + 1 };
                 if is_done {
                     self.spool.clear(count).await;
                 }

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use komainu_notifiers::{DeliveryError, Notice, Receipt};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::routing::Routing;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -67,6 +67,8 @@ pub struct Outbox {
     pub outlets: BTreeMap<String, Outlet>,
     /// Where the runbook is: `http://w1:8900/runbook`.
     pub runbook: String,
+    /// What was told while the database was down does not stand in the tables yet: nothing is sent until it does.
+    pub is_told_elsewhere: watch::Receiver<bool>,
 }
 
 impl std::fmt::Debug for Outbox {
@@ -94,7 +96,9 @@ pub async fn run(outbox: Outbox, shutdown: CancellationToken) {
 async fn scout(outbox: &Outbox, bells: &BTreeMap<String, Arc<Notify>>, shutdown: &CancellationToken) {
     let mut is_failing = false;
     for round in 0_u32.. {
-        match look(outbox, bells, round % REMINDERS_EVERY == 0).await {
+        let waits = *outbox.is_told_elsewhere.borrow();
+        let looked = if waits { Ok(()) } else { look(outbox, bells, round % REMINDERS_EVERY == 0).await };
+        match looked {
             Ok(()) => is_failing = false,
             Err(error) if is_failing => tracing::debug!(%error, "the outbox cannot be read"),
             Err(error) => {

@@ -106,7 +106,7 @@ fn id(outage: &str, channel: &str, lines: &BTreeSet<Line>) -> String {
 }
 
 fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
-    let runbook_url = |kind: &str| format!("{}/runbook#{kind}", occasion.runbook);
+    let runbook_url = |kind: &str| format!("{}#{kind}", occasion.runbook);
     let Some(delivery) = delivery_of(line) else {
         return Some(Item {
             incident_id: format!("outage-{}", speech.outage),
@@ -178,7 +178,7 @@ mod tests {
             votes: (2, 3),
             failing_for: Duration::from_secs(15),
         };
-        let (cluster, runbook) = ("prod", "http://w1:8900");
+        let (cluster, runbook) = ("prod", "http://w1:8900/runbook");
         letters(&speech, &Occasion { cluster, runbook, undelivered, began_at: Wall(1_000), now: Wall(16_000) })
     }
 

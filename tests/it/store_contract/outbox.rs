@@ -106,6 +106,7 @@ fn start(fixture: &Fixture, me: u64, routing: &Routing, outlets: BTreeMap<String
         routing: Arc::new(routing.clone()),
         outlets,
         runbook: "http://w1:8900/runbook".to_owned(),
+        is_told_elsewhere: tokio::sync::watch::channel(false).1,
     };
     AbortOnDropHandle::new(tokio::spawn(komainu::outbox::run(outbox, CancellationToken::new())))
 }

@@ -50,7 +50,9 @@ impl Blackout {
         if verdict.is_none() {
             self.turn = None;
         }
-        if self.verdict.is_some() && self.outage.is_none() {
+        // Before there is a verdict, so that all have heard it when the first one speaks.
+        let is_due = self.failing_for(now).is_some_and(|span| span >= self.limit / 2);
+        if is_due && self.outage.is_none() {
             let name = format!("{}-{}", self.incarnation, self.outages);
             self.outage = Some(Name { by: self.me.clone(), name });
         }

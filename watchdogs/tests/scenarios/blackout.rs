@@ -76,6 +76,17 @@ fn a_speaker_that_dies_while_it_speaks_is_followed_once_after_thirty_seconds() {
 }
 
 #[test]
+fn a_speaker_that_dies_the_moment_its_message_arrived_is_repeated_under_the_same_name() {
+    let mut dark = Dark::watched_by(3);
+    dark.dies_when_told = Some("w1");
+    dark.dog("w1").speaks_for = Duration::ZERO;
+    dark.database_stops();
+    dark.run(200);
+    assert_eq!(dark.told(), [("w1", Doubt::DatabaseUnreachable), ("w2", Doubt::DatabaseUnreachable)]);
+    assert_eq!(dark.names().len(), 1, "whoever remembers ids sees it once");
+}
+
+#[test]
 fn a_dead_watchdog_is_known_all_the_same_and_two_of_three_are_a_majority() {
     let mut dark = Dark::watched_by(3);
     dark.kill("w1");

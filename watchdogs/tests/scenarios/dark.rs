@@ -44,6 +44,8 @@ pub(crate) struct Dark {
     messages: Vec<Message>,
     entered: usize,
     incarnations: u64,
+    /// The vendor gets the message, and its sender never hears of it.
+    pub(crate) dies_when_told: Option<&'static str>,
 }
 
 impl Dark {
@@ -58,6 +60,7 @@ impl Dark {
             messages: Vec::new(),
             entered: 0,
             incarnations: 0,
+            dies_when_told: None,
         };
         for index in 1..=watchdogs {
             let dog = Dog {
@@ -211,16 +214,27 @@ impl Dark {
         let dog = self.dog(name);
         let Some((_, speech)) = dog.speaking.take_if(|(at, _)| now >= *at) else { return };
         let (clock, is_reached) = (dog.clock(now), dog.reaches_vendor);
-        let core = dog.core.as_mut().unwrap();
+        if self.dies_when_told == Some(name) {
+            self.kill(name);
+            self.arrive(name, speech);
+            return;
+        }
+        let core = self.dogs.get_mut(name).unwrap().core.as_mut().unwrap();
         for line in speech.lines.iter().filter(|_| is_reached) {
             let (via, notice_id) = (line.channel.clone(), speech.outage.clone());
             let said = Said { line: line.clone(), via, notice_id, vendor_ref: None, at: Wall(0), age_ms: 0 };
             core.handle(clock, Input::Told(said));
         }
         core.handle(clock, Input::Spoke { is_reached, given_up: BTreeSet::new() });
-        for line in speech.lines.into_iter().filter(|_| is_reached) {
+        if is_reached {
+            self.arrive(name, speech);
+        }
+    }
+
+    fn arrive(&mut self, name: &str, speech: Speech) {
+        for line in speech.lines {
             let (by, doubt, outage) = (name.to_owned(), speech.doubt, speech.outage.clone());
-            self.messages.push(Message { at: now, by, line, doubt, outage });
+            self.messages.push(Message { at: self.now, by, line, doubt, outage });
         }
     }
 

@@ -1,0 +1,131 @@
+//! What a watchdog starts with when nothing is sure: perhaps no database, and what is on its disk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use komainu_watchdogs::routing::Routing;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::blackout;
+use crate::channels::Channels;
+use crate::config::{Config, WatchdogConfig, without_slash};
+use crate::deadman::{self, Deadman};
+use crate::driver::{Published, WatchdogSettings};
+use crate::heartbeat::{self, Heartbeats};
+use crate::outbox::Outbox;
+use crate::probe::Prober;
+use crate::state_dir::StateDir;
+use crate::store::{DatabaseUrl, Store, StoreError};
+
+/// Between two looks at a database that was away at the start.
+const SCHEMA_LOOK: Duration = Duration::from_secs(1);
+
+/// A server that is away is no reason not to start: that is when people must be told.
+pub(super) async fn connect(url: &DatabaseUrl) -> Result<Store, StoreError> {
+    let store = Store::unconnected(url);
+    match store.check_schema().await {
+        Err(error) if error.is_lost_connection() && url.is_server() => {
+            tracing::warn!(%error, "starting without the database, from what was last known");
+            Ok(store)
+        }
+        checked => checked.map(|()| store),
+    }
+}
+
+/// Ends as soon as the database is seen to be none that this komainu can work with.
+pub(super) async fn schema_misfit(store: Store) -> StoreError {
+    loop {
+        match store.check_schema().await {
+            Ok(()) => return std::future::pending().await,
+            Err(error) if error.is_lost_connection() => {}
+            Err(
+                error @ (StoreError::SchemaMissing | StoreError::SchemaTooOld { .. } | StoreError::SchemaTooNew { .. }),
+            ) => return error,
+            Err(error) => tracing::warn!(%error, "the schema cannot be checked yet"),
+        }
+        tokio::time::sleep(SCHEMA_LOOK).await;
+    }
+}
+
+/// The task that speaks while the database is down.
+pub(super) async fn blackout(
+    config: &Config,
+    watchdog: &WatchdogConfig,
+    settings: &WatchdogSettings,
+    published: &Published,
+) -> anyhow::Result<(blackout::Driver, blackout::Published)> {
+    if watchdog.state_dir.is_none() && !config.channels.is_empty() {
+        tracing::warn!("[watchdog] has no state_dir: what is told while the database is down dies with this process");
+    }
+    let settings = blackout::Settings {
+        watchdog: watchdog.id.clone(),
+        incarnation: settings.incarnation,
+        cluster: settings.cluster.clone(),
+        peers: watchdog.peers.iter().map(without_slash).collect(),
+        runbook: watchdog.runbook_url(),
+        limit: 3 * settings.policy.probe_interval,
+        prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout)?,
+        store: settings.store.clone(),
+        routing: Arc::clone(&settings.routing),
+        state: StateDir::open(watchdog.state_dir.clone()),
+        channels: Channels::prepare(&config.channels)?,
+    };
+    Ok(blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await)
+}
+
+/// What the deliverer needs; it waits while something that was told is not entered yet.
+pub(super) fn outbox(
+    config: &Config,
+    watchdog: &WatchdogConfig,
+    settings: &WatchdogSettings,
+    is_told_elsewhere: watch::Receiver<bool>,
+) -> anyhow::Result<Outbox> {
+    Ok(Outbox {
+        store: settings.store.clone(),
+        cluster: settings.cluster.clone(),
+        me: settings.incarnation,
+        routing: Arc::clone(&settings.routing),
+        outlets: Channels::prepare(&config.channels)?.outlets(),
+        runbook: watchdog.runbook_url(),
+        is_told_elsewhere,
+    })
+}
+
+/// Pings while watching happens, until the handle is dropped.
+pub(super) fn deadman(
+    config: &Config,
+    settings: &WatchdogSettings,
+    published: &Published,
+) -> Option<AbortOnDropHandle<()>> {
+    let deadman = config.deadman.as_ref()?;
+    let url = deadman.url.reveal().clone();
+    let deadman = Deadman { url, interval: deadman.interval, fresh_for: 3 * settings.policy.probe_interval };
+    Some(AbortOnDropHandle::new(tokio::spawn(deadman::run(deadman, published.view.clone()))))
+}
+
+/// What takes pushes and marks who is late.
+pub(super) fn heartbeats(
+    config: &Config,
+    watchdog: &WatchdogConfig,
+    settings: &WatchdogSettings,
+    published: &Published,
+) -> anyhow::Result<Heartbeats> {
+    let settings = heartbeat::Settings {
+        store: settings.store.clone(),
+        key: settings.key.clone(),
+        fixed_secrets: fixed_secrets(config),
+        routing: Routing::clone(&settings.routing),
+        watchdog: watchdog.id.clone(),
+        peers: watchdog.peers.iter().map(without_slash).collect(),
+        view: published.view.clone(),
+    };
+    Heartbeats::start(settings).context("cannot set up calls to peers")
+}
+
+/// For senders that cannot change theirs.
+fn fixed_secrets(config: &Config) -> BTreeMap<String, String> {
+    config.heartbeat_secrets.iter().map(|(name, secret)| (name.clone(), secret.reveal().to_owned())).collect()
+}

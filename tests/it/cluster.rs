@@ -3,6 +3,7 @@
 //! Owns starting and ending of everything: database, watchdogs, nodes, target, proxies. Which process does what to whom
 //! is the story's business; whether it was right is judged by [`judge`].
 
+pub(crate) mod bot;
 pub(crate) mod database;
 pub(crate) mod judge;
 pub(crate) mod process;

@@ -4,6 +4,7 @@
 
 mod blackout;
 mod databases;
+mod expiry;
 mod heartbeats;
 mod leaders;
 mod nodes;

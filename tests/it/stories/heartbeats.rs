@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use komainu::heartbeat::secret::{HEADER, sign};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::on_both;
+use crate::cluster::bot::Bot;
 use crate::cluster::database::Kind;
 use crate::cluster::wait::wait_until;
 use crate::cluster::{Cluster, Shape};
@@ -17,7 +17,7 @@ use crate::cluster::{Cluster, Shape};
 on_both!(
     the_same_push_at_all_watchdogs_at_once_counts_exactly_once,
     what_a_killed_watchdog_acknowledged_is_in_the_history,
-    an_accepted_push_shows_on_every_watchdog_within_a_second,
+    an_accepted_push_shows_on_every_watchdog,
     a_silent_heartbeat_is_late_everywhere_and_told_once_also_by_a_watchdog_that_was_frozen,
 );
 
@@ -28,55 +28,18 @@ async fn start(kind: Kind) -> Cluster {
     Cluster::start(kind, Shape { nodes: 1, monitors: 1, ..Shape::default() }).await
 }
 
-/// A heartbeat and its secret.
-#[derive(Clone)]
-struct Bot {
-    name: String,
-    secret: String,
-}
-
-async fn make(cluster: &Cluster, name: &str, period_s: u32) -> Bot {
-    let body = json!({"name": name, "period_s": period_s, "grace_s": 1});
-    let made = cluster.post("/api/v1/heartbeats", &body).await;
-    Bot { name: name.to_owned(), secret: made["secret"].as_str().unwrap().to_owned() }
-}
-
-fn client() -> reqwest::Client {
-    reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap()
-}
-
-impl Bot {
-    fn path(&self) -> String {
-        format!("/heartbeats/{}", self.name)
-    }
-
-    /// Sends a push that bears this time; the HTTP code, `None`: there was no answer.
-    async fn push(&self, http: &reqwest::Client, base: &str, time_us: i64) -> Option<u16> {
-        let body = format!("{{\"time\": {}.{:06}}}", time_us / 1_000_000, time_us % 1_000_000);
-        let request = http.post(format!("{base}{}", self.path())).header(HEADER, sign(&self.secret, body.as_bytes()));
-        let answer = request.body(body).send().await.ok()?;
-        Some(answer.status().as_u16())
-    }
-
-    /// What GET says at this watchdog.
-    async fn seen_at(&self, http: &reqwest::Client, base: &str) -> Option<u16> {
-        Some(http.get(format!("{base}{}", self.path())).send().await.ok()?.status().as_u16())
-    }
-}
-
 async fn the_same_push_at_all_watchdogs_at_once_counts_exactly_once(kind: Kind) {
     const PUSHES: usize = 1_000;
     let cluster = start(kind).await;
-    let http = client();
     // Fewer than 50 a second of each name.
     let mut bots = Vec::new();
     for number in 0..20 {
-        bots.push(make(&cluster, &format!("bot{number}"), 3_600).await);
+        bots.push(Bot::make(&cluster, &format!("bot{number}"), 3_600).await);
     }
     let bases = WATCHDOGS.map(|watchdog| cluster.url_of(watchdog, ""));
     for number in 0..PUSHES {
         let (bot, time_us) = (&bots[number % bots.len()], Cluster::now_us());
-        let sent = bases.iter().map(|base| bot.push(&http, base, time_us));
+        let sent = bases.iter().map(|base| bot.push(base, time_us));
         let codes = futures_util::future::join_all(sent).await;
         let accepted = codes.iter().filter(|code| **code == Some(200)).count();
         let replayed = codes.iter().filter(|code| **code == Some(409)).count();
@@ -91,15 +54,14 @@ async fn what_a_killed_watchdog_acknowledged_is_in_the_history(kind: Kind) {
     let stop = Arc::new(AtomicBool::new(false));
     let mut senders = JoinSet::new();
     for number in 0..24 {
-        let bot = make(&cluster, &format!("bot{number}"), 3_600).await;
+        let bot = Bot::make(&cluster, &format!("bot{number}"), 3_600).await;
         let base = cluster.url_of(WATCHDOGS[number % 3], "");
         let stop = Arc::clone(&stop);
         senders.spawn(async move {
-            let http = client();
             let mut acknowledged = Vec::new();
             while !stop.load(Ordering::Relaxed) {
                 let time_us = Cluster::now_us();
-                if bot.push(&http, &base, time_us).await == Some(200) {
+                if bot.push(&base, time_us).await == Some(200) {
                     acknowledged.push((bot.name.clone(), time_us.to_string()));
                 }
                 tokio::time::sleep(Duration::from_millis(25)).await;
@@ -130,51 +92,46 @@ async fn pushes_of(cluster: &Cluster) -> i64 {
     cluster.database.rows("SELECT COUNT(*) FROM komainu_push").await[0][0].parse().unwrap()
 }
 
-async fn an_accepted_push_shows_on_every_watchdog_within_a_second(kind: Kind) {
+async fn an_accepted_push_shows_on_every_watchdog(kind: Kind) {
     let cluster = start(kind).await;
-    let http = client();
     let bases = WATCHDOGS.map(|watchdog| cluster.url_of(watchdog, ""));
     for number in 0..10 {
-        let bot = make(&cluster, &format!("bot{number}"), 3_600).await;
+        let bot = Bot::make(&cluster, &format!("bot{number}"), 3_600).await;
         let pushed_us = Cluster::now_us();
-        assert_eq!(bot.push(&http, &bases[number % 3], pushed_us).await, Some(200));
-        let accepted_us = Cluster::now_us();
-        assert_eq!(bot.seen_at(&http, &bases[number % 3]).await, Some(200), "at once where it was accepted");
+        assert_eq!(bot.push(&bases[number % 3], pushed_us).await, Some(200));
+        assert_eq!(bot.seen_at(&bases[number % 3]).await, Some(200), "at once where it was accepted");
         for base in &bases {
-            let shows = async || bot.seen_at(&http, base).await == Some(200);
+            let shows = async || bot.seen_at(base).await == Some(200);
             wait_until("the push shows", Duration::from_secs(5), shows).await;
         }
-        let took_ms = (Cluster::now_us() - accepted_us) / 1_000;
-        assert!(took_ms <= 1_000, "push {number} showed after {took_ms} ms");
     }
 }
 
 async fn a_silent_heartbeat_is_late_everywhere_and_told_once_also_by_a_watchdog_that_was_frozen(kind: Kind) {
     let mut cluster = start(kind).await;
-    let http = client();
     let bases = WATCHDOGS.map(|watchdog| cluster.url_of(watchdog, ""));
-    let bot = make(&cluster, "bot", 3).await;
+    let bot = Bot::make(&cluster, "bot", 3).await;
     let incidents = "SELECT COUNT(*) FROM komainu_incident WHERE k = 'heartbeat/bot'";
     let open = format!("{incidents} AND resolved_at IS NULL");
     let count = async |cluster: &Cluster, sql: &str| cluster.database.rows(sql).await[0][0].clone();
-    assert_eq!(bot.push(&http, &bases[0], Cluster::now_us()).await, Some(200));
-    let is_alive = async || bot.seen_at(&http, &bases[2]).await == Some(200);
+    assert_eq!(bot.push(&bases[0], Cluster::now_us()).await, Some(200));
+    let is_alive = async || bot.seen_at(&bases[2]).await == Some(200);
     wait_until("the last watchdog knows it", Duration::from_secs(5), is_alive).await;
     // Frozen with the knowledge that it is due in three seconds.
     cluster.process("w3").freeze();
     for base in &bases[..2] {
-        let is_late = async || bot.seen_at(&http, base).await == Some(404);
+        let is_late = async || bot.seen_at(base).await == Some(404);
         wait_until("it is late", Duration::from_secs(15), is_late).await;
     }
     let is_told = async || count(&cluster, &open).await == "1";
     wait_until("the incident is open", Duration::from_secs(15), is_told).await;
-    assert_eq!(bot.push(&http, &bases[1], Cluster::now_us()).await, Some(200));
+    assert_eq!(bot.push(&bases[1], Cluster::now_us()).await, Some(200));
     let is_over = async || count(&cluster, &open).await == "0";
     wait_until("the incident is over", Duration::from_secs(15), is_over).await;
     let patient = json!({"period_s": 3_600});
     cluster.patch("/api/v1/heartbeats/bot", &patient).await;
     cluster.process("w3").wake();
-    let is_alive = async || bot.seen_at(&http, &bases[2]).await == Some(200);
+    let is_alive = async || bot.seen_at(&bases[2]).await == Some(200);
     wait_until("the woken watchdog says 200", Duration::from_secs(15), is_alive).await;
     assert_eq!(count(&cluster, incidents).await, "1", "the woken watchdog told nothing anew");
 }
@@ -184,15 +141,14 @@ async fn a_silent_heartbeat_is_late_everywhere_and_told_once_also_by_a_watchdog_
 #[ignore = "needs MariaDB"]
 async fn a_database_outage_makes_no_heartbeat_late() {
     let mut cluster = start(Kind::MariaDb).await;
-    let http = client();
     let bases = WATCHDOGS.map(|watchdog| cluster.url_of(watchdog, ""));
-    let bot = make(&cluster, "bot", 5).await;
-    assert_eq!(bot.push(&http, &bases[0], Cluster::now_us()).await, Some(200));
+    let bot = Bot::make(&cluster, "bot", 5).await;
+    assert_eq!(bot.push(&bases[0], Cluster::now_us()).await, Some(200));
     cluster.server.as_mut().unwrap().stop();
     let began_us = Cluster::now_us();
-    let is_refused = async || bot.push(&http, &bases[0], Cluster::now_us()).await == Some(503);
+    let is_refused = async || bot.push(&bases[0], Cluster::now_us()).await == Some(503);
     wait_until("a push is refused", Duration::from_secs(20), is_refused).await;
-    let cannot_say = async || bot.seen_at(&http, &bases[0]).await == Some(503);
+    let cannot_say = async || bot.seen_at(&bases[0]).await == Some(503);
     wait_until("nobody can say whether it is alive", Duration::from_secs(20), cannot_say).await;
     // Twice as long as it may be silent.
     let is_long = async || Cluster::now_us() - began_us > 12_000_000;
@@ -202,13 +158,13 @@ async fn a_database_outage_makes_no_heartbeat_late() {
     wait_until("the outage is accounted for", Duration::from_secs(30), is_noticed).await;
     for base in &bases {
         let is_alive = async || {
-            let seen = bot.seen_at(&http, base).await;
+            let seen = bot.seen_at(base).await;
             assert_ne!(seen, Some(404), "late because pushes were refused");
             seen == Some(200)
         };
         wait_until("every watchdog says 200 again", Duration::from_secs(30), is_alive).await;
     }
-    assert_eq!(bot.push(&http, &bases[1], Cluster::now_us()).await, Some(200));
+    assert_eq!(bot.push(&bases[1], Cluster::now_us()).await, Some(200));
     let told = "SELECT COUNT(*) FROM komainu_incident WHERE k = 'heartbeat/bot'";
     assert_eq!(cluster.database.rows(told).await[0][0], "0");
 }

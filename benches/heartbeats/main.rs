@@ -3,12 +3,13 @@
 //!
 //! `cargo bench --bench heartbeats [-- --seconds 10 --connections 32 --names 1000 --database sqlite|mariadb]`. 200 means
 //! committed, so each figure is one of durable pushes. The load comes from the same machine. It judges nothing and always
-//! ends with 0: a bench is no test.
+//! ends with 0: a bench is no test. Then how long it takes from a deadline that passes to the message about it.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on says where")]
 #![expect(clippy::indexing_slicing, reason = "a missing element ends the bench")]
 #![expect(clippy::print_stdout, reason = "the table is what this is for")]
 #![expect(clippy::print_stderr, reason = "progress goes where the table does not")]
 
+mod lateness;
 mod load;
 mod options;
 mod place;
@@ -45,10 +46,7 @@ async fn main() -> ExitCode {
         eprintln!("{} heartbeats made, load for {:?}", options.names, options.time);
         let measured = load::run(&place, options).await;
         let pushes = place.stored().await;
-        let name = match kind {
-            Kind::Sqlite => "sqlite",
-            Kind::MariaDb => "mariadb",
-        };
+        let name = name(kind);
         let ms = |quantile: f64| milliseconds(measured.times.value_at_quantile(quantile));
         println!(
             "{name:<8} {:>11} {:>6} {:>10.0} {:>9.2} {:>9.2} {:>9.2} {:>7} {:>11.1}",
@@ -63,7 +61,20 @@ async fn main() -> ExitCode {
         );
         assert!(pushes.count >= measured.accepted, "{} acknowledged, {} stored", measured.accepted, pushes.count);
     }
+    println!("\n{:<8} {:>35} {:>9} {:>9}", "database", "deadline to message, group_wait 5 s", "p50 s", "p99 s");
+    for &kind in options.kinds {
+        let times = lateness::run(kind).await;
+        let seconds = |quantile: f64| milliseconds(times.value_at_quantile(quantile));
+        println!("{:<8} {:>35} {:>9.2} {:>9.2}", name(kind), times.len(), seconds(0.5), seconds(0.99));
+    }
     ExitCode::SUCCESS
+}
+
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sqlite => "sqlite",
+        Kind::MariaDb => "mariadb",
+    }
 }
 
 fn milliseconds(micros: u64) -> f64 {

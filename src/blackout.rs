@@ -3,7 +3,7 @@
 //! Owned by one task per watchdog. While the database takes writes it only remembers, in memory and in `state_dir`, who
 //! the members are and what waits to be told. Who speaks, and when, is [`komainu_watchdogs::blackout`]'s to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +94,8 @@ pub struct Driver {
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     attempt: Option<Attempt>,
     silent: BTreeMap<Line, u32>,
+    /// Messages of which nobody knows whether they arrived, by id.
+    unanswered: BTreeSet<String>,
     remember_at: Mono,
     /// Attempts in a row to enter what was told.
     refused: u32,
@@ -146,6 +148,7 @@ impl Driver {
             events: mpsc::unbounded_channel(),
             attempt: None,
             silent: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
             remember_at: now,
             refused: 0,
         };

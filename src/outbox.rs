@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
 use crate::store::Store;
-use crate::store::outbox::{self as store, Backlog};
+use crate::store::outbox as store;
 
 /// Between two looks at what waits.
 const LOOK: Duration = Duration::from_secs(1);
@@ -33,6 +33,9 @@ const REMINDERS_EVERY: u32 = 10;
 
 /// A watchdog with another configuration would have delivered by then.
 const ABANDONED_AFTER: Duration = Duration::from_secs(600);
+
+/// Between two looks at what is only held: thousands may be, and their parents last for minutes.
+const HELD_EVERY: u32 = 5;
 
 /// Something that takes messages: a channel, or a test's.
 pub trait Sends: Send + Sync {
@@ -97,7 +100,7 @@ async fn scout(outbox: &Outbox, bells: &BTreeMap<String, Arc<Notify>>, shutdown:
     let mut is_failing = false;
     for round in 0_u32.. {
         let waits = *outbox.is_told_elsewhere.borrow();
-        let looked = if waits { Ok(()) } else { look(outbox, bells, round % REMINDERS_EVERY == 0).await };
+        let looked = if waits { Ok(()) } else { look(outbox, bells, round).await };
         match looked {
             Ok(()) => is_failing = false,
             Err(error) if is_failing => tracing::debug!(%error, "the outbox cannot be read"),
@@ -116,15 +119,16 @@ async fn scout(outbox: &Outbox, bells: &BTreeMap<String, Arc<Notify>>, shutdown:
 async fn look(
     outbox: &Outbox,
     bells: &BTreeMap<String, Arc<Notify>>,
-    with_reminders: bool,
+    round: u32,
 ) -> Result<(), crate::store::StoreError> {
-    if with_reminders {
+    if round.is_multiple_of(REMINDERS_EVERY) {
         let incidents = store::remind(&outbox.store, &outbox.routing).await?;
         if incidents > 0 {
             tracing::info!(incidents, "reminders entered");
         }
     }
-    for backlog in store::backlog(&outbox.store).await?.iter().filter(|backlog| Backlog::is_pressing(backlog)) {
+    let with_held = round.is_multiple_of(HELD_EVERY);
+    for backlog in store::backlog(&outbox.store).await?.iter().filter(|backlog| backlog.is_pressing(with_held)) {
         match bells.get(&backlog.channel) {
             Some(bell) => bell.notify_one(),
             None if bells.is_empty() => {}

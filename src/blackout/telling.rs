@@ -100,6 +100,14 @@ impl Driver {
             Err(error) => error,
         };
         tracing::warn!(channel = via, %error, "could not tell while the database is down");
+        let notice = &letter.notice.id;
+        if matches!(error, DeliveryError::Unanswered { .. }) {
+            // It may have arrived: it is to be entered so.
+            self.unanswered.insert(notice.clone());
+            self.core.handle(clock::now(), Input::Unentered);
+        } else if !self.unanswered.contains(notice) {
+            self.spool.forget(notice, &letter.lines).await;
+        }
         let (is_reached, is_final) = match error {
             DeliveryError::Permanent { .. } => (true, true),
             DeliveryError::Retryable { .. } => (true, false),
@@ -111,9 +119,6 @@ impl Driver {
             let count = self.silent.entry(line.clone()).or_default();
             *count += 1;
             failures = failures.max(*count);
-        }
-        if is_reached {
-            self.spool.forget(&letter.notice.id, &letter.lines).await;
         }
         let is_first = via == letter.channel;
         let ready = self.settings.channels.named(&letter.channel);

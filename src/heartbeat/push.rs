@@ -99,9 +99,6 @@ impl Heartbeats {
     async fn take(&self, name: &str, proof: Proof<'_>, bytes: &[u8]) -> Result<Accepted, PushError> {
         let known = self.authenticate(name, proof, bytes).await?;
         let Shared { rates, intake, .. } = &*self.shared;
-        if !rates.allow(&known.definition.name) {
-            return Err(PushError::TooMany);
-        }
         let Body { push, message, duration_ms, exit_code } = body::parse(bytes)?;
         let server_us = self.server_us().ok_or(PushError::Unavailable)?;
         if !is_within_window(push.time_us, server_us) {
@@ -109,6 +106,10 @@ impl Heartbeats {
         }
         // What is a replay by older knowledge is one for good: the last time only grows.
         known.vitals.record.after(&push, Wall(server_us / 1_000), Terms::default()).map_err(PushError::Replayed)?;
+        // Last of all: what somebody overheard and repeats must not use up the sender's own rate.
+        if !rates.allow(&known.definition.name) {
+            return Err(PushError::TooMany);
+        }
         let time_us = push.time_us;
         let arrival = Arrival {
             name: name.to_owned(),

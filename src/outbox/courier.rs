@@ -188,12 +188,16 @@ impl Courier {
             None => (Severity::Critical, others),
         };
         let incident = self.trouble(severity, format!("channel {} refuses messages: {reason}", self.name));
-        Rescue { incident, instead }
+        Rescue { incident, instead, pause: LONGEST_PAUSE }
     }
 
     fn trouble(&self, severity: Severity, summary: String) -> (Alarm, Subject) {
         let alarm = Alarm { key: format!("channel/{}", self.name), severity, summary, votes: (0, 0) };
-        let channels = self.outlet.fallback.iter().cloned().collect();
+        // Where its messages go, whatever the routes say.
+        let channels = match &self.outlet.fallback {
+            Some(fallback) => vec![fallback.clone()],
+            None => self.elsewhere.channels.clone(),
+        };
         let subject = Subject { channels, ..Subject::of(&alarm) };
         (alarm, subject)
     }

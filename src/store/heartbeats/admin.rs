@@ -1,5 +1,7 @@
 //! Making, changing and deleting heartbeats, for the API.
 
+use std::time::Duration;
+
 use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::time::Wall;
 
@@ -11,6 +13,9 @@ use crate::store::incidents::opening::resolve_on;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::Session;
 use crate::store::value::{Value, values};
+
+/// What is older than this is outside the window of any watchdog's clock.
+const TWO_WINDOWS: Duration = Duration::from_secs(600);
 
 /// What an edit makes of a row.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,12 +32,17 @@ pub struct Changed {
 pub async fn create(store: &Store, definition: &Definition, deadline: Option<Wall>) -> Result<(), StoreError> {
     let act = "make a heartbeat";
     let now = store.dialect().now_ms();
+    // A fixed secret outlives the row: what was pushed under this name before must not count again.
     let sql = format!(
-        "INSERT INTO komainu_heartbeat (name, nonce, deadline, {}, created_at, changed_at) VALUES (?, ?, ?{}, {now}, {now})",
+        "INSERT INTO komainu_heartbeat (name, nonce, deadline, last_time_us, {}, created_at, changed_at) \
+         VALUES (?, ?, ?, COALESCE((SELECT MAX(p.time_us) FROM komainu_push p WHERE p.name = ? AND p.at > {now} - {}), 0)\
+         {}, {now}, {now})",
         CHOSEN.join(", "),
+        TWO_WINDOWS.as_millis(),
         ", ?".repeat(CHOSEN.len())
     );
-    let values = [values![&definition.name, &definition.nonce, deadline], chosen(definition)].concat();
+    let values = values![&definition.name, &definition.nonce, deadline, &definition.name];
+    let values = [values, chosen(definition)].concat();
     store.lease(act).await?.execute(act, sql, values).await.map(|_| ())
 }
 

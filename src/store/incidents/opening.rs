@@ -134,9 +134,14 @@ async fn tell_return(
     let entered = entry::of_incident(session, latest.id).await?;
     let change = outbox::reopening(&entered);
     entry::cancel(session, &change.cancel).await?;
-    let Some(event) = outbox::opening(latest.flaps + 1) else { return Ok(()) };
-    let is_news = |channel: &str| event == Event::Flapping || !change.believers.contains(channel);
+    let told = outbox::opening(latest.flaps + 1);
+    // Whoever heard that it is over hears of the return, however often it came back.
+    let is_news = |channel: &str| told == Some(Event::Flapping) || !change.believers.contains(channel);
     let planned: Vec<_> = planned.iter().filter(|planned| is_news(&planned.channel)).cloned().collect();
+    if told.is_none() && planned.is_empty() {
+        return Ok(());
+    }
+    let event = told.unwrap_or(Event::Flapping);
     entry::enter(session, &Happening::of(latest.id, event, alarm), &planned).await
 }
 

@@ -33,6 +33,8 @@ pub struct Rescue {
     pub incident: (Alarm, Subject),
     /// Channels that get the message instead.
     pub instead: Vec<String>,
+    /// What nobody else can be told is tried again after this.
+    pub pause: Duration,
 }
 
 /// It arrived. So the channel works: its incident, if it has one, is over.
@@ -129,10 +131,31 @@ async fn give_up_on(
     if failed == 0 {
         return Ok(());
     }
-    note_failure(session, &claim.channel, error, Duration::ZERO).await?;
     tell_instead(session, &deliveries, &rescue.instead).await?;
+    let pause = if keep_alone(session, claim).await? { rescue.pause } else { Duration::ZERO };
+    note_failure(session, &claim.channel, error, pause).await?;
     let (alarm, subject) = &rescue.incident;
     open_on(session, alarm, subject, routing).await.map(|_| ())
+}
+
+/// What no other channel tells goes on waiting: perhaps the refusal was not for good. Says whether there is any.
+async fn keep_alone(session: &mut Session, claim: &Claim) -> Result<bool, StoreError> {
+    let act = "keep what nobody else tells";
+    let sql = format!(
+        "SELECT d.id FROM komainu_delivery d WHERE d.id IN ({}) AND d.state = 'failed' AND NOT EXISTS (SELECT 1 \
+         FROM komainu_delivery o WHERE o.incident_id = d.incident_id AND o.event_id = d.event_id \
+         AND o.channel <> d.channel AND o.state IN ('waiting', 'held', 'sent'))",
+        id_list(&claim.deliveries)
+    );
+    let rows = session.rows(act, Sql::Once(sql), vec![]).await?;
+    let alone = rows.iter().map(|row| row.int("id")).collect::<Result<Vec<_>, _>>()?;
+    if alone.is_empty() {
+        return Ok(false);
+    }
+    let afresh = if claim.is_repeated { "" } else { ", sending_at = NULL, notice_id = NULL" };
+    let sql = format!("UPDATE komainu_delivery SET state = 'waiting'{afresh} WHERE id IN ({})", id_list(&alone));
+    session.execute(act, Sql::Once(sql), vec![]).await?;
+    Ok(true)
 }
 
 /// Enters the same events for other channels. Nobody is told twice, also when two fallbacks point at each other.

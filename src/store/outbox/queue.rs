@@ -37,8 +37,8 @@ pub struct Backlog {
 
 impl Backlog {
     /// Something is to be sent, or to be looked at again.
-    pub fn is_pressing(&self) -> bool {
-        self.held > 0 || self.oldest_due_at.is_some_and(|due_at| due_at <= self.now)
+    pub fn is_pressing(&self, with_held: bool) -> bool {
+        (with_held && self.held > 0) || self.oldest_due_at.is_some_and(|due_at| due_at <= self.now)
     }
 }
 
@@ -106,9 +106,11 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
     let sql = "SELECT d.id, d.incident_id, d.state, d.due_at, d.group_wait_ms, d.claimed_until, d.sending_at, \
          d.notice_id, d.attempts, d.last_error, e.kind, i.k, i.resolved_at, i.subject_json FROM komainu_delivery d \
          JOIN komainu_event e ON e.id = d.event_id JOIN komainu_incident i ON i.id = d.incident_id \
-         WHERE d.channel = ? AND d.state IN ('waiting', 'held') ORDER BY d.id LIMIT ?";
+         WHERE d.channel = ? AND d.state IN ('waiting', 'held') ORDER BY d.state = 'held', d.id LIMIT ?";
     let rows = session.rows(act, sql, values![channel, MOST_QUEUED]).await?;
-    let queue = rows.iter().map(queued).collect::<Result<_, _>>()?;
+    let mut queue = rows.iter().map(queued).collect::<Result<Vec<_>, _>>()?;
+    // What waits is read first, so that thousands that are held do not hide it.
+    queue.sort_by_key(|row| row.delivery);
     let sql = "SELECT DISTINCT i.id, i.k FROM komainu_incident i JOIN komainu_delivery d ON d.incident_id = i.id \
          WHERE i.resolved_at IS NULL AND (i.k IN ('database', 'nodes') OR i.k LIKE 'node/%') AND d.channel = ? \
          AND d.state IN ('waiting', 'sent')";

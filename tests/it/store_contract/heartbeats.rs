@@ -19,6 +19,7 @@ on_both_databases! {
     batches_that_overlap_never_wait_for_each_other,
     pushes_of_one_name_in_a_batch_go_one_after_another,
     a_push_of_a_deleted_heartbeat_brings_nothing_back,
+    a_heartbeat_made_anew_under_its_name_counts_no_old_push_again,
     three_watchdogs_mark_five_hundred_late_once_each,
     a_watchdog_that_knows_an_old_deadline_marks_nobody,
     an_ok_ends_the_incident_and_so_does_deleting,
@@ -161,6 +162,19 @@ async fn a_push_of_a_deleted_heartbeat_brings_nothing_back(kind: Kind) {
     let judged = intake(&fixture, "w1").await.take(&batch, judge).await.unwrap();
     assert_eq!((&judged[0], accepted(&judged)), (&Judged::Gone, 1));
     assert_eq!(fixture.raw.one("SELECT name FROM komainu_heartbeat").await, "cat");
+}
+
+async fn a_heartbeat_made_anew_under_its_name_counts_no_old_push_again(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    make(&fixture, "bot", None).await;
+    let push = arrival("bot", 5, PushStatus::Ok);
+    assert_eq!(accepted(&intake(&fixture, "w1").await.take(std::slice::from_ref(&push), judge).await.unwrap()), 1);
+    heartbeats::delete(&fixture.store, "bot").await.unwrap();
+    make(&fixture, "bot", None).await;
+    let again = [Arrival { push_id: "f".repeat(32), ..push }, arrival("bot", 6, PushStatus::Ok)];
+    let judged = intake(&fixture, "w1").await.take(&again, judge).await.unwrap();
+    assert!(matches!(judged[0], Judged::Replayed(_)), "a fixed secret signs for both");
+    assert_eq!(accepted(&judged), 1);
 }
 
 async fn settle(fixture: &Fixture, watchdog: &str) -> SettleConnection {

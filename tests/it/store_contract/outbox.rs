@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::fixture::{Fixture, Kind, identity};
 use super::on_both_databases;
 use crate::cluster::wait::wait_until;
+use crate::support::raw::Raw;
 
 on_both_databases! {
     what_opens_together_is_one_message_and_so_is_its_end,
@@ -24,6 +25,8 @@ on_both_databases! {
     more_than_ten_are_told_as_a_digest,
     a_message_whose_sender_died_is_repeated_and_says_so,
     what_a_channel_refuses_for_good_falls_to_its_fallback,
+    what_the_only_channel_refuses_for_good_is_told_when_it_changes_its_mind,
+    whoever_heard_that_a_flapping_incident_is_over_hears_that_it_is_back,
     a_watchdog_that_does_not_reach_a_vendor_leaves_it_to_another,
     a_refused_message_waits_as_long_as_the_vendor_asks,
     the_monitors_of_a_lost_node_are_held_until_it_is_back,
@@ -224,6 +227,41 @@ async fn what_a_channel_refuses_for_good_falls_to_its_fallback(kind: Kind) {
     assert_eq!(ops.told().concat(), ["opened capacity"]);
 }
 
+async fn what_the_only_channel_refuses_for_good_is_told_when_it_changes_its_mind(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    ops.refuse(Some(DeliveryError::Permanent { reason: "answered 404".to_owned() }));
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    raise(&fixture, "leader", &routing).await;
+    let mut raw = Raw::connect(&fixture.text).await;
+    let refused = "SELECT COUNT(*) FROM komainu_channel WHERE failures > 0";
+    wait_until("it is refused", PATIENCE, async || raw.count(refused).await == 1).await;
+    assert_eq!(fixture.raw.one("SELECT state FROM komainu_delivery").await, "waiting", "nobody else tells it");
+    ops.refuse(None);
+    // The pause, which is minutes, is over.
+    fixture.raw.execute("UPDATE komainu_channel SET next_at = 0").await;
+    ops.wait_for(1).await;
+    assert_eq!(ops.told().concat(), ["opened leader"]);
+}
+
+async fn whoever_heard_that_a_flapping_incident_is_over_hears_that_it_is_back(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let routing = routing(&["mail", "ops"], None);
+    raise(&fixture, "node/node1", &routing).await;
+    fixture.raw.execute("UPDATE komainu_incident SET flaps = 5, resolved_at = opened_at").await;
+    let told = "INSERT INTO komainu_event (id, incident_id, kind, severity, summary, at) \
+         SELECT 100, id, 'resolved', 'critical', '', 1 FROM komainu_incident";
+    fixture.raw.execute(told).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent'").await;
+    let told = "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, group_wait_ms, due_at, created_at) \
+         SELECT 100, id, 'ops', 'sent', 1, 1, 1 FROM komainu_incident";
+    fixture.raw.execute(told).await;
+    raise(&fixture, "node/node1", &routing).await;
+    let news = "SELECT d.channel, e.kind FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
+         WHERE d.state = 'waiting'";
+    assert_eq!(fixture.raw.rows(news).await, [["ops", "flapping"]]);
+}
+
 trait Summaries {
     fn concat_items(&self, key: &str) -> String;
 }
@@ -242,7 +280,7 @@ async fn a_watchdog_that_does_not_reach_a_vendor_leaves_it_to_another(kind: Kind
     blocked.refuse(Some(DeliveryError::Unreached { reason: "connection refused".to_owned() }));
     let _one = deliverer(&fixture, 1, &routing, &[("ops", &blocked)]);
     raise(&fixture, "leader", &routing).await;
-    let mut raw = crate::support::raw::Raw::connect(&fixture.text).await;
+    let mut raw = Raw::connect(&fixture.text).await;
     let has_failed = "SELECT COUNT(*) FROM komainu_channel WHERE failures = 1";
     wait_until("the first failed", PATIENCE, async || raw.count(has_failed).await == 1).await;
     let _two = deliverer(&fixture, 2, &routing, &[("ops", &open)]);

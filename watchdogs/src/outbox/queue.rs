@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::ids::NodeId;
-use crate::outbox::Event;
+use crate::outbox::{CALM_AFTER_FLAPPING, Event};
 use crate::time::Wall;
 
 /// More than this is read as a number, kinds and the worst.
@@ -186,7 +186,9 @@ fn repeated(now: Wall, queue: &[Queued]) -> Option<(Wall, Message)> {
 /// Everything that goes along with the first delivery that is due.
 fn collected(now: Wall, ready: &[&Queued]) -> Option<(Wall, Message)> {
     let first = ready.iter().filter(|row| row.due_at <= now).min_by_key(|row| (row.due_at, row.delivery))?;
-    let until = now.0.saturating_add(i64::try_from(first.group_wait.as_millis()).unwrap_or(i64::MAX));
+    // An end that waited for calm says nothing of the calm of others.
+    let wait = if first.group_wait >= CALM_AFTER_FLAPPING { Duration::ZERO } else { first.group_wait };
+    let until = now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
     let members: Vec<_> = ready.iter().filter(|row| row.due_at.0 <= until).take(LARGEST_MESSAGE).copied().collect();
     Some(message(now, &members, None))
 }

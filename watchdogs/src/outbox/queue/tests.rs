@@ -42,6 +42,17 @@ fn nothing_is_sent_before_the_first_is_due_and_then_all_that_opened_within_its_w
 }
 
 #[test]
+fn an_end_that_waited_for_calm_takes_no_other_along_before_its_time() {
+    let calm = |number, due_s_ago| Queued {
+        event: Event::Resolved,
+        is_open: false,
+        group_wait: CALM_AFTER_FLAPPING,
+        ..waiting(number, "node/node1", due_s_ago)
+    };
+    assert_eq!(sent(&plan(NOW, &[calm(1, 0), calm(2, -500)], &[])), [1]);
+}
+
+#[test]
 fn more_than_ten_become_a_digest() {
     for (how_many, is_digest) in [(10, false), (11, true)] {
         let queue: Vec<_> = (1..=how_many).map(|number| waiting(number, "heartbeat/x", 1)).collect();

@@ -1,8 +1,8 @@
 //! The command line: one file per subcommand.
 //!
 //! Owns arguments, exit codes (0 done, 1 failed, 2 wrong usage; of `wrap` the command's own) and what people read.
-//! `migrate`, `adopt` and `apikeys create` work on the database, so that the first key can be made; the others speak to
-//! the API.
+//! `migrate`, `adopt` and `apikeys create` work on the database, so that the first key can be made; `config check` and
+//! `notify test` on a configuration; `send` and `wrap` push signed heartbeats; most others speak to the API.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -50,7 +50,7 @@ impl Caller {
 /// A caller who may read.
 #[derive(Debug)]
 pub(super) struct Reader;
-/// A caller who may change monitors.
+/// A caller who may change monitors and heartbeats, and acknowledge.
 #[derive(Debug)]
 pub(super) struct Writer(pub(super) Caller);
 /// A caller who may do everything.

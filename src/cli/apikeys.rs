@@ -39,7 +39,7 @@ pub(super) enum Command {
 pub(super) enum ScopeArg {
     /// GET.
     Read,
-    /// Read, and monitors.
+    /// Read, and monitors, heartbeats and acknowledging.
     Write,
     /// Everything.
     Admin,

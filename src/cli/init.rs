@@ -86,7 +86,8 @@ listen = "127.0.0.1:8900"
 # Where the peers reach this one; needed when listen is 0.0.0.0.
 # advertise = "http://w1:8900"
 # peers = ["http://w2:8900", "http://w3:8900"]
-# Where it keeps what it must know when it starts while the database is down, and what it said meanwhile.
+# Where it keeps what it must know when it starts while the database is down, and what it said meanwhile. Without it
+# both are lost with the process: what waited to be told waits until the database is back, an outage may be told twice.
 # state_dir = "/var/lib/komainu"
 # Where people reach the watchdogs, if elsewhere: the links in messages begin so.
 # public_url = "https://komainu.example.com"

@@ -18,7 +18,8 @@ use crate::clock;
 use crate::store::heartbeats::{Arrival, Definition, IntakeConnection, Judged, Known, Vitals};
 use crate::store::{Store, StoreError};
 
-/// How long the first push of a batch waits for company.
+/// How long the first push of a batch waits for company at most: until as many are there as the last time. Those who were
+/// answered then are the ones who push again now, and waiting longer than for them would only cost time.
 const LINGER: Duration = Duration::from_micros(500);
 
 /// Enough to keep a database busy; a batch holds its locks for a few milliseconds.
@@ -76,9 +77,11 @@ pub(super) async fn run(
     bell: Bell,
 ) {
     let mut desk = Desk { store, watchdog, connection: None };
+    let mut company = 1;
     while let Some(first) = jobs.recv().await {
         let (arrivals, answers): (Vec<_>, Vec<_>) =
-            gather(first, &mut jobs).await.into_iter().map(|job| (job.arrival, job.answer)).unzip();
+            gather(first, &mut jobs, company).await.into_iter().map(|job| (job.arrival, job.answer)).unzip();
+        company = arrivals.len();
         match desk.take(&arrivals).await {
             Ok(judged) => {
                 let accepted = judged.iter().filter_map(|judged| match judged {
@@ -103,7 +106,7 @@ pub(super) async fn run(
     }
 }
 
-async fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
+async fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>, company: usize) -> Vec<Job> {
     let mut bytes = message_bytes(&first);
     let mut batch = vec![first];
     let until = clock::now() + LINGER;
@@ -112,7 +115,7 @@ async fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
             Some(job)
         } else {
             let left = until.since(clock::now());
-            if left.is_zero() {
+            if left.is_zero() || batch.len() >= company {
                 break;
             }
             tokio::time::timeout(left, jobs.recv()).await.ok().flatten()

@@ -91,7 +91,8 @@ fn write_cluster_config(folder: &Folder, args: &Args) -> anyhow::Result<()> {
         None => format!("sqlite://{}", folder.database().display()),
     };
     let text = format!(
-        "{MARK}, which puts it at the beginning of each process' own file; [policy] and [status] may be added.\n\
+        "{MARK}, which puts it at the beginning of each process' own file; [policy], [status], [deadman],\n\
+         # [[channel]] and [[route]] may be added.\n\
          [cluster]\nname = \"komainu\"\nkey_file = \"cluster.key\"\n\n[database]\nurl = {}\n",
         toml::Value::from(url)
     );

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::it::cluster::database::{Database, Kind};
+use crate::it::cluster::database::{self, Database, Kind};
 use crate::it::cluster::server::MariaDb;
 use crate::it::cluster::wait::wait_until;
 
@@ -73,19 +73,7 @@ impl Simulated {
     /// Makes the database, its monitors and the nodes that hold them.
     pub(crate) async fn start(kind: Kind, size: Size) -> Self {
         let folder = tempfile::Builder::new().prefix("komainu-bench-").tempdir().unwrap();
-        let (server, database, url) = match kind {
-            Kind::Sqlite => {
-                let path = folder.path().join("komainu.sqlite");
-                let url = format!("sqlite://{}", path.display());
-                (None, Database::Sqlite(path), url)
-            }
-            Kind::MariaDb => {
-                let server = MariaDb::start().await;
-                Database::MariaDb(server.url("mysql")).execute("CREATE DATABASE kuma").await;
-                let url = server.url("kuma");
-                (Some(server), Database::MariaDb(url.clone()), url)
-            }
-        };
+        let (server, database, url) = database::fresh(kind, folder.path()).await;
         let store = Store::connect(&DatabaseUrl::parse(&url).unwrap()).await.unwrap();
         migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
         fill(&database, size).await;

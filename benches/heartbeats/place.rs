@@ -10,7 +10,7 @@ use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::{DatabaseUrl, Store};
 use tempfile::TempDir;
 
-use crate::it::cluster::database::{Database, Kind};
+use crate::it::cluster::database::{self, Database, Kind};
 use crate::it::cluster::process::Process;
 use crate::it::cluster::server::{MariaDb, free_port};
 use crate::it::cluster::wait::wait_until;
@@ -37,19 +37,7 @@ pub(crate) struct Stored {
 impl Place {
     pub(crate) async fn start(kind: Kind, names: usize) -> Self {
         let folder = tempfile::Builder::new().prefix("komainu-bench-").tempdir().unwrap();
-        let (server, database, url) = match kind {
-            Kind::Sqlite => {
-                let path = folder.path().join("komainu.sqlite");
-                let url = format!("sqlite://{}", path.display());
-                (None, Database::Sqlite(path), url)
-            }
-            Kind::MariaDb => {
-                let server = MariaDb::start().await;
-                Database::MariaDb(server.url("mysql")).execute("CREATE DATABASE kuma").await;
-                let url = server.url("kuma");
-                (Some(server), Database::MariaDb(url.clone()), url)
-            }
-        };
+        let (server, database, url) = database::fresh(kind, folder.path()).await;
         let store = Store::connect(&DatabaseUrl::parse(&url).unwrap()).await.unwrap();
         migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
         let key = ClusterKey::generate();

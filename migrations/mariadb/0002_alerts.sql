@@ -1,7 +1,7 @@
 -- Heartbeats of programs, and the outbox of what people are told. Times are milliseconds UTC unless a name says `_us`.
 
--- One row per heartbeat. `deadline` is absolute; NULL: never late by itself. `revision` is raised by every edit of the
--- schedule: a push that was judged by an older one is refused and judged again.
+-- One row per heartbeat. `deadline` is absolute; NULL: never late by itself. `revision` is raised by every edit: two who
+-- edit at once do not overwrite each other.
 CREATE TABLE IF NOT EXISTS komainu_heartbeat (
   name VARCHAR(190) NOT NULL PRIMARY KEY,
   description TEXT NOT NULL,

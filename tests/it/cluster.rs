@@ -113,19 +113,7 @@ impl Cluster {
         // The first of several tests installs it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("komainu-it-").tempdir().unwrap();
-        let (server, database, url) = match kind {
-            Kind::Sqlite => {
-                let path = folder.path().join("komainu.sqlite");
-                let url = format!("sqlite://{}", path.display());
-                (None, Database::Sqlite(path), url)
-            }
-            Kind::MariaDb => {
-                let server = MariaDb::start().await;
-                Database::MariaDb(server.url("mysql")).execute("CREATE DATABASE kuma").await;
-                let url = server.url("kuma");
-                (Some(server), Database::MariaDb(url.clone()), url)
-            }
-        };
+        let (server, database, url) = database::fresh(kind, folder.path()).await;
         let store = Store::connect(&DatabaseUrl::parse(&url).unwrap()).await.unwrap();
         migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
         database.watch_history().await;

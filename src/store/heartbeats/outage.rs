@@ -23,15 +23,27 @@ pub(super) fn last_write(dialect: Dialect) -> String {
     format!("(SELECT MAX(last_seen) FROM komainu_watchdog WHERE last_seen <= {})", dialect.now_ms())
 }
 
-/// Accounts for an outage that ends with this transaction; says whether there was one.
-pub(crate) async fn notice_on(session: &mut Session, watchdog: &WatchdogId) -> Result<bool, StoreError> {
-    if gap(session).await?.is_none() {
-        return Ok(false);
+/// A look at whether anybody had written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Look {
+    /// By the database's clock. What the transaction writes or judges by later counts as of then: a host that is suspended
+    /// in between must neither hide the gap that this makes nor judge by a time in which nobody could push.
+    pub(crate) at: Wall,
+    /// There was an outage, and it is accounted for.
+    pub(crate) ended_outage: bool,
+}
+
+/// Accounts for an outage that ends with this transaction, if there was one.
+pub(crate) async fn notice_on(session: &mut Session, watchdog: &WatchdogId) -> Result<Look, StoreError> {
+    let (at, began_at) = gap(session).await?;
+    if began_at.is_none() {
+        return Ok(Look { at, ended_outage: false });
     }
     // Two who come back at once: the second waits here, and then sees what the first wrote.
     let lock = format!("SELECT id FROM komainu_cluster WHERE id = 1{}", session.dialect().for_update());
     session.row(ACT, lock, vec![]).await?;
-    let Some((began_at, now)) = gap(session).await? else { return Ok(false) };
+    let (now, began_at) = gap(session).await?;
+    let Some(began_at) = began_at else { return Ok(Look { at: now, ended_outage: false }) };
     let sql = "INSERT INTO komainu_outage (began_at, ended_at, noticed_by) VALUES (?, ?, ?)";
     session.execute(ACT, sql, values![began_at, now, watchdog]).await?;
     forgive(session, began_at, now).await?;
@@ -42,15 +54,17 @@ pub(crate) async fn notice_on(session: &mut Session, watchdog: &WatchdogId) -> R
     }
     let lasted = now.since(began_at);
     tracing::warn!(outage.lasted_ms = %lasted.as_millis(), "no watchdog could take pushes: silence is forgiven for a while");
-    Ok(true)
+    Ok(Look { at: now, ended_outage: true })
 }
 
-async fn gap(session: &mut Session) -> Result<Option<(Wall, Wall)>, StoreError> {
+/// Now, and since when nobody has written, if that is too long ago.
+async fn gap(session: &mut Session) -> Result<(Wall, Option<Wall>), StoreError> {
     let dialect = session.dialect();
     let sql = format!("SELECT {} AS now_ms, {} AS last_write", dialect.now_ms(), last_write(dialect));
-    let Some(row) = session.row(ACT, sql, vec![]).await? else { return Ok(None) };
+    let row = session.row(ACT, sql, vec![]).await?;
+    let row = row.ok_or_else(|| StoreError::unreadable(ACT, "now_ms", "nothing"))?;
     let now = row.wall("now_ms")?;
-    Ok(outage_since(row.maybe_wall("last_write")?, now).map(|began_at| (began_at, now)))
+    Ok((now, outage_since(row.maybe_wall("last_write")?, now)))
 }
 
 /// Whatever was due since the gap began, or is due before its sender had time to come back, gets that time.

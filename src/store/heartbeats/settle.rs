@@ -68,11 +68,13 @@ impl SettleConnection {
         words: &(impl Words + Sync),
         routing: &Routing,
     ) -> Result<Settled, StoreError> {
-        if outage::notice_on(&mut self.session, &self.watchdog).await? {
+        let look = outage::notice_on(&mut self.session, &self.watchdog).await?;
+        if look.ended_outage {
             return Ok(Settled::Forgiven);
         }
+        let now = look.at;
         let mut done = Vec::new();
-        for (known, last, now) in self.lock(names).await? {
+        for (known, last) in self.lock(names).await? {
             let Some(need) = known.vitals.record.need(now, known.vitals.incident_id.is_some()) else { continue };
             let is_done = match need {
                 Need::MarkLate | Need::OpenIncident => self.open((&known, &last), now, (words, routing)).await?,
@@ -85,21 +87,19 @@ impl SettleConnection {
         Ok(Settled::Done(done))
     }
 
-    async fn lock(&mut self, names: &[String]) -> Result<Vec<(Known, LastPush, Wall)>, StoreError> {
+    async fn lock(&mut self, names: &[String]) -> Result<Vec<(Known, LastPush)>, StoreError> {
         let dialect = self.session.dialect();
         let lock = match dialect {
             Dialect::MariaDb => " FOR UPDATE SKIP LOCKED",
             Dialect::Sqlite => "",
         };
         let sql = format!(
-            "SELECT {DEFINITION}, {VITALS}, {TOLD}, {} AS now_ms FROM komainu_heartbeat{} WHERE name IN ({}) \
-             ORDER BY name{lock}",
-            dialect.now_ms(),
+            "SELECT {DEFINITION}, {VITALS}, {TOLD} FROM komainu_heartbeat{} WHERE name IN ({}) ORDER BY name{lock}",
             dialect.by_primary(),
             vec!["?"; names.len()].join(", "),
         );
         let rows = self.session.rows(ACT, Sql::Once(sql), names.iter().map(Value::from).collect()).await?;
-        rows.iter().map(|row| Ok((columns::known(row)?, columns::last_push(row)?, row.wall("now_ms")?))).collect()
+        rows.iter().map(|row| Ok((columns::known(row)?, columns::last_push(row)?))).collect()
     }
 
     async fn open(

@@ -1,8 +1,10 @@
 //! The cluster's database as the test sees it: on a connection of the test's own, never through komainu's code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row, SqliteConnection};
+
+use super::server::MariaDb;
 
 /// On which database a story plays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +44,23 @@ pub(crate) struct StoredBeat {
     pub(crate) status: i64,
     /// Microseconds UTC, when the statement ran.
     pub(crate) at_us: i64,
+}
+
+/// A fresh one in this folder, or on a server of its own: the server, the database, and its URL for komainu.
+pub(crate) async fn fresh(kind: Kind, folder: &Path) -> (Option<MariaDb>, Database, String) {
+    match kind {
+        Kind::Sqlite => {
+            let path = folder.join("komainu.sqlite");
+            let url = format!("sqlite://{}", path.display());
+            (None, Database::Sqlite(path), url)
+        }
+        Kind::MariaDb => {
+            let server = MariaDb::start().await;
+            Database::MariaDb(server.url("mysql")).execute("CREATE DATABASE kuma").await;
+            let url = server.url("kuma");
+            (Some(server), Database::MariaDb(url.clone()), url)
+        }
+    }
 }
 
 const SQLITE_NOW: &str = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)";
@@ -132,7 +151,7 @@ fn number(text: &str) -> i64 {
     text.parse().unwrap()
 }
 
-async fn sqlite(path: &std::path::Path) -> SqliteConnection {
+async fn sqlite(path: &Path) -> SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
     let options = options.busy_timeout(std::time::Duration::from_secs(20));
     SqliteConnection::connect_with(&options).await.unwrap()

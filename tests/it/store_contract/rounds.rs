@@ -11,6 +11,7 @@ use komainu_watchdogs::time::Wall;
 
 use super::fixture::{Fixture, Kind, beat, identity, step};
 use super::on_both_databases;
+use crate::cluster::wait::wait_until;
 
 on_both_databases! {
     a_round_of_a_fresh_cluster_is_empty,
@@ -160,12 +161,8 @@ async fn a_living_process_keeps_its_watchdog_id(kind: Kind) {
     assert!(matches!(error, StoreError::IdInUse { .. }), "{error:?}");
     assert_eq!(error.to_string(), "watchdog id w1 is in use by host host");
     // Once the first is silent, the second follows; then the first is the one who is told.
-    let taken_over = async {
-        while second.write(&write(2, 1, vec![], vec![])).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), taken_over).await.unwrap();
+    let took_over = async || second.write(&write(2, 1, vec![], vec![])).await.is_ok();
+    wait_until("the second follows", Duration::from_secs(10), took_over).await;
     assert!(matches!(first.write(&write(1, 2, vec![], vec![])).await, Err(StoreError::IdInUse { .. })));
     second.write(&write(2, 2, vec![], vec![])).await.unwrap();
 }

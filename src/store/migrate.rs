@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// The schema that this komainu makes. It works with the next one too, so that databases are migrated first and
 /// programs are replaced one by one.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// A large table may take its time to be altered.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
@@ -29,6 +29,9 @@ struct Files {
     node_columns: &'static str,
     kuma: &'static str,
     alerts: &'static str,
+    operations: &'static str,
+    more_node_columns: &'static str,
+    more_kuma: &'static str,
 }
 
 const MARIADB: Files = Files {
@@ -38,6 +41,9 @@ const MARIADB: Files = Files {
     node_columns: include_str!("../../migrations/mariadb/0001_node_columns.sql"),
     kuma: include_str!("../../migrations/mariadb/0001_kuma.sql"),
     alerts: include_str!("../../migrations/mariadb/0002_alerts.sql"),
+    operations: include_str!("../../migrations/mariadb/0003_operations.sql"),
+    more_node_columns: include_str!("../../migrations/mariadb/0003_node_columns.sql"),
+    more_kuma: include_str!("../../migrations/mariadb/0003_kuma.sql"),
 };
 
 const SQLITE: Files = Files {
@@ -47,10 +53,14 @@ const SQLITE: Files = Files {
     node_columns: include_str!("../../migrations/sqlite/0001_node_columns.sql"),
     kuma: include_str!("../../migrations/sqlite/0001_kuma.sql"),
     alerts: include_str!("../../migrations/sqlite/0002_alerts.sql"),
+    operations: include_str!("../../migrations/sqlite/0003_operations.sql"),
+    more_node_columns: include_str!("../../migrations/sqlite/0003_node_columns.sql"),
+    more_kuma: include_str!("../../migrations/sqlite/0003_kuma.sql"),
 };
 
 /// Tables that `--without-kuma` makes where they are missing.
-const KUMA_TABLES: [&str; 4] = ["monitor", "heartbeat", "tag", "monitor_tag"];
+const KUMA_TABLES: [&str; 8] =
+    ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
 const TABLES: [&str; 16] = [
@@ -199,7 +209,10 @@ async fn plan_on(
     if found.version == 0 {
         plan.statements = first_migration(dialect, &found, makes_kuma);
     }
-    plan.statements.extend(split(files(dialect).alerts));
+    if found.version < 2 {
+        plan.statements.extend(split(files(dialect).alerts));
+    }
+    plan.statements.extend(third_migration(dialect, &found, makes_kuma));
     plan.statements
         .push(format!("UPDATE komainu_schema SET version = {SCHEMA}, migrated_at = {} WHERE id = 1", dialect.now_ms()));
     Ok(plan)
@@ -225,6 +238,23 @@ fn first_migration(dialect: Dialect, found: &Found, makes_kuma: bool) -> Vec<Str
     statements.extend(node_columns.into_iter().filter(|statement| !found.node_has(added_column(statement))));
     statements.extend(found.widen_status());
     statements.extend(first_rows(dialect, found));
+    statements
+}
+
+fn third_migration(dialect: Dialect, found: &Found, makes_kuma: bool) -> Vec<String> {
+    let files = files(dialect);
+    let mut statements = vec![];
+    // A first migration wrote down all that it makes.
+    let makes_kuma = if found.version == 0 { makes_kuma } else { !found.kuma_tables.is_empty() };
+    if found.version > 0 {
+        statements.push(found.record_more(makes_kuma));
+    }
+    if makes_kuma {
+        statements.extend(split(files.more_kuma));
+    }
+    statements.extend(split(files.operations));
+    let node_columns = split(files.more_node_columns);
+    statements.extend(node_columns.into_iter().filter(|statement| !found.node_has(added_column(statement))));
     statements
 }
 
@@ -303,11 +333,15 @@ mod tests {
             (MARIADB.node, SQLITE.node),
             (MARIADB.kuma, SQLITE.kuma),
             (MARIADB.alerts, SQLITE.alerts),
+            (MARIADB.more_kuma, SQLITE.more_kuma),
         ] {
             assert_eq!(names(one), names(other));
         }
         let columns = |file| split(file).iter().map(|sql| added_column(sql).to_owned()).collect::<Vec<_>>();
         assert_eq!(columns(MARIADB.node_columns), columns(SQLITE.node_columns));
+        assert_eq!(columns(MARIADB.more_node_columns), columns(SQLITE.more_node_columns));
+        let sqlite_of = |file: &str| file.replace("IF NOT EXISTS ", "");
+        assert_eq!(columns(&sqlite_of(MARIADB.operations)), columns(&sqlite_of(SQLITE.operations)));
     }
 
     fn names(file: &str) -> Vec<String> {

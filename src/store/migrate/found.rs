@@ -69,18 +69,42 @@ impl Found {
     /// Writes down what there is, before anything is changed; an interrupted migration wrote it already.
     pub(super) fn record(&self, dialect: Dialect, makes_kuma: bool) -> String {
         let is_ours = !self.catalog.has_table("node");
-        let missing = split(MARIADB.node_columns);
-        let missing = missing.iter().map(|statement| added_column(statement)).filter(|column| !self.node_has(column));
         let (origin, columns) =
-            if is_ours { ("ours", String::new()) } else { ("extended", missing.collect::<Vec<_>>().join(",")) };
-        let tables = KUMA_TABLES.into_iter().filter(|table| makes_kuma && !self.catalog.has_table(table));
-        let tables = tables.collect::<Vec<_>>().join(",");
+            if is_ours { ("ours", String::new()) } else { ("extended", self.missing_node_columns().join(",")) };
+        let tables = if makes_kuma { self.missing_kuma_tables().join(",") } else { String::new() };
         format!(
             "INSERT INTO komainu_schema (id, version, node_origin, node_columns, kuma_tables, migrated_at) \
              SELECT 1, 0, '{origin}', '{columns}', '{tables}', {} FROM (SELECT 1) one \
              WHERE NOT EXISTS (SELECT 1 FROM komainu_schema)",
             dialect.now_ms()
         )
+    }
+
+    /// The same for what a later migration adds; what an interrupted one wrote stays written.
+    pub(super) fn record_more(&self, makes_kuma: bool) -> String {
+        let mut columns = match &self.recorded {
+            Some(NodeOrigin::Extended { added }) => added.clone(),
+            Some(NodeOrigin::Ours) | None => vec![],
+        };
+        if matches!(self.recorded, Some(NodeOrigin::Extended { .. })) {
+            columns.extend(self.missing_node_columns());
+        }
+        let mut tables = self.kuma_tables.clone();
+        if makes_kuma {
+            tables.extend(self.missing_kuma_tables());
+        }
+        let (columns, tables) = (columns.join(","), tables.join(","));
+        format!("UPDATE komainu_schema SET node_columns = '{columns}', kuma_tables = '{tables}' WHERE id = 1")
+    }
+
+    fn missing_node_columns(&self) -> Vec<String> {
+        let statements = [split(MARIADB.node_columns), split(MARIADB.more_node_columns)].concat();
+        let columns = statements.iter().map(|statement| added_column(statement));
+        columns.filter(|column| !self.node_has(column)).map(str::to_owned).collect()
+    }
+
+    fn missing_kuma_tables(&self) -> Vec<String> {
+        KUMA_TABLES.into_iter().filter(|table| !self.catalog.has_table(table)).map(str::to_owned).collect()
     }
 
     pub(super) fn widen_status(&self) -> Option<String> {

@@ -1,0 +1,13 @@
+-- What operators and pipelines say: affinity, wishes, who manages a row, where people's traffic goes.
+
+-- The node to which all traffic of people is sent; NULL: the gateway chooses.
+ALTER TABLE komainu_cluster ADD COLUMN IF NOT EXISTS pinned_node VARCHAR(190) NULL;
+
+-- An operator asked for this home: the move there waits for no cool-off and for no thaw. Cleared on arrival.
+ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS asked TINYINT(1) NOT NULL DEFAULT 0;
+
+-- `run_on`: a JSON list of labels that its node must bear; NULL: any node. `managed_by`: the set (`komainu apply`) that made it.
+ALTER TABLE komainu_monitor ADD COLUMN IF NOT EXISTS run_on TEXT NULL;
+ALTER TABLE komainu_monitor ADD COLUMN IF NOT EXISTS managed_by VARCHAR(190) NULL;
+CREATE INDEX IF NOT EXISTS komainu_monitor_managed ON komainu_monitor (managed_by);
+ALTER TABLE komainu_heartbeat ADD COLUMN IF NOT EXISTS managed_by VARCHAR(190) NULL;

@@ -165,11 +165,11 @@ struct OfMonitor {
 }
 
 impl OfMonitor {
-    fn of(&self, span: Span) -> &Option<Exact> {
+    fn of(&self, span: Span) -> Option<Exact> {
         match span {
-            Span::Minute => &self.minute,
-            Span::Hour => &self.hour,
-            Span::Day => &self.day,
+            Span::Minute => self.minute,
+            Span::Hour => self.hour,
+            Span::Day => self.day,
         }
     }
 
@@ -196,7 +196,7 @@ impl Averages {
     /// Gives back to rows as they were read the decimals that their columns dropped.
     pub(super) fn refine(&self, rows: &mut BTreeMap<Key, Stat>) {
         for (key, stat) in rows {
-            let Some(exact) = self.monitors.get(&key.monitor).and_then(|averages| *averages.of(key.span)) else {
+            let Some(exact) = self.monitors.get(&key.monitor).and_then(|averages| averages.of(key.span)) else {
                 continue;
             };
             let slack = ROUNDED_BY.max(stat.ping * 1e-6);

@@ -122,7 +122,7 @@ impl BeatKeeper {
     ) -> Result<Locked, StoreError> {
         let dialect = session.dialect();
         let monitors: BTreeSet<MonitorId> = beats.iter().map(|beat| beat.monitor).collect();
-        let monitors = Json::from_iter(monitors.iter().map(|monitor| json!([monitor.0]))).to_string();
+        let monitors = monitors.iter().map(|monitor| json!([monitor.0])).collect::<Json>().to_string();
         let mut statements = Vec::new();
         if earlier == Earlier::InDoubt {
             let sql = format!("SELECT 'node' AS found FROM node WHERE node_id = ?{}", dialect.for_update());
@@ -206,7 +206,7 @@ fn owned(dialect: Dialect) -> String {
     )
 }
 
-/// One jump per monitor through the index (monitor_id, time).
+/// One jump per monitor through the index (`monitor_id`, `time`).
 fn last(dialect: Dialect, catalog: &Catalog) -> String {
     format!(
         "SELECT 'last' AS found, h.monitor_id, {time} AS time_ms FROM {wanted} {straight} heartbeat h \

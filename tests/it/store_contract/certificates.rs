@@ -37,7 +37,7 @@ async fn a_monitor(kind: Kind) -> (Fixture, MonitorId) {
 }
 
 /// A link of a chain as Kuma writes it, valid for so many days and an hour.
-fn link(days: i64, kind: &str, issuer: Option<Value>) -> Value {
+fn link(days: i64, kind: &str, issuer: Option<&Value>) -> Value {
     let ends_at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days + 1);
     let ends_at = ends_at.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
     json!({"subject": {"CN": kind}, "certType": kind, "validTo": ends_at, "issuerCertificate": issuer})
@@ -89,9 +89,9 @@ async fn a_certificate_that_expires_soon_is_told_worse_in_its_last_week_and_over
 async fn an_intermediate_counts_and_a_root_does_not(kind: Kind) {
     let (mut fixture, monitor) = a_monitor(kind).await;
     let root = link(1, "root CA", None);
-    seen(&mut fixture, monitor, &link(90, "server", Some(link(80, "intermediate CA", Some(root.clone()))))).await;
+    seen(&mut fixture, monitor, &link(90, "server", Some(&link(80, "intermediate CA", Some(&root))))).await;
     assert_eq!(settle(&fixture).await, (0, 0));
-    seen(&mut fixture, monitor, &link(90, "server", Some(link(3, "intermediate CA", Some(root))))).await;
+    seen(&mut fixture, monitor, &link(90, "server", Some(&link(3, "intermediate CA", Some(&root))))).await;
     assert_eq!(settle(&fixture).await, (1, 0));
     let summary = fixture.raw.one("SELECT summary FROM komainu_incident").await;
     assert!(summary.contains("(intermediate CA) expires in 3 days"), "{summary}");

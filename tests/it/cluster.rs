@@ -407,6 +407,6 @@ impl Drop for Cluster {
 
 async fn add_api_key(store: &Store) -> String {
     let (text, hash) = komainu::keys::ApiKey::generate();
-    apikeys::create(store, "test", Scope::Admin, &hash).await.unwrap();
+    apikeys::create(store, "test", Scope::Admin, &hash, "test").await.unwrap();
     text
 }

@@ -140,7 +140,7 @@ async fn find_view(store: &Store, id: MonitorId) -> Result<MonitorView, ApiError
     monitors::get(store, id).await?.ok_or_else(|| ApiError::not_found("monitor", &id.to_string()))
 }
 
-/// The monitor, with its ETag.
+/// The monitor, with what validates it.
 async fn answer(
     context: &Context,
     caller: &Caller,

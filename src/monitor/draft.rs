@@ -66,7 +66,9 @@ impl Draft {
                     self.pinned = Some(*pinned);
                     Ok(())
                 }
-                _ => Err("must be true or false".to_owned()),
+                Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
+                    Err("must be true or false".to_owned())
+                }
             },
             _ => return None,
         })
@@ -113,9 +115,13 @@ fn name(sent: &Json, most: usize) -> Result<Option<String>, String> {
     match sent {
         Json::Null => Ok(None),
         Json::String(text) if text.contains(char::is_control) => Err("must not hold control characters".to_owned()),
+        // MariaDB takes a name with and without spaces at its end for the same.
+        Json::String(text) if text.trim() != text => Err("must not begin or end with spaces".to_owned()),
         Json::String(text) if text.chars().count() <= most => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
         Json::String(_) => Err(format!("must have at most {most} characters")),
-        other => Err(format!("must be text, not {}", kind(other))),
+        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+            Err(format!("must be text, not {}", kind(sent)))
+        }
     }
 }
 
@@ -125,7 +131,9 @@ fn names(sent: &Json) -> Result<Vec<String>, String> {
         Json::Null => return Ok(vec![]),
         Json::Array(items) if items.len() <= 100 => items,
         Json::Array(_) => return Err("must have at most 100 entries".to_owned()),
-        _ => return Err("must be a list of texts".to_owned()),
+        Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
+            return Err("must be a list of texts".to_owned());
+        }
     };
     let mut names = items
         .iter()
@@ -138,5 +146,5 @@ fn names(sent: &Json) -> Result<Vec<String>, String> {
 
 fn node(sent: &Json) -> Result<Option<NodeId>, String> {
     let Some(id) = name(sent, 50)? else { return Ok(None) };
-    crate::config::ensure_id(&id).map(|()| Some(NodeId::from(id))).map_err(|rule| rule.to_string())
+    crate::config::ensure_id(&id).map(|()| Some(NodeId::from(id)))
 }

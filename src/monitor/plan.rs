@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::draft::Draft;
-use super::rules::{field_of, is_json};
-use super::table::Table;
+use super::rules::{field_of, is_json, stored_kind};
+use super::table::{Column, Kind, Table};
 use super::{Columns, Fault, kinds, text};
 
 /// Kuma probes for at most so large a part of the interval, so that runs do not overlap.
@@ -20,12 +20,9 @@ pub fn created(draft: &Draft, table: &Table, push_token: &str) -> Result<Columns
     if said("name").and_then(Json::as_str).is_none_or(|name| name.trim().is_empty()) {
         faults.push(Fault::new("name", "is missing"));
     }
-    let kind = match said("type").and_then(Json::as_str) {
-        Some(kind) => kind,
-        None => {
-            faults.push(Fault::new("type", "is missing"));
-            return Err(faults);
-        }
+    let Some(kind) = said("type").and_then(Json::as_str) else {
+        faults.push(Fault::new("type", "is missing"));
+        return Err(faults);
     };
     faults.extend(unknown_kind(kind));
     let mut row = starts(draft, kind, push_token);
@@ -48,12 +45,7 @@ pub fn edited(draft: &Draft, row: &Columns, table: &Table) -> Result<Columns, Ve
     let mut changes = Columns::new();
     for (name, value) in &draft.columns {
         let Some(column) = table.column(name) else { continue };
-        let fresh = match value {
-            Json::Null if column.nullable => Json::Null,
-            // A column that must hold something goes back to what it starts with.
-            Json::Null => column.preset.clone(),
-            value => value.clone(),
-        };
+        let fresh = if value.is_null() { reset(name, column, row, draft) } else { value.clone() };
         if !is_same(name, row.get(name), &fresh) {
             changes.insert(name.clone(), fresh);
         }
@@ -73,16 +65,32 @@ pub fn edited(draft: &Draft, row: &Columns, table: &Table) -> Result<Columns, Ve
     if faults.is_empty() { Ok(changes) } else { Err(faults) }
 }
 
+/// What a column goes back to: nothing, or what it starts with where it must hold something.
+fn reset(name: &str, column: &Column, row: &Columns, draft: &Draft) -> Json {
+    let interval = || {
+        let said = draft.columns.get("interval").and_then(Json::as_f64);
+        said.or_else(|| row.get("interval")?.as_f64()).unwrap_or(60.0)
+    };
+    match (name, stored_kind(name, column), &column.preset) {
+        // The table's own preset means 800 intervals to Kuma.
+        ("timeout", _, _) => json!(interval() * TIMEOUT_PART),
+        ("retry_interval", _, _) => draft.columns.get("interval").or_else(|| row.get("interval")).cloned().unwrap_or_default(),
+        _ if column.nullable => Json::Null,
+        (_, Kind::Flag, Json::Number(preset)) => json!(preset.as_i64() != Some(0)),
+        (_, _, preset) => preset.clone(),
+    }
+}
+
 fn judged(row: &Columns, table: &Table, is_ours: impl Fn(&Fault) -> bool) -> Vec<Fault> {
     let faults = kinds::judge(row).into_iter().filter(is_ours);
     faults
-        .map(|fault| if table.column(&fault.field).is_some() { fault } else { absent(row, fault) })
+        .map(|fault| if table.column(&fault.field).is_some() { fault } else { absent(row, &fault) })
         .map(shown)
         .collect()
 }
 
 /// It is not the client's fault that this Kuma has no such column.
-fn absent(row: &Columns, fault: Fault) -> Fault {
+fn absent(row: &Columns, fault: &Fault) -> Fault {
     let kind = text(row, "type").unwrap_or_default().to_owned();
     let message = format!(
         "a monitor of type {kind} needs the column {}, which this database's table `monitor` does not have",

@@ -92,7 +92,7 @@ fn flag(sent: &Json) -> Result<bool, String> {
 
 fn whole(sent: &Json, least: i64, most: i64) -> Result<Json, String> {
     // 30.0 is what some programs make of 30.
-    let number = sent.as_i64().or_else(|| sent.as_f64().and_then(|real| exact(real)));
+    let number = sent.as_i64().or_else(|| sent.as_f64().and_then(exact));
     match number {
         Some(number) if (least..=most).contains(&number) => Ok(json!(number)),
         _ => Err(format!("must be a whole number from {least} to {most}")),
@@ -201,7 +201,9 @@ fn list(sent: &Json) -> Result<Vec<&str>, String> {
 fn object(sent: &Json) -> Result<Json, String> {
     match sent {
         Json::Object(_) => Ok(json!(sent.to_string())),
-        other => Err(format!("must be an object, not {}", kind(other))),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => {
+            Err(format!("must be an object, not {}", kind(sent)))
+        }
     }
 }
 

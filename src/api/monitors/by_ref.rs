@@ -32,6 +32,7 @@ pub(in crate::api) async fn show(
     answer(&context, &caller.0, StatusCode::OK, &view).await
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 pub(in crate::api) async fn put(
     Writer(caller): Writer,
     context: Ctx,

@@ -158,6 +158,8 @@ fn is_set(column: &Column, value: &Value) -> bool {
 fn as_sent(name: &str, value: &Value) -> Value {
     match value {
         Value::String(text) if is_json(name) => serde_json::from_str(text).unwrap_or_else(|_| value.clone()),
-        value => value.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            value.clone()
+        }
     }
 }

@@ -165,7 +165,8 @@ impl SpecColumns {
 
 /// For a SELECT on `monitor m`: all columns that clients read and write, beside those of [`SpecColumns::selected`].
 pub(super) fn all_selected(table: &Table) -> String {
-    table.columns().map(|(name, _)| format!(", m.`{name}` AS `c_{name}`")).collect()
+    let columns: Vec<String> = table.columns().map(|(name, _)| format!(", m.`{name}` AS `c_{name}`")).collect();
+    columns.concat()
 }
 
 /// What [`all_selected`] selected.

@@ -151,15 +151,12 @@ fn parts(rows: Vec<Vec<Value>>) -> Vec<Vec<Vec<Value>>> {
         let has_room = |part: &Vec<Vec<Value>>| {
             part.len() < ROWS && (part.len() + 1) * row.len() <= PLACEHOLDERS && bytes + size <= BYTES
         };
-        match parts.last_mut().filter(|part| has_room(part)) {
-            Some(part) => {
-                bytes += size;
-                part.push(row);
-            }
-            None => {
-                bytes = size;
-                parts.push(vec![row]);
-            }
+        if let Some(part) = parts.last_mut().filter(|part| has_room(part)) {
+            bytes += size;
+            part.push(row);
+        } else {
+            bytes = size;
+            parts.push(vec![row]);
         }
     }
     parts

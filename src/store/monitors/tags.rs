@@ -56,9 +56,11 @@ pub(super) async fn replace(
 
 async fn ensure(session: &mut Session, name: &str) -> Result<i64, StoreError> {
     let act = "look up a tag";
-    let row = session.row(act, "SELECT MIN(id) AS id FROM tag WHERE name = ?", values![name]).await?;
-    if let Some(id) = row.map_or(Ok(None), |row| row.maybe_int("id"))? {
-        return Ok(id);
+    // Kuma's tables take `Prod` for `prod`; clients do not.
+    for row in session.rows(act, "SELECT id, name FROM tag WHERE name = ? ORDER BY id", values![name]).await? {
+        if row.text("name")? == name {
+            return row.int("id");
+        }
     }
     session.insert("make a tag", "INSERT INTO tag (name, color) VALUES (?, ?)", values![name, COLOR]).await
 }

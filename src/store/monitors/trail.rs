@@ -29,14 +29,14 @@ pub(super) async fn note(session: &mut Session, by: &str, story: &Story<'_>) -> 
         }
         (many, new, updates) => {
             let mut created = new.iter();
-            let mut updated = updates.iter();
+            let mut edits = updates.iter();
             let items = many.iter().filter_map(|one| match one.change {
                 Change::Created => {
                     let new = created.next()?;
                     Some(json!({"id": one.id, "ref": one.reference, "created": new.columns.get("name")}))
                 }
                 Change::Updated => {
-                    let update = updated.next()?;
+                    let update = edits.next()?;
                     let fields: Vec<&str> = update.columns.keys().map(|column| field_of(column)).collect();
                     let name = &update.before.spec.name;
                     Some(json!({"id": one.id, "ref": one.reference, "updated": name, "fields": fields}))

@@ -74,7 +74,9 @@ fn reset(name: &str, column: &Column, row: &Columns, draft: &Draft) -> Json {
     match (name, stored_kind(name, column), &column.preset) {
         // The table's own preset means 800 intervals to Kuma.
         ("timeout", _, _) => json!(interval() * TIMEOUT_PART),
-        ("retry_interval", _, _) => draft.columns.get("interval").or_else(|| row.get("interval")).cloned().unwrap_or_default(),
+        ("retry_interval", _, _) => {
+            draft.columns.get("interval").or_else(|| row.get("interval")).cloned().unwrap_or_default()
+        }
         _ if column.nullable => Json::Null,
         (_, Kind::Flag, Json::Number(preset)) => json!(preset.as_i64() != Some(0)),
         (_, _, preset) => preset.clone(),

@@ -176,3 +176,6 @@ async fn a_body_over_its_limit_is_413_and_garbage_is_placed() {
     let answer = surface.send("POST", PATH, Some(&key), "{\n\"name\": oops}").await;
     assert_eq!((answer.code, answer.json()["detail"].as_str()), (400, Some("line 2, column 9: expected value")));
 }
+
+mod bulk;
+mod editing;

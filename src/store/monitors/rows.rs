@@ -179,6 +179,7 @@ pub(super) struct Described {
     pub(super) reference: Option<String>,
     pub(super) channels: Option<Vec<String>>,
     pub(super) run_on: Option<Vec<String>>,
+    #[expect(clippy::option_option, reason = "not named, named as none, named")]
     pub(super) managed_by: Option<Option<String>>,
 }
 

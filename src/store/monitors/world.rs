@@ -47,7 +47,7 @@ impl World {
             world.read_nodes(session).await?;
         }
         let names_group = |draft: &&Draft| draft.columns.contains_key("parent") || draft.columns.contains_key("type");
-        if drafts.iter().any(|draft| names_group(&draft)) && catalog.has_column("monitor", "parent") {
+        if drafts.iter().any(names_group) && catalog.has_column("monitor", "parent") {
             world.read_groups(session, drafts).await?;
         }
         for (column, table, _) in NAMED {

@@ -89,6 +89,7 @@ pub fn next(previous: Option<&Previous>, rules: Rules, run: RunResult, times: Ti
         retries: judged.retries,
         end_time: times.ended_at,
         response: judged.response,
+        is_own_trouble: judged.is_own_trouble,
     };
     let memory = Previous { settled, retries: beat.retries, down_count, time: beat.time };
     (beat, memory)

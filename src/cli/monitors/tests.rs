@@ -15,7 +15,8 @@ fn parse(line: &[&str]) -> Command {
 
 #[test]
 fn what_is_named_is_sent_and_nothing_else() {
-    let line = ["add", "--name", "Front", "--type=http", "--target", "https://a.b/", "--interval", "1m", "--tags", "a, b"];
+    let line =
+        ["add", "--name", "Front", "--type=http", "--target", "https://a.b/", "--interval", "1m", "--tags", "a, b"];
     let set = ["--set", "ignore_tls=true", "--set", r#"headers={"A": "b"}"#, "--set", "description=a=b"];
     let Command::Add { edits, .. } = parse(&[line.as_slice(), set.as_slice()].concat()) else { panic!("not add") };
     let expected = json!({

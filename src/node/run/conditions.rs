@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 /// A tree of conditions; empty: all is well.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Conditions(Vec<Condition>);
+pub(super) struct Conditions(Vec<Condition>);
 
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 struct Condition {
@@ -32,13 +32,13 @@ enum Kind {
 
 impl Conditions {
     /// Reads the column.
-    pub fn read(column: &str) -> Result<Self, String> {
+    pub(super) fn read(column: &str) -> Result<Self, String> {
         let column = if column.trim().is_empty() { "[]" } else { column };
         serde_json::from_str(column).map(Self).map_err(|error| format!("the monitor's conditions are invalid: {error}"))
     }
 
     /// Whether `record` fulfils them. The error is Kuma's, for conditions that make no sense.
-    pub fn take(&self, record: &str) -> Result<bool, String> {
+    pub(super) fn take(&self, record: &str) -> Result<bool, String> {
         if self.0.is_empty() { Ok(true) } else { holds(&self.0, record) }
     }
 }

@@ -77,13 +77,12 @@ impl Question {
             "TXT" => RecordType::TXT,
             other => return Err(Failure::target(format!("the record type {other} is unknown"))),
         };
-        let name = if kind == RecordType::PTR {
+        let mut name = if kind == RecordType::PTR {
             let address: IpAddr = host.parse().map_err(|_| Failure::target(format!("getHostByAddr EINVAL {host}")))?;
             Name::from(address)
         } else {
             Name::from_utf8(host).map_err(|_| Failure::target(format!("{host} is no name")))?
         };
-        let mut name = name;
         // No search list: what the monitor says is the whole name.
         name.set_fqdn(true);
         Ok(Self { kind, name, host: host.to_owned() })
@@ -135,15 +134,15 @@ fn code_name(code: ResponseCode) -> &'static str {
 /// nothing as long as another is known.
 async fn servers(names: &Names, list: &str) -> Result<Vec<IpAddr>, Failure> {
     let list: String = list.chars().filter(|character| !character.is_whitespace()).collect();
-    let named: Vec<&str> = list.split(',').filter(|name| !name.is_empty()).collect();
-    if named.is_empty() {
+    let wanted: Vec<&str> = list.split(',').filter(|name| !name.is_empty()).collect();
+    if wanted.is_empty() {
         return Err(Failure::target(
             "No Resolver Servers specified. Please specify at least one resolver server like 1.1.1.1 or a hostname",
         ));
     }
     let mut servers = Vec::new();
-    for name in named {
-        servers.extend(names.lookup(name).await.unwrap_or_default());
+    for server in wanted {
+        servers.extend(names.lookup(server).await.unwrap_or_default());
     }
     if servers.is_empty() {
         return Err(Failure::target(
@@ -180,11 +179,14 @@ fn judge(kind: RecordType, records: &[RData], conditions: &Conditions) -> Result
         shown.collect::<Vec<_>>().join(separator)
     };
     let is_single = matches!(kind, RecordType::CNAME | RecordType::SOA);
-    let msg = match kind {
-        RecordType::CNAME | RecordType::SOA => told.first().map(|told| told.shown.clone()).unwrap_or_default(),
-        RecordType::MX | RecordType::SRV => shown(" | "),
-        RecordType::NS => format!("Servers: {}", shown(" | ")),
-        _ => format!("Records: {}", shown(" | ")),
+    let msg = if is_single {
+        told.first().map(|told| told.shown.clone()).unwrap_or_default()
+    } else if matches!(kind, RecordType::MX | RecordType::SRV) {
+        shown(" | ")
+    } else if kind == RecordType::NS {
+        format!("Servers: {}", shown(" | "))
+    } else {
+        format!("Records: {}", shown(" | "))
     };
     let looked_at = if is_single { told.get(..1).unwrap_or_default() } else { &told };
     for record in looked_at.iter().flat_map(|told| &told.compared) {
@@ -256,8 +258,7 @@ fn told(record: &RData) -> Option<Told> {
 
 /// Without the dot of the root.
 fn bare(name: &Name) -> String {
-    let text = name.to_ascii();
-    text.strip_suffix('.').map(str::to_owned).unwrap_or(text)
+    name.to_ascii().trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const KEPT_MOST: u64 = 65_536;
 const UNKNOWN_KEPT: Duration = Duration::from_secs(5);
 
 /// However long an answer may be kept, a change is noticed within the hour.
-const KEPT_LONGEST: Duration = Duration::from_hours(1);
+const KEPT_LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Shared by all runs; cheap to clone.
 #[derive(Clone)]
@@ -49,7 +49,9 @@ impl Names {
             return Ok(vec![address]);
         }
         let cached = match &self.cached {
-            Some(resolver) => resolver.lookup_ip(host.to_owned()).await.map(|found| found.iter().collect()).unwrap_or_default(),
+            Some(resolver) => {
+                resolver.lookup_ip(host.to_owned()).await.map(|found| found.iter().collect()).unwrap_or_default()
+            }
             None => Vec::new(),
         };
         let mut addresses = if cached.is_empty() { ask_system(host).await? } else { cached };

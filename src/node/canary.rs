@@ -212,7 +212,7 @@ mod tests {
 
     async fn are_lost(addresses: &[String]) -> bool {
         let canaries = Canaries::new(addresses).unwrap();
-        let clients = Arc::new(Clients::new(&NodeId::from("node1")));
+        let clients = Arc::new(Clients::new(&NodeId::from("node1"), crate::node::run::names::Names::of_system()));
         let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
         tokio::spawn(canaries.clone().probe(clients, ended));

@@ -6,12 +6,15 @@
 
 pub mod body;
 pub mod certificate;
+mod conditions;
+mod dns;
 pub mod failure;
 pub mod group;
 pub mod http;
 mod json_query;
 pub mod keyword;
 mod manual;
+pub mod names;
 pub mod ping;
 pub mod port;
 pub mod tls;
@@ -28,6 +31,7 @@ use komainu_watchdogs::time::Mono;
 
 use self::certificate::Certificate;
 use self::failure::Failure;
+use self::names::Names;
 use crate::clock;
 use crate::store::monitors::MonitorSpec;
 
@@ -92,16 +96,18 @@ impl From<Failure> for RunResult {
     }
 }
 
-/// Everything that runs share: HTTP clients and ICMP sockets.
+/// Everything that runs share: HTTP clients, ICMP sockets, and the addresses of names.
 pub struct Runs {
     http: Arc<http::Clients>,
+    names: Names,
     ping: ping::Sockets,
 }
 
 impl Runs {
     /// The runs of one node; `node` is named in the User-Agent.
     pub fn new(node: &NodeId) -> Self {
-        Self { http: Arc::new(http::Clients::new(node)), ping: ping::Sockets::default() }
+        let names = Names::of_system();
+        Self { http: Arc::new(http::Clients::new(node, names.clone())), names, ping: ping::Sockets::default() }
     }
 
     /// The HTTP clients, which the canaries use as well.
@@ -113,9 +119,10 @@ impl Runs {
     pub async fn run(&self, monitor: &MonitorSpec) -> RunResult {
         let outcome = match monitor.kind.as_str() {
             "http" | "keyword" | "json-query" => return self.run_http(monitor).await,
+            "dns" => dns::run(&self.names, monitor).await,
             "manual" => Ok(manual::run(monitor)),
-            "port" => port::run(monitor).await,
-            "ping" => ping::run(&self.ping, monitor).await,
+            "port" => port::run(&self.names, monitor).await,
+            "ping" => ping::run((&self.ping, &self.names), monitor).await,
             other => Err(Failure::own(format!(
                 "a native node cannot run monitors of type {other}: move this one to an Uptime Kuma node"
             ))),
@@ -157,10 +164,16 @@ fn is_of_family(monitor: &MonitorSpec, address: IpAddr) -> bool {
 }
 
 /// The addresses of a host, with a port. Accepts what people type: a name, an address, `[::1]`.
-async fn resolve(monitor: &MonitorSpec, host: &str, port: u16) -> Result<Vec<std::net::SocketAddr>, Failure> {
+async fn resolve(
+    names: &Names,
+    monitor: &MonitorSpec,
+    host: &str,
+    port: u16,
+) -> Result<Vec<std::net::SocketAddr>, Failure> {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| Failure::resolve(host, &error))?;
-    let addresses: Vec<_> = found.filter(|address| is_of_family(monitor, address.ip())).collect();
+    let found = names.lookup(host).await.map_err(|error| Failure::resolve(host, &error))?;
+    let fitting = found.into_iter().filter(|address| is_of_family(monitor, *address));
+    let addresses: Vec<_> = fitting.map(|address| std::net::SocketAddr::new(address, port)).collect();
     if addresses.is_empty() {
         let family = monitor.ip_family.as_deref().unwrap_or("any");
         return Err(Failure::target(format!("{host} has no address of family {family}")));

@@ -282,5 +282,5 @@ async fn serve() -> String {
 }
 
 fn reqwest_plain() -> reqwest::Client {
-    run::http::Clients::new(&NodeId::from("test")).plain().unwrap()
+    run::http::Clients::new(&NodeId::from("test"), run::names::Names::of_system()).plain().unwrap()
 }

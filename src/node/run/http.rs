@@ -17,6 +17,7 @@ use reqwest::{Client, Method, Request, Response, Url};
 
 use super::body::{compact_json, kept};
 use super::failure::Failure;
+use super::names::Names;
 use super::tls::{self, Certificates};
 use super::{RunResult, millis_since};
 use crate::clock;
@@ -234,16 +235,18 @@ impl Options {
 /// HTTP clients by their options.
 pub struct Clients {
     user_agent: HeaderValue,
+    names: Names,
     built: Mutex<HashMap<Options, Client>>,
 }
 
 impl Clients {
     /// No client yet; `node` is named in the User-Agent of all.
-    pub fn new(node: &NodeId) -> Self {
+    pub fn new(node: &NodeId, names: Names) -> Self {
         let text = format!("komainu/{} ({node})", env!("CARGO_PKG_VERSION"));
         let nameless = || HeaderValue::from_static(concat!("komainu/", env!("CARGO_PKG_VERSION")));
         Self {
             user_agent: HeaderValue::from_str(&text).unwrap_or_else(|_| nameless()),
+            names,
             built: Mutex::new(HashMap::new()),
         }
     }
@@ -264,7 +267,7 @@ impl Clients {
         if let Some(client) = built.get(&options) {
             return Ok(client.clone());
         }
-        let client = build(&options, &self.user_agent)?;
+        let client = build(&options, &self.user_agent, self.names.clone())?;
         if built.len() >= CLIENTS_MOST {
             built.clear();
         }
@@ -273,7 +276,7 @@ impl Clients {
     }
 }
 
-fn build(options: &Options, user_agent: &HeaderValue) -> Result<Client, Failure> {
+fn build(options: &Options, user_agent: &HeaderValue, names: Names) -> Result<Client, Failure> {
     let redirects = match options.max_redirects {
         0 => reqwest::redirect::Policy::none(),
         most => reqwest::redirect::Policy::limited(most),
@@ -285,6 +288,7 @@ fn build(options: &Options, user_agent: &HeaderValue) -> Result<Client, Failure>
         .referer(false)
         .retry(reqwest::retry::never())
         .no_proxy()
+        .dns_resolver(names)
         .http1_only()
         .pool_max_idle_per_host(0)
         .local_address(options.family)

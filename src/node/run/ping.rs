@@ -11,6 +11,7 @@ use std::time::Duration;
 use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, Pinger, SurgeError};
 
 use super::failure::Failure;
+use super::names::Names;
 use super::{RunResult, resolve, whole_millis};
 use crate::clock;
 use crate::node::spec;
@@ -62,10 +63,10 @@ impl Sockets {
 }
 
 /// Sends echoes until all are answered or lost, or the monitor's timeout is over.
-pub(super) async fn run(sockets: &Sockets, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
+pub(super) async fn run((sockets, names): (&Sockets, &Names), monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let host = spec::text(monitor.hostname.as_ref()).ok_or_else(|| Failure::target("no hostname is configured"))?;
     let limit = spec::timeout(monitor);
-    let addresses = match tokio::time::timeout(limit, resolve(monitor, host, 0)).await {
+    let addresses = match tokio::time::timeout(limit, resolve(names, monitor, host, 0)).await {
         Ok(resolved) => resolved?,
         Err(_) => return Err(Failure::timeout(limit)),
     };

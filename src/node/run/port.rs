@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::failure::Failure;
+use super::names::Names;
 use super::{RunResult, millis_since, resolve};
 use crate::clock;
 use crate::node::spec;
@@ -16,7 +17,7 @@ use crate::store::monitors::MonitorSpec;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects once.
-pub(super) async fn run(monitor: &MonitorSpec) -> Result<RunResult, Failure> {
+pub(super) async fn run(names: &Names, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let host = spec::text(monitor.hostname.as_ref()).ok_or_else(|| Failure::target("no hostname is configured"))?;
     let port = monitor.port.filter(|&port| port > 0);
     let port = port.ok_or_else(|| Failure::target("no port between 1 and 65535 is configured"))?;
@@ -26,14 +27,14 @@ pub(super) async fn run(monitor: &MonitorSpec) -> Result<RunResult, Failure> {
         ));
     }
     let limit = CONNECT_TIMEOUT.min(spec::timeout(monitor));
-    tokio::time::timeout(limit, connect(monitor, host, port))
+    tokio::time::timeout(limit, connect(names, monitor, host, port))
         .await
         .unwrap_or_else(|_| Err(Failure::timeout(limit)))
         .map_err(|failure| Failure { msg: format!("Connection failed: {}", failure.msg), ..failure })
 }
 
-async fn connect(monitor: &MonitorSpec, host: &str, port: u16) -> Result<RunResult, Failure> {
-    let addresses = resolve(monitor, host, port).await?;
+async fn connect(names: &Names, monitor: &MonitorSpec, host: &str, port: u16) -> Result<RunResult, Failure> {
+    let addresses = resolve(names, monitor, host, port).await?;
     let mut last = Failure::target(format!("{host} has no address"));
     for address in addresses {
         // Kuma's time is that of the connection alone, without the name's resolution.

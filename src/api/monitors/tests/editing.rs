@@ -65,7 +65,7 @@ async fn an_edit_of_what_another_has_edited_meanwhile_is_refused() {
 #[tokio::test]
 async fn a_pipeline_puts_the_same_any_number_of_times() {
     let surface = Surface::plain().await;
-    let path = format!("{PATH}/by-ref/shop/web-1");
+    let path = format!("{PATH}/by-ref/shop%2Fweb-1");
     let first = send(&surface, "PUT", &path, &[], &web()).await;
     assert_eq!((first.code, first.json()["ref"].as_str()), (201, Some("shop/web-1")), "{}", first.json());
     let again = send(&surface, "PUT", &path, &[], &web()).await;

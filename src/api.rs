@@ -136,14 +136,11 @@ fn open_routes() -> OpenApiRouter<Arc<Context>> {
 /// Routes that need an API key; each handler names the scope it needs.
 fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
     OpenApiRouter::default()
-        .route("/monitors", get(monitors::list).post(monitors::create))
-        .route("/monitors/bulk", post(monitors::bulk::create))
-        .route(
-            "/monitors/by-ref/{*ref}",
-            get(monitors::by_ref::show).put(monitors::by_ref::put).delete(monitors::by_ref::remove),
-        )
-        .route("/monitors/{id}", get(monitors::show).patch(monitors::change).delete(monitors::remove))
-        .route("/monitors/{id}/beats", get(monitors::beats::list))
+        .routes(routes!(monitors::list, monitors::create))
+        .routes(routes!(monitors::bulk::bulk))
+        .routes(routes!(monitors::by_ref::show_by_ref, monitors::by_ref::put_by_ref, monitors::by_ref::remove_by_ref))
+        .routes(routes!(monitors::show, monitors::change, monitors::remove))
+        .routes(routes!(monitors::beats::beats))
         .route("/nodes", get(nodes::list).post(nodes::add))
         .route("/nodes/{id}", get(nodes::show))
         .route("/nodes/{id}/recover", post(nodes::recover))

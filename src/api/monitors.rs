@@ -10,12 +10,13 @@ use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde_json::{Value, json};
 
+use self::document::{Monitor, MonitorFields};
 use self::shown::Eyes;
 use super::auth::{Caller, Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
-use super::page::{Cut, Items};
-use super::problem::ApiError;
+use super::page::{Cut, Items, PageParams};
+use super::problem::{ApiError, Problem};
 use super::{Context, Ctx};
 use crate::monitor::Draft;
 use crate::store::monitors::{self, MonitorFilter, MonitorState, MonitorView, Target, Wish};
@@ -24,14 +25,26 @@ use crate::store::{BeatStatus, LastBeat, Store};
 pub(super) mod beats;
 pub(super) mod bulk;
 pub(super) mod by_ref;
+mod document;
 mod refusal;
 mod shown;
 #[cfg(test)]
 mod tests;
 mod wait;
 
-/// Filters: `node` (runs it), `home`, `type`, `status`, `active`, `tag`, `text` (in its name, address or host name),
-/// `ref`, `managed_by`.
+/// Monitors by rising id; all filters must hold.
+#[utoipa::path(get, path = "/monitors", tag = "monitors", security(("key" = ["read"])),
+    params(PageParams,
+        ("node" = Option<String>, Query, description = "Run by this node"),
+        ("home" = Option<String>, Query, description = "At home on this node"),
+        ("type" = Option<String>, Query, description = "Of this type"),
+        ("status" = Option<String>, Query, description = "up, down, pending, maintenance, paused or unknown"),
+        ("active" = Option<bool>, Query, description = "Active, or not"),
+        ("tag" = Option<String>, Query, description = "Bearing this tag"),
+        ("text" = Option<String>, Query, description = "Whose name, address or host name holds this"),
+        ("ref" = Option<String>, Query, description = "To which a client gave this name"),
+        ("managed_by" = Option<String>, Query, description = "Of this set")),
+    responses((status = 200, description = "One page", body = Items<Monitor>)))]
 pub(super) async fn list(
     Reader(caller): Reader,
     context: Ctx,
@@ -79,11 +92,20 @@ fn read_state(fields: &mut Fields) -> Option<MonitorState> {
     Some(state)
 }
 
+/// One monitor.
+#[utoipa::path(get, path = "/monitors/{id}", tag = "monitors", security(("key" = ["read"])),
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The monitor, with its ETag", body = Monitor)))]
 pub(super) async fn show(Reader(caller): Reader, context: Ctx, Path(id): Path<String>) -> Result<Response, ApiError> {
     let view = find_view(&context.state.store, parse_id(&id)?).await?;
     answer(&context, &caller, StatusCode::OK, &view).await
 }
 
+/// Makes a monitor. The leader finds a node for it within its next round.
+#[utoipa::path(post, path = "/monitors", tag = "monitors", security(("key" = ["write"])),
+    request_body = MonitorFields,
+    responses((status = 201, description = "Made", body = Monitor),
+        (status = 409, description = "Its ref or push token is taken", body = Problem)))]
 pub(super) async fn create(Writer(caller): Writer, context: Ctx, Object(fields): Object) -> Result<Response, ApiError> {
     let view = write(&context.state.store, &caller, Target::New, vec![], fields).await?;
     let mut response = answer(&context, &caller, StatusCode::CREATED, &view).await?;
@@ -93,6 +115,14 @@ pub(super) async fn create(Writer(caller): Writer, context: Ctx, Object(fields):
     Ok(response)
 }
 
+/// Changes the fields that are named.
+#[utoipa::path(patch, path = "/monitors/{id}", tag = "monitors", security(("key" = ["write"])),
+    params(("id" = String, Path, description = "Its id"),
+        ("If-Match" = Option<String>, Header, description = "Only if the monitor is still one of these ETags")),
+    request_body = MonitorFields,
+    responses((status = 200, description = "As it is now", body = Monitor),
+        (status = 409, description = "It contradicts what is there", body = Problem),
+        (status = 412, description = "It was changed since", body = Problem)))]
 pub(super) async fn change(
     Writer(caller): Writer,
     context: Ctx,
@@ -121,6 +151,12 @@ async fn write(
     find_view(store, first.id).await
 }
 
+/// Deletes a monitor with everything that hangs on it; its beats and statistics go afterwards.
+#[utoipa::path(delete, path = "/monitors/{id}", tag = "monitors", security(("key" = ["write"])),
+    params(("id" = String, Path, description = "Its id"),
+        ("If-Match" = Option<String>, Header, description = "Only if the monitor is still one of these ETags")),
+    responses((status = 204, description = "It is gone"),
+        (status = 412, description = "It was changed since", body = Problem)))]
 pub(super) async fn remove(
     Writer(caller): Writer,
     context: Ctx,

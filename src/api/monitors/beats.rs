@@ -7,11 +7,15 @@ use super::shown::BeatShown;
 use crate::api::Ctx;
 use crate::api::auth::Reader;
 use crate::api::fields::Fields;
-use crate::api::page::{Cut, Items};
+use crate::api::page::{Cut, Items, PageParams};
 use crate::api::problem::ApiError;
 use crate::store::monitors;
 
-pub(in crate::api) async fn list(
+/// What its runs found, the latest first.
+#[utoipa::path(get, path = "/monitors/{id}/beats", tag = "monitors", security(("key" = ["read"])),
+    params(PageParams, ("id" = String, Path, description = "Its id")),
+    responses((status = 200, description = "One page", body = Items<BeatShown>)))]
+pub(in crate::api) async fn beats(
     _: Reader,
     context: Ctx,
     Path(id): Path<String>,

@@ -9,13 +9,15 @@ use axum::http::StatusCode;
 use komainu_watchdogs::ids::MonitorId;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
+use super::document::MonitorFields;
 use super::refusal;
 use crate::api::Ctx;
 use crate::api::auth::Writer;
 use crate::api::body;
 use crate::api::fields::Fields;
-use crate::api::problem::ApiError;
+use crate::api::problem::{ApiError, Problem};
 use crate::monitor::{Draft, Fault, Table};
 use crate::store::monitors::{self, Change, Refusal, Target, Wish, Written};
 
@@ -23,17 +25,22 @@ const MOST_ITEMS: usize = 10_000;
 const LIMIT: usize = 16 * 1024 * 1024;
 
 /// What became of each, in the order of the request.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MonitorsWritten)]
 pub(in crate::api) struct Done {
     items: Vec<Item>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MonitorWritten)]
 struct Item {
+    #[schema(value_type = i64)]
     id: MonitorId,
     #[serde(rename = "ref")]
+    #[schema(required)]
     reference: Option<String>,
     /// `created`, `updated`, `unchanged`.
+    #[schema(value_type = String)]
     change: &'static str,
 }
 
@@ -48,7 +55,16 @@ impl From<Written> for Item {
     }
 }
 
-pub(in crate::api) async fn create(
+/// Makes up to 10,000 monitors, all or none. `errors` names the item: `items[17].url`.
+#[utoipa::path(post, path = "/monitors/bulk", tag = "monitors", security(("key" = ["write"])),
+    params(("upsert" = Option<bool>, Query, description = "Change those whose ref exists, in what is named")),
+    request_body(content((Vec<MonitorFields> = "application/json"), (String = "application/x-ndjson")),
+        description = "A JSON array, or one JSON object a line; at most 16 MiB"),
+    responses((status = 200, description = "Nothing was new", body = Done),
+        (status = 201, description = "At least one is new", body = Done),
+        (status = 409, description = "Refs or push tokens are taken", body = Problem),
+        (status = 412, description = "Others write the same monitors; send it again", body = Problem)))]
+pub(in crate::api) async fn bulk(
     Writer(caller): Writer,
     context: Ctx,
     RawQuery(query): RawQuery,

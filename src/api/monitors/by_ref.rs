@@ -10,12 +10,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::Value;
 
+use super::document::{Monitor, MonitorFields};
 use super::{answer, find_view, refusal, wait};
 use crate::api::Ctx;
 use crate::api::auth::{Caller, Reader, Writer};
 use crate::api::body::Object;
 use crate::api::fields::Fields;
-use crate::api::problem::ApiError;
+use crate::api::problem::{ApiError, Problem};
 use crate::monitor::Draft;
 use crate::store::Store;
 use crate::store::monitors::{self, Change, MonitorView, Target, Wish, Written};
@@ -23,7 +24,11 @@ use crate::store::monitors::{self, Change, MonitorView, Target, Wish, Written};
 /// A pipeline's step takes no longer; neither does any proxy.
 const LONGEST_WAIT_S: u64 = 300;
 
-pub(in crate::api) async fn show(
+/// The monitor to which a client gave this name.
+#[utoipa::path(get, path = "/monitors/by-ref/{ref}", tag = "monitors", security(("key" = ["read"])),
+    params(("ref" = String, Path, description = "The name, percent-encoded")),
+    responses((status = 200, description = "The monitor, with its ETag", body = Monitor)))]
+pub(in crate::api) async fn show_by_ref(
     caller: Reader,
     context: Ctx,
     Path(reference): Path<String>,
@@ -32,8 +37,19 @@ pub(in crate::api) async fn show(
     answer(&context, &caller.0, StatusCode::OK, &view).await
 }
 
+/// Makes the monitor of this name, or changes the fields that are named: as often as a pipeline likes.
+#[utoipa::path(put, path = "/monitors/by-ref/{ref}", tag = "monitors", security(("key" = ["write"])),
+    params(("ref" = String, Path, description = "The name, percent-encoded"),
+        ("wait" = Option<String>, Query, description = "Answer after the first beat since, at most after this (`30s`)"),
+        ("If-Match" = Option<String>, Header, description = "Only if the monitor is still one of these ETags"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only make it")),
+    request_body = MonitorFields,
+    responses((status = 200, description = "As it is now", body = Monitor),
+        (status = 201, description = "Made", body = Monitor),
+        (status = 409, description = "It contradicts what is there", body = Problem),
+        (status = 412, description = "It was changed since, or is there already", body = Problem)))]
 #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
-pub(in crate::api) async fn put(
+pub(in crate::api) async fn put_by_ref(
     Writer(caller): Writer,
     context: Ctx,
     Path(reference): Path<String>,
@@ -78,7 +94,13 @@ async fn write(
     if wants_new && is_taken(&refused) { Err(refusal::stale()) } else { Err(refusal::one(refused, reference)) }
 }
 
-pub(in crate::api) async fn remove(
+/// Deletes the monitor of this name.
+#[utoipa::path(delete, path = "/monitors/by-ref/{ref}", tag = "monitors", security(("key" = ["write"])),
+    params(("ref" = String, Path, description = "The name, percent-encoded"),
+        ("If-Match" = Option<String>, Header, description = "Only if the monitor is still one of these ETags")),
+    responses((status = 204, description = "It is gone"),
+        (status = 412, description = "It was changed since", body = Problem)))]
+pub(in crate::api) async fn remove_by_ref(
     Writer(caller): Writer,
     context: Ctx,
     Path(reference): Path<String>,

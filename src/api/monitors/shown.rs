@@ -3,7 +3,9 @@
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
+use crate::api::openapi::Millis;
 use crate::monitor::{Column, Table, field_of, is_json, is_secret, is_settable};
 use crate::store::monitors::{MonitorView, ShownBeat};
 use crate::store::{BeatStatus, LastBeat};
@@ -42,15 +44,19 @@ const ALWAYS: [&str; 29] = [
 ];
 
 /// The last or any beat.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+#[schema(as = Beat)]
 pub(in crate::api) struct BeatShown {
     /// When the run began.
+    #[schema(value_type = Millis)]
     pub(super) time: Wall,
     /// `up`, `down`, `pending`, `maintenance`.
+    #[schema(value_type = String)]
     pub(super) status: &'static str,
     /// For people.
     pub(super) msg: String,
     /// How long the target took.
+    #[schema(required)]
     pub(super) ping_ms: Option<i64>,
     /// The state changed with it.
     pub(super) important: bool,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use komainu_watchdogs::blackout::Word;
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
@@ -37,11 +37,13 @@ mod incidents;
 mod lb;
 mod metrics;
 mod monitors;
+mod moves;
 mod nodes;
 mod page;
 mod peer;
 mod problem;
 mod request_id;
+mod routing;
 mod runbook;
 mod status;
 mod watchdogs;
@@ -122,10 +124,19 @@ fn keyed_routes() -> Router<Arc<Context>> {
     Router::new()
         .route("/monitors", get(monitors::list).post(monitors::create))
         .route("/monitors/{id}", get(monitors::show).delete(monitors::remove))
+        .route("/monitors/move", post(moves::move_many))
+        .route("/monitors/pin", post(moves::pin_many))
+        .route("/monitors/unpin", post(moves::unpin_many))
+        .route("/monitors/{id}/move", post(moves::move_one))
+        .route("/monitors/{id}/pin", put(moves::pin_one).delete(moves::unpin_one))
         .route("/nodes", get(nodes::list).post(nodes::add))
-        .route("/nodes/{id}", get(nodes::show))
-        .route("/nodes/{id}/recover", post(nodes::recover))
+        .route("/nodes/{id}", get(nodes::show).patch(nodes::change).delete(nodes::remove))
+        .route("/nodes/{id}/drain", post(nodes::acts::drain))
+        .route("/nodes/{id}/resume", post(nodes::acts::resume))
+        .route("/nodes/{id}/recover", post(nodes::acts::recover))
         .route("/watchdogs", get(watchdogs::list))
+        .route("/watchdogs/{id}", delete(watchdogs::remove))
+        .route("/routing/pin", get(routing::show).put(routing::pin).delete(routing::unpin))
         .route("/incidents", get(incidents::list))
         .route("/incidents/{id}", get(incidents::show))
         .route("/incidents/{id}/ack", post(incidents::acknowledge))

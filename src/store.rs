@@ -14,6 +14,7 @@ mod decisions;
 mod dialect;
 pub mod downtimes;
 mod error;
+pub mod hands;
 pub mod heartbeats;
 pub mod incidents;
 mod leader_lock;

@@ -12,7 +12,7 @@ use super::fields::Fields;
 use super::page::{Cut, Items};
 use super::problem::ApiError;
 use crate::store::Store;
-use crate::store::audit::{self, AuditRow, Deed};
+use crate::store::audit::{self, AuditFilter, AuditRow, Deed};
 
 #[derive(Serialize)]
 pub(super) struct Shown {
@@ -43,8 +43,13 @@ impl From<AuditRow> for Shown {
 pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);
+    let filter = AuditFilter {
+        who: fields.text("who", 200),
+        what: fields.text("what", 100),
+        subject: fields.text("subject", 400),
+    };
     fields.finish()?;
-    let page = audit::list(&context.state.store, cut.cursor.as_deref(), cut.limit).await?;
+    let page = audit::list(&context.state.store, &filter, cut.cursor.as_deref(), cut.limit).await?;
     Ok(Json(Items::of(page)))
 }
 
@@ -85,6 +90,12 @@ mod tests {
             (&trail["items"][0]["what"], &trail["items"][0]["who"]),
             (&"cluster.freeze".into(), &"key/admin".into())
         );
+        assert_eq!(surface.send("POST", "/api/v1/cluster/thaw", Some(&admin), "").await.code, 200);
+        for (query, left) in [("what=cluster.thaw", 1), ("subject=cluster&who=key/admin", 2), ("who=key/nobody", 0)] {
+            let path = format!("/api/v1/audit?{query}");
+            let trail = surface.send("GET", &path, Some(&admin), "").await.json();
+            assert_eq!(trail["items"].as_array().unwrap().len(), left, "{query}");
+        }
         let writer = surface.key("write").await;
         assert_eq!(surface.send("GET", "/api/v1/audit", Some(&writer), "").await.code, 403);
     }

@@ -2,13 +2,11 @@
 
 use axum::Json;
 use serde::Serialize;
-use serde_json::json;
 
 use super::Ctx;
-use super::audit::{self, Done};
-use super::auth::{Admin, Caller};
+use super::auth::Admin;
 use super::problem::ApiError;
-use crate::store::cluster;
+use crate::store::hands;
 
 #[derive(Serialize)]
 pub(super) struct Freeze {
@@ -18,28 +16,13 @@ pub(super) struct Freeze {
 }
 
 pub(super) async fn freeze(Admin(caller): Admin, context: Ctx) -> Result<Json<Freeze>, ApiError> {
-    let changed = cluster::freeze(&context.state.store).await?;
-    Ok(answer(&context, &caller, true, changed).await)
+    let changed = hands::freeze(&context.state.store, &caller.who()).await?;
+    Ok(Json(Freeze { frozen: true, changed }))
 }
 
 pub(super) async fn thaw(Admin(caller): Admin, context: Ctx) -> Result<Json<Freeze>, ApiError> {
-    let changed = cluster::thaw(&context.state.store).await?;
-    Ok(answer(&context, &caller, false, changed).await)
-}
-
-async fn answer(context: &Ctx, caller: &Caller, frozen: bool, changed: bool) -> Json<Freeze> {
-    let state = &context.state;
-    if changed {
-        let what = if frozen { "cluster.freeze" } else { "cluster.thaw" };
-        let (before, after) = (json!({"frozen": !frozen}), json!({"frozen": frozen}));
-        audit::note(
-            &state.store,
-            caller,
-            Done { what, subject: &state.cluster, before: Some(before), after: Some(after) },
-        )
-        .await;
-    }
-    Json(Freeze { frozen, changed })
+    let changed = hands::thaw(&context.state.store, &caller.who()).await?;
+    Ok(Json(Freeze { frozen: false, changed }))
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use anyhow::bail;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, WatchdogId};
 use komainu_watchdogs::time::Wall;
 
+use super::adopt::who;
 use super::print;
 use crate::config::Config;
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::nodes::{self, NodeChange};
+use crate::store::watchdogs::Stillness;
 use crate::store::{Beat, BeatStatus, DatabaseUrl, Store, StoreError, monitors, watchdogs};
 
 #[derive(Debug, clap::Subcommand)]
@@ -66,10 +68,11 @@ async fn try_grants(store: &Store) -> Vec<StoreError> {
         end_time: Wall(0),
         response: None,
     };
+    let still = Stillness { incarnation: Incarnation(0), seq: 0 };
     let tried = [
         migrate::plan(store, MigrateOptions::default()).await.err(),
-        nodes::edit(store, &nobody, &change).await.err(),
-        watchdogs::remove(store, &WatchdogId::from("")).await.err(),
+        nodes::edit(store, &nobody, &change, &who()).await.err(),
+        watchdogs::remove(store, &WatchdogId::from(""), still, &who()).await.err(),
         monitors::delete(store, MonitorId(-1)).await.err(),
         store.store_beats(&nobody, Incarnation(0), &[beat]).await.err(),
     ];

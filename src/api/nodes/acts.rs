@@ -1,0 +1,57 @@
+//! What is asked of a node: to be emptied, to take monitors again, to get its own back.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use komainu_watchdogs::ids::NodeId;
+
+use super::Shown;
+use super::refusal::refused;
+use crate::api::Ctx;
+use crate::api::auth::Admin;
+use crate::api::body::Optional;
+use crate::api::problem::ApiError;
+use crate::store::hands::{self, Drain, Outcome, Refusal};
+use crate::store::nodes;
+
+type Accepted = Result<(StatusCode, Json<Shown>), ApiError>;
+
+/// Empties a node; `overlay` becomes `drained` once its process said that it runs nothing any more.
+pub(in crate::api) async fn drain(
+    Admin(caller): Admin,
+    context: Ctx,
+    Path(id): Path<String>,
+    Optional(mut fields): Optional,
+) -> Accepted {
+    let how = Drain { move_pinned: fields.flag("move_pinned").unwrap_or(false) };
+    fields.finish()?;
+    let node = NodeId::from(id.as_str());
+    let done = hands::drain(&context.state.store, &node, how, &caller.who()).await?;
+    accepted(&context, &node, done).await
+}
+
+/// Lets a node have monitors again; those at home on it return.
+pub(in crate::api) async fn resume(Admin(caller): Admin, context: Ctx, Path(id): Path<String>) -> Accepted {
+    let node = NodeId::from(id.as_str());
+    let done = hands::resume(&context.state.store, &node, &caller.who()).await?;
+    accepted(&context, &node, done).await
+}
+
+/// Brings a node's monitors home as soon as it is well, whatever the cool-off says.
+pub(in crate::api) async fn recover(Admin(caller): Admin, context: Ctx, Path(id): Path<String>) -> Accepted {
+    let node = NodeId::from(id.as_str());
+    let done = hands::ask_recover(&context.state.store, &node, &caller.who()).await?;
+    accepted(&context, &node, done).await
+}
+
+async fn accepted(context: &Ctx, node: &NodeId, done: Outcome<bool>) -> Accepted {
+    let unknown = || ApiError::not_found("node", node.as_str());
+    match done {
+        Outcome::Done(_) => {
+            let found = nodes::get(&context.state.store, node).await?;
+            found.map(|info| (StatusCode::ACCEPTED, Json(info.into()))).ok_or_else(unknown)
+        }
+        Outcome::Refused(Refusal::NoSuchNode(_)) => Err(unknown()),
+        Outcome::Refused(refusal) => Err(refused(refusal)),
+    }
+}

@@ -1,3 +1,4 @@
 //! What a watchdog finds by reading what others wrote, and makes incidents of: tasks beside the driver.
 
+pub mod certificates;
 pub mod monitors;

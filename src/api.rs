@@ -16,6 +16,9 @@ use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::view::View;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::auth::KnownKeys;
 use self::freshness::Freshness;
@@ -39,6 +42,7 @@ mod metrics;
 mod monitors;
 mod moves;
 mod nodes;
+mod openapi;
 mod page;
 mod peer;
 mod problem;
@@ -93,9 +97,9 @@ type Ctx = axum::extract::State<Arc<Context>>;
 pub fn router(state: State) -> Router {
     let freshness = Freshness::watch(state.view.clone());
     let context = Arc::new(Context { state, freshness, known_keys: KnownKeys::default() });
-    Router::new()
-        .merge(open_routes())
-        .nest("/api/v1", keyed_routes())
+    let (routes, document) = documented().split_for_parts();
+    routes
+        .merge(openapi::routes(&openapi::completed(document)))
         .fallback(problem::unknown_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
@@ -103,9 +107,18 @@ pub fn router(state: State) -> Router {
         .with_state(context)
 }
 
+/// The contract of the surface: `OpenAPI` 3.1, as `/api/v1/openapi.json` shows it.
+pub fn document() -> OpenApi {
+    openapi::completed(documented().into_openapi())
+}
+
+fn documented() -> OpenApiRouter<Arc<Context>> {
+    OpenApiRouter::with_openapi(openapi::blank()).merge(open_routes()).nest("/api/v1", keyed_routes())
+}
+
 /// Routes that need no API key.
-fn open_routes() -> Router<Arc<Context>> {
-    Router::new()
+fn open_routes() -> OpenApiRouter<Arc<Context>> {
+    OpenApiRouter::default()
         .route("/status", get(status::show))
         .route("/health", get(health::show))
         .route("/metrics", get(metrics::show))
@@ -120,8 +133,8 @@ fn open_routes() -> Router<Arc<Context>> {
 }
 
 /// Routes that need an API key; each handler names the scope it needs.
-fn keyed_routes() -> Router<Arc<Context>> {
-    Router::new()
+fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
+    OpenApiRouter::default()
         .route("/monitors", get(monitors::list).post(monitors::create))
         .route("/monitors/{id}", get(monitors::show).delete(monitors::remove))
         .route("/monitors/move", post(moves::move_many))
@@ -137,15 +150,15 @@ fn keyed_routes() -> Router<Arc<Context>> {
         .route("/watchdogs", get(watchdogs::list))
         .route("/watchdogs/{id}", delete(watchdogs::remove))
         .route("/routing/pin", get(routing::show).put(routing::pin).delete(routing::unpin))
-        .route("/incidents", get(incidents::list))
-        .route("/incidents/{id}", get(incidents::show))
-        .route("/incidents/{id}/ack", post(incidents::acknowledge))
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::show))
+        .routes(routes!(incidents::acknowledge))
         .route("/heartbeats", get(heartbeats::list).post(heartbeats::create))
         .route("/heartbeats/{name}", get(heartbeats::show).patch(heartbeats::change).delete(heartbeats::remove))
         .route("/heartbeats/{name}/rotate", post(heartbeats::rotate))
         .route("/heartbeats/{name}/pushes", get(heartbeats::pushes))
-        .route("/apikeys", get(apikeys::list).post(apikeys::create))
-        .route("/apikeys/{id}", delete(apikeys::remove))
+        .routes(routes!(apikeys::list, apikeys::create))
+        .routes(routes!(apikeys::remove))
         .route("/audit", get(audit::list))
         .route("/cluster/freeze", post(cluster::freeze))
         .route("/cluster/thaw", post(cluster::thaw))

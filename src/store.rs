@@ -9,6 +9,7 @@ pub mod apikeys;
 pub mod audit;
 pub mod beats;
 mod catalog;
+pub mod certificates;
 pub mod cluster;
 mod decisions;
 mod dialect;

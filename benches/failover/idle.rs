@@ -8,12 +8,10 @@ use crate::it::cluster::process::Process;
 use crate::it::cluster::server::free_port;
 use crate::simulated::{NODES, Simulated, Size};
 use crate::table::{Table, name};
+use crate::usage::{TICKS_PER_SECOND, resident_kib, ticks};
 
 /// How long it is watched.
 const SPAN: Duration = Duration::from_secs(30);
-
-/// In the unit of `/proc/<pid>/stat`, which is the same on every Linux.
-const TICKS_PER_SECOND: u64 = 100;
 
 /// Measures the leader, which has most to do.
 pub(crate) async fn run(kind: Kind, table: &Table) {
@@ -55,18 +53,4 @@ fn config(cluster: &Simulated, watchdog: &str) -> PathBuf {
     );
     std::fs::write(&path, text).unwrap();
     path
-}
-
-/// User and system time of a process, in ticks.
-fn ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name in parentheses may hold blanks; after it come the third and the following fields.
-    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-}
-
-fn resident_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -18,6 +18,9 @@ mod simulated;
 mod table;
 mod trace;
 
+#[path = "../usage.rs"]
+mod usage;
+
 /// The clusters of real processes that the stories use, too.
 #[path = "../../tests/it"]
 mod it {

@@ -30,13 +30,15 @@ pub enum Kind {
     Heartbeat,
     /// A monitor is down.
     Monitor,
+    /// A certificate that a monitor saw expires soon.
+    Certificate,
     /// Messages cannot be delivered through a channel.
     Channel,
 }
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Node,
         Self::Nodes,
         Self::Progress,
@@ -49,6 +51,7 @@ impl Kind {
         Self::Database,
         Self::Heartbeat,
         Self::Monitor,
+        Self::Certificate,
         Self::Channel,
     ];
 
@@ -67,6 +70,7 @@ impl Kind {
             Self::Database => "database",
             Self::Heartbeat => "heartbeat",
             Self::Monitor => "monitor",
+            Self::Certificate => "certificate",
             Self::Channel => "channel",
         }
     }

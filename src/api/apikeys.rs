@@ -6,32 +6,52 @@ use axum::http::StatusCode;
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::Ctx;
 use super::audit::{self, Done};
 use super::auth::Admin;
 use super::body::Object;
 use super::fields::Fields;
+use super::openapi::Millis;
 use super::page::Items;
-use super::problem::ApiError;
+use super::problem::{ApiError, Problem};
 use crate::keys::ApiKey;
 use crate::store::apikeys::{self, ApiKeyInfo, Scope};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub(super) struct Shown {
     id: i64,
     name: String,
+    /// `read`, `write` or `admin`.
+    #[schema(value_type = String)]
     scope: &'static str,
+    #[schema(value_type = Millis)]
     created_at: Wall,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeApiKey)]
 pub(super) struct Made {
     id: i64,
     name: String,
+    /// `read`, `write` or `admin`.
+    #[schema(value_type = String)]
     scope: &'static str,
     /// The key itself, this once.
     key: String,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+struct NewApiKey {
+    /// Unique; the audit trail names it.
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// `read`: GET; `write`: monitors, heartbeats, acknowledgements too; `admin`: everything.
+    #[schema(pattern = "^(read|write|admin)$")]
+    scope: String,
 }
 
 impl From<ApiKeyInfo> for Shown {
@@ -40,11 +60,19 @@ impl From<ApiKeyInfo> for Shown {
     }
 }
 
+/// All keys, without the keys themselves.
+#[utoipa::path(get, path = "/apikeys", tag = "apikeys", security(("key" = ["admin"])),
+    responses((status = 200, description = "All of them", body = Items<Shown>)))]
 pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
     Fields::of_query(query.as_deref()).finish()?;
     Ok(Json(Items::whole(apikeys::list(&context.state.store).await?)))
 }
 
+/// Makes a key. The answer holds the key itself, this once.
+#[utoipa::path(post, path = "/apikeys", tag = "apikeys", security(("key" = ["admin"])),
+    request_body = NewApiKey,
+    responses((status = 201, description = "Made", body = Made),
+        (status = 409, description = "There is a key of this name already", body = Problem)))]
 pub(super) async fn create(
     Admin(caller): Admin,
     context: Ctx,
@@ -75,7 +103,12 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(Made { id, name, scope: scope.as_str(), key })))
 }
 
+/// Deletes a key: other watchdogs stop taking it within five seconds.
+///
 /// By name or by id: the id is what the list shows first, the name is what people know.
+#[utoipa::path(delete, path = "/apikeys/{id}", tag = "apikeys", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "Name or id of the key")),
+    responses((status = 204, description = "It is gone")))]
 pub(super) async fn remove(
     Admin(caller): Admin,
     context: Ctx,

@@ -4,57 +4,79 @@ use axum::Json;
 use axum::extract::{Path, RawQuery};
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Ctx;
 use super::audit::{self, Done};
 use super::auth::{Reader, Writer};
 use super::fields::Fields;
-use super::page::{Cut, Items};
-use super::problem::ApiError;
+use super::openapi::Millis;
+use super::page::{Cut, Items, PageParams};
+use super::problem::{ApiError, Problem};
 use crate::store::incidents::{self, Delivery, Event, Incident, IncidentFilter, Story};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Incident)]
 pub(super) struct Shown {
     id: i64,
+    /// Kind and subject: `node/node1`.
     key: String,
+    /// `critical` or `warning`.
     severity: String,
     summary: String,
     /// Watchdogs that see it, of how many that may vote.
+    #[schema(value_type = [u32; 2])]
     votes: (u32, u32),
+    #[schema(value_type = Millis)]
     opened_at: Wall,
+    #[schema(value_type = Millis)]
     last_bad_at: Wall,
+    #[schema(value_type = Option<Millis>, required)]
     resolved_at: Option<Wall>,
+    #[schema(value_type = Option<Millis>, required)]
     acknowledged_at: Option<Wall>,
+    #[schema(required)]
     acknowledged_by: Option<String>,
     /// How often it came back soon after it was over.
     flaps: u32,
 }
 
 /// One incident, with what was and will be told of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = IncidentStory)]
 pub(super) struct ShownStory {
     #[serde(flatten)]
     incident: Shown,
     events: Vec<ShownEvent>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = IncidentEvent)]
 struct ShownEvent {
+    /// `opened`, `reminder`, `resolved` …
     event: String,
     summary: String,
+    #[schema(value_type = Millis)]
     at: Wall,
     deliveries: Vec<ShownDelivery>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
 struct ShownDelivery {
     channel: String,
+    /// `waiting`, `sent`, `held` …
     state: String,
+    /// The incident that explains this one.
+    #[schema(required)]
     held_by: Option<i64>,
+    #[schema(value_type = Millis)]
     due_at: Wall,
     attempts: u32,
     may_be_repeated: bool,
+    #[schema(required)]
     last_error: Option<String>,
+    #[schema(value_type = Option<Millis>, required)]
     sent_at: Option<Wall>,
 }
 
@@ -103,7 +125,12 @@ impl From<Incident> for Shown {
     }
 }
 
-/// Filters: `open` (true, false) and `key` (a kind, or kind and subject).
+/// Incidents, the latest first.
+#[utoipa::path(get, path = "/incidents", tag = "incidents", security(("key" = ["read"])),
+    params(PageParams,
+        ("open" = Option<bool>, Query, description = "Those that are open, or those that are over"),
+        ("key" = Option<String>, Query, max_length = 200, description = "A kind (`node`), or kind and subject (`node/node1`)")),
+    responses((status = 200, description = "A page of them", body = Items<Shown>)))]
 pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);
@@ -113,11 +140,19 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
     Ok(Json(Items::of(page)))
 }
 
+/// One incident, with what was and will be told of it.
+#[utoipa::path(get, path = "/incidents/{id}", tag = "incidents", security(("key" = ["read"])),
+    params(("id" = i64, Path, description = "Its number")),
+    responses((status = 200, description = "The incident", body = ShownStory)))]
 pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Json<ShownStory>, ApiError> {
     story(&context, &id).await
 }
 
 /// Somebody takes care of it: no reminders. A resolved one needs nobody.
+#[utoipa::path(post, path = "/incidents/{id}/ack", tag = "incidents", security(("key" = ["write"])),
+    params(("id" = i64, Path, description = "Its number")),
+    responses((status = 200, description = "Noted", body = ShownStory),
+        (status = 409, description = "It is over already", body = Problem)))]
 pub(super) async fn acknowledge(
     Writer(caller): Writer,
     context: Ctx,

@@ -1,6 +1,7 @@
 //! Lists: `?limit=`, `?cursor=`, and `{"items": […], "next": …}`.
 
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::fields::Fields;
 use crate::store::Page;
@@ -22,10 +23,25 @@ impl Cut {
     }
 }
 
+/// The parameters of every list that may be long, in the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+pub(super) struct PageParams {
+    /// At most so many items.
+    #[param(minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<u32>,
+    /// Where to go on: `next` of the page before.
+    #[param(max_length = 200)]
+    cursor: Option<String>,
+}
+
 /// The body of a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Items<T> {
     pub(super) items: Vec<T>,
+    /// The `cursor` of the next page; `null`: this was the last.
+    #[schema(required)]
     pub(super) next: Option<String>,
 }
 

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use super::heartbeats::refusal;
 use crate::heartbeat::PushError;
@@ -76,7 +77,7 @@ pub enum ApiError {
 }
 
 /// One field at fault.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct FieldError {
     /// Its name, as sent.
     pub field: String,
@@ -91,18 +92,37 @@ impl FieldError {
 }
 
 /// The body of an error. RFC 9457, section 3.1; `errors` and `request_id` are extensions of ours.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct Problem {
+    /// What kind of problem: programs go by this.
     #[serde(rename = "type")]
+    #[schema(value_type = String, example = "/problems/invalid")]
     kind: &'static str,
+    /// The status in words.
+    #[schema(value_type = String, example = "Bad Request")]
     title: &'static str,
+    /// The status.
+    #[schema(example = 400)]
     status: u16,
+    /// One sentence for people.
+    #[schema(example = "name: is missing")]
     detail: String,
+    /// Each field at fault, where fields are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     errors: Vec<FieldError>,
     /// Further extensions: numbers that a program goes by.
     #[serde(flatten)]
+    #[schema(value_type = Extensions)]
     more: Map<String, Value>,
+}
+
+/// What is added to every problem, and to some.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "written by the part that knows the request's id; this is what the document says of it")]
+struct Extensions {
+    /// Under this it stands in the log.
+    request_id: String,
 }
 
 impl ApiError {

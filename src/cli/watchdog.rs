@@ -52,6 +52,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     let monitors = alerts::monitors::run(settings.store.clone(), Arc::clone(&settings.routing));
     let _monitors = AbortOnDropHandle::new(tokio::spawn(monitors));
+    let certificates = alerts::certificates::run(settings.store.clone(), Arc::clone(&settings.routing));
+    let _certificates = AbortOnDropHandle::new(tokio::spawn(certificates));
     let router = api::router(api::State {
         store: settings.store,
         view: published.view,

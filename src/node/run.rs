@@ -5,6 +5,7 @@
 //! [`RunStatus::Unable`].
 
 pub mod body;
+pub mod certificate;
 pub mod failure;
 pub mod http;
 pub mod keyword;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::time::Mono;
 
+use self::certificate::Certificate;
 use self::failure::Failure;
 use crate::clock;
 use crate::store::monitors::MonitorSpec;
@@ -48,12 +50,14 @@ pub struct RunResult {
     pub ping_ms: Option<i64>,
     /// What is kept of the answer's body, as Kuma keeps it.
     pub response: Option<String>,
+    /// What the target's first TLS connection showed, if the run came that far.
+    pub certificate: Option<Certificate>,
 }
 
 impl RunResult {
     /// A result without a time.
     pub fn new(status: RunStatus, msg: impl Into<String>) -> Self {
-        Self { status, msg: msg.into(), ping_ms: None, response: None }
+        Self { status, msg: msg.into(), ping_ms: None, response: None, certificate: None }
     }
 
     fn up(msg: impl Into<String>, ping_ms: i64) -> Self {
@@ -88,8 +92,7 @@ impl Runs {
     /// Runs a monitor once. Ends within the monitor's timeout.
     pub async fn run(&self, monitor: &MonitorSpec) -> RunResult {
         let outcome = match monitor.kind.as_str() {
-            "http" => http::run(&self.http, monitor).await,
-            "keyword" => keyword::run(&self.http, monitor).await,
+            "http" | "keyword" => return self.run_http(monitor).await,
             "port" => port::run(monitor).await,
             "ping" => ping::run(&self.ping, monitor).await,
             other => Err(Failure::own(format!(
@@ -97,6 +100,19 @@ impl Runs {
             ))),
         };
         outcome.unwrap_or_else(RunResult::from)
+    }
+
+    /// The kinds that begin with an HTTP request, which may go over TLS.
+    async fn run_http(&self, monitor: &MonitorSpec) -> RunResult {
+        let url = monitor.url.as_deref().and_then(|url| url::Url::parse(url).ok());
+        let asking = async {
+            match monitor.kind.as_str() {
+                "keyword" => keyword::run(&self.http, monitor).await,
+                _ => http::run(&self.http, monitor).await,
+            }
+        };
+        let (outcome, certificate) = tls::noting(url.as_ref().and_then(url::Url::host_str), asking).await;
+        RunResult { certificate, ..outcome.unwrap_or_else(RunResult::from) }
     }
 }
 

@@ -60,6 +60,14 @@ impl Dialect {
         self.pick("STRAIGHT_JOIN", "CROSS JOIN")
     }
 
+    /// A text within a column of JSON; NULL where there is none, or no JSON.
+    pub(crate) fn json_text(self, column: &str, path: &str) -> String {
+        match self {
+            Self::MariaDb => format!("JSON_VALUE({column}, '{path}')"),
+            Self::Sqlite => format!("CASE WHEN json_valid({column}) THEN json_extract({column}, '{path}') END"),
+        }
+    }
+
     pub(crate) fn greatest(self) -> &'static str {
         self.pick("GREATEST", "MAX")
     }

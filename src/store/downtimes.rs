@@ -223,7 +223,11 @@ fn read(row: &Row) -> Result<Known, StoreError> {
 }
 
 /// By name, and as `name:value` where Kuma's tag has a value.
-async fn tags(session: &mut Session, catalog: &Catalog, monitor: MonitorId) -> Result<Vec<String>, StoreError> {
+pub(super) async fn tags(
+    session: &mut Session,
+    catalog: &Catalog,
+    monitor: MonitorId,
+) -> Result<Vec<String>, StoreError> {
     if !catalog.has_table("monitor_tag") {
         return Ok(vec![]);
     }

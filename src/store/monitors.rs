@@ -101,6 +101,26 @@ pub struct MonitorSpec {
     pub push_token: Option<String>,
     /// For people.
     pub description: Option<String>,
+    /// The group it belongs to.
+    pub parent: Option<MonitorId>,
+    /// A certificate that expires soon is told of.
+    pub expiry_notification: bool,
+    /// Of a json-query: a `JSONata` expression.
+    pub json_path: Option<String>,
+    /// Of a json-query: how the outcome is compared.
+    pub json_path_operator: Option<String>,
+    /// Of a json-query: with what it is compared.
+    pub expected_value: Option<String>,
+    /// A json-query that found the wrong value is down at once.
+    pub retry_only_on_status_code_failure: bool,
+    /// Of a dns monitor: `A`, `MX`, …
+    pub dns_resolve_type: Option<String>,
+    /// Of a dns monitor: addresses of servers, separated by commas.
+    pub dns_resolve_server: Option<String>,
+    /// What a dns answer must fulfil: a JSON array, as Kuma's UI makes it.
+    pub conditions: String,
+    /// Of a manual monitor: the status that somebody set.
+    pub manual_status: Option<i64>,
 }
 
 impl Default for MonitorSpec {
@@ -148,6 +168,16 @@ impl Default for MonitorSpec {
             expected_tls_alert: None,
             push_token: None,
             description: None,
+            parent: None,
+            expiry_notification: true,
+            json_path: None,
+            json_path_operator: None,
+            expected_value: None,
+            retry_only_on_status_code_failure: false,
+            dns_resolve_type: None,
+            dns_resolve_server: None,
+            conditions: "[]".to_owned(),
+            manual_status: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod assignments;
 mod beats;
+mod certificates;
 mod connections;
 mod downtimes;
 mod figures;

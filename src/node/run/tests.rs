@@ -186,6 +186,28 @@ async fn a_self_signed_certificate_is_down_unless_ignored_or_trusted() {
 }
 
 #[tokio::test]
+async fn the_certificate_that_a_target_shows_is_noted_also_where_it_is_not_trusted() {
+    let (server, pem) = serve_tls().await;
+    let at = |host: &str, path: &str| Some(format!("https://{host}:{}{path}", server.port()));
+    let trusting = MonitorSpec { auth_method: Some("mtls".to_owned()), tls_ca: Some(pem), ..blank("http") };
+    let missing = run(&MonitorSpec { url: at("localhost", "/missing"), ..trusting }).await;
+    assert_eq!(missing.status, RunStatus::Down);
+    let certificate = missing.certificate.expect("an answer that is not accepted came over TLS too");
+    assert!(certificate.is_valid && certificate.fits_host);
+    assert_eq!(certificate.links().len(), 1);
+
+    let ignoring = MonitorSpec { ignore_tls: true, ..blank("http") };
+    let elsewhere = run(&MonitorSpec { url: at("127.0.0.1", "/ok"), ..ignoring }).await;
+    let again = elsewhere.certificate.expect("it came over TLS");
+    assert_eq!((elsewhere.status, again.is_valid, again.fits_host), (RunStatus::Up, false, false));
+    assert_eq!(again.fingerprint(), certificate.fingerprint());
+
+    let strict = run(&MonitorSpec { url: at("localhost", "/ok"), ..blank("http") }).await;
+    assert_eq!(strict.certificate, None, "a connection that was refused shows nothing, as in Kuma");
+    assert_eq!(run(&http(serve().await, "/ok")).await.certificate, None);
+}
+
+#[tokio::test]
 async fn a_certificate_that_signs_others_and_itself_is_called_self_signed() {
     // What `openssl req -x509` makes.
     let (server, _) = serve_tls_as(rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)).await;

@@ -1,16 +1,20 @@
 //! TLS of outgoing runs: trusted roots, a monitor's own certificates, or no check at all where it says so.
 //!
-//! No session is resumed: each run checks the target's certificate anew, as Kuma does.
+//! No session is resumed: each run checks the target's certificate anew, as Kuma does. What the target shows is noted for
+//! the run that asked ([`noting`]), also where nothing hangs on it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::certificate::{Certificate, issuer_beyond, subject_of};
 use super::failure::Failure;
 
 /// A monitor's certificates, PEM: Kuma's `tls_ca`, `tls_cert`, `tls_key`.
@@ -30,11 +34,8 @@ pub fn client_config(ignore_tls: bool, certificates: &Certificates) -> Result<Cl
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| Failure::own(format!("this node cannot do TLS: {error}")))?;
-    let builder = if ignore_tls {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Trusting::new(&provider)))
-    } else {
-        builder.with_root_certificates(roots(certificates)?)
-    };
+    let verifier = Verifier::new(&provider, roots(certificates)?, !ignore_tls)?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match identity(certificates)? {
         Some((chain, key)) => builder
             .with_client_auth_cert(chain, key)
@@ -54,15 +55,27 @@ fn roots(certificates: &Certificates) -> Result<Arc<RootCertStore>, Failure> {
     Ok(Arc::new(roots))
 }
 
+/// What this system trusts.
+struct System {
+    roots: Arc<RootCertStore>,
+    /// The same in full, by their subjects: a chain is shown with the root that it ends at.
+    by_subject: HashMap<Vec<u8>, CertificateDer<'static>>,
+}
+
 /// Read once: it takes tens of milliseconds.
-fn system_roots() -> Arc<RootCertStore> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    let load = || {
+fn system() -> &'static System {
+    static SYSTEM: OnceLock<System> = OnceLock::new();
+    SYSTEM.get_or_init(|| {
+        let certs = rustls_native_certs::load_native_certs().certs;
+        let by_subject = certs.iter().filter_map(|cert| Some((subject_of(cert)?, cert.clone()))).collect();
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Arc::new(roots)
-    };
-    Arc::clone(ROOTS.get_or_init(load))
+        roots.add_parsable_certificates(certs);
+        System { roots: Arc::new(roots), by_subject }
+    })
+}
+
+fn system_roots() -> Arc<RootCertStore> {
+    Arc::clone(&system().roots)
 }
 
 /// Whether this system trusts nobody, so that every certificate's issuer is unknown to it.
@@ -86,27 +99,78 @@ fn parse_chain(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>, Fa
         .map_err(|error| Failure::target(format!("the TLS {what} is invalid: {error}")))
 }
 
-/// Trusts any certificate: for monitors that say "ignore TLS errors".
-#[derive(Debug)]
-struct Trusting {
-    algorithms: WebPkiSupportedAlgorithms,
+tokio::task_local! {
+    /// The first chain that the run of this task was shown.
+    static SHOWN: RefCell<Option<Shown>>;
 }
 
-impl Trusting {
-    fn new(provider: &CryptoProvider) -> Self {
-        Self { algorithms: provider.signature_verification_algorithms }
+/// A chain as it came, and whether it would be trusted.
+struct Shown {
+    chain: Vec<CertificateDer<'static>>,
+    is_valid: bool,
+}
+
+/// Runs `asking`, and says which certificate its first TLS connection was shown; `host` is the one that was meant.
+pub async fn noting<F: Future>(host: Option<&str>, asking: F) -> (F::Output, Option<Certificate>) {
+    SHOWN
+        .scope(RefCell::default(), async {
+            let output = asking.await;
+            let shown = SHOWN.with(RefCell::take);
+            let certificate = shown.map(|mut shown| {
+                let root = issuer_beyond(&shown.chain).and_then(|issuer| system().by_subject.get(&issuer));
+                shown.chain.extend(root.cloned());
+                Certificate::new(shown.chain, shown.is_valid, host)
+            });
+            (output, certificate)
+        })
+        .await
+}
+
+/// Judges the chain that a target shows and notes it. Where it is not strict (monitors that say "ignore TLS errors"), a
+/// chain that is not trusted is taken all the same; Kuma then shows the certificate as not valid.
+#[derive(Debug)]
+struct Verifier {
+    /// `None`: nobody is trusted here.
+    judge: Option<Arc<WebPkiServerVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
+    is_strict: bool,
+}
+
+impl Verifier {
+    fn new(provider: &Arc<CryptoProvider>, roots: Arc<RootCertStore>, is_strict: bool) -> Result<Self, Failure> {
+        let algorithms = provider.signature_verification_algorithms;
+        if roots.is_empty() {
+            return Ok(Self { judge: None, algorithms, is_strict });
+        }
+        let judge = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+        let judge = judge.map_err(|error| Failure::own(format!("this node cannot check certificates: {error}")))?;
+        Ok(Self { judge: Some(judge), algorithms, is_strict })
     }
 }
 
-impl ServerCertVerifier for Trusting {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let verdict = match &self.judge {
+            Some(judge) => judge.verify_server_cert(end_entity, intermediates, server_name, ocsp, now),
+            None => Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+        };
+        if verdict.is_err() && self.is_strict {
+            return verdict;
+        }
+        // Outside of a run (a canary's probe) nobody wants to know.
+        let _ = SHOWN.try_with(|shown| {
+            shown.borrow_mut().get_or_insert_with(|| Shown {
+                chain: std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect(),
+                is_valid: verdict.is_ok(),
+            });
+        });
         Ok(ServerCertVerified::assertion())
     }
 

@@ -4,7 +4,7 @@
 //! [`komainu_watchdogs::routing`]'s to say. Both calls run on a session whose write transaction has begun; a deadlock
 //! rolls that back as a whole, and its owner tries again.
 
-use komainu_watchdogs::io::Alarm;
+use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::outbox::{self, Event, REOPEN_WITHIN};
 use komainu_watchdogs::routing::{Planned, Routing, Subject};
 
@@ -39,6 +39,12 @@ pub(crate) async fn open_on(
         return Ok(Opened { incident_id, is_news });
     };
     if latest.is_open {
+        let is_worse = alarm.severity > latest.severity;
+        if is_worse && !was_told_critical(session, latest.id).await? {
+            // Worse than what people were told, and perhaps other people's business.
+            let happening = Happening::of(latest.id, Event::Opened, alarm);
+            entry::enter(session, &happening, &routing.plan(subject)).await?;
+        }
         note(session, alarm, latest.id).await?;
         return Ok(Opened { incident_id: latest.id, is_news: false });
     }
@@ -50,13 +56,14 @@ pub(crate) async fn open_on(
 struct Latest {
     id: i64,
     is_open: bool,
+    severity: Severity,
     flaps: u32,
 }
 
 /// The incident of this key that is open, or was until a moment ago; locked.
 async fn latest(session: &mut Session, key: &str) -> Result<Option<Latest>, StoreError> {
     let sql = format!(
-        "SELECT id, resolved_at, flaps FROM komainu_incident WHERE k = ? \
+        "SELECT id, resolved_at, severity, flaps FROM komainu_incident WHERE k = ? \
          AND (resolved_at IS NULL OR resolved_at > {} - {}) ORDER BY id DESC LIMIT 1{}",
         session.dialect().now_ms(),
         REOPEN_WITHIN.as_millis(),
@@ -65,9 +72,18 @@ async fn latest(session: &mut Session, key: &str) -> Result<Option<Latest>, Stor
     let row = session.row("look for an incident", sql, values![key]).await?;
     let latest = |row: Row| {
         let is_open = row.maybe_wall("resolved_at")?.is_none();
-        Ok(Latest { id: row.int("id")?, is_open, flaps: row.small("flaps")? })
+        let severity = Severity::parse(&row.text("severity")?);
+        Ok(Latest { id: row.int("id")?, is_open, severity, flaps: row.small("flaps")? })
     };
     row.map(latest).transpose()
+}
+
+/// Since it opened: how bad it is may change to and fro, and is told once.
+async fn was_told_critical(session: &mut Session, id: i64) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 AS one FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
+         WHERE e.incident_id = ? AND e.severity = ? AND e.at >= i.opened_at LIMIT 1";
+    let row = session.row("look for an event", sql, values![id, Severity::Critical.as_str()]).await?;
+    Ok(row.is_some())
 }
 
 fn details(alarm: &Alarm) -> Vec<Value> {

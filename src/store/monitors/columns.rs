@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::value::{Row, Value, values};
 
 /// All but the key, in the order of [`written`].
-const COLUMNS: [&str; 41] = [
+const COLUMNS: [&str; 50] = [
     "name",
     "type",
     "active",
@@ -49,13 +49,22 @@ const COLUMNS: [&str; 41] = [
     "response_max_length",
     "push_token",
     "description",
+    "parent",
+    "expiry_notification",
+    "json_path",
+    "json_path_operator",
+    "expected_value",
+    "retry_only_on_status_code_failure",
+    "dns_resolve_type",
+    "dns_resolve_server",
+    "manual_status",
     "conditions",
     "weight",
     "user_id",
 ];
 
 /// Written once, never read: Kuma needs them to show and run a monitor.
-const WRITE_ONLY: [&str; 3] = ["conditions", "weight", "user_id"];
+const WRITE_ONLY: [&str; 2] = ["weight", "user_id"];
 
 /// Read where this Kuma has them, never written.
 const PROXY: &str = "(SELECT p.id FROM proxy p WHERE p.id = m.proxy_id AND p.active = 1)";
@@ -149,6 +158,16 @@ impl SpecColumns {
             expected_tls_alert: row.maybe_text("expected_tls_alert")?,
             push_token: row.maybe_text("push_token")?,
             description: row.maybe_text("description")?,
+            parent: row.maybe_int("parent")?.map(MonitorId),
+            expiry_notification: row.maybe_int("expiry_notification")?.is_none_or(|set| set != 0),
+            json_path: row.maybe_text("json_path")?,
+            json_path_operator: row.maybe_text("json_path_operator")?,
+            expected_value: row.maybe_text("expected_value")?,
+            retry_only_on_status_code_failure: row.flag("retry_only_on_status_code_failure")?,
+            dns_resolve_type: row.maybe_text("dns_resolve_type")?,
+            dns_resolve_server: row.maybe_text("dns_resolve_server")?,
+            conditions: row.maybe_text("conditions")?.unwrap_or(ours.conditions),
+            manual_status: row.maybe_int("manual_status")?,
         })
     }
 }
@@ -197,7 +216,16 @@ fn written(spec: &MonitorSpec, user: Option<i64>) -> Vec<Value> {
         spec.response_max_length,
         spec.push_token.clone(),
         spec.description.clone(),
-        "[]",
+        spec.parent,
+        spec.expiry_notification,
+        spec.json_path.clone(),
+        spec.json_path_operator.clone(),
+        spec.expected_value.clone(),
+        spec.retry_only_on_status_code_failure,
+        spec.dns_resolve_type.clone(),
+        spec.dns_resolve_server.clone(),
+        spec.manual_status,
+        &spec.conditions,
         2_000,
         user,
     ]

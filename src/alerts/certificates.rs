@@ -1,0 +1,45 @@
+//! Watches the certificates that monitors saw, part by part: they expire over days.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::routing::Routing;
+
+use crate::store::{Store, StoreError, certificates};
+
+/// Between two parts.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Monitors of one part: 4,000 are gone through within a minute and a half.
+const PART: u32 = 250;
+
+/// Watches until it is dropped: what was not committed by then is found by the others.
+pub async fn run(store: Store, routing: Arc<Routing>) {
+    let mut reached = MonitorId(0);
+    let mut is_failing = false;
+    loop {
+        match look(&store, &routing, reached).await {
+            Ok(next) => (reached, is_failing) = (next, false),
+            Err(error) if is_failing => tracing::debug!(%error, "cannot look at certificates"),
+            Err(error) => {
+                is_failing = true;
+                tracing::warn!(%error, "cannot look at certificates");
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Looks at the next part and at what is open; says where the part after it begins.
+async fn look(store: &Store, routing: &Routing, after: MonitorId) -> Result<MonitorId, StoreError> {
+    let (mut monitors, reached) = certificates::next(store, after, PART).await?;
+    monitors.extend(certificates::open(store).await?);
+    monitors.sort();
+    monitors.dedup();
+    let (opened, resolved) = certificates::settle(store, &monitors, routing).await?;
+    if opened + resolved > 0 {
+        tracing::info!(opened, resolved, "incidents of certificates");
+    }
+    Ok(reached)
+}

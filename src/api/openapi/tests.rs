@@ -1,0 +1,145 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::api::document;
+use crate::api::support::Surface;
+
+const METHODS: [&str; 6] = ["get", "put", "post", "delete", "head", "patch"];
+
+fn written() -> Value {
+    serde_json::to_value(document()).unwrap()
+}
+
+/// Path, method, operation.
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let of_path = |(path, item): (&String, &Value)| {
+        let methods = METHODS.iter().filter(|method| item.get(**method).is_some());
+        methods.map(|method| (path.clone(), (*method).to_owned(), item[method].clone())).collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(of_path).collect()
+}
+
+/// Every `$ref` below.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            fields.values().for_each(|field| references(field, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn everything_that_is_named_is_there_and_each_operation_bears_a_name_of_its_own() {
+    let document = written();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut named = BTreeSet::new();
+    references(&document, &mut named);
+    for name in named {
+        assert!(document.pointer(name.trim_start_matches('#')).is_some(), "{name} is named but not there");
+    }
+    let mut ids = BTreeSet::new();
+    for (path, method, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().unwrap().to_owned();
+        assert!(ids.insert(id.clone()), "{id} stands for two operations, one is {method} {path}");
+        assert!(operation["summary"].is_string(), "{method} {path} has no words");
+        assert!(operation["tags"][0].is_string(), "{method} {path} has no tag");
+    }
+}
+
+#[test]
+fn what_needs_a_key_says_so_and_says_how_it_refuses() {
+    let document = written();
+    for (path, method, operation) in operations(&document) {
+        let is_keyed = path.starts_with("/api/v1/");
+        assert_eq!(operation.get("security").is_some(), is_keyed, "{method} {path}");
+        if !is_keyed {
+            continue;
+        }
+        for code in ["401", "429", "503"] {
+            let kind = &operation["responses"][code]["content"]["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(kind, "#/components/schemas/Problem", "{method} {path} {code}");
+        }
+        let scope = operation["security"][0]["key"][0].as_str().unwrap();
+        assert!(operation["description"].as_str().unwrap().contains(&format!("scope `{scope}`")), "{method} {path}");
+    }
+}
+
+/// Asks with a field nobody knows; the answer names those that are known.
+async fn known(surface: &Surface, key: &str, method: &str, path: &str, body: &str) -> Option<BTreeSet<String>> {
+    let answer = surface.send(&method.to_uppercase(), path, Some(key), body).await.json();
+    let errors = answer["errors"].as_array()?.clone();
+    let unknown = errors.iter().find(|error| error["field"] == "zz_nobody_knows")?["message"].as_str()?.to_owned();
+    let names = unknown.strip_prefix("unknown field; known are ")?;
+    Some(names.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+fn with_names(path: &str) -> String {
+    path.replace("{name}", "backup").replace("{id}", "1").replace("{ref}", "shop")
+}
+
+#[tokio::test]
+async fn the_parameters_of_the_document_are_those_that_handlers_read() {
+    let (document, surface) = (written(), Surface::plain().await);
+    let key = surface.key("admin").await;
+    for (path, method, operation) in operations(&document) {
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let of_query = parameters.iter().filter(|parameter| parameter["in"] == "query");
+        let written: BTreeSet<String> =
+            of_query.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect();
+        let asked = format!("{}?zz_nobody_knows=1", with_names(&path));
+        if let Some(read) = known(&surface, &key, &method, &asked, "{}").await {
+            assert_eq!(written, read, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_fields_of_the_document_are_those_that_handlers_read() {
+    let (document, surface) = (written(), Surface::plain().await);
+    let key = surface.key("admin").await;
+    let heartbeat = r#"{"name": "backup", "period_s": 60}"#;
+    assert_eq!(surface.send("POST", "/api/v1/heartbeats", Some(&key), heartbeat).await.code, 201);
+    let mut compared = 0;
+    for (path, method, operation) in operations(&document) {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let Some(name) = schema["$ref"].as_str() else { continue };
+        let schema = document.pointer(name.trim_start_matches('#')).unwrap();
+        let Some(fields) = schema["properties"].as_object() else { continue };
+        let written: BTreeSet<String> = fields.keys().cloned().collect();
+        let body = json!({"zz_nobody_knows": 1}).to_string();
+        if let Some(read) = known(&surface, &key, &method, &with_names(&path), &body).await {
+            assert_eq!(written, read, "{method} {path}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 1, "{compared}");
+}
+
+#[tokio::test]
+async fn the_page_loads_nothing_from_elsewhere() {
+    let surface = Surface::plain().await;
+    let page = surface.get("/api/v1/docs/").await;
+    assert_eq!(page.code, 200);
+    assert!(page.header("content-security-policy").starts_with("default-src 'self'"));
+    let html = String::from_utf8(page.body).unwrap();
+    let named: Vec<&str> = html.split(['"', '\'']).filter(|text| text.starts_with("./")).collect();
+    assert!(named.len() >= 4, "{html}");
+    assert!(!html.contains("//"), "something is elsewhere: {html}");
+    for asset in named {
+        let answer = surface.get(&format!("/api/v1/docs/{}", asset.trim_start_matches("./"))).await;
+        assert_eq!(answer.code, 200, "{asset}");
+        if asset.ends_with("swagger-initializer.js") {
+            let script = String::from_utf8(answer.body).unwrap();
+            assert!(
+                script.contains("/api/v1/openapi.json") && script.contains("\"validatorUrl\": \"none\""),
+                "{script}"
+            );
+        }
+    }
+    assert_eq!(surface.get("/api/v1/openapi.json").await.json()["openapi"], "3.1.0");
+}

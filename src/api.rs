@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{get, post};
 use komainu_watchdogs::blackout::Word;
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
@@ -137,19 +137,19 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
     OpenApiRouter::default()
         .route("/monitors", get(monitors::list).post(monitors::create))
         .route("/monitors/{id}", get(monitors::show).delete(monitors::remove))
-        .route("/monitors/move", post(moves::move_many))
-        .route("/monitors/pin", post(moves::pin_many))
-        .route("/monitors/unpin", post(moves::unpin_many))
-        .route("/monitors/{id}/move", post(moves::move_one))
-        .route("/monitors/{id}/pin", put(moves::pin_one).delete(moves::unpin_one))
-        .route("/nodes", get(nodes::list).post(nodes::add))
-        .route("/nodes/{id}", get(nodes::show).patch(nodes::change).delete(nodes::remove))
-        .route("/nodes/{id}/drain", post(nodes::acts::drain))
-        .route("/nodes/{id}/resume", post(nodes::acts::resume))
-        .route("/nodes/{id}/recover", post(nodes::acts::recover))
-        .route("/watchdogs", get(watchdogs::list))
-        .route("/watchdogs/{id}", delete(watchdogs::remove))
-        .route("/routing/pin", get(routing::show).put(routing::pin).delete(routing::unpin))
+        .routes(routes!(moves::move_many))
+        .routes(routes!(moves::pin_many))
+        .routes(routes!(moves::unpin_many))
+        .routes(routes!(moves::move_one))
+        .routes(routes!(moves::pin_one, moves::unpin_one))
+        .routes(routes!(nodes::list, nodes::add))
+        .routes(routes!(nodes::show, nodes::change, nodes::remove))
+        .routes(routes!(nodes::acts::drain))
+        .routes(routes!(nodes::acts::resume))
+        .routes(routes!(nodes::acts::recover))
+        .routes(routes!(watchdogs::list))
+        .routes(routes!(watchdogs::remove))
+        .routes(routes!(routing::show, routing::pin, routing::unpin))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::show))
         .routes(routes!(incidents::acknowledge))
@@ -159,7 +159,8 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .route("/heartbeats/{name}/pushes", get(heartbeats::pushes))
         .routes(routes!(apikeys::list, apikeys::create))
         .routes(routes!(apikeys::remove))
-        .route("/audit", get(audit::list))
-        .route("/cluster/freeze", post(cluster::freeze))
-        .route("/cluster/thaw", post(cluster::thaw))
+        .routes(routes!(audit::list))
+        .routes(routes!(cluster::freeze))
+        .routes(routes!(cluster::thaw))
+        .routes(routes!(cluster::rebalance))
 }

@@ -5,23 +5,31 @@ use axum::extract::RawQuery;
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Ctx;
 use super::auth::{Admin, Caller};
 use super::fields::Fields;
-use super::page::{Cut, Items};
+use super::openapi::Millis;
+use super::page::{Cut, Items, PageParams};
 use super::problem::ApiError;
 use crate::store::Store;
 use crate::store::audit::{self, AuditFilter, AuditRow, Deed};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Deed)]
 pub(super) struct Shown {
     id: i64,
+    #[schema(value_type = Millis)]
     at: Wall,
     who: String,
     what: String,
     subject: String,
+    /// As it was; `null`: it was not.
+    #[schema(required)]
     before: Option<Value>,
+    /// As it is; `null`: it is gone.
+    #[schema(required)]
     after: Option<Value>,
 }
 
@@ -40,6 +48,13 @@ impl From<AuditRow> for Shown {
     }
 }
 
+/// Who did what, the latest first.
+#[utoipa::path(get, path = "/audit", tag = "audit", security(("key" = ["admin"])),
+    params(PageParams,
+        ("who" = Option<String>, Query, max_length = 200, description = "`key/ops`, `cli/ada`, `w1/epoch 7`"),
+        ("what" = Option<String>, Query, max_length = 100, description = "`monitor.move`, `node.drain`, `decision` …"),
+        ("subject" = Option<String>, Query, max_length = 400, description = "`monitor/7`, `node1`, `routing` …")),
+    responses((status = 200, description = "A page of the trail", body = Items<Shown>)))]
 pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);

@@ -20,7 +20,7 @@ use crate::store::monitors::{self, MonitorFilter, NewMonitor};
 use crate::store::{Store, nodes};
 
 mod draft;
-pub(super) mod shown;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -93,13 +93,13 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn find(store: &Store, id: &str) -> Result<Shown, ApiError> {
+async fn find(store: &Store, id: &str) -> Result<Shown, ApiError> {
     let found = monitors::get(store, parse_id(id)?).await?;
     found.map(Shown::from).ok_or_else(|| ApiError::not_found("monitor", id))
 }
 
 /// What is no number is no monitor's id, so there is no such monitor.
-pub(super) fn parse_id(text: &str) -> Result<MonitorId, ApiError> {
+fn parse_id(text: &str) -> Result<MonitorId, ApiError> {
     text.parse().map(MonitorId).map_err(|_| ApiError::not_found("monitor", text))
 }
 

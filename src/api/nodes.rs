@@ -7,12 +7,14 @@ use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{Incarnation, NodeId};
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::auth::{Admin, Reader};
 use super::body::Object;
 use super::fields::Fields;
+use super::openapi::Millis;
 use super::page::Items;
-use super::problem::ApiError;
+use super::problem::{ApiError, Problem};
 use super::{Context, Ctx};
 use crate::store::nodes::{self, DeletionWish, NewNode, NodeInfo};
 
@@ -22,24 +24,30 @@ pub(super) mod refusal;
 #[cfg(test)]
 mod tests;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Node)]
 pub(super) struct Shown {
+    #[schema(value_type = String)]
     node_id: NodeId,
     name: String,
     address: String,
     status: String,
     /// `none`, `draining` or `drained`.
+    #[schema(value_type = String)]
     overlay: Overlay,
     /// A drain takes pinned monitors along.
     drains_pinned: bool,
     /// The process that holds the lease.
+    #[schema(value_type = Option<String>, required)]
     incarnation: Option<Incarnation>,
     hostname: String,
     /// `native` or `kuma`; `null`: it never registered.
+    #[schema(required)]
     runner: Option<String>,
     /// Share of the load, relative to the others.
     weight: u32,
     /// `null`: the policy's limit.
+    #[schema(required)]
     capacity: Option<u32>,
     /// Types of monitor it runs; empty: all.
     kinds: Vec<String>,
@@ -49,15 +57,61 @@ pub(super) struct Shown {
     monitors: u32,
     /// Active monitors at home on it.
     home_monitors: u32,
+    #[schema(value_type = Option<Millis>, required)]
     last_seen_ms: Option<Wall>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AddedNode)]
 pub(super) struct Added {
+    #[schema(value_type = String)]
     node_id: NodeId,
     address: String,
     /// What the node proves itself with. Derived from the cluster's key: it can be shown again by adding it again.
     key: String,
+}
+
+#[derive(ToSchema)]
+#[schema(as = NewNode)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+struct NewNodeBody {
+    /// Letters, digits, dots, dashes, underscores.
+    #[schema(min_length = 1, max_length = 50)]
+    node_id: String,
+    /// Where its HTTP surface answers: `http://10.0.0.5:3001`.
+    #[schema(max_length = 255)]
+    address: String,
+    /// For people; left out: its id.
+    #[schema(max_length = 100)]
+    name: Option<String>,
+    #[schema(minimum = 1, maximum = 10_000, default = 100)]
+    weight: Option<u32>,
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    capacity: Option<u32>,
+    #[schema(max_items = 100)]
+    kinds: Option<Vec<String>>,
+    #[schema(max_items = 100)]
+    labels: Option<Vec<String>>,
+}
+
+/// Only what is named changes.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+struct NodeChange {
+    #[schema(max_length = 255)]
+    address: Option<String>,
+    #[schema(max_length = 100)]
+    name: Option<String>,
+    #[schema(minimum = 1, maximum = 10_000)]
+    weight: Option<u32>,
+    /// `null`: the policy's limit.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    capacity: Option<u32>,
+    /// A native node says them itself whenever it starts.
+    #[schema(max_items = 100)]
+    kinds: Option<Vec<String>>,
+    #[schema(max_items = 100)]
+    labels: Option<Vec<String>>,
 }
 
 impl From<NodeInfo> for Shown {
@@ -83,16 +137,27 @@ impl From<NodeInfo> for Shown {
     }
 }
 
+/// All nodes.
+#[utoipa::path(get, path = "/nodes", tag = "nodes", security(("key" = ["read"])),
+    responses((status = 200, description = "All of them", body = Items<Shown>)))]
 pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
     Fields::of_query(query.as_deref()).finish()?;
     Ok(Json(Items::whole(nodes::list(&context.state.store).await?)))
 }
 
+/// One node.
+#[utoipa::path(get, path = "/nodes/{id}", tag = "nodes", security(("key" = ["read"])),
+    params(("id" = String, Path, description = "Its name")),
+    responses((status = 200, description = "As it is", body = Shown)))]
 pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Json<Shown>, ApiError> {
     let found = nodes::get(&context.state.store, &NodeId::from(id.as_str())).await?;
     found.map(|info| Json(info.into())).ok_or_else(|| ApiError::not_found("node", &id))
 }
 
+/// Enters a node, and shows its key.
+#[utoipa::path(post, path = "/nodes", tag = "nodes", security(("key" = ["admin"])), request_body = NewNodeBody,
+    responses((status = 201, description = "It may register", body = Added),
+        (status = 409, description = "There is one of this name", body = Problem)))]
 pub(super) async fn add(
     Admin(caller): Admin,
     context: Ctx,
@@ -111,6 +176,9 @@ fn added(context: &Context, new: NewNode) -> Added {
 }
 
 /// Changes what is named.
+#[utoipa::path(patch, path = "/nodes/{id}", tag = "nodes", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "Its name")), request_body = NodeChange,
+    responses((status = 200, description = "As it is now", body = Shown)))]
 pub(super) async fn change(
     Admin(caller): Admin,
     context: Ctx,
@@ -125,6 +193,11 @@ pub(super) async fn change(
 }
 
 /// Deletes a node that nothing depends on; with `rehome=true`, monitors that were at home on it stay where they run.
+#[utoipa::path(delete, path = "/nodes/{id}", tag = "nodes", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "Its name"),
+        ("rehome" = Option<bool>, Query, description = "Monitors at home on it are at home where they run")),
+    responses((status = 204, description = "It is gone"),
+        (status = 409, description = "It is alive, or monitors or traffic depend on it", body = Problem)))]
 pub(super) async fn remove(
     Admin(caller): Admin,
     context: Ctx,

@@ -3,6 +3,7 @@
 use axum::Json;
 use komainu_watchdogs::ids::NodeId;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Ctx;
 use super::auth::{Admin, Reader};
@@ -12,16 +13,31 @@ use super::problem::ApiError;
 use crate::store::hands::{self, Outcome};
 
 /// Where people's traffic goes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RoutingPin)]
 pub(super) struct Pin {
     /// `null`: the gateway chooses among the nodes that accept sessions.
+    #[schema(value_type = Option<String>, required)]
     node_id: Option<NodeId>,
 }
 
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+struct PinRouting {
+    #[schema(min_length = 1, max_length = 190)]
+    node_id: String,
+}
+
+/// Where people's traffic goes.
+#[utoipa::path(get, path = "/routing/pin", tag = "routing", security(("key" = ["read"])),
+    responses((status = 200, description = "As it is", body = Pin)))]
 pub(super) async fn show(_: Reader, context: Ctx) -> Result<Json<Pin>, ApiError> {
     Ok(Json(Pin { node_id: hands::pinned_node(&context.state.store).await? }))
 }
 
+/// Sends all of it to one node, whatever becomes of that node.
+#[utoipa::path(put, path = "/routing/pin", tag = "routing", security(("key" = ["admin"])), request_body = PinRouting,
+    responses((status = 200, description = "It goes there", body = Pin)))]
 pub(super) async fn pin(Admin(caller): Admin, context: Ctx, Object(mut fields): Object) -> Result<Json<Pin>, ApiError> {
     let node = fields.required_text("node_id", 190).map(NodeId::from).unwrap_or_default();
     fields.finish()?;
@@ -31,6 +47,9 @@ pub(super) async fn pin(Admin(caller): Admin, context: Ctx, Object(mut fields): 
     }
 }
 
+/// Lets the gateway choose again.
+#[utoipa::path(delete, path = "/routing/pin", tag = "routing", security(("key" = ["admin"])),
+    responses((status = 200, description = "The gateway chooses", body = Pin)))]
 pub(super) async fn unpin(Admin(caller): Admin, context: Ctx) -> Result<Json<Pin>, ApiError> {
     hands::unpin_routing(&context.state.store, &caller.who()).await?;
     Ok(Json(Pin { node_id: None }))

@@ -7,25 +7,31 @@ use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::WatchdogView;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Ctx;
 use super::auth::{Admin, Reader};
 use super::fields::Fields;
+use super::openapi::Millis;
 use super::page::Items;
-use super::problem::ApiError;
+use super::problem::{ApiError, Problem};
 use crate::store::watchdogs::{self, Stillness, WatchdogInfo};
 
 /// A watchdog as its row says; whether it is up is a verdict, and stands in `/status`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Watchdog {
+    #[schema(value_type = String)]
     watchdog_id: WatchdogId,
+    #[schema(value_type = String)]
     incarnation: Incarnation,
+    #[schema(value_type = String)]
     zone: Zone,
     advertise: String,
     hostname: String,
     version: String,
     isolated: bool,
     stopped: bool,
+    #[schema(value_type = Millis)]
     last_seen_ms: Wall,
 }
 
@@ -45,6 +51,9 @@ impl From<WatchdogInfo> for Watchdog {
     }
 }
 
+/// All registered watchdogs.
+#[utoipa::path(get, path = "/watchdogs", tag = "watchdogs", security(("key" = ["read"])),
+    responses((status = 200, description = "All of them", body = Items<Watchdog>)))]
 pub(super) async fn list(
     _: Reader,
     context: Ctx,
@@ -55,6 +64,10 @@ pub(super) async fn list(
 }
 
 /// Forgets one that is gone for good: it no longer counts as a voter.
+#[utoipa::path(delete, path = "/watchdogs/{id}", tag = "watchdogs", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "Its name")),
+    responses((status = 204, description = "It is forgotten"),
+        (status = 409, description = "It is alive", body = Problem)))]
 pub(super) async fn remove(Admin(caller): Admin, context: Ctx, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     let store = &context.state.store;
     let watchdog = WatchdogId::from(id.as_str());

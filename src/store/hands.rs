@@ -8,6 +8,7 @@
 mod drains;
 mod fitting;
 mod moves;
+mod rebalance;
 mod routing;
 
 use komainu_watchdogs::facts::{ClusterRow, Mode, Overlay};
@@ -24,6 +25,7 @@ use super::watch::{cluster_row, kinds, overlay};
 
 pub use drains::{Drain, ask_recover, drain, resume};
 pub use moves::{Asked, Goal, HandMove, MovedByHand, Place, Selection, move_by_hand};
+pub use rebalance::{names, read_shard, rebalance};
 pub use routing::{pin_routing, pinned_node, unpin_routing};
 
 /// What became of a wish.
@@ -40,6 +42,10 @@ pub enum Outcome<T> {
 pub enum Refusal {
     /// Nothing moves before adoption: somebody else runs these monitors.
     Observing,
+    /// An operator froze the cluster: only moves for which an operator names the node are written.
+    Frozen,
+    /// Something else moved since the plan was made.
+    Outdated,
     /// There is no such node.
     NoSuchNode(NodeId),
     /// The node is being emptied, or is kept empty.

@@ -13,6 +13,14 @@ pub(in crate::api) fn refused(refusal: Refusal) -> ApiError {
             let detail = "komainu only observes this cluster: `komainu adopt` lets monitors be moved";
             ApiError::Conflict { detail: detail.to_owned(), errors: Vec::new() }
         }
+        Refusal::Frozen => {
+            let detail = "the cluster is frozen: `komainu cluster thaw` first, or look with dry_run=true";
+            ApiError::Conflict { detail: detail.to_owned(), errors: Vec::new() }
+        }
+        Refusal::Outdated => {
+            let detail = "monitors are on the move just now, so the plan was outdated each time: try again";
+            ApiError::Conflict { detail: detail.to_owned(), errors: Vec::new() }
+        }
         Refusal::NoSuchNode(node) => {
             ApiError::field("node_id", format!("there is no node {node}; `komainu nodes list` shows them"))
         }

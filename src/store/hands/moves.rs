@@ -5,21 +5,20 @@
 //! whatever the leader was doing: a monitor that is nobody's keeps its source, one that has just failed over keeps its
 //! new owner. Arrived, it is not asked any more.
 
-mod write;
+pub(super) mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 
 use super::{Fault, Outcome, Refusal, Target, WhyNot, fitting, lock, refuses, targets};
-use crate::store::catalog::Catalog;
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::{Session, Sql};
+use crate::store::shard;
 use crate::store::value::{Row, values};
-use crate::store::watch::kinds;
 
 /// Which monitors.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +56,17 @@ pub enum Goal {
     Unpin,
 }
 
+impl Goal {
+    /// As the audit trail names it.
+    fn as_deed(&self) -> &'static str {
+        match self {
+            Self::Move { .. } => "monitor.move",
+            Self::Pin(Place::Node(_) | Place::WhereItRuns) => "monitor.pin",
+            Self::Unpin => "monitor.unpin",
+        }
+    }
+}
+
 /// A move or a pin.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HandMove {
@@ -88,16 +98,10 @@ pub struct MovedByHand {
 
 /// Writes the wish, for all of them or for none.
 pub async fn move_by_hand(store: &Store, wish: &HandMove, by: &str) -> Result<Outcome<MovedByHand>, StoreError> {
-    let catalog = store.catalog().await?;
-    in_transaction!(store, "move by hand", |session| move_in(session, &catalog, wish, by).await)
+    in_transaction!(store, "move by hand", |session| move_in(session, wish, by).await)
 }
 
-async fn move_in(
-    session: &mut Session,
-    catalog: &Catalog,
-    wish: &HandMove,
-    by: &str,
-) -> Result<Outcome<MovedByHand>, StoreError> {
+async fn move_in(session: &mut Session, wish: &HandMove, by: &str) -> Result<Outcome<MovedByHand>, StoreError> {
     let cluster = lock(session).await?;
     if let Some(refusal) = refuses(&cluster) {
         return Ok(Outcome::Refused(refusal));
@@ -106,37 +110,44 @@ async fn move_in(
     if let Some(refusal) = unknown_node(&targets, wish) {
         return Ok(Outcome::Refused(refusal));
     }
-    let placed = select(session, catalog, &wish.which).await?;
+    let placed = select(session, &wish.which).await?;
     let planned = match plan(&targets, &placed, wish) {
         Ok(planned) => planned,
         Err(refusal) => return Ok(Outcome::Refused(refusal)),
     };
-    write::write(session, &planned, (&wish.goal, by)).await?;
-    let is_there = |one: &&Planned<'_>| one.todo == Todo::Nothing;
+    write::write(session, &planned, (wish.goal.as_deed(), by)).await?;
+    let is_there = |one: &&Planned| one.todo == Todo::Nothing;
     let items = planned.iter().filter(|one| !is_there(one)).map(|one| Asked {
-        id: one.row.id,
-        from: one.row.effective.clone(),
+        id: one.stood.id,
+        from: one.stood.effective.clone(),
         to: one.to.clone(),
     });
     let already_there = u32::try_from(planned.iter().filter(is_there).count()).unwrap_or(u32::MAX);
     Ok(Outcome::Done(MovedByHand { items: items.collect(), already_there }))
 }
 
+/// A monitor's assignment before a hand.
+#[derive(Clone)]
+pub(super) struct Stood {
+    pub(super) id: MonitorId,
+    /// There is a row for it.
+    pub(super) has_row: bool,
+    pub(super) home: Option<NodeId>,
+    pub(super) effective: Option<NodeId>,
+    pub(super) pinned: bool,
+}
+
 /// A monitor with its assignment.
 struct Placed {
-    id: MonitorId,
     kind: String,
     run_on: Vec<String>,
-    has_row: bool,
-    home: Option<NodeId>,
-    effective: Option<NodeId>,
-    pinned: bool,
     asked: bool,
+    stood: Stood,
 }
 
 /// What is left to do for one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Todo {
+pub(super) enum Todo {
     /// It is there, and bound as it is to be.
     Nothing,
     /// It was asked there before, and has not arrived.
@@ -146,12 +157,12 @@ enum Todo {
 }
 
 /// One monitor and where it is to be.
-struct Planned<'a> {
-    row: &'a Placed,
+pub(super) struct Planned {
+    pub(super) stood: Stood,
     /// `None`: where it belongs already, wherever that is.
-    to: Option<NodeId>,
-    pinned: bool,
-    todo: Todo,
+    pub(super) to: Option<NodeId>,
+    pub(super) pinned: bool,
+    pub(super) todo: Todo,
 }
 
 fn unknown_node(targets: &[Target], wish: &HandMove) -> Option<Refusal> {
@@ -167,14 +178,13 @@ fn unknown_node(targets: &[Target], wish: &HandMove) -> Option<Refusal> {
     to.into_iter().chain(from).find(|node| !is_known(node)).map(|node| Refusal::NoSuchNode(node.clone()))
 }
 
-async fn select(session: &mut Session, catalog: &Catalog, which: &Selection) -> Result<Vec<Placed>, StoreError> {
+async fn select(session: &mut Session, which: &Selection) -> Result<Vec<Placed>, StoreError> {
     let (condition, values) = match which {
         Selection::Ids(ids) if ids.is_empty() => return Ok(vec![]),
         Selection::Ids(ids) => {
             let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
             (format!("m.id IN ({})", id_list(&ids)), vec![])
         }
-        Selection::Tag(_) if !catalog.has_table("monitor_tag") => return Ok(vec![]),
         Selection::Tag(tag) => {
             let tagged = "m.id IN (SELECT mt.monitor_id FROM monitor_tag mt JOIN tag t ON t.id = mt.tag_id \
                  WHERE t.name = ?)";
@@ -186,84 +196,67 @@ async fn select(session: &mut Session, catalog: &Catalog, which: &Selection) -> 
         }
     };
     let sql = format!(
-        "SELECT m.id, m.type, a.monitor_id, a.node_id, a.effective_node, a.pinned, a.asked, k.run_on \
-         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
-         LEFT JOIN komainu_monitor k ON k.monitor_id = m.id WHERE {condition} ORDER BY m.id"
+        "SELECT m.id, m.type, a.monitor_id, a.node_id, a.effective_node, a.pinned, a.asked, k.run_on, t.tagged \
+         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {} WHERE {condition} ORDER BY m.id",
+        shard::AFFINITY
     );
+    let values = [values![shard::TAG], values].concat();
     let rows = session.rows("look up monitors", Sql::Once(sql), values).await?;
-    let mut placed = rows.iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
-    add_tags(session, catalog, &mut placed).await?;
-    Ok(placed)
+    rows.iter().map(row_of).collect()
 }
 
 fn row_of(row: &Row) -> Result<Placed, StoreError> {
     Ok(Placed {
-        id: MonitorId(row.int("id")?),
         kind: row.text("type")?,
-        run_on: kinds(&row.text("run_on")?),
-        has_row: row.maybe_int("monitor_id")?.is_some(),
-        home: row.maybe_node("node_id")?,
-        effective: row.maybe_node("effective_node")?,
-        pinned: row.flag("pinned")?,
+        run_on: shard::run_on(row)?,
         asked: row.flag("asked")?,
+        stood: Stood {
+            id: MonitorId(row.int("id")?),
+            has_row: row.maybe_int("monitor_id")?.is_some(),
+            home: row.maybe_node("node_id")?,
+            effective: row.maybe_node("effective_node")?,
+            pinned: row.flag("pinned")?,
+        },
     })
 }
 
-/// In Kuma's own UI, labels are values of a tag of this name, with commas between them.
-async fn add_tags(session: &mut Session, catalog: &Catalog, placed: &mut [Placed]) -> Result<(), StoreError> {
-    if !catalog.has_table("monitor_tag") {
-        return Ok(());
-    }
-    let sql = "SELECT mt.monitor_id, mt.value FROM monitor_tag mt JOIN tag t ON t.id = mt.tag_id \
-         WHERE t.name = 'run_on' ORDER BY mt.monitor_id";
-    let mut tagged: BTreeMap<i64, Vec<String>> = BTreeMap::new();
-    for row in session.rows("read tags", sql, vec![]).await? {
-        let value = row.text("value")?;
-        let labels = value.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned);
-        tagged.entry(row.int("monitor_id")?).or_default().extend(labels);
-    }
-    for one in placed {
-        one.run_on.extend(tagged.remove(&one.id.0).unwrap_or_default());
-    }
-    Ok(())
-}
-
 /// Where each is to be; refused as a whole where one of them cannot be there.
-fn plan<'a>(targets: &[Target], placed: &'a [Placed], wish: &HandMove) -> Result<Vec<Planned<'a>>, Refusal> {
+fn plan(targets: &[Target], placed: &[Placed], wish: &HandMove) -> Result<Vec<Planned>, Refusal> {
     let mut faults = unknown_monitors(placed, &wish.which);
     let mut planned = Vec::with_capacity(placed.len());
     for row in placed {
+        let stood = &row.stood;
         let (to, pinned) = match &wish.goal {
             Goal::Unpin => (None, false),
-            Goal::Move { to, pin } => (Some(to), pin.unwrap_or(row.pinned)),
+            Goal::Move { to, pin } => (Some(to), pin.unwrap_or(stood.pinned)),
             Goal::Pin(Place::Node(to)) => (Some(to), true),
-            Goal::Pin(Place::WhereItRuns) => (row.effective.as_ref().or(row.home.as_ref()), true),
+            Goal::Pin(Place::WhereItRuns) => (stood.effective.as_ref().or(stood.home.as_ref()), true),
         };
         if to.is_none() && wish.goal != Goal::Unpin {
-            faults.push(Fault { monitor: row.id, why: WhyNot::Nowhere });
+            faults.push(Fault { monitor: stood.id, why: WhyNot::Nowhere });
         }
         if let Some(target) = to.and_then(|to| targets.iter().find(|target| target.node == *to)) {
             if target.overlay != Overlay::None {
                 return Err(Refusal::Draining(target.node.clone()));
             }
-            faults.extend(fitting::fault(target, row.id, &row.kind, &row.run_on));
+            faults.extend(fitting::fault(target, stood.id, &row.kind, &row.run_on));
         }
-        planned.push(Planned { row, to: to.cloned(), pinned, todo: todo(row, to, pinned) });
+        planned.push(Planned { stood: stood.clone(), to: to.cloned(), pinned, todo: todo(row, to, pinned) });
     }
     if faults.is_empty() { Ok(planned) } else { Err(Refusal::Impossible(faults)) }
 }
 
 fn unknown_monitors(placed: &[Placed], which: &Selection) -> Vec<Fault> {
     let Selection::Ids(ids) = which else { return vec![] };
-    let known: BTreeSet<MonitorId> = placed.iter().map(|row| row.id).collect();
+    let known: BTreeSet<MonitorId> = placed.iter().map(|row| row.stood.id).collect();
     let unknown = ids.iter().filter(|id| !known.contains(id));
     unknown.map(|id| Fault { monitor: *id, why: WhyNot::Unknown }).collect()
 }
 
 fn todo(row: &Placed, to: Option<&NodeId>, pinned: bool) -> Todo {
-    let is_home = to.is_none() || row.home.as_ref() == to;
-    let is_there = to.is_none() || row.effective.as_ref() == to;
-    match (is_home && row.pinned == pinned, is_there, row.asked) {
+    let is_home = to.is_none() || row.stood.home.as_ref() == to;
+    let is_there = to.is_none() || row.stood.effective.as_ref() == to;
+    match (is_home && row.stood.pinned == pinned, is_there, row.asked) {
         (true, true, _) => Todo::Nothing,
         (true, false, true) => Todo::OnItsWay,
         (true, false, false) | (false, _, _) => Todo::Write,

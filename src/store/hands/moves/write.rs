@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use komainu_watchdogs::ids::{Generation, NodeId};
 use serde_json::{Value as Json, json};
 
-use super::{Goal, Place, Planned, Todo};
+use super::{Planned, Todo};
 use crate::store::audit;
 use crate::store::cluster;
 use crate::store::decisions::id_list;
@@ -26,12 +26,12 @@ struct Kind {
     has_row: bool,
 }
 
-pub(super) async fn write(
+pub(in crate::store::hands) async fn write(
     session: &mut Session,
-    planned: &[Planned<'_>],
-    (goal, by): (&Goal, &str),
+    planned: &[Planned],
+    (what, by): (&str, &str),
 ) -> Result<(), StoreError> {
-    let changed: Vec<&Planned<'_>> = planned.iter().filter(|one| one.todo == Todo::Write).collect();
+    let changed: Vec<&Planned> = planned.iter().filter(|one| one.todo == Todo::Write).collect();
     if changed.is_empty() {
         return Ok(());
     }
@@ -39,15 +39,15 @@ pub(super) async fn write(
     let stamp = cluster::raise_generation(session, "operator", how_many).await?;
     let mut kinds: BTreeMap<Kind, Vec<i64>> = BTreeMap::new();
     for one in &changed {
-        let kind = Kind { to: one.to.clone(), pinned: one.pinned, has_row: one.row.has_row };
-        kinds.entry(kind).or_default().push(one.row.id.0);
+        let kind = Kind { to: one.to.clone(), pinned: one.pinned, has_row: one.stood.has_row };
+        kinds.entry(kind).or_default().push(one.stood.id.0);
     }
     for (kind, ids) in &kinds {
         for part in ids.chunks(BATCH) {
             change(session, kind, part, stamp.generation).await?;
         }
     }
-    audit::append_in(session, &told(&changed, goal, by)).await
+    audit::append_in(session, &told(&changed, what, by)).await
 }
 
 async fn change(session: &mut Session, kind: &Kind, ids: &[i64], at: Generation) -> Result<(), StoreError> {
@@ -83,17 +83,11 @@ async fn change(session: &mut Session, kind: &Kind, ids: &[i64], at: Generation)
 }
 
 /// What stood and what stands; monitors that were alike are told together.
-fn told(changed: &[&Planned<'_>], goal: &Goal, by: &str) -> audit::Deed {
-    let what = match goal {
-        Goal::Move { .. } => "monitor.move",
-        Goal::Pin(Place::Node(_) | Place::WhereItRuns) => "monitor.pin",
-        Goal::Unpin => "monitor.unpin",
-    };
-    let stood = |one: &Planned<'_>| json!({"node_id": one.row.home, "effective_node": one.row.effective, "pinned": one.row.pinned});
-    let stands =
-        |one: &Planned<'_>| json!({"node_id": one.to.as_ref().or(one.row.home.as_ref()), "pinned": one.pinned});
+fn told(changed: &[&Planned], what: &str, by: &str) -> audit::Deed {
+    let stood = |one: &Planned| json!({"node_id": one.stood.home, "effective_node": one.stood.effective, "pinned": one.stood.pinned});
+    let stands = |one: &Planned| json!({"node_id": one.to.as_ref().or(one.stood.home.as_ref()), "pinned": one.pinned});
     if let [one] = changed {
-        let subject = format!("monitor/{}", one.row.id);
+        let subject = format!("monitor/{}", one.stood.id);
         return deed(by, what, &subject, Some(stood(one)), Some(stands(one)));
     }
     let before = together(changed, stood);
@@ -101,11 +95,11 @@ fn told(changed: &[&Planned<'_>], goal: &Goal, by: &str) -> audit::Deed {
     deed(by, what, "monitors", Some(before), Some(after))
 }
 
-fn together(changed: &[&Planned<'_>], state: impl Fn(&Planned<'_>) -> Json) -> Json {
+fn together(changed: &[&Planned], state: impl Fn(&Planned) -> Json) -> Json {
     let mut alike: BTreeMap<String, (Json, Vec<i64>)> = BTreeMap::new();
     for one in changed {
         let state = state(one);
-        alike.entry(state.to_string()).or_insert_with(|| (state, vec![])).1.push(one.row.id.0);
+        alike.entry(state.to_string()).or_insert_with(|| (state, vec![])).1.push(one.stood.id.0);
     }
     let items = alike.into_values().map(|(mut state, ids)| {
         if let Json::Object(fields) = &mut state {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, WatchdogId};
-use komainu_watchdogs::time::Wall;
 
 use super::adopt::who;
 use super::print;
@@ -12,7 +11,7 @@ use crate::config::Config;
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::nodes::{self, NodeChange};
 use crate::store::watchdogs::Stillness;
-use crate::store::{Beat, BeatStatus, DatabaseUrl, Store, StoreError, monitors, watchdogs};
+use crate::store::{DatabaseUrl, Store, StoreError, monitors, watchdogs};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -55,26 +54,13 @@ async fn look_at_database(url: &DatabaseUrl) -> Vec<String> {
 async fn try_grants(store: &Store) -> Vec<StoreError> {
     let nobody = NodeId::from("");
     let change = NodeChange { name: Some(String::new()), ..NodeChange::default() };
-    let beat = Beat {
-        monitor: MonitorId(-1),
-        status: BeatStatus::Up,
-        important: false,
-        msg: String::new(),
-        time: Wall(0),
-        ping_ms: None,
-        duration_s: 0,
-        down_count: 0,
-        retries: 0,
-        end_time: Wall(0),
-        response: None,
-    };
     let still = Stillness { incarnation: Incarnation(0), seq: 0 };
     let tried = [
         migrate::plan(store, MigrateOptions::default()).await.err(),
         nodes::edit(store, &nobody, &change, &who()).await.err(),
         watchdogs::remove(store, &WatchdogId::from(""), still, &who()).await.err(),
         monitors::delete(store, MonitorId(-1)).await.err(),
-        store.store_beats(&nobody, Incarnation(0), &[beat]).await.err(),
+        store.try_keeping_beats().await.err(),
     ];
     tried.into_iter().flatten().filter(|error| !matches!(error, StoreError::NoKuma)).collect()
 }

@@ -2,9 +2,11 @@
 //!
 //! Limits are where a test gives up, not what it measures: the figures come from the bench.
 
+mod adoption;
 mod blackout;
 mod databases;
 mod expiry;
+mod hands;
 mod heartbeats;
 mod leaders;
 mod nodes;

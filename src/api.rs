@@ -41,6 +41,7 @@ mod incidents;
 mod lb;
 mod metrics;
 mod monitors;
+mod moves;
 mod nodes;
 mod openapi;
 mod page;
@@ -48,6 +49,7 @@ mod peer;
 mod problem;
 mod rates;
 mod request_id;
+mod routing;
 mod runbook;
 mod status;
 mod watchdogs;
@@ -141,10 +143,19 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(monitors::by_ref::show_by_ref, monitors::by_ref::put_by_ref, monitors::by_ref::remove_by_ref))
         .routes(routes!(monitors::show, monitors::change, monitors::remove))
         .routes(routes!(monitors::beats::beats))
-        .route("/nodes", get(nodes::list).post(nodes::add))
-        .route("/nodes/{id}", get(nodes::show))
-        .route("/nodes/{id}/recover", post(nodes::recover))
-        .route("/watchdogs", get(watchdogs::list))
+        .routes(routes!(moves::move_many))
+        .routes(routes!(moves::pin_many))
+        .routes(routes!(moves::unpin_many))
+        .routes(routes!(moves::move_one))
+        .routes(routes!(moves::pin_one, moves::unpin_one))
+        .routes(routes!(nodes::list, nodes::add))
+        .routes(routes!(nodes::show, nodes::change, nodes::remove))
+        .routes(routes!(nodes::acts::drain))
+        .routes(routes!(nodes::acts::resume))
+        .routes(routes!(nodes::acts::recover))
+        .routes(routes!(watchdogs::list))
+        .routes(routes!(watchdogs::remove))
+        .routes(routes!(routing::show, routing::pin, routing::unpin))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::show))
         .routes(routes!(incidents::acknowledge))
@@ -154,7 +165,8 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .route("/heartbeats/{name}/pushes", get(heartbeats::pushes))
         .routes(routes!(apikeys::list, apikeys::create))
         .routes(routes!(apikeys::remove))
-        .route("/audit", get(audit::list))
-        .route("/cluster/freeze", post(cluster::freeze))
-        .route("/cluster/thaw", post(cluster::thaw))
+        .routes(routes!(audit::list))
+        .routes(routes!(cluster::freeze))
+        .routes(routes!(cluster::thaw))
+        .routes(routes!(cluster::rebalance))
 }

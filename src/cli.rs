@@ -32,10 +32,12 @@ mod node;
 mod nodes;
 mod notify;
 mod print;
+mod routing;
 mod send;
 mod status;
 mod up;
 mod watchdog;
+mod watchdogs;
 mod wrap;
 
 /// Watchdogs for clusters of Uptime Kuma.
@@ -72,6 +74,12 @@ enum Command {
     /// Nodes of the cluster.
     #[command(subcommand)]
     Nodes(nodes::Command),
+    /// Where people's traffic goes.
+    #[command(subcommand)]
+    Routing(routing::Command),
+    /// Watchdogs of the cluster.
+    #[command(subcommand)]
+    Watchdogs(watchdogs::Command),
     /// Keys to the HTTP API.
     #[command(subcommand)]
     Apikeys(apikeys::Command),
@@ -114,6 +122,8 @@ impl Command {
             | Self::Config(_)
             | Self::Status(_)
             | Self::Nodes(_)
+            | Self::Routing(_)
+            | Self::Watchdogs(_)
             | Self::Apikeys(_)
             | Self::Cluster(_)
             | Self::Heartbeats(_)
@@ -166,6 +176,8 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(command) => config::run(command).await,
         Command::Status(args) => status::run(args).await,
         Command::Nodes(command) => nodes::run(command).await,
+        Command::Routing(command) => routing::run(command).await,
+        Command::Watchdogs(command) => watchdogs::run(command).await,
         Command::Incidents(command) => incidents::run(command).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
@@ -200,6 +212,29 @@ mod tests {
     }
 
     #[test]
+    fn every_documented_line_of_an_operator_is_understood() {
+        for line in [
+            "nodes show node1 --json",
+            "nodes edit node1 --weight 50 --label eu --label ssd --no-capacity",
+            "nodes delete node1 --rehome",
+            "nodes drain node1 --wait --timeout 10m --move-pinned",
+            "nodes resume node1",
+            "cluster rebalance --dry-run --json",
+            "watchdogs list",
+            "watchdogs remove w3",
+            "routing pin node1",
+            "routing unpin",
+            "routing show --json",
+            "nodes list",
+            "cluster freeze",
+            "cluster thaw",
+        ] {
+            let words = std::iter::once("komainu").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
     fn every_documented_line_is_understood() {
         for line in [
             "up",
@@ -217,12 +252,9 @@ mod tests {
             "config check --config komainu.toml",
             "status --json",
             "nodes add node1 --address http://10.0.0.5:3001 --weight 50 --capacity 500",
-            "nodes list",
             "apikeys create ci --scope write",
             "apikeys list",
             "apikeys delete 3",
-            "cluster freeze",
-            "cluster thaw",
             "heartbeats add backup --period 24h --grace 1h --print curl",
             "heartbeats list --state late --json",
             "heartbeats show backup --pushes 50",

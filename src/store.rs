@@ -16,6 +16,7 @@ mod dialect;
 pub mod downtimes;
 mod error;
 pub mod families;
+pub mod hands;
 pub mod heartbeats;
 pub mod incidents;
 mod insert;

@@ -154,11 +154,10 @@ async fn start_node(store: &Store, name: &str) -> Node {
         node_id: node.clone(),
         name: name.to_owned(),
         address: address.clone(),
-        weight: 100,
         capacity: Some(1_000_000),
-        kinds: Vec::new(),
+        ..nodes::NewNode::default()
     };
-    assert!(nodes::add(store, &new).await.unwrap());
+    assert!(nodes::add(store, &new, "test").await.unwrap());
     let health = format!("{{\"node_id\": \"{name}\"}}");
     let app = Router::new()
         .route("/api/v1/health", get(move || async move { health }))

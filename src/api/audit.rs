@@ -1,27 +1,34 @@
-//! `/api/v1/audit`: who did what. Also the one place where handlers add to it.
+//! `/api/v1/audit`: who did what. Rows are added where the deed is done, in its transaction.
 
 use axum::Json;
 use axum::extract::RawQuery;
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Ctx;
-use super::auth::{Admin, Caller};
+use super::auth::Admin;
 use super::fields::Fields;
-use super::page::{Cut, Items};
+use super::openapi::Millis;
+use super::page::{Cut, Items, PageParams};
 use super::problem::ApiError;
-use crate::store::Store;
-use crate::store::audit::{self, AuditRow, Deed};
+use crate::store::audit::{self, AuditFilter, AuditRow};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Deed)]
 pub(super) struct Shown {
     id: i64,
+    #[schema(value_type = Millis)]
     at: Wall,
     who: String,
     what: String,
     subject: String,
+    /// As it was; `null`: it was not.
+    #[schema(required)]
     before: Option<Value>,
+    /// As it is; `null`: it is gone.
+    #[schema(required)]
     after: Option<Value>,
 }
 
@@ -40,35 +47,24 @@ impl From<AuditRow> for Shown {
     }
 }
 
+/// Who did what, the latest first.
+#[utoipa::path(get, path = "/audit", tag = "audit", security(("key" = ["admin"])),
+    params(PageParams,
+        ("who" = Option<String>, Query, max_length = 200, description = "`key/ops`, `cli/ada`, `w1/epoch 7`"),
+        ("what" = Option<String>, Query, max_length = 100, description = "`monitor.move`, `node.drain`, `decision` …"),
+        ("subject" = Option<String>, Query, max_length = 400, description = "`monitor/7`, `node1`, `routing` …")),
+    responses((status = 200, description = "A page of the trail", body = Items<Shown>)))]
 pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);
-    fields.finish()?;
-    let page = audit::list(&context.state.store, cut.cursor.as_deref(), cut.limit).await?;
-    Ok(Json(Items::of(page)))
-}
-
-/// Something a caller did, as it goes into the trail.
-pub(super) struct Done<'a> {
-    pub(super) what: &'a str,
-    pub(super) subject: &'a str,
-    pub(super) before: Option<Value>,
-    pub(super) after: Option<Value>,
-}
-
-/// Adds to the trail. The deed is done by then: a trail that cannot be written is told to the log, not to the caller,
-/// who would otherwise do it again.
-pub(super) async fn note(store: &Store, caller: &Caller, done: Done<'_>) {
-    let deed = Deed {
-        who: caller.who(),
-        what: done.what.to_owned(),
-        subject: done.subject.to_owned(),
-        before: done.before.map(|value| value.to_string()),
-        after: done.after.map(|value| value.to_string()),
+    let filter = AuditFilter {
+        who: fields.text("who", 200),
+        what: fields.text("what", 100),
+        subject: fields.text("subject", 400),
     };
-    if let Err(error) = audit::append(store, &deed).await {
-        tracing::error!(audit.who = deed.who, audit.what = deed.what, audit.subject = deed.subject, %error, "could not write the audit trail");
-    }
+    fields.finish()?;
+    let page = audit::list(&context.state.store, &filter, cut.cursor.as_deref(), cut.limit).await?;
+    Ok(Json(Items::of(page)))
 }
 
 #[cfg(test)]
@@ -85,6 +81,12 @@ mod tests {
             (&trail["items"][0]["what"], &trail["items"][0]["who"]),
             (&"cluster.freeze".into(), &"key/admin".into())
         );
+        assert_eq!(surface.send("POST", "/api/v1/cluster/thaw", Some(&admin), "").await.code, 200);
+        for (query, left) in [("what=cluster.thaw", 1), ("subject=cluster&who=key/admin", 2), ("who=key/nobody", 0)] {
+            let path = format!("/api/v1/audit?{query}");
+            let trail = surface.send("GET", &path, Some(&admin), "").await.json();
+            assert_eq!(trail["items"].as_array().unwrap().len(), left, "{query}");
+        }
         let writer = surface.key("write").await;
         assert_eq!(surface.send("GET", "/api/v1/audit", Some(&writer), "").await.code, 403);
     }

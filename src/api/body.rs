@@ -23,6 +23,18 @@ impl<S: Send + Sync> FromRequest<S> for Object {
     }
 }
 
+/// The fields of a body that may be left out: then there are none.
+pub(super) struct Optional(pub(super) Fields);
+
+impl<S: Send + Sync> FromRequest<S> for Optional {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let bytes = read(request.into_body(), LIMIT).await?;
+        if bytes.trim_ascii().is_empty() { Ok(Self(Fields::of_query(None))) } else { parse(&bytes).map(Self) }
+    }
+}
+
 /// The raw bytes of a body of at most so many.
 pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
     match Limited::new(body, limit).collect().await {

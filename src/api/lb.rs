@@ -53,8 +53,8 @@ struct CapacityLine {
 /// `/lb/routes`: where a gateway may send people.
 #[derive(Serialize)]
 struct RouteTable {
-    /// One node for everything, when an operator says so. Nothing can say so yet.
-    fixed_node: Option<NodeId>,
+    /// One node for everything, while an operator says so; `null`: choose among those that accept sessions.
+    pinned_node: Option<NodeId>,
     generation: Generation,
     checked_at: Option<Wall>,
     nodes: Vec<RouteLine>,
@@ -123,7 +123,7 @@ pub(super) async fn routes(context: Ctx) -> impl IntoResponse {
         accepts_sessions: accepts_sessions(node),
     });
     uncached(RouteTable {
-        fixed_node: None,
+        pinned_node: view.pinned_node.clone(),
         generation: view.generation,
         checked_at: view.checked_at,
         nodes: nodes.collect(),
@@ -193,7 +193,14 @@ mod tests {
     async fn a_gateway_finds_address_load_and_generation() {
         let routes = Surface::showing(view()).await.get("/lb/routes").await.json();
         assert_eq!(routes["nodes"][0]["address"], "http://127.0.0.1:8910");
-        assert_eq!((&routes["generation"], &routes["fixed_node"]), (&json!(42), &json!(null)));
+        assert_eq!((&routes["generation"], &routes["pinned_node"]), (&json!(42), &json!(null)));
+    }
+
+    #[tokio::test]
+    async fn a_pinned_node_is_shown_to_the_gateway() {
+        let pinned = View { pinned_node: Some("node1".into()), ..view() };
+        let routes = Surface::showing(pinned).await.get("/lb/routes").await.json();
+        assert_eq!(routes["pinned_node"], "node1");
     }
 
     #[tokio::test]

@@ -1,7 +1,5 @@
 //! `/api/v1/nodes`.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
@@ -9,48 +7,111 @@ use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{Incarnation, NodeId};
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
-use serde_json::json;
+use utoipa::ToSchema;
 
-use super::audit::{self, Done};
 use super::auth::{Admin, Reader};
 use super::body::Object;
 use super::fields::Fields;
+use super::openapi::Millis;
 use super::page::Items;
-use super::problem::ApiError;
+use super::problem::{ApiError, Problem};
 use super::{Context, Ctx};
-use crate::config;
-use crate::store::nodes::{self, NewNode, NodeInfo};
+use crate::store::nodes::{self, DeletionWish, NewNode, NodeInfo};
 
-/// Monitors one node can be said to take; more is a typing error.
-const MOST_CAPACITY: i64 = 1_000_000;
+pub(super) mod acts;
+mod draft;
+pub(super) mod refusal;
+#[cfg(test)]
+mod tests;
 
-/// A node's share when nobody says otherwise.
-const USUAL_WEIGHT: u32 = 100;
-
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Node)]
 pub(super) struct Shown {
+    #[schema(value_type = String)]
     node_id: NodeId,
     name: String,
     address: String,
     status: String,
+    /// `none`, `draining` or `drained`.
+    #[schema(value_type = String)]
     overlay: Overlay,
+    /// A drain takes pinned monitors along.
+    drains_pinned: bool,
+    /// The process that holds the lease.
+    #[schema(value_type = Option<String>, required)]
     incarnation: Option<Incarnation>,
     hostname: String,
+    /// `native` or `kuma`; `null`: it never registered.
+    #[schema(required)]
+    runner: Option<String>,
+    /// Share of the load, relative to the others.
     weight: u32,
     /// `null`: the policy's limit.
+    #[schema(required)]
     capacity: Option<u32>,
+    /// Types of monitor it runs; empty: all.
     kinds: Vec<String>,
+    /// What monitors may ask for by `run_on`.
+    labels: Vec<String>,
+    /// Active monitors it runs.
     monitors: u32,
+    /// Active monitors at home on it.
     home_monitors: u32,
+    #[schema(value_type = Option<Millis>, required)]
     last_seen_ms: Option<Wall>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AddedNode)]
 pub(super) struct Added {
+    #[schema(value_type = String)]
     node_id: NodeId,
     address: String,
     /// What the node proves itself with. Derived from the cluster's key: it can be shown again by adding it again.
     key: String,
+}
+
+#[derive(ToSchema)]
+#[schema(as = NewNode)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+struct NewNodeBody {
+    /// Letters, digits, dots, dashes, underscores.
+    #[schema(min_length = 1, max_length = 50)]
+    node_id: String,
+    /// Where its HTTP surface answers: `http://10.0.0.5:3001`.
+    #[schema(max_length = 255)]
+    address: String,
+    /// For people; left out: its id.
+    #[schema(max_length = 100)]
+    name: Option<String>,
+    #[schema(minimum = 1, maximum = 10_000, default = 100)]
+    weight: Option<u32>,
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    capacity: Option<u32>,
+    #[schema(max_items = 100)]
+    kinds: Option<Vec<String>>,
+    #[schema(max_items = 100)]
+    labels: Option<Vec<String>>,
+}
+
+/// Only what is named changes.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+struct NodeChange {
+    #[schema(max_length = 255)]
+    address: Option<String>,
+    #[schema(max_length = 100)]
+    name: Option<String>,
+    #[schema(minimum = 1, maximum = 10_000)]
+    weight: Option<u32>,
+    /// `null`: the policy's limit.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    capacity: Option<u32>,
+    /// A native node says them itself whenever it starts.
+    #[schema(max_items = 100)]
+    kinds: Option<Vec<String>>,
+    #[schema(max_items = 100)]
+    labels: Option<Vec<String>>,
 }
 
 impl From<NodeInfo> for Shown {
@@ -61,11 +122,14 @@ impl From<NodeInfo> for Shown {
             address: info.address,
             status: info.status,
             overlay: info.overlay,
+            drains_pinned: info.drains_pinned,
             incarnation: info.incarnation,
             hostname: info.hostname,
+            runner: info.runner,
             weight: info.weight,
             capacity: info.capacity,
             kinds: info.kinds,
+            labels: info.labels,
             monitors: info.monitors,
             home_monitors: info.home_monitors,
             last_seen_ms: info.last_seen,
@@ -73,129 +137,80 @@ impl From<NodeInfo> for Shown {
     }
 }
 
+/// All nodes.
+#[utoipa::path(get, path = "/nodes", tag = "nodes", security(("key" = ["read"])),
+    responses((status = 200, description = "All of them", body = Items<Shown>)))]
 pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
     Fields::of_query(query.as_deref()).finish()?;
     Ok(Json(Items::whole(nodes::list(&context.state.store).await?)))
 }
 
+/// One node.
+#[utoipa::path(get, path = "/nodes/{id}", tag = "nodes", security(("key" = ["read"])),
+    params(("id" = String, Path, description = "Its name")),
+    responses((status = 200, description = "As it is", body = Shown)))]
 pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Json<Shown>, ApiError> {
     let found = nodes::get(&context.state.store, &NodeId::from(id.as_str())).await?;
     found.map(|info| Json(info.into())).ok_or_else(|| ApiError::not_found("node", &id))
 }
 
+/// Enters a node, and shows its key.
+#[utoipa::path(post, path = "/nodes", tag = "nodes", security(("key" = ["admin"])), request_body = NewNodeBody,
+    responses((status = 201, description = "It may register", body = Added),
+        (status = 409, description = "There is one of this name", body = Problem)))]
 pub(super) async fn add(
     Admin(caller): Admin,
     context: Ctx,
     Object(fields): Object,
 ) -> Result<(StatusCode, Json<Added>), ApiError> {
-    let new = read(fields)?;
-    let store = &context.state.store;
-    if !nodes::add(store, &new).await? {
+    let new = draft::new(fields)?;
+    if !nodes::add(&context.state.store, &new, &caller.who()).await? {
         return Err(ApiError::conflict("node_id", format!("there is a node {} already", new.node_id)));
     }
-    let after = json!({"address": new.address, "weight": new.weight, "capacity": new.capacity});
-    let subject = new.node_id.as_str();
-    audit::note(store, &caller, Done { what: "node.add", subject, before: None, after: Some(after) }).await;
     Ok((StatusCode::CREATED, Json(added(&context, new))))
 }
 
-/// Writes the wish; the leader brings the monitors home once the node is well.
-pub(super) async fn recover(
-    Admin(caller): Admin,
-    context: Ctx,
-    Path(id): Path<String>,
-) -> Result<(StatusCode, Json<Shown>), ApiError> {
-    let (store, node) = (&context.state.store, NodeId::from(id.as_str()));
-    if !nodes::ask_recover(store, &node).await? {
-        return Err(ApiError::not_found("node", &id));
-    }
-    audit::note(store, &caller, Done { what: "node.recover", subject: &id, before: None, after: None }).await;
-    let found = nodes::get(store, &node).await?;
-    found.map(|info| (StatusCode::ACCEPTED, Json(info.into()))).ok_or_else(|| ApiError::not_found("node", &id))
-}
-
-fn added(context: &Arc<Context>, new: NewNode) -> Added {
+fn added(context: &Context, new: NewNode) -> Added {
     let key = context.state.key.node_key(&new.node_id).reveal().to_owned();
     Added { node_id: new.node_id, address: new.address, key }
 }
 
-fn read(mut fields: Fields) -> Result<NewNode, ApiError> {
-    let id = fields.required_text("node_id", 50).unwrap_or_default();
-    if let (false, Err(rule)) = (id.is_empty(), config::ensure_id(&id)) {
-        fields.fault("node_id", rule);
-    }
-    let address = fields.required_text("address", 255).unwrap_or_default();
-    let address = match (address.is_empty(), config::parse_address(&address)) {
-        (true, _) => String::new(),
-        (false, Ok(url)) => config::without_slash(&url),
-        (false, Err(rule)) => {
-            fields.fault("address", rule);
-            String::new()
-        }
-    };
-    let small = |number: i64| u32::try_from(number).ok();
-    let new = NewNode {
-        name: fields.text("name", 100).unwrap_or_else(|| id.clone()),
-        node_id: NodeId::from(id),
-        address,
-        weight: fields.integer("weight", 1..=10_000).and_then(small).unwrap_or(USUAL_WEIGHT),
-        capacity: fields.integer("capacity", 1..=MOST_CAPACITY).and_then(small),
-        kinds: fields.texts("kinds", 100).unwrap_or_default(),
-    };
-    fields.finish().map(|()| new)
+/// Changes what is named.
+#[utoipa::path(patch, path = "/nodes/{id}", tag = "nodes", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "Its name")), request_body = NodeChange,
+    responses((status = 200, description = "As it is now", body = Shown)))]
+pub(super) async fn change(
+    Admin(caller): Admin,
+    context: Ctx,
+    Path(id): Path<String>,
+    Object(fields): Object,
+) -> Result<Json<Shown>, ApiError> {
+    let (store, node) = (&context.state.store, NodeId::from(id.as_str()));
+    let change = draft::change(fields)?;
+    nodes::edit(store, &node, &change, &caller.who()).await?;
+    let found = nodes::get(store, &node).await?;
+    found.map(|info| Json(info.into())).ok_or_else(|| ApiError::not_found("node", &id))
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use crate::api::support::{KEY, Surface};
-    use crate::keys::ClusterKey;
-
-    #[tokio::test]
-    async fn an_added_node_is_shown_and_its_key_is_derived() {
-        let surface = Surface::plain().await;
-        let admin = surface.key("admin").await;
-        let body = r#"{"node_id": "node7", "address": "http://10.0.0.7:3001/", "capacity": 500}"#;
-        let added = surface.send("POST", "/api/v1/nodes", Some(&admin), body).await;
-        let key = ClusterKey::parse(KEY).unwrap().node_key(&"node7".into());
-        assert_eq!((added.code, &added.json()["key"]), (201, &json!(key.reveal())));
-        let shown = surface.send("GET", "/api/v1/nodes/node7", Some(&admin), "").await.json();
-        assert_eq!(
-            (&shown["address"], &shown["capacity"], &shown["weight"], &shown["status"]),
-            (&json!("http://10.0.0.7:3001"), &json!(500), &json!(100), &json!("new"))
-        );
-        assert_eq!(surface.send("POST", "/api/v1/nodes", Some(&admin), body).await.code, 409);
-    }
-
-    #[tokio::test]
-    async fn a_wish_to_recover_is_accepted_for_a_known_node_only() {
-        let surface = Surface::plain().await;
-        let admin = surface.key("admin").await;
-        let body = r#"{"node_id": "node1", "address": "http://10.0.0.5:8910"}"#;
-        surface.send("POST", "/api/v1/nodes", Some(&admin), body).await;
-        for (node, status) in [("node1", 202), ("node9", 404)] {
-            let path = format!("/api/v1/nodes/{node}/recover");
-            assert_eq!(surface.send("POST", &path, Some(&admin), "").await.code, status);
-        }
-    }
-
-    #[tokio::test]
-    async fn an_unknown_node_is_404() {
-        let surface = Surface::plain().await;
-        let admin = surface.key("admin").await;
-        let answer = surface.send("GET", "/api/v1/nodes/node9", Some(&admin), "").await;
-        assert_eq!((answer.code, &answer.json()["detail"]), (404, &json!("there is no node node9")));
-    }
-
-    #[tokio::test]
-    async fn each_wrong_field_is_named() {
-        let surface = Surface::plain().await;
-        let admin = surface.key("admin").await;
-        let body = r#"{"node_id": "node 7", "address": "10.0.0.7", "weight": 0, "wieght": 3}"#;
-        let errors = surface.send("POST", "/api/v1/nodes", Some(&admin), body).await.json()["errors"].clone();
-        let fields: Vec<&str> =
-            errors.as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
-        assert_eq!(fields, ["node_id", "address", "weight", "wieght"]);
-    }
+/// Deletes a node that nothing depends on; with `rehome=true`, monitors that were at home on it stay where they run.
+#[utoipa::path(delete, path = "/nodes/{id}", tag = "nodes", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "Its name"),
+        ("rehome" = Option<bool>, Query, description = "Monitors at home on it are at home where they run")),
+    responses((status = 204, description = "It is gone"),
+        (status = 409, description = "It is alive, or monitors or traffic depend on it", body = Problem)))]
+pub(super) async fn remove(
+    Admin(caller): Admin,
+    context: Ctx,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, ApiError> {
+    let mut fields = Fields::of_query(query.as_deref());
+    let rehome = fields.flag("rehome").unwrap_or(false);
+    fields.finish()?;
+    let node = NodeId::from(id.as_str());
+    let view = super::status::current(&context);
+    let is_lease_over = view.nodes.iter().any(|one| one.node_id == node && one.lease == "ended");
+    let wish = DeletionWish { rehome, is_lease_over };
+    let deletion = nodes::delete(&context.state.store, &node, wish, &caller.who()).await?;
+    refusal::not_deleted(&id, deletion).map_or(Ok(StatusCode::NO_CONTENT), Err)
 }

@@ -8,7 +8,7 @@ use std::any::Any;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 use utoipa::ToSchema;
 
@@ -16,6 +16,7 @@ use super::heartbeats::refusal;
 use super::rates::TooMany;
 use crate::heartbeat::PushError;
 use crate::store::StoreError;
+use crate::store::hands::PinnedMonitor;
 
 /// Seconds until a caller should try again when the database is away: a failover of a database takes tens of them.
 const RETRY_AFTER_S: &str = "5";
@@ -54,6 +55,14 @@ pub enum ApiError {
     /// It is no longer what the caller had seen.
     #[error("{0}")]
     Stale(String),
+    /// Monitors that an operator pinned stand against it.
+    #[error("{detail}")]
+    Pinned {
+        /// One sentence on the whole.
+        detail: String,
+        /// Which.
+        pinned: Vec<PinnedMonitor>,
+    },
     /// The body is over its limit.
     #[error("the body is longer than {limit} bytes; send less")]
     TooLarge {
@@ -152,7 +161,7 @@ impl ApiError {
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "/problems/forbidden"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "/problems/not-found"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed"),
-            Self::Conflict { .. } => (StatusCode::CONFLICT, "/problems/conflict"),
+            Self::Conflict { .. } | Self::Pinned { .. } => (StatusCode::CONFLICT, "/problems/conflict"),
             Self::Stale(_) => (StatusCode::PRECONDITION_FAILED, "/problems/stale"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large"),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "/problems/too-many"),
@@ -179,6 +188,28 @@ impl ApiError {
         }
     }
 
+    /// Extensions that a program goes by.
+    fn more(&self) -> Map<String, Value> {
+        match self {
+            Self::Push(error) => refusal::more(error),
+            Self::Pinned { pinned, .. } => {
+                let listed = pinned.iter().map(|one| json!({"id": one.id, "name": one.name}));
+                Map::from_iter([("pinned".to_owned(), listed.collect())])
+            }
+            Self::Invalid { .. }
+            | Self::Conflict { .. }
+            | Self::Unauthorized
+            | Self::Forbidden(_)
+            | Self::NotFound(_)
+            | Self::MethodNotAllowed(_)
+            | Self::Stale(_)
+            | Self::TooMany { .. }
+            | Self::TooLarge { .. }
+            | Self::Store(_)
+            | Self::Internal(_) => Map::new(),
+        }
+    }
+
     fn into_errors(self) -> Vec<FieldError> {
         match self {
             Self::Invalid { errors, .. } | Self::Conflict { errors, .. } => errors,
@@ -188,6 +219,7 @@ impl ApiError {
             | Self::NotFound(_)
             | Self::MethodNotAllowed(_)
             | Self::Stale(_)
+            | Self::Pinned { .. }
             | Self::TooLarge { .. }
             | Self::TooMany { .. }
             | Self::Store(_)
@@ -219,7 +251,7 @@ impl IntoResponse for ApiError {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: self.detail(status),
-            more: if let Self::Push(error) = &self { refusal::more(error) } else { Map::new() },
+            more: self.more(),
             errors: self.into_errors(),
         };
         response.extensions_mut().insert(problem);

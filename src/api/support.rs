@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use komainu_watchdogs::facts::{Mode, NodeStatus, Overlay, Report, Vote};
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation};
-use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::io::{Alarm, Severity, Write};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Wall;
@@ -25,6 +25,7 @@ use crate::keys::{ApiKey, ClusterKey};
 use crate::store::apikeys::{self, Scope};
 use crate::store::incidents::{self, IncidentFilter};
 use crate::store::migrate::{self, MigrateOptions};
+use crate::store::nodes::{self, NewNode};
 use crate::store::{DatabaseUrl, Store, Watch, WatchdogIdentity};
 
 pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -114,6 +115,20 @@ impl Surface {
         key
     }
 
+    /// Enters a node, which never starts.
+    pub(super) async fn add_node(&self, node: &str) {
+        let address = format!("http://{node}:3001");
+        let new = NewNode { node_id: node.into(), name: node.to_owned(), address, ..NewNode::default() };
+        assert!(nodes::add(&self.state.store, &new, "test").await.unwrap());
+    }
+
+    /// Writes the row of a watchdog that then stands still.
+    pub(super) async fn register_watchdog(&self, watchdog: &str) {
+        let report = Report { watchdog: watchdog.into(), ..report() };
+        let write = Write { report, changed: Vec::new(), stopped: false };
+        self.watch_as(watchdog).await.write(&write).await.unwrap();
+    }
+
     /// Opens an incident that one channel is told of; returns its number.
     pub(super) async fn raise(&self, key: &str) -> i64 {
         let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
@@ -131,8 +146,12 @@ impl Surface {
     }
 
     async fn watch(&self) -> Watch {
+        self.watch_as("w1").await
+    }
+
+    async fn watch_as(&self, watchdog: &str) -> Watch {
         let identity = WatchdogIdentity {
-            watchdog: "w1".into(),
+            watchdog: watchdog.into(),
             zone: "rack-a".into(),
             advertise: String::new(),
             hostname: String::new(),

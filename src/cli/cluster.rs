@@ -1,26 +1,77 @@
-//! `komainu cluster freeze|thaw`.
+//! `komainu cluster freeze|thaw|rebalance`.
 
 use reqwest::Method;
 use serde_json::Value;
 
 use super::client::ClientArgs;
-use super::print;
+use super::print::{self, cell};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Stop all automatic moves; alerts go on.
+    /// Stop all automatic moves; alerts go on, and so does what is moved by hand.
     Freeze(ClientArgs),
     /// Let automation move monitors again.
     Thaw(ClientArgs),
+    /// Even out the load with the fewest moves.
+    Rebalance {
+        /// Only show what would move.
+        #[arg(long)]
+        dry_run: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
-    let (client, act, done) = match &command {
-        Command::Freeze(client) => (client, "freeze", "frozen: nothing moves by itself until `komainu cluster thaw`"),
-        Command::Thaw(client) => (client, "thaw", "thawed: automation moves monitors again"),
-    };
+    match command {
+        Command::Freeze(client) => {
+            let done = "frozen: nothing moves by itself until `komainu cluster thaw`";
+            set(&client, "freeze", done).await
+        }
+        Command::Thaw(client) => set(&client, "thaw", "thawed: automation moves monitors again").await,
+        Command::Rebalance { dry_run, json, client } => rebalance(&client, dry_run, json).await,
+    }
+}
+
+async fn set(client: &ClientArgs, act: &str, done: &str) -> anyhow::Result<()> {
     let answer = client.client()?.call(Method::POST, &format!("/api/v1/cluster/{act}"), None).await?;
     let changed = answer.get("changed").and_then(Value::as_bool).unwrap_or(true);
     print::line(if changed { done.to_owned() } else { format!("{done} (it was so before)") });
     Ok(())
+}
+
+async fn rebalance(client: &ClientArgs, dry_run: bool, as_json: bool) -> anyhow::Result<()> {
+    let path = format!("/api/v1/cluster/rebalance?dry_run={dry_run}");
+    let answer = client.client()?.call(Method::POST, &path, None).await?;
+    if as_json {
+        print::line(answer.to_string());
+        return Ok(());
+    }
+    let moves = answer.get("moves").and_then(Value::as_array).cloned().unwrap_or_default();
+    if moves.is_empty() {
+        print::line("nothing to move: the load is even");
+        return Ok(());
+    }
+    let rows = moves.iter().map(|one| ["monitor_id", "name", "from", "to", "reason"].map(|name| cell(one.get(name))));
+    print::table(["MONITOR", "NAME", "FROM", "TO", "REASON"], rows);
+    print::line("");
+    print::table(["NODE", "MONITORS", "RUNS/S", "MONITORS AFTER", "RUNS/S AFTER"], loads(&answer));
+    print::line(if dry_run { "\nnothing was changed (--dry-run)" } else { "\nasked: the leader moves them" });
+    Ok(())
+}
+
+fn loads(answer: &Value) -> Vec<[String; 5]> {
+    let side = |name: &str| answer.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+    let (before, after) = (side("before"), side("after"));
+    let row = |(node, load): (String, Value)| {
+        let then = after.get(&node);
+        let now = ["monitors", "rate"].map(|name| cell(load.get(name)));
+        let then = ["monitors", "rate"].map(|name| cell(then.and_then(|load| load.get(name))));
+        let ([monitors, rate], [monitors_after, rate_after]) = (now, then);
+        [node, monitors, rate, monitors_after, rate_after]
+    };
+    before.into_iter().map(row).collect()
 }

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use komainu_watchdogs::ids::{MonitorId, NodeId, WatchdogId};
+use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, WatchdogId};
 
+use super::adopt::who;
 use super::print;
 use crate::config::Config;
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::nodes::{self, NodeChange};
+use crate::store::watchdogs::Stillness;
 use crate::store::{DatabaseUrl, Store, StoreError, monitors, watchdogs};
 
 #[derive(Debug, clap::Subcommand)]
@@ -52,10 +54,11 @@ async fn look_at_database(url: &DatabaseUrl) -> Vec<String> {
 async fn try_grants(store: &Store) -> Vec<StoreError> {
     let nobody = NodeId::from("");
     let change = NodeChange { name: Some(String::new()), ..NodeChange::default() };
+    let still = Stillness { incarnation: Incarnation(0), seq: 0 };
     let tried = [
         migrate::plan(store, MigrateOptions::default()).await.err(),
-        nodes::edit(store, &nobody, &change).await.err(),
-        watchdogs::remove(store, &WatchdogId::from("")).await.err(),
+        nodes::edit(store, &nobody, &change, &who()).await.err(),
+        watchdogs::remove(store, &WatchdogId::from(""), still, &who()).await.err(),
         monitors::delete(store, "", MonitorId(-1), &[]).await.err(),
         store.try_keeping_beats().await.err(),
     ];

@@ -1,11 +1,14 @@
 //! `komainu nodes`.
 
+use anyhow::bail;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::client::ClientArgs;
+use super::client::{Client, ClientArgs};
 use super::print;
+
+mod drain;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -22,6 +25,30 @@ pub(super) enum Command {
         /// Monitors it takes at most. Default: the policy's limit.
         #[arg(long)]
         capacity: Option<u32>,
+        /// What monitors may ask of their node by `run_on`; may be repeated.
+        #[arg(long = "label", value_name = "LABEL")]
+        labels: Vec<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Change what is named; the rest stays.
+    Edit(Edit),
+    /// Delete a node that nothing depends on.
+    Delete {
+        /// Its name.
+        id: String,
+        /// Monitors that were at home on it are at home where they run.
+        #[arg(long)]
+        rehome: bool,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Move a node's monitors away, and keep it empty until `resume`.
+    Drain(drain::Args),
+    /// Let a drained node have monitors again; those at home on it return.
+    Resume {
+        /// Its name.
+        id: String,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -29,6 +56,16 @@ pub(super) enum Command {
     Recover {
         /// Its name.
         id: String,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Show one node.
+    Show {
+        /// Its name.
+        id: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -42,12 +79,57 @@ pub(super) enum Command {
     },
 }
 
+/// What is to change.
+#[derive(Debug, clap::Args)]
+pub(super) struct Edit {
+    /// Its name.
+    id: String,
+    /// Its name for people.
+    #[arg(long)]
+    name: Option<String>,
+    /// Where its HTTP surface answers.
+    #[arg(long)]
+    address: Option<Url>,
+    /// Its share of the load, relative to the others.
+    #[arg(long)]
+    weight: Option<u32>,
+    /// Monitors it takes at most.
+    #[arg(long)]
+    capacity: Option<u32>,
+    /// As many monitors as the policy says.
+    #[arg(long, conflicts_with = "capacity")]
+    no_capacity: bool,
+    /// What monitors may ask of their node by `run_on`; replaces all labels; may be repeated.
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+    /// It bears no label any more.
+    #[arg(long, conflicts_with = "labels")]
+    no_labels: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Add { id, address, weight, capacity, client } => {
-            let body = json!({"node_id": id, "address": address, "weight": weight, "capacity": capacity});
+        Command::Add { id, address, weight, capacity, labels, client } => {
+            let body = json!({
+                "node_id": id, "address": address, "weight": weight, "capacity": capacity, "labels": labels,
+            });
             let added = client.client()?.call(Method::POST, "/api/v1/nodes", Some(body)).await?;
             print::line(snippet(&id, &address, added.get("key").and_then(Value::as_str).unwrap_or_default()));
+            Ok(())
+        }
+        Command::Edit(edit) => change(edit).await,
+        Command::Delete { id, rehome, client } => {
+            let path = format!("/api/v1/nodes/{id}?rehome={rehome}");
+            client.client()?.call(Method::DELETE, &path, None).await?;
+            print::line(format!("deleted {id}"));
+            Ok(())
+        }
+        Command::Drain(args) => drain::run(args).await,
+        Command::Resume { id, client } => {
+            client.client()?.call(Method::POST, &format!("/api/v1/nodes/{id}/resume"), None).await?;
+            print::line(format!("asked: {id} has monitors again, those at home on it return"));
             Ok(())
         }
         Command::Recover { id, client } => {
@@ -55,8 +137,45 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             print::line(format!("asked: the monitors of {id} come home as soon as it is online"));
             Ok(())
         }
+        Command::Show { id, json, client } => {
+            let node = find(&client.client()?, &id).await?;
+            show(&node, json);
+            Ok(())
+        }
         Command::List { json, client } => list(&client, json).await,
     }
+}
+
+async fn find(client: &Client, id: &str) -> anyhow::Result<Value> {
+    client.call(Method::GET, &format!("/api/v1/nodes/{id}"), None).await
+}
+
+async fn change(edit: Edit) -> anyhow::Result<()> {
+    let mut body = Map::new();
+    let named = [
+        ("name", edit.name.map(Value::from)),
+        ("address", edit.address.map(|address| json!(address))),
+        ("weight", edit.weight.map(Value::from)),
+        ("capacity", if edit.no_capacity { Some(Value::Null) } else { edit.capacity.map(Value::from) }),
+        ("labels", (edit.no_labels || !edit.labels.is_empty()).then(|| json!(edit.labels))),
+    ];
+    body.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    if body.is_empty() {
+        bail!("name what is to change: `komainu nodes edit --help` shows what can be");
+    }
+    let path = format!("/api/v1/nodes/{}", edit.id);
+    let node = edit.client.client()?.call(Method::PATCH, &path, Some(body.into())).await?;
+    show(&node, false);
+    Ok(())
+}
+
+fn show(node: &Value, as_json: bool) {
+    if as_json {
+        print::line(node.to_string());
+        return;
+    }
+    let fields = node.as_object().into_iter().flatten();
+    print::table(["FIELD", "VALUE"], fields.map(|(name, value)| [name.clone(), print::cell(Some(value))]));
 }
 
 /// A configuration of that node which works when pasted; the database is the one thing the API does not give away.
@@ -77,8 +196,15 @@ async fn list(client: &ClientArgs, as_json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let names = ["node_id", "status", "overlay", "monitors", "home_monitors", "weight", "capacity", "address"];
-    let rows = items.iter().map(|item| names.map(|name| print::cell(item.get(name))));
-    print::table(["NODE", "STATUS", "OVERLAY", "MONITORS", "HOME", "WEIGHT", "CAPACITY", "ADDRESS"], rows);
+    let rows = items.iter().map(|item| {
+        let [node, status, overlay, monitors, home, weight, capacity, address] =
+            names.map(|name| print::cell(item.get(name)));
+        let labels = item.get("labels").and_then(Value::as_array).into_iter().flatten();
+        let labels: Vec<&str> = labels.filter_map(Value::as_str).collect();
+        [node, status, overlay, monitors, home, weight, capacity, labels.join(","), address]
+    });
+    let headings = ["NODE", "STATUS", "OVERLAY", "MONITORS", "HOME", "WEIGHT", "CAPACITY", "LABELS", "ADDRESS"];
+    print::table(headings, rows);
     Ok(())
 }
 

@@ -182,11 +182,10 @@ impl Site {
             node_id: NodeId::from("node1"),
             name: "node1".to_owned(),
             address: "http://127.0.0.1:0".to_owned(),
-            weight: 100,
-            capacity: None,
             kinds: KINDS.iter().map(|&kind| kind.to_owned()).collect(),
+            ..NewNode::default()
         };
-        nodes::add(&store, &node).await.unwrap();
+        nodes::add(&store, &node, "test").await.unwrap();
         let rows = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&path)).await.unwrap();
         Self { store, rows, target: serve().await, folder }
     }

@@ -5,7 +5,7 @@ use komainu_watchdogs::time::Wall;
 use super::error::StoreError;
 use super::pool::Store;
 use super::session::Session;
-use super::value::values;
+use super::value::{Value, values};
 use super::{Page, key_of_cursor};
 
 /// Something that was done.
@@ -49,13 +49,38 @@ pub(crate) async fn append_in(session: &mut Session, deed: &Deed) -> Result<(), 
     session.execute("write the audit trail", sql, values).await.map(|_| ())
 }
 
+/// Which rows of the trail; `None`: whatever it says there.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AuditFilter {
+    /// Who did it (`key/ops`).
+    pub who: Option<String>,
+    /// What was done (`node.drain`).
+    pub what: Option<String>,
+    /// To what (`monitor/7`).
+    pub subject: Option<String>,
+}
+
 /// The trail, the latest first.
-pub async fn list(store: &Store, cursor: Option<&str>, limit: u32) -> Result<Page<AuditRow>, StoreError> {
+pub async fn list(
+    store: &Store,
+    filter: &AuditFilter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<AuditRow>, StoreError> {
     let before = key_of_cursor(cursor)?.unwrap_or(i64::MAX);
     let mut lease = store.lease("read the audit trail").await?;
-    let sql = "SELECT id, at, who, what, subject, before_json, after_json FROM komainu_audit WHERE id < ? \
-         ORDER BY id DESC LIMIT ?";
-    let rows = lease.rows("read the audit trail", sql, values![before, limit.saturating_add(1)]).await?;
+    let filters = [("who", &filter.who), ("what", &filter.what), ("subject", &filter.subject)];
+    let (conditions, wanted): (Vec<String>, Vec<Value>) = filters
+        .into_iter()
+        .filter_map(|(column, wanted)| wanted.as_ref().map(|wanted| (format!(" AND {column} = ?"), wanted.into())))
+        .unzip();
+    let sql = format!(
+        "SELECT id, at, who, what, subject, before_json, after_json FROM komainu_audit WHERE id < ?{} \
+         ORDER BY id DESC LIMIT ?",
+        conditions.concat()
+    );
+    let values = [values![before], wanted, values![limit.saturating_add(1)]].concat();
+    let rows = lease.rows("read the audit trail", sql, values).await?;
     let items = rows.iter().map(|row| {
         let deed = Deed {
             who: row.text("who")?,

@@ -35,7 +35,7 @@ pub struct Adoption {
 /// Mode, freeze, stamp.
 pub async fn get(store: &Store) -> Result<ClusterRow, StoreError> {
     let mut lease = store.lease("read the cluster").await?;
-    let sql = "SELECT mode, frozen, generation, nonce FROM komainu_cluster WHERE id = 1";
+    let sql = "SELECT mode, frozen, pinned_node, generation, nonce FROM komainu_cluster WHERE id = 1";
     let row = lease.row("read the cluster", sql, vec![]).await?;
     cluster_row(&row.ok_or(StoreError::SchemaMissing)?)
 }
@@ -46,30 +46,6 @@ pub async fn leader(store: &Store) -> Result<LeaderRow, StoreError> {
     let sql = "SELECT epoch, holder, watchdog_id, renewals FROM komainu_leader WHERE id = 1";
     let row = lease.row("read the leader", sql, vec![]).await?;
     leader_row(&row.ok_or(StoreError::SchemaMissing)?)
-}
-
-/// Stops all automatic moves; `false`: they were stopped already.
-pub async fn freeze(store: &Store) -> Result<bool, StoreError> {
-    set_frozen(store, true).await
-}
-
-/// Allows them again; `false`: they were allowed.
-pub async fn thaw(store: &Store) -> Result<bool, StoreError> {
-    set_frozen(store, false).await
-}
-
-async fn set_frozen(store: &Store, frozen: bool) -> Result<bool, StoreError> {
-    let act = if frozen { "freeze the cluster" } else { "thaw the cluster" };
-    in_transaction!(store, act, |session| set_frozen_in(session, act, frozen).await)
-}
-
-async fn set_frozen_in(session: &mut Session, act: &'static str, frozen: bool) -> Result<bool, StoreError> {
-    let sql = "UPDATE komainu_cluster SET frozen = ? WHERE id = 1 AND frozen <> ?";
-    let changed = session.execute(act, sql, values![frozen, frozen]).await? == 1;
-    if changed {
-        raise_generation(session, if frozen { "freeze" } else { "thaw" }, 0).await?;
-    }
-    Ok(changed)
 }
 
 /// Locks the cluster's row, which every change of an assignment locks first: no decision commits before this

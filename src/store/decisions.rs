@@ -97,7 +97,7 @@ async fn ensure_leader(session: &mut Session, decision: &Decision) -> Result<(),
 
 async fn ensure_generation(session: &mut Session, decision: &Decision) -> Result<Stamp, Stop> {
     let lock = session.dialect().for_update();
-    let sql = format!("SELECT mode, frozen, generation, nonce FROM komainu_cluster WHERE id = 1{lock}");
+    let sql = format!("SELECT mode, frozen, pinned_node, generation, nonce FROM komainu_cluster WHERE id = 1{lock}");
     let row = session.row("check the generation", sql, vec![]).await?.ok_or(StoreError::SchemaMissing)?;
     let cluster = cluster_row(&row)?;
     // Under the row's lock: once a freeze was answered, nothing moves but what an operator sent somewhere.

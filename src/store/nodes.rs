@@ -1,15 +1,27 @@
-//! Nodes as operators see and change them. The leader's and the node's own writes are elsewhere.
+//! Nodes as operators see, add, change and delete them; each change with its row in the audit trail, in one
+//! transaction. What an operator asks of a node is in [`super::hands`]; the leader's and the node's own writes are
+//! elsewhere.
+
+mod deletion;
 
 use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::ids::{Incarnation, NodeId};
 use komainu_watchdogs::time::Wall;
+use serde_json::{Map, Value as Json, json};
 
+use super::audit;
 use super::cluster;
 use super::error::StoreError;
+use super::hands::deed;
 use super::pool::{Store, in_transaction};
 use super::session::Session;
 use super::value::{Row, Value, values};
-use super::watch::{kinds, overlay, overlay_text};
+use super::watch::{kinds, overlay};
+
+pub use deletion::{Deletion, DeletionWish, delete};
+
+/// A share of the load when nobody says otherwise.
+const USUAL_WEIGHT: u32 = 100;
 
 /// A node to be added.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +38,22 @@ pub struct NewNode {
     pub capacity: Option<u32>,
     /// Types of monitor it can run; empty: all.
     pub kinds: Vec<String>,
+    /// What monitors may ask of their node (`run_on`).
+    pub labels: Vec<String>,
+}
+
+impl Default for NewNode {
+    fn default() -> Self {
+        Self {
+            node_id: NodeId::default(),
+            name: String::new(),
+            address: String::new(),
+            weight: USUAL_WEIGHT,
+            capacity: None,
+            kinds: Vec::new(),
+            labels: Vec::new(),
+        }
+    }
 }
 
 /// What an operator may change; `None` leaves as it is.
@@ -39,8 +67,10 @@ pub struct NodeChange {
     pub weight: Option<u32>,
     /// Monitors it takes at most; `Some(None)`: the policy's limit.
     pub capacity: Option<Option<u32>>,
-    /// Types of monitor it can run.
+    /// Types of monitor it can run. A native node says so itself whenever it starts.
     pub kinds: Option<Vec<String>>,
+    /// What monitors may ask of their node (`run_on`).
+    pub labels: Option<Vec<String>>,
 }
 
 /// A node as people see it.
@@ -66,25 +96,18 @@ pub struct NodeInfo {
     pub capacity: Option<u32>,
     /// Types of monitor it can run; empty: all.
     pub kinds: Vec<String>,
+    /// What monitors may ask of their node (`run_on`).
+    pub labels: Vec<String>,
+    /// A drain of it takes pinned monitors along.
+    pub drains_pinned: bool,
+    /// `native` or `kuma`; `None`: it never registered.
+    pub runner: Option<String>,
     /// Active monitors it runs.
     pub monitors: u32,
     /// Active monitors at home on it.
     pub home_monitors: u32,
     /// When it last renewed.
     pub last_seen: Option<Wall>,
-}
-
-/// What became of a wish to delete a node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Deletion {
-    /// It is gone.
-    Deleted,
-    /// There was none.
-    Unknown,
-    /// It still holds its lease: stop it first.
-    Alive,
-    /// So many monitors are at home on it or run by it: drain it first.
-    HasMonitors(u32),
 }
 
 /// All nodes.
@@ -99,7 +122,7 @@ pub async fn list(store: &Store) -> Result<Vec<NodeInfo>, StoreError> {
     };
     let sql = format!(
         "SELECT n.node_id, n.node_name, n.address, n.status, n.overlay, n.incarnation, n.hostname, n.weight, \
-         n.capacity, n.kinds, n.last_seen_ms, {} AS monitors, {} AS home_monitors FROM node n ORDER BY n.node_id",
+         n.capacity, n.kinds, n.labels, n.drains_pinned, n.runner, n.last_seen_ms, {} AS monitors, {} AS home_monitors FROM node n ORDER BY n.node_id",
         count("effective_node"),
         count("node_id")
     );
@@ -119,6 +142,9 @@ fn info(row: &Row) -> Result<NodeInfo, StoreError> {
         weight: row.small("weight")?,
         capacity: row.maybe_int("capacity")?.map(|_| row.small("capacity")).transpose()?,
         kinds: kinds(&row.text("kinds")?),
+        labels: kinds(&row.text("labels")?),
+        drains_pinned: row.flag("drains_pinned")?,
+        runner: row.maybe_text("runner")?,
         monitors: row.small("monitors")?,
         home_monitors: row.small("home_monitors")?,
         last_seen: row.maybe_wall("last_seen_ms")?,
@@ -131,8 +157,35 @@ pub async fn get(store: &Store, node: &NodeId) -> Result<Option<NodeInfo>, Store
 }
 
 /// Adds one; `false`: there is one of this id. One of the fork's, which nobody has entered yet, becomes this one.
-pub async fn add(store: &Store, new: &NewNode) -> Result<bool, StoreError> {
+pub async fn add(store: &Store, new: &NewNode, by: &str) -> Result<bool, StoreError> {
+    in_transaction!(store, "add a node", |session| add_in(session, new, by).await)
+}
+
+async fn add_in(session: &mut Session, new: &NewNode, by: &str) -> Result<bool, StoreError> {
+    let act = "add a node";
+    cluster::lock(session).await?;
     let host = new.address.split_once("://").map_or(new.address.as_str(), |(_, host)| host).trim_matches('/');
+    let lock = session.dialect().for_update();
+    let sql = format!("SELECT address, incarnation FROM node WHERE node_id = ?{lock}");
+    match session.row(act, sql, values![&new.node_id]).await? {
+        None => insert(session, new, host).await?,
+        Some(row) if is_entered(&row)? => return Ok(false),
+        Some(_) => enter(session, new, host).await?,
+    }
+    let after = json!({
+        "name": new.name, "address": new.address, "weight": new.weight, "capacity": new.capacity,
+        "kinds": new.kinds, "labels": new.labels,
+    });
+    audit::append_in(session, &deed(by, "node.add", new.node_id.as_str(), None, Some(after))).await?;
+    Ok(true)
+}
+
+/// A node that stood in the fork's table has no address.
+fn is_entered(row: &Row) -> Result<bool, StoreError> {
+    Ok(!row.text("address")?.is_empty() || row.maybe_text("incarnation")?.is_some())
+}
+
+async fn insert(session: &mut Session, new: &NewNode, host: &str) -> Result<(), StoreError> {
     let new_status = NodeStatus::New.as_str();
     let values = values![
         &new.node_id,
@@ -143,102 +196,95 @@ pub async fn add(store: &Store, new: &NewNode) -> Result<bool, StoreError> {
         &new.address,
         new.weight,
         new.capacity,
-        kinds_text(&new.kinds)
+        list_text(&new.kinds),
+        list_text(&new.labels)
     ];
     // The dates and the hostname have no default in every version of the fork's table.
-    let now = store.dialect().now_datetime();
-    let sql = format!(
-        "INSERT INTO node (node_id, node_name, host, status, komainu_status, address, weight, capacity, kinds, \
-         hostname, location, active, is_primary, created_date, modified_date) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', 1, 0, {now}, {now})"
-    );
-    let added = store.lease("add a node").await?.execute("add a node", sql, values).await;
-    match added {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_duplicate() => enter(store, new, host).await,
-        Err(error) => Err(error),
-    }
-}
-
-/// A node that stood in the fork's table has no address; its name and status are left to the fork.
-async fn enter(store: &Store, new: &NewNode, host: &str) -> Result<bool, StoreError> {
-    let act = "enter a node of the fork";
-    let values = values![host, &new.address, new.weight, new.capacity, kinds_text(&new.kinds), &new.node_id];
-    let sql = "UPDATE node SET host = ?, address = ?, weight = ?, capacity = ?, kinds = ? \
-         WHERE node_id = ? AND address = '' AND incarnation IS NULL";
-    Ok(store.lease(act).await?.execute(act, sql, values).await? == 1)
-}
-
-/// Changes one; `false`: there is none.
-pub async fn edit(store: &Store, node: &NodeId, change: &NodeChange) -> Result<bool, StoreError> {
-    let all = [
-        ("node_name", change.name.as_ref().map(Value::from)),
-        ("address", change.address.as_ref().map(Value::from)),
-        ("weight", change.weight.map(Value::from)),
-        ("capacity", change.capacity.map(Value::from)),
-        ("kinds", change.kinds.as_ref().map(|kinds| Value::from(kinds_text(kinds)))),
-    ];
-    let (columns, values): (Vec<String>, Vec<Value>) =
-        all.into_iter().filter_map(|(column, value)| value.map(|value| (format!(", {column} = ?"), value))).unzip();
-    let now = store.dialect().now_datetime();
-    let sql = format!("UPDATE node SET modified_date = {now}{} WHERE node_id = ?", columns.concat());
-    let values = [values, values![node]].concat();
-    Ok(store.lease("edit a node").await?.execute("edit a node", sql, values).await? == 1)
-}
-
-/// Deletes one that is neither alive nor at home to anything.
-pub async fn delete(store: &Store, node: &NodeId) -> Result<Deletion, StoreError> {
-    in_transaction!(store, "delete a node", |session| delete_in(session, node).await)
-}
-
-async fn delete_in(session: &mut Session, node: &NodeId) -> Result<Deletion, StoreError> {
-    let act = "delete a node";
-    cluster::lock(session).await?;
-    let lock = session.dialect().for_update();
-    let sql = format!("SELECT incarnation FROM node WHERE node_id = ?{lock}");
-    let Some(row) = session.row(act, sql, values![node]).await? else { return Ok(Deletion::Unknown) };
-    if row.maybe_text("incarnation")?.is_some() {
-        return Ok(Deletion::Alive);
-    }
-    let sql = "SELECT COUNT(*) AS bound FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
-         WHERE a.node_id = ? OR a.effective_node = ? OR a.source_node = ?";
-    let bound = session.row(act, sql, values![node, node, node]).await?.map_or(Ok(0), |row| row.small("bound"))?;
-    if bound > 0 {
-        return Ok(Deletion::HasMonitors(bound));
-    }
-    session.execute(act, "DELETE FROM node WHERE node_id = ?", values![node]).await?;
-    cluster::raise_generation(session, "node_deleted", 0).await?;
-    Ok(Deletion::Deleted)
-}
-
-/// Lays an overlay over its status (drain: `Draining`, resume: `None`); `false`: there is none.
-pub async fn set_overlay(store: &Store, node: &NodeId, overlay: Overlay) -> Result<bool, StoreError> {
-    let text = overlay_text(overlay);
-    wish(store, node, "overlay = ?", values![text]).await
-}
-
-/// Asks the leader to bring its monitors home now; `false`: there is none.
-pub async fn ask_recover(store: &Store, node: &NodeId) -> Result<bool, StoreError> {
-    wish(store, node, "recover_asked = ?", values![true]).await
-}
-
-/// Writes what an operator wants of a node, and refuses decisions that were planned before.
-async fn wish(store: &Store, node: &NodeId, set: &str, values: Vec<Value>) -> Result<bool, StoreError> {
-    in_transaction!(store, "write a wish", |session| wish_in(session, node, set, values.clone()).await)
-}
-
-async fn wish_in(session: &mut Session, node: &NodeId, set: &str, values: Vec<Value>) -> Result<bool, StoreError> {
-    cluster::lock(session).await?;
     let now = session.dialect().now_datetime();
-    let sql = format!("UPDATE node SET {set}, modified_date = {now} WHERE node_id = ?");
-    let found = session.execute("write a wish", sql, [values, values![node]].concat()).await? == 1;
-    if found {
+    let sql = format!(
+        "INSERT INTO node (node_id, node_name, host, status, komainu_status, address, weight, capacity, kinds, labels, \
+         hostname, location, active, is_primary, created_date, modified_date) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', 1, 0, {now}, {now})"
+    );
+    session.execute("add a node", sql, values).await.map(|_| ())
+}
+
+/// The name and the status of a node of the fork's are left to the fork.
+async fn enter(session: &mut Session, new: &NewNode, host: &str) -> Result<(), StoreError> {
+    let (kinds, labels) = (list_text(&new.kinds), list_text(&new.labels));
+    let values = values![host, &new.address, new.weight, new.capacity, kinds, labels, &new.node_id];
+    let sql =
+        "UPDATE node SET host = ?, address = ?, weight = ?, capacity = ?, kinds = ?, labels = ? WHERE node_id = ?";
+    session.execute("enter a node of the fork", sql, values).await.map(|_| ())
+}
+
+/// Changes one, only what is named; `false`: there is none.
+pub async fn edit(store: &Store, node: &NodeId, change: &NodeChange, by: &str) -> Result<bool, StoreError> {
+    in_transaction!(store, "edit a node", |session| edit_in(session, node, change, by).await)
+}
+
+async fn edit_in(session: &mut Session, node: &NodeId, change: &NodeChange, by: &str) -> Result<bool, StoreError> {
+    let act = "edit a node";
+    cluster::lock(session).await?;
+    // It takes the row's lock, and needs the same grant as a change.
+    let now = session.dialect().now_datetime();
+    let touch = format!("UPDATE node SET modified_date = {now} WHERE node_id = ?");
+    if session.execute(act, touch, values![node]).await? == 0 {
+        return Ok(false);
+    }
+    let sql = "SELECT node_name, address, weight, capacity, kinds, labels FROM node WHERE node_id = ?";
+    let row = session.row(act, sql, values![node]).await?.ok_or(StoreError::SchemaMissing)?;
+    let edits = edits(&row, change)?;
+    if edits.is_empty() {
+        return Ok(true);
+    }
+    let sets: Vec<String> = edits.iter().map(|edit| format!("{} = ?", edit.column)).collect();
+    let sql = format!("UPDATE node SET {} WHERE node_id = ?", sets.join(", "));
+    let values: Vec<Value> = edits.iter().map(|edit| edit.value.clone()).chain(values![node]).collect();
+    session.execute(act, sql, values).await?;
+    // What was planned for the node as it was is planned anew.
+    if edits.iter().any(|edit| edit.is_planned_with) {
         cluster::raise_generation(session, "operator", 0).await?;
     }
-    Ok(found)
+    let shown = |of: fn(&Edit) -> &Json| -> Json {
+        edits.iter().map(|edit| (edit.name.to_owned(), of(edit).clone())).collect::<Map<_, _>>().into()
+    };
+    let (before, after) = (shown(|edit| &edit.before), shown(|edit| &edit.after));
+    audit::append_in(session, &deed(by, "node.edit", node.as_str(), Some(before), Some(after))).await?;
+    Ok(true)
 }
 
-/// As it stands in the column; NULL: all.
-pub(super) fn kinds_text(kinds: &[String]) -> Option<String> {
-    if kinds.is_empty() { None } else { serde_json::to_string(kinds).ok() }
+/// A column that gets another value.
+struct Edit {
+    name: &'static str,
+    column: &'static str,
+    value: Value,
+    before: Json,
+    after: Json,
+    is_planned_with: bool,
+}
+
+/// What differs from what stands there.
+fn edits(row: &Row, change: &NodeChange) -> Result<Vec<Edit>, StoreError> {
+    let text = |text: &Option<String>| text.as_ref().map(|text| (Value::from(text), json!(text)));
+    let list = |list: &Option<Vec<String>>| list.as_ref().map(|list| (Value::from(list_text(list)), json!(list)));
+    let capacity = row.maybe_int("capacity")?;
+    let all = [
+        ("name", "node_name", json!(row.text("node_name")?), text(&change.name), false),
+        ("address", "address", json!(row.text("address")?), text(&change.address), false),
+        ("weight", "weight", json!(row.small("weight")?), change.weight.map(|it| (it.into(), json!(it))), true),
+        ("capacity", "capacity", json!(capacity), change.capacity.map(|it| (it.into(), json!(it))), true),
+        ("kinds", "kinds", json!(kinds(&row.text("kinds")?)), list(&change.kinds), true),
+        ("labels", "labels", json!(kinds(&row.text("labels")?)), list(&change.labels), true),
+    ];
+    let edits = all.into_iter().filter_map(|(name, column, before, change, is_planned_with)| {
+        let (value, after) = change.filter(|(_, after)| *after != before)?;
+        Some(Edit { name, column, value, before, after, is_planned_with })
+    });
+    Ok(edits.collect())
+}
+
+/// As it stands in the column; NULL: none said, which for types means all.
+pub(super) fn list_text(list: &[String]) -> Option<String> {
+    if list.is_empty() { None } else { serde_json::to_string(list).ok() }
 }

@@ -13,10 +13,10 @@ use super::watch::{kinds, stamp};
 const ACT: &str = "read the assignments";
 
 /// A tag of this name in Kuma's own UI names the labels that a monitor's node must bear.
-const TAG: &str = "run_on";
+pub(super) const TAG: &str = "run_on";
 
 /// What a monitor asks of its node: as komainu's clients say it, and as people say it in Kuma's UI.
-const AFFINITY: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id = m.id AND k.run_on IS NOT NULL \
+pub(super) const AFFINITY: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id = m.id AND k.run_on IS NOT NULL \
      LEFT JOIN (SELECT p.monitor_id, GROUP_CONCAT(p.value) AS tagged FROM tag g JOIN monitor_tag p ON p.tag_id = g.id \
      WHERE g.name = ? GROUP BY p.monitor_id) t ON t.monitor_id = m.id";
 
@@ -60,7 +60,7 @@ fn source(row: &Row) -> Result<Option<Source>, StoreError> {
 }
 
 /// The labels that a monitor's node must bear: a JSON list, and the values of its tags, each a list with commas.
-fn run_on(row: &Row) -> Result<Vec<String>, StoreError> {
+pub(super) fn run_on(row: &Row) -> Result<Vec<String>, StoreError> {
     let said: Vec<String> = kinds(&row.maybe_text("run_on")?.unwrap_or_default());
     let tagged = row.maybe_text("tagged")?.unwrap_or_default();
     let tagged = tagged.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned);

@@ -75,7 +75,7 @@ impl TenureConnection {
     pub async fn register(&mut self, seen: Option<Incarnation>, lease_seq: u64) -> Result<bool, StoreError> {
         let NodeProcess { hostname, address, kinds, .. } = &self.process;
         let host = address.split_once("://").map_or(address.as_str(), |(_, host)| host).trim_matches('/');
-        let kinds = nodes::kinds_text(kinds);
+        let kinds = nodes::list_text(kinds);
         let values = [
             values![self.incarnation, host, hostname, address, kinds, clock::wall()],
             values![&self.node, seen, lease_seq],

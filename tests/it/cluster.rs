@@ -189,11 +189,9 @@ impl Cluster {
                 node_id: name.as_str().into(),
                 name: name.clone(),
                 address,
-                weight: 100,
-                capacity: None,
-                kinds: Vec::new(),
+                ..nodes::NewNode::default()
             };
-            assert!(nodes::add(store, &new).await.unwrap());
+            assert!(nodes::add(store, &new, "test").await.unwrap());
         }
     }
 

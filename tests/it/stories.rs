@@ -6,6 +6,7 @@ mod adoption;
 mod blackout;
 mod databases;
 mod expiry;
+mod hands;
 mod heartbeats;
 mod leaders;
 mod nodes;

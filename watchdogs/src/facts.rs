@@ -27,6 +27,8 @@ pub struct ClusterRow {
     pub mode: Mode,
     /// An operator stopped all automatic moves.
     pub frozen: bool,
+    /// An operator sends all traffic of people to this node.
+    pub pinned_node: Option<NodeId>,
     /// The assignment as it stands.
     pub stamp: Stamp,
 }

@@ -45,6 +45,8 @@ pub struct View {
     pub mode: Mode,
     /// An operator stopped all automatic moves.
     pub frozen: bool,
+    /// An operator sends all traffic of people to this node.
+    pub pinned_node: Option<NodeId>,
     /// Who leads.
     pub leader: Option<LeaderView>,
     /// The database, as this watchdog sees it.
@@ -243,6 +245,7 @@ impl Watchdog {
             reasons: Vec::new(),
             mode: round.cluster.mode,
             frozen: round.cluster.frozen,
+            pinned_node: round.cluster.pinned_node.clone(),
             leader: self.leader_view(now, round),
             database,
             generation: round.cluster.stamp.generation,

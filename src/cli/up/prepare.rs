@@ -7,6 +7,7 @@ use komainu_watchdogs::ids::NodeId;
 
 use super::folder::{Folder, Kind, Member};
 use super::{Args, demo};
+use crate::cli::adopt::who;
 use crate::cli::files;
 use crate::config::Config;
 use crate::keys::{ApiKey, ClusterKey, hash_api_key};
@@ -127,14 +128,13 @@ async fn enter_node(store: &Store, member: &Member) -> anyhow::Result<()> {
         node_id: node_id.clone(),
         name: member.name.clone(),
         address: member.url(),
-        weight: 100,
-        capacity: None,
         kinds: crate::node::KINDS.iter().map(|kind| (*kind).to_owned()).collect(),
+        ..NewNode::default()
     };
-    if !nodes::add(store, &new).await? {
+    if !nodes::add(store, &new, &who()).await? {
         // Another --port than last time.
         let change = NodeChange { address: Some(member.url()), ..NodeChange::default() };
-        nodes::edit(store, &node_id, &change).await?;
+        nodes::edit(store, &node_id, &change, &who()).await?;
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ pub(super) async fn read(session: &mut Session, beat_hint: Option<&str>) -> Resu
 
 async fn heads(session: &mut Session) -> Result<(ClusterRow, LeaderRow, Wall), StoreError> {
     let sql = format!(
-        "SELECT c.mode, c.frozen, c.generation, c.nonce, l.epoch, l.holder, l.watchdog_id, l.renewals, {} AS now \
+        "SELECT c.mode, c.frozen, c.pinned_node, c.generation, c.nonce, l.epoch, l.holder, l.watchdog_id, l.renewals, {} AS now \
          FROM komainu_cluster c JOIN komainu_leader l ON l.id = c.id WHERE c.id = 1",
         session.dialect().now_ms()
     );
@@ -54,7 +54,8 @@ async fn heads(session: &mut Session) -> Result<(ClusterRow, LeaderRow, Wall), S
 
 pub(in crate::store) fn cluster_row(row: &Row) -> Result<ClusterRow, StoreError> {
     let mode = if row.text("mode")? == "observe" { Mode::Observe } else { Mode::Active };
-    Ok(ClusterRow { mode, frozen: row.flag("frozen")?, stamp: stamp(row)? })
+    let pinned_node = row.maybe_node("pinned_node")?;
+    Ok(ClusterRow { mode, frozen: row.flag("frozen")?, pinned_node, stamp: stamp(row)? })
 }
 
 pub(in crate::store) fn stamp(row: &Row) -> Result<Stamp, StoreError> {

@@ -67,11 +67,9 @@ impl Fixture {
             node_id: node.into(),
             name: node.to_owned(),
             address: format!("http://{node}:3001"),
-            weight: 100,
-            capacity: None,
-            kinds: vec![],
+            ..NewNode::default()
         };
-        assert!(nodes::add(&self.store, &new).await.unwrap());
+        assert!(nodes::add(&self.store, &new, "test").await.unwrap());
     }
 
     /// Adds a node, and a process that registered for it.

@@ -7,6 +7,8 @@ use komainu_watchdogs::ids::{Generation, Incarnation, Nonce, Stamp};
 use super::fixture::{Fixture, Kind, acknowledged, beat, identity, revoke, step, steps};
 use super::on_both_databases;
 use crate::support::kuma;
+use komainu::store::audit::{self, AuditFilter};
+use komainu::store::hands::{self, Drain};
 use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::{cluster, nodes};
 
@@ -73,11 +75,11 @@ async fn a_freeze_refuses_what_was_planned_before(kind: Kind) {
     let mut leader = fixture.leader("w1", 1).await;
     let mut decision = leader.decision(Generation(0));
     decision.moves = steps(Step::Place, &made, None, Some("node1"));
-    assert!(cluster::freeze(&fixture.store).await.unwrap());
-    assert!(!cluster::freeze(&fixture.store).await.unwrap());
+    assert!(hands::freeze(&fixture.store, "test").await.unwrap());
+    assert!(!hands::freeze(&fixture.store, "test").await.unwrap());
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::Frozen));
     assert!(cluster::get(&fixture.store).await.unwrap().frozen);
-    assert!(cluster::thaw(&fixture.store).await.unwrap());
+    assert!(hands::thaw(&fixture.store, "test").await.unwrap());
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GenerationMoved));
     assert_eq!(fixture.running_on("node1").await, 0);
 }
@@ -273,7 +275,7 @@ async fn a_refused_decision_leaves_no_trace(kind: Kind) {
     assert_eq!(fixture.stamp().await, before);
     assert_eq!(fixture.running_on("node1").await, 2);
     assert_eq!(fixture.raw.one("SELECT status FROM node WHERE node_id = 'node1'").await, "new");
-    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_audit").await, 0);
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_audit WHERE what = 'decision'").await, 0);
     assert_eq!(leader.renew().await, komainu_watchdogs::io::LeadershipAnswer::Renewed, "and it still leads");
 }
 
@@ -357,7 +359,7 @@ async fn statuses_alone_raise_no_generation(kind: Kind) {
 
 async fn an_operator_who_changed_the_overlay_wins(kind: Kind) {
     let (fixture, [_one, _two], mut leader) = two_nodes(kind).await;
-    nodes::set_overlay(&fixture.store, &"node1".into(), Overlay::Draining).await.unwrap();
+    hands::drain(&fixture.store, &"node1".into(), Drain::default(), "test").await.unwrap();
     let mut decision = leader.decision(fixture.stamp().await.generation);
     decision.statuses = vec![StatusChange { overlay: Overlay::Drained, ..status("node1", NodeStatus::Online) }];
     leader.done(&decision).await;
@@ -391,7 +393,7 @@ async fn emptied_is_remembered_until_recovered(kind: Kind) {
     decision.seen = leader.done(&decision).await.0.generation;
     let emptied = "SELECT emptied, recover_asked FROM node WHERE node_id = 'node1'";
     assert_eq!(fixture.raw.rows(emptied).await[0], [Incarnation(11).to_string().as_str(), "0"]);
-    nodes::ask_recover(&fixture.store, &"node1".into()).await.unwrap();
+    hands::ask_recover(&fixture.store, &"node1".into(), "test").await.unwrap();
     assert_eq!(fixture.raw.rows(emptied).await[0][1], "1");
     decision.seen = fixture.stamp().await.generation;
     decision.revokes = vec![];
@@ -417,7 +419,8 @@ async fn every_decision_leaves_an_audit_row(kind: Kind) {
     let mut decision = leader.decision(fixture.stamp().await.generation);
     decision.moves = steps(Step::Place, &made, None, Some("node1"));
     leader.done(&decision).await;
-    let trail = komainu::store::audit::list(&fixture.store, None, 10).await.unwrap().items;
+    let decisions = AuditFilter { what: Some("decision".to_owned()), ..AuditFilter::default() };
+    let trail = audit::list(&fixture.store, &decisions, None, 10).await.unwrap().items;
     assert_eq!(trail.len(), 1);
     assert_eq!(trail[0].deed.who, "w1/epoch 1");
     assert!(trail[0].deed.after.as_deref().unwrap().contains("\"monitors\":2"), "{:?}", trail[0]);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use komainu::store::{Beat, StoreError, nodes, watchdogs};
+use komainu::store::watchdogs::{self, Stillness};
+use komainu::store::{Beat, StoreError, nodes};
 use komainu_watchdogs::decision::Step;
 use komainu_watchdogs::facts::{Mode, NodeStatus, Observation, ProgressRow, Report, Source, Target, Vote};
 use komainu_watchdogs::ids::Incarnation;
@@ -94,7 +95,7 @@ async fn a_round_shows_nodes_as_they_stand(kind: Kind) {
         kinds: Some(vec!["http".to_owned()]),
         ..nodes::NodeChange::default()
     };
-    assert!(nodes::edit(&fixture.store, &"node1".into(), &change).await.unwrap());
+    assert!(nodes::edit(&fixture.store, &"node1".into(), &change, "test").await.unwrap());
     one.acknowledge(fixture.stamp().await).await.unwrap();
     let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
     let node = watch.read_round(false).await.unwrap().nodes.remove(0);
@@ -186,8 +187,13 @@ async fn a_removed_watchdog_writes_all_of_it_again(kind: Kind) {
     let node = Target::Node("node1".into());
     let observed = vec![seen(node.clone(), Vote::Up)];
     watch.write(&write(1, 1, observed.clone(), vec![node])).await.unwrap();
-    assert!(watchdogs::remove(&fixture.store, &"w1".into()).await.unwrap());
-    assert!(!watchdogs::remove(&fixture.store, &"w1".into()).await.unwrap());
+    let row = watchdogs::list(&fixture.store).await.unwrap().remove(0).row;
+    let seen = Stillness { incarnation: row.incarnation, seq: row.seq };
+    let moved = Stillness { seq: row.seq + 1, ..seen };
+    assert!(!watchdogs::remove(&fixture.store, &"w1".into(), moved, "test").await.unwrap(), "it lives");
+    assert_eq!(watch.read_round(false).await.unwrap().observations.len(), 1);
+    assert!(watchdogs::remove(&fixture.store, &"w1".into(), seen, "test").await.unwrap());
+    assert!(!watchdogs::remove(&fixture.store, &"w1".into(), seen, "test").await.unwrap());
     assert!(watchdogs::list(&fixture.store).await.unwrap().is_empty());
     watch.write(&write(1, 2, observed, vec![])).await.unwrap();
     assert_eq!(watch.read_round(false).await.unwrap().observations.len(), 1);

@@ -1,12 +1,12 @@
 //! What the API reads and writes.
 
 use komainu::store::apikeys::{self, Scope};
-use komainu::store::audit::{self, Deed};
+use komainu::store::audit::{self, AuditFilter, Deed};
 use komainu::store::cluster::{self, Adoption, Homes};
 use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::monitors::{self, MonitorFilter, MonitorSpec, NewMonitor, Refusal};
-use komainu::store::nodes::{self, Deletion, NewNode};
-use komainu_watchdogs::facts::{Mode, Overlay};
+use komainu::store::nodes;
+use komainu_watchdogs::facts::Mode;
 
 use super::fixture::{Fixture, Kind, beat};
 use super::on_both_databases;
@@ -20,10 +20,6 @@ on_both_databases! {
     monitors_are_listed_in_pages_and_filtered,
     a_deleted_monitor_takes_everything_along,
     stock_kuma_gets_monitors_that_its_ui_shows,
-    nodes_are_added_changed_and_deleted,
-    a_node_of_the_fork_is_entered_once,
-    a_node_with_monitors_or_a_lease_is_not_deleted,
-    a_drain_raises_the_generation,
     api_keys_are_found_by_their_hash,
     the_audit_trail_is_read_in_pages,
     adoption_gives_everything_to_one_node,
@@ -158,69 +154,6 @@ async fn stock_kuma_gets_monitors_that_its_ui_shows(kind: Kind) {
     assert_eq!(monitors::get(&fixture.store, id).await.unwrap().unwrap().tags, ["prod"]);
 }
 
-async fn nodes_are_added_changed_and_deleted(kind: Kind) {
-    let fixture = Fixture::native(kind).await;
-    fixture.add_node("node1").await;
-    let node = "node1".into();
-    let again = NewNode {
-        node_id: "node1".into(),
-        name: String::new(),
-        address: String::new(),
-        weight: 1,
-        capacity: Some(1),
-        kinds: vec![],
-    };
-    assert!(!nodes::add(&fixture.store, &again).await.unwrap());
-    let change = nodes::NodeChange { name: Some("One".to_owned()), ..nodes::NodeChange::default() };
-    assert!(nodes::edit(&fixture.store, &node, &change).await.unwrap());
-    assert!(!nodes::edit(&fixture.store, &"nobody".into(), &change).await.unwrap());
-    let info = nodes::get(&fixture.store, &node).await.unwrap().unwrap();
-    assert_eq!((info.name.as_str(), info.address.as_str(), info.weight), ("One", "http://node1:3001", 100));
-    assert_eq!((info.status.as_str(), info.capacity, info.incarnation), ("new", None, None));
-    assert_eq!(nodes::delete(&fixture.store, &node).await.unwrap(), Deletion::Deleted);
-    assert_eq!(nodes::delete(&fixture.store, &node).await.unwrap(), Deletion::Unknown);
-}
-
-async fn a_node_of_the_fork_is_entered_once(kind: Kind) {
-    let fixture = observed(kind, true).await;
-    let new = NewNode {
-        node_id: "node1".into(),
-        name: "another name".to_owned(),
-        address: "http://10.0.0.1:3001".to_owned(),
-        weight: 50,
-        capacity: None,
-        kinds: vec![],
-    };
-    assert!(nodes::add(&fixture.store, &new).await.unwrap());
-    let node = nodes::get(&fixture.store, &"node1".into()).await.unwrap().unwrap();
-    assert_eq!((node.name.as_str(), node.status.as_str()), ("One", "online"), "the fork's own");
-    assert_eq!((node.address.as_str(), node.weight), ("http://10.0.0.1:3001", 50));
-    assert!(!nodes::add(&fixture.store, &new).await.unwrap(), "it is komainu's now");
-}
-
-async fn a_node_with_monitors_or_a_lease_is_not_deleted(kind: Kind) {
-    let fixture = Fixture::native(kind).await;
-    let mut tenure = fixture.start_node("node1", 11).await;
-    fixture.monitors(2, Some("node1")).await;
-    let node = "node1".into();
-    assert_eq!(nodes::delete(&fixture.store, &node).await.unwrap(), Deletion::Alive);
-    tenure.release().await.unwrap();
-    assert_eq!(nodes::delete(&fixture.store, &node).await.unwrap(), Deletion::HasMonitors(2));
-    let info = nodes::get(&fixture.store, &node).await.unwrap().unwrap();
-    assert_eq!((info.monitors, info.home_monitors), (2, 2));
-}
-
-async fn a_drain_raises_the_generation(kind: Kind) {
-    let fixture = Fixture::native(kind).await;
-    fixture.add_node("node1").await;
-    let before = fixture.stamp().await.generation;
-    assert!(nodes::set_overlay(&fixture.store, &"node1".into(), Overlay::Draining).await.unwrap());
-    assert_eq!(fixture.stamp().await.generation, before.next());
-    assert!(!nodes::set_overlay(&fixture.store, &"nobody".into(), Overlay::Draining).await.unwrap());
-    assert!(!nodes::ask_recover(&fixture.store, &"nobody".into()).await.unwrap());
-    assert_eq!(fixture.stamp().await.generation, before.next());
-}
-
 async fn api_keys_are_found_by_their_hash(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     let hash = "a".repeat(64);
@@ -248,13 +181,13 @@ async fn the_audit_trail_is_read_in_pages(kind: Kind) {
         };
         audit::append(&fixture.store, &deed).await.unwrap();
     }
-    let page = audit::list(&fixture.store, None, 2).await.unwrap();
+    let page = audit::list(&fixture.store, &AuditFilter::default(), None, 2).await.unwrap();
     assert_eq!(page.items.iter().map(|row| row.deed.subject.as_str()).collect::<Vec<_>>(), ["node2", "node1"]);
-    let rest = audit::list(&fixture.store, page.next.as_deref(), 2).await.unwrap();
+    let rest = audit::list(&fixture.store, &AuditFilter::default(), page.next.as_deref(), 2).await.unwrap();
     assert_eq!((rest.items.len(), rest.next), (1, None));
 }
 
-async fn observed(kind: Kind, with_fork: bool) -> Fixture {
+pub(super) async fn observed(kind: Kind, with_fork: bool) -> Fixture {
     let mut fixture = Fixture::empty(kind).await;
     fixture.raw.execute(&kuma::stock(kind == Kind::Sqlite)).await;
     if with_fork {
@@ -287,7 +220,7 @@ async fn adoption_gives_a_node_only_what_it_can_run(kind: Kind) {
     fixture.add_node("node1").await;
     let change =
         nodes::NodeChange { kinds: Some(vec!["http".to_owned(), "ping".to_owned()]), ..nodes::NodeChange::default() };
-    assert!(nodes::edit(&fixture.store, &"node1".into(), &change).await.unwrap());
+    assert!(nodes::edit(&fixture.store, &"node1".into(), &change, "test").await.unwrap());
     let adopted = cluster::adopt(&fixture.store, &Homes::All("node1".into())).await.unwrap();
     assert_eq!(adopted, Adoption { homed: 2, homeless: 1 });
 }

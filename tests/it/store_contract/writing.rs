@@ -53,7 +53,7 @@ async fn two_pipelines_that_edit_one_monitor_lose_nothing(kind: Kind) {
         let spec = monitors::get(&fixture.store, id).await.unwrap().unwrap().spec;
         assert_eq!((spec.interval, spec.maxretries), (round + 60, round));
     }
-    assert_eq!(audit::list(&fixture.store, None, 100).await.unwrap().items.len(), 21);
+    assert_eq!(audit::list(&fixture.store, &audit::AuditFilter::default(), None, 100).await.unwrap().items.len(), 21);
 }
 
 async fn pipelines_that_put_one_ref_at_once_make_one_monitor(kind: Kind) {

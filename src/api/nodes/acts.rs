@@ -1,0 +1,76 @@
+//! What is asked of a node: to be emptied, to take monitors again, to get its own back.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use komainu_watchdogs::ids::NodeId;
+use utoipa::ToSchema;
+
+use super::Shown;
+use super::refusal::refused;
+use crate::api::Ctx;
+use crate::api::auth::Admin;
+use crate::api::body::Optional;
+use crate::api::problem::{ApiError, Problem};
+use crate::store::hands::{self, Drain, Outcome, Refusal};
+use crate::store::nodes;
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+struct DrainNode {
+    /// Pinned monitors go along, and return with the others.
+    #[schema(default = false)]
+    move_pinned: Option<bool>,
+}
+
+type Accepted = Result<(StatusCode, Json<Shown>), ApiError>;
+
+/// Empties a node; `overlay` becomes `drained` once its process said that it runs nothing any more.
+#[utoipa::path(post, path = "/nodes/{id}/drain", tag = "nodes", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "Its name")), request_body = Option<DrainNode>,
+    responses((status = 202, description = "It is being emptied", body = Shown),
+        (status = 409, description = "Pinned monitors are there; `pinned` lists them", body = Problem)))]
+pub(in crate::api) async fn drain(
+    Admin(caller): Admin,
+    context: Ctx,
+    Path(id): Path<String>,
+    Optional(mut fields): Optional,
+) -> Accepted {
+    let how = Drain { move_pinned: fields.flag("move_pinned").unwrap_or(false) };
+    fields.finish()?;
+    let node = NodeId::from(id.as_str());
+    let done = hands::drain(&context.state.store, &node, how, &caller.who()).await?;
+    accepted(&context, &node, done).await
+}
+
+/// Lets a node have monitors again; those at home on it return.
+#[utoipa::path(post, path = "/nodes/{id}/resume", tag = "nodes", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "Its name")),
+    responses((status = 202, description = "It takes monitors again", body = Shown)))]
+pub(in crate::api) async fn resume(Admin(caller): Admin, context: Ctx, Path(id): Path<String>) -> Accepted {
+    let node = NodeId::from(id.as_str());
+    let done = hands::resume(&context.state.store, &node, &caller.who()).await?;
+    accepted(&context, &node, done).await
+}
+
+/// Brings a node's monitors home as soon as it is well, whatever the cool-off says.
+#[utoipa::path(post, path = "/nodes/{id}/recover", tag = "nodes", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "Its name")),
+    responses((status = 202, description = "Its monitors come home", body = Shown)))]
+pub(in crate::api) async fn recover(Admin(caller): Admin, context: Ctx, Path(id): Path<String>) -> Accepted {
+    let node = NodeId::from(id.as_str());
+    let done = hands::ask_recover(&context.state.store, &node, &caller.who()).await?;
+    accepted(&context, &node, done).await
+}
+
+async fn accepted(context: &Ctx, node: &NodeId, done: Outcome<bool>) -> Accepted {
+    let unknown = || ApiError::not_found("node", node.as_str());
+    match done {
+        Outcome::Done(_) => {
+            let found = nodes::get(&context.state.store, node).await?;
+            found.map(|info| (StatusCode::ACCEPTED, Json(info.into()))).ok_or_else(unknown)
+        }
+        Outcome::Refused(Refusal::NoSuchNode(_)) => Err(unknown()),
+        Outcome::Refused(refusal) => Err(refused(refusal)),
+    }
+}

@@ -1,0 +1,66 @@
+//! `komainu nodes drain`: empties a node and, with `--wait`, ends when it is empty.
+//!
+//! Empty is what the cluster says of it, `drained`: the node's process acknowledged an assignment in which it owns
+//! nothing. Until then it may still be running something.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::find;
+use crate::cli::client::ClientArgs;
+use crate::cli::{duration, print};
+use crate::clock;
+
+/// Between two looks at the node.
+const LOOK: Duration = Duration::from_millis(500);
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The node's name.
+    id: String,
+    /// Pinned monitors go along, and return with the others.
+    #[arg(long)]
+    move_pinned: bool,
+    /// Do not end before the node runs nothing any more.
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait; the drain goes on afterwards.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse, requires = "wait")]
+    timeout: Duration,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let (id, client) = (&args.id, args.client.client()?);
+    let body = json!({"move_pinned": args.move_pinned});
+    let mut node = client.call(Method::POST, &format!("/api/v1/nodes/{id}/drain"), Some(body)).await?;
+    if !args.wait {
+        print::line(format!("asked: {id} is being emptied, and stays empty until `komainu nodes resume {id}`"));
+        return Ok(());
+    }
+    let begin = clock::now();
+    loop {
+        match text(&node, "overlay") {
+            "drained" => {
+                print::line(format!("{id} is drained: it runs nothing"));
+                return Ok(());
+            }
+            "none" => bail!("somebody resumed {id} meanwhile"),
+            _ => {}
+        }
+        if clock::now().since(begin) >= args.timeout {
+            let left = print::cell(node.get("monitors"));
+            bail!("{id} is not drained yet: it runs {left} monitors; the drain goes on, `komainu nodes show {id}`");
+        }
+        tokio::time::sleep(LOOK).await;
+        node = find(&client, id).await?;
+    }
+}
+
+fn text<'a>(node: &'a Value, name: &str) -> &'a str {
+    node.get(name).and_then(Value::as_str).unwrap_or_default()
+}

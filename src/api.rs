@@ -135,6 +135,7 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
     OpenApiRouter::default()
         .route("/monitors", get(monitors::list).post(monitors::create))
         .route("/monitors/{id}", get(monitors::show).delete(monitors::remove))
+        .routes(routes!(monitors::uptime::show))
         .route("/nodes", get(nodes::list).post(nodes::add))
         .route("/nodes/{id}", get(nodes::show))
         .route("/nodes/{id}/recover", post(nodes::recover))

@@ -23,6 +23,7 @@ mod draft;
 mod shown;
 #[cfg(test)]
 mod tests;
+pub(super) mod uptime;
 
 /// Filters: `node` (runs it), `home`, `type`, `active`, `tag`, `text` (in its name), `ref`.
 pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {

@@ -9,8 +9,9 @@ use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::view::View;
 use tokio::sync::watch;
 
-use crate::store::Store;
 use crate::store::prune::Retention;
+use crate::store::prune::thinning::Thinning;
+use crate::store::{Store, StoreError};
 
 /// Between two looks; more often while there is something left.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -20,12 +21,13 @@ const BETWEEN_BATCHES: Duration = Duration::from_millis(200);
 
 /// Works until it is dropped.
 pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: Incarnation) {
+    let mut thinning = Thinning::default();
     loop {
         let leads = |view: &Arc<View>| view.leader.as_ref().is_some_and(|leader| leader.incarnation == me);
         if view.wait_for(leads).await.is_err() {
             return;
         }
-        let pause = match store.prune(&Retention::default()).await {
+        let pause = match work(&store, &mut thinning).await {
             Ok(0) => PAUSE,
             Ok(rows) => {
                 tracing::debug!(rows, "pruned what is too old");
@@ -38,4 +40,9 @@ pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: 
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// One batch of each; says how many rows went.
+async fn work(store: &Store, thinning: &mut Thinning) -> Result<u64, StoreError> {
+    Ok(store.prune(&Retention::default()).await? + thinning.step(store).await?)
 }

@@ -13,6 +13,7 @@ mod leadership;
 mod migrations;
 mod moves;
 mod outbox;
+mod retention;
 mod rounds;
 mod rows;
 mod spool;

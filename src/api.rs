@@ -22,6 +22,7 @@ use utoipa_axum::routes;
 
 use self::auth::KnownKeys;
 use self::freshness::Freshness;
+use self::rates::Rates;
 use crate::config::Details;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
@@ -45,6 +46,7 @@ mod openapi;
 mod page;
 mod peer;
 mod problem;
+mod rates;
 mod request_id;
 mod runbook;
 mod status;
@@ -87,6 +89,7 @@ struct Context {
     state: State,
     freshness: Freshness,
     known_keys: KnownKeys,
+    rates: Rates,
 }
 
 type Ctx = axum::extract::State<Arc<Context>>;
@@ -94,7 +97,7 @@ type Ctx = axum::extract::State<Arc<Context>>;
 /// The whole surface. Must be called within a tokio runtime: it watches how fresh the view is.
 pub fn router(state: State) -> Router {
     let freshness = Freshness::watch(state.view.clone());
-    let context = Arc::new(Context { state, freshness, known_keys: KnownKeys::default() });
+    let context = Arc::new(Context { state, freshness, known_keys: KnownKeys::default(), rates: Rates::default() });
     let (routes, document) = documented().split_for_parts();
     routes
         .merge(openapi::routes(&openapi::completed(document)))

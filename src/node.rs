@@ -204,6 +204,7 @@ impl Node {
             pulse,
             storage: wires.storage.clone(),
             database,
+            families: self.settings.store.clone(),
             trace: self.trace,
             gauges: Arc::clone(&wires.gauges),
             start_spread: self.settings.start_spread,

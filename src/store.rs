@@ -15,6 +15,7 @@ mod decisions;
 mod dialect;
 pub mod downtimes;
 mod error;
+pub mod families;
 pub mod heartbeats;
 pub mod incidents;
 mod insert;

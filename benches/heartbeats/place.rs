@@ -51,7 +51,7 @@ impl Place {
                 nonce: secret::draw_nonce(),
                 ..Definition::default()
             };
-            heartbeats::create(&store, &definition, None).await.unwrap();
+            heartbeats::create(&store, &definition, None, "test").await.unwrap();
             let secret = secret::derive(&key, &definition.name, &definition.nonce);
             bots.push((definition.name, secret));
         }

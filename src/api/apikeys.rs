@@ -5,11 +5,9 @@ use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::Ctx;
-use super::audit::{self, Done};
 use super::auth::Admin;
 use super::body::Object;
 use super::fields::Fields;
@@ -92,14 +90,12 @@ pub(super) async fn create(
 
     let store = &context.state.store;
     let (key, hash) = ApiKey::generate();
-    let id = match apikeys::create(store, &name, scope, &hash).await {
+    let id = match apikeys::create(store, &name, scope, &hash, &caller.who()).await {
         Err(error) if error.is_duplicate() => {
             return Err(ApiError::conflict("name", format!("there is a key {name} already")));
         }
         made => made?,
     };
-    let after = json!({"name": name, "scope": scope.as_str()});
-    audit::note(store, &caller, Done { what: "apikey.create", subject: &name, before: None, after: Some(after) }).await;
     Ok((StatusCode::CREATED, Json(Made { id, name, scope: scope.as_str(), key })))
 }
 
@@ -118,17 +114,10 @@ pub(super) async fn remove(
     let known = apikeys::list(store).await?;
     let found = known.iter().find(|info| info.name == which || info.id.to_string() == which);
     let found = found.ok_or_else(|| ApiError::not_found("API key", &which))?;
-    if !apikeys::delete(store, &found.name).await? {
+    if !apikeys::delete(store, &found.name, &caller.who()).await? {
         return Err(ApiError::not_found("API key", &which));
     }
     context.known_keys.forget_all();
-    let before = json!({"name": found.name, "scope": found.scope.as_str()});
-    audit::note(
-        store,
-        &caller,
-        Done { what: "apikey.delete", subject: &found.name, before: Some(before), after: None },
-    )
-    .await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -150,6 +139,10 @@ mod tests {
         assert_eq!(surface.send("DELETE", "/api/v1/apikeys/ci", Some(&admin), "").await.code, 204);
         assert_eq!(surface.send("GET", "/api/v1/nodes", Some(&key), "").await.code, 401);
         assert_eq!(surface.send("DELETE", "/api/v1/apikeys/ci", Some(&admin), "").await.code, 404);
+        let trail = surface.send("GET", "/api/v1/audit", Some(&admin), "").await.json();
+        let deed = |n: usize| (&trail["items"][n]["what"], &trail["items"][n]["who"]);
+        assert_eq!(deed(0), (&json!("apikey.delete"), &json!("key/admin")));
+        assert_eq!(deed(1), (&json!("apikey.create"), &json!("key/admin")));
     }
 
     #[tokio::test]

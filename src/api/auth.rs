@@ -1,15 +1,16 @@
 //! Who may do what: `Authorization: Bearer kmn_…`.
 //!
 //! A key is looked up by its hash and remembered for a few seconds, so that a revoked key stops working soon and a
-//! busy client does not double the load on the database.
+//! busy client does not double the load on the database. How often a key may ask is counted in [`super::rates`].
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 use komainu_watchdogs::time::Mono;
 
 use super::Context;
@@ -61,7 +62,7 @@ impl FromRequestParts<Arc<Context>> for Reader {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, context: &Arc<Context>) -> Result<Self, ApiError> {
-        authenticate(&parts.headers, context).await?.ensure(Scope::Read).map(|_| Self)
+        authenticate(&parts.headers, &parts.extensions, context).await?.ensure(Scope::Read).map(|_| Self)
     }
 }
 
@@ -69,7 +70,7 @@ impl FromRequestParts<Arc<Context>> for Writer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, context: &Arc<Context>) -> Result<Self, ApiError> {
-        authenticate(&parts.headers, context).await?.ensure(Scope::Write).map(Self)
+        authenticate(&parts.headers, &parts.extensions, context).await?.ensure(Scope::Write).map(Self)
     }
 }
 
@@ -77,24 +78,48 @@ impl FromRequestParts<Arc<Context>> for Admin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, context: &Arc<Context>) -> Result<Self, ApiError> {
-        authenticate(&parts.headers, context).await?.ensure(Scope::Admin).map(Self)
+        authenticate(&parts.headers, &parts.extensions, context).await?.ensure(Scope::Admin).map(Self)
     }
 }
 
 /// Whether a request carries a key that may read; where a key is optional.
-pub(super) async fn may_read(headers: &HeaderMap, context: &Context) -> bool {
-    authenticate(headers, context).await.is_ok()
+pub(super) async fn may_read(parts: &Parts, context: &Context) -> bool {
+    authenticate(&parts.headers, &parts.extensions, context).await.is_ok()
 }
 
-async fn authenticate(headers: &HeaderMap, context: &Context) -> Result<Caller, ApiError> {
+async fn authenticate(headers: &HeaderMap, extensions: &Extensions, context: &Context) -> Result<Caller, ApiError> {
     let hash = hash_api_key(bearer(headers).ok_or(ApiError::Unauthorized)?);
-    if let Some(caller) = context.known_keys.recall(&hash, clock::now()) {
-        return Ok(caller);
-    }
-    let row = apikeys::find_by_hash(&context.state.store, &hash).await?.ok_or(ApiError::Unauthorized)?;
-    let caller = Caller { name: row.name, scope: row.scope };
-    context.known_keys.remember(hash, caller.clone(), clock::now());
+    let caller = match context.known_keys.recall(&hash, clock::now()) {
+        Recalled::Fresh(caller) => caller,
+        Recalled::Stale => find(&hash, context).await?.ok_or(ApiError::Unauthorized)?,
+        Recalled::Never => {
+            let address = address(extensions);
+            context.rates.ensure_welcome(address, clock::now())?;
+            let found = find(&hash, context).await?;
+            if found.is_none() {
+                context.rates.count_unknown(address, clock::now());
+            }
+            found.ok_or(ApiError::Unauthorized)?
+        }
+    };
+    context.rates.count(&caller.name)?;
     Ok(caller)
+}
+
+async fn find(hash: &str, context: &Context) -> Result<Option<Caller>, ApiError> {
+    let Some(row) = apikeys::find_by_hash(&context.state.store, hash).await? else {
+        context.known_keys.forget(hash);
+        return Ok(None);
+    };
+    let caller = Caller { name: row.name, scope: row.scope };
+    context.known_keys.remember(hash.to_owned(), caller.clone(), clock::now());
+    Ok(Some(caller))
+}
+
+/// Whose connection it is. What a header says of it could be anybody's invention.
+fn address(extensions: &Extensions) -> IpAddr {
+    let connection = extensions.get::<ConnectInfo<SocketAddr>>();
+    connection.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |info| info.0.ip().to_canonical())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -106,10 +131,28 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 #[derive(Default)]
 pub(super) struct KnownKeys(Mutex<HashMap<String, (Caller, Mono)>>);
 
+/// What is remembered of a key.
+#[derive(PartialEq, Eq, Debug)]
+enum Recalled {
+    /// Found a moment ago.
+    Fresh(Caller),
+    /// It was good once.
+    Stale,
+    Never,
+}
+
 impl KnownKeys {
-    fn recall(&self, hash: &str, now: Mono) -> Option<Caller> {
+    fn recall(&self, hash: &str, now: Mono) -> Recalled {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(hash).filter(|(_, found_at)| now.since(*found_at) <= REMEMBERED).map(|(caller, _)| caller.clone())
+        match known.get(hash) {
+            Some((caller, found_at)) if now.since(*found_at) <= REMEMBERED => Recalled::Fresh(caller.clone()),
+            Some(_) => Recalled::Stale,
+            None => Recalled::Never,
+        }
+    }
+
+    fn forget(&self, hash: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
     }
 
     fn remember(&self, hash: String, caller: Caller, now: Mono) {
@@ -128,7 +171,12 @@ impl KnownKeys {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::api::support::Surface;
 
     fn caller(scope: Scope) -> Caller {
         Caller { name: "ci".to_owned(), scope }
@@ -138,9 +186,9 @@ mod tests {
     fn a_key_is_believed_for_five_seconds() {
         let known = KnownKeys::default();
         known.remember("h".to_owned(), caller(Scope::Read), Mono::secs(10));
-        assert_eq!(known.recall("h", Mono::secs(15)), Some(caller(Scope::Read)));
-        assert_eq!(known.recall("h", Mono::millis(15_001)), None);
-        assert_eq!(known.recall("other", Mono::secs(10)), None);
+        assert_eq!(known.recall("h", Mono::secs(15)), Recalled::Fresh(caller(Scope::Read)));
+        assert_eq!(known.recall("h", Mono::millis(15_001)), Recalled::Stale);
+        assert_eq!(known.recall("other", Mono::secs(10)), Recalled::Never);
     }
 
     #[test]
@@ -149,5 +197,37 @@ mod tests {
         assert!(caller(Scope::Write).ensure(Scope::Write).is_ok());
         let refused = caller(Scope::Read).ensure(Scope::Write).unwrap_err();
         assert_eq!(refused.to_string(), "this key has scope read, this needs write");
+    }
+
+    #[tokio::test]
+    async fn too_many_requests_of_a_key_are_429_and_say_when_to_go_on() {
+        let surface = Surface::plain().await.lasting();
+        let (busy, calm) = (surface.key("read").await, surface.key("admin").await);
+        let mut codes = BTreeMap::new();
+        for _ in 0..1_500 {
+            let answer = surface.send("GET", "/api/v1/watchdogs", Some(&busy), "").await;
+            *codes.entry(answer.code).or_insert(0) += 1;
+            if answer.code == 429 {
+                assert_eq!((answer.header("retry-after").as_str(), &answer.json()["status"]), ("1", &json!(429)));
+                break;
+            }
+        }
+        assert_eq!(codes.get(&429), Some(&1), "{codes:?}");
+        assert!(codes[&200] >= 1_000, "{codes:?}");
+        assert_eq!(surface.send("GET", "/api/v1/watchdogs", Some(&calm), "").await.code, 200);
+    }
+
+    #[tokio::test]
+    async fn whoever_tries_keys_is_slowed_down_and_a_good_key_at_the_same_address_goes_on() {
+        let surface = Surface::plain().await.lasting();
+        let good = surface.key("read").await;
+        assert_eq!(surface.send("GET", "/api/v1/watchdogs", Some(&good), "").await.code, 200);
+        let mut codes = Vec::new();
+        for n in 0..60 {
+            codes.push(surface.send("GET", "/api/v1/watchdogs", Some(&format!("kmn_{n}")), "").await.code);
+        }
+        assert_eq!((codes[0], codes.last()), (401, Some(&429)), "{codes:?}");
+        assert_eq!(surface.send("GET", "/api/v1/watchdogs", Some(&good), "").await.code, 200);
+        assert_eq!(surface.get("/api/v1/watchdogs").await.code, 401, "no key is no try");
     }
 }

@@ -15,10 +15,8 @@ use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::time::Wall;
-use serde_json::json;
 
 use self::shown::{PushShown, Shown};
-use super::audit::{self, Done};
 use super::auth::{Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
@@ -60,14 +58,13 @@ pub(super) async fn create(
     let definition = Definition { nonce: secret::draw_nonce(), ..draft::read_new(fields, now(&context))? };
     let name = &definition.name;
     let first_deadline = definition.first_due.map(|due| due + definition.grace());
-    match heartbeats::create(&context.state.store, &definition, first_deadline).await {
+    match heartbeats::create(&context.state.store, &definition, first_deadline, &caller.who()).await {
         Err(error) if error.is_duplicate() => {
             return Err(ApiError::conflict("name", format!("there is a heartbeat {name} already")));
         }
         made => made?,
     }
-    let after = serde_json::to_value(Shown::of_definition(&definition)).unwrap_or_default();
-    note(&context, &caller, Done { what: "heartbeat.create", subject: name, before: None, after: Some(after) }).await;
+    context.state.heartbeats.refresh().await;
     let shown = find(&context, name).await?.with_secret(context.state.heartbeats.secret(&definition));
     let mut headers = no_store();
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/heartbeats/{name}")) {
@@ -87,7 +84,8 @@ pub(super) async fn change(
     let missing = || ApiError::not_found("heartbeat", &name);
     let before = heartbeats::get(store, &name).await?.ok_or_else(missing)?.definition;
     let definition = draft::read_changed(fields, before.clone(), now(&context))?;
-    let changed = heartbeats::update(store, &name, |heartbeat, now| {
+    let by = caller.who();
+    let changed = heartbeats::update(store, &name, &by, |heartbeat, now| {
         if heartbeat.definition.revision != before.revision {
             return Err(ApiError::conflict(
                 "name",
@@ -97,9 +95,7 @@ pub(super) async fn change(
         Ok(reschedule::after_edit(heartbeat, &definition, now))
     });
     changed.await?.ok_or_else(missing)??;
-    let shown = |definition| serde_json::to_value(Shown::of_definition(definition)).ok();
-    let done = Done { what: "heartbeat.edit", subject: &name, before: shown(&before), after: shown(&definition) };
-    note(&context, &caller, done).await;
+    context.state.heartbeats.refresh().await;
     find(&context, &name).await.map(Json)
 }
 
@@ -108,10 +104,9 @@ pub(super) async fn remove(
     context: Ctx,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let gone = heartbeats::delete(&context.state.store, &name).await?;
-    let gone = gone.ok_or_else(|| ApiError::not_found("heartbeat", &name))?;
-    let before = serde_json::to_value(Shown::of_definition(&gone.definition)).ok();
-    note(&context, &caller, Done { what: "heartbeat.delete", subject: &name, before, after: None }).await;
+    let gone = heartbeats::delete(&context.state.store, &name, &caller.who()).await?;
+    gone.ok_or_else(|| ApiError::not_found("heartbeat", &name))?;
+    context.state.heartbeats.refresh().await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -125,11 +120,10 @@ pub(super) async fn rotate(
     let overlap_s = fields.integer("overlap_s", 0..=MOST_OVERLAP_S).unwrap_or(OVERLAP_S);
     fields.finish()?;
     let nonce = secret::draw_nonce();
-    if !heartbeats::rotate(&context.state.store, &name, &nonce, overlap_s * 1_000).await? {
+    if !heartbeats::rotate(&context.state.store, &name, &nonce, overlap_s * 1_000, &caller.who()).await? {
         return Err(ApiError::not_found("heartbeat", &name));
     }
-    let after = Some(json!({"overlap_s": overlap_s}));
-    note(&context, &caller, Done { what: "heartbeat.rotate", subject: &name, before: None, after }).await;
+    context.state.heartbeats.refresh().await;
     let derived = context.state.heartbeats.secret(&Definition { name: name.clone(), nonce, ..Definition::default() });
     Ok((no_store(), Json(find(&context, &name).await?.with_secret(derived))))
 }
@@ -152,13 +146,6 @@ pub(super) async fn pushes(
 async fn find(context: &Context, name: &str) -> Result<Shown, ApiError> {
     let found = heartbeats::get(&context.state.store, name).await?;
     found.map(Shown::from).ok_or_else(|| ApiError::not_found("heartbeat", name))
-}
-
-/// Adds to the trail, and lets this watchdog know at once.
-async fn note(context: &Context, caller: &super::auth::Caller, done: Done<'_>) {
-    context.state.heartbeats.refresh().await;
-    let subject = format!("heartbeat/{}", done.subject);
-    audit::note(&context.state.store, caller, Done { subject: &subject, ..done }).await;
 }
 
 fn now(context: &Context) -> Wall {

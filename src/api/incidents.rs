@@ -7,7 +7,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Ctx;
-use super::audit::{self, Done};
 use super::auth::{Reader, Writer};
 use super::fields::Fields;
 use super::openapi::Millis;
@@ -161,8 +160,6 @@ pub(super) async fn acknowledge(
     let store = &context.state.store;
     let number = id.parse().map_err(|_| ApiError::not_found("incident", &id))?;
     if incidents::acknowledge(store, number, &caller.who()).await? {
-        let deed = Done { what: "incident.ack", subject: &id, before: None, after: None };
-        audit::note(store, &caller, deed).await;
         return story(&context, &id).await;
     }
     if incidents::get(store, number).await?.is_none() {

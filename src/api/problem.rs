@@ -13,6 +13,7 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use super::heartbeats::refusal;
+use super::rates::TooMany;
 use crate::heartbeat::PushError;
 use crate::store::StoreError;
 
@@ -55,6 +56,12 @@ pub enum ApiError {
     TooLarge {
         /// In bytes.
         limit: usize,
+    },
+    /// Too many requests with this key, or too many unknown keys from this address.
+    #[error("too many requests; try again in {retry_after_s} s")]
+    TooMany {
+        /// In seconds.
+        retry_after_s: u64,
     },
     /// The store refused or failed.
     #[error(transparent)]
@@ -144,6 +151,7 @@ impl ApiError {
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed"),
             Self::Conflict { .. } => (StatusCode::CONFLICT, "/problems/conflict"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large"),
+            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "/problems/too-many"),
             Self::Push(error) => refusal::status_and_kind(error),
             Self::Store(error) if error.is_duplicate() => (StatusCode::CONFLICT, "/problems/conflict"),
             Self::Store(error) if is_database_away(error) => {
@@ -176,6 +184,7 @@ impl ApiError {
             | Self::NotFound(_)
             | Self::MethodNotAllowed(_)
             | Self::TooLarge { .. }
+            | Self::TooMany { .. }
             | Self::Store(_)
             | Self::Internal(_) => Vec::new(),
         }
@@ -194,7 +203,8 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            let wait = if let Self::TooMany { retry_after_s } = self { retry_after_s } else { 1 };
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
@@ -209,6 +219,12 @@ impl IntoResponse for ApiError {
         };
         response.extensions_mut().insert(problem);
         response
+    }
+}
+
+impl From<TooMany> for ApiError {
+    fn from(too_many: TooMany) -> Self {
+        Self::TooMany { retry_after_s: too_many.retry_after_s }
     }
 }
 

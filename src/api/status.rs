@@ -4,7 +4,8 @@
 //! nothing for three probe intervals its loop hangs, and the answer is down.
 
 use axum::Json;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::time::Wall;
@@ -54,7 +55,7 @@ struct Checks {
     down: u32,
 }
 
-pub(super) async fn show(context: Ctx, headers: HeaderMap) -> Response {
+pub(super) async fn show(context: Ctx, parts: Parts) -> Response {
     let view = current(&context);
     let code = match view.status {
         Health::Ok | Health::Degraded => StatusCode::OK,
@@ -62,7 +63,7 @@ pub(super) async fn show(context: Ctx, headers: HeaderMap) -> Response {
     };
     let shows_all = match context.state.details {
         Details::Public => true,
-        Details::Key => auth::may_read(&headers, &context).await,
+        Details::Key => auth::may_read(&parts, &context).await,
     };
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     if !shows_all {

@@ -32,6 +32,8 @@ pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
 /// The surface of `w1`, which leads.
 pub(super) struct Surface {
     state: State,
+    /// The same surface for all requests, which it remembers.
+    lasting: Option<Router>,
     _folder: TempDir,
     _published: (watch::Sender<Arc<View>>, watch::Sender<Arc<Report>>),
 }
@@ -87,11 +89,17 @@ impl Surface {
             heartbeats,
             word: watch::channel(Arc::default()).1,
         };
-        Self { state, _folder: folder, _published: (view_sender, report_sender) }
+        Self { state, lasting: None, _folder: folder, _published: (view_sender, report_sender) }
     }
 
     pub(super) fn with_details(mut self, details: Details) -> Self {
         self.state.details = details;
+        self
+    }
+
+    /// One surface for all requests to come, instead of one for each.
+    pub(super) fn lasting(mut self) -> Self {
+        self.lasting = Some(super::router(self.state.clone()));
         self
     }
 
@@ -100,9 +108,9 @@ impl Surface {
         let (key, hash) = ApiKey::generate();
         let known = apikeys::list(&self.state.store).await.unwrap();
         if known.iter().any(|info| info.name == scope) {
-            apikeys::delete(&self.state.store, scope).await.unwrap();
+            apikeys::delete(&self.state.store, scope, "test").await.unwrap();
         }
-        apikeys::create(&self.state.store, scope, Scope::parse(scope).unwrap(), &hash).await.unwrap();
+        apikeys::create(&self.state.store, scope, Scope::parse(scope).unwrap(), &hash, "test").await.unwrap();
         key
     }
 
@@ -148,7 +156,7 @@ impl Surface {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let router: Router = super::router(self.state.clone());
+        let router = self.lasting.clone().unwrap_or_else(|| super::router(self.state.clone()));
         let response = router.oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();

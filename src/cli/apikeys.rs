@@ -10,7 +10,6 @@ use super::database::DatabaseArgs;
 use super::print;
 use crate::keys::ApiKey;
 use crate::store::apikeys::{self, Scope};
-use crate::store::audit::{self, Deed};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -71,20 +70,12 @@ async fn create(name: &str, scope: Scope, database: &DatabaseArgs) -> anyhow::Re
     let store = database.connect().await?;
     store.check_schema().await?;
     let (key, hash) = ApiKey::generate();
-    if let Err(error) = apikeys::create(&store, name, scope, &hash).await {
+    if let Err(error) = apikeys::create(&store, name, scope, &hash, &who()).await {
         if error.is_duplicate() {
             anyhow::bail!("there is a key {name} already; choose another name, or `komainu apikeys delete {name}`");
         }
         return Err(error.into());
     }
-    let deed = Deed {
-        who: who(),
-        what: "apikey.create".to_owned(),
-        subject: name.to_owned(),
-        before: None,
-        after: Some(format!("{{\"scope\":\"{}\"}}", scope.as_str())),
-    };
-    audit::append(&store, &deed).await?;
     print::line(key);
     Ok(())
 }

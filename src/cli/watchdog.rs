@@ -1,5 +1,6 @@
 //! `komainu watchdog`: one watchdog, with its HTTP surface.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -70,7 +71,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     // Answers are small and each is waited for: Nagle's algorithm would hold some of them back for 40 ms.
     let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = tokio::spawn(async move { axum::serve(listener, service).await });
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
         outcome = Box::pin(driver.run(shutdown)) => outcome.map_err(anyhow::Error::from),
@@ -96,7 +98,7 @@ fn identity(watchdog: &WatchdogConfig) -> WatchdogIdentity {
 }
 
 /// Takes a port, or says who needs it.
-pub(super) async fn listen(address: std::net::SocketAddr, section: &str) -> anyhow::Result<TcpListener> {
+pub(super) async fn listen(address: SocketAddr, section: &str) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind(address).await;
     bound.with_context(|| format!("cannot listen on {address}; free that port or change listen in [{section}]"))
 }

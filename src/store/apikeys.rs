@@ -1,9 +1,13 @@
-//! API keys, stored hashed.
+//! API keys, stored hashed. Each that comes or goes leaves a row in the audit trail, in the same transaction.
 
 use komainu_watchdogs::time::Wall;
 
+use serde_json::json;
+
+use super::audit::{Deed, append_in};
 use super::error::StoreError;
-use super::pool::Store;
+use super::pool::{Store, in_transaction};
+use super::session::Session;
 use super::value::{Row, values};
 
 /// What a key allows; each includes the one before.
@@ -49,11 +53,16 @@ pub struct ApiKeyInfo {
 const COLUMNS: &str = "SELECT id, name, scope, created_at FROM komainu_api_key";
 
 /// Stores a key by its hash. [`StoreError::is_duplicate`] when the name is taken.
-pub async fn create(store: &Store, name: &str, scope: Scope, hash: &str) -> Result<i64, StoreError> {
-    let act = "store an API key";
-    let now = store.dialect().now_ms();
+pub async fn create(store: &Store, name: &str, scope: Scope, hash: &str, by: &str) -> Result<i64, StoreError> {
+    in_transaction!(store, "store an API key", |session| create_in(session, name, scope, hash, by).await)
+}
+
+async fn create_in(session: &mut Session, name: &str, scope: Scope, hash: &str, by: &str) -> Result<i64, StoreError> {
+    let now = session.dialect().now_ms();
     let sql = format!("INSERT INTO komainu_api_key (name, scope, hash, created_at) VALUES (?, ?, ?, {now})");
-    store.lease(act).await?.insert(act, sql, values![name, scope.as_str(), hash]).await
+    let id = session.insert("store an API key", sql, values![name, scope.as_str(), hash]).await?;
+    append_in(session, &deed(by, "apikey.create", name, None, Some(scope))).await?;
+    Ok(id)
 }
 
 /// The key with this hash.
@@ -82,8 +91,26 @@ fn info(row: &Row) -> Result<ApiKeyInfo, StoreError> {
 }
 
 /// Deletes the key of this name; `false`: there was none.
-pub async fn delete(store: &Store, name: &str) -> Result<bool, StoreError> {
+pub async fn delete(store: &Store, name: &str, by: &str) -> Result<bool, StoreError> {
+    in_transaction!(store, "delete an API key", |session| delete_in(session, name, by).await)
+}
+
+async fn delete_in(session: &mut Session, name: &str, by: &str) -> Result<bool, StoreError> {
     let act = "delete an API key";
-    let sql = "DELETE FROM komainu_api_key WHERE name = ?";
-    Ok(store.lease(act).await?.execute(act, sql, values![name]).await? == 1)
+    let found = format!("{COLUMNS} WHERE name = ?{}", session.dialect().for_update());
+    let Some(row) = session.row(act, found, values![name]).await? else { return Ok(false) };
+    session.execute(act, "DELETE FROM komainu_api_key WHERE name = ?", values![name]).await?;
+    append_in(session, &deed(by, "apikey.delete", name, Some(info(&row)?.scope), None)).await?;
+    Ok(true)
+}
+
+fn deed(by: &str, what: &str, name: &str, before: Option<Scope>, after: Option<Scope>) -> Deed {
+    let text = |scope: Option<Scope>| scope.map(|scope| json!({"name": name, "scope": scope.as_str()}).to_string());
+    Deed {
+        who: by.to_owned(),
+        what: what.to_owned(),
+        subject: name.to_owned(),
+        before: text(before),
+        after: text(after),
+    }
 }

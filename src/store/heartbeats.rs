@@ -10,6 +10,7 @@ mod outage;
 mod picture;
 mod pushes;
 mod settle;
+mod trail;
 
 use std::time::Duration;
 

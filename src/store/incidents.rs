@@ -3,9 +3,12 @@
 pub(crate) mod opening;
 
 use komainu_watchdogs::time::Wall;
+use serde_json::json;
 
+use super::audit::{Deed, append_in};
 use super::error::StoreError;
-use super::pool::Store;
+use super::pool::{Store, in_transaction};
+use super::session::Session;
 use super::value::{Row, values};
 use super::{Page, key_of_cursor};
 
@@ -181,12 +184,32 @@ fn incident(row: &Row) -> Result<Incident, StoreError> {
     })
 }
 
-/// Notes who takes care of it; `false`: there is none, or it is resolved.
+/// Notes who takes care of it, in the audit trail too; `false`: there is none, or it is resolved.
 pub async fn acknowledge(store: &Store, id: i64, who: &str) -> Result<bool, StoreError> {
+    in_transaction!(store, "acknowledge an incident", |session| acknowledge_in(session, id, who).await)
+}
+
+async fn acknowledge_in(session: &mut Session, id: i64, who: &str) -> Result<bool, StoreError> {
     let act = "acknowledge an incident";
+    let dialect = session.dialect();
+    let found = format!("SELECT k, acknowledged_by FROM komainu_incident WHERE id = ?{}", dialect.for_update());
+    let Some(row) = session.row(act, found, values![id]).await? else { return Ok(false) };
     let sql = format!(
         "UPDATE komainu_incident SET acknowledged_at = {}, acknowledged_by = ? WHERE id = ? AND resolved_at IS NULL",
-        store.dialect().now_ms()
+        dialect.now_ms()
     );
-    Ok(store.lease(act).await?.execute(act, sql, values![who, id]).await? == 1)
+    if session.execute(act, sql, values![who, id]).await? != 1 {
+        return Ok(false);
+    }
+    let key = row.text("k")?;
+    let told = |by: Option<String>| Some(json!({"key": key, "acknowledged_by": by}).to_string());
+    let deed = Deed {
+        who: who.to_owned(),
+        what: "incident.ack".to_owned(),
+        subject: id.to_string(),
+        before: told(row.maybe_text("acknowledged_by")?),
+        after: told(Some(who.to_owned())),
+    };
+    append_in(session, &deed).await?;
+    Ok(true)
 }

@@ -1,23 +1,36 @@
 //! Reads who runs what: counted for each round, in full for the planner.
 
+use std::collections::BTreeSet;
+
 use komainu_watchdogs::facts::{MonitorRow, Shard, ShardGroup, Source};
 use komainu_watchdogs::ids::{Generation, MonitorId};
 
 use super::error::StoreError;
 use super::session::Session;
-use super::value::Row;
-use super::watch::stamp;
+use super::value::{Row, values};
+use super::watch::{kinds, stamp};
 
 const ACT: &str = "read the assignments";
 
+/// A tag of this name in Kuma's own UI names the labels that a monitor's node must bear.
+const TAG: &str = "run_on";
+
+/// What a monitor asks of its node: as komainu's clients say it, and as people say it in Kuma's UI.
+const AFFINITY: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id = m.id AND k.run_on IS NOT NULL \
+     LEFT JOIN (SELECT p.monitor_id, GROUP_CONCAT(p.value) AS tagged FROM tag g JOIN monitor_tag p ON p.tag_id = g.id \
+     WHERE g.name = ? GROUP BY p.monitor_id) t ON t.monitor_id = m.id";
+
 /// All monitors, counted by likeness, and how many assignments are left over from monitors that are gone.
 pub(crate) async fn groups(session: &mut Session) -> Result<(Vec<ShardGroup>, u32), StoreError> {
-    let sql = "SELECT a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, \
-         COALESCE(a.pinned, 0) AS pinned, m.type, COUNT(CASE WHEN m.active = 1 THEN 1 END) AS active, \
-         COUNT(*) AS monitors, COUNT(a.monitor_id) AS pairs \
-         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
-         GROUP BY a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, a.pinned, m.type";
-    let rows = session.rows(ACT, sql, vec![]).await?;
+    let sql = format!(
+        "SELECT a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, \
+         COALESCE(a.pinned, 0) AS pinned, COALESCE(a.asked, 0) AS asked, m.type, k.run_on, t.tagged, \
+         COUNT(CASE WHEN m.active = 1 THEN 1 END) AS active, COUNT(*) AS monitors, COUNT(a.monitor_id) AS pairs \
+         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {AFFINITY} \
+         GROUP BY a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, a.pinned, a.asked, \
+         m.type, k.run_on, t.tagged"
+    );
+    let rows = session.rows(ACT, sql, values![TAG]).await?;
     let groups = rows.iter().map(group).collect::<Result<_, _>>()?;
     let pairs = rows.iter().map(|row| row.small("pairs")).sum::<Result<u32, _>>()?;
     let sql = "SELECT COUNT(*) AS assignments FROM komainu_assignment";
@@ -32,7 +45,9 @@ fn group(row: &Row) -> Result<ShardGroup, StoreError> {
         effective: row.maybe_node("effective_node")?,
         source: source(row)?,
         pinned: row.flag("pinned")?,
+        asked: row.flag("asked")?,
         kind: row.text("type")?,
+        run_on: run_on(row)?,
         active: row.small("active")?,
         monitors: row.small("monitors")?,
     })
@@ -44,14 +59,24 @@ fn source(row: &Row) -> Result<Option<Source>, StoreError> {
     Ok(Some(Source { node, incarnation, released_at: Generation(row.count("released_at")?) }))
 }
 
+/// The labels that a monitor's node must bear: a JSON list, and the values of its tags, each a list with commas.
+fn run_on(row: &Row) -> Result<Vec<String>, StoreError> {
+    let said: Vec<String> = kinds(&row.maybe_text("run_on")?.unwrap_or_default());
+    let tagged = row.maybe_text("tagged")?.unwrap_or_default();
+    let tagged = tagged.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned);
+    Ok(said.into_iter().chain(tagged).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
 /// All monitors with their assignments.
 pub(crate) async fn read(session: &mut Session) -> Result<Shard, StoreError> {
     let head = session.row(ACT, "SELECT generation, nonce FROM komainu_cluster WHERE id = 1", vec![]).await?;
     let stamp = stamp(&head.ok_or(StoreError::SchemaMissing)?)?;
-    let sql = "SELECT m.id, m.type, m.`interval`, m.active, a.monitor_id, a.node_id, a.effective_node, a.pinned, \
-         a.source_node, a.source_incarnation, a.released_at \
-         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id ORDER BY m.id";
-    let rows = session.rows(ACT, sql, vec![]).await?;
+    let sql = format!(
+        "SELECT m.id, m.type, m.`interval`, m.active, a.monitor_id, a.node_id, a.effective_node, a.pinned, a.asked, \
+         a.source_node, a.source_incarnation, a.released_at, k.run_on, t.tagged \
+         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {AFFINITY} ORDER BY m.id"
+    );
+    let rows = session.rows(ACT, sql, values![TAG]).await?;
     let monitors = rows.iter().map(monitor).collect::<Result<_, _>>()?;
     Ok(Shard { stamp, monitors })
 }
@@ -66,6 +91,8 @@ fn monitor(row: &Row) -> Result<MonitorRow, StoreError> {
         home: row.maybe_node("node_id")?,
         effective: row.maybe_node("effective_node")?,
         pinned: row.flag("pinned")?,
+        asked: row.flag("asked")?,
+        run_on: run_on(row)?,
         source: source(row)?,
     })
 }

@@ -85,7 +85,7 @@ impl TenureConnection {
         let dialect = session.dialect();
         let sql = format!(
             "UPDATE node SET incarnation = ?, lease_seq = lease_seq + 1, is_released = 0, applied_generation = NULL, \
-             applied_nonce = NULL, foreign_beats = 0, host = ?, hostname = ?, address = ?, kinds = ?, clock_ms = ?, \
+             applied_nonce = NULL, foreign_beats = 0, host = ?, hostname = ?, address = ?, kinds = ?, runner = 'native', clock_ms = ?, \
              last_seen_ms = {}, last_seen = {} WHERE node_id = ? AND incarnation {} ? AND lease_seq = ?",
             dialect.now_ms(),
             dialect.now_datetime(),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::assess::Assessment;
 use crate::decision::StatusReason;
 use crate::facts::{NodeStatus, WatchdogRow};
-use crate::failover::Situation;
+use crate::failover::{Misfit, Situation};
 use crate::ids::{NodeId, WatchdogId};
 use crate::io::{Alarm, Severity};
 use crate::roster::Voters;
@@ -39,8 +39,8 @@ pub struct Surroundings<'a> {
     pub is_leaderless: bool,
     /// Nodes that run more than their capacity, because there is no room for it anywhere.
     pub overloaded: &'a BTreeSet<NodeId>,
-    /// Active monitors that no node can run, by type.
-    pub unplaceable: &'a BTreeMap<String, u32>,
+    /// Active monitors that no node fits.
+    pub misfits: &'a BTreeMap<Misfit, u32>,
     /// Nodes whose monitors or status somebody else writes.
     pub foreign: &'a BTreeSet<NodeId>,
     /// This watchdog, for marking a lone voice.
@@ -146,10 +146,8 @@ fn cluster(around: &Surroundings<'_>) -> Vec<Alarm> {
         );
         alarms.push(critical("isolation".to_owned(), text, (0, 0)));
     }
-    if !around.unplaceable.is_empty() {
-        let kinds: Vec<_> = around.unplaceable.iter().map(|(kind, monitors)| format!("{monitors} {kind}")).collect();
-        let text = format!("no node can run these active monitors: {}", kinds.join(", "));
-        alarms.push(critical("capacity".to_owned(), text, (0, 0)));
+    if !around.misfits.is_empty() {
+        alarms.push(misfits(around.misfits));
     } else if !around.overloaded.is_empty() {
         let names: Vec<_> = around.overloaded.iter().map(NodeId::as_str).collect();
         let text = format!("no room is left: {} run more monitors than their capacity", names.join(", "));
@@ -164,4 +162,25 @@ fn cluster(around: &Surroundings<'_>) -> Vec<Alarm> {
         alarms.push(critical("foreign-runner".to_owned(), text, (0, 0)));
     }
     alarms
+}
+
+/// What nobody runs is urgent; what runs on a node without its labels is watched.
+fn misfits(misfits: &BTreeMap<Misfit, u32>) -> Alarm {
+    let list = |is_unwatched: bool| {
+        let some = misfits.iter().filter(|(misfit, _)| misfit.is_unwatched == is_unwatched);
+        let words = some.map(|(misfit, monitors)| match misfit.run_on.as_slice() {
+            [] => format!("{monitors} {}", misfit.kind),
+            labels => format!("{monitors} {} with run_on {}", misfit.kind, labels.join(" + ")),
+        });
+        words.collect::<Vec<_>>().join(", ")
+    };
+    let key = "capacity".to_owned();
+    match (list(true), list(false)) {
+        (unwatched, misplaced) if unwatched.is_empty() => {
+            let text =
+                format!("no node that takes monitors bears the labels of these; they stay where they run: {misplaced}");
+            warning(key, text, (0, 0))
+        }
+        (unwatched, _) => critical(key, format!("no node can run these active monitors: {unwatched}"), (0, 0)),
+    }
 }

@@ -32,6 +32,16 @@ pub struct Decision {
     pub forget_leftover: bool,
 }
 
+impl Decision {
+    /// Whether it only carries out where an operator sent monitors. A lease may be taken away for it when it has ended,
+    /// which is what such a move may rest on, but not from a node that renews.
+    pub fn is_asked_for(&self) -> bool {
+        let is_asked = |step: &Move| step.asked && matches!(step.step, Step::Release | Step::Arrive);
+        let rests_on_ended = self.revokes.iter().all(|revoke| revoke.lease_seq.is_some());
+        !self.moves.is_empty() && self.moves.iter().all(is_asked) && rests_on_ended
+    }
+}
+
 /// An assumption about a node's row, checked under a lock on that row.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Guard {
@@ -131,6 +141,9 @@ pub struct Move {
     pub home: Option<NodeId>,
     /// Whether its row was pinned when planned: a row that says otherwise is left alone.
     pub pinned: bool,
+    /// Whether an operator had asked for its home when planned: a row that says otherwise is left alone. Such moves are
+    /// made while the cluster is frozen too.
+    pub asked: bool,
     /// Which of the four steps.
     pub step: Step,
     /// Why.
@@ -172,6 +185,10 @@ pub enum MoveReason {
     Unowned,
     /// Its node cannot run monitors of its type.
     KindUnsupported,
+    /// Its node does not bear the labels it asks for.
+    LabelsMissing,
+    /// An operator evens out the load.
+    Rebalance,
 }
 
 impl MoveReason {
@@ -187,6 +204,8 @@ impl MoveReason {
             Self::Operator => "operator",
             Self::Unowned => "unowned",
             Self::KindUnsupported => "kind_unsupported",
+            Self::LabelsMissing => "labels_missing",
+            Self::Rebalance => "rebalance",
         }
     }
 }

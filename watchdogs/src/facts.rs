@@ -145,6 +145,12 @@ pub struct NodeRow {
     pub capacity: Option<u32>,
     /// Monitor types it can run; empty: all.
     pub kinds: Vec<String>,
+    /// What it is called for affinity: a monitor with `run_on` goes only where all of its labels are.
+    pub labels: Vec<String>,
+    /// A drain takes pinned monitors along too.
+    pub drains_pinned: bool,
+    /// A native node runs there, which starts thousands of monitors at once; otherwise a stock Kuma with an agent.
+    pub is_native: bool,
     /// Losses since the last calm, for the cool-off.
     pub losses: u32,
     /// When it was last lost, by the database's clock.
@@ -164,6 +170,11 @@ impl NodeRow {
     pub fn runs(&self, kind: &str) -> bool {
         runs(&self.kinds, kind)
     }
+}
+
+/// Whether a node bears all of these labels.
+pub(crate) fn bears(labels: &[String], run_on: &[String]) -> bool {
+    run_on.iter().all(|label| labels.contains(label))
 }
 
 /// Whether a type is among those a node says it can run; none said: all.
@@ -199,8 +210,12 @@ pub struct ShardGroup {
     pub source: Option<Source>,
     /// Bound to their effective node by an operator.
     pub pinned: bool,
+    /// An operator gave them their home, and they are not there yet.
+    pub asked: bool,
     /// Their type, in Kuma's words: not every node can run every type.
     pub kind: String,
+    /// Labels that their node must bear.
+    pub run_on: Vec<String>,
     /// How many of them are active.
     pub active: u32,
     /// How many there are.
@@ -337,6 +352,7 @@ pub struct Round {
 }
 
 /// One monitor, as the planner needs it.
+#[expect(clippy::struct_excessive_bools, reason = "a row has the columns it has")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MonitorRow {
     /// Its key.
@@ -355,6 +371,10 @@ pub struct MonitorRow {
     pub effective: Option<NodeId>,
     /// Bound to its effective node by an operator.
     pub pinned: bool,
+    /// An operator gave it its home, and it is not there yet: it goes as soon as the home takes monitors.
+    pub asked: bool,
+    /// Labels that its node must bear.
+    pub run_on: Vec<String>,
     /// Who ran it, while it is nobody's.
     pub source: Option<Source>,
 }

@@ -12,9 +12,10 @@ use crate::facts::{NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId};
 use crate::policy::{Policy, Recovery};
 use crate::quorum::Reach;
-use crate::shard::{Field, Plan, Slot};
+use crate::shard::{Case, Field, Plan, Slot};
 use crate::status::{Lease, Progress};
 use crate::time::Mono;
+use crate::view::WouldMove;
 
 /// Everything a decision is made of.
 #[derive(Clone, Copy, Debug)]
@@ -119,16 +120,20 @@ pub fn field(situation: &Situation<'_>) -> Field {
             lost,
             has_holder: row.incarnation.is_some(),
             is_draining: row.overlay != Overlay::None && node.lease == Lease::Fresh,
+            drains_pinned: row.drains_pinned,
             sheds_push: !is_sole_witness && unreachable_for.is_some_and(|span| span >= policy.push_grace),
+            is_kuma: !row.is_native,
             weight: row.weight,
             capacity: row.capacity.unwrap_or(policy.monitor_limit_per_node),
             kinds: row.kinds.clone(),
+            labels: row.labels.clone(),
         };
         nodes.insert(row.node.clone(), slot);
     }
     let sources: BTreeSet<_> = situation.groups().filter_map(|group| group.source.clone()).collect();
     let arrivable = sources.into_iter().filter(|source| prove(situation, source).is_some()).collect();
-    Field { nodes, arrivable, release_budget: release_budget(situation) }
+    let is_frozen = round.cluster.frozen;
+    Field { nodes, arrivable, release_budget: release_budget(situation), is_frozen }
 }
 
 /// Nodes that run more than their capacity. While another has room they are those of `planned`, for which that room was
@@ -154,7 +159,10 @@ pub fn overloaded(situation: &Situation<'_>, planned: &BTreeSet<NodeId>) -> BTre
 
 /// Taking from living nodes goes in steps: what was released must arrive before more is.
 fn release_budget(situation: &Situation<'_>) -> usize {
+    let is_counted = |group: &&ShardGroup| group.asked || !situation.round.cluster.frozen;
+    // While frozen only what an operator asked for is on its way; the others wait for the thaw.
     let on_the_way = situation.groups().filter(|group| group.effective.is_none() && group.source.is_some());
+    let on_the_way = on_the_way.filter(is_counted);
     let on_the_way: u32 = on_the_way.map(|group| group.monitors).sum();
     situation.policy.batch_living.saturating_sub(usize::try_from(on_the_way).unwrap_or(usize::MAX))
 }
@@ -215,56 +223,53 @@ pub fn needs_plan(situation: &Situation<'_>, field: &Field) -> Vec<(Option<NodeI
     needs.into_iter().map(|((from, reason), monitors)| (from, monitors, reason)).collect()
 }
 
+/// What automation would do if nobody held it back. What an operator asked for is done while the cluster is frozen too.
+pub fn would_move(situation: &Situation<'_>, field: &Field) -> Vec<WouldMove> {
+    let thawed = Field { is_frozen: false, ..field.clone() };
+    let needs = needs_plan(situation, &thawed).into_iter();
+    let would = needs.map(|(from, monitors, reason)| WouldMove { from, monitors, reason });
+    would.filter(|one| !(field.is_frozen && one.reason == MoveReason::Operator)).collect()
+}
+
 /// What nobody can take needs no step: the plan would find no place for it again and again.
 fn needs_step(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
-    let has_taker = field.has_taker(&group.kind, None);
-    let Some(effective) = &group.effective else {
-        return needs_node(field, group).filter(|_| has_taker);
+    let need = field.need(&Case::from(group))?;
+    let is_possible = match need.step {
+        Step::Release => field.release_budget > 0,
+        Step::Place | Step::Arrive | Step::Failover => field.has_taker(&group.kind, &group.run_on, None),
     };
-    let Some(slot) = field.nodes.get(effective) else {
-        return has_taker.then_some(MoveReason::NodeOffline);
-    };
-    let is_welcome =
-        |home: &NodeId| field.nodes.get(home).is_some_and(|home| home.welcomes_home && home.runs(&group.kind));
-    let goes_home = group.home.as_ref().is_some_and(|home| home != effective && is_welcome(home));
-    let has_other = field.has_taker(&group.kind, Some(effective));
-    let may_leave = !group.pinned && has_other && field.release_budget > 0;
-    if slot.lost.is_some() || !slot.has_holder {
-        slot.lost.filter(|_| has_taker)
-    } else if goes_home && field.release_budget > 0 {
-        Some(MoveReason::GoingHome)
-    } else if !slot.runs(&group.kind) && may_leave {
-        Some(MoveReason::KindUnsupported)
-    } else if slot.is_draining && may_leave {
-        Some(MoveReason::Drain)
-    } else if slot.sheds_push && group.kind == "push" && may_leave {
-        Some(MoveReason::PushUnreachable)
-    } else {
-        None
-    }
+    is_possible.then_some(need.reason)
 }
 
-fn needs_node(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
-    match &group.source {
-        None if group.home.is_none() => Some(MoveReason::NewMonitor),
-        Some(source) if !field.arrivable.contains(source) => None,
-        Some(_) | None => Some(MoveReason::Unowned),
-    }
+/// Monitors for which no node is the right one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Misfit {
+    /// Nobody runs them; otherwise their node lacks a label they ask for.
+    pub is_unwatched: bool,
+    /// Their type.
+    pub kind: String,
+    /// The labels they ask for.
+    pub run_on: Vec<String>,
 }
 
-/// Active monitors that nobody runs because no node that takes monitors can run their type, by type.
-pub fn unplaceable(situation: &Situation<'_>, field: &Field) -> BTreeMap<String, u32> {
-    let mut kinds = BTreeMap::new();
+/// Active monitors that no node which takes monitors fits, counted.
+pub fn misfits(situation: &Situation<'_>, field: &Field) -> BTreeMap<Misfit, u32> {
+    let mut misfits = BTreeMap::new();
     let takes_anything = field.nodes.values().any(|slot| slot.is_eligible);
     for group in situation.groups().filter(|group| takes_anything && group.active > 0) {
-        let slot = group.effective.as_ref().and_then(|node| field.nodes.get(node));
-        let is_run = slot.is_some_and(|slot| slot.lost.is_none() && slot.runs(&group.kind));
-        let is_bound = slot.is_some_and(|slot| slot.lost.is_none() && group.pinned);
-        if !is_run && (is_bound || !field.has_taker(&group.kind, None)) {
-            *kinds.entry(group.kind.clone()).or_default() += group.active;
+        let slot = group.effective.as_ref().and_then(|node| field.nodes.get(node)).filter(|slot| slot.lost.is_none());
+        let is_unwatched = slot.is_none_or(|slot| !slot.runs(&group.kind));
+        // Where an operator pinned it, it stays, whatever its labels are.
+        let is_right = group.pinned || slot.is_some_and(|slot| slot.takes(&group.kind, &group.run_on));
+        let is_bound = group.pinned && slot.is_some();
+        let has_place = !is_bound && field.has_taker(&group.kind, &group.run_on, None);
+        if has_place || (is_right && !is_unwatched) {
+            continue;
         }
+        let misfit = Misfit { is_unwatched, kind: group.kind.clone(), run_on: group.run_on.clone() };
+        *misfits.entry(misfit).or_default() += group.active;
     }
-    kinds
+    misfits
 }
 
 /// The frame of a decision that changes nothing yet.

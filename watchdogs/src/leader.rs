@@ -7,14 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::decision::{Commit, Decision, MoveReason, Refusal};
+use crate::decision::{Commit, Decision, Refusal};
 use crate::facts::{Mode, NodeStatus, Shard, Source};
-use crate::failover::{Situation, decide_moves, decide_revokes, decide_statuses, empty_decision, field, needs_plan};
+use crate::failover::{
+    Situation, decide_moves, decide_revokes, decide_statuses, empty_decision, field, needs_plan, would_move,
+};
 use crate::ids::{Epoch, Incarnation, NodeId};
 use crate::io::{Announcement, Output};
 use crate::shard::plan;
 use crate::time::Mono;
-use crate::view::{WouldMove, would_move};
+use crate::view::WouldMove;
 
 /// The leader's own state; idle while another watchdog leads.
 #[derive(Debug)]
@@ -35,9 +37,6 @@ pub struct Leader {
     announced: Vec<WouldMove>,
     overloaded: BTreeSet<NodeId>,
 }
-
-/// What needs moving, by node and reason.
-type Needs = Vec<(Option<NodeId>, u32, MoveReason)>;
 
 /// What a committed or refused decision leads to.
 #[derive(Debug, Default)]
@@ -119,8 +118,8 @@ impl Leader {
         if !statuses.is_empty() {
             return Some(self.commit(situation, Decision { statuses, ..frame }));
         }
-        let is_held = is_observing || situation.round.cluster.frozen || is_foreign;
-        if !is_held {
+        let is_held = is_observing || is_foreign;
+        if !is_held && !situation.round.cluster.frozen {
             let revokes = decide_revokes(situation, &self.waiting);
             if !revokes.is_empty() {
                 return Some(self.commit(situation, Decision { revokes, ..frame }));
@@ -131,14 +130,14 @@ impl Leader {
 
     fn poll_moves(&mut self, situation: &Situation<'_>, frame: Decision, is_held: bool) -> Option<Output> {
         let field = field(situation);
-        let needs = needs_plan(situation, &field);
-        if is_held {
-            return self.hold_back(needs);
+        let is_frozen = field.is_frozen;
+        let needs = if is_held { Vec::new() } else { needs_plan(situation, &field) };
+        if !is_frozen && !is_held {
+            self.announced.clear();
         }
-        self.announced.clear();
-        if needs.is_empty() && situation.round.leftover == 0 {
+        if needs.is_empty() && (is_held || is_frozen || situation.round.leftover == 0) {
             self.shard = None;
-            return None;
+            return if is_held || is_frozen { self.hold_back(would_move(situation, &field)) } else { None };
         }
         let Some(shard) = self.shard.take() else {
             let orders = !std::mem::replace(&mut self.is_reading_shard, true);
@@ -150,7 +149,7 @@ impl Leader {
             shard.monitors.iter().filter_map(|monitor| Some((monitor.monitor.0, monitor.source.clone()?))).collect();
         let frame = Decision { seen: shard.stamp.generation, ..frame };
         self.queue = decide_moves(situation, &plan, &sources, &frame);
-        if situation.round.leftover > 0 {
+        if situation.round.leftover > 0 && !is_frozen {
             match self.queue.front_mut() {
                 Some(first) => first.forget_leftover = true,
                 None => self.queue.push_back(Decision { forget_leftover: true, ..frame }),
@@ -161,8 +160,7 @@ impl Leader {
     }
 
     /// Says once what would be done, whenever that changes; one thing a turn.
-    fn hold_back(&mut self, needs: Needs) -> Option<Output> {
-        let would = would_move(needs);
+    fn hold_back(&mut self, would: Vec<WouldMove>) -> Option<Output> {
         self.announced.retain(|one| would.contains(one));
         let news = would.into_iter().find(|one| !self.announced.contains(one))?;
         self.announced.push(news.clone());

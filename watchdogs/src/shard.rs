@@ -2,11 +2,20 @@
 //!
 //! A pure function of the monitors ([`Shard`]) and of what the nodes may take ([`Field`]). The same planner places new
 //! monitors, fails over, brings home and drains; it moves as few monitors as its goals need, each to the least loaded
-//! node with room (load / weight, where a monitor's load is its rate). It does not decide whether a node is lost or
-//! well again: [`crate::failover`] says so in the field.
+//! node with room (load / weight, where a monitor's load is its rate). Which monitor needs a step is said by `needs`,
+//! for single monitors and for counts of them alike; evening out what nobody asks to move is [`rebalance`]. It does not
+//! decide whether a node is lost or well again: [`crate::failover`] says so in the field.
 
+mod needs;
+mod rebalance;
+
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
+pub use self::needs::{Case, Need};
+pub use self::rebalance::{Rebalance, rebalance};
 use crate::decision::{Move, MoveReason, Step};
 use crate::facts::{self, MonitorRow, Shard, Source};
 use crate::ids::NodeId;
@@ -20,10 +29,12 @@ pub struct Field {
     pub arrivable: BTreeSet<Source>,
     /// Monitors that may be taken from living nodes now.
     pub release_budget: usize,
+    /// An operator stopped all moves but those for which an operator named the node.
+    pub is_frozen: bool,
 }
 
 /// One node, as the planner sees it.
-#[expect(clippy::struct_excessive_bools, reason = "five independent permissions")]
+#[expect(clippy::struct_excessive_bools, reason = "independent permissions")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Slot {
     /// It takes monitors.
@@ -36,14 +47,20 @@ pub struct Slot {
     pub has_holder: bool,
     /// An operator is emptying it.
     pub is_draining: bool,
+    /// The drain takes pinned monitors along.
+    pub drains_pinned: bool,
     /// It has been unreachable for so long that push monitors leave it.
     pub sheds_push: bool,
+    /// A stock Kuma runs there: it cannot start thousands of monitors at once.
+    pub is_kuma: bool,
     /// Share of the load, relative to the others.
     pub weight: u32,
     /// Monitors it takes.
     pub capacity: u32,
     /// Monitor types it runs; empty: all.
     pub kinds: Vec<String>,
+    /// Labels it bears.
+    pub labels: Vec<String>,
 }
 
 impl Slot {
@@ -51,12 +68,17 @@ impl Slot {
     pub fn runs(&self, kind: &str) -> bool {
         facts::runs(&self.kinds, kind)
     }
+
+    /// Whether it is a place for monitors of this type that ask for these labels.
+    pub fn takes(&self, kind: &str, run_on: &[String]) -> bool {
+        self.runs(kind) && facts::bears(&self.labels, run_on)
+    }
 }
 
 impl Field {
-    /// Whether a node, besides this one, takes monitors of this type.
-    pub fn has_taker(&self, kind: &str, besides: Option<&NodeId>) -> bool {
-        self.nodes.iter().any(|(node, slot)| Some(node) != besides && slot.is_eligible && slot.runs(kind))
+    /// Whether a node, besides this one, takes such monitors.
+    pub fn has_taker(&self, kind: &str, run_on: &[String], besides: Option<&NodeId>) -> bool {
+        self.nodes.iter().any(|(node, slot)| Some(node) != besides && slot.is_eligible && slot.takes(kind, run_on))
     }
 }
 
@@ -68,10 +90,13 @@ impl Default for Slot {
             lost: None,
             has_holder: true,
             is_draining: false,
+            drains_pinned: false,
             sheds_push: false,
+            is_kuma: false,
             weight: 100,
             capacity: 1_000,
             kinds: Vec::new(),
+            labels: Vec::new(),
         }
     }
 }
@@ -87,12 +112,38 @@ pub struct Plan {
     pub unplaceable: u32,
 }
 
+/// What a node carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Load {
+    /// Runs per 1,000,000 seconds.
+    pub rate: u64,
+    /// Runs per 1,000,000 seconds that its paused monitors would add.
+    pub paused_rate: u64,
+    /// Monitors, paused ones too.
+    pub monitors: u32,
+}
+
+impl Load {
+    fn add(&mut self, monitor: &MonitorRow) {
+        self.rate += rate(monitor);
+        self.paused_rate += full_rate(monitor) - rate(monitor);
+        self.monitors += 1;
+    }
+
+    fn remove(&mut self, monitor: &MonitorRow) {
+        self.rate = self.rate.saturating_sub(rate(monitor));
+        self.paused_rate = self.paused_rate.saturating_sub(full_rate(monitor) - rate(monitor));
+        self.monitors = self.monitors.saturating_sub(1);
+    }
+}
+
 /// Plans all steps that the field allows.
 pub fn plan(shard: &Shard, field: &Field) -> Plan {
     let mut planner = Planner::new(shard, field);
-    let mut wishes: Vec<_> = shard.monitors.iter().filter_map(|monitor| planner.needs_step(monitor)).collect();
+    let wish = |monitor| Some(Wish { monitor, need: field.need(&Case::from(monitor))? });
+    let mut wishes: Vec<_> = shard.monitors.iter().filter_map(wish).collect();
     // The heaviest first, so that the last ones even out what the first ones made uneven.
-    wishes.sort_by_key(|wish| (std::cmp::Reverse(rate(wish.monitor)), wish.monitor.monitor));
+    wishes.sort_by_key(|wish| (Reverse((rate(wish.monitor), full_rate(wish.monitor))), wish.monitor.monitor));
     for wish in wishes {
         planner.grant(&wish);
     }
@@ -103,10 +154,7 @@ pub fn plan(shard: &Shard, field: &Field) -> Plan {
 /// A monitor that wants a step.
 struct Wish<'a> {
     monitor: &'a MonitorRow,
-    step: Step,
-    reason: MoveReason,
-    /// The one node it may go to; otherwise the least loaded.
-    only: Option<&'a NodeId>,
+    need: Need<'a>,
 }
 
 struct Planner<'a> {
@@ -116,15 +164,14 @@ struct Planner<'a> {
     plan: Plan,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Load {
-    rate: u64,
-    monitors: u32,
-}
-
 /// Runs per 1,000,000 seconds; a paused monitor costs nothing.
 fn rate(monitor: &MonitorRow) -> u64 {
-    if monitor.active { 1_000_000 / u64::from(monitor.interval_s.max(1)) } else { 0 }
+    if monitor.active { full_rate(monitor) } else { 0 }
+}
+
+/// What it costs while it is not paused.
+fn full_rate(monitor: &MonitorRow) -> u64 {
+    1_000_000 / u64::from(monitor.interval_s.max(1))
 }
 
 impl<'a> Planner<'a> {
@@ -132,55 +179,15 @@ impl<'a> Planner<'a> {
         let mut load: BTreeMap<_, _> = field.nodes.keys().map(|node| (node, Load::default())).collect();
         for monitor in &shard.monitors {
             if let Some(entry) = monitor.effective.as_ref().and_then(|node| load.get_mut(node)) {
-                entry.rate += rate(monitor);
-                entry.monitors += 1;
+                entry.add(monitor);
             }
         }
         Self { field, load, releases: 0, plan: Plan::default() }
     }
 
-    /// Whether a monitor wants a step, and which.
-    fn needs_step(&self, monitor: &'a MonitorRow) -> Option<Wish<'a>> {
-        let wish = |step, reason, only| Some(Wish { monitor, step, reason, only });
-        let home = monitor.home.as_ref().filter(|node| self.takes(node, monitor, |slot| slot.welcomes_home));
-        let Some(effective) = &monitor.effective else {
-            return match &monitor.source {
-                Some(source) if !self.field.arrivable.contains(source) => None,
-                None if monitor.home.is_none() => wish(Step::Place, MoveReason::NewMonitor, None),
-                Some(_) | None => wish(Step::Arrive, MoveReason::Unowned, home),
-            };
-        };
-        let Some(slot) = self.field.nodes.get(effective) else {
-            // Its node was deleted: nobody runs it.
-            return wish(Step::Failover, MoveReason::NodeOffline, None);
-        };
-        if let Some(reason) = slot.lost {
-            return wish(Step::Failover, reason, home);
-        }
-        if !slot.has_holder {
-            // Just revoked: it is lost once that was watched for a lease.
-            return None;
-        }
-        if home.is_some_and(|home| home != effective) {
-            return wish(Step::Release, MoveReason::GoingHome, None);
-        }
-        if monitor.pinned || !self.field.has_taker(&monitor.kind, Some(effective)) {
-            return None;
-        }
-        if !slot.runs(&monitor.kind) {
-            return wish(Step::Release, MoveReason::KindUnsupported, None);
-        }
-        if slot.is_draining {
-            return wish(Step::Release, MoveReason::Drain, None);
-        }
-        if slot.sheds_push && monitor.kind == "push" {
-            return wish(Step::Release, MoveReason::PushUnreachable, None);
-        }
-        None
-    }
-
     fn grant(&mut self, wish: &Wish<'a>) {
-        let to = match wish.step {
+        let Wish { monitor, need } = wish;
+        let to = match need.step {
             Step::Release => {
                 if self.releases >= self.field.release_budget {
                     return;
@@ -189,48 +196,46 @@ impl<'a> Planner<'a> {
                 None
             }
             Step::Place | Step::Arrive | Step::Failover => {
-                let Some(target) = wish.only.or_else(|| self.least_loaded(wish.monitor)) else {
+                let Some(target) = need.only.or_else(|| self.least_loaded(monitor)) else {
                     self.plan.unplaceable += 1;
                     return;
                 };
-                self.charge(target, wish.monitor);
+                self.charge(target, monitor);
                 Some(target.clone())
             }
         };
         self.plan.moves.push(Move {
-            monitor: wish.monitor.monitor,
-            from: wish.monitor.effective.clone(),
+            monitor: monitor.monitor,
+            from: monitor.effective.clone(),
             to,
-            home: wish.monitor.home.clone(),
-            pinned: wish.monitor.pinned,
-            step: wish.step,
-            reason: wish.reason,
+            home: monitor.home.clone(),
+            pinned: monitor.pinned,
+            asked: monitor.asked,
+            step: need.step,
+            reason: need.reason,
         });
     }
 
     fn charge(&mut self, target: &'a NodeId, monitor: &MonitorRow) {
         let load = self.load.entry(target).or_default();
-        load.rate += rate(monitor);
-        load.monitors += 1;
+        load.add(monitor);
         if self.field.nodes.get(target).is_some_and(|slot| load.monitors > slot.capacity) {
             self.plan.overloaded.insert(target.clone());
         }
     }
 
-    fn takes(&self, node: &NodeId, monitor: &MonitorRow, also: impl Fn(&Slot) -> bool) -> bool {
-        self.field.nodes.get(node).is_some_and(|slot| slot.is_eligible && also(slot) && slot.runs(&monitor.kind))
-    }
-
-    /// The least loaded eligible node with room; without room anywhere, the least loaded one.
+    /// The least loaded eligible node with room; without room anywhere, the least loaded one. A paused monitor goes
+    /// where the fewest are paused: all of them on one node would be one node's trouble on the day they are resumed.
     fn least_loaded(&self, monitor: &MonitorRow) -> Option<&'a NodeId> {
-        let eligible = self.field.nodes.iter().filter(|(_, slot)| slot.is_eligible && slot.runs(&monitor.kind));
+        let takes = |slot: &Slot| slot.is_eligible && slot.takes(&monitor.kind, &monitor.run_on);
+        let eligible = self.field.nodes.iter().filter(|(_, slot)| takes(slot));
         eligible
             .min_by_key(|(node, slot)| {
                 let load = self.load.get(node).copied().unwrap_or_default();
                 let is_full = load.monitors >= slot.capacity;
                 let weight = u64::from(slot.weight.max(1));
-                // Paused monitors have no rate: their number decides, so that they spread too.
-                (is_full, load.rate * 1_000 / weight, u64::from(load.monitors) * 1_000 / weight, *node)
+                let rate = if monitor.active { load.rate } else { load.paused_rate };
+                (is_full, rate * 1_000 / weight, u64::from(load.monitors) * 1_000 / weight, *node)
             })
             .map(|(node, _)| node)
     }

@@ -11,11 +11,12 @@ use serde::Serialize;
 use crate::assess::Assessment;
 use crate::decision::MoveReason;
 use crate::facts::{Mode, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Vote, WatchdogRow};
-use crate::failover::{field, needs_plan, unplaceable};
+use crate::failover::{field, misfits, would_move};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
 use crate::io::Severity;
 use crate::policy::Policy;
 use crate::quorum::Reach;
+use crate::shard::Field;
 use crate::status::Lease;
 use crate::time::{Mono, Wall};
 use crate::watchdog::Watchdog;
@@ -64,6 +65,9 @@ pub struct View {
     pub checked_at: Option<Wall>,
     /// How long ago this watchdog last completed a round of verdicts, in milliseconds.
     pub verdict_age_ms: Option<u64>,
+    /// What the planner may do with each node, for whoever plans on an operator's behalf.
+    #[serde(skip)]
+    pub field: Field,
 }
 
 /// Who leads.
@@ -230,7 +234,8 @@ impl Watchdog {
         let overwritten = self.foreign.overwritten(now);
         let situation = self.situation(now, round, &overwritten);
         let field = field(&situation);
-        monitors.unplaceable = unplaceable(&situation, &field).values().sum();
+        let unwatched = misfits(&situation, &field).into_iter().filter(|(misfit, _)| misfit.is_unwatched);
+        monitors.unplaceable = unwatched.map(|(_, active)| active).sum();
         let is_held =
             round.cluster.mode == Mode::Observe || round.cluster.frozen || !self.foreign.nodes(now, round).is_empty();
         let mut view = View {
@@ -245,7 +250,8 @@ impl Watchdog {
             nodes: round.nodes.iter().filter_map(|row| self.node_view(round, row)).collect(),
             monitors,
             incidents: round.incidents.iter().map(incident_view).collect(),
-            would_move: if is_held { would_move(needs_plan(&situation, &field)) } else { Vec::new() },
+            would_move: if is_held { would_move(&situation, &field) } else { Vec::new() },
+            field,
             checked_at: Some(round.database_time),
             verdict_age_ms: self.judged_at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
         };
@@ -371,10 +377,6 @@ impl Watchdog {
         };
         view.reasons = down.into_iter().chain(degraded).collect();
     }
-}
-
-pub(crate) fn would_move(needs: Vec<(Option<NodeId>, u32, MoveReason)>) -> Vec<WouldMove> {
-    needs.into_iter().map(|(from, monitors, reason)| WouldMove { from, monitors, reason }).collect()
 }
 
 fn orphaned_text(view: &View) -> String {

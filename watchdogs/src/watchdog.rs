@@ -10,7 +10,7 @@ use crate::alarms::{self, Surroundings, alarms};
 use crate::assess::{Assessor, Evidence};
 use crate::decision::Commit;
 use crate::facts::{Mode, NodeRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow};
-use crate::failover::{Situation, field, overloaded, unplaceable};
+use crate::failover::{Situation, field, misfits, overloaded};
 use crate::foreign::Foreign;
 use crate::health::Health;
 use crate::ids::{Incarnation, NodeId, WatchdogId, Zone};
@@ -301,13 +301,13 @@ impl Watchdog {
         let overloaded = overloaded(&situation, self.leader.overloaded());
         // While only observing, somebody else runs them.
         let is_active = round.cluster.mode == Mode::Active;
-        let unplaceable = if is_active { unplaceable(&situation, &field(&situation)) } else { BTreeMap::new() };
+        let misfits = if is_active { misfits(&situation, &field(&situation)) } else { BTreeMap::new() };
         let around = Surroundings {
             voters: &voters,
             silent: &silent,
             is_leaderless: self.is_leaderless(now),
             overloaded: &overloaded,
-            unplaceable: &unplaceable,
+            misfits: &misfits,
             foreign: &foreign,
             me: &self.identity.watchdog,
         };

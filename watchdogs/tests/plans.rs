@@ -8,5 +8,6 @@ mod plans {
     mod golden;
     mod properties;
 
+    mod evening;
     mod field;
 }

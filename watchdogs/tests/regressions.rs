@@ -185,11 +185,13 @@ fn a_step_names_the_home_it_was_planned_by() {
         home: node("n2"),
         effective: node("n1"),
         pinned: true,
+        asked: false,
+        run_on: Vec::new(),
         source: None,
     };
     let shard = Shard { stamp: stamp(5), monitors: vec![monitor] };
     let nodes = BTreeMap::from([("n1".into(), Slot::default()), ("n2".into(), Slot::default())]);
-    let going_home = plan(&shard, &Field { nodes, arrivable: BTreeSet::new(), release_budget: 1 });
+    let going_home = plan(&shard, &Field { nodes, release_budget: 1, ..Field::default() });
     // Whoever binds it to n1 meanwhile must find that this step, which is for n2, leaves it alone.
     assert_eq!(going_home.moves.iter().map(|step| step.home.clone()).collect::<Vec<_>>(), [node("n2")]);
 }

@@ -59,11 +59,6 @@ struct Seen {
 }
 
 impl Shown {
-    /// What people chose, for the audit trail.
-    pub(super) fn of_definition(definition: &Definition) -> Self {
-        Self { chosen: definition.clone().into(), seen: None, secret: None }
-    }
-
     pub(super) fn with_secret(self, secret: String) -> Self {
         Self { secret: Some(secret), ..self }
     }

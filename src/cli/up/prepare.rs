@@ -21,6 +21,9 @@ const MARK: &str = "# Written by `komainu up`";
 /// The admin key's name in the list of keys.
 const ADMIN: &str = "up-admin";
 
+/// Who makes it, for the audit trail.
+const BY: &str = "cli/up";
+
 /// What the supervisor goes on with.
 pub(super) struct Prepared {
     pub(super) store: Store,
@@ -144,9 +147,9 @@ async fn write_admin_key(folder: &Folder, store: &Store) -> anyhow::Result<Strin
     {
         return Ok(text.trim().to_owned());
     }
-    apikeys::delete(store, ADMIN).await?;
+    apikeys::delete(store, ADMIN, BY).await?;
     let (key, hash) = ApiKey::generate();
-    apikeys::create(store, ADMIN, Scope::Admin, &hash).await?;
+    apikeys::create(store, ADMIN, Scope::Admin, &hash, BY).await?;
     files::replace(&path, &format!("{key}\n"), 0o600)?;
     Ok(key)
 }

@@ -1,6 +1,7 @@
 //! The moves of a decision, as few statements as there are kinds of move: thousands of monitors go in one.
 //!
-//! Each statement names the effective node, the home and the pin that the plan saw; a row that says otherwise is left alone.
+//! Each statement names what the plan saw of the row: effective node, home, pin, wish. One that says otherwise is left
+//! alone.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ struct Kind {
     to: Option<NodeId>,
     home: Option<NodeId>,
     pinned: bool,
+    asked: bool,
     reason: MoveReason,
 }
 
@@ -68,6 +70,7 @@ fn by_kind(decision: &Decision) -> BTreeMap<Kind, Vec<MonitorId>> {
             to: planned.to.clone(),
             home: planned.home.clone(),
             pinned: planned.pinned,
+            asked: planned.asked,
             reason: planned.reason,
         };
         kinds.entry(kind).or_default().push(planned.monitor);
@@ -136,24 +139,24 @@ impl Batch<'_> {
         }
     }
 
-    /// At home a monitor bears no assigned node.
+    /// At home a monitor bears no assigned node, and what an operator asked for is done.
     async fn give(&self, session: &mut Session) -> Result<u64, Stop> {
         let Some(to) = &self.kind.to else { return Ok(0) };
         let sets = "assigned_node = CASE WHEN node_id = ? THEN NULL ELSE ? END, source_node = NULL, \
-             source_incarnation = NULL, released_at = NULL";
-        self.update(session, sets, values![to, to]).await
+             source_incarnation = NULL, released_at = NULL, asked = CASE WHEN node_id = ? THEN 0 ELSE asked END";
+        self.update(session, sets, values![to, to, to]).await
     }
 
     async fn update(&self, session: &mut Session, sets: &str, values: Vec<Value>) -> Result<u64, Stop> {
         let sql = format!(
-            "UPDATE komainu_assignment{} SET {sets}, {} WHERE monitor_id IN ({}) AND pinned = ? \
+            "UPDATE komainu_assignment{} SET {sets}, {} WHERE monitor_id IN ({}) AND pinned = ? AND asked = ? \
              AND COALESCE(assigned_node, node_id, '') = ? AND COALESCE(node_id, '') = ?",
             session.dialect().by_primary(),
             stamped(session),
             self.ids
         );
         let name = |node: &Option<NodeId>| node.as_ref().map_or_else(String::new, |node| node.as_str().to_owned());
-        let seen = values![self.kind.pinned, name(&self.kind.from), name(&self.kind.home)];
+        let seen = values![self.kind.pinned, self.kind.asked, name(&self.kind.from), name(&self.kind.home)];
         let values = [values, self.stamp_values(), seen].concat();
         Ok(session.execute("move monitors", Sql::Once(sql), values).await?)
     }

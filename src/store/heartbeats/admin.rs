@@ -1,4 +1,4 @@
-//! Making, changing and deleting heartbeats, for the API.
+//! Making, changing and deleting heartbeats, for the API: each in one transaction with its row of the audit trail.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::time::Wall;
 
 use super::columns::{self, CHOSEN, DEFINITION, TOLD, VITALS, changed, chosen};
-use super::{Definition, Heartbeat};
+use super::{Definition, Heartbeat, trail};
 use crate::store::Page;
 use crate::store::error::StoreError;
 use crate::store::incidents::opening::resolve_on;
@@ -29,9 +29,22 @@ pub struct Changed {
 }
 
 /// Makes one. [`StoreError::is_duplicate`] when the name is taken.
-pub async fn create(store: &Store, definition: &Definition, deadline: Option<Wall>) -> Result<(), StoreError> {
-    let act = "make a heartbeat";
-    let now = store.dialect().now_ms();
+pub async fn create(
+    store: &Store,
+    definition: &Definition,
+    deadline: Option<Wall>,
+    by: &str,
+) -> Result<(), StoreError> {
+    in_transaction!(store, "make a heartbeat", |session| {
+        match create_in(session, definition, deadline).await {
+            Ok(()) => trail::note(session, by, None, Some(definition)).await,
+            refused => refused,
+        }
+    })
+}
+
+async fn create_in(session: &mut Session, definition: &Definition, deadline: Option<Wall>) -> Result<(), StoreError> {
+    let now = session.dialect().now_ms();
     // A fixed secret outlives the row: what was pushed under this name before must not count again.
     let sql = format!(
         "INSERT INTO komainu_heartbeat (name, nonce, deadline, last_time_us, {}, created_at, changed_at) \
@@ -43,7 +56,7 @@ pub async fn create(store: &Store, definition: &Definition, deadline: Option<Wal
     );
     let values = values![&definition.name, &definition.nonce, deadline, &definition.name];
     let values = [values, chosen(definition)].concat();
-    store.lease(act).await?.execute(act, sql, values).await.map(|_| ())
+    session.execute("make a heartbeat", sql, values).await.map(|_| ())
 }
 
 /// One of them.
@@ -79,14 +92,16 @@ pub async fn list(
 pub async fn update<E>(
     store: &Store,
     name: &str,
+    by: &str,
     change: impl Fn(&Heartbeat, Wall) -> Result<Changed, E>,
 ) -> Result<Option<Result<(), E>>, StoreError> {
-    in_transaction!(store, "change a heartbeat", |session| update_in(session, name, &change).await)
+    in_transaction!(store, "change a heartbeat", |session| update_in(session, name, by, &change).await)
 }
 
 async fn update_in<E>(
     session: &mut Session,
     name: &str,
+    by: &str,
     change: impl Fn(&Heartbeat, Wall) -> Result<Changed, E>,
 ) -> Result<Option<Result<(), E>>, StoreError> {
     let lock = session.dialect().for_update();
@@ -103,11 +118,12 @@ async fn update_in<E>(
     let changed_at = changed(heartbeat.vitals.changed_at, now);
     let rest = values![changes.state.as_str(), changes.deadline, changed_at, name];
     session.execute("change a heartbeat", sql, [chosen(&changes.definition), rest].concat()).await?;
+    trail::note(session, by, Some(&heartbeat.definition), Some(&changes.definition)).await?;
     Ok(Some(Ok(())))
 }
 
 /// Gives it a new nonce; the old one holds for `overlap_ms` more. `false`: there is none.
-pub async fn rotate(store: &Store, name: &str, nonce: &str, overlap_ms: i64) -> Result<bool, StoreError> {
+pub async fn rotate(store: &Store, name: &str, nonce: &str, overlap_ms: i64, by: &str) -> Result<bool, StoreError> {
     let act = "rotate a heartbeat's secret";
     let dialect = store.dialect();
     // Assigned from left to right: the old nonce is read before it is replaced.
@@ -117,15 +133,20 @@ pub async fn rotate(store: &Store, name: &str, nonce: &str, overlap_ms: i64) -> 
         dialect.greatest(),
         now = dialect.now_ms()
     );
-    Ok(store.lease(act).await?.execute(act, sql, values![overlap_ms, nonce, name]).await? == 1)
+    in_transaction!(store, act, |session| {
+        match session.execute(act, sql.clone(), values![overlap_ms, nonce, name]).await {
+            Ok(1) => trail::note_rotation(session, by, name, overlap_ms).await.map(|()| true),
+            other => other.map(|_| false),
+        }
+    })
 }
 
 /// Deletes one, and ends its incident; `None`: there was none.
-pub async fn delete(store: &Store, name: &str) -> Result<Option<Heartbeat>, StoreError> {
-    in_transaction!(store, "delete a heartbeat", |session| delete_in(session, name).await)
+pub async fn delete(store: &Store, name: &str, by: &str) -> Result<Option<Heartbeat>, StoreError> {
+    in_transaction!(store, "delete a heartbeat", |session| delete_in(session, name, by).await)
 }
 
-async fn delete_in(session: &mut Session, name: &str) -> Result<Option<Heartbeat>, StoreError> {
+async fn delete_in(session: &mut Session, name: &str, by: &str) -> Result<Option<Heartbeat>, StoreError> {
     let act = "delete a heartbeat";
     let lock = session.dialect().for_update();
     let Some((heartbeat, _)) = locked(session, name, lock).await? else { return Ok(None) };
@@ -133,6 +154,7 @@ async fn delete_in(session: &mut Session, name: &str) -> Result<Option<Heartbeat
         resolve_on(session, incident, "the heartbeat was deleted").await?;
     }
     session.execute(act, "DELETE FROM komainu_heartbeat WHERE name = ?", values![name]).await?;
+    trail::note(session, by, Some(&heartbeat.definition), None).await?;
     Ok(Some(heartbeat))
 }
 

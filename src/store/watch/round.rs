@@ -93,6 +93,7 @@ async fn nodes(session: &mut Session) -> Result<Vec<NodeRow>, StoreError> {
     // A restored database may have the number, but not with this nonce.
     let sql = "SELECT n.node_id, n.address, n.status, n.komainu_status, n.overlay, n.incarnation, n.is_released, \
          n.lease_seq, n.applied_generation, n.applied_nonce, g.generation AS known, n.weight, n.capacity, n.kinds, \
+         n.labels, n.drains_pinned, n.runner, \
          n.losses, n.lost_at_ms, n.emptied, n.recover_asked, n.foreign_beats, n.last_seen_ms FROM node n \
          LEFT JOIN komainu_generation g ON g.generation = n.applied_generation AND g.nonce = n.applied_nonce \
          ORDER BY n.node_id";
@@ -117,6 +118,9 @@ fn node_row(row: &Row) -> Result<NodeRow, StoreError> {
         weight: row.small("weight")?,
         capacity: row.maybe_int("capacity")?.map(|_| row.small("capacity")).transpose()?,
         kinds: kinds(&row.text("kinds")?),
+        labels: kinds(&row.maybe_text("labels")?.unwrap_or_default()),
+        drains_pinned: row.flag("drains_pinned")?,
+        is_native: row.maybe_text("runner")?.as_deref() == Some("native"),
         losses: row.small("losses")?,
         lost_at: row.maybe_wall("lost_at_ms")?,
         emptied: row.maybe_hex("emptied")?,
@@ -149,7 +153,7 @@ pub(in crate::store) fn overlay_text(overlay: Overlay) -> &'static str {
     }
 }
 
-/// A JSON array; anything else reads as "all types".
+/// A JSON array of words; anything else reads as none of them.
 pub(in crate::store) fn kinds(text: &str) -> Vec<String> {
     serde_json::from_str(text).unwrap_or_default()
 }

@@ -198,7 +198,16 @@ impl Leader {
 pub(super) fn step(step: Step, monitor: MonitorId, from: Option<&str>, to: Option<&str>) -> Move {
     let reason = MoveReason::Drain;
     let home = (step != Step::Place).then(|| NodeId::from("node1"));
-    Move { monitor, from: from.map(NodeId::from), to: to.map(NodeId::from), home, pinned: false, step, reason }
+    Move {
+        monitor,
+        from: from.map(NodeId::from),
+        to: to.map(NodeId::from),
+        home,
+        pinned: false,
+        asked: false,
+        step,
+        reason,
+    }
 }
 
 pub(super) fn steps(kind: Step, monitors: &[MonitorId], from: Option<&str>, to: Option<&str>) -> Vec<Move> {

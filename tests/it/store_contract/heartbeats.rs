@@ -58,7 +58,7 @@ async fn make(fixture: &Fixture, name: &str, deadline: Option<Wall>) {
         nonce: "0".repeat(32),
         ..Definition::default()
     };
-    heartbeats::create(&fixture.store, &definition, deadline).await.unwrap();
+    heartbeats::create(&fixture.store, &definition, deadline, "test").await.unwrap();
 }
 
 fn arrival(name: &str, time_us: i64, status: PushStatus) -> Arrival {
@@ -157,7 +157,7 @@ async fn a_push_of_a_deleted_heartbeat_brings_nothing_back(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     make(&fixture, "bot", None).await;
     make(&fixture, "cat", None).await;
-    assert!(heartbeats::delete(&fixture.store, "bot").await.unwrap().is_some());
+    assert!(heartbeats::delete(&fixture.store, "bot", "test").await.unwrap().is_some());
     let batch = [arrival("bot", 1, PushStatus::Ok), arrival("cat", 1, PushStatus::Ok)];
     let judged = intake(&fixture, "w1").await.take(&batch, judge).await.unwrap();
     assert_eq!((&judged[0], accepted(&judged)), (&Judged::Gone, 1));
@@ -169,7 +169,7 @@ async fn a_heartbeat_made_anew_under_its_name_counts_no_old_push_again(kind: Kin
     make(&fixture, "bot", None).await;
     let push = arrival("bot", 5, PushStatus::Ok);
     assert_eq!(accepted(&intake(&fixture, "w1").await.take(std::slice::from_ref(&push), judge).await.unwrap()), 1);
-    heartbeats::delete(&fixture.store, "bot").await.unwrap();
+    heartbeats::delete(&fixture.store, "bot", "test").await.unwrap();
     make(&fixture, "bot", None).await;
     let again = [Arrival { push_id: "f".repeat(32), ..push }, arrival("bot", 6, PushStatus::Ok)];
     let judged = intake(&fixture, "w1").await.take(&again, judge).await.unwrap();
@@ -256,7 +256,7 @@ async fn an_ok_ends_the_incident_and_so_does_deleting(kind: Kind) {
     make(&fixture, "cat", Some(Wall(1_000))).await;
     assert_eq!(needs(&fixture, "w1", "cat").await, [Need::MarkLate]);
     assert_eq!(fixture.raw.count(open).await, 1);
-    heartbeats::delete(&fixture.store, "cat").await.unwrap();
+    heartbeats::delete(&fixture.store, "cat", "test").await.unwrap();
     assert_eq!(fixture.raw.count(open).await, 0);
 }
 
@@ -306,7 +306,7 @@ async fn a_reading_shows_what_changed_and_how_many_there_are(kind: Kind) {
     let changed = picture.glance(Some(Wall(last.0 + 1))).await.unwrap();
     let names: Vec<_> = changed.rows.iter().map(|known| known.definition.name.as_str()).collect();
     assert_eq!(names, ["b"]);
-    heartbeats::delete(&fixture.store, "a").await.unwrap();
+    heartbeats::delete(&fixture.store, "a", "test").await.unwrap();
     assert_eq!(picture.glance(Some(Wall(i64::MAX))).await.unwrap().count, 2);
 }
 

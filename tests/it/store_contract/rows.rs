@@ -222,14 +222,16 @@ async fn a_drain_raises_the_generation(kind: Kind) {
 async fn api_keys_are_found_by_their_hash(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     let hash = "a".repeat(64);
-    apikeys::create(&fixture.store, "ci", Scope::Write, &hash).await.unwrap();
-    assert!(apikeys::create(&fixture.store, "ci", Scope::Read, &"b".repeat(64)).await.unwrap_err().is_duplicate());
+    apikeys::create(&fixture.store, "ci", Scope::Write, &hash, "test").await.unwrap();
+    assert!(
+        apikeys::create(&fixture.store, "ci", Scope::Read, &"b".repeat(64), "test").await.unwrap_err().is_duplicate()
+    );
     let key = apikeys::find_by_hash(&fixture.store, &hash).await.unwrap().unwrap();
     assert_eq!((key.name.as_str(), key.scope), ("ci", Scope::Write));
     assert_eq!(apikeys::list(&fixture.store).await.unwrap(), [key]);
     assert_eq!(apikeys::find_by_hash(&fixture.store, "c").await.unwrap(), None);
-    assert!(apikeys::delete(&fixture.store, "ci").await.unwrap());
-    assert!(!apikeys::delete(&fixture.store, "ci").await.unwrap());
+    assert!(apikeys::delete(&fixture.store, "ci", "test").await.unwrap());
+    assert!(!apikeys::delete(&fixture.store, "ci", "test").await.unwrap());
 }
 
 async fn the_audit_trail_is_read_in_pages(kind: Kind) {

@@ -41,6 +41,8 @@ impl Situation {
             home: home.clone(),
             effective: home,
             pinned: false,
+            asked: false,
+            run_on: Vec::new(),
             source: None,
         });
         self.shard.monitors.last_mut().unwrap()

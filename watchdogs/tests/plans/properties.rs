@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_watchdogs::decision::{MoveReason, Step};
-use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::shard::{Slot, plan};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -111,7 +111,8 @@ proptest! {
         let after = situation.after(&plan);
         let loads = after.loads();
         let mut last: BTreeMap<&NodeId, u64> = BTreeMap::new();
-        for step in &plan.moves {
+        let is_active = |one: &MonitorId| situation.shard.monitors.iter().any(|row| row.monitor == *one && row.active);
+        for step in plan.moves.iter().filter(|step| is_active(&step.monitor)) {
             let given = rate(after.shard.monitors.iter().find(|one| one.monitor == step.monitor).unwrap());
             let least = last.entry(step.to.as_ref().unwrap()).or_insert(given);
             *least = given.min(*least);

@@ -53,28 +53,28 @@ impl Database {
     }
 
     fn shards(&self) -> Vec<ShardGroup> {
-        let mut groups: BTreeMap<_, (u32, u32)> = BTreeMap::new();
+        let mut groups: Vec<ShardGroup> = Vec::new();
         for monitor in self.monitors.values() {
-            let likeness = (&monitor.home, &monitor.effective, &monitor.source, monitor.pinned, &monitor.kind);
-            let (active, monitors) = groups.entry(likeness).or_default();
-            *active += u32::from(monitor.active);
-            *monitors += 1;
-        }
-        let group = |((home, effective, source, pinned, kind), (active, monitors)): (_, (u32, u32))| {
-            let (home, effective, source): (&Option<NodeId>, &Option<NodeId>, &Option<Source>) =
-                (home, effective, source);
-            let kind: &String = kind;
-            ShardGroup {
-                home: home.clone(),
-                effective: effective.clone(),
-                source: source.clone(),
-                pinned,
-                kind: kind.clone(),
-                active,
-                monitors,
+            let alone = ShardGroup {
+                home: monitor.home.clone(),
+                effective: monitor.effective.clone(),
+                source: monitor.source.clone(),
+                pinned: monitor.pinned,
+                asked: monitor.asked,
+                kind: monitor.kind.clone(),
+                run_on: monitor.run_on.clone(),
+                active: u32::from(monitor.active),
+                monitors: 1,
+            };
+            let is_alike = |group: &&mut ShardGroup| {
+                ShardGroup { active: group.active, monitors: group.monitors, ..alone.clone() } == **group
+            };
+            match groups.iter_mut().find(is_alike) {
+                Some(group) => (group.active, group.monitors) = (group.active + alone.active, group.monitors + 1),
+                None => groups.push(alone),
             }
-        };
-        groups.into_iter().map(group).collect()
+        }
+        groups
     }
 
     /// One row per node that has something to probe, as a GROUP BY gives it.

@@ -222,6 +222,8 @@ impl World {
             home: home.clone(),
             effective: home,
             pinned: false,
+            asked: false,
+            run_on: Vec::new(),
             source: None,
         };
         self.database.monitors.insert(monitor, row);

@@ -1,6 +1,7 @@
 //! The leader's transaction on the model database, carried out exactly as the vocabulary of decisions says.
 
 use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, Refusal, Revoke, StatusChange, Step};
+use komainu_watchdogs::facts::Mode;
 use komainu_watchdogs::ids::{NodeId, Nonce};
 
 use super::counts::Counts;
@@ -34,7 +35,8 @@ impl Transaction<'_> {
             return Some(Refusal::GenerationMoved);
         }
         let moves = !decision.moves.is_empty() || !decision.revokes.is_empty();
-        if moves && self.database.has_held_mode() && self.variant != Some(Variant::NoFreezeGuard) {
+        let is_asked = decision.is_asked_for() && self.database.cluster.mode == Mode::Active;
+        if moves && self.database.has_held_mode() && !is_asked && self.variant != Some(Variant::NoFreezeGuard) {
             return Some(Refusal::Frozen);
         }
         if let Some(guard) = decision.guards.iter().find(|guard| !self.holds(guard)) {

@@ -182,7 +182,9 @@ impl Database {
                 effective: name(assignment.and_then(|assignment| assignment.effective)),
                 source: assignment.and_then(|assignment| self.source(assignment)),
                 pinned: assignment.is_some_and(|assignment| assignment.is_pinned),
+                asked: false,
                 kind: monitor.kind().to_owned(),
+                run_on: Vec::new(),
                 active: 0,
                 monitors: 0,
             };
@@ -229,6 +231,8 @@ impl Database {
                 home: assignment.home.map(|node| self.nodes[node].node.clone()),
                 effective: assignment.effective.map(|node| self.nodes[node].node.clone()),
                 pinned: assignment.is_pinned && !hides_pins,
+                asked: false,
+                run_on: Vec::new(),
                 source: self.source(&assignment),
             }
         };

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::beat::Times;
 use super::canary::Canaries;
+use super::certificates::Certificates;
 use super::link::SharedTenure;
 use super::pulse::{BEAT, Pulse};
 use super::run::{RunResult, RunStatus, Runs, group};
@@ -83,6 +84,8 @@ pub struct Parts<D, F> {
     pub pulse: Arc<Pulse>,
     /// Takes the beats.
     pub storage: Storage,
+    /// Takes what runs saw of certificates.
+    pub certificates: Certificates,
     /// Has the last ones.
     pub database: D,
     /// Knows the children of groups.
@@ -193,12 +196,15 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
 
     fn finish(&mut self, done: Result<Done, JoinError>) {
         match done {
-            Ok(done) => {
+            Ok(mut done) => {
                 self.handles.remove(&done.run);
                 let monitor = done.monitor;
-                if let Some(queued) = self.shard.finish(clock::now(), done)
-                    && !self.parts.storage.push(queued)
-                {
+                let certificate = done.result.as_mut().and_then(|result| result.certificate.take());
+                let Some(queued) = self.shard.finish(clock::now(), done) else { return };
+                if let Some(certificate) = certificate {
+                    self.parts.certificates.note(monitor, certificate);
+                }
+                if !self.parts.storage.push(queued) {
                     self.shard.forget(&[monitor]);
                 }
             }

@@ -12,18 +12,22 @@ use tracing_subscriber::EnvFilter;
 
 mod adopt;
 mod apikeys;
+mod apply;
 mod client;
 mod cluster;
+mod completions;
 mod config;
 mod database;
 mod down;
 mod duration;
 mod files;
 mod heartbeats;
+mod import;
 mod incidents;
 mod init;
 mod keygen;
 mod migrate;
+mod monitors;
 mod node;
 mod nodes;
 mod notify;
@@ -74,6 +78,11 @@ enum Command {
     /// The cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Make monitors, heartbeats and nodes' settings what a file says.
+    Apply(apply::Args),
+    /// What nodes run.
+    #[command(subcommand)]
+    Monitors(monitors::Command),
     /// Programs that are expected to report.
     #[command(subcommand)]
     Heartbeats(heartbeats::Command),
@@ -87,6 +96,8 @@ enum Command {
     Send(send::Args),
     /// Run a command, and tell by a signed heartbeat how it went.
     Wrap(wrap::Args),
+    /// Print what a shell needs to complete arguments: `source <(komainu completions bash)`.
+    Completions(completions::Args),
 }
 
 impl Command {
@@ -106,6 +117,9 @@ impl Command {
             | Self::Apikeys(_)
             | Self::Cluster(_)
             | Self::Heartbeats(_)
+            | Self::Monitors(_)
+            | Self::Apply(_)
+            | Self::Completions(_)
             | Self::Send(_)
             | Self::Wrap(_)
             | Self::Incidents(_)
@@ -137,6 +151,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
     let done = match command {
         // A wrapped command's exit code is its own.
         Command::Wrap(args) => return Ok(wrap::run(args).await),
+        Command::Apply(args) => return Box::pin(apply::run(args)).await,
         Command::Up(args) => Box::pin(up::run(args)).await,
         Command::Down(args) => down::run(args).await,
         Command::Init(args) => init::run(args),
@@ -154,7 +169,12 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Incidents(command) => incidents::run(command).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
+        Command::Monitors(command) => Box::pin(monitors::run(command)).await,
         Command::Heartbeats(command) => heartbeats::run(command).await,
+        Command::Completions(args) => {
+            completions::run(&args);
+            Ok(())
+        }
         Command::Notify(command) => notify::run(command).await,
         Command::Send(args) => send::run(args).await,
     };
@@ -211,6 +231,24 @@ mod tests {
             "heartbeats delete backup",
             "incidents list --all --key node --json",
             "incidents ack 7",
+            "monitors list --node node1 --type http --status down --tag shop --text front --managed-by apply/shop --json",
+            "monitors show shop-front",
+            "monitors add --name Front --type http --target https://shop.example.com/ --ref shop-front --wait --timeout 30s",
+            "monitors add --name Export --type push --interval 24h --set maxretries=0",
+            "monitors edit shop-front --interval 30s --run-on eu,dmz",
+            "monitors pause 12 13",
+            "monitors resume --tag shop",
+            "monitors delete shop-front",
+            "monitors move 12 13 --to node2 --pin --wait",
+            "monitors move --from node1 --to node2",
+            "monitors pin 12 --to node2",
+            "monitors unpin --tag shop",
+            "monitors beats 12 --limit 50",
+            "monitors uptime 12 --json",
+            "monitors import Uptime_Kuma_Backup.json --dry-run --skip-invalid --update",
+            "completions zsh",
+            "apply -f komainu.yaml --dry-run --exit-code --prune --json",
+            "apply --file komainu.yaml --prune --secrets-to secrets",
             "notify test ops",
             "notify test --all --config komainu.toml",
             "send backup",
@@ -235,6 +273,14 @@ mod tests {
             "up --watchdogs 0",
             "notify test",
             "notify test ops --all",
+            "monitors pause",
+            "monitors move 12 --from node1 --to node2",
+            "monitors move --to node2",
+            "monitors add --set url",
+            "monitors add --timeout 5s",
+            "completions cmd",
+            "apply",
+            "apply -f a.yaml --exit-code",
             "send",
             "send backup --status late",
             "wrap backup",

@@ -18,6 +18,8 @@ pub mod canary;
 pub mod certificates;
 pub mod link;
 pub mod pulse;
+pub mod push;
+pub mod receipts;
 pub mod run;
 pub mod runner;
 pub mod schedule;
@@ -276,6 +278,7 @@ impl Wires {
             gauges: Arc::clone(&self.gauges),
             database: DatabaseProbe::new(node.settings.store.clone()),
             inputs: self.inputs.clone(),
+            runner: self.commands.clone(),
         }
     }
 }

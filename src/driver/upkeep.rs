@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::store::prune::Retention;
 use crate::store::prune::thinning::Thinning;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, monitors};
 
 /// Between two looks; more often while there is something left.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -44,5 +44,6 @@ pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: 
 
 /// One batch of each; says how many rows went.
 async fn work(store: &Store, thinning: &mut Thinning) -> Result<u64, StoreError> {
-    Ok(store.prune(&Retention::default()).await? + thinning.step(store).await?)
+    let pruned = store.prune(&Retention::default()).await?;
+    Ok(monitors::sweep(store).await? + pruned + thinning.step(store).await?)
 }

@@ -15,6 +15,7 @@
 
 pub mod beat;
 pub mod canary;
+pub mod certificates;
 pub mod link;
 pub mod pulse;
 pub mod push;
@@ -51,6 +52,7 @@ pub use self::schedule::StartSpread;
 pub use self::spec::KINDS;
 
 use self::canary::{Canaries, CanaryError};
+use self::certificates::{CertificateKeeper, Seen};
 use self::link::{Identity, Link, SharedTenure};
 use self::pulse::Pulse;
 use self::run::Runs;
@@ -198,6 +200,8 @@ impl Node {
         tasks.spawn(self.canaries.clone().probe(Arc::clone(runs.http()), ended.clone()));
         tasks.spawn(wires.writer(database.clone(), Arc::clone(&self.trace)).run(ended.clone()));
         tasks.spawn(wires.slices(&self, started).run(ended.clone()));
+        let (certificates, seen) = certificates::channel();
+        tasks.spawn(wires.certificates(&self, seen).run(ended.clone()));
         let served = wires.served(&self, Arc::clone(&pulse));
         let runner = runner::Parts {
             tenure: wires.tenure.clone(),
@@ -205,6 +209,7 @@ impl Node {
             canaries: self.canaries,
             pulse,
             storage: wires.storage.clone(),
+            certificates,
             database,
             families: self.settings.store.clone(),
             trace: self.trace,
@@ -239,6 +244,17 @@ impl Wires {
                 let _ = commands.send(Command::Fate(fate));
             }),
             trace,
+        }
+    }
+
+    fn certificates(&self, node: &Node, seen: Seen) -> CertificateKeeper {
+        let tenure = self.tenure.clone();
+        CertificateKeeper {
+            store: node.settings.store.clone(),
+            node: node.identity.node.clone(),
+            incarnation: node.identity.incarnation,
+            may_store: Box::new(move |monitor| tenure.lock().may_store(clock::now(), monitor).is_ok()),
+            seen,
         }
     }
 

@@ -30,6 +30,7 @@ mod refusal;
 mod shown;
 #[cfg(test)]
 mod tests;
+pub(super) mod uptime;
 mod wait;
 
 /// Monitors by rising id; all filters must hold.

@@ -10,6 +10,7 @@ use komainu_watchdogs::view::View;
 use tokio::sync::watch;
 
 use crate::store::prune::Retention;
+use crate::store::prune::thinning::Thinning;
 use crate::store::{Store, StoreError, monitors};
 
 /// Between two looks; more often while there is something left.
@@ -20,12 +21,13 @@ const BETWEEN_BATCHES: Duration = Duration::from_millis(200);
 
 /// Works until it is dropped.
 pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: Incarnation) {
+    let mut thinning = Thinning::default();
     loop {
         let leads = |view: &Arc<View>| view.leader.as_ref().is_some_and(|leader| leader.incarnation == me);
         if view.wait_for(leads).await.is_err() {
             return;
         }
-        let pause = match work(&store).await {
+        let pause = match work(&store, &mut thinning).await {
             Ok(0) => PAUSE,
             Ok(rows) => {
                 tracing::debug!(rows, "pruned what is too old");
@@ -41,6 +43,7 @@ pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: 
 }
 
 /// One batch of each; says how many rows went.
-async fn work(store: &Store) -> Result<u64, StoreError> {
-    Ok(monitors::sweep(store).await? + store.prune(&Retention::default()).await?)
+async fn work(store: &Store, thinning: &mut Thinning) -> Result<u64, StoreError> {
+    let pruned = store.prune(&Retention::default()).await?;
+    Ok(monitors::sweep(store).await? + pruned + thinning.step(store).await?)
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::beat::Times;
 use super::canary::Canaries;
+use super::certificates::Certificates;
 use super::link::SharedTenure;
 use super::pulse::{BEAT, Pulse};
 use super::push::{self, Look, Report};
@@ -108,6 +109,8 @@ pub struct Parts<D, F> {
     pub pulse: Arc<Pulse>,
     /// Takes the beats.
     pub storage: Storage,
+    /// Takes what runs saw of certificates.
+    pub certificates: Certificates,
     /// Has the last ones.
     pub database: D,
     /// Knows the children of groups.
@@ -221,9 +224,14 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
 
     fn finish(&mut self, done: Result<Done, JoinError>) {
         match done {
-            Ok(done) => {
+            Ok(mut done) => {
                 self.handles.remove(&done.run);
+                let certificate = done.certificate();
+                let monitor = done.monitor;
                 if let Some(queued) = self.shard.finish(clock::now(), done) {
+                    if let Some(certificate) = certificate {
+                        self.parts.certificates.note(monitor, certificate);
+                    }
                     self.store(queued);
                 }
             }

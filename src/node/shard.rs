@@ -15,6 +15,7 @@ use komainu_watchdogs::time::{Mono, Wall};
 use super::beat::{self, Previous, Rules, Times};
 use super::push::{self, Report};
 use super::run::RunResult;
+use super::run::certificate::Certificate;
 use super::schedule::{Schedule, StartSpread, spread};
 use super::spec;
 use super::storage::Queued;
@@ -92,6 +93,16 @@ pub struct Done {
     pub times: Times,
     /// What came of it.
     pub outcome: Outcome,
+}
+
+impl Done {
+    /// Takes out what the run saw of a certificate.
+    pub fn certificate(&mut self) -> Option<Certificate> {
+        match &mut self.outcome {
+            Outcome::Result(result) => result.certificate.take(),
+            Outcome::NotAllowed | Outcome::LookAgain(_) => None,
+        }
+    }
 }
 
 #[derive(Debug)]

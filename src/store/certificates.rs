@@ -1,6 +1,6 @@
 //! Incidents of certificates: reads what monitors saw of them, opens and resolves.
 //!
-//! Owns reading Kuma's `monitor_tls_info`, whoever wrote it. Whether an end of validity is an incident is
+//! Owns reading Kuma's `monitor_tls_info`, whoever wrote it; [`keeping`] owns what native nodes write there. Whether an end of validity is an incident is
 //! [`komainu_watchdogs::certificate`]'s to say; it is asked again inside the transaction that opens or resolves, with what
 //! is true there. Any watchdog does it, as often as it likes.
 
@@ -23,6 +23,10 @@ use super::pool::{Store, in_transaction};
 use super::session::{Session, Sql};
 use super::value::{Row, values};
 use super::watch::kinds;
+
+mod keeping;
+
+pub use keeping::SeenChain;
 
 /// Incidents opened or resolved in one transaction: well below a second of locks.
 const TOGETHER: usize = 50;

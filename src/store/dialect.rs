@@ -2,6 +2,8 @@
 //!
 //! Owns words, no statements: each aggregate's SQL is written once, and asks here for what differs.
 
+use std::time::Duration;
+
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Dialect {
@@ -25,6 +27,14 @@ impl Dialect {
     /// The database's clock, as Kuma writes a date.
     pub(crate) fn now_datetime(self) -> &'static str {
         self.pick("UTC_TIMESTAMP(3)", "strftime('%Y-%m-%d %H:%M:%f', 'now')")
+    }
+
+    /// So long before the database's present moment, as Kuma writes a date.
+    pub(crate) fn datetime_ago(self, span: Duration) -> String {
+        match self {
+            Self::MariaDb => format!("UTC_TIMESTAMP() - INTERVAL {} SECOND", span.as_secs()),
+            Self::Sqlite => format!("strftime('%Y-%m-%d %H:%M:%f', 'now', '-{} seconds')", span.as_secs()),
+        }
     }
 
     /// A DATETIME in UTC as milliseconds; every session of ours has the time zone UTC.

@@ -1,4 +1,7 @@
 //! What grows is cut, in small batches that block nobody.
+//!
+//! Kuma deletes the minutes and hours of a monitor while it runs it: of those that native nodes run, nobody else would.
+//! Beats and days it deletes each night, of all monitors; where there is no Kuma, [`thinning`] and [`Retention`] do.
 
 use std::time::Duration;
 
@@ -7,11 +10,17 @@ use super::error::StoreError;
 use super::pool::Store;
 use super::session::Sql;
 
+pub mod thinning;
+
 /// How long what grows is kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Retention {
-    /// Beats, where no Kuma cleans them.
+    /// Beats and days of statistics, where no Kuma cleans them.
     pub beats: Duration,
+    /// Statistics by the minute.
+    pub minutes: Duration,
+    /// Statistics by the hour.
+    pub hours: Duration,
     /// Resolved incidents, with what was told of them.
     pub incidents: Duration,
     /// The audit trail.
@@ -23,9 +32,18 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(days * 86_400);
-        // Kuma keeps beats for 180 days; the trail must outlive the yearly question "who moved this?". A month of pushes
+        // Kuma keeps beats and days for 365 days, minutes for 24 hours, hours for 30 days; some minutes more leave to a
+        // running Kuma what is its own to delete. The trail must outlive the yearly question "who moved this?". A month of pushes
         // shows how a job usually behaves; at one a second that is 2.6 million rows of a heartbeat.
-        Self { beats: days(180), incidents: days(365), audit: days(400), pushes: days(30) }
+        let margin = Duration::from_secs(600);
+        Self {
+            beats: days(365),
+            minutes: days(1) + margin,
+            hours: days(30) + margin,
+            incidents: days(365),
+            audit: days(400),
+            pushes: days(30),
+        }
     }
 }
 
@@ -55,22 +73,45 @@ impl Store {
             + self.prune_table("komainu_delivery", "id", &orphaned("komainu_delivery", "created_at")).await?
             + self.prune_table("komainu_push", "id", &pushes).await?
             + self.prune_table("komainu_generation", "generation", &stamps).await?;
-        Ok(pruned + self.prune_beats(retention.beats).await?)
+        Ok(pruned + self.prune_statistics(retention).await? + self.prune_beats(retention.beats).await?)
     }
 
     /// Deletes at most one batch of beats older than this, if there is no Kuma that does; says how many.
     pub async fn prune_beats(&self, older_than: Duration) -> Result<u64, StoreError> {
-        let sql = "SELECT kuma_tables FROM komainu_schema WHERE id = 1";
-        let row = self.lease("read the schema").await?.row("read the schema", sql, vec![]).await?;
-        let made = row.map_or(Ok(String::new()), |row| row.text("kuma_tables"))?;
-        if !made.split(',').any(|table| table == "heartbeat") {
+        if !self.made_here("heartbeat").await? {
             return Ok(0);
         }
         let time = self.dialect().datetime_ms("time");
-        let condition = format!("{time} < {} - {}", self.dialect().now_ms(), older_than.as_millis());
-        // Beats are written in the order of their ids: the oldest are the first, and no index on the time is needed.
-        let oldest = format!("id <= (SELECT MIN(id) FROM heartbeat) + {BATCH} AND {condition}");
-        self.prune_table("heartbeat", "id", &oldest).await
+        let old = format!("{time} < {} - {}", self.dialect().now_ms(), older_than.as_millis());
+        self.prune_oldest("heartbeat", &old).await
+    }
+
+    async fn prune_statistics(&self, retention: &Retention) -> Result<u64, StoreError> {
+        let catalog = self.catalog().await?;
+        let mut kept = vec![("stat_minutely", retention.minutes), ("stat_hourly", retention.hours)];
+        if self.made_here("stat_daily").await? {
+            kept.push(("stat_daily", retention.beats));
+        }
+        let mut pruned = 0;
+        for (table, kept) in kept.into_iter().filter(|(table, _)| catalog.has_table(table)) {
+            let old = format!("timestamp < {} / 1000 - {}", self.dialect().now_ms(), kept.as_secs());
+            pruned += self.prune_oldest(table, &old).await?;
+        }
+        Ok(pruned)
+    }
+
+    /// Whether this table of Kuma's was made by a migration of ours: then no Kuma cleans it.
+    async fn made_here(&self, table: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT kuma_tables FROM komainu_schema WHERE id = 1";
+        let row = self.lease("read the schema").await?.row("read the schema", sql, vec![]).await?;
+        let made = row.map_or(Ok(String::new()), |row| row.text("kuma_tables"))?;
+        Ok(made.split(',').any(|made| made == table))
+    }
+
+    /// For tables whose rows are written in the order of their ids: the oldest are the first, and no index on the time
+    /// is needed.
+    async fn prune_oldest(&self, table: &str, old: &str) -> Result<u64, StoreError> {
+        self.prune_table(table, "id", &format!("id <= (SELECT MIN(id) FROM {table}) + {BATCH} AND {old}")).await
     }
 
     async fn prune_table(&self, table: &str, key: &str, condition: &str) -> Result<u64, StoreError> {

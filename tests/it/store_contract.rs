@@ -15,6 +15,7 @@ mod migrations;
 mod moves;
 mod nodes;
 mod outbox;
+mod retention;
 mod rounds;
 mod rows;
 mod spool;

@@ -131,6 +131,7 @@ impl Node {
             canaries: Canaries::new(canaries).unwrap(),
             pulse: Arc::new(Pulse::new(clock::now())),
             storage: Storage::default(),
+            certificates: crate::node::certificates::channel().0,
             families: OnlyChild(database.clone()),
             database,
             trace: Arc::clone(&trace),

@@ -195,7 +195,7 @@ impl Locked {
 
 /// The node's row is looked at first, then the assignments, both under a shared lock that lasts until the beats are
 /// committed. Only this order of tables keeps the order of locks.
-fn owned(dialect: Dialect) -> String {
+pub(in crate::store) fn owned(dialect: Dialect) -> String {
     format!(
         "SELECT 'owned' AS found, a.monitor_id FROM node n {straight} {wanted} {straight} komainu_assignment a \
          ON a.monitor_id = b.monitor_id {straight} monitor m ON m.id = a.monitor_id \

@@ -40,24 +40,24 @@ pub struct Uptimes {
 const ACT: &str = "read uptimes";
 
 impl Store {
-    /// Up to the database's present moment; `None`: this database keeps no statistics.
+    /// Up to the database's present moment; `None`: there is no such monitor. Where the database keeps no statistics,
+    /// nothing was counted.
     pub async fn uptimes(&self, monitor: MonitorId) -> Result<Option<Uptimes>, StoreError> {
-        let sql = format!("SELECT {} AS now_ms", self.dialect().now_ms());
-        let row = self.lease(ACT).await?.row(ACT, sql, vec![]).await?;
-        let now = row.map_or(Ok(Wall(0)), |row| row.wall("now_ms"))?;
-        self.uptimes_at(monitor, now).await
+        let sql = format!("SELECT {} AS now_ms FROM monitor WHERE id = ?", self.dialect().now_ms());
+        let Some(row) = self.lease(ACT).await?.row(ACT, sql, values![monitor]).await? else { return Ok(None) };
+        self.uptimes_at(monitor, row.wall("now_ms")?).await.map(Some)
     }
 
     /// Up to this moment.
-    pub async fn uptimes_at(&self, monitor: MonitorId, now: Wall) -> Result<Option<Uptimes>, StoreError> {
+    pub async fn uptimes_at(&self, monitor: MonitorId, now: Wall) -> Result<Uptimes, StoreError> {
         let catalog = self.catalog().await?;
         if super::tables(&catalog).count() < Span::ALL.len() {
-            return Ok(None);
+            return Ok(Uptimes::default());
         }
         let mut lease = self.lease(ACT).await?;
         lease.begin(ACT, Purpose::Snapshot).await?;
         let read = read_all(&mut lease, monitor, now).await;
-        lease.end(ACT, read).await.map(Some)
+        lease.end(ACT, read).await
     }
 }
 

@@ -1,7 +1,8 @@
 //! Incidents of certificates: opened by what Kuma's table says of a chain, worse with time, ended by a renewal.
 
+use komainu::store::certificates::SeenChain;
 use komainu::store::{Store, certificates};
-use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::routing::{Matcher, Route, Routing};
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ on_both_databases! {
     what_the_monitor_does_not_ask_for_is_not_told,
     kumas_own_days_are_gone_by,
     what_is_no_json_is_no_certificate,
+    what_a_node_sees_is_kept_in_kumas_table_while_it_owns_the_monitor,
 }
 
 /// Everything to `ops`, what is critical to the phone as well.
@@ -137,4 +139,32 @@ async fn what_is_no_json_is_no_certificate(kind: Kind) {
         fixture.raw.execute(&sql).await;
         assert_eq!(settle(&fixture).await, (0, 0), "{text}");
     }
+}
+
+async fn what_a_node_sees_is_kept_in_kumas_table_while_it_owns_the_monitor(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    let table = "CREATE TABLE notification_sent_history (type VARCHAR(50), monitor_id INT)";
+    fixture.raw.execute(table).await;
+    fixture.raw.execute(&format!("INSERT INTO notification_sent_history VALUES ('certificate', {monitor})")).await;
+    let told = "SELECT COUNT(*) FROM notification_sent_history";
+    let chain = |fingerprint: &str| SeenChain {
+        monitor,
+        info: json!({"valid": true, "certInfo": {"fingerprint256": fingerprint, "subject": {"CN": "Zoë's"}}}),
+    };
+    // What tables there are is read once by each process.
+    let store = Store::connect(fixture.store.url()).await.unwrap();
+    let keep = async |incarnation: u64, fingerprint: &str| {
+        store.keep_certificates(&"node1".into(), Incarnation(incarnation), &[chain(fingerprint)]).await.unwrap();
+    };
+    keep(11, "AA").await;
+    keep(11, "AA").await;
+    assert_eq!(fixture.raw.count(told).await, 1);
+    keep(11, "BB").await;
+    assert_eq!(fixture.raw.count(told).await, 0, "of this certificate nothing was told");
+    keep(12, "CC").await;
+    let rows = fixture.raw.rows("SELECT info_json FROM monitor_tls_info").await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(serde_json::from_str::<Value>(&rows[0][0]).unwrap(), chain("BB").info);
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use komainu::store::beats::keeper::{BeatKeeper, Earlier, Receipt};
-use komainu::store::stats::uptime::Uptime;
+use komainu::store::stats::uptime::{Uptime, Uptimes};
 use komainu::store::{Beat, BeatStatus};
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use komainu_watchdogs::time::Wall;
@@ -86,7 +86,7 @@ async fn compare(fixture: &mut Fixture, story: &Json, monitor: MonitorId, kind: 
         }
     }
     let read_at = Wall(story["read_at"].as_i64().unwrap());
-    let uptimes = fixture.store.uptimes_at(monitor, read_at).await.unwrap().unwrap();
+    let uptimes = fixture.store.uptimes_at(monitor, read_at).await.unwrap();
     let period = |name: &str| &kumas["uptime"][name];
     for (our, kuma) in [(uptimes.day, period("24h")), (uptimes.week, period("7d")), (uptimes.month, period("30d"))] {
         assert!(is_same_uptime(our, kuma, kind), "{name}: {our:?} is not {kuma}");
@@ -185,7 +185,8 @@ async fn a_database_without_the_tables_stores_beats_alone(kind: Kind) {
     let fresh = komainu::store::Store::connect(fixture.store.url()).await.unwrap();
     let keeper = BeatKeeper::new(fresh.clone(), "node1".into(), Incarnation(11));
     assert_eq!(keeper.keep(&[beat(monitor)], Earlier::Answered).await.unwrap(), [Receipt::Stored]);
-    assert_eq!(fresh.uptimes(monitor).await.unwrap(), None);
+    assert_eq!(fresh.uptimes(monitor).await.unwrap(), Some(Uptimes::default()));
+    assert_eq!(fresh.uptimes(MonitorId(4_711)).await.unwrap(), None);
 }
 
 fn keeper(fixture: &Fixture) -> BeatKeeper {

@@ -77,7 +77,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(if args.exit_code && has_changes { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS });
     }
     let done = performing::perform(&client, steps, args.secrets_to.as_deref()).await;
-    told::say(&done.steps, args.json, false);
+    // A run that was stopped before it did anything has its complaint to say, not that there was nothing to do.
+    if done.stopped_by.is_none() || !done.steps.is_empty() {
+        told::say(&done.steps, args.json, false);
+    }
     match done.stopped_by {
         None => Ok(ExitCode::SUCCESS),
         Some(performing::Stopped::Faults(faults)) => Err(complain(&args.file, &faults)),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use self::backup::{Backup, Imported};
 use super::client::{Client, ClientArgs};
-use super::monitors::bulk::{self, Act, Fields, Outcome};
+use super::monitors::bulk::{self, Act, Fault, Fields, Outcome};
 use super::{monitors, print};
 
 #[derive(Debug, clap::Args)]
@@ -111,15 +111,9 @@ async fn write(
                 break;
             }
             Outcome::Refused(faults) => {
-                let mut reasons: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-                for fault in faults {
-                    reasons
-                        .entry(fault.item)
-                        .or_default()
-                        .push(format!("{} {}", fault.field, fault.message).trim().to_owned());
-                }
+                let reasons = reasons(faults);
                 let name = |at: &usize| wanted.get(*at).map(|one| one.name.clone()).unwrap_or_default();
-                report.refused.extend(reasons.iter().map(|(at, reasons)| (name(at), reasons.join("; "))));
+                report.refused.extend(reasons.iter().map(|(at, reason)| (name(at), reason.clone())));
                 if !args.skip_invalid {
                     report.tell(args);
                     bail!("nothing was imported; --skip-invalid imports the others");
@@ -130,6 +124,20 @@ async fn write(
         }
     }
     settle_parents(client, &wanted, &ids).await
+}
+
+/// In words, by item; fields at fault for the same reason are named together.
+fn reasons(faults: Vec<Fault>) -> BTreeMap<usize, String> {
+    let mut items: BTreeMap<usize, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    for fault in faults {
+        items.entry(fault.item).or_default().entry(fault.message).or_default().push(fault.field);
+    }
+    let words = |reasons: BTreeMap<String, Vec<String>>| {
+        let parts: Vec<_> =
+            reasons.iter().map(|(message, fields)| format!("{}: {message}", fields.join(", "))).collect();
+        parts.join("; ")
+    };
+    items.into_iter().map(|(item, reasons)| (item, words(reasons))).collect()
 }
 
 /// Puts monitors below their groups, whose ids are known by now.

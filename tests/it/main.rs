@@ -11,6 +11,7 @@
 
 mod channels;
 mod cluster;
+mod commands;
 mod senders;
 mod store_contract;
 mod stories;

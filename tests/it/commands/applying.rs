@@ -1,0 +1,99 @@
+//! A file becomes what is there.
+
+use super::Desk;
+
+const SHOP: &str = "\
+set: shop
+defaults:
+  monitors: {interval: 60}
+monitors:
+  front:
+    name: Front
+    type: http
+    url: https://shop.example.com/
+    basic_auth_user: probe
+    basic_auth_pass: hidden
+    accepted_statuscodes: ['200-299', '404']
+    headers: {Accept: text/html}
+    tags: [web, shop]
+    parent: shop
+  db: {name: Database, type: port, hostname: db.example.com, port: 3306, timeout: 5}
+  shop: {name: Shop, type: group}
+heartbeats:
+  backup: {period: 24h, grace: 1h, tags: [db]}
+";
+
+const APPLY: [&str; 3] = ["apply", "-f", "komainu.yaml"];
+
+fn apply<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&APPLY, more].concat()
+}
+
+#[tokio::test]
+async fn a_file_is_applied_once_and_then_there_is_nothing_to_do() {
+    let desk = Desk::start().await;
+    desk.write("komainu.yaml", SHOP);
+    let dry = desk.run(&apply(&["--dry-run", "--exit-code"])).await;
+    let words = String::from_utf8(dry.stdout).unwrap();
+    assert_eq!(dry.status.code(), Some(3), "{words}");
+    assert!(words.contains("+ monitor front") && words.ends_with("4 would be created\n"), "{words}");
+    assert!(!words.contains("hidden"), "{words}");
+    assert_eq!(desk.json(&["heartbeats", "list"]).await.as_array().unwrap().len(), 0);
+
+    let done = desk.said(&apply(&["--secrets-to", "secrets"])).await;
+    assert!(done.ends_with("4 created\n"), "{done}");
+    assert!(desk.folder.path().join("secrets/backup").is_file());
+    let (front, shop) =
+        (desk.json(&["monitors", "show", "front"]).await, desk.json(&["monitors", "show", "shop"]).await);
+    assert_eq!((&front["parent"], &front["managed_by"]), (&shop["id"], &"apply/shop".into()));
+    assert_eq!(desk.said(&apply(&["--prune"])).await, "nothing to do\n");
+
+    desk.write("komainu.yaml", &SHOP.replace("port: 3306", "port: 3307").replace("hidden", "changed"));
+    let changed = desk.said(&apply(&[])).await;
+    assert!(changed.contains("    port: 3306 -> 3307\n") && changed.ends_with("2 changed\n"), "{changed}");
+    assert!(changed.contains("    basic_auth_pass: (secret)\n"), "{changed}");
+}
+
+#[tokio::test]
+async fn pruning_deletes_what_the_set_made_and_nothing_else() {
+    let desk = Desk::start().await;
+    desk.write("komainu.yaml", SHOP);
+    desk.said(&apply(&[])).await;
+    desk.said(&["monitors", "add", "--name=Mine", "--type=ping", "--hostname=127.0.0.1", "--ref=mine"]).await;
+    desk.write("other.yaml", "set: other\nmonitors:\n  theirs: {name: Theirs, type: ping, hostname: 127.0.0.1}\n");
+    desk.said(&["apply", "-f", "other.yaml"]).await;
+
+    desk.write("komainu.yaml", "set: shop\nmonitors:\n  shop: {name: Shop, type: group}\n");
+    assert_eq!(desk.said(&apply(&[])).await, "nothing to do\n");
+    let pruned = desk.said(&apply(&["--prune"])).await;
+    assert!(pruned.contains("- monitor db") && pruned.ends_with("2 deleted\n"), "{pruned}");
+    for kept in ["mine", "theirs", "shop"] {
+        desk.said(&["monitors", "show", kept]).await;
+    }
+    // The file has no section for heartbeats.
+    desk.said(&["heartbeats", "show", "backup"]).await;
+    desk.write("komainu.yaml", "set: shop\nmonitors:\n  theirs: {interval: 30}\n");
+    let (code, complaint) = desk.refused(&apply(&["--prune"])).await;
+    assert!(
+        code == 1 && complaint.starts_with("komainu.yaml:3: monitors.theirs: belongs to apply/other"),
+        "{complaint}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_with_its_line_and_nothing_is_done() {
+    let desk = Desk::start().await;
+    for (wrong, right, line) in [
+        ("ulr: https://shop", "url: https://shop", "komainu.yaml:8: monitors.front.ulr: unknown field"),
+        ("url: gopher://shop", "url: https://shop", "komainu.yaml:8: monitors.front.url: "),
+        ("port: 99999", "port: 3306", "komainu.yaml:15: monitors.db.port: "),
+    ] {
+        desk.write("komainu.yaml", &SHOP.replace(right, wrong));
+        let (code, complaint) = desk.refused(&apply(&[])).await;
+        assert!(code == 1 && complaint.contains(line), "{complaint}");
+    }
+    assert_eq!(desk.json(&["monitors", "list", "--managed-by", "apply/shop"]).await.as_array().unwrap().len(), 0);
+    desk.write("komainu.yaml", "monitors: {}\n");
+    let (code, complaint) = desk.refused(&apply(&["--prune"])).await;
+    assert!(code == 1 && complaint.contains("set: NAME"), "{complaint}");
+}

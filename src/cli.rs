@@ -27,6 +27,7 @@ mod migrate;
 mod node;
 mod nodes;
 mod notify;
+mod openapi;
 mod print;
 mod send;
 mod status;
@@ -77,6 +78,8 @@ enum Command {
     /// Programs that are expected to report.
     #[command(subcommand)]
     Heartbeats(heartbeats::Command),
+    /// Print the contract of the HTTP API, as `/api/v1/openapi.json` shows it.
+    Openapi,
     /// The channels that people are told through.
     #[command(subcommand)]
     Notify(notify::Command),
@@ -109,7 +112,8 @@ impl Command {
             | Self::Send(_)
             | Self::Wrap(_)
             | Self::Incidents(_)
-            | Self::Notify(_) => "error",
+            | Self::Notify(_)
+            | Self::Openapi => "error",
         }
     }
 }
@@ -155,6 +159,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
         Command::Heartbeats(command) => heartbeats::run(command).await,
+        Command::Openapi => openapi::run(),
         Command::Notify(command) => notify::run(command).await,
         Command::Send(args) => send::run(args).await,
     };

@@ -11,6 +11,7 @@
 
 mod channels;
 mod cluster;
+mod contract;
 mod senders;
 mod store_contract;
 mod stories;

@@ -14,16 +14,19 @@ mod adopt;
 mod apikeys;
 mod client;
 mod cluster;
+mod completions;
 mod config;
 mod database;
 mod down;
 mod duration;
 mod files;
 mod heartbeats;
+mod import;
 mod incidents;
 mod init;
 mod keygen;
 mod migrate;
+mod monitors;
 mod node;
 mod nodes;
 mod notify;
@@ -75,6 +78,9 @@ enum Command {
     /// The cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// What nodes run.
+    #[command(subcommand)]
+    Monitors(monitors::Command),
     /// Programs that are expected to report.
     #[command(subcommand)]
     Heartbeats(heartbeats::Command),
@@ -90,6 +96,8 @@ enum Command {
     Send(send::Args),
     /// Run a command, and tell by a signed heartbeat how it went.
     Wrap(wrap::Args),
+    /// Print what a shell needs to complete arguments: `source <(komainu completions bash)`.
+    Completions(completions::Args),
 }
 
 impl Command {
@@ -109,6 +117,8 @@ impl Command {
             | Self::Apikeys(_)
             | Self::Cluster(_)
             | Self::Heartbeats(_)
+            | Self::Monitors(_)
+            | Self::Completions(_)
             | Self::Send(_)
             | Self::Wrap(_)
             | Self::Incidents(_)
@@ -158,8 +168,13 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Incidents(command) => incidents::run(command).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
+        Command::Monitors(command) => Box::pin(monitors::run(command)).await,
         Command::Heartbeats(command) => heartbeats::run(command).await,
         Command::Openapi => openapi::run(),
+        Command::Completions(args) => {
+            completions::run(&args);
+            Ok(())
+        }
         Command::Notify(command) => notify::run(command).await,
         Command::Send(args) => send::run(args).await,
     };
@@ -216,6 +231,22 @@ mod tests {
             "heartbeats delete backup",
             "incidents list --all --key node --json",
             "incidents ack 7",
+            "monitors list --node node1 --type http --status down --tag shop --text front --managed-by apply/shop --json",
+            "monitors show shop-front",
+            "monitors add --name Front --type http --target https://shop.example.com/ --ref shop-front --wait --timeout 30s",
+            "monitors add --name Export --type push --interval 24h --set maxretries=0",
+            "monitors edit shop-front --interval 30s --run-on eu,dmz",
+            "monitors pause 12 13",
+            "monitors resume --tag shop",
+            "monitors delete shop-front",
+            "monitors move 12 13 --to node2 --pin --wait",
+            "monitors move --from node1 --to node2",
+            "monitors pin 12 --to node2",
+            "monitors unpin --tag shop",
+            "monitors beats 12 --limit 50",
+            "monitors uptime 12 --json",
+            "monitors import Uptime_Kuma_Backup.json --dry-run --skip-invalid --update",
+            "completions zsh",
             "notify test ops",
             "notify test --all --config komainu.toml",
             "send backup",
@@ -240,6 +271,12 @@ mod tests {
             "up --watchdogs 0",
             "notify test",
             "notify test ops --all",
+            "monitors pause",
+            "monitors move 12 --from node1 --to node2",
+            "monitors move --to node2",
+            "monitors add --set url",
+            "monitors add --timeout 5s",
+            "completions cmd",
             "send",
             "send backup --status late",
             "wrap backup",

@@ -190,11 +190,8 @@ impl Node {
     ) -> JoinSet<()> {
         let pulse = Arc::new(Pulse::new(clock::now()));
         let runs = Arc::new(Runs::new(&self.identity.node));
-        let database = Database {
-            store: self.settings.store.clone(),
-            node: self.identity.node.clone(),
-            incarnation: self.identity.incarnation,
-        };
+        let database =
+            Database::new(self.settings.store.clone(), self.identity.node.clone(), self.identity.incarnation);
         let mut tasks = JoinSet::new();
         tasks.spawn(self.canaries.clone().probe(Arc::clone(runs.http()), ended.clone()));
         tasks.spawn(wires.writer(database.clone(), Arc::clone(&self.trace)).run(ended.clone()));
@@ -207,6 +204,7 @@ impl Node {
             pulse,
             storage: wires.storage.clone(),
             database,
+            families: self.settings.store.clone(),
             trace: self.trace,
             gauges: Arc::clone(&wires.gauges),
             start_spread: self.settings.start_spread,

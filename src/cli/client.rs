@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use reqwest::header::{CONTENT_TYPE, IF_MATCH};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
 /// A healthy instance answers in milliseconds; this is for one whose database is slow.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Ten thousand monitors in one request, on a slow disk.
+pub(super) const BULK_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Where the API is, and the key to it.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,6 +38,25 @@ pub(super) struct Client {
     http: reqwest::Client,
     urls: Vec<Url>,
     key: Option<String>,
+}
+
+/// A request that needs more than a method, a path and a body.
+#[derive(Debug, Default)]
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a str,
+    pub(super) body: Option<Value>,
+    /// Only if what is there still bears this tag.
+    pub(super) if_match: Option<&'a str>,
+    /// Other than the usual.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
 }
 
 impl ClientArgs {
@@ -67,29 +90,42 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<(StatusCode, Value)> {
-        let body = body.map(|body| body.to_string());
-        let response = self.reach(&method, path, body.as_deref()).await?;
+        let answer = self.send(Request { method, path, body, ..Request::default() }).await?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// Asks as told; the caller looks at the status.
+    pub(super) async fn send(&self, request: Request<'_>) -> anyhow::Result<Answer> {
+        let response = self.reach(&request).await?;
         let status = response.status();
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         let answer = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text) };
-        if let Ok(answer) = answer {
-            return Ok((status, answer));
+        if let Ok(body) = answer {
+            return Ok(Answer { status, body });
         }
         let whom = self.whom();
         bail!("{whom} does not answer as a komainu watchdog does (HTTP {status}); is KOMAINU_URL right?")
     }
 
     /// The first watchdog that takes the connection gets the request, and no other: it may have been acted on.
-    async fn reach(&self, method: &Method, path: &str, body: Option<&str>) -> anyhow::Result<reqwest::Response> {
+    async fn reach(&self, asked: &Request<'_>) -> anyhow::Result<reqwest::Response> {
+        let body = asked.body.as_ref().map(Value::to_string);
         let mut unreached = anyhow!("KOMAINU_URL names no watchdog");
         for url in &self.urls {
+            let path = asked.path;
             let url = url.join(path).with_context(|| format!("{url} and {path} make no address"))?;
-            let mut request = self.http.request(method.clone(), url);
+            let mut request = self.http.request(asked.method.clone(), url);
             if let Some(key) = &self.key {
                 request = request.bearer_auth(key);
             }
-            if let Some(body) = body {
-                request = request.header("content-type", "application/json").body(body.to_owned());
+            if let Some(tag) = asked.if_match {
+                request = request.header(IF_MATCH, tag);
+            }
+            if let Some(timeout) = asked.timeout {
+                request = request.timeout(timeout);
+            }
+            if let Some(body) = &body {
+                request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
             }
             match request.send().await {
                 Ok(response) => return Ok(response),
@@ -128,7 +164,8 @@ impl Client {
         anyhow!("cannot reach {}: {reason}; set KOMAINU_URL to a watchdog that runs", self.whom())
     }
 
-    fn explain(&self, status: StatusCode, answer: &Value) -> anyhow::Error {
+    /// An answer that is no success, in the server's words.
+    pub(super) fn explain(&self, status: StatusCode, answer: &Value) -> anyhow::Error {
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
         let detail = text("detail").unwrap_or("it said no more");
         if status == StatusCode::UNAUTHORIZED {
@@ -159,4 +196,39 @@ pub(super) fn http(timeout: Duration) -> anyhow::Result<reqwest::Client> {
         .with_no_client_auth();
     let client = reqwest::Client::builder().timeout(timeout).tls_backend_preconfigured(tls).no_proxy().build();
     client.context("cannot set up an HTTP client")
+}
+
+/// A path with a query of what was given.
+pub(super) fn with_query(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// A text as one segment of a path: a slash within it is no separator.
+pub(super) fn segment(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_keep_what_is_in_a_name_apart_from_what_separates() {
+        assert_eq!(segment("kuma-backup/12 ä"), "kuma-backup%2F12%20%C3%A4");
+        let path = with_query("/m", &[("tag", Some("a&b=c")), ("node", None), ("limit", Some("5"))]);
+        assert_eq!(path, "/m?tag=a%26b%3Dc&limit=5");
+        assert_eq!(with_query("/m", &[("tag", None)]), "/m");
+    }
 }

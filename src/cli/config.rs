@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, WatchdogId};
-use komainu_watchdogs::time::Wall;
+use komainu_watchdogs::ids::{MonitorId, NodeId, WatchdogId};
 
 use super::print;
 use crate::config::Config;
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::nodes::{self, NodeChange};
-use crate::store::{Beat, BeatStatus, DatabaseUrl, Store, StoreError, monitors, watchdogs};
+use crate::store::{DatabaseUrl, Store, StoreError, monitors, watchdogs};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -53,25 +52,12 @@ async fn look_at_database(url: &DatabaseUrl) -> Vec<String> {
 async fn try_grants(store: &Store) -> Vec<StoreError> {
     let nobody = NodeId::from("");
     let change = NodeChange { name: Some(String::new()), ..NodeChange::default() };
-    let beat = Beat {
-        monitor: MonitorId(-1),
-        status: BeatStatus::Up,
-        important: false,
-        msg: String::new(),
-        time: Wall(0),
-        ping_ms: None,
-        duration_s: 0,
-        down_count: 0,
-        retries: 0,
-        end_time: Wall(0),
-        response: None,
-    };
     let tried = [
         migrate::plan(store, MigrateOptions::default()).await.err(),
         nodes::edit(store, &nobody, &change).await.err(),
         watchdogs::remove(store, &WatchdogId::from("")).await.err(),
         monitors::delete(store, MonitorId(-1)).await.err(),
-        store.store_beats(&nobody, Incarnation(0), &[beat]).await.err(),
+        store.try_keeping_beats().await.err(),
     ];
     tried.into_iter().flatten().filter(|error| !matches!(error, StoreError::NoKuma)).collect()
 }

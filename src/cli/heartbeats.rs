@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Map, Value};
 
 use self::snippet::{Kind, Schedule, Values};
-use super::client::{Client, ClientArgs};
+use super::client::{Client, ClientArgs, segment};
 use super::{duration, print};
 
 /// The API's path.
@@ -262,8 +262,7 @@ async fn show(name: &str, pushes: u16, output: &OutputArgs) -> anyhow::Result<()
 
 /// The path of one. A name with other characters than the API takes is asked for as it is, and refused there.
 fn of(name: &str) -> String {
-    let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
-    format!("{PATH}/{name}")
+    format!("{PATH}/{}", segment(name))
 }
 
 fn schedule_of(heartbeat: &Value) -> Schedule {

@@ -84,12 +84,12 @@ pub fn next(previous: Option<&Previous>, rules: Rules, run: RunResult, times: Ti
         msg: judged.msg,
         time: times.began_at,
         ping_ms: judged.ping_ms,
-        // Kuma 2 fills it for push monitors only, which native nodes do not run.
-        duration_s: 0,
+        duration_s: judged.duration_s,
         down_count,
         retries: judged.retries,
         end_time: times.ended_at,
         response: judged.response,
+        is_own_trouble: judged.is_own_trouble,
     };
     let memory = Previous { settled, retries: beat.retries, down_count, time: beat.time };
     (beat, memory)
@@ -122,27 +122,35 @@ struct Judged {
     ping_ms: Option<i64>,
     retries: u32,
     response: Option<String>,
+    duration_s: i64,
     is_own_trouble: bool,
 }
 
 fn judge(rules: Rules, run: RunResult, retries_before: u32) -> Judged {
     let is_own_trouble = run.status == RunStatus::Unable;
-    let (is_good, msg) = match (run.status, rules.upside_down) {
-        (RunStatus::Up, false) | (RunStatus::Down, true) => (true, run.msg),
-        (RunStatus::Up, true) => (false, "Flip UP to DOWN".to_owned()),
-        (RunStatus::Down, false) | (RunStatus::Unable, _) => (false, run.msg),
-    };
-    let (status, retries) = if is_own_trouble {
-        (BeatStatus::Pending, retries_before)
-    } else if is_good {
-        (BeatStatus::Up, 0)
-    } else if retries_before < rules.max_retries {
-        (BeatStatus::Pending, retries_before + 1)
-    } else {
+    let is_flipped = rules.upside_down && run.status == RunStatus::Up;
+    let (status, retries) = match run.status {
+        RunStatus::Unable => (BeatStatus::Pending, retries_before),
+        RunStatus::Pending => (BeatStatus::Pending, 0),
+        RunStatus::Maintenance => (BeatStatus::Maintenance, 0),
+        RunStatus::Up if !rules.upside_down => (BeatStatus::Up, 0),
+        RunStatus::Down if rules.upside_down => (BeatStatus::Up, 0),
+        RunStatus::Down if run.is_final => (BeatStatus::Down, 0),
+        RunStatus::Up | RunStatus::Down if retries_before < rules.max_retries => {
+            (BeatStatus::Pending, retries_before + 1)
+        }
         // The count goes on while DOWN, so that a PENDING never follows a DOWN.
-        (BeatStatus::Down, retries_before.saturating_add(1))
+        RunStatus::Up | RunStatus::Down => (BeatStatus::Down, retries_before.saturating_add(1)),
     };
-    Judged { status, msg, ping_ms: run.ping_ms, retries, response: run.response, is_own_trouble }
+    Judged {
+        status,
+        msg: if is_flipped { "Flip UP to DOWN".to_owned() } else { run.msg },
+        ping_ms: run.ping_ms,
+        retries,
+        response: run.response,
+        duration_s: run.duration_s,
+        is_own_trouble,
+    }
 }
 
 fn down_count(previous: Option<&Previous>, rules: Rules, status: BeatStatus, important: bool) -> u32 {
@@ -279,6 +287,34 @@ mod tests {
         let previous = Previous { down_count: 2, ..was(Down) };
         let (beat, _) = next(Some(&previous), Rules { resend_interval: 3, ..RULES }, up(), at(60));
         assert_eq!(beat.down_count, 0);
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_pending_whatever_the_retries_and_upside_down_say() {
+        let rules = Rules { max_retries: 2, upside_down: true, ..RULES };
+        let previous = Previous { retries: 1, settled: Pending, ..was(Up) };
+        let (beat, _) = next(Some(&previous), rules, RunResult::new(RunStatus::Pending, "Group empty"), at(60));
+        assert_eq!((beat.status, beat.important, beat.retries), (Pending, false, 0));
+    }
+
+    #[test]
+    fn a_final_failure_is_down_at_once_and_counts_as_no_retry() {
+        let rules = Rules { max_retries: 2, ..RULES };
+        let is_final = RunResult { is_final: true, ..down("Down") };
+        let (beat, _) = next(Some(&was(Up)), rules, is_final.clone(), at(60));
+        assert_eq!((beat.status, beat.important, beat.retries), (Down, true, 0));
+        let (beat, _) = next(Some(&was(Up)), Rules { upside_down: true, ..rules }, is_final, at(60));
+        assert_eq!((beat.status, beat.retries), (Up, 0));
+    }
+
+    #[test]
+    fn maintenance_is_neither_turned_upside_down_nor_retried() {
+        let rules = Rules { upside_down: true, max_retries: 2, ..RULES };
+        let paused = RunResult::new(RunStatus::Maintenance, "Monitor under maintenance");
+        let (beat, memory) = next(Some(&was(Up)), rules, paused, at(60));
+        assert_eq!((beat.status, beat.important, beat.retries), (Maintenance, true, 0));
+        let (beat, _) = next(Some(&memory), RULES, up(), at(120));
+        assert_eq!((beat.status, beat.important), (Up, true));
     }
 
     #[test]

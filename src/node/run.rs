@@ -7,8 +7,11 @@
 pub mod body;
 pub mod certificate;
 pub mod failure;
+pub mod group;
 pub mod http;
+mod json_query;
 pub mod keyword;
+mod manual;
 pub mod ping;
 pub mod port;
 pub mod tls;
@@ -35,6 +38,10 @@ pub enum RunStatus {
     Up,
     /// It did not.
     Down,
+    /// Neither is known yet.
+    Pending,
+    /// It was not asked: people are working on it.
+    Maintenance,
     /// The node could not ask: says nothing of the target.
     Unable,
 }
@@ -52,12 +59,24 @@ pub struct RunResult {
     pub response: Option<String>,
     /// What the target's first TLS connection showed, if the run came that far.
     pub certificate: Option<Certificate>,
+    /// Of [`RunStatus::Down`]: retries do not apply.
+    pub is_final: bool,
+    /// Seconds that the beat speaks of; Kuma tells them for push monitors only.
+    pub duration_s: i64,
 }
 
 impl RunResult {
     /// A result without a time.
     pub fn new(status: RunStatus, msg: impl Into<String>) -> Self {
-        Self { status, msg: msg.into(), ping_ms: None, response: None, certificate: None }
+        Self {
+            status,
+            msg: msg.into(),
+            ping_ms: None,
+            response: None,
+            certificate: None,
+            is_final: false,
+            duration_s: 0,
+        }
     }
 
     fn up(msg: impl Into<String>, ping_ms: i64) -> Self {
@@ -68,7 +87,8 @@ impl RunResult {
 impl From<Failure> for RunResult {
     fn from(failure: Failure) -> Self {
         let status = if failure.is_own_trouble { RunStatus::Unable } else { RunStatus::Down };
-        Self { ping_ms: failure.ping_ms, response: failure.response, ..Self::new(status, failure.msg) }
+        let Failure { msg, ping_ms, response, is_final, .. } = failure;
+        Self { ping_ms, response, is_final, ..Self::new(status, msg) }
     }
 }
 
@@ -89,10 +109,11 @@ impl Runs {
         &self.http
     }
 
-    /// Runs a monitor once. Ends within the monitor's timeout.
+    /// Runs a monitor once, all kinds but groups and pushes. Ends within the monitor's timeout.
     pub async fn run(&self, monitor: &MonitorSpec) -> RunResult {
         let outcome = match monitor.kind.as_str() {
-            "http" | "keyword" => return self.run_http(monitor).await,
+            "http" | "keyword" | "json-query" => return self.run_http(monitor).await,
+            "manual" => Ok(manual::run(monitor)),
             "port" => port::run(monitor).await,
             "ping" => ping::run(&self.ping, monitor).await,
             other => Err(Failure::own(format!(
@@ -108,6 +129,7 @@ impl Runs {
         let asking = async {
             match monitor.kind.as_str() {
                 "keyword" => keyword::run(&self.http, monitor).await,
+                "json-query" => json_query::run(&self.http, monitor).await,
                 _ => http::run(&self.http, monitor).await,
             }
         };

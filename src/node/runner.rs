@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::tenure::Fence;
-use komainu_watchdogs::time::Mono;
+use komainu_watchdogs::time::{Mono, Wall};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -19,13 +19,14 @@ use super::beat::Times;
 use super::canary::Canaries;
 use super::link::SharedTenure;
 use super::pulse::{BEAT, Pulse};
-use super::run::{RunResult, RunStatus, Runs};
+use super::run::{RunResult, RunStatus, Runs, group};
 use super::schedule::StartSpread;
 use super::shard::{Done, Launch, Next, ReadId, RunId, Shard};
 use super::storage::{BeatStore, Fate, Storage};
 use super::trace::{Event, Trace};
 use crate::clock;
 use crate::store::beats::LastBeat;
+use crate::store::families::Families;
 use crate::store::monitors::MonitorSpec;
 
 /// Last beats read by one query.
@@ -71,7 +72,7 @@ pub struct Gauges {
 }
 
 /// Everything the loop works with.
-pub struct Parts<D> {
+pub struct Parts<D, F> {
     /// Says whether a run may start.
     pub tenure: SharedTenure,
     /// Runs.
@@ -84,6 +85,8 @@ pub struct Parts<D> {
     pub storage: Storage,
     /// Has the last ones.
     pub database: D,
+    /// Knows the children of groups.
+    pub families: F,
     /// Writes down what is run.
     pub trace: Arc<Trace>,
     /// Shows what is held.
@@ -97,8 +100,8 @@ pub struct Parts<D> {
 type Reading = (ReadId, Vec<MonitorId>, Option<Vec<LastBeat>>);
 
 /// The loop.
-pub struct Runner<D> {
-    parts: Parts<D>,
+pub struct Runner<D, F> {
+    parts: Parts<D, F>,
     commands: mpsc::UnboundedReceiver<Command>,
     shard: Shard,
     under_way: JoinSet<Done>,
@@ -109,9 +112,9 @@ pub struct Runner<D> {
     is_halted: bool,
 }
 
-impl<D: BeatStore + Clone + 'static> Runner<D> {
+impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F> {
     /// A loop without monitors.
-    pub fn new(parts: Parts<D>, commands: mpsc::UnboundedReceiver<Command>) -> Self {
+    pub fn new(parts: Parts<D, F>, commands: mpsc::UnboundedReceiver<Command>) -> Self {
         Self {
             shard: Shard::new(parts.start_spread),
             parts,
@@ -179,6 +182,7 @@ impl<D: BeatStore + Clone + 'static> Runner<D> {
         let task = Task {
             tenure: self.parts.tenure.clone(),
             runs: Arc::clone(&self.parts.runs),
+            families: self.parts.families.clone(),
             canaries: self.parts.canaries.clone(),
             pulse: Arc::clone(&self.parts.pulse),
             trace: Arc::clone(&self.parts.trace),
@@ -308,15 +312,16 @@ impl<D: BeatStore + Clone + 'static> Runner<D> {
 }
 
 /// What one run takes along.
-struct Task {
+struct Task<F> {
     tenure: SharedTenure,
     runs: Arc<Runs>,
+    families: F,
     canaries: Canaries,
     pulse: Arc<Pulse>,
     trace: Arc<Trace>,
 }
 
-impl Task {
+impl<F: Families> Task<F> {
     async fn run(self, launch: Launch) -> Done {
         let monitor = launch.monitor.id;
         let began_at = clock::now();
@@ -324,15 +329,28 @@ impl Task {
         // Asked once more: a process that stood still may get here long after the loop asked.
         let result = if self.tenure.lock().may_run(clock::now(), monitor).is_ok() {
             self.trace.monitor(Event::Run, monitor);
-            let result = self.runs.run(&launch.monitor).await;
-            let ended_wall = clock::wall();
-            Some((self.clear_of_own_trouble(result, began_at, launch.is_failure_news).await, ended_wall))
+            Some(self.ask(&launch, began_at).await)
         } else {
             None
         };
         let (result, ended_at) = result.unzip();
         let times = Times { began_at: began_wall, ended_at: ended_at.unwrap_or(began_wall) };
         Done { monitor, run: launch.run, began_at, times, result }
+    }
+
+    /// What came of it, and when.
+    async fn ask(&self, launch: &Launch, began_at: Mono) -> (RunResult, Wall) {
+        let kind = launch.monitor.kind.as_str();
+        let result = match kind {
+            "group" => group::run(&self.families, &launch.monitor).await,
+            _ => self.runs.run(&launch.monitor).await,
+        };
+        let ended_at = clock::wall();
+        // What is known without asking the network is not the network's fault.
+        if matches!(kind, "group" | "manual") {
+            return (result, ended_at);
+        }
+        (self.clear_of_own_trouble(result, began_at, launch.is_failure_news).await, ended_at)
     }
 
     /// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.

@@ -4,7 +4,7 @@
 //! once more. Beats whose right is gone are thrown away and reported, so that the shard forgets what it remembered of
 //! them: the next beat is then judged against what is really stored. Computes no beat.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::trace::Trace;
+use crate::store::beats::keeper::{BeatKeeper, Earlier, Receipt};
 use crate::store::beats::{Beat, LastBeat};
 use crate::store::{Store, StoreError};
 
@@ -54,8 +55,8 @@ pub enum Fate {
 
 /// The database as the storage sees it.
 pub trait BeatStore: Send + Sync {
-    /// Stores the beats that the database still grants to this node; returns how many.
-    fn store(&self, beats: &[Beat]) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// Stores the beats that the database still grants to this node; one receipt for each, in their order.
+    fn store(&self, beats: &[Beat], earlier: Earlier) -> impl Future<Output = Result<Vec<Receipt>, StoreError>> + Send;
     /// The last beat of each of these monitors.
     fn last_beats(&self, monitors: &[MonitorId]) -> impl Future<Output = Result<Vec<LastBeat>, StoreError>> + Send;
 }
@@ -63,21 +64,23 @@ pub trait BeatStore: Send + Sync {
 /// The real one.
 #[derive(Clone)]
 pub struct Database {
-    /// Where beats are stored.
-    pub store: Store,
-    /// Who stores them.
-    pub node: NodeId,
-    /// Which process of that name.
-    pub incarnation: Incarnation,
+    keeper: Arc<BeatKeeper>,
+}
+
+impl Database {
+    /// For one process of that name.
+    pub fn new(store: Store, node: NodeId, incarnation: Incarnation) -> Self {
+        Self { keeper: Arc::new(BeatKeeper::new(store, node, incarnation)) }
+    }
 }
 
 impl BeatStore for Database {
-    async fn store(&self, beats: &[Beat]) -> Result<u64, StoreError> {
-        self.store.store_beats(&self.node, self.incarnation, beats).await
+    async fn store(&self, beats: &[Beat], earlier: Earlier) -> Result<Vec<Receipt>, StoreError> {
+        self.keeper.keep(beats, earlier).await
     }
 
     async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {
-        self.store.last_beats(monitors).await
+        self.keeper.store().last_beats(monitors).await
     }
 }
 
@@ -168,13 +171,6 @@ pub struct Writer<D> {
     pub trace: Arc<Trace>,
 }
 
-/// Whether the statement before this one may have been committed although its answer was lost.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Doubt {
-    None,
-    LastMayBeStored,
-}
-
 impl<D: BeatStore> Writer<D> {
     /// Stores until `ended`.
     pub async fn run(self, ended: CancellationToken) {
@@ -182,7 +178,7 @@ impl<D: BeatStore> Writer<D> {
     }
 
     async fn write(&self) {
-        let mut doubt = Doubt::None;
+        let mut earlier = Earlier::Answered;
         loop {
             let filled = self.storage.shared.filled.notified();
             let waiting = self.storage.shared.queue().beats.len();
@@ -194,18 +190,18 @@ impl<D: BeatStore> Writer<D> {
             if waiting < BATCH && !self.storage.shared.is_flushing.load(Ordering::Relaxed) {
                 tokio::time::sleep(LINGER).await;
             }
-            match self.store_batch(doubt).await {
+            match self.store_batch(earlier).await {
                 Ok(()) => {
-                    if doubt == Doubt::LastMayBeStored {
+                    if earlier == Earlier::InDoubt {
                         tracing::info!("beats are stored again");
                     }
-                    doubt = Doubt::None;
+                    earlier = Earlier::Answered;
                 }
                 Err(error) => {
-                    if doubt == Doubt::None {
+                    if earlier == Earlier::Answered {
                         tracing::warn!(%error, "beats could not be stored; they wait while the lease holds");
                     }
-                    doubt = Doubt::LastMayBeStored;
+                    earlier = Earlier::InDoubt;
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }
@@ -213,13 +209,13 @@ impl<D: BeatStore> Writer<D> {
     }
 
     /// Stores what waits longest. On an error it waits on, in its old order.
-    async fn store_batch(&self, doubt: Doubt) -> Result<(), AttemptError> {
+    async fn store_batch(&self, earlier: Earlier) -> Result<(), AttemptError> {
         let _gate = self.storage.shared.gate.lock().await;
         let batch = self.take_batch();
         if batch.is_empty() {
             return Ok(());
         }
-        let outcome = tokio::time::timeout(STORE_TIMEOUT, self.attempt(&batch, doubt)).await;
+        let outcome = tokio::time::timeout(STORE_TIMEOUT, self.attempt(&batch, earlier)).await;
         match outcome.unwrap_or(Err(AttemptError::Timeout)) {
             Ok(()) => Ok(()),
             Err(error) => {
@@ -259,45 +255,25 @@ impl<D: BeatStore> Writer<D> {
         batch
     }
 
-    async fn attempt(&self, batch: &[Queued], doubt: Doubt) -> Result<(), AttemptError> {
-        let mut beats: Vec<Beat> = batch.iter().map(|queued| queued.beat.clone()).collect();
-        if doubt == Doubt::LastMayBeStored {
-            let there = self.split_stored(&mut beats).await?;
-            self.trace_stored(&there);
+    async fn attempt(&self, batch: &[Queued], earlier: Earlier) -> Result<(), AttemptError> {
+        let beats: Vec<Beat> = batch.iter().map(|queued| queued.beat.clone()).collect();
+        let receipts = self.database.store(&beats, earlier).await?;
+        let mut refused = Vec::new();
+        for (beat, receipt) in beats.iter().zip(receipts) {
+            match receipt {
+                Receipt::Stored | Receipt::AlreadyThere => self.trace.stored(beat.monitor, beat.time.0),
+                Receipt::Refused => refused.push(beat.monitor),
+            }
         }
-        if beats.is_empty() {
-            return Ok(());
+        if !refused.is_empty() {
+            self.storage.shared.queue().broken.extend(&refused);
+            tracing::info!(
+                refused = refused.len(),
+                "the database refused beats of monitors that are not this node's now"
+            );
+            (self.report)(Fate::Unsure(refused));
         }
-        let stored = self.database.store(&beats).await?;
-        if usize::try_from(stored).is_ok_and(|stored| stored >= beats.len()) {
-            self.trace_stored(&beats);
-            return Ok(());
-        }
-        // The answer is a number only; which ones were refused, the database must be asked.
-        let mut refused = beats.clone();
-        let there = self.split_stored(&mut refused).await.unwrap_or_default();
-        self.trace_stored(&there);
-        let refused: Vec<_> = refused.iter().map(|beat| beat.monitor).collect();
-        self.storage.shared.queue().broken.extend(&refused);
-        tracing::info!(refused = refused.len(), "the database refused beats of monitors that are not this node's now");
-        (self.report)(Fate::Unsure(refused));
         Ok(())
-    }
-
-    /// Takes those out of `beats` that are in the database already.
-    async fn split_stored(&self, beats: &mut Vec<Beat>) -> Result<Vec<Beat>, StoreError> {
-        let monitors: Vec<_> = beats.iter().map(|beat| beat.monitor).collect();
-        let last = self.database.last_beats(&monitors).await?;
-        let last: HashMap<_, _> = last.into_iter().map(|last| (last.monitor, last.time)).collect();
-        // Kuma's column keeps whole seconds, cut off or rounded.
-        let is_there = |beat: &Beat| last.get(&beat.monitor).is_some_and(|last| last.0 > beat.time.0 - 1_000);
-        Ok(beats.extract_if(.., |beat| is_there(beat)).collect())
-    }
-
-    fn trace_stored(&self, beats: &[Beat]) {
-        for beat in beats {
-            self.trace.stored(beat.monitor, beat.time.0);
-        }
     }
 }
 

@@ -1,18 +1,19 @@
 //! Beats: rows of Kuma's `heartbeat` table, written exactly as Kuma writes them.
 //!
-//! Owns the guarded insert and the read of each monitor's last beat. What a beat means is the node's business.
+//! Owns the read of each monitor's last beat; [`keeper`] owns the guarded transaction that stores them. What a beat means
+//! is the node's business.
 
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
 use komainu_watchdogs::time::Wall;
 
-use serde_json::{Value as Json, json};
-
+use self::keeper::{BeatKeeper, Earlier, Receipt};
 use super::decisions::id_list;
-use super::dialect::Dialect;
 use super::error::StoreError;
 use super::pool::Store;
 use super::session::Sql;
-use super::value::{Row, values};
+use super::value::Row;
+
+pub mod keeper;
 
 /// `heartbeat.status`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +70,8 @@ pub struct Beat {
     pub end_time: Wall,
     /// The answer's body, where the monitor asks to keep it.
     pub response: Option<String>,
+    /// The node could not look: PENDING, says nothing of the target and is not counted in its statistics.
+    pub is_own_trouble: bool,
 }
 
 /// The latest beat of one monitor.
@@ -92,9 +95,6 @@ pub struct LastBeat {
     pub ping_ms: Option<i64>,
 }
 
-/// Text columns take 65,535 bytes; a message is for people.
-const LONGEST_MESSAGE: usize = 16_000;
-const LONGEST_RESPONSE: usize = 65_535;
 /// Monitors whose last beats are read by one statement.
 const LAST_BATCH: usize = 1_000;
 
@@ -122,22 +122,17 @@ impl Store {
         Ok(beats)
     }
 
-    /// Stores those of these beats whose monitor this process still owns, in one guarded statement; says how many.
-    /// Never retried here: the caller looks at its lease again first.
+    /// Stores those of these beats whose monitor this process still owns; says how many. Never retried here: the
+    /// caller looks at its lease again first.
     pub async fn store_beats(
         &self,
         node: &NodeId,
         incarnation: Incarnation,
         beats: &[Beat],
     ) -> Result<u64, StoreError> {
-        if beats.is_empty() {
-            return Ok(0);
-        }
-        let keeps_response = self.catalog().await?.has_column("heartbeat", "response");
-        let mut lease = self.lease("store beats").await?;
-        let sql = guarded_insert(self.dialect(), keeps_response);
-        let values = values![as_json(beats), node, incarnation];
-        lease.execute("store beats", sql, values).await
+        let keeper = BeatKeeper::new(self.clone(), node.clone(), incarnation);
+        let receipts = keeper.keep(beats, Earlier::Answered).await?;
+        Ok(receipts.iter().map(|receipt| u64::from(*receipt == Receipt::Stored)).sum())
     }
 }
 
@@ -154,84 +149,4 @@ fn last_beat(row: &Row) -> Result<LastBeat, StoreError> {
         msg: row.text("msg")?,
         ping_ms: row.maybe_int("ping")?,
     })
-}
-
-/// The node's row is looked at first, then the assignments, both under a shared lock that lasts until the beats are
-/// committed: a decision that takes the monitors away comes either before, and nothing is stored, or after.
-fn guarded_insert(dialect: Dialect, keeps_response: bool) -> String {
-    let (column, value) = if keeps_response { (", response", ", b.response") } else { ("", "") };
-    // Bound first to last: the beats, the node, its incarnation. Only this order of tables keeps the order of locks.
-    format!(
-        "INSERT INTO heartbeat (monitor_id, status, important, msg, time, ping, duration, down_count, retries, \
-         end_time{column}) \
-         SELECT b.monitor_id, b.status, b.important, b.msg, b.time, b.ping, b.duration, b.down_count, b.retries, \
-         b.end_time{value} FROM {node_first} {straight} komainu_assignment a ON a.monitor_id = b.monitor_id \
-         {straight} monitor m ON m.id = a.monitor_id \
-         WHERE n.node_id = ? AND n.incarnation = ? AND a.effective_node = n.node_id AND m.active = 1{lock}",
-        node_first = format_args!("node n {} {}", dialect.straight(), rows_of_json(dialect)),
-        straight = dialect.straight(),
-        lock = dialect.in_share_mode(),
-    )
-}
-
-/// The bound JSON array as a table `b`, in the array's order.
-fn rows_of_json(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::MariaDb => {
-            "JSON_TABLE(?, '$[*]' COLUMNS (monitor_id BIGINT PATH '$.m', status INT PATH '$.s', \
-             important INT PATH '$.i', msg TEXT CHARACTER SET utf8mb4 PATH '$.t', \
-             time VARCHAR(30) PATH '$.b', ping BIGINT PATH '$.p', duration INT PATH '$.d', down_count INT PATH '$.c', \
-             retries INT PATH '$.r', end_time VARCHAR(30) PATH '$.e', \
-             response MEDIUMTEXT CHARACTER SET utf8mb4 PATH '$.x')) b"
-        }
-        Dialect::Sqlite => {
-            "(SELECT value ->> 'm' AS monitor_id, value ->> 's' AS status, value ->> 'i' AS important, \
-             value ->> 't' AS msg, value ->> 'b' AS time, value ->> 'p' AS ping, value ->> 'd' AS duration, \
-             value ->> 'c' AS down_count, value ->> 'r' AS retries, value ->> 'e' AS end_time, \
-             value ->> 'x' AS response FROM json_each(?)) b"
-        }
-    }
-}
-
-/// By rising monitor, so that two writers lock in one order.
-fn as_json(beats: &[Beat]) -> String {
-    let mut sorted: Vec<&Beat> = beats.iter().collect();
-    sorted.sort_by_key(|beat| (beat.monitor, beat.time));
-    Json::Array(sorted.into_iter().map(beat_json).collect()).to_string()
-}
-
-/// NULL is a key that is missing: both databases read it alike.
-fn beat_json(beat: &Beat) -> Json {
-    let response = beat.response.as_ref().filter(|text| text.len() <= LONGEST_RESPONSE);
-    let cells = [
-        ("m", Some(json!(beat.monitor.0))),
-        ("s", Some(json!(beat.status.code()))),
-        ("i", Some(json!(i64::from(beat.important)))),
-        ("t", Some(json!(beat.msg.chars().take(LONGEST_MESSAGE).collect::<String>()))),
-        ("b", Some(json!(datetime(beat.time)))),
-        ("p", beat.ping_ms.map(|ping| json!(ping))),
-        ("d", Some(json!(beat.duration_s))),
-        ("c", Some(json!(beat.down_count))),
-        ("r", Some(json!(beat.retries))),
-        ("e", Some(json!(datetime(beat.end_time)))),
-        ("x", response.map(|text| json!(text))),
-    ];
-    Json::Object(cells.into_iter().filter_map(|(key, cell)| Some((key.to_owned(), cell?))).collect())
-}
-
-/// As Kuma writes it: UTC, with milliseconds. MariaDB's DATETIME keeps the seconds of it.
-fn datetime(at: Wall) -> String {
-    let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_written_as_kuma_writes_it() {
-        assert_eq!(datetime(Wall(1_763_800_000_250)), "2025-11-22 08:26:40.250");
-        assert_eq!(datetime(Wall(1_763_800_000_000)), "2025-11-22 08:26:40.000");
-    }
 }

@@ -12,10 +12,13 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+use self::bind::{bind_mariadb, bind_sqlite, written_out, written_out_text};
 use super::dialect::Dialect;
 use super::error::{StoreError, server_code};
 use super::url::{DatabaseUrl, Place};
 use super::value::{Row, Value};
+
+mod bind;
 
 /// Longer than the server's own lock wait (3 s), so that its answer comes first and says which lock it was.
 pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(3_500);
@@ -222,14 +225,29 @@ impl Session {
         sql: &str,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
+        self.begin_with_all(act, vec![(sql.to_owned(), values)]).await
+    }
+
+    /// Begins a write transaction with some reads, whose rows come one after another; on MariaDB in one round trip.
+    pub(crate) async fn begin_with_all(
+        &mut self,
+        act: &'static str,
+        statements: Vec<(String, Vec<Value>)>,
+    ) -> Result<Vec<Row>, StoreError> {
         match self.dialect() {
             Dialect::MariaDb => {
                 self.in_transaction = true;
-                self.rows(act, Sql::Once(format!("START TRANSACTION; {sql}")), values).await
+                let (texts, values): (Vec<_>, Vec<_>) = statements.into_iter().unzip();
+                let text = format!("START TRANSACTION; {}", texts.join("; "));
+                self.rows(act, Sql::Once(text), values.concat()).await
             }
             Dialect::Sqlite => {
                 self.begin(act, Purpose::Write).await?;
-                self.rows(act, Sql::Once(sql.to_owned()), values).await
+                let mut rows = Vec::new();
+                for (sql, values) in statements {
+                    rows.extend(self.rows(act, Sql::Once(sql), values).await?);
+                }
+                Ok(rows)
             }
         }
     }
@@ -350,60 +368,6 @@ async fn within<T>(act: &'static str, limit: Duration, answer: impl Future<Outpu
     tokio::time::timeout(limit, answer).await.map_err(|_| StoreError::TimedOut { act, millis: limit.as_millis() })
 }
 
-type Bound<DB> = sqlx::query::Query<'static, DB, <DB as sqlx::Database>::Arguments>;
-
-fn bind_mariadb(text: String, values: Vec<Value>) -> Bound<sqlx::MySql> {
-    let query = sqlx::query(AssertSqlSafe(text));
-    values.into_iter().fold(query, |query, value| match value {
-        // A NULL of a number's type makes MariaDB compare a text beside it as a number, and fail.
-        Value::Null => query.bind(None::<String>),
-        Value::Int(number) => query.bind(number),
-        Value::Real(number) => query.bind(number),
-        Value::Text(text) => query.bind(text),
-    })
-}
-
-/// The statement with its values written into it, for the text protocol of MariaDB.
-fn written_out(text: &str, values: &[Value]) -> sqlx::RawSql {
-    sqlx::raw_sql(AssertSqlSafe(written_out_text(text, values)))
-}
-
-fn written_out_text(text: &str, values: &[Value]) -> String {
-    let mut literals = values.iter().map(literal);
-    let mut parts = text.split('?');
-    let mut sql = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        // A placeholder without a value stays one, and the server refuses the statement.
-        sql.push_str(literals.next().as_deref().unwrap_or("?"));
-        sql.push_str(part);
-    }
-    sql
-}
-
-/// Text as hex digits: nothing in it can end the literal, whatever the server's `sql_mode`.
-fn literal(value: &Value) -> String {
-    match value {
-        Value::Null => "NULL".to_owned(),
-        Value::Int(number) => number.to_string(),
-        Value::Real(number) => format!("{number:?}"),
-        Value::Text(text) => format!("_utf8mb4 X'{}'", hex::encode(text)),
-    }
-}
-
-fn bind_sqlite(sql: Sql, values: Vec<Value>) -> Bound<sqlx::Sqlite> {
-    let (text, persistent) = match sql {
-        Sql::Fixed(text) => (text, true),
-        Sql::Once(text) => (text, false),
-    };
-    let query = sqlx::query(AssertSqlSafe(text)).persistent(persistent);
-    values.into_iter().fold(query, |query, value| match value {
-        Value::Null => query.bind(None::<i64>),
-        Value::Int(number) => query.bind(number),
-        Value::Real(number) => query.bind(number),
-        Value::Text(text) => query.bind(text),
-    })
-}
-
 async fn connect_mariadb(address: &url::Url) -> Result<Wire, sqlx::Error> {
     let options = MySqlConnectOptions::from_url(address)?.disable_statement_logging();
     Ok(Wire::MariaDb(Box::new(options.connect().await?)))
@@ -429,18 +393,5 @@ fn not_connected(url: &DatabaseUrl, error: &sqlx::Error) -> StoreError {
         // Access denied for user, for database, unknown database, host not allowed.
         Some(1045 | 1044 | 1049 | 1130 | 1698) => StoreError::AccessDenied { url, reason },
         _ => StoreError::Unreachable { url, reason },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::value::values;
-
-    #[test]
-    fn values_are_written_into_a_statement_as_literals_that_no_text_can_end() {
-        let values = values![-7, None::<i64>, "a'?\\"];
-        let texts: Vec<_> = values.iter().map(literal).collect();
-        assert_eq!(texts, ["-7", "NULL", "_utf8mb4 X'61273f5c'"]);
     }
 }

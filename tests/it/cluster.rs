@@ -110,19 +110,35 @@ impl Cluster {
 
     /// Database and configurations, without any process yet.
     pub(crate) async fn prepare(kind: Kind, shape: Shape, sections: &str) -> Self {
+        Self::prepare_on(kind, shape, sections, |_| String::new()).await
+    }
+
+    /// The same on a database that has something already: the statements that made it, if there are any.
+    pub(crate) async fn prepare_on(
+        kind: Kind,
+        shape: Shape,
+        sections: &str,
+        ground: impl Fn(&Target) -> String,
+    ) -> Self {
         // The first of several tests installs it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("komainu-it-").tempdir().unwrap();
         let (server, database, url) = database::fresh(kind, folder.path()).await;
+        let target = Target::start().await;
+        // Of SQLite this makes the file.
         let store = Store::connect(&DatabaseUrl::parse(&url).unwrap()).await.unwrap();
-        migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
+        let ground = ground(&target);
+        if !ground.is_empty() {
+            database.execute(&ground).await;
+        }
+        migrate::apply(&store, MigrateOptions { without_kuma: ground.is_empty() }).await.unwrap();
         database.watch_history().await;
         let api_key = add_api_key(&store).await;
         let mut cluster = Self {
             folder,
             server,
             database,
-            target: Target::start().await,
+            target,
             processes: BTreeMap::new(),
             ports: BTreeMap::new(),
             proxies: BTreeMap::new(),

@@ -16,6 +16,7 @@ mod outbox;
 mod rounds;
 mod rows;
 mod spool;
+mod statistics;
 
 /// Makes a test on each database of each of these functions.
 macro_rules! on_both_databases {

@@ -2,6 +2,7 @@
 //!
 //! Limits are where a test gives up, not what it measures: the figures come from the bench.
 
+mod adoption;
 mod blackout;
 mod databases;
 mod expiry;

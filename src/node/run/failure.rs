@@ -21,12 +21,14 @@ pub struct Failure {
     pub response: Option<String>,
     /// The node is to blame, or nobody: says nothing of the target.
     pub is_own_trouble: bool,
+    /// Trying again would show the same: it is down at once.
+    pub is_final: bool,
 }
 
 impl Failure {
     /// The target is to blame.
     pub fn target(msg: impl Into<String>) -> Self {
-        Self { msg: msg.into(), ping_ms: None, response: None, is_own_trouble: false }
+        Self { msg: msg.into(), ping_ms: None, response: None, is_own_trouble: false, is_final: false }
     }
 
     /// The node is to blame.

@@ -152,6 +152,29 @@ async fn a_request_carries_what_the_monitor_says() {
 }
 
 #[tokio::test]
+async fn a_json_query_asks_and_compares() {
+    let server = serve().await;
+    let monitor = MonitorSpec {
+        kind: "json-query".to_owned(),
+        json_path: Some("jobs[state = 'stuck'].$count($)".to_owned()),
+        json_path_operator: Some("<".to_owned()),
+        expected_value: Some("2".to_owned()),
+        retry_only_on_status_code_failure: true,
+        ..http(server, "/json")
+    };
+    let result = run(&monitor).await;
+    assert_eq!((result.status, result.msg.as_str()), (RunStatus::Up, "JSON query passes (comparing 1 < 2)"));
+    assert!(result.ping_ms.is_some());
+    let strict = MonitorSpec { json_path_operator: Some("==".to_owned()), ..monitor.clone() };
+    let result = run(&strict).await;
+    assert_eq!((result.status, result.is_final), (RunStatus::Down, true));
+    assert_eq!(result.msg, "JSON query does not pass (comparing 1 == 2)");
+    let missing = MonitorSpec { url: Some(format!("http://{server}/missing")), ..monitor };
+    let result = run(&missing).await;
+    assert_eq!((result.status, result.is_final), (RunStatus::Down, false));
+}
+
+#[tokio::test]
 async fn a_bearer_token_is_sent() {
     let server = serve().await;
     let monitor = MonitorSpec {
@@ -239,7 +262,7 @@ async fn a_ping_of_the_loopback_is_answered_where_pings_are_permitted() {
     match result.status {
         RunStatus::Up => assert!(result.ping_ms.is_some()),
         RunStatus::Unable => assert!(result.msg.contains("CAP_NET_RAW"), "{}", result.msg),
-        RunStatus::Down => panic!("{}", result.msg),
+        RunStatus::Down | RunStatus::Pending | RunStatus::Maintenance => panic!("{}", result.msg),
     }
 }
 
@@ -292,6 +315,7 @@ fn routes() -> Router {
     Router::new()
         .route("/ok", get(|| async { "fine" }))
         .route("/missing", get(|| async { StatusCode::NOT_FOUND }))
+        .route("/json", get(|| async { r#"{"jobs": [{"state": "done"}, {"state": "stuck"}]}"# }))
         .route("/slow", get(std::future::pending::<()>))
         .route("/redirect/{left}", get(redirect))
         .route(

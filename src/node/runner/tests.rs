@@ -13,7 +13,9 @@ use tokio_util::sync::DropGuard;
 use super::*;
 use crate::node::storage::Writer;
 use crate::node::storage::fake::Fake;
+use crate::store::StoreError;
 use crate::store::beats::{Beat, BeatStatus};
+use crate::store::families::Child;
 
 #[tokio::test]
 async fn a_monitor_that_is_started_is_run_and_its_beat_stored() {
@@ -65,6 +67,15 @@ async fn a_failure_is_down_while_a_canary_answers() {
 }
 
 #[tokio::test]
+async fn a_group_is_as_its_child_was_at_last() {
+    let node = Node::start(&[]).await;
+    let group = MonitorSpec { kind: "group".to_owned(), retry_interval: 1, ..http(1, node.target) };
+    node.hold(&[group, http(2, closed().await)]);
+    let beat = node.beat_of(1, |beat| beat.status == BeatStatus::Down).await;
+    assert_eq!(beat.msg, "Child monitors down: child");
+}
+
+#[tokio::test]
 async fn a_stop_is_answered_and_nothing_runs_after_it() {
     let node = Node::start(&[]).await;
     node.hold(&[http(1, node.target)]);
@@ -113,13 +124,15 @@ impl Node {
         let name = NodeId::from("node1");
         let trace = Arc::new(Trace::open(Some(file.path()), name.clone(), Incarnation(1)).unwrap());
         let ended = CancellationToken::new();
+        let database = Fake::default();
         let parts = Parts {
             tenure: tenure.clone(),
             runs: Arc::new(Runs::new(&name)),
             canaries: Canaries::new(canaries).unwrap(),
             pulse: Arc::new(Pulse::new(clock::now())),
             storage: Storage::default(),
-            database: Fake::default(),
+            families: OnlyChild(database.clone()),
+            database,
             trace: Arc::clone(&trace),
             gauges: Arc::default(),
             start_spread: StartSpread::Soon,
@@ -209,7 +222,7 @@ impl Node {
     }
 }
 
-fn writer(parts: &Parts<Fake>, commands: mpsc::UnboundedSender<Command>) -> Writer<Fake> {
+fn writer(parts: &Parts<Fake, OnlyChild>, commands: mpsc::UnboundedSender<Command>) -> Writer<Fake> {
     let tenure = parts.tenure.clone();
     Writer {
         storage: parts.storage.clone(),
@@ -217,6 +230,18 @@ fn writer(parts: &Parts<Fake>, commands: mpsc::UnboundedSender<Command>) -> Writ
         may_store: Box::new(move |monitor| tenure.lock().may_store(clock::now(), monitor).is_ok()),
         report: Box::new(move |fate| commands.send(Command::Fate(fate)).unwrap_or_default()),
         trace: Arc::clone(&parts.trace),
+    }
+}
+
+/// A family of one: each group has the monitor after it.
+#[derive(Clone)]
+struct OnlyChild(Fake);
+
+impl Families for OnlyChild {
+    async fn children(&self, group: MonitorId) -> Result<Vec<Child>, StoreError> {
+        let id = MonitorId(group.0 + 1);
+        let last = self.0.last_beats(&[id]).await?.first().map(|beat| beat.status);
+        Ok(vec![Child { id, name: "child".to_owned(), is_active: true, last }])
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::BeatStore;
 use crate::store::StoreError;
+use crate::store::beats::keeper::{Earlier, Receipt};
 use crate::store::beats::{Beat, LastBeat};
 
 /// When a statement fails.
@@ -46,7 +47,7 @@ impl Fake {
 }
 
 impl BeatStore for Fake {
-    async fn store(&self, beats: &[Beat]) -> Result<u64, StoreError> {
+    async fn store(&self, beats: &[Beat], earlier: Earlier) -> Result<Vec<Receipt>, StoreError> {
         self.statements.fetch_add(1, Ordering::Relaxed);
         self.began.notify_one();
         let _held = self.hold.lock().await;
@@ -55,12 +56,21 @@ impl BeatStore for Fake {
             return Err(StoreError::SchemaMissing);
         }
         let refused = self.refused.lock().unwrap().clone();
-        let taken: Vec<_> = beats.iter().filter(|beat| !refused.contains(&beat.monitor)).cloned().collect();
-        self.rows.lock().unwrap().extend(taken.iter().cloned());
+        let mut rows = self.rows.lock().unwrap();
+        let receipts: Vec<Receipt> = beats
+            .iter()
+            .map(|beat| match earlier {
+                Earlier::InDoubt if rows.contains(beat) => Receipt::AlreadyThere,
+                _ if refused.contains(&beat.monitor) => Receipt::Refused,
+                Earlier::InDoubt | Earlier::Answered => Receipt::Stored,
+            })
+            .collect();
+        let taken = beats.iter().zip(&receipts).filter(|(_, receipt)| **receipt == Receipt::Stored);
+        rows.extend(taken.map(|(beat, _)| beat.clone()));
         if matches!(failing, Some(Failing::After)) {
             return Err(StoreError::SchemaMissing);
         }
-        Ok(u64::try_from(taken.len()).unwrap())
+        Ok(receipts)
     }
 
     async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {

@@ -174,6 +174,7 @@ fn beat(id: i64, at_ms: i64) -> Queued {
         retries: 0,
         end_time: Wall(at_ms),
         response: None,
+        is_own_trouble: false,
     };
     Queued { beat, is_fresh: false }
 }

@@ -236,6 +236,7 @@ pub(super) fn beat(monitor: MonitorId) -> Beat {
         retries: 0,
         end_time: at,
         response: None,
+        is_own_trouble: false,
     }
 }
 

@@ -1,0 +1,182 @@
+//! `komainu monitors import`: the monitors of an Uptime Kuma 1.x backup.
+//!
+//! Each gets the ref `kuma-backup/<its id there>`, so that a second run finds what the first one made. Everything is
+//! written in one request that is taken as a whole or refused as a whole; parents follow once their ids are known.
+
+mod backup;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use self::backup::{Backup, Imported};
+use super::client::{Client, ClientArgs};
+use super::monitors::bulk::{self, Act, Fields, Outcome};
+use super::{monitors, print};
+
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
+pub(super) struct Args {
+    /// The file that Kuma exported.
+    file: PathBuf,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Import the others when some cannot be imported.
+    #[arg(long)]
+    skip_invalid: bool,
+    /// Write the backup's fields over those of monitors that an earlier import made.
+    #[arg(long)]
+    update: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// What happened, or would.
+#[derive(Debug, Default)]
+struct Report {
+    created: usize,
+    updated: usize,
+    /// There already.
+    kept: usize,
+    /// By name, and why.
+    refused: Vec<(String, String)>,
+    left_behind: BTreeSet<&'static str>,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let file = args.file.display();
+    let text = std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {file}"))?;
+    let backup = backup::read(&text).with_context(|| format!("{file} is no backup of Uptime Kuma"))?;
+    let client = args.client.client()?;
+    let known = known(&client).await?;
+    let Backup { version, monitors, refused, left_behind } = backup;
+    if !args.json {
+        print::line(format!("{file}: {} monitors of Uptime Kuma {version}", monitors.len() + refused.len()));
+    }
+    let (there, new): (Vec<_>, Vec<_>) = monitors.into_iter().partition(|one| known.contains_key(&one.reference));
+    let mut report =
+        Report { refused, left_behind, kept: if args.update { 0 } else { there.len() }, ..Report::default() };
+    let mut wanted = new;
+    let new_count = wanted.len();
+    wanted.extend(there.into_iter().filter(|_| args.update));
+    if args.dry_run {
+        (report.created, report.updated) = (new_count, wanted.len() - new_count);
+    } else {
+        if !report.refused.is_empty() && !args.skip_invalid {
+            report.tell(&args);
+            bail!("nothing was imported; --skip-invalid imports the others");
+        }
+        write(&client, wanted, known, &args, &mut report).await?;
+    }
+    report.tell(&args);
+    Ok(())
+}
+
+/// The ids of what earlier imports made, by ref.
+async fn known(client: &Client) -> anyhow::Result<BTreeMap<String, i64>> {
+    let monitors = client.list(&format!("{}?limit=1000", monitors::PATH)).await?;
+    let known = monitors.iter().filter_map(|monitor| {
+        let reference = monitor.get("ref")?.as_str().filter(|text| text.starts_with(backup::REF))?;
+        Some((reference.to_owned(), monitor.get("id")?.as_i64()?))
+    });
+    Ok(known.collect())
+}
+
+async fn write(
+    client: &Client,
+    mut wanted: Vec<Imported>,
+    mut ids: BTreeMap<String, i64>,
+    args: &Args,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    // What is refused is left out and the rest tried again; each round is shorter, so this ends.
+    while !wanted.is_empty() {
+        let items: Vec<Fields> = wanted.iter().map(|one| one.fields.clone()).collect();
+        match bulk::upsert(client, &items).await? {
+            Outcome::Done(done) => {
+                for (one, done) in wanted.iter().zip(&done) {
+                    ids.insert(one.reference.clone(), done.id);
+                    match done.act {
+                        Act::Created => report.created += 1,
+                        Act::Updated => report.updated += 1,
+                        Act::Unchanged => report.kept += 1,
+                    }
+                }
+                break;
+            }
+            Outcome::Refused(faults) => {
+                let mut reasons: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+                for fault in faults {
+                    reasons
+                        .entry(fault.item)
+                        .or_default()
+                        .push(format!("{} {}", fault.field, fault.message).trim().to_owned());
+                }
+                let name = |at: &usize| wanted.get(*at).map(|one| one.name.clone()).unwrap_or_default();
+                report.refused.extend(reasons.iter().map(|(at, reasons)| (name(at), reasons.join("; "))));
+                if !args.skip_invalid {
+                    report.tell(args);
+                    bail!("nothing was imported; --skip-invalid imports the others");
+                }
+                let mut at = 0..;
+                wanted.retain(|_| at.next().is_none_or(|at| !reasons.contains_key(&at)));
+            }
+        }
+    }
+    settle_parents(client, &wanted, &ids).await
+}
+
+/// Puts monitors below their groups, whose ids are known by now.
+async fn settle_parents(client: &Client, made: &[Imported], ids: &BTreeMap<String, i64>) -> anyhow::Result<()> {
+    let children = made.iter().filter_map(|one| {
+        let parent = ids.get(one.parent.as_ref()?)?;
+        let fields = json!({"ref": one.reference, "parent": parent});
+        fields.as_object().cloned()
+    });
+    let children: Vec<Fields> = children.collect();
+    if children.is_empty() {
+        return Ok(());
+    }
+    match bulk::upsert(client, &children).await? {
+        Outcome::Done(_) => Ok(()),
+        Outcome::Refused(faults) => {
+            let words = faults.first().map(|fault| fault.message.clone()).unwrap_or_default();
+            bail!(
+                "all monitors were imported, but not put below their groups: {words}; the same command with --update tries again"
+            )
+        }
+    }
+}
+
+impl Report {
+    fn tell(&self, args: &Args) {
+        if args.json {
+            let refused: Vec<_> = self.refused.iter().map(|(name, why)| json!({"name": name, "reason": why})).collect();
+            let left_behind: Vec<_> = self.left_behind.iter().map(|words| Value::from(*words)).collect();
+            let report = json!({
+                "dry_run": args.dry_run, "created": self.created, "updated": self.updated, "kept": self.kept,
+                "refused": refused, "left_behind": left_behind,
+            });
+            print::line(report.to_string());
+            return;
+        }
+        for (name, reason) in &self.refused {
+            print::line(format!("cannot import {name}: {reason}"));
+        }
+        for words in &self.left_behind {
+            print::line(format!("left behind: {words}"));
+        }
+        let (would, kept) = (if args.dry_run { "would be " } else { "" }, self.kept);
+        let there = if kept == 0 { String::new() } else { format!(", {kept} there already and left as they are") };
+        let (created, updated, refused) = (self.created, self.updated, self.refused.len());
+        let updated = if updated == 0 { String::new() } else { format!(", {updated} {would}changed") };
+        let refused = if refused == 0 { String::new() } else { format!(", {refused} cannot be imported") };
+        print::line(format!("{created} {would}imported{updated}{there}{refused}"));
+    }
+}

@@ -1,0 +1,109 @@
+//! Many monitors in one request: all of them or none.
+
+use anyhow::ensure;
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use super::PATH;
+use crate::cli::client::{BULK_TIMEOUT, Client, Request};
+
+/// What the API takes in one request.
+pub(in crate::cli) const MOST: usize = 10_000;
+
+/// A monitor as it is sent.
+pub(in crate::cli) type Fields = Map<String, Value>;
+
+/// What became of a request.
+pub(in crate::cli) enum Outcome {
+    /// Of each item, in their order.
+    Done(Vec<Done>),
+    /// Nothing was written, because of these.
+    Refused(Vec<Fault>),
+}
+
+/// What became of one item.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::cli) struct Done {
+    pub(in crate::cli) id: i64,
+    pub(in crate::cli) act: Act,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::cli) enum Act {
+    Created,
+    Updated,
+    Unchanged,
+}
+
+/// Something that is wrong with one item.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::cli) struct Fault {
+    pub(in crate::cli) item: usize,
+    /// Empty: the whole item.
+    pub(in crate::cli) field: String,
+    pub(in crate::cli) message: String,
+}
+
+/// Makes those whose ref is new, and changes the named fields of the others.
+pub(in crate::cli) async fn upsert(client: &Client, items: &[Fields]) -> anyhow::Result<Outcome> {
+    ensure!(items.len() <= MOST, "{} monitors at once are too many; {MOST} can be written together", items.len());
+    let body = Value::from(items.iter().cloned().map(Value::from).collect::<Vec<_>>());
+    let path = format!("{PATH}/bulk?upsert=true");
+    let request =
+        Request { method: Method::POST, path: &path, body: Some(body), timeout: Some(BULK_TIMEOUT), if_match: None };
+    let answer = client.send(request).await?;
+    if !answer.status.is_success() {
+        let faults = faults(&answer.body);
+        return if faults.is_empty() {
+            Err(client.explain(answer.status, &answer.body))
+        } else {
+            Ok(Outcome::Refused(faults))
+        };
+    }
+    let done: Option<Vec<_>> =
+        answer.body.get("items").and_then(Value::as_array).and_then(|items| items.iter().map(done).collect());
+    let done = done.filter(|done| done.len() == items.len());
+    done.map(Outcome::Done).ok_or_else(|| anyhow::anyhow!("{} did not tell what it wrote", client.whom()))
+}
+
+fn done(item: &Value) -> Option<Done> {
+    let act = match item.get("change")?.as_str()? {
+        "created" => Act::Created,
+        "updated" => Act::Updated,
+        "unchanged" => Act::Unchanged,
+        _ => return None,
+    };
+    Some(Done { id: item.get("id")?.as_i64()?, act })
+}
+
+/// Those that name an item: `items[17].url`.
+fn faults(problem: &Value) -> Vec<Fault> {
+    let errors = problem.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    errors
+        .iter()
+        .filter_map(|error| {
+            let (item, field) = error.get("field")?.as_str()?.strip_prefix("items[")?.split_once(']')?;
+            let field = field.strip_prefix('.').unwrap_or(field).to_owned();
+            Some(Fault { item: item.parse().ok()?, field, message: error.get("message")?.as_str()?.to_owned() })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn faults_are_found_by_item_and_field() {
+        let errors = json!({"errors": [
+            {"field": "items[17].url", "message": "is missing"},
+            {"field": "items[3]", "message": "must be an object"},
+            {"field": "upsert", "message": "must be true or false"},
+        ]});
+        let fault =
+            |item, field: &str, message: &str| Fault { item, field: field.to_owned(), message: message.to_owned() };
+        assert_eq!(faults(&errors), [fault(17, "url", "is missing"), fault(3, "", "must be an object")]);
+    }
+}

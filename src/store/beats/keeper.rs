@@ -1,0 +1,272 @@
+//! Stores beats and counts them, in one transaction that the owner of their monitors alone can commit.
+//!
+//! Two round trips on MariaDB. The first locks: the rows of the statistics, sorted; then the node's row and the
+//! assignments, shared. A decision that takes the monitors away waits for the commit, or came before, and then nothing is
+//! stored. The statistics come first because somebody else's long statement on Kuma's tables may hold them: waiting for
+//! it, this transaction holds nothing that a lease or a decision needs. The second writes and commits.
+//!
+//! When the answer to the second was lost, nobody knows whether it was carried out, or still is. The next attempt says so
+//! ([`Earlier::InDoubt`]): it takes the node's row exclusively, which waits for the end of the one before, and then leaves
+//! out what is there. So a beat counts once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
+use komainu_watchdogs::time::Wall;
+use serde_json::{Value as Json, json};
+
+use super::Beat;
+use crate::store::catalog::Catalog;
+use crate::store::dialect::Dialect;
+use crate::store::error::StoreError;
+use crate::store::insert::inserted;
+use crate::store::pool::Store;
+use crate::store::session::Session;
+use crate::store::stats::{self, Averages, Key, Stat};
+use crate::store::value::{Row, Value, values};
+
+const ACT: &str = "store beats";
+
+/// Text columns take 65,535 bytes; a message is for people.
+const LONGEST_MESSAGE: usize = 16_000;
+const LONGEST_RESPONSE: usize = 65_535;
+
+/// What is known of the attempt before this one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Earlier {
+    /// There was none, or its outcome is known.
+    Answered,
+    /// It may have been committed, or may be yet.
+    InDoubt,
+}
+
+/// What became of a beat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Receipt {
+    /// It is stored and counted.
+    Stored,
+    /// It was there before this attempt.
+    AlreadyThere,
+    /// Its monitor is not this process's now.
+    Refused,
+}
+
+/// One process that stores the beats of its monitors.
+pub struct BeatKeeper {
+    store: Store,
+    node: NodeId,
+    incarnation: Incarnation,
+    averages: Mutex<Averages>,
+}
+
+/// What the first round trip found.
+#[derive(Default)]
+struct Locked {
+    owned: BTreeSet<MonitorId>,
+    /// When the last beat of each monitor began, where the attempt before is in doubt.
+    last: HashMap<MonitorId, Wall>,
+    stats: BTreeMap<Key, Stat>,
+}
+
+impl BeatKeeper {
+    /// For this process; each process has one.
+    pub fn new(store: Store, node: NodeId, incarnation: Incarnation) -> Self {
+        Self { store, node, incarnation, averages: Mutex::default() }
+    }
+
+    /// Where beats are stored.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Stores those of these beats that this process may store; one receipt for each, in their order. An error means
+    /// that none was stored, unless the answer was lost: then the next attempt is [`Earlier::InDoubt`].
+    pub async fn keep(&self, beats: &[Beat], earlier: Earlier) -> Result<Vec<Receipt>, StoreError> {
+        if beats.is_empty() {
+            return Ok(Vec::new());
+        }
+        let catalog = self.store.catalog().await?;
+        let mut lease = self.store.lease(ACT).await?;
+        let locked = match self.lock(&mut lease, &catalog, beats, earlier).await {
+            Ok(locked) => locked,
+            Err(error) => {
+                lease.roll_back().await;
+                return Err(error);
+            }
+        };
+        let receipts: Vec<Receipt> = beats.iter().map(|beat| locked.receipt(beat)).collect();
+        let taken = beats.iter().zip(&receipts).filter(|(_, receipt)| **receipt == Receipt::Stored);
+        let mut taken: Vec<&Beat> = taken.map(|(beat, _)| beat).collect();
+        if taken.is_empty() {
+            lease.roll_back().await;
+            return Ok(receipts);
+        }
+        // By rising monitor, so that two writers lock in one order.
+        taken.sort_by_key(|beat| (beat.monitor, beat.time));
+        let dialect = self.store.dialect();
+        let counted = self.count(locked.stats, &taken);
+        let mut statements = vec![insert(dialect, &catalog, &taken)];
+        statements.extend(stats::writing(dialect, &catalog, &counted));
+        lease.commit_with(ACT, statements).await?;
+        self.averages.lock().unwrap_or_else(PoisonError::into_inner).remember(&counted);
+        Ok(receipts)
+    }
+
+    async fn lock(
+        &self,
+        session: &mut Session,
+        catalog: &Catalog,
+        beats: &[Beat],
+        earlier: Earlier,
+    ) -> Result<Locked, StoreError> {
+        let dialect = session.dialect();
+        let monitors: BTreeSet<MonitorId> = beats.iter().map(|beat| beat.monitor).collect();
+        let monitors = monitors.iter().map(|monitor| json!([monitor.0])).collect::<Json>().to_string();
+        let mut statements = Vec::new();
+        if earlier == Earlier::InDoubt {
+            let sql = format!("SELECT 'node' AS found FROM node WHERE node_id = ?{}", dialect.for_update());
+            statements.push((sql, values![&self.node]));
+        }
+        statements.extend(stats::locking(dialect, catalog, &stats::keys(beats)));
+        statements.push((owned(dialect), values![&monitors, &self.node, self.incarnation]));
+        if earlier == Earlier::InDoubt {
+            statements.push((last(dialect, catalog), values![monitors]));
+        }
+        let mut locked = Locked::default();
+        for row in session.begin_with_all(ACT, statements).await? {
+            locked.take(&row)?;
+        }
+        Ok(locked)
+    }
+
+    fn count(&self, mut rows: BTreeMap<Key, Stat>, taken: &[&Beat]) -> BTreeMap<Key, Stat> {
+        self.averages.lock().unwrap_or_else(PoisonError::into_inner).refine(&mut rows);
+        stats::counted(rows, taken.iter().copied())
+    }
+}
+
+impl Store {
+    /// Tries the statements of [`BeatKeeper::keep`] on no row: the server looks at the grants first.
+    pub async fn try_keeping_beats(&self) -> Result<(), StoreError> {
+        let catalog = self.catalog().await?;
+        let mut lease = self.lease(ACT).await?;
+        let stats = stats::tables(&catalog);
+        for table in std::iter::once("heartbeat").chain(stats.clone()) {
+            let insert = format!("INSERT INTO {table} (monitor_id) SELECT monitor_id FROM {table} WHERE 1 = 0");
+            lease.execute(ACT, insert, vec![]).await?;
+        }
+        for table in stats {
+            lease.execute(ACT, format!("UPDATE {table} SET up = up WHERE 1 = 0"), vec![]).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Locked {
+    fn take(&mut self, row: &Row) -> Result<(), StoreError> {
+        match row.text("found")?.as_str() {
+            "owned" => {
+                self.owned.insert(MonitorId(row.int("monitor_id")?));
+            }
+            "last" => {
+                self.last.insert(MonitorId(row.int("monitor_id")?), row.wall("time_ms")?);
+            }
+            "stat" => {
+                let (key, stat) = stats::read(row)?;
+                self.stats.insert(key, stat);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn receipt(&self, beat: &Beat) -> Receipt {
+        // Kuma's column keeps whole seconds, cut off or rounded.
+        if self.last.get(&beat.monitor).is_some_and(|last| last.0 > beat.time.0 - 1_000) {
+            Receipt::AlreadyThere
+        } else if self.owned.contains(&beat.monitor) {
+            Receipt::Stored
+        } else {
+            Receipt::Refused
+        }
+    }
+}
+
+/// The node's row is looked at first, then the assignments, both under a shared lock that lasts until the beats are
+/// committed. Only this order of tables keeps the order of locks.
+fn owned(dialect: Dialect) -> String {
+    format!(
+        "SELECT 'owned' AS found, a.monitor_id FROM node n {straight} {wanted} {straight} komainu_assignment a \
+         ON a.monitor_id = b.monitor_id {straight} monitor m ON m.id = a.monitor_id \
+         WHERE n.node_id = ? AND n.incarnation = ? AND a.effective_node = n.node_id AND m.active = 1{lock}",
+        straight = dialect.straight(),
+        wanted = wanted(dialect),
+        lock = dialect.in_share_mode(),
+    )
+}
+
+/// One jump per monitor through the index (`monitor_id`, `time`).
+fn last(dialect: Dialect, catalog: &Catalog) -> String {
+    format!(
+        "SELECT 'last' AS found, h.monitor_id, {time} AS time_ms FROM {wanted} {straight} heartbeat h \
+         ON h.id = (SELECT l.id FROM heartbeat l{hint} WHERE l.monitor_id = b.monitor_id \
+         ORDER BY l.time DESC, l.id DESC LIMIT 1)",
+        time = dialect.datetime_ms("h.time"),
+        wanted = wanted(dialect),
+        straight = dialect.straight(),
+        hint = catalog.beat_hint(),
+    )
+}
+
+/// The bound JSON array of monitors as a table `b`, in the array's order.
+fn wanted(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::MariaDb => "JSON_TABLE(?, '$[*]' COLUMNS (monitor_id BIGINT PATH '$[0]')) b",
+        Dialect::Sqlite => "(SELECT value ->> 0 AS monitor_id FROM json_each(?)) b",
+    }
+}
+
+fn insert(dialect: Dialect, catalog: &Catalog, beats: &[&Beat]) -> (String, Vec<Value>) {
+    let mut columns = COLUMNS.to_vec();
+    let keeps_response = catalog.has_column("heartbeat", "response");
+    columns.extend(keeps_response.then_some("response"));
+    let rows = beats.iter().map(|beat| {
+        let mut row = values![
+            beat.monitor,
+            beat.status.code(),
+            beat.important,
+            beat.msg.chars().take(LONGEST_MESSAGE).collect::<String>(),
+            datetime(beat.time),
+            beat.ping_ms,
+            beat.duration_s,
+            beat.down_count,
+            beat.retries,
+            datetime(beat.end_time),
+        ];
+        let response = beat.response.clone().filter(|text| text.len() <= LONGEST_RESPONSE);
+        row.extend(keeps_response.then(|| Value::from(response)));
+        row
+    });
+    inserted(dialect, "heartbeat", &columns, rows.collect())
+}
+
+const COLUMNS: [&str; 10] =
+    ["monitor_id", "status", "important", "msg", "time", "ping", "duration", "down_count", "retries", "end_time"];
+
+/// As Kuma writes it: UTC, with milliseconds. MariaDB's DATETIME keeps the seconds of it.
+fn datetime(at: Wall) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_kuma_writes_it() {
+        assert_eq!(datetime(Wall(1_763_800_000_250)), "2025-11-22 08:26:40.250");
+        assert_eq!(datetime(Wall(1_763_800_000_000)), "2025-11-22 08:26:40.000");
+    }
+}

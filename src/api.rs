@@ -137,7 +137,13 @@ fn open_routes() -> OpenApiRouter<Arc<Context>> {
 fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
     OpenApiRouter::default()
         .route("/monitors", get(monitors::list).post(monitors::create))
-        .route("/monitors/{id}", get(monitors::show).delete(monitors::remove))
+        .route("/monitors/bulk", post(monitors::bulk::create))
+        .route(
+            "/monitors/by-ref/{*ref}",
+            get(monitors::by_ref::show).put(monitors::by_ref::put).delete(monitors::by_ref::remove),
+        )
+        .route("/monitors/{id}", get(monitors::show).patch(monitors::change).delete(monitors::remove))
+        .route("/monitors/{id}/beats", get(monitors::beats::list))
         .route("/nodes", get(nodes::list).post(nodes::add))
         .route("/nodes/{id}", get(nodes::show))
         .route("/nodes/{id}/recover", post(nodes::recover))

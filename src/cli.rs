@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 mod adopt;
 mod apikeys;
+mod apply;
 mod client;
 mod cluster;
 mod completions;
@@ -78,6 +79,8 @@ enum Command {
     /// The cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Make monitors, heartbeats and nodes' settings what a file says.
+    Apply(apply::Args),
     /// What nodes run.
     #[command(subcommand)]
     Monitors(monitors::Command),
@@ -118,6 +121,7 @@ impl Command {
             | Self::Cluster(_)
             | Self::Heartbeats(_)
             | Self::Monitors(_)
+            | Self::Apply(_)
             | Self::Completions(_)
             | Self::Send(_)
             | Self::Wrap(_)
@@ -151,6 +155,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
     let done = match command {
         // A wrapped command's exit code is its own.
         Command::Wrap(args) => return Ok(wrap::run(args).await),
+        Command::Apply(args) => return Box::pin(apply::run(args)).await,
         Command::Up(args) => Box::pin(up::run(args)).await,
         Command::Down(args) => down::run(args).await,
         Command::Init(args) => init::run(args),
@@ -247,6 +252,8 @@ mod tests {
             "monitors uptime 12 --json",
             "monitors import Uptime_Kuma_Backup.json --dry-run --skip-invalid --update",
             "completions zsh",
+            "apply -f komainu.yaml --dry-run --exit-code --prune --json",
+            "apply --file komainu.yaml --prune --secrets-to secrets",
             "notify test ops",
             "notify test --all --config komainu.toml",
             "send backup",
@@ -277,6 +284,8 @@ mod tests {
             "monitors add --set url",
             "monitors add --timeout 5s",
             "completions cmd",
+            "apply",
+            "apply -f a.yaml --exit-code",
             "send",
             "send backup --status late",
             "wrap backup",

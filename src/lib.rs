@@ -12,6 +12,7 @@ pub mod driver;
 pub mod heartbeat;
 pub mod keys;
 pub mod lifecycle;
+pub mod monitor;
 pub mod node;
 pub mod outbox;
 pub mod probe;

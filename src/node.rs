@@ -17,6 +17,8 @@ pub mod beat;
 pub mod canary;
 pub mod link;
 pub mod pulse;
+pub mod push;
+pub mod receipts;
 pub mod run;
 pub mod runner;
 pub mod schedule;
@@ -260,6 +262,7 @@ impl Wires {
             gauges: Arc::clone(&self.gauges),
             database: DatabaseProbe::new(node.settings.store.clone()),
             inputs: self.inputs.clone(),
+            runner: self.commands.clone(),
         }
     }
 }

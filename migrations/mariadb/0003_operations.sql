@@ -11,3 +11,9 @@ ALTER TABLE komainu_monitor ADD COLUMN IF NOT EXISTS run_on TEXT NULL;
 ALTER TABLE komainu_monitor ADD COLUMN IF NOT EXISTS managed_by VARCHAR(190) NULL;
 CREATE INDEX IF NOT EXISTS komainu_monitor_managed ON komainu_monitor (managed_by);
 ALTER TABLE komainu_heartbeat ADD COLUMN IF NOT EXISTS managed_by VARCHAR(190) NULL;
+
+-- Monitors that are deleted, and whose beats and statistics are yet to go.
+CREATE TABLE IF NOT EXISTS komainu_deletion (
+  monitor_id INT UNSIGNED NOT NULL PRIMARY KEY,
+  deleted_at BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

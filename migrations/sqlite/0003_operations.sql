@@ -11,3 +11,9 @@ ALTER TABLE komainu_monitor ADD COLUMN run_on TEXT NULL;
 ALTER TABLE komainu_monitor ADD COLUMN managed_by TEXT NULL;
 CREATE INDEX IF NOT EXISTS komainu_monitor_managed ON komainu_monitor (managed_by);
 ALTER TABLE komainu_heartbeat ADD COLUMN managed_by TEXT NULL;
+
+-- Monitors that are deleted, and whose beats and statistics are yet to go.
+CREATE TABLE IF NOT EXISTS komainu_deletion (
+  monitor_id INTEGER PRIMARY KEY,
+  deleted_at BIGINT NOT NULL
+);

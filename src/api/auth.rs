@@ -39,6 +39,11 @@ impl Caller {
         format!("key/{}", self.name)
     }
 
+    /// Whether it may change monitors.
+    pub(super) fn may_write(&self) -> bool {
+        self.scope >= Scope::Write
+    }
+
     fn ensure(self, needed: Scope) -> Result<Self, ApiError> {
         if self.scope >= needed {
             return Ok(self);
@@ -50,7 +55,7 @@ impl Caller {
 
 /// A caller who may read.
 #[derive(Debug)]
-pub(super) struct Reader;
+pub(super) struct Reader(pub(super) Caller);
 /// A caller who may change monitors and heartbeats, and acknowledge.
 #[derive(Debug)]
 pub(super) struct Writer(pub(super) Caller);
@@ -62,7 +67,7 @@ impl FromRequestParts<Arc<Context>> for Reader {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, context: &Arc<Context>) -> Result<Self, ApiError> {
-        authenticate(&parts.headers, &parts.extensions, context).await?.ensure(Scope::Read).map(|_| Self)
+        authenticate(&parts.headers, &parts.extensions, context).await?.ensure(Scope::Read).map(Self)
     }
 }
 

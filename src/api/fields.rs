@@ -20,6 +20,11 @@ impl Fields {
         Self { left: object, known: Vec::new(), errors: Vec::new() }
     }
 
+    /// All that were sent, for a reader that knows its fields only from the database.
+    pub(super) fn into_object(self) -> Map<String, Value> {
+        self.left
+    }
+
     /// Of a query string: every value is text.
     pub(super) fn of_query(query: Option<&str>) -> Self {
         let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
@@ -73,14 +78,6 @@ impl Fields {
         match number {
             Some(number) if range.contains(&number) => Some(number),
             _ => self.refuse(field, format!("must be a whole number from {} to {}", range.start(), range.end())),
-        }
-    }
-
-    /// A number.
-    pub(super) fn number(&mut self, field: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
-        match self.take(field)?.as_f64() {
-            Some(number) if range.contains(&number) => Some(number),
-            _ => self.refuse(field, format!("must be a number from {} to {}", range.start(), range.end())),
         }
     }
 

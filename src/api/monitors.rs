@@ -1,34 +1,44 @@
 //! `/api/v1/monitors`: Kuma's own column names, plus who runs it.
 //!
-//! A monitor that is made here is a wish: the leader finds a node for it within its next round.
+//! A monitor that is made here is a wish: the leader finds a node for it within its next round. An edit names what it
+//! changes; with `If-Match` it is made only of what its client had seen.
 
 use axum::Json;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use self::shown::Shown;
-use super::Ctx;
-use super::audit::{self, Done};
-use super::auth::{Reader, Writer};
+use self::shown::Eyes;
+use super::auth::{Caller, Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
 use super::page::{Cut, Items};
 use super::problem::ApiError;
-use crate::store::monitors::{self, MonitorFilter, NewMonitor};
-use crate::store::{Store, nodes};
+use super::{Context, Ctx};
+use crate::monitor::Draft;
+use crate::store::monitors::{self, MonitorFilter, MonitorState, MonitorView, Target, Wish};
+use crate::store::{BeatStatus, LastBeat, Store};
 
-mod draft;
+pub(super) mod beats;
+pub(super) mod bulk;
+pub(super) mod by_ref;
+mod refusal;
 mod shown;
 #[cfg(test)]
 mod tests;
+mod wait;
 
-/// Filters: `node` (runs it), `home`, `type`, `active`, `tag`, `text` (in its name), `ref`.
-pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
+/// Filters: `node` (runs it), `home`, `type`, `status`, `active`, `tag`, `text` (in its name, address or host name),
+/// `ref`, `managed_by`.
+pub(super) async fn list(
+    Reader(caller): Reader,
+    context: Ctx,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Items<Value>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);
-    let reference = fields.text("ref", draft::REF_CHARS);
     let filter = MonitorFilter {
         effective_node: fields.text("node", 50).map(NodeId::from),
         home: fields.text("home", 50).map(NodeId::from),
@@ -36,85 +46,132 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
         kind: fields.text("type", 20),
         tag: fields.text("tag", 255),
         search: fields.text("text", 150),
+        reference: fields.text("ref", 400),
+        managed_by: fields.text("managed_by", 190),
+        state: read_state(&mut fields),
     };
     fields.finish()?;
     let store = &context.state.store;
-    match reference {
-        Some(reference) => {
-            Ok(Json(Items::whole(monitors::find_by_ref(store, &reference).await?.into_iter().collect())))
+    let page = monitors::list(store, &filter, cut.cursor.as_deref(), cut.limit).await?;
+    let ids: Vec<MonitorId> = page.items.iter().map(|view| view.spec.id).collect();
+    let mut last: std::collections::BTreeMap<MonitorId, LastBeat> =
+        store.last_beats(&ids).await?.into_iter().map(|beat| (beat.monitor, beat)).collect();
+    let table = monitors::table(store).await?;
+    let eyes = Eyes { table: &table, sees_tokens: caller.may_write() };
+    let items = page.items.iter().map(|view| eyes.show(view, last.remove(&view.spec.id))).collect();
+    Ok(Json(Items { items, next: page.next }))
+}
+
+fn read_state(fields: &mut Fields) -> Option<MonitorState> {
+    let text = fields.text("status", 20)?;
+    let state = match text.as_str() {
+        "up" => MonitorState::Beat(BeatStatus::Up),
+        "down" => MonitorState::Beat(BeatStatus::Down),
+        "pending" => MonitorState::Beat(BeatStatus::Pending),
+        "maintenance" => MonitorState::Beat(BeatStatus::Maintenance),
+        "paused" => MonitorState::Paused,
+        "unknown" => MonitorState::Unknown,
+        _ => {
+            fields.fault("status", "must be one of up, down, pending, maintenance, paused, unknown");
+            return None;
         }
-        None => Ok(Json(Items::of(monitors::list(store, &filter, cut.cursor.as_deref(), cut.limit).await?))),
+    };
+    Some(state)
+}
+
+pub(super) async fn show(Reader(caller): Reader, context: Ctx, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let view = find_view(&context.state.store, parse_id(&id)?).await?;
+    answer(&context, &caller, StatusCode::OK, &view).await
+}
+
+pub(super) async fn create(Writer(caller): Writer, context: Ctx, Object(fields): Object) -> Result<Response, ApiError> {
+    let view = write(&context.state.store, &caller, Target::New, vec![], fields).await?;
+    let mut response = answer(&context, &caller, StatusCode::CREATED, &view).await?;
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/monitors/{}", view.spec.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
     }
+    Ok(response)
 }
 
-pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Json<Shown>, ApiError> {
-    find(&context.state.store, &id).await.map(Json)
-}
-
-pub(super) async fn create(
+pub(super) async fn change(
     Writer(caller): Writer,
     context: Ctx,
+    Path(id): Path<String>,
+    headers: HeaderMap,
     Object(fields): Object,
-) -> Result<(StatusCode, HeaderMap, Json<Shown>), ApiError> {
-    let new = draft::read(fields)?;
-    let store = &context.state.store;
-    ensure_node(store, &new).await?;
-    let id = match monitors::create(store, &new).await {
-        Err(error) if error.is_duplicate() => return Err(ref_taken(&new)),
-        made => made?,
-    };
-    let after = json!({"name": new.spec.name, "type": new.spec.kind, "ref": new.reference, "node_id": new.node_id});
-    let subject = format!("monitor/{id}");
-    audit::note(store, &caller, Done { what: "monitor.create", subject: &subject, before: None, after: Some(after) })
-        .await;
-    let shown = find(store, &id.to_string()).await?;
-    let mut headers = HeaderMap::new();
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/monitors/{id}")) {
-        headers.insert(header::LOCATION, location);
-    }
-    Ok((StatusCode::CREATED, headers, Json(shown)))
+) -> Result<Response, ApiError> {
+    let target = Target::Existing(parse_id(&id)?);
+    let view = write(&context.state.store, &caller, target, refusal::if_match(&headers), fields).await?;
+    answer(&context, &caller, StatusCode::OK, &view).await
+}
+
+async fn write(
+    store: &Store,
+    caller: &Caller,
+    target: Target,
+    if_match: Vec<String>,
+    fields: Fields,
+) -> Result<MonitorView, ApiError> {
+    let table = monitors::table(store).await?;
+    let draft = Draft::read(&fields.into_object(), &table).map_err(refusal::error_of)?;
+    let name = if let Target::Existing(id) = target { id.to_string() } else { String::new() };
+    let written = monitors::write(store, &caller.who(), &[Wish { target, draft, if_match }]).await?;
+    let written = written.map_err(|refused| refusal::one(refused, &name))?;
+    let first = written.first().ok_or_else(|| ApiError::Internal("nothing was written".to_owned()))?;
+    find_view(store, first.id).await
 }
 
 pub(super) async fn remove(
     Writer(caller): Writer,
     context: Ctx,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    let store = &context.state.store;
-    let id = parse_id(&id)?;
-    let found = monitors::get(store, id).await?.ok_or_else(|| ApiError::not_found("monitor", &id.to_string()))?;
-    if !monitors::delete(store, id).await? {
-        return Err(ApiError::not_found("monitor", &id.to_string()));
-    }
-    let before = json!({"name": found.spec.name, "type": found.spec.kind, "ref": found.reference});
-    let subject = format!("monitor/{id}");
-    audit::note(store, &caller, Done { what: "monitor.delete", subject: &subject, before: Some(before), after: None })
-        .await;
+    delete(&context, &caller, parse_id(&id)?, &headers).await
+}
+
+async fn delete(context: &Ctx, caller: &Caller, id: MonitorId, headers: &HeaderMap) -> Result<StatusCode, ApiError> {
+    let done = monitors::delete(&context.state.store, &caller.who(), id, &refusal::if_match(headers)).await?;
+    done.map_err(|refused| refusal::one(refused, &id.to_string()))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn find(store: &Store, id: &str) -> Result<Shown, ApiError> {
-    let found = monitors::get(store, parse_id(id)?).await?;
-    found.map(Shown::from).ok_or_else(|| ApiError::not_found("monitor", id))
+async fn find_view(store: &Store, id: MonitorId) -> Result<MonitorView, ApiError> {
+    monitors::get(store, id).await?.ok_or_else(|| ApiError::not_found("monitor", &id.to_string()))
+}
+
+/// The monitor, with what validates it.
+async fn answer(
+    context: &Context,
+    caller: &Caller,
+    code: StatusCode,
+    view: &MonitorView,
+) -> Result<Response, ApiError> {
+    answer_with(context, caller, code, view, json!({})).await
+}
+
+async fn answer_with(
+    context: &Context,
+    caller: &Caller,
+    code: StatusCode,
+    view: &MonitorView,
+    more: Value,
+) -> Result<Response, ApiError> {
+    let store = &context.state.store;
+    let last = store.last_beats(&[view.spec.id]).await?.into_iter().next();
+    let table = monitors::table(store).await?;
+    let mut shown = Eyes { table: &table, sees_tokens: caller.may_write() }.show(view, last);
+    if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
+        shown.extend(more);
+    }
+    let mut response = (code, Json(shown)).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&view.etag()) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
 }
 
 /// What is no number is no monitor's id, so there is no such monitor.
 fn parse_id(text: &str) -> Result<MonitorId, ApiError> {
     text.parse().map(MonitorId).map_err(|_| ApiError::not_found("monitor", text))
-}
-
-async fn ensure_node(store: &Store, new: &NewMonitor) -> Result<(), ApiError> {
-    let Some(node) = &new.node_id else { return Ok(()) };
-    if nodes::get(store, node).await?.is_some() {
-        return Ok(());
-    }
-    Err(ApiError::field(
-        "node_id",
-        format!("there is no node {node}; `komainu nodes list` shows them, without node_id the leader chooses"),
-    ))
-}
-
-fn ref_taken(new: &NewMonitor) -> ApiError {
-    let reference = new.reference.as_deref().unwrap_or_default();
-    ApiError::conflict("ref", format!("there is a monitor with ref {reference} already"))
 }

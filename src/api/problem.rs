@@ -56,6 +56,9 @@ pub enum ApiError {
         /// Each field at fault.
         errors: Vec<FieldError>,
     },
+    /// It is no longer what the caller had seen.
+    #[error("{0}")]
+    Stale(String),
     /// The body is over its limit.
     #[error("the body is longer than {limit} bytes; send less")]
     TooLarge {
@@ -155,6 +158,7 @@ impl ApiError {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "/problems/not-found"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed"),
             Self::Conflict { .. } => (StatusCode::CONFLICT, "/problems/conflict"),
+            Self::Stale(_) => (StatusCode::PRECONDITION_FAILED, "/problems/stale"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large"),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "/problems/too-many"),
             Self::Push(error) => refusal::status_and_kind(error),
@@ -188,6 +192,7 @@ impl ApiError {
             | Self::Forbidden(_)
             | Self::NotFound(_)
             | Self::MethodNotAllowed(_)
+            | Self::Stale(_)
             | Self::TooLarge { .. }
             | Self::TooMany { .. }
             | Self::Store(_)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use reqwest::header::{CONTENT_TYPE, IF_MATCH};
+use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
@@ -56,6 +56,7 @@ pub(super) struct Request<'a> {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    pub(super) etag: Option<String>,
     pub(super) body: Value,
 }
 
@@ -98,10 +99,11 @@ impl Client {
     pub(super) async fn send(&self, request: Request<'_>) -> anyhow::Result<Answer> {
         let response = self.reach(&request).await?;
         let status = response.status();
+        let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         let answer = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text) };
         if let Ok(body) = answer {
-            return Ok(Answer { status, body });
+            return Ok(Answer { status, etag, body });
         }
         let whom = self.whom();
         bail!("{whom} does not answer as a komainu watchdog does (HTTP {status}); is KOMAINU_URL right?")

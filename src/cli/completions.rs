@@ -30,7 +30,7 @@ mod tests {
     fn every_shell_is_told_of_commands_and_their_options() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = script(shell);
-            for word in ["heartbeats", "rotate", "monitors", "skip-invalid"] {
+            for word in ["heartbeats", "rotate", "monitors", "skip-invalid", "prune"] {
                 assert!(script.contains(word), "{shell} misses {word}");
             }
         }

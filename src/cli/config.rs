@@ -56,7 +56,7 @@ async fn try_grants(store: &Store) -> Vec<StoreError> {
         migrate::plan(store, MigrateOptions::default()).await.err(),
         nodes::edit(store, &nobody, &change).await.err(),
         watchdogs::remove(store, &WatchdogId::from("")).await.err(),
-        monitors::delete(store, MonitorId(-1)).await.err(),
+        monitors::delete(store, "", MonitorId(-1), &[]).await.err(),
         store.try_keeping_beats().await.err(),
     ];
     tried.into_iter().flatten().filter(|error| !matches!(error, StoreError::NoKuma)).collect()

@@ -9,8 +9,8 @@ use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::view::View;
 use tokio::sync::watch;
 
-use crate::store::Store;
 use crate::store::prune::Retention;
+use crate::store::{Store, StoreError, monitors};
 
 /// Between two looks; more often while there is something left.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: 
         if view.wait_for(leads).await.is_err() {
             return;
         }
-        let pause = match store.prune(&Retention::default()).await {
+        let pause = match work(&store).await {
             Ok(0) => PAUSE,
             Ok(rows) => {
                 tracing::debug!(rows, "pruned what is too old");
@@ -38,4 +38,9 @@ pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: 
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// One batch of each; says how many rows went.
+async fn work(store: &Store) -> Result<u64, StoreError> {
+    Ok(monitors::sweep(store).await? + store.prune(&Retention::default()).await?)
 }

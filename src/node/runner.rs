@@ -19,10 +19,11 @@ use super::beat::Times;
 use super::canary::Canaries;
 use super::link::SharedTenure;
 use super::pulse::{BEAT, Pulse};
+use super::push::{self, Look, Report};
 use super::run::{RunResult, RunStatus, Runs, group};
 use super::schedule::StartSpread;
-use super::shard::{Done, Launch, Next, ReadId, RunId, Shard};
-use super::storage::{BeatStore, Fate, Storage};
+use super::shard::{Done, Launch, Next, Outcome, Pushed, ReadId, RunId, Shard};
+use super::storage::{BeatStore, Fate, Queued, Storage};
 use super::trace::{Event, Trace};
 use crate::clock;
 use crate::store::beats::LastBeat;
@@ -54,12 +55,36 @@ pub enum Command {
         /// Gets the answer.
         differs: oneshot::Sender<bool>,
     },
+    /// A push came.
+    Push(PushCall),
     /// What became of beats.
     Fate(Fate),
     /// Last beats, to look for those that somebody else made.
     LookForForeign(Vec<LastBeat>),
     /// The node is stopping: end all runs, start none. Answered when that is so.
     Halt(oneshot::Sender<()>),
+}
+
+/// A push, and who waits for what becomes of it.
+#[derive(Debug)]
+pub struct PushCall {
+    /// Names the monitor.
+    pub token: String,
+    /// What it says.
+    pub report: Report,
+    /// Gets the answer.
+    pub answer: oneshot::Sender<PushAnswer>,
+}
+
+/// What becomes of a push.
+#[derive(Debug)]
+pub enum PushAnswer {
+    /// It is a beat, which is stored when this resolves.
+    Taken(oneshot::Receiver<()>),
+    /// No active monitor of this node has this token.
+    Unknown,
+    /// This node may not store anything now.
+    Refused,
 }
 
 /// What the loop shows to the rest of the node.
@@ -109,6 +134,8 @@ pub struct Runner<D, F> {
     handles: HashMap<RunId, AbortHandle>,
     readings: JoinSet<Reading>,
     read_not_before: Mono,
+    /// Pushes to monitors whose last beat is being read.
+    early_pushes: Vec<PushCall>,
     is_halted: bool,
 }
 
@@ -123,6 +150,7 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
             handles: HashMap::new(),
             readings: JoinSet::new(),
             read_not_before: Mono::default(),
+            early_pushes: Vec::new(),
             is_halted: false,
         }
     }
@@ -195,11 +223,8 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
         match done {
             Ok(done) => {
                 self.handles.remove(&done.run);
-                let monitor = done.monitor;
-                if let Some(queued) = self.shard.finish(clock::now(), done)
-                    && !self.parts.storage.push(queued)
-                {
-                    self.shard.forget(&[monitor]);
+                if let Some(queued) = self.shard.finish(clock::now(), done) {
+                    self.store(queued);
                 }
             }
             Err(error) => {
@@ -208,6 +233,42 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
                 self.handles.remove(&run);
                 tracing::error!(%error, "a run ended without a result");
                 self.shard.abandon(clock::now(), run);
+            }
+        }
+    }
+
+    fn store(&mut self, queued: Queued) {
+        let monitor = queued.beat.monitor;
+        if !self.parts.storage.push(queued) {
+            self.shard.forget(&[monitor]);
+            self.parts.trace.receipts().refuse([monitor]);
+        }
+    }
+
+    fn push(&mut self, call: PushCall) {
+        let Some(monitor) = self.shard.pushed_to(&call.token).map(|spec| spec.id) else {
+            let _ = call.answer.send(PushAnswer::Unknown);
+            return;
+        };
+        let fence = self.parts.tenure.lock().may_run(clock::now(), monitor).err();
+        if self.is_halted || fence.is_some() {
+            let is_elsewhere = fence == Some(Fence::NotMine);
+            let _ = call.answer.send(if is_elsewhere { PushAnswer::Unknown } else { PushAnswer::Refused });
+            return;
+        }
+        match self.shard.push((clock::now(), clock::wall()), &call.token, call.report.clone(), false) {
+            Pushed::Beat(queued) => {
+                let stored = self.parts.trace.receipts().expect(monitor, queued.beat.time);
+                self.store(*queued);
+                let _ = call.answer.send(PushAnswer::Taken(stored));
+            }
+            Pushed::Unknown => {
+                let _ = call.answer.send(PushAnswer::Unknown);
+            }
+            // Who gave up waiting makes room.
+            Pushed::Unread => {
+                self.early_pushes.retain(|early| !early.answer.is_closed());
+                self.early_pushes.push(call);
             }
         }
     }
@@ -224,6 +285,7 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
             Command::Stop(monitors, stopped) => {
                 let ended = self.shard.stop(&monitors);
                 self.end_runs(&ended);
+                self.parts.trace.receipts().refuse(monitors);
                 let _ = stopped.send(());
             }
             Command::Compare { slice, rows, differs } => {
@@ -231,8 +293,15 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
                 self.end_runs(&ended);
                 let _ = differs.send(has_changed);
             }
-            Command::Fate(Fate::Lost(monitors)) => self.shard.redo(now, &monitors),
-            Command::Fate(Fate::Unsure(monitors)) => self.shard.forget(&monitors),
+            Command::Push(call) => self.push(call),
+            Command::Fate(Fate::Lost(monitors)) => {
+                self.shard.redo(now, &monitors);
+                self.parts.trace.receipts().refuse(monitors);
+            }
+            Command::Fate(Fate::Unsure(monitors)) => {
+                self.shard.forget(&monitors);
+                self.parts.trace.receipts().refuse(monitors);
+            }
             Command::LookForForeign(last) => {
                 let foreign = self.shard.count_foreign(now, &last);
                 self.parts.gauges.foreign_beats.fetch_add(foreign, Ordering::Relaxed);
@@ -301,7 +370,12 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
     fn remember(&mut self, read: Result<Reading, JoinError>) {
         let now = clock::now();
         match read {
-            Ok((read, asked, Some(last))) => self.shard.remember(now, read, &asked, &last),
+            Ok((read, asked, Some(last))) => {
+                self.shard.remember(now, read, &asked, &last);
+                for early in std::mem::take(&mut self.early_pushes) {
+                    self.push(early);
+                }
+            }
             Ok((read, asked, None)) => {
                 self.shard.remember_failed(read, &asked);
                 self.read_not_before = now + READ_PAUSE;
@@ -327,30 +401,33 @@ impl<F: Families> Task<F> {
         let began_at = clock::now();
         let began_wall = clock::wall();
         // Asked once more: a process that stood still may get here long after the loop asked.
-        let result = if self.tenure.lock().may_run(clock::now(), monitor).is_ok() {
-            self.trace.monitor(Event::Run, monitor);
-            Some(self.ask(&launch, began_at).await)
+        let (outcome, ended_at) = if self.tenure.lock().may_run(clock::now(), monitor).is_err() {
+            (Outcome::NotAllowed, began_wall)
         } else {
-            None
+            self.trace.monitor(Event::Run, monitor);
+            self.ask(&launch, began_at).await
         };
-        let (result, ended_at) = result.unzip();
-        let times = Times { began_at: began_wall, ended_at: ended_at.unwrap_or(began_wall) };
-        Done { monitor, run: launch.run, began_at, times, result }
+        Done { monitor, run: launch.run, began_at, times: Times { began_at: began_wall, ended_at }, outcome }
     }
 
     /// What came of it, and when.
-    async fn ask(&self, launch: &Launch, began_at: Mono) -> (RunResult, Wall) {
+    async fn ask(&self, launch: &Launch, began_at: Mono) -> (Outcome, Wall) {
         let kind = launch.monitor.kind.as_str();
         let result = match kind {
             "group" => group::run(&self.families, &launch.monitor).await,
+            "push" => match push::look(launch.previous.as_ref(), &launch.monitor, clock::wall()) {
+                Look::InTime(again) => return (Outcome::LookAgain(again), clock::wall()),
+                Look::Late(result) => result,
+            },
             _ => self.runs.run(&launch.monitor).await,
         };
         let ended_at = clock::wall();
         // What is known without asking the network is not the network's fault.
-        if matches!(kind, "group" | "manual") {
-            return (result, ended_at);
-        }
-        (self.clear_of_own_trouble(result, began_at, launch.is_failure_news).await, ended_at)
+        let result = match kind {
+            "group" | "manual" => result,
+            _ => self.clear_of_own_trouble(result, began_at, launch.is_failure_news).await,
+        };
+        (Outcome::Result(result), ended_at)
     }
 
     /// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.

@@ -1,7 +1,9 @@
-//! What a node answers: its health, and a hint that its assignment changed.
+//! What a node answers: its health, a hint that its assignment changed, and pushes to the push monitors it owns.
 //!
 //! Health says whether the node can do its work (the database answers, the loop does not lag), not whether its
 //! monitors are up. A hint carries nothing: the node looks into the database and decides by what stands there.
+
+mod pushes;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +16,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use komainu_watchdogs::ids::{Generation, Incarnation, NodeId};
 use komainu_watchdogs::tenure::Input;
 use komainu_watchdogs::time::Mono;
@@ -24,7 +26,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::link::{Identity, SharedTenure};
 use super::pulse::Pulse;
-use super::runner::Gauges;
+use super::runner::{Command, Gauges};
 use crate::keys::NodeKey;
 use crate::store::{Store, TenureConnection};
 use crate::{clock, signature};
@@ -57,6 +59,8 @@ pub struct Served {
     pub database: DatabaseProbe,
     /// Hears of hints.
     pub inputs: mpsc::UnboundedSender<Input>,
+    /// Hears of pushes.
+    pub runner: mpsc::UnboundedSender<Command>,
 }
 
 /// Every route of a node.
@@ -64,6 +68,7 @@ pub fn router(served: Arc<Served>) -> Router {
     Router::new()
         .route("/api/v1/health", get(health))
         .route("/api/v1/reconcile-monitors", post(reconcile))
+        .route("/api/push/{token}", any(pushes::push))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(BODY_MOST))
         .with_state(served)

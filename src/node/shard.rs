@@ -13,6 +13,7 @@ use komainu_watchdogs::tenure::Fence;
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::beat::{self, Previous, Rules, Times};
+use super::push::{self, Report};
 use super::run::RunResult;
 use super::schedule::{Schedule, StartSpread, spread};
 use super::spec;
@@ -52,6 +53,30 @@ pub struct Launch {
     pub run: RunId,
     /// Its failure would be news, so it deserves a second look at the node's own network.
     pub is_failure_news: bool,
+    /// The beat before it.
+    pub previous: Option<Previous>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// This, of its target.
+    Result(RunResult),
+    /// The right to run ended before anything was asked.
+    NotAllowed,
+    /// There is nothing to say yet: look again after so long.
+    LookAgain(Duration),
+}
+
+/// What came of a push.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Pushed {
+    /// This beat, to be stored.
+    Beat(Box<Queued>),
+    /// No monitor here has this token.
+    Unknown,
+    /// The beat before it is not read yet: ask again once it is.
+    Unread,
 }
 
 /// A run that ended.
@@ -65,8 +90,8 @@ pub struct Done {
     pub began_at: Mono,
     /// When it began and ended, for the beat.
     pub times: Times,
-    /// What came of it; `None`: the right to run ended before anything was asked.
-    pub result: Option<RunResult>,
+    /// What came of it.
+    pub outcome: Outcome,
 }
 
 #[derive(Debug)]
@@ -100,6 +125,8 @@ enum Memory {
 pub struct Shard {
     held: HashMap<MonitorId, Held>,
     unread: BTreeSet<MonitorId>,
+    /// Push monitors by their tokens.
+    tokens: HashMap<String, MonitorId>,
     schedule: Schedule,
     start_spread: StartSpread,
     is_fenced: bool,
@@ -139,9 +166,10 @@ impl Shard {
                 tracing::warn!(monitor.id = %spec.id, kind = spec.kind, "a native node cannot run this kind of monitor");
             }
             self.schedule.remove(spec.id);
+            self.tokens.extend(token_of(&spec).map(|token| (token.to_owned(), spec.id)));
             self.held.insert(spec.id, Held::new(now, spec));
         }
-        self.spread(now, &started);
+        self.begin(now, &started);
     }
 
     /// Monitors are not this node's any more. Their runs' results will be refused.
@@ -150,7 +178,9 @@ impl Shard {
         for monitor in monitors {
             self.schedule.remove(*monitor);
             self.unread.remove(monitor);
-            stopped.extend(self.held.remove(monitor).and_then(|held| held.run));
+            let Some(held) = self.held.remove(monitor) else { continue };
+            self.forget_token(&held.spec);
+            stopped.extend(held.run);
         }
         stopped
     }
@@ -179,9 +209,12 @@ impl Shard {
                     self.unread.insert(row.id);
                 }
             }
-            held.spec = Arc::new(row);
+            let token = token_of(&row).map(|token| (token.to_owned(), row.id));
+            let before = std::mem::replace(&mut held.spec, Arc::new(row));
+            self.forget_token(&before);
+            self.tokens.extend(token);
         }
-        self.spread(now, &restarted);
+        self.begin(now, &restarted);
         (ended, has_come || !missing.is_empty())
     }
 
@@ -260,7 +293,7 @@ impl Shard {
             .map(|held| (held.spec.id, spec::interval(&held.spec)))
             .collect();
         all.sort_unstable();
-        self.spread(now, &all);
+        self.begin(now, &all);
     }
 
     /// The lease ended: nothing runs until [`Self::resume`]. Returns the runs this ended: their results would be
@@ -302,10 +335,11 @@ impl Shard {
             }
             let was_down = previous.as_ref().is_some_and(|previous| previous.settled == BeatStatus::Down);
             let is_failure_news = held.spec.upside_down || !was_down;
+            let previous = previous.clone();
             self.runs += 1;
             let run = RunId(self.runs);
             held.run = Some(run);
-            return Next::Run(Launch { monitor: Arc::clone(&held.spec), run, is_failure_news });
+            return Next::Run(Launch { monitor: Arc::clone(&held.spec), run, is_failure_news, previous });
         }
         Next::Fenced
     }
@@ -314,9 +348,16 @@ impl Shard {
     pub fn finish(&mut self, now: Mono, done: Done) -> Option<Queued> {
         let held = self.held.get_mut(&done.monitor).filter(|held| held.run == Some(done.run))?;
         held.run = None;
-        let Some(result) = done.result else {
-            self.schedule.set(done.monitor, now);
-            return None;
+        let result = match done.outcome {
+            Outcome::Result(result) => result,
+            Outcome::NotAllowed => {
+                self.schedule.set(done.monitor, now);
+                return None;
+            }
+            Outcome::LookAgain(after) => {
+                self.schedule.set(done.monitor, now + after);
+                return None;
+            }
         };
         let Memory::Known { previous, is_fresh } = &held.memory else {
             // What it would be judged against was lost while it ran; it runs again as soon as that is read.
@@ -331,6 +372,29 @@ impl Shard {
         let delay = beat::delay(beat.status, interval, spec::retry_interval(&held.spec));
         self.schedule.set(done.monitor, (done.began_at + delay).max(now + Duration::from_millis(1)));
         Some(Queued { beat, is_fresh })
+    }
+
+    /// The monitor with this token, if it is held.
+    pub fn pushed_to(&self, token: &str) -> Option<&MonitorSpec> {
+        let monitor = self.tokens.get(token)?;
+        self.held.get(monitor).map(|held| &*held.spec)
+    }
+
+    /// A push came, at `now` on the node's clock and `at` for the beat. What was being looked at is past.
+    pub fn push(&mut self, (now, at): (Mono, Wall), token: &str, report: Report, is_maintained: bool) -> Pushed {
+        let held = self.tokens.get(token).and_then(|monitor| self.held.get_mut(monitor));
+        let Some(held) = held else { return Pushed::Unknown };
+        let Memory::Known { previous, is_fresh } = &held.memory else { return Pushed::Unread };
+        let is_fresh = *is_fresh;
+        // Two pushes of one millisecond would be one to who looks for a beat by its time.
+        let at = held.made.last().map_or(at, |last| at.max(Wall(last.0 + 1)));
+        let (beat, memory) = push::beat_of(previous.as_ref(), Rules::from(&*held.spec), report, is_maintained, at);
+        held.memory = Memory::Known { previous: Some(memory), is_fresh: false };
+        held.note_made(beat.time);
+        if held.run.take().is_some() {
+            self.schedule.set(held.spec.id, now + spec::interval(&held.spec));
+        }
+        Pushed::Beat(Box::new(Queued { beat, is_fresh }))
     }
 
     /// A run ended without a result (its task panicked): it is run again at its interval.
@@ -348,6 +412,24 @@ impl Shard {
             .iter()
             .filter(|last| self.held.get_mut(&last.monitor).is_some_and(|held| held.note_if_foreign(now, last.time)));
         u64::try_from(foreign.count()).unwrap_or(u64::MAX)
+    }
+
+    fn forget_token(&mut self, spec: &MonitorSpec) {
+        if let Some(token) = token_of(spec)
+            && self.tokens.get(token) == Some(&spec.id)
+        {
+            self.tokens.remove(token);
+        }
+    }
+
+    /// Monitors begin, or begin anew. Whoever pushes has an interval for it from now on: nobody could before.
+    fn begin(&mut self, now: Mono, monitors: &[(MonitorId, Duration)]) {
+        let is_pushed = |monitor: &MonitorId| self.held.get(monitor).is_some_and(|held| held.spec.kind == "push");
+        let (pushed, asked): (Vec<_>, Vec<_>) = monitors.iter().copied().partition(|(monitor, _)| is_pushed(monitor));
+        for (monitor, interval) in pushed {
+            self.schedule.set(monitor, now + interval);
+        }
+        self.spread(now, &asked);
     }
 
     fn spread(&mut self, now: Mono, monitors: &[(MonitorId, Duration)]) {
@@ -393,6 +475,10 @@ impl Held {
         self.foreign_at = Some(last);
         true
     }
+}
+
+fn token_of(spec: &MonitorSpec) -> Option<&str> {
+    spec.push_token.as_deref().filter(|token| spec.kind == "push" && !token.is_empty())
 }
 
 fn is_in_slice(monitor: MonitorId, slice: u32, of: u32) -> bool {

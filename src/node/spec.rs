@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::store::monitors::MonitorSpec;
 
 /// Kinds of monitor a native node runs: Kuma's `type`.
-pub const KINDS: &[&str] = &["group", "http", "json-query", "keyword", "manual", "ping", "port"];
+pub const KINDS: &[&str] = &["group", "http", "json-query", "keyword", "manual", "ping", "port", "push"];
 
 /// Whether a native node can run this kind of monitor.
 pub fn is_supported(monitor: &MonitorSpec) -> bool {

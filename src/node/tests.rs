@@ -112,6 +112,40 @@ async fn a_healthy_node_says_what_it_runs() {
     node.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_is_answered_when_it_is_stored_and_its_absence_is_noticed() {
+    let site = Site::new().await;
+    let monitor = site.monitors(1, "/").await[0];
+    site.sql("UPDATE monitor SET type = 'push', push_token = 'abc123', `interval` = 2, maxretries = 0").await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let node = Site::start_with(NodeSettings { listen: free, ..site.settings() });
+    site.until_traced("\"start\"").await;
+    let push = async |path: &str| {
+        let answer = reqwest_plain().get(format!("http://{free}/api/push/{path}")).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, String::from_utf8(answer.bytes().await.unwrap().to_vec()).unwrap())
+    };
+    assert_eq!(push("abc123?status=up&msg=done&ping=7").await, (200, r#"{"ok":true}"#.to_owned()));
+    let stored = site.number("SELECT COUNT(*) FROM heartbeat WHERE status = 1 AND msg = 'done' AND ping = 7").await;
+    assert_eq!(stored, 1, "what is answered is stored");
+    assert_eq!(push("other").await, (404, r#"{"ok":false,"msg":"Monitor not found or not active."}"#.to_owned()));
+    assert_eq!(push("abc123?ping=-1").await.0, 404);
+    assert_eq!(push("abc123?status=down&msg=broken").await.0, 200);
+    assert_eq!(site.number("SELECT COUNT(*) FROM heartbeat WHERE status = 0 AND important = 1").await, 1);
+    assert_eq!(push("abc123").await.0, 200);
+    let late = "SELECT COUNT(*) FROM heartbeat WHERE msg = 'No heartbeat in the time window' AND status = 0";
+    site.until(late, 1).await;
+    assert!(
+        site.number(&format!(
+            "SELECT MIN(duration) FROM heartbeat WHERE monitor_id = {} AND status = 0 AND msg LIKE 'No%'",
+            monitor.0
+        ))
+        .await
+            >= 2
+    );
+    node.stop().await;
+}
+
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A database with one node, and a target.

@@ -1,7 +1,8 @@
 //! The trace: one JSON line for each thing a node does to a monitor, for an operator who asks who ran what when.
 //!
 //! Lines are written at the moment of the event and flushed one by one, so that the trace of a killed process is
-//! complete. A `run` line stands before its request is sent. Without a trace file nothing is written.
+//! complete. A `run` line stands before its request is sent. Without a trace file nothing is written; who waits for a beat
+//! to be stored hears of it all the same.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -9,8 +10,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, Stamp};
+use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 
+use super::receipts::Receipts;
 use crate::clock;
 
 /// Something that happened.
@@ -54,6 +57,7 @@ pub struct Trace {
     node: NodeId,
     incarnation: Incarnation,
     file: Option<Mutex<File>>,
+    receipts: Receipts,
 }
 
 impl Trace {
@@ -61,7 +65,7 @@ impl Trace {
     pub fn open(path: Option<&Path>, node: NodeId, incarnation: Incarnation) -> io::Result<Self> {
         let open = |path| OpenOptions::new().create(true).append(true).open(path);
         let file = path.map(open).transpose()?.map(Mutex::new);
-        Ok(Self { node, incarnation, file })
+        Ok(Self { node, incarnation, file, receipts: Receipts::default() })
     }
 
     /// Something that concerns one monitor.
@@ -69,8 +73,14 @@ impl Trace {
         self.write(event, |line| line.monitor = Some(monitor));
     }
 
+    /// Those who wait for a beat to be stored.
+    pub fn receipts(&self) -> &Receipts {
+        &self.receipts
+    }
+
     /// A beat is in the database.
     pub fn stored(&self, monitor: MonitorId, beat_ms: i64) {
+        self.receipts.stored(monitor, Wall(beat_ms));
         self.write(Event::Stored, |line| {
             line.monitor = Some(monitor);
             line.beat_ms = Some(beat_ms);

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::session::Session;
+use crate::monitor::Table;
 
 /// Tables with their columns, by lower-case name.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Catalog {
     tables: BTreeMap<String, BTreeSet<String>>,
     /// MariaDB: an index of `heartbeat` on (`monitor_id`, `time`), by which the last beat of a monitor is one jump.
     beat_index: Option<String>,
     /// MariaDB: one on (`monitor_id`, `important`, `time`), the same for the last change of state.
     change_index: Option<String>,
+    /// The columns of `monitor` that clients read and write.
+    monitor: Table,
 }
 
 impl Catalog {
@@ -35,7 +38,8 @@ impl Catalog {
         }
         let beat_index = index_on(session, &["monitor_id", "time"]).await?;
         let change_index = index_on(session, &["monitor_id", "important", "time"]).await?;
-        Ok(Self { tables, beat_index, change_index })
+        let monitor = monitor_table(session).await?;
+        Ok(Self { tables, beat_index, change_index, monitor })
     }
 
     /// For MariaDB, whose optimizer takes the index on `monitor_id` alone while it has no statistics, and then reads
@@ -49,6 +53,16 @@ impl Catalog {
         self.change_index.as_ref().map(|index| format!(" FORCE INDEX (`{index}`)")).unwrap_or_default()
     }
 
+    /// The columns of `monitor`.
+    pub(crate) fn monitor(&self) -> &Table {
+        &self.monitor
+    }
+
+    /// Tables with this column.
+    pub(crate) fn tables_with(&self, column: &str) -> impl Iterator<Item = &str> {
+        self.tables.iter().filter(move |(_, columns)| columns.contains(column)).map(|(table, _)| table.as_str())
+    }
+
     pub(crate) fn has_table(&self, table: &str) -> bool {
         self.tables.contains_key(table)
     }
@@ -56,6 +70,26 @@ impl Catalog {
     pub(crate) fn has_column(&self, table: &str, column: &str) -> bool {
         self.tables.get(table).is_some_and(|columns| columns.contains(column))
     }
+}
+
+async fn monitor_table(session: &mut Session) -> Result<Table, StoreError> {
+    let sql = match session.dialect() {
+        Dialect::MariaDb => {
+            "SELECT column_name AS name, CAST(column_type AS CHAR) AS declared, is_nullable = 'YES' AS nullable, \
+             CAST(column_default AS CHAR) AS preset FROM information_schema.columns \
+             WHERE table_schema = DATABASE() AND table_name = 'monitor'"
+        }
+        Dialect::Sqlite => {
+            "SELECT name, type AS declared, `notnull` = 0 AS nullable, dflt_value AS preset \
+             FROM pragma_table_xinfo('monitor')"
+        }
+    };
+    let mut table = Table::default();
+    for row in session.rows("read the catalog", sql, vec![]).await? {
+        let preset = row.maybe_text("preset")?;
+        table.add(&row.text("name")?, &row.text("declared")?, row.flag("nullable")?, preset.as_deref());
+    }
+    Ok(table)
 }
 
 /// An index of `heartbeat` that begins with these columns in this order.

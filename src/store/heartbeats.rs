@@ -49,6 +49,8 @@ pub struct Definition {
     pub channels: Vec<String>,
     /// For routes.
     pub tags: Vec<String>,
+    /// The set that made it: who else edits it edits against a file.
+    pub managed_by: Option<String>,
     /// What its secret is derived with.
     pub nonce: String,
     /// The one before, and until when it still holds.

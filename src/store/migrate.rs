@@ -63,7 +63,8 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
+    "komainu_deletion",
     "komainu_channel",
     "komainu_delivery",
     "komainu_event",

@@ -2,18 +2,31 @@
 //!
 //! Owns reading, making and deleting them. Columns that this Kuma does not have read as empty.
 
+mod beats;
 pub(super) mod columns;
 mod creation;
+mod deletion;
 mod listing;
+mod rows;
+mod tags;
+mod trail;
+mod world;
+mod writing;
 
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::time::Wall;
 
+use super::beats::BeatStatus;
 use super::error::StoreError;
 use super::pool::Store;
 
-pub use creation::{create_all, delete};
+use crate::monitor::{Columns, Ours, Table};
+
+pub use beats::{ShownBeat, beats};
+pub use creation::create_all;
+pub use deletion::{delete, sweep};
 pub use listing::{find_by_ref, get, list};
+pub use writing::{Change, Refusal, Target, Wish, Written, write};
 
 /// A row of `monitor`, as a node needs it to run it. Field names are Kuma's; `kind` is its `type`.
 #[expect(clippy::struct_excessive_bools, reason = "a row has the columns it has")]
@@ -202,8 +215,10 @@ pub struct NewMonitor {
 /// A monitor as people and the API see it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct MonitorView {
-    /// Its row.
+    /// Its row, as nodes read it.
     pub spec: MonitorSpec,
+    /// All columns of its row that clients may see or set.
+    pub columns: Columns,
     /// Home node.
     pub node_id: Option<NodeId>,
     /// Who runs it while it is away from home; `Some("")`: nobody, it is being moved.
@@ -220,10 +235,36 @@ pub struct MonitorView {
     pub tags: Vec<String>,
     /// Channels that hear of it.
     pub channels: Vec<String>,
-    /// It was made through komainu's API; `None`: in Kuma.
+    /// Labels that its node must bear.
+    pub run_on: Vec<String>,
+    /// The set (`komainu apply`) that it belongs to.
+    pub managed_by: Option<String>,
+    /// `api`: it was made through komainu's API; otherwise in Kuma.
     pub made_by: Option<String>,
     /// When it was made through the API.
     pub created_at: Option<Wall>,
+    /// When it was last changed through the API.
+    pub updated_at: Option<Wall>,
+}
+
+impl MonitorView {
+    /// What a client compares before it edits, with its quotes.
+    pub fn etag(&self) -> String {
+        let ours = Ours {
+            reference: self.reference.as_deref(),
+            channels: &self.channels,
+            tags: &self.tags,
+            run_on: &self.run_on,
+            managed_by: self.managed_by.as_deref(),
+            pinned_to: self.node_id.as_ref().filter(|_| self.pinned),
+        };
+        crate::monitor::etag(&self.columns, ours)
+    }
+}
+
+/// The columns of this database's `monitor`.
+pub async fn table(store: &Store) -> Result<Table, StoreError> {
+    Ok(store.catalog().await?.monitor().clone())
 }
 
 /// Which monitors a list shows; all conditions must hold.
@@ -239,8 +280,25 @@ pub struct MonitorFilter {
     pub kind: Option<String>,
     /// Bearing this tag.
     pub tag: Option<String>,
-    /// Whose name holds this text.
+    /// Whose name, address or host name holds this text.
     pub search: Option<String>,
+    /// To which a client gave this name.
+    pub reference: Option<String>,
+    /// Of this set.
+    pub managed_by: Option<String>,
+    /// In this state.
+    pub state: Option<MonitorState>,
+}
+
+/// What people want to know of a monitor first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MonitorState {
+    /// It is not to run.
+    Paused,
+    /// It runs, and has no beat yet.
+    Unknown,
+    /// As its last beat says.
+    Beat(BeatStatus),
 }
 
 /// Makes one monitor. [`StoreError::is_duplicate`] when its `reference` is taken.

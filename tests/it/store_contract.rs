@@ -17,6 +17,7 @@ mod rounds;
 mod rows;
 mod spool;
 mod statistics;
+mod writing;
 
 /// Makes a test on each database of each of these functions.
 macro_rules! on_both_databases {

@@ -12,7 +12,7 @@ use crate::facts::{NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId};
 use crate::policy::{Policy, Recovery};
 use crate::quorum::Reach;
-use crate::shard::{Case, Field, Plan, Slot};
+use crate::shard::{Case, Field, Need, Plan, Slot};
 use crate::status::{Lease, Progress};
 use crate::time::Mono;
 use crate::view::WouldMove;
@@ -123,6 +123,7 @@ pub fn field(situation: &Situation<'_>) -> Field {
             drains_pinned: row.drains_pinned,
             sheds_push: !is_sole_witness && unreachable_for.is_some_and(|span| span >= policy.push_grace),
             is_kuma: !row.is_native,
+            arrivals_left: None,
             weight: row.weight,
             capacity: row.capacity.unwrap_or(policy.monitor_limit_per_node),
             kinds: row.kinds.clone(),
@@ -235,10 +236,19 @@ pub fn would_move(situation: &Situation<'_>, field: &Field) -> Vec<WouldMove> {
 fn needs_step(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
     let need = field.need(&Case::from(group))?;
     let is_possible = match need.step {
-        Step::Release => field.release_budget > 0,
-        Step::Place | Step::Arrive | Step::Failover => field.has_taker(&group.kind, &group.run_on, None),
+        Step::Release => field.release_budget > 0 && is_in_time(field, &need, group),
+        Step::Place => field.has_taker_now(&group.kind, &group.run_on, None),
+        Step::Arrive | Step::Failover => field.has_taker(&group.kind, &group.run_on, None),
     };
     is_possible.then_some(need.reason)
+}
+
+/// Whether whoever would get them may be given more this minute.
+fn is_in_time(field: &Field, need: &Need<'_>, group: &ShardGroup) -> bool {
+    match need.only {
+        Some(home) => field.nodes.get(home).is_some_and(|slot| slot.arrivals_left != Some(0)),
+        None => field.has_taker_now(&group.kind, &group.run_on, group.effective.as_ref()),
+    }
 }
 
 /// Monitors for which no node is the right one.

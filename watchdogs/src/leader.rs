@@ -14,6 +14,7 @@ use crate::failover::{
 };
 use crate::ids::{Epoch, Incarnation, NodeId};
 use crate::io::{Announcement, Output};
+use crate::pace::Pace;
 use crate::shard::plan;
 use crate::time::Mono;
 use crate::view::WouldMove;
@@ -36,6 +37,7 @@ pub struct Leader {
     /// What is held back and was announced.
     announced: Vec<WouldMove>,
     overloaded: BTreeSet<NodeId>,
+    pace: Pace,
 }
 
 /// What a committed or refused decision leads to.
@@ -63,6 +65,7 @@ impl Leader {
             waiting: BTreeMap::new(),
             announced: Vec::new(),
             overloaded: BTreeSet::new(),
+            pace: Pace::default(),
         }
     }
 
@@ -129,7 +132,8 @@ impl Leader {
     }
 
     fn poll_moves(&mut self, situation: &Situation<'_>, frame: Decision, is_held: bool) -> Option<Output> {
-        let field = field(situation);
+        let mut field = field(situation);
+        self.pace.limit(situation.now, frame.epoch, &mut field, situation.policy);
         let is_frozen = field.is_frozen;
         let needs = if is_held { Vec::new() } else { needs_plan(situation, &field) };
         if !is_frozen && !is_held {
@@ -197,12 +201,13 @@ impl Leader {
     }
 
     /// The decision under way was answered.
-    pub fn handle_committed(&mut self, commit: &Commit) -> Reaction {
+    pub fn handle_committed(&mut self, now: Mono, commit: &Commit) -> Reaction {
         let Some(decision) = self.committing.take() else {
             return Reaction::default();
         };
         match commit {
             Commit::Done { stamp, .. } => {
+                self.pace.note(now, &decision);
                 for rest in &mut self.queue {
                     rest.seen = stamp.generation;
                 }

@@ -30,6 +30,7 @@ pub mod io;
 pub mod leader;
 pub mod leadership;
 pub mod outbox;
+pub mod pace;
 pub mod policy;
 pub mod quorum;
 pub mod roster;

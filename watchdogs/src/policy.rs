@@ -79,6 +79,9 @@ pub struct Policy {
     pub batch: usize,
     /// Monitors moved off a living node in one step; the next step follows once they arrived.
     pub batch_living: usize,
+    /// Monitors that a stock Kuma is given in one minute, failovers aside: it takes half a minute and more to start a
+    /// thousand.
+    pub moves_per_minute: usize,
     /// How long the cluster may be without a leader until an incident says so.
     pub leaderless_grace: Duration,
     /// How long an active monitor may be without a living owner until `/status` says so: the failover bound of a lease
@@ -117,6 +120,7 @@ impl Default for Policy {
             monitor_limit_per_node: 1_000,
             batch: 5_000,
             batch_living: 1_000,
+            moves_per_minute: 1_000,
             leaderless_grace: Duration::from_secs(15),
             orphan_bound: Duration::from_secs(60),
         }
@@ -149,6 +153,7 @@ impl Policy {
             (self.claim_without_lock > self.leader_fence, "claim_without_lock", "must be longer than leader_fence"),
             (self.monitor_limit_per_node > 0, "monitor_limit_per_node", "must be at least 1"),
             (self.batch > 0, "batch", "must be at least 1"),
+            (self.moves_per_minute > 0, "moves_per_minute", "must be at least 1"),
             (self.batch_living > 0, "batch_living", "must be at least 1"),
         ];
         match rules.iter().find(|(holds, _, _)| !holds) {

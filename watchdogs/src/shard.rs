@@ -53,6 +53,8 @@ pub struct Slot {
     pub sheds_push: bool,
     /// A stock Kuma runs there: it cannot start thousands of monitors at once.
     pub is_kuma: bool,
+    /// Monitors that it may be given now unless a failover gives them; `None`: any number.
+    pub arrivals_left: Option<usize>,
     /// Share of the load, relative to the others.
     pub weight: u32,
     /// Monitors it takes.
@@ -76,9 +78,18 @@ impl Slot {
 }
 
 impl Field {
-    /// Whether a node, besides this one, takes such monitors.
+    /// Whether a node, besides this one, takes such monitors, were it not for their number.
     pub fn has_taker(&self, kind: &str, run_on: &[String], besides: Option<&NodeId>) -> bool {
         self.nodes.iter().any(|(node, slot)| Some(node) != besides && slot.is_eligible && slot.takes(kind, run_on))
+    }
+
+    /// Whether a node, besides this one, takes one more of them now.
+    pub fn has_taker_now(&self, kind: &str, run_on: &[String], besides: Option<&NodeId>) -> bool {
+        let mut nodes = self.nodes.iter();
+        nodes.any(|(node, slot)| {
+            let is_possible = Some(node) != besides && slot.arrivals_left != Some(0);
+            is_possible && slot.is_eligible && slot.takes(kind, run_on)
+        })
     }
 }
 
@@ -93,6 +104,7 @@ impl Default for Slot {
             drains_pinned: false,
             sheds_push: false,
             is_kuma: false,
+            arrivals_left: None,
             weight: 100,
             capacity: 1_000,
             kinds: Vec::new(),
@@ -144,8 +156,14 @@ pub fn plan(shard: &Shard, field: &Field) -> Plan {
     let mut wishes: Vec<_> = shard.monitors.iter().filter_map(wish).collect();
     // The heaviest first, so that the last ones even out what the first ones made uneven.
     wishes.sort_by_key(|wish| (Reverse((rate(wish.monitor), full_rate(wish.monitor))), wish.monitor.monitor));
-    for wish in wishes {
+    let (releases, others): (Vec<_>, Vec<_>) = wishes.into_iter().partition(|wish| wish.need.step == Step::Release);
+    for wish in others {
         planner.grant(&wish);
+    }
+    // What is taken from a living node must find a place that is not promised to those who were taken before it.
+    planner.reserve_for_those_on_the_way(shard);
+    for wish in releases {
+        planner.release(&wish);
     }
     planner.plan.moves.sort_by_key(|step| step.monitor);
     planner.plan
@@ -160,6 +178,8 @@ struct Wish<'a> {
 struct Planner<'a> {
     field: &'a Field,
     load: BTreeMap<&'a NodeId, Load>,
+    /// What is left of the arrivals that nodes may be given now; who is not named takes any number.
+    left: BTreeMap<&'a NodeId, usize>,
     releases: usize,
     plan: Plan,
 }
@@ -182,28 +202,78 @@ impl<'a> Planner<'a> {
                 entry.add(monitor);
             }
         }
-        Self { field, load, releases: 0, plan: Plan::default() }
+        let left = field.nodes.iter().filter_map(|(node, slot)| Some((node, slot.arrivals_left?))).collect();
+        Self { field, load, left, releases: 0, plan: Plan::default() }
     }
 
+    /// A new monitor waits where it must; one that was taken from somebody is not left unwatched for the sake of pace.
     fn grant(&mut self, wish: &Wish<'a>) {
         let Wish { monitor, need } = wish;
-        let to = match need.step {
-            Step::Release => {
-                if self.releases >= self.field.release_budget {
-                    return;
-                }
-                self.releases += 1;
-                None
-            }
-            Step::Place | Step::Arrive | Step::Failover => {
-                let Some(target) = need.only.or_else(|| self.least_loaded(monitor)) else {
-                    self.plan.unplaceable += 1;
-                    return;
-                };
-                self.charge(target, monitor);
-                Some(target.clone())
-            }
+        let takers = match need.step {
+            Step::Place => Takers::WithArrivalsLeft,
+            Step::Arrive => Takers::RatherWithArrivalsLeft,
+            Step::Failover | Step::Release => Takers::Any,
         };
+        let Some(target) = need.only.or_else(|| self.least_loaded(monitor, takers)) else {
+            let is_waiting = self.field.has_taker(&monitor.kind, &monitor.run_on, None);
+            self.plan.unplaceable += u32::from(!is_waiting);
+            return;
+        };
+        if need.step != Step::Failover {
+            self.spend(target);
+        }
+        let load = self.load.entry(target).or_default();
+        load.add(monitor);
+        if self.field.nodes.get(target).is_some_and(|slot| load.monitors > slot.capacity) {
+            self.plan.overloaded.insert(target.clone());
+        }
+        self.push(wish, Some(target.clone()));
+    }
+
+    fn release(&mut self, wish: &Wish<'a>) {
+        if self.releases >= self.field.release_budget || !self.reserve(wish.monitor, wish.need.only) {
+            return;
+        }
+        self.releases += 1;
+        self.push(wish, None);
+    }
+
+    fn reserve_for_those_on_the_way(&mut self, shard: &'a Shard) {
+        let is_on_the_way = |monitor: &&MonitorRow| {
+            let source = monitor.source.as_ref().filter(|_| monitor.effective.is_none());
+            source.is_some_and(|source| !self.field.arrivable.contains(source))
+        };
+        let on_the_way: Vec<_> = shard.monitors.iter().filter(is_on_the_way).collect();
+        for monitor in on_the_way {
+            self.reserve(monitor, self.field.home_for(&Case::from(monitor)));
+        }
+    }
+
+    /// Keeps a place for a monitor that will arrive later; only nodes that are given so many at a time run out of them.
+    fn reserve(&mut self, monitor: &MonitorRow, only: Option<&'a NodeId>) -> bool {
+        if self.left.is_empty() {
+            return true;
+        }
+        let target = match only {
+            Some(home) => Some(home).filter(|home| self.left.get(home) != Some(&0)),
+            None => self.least_loaded(monitor, Takers::WithArrivalsLeft),
+        };
+        let Some(target) = target else {
+            return false;
+        };
+        self.spend(target);
+        self.load.entry(target).or_default().add(monitor);
+        true
+    }
+
+    fn spend(&mut self, target: &NodeId) {
+        if let Some(left) = self.left.get_mut(target) {
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    fn push(&mut self, wish: &Wish<'a>, to: Option<NodeId>) {
+        let Wish { monitor, need } = wish;
         self.plan.moves.push(Move {
             monitor: monitor.monitor,
             from: monitor.effective.clone(),
@@ -216,27 +286,30 @@ impl<'a> Planner<'a> {
         });
     }
 
-    fn charge(&mut self, target: &'a NodeId, monitor: &MonitorRow) {
-        let load = self.load.entry(target).or_default();
-        load.add(monitor);
-        if self.field.nodes.get(target).is_some_and(|slot| load.monitors > slot.capacity) {
-            self.plan.overloaded.insert(target.clone());
-        }
-    }
-
     /// The least loaded eligible node with room; without room anywhere, the least loaded one. A paused monitor goes
     /// where the fewest are paused: all of them on one node would be one node's trouble on the day they are resumed.
-    fn least_loaded(&self, monitor: &MonitorRow) -> Option<&'a NodeId> {
-        let takes = |slot: &Slot| slot.is_eligible && slot.takes(&monitor.kind, &monitor.run_on);
-        let eligible = self.field.nodes.iter().filter(|(_, slot)| takes(slot));
+    fn least_loaded(&self, monitor: &MonitorRow, takers: Takers) -> Option<&'a NodeId> {
+        let is_spent = |node: &NodeId| takers != Takers::Any && self.left.get(node) == Some(&0);
+        let fits = |slot: &Slot| slot.is_eligible && slot.takes(&monitor.kind, &monitor.run_on);
+        let eligible = self.field.nodes.iter().filter(|(_, slot)| fits(slot));
         eligible
+            .filter(|(node, _)| takers != Takers::WithArrivalsLeft || !is_spent(node))
             .min_by_key(|(node, slot)| {
                 let load = self.load.get(node).copied().unwrap_or_default();
                 let is_full = load.monitors >= slot.capacity;
                 let weight = u64::from(slot.weight.max(1));
                 let rate = if monitor.active { load.rate } else { load.paused_rate };
-                (is_full, rate * 1_000 / weight, u64::from(load.monitors) * 1_000 / weight, *node)
+                let monitors = u64::from(load.monitors) * 1_000 / weight;
+                (is_spent(node), is_full, rate * 1_000 / weight, monitors, *node)
             })
             .map(|(node, _)| node)
     }
+}
+
+/// Among whom a place is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takers {
+    Any,
+    RatherWithArrivalsLeft,
+    WithArrivalsLeft,
 }

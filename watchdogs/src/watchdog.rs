@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::alarms::{self, Surroundings, alarms};
 use crate::assess::{Assessor, Evidence};
 use crate::decision::Commit;
-use crate::facts::{Mode, NodeRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow};
+use crate::facts::{
+    Mode, NodeRow, Observation, ObservationRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow,
+};
 use crate::failover::{Situation, field, misfits, overloaded};
 use crate::foreign::Foreign;
 use crate::health::Health;
@@ -219,6 +221,7 @@ impl Watchdog {
             self.start_anew(now);
         }
         self.update_targets(now, &round);
+        self.recall(&round);
         self.foreign.handle_round(now, &round);
         self.watch_leader(now, &round);
         self.judge(now, &round);
@@ -277,6 +280,20 @@ impl Watchdog {
         self.healths.retain(|target, _| matches!(target, Target::Canary(_)) || wanted.contains(target));
         for target in wanted {
             self.healths.entry(target).or_insert_with(|| Health::new(now));
+        }
+    }
+
+    /// A database that lost its tail shows what this watchdog said before: it is said again, or an old word would count
+    /// as a vote until the next change.
+    fn recall(&mut self, round: &Round) {
+        let is_mine = |row: &&ObservationRow| {
+            row.watchdog == self.identity.watchdog && row.incarnation == self.identity.incarnation
+        };
+        for row in round.observations.iter().filter(is_mine) {
+            let Observation { target, vote, .. } = &row.observation;
+            if self.healths.get(target).is_some_and(|health| health.vote() != *vote) {
+                self.unwritten.insert(target.clone());
+            }
         }
     }
 
@@ -421,7 +438,7 @@ impl Watchdog {
     fn handle_committed(&mut self, now: Mono, began_at: Mono, commit: &Commit) {
         let is_done = matches!(commit, Commit::Done { .. });
         self.leadership.end_commit(began_at, is_done);
-        let reaction = self.leader.handle_committed(commit);
+        let reaction = self.leader.handle_committed(now, commit);
         for (node, lease_seq) in reaction.vacated {
             self.roster.note_vacated(&node, lease_seq);
         }

@@ -9,6 +9,7 @@ mod scenarios {
     mod blackout;
     mod caution;
     mod handover;
+    mod hands;
     mod heartbeats;
     mod homecoming;
     mod incidents;

@@ -11,6 +11,7 @@ use crate::heartbeat::{NAME_CHARS, is_name};
 use crate::store::heartbeats::Definition;
 
 const TEXT_CHARS: usize = 4_000;
+const MANAGER_CHARS: usize = 150;
 const CRON_CHARS: usize = 200;
 const ZONE_CHARS: usize = 60;
 /// A leap year: what comes more rarely is no heartbeat.
@@ -107,6 +108,11 @@ fn read(mut fields: Fields, base: Definition, now: Wall) -> Result<Definition, A
     }
     definition.channels = fields.texts("channels", 100).unwrap_or(definition.channels);
     definition.tags = fields.texts("tags", 100).unwrap_or(definition.tags);
+    if fields.is_null("managed_by") {
+        definition.managed_by = None;
+    }
+    let manager = fields.text("managed_by", MANAGER_CHARS).filter(|manager| !manager.is_empty());
+    definition.managed_by = manager.or(definition.managed_by);
     definition.allow_sha1 = fields.flag("allow_sha1").unwrap_or(definition.allow_sha1);
     definition.description = fields.text("description", TEXT_CHARS).unwrap_or(definition.description);
     fields.finish()?;

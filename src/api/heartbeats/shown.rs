@@ -50,6 +50,8 @@ struct Chosen {
     severity: String,
     channels: Vec<String>,
     tags: Vec<String>,
+    /// The set that it belongs to: `apply/shop`.
+    managed_by: Option<String>,
     allow_sha1: bool,
 }
 
@@ -113,6 +115,7 @@ impl From<Definition> for Chosen {
             severity: definition.severity,
             channels: definition.channels,
             tags: definition.tags,
+            managed_by: definition.managed_by,
             allow_sha1: definition.allow_sha1,
         }
     }

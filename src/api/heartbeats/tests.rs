@@ -40,6 +40,17 @@ fn fault(answer: &Answer) -> (u16, String) {
 }
 
 #[tokio::test]
+async fn a_heartbeat_says_which_set_it_belongs_to() {
+    let surface = Surface::plain().await;
+    let made = json!({"name": "backup", "period_s": 60, "managed_by": "apply/shop"});
+    assert_eq!(call(&surface, "POST", "", &made).await.json()["managed_by"], "apply/shop");
+    let kept = call(&surface, "PATCH", "/backup", &json!({"grace_s": 5})).await.json();
+    assert_eq!(kept["managed_by"], "apply/shop");
+    let freed = call(&surface, "PATCH", "/backup", &json!({"managed_by": null})).await.json();
+    assert_eq!(freed["managed_by"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_heartbeat_is_made_with_a_secret_that_is_shown_once() {
     let surface = Surface::plain().await;
     let made = call(&surface, "POST", "", &json!({"name": "backup", "period_s": 60, "tags": ["db"]})).await;

@@ -1,124 +1,165 @@
 //! A monitor as the API shows it: Kuma's column names, JSON columns as JSON, passwords left out.
 
-use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use crate::store::MonitorSpec;
-use crate::store::monitors::MonitorView;
+use crate::monitor::{Column, Table, field_of, is_json, is_secret, is_settable};
+use crate::store::monitors::{MonitorView, ShownBeat};
+use crate::store::{BeatStatus, LastBeat};
 
-#[derive(Serialize)]
-pub(in crate::api) struct Shown {
-    id: MonitorId,
-    #[serde(flatten)]
-    columns: Columns,
-    node_id: Option<NodeId>,
-    assigned_node: Option<NodeId>,
-    effective_node: Option<NodeId>,
-    pinned: bool,
-    /// Why it is where it is.
-    reason: Option<String>,
-    #[serde(rename = "ref")]
-    reference: Option<String>,
-    tags: Vec<String>,
-    channels: Vec<String>,
-    /// `api` when it was made here, `null` when it was made in Kuma.
-    made_by: Option<String>,
-    created_at: Option<Wall>,
+/// Always shown; of the other columns only what is set.
+const ALWAYS: [&str; 29] = [
+    "name",
+    "type",
+    "active",
+    "interval",
+    "retry_interval",
+    "maxretries",
+    "timeout",
+    "resend_interval",
+    "upside_down",
+    "url",
+    "method",
+    "body",
+    "headers",
+    "http_body_encoding",
+    "auth_method",
+    "basic_auth_user",
+    "ignore_tls",
+    "maxredirects",
+    "accepted_statuscodes_json",
+    "cache_bust",
+    "keyword",
+    "invert_keyword",
+    "hostname",
+    "port",
+    "packet_size",
+    "ping_count",
+    "ping_per_request_timeout",
+    "ip_family",
+    "description",
+];
+
+/// The last or any beat.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub(in crate::api) struct BeatShown {
+    /// When the run began.
+    pub(super) time: Wall,
+    /// `up`, `down`, `pending`, `maintenance`.
+    pub(super) status: &'static str,
+    /// For people.
+    pub(super) msg: String,
+    /// How long the target took.
+    pub(super) ping_ms: Option<i64>,
+    /// The state changed with it.
+    pub(super) important: bool,
+    /// Retries so far.
+    pub(super) retries: u32,
 }
 
-#[derive(Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "the columns of Kuma's table, as they are")]
-struct Columns {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    active: bool,
-    interval: u32,
-    retry_interval: u32,
-    maxretries: u32,
-    timeout: f64,
-    resend_interval: u32,
-    upside_down: bool,
-    url: Option<String>,
-    method: String,
-    body: Option<String>,
-    headers: Option<Value>,
-    http_body_encoding: Option<String>,
-    auth_method: Option<String>,
-    basic_auth_user: Option<String>,
-    ignore_tls: bool,
-    maxredirects: u32,
-    accepted_statuscodes: Value,
-    cache_bust: bool,
-    keyword: Option<String>,
-    invert_keyword: bool,
-    hostname: Option<String>,
-    port: Option<u16>,
-    packet_size: u32,
-    ping_count: u32,
-    ping_per_request_timeout: u32,
-    ip_family: Option<String>,
-    description: Option<String>,
-}
-
-impl From<MonitorView> for Shown {
-    fn from(view: MonitorView) -> Self {
+impl From<LastBeat> for BeatShown {
+    fn from(beat: LastBeat) -> Self {
         Self {
-            id: view.spec.id,
-            columns: view.spec.into(),
-            node_id: view.node_id,
-            assigned_node: view.assigned_node,
-            effective_node: view.effective_node,
-            pinned: view.pinned,
-            reason: view.reason,
-            reference: view.reference,
-            tags: view.tags,
-            channels: view.channels,
-            made_by: view.made_by,
-            created_at: view.created_at,
+            time: beat.time,
+            status: word(beat.status),
+            msg: beat.msg,
+            ping_ms: beat.ping_ms,
+            important: beat.important,
+            retries: beat.retries,
         }
     }
 }
 
-impl From<MonitorSpec> for Columns {
-    fn from(spec: MonitorSpec) -> Self {
+impl From<ShownBeat> for BeatShown {
+    fn from(beat: ShownBeat) -> Self {
         Self {
-            name: spec.name,
-            kind: spec.kind,
-            active: spec.active,
-            interval: spec.interval,
-            retry_interval: spec.retry_interval,
-            maxretries: spec.maxretries,
-            timeout: spec.timeout,
-            resend_interval: spec.resend_interval,
-            upside_down: spec.upside_down,
-            url: spec.url,
-            method: spec.method,
-            body: spec.body,
-            headers: spec.headers.map(json_or_text),
-            http_body_encoding: spec.http_body_encoding,
-            auth_method: spec.auth_method,
-            basic_auth_user: spec.basic_auth_user,
-            ignore_tls: spec.ignore_tls,
-            maxredirects: spec.maxredirects,
-            accepted_statuscodes: json_or_text(spec.accepted_statuscodes_json),
-            cache_bust: spec.cache_bust,
-            keyword: spec.keyword,
-            invert_keyword: spec.invert_keyword,
-            hostname: spec.hostname,
-            port: spec.port,
-            packet_size: spec.packet_size,
-            ping_count: spec.ping_count,
-            ping_per_request_timeout: spec.ping_per_request_timeout,
-            ip_family: spec.ip_family,
-            description: spec.description,
+            time: beat.time,
+            status: word(beat.status),
+            msg: beat.msg,
+            ping_ms: beat.ping_ms,
+            important: beat.important,
+            retries: beat.retries,
         }
     }
 }
 
-/// What Kuma's UI let somebody write there, when it is no JSON.
-fn json_or_text(column: String) -> Value {
-    serde_json::from_str(&column).unwrap_or(Value::String(column))
+pub(super) fn word(status: BeatStatus) -> &'static str {
+    match status {
+        BeatStatus::Down => "down",
+        BeatStatus::Up => "up",
+        BeatStatus::Pending => "pending",
+        BeatStatus::Maintenance => "maintenance",
+    }
+}
+
+/// What one caller is shown.
+#[derive(Clone, Copy)]
+pub(super) struct Eyes<'a> {
+    pub(super) table: &'a Table,
+    /// Whoever may write may know where pushes go.
+    pub(super) sees_tokens: bool,
+}
+
+impl Eyes<'_> {
+    pub(super) fn show(self, view: &MonitorView, last: Option<LastBeat>) -> Value {
+        let mut shown = Map::new();
+        shown.insert("id".to_owned(), json!(view.spec.id));
+        for (name, column) in self.table.columns().filter(|(name, _)| is_settable(name) && !is_secret(name)) {
+            let value = view.columns.get(name).unwrap_or(&Value::Null);
+            let is_shown = match name {
+                "push_token" => self.sees_tokens && !value.is_null(),
+                name => ALWAYS.contains(&name) || is_set(column, value),
+            };
+            if is_shown {
+                shown.insert(field_of(name).to_owned(), as_sent(name, value));
+            }
+        }
+        let last = last.map(BeatShown::from);
+        let status = match (&last, view.spec.active) {
+            (_, false) => "paused",
+            (Some(beat), true) => beat.status,
+            (None, true) => "unknown",
+        };
+        let ours = json!({
+            "node_id": view.node_id,
+            "assigned_node": view.assigned_node,
+            "effective_node": view.effective_node,
+            "pinned": view.pinned,
+            "reason": view.reason,
+            "ref": view.reference,
+            "tags": view.tags,
+            "channels": view.channels,
+            "run_on": view.run_on,
+            "managed_by": view.managed_by,
+            "made_by": view.made_by,
+            "created_at": view.created_at,
+            "status": status,
+            "last_beat": last,
+        });
+        if let Value::Object(ours) = ours {
+            shown.extend(ours);
+        }
+        Value::Object(shown)
+    }
+}
+
+fn is_set(column: &Column, value: &Value) -> bool {
+    let is_preset = match (value, &column.preset) {
+        (Value::Number(value), Value::Number(preset)) => value.as_f64() == preset.as_f64(),
+        // SQLite has no type for flags.
+        (Value::Bool(value), Value::Number(preset)) => Some(i64::from(*value)) == preset.as_i64(),
+        (value, preset) => value == preset,
+    };
+    !value.is_null() && value != &json!("") && !is_preset
+}
+
+/// JSON columns as JSON; what Kuma's UI let somebody write there, when it is none, as text.
+fn as_sent(name: &str, value: &Value) -> Value {
+    match value {
+        Value::String(text) if is_json(name) => serde_json::from_str(text).unwrap_or_else(|_| value.clone()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            value.clone()
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::cli::duration;
 use crate::cli::print::cell;
 
 /// What is said of one, in this order; what it does not say is left out.
-const FIELDS: [&str; 6] = ["description", "severity", "channels", "tags", "allow_sha1", "last_message"];
+const FIELDS: [&str; 7] = ["description", "severity", "channels", "tags", "managed_by", "allow_sha1", "last_message"];
 
 /// A row of the list.
 pub(super) fn row(heartbeat: &Value) -> [String; 5] {

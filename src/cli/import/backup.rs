@@ -53,12 +53,26 @@ const COMPUTED: [&str; 12] = [
 /// Read on their own.
 const READ: [&str; 6] = ["name", "type", "active", "parent", "tags", "notificationIDList"];
 
-/// Rows of tables that no backup holds, and what they are.
-const ELSEWHERE: [(&str, &str); 4] = [
-    ("proxyId", "a proxy"),
-    ("proxy_id", "a proxy"),
-    ("docker_host", "a Docker host"),
-    ("remote_browser", "a remote browser"),
+/// Rows of tables that no backup holds, what they are, and the one type that asks for them (none: all do).
+const ELSEWHERE: [(&str, &str, Option<&str>); 4] = [
+    ("proxyId", "a proxy", None),
+    ("proxy_id", "a proxy", None),
+    ("docker_host", "a Docker host", Some("docker")),
+    ("remote_browser", "a remote browser", Some("real-browser")),
+];
+
+/// Kuma exports every column of every monitor; columns that begin so mean something to these types alone.
+const FAMILIES: [(&str, &[&str]); 10] = [
+    ("database_", &["sqlserver", "postgres", "mysql", "mongodb", "redis"]),
+    ("dns_", &["dns"]),
+    ("docker_", &["docker"]),
+    ("game", &["gamedig"]),
+    ("grpc_", &["grpc-keyword"]),
+    ("kafka_", &["kafka-producer"]),
+    ("mqtt_", &["mqtt"]),
+    ("packet_size", &["ping"]),
+    ("push_token", &["push"]),
+    ("radius_", &["radius"]),
 ];
 
 /// Numbers that older versions kept as text.
@@ -114,10 +128,11 @@ impl Backup {
         let mut fields = Map::new();
         for (key, value) in source {
             let is_special = COMPUTED.contains(&key.as_str()) || READ.contains(&key.as_str());
-            if is_special || ELSEWHERE.iter().any(|(name, _)| name == key) || says_nothing(value) {
+            let column = snake_case(key);
+            let is_elsewhere = ELSEWHERE.iter().any(|(name, ..)| name == key);
+            if is_special || is_elsewhere || says_nothing(value) || !is_asked_for(&column, source) {
                 continue;
             }
-            let column = snake_case(key);
             let value = if NUMBERS.contains(&column.as_str()) { as_number(value) } else { value.clone() };
             fields.insert(column, value);
         }
@@ -198,13 +213,27 @@ fn refusal(source: &Map<String, Value>) -> Option<String> {
     if source.get("type").and_then(Value::as_str).is_none_or(str::is_empty) {
         return Some("it has no type".to_owned());
     }
-    let (_, what) = ELSEWHERE.iter().find(|(key, _)| source.get(*key).is_some_and(|value| !says_nothing(value)))?;
+    let kind = source.get("type").and_then(Value::as_str);
+    let (_, what, _) = ELSEWHERE.iter().find(|(key, _, only)| {
+        let is_named = source.get(*key).is_some_and(|value| !says_nothing(value));
+        is_named && (only.is_none() || *only == kind)
+    })?;
     Some(format!("it needs {what}, and a backup holds none: make it in Kuma"))
 }
 
 /// `null`, an empty text and a bare scheme are what Kuma's form leaves in what it does not ask for.
 fn says_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| matches!(text.trim(), "" | "https://" | "http://"))
+}
+
+/// Whether the column means something to a monitor of this type.
+fn is_asked_for(column: &str, source: &Map<String, Value>) -> bool {
+    let text = |key: &str| source.get(key).and_then(Value::as_str).unwrap_or_default();
+    if column.starts_with("oauth_") {
+        return text("authMethod") == "oauth2-cc";
+    }
+    let family = FAMILIES.iter().find(|(prefix, _)| column.starts_with(prefix));
+    family.is_none_or(|(_, kinds)| kinds.contains(&text("type")))
 }
 
 /// `retryInterval`, `grpcEnableTls`: the columns `retry_interval`, `grpc_enable_tls`.

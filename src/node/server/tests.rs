@@ -72,6 +72,7 @@ impl Node {
             gauges: Arc::default(),
             database: DatabaseProbe::new(store),
             inputs: sender,
+            runner: mpsc::unbounded_channel().0,
         };
         Self { router: router(Arc::new(served)), key, inputs, _folder: folder }
     }

@@ -102,7 +102,7 @@ fn a_lease_that_does_not_allow_runs_is_noticed_at_the_next_run() {
 fn a_run_whose_right_ended_before_it_asked_is_due_again() {
     let mut shard = started(vec![http(1, 60)]);
     let launch = launch(&mut shard, Mono::secs(0));
-    let refused = Done { result: None, ..done(&launch, Mono::secs(0), RunStatus::Up) };
+    let refused = Done { outcome: Outcome::NotAllowed, ..done(&launch, Mono::secs(0), RunStatus::Up) };
     assert!(shard.finish(Mono::secs(1), refused).is_none());
     assert_eq!(launched(&mut shard, Mono::secs(1)), [1]);
 }
@@ -139,10 +139,10 @@ fn monitors_that_came_or_went_are_told() {
 
 #[test]
 fn kinds_that_cannot_be_run_are_held_but_not_run() {
-    let push = MonitorSpec { kind: "push".to_owned(), ..http(1, 60) };
-    let mut shard = started(vec![push.clone()]);
+    let docker = MonitorSpec { kind: "docker".to_owned(), ..http(1, 60) };
+    let mut shard = started(vec![docker.clone()]);
     assert_eq!((shard.len(), launched(&mut shard, Mono::secs(100)).len()), (1, 0));
-    assert!(!shard.compare(Mono::secs(2), (1, 5), vec![push]).1);
+    assert!(!shard.compare(Mono::secs(2), (1, 5), vec![docker]).1);
 }
 
 #[test]
@@ -198,6 +198,53 @@ fn any(_: MonitorId) -> Result<(), Fence> {
     Ok(())
 }
 
+#[test]
+fn a_push_monitor_is_looked_at_when_its_interval_is_over_and_not_before() {
+    let mut shard = started(vec![push(1, "abc")]);
+    assert!(launched(&mut shard, Mono::secs(59)).is_empty());
+    assert_eq!(launched(&mut shard, Mono::secs(60)), [1]);
+}
+
+#[test]
+fn a_push_becomes_a_beat_and_makes_the_look_under_way_worthless() {
+    let mut shard = started(vec![push(1, "abc")]);
+    let look = launch(&mut shard, Mono::secs(60));
+    let said = Report { is_up: true, msg: "OK".to_owned(), ping_ms: None };
+    let pushed = shard.push((Mono::secs(60), Wall(60_000)), "abc", said.clone(), false);
+    let Pushed::Beat(queued) = pushed else { panic!("{pushed:?}") };
+    assert_eq!((queued.beat.status, queued.beat.time), (BeatStatus::Up, Wall(60_000)));
+    assert!(shard.finish(Mono::secs(61), done(&look, Mono::secs(60), RunStatus::Down)).is_none());
+    let next = launch(&mut shard, Mono::secs(120));
+    assert_eq!(next.previous.as_ref().map(|previous| previous.time), Some(Wall(60_000)));
+    let again =
+        Done { outcome: Outcome::LookAgain(Duration::from_secs(9)), ..done(&next, Mono::secs(120), RunStatus::Up) };
+    assert!(shard.finish(Mono::secs(120), again).is_none());
+    assert_eq!(launched(&mut shard, Mono::secs(129)), [1]);
+}
+
+#[test]
+fn a_token_that_is_not_held_or_was_changed_is_unknown() {
+    let mut shard = started(vec![push(1, "abc"), http(2, 60)]);
+    let said = Report { is_up: true, msg: "OK".to_owned(), ping_ms: None };
+    shard.compare(Mono::secs(1), (0, 1), vec![push(1, "new"), http(2, 60)]);
+    assert_eq!(shard.push((Mono::secs(1), Wall(0)), "abc", said.clone(), false), Pushed::Unknown);
+    assert!(matches!(shard.push((Mono::secs(1), Wall(0)), "new", said.clone(), false), Pushed::Beat(_)));
+    shard.stop(&BTreeSet::from([MonitorId(1)]));
+    assert_eq!(shard.push((Mono::secs(1), Wall(0)), "new", said, false), Pushed::Unknown);
+}
+
+#[test]
+fn a_push_before_the_last_beat_is_read_has_to_wait() {
+    let mut shard = Shard::default();
+    shard.start(Mono::secs(0), vec![push(1, "abc")]);
+    let said = Report { is_up: true, msg: "OK".to_owned(), ping_ms: None };
+    assert_eq!(shard.push((Mono::secs(0), Wall(0)), "abc", said, false), Pushed::Unread);
+}
+
+fn push(id: i64, token: &str) -> MonitorSpec {
+    MonitorSpec { kind: "push".to_owned(), push_token: Some(token.to_owned()), ..http(id, 60) }
+}
+
 fn http(id: i64, interval: u32) -> MonitorSpec {
     MonitorSpec { id: MonitorId(id), interval, ..MonitorSpec::default() }
 }
@@ -242,7 +289,7 @@ fn done(launch: &Launch, began_at: Mono, status: RunStatus) -> Done {
         run: launch.run,
         began_at,
         times: Times { began_at: began_wall, ended_at: began_wall },
-        result: Some(RunResult::new(status, "said")),
+        outcome: Outcome::Result(RunResult::new(status, "said")),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::store::error::StoreError;
 use crate::store::value::{Row, Value, values};
 
 pub(super) const DEFINITION: &str = "name, period_s, cron, time_zone, grace_s, max_runtime_s, first_due, severity, \
-     channels, tags, nonce, old_nonce, old_nonce_until, allow_sha1, revision, created_at";
+     channels, tags, managed_by, nonce, old_nonce, old_nonce_until, allow_sha1, revision, created_at";
 
 pub(super) const VITALS: &str = "state, deadline, started_at, run_id, last_status, last_ok_at, last_at, last_push_id, \
      incident_id, changed_at, last_time_us";
@@ -47,6 +47,7 @@ fn definition(row: &Row) -> Result<Definition, StoreError> {
         severity: row.text("severity")?,
         channels: list(&row.text("channels")?),
         tags: list(&row.text("tags")?),
+        managed_by: row.maybe_text("managed_by")?,
         nonce: row.text("nonce")?,
         old_nonce: row.maybe_text("old_nonce")?.zip(row.maybe_wall("old_nonce_until")?),
         allow_sha1: row.flag("allow_sha1")?,
@@ -77,7 +78,7 @@ fn vitals(row: &Row) -> Result<Vitals, StoreError> {
 }
 
 /// The columns that people choose, for INSERT and UPDATE; without name, nonces and revision.
-pub(super) const CHOSEN: [&str; 11] = [
+pub(super) const CHOSEN: [&str; 12] = [
     "description",
     "period_s",
     "cron",
@@ -88,6 +89,7 @@ pub(super) const CHOSEN: [&str; 11] = [
     "severity",
     "channels",
     "tags",
+    "managed_by",
     "allow_sha1",
 ];
 
@@ -104,6 +106,7 @@ pub(super) fn chosen(definition: &Definition) -> Vec<Value> {
         &definition.severity,
         text(&definition.channels),
         text(&definition.tags),
+        definition.managed_by.clone(),
         definition.allow_sha1,
     ]
 }

@@ -57,6 +57,7 @@ fn choices(definition: &Definition) -> Map<String, Value> {
         ("severity", json!(definition.severity)),
         ("channels", json!(definition.channels)),
         ("tags", json!(definition.tags)),
+        ("managed_by", json!(definition.managed_by)),
         ("allow_sha1", json!(definition.allow_sha1)),
     ];
     fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect()

@@ -3,14 +3,16 @@
 //! A column that this Kuma does not have is neither read nor written.
 
 use komainu_watchdogs::ids::MonitorId;
+use serde_json::{Value as Json, json};
 
 use super::MonitorSpec;
+use crate::monitor::{Columns, Kind, Table, stored_kind};
 use crate::store::catalog::Catalog;
 use crate::store::error::StoreError;
-use crate::store::value::{Row, Value, values};
+use crate::store::value::{Row, Value};
 
 /// All but the key, in the order of [`written`].
-const COLUMNS: [&str; 50] = [
+const COLUMNS: [&str; 48] = [
     "name",
     "type",
     "active",
@@ -59,12 +61,7 @@ const COLUMNS: [&str; 50] = [
     "dns_resolve_server",
     "manual_status",
     "conditions",
-    "weight",
-    "user_id",
 ];
-
-/// Written once, never read: Kuma needs them to show and run a monitor.
-const WRITE_ONLY: [&str; 2] = ["weight", "user_id"];
 
 /// Read where this Kuma has them, never written.
 const PROXY: &str = "(SELECT p.id FROM proxy p WHERE p.id = m.proxy_id AND p.active = 1)";
@@ -88,12 +85,10 @@ impl SpecColumns {
 
     /// For a SELECT on `monitor m`.
     pub(crate) fn selected(&self) -> String {
-        let read = COLUMNS.iter().zip(&self.present).filter(|(column, _)| !WRITE_ONLY.contains(column));
-        let columns = read.map(
-            |(column, present)| {
-                if *present { format!("m.`{column}`") } else { format!("NULL AS `{column}`") }
-            },
-        );
+        let columns = COLUMNS
+            .iter()
+            .zip(&self.present)
+            .map(|(column, present)| if *present { format!("m.`{column}`") } else { format!("NULL AS `{column}`") });
         format!(
             "m.id, {}, {} AS proxy_id, {} AS expected_tls_alert",
             columns.collect::<Vec<_>>().join(", "),
@@ -102,14 +97,10 @@ impl SpecColumns {
         )
     }
 
-    /// The column list of an INSERT, and the values to bind.
-    pub(crate) fn inserted(&self, spec: &MonitorSpec, user: Option<i64>) -> (String, Vec<Value>) {
-        let pairs = COLUMNS.iter().zip(&self.present).zip(written(spec, user));
-        let (columns, values): (Vec<String>, Vec<Value>) = pairs
-            .filter(|((_, present), _)| **present)
-            .map(|((column, _), value)| (format!("`{column}`"), value))
-            .unzip();
-        (columns.join(", "), values)
+    /// Those that this Kuma has, with their values.
+    pub(crate) fn written(&self, spec: &MonitorSpec) -> Columns {
+        let pairs = COLUMNS.iter().zip(&self.present).zip(written(spec));
+        pairs.filter(|((_, present), _)| **present).map(|((column, _), value)| ((*column).to_owned(), value)).collect()
     }
 
     pub(crate) fn read(row: &Row) -> Result<MonitorSpec, StoreError> {
@@ -172,63 +163,96 @@ impl SpecColumns {
     }
 }
 
+/// For a SELECT on `monitor m`: all columns that clients read and write, beside those of [`SpecColumns::selected`].
+pub(super) fn all_selected(table: &Table) -> String {
+    let columns: Vec<String> = table.columns().map(|(name, _)| format!(", m.`{name}` AS `c_{name}`")).collect();
+    columns.concat()
+}
+
+/// What [`all_selected`] selected.
+pub(super) fn read_all(table: &Table, row: &Row) -> Result<Columns, StoreError> {
+    let read = table.columns().map(|(name, column)| {
+        let alias = format!("c_{name}");
+        let value = match stored_kind(name, column) {
+            Kind::Flag => row.maybe_int(&alias)?.map(|number| json!(number != 0)),
+            Kind::Int(..) => row.maybe_int(&alias)?.map(|number| json!(number)),
+            Kind::Real => row.maybe_real(&alias)?.map(|number| json!(number)),
+            Kind::Chars(_) | Kind::Bytes(_) | Kind::Choice(_) => row.maybe_text(&alias)?.map(|text| json!(text)),
+        };
+        Ok((name.to_owned(), value.unwrap_or(Json::Null)))
+    });
+    read.collect()
+}
+
+/// As it is bound to a statement.
+pub(super) fn bound(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(flag) => Value::from(*flag),
+        Json::Number(number) => number.as_i64().map_or_else(|| Value::from(number.as_f64()), Value::from),
+        Json::String(text) => Value::from(text),
+        // JSON columns hold it as their text.
+        Json::Array(_) | Json::Object(_) => Value::from(value.to_string()),
+    }
+}
+
 fn or(row: &Row, column: &str, preset: u32) -> Result<u32, StoreError> {
     Ok(if row.maybe_int(column)?.is_some() { row.small(column)? } else { preset })
 }
 
-fn written(spec: &MonitorSpec, user: Option<i64>) -> Vec<Value> {
-    values![
-        &spec.name,
-        &spec.kind,
-        spec.active,
-        spec.interval,
-        spec.retry_interval,
-        spec.maxretries,
-        spec.timeout,
-        spec.resend_interval,
-        spec.upside_down,
-        spec.url.clone(),
-        &spec.method,
-        spec.body.clone(),
-        spec.headers.clone(),
-        spec.http_body_encoding.clone(),
-        spec.auth_method.clone(),
-        spec.basic_auth_user.clone(),
-        spec.basic_auth_pass.clone(),
-        spec.bearer_token.clone(),
-        spec.tls_ca.clone(),
-        spec.tls_cert.clone(),
-        spec.tls_key.clone(),
-        spec.ignore_tls,
-        spec.maxredirects,
-        &spec.accepted_statuscodes_json,
-        spec.cache_bust,
-        spec.keyword.clone(),
-        spec.invert_keyword,
-        spec.hostname.clone(),
-        spec.port,
-        spec.packet_size,
-        spec.ping_count,
-        spec.ping_per_request_timeout,
-        spec.ip_family.clone(),
-        spec.save_response,
-        spec.save_error_response,
-        spec.response_max_length,
-        spec.push_token.clone(),
-        spec.description.clone(),
-        spec.parent,
-        spec.expiry_notification,
-        spec.json_path.clone(),
-        spec.json_path_operator.clone(),
-        spec.expected_value.clone(),
-        spec.retry_only_on_status_code_failure,
-        spec.dns_resolve_type.clone(),
-        spec.dns_resolve_server.clone(),
-        spec.manual_status,
-        &spec.conditions,
-        2_000,
-        user,
-    ]
+fn written(spec: &MonitorSpec) -> Vec<Json> {
+    let parent = spec.parent.map(|parent| parent.0);
+    let values = [
+        json!(spec.name),
+        json!(spec.kind),
+        json!(spec.active),
+        json!(spec.interval),
+        json!(spec.retry_interval),
+        json!(spec.maxretries),
+        json!(spec.timeout),
+        json!(spec.resend_interval),
+        json!(spec.upside_down),
+        json!(spec.url),
+        json!(spec.method),
+        json!(spec.body),
+        json!(spec.headers),
+        json!(spec.http_body_encoding),
+        json!(spec.auth_method),
+        json!(spec.basic_auth_user),
+        json!(spec.basic_auth_pass),
+        json!(spec.bearer_token),
+        json!(spec.tls_ca),
+        json!(spec.tls_cert),
+        json!(spec.tls_key),
+        json!(spec.ignore_tls),
+        json!(spec.maxredirects),
+        json!(spec.accepted_statuscodes_json),
+        json!(spec.cache_bust),
+        json!(spec.keyword),
+        json!(spec.invert_keyword),
+        json!(spec.hostname),
+        json!(spec.port),
+        json!(spec.packet_size),
+        json!(spec.ping_count),
+        json!(spec.ping_per_request_timeout),
+        json!(spec.ip_family),
+        json!(spec.save_response),
+        json!(spec.save_error_response),
+        json!(spec.response_max_length),
+        json!(spec.push_token),
+        json!(spec.description),
+        json!(parent),
+        json!(spec.expiry_notification),
+        json!(spec.json_path),
+        json!(spec.json_path_operator),
+        json!(spec.expected_value),
+        json!(spec.retry_only_on_status_code_failure),
+        json!(spec.dns_resolve_type),
+        json!(spec.dns_resolve_server),
+        json!(spec.manual_status),
+        json!(spec.conditions),
+    ];
+    values.into()
 }
 
 #[cfg(test)]
@@ -237,6 +261,6 @@ mod tests {
 
     #[test]
     fn every_column_has_a_value() {
-        assert_eq!(written(&MonitorSpec::default(), None).len(), COLUMNS.len());
+        assert_eq!(written(&MonitorSpec::default()).len(), COLUMNS.len());
     }
 }

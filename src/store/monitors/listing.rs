@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 
-use super::columns::SpecColumns;
-use super::{MonitorFilter, MonitorView};
+use super::columns::{SpecColumns, all_selected, read_all};
+use super::{MonitorFilter, MonitorState, MonitorView};
+use crate::store::catalog::Catalog;
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::pool::Store;
@@ -32,7 +33,8 @@ pub async fn list(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<MonitorView>, StoreError> {
-    let (mut condition, mut values) = conditions(filter);
+    let catalog = store.catalog().await?;
+    let (mut condition, mut values) = conditions(filter, &catalog.beat_hint());
     if let Some(after) = key_of_cursor(cursor)? {
         condition.push_str(" AND m.id > ?");
         values.push(Value::Int(after));
@@ -41,24 +43,37 @@ pub async fn list(
     Ok(Page::cut(items, limit, |view| view.spec.id.to_string()))
 }
 
-fn conditions(filter: &MonitorFilter) -> (String, Vec<Value>) {
+fn conditions(filter: &MonitorFilter, hint: &str) -> (String, Vec<Value>) {
     let by_tag = " AND EXISTS (SELECT 1 FROM monitor_tag mt JOIN tag t ON t.id = mt.tag_id \
          WHERE mt.monitor_id = m.id AND t.name = ?)";
     let search = filter.search.as_ref().map(|text| {
         let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
         Value::from(format!("%{escaped}%"))
     });
+    let last = format!(
+        "(SELECT h.status FROM heartbeat h{hint} WHERE h.monitor_id = m.id ORDER BY h.time DESC, h.id DESC LIMIT 1)"
+    );
+    let state = match filter.state {
+        None => String::new(),
+        Some(MonitorState::Paused) => " AND m.active = 0".to_owned(),
+        Some(MonitorState::Unknown) => format!(" AND m.active = 1 AND {last} IS NULL"),
+        Some(MonitorState::Beat(status)) => format!(" AND m.active = 1 AND {last} = {}", status.code()),
+    };
     let all = [
         (" AND a.effective_node = ?", filter.effective_node.as_ref().map(Value::from)),
         (" AND a.node_id = ?", filter.home.as_ref().map(Value::from)),
         (" AND m.active = ?", filter.active.map(Value::from)),
         (" AND m.type = ?", filter.kind.as_ref().map(Value::from)),
         (by_tag, filter.tag.as_ref().map(Value::from)),
-        (" AND m.name LIKE ? ESCAPE '!'", search),
+        (" AND k.ref = ?", filter.reference.as_ref().map(Value::from)),
+        (" AND k.managed_by = ?", filter.managed_by.as_ref().map(Value::from)),
+        (" AND (m.name LIKE ? ESCAPE '!'", search.clone()),
+        (" OR m.url LIKE ? ESCAPE '!'", search.clone()),
+        (" OR m.hostname LIKE ? ESCAPE '!')", search),
     ];
     let (texts, values): (Vec<&str>, Vec<Value>) =
         all.into_iter().filter_map(|(text, value)| value.map(|value| (text, value))).unzip();
-    (texts.concat(), values)
+    (texts.concat() + &state, values)
 }
 
 async fn select(
@@ -68,26 +83,37 @@ async fn select(
     limit: u32,
 ) -> Result<Vec<MonitorView>, StoreError> {
     let catalog = store.catalog().await?;
-    let columns = SpecColumns::of(&catalog);
+    select_on(&mut *store.lease(ACT).await?, &catalog, condition, values, limit).await
+}
+
+/// The same within a transaction: what is committed, and what the transaction itself wrote.
+pub(super) async fn select_on(
+    session: &mut Session,
+    catalog: &Catalog,
+    condition: &str,
+    values: Vec<Value>,
+    limit: u32,
+) -> Result<Vec<MonitorView>, StoreError> {
     let sql = format!(
-        "SELECT {}, a.node_id AS home, a.assigned_node, a.effective_node, a.pinned, a.reason, k.ref, k.channels, \
-         k.made_by, k.created_at FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
+        "SELECT {}{}, a.node_id AS home, a.assigned_node, a.effective_node, a.pinned, a.reason, k.ref, k.channels, \
+         k.run_on, k.managed_by, k.made_by, k.created_at, k.updated_at FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
          LEFT JOIN komainu_monitor k ON k.monitor_id = m.id WHERE 1 = 1{condition} ORDER BY m.id LIMIT {limit}",
-        columns.selected()
+        SpecColumns::of(catalog).selected(),
+        all_selected(catalog.monitor())
     );
-    let mut lease = store.lease(ACT).await?;
-    let rows = lease.rows(ACT, sql, values).await?;
-    let mut views = rows.iter().map(view).collect::<Result<Vec<_>, _>>()?;
+    let rows = session.rows(ACT, Sql::Once(sql), values).await?;
+    let mut views = rows.iter().map(|row| view(catalog, row)).collect::<Result<Vec<_>, _>>()?;
     if catalog.has_table("monitor_tag") {
-        add_tags(&mut lease, &mut views).await?;
+        add_tags(session, &mut views).await?;
     }
     Ok(views)
 }
 
-fn view(row: &Row) -> Result<MonitorView, StoreError> {
+fn view(catalog: &Catalog, row: &Row) -> Result<MonitorView, StoreError> {
     let made_by = row.maybe_text("made_by")?;
     Ok(MonitorView {
         spec: SpecColumns::read(row)?,
+        columns: read_all(catalog.monitor(), row)?,
         node_id: row.maybe_node("home")?,
         assigned_node: row.maybe_text("assigned_node")?.map(NodeId::from),
         effective_node: row.maybe_node("effective_node")?,
@@ -96,7 +122,10 @@ fn view(row: &Row) -> Result<MonitorView, StoreError> {
         reference: row.maybe_text("ref")?,
         tags: vec![],
         channels: serde_json::from_str(&row.text("channels")?).unwrap_or_default(),
+        run_on: row.maybe_text("run_on")?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        managed_by: row.maybe_text("managed_by")?,
         created_at: if made_by.is_some() { row.maybe_wall("created_at")? } else { None },
+        updated_at: row.maybe_wall("updated_at")?,
         made_by,
     })
 }

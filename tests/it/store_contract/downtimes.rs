@@ -103,7 +103,7 @@ async fn a_paused_and_a_deleted_monitor_have_no_incident(kind: Kind) {
     }
     assert_eq!(settle(&fixture, &monitors).await, (2, 0));
     fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", monitors[0])).await;
-    assert!(monitors::delete(&fixture.store, monitors[1]).await.unwrap());
+    assert_eq!(monitors::delete(&fixture.store, "ada", monitors[1], &[]).await.unwrap(), Ok(()));
     let open = downtimes::open(&fixture.store).await.unwrap();
     assert_eq!(settle(&fixture, &open).await, (0, 2));
     let ends = "SELECT summary FROM komainu_event WHERE kind = 'resolved' ORDER BY incident_id";

@@ -4,7 +4,7 @@ use komainu::store::apikeys::{self, Scope};
 use komainu::store::audit::{self, Deed};
 use komainu::store::cluster::{self, Adoption, Homes};
 use komainu::store::migrate::{self, MigrateOptions};
-use komainu::store::monitors::{self, MonitorFilter, MonitorSpec, NewMonitor};
+use komainu::store::monitors::{self, MonitorFilter, MonitorSpec, NewMonitor, Refusal};
 use komainu::store::nodes::{self, Deletion, NewNode};
 use komainu_watchdogs::facts::{Mode, Overlay};
 
@@ -137,9 +137,11 @@ async fn a_deleted_monitor_takes_everything_along(kind: Kind) {
     let id = monitors::create(&fixture.store, &new).await.unwrap();
     let incarnation = komainu_watchdogs::ids::Incarnation(11);
     fixture.store.store_beats(&"node1".into(), incarnation, &[beat(id)]).await.unwrap();
-    assert!(monitors::delete(&fixture.store, id).await.unwrap());
-    assert!(!monitors::delete(&fixture.store, id).await.unwrap());
-    for table in ["monitor", "heartbeat", "monitor_tag", "komainu_monitor", "komainu_assignment"] {
+    assert_eq!(monitors::delete(&fixture.store, "ada", id, &[]).await.unwrap(), Ok(()));
+    assert_eq!(monitors::delete(&fixture.store, "ada", id, &[]).await.unwrap(), Err(Refusal::Unknown));
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM heartbeat").await, 1);
+    while monitors::sweep(&fixture.store).await.unwrap() > 0 {}
+    for table in ["komainu_deletion", "monitor", "heartbeat", "monitor_tag", "komainu_monitor", "komainu_assignment"] {
         assert_eq!(fixture.raw.count(&format!("SELECT COUNT(*) FROM {table}")).await, 0, "{table}");
     }
 }

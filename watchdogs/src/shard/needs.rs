@@ -62,7 +62,7 @@ pub struct Need<'a> {
 impl Field {
     /// What such a monitor needs now.
     pub fn need<'a>(&self, case: &Case<'a>) -> Option<Need<'a>> {
-        let home = case.home.filter(|home| self.nodes.get(home).is_some_and(|slot| is_welcome(slot, case)));
+        let home = self.home_for(case);
         let need = |step, reason, only| Some(Need { step, reason, only });
         let Some(effective) = case.effective else {
             return self.needs_node(case, home);
@@ -94,6 +94,11 @@ impl Field {
             reason,
             only: None,
         })
+    }
+
+    /// Its home, if that takes it now.
+    pub(super) fn home_for<'a>(&self, case: &Case<'a>) -> Option<&'a NodeId> {
+        case.home.filter(|home| self.nodes.get(home).is_some_and(|slot| is_welcome(slot, case)))
     }
 
     /// A monitor that is nobody's. Also while frozen it ends where an operator sent it, or, with that node gone, where

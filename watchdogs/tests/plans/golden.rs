@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use komainu_watchdogs::decision::MoveReason;
-use komainu_watchdogs::shard::{Plan, plan};
+use komainu_watchdogs::shard::{Load, Plan, Slot, plan, rebalance};
 
 use super::field::Situation;
 
@@ -55,9 +55,13 @@ fn tell_moves(text: &mut String, plan: &Plan) {
 }
 
 #[track_caller]
-fn assert_golden(situation: Situation, golden: &str) {
-    let actual = tell(situation);
+fn assert_told(actual: &str, golden: &str) {
     assert!(actual == golden, "the plan is another one now:\n{actual}");
+}
+
+#[track_caller]
+fn assert_golden(situation: Situation, golden: &str) {
+    assert_told(&tell(situation), golden);
 }
 
 /// The node is gone.
@@ -148,4 +152,71 @@ fn a_monitor_goes_only_where_its_kind_can_run() {
     situation.slot("node3").kinds = vec!["http".to_owned(), "dns".to_owned()];
     lose(&mut situation, "node1");
     assert_golden(situation, include_str!("failover_by_kind.txt"));
+}
+
+#[test]
+fn monitors_go_where_all_their_labels_are() {
+    let mut situation = Situation::of(4, 1);
+    for node in ["node2", "node3"] {
+        situation.slot(node).labels = vec!["eu".to_owned(), "gpu".to_owned()];
+    }
+    situation.slot("node4").labels = vec!["eu".to_owned()];
+    for labels in [vec!["eu"], vec!["eu", "gpu"], vec!["moon"], vec![]] {
+        situation.add("node1", "http", 60).run_on = labels.into_iter().map(str::to_owned).collect();
+        let run_on = situation.shard.monitors.last().unwrap().run_on.clone();
+        situation.add("", "http", 20).run_on = run_on;
+    }
+    assert_golden(situation, include_str!("affinity.txt"));
+}
+
+#[test]
+fn what_an_operator_asked_for_goes_while_frozen_and_nothing_else() {
+    let mut situation = Situation::of(3, 2);
+    for monitor in [1, 2] {
+        situation.monitor(monitor).home = Some("node2".into());
+    }
+    situation.monitor(1).asked = true;
+    situation.slot("node3").is_draining = true;
+    situation.slot("node2").welcomes_home = false;
+    situation.field.is_frozen = true;
+    assert_golden(situation, include_str!("asked_while_frozen.txt"));
+}
+
+#[test]
+fn a_drain_that_takes_pinned_monitors_along_leaves_none() {
+    let mut situation = Situation::of(3, 4);
+    situation.monitor(2).pinned = true;
+    let slot = situation.slot("node1");
+    (slot.is_eligible, slot.welcomes_home, slot.is_draining) = (false, false, true);
+    slot.drains_pinned = true;
+    assert_golden(situation, include_str!("drain_with_pinned.txt"));
+}
+
+#[test]
+fn a_rebalance_names_new_homes() {
+    let mut situation = Situation::of(2, 4);
+    situation.field.nodes.insert("node3".into(), Slot { weight: 200, ..Slot::default() });
+    situation.add("node1", "http", 20);
+    situation.monitor(1).pinned = true;
+    situation.monitor(2).active = false;
+    let evened = rebalance(&situation.shard, &situation.field);
+    let plan = Plan { moves: evened.moves, ..Plan::default() };
+    let mut text = String::new();
+    tell_moves(&mut text, &plan);
+    for (node, load) in &evened.after {
+        let before = evened.before.get(node).unwrap();
+        let rate = |load: &Load| load.rate / 1_000;
+        writeln!(text, "  {node}: {} -> {} runs in 1,000 s", rate(before), rate(load)).unwrap();
+    }
+    assert_told(&text, include_str!("rebalance.txt"));
+}
+
+#[test]
+fn paused_monitors_are_spread_and_do_not_gather_where_little_runs() {
+    let mut situation = Situation::of(3, 1);
+    situation.add("node1", "http", 1);
+    for _ in 0..6 {
+        situation.add("", "http", 60).active = false;
+    }
+    assert_golden(situation, include_str!("paused.txt"));
 }

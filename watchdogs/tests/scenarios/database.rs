@@ -180,7 +180,8 @@ impl Database {
         if self.cluster.stamp.generation != decision.seen {
             return Err(Refusal::GenerationMoved);
         }
-        let is_held = self.cluster.frozen || self.cluster.mode == Mode::Observe;
+        let is_frozen = self.cluster.frozen && !decision.is_asked_for();
+        let is_held = is_frozen || self.cluster.mode == Mode::Observe;
         if is_held && !(decision.moves.is_empty() && decision.revokes.is_empty()) {
             return Err(Refusal::Frozen);
         }
@@ -253,10 +254,11 @@ impl Database {
         let holder = seen(&step.from);
         let released_at = self.cluster.stamp.generation.next();
         let monitor = self.monitors.get_mut(&step.monitor).unwrap();
-        let seen = (&step.from, &step.home, step.pinned);
-        if (&monitor.effective, &monitor.home, monitor.pinned) != seen {
+        let seen = (&step.from, &step.home, step.pinned, step.asked);
+        if (&monitor.effective, &monitor.home, monitor.pinned, monitor.asked) != seen {
             return false;
         }
+        monitor.asked &= step.to.is_none() || step.to != monitor.home;
         monitor.effective.clone_from(&step.to);
         monitor.is_placed = true;
         monitor.source = None;

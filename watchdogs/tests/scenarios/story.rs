@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use komainu_watchdogs::decision::{Commit, Decision, Move, Step};
-use komainu_watchdogs::facts::{NodeStatus, Overlay, Target, Vote};
+use komainu_watchdogs::facts::{MonitorRow, NodeStatus, Overlay, Target, Vote};
 use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Announcement};
 use komainu_watchdogs::time::Mono;
@@ -83,6 +83,11 @@ impl World {
     /// An operator binds it to the node it is on.
     pub(crate) fn pin(&mut self, monitor: i64) {
         self.database.monitors.get_mut(&MonitorId(monitor)).unwrap().pinned = true;
+    }
+
+    /// An operator, or a pipeline, writes a monitor's row.
+    pub(crate) fn change(&mut self, monitor: i64, act: impl FnOnce(&mut MonitorRow)) {
+        act(self.database.monitors.get_mut(&MonitorId(monitor)).unwrap());
     }
 
     pub(crate) fn drain(&mut self, node: &str) {

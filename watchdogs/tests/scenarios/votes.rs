@@ -249,3 +249,14 @@ fn a_watchdog_that_starts_anew_takes_its_old_words_back() {
     assert_eq!(world.status("node1"), NodeStatus::Unreachable, "undecided leaves the status as it is");
     assert!(world.raised().contains(&"disagreement/node1"));
 }
+
+#[test]
+fn what_a_watchdog_said_before_a_lost_tail_is_said_anew() {
+    let mut world = World::settled();
+    let me = (world.identity.watchdog.clone(), Target::Node("node2".into()));
+    let row = world.database.observations.get_mut(&me).unwrap();
+    // The database went back to a time at which this watchdog could not reach the node.
+    (row.observation.vote, row.observation.failures) = (Vote::Down, 3);
+    world.run_to(33);
+    assert_eq!(world.database.observations.get(&me).unwrap().observation.vote, Vote::Up);
+}

@@ -187,6 +187,7 @@ impl World {
             weight: 100,
             capacity: Some(capacity),
             applied_is_known: true,
+            is_native: true,
             ..NodeRow::default()
         };
         let process = Node {

@@ -162,7 +162,7 @@ impl Transaction<'_> {
         let row = monitor.assignment.clone().unwrap_or_default();
         let is_pin_as_seen = row.is_pinned == step.pinned || self.variant == Some(Variant::PinHidden);
         let home = step.home.as_ref().map(node_index);
-        if (row.effective, row.home) != (from, home) || !is_pin_as_seen {
+        if (row.effective, row.home, row.is_asked) != (from, home, step.asked) || !is_pin_as_seen {
             return false;
         }
         let changed = match step.step {
@@ -170,7 +170,9 @@ impl Transaction<'_> {
             Step::Release => self.release(index, &row),
             Step::Arrive | Step::Failover => {
                 self.note_arrival(index, step.step);
-                Some(Assignment { effective: to, source: None, ..row })
+                let is_there = to == row.home;
+                self.counts.sent_arrived += u64::from(row.is_asked && is_there);
+                Some(Assignment { effective: to, source: None, is_asked: row.is_asked && !is_there, ..row })
             }
         };
         let Some(assignment) = changed else { return false };

@@ -148,9 +148,10 @@ impl World {
         }
         let monitors = (0..self.database.monitors.len()).find_map(|monitor| self.unwatched(monitor, since));
         let nodes = || (0..self.setup.nodes).find_map(|node| self.unsettled_status(node));
+        let sent = || (0..self.database.monitors.len()).find_map(|monitor| self.still_asked_for(monitor));
         let views = || (0..self.dogs.len()).find_map(|dog| self.unsettled_view(dog));
         let aftermath = || self.has_aftermath().then(|| "something of before is still under way".to_owned());
-        monitors.or_else(nodes).or_else(views).or_else(|| self.stale_incident()).or_else(aftermath)
+        monitors.or_else(nodes).or_else(sent).or_else(views).or_else(|| self.stale_incident()).or_else(aftermath)
     }
 
     fn unwatched(&self, monitor: usize, since: Time) -> Option<String> {
@@ -165,6 +166,15 @@ impl World {
         (row.is_active && !(is_held && beats)).then(|| {
             format!("monitor {monitor} of node {node} has no fresh beat (held: {is_held}, last {})", row.last_beat_at)
         })
+    }
+
+    /// Where an operator sent it, it is, as soon as that node can run it.
+    fn still_asked_for(&self, monitor: usize) -> Option<String> {
+        let row = &self.database.monitors[monitor];
+        let assignment = row.assignment.as_ref().filter(|one| one.is_asked && !row.is_deleted)?;
+        let home = &self.database.nodes[assignment.home?];
+        let is_fit = home.status == NodeStatus::Online && home.overlay == Overlay::None && home.emptied.is_none();
+        is_fit.then(|| format!("monitor {monitor} is not where it was sent: {assignment:?}"))
     }
 
     /// The running process that holds a node's lease.

@@ -71,8 +71,8 @@ pub(crate) fn invariant_fenced(ledger: &Ledger, decision: &Decision) -> Result<(
 
 /// What an operator pinned, drained or froze stays so.
 pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<(), String> {
-    if world.ledger.is_frozen && !(decision.moves.is_empty() && decision.revokes.is_empty()) {
-        return Err("hands_win: moves were committed while the cluster was frozen".to_owned());
+    if world.ledger.is_frozen {
+        ensure_sent(world, decision)?;
     }
     for step in &decision.moves {
         let monitor = monitor_index(step.monitor);
@@ -82,7 +82,11 @@ pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<
         if row.is_deleted || row.effective() != from {
             continue;
         }
-        if step.step == Step::Release && from.is_some() && world.ledger.pins[monitor] == from && is_moved(world, step) {
+        let is_bound = from.is_some_and(|node| {
+            let gives_until = world.ledger.nodes[node].gives_pinned_until;
+            world.ledger.pins[monitor] == from && world.now.saturating_sub(gives_until) > SEEN
+        });
+        if step.step == Step::Release && is_bound && is_moved(world, step) {
             return Err(format!("hands_win: pinned monitor {monitor} was taken from its living node"));
         }
         let target = step.to.as_ref().map(node_index);
@@ -96,6 +100,22 @@ pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<
         .iter()
         .find(|change| (change.overlay == Overlay::None) != (change.overlay_seen == Overlay::None));
     undone.map_or(Ok(()), |change| Err(format!("hands_win: automation changed the overlay of {}", change.node)))
+}
+
+/// While the cluster is frozen only what an operator sent somewhere moves, and no lease that is renewed is taken away.
+fn ensure_sent(world: &World, decision: &Decision) -> Result<(), String> {
+    let is_empty = decision.moves.is_empty() && decision.revokes.is_empty();
+    let is_sent = |monitor: usize| {
+        let assignment = world.database.monitors[monitor].assignment.as_ref();
+        world.ledger.sent[monitor].is_some() || assignment.is_none_or(|assignment| !assignment.is_asked)
+    };
+    let are_asked = decision.moves.iter().all(|step| step.asked && is_sent(monitor_index(step.monitor)));
+    let are_ended = decision.revokes.iter().all(|revoke| revoke.lease_seq.is_some());
+    if is_empty || (!decision.moves.is_empty() && are_asked && are_ended) {
+        Ok(())
+    } else {
+        Err("hands_win: moves that nobody asked for were committed while the cluster was frozen".to_owned())
+    }
 }
 
 /// The store leaves a row alone that was pinned, unpinned or bound elsewhere since the plan was made.

@@ -87,6 +87,8 @@ impl World {
     }
 
     fn judge_decision(&mut self, decision: &Decision) {
+        let is_for_operators = self.ledger.is_frozen && !decision.moves.is_empty();
+        self.counts.moved_while_frozen += u64::from(is_for_operators);
         let found = invariants::invariant_fenced(&self.ledger, decision)
             .and_then(|()| invariants::invariant_hands_win(self, decision))
             .and_then(|()| invariants::invariant_majority(self, decision));

@@ -37,6 +37,8 @@ pub(crate) struct NodeLog {
     pub(crate) renewed_at: Time,
     pub(crate) is_released: bool,
     pub(crate) overlaid_since: Option<Time>,
+    /// Its drain took, or takes, pinned monitors along, until then.
+    pub(crate) gives_pinned_until: Time,
 }
 
 impl NodeLog {
@@ -54,6 +56,8 @@ pub(crate) struct Ledger {
     pub(crate) is_frozen: bool,
     /// Where an operator bound each monitor.
     pub(crate) pins: Vec<Option<usize>>,
+    /// Where an operator sent each monitor.
+    pub(crate) sent: Vec<Option<usize>>,
 }
 
 impl Ledger {
@@ -64,6 +68,7 @@ impl Ledger {
     pub(crate) fn add_monitor(&mut self, home: Option<usize>) {
         self.holdings.push(home.map_or(Holding::Nobody, |node| Holding::Owned { node }));
         self.pins.push(None);
+        self.sent.push(None);
     }
 
     pub(crate) fn registered(&mut self, node: usize, incarnation: Incarnation, now: Time) {

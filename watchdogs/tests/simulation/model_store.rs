@@ -37,6 +37,8 @@ pub(crate) struct Assignment {
     pub(crate) home: Option<usize>,
     pub(crate) effective: Option<usize>,
     pub(crate) is_pinned: bool,
+    /// An operator sent it to its home, and it is not there yet.
+    pub(crate) is_asked: bool,
     pub(crate) source: Option<(usize, Incarnation, Generation)>,
 }
 
@@ -117,7 +119,7 @@ pub(crate) fn monitor_index(monitor: MonitorId) -> usize {
 
 impl Database {
     pub(crate) fn new(nodes: usize) -> Self {
-        let row = |node| NodeRow { node: node_id(node), weight: 100, ..NodeRow::default() };
+        let row = |node| NodeRow { node: node_id(node), weight: 100, is_native: true, ..NodeRow::default() };
         Self {
             cluster: ClusterRow::default(),
             history: vec![Nonce(0)],
@@ -182,7 +184,7 @@ impl Database {
                 effective: name(assignment.and_then(|assignment| assignment.effective)),
                 source: assignment.and_then(|assignment| self.source(assignment)),
                 pinned: assignment.is_some_and(|assignment| assignment.is_pinned),
-                asked: false,
+                asked: assignment.is_some_and(|assignment| assignment.is_asked),
                 kind: monitor.kind().to_owned(),
                 run_on: Vec::new(),
                 active: 0,
@@ -190,7 +192,7 @@ impl Database {
             };
             let alike = groups.iter().position(|other| {
                 (&other.home, &other.effective, &other.source) == (&group.home, &group.effective, &group.source)
-                    && (other.pinned, &other.kind) == (group.pinned, &group.kind)
+                    && (other.pinned, other.asked, &other.kind) == (group.pinned, group.asked, &group.kind)
             });
             let at = alike.unwrap_or_else(|| {
                 groups.push(group);
@@ -231,7 +233,7 @@ impl Database {
                 home: assignment.home.map(|node| self.nodes[node].node.clone()),
                 effective: assignment.effective.map(|node| self.nodes[node].node.clone()),
                 pinned: assignment.is_pinned && !hides_pins,
-                asked: false,
+                asked: assignment.is_asked,
                 run_on: Vec::new(),
                 source: self.source(&assignment),
             }

@@ -5,6 +5,7 @@
 use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::Nonce;
 
+use super::events::Time;
 use super::world::World;
 
 impl World {
@@ -15,7 +16,7 @@ impl World {
         }
         let node = self.rng.index(self.setup.nodes);
         let monitor = self.rng.index(self.database.monitors.len());
-        let act = self.rng.below(14);
+        let act = self.rng.below(18);
         self.trace(&("operator", act, node, monitor));
         match act {
             0 | 1 => self.pin(monitor),
@@ -27,16 +28,53 @@ impl World {
             8 => self.add(),
             9 => self.toggle(monitor),
             10 => self.delete(monitor),
-            11 | 12 => self.move_home(monitor, node),
+            11 => self.move_home(monitor, node),
+            12..=14 => self.send(monitor, node),
+            15 => self.send_all(monitor, node),
+            16 => self.drain_with_pinned(node),
             _ => self.recover(node),
         }
+    }
+
+    /// `monitors move`: a new home, there as soon as it can be.
+    fn send(&mut self, monitor: usize, node: usize) {
+        if self.database.nodes[node].overlay != Overlay::None {
+            return;
+        }
+        let Some(assignment) = &mut self.database.monitors[monitor].assignment else { return };
+        assignment.home = Some(node);
+        assignment.is_asked = assignment.effective != Some(node);
+        if assignment.is_pinned {
+            self.ledger.pins[monitor] = Some(node);
+        }
+        self.ledger.sent[monitor] = Some(node);
+        self.counts.sent += 1;
+        let nonce = Nonce(self.rng.draw());
+        self.database.raise_generation(nonce);
+    }
+
+    /// `cluster rebalance` and `monitors move --from`: several at once.
+    fn send_all(&mut self, like: usize, node: usize) {
+        let from = self.database.monitors[like].effective();
+        let alike = |monitor: &usize| self.database.monitors[*monitor].effective() == from;
+        for monitor in (0..self.database.monitors.len()).filter(alike).collect::<Vec<_>>() {
+            self.send(monitor, node);
+        }
+    }
+
+    /// `nodes drain --move-pinned`.
+    fn drain_with_pinned(&mut self, node: usize) {
+        self.set_overlay(node, Overlay::Draining);
+        self.database.nodes[node].drains_pinned = true;
+        self.ledger.nodes[node].gives_pinned_until = Time::MAX;
     }
 
     /// Bound to where it is.
     fn pin(&mut self, monitor: usize) {
         let Some(assignment) = &mut self.database.monitors[monitor].assignment else { return };
         if let Some(node) = assignment.effective {
-            (assignment.home, assignment.is_pinned) = (Some(node), true);
+            (assignment.home, assignment.is_pinned, assignment.is_asked) = (Some(node), true, false);
+            self.ledger.sent[monitor] = None;
             self.ledger.pins[monitor] = Some(node);
         }
     }
@@ -53,6 +91,9 @@ impl World {
         let log = &mut self.ledger.nodes[node];
         if overlay == Overlay::None {
             log.overlaid_since = None;
+            if std::mem::take(&mut row.drains_pinned) {
+                log.gives_pinned_until = self.now;
+            }
         } else if row.overlay == Overlay::None {
             log.overlaid_since = Some(self.now);
         } else {
@@ -98,7 +139,9 @@ impl World {
             return;
         }
         if let Some(assignment) = &mut self.database.monitors[monitor].assignment {
-            assignment.home = Some(node);
+            // Another home without a hurry: what was asked for before is taken back.
+            (assignment.home, assignment.is_asked) = (Some(node), false);
+            self.ledger.sent[monitor] = None;
             if assignment.is_pinned {
                 self.ledger.pins[monitor] = Some(node);
             }

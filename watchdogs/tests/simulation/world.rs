@@ -102,6 +102,8 @@ impl World {
         };
         let network = Network::new(setup.dogs + setup.nodes + 1, setup.dogs, &mut rng);
         let weather = Weather::new(&mut rng, seed >= FIRST_LONG);
+        // A stock Kuma is paced.
+        let kumas: Vec<_> = (0..setup.nodes).filter(|_| rng.per_mille(150)).collect();
         let mut world = Self {
             now: SEC,
             variant,
@@ -125,6 +127,9 @@ impl World {
             rng,
             setup,
         };
+        for node in kumas {
+            world.database.nodes[node].is_native = false;
+        }
         world.populate();
         world
     }

@@ -51,9 +51,18 @@ fn each_type_keeps_what_it_needs() {
 fn what_kuma_computes_and_what_says_nothing_is_not_sent() {
     let backup = read(RECENT).unwrap();
     let gateway = one(&backup, 5);
-    for field in
-        ["path_name", "children_i_ds", "screenshot", "dns_last_result", "notification_i_d_list", "keyword", "url"]
-    {
+    for field in [
+        "path_name",
+        "children_i_ds",
+        "screenshot",
+        "dns_last_result",
+        "notification_i_d_list",
+        "keyword",
+        "url",
+        "kafka_producer_ssl",
+        "oauth_auth_method",
+        "dns_resolve_type",
+    ] {
         assert_eq!(gateway.get(field), None, "{field}");
     }
     // 0: nobody chose a timeout.

@@ -1,0 +1,115 @@
+//! `POST /api/v1/monitors/bulk`: thousands of monitors in one request, all or none of them.
+//!
+//! A JSON array, or one JSON object a line (NDJSON). `?upsert=true` changes those whose ref exists.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{RawQuery, Request};
+use axum::http::StatusCode;
+use komainu_watchdogs::ids::MonitorId;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::refusal;
+use crate::api::Ctx;
+use crate::api::auth::Writer;
+use crate::api::body;
+use crate::api::fields::Fields;
+use crate::api::problem::ApiError;
+use crate::monitor::{Draft, Fault, Table};
+use crate::store::monitors::{self, Change, Refusal, Target, Wish, Written};
+
+const MOST_ITEMS: usize = 10_000;
+const LIMIT: usize = 16 * 1024 * 1024;
+
+/// What became of each, in the order of the request.
+#[derive(Serialize)]
+pub(in crate::api) struct Done {
+    items: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Item {
+    id: MonitorId,
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    /// `created`, `updated`, `unchanged`.
+    change: &'static str,
+}
+
+impl From<Written> for Item {
+    fn from(written: Written) -> Self {
+        let change = match written.change {
+            Change::Created => "created",
+            Change::Updated => "updated",
+            Change::Unchanged => "unchanged",
+        };
+        Self { id: written.id, reference: written.reference, change }
+    }
+}
+
+pub(in crate::api) async fn create(
+    Writer(caller): Writer,
+    context: Ctx,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<(StatusCode, Json<Done>), ApiError> {
+    let mut fields = Fields::of_query(query.as_deref());
+    let upsert = fields.flag("upsert").unwrap_or_default();
+    fields.finish()?;
+    let objects = read_items(request.into_body()).await?;
+    let store = &context.state.store;
+    let wishes = read_wishes(&objects, &monitors::table(store).await?, upsert)?;
+    let written = monitors::write(store, &caller.who(), &wishes).await?.map_err(refusal::many)?;
+    let is_new = written.iter().any(|written| written.change == Change::Created);
+    let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((code, Json(Done { items: written.into_iter().map(Item::from).collect() })))
+}
+
+fn read_wishes(objects: &[Value], table: &Table, upsert: bool) -> Result<Vec<Wish>, ApiError> {
+    let mut faults: Vec<(usize, Fault)> = vec![];
+    let mut wishes = Vec::with_capacity(objects.len());
+    let empty = Map::new();
+    for (at, item) in objects.iter().enumerate() {
+        match Draft::read(item.as_object().unwrap_or(&empty), table) {
+            Ok(draft) => {
+                let target = if upsert && draft.reference.is_some() { Target::Named } else { Target::New };
+                wishes.push(Wish { target, draft, if_match: vec![] });
+            }
+            Err(found) => faults.extend(found.into_iter().map(|fault| (at, fault))),
+        }
+    }
+    if faults.is_empty() { Ok(wishes) } else { Err(refusal::many(Refusal::Faults(faults))) }
+}
+
+async fn read_items(body: Body) -> Result<Vec<Value>, ApiError> {
+    let bytes = body::read(body, LIMIT).await?;
+    let items = parse(&bytes)?;
+    if items.len() > MOST_ITEMS {
+        return Err(invalid(format!("{} items are more than {MOST_ITEMS}; send several requests", items.len())));
+    }
+    match items.iter().position(|item| !item.is_object()) {
+        Some(at) => Err(ApiError::field(&format!("items[{at}]"), "must be an object")),
+        None if items.is_empty() => Err(invalid("there is no item; send a JSON array or one object a line".to_owned())),
+        None => Ok(items),
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Vec<Value>, ApiError> {
+    let bytes = bytes.trim_ascii();
+    if bytes.first() == Some(&b'[') {
+        return serde_json::from_slice(bytes).map_err(|error| placed(&error, error.line()));
+    }
+    let lines = bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
+    lines.map(|(at, line)| serde_json::from_slice(line).map_err(|error| placed(&error, at + 1))).collect()
+}
+
+fn placed(error: &serde_json::Error, line: usize) -> ApiError {
+    let text = error.to_string();
+    let problem = text.split(" at line ").next().unwrap_or_default();
+    invalid(format!("line {line}, column {}: {problem}", error.column()))
+}
+
+fn invalid(detail: String) -> ApiError {
+    ApiError::Invalid { detail, errors: Vec::new() }
+}

@@ -1,0 +1,105 @@
+//! `/api/v1/monitors/by-ref/{ref}`: a monitor by the name that its client chose for it.
+//!
+//! PUT is for pipelines: it may be sent any number of times, changes only the fields that it names, and can wait until
+//! the monitor has a beat.
+
+use std::time::Duration;
+
+use axum::extract::{Path, RawQuery};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::Value;
+
+use super::{answer, find_view, refusal, wait};
+use crate::api::Ctx;
+use crate::api::auth::{Caller, Reader, Writer};
+use crate::api::body::Object;
+use crate::api::fields::Fields;
+use crate::api::problem::ApiError;
+use crate::monitor::Draft;
+use crate::store::Store;
+use crate::store::monitors::{self, Change, MonitorView, Target, Wish, Written};
+
+/// A pipeline's step takes no longer; neither does any proxy.
+const LONGEST_WAIT_S: u64 = 300;
+
+pub(in crate::api) async fn show(
+    caller: Reader,
+    context: Ctx,
+    Path(reference): Path<String>,
+) -> Result<Response, ApiError> {
+    let view = find(&context.state.store, &reference).await?;
+    answer(&context, &caller.0, StatusCode::OK, &view).await
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
+pub(in crate::api) async fn put(
+    Writer(caller): Writer,
+    context: Ctx,
+    Path(reference): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    Object(fields): Object,
+) -> Result<Response, ApiError> {
+    let limit = read_wait(query.as_deref())?;
+    let store = &context.state.store;
+    let mut object = fields.into_object();
+    let named = object.insert("ref".to_owned(), Value::String(reference.clone()));
+    if named.is_some_and(|named| !named.is_null() && named != Value::String(reference.clone())) {
+        return Err(ApiError::field("ref", "is another one than in the path; PATCH /api/v1/monitors/{id} renames"));
+    }
+    let draft = Draft::read(&object, &monitors::table(store).await?).map_err(refusal::error_of)?;
+    let wants_new = refusal::wants_new(&headers);
+    let target = if wants_new { Target::New } else { Target::Named };
+    let wish = Wish { target, draft, if_match: refusal::if_match(&headers) };
+    let written = write(store, &caller, wish, &reference, wants_new).await?;
+    let code = if written.change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
+    let view = find_view(store, written.id).await?;
+    match limit {
+        None => answer(&context, &caller, code, &view).await,
+        Some(limit) => wait::answer(&context, &caller, code, (view, written.change), limit).await,
+    }
+}
+
+async fn write(
+    store: &Store,
+    caller: &Caller,
+    wish: Wish,
+    reference: &str,
+    wants_new: bool,
+) -> Result<Written, ApiError> {
+    let refused = match monitors::write(store, &caller.who(), &[wish]).await? {
+        Ok(written) => {
+            return written.into_iter().next().ok_or_else(|| ApiError::Internal("nothing was written".to_owned()));
+        }
+        Err(refused) => refused,
+    };
+    let is_taken = |refused: &monitors::Refusal| matches!(refused, monitors::Refusal::Faults(faults) if faults.iter().any(|(_, fault)| fault.field == "ref"));
+    if wants_new && is_taken(&refused) { Err(refusal::stale()) } else { Err(refusal::one(refused, reference)) }
+}
+
+pub(in crate::api) async fn remove(
+    Writer(caller): Writer,
+    context: Ctx,
+    Path(reference): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    let view = find(&context.state.store, &reference).await?;
+    super::delete(&context, &caller, view.spec.id, &headers).await
+}
+
+async fn find(store: &Store, reference: &str) -> Result<MonitorView, ApiError> {
+    let found = monitors::find_by_ref(store, reference).await?;
+    found.ok_or_else(|| ApiError::not_found("monitor with ref", reference))
+}
+
+fn read_wait(query: Option<&str>) -> Result<Option<Duration>, ApiError> {
+    let mut fields = Fields::of_query(query);
+    let text = fields.text("wait", 20);
+    fields.finish()?;
+    let Some(text) = text else { return Ok(None) };
+    let seconds = text.strip_suffix('s').unwrap_or(&text).parse::<u64>().ok();
+    let limit = seconds.filter(|seconds| (1..=LONGEST_WAIT_S).contains(seconds)).map(Duration::from_secs);
+    let rule = || ApiError::field("wait", format!("must be from 1s to {LONGEST_WAIT_S}s"));
+    limit.map(Some).ok_or_else(rule)
+}

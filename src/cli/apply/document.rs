@@ -1,0 +1,213 @@
+//! What a komainu.yaml says: which sections there are, what may stand in them, and what is wrong with it.
+//!
+//! Pure. Values of monitors are judged by the watchdog, which knows the table; names of fields are judged here, so that
+//! a dry run finds what is misspelt.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::Fault;
+use super::fields::{HEARTBEAT, NODE, is_monitor_field};
+use super::yaml::{self, Held, Node};
+use crate::cli::duration;
+
+/// How names of sets begin where they are stored: who manages a row.
+const MANAGER: &str = "apply/";
+
+/// A file, read.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Document {
+    /// Whose rows these are; without it nobody's.
+    pub(super) set: Option<String>,
+    /// By ref. A section that is not in the file says nothing, an empty one that there are none.
+    pub(super) monitors: Option<Vec<Entry>>,
+    /// By name.
+    pub(super) heartbeats: Option<Vec<Entry>>,
+    /// By id.
+    pub(super) nodes: Option<Vec<Entry>>,
+}
+
+/// One thing that is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) line: usize,
+    pub(super) fields: Map<String, Value>,
+    /// Of each field that stands in the file.
+    lines: BTreeMap<String, usize>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Section {
+    Monitors,
+    Heartbeats,
+    Nodes,
+}
+
+/// Says everything that is wrong at once.
+pub(super) fn read(text: &str) -> Result<Document, Vec<Fault>> {
+    let root = yaml::read(text).map_err(|fault| vec![fault])?;
+    let mut reading = Reading::default();
+    reading.root(&root);
+    if reading.faults.is_empty() { Ok(reading.document) } else { Err(reading.faults) }
+}
+
+impl Document {
+    /// As `managed_by` has it.
+    pub(super) fn manager(&self) -> Option<String> {
+        self.set.as_ref().map(|set| format!("{MANAGER}{set}"))
+    }
+}
+
+impl Entry {
+    /// The line of a field, or of the whole where it stands in the defaults.
+    pub(super) fn line_of(&self, field: &str) -> usize {
+        self.lines.get(field).copied().unwrap_or(self.line)
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    document: Document,
+    faults: Vec<Fault>,
+}
+
+impl Reading {
+    fn root(&mut self, root: &Node) {
+        let Some(entries) = self.map(root, "the file") else { return };
+        let defaults = entries.iter().find(|(key, _)| key == "defaults").map(|(_, node)| node.clone());
+        let defaults = self.defaults(defaults.as_ref());
+        for (key, node) in entries {
+            match key.as_str() {
+                "set" => self.document.set = self.set_name(node),
+                "defaults" => {}
+                "monitors" => self.document.monitors = self.section(node, Section::Monitors, &defaults.0),
+                "heartbeats" => self.document.heartbeats = self.section(node, Section::Heartbeats, &defaults.1),
+                "nodes" => self.document.nodes = self.section(node, Section::Nodes, &Map::new()),
+                _ => self.fault(node.line, key, "unknown key; known are set, defaults, monitors, heartbeats, nodes"),
+            }
+        }
+    }
+
+    fn set_name(&mut self, node: &Node) -> Option<String> {
+        let name = node.json().as_str().unwrap_or_default().to_owned();
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+        if name.is_empty() || name.len() > 100 || !name.chars().all(is_plain) {
+            self.fault(node.line, "set", "must be 1 to 100 of A-Z a-z 0-9 . _ -");
+        }
+        Some(name)
+    }
+
+    /// Fields of every monitor and of every heartbeat that does not say otherwise.
+    fn defaults(&mut self, node: Option<&Node>) -> (Map<String, Value>, Map<String, Value>) {
+        let mut found = (Map::new(), Map::new());
+        let Some(node) = node else { return found };
+        let Some(entries) = self.map(node, "defaults") else { return found };
+        for (key, node) in entries {
+            let path = format!("defaults.{key}");
+            match key.as_str() {
+                "monitors" => found.0 = self.fields(node, Section::Monitors, &path).0,
+                "heartbeats" => found.1 = self.fields(node, Section::Heartbeats, &path).0,
+                _ => self.fault(node.line, &path, "unknown key; known are monitors, heartbeats"),
+            }
+        }
+        found
+    }
+
+    fn section(&mut self, node: &Node, section: Section, defaults: &Map<String, Value>) -> Option<Vec<Entry>> {
+        let name = section.name();
+        // `monitors:` with nothing below it may be all that is left of a file that was cut off.
+        if node.json().is_null() {
+            self.fault(node.line, name, "is empty; write {} for none, or leave it out");
+            return None;
+        }
+        let entries = self.map(node, name)?;
+        let mut wanted = Vec::with_capacity(entries.len());
+        for (key, node) in entries {
+            let (own, lines) = self.fields(node, section, &format!("{name}.{key}"));
+            let mut fields = defaults.clone();
+            fields.extend(own);
+            wanted.push(Entry { name: key.clone(), line: node.line, fields, lines });
+        }
+        Some(wanted)
+    }
+
+    fn fields(&mut self, node: &Node, section: Section, path: &str) -> (Map<String, Value>, BTreeMap<String, usize>) {
+        let (mut fields, mut lines) = (Map::new(), BTreeMap::new());
+        for (key, node) in self.map(node, path).unwrap_or_default() {
+            let path = format!("{path}.{key}");
+            match section.field(key, node.json()) {
+                Ok((field, value)) => {
+                    lines.insert(field.clone(), node.line);
+                    if fields.insert(field, value).is_some() {
+                        self.fault(node.line, &path, "is said twice, under two names");
+                    }
+                }
+                Err(message) => self.fault(node.line, &path, message),
+            }
+        }
+        (fields, lines)
+    }
+
+    fn map<'a>(&mut self, node: &'a Node, what: &str) -> Option<&'a [(String, Node)]> {
+        if let Held::Map(entries) = &node.held {
+            return Some(entries);
+        }
+        self.fault(node.line, what, "must be keys with values");
+        None
+    }
+
+    fn fault(&mut self, line: usize, field: &str, message: impl Into<String>) {
+        self.faults.push(Fault::new(line, field, message));
+    }
+}
+
+impl Section {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Monitors => "monitors",
+            Self::Heartbeats => "heartbeats",
+            Self::Nodes => "nodes",
+        }
+    }
+
+    /// A field as the API names it and takes it.
+    fn field(self, key: &str, value: Value) -> Result<(String, Value), String> {
+        match self {
+            Self::Monitors if is_monitor_field(key) => Ok((key.to_owned(), value)),
+            Self::Monitors => {
+                let bare = key.strip_suffix("_json").filter(|bare| is_monitor_field(bare));
+                let hint =
+                    bare.map_or_else(String::new, |bare| format!("; it is written as {bare}, its value as YAML"));
+                Err(format!("unknown field: neither a column of Kuma's monitors nor one of komainu's{hint}"))
+            }
+            Self::Heartbeats => heartbeat_field(key, value),
+            Self::Nodes if NODE.contains(&key) => Ok((key.to_owned(), value)),
+            Self::Nodes => Err(format!("unknown field; known are {}", NODE.join(", "))),
+        }
+    }
+}
+
+/// Durations and times may be written as people write them.
+fn heartbeat_field(key: &str, value: Value) -> Result<(String, Value), String> {
+    if HEARTBEAT.contains(&key) {
+        let text = value.as_str().filter(|_| key == "first_due");
+        let Some(text) = text else { return Ok((key.to_owned(), value)) };
+        let at: Timestamp = text.parse().map_err(|_| "write it as 2026-03-01T03:00:00+01:00".to_owned())?;
+        return Ok((key.to_owned(), at.as_millisecond().into()));
+    }
+    let field = format!("{key}_s");
+    if !HEARTBEAT.contains(&field.as_str()) {
+        return Err(format!("unknown field; known are {}", HEARTBEAT.join(", ")));
+    }
+    match value.as_str() {
+        Some(text) => duration::parse_seconds(text).map(|seconds| (field, seconds.into())),
+        None if value.is_null() => Ok((field, value)),
+        None => Err("write it with its unit: 90s, 1h30m, 7d".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

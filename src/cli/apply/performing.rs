@@ -1,0 +1,182 @@
+//! Doing what the plan says, through the API.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use reqwest::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::Fault;
+use super::plan::{Act, Kind, Step};
+use crate::cli::client::{Client, Request, segment};
+use crate::cli::monitors::bulk::{self, Outcome};
+use crate::cli::{files, monitors, print};
+
+/// What was done, and why no more was.
+pub(super) struct Performed {
+    pub(super) steps: Vec<Step>,
+    pub(super) stopped_by: Option<Stopped>,
+}
+
+pub(super) enum Stopped {
+    /// The watchdog refuses what the file says.
+    Faults(Vec<Fault>),
+    Error(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Stopped {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+pub(super) async fn perform(client: &Client, steps: Vec<Step>, secrets_to: Option<&Path>) -> Performed {
+    let mut performing = Performing { client, secrets_to, done: vec![] };
+    let stopped_by = performing.all(steps).await.err();
+    Performed { steps: performing.done, stopped_by }
+}
+
+struct Performing<'a> {
+    client: &'a Client,
+    secrets_to: Option<&'a Path>,
+    done: Vec<Step>,
+}
+
+impl Performing<'_> {
+    async fn all(&mut self, steps: Vec<Step>) -> Result<(), Stopped> {
+        let (deletions, rest): (Vec<_>, Vec<_>) =
+            steps.into_iter().partition(|step| matches!(step.act, Act::Delete { .. }));
+        let (monitors, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Monitor);
+        let (nodes, heartbeats): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Node);
+        for step in nodes {
+            let path = format!("/api/v1/nodes/{}", segment(&step.name));
+            self.one(Method::PATCH, &path, step).await?;
+        }
+        self.monitors(monitors).await?;
+        for step in heartbeats {
+            self.heartbeat(step).await?;
+        }
+        for step in deletions {
+            self.delete(step).await?;
+        }
+        Ok(())
+    }
+
+    async fn one(&mut self, method: Method, path: &str, step: Step) -> Result<Value, Stopped> {
+        let (status, answer) = self.client.ask(method, path, Some(step.fields.clone().into())).await?;
+        if !status.is_success() {
+            let faults = faults(&step, &answer);
+            let error = || Stopped::Error(self.client.explain(status, &answer).context(step.name.clone()));
+            return Err(if faults.is_empty() { error() } else { Stopped::Faults(faults) });
+        }
+        self.done.push(step);
+        Ok(answer)
+    }
+
+    /// One request for all; those below groups that it made are put there by a second.
+    async fn monitors(&mut self, steps: Vec<Step>) -> Result<(), Stopped> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let items: Vec<_> = steps.iter().map(|step| step.fields.clone()).collect();
+        let done = match bulk::upsert(self.client, &items).await? {
+            Outcome::Done(done) => done,
+            Outcome::Refused(found) => return Err(Stopped::Faults(placed(&steps, &found))),
+        };
+        let ids: BTreeMap<&str, i64> =
+            steps.iter().zip(&done).map(|(step, done)| (step.name.as_str(), done.id)).collect();
+        let below: Vec<_> = steps
+            .iter()
+            .filter_map(|step| {
+                let parent = ids.get(step.parent.as_ref()?.as_str())?;
+                let fields = json!({"ref": step.name, "parent": parent});
+                Some((step.clone(), fields.as_object().cloned()?))
+            })
+            .collect();
+        if !below.is_empty() {
+            let (children, items): (Vec<Step>, Vec<Map<String, Value>>) = below.into_iter().unzip();
+            if let Outcome::Refused(found) = bulk::upsert(self.client, &items).await? {
+                return Err(Stopped::Faults(placed(&children, &found)));
+            }
+        }
+        for (mut step, done) in steps.into_iter().zip(done) {
+            // The watchdog knows what it wrote, and compares what is not shown.
+            step.act = match done.act {
+                bulk::Act::Created => Act::Create,
+                bulk::Act::Updated => Act::Change,
+                bulk::Act::Unchanged if step.parent.is_some() => Act::Change,
+                bulk::Act::Unchanged => continue,
+            };
+            self.done.push(step);
+        }
+        Ok(())
+    }
+
+    async fn heartbeat(&mut self, step: Step) -> Result<(), Stopped> {
+        let (name, is_new) = (step.name.clone(), step.act == Act::Create);
+        let path = "/api/v1/heartbeats";
+        if !is_new {
+            return self.one(Method::PATCH, &format!("{path}/{}", segment(&name)), step).await.map(|_| ());
+        }
+        let made = self.one(Method::POST, path, step).await?;
+        let secret = made.get("secret").and_then(Value::as_str).unwrap_or_default();
+        match self.secrets_to {
+            Some(folder) => {
+                std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+                files::write_secret(&folder.join(&name), secret).with_context(|| {
+                    format!("{name} was made; `komainu heartbeats rotate {name}` makes another secret")
+                })?;
+            }
+            // A pipeline's log is read by many.
+            None => print::complaint(format!(
+                "the secret of {name} is not printed here: `komainu heartbeats rotate {name} --overlap 0s` prints a new one"
+            )),
+        }
+        Ok(())
+    }
+
+    /// Only what is still the set's, and still as it was read.
+    async fn delete(&mut self, step: Step) -> Result<(), Stopped> {
+        let path = match &step.act {
+            Act::Delete { id: Some(id) } if step.kind == Kind::Monitor => format!("{}/{id}", monitors::PATH),
+            Act::Delete { .. } | Act::Create | Act::Change | Act::Compare => {
+                format!("/api/v1/heartbeats/{}", segment(&step.name))
+            }
+        };
+        let read = self.client.send(Request { path: &path, ..Request::default() }).await?;
+        if read.status == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
+        let tag = read.etag.as_deref();
+        let request = Request { method: Method::DELETE, path: &path, if_match: tag, ..Request::default() };
+        let answer = self.client.send(request).await?;
+        if answer.status == StatusCode::PRECONDITION_FAILED {
+            let words = "somebody changed it just now, so it was not deleted; run it again";
+            return Err(anyhow!("{} {}: {words}", step.kind.word(), step.name).into());
+        }
+        if !answer.status.is_success() && answer.status != StatusCode::NOT_FOUND {
+            return Err(self.client.explain(answer.status, &answer.body).context(step.name.clone()).into());
+        }
+        self.done.push(step);
+        Ok(())
+    }
+}
+
+/// What the watchdog refused of one, by the line in the file.
+fn faults(step: &Step, problem: &Value) -> Vec<Fault> {
+    let errors = problem.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let text = |error: &Value, name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    errors.iter().map(|error| fault(step, &text(error, "field"), text(error, "message"))).collect()
+}
+
+fn placed(steps: &[Step], found: &[bulk::Fault]) -> Vec<Fault> {
+    let found = found.iter().filter_map(|one| Some(fault(steps.get(one.item)?, &one.field, one.message.clone())));
+    found.collect()
+}
+
+fn fault(step: &Step, field: &str, message: String) -> Fault {
+    let line = step.entry.as_ref().map_or(1, |entry| entry.line_of(field));
+    let path = format!("{}s.{}.{field}", step.kind.word(), step.name);
+    Fault::new(line, path.trim_end_matches('.'), message)
+}

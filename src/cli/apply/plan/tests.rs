@@ -1,0 +1,85 @@
+use serde_json::json;
+
+use super::super::document;
+use super::*;
+
+fn there() -> There {
+    There {
+        monitors: vec![
+            json!({"id": 1, "ref": "front", "name": "Front", "type": "http", "interval": 60, "managed_by": "apply/shop"}),
+            json!({"id": 2, "ref": "old", "name": "Old", "managed_by": "apply/shop"}),
+            json!({"id": 3, "ref": "others", "name": "Others", "managed_by": "apply/other"}),
+            json!({"id": 4, "ref": null, "name": "Made by hand", "managed_by": null}),
+            json!({"id": 5, "ref": "group", "name": "Group", "type": "group", "managed_by": null}),
+        ],
+        heartbeats: vec![json!({"name": "backup", "period_s": 3_600, "managed_by": null})],
+        nodes: vec![json!({"node_id": "node1", "weight": 100, "labels": ["eu"]})],
+    }
+}
+
+fn steps(text: &str, prune: bool) -> Vec<(Kind, String, Act, Vec<String>)> {
+    let steps = plan(&document::read(text).unwrap(), &there(), prune).unwrap();
+    let fields = |step: &Step| {
+        let mut fields: Vec<_> = step.changes.iter().map(|change| change.field.clone()).collect();
+        fields.sort();
+        fields
+    };
+    steps.iter().map(|step| (step.kind, step.name.clone(), step.act.clone(), fields(step))).collect()
+}
+
+#[test]
+fn what_is_as_it_should_be_is_no_step() {
+    let text = "set: shop\nmonitors:\n  front: {name: Front, type: http, interval: 60}\nnodes:\n  node1: {weight: 100, labels: [eu]}\n";
+    assert_eq!(steps(text, false), []);
+}
+
+#[test]
+fn what_differs_is_a_step_with_its_fields() {
+    let text = "set: shop\nmonitors:\n  new: {name: New, type: push}\n  front: {name: Front, interval: 30, basic_auth_pass: x}\n\
+                heartbeats:\n  backup: {period: 1h}\nnodes:\n  node1: {weight: 50}\n";
+    let name = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        steps(text, false),
+        [
+            (Kind::Node, "node1".to_owned(), Act::Change, name(&["weight"])),
+            (Kind::Monitor, "new".to_owned(), Act::Create, name(&["managed_by", "name", "type"])),
+            (Kind::Monitor, "front".to_owned(), Act::Change, name(&["interval"])),
+            // A heartbeat that nobody manages becomes the set's.
+            (Kind::Heartbeat, "backup".to_owned(), Act::Change, name(&["managed_by"])),
+        ]
+    );
+}
+
+#[test]
+fn passwords_alone_are_for_the_watchdog_to_compare() {
+    let text = "set: shop\nmonitors:\n  front: {name: Front, basic_auth_pass: x}\n";
+    assert_eq!(steps(text, false), [(Kind::Monitor, "front".to_owned(), Act::Compare, vec![])]);
+}
+
+#[test]
+fn pruning_takes_only_what_the_set_made_and_only_in_sections_that_are_there() {
+    let text = "set: shop\nmonitors:\n  front: {name: Front}\n";
+    let pruned = [(Kind::Monitor, "old".to_owned(), Act::Delete { id: Some(2) }, vec![])];
+    assert_eq!((steps(text, true).as_slice(), steps(text, false).as_slice()), (pruned.as_slice(), [].as_slice()));
+    assert_eq!(steps("set: shop\nnodes: {}\n", true), []);
+    let all = steps("set: shop\nmonitors: {}\n", true);
+    assert_eq!(all.iter().map(|(_, name, ..)| name.as_str()).collect::<Vec<_>>(), ["front", "old"]);
+}
+
+#[test]
+fn what_another_set_manages_and_what_is_not_there_is_refused_with_its_line() {
+    let text = "set: shop\nmonitors:\n  others: {name: X}\n  front: {parent: nowhere}\nnodes:\n  node9: {weight: 1}\n";
+    let faults = plan(&document::read(text).unwrap(), &there(), false).unwrap_err();
+    let found: Vec<_> = faults.iter().map(|fault| (fault.line, fault.field.as_str())).collect();
+    assert_eq!(found, [(6, "nodes.node9"), (4, "monitors.front.parent"), (3, "monitors.others")]);
+}
+
+#[test]
+fn a_parent_is_a_group_by_its_ref_there_or_in_the_file() {
+    let text = "monitors:\n  a: {name: A, parent: group}\n  b: {name: B, parent: made}\n  made: {name: M, type: group}\n  front: {parent: made}\n";
+    let steps = plan(&document::read(text).unwrap(), &there(), false).unwrap();
+    assert_eq!((&steps[0].fields["parent"], &steps[0].parent), (&json!(5), &None));
+    for (step, act) in [(&steps[1], Act::Create), (&steps[3], Act::Change)] {
+        assert_eq!((step.parent.as_deref(), step.fields.get("parent"), &step.act), (Some("made"), None, &act));
+    }
+}

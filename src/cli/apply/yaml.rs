@@ -1,0 +1,95 @@
+//! YAML in which every field knows its line. Decides nothing of what a document means.
+//!
+//! YAML 1.2: `yes` and `no` are texts. A key that comes twice is an error, anchors and aliases are resolved.
+
+use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use serde_json::Value;
+
+use super::Fault;
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    pub(super) line: usize,
+    pub(super) held: Held,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Held {
+    /// In the order of the file.
+    Map(Vec<(String, Node)>),
+    List(Vec<Node>),
+    Plain(Value),
+}
+
+/// Reads one document.
+pub(super) fn read(text: &str) -> Result<Node, Fault> {
+    let documents = MarkedYaml::load_from_str(text)
+        .map_err(|error| Fault::new(error.marker().line(), "", format!("this is no YAML: {}", error.info())))?;
+    match documents.as_slice() {
+        [] => Err(Fault::new(1, "", "the file is empty")),
+        [one] => node(one, one.span.start.line()),
+        [_, second, ..] => Err(Fault::new(second.span.start.line(), "", "there is a second document; write one")),
+    }
+}
+
+impl Node {
+    /// As JSON, without the lines.
+    pub(super) fn json(&self) -> Value {
+        match &self.held {
+            Held::Map(entries) => entries.iter().map(|(key, node)| (key.clone(), node.json())).collect(),
+            Held::List(items) => items.iter().map(Self::json).collect(),
+            Held::Plain(value) => value.clone(),
+        }
+    }
+}
+
+/// `line` is the key's: a block that follows it begins a line later, and people look for the key.
+fn node(yaml: &MarkedYaml<'_>, line: usize) -> Result<Node, Fault> {
+    let held = match &yaml.data {
+        YamlData::Value(scalar) => Held::Plain(plain(scalar)),
+        YamlData::Sequence(items) => {
+            Held::List(items.iter().map(|item| node(item, item.span.start.line())).collect::<Result<_, _>>()?)
+        }
+        YamlData::Mapping(entries) => {
+            let entry = |(key, value): (&MarkedYaml<'_>, &MarkedYaml<'_>)| {
+                let line = key.span.start.line();
+                Ok((key_of(key, line)?, node(value, line)?))
+            };
+            Held::Map(entries.iter().map(entry).collect::<Result<_, Fault>>()?)
+        }
+        YamlData::Tagged(tag, _) => {
+            return Err(Fault::new(line, "", format!("the tag {tag} says nothing here; leave it out")));
+        }
+        YamlData::Representation(..) | YamlData::Alias(_) | YamlData::BadValue => {
+            return Err(Fault::new(line, "", "this value cannot be read"));
+        }
+    };
+    Ok(Node { line, held })
+}
+
+/// Names made of digits are names all the same.
+fn key_of(key: &MarkedYaml<'_>, line: usize) -> Result<String, Fault> {
+    match &key.data {
+        YamlData::Value(Scalar::String(text)) => Ok(text.to_string()),
+        YamlData::Value(Scalar::Integer(number)) => Ok(number.to_string()),
+        YamlData::Value(Scalar::Boolean(flag)) => Ok(flag.to_string()),
+        YamlData::Value(Scalar::Null | Scalar::FloatingPoint(_))
+        | YamlData::Sequence(_)
+        | YamlData::Mapping(_)
+        | YamlData::Tagged(..)
+        | YamlData::Representation(..)
+        | YamlData::Alias(_)
+        | YamlData::BadValue => Err(Fault::new(line, "", "a key must be text; put it in quotes")),
+    }
+}
+
+fn plain(scalar: &Scalar<'_>) -> Value {
+    match scalar {
+        Scalar::Null => Value::Null,
+        Scalar::Boolean(flag) => Value::from(*flag),
+        Scalar::Integer(number) => Value::from(*number),
+        Scalar::FloatingPoint(number) => Value::from(number.into_inner()),
+        Scalar::String(text) => Value::from(text.to_string()),
+    }
+}

@@ -1,0 +1,56 @@
+//! What a monitor may be: the columns of Kuma's `monitor`, what each takes, and what each type needs.
+//!
+//! Pure: reads what a client sent ([`Draft`]), judges it against the table of this database ([`Table`]) and against the
+//! row that is there, and says which columns are to be written. A row that Kuma or a native node would choke on is never
+//! made; a row that somebody else made is judged only by what the client changes of it. Stores nothing.
+
+mod conditions;
+mod draft;
+mod etag;
+mod kinds;
+mod plan;
+mod rules;
+mod table;
+mod value;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+pub use draft::Draft;
+pub use etag::{Ours, etag};
+pub use kinds::{KINDS, needs_group};
+pub use plan::{created, edited};
+pub use rules::{field_of, is_json, is_secret, is_settable, known_columns, stored_kind};
+pub use table::{Column, Kind, Table};
+
+/// Columns of one row by name: flags as `true` and `false`, numbers and texts as they are, JSON columns as their text.
+pub type Columns = BTreeMap<String, Json>;
+
+/// Something that is wrong with one field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// Its name, as a client sends it.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// It contradicts what is there, rather than being wrong by itself.
+    pub is_conflict: bool,
+}
+
+impl Fault {
+    /// Wrong by itself.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), is_conflict: false }
+    }
+
+    /// Contradicts what is there.
+    pub fn conflict(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { is_conflict: true, ..Self::new(field, message) }
+    }
+}
+
+/// A text column that says something.
+fn text<'a>(columns: &'a Columns, column: &str) -> Option<&'a str> {
+    columns.get(column).and_then(Json::as_str).filter(|text| !text.trim().is_empty())
+}

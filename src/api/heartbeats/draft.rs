@@ -64,6 +64,9 @@ pub(super) struct HeartbeatChanges {
     tags: Option<Vec<String>>,
     /// Whether legacy SHA-1 signatures count.
     allow_sha1: Option<bool>,
+    /// Who keeps it as code: `apply/shop`.
+    #[schema(max_length = 100)]
+    managed_by: Option<String>,
     /// For people.
     #[schema(max_length = 4_000)]
     description: Option<String>,

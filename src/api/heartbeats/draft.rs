@@ -65,7 +65,7 @@ pub(super) struct HeartbeatChanges {
     /// Whether legacy SHA-1 signatures count.
     allow_sha1: Option<bool>,
     /// Who keeps it as code: `apply/shop`.
-    #[schema(max_length = 100)]
+    #[schema(max_length = 150)]
     managed_by: Option<String>,
     /// For people.
     #[schema(max_length = 4_000)]

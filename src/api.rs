@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::routing::{get, post};
 use komainu_watchdogs::blackout::Word;
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
@@ -122,17 +121,17 @@ fn documented() -> OpenApiRouter<Arc<Context>> {
 /// Routes that need no API key.
 fn open_routes() -> OpenApiRouter<Arc<Context>> {
     OpenApiRouter::default()
-        .route("/status", get(status::show))
-        .route("/health", get(health::show))
-        .route("/metrics", get(metrics::show))
-        .route("/api/health-status", get(lb::health_status))
-        .route("/lb/health", get(lb::health))
-        .route("/lb/capacity", get(lb::capacity))
-        .route("/lb/routes", get(lb::routes))
-        .route(peer::PATH, get(peer::report))
-        .route("/heartbeats/{name}", get(heartbeats::alive::show).post(heartbeats::push::take))
-        .route("/peer/v1/heartbeats/{name}", get(heartbeats::alive::tell_peer))
-        .route("/runbook", get(runbook::show))
+        .routes(routes!(status::show))
+        .routes(routes!(health::show))
+        .routes(routes!(metrics::show))
+        .routes(routes!(lb::health_status))
+        .routes(routes!(lb::health))
+        .routes(routes!(lb::capacity))
+        .routes(routes!(lb::routes))
+        .routes(routes!(peer::report))
+        .routes(routes!(heartbeats::alive::show, heartbeats::push::take))
+        .routes(routes!(heartbeats::alive::tell_peer))
+        .routes(routes!(runbook::show))
 }
 
 /// Routes that need an API key; each handler names the scope it needs.
@@ -160,10 +159,10 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::show))
         .routes(routes!(incidents::acknowledge))
-        .route("/heartbeats", get(heartbeats::list).post(heartbeats::create))
-        .route("/heartbeats/{name}", get(heartbeats::show).patch(heartbeats::change).delete(heartbeats::remove))
-        .route("/heartbeats/{name}/rotate", post(heartbeats::rotate))
-        .route("/heartbeats/{name}/pushes", get(heartbeats::pushes))
+        .routes(routes!(heartbeats::list, heartbeats::create))
+        .routes(routes!(heartbeats::show, heartbeats::change, heartbeats::remove))
+        .routes(routes!(heartbeats::rotate))
+        .routes(routes!(heartbeats::pushes))
         .routes(routes!(apikeys::list, apikeys::create))
         .routes(routes!(apikeys::remove))
         .routes(routes!(audit::list))

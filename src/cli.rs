@@ -31,6 +31,7 @@ mod monitors;
 mod node;
 mod nodes;
 mod notify;
+mod openapi;
 mod print;
 mod routing;
 mod send;
@@ -94,6 +95,8 @@ enum Command {
     /// Programs that are expected to report.
     #[command(subcommand)]
     Heartbeats(heartbeats::Command),
+    /// Print the contract of the HTTP API, as `/api/v1/openapi.json` shows it.
+    Openapi,
     /// The channels that people are told through.
     #[command(subcommand)]
     Notify(notify::Command),
@@ -133,7 +136,8 @@ impl Command {
             | Self::Send(_)
             | Self::Wrap(_)
             | Self::Incidents(_)
-            | Self::Notify(_) => "error",
+            | Self::Notify(_)
+            | Self::Openapi => "error",
         }
     }
 }
@@ -183,6 +187,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cluster(command) => cluster::run(command).await,
         Command::Monitors(command) => Box::pin(monitors::run(command)).await,
         Command::Heartbeats(command) => heartbeats::run(command).await,
+        Command::Openapi => openapi::run(),
         Command::Completions(args) => {
             completions::run(&args);
             Ok(())

@@ -8,23 +8,37 @@ use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::view::DatabaseView;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Context, Ctx};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = InstanceHealth)]
 struct Body<'a> {
+    /// `ok` or `stuck`.
+    #[schema(value_type = String)]
     status: &'static str,
+    #[schema(value_type = String)]
     watchdog_id: &'a WatchdogId,
+    #[schema(value_type = String)]
     incarnation: Incarnation,
+    #[schema(value_type = String)]
     version: &'static str,
     is_leader: bool,
+    /// `up`, `failing` or `down`.
+    #[schema(value_type = String)]
     database: DatabaseView,
     /// Milliseconds since verdicts were last renewed; `null` before the first round.
+    #[schema(required)]
     verdict_age_ms: Option<u64>,
     /// Milliseconds since the loop last turned.
     loop_age_ms: u64,
 }
 
+/// This one process, for whoever restarts it. HEAD answers the same status.
+#[utoipa::path(get, path = "/health", tag = "watching",
+    responses((status = 200, description = "It is well", body = Body<'_>),
+        (status = 503, description = "It is stuck: restart it", body = Body<'_>)))]
 pub(super) async fn show(context: Ctx) -> Response {
     let state = &context.state;
     let view = state.view.borrow().clone();

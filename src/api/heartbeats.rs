@@ -15,13 +15,15 @@ use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::time::Wall;
+use utoipa::ToSchema;
 
-use self::shown::{PushShown, Shown};
+use self::draft::{HeartbeatChanges, NewHeartbeat};
+use self::shown::{MadeHeartbeat, PushShown, Shown};
 use super::auth::{Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
-use super::page::{Cut, Items};
-use super::problem::ApiError;
+use super::page::{Cut, Items, PageParams};
+use super::problem::{ApiError, Problem};
 use super::{Context, Ctx};
 use crate::clock;
 use crate::heartbeat::{reschedule, secret};
@@ -32,7 +34,11 @@ const OVERLAP_S: i64 = 86_400;
 /// Ninety days: longer is no rotation.
 const MOST_OVERLAP_S: i64 = 90 * 86_400;
 
-/// Filter: `state`.
+/// Heartbeats by name.
+#[utoipa::path(get, path = "/heartbeats", tag = "heartbeats", security(("key" = ["read"])),
+    params(PageParams,
+        ("state" = Option<String>, Query, pattern = "^(new|up|late|failed)$", description = "Only those in this state")),
+    responses((status = 200, description = "A page of them", body = Items<Shown>)))]
 pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);
@@ -46,10 +52,19 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
     Ok(Json(Items::of(page)))
 }
 
+/// One heartbeat, without its secret.
+#[utoipa::path(get, path = "/heartbeats/{name}", tag = "heartbeats", security(("key" = ["read"])),
+    params(("name" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The heartbeat", body = Shown)))]
 pub(super) async fn show(_: Reader, context: Ctx, Path(name): Path<String>) -> Result<Json<Shown>, ApiError> {
     find(&context, &name).await.map(Json)
 }
 
+/// Makes a heartbeat. The answer holds its secret.
+#[utoipa::path(post, path = "/heartbeats", tag = "heartbeats", security(("key" = ["write"])),
+    request_body = NewHeartbeat,
+    responses((status = 201, description = "Made", body = MadeHeartbeat),
+        (status = 409, description = "There is a heartbeat of this name already", body = Problem)))]
 pub(super) async fn create(
     Writer(caller): Writer,
     context: Ctx,
@@ -74,6 +89,11 @@ pub(super) async fn create(
 }
 
 /// Changes the fields that are named; `null` takes one away.
+#[utoipa::path(patch, path = "/heartbeats/{name}", tag = "heartbeats", security(("key" = ["write"])),
+    params(("name" = String, Path, description = "Its name")),
+    request_body = HeartbeatChanges,
+    responses((status = 200, description = "As it is now", body = Shown),
+        (status = 409, description = "Somebody else changed it meanwhile", body = Problem)))]
 pub(super) async fn change(
     Writer(caller): Writer,
     context: Ctx,
@@ -99,6 +119,10 @@ pub(super) async fn change(
     find(&context, &name).await.map(Json)
 }
 
+/// Deletes a heartbeat, and ends its incident.
+#[utoipa::path(delete, path = "/heartbeats/{name}", tag = "heartbeats", security(("key" = ["write"])),
+    params(("name" = String, Path, description = "Its name")),
+    responses((status = 204, description = "It is gone")))]
 pub(super) async fn remove(
     Writer(caller): Writer,
     context: Ctx,
@@ -110,7 +134,20 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `{"overlap_s": 86400}`: how long the old secret still holds; 0: not at all.
+/// How a secret is replaced.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+struct Rotation {
+    /// How long the old secret still holds; 0: not at all.
+    #[schema(minimum = 0, maximum = 7_776_000, default = 86_400)]
+    overlap_s: Option<i64>,
+}
+
+/// Draws a new secret, which the answer holds.
+#[utoipa::path(post, path = "/heartbeats/{name}/rotate", tag = "heartbeats", security(("key" = ["write"])),
+    params(("name" = String, Path, description = "Its name")),
+    request_body = Rotation,
+    responses((status = 200, description = "The heartbeat with its new secret", body = MadeHeartbeat)))]
 pub(super) async fn rotate(
     Writer(caller): Writer,
     context: Ctx,
@@ -129,6 +166,9 @@ pub(super) async fn rotate(
 }
 
 /// The accepted pushes, the latest first.
+#[utoipa::path(get, path = "/heartbeats/{name}/pushes", tag = "heartbeats", security(("key" = ["read"])),
+    params(PageParams, ("name" = String, Path, description = "Its name")),
+    responses((status = 200, description = "A page of them", body = Items<PushShown>)))]
 pub(super) async fn pushes(
     _: Reader,
     context: Ctx,

@@ -12,38 +12,45 @@ use komainu_watchdogs::ids::{Generation, NodeId};
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{NodeView, View};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::Millis;
 use super::{Ctx, status};
 use crate::clock;
 
 /// `/lb/health`: one line per node.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct HealthTable {
     /// Unix seconds.
     timestamp: i64,
     nodes: Vec<HealthLine>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct HealthLine {
+    #[schema(value_type = String)]
     node_id: NodeId,
     /// `up` where people may be sent, `down` elsewhere.
+    #[schema(value_type = String)]
     health: &'static str,
+    #[schema(value_type = String)]
     status: NodeStatus,
+    #[schema(value_type = Option<Millis>, required)]
     last_seen: Option<Wall>,
     monitor_count: u32,
 }
 
 /// `/lb/capacity`: how full each node is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct CapacityTable {
     /// Unless a node says otherwise.
     limit_per_node: u32,
     nodes: Vec<CapacityLine>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct CapacityLine {
+    #[schema(value_type = String)]
     node_id: NodeId,
     current_count: u32,
     limit_per_node: u32,
@@ -51,21 +58,27 @@ struct CapacityLine {
 }
 
 /// `/lb/routes`: where a gateway may send people.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct RouteTable {
     /// One node for everything, while an operator says so; `null`: choose among those that accept sessions.
+    #[schema(value_type = Option<String>, required)]
     pinned_node: Option<NodeId>,
+    #[schema(value_type = u64)]
     generation: Generation,
+    #[schema(value_type = Option<Millis>, required)]
     checked_at: Option<Wall>,
     nodes: Vec<RouteLine>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct RouteLine {
+    #[schema(value_type = String)]
     node_id: NodeId,
     /// Base address of its HTTP surface.
     address: String,
+    #[schema(value_type = String)]
     status: NodeStatus,
+    #[schema(value_type = String)]
     overlay: Overlay,
     /// Monitors divided by capacity: send new sessions to the lowest.
     load: f64,
@@ -74,7 +87,7 @@ struct RouteLine {
 }
 
 /// `/api/health-status`: the nodes counted.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct HealthStatus {
     /// Unix seconds.
     timestamp: i64,
@@ -84,11 +97,17 @@ struct HealthStatus {
     nodes: Vec<HealthLine>,
 }
 
+/// Nodes as a gateway sees them.
+#[utoipa::path(get, path = "/lb/health", tag = "gateways",
+    responses((status = 200, description = "As this watchdog knows it", body = HealthTable)))]
 pub(super) async fn health(context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     uncached(HealthTable { timestamp: clock::wall().0 / 1_000, nodes: health_lines(&view) })
 }
 
+/// The nodes, counted.
+#[utoipa::path(get, path = "/api/health-status", tag = "gateways",
+    responses((status = 200, description = "As this watchdog knows it", body = HealthStatus)))]
 pub(super) async fn health_status(context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     let online_nodes = view.nodes.iter().filter(|node| accepts_sessions(node)).count();
@@ -101,6 +120,9 @@ pub(super) async fn health_status(context: Ctx) -> impl IntoResponse {
     })
 }
 
+/// How full each node is.
+#[utoipa::path(get, path = "/lb/capacity", tag = "gateways",
+    responses((status = 200, description = "As this watchdog knows it", body = CapacityTable)))]
 pub(super) async fn capacity(context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     let nodes = view.nodes.iter().map(|node| CapacityLine {
@@ -112,6 +134,9 @@ pub(super) async fn capacity(context: Ctx) -> impl IntoResponse {
     uncached(CapacityTable { limit_per_node: context.state.policy.monitor_limit_per_node, nodes: nodes.collect() })
 }
 
+/// Where a gateway may send people.
+#[utoipa::path(get, path = "/lb/routes", tag = "gateways",
+    responses((status = 200, description = "As this watchdog knows it", body = RouteTable)))]
 pub(super) async fn routes(context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     let nodes = view.nodes.iter().map(|node| RouteLine {

@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::problem::ApiError;
+use super::problem::{ApiError, Problem};
 use super::{Context, Ctx, health, status};
 
 mod outbox;
@@ -47,6 +47,10 @@ struct SeverityLabel {
     severity: &'static str,
 }
 
+/// What this watchdog knows, for Prometheus (OpenMetrics text).
+#[utoipa::path(get, path = "/metrics", tag = "watching",
+    responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"),
+        (status = 500, description = "A fault of ours; the log has the details", body = Problem)))]
 pub(super) async fn show(context: Ctx) -> Result<Response, ApiError> {
     let view = status::current(&context);
     let mut registry = Registry::with_prefix("komainu");

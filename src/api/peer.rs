@@ -9,8 +9,9 @@ use axum::response::Response;
 use komainu_watchdogs::blackout::Word;
 use komainu_watchdogs::facts::Report;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::problem::ApiError;
+use super::problem::{ApiError, Problem};
 use super::{Context, Ctx};
 use crate::clock;
 use crate::signature;
@@ -18,6 +19,26 @@ use crate::signature;
 /// Where it answers.
 pub(super) const PATH: &str = "/peer/v1/report";
 
+/// What proves that a peer asks.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by the part that verifies it; this is what the document says of it")]
+pub(super) struct SignedParams {
+    /// `t=<unix ms>,v1=<hex HMAC-SHA256 with the cluster key of "t.METHOD.path.body">`
+    #[param(rename = "x-komainu-signature")]
+    signature: Option<String>,
+}
+
+/// What a watchdog tells its peers: of one version of komainu to the same version.
+#[derive(ToSchema)]
+#[schema(as = Told, value_type = Object)]
+#[expect(dead_code, reason = "a type of the decision core; the document says no more of it than that it is an object")]
+pub(super) struct Told(Report);
+
+/// What this watchdog sees, told to its peers without the database in between.
+#[utoipa::path(get, path = "/peer/v1/report", tag = "peers", params(SignedParams),
+    responses((status = 200, description = "The report, signed", body = Told),
+        (status = 403, description = "The signature is missing or does not fit", body = Problem)))]
 pub(super) async fn report(context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
     let mut report = Report::clone(&context.state.report.borrow());
     report.word = Some(Word::clone(&context.state.word.borrow()));

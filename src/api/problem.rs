@@ -5,6 +5,7 @@
 
 use std::any::Any;
 
+use axum::body::Body;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 use utoipa::ToSchema;
 
+use super::body;
 use super::heartbeats::refusal;
 use super::rates::TooMany;
 use crate::heartbeat::PushError;
@@ -20,6 +22,9 @@ use crate::store::hands::PinnedMonitor;
 
 /// Seconds until a caller should try again when the database is away: a failover of a database takes tens of them.
 const RETRY_AFTER_S: &str = "5";
+
+/// The framework's own refusals are one line.
+const FRAMEWORK_WORDS: usize = 4_096;
 
 /// Why a request is refused or failed.
 #[derive(Debug, Error)]
@@ -296,6 +301,24 @@ pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
     ApiError::MethodNotAllowed(format!("{} does not answer {method}", uri.path()))
 }
 
+/// What the framework refuses by itself, in plain text, such as a path that is no UTF-8, is told as everything else.
+pub(super) async fn of_framework(response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !response.status().is_client_error() || !is_plain || response.extensions().get::<Problem>().is_some() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let words = body::read(body, FRAMEWORK_WORDS).await.unwrap_or_default();
+    let detail = String::from_utf8_lossy(&words).into_owned();
+    let told = match parts.status {
+        StatusCode::BAD_REQUEST => ApiError::Invalid { detail, errors: Vec::new() },
+        StatusCode::NOT_FOUND => ApiError::NotFound(detail),
+        _ => return Response::from_parts(parts, Body::from(words)),
+    };
+    told.into_response()
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "the layer that catches panics hands it over")]
 pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let words = panic.downcast_ref::<String>().cloned();
@@ -306,7 +329,6 @@ pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use axum::body::Body;
     use axum::http::Request;
     use axum::middleware::from_fn;
     use axum::routing::get;
@@ -355,6 +377,8 @@ mod tests {
             ("PATCH", "/api/v1/monitors", 405),
             ("GET", "/api/v1/nope", 404),
         ];
+        let garbled = surface.get("/heartbeats/%FF").await;
+        assert_eq!((garbled.code, &garbled.json()["type"]), (400, &"/problems/invalid".into()));
         for (method, path, code) in table {
             let answer = surface.send(method, path, None, "").await;
             assert_eq!(

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tracing::Instrument;
 
-use super::problem::Problem;
+use super::problem::{self, Problem};
 
 const HEADER: &str = "x-request-id";
 
@@ -26,7 +26,7 @@ struct Told<'a> {
 pub(super) async fn attach(request: Request, next: Next) -> Response {
     let id = request.headers().get(HEADER).and_then(plain).unwrap_or_else(draw);
     let span = tracing::info_span!("request", http.request_id = %id, http.method = %request.method(), http.path = request.uri().path());
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = problem::of_framework(next.run(request).instrument(span).await).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = write(&problem, &id, response);
     }

@@ -20,6 +20,9 @@ const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;mar
                      @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}code{background:#2a2a2a}\
                      h2{border-color:#444}}";
 
+/// What each incident means and what to do about it: where every message's link leads.
+#[utoipa::path(get, path = "/runbook", tag = "watching",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub(super) async fn show() -> Response {
     // It changes with the program only; an hour is short enough to see an upgrade.
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];

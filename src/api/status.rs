@@ -11,28 +11,42 @@ use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{Health, View};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use self::schema::ViewShown;
+use super::openapi::Millis;
 use super::{Context, Ctx, auth, health};
 use crate::config::Details;
 
-#[derive(Serialize)]
+mod schema;
+
+/// How the cluster is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Status)]
 struct Full<'a> {
+    #[schema(value_type = String)]
     cluster: &'a str,
     #[serde(flatten)]
+    #[schema(value_type = ViewShown)]
     view: &'a View,
     heartbeats: Heartbeats,
     checks: Checks,
 }
 
 /// What a caller without a key sees where `[status] details = "key"`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ShortStatus)]
+#[serde(deny_unknown_fields)]
 struct Short {
+    #[schema(value_type = String)]
     status: Health,
+    #[schema(value_type = Option<Millis>, required)]
     checked_at: Option<Wall>,
 }
 
 /// Heartbeats by state.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = HeartbeatCounts)]
 struct Heartbeats {
     up: u64,
     late: u64,
@@ -49,12 +63,29 @@ impl Heartbeats {
 }
 
 /// Checks by state; none can be configured yet.
-#[derive(Serialize, Default)]
+#[derive(Serialize, ToSchema, Default)]
+#[schema(as = CheckCounts)]
 struct Checks {
     up: u32,
     down: u32,
 }
 
+/// Either of them, for the document.
+#[derive(ToSchema)]
+#[schema(as = StatusAnswer)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the handler answers with one of the two; this is what the document says of it")]
+enum Answered<'a> {
+    Full(Full<'a>),
+    Short(Short),
+}
+
+/// Whether watching really happens. HEAD answers the same status.
+///
+/// A caller without a key sees the colour only, where `[status] details = "key"`.
+#[utoipa::path(get, path = "/status", tag = "watching", security((), ("key" = ["read"])),
+    responses((status = 200, description = "Ok, or degraded", body = Answered<'_>),
+        (status = 503, description = "Down", body = Answered<'_>)))]
 pub(super) async fn show(context: Ctx, parts: Parts) -> Response {
     let view = current(&context);
     let code = match view.status {

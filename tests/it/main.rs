@@ -12,6 +12,7 @@
 mod channels;
 mod cluster;
 mod commands;
+mod contract;
 mod senders;
 mod store_contract;
 mod stories;

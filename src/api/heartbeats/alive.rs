@@ -7,20 +7,31 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::heartbeat::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::api::problem::ApiError;
+use crate::api::problem::{ApiError, Problem};
 use crate::api::{Ctx, peer};
 use crate::heartbeat::{Alive, PeerAnswer, peer_path};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Alive)]
 struct Shown<'a> {
+    #[schema(value_type = String)]
     name: &'a str,
     /// `null`: nobody knows.
+    #[schema(required)]
     alive: Option<bool>,
     /// `up`, `late`, `failed`, `new`; `null`: there is no such heartbeat, or nobody knows.
+    #[schema(value_type = Option<String>, required)]
     state: Option<&'static str>,
 }
 
+/// Whether a heartbeat is alive, for outside uptime services. HEAD answers the same status.
+#[utoipa::path(get, path = "/heartbeats/{name}", tag = "watching",
+    params(("name" = String, Path, description = "Its name")),
+    responses((status = 200, description = "It is alive", body = Shown<'_>),
+        (status = 404, description = "It is late, failed, never seen or unknown", body = Shown<'_>),
+        (status = 503, description = "This watchdog cannot say", body = Shown<'_>)))]
 pub(in crate::api) async fn show(context: Ctx, Path(name): Path<String>) -> Response {
     let (code, alive, state) = match context.state.heartbeats.alive(&name).await {
         Alive::Yes => (StatusCode::OK, Some(true), Some("up")),
@@ -35,7 +46,11 @@ pub(in crate::api) async fn show(context: Ctx, Path(name): Path<String>) -> Resp
     response
 }
 
-/// For a peer that lost the database: what this watchdog knows by itself.
+/// For a peer that lost the database: what this watchdog knows of a heartbeat by itself.
+#[utoipa::path(get, path = "/peer/v1/heartbeats/{name}", tag = "peers",
+    params(("name" = String, Path, description = "Its name"), peer::SignedParams),
+    responses((status = 200, description = "What it knows, signed", body = peer::Told),
+        (status = 403, description = "The signature is missing or does not fit", body = Problem)))]
 pub(in crate::api) async fn tell_peer(
     context: Ctx,
     Path(name): Path<String>,

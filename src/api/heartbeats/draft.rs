@@ -1,8 +1,10 @@
 //! A heartbeat as a client sends it: which fields there are, what they must be, what is assumed where they are not.
 
 use komainu_watchdogs::time::Wall;
+use utoipa::ToSchema;
 
 use crate::api::fields::Fields;
+use crate::api::openapi::Millis;
 use crate::api::problem::ApiError;
 use crate::heartbeat::schedule::Schedule;
 use crate::heartbeat::{NAME_CHARS, is_name};
@@ -17,6 +19,58 @@ const MOST_SECONDS: i64 = 366 * 86_400;
 /// Enough for a push that took a slow way, and not so long that people wonder.
 const GRACE_S: u32 = 60;
 const SEVERITIES: [&str; 2] = ["critical", "warning"];
+
+/// A new heartbeat: `period_s` or `cron`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+pub(super) struct NewHeartbeat {
+    /// Letters, digits, dots, dashes and underscores.
+    #[schema(min_length = 1, max_length = 100, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: String,
+    #[serde(flatten)]
+    choices: HeartbeatChanges,
+}
+
+/// What can be chosen for a heartbeat.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+pub(super) struct HeartbeatChanges {
+    /// Due so many seconds after the last push.
+    #[schema(minimum = 1, maximum = 31_622_400)]
+    period_s: Option<u32>,
+    /// Due by this expression, instead of `period_s`.
+    #[schema(max_length = 200, example = "0 3 * * *")]
+    cron: Option<String>,
+    /// Of the cron expression.
+    #[schema(max_length = 60, example = "Europe/Berlin", default = "UTC")]
+    time_zone: Option<String>,
+    /// Silence beyond the due time that is forgiven, in seconds.
+    #[schema(minimum = 0, maximum = 31_622_400, default = 60)]
+    grace_s: Option<u32>,
+    /// How long a run may take, in seconds.
+    #[schema(minimum = 1, maximum = 31_622_400)]
+    max_runtime_s: Option<u32>,
+    /// When the first push is due; without it, the first is waited for without end.
+    #[schema(value_type = Option<Millis>)]
+    first_due: Option<i64>,
+    /// Of its incident.
+    #[schema(pattern = "^(critical|warning)$", default = "critical")]
+    severity: Option<String>,
+    /// Channels of its own; without them the routes decide.
+    #[schema(max_items = 100)]
+    channels: Option<Vec<String>>,
+    /// For routes.
+    #[schema(max_items = 100)]
+    tags: Option<Vec<String>>,
+    /// Whether legacy SHA-1 signatures count.
+    allow_sha1: Option<bool>,
+    /// Who keeps it as code: `apply/shop`.
+    #[schema(max_length = 150)]
+    managed_by: Option<String>,
+    /// For people.
+    #[schema(max_length = 4_000)]
+    description: Option<String>,
+}
 
 /// Reads all fields of a new one; says everything that is wrong with them at once.
 pub(super) fn read_new(mut fields: Fields, now: Wall) -> Result<Definition, ApiError> {

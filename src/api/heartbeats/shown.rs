@@ -3,30 +3,49 @@
 use komainu_watchdogs::heartbeat::PushStatus;
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::api::openapi::Millis;
 use crate::store::heartbeats::{Definition, Heartbeat, PushRow};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Heartbeat)]
 pub(in crate::api) struct Shown {
     #[serde(flatten)]
     chosen: Chosen,
     #[serde(flatten)]
-    seen: Option<Seen>,
-    /// This once.
+    seen: Seen,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
     secret: Option<String>,
 }
 
+/// A heartbeat with its secret.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "shown as a heartbeat that has its secret; this is what the document says of it")]
+pub(in crate::api) struct MadeHeartbeat {
+    #[serde(flatten)]
+    heartbeat: Shown,
+    /// What pushes are signed with. Shown this once.
+    secret: String,
+}
+
 /// What people chose.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = HeartbeatChoices)]
 struct Chosen {
     name: String,
     description: String,
+    #[schema(required)]
     period_s: Option<u32>,
+    #[schema(required)]
     cron: Option<String>,
+    #[schema(required)]
     time_zone: Option<String>,
     grace_s: u32,
+    #[schema(required)]
     max_runtime_s: Option<u32>,
+    #[schema(value_type = Option<Millis>, required)]
     first_due: Option<Wall>,
     severity: String,
     channels: Vec<String>,
@@ -37,26 +56,42 @@ struct Chosen {
 }
 
 /// How it is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = HeartbeatState)]
 struct Seen {
+    #[schema(value_type = String)]
     state: &'static str,
     is_running: bool,
+    #[schema(value_type = Option<Millis>, required)]
     deadline: Option<Wall>,
+    #[schema(value_type = Option<Millis>, required)]
     started_at: Option<Wall>,
+    #[schema(required)]
     run_id: Option<String>,
+    #[schema(value_type = Option<String>, required)]
     last_status: Option<&'static str>,
+    #[schema(value_type = Option<Millis>, required)]
     last_ok_at: Option<Wall>,
+    #[schema(value_type = Option<Millis>, required)]
     last_at: Option<Wall>,
     /// The sender's time of the last push: unix seconds.
+    #[schema(required)]
     last_time: Option<f64>,
+    #[schema(required)]
     last_duration_ms: Option<i64>,
+    #[schema(required)]
     last_exit_code: Option<i64>,
+    #[schema(required)]
     last_message: Option<String>,
+    #[schema(required)]
     incident_id: Option<i64>,
     /// Until when the secret before the last rotation holds.
+    #[schema(value_type = Option<Millis>, required)]
     old_secret_until: Option<Wall>,
     revision: u64,
+    #[schema(value_type = Millis)]
     created_at: Wall,
+    #[schema(value_type = Millis)]
     changed_at: Wall,
 }
 
@@ -109,22 +144,28 @@ impl From<Heartbeat> for Shown {
             created_at: definition.created_at,
             changed_at: vitals.changed_at,
         };
-        Self { chosen: definition.into(), seen: Some(seen), secret: None }
+        Self { chosen: definition.into(), seen, secret: None }
     }
 }
 
 /// One accepted push.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Push)]
 pub(in crate::api) struct PushShown {
     id: i64,
     push_id: String,
+    #[schema(value_type = Millis)]
     at: Wall,
     /// The sender's: unix seconds.
     time: f64,
     status: String,
+    #[schema(required)]
     run_id: Option<String>,
+    #[schema(required)]
     duration_ms: Option<i64>,
+    #[schema(required)]
     exit_code: Option<i64>,
+    #[schema(required)]
     message: Option<String>,
     watchdog_id: String,
 }

@@ -14,7 +14,7 @@ const PROBLEM_TYPE: &str = "application/problem+json";
 
 pub(super) fn complete(document: &mut OpenApi) {
     for (path, method, operation) in operations(&mut document.paths) {
-        name(operation, method);
+        name(operation, method, path);
         refuse(operation, path);
         retype(operation);
     }
@@ -29,12 +29,11 @@ fn operations(paths: &mut Paths) -> impl Iterator<Item = (&str, &'static str, &m
     })
 }
 
-/// Handlers of different resources are called alike; with their tag they are unique.
-fn name(operation: &mut Operation, method: &str) {
-    let handler = operation.operation_id.take().unwrap_or_default();
-    let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
-    let head = if method == "head" { "_head" } else { "" };
-    operation.operation_id = Some(format!("{tag}_{handler}{head}"));
+/// Handlers of different resources are called alike; method and path are unique.
+fn name(operation: &mut Operation, method: &str, path: &str) {
+    let words = path.trim_start_matches("/api/").split(|letter: char| !letter.is_ascii_alphanumeric());
+    let words = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
+    operation.operation_id = Some(format!("{method}_{words}"));
     if let Some(scope) = scope(operation) {
         let words = format!("Needs a key with scope `{}`.", scope.as_str());
         let said = operation.description.take().filter(|text| !text.is_empty());

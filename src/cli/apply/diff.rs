@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    fn fields(wanted: Value, there: &Value) -> Vec<String> {
+    fn fields(wanted: &Value, there: &Value) -> Vec<String> {
         let mut fields: Vec<_> =
             diff(wanted.as_object().unwrap(), there).changes.into_iter().map(|change| change.field).collect();
         fields.sort();
@@ -96,9 +96,9 @@ mod tests {
             "interval": 60, "timeout": 48, "active": 1, "tags": ["a", "b"], "url": "", "run_on": null,
             "headers": "{\"A\": \"b\"}", "accepted_statuscodes": ["404", "200-299"], "retries_on": true,
         });
-        assert_eq!(fields(same, &there), [""; 0]);
+        assert_eq!(fields(&same, &there), [""; 0]);
         let other = json!({"interval": 61, "active": false, "tags": ["a"], "headers": {}, "keyword": "x", "url": null});
-        assert_eq!(fields(other, &there), ["active", "headers", "interval", "keyword", "tags"]);
+        assert_eq!(fields(&other, &there), ["active", "headers", "interval", "keyword", "tags"]);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Reading {
         let defaults = self.defaults(defaults.as_ref());
         for (key, node) in entries {
             match key.as_str() {
-                "set" => self.document.set = self.set_name(node),
+                "set" => self.document.set = Some(self.set_name(node)),
                 "defaults" => {}
                 "monitors" => self.document.monitors = self.section(node, Section::Monitors, &defaults.0),
                 "heartbeats" => self.document.heartbeats = self.section(node, Section::Heartbeats, &defaults.1),
@@ -91,13 +91,13 @@ impl Reading {
         }
     }
 
-    fn set_name(&mut self, node: &Node) -> Option<String> {
+    fn set_name(&mut self, node: &Node) -> String {
         let name = node.json().as_str().unwrap_or_default().to_owned();
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
         if name.is_empty() || name.len() > 100 || !name.chars().all(is_plain) {
             self.fault(node.line, "set", "must be 1 to 100 of A-Z a-z 0-9 . _ -");
         }
-        Some(name)
+        name
     }
 
     /// Fields of every monitor and of every heartbeat that does not say otherwise.

@@ -1,0 +1,44 @@
+//! The contract of the HTTP API, tried from outside: schemathesis reads the document of a real watchdog and sends what the
+//! document allows and what it does not. No answer may be a 5xx or one that the document does not know.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::cluster::database::Kind;
+use crate::cluster::{Cluster, Shape};
+
+/// Of one run; all of them take less than three minutes together.
+const LIMIT: Duration = Duration::from_secs(150);
+
+/// Could take away the key that the others are tried with.
+const REMOVES_KEYS: &str = "delete_v1_apikeys_id";
+
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_headers_conformance,response_schema_conformance";
+
+async fn run(cluster: &Cluster, which: &[&str]) {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/schemathesis/bin/st");
+    let mut command = Command::new(program);
+    command.args(["run", &cluster.url_of("w1", "/api/v1/openapi.json"), "--checks", CHECKS]);
+    command.args(["--header", &format!("Authorization: Bearer {}", cluster.api_key())]);
+    // One seed: what is found today is found tomorrow.
+    command.args(["--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "4"]);
+    command.args(["--generation-database", "none", "--no-color", "--suppress-health-check", "all"]);
+    let output = tokio::time::timeout(LIMIT, command.args(which).kill_on_drop(true).output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+#[ignore = "needs schemathesis"]
+async fn generated_requests_get_documented_answers_only() {
+    let shape = Shape { watchdogs: 1, nodes: 2, monitors: 10, ..Shape::default() };
+    let cluster = Cluster::start(Kind::Sqlite, shape).await;
+    run(&cluster, &["--exclude-operation-id", REMOVES_KEYS]).await;
+    // The key was good to the end: it was not its refusal that was documented.
+    cluster.post("/api/v1/cluster/thaw", &Value::Null).await;
+    run(&cluster, &["--include-operation-id", REMOVES_KEYS]).await;
+}

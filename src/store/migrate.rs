@@ -341,8 +341,17 @@ mod tests {
         let columns = |file| split(file).iter().map(|sql| added_column(sql).to_owned()).collect::<Vec<_>>();
         assert_eq!(columns(MARIADB.node_columns), columns(SQLITE.node_columns));
         assert_eq!(columns(MARIADB.more_node_columns), columns(SQLITE.more_node_columns));
-        let sqlite_of = |file: &str| file.replace("IF NOT EXISTS ", "");
-        assert_eq!(columns(&sqlite_of(MARIADB.operations)), columns(&sqlite_of(SQLITE.operations)));
+        let (one, other) = (MARIADB.operations.replace("IF NOT EXISTS ", ""), SQLITE.operations);
+        assert_eq!(altered(&one), altered(&other.replace("IF NOT EXISTS ", "")));
+    }
+
+    /// `ALTER TABLE t ADD COLUMN c` and `CREATE TABLE t (c`, of each statement.
+    fn altered(file: &str) -> Vec<String> {
+        let words = |sql: &String| {
+            let most = if sql.starts_with("ALTER") { 6 } else { 5 };
+            sql.split_whitespace().take(most).collect::<Vec<_>>().join(" ")
+        };
+        split(file).iter().map(words).collect()
     }
 
     fn names(file: &str) -> Vec<String> {

@@ -33,6 +33,8 @@ on_both_databases! {
     a_monitor_moved_meanwhile_is_left_alone,
     a_monitor_bound_elsewhere_meanwhile_is_left_alone,
     a_monitor_at_home_bears_no_assigned_node,
+    what_an_operator_asked_for_moves_while_frozen_and_nothing_else_does,
+    a_monitor_sent_elsewhere_meanwhile_is_left_alone,
     statuses_alone_raise_no_generation,
     an_operator_who_changed_the_overlay_wins,
     losses_are_counted_and_forgotten,
@@ -345,6 +347,40 @@ fn status(node: &str, status: NodeStatus) -> StatusChange {
         recovered: false,
         reason: StatusReason::AllWell,
     }
+}
+
+async fn what_an_operator_asked_for_moves_while_frozen_and_nothing_else_does(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    fixture.add_node("node2").await;
+    let made = fixture.monitors(2, Some("node1")).await;
+    let away = "UPDATE komainu_assignment SET assigned_node = '', asked = ";
+    fixture.raw.execute(&format!("{away} 1 WHERE monitor_id = {}", made[0])).await;
+    fixture.raw.execute(&format!("{away} 0 WHERE monitor_id = {}", made[1])).await;
+    let mut leader = fixture.leader("w1", 1).await;
+    hands::freeze(&fixture.store, "test").await.unwrap();
+    let seen = fixture.stamp().await.generation;
+    let mut decision = leader.decision(seen);
+    decision.moves = steps(Step::Arrive, &made, None, Some("node1"));
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::Frozen), "one of them nobody asked for");
+    decision.moves.truncate(1);
+    decision.moves[0].asked = true;
+    assert_eq!(leader.done(&decision).await.1, 1);
+    let asked = format!("SELECT COUNT(*) FROM komainu_assignment WHERE monitor_id = {} AND asked = 1", made[0]);
+    assert_eq!(fixture.raw.count(&asked).await, 0, "it is there");
+}
+
+async fn a_monitor_sent_elsewhere_meanwhile_is_left_alone(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    fixture.add_node("node2").await;
+    let made = fixture.monitors(1, Some("node1")).await;
+    let sent = "UPDATE komainu_assignment SET assigned_node = '', asked = 1";
+    fixture.raw.execute(sent).await;
+    let mut leader = fixture.leader("w1", 1).await;
+    let mut decision = leader.decision(fixture.stamp().await.generation);
+    decision.moves = steps(Step::Arrive, &made, None, Some("node2"));
+    assert_eq!(leader.done(&decision).await.1, 0);
 }
 
 async fn statuses_alone_raise_no_generation(kind: Kind) {

@@ -20,6 +20,7 @@ on_both_databases! {
     a_round_shows_nodes_as_they_stand,
     a_foreign_status_is_noticed,
     unplaced_and_leftover_monitors_are_counted,
+    labels_come_from_clients_and_from_tags_in_kumas_own_ui,
     a_watchdog_writes_what_changed,
     a_living_process_keeps_its_watchdog_id,
     a_watchdog_that_stopped_is_replaced_at_once,
@@ -133,6 +134,27 @@ async fn unplaced_and_leftover_monitors_are_counted(kind: Kind) {
     assert_eq!((unplaced.kind.as_str(), unplaced.active, unplaced.monitors), ("http", 2, 2));
     assert_eq!((unplaced.home.as_ref(), unplaced.source.as_ref(), unplaced.pinned), (None, None, false));
     assert_eq!(round.leftover, 1);
+}
+
+async fn labels_come_from_clients_and_from_tags_in_kumas_own_ui(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    let made = fixture.monitors(2, Some("node1")).await;
+    fixture.raw.execute("UPDATE node SET labels = '[\"eu\", \"gpu\"]', runner = 'native', drains_pinned = 1").await;
+    let said = "INSERT INTO komainu_monitor (monitor_id, channels, made_by, created_at, updated_at, run_on)";
+    fixture.raw.execute(&format!("{said} VALUES ({}, '[]', 'api', 1, 1, '[\"gpu\"]')", made[0])).await;
+    fixture.raw.execute("INSERT INTO tag (id, name, color) VALUES (7, 'run_on', '#fff'), (8, 'team', '#fff')").await;
+    for (tag, value) in [(7, "us, eu"), (7, "gpu"), (8, "payments")] {
+        let tagged = "INSERT INTO monitor_tag (monitor_id, tag_id, value)";
+        fixture.raw.execute(&format!("{tagged} VALUES ({}, {tag}, '{value}')", made[1])).await;
+    }
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let round = watch.read_round(false).await.unwrap();
+    let node = &round.nodes[0];
+    assert_eq!((node.labels.join(" "), node.is_native, node.drains_pinned), ("eu gpu".to_owned(), true, true));
+    let mut asked_for: Vec<_> = round.shards.iter().map(|group| (group.run_on.join(" "), group.monitors)).collect();
+    asked_for.sort();
+    assert_eq!(asked_for, [("eu gpu us".to_owned(), 1), ("gpu".to_owned(), 1)]);
 }
 
 async fn a_watchdog_writes_what_changed(kind: Kind) {

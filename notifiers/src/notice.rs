@@ -22,6 +22,8 @@ pub enum Severity {
 pub enum EventKind {
     /// It opened.
     Opened,
+    /// It was a warning and is critical now.
+    Worse,
     /// It is still open.
     Reminder,
     /// It opens and resolves again and again; nothing more is said until it is calm.

@@ -76,7 +76,7 @@ pub fn payload(config: &Config, notice: &Notice) -> Vec<Call> {
         channel: Some(opening.channel),
         thread_ts: Some(opening.ts),
         // A reminder that only those see who follow the thread would remind nobody.
-        reply_broadcast: (event == Some(EventKind::Reminder)).then_some(true),
+        reply_broadcast: matches!(event, Some(EventKind::Reminder | EventKind::Worse)).then_some(true),
         ..message
     };
     calls.push(Call { method: Some(POST), body: json!(reply) });

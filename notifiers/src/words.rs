@@ -105,7 +105,7 @@ fn part(item: &Item, lines: Vec<String>) -> Part {
 fn when_and_who(item: &Item) -> String {
     let when = match item.event {
         EventKind::Opened => format!("since {}", time(item.opened_at_ms)),
-        EventKind::Reminder | EventKind::Flapping => {
+        EventKind::Worse | EventKind::Reminder | EventKind::Flapping => {
             format!("since {}, for {}", time(item.opened_at_ms), lasted(item.at_ms - item.opened_at_ms))
         }
         EventKind::Resolved => {
@@ -153,6 +153,8 @@ fn label(item: &Item) -> &'static str {
     match (item.event, item.severity) {
         (EventKind::Opened, Severity::Critical) => "critical",
         (EventKind::Opened, Severity::Warning) => "warning",
+        (EventKind::Worse, Severity::Critical) => "now critical",
+        (EventKind::Worse, Severity::Warning) => "now a warning",
         (EventKind::Reminder, Severity::Critical) => "still critical",
         (EventKind::Reminder, Severity::Warning) => "still a warning",
         (EventKind::Flapping, _) => "flapping",

@@ -142,6 +142,7 @@ fn event(text: &str) -> EventKind {
     match text {
         "resolved" => EventKind::Resolved,
         "flapping" => EventKind::Flapping,
+        "worse" => EventKind::Worse,
         "reminder" => EventKind::Reminder,
         _ => EventKind::Opened,
     }

@@ -7,7 +7,6 @@ use komainu_watchdogs::ids::NodeId;
 
 use super::database::DatabaseArgs;
 use super::print;
-use crate::store::audit::{self, Deed};
 use crate::store::cluster::{self, Homes};
 use crate::store::{Store, nodes};
 
@@ -34,15 +33,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         (None, true) => Homes::FromFork,
         (None, false) => Homes::ByLeader,
     };
-    let adoption = cluster::adopt(&store, &homes).await?;
-    let deed = Deed {
-        who: who(),
-        what: "cluster.adopt".to_owned(),
-        subject: "cluster".to_owned(),
-        before: None,
-        after: Some(format!("{{\"homed\":{},\"homeless\":{}}}", adoption.homed, adoption.homeless)),
-    };
-    audit::append(&store, &deed).await?;
+    let adoption = cluster::adopt(&store, &homes, &who()).await?;
     print::line(format!("automation is active; {} monitors got a home", adoption.homed));
     if adoption.homeless > 0 {
         print::line(format!("{} have none: the leader places them", adoption.homeless));

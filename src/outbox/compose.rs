@@ -55,6 +55,7 @@ fn item(outbox: &Outbox, fact: Fact) -> Item {
 fn event(event: Event) -> EventKind {
     match event {
         Event::Opened => EventKind::Opened,
+        Event::Worse => EventKind::Worse,
         Event::Reminder => EventKind::Reminder,
         Event::Flapping => EventKind::Flapping,
         Event::Resolved => EventKind::Resolved,

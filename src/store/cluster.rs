@@ -4,7 +4,9 @@
 
 use komainu_watchdogs::facts::{ClusterRow, LeaderRow};
 use komainu_watchdogs::ids::{NodeId, Nonce, Stamp};
+use serde_json::json;
 
+use super::audit::{self, Deed};
 use super::catalog::Catalog;
 use super::error::StoreError;
 use super::pool::{Store, in_transaction};
@@ -73,10 +75,27 @@ pub(crate) async fn raise_generation(session: &mut Session, reason: &str, monito
     Ok(stamp)
 }
 
-/// Writes homes and starts automation. Homes that are written already stay.
-pub async fn adopt(store: &Store, homes: &Homes) -> Result<Adoption, StoreError> {
+/// Writes homes and starts automation. Homes that are written already stay. `by`: who wants it, for the audit trail.
+pub async fn adopt(store: &Store, homes: &Homes, by: &str) -> Result<Adoption, StoreError> {
     let catalog = store.catalog().await?;
-    in_transaction!(store, "adopt the monitors", |session| adopt_in(session, &catalog, homes).await)
+    in_transaction!(store, "adopt the monitors", |session| {
+        let adoption = adopt_in(session, &catalog, homes).await;
+        match adoption {
+            Ok(adoption) => audit::append_in(session, &deed(by, adoption)).await.map(|()| adoption),
+            Err(error) => Err(error),
+        }
+    })
+}
+
+fn deed(by: &str, adoption: Adoption) -> Deed {
+    let after = json!({"mode": "active", "homed": adoption.homed, "homeless": adoption.homeless});
+    Deed {
+        who: by.to_owned(),
+        what: "cluster.adopt".to_owned(),
+        subject: "cluster".to_owned(),
+        before: None,
+        after: Some(after.to_string()),
+    }
 }
 
 async fn adopt_in(session: &mut Session, catalog: &Catalog, homes: &Homes) -> Result<Adoption, StoreError> {
@@ -126,7 +145,7 @@ async fn write_homes(session: &mut Session, from: &str, values: Vec<Value>) -> R
     session.execute("adopt the monitors", sql, values).await
 }
 
-/// Homes that name a node which exists; the others are left to the leader.
+/// Homes that name a node which exists; without one, whoever runs it now is its home. The others are left to the leader.
 fn fork_homes(catalog: &Catalog) -> Result<String, StoreError> {
     if !catalog.has_column("monitor", "node_id") {
         let reason = "this database has no `monitor.node_id`: it is not one of uptime-kuma-cluster; use --home NODE";
@@ -134,8 +153,9 @@ fn fork_homes(catalog: &Catalog) -> Result<String, StoreError> {
     }
     let assigned = if catalog.has_column("monitor", "assigned_node") { "m.assigned_node" } else { "NULL" };
     Ok(format!(
-        "SELECT m.id, h.node_id, CASE WHEN t.node_id = h.node_id THEN NULL ELSE t.node_id END, 'adopted', ?, {{now}} \
-         FROM monitor m JOIN node h ON h.node_id = m.node_id LEFT JOIN node t ON t.node_id = {assigned} WHERE 1 = 1"
+        "SELECT m.id, COALESCE(h.node_id, t.node_id), CASE WHEN t.node_id <> h.node_id THEN t.node_id END, 'adopted', ?, \
+         {{now}} FROM monitor m LEFT JOIN node h ON h.node_id = m.node_id LEFT JOIN node t ON t.node_id = {assigned} \
+         WHERE COALESCE(h.node_id, t.node_id) IS NOT NULL"
     ))
 }
 

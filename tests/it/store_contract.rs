@@ -5,6 +5,7 @@ mod beats;
 mod certificates;
 mod connections;
 mod downtimes;
+mod families;
 mod figures;
 mod fixture;
 mod hands;

@@ -172,6 +172,11 @@ impl NodeRow {
     pub fn runs(&self, kind: &str) -> bool {
         runs(&self.kinds, kind)
     }
+
+    /// Whether it is a place for monitors of this type that ask for these labels.
+    pub fn takes(&self, kind: &str, run_on: &[String]) -> bool {
+        self.runs(kind) && bears(&self.labels, run_on)
+    }
 }
 
 /// Whether a node bears all of these labels.

@@ -42,6 +42,10 @@ impl Situation<'_> {
     fn groups(&self) -> impl Iterator<Item = &ShardGroup> {
         self.round.shards.iter().filter(|group| group.monitors > 0)
     }
+
+    fn groups_of(&self, node: &NodeId) -> impl Iterator<Item = &ShardGroup> {
+        self.groups().filter(move |group| group.effective.as_ref() == Some(node))
+    }
 }
 
 /// What is to be done with the monitors of a node.
@@ -137,25 +141,25 @@ pub fn field(situation: &Situation<'_>) -> Field {
     Field { nodes, arrivable, release_budget: release_budget(situation), is_frozen }
 }
 
-/// Nodes that run more than their capacity. While another has room they are those of `planned`, for which that room was
-/// of no use.
+/// Nodes that run more than their capacity. While another has room for some of it they are those of `planned`, for which
+/// that room was of no use.
 pub fn overloaded(situation: &Situation<'_>, planned: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
-    let mut over = BTreeSet::new();
-    let mut has_room = false;
+    let (mut over, mut roomy) = (Vec::new(), Vec::new());
     for row in &situation.round.nodes {
         let Some(node) = situation.assessor.of(&row.node).filter(|node| node.lease == Lease::Fresh) else {
             continue;
         };
-        let groups = situation.groups().filter(|group| group.effective.as_ref() == Some(&row.node));
-        let monitors: u32 = groups.map(|group| group.monitors).sum();
+        let monitors: u32 = situation.groups_of(&row.node).map(|group| group.monitors).sum();
         let capacity = row.capacity.unwrap_or(situation.policy.monitor_limit_per_node);
         if monitors > capacity {
-            over.insert(row.node.clone());
+            over.push(row);
+        } else if monitors < capacity && is_eligible(row, node) {
+            roomy.push(row);
         }
-        has_room |= monitors < capacity && row.kinds.is_empty() && is_eligible(row, node);
     }
-    over.retain(|node| !has_room || planned.contains(node));
-    over
+    let has_room_for = |group: &ShardGroup| roomy.iter().any(|row| row.takes(&group.kind, &group.run_on));
+    let is_stuck = |row: &&NodeRow| planned.contains(&row.node) || !situation.groups_of(&row.node).any(has_room_for);
+    over.into_iter().filter(is_stuck).map(|row| row.node.clone()).collect()
 }
 
 /// Taking from living nodes goes in steps: what was released must arrive before more is.

@@ -29,6 +29,8 @@ pub const CALM_AFTER_FLAPPING: Duration = REOPEN_WITHIN;
 pub enum Event {
     /// It opened.
     Opened,
+    /// It was a warning and is critical now.
+    Worse,
     /// It is still open.
     Reminder,
     /// It opens and resolves again and again.
@@ -42,6 +44,7 @@ impl Event {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
+            Self::Worse => "worse",
             Self::Reminder => "reminder",
             Self::Flapping => "flapping",
             Self::Resolved => "resolved",
@@ -50,7 +53,8 @@ impl Event {
 
     /// The reverse of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Opened, Self::Reminder, Self::Flapping, Self::Resolved].into_iter().find(|event| event.as_str() == text)
+        let all = [Self::Opened, Self::Worse, Self::Reminder, Self::Flapping, Self::Resolved];
+        all.into_iter().find(|event| event.as_str() == text)
     }
 }
 
@@ -100,7 +104,7 @@ pub struct Change {
     pub cancel: Vec<i64>,
     /// Of [`closing`]: who is told that it is over, and after what wait.
     pub tell: BTreeMap<String, Duration>,
-    /// Of [`reopening`]: who believes that it is open anyway.
+    /// Of [`reopening`] and [`worsening`]: who believes that it is open anyway.
     pub believers: BTreeSet<String>,
 }
 
@@ -136,6 +140,25 @@ pub fn closing(entered: &[Entered], flaps: u32) -> Change {
     let told = known.iter().filter(|(_, knowledge)| knowledge.believes_open || knowledge.has_untold);
     let tell = told.map(|(channel, knowledge)| ((*channel).to_owned(), wait(knowledge))).collect();
     Change { cancel, tell, ..Change::default() }
+}
+
+/// The incident turned from a warning to critical. Who was told hears that it is worse; what nobody was told yet is told
+/// as it is now.
+pub fn worsening(entered: &[Entered]) -> Change {
+    let mut change = Change::default();
+    for row in entered {
+        match (row.event, row.standing) {
+            (_, Standing::Dropped | Standing::Held) => {}
+            (_, Standing::Untold) => change.cancel.push(row.delivery),
+            (Event::Resolved, Standing::Begun | Standing::Told) => {
+                change.believers.remove(&row.channel);
+            }
+            (_, Standing::Begun | Standing::Told) => {
+                change.believers.insert(row.channel.clone());
+            }
+        }
+    }
+    change
 }
 
 /// The incident is back. Ends that nobody was told yet are taken back; who had been told that it is open has heard
@@ -217,6 +240,21 @@ mod tests {
         let change = reopening(&entered(&rows));
         assert_eq!(change.cancel, [1, 5]);
         assert_eq!(change.believers.into_iter().collect::<Vec<_>>(), ["mail"]);
+    }
+
+    #[test]
+    fn what_gets_worse_is_told_so_to_those_who_know_and_once_to_the_others() {
+        let rows = [
+            ("mail", Event::Opened, Standing::Told),
+            ("ops", Event::Opened, Standing::Untold),
+            ("old", Event::Opened, Standing::Told),
+            ("old", Event::Resolved, Standing::Told),
+        ];
+        let change = worsening(&entered(&rows));
+        assert_eq!(
+            (change.believers.into_iter().collect::<Vec<_>>(), change.cancel),
+            (vec!["mail".to_owned()], vec![1])
+        );
     }
 
     #[test]

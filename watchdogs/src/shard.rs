@@ -224,7 +224,9 @@ impl<'a> Planner<'a> {
         }
         let load = self.load.entry(target).or_default();
         load.add(monitor);
-        if self.field.nodes.get(target).is_some_and(|slot| load.monitors > slot.capacity) {
+        // At home it was wanted; anywhere else it is there for lack of room.
+        let is_over = self.field.nodes.get(target).is_some_and(|slot| load.monitors > slot.capacity);
+        if is_over && need.only.is_none() {
             self.plan.overloaded.insert(target.clone());
         }
         self.push(wish, Some(target.clone()));

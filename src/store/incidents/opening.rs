@@ -5,7 +5,7 @@
 //! rolls that back as a whole, and its owner tries again.
 
 use komainu_watchdogs::io::{Alarm, Severity};
-use komainu_watchdogs::outbox::{self, Event, REOPEN_WITHIN};
+use komainu_watchdogs::outbox::{self, Event, FLAPPING_FROM, REOPEN_WITHIN};
 use komainu_watchdogs::routing::{Planned, Routing, Subject};
 
 use crate::store::dialect::Dialect;
@@ -39,11 +39,10 @@ pub(crate) async fn open_on(
         return Ok(Opened { incident_id, is_news });
     };
     if latest.is_open {
-        let is_worse = alarm.severity > latest.severity;
+        // Whoever knows that it flaps wants to hear of nothing but its end.
+        let is_worse = alarm.severity > latest.severity && latest.flaps < FLAPPING_FROM;
         if is_worse && !was_told_critical(session, latest.id).await? {
-            // Worse than what people were told, and perhaps other people's business.
-            let happening = Happening::of(latest.id, Event::Opened, alarm);
-            entry::enter(session, &happening, &routing.plan(subject)).await?;
+            tell_worse(session, alarm, latest.id, routing.plan(subject)).await?;
         }
         note(session, alarm, latest.id).await?;
         return Ok(Opened { incident_id: latest.id, is_news: false });
@@ -76,6 +75,25 @@ async fn latest(session: &mut Session, key: &str) -> Result<Option<Latest>, Stor
         Ok(Latest { id: row.int("id")?, is_open, severity, flaps: row.small("flaps")? })
     };
     row.map(latest).transpose()
+}
+
+/// What was told as a warning is critical, and perhaps other people's business.
+async fn tell_worse(
+    session: &mut Session,
+    alarm: &Alarm,
+    incident: i64,
+    planned: Vec<Planned>,
+) -> Result<(), StoreError> {
+    let change = outbox::worsening(&entry::of_incident(session, incident).await?);
+    entry::cancel(session, &change.cancel).await?;
+    let (knowing, new): (Vec<_>, Vec<_>) =
+        planned.into_iter().partition(|planned| change.believers.contains(&planned.channel));
+    for (event, planned) in [(Event::Worse, knowing), (Event::Opened, new)] {
+        if !planned.is_empty() {
+            entry::enter(session, &Happening::of(incident, event, alarm), &planned).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Since it opened: how bad it is may change to and fro, and is told once.

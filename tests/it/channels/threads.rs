@@ -62,5 +62,8 @@ async fn an_incident_is_one_thread_whose_headline_turns_green() {
     assert_eq!(edit["ts"], reply["thread_ts"], "{edit} {reply}");
     assert_eq!((&edit["channel"], &reply["channel"]), (&json!("C0123456789"), &json!("C0123456789")));
     let told = about(&calls, "postMessage", ": node/node1");
-    assert_eq!(told.len(), 2, "once when it opened and once when it was over: {told:#?}");
+    let is_worse = |message: &&Value| message["text"].as_str().unwrap().contains("now critical");
+    assert!(told.iter().filter(is_worse).all(|worse| worse["thread_ts"] == edit["ts"]), "{told:#?}");
+    let others = told.iter().filter(|message| !is_worse(message)).count();
+    assert_eq!(others, 2, "once when it opened and once when it was over: {told:#?}");
 }

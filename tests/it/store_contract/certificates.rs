@@ -79,7 +79,7 @@ async fn a_certificate_that_expires_soon_is_told_worse_in_its_last_week_and_over
     seen(&mut fixture, monitor, &link(6, "server", None)).await;
     settle(&fixture).await;
     settle(&fixture).await;
-    let worse = ["ops: opened warning", "ops: opened critical", "phone: opened critical"];
+    let worse = ["ops: opened warning", "ops: worse critical", "phone: opened critical"];
     assert_eq!(told(&mut fixture).await, worse);
     fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent'").await;
     seen(&mut fixture, monitor, &link(90, "server", None)).await;

@@ -204,7 +204,7 @@ async fn nothing_moves_by_hand_before_adoption(kind: Kind) {
     fixture.add_node("node1").await;
     let monitor = MonitorId(fixture.raw.count("SELECT MIN(id) FROM monitor").await);
     assert_eq!(by_hand(&fixture, only(monitor), to("node1")).await, Outcome::Refused(Refusal::Observing));
-    cluster::adopt(&fixture.store, &cluster::Homes::ByLeader).await.unwrap();
+    cluster::adopt(&fixture.store, &cluster::Homes::ByLeader, "cli/ada").await.unwrap();
     done(&fixture, only(monitor), to("node1")).await;
 }
 

@@ -468,7 +468,7 @@ async fn the_forks_table_of_nodes_serves_as_well_as_our_own(kind: Kind) {
     fixture.raw.execute(&kuma::fork(kind == Kind::Sqlite)).await;
     fixture.raw.execute("INSERT INTO monitor (name, type, node_id) VALUES ('a', 'http', 'node1')").await;
     migrate::apply(&fixture.store, MigrateOptions::default()).await.unwrap();
-    cluster::adopt(&fixture.store, &cluster::Homes::FromFork).await.unwrap();
+    cluster::adopt(&fixture.store, &cluster::Homes::FromFork, "cli/ada").await.unwrap();
     let mut one = fixture.tenure("node1", 11).await;
     assert!(one.register(None, 0).await.unwrap());
     let (stamp, monitors) = one.read_assignments().await.unwrap();

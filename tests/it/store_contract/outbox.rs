@@ -56,6 +56,7 @@ impl Vendor {
     fn told(&self) -> Vec<Vec<String>> {
         let word = |event| match event {
             EventKind::Opened => "opened",
+            EventKind::Worse => "worse",
             EventKind::Reminder => "reminder",
             EventKind::Flapping => "flapping",
             EventKind::Resolved => "resolved",

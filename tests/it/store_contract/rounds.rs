@@ -141,8 +141,8 @@ async fn labels_come_from_clients_and_from_tags_in_kumas_own_ui(kind: Kind) {
     fixture.add_node("node1").await;
     let made = fixture.monitors(2, Some("node1")).await;
     fixture.raw.execute("UPDATE node SET labels = '[\"eu\", \"gpu\"]', runner = 'native', drains_pinned = 1").await;
-    let said = "INSERT INTO komainu_monitor (monitor_id, channels, made_by, created_at, updated_at, run_on)";
-    fixture.raw.execute(&format!("{said} VALUES ({}, '[]', 'api', 1, 1, '[\"gpu\"]')", made[0])).await;
+    let said = "UPDATE komainu_monitor SET run_on = '[\"gpu\"]' WHERE monitor_id =";
+    fixture.raw.execute(&format!("{said} {}", made[0])).await;
     fixture.raw.execute("INSERT INTO tag (id, name, color) VALUES (7, 'run_on', '#fff'), (8, 'team', '#fff')").await;
     for (tag, value) in [(7, "us, eu"), (7, "gpu"), (8, "payments")] {
         let tagged = "INSERT INTO monitor_tag (monitor_id, tag_id, value)";

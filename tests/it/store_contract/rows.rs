@@ -201,16 +201,16 @@ pub(super) async fn observed(kind: Kind, with_fork: bool) -> Fixture {
 async fn adoption_gives_everything_to_one_node(kind: Kind) {
     let mut fixture = observed(kind, false).await;
     let homes = Homes::All("node1".into());
-    assert!(cluster::adopt(&fixture.store, &homes).await.is_err(), "there is no such node");
+    assert!(cluster::adopt(&fixture.store, &homes, "cli/ada").await.is_err(), "there is no such node");
     assert_eq!(cluster::get(&fixture.store).await.unwrap().mode, Mode::Observe);
     fixture.add_node("node1").await;
     let before = fixture.stamp().await.generation;
-    let adopted = cluster::adopt(&fixture.store, &homes).await.unwrap();
+    let adopted = cluster::adopt(&fixture.store, &homes, "cli/ada").await.unwrap();
     assert_eq!(adopted, Adoption { homed: 3, homeless: 0 });
     let cluster = cluster::get(&fixture.store).await.unwrap();
     assert_eq!((cluster.mode, cluster.stamp.generation), (Mode::Active, before.next()));
     assert_eq!(fixture.running_on("node1").await, 3);
-    let again = cluster::adopt(&fixture.store, &homes).await.unwrap();
+    let again = cluster::adopt(&fixture.store, &homes, "cli/ada").await.unwrap();
     assert_eq!(again, Adoption { homed: 0, homeless: 0 });
 }
 
@@ -221,7 +221,7 @@ async fn adoption_gives_a_node_only_what_it_can_run(kind: Kind) {
     let change =
         nodes::NodeChange { kinds: Some(vec!["http".to_owned(), "ping".to_owned()]), ..nodes::NodeChange::default() };
     assert!(nodes::edit(&fixture.store, &"node1".into(), &change, "test").await.unwrap());
-    let adopted = cluster::adopt(&fixture.store, &Homes::All("node1".into())).await.unwrap();
+    let adopted = cluster::adopt(&fixture.store, &Homes::All("node1".into()), "cli/ada").await.unwrap();
     assert_eq!(adopted, Adoption { homed: 2, homeless: 1 });
 }
 
@@ -230,15 +230,20 @@ async fn adoption_takes_the_homes_of_the_fork(kind: Kind) {
     fixture.raw.execute("UPDATE monitor SET node_id = 'node1' WHERE name IN ('a', 'b')").await;
     fixture.raw.execute("UPDATE monitor SET assigned_node = 'node2' WHERE name = 'a'").await;
     fixture.raw.execute("UPDATE monitor SET node_id = 'node9' WHERE name = 'c'").await;
-    let adopted = cluster::adopt(&fixture.store, &Homes::FromFork).await.unwrap();
-    assert_eq!(adopted, Adoption { homed: 2, homeless: 1 });
-    assert_eq!((fixture.running_on("node1").await, fixture.running_on("node2").await), (1, 1));
+    // Its home is gone, and somebody runs it.
+    let orphan = "INSERT INTO monitor (name, type, node_id, assigned_node) VALUES ('d', 'http', 'node9', 'node2')";
+    fixture.raw.execute(orphan).await;
+    let adopted = cluster::adopt(&fixture.store, &Homes::FromFork, "cli/ada").await.unwrap();
+    assert_eq!(adopted, Adoption { homed: 3, homeless: 1 });
+    assert_eq!((fixture.running_on("node1").await, fixture.running_on("node2").await), (1, 2));
+    let deed = fixture.raw.rows("SELECT who, what FROM komainu_audit").await.concat();
+    assert_eq!(deed, ["cli/ada", "cluster.adopt"]);
 }
 
 async fn adoption_without_the_forks_columns_says_so(kind: Kind) {
     let fixture = observed(kind, false).await;
-    let error = cluster::adopt(&fixture.store, &Homes::FromFork).await.unwrap_err();
+    let error = cluster::adopt(&fixture.store, &Homes::FromFork, "cli/ada").await.unwrap_err();
     assert!(error.to_string().contains("--home NODE"), "{error}");
-    let adopted = cluster::adopt(&fixture.store, &Homes::ByLeader).await.unwrap();
+    let adopted = cluster::adopt(&fixture.store, &Homes::ByLeader, "cli/ada").await.unwrap();
     assert_eq!(adopted, Adoption { homed: 0, homeless: 3 });
 }

@@ -11,7 +11,7 @@ use komainu::store::stats::uptime::{Uptime, Uptimes};
 use komainu::store::{Beat, BeatStatus};
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use komainu_watchdogs::time::Wall;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::fixture::{Fixture, Kind, beat};
 use super::on_both_databases;
@@ -171,7 +171,8 @@ async fn what_others_wrote_into_a_row_is_counted_on_and_kept(kind: Kind) {
     let rows = rows_of(&mut fixture, "hourly", monitor).await;
     let row: Vec<f64> = rows.values().next().unwrap()[1..6].iter().map(|cell| cell.as_f64().unwrap()).collect();
     assert_eq!(row, [4.0, 0.0, 22.5, 10.0, 40.0]);
-    assert_eq!(rows.values().next().unwrap()[6], "{\"maintenance\":1,\"theirs\":7}");
+    let extras: Json = serde_json::from_str(rows.values().next().unwrap()[6].as_str().unwrap()).unwrap();
+    assert_eq!(extras, json!({"maintenance": 1, "theirs": 7}));
 }
 
 async fn a_database_without_the_tables_stores_beats_alone(kind: Kind) {

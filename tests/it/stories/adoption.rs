@@ -13,8 +13,8 @@ use crate::support::kuma;
 
 on_both![a_database_of_the_fork_keeps_its_owners];
 
-/// Monitor, home, assigned node: at home, away, on a node that is gone, and on none.
-const FORK: [(i64, &str, &str); 8] = [
+/// Monitor, home, assigned node: at home, away, at home on a node that is gone, on none, and away from one that is gone.
+const FORK: [(i64, &str, &str); 9] = [
     (1, "'node1'", "NULL"),
     (2, "'node2'", "NULL"),
     (3, "'node1'", "'node2'"),
@@ -23,10 +23,12 @@ const FORK: [(i64, &str, &str); 8] = [
     (6, "'node2'", "'node1'"),
     (7, "'node9'", "NULL"),
     (8, "NULL", "NULL"),
+    (9, "'node9'", "'node2'"),
 ];
 
 /// Who runs which of them, as the fork has it.
-const OWNERS: [(i64, &str); 6] = [(1, "node1"), (2, "node2"), (3, "node2"), (4, "node2"), (5, "node1"), (6, "node1")];
+const OWNERS: [(i64, &str); 7] =
+    [(1, "node1"), (2, "node2"), (3, "node2"), (4, "node2"), (5, "node1"), (6, "node1"), (9, "node2")];
 
 fn ground(kind: Kind, target: &Target) -> String {
     let is_sqlite = kind == Kind::Sqlite;
@@ -68,7 +70,7 @@ async fn a_database_of_the_fork_keeps_its_owners(kind: Kind) {
         .unwrap();
     let said = String::from_utf8_lossy(&adopted.stdout);
     assert!(adopted.status.success(), "{}", String::from_utf8_lossy(&adopted.stderr));
-    assert!(said.contains("6 monitors got a home") && said.contains("2 have none"), "{said}");
+    assert!(said.contains("7 monitors got a home") && said.contains("2 have none"), "{said}");
 
     let all: Vec<i64> = FORK.map(|(monitor, ..)| monitor).to_vec();
     cluster.wait_for_beats(&all, adopted_us, Duration::from_secs(60)).await;

@@ -250,3 +250,17 @@ fn a_new_leader_takes_the_minute_before_it_for_spent() {
     world.run_to(120);
     assert_eq!(world.spread(), [4, 16, 16]);
 }
+
+#[test]
+fn a_node_that_operators_filled_beyond_its_capacity_is_no_lack_of_room() {
+    let mut world = World::settled();
+    for node in ["node1", "node2", "node3"] {
+        let row = world.database.node(node);
+        (row.kinds, row.capacity) = (vec!["http".to_owned()], Some(14));
+    }
+    for monitor in 1..=6 {
+        send(&mut world, monitor, "node2");
+    }
+    world.run_to(90);
+    assert_eq!((world.spread(), world.raised_at("capacity")), (vec![6, 18, 12], None));
+}

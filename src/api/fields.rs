@@ -108,7 +108,10 @@ impl Fields {
     /// Everything was taken and nothing is wrong.
     pub(super) fn finish(mut self) -> Result<(), ApiError> {
         for field in self.left.keys() {
-            let message = format!("unknown field; known are {}", self.known.join(", "));
+            let message = match self.known.as_slice() {
+                [] => "unknown: this takes no parameters".to_owned(),
+                known => format!("unknown field; known are {}", known.join(", ")),
+            };
             self.errors.push(FieldError::new(field, message));
         }
         match self.errors.as_slice() {

@@ -38,7 +38,7 @@ pub enum ApiError {
         errors: Vec<FieldError>,
     },
     /// No key, or an unknown one.
-    #[error("send an API key: Authorization: Bearer kmn_…")]
+    #[error("send an API key that this cluster knows: Authorization: Bearer kmn_…")]
     Unauthorized,
     /// A key that may not do this, or a signature that does not fit.
     #[error("{0}")]

@@ -12,8 +12,11 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write it with its unit: 90s, 1h30m, 7d".to_owned())
 }
 
-/// Whole seconds, as schedules count.
+/// Whole seconds, as schedules count; a bare number is one of seconds, as in the API.
 pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
     let span = parse(text)?;
     if span.subsec_nanos() != 0 {
         return Err("write whole seconds".to_owned());
@@ -46,6 +49,7 @@ mod tests {
         for wrong in ["", "5", "-5s", "soon", "1 moon"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(parse_seconds("30"), Ok(30));
         assert!(parse_seconds("1500ms").is_err());
     }
 

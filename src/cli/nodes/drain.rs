@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::find;
-use crate::cli::client::ClientArgs;
+use crate::cli::client::{Client, ClientArgs};
 use crate::cli::{duration, print};
 use crate::clock;
 
@@ -40,6 +40,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let mut node = client.call(Method::POST, &format!("/api/v1/nodes/{id}/drain"), Some(body)).await?;
     if !args.wait {
         print::line(format!("asked: {id} is being emptied, and stays empty until `komainu nodes resume {id}`"));
+        if is_frozen(&client).await {
+            print::complaint("the cluster is frozen: nothing leaves it until `komainu cluster thaw`");
+        }
         return Ok(());
     }
     let begin = clock::now();
@@ -54,11 +57,21 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         }
         if clock::now().since(begin) >= args.timeout {
             let left = print::cell(node.get("monitors"));
+            if is_frozen(&client).await {
+                bail!("{id} is not drained: the cluster is frozen, nothing leaves it until `komainu cluster thaw`");
+            }
             bail!("{id} is not drained yet: it runs {left} monitors; the drain goes on, `komainu nodes show {id}`");
         }
         tokio::time::sleep(LOOK).await;
         node = find(&client, id).await?;
     }
+}
+
+/// Frozen, a drain waits for the thaw; without an answer nothing is said of it.
+async fn is_frozen(client: &Client) -> bool {
+    // 503 tells of the cluster just as well.
+    let status = client.ask(Method::GET, "/status", None).await;
+    status.is_ok_and(|(_, status)| status.get("frozen").and_then(Value::as_bool).unwrap_or_default())
 }
 
 fn text<'a>(node: &'a Value, name: &str) -> &'a str {

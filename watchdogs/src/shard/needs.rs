@@ -122,7 +122,8 @@ fn is_welcome(home: &Slot, case: &Case<'_>) -> bool {
 
 /// Why it leaves a living node that is not to be left for its home.
 fn needs_to_leave(slot: &Slot, case: &Case<'_>) -> Option<MoveReason> {
-    if case.pinned {
+    // While it is away its pin binds it to nowhere but home.
+    if case.pinned && case.home == case.effective {
         return (slot.is_draining && slot.drains_pinned).then_some(MoveReason::Drain);
     }
     if !slot.runs(case.kind) {

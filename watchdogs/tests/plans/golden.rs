@@ -220,3 +220,17 @@ fn paused_monitors_are_spread_and_do_not_gather_where_little_runs() {
     }
     assert_golden(situation, include_str!("paused.txt"));
 }
+
+#[test]
+fn a_pinned_monitor_that_is_away_from_home_leaves_a_drained_node() {
+    let mut situation = Situation::of(3, 1);
+    situation.monitor(1).pinned = true;
+    situation.monitor(1).effective = Some("node2".into());
+    situation.monitor(2).pinned = true;
+    lose(&mut situation, "node1");
+    let slot = situation.slot("node2");
+    (slot.is_eligible, slot.welcomes_home, slot.is_draining) = (false, false, true);
+    let plan = plan(&situation.shard, &situation.field);
+    let moves: Vec<_> = plan.moves.iter().map(|step| (step.monitor.0, step.reason)).collect();
+    assert_eq!(moves, [(1, MoveReason::Drain)], "the one that is pinned there stays");
+}

@@ -70,9 +70,5 @@ impl<T> Page<T> {
 
 /// A cursor is the key of the last row shown.
 fn key_of_cursor(cursor: Option<&str>) -> Result<Option<i64>, StoreError> {
-    cursor
-        .map(|text| {
-            text.parse().map_err(|_| StoreError::Invalid(format!("cursor {text:?} is none that this list gave")))
-        })
-        .transpose()
+    cursor.map(|text| text.parse().map_err(|_| StoreError::UnknownCursor(text.to_owned()))).transpose()
 }

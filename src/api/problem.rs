@@ -159,7 +159,7 @@ impl ApiError {
 
     fn status_and_kind(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::Invalid { .. } | Self::Store(StoreError::Invalid(_)) => {
+            Self::Invalid { .. } | Self::Store(StoreError::Invalid(_) | StoreError::UnknownCursor(_)) => {
                 (StatusCode::BAD_REQUEST, "/problems/invalid")
             }
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "/problems/unauthorized"),
@@ -219,6 +219,9 @@ impl ApiError {
         match self {
             Self::Invalid { errors, .. } | Self::Conflict { errors, .. } => errors,
             Self::Push(error) => refusal::errors(&error),
+            Self::Store(StoreError::UnknownCursor(text)) => {
+                vec![FieldError::new("cursor", format!("{text:?} is none that this list gave"))]
+            }
             Self::Unauthorized
             | Self::Forbidden(_)
             | Self::NotFound(_)

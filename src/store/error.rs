@@ -134,6 +134,9 @@ pub enum StoreError {
     /// Something asked for does not exist or is not allowed; one sentence for the person who asked.
     #[error("{0}")]
     Invalid(String),
+    /// A place in a list that the list did not give.
+    #[error("cursor: {0:?} is none that this list gave")]
+    UnknownCursor(String),
     /// A file beside the database (the SQLite leader lock) failed.
     #[error("could not {act}")]
     File {

@@ -72,5 +72,5 @@ pub async fn beats(
 
 fn place(cursor: &str) -> Result<(i64, i64), StoreError> {
     let parts = cursor.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
-    parts.ok_or_else(|| StoreError::Invalid(format!("cursor {cursor:?} is none that this list gave")))
+    parts.ok_or_else(|| StoreError::UnknownCursor(cursor.to_owned()))
 }

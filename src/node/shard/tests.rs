@@ -17,10 +17,10 @@ fn a_monitor_runs_only_once_its_last_beat_is_read() {
 }
 
 #[test]
-fn a_thousand_monitors_start_within_five_seconds() {
+fn a_thousand_monitors_start_within_four_seconds() {
     let mut shard = started((1..=1_000).map(|id| http(id, 60)).collect());
-    assert_eq!(launched(&mut shard, Mono::secs(1)).len(), 201);
-    assert_eq!(launched(&mut shard, Mono::secs(5)).len(), 799);
+    assert_eq!(launched(&mut shard, Mono::secs(1)).len(), 251);
+    assert_eq!(launched(&mut shard, Mono::secs(4)).len(), 749);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod channels;
 mod cluster;
 mod commands;
 mod contract;
+mod gateway;
 mod senders;
 mod store_contract;
 mod stories;

@@ -151,7 +151,7 @@ async fn nothing_new_begins_on_a_node_that_is_to_be_empty_or_while_the_cluster_o
 }
 
 async fn storing_editing_and_deleting_never_wait_in_a_circle(kind: Kind) {
-    let fixture = Fixture::native(kind).await;
+    let mut fixture = Fixture::native(kind).await;
     let _node = fixture.start_node("node1", 11).await;
     let made = fixture.monitors(60, Some("node1")).await;
     let keeper = BeatKeeper::new(fixture.store.clone(), "node1".into(), Incarnation(11));
@@ -182,6 +182,10 @@ async fn storing_editing_and_deleting_never_wait_in_a_circle(kind: Kind) {
     deleting.await.unwrap();
     let kept = keeper.keep(&beats, Earlier::Answered).await.unwrap();
     assert_eq!(kept.iter().filter(|receipt| **receipt == Receipt::Stored).count(), 30);
+    let orphans = "SELECT COUNT(*) FROM heartbeat WHERE monitor_id NOT IN (SELECT id FROM monitor)";
+    assert!(fixture.raw.count(orphans).await > 0, "history goes afterwards, in batches");
+    while monitors::sweep(&fixture.store).await.unwrap() > 0 {}
+    assert_eq!(fixture.raw.count(orphans).await, 0);
 }
 
 /// A value that every rule takes.

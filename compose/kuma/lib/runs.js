@@ -26,6 +26,7 @@ class Runs {
     this.context = new AsyncLocalStorage();
     this.held = new Map();
     this.queue = [];
+    this.starting = new Set();
     this.storing = new Map();
     this.ownBeats = new Set();
     this.isPumping = false;
@@ -49,6 +50,7 @@ class Runs {
   async stop(ids) {
     const gone = new Set(ids);
     this.queue = this.queue.filter((id) => !gone.has(id));
+    for (const id of gone) this.starting.delete(id);
     for (const id of gone) this.end(this.held.get(id));
     await Promise.all([...gone].map((id) => this.idle(id)));
     for (const id of gone) {
@@ -64,6 +66,7 @@ class Runs {
   /** The runs end, the statistics stay. */
   suspend() {
     this.queue = [];
+    this.starting.clear();
     for (const run of [...this.held.values()]) this.end(run);
   }
 
@@ -215,7 +218,8 @@ class Runs {
   /** Fulfilled when the last of these was started, or found not to be startable. */
   enqueue(ids, isFirst = false) {
     const queued = new Set(this.queue);
-    const fresh = ids.filter((id) => !queued.has(id));
+    // Whoever changed something has the row read anew; who only wants it to run has it.
+    const fresh = ids.filter((id) => !queued.has(id) && (isFirst || !this.starting.has(id)));
     if (isFirst) this.queue.unshift(...fresh);
     else this.queue.push(...fresh);
     const done = ids.map((id) => this.done(id));
@@ -235,6 +239,7 @@ class Runs {
   async pump() {
     while (this.queue.length > 0) {
       const batch = this.queue.splice(0, BATCH);
+      batch.forEach((id) => this.starting.add(id));
       try {
         await this.startBatch(batch);
       } catch (error) {
@@ -244,6 +249,7 @@ class Runs {
         this.queue.push(...again);
       }
       for (const id of batch) {
+        this.starting.delete(id);
         this.waiting.get(id)?.forEach((resolve) => resolve());
         this.waiting.delete(id);
       }

@@ -24,7 +24,7 @@ const SPANS = [
 class Window {
   constructor({ kuma, wire, rows, runs, tenure, clock }) {
     Object.assign(this, { kuma, wire, rows, runs, tenure, clock });
-    this.places = new Map();
+    this.places = null;
     this.marks = [];
     this.passed = new Map();
     this.doubtful = new Map();
@@ -46,7 +46,7 @@ class Window {
   /** Looks while anybody does. */
   async keepPlaces() {
     const { engine } = this.kuma.server.io;
-    if (this.places.size === 0 || engine.clientsCount > 0) await this.lookAtPlaces();
+    if (!this.places || engine.clientsCount > 0) await this.lookAtPlaces();
   }
 
   /** Adds the tag to what `getMonitorJSONList` made. */
@@ -54,7 +54,7 @@ class Window {
     if (this.clock.now() - this.placesAt > PLACES_KEPT) await this.lookAtPlaces().catch(() => {});
     for (const monitor of Object.values(list)) {
       const tags = (monitor.tags ?? []).filter((tag) => tag.id !== 0);
-      monitor.tags = [...tags, tagOf(monitor.id, this.places.get(monitor.id)?.node)];
+      monitor.tags = [...tags, tagOf(monitor.id, this.places?.get(monitor.id)?.node)];
     }
     return list;
   }
@@ -63,9 +63,9 @@ class Window {
   async lookAtPlaces() {
     this.placesAt = this.clock.now();
     const rows = await this.rows.readPlaces();
-    const before = this.places;
+    const before = this.places ?? new Map(rows.map((row) => [row.id, { text: JSON.stringify(row) }]));
     this.places = new Map(rows.map((row) => [row.id, { user: row.user_id, node: row.node, text: JSON.stringify(row) }]));
-    const changed = rows.filter((row) => before.size > 0 && before.get(row.id)?.text !== this.places.get(row.id).text);
+    const changed = rows.filter((row) => before.get(row.id)?.text !== this.places.get(row.id).text);
     const gone = [...before].filter(([id]) => !this.places.has(id));
     for (const [id, { user }] of gone) this.kuma.server.io.to(user).emit("deleteMonitorFromList", id);
     for (const user of new Set(changed.map((row) => row.user_id))) {

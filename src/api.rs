@@ -25,6 +25,7 @@ use self::rates::Rates;
 use crate::config::Details;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
+use crate::probe::Prober;
 use crate::store::Store;
 
 mod apikeys;
@@ -75,6 +76,8 @@ pub struct State {
     pub incarnation: Incarnation,
     /// Signs reports, derives node keys.
     pub key: ClusterKey,
+    /// Asks nodes.
+    pub prober: Prober,
     /// Thresholds.
     pub policy: Policy,
     /// What callers without a key see of `/status`.

@@ -22,6 +22,7 @@ use super::State;
 use crate::config::Details;
 use crate::heartbeat::{Heartbeats, Settings};
 use crate::keys::{ApiKey, ClusterKey};
+use crate::probe::Prober;
 use crate::store::apikeys::{self, Scope};
 use crate::store::incidents::{self, IncidentFilter};
 use crate::store::migrate::{self, MigrateOptions};
@@ -86,6 +87,7 @@ impl Surface {
             watchdog: "w1".into(),
             incarnation: Incarnation(1),
             key: ClusterKey::parse(KEY).unwrap(),
+            prober: Prober::new(ClusterKey::parse(KEY).unwrap(), Policy::default().probe_timeout).unwrap(),
             policy: Policy::default(),
             details: Details::Public,
             heartbeats,

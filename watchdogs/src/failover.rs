@@ -164,10 +164,7 @@ pub fn overloaded(situation: &Situation<'_>, planned: &BTreeSet<NodeId>) -> BTre
 
 /// Taking from living nodes goes in steps: what was released must arrive before more is.
 fn release_budget(situation: &Situation<'_>) -> usize {
-    let is_counted = |group: &&ShardGroup| group.asked || !situation.round.cluster.frozen;
-    // While frozen only what an operator asked for is on its way; the others wait for the thaw.
     let on_the_way = situation.groups().filter(|group| group.effective.is_none() && group.source.is_some());
-    let on_the_way = on_the_way.filter(is_counted);
     let on_the_way: u32 = on_the_way.map(|group| group.monitors).sum();
     situation.policy.batch_living.saturating_sub(usize::try_from(on_the_way).unwrap_or(usize::MAX))
 }
@@ -228,12 +225,13 @@ pub fn needs_plan(situation: &Situation<'_>, field: &Field) -> Vec<(Option<NodeI
     needs.into_iter().map(|((from, reason), monitors)| (from, monitors, reason)).collect()
 }
 
-/// What automation would do if nobody held it back. What an operator asked for is done while the cluster is frozen too.
+/// What automation would do if nobody held it back; not what is done while the cluster is frozen too.
 pub fn would_move(situation: &Situation<'_>, field: &Field) -> Vec<WouldMove> {
     let thawed = Field { is_frozen: false, ..field.clone() };
     let needs = needs_plan(situation, &thawed).into_iter();
     let would = needs.map(|(from, monitors, reason)| WouldMove { from, monitors, reason });
-    would.filter(|one| !(field.is_frozen && one.reason == MoveReason::Operator)).collect()
+    let goes_on = if field.is_frozen { needs_plan(situation, field) } else { Vec::new() };
+    would.filter(|one| !goes_on.iter().any(|(from, _, reason)| *from == one.from && *reason == one.reason)).collect()
 }
 
 /// What nobody can take needs no step: the plan would find no place for it again and again.
@@ -351,7 +349,8 @@ fn decide_overlay(situation: &Situation<'_>, row: &NodeRow) -> Overlay {
     }
 }
 
-/// Leases taken away from nodes that renew: no progress, or a release left without acknowledgement since `waiting`.
+/// Leases taken away from nodes that renew: no progress (not while frozen), or a release left without acknowledgement
+/// since `waiting`.
 pub fn decide_revokes(situation: &Situation<'_>, waiting: &BTreeMap<Source, Mono>) -> Vec<Revoke> {
     let has_other = |node: &NodeId| {
         let others = situation.round.nodes.iter().filter(|row| &row.node != node);
@@ -365,7 +364,10 @@ pub fn decide_revokes(situation: &Situation<'_>, waiting: &BTreeMap<Source, Mono
             continue;
         };
         let owns = situation.groups().any(|group| group.effective.as_ref() == Some(&row.node));
-        let is_stuck = owns && has_other(&row.node) && decide_loss(situation, row, node) == Loss::Revoke;
+        let is_stuck = !situation.round.cluster.frozen
+            && owns
+            && has_other(&row.node)
+            && decide_loss(situation, row, node) == Loss::Revoke;
         let is_deaf = waiting.iter().any(|(source, since)| {
             source.node == row.node
                 && source.incarnation == holder

@@ -1,0 +1,54 @@
+"use strict";
+// Makes an unmodified Uptime Kuma a node of a komainu cluster:
+//
+//   NODE_OPTIONS=--require=/…/komainu-agent.js node server/server.js
+//   node komainu-agent.js --check /…/uptime-kuma      (says beforehand whether it fits)
+//
+// NODE_OPTIONS reaches every Node process that Kuma starts; only the server itself is taken hold of.
+
+const fs = require("node:fs");
+const path = require("node:path");
+const { isMainThread } = require("node:worker_threads");
+
+const fingerprints = require("./lib/fingerprints");
+
+if (require.main === module) check(process.argv.slice(2));
+else preload();
+
+function check([option, dir]) {
+  if (option !== "--check" || !dir) {
+    console.error("usage: node komainu-agent.js --check DIR");
+    process.exit(64);
+  }
+  const faults = fingerprints.faults(path.resolve(dir));
+  faults.forEach((fault) => console.error(fault));
+  if (faults.length === 0) console.log(`Uptime Kuma ${fingerprints.versionOf(path.resolve(dir))}: this agent fits`);
+  process.exit(faults.length === 0 ? 0 : 78);
+}
+
+function preload() {
+  const root = serverRoot(process.argv[1]);
+  if (!isMainThread || root === null) return;
+  const log = require("./lib/log");
+  const identity = require("./lib/identity").read(process.env);
+  if (identity instanceof Error) return log.fatal(identity.message);
+  const faults = fingerprints.faults(root);
+  if (faults.length > 0) return log.fatal(`this Kuma is not one the agent knows:\n  ${faults.join("\n  ")}`);
+  const { Agent } = require("./lib/agent");
+  const agent = new Agent(identity, root, fingerprints.versionOf(root));
+  agent.hooks = require("./lib/hooks").install(root, agent.patches());
+  log.info(`node ${identity.id}, incarnation ${identity.incarnation}`);
+}
+
+/** Kuma's folder if this process is its server, else null. */
+function serverRoot(main) {
+  if (!main) return null;
+  let file;
+  try {
+    file = fs.realpathSync(require.resolve(path.resolve(main)));
+  } catch {
+    return null;
+  }
+  const root = path.dirname(path.dirname(file));
+  return path.relative(root, file) === path.join("server", "server.js") && fingerprints.versionOf(root) !== null ? root : null;
+}

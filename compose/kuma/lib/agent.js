@@ -1,0 +1,213 @@
+"use strict";
+// Puts the parts together and into Kuma: which of Kuma's functions is replaced by what, and when things begin.
+
+const crypto = require("node:crypto");
+const http = require("node:http");
+const https = require("node:https");
+const Module = require("node:module");
+
+const clock = require("./clock");
+const log = require("./log");
+const { StartLock, setupPage } = require("./firststart");
+const { Doors } = require("./doors");
+const { Maintenance } = require("./maintenance");
+const { Rows } = require("./rows");
+const { Runs } = require("./runs");
+const { Statistics } = require("./statistics");
+const { Tenure } = require("./tenure");
+const { Window } = require("./window");
+const { Wire } = require("./wire");
+
+const SELF_TEST_AFTER = 20_000;
+const ALL_MONITORS = " active = 1 ";
+
+class Agent {
+  constructor(identity, root, version) {
+    this.identity = identity;
+    this.root = root;
+    this.version = version;
+    this.kuma = { R: null, server: { monitorList: {}, maintenanceList: {} }, start: null, stop: null, sendStats: null };
+    this.isOpen = false;
+    const dial = () => this.mysql().createConnection(this.kuma.R.knex.client.config.connection);
+    this.wires = { lease: new Wire(dial), eyes: new Wire(dial), bulk: new Wire(dial), health: new Wire(dial) };
+    this.rows = new Rows(identity, this.wires.lease, this.wires.eyes);
+    const owns = (id) => this.tenure.owns(id);
+    this.statistics = new Statistics({ calculator: null, wire: this.wires.bulk, clock, owns });
+    this.runs = new Runs({ kuma: this.kuma, rows: this.rows, statistics: this.statistics, clock, log });
+    this.tenure = new Tenure({ rows: this.rows, runs: this.runs, clock, log, exit: log.fatal });
+    this.runs.tenure = this.tenure;
+    const { kuma, rows, runs, tenure } = this;
+    this.window = new Window({ kuma, wire: this.wires.bulk, rows, runs, tenure, clock });
+    this.maintenance = new Maintenance({ kuma, wire: this.wires.eyes, log });
+  }
+
+  /** File of Kuma, or package, to what is done to its exports. */
+  patches() {
+    return {
+      "redbean-node": ({ R }) => this.patchBeans(R),
+      "server/model/monitor.js": (Monitor) => this.patchMonitor(Monitor),
+      "server/uptime-calculator.js": ({ UptimeCalculator }) => this.patchCalculator(UptimeCalculator),
+      "server/uptime-kuma-server.js": ({ UptimeKumaServer }) => this.patchServer(UptimeKumaServer),
+      "server/database.js": (Database) => this.patchDatabase(Database),
+      "server/notification.js": ({ Notification }) => {
+        wrap(Notification, "send", (send) => this.runs.beforeTelling(send));
+      },
+      "server/jobs/clear-old-data.js": (exports) => {
+        wrap(exports, "clearOldData", async (clear) => {
+          if (await this.rows.isFirstNode()) return clear();
+          log.info("another node cleans old data");
+        });
+      },
+    };
+  }
+
+  patchBeans(R) {
+    this.kuma.R = R;
+    const read = (sql, values) => R.getAll(sql, values);
+    wrap(R, "store", (store, [bean]) => (bean.beanMeta.type === "heartbeat" ? this.runs.beforeBeat(store, bean) : store()));
+    wrap(R, "find", async (find, [type, clause, data]) => {
+      if (type === "monitor" && clause === ALL_MONITORS) return this.open();
+      return (await this.statistics.find(type, data ?? [], read)) ?? find();
+    });
+  }
+
+  patchMonitor(Monitor) {
+    const { start, stop } = Monitor.prototype;
+    const { sendStats } = Monitor;
+    this.kuma.start = (bean) => start.call(bean, this.kuma.server.io);
+    this.kuma.stop = (bean) => stop.call(bean);
+    const { runs } = this;
+    Monitor.prototype.start = function () {
+      return runs.askedToStart(this);
+    };
+    Monitor.prototype.stop = function () {
+      return runs.askedToStop(this);
+    };
+    wrap(Monitor, "isUnderMaintenance", (ask) => runs.beforeRun(ask));
+    this.kuma.sendStats = (io, id, user) => {
+      if (this.tenure.owns(Number(id))) return sendStats.call(Monitor, io, id, user);
+      return Promise.all([
+        this.window.sendFigures(io, id, user),
+        Monitor.sendCertInfo(io, id, user),
+        Monitor.sendDomainInfo(io, id, user),
+      ]);
+    };
+    Monitor.sendStats = this.kuma.sendStats;
+  }
+
+  patchCalculator(UptimeCalculator) {
+    this.statistics.calculator = UptimeCalculator;
+    UptimeCalculator.getUptimeCalculator = (id) => this.statistics.of(id);
+    wrap(UptimeCalculator.prototype, "update", (update) => this.runs.beforeCounting(update));
+  }
+
+  patchServer(UptimeKumaServer) {
+    const agent = this;
+    const ready = UptimeKumaServer.prototype.initAfterDatabaseReady;
+    UptimeKumaServer.prototype.initAfterDatabaseReady = async function () {
+      await ready.call(this);
+      agent.startLock.release();
+      agent.begin(this);
+    };
+    wrap(UptimeKumaServer.prototype, "getMonitorJSONList", async (list) => agent.window.tagged(await list()));
+  }
+
+  patchDatabase(Database) {
+    wrap(Database, "connect", async (connect) => {
+      const { type, hostname, port, username, password, socketPath, dbName, ssl, ca } = Database.readDBConfig();
+      if (type !== "mariadb") log.fatal(`a node of a cluster needs MariaDB, this Kuma is set to ${type}`);
+      const tls = ssl ? { ssl: { rejectUnauthorized: true, ...(ca?.trim() ? { ca: [ca] } : {}) } } : {};
+      const settings = { host: hostname, port, user: username, password, socketPath, ...tls };
+      const name = `komainu-start:${crypto.createHash("sha256").update(dbName).digest("hex").slice(0, 24)}`;
+      this.startLock = new StartLock({ connect: () => this.mysql().createConnection(settings), name, log });
+      await this.startLock.take();
+      return connect();
+    });
+  }
+
+  /** Kuma's database is ready; it does not listen yet. */
+  begin(server) {
+    this.kuma.server = server;
+    const { identity, tenure, runs } = this;
+    const doors = new Doors({ identity, tenure, runs, wire: this.wires.health, clock, version: this.version });
+    const handle = server.app.handle;
+    server.app.handle = (req, res, next) => doors.take(req, res, () => handle.call(server.app, req, res, next));
+    const hasUser = async () => Number((await this.wires.eyes.query("SELECT COUNT(*) AS users FROM user"))[0].users) > 0;
+    server.io.use(setupPage(hasUser));
+    for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => this.close());
+    setTimeout(() => this.selfTest(), SELF_TEST_AFTER).unref();
+  }
+
+  /** Kuma listens and would now start every monitor, one after another. */
+  open() {
+    this.isOpen = true;
+    const failed = (error) => log.fatal(`the agent failed: ${error.stack}`);
+    this.tenure.live().catch(failed);
+    this.tenure.renewAlways().catch(failed);
+    this.every(1_000, () => this.window.lookAtBeats());
+    this.every(2_000, () => this.window.keepPlaces());
+    this.every(5_000, () => this.maintenance.look());
+    return [];
+  }
+
+  async close() {
+    log.info("stopping: the lease is given back");
+    this.isOpen = false;
+    try {
+      await this.tenure.leave();
+    } catch (error) {
+      log.warn(`the lease was not given back: ${error.message}`);
+    }
+  }
+
+  /** Says once what fails, and goes on: none of these decides who runs a monitor. */
+  async every(ms, act) {
+    let complaint = "";
+    while (this.isOpen) {
+      try {
+        await act();
+        complaint = "";
+      } catch (error) {
+        if (error.message !== complaint) log.warn(error.message);
+        complaint = error.message;
+      }
+      await clock.sleep(ms);
+    }
+  }
+
+  /** What the fingerprints cannot show: that the hooks were reached. */
+  async selfTest() {
+    const { httpServer } = this.kuma.server;
+    const missing = this.hooks.missing();
+    if (missing.length > 0) log.fatal(`self-test: never loaded: ${missing.join(", ")}`);
+    if (!this.isOpen) log.fatal("self-test: Kuma did not come to start its monitors");
+    const address = httpServer.address();
+    const { get } = address && "key" in httpServer ? https : http;
+    const host = ["::", "0.0.0.0"].includes(address.address) ? "127.0.0.1" : address.address;
+    const options = { host, port: address.port, path: "/api/v1/health", rejectUnauthorized: false, timeout: 10_000 };
+    const reached = await new Promise((resolve) => {
+      const request = get(options, (response) => {
+        let text = "";
+        response.on("data", (part) => (text += part));
+        response.on("end", () => resolve(text.includes(this.identity.incarnation)));
+      });
+      request.on("timeout", () => request.destroy());
+      request.on("error", () => resolve(false));
+    });
+    if (!reached) log.fatal("self-test: /api/v1/health is not answered by the agent");
+  }
+
+  mysql() {
+    return Module.createRequire(`${this.root}/`)("mysql2/promise");
+  }
+}
+
+/** Replaces a method by `by(original, arguments)`, where `original()` goes on as it would have gone. */
+function wrap(object, name, by) {
+  const original = object[name];
+  object[name] = function (...args) {
+    return by(() => original.apply(this, args), args);
+  };
+}
+
+module.exports = { Agent };

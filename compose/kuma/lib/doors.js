@@ -1,0 +1,105 @@
+"use strict";
+// What this node answers to watchdogs and gateways, before any of Kuma's own handlers sees the request (Kuma parses
+// bodies, and what is signed is the raw body).
+
+const { HEADER, refusal } = require("./signature");
+
+const PATH_HEALTH = "/api/v1/health";
+const PATH_HINT = "/api/v1/reconcile-monitors";
+const PUSH = /^\/api\/push\/([^/]+)\/?$/;
+const BODY_MOST = 1_024 * 1_024;
+const LAG_MOST = 2_000;
+const PULSE = 250;
+const CACHED = 1_000;
+const DATABASE_TIMEOUT = 2_000;
+
+class Doors {
+  constructor({ identity, tenure, runs, wire, clock, version }) {
+    Object.assign(this, { identity, tenure, runs, wire, clock, version });
+    this.beatAt = clock.now();
+    this.asked = null;
+    setInterval(() => (this.beatAt = clock.now()), PULSE).unref();
+  }
+
+  /** Instead of the Express application's `handle`. */
+  take(req, res, kuma) {
+    const path = req.url.split("?")[0];
+    if (path === PATH_HEALTH) return void this.health(res);
+    if (path === PATH_HINT && req.method === "POST") return void this.hint(req, res, path);
+    const push = PUSH.exec(path);
+    if (push) return void this.push(decoded(push[1]), res, kuma);
+    kuma();
+  }
+
+  async health(res) {
+    const lag = Math.max(0, this.clock.now() - this.beatAt - PULSE);
+    const database = await this.databaseAnswers();
+    const isHealthy = database && lag < LAG_MOST;
+    answer(res, isHealthy ? 200 : 503, {
+      status: isHealthy ? "ok" : "down",
+      node_id: this.identity.id,
+      incarnation: this.identity.incarnation,
+      running: this.runs.held.size,
+      generation: this.tenure.applied?.generation ?? null,
+      lag_ms: Math.round(lag),
+      database,
+      version: this.version,
+    });
+  }
+
+  /** On a connection of its own: a pool that is starved by somebody's login is not a dead database. */
+  databaseAnswers() {
+    const now = this.clock.now();
+    if (!this.asked || now - this.asked.at > CACHED) {
+      const answers = this.wire.query("SELECT 1", [], DATABASE_TIMEOUT).then(() => true, () => false);
+      this.asked = { at: now, answers };
+    }
+    return this.asked.answers;
+  }
+
+  hint(req, res, path) {
+    const chunks = [];
+    let size = 0;
+    req.on("data", (chunk) => {
+      size += chunk.length;
+      if (size <= BODY_MOST) chunks.push(chunk);
+    });
+    req.on("end", () => {
+      if (size > BODY_MOST) return problem(res, 413, "Payload Too Large", "a hint has no body to speak of");
+      const reason = refusal(this.identity.key, req.headers[HEADER], this.clock.wall(), "POST", path, Buffer.concat(chunks));
+      if (reason) return problem(res, 403, "Forbidden", reason);
+      this.tenure.hint();
+      answer(res, 202, { status: "ok" });
+    });
+  }
+
+  /** A monitor's statistics have one writer: the node that runs it. Others answer as Kuma does for an unknown token. */
+  push(token, res, kuma) {
+    const run = this.runs.pushed(token);
+    if (!run) return answer(res, 404, { ok: false, msg: "Monitor not found or not active." });
+    if (this.runs.refusal(run)) {
+      res.setHeader("Retry-After", "1");
+      return answer(res, 503, { ok: false, msg: "This node could not store the push: it may be sent again." });
+    }
+    this.runs.asPush(run, kuma);
+  }
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function answer(res, status, body, type = "application/json") {
+  res.statusCode = status;
+  res.setHeader("Content-Type", type);
+  res.setHeader("Cache-Control", "no-store");
+  res.end(JSON.stringify(body));
+}
+
+const problem = (res, status, title, detail) => answer(res, status, { title, status, detail }, "application/problem+json");
+
+module.exports = { Doors };

@@ -1,0 +1,125 @@
+"use strict";
+// All SQL of the node protocol. Each statement is guarded by this process's incarnation and rests on no earlier one.
+
+// What Kuma itself writes while it runs a monitor, and what says nothing about how it is run.
+const NOT_AN_EDIT = new Set(["id", "dns_last_result", "created_date", "weight", "node_id", "assigned_node", "modified_date", "last_seen"]);
+const NOW_MS = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+const IDS_AT_ONCE = 1_000;
+
+class Rows {
+  /** `lease` carries renewals and acknowledgements only: nothing slow may stand before them. */
+  constructor(identity, lease, eyes) {
+    this.identity = identity;
+    this.lease = lease;
+    this.eyes = eyes;
+    this.fingerprint = null;
+  }
+
+  async readRow() {
+    const sql = "SELECT incarnation, is_released, lease_seq, hostname FROM node WHERE node_id = ?";
+    const [row] = await this.lease.query(sql, [this.identity.id]);
+    return row && { ...row, lease_seq: Number(row.lease_seq), is_released: Boolean(row.is_released) };
+  }
+
+  /** Takes the row, guarded by what was seen. Never touches the status. */
+  async register(seen) {
+    const { id, incarnation, address, hostname } = this.identity;
+    const sql =
+      "UPDATE node SET incarnation = ?, lease_seq = lease_seq + 1, is_released = 0, applied_generation = NULL, " +
+      "applied_nonce = NULL, foreign_beats = 0, host = ?, hostname = ?, address = ?, kinds = NULL, runner = 'kuma', " +
+      `clock_ms = ?, last_seen_ms = ${NOW_MS}, last_seen = UTC_TIMESTAMP() ` +
+      "WHERE node_id = ? AND incarnation <=> ? AND lease_seq = ?";
+    const values = [incarnation, new URL(address).host, hostname, address, Date.now(), id, seen.incarnation, seen.lease_seq];
+    return (await this.lease.query(sql, values)).affectedRows === 1;
+  }
+
+  /** Raises the counter; false: the row is another's. */
+  async renew(applied, foreignBeats) {
+    const { id, incarnation } = this.identity;
+    const sql =
+      "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, " +
+      `foreign_beats = COALESCE(?, foreign_beats), clock_ms = ?, last_seen_ms = ${NOW_MS}, last_seen = UTC_TIMESTAMP() ` +
+      "WHERE node_id = ? AND incarnation = ?";
+    const values = [applied?.generation ?? null, applied?.nonce ?? null, foreignBeats ?? null, Date.now(), id, incarnation];
+    return (await this.lease.query(sql, values)).affectedRows === 1;
+  }
+
+  async release() {
+    const sql = "UPDATE node SET incarnation = NULL, is_released = 1 WHERE node_id = ? AND incarnation = ?";
+    return (await this.lease.query(sql, [this.identity.id, this.identity.incarnation])).affectedRows === 1;
+  }
+
+  /** The cluster's stamp, and whether the history knows `applied`. */
+  async readStamp(applied) {
+    const sql =
+      "SELECT c.generation, c.nonce, (SELECT COUNT(*) FROM komainu_generation g " +
+      "WHERE g.generation = ? AND g.nonce = ?) AS known FROM komainu_cluster c WHERE c.id = 1";
+    const [row] = await this.eyes.query(sql, [applied?.generation ?? null, applied?.nonce ?? null]);
+    if (!row) throw new Error("komainu_cluster has no row: run `komainu migrate`");
+    return { stamp: { generation: Number(row.generation), nonce: row.nonce }, isKnown: !applied || Number(row.known) > 0 };
+  }
+
+  /** The stamp, read first, then the own active monitors, which are at least as new: id to the generation it came by. */
+  async readAssignments() {
+    const { stamp } = await this.readStamp(null);
+    const sql =
+      "SELECT a.monitor_id AS id, a.generation FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id " +
+      "WHERE a.effective_node = ? AND m.active = 1";
+    const rows = await this.eyes.query(sql, [this.identity.id], 20_000);
+    return { stamp, monitors: new Map(rows.map((row) => [row.id, Number(row.generation)])) };
+  }
+
+  /** Fingerprints of the own active monitors of one slice (`id % of = slice`), and whether statistics are left of each. */
+  async readSlice(slice, of) {
+    const sql =
+      `SELECT m.id, ${await this.fingerprinted()} AS fingerprint, ` +
+      "EXISTS (SELECT 1 FROM stat_daily s WHERE s.monitor_id = m.id) AS has_statistics " +
+      "FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id " +
+      "WHERE a.effective_node = ? AND m.active = 1 AND m.id % ? = ?";
+    return this.eyes.query(sql, [this.identity.id, of, slice]);
+  }
+
+  /** Whole rows with their fingerprints, of the same moment: what is started is what is compared later. */
+  async readMonitors(ids) {
+    const sql = `SELECT m.*, ${await this.fingerprinted()} AS komainu_fingerprint FROM monitor m WHERE m.id IN (?) AND m.active = 1`;
+    return this.eyes.query(sql, [ids], 10_000);
+  }
+
+  /** So that a monitor which was paused for months does not count as overdue at once. */
+  async started(ids) {
+    for (let at = 0; at < ids.length; at += IDS_AT_ONCE) {
+      const sql =
+        `UPDATE komainu_assignment SET started_at_ms = ${NOW_MS} WHERE monitor_id IN (?) AND effective_node = ? ` +
+        "AND EXISTS (SELECT 1 FROM node n WHERE n.node_id = ? AND n.incarnation = ?)";
+      const { id, incarnation } = this.identity;
+      await this.eyes.query(sql, [ids.slice(at, at + IDS_AT_ONCE), id, id, incarnation]);
+    }
+  }
+
+  /** Of every monitor: whose it is, who runs it, and what of it a list shows. */
+  async readPlaces() {
+    const sql =
+      "SELECT m.id, m.user_id, COALESCE(a.effective_node, '') AS node, m.active, m.name, m.parent, m.type, m.url FROM monitor m " +
+      "LEFT JOIN komainu_assignment a ON a.monitor_id = m.id";
+    return this.eyes.query(sql, [], 10_000);
+  }
+
+  /** Whether no online Kuma node has a lower id: one of them all is enough for what concerns the whole database. */
+  async isFirstNode() {
+    const sql =
+      "SELECT MIN(node_id) AS first FROM node WHERE runner = 'kuma' AND incarnation IS NOT NULL AND komainu_status = 'online'";
+    const [row] = await this.eyes.query(sql);
+    return !row.first || row.first === this.identity.id;
+  }
+
+  async fingerprinted() {
+    if (!this.fingerprint) {
+      const columns = await this.eyes.query("SHOW COLUMNS FROM monitor");
+      const counted = columns.filter(({ Field, Extra }) => !NOT_AN_EDIT.has(Field) && !/on update/i.test(Extra));
+      this.fingerprint = `MD5(CONCAT_WS(',', ${counted.map(({ Field }) => `QUOTE(m.\`${Field}\`)`).join(", ")}))`;
+    }
+    return this.fingerprint;
+  }
+}
+
+module.exports = { Rows };

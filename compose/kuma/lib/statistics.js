@@ -1,0 +1,106 @@
+"use strict";
+// Kuma's uptime statistics are absolute counters in the memory of whoever counts. So they are kept only for monitors
+// that this node runs, read anew whenever one comes, and read fast: Kuma makes an object with 20 hidden parts of every
+// row. Here the database packs a monitor's rows into one text of JSON, and Kuma's own `init` gets plain objects with
+// the same names and values.
+
+const TABLES = { stat_minutely: 24 * 3_600, stat_hourly: 30 * 86_400, stat_daily: 365 * 86_400 };
+/** `init` looks back from its own clock, which may be a little behind this one's. */
+const MARGIN = 120;
+/** How long the numbers of other nodes' monitors are good enough to be shown. */
+const SHOWN = 60_000;
+const SHOWN_AT_MOST = 200;
+
+class Statistics {
+  /** `calculator` is Kuma's UptimeCalculator, `make` its own way to make one, `wire` a connection for long readings. */
+  constructor({ calculator, wire, clock, owns }) {
+    Object.assign(this, { calculator, wire, clock, owns });
+    this.packs = new Map();
+    this.coming = new Map();
+    this.shown = new Map();
+  }
+
+  known() {
+    return Object.keys(this.calculator.list).map(Number);
+  }
+
+  drop(id) {
+    this.coming.delete(id);
+    this.shown.delete(id);
+    delete this.calculator.list[id];
+  }
+
+  /** Reads the statistics of monitors that are about to start, all at once. */
+  async prepare(ids) {
+    const missing = ids.filter((id) => !this.calculator.list[id] && !this.coming.has(id));
+    if (missing.length === 0) return;
+    const since = Math.floor(this.clock.wall() / 1_000) - MARGIN;
+    for (const id of missing) for (const table of Object.keys(TABLES)) this.packs.set(`${table}/${id}`, []);
+    try {
+      for (const [table, span] of Object.entries(TABLES)) {
+        for (const { monitor_id: id, pack } of await this.wire.query(packed(table), [missing, since - span], 60_000)) {
+          this.packs.set(`${table}/${id}`, JSON.parse(pack));
+        }
+      }
+      await Promise.all(missing.map((id) => this.of(id)));
+    } finally {
+      for (const id of missing) for (const table of Object.keys(TABLES)) this.packs.delete(`${table}/${id}`);
+    }
+  }
+
+  /** Instead of `UptimeCalculator.getUptimeCalculator`. */
+  async of(anyId) {
+    const id = Number(anyId);
+    if (!id) throw new Error("Monitor ID is required");
+    if (!this.owns(id)) return this.ofAnother(id);
+    if (this.calculator.list[id]) return this.calculator.list[id];
+    // Nobody gets one that is half read: what it counted would be lost.
+    if (!this.coming.has(id)) {
+      const made = this.make(id);
+      this.coming.set(id, made);
+      const forget = () => this.coming.get(id) === made && this.coming.delete(id);
+      made.then((calculator) => forget() && this.owns(id) && (this.calculator.list[id] = calculator), forget);
+    }
+    return this.coming.get(id);
+  }
+
+  /** Of a monitor that another node runs: to be looked at, never kept for counting. */
+  async ofAnother(id) {
+    const now = this.clock.now();
+    const known = this.shown.get(id);
+    if (known && now - known.at < SHOWN) return known.made;
+    const made = this.make(id);
+    this.shown.delete(id);
+    this.shown.set(id, { at: now, made });
+    if (this.shown.size > SHOWN_AT_MOST) this.shown.delete(this.shown.keys().next().value);
+    made.catch(() => this.shown.delete(id));
+    return made;
+  }
+
+  async make(id) {
+    const calculator = new this.calculator();
+    await calculator.init(id);
+    return calculator;
+  }
+
+  /** Instead of `R.find` on a table of statistics; null: not one of these. */
+  async find(table, [monitorId, after], read) {
+    if (!(table in TABLES)) return null;
+    const pack = this.packs.get(`${table}/${monitorId}`);
+    if (pack) return pack.filter(([timestamp]) => timestamp > after).map(unpacked);
+    return read(
+      `SELECT timestamp, up, down, ping, ping_min AS pingMin, ping_max AS pingMax, extras FROM ${table} ` +
+        "WHERE monitor_id = ? AND timestamp > ? ORDER BY timestamp",
+      [monitorId, after],
+    );
+  }
+}
+
+const packed = (table) =>
+  "SELECT monitor_id, CONCAT('[', GROUP_CONCAT(CONCAT('[', timestamp, ',', up, ',', down, ',', ping, ',', ping_min, ',', " +
+  "ping_max, ',', COALESCE(JSON_QUOTE(extras), 'null'), ']') ORDER BY timestamp SEPARATOR ','), ']') AS pack " +
+  `FROM ${table} WHERE monitor_id IN (?) AND timestamp > ? GROUP BY monitor_id`;
+
+const unpacked = ([timestamp, up, down, ping, pingMin, pingMax, extras]) => ({ timestamp, up, down, ping, pingMin, pingMax, extras });
+
+module.exports = { Statistics, TABLES };

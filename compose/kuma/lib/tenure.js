@@ -1,0 +1,254 @@
+"use strict";
+// This node's right to run monitors. Life: the process *registers* its incarnation in its own row once the former
+// holder is released, or was watched standing still for one lease. It then *renews* every two seconds, and may run only
+// while its last successful renewal was sent less than eight seconds ago. When the generation differs from the one it
+// applied, or it was out, it *reconciles*: reads the assignments, stops what is not its own any more, acknowledges once
+// nothing of that can be stored any longer, and only then starts what is new. When it loses its row, everything stops
+// and it registers anew. It knows nothing of how monitors are run: `runs` does.
+
+const RENEWAL = 2_000;
+const FENCE = 8_000;
+const WATCH = 11_000;
+const ROUND = 1_000;
+const SLICES = 5;
+
+class Tenure {
+  /** `rows` talks to the database, `runs` stops and starts, `clock` has now() and sleep(), `log`, `exit(reason)`. */
+  constructor({ rows, runs, clock, log, exit }) {
+    Object.assign(this, { rows, runs, clock, log, exit });
+    this.phase = "registering";
+    this.mine = new Set();
+    this.applied = null;
+    this.renewedAt = -Infinity;
+    this.isReconciled = false;
+    this.quarantinedUntil = -Infinity;
+    this.disturbances = 0; // raised by whatever makes an answer that is under way worthless
+    this.stopping = 0;
+    this.watched = null;
+    this.slice = 0;
+    this.foreignBeats = 0;
+    this.complaint = "";
+    this.isHinted = false;
+    this.wake = () => {};
+  }
+
+  owns(id) {
+    return this.mine.has(id);
+  }
+
+  leaseLeft() {
+    return Math.max(0, this.renewedAt + FENCE - this.clock.now());
+  }
+
+  /** Why a run of this monitor may not start, or its beat not be stored, now; null: it may. */
+  refusal(id) {
+    if (this.phase !== "holding") return "this node is not registered";
+    if (this.leaseLeft() === 0) return "the lease is too old";
+    if (!this.isReconciled) return "the assignments are not read yet";
+    return this.mine.has(id) ? null : "another node runs it";
+  }
+
+  /** A hint that something changed. */
+  hint() {
+    this.isHinted = true;
+    this.wake();
+  }
+
+  /** Runs until it is told to leave. */
+  async live() {
+    while (this.phase === "registering" || this.phase === "holding") {
+      try {
+        await (this.phase === "registering" ? this.register() : this.look());
+        this.complaint = "";
+      } catch (error) {
+        this.disturb(error);
+      }
+      await this.pause(ROUND);
+    }
+  }
+
+  /** Renews for as long as it lives; beside `live`, so that no long reading delays it. */
+  async renewAlways() {
+    while (this.phase === "registering" || this.phase === "holding") {
+      let rest = RENEWAL;
+      if (this.phase === "holding") {
+        const beganAt = this.clock.now();
+        try {
+          await this.noteRenewal(beganAt, await this.rows.renew(this.applied, this.foreignBeats));
+        } catch (error) {
+          this.disturb(error);
+          rest = RENEWAL / 4;
+        }
+        rest = Math.max(0, rest - (this.clock.now() - beganAt));
+      }
+      if (this.leaseLeft() === 0) this.suspend();
+      await this.clock.sleep(rest);
+    }
+  }
+
+  /** Stops everything and gives the row back. */
+  async leave() {
+    const held = this.phase === "holding";
+    this.phase = "leaving";
+    this.mine = new Set();
+    await this.runs.stopAll();
+    if (held) await this.rows.release();
+    this.phase = "ended";
+  }
+
+  async register() {
+    if (this.stopping > 0) return;
+    const beganAt = this.clock.now();
+    const row = await this.rows.readRow();
+    if (!row) throw new Error(`node ${this.rows.identity.id} is unknown: \`komainu nodes add\` enters it`);
+    const value = `${row.incarnation}/${row.lease_seq}`;
+    this.watched ??= { value: null, firstAt: beganAt };
+    if (this.watched.value !== value) Object.assign(this.watched, { value, since: this.clock.now() });
+    const isFree =
+      (row.incarnation === null && (row.is_released || row.lease_seq === 0)) ||
+      // An earlier registration of this very process was committed although its answer was lost.
+      row.incarnation === this.rows.identity.incarnation ||
+      beganAt - this.watched.since >= WATCH;
+    if (!isFree) {
+      if (row.incarnation !== null && beganAt - this.watched.firstAt >= 2 * WATCH) {
+        this.exit(`node id ${this.rows.identity.id} is in use by host ${row.hostname}`);
+      }
+      return;
+    }
+    const sentAt = this.clock.now();
+    if (!(await this.rows.register(row)) || this.phase !== "registering") return;
+    this.phase = "holding";
+    this.watched = null;
+    this.renewedAt = sentAt;
+    this.isReconciled = false;
+    this.log.info(`registered as ${this.rows.identity.id} (${this.rows.identity.incarnation})`);
+    this.hint();
+  }
+
+  /** A renewal or an acknowledgement was answered. */
+  async noteRenewal(beganAt, ours) {
+    if (this.phase !== "holding") return;
+    if (!ours) return this.loseRow();
+    // Out for longer than the fence: others may have been given what this node ran.
+    if (this.leaseLeft() === 0) this.suspend();
+    this.renewedAt = Math.max(this.renewedAt, beganAt);
+    if (!this.isReconciled) this.hint();
+  }
+
+  async look() {
+    const disturbances = this.disturbances;
+    const { stamp, isKnown } = await this.rows.readStamp(this.applied);
+    if (this.disturbances !== disturbances || this.phase !== "holding") return;
+    if (this.clock.now() < this.quarantinedUntil) return;
+    if (!isKnown || this.wentBackwards(stamp)) return this.quarantine();
+    const isNew = !this.applied || stamp.generation !== this.applied.generation;
+    if (isNew || !this.isReconciled || (await this.hasEdits())) await this.reconcile();
+  }
+
+  /** One slice of the own rows per second: edited monitors are restarted at once; true when some came or went. */
+  async hasEdits() {
+    this.slice = (this.slice + 1) % SLICES;
+    const rows = await this.rows.readSlice(this.slice, SLICES);
+    const there = new Set(rows.map((row) => row.id));
+    await this.runs.compare(rows);
+    const before = [...this.mine].filter((id) => id % SLICES === this.slice);
+    return before.length !== there.size || before.some((id) => !there.has(id));
+  }
+
+  /** Stop, acknowledge, start. */
+  async reconcile() {
+    const disturbances = this.disturbances;
+    const isCurrent = () => this.disturbances === disturbances && this.phase === "holding";
+    const { stamp, monitors } = await this.rows.readAssignments();
+    if (!isCurrent()) return;
+    if (this.wentBackwards(stamp)) return this.quarantine();
+    // What was given away and back since the last acknowledgement may have been counted by another meanwhile.
+    const applied = this.applied?.generation ?? -1;
+    const gone = [...this.mine].filter((id) => !(monitors.get(id) <= applied));
+    for (const id of gone) this.mine.delete(id);
+    await this.stop(() => this.runs.stop(gone));
+    if (!isCurrent()) return;
+    const beganAt = this.clock.now();
+    const ours = await this.rows.renew(stamp, null);
+    await this.noteRenewal(beganAt, ours);
+    if (!ours || this.phase !== "holding") return;
+    this.applied = stamp;
+    // Suspended meanwhile: what was acknowledged was read before that, so it is read again before anything runs.
+    if (!isCurrent()) return;
+    this.isReconciled = true;
+    const gained = [...monitors.keys()].filter((id) => !this.mine.has(id));
+    if (gone.length || gained.length) {
+      this.log.info(`generation ${stamp.generation}: ${monitors.size} monitors, ${gained.length} gained, ${gone.length} left`);
+    }
+    this.mine = new Set(monitors.keys());
+    this.runs.start(gained);
+    this.runs.resume(this.mine);
+  }
+
+  /** A generation below the applied one, or the same with another nonce: the database lost its tail. */
+  wentBackwards(stamp) {
+    const applied = this.applied;
+    if (!applied) return false;
+    return stamp.generation < applied.generation || (stamp.generation === applied.generation && stamp.nonce !== applied.nonce);
+  }
+
+  /** What this node runs may be another's now, and the other does not know either. */
+  async quarantine() {
+    this.log.error("the database lost its tail: nothing runs here for one lease");
+    this.applied = null;
+    this.quarantinedUntil = this.clock.now() + WATCH;
+    await this.dropAll();
+  }
+
+  /** The row is somebody else's, or nobody's. */
+  async loseRow() {
+    if (this.phase !== "holding") return;
+    this.log.error("the lease was revoked: everything stops, and this node registers anew");
+    this.phase = "registering";
+    this.watched = null;
+    this.renewedAt = -Infinity;
+    this.applied = null;
+    await this.dropAll();
+  }
+
+  async dropAll() {
+    this.disturbances += 1;
+    this.isReconciled = false;
+    this.mine = new Set();
+    await this.stop(() => this.runs.stopAll());
+  }
+
+  /** Fenced: runs end, what they know stays, and all go on as soon as the lease is back. */
+  suspend() {
+    this.disturbances += 1;
+    if (!this.isReconciled) return;
+    this.log.warn("no renewal for 8 s: runs are suspended until the lease is back");
+    this.isReconciled = false;
+    this.runs.suspend();
+  }
+
+  async stop(act) {
+    this.stopping += 1;
+    try {
+      await act();
+    } finally {
+      this.stopping -= 1;
+    }
+  }
+
+  /** A statement failed: what was read before may be what the database has lost since. */
+  disturb(error) {
+    this.disturbances += 1;
+    if (this.phase === "registering") this.watched = null;
+    const complaint = error.message;
+    if (complaint !== this.complaint) this.log.warn(complaint);
+    this.complaint = complaint;
+  }
+
+  async pause(ms) {
+    if (!this.isHinted) await Promise.race([this.clock.sleep(ms), new Promise((resolve) => (this.wake = resolve))]);
+    this.isHinted = false;
+  }
+}
+
+module.exports = { Tenure, RENEWAL, FENCE, WATCH };

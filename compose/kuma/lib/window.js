@@ -1,0 +1,194 @@
+"use strict";
+// What people see on this node of monitors that other nodes run: which node that is, and their beats as they come.
+// Nothing of it is written to Kuma's tables: the tag `node` exists only in what is sent to browsers.
+
+/** Places that were read longer ago are read again before they are shown. */
+const PLACES_KEPT = 3_000;
+const COLORS = ["#4B5563", "#2563EB", "#7C3AED", "#DB2777", "#D97706", "#059669", "#0E7490", "#9F1239"];
+/** Ids of beats commit out of order: the tail is read this many looks deep. */
+const DEPTH = 10;
+const TAIL_MOST = 5_000;
+/** One's own beat may be read before Kuma has heard that it is stored. */
+const OWN_GRACE = 3_000;
+/** A former owner's last beats are past by then. */
+const LONG_HELD = 60_000;
+const CHANGES_MOST = 50;
+const FIGURES_KEPT = 60_000;
+const FIGURES_AT_ONCE = 100;
+const SPANS = [
+  [24, "stat_minutely", 60, 1_440],
+  [720, "stat_daily", 86_400, 30],
+  ["1y", "stat_daily", 86_400, 365],
+];
+
+class Window {
+  constructor({ kuma, wire, rows, runs, tenure, clock }) {
+    Object.assign(this, { kuma, wire, rows, runs, tenure, clock });
+    this.places = new Map();
+    this.marks = [];
+    this.passed = new Map();
+    this.doubtful = new Map();
+    this.figures = new Map();
+    this.asked = [];
+    this.placesAt = -Infinity;
+  }
+
+  get rooms() {
+    return this.kuma.server.io?.sockets?.adapter?.rooms ?? new Map();
+  }
+
+  isWatched(user) {
+    return (this.rooms.get(user)?.size ?? 0) > 0;
+  }
+
+  // ---- which node ----
+
+  /** Looks while anybody does. */
+  async keepPlaces() {
+    const { engine } = this.kuma.server.io;
+    if (this.places.size === 0 || engine.clientsCount > 0) await this.lookAtPlaces();
+  }
+
+  /** Adds the tag to what `getMonitorJSONList` made. */
+  async tagged(list) {
+    if (this.clock.now() - this.placesAt > PLACES_KEPT) await this.lookAtPlaces().catch(() => {});
+    for (const monitor of Object.values(list)) {
+      const tags = (monitor.tags ?? []).filter((tag) => tag.id !== 0);
+      monitor.tags = [...tags, tagOf(monitor.id, this.places.get(monitor.id)?.node)];
+    }
+    return list;
+  }
+
+  /** Tells browsers of monitors that came, went, or run elsewhere now. */
+  async lookAtPlaces() {
+    this.placesAt = this.clock.now();
+    const rows = await this.rows.readPlaces();
+    const before = this.places;
+    this.places = new Map(rows.map((row) => [row.id, { user: row.user_id, node: row.node, text: JSON.stringify(row) }]));
+    const changed = rows.filter((row) => before.size > 0 && before.get(row.id)?.text !== this.places.get(row.id).text);
+    const gone = [...before].filter(([id]) => !this.places.has(id));
+    for (const [id, { user }] of gone) this.kuma.server.io.to(user).emit("deleteMonitorFromList", id);
+    for (const user of new Set(changed.map((row) => row.user_id))) {
+      if (this.isWatched(user)) await this.tell(user, changed.filter((row) => row.user_id === user));
+    }
+  }
+
+  async tell(user, changed) {
+    const { server } = this.kuma;
+    if (changed.length > CHANGES_MOST) {
+      server.io.to(user).emit("monitorList", await server.getMonitorJSONList(user));
+      return;
+    }
+    for (const { id } of changed) {
+      server.io.to(user).emit("updateMonitorIntoList", await server.getMonitorJSONList(user, id));
+    }
+  }
+
+  // ---- their beats ----
+
+  /** Passes on the beats that this process did not make; counts those of its own monitors, which nobody else may make. */
+  async lookAtBeats() {
+    if (this.marks.length === 0) {
+      const [{ last }] = await this.wire.query("SELECT COALESCE(MAX(id), 0) AS last FROM heartbeat");
+      this.marks = [Number(last)];
+      return;
+    }
+    const sql =
+      "SELECT h.*, m.user_id FROM heartbeat h JOIN monitor m ON m.id = h.monitor_id WHERE h.id > ? ORDER BY h.id LIMIT ?";
+    const beats = await this.wire.query(sql, [this.marks[0], TAIL_MOST], 5_000);
+    const now = this.clock.now();
+    for (const beat of beats) if (!this.passed.has(beat.id)) this.judge(beat, now);
+    this.marks.push(beats.at(-1)?.id ?? this.marks.at(-1));
+    if (this.marks.length > DEPTH) this.marks.shift();
+    for (const id of this.passed.keys()) if (id <= this.marks[0]) this.passed.delete(id);
+  }
+
+  judge(beat, now) {
+    const isOwn = this.runs.ownBeats.has(beat.id);
+    if (!isOwn && this.tenure.owns(beat.monitor_id)) {
+      const since = this.doubtful.get(beat.id) ?? now;
+      this.doubtful.set(beat.id, since);
+      if (now - since < OWN_GRACE) return;
+      if (this.runs.heldFor(beat.monitor_id) > LONG_HELD) this.tenure.foreignBeats += 1;
+    }
+    this.doubtful.delete(beat.id);
+    this.passed.set(beat.id, true);
+    if (isOwn || !this.isWatched(beat.user_id)) return;
+    this.kuma.server.io.to(beat.user_id).emit("heartbeat", shown(beat));
+    this.kuma.sendStats(this.kuma.server.io, beat.monitor_id, beat.user_id).catch(() => {});
+  }
+
+  // ---- their figures ----
+
+  /** Instead of `Monitor.sendStats`, for others' monitors: summed by the database, many at once, good for a minute. */
+  async sendFigures(io, id, user) {
+    if (!this.isWatched(user)) return;
+    const known = this.figures.get(Number(id));
+    const isFresh = known && this.clock.now() - known.at < FIGURES_KEPT;
+    const figures = isFresh ? known.figures : await this.figuresOf(Number(id));
+    const [day] = figures;
+    io.to(user).emit("avgPing", id, day.avgPing ? Number(day.avgPing.toFixed(2)) : null);
+    figures.forEach(({ uptime }, at) => io.to(user).emit("uptime", id, SPANS[at][0], uptime));
+  }
+
+  figuresOf(id) {
+    const answer = new Promise((resolve, reject) => this.asked.push({ id, resolve, reject }));
+    if (this.asked.length === 1) setTimeout(() => this.readFigures(), 20);
+    return answer;
+  }
+
+  async readFigures() {
+    const asked = this.asked;
+    this.asked = [];
+    for (let at = 0; at < asked.length; at += FIGURES_AT_ONCE) {
+      const part = asked.slice(at, at + FIGURES_AT_ONCE);
+      try {
+        const ids = [...new Set(part.map(({ id }) => id))];
+        for (const id of ids) this.figures.set(id, { at: this.clock.now(), figures: [] });
+        for (const [index, span] of SPANS.entries()) {
+          const sums = await this.sum(ids, span);
+          for (const id of ids) this.figures.get(id).figures[index] = figure(sums.get(id));
+        }
+        part.forEach(({ id, resolve }) => resolve(this.figures.get(id).figures));
+      } catch (error) {
+        part.forEach(({ id, reject }) => this.figures.delete(id) | reject(error));
+      }
+    }
+  }
+
+  async sum(ids, [, table, bucket, buckets]) {
+    const key = Math.floor(this.clock.wall() / 1_000 / bucket) * bucket;
+    const sql =
+      `SELECT monitor_id AS id, SUM(up) AS up, SUM(down) AS down, SUM(ping * up) AS ping FROM ${table} ` +
+      "WHERE monitor_id IN (?) AND timestamp >= ? GROUP BY monitor_id";
+    const rows = await this.wire.query(sql, [ids, key - bucket * (buckets - 1)], 20_000);
+    return new Map(rows.map((row) => [row.id, { up: Number(row.up), down: Number(row.down), ping: Number(row.ping) }]));
+  }
+}
+
+function figure(sum) {
+  if (!sum || sum.up + sum.down === 0) return { uptime: 0, avgPing: null };
+  return { uptime: sum.up / (sum.up + sum.down), avgPing: sum.up === 0 ? null : sum.ping / sum.up };
+}
+
+/** As a beat that was just made looks to a browser. */
+const shown = (beat) => ({
+  monitorID: beat.monitor_id,
+  status: beat.status,
+  time: beat.time,
+  msg: beat.msg,
+  ping: beat.ping,
+  important: Boolean(beat.important),
+  duration: beat.duration,
+  retries: beat.retries,
+  response: beat.response,
+});
+
+/** No row of `tag` or `monitor_tag` has the number 0. */
+function tagOf(monitor, node) {
+  const value = node || "nobody";
+  const color = node ? COLORS[[...node].reduce((sum, char) => (sum * 31 + char.codePointAt(0)) % COLORS.length, 7)] : "#DC2626";
+  return { id: 0, monitor_id: monitor, tag_id: 0, value, name: "node", color };
+}
+
+module.exports = { Window };

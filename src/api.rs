@@ -94,6 +94,7 @@ struct Context {
     freshness: Freshness,
     known_keys: KnownKeys,
     rates: Rates,
+    owners: lb::Owners,
 }
 
 type Ctx = axum::extract::State<Arc<Context>>;
@@ -101,7 +102,13 @@ type Ctx = axum::extract::State<Arc<Context>>;
 /// The whole surface. Must be called within a tokio runtime: it watches how fresh the view is.
 pub fn router(state: State) -> Router {
     let freshness = Freshness::watch(state.view.clone());
-    let context = Arc::new(Context { state, freshness, known_keys: KnownKeys::default(), rates: Rates::default() });
+    let context = Arc::new(Context {
+        state,
+        freshness,
+        known_keys: KnownKeys::default(),
+        rates: Rates::default(),
+        owners: lb::Owners::default(),
+    });
     let (routes, document) = documented().split_for_parts();
     routes
         .merge(openapi::routes(&openapi::completed(document)))
@@ -131,6 +138,7 @@ fn open_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(lb::health))
         .routes(routes!(lb::capacity))
         .routes(routes!(lb::routes))
+        .routes(routes!(lb::pushes::show))
         .routes(routes!(peer::report))
         .routes(routes!(heartbeats::alive::show, heartbeats::push::take))
         .routes(routes!(heartbeats::alive::tell_peer))

@@ -57,8 +57,8 @@ enum Command {
     Down(down::Args),
     /// Write a commented komainu.toml and a cluster key.
     Init(init::Args),
-    /// Print a new cluster key.
-    Keygen,
+    /// Print a new cluster key, or the key that follows from one.
+    Keygen(keygen::Args),
     /// Create or update komainu's tables.
     Migrate(migrate::Args),
     /// End observe mode: give monitors their homes and let automation act.
@@ -119,7 +119,7 @@ impl Command {
             Self::Up(_)
             | Self::Down(_)
             | Self::Init(_)
-            | Self::Keygen
+            | Self::Keygen(_)
             | Self::Migrate(_)
             | Self::Adopt(_)
             | Self::Config(_)
@@ -169,10 +169,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(args) => Box::pin(up::run(args)).await,
         Command::Down(args) => down::run(args).await,
         Command::Init(args) => init::run(args),
-        Command::Keygen => {
-            keygen::run();
-            Ok(())
-        }
+        Command::Keygen(args) => keygen::run(&args),
         Command::Migrate(args) => migrate::run(args).await,
         Command::Adopt(args) => adopt::run(args).await,
         Command::Watchdog(args) => Box::pin(watchdog::run(args)).await,
@@ -248,6 +245,7 @@ mod tests {
             "down --dir ./komainu-data",
             "init --database mysql://u:p@h/kuma",
             "keygen",
+            "keygen --gateway --key-file cluster.key",
             "migrate --database sqlite:///tmp/x.db --dry-run --without-kuma",
             "migrate --config komainu.toml --remove",
             "watchdog --config komainu.toml",

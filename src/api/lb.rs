@@ -1,4 +1,4 @@
-//! What gateways ask: `/lb/health`, `/lb/capacity`, `/lb/routes`, and `/api/health-status`.
+//! What gateways ask: `/lb/health`, `/lb/capacity`, `/lb/routes`, `/lb/pushes`, and `/api/health-status`.
 //!
 //! The first two and the last bear the names and field names that users of uptime-kuma-cluster read from their gateway
 //! today. `/lb/routes` is komainu's own table for a gateway: it is built from what this watchdog knows, so it also
@@ -14,9 +14,12 @@ use komainu_watchdogs::view::{NodeView, View};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub(super) use self::pushes::Owners;
 use super::openapi::Millis;
 use super::{Ctx, status};
 use crate::clock;
+
+pub(super) mod pushes;
 
 /// `/lb/health`: one line per node.
 #[derive(Serialize, ToSchema)]

@@ -4,6 +4,7 @@
 
 mod choosing;
 mod failing;
+mod guarding;
 mod nginx;
 mod paths;
 mod pure;

@@ -10,8 +10,8 @@ local pushes = {}
 
 local owners = ngx.shared.komainu_pushes
 
--- Of the process that reads: what the dictionary holds, and of whom.
-local known, tag
+-- Of the process that reads: what the dictionary holds, its tag, and whether somebody was told that it is old.
+local known, tag, is_told
 
 local function hex(bytes)
   return (bytes:gsub(".", function(byte)
@@ -54,13 +54,16 @@ function pushes.refresh(watchdog)
   local headers = { Authorization = "Bearer " .. settings.key, ["If-None-Match"] = tag }
   local answer, reason = fetch.get(watchdog, "/lb/pushes", headers)
   if answer and answer.status == 304 then
+    is_told = false
     return
   end
   local list = answer and answer.status == 200 and json.decode(answer.body)
   if list and type(list.owners) == "table" then
     tag = keep(list.owners) and answer.headers.etag or nil
-  else
+    is_told = false
+  elseif not is_told then
     ngx.log(ngx.WARN, "no owners of push monitors from ", watchdog.host, ": ", reason or answer.status)
+    is_told = true
   end
 end
 

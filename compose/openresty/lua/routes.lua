@@ -20,8 +20,8 @@ local STALE_S = 5
 
 local shared = ngx.shared.komainu_routes
 
--- Of the process that reads: when each watchdog's rounds were last seen to move, and who answered last.
-local seen, current = {}, 1
+-- Of the process that reads: when each watchdog's rounds were last seen to move, who answered last, whether anybody did.
+local seen, current, is_lost = {}, 1, false
 
 -- Of each process: the field it made of the version it saw last.
 local version, arranged
@@ -77,11 +77,18 @@ function routes.refresh()
     local shown, is_moving = ask(at)
     -- Without any table an old one is better than none.
     if shown and (is_moving or not shared:get("table")) then
-      current = at
+      if is_lost then
+        ngx.log(ngx.WARN, "the routes are fresh again, from ", settings.watchdogs[at].host)
+      end
+      current, is_lost = at, false
       keep(shown)
       keep_watchdogs()
       return pushes.refresh(settings.watchdogs[at])
     end
+  end
+  if not is_lost then
+    ngx.log(ngx.WARN, "no watchdog tells anything new: the routes stay as they are")
+    is_lost = true
   end
   keep_watchdogs()
 end

@@ -9,7 +9,8 @@ const TABLES = { stat_minutely: 24 * 3_600, stat_hourly: 30 * 86_400, stat_daily
 const MARGIN = 120;
 /** How long the numbers of other nodes' monitors are good enough to be shown. */
 const SHOWN = 60_000;
-const SHOWN_AT_MOST = 200;
+/** Each is up to a megabyte. */
+const SHOWN_AT_MOST = 50;
 
 class Statistics {
   /** `calculator` is Kuma's UptimeCalculator, `make` its own way to make one, `wire` a connection for long readings. */

@@ -110,3 +110,28 @@ test("one node cleans old data: the first of those that are online", async () =>
     assert.deepStrictEqual(journal, cleaned);
   }
 });
+
+test("the self-test ends Kuma when a hook was not reached or health is not answered by the agent", async (t) => {
+  const log = require("../lib/log");
+  const http = require("node:http");
+  const said = [];
+  const { fatal } = log;
+  log.fatal = (text) => said.push(text);
+  t.after(() => (log.fatal = fatal));
+  let body = IDENTITY.incarnation;
+  const server = http.createServer((_, res) => res.end(body));
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const { agent } = patched();
+  agent.kuma.server.httpServer = server;
+  agent.hooks = { missing: () => [] };
+  agent.isOpen = true;
+  await agent.selfTest();
+  assert.deepStrictEqual(said, []);
+  body = "<html>Kuma</html>";
+  await agent.selfTest();
+  agent.isOpen = false;
+  agent.hooks = { missing: () => ["server/notification.js"] };
+  await agent.selfTest();
+  assert.deepStrictEqual(said.map((text) => /never loaded|did not come|not answered/.exec(text)[0]), ["not answered", "never loaded", "did not come", "not answered"]);
+});

@@ -260,7 +260,11 @@ class Runs {
   async startBatch(ids) {
     const owned = ids.filter((id) => !this.tenure.refusal(id));
     if (owned.length === 0) return;
-    await this.statistics.prepare(owned);
+    const prepared = this.statistics.prepare(owned);
+    // The next batch is read while this one makes its first runs.
+    const next = this.queue.slice(0, BATCH).filter((id) => !this.tenure.refusal(id));
+    prepared.then(() => this.statistics.prepare(next)).catch(() => {});
+    await prepared;
     const rows = await this.rows.readMonitors(owned);
     const runs = rows.filter((row) => !this.tenure.refusal(row.id)).map((row) => this.startOne(row));
     this.rows.started(runs.map((run) => run.id)).catch((error) => this.log.warn(`noting the starts: ${error.message}`));

@@ -16,19 +16,11 @@ local function first_then_accepting(field, first)
   return order
 end
 
--- Of those that are loaded alike each address has its own, so that a person's page and its files come from one node.
-local function by_load(field, address, is_failing)
+local function failing_last(nodes, is_failing)
   local order, last = {}, {}
-  local turn = field.least > 1 and address() % field.least or 0
-  for at, node in ipairs(field.accepting) do
-    if at <= field.least then
-      node = field.accepting[(at - 1 + turn) % field.least + 1]
-    end
-    if is_failing(node.id) then
-      last[#last + 1] = node
-    else
-      order[#order + 1] = node
-    end
+  for _, node in ipairs(nodes) do
+    local list = is_failing(node.id) and last or order
+    list[#list + 1] = node
   end
   for _, node in ipairs(last) do
     order[#order + 1] = node
@@ -36,27 +28,41 @@ local function by_load(field, address, is_failing)
   return order
 end
 
--- `ask`: `session` and `cookie` are node ids or nil; `address()` is a number of the client; `is_failing(id)`.
--- Answers `{ via, order, clears_cookie }`; `order` is whom to try, in turn, and empty when there is nobody.
-function choice.of(field, ask)
-  local fixed = ask.cookie and field.by_id[ask.cookie]
+-- Whoever answers, of those nodes or watchdogs.
+function choice.of_all(all, is_failing)
+  return is_failing and failing_last(all, is_failing) or all
+end
+
+-- Of those that are loaded alike each address has its own, so that a person's page and its files come from one node.
+local function by_load(field, address, is_failing)
+  local orders = field.orders
+  local count = #orders
+  local order = count > 1 and orders[address() % count + 1] or orders[1] or field.accepting
+  return choice.of_all(order, is_failing)
+end
+
+local function answers(node, is_failing)
+  return node.keeps and not (is_failing and is_failing(node.id))
+end
+
+-- `session` and `cookie` are node ids or nil; `address()` is a number of the client; `is_failing(id)`, or nil when nobody
+-- is. Returns why; whom to try in turn, nobody when it is empty; whether the cookie is to be cleared.
+function choice.of(field, session, cookie, address, is_failing)
+  local fixed = cookie and field.by_id[cookie]
   -- A node that is being drained is online: its cookie stays, for later.
-  local clears_cookie = ask.cookie ~= nil and not (fixed and fixed.status == "online")
-  local function to(via, node)
-    return { via = via, order = first_then_accepting(field, node), clears_cookie = clears_cookie }
-  end
-  local holder = ask.session and field.by_id[ask.session]
-  if holder and holder.keeps and not ask.is_failing(holder.id) then
-    return to("session", holder)
+  local clears_cookie = cookie ~= nil and not (fixed and fixed.status == "online")
+  local holder = session and field.by_id[session]
+  if holder and answers(holder, is_failing) then
+    return "session", first_then_accepting(field, holder), clears_cookie
   end
   local pinned = field.pinned and field.by_id[field.pinned]
-  if pinned and pinned.keeps and not ask.is_failing(pinned.id) then
-    return to("cluster-pin", pinned)
+  if pinned and answers(pinned, is_failing) then
+    return "cluster-pin", first_then_accepting(field, pinned), clears_cookie
   end
-  if fixed and fixed.takes and not clears_cookie and not ask.is_failing(fixed.id) then
-    return to("fixed-node", fixed)
+  if fixed and fixed.takes and not clears_cookie and answers(fixed, is_failing) then
+    return "fixed-node", first_then_accepting(field, fixed), false
   end
-  return { via = "load-balancer", order = by_load(field, ask.address, ask.is_failing), clears_cookie = clears_cookie }
+  return "load-balancer", by_load(field, address, is_failing), clears_cookie
 end
 
 return choice

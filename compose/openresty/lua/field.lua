@@ -1,7 +1,7 @@
 -- The nodes as the last table shows them, arranged for choosing. Pure.
 --
 -- A field is what every process keeps: `by_id`, `accepting` (those that take new sessions, the least loaded first),
--- `least` (how many of these are loaded alike), `pinned`.
+-- `orders` (whom to try in turn: as many as there are least loaded, each begins with another one), `pinned`.
 
 local field = {}
 
@@ -15,9 +15,18 @@ local function is_less(one, other)
   return one.id < other.id
 end
 
+-- The same order, but the first so many begin elsewhere.
+local function turned(nodes, alike, turn)
+  local order = {}
+  for at, node in ipairs(nodes) do
+    order[at] = at <= alike and nodes[(at - 1 + turn) % alike + 1] or node
+  end
+  return order
+end
+
 -- Out of a table `{ nodes = { { id, ip, port, load, status, takes, keeps, monitors } }, pinned }`.
 function field.arrange(shown)
-  local arranged = { by_id = {}, nodes = shown.nodes, accepting = {}, least = 0, pinned = shown.pinned }
+  local arranged = { by_id = {}, accepting = {}, orders = {}, pinned = shown.pinned }
   for _, node in ipairs(shown.nodes) do
     arranged.by_id[node.id] = node
     if node.takes then
@@ -25,10 +34,12 @@ function field.arrange(shown)
     end
   end
   table.sort(arranged.accepting, is_less)
-  for _, node in ipairs(arranged.accepting) do
-    if node.load - arranged.accepting[1].load <= ALIKE then
-      arranged.least = arranged.least + 1
-    end
+  local alike = 0
+  while alike < #arranged.accepting and arranged.accepting[alike + 1].load - arranged.accepting[1].load <= ALIKE do
+    alike = alike + 1
+  end
+  for turn = 0, alike - 1 do
+    arranged.orders[turn + 1] = turned(arranged.accepting, alike, turn)
   end
   return arranged
 end

@@ -1,5 +1,6 @@
 -- What happens to a request, phase by phase. The decisions are in choice.lua and retry.lua.
 
+local balance = require("balance")
 local choice = require("choice")
 local cookies = require("cookies")
 local failing = require("failing")
@@ -16,7 +17,7 @@ local COOKIE = "cookie_" .. cookies.NAME
 -- Before there are processes.
 function gateway.prepare()
   settings.read()
-  for _, name in ipairs({ "balance", "lb", "ngx.resp", "pages" }) do
+  for _, name in ipairs({ "lb", "pages" }) do
     require(name)
   end
 end
@@ -48,81 +49,78 @@ local function address()
   return ngx.crc32_short(ngx.var.binary_remote_addr)
 end
 
-local function send(route)
-  if not route.order[1] then
-    return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
-  end
-  route.tried = 0
-  ngx.ctx.route = route
+local function chosen(session)
+  local via, order, clears_cookie =
+    choice.of(routes.field(), session, cookies.node(ngx.var[COOKIE]), address, failing.now())
+  return { via = via, order = order, tried = 0, clears_cookie = clears_cookie }
 end
 
-local function chosen(session)
-  return choice.of(routes.field(), {
-    session = session,
-    cookie = cookies.node(ngx.var[COOKIE]),
-    address = address,
-    is_failing = failing.now(),
-  })
+-- Says why, how old the knowledge is that chose, and that a cookie is no good any more.
+local function say(route)
+  local var, stale = ngx.var, routes.stale()
+  var.routed_via = route.via
+  if stale then
+    var.routes_stale = stale
+  end
+  if route.clears_cookie then
+    var.fixed_node_cleared = cookies.cleared(var.https == "on")
+  end
+end
+
+-- Chooses once for a request, and hands out one after another of whom was chosen.
+local function send(choose)
+  local ctx = ngx.ctx
+  local route = ctx.route
+  if not route then
+    route = choose()
+    ctx.route = route
+    say(route)
+  end
+  local peer = balance.next(route)
+  if peer and route.via ~= "watchdog" then
+    ngx.var.routed_to = peer.id
+  end
 end
 
 -- Uptime Kuma's pages and files.
 function gateway.to_node()
-  return send(chosen(nil))
+  return send(chosen)
+end
+
+local function of_session()
+  local id = sessions.id(ngx.var.arg_sid)
+  local route = chosen(id and sessions.node(id))
+  route.opens_session = id == nil
+  return route
 end
 
 -- Socket.IO: polling and websocket of one session to one node.
 function gateway.to_session()
-  local id = sessions.id(ngx.var.arg_sid)
-  local route = chosen(id and sessions.node(id))
-  route.opens_session = id == nil
-  return send(route)
+  return send(of_session)
+end
+
+local function of_owner()
+  local token = ngx.var.uri:match("^/api/push/([^/]+)/?$")
+  local owner = token and pushes.owner(token)
+  if not owner then
+    return chosen(nil)
+  end
+  -- One on its way from one node to another, which takes some seconds, is nobody's.
+  return { via = "push-owner", order = { routes.field().by_id[owner] }, tried = 0 }
 end
 
 -- A push, to the node that owns the monitor and to no other: another one says that there is no such monitor.
 function gateway.to_owner()
-  local token = ngx.var.uri:match("^/api/push/([^/]+)/?$")
-  local owner = token and pushes.owner(token)
-  if not owner then
-    return send(chosen(nil))
-  end
-  local node = routes.field().by_id[owner]
-  if not node then
-    -- On its way from one node to another, which takes some seconds.
-    return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
-  end
-  return send({ via = "push-owner", order = { node } })
+  return send(of_owner)
+end
+
+local function of_watchdogs()
+  return { via = "watchdog", order = choice.of_all(routes.field().watchdogs, failing.now()), tried = 0 }
 end
 
 -- What watching is about.
 function gateway.to_watchdog()
-  local is_failing = failing.now()
-  local order, last = {}, {}
-  for _, watchdog in ipairs(routes.watchdogs()) do
-    local list = is_failing(watchdog.id) and last or order
-    list[#list + 1] = watchdog
-  end
-  for _, watchdog in ipairs(last) do
-    order[#order + 1] = watchdog
-  end
-  return send({ via = "watchdog", order = order })
-end
-
--- Says where the answer comes from, and how old the knowledge is that chose.
-function gateway.head()
-  local header, route = ngx.header, ngx.ctx.route
-  if route then
-    header["X-Routed-Via"] = route.via
-    if route.via ~= "watchdog" then
-      header["X-Routed-To"] = route.order[route.tried].id
-    end
-    if route.clears_cookie then
-      require("ngx.resp").add_header("Set-Cookie", cookies.cleared(ngx.var.https == "on"))
-    end
-  end
-  local stale = routes.stale()
-  if stale then
-    header["X-Routes-Stale"] = stale
-  end
+  return send(of_watchdogs)
 end
 
 return gateway

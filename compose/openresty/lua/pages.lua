@@ -60,6 +60,8 @@ function pages.too_often()
 end
 
 function pages.unavailable()
+  -- Whoever was tried did not answer.
+  ngx.var.routed_via, ngx.var.routed_to = "", ""
   ngx.header["Retry-After"] = "5"
   return pages.refuse(503, "Service Unavailable", "Nobody can answer this just now. Please try again in some seconds.")
 end

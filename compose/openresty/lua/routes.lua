@@ -17,14 +17,16 @@ local routes = {}
 local STILL_S = 5
 -- A table that old is said to be.
 local STALE_S = 5
+-- Thousands of requests a second need not each take the lock of what all processes share.
+local LOOK_S = 0.05
 
 local shared = ngx.shared.komainu_routes
 
 -- Of the process that reads: when each watchdog's rounds were last seen to move, who answered last, whether anybody did.
 local seen, current, is_lost = {}, 1, false
 
--- Of each process: the field it made of the version it saw last.
-local version, arranged
+-- Of each process: the field it made of the version it saw last, whether that is old, and when it looked.
+local version, arranged, stale, looked_at
 
 -- Whether this watchdog's rounds move, given what it answered and when. Pure but for its own memory `one`.
 function routes.is_moving(one, checked_at, now)
@@ -93,33 +95,32 @@ function routes.refresh()
   keep_watchdogs()
 end
 
-local function look()
+local function look(now)
   local latest = shared:get("version")
-  if latest ~= version then
+  if not arranged or latest ~= version then
     local text, watchdogs = shared:get("table"), shared:get("watchdogs")
     arranged = field.arrange(text and json.decode(text) or { nodes = {} })
     arranged.watchdogs = watchdogs and json.decode(watchdogs) or {}
     version = latest
   end
-  return arranged
+  local renewed_at = shared:get("renewed_at")
+  local age = renewed_at and now - renewed_at
+  stale = age and age > STALE_S and math.floor(age) or nil
+  looked_at = now
 end
 
--- The nodes as they are now known.
+-- The nodes as they are now known, and `watchdogs`, whom to ask first.
 function routes.field()
-  return look() or field.arrange({ nodes = {} })
-end
-
--- The watchdogs, whom to ask first.
-function routes.watchdogs()
-  local now = look()
-  return now and now.watchdogs or {}
+  local now = ngx.now()
+  if not looked_at or now - looked_at > LOOK_S then
+    look(now)
+  end
+  return arranged
 end
 
 -- Seconds since a watchdog last renewed the table, when that is long ago; nil when it is not.
 function routes.stale()
-  local renewed_at = shared:get("renewed_at")
-  local age = renewed_at and ngx.now() - renewed_at
-  return age and age > STALE_S and math.floor(age) or nil
+  return stale
 end
 
 return routes

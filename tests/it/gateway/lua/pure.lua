@@ -35,13 +35,12 @@ local function ids(order)
 end
 
 local function of(nodes, ask, pinned)
-  ask.address = ask.address or function()
+  local address = ask.address or function()
     return 0
   end
-  ask.is_failing = ask.is_failing or function()
-    return false
-  end
-  return choice.of(field.arrange({ nodes = nodes, pinned = pinned }), ask)
+  local arranged = field.arrange({ nodes = nodes, pinned = pinned })
+  local via, order, clears_cookie = choice.of(arranged, ask.session, ask.cookie, address, ask.is_failing)
+  return { via = via, order = order, clears_cookie = clears_cookie }
 end
 
 local gone = { status = "offline", takes = false, keeps = false }

@@ -168,7 +168,7 @@ class Agent {
         await act();
         complaint = "";
       } catch (error) {
-        if (error.message !== complaint) log.warn(error.message);
+        if (!complaint) log.warn(error.message);
         complaint = error.message;
       }
       await clock.sleep(ms);

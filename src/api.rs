@@ -25,6 +25,7 @@ use self::rates::Rates;
 use crate::config::Details;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
+use crate::probe::Prober;
 use crate::store::Store;
 
 mod apikeys;
@@ -75,6 +76,8 @@ pub struct State {
     pub incarnation: Incarnation,
     /// Signs reports, derives node keys.
     pub key: ClusterKey,
+    /// Asks nodes.
+    pub prober: Prober,
     /// Thresholds.
     pub policy: Policy,
     /// What callers without a key see of `/status`.
@@ -91,6 +94,7 @@ struct Context {
     freshness: Freshness,
     known_keys: KnownKeys,
     rates: Rates,
+    owners: lb::Owners,
 }
 
 type Ctx = axum::extract::State<Arc<Context>>;
@@ -98,7 +102,13 @@ type Ctx = axum::extract::State<Arc<Context>>;
 /// The whole surface. Must be called within a tokio runtime: it watches how fresh the view is.
 pub fn router(state: State) -> Router {
     let freshness = Freshness::watch(state.view.clone());
-    let context = Arc::new(Context { state, freshness, known_keys: KnownKeys::default(), rates: Rates::default() });
+    let context = Arc::new(Context {
+        state,
+        freshness,
+        known_keys: KnownKeys::default(),
+        rates: Rates::default(),
+        owners: lb::Owners::default(),
+    });
     let (routes, document) = documented().split_for_parts();
     routes
         .merge(openapi::routes(&openapi::completed(document)))
@@ -128,6 +138,7 @@ fn open_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(lb::health))
         .routes(routes!(lb::capacity))
         .routes(routes!(lb::routes))
+        .routes(routes!(lb::pushes::show))
         .routes(routes!(peer::report))
         .routes(routes!(heartbeats::alive::show, heartbeats::push::take))
         .routes(routes!(heartbeats::alive::tell_peer))

@@ -21,6 +21,7 @@ mod database;
 mod down;
 mod duration;
 mod files;
+mod health;
 mod heartbeats;
 mod import;
 mod incidents;
@@ -57,8 +58,8 @@ enum Command {
     Down(down::Args),
     /// Write a commented komainu.toml and a cluster key.
     Init(init::Args),
-    /// Print a new cluster key.
-    Keygen,
+    /// Print a new cluster key, or the key that follows from one.
+    Keygen(keygen::Args),
     /// Create or update komainu's tables.
     Migrate(migrate::Args),
     /// End observe mode: give monitors their homes and let automation act.
@@ -72,6 +73,8 @@ enum Command {
     Config(config::Command),
     /// Show how the cluster is.
     Status(status::Args),
+    /// Ask one process whether it is well.
+    Health(health::Args),
     /// Nodes of the cluster.
     #[command(subcommand)]
     Nodes(nodes::Command),
@@ -119,11 +122,12 @@ impl Command {
             Self::Up(_)
             | Self::Down(_)
             | Self::Init(_)
-            | Self::Keygen
+            | Self::Keygen(_)
             | Self::Migrate(_)
             | Self::Adopt(_)
             | Self::Config(_)
             | Self::Status(_)
+            | Self::Health(_)
             | Self::Nodes(_)
             | Self::Routing(_)
             | Self::Watchdogs(_)
@@ -169,16 +173,14 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(args) => Box::pin(up::run(args)).await,
         Command::Down(args) => down::run(args).await,
         Command::Init(args) => init::run(args),
-        Command::Keygen => {
-            keygen::run();
-            Ok(())
-        }
+        Command::Keygen(args) => keygen::run(&args),
         Command::Migrate(args) => migrate::run(args).await,
         Command::Adopt(args) => adopt::run(args).await,
         Command::Watchdog(args) => Box::pin(watchdog::run(args)).await,
         Command::Node(args) => Box::pin(node::run(args)).await,
         Command::Config(command) => config::run(command).await,
         Command::Status(args) => status::run(args).await,
+        Command::Health(args) => health::run(args).await,
         Command::Nodes(command) => nodes::run(command).await,
         Command::Routing(command) => routing::run(command).await,
         Command::Watchdogs(command) => watchdogs::run(command).await,
@@ -248,14 +250,18 @@ mod tests {
             "down --dir ./komainu-data",
             "init --database mysql://u:p@h/kuma",
             "keygen",
+            "keygen --gateway --key-file cluster.key",
             "migrate --database sqlite:///tmp/x.db --dry-run --without-kuma",
             "migrate --config komainu.toml --remove",
+            "migrate --wait-for-kuma 10m --node node1=http://10.0.0.5:3001 --node node2=http://10.0.0.6:3001",
             "watchdog --config komainu.toml",
             "node --config komainu.toml",
             "adopt --home node1",
             "adopt --from-fork",
             "config check --config komainu.toml",
             "status --json",
+            "health",
+            "health --node --url http://127.0.0.1:8910",
             "nodes add node1 --address http://10.0.0.5:3001 --weight 50 --capacity 500",
             "apikeys create ci --scope write",
             "apikeys list",
@@ -307,6 +313,9 @@ mod tests {
             "adopt --home a --from-fork",
             "apikeys create x --scope root",
             "nodes add node1",
+            "migrate --node node1",
+            "migrate --node no/name=http://10.0.0.5:3001",
+            "migrate --wait-for-kuma 10m --without-kuma",
             "up --watchdogs 0",
             "notify test",
             "notify test ops --all",

@@ -1,4 +1,4 @@
-//! The secrets that komainu makes, reads and derives: the cluster key, the node keys and the API keys.
+//! The secrets that komainu makes, reads and derives: the cluster key, the keys of nodes and gateways, the API keys.
 //!
 //! Owns their text forms and how one follows from another. Where they are kept is the business of `config` (files) and
 //! `store` (hashes); what is signed with them is [`crate::signature`]'s.
@@ -72,6 +72,14 @@ impl ClusterKey {
         NodeKey(hex::encode(mac.finalize().into_bytes()))
     }
 
+    /// The key of the cluster's gateways: hex HMAC-SHA256(cluster key, `gateway`).
+    #[must_use]
+    pub fn gateway_key(&self) -> GatewayKey {
+        let mut mac = hmac(self.as_bytes());
+        mac.update(b"gateway");
+        GatewayKey(hex::encode(mac.finalize().into_bytes()))
+    }
+
     /// What HMACs are keyed with.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -118,6 +126,28 @@ impl NodeKey {
 impl fmt::Debug for NodeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NodeKey(…)")
+    }
+}
+
+/// The secret that the gateways share with the watchdogs: it finds the owners of push monitors, and opens nothing else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GatewayKey(String);
+
+impl GatewayKey {
+    /// What HMACs are keyed with.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The secret itself, for the file it is kept in.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for GatewayKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GatewayKey(…)")
     }
 }
 
@@ -172,6 +202,13 @@ mod tests {
     }
 
     #[test]
+    fn the_gateways_key_is_what_openssl_makes_of_the_cluster_key() {
+        // printf gateway | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
+        let key = ClusterKey::parse(KEY).unwrap().gateway_key();
+        assert_eq!(key.reveal(), "703637d5c76abeb90b9535ca62aceab7ebfc57d414e0a335a0d8e4738ea153fb");
+    }
+
+    #[test]
     fn a_line_end_is_not_part_of_a_key() {
         let key = ClusterKey::parse(&format!("{KEY}\n")).unwrap();
         assert_eq!(key.reveal(), KEY);
@@ -203,7 +240,7 @@ mod tests {
     #[test]
     fn the_log_never_shows_a_key() {
         let key = ClusterKey::parse(KEY).unwrap();
-        let shown = format!("{key:?} {:?}", key.node_key(&NodeId::from("node1")));
-        assert_eq!(shown, "ClusterKey(…) NodeKey(…)");
+        let shown = format!("{key:?} {:?} {:?}", key.node_key(&NodeId::from("node1")), key.gateway_key());
+        assert_eq!(shown, "ClusterKey(…) NodeKey(…) GatewayKey(…)");
     }
 }

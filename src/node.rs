@@ -58,7 +58,7 @@ use self::pulse::Pulse;
 use self::run::Runs;
 use self::runner::{Command, Gauges, Runner};
 use self::server::{DatabaseProbe, Served};
-use self::slices::Slices;
+use self::slices::{Reread, Slices};
 use self::storage::{Database, Storage, Writer};
 use self::trace::Trace;
 use crate::clock;
@@ -162,6 +162,7 @@ impl Node {
         let (inputs, coming_inputs) = mpsc::unbounded_channel();
         let (commands, coming_commands) = mpsc::unbounded_channel();
         let (starts, started) = mpsc::unbounded_channel();
+        let (rereads, coming_rereads) = mpsc::unbounded_channel();
         let parts = link::Parts {
             tenure: tenure.clone(),
             identity: self.identity.clone(),
@@ -176,9 +177,15 @@ impl Node {
         let link = Link::new(parts, coming_inputs);
         let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
-        let wires =
-            Wires { tenure, storage: storage.clone(), gauges, inputs: inputs.clone(), commands: commands.clone() };
-        let mut tasks = self.spawn(&wires, (coming_commands, started), &ended);
+        let wires = Wires {
+            tenure,
+            storage: storage.clone(),
+            gauges,
+            inputs: inputs.clone(),
+            commands: commands.clone(),
+            rereads,
+        };
+        let mut tasks = self.spawn(&wires, (coming_commands, started, coming_rereads), &ended);
         let reason = drive(link, shutdown, leave(commands, storage, inputs)).await;
         ended.cancel();
         while tasks.join_next().await.is_some() {}
@@ -189,7 +196,7 @@ impl Node {
     fn spawn(
         self,
         wires: &Wires,
-        (coming_commands, started): (mpsc::UnboundedReceiver<Command>, mpsc::UnboundedReceiver<Vec<MonitorId>>),
+        (coming_commands, started, rereads): Coming,
         ended: &CancellationToken,
     ) -> JoinSet<()> {
         let pulse = Arc::new(Pulse::new(clock::now()));
@@ -199,7 +206,7 @@ impl Node {
         let mut tasks = JoinSet::new();
         tasks.spawn(self.canaries.clone().probe(Arc::clone(runs.http()), ended.clone()));
         tasks.spawn(wires.writer(database.clone(), Arc::clone(&self.trace)).run(ended.clone()));
-        tasks.spawn(wires.slices(&self, started).run(ended.clone()));
+        tasks.spawn(wires.slices(&self, started, rereads).run(ended.clone()));
         let (certificates, seen) = certificates::channel();
         tasks.spawn(wires.certificates(&self, seen).run(ended.clone()));
         let served = wires.served(&self, Arc::clone(&pulse));
@@ -223,6 +230,10 @@ impl Node {
     }
 }
 
+/// What the loop hears; what it started; who wants rows read at once.
+type Coming =
+    (mpsc::UnboundedReceiver<Command>, mpsc::UnboundedReceiver<Vec<MonitorId>>, mpsc::UnboundedReceiver<Reread>);
+
 /// What connects the parts.
 struct Wires {
     tenure: SharedTenure,
@@ -230,6 +241,7 @@ struct Wires {
     gauges: Arc<Gauges>,
     inputs: mpsc::UnboundedSender<Input>,
     commands: mpsc::UnboundedSender<Command>,
+    rereads: mpsc::UnboundedSender<Reread>,
 }
 
 impl Wires {
@@ -258,13 +270,19 @@ impl Wires {
         }
     }
 
-    fn slices(&self, node: &Node, started: mpsc::UnboundedReceiver<Vec<MonitorId>>) -> Slices {
+    fn slices(
+        &self,
+        node: &Node,
+        started: mpsc::UnboundedReceiver<Vec<MonitorId>>,
+        rereads: mpsc::UnboundedReceiver<Reread>,
+    ) -> Slices {
         Slices {
             identity: node.identity.clone(),
             store: node.settings.store.clone(),
             tenure: self.tenure.clone(),
             runner: self.commands.clone(),
             started,
+            rereads,
             inputs: self.inputs.clone(),
         }
     }
@@ -279,6 +297,7 @@ impl Wires {
             database: DatabaseProbe::new(node.settings.store.clone()),
             inputs: self.inputs.clone(),
             runner: self.commands.clone(),
+            rereads: self.rereads.clone(),
         }
     }
 }

@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use komainu_watchdogs::facts::{Report, Target};
+use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::io::ProbeOutcome;
+use komainu_watchdogs::time::Wall;
 
 use crate::keys::ClusterKey;
 
@@ -98,10 +100,16 @@ impl Prober {
     }
 
     /// Tells a node that the assignment changed. Its answer does not matter: state decides, within a second anyway.
-    pub async fn hint(&self, node: &komainu_watchdogs::ids::NodeId, address: &str) {
+    pub async fn hint(&self, node: &NodeId, address: &str) {
         if let Err(error) = node::hint(&self.http, &self.key, node, address).await {
             tracing::debug!(node.id = %node, %error, "hint not delivered");
         }
+    }
+
+    /// When this node, asked now, had read all its rows, on its own clock; `None`: it cannot be asked, or does not say.
+    pub async fn reread(&self, node: &NodeId, address: &str) -> Option<Wall> {
+        let asked = node::reread(&self.http, &self.key, node, address).await;
+        asked.inspect_err(|error| tracing::debug!(node.id = %node, %error, "the node could not be asked")).ok()?
     }
 }
 

@@ -29,6 +29,7 @@ pub mod outbox;
 mod pool;
 mod progress;
 pub mod prune;
+pub mod push_owners;
 mod session;
 mod shard;
 pub mod spool;

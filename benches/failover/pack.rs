@@ -4,6 +4,7 @@ use komainu::api;
 use komainu::config::Details;
 use komainu::driver::{Driver, WatchdogSettings};
 use komainu::heartbeat::{self, Heartbeats};
+use komainu::probe::Prober;
 use komainu::store::{Store, WatchdogIdentity};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::policy::Policy;
@@ -58,6 +59,7 @@ impl Pack {
                 cluster: settings.cluster,
                 watchdog: settings.identity.watchdog,
                 incarnation: settings.incarnation,
+                prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout).unwrap(),
                 key: settings.key,
                 policy: settings.policy,
                 details: Details::Public,

@@ -1,4 +1,4 @@
-//! What gateways ask: `/lb/health`, `/lb/capacity`, `/lb/routes`, and `/api/health-status`.
+//! What gateways ask: `/lb/health`, `/lb/capacity`, `/lb/routes`, `/lb/pushes`, and `/api/health-status`.
 //!
 //! The first two and the last bear the names and field names that users of uptime-kuma-cluster read from their gateway
 //! today. `/lb/routes` is komainu's own table for a gateway: it is built from what this watchdog knows, so it also
@@ -14,9 +14,12 @@ use komainu_watchdogs::view::{NodeView, View};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub(super) use self::pushes::Owners;
 use super::openapi::Millis;
 use super::{Ctx, status};
 use crate::clock;
+
+pub(super) mod pushes;
 
 /// `/lb/health`: one line per node.
 #[derive(Serialize, ToSchema)]
@@ -82,8 +85,11 @@ struct RouteLine {
     overlay: Overlay,
     /// Monitors divided by capacity: send new sessions to the lowest.
     load: f64,
+    monitor_count: u32,
     /// New sessions may go there.
     accepts_sessions: bool,
+    /// Sessions that are there may stay: a node that is being drained still serves them.
+    keeps_sessions: bool,
 }
 
 /// `/api/health-status`: the nodes counted.
@@ -145,7 +151,9 @@ pub(super) async fn routes(context: Ctx) -> impl IntoResponse {
         status: node.status,
         overlay: node.overlay,
         load: node.load,
+        monitor_count: node.monitors,
         accepts_sessions: accepts_sessions(node),
+        keeps_sessions: keeps_sessions(node),
     });
     uncached(RouteTable {
         pinned_node: view.pinned_node.clone(),
@@ -166,18 +174,22 @@ fn health_lines(view: &View) -> Vec<HealthLine> {
     view.nodes.iter().map(line).collect()
 }
 
-/// Reachable and not on its way out. A stalled node still serves its UI while it answers.
+/// Reachable and not on its way out.
 fn accepts_sessions(node: &NodeView) -> bool {
     let is_staying = match node.overlay {
         Overlay::None => true,
         Overlay::Draining | Overlay::Drained => false,
     };
-    let answers = match node.status {
+    is_staying && keeps_sessions(node)
+}
+
+/// Reachable. A stalled node still serves its UI while it answers.
+fn keeps_sessions(node: &NodeView) -> bool {
+    match node.status {
         NodeStatus::Online => true,
         NodeStatus::Stalled => node.reach == Vote::Up,
         NodeStatus::New | NodeStatus::Unreachable | NodeStatus::Offline => false,
-    };
-    is_staying && answers
+    }
 }
 
 fn uncached<T: Serialize>(body: T) -> impl IntoResponse {
@@ -201,16 +213,19 @@ mod tests {
     #[tokio::test]
     async fn nobody_is_sent_to_a_node_that_is_lost_or_leaving() {
         let table = [
-            (NodeStatus::Online, Overlay::None, true),
-            (NodeStatus::Stalled, Overlay::None, true),
-            (NodeStatus::Unreachable, Overlay::None, false),
-            (NodeStatus::Offline, Overlay::None, false),
-            (NodeStatus::New, Overlay::None, false),
-            (NodeStatus::Online, Overlay::Draining, false),
+            (NodeStatus::Online, Overlay::None, (true, true)),
+            (NodeStatus::Stalled, Overlay::None, (true, true)),
+            (NodeStatus::Unreachable, Overlay::None, (false, false)),
+            (NodeStatus::Offline, Overlay::None, (false, false)),
+            (NodeStatus::New, Overlay::None, (false, false)),
+            (NodeStatus::Online, Overlay::Draining, (false, true)),
+            (NodeStatus::Offline, Overlay::Drained, (false, false)),
         ];
-        for (status, overlay, expected) in table {
+        for (status, overlay, (accepts, keeps)) in table {
             let routes = Surface::showing(view_with(status, overlay)).await.get("/lb/routes").await.json();
-            assert_eq!(routes["nodes"][0]["accepts_sessions"], json!(expected), "{status:?} {overlay:?}");
+            let node = &routes["nodes"][0];
+            let shown = (&node["accepts_sessions"], &node["keeps_sessions"]);
+            assert_eq!(shown, (&json!(accepts), &json!(keeps)), "{status:?} {overlay:?}");
         }
     }
 

@@ -132,7 +132,7 @@ pub(super) async fn change(
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
     let target = Target::Existing(parse_id(&id)?);
-    let view = write(&context.state.store, &caller, target, refusal::if_match(&headers), fields).await?;
+    let view = write(&context.state.store, &caller, target, refusal::if_match(&headers)?, fields).await?;
     answer(&context, &caller, StatusCode::OK, &view).await
 }
 
@@ -168,7 +168,7 @@ pub(super) async fn remove(
 }
 
 async fn delete(context: &Ctx, caller: &Caller, id: MonitorId, headers: &HeaderMap) -> Result<StatusCode, ApiError> {
-    let done = monitors::delete(&context.state.store, &caller.who(), id, &refusal::if_match(headers)).await?;
+    let done = monitors::delete(&context.state.store, &caller.who(), id, &refusal::if_match(headers)?).await?;
     done.map_err(|refused| refusal::one(refused, &id.to_string()))?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -58,8 +58,11 @@ const CONTENT_POLICY: header::HeaderValue = header::HeaderValue::from_static(
 /// What stands above everything else in the document.
 const DESCRIPTION: &str = include_str!("openapi/description.md");
 
-/// The name of the one way to say who calls.
+/// The name of the way in which people and programs say who they are.
 const KEY: &str = "key";
+
+/// The name of the one way to say that a gateway calls.
+const GATEWAY: &str = "gateway";
 
 /// Milliseconds UTC, in the document.
 pub(super) struct Millis;
@@ -84,6 +87,10 @@ pub(super) fn blank() -> OpenApi {
         .description(Some("An API key: `komainu apikeys create NAME --scope read|write|admin`."));
     let mut components = Components::new();
     components.add_security_scheme(KEY, SecurityScheme::Http(bearer.build()));
+    let gateway = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The key of the cluster's gateways: `komainu keygen --gateway --key-file FILE`."));
+    components.add_security_scheme(GATEWAY, SecurityScheme::Http(gateway.build()));
     let mut schemas = vec![(Problem::name().into_owned(), Problem::schema())];
     Problem::schemas(&mut schemas);
     components.schemas.extend(schemas);

@@ -22,11 +22,13 @@ use super::State;
 use crate::config::Details;
 use crate::heartbeat::{Heartbeats, Settings};
 use crate::keys::{ApiKey, ClusterKey};
+use crate::probe::Prober;
 use crate::store::apikeys::{self, Scope};
 use crate::store::incidents::{self, IncidentFilter};
 use crate::store::migrate::{self, MigrateOptions};
+use crate::store::monitors::{self, NewMonitor};
 use crate::store::nodes::{self, NewNode};
-use crate::store::{DatabaseUrl, Store, Watch, WatchdogIdentity};
+use crate::store::{DatabaseUrl, MonitorSpec, Store, Watch, WatchdogIdentity};
 
 pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -85,6 +87,7 @@ impl Surface {
             watchdog: "w1".into(),
             incarnation: Incarnation(1),
             key: ClusterKey::parse(KEY).unwrap(),
+            prober: Prober::new(ClusterKey::parse(KEY).unwrap(), Policy::default().probe_timeout).unwrap(),
             policy: Policy::default(),
             details: Details::Public,
             heartbeats,
@@ -120,6 +123,14 @@ impl Surface {
         let address = format!("http://{node}:3001");
         let new = NewNode { node_id: node.into(), name: node.to_owned(), address, ..NewNode::default() };
         assert!(nodes::add(&self.state.store, &new, "test").await.unwrap());
+    }
+
+    /// Makes an active push monitor at home on this node.
+    pub(super) async fn add_push_monitor(&self, token: &str, node: &str) {
+        let kind = "push".to_owned();
+        let spec = MonitorSpec { kind, push_token: Some(token.to_owned()), ..MonitorSpec::default() };
+        let new = NewMonitor { spec, node_id: Some(node.into()), ..NewMonitor::default() };
+        monitors::create_all(&self.state.store, &[new]).await.unwrap();
     }
 
     /// Writes the row of a watchdog that then stands still.

@@ -12,8 +12,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};
+use crate::probe::Prober;
 use crate::store::WatchdogIdentity;
-use crate::{alerts, api, lifecycle, outbox};
+use crate::{api, lifecycle, outbox};
 
 mod start;
 
@@ -51,10 +52,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let outbox = start::outbox(&config, &watchdog, &settings, told.is_unentered)?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
-    let monitors = alerts::monitors::run(settings.store.clone(), Arc::clone(&settings.routing));
-    let _monitors = AbortOnDropHandle::new(tokio::spawn(monitors));
-    let certificates = alerts::certificates::run(settings.store.clone(), Arc::clone(&settings.routing));
-    let _certificates = AbortOnDropHandle::new(tokio::spawn(certificates));
+    let _alerts = start::alerts(&settings);
+    let prober = Prober::new(settings.key.clone(), settings.policy.probe_timeout)?;
     let router = api::router(api::State {
         store: settings.store,
         view: published.view,
@@ -63,6 +62,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         watchdog: watchdog.id.clone(),
         incarnation: settings.incarnation,
         key: settings.key,
+        prober,
         policy: settings.policy,
         details: config.status.details,
         heartbeats,

@@ -24,6 +24,7 @@ use super::push::{self, Look, Report};
 use super::run::{RunResult, RunStatus, Runs, group};
 use super::schedule::StartSpread;
 use super::shard::{Done, Launch, Next, Outcome, Pushed, ReadId, RunId, Shard};
+use super::slices::Compared;
 use super::storage::{BeatStore, Fate, Queued, Storage};
 use super::trace::{Event, Trace};
 use crate::clock;
@@ -47,14 +48,14 @@ pub enum Command {
     Start(Vec<MonitorSpec>),
     /// These are not any more; answered when no run of them goes on and none of their beats will be queued.
     Stop(BTreeSet<MonitorId>, oneshot::Sender<()>),
-    /// The rows of one slice; answered with whether monitors came or went.
+    /// The rows of one slice; answered with whether monitors came or went, and when that was seen.
     Compare {
         /// Which slice, of how many.
         slice: (u32, u32),
         /// As read just now.
         rows: Vec<MonitorSpec>,
         /// Gets the answer.
-        differs: oneshot::Sender<bool>,
+        compared: oneshot::Sender<Compared>,
     },
     /// A push came.
     Push(PushCall),
@@ -296,10 +297,12 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
                 self.parts.trace.receipts().refuse(monitors);
                 let _ = stopped.send(());
             }
-            Command::Compare { slice, rows, differs } => {
-                let (ended, has_changed) = self.shard.compare(now, slice, rows);
+            Command::Compare { slice, rows, compared } => {
+                // Read before: what is restarted now begins later.
+                let at = clock::wall();
+                let (ended, differs) = self.shard.compare(now, slice, rows);
                 self.end_runs(&ended);
-                let _ = differs.send(has_changed);
+                let _ = compared.send(Compared { differs, at });
             }
             Command::Push(call) => self.push(call),
             Command::Fate(Fate::Lost(monitors)) => {

@@ -1,7 +1,8 @@
 //! What a node answers: its health, a hint that its assignment changed, and pushes to the push monitors it owns.
 //!
 //! Health says whether the node can do its work (the database answers, the loop does not lag), not whether its
-//! monitors are up. A hint carries nothing: the node looks into the database and decides by what stands there.
+//! monitors are up. A hint carries nothing: the node looks into the database and decides by what stands there. One with
+//! `?reread=true` is answered once that was done, and says when.
 
 mod pushes;
 
@@ -22,11 +23,12 @@ use komainu_watchdogs::tenure::Input;
 use komainu_watchdogs::time::Mono;
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::link::{Identity, SharedTenure};
 use super::pulse::Pulse;
 use super::runner::{Command, Gauges};
+use super::slices::Reread;
 use crate::keys::NodeKey;
 use crate::store::{Store, TenureConnection};
 use crate::{clock, signature};
@@ -39,6 +41,12 @@ const CACHED: Duration = Duration::from_secs(1);
 
 /// A loop that lags by more does not run its monitors in time.
 const LAG_MOST: Duration = Duration::from_secs(2);
+
+/// The query of a hint whose sender waits until all rows were read. It is not part of what is signed: it does no harm.
+pub(crate) const REREAD: &str = "reread=true";
+
+/// Whoever waits longer does better to go by the time that a slice takes at most.
+const REREAD_LIMIT: Duration = Duration::from_secs(2);
 
 /// A hint has no body to speak of.
 const BODY_MOST: usize = 1_024 * 1_024;
@@ -61,6 +69,8 @@ pub struct Served {
     pub inputs: mpsc::UnboundedSender<Input>,
     /// Hears of pushes.
     pub runner: mpsc::UnboundedSender<Command>,
+    /// Reads all rows at once.
+    pub rereads: mpsc::UnboundedSender<Reread>,
 }
 
 /// Every route of a node.
@@ -115,10 +125,18 @@ async fn reconcile(
     match signature::verify(key, signed, clock::wall(), method.as_str(), uri.path(), &body) {
         Ok(()) => {
             let _ = served.inputs.send(Input::Hint);
-            (StatusCode::ACCEPTED, Json(json!({ "status": "ok" }))).into_response()
+            let reread_ms = if uri.query() == Some(REREAD) { reread(&served).await } else { None };
+            (StatusCode::ACCEPTED, Json(json!({ "status": "ok", "reread_ms": reread_ms }))).into_response()
         }
         Err(error) => problem(StatusCode::FORBIDDEN, &error.to_string()),
     }
+}
+
+/// When the rows were compared; `None`: not in time, or there is no lease.
+async fn reread(served: &Served) -> Option<i64> {
+    let (asking, told) = oneshot::channel();
+    served.rereads.send(asking).ok()?;
+    tokio::time::timeout(REREAD_LIMIT, told).await.ok()?.ok().map(|at| at.0)
 }
 
 async fn unknown(uri: Uri) -> Response {

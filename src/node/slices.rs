@@ -1,6 +1,8 @@
 //! Reads the own monitors' rows in slices, so that edits made in Kuma's UI are noticed without a new generation; and
 //! looks for beats that somebody else makes of them. Also notes in the database what was started.
 //!
+//! Whoever has just edited a monitor and waits for its next beat can ask that all rows be read at once ([`Reread`]).
+//!
 //! On a connection of its own: neither a renewal nor a beat waits for it. What is different is for others to judge:
 //! an edit for the shard, a monitor that came or went for the tenure.
 
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::tenure::Input;
+use komainu_watchdogs::time::Wall;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +29,19 @@ const FOREIGN_EVERY: u32 = 7;
 /// How long one turn may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Wants all own rows read now; told when the loop goes by them, on this node's clock: what begins later is run as the
+/// rows then said.
+pub type Reread = oneshot::Sender<Wall>;
+
+/// What the loop found by comparing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Compared {
+    /// Monitors came or went.
+    pub differs: bool,
+    /// When it was looked at.
+    pub at: Wall,
+}
+
 /// Reads slices.
 pub struct Slices {
     /// Who this process is.
@@ -38,6 +54,8 @@ pub struct Slices {
     pub runner: mpsc::UnboundedSender<Command>,
     /// Tells what was started, to be noted in the database.
     pub started: mpsc::UnboundedReceiver<Vec<MonitorId>>,
+    /// Brings those who do not want to wait for their slice.
+    pub rereads: mpsc::UnboundedReceiver<Reread>,
     /// Hears of monitors that came or went.
     pub inputs: mpsc::UnboundedSender<Input>,
 }
@@ -51,23 +69,63 @@ impl Slices {
     async fn read(&mut self) {
         let mut connection = None;
         for turn in (0..SLICES * FOREIGN_EVERY).cycle() {
-            tokio::time::sleep(PAUSE).await;
-            if self.tenure.lock().lease_left(clock::now()).is_zero() {
-                continue;
+            let pause = clock::now() + PAUSE;
+            while let Ok(Some(first)) = tokio::time::timeout(pause.since(clock::now()), self.rereads.recv()).await {
+                self.limited(&mut connection, async |slices, connection| slices.reread(connection, first).await).await;
             }
-            match tokio::time::timeout(TIMEOUT, self.turn(&mut connection, turn)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::debug!(%error, "a slice could not be read");
-                    connection = None;
-                }
-                // What was asked may still be answered: the connection is of no use any more.
-                Err(_) => connection = None,
-            }
+            self.limited(&mut connection, async |slices, connection| slices.turn(connection, turn).await).await;
         }
     }
 
+    /// One look with its time limit, under a lease only.
+    async fn limited(
+        &mut self,
+        connection: &mut Option<TenureConnection>,
+        look: impl AsyncFnOnce(&mut Self, &mut Option<TenureConnection>) -> Result<(), StoreError>,
+    ) {
+        if self.tenure.lock().lease_left(clock::now()).is_zero() {
+            return;
+        }
+        match tokio::time::timeout(TIMEOUT, look(self, connection)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a slice could not be read");
+                *connection = None;
+            }
+            // What was asked may still be answered: the connection is of no use any more.
+            Err(_) => *connection = None,
+        }
+    }
+
+    /// For all who ask by now.
+    async fn reread(&mut self, connection: &mut Option<TenureConnection>, first: Reread) -> Result<(), StoreError> {
+        let mut asking = vec![first];
+        while let Ok(another) = self.rereads.try_recv() {
+            asking.push(another);
+        }
+        if let (_, Some(compared)) = self.compare(connection, (0, 1)).await? {
+            for one in asking {
+                let _ = one.send(compared.at);
+            }
+        }
+        Ok(())
+    }
+
     async fn turn(&mut self, connection: &mut Option<TenureConnection>, turn: u32) -> Result<(), StoreError> {
+        let (monitors, _) = self.compare(connection, (turn % SLICES, SLICES)).await?;
+        if turn.is_multiple_of(FOREIGN_EVERY) && !monitors.is_empty() {
+            let last = self.store.last_beats(&monitors).await?;
+            let _ = self.runner.send(Command::LookForForeign(last));
+        }
+        Ok(())
+    }
+
+    /// Lets the loop compare what it holds with the rows of a slice; says which rows these are, and what it found.
+    async fn compare(
+        &mut self,
+        connection: &mut Option<TenureConnection>,
+        slice: (u32, u32),
+    ) -> Result<(Vec<MonitorId>, Option<Compared>), StoreError> {
         let mut open = match connection.take() {
             Some(open) => open,
             None => self.identity.connect(&self.store).await?,
@@ -75,19 +133,15 @@ impl Slices {
         while let Ok(started) = self.started.try_recv() {
             open.started(&started).await?;
         }
-        let slice = (turn % SLICES, SLICES);
         let rows = open.read_slice(slice.0, slice.1).await?;
         *connection = Some(open);
-        let monitors: Vec<_> = rows.iter().map(|row| row.id).collect();
-        let (differs, is_different) = oneshot::channel();
-        let _ = self.runner.send(Command::Compare { slice, rows, differs });
-        if is_different.await.unwrap_or(false) {
+        let monitors = rows.iter().map(|row| row.id).collect();
+        let (compared, comparing) = oneshot::channel();
+        let _ = self.runner.send(Command::Compare { slice, rows, compared });
+        let compared = comparing.await.ok();
+        if compared.is_some_and(|compared| compared.differs) {
             let _ = self.inputs.send(Input::Edited);
         }
-        if turn.is_multiple_of(FOREIGN_EVERY) && !monitors.is_empty() {
-            let last = self.store.last_beats(&monitors).await?;
-            let _ = self.runner.send(Command::LookForForeign(last));
-        }
-        Ok(())
+        Ok((monitors, compared))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Whether a beat may be stored is asked of the tenure right before each attempt, and the statement asks the database
 //! once more. Beats whose right is gone are thrown away and reported, so that the shard forgets what it remembered of
-//! them: the next beat is then judged against what is really stored. Computes no beat.
+//! them: the next beat is then judged against what is really stored. A beat that the database will never take goes the
+//! same way, alone: batches shrink until it is found. Computes no beat.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::future::Future;
@@ -100,9 +101,16 @@ struct Shared {
     gate: tokio::sync::Mutex<()>,
 }
 
+/// A beat on its way, and what is known of it.
+#[derive(Clone)]
+struct Waiting {
+    queued: Queued,
+    earlier: Earlier,
+}
+
 #[derive(Default)]
 struct Queue {
-    beats: VecDeque<Queued>,
+    beats: VecDeque<Waiting>,
     /// Monitors of which a beat was thrown away: what follows was judged against it and goes the same way.
     broken: HashSet<MonitorId>,
 }
@@ -122,7 +130,7 @@ impl Storage {
             queue.broken.insert(queued.beat.monitor);
             return false;
         }
-        queue.beats.push_back(queued);
+        queue.beats.push_back(Waiting { queued, earlier: Earlier::Answered });
         drop(queue);
         self.shared.filled.notify_one();
         true
@@ -133,7 +141,7 @@ impl Storage {
     pub async fn forget(&self, monitors: &BTreeSet<MonitorId>) {
         let _nothing_under_way = self.shared.gate.lock().await;
         let mut queue = self.shared.queue();
-        queue.beats.retain(|queued| !monitors.contains(&queued.beat.monitor));
+        queue.beats.retain(|waiting| !monitors.contains(&waiting.queued.beat.monitor));
         queue.broken.retain(|monitor| !monitors.contains(monitor));
     }
 
@@ -178,7 +186,7 @@ impl<D: BeatStore> Writer<D> {
     }
 
     async fn write(&self) {
-        let mut earlier = Earlier::Answered;
+        let mut attempts = Attempts::default();
         loop {
             let filled = self.storage.shared.filled.notified();
             let waiting = self.storage.shared.queue().beats.len();
@@ -190,18 +198,19 @@ impl<D: BeatStore> Writer<D> {
             if waiting < BATCH && !self.storage.shared.is_flushing.load(Ordering::Relaxed) {
                 tokio::time::sleep(LINGER).await;
             }
-            match self.store_batch(earlier).await {
+            match self.store_batch(attempts.most).await {
                 Ok(()) => {
-                    if earlier == Earlier::InDoubt {
+                    if attempts.has_failed {
                         tracing::info!("beats are stored again");
                     }
-                    earlier = Earlier::Answered;
+                    attempts = attempts.after_success();
                 }
-                Err(error) => {
-                    if earlier == Earlier::Answered {
+                Err(failed) => {
+                    if !attempts.has_failed {
+                        let error = &failed.error;
                         tracing::warn!(%error, "beats could not be stored; they wait while the lease holds");
                     }
-                    earlier = Earlier::InDoubt;
+                    attempts = attempts.after(&failed);
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }
@@ -209,40 +218,53 @@ impl<D: BeatStore> Writer<D> {
     }
 
     /// Stores what waits longest. On an error it waits on, in its old order.
-    async fn store_batch(&self, earlier: Earlier) -> Result<(), AttemptError> {
+    async fn store_batch(&self, most: usize) -> Result<(), Failed> {
         let _gate = self.storage.shared.gate.lock().await;
-        let batch = self.take_batch();
+        let batch = self.take_batch(most);
         if batch.is_empty() {
             return Ok(());
         }
-        let outcome = tokio::time::timeout(STORE_TIMEOUT, self.attempt(&batch, earlier)).await;
-        match outcome.unwrap_or(Err(AttemptError::Timeout)) {
-            Ok(()) => Ok(()),
-            Err(error) => {
+        let outcome = tokio::time::timeout(STORE_TIMEOUT, self.attempt(&batch)).await;
+        match (outcome.unwrap_or(Err(AttemptError::Timeout)), batch.as_slice()) {
+            (Ok(()), _) => Ok(()),
+            (Err(error), [only]) if error.is_of_content() => {
+                let monitor = only.queued.beat.monitor;
+                tracing::warn!(monitor.id = monitor.0, %error, "the database takes no such beat: thrown away");
+                self.storage.shared.queue().broken.insert(monitor);
+                (self.report)(Fate::Lost(vec![monitor]));
+                Ok(())
+            }
+            (Err(error), _) => {
+                let beats = batch.len();
                 let mut queue = self.storage.shared.queue();
-                batch.into_iter().rev().for_each(|queued| queue.beats.push_front(queued));
-                Err(error)
+                for mut waiting in batch.into_iter().rev() {
+                    if error.is_in_doubt() {
+                        waiting.earlier = Earlier::InDoubt;
+                    }
+                    queue.beats.push_front(waiting);
+                }
+                Err(Failed { error, beats })
             }
         }
     }
 
-    /// Takes up to [`BATCH`] beats that may be stored; the others among them are thrown away.
-    fn take_batch(&self) -> Vec<Queued> {
+    /// Takes up to so many beats that may be stored; the others among them are thrown away.
+    fn take_batch(&self, most: usize) -> Vec<Waiting> {
         let mut queue = self.storage.shared.queue();
         let mut batch = Vec::new();
         let mut lost = BTreeSet::new();
-        while batch.len() < BATCH
-            && let Some(queued) = queue.beats.pop_front()
+        while batch.len() < most
+            && let Some(waiting) = queue.beats.pop_front()
         {
-            let monitor = queued.beat.monitor;
-            if queued.is_fresh {
+            let monitor = waiting.queued.beat.monitor;
+            if waiting.queued.is_fresh {
                 queue.broken.remove(&monitor);
             }
             if queue.broken.contains(&monitor) {
                 continue;
             }
             if (self.may_store)(monitor) {
-                batch.push(queued);
+                batch.push(waiting);
             } else {
                 queue.broken.insert(monitor);
                 lost.insert(monitor);
@@ -255,8 +277,10 @@ impl<D: BeatStore> Writer<D> {
         batch
     }
 
-    async fn attempt(&self, batch: &[Queued], earlier: Earlier) -> Result<(), AttemptError> {
-        let beats: Vec<Beat> = batch.iter().map(|queued| queued.beat.clone()).collect();
+    async fn attempt(&self, batch: &[Waiting]) -> Result<(), AttemptError> {
+        let beats: Vec<Beat> = batch.iter().map(|waiting| waiting.queued.beat.clone()).collect();
+        let is_in_doubt = batch.iter().any(|waiting| waiting.earlier == Earlier::InDoubt);
+        let earlier = if is_in_doubt { Earlier::InDoubt } else { Earlier::Answered };
         let receipts = self.database.store(&beats, earlier).await?;
         let mut refused = Vec::new();
         for (beat, receipt) in beats.iter().zip(receipts) {
@@ -277,12 +301,56 @@ impl<D: BeatStore> Writer<D> {
     }
 }
 
+/// What the attempts before say of the next one.
+#[derive(Clone, Copy, Debug)]
+struct Attempts {
+    /// Beats of the next batch.
+    most: usize,
+    has_failed: bool,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self { most: BATCH, has_failed: false }
+    }
+}
+
+impl Attempts {
+    fn after_success(self) -> Self {
+        Self { most: (self.most * 2).min(BATCH), has_failed: false }
+    }
+
+    fn after(self, failed: &Failed) -> Self {
+        let most = if failed.error.is_of_content() { (failed.beats / 2).max(1) } else { self.most };
+        Self { most, has_failed: true }
+    }
+}
+
+/// A batch that was not stored, or of which nobody knows.
+struct Failed {
+    error: AttemptError,
+    beats: usize,
+}
+
 #[derive(Debug, thiserror::Error)]
 enum AttemptError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the database did not answer within {} s", STORE_TIMEOUT.as_secs())]
     Timeout,
+}
+
+impl AttemptError {
+    fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_in_doubt(),
+            Self::Timeout => true,
+        }
+    }
+
+    fn is_of_content(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_of_content())
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::keys::ClusterKey;
+use crate::probe::Prober;
 use crate::store::DatabaseUrl;
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::monitors::{self, MonitorSpec, NewMonitor};
@@ -101,7 +102,7 @@ async fn an_address_that_is_taken_is_named() {
 async fn a_healthy_node_says_what_it_runs() {
     let site = Site::new().await;
     let monitor = site.monitors(3, "/").await[0];
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let free = free_port().await;
     let node = Site::start_with(NodeSettings { listen: free, ..site.settings() });
     site.beats(monitor, 1).await;
     let answer = reqwest_plain().get(format!("http://{free}/api/v1/health")).send().await.unwrap();
@@ -113,11 +114,36 @@ async fn a_healthy_node_says_what_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_asked_says_from_when_on_a_monitor_runs_as_edited() {
+    let site = Site::new().await;
+    let monitor = site.monitors(1, "/").await[0];
+    let (free, key, node1) = (free_port().await, ClusterKey::generate(), NodeId::from("node1"));
+    let node = Site::start_with(NodeSettings { listen: free, key: key.node_key(&node1), ..site.settings() });
+    let prober = Prober::new(key, Duration::from_secs(3)).unwrap();
+    site.beats(monitor, 1).await;
+    for path in ["/gone", "/"] {
+        site.sql(&format!("UPDATE monitor SET url = '{}{path}'", site.target)).await;
+        let at = prober.reread(&node1, &format!("http://{free}")).await.unwrap().0;
+        let since = format!("FROM heartbeat WHERE ROUND(unixepoch(time, 'subsec') * 1000) >= {at}");
+        site.until(&format!("SELECT COUNT(*) {since}"), 2).await;
+        let expected = i64::from(path == "/");
+        assert_eq!(site.number(&format!("SELECT COUNT(*) {since} AND status <> {expected}")).await, 0, "{path}");
+    }
+    let stranger = Prober::new(ClusterKey::generate(), Duration::from_secs(3)).unwrap();
+    assert_eq!(stranger.reread(&node1, &format!("http://{free}")).await, None);
+    node.stop().await;
+}
+
+async fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_push_is_answered_when_it_is_stored_and_its_absence_is_noticed() {
     let site = Site::new().await;
     let monitor = site.monitors(1, "/").await[0];
     site.sql("UPDATE monitor SET type = 'push', push_token = 'abc123', `interval` = 2, maxretries = 0").await;
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let free = free_port().await;
     let node = Site::start_with(NodeSettings { listen: free, ..site.settings() });
     site.until_traced("\"start\"").await;
     let push = async |path: &str| {

@@ -1,10 +1,12 @@
 //! A node's `/api/v1/health`, and the hint that its assignment changed.
 
 use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 
 use super::{ProbeError, reason};
 use crate::keys::ClusterKey;
+use crate::node::server::REREAD;
 use crate::{clock, signature};
 
 /// Where a node listens for hints.
@@ -36,9 +38,33 @@ pub(super) async fn hint(
     node: &NodeId,
     address: &str,
 ) -> Result<(), ProbeError> {
+    send(http, key, node, &format!("{}{RECONCILE}", address.trim_end_matches('/'))).await.map(drop)
+}
+
+/// Asks a node to read all its rows now; when it did, on its own clock. `None`: it cannot say.
+pub(super) async fn reread(
+    http: &reqwest::Client,
+    key: &ClusterKey,
+    node: &NodeId,
+    address: &str,
+) -> Result<Option<Wall>, ProbeError> {
+    let url = format!("{}{RECONCILE}?{REREAD}", address.trim_end_matches('/'));
+    let body = send(http, key, node, &url).await?.bytes().await.map_err(|error| reason(&error))?;
+    Ok(serde_json::from_slice::<Reread>(&body).ok().and_then(|answer| answer.reread_ms).map(Wall))
+}
+
+#[derive(Deserialize)]
+struct Reread {
+    reread_ms: Option<i64>,
+}
+
+async fn send(
+    http: &reqwest::Client,
+    key: &ClusterKey,
+    node: &NodeId,
+    url: &str,
+) -> Result<reqwest::Response, ProbeError> {
     let node_key = key.node_key(node);
     let signed = signature::sign(node_key.as_bytes(), clock::wall(), "POST", RECONCILE, b"");
-    let url = format!("{}{RECONCILE}", address.trim_end_matches('/'));
-    let sent = http.post(url).header(signature::HEADER, signed).send().await;
-    sent.map(drop).map_err(|error| reason(&error))
+    http.post(url).header(signature::HEADER, signed).send().await.map_err(|error| reason(&error))
 }

@@ -101,7 +101,7 @@ async fn ensure_generation(session: &mut Session, decision: &Decision) -> Result
     let row = session.row("check the generation", sql, vec![]).await?.ok_or(StoreError::SchemaMissing)?;
     let cluster = cluster_row(&row)?;
     // Under the row's lock: once a freeze was answered, nothing moves but what an operator sent somewhere.
-    let is_held = cluster.mode == Mode::Observe || (cluster.frozen && !decision.is_asked_for());
+    let is_held = cluster.mode == Mode::Observe || (cluster.frozen && !decision.is_allowed_while_frozen());
     if is_held && !(decision.moves.is_empty() && decision.revokes.is_empty()) {
         return Err(Stop::Refused(Refusal::Frozen));
     }

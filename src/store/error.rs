@@ -159,6 +159,16 @@ impl StoreError {
         matches!(self, Self::Lost { .. } | Self::TimedOut { .. } | Self::Unreachable { .. })
     }
 
+    /// What was sent last may have been carried out, or may be yet.
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::TimedOut { .. })
+    }
+
+    /// What was to be written is the reason: the same will be refused again.
+    pub fn is_of_content(&self) -> bool {
+        self.is_duplicate() || matches!(self, Self::Statement { source, .. } if is_of_content(source))
+    }
+
     /// Lock wait or deadlock: nothing was changed, the same may succeed later.
     pub fn is_contention(&self) -> bool {
         matches!(self, Self::Contention { .. })
@@ -201,6 +211,18 @@ impl StoreError {
             _ => Self::Statement { act, source },
         }
     }
+}
+
+/// Server codes that mean "this value does not fit": NULL, too large, not of the type or the character set, too long, a
+/// row that it names is missing.
+const CONTENT_CODES: [u16; 8] = [1048, 1264, 1265, 1292, 1366, 1406, 1452, 4025];
+
+fn is_of_content(source: &sqlx::Error) -> bool {
+    use sqlx::error::ErrorKind;
+    let kind = source.as_database_error().map(sqlx::error::DatabaseError::kind);
+    let is_constraint =
+        matches!(kind, Some(ErrorKind::ForeignKeyViolation | ErrorKind::NotNullViolation | ErrorKind::CheckViolation));
+    is_constraint || server_code(source).is_some_and(|code| CONTENT_CODES.contains(&code))
 }
 
 /// MariaDB's error number; `None` for SQLite.

@@ -42,6 +42,16 @@ impl Span {
         }
     }
 
+    /// The largest count that its column takes: of Kuma's three tables, two have a SMALLINT. A row that is full counts no
+    /// further: of so many, one more or less changes nothing that is shown, and a number that does not fit would keep
+    /// every other beat of its batch out.
+    fn most(self) -> u32 {
+        match self {
+            Self::Minute | Self::Hour => 32_767,
+            Self::Day => u32::MAX,
+        }
+    }
+
     pub(super) fn seconds(self) -> i64 {
         match self {
             Self::Minute => 60,
@@ -81,15 +91,15 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    fn count(&mut self, status: BeatStatus, ping_ms: Option<i64>) {
+    fn count(&mut self, status: BeatStatus, ping_ms: Option<i64>, most: u32) {
         match status {
             BeatStatus::Up => {
-                self.up = self.up.saturating_add(1);
+                self.up = self.up.saturating_add(1).min(most);
                 if let Some(ping) = ping_ms {
                     self.count_ping(real(ping));
                 }
             }
-            BeatStatus::Down | BeatStatus::Pending => self.down = self.down.saturating_add(1),
+            BeatStatus::Down | BeatStatus::Pending => self.down = self.down.saturating_add(1).min(most),
             BeatStatus::Maintenance => self.extras = Some(one_more_maintenance(self.extras.as_deref())),
         }
     }
@@ -143,7 +153,7 @@ pub(super) fn counted<'a>(
     for beat in beats.into_iter().filter(|beat| !beat.is_own_trouble) {
         for key in keys_of(beat) {
             let stat = changed.entry(key).or_insert_with(|| rows.remove(&key).unwrap_or_default());
-            stat.count(beat.status, beat.ping_ms);
+            stat.count(beat.status, beat.ping_ms, key.span.most());
         }
     }
     changed

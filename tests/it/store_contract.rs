@@ -16,6 +16,7 @@ mod migrations;
 mod moves;
 mod nodes;
 mod outbox;
+mod push_owners;
 mod retention;
 mod rounds;
 mod rows;

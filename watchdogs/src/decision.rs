@@ -33,12 +33,16 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether it only carries out where an operator sent monitors. A lease may be taken away for it when it has ended,
-    /// which is what such a move may rest on, but not from a node that renews.
-    pub fn is_asked_for(&self) -> bool {
-        let is_asked = |step: &Move| step.asked && matches!(step.step, Step::Release | Step::Arrive);
-        let rests_on_ended = self.revokes.iter().all(|revoke| revoke.lease_seq.is_some());
-        !self.moves.is_empty() && self.moves.iter().all(is_asked) && rests_on_ended
+    /// Whether a freeze lets it pass: where an operator sent monitors, and the end of moves that had begun, for what was
+    /// taken from a node is watched by nobody. For that end a lease may be taken away, also from a node that renews it
+    /// and does not say that it stopped; never for lack of progress.
+    pub fn is_allowed_while_frozen(&self) -> bool {
+        let goes_on = |step: &Move| match step.step {
+            Step::Arrive => true,
+            Step::Release => step.asked,
+            Step::Place | Step::Failover => false,
+        };
+        self.moves.iter().all(goes_on) && !self.revokes.iter().any(|revoke| revoke.is_emptied)
     }
 }
 
@@ -141,8 +145,8 @@ pub struct Move {
     pub home: Option<NodeId>,
     /// Whether its row was pinned when planned: a row that says otherwise is left alone.
     pub pinned: bool,
-    /// Whether an operator had asked for its home when planned: a row that says otherwise is left alone. Such moves are
-    /// made while the cluster is frozen too.
+    /// Whether an operator had asked for its home when planned: a row that says otherwise is left alone. Such moves
+    /// begin while the cluster is frozen too.
     pub asked: bool,
     /// Which of the four steps.
     pub step: Step,

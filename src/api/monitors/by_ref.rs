@@ -67,7 +67,7 @@ pub(in crate::api) async fn put_by_ref(
     let draft = Draft::read(&object, &monitors::table(store).await?).map_err(refusal::error_of)?;
     let wants_new = refusal::wants_new(&headers);
     let target = if wants_new { Target::New } else { Target::Named };
-    let wish = Wish { target, draft, if_match: refusal::if_match(&headers) };
+    let wish = Wish { target, draft, if_match: refusal::if_match(&headers)? };
     let written = write(store, &caller, wish, &reference, wants_new).await?;
     let code = if written.change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
     let view = find_view(store, written.id).await?;

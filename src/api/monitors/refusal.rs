@@ -50,10 +50,22 @@ pub(super) fn error_of(faults: Vec<Fault>) -> ApiError {
     if is_conflict { ApiError::Conflict { detail, errors } } else { ApiError::Invalid { detail, errors } }
 }
 
-/// The tags of `If-Match`; none: whatever is there.
-pub(super) fn if_match(headers: &HeaderMap) -> Vec<String> {
-    let values = headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect()
+/// The tags of `If-Match`; none: it is not there, whatever is stored will do.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
+    let values: Vec<_> = headers.get_all(header::IF_MATCH).iter().collect();
+    let texts = values.iter().filter_map(|value| value.to_str().ok());
+    let tags: Vec<String> = texts
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().to_owned())
+        .filter(|tag| !tag.is_empty())
+        .collect();
+    let is_tag = |tag: &String| tag == "*" || (tag.len() >= 2 && tag.starts_with('"') && tag.ends_with('"'));
+    // Whoever sends it wants to overwrite nothing unseen: what cannot be read is no permission.
+    if !values.is_empty() && (tags.is_empty() || !tags.iter().all(is_tag)) {
+        let message = "must be entity tags as ETag gave them, each in double quotes, or *";
+        return Err(ApiError::field("If-Match", message));
+    }
+    Ok(tags)
 }
 
 /// Whether the caller wants a new monitor and nothing else (`If-None-Match: *`).

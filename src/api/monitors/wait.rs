@@ -1,13 +1,16 @@
 //! Waiting for the first beat since a change.
 //!
-//! A beat counts when its run began at or after the change, or when nothing was changed and there is one at all. The
-//! database keeps whole seconds of a run's beginning; a run that began in the second of the change counts.
+//! Of a new monitor, any beat counts. After an edit, one whose run began when its node had read the row: the node is
+//! asked to read it at once and says when that was, on its own clock. Where it cannot be asked, a slice of rows later. The
+//! database keeps whole seconds of a run's beginning: in the second in which the row was read, either may count.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::Response;
 use komainu_watchdogs::facts::{Mode, NodeStatus};
+use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::View;
 use serde_json::json;
 
@@ -17,11 +20,13 @@ use crate::api::auth::Caller;
 use crate::api::problem::ApiError;
 use crate::api::{Context, Ctx};
 use crate::clock;
-use crate::store::LastBeat;
 use crate::store::monitors::{Change, MonitorView};
 
 /// Between two looks: a handful of waiting pipelines costs the database nothing.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// A node reads each row within 5 s by itself; clocks of hosts with NTP differ by less than the rest.
+const UNASKED: Duration = Duration::from_secs(6);
 
 /// Answers with `first_beat`, or after the time with `null` and `waiting_for`.
 pub(super) async fn answer(
@@ -32,9 +37,11 @@ pub(super) async fn answer(
     limit: Duration,
 ) -> Result<Response, ApiError> {
     let began = clock::now();
+    let mut since = Since::of(&view, change);
     loop {
+        since.ask(context, &view).await;
         let last = context.state.store.last_beats(&[view.spec.id]).await?.into_iter().next();
-        if let Some(beat) = last.filter(|beat| is_since(beat, &view, change)) {
+        if let Some(beat) = last.filter(|beat| beat.time.0 >= since.at()) {
             let more = json!({"first_beat": BeatShown::from(beat)});
             return answer_with(context, caller, code, &view, more).await;
         }
@@ -48,9 +55,52 @@ pub(super) async fn answer(
     }
 }
 
-fn is_since(beat: &LastBeat, view: &MonitorView, change: Change) -> bool {
-    let changed_at = view.updated_at.map_or(0, |at| at.0 - at.0.rem_euclid(1_000));
-    change == Change::Unchanged || beat.time.0 >= changed_at
+/// From when on a beat counts.
+enum Since {
+    /// It never said anything else.
+    Ever,
+    /// It was edited then; nobody said yet that the row was read.
+    Edited(Wall),
+    /// Its node read the row then.
+    Read(NodeId, Wall),
+}
+
+impl Since {
+    fn of(view: &MonitorView, change: Change) -> Self {
+        match (change, view.updated_at) {
+            (Change::Created, _) | (_, None) => Self::Ever,
+            (Change::Unchanged, updated_at) if updated_at == view.created_at => Self::Ever,
+            (Change::Updated | Change::Unchanged, Some(at)) => Self::Edited(at),
+        }
+    }
+
+    /// Asks the node that runs it, once, and another one after a move.
+    async fn ask(&mut self, context: &Context, view: &MonitorView) {
+        let asked = match self {
+            Self::Ever => return,
+            Self::Edited(_) => None,
+            Self::Read(node, _) => Some(&*node),
+        };
+        let Some(node) = view.effective_node.as_ref().filter(|node| asked != Some(node)) else { return };
+        let cluster = context.state.view.borrow().clone();
+        let Some(address) = cluster.nodes.iter().find(|known| known.node_id == *node).map(|known| &known.address)
+        else {
+            return;
+        };
+        if let Some(at) = context.state.prober.reread(node, address).await {
+            *self = Self::Read(node.clone(), at);
+        }
+    }
+
+    /// Milliseconds, at the beginning of a second.
+    fn at(&self) -> i64 {
+        let at = match self {
+            Self::Ever => return 0,
+            Self::Edited(at) => *at + UNASKED,
+            Self::Read(_, at) => *at,
+        };
+        at.0 - at.0.rem_euclid(1_000)
+    }
 }
 
 /// What keeps it, in words.

@@ -9,6 +9,7 @@ use komainu_watchdogs::routing::Routing;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::alerts;
 use crate::blackout;
 use crate::channels::Channels;
 use crate::config::{Config, WatchdogConfig, without_slash};
@@ -92,6 +93,14 @@ pub(super) fn outbox(
         runbook: watchdog.runbook_url(),
         is_told_elsewhere,
     })
+}
+
+/// Looks for monitors that are down and certificates that expire, until the handles are dropped.
+pub(super) fn alerts(settings: &WatchdogSettings) -> [AbortOnDropHandle<()>; 2] {
+    let (store, routing) = (&settings.store, &settings.routing);
+    let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing));
+    let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
+    [tokio::spawn(monitors), tokio::spawn(certificates)].map(AbortOnDropHandle::new)
 }
 
 /// Pings while watching happens, until the handle is dropped.

@@ -93,9 +93,9 @@ async fn a_halted_node_starts_no_run() {
     node.commands.send(Command::Halt(halted)).unwrap();
     is_halted.await.unwrap();
     node.hold(&[http(1, node.target)]);
-    let (differs, is_different) = oneshot::channel();
-    node.commands.send(Command::Compare { slice: (0, 5), rows: vec![], differs }).unwrap();
-    is_different.await.unwrap();
+    let (compared, comparing) = oneshot::channel();
+    node.commands.send(Command::Compare { slice: (0, 5), rows: vec![], compared }).unwrap();
+    comparing.await.unwrap();
     assert_eq!(node.runs(), 0);
 }
 

@@ -73,6 +73,7 @@ impl Node {
             database: DatabaseProbe::new(store),
             inputs: sender,
             runner: mpsc::unbounded_channel().0,
+            rereads: mpsc::unbounded_channel().0,
         };
         Self { router: router(Arc::new(served)), key, inputs, _folder: folder }
     }

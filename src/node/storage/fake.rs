@@ -17,10 +17,12 @@ use crate::store::beats::{Beat, LastBeat};
 /// When a statement fails.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::node) enum Failing {
-    /// Nothing is stored.
+    /// Nothing is stored, and the database says so.
     Before,
     /// All is stored, and the answer is lost.
     After,
+    /// Nothing is stored, and the answer is lost.
+    Lost,
 }
 
 /// A table of beats in memory.
@@ -28,6 +30,10 @@ pub(in crate::node) enum Failing {
 pub(in crate::node) struct Fake {
     pub(in crate::node) rows: Arc<Mutex<Vec<Beat>>>,
     pub(in crate::node) refused: Arc<Mutex<BTreeSet<MonitorId>>>,
+    /// Beats that do not fit into the table.
+    pub(in crate::node) unfit: Arc<Mutex<BTreeSet<MonitorId>>>,
+    /// What each statement was told of the ones before.
+    pub(in crate::node) told: Arc<Mutex<Vec<Earlier>>>,
     pub(in crate::node) failures: Arc<Mutex<Vec<Failing>>>,
     pub(in crate::node) statements: Arc<AtomicUsize>,
     pub(in crate::node) began: Arc<Notify>,
@@ -51,9 +57,15 @@ impl BeatStore for Fake {
         self.statements.fetch_add(1, Ordering::Relaxed);
         self.began.notify_one();
         let _held = self.hold.lock().await;
+        self.told.lock().unwrap().push(earlier);
         let failing = self.failures.lock().unwrap().pop();
-        if matches!(failing, Some(Failing::Before)) {
-            return Err(StoreError::SchemaMissing);
+        match failing {
+            Some(Failing::Before) => return Err(StoreError::PoolTimeout { act: "store beats" }),
+            Some(Failing::Lost) => return Err(lost()),
+            Some(Failing::After) | None => {}
+        }
+        if beats.iter().any(|beat| self.unfit.lock().unwrap().contains(&beat.monitor)) {
+            return Err(StoreError::Duplicate { act: "store beats", reason: "a key".to_owned() });
         }
         let refused = self.refused.lock().unwrap().clone();
         let mut rows = self.rows.lock().unwrap();
@@ -68,7 +80,7 @@ impl BeatStore for Fake {
         let taken = beats.iter().zip(&receipts).filter(|(_, receipt)| **receipt == Receipt::Stored);
         rows.extend(taken.map(|(beat, _)| beat.clone()));
         if matches!(failing, Some(Failing::After)) {
-            return Err(StoreError::SchemaMissing);
+            return Err(lost());
         }
         Ok(receipts)
     }
@@ -78,6 +90,10 @@ impl BeatStore for Fake {
         let last = |monitor: &MonitorId| rows.iter().rev().find(|beat| beat.monitor == *monitor).map(as_last);
         Ok(monitors.iter().filter_map(last).collect())
     }
+}
+
+fn lost() -> StoreError {
+    StoreError::Lost { act: "store beats", reason: "connection reset".to_owned() }
 }
 
 /// As the `DATETIME` column keeps it: whole seconds.

@@ -63,6 +63,30 @@ async fn a_statement_whose_answer_was_lost_is_not_stored_twice() {
 }
 
 #[tokio::test]
+async fn only_a_lost_answer_puts_beats_in_doubt_and_a_later_refusal_does_not_end_it() {
+    let story = Story::begin();
+    // The last of the list comes first.
+    *story.database.failures.lock().unwrap() = vec![Failing::Before, Failing::Lost, Failing::Before];
+    assert!(story.storage.push(beat(1, 5_000)));
+    story.storage.flush(LIMIT).await;
+    assert_eq!(story.stored(), [(1, 5_000)]);
+    let told = story.database.told.lock().unwrap().clone();
+    assert_eq!(told, [Earlier::Answered, Earlier::Answered, Earlier::InDoubt, Earlier::InDoubt]);
+}
+
+#[tokio::test]
+async fn a_beat_that_the_database_never_takes_is_thrown_away_alone() {
+    let mut story = Story::begin();
+    story.database.unfit.lock().unwrap().insert(MonitorId(3));
+    for id in 1..=5 {
+        assert!(story.storage.push(beat(id, 0)));
+    }
+    story.storage.flush(LIMIT).await;
+    assert_eq!(story.stored(), [(1, 0), (2, 0), (4, 0), (5, 0)]);
+    assert_eq!(story.fate().await, Fate::Lost(vec![MonitorId(3)]));
+}
+
+#[tokio::test]
 async fn a_right_that_ends_between_two_attempts_ends_the_beat() {
     let mut story = Story::begin();
     story.database.fail_next(1_000, Failing::Before);

@@ -1,15 +1,16 @@
 //! Stores beats and counts them, in one transaction that the owner of their monitors alone can commit.
 //!
-//! Two round trips on MariaDB. The first locks: the rows of the statistics, sorted; then the node's row and the
-//! assignments, shared. A decision that takes the monitors away waits for the commit, or came before, and then nothing is
-//! stored. The statistics come first because somebody else's long statement on Kuma's tables may hold them: waiting for
-//! it, this transaction holds nothing that a lease or a decision needs. The second writes and commits.
+//! Two round trips on MariaDB. The first locks: the monitors, shared, as everybody locks them before what hangs on them;
+//! the rows of the statistics, sorted; then the node's row and the assignments, shared. A decision that takes the monitors
+//! away waits for the commit, or came before, and then nothing is stored. Kuma's tables come first because somebody else's
+//! long statement may hold their rows: waiting for it, this transaction holds nothing that a lease or a decision needs.
+//! The second writes and commits.
 //!
 //! When the answer to the second was lost, nobody knows whether it was carried out, or still is. The next attempt says so
 //! ([`Earlier::InDoubt`]): it takes the node's row exclusively, which waits for the end of the one before, and then leaves
-//! out what is there. So a beat counts once.
+//! out the very beats that are there. So a beat counts once, and none is taken for another one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
@@ -60,12 +61,23 @@ pub struct BeatKeeper {
     averages: Mutex<Averages>,
 }
 
+/// What tells a row of `heartbeat` from others.
+struct There {
+    monitor: MonitorId,
+    status: i64,
+    msg: String,
+    time: Wall,
+    end_time: Option<Wall>,
+    ping_ms: Option<i64>,
+}
+
 /// What the first round trip found.
 #[derive(Default)]
 struct Locked {
+    active: BTreeSet<MonitorId>,
     owned: BTreeSet<MonitorId>,
-    /// When the last beat of each monitor began, where the attempt before is in doubt.
-    last: HashMap<MonitorId, Wall>,
+    /// What may be of the attempt before, where that is in doubt.
+    there: Vec<There>,
     stats: BTreeMap<Key, Stat>,
 }
 
@@ -88,7 +100,7 @@ impl BeatKeeper {
         }
         let catalog = self.store.catalog().await?;
         let mut lease = self.store.lease(ACT).await?;
-        let locked = match self.lock(&mut lease, &catalog, beats, earlier).await {
+        let mut locked = match self.lock(&mut lease, &catalog, beats, earlier).await {
             Ok(locked) => locked,
             Err(error) => {
                 lease.roll_back().await;
@@ -124,14 +136,17 @@ impl BeatKeeper {
         let monitors: BTreeSet<MonitorId> = beats.iter().map(|beat| beat.monitor).collect();
         let monitors = monitors.iter().map(|monitor| json!([monitor.0])).collect::<Json>().to_string();
         let mut statements = Vec::new();
+        statements.push((active(dialect), values![&monitors]));
+        statements.extend(stats::locking(dialect, catalog, &stats::keys(beats)));
         if earlier == Earlier::InDoubt {
             let sql = format!("SELECT 'node' AS found FROM node WHERE node_id = ?{}", dialect.for_update());
             statements.push((sql, values![&self.node]));
         }
-        statements.extend(stats::locking(dialect, catalog, &stats::keys(beats)));
         statements.push((owned(dialect), values![&monitors, &self.node, self.incarnation]));
-        if earlier == Earlier::InDoubt {
-            statements.push((last(dialect, catalog), values![monitors]));
+        if let (Earlier::InDoubt, Some(first)) = (earlier, beats.iter().map(|beat| beat.time.0).min()) {
+            // The column may have rounded it.
+            let since = datetime(Wall(first - 1_000));
+            statements.push((there(dialect, catalog), values![monitors, since]));
         }
         let mut locked = Locked::default();
         for row in session.begin_with_all(ACT, statements).await? {
@@ -169,9 +184,17 @@ impl Locked {
             "owned" => {
                 self.owned.insert(MonitorId(row.int("monitor_id")?));
             }
-            "last" => {
-                self.last.insert(MonitorId(row.int("monitor_id")?), row.wall("time_ms")?);
+            "active" => {
+                self.active.insert(MonitorId(row.int("monitor_id")?));
             }
+            "there" => self.there.push(There {
+                monitor: MonitorId(row.int("monitor_id")?),
+                status: row.int("status")?,
+                msg: row.maybe_text("msg")?.unwrap_or_default(),
+                time: row.wall("time_ms")?,
+                end_time: row.maybe_int("end_ms")?.map(Wall),
+                ping_ms: row.maybe_int("ping")?,
+            }),
             "stat" => {
                 let (key, stat) = stats::read(row)?;
                 self.stats.insert(key, stat);
@@ -181,11 +204,12 @@ impl Locked {
         Ok(())
     }
 
-    fn receipt(&self, beat: &Beat) -> Receipt {
-        // Kuma's column keeps whole seconds, cut off or rounded.
-        if self.last.get(&beat.monitor).is_some_and(|last| last.0 > beat.time.0 - 1_000) {
+    /// A row stands for one beat, however alike two are.
+    fn receipt(&mut self, beat: &Beat) -> Receipt {
+        if let Some(at) = self.there.iter().position(|there| there.is(beat)) {
+            self.there.swap_remove(at);
             Receipt::AlreadyThere
-        } else if self.owned.contains(&beat.monitor) {
+        } else if self.active.contains(&beat.monitor) && self.owned.contains(&beat.monitor) {
             Receipt::Stored
         } else {
             Receipt::Refused
@@ -193,26 +217,50 @@ impl Locked {
     }
 }
 
+impl There {
+    fn is(&self, beat: &Beat) -> bool {
+        // Kuma's columns keep whole seconds, cut off or rounded.
+        let is_same = |kept: Wall, exact: Wall| kept.0.abs_diff(exact.0) < 1_000;
+        self.monitor == beat.monitor
+            && self.status == beat.status.code()
+            && is_same(self.time, beat.time)
+            && self.end_time.is_none_or(|end_time| is_same(end_time, beat.end_time))
+            && self.ping_ms == beat.ping_ms
+            && self.msg == message(beat)
+    }
+}
+
+/// The monitors that are there and not paused, shared until the beats are committed.
+fn active(dialect: Dialect) -> String {
+    format!(
+        "SELECT 'active' AS found, m.id AS monitor_id FROM {wanted} {straight} monitor m ON m.id = b.monitor_id \
+         WHERE m.active = 1{lock}",
+        wanted = wanted(dialect),
+        straight = dialect.straight(),
+        lock = dialect.in_share_mode(),
+    )
+}
+
 /// The node's row is looked at first, then the assignments, both under a shared lock that lasts until the beats are
 /// committed. Only this order of tables keeps the order of locks.
 pub(in crate::store) fn owned(dialect: Dialect) -> String {
     format!(
         "SELECT 'owned' AS found, a.monitor_id FROM node n {straight} {wanted} {straight} komainu_assignment a \
-         ON a.monitor_id = b.monitor_id {straight} monitor m ON m.id = a.monitor_id \
-         WHERE n.node_id = ? AND n.incarnation = ? AND a.effective_node = n.node_id AND m.active = 1{lock}",
+         ON a.monitor_id = b.monitor_id \
+         WHERE n.node_id = ? AND n.incarnation = ? AND a.effective_node = n.node_id{lock}",
         straight = dialect.straight(),
         wanted = wanted(dialect),
         lock = dialect.in_share_mode(),
     )
 }
 
-/// One jump per monitor through the index (`monitor_id`, `time`).
-fn last(dialect: Dialect, catalog: &Catalog) -> String {
+/// A few rows per monitor, through the index (`monitor_id`, `time`).
+fn there(dialect: Dialect, catalog: &Catalog) -> String {
     format!(
-        "SELECT 'last' AS found, h.monitor_id, {time} AS time_ms FROM {wanted} {straight} heartbeat h \
-         ON h.id = (SELECT l.id FROM heartbeat l{hint} WHERE l.monitor_id = b.monitor_id \
-         ORDER BY l.time DESC, l.id DESC LIMIT 1)",
+        "SELECT 'there' AS found, h.monitor_id, h.status, h.msg, h.ping, {time} AS time_ms, {end} AS end_ms \
+         FROM {wanted} {straight} heartbeat h{hint} ON h.monitor_id = b.monitor_id AND h.time >= ?",
         time = dialect.datetime_ms("h.time"),
+        end = dialect.datetime_ms("h.end_time"),
         wanted = wanted(dialect),
         straight = dialect.straight(),
         hint = catalog.beat_hint(),
@@ -236,7 +284,7 @@ fn insert(dialect: Dialect, catalog: &Catalog, beats: &[&Beat]) -> (String, Vec<
             beat.monitor,
             beat.status.code(),
             beat.important,
-            beat.msg.chars().take(LONGEST_MESSAGE).collect::<String>(),
+            message(beat),
             datetime(beat.time),
             beat.ping_ms,
             beat.duration_s,
@@ -249,6 +297,10 @@ fn insert(dialect: Dialect, catalog: &Catalog, beats: &[&Beat]) -> (String, Vec<
         row
     });
     inserted(dialect, "heartbeat", &columns, rows.collect())
+}
+
+fn message(beat: &Beat) -> String {
+    beat.msg.chars().take(LONGEST_MESSAGE).collect()
 }
 
 const COLUMNS: [&str; 10] =

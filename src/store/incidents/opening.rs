@@ -39,10 +39,9 @@ pub(crate) async fn open_on(
         return Ok(Opened { incident_id, is_news });
     };
     if latest.is_open {
-        // Whoever knows that it flaps wants to hear of nothing but its end.
-        let is_worse = alarm.severity > latest.severity && latest.flaps < FLAPPING_FROM;
+        let is_worse = alarm.severity > latest.severity;
         if is_worse && !was_told_critical(session, latest.id).await? {
-            tell_worse(session, alarm, latest.id, routing.plan(subject)).await?;
+            tell_worse(session, alarm, &latest, routing.plan(subject)).await?;
         }
         note(session, alarm, latest.id).await?;
         return Ok(Opened { incident_id: latest.id, is_news: false });
@@ -81,19 +80,35 @@ async fn latest(session: &mut Session, key: &str) -> Result<Option<Latest>, Stor
 async fn tell_worse(
     session: &mut Session,
     alarm: &Alarm,
-    incident: i64,
+    latest: &Latest,
     planned: Vec<Planned>,
 ) -> Result<(), StoreError> {
-    let change = outbox::worsening(&entry::of_incident(session, incident).await?);
+    let entered = entry::of_incident(session, latest.id).await?;
+    if latest.flaps >= FLAPPING_FROM {
+        // Whoever knows that it flaps wants to hear of nothing but its end; who was never told does not know.
+        let is_stranger = |planned: &Planned| !entered.iter().any(|row| row.channel == planned.channel);
+        let strangers: Vec<_> = planned.into_iter().filter(is_stranger).collect();
+        return tell(session, Event::Opened, alarm, latest.id, &strangers).await;
+    }
+    let change = outbox::worsening(&entered);
     entry::cancel(session, &change.cancel).await?;
     let (knowing, new): (Vec<_>, Vec<_>) =
         planned.into_iter().partition(|planned| change.believers.contains(&planned.channel));
-    for (event, planned) in [(Event::Worse, knowing), (Event::Opened, new)] {
-        if !planned.is_empty() {
-            entry::enter(session, &Happening::of(incident, event, alarm), &planned).await?;
-        }
+    tell(session, Event::Worse, alarm, latest.id, &knowing).await?;
+    tell(session, Event::Opened, alarm, latest.id, &new).await
+}
+
+async fn tell(
+    session: &mut Session,
+    event: Event,
+    alarm: &Alarm,
+    incident: i64,
+    planned: &[Planned],
+) -> Result<(), StoreError> {
+    if planned.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    entry::enter(session, &Happening::of(incident, event, alarm), planned).await
 }
 
 /// Since it opened: how bad it is may change to and fro, and is told once.

@@ -9,9 +9,11 @@ use serde_json::{Value as Json, json};
 
 use super::columns::bound;
 use super::tags;
+use super::writing::Update;
 use crate::monitor::Columns;
 use crate::store::catalog::Catalog;
 use crate::store::cluster;
+use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Value, values};
@@ -162,15 +164,32 @@ fn parts(rows: Vec<Vec<Value>>) -> Vec<Vec<Vec<Value>>> {
     parts
 }
 
-/// Writes columns of one row, which the caller has locked.
-pub(super) async fn update(session: &mut Session, id: MonitorId, changes: &Columns) -> Result<(), StoreError> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let sets: Vec<String> = changes.keys().map(|name| format!("`{name}` = ?")).collect();
+/// Writes what changes, of rows that the caller has locked.
+pub(super) async fn update(session: &mut Session, updates: &[&Update]) -> Result<(), StoreError> {
+    let columns = updates.iter().filter(|update| !update.columns.is_empty()).map(|update| changed(update));
+    session.execute_many("change monitors", columns.collect()).await?;
+    let now = session.dialect().now_ms();
+    let described = updates.iter().map(|update| {
+        let (id, new) = (update.before.spec.id, &update.described);
+        if update.before.updated_at.is_some() { described_again(id, new, now) } else { first_described(id, new, now) }
+    });
+    session.execute_many("describe monitors", described.collect()).await
+}
+
+fn changed(update: &Update) -> (String, Vec<Value>) {
+    let sets: Vec<String> = update.columns.keys().map(|name| format!("`{name}` = ?")).collect();
     let sql = format!("UPDATE monitor SET {} WHERE id = ?", sets.join(", "));
-    let values = changes.values().map(bound).chain([Value::from(id)]).collect();
-    session.execute("change a monitor", sql, values).await.map(|_| ())
+    (sql, update.columns.values().map(bound).chain([Value::from(update.before.spec.id)]).collect())
+}
+
+/// Forgets what was known of monitors that are gone.
+pub(super) async fn forget(session: &mut Session, gone: &[MonitorId]) -> Result<(), StoreError> {
+    let ids: Vec<i64> = gone.iter().map(|id| id.0).collect();
+    for part in ids.chunks(500) {
+        let sql = format!("DELETE FROM komainu_monitor WHERE monitor_id IN ({})", id_list(part));
+        session.execute("forget monitors that are gone", Sql::Once(sql), vec![]).await?;
+    }
+    Ok(())
 }
 
 /// What changes of komainu's own row.
@@ -183,10 +202,7 @@ pub(super) struct Described {
     pub(super) managed_by: Option<Option<String>>,
 }
 
-/// Notes the change, in a row that is made where Kuma's UI made the monitor.
-pub(super) async fn describe_again(session: &mut Session, id: MonitorId, new: &Described) -> Result<(), StoreError> {
-    let act = "describe a monitor";
-    let now = session.dialect().now_ms();
+fn described_again(id: MonitorId, new: &Described, now: &str) -> (String, Vec<Value>) {
     let mut sets = vec![format!("updated_at = {now}")];
     let mut values = vec![];
     let pairs = [
@@ -201,19 +217,19 @@ pub(super) async fn describe_again(session: &mut Session, id: MonitorId, new: &D
             values.push(value);
         }
     }
-    let sql = format!("UPDATE komainu_monitor SET {} WHERE monitor_id = ?", sets.join(", "));
     values.push(Value::from(id));
-    if session.execute(act, sql, values).await? > 0 || *new == Described::default() {
-        return Ok(());
-    }
+    (format!("UPDATE komainu_monitor SET {} WHERE monitor_id = ?", sets.join(", ")), values)
+}
+
+/// Where Kuma's UI made the monitor, komainu knew nothing of it.
+fn first_described(id: MonitorId, new: &Described, now: &str) -> (String, Vec<Value>) {
     let sql = format!(
         "INSERT INTO komainu_monitor (monitor_id, ref, channels, run_on, managed_by, made_by, created_at, updated_at) \
          VALUES (?, ?, ?, ?, ?, 'kuma', {now}, {now})"
     );
     let (channels, run_on) = (list(new.channels.as_deref().unwrap_or_default()), new.run_on.as_deref());
     let managed_by = new.managed_by.clone().flatten();
-    let values = values![id, new.reference.clone(), channels, run_on.and_then(labels), managed_by];
-    session.execute(act, sql, values).await.map(|_| ())
+    (sql, values![id, new.reference.clone(), channels, run_on.and_then(labels), managed_by])
 }
 
 fn list(texts: &[String]) -> String {
@@ -232,7 +248,7 @@ pub(super) async fn existing(
     ids: &BTreeSet<i64>,
 ) -> Result<BTreeSet<i64>, StoreError> {
     let ids: Vec<i64> = ids.iter().copied().collect();
-    let sql = format!("SELECT id FROM `{table}` WHERE id IN ({})", crate::store::decisions::id_list(&ids));
+    let sql = format!("SELECT id FROM `{table}` WHERE id IN ({})", id_list(&ids));
     let rows = session.rows("look up what a monitor names", Sql::Once(sql), vec![]).await?;
     rows.iter().map(|row| row.int("id")).collect()
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde_json::Value as Json;
 
@@ -13,7 +14,7 @@ use crate::store::catalog::Catalog;
 use crate::store::error::StoreError;
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Value, values};
-use crate::store::watch::kinds;
+use crate::store::watch::{kinds, overlay};
 
 /// Tables whose rows a column names, and what they are called.
 const NAMED: [(&str, &str, &str); 3] = [
@@ -22,8 +23,9 @@ const NAMED: [(&str, &str, &str); 3] = [
     ("remote_browser", "remote_browser", "remote browser"),
 ];
 
-/// What a node can run.
+/// What a node can run, and whether it takes anything.
 struct Fit {
+    overlay: Overlay,
     kinds: Vec<String>,
     labels: Vec<String>,
 }
@@ -32,6 +34,7 @@ struct Fit {
 #[derive(Default)]
 pub(super) struct World {
     nodes: BTreeMap<NodeId, Fit>,
+    is_observing: bool,
     /// Groups with the groups that they belong to.
     groups: BTreeMap<i64, Option<i64>>,
     rows: BTreeMap<&'static str, BTreeSet<i64>>,
@@ -61,9 +64,16 @@ impl World {
     }
 
     async fn read_nodes(&mut self, session: &mut Session) -> Result<(), StoreError> {
-        for row in session.rows("read the nodes", "SELECT node_id, kinds, labels FROM node", vec![]).await? {
+        let sql = "SELECT mode FROM komainu_cluster WHERE id = 1 AND mode = 'observe'";
+        self.is_observing = session.row("read the cluster", sql, vec![]).await?.is_some();
+        let sql = "SELECT node_id, overlay, kinds, labels FROM node";
+        for row in session.rows("read the nodes", sql, vec![]).await? {
             let labels = row.maybe_text("labels")?.and_then(|text| serde_json::from_str(&text).ok());
-            let fit = Fit { kinds: kinds(&row.text("kinds")?), labels: labels.unwrap_or_default() };
+            let fit = Fit {
+                overlay: overlay(&row.text("overlay")?),
+                kinds: kinds(&row.text("kinds")?),
+                labels: labels.unwrap_or_default(),
+            };
             self.nodes.insert(row.node("node_id")?, fit);
         }
         Ok(())
@@ -151,11 +161,19 @@ impl World {
         None
     }
 
-    /// What is wrong with this home.
+    /// What is wrong with this home for something new.
     pub(super) fn home_fault(&self, node: &NodeId, kind: &str, run_on: &[String]) -> Option<Fault> {
+        if self.is_observing {
+            let message = "the cluster only observes and gives nobody a home; `komainu adopt` starts automation";
+            return Some(Fault::conflict("node_id", message));
+        }
         let message = match self.nodes.get(node) {
             None => {
                 format!("there is no node {node}; `komainu nodes list` shows them, without node_id the leader chooses")
+            }
+            Some(fit) if fit.overlay != Overlay::None => {
+                let message = format!("{node} is to be empty; `komainu nodes resume {node}` ends that");
+                return Some(Fault::conflict("node_id", message));
             }
             Some(fit) if !fit.kinds.is_empty() && !fit.kinds.iter().any(|known| known == kind) => {
                 format!("{node} does not run monitors of type {kind}; it runs {}", fit.kinds.join(", "))

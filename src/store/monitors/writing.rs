@@ -77,18 +77,43 @@ pub enum Refusal {
 
 /// Does all that is wished, or nothing. `by`: as the audit trail names who asks.
 pub async fn write(store: &Store, by: &str, wishes: &[Wish]) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
+    carry_out(store, by, wishes, false).await
+}
+
+/// Judges what is wished as [`write`] would now, and writes nothing. What would be new has the key 0.
+pub async fn rehearse(store: &Store, wishes: &[Wish]) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
+    carry_out(store, "", wishes, true).await
+}
+
+async fn carry_out(
+    store: &Store,
+    by: &str,
+    wishes: &[Wish],
+    is_rehearsal: bool,
+) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
     let catalog = store.catalog().await?;
+    let mut order = Order { catalog: &catalog, by, wishes, is_rehearsal, settles: false };
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let order = Order { catalog: &catalog, by, wishes };
         let outcome = in_transaction!(store, "write monitors", |session| order.carry_out(session).await);
         match outcome {
+            Ok(Outcome::Done(written)) => return Ok(Ok(written)),
+            Ok(Outcome::Refused(refusal)) => return Ok(Err(refusal)),
+            Ok(Outcome::Settles) => order.settles = true,
             // Another one took the ref after it was looked up: this time it is found.
             Err(error) if error.is_duplicate() && attempt < ATTEMPTS => {}
-            other => return other,
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// How an attempt ended.
+enum Outcome {
+    Done(Vec<Written>),
+    Refused(Refusal),
+    /// Something new gets a home: that needs the cluster's lock.
+    Settles,
 }
 
 /// What is written for one wish.
@@ -110,22 +135,36 @@ struct Order<'a> {
     catalog: &'a Catalog,
     by: &'a str,
     wishes: &'a [Wish],
+    /// Nothing is written.
+    is_rehearsal: bool,
+    /// The cluster's row is locked before anything else, as by everybody who changes an assignment. Not for mere edits:
+    /// many of them take longer than a decision can wait.
+    settles: bool,
 }
 
 impl Order<'_> {
-    async fn carry_out(&self, session: &mut Session) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
-        if self.wishes.iter().any(|wish| wish.draft.node_id.is_some()) {
-            // First: every change of an assignment locks the cluster's row before anything else.
+    async fn carry_out(&self, session: &mut Session) -> Result<Outcome, StoreError> {
+        if self.settles {
             cluster::lock(session).await?;
         }
         let refs = self.wishes.iter().filter_map(|wish| wish.draft.reference.as_deref()).collect();
-        let known = by_refs(session, &refs).await?;
+        let mut known = by_refs(session, &refs).await?;
         let views = self.lock_and_read(session, &known).await?;
+        // Kuma's UI deletes monitors and leaves what komainu knew of them.
+        let gone: Vec<MonitorId> = known.values().filter(|id| !views.contains_key(id)).copied().collect();
+        known.retain(|_, id| views.contains_key(id));
+        if !self.settles && self.wishes.iter().any(|wish| makes_with_home(wish, &known)) {
+            return Ok(Outcome::Settles);
+        }
         let drafts: Vec<&Draft> = self.wishes.iter().map(|wish| &wish.draft).collect();
         let world = World::read(session, self.catalog, &drafts).await?;
         match self.plan(&known, views, world) {
-            Ok(plans) => self.write(session, plans).await.map(Ok),
-            Err(refusal) => Ok(Err(refusal)),
+            Ok(plans) if self.is_rehearsal => Ok(Outcome::Done(self.written(&plans, vec![]))),
+            Ok(plans) => {
+                rows::forget(session, &gone).await?;
+                self.write(session, plans).await.map(Outcome::Done)
+            }
+            Err(refusal) => Ok(Outcome::Refused(refusal)),
         }
     }
 
@@ -135,7 +174,8 @@ impl Order<'_> {
         session: &mut Session,
         known: &BTreeMap<String, MonitorId>,
     ) -> Result<BTreeMap<MonitorId, MonitorView>, StoreError> {
-        let ids: BTreeSet<MonitorId> = self.wishes.iter().filter_map(|wish| existing(wish, known)).collect();
+        let named = self.wishes.iter().filter_map(|wish| existing(wish, known));
+        let ids: BTreeSet<MonitorId> = named.chain(known.values().copied()).collect();
         lock(session, &ids).await?;
         let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
         let mut views = BTreeMap::new();
@@ -164,8 +204,7 @@ impl Order<'_> {
             let planned = match existing(wish, known) {
                 Some(id) => match views.remove(&id) {
                     Some(view) => plan_update(wish, view, known, &mut world, self.catalog)?,
-                    None if matches!(wish.target, Target::Existing(_)) => return Err(Refusal::Unknown),
-                    None => plan_creation(wish, known, &mut world, self.catalog),
+                    None => return Err(Refusal::Unknown),
                 },
                 None if !wish.if_match.is_empty() => return Err(Refusal::Stale),
                 None => plan_creation(wish, known, &mut world, self.catalog),
@@ -184,36 +223,40 @@ impl Order<'_> {
             .filter_map(|plan| if let Plan::Create(row) = plan { Some((**row).clone()) } else { None })
             .collect();
         let user = if new.is_empty() { None } else { first_user(session, self.catalog).await? };
-        let mut ids = rows::insert(session, self.catalog, &new, user).await?.into_iter();
-        let mut written = Vec::with_capacity(plans.len());
-        for (plan, wish) in plans.iter().zip(self.wishes) {
-            let (id, change) = match plan {
-                Plan::Create(_) => (ids.next().unwrap_or(MonitorId(0)), Change::Created),
-                Plan::Update(update) => {
-                    self.update(session, update).await?;
-                    (update.before.spec.id, Change::Updated)
-                }
-                Plan::Nothing(id) => (*id, Change::Unchanged),
-            };
-            let before = if let Plan::Update(update) = plan { update.before.reference.clone() } else { None };
-            written.push(Written { id, reference: wish.draft.reference.clone().or(before), change });
-        }
+        let ids = rows::insert(session, self.catalog, &new, user).await?;
+        let written = self.written(&plans, ids);
         let updates: Vec<&Update> = plans
             .iter()
             .filter_map(|plan| if let Plan::Update(update) = plan { Some(&**update) } else { None })
             .collect();
+        self.update(session, &updates).await?;
         trail::note(session, self.by, &trail::Story { written: &written, new: &new, updates: &updates }).await?;
         Ok(written)
     }
 
-    async fn update(&self, session: &mut Session, update: &Update) -> Result<(), StoreError> {
-        let id = update.before.spec.id;
-        rows::update(session, id, &update.columns).await?;
-        rows::describe_again(session, id, &update.described).await?;
-        match &update.tags {
-            Some(after) => tags::replace(session, self.catalog, id, &update.before.tags, after).await,
-            None => Ok(()),
+    /// What becomes of each wish; `ids`: of those that are new.
+    fn written(&self, plans: &[Plan], ids: Vec<MonitorId>) -> Vec<Written> {
+        let mut ids = ids.into_iter();
+        let wished = plans.iter().zip(self.wishes);
+        let written = wished.map(|(plan, wish)| {
+            let (id, change, before) = match plan {
+                Plan::Create(_) => (ids.next().unwrap_or(MonitorId(0)), Change::Created, None),
+                Plan::Update(update) => (update.before.spec.id, Change::Updated, update.before.reference.clone()),
+                Plan::Nothing(id) => (*id, Change::Unchanged, None),
+            };
+            Written { id, reference: wish.draft.reference.clone().or(before), change }
+        });
+        written.collect()
+    }
+
+    async fn update(&self, session: &mut Session, updates: &[&Update]) -> Result<(), StoreError> {
+        rows::update(session, updates).await?;
+        for update in updates {
+            if let Some(after) = &update.tags {
+                tags::replace(session, self.catalog, update.before.spec.id, &update.before.tags, after).await?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -223,6 +266,11 @@ fn existing(wish: &Wish, known: &BTreeMap<String, MonitorId>) -> Option<MonitorI
         Target::Existing(id) => Some(id),
         Target::Named => wish.draft.reference.as_ref().and_then(|reference| known.get(reference)).copied(),
     }
+}
+
+/// Whether it makes a monitor that begins at home.
+fn makes_with_home(wish: &Wish, known: &BTreeMap<String, MonitorId>) -> bool {
+    wish.draft.node_id.is_some() && existing(wish, known).is_none()
 }
 
 fn plan_creation(

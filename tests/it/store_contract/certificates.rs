@@ -11,6 +11,7 @@ use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
 
 on_both_databases! {
+    who_hears_only_of_what_is_critical_hears_of_it_once_however_much_it_flaps,
     a_certificate_that_expires_soon_is_told_worse_in_its_last_week_and_over_with_its_renewal,
     an_intermediate_counts_and_a_root_does_not,
     what_the_monitor_does_not_ask_for_is_not_told,
@@ -86,6 +87,19 @@ async fn a_certificate_that_expires_soon_is_told_worse_in_its_last_week_and_over
     assert_eq!([settle(&fixture).await, settle(&fixture).await], [(0, 1), (0, 0)]);
     let all = [&worse[..], &["ops: resolved critical", "phone: resolved critical"]].concat();
     assert_eq!(told(&mut fixture).await, all);
+}
+
+async fn who_hears_only_of_what_is_critical_hears_of_it_once_however_much_it_flaps(kind: Kind) {
+    let (mut fixture, monitor) = a_monitor(kind).await;
+    for days in [20, 6, 20, 6] {
+        seen(&mut fixture, monitor, &link(20, "server", None)).await;
+        settle(&fixture).await;
+        fixture.raw.execute("UPDATE komainu_incident SET flaps = 5").await;
+        fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent' WHERE state = 'waiting'").await;
+        seen(&mut fixture, monitor, &link(days, "server", None)).await;
+        settle(&fixture).await;
+    }
+    assert_eq!(told(&mut fixture).await, ["ops: opened warning", "phone: opened critical"]);
 }
 
 async fn an_intermediate_counts_and_a_root_does_not(kind: Kind) {

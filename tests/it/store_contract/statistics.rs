@@ -21,6 +21,8 @@ on_both_databases! {
     statistics_are_the_same_however_beats_are_batched,
     a_refused_beat_is_not_counted,
     a_beat_whose_answer_was_lost_is_counted_once,
+    a_later_beat_is_not_taken_for_the_one_in_doubt,
+    a_full_row_of_statistics_counts_no_further_and_keeps_no_beat_out,
     own_trouble_is_stored_and_not_counted,
     what_others_wrote_into_a_row_is_counted_on_and_kept,
     a_database_without_the_tables_stores_beats_alone,
@@ -142,6 +144,34 @@ async fn a_beat_whose_answer_was_lost_is_counted_once(kind: Kind) {
     assert_eq!(receipts, [Receipt::AlreadyThere, Receipt::Stored]);
     assert_eq!(fixture.raw.count("SELECT SUM(up) FROM stat_daily").await, 2);
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM heartbeat").await, 2);
+}
+
+async fn a_later_beat_is_not_taken_for_the_one_in_doubt(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    let keeper = keeper(&fixture);
+    let first = beat(monitor);
+    let push = Beat { msg: "a push".to_owned(), ..first.clone() };
+    let later = Beat { time: Wall(first.time.0 + 5_000), end_time: Wall(first.end_time.0 + 5_000), ..first.clone() };
+    keeper.keep(&[first.clone(), later], Earlier::Answered).await.unwrap();
+    let receipts = keeper.keep(&[first.clone(), push, first], Earlier::InDoubt).await.unwrap();
+    assert_eq!(receipts, [Receipt::AlreadyThere, Receipt::Stored, Receipt::Stored], "a row stands for one beat");
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM heartbeat").await, 4);
+}
+
+async fn a_full_row_of_statistics_counts_no_further_and_keeps_no_beat_out(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    let keeper = keeper(&fixture);
+    keeper.keep(&[beat(monitor)], Earlier::Answered).await.unwrap();
+    for span in ["minutely", "hourly", "daily"] {
+        fixture.raw.execute(&format!("UPDATE stat_{span} SET up = 32767")).await;
+    }
+    assert_eq!(keeper.keep(&[beat(monitor)], Earlier::Answered).await.unwrap(), [Receipt::Stored]);
+    assert_eq!(fixture.raw.count("SELECT up FROM stat_hourly").await, 32_767);
+    assert_eq!(fixture.raw.count("SELECT up FROM stat_daily").await, 32_768);
 }
 
 async fn own_trouble_is_stored_and_not_counted(kind: Kind) {

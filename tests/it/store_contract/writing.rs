@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use komainu::monitor::Draft;
+use komainu::store::beats::keeper::{BeatKeeper, Earlier, Receipt};
 use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::monitors::{self, Change, Refusal, Target, Wish};
 use komainu::store::{Store, audit};
-use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, Kind, beat};
@@ -22,6 +23,9 @@ on_both_databases! {
     a_monitor_made_in_kuma_is_described_without_becoming_ours,
     the_history_of_a_deleted_monitor_goes_even_if_nobody_finished,
     what_a_column_cannot_hold_is_refused_before_the_database_sees_it,
+    the_ref_of_a_monitor_that_kuma_deleted_is_free_again,
+    nothing_new_begins_on_a_node_that_is_to_be_empty_or_while_the_cluster_observes,
+    storing_editing_and_deleting_never_wait_in_a_circle,
 }
 
 async fn draft(store: &Store, fields: &Value) -> Draft {
@@ -111,6 +115,70 @@ async fn a_refused_request_leaves_no_trace(kind: Kind) {
     }
 }
 
+async fn the_ref_of_a_monitor_that_kuma_deleted_is_free_again(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut fields = web();
+    fields["ref"] = json!("shop/web");
+    let (first, _) = wish(&fixture.store, Target::Named, fields.clone()).await.unwrap();
+    let seen = monitors::get(&fixture.store, first).await.unwrap().unwrap().etag();
+    fixture.raw.execute(&format!("DELETE FROM monitor WHERE id = {first}")).await;
+    let draft = draft(&fixture.store, &fields).await;
+    let edit = Wish { target: Target::Named, draft, if_match: vec![seen] };
+    assert_eq!(monitors::write(&fixture.store, "x", &[edit]).await.unwrap(), Err(Refusal::Stale));
+    let (second, change) = wish(&fixture.store, Target::Named, fields.clone()).await.unwrap();
+    assert_eq!(change, Change::Created);
+    assert_eq!(wish(&fixture.store, Target::Named, fields).await, Ok((second, Change::Unchanged)));
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_monitor").await, 1);
+}
+
+async fn nothing_new_begins_on_a_node_that_is_to_be_empty_or_while_the_cluster_observes(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    let mut fields = web();
+    fields["node_id"] = json!("node1");
+    for (obstacle, end) in [
+        ("UPDATE node SET overlay = 'draining'", "UPDATE node SET overlay = 'none'"),
+        ("UPDATE komainu_cluster SET mode = 'observe'", "UPDATE komainu_cluster SET mode = 'active'"),
+    ] {
+        fixture.raw.execute(obstacle).await;
+        let Err(Refusal::Faults(faults)) = wish(&fixture.store, Target::New, fields.clone()).await else {
+            panic!("it was made in spite of {obstacle}");
+        };
+        assert_eq!((faults[0].1.field.as_str(), faults[0].1.is_conflict), ("node_id", true), "{faults:?}");
+        fixture.raw.execute(end).await;
+    }
+    assert_eq!(wish(&fixture.store, Target::New, fields).await.unwrap().1, Change::Created);
+}
+
+async fn storing_editing_and_deleting_never_wait_in_a_circle(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    let made = fixture.monitors(60, Some("node1")).await;
+    let keeper = BeatKeeper::new(fixture.store.clone(), "node1".into(), Incarnation(11));
+    let store = &fixture.store;
+    let beats: Vec<_> = made.iter().map(|id| beat(*id)).collect();
+    let (deleted, edited) = made.split_at(30);
+    for (round, id) in deleted.iter().enumerate() {
+        let draft = draft(store, &json!({"interval": 60 + round})).await;
+        let wish = |id: &MonitorId| Wish { target: Target::Existing(*id), draft: draft.clone(), if_match: vec![] };
+        let wishes: Vec<Wish> = edited.iter().rev().map(wish).collect();
+        let (kept, written, gone) = tokio::join!(
+            keeper.keep(&beats, Earlier::Answered),
+            monitors::write(store, "x", &wishes),
+            monitors::delete(store, "x", *id, &[]),
+        );
+        kept.unwrap();
+        written.unwrap().unwrap();
+        gone.unwrap().unwrap();
+    }
+    let kept = keeper.keep(&beats, Earlier::Answered).await.unwrap();
+    assert_eq!(kept.iter().filter(|receipt| **receipt == Receipt::Stored).count(), 30);
+    let orphans = "SELECT COUNT(*) FROM heartbeat WHERE monitor_id NOT IN (SELECT id FROM monitor)";
+    assert!(fixture.raw.count(orphans).await > 0, "history goes afterwards, in batches");
+    while monitors::sweep(&fixture.store).await.unwrap() > 0 {}
+    assert_eq!(fixture.raw.count(orphans).await, 0);
+}
+
 /// A value that every rule takes.
 fn sample(column: &str) -> Value {
     match column {
@@ -177,7 +245,7 @@ async fn the_history_of_a_deleted_monitor_goes_even_if_nobody_finished(kind: Kin
     let mut fixture = Fixture::native(kind).await;
     let _node = fixture.start_node("node1", 11).await;
     let kept = fixture.monitors(2, Some("node1")).await;
-    let incarnation = komainu_watchdogs::ids::Incarnation(11);
+    let incarnation = Incarnation(11);
     for id in &kept {
         fixture.store.store_beats(&"node1".into(), incarnation, &[beat(*id)]).await.unwrap();
     }

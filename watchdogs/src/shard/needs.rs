@@ -1,7 +1,7 @@
 //! Which monitor needs a step, and why: one rule for a single monitor and for a count of those that are alike.
 //!
-//! Owns the order of the reasons. What an operator asked for comes before what automation wants, and is all that is
-//! left of it while the cluster is frozen. Where a monitor goes, unless only one node will do, is the planner's choice.
+//! Owns the order of the reasons. What an operator asked for comes before what automation wants; while the
+//! cluster is frozen only that begins, and what had begun ends. Where a monitor goes, unless only one node will do, is the planner's choice.
 
 use super::{Field, Slot};
 use crate::decision::{MoveReason, Step};
@@ -101,12 +101,11 @@ impl Field {
         case.home.filter(|home| self.nodes.get(home).is_some_and(|slot| is_welcome(slot, case)))
     }
 
-    /// A monitor that is nobody's. Also while frozen it ends where an operator sent it, or, with that node gone, where
-    /// somebody runs it.
+    /// A monitor that is nobody's. What was taken from a node arrives also while frozen: nobody watches it meanwhile.
     fn needs_node<'a>(&self, case: &Case<'a>, home: Option<&'a NodeId>) -> Option<Need<'a>> {
         let (step, reason, only) = match case.source {
             Some(source) if !self.arrivable.contains(source) => return None,
-            _ if self.is_frozen && !case.asked => return None,
+            None if self.is_frozen && !case.asked => return None,
             None if case.home.is_none() => (Step::Place, MoveReason::NewMonitor, None),
             Some(_) | None if case.asked && home.is_some() => (Step::Arrive, MoveReason::Operator, home),
             Some(_) | None => (Step::Arrive, MoveReason::Unowned, home),

@@ -64,6 +64,7 @@ impl Situation {
             assert_eq!(monitor.effective, step.from);
             monitor.effective.clone_from(&step.to);
             monitor.is_placed = true;
+            monitor.asked &= monitor.effective.is_none() || monitor.effective != monitor.home;
             monitor.source = (step.step == Step::Release).then(|| Source {
                 node: step.from.clone().unwrap(),
                 incarnation: Incarnation(1),

@@ -46,16 +46,23 @@ fn some_kinds() -> impl Strategy<Value = Vec<String>> {
         .prop_map(|kinds| kinds.into_iter().map(str::to_owned).collect())
 }
 
-/// Anything at all: nodes in every condition, monitors at home, away, new, nobody's, pinned, paused.
+fn some_labels() -> impl Strategy<Value = Vec<String>> {
+    select(vec![vec![], vec![], vec!["dmz"], vec!["dmz", "eu"]])
+        .prop_map(|labels| labels.into_iter().map(str::to_owned).collect())
+}
+
+/// Anything at all: nodes in every condition, monitors at home, away, new, nobody's, pinned, paused, sent by an operator,
+/// for nodes with labels.
 fn anything() -> impl Strategy<Value = Situation> {
-    let node = (a_condition(), select(vec![50, 100, 200, 400]), 1..40_u32, some_kinds());
+    let node = (a_condition(), select(vec![50, 100, 200, 400]), 1..40_u32, some_kinds(), some_labels(), any::<bool>());
     let monitor = (0..7_usize, 0..7_usize, select(vec!["http", "push", "dns"]), select(vec![1, 20, 60, 300]), 0..10_u8);
     (vec(node, 1..6), vec(monitor, 0..90)).prop_map(|(nodes, monitors)| {
         let mut situation = Situation::of(0, 0);
         let mut names = Vec::new();
-        for (index, (condition, weight, capacity, kinds)) in nodes.into_iter().enumerate() {
+        for (index, (condition, weight, capacity, kinds, labels, drains_pinned)) in nodes.into_iter().enumerate() {
             let name = NodeId::from(format!("node{index}"));
-            situation.field.nodes.insert(name.clone(), Slot { weight, capacity, kinds, ..slot(condition) });
+            let node = Slot { weight, capacity, kinds, labels, drains_pinned, ..slot(condition) };
+            situation.field.nodes.insert(name.clone(), node);
             names.push(name);
         }
         for (home, effective, kind, interval_s, luck) in monitors {
@@ -65,6 +72,8 @@ fn anything() -> impl Strategy<Value = Situation> {
             row.is_placed = row.home.is_some();
             row.active = luck != 1;
             row.pinned = luck == 2 && row.home.is_some() && row.home == row.effective;
+            row.asked = luck == 3 && row.home.is_some() && row.home != row.effective;
+            row.run_on = if luck == 4 { vec!["dmz".to_owned()] } else { Vec::new() };
         }
         situation
     })
@@ -148,12 +157,58 @@ proptest! {
     }
 
     #[test]
-    fn a_pinned_monitor_never_leaves_a_living_node(situation in anything()) {
+    fn a_pinned_monitor_never_leaves_a_living_node_but_in_a_drain_that_takes_it_along(situation in anything()) {
         for step in plan(&situation.shard, &situation.field).moves.iter().filter(|step| step.pinned) {
             if let Some(from) = &step.from {
-                prop_assert!(situation.field.nodes.get(from).unwrap().lost.is_some());
+                let slot = situation.field.nodes.get(from).unwrap();
+                prop_assert!(slot.lost.is_some() || (slot.is_draining && slot.drains_pinned));
             }
         }
+    }
+
+    #[test]
+    fn what_an_operator_sent_goes_home_alone_and_as_soon_as_that_takes_it(situation in anything()) {
+        let plan = plan(&situation.shard, &situation.field);
+        for monitor in situation.shard.monitors.iter().filter(|one| one.asked) {
+            let home = monitor.home.as_ref().unwrap();
+            let slot = situation.field.nodes.get(home).unwrap();
+            let takes = slot.is_eligible && slot.takes(&monitor.kind, &monitor.run_on);
+            let step = plan.moves.iter().find(|step| step.monitor == monitor.monitor);
+            let runs_on = monitor.effective.as_ref().and_then(|node| situation.field.nodes.get(node));
+            let is_run = runs_on.is_some_and(|slot| slot.lost.is_none() && slot.has_holder);
+            if is_run && takes {
+                prop_assert_eq!(step.map(|step| (step.step, step.reason)), Some((Step::Release, MoveReason::Operator)));
+            }
+            if let Some(to) = step.and_then(|step| step.to.as_ref()).filter(|_| takes) {
+                prop_assert_eq!(to, home);
+            }
+        }
+    }
+
+    #[test]
+    fn while_frozen_only_what_an_operator_sent_begins_to_move(mut situation in anything()) {
+        situation.field.is_frozen = true;
+        for step in plan(&situation.shard, &situation.field).moves {
+            prop_assert!(step.asked || step.step == Step::Arrive, "{step:?}");
+            prop_assert!(matches!(step.step, Step::Release | Step::Arrive), "{step:?}");
+        }
+    }
+
+    /// What was taken from a node arrives whatever the pace: it is kept when taking.
+    #[test]
+    fn no_more_is_placed_on_a_stock_kuma_or_taken_for_it_than_is_left_of_its_minute(
+        mut situation in anything(),
+        left in 0..6_usize,
+    ) {
+        situation.field.nodes.values_mut().for_each(|slot| (slot.is_kuma, slot.arrivals_left) = (true, Some(left)));
+        let plan = plan(&situation.shard, &situation.field);
+        let mut placed: BTreeMap<&NodeId, usize> = BTreeMap::new();
+        for step in plan.moves.iter().filter(|step| step.step == Step::Place) {
+            *placed.entry(step.to.as_ref().unwrap()).or_default() += 1;
+        }
+        prop_assert!(placed.values().all(|placed| *placed <= left), "{placed:?}");
+        let taken = plan.moves.iter().filter(|step| step.step == Step::Release).count();
+        prop_assert!(taken <= left * situation.field.nodes.len(), "{taken} taken");
     }
 
     #[test]
@@ -164,6 +219,7 @@ proptest! {
                 let monitor = situation.shard.monitors.iter().find(|one| one.monitor == step.monitor).unwrap();
                 prop_assert!(slot.is_eligible);
                 prop_assert!(slot.kinds.is_empty() || slot.kinds.contains(&monitor.kind));
+                prop_assert!(monitor.run_on.iter().all(|label| slot.labels.contains(label)));
             }
         }
     }
@@ -200,6 +256,8 @@ proptest! {
                 || slot.is_draining
                 || (slot.sheds_push && monitor.kind == "push")
                 || !slot.runs(&monitor.kind)
+                || monitor.run_on.iter().any(|label| !slot.labels.contains(label))
+                || (is_away && step.reason == MoveReason::Operator && monitor.asked)
                 || (is_away && step.reason == MoveReason::GoingHome);
             prop_assert!(needs, "{step:?}");
             prop_assert_ne!(&step.to, &step.from);
@@ -233,7 +291,7 @@ proptest! {
         }
         for monitor in now.shard.monitors.iter().filter(|one| one.effective.is_none()) {
             for (node, slot) in &now.field.nodes {
-                let runs = slot.kinds.is_empty() || slot.kinds.contains(&monitor.kind);
+                let runs = slot.takes(&monitor.kind, &monitor.run_on);
                 prop_assert!(!(slot.is_eligible && runs), "{node} could run {}", monitor.monitor);
             }
         }

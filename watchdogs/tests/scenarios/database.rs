@@ -180,7 +180,7 @@ impl Database {
         if self.cluster.stamp.generation != decision.seen {
             return Err(Refusal::GenerationMoved);
         }
-        let is_frozen = self.cluster.frozen && !decision.is_asked_for();
+        let is_frozen = self.cluster.frozen && !decision.is_allowed_while_frozen();
         let is_held = is_frozen || self.cluster.mode == Mode::Observe;
         if is_held && !(decision.moves.is_empty() && decision.revokes.is_empty()) {
             return Err(Refusal::Frozen);

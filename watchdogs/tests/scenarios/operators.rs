@@ -1,7 +1,9 @@
 //! Hands win: freeze, observe mode, and foreign programs that meddle.
 
+use std::time::Duration;
+
 use komainu_watchdogs::decision::MoveReason;
-use komainu_watchdogs::facts::{Mode, NodeStatus};
+use komainu_watchdogs::facts::{Mode, NodeStatus, Overlay};
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::io::Announcement;
 use komainu_watchdogs::view::WouldMove;
@@ -33,6 +35,32 @@ fn a_freeze_stops_revokes_too() {
     world.hang("node1");
     world.run_to(200);
     assert_eq!(world.revoked_at("node1"), None);
+}
+
+#[test]
+fn a_freeze_in_the_middle_of_a_drain_leaves_nothing_unwatched_and_takes_no_more() {
+    let mut world = World::settled();
+    world.database.node("node3").overlay = Overlay::Draining;
+    while world.nobodys() == 0 {
+        world.run_to_point(world.now + Duration::from_millis(100));
+    }
+    let released = world.nobodys();
+    world.database.cluster.frozen = true;
+    world.run_to(60);
+    assert_eq!((world.nobodys(), world.spread().iter().sum::<usize>()), (0, 36), "{released} were on their way");
+}
+
+#[test]
+fn a_freeze_in_the_middle_of_a_drain_outlasts_a_node_that_never_acknowledges() {
+    let mut world = World::settled();
+    world.database.node("node3").overlay = Overlay::Draining;
+    world.node("node3").acknowledges = false;
+    while world.nobodys() == 0 {
+        world.run_to_point(world.now + Duration::from_millis(100));
+    }
+    world.database.cluster.frozen = true;
+    world.run_to(90);
+    assert_eq!(world.nobodys(), 0);
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Transaction<'_> {
             return Some(Refusal::GenerationMoved);
         }
         let moves = !decision.moves.is_empty() || !decision.revokes.is_empty();
-        let is_asked = decision.is_asked_for() && self.database.cluster.mode == Mode::Active;
+        let is_asked = decision.is_allowed_while_frozen() && self.database.cluster.mode == Mode::Active;
         if moves && self.database.has_held_mode() && !is_asked && self.variant != Some(Variant::NoFreezeGuard) {
             return Some(Refusal::Frozen);
         }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use komainu_watchdogs::decision::{Decision, StatusReason, Step};
+use komainu_watchdogs::decision::{Decision, Move, StatusReason, Step};
 use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::view::Health;
 
@@ -102,24 +102,27 @@ pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<
     undone.map_or(Ok(()), |change| Err(format!("hands_win: automation changed the overlay of {}", change.node)))
 }
 
-/// While the cluster is frozen only what an operator sent somewhere moves, and no lease that is renewed is taken away.
+/// While the cluster is frozen only what an operator sent somewhere begins to move, what had begun to ends, and no lease
+/// is taken away but for that.
 fn ensure_sent(world: &World, decision: &Decision) -> Result<(), String> {
-    let is_empty = decision.moves.is_empty() && decision.revokes.is_empty();
     let is_sent = |monitor: usize| {
         let assignment = world.database.monitors[monitor].assignment.as_ref();
         world.ledger.sent[monitor].is_some() || assignment.is_none_or(|assignment| !assignment.is_asked)
     };
-    let are_asked = decision.moves.iter().all(|step| step.asked && is_sent(monitor_index(step.monitor)));
-    let are_ended = decision.revokes.iter().all(|revoke| revoke.lease_seq.is_some());
-    if is_empty || (!decision.moves.is_empty() && are_asked && are_ended) {
+    let goes_on = |step: &Move| match step.step {
+        Step::Arrive => true,
+        Step::Release => step.asked && is_sent(monitor_index(step.monitor)),
+        Step::Place | Step::Failover => false,
+    };
+    if decision.moves.iter().all(goes_on) && !decision.revokes.iter().any(|revoke| revoke.is_emptied) {
         Ok(())
     } else {
-        Err("hands_win: moves that nobody asked for were committed while the cluster was frozen".to_owned())
+        Err("hands_win: moves that nobody asked for began while the cluster was frozen".to_owned())
     }
 }
 
 /// The store leaves a row alone that was pinned, unpinned or bound elsewhere since the plan was made.
-fn is_moved(world: &World, step: &komainu_watchdogs::decision::Move) -> bool {
+fn is_moved(world: &World, step: &Move) -> bool {
     let row = world.database.monitors[monitor_index(step.monitor)].assignment.clone().unwrap_or_default();
     let is_at_home_as_planned = row.home == step.home.as_ref().map(node_index);
     is_at_home_as_planned

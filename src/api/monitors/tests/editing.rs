@@ -137,3 +137,14 @@ async fn what_nobody_may_set_is_refused_by_name() {
         assert_eq!((answer.code, faults(&answer)[0].0.as_str()), (400, field));
     }
 }
+
+#[tokio::test]
+async fn an_if_match_that_cannot_be_read_is_no_permission_to_overwrite() {
+    let surface = Surface::plain().await;
+    let made = post(&surface, &web()).await;
+    let path = format!("{PATH}/{}", made.json()["id"]);
+    for unreadable in ["", " , ", "abc", "\"abc\", d"] {
+        let answer = send(&surface, "PATCH", &path, &[("if-match", unreadable)], &json!({"interval": 30})).await;
+        assert_eq!((answer.code, faults(&answer)[0].0.as_str()), (400, "If-Match"), "{unreadable:?}");
+    }
+}

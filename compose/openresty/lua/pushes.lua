@@ -1,0 +1,70 @@
+-- Which node owns which push monitor: its statistics are counters in that node's memory, so only that one may take a push.
+--
+-- The watchdogs tell owners by HMAC-SHA1(gateway's key, token): the tokens themselves never leave the database.
+
+local fetch = require("fetch")
+local json = require("json")
+local settings = require("settings")
+
+local pushes = {}
+
+local owners = ngx.shared.komainu_pushes
+
+-- Of the process that reads: what the dictionary holds, its tag, and whether somebody was told that it is old.
+local known, tag, is_told
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(byte)
+    return string.format("%02x", byte:byte())
+  end))
+end
+
+-- The owner of a token: a node's id; "" when it is on its way from one to another; nil when nobody knows it.
+function pushes.owner(token)
+  return owners:get(hex(ngx.hmac_sha1(settings.key, token)))
+end
+
+local function keep(list)
+  if not known then
+    -- What a process before this one put there.
+    owners:flush_all()
+    owners:flush_expired()
+    known = {}
+  end
+  for digest, node in pairs(list) do
+    if known[digest] ~= node then
+      local is_kept, reason = owners:safe_set(digest, node)
+      if not is_kept then
+        ngx.log(ngx.ERR, "no room for the owners of all push monitors: ", reason)
+        return false
+      end
+    end
+  end
+  for digest in pairs(known) do
+    if list[digest] == nil then
+      owners:delete(digest)
+    end
+  end
+  known = list
+  return true
+end
+
+-- Reads them anew from this watchdog, if they changed.
+function pushes.refresh(watchdog)
+  local headers = { Authorization = "Bearer " .. settings.key, ["If-None-Match"] = tag }
+  local answer, reason = fetch.get(watchdog, "/lb/pushes", headers)
+  if answer and answer.status == 304 then
+    is_told = false
+    return
+  end
+  local list = answer and answer.status == 200 and json.decode(answer.body)
+  if list and type(list.owners) == "table" then
+    tag = keep(list.owners) and answer.headers.etag or nil
+    is_told = false
+  elseif not is_told then
+    ngx.log(ngx.WARN, "no owners of push monitors from ", watchdog.host, ": ", reason or answer.status)
+    is_told = true
+  end
+end
+
+return pushes

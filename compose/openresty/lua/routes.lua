@@ -1,0 +1,126 @@
+-- The last table of the watchdogs: read once a second by one process, kept where all processes look.
+--
+-- Whichever watchdog answers is asked, the one of last time first. One whose rounds stand still (its `checked_at` does not
+-- move) tells of the past: another is asked. When none moves the last table stays, and its age grows.
+
+local address = require("address")
+local fetch = require("fetch")
+local field = require("field")
+local json = require("json")
+local names = require("names")
+local pushes = require("pushes")
+local settings = require("settings")
+
+local routes = {}
+
+-- Rounds are a second apart; the database may take three.
+local STILL_S = 5
+-- A table that old is said to be.
+local STALE_S = 5
+-- Thousands of requests a second need not each take the lock of what all processes share.
+local LOOK_S = 0.05
+
+local shared = ngx.shared.komainu_routes
+
+-- Of the process that reads: when each watchdog's rounds were last seen to move, who answered last, whether anybody did.
+local seen, current, is_lost = {}, 1, false
+
+-- Of each process: the field it made of the version it saw last, whether that is old, and when it looked.
+local version, arranged, stale, looked_at
+
+-- Whether this watchdog's rounds move, given what it answered and when. Pure but for its own memory `one`.
+function routes.is_moving(one, checked_at, now)
+  if checked_at ~= one.checked_at then
+    one.checked_at, one.moved_at = checked_at, now
+  end
+  return checked_at ~= nil and now - one.moved_at < STILL_S
+end
+
+local function ask(at)
+  local answer, reason = fetch.get(settings.watchdogs[at], "/lb/routes")
+  local shown = answer and answer.status == 200 and json.decode(answer.body)
+  if not shown or type(shown.nodes) ~= "table" then
+    return nil, reason or "not a table"
+  end
+  seen[at] = seen[at] or {}
+  return shown, routes.is_moving(seen[at], shown.checked_at, ngx.now())
+end
+
+local function keep(shown)
+  local text = json.encode(field.of_routes(shown, address.parse, names.resolve))
+  if text ~= shared:get("table") then
+    shared:set("table", text)
+    shared:incr("version", 1, 0)
+  end
+  shared:set("renewed_at", ngx.now())
+end
+
+-- Addresses of the watchdogs, who answers first: requests of people go there.
+local function keep_watchdogs()
+  local list = json.list({})
+  for turn = 0, #settings.watchdogs - 1 do
+    local watchdog = settings.watchdogs[(current - 1 + turn) % #settings.watchdogs + 1]
+    local ip = names.resolve(watchdog.host)
+    if ip then
+      list[#list + 1] = { id = "watchdog " .. watchdog.host .. ":" .. watchdog.port, ip = ip, port = watchdog.port }
+    end
+  end
+  local text = json.encode(list)
+  if text ~= shared:get("watchdogs") then
+    shared:set("watchdogs", text)
+    shared:incr("version", 1, 0)
+  end
+end
+
+-- Reads the table anew.
+function routes.refresh()
+  for turn = 0, #settings.watchdogs - 1 do
+    local at = (current - 1 + turn) % #settings.watchdogs + 1
+    local shown, is_moving = ask(at)
+    -- Without any table an old one is better than none.
+    if shown and (is_moving or not shared:get("table")) then
+      if is_lost then
+        ngx.log(ngx.WARN, "the routes are fresh again, from ", settings.watchdogs[at].host)
+      end
+      current, is_lost = at, false
+      keep(shown)
+      keep_watchdogs()
+      return pushes.refresh(settings.watchdogs[at])
+    end
+  end
+  if not is_lost then
+    ngx.log(ngx.WARN, "no watchdog tells anything new: the routes stay as they are")
+    is_lost = true
+  end
+  keep_watchdogs()
+end
+
+local function look(now)
+  local latest = shared:get("version")
+  if not arranged or latest ~= version then
+    local text, watchdogs = shared:get("table"), shared:get("watchdogs")
+    arranged = field.arrange(text and json.decode(text) or { nodes = {} })
+    arranged.watchdogs = watchdogs and json.decode(watchdogs) or {}
+    version = latest
+  end
+  local renewed_at = shared:get("renewed_at")
+  local age = renewed_at and now - renewed_at
+  stale = age and age > STALE_S and math.floor(age) or nil
+  looked_at = now
+end
+
+-- The nodes as they are now known, and `watchdogs`, whom to ask first.
+function routes.field()
+  local now = ngx.now()
+  if not looked_at or now - looked_at > LOOK_S then
+    look(now)
+  end
+  return arranged
+end
+
+-- Seconds since a watchdog last renewed the table, when that is long ago; nil when it is not.
+function routes.stale()
+  return stale
+end
+
+return routes

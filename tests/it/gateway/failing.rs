@@ -1,0 +1,100 @@
+//! Nodes and watchdogs that die, and what may be sent again.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::stage::Stage;
+use crate::cluster::wait::wait_until;
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn whichever_watchdog_answers_tells_the_routes() {
+    let mut stage = Stage::start(2, 3).await;
+    for lost in [0, 1] {
+        stage.watchdogs[lost].die().await;
+        stage.show(|table| table["nodes"][lost]["load"] = json!(0.9)).await;
+        let expected = if lost == 0 { "node2" } else { "node1" };
+        stage.show_node(2 - lost, json!({"load": 0.01})).await;
+        let heard = stage.get("/").await;
+        assert_eq!((heard.node().as_str(), heard.header("x-routes-stale")), (expected, ""));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn without_watchdogs_the_last_table_stays_and_says_so() {
+    let mut stage = Stage::start(2, 2).await;
+    for watchdog in &mut stage.watchdogs {
+        watchdog.die().await;
+    }
+    let says_so = async || {
+        let heard = stage.get("/").await;
+        assert_eq!(heard.node(), "node1");
+        heard.header("x-routes-stale").parse::<u32>().is_ok_and(|age| age >= 6)
+    };
+    wait_until("the answers say that the table is old", Duration::from_secs(30), says_so).await;
+    let refused = stage.get("/status").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
+    // The gateway sees for itself who is there.
+    stage.nodes[0].die().await;
+    assert_eq!(stage.get("/").await.node(), "node2");
+    assert_eq!(stage.send("POST", "/", &[], "x").await.node(), "node2");
+    stage.watchdogs[1].start_again();
+    let is_fresh = async || stage.get("/").await.header("x-routes-stale").is_empty();
+    wait_until("the table is fresh again", Duration::from_secs(30), is_fresh).await;
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn without_nodes_there_is_a_plain_page() {
+    let mut stage = Stage::start(2, 1).await;
+    for node in &mut stage.nodes {
+        node.die().await;
+    }
+    for told in [false, true] {
+        let page = stage.get_with("/dashboard", ("accept", "text/html,*/*")).await;
+        assert_eq!((page.status, page.header("retry-after")), (503, "5"), "told: {told}");
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+        assert_eq!(page.header("cache-control"), "no-store");
+        assert!(page.body.contains("<h1>Service Unavailable</h1>") && !page.body.contains("nginx"), "{}", page.body);
+        stage
+            .show(|table| {
+                for node in table["nodes"].as_array_mut().unwrap() {
+                    node["accepts_sessions"] = json!(false);
+                    node["keeps_sessions"] = json!(false);
+                }
+            })
+            .await;
+    }
+    assert_eq!(stage.get("/status").await.json()["watchdog"], "w1", "watching is asked about all the same");
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn what_may_have_happened_is_not_asked_for_again() {
+    let stage = Stage::start(2, 1).await;
+    let count = |node: usize, method: &str| {
+        let log = stage.nodes[node].log();
+        log.iter().filter(|request| request.path == "/hang-up" && request.method == method).count()
+    };
+    for (method, tries) in [("POST", 1), ("PUT", 1), ("DELETE", 1), ("PATCH", 1), ("GET", 2), ("HEAD", 2)] {
+        let heard = stage.send(method, "/hang-up", &[], "").await;
+        assert_eq!(heard.status, 503, "{method}");
+        assert_eq!(count(0, method) + count(1, method), tries, "{method}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_node_that_turns_the_gateway_away_is_left_alone_for_a_while() {
+    let mut stage = Stage::start(2, 1).await;
+    stage.nodes[0].die().await;
+    let sent = stage.send("POST", "/upload", &[], "a picture").await;
+    assert_eq!(sent.node(), "node2", "nothing had been sent, so it may go elsewhere");
+    let log = stage.nodes[1].log();
+    assert_eq!(log.last().unwrap().body, b"a picture");
+    stage.nodes[0].start_again();
+    let is_back = async || stage.get("/").await.node() == "node1";
+    wait_until("the node is tried again", Duration::from_secs(30), is_back).await;
+}

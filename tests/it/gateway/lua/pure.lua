@@ -1,0 +1,127 @@
+-- What choice, retry, cookies, sessions, json, dns and names promise. Ends the start of nginx at the first that is broken.
+
+local address = require("address")
+local choice = require("choice")
+local cookies = require("cookies")
+local dns = require("dns")
+local field = require("field")
+local json = require("json")
+local names = require("names")
+local retry = require("retry")
+
+local kept = 0
+
+local function same(found, expected, words)
+  if found ~= expected then
+    error(words .. ": found " .. tostring(found) .. ", expected " .. tostring(expected), 2)
+  end
+  kept = kept + 1
+end
+
+local function node(id, load, fields)
+  local one = { id = id, load = load, status = "online", takes = true, keeps = true }
+  for name, value in pairs(fields or {}) do
+    one[name] = value
+  end
+  return one
+end
+
+local function ids(order)
+  local list = {}
+  for at, one in ipairs(order) do
+    list[at] = one.id
+  end
+  return table.concat(list, " ")
+end
+
+local function of(nodes, ask, pinned)
+  local address = ask.address or function()
+    return 0
+  end
+  local arranged = field.arrange({ nodes = nodes, pinned = pinned })
+  local via, order, clears_cookie = choice.of(arranged, ask.session, ask.cookie, address, ask.is_failing)
+  return { via = via, order = order, clears_cookie = clears_cookie }
+end
+
+local gone = { status = "offline", takes = false, keeps = false }
+local draining = { takes = false }
+local three = { node("c", 0.3), node("a", 0.1), node("b", 0.2) }
+
+same(ids(of(three, {}).order), "a b c", "the least loaded first")
+same(ids(of({}, {}).order), "", "nobody")
+same(ids(of({ node("a", 0.1, gone), node("b", 0.2) }, {}).order), "b", "who is gone is no choice")
+same(ids(of(three, { is_failing = function(id) return id == "a" end }).order), "b c a", "who fails comes last")
+same(of(three, { cookie = "c" }).via, "fixed-node", "a cookie")
+same(ids(of(three, { cookie = "c" }).order), "c a b", "a cookie")
+same(of(three, { cookie = "x" }).clears_cookie, true, "a cookie of no node")
+same(of({ node("a", 0.1, gone), node("b", 0.2) }, { cookie = "a" }).clears_cookie, true, "a cookie of a lost node")
+same(of({ node("a", 0.1, draining), node("b", 0.2) }, { cookie = "a" }).clears_cookie, false, "a draining node's cookie")
+same(ids(of({ node("a", 0.1, draining), node("b", 0.2) }, { cookie = "a" }).order), "b", "a draining node's cookie")
+same(of(three, { cookie = "c" }, "b").via, "cluster-pin", "the pin outweighs the cookie")
+same(of(three, { session = "c" }, "b").via, "session", "a session stays whatever is pinned")
+same(ids(of({ node("a", 0.1, draining), node("b", 0.2) }, { session = "a" }).order), "a b", "a session on a draining node")
+same(ids(of({ node("a", 0.1, gone), node("b", 0.2) }, { session = "a" }).order), "b", "a session of a lost node")
+same(ids(of({ node("a", 0.1, gone), node("b", 0.2) }, {}, "a").order), "b", "a lost node that is pinned")
+
+local alike = { node("a", 0.100), node("b", 0.105), node("c", 0.2) }
+for client, expected in pairs({ [0] = "a b c", [1] = "b a c", [2] = "a b c" }) do
+  same(ids(of(alike, { address = function() return client end }).order), expected, "alike, client " .. client)
+end
+
+same(retry.was_sent("0 : "), false, "refused")
+same(retry.was_sent("512 : "), true, "sent")
+same(retry.was_sent("512, 0 : "), false, "the attempt before counts")
+same(retry.was_sent("0, 512 : 0"), true, "the attempt before counts, not the one to come")
+same(retry.was_sent("0, 0"), true, "not understood")
+same(retry.was_sent(nil), true, "unknown")
+same(retry.is_safe("POST", true), false, "POST that was sent")
+same(retry.is_safe("POST", false), true, "POST that was not")
+same(retry.is_safe("GET", true), true, "GET")
+same(retry.is_safe("DELETE", true), false, "DELETE that was sent")
+
+same(cookies.node("node-1.a_b"), "node-1.a_b", "an id")
+for _, wrong in ipairs({ "", "a b", "a;b", "a/b", "a\nb", ("x"):rep(65) }) do
+  same(cookies.node(wrong), nil, "no id: " .. wrong)
+end
+
+local read = json.decode('{"a":[1,-2.5e1,true,null,"x\\u00e4\\n\\"y"],"b":{},"c":[],"d":null}')
+same(read.a[2], -25, "a number")
+same(read.a[3], true, "a truth")
+same(read.a[5], 'x\195\164\n"y', "a text")
+same(read.d, nil, "nothing")
+same(json.encode(read.b), "{}", "an object")
+for _, wrong in ipairs({ "", "{", "[1,", '{"a"}', "[1] 2", '"\\x"', "nul", ("["):rep(100) }) do
+  same(json.decode(wrong), nil, "no JSON: " .. wrong)
+end
+same(json.encode({ a = { 1, 2 }, b = "x\"\n" }), '{"a":[1,2],"b":"x\\u0022\\u000a"}', "written")
+same(json.encode(json.list({})), "[]", "an empty list")
+
+same(address.parse("http://kuma1:3001").port, 3001, "a port")
+same(address.parse("http://kuma1/").port, 80, "the usual port")
+same(address.parse("http://[::1]:3001").host, "[::1]", "an address in brackets")
+for _, wrong in ipairs({ "", "kuma1:3001", "https://kuma1:3001", "http://u:p@kuma1", "http://a b", "http://a:99999" }) do
+  same(address.parse(wrong), nil, "no base address: " .. wrong)
+end
+
+same(names.in_hosts({ "127.0.0.1 localhost", "10.0.0.7 kuma1.example kuma1" }, "kuma1"), "10.0.0.7", "hosts")
+same(names.in_hosts({ "127.0.0.1 localhost" }, "local"), nil, "hosts, unknown")
+local servers, suffixes = names.in_resolv_conf({ "search a.example b.example", "nameserver 127.0.0.11", "options x" })
+same(table.concat(servers, " ") .. " " .. table.concat(suffixes, " "), "127.0.0.11 a.example b.example", "resolv.conf")
+
+local question = dns.question(258, "kuma1.example", dns.A)
+same(#question, 12 + 15 + 4, "a question")
+same(dns.question(1, ("x"):rep(64) .. ".example", dns.A), nil, "a label that is too long")
+local body = question:sub(13)
+local head = "\1\2\129\128\0\1\0\2\0\0\0\0"
+local alias = "\192\12\0\5\0\1\0\0\0\60\0\2\192\12"
+local found = "\192\12\0\1\0\1\0\0\1\44\0\4\10\0\0\7"
+local ip, ttl = dns.answer(head .. body .. alias .. found, 258, dns.A)
+same(ip, "10.0.0.7", "an answer behind an alias")
+same(ttl, 300, "for how long")
+same(dns.answer(head .. body .. alias .. found, 259, dns.A), nil, "somebody else's answer")
+same(dns.answer((head .. body .. alias .. found):sub(1, -3), 258, dns.A), nil, "half an answer")
+same(dns.answer("\1\2\129\131\0\1\0\0\0\0\0\0" .. body, 258, dns.A), nil, "no such name")
+
+io.stderr:write("promises kept: ", kept, "\n")
+-- There is nothing to serve.
+os.exit(0)

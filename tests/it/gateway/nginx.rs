@@ -1,0 +1,84 @@
+//! One real gateway: `compose/openresty/start` with a folder and a loopback port of its own, ended by its process id.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::cluster::server::free_port;
+use crate::cluster::wait::wait_until;
+
+/// The gateway's key of every story.
+pub(crate) const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// nginx with its processes; ended when dropped.
+pub(crate) struct Nginx {
+    folder: TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Nginx {
+    /// Starts before these watchdogs, and waits until it answers.
+    pub(crate) async fn start(watchdogs: &[String], key: &str, more: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new().prefix("komainu-gateway-").tempdir().unwrap();
+        // Its processes give up the rights of root, if they had any.
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let key_file = folder.path().join("gateway.key");
+        std::fs::write(&key_file, format!("{key}\n")).unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let port = free_port();
+        let child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("compose/openresty/start"))
+            .env("KOMAINU_GATEWAY_DIR", folder.path().join("place"))
+            .env("KOMAINU_GATEWAY_LISTEN", format!("127.0.0.1:{port}"))
+            .env("KOMAINU_GATEWAY_WORKERS", "2")
+            .env("KOMAINU_GATEWAY_KEY_FILE", &key_file)
+            .env("KOMAINU_WATCHDOGS", watchdogs.join(","))
+            .envs(more.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut gateway = Self { folder, port, child };
+        let answers = async || {
+            assert!(gateway.child.try_wait().unwrap().is_none(), "the gateway ended: {}", gateway.log());
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+        };
+        wait_until("the gateway listens", Duration::from_secs(30), answers).await;
+        gateway
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// What it wrote, requests included.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+}
+
+impl Drop for Nginx {
+    /// By SIGTERM: its master ends its workers, which SIGKILL would leave behind.
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<_> = log.lines().rev().take(25).collect();
+            let tail: Vec<_> = tail.into_iter().rev().collect();
+            #[expect(clippy::print_stderr, reason = "this is where a failed test explains itself")]
+            {
+                eprintln!("--- gateway\n{}", tail.join("\n"));
+            }
+        }
+    }
+}

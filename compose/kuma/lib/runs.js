@@ -80,7 +80,10 @@ class Runs {
       }
       const isCleared = !row.has_statistics && run.countedAt !== null && this.clock.now() - run.countedAt > COUNTED;
       if (isCleared) this.statistics.drop(row.id);
-      if (isCleared || run.fingerprint !== row.fingerprint) this.enqueue([row.id], true);
+      if (!isCleared && run.fingerprint === row.fingerprint) continue;
+      // At once, so that nothing runs any more as it was before the edit.
+      this.end(run);
+      this.enqueue([row.id], true);
     }
   }
 

@@ -21,6 +21,25 @@ test("a monitor edited on another node is restarted with its new row", async () 
   assert.strictEqual(n.kuma.server.monitorList[7].url, "http://new");
 });
 
+test("who asks for all rows hears when that was: every run as edited began later, none as before goes on", async () => {
+  const n = await running(7);
+  const { promise, open } = gate();
+  n.kuma.steps.check = () => promise;
+  await n.runs.askedToStop(n.kuma.server.monitorList[7]);
+  n.tenure.hint();
+  await n.clock.pass(6_000);
+  n.taken(7);
+  const before = n.runs.held.get(7);
+  n.kuma.steps.check = async () => {};
+  Object.assign(n.rows.monitors.get(7), { url: "http://new", fingerprint: "f2" });
+  assert.strictEqual(await n.tenure.reread(), n.clock.wall());
+  assert.strictEqual(before.isAlive, false);
+  await n.clock.pass(1_000);
+  open();
+  await settle();
+  assert.deepStrictEqual(n.taken(7), RUN);
+});
+
 test("an edit that another node wrote over by a stale read is taken as the database has it", async () => {
   const n = await running(7);
   Object.assign(n.rows.monitors.get(7), { url: "http://new", fingerprint: "f2" });

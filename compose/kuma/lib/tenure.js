@@ -177,9 +177,9 @@ class Tenure {
     const { stamp, monitors } = await this.rows.readAssignments();
     if (!isCurrent()) return;
     if (this.wentBackwards(stamp)) return this.quarantine();
-    // What was given away and back since the last acknowledgement may have been counted by another meanwhile.
-    const applied = this.applied?.generation ?? -1;
-    const gone = [...this.mine].filter((id) => !(monitors.get(id) <= applied));
+    // What was given away and back while this node was out may have been counted by another meanwhile.
+    const newest = this.isReconciled ? Infinity : (this.applied?.generation ?? -1);
+    const gone = [...this.mine].filter((id) => !(monitors.get(id) <= newest));
     for (const id of gone) this.mine.delete(id);
     await this.stop(() => this.runs.stop(gone));
     if (!isCurrent()) return;

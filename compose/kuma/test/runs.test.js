@@ -182,6 +182,31 @@ test("a push is known by its token, and counts only where its monitor runs", asy
   await assert.rejects(n.runs.asPush(run, () => n.runs.beforeBeat(async () => {}, {})), /not found or not active/);
 });
 
+test("a beat is known as one's own even if the answer to its storing was lost", async () => {
+  const n = await running(7);
+  const run = n.runs.held.get(7);
+  const lost = n.runs.asPush(run, () =>
+    n.runs.beforeBeat(async () => {
+      throw new Error("connection lost");
+    }, { time: "2026-11-23 01:02:03.456" }));
+  await assert.rejects(lost, /connection lost/);
+  assert.ok(n.runs.made({ id: 99, monitor_id: 7, time: "2026-11-23 01:02:03" }));
+  assert.ok(!n.runs.made({ id: 99, monitor_id: 7, time: "2026-11-23 01:02:04" }));
+});
+
+test("a push between the end of a run and its successor is refused for now, not for good", async () => {
+  const n = node();
+  n.rows.add(7, { type: "push", push_token: "secret" });
+  await n.live();
+  n.runs.end(n.runs.held.get(7));
+  assert.strictEqual(n.runs.refusal(n.runs.pushed("secret")), "it was stopped");
+  n.rows.monitors.get(7).push_token = "new";
+  n.rows.monitors.get(7).fingerprint = "f2";
+  await n.clock.pass(6_000);
+  assert.strictEqual(n.runs.pushed("secret"), null);
+  assert.strictEqual(n.runs.refusal(n.runs.pushed("new")), null);
+});
+
 test("a thousand monitors start in batches, none of them twice", async () => {
   const n = node();
   for (let id = 1; id <= 1_000; id += 1) n.rows.add(id);

@@ -12,3 +12,4 @@ mod pushes;
 mod sessions;
 mod stage;
 mod standin;
+mod topology;

@@ -16,6 +16,9 @@ const RETRY = 2_000;
 /** A run that counted something this long ago has a row of statistics, unless somebody cleared them. */
 const COUNTED = 10_000;
 
+/** The database keeps whole seconds. */
+const nameOf = (monitor, time) => `${monitor}@${String(time).slice(0, 19)}`;
+
 const never = () => new Promise(() => {});
 
 class Runs {
@@ -25,6 +28,7 @@ class Runs {
     this.tenure = null; // set by whoever makes both
     this.context = new AsyncLocalStorage();
     this.held = new Map();
+    this.tokens = new Map();
     this.queue = [];
     this.starting = new Set();
     this.storing = new Map();
@@ -55,6 +59,7 @@ class Runs {
     await Promise.all([...gone].map((id) => this.idle(id)));
     for (const id of gone) {
       this.statistics.drop(id);
+      this.forgetToken(id);
       delete this.kuma.server.monitorList[id];
     }
   }
@@ -80,7 +85,10 @@ class Runs {
       }
       const isCleared = !row.has_statistics && run.countedAt !== null && this.clock.now() - run.countedAt > COUNTED;
       if (isCleared) this.statistics.drop(row.id);
-      if (isCleared || run.fingerprint !== row.fingerprint) this.enqueue([row.id], true);
+      if (!isCleared && run.fingerprint === row.fingerprint) continue;
+      // At once, so that nothing runs any more as it was before the edit.
+      this.end(run);
+      this.enqueue([row.id], true);
     }
   }
 
@@ -107,10 +115,9 @@ class Runs {
     return run ? this.clock.now() - run.startedAt : 0;
   }
 
-  /** The run whose push token this is. */
+  /** The run whose push token this is; one that was ended when its successor has not begun yet. */
   pushed(token) {
-    for (const run of this.held.values()) if (run.token !== null && run.token === token) return run;
-    return null;
+    return this.tokens.get(token) ?? null;
   }
 
   /** Whatever happens in `act` is a push to this run's monitor. */
@@ -165,6 +172,8 @@ class Runs {
 
   beforeBeat(act, bean) {
     return this.beforeStoring(async (run) => {
+      // Before it is stored: an answer may be lost.
+      if (run) this.noteOwnBeat(nameOf(run.id, bean.time));
       const answer = await act();
       if (run) {
         run.isFirstBeatDone = true;
@@ -172,6 +181,11 @@ class Runs {
       }
       return answer;
     });
+  }
+
+  /** Whether this process made the beat of this row of `heartbeat`. */
+  made(row) {
+    return this.ownBeats.has(row.id) || this.ownBeats.has(nameOf(row.monitor_id, row.time));
   }
 
   async beforeTelling(act) {
@@ -210,9 +224,13 @@ class Runs {
     return segment ? new Promise((resolve) => segment.waiters.push(resolve)) : Promise.resolve();
   }
 
+  forgetToken(id) {
+    for (const [token, run] of this.tokens) if (run.id === id) this.tokens.delete(token);
+  }
+
   noteOwnBeat(beat) {
     this.ownBeats.add(beat);
-    if (this.ownBeats.size > 20_000) this.ownBeats.delete(this.ownBeats.values().next().value);
+    if (this.ownBeats.size > 40_000) this.ownBeats.delete(this.ownBeats.values().next().value);
   }
 
   /** Fulfilled when the last of these was started, or found not to be startable. */
@@ -279,6 +297,8 @@ class Runs {
     const token = row.type === "push" && row.push_token ? row.push_token : null;
     const run = { id: row.id, bean, fingerprint, token, isAlive: true, startedAt: this.clock.now(), countedAt: null, isFirstBeatDone: row.type === "push" };
     this.held.set(row.id, run);
+    this.forgetToken(row.id);
+    if (token !== null) this.tokens.set(token, run);
     this.kuma.server.monitorList[row.id] = bean;
     this.context
       .run({ run, isPush: false }, () => this.kuma.start(bean))

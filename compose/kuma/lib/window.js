@@ -94,7 +94,7 @@ class Window {
       return;
     }
     // Nobody looks: what is left to find are beats of one's own monitors that somebody else made.
-    const columns = this.kuma.server.io.engine.clientsCount > 0 ? "h.*" : "h.id, h.monitor_id";
+    const columns = this.kuma.server.io.engine.clientsCount > 0 ? "h.*" : "h.id, h.monitor_id, h.time";
     const sql =
       `SELECT ${columns}, m.user_id FROM heartbeat h JOIN monitor m ON m.id = h.monitor_id WHERE h.id > ? ORDER BY h.id LIMIT ?`;
     const beats = await this.wire.query(sql, [this.marks[0], TAIL_MOST], 5_000);
@@ -106,7 +106,7 @@ class Window {
   }
 
   judge(beat, now) {
-    const isOwn = this.runs.ownBeats.has(beat.id);
+    const isOwn = this.runs.made(beat);
     if (!isOwn && this.tenure.owns(beat.monitor_id)) {
       const since = this.doubtful.get(beat.id) ?? now;
       this.doubtful.set(beat.id, since);

@@ -135,3 +135,13 @@ test("the self-test ends Kuma when a hook was not reached or health is not answe
   await agent.selfTest();
   assert.deepStrictEqual(said.map((text) => /never loaded|did not come|not answered/.exec(text)[0]), ["not answered", "never loaded", "did not come", "not answered"]);
 });
+
+test("the entry page and the domains of status pages that were set on another node hold here too", async () => {
+  const { agent } = patched();
+  const patches = agent.patches();
+  let loads = 0;
+  patches["server/settings.js"]({ Settings: { get: async (name) => `${name} of the database` } });
+  patches["server/model/status_page.js"]({ loadDomainMappingList: async () => (loads += 1) });
+  await agent.reloadPages();
+  assert.deepStrictEqual([agent.kuma.server.entryPage, loads], ["entryPage of the database", 1]);
+});

@@ -15,7 +15,7 @@ async function served(t, { refusal = () => null, answers = async () => [] } = {}
   const run = { id: 7 };
   const doors = new Doors({
     identity: { id: "kuma1", incarnation: "aaaaaaaaaaaaaaaa", key: KEY },
-    tenure: { applied: { generation: 5, nonce: "n" }, hint: () => (seen.hints += 1) },
+    tenure: { applied: { generation: 5, nonce: "n" }, hint: () => (seen.hints += 1), reread: async () => 1_763_800_000_500 },
     runs: {
       held: new Map([[7, run]]),
       refusal,
@@ -58,6 +58,14 @@ test("a signed hint is taken, an unsigned one refused", async (t) => {
   assert.strictEqual((await fetch(at + PATH, { method: "POST", headers, body: "{}" })).status, 403);
   assert.strictEqual((await fetch(at + PATH, { method: "POST" })).status, 403);
   assert.strictEqual(seen.hints, 1);
+});
+
+test("a hint whose sender waits is answered with when all rows were read", async (t) => {
+  const { at } = await served(t);
+  const headers = { "X-Komainu-Signature": sign(KEY, Date.now(), "POST", PATH, "") };
+  const asked = await (await fetch(`${at}${PATH}?reread=true`, { method: "POST", headers })).json();
+  assert.deepStrictEqual(asked, { status: "ok", reread_ms: 1_763_800_000_500 });
+  assert.strictEqual((await (await fetch(at + PATH, { method: "POST", headers })).json()).reread_ms, null);
 });
 
 test("a push reaches Kuma only where its monitor runs; elsewhere it is answered as an unknown token", async (t) => {

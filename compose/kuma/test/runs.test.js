@@ -21,6 +21,25 @@ test("a monitor edited on another node is restarted with its new row", async () 
   assert.strictEqual(n.kuma.server.monitorList[7].url, "http://new");
 });
 
+test("who asks for all rows hears when that was: every run as edited began later, none as before goes on", async () => {
+  const n = await running(7);
+  const { promise, open } = gate();
+  n.kuma.steps.check = () => promise;
+  await n.runs.askedToStop(n.kuma.server.monitorList[7]);
+  n.tenure.hint();
+  await n.clock.pass(6_000);
+  n.taken(7);
+  const before = n.runs.held.get(7);
+  n.kuma.steps.check = async () => {};
+  Object.assign(n.rows.monitors.get(7), { url: "http://new", fingerprint: "f2" });
+  assert.strictEqual(await n.tenure.reread(), n.clock.wall());
+  assert.strictEqual(before.isAlive, false);
+  await n.clock.pass(1_000);
+  open();
+  await settle();
+  assert.deepStrictEqual(n.taken(7), RUN);
+});
+
 test("an edit that another node wrote over by a stale read is taken as the database has it", async () => {
   const n = await running(7);
   Object.assign(n.rows.monitors.get(7), { url: "http://new", fingerprint: "f2" });
@@ -161,6 +180,31 @@ test("a push is known by its token, and counts only where its monitor runs", asy
   await n.clock.pass(2_000);
   assert.strictEqual(n.runs.pushed("secret"), null);
   await assert.rejects(n.runs.asPush(run, () => n.runs.beforeBeat(async () => {}, {})), /not found or not active/);
+});
+
+test("a beat is known as one's own even if the answer to its storing was lost", async () => {
+  const n = await running(7);
+  const run = n.runs.held.get(7);
+  const lost = n.runs.asPush(run, () =>
+    n.runs.beforeBeat(async () => {
+      throw new Error("connection lost");
+    }, { time: "2026-11-23 01:02:03.456" }));
+  await assert.rejects(lost, /connection lost/);
+  assert.ok(n.runs.made({ id: 99, monitor_id: 7, time: "2026-11-23 01:02:03" }));
+  assert.ok(!n.runs.made({ id: 99, monitor_id: 7, time: "2026-11-23 01:02:04" }));
+});
+
+test("a push between the end of a run and its successor is refused for now, not for good", async () => {
+  const n = node();
+  n.rows.add(7, { type: "push", push_token: "secret" });
+  await n.live();
+  n.runs.end(n.runs.held.get(7));
+  assert.strictEqual(n.runs.refusal(n.runs.pushed("secret")), "it was stopped");
+  n.rows.monitors.get(7).push_token = "new";
+  n.rows.monitors.get(7).fingerprint = "f2";
+  await n.clock.pass(6_000);
+  assert.strictEqual(n.runs.pushed("secret"), null);
+  assert.strictEqual(n.runs.refusal(n.runs.pushed("new")), null);
 });
 
 test("a thousand monitors start in batches, none of them twice", async () => {

@@ -27,7 +27,7 @@ function shown({ beats = [], sums = [] } = {}) {
     },
   };
   const tenure = { owns: (id) => own.has(id), foreignBeats: 0 };
-  const runs = { ownBeats: new Set(), heldFor: () => 120_000 };
+  const runs = { ownBeats: new Set(), made: ({ id }) => runs.ownBeats.has(id), heldFor: () => 120_000 };
   const list = (ids) => Object.fromEntries(ids.map((id) => [id, { id, tags: [] }]));
   const server = { io, getMonitorJSONList: async (user, id) => window.tagged(list(id ? [id] : places.map((row) => row.id))) };
   const kuma = { server, sendStats: async (_, id) => stats.push(id) };

@@ -28,9 +28,6 @@ function balance.next(route)
     return nil
   end
   route.tried = tried + 1
-  if route.order[tried + 2] then
-    balancer.set_more_tries(1)
-  end
   local is_set, reason = balancer.set_current_peer(peer.ip, peer.port)
   if not is_set then
     ngx.log(ngx.ERR, "cannot send to ", peer.ip, ":", peer.port, ": ", reason)

@@ -24,13 +24,17 @@ function pushes.owner(token)
   return owners:get(hex(ngx.hmac_sha1(settings.key, token)))
 end
 
-local function keep(list)
-  if not known then
-    -- What a process before this one put there.
-    owners:flush_all()
-    owners:flush_expired()
-    known = {}
+-- What a process before this one put there: it stays in use until it is known to be wrong.
+local function left_behind()
+  local found = {}
+  for _, digest in ipairs(owners:get_keys(0)) do
+    found[digest] = owners:get(digest)
   end
+  return found
+end
+
+local function keep(list)
+  known = known or left_behind()
   for digest, node in pairs(list) do
     if known[digest] ~= node then
       local is_kept, reason = owners:safe_set(digest, node)

@@ -12,6 +12,10 @@ async fn people_go_to_the_least_loaded_node() {
     assert_eq!((heard.node().as_str(), heard.header("x-routed-via")), ("node1", "load-balancer"));
     stage.show_node(2, json!({"load": 0.05})).await;
     assert_eq!(stage.get("/dashboard").await.node(), "node2");
+    // By name, too.
+    let by_name = stage.nodes[1].url().replace("127.0.0.1", "localhost");
+    stage.show_node(2, json!({"address": by_name})).await;
+    assert_eq!(stage.get("/dashboard").await.node(), "node2");
     // A node that takes nobody is no choice, however idle.
     stage.show_node(2, json!({"accepts_sessions": false, "keeps_sessions": false, "status": "offline"})).await;
     assert_eq!(stage.get("/dashboard").await.node(), "node1");

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cluster::server::free_port;
@@ -19,6 +21,25 @@ pub(crate) struct Nginx {
     folder: TempDir,
     port: u16,
     child: Child,
+    http: reqwest::Client,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Heard {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or(Value::Null)
+    }
 }
 
 impl Nginx {
@@ -43,7 +64,10 @@ impl Nginx {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut gateway = Self { folder, port, child };
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let limit = Duration::from_secs(20);
+        let http = reqwest::Client::builder().redirect(Policy::none()).timeout(limit).build().unwrap();
+        let mut gateway = Self { folder, port, child, http };
         let answers = async || {
             assert!(gateway.child.try_wait().unwrap().is_none(), "the gateway ended: {}", gateway.log());
             tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
@@ -54,6 +78,17 @@ impl Nginx {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Heard {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.http.request(method, self.url(path)).body(body.to_owned());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Heard { status, headers, body: answer.text().await.unwrap() }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use super::nginx::{KEY, Nginx};
+use super::nginx::{Heard, KEY, Nginx};
 use super::standin::{Reply, Request, StandIn};
 use crate::cluster::wait::wait_until;
 
@@ -28,32 +28,6 @@ pub(crate) struct Stage {
     pub(crate) watchdogs: Vec<StandIn>,
     pub(crate) gateway: Nginx,
     shown: Arc<Shown>,
-    http: reqwest::Client,
-}
-
-/// What came back.
-#[derive(Debug)]
-pub(crate) struct Heard {
-    pub(crate) status: u16,
-    pub(crate) headers: reqwest::header::HeaderMap,
-    pub(crate) body: String,
-}
-
-impl Heard {
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or(Value::Null)
-    }
-
-    /// The node that answered, by its own words; what the gateway says must agree.
-    pub(crate) fn node(&self) -> String {
-        let name = self.json()["node"].as_str().unwrap_or_default().to_owned();
-        assert_eq!(self.header("x-routed-to"), name, "{self:?}");
-        name
-    }
 }
 
 impl Stage {
@@ -64,7 +38,6 @@ impl Stage {
 
     /// The same, with more variables for the gateway.
     pub(crate) async fn start_with(nodes: usize, watchdogs: usize, more: &[(&str, &str)]) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let nodes: Vec<_> = (1..=nodes).map(|number| node(&format!("node{number}"))).collect();
         let shown = Arc::new(Shown::default());
         let lines = nodes.iter().zip(1_u32..).map(|(node, number)| {
@@ -80,12 +53,7 @@ impl Stage {
             (1..=watchdogs).map(|number| watchdog(&format!("w{number}"), Arc::clone(&shown))).collect();
         let urls: Vec<_> = watchdogs.iter().map(StandIn::url).collect();
         let gateway = Nginx::start(&urls, KEY, more).await;
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(20))
-            .build()
-            .unwrap();
-        let stage = Self { nodes, watchdogs, gateway, shown, http };
+        let stage = Self { nodes, watchdogs, gateway, shown };
         stage.wait_for_look().await;
         stage
     }
@@ -132,14 +100,7 @@ impl Stage {
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Heard {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.http.request(method, self.gateway.url(path)).body(body.to_owned());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = request.send().await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Heard { status, headers, body: answer.text().await.unwrap() }
+        self.gateway.send(method, path, headers, body).await
     }
 
     /// Opens a Socket.IO session by polling: its id, and its node.
@@ -158,6 +119,15 @@ impl Stage {
     /// Upgrades a session to a websocket.
     pub(crate) async fn upgrade(&self, session: &str) -> Websocket {
         Websocket::open(self.gateway.port(), session).await
+    }
+}
+
+impl Heard {
+    /// The node that answered, by its own words; what the gateway says must agree.
+    pub(crate) fn node(&self) -> String {
+        let name = self.json()["node"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(self.header("x-routed-to"), name, "{self:?}");
+        name
     }
 }
 

@@ -5,13 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use hmac::{Hmac, KeyInit, Mac};
 use komainu::keys::ClusterKey;
-use sha2::Sha256;
 use tempfile::TempDir;
 
 use super::yaml::read;
-use super::{refused, repository, said};
+use super::{komainu, refused, repository, said};
 
 /// A folder that holds nothing but `setup`.
 pub(super) struct Place(TempDir);
@@ -99,9 +97,10 @@ fn the_keys_that_setup_derives_are_those_that_watchdogs_expect() {
     for node in ["kuma1", "kuma2", "kuma3"] {
         assert_eq!(place.secret(&format!("{node}.key")), cluster.node_key(&node.into()).reveal());
     }
-    let mut gateway = Hmac::<Sha256>::new_from_slice(cluster.as_bytes()).unwrap();
-    gateway.update(b"gateway");
-    assert_eq!(place.secret("gateway.key"), hex::encode(gateway.finalize().into_bytes()));
+    assert_eq!(place.secret("gateway.key"), cluster.gateway_key().reveal());
+    let mut keygen = komainu();
+    keygen.args(["keygen", "--node", "kuma3", "--key-file"]).arg(place.path().join("secrets/cluster.key"));
+    assert_eq!(said(&mut keygen).trim(), place.secret("kuma3.key"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{repository, words};
+use super::{refused, repository, words};
 
 #[test]
 #[ignore = "needs systemd-analyze"]
@@ -47,4 +47,21 @@ fn no_unit_runs_as_root_and_none_is_given_up() {
         let secrets = text.lines().filter(|line| line.starts_with("LoadCredential="));
         assert!(secrets.count() > 0, "{}: secrets are credentials", path.display());
     }
+}
+
+#[test]
+#[ignore = "needs Node.js"]
+fn a_kuma_that_the_agent_does_not_know_is_not_started() {
+    let unit = std::fs::read_to_string(repository("compose/systemd/uptime-kuma.service")).unwrap();
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStartPre=")).unwrap();
+    let agent = repository("compose/kuma/komainu-agent.js");
+    let agent = agent.to_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let line = line.replace("/usr/local/lib/komainu/kuma/komainu-agent.js", agent);
+    let line = line.replace("/opt/uptime-kuma", folder.path().to_str().unwrap()).replace("/usr/bin/node", "node");
+    let mut words = line.split(' ');
+    let mut check = Command::new(words.next().unwrap());
+    check.args(words).env("NODE_OPTIONS", format!("--require={agent}"));
+    let (code, said) = refused(&mut check);
+    assert!(code == 78 && !said.is_empty(), "{code}: {said}");
 }

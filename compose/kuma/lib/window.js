@@ -122,19 +122,25 @@ class Window {
 
   // ---- their figures ----
 
-  /** Instead of `Monitor.sendStats`, for others' monitors: summed by the database, many at once, good for a minute. */
+  /**
+   * Instead of `Monitor.sendStats`, for others' monitors: summed by the database, many at once, good for a minute. What
+   * cannot be read is not shown: a login waits for this, and must not fail by it.
+   */
   async sendFigures(io, id, user) {
     if (!this.isWatched(user)) return;
-    const known = this.figures.get(Number(id));
-    const isFresh = known && this.clock.now() - known.at < FIGURES_KEPT;
-    const figures = isFresh ? known.figures : await this.figuresOf(Number(id));
+    const figures = await this.figuresOf(Number(id)).catch(() => null);
+    if (!figures) return;
     const [day] = figures;
     io.to(user).emit("avgPing", id, day.avgPing ? Number(day.avgPing.toFixed(2)) : null);
     figures.forEach(({ uptime }, at) => io.to(user).emit("uptime", id, SPANS[at][0], uptime));
   }
 
   figuresOf(id) {
+    const known = this.figures.get(id);
+    if (known && this.clock.now() - known.at < FIGURES_KEPT) return known.answer;
     const answer = new Promise((resolve, reject) => this.asked.push({ id, resolve, reject }));
+    this.figures.set(id, { at: this.clock.now(), answer });
+    answer.catch(() => this.figures.delete(id));
     if (this.asked.length === 1) setTimeout(() => this.readFigures(), 20);
     return answer;
   }
@@ -145,15 +151,12 @@ class Window {
     for (let at = 0; at < asked.length; at += FIGURES_AT_ONCE) {
       const part = asked.slice(at, at + FIGURES_AT_ONCE);
       try {
-        const ids = [...new Set(part.map(({ id }) => id))];
-        for (const id of ids) this.figures.set(id, { at: this.clock.now(), figures: [] });
-        for (const [index, span] of SPANS.entries()) {
-          const sums = await this.sum(ids, span);
-          for (const id of ids) this.figures.get(id).figures[index] = figure(sums.get(id));
-        }
-        part.forEach(({ id, resolve }) => resolve(this.figures.get(id).figures));
+        const ids = part.map(({ id }) => id);
+        const sums = [];
+        for (const span of SPANS) sums.push(await this.sum(ids, span));
+        part.forEach(({ id, resolve }) => resolve(sums.map((of) => figure(of.get(id)))));
       } catch (error) {
-        part.forEach(({ id, reject }) => this.figures.delete(id) | reject(error));
+        part.forEach(({ reject }) => reject(error));
       }
     }
   }

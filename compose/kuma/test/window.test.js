@@ -21,6 +21,7 @@ function shown({ beats = [], sums = [] } = {}) {
   const wire = {
     async query(sql, values) {
       queries.push(sql);
+      if (wire.fails) throw new Error("away");
       if (sql.includes("MAX(id)")) return [{ last: 100 }];
       if (sql.includes("SUM(up)")) return sums;
       return beats.filter(({ id }) => id > values[0]);
@@ -32,7 +33,7 @@ function shown({ beats = [], sums = [] } = {}) {
   const server = { io, getMonitorJSONList: async (user, id) => window.tagged(list(id ? [id] : places.map((row) => row.id))) };
   const kuma = { server, sendStats: async (_, id) => stats.push(id) };
   const window = new Window({ kuma, wire, rows: { readPlaces: async () => places.map((row) => ({ ...row })) }, runs, tenure, clock });
-  return { window, clock, emitted, stats, own, places, runs, tenure, io, queries };
+  return { window, clock, emitted, stats, own, places, runs, tenure, io, queries, wire };
 }
 
 const beat = (id, monitor, more) => ({ id, monitor_id: monitor, user_id: USER, status: 1, msg: "", ping: 3, important: 0, ...more });
@@ -142,4 +143,20 @@ test("figures of others' monitors are summed by the database as Kuma counts them
   await clock.pass(60_000, 60_000);
   await window.sendFigures(io, 5, USER);
   assert.strictEqual(queries.length, asked + 3);
+});
+
+test("figures asked for while they are being read are those that are read, and never half of them", async () => {
+  const { window, emitted, io, queries } = shown({ sums: [{ id: 5, up: "9", down: "1", ping: "45" }] });
+  await Promise.all([window.sendFigures(io, 5, USER), window.sendFigures(io, 5, USER)]);
+  assert.deepStrictEqual([emitted.length, queries.length], [8, 3]);
+});
+
+test("figures that cannot be read fail nobody's login, and are asked for again", async () => {
+  const { window, emitted, io, wire } = shown({ sums: [{ id: 5, up: "9", down: "1", ping: "45" }] });
+  wire.fails = true;
+  await window.sendFigures(io, 5, USER);
+  assert.deepStrictEqual(emitted, []);
+  wire.fails = false;
+  await window.sendFigures(io, 5, USER);
+  assert.strictEqual(emitted.length, 4);
 });

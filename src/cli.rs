@@ -21,6 +21,7 @@ mod database;
 mod down;
 mod duration;
 mod files;
+mod health;
 mod heartbeats;
 mod import;
 mod incidents;
@@ -72,6 +73,8 @@ enum Command {
     Config(config::Command),
     /// Show how the cluster is.
     Status(status::Args),
+    /// Ask one process whether it is well.
+    Health(health::Args),
     /// Nodes of the cluster.
     #[command(subcommand)]
     Nodes(nodes::Command),
@@ -124,6 +127,7 @@ impl Command {
             | Self::Adopt(_)
             | Self::Config(_)
             | Self::Status(_)
+            | Self::Health(_)
             | Self::Nodes(_)
             | Self::Routing(_)
             | Self::Watchdogs(_)
@@ -176,6 +180,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Node(args) => Box::pin(node::run(args)).await,
         Command::Config(command) => config::run(command).await,
         Command::Status(args) => status::run(args).await,
+        Command::Health(args) => health::run(args).await,
         Command::Nodes(command) => nodes::run(command).await,
         Command::Routing(command) => routing::run(command).await,
         Command::Watchdogs(command) => watchdogs::run(command).await,
@@ -228,6 +233,10 @@ mod tests {
             "routing unpin",
             "routing show --json",
             "nodes list",
+            "migrate --wait-for-kuma 10m --node node1=http://10.0.0.5:3001 --node node2=http://10.0.0.6:3001",
+            "health",
+            "health --node --url http://127.0.0.1:8910",
+            "keygen --node node1 --key-file cluster.key",
             "cluster freeze",
             "cluster thaw",
         ] {
@@ -297,6 +306,35 @@ mod tests {
         }
     }
 
+    /// The guides that lead from one state of a cluster to another.
+    const GUIDES: [&str; 4] = [
+        include_str!("../docs/compose.md"),
+        include_str!("../docs/from-kuma.md"),
+        include_str!("../docs/from-uptime-kuma-cluster.md"),
+        include_str!("../docs/database.md"),
+    ];
+
+    /// What a line of a shell gives to komainu, on this host or in a container.
+    fn given(line: &str) -> Option<&str> {
+        let line = line.trim().split(" #").next()?.split(" > ").next()?.trim();
+        let begins = ["komainu ", "docker compose exec w1 komainu "];
+        let in_migrate = ["docker compose run --rm migrate ", "docker compose run --rm -T migrate "];
+        begins.iter().chain(&in_migrate).find_map(|begin| line.strip_prefix(begin))
+    }
+
+    #[test]
+    fn every_command_of_the_guides_is_understood() {
+        let shells =
+            GUIDES.iter().flat_map(|guide| guide.split("```sh").skip(1)).map(|block| block.split("```").next());
+        let lines: Vec<&str> = shells.flatten().flat_map(str::lines).filter_map(given).collect();
+        assert!(lines.len() > 30, "{lines:?}");
+        for line in lines {
+            let words = std::iter::once("komainu").chain(line.split_whitespace());
+            let error = Cli::try_parse_from(words).err();
+            assert!(error.is_none(), "{line}: {error:?}");
+        }
+    }
+
     #[test]
     fn wrong_usage_is_exit_code_2() {
         for line in [
@@ -305,6 +343,11 @@ mod tests {
             "adopt --home a --from-fork",
             "apikeys create x --scope root",
             "nodes add node1",
+            "migrate --node node1",
+            "keygen --node node1",
+            "keygen --node no/name --key-file cluster.key",
+            "migrate --node no/name=http://10.0.0.5:3001",
+            "migrate --wait-for-kuma 10m --without-kuma",
             "up --watchdogs 0",
             "notify test",
             "notify test ops --all",

@@ -92,6 +92,13 @@ impl Fields {
         }
     }
 
+    /// Whether a request's query asks only to be judged (`?dry_run=true`); other names in it are refused.
+    pub(super) fn wants_dry_run(query: Option<&str>) -> Result<bool, ApiError> {
+        let mut fields = Self::of_query(query);
+        let dry_run = fields.flag("dry_run").unwrap_or_default();
+        fields.finish().map(|()| dry_run)
+    }
+
     /// A list of texts.
     pub(super) fn texts(&mut self, field: &'static str, most: usize) -> Option<Vec<String>> {
         let Value::Array(items) = self.take(field)? else {

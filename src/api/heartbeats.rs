@@ -13,6 +13,7 @@ mod tests;
 use axum::Json;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::time::Wall;
 use utoipa::ToSchema;
@@ -62,21 +63,28 @@ pub(super) async fn show(_: Reader, context: Ctx, Path(name): Path<String>) -> R
 
 /// Makes a heartbeat. The answer holds its secret.
 #[utoipa::path(post, path = "/heartbeats", tag = "heartbeats", security(("key" = ["write"])),
+    params(("dry_run" = Option<bool>, Query, description = "Only judge it")),
     request_body = NewHeartbeat,
     responses((status = 201, description = "Made", body = MadeHeartbeat),
+        (status = 204, description = "It would be made"),
         (status = 409, description = "There is a heartbeat of this name already", body = Problem)))]
 pub(super) async fn create(
     Writer(caller): Writer,
     context: Ctx,
+    RawQuery(query): RawQuery,
     Object(fields): Object,
-) -> Result<(StatusCode, HeaderMap, Json<Shown>), ApiError> {
+) -> Result<Response, ApiError> {
+    let dry_run = Fields::wants_dry_run(query.as_deref())?;
     let definition = Definition { nonce: secret::draw_nonce(), ..draft::read_new(fields, now(&context))? };
     let name = &definition.name;
+    let taken = || ApiError::conflict("name", format!("there is a heartbeat {name} already"));
+    if dry_run {
+        let is_taken = heartbeats::get(&context.state.store, name).await?.is_some();
+        return if is_taken { Err(taken()) } else { Ok(StatusCode::NO_CONTENT.into_response()) };
+    }
     let first_deadline = definition.first_due.map(|due| due + definition.grace());
     match heartbeats::create(&context.state.store, &definition, first_deadline, &caller.who()).await {
-        Err(error) if error.is_duplicate() => {
-            return Err(ApiError::conflict("name", format!("there is a heartbeat {name} already")));
-        }
+        Err(error) if error.is_duplicate() => return Err(taken()),
         made => made?,
     }
     context.state.heartbeats.refresh().await;
@@ -85,25 +93,32 @@ pub(super) async fn create(
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/heartbeats/{name}")) {
         headers.insert(header::LOCATION, location);
     }
-    Ok((StatusCode::CREATED, headers, Json(shown)))
+    Ok((StatusCode::CREATED, headers, Json(shown)).into_response())
 }
 
 /// Changes the fields that are named; `null` takes one away.
 #[utoipa::path(patch, path = "/heartbeats/{name}", tag = "heartbeats", security(("key" = ["write"])),
-    params(("name" = String, Path, description = "Its name")),
+    params(("name" = String, Path, description = "Its name"),
+        ("dry_run" = Option<bool>, Query, description = "Only judge it")),
     request_body = HeartbeatChanges,
     responses((status = 200, description = "As it is now", body = Shown),
+        (status = 204, description = "It would be changed"),
         (status = 409, description = "Somebody else changed it meanwhile", body = Problem)))]
 pub(super) async fn change(
     Writer(caller): Writer,
     context: Ctx,
     Path(name): Path<String>,
+    RawQuery(query): RawQuery,
     Object(fields): Object,
-) -> Result<Json<Shown>, ApiError> {
+) -> Result<Response, ApiError> {
+    let dry_run = Fields::wants_dry_run(query.as_deref())?;
     let store = &context.state.store;
     let missing = || ApiError::not_found("heartbeat", &name);
     let before = heartbeats::get(store, &name).await?.ok_or_else(missing)?.definition;
     let definition = draft::read_changed(fields, before.clone(), now(&context))?;
+    if dry_run {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let by = caller.who();
     let changed = heartbeats::update(store, &name, &by, |heartbeat, now| {
         if heartbeat.definition.revision != before.revision {
@@ -116,7 +131,7 @@ pub(super) async fn change(
     });
     changed.await?.ok_or_else(missing)??;
     context.state.heartbeats.refresh().await;
-    find(&context, &name).await.map(Json)
+    Ok(Json(find(&context, &name).await?).into_response())
 }
 
 /// Deletes a heartbeat, and ends its incident.

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{Incarnation, NodeId};
 use komainu_watchdogs::time::Wall;
@@ -177,19 +178,26 @@ fn added(context: &Context, new: NewNode) -> Added {
 
 /// Changes what is named.
 #[utoipa::path(patch, path = "/nodes/{id}", tag = "nodes", security(("key" = ["admin"])),
-    params(("id" = String, Path, description = "Its name")), request_body = NodeChange,
-    responses((status = 200, description = "As it is now", body = Shown)))]
+    params(("id" = String, Path, description = "Its name"),
+        ("dry_run" = Option<bool>, Query, description = "Only judge it")),
+    request_body = NodeChange,
+    responses((status = 200, description = "As it is now", body = Shown),
+        (status = 204, description = "It would be changed")))]
 pub(super) async fn change(
     Admin(caller): Admin,
     context: Ctx,
     Path(id): Path<String>,
+    RawQuery(query): RawQuery,
     Object(fields): Object,
-) -> Result<Json<Shown>, ApiError> {
+) -> Result<Response, ApiError> {
+    let dry_run = Fields::wants_dry_run(query.as_deref())?;
     let (store, node) = (&context.state.store, NodeId::from(id.as_str()));
     let change = draft::change(fields)?;
-    nodes::edit(store, &node, &change, &caller.who()).await?;
-    let found = nodes::get(store, &node).await?;
-    found.map(|info| Json(info.into())).ok_or_else(|| ApiError::not_found("node", &id))
+    if !dry_run {
+        nodes::edit(store, &node, &change, &caller.who()).await?;
+    }
+    let found = nodes::get(store, &node).await?.ok_or_else(|| ApiError::not_found("node", &id))?;
+    Ok(if dry_run { StatusCode::NO_CONTENT.into_response() } else { Json(Shown::from(found)).into_response() })
 }
 
 /// Deletes a node that nothing depends on; with `rehome=true`, monitors that were at home on it stay where they run.

@@ -1,6 +1,6 @@
 //! `komainu apply`: monitors, heartbeats and nodes' settings as a file says them.
 //!
-//! Reads the file, reads what is there, says what differs, and makes it so. What a file does not name is left alone, but
+//! Reads the file, reads what is there, says what differs, lets the watchdog judge all of it, and makes it so. What a file does not name is left alone, but
 //! for what an earlier run of the same set made, with `--prune`. All monitors are written in one request; a run that broke
 //! off is finished by the next.
 
@@ -71,6 +71,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let client = args.client.client()?;
     let there = read_there(&client, &document).await?;
     let steps = plan::plan(&document, &there, args.prune).map_err(|faults| complain(&args.file, &faults))?;
+    match performing::rehearse(&client, &steps).await {
+        Ok(()) => {}
+        Err(performing::Stopped::Faults(faults)) => return Err(complain(&args.file, &faults)),
+        Err(performing::Stopped::Error(error)) => return Err(error),
+    }
     if args.dry_run {
         told::say(&steps, args.json, true);
         let has_changes = steps.iter().any(|step| step.act != Act::Compare);

@@ -66,7 +66,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let new_count = wanted.len();
     wanted.extend(there.into_iter().filter(|_| args.update));
     if args.dry_run {
-        (report.created, report.updated) = (new_count, wanted.len() - new_count);
+        rehearse(&client, wanted, new_count, &mut report).await?;
     } else {
         if !report.refused.is_empty() && !args.skip_invalid {
             report.tell(&args);
@@ -75,6 +75,23 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         write(&client, wanted, known, &args, &mut report).await?;
     }
     report.tell(&args);
+    Ok(())
+}
+
+/// Counts what would be written; the watchdog judges all of it. `new_count`: so many of the first are not there yet.
+async fn rehearse(client: &Client, wanted: Vec<Imported>, new_count: usize, report: &mut Report) -> anyhow::Result<()> {
+    let items: Vec<Fields> = wanted.iter().map(|one| one.fields.clone()).collect();
+    let reasons = match bulk::rehearse(client, &items).await? {
+        Outcome::Done(_) => BTreeMap::new(),
+        Outcome::Refused(faults) => reasons(faults),
+    };
+    for (at, one) in wanted.iter().enumerate() {
+        match reasons.get(&at) {
+            Some(reason) => report.refused.push((one.name.clone(), reason.clone())),
+            None if at < new_count => report.created += 1,
+            None => report.updated += 1,
+        }
+    }
     Ok(())
 }
 
@@ -101,7 +118,7 @@ async fn write(
         match bulk::upsert(client, &items).await? {
             Outcome::Done(done) => {
                 for (one, done) in wanted.iter().zip(&done) {
-                    ids.insert(one.reference.clone(), done.id);
+                    ids.extend(done.id.map(|id| (one.reference.clone(), id)));
                     match done.act {
                         Act::Created => report.created += 1,
                         Act::Updated => report.updated += 1,

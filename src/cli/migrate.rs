@@ -1,10 +1,21 @@
 //! `komainu migrate`: the only command that changes the schema (besides `up`, in its own folder).
 
-use anyhow::ensure;
+use std::time::Duration;
 
+use anyhow::{bail, ensure};
+use komainu_watchdogs::ids::NodeId;
+
+use super::adopt::who;
 use super::database::DatabaseArgs;
-use super::print;
+use super::{duration, print};
+use crate::clock;
+use crate::config;
+use crate::store::Store;
 use crate::store::migrate::{self, MigrateOptions, MigrationPlan};
+use crate::store::nodes::{self, NewNode};
+
+/// Between two looks for Kuma's tables.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -19,10 +30,19 @@ pub(super) struct Args {
     /// Make the tables of Kuma that native nodes need. No Kuma can be started on such a database later.
     #[arg(long)]
     without_kuma: bool,
+    /// Wait so long until an Uptime Kuma that is starting has made its tables.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with_all = ["without_kuma", "remove"])]
+    wait_for_kuma: Option<Duration>,
+    /// Enter this node afterwards, unless it is entered already; may be repeated. `komainu nodes` needs a watchdog.
+    #[arg(long = "node", value_name = "ID=ADDRESS", value_parser = node, conflicts_with_all = ["dry_run", "remove"])]
+    nodes: Vec<NewNode>,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let store = args.database.connect().await?;
+    if let Some(limit) = args.wait_for_kuma {
+        wait_for_kuma(&store, limit).await?;
+    }
     let options = MigrateOptions { without_kuma: args.without_kuma };
     let plan = match (args.remove, args.dry_run) {
         (false, true) => migrate::plan(&store, options).await?,
@@ -36,6 +56,38 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         report(&plan, &store.url().to_string());
     }
     ensure!(plan.from <= plan.to || args.remove, "the database has schema {}, newer than {}", plan.from, plan.to);
+    enter(&store, &args.nodes).await
+}
+
+/// `node1=http://10.0.0.5:3001`
+fn node(text: &str) -> Result<NewNode, String> {
+    let (id, address) = text.split_once('=').ok_or("write ID=ADDRESS: node1=http://10.0.0.5:3001")?;
+    config::ensure_id(id)?;
+    let address = config::without_slash(&config::parse_address(address)?);
+    Ok(NewNode { node_id: NodeId::from(id), name: id.to_owned(), address, ..NewNode::default() })
+}
+
+async fn wait_for_kuma(store: &Store, limit: Duration) -> anyhow::Result<()> {
+    let begin = clock::now();
+    while !migrate::has_kuma(store).await? {
+        if clock::now().since(begin) >= limit {
+            bail!(
+                "no Uptime Kuma has made its tables on {} within {} s; look at its log",
+                store.url(),
+                limit.as_secs()
+            );
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+async fn enter(store: &Store, all: &[NewNode]) -> anyhow::Result<()> {
+    for new in all {
+        let is_new = nodes::add(store, new, &who()).await?;
+        let what = if is_new { "is entered" } else { "was entered before" };
+        print::line(format!("node {} {what}", new.node_id));
+    }
     Ok(())
 }
 

@@ -10,20 +10,20 @@ use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::tenure::Fence;
-use komainu_watchdogs::time::{Mono, Wall};
+use komainu_watchdogs::time::Mono;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::beat::Times;
+use self::task::Task;
 use super::canary::Canaries;
 use super::certificates::Certificates;
 use super::link::SharedTenure;
 use super::pulse::{BEAT, Pulse};
-use super::push::{self, Look, Report};
-use super::run::{RunResult, RunStatus, Runs, group};
+use super::push::Report;
+use super::run::Runs;
 use super::schedule::StartSpread;
-use super::shard::{Done, Launch, Next, Outcome, Pushed, ReadId, RunId, Shard};
+use super::shard::{Done, Launch, Next, Pushed, ReadId, RunId, Shard};
 use super::slices::Compared;
 use super::storage::{BeatStore, Fate, Queued, Storage};
 use super::trace::{Event, Trace};
@@ -31,6 +31,8 @@ use crate::clock;
 use crate::store::beats::LastBeat;
 use crate::store::families::Families;
 use crate::store::monitors::MonitorSpec;
+
+mod task;
 
 /// Last beats read by one query.
 const READ_MOST: usize = 1_000;
@@ -393,72 +395,6 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
             }
             Err(error) => tracing::error!(%error, "reading last beats ended without a result"),
         }
-    }
-}
-
-/// What one run takes along.
-struct Task<F> {
-    tenure: SharedTenure,
-    runs: Arc<Runs>,
-    families: F,
-    canaries: Canaries,
-    pulse: Arc<Pulse>,
-    trace: Arc<Trace>,
-}
-
-impl<F: Families> Task<F> {
-    async fn run(self, launch: Launch) -> Done {
-        let monitor = launch.monitor.id;
-        let began_at = clock::now();
-        let began_wall = clock::wall();
-        // Asked once more: a process that stood still may get here long after the loop asked.
-        let (outcome, ended_at) = if self.tenure.lock().may_run(clock::now(), monitor).is_err() {
-            (Outcome::NotAllowed, began_wall)
-        } else {
-            self.trace.monitor(Event::Run, monitor);
-            self.ask(&launch, began_at).await
-        };
-        Done { monitor, run: launch.run, began_at, times: Times { began_at: began_wall, ended_at }, outcome }
-    }
-
-    /// What came of it, and when.
-    async fn ask(&self, launch: &Launch, began_at: Mono) -> (Outcome, Wall) {
-        let kind = launch.monitor.kind.as_str();
-        let result = match kind {
-            "group" => group::run(&self.families, &launch.monitor).await,
-            "push" => match push::look(launch.previous.as_ref(), &launch.monitor, clock::wall()) {
-                Look::InTime(again) => return (Outcome::LookAgain(again), clock::wall()),
-                Look::Late(result) => result,
-            },
-            _ => self.runs.run(&launch.monitor).await,
-        };
-        let ended_at = clock::wall();
-        // What is known without asking the network is not the network's fault.
-        let result = match kind {
-            "group" | "manual" => result,
-            _ => self.clear_of_own_trouble(result, began_at, launch.is_failure_news).await,
-        };
-        (Outcome::Result(result), ended_at)
-    }
-
-    /// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.
-    async fn clear_of_own_trouble(&self, result: RunResult, began_at: Mono, is_failure_news: bool) -> RunResult {
-        if result.status != RunStatus::Down {
-            return result;
-        }
-        let are_canaries_lost = if is_failure_news {
-            self.canaries.are_all_lost_since(began_at).await
-        } else {
-            self.canaries.were_all_lost_since(began_at)
-        };
-        let why = if are_canaries_lost {
-            "this node reaches none of its canaries"
-        } else if self.pulse.stalled_since(began_at) {
-            "this node stood still meanwhile"
-        } else {
-            return result;
-        };
-        RunResult { status: RunStatus::Unable, msg: format!("{} ({why})", result.msg), ..result }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod found;
 
+use super::catalog::Catalog;
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::pool::Store;
@@ -121,6 +122,19 @@ pub async fn apply(store: &Store, options: MigrateOptions) -> Result<MigrationPl
     session.close().await;
     store.forget_catalog();
     done
+}
+
+/// Whether an Uptime Kuma has made its tables here. It enters the secret of its sessions once its own migrations are done;
+/// tables that `--without-kuma` made hold no settings.
+pub async fn has_kuma(store: &Store) -> Result<bool, StoreError> {
+    let act = "look for Kuma's tables";
+    let mut lease = store.lease(act).await?;
+    let catalog = Catalog::read(&mut lease).await?;
+    if !catalog.has_table("monitor") || !catalog.has_table("setting") {
+        return Ok(catalog.has_table("monitor"));
+    }
+    let sql = "SELECT 1 AS one FROM setting WHERE `key` = 'jwtSecret'";
+    Ok(lease.row(act, sql, vec![]).await?.is_some())
 }
 
 /// What [`remove`] would do.

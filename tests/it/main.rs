@@ -15,6 +15,7 @@ mod commands;
 mod contract;
 mod gateway;
 mod senders;
+mod stack;
 mod store_contract;
 mod stories;
 mod support;

@@ -10,6 +10,7 @@ mod hands;
 mod heartbeats;
 mod leaders;
 mod nodes;
+mod onboarding;
 mod outbox;
 mod vanished;
 

@@ -1,21 +1,26 @@
 //! From what is known to what the leader does about it.
 //!
 //! Decides when a node is lost, when it takes monitors and when it gets its own back ([`field`]); whether anything is to
-//! be done at all ([`needs_plan`]); which proof a move rests on; and cuts a plan into transactions ([`decide_moves`]).
-//! Where a single monitor goes is [`crate::shard`]'s business.
+//! be done at all ([`needs_plan`]). What a move rests on is `proofs`' business, which also cuts a plan into transactions;
+//! where a single monitor goes is [`crate::shard`]'s business.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assess::{Assessment, Assessor, cool_off, is_emptied};
-use crate::decision::{Decision, Guard, Move, MoveReason, Revoke, StatusChange, Step};
+use crate::decision::{Decision, MoveReason, Revoke, StatusChange, Step};
 use crate::facts::{NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId};
 use crate::policy::{Policy, Recovery};
 use crate::quorum::Reach;
-use crate::shard::{Case, Field, Need, Plan, Slot};
+use crate::shard::{Case, Field, Need, Slot};
 use crate::status::{Lease, Progress};
 use crate::time::Mono;
 use crate::view::WouldMove;
+
+mod proofs;
+
+pub use proofs::decide_moves;
+use proofs::prove;
 
 /// Everything a decision is made of.
 #[derive(Clone, Copy, Debug)]
@@ -167,48 +172,6 @@ fn release_budget(situation: &Situation<'_>) -> usize {
     let on_the_way = situation.groups().filter(|group| group.effective.is_none() && group.source.is_some());
     let on_the_way: u32 = on_the_way.map(|group| group.monitors).sum();
     situation.policy.batch_living.saturating_sub(usize::try_from(on_the_way).unwrap_or(usize::MAX))
-}
-
-/// Why a monitor's source has certainly stopped.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Proof {
-    /// This must still hold in the transaction.
-    Guard(Guard),
-    /// The lease ended by own watch without an acknowledgement: it is taken away in the same transaction.
-    Revoke(Revoke),
-    /// The node does not exist any more; it could only be deleted when it owned nothing.
-    Gone,
-}
-
-fn prove(situation: &Situation<'_>, source: &Source) -> Option<Proof> {
-    let Some(row) = situation.row(&source.node) else {
-        return Some(Proof::Gone);
-    };
-    let lease = situation.assessor.of(&row.node)?.lease;
-    match row.incarnation {
-        Some(holder) if holder == source.incarnation => {
-            let acknowledged = row.applied.is_some_and(|applied| applied.generation >= source.released_at);
-            if acknowledged && row.applied_is_known {
-                Some(Proof::Guard(Guard::Acknowledged {
-                    node: row.node.clone(),
-                    incarnation: holder,
-                    generation: source.released_at,
-                }))
-            } else {
-                lease.is_over().then(|| Proof::Revoke(take_away(row, holder)))
-            }
-        }
-        Some(_) => Some(Proof::Guard(Guard::Superseded { node: row.node.clone(), incarnation: source.incarnation })),
-        None => lease.is_over().then(|| Proof::Guard(vacant(row))),
-    }
-}
-
-fn vacant(row: &NodeRow) -> Guard {
-    Guard::Vacant { node: row.node.clone(), lease_seq: row.lease_seq }
-}
-
-fn take_away(row: &NodeRow, holder: Incarnation) -> Revoke {
-    Revoke { node: row.node.clone(), incarnation: holder, lease_seq: Some(row.lease_seq), is_emptied: false }
 }
 
 /// Why the leader reads the monitors; `None`: there is nothing to plan. The counts are for observe mode and freeze.
@@ -379,58 +342,4 @@ pub fn decide_revokes(situation: &Situation<'_>, waiting: &BTreeMap<Source, Mono
         }
     }
     revokes
-}
-
-/// Cuts a plan into transactions, each with the proofs its own moves rest on.
-pub fn decide_moves(
-    situation: &Situation<'_>,
-    plan: &Plan,
-    sources: &BTreeMap<i64, Source>,
-    frame: &Decision,
-) -> VecDeque<Decision> {
-    let mut taken = BTreeSet::new();
-    plan.moves
-        .chunks(situation.policy.batch)
-        .map(|moves| {
-            let mut decision = Decision { moves: moves.to_vec(), ..frame.clone() };
-            for proof in moves.iter().filter_map(|step| proof_of(situation, step, sources)) {
-                add_proof(&mut decision, proof, &mut taken);
-            }
-            decision.guards.sort();
-            decision.guards.dedup();
-            decision
-        })
-        .collect()
-}
-
-fn proof_of(situation: &Situation<'_>, step: &Move, sources: &BTreeMap<i64, Source>) -> Option<Proof> {
-    match step.step {
-        Step::Place | Step::Release => None,
-        Step::Arrive => prove(situation, sources.get(&step.monitor.0)?),
-        Step::Failover => {
-            let row = situation.row(step.from.as_ref()?)?;
-            Some(
-                row.incarnation
-                    .map_or_else(|| Proof::Guard(vacant(row)), |holder| Proof::Revoke(take_away(row, holder))),
-            )
-        }
-    }
-}
-
-/// A lease is taken away once; later transactions of the same plan rest on the row being vacant since.
-fn add_proof(decision: &mut Decision, proof: Proof, taken: &mut BTreeSet<NodeId>) {
-    match proof {
-        Proof::Guard(guard) => decision.guards.push(guard),
-        Proof::Gone => {}
-        Proof::Revoke(revoke) => {
-            if decision.revokes.contains(&revoke) {
-                return;
-            }
-            if taken.insert(revoke.node.clone()) {
-                decision.revokes.push(revoke);
-            } else if let Some(lease_seq) = revoke.lease_seq {
-                decision.guards.push(Guard::Vacant { node: revoke.node, lease_seq });
-            }
-        }
-    }
 }

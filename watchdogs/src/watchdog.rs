@@ -6,24 +6,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::alarms::{self, Surroundings, alarms};
-use crate::assess::{Assessor, Evidence};
-use crate::decision::Commit;
-use crate::facts::{
-    Mode, NodeRow, Observation, ObservationRow, ProgressRow, Report, Round, Shard, Target, Vote, WatchdogRow,
-};
-use crate::failover::{Situation, field, misfits, overloaded};
+use crate::assess::Assessor;
+use crate::facts::{Report, Round, Target, Vote, WatchdogRow};
+use crate::failover::Situation;
 use crate::foreign::Foreign;
 use crate::health::Health;
 use crate::ids::{Incarnation, NodeId, WatchdogId, Zone};
 use crate::incident::Incidents;
-use crate::io::{Alarm, Announcement, Input, LeadershipAnswer, Output, ProbeOutcome, Write};
+use crate::io::{Input, Output, ProbeOutcome, Write};
 use crate::leader::Leader;
 use crate::leadership::{Leadership, Turn};
 use crate::policy::Policy;
 use crate::roster::{Roster, Voters};
-use crate::status::Lease;
 use crate::time::Mono;
+
+mod judging;
+mod leading;
 
 /// Who this watchdog is.
 #[derive(Clone, Debug)]
@@ -211,139 +209,9 @@ impl Watchdog {
         }
     }
 
-    fn handle_round(&mut self, now: Mono, round: Box<Round>) {
-        self.reading = false;
-        self.roster.handle_round(&round);
-        self.leadership.see(round.began_at, round.ended_at, &round.leader);
-        self.database.is_current = true;
-        self.note_success(now);
-        if self.judged_at.is_some_and(|at| now.since(at) >= self.policy.voter_watch) {
-            self.start_anew(now);
-        }
-        self.update_targets(now, &round);
-        self.recall(&round);
-        self.foreign.handle_round(now, &round);
-        self.watch_leader(now, &round);
-        self.judge(now, &round);
-        self.unwatched.note(now, crate::view::count_monitors(self, &round).unwatched, &self.policy);
-        self.is_warm |= self.has_probed_all(&round);
-        if self.is_warm {
-            self.raise_and_resolve(now, &round);
-        }
-        self.judged_at = Some(now);
-        self.round = Some(round);
-        self.lead(now);
-    }
-
-    fn judge(&mut self, now: Mono, round: &Round) {
-        let voters = self.voters();
-        let is_suspended = voters.is_suspended();
-        let evidence: Vec<_> = round
-            .nodes
-            .iter()
-            .map(|row| {
-                let target = Target::Node(row.node.clone());
-                let mine = self.vote(&target);
-                Evidence {
-                    row,
-                    lease: self.lease_of(row),
-                    is_fenced: self.roster.is_fenced(row, &self.policy),
-                    ballots: (!is_suspended)
-                        .then(|| self.roster.ballots(&voters, &self.identity.watchdog, &target, mine)),
-                    is_renewing: self.roster.is_renewing(&row.node, &self.policy),
-                    progress: round.progress.as_deref().map(|rows| progress_of(row, rows)),
-                }
-            })
-            .collect();
-        self.assessor.handle(now, &evidence, &self.policy);
-    }
-
-    fn lease_of(&self, row: &NodeRow) -> Lease {
-        self.roster.lease(row, &self.policy)
-    }
-
-    fn has_probed_all(&self, round: &Round) -> bool {
-        round.nodes.iter().all(|row| {
-            let health = self.healths.get(&Target::Node(row.node.clone()));
-            health.is_some_and(|health| health.outcomes() >= self.policy.warmup_rounds)
-        })
-    }
-
-    fn update_targets(&mut self, now: Mono, round: &Round) {
-        let nodes = round.nodes.iter().map(|row| Target::Node(row.node.clone()));
-        let peers = round
-            .watchdogs
-            .iter()
-            .filter(|row| row.watchdog != self.identity.watchdog && !row.stopped)
-            .map(|row| Target::Watchdog(row.watchdog.clone()));
-        let wanted: BTreeSet<_> = nodes.chain(peers).collect();
-        self.healths.retain(|target, _| matches!(target, Target::Canary(_)) || wanted.contains(target));
-        for target in wanted {
-            self.healths.entry(target).or_insert_with(|| Health::new(now));
-        }
-    }
-
-    /// A database that lost its tail shows what this watchdog said before: it is said again, or an old word would count
-    /// as a vote until the next change.
-    fn recall(&mut self, round: &Round) {
-        let is_mine = |row: &&ObservationRow| {
-            row.watchdog == self.identity.watchdog && row.incarnation == self.identity.incarnation
-        };
-        for row in round.observations.iter().filter(is_mine) {
-            let Observation { target, vote, .. } = &row.observation;
-            if self.healths.get(target).is_some_and(|health| health.vote() != *vote) {
-                self.unwritten.insert(target.clone());
-            }
-        }
-    }
-
-    fn watch_leader(&mut self, now: Mono, round: &Round) {
-        let seen = (round.leader.holder, round.leader.renewals);
-        if seen != (self.leader_seen.0, self.leader_seen.1) {
-            self.leader_seen = (seen.0, seen.1, now);
-        }
-    }
-
     /// Nobody has led for longer than the grace, as far as this watchdog saw.
     pub(crate) fn is_leaderless(&self, now: Mono) -> bool {
         now.since(self.leader_seen.2) > self.policy.leaderless_grace
-    }
-
-    fn raise_and_resolve(&mut self, now: Mono, round: &Round) {
-        let voters = self.voters();
-        let silent = self.silent_watchdogs();
-        let foreign = self.foreign.nodes(now, round);
-        let overwritten = self.foreign.overwritten(now);
-        let situation = self.situation(now, round, &overwritten);
-        let overloaded = overloaded(&situation, self.leader.overloaded());
-        // While only observing, somebody else runs them.
-        let is_active = round.cluster.mode == Mode::Active;
-        let misfits = if is_active { misfits(&situation, &field(&situation)) } else { BTreeMap::new() };
-        let around = Surroundings {
-            voters: &voters,
-            silent: &silent,
-            is_leaderless: self.is_leaderless(now),
-            overloaded: &overloaded,
-            misfits: &misfits,
-            foreign: &foreign,
-            me: &self.identity.watchdog,
-        };
-        let found = alarms(&situation, &around);
-        let open: Vec<_> = round
-            .incidents
-            .iter()
-            .filter(|row| self.may_judge(&row.key) && !is_absorbed(&row.key, &found))
-            .cloned()
-            .collect();
-        let outputs = self.incidents.handle_round(now, found, &open);
-        self.outputs.extend(outputs);
-    }
-
-    /// Whether an incident is of a kind that is judged here. Only the leader knows whether there was room for
-    /// everything.
-    fn may_judge(&self, key: &str) -> bool {
-        let kind = key.split('/').next().unwrap_or(key);
-        alarms::KINDS.contains(&kind) && (kind != "capacity" || self.leader.is_leading())
     }
 
     fn handle_written(&mut self, now: Mono, result: &Result<(), String>) {
@@ -372,17 +240,6 @@ impl Watchdog {
         }
     }
 
-    /// After a time without rounds (an outage of the database, or of this process) nothing seen before it counts.
-    fn start_anew(&mut self, now: Mono) {
-        for health in self.healths.values_mut() {
-            health.reset(now);
-        }
-        self.unwritten.extend(self.healths.keys().cloned());
-        self.assessor.reset_reach();
-        self.incidents.reset();
-        self.is_warm = false;
-    }
-
     fn handle_database_error(&mut self, now: Mono) {
         self.database.failing_since.get_or_insert(now);
         self.database.is_current = false;
@@ -397,96 +254,6 @@ impl Watchdog {
         {
             self.unwritten.insert(target);
         }
-    }
-
-    fn handle_leadership(&mut self, now: Mono, began_at: Mono, answer: LeadershipAnswer) {
-        if let LeadershipAnswer::Failed(_) = answer {
-            // The same database, another connection: what the watches saw stand still may be its fault.
-            self.roster.reset();
-            self.database.is_current = false;
-        }
-        let turn = self.leadership.handle(now, began_at, answer);
-        self.take_turn(turn);
-        // A round that ended while a renewal was under way found the connection busy: its decisions come now.
-        self.lead(now);
-    }
-
-    fn take_turn(&mut self, turn: Option<Turn>) {
-        match turn {
-            Some(Turn::Became(epoch)) => {
-                self.leader.begin(epoch);
-                self.outputs.push_back(Output::Announce(Announcement::BecameLeader { epoch }));
-            }
-            Some(Turn::SteppedDown(epoch, reason)) => {
-                self.leader.end();
-                self.outputs.push_back(Output::Announce(Announcement::SteppedDown { epoch, reason }));
-            }
-            None => {}
-        }
-    }
-
-    fn handle_shard(&mut self, now: Mono, shard: Result<Box<Shard>, String>) {
-        if let Ok(shard) = shard {
-            self.leader.take_shard(shard);
-            self.lead(now);
-        } else {
-            self.leader.lose_shard();
-            self.handle_database_error(now);
-        }
-    }
-
-    fn handle_committed(&mut self, now: Mono, began_at: Mono, commit: &Commit) {
-        let is_done = matches!(commit, Commit::Done { .. });
-        self.leadership.end_commit(began_at, is_done);
-        let reaction = self.leader.handle_committed(now, commit);
-        for (node, lease_seq) in reaction.vacated {
-            self.roster.note_vacated(&node, lease_seq);
-        }
-        self.outputs.extend(reaction.outputs);
-        if let Some(reason) = reaction.deposed {
-            let turn = self.leadership.step_down(now, reason);
-            self.take_turn(turn);
-        }
-        if matches!(commit, Commit::Failed(_)) {
-            self.handle_database_error(now);
-        }
-        // What was just changed is read at once, not a second later.
-        self.fresh_after = now;
-        self.round_at = now;
-        self.lead(now);
-    }
-
-    /// As leader: the next transaction, if there is one.
-    fn lead(&mut self, now: Mono) {
-        let may_decide = self.is_warm && self.database.is_current && !self.stopping;
-        let Some(epoch) = self.leadership.epoch(now, &self.policy) else {
-            return;
-        };
-        let Some(round) = self.round.take() else {
-            return;
-        };
-        if may_decide && self.leadership.is_free() {
-            let is_halted = !self.foreign.nodes(now, &round).is_empty();
-            let overwritten = self.foreign.overwritten(now);
-            let situation = Situation {
-                now,
-                round: &round,
-                assessor: &self.assessor,
-                is_sole_witness: self.voters().is_sole_witness(),
-                overwritten: &overwritten,
-                policy: &self.policy,
-            };
-            let is_fresh = round.began_at >= self.fresh_after;
-            let rest = self.leader.poll_rest(&situation, epoch);
-            let next = rest.or_else(|| is_fresh.then(|| self.leader.poll(&situation, epoch, is_halted)).flatten());
-            if let Some(output) = next {
-                if matches!(output, Output::Commit(_)) {
-                    self.leadership.begin_commit();
-                }
-                self.outputs.push_back(output);
-            }
-        }
-        self.round = Some(round);
     }
 
     fn handle_stop(&mut self, now: Mono) {
@@ -547,15 +314,4 @@ impl Watchdog {
             self.outputs.push_back(Output::ReadRound { with_progress });
         }
     }
-}
-
-/// While no node runs anything, one incident stands for all of theirs: they are not raised again, nor are they over.
-fn is_absorbed(key: &str, found: &[Alarm]) -> bool {
-    let is_of_a_node = ["node/", "progress/", "disagreement/"].iter().any(|kind| key.starts_with(kind));
-    is_of_a_node && found.iter().any(|alarm| alarm.key == "nodes")
-}
-
-/// Overdue monitors of a node, of how many that probe. A node without a row has nothing to probe.
-fn progress_of(row: &NodeRow, rows: &[ProgressRow]) -> (u32, u32) {
-    rows.iter().find(|one| one.node == row.node).map_or((0, 0), |one| (one.overdue, one.probing))
 }

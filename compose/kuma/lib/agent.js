@@ -52,6 +52,8 @@ class Agent {
       "server/notification.js": ({ Notification }) => {
         wrap(Notification, "send", (send) => this.runs.beforeTelling(send));
       },
+      "server/settings.js": ({ Settings }) => (this.kuma.Settings = Settings),
+      "server/model/status_page.js": (StatusPage) => (this.kuma.StatusPage = StatusPage),
       "server/jobs/clear-old-data.js": (exports) => {
         wrap(exports, "clearOldData", async (clear) => {
           if (await this.rows.isFirstNode()) return clear();
@@ -147,7 +149,15 @@ class Agent {
     this.every(1_000, () => this.window.lookAtBeats());
     this.every(2_000, () => this.window.keepPlaces());
     this.every(5_000, () => this.maintenance.look());
+    this.every(30_000, () => this.reloadPages());
     return [];
+  }
+
+  /** Kuma reads these two once and then keeps what its own UI makes of them. */
+  async reloadPages() {
+    const { server, Settings, StatusPage } = this.kuma;
+    server.entryPage = await Settings.get("entryPage");
+    await StatusPage.loadDomainMappingList();
   }
 
   async close() {
@@ -168,7 +178,7 @@ class Agent {
         await act();
         complaint = "";
       } catch (error) {
-        if (error.message !== complaint) log.warn(error.message);
+        if (!complaint) log.warn(error.message);
         complaint = error.message;
       }
       await clock.sleep(ms);

@@ -3,9 +3,13 @@
 // bodies, and what is signed is the raw body).
 
 const { HEADER, refusal } = require("./signature");
+const { within } = require("./wire");
 
 const PATH_HEALTH = "/api/v1/health";
 const PATH_HINT = "/api/v1/reconcile-monitors";
+/** The query of a hint whose sender waits until all rows were read. It is not part of what is signed: it does no harm. */
+const REREAD = "reread=true";
+const REREAD_LIMIT = 2_000;
 const PUSH = /^\/api\/push\/([^/]+)\/?$/;
 const BODY_MOST = 1_024 * 1_024;
 const LAG_MOST = 2_000;
@@ -23,9 +27,9 @@ class Doors {
 
   /** Instead of the Express application's `handle`. */
   take(req, res, kuma) {
-    const path = req.url.split("?")[0];
+    const [path, query] = req.url.split("?", 2);
     if (path === PATH_HEALTH) return void this.health(res);
-    if (path === PATH_HINT && req.method === "POST") return void this.hint(req, res, path);
+    if (path === PATH_HINT && req.method === "POST") return void this.hint(req, res, path, query === REREAD);
     const push = PUSH.exec(path);
     if (push) return void this.push(decoded(push[1]), res, kuma);
     kuma();
@@ -57,20 +61,25 @@ class Doors {
     return this.asked.answers;
   }
 
-  hint(req, res, path) {
+  hint(req, res, path, isReread) {
     const chunks = [];
     let size = 0;
     req.on("data", (chunk) => {
       size += chunk.length;
       if (size <= BODY_MOST) chunks.push(chunk);
     });
-    req.on("end", () => {
+    req.on("end", async () => {
       if (size > BODY_MOST) return problem(res, 413, "Payload Too Large", "a hint has no body to speak of");
       const reason = refusal(this.identity.key, req.headers[HEADER], this.clock.wall(), "POST", path, Buffer.concat(chunks));
       if (reason) return problem(res, 403, "Forbidden", reason);
       this.tenure.hint();
-      answer(res, 202, { status: "ok" });
+      answer(res, 202, { status: "ok", reread_ms: isReread ? await this.reread() : null });
     });
+  }
+
+  /** When the rows were compared; null: not in time, or there is no lease. */
+  reread() {
+    return within(REREAD_LIMIT, this.tenure.reread(), "reread").catch(() => null);
   }
 
   /** A monitor's statistics have one writer: the node that runs it. Others answer as Kuma does for an unknown token. */

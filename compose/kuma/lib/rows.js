@@ -59,12 +59,15 @@ class Rows {
     return { stamp: { generation: Number(row.generation), nonce: row.nonce }, isKnown: !applied || Number(row.known) > 0 };
   }
 
-  /** The stamp, read first, then the own active monitors, which are at least as new: id to the generation it came by. */
+  /**
+   * The stamp, read first, then the own active monitors, which are at least as new: id to the generation it came by.
+   * Push monitors come first: whoever pushes is refused until they have started.
+   */
   async readAssignments() {
     const { stamp } = await this.readStamp(null);
     const sql =
       "SELECT a.monitor_id AS id, a.generation FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id " +
-      "WHERE a.effective_node = ? AND m.active = 1";
+      "WHERE a.effective_node = ? AND m.active = 1 ORDER BY m.type <> 'push', m.id";
     const rows = await this.eyes.query(sql, [this.identity.id], 20_000);
     return { stamp, monitors: new Map(rows.map((row) => [row.id, Number(row.generation)])) };
   }

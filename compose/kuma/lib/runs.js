@@ -16,6 +16,9 @@ const RETRY = 2_000;
 /** A run that counted something this long ago has a row of statistics, unless somebody cleared them. */
 const COUNTED = 10_000;
 
+/** The database keeps whole seconds. */
+const nameOf = (monitor, time) => `${monitor}@${String(time).slice(0, 19)}`;
+
 const never = () => new Promise(() => {});
 
 class Runs {
@@ -25,7 +28,9 @@ class Runs {
     this.tenure = null; // set by whoever makes both
     this.context = new AsyncLocalStorage();
     this.held = new Map();
+    this.tokens = new Map();
     this.queue = [];
+    this.starting = new Set();
     this.storing = new Map();
     this.ownBeats = new Set();
     this.isPumping = false;
@@ -49,10 +54,12 @@ class Runs {
   async stop(ids) {
     const gone = new Set(ids);
     this.queue = this.queue.filter((id) => !gone.has(id));
+    for (const id of gone) this.starting.delete(id);
     for (const id of gone) this.end(this.held.get(id));
     await Promise.all([...gone].map((id) => this.idle(id)));
     for (const id of gone) {
       this.statistics.drop(id);
+      this.forgetToken(id);
       delete this.kuma.server.monitorList[id];
     }
   }
@@ -64,6 +71,7 @@ class Runs {
   /** The runs end, the statistics stay. */
   suspend() {
     this.queue = [];
+    this.starting.clear();
     for (const run of [...this.held.values()]) this.end(run);
   }
 
@@ -77,7 +85,10 @@ class Runs {
       }
       const isCleared = !row.has_statistics && run.countedAt !== null && this.clock.now() - run.countedAt > COUNTED;
       if (isCleared) this.statistics.drop(row.id);
-      if (isCleared || run.fingerprint !== row.fingerprint) this.enqueue([row.id], true);
+      if (!isCleared && run.fingerprint === row.fingerprint) continue;
+      // At once, so that nothing runs any more as it was before the edit.
+      this.end(run);
+      this.enqueue([row.id], true);
     }
   }
 
@@ -104,10 +115,9 @@ class Runs {
     return run ? this.clock.now() - run.startedAt : 0;
   }
 
-  /** The run whose push token this is. */
+  /** The run whose push token this is; one that was ended when its successor has not begun yet. */
   pushed(token) {
-    for (const run of this.held.values()) if (run.token !== null && run.token === token) return run;
-    return null;
+    return this.tokens.get(token) ?? null;
   }
 
   /** Whatever happens in `act` is a push to this run's monitor. */
@@ -162,6 +172,8 @@ class Runs {
 
   beforeBeat(act, bean) {
     return this.beforeStoring(async (run) => {
+      // Before it is stored: an answer may be lost.
+      if (run) this.noteOwnBeat(nameOf(run.id, bean.time));
       const answer = await act();
       if (run) {
         run.isFirstBeatDone = true;
@@ -169,6 +181,11 @@ class Runs {
       }
       return answer;
     });
+  }
+
+  /** Whether this process made the beat of this row of `heartbeat`. */
+  made(row) {
+    return this.ownBeats.has(row.id) || this.ownBeats.has(nameOf(row.monitor_id, row.time));
   }
 
   async beforeTelling(act) {
@@ -207,15 +224,20 @@ class Runs {
     return segment ? new Promise((resolve) => segment.waiters.push(resolve)) : Promise.resolve();
   }
 
+  forgetToken(id) {
+    for (const [token, run] of this.tokens) if (run.id === id) this.tokens.delete(token);
+  }
+
   noteOwnBeat(beat) {
     this.ownBeats.add(beat);
-    if (this.ownBeats.size > 20_000) this.ownBeats.delete(this.ownBeats.values().next().value);
+    if (this.ownBeats.size > 40_000) this.ownBeats.delete(this.ownBeats.values().next().value);
   }
 
   /** Fulfilled when the last of these was started, or found not to be startable. */
   enqueue(ids, isFirst = false) {
     const queued = new Set(this.queue);
-    const fresh = ids.filter((id) => !queued.has(id));
+    // Whoever changed something has the row read anew; who only wants it to run has it.
+    const fresh = ids.filter((id) => !queued.has(id) && (isFirst || !this.starting.has(id)));
     if (isFirst) this.queue.unshift(...fresh);
     else this.queue.push(...fresh);
     const done = ids.map((id) => this.done(id));
@@ -235,6 +257,7 @@ class Runs {
   async pump() {
     while (this.queue.length > 0) {
       const batch = this.queue.splice(0, BATCH);
+      batch.forEach((id) => this.starting.add(id));
       try {
         await this.startBatch(batch);
       } catch (error) {
@@ -244,6 +267,7 @@ class Runs {
         this.queue.push(...again);
       }
       for (const id of batch) {
+        this.starting.delete(id);
         this.waiting.get(id)?.forEach((resolve) => resolve());
         this.waiting.delete(id);
       }
@@ -254,7 +278,11 @@ class Runs {
   async startBatch(ids) {
     const owned = ids.filter((id) => !this.tenure.refusal(id));
     if (owned.length === 0) return;
-    await this.statistics.prepare(owned);
+    const prepared = this.statistics.prepare(owned);
+    // The next batch is read while this one makes its first runs.
+    const next = this.queue.slice(0, BATCH).filter((id) => !this.tenure.refusal(id));
+    prepared.then(() => this.statistics.prepare(next)).catch(() => {});
+    await prepared;
     const rows = await this.rows.readMonitors(owned);
     const runs = rows.filter((row) => !this.tenure.refusal(row.id)).map((row) => this.startOne(row));
     this.rows.started(runs.map((run) => run.id)).catch((error) => this.log.warn(`noting the starts: ${error.message}`));
@@ -269,6 +297,8 @@ class Runs {
     const token = row.type === "push" && row.push_token ? row.push_token : null;
     const run = { id: row.id, bean, fingerprint, token, isAlive: true, startedAt: this.clock.now(), countedAt: null, isFirstBeatDone: row.type === "push" };
     this.held.set(row.id, run);
+    this.forgetToken(row.id);
+    if (token !== null) this.tokens.set(token, run);
     this.kuma.server.monitorList[row.id] = bean;
     this.context
       .run({ run, isPush: false }, () => this.kuma.start(bean))

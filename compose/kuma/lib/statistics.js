@@ -9,7 +9,8 @@ const TABLES = { stat_minutely: 24 * 3_600, stat_hourly: 30 * 86_400, stat_daily
 const MARGIN = 120;
 /** How long the numbers of other nodes' monitors are good enough to be shown. */
 const SHOWN = 60_000;
-const SHOWN_AT_MOST = 200;
+/** Each is up to a megabyte. */
+const SHOWN_AT_MOST = 50;
 
 class Statistics {
   /** `calculator` is Kuma's UptimeCalculator, `make` its own way to make one, `wire` a connection for long readings. */
@@ -31,20 +32,32 @@ class Statistics {
   }
 
   /** Reads the statistics of monitors that are about to start, all at once. */
-  async prepare(ids) {
-    const missing = ids.filter((id) => !this.calculator.list[id] && !this.coming.has(id));
-    if (missing.length === 0) return;
+  prepare(ids) {
+    const missing = ids.filter((id) => this.owns(id) && !this.calculator.list[id] && !this.coming.has(id));
+    if (missing.length > 0) {
+      const fetched = this.fetch(missing);
+      for (const id of missing) this.come(id, fetched.then((packs) => this.unpack(id, packs)));
+    }
+    return Promise.all(ids.map((id) => this.of(id)));
+  }
+
+  async fetch(ids) {
     const since = Math.floor(this.clock.wall() / 1_000) - MARGIN;
-    for (const id of missing) for (const table of Object.keys(TABLES)) this.packs.set(`${table}/${id}`, []);
+    const packs = new Map();
+    for (const [table, span] of Object.entries(TABLES)) {
+      const rows = await this.wire.query(packed(table), [ids, since - span], 60_000);
+      for (const { monitor_id: id, pack } of rows) packs.set(`${table}/${id}`, JSON.parse(pack));
+    }
+    return packs;
+  }
+
+  async unpack(id, packs) {
+    const names = Object.keys(TABLES).map((table) => `${table}/${id}`);
+    for (const name of names) this.packs.set(name, packs.get(name) ?? []);
     try {
-      for (const [table, span] of Object.entries(TABLES)) {
-        for (const { monitor_id: id, pack } of await this.wire.query(packed(table), [missing, since - span], 60_000)) {
-          this.packs.set(`${table}/${id}`, JSON.parse(pack));
-        }
-      }
-      await Promise.all(missing.map((id) => this.of(id)));
+      return await this.make(id);
     } finally {
-      for (const id of missing) for (const table of Object.keys(TABLES)) this.packs.delete(`${table}/${id}`);
+      for (const name of names) this.packs.delete(name);
     }
   }
 
@@ -55,13 +68,14 @@ class Statistics {
     if (!this.owns(id)) return this.ofAnother(id);
     if (this.calculator.list[id]) return this.calculator.list[id];
     // Nobody gets one that is half read: what it counted would be lost.
-    if (!this.coming.has(id)) {
-      const made = this.make(id);
-      this.coming.set(id, made);
-      const forget = () => this.coming.get(id) === made && this.coming.delete(id);
-      made.then((calculator) => forget() && this.owns(id) && (this.calculator.list[id] = calculator), forget);
-    }
-    return this.coming.get(id);
+    return this.coming.get(id) ?? this.come(id, this.make(id));
+  }
+
+  come(id, made) {
+    this.coming.set(id, made);
+    const forget = () => this.coming.get(id) === made && this.coming.delete(id);
+    made.then((calculator) => forget() && this.owns(id) && (this.calculator.list[id] = calculator), forget);
+    return made;
   }
 
   /** Of a monitor that another node runs: to be looked at, never kept for counting. */

@@ -145,14 +145,29 @@ class Tenure {
     if (isNew || !this.isReconciled || (await this.hasEdits())) await this.reconcile();
   }
 
-  /** One slice of the own rows per second: edited monitors are restarted at once; true when some came or went. */
+  /** One slice of the own rows per second. */
   async hasEdits() {
     this.slice = (this.slice + 1) % SLICES;
-    const rows = await this.rows.readSlice(this.slice, SLICES);
-    const there = new Set(rows.map((row) => row.id));
+    return (await this.compare(this.slice, SLICES)).differs;
+  }
+
+  /** All own rows at once, for whoever waits for an edit: when that was, or null where there is no lease. */
+  async reread() {
+    if (this.phase !== "holding" || !this.isReconciled) return null;
+    const { differs, at } = await this.compare(0, 1);
+    if (differs) this.hint();
+    return at;
+  }
+
+  /** Edited monitors are restarted at once; `differs`: some came or went, which is for a reconciliation. */
+  async compare(slice, of) {
+    const rows = await this.rows.readSlice(slice, of);
+    // Taken before: what is restarted now begins later.
+    const at = this.clock.wall();
     await this.runs.compare(rows);
-    const before = [...this.mine].filter((id) => id % SLICES === this.slice);
-    return before.length !== there.size || before.some((id) => !there.has(id));
+    const there = new Set(rows.map((row) => row.id));
+    const before = [...this.mine].filter((id) => id % of === slice);
+    return { at, differs: before.length !== there.size || before.some((id) => !there.has(id)) };
   }
 
   /** Stop, acknowledge, start. */
@@ -162,9 +177,9 @@ class Tenure {
     const { stamp, monitors } = await this.rows.readAssignments();
     if (!isCurrent()) return;
     if (this.wentBackwards(stamp)) return this.quarantine();
-    // What was given away and back since the last acknowledgement may have been counted by another meanwhile.
-    const applied = this.applied?.generation ?? -1;
-    const gone = [...this.mine].filter((id) => !(monitors.get(id) <= applied));
+    // What was given away and back while this node was out may have been counted by another meanwhile.
+    const newest = this.isReconciled ? Infinity : (this.applied?.generation ?? -1);
+    const gone = [...this.mine].filter((id) => !(monitors.get(id) <= newest));
     for (const id of gone) this.mine.delete(id);
     await this.stop(() => this.runs.stop(gone));
     if (!isCurrent()) return;
@@ -240,9 +255,8 @@ class Tenure {
   disturb(error) {
     this.disturbances += 1;
     if (this.phase === "registering") this.watched = null;
-    const complaint = error.message;
-    if (complaint !== this.complaint) this.log.warn(complaint);
-    this.complaint = complaint;
+    if (!this.complaint) this.log.warn(error.message);
+    this.complaint = error.message;
   }
 
   async pause(ms) {

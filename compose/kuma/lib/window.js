@@ -24,7 +24,7 @@ const SPANS = [
 class Window {
   constructor({ kuma, wire, rows, runs, tenure, clock }) {
     Object.assign(this, { kuma, wire, rows, runs, tenure, clock });
-    this.places = new Map();
+    this.places = null;
     this.marks = [];
     this.passed = new Map();
     this.doubtful = new Map();
@@ -46,7 +46,7 @@ class Window {
   /** Looks while anybody does. */
   async keepPlaces() {
     const { engine } = this.kuma.server.io;
-    if (this.places.size === 0 || engine.clientsCount > 0) await this.lookAtPlaces();
+    if (!this.places || engine.clientsCount > 0) await this.lookAtPlaces();
   }
 
   /** Adds the tag to what `getMonitorJSONList` made. */
@@ -54,7 +54,7 @@ class Window {
     if (this.clock.now() - this.placesAt > PLACES_KEPT) await this.lookAtPlaces().catch(() => {});
     for (const monitor of Object.values(list)) {
       const tags = (monitor.tags ?? []).filter((tag) => tag.id !== 0);
-      monitor.tags = [...tags, tagOf(monitor.id, this.places.get(monitor.id)?.node)];
+      monitor.tags = [...tags, tagOf(monitor.id, this.places?.get(monitor.id)?.node)];
     }
     return list;
   }
@@ -63,9 +63,9 @@ class Window {
   async lookAtPlaces() {
     this.placesAt = this.clock.now();
     const rows = await this.rows.readPlaces();
-    const before = this.places;
+    const before = this.places ?? new Map(rows.map((row) => [row.id, { text: JSON.stringify(row) }]));
     this.places = new Map(rows.map((row) => [row.id, { user: row.user_id, node: row.node, text: JSON.stringify(row) }]));
-    const changed = rows.filter((row) => before.size > 0 && before.get(row.id)?.text !== this.places.get(row.id).text);
+    const changed = rows.filter((row) => before.get(row.id)?.text !== this.places.get(row.id).text);
     const gone = [...before].filter(([id]) => !this.places.has(id));
     for (const [id, { user }] of gone) this.kuma.server.io.to(user).emit("deleteMonitorFromList", id);
     for (const user of new Set(changed.map((row) => row.user_id))) {
@@ -93,8 +93,10 @@ class Window {
       this.marks = [Number(last)];
       return;
     }
+    // Nobody looks: what is left to find are beats of one's own monitors that somebody else made.
+    const columns = this.kuma.server.io.engine.clientsCount > 0 ? "h.*" : "h.id, h.monitor_id, h.time";
     const sql =
-      "SELECT h.*, m.user_id FROM heartbeat h JOIN monitor m ON m.id = h.monitor_id WHERE h.id > ? ORDER BY h.id LIMIT ?";
+      `SELECT ${columns}, m.user_id FROM heartbeat h JOIN monitor m ON m.id = h.monitor_id WHERE h.id > ? ORDER BY h.id LIMIT ?`;
     const beats = await this.wire.query(sql, [this.marks[0], TAIL_MOST], 5_000);
     const now = this.clock.now();
     for (const beat of beats) if (!this.passed.has(beat.id)) this.judge(beat, now);
@@ -104,7 +106,7 @@ class Window {
   }
 
   judge(beat, now) {
-    const isOwn = this.runs.ownBeats.has(beat.id);
+    const isOwn = this.runs.made(beat);
     if (!isOwn && this.tenure.owns(beat.monitor_id)) {
       const since = this.doubtful.get(beat.id) ?? now;
       this.doubtful.set(beat.id, since);
@@ -120,19 +122,25 @@ class Window {
 
   // ---- their figures ----
 
-  /** Instead of `Monitor.sendStats`, for others' monitors: summed by the database, many at once, good for a minute. */
+  /**
+   * Instead of `Monitor.sendStats`, for others' monitors: summed by the database, many at once, good for a minute. What
+   * cannot be read is not shown: a login waits for this, and must not fail by it.
+   */
   async sendFigures(io, id, user) {
     if (!this.isWatched(user)) return;
-    const known = this.figures.get(Number(id));
-    const isFresh = known && this.clock.now() - known.at < FIGURES_KEPT;
-    const figures = isFresh ? known.figures : await this.figuresOf(Number(id));
+    const figures = await this.figuresOf(Number(id)).catch(() => null);
+    if (!figures) return;
     const [day] = figures;
     io.to(user).emit("avgPing", id, day.avgPing ? Number(day.avgPing.toFixed(2)) : null);
     figures.forEach(({ uptime }, at) => io.to(user).emit("uptime", id, SPANS[at][0], uptime));
   }
 
   figuresOf(id) {
+    const known = this.figures.get(id);
+    if (known && this.clock.now() - known.at < FIGURES_KEPT) return known.answer;
     const answer = new Promise((resolve, reject) => this.asked.push({ id, resolve, reject }));
+    this.figures.set(id, { at: this.clock.now(), answer });
+    answer.catch(() => this.figures.delete(id));
     if (this.asked.length === 1) setTimeout(() => this.readFigures(), 20);
     return answer;
   }
@@ -143,15 +151,12 @@ class Window {
     for (let at = 0; at < asked.length; at += FIGURES_AT_ONCE) {
       const part = asked.slice(at, at + FIGURES_AT_ONCE);
       try {
-        const ids = [...new Set(part.map(({ id }) => id))];
-        for (const id of ids) this.figures.set(id, { at: this.clock.now(), figures: [] });
-        for (const [index, span] of SPANS.entries()) {
-          const sums = await this.sum(ids, span);
-          for (const id of ids) this.figures.get(id).figures[index] = figure(sums.get(id));
-        }
-        part.forEach(({ id, resolve }) => resolve(this.figures.get(id).figures));
+        const ids = part.map(({ id }) => id);
+        const sums = [];
+        for (const span of SPANS) sums.push(await this.sum(ids, span));
+        part.forEach(({ id, resolve }) => resolve(sums.map((of) => figure(of.get(id)))));
       } catch (error) {
-        part.forEach(({ id, reject }) => this.figures.delete(id) | reject(error));
+        part.forEach(({ reject }) => reject(error));
       }
     }
   }

@@ -1,6 +1,7 @@
 //! `POST /api/v1/monitors/bulk`: thousands of monitors in one request, all or none of them.
 //!
-//! A JSON array, or one JSON object a line (NDJSON). `?upsert=true` changes those whose ref exists.
+//! A JSON array, or one JSON object a line (NDJSON). `?upsert=true` changes those whose ref exists; `?dry_run=true` judges
+//! all of it and writes nothing.
 
 use axum::Json;
 use axum::body::Body;
@@ -34,8 +35,9 @@ pub(in crate::api) struct Done {
 #[derive(Serialize, ToSchema)]
 #[schema(as = MonitorWritten)]
 struct Item {
-    #[schema(value_type = i64)]
-    id: MonitorId,
+    /// `null`: it would be new, in a dry run.
+    #[schema(value_type = Option<i64>, required)]
+    id: Option<MonitorId>,
     #[serde(rename = "ref")]
     #[schema(required)]
     reference: Option<String>,
@@ -51,16 +53,17 @@ impl From<Written> for Item {
             Change::Updated => "updated",
             Change::Unchanged => "unchanged",
         };
-        Self { id: written.id, reference: written.reference, change }
+        Self { id: Some(written.id).filter(|id| id.0 != 0), reference: written.reference, change }
     }
 }
 
 /// Makes up to 10,000 monitors, all or none. `errors` names the item: `items[17].url`.
 #[utoipa::path(post, path = "/monitors/bulk", tag = "monitors", security(("key" = ["write"])),
-    params(("upsert" = Option<bool>, Query, description = "Change those whose ref exists, in what is named")),
+    params(("upsert" = Option<bool>, Query, description = "Change those whose ref exists, in what is named"),
+        ("dry_run" = Option<bool>, Query, description = "Only say what would become of each")),
     request_body(content((Vec<MonitorFields> = "application/json"), (String = "application/x-ndjson")),
         description = "A JSON array, or one JSON object a line; at most 16 MiB"),
-    responses((status = 200, description = "Nothing was new", body = Done),
+    responses((status = 200, description = "Nothing was new, or it is a dry run", body = Done),
         (status = 201, description = "At least one is new", body = Done),
         (status = 409, description = "Refs or push tokens are taken", body = Problem),
         (status = 412, description = "Others write the same monitors; send it again", body = Problem)))]
@@ -72,12 +75,18 @@ pub(in crate::api) async fn bulk(
 ) -> Result<(StatusCode, Json<Done>), ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
     let upsert = fields.flag("upsert").unwrap_or_default();
+    let dry_run = fields.flag("dry_run").unwrap_or_default();
     fields.finish()?;
     let objects = read_items(request.into_body()).await?;
     let store = &context.state.store;
     let wishes = read_wishes(&objects, &monitors::table(store).await?, upsert)?;
-    let written = monitors::write(store, &caller.who(), &wishes).await?.map_err(refusal::many)?;
-    let is_new = written.iter().any(|written| written.change == Change::Created);
+    let written = if dry_run {
+        monitors::rehearse(store, &wishes).await?
+    } else {
+        monitors::write(store, &caller.who(), &wishes).await?
+    };
+    let written = written.map_err(refusal::many)?;
+    let is_new = !dry_run && written.iter().any(|written| written.change == Change::Created);
     let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((code, Json(Done { items: written.into_iter().map(Item::from).collect() })))
 }

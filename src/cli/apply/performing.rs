@@ -37,6 +37,40 @@ pub(super) async fn perform(client: &Client, steps: Vec<Step>, secrets_to: Optio
     Performed { steps: performing.done, stopped_by }
 }
 
+/// Lets the watchdog judge all that would be sent, and write nothing.
+pub(super) async fn rehearse(client: &Client, steps: &[Step]) -> Result<(), Stopped> {
+    let is_sent = |step: &&Step| !matches!(step.act, Act::Delete { .. });
+    let (monitors, others): (Vec<&Step>, Vec<&Step>) =
+        steps.iter().filter(is_sent).partition(|step| step.kind == Kind::Monitor);
+    let mut found = vec![];
+    for step in others {
+        let path = match (step.kind, &step.act) {
+            (Kind::Heartbeat, Act::Create) => "/api/v1/heartbeats".to_owned(),
+            (kind, _) => format!("/api/v1/{}s/{}", kind.word(), segment(&step.name)),
+        };
+        let method = if step.act == Act::Create { Method::POST } else { Method::PATCH };
+        let body = Some(step.fields.clone().into());
+        let (status, answer) = client.ask(method, &format!("{path}?dry_run=true"), body).await?;
+        if !status.is_success() {
+            let faults = faults(step, &answer);
+            if faults.is_empty() {
+                return Err(client.explain(status, &answer).context(step.name.clone()).into());
+            }
+            found.extend(faults);
+        }
+    }
+    // A home may fit only once its node bears the labels that the same file gives it.
+    let are_judged = !steps.iter().any(|step| step.kind == Kind::Node);
+    let items: Vec<_> = monitors.iter().filter(|_| are_judged).map(|step| step.fields.clone()).collect();
+    if let Outcome::Refused(faults) = bulk::rehearse(client, &items).await? {
+        let placed =
+            faults.iter().filter_map(|one| Some(fault(monitors.get(one.item)?, &one.field, one.message.clone())));
+        found.extend(placed);
+    }
+    found.sort_by_key(|fault| fault.line);
+    if found.is_empty() { Ok(()) } else { Err(Stopped::Faults(found)) }
+}
+
 struct Performing<'a> {
     client: &'a Client,
     secrets_to: Option<&'a Path>,
@@ -85,7 +119,7 @@ impl Performing<'_> {
             Outcome::Refused(found) => return Err(Stopped::Faults(placed(&steps, &found))),
         };
         let ids: BTreeMap<&str, i64> =
-            steps.iter().zip(&done).map(|(step, done)| (step.name.as_str(), done.id)).collect();
+            steps.iter().zip(&done).filter_map(|(step, done)| Some((step.name.as_str(), done.id?))).collect();
         let below: Vec<_> = steps
             .iter()
             .filter_map(|step| {

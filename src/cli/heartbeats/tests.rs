@@ -27,7 +27,7 @@ fn body(words: &[&str]) -> Value {
 }
 
 #[test]
-fn what_is_said_is_what_is_allowed_while_frozen() {
+fn what_is_said_is_what_is_asked_for() {
     let line = ["add", "backup", "--period", "24h", "--grace", "1h"];
     assert_eq!(body(&line), json!({"period_s": 86_400, "grace_s": 3600}));
     let line = [

@@ -130,7 +130,7 @@ impl Backup {
             let is_special = COMPUTED.contains(&key.as_str()) || READ.contains(&key.as_str());
             let column = snake_case(key);
             let is_elsewhere = ELSEWHERE.iter().any(|(name, ..)| name == key);
-            if is_special || is_elsewhere || says_nothing(value) || !is_allowed_while_frozen(&column, source) {
+            if is_special || is_elsewhere || says_nothing(value) || !is_asked_for(&column, source) {
                 continue;
             }
             let value = if NUMBERS.contains(&column.as_str()) { as_number(value) } else { value.clone() };
@@ -227,7 +227,7 @@ fn says_nothing(value: &Value) -> bool {
 }
 
 /// Whether the column means something to a monitor of this type.
-fn is_allowed_while_frozen(column: &str, source: &Map<String, Value>) -> bool {
+fn is_asked_for(column: &str, source: &Map<String, Value>) -> bool {
     let text = |key: &str| source.get(key).and_then(Value::as_str).unwrap_or_default();
     if column.starts_with("oauth_") {
         return text("authMethod") == "oauth2-cc";

@@ -24,7 +24,8 @@ pub(in crate::cli) enum Outcome {
 /// What became of one item.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::cli) struct Done {
-    pub(in crate::cli) id: i64,
+    /// None: it would be new, in a rehearsal.
+    pub(in crate::cli) id: Option<i64>,
     pub(in crate::cli) act: Act,
 }
 
@@ -46,11 +47,21 @@ pub(in crate::cli) struct Fault {
 
 /// Makes those whose ref is new, and changes the named fields of the others.
 pub(in crate::cli) async fn upsert(client: &Client, items: &[Fields]) -> anyhow::Result<Outcome> {
+    send(client, items, &format!("{PATH}/bulk?upsert=true")).await
+}
+
+/// What [`upsert`] would do.
+pub(in crate::cli) async fn rehearse(client: &Client, items: &[Fields]) -> anyhow::Result<Outcome> {
+    if items.is_empty() {
+        return Ok(Outcome::Done(vec![]));
+    }
+    send(client, items, &format!("{PATH}/bulk?upsert=true&dry_run=true")).await
+}
+
+async fn send(client: &Client, items: &[Fields], path: &str) -> anyhow::Result<Outcome> {
     ensure!(items.len() <= MOST, "{} monitors at once are too many; {MOST} can be written together", items.len());
     let body = Value::from(items.iter().cloned().map(Value::from).collect::<Vec<_>>());
-    let path = format!("{PATH}/bulk?upsert=true");
-    let request =
-        Request { method: Method::POST, path: &path, body: Some(body), timeout: Some(BULK_TIMEOUT), if_match: None };
+    let request = Request { method: Method::POST, path, body: Some(body), timeout: Some(BULK_TIMEOUT), if_match: None };
     let answer = client.send(request).await?;
     if !answer.status.is_success() {
         let faults = faults(&answer.body);
@@ -73,7 +84,7 @@ fn done(item: &Value) -> Option<Done> {
         "unchanged" => Act::Unchanged,
         _ => return None,
     };
-    Some(Done { id: item.get("id")?.as_i64()?, act })
+    Some(Done { id: item.get("id")?.as_i64(), act })
 }
 
 /// Those that name an item: `items[17].url`.

@@ -77,8 +77,22 @@ pub enum Refusal {
 
 /// Does all that is wished, or nothing. `by`: as the audit trail names who asks.
 pub async fn write(store: &Store, by: &str, wishes: &[Wish]) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
+    carry_out(store, by, wishes, false).await
+}
+
+/// Judges what is wished as [`write`] would now, and writes nothing. What would be new has the key 0.
+pub async fn rehearse(store: &Store, wishes: &[Wish]) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
+    carry_out(store, "", wishes, true).await
+}
+
+async fn carry_out(
+    store: &Store,
+    by: &str,
+    wishes: &[Wish],
+    is_rehearsal: bool,
+) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
     let catalog = store.catalog().await?;
-    let mut order = Order { catalog: &catalog, by, wishes, settles: false };
+    let mut order = Order { catalog: &catalog, by, wishes, is_rehearsal, settles: false };
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -121,6 +135,8 @@ struct Order<'a> {
     catalog: &'a Catalog,
     by: &'a str,
     wishes: &'a [Wish],
+    /// Nothing is written.
+    is_rehearsal: bool,
     /// The cluster's row is locked before anything else, as by everybody who changes an assignment. Not for mere edits:
     /// many of them take longer than a decision can wait.
     settles: bool,
@@ -143,6 +159,7 @@ impl Order<'_> {
         let drafts: Vec<&Draft> = self.wishes.iter().map(|wish| &wish.draft).collect();
         let world = World::read(session, self.catalog, &drafts).await?;
         match self.plan(&known, views, world) {
+            Ok(plans) if self.is_rehearsal => Ok(Outcome::Done(self.written(&plans, vec![]))),
             Ok(plans) => {
                 rows::forget(session, &gone).await?;
                 self.write(session, plans).await.map(Outcome::Done)
@@ -206,17 +223,8 @@ impl Order<'_> {
             .filter_map(|plan| if let Plan::Create(row) = plan { Some((**row).clone()) } else { None })
             .collect();
         let user = if new.is_empty() { None } else { first_user(session, self.catalog).await? };
-        let mut ids = rows::insert(session, self.catalog, &new, user).await?.into_iter();
-        let mut written = Vec::with_capacity(plans.len());
-        for (plan, wish) in plans.iter().zip(self.wishes) {
-            let (id, change) = match plan {
-                Plan::Create(_) => (ids.next().unwrap_or(MonitorId(0)), Change::Created),
-                Plan::Update(update) => (update.before.spec.id, Change::Updated),
-                Plan::Nothing(id) => (*id, Change::Unchanged),
-            };
-            let before = if let Plan::Update(update) = plan { update.before.reference.clone() } else { None };
-            written.push(Written { id, reference: wish.draft.reference.clone().or(before), change });
-        }
+        let ids = rows::insert(session, self.catalog, &new, user).await?;
+        let written = self.written(&plans, ids);
         let updates: Vec<&Update> = plans
             .iter()
             .filter_map(|plan| if let Plan::Update(update) = plan { Some(&**update) } else { None })
@@ -224,6 +232,21 @@ impl Order<'_> {
         self.update(session, &updates).await?;
         trail::note(session, self.by, &trail::Story { written: &written, new: &new, updates: &updates }).await?;
         Ok(written)
+    }
+
+    /// What becomes of each wish; `ids`: of those that are new.
+    fn written(&self, plans: &[Plan], ids: Vec<MonitorId>) -> Vec<Written> {
+        let mut ids = ids.into_iter();
+        let wished = plans.iter().zip(self.wishes);
+        let written = wished.map(|(plan, wish)| {
+            let (id, change, before) = match plan {
+                Plan::Create(_) => (ids.next().unwrap_or(MonitorId(0)), Change::Created, None),
+                Plan::Update(update) => (update.before.spec.id, Change::Updated, update.before.reference.clone()),
+                Plan::Nothing(id) => (*id, Change::Unchanged, None),
+            };
+            Written { id, reference: wish.draft.reference.clone().or(before), change }
+        });
+        written.collect()
     }
 
     async fn update(&self, session: &mut Session, updates: &[&Update]) -> Result<(), StoreError> {

@@ -89,8 +89,16 @@ async fn what_is_wrong_is_told_with_its_line_and_nothing_is_done() {
         ("port: 99999", "port: 3306", "komainu.yaml:15: monitors.db.port: "),
     ] {
         desk.write("komainu.yaml", &SHOP.replace(right, wrong));
-        let (code, complaint) = desk.refused(&apply(&[])).await;
-        assert!(code == 1 && complaint.contains(line), "{complaint}");
+        for run in [apply(&["--dry-run"]), apply(&[])] {
+            let (code, complaint) = desk.refused(&run).await;
+            assert!(code == 1 && complaint.contains(line), "{complaint}");
+        }
+    }
+    // The last thing that is written is judged before the first is.
+    desk.write("komainu.yaml", &SHOP.replace("period: 24h", "period: 24h, cron: '0 4 * * *'"));
+    for run in [apply(&["--dry-run"]), apply(&[])] {
+        let (code, complaint) = desk.refused(&run).await;
+        assert!(code == 1 && complaint.contains("komainu.yaml:18: heartbeats.backup."), "{complaint}");
     }
     assert_eq!(desk.json(&["monitors", "list", "--managed-by", "apply/shop"]).await.as_array().unwrap().len(), 0);
     desk.write("komainu.yaml", "monitors: {}\n");

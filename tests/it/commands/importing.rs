@@ -14,13 +14,14 @@ async fn a_backup_is_imported_as_a_whole_or_not_at_all_and_once() {
     let (code, complaint) = desk.refused(&["monitors", "import", "backup.json"]).await;
     assert!(code == 1 && complaint.contains("nothing was imported"), "{complaint}");
     let would = desk.said(&["monitors", "import", "backup.json", "--dry-run"]).await;
-    assert!(REFUSED.iter().all(|words| would.contains(words)) && would.contains("13 would be imported"), "{would}");
+    assert!(REFUSED.iter().all(|words| would.contains(words)), "{would}");
     assert_eq!(desk.json(&["monitors", "list"]).await.as_array().unwrap().len(), before);
 
     let imported = desk.json(&["monitors", "import", "backup.json", "--skip-invalid"]).await;
     let made = usize::try_from(imported["created"].as_u64().unwrap()).unwrap();
     let refused = imported["refused"].as_array().unwrap();
     assert_eq!(made + refused.len(), 15, "{imported}");
+    assert!(would.ends_with(&format!("{made} would be imported, {} cannot be imported\n", refused.len())), "{would}");
     assert_eq!(desk.json(&["monitors", "list"]).await.as_array().unwrap().len(), before + made);
 
     let group = desk.json(&["monitors", "show", "kuma-backup/4"]).await;

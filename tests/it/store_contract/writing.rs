@@ -155,31 +155,22 @@ async fn storing_editing_and_deleting_never_wait_in_a_circle(kind: Kind) {
     let _node = fixture.start_node("node1", 11).await;
     let made = fixture.monitors(60, Some("node1")).await;
     let keeper = BeatKeeper::new(fixture.store.clone(), "node1".into(), Incarnation(11));
-    let store = fixture.store.clone();
-    let (edited, deleted) = (made.clone(), made.clone());
-    let editing = tokio::spawn({
-        let store = store.clone();
-        async move {
-            for round in 0..30 {
-                let draft = draft(&store, &json!({"interval": 60 + round})).await;
-                let wish =
-                    |id: &MonitorId| Wish { target: Target::Existing(*id), draft: draft.clone(), if_match: vec![] };
-                let wishes: Vec<Wish> = edited.iter().rev().take(30).map(wish).collect();
-                monitors::write(&store, "x", &wishes).await.unwrap().unwrap();
-            }
-        }
-    });
-    let deleting = tokio::spawn(async move {
-        for id in deleted.iter().take(30) {
-            monitors::delete(&store, "x", *id, &[]).await.unwrap().unwrap();
-        }
-    });
+    let store = &fixture.store;
     let beats: Vec<_> = made.iter().map(|id| beat(*id)).collect();
-    while !editing.is_finished() || !deleting.is_finished() {
-        keeper.keep(&beats, Earlier::Answered).await.unwrap();
+    let (deleted, edited) = made.split_at(30);
+    for (round, id) in deleted.iter().enumerate() {
+        let draft = draft(store, &json!({"interval": 60 + round})).await;
+        let wish = |id: &MonitorId| Wish { target: Target::Existing(*id), draft: draft.clone(), if_match: vec![] };
+        let wishes: Vec<Wish> = edited.iter().rev().map(wish).collect();
+        let (kept, written, gone) = tokio::join!(
+            keeper.keep(&beats, Earlier::Answered),
+            monitors::write(store, "x", &wishes),
+            monitors::delete(store, "x", *id, &[]),
+        );
+        kept.unwrap();
+        written.unwrap().unwrap();
+        gone.unwrap().unwrap();
     }
-    editing.await.unwrap();
-    deleting.await.unwrap();
     let kept = keeper.keep(&beats, Earlier::Answered).await.unwrap();
     assert_eq!(kept.iter().filter(|receipt| **receipt == Receipt::Stored).count(), 30);
     let orphans = "SELECT COUNT(*) FROM heartbeat WHERE monitor_id NOT IN (SELECT id FROM monitor)";

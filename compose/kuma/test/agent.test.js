@@ -1,0 +1,147 @@
+"use strict";
+const assert = require("node:assert");
+const { test } = require("node:test");
+const { Agent } = require("../lib/agent");
+const { settle } = require("./standin");
+
+const IDENTITY = { id: "kuma2", key: "ab".repeat(32), address: "http://kuma2:3001", hostname: "h", incarnation: "aaaaaaaaaaaaaaaa" };
+
+/** The agent's patches on classes that have only what is hooked. */
+function patched() {
+  const journal = [];
+  const agent = new Agent(IDENTITY, "/nowhere", "2.5.3");
+  const patches = agent.patches();
+  const R = {
+    store: async (bean) => journal.push(`store ${bean.beanMeta.type}`),
+    find: async (type) => [`stock ${type}`],
+    getAll: async () => [],
+  };
+  class Monitor {
+    constructor(id) {
+      this.id = id;
+    }
+    async start(io) {
+      journal.push(`start ${this.id} ${io}`);
+    }
+    async stop() {
+      journal.push(`stop ${this.id}`);
+    }
+    static async isUnderMaintenance(id) {
+      return `maintenance of ${id}`;
+    }
+    static async sendStats(_, id) {
+      journal.push(`stock figures ${id}`);
+    }
+    static async sendCertInfo() {}
+    static async sendDomainInfo() {}
+  }
+  class UptimeCalculator {
+    static list = {};
+    async update(status) {
+      return `counted ${status}`;
+    }
+  }
+  const Notification = { send: async (to) => `sent to ${to}` };
+  const jobs = { clearOldData: async () => journal.push("cleaned") };
+  patches["redbean-node"]({ R });
+  patches["server/model/monitor.js"](Monitor);
+  patches["server/uptime-calculator.js"]({ UptimeCalculator });
+  patches["server/notification.js"]({ Notification });
+  patches["server/jobs/clear-old-data.js"](jobs);
+  return { agent, journal, R, Monitor, UptimeCalculator, Notification, jobs };
+}
+
+test("what is no run of a monitor goes on as in Kuma", async () => {
+  const { R, Monitor, UptimeCalculator, Notification, journal } = patched();
+  await R.store({ beanMeta: { type: "heartbeat" } });
+  assert.deepStrictEqual(journal, ["store heartbeat"]);
+  assert.deepStrictEqual(await R.find("tag", " x ", []), ["stock tag"]);
+  assert.strictEqual(await Monitor.isUnderMaintenance(3), "maintenance of 3");
+  assert.strictEqual(await new UptimeCalculator().update(1), "counted 1");
+  assert.strictEqual(await Notification.send("ops"), "sent to ops");
+});
+
+test("Kuma's own start of all monitors, one after another, finds none: the tenure begins instead", async () => {
+  const { agent, R } = patched();
+  let opened = 0;
+  agent.open = () => ((opened += 1), []);
+  assert.deepStrictEqual(await R.find("monitor", " active = 1 "), []);
+  assert.strictEqual(opened, 1);
+  assert.deepStrictEqual(await R.find("monitor", " user_id = ? ", [1]), ["stock monitor"]);
+});
+
+test("Kuma's start of a monitor that this node does not own starts nothing", async () => {
+  const { agent, Monitor, journal } = patched();
+  const monitor = new Monitor(9);
+  agent.kuma.server.monitorList[9] = monitor;
+  await monitor.start("io");
+  await settle();
+  assert.deepStrictEqual([journal, agent.kuma.server.monitorList], [[], {}]);
+});
+
+test("inside a run of a monitor this node does not own, nothing is stored, counted or told", async () => {
+  const { agent, R, UptimeCalculator, Notification, journal } = patched();
+  const run = { id: 9, isAlive: true, bean: { id: 9 } };
+  let settled = 0;
+  agent.kuma.stop = async () => {};
+  agent.runs.context.run({ run, isPush: false }, () => {
+    for (const act of [() => R.store({ beanMeta: { type: "heartbeat" } }), () => new UptimeCalculator().update(1), () => Notification.send("ops")]) {
+      act().then(() => (settled += 1), () => (settled += 1));
+    }
+  });
+  await settle();
+  assert.deepStrictEqual([settled, journal], [0, []]);
+});
+
+test("figures of an own monitor are Kuma's, of another's the database's", async () => {
+  const { agent, Monitor, journal } = patched();
+  agent.tenure.mine.add(7);
+  agent.window.sendFigures = async (_, id) => journal.push(`summed ${id}`);
+  await Monitor.sendStats("io", "7", 1);
+  await Monitor.sendStats("io", "9", 1);
+  assert.deepStrictEqual(journal, ["stock figures 7", "summed 9"]);
+});
+
+test("one node cleans old data: the first of those that are online", async () => {
+  for (const [first, cleaned] of [["kuma1", []], ["kuma2", ["cleaned"]], [null, ["cleaned"]]]) {
+    const { agent, jobs, journal } = patched();
+    agent.rows.eyes = { query: async () => [{ first }] };
+    await jobs.clearOldData();
+    assert.deepStrictEqual(journal, cleaned);
+  }
+});
+
+test("the self-test ends Kuma when a hook was not reached or health is not answered by the agent", async (t) => {
+  const log = require("../lib/log");
+  const http = require("node:http");
+  const said = [];
+  const { fatal } = log;
+  log.fatal = (text) => said.push(text);
+  t.after(() => (log.fatal = fatal));
+  let body = IDENTITY.incarnation;
+  const server = http.createServer((_, res) => res.end(body));
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const { agent } = patched();
+  agent.kuma.server.httpServer = server;
+  agent.hooks = { missing: () => [] };
+  agent.isOpen = true;
+  await agent.selfTest();
+  assert.deepStrictEqual(said, []);
+  body = "<html>Kuma</html>";
+  await agent.selfTest();
+  agent.isOpen = false;
+  agent.hooks = { missing: () => ["server/notification.js"] };
+  await agent.selfTest();
+  assert.deepStrictEqual(said.map((text) => /never loaded|did not come|not answered/.exec(text)[0]), ["not answered", "never loaded", "did not come", "not answered"]);
+});
+
+test("the entry page and the domains of status pages that were set on another node hold here too", async () => {
+  const { agent } = patched();
+  const patches = agent.patches();
+  let loads = 0;
+  patches["server/settings.js"]({ Settings: { get: async (name) => `${name} of the database` } });
+  patches["server/model/status_page.js"]({ loadDomainMappingList: async () => (loads += 1) });
+  await agent.reloadPages();
+  assert.deepStrictEqual([agent.kuma.server.entryPage, loads], ["entryPage of the database", 1]);
+});

@@ -1,0 +1,88 @@
+"use strict";
+const assert = require("node:assert");
+const http = require("node:http");
+const { once } = require("node:events");
+const { test } = require("node:test");
+const { Doors } = require("../lib/doors");
+const { sign } = require("../lib/signature");
+
+const KEY = "ab".repeat(32);
+const PATH = "/api/v1/reconcile-monitors";
+
+/** A server with the agent's doors before a Kuma that answers 200 to everything else. */
+async function served(t, { refusal = () => null, answers = async () => [] } = {}) {
+  const seen = { hints: 0, pushes: [] };
+  const run = { id: 7 };
+  const doors = new Doors({
+    identity: { id: "kuma1", incarnation: "aaaaaaaaaaaaaaaa", key: KEY },
+    tenure: { applied: { generation: 5, nonce: "n" }, hint: () => (seen.hints += 1), reread: async () => 1_763_800_000_500 },
+    runs: {
+      held: new Map([[7, run]]),
+      refusal,
+      pushed: (token) => (token === "se cret" ? run : null),
+      asPush: (of, act) => (seen.pushes.push(of.id), act()),
+    },
+    wire: { query: answers },
+    clock: { now: () => performance.now(), wall: () => Date.now() },
+    version: "2.5.3",
+  });
+  const server = http.createServer((req, res) => doors.take(req, res, () => res.end("kuma")));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  return { seen, at: `http://127.0.0.1:${server.address().port}` };
+}
+
+test("health says who answers, what was applied and whether the database does", async (t) => {
+  const { at } = await served(t);
+  const response = await fetch(`${at}/api/v1/health?x=1`);
+  assert.strictEqual(response.status, 200);
+  const { lag_ms: lag, ...health } = await response.json();
+  assert.ok(lag < 2_000);
+  assert.deepStrictEqual(health, {
+    status: "ok", node_id: "kuma1", incarnation: "aaaaaaaaaaaaaaaa", running: 1, generation: 5, database: true, version: "2.5.3",
+  });
+});
+
+test("health is 503 while the database does not answer on the agent's own connection", async (t) => {
+  const { at } = await served(t, { answers: () => Promise.reject(new Error("away")) });
+  const response = await fetch(`${at}/api/v1/health`);
+  assert.deepStrictEqual([response.status, (await response.json()).database], [503, false]);
+});
+
+test("a signed hint is taken, an unsigned one refused", async (t) => {
+  const { at, seen } = await served(t);
+  const body = '{"generation":7}';
+  const headers = { "X-Komainu-Signature": sign(KEY, Date.now(), "POST", PATH, body), "Content-Type": "application/json" };
+  assert.strictEqual((await fetch(at + PATH, { method: "POST", headers, body })).status, 202);
+  assert.strictEqual((await fetch(at + PATH, { method: "POST", headers, body: "{}" })).status, 403);
+  assert.strictEqual((await fetch(at + PATH, { method: "POST" })).status, 403);
+  assert.strictEqual(seen.hints, 1);
+});
+
+test("a hint whose sender waits is answered with when all rows were read", async (t) => {
+  const { at } = await served(t);
+  const headers = { "X-Komainu-Signature": sign(KEY, Date.now(), "POST", PATH, "") };
+  const asked = await (await fetch(`${at}${PATH}?reread=true`, { method: "POST", headers })).json();
+  assert.deepStrictEqual(asked, { status: "ok", reread_ms: 1_763_800_000_500 });
+  assert.strictEqual((await (await fetch(at + PATH, { method: "POST", headers })).json()).reread_ms, null);
+});
+
+test("a push reaches Kuma only where its monitor runs; elsewhere it is answered as an unknown token", async (t) => {
+  const { at, seen } = await served(t);
+  assert.strictEqual(await (await fetch(`${at}/api/push/se%20cret?status=up`)).text(), "kuma");
+  assert.deepStrictEqual(seen.pushes, [7]);
+  const other = await fetch(`${at}/api/push/other`);
+  assert.deepStrictEqual([other.status, await other.json()], [404, { ok: false, msg: "Monitor not found or not active." }]);
+});
+
+test("a push while the lease is out is not lost silently: 503, to be sent again", async (t) => {
+  const { at, seen } = await served(t, { refusal: () => "the lease is too old" });
+  const response = await fetch(`${at}/api/push/se%20cret`);
+  assert.deepStrictEqual([response.status, response.headers.get("retry-after"), seen.pushes.length], [503, "1", 0]);
+});
+
+test("everything else is Kuma's", async (t) => {
+  const { at } = await served(t);
+  for (const path of ["/", "/api/v1/healthy", "/api/push/a/b", "/dashboard"]) assert.strictEqual(await (await fetch(at + path)).text(), "kuma");
+});

@@ -1,0 +1,182 @@
+"use strict";
+const assert = require("node:assert");
+const { test } = require("node:test");
+const { node, Rows, settle } = require("./standin");
+
+const RUN = ["load", "check", "tell", "count", "store"];
+
+test("a released row is taken, acknowledged, and only then monitors start", async () => {
+  const n = node();
+  n.rows.add(7);
+  await n.live();
+  assert.deepStrictEqual(n.taken(7), RUN);
+  const { calls } = n.rows;
+  assert.deepStrictEqual(n.rows.node.applied, n.rows.stamp);
+  assert.ok(calls.indexOf("renew 2") < calls.indexOf("readMonitors"), calls.join());
+});
+
+test("a row that stands still for a whole lease is taken, one that moves is not", async () => {
+  const still = node();
+  still.rows.node = { incarnation: "bbbbbbbbbbbbbbbb", is_released: false, lease_seq: 5, hostname: "other" };
+  await still.live();
+  await still.clock.pass(8_500);
+  assert.strictEqual(still.tenure.phase, "registering");
+  await still.clock.pass(3_000);
+  assert.strictEqual(still.tenure.phase, "holding");
+});
+
+test("a second process with the same id gives up after two leases, naming the other's host", async () => {
+  const n = node();
+  n.rows.node = { incarnation: "bbbbbbbbbbbbbbbb", is_released: false, lease_seq: 5, hostname: "other" };
+  await n.live();
+  for (let s = 0; s < 23; s += 1) {
+    n.rows.node.lease_seq += 1;
+    await n.clock.pass(1_000);
+  }
+  assert.strictEqual(n.tenure.phase, "registering");
+  assert.match(n.exits[0], /in use by host other/);
+});
+
+test("a node nobody entered, or without komainu's tables, waits and runs nothing", async () => {
+  const n = node();
+  n.rows.add(7);
+  const row = n.rows.node;
+  n.rows.node = null;
+  await n.live();
+  assert.deepStrictEqual(n.journal, []);
+  n.rows.node = row;
+  await n.clock.pass(3_000);
+  assert.deepStrictEqual(n.taken(7), RUN);
+});
+
+test("a monitor that left is acknowledged only when nothing of it can be stored any more", async () => {
+  const n = node();
+  n.rows.add(7);
+  let finish;
+  n.kuma.steps.store = () => new Promise((resolve) => (finish = resolve));
+  await n.live();
+  const before = n.rows.stamp.generation;
+  n.rows.unassign(7);
+  await n.clock.pass(3_000);
+  assert.strictEqual(n.rows.node.applied.generation, before);
+  finish();
+  await n.clock.pass(1_000);
+  assert.strictEqual(n.rows.node.applied.generation, before + 1);
+  assert.deepStrictEqual(n.taken(7).slice(-2), ["store", "drop"]);
+});
+
+test("an acknowledgement does not wait for a slow check, whose result is thrown away", async () => {
+  const n = node();
+  n.rows.add(7);
+  let finish;
+  n.kuma.steps.check = () => new Promise((resolve) => (finish = resolve));
+  await n.live();
+  n.rows.unassign(7);
+  await n.clock.pass(2_000);
+  assert.strictEqual(n.rows.node.applied.generation, n.rows.stamp.generation);
+  finish();
+  await settle();
+  assert.deepStrictEqual(n.taken(7), ["load", "check", "drop"]);
+});
+
+test("a revoked lease stops everything, and the node registers anew", async () => {
+  const n = node();
+  n.rows.add(7);
+  await n.live();
+  n.taken(7);
+  n.rows.node.incarnation = null;
+  n.rows.node.is_released = true;
+  await n.clock.pass(2_100);
+  assert.deepStrictEqual(n.taken(7).slice(0, 1), ["drop"]);
+  await n.clock.pass(3_000);
+  assert.strictEqual(n.tenure.phase, "holding");
+  assert.ok(n.runs.held.has(7));
+});
+
+test("suspended in place: without renewals nothing runs, and all go on at once when the lease is back", async () => {
+  const n = node();
+  n.rows.add(7);
+  n.rows.add(8);
+  await n.live();
+  n.journal.length = 0;
+  n.rows.fails = () => true;
+  await n.clock.pass(12_000);
+  assert.strictEqual(n.runs.held.size, 0);
+  assert.match(n.tenure.refusal(7), /lease|assignments/);
+  n.rows.fails = null;
+  await n.clock.pass(4_000);
+  // No statistics are read again: nobody else can have counted.
+  assert.deepStrictEqual(n.taken(7), ["check", "tell", "count", "store"]);
+  assert.deepStrictEqual(n.taken(8), ["check", "tell", "count", "store"]);
+});
+
+test("what another node ran while this one was suspended is counted anew", async () => {
+  const n = node();
+  n.rows.add(7);
+  await n.live();
+  n.journal.length = 0;
+  n.rows.fails = () => true;
+  await n.clock.pass(12_000);
+  n.rows.unassign(7);
+  n.rows.assign(7);
+  n.rows.fails = null;
+  await n.clock.pass(4_000);
+  assert.deepStrictEqual(n.taken(7), ["drop", ...RUN]);
+});
+
+test("assignments that were read before the lease was out start nothing", async () => {
+  const n = node();
+  n.rows.add(7);
+  await n.live();
+  n.journal.length = 0;
+  let answer;
+  const read = n.rows.readAssignments.bind(n.rows);
+  n.rows.readAssignments = async () => {
+    const rows = await read();
+    await new Promise((resolve) => (answer = resolve));
+    return rows;
+  };
+  n.rows.add(9);
+  await n.clock.pass(1_500);
+  n.rows.readAssignments = read;
+  n.rows.fails = (call) => call.startsWith("renew");
+  await n.clock.pass(9_000);
+  n.rows.unassign(9);
+  n.rows.fails = null;
+  answer();
+  await n.clock.pass(4_000);
+  assert.deepStrictEqual(n.taken(9), []);
+});
+
+test("a database that lost its tail: everything stops, nothing starts for one lease", async () => {
+  const n = node();
+  n.rows.add(7);
+  await n.live();
+  n.journal.length = 0;
+  n.rows.stamp = { generation: 1, nonce: "other" };
+  n.rows.history = new Map([[1, "other"]]);
+  await n.clock.pass(1_500);
+  assert.deepStrictEqual(n.taken(7), ["drop"]);
+  await n.clock.pass(9_000);
+  assert.deepStrictEqual(n.taken(7), []);
+  await n.clock.pass(3_000);
+  assert.deepStrictEqual(n.taken(7), RUN);
+});
+
+test("a hint is looked into at once", async () => {
+  const n = node();
+  await n.live();
+  n.rows.add(7);
+  n.tenure.hint();
+  await n.clock.pass(200);
+  assert.deepStrictEqual(n.taken(7).slice(0, 2), ["load", "check"]);
+});
+
+test("a clean stop waits for what is being stored, then gives the row back", async () => {
+  const n = node(new Rows());
+  n.rows.add(7);
+  await n.live();
+  await n.tenure.leave();
+  assert.strictEqual(n.rows.node.is_released, true);
+  assert.strictEqual(n.runs.held.size, 0);
+});

@@ -1,0 +1,82 @@
+//! One run, as a task of its own: asked for once more, carried out, and judged for trouble of the node's own.
+
+use std::sync::Arc;
+
+use komainu_watchdogs::time::{Mono, Wall};
+
+use crate::clock;
+use crate::node::beat::Times;
+use crate::node::canary::Canaries;
+use crate::node::link::SharedTenure;
+use crate::node::pulse::Pulse;
+use crate::node::push::{self, Look};
+use crate::node::run::{RunResult, RunStatus, Runs, group};
+use crate::node::shard::{Done, Launch, Outcome};
+use crate::node::trace::{Event, Trace};
+use crate::store::families::Families;
+
+/// What one run takes along.
+pub(super) struct Task<F> {
+    pub(super) tenure: SharedTenure,
+    pub(super) runs: Arc<Runs>,
+    pub(super) families: F,
+    pub(super) canaries: Canaries,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) trace: Arc<Trace>,
+}
+
+impl<F: Families> Task<F> {
+    pub(super) async fn run(self, launch: Launch) -> Done {
+        let monitor = launch.monitor.id;
+        let began_at = clock::now();
+        let began_wall = clock::wall();
+        // Asked once more: a process that stood still may get here long after the loop asked.
+        let (outcome, ended_at) = if self.tenure.lock().may_run(clock::now(), monitor).is_err() {
+            (Outcome::NotAllowed, began_wall)
+        } else {
+            self.trace.monitor(Event::Run, monitor);
+            self.ask(&launch, began_at).await
+        };
+        Done { monitor, run: launch.run, began_at, times: Times { began_at: began_wall, ended_at }, outcome }
+    }
+
+    /// What came of it, and when.
+    async fn ask(&self, launch: &Launch, began_at: Mono) -> (Outcome, Wall) {
+        let kind = launch.monitor.kind.as_str();
+        let result = match kind {
+            "group" => group::run(&self.families, &launch.monitor).await,
+            "push" => match push::look(launch.previous.as_ref(), &launch.monitor, clock::wall()) {
+                Look::InTime(again) => return (Outcome::LookAgain(again), clock::wall()),
+                Look::Late(result) => result,
+            },
+            _ => self.runs.run(&launch.monitor).await,
+        };
+        let ended_at = clock::wall();
+        // What is known without asking the network is not the network's fault.
+        let result = match kind {
+            "group" | "manual" => result,
+            _ => self.clear_of_own_trouble(result, began_at, launch.is_failure_news).await,
+        };
+        (Outcome::Result(result), ended_at)
+    }
+
+    /// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.
+    async fn clear_of_own_trouble(&self, result: RunResult, began_at: Mono, is_failure_news: bool) -> RunResult {
+        if result.status != RunStatus::Down {
+            return result;
+        }
+        let are_canaries_lost = if is_failure_news {
+            self.canaries.are_all_lost_since(began_at).await
+        } else {
+            self.canaries.were_all_lost_since(began_at)
+        };
+        let why = if are_canaries_lost {
+            "this node reaches none of its canaries"
+        } else if self.pulse.stalled_since(began_at) {
+            "this node stood still meanwhile"
+        } else {
+            return result;
+        };
+        RunResult { status: RunStatus::Unable, msg: format!("{} ({why})", result.msg), ..result }
+    }
+}

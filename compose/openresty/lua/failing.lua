@@ -24,8 +24,7 @@ local function is_marked(id)
 end
 
 -- The question to ask of each node, for one request; nil while nobody is failing.
-function failing.now()
-  local now = ngx.now()
+function failing.at(now)
   if now - looked_at > LOOK_S then
     is_any, looked_at = marks:get(ANY) ~= nil, now
   end

@@ -45,20 +45,24 @@ function gateway.begin()
   end
 end
 
+-- A number of the client: neighbours in a network differ in the last byte.
 local function address()
-  return ngx.crc32_short(ngx.var.binary_remote_addr)
+  return ngx.var.binary_remote_addr:byte(-1)
 end
 
-local function chosen(session)
-  local via, order, clears_cookie =
-    choice.of(routes.field(), session, cookies.node(ngx.var[COOKIE]), address, failing.now())
-  return { via = via, order = order, tried = 0, clears_cookie = clears_cookie }
+local function choose(route, session)
+  local field, now = routes.field()
+  route.via, route.order, route.clears_cookie =
+    choice.of(field, session, cookies.node(ngx.var[COOKIE]), address, failing.at(now))
 end
 
--- Says why, how old the knowledge is that chose, and that a cookie is no good any more.
-local function say(route)
+-- Says why (nginx.conf has said the `usual` reason of a location already), how old the knowledge is that chose, and that a
+-- cookie is no good any more.
+local function say(route, usual)
   local var, stale = ngx.var, routes.stale()
-  var.routed_via = route.via
+  if route.via ~= usual then
+    var.routed_via = route.via
+  end
   if stale then
     var.routes_stale = stale
   end
@@ -67,14 +71,13 @@ local function say(route)
   end
 end
 
--- Chooses once for a request, and hands out one after another of whom was chosen.
-local function send(choose)
-  local ctx = ngx.ctx
-  local route = ctx.route
-  if not route then
-    route = choose()
-    ctx.route = route
-    say(route)
+-- Chooses once for a request, and hands out one after another of whom was chosen. The request's context is its route.
+local function send(choose_for, usual)
+  local route = ngx.ctx
+  if not route.tried then
+    route.tried = 0
+    choose_for(route)
+    say(route, usual)
   end
   local peer = balance.next(route)
   if peer and route.via ~= "watchdog" then
@@ -84,43 +87,43 @@ end
 
 -- Uptime Kuma's pages and files.
 function gateway.to_node()
-  return send(chosen)
+  return send(choose, "load-balancer")
 end
 
-local function of_session()
+local function choose_by_session(route)
   local id = sessions.id(ngx.var.arg_sid)
-  local route = chosen(id and sessions.node(id))
+  choose(route, id and sessions.node(id))
   route.opens_session = id == nil
-  return route
 end
 
 -- Socket.IO: polling and websocket of one session to one node.
 function gateway.to_session()
-  return send(of_session)
+  return send(choose_by_session)
 end
 
-local function of_owner()
+local function choose_owner(route)
   local token = ngx.var.uri:match("^/api/push/([^/]+)/?$")
   local owner = token and pushes.owner(token)
   if not owner then
-    return chosen(nil)
+    return choose(route)
   end
   -- One on its way from one node to another, which takes some seconds, is nobody's.
-  return { via = "push-owner", order = { routes.field().by_id[owner] }, tried = 0 }
+  route.via, route.order = "push-owner", { routes.field().by_id[owner] }
 end
 
 -- A push, to the node that owns the monitor and to no other: another one says that there is no such monitor.
 function gateway.to_owner()
-  return send(of_owner)
+  return send(choose_owner)
 end
 
-local function of_watchdogs()
-  return { via = "watchdog", order = choice.of_all(routes.field().watchdogs, failing.now()), tried = 0 }
+local function choose_watchdog(route)
+  local field, now = routes.field()
+  route.via, route.order = "watchdog", choice.of_all(field.watchdogs, failing.at(now))
 end
 
 -- What watching is about.
 function gateway.to_watchdog()
-  return send(of_watchdogs)
+  return send(choose_watchdog)
 end
 
 return gateway

@@ -109,13 +109,13 @@ local function look(now)
   looked_at = now
 end
 
--- The nodes as they are now known, and `watchdogs`, whom to ask first.
+-- The nodes as they are now known, and `watchdogs`, whom to ask first; and what time it is.
 function routes.field()
   local now = ngx.now()
   if not looked_at or now - looked_at > LOOK_S then
     look(now)
   end
-  return arranged
+  return arranged, now
 end
 
 -- Seconds since a watchdog last renewed the table, when that is long ago; nil when it is not.

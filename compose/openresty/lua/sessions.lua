@@ -31,8 +31,8 @@ end
 
 -- Reads along while a node answers a request without a session. Known here before the client knows it.
 function sessions.learn()
-  local route = ngx.ctx.route
-  if not route or not route.opens_session then
+  local route = ngx.ctx
+  if not route.opens_session then
     return
   end
   local head = (route.head or "") .. ngx.arg[1]

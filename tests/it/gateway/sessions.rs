@@ -11,12 +11,12 @@ async fn polling_and_websocket_of_a_session_go_to_one_node_until_it_dies() {
     let (session, node) = stage.open_session().await;
     assert_eq!(node, "node1");
     // Another node is less loaded by now: the session stays, new ones go there.
-    stage.show_node(2, json!({"load": 0.01})).await;
+    stage.show_node(2, json!({"load": 0.05})).await;
     let polled = stage.poll(&session).await;
     assert_eq!((polled.node().as_str(), polled.header("x-routed-via")), ("node1", "session"));
     let mut websocket = stage.upgrade(&session).await;
     assert_eq!(websocket.say("hello").await.unwrap(), "node1: hello");
-    stage.show_node(1, json!({"load": 0.001})).await;
+    stage.show_node(1, json!({"load": 0.01})).await;
 
     stage.nodes[0].die().await;
     assert_eq!(websocket.say("still there?").await, None);

@@ -22,7 +22,6 @@ use super::incidents::opening::{open_on, resolve_on};
 use super::pool::{Store, in_transaction};
 use super::session::{Session, Sql};
 use super::value::{Row, values};
-use super::watch::kinds;
 
 mod keeping;
 
@@ -179,7 +178,7 @@ async fn look(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) 
     let wanted = if catalog.has_column("monitor", "expiry_notification") { "m.expiry_notification" } else { "1" };
     let links = (0..LINKS).map(|link| link_columns(session, link)).collect::<String>();
     let sql = format!(
-        "SELECT m.id, m.name, m.active, m.ignore_tls, {wanted} AS wanted, k.made_by, k.channels, n.kinds{links} \
+        "SELECT m.id, m.name, m.active, m.ignore_tls, {wanted} AS wanted, k.made_by, k.channels, n.runner{links} \
          FROM monitor m LEFT JOIN monitor_tls_info t ON t.monitor_id = m.id \
          LEFT JOIN komainu_monitor k ON k.monitor_id = m.id LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
          LEFT JOIN node n ON n.node_id = a.effective_node WHERE m.id IN ({}) ORDER BY m.id, t.id",
@@ -228,8 +227,7 @@ fn read(row: &Row) -> Result<Known, StoreError> {
     let facts = Facts {
         is_active: row.flag("active")?,
         is_wanted: row.flag("wanted")? && !row.flag("ignore_tls")?,
-        // A stock Kuma registers no kinds: it runs them all.
-        is_ours: is_api_made || !kinds(&row.text("kinds")?).is_empty(),
+        is_ours: is_api_made || row.maybe_text("runner")?.as_deref() == Some("native"),
         expires_at,
     };
     Ok(Known {

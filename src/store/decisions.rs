@@ -100,7 +100,7 @@ async fn ensure_generation(session: &mut Session, decision: &Decision) -> Result
     let sql = format!("SELECT mode, frozen, pinned_node, generation, nonce FROM komainu_cluster WHERE id = 1{lock}");
     let row = session.row("check the generation", sql, vec![]).await?.ok_or(StoreError::SchemaMissing)?;
     let cluster = cluster_row(&row)?;
-    // Under the row's lock: once a freeze was answered, nothing moves but what an operator sent somewhere.
+    // Under the row's lock: once a freeze was answered, nothing begins to move but what an operator sent somewhere.
     let is_held = cluster.mode == Mode::Observe || (cluster.frozen && !decision.is_allowed_while_frozen());
     if is_held && !(decision.moves.is_empty() && decision.revokes.is_empty()) {
         return Err(Stop::Refused(Refusal::Frozen));

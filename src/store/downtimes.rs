@@ -18,7 +18,6 @@ use super::incidents::opening::{open_on, resolve_on};
 use super::pool::{Store, in_transaction};
 use super::session::{Session, Sql};
 use super::value::{Row, values};
-use super::watch::kinds;
 
 /// Incidents opened or resolved in one transaction: well below a second of locks.
 const TOGETHER: usize = 50;
@@ -185,7 +184,7 @@ async fn known(
     let ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
     // One jump per monitor through the index (monitor_id, important, time).
     let sql = format!(
-        "SELECT m.id, m.name, m.active, k.made_by, k.channels, a.effective_node, a.changed_at, n.kinds, h.status, \
+        "SELECT m.id, m.name, m.active, k.made_by, k.channels, a.effective_node, a.changed_at, n.runner, h.status, \
          h.msg, {} AS at FROM monitor m LEFT JOIN komainu_monitor k ON k.monitor_id = m.id \
          LEFT JOIN komainu_assignment a ON a.monitor_id = m.id LEFT JOIN node n ON n.node_id = a.effective_node \
          LEFT JOIN heartbeat h ON h.id = (SELECT l.id FROM heartbeat l{} WHERE l.monitor_id = m.id AND l.important = 1 \
@@ -207,9 +206,8 @@ fn read(row: &Row) -> Result<Known, StoreError> {
     });
     let facts = Facts {
         is_active: row.flag("active")?,
-        is_api_made: row.maybe_text("made_by")?.is_some(),
-        // A stock Kuma registers no kinds: it runs them all.
-        runs_native: !kinds(&row.text("kinds")?).is_empty(),
+        is_api_made: row.maybe_text("made_by")?.as_deref() == Some("api"),
+        runs_native: row.maybe_text("runner")?.as_deref() == Some("native"),
         moved_at: row.maybe_wall("changed_at")?,
         state: state.zip(row.maybe_wall("at")?),
     };

@@ -34,15 +34,15 @@ pub struct Decision {
 
 impl Decision {
     /// Whether a freeze lets it pass: where an operator sent monitors, and the end of moves that had begun, for what was
-    /// taken from a node is watched by nobody. For that end a lease may be taken away, also from a node that renews it
-    /// and does not say that it stopped; never for lack of progress.
+    /// taken from a node is watched by nobody. A lease may be taken away for it when it has ended, which is what a move
+    /// may rest on, but not from a node that renews: that would stop all that it runs, and nothing may fail over.
     pub fn is_allowed_while_frozen(&self) -> bool {
         let goes_on = |step: &Move| match step.step {
             Step::Arrive => true,
             Step::Release => step.asked,
             Step::Place | Step::Failover => false,
         };
-        self.moves.iter().all(goes_on) && !self.revokes.iter().any(|revoke| revoke.is_emptied)
+        self.moves.iter().all(goes_on) && self.revokes.iter().all(|revoke| revoke.lease_seq.is_some())
     }
 }
 

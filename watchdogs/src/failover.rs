@@ -194,7 +194,13 @@ pub fn would_move(situation: &Situation<'_>, field: &Field) -> Vec<WouldMove> {
     let needs = needs_plan(situation, &thawed).into_iter();
     let would = needs.map(|(from, monitors, reason)| WouldMove { from, monitors, reason });
     let goes_on = if field.is_frozen { needs_plan(situation, field) } else { Vec::new() };
-    would.filter(|one| !goes_on.iter().any(|(from, _, reason)| *from == one.from && *reason == one.reason)).collect()
+    let held = would.filter_map(|one| {
+        let same = |(from, _, reason): &&(_, _, _)| *from == one.from && *reason == one.reason;
+        let going = goes_on.iter().find(same).map_or(0, |(_, monitors, _)| *monitors);
+        let monitors = one.monitors.saturating_sub(going);
+        (monitors > 0).then_some(WouldMove { monitors, ..one })
+    });
+    held.collect()
 }
 
 /// What nobody can take needs no step: the plan would find no place for it again and again.
@@ -312,8 +318,7 @@ fn decide_overlay(situation: &Situation<'_>, row: &NodeRow) -> Overlay {
     }
 }
 
-/// Leases taken away from nodes that renew: no progress (not while frozen), or a release left without acknowledgement
-/// since `waiting`.
+/// Leases taken away from nodes that renew: no progress, or a release left without acknowledgement since `waiting`.
 pub fn decide_revokes(situation: &Situation<'_>, waiting: &BTreeMap<Source, Mono>) -> Vec<Revoke> {
     let has_other = |node: &NodeId| {
         let others = situation.round.nodes.iter().filter(|row| &row.node != node);

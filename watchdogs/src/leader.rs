@@ -122,7 +122,7 @@ impl Leader {
             return Some(self.commit(situation, Decision { statuses, ..frame }));
         }
         let is_held = is_observing || is_foreign;
-        if !is_held {
+        if !is_held && !situation.round.cluster.frozen {
             let revokes = decide_revokes(situation, &self.waiting);
             if !revokes.is_empty() {
                 return Some(self.commit(situation, Decision { revokes, ..frame }));

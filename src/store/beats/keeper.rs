@@ -168,7 +168,8 @@ impl Store {
         let mut lease = self.lease(ACT).await?;
         let stats = stats::tables(&catalog);
         for table in std::iter::once("heartbeat").chain(stats.clone()) {
-            let insert = format!("INSERT INTO {table} (monitor_id) SELECT monitor_id FROM {table} WHERE 1 = 0");
+            // All columns: Kuma's have no defaults, and a strict server asks for them even where no row is written.
+            let insert = format!("INSERT INTO {table} SELECT * FROM {table} WHERE 1 = 0");
             lease.execute(ACT, insert, vec![]).await?;
         }
         for table in stats {

@@ -5,7 +5,7 @@
 //! rolls that back as a whole, and its owner tries again.
 
 use komainu_watchdogs::io::{Alarm, Severity};
-use komainu_watchdogs::outbox::{self, Event, FLAPPING_FROM, REOPEN_WITHIN};
+use komainu_watchdogs::outbox::{self, Entered, Event, FLAPPING_FROM, REOPEN_WITHIN, Standing};
 use komainu_watchdogs::routing::{Planned, Routing, Subject};
 
 use crate::store::dialect::Dialect;
@@ -84,13 +84,17 @@ async fn tell_worse(
     planned: Vec<Planned>,
 ) -> Result<(), StoreError> {
     let entered = entry::of_incident(session, latest.id).await?;
+    let change = outbox::worsening(&entered);
     if latest.flaps >= FLAPPING_FROM {
-        // Whoever knows that it flaps wants to hear of nothing but its end; who was never told does not know.
-        let is_stranger = |planned: &Planned| !entered.iter().any(|row| row.channel == planned.channel);
-        let strangers: Vec<_> = planned.into_iter().filter(is_stranger).collect();
+        // Whoever knows that it is open wants to hear of nothing but its end; the others do not know.
+        let knows = |planned: &Planned| {
+            let waits = |row: &Entered| row.channel == planned.channel && row.standing == Standing::Untold;
+            change.believers.contains(&planned.channel)
+                || entered.iter().any(|row| waits(row) && row.event != Event::Resolved)
+        };
+        let strangers: Vec<_> = planned.into_iter().filter(|planned| !knows(planned)).collect();
         return tell(session, Event::Opened, alarm, latest.id, &strangers).await;
     }
-    let change = outbox::worsening(&entered);
     entry::cancel(session, &change.cancel).await?;
     let (knowing, new): (Vec<_>, Vec<_>) =
         planned.into_iter().partition(|planned| change.believers.contains(&planned.channel));

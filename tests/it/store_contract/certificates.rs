@@ -12,6 +12,7 @@ use super::on_both_databases;
 
 on_both_databases! {
     who_hears_only_of_what_is_critical_hears_of_it_once_however_much_it_flaps,
+    who_was_told_that_it_is_over_hears_of_it_when_it_is_critical_again_however_much_it_flaps,
     a_certificate_that_expires_soon_is_told_worse_in_its_last_week_and_over_with_its_renewal,
     an_intermediate_counts_and_a_root_does_not,
     what_the_monitor_does_not_ask_for_is_not_told,
@@ -100,6 +101,24 @@ async fn who_hears_only_of_what_is_critical_hears_of_it_once_however_much_it_fla
         settle(&fixture).await;
     }
     assert_eq!(told(&mut fixture).await, ["ops: opened warning", "phone: opened critical"]);
+}
+
+async fn who_was_told_that_it_is_over_hears_of_it_when_it_is_critical_again_however_much_it_flaps(kind: Kind) {
+    let (mut fixture, monitor) = a_monitor(kind).await;
+    seen(&mut fixture, monitor, &link(6, "server", None)).await;
+    settle(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent'").await;
+    seen(&mut fixture, monitor, &link(90, "server", None)).await;
+    settle(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent'").await;
+    fixture.raw.execute("UPDATE komainu_incident SET flaps = 5").await;
+    for days in [20, 6, 20, 6] {
+        seen(&mut fixture, monitor, &link(days, "server", None)).await;
+        settle(&fixture).await;
+    }
+    let told = told(&mut fixture).await;
+    let of_phone: Vec<&str> = told.iter().filter_map(|line| line.strip_prefix("phone: ")).collect();
+    assert_eq!(of_phone, ["opened critical", "resolved critical", "opened critical"], "{told:?}");
 }
 
 async fn an_intermediate_counts_and_a_root_does_not(kind: Kind) {

@@ -6,7 +6,7 @@ use komainu_watchdogs::decision::MoveReason;
 use komainu_watchdogs::facts::{Mode, NodeStatus, Overlay};
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::io::Announcement;
-use komainu_watchdogs::view::WouldMove;
+use komainu_watchdogs::view::{Health, WouldMove};
 
 use super::story::assert_between;
 use super::world::World;
@@ -51,7 +51,7 @@ fn a_freeze_in_the_middle_of_a_drain_leaves_nothing_unwatched_and_takes_no_more(
 }
 
 #[test]
-fn a_freeze_in_the_middle_of_a_drain_outlasts_a_node_that_never_acknowledges() {
+fn a_freeze_takes_no_lease_from_a_node_that_never_acknowledges_and_the_thaw_does() {
     let mut world = World::settled();
     world.database.node("node3").overlay = Overlay::Draining;
     world.node("node3").acknowledges = false;
@@ -59,7 +59,10 @@ fn a_freeze_in_the_middle_of_a_drain_outlasts_a_node_that_never_acknowledges() {
         world.run_to_point(world.now + Duration::from_millis(100));
     }
     world.database.cluster.frozen = true;
-    world.run_to(90);
+    world.run_to(150);
+    assert_eq!((world.revoked_at("node3"), world.view().status), (None, Health::Down), "and the status says so");
+    world.database.cluster.frozen = false;
+    world.run_to(200);
     assert_eq!(world.nobodys(), 0);
 }
 

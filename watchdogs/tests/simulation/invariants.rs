@@ -103,7 +103,7 @@ pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<
 }
 
 /// While the cluster is frozen only what an operator sent somewhere begins to move, what had begun to ends, and no lease
-/// is taken away but for that.
+/// that is renewed is taken away.
 fn ensure_sent(world: &World, decision: &Decision) -> Result<(), String> {
     let is_sent = |monitor: usize| {
         let assignment = world.database.monitors[monitor].assignment.as_ref();
@@ -114,7 +114,7 @@ fn ensure_sent(world: &World, decision: &Decision) -> Result<(), String> {
         Step::Release => step.asked && is_sent(monitor_index(step.monitor)),
         Step::Place | Step::Failover => false,
     };
-    if decision.moves.iter().all(goes_on) && !decision.revokes.iter().any(|revoke| revoke.is_emptied) {
+    if decision.moves.iter().all(goes_on) && decision.revokes.iter().all(|revoke| revoke.lease_seq.is_some()) {
         Ok(())
     } else {
         Err("hands_win: moves that nobody asked for began while the cluster was frozen".to_owned())

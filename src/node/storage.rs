@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::trace::Trace;
-use crate::store::beats::keeper::{BeatKeeper, Earlier, Receipt};
+use crate::store::beats::keeper::{Attempt, BeatKeeper, Earlier, Receipt};
 use crate::store::beats::{Beat, LastBeat};
 use crate::store::{Store, StoreError};
 
@@ -57,7 +57,7 @@ pub enum Fate {
 /// The database as the storage sees it.
 pub trait BeatStore: Send + Sync {
     /// Stores the beats that the database still grants to this node; one receipt for each, in their order.
-    fn store(&self, beats: &[Beat], earlier: Earlier) -> impl Future<Output = Result<Vec<Receipt>, StoreError>> + Send;
+    fn store(&self, attempts: &[Attempt]) -> impl Future<Output = Result<Vec<Receipt>, StoreError>> + Send;
     /// The last beat of each of these monitors.
     fn last_beats(&self, monitors: &[MonitorId]) -> impl Future<Output = Result<Vec<LastBeat>, StoreError>> + Send;
 }
@@ -76,8 +76,8 @@ impl Database {
 }
 
 impl BeatStore for Database {
-    async fn store(&self, beats: &[Beat], earlier: Earlier) -> Result<Vec<Receipt>, StoreError> {
-        self.keeper.keep(beats, earlier).await
+    async fn store(&self, attempts: &[Attempt]) -> Result<Vec<Receipt>, StoreError> {
+        self.keeper.keep_each(attempts).await
     }
 
     async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {
@@ -199,11 +199,14 @@ impl<D: BeatStore> Writer<D> {
                 tokio::time::sleep(LINGER).await;
             }
             match self.store_batch(attempts.most).await {
-                Ok(()) => {
+                Ok(done) => {
                     if attempts.has_failed {
                         tracing::info!("beats are stored again");
                     }
                     attempts = attempts.after_success();
+                    if done == Done::WithoutSome {
+                        tokio::time::sleep(RETRY_PAUSE).await;
+                    }
                 }
                 Err(failed) => {
                     if !attempts.has_failed {
@@ -218,34 +221,40 @@ impl<D: BeatStore> Writer<D> {
     }
 
     /// Stores what waits longest. On an error it waits on, in its old order.
-    async fn store_batch(&self, most: usize) -> Result<(), Failed> {
+    async fn store_batch(&self, most: usize) -> Result<Done, Failed> {
         let _gate = self.storage.shared.gate.lock().await;
-        let batch = self.take_batch(most);
+        let mut batch = self.take_batch(most);
         if batch.is_empty() {
-            return Ok(());
+            return Ok(Done::Whole);
         }
         let outcome = tokio::time::timeout(STORE_TIMEOUT, self.attempt(&batch)).await;
         match (outcome.unwrap_or(Err(AttemptError::Timeout)), batch.as_slice()) {
-            (Ok(()), _) => Ok(()),
+            (Ok(later), _) if later.is_empty() => Ok(Done::Whole),
+            (Ok(later), _) => {
+                self.put_back(later);
+                Ok(Done::WithoutSome)
+            }
             (Err(error), [only]) if error.is_of_content() => {
                 let monitor = only.queued.beat.monitor;
                 tracing::warn!(monitor.id = monitor.0, %error, "the database takes no such beat: thrown away");
                 self.storage.shared.queue().broken.insert(monitor);
                 (self.report)(Fate::Lost(vec![monitor]));
-                Ok(())
+                Ok(Done::Whole)
             }
             (Err(error), _) => {
                 let beats = batch.len();
-                let mut queue = self.storage.shared.queue();
-                for mut waiting in batch.into_iter().rev() {
-                    if error.is_in_doubt() {
-                        waiting.earlier = Earlier::InDoubt;
-                    }
-                    queue.beats.push_front(waiting);
+                if error.is_in_doubt() {
+                    batch.iter_mut().for_each(|waiting| waiting.earlier = Earlier::InDoubt);
                 }
+                self.put_back(batch);
                 Err(Failed { error, beats })
             }
         }
+    }
+
+    fn put_back(&self, beats: Vec<Waiting>) {
+        let mut queue = self.storage.shared.queue();
+        beats.into_iter().rev().for_each(|waiting| queue.beats.push_front(waiting));
     }
 
     /// Takes up to so many beats that may be stored; the others among them are thrown away.
@@ -277,16 +286,18 @@ impl<D: BeatStore> Writer<D> {
         batch
     }
 
-    async fn attempt(&self, batch: &[Waiting]) -> Result<(), AttemptError> {
-        let beats: Vec<Beat> = batch.iter().map(|waiting| waiting.queued.beat.clone()).collect();
-        let is_in_doubt = batch.iter().any(|waiting| waiting.earlier == Earlier::InDoubt);
-        let earlier = if is_in_doubt { Earlier::InDoubt } else { Earlier::Answered };
-        let receipts = self.database.store(&beats, earlier).await?;
-        let mut refused = Vec::new();
-        for (beat, receipt) in beats.iter().zip(receipts) {
+    /// Those that are to be tried again.
+    async fn attempt(&self, batch: &[Waiting]) -> Result<Vec<Waiting>, AttemptError> {
+        let attempt = |waiting: &Waiting| Attempt { beat: waiting.queued.beat.clone(), earlier: waiting.earlier };
+        let attempts: Vec<Attempt> = batch.iter().map(attempt).collect();
+        let receipts = self.database.store(&attempts).await?;
+        let (mut refused, mut later) = (Vec::new(), Vec::new());
+        for (waiting, receipt) in batch.iter().zip(receipts) {
+            let beat = &waiting.queued.beat;
             match receipt {
                 Receipt::Stored | Receipt::AlreadyThere => self.trace.stored(beat.monitor, beat.time.0),
                 Receipt::Refused => refused.push(beat.monitor),
+                Receipt::Later => later.push(waiting.clone()),
             }
         }
         if !refused.is_empty() {
@@ -297,8 +308,16 @@ impl<D: BeatStore> Writer<D> {
             );
             (self.report)(Fate::Unsure(refused));
         }
-        Ok(())
+        Ok(later)
     }
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Done {
+    Whole,
+    /// Some wait on, for somebody who is changing their monitors.
+    WithoutSome,
 }
 
 /// What the attempts before say of the next one.

@@ -54,6 +54,11 @@ impl Dialect {
         self.pick(" LOCK IN SHARE MODE", "")
     }
 
+    /// The same, without waiting for whoever holds a row: it is left out.
+    pub(crate) fn in_share_mode_skipping(self) -> &'static str {
+        self.pick(" LOCK IN SHARE MODE SKIP LOCKED", "")
+    }
+
     /// Equality that takes NULL for a value.
     pub(crate) fn is_same(self) -> &'static str {
         self.pick("<=>", "IS")

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::BeatStore;
 use crate::store::StoreError;
-use crate::store::beats::keeper::{Earlier, Receipt};
+use crate::store::beats::keeper::{Attempt, Earlier, Receipt};
 use crate::store::beats::{Beat, LastBeat};
 
 /// When a statement fails.
@@ -30,6 +30,8 @@ pub(in crate::node) enum Failing {
 pub(in crate::node) struct Fake {
     pub(in crate::node) rows: Arc<Mutex<Vec<Beat>>>,
     pub(in crate::node) refused: Arc<Mutex<BTreeSet<MonitorId>>>,
+    /// Somebody is changing these.
+    pub(in crate::node) locked: Arc<Mutex<BTreeSet<MonitorId>>>,
     /// Beats that do not fit into the table.
     pub(in crate::node) unfit: Arc<Mutex<BTreeSet<MonitorId>>>,
     /// What each statement was told of the ones before.
@@ -53,32 +55,35 @@ impl Fake {
 }
 
 impl BeatStore for Fake {
-    async fn store(&self, beats: &[Beat], earlier: Earlier) -> Result<Vec<Receipt>, StoreError> {
+    async fn store(&self, attempts: &[Attempt]) -> Result<Vec<Receipt>, StoreError> {
         self.statements.fetch_add(1, Ordering::Relaxed);
         self.began.notify_one();
         let _held = self.hold.lock().await;
-        self.told.lock().unwrap().push(earlier);
+        let is_in_doubt = attempts.iter().any(|attempt| attempt.earlier == Earlier::InDoubt);
+        self.told.lock().unwrap().push(if is_in_doubt { Earlier::InDoubt } else { Earlier::Answered });
         let failing = self.failures.lock().unwrap().pop();
         match failing {
             Some(Failing::Before) => return Err(StoreError::PoolTimeout { act: "store beats" }),
             Some(Failing::Lost) => return Err(lost()),
             Some(Failing::After) | None => {}
         }
-        if beats.iter().any(|beat| self.unfit.lock().unwrap().contains(&beat.monitor)) {
+        if attempts.iter().any(|attempt| self.unfit.lock().unwrap().contains(&attempt.beat.monitor)) {
             return Err(StoreError::Duplicate { act: "store beats", reason: "a key".to_owned() });
         }
         let refused = self.refused.lock().unwrap().clone();
+        let locked = self.locked.lock().unwrap().clone();
         let mut rows = self.rows.lock().unwrap();
-        let receipts: Vec<Receipt> = beats
+        let receipts: Vec<Receipt> = attempts
             .iter()
-            .map(|beat| match earlier {
-                Earlier::InDoubt if rows.contains(beat) => Receipt::AlreadyThere,
-                _ if refused.contains(&beat.monitor) => Receipt::Refused,
+            .map(|attempt| match attempt.earlier {
+                Earlier::InDoubt if rows.contains(&attempt.beat) => Receipt::AlreadyThere,
+                _ if refused.contains(&attempt.beat.monitor) => Receipt::Refused,
+                _ if locked.contains(&attempt.beat.monitor) => Receipt::Later,
                 Earlier::InDoubt | Earlier::Answered => Receipt::Stored,
             })
             .collect();
-        let taken = beats.iter().zip(&receipts).filter(|(_, receipt)| **receipt == Receipt::Stored);
-        rows.extend(taken.map(|(beat, _)| beat.clone()));
+        let taken = attempts.iter().zip(&receipts).filter(|(_, receipt)| **receipt == Receipt::Stored);
+        rows.extend(taken.map(|(attempt, _)| attempt.beat.clone()));
         if matches!(failing, Some(Failing::After)) {
             return Err(lost());
         }

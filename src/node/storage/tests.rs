@@ -75,6 +75,21 @@ async fn only_a_lost_answer_puts_beats_in_doubt_and_a_later_refusal_does_not_end
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_monitor_that_is_being_changed_and_its_beats_follow_in_their_order() {
+    let story = Story::begin();
+    story.database.locked.lock().unwrap().insert(MonitorId(1));
+    for at in [0, 20_000] {
+        assert!(story.storage.push(beat(1, at)) && story.storage.push(beat(2, at)));
+    }
+    story.database.wait_for_statement().await;
+    story.database.wait_for_statement().await;
+    assert_eq!(story.stored(), [(2, 0), (2, 20_000)]);
+    story.database.locked.lock().unwrap().clear();
+    story.storage.flush(LIMIT).await;
+    assert_eq!(story.stored(), [(2, 0), (2, 20_000), (1, 0), (1, 20_000)]);
+}
+
+#[tokio::test]
 async fn a_beat_that_the_database_never_takes_is_thrown_away_alone() {
     let mut story = Story::begin();
     story.database.unfit.lock().unwrap().insert(MonitorId(3));

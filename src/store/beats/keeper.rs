@@ -42,6 +42,15 @@ pub enum Earlier {
     InDoubt,
 }
 
+/// A beat on its way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// To be stored.
+    pub beat: Beat,
+    /// What is known of the attempt before.
+    pub earlier: Earlier,
+}
+
 /// What became of a beat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Receipt {
@@ -51,6 +60,8 @@ pub enum Receipt {
     AlreadyThere,
     /// Its monitor is not this process's now.
     Refused,
+    /// Somebody is changing its monitor this moment: nobody waits for them, it is to be tried again.
+    Later,
 }
 
 /// One process that stores the beats of its monitors.
@@ -65,7 +76,10 @@ pub struct BeatKeeper {
 struct There {
     monitor: MonitorId,
     status: i64,
+    important: bool,
     msg: String,
+    /// Seconds since the beat before; down beats; retries.
+    numbers: (i64, i64, i64),
     time: Wall,
     end_time: Option<Wall>,
     ping_ms: Option<i64>,
@@ -74,7 +88,10 @@ struct There {
 /// What the first round trip found.
 #[derive(Default)]
 struct Locked {
+    /// Not paused, as far as everybody sees.
     active: BTreeSet<MonitorId>,
+    /// The same, and nobody can change that before the commit.
+    held: BTreeSet<MonitorId>,
     owned: BTreeSet<MonitorId>,
     /// What may be of the attempt before, where that is in doubt.
     there: Vec<There>,
@@ -92,24 +109,30 @@ impl BeatKeeper {
         &self.store
     }
 
+    /// Stores beats that all stand alike, as [`BeatKeeper::keep_each`] does.
+    pub async fn keep(&self, beats: &[Beat], earlier: Earlier) -> Result<Vec<Receipt>, StoreError> {
+        let attempts: Vec<Attempt> = beats.iter().map(|beat| Attempt { beat: beat.clone(), earlier }).collect();
+        self.keep_each(&attempts).await
+    }
+
     /// Stores those of these beats that this process may store; one receipt for each, in their order. An error means
     /// that none was stored, unless the answer was lost: then the next attempt is [`Earlier::InDoubt`].
-    pub async fn keep(&self, beats: &[Beat], earlier: Earlier) -> Result<Vec<Receipt>, StoreError> {
-        if beats.is_empty() {
+    pub async fn keep_each(&self, attempts: &[Attempt]) -> Result<Vec<Receipt>, StoreError> {
+        if attempts.is_empty() {
             return Ok(Vec::new());
         }
         let catalog = self.store.catalog().await?;
         let mut lease = self.store.lease(ACT).await?;
-        let mut locked = match self.lock(&mut lease, &catalog, beats, earlier).await {
+        let mut locked = match self.lock(&mut lease, &catalog, attempts).await {
             Ok(locked) => locked,
             Err(error) => {
                 lease.roll_back().await;
                 return Err(error);
             }
         };
-        let receipts: Vec<Receipt> = beats.iter().map(|beat| locked.receipt(beat)).collect();
-        let taken = beats.iter().zip(&receipts).filter(|(_, receipt)| **receipt == Receipt::Stored);
-        let mut taken: Vec<&Beat> = taken.map(|(beat, _)| beat).collect();
+        let receipts: Vec<Receipt> = attempts.iter().map(|attempt| locked.receipt(attempt)).collect();
+        let taken = attempts.iter().zip(&receipts).filter(|(_, receipt)| **receipt == Receipt::Stored);
+        let mut taken: Vec<&Beat> = taken.map(|(attempt, _)| &attempt.beat).collect();
         if taken.is_empty() {
             lease.roll_back().await;
             return Ok(receipts);
@@ -125,25 +148,23 @@ impl BeatKeeper {
         Ok(receipts)
     }
 
-    async fn lock(
-        &self,
-        session: &mut Session,
-        catalog: &Catalog,
-        beats: &[Beat],
-        earlier: Earlier,
-    ) -> Result<Locked, StoreError> {
+    async fn lock(&self, session: &mut Session, catalog: &Catalog, attempts: &[Attempt]) -> Result<Locked, StoreError> {
         let dialect = session.dialect();
-        let monitors: BTreeSet<MonitorId> = beats.iter().map(|beat| beat.monitor).collect();
+        let beats = || attempts.iter().map(|attempt| &attempt.beat);
+        let doubted = attempts.iter().filter(|attempt| attempt.earlier == Earlier::InDoubt);
+        let first_doubted = doubted.map(|attempt| attempt.beat.time.0).min();
+        let monitors: BTreeSet<MonitorId> = beats().map(|beat| beat.monitor).collect();
         let monitors = monitors.iter().map(|monitor| json!([monitor.0])).collect::<Json>().to_string();
         let mut statements = Vec::new();
+        statements.push((held(dialect), values![&monitors]));
         statements.push((active(dialect), values![&monitors]));
-        statements.extend(stats::locking(dialect, catalog, &stats::keys(beats)));
-        if earlier == Earlier::InDoubt {
+        statements.extend(stats::locking(dialect, catalog, &stats::keys(beats())));
+        if first_doubted.is_some() {
             let sql = format!("SELECT 'node' AS found FROM node WHERE node_id = ?{}", dialect.for_update());
             statements.push((sql, values![&self.node]));
         }
         statements.push((owned(dialect), values![&monitors, &self.node, self.incarnation]));
-        if let (Earlier::InDoubt, Some(first)) = (earlier, beats.iter().map(|beat| beat.time.0).min()) {
+        if let Some(first) = first_doubted {
             // The column may have rounded it.
             let since = datetime(Wall(first - 1_000));
             statements.push((there(dialect, catalog), values![monitors, since]));
@@ -185,13 +206,18 @@ impl Locked {
             "owned" => {
                 self.owned.insert(MonitorId(row.int("monitor_id")?));
             }
+            "held" => {
+                self.held.insert(MonitorId(row.int("monitor_id")?));
+            }
             "active" => {
                 self.active.insert(MonitorId(row.int("monitor_id")?));
             }
             "there" => self.there.push(There {
                 monitor: MonitorId(row.int("monitor_id")?),
                 status: row.int("status")?,
+                important: row.flag("important")?,
                 msg: row.maybe_text("msg")?.unwrap_or_default(),
+                numbers: (row.int("duration")?, row.int("down_count")?, row.int("retries")?),
                 time: row.wall("time_ms")?,
                 end_time: row.maybe_int("end_ms")?.map(Wall),
                 ping_ms: row.maybe_int("ping")?,
@@ -206,14 +232,17 @@ impl Locked {
     }
 
     /// A row stands for one beat, however alike two are.
-    fn receipt(&mut self, beat: &Beat) -> Receipt {
-        if let Some(at) = self.there.iter().position(|there| there.is(beat)) {
+    fn receipt(&mut self, attempt: &Attempt) -> Receipt {
+        let (beat, monitor) = (&attempt.beat, attempt.beat.monitor);
+        let may_be_there = attempt.earlier == Earlier::InDoubt;
+        if let Some(at) = self.there.iter().position(|there| may_be_there && there.is(beat)) {
             self.there.swap_remove(at);
-            Receipt::AlreadyThere
-        } else if self.active.contains(&beat.monitor) && self.owned.contains(&beat.monitor) {
-            Receipt::Stored
-        } else {
-            Receipt::Refused
+            return Receipt::AlreadyThere;
+        }
+        match (self.owned.contains(&monitor), self.held.contains(&monitor), self.active.contains(&monitor)) {
+            (true, true, _) => Receipt::Stored,
+            (true, false, true) => Receipt::Later,
+            (true, false, false) | (false, _, _) => Receipt::Refused,
         }
     }
 }
@@ -221,24 +250,37 @@ impl Locked {
 impl There {
     fn is(&self, beat: &Beat) -> bool {
         // Kuma's columns keep whole seconds, cut off or rounded.
-        let is_same = |kept: Wall, exact: Wall| kept.0.abs_diff(exact.0) < 1_000;
+        let is_kept = |kept: Wall, exact: Wall| {
+            let cut = exact.0 - exact.0.rem_euclid(1_000);
+            [exact.0, cut, cut + 1_000].contains(&kept.0) && kept.0 - exact.0 <= 500
+        };
         self.monitor == beat.monitor
             && self.status == beat.status.code()
-            && is_same(self.time, beat.time)
-            && self.end_time.is_none_or(|end_time| is_same(end_time, beat.end_time))
+            && self.important == beat.important
+            && is_kept(self.time, beat.time)
+            && self.end_time.is_none_or(|end_time| is_kept(end_time, beat.end_time))
             && self.ping_ms == beat.ping_ms
+            && self.numbers == (beat.duration_s, i64::from(beat.down_count), i64::from(beat.retries))
             && self.msg == message(beat)
     }
 }
 
-/// The monitors that are there and not paused, shared until the beats are committed.
+/// The monitors that are not paused, shared until the beats are committed; not those that somebody holds.
+fn held(dialect: Dialect) -> String {
+    format!("{} {}", active_as(dialect, "held"), dialect.in_share_mode_skipping())
+}
+
+/// The monitors that are not paused.
 fn active(dialect: Dialect) -> String {
+    active_as(dialect, "active")
+}
+
+fn active_as(dialect: Dialect, found: &str) -> String {
     format!(
-        "SELECT 'active' AS found, m.id AS monitor_id FROM {wanted} {straight} monitor m ON m.id = b.monitor_id \
-         WHERE m.active = 1{lock}",
+        "SELECT '{found}' AS found, m.id AS monitor_id FROM {wanted} {straight} monitor m ON m.id = b.monitor_id \
+         WHERE m.active = 1",
         wanted = wanted(dialect),
         straight = dialect.straight(),
-        lock = dialect.in_share_mode(),
     )
 }
 
@@ -258,7 +300,8 @@ pub(in crate::store) fn owned(dialect: Dialect) -> String {
 /// A few rows per monitor, through the index (`monitor_id`, `time`).
 fn there(dialect: Dialect, catalog: &Catalog) -> String {
     format!(
-        "SELECT 'there' AS found, h.monitor_id, h.status, h.msg, h.ping, {time} AS time_ms, {end} AS end_ms \
+        "SELECT 'there' AS found, h.monitor_id, h.status, h.important, h.msg, h.ping, \
+         h.duration, h.down_count, h.retries, {time} AS time_ms, {end} AS end_ms \
          FROM {wanted} {straight} heartbeat h{hint} ON h.monitor_id = b.monitor_id AND h.time >= ?",
         time = dialect.datetime_ms("h.time"),
         end = dialect.datetime_ms("h.end_time"),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use komainu::store::beats::keeper::{BeatKeeper, Earlier, Receipt};
+use komainu::store::beats::keeper::{Attempt, BeatKeeper, Earlier, Receipt};
 use komainu::store::stats::uptime::{Uptime, Uptimes};
 use komainu::store::{Beat, BeatStatus};
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
@@ -22,6 +22,7 @@ on_both_databases! {
     a_refused_beat_is_not_counted,
     a_beat_whose_answer_was_lost_is_counted_once,
     a_later_beat_is_not_taken_for_the_one_in_doubt,
+    a_beat_that_was_never_tried_is_not_taken_for_one_like_it,
     a_full_row_of_statistics_counts_no_further_and_keeps_no_beat_out,
     own_trouble_is_stored_and_not_counted,
     what_others_wrote_into_a_row_is_counted_on_and_kept,
@@ -158,6 +159,18 @@ async fn a_later_beat_is_not_taken_for_the_one_in_doubt(kind: Kind) {
     let receipts = keeper.keep(&[first.clone(), push, first], Earlier::InDoubt).await.unwrap();
     assert_eq!(receipts, [Receipt::AlreadyThere, Receipt::Stored, Receipt::Stored], "a row stands for one beat");
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM heartbeat").await, 4);
+}
+
+async fn a_beat_that_was_never_tried_is_not_taken_for_one_like_it(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    let made = fixture.monitors(2, Some("node1")).await;
+    let keeper = keeper(&fixture);
+    keeper.keep(&[beat(made[0])], Earlier::Answered).await.unwrap();
+    let again = Attempt { beat: beat(made[0]), earlier: Earlier::Answered };
+    let doubted = Attempt { beat: beat(made[1]), earlier: Earlier::InDoubt };
+    let receipts = keeper.keep_each(&[doubted, again]).await.unwrap();
+    assert_eq!(receipts, [Receipt::Stored, Receipt::Stored]);
 }
 
 async fn a_full_row_of_statistics_counts_no_further_and_keeps_no_beat_out(kind: Kind) {

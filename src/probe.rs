@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use komainu_watchdogs::facts::{Report, Target};
-use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::io::ProbeOutcome;
 use komainu_watchdogs::time::Wall;
 
@@ -106,9 +106,9 @@ impl Prober {
         }
     }
 
-    /// When this node, asked now, had read all its rows, on its own clock; `None`: it cannot be asked, or does not say.
-    pub async fn reread(&self, node: &NodeId, address: &str) -> Option<Wall> {
-        let asked = node::reread(&self.http, &self.key, node, address).await;
+    /// When this node, asked now, had read a monitor's row, on its own clock; `None`: it cannot be asked, or does not say.
+    pub async fn reread(&self, node: &NodeId, address: &str, monitor: MonitorId) -> Option<Wall> {
+        let asked = node::reread(&self.http, &self.key, (node, address), monitor).await;
         asked.inspect_err(|error| tracing::debug!(node.id = %node, %error, "the node could not be asked")).ok()?
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Health says whether the node can do its work (the database answers, the loop does not lag), not whether its
 //! monitors are up. A hint carries nothing: the node looks into the database and decides by what stands there. One with
-//! `?reread=true` is answered once that was done, and says when.
+//! `?reread=7` is answered once the row of monitor 7 was read, and says when.
 
 mod pushes;
 
@@ -18,7 +18,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use komainu_watchdogs::ids::{Generation, Incarnation, NodeId};
+use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId};
 use komainu_watchdogs::tenure::Input;
 use komainu_watchdogs::time::Mono;
 use serde::Serialize;
@@ -42,8 +42,9 @@ const CACHED: Duration = Duration::from_secs(1);
 /// A loop that lags by more does not run its monitors in time.
 const LAG_MOST: Duration = Duration::from_secs(2);
 
-/// The query of a hint whose sender waits until all rows were read. It is not part of what is signed: it does no harm.
-pub(crate) const REREAD: &str = "reread=true";
+/// In the query of a hint whose sender waits until a monitor's row was read. It is not part of what is signed: it does no
+/// harm.
+pub(crate) const REREAD: &str = "reread";
 
 /// Whoever waits longer does better to go by the time that a slice takes at most.
 const REREAD_LIMIT: Duration = Duration::from_secs(2);
@@ -125,18 +126,26 @@ async fn reconcile(
     match signature::verify(key, signed, clock::wall(), method.as_str(), uri.path(), &body) {
         Ok(()) => {
             let _ = served.inputs.send(Input::Hint);
-            let reread_ms = if uri.query() == Some(REREAD) { reread(&served).await } else { None };
+            let reread_ms = match reread_of(&uri) {
+                Some(monitor) => reread(&served, monitor).await,
+                None => None,
+            };
             (StatusCode::ACCEPTED, Json(json!({ "status": "ok", "reread_ms": reread_ms }))).into_response()
         }
         Err(error) => problem(StatusCode::FORBIDDEN, &error.to_string()),
     }
 }
 
-/// When the rows were compared; `None`: not in time, or there is no lease.
-async fn reread(served: &Served) -> Option<i64> {
-    let (asking, told) = oneshot::channel();
-    served.rereads.send(asking).ok()?;
-    tokio::time::timeout(REREAD_LIMIT, told).await.ok()?.ok().map(|at| at.0)
+fn reread_of(uri: &Uri) -> Option<MonitorId> {
+    let id = uri.query()?.strip_prefix(REREAD)?.strip_prefix('=')?;
+    id.parse().ok().map(MonitorId)
+}
+
+/// When the row was compared; `None`: not in time, or there is no lease.
+async fn reread(served: &Served, monitor: MonitorId) -> Option<i64> {
+    let (told, telling) = oneshot::channel();
+    served.rereads.send(Reread { monitor, told }).ok()?;
+    tokio::time::timeout(REREAD_LIMIT, telling).await.ok()?.ok().map(|at| at.0)
 }
 
 async fn unknown(uri: Uri) -> Response {

@@ -1,11 +1,12 @@
 //! Reads the own monitors' rows in slices, so that edits made in Kuma's UI are noticed without a new generation; and
 //! looks for beats that somebody else makes of them. Also notes in the database what was started.
 //!
-//! Whoever has just edited a monitor and waits for its next beat can ask that all rows be read at once ([`Reread`]).
+//! Whoever has just edited a monitor and waits for its next beat can ask that its slice be read at once ([`Reread`]).
 //!
 //! On a connection of its own: neither a renewal nor a beat waits for it. What is different is for others to judge:
 //! an edit for the shard, a monitor that came or went for the tenure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
@@ -29,9 +30,14 @@ const FOREIGN_EVERY: u32 = 7;
 /// How long one turn may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Wants all own rows read now; told when the loop goes by them, on this node's clock: what begins later is run as the
-/// rows then said.
-pub type Reread = oneshot::Sender<Wall>;
+/// Wants a monitor's row read now.
+#[derive(Debug)]
+pub struct Reread {
+    /// Which.
+    pub monitor: MonitorId,
+    /// Told when the loop went by it, on this node's clock: what begins later is run as the row then said.
+    pub told: oneshot::Sender<Wall>,
+}
 
 /// What the loop found by comparing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,9 +75,11 @@ impl Slices {
     async fn read(&mut self) {
         let mut connection = None;
         for turn in (0..SLICES * FOREIGN_EVERY).cycle() {
-            let pause = clock::now() + PAUSE;
-            while let Ok(Some(first)) = tokio::time::timeout(pause.since(clock::now()), self.rereads.recv()).await {
+            let turn_at = clock::now() + PAUSE;
+            // One between two turns: however many ask, the slices go round.
+            if let Ok(Some(first)) = tokio::time::timeout(PAUSE, self.rereads.recv()).await {
                 self.limited(&mut connection, async |slices, connection| slices.reread(connection, first).await).await;
+                tokio::time::sleep(turn_at.since(clock::now())).await;
             }
             self.limited(&mut connection, async |slices, connection| slices.turn(connection, turn).await).await;
         }
@@ -97,15 +105,20 @@ impl Slices {
         }
     }
 
-    /// For all who ask by now.
+    /// For all who ask by now and have not given up.
     async fn reread(&mut self, connection: &mut Option<TenureConnection>, first: Reread) -> Result<(), StoreError> {
-        let mut asking = vec![first];
-        while let Ok(another) = self.rereads.try_recv() {
-            asking.push(another);
+        let mut asking: BTreeMap<u32, Vec<Reread>> = BTreeMap::new();
+        let mut next = Some(first);
+        while let Some(one) = next {
+            asking.entry(slice_of(one.monitor)).or_default().push(one);
+            next = self.rereads.try_recv().ok();
         }
-        if let (_, Some(compared)) = self.compare(connection, (0, 1)).await? {
-            for one in asking {
-                let _ = one.send(compared.at);
+        asking.retain(|_, asking| asking.iter().any(|one| !one.told.is_closed()));
+        for (slice, asking) in asking {
+            if let (_, Some(compared)) = self.compare(connection, (slice, SLICES)).await? {
+                for one in asking {
+                    let _ = one.told.send(compared.at);
+                }
             }
         }
         Ok(())
@@ -144,4 +157,8 @@ impl Slices {
         }
         Ok((monitors, compared))
     }
+}
+
+fn slice_of(monitor: MonitorId) -> u32 {
+    u32::try_from(monitor.0.rem_euclid(i64::from(SLICES))).unwrap_or_default()
 }

@@ -123,14 +123,14 @@ async fn a_node_that_is_asked_says_from_when_on_a_monitor_runs_as_edited() {
     site.beats(monitor, 1).await;
     for path in ["/gone", "/"] {
         site.sql(&format!("UPDATE monitor SET url = '{}{path}'", site.target)).await;
-        let at = prober.reread(&node1, &format!("http://{free}")).await.unwrap().0;
+        let at = prober.reread(&node1, &format!("http://{free}"), monitor).await.unwrap().0;
         let since = format!("FROM heartbeat WHERE ROUND(unixepoch(time, 'subsec') * 1000) >= {at}");
         site.until(&format!("SELECT COUNT(*) {since}"), 2).await;
         let expected = i64::from(path == "/");
         assert_eq!(site.number(&format!("SELECT COUNT(*) {since} AND status <> {expected}")).await, 0, "{path}");
     }
     let stranger = Prober::new(ClusterKey::generate(), Duration::from_secs(3)).unwrap();
-    assert_eq!(stranger.reread(&node1, &format!("http://{free}")).await, None);
+    assert_eq!(stranger.reread(&node1, &format!("http://{free}"), monitor).await, None);
     node.stop().await;
 }
 

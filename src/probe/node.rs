@@ -1,6 +1,6 @@
 //! A node's `/api/v1/health`, and the hint that its assignment changed.
 
-use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 
@@ -41,14 +41,14 @@ pub(super) async fn hint(
     send(http, key, node, &format!("{}{RECONCILE}", address.trim_end_matches('/'))).await.map(drop)
 }
 
-/// Asks a node to read all its rows now; when it did, on its own clock. `None`: it cannot say.
+/// Asks a node to read a monitor's row now; when it did, on its own clock. `None`: it cannot say.
 pub(super) async fn reread(
     http: &reqwest::Client,
     key: &ClusterKey,
-    node: &NodeId,
-    address: &str,
+    (node, address): (&NodeId, &str),
+    monitor: MonitorId,
 ) -> Result<Option<Wall>, ProbeError> {
-    let url = format!("{}{RECONCILE}?{REREAD}", address.trim_end_matches('/'));
+    let url = format!("{}{RECONCILE}?{REREAD}={monitor}", address.trim_end_matches('/'));
     let body = send(http, key, node, &url).await?.bytes().await.map_err(|error| reason(&error))?;
     Ok(serde_json::from_slice::<Reread>(&body).ok().and_then(|answer| answer.reread_ms).map(Wall))
 }

@@ -248,6 +248,11 @@ pub struct MonitorView {
 }
 
 impl MonitorView {
+    /// It was made through the API, not in Kuma.
+    pub fn is_api_made(&self) -> bool {
+        self.made_by.as_deref() == Some("api")
+    }
+
     /// What a client compares before it edits, with its quotes.
     pub fn etag(&self) -> String {
         let ours = Ours {

@@ -7,8 +7,8 @@ const { within } = require("./wire");
 
 const PATH_HEALTH = "/api/v1/health";
 const PATH_HINT = "/api/v1/reconcile-monitors";
-/** The query of a hint whose sender waits until all rows were read. It is not part of what is signed: it does no harm. */
-const REREAD = "reread=true";
+/** In the query of a hint whose sender waits until a monitor's row was read: all are. It is not part of what is signed. */
+const REREAD = /^reread=\d+$/;
 const REREAD_LIMIT = 2_000;
 const PUSH = /^\/api\/push\/([^/]+)\/?$/;
 const BODY_MOST = 1_024 * 1_024;

@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// A node reads each row within 5 s by itself; clocks of hosts with NTP differ by less than the rest.
 const UNASKED: Duration = Duration::from_secs(6);
 
+/// A node that cannot be reached, or does not say, is not asked for as long as somebody waits.
+const ASKED_MOST: u32 = 3;
+
 /// Answers with `first_beat`, or after the time with `null` and `waiting_for`.
 pub(super) async fn answer(
     context: &Ctx,
@@ -39,7 +42,9 @@ pub(super) async fn answer(
     let began = clock::now();
     let mut since = Since::of(&view, change);
     loop {
-        since.ask(context, &view).await;
+        // Whoever waits for a second is answered after a second.
+        let left = limit.saturating_sub(clock::now().since(began));
+        let _ = tokio::time::timeout(left, since.ask(context, &view)).await;
         let last = context.state.store.last_beats(&[view.spec.id]).await?.into_iter().next();
         if let Some(beat) = last.filter(|beat| beat.time.0 >= since.at()) {
             let more = json!({"first_beat": BeatShown::from(beat)});
@@ -59,8 +64,8 @@ pub(super) async fn answer(
 enum Since {
     /// It never said anything else.
     Ever,
-    /// It was edited then; nobody said yet that the row was read.
-    Edited(Wall),
+    /// It was edited then; nobody said yet that the row was read. Its node may be asked so many times more.
+    Edited(Wall, u32),
     /// Its node read the row then.
     Read(NodeId, Wall),
 }
@@ -69,16 +74,19 @@ impl Since {
     fn of(view: &MonitorView, change: Change) -> Self {
         match (change, view.updated_at) {
             (Change::Created, _) | (_, None) => Self::Ever,
-            (Change::Unchanged, updated_at) if updated_at == view.created_at => Self::Ever,
-            (Change::Updated | Change::Unchanged, Some(at)) => Self::Edited(at),
+            (Change::Unchanged, made_at) if made_at == view.created_at && view.is_api_made() => Self::Ever,
+            (Change::Updated | Change::Unchanged, Some(at)) => Self::Edited(at, ASKED_MOST),
         }
     }
 
     /// Asks the node that runs it, once, and another one after a move.
     async fn ask(&mut self, context: &Context, view: &MonitorView) {
         let asked = match self {
-            Self::Ever => return,
-            Self::Edited(_) => None,
+            Self::Ever | Self::Edited(_, 0) => return,
+            Self::Edited(_, left) => {
+                *left -= 1;
+                None
+            }
             Self::Read(node, _) => Some(&*node),
         };
         let Some(node) = view.effective_node.as_ref().filter(|node| asked != Some(node)) else { return };
@@ -87,7 +95,7 @@ impl Since {
         else {
             return;
         };
-        if let Some(at) = context.state.prober.reread(node, address).await {
+        if let Some(at) = context.state.prober.reread(node, address, view.spec.id).await {
             *self = Self::Read(node.clone(), at);
         }
     }
@@ -96,7 +104,7 @@ impl Since {
     fn at(&self) -> i64 {
         let at = match self {
             Self::Ever => return 0,
-            Self::Edited(at) => *at + UNASKED,
+            Self::Edited(at, _) => *at + UNASKED,
             Self::Read(_, at) => *at,
         };
         at.0 - at.0.rem_euclid(1_000)

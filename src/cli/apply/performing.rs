@@ -51,6 +51,13 @@ pub(super) async fn rehearse(client: &Client, steps: &[Step]) -> Result<(), Stop
         let method = if step.act == Act::Create { Method::POST } else { Method::PATCH };
         let body = Some(step.fields.clone().into());
         let (status, answer) = client.ask(method, &format!("{path}?dry_run=true"), body).await?;
+        if status.is_success() && status != StatusCode::NO_CONTENT {
+            return Err(anyhow!(
+                "{} writes what it is asked to judge: its komainu is older than this one",
+                client.whom()
+            )
+            .into());
+        }
         if !status.is_success() {
             let faults = faults(step, &answer);
             if faults.is_empty() {

@@ -44,14 +44,20 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) async fn read(session: &mut Session, catalog: &Catalog, drafts: &[&Draft]) -> Result<Self, StoreError> {
+    /// `locks`: what is named stays what it is until the transaction ends.
+    pub(super) async fn read(
+        session: &mut Session,
+        catalog: &Catalog,
+        drafts: &[&Draft],
+        locks: bool,
+    ) -> Result<Self, StoreError> {
         let mut world = Self::default();
         if drafts.iter().any(|draft| draft.node_id.is_some()) {
             world.read_nodes(session).await?;
         }
         let names_group = |draft: &&Draft| draft.columns.contains_key("parent") || draft.columns.contains_key("type");
         if drafts.iter().any(names_group) && catalog.has_column("monitor", "parent") {
-            world.read_groups(session, drafts).await?;
+            world.read_groups(session, drafts, locks).await?;
         }
         for (column, table, _) in NAMED {
             let ids: BTreeSet<i64> = drafts.iter().filter_map(|draft| number(&draft.columns, column)).collect();
@@ -79,9 +85,9 @@ impl World {
         Ok(())
     }
 
-    async fn read_groups(&mut self, session: &mut Session, drafts: &[&Draft]) -> Result<(), StoreError> {
+    async fn read_groups(&mut self, session: &mut Session, drafts: &[&Draft], locks: bool) -> Result<(), StoreError> {
         let named: BTreeSet<i64> = drafts.iter().filter_map(|draft| number(&draft.columns, "parent")).collect();
-        if !named.is_empty() {
+        if locks && !named.is_empty() {
             // They stay groups until this transaction ends.
             let ids: Vec<i64> = named.into_iter().collect();
             let list = crate::store::decisions::id_list(&ids);

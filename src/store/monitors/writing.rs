@@ -18,7 +18,7 @@ use crate::store::cluster;
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::pool::{ATTEMPTS, Store, in_transaction};
-use crate::store::session::Session;
+use crate::store::session::{Purpose, Session};
 
 /// Which monitor is meant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,22 +77,8 @@ pub enum Refusal {
 
 /// Does all that is wished, or nothing. `by`: as the audit trail names who asks.
 pub async fn write(store: &Store, by: &str, wishes: &[Wish]) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
-    carry_out(store, by, wishes, false).await
-}
-
-/// Judges what is wished as [`write`] would now, and writes nothing. What would be new has the key 0.
-pub async fn rehearse(store: &Store, wishes: &[Wish]) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
-    carry_out(store, "", wishes, true).await
-}
-
-async fn carry_out(
-    store: &Store,
-    by: &str,
-    wishes: &[Wish],
-    is_rehearsal: bool,
-) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
     let catalog = store.catalog().await?;
-    let mut order = Order { catalog: &catalog, by, wishes, is_rehearsal, settles: false };
+    let mut order = Order { catalog: &catalog, by, wishes, is_rehearsal: false, settles: false };
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -105,6 +91,21 @@ async fn carry_out(
             Err(error) if error.is_duplicate() && attempt < ATTEMPTS => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Judges what is wished as [`write`] would now, and neither writes nor locks anything. What would be new has the key 0.
+pub async fn rehearse(store: &Store, wishes: &[Wish]) -> Result<Result<Vec<Written>, Refusal>, StoreError> {
+    let act = "judge monitors";
+    let catalog = store.catalog().await?;
+    let order = Order { catalog: &catalog, by: "", wishes, is_rehearsal: true, settles: false };
+    let mut lease = store.lease(act).await?;
+    lease.begin(act, Purpose::Snapshot).await?;
+    let outcome = order.carry_out(&mut lease).await;
+    match lease.end(act, outcome).await? {
+        Outcome::Done(written) => Ok(Ok(written)),
+        Outcome::Refused(refusal) => Ok(Err(refusal)),
+        Outcome::Settles => Err(StoreError::Invalid("a rehearsal gives nothing a home".to_owned())),
     }
 }
 
@@ -153,11 +154,11 @@ impl Order<'_> {
         // Kuma's UI deletes monitors and leaves what komainu knew of them.
         let gone: Vec<MonitorId> = known.values().filter(|id| !views.contains_key(id)).copied().collect();
         known.retain(|_, id| views.contains_key(id));
-        if !self.settles && self.wishes.iter().any(|wish| makes_with_home(wish, &known)) {
+        if !self.settles && !self.is_rehearsal && self.wishes.iter().any(|wish| makes_with_home(wish, &known)) {
             return Ok(Outcome::Settles);
         }
         let drafts: Vec<&Draft> = self.wishes.iter().map(|wish| &wish.draft).collect();
-        let world = World::read(session, self.catalog, &drafts).await?;
+        let world = World::read(session, self.catalog, &drafts, !self.is_rehearsal).await?;
         match self.plan(&known, views, world) {
             Ok(plans) if self.is_rehearsal => Ok(Outcome::Done(self.written(&plans, vec![]))),
             Ok(plans) => {
@@ -176,7 +177,9 @@ impl Order<'_> {
     ) -> Result<BTreeMap<MonitorId, MonitorView>, StoreError> {
         let named = self.wishes.iter().filter_map(|wish| existing(wish, known));
         let ids: BTreeSet<MonitorId> = named.chain(known.values().copied()).collect();
-        lock(session, &ids).await?;
+        if !self.is_rehearsal {
+            lock(session, &ids).await?;
+        }
         let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
         let mut views = BTreeMap::new();
         for part in ids.chunks(500) {

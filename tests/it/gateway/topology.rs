@@ -1,6 +1,7 @@
 //! The whole topology as containers run it, without containers: MariaDB, three watchdogs, three native nodes, and the
-//! gateway with its own configuration in front of all of it.
+//! gateway in front of all of it, each with the configuration of compose/.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::cluster::wait::wait_until;
 use crate::cluster::{Cluster, Shape};
 
 const PUSH_MONITORS: usize = 6;
+const HTTP_MONITORS: i64 = 6;
 
 /// A cluster, and its gateway.
 struct Topology {
@@ -22,9 +24,16 @@ struct Topology {
 
 impl Topology {
     async fn start() -> Self {
-        let cluster = Cluster::start(Kind::MariaDb, Shape { monitors: 6, ..Shape::default() }).await;
+        let mut cluster = Cluster::prepare(Kind::MariaDb, Shape::default(), "").await;
         let watchdogs: Vec<_> = (1..=3).map(|number| cluster.url_of(&format!("w{number}"), "")).collect();
         let gateway = Nginx::start(&watchdogs, &gateway_key(&cluster), &[]).await;
+        for number in 1..=3 {
+            let (watchdog, node) = (format!("w{number}"), format!("node{number}"));
+            cluster.edit_config(&watchdog, |made| of_watchdog(cluster.folder(), made, &watchdogs));
+            cluster.edit_config(&node, |made| of_node(cluster.folder(), made));
+            cluster.start_process(&watchdog);
+            cluster.start_process(&node);
+        }
         let topology = Self { cluster, gateway };
         topology.wait_for_nodes(&["node1", "node2", "node3"]).await;
         topology
@@ -75,6 +84,18 @@ impl Topology {
         }
     }
 
+    /// Made through the gateway as well; each beats.
+    async fn add_http_monitors(&self) {
+        for number in 1..=HTTP_MONITORS {
+            let url = self.cluster.target.url(number);
+            let body = json!({"name": format!("site {number}"), "type": "http", "url": url, "interval": 2});
+            let made = self.ask("POST", "/api/v1/monitors", &body).await;
+            assert_eq!((made.status, &made.json()["id"]), (201, &json!(number)), "{made:?}");
+        }
+        let all: Vec<_> = (1..=HTTP_MONITORS).collect();
+        self.cluster.wait_for_beats(&all, 0, Duration::from_secs(60)).await;
+    }
+
     async fn add_push_monitors(&self) -> Vec<String> {
         let tokens: Vec<_> = (1..=PUSH_MONITORS).map(|number| format!("pushTokenNumber{number}")).collect();
         for token in &tokens {
@@ -98,12 +119,57 @@ impl Topology {
     }
 }
 
+/// `compose/config/watchdog.toml`, where only what a container's environment and secrets say is said otherwise.
+fn of_watchdog(folder: &Path, made: &str, watchdogs: &[String]) -> String {
+    let port = value(made, "listen").rsplit_once(':').unwrap().1.to_owned();
+    let me = format!("http://127.0.0.1:{port}");
+    let peers: Vec<_> = watchdogs.iter().filter(|url| **url != me).map(|url| format!("\"{url}\"")).collect();
+    let environment =
+        format!("[watchdog]\nid = \"{}\"\nadvertise = \"{me}\"\npeers = [{}]\n", value(made, "id"), peers.join(", "));
+    as_in_compose("watchdog.toml", folder, made)
+        .replace("\n[watchdog]\n", &format!("\n{environment}"))
+        .replace("/var/lib/komainu", value(made, "state_dir"))
+}
+
+/// `compose/config/node.toml`, in the same way; and its trace, by which the story is judged.
+fn of_node(folder: &Path, made: &str) -> String {
+    let (id, key) = (value(made, "id"), made.lines().rev().find(|line| line.starts_with("key = ")).unwrap());
+    let key_file = folder.join(format!("{id}.key"));
+    std::fs::write(&key_file, value(key, "key")).unwrap();
+    let environment = format!(
+        "[node]\nid = \"{id}\"\nadvertise = \"{}\"\ntrace_file = \"{}\"\n",
+        value(made, "advertise"),
+        value(made, "trace_file")
+    );
+    as_in_compose("node.toml", folder, made)
+        .replace("\n[node]\n", &format!("\n{environment}"))
+        .replace("/run/secrets/node_key", &key_file.display().to_string())
+}
+
+fn as_in_compose(name: &str, folder: &Path, made: &str) -> String {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("compose/config").join(name);
+    let shipped = std::fs::read_to_string(shipped).unwrap();
+    let mut text = shipped;
+    for (secret, key) in [("cluster_key", "key"), ("database_url", "url")] {
+        let file = folder.join(secret);
+        std::fs::write(&file, value(made, key)).unwrap();
+        text = text.replace(&format!("/run/secrets/{secret}"), &file.display().to_string());
+    }
+    let listen = text.lines().find(|line| line.starts_with("listen = ")).unwrap().to_owned();
+    text.replace(&listen, &format!("listen = \"{}\"", value(made, "listen")))
+}
+
+/// The first value of that name in a configuration.
+fn value<'a>(config: &'a str, name: &str) -> &'a str {
+    let mut lines = config.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(" = \""));
+    lines.next().unwrap_or_else(|| panic!("{name} is not in {config}")).trim_end_matches('"')
+}
+
 /// As an operator gets it: printed by the program, from the cluster's key.
 fn gateway_key(cluster: &Cluster) -> String {
     let config = std::fs::read_to_string(cluster.folder().join("w1.toml")).unwrap();
-    let key = config.lines().find_map(|line| line.strip_prefix("key = \"")).unwrap().trim_end_matches('"').to_owned();
     let file = cluster.folder().join("cluster.key");
-    std::fs::write(&file, key).unwrap();
+    std::fs::write(&file, value(&config, "key")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_komainu"));
     let output = command.args(["keygen", "--gateway", "--key-file"]).arg(&file).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -118,6 +184,7 @@ async fn a_whole_cluster_is_served_under_one_name_and_survives_its_parts() {
     assert_eq!(topology.get("/api/v1/nodes").await.status, 401, "without a key");
     assert_eq!(topology.gateway.send("PUT", "/api/v1/routing/pin", &[], "{}").await.status, 401, "without a key");
     assert_eq!(topology.get("/lb/pushes").await.status, 404, "for gateways only");
+    topology.add_http_monitors().await;
     let tokens = topology.add_push_monitors().await;
     topology.wait_for_pushes(&tokens).await;
 

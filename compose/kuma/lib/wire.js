@@ -6,51 +6,64 @@ const clock = require("./clock");
 
 const STATEMENT_TIMEOUT = 3_000;
 const RECONNECT_PAUSE = 500;
-const SETTINGS =
-  "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION idle_transaction_timeout = 5, innodb_lock_wait_timeout = 2, " +
-  "group_concat_max_len = 67108864";
+const SETTINGS = [
+  "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+  // A row of statistics packed into one text takes a hundred kilobytes.
+  "SET SESSION idle_transaction_timeout = 5, innodb_lock_wait_timeout = 2, group_concat_max_len = 16777216",
+];
 
 class Wire {
   /** `connect` returns a promise of a connection of mysql2/promise. */
   constructor(connect) {
     this.connect = connect;
-    this.connecting = null;
+    this.opening = null;
     this.failedAt = -Infinity;
   }
 
   async query(sql, values = [], timeout = STATEMENT_TIMEOUT) {
-    const connection = await this.open();
+    const opening = this.open();
+    const connection = await opening;
     try {
       const [answer] = await within(timeout, connection.query(sql, values), sql);
       return answer;
     } catch (error) {
       // What the server itself refused leaves the connection as it was.
-      if (!error.sqlState || error.fatal) this.drop();
+      if (!error.sqlState || error.fatal) this.drop(opening);
       throw error;
     }
   }
 
-  async open() {
-    if (!this.connecting) {
-      if (clock.now() - this.failedAt < RECONNECT_PAUSE) throw new Error("the database is away");
-      this.connecting = this.dial();
-      this.connecting.catch(() => this.drop());
+  open() {
+    if (this.opening) return this.opening;
+    if (clock.now() - this.failedAt < RECONNECT_PAUSE) return Promise.reject(new Error("the database is away"));
+    const opening = this.dial(() => this.drop(opening));
+    this.opening = opening;
+    opening.catch(() => this.drop(opening));
+    return opening;
+  }
+
+  async dial(lost) {
+    const connecting = this.connect();
+    let connection;
+    try {
+      connection = await within(STATEMENT_TIMEOUT, connecting, "connect");
+      connection.connection?.on?.("error", lost);
+      for (const setting of SETTINGS) await within(STATEMENT_TIMEOUT, connection.query(setting), setting);
+      return connection;
+    } catch (error) {
+      // One that is made too late is wanted by nobody.
+      connecting.then((late) => late.destroy(), () => {});
+      throw error;
     }
-    return this.connecting;
   }
 
-  async dial() {
-    const connection = await within(STATEMENT_TIMEOUT, this.connect(), "connect");
-    connection.connection?.on?.("error", () => this.drop());
-    for (const setting of SETTINGS.split("; ")) await within(STATEMENT_TIMEOUT, connection.query(setting), setting);
-    return connection;
-  }
-
-  drop() {
-    const { connecting } = this;
-    this.connecting = null;
-    this.failedAt = clock.now();
-    connecting?.then((connection) => connection.destroy(), () => {});
+  /** Closes one connection; another may have taken its place meanwhile. */
+  drop(opening = this.opening) {
+    if (this.opening === opening) {
+      this.opening = null;
+      this.failedAt = clock.now();
+    }
+    opening?.then((connection) => connection.destroy(), () => {});
   }
 
   close() {

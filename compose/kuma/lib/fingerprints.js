@@ -26,7 +26,7 @@ function faults(root, expected = JSON.parse(fs.readFileSync(EXPECTED, "utf8"))) 
   const version = versionOf(root);
   if (version === null) return [`${root} is not an Uptime Kuma`];
   const found = [];
-  if (!VERSIONS.includes(version)) found.push(`version ${version} is not one of those this agent knows: ${VERSIONS.join(", ")}`);
+  if (!VERSIONS.includes(version)) found.push(`version ${version} is not one that this agent knows: ${VERSIONS.join(", ")}`);
   for (const [file, headers] of Object.entries(expected)) {
     const source = read(path.join(root, file));
     for (const [header, print] of Object.entries(headers)) {

@@ -2,7 +2,9 @@
 // All SQL of the node protocol. Each statement is guarded by this process's incarnation and rests on no earlier one.
 
 // What Kuma itself writes while it runs a monitor, and what says nothing about how it is run.
-const NOT_AN_EDIT = new Set(["id", "dns_last_result", "created_date", "weight", "node_id", "assigned_node", "modified_date", "last_seen"]);
+const NOT_AN_EDIT = new Set(
+  ["id", "dns_last_result", "created_date", "weight", "node_id", "assigned_node", "modified_date", "last_seen"],
+);
 const NOW_MS = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
 const IDS_AT_ONCE = 1_000;
 
@@ -84,7 +86,8 @@ class Rows {
 
   /** Whole rows with their fingerprints, of the same moment: what is started is what is compared later. */
   async readMonitors(ids) {
-    const sql = `SELECT m.*, ${await this.fingerprinted()} AS komainu_fingerprint FROM monitor m WHERE m.id IN (?) AND m.active = 1`;
+    const fingerprint = `${await this.fingerprinted()} AS komainu_fingerprint`;
+    const sql = `SELECT m.*, ${fingerprint} FROM monitor m WHERE m.id IN (?) AND m.active = 1`;
     return this.eyes.query(sql, [ids], 10_000);
   }
 

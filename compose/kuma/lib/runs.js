@@ -295,7 +295,17 @@ class Runs {
     this.end(this.held.get(row.id));
     const [bean] = this.kuma.R.convertToBeans("monitor", [columns]);
     const token = row.type === "push" && row.push_token ? row.push_token : null;
-    const run = { id: row.id, bean, fingerprint, token, isAlive: true, startedAt: this.clock.now(), countedAt: null, isFirstBeatDone: row.type === "push" };
+    const run = {
+      id: row.id,
+      bean,
+      fingerprint,
+      token,
+      isAlive: true,
+      startedAt: this.clock.now(),
+      countedAt: null,
+      // A push monitor makes its first when an interval has passed.
+      isFirstBeatDone: row.type === "push",
+    };
     this.held.set(row.id, run);
     this.forgetToken(row.id);
     if (token !== null) this.tokens.set(token, run);

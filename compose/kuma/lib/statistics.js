@@ -13,7 +13,7 @@ const SHOWN = 60_000;
 const SHOWN_AT_MOST = 50;
 
 class Statistics {
-  /** `calculator` is Kuma's UptimeCalculator, `make` its own way to make one, `wire` a connection for long readings. */
+  /** `calculator` is Kuma's UptimeCalculator, `wire` a connection for long readings, `owns` says whose a monitor is. */
   constructor({ calculator, wire, clock, owns }) {
     Object.assign(this, { calculator, wire, clock, owns });
     this.packs = new Map();

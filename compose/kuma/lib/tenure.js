@@ -204,7 +204,8 @@ class Tenure {
   wentBackwards(stamp) {
     const applied = this.applied;
     if (!applied) return false;
-    return stamp.generation < applied.generation || (stamp.generation === applied.generation && stamp.nonce !== applied.nonce);
+    if (stamp.generation === applied.generation) return stamp.nonce !== applied.nonce;
+    return stamp.generation < applied.generation;
   }
 
   /** What this node runs may be another's now, and the other does not know either. */

@@ -1,6 +1,7 @@
 //! compose.yaml, held against what the stack promises.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Map, Value};
 
@@ -206,4 +207,44 @@ fn every_file_that_is_mounted_is_there() {
             assert!(file.starts_with("state/") || volume.ends_with(":ro"), "{name}: {volume}");
         }
     }
+}
+
+/// The text of a file of compose/.
+fn text(name: &str) -> String {
+    std::fs::read_to_string(repository("compose").join(name)).unwrap()
+}
+
+#[test]
+fn every_variable_is_one_that_its_program_reads() {
+    let gateway = text("openresty/start") + &text("openresty/nginx.conf");
+    let agent = text("kuma/lib/identity.js");
+    for file in ["compose/compose.yaml", "compose/compose.tls.yaml"] {
+        for (name, service) in services(&read(file)) {
+            let program = if name == "gateway" { &gateway } else { &agent };
+            // Those of watchdogs are sections and keys: `config check` judges them.
+            let own = |variable: &&str| variable.starts_with("KOMAINU_") && !variable.starts_with("KOMAINU__");
+            for variable in environment(service).into_keys().filter(own) {
+                assert!(program.contains(variable), "{file}: {name}: nobody reads {variable}");
+            }
+        }
+    }
+    for line in text("systemd/komainu-gateway.service").lines().filter_map(|line| line.strip_prefix("Environment=")) {
+        assert!(gateway.contains(line.split_once('=').unwrap().0), "{line}");
+    }
+}
+
+#[test]
+fn every_configuration_that_is_named_is_there() {
+    for (name, service) in services(&stack()) {
+        let words = texts(&service["command"]).join(" ").replace('=', " ");
+        for file in words.split(' ').filter_map(|word| word.strip_prefix("/etc/komainu/")) {
+            assert!(repository("compose/config").join(file).exists(), "{name}: {file}");
+        }
+    }
+}
+
+#[test]
+fn the_databases_users_are_made_by_the_shell_of_the_entrypoint() {
+    let mode = repository("compose/mariadb/users.sh").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0, "a program of its own would not have the entrypoint's function for SQL");
 }

@@ -98,3 +98,16 @@ async fn a_node_that_turns_the_gateway_away_is_left_alone_for_a_while() {
     let is_back = async || stage.get("/").await.node() == "node1";
     wait_until("the node is tried again", Duration::from_secs(30), is_back).await;
 }
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_watchdog_that_cannot_say_is_not_the_last_to_be_asked() {
+    let stage = Stage::start(1, 3).await;
+    let asked = stage.get("/heartbeats/cut-off").await;
+    assert_eq!((asked.status, &asked.json()["watchdog"]), (200, &json!("w2")));
+    // A push that it did not take may have been half of something: its sender decides.
+    let pushed = stage.send("POST", "/heartbeats/cut-off", &[], "{}").await;
+    assert_eq!((pushed.status, pushed.body.as_str()), (503, "nobody knows"));
+    let takers = stage.watchdogs.iter().filter(|one| one.log().iter().any(|request| request.method == "POST")).count();
+    assert_eq!(takers, 1);
+}

@@ -200,6 +200,7 @@ fn watchdog(name: &str, shown: Arc<Shown>) -> StandIn {
                 json(&table)
             }
             "/lb/pushes" => owners(&shown, request),
+            "/heartbeats/cut-off" if name == "w1" => Reply::Answer(503, Vec::new(), "nobody knows".to_owned()),
             _ => json(&json!({"watchdog": name, "path": request.path, "method": request.method})),
         }
     })

@@ -8,6 +8,7 @@ local field = require("field")
 local json = require("json")
 local names = require("names")
 local retry = require("retry")
+local routes = require("routes")
 
 local kept = 0
 
@@ -107,6 +108,13 @@ same(names.in_hosts({ "127.0.0.1 localhost", "10.0.0.7 kuma1.example kuma1" }, "
 same(names.in_hosts({ "127.0.0.1 localhost" }, "local"), nil, "hosts, unknown")
 local servers, suffixes = names.in_resolv_conf({ "search a.example b.example", "nameserver 127.0.0.11", "options x" })
 same(table.concat(servers, " ") .. " " .. table.concat(suffixes, " "), "127.0.0.11 a.example b.example", "resolv.conf")
+
+local watched = {}
+same(routes.is_moving(watched, 1000, 50), true, "seen for the first time")
+same(routes.is_moving(watched, 1000, 54), true, "still, but not for long")
+same(routes.is_moving(watched, 1000, 55), false, "it tells of the past")
+same(routes.is_moving(watched, 2000, 56), true, "rounds happen again")
+same(routes.is_moving({}, nil, 50), false, "it has read nothing yet")
 
 local question = dns.question(258, "kuma1.example", dns.A)
 same(#question, 12 + 15 + 4, "a question")

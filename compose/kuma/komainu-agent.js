@@ -12,7 +12,8 @@ const { isMainThread } = require("node:worker_threads");
 
 const fingerprints = require("./lib/fingerprints");
 
-if (require.main === module) check(process.argv.slice(2));
+// Preloaded and started at once, this file is loaded only the first time.
+if (require.main === module || fileOf(process.argv[1]) === __filename) check(process.argv.slice(2));
 else preload();
 
 function check([option, dir]) {
@@ -42,13 +43,17 @@ function preload() {
 
 /** Kuma's folder if this process is its server, else null. */
 function serverRoot(main) {
-  if (!main) return null;
-  let file;
+  const file = fileOf(main);
+  if (file === null) return null;
+  const root = path.dirname(path.dirname(file));
+  return path.relative(root, file) === path.join("server", "server.js") && fingerprints.versionOf(root) !== null ? root : null;
+}
+
+/** The file that a process was started with, wherever links lead; null: none. */
+function fileOf(main) {
   try {
-    file = fs.realpathSync(require.resolve(path.resolve(main)));
+    return main ? fs.realpathSync(require.resolve(path.resolve(main))) : null;
   } catch {
     return null;
   }
-  const root = path.dirname(path.dirname(file));
-  return path.relative(root, file) === path.join("server", "server.js") && fingerprints.versionOf(root) !== null ? root : null;
 }

@@ -244,7 +244,9 @@ impl<D: BeatStore> Writer<D> {
             (Err(error), _) => {
                 let beats = batch.len();
                 if error.is_in_doubt() {
-                    batch.iter_mut().for_each(|waiting| waiting.earlier = Earlier::InDoubt);
+                    for waiting in &mut batch {
+                        waiting.earlier = Earlier::InDoubt;
+                    }
                 }
                 self.put_back(batch);
                 Err(Failed { error, beats })

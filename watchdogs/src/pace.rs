@@ -2,7 +2,7 @@
 //!
 //! Counts what the leader itself committed, on its own clock: arrivals that could wait, that is all but failovers. What a
 //! former leader gave in its last minute is not known; until a minute has passed it is taken for everything that was
-//! allowed. A native node starts thousands at once and is not counted.
+//! allowed, and a tenth of that is given on top, so that a new monitor need not wait for it. A native node starts thousands at once and is not counted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -29,8 +29,8 @@ impl Pace {
         let began_at = *self.began_at.get_or_insert(now);
         let is_blind = epoch > Epoch(1) && now.since(began_at) < WINDOW;
         for (node, slot) in field.nodes.iter_mut().filter(|(_, slot)| slot.is_kuma) {
-            let left = policy.moves_per_minute.saturating_sub(self.given(now, node));
-            slot.arrivals_left = Some(if is_blind { 0 } else { left });
+            let allowed = if is_blind { policy.moves_per_minute.div_ceil(10) } else { policy.moves_per_minute };
+            slot.arrivals_left = Some(allowed.saturating_sub(self.given(now, node)));
         }
     }
 

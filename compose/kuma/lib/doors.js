@@ -29,7 +29,7 @@ class Doors {
   take(req, res, kuma) {
     const [path, query] = req.url.split("?", 2);
     if (path === PATH_HEALTH) return void this.health(res);
-    if (path === PATH_HINT && req.method === "POST") return void this.hint(req, res, path, query === REREAD);
+    if (path === PATH_HINT && req.method === "POST") return void this.hint(req, res, path, REREAD.test(query));
     const push = PUSH.exec(path);
     if (push) return void this.push(decoded(push[1]), res, kuma);
     kuma();

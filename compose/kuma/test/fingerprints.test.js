@@ -40,10 +40,13 @@ test("a change outside of the hooked functions does not matter", (t) => {
   assert.deepStrictEqual(faults(kuma(t, "2.5.3", `// more\n${SOURCE}`), EXPECTED), []);
 });
 
-test("--check says beforehand what would be refused, by its exit code too", (t) => {
-  const { status, stderr } = spawnSync(process.execPath, [AGENT, "--check", kuma(t, "2.5.3", SOURCE)], { encoding: "utf8" });
-  assert.strictEqual(status, 78);
-  assert.match(stderr, /server\/model\/monitor\.js: `async start\(io\) {` is missing/);
+test("--check says beforehand what would be refused, by its exit code too, also where it is preloaded", (t) => {
+  for (const NODE_OPTIONS of ["", `--require=${AGENT}`]) {
+    const options = { encoding: "utf8", env: { ...process.env, NODE_OPTIONS } };
+    const { status, stderr } = spawnSync(process.execPath, [AGENT, "--check", kuma(t, "2.5.3", SOURCE)], options);
+    assert.strictEqual(status, 78);
+    assert.match(stderr, /server\/model\/monitor\.js: `async start\(io\) {` is missing/);
+  }
 });
 
 test("Uptime Kuma 2.5.3 has these functions", { skip: !process.env.KUMA_DIR && "KUMA_DIR is not set" }, () => {

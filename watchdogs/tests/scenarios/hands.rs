@@ -235,8 +235,8 @@ fn new_monitors_wait_until_a_stock_kuma_may_be_given_more() {
 }
 
 #[test]
-fn a_new_leader_takes_the_minute_before_it_for_spent() {
-    let policy = Policy { moves_per_minute: 4, ..Policy::default() };
+fn a_new_leader_takes_the_minute_before_it_for_spent_and_gives_a_tenth_on_top() {
+    let policy = Policy { moves_per_minute: 8, ..Policy::default() };
     let mut world = World::settled_with(&Setup { policy, ..Setup::default() });
     for node in ["node1", "node2", "node3"] {
         world.database.node(node).is_native = false;
@@ -246,9 +246,9 @@ fn a_new_leader_takes_the_minute_before_it_for_spent() {
     assert!(world.database.leader.epoch > Epoch(1));
     world.drain("node1");
     world.run_to(80);
-    assert_eq!(world.spread(), [12, 12, 12]);
+    assert_eq!(world.spread(), [10, 13, 13]);
     world.run_to(120);
-    assert_eq!(world.spread(), [4, 16, 16]);
+    assert_eq!(world.spread(), [0, 18, 18]);
 }
 
 #[test]

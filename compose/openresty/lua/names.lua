@@ -4,7 +4,12 @@
 -- answers: a node does not become unreachable because a name server did.
 
 local address = require("address")
-local dns = require("dns")
+
+-- OpenResty's resolver; Debian gives it another name.
+local has_it, resolver = pcall(require, "resty.dns.resolver")
+if not has_it then
+  resolver = require("nginx.dns.resolver")
+end
 
 local names = {}
 
@@ -57,20 +62,25 @@ function names.in_resolv_conf(list)
   return servers, suffixes
 end
 
+-- The address in such answers that is good for the shortest time, and for how long. Pure.
+function names.in_answers(answers, kind)
+  local ip, ttl
+  for _, answer in ipairs(answers or {}) do
+    if answer.type == kind and answer.address and not ip then
+      ip = kind == resolver.TYPE_AAAA and "[" .. answer.address .. "]" or answer.address
+    end
+    ttl = math.min(ttl or answer.ttl or 0, answer.ttl or 0)
+  end
+  return ip, ip and ttl
+end
+
 local function ask(server, name, kind)
-  local id = math.random(0, 65535)
-  local question = dns.question(id, name, kind)
-  local socket = ngx.socket.udp()
-  socket:settimeout(TIMEOUT_MS)
-  if not question or not socket:setpeername(server, 53) or not socket:send(question) then
+  local asking = resolver:new({ nameservers = { server }, retrans = 1, timeout = TIMEOUT_MS })
+  local answers = asking and asking:query(name, { qtype = kind })
+  if not answers or answers.errcode then
     return nil
   end
-  local answer = socket:receive(4096)
-  socket:close()
-  if answer then
-    return dns.answer(answer, id, kind)
-  end
-  return nil
+  return names.in_answers(answers, kind)
 end
 
 local function look_up(name)
@@ -85,7 +95,7 @@ local function look_up(name)
   end
   for _, server in ipairs(servers) do
     for _, candidate in ipairs(candidates) do
-      for _, kind in ipairs({ dns.A, dns.AAAA }) do
+      for _, kind in ipairs({ resolver.TYPE_A, resolver.TYPE_AAAA }) do
         local found, ttl = ask(server, candidate, kind)
         if found then
           return found, ttl

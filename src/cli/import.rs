@@ -1,7 +1,7 @@
 //! `komainu monitors import`: the monitors of an Uptime Kuma 1.x backup.
 //!
 //! Each gets the ref `kuma-backup/<its id there>`, so that a second run finds what the first one made. Everything is
-//! written in one request that is taken as a whole or refused as a whole; parents follow once their ids are known.
+//! written in one request that is taken as a whole or refused as a whole; parents are named by their refs.
 
 mod backup;
 
@@ -59,14 +59,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     if !args.json {
         print::line(format!("{file}: {} monitors of Uptime Kuma {version}", monitors.len() + refused.len()));
     }
-    let (there, new): (Vec<_>, Vec<_>) = monitors.into_iter().partition(|one| known.contains_key(&one.reference));
+    let (there, new): (Vec<_>, Vec<_>) = monitors.into_iter().partition(|one| known.contains(&one.reference));
     let mut report =
         Report { refused, left_behind, kept: if args.update { 0 } else { there.len() }, ..Report::default() };
     let mut wanted = new;
     let new_count = wanted.len();
     wanted.extend(there.into_iter().filter(|_| args.update));
     if args.dry_run {
-        rehearse(&client, wanted, new_count, &mut report).await?;
+        rehearse(&client, wanted, (&known, new_count), &mut report).await?;
     } else {
         if !report.refused.is_empty() && !args.skip_invalid {
             report.tell(&args);
@@ -79,9 +79,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Counts what would be written; the watchdog judges all of it. `new_count`: so many of the first are not there yet.
-async fn rehearse(client: &Client, wanted: Vec<Imported>, new_count: usize, report: &mut Report) -> anyhow::Result<()> {
-    let items: Vec<Fields> = wanted.iter().map(|one| one.fields.clone()).collect();
-    let reasons = match bulk::rehearse(client, &items).await? {
+async fn rehearse(
+    client: &Client,
+    wanted: Vec<Imported>,
+    (known, new_count): (&BTreeSet<String>, usize),
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let reasons = match bulk::rehearse(client, &items(&wanted, known)).await? {
         Outcome::Done(_) => BTreeMap::new(),
         Outcome::Refused(faults) => reasons(faults),
     };
@@ -95,30 +99,25 @@ async fn rehearse(client: &Client, wanted: Vec<Imported>, new_count: usize, repo
     Ok(())
 }
 
-/// The ids of what earlier imports made, by ref.
-async fn known(client: &Client) -> anyhow::Result<BTreeMap<String, i64>> {
+/// The refs of what earlier imports made.
+async fn known(client: &Client) -> anyhow::Result<BTreeSet<String>> {
     let monitors = client.list(&format!("{}?limit=1000", monitors::PATH)).await?;
-    let known = monitors.iter().filter_map(|monitor| {
-        let reference = monitor.get("ref")?.as_str().filter(|text| text.starts_with(backup::REF))?;
-        Some((reference.to_owned(), monitor.get("id")?.as_i64()?))
-    });
-    Ok(known.collect())
+    let known = monitors.iter().filter_map(|monitor| monitor.get("ref")?.as_str());
+    Ok(known.filter(|name| name.starts_with(backup::REF)).map(str::to_owned).collect())
 }
 
 async fn write(
     client: &Client,
     mut wanted: Vec<Imported>,
-    mut ids: BTreeMap<String, i64>,
+    known: BTreeSet<String>,
     args: &Args,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     // What is refused is left out and the rest tried again; each round is shorter, so this ends.
     while !wanted.is_empty() {
-        let items: Vec<Fields> = wanted.iter().map(|one| one.fields.clone()).collect();
-        match bulk::upsert(client, &items).await? {
+        match bulk::upsert(client, &items(&wanted, &known)).await? {
             Outcome::Done(done) => {
-                for (one, done) in wanted.iter().zip(&done) {
-                    ids.extend(done.id.map(|id| (one.reference.clone(), id)));
+                for done in &done {
                     match done.act {
                         Act::Created => report.created += 1,
                         Act::Updated => report.updated += 1,
@@ -140,7 +139,7 @@ async fn write(
             }
         }
     }
-    settle_parents(client, &wanted, &ids).await
+    Ok(())
 }
 
 /// In words, by item; fields at fault for the same reason are named together.
@@ -157,26 +156,16 @@ fn reasons(faults: Vec<Fault>) -> BTreeMap<usize, String> {
     items.into_iter().map(|(item, reasons)| (item, words(reasons))).collect()
 }
 
-/// Puts monitors below their groups, whose ids are known by now.
-async fn settle_parents(client: &Client, made: &[Imported], ids: &BTreeMap<String, i64>) -> anyhow::Result<()> {
-    let children = made.iter().filter_map(|one| {
-        let parent = ids.get(one.parent.as_ref()?)?;
-        let fields = json!({"ref": one.reference, "parent": parent});
-        fields.as_object().cloned()
-    });
-    let children: Vec<Fields> = children.collect();
-    if children.is_empty() {
-        return Ok(());
-    }
-    match bulk::upsert(client, &children).await? {
-        Outcome::Done(_) => Ok(()),
-        Outcome::Refused(faults) => {
-            let words = faults.first().map(|fault| fault.message.clone()).unwrap_or_default();
-            bail!(
-                "all monitors were imported, but not put below their groups: {words}; the same command with --update tries again"
-            )
-        }
-    }
+/// As they are sent: a group that is neither there nor sent along is nobody's parent.
+fn items(wanted: &[Imported], known: &BTreeSet<String>) -> Vec<Fields> {
+    let sent: BTreeSet<&str> = wanted.iter().map(|one| one.reference.as_str()).collect();
+    let item = |one: &Imported| {
+        let mut fields = one.fields.clone();
+        let parent = one.parent.as_ref().filter(|parent| known.contains(*parent) || sent.contains(parent.as_str()));
+        fields.extend(parent.map(|parent| ("parent_ref".to_owned(), Value::from(parent.clone()))));
+        fields
+    };
+    wanted.iter().map(item).collect()
 }
 
 impl Report {

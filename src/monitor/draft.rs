@@ -15,6 +15,8 @@ pub struct Draft {
     pub columns: Columns,
     /// The name that the client chose for it.
     pub reference: Option<String>,
+    /// The ref of the group that it belongs to, in the place of its key.
+    pub parent_ref: Option<String>,
     /// Channels that hear of it.
     pub channels: Option<Vec<String>>,
     /// Names of tags.
@@ -39,6 +41,12 @@ const NAME_CHARS: usize = 100;
 impl Draft {
     /// Reads all fields; says everything that is wrong with them at once.
     pub fn read(fields: &Map<String, Json>, table: &Table) -> Result<Self, Vec<Fault>> {
+        let (draft, faults) = Self::read_what_can_be(fields, table);
+        if faults.is_empty() { Ok(draft) } else { Err(faults) }
+    }
+
+    /// The fields that can be read, and what is wrong with the others: for judging the rest of it too.
+    pub fn read_what_can_be(fields: &Map<String, Json>, table: &Table) -> (Self, Vec<Fault>) {
         let mut draft = Self::default();
         let mut faults = vec![];
         for (field, sent) in fields {
@@ -48,13 +56,24 @@ impl Draft {
             };
             faults.extend(taken.err().map(|message| Fault::new(field, message)));
         }
-        if faults.is_empty() { Ok(draft) } else { Err(faults) }
+        faults.extend(draft.parent_fault(table));
+        (draft, faults)
+    }
+
+    fn parent_fault(&self, table: &Table) -> Option<Fault> {
+        self.parent_ref.as_ref()?;
+        if table.column("parent").is_none() {
+            return Some(Fault::new("parent_ref", "this database's table `monitor` has no column `parent`"));
+        }
+        let is_named_twice = self.columns.get("parent").is_some_and(|parent| !parent.is_null());
+        is_named_twice.then(|| Fault::new("parent_ref", "name the group by parent or by parent_ref, not by both"))
     }
 
     /// `None`: it is none of komainu's own.
     fn take_own(&mut self, field: &str, sent: &Json) -> Option<Result<(), String>> {
         Some(match field {
             "ref" => name(sent, REF_CHARS).map(|reference| self.reference = reference.or(self.reference.take())),
+            "parent_ref" => name(sent, REF_CHARS).map(|group| self.parent_ref = group),
             "channels" => names(sent).map(|channels| self.channels = Some(channels)),
             "tags" => names(sent).map(|tags| self.tags = Some(tags)),
             "run_on" => names(sent).map(|labels| self.run_on = Some(labels)),
@@ -105,8 +124,8 @@ fn unknown(field: &str) -> String {
         return "this database's table `monitor` has no such column: it is of another version of Kuma, or without one"
             .to_owned();
     }
-    "unknown field: it is neither a column of this database's table `monitor` nor one of ref, tags, channels, run_on, \
-     managed_by, node_id, pinned"
+    "unknown field: it is neither a column of this database's table `monitor` nor one of ref, parent_ref, tags, channels, \
+     run_on, managed_by, node_id, pinned"
         .to_owned()
 }
 

@@ -3,6 +3,8 @@
 //! A JSON array, or one JSON object a line (NDJSON). `?upsert=true` changes those whose ref exists; `?dry_run=true` judges
 //! all of it and writes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{RawQuery, Request};
@@ -24,6 +26,20 @@ use crate::store::monitors::{self, Change, Refusal, Target, Wish, Written};
 
 const MOST_ITEMS: usize = 10_000;
 const LIMIT: usize = 16 * 1024 * 1024;
+/// Fields by which others of the same monitor are judged.
+const DECIDING: [&str; 11] = [
+    "auth_method",
+    "http_body_encoding",
+    "interval",
+    "mqtt_check_type",
+    "parent",
+    "ping_per_request_timeout",
+    "run_on",
+    "snmp_version",
+    "subtype",
+    "timeout",
+    "type",
+];
 
 /// What became of each, in the order of the request.
 #[derive(Serialize, ToSchema)]
@@ -79,7 +95,12 @@ pub(in crate::api) async fn bulk(
     fields.finish()?;
     let objects = read_items(request.into_body()).await?;
     let store = &context.state.store;
-    let wishes = read_wishes(&objects, &monitors::table(store).await?, upsert)?;
+    let (wishes, misread) = read_wishes(&objects, &monitors::table(store).await?, upsert);
+    if !misread.is_empty() {
+        // What can be judged of the rest is told in the same answer.
+        let judged = monitors::rehearse(store, &wishes).await?;
+        return Err(refusal::many(Refusal::Faults(all_faults(misread, judged.err(), upsert))));
+    }
     let written = if dry_run {
         monitors::rehearse(store, &wishes).await?
     } else {
@@ -91,20 +112,41 @@ pub(in crate::api) async fn bulk(
     Ok((code, Json(Done { items: written.into_iter().map(Item::from).collect() })))
 }
 
-fn read_wishes(objects: &[Value], table: &Table, upsert: bool) -> Result<Vec<Wish>, ApiError> {
+/// What can be read of each, and what cannot.
+fn read_wishes(objects: &[Value], table: &Table, upsert: bool) -> (Vec<Wish>, Vec<(usize, Fault)>) {
     let mut faults: Vec<(usize, Fault)> = vec![];
     let mut wishes = Vec::with_capacity(objects.len());
     let empty = Map::new();
     for (at, item) in objects.iter().enumerate() {
-        match Draft::read(item.as_object().unwrap_or(&empty), table) {
-            Ok(draft) => {
-                let target = if upsert && draft.reference.is_some() { Target::Named } else { Target::New };
-                wishes.push(Wish { target, draft, if_match: vec![] });
-            }
-            Err(found) => faults.extend(found.into_iter().map(|fault| (at, fault))),
-        }
+        let (draft, found) = Draft::read_what_can_be(item.as_object().unwrap_or(&empty), table);
+        let target = if upsert && draft.reference.is_some() { Target::Named } else { Target::New };
+        wishes.push(Wish { target, draft, if_match: vec![] });
+        faults.extend(found.into_iter().map(|fault| (at, fault)));
     }
-    if faults.is_empty() { Ok(wishes) } else { Err(refusal::many(Refusal::Faults(faults))) }
+    (wishes, faults)
+}
+
+/// What was misread, and what is wrong with the rest, but for what only follows from a field that was misread.
+fn all_faults(misread: Vec<(usize, Fault)>, refusal: Option<Refusal>, upsert: bool) -> Vec<(usize, Fault)> {
+    let Some(Refusal::Faults(judged)) = refusal else { return misread };
+    let mut fields: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+    for (at, fault) in &misread {
+        fields.entry(*at).or_default().insert(&fault.field);
+    }
+    let is_group_in_doubt = fields.values().any(|fields| fields.contains("type") || fields.contains("ref"));
+    let is_sure = |at: usize, fault: &Fault| {
+        if is_group_in_doubt && fault.field == "parent_ref" {
+            return false;
+        }
+        let Some(misread) = fields.get(&at) else { return true };
+        // Without its ref nobody knows which monitor it means.
+        let is_vague = misread.contains(fault.field.as_str()) || (upsert && misread.contains("ref"));
+        !is_vague && (fault.is_conflict || DECIDING.iter().all(|field| !misread.contains(field)))
+    };
+    let judged: Vec<_> = judged.into_iter().filter(|(at, fault)| is_sure(*at, fault)).collect();
+    let mut all = [misread, judged].concat();
+    all.sort_by_key(|(at, _)| *at);
+    all
 }
 
 async fn read_items(body: Body) -> Result<Vec<Value>, ApiError> {

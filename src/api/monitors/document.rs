@@ -93,6 +93,9 @@ pub(in crate::api) struct MonitorFields {
     /// An id of a monitor of type group.
     #[schema(minimum = 1)]
     parent: Option<i64>,
+    /// The group's ref instead: also of one that is made by the same request. `null` says nothing.
+    #[schema(max_length = 150)]
+    parent_ref: Option<String>,
     #[schema(max_length = 150)]
     r#ref: Option<String>,
     #[schema(max_items = 100)]

@@ -1,14 +1,13 @@
 //! Doing what the plan says, through the API.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use reqwest::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::Fault;
-use super::plan::{Act, Kind, Step};
+use super::plan::{Act, Kind, PARENT_REF, Step};
 use crate::cli::client::{Client, Request, segment};
 use crate::cli::monitors::bulk::{self, Outcome};
 use crate::cli::{files, monitors, print};
@@ -115,7 +114,7 @@ impl Performing<'_> {
         Ok(answer)
     }
 
-    /// One request for all; those below groups that it made are put there by a second.
+    /// One request for all, also for those whose group it makes.
     async fn monitors(&mut self, steps: Vec<Step>) -> Result<(), Stopped> {
         if steps.is_empty() {
             return Ok(());
@@ -125,28 +124,11 @@ impl Performing<'_> {
             Outcome::Done(done) => done,
             Outcome::Refused(found) => return Err(Stopped::Faults(placed(&steps, &found))),
         };
-        let ids: BTreeMap<&str, i64> =
-            steps.iter().zip(&done).filter_map(|(step, done)| Some((step.name.as_str(), done.id?))).collect();
-        let below: Vec<_> = steps
-            .iter()
-            .filter_map(|step| {
-                let parent = ids.get(step.parent.as_ref()?.as_str())?;
-                let fields = json!({"ref": step.name, "parent": parent});
-                Some((step.clone(), fields.as_object().cloned()?))
-            })
-            .collect();
-        if !below.is_empty() {
-            let (children, items): (Vec<Step>, Vec<Map<String, Value>>) = below.into_iter().unzip();
-            if let Outcome::Refused(found) = bulk::upsert(self.client, &items).await? {
-                return Err(Stopped::Faults(placed(&children, &found)));
-            }
-        }
         for (mut step, done) in steps.into_iter().zip(done) {
             // The watchdog knows what it wrote, and compares what is not shown.
             step.act = match done.act {
                 bulk::Act::Created => Act::Create,
                 bulk::Act::Updated => Act::Change,
-                bulk::Act::Unchanged if step.parent.is_some() => Act::Change,
                 bulk::Act::Unchanged => continue,
             };
             self.done.push(step);
@@ -217,6 +199,8 @@ fn placed(steps: &[Step], found: &[bulk::Fault]) -> Vec<Fault> {
 }
 
 fn fault(step: &Step, field: &str, message: String) -> Fault {
+    // A file knows one name for both.
+    let field = if field == PARENT_REF { "parent" } else { field };
     let line = step.entry.as_ref().map_or(1, |entry| entry.line_of(field));
     let path = format!("{}s.{}.{field}", step.kind.word(), step.name);
     Fault::new(line, path.trim_end_matches('.'), message)

@@ -8,6 +8,9 @@ use super::Fault;
 use super::diff::{Change, diff};
 use super::document::{Document, Entry};
 
+/// How a group is named that has no id yet.
+pub(super) const PARENT_REF: &str = "parent_ref";
+
 /// What is there, as the API shows it.
 #[derive(Debug, Default)]
 pub(super) struct There {
@@ -45,8 +48,6 @@ pub(super) struct Step {
     pub(super) secrets: Vec<String>,
     /// What is sent.
     pub(super) fields: Map<String, Value>,
-    /// The group of this ref, which is made in the same run.
-    pub(super) parent: Option<String>,
     pub(super) entry: Option<Entry>,
 }
 
@@ -134,16 +135,17 @@ impl Planning {
         }
     }
 
-    /// A monitor whose group is made in the same run: it is put below it when the group has an id.
+    /// A monitor whose group is made in the same run: it names it by its ref, which is known before its id.
     fn below(&mut self, first: usize, name: &str, parent: String, wanted: &[Entry]) {
         let change = Change { field: "parent".to_owned(), before: Value::Null, after: Value::from(parent.clone()) };
         let steps = self.steps.iter_mut().skip(first);
         if let Some(step) = steps.into_iter().find(|step| step.name == name) {
             step.changes.push(change);
             step.act = if step.act == Act::Create { Act::Create } else { Act::Change };
-            step.parent = Some(parent);
+            step.fields.insert(PARENT_REF.to_owned(), parent.into());
         } else if let Some(entry) = wanted.iter().find(|entry| entry.name == name) {
-            let fields = Map::from_iter([("ref".to_owned(), Value::from(name))]);
+            let fields = [("ref", Value::from(name)), (PARENT_REF, Value::from(parent))];
+            let fields = Map::from_iter(fields.map(|(field, value)| (field.to_owned(), value)));
             self.steps.push(Step {
                 kind: Kind::Monitor,
                 name: name.to_owned(),
@@ -151,7 +153,6 @@ impl Planning {
                 changes: vec![change],
                 secrets: vec![],
                 fields,
-                parent: Some(parent),
                 entry: Some(entry.clone()),
             });
         }
@@ -199,7 +200,6 @@ impl Planning {
             changes: difference.changes,
             secrets: difference.secrets,
             fields,
-            parent: None,
             entry: Some(entry.clone()),
         });
     }
@@ -220,7 +220,6 @@ impl Planning {
                 changes: vec![],
                 secrets: vec![],
                 fields: Map::new(),
-                parent: None,
                 entry: None,
             });
         }

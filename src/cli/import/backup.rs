@@ -29,8 +29,9 @@ pub(super) struct Backup {
 pub(super) struct Imported {
     pub(super) name: String,
     pub(super) reference: String,
-    /// All but the parent, whose id is known once it was made.
+    /// All but the parent.
     pub(super) fields: Fields,
+    /// The ref of the group that it belongs to.
     pub(super) parent: Option<String>,
 }
 

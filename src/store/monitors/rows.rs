@@ -8,8 +8,8 @@ use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde_json::{Value as Json, json};
 
 use super::columns::bound;
+use super::planning::Update;
 use super::tags;
-use super::writing::Update;
 use crate::monitor::Columns;
 use crate::store::catalog::Catalog;
 use crate::store::cluster;

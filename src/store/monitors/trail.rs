@@ -4,8 +4,9 @@ use komainu_watchdogs::ids::MonitorId;
 use serde_json::{Map, Value as Json, json};
 
 use super::MonitorView;
+use super::planning::Update;
 use super::rows::NewRow;
-use super::writing::{Change, Update, Written};
+use super::writing::{Change, Written};
 use crate::monitor::{field_of, is_secret};
 use crate::store::audit::{self, Deed};
 use crate::store::error::StoreError;

@@ -119,15 +119,21 @@ impl World {
         Ok(())
     }
 
-    /// A group that this transaction will have moved or taken.
-    pub(super) fn will_change(&mut self, id: MonitorId, changes: &Columns) {
-        if let (Some(parent), true) = (changes.get("parent"), self.groups.contains_key(&id.0)) {
-            self.groups.insert(id.0, parent.as_i64());
+    /// What this transaction makes of groups, before anything is judged: whatever the order of the request.
+    /// `before`: the group that it belongs to now.
+    pub(super) fn foresee(&mut self, id: MonitorId, before: Option<i64>, changes: &Columns) {
+        if changes.get("type").and_then(Json::as_str) == Some("group") {
+            self.groups.entry(id.0).or_insert(before);
+        }
+        let Some(parent) = changes.get("parent").map(Json::as_i64) else { return };
+        self.parents.extend(parent);
+        if let Some(group) = self.groups.get_mut(&id.0) {
+            *group = parent;
         }
     }
 
-    /// What is wrong with what these columns name; `id`: of the monitor that is changed.
-    pub(super) fn judge(&mut self, id: Option<MonitorId>, changes: &Columns) -> Vec<Fault> {
+    /// What is wrong with what these columns name; `id`: of the monitor that is made or changed.
+    pub(super) fn judge(&mut self, id: MonitorId, changes: &Columns) -> Vec<Fault> {
         let mut faults = vec![];
         for (column, _, called) in NAMED {
             let unknown = number(changes, column)
@@ -136,28 +142,28 @@ impl World {
         }
         faults.extend(number(changes, "parent").and_then(|parent| self.parent_fault(id, parent)));
         let leaves = changes.get("type").is_some_and(|kind| kind.as_str() != Some("group"));
-        if let Some(id) = id.filter(|id| leaves && self.groups.contains_key(&id.0) && self.parents.contains(&id.0)) {
+        if leaves && self.groups.contains_key(&id.0) && self.parents.contains(&id.0) {
             let fault = format!("monitor {id} is a group with members; give them another parent first");
             faults.push(Fault::conflict("type", fault));
         }
         if let Some(token) = changes.get("push_token").and_then(Json::as_str) {
             // Also among the monitors of this request.
-            let owner = self.tokens.insert(token.to_owned(), id.map_or(0, |id| id.0));
-            if owner.is_some_and(|owner| Some(owner) != id.map(|id| id.0)) {
+            let owner = self.tokens.insert(token.to_owned(), id.0);
+            if owner.is_some_and(|owner| owner != id.0) {
                 faults.push(Fault::conflict("push_token", "another monitor has it; leave it out to get a fresh one"));
             }
         }
         faults
     }
 
-    fn parent_fault(&self, id: Option<MonitorId>, parent: i64) -> Option<Fault> {
+    fn parent_fault(&self, id: MonitorId, parent: i64) -> Option<Fault> {
         if !self.groups.contains_key(&parent) {
             let message = format!("must be the id of a monitor of type group; {parent} is none");
             return Some(Fault::new("parent", message));
         }
         let (mut at, mut steps) = (Some(parent), 0);
         while let Some(group) = at {
-            if id.is_some_and(|id| id.0 == group) || steps > self.groups.len() {
+            if id.0 == group || steps > self.groups.len() {
                 let message = format!("group {parent} belongs to this monitor: it would be its own parent");
                 return Some(Fault::conflict("parent", message));
             }

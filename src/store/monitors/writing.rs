@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_watchdogs::ids::MonitorId;
 
+use super::kin::{self, Keys, provisional};
 use super::listing::select_on;
-use super::rows::{self, Described, NewRow, first_user};
+use super::planning::{Plan, Planning, Update};
+use super::rows::{self, NewRow, first_user, number};
 use super::world::{World, by_refs, lock};
 use super::{MonitorView, tags, trail};
-use crate::monitor::{Columns, Draft, Fault, created, edited};
+use crate::monitor::{Draft, Fault};
 use crate::store::catalog::Catalog;
 use crate::store::cluster;
 use crate::store::decisions::id_list;
@@ -117,21 +119,6 @@ enum Outcome {
     Settles,
 }
 
-/// What is written for one wish.
-enum Plan {
-    Create(Box<NewRow>),
-    Update(Box<Update>),
-    Nothing(MonitorId),
-}
-
-/// What changes of one monitor.
-pub(super) struct Update {
-    pub(super) before: MonitorView,
-    pub(super) columns: Columns,
-    pub(super) described: Described,
-    pub(super) tags: Option<Vec<String>>,
-}
-
 struct Order<'a> {
     catalog: &'a Catalog,
     by: &'a str,
@@ -148,7 +135,9 @@ impl Order<'_> {
         if self.settles {
             cluster::lock(session).await?;
         }
-        let refs = self.wishes.iter().filter_map(|wish| wish.draft.reference.as_deref()).collect();
+        let named = |wish: &'_ Wish| [wish.draft.reference.clone(), wish.draft.parent_ref.clone()];
+        let refs: BTreeSet<String> = self.wishes.iter().flat_map(named).flatten().collect();
+        let refs = refs.iter().map(String::as_str).collect();
         let mut known = by_refs(session, &refs).await?;
         let views = self.lock_and_read(session, &known).await?;
         // Kuma's UI deletes monitors and leaves what komainu knew of them.
@@ -157,10 +146,17 @@ impl Order<'_> {
         if !self.settles && !self.is_rehearsal && self.wishes.iter().any(|wish| makes_with_home(wish, &known)) {
             return Ok(Outcome::Settles);
         }
-        let drafts: Vec<&Draft> = self.wishes.iter().map(|wish| &wish.draft).collect();
-        let world = World::read(session, self.catalog, &drafts, !self.is_rehearsal).await?;
-        match self.plan(&known, views, world) {
-            Ok(plans) if self.is_rehearsal => Ok(Outcome::Done(self.written(&plans, vec![]))),
+        let (wishes, orphans) = kin::resolved(self.wishes, &known);
+        let drafts: Vec<&Draft> = wishes.iter().map(|wish| &wish.draft).collect();
+        let mut world = World::read(session, self.catalog, &drafts, !self.is_rehearsal).await?;
+        for (at, wish) in wishes.iter().enumerate() {
+            let view = existing(wish, &known).and_then(|id| views.get(&id));
+            let before = view.and_then(|view| number(&view.columns, "parent"));
+            world.foresee(view.map_or(provisional(at), |view| view.spec.id), before, &wish.draft.columns);
+        }
+        let planning = Planning { catalog: self.catalog, known: &known, views, world, faults: orphans };
+        match planning.plan(&wishes) {
+            Ok(plans) if self.is_rehearsal => Ok(Outcome::Done(self.written(&plans, &Keys::default()))),
             Ok(plans) => {
                 rows::forget(session, &gone).await?;
                 self.write(session, plans).await.map(Outcome::Done)
@@ -190,60 +186,33 @@ impl Order<'_> {
         Ok(views)
     }
 
-    fn plan(
-        &self,
-        known: &BTreeMap<String, MonitorId>,
-        mut views: BTreeMap<MonitorId, MonitorView>,
-        mut world: World,
-    ) -> Result<Vec<Plan>, Refusal> {
-        let mut faults: Vec<(usize, Fault)> = vec![];
-        let mut plans = vec![];
-        let mut refs: BTreeMap<&str, usize> = BTreeMap::new();
-        for (at, wish) in self.wishes.iter().enumerate() {
-            if let Some(first) = wish.draft.reference.as_deref().and_then(|name| refs.insert(name, at)) {
-                faults.push((at, Fault::conflict("ref", format!("item {first} of this request has the same ref"))));
-                continue;
-            }
-            let planned = match existing(wish, known) {
-                Some(id) => match views.remove(&id) {
-                    Some(view) => plan_update(wish, view, known, &mut world, self.catalog)?,
-                    None => return Err(Refusal::Unknown),
-                },
-                None if !wish.if_match.is_empty() => return Err(Refusal::Stale),
-                None => plan_creation(wish, known, &mut world, self.catalog),
-            };
-            match planned {
-                Ok(plan) => plans.push(plan),
-                Err(found) => faults.extend(found.into_iter().map(|fault| (at, fault))),
-            }
-        }
-        if faults.is_empty() { Ok(plans) } else { Err(Refusal::Faults(faults)) }
-    }
-
-    async fn write(&self, session: &mut Session, plans: Vec<Plan>) -> Result<Vec<Written>, StoreError> {
-        let new: Vec<NewRow> = plans
-            .iter()
-            .filter_map(|plan| if let Plan::Create(row) = plan { Some((**row).clone()) } else { None })
-            .collect();
+    async fn write(&self, session: &mut Session, mut plans: Vec<Plan>) -> Result<Vec<Written>, StoreError> {
+        let made =
+            |(at, plan): (usize, &Plan)| if let Plan::Create(row) = plan { Some((at, (**row).clone())) } else { None };
+        let mut new: Vec<(usize, NewRow)> = plans.iter().enumerate().filter_map(made).collect();
         let user = if new.is_empty() { None } else { first_user(session, self.catalog).await? };
-        let ids = rows::insert(session, self.catalog, &new, user).await?;
-        let written = self.written(&plans, ids);
+        let keys = kin::insert(session, self.catalog, &mut new, user).await?;
+        let new: Vec<NewRow> = new.into_iter().map(|(_, row)| row).collect();
+        let written = self.written(&plans, &keys);
         let updates: Vec<&Update> = plans
-            .iter()
-            .filter_map(|plan| if let Plan::Update(update) = plan { Some(&**update) } else { None })
+            .iter_mut()
+            .filter_map(|plan| if let Plan::Update(update) = plan { Some(&mut **update) } else { None })
+            .map(|update| {
+                keys.settle(&mut update.columns);
+                &*update
+            })
             .collect();
         self.update(session, &updates).await?;
         trail::note(session, self.by, &trail::Story { written: &written, new: &new, updates: &updates }).await?;
         Ok(written)
     }
 
-    /// What becomes of each wish; `ids`: of those that are new.
-    fn written(&self, plans: &[Plan], ids: Vec<MonitorId>) -> Vec<Written> {
-        let mut ids = ids.into_iter();
-        let wished = plans.iter().zip(self.wishes);
-        let written = wished.map(|(plan, wish)| {
+    /// What becomes of each wish; `keys`: of those that are new.
+    fn written(&self, plans: &[Plan], keys: &Keys) -> Vec<Written> {
+        let wished = plans.iter().zip(self.wishes).enumerate();
+        let written = wished.map(|(at, (plan, wish))| {
             let (id, change, before) = match plan {
-                Plan::Create(_) => (ids.next().unwrap_or(MonitorId(0)), Change::Created, None),
+                Plan::Create(_) => (keys.of(at), Change::Created, None),
                 Plan::Update(update) => (update.before.spec.id, Change::Updated, update.before.reference.clone()),
                 Plan::Nothing(id) => (*id, Change::Unchanged, None),
             };
@@ -263,7 +232,7 @@ impl Order<'_> {
     }
 }
 
-fn existing(wish: &Wish, known: &BTreeMap<String, MonitorId>) -> Option<MonitorId> {
+pub(super) fn existing(wish: &Wish, known: &BTreeMap<String, MonitorId>) -> Option<MonitorId> {
     match wish.target {
         Target::New => None,
         Target::Existing(id) => Some(id),
@@ -276,119 +245,7 @@ fn makes_with_home(wish: &Wish, known: &BTreeMap<String, MonitorId>) -> bool {
     wish.draft.node_id.is_some() && existing(wish, known).is_none()
 }
 
-fn plan_creation(
-    wish: &Wish,
-    known: &BTreeMap<String, MonitorId>,
-    world: &mut World,
-    catalog: &Catalog,
-) -> Result<Plan, Vec<Fault>> {
-    let draft = &wish.draft;
-    let mut faults = vec![];
-    if let Some(reference) = draft.reference.as_ref().filter(|reference| known.contains_key(*reference)) {
-        faults.push(Fault::conflict("ref", format!("there is a monitor with ref {reference} already")));
-    }
-    // 190 bits from the system's generator.
-    let token = hex::encode(rand::random::<[u8; 16]>());
-    let columns = match created(draft, catalog.monitor(), &token) {
-        Ok(columns) => columns,
-        Err(found) => {
-            faults.extend(found);
-            Columns::new()
-        }
-    };
-    faults.extend(world.judge(None, &columns));
-    let run_on = draft.run_on.clone().unwrap_or_default();
-    let kind = columns.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
-    if !columns.is_empty() {
-        faults.extend(draft.node_id.as_ref().and_then(|node| world.home_fault(node, kind, &run_on)));
-    }
-    let pinned = draft.pinned.unwrap_or_default();
-    if pinned && draft.node_id.is_none() {
-        faults.push(Fault::new("pinned", "needs node_id: a monitor is pinned to a node"));
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    Ok(Plan::Create(Box::new(NewRow {
-        columns,
-        reference: draft.reference.clone(),
-        channels: draft.channels.clone().unwrap_or_default(),
-        tags: draft.tags.clone().unwrap_or_default(),
-        run_on,
-        managed_by: draft.managed_by.clone().flatten(),
-        node_id: draft.node_id.clone(),
-        pinned,
-    })))
-}
-
-/// The outer error ends the whole request.
-fn plan_update(
-    wish: &Wish,
-    before: MonitorView,
-    known: &BTreeMap<String, MonitorId>,
-    world: &mut World,
-    catalog: &Catalog,
-) -> Result<Result<Plan, Vec<Fault>>, Refusal> {
-    if !matches(&wish.if_match, &before) {
-        return Err(Refusal::Stale);
-    }
-    let (draft, id) = (&wish.draft, before.spec.id);
-    let mut faults = vec![];
-    if let Some(owner) =
-        draft.reference.as_ref().and_then(|reference| known.get(reference)).filter(|owner| **owner != id)
-    {
-        faults.push(Fault::conflict("ref", format!("monitor {owner} has it already")));
-    }
-    let columns = match edited(draft, &before.columns, catalog.monitor()) {
-        Ok(columns) => columns,
-        Err(found) => {
-            faults.extend(found);
-            Columns::new()
-        }
-    };
-    world.will_change(id, &columns);
-    faults.extend(world.judge(Some(id), &columns));
-    faults.extend(moved(draft, &before));
-    if !faults.is_empty() {
-        return Ok(Err(faults));
-    }
-    let described = Described {
-        reference: draft.reference.clone().filter(|reference| before.reference.as_ref() != Some(reference)),
-        channels: draft.channels.clone().filter(|channels| sorted(&before.channels) != *channels),
-        run_on: draft.run_on.clone().filter(|run_on| sorted(&before.run_on) != *run_on),
-        managed_by: draft.managed_by.clone().filter(|set| before.managed_by != *set),
-    };
-    let tags = draft.tags.clone().filter(|tags| sorted(&before.tags) != *tags);
-    if columns.is_empty() && tags.is_none() && described == Described::default() {
-        return Ok(Ok(Plan::Nothing(id)));
-    }
-    Ok(Ok(Plan::Update(Box::new(Update { before, columns, described, tags }))))
-}
-
 /// Whether it is what the client had seen; `*`: whatever there is.
 pub(super) fn matches(if_match: &[String], view: &MonitorView) -> bool {
     if_match.is_empty() || if_match.iter().any(|tag| tag == "*" || *tag == view.etag())
-}
-
-fn sorted(names: &[String]) -> Vec<String> {
-    let mut names = names.to_vec();
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// A move is a deed of its own: it waits for acknowledgements.
-fn moved(draft: &Draft, before: &MonitorView) -> Vec<Fault> {
-    let id = before.spec.id;
-    let mut faults = vec![];
-    if let Some(node) = draft.node_id.as_ref().filter(|node| before.node_id.as_ref() != Some(node)) {
-        let home = before.node_id.as_ref().map_or("no node", |home| home.as_str());
-        let message = format!("it is at home on {home}; POST /api/v1/monitors/{id}/move moves it to {node}");
-        faults.push(Fault::conflict("node_id", message));
-    }
-    if draft.pinned.is_some_and(|pinned| pinned != before.pinned) {
-        let message = format!("PUT and DELETE /api/v1/monitors/{id}/pin change it");
-        faults.push(Fault::conflict("pinned", message));
-    }
-    faults
 }

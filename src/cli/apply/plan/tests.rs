@@ -78,8 +78,8 @@ fn what_another_set_manages_and_what_is_not_there_is_refused_with_its_line() {
 fn a_parent_is_a_group_by_its_ref_there_or_in_the_file() {
     let text = "monitors:\n  a: {name: A, parent: group}\n  b: {name: B, parent: made}\n  made: {name: M, type: group}\n  front: {parent: made}\n";
     let steps = plan(&document::read(text).unwrap(), &there(), false).unwrap();
-    assert_eq!((&steps[0].fields["parent"], &steps[0].parent), (&json!(5), &None));
+    assert_eq!((&steps[0].fields["parent"], steps[0].fields.get("parent_ref")), (&json!(5), None));
     for (step, act) in [(&steps[1], Act::Create), (&steps[3], Act::Change)] {
-        assert_eq!((step.parent.as_deref(), step.fields.get("parent"), &step.act), (Some("made"), None, &act));
+        assert_eq!((&step.fields["parent_ref"], step.fields.get("parent"), &step.act), (&json!("made"), None, &act));
     }
 }

@@ -46,6 +46,7 @@ mod nodes;
 mod openapi;
 mod page;
 mod peer;
+mod precondition;
 mod problem;
 mod rates;
 mod request_id;

@@ -24,11 +24,12 @@ use super::auth::{Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
 use super::page::{Cut, Items, PageParams};
+use super::precondition;
 use super::problem::{ApiError, Problem};
 use super::{Context, Ctx};
 use crate::clock;
 use crate::heartbeat::{reschedule, secret};
-use crate::store::heartbeats::{self, Definition};
+use crate::store::heartbeats::{self, Definition, Heartbeat};
 
 /// How long the old secret holds after a rotation, unless told otherwise.
 const OVERLAP_S: i64 = 86_400;
@@ -56,9 +57,10 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
 /// One heartbeat, without its secret.
 #[utoipa::path(get, path = "/heartbeats/{name}", tag = "heartbeats", security(("key" = ["read"])),
     params(("name" = String, Path, description = "Its name")),
-    responses((status = 200, description = "The heartbeat", body = Shown)))]
-pub(super) async fn show(_: Reader, context: Ctx, Path(name): Path<String>) -> Result<Json<Shown>, ApiError> {
-    find(&context, &name).await.map(Json)
+    responses((status = 200, description = "The heartbeat, with its ETag", body = Shown)))]
+pub(super) async fn show(_: Reader, context: Ctx, Path(name): Path<String>) -> Result<Response, ApiError> {
+    let shown = find(&context, &name).await?;
+    Ok(precondition::tagged(StatusCode::OK, &shown.etag.clone(), shown))
 }
 
 /// Makes a heartbeat. The answer holds its secret.
@@ -99,28 +101,39 @@ pub(super) async fn create(
 /// Changes the fields that are named; `null` takes one away.
 #[utoipa::path(patch, path = "/heartbeats/{name}", tag = "heartbeats", security(("key" = ["write"])),
     params(("name" = String, Path, description = "Its name"),
-        ("dry_run" = Option<bool>, Query, description = "Only judge it")),
+        ("dry_run" = Option<bool>, Query, description = "Only judge it"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is still one of these ETags")),
     request_body = HeartbeatChanges,
     responses((status = 200, description = "As it is now", body = Shown),
         (status = 204, description = "It would be changed"),
-        (status = 409, description = "Somebody else changed it meanwhile", body = Problem)))]
+        (status = 409, description = "Somebody else changed it meanwhile", body = Problem),
+        (status = 412, description = "It was changed since", body = Problem)))]
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 pub(super) async fn change(
     Writer(caller): Writer,
     context: Ctx,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
     let dry_run = Fields::wants_dry_run(query.as_deref())?;
+    let if_match = precondition::if_match(&headers)?;
     let store = &context.state.store;
     let missing = || ApiError::not_found("heartbeat", &name);
     let before = heartbeats::get(store, &name).await?.ok_or_else(missing)?.definition;
     let definition = draft::read_changed(fields, before.clone(), now(&context))?;
+    if !precondition::is_met(&if_match, &before.etag()) {
+        return Err(stale(&name));
+    }
     if dry_run {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let by = caller.who();
     let changed = heartbeats::update(store, &name, &by, |heartbeat, now| {
+        if !precondition::is_met(&if_match, &heartbeat.definition.etag()) {
+            return Err(stale(&name));
+        }
         if heartbeat.definition.revision != before.revision {
             return Err(ApiError::conflict(
                 "name",
@@ -131,20 +144,30 @@ pub(super) async fn change(
     });
     changed.await?.ok_or_else(missing)??;
     context.state.heartbeats.refresh().await;
-    Ok(Json(find(&context, &name).await?).into_response())
+    let shown = find(&context, &name).await?;
+    Ok(precondition::tagged(StatusCode::OK, &shown.etag.clone(), shown))
+}
+
+fn stale(name: &str) -> ApiError {
+    precondition::stale(&format!("the heartbeat {name}"))
 }
 
 /// Deletes a heartbeat, and ends its incident.
 #[utoipa::path(delete, path = "/heartbeats/{name}", tag = "heartbeats", security(("key" = ["write"])),
-    params(("name" = String, Path, description = "Its name")),
-    responses((status = 204, description = "It is gone")))]
+    params(("name" = String, Path, description = "Its name"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is still one of these ETags")),
+    responses((status = 204, description = "It is gone"),
+        (status = 412, description = "It was changed since", body = Problem)))]
 pub(super) async fn remove(
     Writer(caller): Writer,
     context: Ctx,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    let gone = heartbeats::delete(&context.state.store, &name, &caller.who()).await?;
-    gone.ok_or_else(|| ApiError::not_found("heartbeat", &name))?;
+    let if_match = precondition::if_match(&headers)?;
+    let is_wanted = |heartbeat: &Heartbeat| precondition::is_met(&if_match, &heartbeat.definition.etag());
+    let gone = heartbeats::delete_if(&context.state.store, &name, &caller.who(), is_wanted).await?;
+    gone.ok_or_else(|| ApiError::not_found("heartbeat", &name))?.map_err(|_| stale(&name))?;
     context.state.heartbeats.refresh().await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -26,7 +26,7 @@ pub(super) mod beats;
 pub(super) mod bulk;
 pub(super) mod by_ref;
 mod document;
-mod refusal;
+pub(super) mod refusal;
 mod shown;
 #[cfg(test)]
 mod tests;

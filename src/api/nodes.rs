@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, RawQuery};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{Incarnation, NodeId};
@@ -15,9 +15,10 @@ use super::body::Object;
 use super::fields::Fields;
 use super::openapi::Millis;
 use super::page::Items;
+use super::precondition;
 use super::problem::{ApiError, Problem};
 use super::{Context, Ctx};
-use crate::store::nodes::{self, DeletionWish, NewNode, NodeInfo};
+use crate::store::nodes::{self, DeletionWish, Edited, NewNode, NodeInfo};
 
 pub(super) mod acts;
 mod draft;
@@ -149,10 +150,14 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
 /// One node.
 #[utoipa::path(get, path = "/nodes/{id}", tag = "nodes", security(("key" = ["read"])),
     params(("id" = String, Path, description = "Its name")),
-    responses((status = 200, description = "As it is", body = Shown)))]
-pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Json<Shown>, ApiError> {
+    responses((status = 200, description = "As it is, with its ETag", body = Shown)))]
+pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Response, ApiError> {
     let found = nodes::get(&context.state.store, &NodeId::from(id.as_str())).await?;
-    found.map(|info| Json(info.into())).ok_or_else(|| ApiError::not_found("node", &id))
+    found.map(tagged).ok_or_else(|| ApiError::not_found("node", &id))
+}
+
+fn tagged(info: NodeInfo) -> Response {
+    precondition::tagged(StatusCode::OK, &info.etag(), Shown::from(info))
 }
 
 /// Enters a node, and shows its key.
@@ -179,25 +184,36 @@ fn added(context: &Context, new: NewNode) -> Added {
 /// Changes what is named.
 #[utoipa::path(patch, path = "/nodes/{id}", tag = "nodes", security(("key" = ["admin"])),
     params(("id" = String, Path, description = "Its name"),
-        ("dry_run" = Option<bool>, Query, description = "Only judge it")),
+        ("dry_run" = Option<bool>, Query, description = "Only judge it"),
+        ("If-Match" = Option<String>, Header, description = "Only if it is still one of these ETags")),
     request_body = NodeChange,
     responses((status = 200, description = "As it is now", body = Shown),
-        (status = 204, description = "It would be changed")))]
+        (status = 204, description = "It would be changed"),
+        (status = 412, description = "It was changed since", body = Problem)))]
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 pub(super) async fn change(
     Admin(caller): Admin,
     context: Ctx,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
     let dry_run = Fields::wants_dry_run(query.as_deref())?;
+    let if_match = precondition::if_match(&headers)?;
     let (store, node) = (&context.state.store, NodeId::from(id.as_str()));
     let change = draft::change(fields)?;
-    if !dry_run {
-        nodes::edit(store, &node, &change, &caller.who()).await?;
+    let is_seen = |etag: &str| precondition::is_met(&if_match, etag);
+    let stale = || precondition::stale(&format!("the node {id}"));
+    if !dry_run && nodes::edit_if(store, &node, &change, &caller.who(), is_seen).await? == Edited::Stale {
+        return Err(stale());
     }
     let found = nodes::get(store, &node).await?.ok_or_else(|| ApiError::not_found("node", &id))?;
-    Ok(if dry_run { StatusCode::NO_CONTENT.into_response() } else { Json(Shown::from(found)).into_response() })
+    match dry_run {
+        true if !is_seen(&found.etag()) => Err(stale()),
+        true => Ok(StatusCode::NO_CONTENT.into_response()),
+        false => Ok(tagged(found)),
+    }
 }
 
 /// Deletes a node that nothing depends on; with `rehome=true`, monitors that were at home on it stay where they run.

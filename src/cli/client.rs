@@ -66,7 +66,7 @@ impl ClientArgs {
             Some(file) => {
                 let text = std::fs::read_to_string(file)
                     .with_context(|| format!("cannot read the key file {}", file.display()))?;
-                Some(text.trim().to_owned())
+                Some(only_key(&text).with_context(|| format!("the key file {}", file.display()))?)
             }
             None => None,
         };
@@ -186,6 +186,21 @@ impl Client {
     }
 }
 
+/// The key of a file that holds it and nothing else.
+fn only_key(text: &str) -> anyhow::Result<String> {
+    let mut words = text.split_whitespace();
+    match (words.next(), words.count()) {
+        (Some(key), 0) => Ok(key.to_owned()),
+        (None, _) => bail!("is empty; write the key into it that `komainu apikeys create` printed"),
+        (Some(_), more) => {
+            bail!(
+                "holds {} words; it must hold one key and nothing else, as `komainu apikeys create` printed it",
+                more + 1
+            )
+        }
+    }
+}
+
 /// An HTTP client that trusts what the host trusts.
 pub(super) fn http(timeout: Duration) -> anyhow::Result<reqwest::Client> {
     let mut roots = rustls::RootCertStore::empty();
@@ -225,6 +240,14 @@ pub(super) fn segment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_file_holds_one_key_and_nothing_else() {
+        assert_eq!(only_key("  abc\r\n\n").unwrap(), "abc");
+        let told = |text: &str| only_key(text).unwrap_err().to_string();
+        assert!(told("abc\nnotes: mine\n").starts_with("holds 3 words"));
+        assert!(told("\n").starts_with("is empty"));
+    }
 
     #[test]
     fn paths_keep_what_is_in_a_name_apart_from_what_separates() {

@@ -23,6 +23,7 @@ use super::session::Session;
 use super::value::values;
 use super::watch::{cluster_row, kinds, overlay};
 
+pub(in crate::store) use drains::pinned_to;
 pub use drains::{Drain, ask_recover, drain, resume};
 pub use moves::{Asked, Goal, HandMove, MovedByHand, Place, Selection, move_by_hand};
 pub use rebalance::{names, read_shard, rebalance};

@@ -17,7 +17,7 @@ use std::time::Duration;
 use komainu_watchdogs::heartbeat::Record;
 use komainu_watchdogs::time::Wall;
 
-pub use admin::{Changed, create, delete, get, list, rotate, update};
+pub use admin::{Changed, create, delete, delete_if, get, list, rotate, update};
 pub use intake::{Arrival, Batch, IntakeConnection, Judged};
 pub(crate) use outage::notice_on;
 pub use picture::{Glance, PictureConnection};
@@ -64,6 +64,11 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// Another one after each edit. With its quotes, as it stands in the header.
+    pub fn etag(&self) -> String {
+        format!("\"{}-{}\"", self.created_at.0, self.revision)
+    }
+
     /// Silence beyond the due time that is forgiven.
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_s.into())

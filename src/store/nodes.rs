@@ -8,6 +8,7 @@ use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::ids::{Incarnation, NodeId};
 use komainu_watchdogs::time::Wall;
 use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
 
 use super::audit;
 use super::cluster;
@@ -108,6 +109,21 @@ pub struct NodeInfo {
     pub home_monitors: u32,
     /// When it last renewed.
     pub last_seen: Option<Wall>,
+}
+
+impl NodeInfo {
+    /// Of what an operator may change; what automation writes does not change it. With its quotes, as in the header.
+    pub fn etag(&self) -> String {
+        etag(&json!([self.name, self.address, self.weight, self.capacity, self.kinds, self.labels]))
+    }
+}
+
+/// Hex digits shown: 128 bits, so that two states never share one by chance.
+const ETAG_DIGITS: usize = 32;
+
+fn etag(editable: &Json) -> String {
+    let digest = hex::encode(Sha256::digest(editable.to_string().as_bytes()));
+    format!("\"{}\"", digest.get(..ETAG_DIGITS).unwrap_or_default())
 }
 
 /// All nodes.
@@ -220,23 +236,54 @@ async fn enter(session: &mut Session, new: &NewNode, host: &str) -> Result<(), S
 
 /// Changes one, only what is named; `false`: there is none.
 pub async fn edit(store: &Store, node: &NodeId, change: &NodeChange, by: &str) -> Result<bool, StoreError> {
-    in_transaction!(store, "edit a node", |session| edit_in(session, node, change, by).await)
+    Ok(edit_if(store, node, change, by, |_| true).await? != Edited::Unknown)
 }
 
-async fn edit_in(session: &mut Session, node: &NodeId, change: &NodeChange, by: &str) -> Result<bool, StoreError> {
+/// What became of an edit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Edited {
+    /// It is as wished.
+    Done,
+    /// There is no such node.
+    Unknown,
+    /// It is not what the client had seen.
+    Stale,
+}
+
+/// The same, only if the caller had seen it as it is: `is_seen` is given its [`NodeInfo::etag`].
+pub async fn edit_if(
+    store: &Store,
+    node: &NodeId,
+    change: &NodeChange,
+    by: &str,
+    is_seen: impl Fn(&str) -> bool,
+) -> Result<Edited, StoreError> {
+    in_transaction!(store, "edit a node", |session| edit_in(session, node, change, by, &is_seen).await)
+}
+
+async fn edit_in(
+    session: &mut Session,
+    node: &NodeId,
+    change: &NodeChange,
+    by: &str,
+    is_seen: impl Fn(&str) -> bool,
+) -> Result<Edited, StoreError> {
     let act = "edit a node";
     cluster::lock(session).await?;
     // It takes the row's lock, and needs the same grant as a change.
     let now = session.dialect().now_datetime();
     let touch = format!("UPDATE node SET modified_date = {now} WHERE node_id = ?");
     if session.execute(act, touch, values![node]).await? == 0 {
-        return Ok(false);
+        return Ok(Edited::Unknown);
     }
     let sql = "SELECT node_name, address, weight, capacity, kinds, labels FROM node WHERE node_id = ?";
     let row = session.row(act, sql, values![node]).await?.ok_or(StoreError::SchemaMissing)?;
+    if !is_seen(&etag_of(&row)?) {
+        return Ok(Edited::Stale);
+    }
     let edits = edits(&row, change)?;
     if edits.is_empty() {
-        return Ok(true);
+        return Ok(Edited::Done);
     }
     let sets: Vec<String> = edits.iter().map(|edit| format!("{} = ?", edit.column)).collect();
     let sql = format!("UPDATE node SET {} WHERE node_id = ?", sets.join(", "));
@@ -251,7 +298,14 @@ async fn edit_in(session: &mut Session, node: &NodeId, change: &NodeChange, by: 
     };
     let (before, after) = (shown(|edit| &edit.before), shown(|edit| &edit.after));
     audit::append_in(session, &deed(by, "node.edit", node.as_str(), Some(before), Some(after))).await?;
-    Ok(true)
+    Ok(Edited::Done)
+}
+
+fn etag_of(row: &Row) -> Result<String, StoreError> {
+    let (kinds, labels) = (kinds(&row.text("kinds")?), kinds(&row.text("labels")?));
+    let capacity = row.maybe_int("capacity")?;
+    let weight: u32 = row.small("weight")?;
+    Ok(etag(&json!([row.text("node_name")?, row.text("address")?, weight, capacity, kinds, labels])))
 }
 
 /// A column that gets another value.

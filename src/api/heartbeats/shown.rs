@@ -18,6 +18,9 @@ pub(in crate::api) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
     secret: Option<String>,
+    /// Stands in the header.
+    #[serde(skip)]
+    pub(super) etag: String,
 }
 
 /// A heartbeat with its secret.
@@ -124,6 +127,7 @@ impl From<Definition> for Chosen {
 impl From<Heartbeat> for Shown {
     fn from(heartbeat: Heartbeat) -> Self {
         let Heartbeat { definition, vitals, last } = heartbeat;
+        let etag = definition.etag();
         let record = vitals.record;
         let seen = Seen {
             state: record.state.as_str(),
@@ -144,7 +148,7 @@ impl From<Heartbeat> for Shown {
             created_at: definition.created_at,
             changed_at: vitals.changed_at,
         };
-        Self { chosen: definition.into(), seen, secret: None }
+        Self { chosen: definition.into(), seen, secret: None, etag }
     }
 }
 

@@ -294,3 +294,20 @@ async fn lists_are_filtered_and_paged_and_the_deleted_are_gone() {
     let reader = surface.key("read").await;
     assert_eq!(surface.send("DELETE", &format!("{PATH}/a"), Some(&reader), "").await.code, 403);
 }
+
+#[tokio::test]
+async fn an_edit_of_a_heartbeat_that_was_changed_since_is_refused() {
+    let surface = Surface::plain().await;
+    backup(&surface).await;
+    let path = format!("{PATH}/backup");
+    let bearer = format!("Bearer {}", surface.key("write").await);
+    let seen = surface.send_with("GET", &path, &[("authorization", &bearer)], "").await.header("etag");
+    let send = async |method: &str, body: &str| {
+        surface.send_with(method, &path, &[("authorization", &bearer), ("if-match", &seen)], body).await
+    };
+    assert_eq!(send("PATCH", r#"{"grace_s": 6}"#).await.code, 200);
+    assert_eq!(send("PATCH", r#"{"grace_s": 7}"#).await.code, 412);
+    assert_eq!(send("DELETE", "").await.code, 412);
+    let now = surface.send_with("GET", &path, &[("authorization", &bearer)], "").await;
+    assert_eq!(now.json()["grace_s"], 6);
+}

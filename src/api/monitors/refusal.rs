@@ -51,7 +51,7 @@ pub(super) fn error_of(faults: Vec<Fault>) -> ApiError {
 }
 
 /// The tags of `If-Match`; none: it is not there, whatever is stored will do.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
+pub(in crate::api) fn if_match(headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
     let values: Vec<_> = headers.get_all(header::IF_MATCH).iter().collect();
     let texts = values.iter().filter_map(|value| value.to_str().ok());
     let tags: Vec<String> = texts

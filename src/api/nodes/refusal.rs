@@ -1,7 +1,7 @@
 //! What a caller is told when a hand's wish is refused: why, and the way out.
 
 use crate::api::problem::{ApiError, FieldError};
-use crate::store::hands::{Fault, Refusal, WhyNot};
+use crate::store::hands::{Fault, PinnedMonitor, Refusal, WhyNot};
 use crate::store::nodes::Deletion;
 
 /// Faults that a sentence names; `errors` lists all.
@@ -29,17 +29,20 @@ pub(in crate::api) fn refused(refusal: Refusal) -> ApiError {
         }
         Refusal::Impossible(faults) => impossible(&faults),
         Refusal::Pinned(pinned) => {
-            let named: Vec<String> = pinned.iter().take(NAMED).map(|one| format!("{} {}", one.id, one.name)).collect();
-            let more = if pinned.len() > NAMED { ", …" } else { "" };
             let detail = format!(
-                "{} pinned there ({}{more}): move or unpin them, or take them along with \"move_pinned\": true \
+                "{} pinned there ({}): move or unpin them, or take them along with \"move_pinned\": true \
                  (`komainu nodes drain … --move-pinned`)",
                 monitors(pinned.len()),
-                named.join(", ")
+                named(&pinned)
             );
             ApiError::Pinned { detail, pinned }
         }
     }
+}
+
+fn named(pinned: &[PinnedMonitor]) -> String {
+    let named: Vec<String> = pinned.iter().take(NAMED).map(|one| format!("{} {}", one.id, one.name)).collect();
+    named.join(", ") + if pinned.len() > NAMED { ", …" } else { "" }
 }
 
 fn impossible(faults: &[Fault]) -> ApiError {
@@ -76,6 +79,16 @@ pub(super) fn not_deleted(node: &str, deletion: Deletion) -> Option<ApiError> {
             conflict(format!("all traffic of people is pinned to {node}: `komainu routing unpin`"))
         }
         Deletion::Runs(count) => conflict(format!("{} at {node}: `komainu nodes drain {node} --wait`", counted(count))),
+        Deletion::RunsPinned(count, pinned) => {
+            let detail = format!(
+                "{} at {node}, {} of them pinned ({}): move or unpin these, then `komainu nodes drain {node} --wait`; \
+                 or take them along with `--move-pinned`",
+                counted(count),
+                pinned.len(),
+                named(&pinned)
+            );
+            Some(ApiError::Pinned { detail, pinned })
+        }
         Deletion::IsHome(count) => conflict(format!(
             "{} at home on {node}: `komainu nodes drain {node} --wait`, then `komainu nodes delete {node} --rehome` \
              (`?rehome=true`) leaves them where they run",

@@ -99,3 +99,36 @@ async fn a_node_with_monitors_is_kept_and_the_way_out_is_named() {
     assert_eq!(surface.send("DELETE", "/api/v1/nodes/node1", Some(&admin), "").await.code, 204);
     assert_eq!(surface.send("DELETE", "/api/v1/nodes/node1", Some(&admin), "").await.code, 404);
 }
+
+#[tokio::test]
+async fn an_edit_of_a_node_that_was_changed_since_is_refused() {
+    let surface = Surface::plain().await;
+    let bearer = format!("Bearer {}", surface.key("admin").await);
+    surface.add_node("node1").await;
+    let path = "/api/v1/nodes/node1";
+    let read = surface.send_with("GET", path, &[("authorization", &bearer)], "").await;
+    let seen = read.header("etag");
+    let change = async |body: &str| {
+        surface.send_with("PATCH", path, &[("authorization", &bearer), ("if-match", &seen)], body).await
+    };
+    let first = change(r#"{"weight": 50}"#).await;
+    assert_eq!(first.code, 200);
+    assert_ne!(first.header("etag"), seen);
+    assert_eq!(change(r#"{"weight": 60}"#).await.code, 412);
+    assert_eq!(surface.send_with("GET", path, &[("authorization", &bearer)], "").await.json()["weight"], 50);
+}
+
+#[tokio::test]
+async fn who_would_delete_a_node_is_told_at_once_what_is_pinned_there() {
+    let surface = Surface::plain().await;
+    let admin = surface.key("admin").await;
+    surface.add_node("node1").await;
+    for pinned in [true, false] {
+        let body = json!({"name": "till", "type": "http", "url": "http://t/", "node_id": "node1", "pinned": pinned});
+        assert_eq!(surface.send("POST", "/api/v1/monitors", Some(&admin), &body.to_string()).await.code, 201);
+    }
+    let refused = surface.send("DELETE", "/api/v1/nodes/node1", Some(&admin), "").await;
+    assert_eq!((refused.code, &refused.json()["pinned"]), (409, &json!([{"id": 1, "name": "till"}])));
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("2 monitors are at node1, 1 of them pinned (1 till)"), "{detail}");
+}

@@ -24,13 +24,25 @@ pub(super) enum Held {
 
 /// Reads one document.
 pub(super) fn read(text: &str) -> Result<Node, Fault> {
-    let documents = MarkedYaml::load_from_str(text)
-        .map_err(|error| Fault::new(error.marker().line(), "", format!("this is no YAML: {}", error.info())))?;
+    let documents =
+        MarkedYaml::load_from_str(text).map_err(|error| refused(text, error.marker().line(), error.info()))?;
     match documents.as_slice() {
         [] => Err(Fault::new(1, "", "the file is empty")),
         [one] => node(one, one.span.start.line()),
         [_, second, ..] => Err(Fault::new(second.span.start.line(), "", "there is a second document; write one")),
     }
+}
+
+/// As people look for it: by the line, and by the key where one comes twice.
+fn refused(text: &str, line: usize, info: &str) -> Fault {
+    if !info.contains("duplicated key") {
+        return Fault::new(line, "", format!("this is no YAML: {info}"));
+    }
+    let written = line.checked_sub(1).and_then(|at| text.lines().nth(at)).unwrap_or_default();
+    let key = written.split(':').next().unwrap_or_default().trim();
+    // Of several keys in braces on one line nobody knows which.
+    let which = if key.contains(['{', ',']) || key.is_empty() { "a key".to_owned() } else { format!("the key {key}") };
+    Fault::new(line, "", format!("{which} stands a second time in the same place; keep one of them"))
 }
 
 impl Node {

@@ -56,11 +56,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             _ => {}
         }
         if clock::now().since(begin) >= args.timeout {
-            let left = print::cell(node.get("monitors"));
+            let left = match node.get("monitors").and_then(Value::as_u64) {
+                Some(1) => "1 monitor".to_owned(),
+                _ => format!("{} monitors", print::cell(node.get("monitors"))),
+            };
             if is_frozen(&client).await {
                 bail!("{id} is not drained: the cluster is frozen, nothing leaves it until `komainu cluster thaw`");
             }
-            bail!("{id} is not drained yet: it runs {left} monitors; the drain goes on, `komainu nodes show {id}`");
+            bail!("{id} is not drained yet: it still runs {left}; the drain goes on, `komainu nodes show {id}`");
         }
         tokio::time::sleep(LOOK).await;
         node = find(&client, id).await?;

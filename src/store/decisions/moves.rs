@@ -148,17 +148,23 @@ impl Batch<'_> {
     }
 
     async fn update(&self, session: &mut Session, sets: &str, values: Vec<Value>) -> Result<u64, Stop> {
+        // MariaDB assigns from left to right: the stamp looks at the source before it is taken away.
         let sql = format!(
-            "UPDATE komainu_assignment{} SET {sets}, {} WHERE monitor_id IN ({}) AND pinned = ? AND asked = ? \
+            "UPDATE komainu_assignment{} SET {}, {sets} WHERE monitor_id IN ({}) AND pinned = ? AND asked = ? \
              AND COALESCE(assigned_node, node_id, '') = ? AND COALESCE(node_id, '') = ?",
             session.dialect().by_primary(),
-            stamped(session),
+            if self.keeps_reason() { arrived(session) } else { stamped(session) },
             self.ids
         );
         let name = |node: &Option<NodeId>| node.as_ref().map_or_else(String::new, |node| node.as_str().to_owned());
         let seen = values![self.kind.pinned, self.kind.asked, name(&self.kind.from), name(&self.kind.home)];
-        let values = [values, self.stamp_values(), seen].concat();
+        let values = [self.stamp_values(), values, seen].concat();
         Ok(session.execute("move monitors", Sql::Once(sql), values).await?)
+    }
+
+    /// That it was nobody's says nothing of one that was sent: it is where it is for what sent it.
+    fn keeps_reason(&self) -> bool {
+        self.kind.step == Step::Arrive && self.kind.reason == MoveReason::Unowned
     }
 
     fn stamp_values(&self) -> Vec<Value> {
@@ -168,6 +174,11 @@ impl Batch<'_> {
 
 fn stamped(session: &Session) -> String {
     format!("reason = ?, epoch = ?, generation = ?, changed_at = {}", session.dialect().now_ms())
+}
+
+/// What was released keeps the reason of its release.
+fn arrived(session: &Session) -> String {
+    stamped(session).replacen("reason = ?", "reason = CASE WHEN source_node IS NULL THEN ? ELSE reason END", 1)
 }
 
 fn id_list_of(monitors: &[MonitorId]) -> String {

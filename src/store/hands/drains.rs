@@ -131,7 +131,10 @@ async fn lay(
 
 /// Monitors pinned to it that are there, or on their way there: a drain would never end while they are. What is pinned
 /// to a lost node and runs here meanwhile is free to run elsewhere.
-async fn pinned_to(session: &mut Session, node: &NodeId) -> Result<Vec<PinnedMonitor>, StoreError> {
+pub(in crate::store) async fn pinned_to(
+    session: &mut Session,
+    node: &NodeId,
+) -> Result<Vec<PinnedMonitor>, StoreError> {
     let sql = "SELECT m.id, m.name FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
          WHERE a.pinned = 1 AND a.node_id = ? AND a.effective_node IN (?, '') ORDER BY m.id";
     let rows = session.rows("look up pinned monitors", sql, values![node, node]).await?;

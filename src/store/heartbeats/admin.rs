@@ -143,19 +143,37 @@ pub async fn rotate(store: &Store, name: &str, nonce: &str, overlap_ms: i64, by:
 
 /// Deletes one, and ends its incident; `None`: there was none.
 pub async fn delete(store: &Store, name: &str, by: &str) -> Result<Option<Heartbeat>, StoreError> {
-    in_transaction!(store, "delete a heartbeat", |session| delete_in(session, name, by).await)
+    Ok(delete_if(store, name, by, |_| true).await?.and_then(Result::ok))
 }
 
-async fn delete_in(session: &mut Session, name: &str, by: &str) -> Result<Option<Heartbeat>, StoreError> {
+/// The same, only if it is wanted as it is under its lock; otherwise it is handed back and stays.
+pub async fn delete_if(
+    store: &Store,
+    name: &str,
+    by: &str,
+    is_wanted: impl Fn(&Heartbeat) -> bool,
+) -> Result<Option<Result<Heartbeat, Heartbeat>>, StoreError> {
+    in_transaction!(store, "delete a heartbeat", |session| delete_in(session, name, by, &is_wanted).await)
+}
+
+async fn delete_in(
+    session: &mut Session,
+    name: &str,
+    by: &str,
+    is_wanted: impl Fn(&Heartbeat) -> bool,
+) -> Result<Option<Result<Heartbeat, Heartbeat>>, StoreError> {
     let act = "delete a heartbeat";
     let lock = session.dialect().for_update();
     let Some((heartbeat, _)) = locked(session, name, lock).await? else { return Ok(None) };
+    if !is_wanted(&heartbeat) {
+        return Ok(Some(Err(heartbeat)));
+    }
     if let Some(incident) = heartbeat.vitals.incident_id {
         resolve_on(session, incident, "the heartbeat was deleted").await?;
     }
     session.execute(act, "DELETE FROM komainu_heartbeat WHERE name = ?", values![name]).await?;
     trail::note(session, by, Some(&heartbeat.definition), None).await?;
-    Ok(Some(heartbeat))
+    Ok(Some(Ok(heartbeat)))
 }
 
 async fn locked(session: &mut Session, name: &str, lock: &str) -> Result<Option<(Heartbeat, Wall)>, StoreError> {

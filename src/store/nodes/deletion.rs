@@ -9,13 +9,13 @@ use serde_json::json;
 use crate::store::audit;
 use crate::store::cluster;
 use crate::store::error::StoreError;
-use crate::store::hands::deed;
+use crate::store::hands::{PinnedMonitor, deed, pinned_to};
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::Session;
 use crate::store::value::{Row, values};
 
 /// What became of a wish to delete a node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Deletion {
     /// It is gone.
     Deleted,
@@ -27,6 +27,8 @@ pub enum Deletion {
     TakesTraffic,
     /// It still runs so many monitors, or they are on their way from it or to it: drain it first.
     Runs(u32),
+    /// The same, and these are pinned there: no drain takes them along unless it is told to.
+    RunsPinned(u32, Vec<PinnedMonitor>),
     /// So many are at home on it while others run them: they get their home elsewhere, or the node stays.
     IsHome(u32),
     /// So many that are pinned to it run elsewhere: move or unpin them first.
@@ -65,6 +67,10 @@ async fn delete_in(session: &mut Session, node: &NodeId, wish: DeletionWish, by:
     }
     let bonds = Bonds::read(session, node).await?;
     if let Some(refusal) = bonds.refusal(wish.rehome) {
+        let pinned = pinned_to(session, node).await?;
+        if let (Deletion::Runs(count), false) = (&refusal, pinned.is_empty()) {
+            return Ok(Deletion::RunsPinned(*count, pinned));
+        }
         return Ok(refusal);
     }
     if bonds.homes > 0 {

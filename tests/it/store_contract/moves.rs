@@ -1,6 +1,6 @@
 //! Decisions: what they change, and every assumption that refuses them.
 
-use komainu_watchdogs::decision::{Commit, Guard, Refusal, StatusChange, StatusReason, Step};
+use komainu_watchdogs::decision::{Commit, Guard, Move, MoveReason, Refusal, StatusChange, StatusReason, Step};
 use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::ids::{Generation, Incarnation, Nonce, Stamp};
 
@@ -179,8 +179,12 @@ async fn an_arrival_clears_the_source(kind: Kind) {
     one.acknowledge(stamp).await.unwrap();
     let mut decision = leader.decision(stamp.generation);
     decision.guards = vec![acknowledged("node1", 11, stamp.generation)];
-    decision.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
+    let arrival = step(Step::Arrive, monitor, None, Some("node2"));
+    decision.moves = vec![Move { reason: MoveReason::Unowned, ..arrival }];
     let (after, _) = leader.done(&decision).await;
+    // Why it left is why it is there; that it was nobody's meanwhile says nothing.
+    let unowned = "SELECT COUNT(*) FROM komainu_assignment WHERE reason = 'unowned'";
+    assert_eq!(fixture.raw.count(unowned).await, 0);
     assert_eq!(after.generation, stamp.generation.next());
     assert_eq!(fixture.assignment(monitor).await, ["node2", "node2", "-", "-"]);
 }

@@ -66,7 +66,7 @@ fn what_is_no_document_is_refused_with_its_line() {
         ("", 1, "empty"),
         ("a: [\n", 2, "no YAML"),
         ("- a\n", 1, "keys with values"),
-        ("set: a\nset: b\n", 2, "duplicated key"),
+        ("set: a\nset: b\n", 2, "the key set stands a second time"),
         ("set: a\n---\nset: b\n", 3, "second document"),
         ("set: a b\n", 1, "A-Z"),
         ("set: a\nmonitors:\n", 2, "write {} for none"),

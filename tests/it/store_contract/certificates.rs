@@ -147,7 +147,7 @@ async fn what_the_monitor_does_not_ask_for_is_not_told(kind: Kind) {
     // Made in Kuma's UI, and run by a stock Kuma, which tells people itself.
     fixture.raw.execute("DELETE FROM komainu_monitor").await;
     assert_eq!(settle(&fixture).await, (0, 0));
-    fixture.raw.execute("UPDATE node SET kinds = '[\"http\"]'").await;
+    fixture.raw.execute("UPDATE node SET runner = 'native'").await;
     assert_eq!(settle(&fixture).await, (1, 0));
 }
 

@@ -13,7 +13,7 @@ const { Doors } = require("./doors");
 const { Maintenance } = require("./maintenance");
 const { Rows } = require("./rows");
 const { Runs } = require("./runs");
-const { Statistics } = require("./statistics");
+const { Statistics, TABLES } = require("./statistics");
 const { Tenure } = require("./tenure");
 const { Window } = require("./window");
 const { Wire } = require("./wire");
@@ -34,7 +34,7 @@ class Agent {
     const owns = (id) => this.tenure.owns(id);
     this.statistics = new Statistics({ calculator: null, wire: this.wires.bulk, clock, owns });
     this.runs = new Runs({ kuma: this.kuma, rows: this.rows, statistics: this.statistics, clock, log });
-    this.tenure = new Tenure({ rows: this.rows, runs: this.runs, clock, log, exit: log.fatal });
+    this.tenure = new Tenure({ rows: this.rows, runs: this.runs, clock, log, exit: log.fatal, giveUp: log.giveUp });
     this.runs.tenure = this.tenure;
     const { kuma, rows, runs, tenure } = this;
     this.window = new Window({ kuma, wire: this.wires.bulk, rows, runs, tenure, clock });
@@ -66,7 +66,12 @@ class Agent {
   patchBeans(R) {
     this.kuma.R = R;
     const read = (sql, values) => R.getAll(sql, values);
-    wrap(R, "store", (store, [bean]) => (bean.beanMeta.type === "heartbeat" ? this.runs.beforeBeat(store, bean) : store()));
+    wrap(R, "store", (store, [bean]) => {
+      const { type } = bean.beanMeta;
+      if (type !== "heartbeat" && !(type in TABLES)) return store();
+      if (this.isOpen) this.runs.ensureOwn(Number(bean.monitor_id));
+      return type === "heartbeat" ? this.runs.beforeBeat(store, bean) : store();
+    });
     wrap(R, "find", async (find, [type, clause, data]) => {
       if (type === "monitor" && clause === ALL_MONITORS) return this.open();
       return (await this.statistics.find(type, data ?? [], read)) ?? find();
@@ -137,7 +142,7 @@ class Agent {
     const hasUser = async () => Number((await this.wires.eyes.query("SELECT COUNT(*) AS users FROM user"))[0].users) > 0;
     server.io.use(setupPage(hasUser));
     for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => this.close());
-    setTimeout(() => this.selfTest(), SELF_TEST_AFTER).unref();
+    this.selfTesting = setTimeout(() => this.selfTest(), SELF_TEST_AFTER).unref();
   }
 
   /** Kuma listens and would now start every monitor, one after another. */
@@ -162,6 +167,7 @@ class Agent {
 
   async close() {
     log.info("stopping: the lease is given back");
+    clearTimeout(this.selfTesting);
     this.isOpen = false;
     try {
       await this.tenure.leave();

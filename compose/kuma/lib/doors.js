@@ -10,7 +10,8 @@ const PATH_HINT = "/api/v1/reconcile-monitors";
 /** In the query of a hint whose sender waits until a monitor's row was read: all are. It is not part of what is signed. */
 const REREAD = /^reread=\d+$/;
 const REREAD_LIMIT = 2_000;
-const PUSH = /^\/api\/push\/([^/]+)\/?$/;
+/** Express takes any spelling of a path. */
+const PUSH = /^\/api\/push\/([^/]+)\/?$/i;
 const BODY_MOST = 1_024 * 1_024;
 const LAG_MOST = 2_000;
 const PULSE = 250;
@@ -27,7 +28,7 @@ class Doors {
 
   /** Instead of the Express application's `handle`. */
   take(req, res, kuma) {
-    const [path, query] = req.url.split("?", 2);
+    const [path, query] = parts(req.url);
     if (path === PATH_HEALTH) return void this.health(res);
     if (path === PATH_HINT && req.method === "POST") return void this.hint(req, res, path, REREAD.test(query));
     const push = PUSH.exec(path);
@@ -90,8 +91,15 @@ class Doors {
       res.setHeader("Retry-After", "1");
       return answer(res, 503, { ok: false, msg: "This node could not store the push: it may be sent again." });
     }
-    this.runs.asPush(run, kuma);
+    this.runs.asPush(run, res, kuma);
   }
+}
+
+/** Path and query, also of a URL that is written out whole. */
+function parts(url) {
+  const [path, query] = url.split("?", 2);
+  const whole = /^[a-z]+:\/\/[^/]*(\/.*)?$/i.exec(path);
+  return [whole ? whole[1] ?? "/" : path, query];
 }
 
 function decoded(text) {

@@ -11,4 +11,8 @@ module.exports = {
     console.error(line("FATAL", text));
     process.exit(78); // EX_CONFIG: a restart alone will not help.
   },
+  giveUp(text) {
+    console.error(line("FATAL", text));
+    process.exit(1); // A restart will help.
+  },
 };

@@ -13,6 +13,8 @@ const BATCH = 50;
 /** How long a batch may delay the next one; a slow target delays nothing for longer. */
 const PACE = 600;
 const RETRY = 2_000;
+/** Less than a leader waits for an acknowledgement. */
+const PUSH_MOST = 5_000;
 /** A run that counted something this long ago has a row of statistics, unless somebody cleared them. */
 const COUNTED = 10_000;
 
@@ -55,6 +57,7 @@ class Runs {
     const gone = new Set(ids);
     this.queue = this.queue.filter((id) => !gone.has(id));
     for (const id of gone) this.starting.delete(id);
+    for (const id of gone) this.answer(id);
     for (const id of gone) this.end(this.held.get(id));
     await Promise.all([...gone].map((id) => this.idle(id)));
     for (const id of gone) {
@@ -70,6 +73,7 @@ class Runs {
 
   /** The runs end, the statistics stay. */
   suspend() {
+    for (const id of this.queue) this.answer(id);
     this.queue = [];
     this.starting.clear();
     for (const run of [...this.held.values()]) this.end(run);
@@ -120,9 +124,21 @@ class Runs {
     return this.tokens.get(token) ?? null;
   }
 
-  /** Whatever happens in `act` is a push to this run's monitor. */
-  asPush(run, act) {
-    return this.context.run({ isPush: true, run }, act);
+  /**
+   * Whatever happens in `act` is a push to this run's monitor. Until it is answered (Kuma tells people between counting
+   * and storing, which takes seconds) the monitor does not count as stopped, and what was counted may be stored.
+   */
+  asPush(run, res, act) {
+    if (this.refusal(run)) return this.context.run({ isPush: true, run }, act);
+    const context = { isPush: true, isHeld: true, run };
+    const release = this.hold(run.id);
+    const end = () => {
+      if (context.isHeld) release();
+      context.isHeld = false;
+    };
+    res.once("close", end);
+    setTimeout(end, PUSH_MOST).unref();
+    return this.context.run(context, act);
   }
 
   // ---- the guards: each looks at life, assignment and lease at once ----
@@ -145,29 +161,37 @@ class Runs {
 
   /** Before anything of a result is counted, stored or told. While `act` lasts the monitor does not count as stopped. */
   async beforeStoring(act) {
-    const { run, isPush } = this.current();
+    const { run, isPush, isHeld } = this.current();
     if (!run) return act();
-    if (this.refusal(run)) return this.refuse(run, isPush);
-    const segment = this.storing.get(run.id) ?? { count: 0, waiters: [] };
-    this.storing.set(run.id, segment);
-    segment.count += 1;
+    const reason = isHeld ? this.leaseRefusal() : this.refusal(run);
+    if (reason) return this.refuse(run, isPush);
+    const release = this.hold(run.id);
     try {
       return await act(run);
     } finally {
-      segment.count -= 1;
-      if (segment.count === 0) {
-        this.storing.delete(run.id);
-        segment.waiters.forEach((resolve) => resolve());
-      }
+      release();
     }
   }
 
   beforeCounting(act) {
     return this.beforeStoring(async (run) => {
-      const answer = await act();
-      if (run) run.countedAt ??= this.clock.now();
-      return answer;
+      try {
+        const answer = await act();
+        if (run) run.countedAt ??= this.clock.now();
+        return answer;
+      } catch (error) {
+        // Whether its row is there nobody knows: what is counted next is read anew.
+        if (run) this.statistics.drop(run.id);
+        throw error;
+      }
     });
+  }
+
+  /** At each row of a beat or of statistics: several are stored after one look, and the lease may end between two. */
+  ensureOwn(id) {
+    const { run } = this.current();
+    const reason = run ? this.leaseRefusal() : this.tenure.refusal(id);
+    if (reason) throw new Error(`not stored: ${reason}`);
   }
 
   beforeBeat(act, bean) {
@@ -199,6 +223,23 @@ class Runs {
   current() {
     const store = this.context.getStore();
     return store ?? { run: null, isPush: false };
+  }
+
+  leaseRefusal() {
+    return this.tenure.phase === "holding" && this.tenure.leaseLeft() > 0 ? null : "the lease is over";
+  }
+
+  /** Until it is released, a monitor does not count as stopped. */
+  hold(id) {
+    const segment = this.storing.get(id) ?? { count: 0, waiters: [] };
+    this.storing.set(id, segment);
+    segment.count += 1;
+    return () => {
+      segment.count -= 1;
+      if (segment.count > 0) return;
+      this.storing.delete(id);
+      segment.waiters.forEach((resolve) => resolve());
+    };
   }
 
   refusal(run) {
@@ -268,11 +309,16 @@ class Runs {
       }
       for (const id of batch) {
         this.starting.delete(id);
-        this.waiting.get(id)?.forEach((resolve) => resolve());
-        this.waiting.delete(id);
+        this.answer(id);
       }
     }
     this.isPumping = false;
+  }
+
+  /** Whoever waits for a start, a handler of the UI, is let go. */
+  answer(id) {
+    this.waiting.get(id)?.forEach((resolve) => resolve());
+    this.waiting.delete(id);
   }
 
   async startBatch(ids) {
@@ -282,12 +328,19 @@ class Runs {
     // The next batch is read while this one makes its first runs.
     const next = this.queue.slice(0, BATCH).filter((id) => !this.tenure.refusal(id));
     prepared.then(() => this.statistics.prepare(next)).catch(() => {});
-    await prepared;
-    const rows = await this.rows.readMonitors(owned);
+    const failed = await prepared;
+    if (failed.size > 0) this.startLater([...failed.keys()], [...failed.values()][0]);
+    const rows = await this.rows.readMonitors(owned.filter((id) => !failed.has(id)));
     const runs = rows.filter((row) => !this.tenure.refusal(row.id)).map((row) => this.startOne(row));
     this.rows.started(runs.map((run) => run.id)).catch((error) => this.log.warn(`noting the starts: ${error.message}`));
     const until = this.clock.now() + PACE;
     while (this.clock.now() < until && runs.some((run) => run.isAlive && !run.isFirstBeatDone)) await this.clock.sleep(20);
+  }
+
+  /** One that cannot be started keeps no other from it. */
+  startLater(ids, error) {
+    this.log.warn(`${ids.length} of a batch could not be started: ${error.message}`);
+    setTimeout(() => this.enqueue(ids.filter((id) => this.tenure.owns(id) && !this.held.has(id))), RETRY).unref();
   }
 
   startOne(row) {

@@ -31,14 +31,15 @@ class Statistics {
     delete this.calculator.list[id];
   }
 
-  /** Reads the statistics of monitors that are about to start, all at once. */
-  prepare(ids) {
+  /** Reads the statistics of monitors that are about to start, all at once; those of which it could not, and why. */
+  async prepare(ids) {
     const missing = ids.filter((id) => this.owns(id) && !this.calculator.list[id] && !this.coming.has(id));
     if (missing.length > 0) {
       const fetched = this.fetch(missing);
       for (const id of missing) this.come(id, fetched.then((packs) => this.unpack(id, packs)));
     }
-    return Promise.all(ids.map((id) => this.of(id)));
+    const outcomes = await Promise.allSettled(ids.map((id) => this.of(id)));
+    return new Map(outcomes.flatMap(({ reason }, at) => (reason ? [[ids[at], reason]] : [])));
   }
 
   async fetch(ids) {

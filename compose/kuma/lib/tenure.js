@@ -10,12 +10,15 @@ const RENEWAL = 2_000;
 const FENCE = 8_000;
 const WATCH = 11_000;
 const ROUND = 1_000;
+/** Kuma itself takes 6 s to end. */
+const LEAVING = 5_000;
 const SLICES = 5;
 
 class Tenure {
-  /** `rows` talks to the database, `runs` stops and starts, `clock` has now() and sleep(), `log`, `exit(reason)`. */
-  constructor({ rows, runs, clock, log, exit }) {
-    Object.assign(this, { rows, runs, clock, log, exit });
+  /** `rows` talks to the database, `runs` stops and starts, `clock` has now() and sleep(), `log`; `exit` where a
+   * restart alone does not help, `giveUp` where it does. */
+  constructor({ rows, runs, clock, log, exit, giveUp }) {
+    Object.assign(this, { rows, runs, clock, log, exit, giveUp });
     this.phase = "registering";
     this.mine = new Set();
     this.applied = null;
@@ -91,8 +94,9 @@ class Tenure {
     const held = this.phase === "holding";
     this.phase = "leaving";
     this.mine = new Set();
-    await this.runs.stopAll();
-    if (held) await this.rows.release();
+    const isStopped = await this.inTime(this.runs.stopAll(), LEAVING);
+    // What is still being stored is not over: then the lease ends by itself.
+    if (held && isStopped) await this.rows.release();
     this.phase = "ended";
   }
 
@@ -246,10 +250,20 @@ class Tenure {
   async stop(act) {
     this.stopping += 1;
     try {
-      await act();
+      const stopped = act();
+      if (!(await this.inTime(stopped, WATCH))) {
+        // A store that hangs: nothing can be acknowledged, and nothing begins. A new process has new connections.
+        this.giveUp("what was stopped is still being stored after 11 s: Kuma's database connections hang");
+        await stopped;
+      }
     } finally {
       this.stopping -= 1;
     }
+  }
+
+  /** Whether it is fulfilled within so long. */
+  inTime(promise, ms) {
+    return Promise.race([promise.then(() => true), this.clock.sleep(ms).then(() => false)]);
   }
 
   /** A statement failed: what was read before may be what the database has lost since. */

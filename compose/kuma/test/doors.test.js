@@ -20,7 +20,7 @@ async function served(t, { refusal = () => null, answers = async () => [] } = {}
       held: new Map([[7, run]]),
       refusal,
       pushed: (token) => (token === "se cret" ? run : null),
-      asPush: (of, act) => (seen.pushes.push(of.id), act()),
+      asPush: (of, res, act) => (seen.pushes.push(of.id), act()),
     },
     wire: { query: answers },
     clock: { now: () => performance.now(), wall: () => Date.now() },
@@ -72,6 +72,10 @@ test("a push reaches Kuma only where its monitor runs; elsewhere it is answered 
   const { at, seen } = await served(t);
   assert.strictEqual(await (await fetch(`${at}/api/push/se%20cret?status=up`)).text(), "kuma");
   assert.deepStrictEqual(seen.pushes, [7]);
+  for (const path of ["/API/push/other", "/api/Push/other/"]) assert.strictEqual((await fetch(at + path)).status, 404, path);
+  const whole = http.request({ port: new URL(at).port, path: `${at}/api/push/other` });
+  const [response] = await once(whole.end(), "response");
+  assert.strictEqual(response.resume().statusCode, 404, "a URL that is written out whole");
   const other = await fetch(`${at}/api/push/other`);
   assert.deepStrictEqual([other.status, await other.json()], [404, { ok: false, msg: "Monitor not found or not active." }]);
 });

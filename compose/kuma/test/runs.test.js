@@ -1,7 +1,10 @@
 "use strict";
 const assert = require("node:assert");
 const { test } = require("node:test");
+const { EventEmitter } = require("node:events");
 const { gate, node, settle } = require("./standin");
+
+const answerOf = () => new EventEmitter();
 
 const RUN = ["check", "tell", "count", "store"];
 
@@ -174,18 +177,20 @@ test("a push is known by its token, and counts only where its monitor runs", asy
   await n.live();
   assert.strictEqual(n.runs.pushed("other"), null);
   const run = n.runs.pushed("secret");
-  await n.runs.asPush(run, () => n.runs.beforeBeat(async () => n.journal.push("pushed 7"), { id: 5 }));
+  const res = answerOf();
+  await n.runs.asPush(run, res, () => n.runs.beforeBeat(async () => n.journal.push("pushed 7"), { id: 5 }));
+  res.emit("close");
   assert.ok(n.runs.ownBeats.has(5));
   n.rows.unassign(7);
   await n.clock.pass(2_000);
   assert.strictEqual(n.runs.pushed("secret"), null);
-  await assert.rejects(n.runs.asPush(run, () => n.runs.beforeBeat(async () => {}, {})), /not found or not active/);
+  await assert.rejects(n.runs.asPush(run, answerOf(), () => n.runs.beforeBeat(async () => {}, {})), /not found or not active/);
 });
 
 test("a beat is known as one's own even if the answer to its storing was lost", async () => {
   const n = await running(7);
   const run = n.runs.held.get(7);
-  const lost = n.runs.asPush(run, () =>
+  const lost = n.runs.asPush(run, answerOf(), () =>
     n.runs.beforeBeat(async () => {
       throw new Error("connection lost");
     }, { time: "2026-11-23 01:02:03.456" }));
@@ -215,4 +220,57 @@ test("a thousand monitors start in batches, none of them twice", async () => {
   const checks = n.journal.filter((line) => line.startsWith("check "));
   assert.strictEqual(checks.length, 1_000);
   assert.strictEqual(new Set(checks).size, 1_000);
+});
+
+test("a push that was counted is stored although its monitor leaves meanwhile, and only then does it count as stopped", async () => {
+  const n = await running(7);
+  const [run, told, res] = [n.runs.held.get(7), gate(), answerOf()];
+  const pushed = n.runs.asPush(run, res, async () => {
+    await n.runs.beforeCounting(async () => n.journal.push("counted 7"));
+    await told.promise;
+    await n.runs.beforeBeat(async () => n.journal.push("stored 7"), { id: 9 });
+    res.emit("close");
+  });
+  await settle();
+  let isStopped = false;
+  const stopped = n.runs.stop([7]).then(() => (isStopped = true));
+  await settle();
+  assert.strictEqual(isStopped, false);
+  told.open();
+  await Promise.all([pushed, stopped]);
+  assert.deepStrictEqual(n.journal.filter((line) => / 7$/.test(line) && /counted|stored/.test(line)).slice(-2), ["counted 7", "stored 7"]);
+});
+
+test("statistics that could not be stored are read anew", async () => {
+  const n = await running(7);
+  const run = n.runs.held.get(7);
+  await assert.rejects(n.runs.asPush(run, answerOf(), () => n.runs.beforeCounting(async () => { throw new Error("ER_DUP_ENTRY"); })), /DUP/);
+  assert.ok(n.journal.includes("drop 7"));
+});
+
+test("nothing is stored outside of a run, and nothing when the lease ends between two rows", async () => {
+  const n = await running(7);
+  assert.throws(() => n.runs.ensureOwn(8), /another node runs it/);
+  const run = n.runs.held.get(7);
+  await n.runs.asPush(run, answerOf(), async () => {
+    n.runs.ensureOwn(7);
+    n.tenure.renewedAt = -Infinity;
+    assert.throws(() => n.runs.ensureOwn(7), /lease is over/);
+  });
+});
+
+test("a handler that waits for a start is let go when its monitor leaves", async () => {
+  const n = await running(7);
+  n.runs.isPumping = true;
+  const asked = n.runs.enqueue([7], true);
+  await n.runs.stop([7]);
+  await asked;
+});
+
+test("one monitor that cannot be prepared keeps no other from its start", async () => {
+  const n = await running(7);
+  n.statistics.unreadable = 21;
+  for (const id of [20, 21, 22]) n.rows.add(id);
+  await n.clock.pass(4_000);
+  assert.deepStrictEqual([20, 21, 22].map((id) => n.runs.held.has(id)), [true, false, true]);
 });

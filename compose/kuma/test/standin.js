@@ -177,10 +177,16 @@ class Statistics {
     if (this.loaded.delete(id)) this.journal.push(`drop ${id}`);
   }
   async prepare(ids) {
+    const failed = new Map();
     for (const id of ids) {
+      if (this.unreadable === id) {
+        failed.set(id, new Error("extras is no JSON"));
+        continue;
+      }
       if (!this.loaded.has(id)) this.journal.push(`load ${id}`);
       this.loaded.add(id);
     }
+    return failed;
   }
 }
 
@@ -193,7 +199,7 @@ function node(rows = new Rows()) {
   const statistics = new Statistics(kuma.journal);
   const runs = new Runs({ kuma, rows, statistics, clock, log: silent });
   const exits = [];
-  const tenure = new Tenure({ rows, runs, clock, log: silent, exit: (reason) => exits.push(reason) });
+  const tenure = new Tenure({ rows, runs, clock, log: silent, exit: (reason) => exits.push(reason), giveUp: (reason) => exits.push(reason) });
   kuma.start = kuma.start.bind(kuma);
   kuma.stop = kuma.stop.bind(kuma);
   kuma.runs = runs;

@@ -102,7 +102,7 @@ function gateway.to_session()
 end
 
 local function choose_owner(route)
-  local token = ngx.var.uri:match("^/api/push/([^/]+)/?$")
+  local token = ngx.var.uri:match("^/[aA][pP][iI]/[pP][uU][sS][hH]/([^/]+)/?$")
   local owner = token and pushes.owner(token)
   if not owner then
     return choose(route)

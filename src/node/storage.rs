@@ -97,7 +97,8 @@ struct Shared {
     filled: Notify,
     progressed: Notify,
     is_flushing: AtomicBool,
-    /// Held from the last look until the statement's end: who holds it knows that no statement is under way.
+    /// Held from the last look until the statement was answered or given up: who holds it knows that nobody of this process
+    /// waits for one. What was given up may still be carried out; the database's locks hold it to its owner.
     gate: tokio::sync::Mutex<()>,
 }
 

@@ -69,7 +69,9 @@ class Agent {
     wrap(R, "store", (store, [bean]) => {
       const { type } = bean.beanMeta;
       if (type !== "heartbeat" && !(type in TABLES)) return store();
-      if (this.isOpen) this.runs.ensureOwn(Number(bean.monitor_id));
+      // A run's own beat is looked at there, where one that is refused waits for ever instead of failing.
+      const isOfRun = this.runs.current().run !== null;
+      if (this.isOpen && !(type === "heartbeat" && isOfRun)) this.runs.ensureOwn(Number(bean.monitor_id));
       return type === "heartbeat" ? this.runs.beforeBeat(store, bean) : store();
     });
     wrap(R, "find", async (find, [type, clause, data]) => {

@@ -84,6 +84,7 @@ test("inside a run of a monitor this node does not own, nothing is stored, count
   const run = { id: 9, isAlive: true, bean: { id: 9 } };
   let settled = 0;
   agent.kuma.stop = async () => {};
+  agent.isOpen = true;
   agent.runs.context.run({ run, isPush: false }, () => {
     for (const act of [() => R.store({ beanMeta: { type: "heartbeat" } }), () => new UptimeCalculator().update(1), () => Notification.send("ops")]) {
       act().then(() => (settled += 1), () => (settled += 1));

@@ -3,10 +3,9 @@
 //! Owns the read of each monitor's last beat; [`keeper`] owns the guarded transaction that stores them. What a beat means
 //! is the node's business.
 
-use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
+use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::Wall;
 
-use self::keeper::{BeatKeeper, Earlier, Receipt};
 use super::decisions::id_list;
 use super::error::StoreError;
 use super::pool::Store;
@@ -120,19 +119,6 @@ impl Store {
             }
         }
         Ok(beats)
-    }
-
-    /// Stores those of these beats whose monitor this process still owns; says how many. Never retried here: the
-    /// caller looks at its lease again first.
-    pub async fn store_beats(
-        &self,
-        node: &NodeId,
-        incarnation: Incarnation,
-        beats: &[Beat],
-    ) -> Result<u64, StoreError> {
-        let keeper = BeatKeeper::new(self.clone(), node.clone(), incarnation);
-        let receipts = keeper.keep(beats, Earlier::Answered).await?;
-        Ok(receipts.iter().map(|receipt| u64::from(*receipt == Receipt::Stored)).sum())
     }
 }
 

@@ -5,7 +5,7 @@ use komainu_watchdogs::decision::Step;
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::time::Wall;
 
-use super::fixture::{Fixture, Kind, beat, revoke, steps};
+use super::fixture::{Fixture, Kind, StoresBeats, beat, revoke, steps};
 use super::on_both_databases;
 
 on_both_databases! {

@@ -3,7 +3,7 @@
 use komainu_watchdogs::decision::Step;
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 
-use super::fixture::{Fixture, Kind, beat, identity, revoke, steps};
+use super::fixture::{Fixture, Kind, StoresBeats, beat, identity, revoke, steps};
 use super::on_both_databases;
 
 on_both_databases! {

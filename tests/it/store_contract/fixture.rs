@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use komainu::store::beats::keeper::{BeatKeeper, Earlier, Receipt};
 use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::monitors::{self, MonitorSpec, NewMonitor};
 use komainu::store::nodes::{self, NewNode};
 use komainu::store::{
-    Beat, BeatStatus, DatabaseUrl, Leadership, NodeProcess, Store, TenureConnection, WatchdogIdentity, cluster,
+    Beat, BeatStatus, DatabaseUrl, Leadership, NodeProcess, Store, StoreError, TenureConnection, WatchdogIdentity,
+    cluster,
 };
 use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, MoveReason, Revoke, Step};
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Stamp};
@@ -240,4 +242,18 @@ pub(super) fn beat(monitor: MonitorId) -> Beat {
 
 pub(super) fn ids(monitors: &[MonitorSpec]) -> BTreeSet<MonitorId> {
     monitors.iter().map(|spec| spec.id).collect()
+}
+
+/// Beats as a node stores them.
+pub(super) trait StoresBeats {
+    /// Stores those whose monitor this process owns; says how many.
+    async fn store_beats(&self, node: &NodeId, incarnation: Incarnation, beats: &[Beat]) -> Result<u64, StoreError>;
+}
+
+impl StoresBeats for Store {
+    async fn store_beats(&self, node: &NodeId, incarnation: Incarnation, beats: &[Beat]) -> Result<u64, StoreError> {
+        let keeper = BeatKeeper::new(self.clone(), node.clone(), incarnation);
+        let receipts = keeper.keep(beats, Earlier::Answered).await?;
+        Ok(receipts.iter().map(|receipt| u64::from(*receipt == Receipt::Stored)).sum())
+    }
 }

@@ -4,7 +4,7 @@ use komainu_watchdogs::decision::{Commit, Guard, Move, MoveReason, Refusal, Stat
 use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::ids::{Generation, Incarnation, Nonce, Stamp};
 
-use super::fixture::{Fixture, Kind, acknowledged, beat, identity, revoke, step, steps};
+use super::fixture::{Fixture, Kind, StoresBeats, acknowledged, beat, identity, revoke, step, steps};
 use super::on_both_databases;
 use crate::support::kuma;
 use komainu::store::audit::{self, AuditFilter};

@@ -6,7 +6,7 @@ use komainu::store::prune::thinning::Thinning;
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use komainu_watchdogs::time::Wall;
 
-use super::fixture::{Fixture, Kind, beat};
+use super::fixture::{Fixture, Kind, StoresBeats, beat};
 use super::on_both_databases;
 
 on_both_databases! {

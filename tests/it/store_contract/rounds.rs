@@ -10,7 +10,7 @@ use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::Write;
 use komainu_watchdogs::time::Wall;
 
-use super::fixture::{Fixture, Kind, beat, identity, step};
+use super::fixture::{Fixture, Kind, StoresBeats, beat, identity, step};
 use super::on_both_databases;
 use crate::cluster::wait::wait_until;
 

@@ -8,7 +8,7 @@ use komainu::store::monitors::{self, MonitorFilter, MonitorSpec, NewMonitor, Ref
 use komainu::store::nodes;
 use komainu_watchdogs::facts::Mode;
 
-use super::fixture::{Fixture, Kind, beat};
+use super::fixture::{Fixture, Kind, StoresBeats, beat};
 use super::on_both_databases;
 use crate::support::kuma;
 

@@ -10,7 +10,7 @@ use komainu::store::{Store, audit};
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, Kind, beat};
+use super::fixture::{Fixture, Kind, StoresBeats, beat};
 use super::on_both_databases;
 use crate::support::kuma;
 

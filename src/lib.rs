@@ -20,3 +20,8 @@ pub mod sender;
 pub mod signature;
 pub mod state_dir;
 pub mod store;
+
+/// The tests' own, here as in `tests/it`.
+#[cfg(test)]
+#[path = "../tests/it/cluster/ports.rs"]
+mod ports;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::it::cluster::database::Kind;
+use crate::it::cluster::ports::free_port;
 use crate::it::cluster::process::Process;
-use crate::it::cluster::server::free_port;
 use crate::simulated::{NODES, Simulated, Size};
 use crate::table::{Table, name};
 use crate::usage::{TICKS_PER_SECOND, resident_kib, ticks};

@@ -11,8 +11,9 @@ use komainu::store::{DatabaseUrl, Store};
 use tempfile::TempDir;
 
 use crate::it::cluster::database::{self, Database, Kind};
+use crate::it::cluster::ports::free_port;
 use crate::it::cluster::process::Process;
-use crate::it::cluster::server::{MariaDb, free_port};
+use crate::it::cluster::server::MariaDb;
 use crate::it::cluster::wait::wait_until;
 
 /// Everything; ended when dropped.

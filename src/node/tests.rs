@@ -102,7 +102,7 @@ async fn an_address_that_is_taken_is_named() {
 async fn a_healthy_node_says_what_it_runs() {
     let site = Site::new().await;
     let monitor = site.monitors(3, "/").await[0];
-    let free = free_port().await;
+    let free = free_address();
     let node = Site::start_with(NodeSettings { listen: free, ..site.settings() });
     site.beats(monitor, 1).await;
     let answer = reqwest_plain().get(format!("http://{free}/api/v1/health")).send().await.unwrap();
@@ -117,7 +117,7 @@ async fn a_healthy_node_says_what_it_runs() {
 async fn a_node_that_is_asked_says_from_when_on_a_monitor_runs_as_edited() {
     let site = Site::new().await;
     let monitor = site.monitors(1, "/").await[0];
-    let (free, key, node1) = (free_port().await, ClusterKey::generate(), NodeId::from("node1"));
+    let (free, key, node1) = (free_address(), ClusterKey::generate(), NodeId::from("node1"));
     let node = Site::start_with(NodeSettings { listen: free, key: key.node_key(&node1), ..site.settings() });
     let prober = Prober::new(key, Duration::from_secs(3)).unwrap();
     site.beats(monitor, 1).await;
@@ -134,8 +134,8 @@ async fn a_node_that_is_asked_says_from_when_on_a_monitor_runs_as_edited() {
     node.stop().await;
 }
 
-async fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+fn free_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], crate::ports::free_port()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +143,7 @@ async fn a_push_is_answered_when_it_is_stored_and_its_absence_is_noticed() {
     let site = Site::new().await;
     let monitor = site.monitors(1, "/").await[0];
     site.sql("UPDATE monitor SET type = 'push', push_token = 'abc123', `interval` = 2, maxretries = 0").await;
-    let free = free_port().await;
+    let free = free_address();
     let node = Site::start_with(NodeSettings { listen: free, ..site.settings() });
     site.until_traced("\"start\"").await;
     let push = async |path: &str| {

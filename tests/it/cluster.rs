@@ -6,6 +6,7 @@
 pub(crate) mod bot;
 pub(crate) mod database;
 pub(crate) mod judge;
+pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod server;
@@ -26,9 +27,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::database::{Database, Kind};
+use self::ports::free_port;
 use self::process::Process;
 use self::proxy::Proxy;
-use self::server::{MariaDb, free_port};
+use self::server::MariaDb;
 use self::target::Target;
 use self::wait::wait_until;
 

@@ -51,7 +51,7 @@ async fn nothing_starts_without_a_lease_and_all_goes_on_once_it_is_back() {
 
 #[tokio::test]
 async fn a_failure_is_pending_while_no_canary_answers() {
-    let closed = closed().await;
+    let closed = closed();
     let node = Node::start(&[format!("tcp://{closed}")]).await;
     node.hold(&[http(1, closed)]);
     let beat = node.beat_of(1, |_| true).await;
@@ -62,7 +62,7 @@ async fn a_failure_is_pending_while_no_canary_answers() {
 #[tokio::test]
 async fn a_failure_is_down_while_a_canary_answers() {
     let node = Node::start(&[format!("tcp://{}", serve().await)]).await;
-    node.hold(&[http(1, closed().await)]);
+    node.hold(&[http(1, closed())]);
     assert_eq!(node.beat_of(1, |_| true).await.status, BeatStatus::Down);
 }
 
@@ -70,7 +70,7 @@ async fn a_failure_is_down_while_a_canary_answers() {
 async fn a_group_is_as_its_child_was_at_last() {
     let node = Node::start(&[]).await;
     let group = MonitorSpec { kind: "group".to_owned(), retry_interval: 1, ..http(1, node.target) };
-    node.hold(&[group, http(2, closed().await)]);
+    node.hold(&[group, http(2, closed())]);
     let beat = node.beat_of(1, |beat| beat.status == BeatStatus::Down).await;
     assert_eq!(beat.msg, "Child monitors down: child");
 }
@@ -277,6 +277,6 @@ async fn serve() -> SocketAddr {
     address
 }
 
-async fn closed() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+fn closed() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], crate::ports::free_port()))
 }

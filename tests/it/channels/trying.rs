@@ -11,7 +11,7 @@ use komainu::keys::ClusterKey;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::cluster::server::free_port;
+use crate::cluster::ports::free_port;
 
 /// The whole command; a channel itself takes less than 12 s.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -1,6 +1,5 @@
 //! A MariaDB server of a test's own, on a loopback port and a temporary folder: stopped, started and killed at will.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::ports::free_port;
 use super::wait::wait_until;
 
 /// The server; killed when dropped.
@@ -15,11 +15,6 @@ pub(crate) struct MariaDb {
     folder: TempDir,
     port: u16,
     child: Option<Child>,
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl MariaDb {

@@ -87,7 +87,7 @@ async fn with_a_certificate_it_speaks_tls_and_sends_the_others_there() {
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&cert, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let port = crate::cluster::server::free_port();
+    let port = crate::cluster::ports::free_port();
     let more = [
         ("KOMAINU_GATEWAY_TLS_CERT", cert.to_str().unwrap()),
         ("KOMAINU_GATEWAY_TLS_KEY", key.to_str().unwrap()),

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cluster::server::free_port;
+use crate::cluster::ports::free_port;
 use crate::cluster::wait::wait_until;
 
 /// The gateway's key of every story.

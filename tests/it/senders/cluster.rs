@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, Shape};
 /// Two watchdogs, the first of them asked through a list that begins with one that is gone.
 async fn start() -> (Cluster, Home) {
     let cluster = Cluster::start(Kind::Sqlite, Shape { watchdogs: 2, nodes: 1, monitors: 1, ..Shape::default() }).await;
-    let gone = format!("http://127.0.0.1:{}", crate::cluster::server::free_port());
+    let gone = format!("http://127.0.0.1:{}", crate::cluster::ports::free_port());
     let home = Home::new(format!("{gone},{},{}", cluster.url_of("w2", ""), cluster.url_of("w1", "")));
     home.write("api.key", cluster.api_key());
     (cluster, home)

@@ -125,7 +125,7 @@ async fn tells_of_a_refusal(file: &str, program: &str, text: &str) {
 /// A program that knows two watchdogs, the first of which is gone.
 async fn asks_the_next(file: &str, program: &str, text: &str) {
     let receiver = Receiver::start().await;
-    let gone = format!("http://127.0.0.1:{}", crate::cluster::server::free_port());
+    let gone = format!("http://127.0.0.1:{}", crate::cluster::ports::free_port());
     let home = Home::with_secret(format!("{gone},{}/", receiver.url())).await;
     let file = home.write(file, text);
     assert_went_well(&home.run(program, &[file.to_str().unwrap()]).await);

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use super::receiver::{Receiver, SECRET};
-use crate::cluster::server::free_port;
+use crate::cluster::ports::free_port;
 use crate::cluster::wait::wait_until;
 
 /// Only a failing test waits so long.

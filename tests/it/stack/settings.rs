@@ -1,6 +1,5 @@
 //! The configurations and the database's users, by the programs that read them.
 
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use serde_json::json;
 use super::setup::Place;
 use super::yaml::stack;
 use super::{komainu, refused, repository, said};
+use crate::cluster::ports::free_port;
 use crate::cluster::wait::wait_until;
 use crate::support::kuma;
 use crate::support::mariadb::Server;
@@ -97,10 +97,6 @@ impl Host {
         let own: Vec<&str> = line.into_iter().filter(|word| !word.starts_with("--config")).collect();
         self.command("migrate.toml", "migrate.url", &own)
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test]

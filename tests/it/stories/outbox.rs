@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::on_both;
 use crate::cluster::database::{Database, Kind};
-use crate::cluster::server::free_port;
+use crate::cluster::ports::free_port;
 use crate::cluster::tap::{self, Fault, Faults};
 use crate::cluster::wait::wait_until;
 use crate::cluster::{Cluster, Shape};

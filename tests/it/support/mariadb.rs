@@ -4,7 +4,6 @@
 //! close: the server ends with the test process, also when that is killed, and its folder goes with it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -13,6 +12,7 @@ use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use super::raw::Raw;
+use crate::cluster::ports::free_port;
 
 /// `stop` and `kill` keep the folder for a restart; the end of the pipe does not.
 const KEEPER: &str = r#"
@@ -51,8 +51,7 @@ impl Server {
     pub(crate) fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("komainu-mariadb-").tempdir().unwrap().keep();
         install(&dir);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { dir, port, keeper: None };
+        let mut server = Self { dir, port: free_port(), keeper: None };
         server.start_again();
         server
     }

@@ -75,6 +75,8 @@ class Agent {
       const storeRow = () => this.runs.asRow(Number(bean.monitor_id), store);
       return isBeat ? this.runs.beforeBeat(storeRow, bean) : storeRow();
     });
+    // The first thing a run does, before it asks for maintenance.
+    wrap(R, "findOne", (find, [type]) => (type === "heartbeat" ? this.runs.beforeRun(find) : find()));
     wrap(R, "find", async (find, [type, clause, data]) => {
       if (type === "monitor" && clause === ALL_MONITORS) return this.open();
       return (await this.statistics.find(type, data ?? [], read)) ?? find();

@@ -3,18 +3,19 @@ const assert = require("node:assert");
 const { test } = require("node:test");
 const { Agent } = require("../lib/agent");
 const clock = require("../lib/clock");
-const { gate, settle } = require("./standin");
+const { gate, settle, silent } = require("./standin");
 
 const IDENTITY = { id: "kuma2", key: "ab".repeat(32), address: "http://kuma2:3001", hostname: "h", incarnation: "aaaaaaaaaaaaaaaa" };
 
 /** The agent's patches on classes that have only what is hooked. */
-function patched({ store, update } = {}) {
+function patched({ store, update, findOne } = {}) {
   const journal = [];
   const agent = new Agent(IDENTITY, "/nowhere", "2.5.3");
   const patches = agent.patches();
   const R = {
     store: store ?? (async (bean) => journal.push(`store ${bean.beanMeta.type}`)),
     find: async (type) => [`stock ${type}`],
+    findOne: findOne ?? (async (type) => `one ${type}`),
     getAll: async () => [],
   };
   class Monitor {
@@ -124,6 +125,22 @@ test("a push that waited for a connection until the lease was over is answered s
   found();
   await assert.rejects(pushed, /Monitor not found or not active/);
   assert.deepStrictEqual(sent, []);
+});
+
+test("a run that cannot read its previous beat begins again soon, not when an interval has passed", async () => {
+  const failing = async () => {
+    throw new Error("the database is away");
+  };
+  const { agent, R } = patched({ findOne: failing });
+  agent.kuma.stop = async () => {};
+  agent.runs.log = silent;
+  Object.assign(agent.tenure, { phase: "holding", renewedAt: clock.now(), isReconciled: true, mine: new Set([7]) });
+  const run = { id: 7, isAlive: true, bean: { id: 7 } };
+  const again = new Promise((resolve) => (agent.runs.enqueue = resolve));
+  agent.runs.context.run({ run, isPush: false }, () => R.findOne("heartbeat", " monitor_id = ? ", [7]));
+  assert.deepStrictEqual(await again, [7]);
+  assert.strictEqual(run.isAlive, false);
+  await assert.rejects(R.findOne("heartbeat"), /away/);
 });
 
 test("what is being stored when this node leaves is stored, and waited for", async () => {

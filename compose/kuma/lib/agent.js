@@ -140,7 +140,7 @@ class Agent {
 
   /** Each statement comes here with the connection it waited for. */
   patchClient(client) {
-    wrap(client, "_query", (query) => this.runs.beforeSending(query));
+    wrap(client, "_query", (query, [, statement]) => this.runs.beforeSending(query, statement));
   }
 
   /** Kuma's database is ready; it does not listen yet. */

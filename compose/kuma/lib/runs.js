@@ -202,11 +202,15 @@ class Runs {
     return this.context.run(Object.assign(Object.create(this.current()), { row: id }), store);
   }
 
-  /** When Kuma has found a connection for a statement. */
-  async beforeSending(send) {
+  /** When Kuma has found a connection for a statement, which from here on the database itself guards. */
+  async beforeSending(send, statement) {
     const { row } = this.current();
-    if (row !== undefined) this.ensureOwn(row);
-    return send();
+    if (row === undefined) return send();
+    this.ensureOwn(row);
+    Object.assign(statement, this.rows.fenced(statement));
+    const answer = await send();
+    if (answer.response[0].affectedRows === 0) throw new Refusal("not stored: the lease was revoked, or the row is gone");
+    return answer;
   }
 
   ensureOwn(id) {

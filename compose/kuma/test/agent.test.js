@@ -85,7 +85,8 @@ test("Kuma's start of a monitor that this node does not own starts nothing", asy
 function waiting() {
   const { promise, open: found } = gate();
   const sent = [];
-  const client = { _query: async (_, { sql }) => sent.push(sql) };
+  const database = { affectedRows: 1 };
+  const client = { _query: async (_, { sql }) => (sent.push(sql), { response: [database] }) };
   const store = (bean) => promise.then(() => client._query(null, { sql: `INSERT ${bean.beanMeta.type}` }));
   const { agent, R, UptimeCalculator } = patched({ store, update: () => R.store({ monitor_id: 7, beanMeta: { type: "stat_daily" } }) });
   agent.patchClient(client);
@@ -96,7 +97,7 @@ function waiting() {
   const run = { id: 7, isAlive: true, bean: { id: 7 } };
   const acts = { beat: () => R.store({ monitor_id: 7, beanMeta: { type: "heartbeat" } }), count: () => new UptimeCalculator().update(1) };
   const act = (name, context = {}) => agent.runs.context.run({ run, isPush: false, ...context }, acts[name]);
-  return { agent, run, sent, client, found, act, counters: UptimeCalculator.list };
+  return { agent, run, sent, client, database, found, act, counters: UptimeCalculator.list };
 }
 
 test("a statement that waited for one of Kuma's connections until the lease was over is not sent, and not told of", async () => {
@@ -114,6 +115,18 @@ test("a statement that waited for one of Kuma's connections until the lease was 
     // What is no row of a monitor goes its way.
     await client._query(null, { sql: "SELECT" });
     assert.deepStrictEqual(sent, ["SELECT"]);
+  }
+});
+
+test("a statement that reached the database after the lease was revoked stores nothing, and its run is not told of it", async () => {
+  for (const name of ["beat", "count"]) {
+    const { run, database, found, act, counters } = waiting();
+    let isSettled = false;
+    act(name).finally(() => (isSettled = true)).catch(() => {});
+    database.affectedRows = 0;
+    found();
+    await settle();
+    assert.deepStrictEqual([isSettled, run.isAlive, 7 in counters], [false, false, name === "beat"]);
   }
 });
 

@@ -9,7 +9,6 @@
 const fs = require("node:fs");
 const Module = require("node:module");
 const path = require("node:path");
-const { isMainThread } = require("node:worker_threads");
 
 const fingerprints = require("./lib/fingerprints");
 
@@ -29,7 +28,6 @@ function check([option, dir]) {
 }
 
 function preload() {
-  if (!isMainThread) return;
   const root = serverRoot(process.argv[1]);
   if (root !== null) return takeHold(root);
   // A process manager may load the server in a program of its own: pm2 does.

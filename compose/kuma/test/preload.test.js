@@ -30,6 +30,7 @@ for (const [how, args, files] of [
   ["by its path", ["server/server.js"]],
   ["without its ending", ["server/server"]],
   ["by a process manager that loads it as the main program", ["pm.js"], { "pm.js": 'require("module")._load(require("path").resolve("server/server.js"), null, true);' }],
+  ["in a thread", ["thread.js"], { "thread.js": 'new (require("worker_threads").Worker)("./server/server.js").on("exit", (code) => process.exit(code));' }],
   ["by a program that requires it", ["start.js"], { "start.js": 'require("./server/server");' }],
 ]) {
   test(`Kuma's server started ${how} does not run without the agent`, (t) => {

@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 mod adopt;
 mod apikeys;
 mod apply;
+mod audit;
 mod client;
 mod cluster;
 mod completions;
@@ -106,6 +107,8 @@ enum Command {
     /// What is wrong, and who takes care of it.
     #[command(subcommand)]
     Incidents(incidents::Command),
+    /// Who did what, and what it was before.
+    Audit(audit::Args),
     /// Send a signed heartbeat.
     Send(send::Args),
     /// Run a command, and tell by a signed heartbeat how it went.
@@ -140,6 +143,7 @@ impl Command {
             | Self::Send(_)
             | Self::Wrap(_)
             | Self::Incidents(_)
+            | Self::Audit(_)
             | Self::Notify(_)
             | Self::Openapi => "error",
         }
@@ -185,6 +189,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Routing(command) => routing::run(command).await,
         Command::Watchdogs(command) => watchdogs::run(command).await,
         Command::Incidents(command) => incidents::run(command).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
         Command::Monitors(command) => Box::pin(monitors::run(command)).await,
@@ -275,6 +280,7 @@ mod tests {
             "heartbeats delete backup",
             "incidents list --all --key node --json",
             "incidents ack 7",
+            "audit --subject monitor/7 --who key/ops --what monitor.move --limit 20 --json",
             "monitors list --node node1 --type http --status down --tag shop --text front --managed-by apply/shop --json",
             "monitors show shop-front",
             "monitors add --name Front --type http --target https://shop.example.com/ --ref shop-front --wait --timeout 30s",

@@ -60,14 +60,8 @@ async fn list(client: &ClientArgs, (all, key): (bool, Option<String>), as_json: 
     let rows = items.iter().map(|item| {
         let [id, key, severity, by, summary] =
             ["id", "key", "severity", "acknowledged_by", "summary"].map(|name| print::cell(item.get(name)));
-        [id, key, severity, time(item.get("opened_at")), time(item.get("resolved_at")), by, summary]
+        [id, key, severity, print::time(item.get("opened_at")), print::time(item.get("resolved_at")), by, summary]
     });
     print::table(["ID", "KEY", "SEVERITY", "OPENED", "RESOLVED", "ACKNOWLEDGED BY", "SUMMARY"], rows);
     Ok(())
-}
-
-/// Milliseconds as people read them.
-fn time(value: Option<&Value>) -> String {
-    let stamp = value.and_then(Value::as_i64).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    stamp.map_or_else(|| "-".to_owned(), |stamp| stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }

@@ -34,6 +34,7 @@ mod node;
 mod nodes;
 mod notify;
 mod openapi;
+mod output;
 mod print;
 mod routing;
 mod send;
@@ -221,6 +222,23 @@ mod tests {
     #[test]
     fn the_arguments_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    /// Each verb with the words that lead to it.
+    fn verbs(words: &str, command: &clap::Command) -> Vec<(String, clap::Command)> {
+        let below = command.get_subcommands().flat_map(|verb| verbs(&format!("{words} {}", verb.get_name()), verb));
+        let own = (!command.has_subcommands()).then(|| (words.to_owned(), command.clone()));
+        own.into_iter().chain(below).collect()
+    }
+
+    #[test]
+    fn every_verb_that_asks_a_watchdog_can_answer_as_json() {
+        let has = |verb: &clap::Command, name: &str| verb.get_arguments().any(|argument| argument.get_id() == name);
+        let verbs = verbs("komainu", &Cli::command());
+        let asking: Vec<_> = verbs.into_iter().filter(|(_, verb)| has(verb, "key_file") && has(verb, "url")).collect();
+        assert!(asking.len() > 30, "{}", asking.len());
+        let mute: Vec<_> = asking.iter().filter(|(_, verb)| !has(verb, "json")).map(|(words, _)| words).collect();
+        assert!(mute.is_empty(), "without --json: {mute:?}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::{ClientArgs, with_query};
+use super::client::with_query;
+use super::output::OutputArgs;
 use super::print;
 
 /// A line of a table stays readable; `--json` says all.
@@ -26,11 +27,8 @@ pub(super) struct Args {
     /// So many of the latest.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     limit: u16,
-    /// As JSON, with all of what was and what is.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
@@ -41,9 +39,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         ("what", args.what.as_deref()),
         ("limit", Some(limit.as_str())),
     ];
-    let page = args.client.client()?.call(Method::GET, &with_query("/api/v1/audit", &asked), None).await?;
+    let page = args.output.client()?.call(Method::GET, &with_query("/api/v1/audit", &asked), None).await?;
     let deeds = page.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-    if args.json {
+    if args.output.json {
         print::line(Value::from(deeds).to_string());
         return Ok(());
     }

@@ -32,6 +32,7 @@ mod apikeys;
 mod audit;
 mod auth;
 mod body;
+mod channels;
 mod cluster;
 mod fields;
 mod freshness;
@@ -85,6 +86,8 @@ pub struct State {
     pub details: Details,
     /// Takes pushes and knows who is alive.
     pub heartbeats: Heartbeats,
+    /// Names of the channels that this watchdog has.
+    pub channels: Vec<String>,
     /// What the watchdog says to its peers about the database.
     pub word: watch::Receiver<Arc<Word>>,
 }

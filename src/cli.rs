@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 mod adopt;
 mod apikeys;
 mod apply;
+mod audit;
 mod client;
 mod cluster;
 mod completions;
@@ -33,6 +34,7 @@ mod node;
 mod nodes;
 mod notify;
 mod openapi;
+mod output;
 mod print;
 mod routing;
 mod send;
@@ -106,6 +108,8 @@ enum Command {
     /// What is wrong, and who takes care of it.
     #[command(subcommand)]
     Incidents(incidents::Command),
+    /// Who did what, and what it was before.
+    Audit(audit::Args),
     /// Send a signed heartbeat.
     Send(send::Args),
     /// Run a command, and tell by a signed heartbeat how it went.
@@ -140,6 +144,7 @@ impl Command {
             | Self::Send(_)
             | Self::Wrap(_)
             | Self::Incidents(_)
+            | Self::Audit(_)
             | Self::Notify(_)
             | Self::Openapi => "error",
         }
@@ -185,6 +190,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Routing(command) => routing::run(command).await,
         Command::Watchdogs(command) => watchdogs::run(command).await,
         Command::Incidents(command) => incidents::run(command).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,
         Command::Monitors(command) => Box::pin(monitors::run(command)).await,
@@ -216,6 +222,23 @@ mod tests {
     #[test]
     fn the_arguments_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    /// Each verb with the words that lead to it.
+    fn verbs(words: &str, command: &clap::Command) -> Vec<(String, clap::Command)> {
+        let below = command.get_subcommands().flat_map(|verb| verbs(&format!("{words} {}", verb.get_name()), verb));
+        let own = (!command.has_subcommands()).then(|| (words.to_owned(), command.clone()));
+        own.into_iter().chain(below).collect()
+    }
+
+    #[test]
+    fn every_verb_that_asks_a_watchdog_can_answer_as_json() {
+        let has = |verb: &clap::Command, name: &str| verb.get_arguments().any(|argument| argument.get_id() == name);
+        let verbs = verbs("komainu", &Cli::command());
+        let asking: Vec<_> = verbs.into_iter().filter(|(_, verb)| has(verb, "key_file") && has(verb, "url")).collect();
+        assert!(asking.len() > 30, "{}", asking.len());
+        let mute: Vec<_> = asking.iter().filter(|(_, verb)| !has(verb, "json")).map(|(words, _)| words).collect();
+        assert!(mute.is_empty(), "without --json: {mute:?}");
     }
 
     #[test]
@@ -275,6 +298,7 @@ mod tests {
             "heartbeats delete backup",
             "incidents list --all --key node --json",
             "incidents ack 7",
+            "audit --subject monitor/7 --who key/ops --what monitor.move --limit 20 --json",
             "monitors list --node node1 --type http --status down --tag shop --text front --managed-by apply/shop --json",
             "monitors show shop-front",
             "monitors add --name Front --type http --target https://shop.example.com/ --ref shop-front --wait --timeout 30s",

@@ -64,6 +64,7 @@ impl Pack {
                 policy: settings.policy,
                 details: Details::Public,
                 heartbeats: heartbeats.unwrap(),
+                channels: Vec::new(),
             });
             let shutdown = pack.shutdown.clone();
             pack.tasks.spawn(async move {

@@ -77,7 +77,8 @@ pub(super) async fn create(
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
     let dry_run = Fields::wants_dry_run(query.as_deref())?;
-    let definition = Definition { nonce: secret::draw_nonce(), ..draft::read_new(fields, now(&context))? };
+    let definition =
+        Definition { nonce: secret::draw_nonce(), ..draft::read_new(fields, now(&context), &context.state.channels)? };
     let name = &definition.name;
     let taken = || ApiError::conflict("name", format!("there is a heartbeat {name} already"));
     if dry_run {
@@ -122,7 +123,7 @@ pub(super) async fn change(
     let store = &context.state.store;
     let missing = || ApiError::not_found("heartbeat", &name);
     let before = heartbeats::get(store, &name).await?.ok_or_else(missing)?.definition;
-    let definition = draft::read_changed(fields, before.clone(), now(&context))?;
+    let definition = draft::read_changed(fields, before.clone(), now(&context), &context.state.channels)?;
     if !precondition::is_met(&if_match, &before.etag()) {
         return Err(stale(&name));
     }

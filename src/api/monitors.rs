@@ -8,7 +8,7 @@ use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use self::document::{Monitor, MonitorFields};
 use self::shown::Eyes;
@@ -17,8 +17,8 @@ use super::body::Object;
 use super::fields::Fields;
 use super::page::{Cut, Items, PageParams};
 use super::problem::{ApiError, Problem};
-use super::{Context, Ctx};
-use crate::monitor::Draft;
+use super::{Context, Ctx, channels};
+use crate::monitor::{Draft, Fault, Table};
 use crate::store::monitors::{self, MonitorFilter, MonitorState, MonitorView, Target, Wish};
 use crate::store::{BeatStatus, LastBeat, Store};
 
@@ -108,7 +108,7 @@ pub(super) async fn show(Reader(caller): Reader, context: Ctx, Path(id): Path<St
     responses((status = 201, description = "Made", body = Monitor),
         (status = 409, description = "Its ref or push token is taken", body = Problem)))]
 pub(super) async fn create(Writer(caller): Writer, context: Ctx, Object(fields): Object) -> Result<Response, ApiError> {
-    let view = write(&context.state.store, &caller, Target::New, vec![], fields).await?;
+    let view = write(&context, &caller, Target::New, vec![], fields).await?;
     let mut response = answer(&context, &caller, StatusCode::CREATED, &view).await?;
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/monitors/{}", view.spec.id)) {
         response.headers_mut().insert(header::LOCATION, location);
@@ -132,24 +132,39 @@ pub(super) async fn change(
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
     let target = Target::Existing(parse_id(&id)?);
-    let view = write(&context.state.store, &caller, target, refusal::if_match(&headers)?, fields).await?;
+    let view = write(&context, &caller, target, refusal::if_match(&headers)?, fields).await?;
     answer(&context, &caller, StatusCode::OK, &view).await
 }
 
 async fn write(
-    store: &Store,
+    context: &Context,
     caller: &Caller,
     target: Target,
     if_match: Vec<String>,
     fields: Fields,
 ) -> Result<MonitorView, ApiError> {
-    let table = monitors::table(store).await?;
-    let draft = Draft::read(&fields.into_object(), &table).map_err(refusal::error_of)?;
+    let store = &context.state.store;
+    let draft = read(context, &fields.into_object()).await?;
     let name = if let Target::Existing(id) = target { id.to_string() } else { String::new() };
     let written = monitors::write(store, &caller.who(), &[Wish { target, draft, if_match }]).await?;
     let written = written.map_err(|refused| refusal::one(refused, &name))?;
     let first = written.first().ok_or_else(|| ApiError::Internal("nothing was written".to_owned()))?;
     find_view(store, first.id).await
+}
+
+/// Says everything that is wrong with it at once.
+async fn read(context: &Context, sent: &Map<String, Value>) -> Result<Draft, ApiError> {
+    let table = monitors::table(&context.state.store).await?;
+    let (draft, faults) = read_what_can_be(sent, &table, &context.state.channels);
+    if faults.is_empty() { Ok(draft) } else { Err(refusal::error_of(faults)) }
+}
+
+/// The fields that can be read, and what is wrong with the others.
+fn read_what_can_be(sent: &Map<String, Value>, table: &Table, channels: &[String]) -> (Draft, Vec<Fault>) {
+    let (draft, mut faults) = Draft::read_what_can_be(sent, table);
+    let named = draft.channels.as_deref().unwrap_or_default();
+    faults.extend(channels::fault(named, channels).map(|message| Fault::new("channels", message)));
+    (draft, faults)
 }
 
 /// Deletes a monitor with everything that hangs on it; its beats and statistics go afterwards.

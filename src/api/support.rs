@@ -91,6 +91,7 @@ impl Surface {
             policy: Policy::default(),
             details: Details::Public,
             heartbeats,
+            channels: vec!["ops".to_owned(), "mail".to_owned()],
             word: watch::channel(Arc::default()).1,
         };
         Self { state, lasting: None, _folder: folder, _published: (view_sender, report_sender) }

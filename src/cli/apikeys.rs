@@ -2,11 +2,12 @@
 
 use clap::ValueEnum;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::adopt::who;
-use super::client::ClientArgs;
+use super::client::segment;
 use super::database::DatabaseArgs;
+use super::output::OutputArgs;
 use super::print;
 use crate::keys::ApiKey;
 use crate::store::apikeys::{self, Scope};
@@ -24,13 +25,13 @@ pub(super) enum Command {
         database: DatabaseArgs,
     },
     /// Show all keys, without the keys.
-    List(ClientArgs),
+    List(OutputArgs),
     /// Delete a key by name or id.
     Delete {
         /// As the list shows it.
         name: String,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
 }
 
@@ -57,10 +58,12 @@ impl From<ScopeArg> for Scope {
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create { name, scope, database } => create(&name, scope.into(), &database).await,
-        Command::List(client) => list(&client).await,
-        Command::Delete { name, client } => {
-            client.client()?.call(Method::DELETE, &format!("/api/v1/apikeys/{name}"), None).await?;
-            print::line(format!("deleted {name}; other instances may take it for 5 s more"));
+        Command::List(output) => list(&output).await,
+        Command::Delete { name, output } => {
+            let path = format!("/api/v1/apikeys/{}", segment(&name));
+            output.client()?.call(Method::DELETE, &path, None).await?;
+            let gone = json!({"name": name, "deleted": true});
+            output.say(&gone, || format!("deleted {name}; other instances may take it for 5 s more"));
             Ok(())
         }
     }
@@ -80,8 +83,12 @@ async fn create(name: &str, scope: Scope, database: &DatabaseArgs) -> anyhow::Re
     Ok(())
 }
 
-async fn list(client: &ClientArgs) -> anyhow::Result<()> {
-    let items = client.client()?.list("/api/v1/apikeys").await?;
+async fn list(output: &OutputArgs) -> anyhow::Result<()> {
+    let items = output.client()?.list("/api/v1/apikeys").await?;
+    if output.json {
+        print::line(Value::from(items).to_string());
+        return Ok(());
+    }
     let text = |item: &Value, name: &str| print::cell(item.get(name));
     let rows = items.iter().map(|item| [text(item, "id"), text(item, "name"), text(item, "scope")]);
     print::table(["ID", "NAME", "SCOPE"], rows);

@@ -20,14 +20,14 @@ use serde_json::Value;
 
 use self::document::Document;
 use self::plan::{Act, Step, There};
-use super::client::{Client, ClientArgs};
+use super::client::Client;
+use super::output::OutputArgs;
 use super::{monitors, print};
 
 /// With `--dry-run --exit-code`: there are changes.
 const CHANGES: u8 = 3;
 
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub(super) struct Args {
     /// What is wanted: a komainu.yaml.
     #[arg(short, long)]
@@ -44,11 +44,8 @@ pub(super) struct Args {
     /// Write the secret of each new heartbeat into a file of its name in this folder, for its owner only.
     #[arg(long, value_name = "FOLDER")]
     secrets_to: Option<PathBuf>,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
 }
 
 /// Something that is wrong with the file.
@@ -68,7 +65,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let words = "--prune needs to know which are this file's: begin it with `set: NAME`".to_owned();
         return Err(complain(&args.file, &[Fault::new(1, "set", words)]));
     }
-    let client = args.client.client()?;
+    let client = args.output.client()?;
     let there = read_there(&client, &document).await?;
     let steps = plan::plan(&document, &there, args.prune).map_err(|faults| complain(&args.file, &faults))?;
     match performing::rehearse(&client, &steps).await {
@@ -77,14 +74,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Err(performing::Stopped::Error(error)) => return Err(error),
     }
     if args.dry_run {
-        told::say(&steps, args.json, true);
+        told::say(&steps, args.output.json, true);
         let has_changes = steps.iter().any(|step| step.act != Act::Compare);
         return Ok(if args.exit_code && has_changes { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS });
     }
     let done = performing::perform(&client, steps, args.secrets_to.as_deref()).await;
     // A run that was stopped before it did anything has its complaint to say, not that there was nothing to do.
     if done.stopped_by.is_none() || !done.steps.is_empty() {
-        told::say(&done.steps, args.json, false);
+        told::say(&done.steps, args.output.json, false);
     }
     match done.stopped_by {
         None => Ok(ExitCode::SUCCESS),

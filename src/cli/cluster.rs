@@ -3,50 +3,47 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::ClientArgs;
+use super::output::OutputArgs;
 use super::print::{self, cell};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Stop all automatic moves; alerts go on, and so does what is moved by hand.
-    Freeze(ClientArgs),
+    Freeze(OutputArgs),
     /// Let automation move monitors again.
-    Thaw(ClientArgs),
+    Thaw(OutputArgs),
     /// Even out the load with the fewest moves.
     Rebalance {
         /// Only show what would move.
         #[arg(long)]
         dry_run: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Freeze(client) => {
+        Command::Freeze(output) => {
             let done = "frozen: nothing moves by itself until `komainu cluster thaw`";
-            set(&client, "freeze", done).await
+            set(&output, "freeze", done).await
         }
-        Command::Thaw(client) => set(&client, "thaw", "thawed: automation moves monitors again").await,
-        Command::Rebalance { dry_run, json, client } => rebalance(&client, dry_run, json).await,
+        Command::Thaw(output) => set(&output, "thaw", "thawed: automation moves monitors again").await,
+        Command::Rebalance { dry_run, output } => rebalance(&output, dry_run).await,
     }
 }
 
-async fn set(client: &ClientArgs, act: &str, done: &str) -> anyhow::Result<()> {
-    let answer = client.client()?.call(Method::POST, &format!("/api/v1/cluster/{act}"), None).await?;
+async fn set(output: &OutputArgs, act: &str, done: &str) -> anyhow::Result<()> {
+    let answer = output.client()?.call(Method::POST, &format!("/api/v1/cluster/{act}"), None).await?;
     let changed = answer.get("changed").and_then(Value::as_bool).unwrap_or(true);
-    print::line(if changed { done.to_owned() } else { format!("{done} (it was so before)") });
+    output.say(&answer, || if changed { done.to_owned() } else { format!("{done} (it was so before)") });
     Ok(())
 }
 
-async fn rebalance(client: &ClientArgs, dry_run: bool, as_json: bool) -> anyhow::Result<()> {
+async fn rebalance(output: &OutputArgs, dry_run: bool) -> anyhow::Result<()> {
     let path = format!("/api/v1/cluster/rebalance?dry_run={dry_run}");
-    let answer = client.client()?.call(Method::POST, &path, None).await?;
-    if as_json {
+    let answer = output.client()?.call(Method::POST, &path, None).await?;
+    if output.json {
         print::line(answer.to_string());
         return Ok(());
     }

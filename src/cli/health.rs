@@ -3,8 +3,8 @@
 use anyhow::bail;
 use reqwest::Method;
 
-use super::client::ClientArgs;
-use super::print::{self, cell};
+use super::output::OutputArgs;
+use super::print::cell;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -12,15 +12,15 @@ pub(super) struct Args {
     #[arg(long)]
     node: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let path = if args.node { "/api/v1/health" } else { "/health" };
-    let (code, health) = args.client.client()?.ask(Method::GET, path, None).await?;
+    let (code, health) = args.output.client()?.ask(Method::GET, path, None).await?;
     if !code.is_success() {
         bail!("it answers {}: {}", code.as_u16(), cell(health.get("status")));
     }
-    print::line(cell(health.get("status")));
+    args.output.say(&health, || cell(health.get("status")));
     Ok(())
 }

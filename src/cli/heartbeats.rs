@@ -9,10 +9,11 @@ mod snippet;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use reqwest::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::snippet::{Kind, Schedule, Values};
-use super::client::{Client, ClientArgs, segment};
+use super::client::{Client, segment};
+use super::output::OutputArgs;
 use super::{duration, print};
 
 /// The API's path.
@@ -81,7 +82,7 @@ pub(super) enum Command {
         /// Its name.
         name: String,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
 }
 
@@ -142,15 +143,6 @@ pub(super) struct Settings {
     allow_sha1: Option<bool>,
 }
 
-#[derive(Debug, clap::Args)]
-pub(super) struct OutputArgs {
-    /// As JSON, as the watchdog says it.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    client: ClientArgs,
-}
-
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum SeverityArg {
     /// Look at it in the morning.
@@ -177,7 +169,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let mut body = settings.body();
             body.insert("name".to_owned(), name.into());
             schedule.fill(&mut body);
-            let client = output.client.client()?;
+            let client = output.client()?;
             let added = client.call(Method::POST, PATH, Some(body.into())).await?;
             secret(&client, &added, print, output.json);
             Ok(())
@@ -189,13 +181,13 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let EditedScheduleArgs { period, cron, time_zone } = schedule;
             ScheduleArgs { period, cron, time_zone }.fill(&mut body);
             anyhow::ensure!(!body.is_empty(), "nothing to change was named; see `komainu heartbeats edit --help`");
-            let edited = output.client.client()?.call(Method::PATCH, &of(&name), Some(body.into())).await?;
-            print::line(if output.json { edited.to_string() } else { shown::one(&edited) });
+            let edited = output.client()?.call(Method::PATCH, &of(&name), Some(body.into())).await?;
+            output.say(&edited, || shown::one(&edited));
             Ok(())
         }
         Command::Rotate { name, overlap, print, output } => {
-            let client = output.client.client()?;
-            let body = serde_json::json!({"overlap_s": overlap});
+            let client = output.client()?;
+            let body = json!({"overlap_s": overlap});
             let rotated = client.call(Method::POST, &format!("{}/rotate", of(&name)), Some(body)).await?;
             secret(&client, &rotated, print, output.json);
             if !output.json {
@@ -203,9 +195,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Delete { name, client } => {
-            client.client()?.call(Method::DELETE, &of(&name), None).await?;
-            print::line(format!("deleted {name}"));
+        Command::Delete { name, output } => {
+            output.client()?.call(Method::DELETE, &of(&name), None).await?;
+            output.say(&json!({"name": name, "deleted": true}), || format!("deleted {name}"));
             Ok(())
         }
     }
@@ -233,7 +225,7 @@ fn secret(client: &Client, heartbeat: &Value, kind: Option<Kind>, as_json: bool)
 
 async fn list(state: Option<StateArg>, output: &OutputArgs) -> anyhow::Result<()> {
     let path = state.map_or_else(|| PATH.to_owned(), |state| format!("{PATH}?state={}", word(&state)));
-    let items = output.client.client()?.list(&path).await?;
+    let items = output.client()?.list(&path).await?;
     if output.json {
         print::line(Value::from(items).to_string());
     } else {
@@ -243,7 +235,7 @@ async fn list(state: Option<StateArg>, output: &OutputArgs) -> anyhow::Result<()
 }
 
 async fn show(name: &str, pushes: u16, output: &OutputArgs) -> anyhow::Result<()> {
-    let client = output.client.client()?;
+    let client = output.client()?;
     let mut heartbeat = client.call(Method::GET, &of(name), None).await?;
     let history = client.call(Method::GET, &format!("{}/pushes?limit={pushes}", of(name)), None).await?;
     let items = history.get("items").and_then(Value::as_array).cloned().unwrap_or_default();

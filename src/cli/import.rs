@@ -12,12 +12,12 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use self::backup::{Backup, Imported};
-use super::client::{Client, ClientArgs};
+use super::client::Client;
 use super::monitors::bulk::{self, Act, Fault, Fields, Outcome};
+use super::output::OutputArgs;
 use super::{monitors, print};
 
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub(super) struct Args {
     /// The file that Kuma exported.
     file: PathBuf,
@@ -30,11 +30,8 @@ pub(super) struct Args {
     /// Write the backup's fields over those of monitors that an earlier import made.
     #[arg(long)]
     update: bool,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
 }
 
 /// What happened, or would.
@@ -53,10 +50,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let file = args.file.display();
     let text = std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {file}"))?;
     let backup = backup::read(&text).with_context(|| format!("{file} is no backup of Uptime Kuma"))?;
-    let client = args.client.client()?;
+    let client = args.output.client()?;
     let known = known(&client).await?;
     let Backup { version, monitors, refused, left_behind } = backup;
-    if !args.json {
+    if !args.output.json {
         print::line(format!("{file}: {} monitors of Uptime Kuma {version}", monitors.len() + refused.len()));
     }
     let (there, new): (Vec<_>, Vec<_>) = monitors.into_iter().partition(|one| known.contains(&one.reference));
@@ -170,7 +167,7 @@ fn items(wanted: &[Imported], known: &BTreeSet<String>) -> Vec<Fields> {
 
 impl Report {
     fn tell(&self, args: &Args) {
-        if args.json {
+        if args.output.json {
             let refused: Vec<_> = self.refused.iter().map(|(name, why)| json!({"name": name, "reason": why})).collect();
             let left_behind: Vec<_> = self.left_behind.iter().map(|words| Value::from(*words)).collect();
             let report = json!({

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::ClientArgs;
+use super::output::OutputArgs;
 use super::print;
 
 #[derive(Debug, clap::Subcommand)]
@@ -16,58 +16,49 @@ pub(super) enum Command {
         /// A kind (node), or kind and subject (node/node1).
         #[arg(long)]
         key: Option<String>,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
     /// Say that you take care of it: nobody is reminded of it any more.
     Ack {
         /// Its number in the list.
         id: i64,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::List { all, key, json, client } => list(&client, (all, key), json).await,
-        Command::Ack { id, client } => {
-            let incident = client.client()?.call(Method::POST, &format!("/api/v1/incidents/{id}/ack"), None).await?;
-            print::line(format!("acknowledged: {}", print::cell(incident.get("key"))));
+        Command::List { all, key, output } => list(all, key.as_ref(), &output).await,
+        Command::Ack { id, output } => {
+            let incident = output.client()?.call(Method::POST, &format!("/api/v1/incidents/{id}/ack"), None).await?;
+            output.say(&incident, || format!("acknowledged: {}", print::cell(incident.get("key"))));
             Ok(())
         }
     }
 }
 
-async fn list(client: &ClientArgs, (all, key): (bool, Option<String>), as_json: bool) -> anyhow::Result<()> {
-    let items = client.client()?.list("/api/v1/incidents").await?;
+async fn list(all: bool, key: Option<&String>, output: &OutputArgs) -> anyhow::Result<()> {
+    let items = output.client()?.list("/api/v1/incidents").await?;
     let is_wanted = |item: &&Value| {
         let is_open = item.get("resolved_at").is_none_or(Value::is_null);
         let has_key = |key: &String| {
             let found = item.get("key").and_then(Value::as_str).unwrap_or_default();
             found == key || found.split_once('/').is_some_and(|(kind, _)| kind == key)
         };
-        (all || is_open) && key.as_ref().is_none_or(has_key)
+        (all || is_open) && key.is_none_or(has_key)
     };
     let items: Vec<_> = items.iter().filter(is_wanted).cloned().collect();
-    if as_json {
+    if output.json {
         print::line(Value::from(items).to_string());
         return Ok(());
     }
     let rows = items.iter().map(|item| {
         let [id, key, severity, by, summary] =
             ["id", "key", "severity", "acknowledged_by", "summary"].map(|name| print::cell(item.get(name)));
-        [id, key, severity, time(item.get("opened_at")), time(item.get("resolved_at")), by, summary]
+        [id, key, severity, print::time(item.get("opened_at")), print::time(item.get("resolved_at")), by, summary]
     });
     print::table(["ID", "KEY", "SEVERITY", "OPENED", "RESOLVED", "ACKNOWLEDGED BY", "SUMMARY"], rows);
     Ok(())
-}
-
-/// Milliseconds as people read them.
-fn time(value: Option<&Value>) -> String {
-    let stamp = value.and_then(Value::as_i64).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    stamp.map_or_else(|| "-".to_owned(), |stamp| stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 
 use self::edited::Edits;
 use self::found::{find, of};
-use super::client::{Client, ClientArgs, with_query};
+use super::client::{Client, with_query};
+use super::output::OutputArgs;
 use super::{duration, import, print};
 
 /// The API's path.
@@ -63,21 +64,21 @@ pub(super) enum Command {
         #[command(flatten)]
         many: Many,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
     /// Run them again.
     Resume {
         #[command(flatten)]
         many: Many,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
     /// Delete them with their beats and statistics.
     Delete {
         #[command(flatten)]
         many: Many,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
     /// Give them another home, and bring them there.
     Move(hands::MoveArgs),
@@ -152,15 +153,6 @@ pub(super) struct Filter {
     managed_by: Option<String>,
 }
 
-#[derive(Debug, clap::Args)]
-pub(super) struct OutputArgs {
-    /// As JSON, as the watchdog says it.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    client: ClientArgs,
-}
-
 /// Whether to wait until something is so, and how long.
 #[derive(Debug, clap::Args)]
 pub(super) struct WaitArgs {
@@ -194,9 +186,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Show { one, output } => show(&one, &output).await,
         Command::Add { edits, wait, output } => add(&edits, &wait, &output).await,
         Command::Edit { one, edits, output } => edit(&one, &edits, &output).await,
-        Command::Pause { many, client } => switch(&many, &client, false).await,
-        Command::Resume { many, client } => switch(&many, &client, true).await,
-        Command::Delete { many, client } => delete(&many, &client).await,
+        Command::Pause { many, output } => switch(&many, &output, false).await,
+        Command::Resume { many, output } => switch(&many, &output, true).await,
+        Command::Delete { many, output } => delete(&many, &output).await,
         Command::Move(args) => hands::relocate(args).await,
         Command::Pin(args) => hands::pin(args).await,
         Command::Unpin(args) => hands::unpin(args).await,
@@ -207,7 +199,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn list(filter: &Filter, output: &OutputArgs) -> anyhow::Result<()> {
-    let items = output.client.client()?.list(&filter.path()).await?;
+    let items = output.client()?.list(&filter.path()).await?;
     if output.json {
         print::line(Value::from(items).to_string());
     } else {
@@ -217,14 +209,14 @@ async fn list(filter: &Filter, output: &OutputArgs) -> anyhow::Result<()> {
 }
 
 async fn show(one: &One, output: &OutputArgs) -> anyhow::Result<()> {
-    let client = output.client.client()?;
+    let client = output.client()?;
     let monitor = client.call(Method::GET, &of(find(&client, &one.monitor).await?.id), None).await?;
-    tell(&monitor, output.json);
+    output.say(&monitor, || shown::one(&monitor));
     Ok(())
 }
 
 async fn add(edits: &Edits, wait: &WaitArgs, output: &OutputArgs) -> anyhow::Result<()> {
-    let client = output.client.client()?;
+    let client = output.client()?;
     let body = edits.body()?;
     let added = client.call(Method::POST, PATH, Some(body.into())).await?;
     let id = added.get("id").and_then(Value::as_i64).unwrap_or_default();
@@ -246,35 +238,36 @@ async fn add(edits: &Edits, wait: &WaitArgs, output: &OutputArgs) -> anyhow::Res
 async fn edit(one: &One, edits: &Edits, output: &OutputArgs) -> anyhow::Result<()> {
     let body = edits.body()?;
     anyhow::ensure!(!body.is_empty(), "nothing to change was named; see `komainu monitors edit --help`");
-    let client = output.client.client()?;
+    let client = output.client()?;
     let path = of(find(&client, &one.monitor).await?.id);
     let edited = client.call(Method::PATCH, &path, Some(body.into())).await?;
-    tell(&edited, output.json);
+    output.say(&edited, || shown::one(&edited));
     Ok(())
 }
 
 /// One by one: what was done before something failed stays done, and was said.
-async fn switch(many: &Many, client: &ClientArgs, active: bool) -> anyhow::Result<()> {
-    let client = client.client()?;
+async fn switch(many: &Many, output: &OutputArgs, active: bool) -> anyhow::Result<()> {
+    let client = output.client()?;
     for found in many.find(&client).await? {
-        client.call(Method::PATCH, &of(found.id), Some(json!({"active": active}))).await?;
+        let edited = client.call(Method::PATCH, &of(found.id), Some(json!({"active": active}))).await?;
         let done = if active { "resumed" } else { "paused" };
-        print::line(format!("{done} {}: {}", found.id, found.name));
+        output.say(&edited, || format!("{done} {}: {}", found.id, found.name));
     }
     Ok(())
 }
 
-async fn delete(many: &Many, client: &ClientArgs) -> anyhow::Result<()> {
-    let client = client.client()?;
+async fn delete(many: &Many, output: &OutputArgs) -> anyhow::Result<()> {
+    let client = output.client()?;
     for found in many.find(&client).await? {
         client.call(Method::DELETE, &of(found.id), None).await?;
-        print::line(format!("deleted {}: {}", found.id, found.name));
+        let gone = json!({"id": found.id, "name": found.name, "deleted": true});
+        output.say(&gone, || format!("deleted {}: {}", found.id, found.name));
     }
     Ok(())
 }
 
 async fn beats(one: &One, limit: u16, output: &OutputArgs) -> anyhow::Result<()> {
-    let client = output.client.client()?;
+    let client = output.client()?;
     let path = format!("{}/beats?limit={limit}", of(find(&client, &one.monitor).await?.id));
     let page = client.call(Method::GET, &path, None).await?;
     if output.json {
@@ -287,7 +280,7 @@ async fn beats(one: &One, limit: u16, output: &OutputArgs) -> anyhow::Result<()>
 }
 
 async fn uptime(one: &One, output: &OutputArgs) -> anyhow::Result<()> {
-    let client = output.client.client()?;
+    let client = output.client()?;
     let uptime =
         client.call(Method::GET, &format!("{}/uptime", of(find(&client, &one.monitor).await?.id)), None).await?;
     if output.json {
@@ -296,10 +289,6 @@ async fn uptime(one: &One, output: &OutputArgs) -> anyhow::Result<()> {
         print::table(["OF THE LAST", "UPTIME", "UP", "DOWN", "AVERAGE PING"], told::spans(&uptime));
     }
     Ok(())
-}
-
-fn tell(monitor: &Value, as_json: bool) {
-    print::line(if as_json { monitor.to_string() } else { shown::one(monitor) });
 }
 
 impl Filter {

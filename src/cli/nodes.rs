@@ -5,10 +5,13 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::client::{Client, ClientArgs};
+use super::client::{Client, segment};
+use super::output::OutputArgs;
 use super::print;
 
 mod drain;
+
+const PATH: &str = "/api/v1/nodes";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -29,7 +32,7 @@ pub(super) enum Command {
         #[arg(long = "label", value_name = "LABEL")]
         labels: Vec<String>,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
     /// Change what is named; the rest stays.
     Edit(Edit),
@@ -41,7 +44,7 @@ pub(super) enum Command {
         #[arg(long)]
         rehome: bool,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
     /// Move a node's monitors away, and keep it empty until `resume`.
     Drain(drain::Args),
@@ -50,32 +53,26 @@ pub(super) enum Command {
         /// Its name.
         id: String,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
     /// Bring a node's monitors home now, and let it have monitors again that it was emptied of.
     Recover {
         /// Its name.
         id: String,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
     /// Show one node.
     Show {
         /// Its name.
         id: String,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
     /// Show all nodes.
     List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
 }
 
@@ -106,48 +103,52 @@ pub(super) struct Edit {
     #[arg(long, conflicts_with = "labels")]
     no_labels: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Add { id, address, weight, capacity, labels, client } => {
+        Command::Add { id, address, weight, capacity, labels, output } => {
             let body = json!({
                 "node_id": id, "address": address, "weight": weight, "capacity": capacity, "labels": labels,
             });
-            let added = client.client()?.call(Method::POST, "/api/v1/nodes", Some(body)).await?;
-            print::line(snippet(&id, &address, added.get("key").and_then(Value::as_str).unwrap_or_default()));
+            let added = output.client()?.call(Method::POST, PATH, Some(body)).await?;
+            let key = added.get("key").and_then(Value::as_str).unwrap_or_default();
+            output.say(&added, || snippet(&id, &address, key));
             Ok(())
         }
         Command::Edit(edit) => change(edit).await,
-        Command::Delete { id, rehome, client } => {
-            let path = format!("/api/v1/nodes/{id}?rehome={rehome}");
-            client.client()?.call(Method::DELETE, &path, None).await?;
-            print::line(format!("deleted {id}"));
+        Command::Delete { id, rehome, output } => {
+            let path = format!("{}?rehome={rehome}", of(&id));
+            output.client()?.call(Method::DELETE, &path, None).await?;
+            output.say(&json!({"node_id": id, "deleted": true}), || format!("deleted {id}"));
             Ok(())
         }
         Command::Drain(args) => drain::run(args).await,
-        Command::Resume { id, client } => {
-            client.client()?.call(Method::POST, &format!("/api/v1/nodes/{id}/resume"), None).await?;
-            print::line(format!("asked: {id} has monitors again, those at home on it return"));
+        Command::Resume { id, output } => {
+            let node = output.client()?.call(Method::POST, &format!("{}/resume", of(&id)), None).await?;
+            output.say(&node, || format!("asked: {id} has monitors again, those at home on it return"));
             Ok(())
         }
-        Command::Recover { id, client } => {
-            client.client()?.call(Method::POST, &format!("/api/v1/nodes/{id}/recover"), None).await?;
-            print::line(format!("asked: the monitors of {id} come home as soon as it is online"));
+        Command::Recover { id, output } => {
+            let node = output.client()?.call(Method::POST, &format!("{}/recover", of(&id)), None).await?;
+            output.say(&node, || format!("asked: the monitors of {id} come home as soon as it is online"));
             Ok(())
         }
-        Command::Show { id, json, client } => {
-            let node = find(&client.client()?, &id).await?;
-            show(&node, json);
+        Command::Show { id, output } => {
+            show(&find(&output.client()?, &id).await?, &output);
             Ok(())
         }
-        Command::List { json, client } => list(&client, json).await,
+        Command::List { output } => list(&output).await,
     }
 }
 
 async fn find(client: &Client, id: &str) -> anyhow::Result<Value> {
-    client.call(Method::GET, &format!("/api/v1/nodes/{id}"), None).await
+    client.call(Method::GET, &of(id), None).await
+}
+
+fn of(id: &str) -> String {
+    format!("{PATH}/{}", segment(id))
 }
 
 async fn change(edit: Edit) -> anyhow::Result<()> {
@@ -163,14 +164,13 @@ async fn change(edit: Edit) -> anyhow::Result<()> {
     if body.is_empty() {
         bail!("name what is to change: `komainu nodes edit --help` shows what can be");
     }
-    let path = format!("/api/v1/nodes/{}", edit.id);
-    let node = edit.client.client()?.call(Method::PATCH, &path, Some(body.into())).await?;
-    show(&node, false);
+    let node = edit.output.client()?.call(Method::PATCH, &of(&edit.id), Some(body.into())).await?;
+    show(&node, &edit.output);
     Ok(())
 }
 
-fn show(node: &Value, as_json: bool) {
-    if as_json {
+fn show(node: &Value, output: &OutputArgs) {
+    if output.json {
         print::line(node.to_string());
         return;
     }
@@ -189,9 +189,9 @@ fn snippet(id: &str, address: &Url, key: &str) -> String {
     )
 }
 
-async fn list(client: &ClientArgs, as_json: bool) -> anyhow::Result<()> {
-    let items = client.client()?.list("/api/v1/nodes").await?;
-    if as_json {
+async fn list(output: &OutputArgs) -> anyhow::Result<()> {
+    let items = output.client()?.list(PATH).await?;
+    if output.json {
         print::line(Value::from(items).to_string());
         return Ok(());
     }

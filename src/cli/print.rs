@@ -41,3 +41,9 @@ pub(super) fn cell(value: Option<&serde_json::Value>) -> String {
         Some(value) => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
     }
 }
+
+/// Milliseconds UTC as people read them.
+pub(super) fn time(value: Option<&serde_json::Value>) -> String {
+    let stamp = value.and_then(serde_json::Value::as_i64).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    stamp.map_or_else(|| "-".to_owned(), |stamp| stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}

@@ -3,8 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::ClientArgs;
-use super::print;
+use super::output::OutputArgs;
 
 const PATH: &str = "/api/v1/routing/pin";
 
@@ -15,33 +14,23 @@ pub(super) enum Command {
         /// The node's name.
         node: String,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
     /// Let the gateway choose again.
-    Unpin(ClientArgs),
+    Unpin(OutputArgs),
     /// Show where people's traffic goes.
-    Show {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        client: ClientArgs,
-    },
+    Show(OutputArgs),
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
-    let (answer, as_json) = match command {
-        Command::Pin { node, client } => {
-            (client.client()?.call(Method::PUT, PATH, Some(json!({"node_id": node}))).await?, false)
+    let (answer, output) = match command {
+        Command::Pin { node, output } => {
+            (output.client()?.call(Method::PUT, PATH, Some(json!({"node_id": node}))).await?, output)
         }
-        Command::Unpin(client) => (client.client()?.call(Method::DELETE, PATH, None).await?, false),
-        Command::Show { json, client } => (client.client()?.call(Method::GET, PATH, None).await?, json),
+        Command::Unpin(output) => (output.client()?.call(Method::DELETE, PATH, None).await?, output),
+        Command::Show(output) => (output.client()?.call(Method::GET, PATH, None).await?, output),
     };
-    if as_json {
-        print::line(answer.to_string());
-        return Ok(());
-    }
-    print::line(match answer.get("node_id").and_then(Value::as_str) {
+    output.say(&answer, || match answer.get("node_id").and_then(Value::as_str) {
         Some(node) => format!("all traffic of people goes to {node} until `komainu routing unpin`"),
         None => "the gateway chooses among the nodes that accept sessions".to_owned(),
     });

@@ -4,21 +4,18 @@ use anyhow::bail;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::ClientArgs;
+use super::output::OutputArgs;
 use super::print::{self, cell};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// As JSON, as the watchdog says it.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let (code, status) = args.client.client()?.ask(Method::GET, "/status", None).await?;
-    if args.json {
+    let (code, status) = args.output.client()?.ask(Method::GET, "/status", None).await?;
+    if args.output.json {
         print::line(status.to_string());
     } else {
         show(&status);

@@ -66,6 +66,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         policy: settings.policy,
         details: config.status.details,
         heartbeats,
+        channels: settings.routing.channels.clone(),
         word: told.word,
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");

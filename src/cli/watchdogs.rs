@@ -1,46 +1,42 @@
 //! `komainu watchdogs`.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::client::ClientArgs;
+use super::client::segment;
+use super::output::OutputArgs;
 use super::print;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Show all watchdogs that registered.
-    List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        client: ClientArgs,
-    },
+    List(OutputArgs),
     /// Forget one that is gone for good: it no longer counts as a voter.
     Remove {
         /// Its name.
         id: String,
         #[command(flatten)]
-        client: ClientArgs,
+        output: OutputArgs,
     },
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::List { json, client } => list(&client, json).await,
-        Command::Remove { id, client } => {
-            client.client()?.call(Method::DELETE, &format!("/api/v1/watchdogs/{id}"), None).await?;
-            print::line(format!("removed {id}"));
+        Command::List(output) => list(&output).await,
+        Command::Remove { id, output } => {
+            let path = format!("/api/v1/watchdogs/{}", segment(&id));
+            output.client()?.call(Method::DELETE, &path, None).await?;
+            output.say(&json!({"watchdog_id": id, "deleted": true}), || format!("removed {id}"));
             Ok(())
         }
     }
 }
 
 /// Whether one is up is a verdict, and stands in `/status`.
-async fn list(args: &ClientArgs, as_json: bool) -> anyhow::Result<()> {
-    let client = args.client()?;
+async fn list(output: &OutputArgs) -> anyhow::Result<()> {
+    let client = output.client()?;
     let items = client.list("/api/v1/watchdogs").await?;
-    if as_json {
+    if output.json {
         print::line(Value::from(items).to_string());
         return Ok(());
     }

@@ -16,8 +16,11 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustix::process::Signal;
+use tokio::task::JoinHandle;
+
 use self::job::Job;
-use self::output::Output;
+use self::output::{Drained, Output};
 use self::signals::Signals;
 use super::print;
 use super::send::SenderArgs;
@@ -67,8 +70,8 @@ pub(super) async fn run(args: Args) -> ExitCode {
         }
     };
     let took = clock::now().since(begin);
-    let is_complete = output.drain(&mut signals).await;
-    if !is_complete {
+    let drained = output.drain(&mut signals).await;
+    if drained == Drained::HeldOpen {
         print::complaint(
             "komainu: the command left a process behind that holds its output open, which ends here; \
              --no-output keeps it",
@@ -83,17 +86,17 @@ pub(super) async fn run(args: Args) -> ExitCode {
         exit_code: Some(i32::from(ended.code)),
         run_id: None,
     };
-    tell_the_end(&run, push, start, &mut signals).await;
+    // A signal that comes after the command's end is meant for this program.
+    let told_to_end = match drained {
+        Drained::CutBy(signal) => Some(signal),
+        Drained::Whole | Drained::HeldOpen => None,
+    };
+    tell_the_end(&run, push, start, last_words(&mut signals, told_to_end)).await;
     ExitCode::from(ended.code)
 }
 
-/// A signal that comes now is meant for this program: the command has ended.
-async fn tell_the_end(
-    run: &Run,
-    push: Push,
-    start: tokio::task::JoinHandle<anyhow::Result<()>>,
-    signals: &mut Signals,
-) {
+/// Tries until `cut` returns the signal that ends it.
+async fn tell_the_end(run: &Run, push: Push, start: JoinHandle<anyhow::Result<()>>, cut: impl Future<Output = Signal>) {
     // A start that is still on its way has been overtaken by the end.
     let start = if start.is_finished() {
         start.await.unwrap_or(Ok(()))
@@ -103,12 +106,25 @@ async fn tell_the_end(
     };
     let told = tokio::select! {
         told = run.tell(push) => told,
-        signal = signals.next() => Err(anyhow::anyhow!("ended by signal {}", signal.as_raw())),
+        signal = cut => Err(anyhow::anyhow!("ended by signal {}", signal.as_raw())),
     };
     match (told, start) {
         (Err(error), _) => print::complaint(format!("komainu: could not tell how {} ended: {error:#}", run.name)),
         (Ok(()), Err(error)) => print::complaint(format!("komainu: could not tell that {} began: {error:#}", run.name)),
         (Ok(()), Ok(())) => {}
+    }
+}
+
+/// Waits for a signal that tells this program to end, if none has come yet, then for the time that is left to it. Another
+/// signal ends it at once.
+async fn last_words(signals: &mut Signals, told_to_end: Option<Signal>) -> Signal {
+    let first = match told_to_end {
+        Some(signal) => signal,
+        None => signals.next().await,
+    };
+    tokio::select! {
+        () = tokio::time::sleep(LAST_WORDS) => first,
+        again = signals.next() => again,
     }
 }
 
@@ -125,6 +141,10 @@ impl Run {
         }
     }
 }
+
+/// A program that was told to end may still say how its command ended: enough for a watchdog that answers, and far less
+/// than supervisors give (systemd 90 s, containers 10 s).
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How long output of a process that the command left behind is waited for.
 const LEFT_BEHIND: Duration = Duration::from_secs(2);

@@ -39,12 +39,6 @@ const REF_CHARS: usize = 150;
 const NAME_CHARS: usize = 100;
 
 impl Draft {
-    /// Reads all fields; says everything that is wrong with them at once.
-    pub fn read(fields: &Map<String, Json>, table: &Table) -> Result<Self, Vec<Fault>> {
-        let (draft, faults) = Self::read_what_can_be(fields, table);
-        if faults.is_empty() { Ok(draft) } else { Err(faults) }
-    }
-
     /// The fields that can be read, and what is wrong with the others: for judging the rest of it too.
     pub fn read_what_can_be(fields: &Map<String, Json>, table: &Table) -> (Self, Vec<Fault>) {
         let mut draft = Self::default();

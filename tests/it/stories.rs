@@ -4,6 +4,7 @@
 
 mod adoption;
 mod blackout;
+mod certificates;
 mod databases;
 mod expiry;
 mod hands;

@@ -1,5 +1,5 @@
-//! What tests stand on: databases that exist for one test, and Kuma's schema to put into them.
+//! What tests stand on: databases that exist for one test, Kuma's schema to put into them, a target behind TLS.
 
 pub(crate) mod kuma;
-pub(crate) mod mariadb;
 pub(crate) mod raw;
+pub(crate) mod tls_target;

@@ -3,6 +3,7 @@
 use komainu_watchdogs::time::Wall;
 use utoipa::ToSchema;
 
+use crate::api::channels;
 use crate::api::fields::Fields;
 use crate::api::openapi::Millis;
 use crate::api::problem::ApiError;
@@ -73,22 +74,27 @@ pub(super) struct HeartbeatChanges {
 }
 
 /// Reads all fields of a new one; says everything that is wrong with them at once.
-pub(super) fn read_new(mut fields: Fields, now: Wall) -> Result<Definition, ApiError> {
+pub(super) fn read_new(mut fields: Fields, now: Wall, channels: &[String]) -> Result<Definition, ApiError> {
     let name = fields.required_text("name", NAME_CHARS).unwrap_or_default();
     if !name.is_empty() && !is_name(&name) {
         fields.fault("name", "must be letters, digits, dots, dashes and underscores, and begin with a letter or digit");
     }
     let blank =
         Definition { name, grace_s: GRACE_S, severity: "critical".to_owned(), revision: 1, ..Definition::default() };
-    read(fields, blank, now)
+    read(fields, blank, now, channels)
 }
 
 /// Reads what is to be changed of one.
-pub(super) fn read_changed(fields: Fields, before: Definition, now: Wall) -> Result<Definition, ApiError> {
-    read(fields, before, now)
+pub(super) fn read_changed(
+    fields: Fields,
+    before: Definition,
+    now: Wall,
+    channels: &[String],
+) -> Result<Definition, ApiError> {
+    read(fields, before, now, channels)
 }
 
-fn read(mut fields: Fields, base: Definition, now: Wall) -> Result<Definition, ApiError> {
+fn read(mut fields: Fields, base: Definition, now: Wall, channels: &[String]) -> Result<Definition, ApiError> {
     let mut definition = base;
     read_schedule(&mut fields, &mut definition, now);
     if let Some(grace) = whole(fields.integer("grace_s", 0..=MOST_SECONDS)) {
@@ -109,7 +115,12 @@ fn read(mut fields: Fields, base: Definition, now: Wall) -> Result<Definition, A
             fields.fault("severity", "must be critical or warning");
         }
     }
-    definition.channels = fields.texts("channels", 100).unwrap_or(definition.channels);
+    if let Some(named) = fields.texts("channels", 100) {
+        if let Some(message) = channels::fault(&named, channels) {
+            fields.fault("channels", message);
+        }
+        definition.channels = named;
+    }
     definition.tags = fields.texts("tags", 100).unwrap_or(definition.tags);
     if fields.is_null("managed_by") {
         definition.managed_by = None;

@@ -93,6 +93,7 @@ async fn every_fault_names_its_field() {
         (json!({"name": "x", "period_s": 60, "time_zone": "UTC"}), "time_zone"),
         (json!({"name": "x", "period_s": 60, "severity": "red"}), "severity"),
         (json!({"name": "x", "period_s": 60, "periods": 1}), "periods"),
+        (json!({"name": "x", "period_s": 60, "channels": ["ops", "opps"]}), "channels"),
     ] {
         assert_eq!(fault(&call(&surface, "POST", "", &body).await), (400, field.to_owned()), "{body}");
     }

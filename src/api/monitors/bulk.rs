@@ -15,13 +15,13 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::document::MonitorFields;
-use super::refusal;
+use super::{read_what_can_be, refusal};
 use crate::api::Ctx;
 use crate::api::auth::Writer;
 use crate::api::body;
 use crate::api::fields::Fields;
 use crate::api::problem::{ApiError, Problem};
-use crate::monitor::{Draft, Fault, Table};
+use crate::monitor::{Fault, Table};
 use crate::store::monitors::{self, Change, Refusal, Target, Wish, Written};
 
 const MOST_ITEMS: usize = 10_000;
@@ -95,7 +95,7 @@ pub(in crate::api) async fn bulk(
     fields.finish()?;
     let objects = read_items(request.into_body()).await?;
     let store = &context.state.store;
-    let (wishes, misread) = read_wishes(&objects, &monitors::table(store).await?, upsert);
+    let (wishes, misread) = read_wishes(&objects, (&monitors::table(store).await?, &context.state.channels), upsert);
     if !misread.is_empty() {
         // What can be judged of the rest is told in the same answer.
         let judged = monitors::rehearse(store, &wishes).await?;
@@ -113,12 +113,16 @@ pub(in crate::api) async fn bulk(
 }
 
 /// What can be read of each, and what cannot.
-fn read_wishes(objects: &[Value], table: &Table, upsert: bool) -> (Vec<Wish>, Vec<(usize, Fault)>) {
+fn read_wishes(
+    objects: &[Value],
+    (table, channels): (&Table, &[String]),
+    upsert: bool,
+) -> (Vec<Wish>, Vec<(usize, Fault)>) {
     let mut faults: Vec<(usize, Fault)> = vec![];
     let mut wishes = Vec::with_capacity(objects.len());
     let empty = Map::new();
     for (at, item) in objects.iter().enumerate() {
-        let (draft, found) = Draft::read_what_can_be(item.as_object().unwrap_or(&empty), table);
+        let (draft, found) = read_what_can_be(item.as_object().unwrap_or(&empty), table, channels);
         let target = if upsert && draft.reference.is_some() { Target::Named } else { Target::New };
         wishes.push(Wish { target, draft, if_match: vec![] });
         faults.extend(found.into_iter().map(|fault| (at, fault)));

@@ -11,13 +11,12 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::document::{Monitor, MonitorFields};
-use super::{answer, find_view, refusal, wait};
+use super::{answer, find_view, read, refusal, wait};
 use crate::api::Ctx;
 use crate::api::auth::{Caller, Reader, Writer};
 use crate::api::body::Object;
 use crate::api::fields::Fields;
 use crate::api::problem::{ApiError, Problem};
-use crate::monitor::Draft;
 use crate::store::Store;
 use crate::store::monitors::{self, Change, MonitorView, Target, Wish, Written};
 
@@ -64,7 +63,7 @@ pub(in crate::api) async fn put_by_ref(
     if named.is_some_and(|named| !named.is_null() && named != Value::String(reference.clone())) {
         return Err(ApiError::field("ref", "is another one than in the path; PATCH /api/v1/monitors/{id} renames"));
     }
-    let draft = Draft::read(&object, &monitors::table(store).await?).map_err(refusal::error_of)?;
+    let draft = read(&context, &object).await?;
     let wants_new = refusal::wants_new(&headers);
     let target = if wants_new { Target::New } else { Target::Named };
     let wish = Wish { target, draft, if_match: refusal::if_match(&headers)? };

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::found::{find, of};
 use super::{Many, PATH, WaitArgs, waiting};
-use crate::cli::client::{Client, ClientArgs};
+use crate::cli::client::Client;
+use crate::cli::output::OutputArgs;
 use crate::cli::print;
 use crate::clock;
 
@@ -31,7 +32,7 @@ pub(in crate::cli) struct MoveArgs {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
-    output: super::OutputArgs,
+    output: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -42,7 +43,7 @@ pub(in crate::cli) struct PinArgs {
     #[arg(long, value_name = "NODE")]
     to: Option<String>,
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -50,12 +51,12 @@ pub(in crate::cli) struct UnpinArgs {
     #[command(flatten)]
     many: Many,
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
 }
 
 /// All or none: the watchdog refuses the whole when one cannot be moved, and says which.
 pub(super) async fn relocate(args: MoveArgs) -> anyhow::Result<()> {
-    let client = args.output.client.client()?;
+    let client = args.output.client()?;
     let mut body = args.selector(&client).await?;
     body.insert("node_id".to_owned(), args.to.clone().into());
     if let Some(pin) = args.pin {
@@ -65,31 +66,28 @@ pub(super) async fn relocate(args: MoveArgs) -> anyhow::Result<()> {
     if args.wait.wait {
         wait(&client, &moved, &args).await?;
     }
-    if args.output.json {
-        print::line(moved.to_string());
-        return Ok(());
-    }
     let of = |name: &str| print::cell(moved.get(name));
     let (done, to) = (if args.wait.wait { "moved" } else { "on their way" }, &args.to);
-    print::line(format!("{done} to {to}: {}; already there: {}", of("moved"), of("already_there")));
+    args.output.say(&moved, || format!("{done} to {to}: {}; already there: {}", of("moved"), of("already_there")));
     Ok(())
 }
 
 pub(super) async fn pin(args: PinArgs) -> anyhow::Result<()> {
-    let client = args.client.client()?;
+    let client = args.output.client()?;
     let body = args.to.as_ref().map_or_else(|| json!({}), |node| json!({"node_id": node}));
     for found in args.many.find(&client).await? {
         let monitor = client.call(Method::PUT, &pin_of(found.id), Some(body.clone())).await?;
-        print::line(format!("pinned {} to {}: {}", found.id, print::cell(monitor.get("node_id")), found.name));
+        let node = print::cell(monitor.get("node_id"));
+        args.output.say(&monitor, || format!("pinned {} to {node}: {}", found.id, found.name));
     }
     Ok(())
 }
 
 pub(super) async fn unpin(args: UnpinArgs) -> anyhow::Result<()> {
-    let client = args.client.client()?;
+    let client = args.output.client()?;
     for found in args.many.find(&client).await? {
-        client.call(Method::DELETE, &pin_of(found.id), None).await?;
-        print::line(format!("unpinned {}: {}", found.id, found.name));
+        let monitor = client.call(Method::DELETE, &pin_of(found.id), None).await?;
+        args.output.say(&monitor, || format!("unpinned {}: {}", found.id, found.name));
     }
     Ok(())
 }

@@ -9,8 +9,9 @@ use anyhow::bail;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::find;
-use crate::cli::client::{Client, ClientArgs};
+use super::{find, of};
+use crate::cli::client::Client;
+use crate::cli::output::OutputArgs;
 use crate::cli::{duration, print};
 use crate::clock;
 
@@ -31,15 +32,16 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse, requires = "wait")]
     timeout: Duration,
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let (id, client) = (&args.id, args.client.client()?);
+    let (id, client) = (&args.id, args.output.client()?);
     let body = json!({"move_pinned": args.move_pinned});
-    let mut node = client.call(Method::POST, &format!("/api/v1/nodes/{id}/drain"), Some(body)).await?;
+    let mut node = client.call(Method::POST, &format!("{}/drain", of(id)), Some(body)).await?;
     if !args.wait {
-        print::line(format!("asked: {id} is being emptied, and stays empty until `komainu nodes resume {id}`"));
+        args.output
+            .say(&node, || format!("asked: {id} is being emptied, and stays empty until `komainu nodes resume {id}`"));
         if is_frozen(&client).await {
             print::complaint("the cluster is frozen: nothing leaves it until `komainu cluster thaw`");
         }
@@ -49,7 +51,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     loop {
         match text(&node, "overlay") {
             "drained" => {
-                print::line(format!("{id} is drained: it runs nothing"));
+                args.output.say(&node, || format!("{id} is drained: it runs nothing"));
                 return Ok(());
             }
             "none" => bail!("somebody resumed {id} meanwhile"),

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::sync::Notify;
 
 use super::LEFT_BEHIND;
@@ -32,6 +33,17 @@ pub(super) struct Output {
     ends: [Option<PipeWriter>; 2],
     tail: Arc<Mutex<Tail>>,
     closed: Arc<Notify>,
+}
+
+/// How much of the output was passed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Drained {
+    /// All of it.
+    Whole,
+    /// What came until nothing did; somebody could still write.
+    HeldOpen,
+    /// What came until this program was told to end.
+    CutBy(Signal),
 }
 
 /// One pipe's way through. `turns` counts up twice for each chunk: odd while it waits for the command, even while it
@@ -75,25 +87,25 @@ impl Output {
         [stream(out), stream(err)]
     }
 
-    /// Waits until all that the command wrote is passed on. False when a process that it left behind keeps its output
-    /// open; that is not waited for.
-    pub(super) async fn drain(&mut self, signals: &mut Signals) -> bool {
+    /// Waits until all that the command wrote is passed on. A process that it left behind and that keeps its output open is
+    /// not waited for.
+    pub(super) async fn drain(&mut self, signals: &mut Signals) -> Drained {
         self.ends = [None, None];
         let turns =
             |pipes: &[Arc<Pipe>]| pipes.iter().map(|pipe| pipe.turns.load(Ordering::Acquire)).collect::<Vec<_>>();
         let (mut seen, mut since) = (turns(&self.pipes), clock::now());
         loop {
             if seen.iter().all(|turns| *turns == CLOSED) {
-                return true;
+                return Drained::Whole;
             }
             let is_waiting = seen.iter().all(|turns| turns % 2 == 1);
             if is_waiting && clock::now().since(since) >= LEFT_BEHIND {
-                return false;
+                return Drained::HeldOpen;
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = self.closed.notified() => {}
-                _ = signals.next() => return false,
+                signal = signals.next() => return Drained::CutBy(signal),
             }
             let now = turns(&self.pipes);
             if now != seen {

@@ -55,7 +55,7 @@ pub(crate) async fn fresh(kind: Kind, folder: &Path) -> (Option<MariaDb>, Databa
             (None, Database::Sqlite(path), url)
         }
         Kind::MariaDb => {
-            let server = MariaDb::start().await;
+            let server = MariaDb::start();
             Database::MariaDb(server.url("mysql")).execute("CREATE DATABASE kuma").await;
             let url = server.url("kuma");
             (Some(server), Database::MariaDb(url.clone()), url)

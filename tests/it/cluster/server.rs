@@ -1,66 +1,109 @@
-//! A MariaDB server of a test's own, on a loopback port and a temporary folder: stopped, started and killed at will.
+//! Private `MariaDB` servers on a temporary folder and a free loopback port.
+//!
+//! [`MariaDb::shared`] is one for the whole test run. A shell between the test and the server waits for the pipe to
+//! close: the server ends with the test process, also when that is killed, and its folder goes with it.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection};
 
 use super::ports::free_port;
-use super::wait::wait_until;
 
-/// The server; killed when dropped.
+/// `stop` and `kill` keep the folder for a restart; the end of the pipe does not.
+const KEEPER: &str = r#"
+dir=$1; shift
+"$@" & pid=$!
+echo "$pid"
+read -r word
+case $word in
+  stop) kill -TERM "$pid"; wait "$pid" ;;
+  kill) kill -KILL "$pid"; wait "$pid" 2>/dev/null ;;
+  *) kill -KILL "$pid"; wait "$pid" 2>/dev/null; rm -rf "$dir" ;;
+esac
+"#;
+
+/// A small one: it is written when a server is installed, and many tests install one.
+const LOG_FILE: &str = "--innodb-log-file-size=16M";
+
+/// A server, running or stopped.
 pub(crate) struct MariaDb {
-    folder: TempDir,
+    dir: PathBuf,
     port: u16,
-    child: Option<Child>,
+    keeper: Option<Keeper>,
+}
+
+struct Keeper {
+    shell: Child,
+    words: ChildStdin,
+    pid: u32,
 }
 
 impl MariaDb {
-    /// Installs the system tables and starts.
-    pub(crate) async fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("komainu-mariadb-").tempdir().unwrap();
-        let installed = Command::new("mariadb-install-db")
-            .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
-            .arg(format!("--datadir={}", folder.path().join("data").display()))
-            .args(["--innodb-log-file-size=16M", "--user", &user()])
-            // Two installations at once would meet in the common temporary folder.
-            .env("TMPDIR", folder.path())
-            .output()
-            .expect("mariadb-install-db is installed: tests/run sees to it");
-        assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
-        let mut server = Self { folder, port: free_port(), child: None };
-        server.start_again().await;
+    /// The one of this test run, started when first asked for.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<MariaDb> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// One of its own, for tests that stop or kill it.
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("komainu-mariadb-").tempdir().unwrap().keep();
+        install(&dir);
+        let mut server = Self { dir, port: free_port(), keeper: None };
+        server.start_again();
         server
     }
 
-    /// Starts on the same folder and port, and waits until it answers.
-    pub(crate) async fn start_again(&mut self) {
-        let folder = self.folder.path();
-        let child = Command::new(mariadbd())
-            .arg("--no-defaults")
-            .arg(format!("--datadir={}", folder.join("data").display()))
-            .arg(format!("--socket={}", folder.join("s.sock").display()))
-            .arg(format!("--pid-file={}", folder.join("pid").display()))
-            .arg(format!("--log-error={}", folder.join("error.log").display()))
-            .arg(format!("--port={}", self.port))
-            .args(["--bind-address=127.0.0.1", "--innodb-log-file-size=16M", "--skip-name-resolve"])
-            .args(["--max-connections=300", "--user", &user()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+    /// Starts it on the same folder and port.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.keeper.is_none(), "the server runs already");
+        let dir = self.dir.display();
+        let mut shell = Command::new("sh")
+            // A signal to the test's whole group must not take the keeper before it has cleaned up.
+            .process_group(0)
+            .args(["-c", KEEPER, "keeper"])
+            .arg(&self.dir)
+            .arg(mariadbd())
+            .args(["--no-defaults", LOG_FILE])
+            .args([format!("--datadir={dir}/data"), format!("--socket={dir}/s"), format!("--pid-file={dir}/pid")])
+            // Whoever starts removes the temporary tables that are in this folder, also those of others.
+            .arg(format!("--tmpdir={dir}"))
+            .args([format!("--port={}", self.port), "--bind-address=127.0.0.1".to_owned(), user_flag()])
+            .args(["--skip-name-resolve", "--max-connections=500", "--innodb-buffer-pool-size=256M"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
-            .expect("mariadbd is installed: tests/run sees to it");
-        self.child = Some(child);
-        wait_until("MariaDB answers", Duration::from_secs(60), async || self.answers().await).await;
+            .unwrap();
+        wait_until_ready(&mut shell);
+        let mut pid = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        let words = shell.stdin.take().unwrap();
+        self.keeper = Some(Keeper { shell, words, pid: pid.trim().parse().unwrap() });
     }
 
-    async fn answers(&self) -> bool {
-        use sqlx::Connection;
-        sqlx::MySqlConnection::connect(&self.url("mysql")).await.is_ok()
+    /// Asks it to stop, and waits.
+    pub(crate) fn stop(&mut self) {
+        self.end("stop");
     }
 
-    /// The URL of one of its databases.
+    /// Kills it with signal 9, and waits.
+    pub(crate) fn kill(&mut self) {
+        self.end("kill");
+    }
+
+    /// Of the server, for SIGSTOP and SIGCONT.
+    pub(crate) fn pid(&self) -> u32 {
+        self.keeper.as_ref().expect("a running server").pid
+    }
+
+    /// The URL of a database of this name.
     pub(crate) fn url(&self, database: &str) -> String {
         url(self.port, database)
     }
@@ -70,27 +113,32 @@ impl MariaDb {
         self.port
     }
 
-    /// Shuts down cleanly.
-    pub(crate) fn stop(&mut self) {
-        self.end(Signal::TERM);
+    /// Makes a fresh database; returns its name.
+    pub(crate) async fn fresh_database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut wire = MySqlConnection::connect(&self.url("mysql")).await.unwrap();
+        let sql = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4");
+        wire.execute(AssertSqlSafe(sql)).await.unwrap();
+        name
     }
 
-    /// Kills with -9.
-    pub(crate) fn kill(&mut self) {
-        self.end(Signal::KILL);
-    }
-
-    fn end(&mut self, signal: Signal) {
-        if let Some(mut child) = self.child.take() {
-            kill_process(Pid::from_child(&child), signal).unwrap();
-            child.wait().unwrap();
-        }
+    fn end(&mut self, word: &str) {
+        let mut keeper = self.keeper.take().expect("a running server");
+        writeln!(keeper.words, "{word}").unwrap();
+        keeper.shell.wait().unwrap();
     }
 }
 
 impl Drop for MariaDb {
     fn drop(&mut self) {
-        self.kill();
+        match self.keeper.take() {
+            Some(Keeper { mut shell, words, .. }) => {
+                drop(words);
+                let _ = shell.wait();
+            }
+            None => drop(std::fs::remove_dir_all(&self.dir)),
+        }
     }
 }
 
@@ -99,13 +147,43 @@ pub(crate) fn url(port: u16, database: &str) -> String {
     format!("mysql://root@127.0.0.1:{port}/{database}")
 }
 
-fn mariadbd() -> PathBuf {
-    let sbin = Path::new("/usr/sbin/mariadbd");
-    if sbin.exists() { sbin.to_owned() } else { PathBuf::from("mariadbd") }
+/// Not on the path of everybody.
+fn mariadbd() -> &'static str {
+    let sbin = "/usr/sbin/mariadbd";
+    if Path::new(sbin).exists() { sbin } else { "mariadbd" }
 }
 
-/// MariaDB does not run as root unless told so.
-fn user() -> String {
-    let output = Command::new("id").arg("-un").output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+fn install(dir: &Path) {
+    let done = Command::new("mariadb-install-db")
+        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+        .args([format!("--datadir={}/data", dir.display()), user_flag()])
+        .arg(LOG_FILE)
+        // Two installations at once would meet in the common temporary folder.
+        .env("TMPDIR", dir)
+        .output()
+        .expect("mariadb-install-db, from the package mariadb-server");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// The server refuses to run as root unless told so by name.
+fn user_flag() -> String {
+    let is_root = rustix::process::getuid().is_root();
+    if is_root { "--user=root".to_owned() } else { format!("--user={}", std::env::var("USER").unwrap_or_default()) }
+}
+
+/// Reads the server's log until it says so, and goes on reading so that it never blocks on a full pipe.
+fn wait_until_ready(shell: &mut Child) {
+    let log = shell.stderr.take().unwrap();
+    let (ready, is_ready) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut seen = vec![];
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            if line.contains("ready for connections") {
+                let _ = ready.send(Ok(()));
+            }
+            seen.push(line);
+        }
+        let _ = ready.send(Err(seen.join("\n")));
+    });
+    is_ready.recv_timeout(Duration::from_secs(60)).expect("mariadbd starts within a minute").unwrap();
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use komainu::clock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::receiver::{Receiver, SECRET};
@@ -18,8 +18,10 @@ use crate::cluster::wait::wait_until;
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn komainu(receiver: &Receiver, line: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_komainu"));
+    // Tests in a shell's background, or under nohup, ignore some signals, and what they start does so too.
+    let mut command = Command::new("env");
     command
+        .args(["--default-signal", env!("CARGO_BIN_EXE_komainu")])
         .args(line)
         .env("KOMAINU_URL", receiver.url())
         .env("KOMAINU_HEARTBEAT_SECRET", SECRET)
@@ -294,13 +296,28 @@ async fn a_signal_after_the_job_ends_the_waiting_for_a_watchdog() {
     let begin = clock::now();
     let read = child.stdout.as_mut().unwrap().read_exact(&mut [0; 5]).await;
     read.unwrap();
-    let has_ended = async || {
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id().unwrap()));
-        children.is_ok_and(|children| children.trim().is_empty())
-    };
-    wait_until("the job has ended", LIMIT, has_ended).await;
+    wait_until("the job has ended", LIMIT, async || !has_children(&child)).await;
     signal(&child, Signal::TERM);
     child.stderr.as_mut().unwrap().read_to_string(&mut all).await.unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(4));
     assert!(clock::now().since(begin) < Duration::from_secs(20) && all.contains("ended by signal 15"), "{all}");
+}
+
+#[tokio::test]
+async fn a_signal_while_the_output_is_held_open_ends_the_wait_and_the_end_is_told() {
+    let receiver = Receiver::start().await;
+    let mut child = wrap(&receiver, "sleep 60 & echo $!; exit 4").spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).await.unwrap();
+    wait_until("the job has ended", LIMIT, async || !has_children(&child)).await;
+    signal(&child, Signal::TERM);
+    let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await.unwrap().unwrap();
+    kill_process(Pid::from_raw(line.trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(4), String::new()));
+    assert_eq!(end_told(&receiver)["exit_code"], 4, "a watchdog that answers is told nevertheless");
+}
+
+fn has_children(child: &Child) -> bool {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id().unwrap()));
+    children.is_ok_and(|children| !children.trim().is_empty())
 }

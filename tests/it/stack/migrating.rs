@@ -7,9 +7,9 @@ use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::{DatabaseUrl, Store};
 
 use super::{komainu, refused};
+use crate::cluster::server::MariaDb;
 use crate::cluster::wait::wait_until;
 use crate::support::kuma;
-use crate::support::mariadb::Server;
 use crate::support::raw::Raw;
 
 /// Only a failing test waits so long.
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const SECRET: &str = "INSERT INTO setting (`key`, value) VALUES ('jwtSecret', 'x')";
 
 async fn empty_database() -> (String, Raw) {
-    let server = Server::shared();
+    let server = MariaDb::shared();
     let url = server.url(&server.fresh_database().await);
     let raw = Raw::connect(&url).await;
     (url, raw)

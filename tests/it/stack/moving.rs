@@ -5,8 +5,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::{refused, repository, words};
+use crate::cluster::server::MariaDb;
 use crate::support::kuma;
-use crate::support::mariadb::Server;
 use crate::support::raw::Raw;
 
 /// A backslash, quotes, a line end, what looks like SQL, a sign of four bytes, nothing at all, and nothing.
@@ -34,7 +34,7 @@ impl Move {
         let mut sqlite = Raw::connect(&format!("sqlite://{}", folder.path().join("kuma.db").display())).await;
         sqlite.execute(&kuma::stock(true)).await;
         sqlite.execute(ROWS).await;
-        let server = Server::shared();
+        let server = MariaDb::shared();
         let url = server.url(&server.fresh_database().await);
         let mut mariadb = Raw::connect(&url).await;
         mariadb.execute(&format!("SET SESSION innodb_strict_mode = 0;\n{}", kuma::stock(false))).await;

@@ -9,9 +9,9 @@ use super::setup::Place;
 use super::yaml::stack;
 use super::{komainu, refused, repository, said};
 use crate::cluster::ports::free_port;
+use crate::cluster::server::MariaDb;
 use crate::cluster::wait::wait_until;
 use crate::support::kuma;
-use crate::support::mariadb::Server;
 use crate::support::raw::Raw;
 
 /// As the image's entrypoint does: with its function for SQL, the file read into the shell.
@@ -25,13 +25,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A database as compose makes it, and the files that its services are given.
 struct Host {
     place: Place,
-    server: Server,
+    server: MariaDb,
 }
 
 impl Host {
     async fn start() -> Self {
         let place = Place::made(&[]);
-        let server = Server::start();
+        let server = MariaDb::start();
         Raw::connect(&server.url("mysql")).await.execute("CREATE DATABASE kuma CHARACTER SET utf8mb4").await;
         let secrets = place.path().join("run");
         std::fs::create_dir(&secrets).unwrap();

@@ -8,8 +8,8 @@ use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 
 use super::fixture::{Fixture, Kind, Leader, steps};
 use super::on_both_databases;
+use crate::cluster::server::MariaDb;
 use crate::cluster::wait::wait_until;
-use crate::support::mariadb::Server;
 use crate::support::raw::Raw;
 
 on_both_databases! {
@@ -173,7 +173,7 @@ async fn a_leader_frozen_inside_a_decision_is_freed_by_its_own_settings() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB"]
 async fn a_restarted_server_is_found_again_by_the_pool_but_not_by_a_watch() {
-    let mut server = Server::start();
+    let mut server = MariaDb::start();
     let text = server.url(&server.fresh_database().await);
     let url = komainu::store::DatabaseUrl::parse(&text).unwrap();
     let store = komainu::store::Store::connect(&url).await.unwrap();
@@ -194,7 +194,7 @@ async fn a_restarted_server_is_found_again_by_the_pool_but_not_by_a_watch() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB"]
 async fn a_server_that_answers_nothing_is_given_up_in_time() {
-    let server = Server::start();
+    let server = MariaDb::start();
     let text = server.url(&server.fresh_database().await);
     let url = komainu::store::DatabaseUrl::parse(&text).unwrap();
     let store = komainu::store::Store::connect(&url).await.unwrap();
@@ -212,7 +212,7 @@ async fn a_server_that_answers_nothing_is_given_up_in_time() {
     assert!(watch.read_round(false).await.is_err(), "an answer that comes late belongs to nobody");
 }
 
-fn signal(server: &Server, signal: rustix::process::Signal) {
+fn signal(server: &MariaDb, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
 }

@@ -14,7 +14,7 @@ use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, MoveReason, Rev
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Stamp};
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 
-use crate::support::mariadb::Server;
+use crate::cluster::server::MariaDb;
 use crate::support::raw::Raw;
 
 /// Which database.
@@ -39,7 +39,7 @@ impl Fixture {
     pub(super) async fn empty(kind: Kind) -> Self {
         let (text, dir) = match kind {
             Kind::MariaDb => {
-                let server = Server::shared();
+                let server = MariaDb::shared();
                 (server.url(&server.fresh_database().await), None)
             }
             Kind::Sqlite => {

@@ -30,7 +30,9 @@ on_both_databases! {
 
 async fn draft(store: &Store, fields: &Value) -> Draft {
     let table = monitors::table(store).await.unwrap();
-    Draft::read(fields.as_object().unwrap(), &table).unwrap_or_else(|faults| panic!("{fields}: {faults:?}"))
+    let (draft, faults) = Draft::read_what_can_be(fields.as_object().unwrap(), &table);
+    assert_eq!(faults, [], "{fields}");
+    draft
 }
 
 async fn wish(store: &Store, target: Target, fields: Value) -> Result<(MonitorId, Change), Refusal> {
@@ -271,7 +273,7 @@ async fn what_a_column_cannot_hold_is_refused_before_the_database_sees_it(kind: 
         ("conditions", json!("")),
     ] {
         let fields = json!({ field: value });
-        let faults = Draft::read(fields.as_object().unwrap(), &table).unwrap_err();
+        let (_, faults) = Draft::read_what_can_be(fields.as_object().unwrap(), &table);
         assert_eq!((faults.len(), faults[0].field.as_str()), (1, field));
     }
 }

@@ -24,12 +24,6 @@ async fn let_pass(seconds: i64) {
     wait_until("time has passed", Duration::from_secs(120), is_over).await;
 }
 
-async fn return_of_the_database(cluster: &mut Cluster) {
-    let mut server = cluster.server.take().unwrap();
-    server.start_again().await;
-    cluster.server = Some(server);
-}
-
 async fn wait_until_over(cluster: &Cluster, watchdog: &str) {
     let is_over = async || {
         let sql = "SELECT COUNT(*) FROM komainu_incident WHERE k = 'database' AND resolved_at IS NOT NULL";
@@ -67,7 +61,7 @@ async fn a_dead_database_is_told_once_and_so_is_what_dies_or_falls_silent_meanwh
     // A ping that was under way, or due before three intervals had passed.
     assert_eq!(vendor.pings(stopped_at + 21_000_000..Cluster::now_us()), 0, "no ping without a database");
     let back_at = Cluster::now_us();
-    return_of_the_database(&mut cluster).await;
+    cluster.server.as_mut().unwrap().start_again();
     let is_taken = async || alive.push(&base, Cluster::now_us()).await == Some(200);
     wait_until("a push is taken again", Duration::from_secs(30), is_taken).await;
     let calmed = json!({"period_s": 3_600});
@@ -108,7 +102,7 @@ async fn a_speaker_killed_when_its_message_arrived_is_repeated_at_most_once_and_
     assert!(seen.len() <= 2, "{seen:?}");
     assert!(seen.iter().all(|message| message.doubt.as_deref() == Some("database_unreachable")), "{seen:?}");
     assert_eq!(seen.first().map(|message| &message.id), seen.last().map(|message| &message.id), "one id");
-    return_of_the_database(&mut cluster).await;
+    cluster.server.as_mut().unwrap().start_again();
     wait_until_over(&cluster, "w2").await;
     wait_until_told(&vendor, "database", "resolved", 60).await;
     // It comes back with its spool: what it had begun is told already.
@@ -144,7 +138,7 @@ async fn watchdogs_that_start_while_the_database_is_down_speak_from_what_is_on_t
     let seen = vendor.told("database", "opened");
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!(seen[0].doubt.as_deref(), Some("database_unreachable"), "two of three known members");
-    return_of_the_database(&mut cluster).await;
+    cluster.server.as_mut().unwrap().start_again();
     wait_until_over(&cluster, "w2").await;
     wait_until_told(&vendor, "database", "resolved", 60).await;
     assert_eq!(vendor.told("database", "opened").len(), 1);

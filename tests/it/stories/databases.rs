@@ -18,9 +18,7 @@ async fn a_database_outage_of_thirty_seconds_moves_nothing_and_makes_nothing_dow
     wait_until("the status is 503", Duration::from_secs(30), says_503).await;
     let is_over = async || Cluster::now_us() - stopped_at >= 30_000_000;
     wait_until("30 s have passed", Duration::from_secs(60), is_over).await;
-    let mut server = cluster.server.take().unwrap();
-    server.start_again().await;
-    cluster.server = Some(server);
+    cluster.server.as_mut().unwrap().start_again();
     let back_at = Cluster::now_us();
     let all: Vec<_> = (1..=shape.monitors).collect();
     // Whatever its interval, each monitor runs within 10 s; the rest is the machine's.
@@ -49,10 +47,9 @@ async fn a_database_killed_in_the_middle_of_a_decision_loses_nothing_and_doubles
         cluster.database.rows(sql).await[0][0] != "0"
     };
     wait_until("the leader moves monitors", Duration::from_secs(40), is_deciding).await;
-    let mut server = cluster.server.take().unwrap();
+    let server = cluster.server.as_mut().unwrap();
     server.kill();
-    server.start_again().await;
-    cluster.server = Some(server);
+    server.start_again();
     cluster.database.execute("DROP TRIGGER test_slow").await;
     cluster.wait_for_beats_elsewhere(&lost, "node3", killed_at).await;
     let all: Vec<_> = (1..=45).collect();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 
 use super::on_both;
@@ -23,7 +24,7 @@ async fn five_hundred_heartbeats_that_expire_in_one_second_are_told_in_two_messa
     let shape = Shape { nodes: 1, monitors: 1, ..Shape::default() };
     let cluster = Cluster::start_with(kind, shape, &vendor.sections()).await;
     let due_at_ms = Cluster::now_us() / 1_000 + DUE_AFTER_MS;
-    for number in 0..HEARTBEATS {
+    let make = async |number| {
         let body = json!({
             "name": format!("bot{number}"),
             "period_s": 3_600,
@@ -31,7 +32,8 @@ async fn five_hundred_heartbeats_that_expire_in_one_second_are_told_in_two_messa
             "first_due": due_at_ms,
         });
         cluster.post("/api/v1/heartbeats", &body).await;
-    }
+    };
+    stream::iter(0..HEARTBEATS).for_each_concurrent(8, make).await;
     assert!(Cluster::now_us() / 1_000 < due_at_ms, "all were made before the first was due");
     let told = || {
         let messages = vendor.messages().into_iter().flat_map(|message| message.items);

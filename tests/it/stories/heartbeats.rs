@@ -153,7 +153,7 @@ async fn a_database_outage_makes_no_heartbeat_late() {
     // Twice as long as it may be silent.
     let is_long = async || Cluster::now_us() - began_us > 12_000_000;
     wait_until("its deadline has passed", Duration::from_secs(20), is_long).await;
-    cluster.server.as_mut().unwrap().start_again().await;
+    cluster.server.as_mut().unwrap().start_again();
     let is_noticed = async || cluster.database.rows("SELECT id FROM komainu_outage").await.len() == 1;
     wait_until("the outage is accounted for", Duration::from_secs(30), is_noticed).await;
     for base in &bases {

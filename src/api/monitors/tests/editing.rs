@@ -148,3 +148,21 @@ async fn an_if_match_that_cannot_be_read_is_no_permission_to_overwrite() {
         assert_eq!((answer.code, faults(&answer)[0].0.as_str()), (400, "If-Match"), "{unreadable:?}");
     }
 }
+
+#[tokio::test]
+async fn a_channel_that_this_watchdog_does_not_have_is_refused_and_those_it_has_are_named() {
+    let surface = Surface::plain().await;
+    let mut misspelt = web();
+    misspelt["channels"] = json!(["ops", "opps"]);
+    let one = send(&surface, "POST", "/api/v1/monitors", &[], &misspelt).await;
+    let by_ref = send(&surface, "PUT", "/api/v1/monitors/by-ref/web", &[], &misspelt).await;
+    for refused in [&one, &by_ref] {
+        let fault = &refused.json()["errors"][0];
+        let message = fault["message"].as_str().unwrap().to_owned();
+        assert_eq!((refused.code, &fault["field"]), (400, &json!("channels")), "{fault}");
+        assert!(message.contains("opps") && message.contains("has ops, mail"), "{message}");
+    }
+    let many = send(&surface, "POST", "/api/v1/monitors/bulk?dry_run=true", &[], &json!([misspelt])).await;
+    assert_eq!(many.code, 400, "{}", many.json());
+    assert!(many.json()["errors"].to_string().contains("channels"), "{}", many.json());
+}

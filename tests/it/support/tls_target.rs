@@ -1,0 +1,120 @@
+//! A target behind TLS that asks for a client's certificate, with an authority of its own. Its certificate can be renewed
+//! while it serves.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::routing::get;
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair};
+use rustls::RootCertStore;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// The server; ends with the test's runtime.
+pub(crate) struct TlsTarget {
+    port: u16,
+    authority: CertifiedIssuer<'static, KeyPair>,
+    shown: Arc<Shown>,
+}
+
+/// What a client needs, PEM.
+pub(crate) struct Pass {
+    pub(crate) authority: String,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl TlsTarget {
+    /// Listens on a free loopback port; its certificate is valid for so many days.
+    pub(crate) async fn start(days: i64) -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let shown = Arc::new(Shown(Mutex::new(server_key(&authority, days))));
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der().clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients)
+            .with_cert_resolver(Arc::<Shown>::clone(&shown));
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        let listener = Listener { tcp, acceptor: TlsAcceptor::from(Arc::new(config)) };
+        let app = Router::new().route("/", get(|| async { "all is well" }));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { port, authority, shown }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("https://localhost:{}/", self.port)
+    }
+
+    /// From now on it shows another certificate.
+    pub(crate) fn renew(&self, days: i64) {
+        *self.shown.0.lock().unwrap() = server_key(&self.authority, days);
+    }
+
+    /// For a client that it lets in.
+    pub(crate) fn pass(&self) -> Pass {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.authority).unwrap().pem();
+        Pass { authority: self.authority.pem(), certificate, key: key.serialize_pem() }
+    }
+}
+
+fn server_key(authority: &CertifiedIssuer<'static, KeyPair>, days: i64) -> Arc<CertifiedKey> {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let end = Timestamp::now().to_zoned(TimeZone::UTC).checked_add(days.days()).unwrap().date();
+    let part = |part: i8| u8::try_from(part).unwrap();
+    params.not_after = rcgen::date_time_ymd(i32::from(end.year()), part(end.month()), part(end.day()));
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap().der().clone();
+    let key = ring::sign::any_supported_type(&PrivateKeyDer::Pkcs8(key.serialize_der().into())).unwrap();
+    Arc::new(CertifiedKey::new(vec![certificate], key))
+}
+
+#[derive(Debug)]
+struct Shown(Mutex<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.lock().unwrap()))
+    }
+}
+
+struct Listener {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl axum::serve::Listener for Listener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let Ok((stream, peer)) = self.tcp.accept().await else { continue };
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, peer);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.tcp.local_addr()
+    }
+}

@@ -22,6 +22,7 @@ mod rounds;
 mod rows;
 mod spool;
 mod statistics;
+mod windows;
 mod writing;
 
 /// Makes a test on each database of each of these functions.

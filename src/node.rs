@@ -3,7 +3,7 @@
 //! This file puts the parts together and takes them apart again; each part is a file. [`link`] drives the tenure,
 //! which alone decides whether anything may run here; [`runner`] runs the [`shard`] on time; [`run`] asks targets;
 //! [`beat`] makes beats; [`storage`] stores them; [`slices`] notices edits; [`canary`] tells own trouble from a
-//! target's; [`server`] answers.
+//! target's; [`windows`] knows which monitors are in maintenance; [`server`] answers.
 //!
 //! ```text
 //!   link ── start, stop ──> runner ── run ──> target
@@ -29,6 +29,7 @@ pub mod slices;
 pub mod spec;
 pub mod storage;
 pub mod trace;
+pub mod windows;
 
 use std::future::{Future, IntoFuture};
 use std::io;
@@ -61,6 +62,7 @@ use self::server::{DatabaseProbe, Served};
 use self::slices::{Reread, Slices};
 use self::storage::{Database, Storage, Writer};
 use self::trace::Trace;
+use self::windows::WindowReader;
 use crate::clock;
 use crate::keys::NodeKey;
 use crate::store::Store;
@@ -209,6 +211,9 @@ impl Node {
         tasks.spawn(wires.slices(&self, started, rereads).run(ended.clone()));
         let (certificates, seen) = certificates::channel();
         tasks.spawn(wires.certificates(&self, seen).run(ended.clone()));
+        let (teller, windows) = windows::channel();
+        let reader = WindowReader { store: self.settings.store.clone(), teller };
+        tasks.spawn(reader.run(ended.clone()));
         let served = wires.served(&self, Arc::clone(&pulse));
         let runner = runner::Parts {
             tenure: wires.tenure.clone(),
@@ -219,6 +224,7 @@ impl Node {
             certificates,
             database,
             families: self.settings.store.clone(),
+            windows,
             trace: self.trace,
             gauges: Arc::clone(&wires.gauges),
             start_spread: self.settings.start_spread,

@@ -39,6 +39,7 @@ mod url;
 mod value;
 mod watch;
 pub mod watchdogs;
+pub mod windows;
 
 pub use beats::{Beat, BeatStatus, LastBeat};
 pub use error::StoreError;

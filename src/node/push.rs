@@ -138,7 +138,9 @@ pub fn look(previous: Option<&Previous>, monitor: &MonitorSpec, now: Wall) -> Lo
     let Some(previous) = previous else { return late(interval_ms) };
     let good = if monitor.upside_down { BeatStatus::Down } else { BeatStatus::Up };
     let since_ms = now.0 - previous.time.0;
-    if previous.settled != good || since_ms > interval_ms + BUFFER_MS {
+    // Kuma takes the end of a maintenance for a push that did not come; here the next one has its interval.
+    let is_good = previous.settled == good || previous.settled == BeatStatus::Maintenance;
+    if !is_good || since_ms > interval_ms + BUFFER_MS {
         return late(since_ms);
     }
     let left_ms = (interval_ms - since_ms).max(0) + BUFFER_MS;

@@ -27,6 +27,7 @@ use super::shard::{Done, Launch, Next, Pushed, ReadId, RunId, Shard};
 use super::slices::Compared;
 use super::storage::{BeatStore, Fate, Queued, Storage};
 use super::trace::{Event, Trace};
+use super::windows::Windows;
 use crate::clock;
 use crate::store::beats::LastBeat;
 use crate::store::families::Families;
@@ -118,6 +119,8 @@ pub struct Parts<D, F> {
     pub database: D,
     /// Knows the children of groups.
     pub families: F,
+    /// Know which monitors are in maintenance.
+    pub windows: Windows,
     /// Writes down what is run.
     pub trace: Arc<Trace>,
     /// Shows what is held.
@@ -191,7 +194,7 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
 
     /// Starts what is due. Returns when more is.
     fn launch_due(&mut self) -> Option<Mono> {
-        if self.is_halted || self.shard.is_fenced() {
+        if self.is_halted || self.shard.is_fenced() || !self.parts.windows.are_known() {
             return None;
         }
         let now = clock::now();
@@ -219,6 +222,7 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
             families: self.parts.families.clone(),
             canaries: self.parts.canaries.clone(),
             pulse: Arc::clone(&self.parts.pulse),
+            windows: self.parts.windows.clone(),
             trace: Arc::clone(&self.parts.trace),
         };
         let handle = self.under_way.spawn(task.run(launch));
@@ -267,7 +271,9 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
             let _ = call.answer.send(if is_elsewhere { PushAnswer::Unknown } else { PushAnswer::Refused });
             return;
         }
-        match self.shard.push((clock::now(), clock::wall()), &call.token, call.report.clone(), false) {
+        let at = clock::wall();
+        let is_maintained = self.parts.windows.cover(monitor, at);
+        match self.shard.push((clock::now(), at), &call.token, call.report.clone(), is_maintained) {
             Pushed::Beat(queued) => {
                 let stored = self.parts.trace.receipts().expect(monitor, queued.beat.time);
                 self.store(*queued);

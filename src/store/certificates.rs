@@ -127,7 +127,7 @@ fn words(end: End) -> &'static str {
         End::Unwanted => "nobody wants to be told any more",
         End::Monitor(MonitorEnd::Paused) => "the monitor was paused",
         End::Monitor(MonitorEnd::Deleted) => "the monitor was deleted",
-        End::Monitor(MonitorEnd::Up | MonitorEnd::Maintenance) => "over",
+        End::Monitor(MonitorEnd::Up) => "over",
     }
 }
 

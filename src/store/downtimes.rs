@@ -3,7 +3,7 @@
 //! Whether a state is an incident is [`komainu_watchdogs::downtime`]'s to say; it is asked again inside the transaction
 //! that opens or resolves, with what is true there. Any watchdog does it, as often as it likes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_watchdogs::downtime::{self, End, Facts, State, Verdict};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
@@ -104,7 +104,7 @@ fn key(monitor: MonitorId) -> String {
     format!("monitor/{monitor}")
 }
 
-fn monitor_of(key: &str) -> Option<MonitorId> {
+pub(super) fn monitor_of(key: &str) -> Option<MonitorId> {
     key.strip_prefix("monitor/")?.parse().ok().map(MonitorId)
 }
 
@@ -162,6 +162,18 @@ async fn settle_on(
         }
     }
     Ok((opened, resolved))
+}
+
+/// Which of these monitors are in maintenance.
+pub(super) async fn in_maintenance(store: &Store, monitors: &[MonitorId]) -> Result<BTreeSet<MonitorId>, StoreError> {
+    if monitors.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let catalog = store.catalog().await?;
+    let known = known(&mut *store.lease("look at monitors").await?, &catalog, monitors).await?;
+    let resting =
+        known.into_iter().filter(|(_, known)| known.facts.state.is_some_and(|(state, _)| state == State::Maintenance));
+    Ok(resting.map(|(monitor, _)| monitor).collect())
 }
 
 /// A monitor and what is told of it.
@@ -257,7 +269,6 @@ fn summary(monitor: MonitorId, known: Option<&Known>, end: End) -> String {
     let name = known.map_or_else(|| monitor.to_string(), |known| known.name.clone());
     let what = match end {
         End::Up => "is up again",
-        End::Maintenance => "is in maintenance",
         End::Paused => "was paused",
         End::Deleted => "was deleted",
     };

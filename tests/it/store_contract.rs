@@ -23,6 +23,7 @@ mod rows;
 mod spool;
 mod statistics;
 mod statuses;
+mod windows;
 mod writing;
 
 /// Makes a test on each database of each of these functions.

@@ -10,6 +10,7 @@ mod expiry;
 mod hands;
 mod heartbeats;
 mod leaders;
+mod maintenance;
 mod nodes;
 mod onboarding;
 mod outbox;

@@ -5,6 +5,9 @@
 //! state: a monitor that was down before it came is known to those who watched it then, so only a beat after the move
 //! opens. What is open ends by whatever ends it, wherever the monitor runs by then.
 //!
+//! A monitor in maintenance opens nothing and ends nothing: what was told before stays open until it is up, and one that
+//! is down when its window ends is told then.
+//!
 //! A monitor's state is that of its latest *important* beat, which Kuma writes whenever the state changes.
 
 use std::time::Duration;
@@ -47,8 +50,6 @@ pub struct Facts {
 pub enum End {
     /// It is up.
     Up,
-    /// It is in maintenance.
-    Maintenance,
     /// Somebody paused it.
     Paused,
     /// There is no such monitor any more.
@@ -74,9 +75,8 @@ pub fn decide(monitor: Option<&Facts>, has_incident: bool) -> Verdict {
     }
     match facts.state {
         Some((State::Up, _)) => over(has_incident, End::Up),
-        Some((State::Maintenance, _)) => over(has_incident, End::Maintenance),
         Some((State::Down, at)) if !has_incident && is_ours(facts, at) => Verdict::Open,
-        None | Some((State::Pending | State::Down, _)) => Verdict::Leave,
+        None | Some((State::Pending | State::Down | State::Maintenance, _)) => Verdict::Leave,
     }
 }
 
@@ -130,8 +130,13 @@ mod tests {
         assert_eq!(decide(None, true), Verdict::Resolve(End::Deleted));
         let paused = Facts { is_active: false, ..of_kuma(State::Down) };
         assert_eq!(decide(Some(&paused), true), Verdict::Resolve(End::Paused));
-        assert_eq!(decide(Some(&of_kuma(State::Maintenance)), true), Verdict::Resolve(End::Maintenance));
         assert_eq!(decide(Some(&of_kuma(State::Pending)), true), Verdict::Leave);
         assert_eq!(decide(Some(&of_kuma(State::Up)), false), Verdict::Leave);
+    }
+
+    #[test]
+    fn maintenance_neither_opens_nor_ends_an_incident() {
+        assert_eq!(decide(Some(&of_kuma(State::Maintenance)), true), Verdict::Leave);
+        assert_eq!(decide(Some(&of_kuma(State::Maintenance)), false), Verdict::Leave);
     }
 }

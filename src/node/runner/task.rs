@@ -13,6 +13,7 @@ use crate::node::push::{self, Look};
 use crate::node::run::{RunResult, RunStatus, Runs, group};
 use crate::node::shard::{Done, Launch, Outcome};
 use crate::node::trace::{Event, Trace};
+use crate::node::windows::{self, Windows};
 use crate::store::families::Families;
 
 /// What one run takes along.
@@ -22,6 +23,7 @@ pub(super) struct Task<F> {
     pub(super) families: F,
     pub(super) canaries: Canaries,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) windows: Windows,
     pub(super) trace: Arc<Trace>,
 }
 
@@ -42,6 +44,11 @@ impl<F: Families> Task<F> {
 
     /// What came of it, and when.
     async fn ask(&self, launch: &Launch, began_at: Mono) -> (Outcome, Wall) {
+        let is_maintained = |at| self.windows.cover(launch.monitor.id, at);
+        let began_wall = clock::wall();
+        if is_maintained(began_wall) {
+            return (Outcome::Result(windows::left_alone()), began_wall);
+        }
         let kind = launch.monitor.kind.as_str();
         let result = match kind {
             "group" => group::run(&self.families, &launch.monitor).await,
@@ -57,6 +64,9 @@ impl<F: Families> Task<F> {
             "group" | "manual" => result,
             _ => self.clear_of_own_trouble(result, began_at, launch.is_failure_news).await,
         };
+        // What was asked before a window and failed within it is the work that the window is for.
+        let was_in_vain = result.status == RunStatus::Down && is_maintained(ended_at);
+        let result = if was_in_vain { windows::left_alone() } else { result };
         (Outcome::Result(result), ended_at)
     }
 

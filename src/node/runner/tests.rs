@@ -7,12 +7,15 @@ use axum::routing::get;
 use komainu_watchdogs::ids::{Generation, Incarnation, NodeId, Nonce, Stamp};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::tenure::{Input, Output, OwnRow, Tenure};
+use komainu_watchdogs::time::Wall;
 use tokio::net::TcpListener;
 use tokio_util::sync::DropGuard;
 
 use super::*;
 use crate::node::storage::Writer;
 use crate::node::storage::fake::Fake;
+use crate::node::windows::calendar::Span;
+use crate::node::windows::{self, Covered, Teller};
 use crate::store::StoreError;
 use crate::store::beats::{Beat, BeatStatus};
 use crate::store::families::Child;
@@ -99,6 +102,60 @@ async fn a_halted_node_starts_no_run() {
     assert_eq!(node.runs(), 0);
 }
 
+#[tokio::test]
+async fn a_monitor_in_maintenance_is_left_alone_and_asked_again_when_the_window_ends() {
+    let node = Node::start(&[]).await;
+    node.windows.tell(Covered::new([(MonitorId(1), Span::ALWAYS)]));
+    node.hold(&[http(1, closed()), http(2, node.target)]);
+    let first = node.beat_of(1, |_| true).await;
+    assert_eq!((first.status, first.msg.as_str()), (BeatStatus::Maintenance, "Monitor under maintenance"));
+    assert_eq!(node.beat_of(2, |_| true).await.status, BeatStatus::Up, "it covers nobody else");
+    node.renew();
+    let second = node.beat_of(1, |beat| beat.time > first.time).await;
+    assert_eq!((second.status, second.important), (BeatStatus::Maintenance, false));
+    node.renew();
+    node.windows.tell(Covered::default());
+    let after = node.beat_of(1, |beat| beat.status != BeatStatus::Maintenance).await;
+    assert_eq!((after.status, after.important), (BeatStatus::Down, true));
+}
+
+#[tokio::test]
+async fn what_is_down_when_its_window_begins_was_not_asked_in_vain() {
+    let node = Node::start(&[]).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let begins_at = Wall(clock::wall().0 + 300);
+    let span = Span { from: begins_at, ..Span::ALWAYS };
+    node.windows.tell(Covered::new([(MonitorId(1), span)]));
+    node.hold(&[MonitorSpec { timeout: 0.8, ..http(1, silent.local_addr().unwrap()) }]);
+    let beat = node.beat_of(1, |_| true).await;
+    assert_eq!(beat.status, BeatStatus::Maintenance);
+}
+
+#[tokio::test]
+async fn a_push_within_a_window_is_maintenance() {
+    let node = Node::start(&[]).await;
+    node.windows.tell(Covered::new([(MonitorId(1), Span::ALWAYS)]));
+    let pushed = MonitorSpec { kind: "push".to_owned(), push_token: Some("t".to_owned()), ..http(1, node.target) };
+    node.hold(&[MonitorSpec { interval: 3_600, ..pushed }]);
+    let report = Report { is_up: false, msg: "work".to_owned(), ping_ms: None };
+    let (answer, _answered) = oneshot::channel();
+    node.commands.send(Command::Push(PushCall { token: "t".to_owned(), report, answer })).unwrap();
+    assert_eq!(node.beat_of(1, |beat| beat.msg == "work").await.status, BeatStatus::Maintenance);
+}
+
+#[tokio::test]
+async fn nothing_runs_before_the_windows_are_known() {
+    let node = Node::start_without_windows(&[]).await;
+    node.hold(&[http(1, node.target)]);
+    node.until(|line| line.contains("\"start\"")).await;
+    let (compared, comparing) = oneshot::channel();
+    node.commands.send(Command::Compare { slice: (0, 5), rows: vec![], compared }).unwrap();
+    comparing.await.unwrap();
+    assert_eq!(node.runs(), 0);
+    node.windows.tell(Covered::default());
+    assert_eq!(node.beat_of(1, |_| true).await.status, BeatStatus::Up);
+}
+
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A short lease, so that a test sees it end.
@@ -109,6 +166,7 @@ struct Node {
     tenure: SharedTenure,
     commands: mpsc::UnboundedSender<Command>,
     database: Fake,
+    windows: Teller,
     gauges: Arc<Gauges>,
     trace: tempfile::NamedTempFile,
     held: std::sync::Mutex<BTreeSet<MonitorId>>,
@@ -117,6 +175,13 @@ struct Node {
 
 impl Node {
     async fn start(canaries: &[String]) -> Self {
+        let node = Self::start_without_windows(canaries).await;
+        node.windows.tell(Covered::default());
+        node
+    }
+
+    /// Nobody looked for maintenance windows yet.
+    async fn start_without_windows(canaries: &[String]) -> Self {
         let policy = Policy { lease_fence: FENCE, lease_renewal: Duration::from_millis(300), ..Policy::default() };
         let tenure = SharedTenure::new(Tenure::new(policy, Incarnation(1), clock::now()));
         let (commands, coming) = mpsc::unbounded_channel();
@@ -125,6 +190,7 @@ impl Node {
         let trace = Arc::new(Trace::open(Some(file.path()), name.clone(), Incarnation(1)).unwrap());
         let ended = CancellationToken::new();
         let database = Fake::default();
+        let (teller, windows) = windows::channel();
         let parts = Parts {
             tenure: tenure.clone(),
             runs: Arc::new(Runs::new(&name)),
@@ -133,6 +199,7 @@ impl Node {
             storage: Storage::default(),
             certificates: crate::node::certificates::channel().0,
             families: OnlyChild(database.clone()),
+            windows,
             database,
             trace: Arc::clone(&trace),
             gauges: Arc::default(),
@@ -148,6 +215,7 @@ impl Node {
             tenure,
             commands,
             database,
+            windows: teller,
             gauges,
             trace: file,
             held: std::sync::Mutex::default(),

@@ -246,13 +246,12 @@ class Runs {
   // ---- inside ----
 
   current() {
-    const store = this.context.getStore();
-    return store ?? { run: null, isPush: false };
+    return this.context.getStore() ?? { run: null, isPush: false };
   }
 
   leaseRefusal() {
     // What is being stored when this node leaves is waited for.
-    const isHeld = this.tenure.phase === "holding" || this.tenure.phase === "leaving";
+    const isHeld = ["holding", "leaving"].includes(this.tenure.phase);
     return isHeld && this.tenure.leaseLeft() > 0 ? null : "the lease is over";
   }
 

@@ -176,6 +176,65 @@ test("a database that lost its tail and went on from there: what this node ackno
   assert.deepStrictEqual(n.taken(7), RUN);
 });
 
+test("a lease counts from before its statement was sent, not from the answer", async () => {
+  const registering = node();
+  const { register } = Rows.prototype;
+  let sentAt = null;
+  registering.rows.register = async (row) => {
+    sentAt = registering.clock.now();
+    const isOurs = await register.call(registering.rows, row);
+    await registering.clock.sleep(3_000);
+    return isOurs;
+  };
+  registering.rows.fails = (call) => call.startsWith("renew");
+  await registering.live();
+  await registering.clock.pass(4_000);
+  assert.deepStrictEqual([registering.tenure.phase, registering.tenure.renewedAt], ["holding", sentAt]);
+
+  const renewing = node();
+  await renewing.live();
+  const sent = [];
+  renewing.rows.renew = async (applied) => {
+    sent.push(renewing.clock.now());
+    const isOurs = await Rows.prototype.renew.call(renewing.rows, applied);
+    await renewing.clock.sleep(5_000);
+    return isOurs;
+  };
+  while (sent.length < 2) await renewing.clock.pass(100);
+  assert.strictEqual(renewing.tenure.renewedAt, sent[0]);
+});
+
+test("a monitor that leaves is not this node's any more while what is being stored of it is waited for", async () => {
+  const n = node();
+  n.rows.add(7);
+  n.kuma.steps.store = () => new Promise(() => {});
+  await n.live();
+  n.rows.unassign(7);
+  await n.clock.pass(3_000);
+  assert.deepStrictEqual([n.tenure.owns(7), n.tenure.refusal(7)], [false, "another node runs it"]);
+});
+
+test("what was read before a statement failed is not acknowledged: the database may have lost it since", async () => {
+  const n = node();
+  n.rows.add(7);
+  let finish;
+  n.kuma.steps.store = () => new Promise((resolve) => (finish = resolve));
+  await n.live();
+  const acknowledged = [];
+  n.rows.renew = (applied) => (acknowledged.push(applied.nonce), Rows.prototype.renew.call(n.rows, applied));
+  n.rows.unassign(7);
+  const lost = n.rows.stamp;
+  await n.clock.pass(1_500);
+  n.rows.fails = (call) => call.startsWith("renew");
+  await n.clock.pass(2_500);
+  n.rows.fails = null;
+  n.rows.stamp = { ...lost, nonce: "other" };
+  n.rows.history.set(lost.generation, "other");
+  finish();
+  await n.clock.pass(3_000);
+  assert.ok(!acknowledged.includes(lost.nonce), acknowledged.join());
+});
+
 test("a hint is looked into at once", async () => {
   const n = node();
   await n.live();

@@ -7,8 +7,8 @@
 // NODE_OPTIONS reaches every Node process that Kuma starts; only the server itself is taken hold of.
 
 const fs = require("node:fs");
+const Module = require("node:module");
 const path = require("node:path");
-const { isMainThread } = require("node:worker_threads");
 
 const fingerprints = require("./lib/fingerprints");
 
@@ -29,7 +29,20 @@ function check([option, dir]) {
 
 function preload() {
   const root = serverRoot(process.argv[1]);
-  if (!isMainThread || root === null) return;
+  if (root !== null) return takeHold(root);
+  // A process manager may load the server in a program of its own: pm2 does.
+  const load = Module._load;
+  let isHeld = false;
+  Module._load = function (request, parent, isMain) {
+    const server = !isHeld && /(^|[/\\])server(\.js)?$/.test(request) ? serverRoot(resolved(request, parent, isMain)) : null;
+    if (server === null) return load.apply(this, arguments);
+    isHeld = true;
+    takeHold(server);
+    return Module._load.apply(this, arguments);
+  };
+}
+
+function takeHold(root) {
   const log = require("./lib/log");
   const identity = require("./lib/identity").read(process.env);
   if (identity instanceof Error) return log.fatal(identity.message);
@@ -41,7 +54,15 @@ function preload() {
   log.info(`node ${identity.id}, incarnation ${identity.incarnation}`);
 }
 
-/** Kuma's folder if this process is its server, else null. */
+function resolved(request, parent, isMain) {
+  try {
+    return Module._resolveFilename(request, parent, isMain);
+  } catch {
+    return null;
+  }
+}
+
+/** Kuma's folder if this is the file of its server, else null. */
 function serverRoot(main) {
   const file = fileOf(main);
   if (file === null) return null;

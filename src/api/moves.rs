@@ -8,7 +8,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use super::Ctx;
 use super::auth::Writer;
@@ -149,10 +149,16 @@ impl From<MovedByHand> for Moves {
 
 type Accepted<T> = Result<(StatusCode, Json<T>), ApiError>;
 
+/// What every hand on monitors may be told.
+#[derive(IntoResponses)]
+#[response(status = 409, description = "It cannot be there, the node is being drained, or komainu only observes")]
+#[expect(dead_code, reason = "this is what the document says; the answer is made where the hand is refused")]
+struct Impossible(Problem);
+
 /// Gives one monitor a new home, and brings it there.
 #[utoipa::path(post, path = "/monitors/{id}/move", tag = "monitors", security(("key" = ["write"])),params(("id" = i64, Path, description = "The monitor's id")),
     request_body = MoveMonitor, responses((status = 202, description = "Asked; the leader does it", body = Standing),
-        (status = 409, description = "It cannot be there, the node is being drained, or komainu only observes", body = Problem)))]
+        Impossible))]
 pub(super) async fn move_one(
     Writer(caller): Writer,
     context: Ctx,
@@ -168,7 +174,7 @@ pub(super) async fn move_one(
 /// Moves those that `ids`, `tag` or `from_node` names.
 #[utoipa::path(post, path = "/monitors/move", tag = "monitors", security(("key" = ["write"])),
     request_body = MoveMonitors, responses((status = 202, description = "Asked, for all of them", body = Moves),
-        (status = 409, description = "It cannot be there, the node is being drained, or komainu only observes", body = Problem)))]
+        Impossible))]
 pub(super) async fn move_many(Writer(caller): Writer, context: Ctx, Object(mut fields): Object) -> Accepted<Moves> {
     let which = take_selection(&mut fields);
     let goal = take_move(&mut fields);
@@ -179,7 +185,7 @@ pub(super) async fn move_many(Writer(caller): Writer, context: Ctx, Object(mut f
 /// Binds one to `node_id`, or to the node that runs it.
 #[utoipa::path(put, path = "/monitors/{id}/pin", tag = "monitors", security(("key" = ["write"])),params(("id" = i64, Path, description = "The monitor's id")),
     request_body = Option<PinMonitor>, responses((status = 202, description = "Pinned", body = Standing),
-        (status = 409, description = "It cannot be there, the node is being drained, or komainu only observes", body = Problem)))]
+        Impossible))]
 pub(super) async fn pin_one(
     Writer(caller): Writer,
     context: Ctx,
@@ -195,7 +201,7 @@ pub(super) async fn pin_one(
 /// Binds one no longer; its home stays where it is.
 #[utoipa::path(delete, path = "/monitors/{id}/pin", tag = "monitors", security(("key" = ["write"])),params(("id" = i64, Path, description = "The monitor's id")),
     responses((status = 202, description = "Not pinned any more", body = Standing),
-        (status = 409, description = "It cannot be there, the node is being drained, or komainu only observes", body = Problem)))]
+        Impossible))]
 pub(super) async fn unpin_one(Writer(caller): Writer, context: Ctx, Path(id): Path<String>) -> Accepted<Standing> {
     one(&context, monitor_id(&id)?, Goal::Unpin, &caller.who()).await
 }
@@ -203,7 +209,7 @@ pub(super) async fn unpin_one(Writer(caller): Writer, context: Ctx, Path(id): Pa
 /// Binds those that `ids`, `tag` or `from_node` names.
 #[utoipa::path(post, path = "/monitors/pin", tag = "monitors", security(("key" = ["write"])),
     request_body = PinMonitors, responses((status = 202, description = "Pinned", body = Moves),
-        (status = 409, description = "It cannot be there, the node is being drained, or komainu only observes", body = Problem)))]
+        Impossible))]
 pub(super) async fn pin_many(Writer(caller): Writer, context: Ctx, Object(mut fields): Object) -> Accepted<Moves> {
     let which = take_selection(&mut fields);
     let goal = Goal::Pin(take_place(&mut fields));
@@ -214,7 +220,7 @@ pub(super) async fn pin_many(Writer(caller): Writer, context: Ctx, Object(mut fi
 /// Binds those that `ids`, `tag` or `from_node` names no longer.
 #[utoipa::path(post, path = "/monitors/unpin", tag = "monitors", security(("key" = ["write"])),
     request_body = UnpinMonitors, responses((status = 202, description = "Not pinned any more", body = Moves),
-        (status = 409, description = "It cannot be there, the node is being drained, or komainu only observes", body = Problem)))]
+        Impossible))]
 pub(super) async fn unpin_many(Writer(caller): Writer, context: Ctx, Object(mut fields): Object) -> Accepted<Moves> {
     let which = take_selection(&mut fields);
     fields.finish()?;

@@ -12,13 +12,14 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-use self::bind::{bind_mariadb, bind_sqlite, written_out, written_out_text};
+use self::bind::{bind_mariadb, bind_sqlite, written_out};
 use super::dialect::Dialect;
 use super::error::{StoreError, server_code};
 use super::url::{DatabaseUrl, Place};
 use super::value::{Row, Value};
 
 mod bind;
+mod transaction;
 
 /// Longer than the server's own lock wait (3 s), so that its answer comes first and says which lock it was.
 pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(3_500);
@@ -26,10 +27,6 @@ pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(3_500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// What a lock wait may take; the same in both databases.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
-
-/// Statements of one round trip: together they take milliseconds, and their text stays far below a packet.
-const MANY: usize = 250;
-const MANY_BYTES: usize = 1024 * 1024;
 
 /// Without these three a vanished leader's open transaction blocks its successors for hours.
 const MARIADB_SETTINGS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
@@ -202,142 +199,6 @@ impl Session {
             Wire::Sqlite(wire) => within(act, limit, statement.execute(&mut **wire)).await?.map(|_| ()),
         };
         self.arrive(act, answer)
-    }
-
-    pub(crate) async fn begin(&mut self, act: &'static str, purpose: Purpose) -> Result<(), StoreError> {
-        let text = match (self.dialect(), purpose) {
-            // READ COMMITTED would give each statement a view of its own.
-            (Dialect::MariaDb, Purpose::Snapshot) => {
-                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
-                 START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-            }
-            (Dialect::MariaDb, Purpose::Write) => "START TRANSACTION",
-            (Dialect::Sqlite, Purpose::Snapshot) => "BEGIN",
-            (Dialect::Sqlite, Purpose::Write) => "BEGIN IMMEDIATE",
-        };
-        self.in_transaction = true;
-        let begun = self.batch(act, text).await;
-        // SQLite refuses BEGIN IMMEDIATE while another writes: then there is no transaction.
-        self.in_transaction = begun.is_ok() || self.in_flight;
-        begun
-    }
-
-    /// Begins a write transaction with one read; on MariaDB in one round trip.
-    pub(crate) async fn begin_with(
-        &mut self,
-        act: &'static str,
-        sql: &str,
-        values: Vec<Value>,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.begin_with_all(act, vec![(sql.to_owned(), values)]).await
-    }
-
-    /// Begins a write transaction with some reads, whose rows come one after another; on MariaDB in one round trip.
-    pub(crate) async fn begin_with_all(
-        &mut self,
-        act: &'static str,
-        statements: Vec<(String, Vec<Value>)>,
-    ) -> Result<Vec<Row>, StoreError> {
-        match self.dialect() {
-            Dialect::MariaDb => {
-                self.in_transaction = true;
-                let (texts, values): (Vec<_>, Vec<_>) = statements.into_iter().unzip();
-                let text = format!("START TRANSACTION; {}", texts.join("; "));
-                self.rows(act, Sql::Once(text), values.concat()).await
-            }
-            Dialect::Sqlite => {
-                self.begin(act, Purpose::Write).await?;
-                let mut rows = Vec::new();
-                for (sql, values) in statements {
-                    rows.extend(self.rows(act, Sql::Once(sql), values).await?);
-                }
-                Ok(rows)
-            }
-        }
-    }
-
-    /// Ends a write transaction with these statements; on MariaDB in one round trip. After an error nothing was kept,
-    /// unless the connection was lost: then nobody knows.
-    pub(crate) async fn commit_with(
-        &mut self,
-        act: &'static str,
-        statements: Vec<(String, Vec<Value>)>,
-    ) -> Result<(), StoreError> {
-        let done = match self.dialect() {
-            Dialect::MariaDb => {
-                let texts = statements.iter().map(|(sql, values)| written_out_text(sql, values));
-                let text = texts.chain(["COMMIT".to_owned()]).collect::<Vec<_>>().join("; ");
-                self.batch(act, &text).await
-            }
-            Dialect::Sqlite => match self.execute_all(act, statements).await {
-                Ok(()) => self.batch(act, "COMMIT").await,
-                Err(error) => Err(error),
-            },
-        };
-        if done.is_err() {
-            self.roll_back().await;
-            return done;
-        }
-        self.in_transaction = false;
-        Ok(())
-    }
-
-    /// Many statements within a transaction; on MariaDB some hundred in one round trip.
-    pub(crate) async fn execute_many(
-        &mut self,
-        act: &'static str,
-        statements: Vec<(String, Vec<Value>)>,
-    ) -> Result<(), StoreError> {
-        if self.dialect() == Dialect::Sqlite {
-            return self.execute_all(act, statements).await;
-        }
-        let mut text = String::new();
-        for (at, (sql, values)) in statements.iter().enumerate() {
-            text.push_str(&written_out_text(sql, values));
-            text.push(';');
-            if text.len() >= MANY_BYTES || at % MANY == MANY - 1 {
-                self.batch(act, &std::mem::take(&mut text)).await?;
-            }
-        }
-        if text.is_empty() { Ok(()) } else { self.batch(act, &text).await }
-    }
-
-    async fn execute_all(
-        &mut self,
-        act: &'static str,
-        statements: Vec<(String, Vec<Value>)>,
-    ) -> Result<(), StoreError> {
-        for (sql, values) in statements {
-            self.execute(act, Sql::Once(sql), values).await?;
-        }
-        Ok(())
-    }
-
-    /// Commits what went well, rolls back everything else: after a lock wait that timed out the server would
-    /// otherwise keep what the earlier statements changed.
-    pub(crate) async fn end<T>(&mut self, act: &'static str, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
-        match outcome {
-            Ok(value) => {
-                let committed = self.batch(act, "COMMIT").await;
-                if let Err(error) = committed {
-                    self.roll_back().await;
-                    return Err(error);
-                }
-                self.in_transaction = false;
-                Ok(value)
-            }
-            Err(error) => {
-                self.roll_back().await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Rolls back; a connection on which even that fails stays unclean and is closed by its owner.
-    pub(crate) async fn roll_back(&mut self) {
-        if self.in_transaction && !self.in_flight && self.batch("roll back", "ROLLBACK").await.is_ok() {
-            self.in_transaction = false;
-        }
     }
 
     /// Says goodbye to the server; errors do not matter any more.

@@ -22,6 +22,7 @@ mod rounds;
 mod rows;
 mod spool;
 mod statistics;
+mod statuses;
 mod windows;
 mod writing;
 

@@ -28,6 +28,7 @@ class Agent {
     this.version = version;
     this.kuma = { R: null, server: { monitorList: {}, maintenanceList: {} }, start: null, stop: null, sendStats: null };
     this.isOpen = false;
+    this.isClosing = false;
     const dial = () => this.mysql().createConnection(this.kuma.R.knex.client.config.connection);
     this.wires = { lease: new Wire(dial), eyes: new Wire(dial), bulk: new Wire(dial), health: new Wire(dial) };
     this.rows = new Rows(identity, this.wires.lease, this.wires.eyes);
@@ -66,14 +67,16 @@ class Agent {
   patchBeans(R) {
     this.kuma.R = R;
     const read = (sql, values) => R.getAll(sql, values);
-    wrap(R, "store", (store, [bean]) => {
+    wrap(R, "store", async (store, [bean]) => {
       const { type } = bean.beanMeta;
-      if (type !== "heartbeat" && !(type in TABLES)) return store();
-      // A run's own beat is looked at there, where one that is refused waits for ever instead of failing.
-      const isOfRun = this.runs.current().run !== null;
-      if (this.isOpen && !(type === "heartbeat" && isOfRun)) this.runs.ensureOwn(Number(bean.monitor_id));
-      return type === "heartbeat" ? this.runs.beforeBeat(store, bean) : store();
+      const isBeat = type === "heartbeat";
+      // Before it is open Kuma may count old beats anew.
+      if (!this.isOpen || (!isBeat && !(type in TABLES))) return store();
+      const storeRow = () => this.runs.asRow(Number(bean.monitor_id), store);
+      return isBeat ? this.runs.beforeBeat(storeRow, bean) : storeRow();
     });
+    // The first thing a run does, before it asks for maintenance.
+    wrap(R, "findOne", (find, [type]) => (type === "heartbeat" ? this.runs.beforeRun(find) : find()));
     wrap(R, "find", async (find, [type, clause, data]) => {
       if (type === "monitor" && clause === ALL_MONITORS) return this.open();
       return (await this.statistics.find(type, data ?? [], read)) ?? find();
@@ -130,8 +133,14 @@ class Agent {
       const name = `komainu-start:${crypto.createHash("sha256").update(dbName).digest("hex").slice(0, 24)}`;
       this.startLock = new StartLock({ connect: () => this.mysql().createConnection(settings), name, log });
       await this.startLock.take();
-      return connect();
+      await connect();
+      this.patchClient(this.kuma.R.knex.client);
     });
+  }
+
+  /** Each statement comes here with the connection it waited for. */
+  patchClient(client) {
+    wrap(client, "_query", (query, [, statement]) => this.runs.beforeSending(query, statement));
   }
 
   /** Kuma's database is ready; it does not listen yet. */
@@ -150,7 +159,7 @@ class Agent {
   /** Kuma listens and would now start every monitor, one after another. */
   open() {
     this.isOpen = true;
-    const failed = (error) => log.fatal(`the agent failed: ${error.stack}`);
+    const failed = (error) => log.giveUp(`the agent failed: ${error.stack}`);
     this.tenure.live().catch(failed);
     this.tenure.renewAlways().catch(failed);
     this.every(1_000, () => this.window.lookAtBeats());
@@ -170,7 +179,7 @@ class Agent {
   async close() {
     log.info("stopping: the lease is given back");
     clearTimeout(this.selfTesting);
-    this.isOpen = false;
+    this.isClosing = true;
     try {
       await this.tenure.leave();
     } catch (error) {
@@ -181,7 +190,7 @@ class Agent {
   /** Says once what fails, and goes on: none of these decides who runs a monitor. */
   async every(ms, act) {
     let complaint = "";
-    while (this.isOpen) {
+    while (!this.isClosing) {
       try {
         await act();
         complaint = "";

@@ -20,7 +20,6 @@ function install(root, patches) {
         patch(Module._cache[file].exports);
       }
     }
-    if (waiting.size === 0) Module._load = load;
     return exports;
   };
   return { missing: () => [...waiting.keys()].map((file) => path.relative(root, file)) };

@@ -15,10 +15,19 @@ function read(env) {
   const key = readKey(env);
   if (key instanceof Error) return key;
   const address = (env.KOMAINU_NODE_ADDRESS || "").trim().replace(/\/+$/, "");
-  if (!/^https?:\/\/[^/]+$/.test(address)) {
-    return new Error("KOMAINU_NODE_ADDRESS is missing: the address watchdogs reach this node by, such as http://kuma1:3001");
+  if (!isAddress(address)) {
+    return new Error("KOMAINU_NODE_ADDRESS is not the address that watchdogs reach this node by, such as http://kuma1:3001");
   }
   return { id, key, address, hostname: os.hostname(), incarnation: crypto.randomBytes(8).toString("hex") };
+}
+
+/** Scheme, host and port, nothing else. */
+function isAddress(text) {
+  try {
+    return /^https?:\/\/[^/?#@\s]+$/.test(text) && new URL(text).host !== "";
+  } catch {
+    return false;
+  }
 }
 
 function readKey(env) {
@@ -31,6 +40,7 @@ function readKey(env) {
     }
   }
   text = (text || "").trim().toLowerCase();
+  if (!text && env.KOMAINU_NODE_KEY_FILE) return new Error(`KOMAINU_NODE_KEY_FILE: ${env.KOMAINU_NODE_KEY_FILE} is empty`);
   if (!text) return new Error("KOMAINU_NODE_KEY_FILE (or KOMAINU_NODE_KEY) is missing: `komainu nodes add` prints the key");
   if (!/^[0-9a-f]{64}$/.test(text)) return new Error("the node key is not 64 hex digits, as `komainu nodes add` prints it");
   return text;

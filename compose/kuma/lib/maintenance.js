@@ -17,7 +17,11 @@ class Maintenance {
     this.seen = new Map([...now].map(([id, { text }]) => [id, text]));
     const users = new Set();
     for (const [id, { row, text }] of now) {
-      if (before.get(id) !== text) users.add(await this.reload(row));
+      if (before.get(id) === text) continue;
+      // Until it is done it counts as not seen.
+      this.seen.set(id, null);
+      users.add(await this.reload(row));
+      this.seen.set(id, text);
     }
     for (const id of before.keys()) if (!now.has(id)) users.add(this.forget(id));
     for (const user of users) if (user) await this.kuma.server.sendMaintenanceListByUserID(user);

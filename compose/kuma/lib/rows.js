@@ -118,6 +118,19 @@ class Rows {
     return !row.first || row.first === this.identity.id;
   }
 
+  /**
+   * A statement of Kuma's that stores a row, made to do nothing once somebody took this node's lease: it may be held up
+   * for longer than a lease, or this process be frozen after its last look.
+   */
+  fenced({ sql, bindings }) {
+    const insert = /^(insert into `\w+` \([^)]+\)) values \((\?(?:, \?)*)\)$/.exec(sql);
+    const isUpdate = /^update `\w+` set .+ where `id` = \?$/.test(sql);
+    if (!insert && !isUpdate) return { sql, bindings };
+    const rest = insert ? `${insert[1]} select ${insert[2]} from dual where` : `${sql} and`;
+    const isHeld = "exists (select 1 from `node` where `node_id` = ? and `incarnation` = ?)";
+    return { sql: `${rest} ${isHeld}`, bindings: [...bindings, this.identity.id, this.identity.incarnation] };
+  }
+
   async fingerprinted() {
     if (!this.fingerprint) {
       const columns = await this.eyes.query("SHOW COLUMNS FROM monitor");

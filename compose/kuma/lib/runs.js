@@ -23,6 +23,9 @@ const nameOf = (monitor, time) => `${monitor}@${String(time).slice(0, 19)}`;
 
 const never = () => new Promise(() => {});
 
+/** What may not be stored, found between the look and the statement. */
+class Refusal extends Error {}
+
 class Runs {
   /** `kuma` has R, server, start(bean), stop(bean); `statistics` prepares and drops; `rows` reads monitors. */
   constructor({ kuma, rows, statistics, clock, log }) {
@@ -168,6 +171,9 @@ class Runs {
     const release = this.hold(run.id);
     try {
       return await act(run);
+    } catch (error) {
+      if (error instanceof Refusal) return this.refuse(run, isPush);
+      throw error;
     } finally {
       release();
     }
@@ -187,11 +193,30 @@ class Runs {
     });
   }
 
-  /** At each row of a beat or of statistics: several are stored after one look, and the lease may end between two. */
+  /**
+   * One row of a beat or of statistics: several are stored after one look, and the lease may end between two, or while
+   * a statement waits for one of Kuma's connections, which may take a minute.
+   */
+  asRow(id, store) {
+    this.ensureOwn(id);
+    return this.context.run(Object.assign(Object.create(this.current()), { row: id }), store);
+  }
+
+  /** When Kuma has found a connection for a statement, which from here on the database itself guards. */
+  async beforeSending(send, statement) {
+    const { row } = this.current();
+    if (row === undefined) return send();
+    this.ensureOwn(row);
+    Object.assign(statement, this.rows.fenced(statement));
+    const answer = await send();
+    if (answer.response[0].affectedRows === 0) throw new Refusal("not stored: the lease was revoked, or the row is gone");
+    return answer;
+  }
+
   ensureOwn(id) {
     const { run } = this.current();
     const reason = run ? this.leaseRefusal() : this.tenure.refusal(id);
-    if (reason) throw new Error(`not stored: ${reason}`);
+    if (reason) throw new Refusal(`not stored: ${reason}`);
   }
 
   beforeBeat(act, bean) {
@@ -226,7 +251,9 @@ class Runs {
   }
 
   leaseRefusal() {
-    return this.tenure.phase === "holding" && this.tenure.leaseLeft() > 0 ? null : "the lease is over";
+    // What is being stored when this node leaves is waited for.
+    const isHeld = this.tenure.phase === "holding" || this.tenure.phase === "leaving";
+    return isHeld && this.tenure.leaseLeft() > 0 ? null : "the lease is over";
   }
 
   /** Until it is released, a monitor does not count as stopped. */

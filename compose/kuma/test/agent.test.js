@@ -2,18 +2,20 @@
 const assert = require("node:assert");
 const { test } = require("node:test");
 const { Agent } = require("../lib/agent");
-const { settle } = require("./standin");
+const clock = require("../lib/clock");
+const { gate, settle, silent } = require("./standin");
 
 const IDENTITY = { id: "kuma2", key: "ab".repeat(32), address: "http://kuma2:3001", hostname: "h", incarnation: "aaaaaaaaaaaaaaaa" };
 
 /** The agent's patches on classes that have only what is hooked. */
-function patched() {
+function patched({ store, update, findOne } = {}) {
   const journal = [];
   const agent = new Agent(IDENTITY, "/nowhere", "2.5.3");
   const patches = agent.patches();
   const R = {
-    store: async (bean) => journal.push(`store ${bean.beanMeta.type}`),
+    store: store ?? (async (bean) => journal.push(`store ${bean.beanMeta.type}`)),
     find: async (type) => [`stock ${type}`],
+    findOne: findOne ?? (async (type) => `one ${type}`),
     getAll: async () => [],
   };
   class Monitor {
@@ -38,7 +40,7 @@ function patched() {
   class UptimeCalculator {
     static list = {};
     async update(status) {
-      return `counted ${status}`;
+      return update ? update() : `counted ${status}`;
     }
   }
   const Notification = { send: async (to) => `sent to ${to}` };
@@ -77,6 +79,95 @@ test("Kuma's start of a monitor that this node does not own starts nothing", asy
   await monitor.start("io");
   await settle();
   assert.deepStrictEqual([journal, agent.kuma.server.monitorList], [[], {}]);
+});
+
+/** A run of monitor 7, which this node holds, whose statements wait for a connection until `found()`. */
+function waiting() {
+  const { promise, open: found } = gate();
+  const sent = [];
+  const database = { affectedRows: 1 };
+  const client = { _query: async (_, { sql }) => (sent.push(sql), { response: [database] }) };
+  const store = (bean) => promise.then(() => client._query(null, { sql: `insert into \`${bean.beanMeta.type}\` (\`monitor_id\`) values (?)`, bindings: [7] }));
+  const { agent, R, UptimeCalculator } = patched({ store, update: () => R.store({ monitor_id: 7, beanMeta: { type: "stat_daily" } }) });
+  agent.patchClient(client);
+  agent.kuma.stop = async () => {};
+  agent.isOpen = true;
+  Object.assign(agent.tenure, { phase: "holding", renewedAt: clock.now(), isReconciled: true, mine: new Set([7]) });
+  UptimeCalculator.list[7] = "counters";
+  const run = { id: 7, isAlive: true, bean: { id: 7 } };
+  const acts = { beat: () => R.store({ monitor_id: 7, beanMeta: { type: "heartbeat" } }), count: () => new UptimeCalculator().update(1) };
+  const act = (name, context = {}) => agent.runs.context.run({ run, isPush: false, ...context }, acts[name]);
+  return { agent, run, sent, client, database, found, act, counters: UptimeCalculator.list };
+}
+
+test("a statement that waited for one of Kuma's connections until the lease was over is not sent, and not told of", async () => {
+  for (const name of ["beat", "count"]) {
+    const { agent, run, sent, client, found, act, counters } = waiting();
+    let isSettled = false;
+    act(name).finally(() => (isSettled = true)).catch(() => {});
+    await settle();
+    agent.tenure.renewedAt = -Infinity;
+    found();
+    await settle();
+    assert.deepStrictEqual([sent, isSettled, run.isAlive], [[], false, false]);
+    assert.strictEqual(7 in counters, name === "beat", "what was counted and not stored is read anew");
+    assert.strictEqual(agent.runs.storing.size, 0);
+    // What is no row of a monitor goes its way.
+    await client._query(null, { sql: "SELECT" });
+    assert.deepStrictEqual(sent, ["SELECT"]);
+  }
+});
+
+test("a statement that reached the database after the lease was revoked stores nothing, and its run is not told of it", async () => {
+  for (const name of ["beat", "count"]) {
+    const { run, database, found, act, counters } = waiting();
+    let isSettled = false;
+    act(name).finally(() => (isSettled = true)).catch(() => {});
+    database.affectedRows = 0;
+    found();
+    await settle();
+    assert.deepStrictEqual([isSettled, run.isAlive, 7 in counters], [false, false, name === "beat"]);
+  }
+});
+
+test("a push that waited for a connection until the lease was over is answered so that it comes again", async () => {
+  const { agent, sent, found, act } = waiting();
+  const pushed = act("beat", { isPush: true, isHeld: true });
+  await settle();
+  agent.tenure.renewedAt = -Infinity;
+  found();
+  await assert.rejects(pushed, /Monitor not found or not active/);
+  assert.deepStrictEqual(sent, []);
+});
+
+test("a run that cannot read its previous beat begins again soon, not when an interval has passed", async () => {
+  const failing = async () => {
+    throw new Error("the database is away");
+  };
+  const { agent, R } = patched({ findOne: failing });
+  agent.kuma.stop = async () => {};
+  agent.runs.log = silent;
+  Object.assign(agent.tenure, { phase: "holding", renewedAt: clock.now(), isReconciled: true, mine: new Set([7]) });
+  const run = { id: 7, isAlive: true, bean: { id: 7 } };
+  const again = new Promise((resolve) => (agent.runs.enqueue = resolve));
+  agent.runs.context.run({ run, isPush: false }, () => R.findOne("heartbeat", " monitor_id = ? ", [7]));
+  assert.deepStrictEqual(await again, [7]);
+  assert.strictEqual(run.isAlive, false);
+  await assert.rejects(R.findOne("heartbeat"), /away/);
+});
+
+test("what is being stored when this node leaves is stored, and waited for", async () => {
+  const { agent, sent, found, act } = waiting();
+  agent.rows.lease = { query: async () => ({ affectedRows: 1 }) };
+  const stored = act("beat");
+  await settle();
+  const closed = agent.close();
+  await settle();
+  assert.strictEqual(agent.tenure.phase, "leaving");
+  found();
+  await Promise.all([stored, closed]);
+  assert.match(sent.join(), /^insert into `heartbeat` .* where exists \(select 1 from `node` [^,]*$/);
+  assert.strictEqual(agent.tenure.phase, "ended");
 });
 
 test("inside a run of a monitor this node does not own, nothing is stored, counted or told", async () => {

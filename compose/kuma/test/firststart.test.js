@@ -12,9 +12,10 @@ function database() {
     const connection = {
       async query(sql) {
         if (!sql.includes("GET_LOCK")) return [[]];
-        while (holder && holder !== connection) await new Promise((resolve) => waiting.push(resolve));
-        holder = connection;
-        return [[{ got: 1 }]];
+        // Ten seconds passed without it.
+        if (holder) await new Promise((resolve) => waiting.push(resolve));
+        holder ??= connection;
+        return [[{ got: holder === connection ? 1 : 0 }]];
       },
       destroy() {
         if (holder === connection) holder = null;

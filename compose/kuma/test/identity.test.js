@@ -16,6 +16,27 @@ test("a node without id, key or address is refused, naming the variable", () => 
   assert.match(read({ ...GOOD, KOMAINU_NODE_ADDRESS: "kuma1:3001" }).message, /KOMAINU_NODE_ADDRESS/);
 });
 
+test("an address that nothing could be reached by is refused at once, not at each registration", () => {
+  for (const address of ["kuma1:3001", "http://kuma1:99999", "http://kuma1?x", "http://u:p@kuma1", "http://kuma1/path", "http://"]) {
+    assert.match(read({ ...GOOD, KOMAINU_NODE_ADDRESS: address }).message, /KOMAINU_NODE_ADDRESS is not/, address);
+  }
+  for (const address of ["https://kuma1", "http://[::1]:3001/", "http://10.0.0.5:3001"]) {
+    assert.strictEqual(read({ ...GOOD, KOMAINU_NODE_ADDRESS: address }).address, address.replace(/\/$/, ""));
+  }
+});
+
+test("a key file that an editor of another system wrote is read; one without a key is named", (t) => {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "komainu-agent-"));
+  t.after(() => fs.rmSync(dir, { recursive: true }));
+  const file = path.join(dir, "key");
+  const given = (text) => (fs.writeFileSync(file, text), read({ ...GOOD, KOMAINU_NODE_KEY: "", KOMAINU_NODE_KEY_FILE: file }));
+  assert.strictEqual(given(`\ufeff${"CD".repeat(32)}\r\n`).key, "cd".repeat(32));
+  assert.match(given("\n").message, new RegExp(`${file} is empty`));
+  assert.match(given("abc").message, /64 hex digits/);
+  fs.rmSync(file);
+  assert.match(read({ ...GOOD, KOMAINU_NODE_KEY_FILE: file }).message, /KOMAINU_NODE_KEY_FILE: ENOENT/);
+});
+
 test("a key may stand in a file, with a line end", (t) => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "komainu-agent-"));
   t.after(() => fs.rmSync(dir, { recursive: true }));

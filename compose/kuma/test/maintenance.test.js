@@ -61,3 +61,18 @@ test("that a window began, which each node notes, is no edit", async () => {
   await maintenance.look();
   assert.deepStrictEqual(journal, []);
 });
+
+test("one that could not be loaded is loaded at the next look", async () => {
+  const { journal, rows, maintenance } = kuma();
+  await maintenance.look();
+  rows.push(WINDOW);
+  const { convertToBeans } = maintenance.kuma.R;
+  maintenance.kuma.R.convertToBeans = () => {
+    throw new Error("the database is away");
+  };
+  await assert.rejects(maintenance.look(), /away/);
+  maintenance.kuma.R.convertToBeans = convertToBeans;
+  await maintenance.look();
+  await maintenance.look();
+  assert.deepStrictEqual(journal, ["run 1 night", "send 4"]);
+});

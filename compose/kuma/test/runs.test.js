@@ -85,6 +85,10 @@ test("a monitor added, edited or resumed in this node's UI starts here only if t
   n.kuma.server.monitorList[9] = { id: 9 };
   await n.runs.askedToStart(n.kuma.server.monitorList[9]);
   assert.deepStrictEqual([n.taken(9), 9 in n.kuma.server.monitorList], [[], false]);
+  // Another handler put its own there meanwhile, and looks after it.
+  n.kuma.server.monitorList[9] = { id: 9, url: "of another handler" };
+  await n.runs.askedToStart({ id: 9 });
+  assert.ok(9 in n.kuma.server.monitorList);
   const handled = { id: 7, url: "read by the handler" };
   n.kuma.server.monitorList[7] = handled;
   const started = n.runs.askedToStart(handled);
@@ -95,6 +99,7 @@ test("a monitor added, edited or resumed in this node's UI starts here only if t
 
 test("two UI handlers that start one monitor at once leave one run", async () => {
   const n = await running(7);
+  const before = n.runs.held.get(7);
   const first = n.runs.askedToStart({ id: 7 });
   const second = n.runs.askedToStart({ id: 7 });
   await n.clock.pass(2_000);
@@ -102,6 +107,7 @@ test("two UI handlers that start one monitor at once leave one run", async () =>
   const alive = [...n.runs.held.values()].filter((run) => run.isAlive);
   assert.strictEqual(alive.length, 1);
   assert.strictEqual(n.kuma.server.monitorList[7], alive[0].bean);
+  assert.deepStrictEqual([before.isAlive, before.bean.isStop], [false, true]);
 });
 
 test("a stopped bean is never started again: each start has a fresh one", async () => {
@@ -273,4 +279,20 @@ test("one monitor that cannot be prepared keeps no other from its start", async 
   for (const id of [20, 21, 22]) n.rows.add(id);
   await n.clock.pass(4_000);
   assert.deepStrictEqual([20, 21, 22].map((id) => n.runs.held.has(id)), [true, false, true]);
+});
+
+test("a run whose time comes when its monitor may not run here does not reach its target", async () => {
+  for (const end of [
+    (n) => n.tenure.mine.delete(7),
+    (n) => (n.tenure.renewedAt = -Infinity),
+    (n) => (n.runs.held.get(7).isAlive = false),
+  ]) {
+    const n = await running(7);
+    const run = n.runs.held.get(7);
+    end(n);
+    n.runs.context.run({ run, isPush: false }, () => n.kuma.start(run.bean));
+    await settle();
+    assert.deepStrictEqual(n.taken(7), []);
+    assert.strictEqual(run.isAlive, false);
+  }
 });

@@ -163,6 +163,19 @@ test("a database that lost its tail: everything stops, nothing starts for one le
   assert.deepStrictEqual(n.taken(7), RUN);
 });
 
+test("a database that lost its tail and went on from there: what this node acknowledged is in no history", async () => {
+  const n = node();
+  n.rows.add(7);
+  await n.live();
+  n.journal.length = 0;
+  n.rows.stamp = { generation: 90, nonce: "other" };
+  n.rows.history = new Map([[90, "other"]]);
+  await n.clock.pass(9_000);
+  assert.deepStrictEqual(n.taken(7), ["drop"]);
+  await n.clock.pass(5_000);
+  assert.deepStrictEqual(n.taken(7), RUN);
+});
+
 test("a hint is looked into at once", async () => {
   const n = node();
   await n.live();

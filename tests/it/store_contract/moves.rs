@@ -1,16 +1,14 @@
-//! Decisions: what they change, and every assumption that refuses them.
+//! Decisions that move monitors: what they change, and every assumption that refuses them.
 
-use komainu_watchdogs::decision::{Commit, Guard, Move, MoveReason, Refusal, StatusChange, StatusReason, Step};
-use komainu_watchdogs::facts::{NodeStatus, Overlay};
+use komainu_watchdogs::decision::{Commit, Guard, Move, MoveReason, Refusal, Step};
+use komainu_watchdogs::facts::NodeStatus;
 use komainu_watchdogs::ids::{Generation, Incarnation, Nonce, Stamp};
 
-use super::fixture::{Fixture, Kind, StoresBeats, acknowledged, beat, identity, revoke, step, steps};
+use super::fixture::{Fixture, Kind, acknowledged, revoke, step, steps};
 use super::on_both_databases;
-use crate::support::kuma;
-use komainu::store::audit::{self, AuditFilter};
-use komainu::store::hands::{self, Drain};
-use komainu::store::migrate::{self, MigrateOptions};
-use komainu::store::{cluster, nodes};
+use super::statuses::status;
+use komainu::store::cluster;
+use komainu::store::hands;
 
 on_both_databases! {
     a_new_monitor_is_placed,
@@ -35,13 +33,6 @@ on_both_databases! {
     a_monitor_at_home_bears_no_assigned_node,
     while_frozen_only_what_an_operator_asked_for_begins_and_what_had_begun_ends,
     a_monitor_sent_elsewhere_meanwhile_is_left_alone,
-    statuses_alone_raise_no_generation,
-    an_operator_who_changed_the_overlay_wins,
-    losses_are_counted_and_forgotten,
-    emptied_is_remembered_until_recovered,
-    leftover_assignments_are_forgotten,
-    every_decision_leaves_an_audit_row,
-    the_forks_table_of_nodes_serves_as_well_as_our_own,
 }
 
 async fn a_new_monitor_is_placed(kind: Kind) {
@@ -87,7 +78,7 @@ async fn a_freeze_refuses_what_was_planned_before(kind: Kind) {
 }
 
 /// One monitor, run by node1 (incarnation 11); node2 (incarnation 22) is free; `w1` leads.
-async fn two_nodes(kind: Kind) -> (Fixture, [komainu::store::TenureConnection; 2], super::fixture::Leader) {
+pub(super) async fn two_nodes(kind: Kind) -> (Fixture, [komainu::store::TenureConnection; 2], super::fixture::Leader) {
     let fixture = Fixture::native(kind).await;
     let one = fixture.start_node("node1", 11).await;
     let two = fixture.start_node("node2", 22).await;
@@ -340,19 +331,6 @@ async fn a_monitor_at_home_bears_no_assigned_node(kind: Kind) {
     assert_eq!(fixture.assignment(monitor).await, ["node1", "-", "-", "-"]);
 }
 
-fn status(node: &str, status: NodeStatus) -> StatusChange {
-    StatusChange {
-        node: node.into(),
-        status,
-        overlay_seen: Overlay::None,
-        overlay: Overlay::None,
-        is_loss: false,
-        forgets_losses: false,
-        recovered: false,
-        reason: StatusReason::AllWell,
-    }
-}
-
 async fn while_frozen_only_what_an_operator_asked_for_begins_and_what_had_begun_ends(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     let _nodes = (fixture.start_node("node1", 11).await, fixture.start_node("node2", 22).await);
@@ -386,112 +364,4 @@ async fn a_monitor_sent_elsewhere_meanwhile_is_left_alone(kind: Kind) {
     let mut decision = leader.decision(fixture.stamp().await.generation);
     decision.moves = steps(Step::Arrive, &made, None, Some("node2"));
     assert_eq!(leader.done(&decision).await.1, 0);
-}
-
-async fn statuses_alone_raise_no_generation(kind: Kind) {
-    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
-    let before = fixture.stamp().await;
-    let mut decision = leader.decision(before.generation);
-    decision.statuses = vec![status("node1", NodeStatus::Online)];
-    assert_eq!(leader.done(&decision).await, (before, 0));
-    let row = fixture.raw.rows("SELECT status, komainu_status FROM node WHERE node_id = 'node1'").await;
-    assert_eq!(row[0], ["online", "online"]);
-}
-
-async fn an_operator_who_changed_the_overlay_wins(kind: Kind) {
-    let (fixture, [_one, _two], mut leader) = two_nodes(kind).await;
-    hands::drain(&fixture.store, &"node1".into(), Drain::default(), "test").await.unwrap();
-    let mut decision = leader.decision(fixture.stamp().await.generation);
-    decision.statuses = vec![StatusChange { overlay: Overlay::Drained, ..status("node1", NodeStatus::Online) }];
-    leader.done(&decision).await;
-    let node = nodes::get(&fixture.store, &"node1".into()).await.unwrap().unwrap();
-    assert_eq!((node.overlay, node.status.as_str()), (Overlay::Draining, "new"));
-    decision.statuses[0].overlay_seen = Overlay::Draining;
-    leader.done(&decision).await;
-    let node = nodes::get(&fixture.store, &"node1".into()).await.unwrap().unwrap();
-    assert_eq!((node.overlay, node.status.as_str()), (Overlay::Drained, "online"));
-}
-
-async fn losses_are_counted_and_forgotten(kind: Kind) {
-    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
-    let losses = "SELECT losses, lost_at_ms IS NULL FROM node WHERE node_id = 'node1'";
-    for (is_loss, forgets_losses, expected) in
-        [(true, false, ["1", "0"]), (true, false, ["2", "0"]), (false, true, ["0", "1"]), (true, true, ["1", "0"])]
-    {
-        decision.statuses = vec![StatusChange { is_loss, forgets_losses, ..status("node1", NodeStatus::Offline) }];
-        leader.done(&decision).await;
-        assert_eq!(fixture.raw.rows(losses).await[0], expected);
-    }
-}
-
-async fn emptied_is_remembered_until_recovered(kind: Kind) {
-    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
-    let mut taken = revoke("node1", 11, None);
-    taken.is_emptied = true;
-    decision.revokes = vec![taken];
-    decision.seen = leader.done(&decision).await.0.generation;
-    let emptied = "SELECT emptied, recover_asked FROM node WHERE node_id = 'node1'";
-    assert_eq!(fixture.raw.rows(emptied).await[0], [Incarnation(11).to_string().as_str(), "0"]);
-    hands::ask_recover(&fixture.store, &"node1".into(), "test").await.unwrap();
-    assert_eq!(fixture.raw.rows(emptied).await[0][1], "1");
-    decision.seen = fixture.stamp().await.generation;
-    decision.revokes = vec![];
-    decision.statuses = vec![StatusChange { recovered: true, ..status("node1", NodeStatus::Online) }];
-    leader.done(&decision).await;
-    assert_eq!(fixture.raw.rows(emptied).await[0], ["-", "0"]);
-}
-
-async fn leftover_assignments_are_forgotten(kind: Kind) {
-    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
-    let made = fixture.monitors(3, Some("node1")).await;
-    fixture.raw.execute(&format!("DELETE FROM monitor WHERE id = {}", made[1])).await;
-    let before = fixture.stamp().await;
-    let mut decision = leader.decision(before.generation);
-    decision.forget_leftover = true;
-    assert_eq!(leader.done(&decision).await, (before, 0));
-    assert_eq!(fixture.running_on("node1").await, 2);
-}
-
-async fn every_decision_leaves_an_audit_row(kind: Kind) {
-    let (fixture, [_one, _two], mut leader) = two_nodes(kind).await;
-    let made = fixture.monitors(2, None).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
-    decision.moves = steps(Step::Place, &made, None, Some("node1"));
-    leader.done(&decision).await;
-    let decisions = AuditFilter { what: Some("decision".to_owned()), ..AuditFilter::default() };
-    let trail = audit::list(&fixture.store, &decisions, None, 10).await.unwrap().items;
-    assert_eq!(trail.len(), 1);
-    assert_eq!(trail[0].deed.who, "w1/epoch 1");
-    assert!(trail[0].deed.after.as_deref().unwrap().contains("\"monitors\":2"), "{:?}", trail[0]);
-}
-
-async fn the_forks_table_of_nodes_serves_as_well_as_our_own(kind: Kind) {
-    let mut fixture = Fixture::empty(kind).await;
-    fixture.raw.execute(&kuma::stock(kind == Kind::Sqlite)).await;
-    fixture.raw.execute(&kuma::fork(kind == Kind::Sqlite)).await;
-    fixture.raw.execute("INSERT INTO monitor (name, type, node_id) VALUES ('a', 'http', 'node1')").await;
-    migrate::apply(&fixture.store, MigrateOptions::default()).await.unwrap();
-    cluster::adopt(&fixture.store, &cluster::Homes::FromFork, "cli/ada").await.unwrap();
-    let mut one = fixture.tenure("node1", 11).await;
-    assert!(one.register(None, 0).await.unwrap());
-    let (stamp, monitors) = one.read_assignments().await.unwrap();
-    assert!(one.acknowledge(stamp).await.unwrap());
-    let monitor = monitors[0].id;
-    one.started(&[monitor]).await.unwrap();
-    assert_eq!(fixture.store.store_beats(&"node1".into(), Incarnation(11), &[beat(monitor)]).await.unwrap(), 1);
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
-    let round = watch.read_round(true).await.unwrap();
-    assert!(round.nodes[0].applied_is_known && !round.nodes[0].has_foreign_status);
-    assert_eq!(round.progress.unwrap()[0].probing, 1);
-    let mut leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(stamp.generation);
-    decision.revokes = vec![revoke("node1", 11, Some(2))];
-    decision.statuses = vec![status("node1", NodeStatus::Unreachable)];
-    decision.moves = vec![step(Step::Failover, monitor, Some("node1"), Some("node2"))];
-    assert_eq!(leader.done(&decision).await.1, 1);
-    assert_eq!(fixture.running_on("node2").await, 1);
-    let nodes = nodes::list(&fixture.store).await.unwrap();
-    assert_eq!((nodes[0].status.as_str(), nodes[0].home_monitors, nodes[1].monitors), ("unreachable", 1, 1));
 }

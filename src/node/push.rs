@@ -256,6 +256,8 @@ mod tests {
         };
         let told = |seconds| Some(("No heartbeat in the time window".to_owned(), seconds));
         assert_eq!(late_s(Some(&was(Up)), 61_001), told(61));
+        assert_eq!(late_s(Some(&was(Maintenance)), 61_001), told(61));
+        assert_eq!(late_s(Some(&was(Maintenance)), 61_000), None, "its next push has an interval");
         assert_eq!(late_s(None, 5_000), told(60));
         assert_eq!(late_s(Some(&was(Down)), 30_000), told(30));
         let inverted = MonitorSpec { upside_down: true, ..monitor.clone() };

@@ -3,7 +3,9 @@
 //! Whether a state is an incident is [`komainu_watchdogs::downtime`]'s to say; it is asked again inside the transaction
 //! that opens or resolves, with what is true there. Any watchdog does it, as often as it likes.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(super) mod spells;
+
+use std::collections::BTreeMap;
 
 use komainu_watchdogs::downtime::{self, End, Facts, State, Verdict};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
@@ -162,18 +164,6 @@ async fn settle_on(
         }
     }
     Ok((opened, resolved))
-}
-
-/// Which of these monitors are in maintenance.
-pub(super) async fn in_maintenance(store: &Store, monitors: &[MonitorId]) -> Result<BTreeSet<MonitorId>, StoreError> {
-    if monitors.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let catalog = store.catalog().await?;
-    let known = known(&mut *store.lease("look at monitors").await?, &catalog, monitors).await?;
-    let resting =
-        known.into_iter().filter(|(_, known)| known.facts.state.is_some_and(|(state, _)| state == State::Maintenance));
-    Ok(resting.map(|(monitor, _)| monitor).collect())
 }
 
 /// A monitor and what is told of it.

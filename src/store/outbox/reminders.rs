@@ -1,16 +1,16 @@
 //! Reminders: what is open, not acknowledged, and was told long ago is told again, as its routes say. Not of a
-//! monitor in maintenance: people are working on it.
+//! monitor in maintenance: people are working on it; but of one that is down again, or still, when that is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::outbox::{Event, FLAPPING_FROM};
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
 use super::entry::{self, Happening};
-use crate::store::downtimes::{in_maintenance, monitor_of};
+use crate::store::downtimes::monitor_of;
+use crate::store::downtimes::spells::{Spell, spells};
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::Session;
@@ -20,40 +20,28 @@ struct Told {
     incident: i64,
     key: String,
     subject: Subject,
+    opened_at: Wall,
     reminded_at: Option<Wall>,
     channel: String,
     told_at: Wall,
     now: Wall,
 }
 
-/// An incident to be reminded of.
-struct Due {
-    monitor: Option<MonitorId>,
-    reminded_at: Option<Wall>,
-    waits: BTreeMap<String, Duration>,
-}
-
 /// Enters the reminders that are due; says how many incidents they are about.
 pub async fn remind(store: &Store, routing: &Routing) -> Result<usize, StoreError> {
-    if routing.routes.iter().all(|route| route.repeat.is_none()) {
-        return Ok(0);
-    }
-    let mut due: BTreeMap<i64, Due> = BTreeMap::new();
-    for told in told(store).await? {
-        let planned = routing.plan(&told.subject).into_iter().find(|planned| planned.channel == told.channel);
-        let repeat = planned.and_then(|planned| planned.repeat);
-        if repeat.is_some_and(|repeat| told.now.since(told.told_at) >= repeat) {
-            let Told { incident, key, reminded_at, channel, .. } = told;
-            let entry = due.entry(incident);
-            let due = entry.or_insert_with(|| Due { monitor: monitor_of(&key), reminded_at, waits: BTreeMap::new() });
-            due.waits.insert(channel, Duration::ZERO);
+    let told = told(store).await?;
+    let monitors: BTreeSet<_> = told.iter().filter_map(|told| monitor_of(&told.key)).collect();
+    let spells = spells(store, &Vec::from_iter(monitors)).await?;
+    let mut due: BTreeMap<i64, (Option<Wall>, BTreeMap<String, Duration>)> = BTreeMap::new();
+    for told in told {
+        let spell = monitor_of(&told.key).and_then(|monitor| spells.get(&monitor));
+        if is_due(&told, spell, routing) {
+            let (_, waits) = due.entry(told.incident).or_insert((told.reminded_at, BTreeMap::new()));
+            waits.insert(told.channel, Duration::ZERO);
         }
     }
-    let monitors: Vec<_> = due.values().filter_map(|due| due.monitor).collect();
-    let resting = in_maintenance(store, &monitors).await?;
-    due.retain(|_, due| due.monitor.is_none_or(|monitor| !resting.contains(&monitor)));
     let incidents = due.len();
-    for (incident, Due { reminded_at, waits, .. }) in due {
+    for (incident, (reminded_at, waits)) in due {
         in_transaction!(store, "enter a reminder", |session| {
             remind_on(session, (incident, reminded_at), &waits).await
         })?;
@@ -61,15 +49,32 @@ pub async fn remind(store: &Store, routing: &Routing) -> Result<usize, StoreErro
     Ok(incidents)
 }
 
+fn is_due(told: &Told, spell: Option<&Spell>, routing: &Routing) -> bool {
+    match spell {
+        Some(Spell::Present) => return false,
+        // Whatever was told before its maintenance, people may hope that the work mended it. By the database's clock,
+        // that of the node may be ahead: otherwise this would be due again until it is caught up.
+        Some(Spell::Survived { from, down_at })
+            if told.opened_at < *from && told.told_at < *down_at && *down_at <= told.now =>
+        {
+            return true;
+        }
+        Some(Spell::Survived { .. }) | None => {}
+    }
+    let planned = routing.plan(&told.subject).into_iter().find(|planned| planned.channel == told.channel);
+    let repeat = planned.and_then(|planned| planned.repeat);
+    repeat.is_some_and(|repeat| told.now.since(told.told_at) >= repeat)
+}
+
 /// When each channel was last told of each open incident; not where something still waits.
 async fn told(store: &Store) -> Result<Vec<Told>, StoreError> {
     let act = "look for reminders";
     let sql = format!(
-        "SELECT i.id, i.k, i.subject_json, i.reminded_at, d.channel, MAX(d.sent_at) AS told_at, {} AS now \
+        "SELECT i.id, i.k, i.subject_json, i.opened_at, i.reminded_at, d.channel, MAX(d.sent_at) AS told_at, {} AS now \
          FROM komainu_incident i JOIN komainu_delivery d ON d.incident_id = i.id \
          WHERE i.resolved_at IS NULL AND i.acknowledged_at IS NULL AND i.flaps < {FLAPPING_FROM} \
          AND d.state IN ('waiting', 'held', 'sent') \
-         GROUP BY i.id, i.k, i.subject_json, i.reminded_at, d.channel \
+         GROUP BY i.id, i.k, i.subject_json, i.opened_at, i.reminded_at, d.channel \
          HAVING SUM(CASE WHEN d.state = 'sent' THEN 0 ELSE 1 END) = 0",
         store.dialect().now_ms()
     );
@@ -80,6 +85,7 @@ async fn told(store: &Store) -> Result<Vec<Told>, StoreError> {
             incident: row.int("id")?,
             key: row.text("k")?,
             subject,
+            opened_at: row.wall("opened_at")?,
             reminded_at: row.maybe_wall("reminded_at")?,
             channel: row.text("channel")?,
             told_at: row.wall("told_at")?,

@@ -17,6 +17,7 @@ on_both_databases! {
     a_row_of_nulls_is_read_and_so_is_the_zone_of_the_server,
     a_window_covers_what_it_names_and_all_below_a_group,
     a_monitor_in_maintenance_is_not_told_and_not_reminded_of,
+    a_monitor_that_is_still_down_after_its_window_is_told_once_more,
 }
 
 async fn with_windows(kind: Kind) -> Fixture {
@@ -124,6 +125,30 @@ async fn a_monitor_in_maintenance_is_not_told_and_not_reminded_of(kind: Kind) {
     assert_eq!(outbox::remind(&fixture.store, &routing).await.unwrap(), 1);
     change(&mut fixture, monitor, 1, 4).await;
     assert_eq!(settle(&fixture).await, (0, 1));
+}
+
+async fn a_monitor_that_is_still_down_after_its_window_is_told_once_more(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    fixture.add_node("node1").await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
+    change(&mut fixture, monitor, 0, -60).await;
+    assert_eq!(downtimes::settle(&fixture.store, &[monitor], &routing).await.unwrap(), (1, 0));
+    let as_long_ago = "UPDATE komainu_incident SET opened_at = opened_at - 59000";
+    fixture.raw.execute(as_long_ago).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent', sent_at = due_at - 59000").await;
+    let remind = async |fixture: &Fixture| outbox::remind(&fixture.store, &routing).await.unwrap();
+    assert_eq!(remind(&fixture).await, 0, "no route repeats");
+    change(&mut fixture, monitor, 3, -40).await;
+    assert_eq!(remind(&fixture).await, 0);
+    change(&mut fixture, monitor, 0, -20).await;
+    assert_eq!(remind(&fixture).await, 1);
+    assert_eq!(remind(&fixture).await, 0, "it waits to be sent");
+    let sent = "UPDATE komainu_delivery SET state = 'sent', sent_at = due_at WHERE state <> 'sent'";
+    fixture.raw.execute(sent).await;
+    assert_eq!(remind(&fixture).await, 0, "once");
+    let events = fixture.raw.rows("SELECT kind FROM komainu_event ORDER BY id").await.concat();
+    assert_eq!(events, ["opened", "reminder"]);
 }
 
 /// Stores an important beat that shows this many seconds after now.

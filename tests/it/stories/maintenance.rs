@@ -45,6 +45,12 @@ async fn nobody_is_told_during_a_window_and_what_is_down_afterwards_is_told(kind
 
     switch_window(&cluster, true).await;
     let before = count(&cluster, MAINTENANCE).await;
+    wait_for(&cluster, MAINTENANCE, before + 5).await;
+    switch_window(&cluster, false).await;
+    wait_until("it is told once more", LIMIT, async || !vendor.told(KEY, "reminder").is_empty()).await;
+
+    switch_window(&cluster, true).await;
+    let before = count(&cluster, MAINTENANCE).await;
     wait_for(&cluster, MAINTENANCE, before + 1).await;
     cluster.patch(MONITOR, &json!({ "url": alive })).await;
     wait_for(&cluster, MAINTENANCE, before + 8).await;

@@ -1,0 +1,75 @@
+//! Where monitors with an open incident stand with regard to maintenance: nobody is reminded of one that people work on,
+//! and one that is still down when its window ends is told again.
+
+use std::collections::BTreeMap;
+
+use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::time::Wall;
+
+use crate::store::beats::BeatStatus;
+use crate::store::decisions::id_list;
+use crate::store::error::StoreError;
+use crate::store::pool::Store;
+use crate::store::session::Sql;
+use crate::store::value::Row;
+
+/// What its last two changes of state say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::store) enum Spell {
+    /// It is in maintenance.
+    Present,
+    /// It was, from one point, and was found down at another.
+    Survived {
+        /// The first beat of the maintenance.
+        from: Wall,
+        /// The first beat after it.
+        down_at: Wall,
+    },
+}
+
+/// Of those of these monitors that are, or just were, in maintenance.
+pub(in crate::store) async fn spells(
+    store: &Store,
+    monitors: &[MonitorId],
+) -> Result<BTreeMap<MonitorId, Spell>, StoreError> {
+    let act = "look for monitors in maintenance";
+    let hint = store.catalog().await?.change_hint();
+    let change = |nth: u32| {
+        format!(
+            "(SELECT l.id FROM heartbeat l{hint} WHERE l.monitor_id = m.id AND l.important = 1 \
+             ORDER BY l.time DESC, l.id DESC LIMIT 1 OFFSET {nth})"
+        )
+    };
+    let mut spells = BTreeMap::new();
+    for part in monitors.chunks(1_000) {
+        let ids: Vec<i64> = part.iter().map(|monitor| monitor.0).collect();
+        let mut lease = store.lease(act).await?;
+        let dialect = lease.dialect();
+        let sql = format!(
+            "SELECT m.id, h.status, {} AS at, b.status AS status_before, {} AS before_at FROM monitor m \
+             JOIN heartbeat h ON h.id = {} LEFT JOIN heartbeat b ON b.id = {} WHERE m.id IN ({})",
+            dialect.datetime_ms("h.time"),
+            dialect.datetime_ms("b.time"),
+            change(0),
+            change(1),
+            id_list(&ids)
+        );
+        for row in lease.rows(act, Sql::Once(sql), vec![]).await? {
+            if let Some(spell) = spell(&row)? {
+                spells.insert(MonitorId(row.int("id")?), spell);
+            }
+        }
+    }
+    Ok(spells)
+}
+
+fn spell(row: &Row) -> Result<Option<Spell>, StoreError> {
+    let status = |column| Ok::<_, StoreError>(row.maybe_int(column)?.and_then(BeatStatus::from_code));
+    Ok(match (status("status_before")?, status("status")?) {
+        (_, Some(BeatStatus::Maintenance)) => Some(Spell::Present),
+        (Some(BeatStatus::Maintenance), Some(BeatStatus::Down)) => {
+            Some(Spell::Survived { from: row.wall("before_at")?, down_at: row.wall("at")? })
+        }
+        _ => None,
+    })
+}

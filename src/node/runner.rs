@@ -3,7 +3,7 @@
 //! Each run under way is a task; a monitor that waits is an entry of the schedule. The loop awaits no database and no
 //! target, so it beats whatever these do. Whether a run may start is asked of the tenure right before it starts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,16 +11,16 @@ use std::time::Duration;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::tenure::Fence;
 use komainu_watchdogs::time::Mono;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub use self::command::{Command, PushAnswer, PushCall};
 use self::task::Task;
 use super::canary::Canaries;
 use super::certificates::Certificates;
 use super::link::SharedTenure;
 use super::pulse::{BEAT, Pulse};
-use super::push::Report;
 use super::run::Runs;
 use super::schedule::StartSpread;
 use super::shard::{Done, Launch, Next, Pushed, ReadId, RunId, Shard};
@@ -31,8 +31,8 @@ use super::windows::Windows;
 use crate::clock;
 use crate::store::beats::LastBeat;
 use crate::store::families::Families;
-use crate::store::monitors::MonitorSpec;
 
+mod command;
 mod task;
 
 /// Last beats read by one query.
@@ -43,54 +43,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pause after one that failed.
 const READ_PAUSE: Duration = Duration::from_millis(500);
-
-/// What others want of the loop.
-#[derive(Debug)]
-pub enum Command {
-    /// These are this node's now.
-    Start(Vec<MonitorSpec>),
-    /// These are not any more; answered when no run of them goes on and none of their beats will be queued.
-    Stop(BTreeSet<MonitorId>, oneshot::Sender<()>),
-    /// The rows of one slice; answered with whether monitors came or went, and when that was seen.
-    Compare {
-        /// Which slice, of how many.
-        slice: (u32, u32),
-        /// As read just now.
-        rows: Vec<MonitorSpec>,
-        /// Gets the answer.
-        compared: oneshot::Sender<Compared>,
-    },
-    /// A push came.
-    Push(PushCall),
-    /// What became of beats.
-    Fate(Fate),
-    /// Last beats, to look for those that somebody else made.
-    LookForForeign(Vec<LastBeat>),
-    /// The node is stopping: end all runs, start none. Answered when that is so.
-    Halt(oneshot::Sender<()>),
-}
-
-/// A push, and who waits for what becomes of it.
-#[derive(Debug)]
-pub struct PushCall {
-    /// Names the monitor.
-    pub token: String,
-    /// What it says.
-    pub report: Report,
-    /// Gets the answer.
-    pub answer: oneshot::Sender<PushAnswer>,
-}
-
-/// What becomes of a push.
-#[derive(Debug)]
-pub enum PushAnswer {
-    /// It is a beat, which is stored when this resolves.
-    Taken(oneshot::Receiver<()>),
-    /// No active monitor of this node has this token.
-    Unknown,
-    /// This node may not store anything now.
-    Refused,
-}
 
 /// What the loop shows to the rest of the node.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! The loop with real targets, a tenure driven by hand, and a database in memory.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -9,9 +10,11 @@ use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::tenure::{Input, Output, OwnRow, Tenure};
 use komainu_watchdogs::time::Wall;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio_util::sync::DropGuard;
 
 use super::*;
+use crate::node::push::Report;
 use crate::node::storage::Writer;
 use crate::node::storage::fake::Fake;
 use crate::node::windows::calendar::Span;
@@ -19,6 +22,7 @@ use crate::node::windows::{self, Covered, Teller};
 use crate::store::StoreError;
 use crate::store::beats::{Beat, BeatStatus};
 use crate::store::families::Child;
+use crate::store::monitors::MonitorSpec;
 
 #[tokio::test]
 async fn a_monitor_that_is_started_is_run_and_its_beat_stored() {

@@ -65,6 +65,17 @@ async fn answers_say_little_and_forbid_guessing() {
 
 #[tokio::test]
 #[ignore = "needs nginx"]
+async fn what_a_node_claims_about_the_gateway_is_not_believed() {
+    let stage = Stage::start(1, 1).await;
+    let heard = stage.send("GET", "/claims", &[("forwarded", "for=9.9.9.9"), ("x-routed-to", "me")], "").await;
+    assert_eq!((heard.status, heard.node().as_str()), (200, "node1"), "answered by the node, not sent to /lb/ping");
+    assert_eq!((heard.header("x-routed-via"), heard.header("x-routes-stale")), ("load-balancer", ""));
+    let log = stage.nodes[0].log();
+    assert!(!log.last().unwrap().headers.contains_key("forwarded"), "{log:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
 async fn who_asks_is_what_the_connection_says() {
     let claims = [("x-forwarded-for", "9.9.9.9"), ("x-real-ip", "9.9.9.9"), ("x-forwarded-proto", "gopher")];
     for (trusted, expected) in [("", "127.0.0.1"), ("127.0.0.1,10.0.0.0/8", "9.9.9.9")] {

@@ -108,6 +108,7 @@ async fn with_a_certificate_it_speaks_tls_and_sends_the_others_there() {
     let plain = stage.get("/dashboard?a=b").await;
     let there = format!("https://127.0.0.1:{port}/dashboard?a=b");
     assert_eq!((plain.status, plain.header("location")), (308, there.as_str()));
+    assert_eq!((plain.header("x-content-type-options"), plain.header("referrer-policy")), ("nosniff", "same-origin"));
 
     let trusted = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
     let http = reqwest::Client::builder().tls_certs_only([trusted]).build().unwrap();

@@ -5,17 +5,23 @@ local names = require("names")
 local fetch = {}
 
 local CONNECT_MS, TALK_MS = 500, 1500
+-- The whole of it: one that answers byte by byte must not keep the gateway from asking another.
+local LONGEST_S = 5
+local HEADERS_MOST = 100
 -- A table of 100,000 push monitors has 6 MB.
 local LARGEST = 32 * 1024 * 1024
 
-local function read_head(socket)
+local function read_head(socket, ends_at)
   local line, reason = socket:receive("*l")
   local status = line and tonumber(line:match("^HTTP/1%.%d (%d%d%d)"))
   if not status then
     return nil, reason or "not HTTP"
   end
   local headers = {}
-  while true do
+  for _ = 1, HEADERS_MOST do
+    if ngx.now() > ends_at then
+      return nil, "it takes too long"
+    end
     line, reason = socket:receive("*l")
     if not line then
       return nil, reason
@@ -27,6 +33,22 @@ local function read_head(socket)
       headers[name:lower()] = value
     end
   end
+  return nil, "too many headers"
+end
+
+local function read_body(socket, size, ends_at)
+  local parts, missing = {}, size
+  while missing > 0 do
+    local part, reason = socket:receiveany(missing)
+    if not part then
+      return nil, reason
+    elseif ngx.now() > ends_at then
+      return nil, "it takes too long"
+    end
+    parts[#parts + 1] = part
+    missing = missing - #part
+  end
+  return table.concat(parts)
 end
 
 local function talk(socket, host, path, headers)
@@ -39,7 +61,8 @@ local function talk(socket, host, path, headers)
   if not sent then
     return nil, reason
   end
-  local status, answered = read_head(socket)
+  local ends_at = ngx.now() + LONGEST_S
+  local status, answered = read_head(socket, ends_at)
   if not status then
     return nil, answered
   end
@@ -50,7 +73,7 @@ local function talk(socket, host, path, headers)
     return nil, "an answer without a sensible length"
   end
   local body
-  body, reason = socket:receive(size)
+  body, reason = read_body(socket, size, ends_at)
   return body and { status = status, headers = answered, body = body }, reason
 end
 

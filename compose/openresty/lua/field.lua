@@ -3,6 +3,8 @@
 -- A field is what every process keeps: `by_id`, `accepting` (those that take new sessions, the least loaded first),
 -- `orders` (whom to try in turn: as many as there are least loaded, each begins with another one), `pinned`.
 
+local cookies = require("cookies")
+
 local field = {}
 
 -- Loads this close are alike: a hundredth of a node's room.
@@ -44,12 +46,58 @@ function field.arrange(shown)
   return arranged
 end
 
+local KINDS = {
+  node_id = "string",
+  address = "string",
+  status = "string",
+  load = "number",
+  monitor_count = "number",
+  accepts_sessions = "boolean",
+  keeps_sessions = "boolean",
+}
+
+local function wrong_line(line)
+  if type(line) ~= "table" then
+    return "a node that is none"
+  end
+  for name, kind in pairs(KINDS) do
+    if type(line[name]) ~= kind then
+      return "a node's " .. name .. " is no " .. kind
+    end
+  end
+  -- As in a cookie and in a path. Numbers without an end cannot be written down for the other processes.
+  if not cookies.node(line.node_id) or not (line.load >= 0 and line.load < math.huge) then
+    return "a node's id or load cannot be"
+  end
+  return nil
+end
+
+-- What is wrong with an answer of a watchdog, nil when it can be used. One bad line would stop every process at its next
+-- request, so such an answer counts as none.
+function field.wrong(answer)
+  if type(answer) ~= "table" or type(answer.nodes) ~= "table" then
+    return "not a table of nodes"
+  end
+  if answer.pinned_node ~= nil and type(answer.pinned_node) ~= "string" then
+    return "the pinned node is no string"
+  end
+  local count = 0
+  for _, line in pairs(answer.nodes) do
+    count = count + 1
+    local wrong = wrong_line(line)
+    if wrong then
+      return wrong
+    end
+  end
+  return count ~= #answer.nodes and "not a list of nodes" or nil
+end
+
 -- The table that a watchdog answers `/lb/routes` with, in the gateway's words; `resolve` knows hosts.
 -- Nodes that nobody can be sent to (no address) are left out.
 function field.of_routes(answer, parse, resolve)
   local nodes = {}
-  for _, line in ipairs(answer.nodes or {}) do
-    local place, reason = parse(line.address or "")
+  for _, line in ipairs(answer.nodes) do
+    local place, reason = parse(line.address)
     local ip
     if place then
       ip, reason = resolve(place.host), "the name " .. place.host .. " has no address"

@@ -33,6 +33,18 @@ local function left_behind()
   return found
 end
 
+local function are_owners(list)
+  if type(list) ~= "table" then
+    return false
+  end
+  for digest, node in pairs(list) do
+    if type(digest) ~= "string" or type(node) ~= "string" then
+      return false
+    end
+  end
+  return true
+end
+
 local function keep(list)
   known = known or left_behind()
   for digest, node in pairs(list) do
@@ -62,7 +74,7 @@ function pushes.refresh(watchdog)
     return
   end
   local list = answer and answer.status == 200 and json.decode(answer.body)
-  if list and type(list.owners) == "table" then
+  if type(list) == "table" and are_owners(list.owners) then
     tag = keep(list.owners) and answer.headers.etag or nil
     is_told = false
   elseif not is_told then

@@ -39,8 +39,8 @@ end
 local function ask(at)
   local answer, reason = fetch.get(settings.watchdogs[at], "/lb/routes")
   local shown = answer and answer.status == 200 and json.decode(answer.body)
-  if not shown or type(shown.nodes) ~= "table" then
-    return nil, reason or "not a table"
+  if field.wrong(shown) then
+    return nil, reason or field.wrong(shown)
   end
   seen[at] = seen[at] or {}
   return shown, routes.is_moving(seen[at], shown.checked_at, ngx.now())

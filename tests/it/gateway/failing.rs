@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use super::stage::Stage;
@@ -18,6 +19,64 @@ async fn whichever_watchdog_answers_tells_the_routes() {
         stage.show_node(2 - lost, json!({"load": 0.01})).await;
         let heard = stage.get("/").await;
         assert_eq!((heard.node().as_str(), heard.header("x-routes-stale")), (expected, ""));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_watchdog_that_talks_nonsense_neither_stops_the_gateway_nor_keeps_it_from_the_others() {
+    let nonsense = [
+        "7",
+        "\"nodes\"",
+        r#"{"nodes":[7],"checked_at":1}"#,
+        r#"{"nodes":{"a":{}},"checked_at":1}"#,
+        r#"{"nodes":[{"node_id":"node1","address":"http://127.0.0.1:1","accepts_sessions":true}],"checked_at":1}"#,
+        r#"{"nodes":[{"node_id":"x","address":7,"load":null}],"checked_at":1}"#,
+    ];
+    for (answer, load) in nonsense.into_iter().zip([0.9, 0.05].into_iter().cycle()) {
+        // Each time the first is the one that is asked first.
+        let stage = Stage::start(2, 2).await;
+        stage.garble(answer);
+        stage.show_node(1, json!({"load": load})).await;
+        let expected = if load < 0.1 { "node1" } else { "node2" };
+        let heard = stage.get("/").await;
+        assert_eq!((heard.status, heard.node().as_str()), (200, expected), "{answer}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_watchdog_that_answers_byte_by_byte_does_not_keep_the_gateway_from_the_others() {
+    let stage = Stage::start(2, 2).await;
+    stage.garble("");
+    stage.show_node(2, json!({"load": 0.05})).await;
+    let heard = stage.get("/").await;
+    assert_eq!((heard.node().as_str(), heard.header("x-routes-stale")), ("node2", ""));
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn processes_that_are_killed_or_replaced_leave_the_table_to_the_next() {
+    let stage = Stage::start(2, 1).await;
+    let (session, node) = stage.open_session().await;
+    for (round, load) in [0.05, 0.9].into_iter().enumerate() {
+        let before = stage.gateway.workers();
+        if round == 0 {
+            for worker in &before {
+                kill_process(*worker, Signal::KILL).unwrap();
+            }
+        } else {
+            stage.gateway.signal(Signal::HUP);
+        }
+        let are_new = async || {
+            let now = stage.gateway.workers();
+            now.len() == before.len() && now.iter().all(|worker| !before.contains(worker))
+        };
+        wait_until("other processes serve", Duration::from_secs(45), are_new).await;
+        stage.show_node(2, json!({"load": load})).await;
+        let expected = if load < 0.1 { "node2" } else { "node1" };
+        assert_eq!(stage.get("/").await.node(), expected);
+        assert_eq!(stage.poll(&session).await.node(), node, "sessions are remembered");
     }
 }
 

@@ -65,6 +65,17 @@ async fn answers_say_little_and_forbid_guessing() {
 
 #[tokio::test]
 #[ignore = "needs nginx"]
+async fn what_a_node_claims_about_the_gateway_is_not_believed() {
+    let stage = Stage::start(1, 1).await;
+    let heard = stage.send("GET", "/claims", &[("forwarded", "for=9.9.9.9"), ("x-routed-to", "me")], "").await;
+    assert_eq!((heard.status, heard.node().as_str()), (200, "node1"), "answered by the node, not sent to /lb/ping");
+    assert_eq!((heard.header("x-routed-via"), heard.header("x-routes-stale")), ("load-balancer", ""));
+    let log = stage.nodes[0].log();
+    assert!(!log.last().unwrap().headers.contains_key("forwarded"), "{log:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
 async fn who_asks_is_what_the_connection_says() {
     let claims = [("x-forwarded-for", "9.9.9.9"), ("x-real-ip", "9.9.9.9"), ("x-forwarded-proto", "gopher")];
     for (trusted, expected) in [("", "127.0.0.1"), ("127.0.0.1,10.0.0.0/8", "9.9.9.9")] {
@@ -97,6 +108,7 @@ async fn with_a_certificate_it_speaks_tls_and_sends_the_others_there() {
     let plain = stage.get("/dashboard?a=b").await;
     let there = format!("https://127.0.0.1:{port}/dashboard?a=b");
     assert_eq!((plain.status, plain.header("location")), (308, there.as_str()));
+    assert_eq!((plain.header("x-content-type-options"), plain.header("referrer-policy")), ("nosniff", "same-origin"));
 
     let trusted = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
     let http = reqwest::Client::builder().tls_certs_only([trusted]).build().unwrap();

@@ -95,6 +95,18 @@ impl Nginx {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// Asks the master for something.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The processes that serve.
+    pub(crate) fn workers(&self) -> Vec<Pid> {
+        let master = self.child.id();
+        let list = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
+        list.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()).collect()
+    }
+
     /// What it wrote, requests included.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()

@@ -18,6 +18,8 @@ use crate::cluster::wait::wait_until;
 pub(crate) struct Shown {
     routes: Mutex<Value>,
     owners: Mutex<BTreeMap<String, String>>,
+    /// What the first of them answers in place of the table.
+    garbled: Mutex<Option<String>>,
     looks: AtomicU64,
     rounds: AtomicI64,
 }
@@ -62,6 +64,11 @@ impl Stage {
     pub(crate) async fn show(&self, change: impl FnOnce(&mut Value)) {
         change(&mut self.shown.routes.lock().unwrap());
         self.wait_for_look().await;
+    }
+
+    /// What the first watchdog answers from now on, nothing: a byte now and again. The others go on showing the table.
+    pub(crate) fn garble(&self, answer: &str) {
+        *self.shown.garbled.lock().unwrap() = Some(answer.to_owned());
     }
 
     /// Changes fields of one node in the table.
@@ -164,6 +171,17 @@ fn node(name: &str) -> StandIn {
     let (name, opened) = (name.to_owned(), AtomicU64::new(0));
     StandIn::start(move |request| {
         let said = |status, body: String| Reply::Answer(status, vec![("Content-Type", "text/plain".to_owned())], body);
+        if request.path.starts_with("/claims") {
+            let claims = [
+                ("X-Accel-Redirect", "/lb/ping"),
+                ("X-Accel-Limit-Rate", "1"),
+                ("X-Routed-To", "somebody"),
+                ("X-Routed-Via", "magic"),
+                ("X-Routes-Stale", "99"),
+            ];
+            let claims = claims.into_iter().map(|(header, value)| (header, value.to_owned())).collect();
+            return Reply::Answer(200, claims, json!({"node": name}).to_string());
+        }
         if request.path.starts_with("/hang-up") {
             return Reply::HangUp;
         }
@@ -193,6 +211,12 @@ fn watchdog(name: &str, shown: Arc<Shown>) -> StandIn {
             Reply::Answer(200, vec![("Content-Type", "application/json".to_owned())], value.to_string())
         };
         match request.path.as_str() {
+            "/lb/routes" if name == "w1" && shown.garbled.lock().unwrap().is_some() => {
+                match shown.garbled.lock().unwrap().clone().unwrap() {
+                    text if text.is_empty() => Reply::Dribble,
+                    text => Reply::Answer(200, Vec::new(), text),
+                }
+            }
             "/lb/routes" => {
                 shown.looks.fetch_add(1, Ordering::SeqCst);
                 let mut table = shown.routes.lock().unwrap().clone();

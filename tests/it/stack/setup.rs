@@ -117,6 +117,23 @@ fn a_cluster_key_that_somebody_brought_along_is_kept_and_derived_from() {
 }
 
 #[test]
+fn what_containers_mount_can_be_read_after_a_copy_under_a_strict_umask() {
+    let place = Place::new();
+    for folder in ["config", "kuma", "mariadb", "openresty"] {
+        let folder = place.path().join(folder);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("file"), "").unwrap();
+        std::fs::set_permissions(folder.join("file"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    said(&mut place.setup(&[]));
+    for folder in ["config", "kuma", "mariadb", "openresty"] {
+        let folder = place.path().join(folder);
+        assert_eq!((mode(&folder), mode(&folder.join("file"))), (0o755, 0o644), "{}", folder.display());
+    }
+}
+
+#[test]
 fn nobody_else_on_the_host_comes_near_the_secrets() {
     let place = Place::made(&["--tls", "kuma.example.com"]);
     assert_eq!((mode(&place.path().join("secrets")), mode(&place.path().join("state"))), (0o700, 0o700));

@@ -122,6 +122,25 @@ same(ttl, 60, "for as long as the shorter of the two is good")
 same(names.in_answers({ { type = 28, address = "fd00::7", ttl = 1 } }, 28), "[fd00::7]", "an address of version 6")
 same(names.in_answers({ alias }, 1), nil, "an alias of nothing")
 
+local function line_with(name, value)
+  local line = {
+    node_id = "a", address = "http://a", status = "online", load = 0.1,
+    monitor_count = 1, accepts_sessions = true, keeps_sessions = true,
+  }
+  line[name] = value
+  return { nodes = { line } }
+end
+same(field.wrong(line_with("overlay", "none")), nil, "a table")
+same(field.wrong({ nodes = {} }), nil, "a table without nodes")
+for at, wrong in ipairs({
+  1, "x", {}, { nodes = 1 }, { nodes = { 1 } }, { nodes = { a = {} } }, { nodes = {}, pinned_node = 1 },
+  line_with("load", "much"), line_with("load", math.huge), line_with("load", -1), line_with("node_id", "<b>"),
+  line_with("address", 1), line_with("keeps_sessions", "yes"),
+}) do
+  same(field.wrong(wrong) ~= nil, true, "no table: " .. at)
+end
+same(field.wrong(nil) ~= nil, true, "nothing")
+
 io.stderr:write("promises kept: ", kept, "\n")
 -- There is nothing to serve.
 os.exit(0)

@@ -3,8 +3,6 @@
 -- A field is what every process keeps: `by_id`, `accepting` (those that take new sessions, the least loaded first),
 -- `orders` (whom to try in turn: as many as there are least loaded, each begins with another one), `pinned`.
 
-local cookies = require("cookies")
-
 local field = {}
 
 -- Loads this close are alike: a hundredth of a node's room.
@@ -65,8 +63,8 @@ local function wrong_line(line)
       return "a node's " .. name .. " is no " .. kind
     end
   end
-  -- As in a cookie and in a path. Numbers without an end cannot be written down for the other processes.
-  if not cookies.node(line.node_id) or not (line.load >= 0 and line.load < math.huge) then
+  -- It becomes a header. Numbers without an end cannot be written down for the other processes.
+  if line.node_id:find("^$") or line.node_id:find("%c") or not (line.load >= 0 and line.load < math.huge) then
     return "a node's id or load cannot be"
   end
   return nil

@@ -131,10 +131,11 @@ local function line_with(name, value)
   return { nodes = { line } }
 end
 same(field.wrong(line_with("overlay", "none")), nil, "a table")
+same(field.wrong(line_with("node_id", "node 1")), nil, "an id that no cookie names is no reason to refuse all")
 same(field.wrong({ nodes = {} }), nil, "a table without nodes")
 for at, wrong in ipairs({
   1, "x", {}, { nodes = 1 }, { nodes = { 1 } }, { nodes = { a = {} } }, { nodes = {}, pinned_node = 1 },
-  line_with("load", "much"), line_with("load", math.huge), line_with("load", -1), line_with("node_id", "<b>"),
+  line_with("load", "much"), line_with("load", math.huge), line_with("load", -1), line_with("node_id", "a\r\nb"), line_with("node_id", ""),
   line_with("address", 1), line_with("keeps_sessions", "yes"),
 }) do
   same(field.wrong(wrong) ~= nil, true, "no table: " .. at)

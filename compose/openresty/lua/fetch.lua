@@ -7,37 +7,40 @@ local fetch = {}
 local CONNECT_MS, TALK_MS = 500, 1500
 -- The whole of it: one that answers byte by byte must not keep the gateway from asking another.
 local LONGEST_S = 5
-local HEADERS_MOST = 100
+local HEAD_MOST = 16 * 1024
 -- A table of 100,000 push monitors has 6 MB.
 local LARGEST = 32 * 1024 * 1024
 
+-- Status, headers by their names in small letters, and what came behind them. Read as it comes: waiting for the end of a
+-- line, nobody could look at the clock.
 local function read_head(socket, ends_at)
-  local line, reason = socket:receive("*l")
-  local status = line and tonumber(line:match("^HTTP/1%.%d (%d%d%d)"))
-  if not status then
-    return nil, reason or "not HTTP"
-  end
-  local headers = {}
-  for _ = 1, HEADERS_MOST do
-    if ngx.now() > ends_at then
+  local text, head_ends, head_end = "", nil, nil
+  while not head_ends do
+    local part, reason = socket:receiveany(HEAD_MOST)
+    if not part then
+      return nil, reason
+    elseif ngx.now() > ends_at then
       return nil, "it takes too long"
     end
-    line, reason = socket:receive("*l")
-    if not line then
-      return nil, reason
-    elseif line == "" then
-      return status, headers
-    end
-    local name, value = line:match("^([^:]+):%s*(.-)%s*$")
-    if name then
-      headers[name:lower()] = value
+    text = text .. part
+    head_ends, head_end = text:find("\r\n\r\n", 1, true)
+    if (head_ends or #text) > HEAD_MOST then
+      return nil, "too many headers"
     end
   end
-  return nil, "too many headers"
+  local status = tonumber(text:match("^HTTP/1%.%d (%d%d%d)"))
+  if not status then
+    return nil, "not HTTP"
+  end
+  local headers = {}
+  for name, value in text:sub(1, head_ends + 1):gmatch("\n([^:\r\n]+):[ \t]*([^\r\n]*)") do
+    headers[name:lower()] = value
+  end
+  return status, headers, text:sub(head_end + 1)
 end
 
-local function read_body(socket, size, ends_at)
-  local parts, missing = {}, size
+local function read_body(socket, size, begun, ends_at)
+  local parts, missing = { begun }, size - #begun
   while missing > 0 do
     local part, reason = socket:receiveany(missing)
     if not part then
@@ -62,7 +65,7 @@ local function talk(socket, host, path, headers)
     return nil, reason
   end
   local ends_at = ngx.now() + LONGEST_S
-  local status, answered = read_head(socket, ends_at)
+  local status, answered, begun = read_head(socket, ends_at)
   if not status then
     return nil, answered
   end
@@ -73,7 +76,7 @@ local function talk(socket, host, path, headers)
     return nil, "an answer without a sensible length"
   end
   local body
-  body, reason = read_body(socket, size, ends_at)
+  body, reason = read_body(socket, size, begun, ends_at)
   return body and { status = status, headers = answered, body = body }, reason
 end
 

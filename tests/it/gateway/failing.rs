@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
-use super::stage::Stage;
+use super::stage::{Nonsense, Stage};
 use crate::cluster::wait::wait_until;
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_watchdog_that_talks_nonsense_neither_stops_the_gateway_nor_keeps_it_f
     for (answer, load) in nonsense.into_iter().zip([0.9, 0.05].into_iter().cycle()) {
         // Each time the first is the one that is asked first.
         let stage = Stage::start(2, 2).await;
-        stage.garble(answer);
+        stage.garble(Nonsense::Text(answer));
         stage.show_node(1, json!({"load": load})).await;
         let expected = if load < 0.1 { "node1" } else { "node2" };
         let heard = stage.get("/").await;
@@ -47,11 +47,13 @@ async fn a_watchdog_that_talks_nonsense_neither_stops_the_gateway_nor_keeps_it_f
 #[tokio::test]
 #[ignore = "needs nginx"]
 async fn a_watchdog_that_answers_byte_by_byte_does_not_keep_the_gateway_from_the_others() {
-    let stage = Stage::start(2, 2).await;
-    stage.garble("");
-    stage.show_node(2, json!({"load": 0.05})).await;
-    let heard = stage.get("/").await;
-    assert_eq!((heard.node().as_str(), heard.header("x-routes-stale")), ("node2", ""));
+    for beginning in ["H", "HTTP/1.1 200 OK\r\nX-", "HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"] {
+        let stage = Stage::start(2, 2).await;
+        stage.garble(Nonsense::Endless(beginning));
+        stage.show_node(2, json!({"load": 0.05})).await;
+        let heard = stage.get("/").await;
+        assert_eq!((heard.node().as_str(), heard.header("x-routes-stale")), ("node2", ""), "{beginning}");
+    }
 }
 
 #[tokio::test]

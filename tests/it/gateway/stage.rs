@@ -13,13 +13,22 @@ use super::nginx::{Heard, KEY, Nginx};
 use super::standin::{Reply, Request, StandIn};
 use crate::cluster::wait::wait_until;
 
+/// What a watchdog that is out of its mind answers.
+#[derive(Clone, Copy)]
+pub(crate) enum Nonsense {
+    /// This, in place of the table.
+    Text(&'static str),
+    /// This, and then a byte now and again.
+    Endless(&'static str),
+}
+
 /// What the watchdogs show.
 #[derive(Default)]
 pub(crate) struct Shown {
     routes: Mutex<Value>,
     owners: Mutex<BTreeMap<String, String>>,
     /// What the first of them answers in place of the table.
-    garbled: Mutex<Option<String>>,
+    garbled: Mutex<Option<Nonsense>>,
     looks: AtomicU64,
     rounds: AtomicI64,
 }
@@ -66,9 +75,9 @@ impl Stage {
         self.wait_for_look().await;
     }
 
-    /// What the first watchdog answers from now on, nothing: a byte now and again. The others go on showing the table.
-    pub(crate) fn garble(&self, answer: &str) {
-        *self.shown.garbled.lock().unwrap() = Some(answer.to_owned());
+    /// What the first watchdog answers from now on. The others go on showing the table.
+    pub(crate) fn garble(&self, answer: Nonsense) {
+        *self.shown.garbled.lock().unwrap() = Some(answer);
     }
 
     /// Changes fields of one node in the table.
@@ -212,9 +221,9 @@ fn watchdog(name: &str, shown: Arc<Shown>) -> StandIn {
         };
         match request.path.as_str() {
             "/lb/routes" if name == "w1" && shown.garbled.lock().unwrap().is_some() => {
-                match shown.garbled.lock().unwrap().clone().unwrap() {
-                    text if text.is_empty() => Reply::Dribble,
-                    text => Reply::Answer(200, Vec::new(), text),
+                match shown.garbled.lock().unwrap().unwrap() {
+                    Nonsense::Text(text) => Reply::Answer(200, Vec::new(), text.to_owned()),
+                    Nonsense::Endless(beginning) => Reply::Dribble(beginning),
                 }
             }
             "/lb/routes" => {

@@ -28,8 +28,8 @@ pub(crate) enum Reply {
     Answer(u16, Vec<(&'static str, String)>, String),
     /// The protocol changes: each line comes back with this word before it.
     Echo(String),
-    /// A good beginning, and then a byte now and again for as long as somebody listens.
-    Dribble,
+    /// This beginning, and then a byte now and again for as long as somebody listens.
+    Dribble(&'static str),
     /// The connection is closed without a word.
     HangUp,
 }
@@ -125,8 +125,8 @@ async fn line(stream: &mut BufReader<TcpStream>) -> Option<String> {
 async fn reply(stream: &mut BufReader<TcpStream>, request: &Request, reply: Reply) -> bool {
     match reply {
         Reply::HangUp => false,
-        Reply::Dribble => {
-            let mut is_open = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n").await.is_ok();
+        Reply::Dribble(beginning) => {
+            let mut is_open = stream.write_all(beginning.as_bytes()).await.is_ok();
             let mut pace = tokio::time::interval(std::time::Duration::from_millis(300));
             while is_open {
                 pace.tick().await;

@@ -143,6 +143,22 @@ fn nobody_else_on_the_host_comes_near_the_secrets() {
 }
 
 #[test]
+fn a_certificate_that_somebody_put_there_is_kept_with_its_key_and_the_gateway_can_read_both() {
+    let place = Place::made(&["--tls", "kuma.example.com"]);
+    let file = |name: &str| place.path().join("secrets").join(name);
+    for name in ["gateway.crt", "gateway.crt.key"] {
+        std::fs::set_permissions(file(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let before = (place.secret("gateway.crt"), place.secret("gateway.crt.key"));
+    said(&mut place.setup(&["--tls", "kuma.example.com"]));
+    assert_eq!((place.secret("gateway.crt"), place.secret("gateway.crt.key")), before);
+    assert_eq!((mode(&file("gateway.crt")), mode(&file("gateway.crt.key"))), (0o444, 0o444));
+    std::fs::remove_file(file("gateway.crt.key")).unwrap();
+    let (code, words) = refused(&mut place.setup(&["--tls", "kuma.example.com"]));
+    assert!(code == 1 && words.contains("gateway.crt has no key"), "{words}");
+}
+
+#[test]
 fn setup_goes_on_with_nothing_that_is_broken() {
     let place = Place::made(&[]);
     let file = |name: &str| place.path().join("secrets").join(name);

@@ -36,11 +36,19 @@ impl Secret<'_> {
             (Some(text), None) => faults.note(self.place, self.name, parse(text)),
             (None, Some(file)) => {
                 let file = folder.join(file);
-                let parsed = std::fs::read_to_string(&file)
-                    .map_err(|error| format!("cannot read {}: {error}", file.display()))
+                let parsed = read_file(&file)
                     .and_then(|text| parse(&text).map_err(|error| format!("{}: {error}", file.display())));
                 faults.note(self.place, &file_key, parsed)
             }
         }
+    }
+}
+
+fn read_file(file: &Path) -> Result<String, String> {
+    let name = file.display();
+    match std::fs::read_to_string(file) {
+        Ok(text) if text.trim().is_empty() => Err(format!("{name} is empty")),
+        Ok(text) => Ok(text),
+        Err(error) => Err(format!("cannot read {name}: {error}")),
     }
 }

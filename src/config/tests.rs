@@ -39,6 +39,7 @@ impl Folder {
         folder.write("komainu.toml", config);
         folder.write("cluster.key", &format!("{KEY}\n"));
         folder.write("database.url", "mysql://komainu:hunter2@db/kuma\n");
+        folder.write("empty.url", "\n");
         folder
     }
 
@@ -175,6 +176,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "url_file = \"no.url\"",
         "komainu.toml: [database] url_file: cannot read no.url: No such file or directory (os error 2)",
     ),
+    ("database.url", "empty.url", "komainu.toml: [database] url_file: empty.url is empty"),
 ];
 
 #[test]

@@ -27,10 +27,13 @@ impl Topology {
         let mut cluster = Cluster::prepare(Kind::MariaDb, Shape::default(), "").await;
         let watchdogs: Vec<_> = (1..=3).map(|number| cluster.url_of(&format!("w{number}"), "")).collect();
         let gateway = Nginx::start(&watchdogs, &gateway_key(&cluster), &[]).await;
-        for number in 1..=3 {
-            let (watchdog, node) = (format!("w{number}"), format!("node{number}"));
+        let names = (1..=3).map(|number| (format!("w{number}"), format!("node{number}")));
+        // All of them before the first reads what they share.
+        for (watchdog, node) in names.clone() {
             cluster.edit_config(&watchdog, |made| of_watchdog(cluster.folder(), made, &watchdogs));
             cluster.edit_config(&node, |made| of_node(cluster.folder(), made));
+        }
+        for (watchdog, node) in names {
             cluster.start_process(&watchdog);
             cluster.start_process(&node);
         }

@@ -23,6 +23,7 @@ mod down;
 mod duration;
 mod files;
 mod health;
+mod heaps;
 mod heartbeats;
 mod import;
 mod incidents;
@@ -119,10 +120,10 @@ enum Command {
 }
 
 impl Command {
-    /// Long-running processes tell what they do; the others speak up only when something is wrong.
-    fn log_level(&self) -> &'static str {
+    /// Whether it runs until it is told to end.
+    fn is_lasting(&self) -> bool {
         match self {
-            Self::Watchdog(_) | Self::Node(_) => "info",
+            Self::Watchdog(_) | Self::Node(_) => true,
             Self::Up(_)
             | Self::Down(_)
             | Self::Init(_)
@@ -146,8 +147,13 @@ impl Command {
             | Self::Incidents(_)
             | Self::Audit(_)
             | Self::Notify(_)
-            | Self::Openapi => "error",
+            | Self::Openapi => false,
         }
+    }
+
+    /// Processes that last tell what they do; the others speak up only when something is wrong.
+    fn log_level(&self) -> &'static str {
+        if self.is_lasting() { "info" } else { "error" }
     }
 }
 
@@ -155,6 +161,9 @@ impl Command {
 pub fn main() -> ExitCode {
     // Wrong usage ends here, with clap's message and exit code 2.
     let command = Cli::parse().command;
+    if command.is_lasting() {
+        heaps::keep_few();
+    }
     init_log(command.log_level());
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -22,19 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Lines of a log that are shown when its process fails to start.
 const LOG_LINES: usize = 12;
 
-/// Each connection to SQLite has a thread, and glibc gives each thread a heap of its own that is never given back: a node
-/// with 10,000 monitors took 129 MiB, with two heaps 95.
-const HEAPS: &str = "MALLOC_ARENA_MAX";
-
 /// Starts one as a process group of its own: Ctrl-C reaches the supervisor, which ends the others in order.
 pub(crate) fn spawn(folder: &Folder, name: &str, kind: Kind) -> anyhow::Result<Child> {
     let log = folder.log(name);
     let file = OpenOptions::new().create(true).append(true).open(&log);
     let file = file.with_context(|| format!("cannot open {}", log.display()))?;
     let mut command = Command::new(std::env::current_exe().context("cannot find the own program")?);
-    if std::env::var_os(HEAPS).is_none() {
-        command.env(HEAPS, "2");
-    }
     command.arg(kind.subcommand()).arg("--config").arg(folder.config(name));
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
     // What overrides one process' configuration would override all of theirs, ids included.

@@ -78,3 +78,15 @@ async fn a_node_that_stops_cleanly_hands_over_at_once(kind: Kind) {
     cluster.assert_one_owner().await;
     cluster.assert_no_false_down().await;
 }
+
+/// As the very process that a supervisor started.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_for_months_keeps_few_heaps() {
+    let shape = Shape { watchdogs: 1, nodes: 1, monitors: 1, ..Shape::default() };
+    let mut cluster = Cluster::start(Kind::Sqlite, shape).await;
+    for name in ["w1", "node1"] {
+        let environment = std::fs::read(format!("/proc/{}/environ", cluster.process(name).id())).unwrap();
+        let heaps = environment.split(|byte| *byte == 0).find_map(|line| line.strip_prefix(b"MALLOC_ARENA_MAX="));
+        assert_eq!(heaps, Some(b"2".as_slice()), "{name}");
+    }
+}

@@ -118,7 +118,9 @@ impl WindowReader {
                     tracing::warn!(problem, "the maintenance windows cannot be read: those known before count");
                 }
                 // A node that may not read them runs its monitors all the same.
-                self.teller.0.send_if_modified(|known| known.is_none() && known.insert(Arc::default()).0.is_empty());
+                if self.teller.0.borrow().is_none() {
+                    self.teller.tell(Covered::default());
+                }
             }
             is_failing = problem.is_some();
             tokio::time::sleep(PAUSE).await;

@@ -33,6 +33,7 @@ pub mod outbox;
 pub mod pace;
 pub mod policy;
 pub mod quorum;
+pub mod reminder;
 pub mod roster;
 pub mod routing;
 pub mod shard;

@@ -1,10 +1,10 @@
-//! Where monitors with an open incident stand with regard to maintenance: nobody is reminded of one that people work on,
-//! and one that is still down when its window ends is told again.
+//! Where monitors with an open incident stand with regard to maintenance; what follows from it is
+//! [`komainu_watchdogs::reminder`]'s to say.
 
 use std::collections::BTreeMap;
 
 use komainu_watchdogs::ids::MonitorId;
-use komainu_watchdogs::time::Wall;
+use komainu_watchdogs::reminder::Spell;
 
 use crate::store::beats::BeatStatus;
 use crate::store::decisions::id_list;
@@ -12,20 +12,6 @@ use crate::store::error::StoreError;
 use crate::store::pool::Store;
 use crate::store::session::Sql;
 use crate::store::value::Row;
-
-/// What its last two changes of state say.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::store) enum Spell {
-    /// It is in maintenance.
-    Present,
-    /// It was, from one point, and was found down at another.
-    Survived {
-        /// The first beat of the maintenance.
-        from: Wall,
-        /// The first beat after it.
-        down_at: Wall,
-    },
-}
 
 /// Of those of these monitors that are, or just were, in maintenance.
 pub(in crate::store) async fn spells(

@@ -1,16 +1,17 @@
-//! Reminders: what is open, not acknowledged, and was told long ago is told again, as its routes say. Not of a
-//! monitor in maintenance: people are working on it; but of one that is down again, or still, when that is over.
+//! Reminders: what is open, not acknowledged, and was told before. Whether it is told again is
+//! [`komainu_watchdogs::reminder`]'s to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use komainu_watchdogs::outbox::{Event, FLAPPING_FROM};
+use komainu_watchdogs::reminder;
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
 use super::entry::{self, Happening};
 use crate::store::downtimes::monitor_of;
-use crate::store::downtimes::spells::{Spell, spells};
+use crate::store::downtimes::spells::spells;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::Session;
@@ -34,8 +35,14 @@ pub async fn remind(store: &Store, routing: &Routing) -> Result<usize, StoreErro
     let spells = spells(store, &Vec::from_iter(monitors)).await?;
     let mut due: BTreeMap<i64, (Option<Wall>, BTreeMap<String, Duration>)> = BTreeMap::new();
     for told in told {
-        let spell = monitor_of(&told.key).and_then(|monitor| spells.get(&monitor));
-        if is_due(&told, spell, routing) {
+        let planned = routing.plan(&told.subject).into_iter().find(|planned| planned.channel == told.channel);
+        let facts = reminder::Told {
+            opened_at: told.opened_at,
+            told_at: told.told_at,
+            repeat: planned.and_then(|planned| planned.repeat),
+            spell: monitor_of(&told.key).and_then(|monitor| spells.get(&monitor).copied()),
+        };
+        if reminder::is_due(&facts, told.now) {
             let (_, waits) = due.entry(told.incident).or_insert((told.reminded_at, BTreeMap::new()));
             waits.insert(told.channel, Duration::ZERO);
         }
@@ -47,23 +54,6 @@ pub async fn remind(store: &Store, routing: &Routing) -> Result<usize, StoreErro
         })?;
     }
     Ok(incidents)
-}
-
-fn is_due(told: &Told, spell: Option<&Spell>, routing: &Routing) -> bool {
-    match spell {
-        Some(Spell::Present) => return false,
-        // Whatever was told before its maintenance, people may hope that the work mended it. By the database's clock,
-        // that of the node may be ahead: otherwise this would be due again until it is caught up.
-        Some(Spell::Survived { from, down_at })
-            if told.opened_at < *from && told.told_at < *down_at && *down_at <= told.now =>
-        {
-            return true;
-        }
-        Some(Spell::Survived { .. }) | None => {}
-    }
-    let planned = routing.plan(&told.subject).into_iter().find(|planned| planned.channel == told.channel);
-    let repeat = planned.and_then(|planned| planned.repeat);
-    repeat.is_some_and(|repeat| told.now.since(told.told_at) >= repeat)
 }
 
 /// When each channel was last told of each open incident; not where something still waits.

@@ -153,6 +153,9 @@ fn a_certificate_that_somebody_put_there_is_kept_with_its_key_and_the_gateway_ca
     said(&mut place.setup(&["--tls", "kuma.example.com"]));
     assert_eq!((place.secret("gateway.crt"), place.secret("gateway.crt.key")), before);
     assert_eq!((mode(&file("gateway.crt")), mode(&file("gateway.crt.key"))), (0o444, 0o444));
+    std::fs::remove_file(file("gateway.crt")).unwrap();
+    said(&mut place.setup(&["--tls", "kuma.example.com"]));
+    assert_eq!(place.secret("gateway.crt.key"), before.1, "a certificate is made for the key that is there");
     std::fs::remove_file(file("gateway.crt.key")).unwrap();
     let (code, words) = refused(&mut place.setup(&["--tls", "kuma.example.com"]));
     assert!(code == 1 && words.contains("gateway.crt has no key"), "{words}");

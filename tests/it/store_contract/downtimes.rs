@@ -31,20 +31,6 @@ async fn settle(fixture: &Fixture, monitors: &[MonitorId]) -> (u32, u32) {
     downtimes::settle(&fixture.store, monitors, &routing()).await.unwrap()
 }
 
-/// Stores an important beat that shows this many seconds after now.
-async fn change(fixture: &mut Fixture, monitor: MonitorId, status: i64, seconds: i64) {
-    let time = if fixture.is_sqlite() {
-        format!("strftime('%Y-%m-%d %H:%M:%f', 'now', '{seconds} seconds')")
-    } else {
-        format!("UTC_TIMESTAMP(3) + INTERVAL {seconds} SECOND")
-    };
-    let sql = format!(
-        "INSERT INTO heartbeat (important, monitor_id, status, msg, time, duration) \
-         VALUES (1, {monitor}, {status}, 'timeout', {time}, 60)"
-    );
-    fixture.raw.execute(&sql).await;
-}
-
 async fn native_node(fixture: &mut Fixture, node: &str) {
     fixture.add_node(node).await;
     fixture.raw.execute(&format!("UPDATE node SET runner = 'native' WHERE node_id = '{node}'")).await;
@@ -59,9 +45,9 @@ async fn a_monitor_that_goes_down_opens_one_incident_whoever_looks_and_up_ends_i
     let mut fixture = Fixture::native(kind).await;
     native_node(&mut fixture, "node1").await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
-    change(&mut fixture, monitor, UP, 0).await;
+    fixture.change(monitor, UP, 0).await;
     assert_eq!(settle(&fixture, &[monitor]).await, (0, 0));
-    change(&mut fixture, monitor, DOWN, 1).await;
+    fixture.change(monitor, DOWN, 1).await;
     let looks = (0..3).map(|_| settle(&fixture, std::slice::from_ref(&monitor)));
     let looks: Vec<(u32, u32)> = futures_util::future::join_all(looks).await;
     assert_eq!(looks.iter().map(|look| look.0).sum::<u32>(), 1);
@@ -69,7 +55,7 @@ async fn a_monitor_that_goes_down_opens_one_incident_whoever_looks_and_up_ends_i
     assert!(row[0].ends_with(" is down: timeout"), "{row:?}");
     assert!(row[1].contains("\"node\":\"node1\""), "{row:?}");
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_delivery").await, 2);
-    change(&mut fixture, monitor, UP, 2).await;
+    fixture.change(monitor, UP, 2).await;
     assert_eq!(settle(&fixture, &[monitor]).await, (0, 1));
     assert_eq!(incidents(&mut fixture).await, [format!("monitor/{monitor} over")]);
 }
@@ -81,17 +67,17 @@ async fn a_monitor_of_kumas_ui_is_told_on_native_nodes_only_and_not_for_a_move(k
     let monitor = fixture.monitors(1, Some("kuma1")).await[0];
     // An edit through the API does not make it ours.
     fixture.raw.execute("UPDATE komainu_monitor SET made_by = 'kuma'").await;
-    change(&mut fixture, monitor, DOWN, -30).await;
+    fixture.change(monitor, DOWN, -30).await;
     assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "Kuma tells");
     let moved = "UPDATE komainu_assignment SET assigned_node = 'node1'";
     fixture.raw.execute(moved).await;
     assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "a move is no change of state");
-    change(&mut fixture, monitor, UP, 1).await;
-    change(&mut fixture, monitor, DOWN, 2).await;
+    fixture.change(monitor, UP, 1).await;
+    fixture.change(monitor, DOWN, 2).await;
     assert_eq!(settle(&fixture, &[monitor]).await, (1, 0));
     fixture.raw.execute("UPDATE komainu_assignment SET assigned_node = NULL").await;
     assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "nor is the move back");
-    change(&mut fixture, monitor, UP, 3).await;
+    fixture.change(monitor, UP, 3).await;
     assert_eq!(settle(&fixture, &[monitor]).await, (0, 1));
 }
 
@@ -100,7 +86,7 @@ async fn a_paused_and_a_deleted_monitor_have_no_incident(kind: Kind) {
     native_node(&mut fixture, "node1").await;
     let monitors = fixture.monitors(2, Some("node1")).await;
     for monitor in &monitors {
-        change(&mut fixture, *monitor, DOWN, 1).await;
+        fixture.change(*monitor, DOWN, 1).await;
     }
     assert_eq!(settle(&fixture, &monitors).await, (2, 0));
     fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", monitors[0])).await;
@@ -118,10 +104,10 @@ async fn a_change_that_commits_after_later_ones_is_seen(kind: Kind) {
     let monitors = fixture.monitors(2, Some("node1")).await;
     let watching = komainu::alerts::monitors::run(fixture.store.clone(), Arc::new(routing()));
     let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
-    change(&mut fixture, monitors[0], UP, 0).await;
+    fixture.change(monitors[0], UP, 0).await;
     // The ids before this one are given, and their beats not committed yet.
     fixture.raw.execute("UPDATE heartbeat SET id = 100").await;
-    change(&mut fixture, monitors[1], DOWN, 1).await;
+    fixture.change(monitors[1], DOWN, 1).await;
     let has_opened = "SELECT COUNT(*) FROM komainu_incident";
     let limit = Duration::from_secs(20);
     wait_until("the later one is seen", limit, async || fixture.raw.count(has_opened).await == 1).await;

@@ -74,6 +74,20 @@ impl Fixture {
         assert!(nodes::add(&self.store, &new, "test").await.unwrap());
     }
 
+    /// Stores an important beat that shows this many seconds after now.
+    pub(super) async fn change(&mut self, monitor: MonitorId, status: i64, seconds: i64) {
+        let time = if self.is_sqlite() {
+            format!("strftime('%Y-%m-%d %H:%M:%f', 'now', '{seconds} seconds')")
+        } else {
+            format!("UTC_TIMESTAMP(3) + INTERVAL {seconds} SECOND")
+        };
+        let sql = format!(
+            "INSERT INTO heartbeat (important, monitor_id, status, msg, time, duration) \
+             VALUES (1, {monitor}, {status}, 'timeout', {time}, 60)"
+        );
+        self.raw.execute(&sql).await;
+    }
+
     /// Adds a node, and a process that registered for it.
     pub(super) async fn start_node(&self, node: &str, incarnation: u64) -> TenureConnection {
         self.add_node(node).await;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use komainu::store::windows::{self, Plan, WindowRow};
 use komainu::store::{Store, downtimes, outbox};
-use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::routing::{Matcher, Route, Routing};
 
 use super::fixture::{Fixture, Kind};
@@ -113,17 +112,17 @@ async fn a_monitor_in_maintenance_is_not_told_and_not_reminded_of(kind: Kind) {
     let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait: Duration::ZERO, repeat };
     let routing = Routing { channels, routes: vec![route] };
     let settle = async |fixture: &Fixture| downtimes::settle(&fixture.store, &[monitor], &routing).await.unwrap();
-    change(&mut fixture, monitor, 3, 0).await;
+    fixture.change(monitor, 3, 0).await;
     assert_eq!(settle(&fixture).await, (0, 0));
-    change(&mut fixture, monitor, 0, 1).await;
+    fixture.change(monitor, 0, 1).await;
     assert_eq!(settle(&fixture).await, (1, 0), "it is down when its window ends");
     fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent', sent_at = 1").await;
-    change(&mut fixture, monitor, 3, 2).await;
+    fixture.change(monitor, 3, 2).await;
     assert_eq!(settle(&fixture).await, (0, 0), "what was told stays open");
     assert_eq!(outbox::remind(&fixture.store, &routing).await.unwrap(), 0, "and nobody is woken");
-    change(&mut fixture, monitor, 0, 3).await;
+    fixture.change(monitor, 0, 3).await;
     assert_eq!(outbox::remind(&fixture.store, &routing).await.unwrap(), 1);
-    change(&mut fixture, monitor, 1, 4).await;
+    fixture.change(monitor, 1, 4).await;
     assert_eq!(settle(&fixture).await, (0, 1));
 }
 
@@ -132,16 +131,16 @@ async fn a_monitor_that_is_still_down_after_its_window_is_told_once_more(kind: K
     fixture.add_node("node1").await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
     let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
-    change(&mut fixture, monitor, 0, -60).await;
+    fixture.change(monitor, 0, -60).await;
     assert_eq!(downtimes::settle(&fixture.store, &[monitor], &routing).await.unwrap(), (1, 0));
     let as_long_ago = "UPDATE komainu_incident SET opened_at = opened_at - 59000";
     fixture.raw.execute(as_long_ago).await;
     fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent', sent_at = due_at - 59000").await;
     let remind = async |fixture: &Fixture| outbox::remind(&fixture.store, &routing).await.unwrap();
     assert_eq!(remind(&fixture).await, 0, "no route repeats");
-    change(&mut fixture, monitor, 3, -40).await;
+    fixture.change(monitor, 3, -40).await;
     assert_eq!(remind(&fixture).await, 0);
-    change(&mut fixture, monitor, 0, -20).await;
+    fixture.change(monitor, 0, -20).await;
     assert_eq!(remind(&fixture).await, 1);
     assert_eq!(remind(&fixture).await, 0, "it waits to be sent");
     let sent = "UPDATE komainu_delivery SET state = 'sent', sent_at = due_at WHERE state <> 'sent'";
@@ -149,18 +148,4 @@ async fn a_monitor_that_is_still_down_after_its_window_is_told_once_more(kind: K
     assert_eq!(remind(&fixture).await, 0, "once");
     let events = fixture.raw.rows("SELECT kind FROM komainu_event ORDER BY id").await.concat();
     assert_eq!(events, ["opened", "reminder"]);
-}
-
-/// Stores an important beat that shows this many seconds after now.
-async fn change(fixture: &mut Fixture, monitor: MonitorId, status: i64, seconds: i64) {
-    let time = if fixture.is_sqlite() {
-        format!("strftime('%Y-%m-%d %H:%M:%f', 'now', '{seconds} seconds')")
-    } else {
-        format!("UTC_TIMESTAMP(3) + INTERVAL {seconds} SECOND")
-    };
-    let sql = format!(
-        "INSERT INTO heartbeat (important, monitor_id, status, msg, time, duration) \
-         VALUES (1, {monitor}, {status}, '', {time}, 60)"
-    );
-    fixture.raw.execute(&sql).await;
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// The schema that this komainu makes. It works with the next one too, so that databases are migrated first and
 /// programs are replaced one by one.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// A large table may take its time to be altered.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
@@ -33,6 +33,8 @@ struct Files {
     operations: &'static str,
     more_node_columns: &'static str,
     more_kuma: &'static str,
+    /// The fourth schema, a file for each thing it is about.
+    fourth: [&'static str; 4],
 }
 
 const MARIADB: Files = Files {
@@ -45,6 +47,12 @@ const MARIADB: Files = Files {
     operations: include_str!("../../migrations/mariadb/0003_operations.sql"),
     more_node_columns: include_str!("../../migrations/mariadb/0003_node_columns.sql"),
     more_kuma: include_str!("../../migrations/mariadb/0003_kuma.sql"),
+    fourth: [
+        include_str!("../../migrations/mariadb/0004_watching.sql"),
+        include_str!("../../migrations/mariadb/0004_monitors.sql"),
+        include_str!("../../migrations/mariadb/0004_heartbeats.sql"),
+        include_str!("../../migrations/mariadb/0004_telling.sql"),
+    ],
 };
 
 const SQLITE: Files = Files {
@@ -57,6 +65,12 @@ const SQLITE: Files = Files {
     operations: include_str!("../../migrations/sqlite/0003_operations.sql"),
     more_node_columns: include_str!("../../migrations/sqlite/0003_node_columns.sql"),
     more_kuma: include_str!("../../migrations/sqlite/0003_kuma.sql"),
+    fourth: [
+        include_str!("../../migrations/sqlite/0004_watching.sql"),
+        include_str!("../../migrations/sqlite/0004_monitors.sql"),
+        include_str!("../../migrations/sqlite/0004_heartbeats.sql"),
+        include_str!("../../migrations/sqlite/0004_telling.sql"),
+    ],
 };
 
 /// Tables that `--without-kuma` makes where they are missing.
@@ -227,7 +241,10 @@ async fn plan_on(
     if found.version < 2 {
         plan.statements.extend(split(files(dialect).alerts));
     }
-    plan.statements.extend(third_migration(dialect, &found, makes_kuma));
+    if found.version < 3 {
+        plan.statements.extend(third_migration(dialect, &found, makes_kuma));
+    }
+    plan.statements.extend(files(dialect).fourth.iter().flat_map(|file| split(file)));
     plan.statements
         .push(format!("UPDATE komainu_schema SET version = {SCHEMA}, migrated_at = {} WHERE id = 1", dialect.now_ms()));
     Ok(plan)
@@ -357,6 +374,10 @@ mod tests {
         assert_eq!(columns(MARIADB.more_node_columns), columns(SQLITE.more_node_columns));
         let (one, other) = (MARIADB.operations.replace("IF NOT EXISTS ", ""), SQLITE.operations);
         assert_eq!(altered(&one), altered(&other.replace("IF NOT EXISTS ", "")));
+        for (one, other) in MARIADB.fourth.iter().zip(SQLITE.fourth) {
+            let bare = |file: &str| altered(&file.replace("IF NOT EXISTS ", ""));
+            assert_eq!(bare(one), bare(other));
+        }
     }
 
     /// `ALTER TABLE t ADD COLUMN c` and `CREATE TABLE t (c`, of each statement.

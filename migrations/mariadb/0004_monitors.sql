@@ -1,0 +1,1 @@
+-- Monitors, their beats and their assignments: what is settled, and who owns the telling.

@@ -1,0 +1,1 @@
+-- Incidents, the outbox and channels: what people are told, and whether it came.

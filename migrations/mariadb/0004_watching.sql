@@ -1,0 +1,1 @@
+-- How watchdogs and nodes are watched: what rounds, leases and decisions need.

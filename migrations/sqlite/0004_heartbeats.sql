@@ -1,0 +1,1 @@
+-- Heartbeats of programs: runs, deadlines, and gaps in which no push could be taken.

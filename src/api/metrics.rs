@@ -60,7 +60,7 @@ pub(super) async fn show(context: Ctx) -> Result<Response, ApiError> {
     register_incidents(&mut registry, &view);
     register_heartbeats(&mut registry, &context);
     register_self(&mut registry, &view, &context);
-    outbox::register(&mut registry, &context.state.store).await;
+    outbox::register(&mut registry, &context.reads).await;
     let mut body = String::new();
     text::encode(&mut body, &registry).map_err(|error| ApiError::Internal(error.to_string()))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -48,12 +48,12 @@ pub(super) async fn answer(
         let last = context.state.store.last_beats(&[view.spec.id]).await?.into_iter().next();
         if let Some(beat) = last.filter(|beat| beat.time.0 >= since.at()) {
             let more = json!({"first_beat": BeatShown::from(beat)});
-            return answer_with(context, caller, code, &view, more).await;
+            return answer_with(&context.state.store, caller, code, &view, more).await;
         }
         // A paused one has none, however long one waits.
         if !view.spec.active || clock::now().since(began) >= limit {
             let more = json!({"first_beat": null, "waiting_for": reason(context, &view)});
-            return answer_with(context, caller, code, &view, more).await;
+            return answer_with(&context.state.store, caller, code, &view, more).await;
         }
         tokio::time::sleep(LOOK).await;
         view = find_view(&context.state.store, view.spec.id).await?;

@@ -55,7 +55,7 @@ pub(super) async fn schema_misfit(store: Store) -> StoreError {
 pub(super) async fn blackout(
     config: &Config,
     watchdog: &WatchdogConfig,
-    settings: &WatchdogSettings,
+    (settings, alerts): (&WatchdogSettings, &Store),
     published: &Published,
 ) -> anyhow::Result<(blackout::Driver, blackout::Published)> {
     if watchdog.state_dir.is_none() && !config.channels.is_empty() {
@@ -69,7 +69,7 @@ pub(super) async fn blackout(
         runbook: watchdog.runbook_url(),
         limit: 3 * settings.policy.probe_interval,
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout)?,
-        store: settings.store.clone(),
+        store: alerts.clone(),
         routing: Arc::clone(&settings.routing),
         state: StateDir::open(watchdog.state_dir.clone()),
         channels: Channels::prepare(&config.channels)?,
@@ -81,11 +81,11 @@ pub(super) async fn blackout(
 pub(super) fn outbox(
     config: &Config,
     watchdog: &WatchdogConfig,
-    settings: &WatchdogSettings,
+    (settings, alerts): (&WatchdogSettings, &Store),
     is_told_elsewhere: watch::Receiver<bool>,
 ) -> anyhow::Result<Outbox> {
     Ok(Outbox {
-        store: settings.store.clone(),
+        store: alerts.clone(),
         cluster: settings.cluster.clone(),
         me: settings.incarnation,
         routing: Arc::clone(&settings.routing),
@@ -96,8 +96,7 @@ pub(super) fn outbox(
 }
 
 /// Looks for monitors that are down and certificates that expire, until the handles are dropped.
-pub(super) fn alerts(settings: &WatchdogSettings) -> [AbortOnDropHandle<()>; 2] {
-    let (store, routing) = (&settings.store, &settings.routing);
+pub(super) fn alerts(store: &Store, routing: &Arc<Routing>) -> [AbortOnDropHandle<()>; 2] {
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing));
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
     [tokio::spawn(monitors), tokio::spawn(certificates)].map(AbortOnDropHandle::new)

@@ -188,10 +188,12 @@ impl World {
 
     fn change_node(&mut self, action: Action) {
         let node = self.rng.index(self.setup.nodes);
-        match action {
-            Action::NodeClockJump => self.jump_node_clock(node),
-            Action::RetireNode => self.retire_node(node),
-            _ => self.relabel(node, false),
+        if action == Action::NodeClockJump {
+            self.jump_node_clock(node);
+        } else if action == Action::RetireNode {
+            self.retire_node(node);
+        } else {
+            self.relabel(node, false);
         }
     }
 

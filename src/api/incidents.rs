@@ -172,8 +172,8 @@ pub(super) async fn acknowledge(
 async fn story(store: &Store, id: &str) -> Result<Json<ShownStory>, ApiError> {
     let unknown = || ApiError::not_found("incident", id);
     let number = id.parse().map_err(|_| unknown())?;
-    let story = incidents::get(store, number).await?.ok_or_else(unknown)?;
-    Ok(Json(story.into()))
+    let found = incidents::get(store, number).await?.ok_or_else(unknown)?;
+    Ok(Json(found.into()))
 }
 
 #[cfg(test)]

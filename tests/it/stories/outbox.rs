@@ -235,7 +235,7 @@ async fn a_watchdog_without_egress_leaves_its_messages_to_another(kind: Kind) {
 
 /// Asks for something that the database does not give, again and again; counts the answers by status.
 async fn crowd(url: String, key: String, refused: Arc<Mutex<BTreeMap<(u16, bool), u32>>>) {
-    let http = reqwest::Client::new();
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
     loop {
         let Ok(answer) = http.get(&url).bearer_auth(&key).send().await else { continue };
         let says_when = answer.headers().contains_key("retry-after");

@@ -77,7 +77,8 @@ impl Transaction<'_> {
             }
             Guard::Vacant { node, lease_seq } => {
                 let row = &self.database.nodes[node_index(node)];
-                row.incarnation.is_none() && row.lease_seq == *lease_seq
+                let is_present = self.database.is_present[node_index(node)];
+                is_present && row.incarnation.is_none() && row.lease_seq == *lease_seq
             }
         }
     }
@@ -165,7 +166,7 @@ impl Transaction<'_> {
             return;
         }
         let row = &mut self.database.nodes[node_index(&change.node)];
-        if row.overlay != change.overlay_seen {
+        if row.overlay != change.overlay_seen || !self.database.is_present[node_index(&change.node)] {
             return;
         }
         row.status = change.status;

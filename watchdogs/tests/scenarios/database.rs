@@ -200,8 +200,8 @@ impl Database {
         }
         let changed: Vec<NodeId> = self.changed_since(&decision.nodes);
         let stands = |step: &&Move| !step.nodes().any(|node| changed.contains(node));
-        let moves: Vec<_> = decision.moves.iter().filter(stands).collect();
-        let moved = moves.into_iter().filter(|step| self.step(step, decision.seen.generation)).count();
+        let planned: Vec<_> = decision.moves.iter().filter(stands).collect();
+        let moved = planned.into_iter().filter(|step| self.step(step, decision.seen.generation)).count();
         if moved > 0 || !decision.revokes.is_empty() {
             self.raise_generation();
         }

@@ -187,7 +187,8 @@ impl ApiError {
     fn detail(&self, status: StatusCode) -> String {
         match status {
             StatusCode::SERVICE_UNAVAILABLE if self.is_shed() => {
-                "this watchdog has too many requests at once; nothing was changed, try again, here or at another".to_owned()
+                "this watchdog has too many requests at once; nothing was changed, try again, here or at another"
+                    .to_owned()
             }
             StatusCode::SERVICE_UNAVAILABLE if !matches!(self, Self::Push(_)) => {
                 "the database cannot be reached; nothing was changed, try again".to_owned()

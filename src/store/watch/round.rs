@@ -1,5 +1,6 @@
 //! Reads one round: the small tables, as rows of the decision core.
 
+use komainu_watchdogs::alarms::KINDS;
 use komainu_watchdogs::facts::{
     ClusterRow, IncidentRow, LeaderRow, Mode, NodeRow, NodeStatus, Observation, ObservationRow, Overlay, Round, Target,
     Vote, WatchdogRow,
@@ -8,6 +9,7 @@ use komainu_watchdogs::ids::{Epoch, Generation, Stamp, WatchdogId, Zone};
 use komainu_watchdogs::time::{Mono, Wall};
 
 use crate::store::error::StoreError;
+use crate::store::incidents::of_kind;
 use crate::store::session::Session;
 use crate::store::value::Row;
 use crate::store::{progress, shard};
@@ -197,9 +199,20 @@ pub(super) fn vote_text(vote: Vote) -> &'static str {
     }
 }
 
+/// As many incidents of kinds that no round judges are shown: in a mass outage there is one for each monitor.
+const MOST_OTHERS: u32 = 200;
+
+/// Those of the kinds that rounds judge, all of them, and the first of the others.
 async fn incidents(session: &mut Session) -> Result<Vec<IncidentRow>, StoreError> {
+    let judged: Vec<_> = KINDS.iter().map(|kind| format!("k = '{kind}' OR {}", of_kind(kind))).collect();
+    let judged = judged.join(" OR ");
+    let columns = "k, severity, opened_at, last_bad_at";
     // Not by the virtual column: a consistent read through its index has been seen to miss a row just inserted.
-    let sql = "SELECT k, severity, opened_at, last_bad_at FROM komainu_incident WHERE resolved_at IS NULL ORDER BY k";
+    let sql = format!(
+        "SELECT {columns} FROM komainu_incident WHERE resolved_at IS NULL AND ({judged}) UNION ALL \
+         SELECT {columns} FROM (SELECT {columns} FROM komainu_incident WHERE resolved_at IS NULL AND NOT ({judged}) \
+         ORDER BY k LIMIT {MOST_OTHERS}) others"
+    );
     let rows = session.rows(ACT, sql, vec![]).await?;
     rows.iter()
         .map(|row| {

@@ -47,9 +47,6 @@ const LEADER_LOSS: Time = 15 * SEC;
 /// A release was under way: its acknowledgement is waited for, then one watched lease.
 const RELEASE: Time = 22 * SEC;
 
-/// A monitor that is unwatched for so long is reason enough for `/status` to be 503.
-const ORPHAN_BOUND: Time = 0;
-
 /// A lease must be seen to move, and progress is read every five seconds.
 const LAG: Time = 12 * SEC;
 
@@ -73,8 +70,6 @@ pub(crate) struct Blows {
     /// The last blow of each node.
     last: Vec<(usize, Time)>,
     pub(crate) leader_at: Time,
-    /// Since when each monitor has not been watched in truth.
-    unwatched_since: Vec<Option<Time>>,
     /// The last moment at which `/status` had reason to be 503.
     doubt_at: Time,
 }
@@ -176,19 +171,11 @@ impl World {
         Ok(())
     }
 
-    /// `/status` may be 503 while one monitor, the same all along, has no living owner for about the bound, and while no
-    /// node is online.
+    /// `/status` may be 503 while a monitor is not watched, and while no node is online.
     fn note_doubts(&mut self) {
-        let monitors = self.database.monitors.len();
-        self.blows.unwatched_since.resize(monitors, None);
-        for monitor in 0..monitors {
-            let is_unwatched = self.database.monitors[monitor].runs() && !self.is_watched(monitor);
-            let since = &mut self.blows.unwatched_since[monitor];
-            *since = is_unwatched.then(|| since.unwrap_or(self.now));
-        }
-        let is_long = |since: &Time| self.now - since >= ORPHAN_BOUND;
+        let is_unwatched = |monitor: usize| self.database.monitors[monitor].runs() && !self.is_watched(monitor);
         let are_ill = self.database.nodes.iter().all(|row| row.status != NodeStatus::Online);
-        if are_ill || self.blows.unwatched_since.iter().flatten().any(is_long) {
+        if are_ill || (0..self.database.monitors.len()).any(is_unwatched) {
             self.blows.doubt_at = self.now;
         }
     }

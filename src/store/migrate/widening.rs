@@ -14,7 +14,7 @@ use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::pool::ATTEMPTS;
 use crate::store::session::{Session, Sql};
-use crate::store::value::{Value, values};
+use crate::store::value::values;
 
 /// Tables of which every beat may need a new id.
 const GROWING: [&str; 4] = ["heartbeat", "stat_minutely", "stat_hourly", "stat_daily"];
@@ -161,18 +161,18 @@ async fn copy(session: &mut Session, table: &str) -> Result<(), StoreError> {
             "INSERT IGNORE INTO {} SELECT * FROM {table} WHERE id > ? AND id <= ? LOCK IN SHARE MODE",
             wide(table)
         );
-        patiently(session, &sql, &values![copied, last]).await?;
+        patiently(session, &sql, [copied, last]).await?;
         copied = last;
         tokio::time::sleep(clock::now().since(began_at).min(Duration::from_secs(1))).await;
     }
 }
 
 /// Somebody who writes may hold a row, or win a deadlock; a batch can be repeated.
-async fn patiently(session: &mut Session, sql: &str, values: &[Value]) -> Result<(), StoreError> {
+async fn patiently(session: &mut Session, sql: &str, [after, last]: [i64; 2]) -> Result<(), StoreError> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match session.execute(ACT, Sql::Once(sql.to_owned()), values.to_vec()).await {
+        match session.execute(ACT, Sql::Once(sql.to_owned()), values![after, last]).await {
             Err(error) if error.is_contention() && attempt < 10 * ATTEMPTS => {}
             outcome => return outcome.map(|_| ()),
         }

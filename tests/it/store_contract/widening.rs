@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use komainu::store::capacity;
 use komainu::store::migrate::{self, MigrateOptions};
+use komainu_watchdogs::routing::Routing;
 
 use super::fixture::{Fixture, Kind};
 use crate::support::kuma;
@@ -107,4 +109,34 @@ async fn a_large_table_is_widened_beside_the_work_on_it_and_loses_nothing() {
          AND (table_name LIKE 'komainu_wide_%' OR table_name LIKE 'komainu_narrow_%')";
     assert_eq!(fixture.raw.count(left).await, 0);
     assert_eq!(fixture.raw.rows("SHOW TRIGGERS").await.len(), 0);
+}
+
+#[tokio::test]
+#[ignore = "needs MariaDB"]
+async fn ids_of_kumas_own_tables_are_told_of_before_they_end_and_the_incident_ends_with_wide_ones() {
+    let mut fixture = Fixture::empty(Kind::MariaDb).await;
+    fixture.raw.execute(&kuma::stock(false)).await;
+    migrate(&fixture).await;
+    fixture.raw.execute("INSERT INTO monitor (id, name, `interval`) VALUES (1, 'web', 60)").await;
+    // Two thousand million ids in the last two days: half of the range ends tomorrow.
+    let beat = "INSERT INTO heartbeat (id, monitor_id, status, time) VALUES";
+    for (id, hours) in [(1_000_u64, 48), (1_100_000_000, 24), (1_200_000_000, 23), (2_200_000_000, 0)] {
+        let time = format!("UTC_TIMESTAMP() - INTERVAL {hours} HOUR + INTERVAL 1 MINUTE");
+        fixture.raw.execute(&format!("{beat} ({id}, 1, 1, {time})")).await;
+    }
+    let ids = capacity::read(&fixture.store).await.unwrap();
+    let beats = ids.ranges.iter().find(|range| range.table == "heartbeat").unwrap();
+    assert_eq!((beats.last, beats.percent()), (2_200_000_000, 51));
+    let per_day = beats.per_day.unwrap();
+    assert!((1_099_000_000..1_102_000_000).contains(&per_day), "{per_day}");
+    let routing = Routing::default();
+    assert!(capacity::settle(&fixture.store, &ids, &routing).await.unwrap());
+    assert!(!capacity::settle(&fixture.store, &ids, &routing).await.unwrap(), "it is told once");
+    let open = "SELECT severity FROM komainu_incident WHERE k = 'capacity/ids' AND resolved_at IS NULL";
+    assert_eq!(fixture.raw.one(open).await, "warning");
+    fixture.raw.execute("ALTER TABLE heartbeat MODIFY COLUMN id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT").await;
+    let ids = capacity::read(&fixture.store).await.unwrap();
+    assert!(ids.ranges.iter().all(|range| range.table != "heartbeat"));
+    assert!(capacity::settle(&fixture.store, &ids, &routing).await.unwrap());
+    assert_eq!(fixture.raw.rows(open).await.len(), 0);
 }

@@ -27,6 +27,7 @@ use crate::config::Details;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
+use crate::store::capacity::Ids;
 use crate::store::{Share, Store};
 
 mod apikeys;
@@ -93,6 +94,8 @@ pub struct State {
     pub word: watch::Receiver<Arc<Word>>,
     /// Whoever waits for something is answered when this is cancelled: the process stops.
     pub stopping: CancellationToken,
+    /// How far the ids of Kuma's tables are used up.
+    pub ids: watch::Receiver<Arc<Ids>>,
 }
 
 /// The state and what the surface itself remembers.

@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), told.is_unentered)?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
-    let _alerts = start::alerts(&alerts, &settings.routing);
+    let (_alerts, ids) = start::alerts(&alerts, &settings.routing);
     let prober = Prober::new(settings.key.clone(), settings.policy.probe_timeout)?;
     let router = api::router(api::State {
         store: settings.store,
@@ -72,6 +72,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         channels: settings.routing.channels.clone(),
         word: told.word,
         stopping: shutdown.clone(),
+        ids,
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let unserved = CancellationToken::new();

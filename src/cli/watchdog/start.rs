@@ -98,10 +98,7 @@ pub(super) fn outbox(
 
 /// Looks for monitors that are down, certificates that expire and ids that end, until the handles are dropped. Publishes
 /// how far the ids are used up.
-pub(super) fn alerts(
-    store: &Store,
-    routing: &Arc<Routing>,
-) -> ([AbortOnDropHandle<()>; 3], watch::Receiver<Arc<Ids>>) {
+pub(super) fn alerts(store: &Store, routing: &Arc<Routing>) -> ([AbortOnDropHandle<()>; 3], watch::Receiver<Arc<Ids>>) {
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing));
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
     let (seen, ids) = watch::channel(Arc::default());

@@ -23,6 +23,7 @@ mod rows;
 mod spool;
 mod statistics;
 mod statuses;
+mod telling;
 mod windows;
 mod writing;
 

@@ -27,11 +27,12 @@ on_both_databases! {
 }
 
 type Answer = Result<Receipt, DeliveryError>;
+type Script = dyn Fn(&Notice) -> (Duration, Answer) + Send + Sync;
 
 /// A vendor that answers as a function says, and keeps everything it was handed.
 #[derive(Clone)]
 struct Scripted {
-    answer: Arc<dyn Fn(&Notice) -> (Duration, Answer) + Send + Sync>,
+    answer: Arc<Script>,
     handed: Arc<Mutex<Vec<(Notice, bool)>>>,
 }
 

@@ -141,13 +141,13 @@ fn a_late_message_says_how_late_and_why() {
     assert_eq!(plan(NOW, &[waiting(1, "leader", 60)], &[]).message.unwrap().lateness, None);
 }
 
-fn later(seconds: i64) -> Option<Wall> {
-    Some(Wall(NOW.0 + seconds * 1_000))
+fn later(seconds: i64) -> Wall {
+    Wall(NOW.0 + seconds * 1_000)
 }
 
 fn unanswered(number: i64, times: u32) -> Queued {
     let begun = Some(format!("n{number}"));
-    Queued { begun, unanswered: times, retry_at: later(2), ..waiting(number, "heartbeat/x", 31) }
+    Queued { begun, unanswered: times, retry_at: Some(later(2)), ..waiting(number, "heartbeat/x", 31) }
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_message_that_got_no_answer_rests_and_others_overtake_it() {
 
 #[test]
 fn a_clock_that_jumped_makes_nothing_rest_longer_than_an_hour() {
-    let jumped = Queued { retry_at: later(3_601), ..unanswered(1, 1) };
+    let jumped = Queued { retry_at: Some(later(3_601)), ..unanswered(1, 1) };
     assert_eq!(sent(&plan(NOW, &[jumped], &[])), [1]);
 }
 

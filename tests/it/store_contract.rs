@@ -25,6 +25,7 @@ mod spool;
 mod statistics;
 mod statuses;
 mod telling;
+mod widening;
 mod windows;
 mod writing;
 

@@ -56,8 +56,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     let (_alerts, ids) = start::alerts(&alerts, &settings.routing);
-    let prober = Prober::new(settings.key.clone(), settings.policy.probe_timeout)?;
     let router = api::router(api::State {
+        prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout)?,
         store: settings.store,
         view: published.view,
         report: published.report,
@@ -65,7 +65,6 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         watchdog: watchdog.id.clone(),
         incarnation: settings.incarnation,
         key: settings.key,
-        prober,
         policy: settings.policy,
         details: config.status.details,
         heartbeats,

@@ -14,7 +14,7 @@ use crate::io::{Alarm, Severity};
 use crate::roster::Voters;
 
 /// The kinds of incident that are raised, and called over, by what is found here. All others belong to somebody else.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 11] = [
     "nodes",
     "node",
     "progress",
@@ -24,6 +24,7 @@ pub const KINDS: [&str; 10] = [
     "isolation",
     "capacity",
     "foreign-runner",
+    "upkeep",
     // Entered when it is over: whoever reads it open sees that the database is back.
     "database",
 ];
@@ -77,8 +78,10 @@ fn nodes(situation: &Situation<'_>) -> Vec<Alarm> {
         .filter_map(|row| Some((&row.node, situation.assessor.of(&row.node)?)))
         .filter(|(_, node)| node.status != NodeStatus::New)
         .collect();
-    let runs = |node: &Assessment| matches!(node.status, NodeStatus::Online | NodeStatus::Unreachable);
-    let are_all_down = !known.is_empty() && !known.iter().any(|(_, node)| runs(node));
+    // What stands written of a node of which nothing can be said now may be long over.
+    let may_run =
+        |node: &Assessment| !node.is_decided || matches!(node.status, NodeStatus::Online | NodeStatus::Unreachable);
+    let are_all_down = !known.is_empty() && !known.iter().any(|(_, node)| may_run(node));
     if are_all_down {
         let summary = format!("none of the {} nodes is running monitors; nothing can be moved", known.len());
         return vec![critical("nodes".to_owned(), summary, (0, 0))];
@@ -87,6 +90,9 @@ fn nodes(situation: &Situation<'_>) -> Vec<Alarm> {
 }
 
 fn node_alarm(id: &NodeId, node: &Assessment) -> Option<Alarm> {
+    if !node.is_decided {
+        return None;
+    }
     let (down, voters) = node.votes_down;
     let (is_progress, summary) = match (node.status, node.reason) {
         (NodeStatus::New | NodeStatus::Online, _) => return None,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assess::{Assessment, Assessor, cool_off, is_emptied};
 use crate::decision::{Decision, MoveReason, Revoke, StatusChange, Step};
-use crate::facts::{NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
+use crate::facts::{Counts, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId};
 use crate::policy::{Policy, Recovery};
 use crate::quorum::Reach;
@@ -29,6 +29,10 @@ pub struct Situation<'a> {
     pub now: Mono,
     /// What was read last.
     pub round: &'a Round,
+    /// Who runs what, as counted last.
+    pub counts: &'a Counts,
+    /// It was counted after the last transaction of this leadership, and may be acted on.
+    pub is_counted: bool,
     /// What is made of it.
     pub assessor: &'a Assessor,
     /// Only one watchdog of several speaks: it moves what the lease gave up, and nothing else.
@@ -45,7 +49,7 @@ impl Situation<'_> {
     }
 
     fn groups(&self) -> impl Iterator<Item = &ShardGroup> {
-        self.round.shards.iter().filter(|group| group.monitors > 0)
+        self.counts.shards.iter().filter(|group| group.monitors > 0)
     }
 
     fn groups_of(&self, node: &NodeId) -> impl Iterator<Item = &ShardGroup> {

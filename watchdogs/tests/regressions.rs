@@ -62,10 +62,6 @@ fn rows(at: Mono, node: NodeRow) -> Round {
         watchdogs: vec![row_of("w1", 7, at.as_micros())],
         nodes: vec![node],
         observations: Vec::new(),
-        shards: Vec::new(),
-        leftover: 0,
-        progress: None,
-        incidents: Vec::new(),
     }
 }
 

@@ -63,8 +63,6 @@ pub enum Errand {
     Progress,
     /// Read the open incidents that are judged by watchdogs, and the latest others.
     Incidents,
-    /// Note that a watchdog could write, and account for a gap in which none could.
-    Pulse,
 }
 
 /// What an [`Errand`] brought.
@@ -76,8 +74,6 @@ pub enum Found {
     Progress(Vec<ProgressRow>),
     /// Of [`Errand::Incidents`].
     Incidents(Vec<IncidentRow>),
-    /// Of an errand that only writes.
-    Done,
 }
 
 /// What a probe saw.

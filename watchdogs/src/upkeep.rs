@@ -28,8 +28,6 @@ pub enum Chore {
     Incidents,
     /// Opening and resolving incidents.
     Telling,
-    /// Accounting for times in which no push could be taken.
-    Pulse,
     /// Deleting what is too old.
     Pruning,
 }
@@ -42,7 +40,6 @@ impl Chore {
             Self::Progress => "progress",
             Self::Incidents => "incidents",
             Self::Telling => "telling",
-            Self::Pulse => "pulse",
             Self::Pruning => "pruning",
         }
     }
@@ -54,7 +51,6 @@ impl Chore {
             Self::Progress => "a node that stops making progress would not be noticed",
             Self::Incidents => "incidents are not called over",
             Self::Telling => "incidents cannot be opened or resolved",
-            Self::Pulse => "times in which no push could be taken are not accounted for",
             Self::Pruning => "what is too old is not deleted",
         }
     }
@@ -66,7 +62,6 @@ impl From<Errand> for Chore {
             Errand::Counts => Self::Counts,
             Errand::Progress => Self::Progress,
             Errand::Incidents => Self::Incidents,
-            Errand::Pulse => Self::Pulse,
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Errands {
     due: BTreeMap<Errand, Option<Mono>>,
 }
 
-const ALL: [Errand; 4] = [Errand::Counts, Errand::Progress, Errand::Incidents, Errand::Pulse];
+const ALL: [Errand; 3] = [Errand::Counts, Errand::Progress, Errand::Incidents];
 
 impl Errands {
     /// All of them at once.
@@ -55,7 +55,7 @@ impl Errands {
                 *due = None;
                 outputs.push(match errand {
                     Errand::Progress => Output::ReadProgress(self.beginnings.spans(now)),
-                    Errand::Counts | Errand::Incidents | Errand::Pulse => Output::Errand(*errand),
+                    Errand::Counts | Errand::Incidents => Output::Errand(*errand),
                 });
             }
         }
@@ -76,7 +76,7 @@ impl Errands {
             // Whatever kept this from being read may have kept the nodes from writing.
             Ok(Found::Progress(_)) if was_failing => self.beginnings.begin(now),
             Ok(Found::Progress(rows)) => self.progress = Some(rows),
-            Ok(Found::Done) | Err(_) => {}
+            Err(_) => {}
         }
     }
 }

@@ -172,6 +172,11 @@ fn a_pinned_monitor_that_is_moved_is_caught() {
 }
 
 #[test]
+fn moves_of_what_was_moved_since_the_plan_are_caught() {
+    assert_caught(Variant::NoRowGuard, &["one_owner", "hands_win"]);
+}
+
+#[test]
 fn moves_in_a_frozen_cluster_are_caught() {
     assert_caught(Variant::NoFreezeGuard, &["hands_win"]);
 }

@@ -42,7 +42,7 @@ counts! {
     leader_changes: "leader changes",
     lockless_claims: "claims without the lock",
     deposed_commits: "refused commits of deposed leaders",
-    stale_plans: "refused commits of stale plans",
+    rows_left_alone: "steps left alone because their monitor had changed",
     lives_refusals: "refused revokes of living nodes",
     guard_refusals: "refused commits for another guard",
     frozen_refusals: "refused commits of a frozen cluster",

@@ -48,7 +48,7 @@ pub use monitors::MonitorSpec;
 pub use pool::Store;
 pub use tenure::{NodeProcess, TenureConnection};
 pub use url::DatabaseUrl;
-pub use watch::{Watch, WatchdogIdentity};
+pub use watch::{Errands, Watch, WatchdogIdentity};
 
 /// One page of a list.
 #[derive(Clone, PartialEq, Debug)]

@@ -116,15 +116,15 @@ fn start(fixture: &Fixture, me: u64, routing: &Routing, outlets: BTreeMap<String
 }
 
 async fn raise(fixture: &Fixture, key: &str, routing: &Routing) {
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let mut watch = fixture.store.errands().await.unwrap();
     let alarm =
         Alarm { key: key.to_owned(), severity: Severity::Critical, summary: format!("{key} is bad"), votes: (2, 3) };
     watch.raise(&alarm, routing).await.unwrap();
 }
 
 async fn resolve(fixture: &Fixture, key: &str) {
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
-    let open = watch.read_round(false).await.unwrap().incidents;
+    let mut watch = fixture.store.errands().await.unwrap();
+    let open = watch.incidents().await.unwrap();
     let seen = open.iter().find(|incident| incident.key == key).unwrap().last_bad_at;
     assert!(watch.resolve(key, seen).await.unwrap());
 }

@@ -103,7 +103,7 @@ fn read(body: &str) -> Vec<Told> {
 
 /// Opens incidents as any watchdog does; nobody but the test knows of them.
 struct Opener {
-    watch: komainu::store::Watch,
+    watch: komainu::store::Errands,
     routing: Routing,
     opened: usize,
 }
@@ -121,7 +121,7 @@ impl Opener {
             hostname: String::new(),
             version: String::new(),
         };
-        let watch = Store::connect(&url).await.unwrap().watch(identity).await.unwrap();
+        let watch = Store::connect(&url).await.unwrap().errands().await.unwrap();
         let group_wait = Duration::from_millis(500);
         let channels = vec!["ops".to_owned()];
         let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat: None };

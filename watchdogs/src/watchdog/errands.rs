@@ -102,6 +102,11 @@ impl Watchdog {
         self.errands.upkeep.note(now, chore, result.as_ref().map(|&()| ()).map_err(String::as_str));
     }
 
+    /// Kind and subject of the incidents that are open, as last read.
+    pub fn open_incidents(&self) -> impl Iterator<Item = &str> {
+        self.errands.incidents.iter().map(|row| row.key.as_str())
+    }
+
     /// Since when everything that `/status` vouches for is known: the leases are watched, it is counted who runs what,
     /// and what is wrong can be entered. `None`: it never was.
     pub fn verdict_at(&self) -> Option<Mono> {

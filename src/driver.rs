@@ -135,7 +135,7 @@ impl Driver {
         let (events, inputs) = mpsc::unbounded_channel();
         let workers = TaskTracker::new();
         let (desk, orders) = mpsc::unbounded_channel();
-        let ways = (settings.store.clone(), Arc::clone(&settings.routing));
+        let ways = (settings.store.clone(), settings.identity.watchdog.clone(), Arc::clone(&settings.routing));
         workers.spawn(desk::run(settings.store.clone(), settings.identity.clone(), orders, events.clone()));
         let (clerk, orders) = mpsc::unbounded_channel();
         workers.spawn(errands::run(ways.clone(), orders, events.clone()));
@@ -209,8 +209,7 @@ impl Driver {
         let incidents = read.is_some().then(|| self.core.open_incidents().map(str::to_owned).collect());
         self.contact.send_if_modified(|contact| {
             let incidents = incidents.unwrap_or_else(|| contact.incidents.clone());
-            let next =
-                Contact { written_at, verdict_at, incidents, ..read.unwrap_or_else(|| Contact::clone(contact)) };
+            let next = Contact { written_at, verdict_at, incidents, ..read.unwrap_or_else(|| Contact::clone(contact)) };
             let is_news = **contact != next;
             *contact = Arc::new(next);
             is_news

@@ -54,7 +54,8 @@ impl Desk {
         match order {
             Order::Read => {
                 let read = self.with(async |watch| watch.read_round().await).await;
-                let input = read.map_or_else(|error| Input::RoundFailed(log(&error)), |round| Input::Round(Box::new(round)));
+                let input =
+                    read.map_or_else(|error| Input::RoundFailed(log(&error)), |round| Input::Round(Box::new(round)));
                 Event::Input(input)
             }
             Order::Write(write) => self.write(&write).await,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::ids::{NodeId, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Errand, Found, Input};
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Wall;
@@ -31,17 +31,18 @@ pub(super) enum Order {
 
 struct Worker {
     store: Store,
+    watchdog: WatchdogId,
     routing: Arc<Routing>,
     connection: Option<Errands>,
 }
 
 /// Works until nobody orders any more.
 pub(super) async fn run(
-    (store, routing): (Store, Arc<Routing>),
+    (store, watchdog, routing): (Store, WatchdogId, Arc<Routing>),
     mut orders: mpsc::UnboundedReceiver<Order>,
     events: mpsc::UnboundedSender<Event>,
 ) {
-    let mut worker = Worker { store, routing, connection: None };
+    let mut worker = Worker { store, watchdog, routing, connection: None };
     while let Some(order) = orders.recv().await {
         // Nobody listens any more while the process stops.
         let _ = events.send(Event::Input(worker.perform(order).await));
@@ -95,10 +96,10 @@ impl Worker {
 
     /// Performs one act within [`LIMIT`], connecting first if need be.
     async fn with<T>(&mut self, act: impl AsyncFnOnce(&mut Errands) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let Self { store, connection, .. } = self;
+        let Self { store, watchdog, connection, .. } = self;
         let performing = async {
             if connection.is_none() {
-                *connection = Some(store.errands().await?);
+                *connection = Some(store.errands(watchdog).await?);
             }
             act(connection.as_mut().expect("just connected")).await
         };

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use komainu_watchdogs::ids::WatchdogId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::catalog::Catalog;
@@ -101,8 +102,8 @@ impl Store {
     }
 
     /// A connection for what a watchdog does beside its rounds.
-    pub async fn errands(&self) -> Result<Errands, StoreError> {
-        Errands::connect(self).await
+    pub async fn errands(&self, watchdog: &WatchdogId) -> Result<Errands, StoreError> {
+        Errands::connect(self, watchdog).await
     }
 
     /// A node process's own connection for its lease and its assignments.

@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either};
 
 use self::bind::{bind_mariadb, bind_sqlite, written_out};

@@ -52,7 +52,8 @@ impl Beginnings {
             round.database_time.0.saturating_sub(millis(round.began_at)),
         );
         let jump = i64::try_from(JUMP.as_millis()).unwrap_or(i64::MAX);
-        let is_apart = |before: (i64, i64)| ahead.0 > before.1.saturating_add(jump) || before.0 > ahead.1.saturating_add(jump);
+        let is_apart =
+            |before: (i64, i64)| ahead.0 > before.1.saturating_add(jump) || before.0 > ahead.1.saturating_add(jump);
         if self.ahead.is_some_and(is_apart) {
             self.begin(now);
         }

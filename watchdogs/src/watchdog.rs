@@ -41,6 +41,7 @@ pub struct Identity {
 }
 
 /// The decision core of one watchdog process.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub struct Watchdog {
     pub(crate) identity: Identity,
@@ -135,8 +136,8 @@ impl Watchdog {
             Input::Shard(shard) => self.handle_shard(now, shard),
             Input::Committed { began_at, commit } => self.handle_committed(now, began_at, &commit),
             Input::Errand(errand, result) => self.handle_errand(now, errand, result),
-            Input::Told(key, result) => self.handle_told(now, &key, result),
-            Input::Chore(chore, result) => self.handle_chore(now, chore, result),
+            Input::Told(key, result) => self.handle_told(now, &key, &result),
+            Input::Chore(chore, result) => self.handle_chore(now, chore, &result),
             Input::Stop => self.handle_stop(now),
             Input::Tick => {}
         }

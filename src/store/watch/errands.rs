@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::alarms::KINDS;
 use komainu_watchdogs::facts::{Counts, IncidentRow, ProgressRow};
-use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::ids::{NodeId, WatchdogId};
 use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
@@ -28,11 +28,14 @@ const MOST_OTHERS: u32 = 200;
 pub struct Errands {
     session: Session,
     store: Store,
+    watchdog: WatchdogId,
+    counts: shard::Counts,
 }
 
 impl Errands {
-    pub(crate) async fn connect(store: &Store) -> Result<Self, StoreError> {
-        Ok(Self { session: Session::connect(store.url()).await?, store: store.clone() })
+    pub(crate) async fn connect(store: &Store, watchdog: &WatchdogId) -> Result<Self, StoreError> {
+        let session = Session::connect(store.url()).await?;
+        Ok(Self { session, store: store.clone(), watchdog: watchdog.clone(), counts: shard::Counts::default() })
     }
 
     /// All monitors, counted by likeness.
@@ -40,7 +43,7 @@ impl Errands {
         let act = "count the assignments";
         let began_at = clock::now();
         self.session.begin(act, Purpose::Snapshot).await?;
-        let groups = shard::groups(&mut self.session).await;
+        let groups = self.counts.read(&mut self.session, &self.watchdog).await;
         let (shards, leftover) = self.session.end(act, groups).await?;
         Ok(Counts { began_at, shards, leftover })
     }

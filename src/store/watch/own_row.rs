@@ -70,11 +70,7 @@ async fn update(
     Ok(session.execute("write the watchdog's row", sql, values).await? == 1)
 }
 
-async fn insert(
-    session: &mut Session,
-    identity: &WatchdogIdentity,
-    write: &Write,
-) -> Result<(), StoreError> {
+async fn insert(session: &mut Session, identity: &WatchdogIdentity, write: &Write) -> Result<(), StoreError> {
     let sql = format!(
         "INSERT INTO komainu_watchdog (incarnation, seq, zone, advertise, hostname, version, isolated, stopped, words, \
          watchdog_id, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {})",

@@ -19,8 +19,8 @@ pub(super) async fn read(session: &mut Session) -> Result<Round, StoreError> {
         session.dialect().now_ms()
     );
     let sets = session.snapshot(ACT, &[&heads, NODES, WATCHDOGS]).await?;
-    let [heads, nodes, watchdogs] = <[Vec<Row>; 3]>::try_from(sets)
-        .map_err(|sets| StoreError::unreadable(ACT, "answers", sets.len()))?;
+    let [heads, nodes, watchdogs] =
+        <[Vec<Row>; 3]>::try_from(sets).map_err(|sets| StoreError::unreadable(ACT, "answers", sets.len()))?;
     let head = heads.first().ok_or(StoreError::SchemaMissing)?;
     let mut observations = Vec::new();
     let mut rows = Vec::new();

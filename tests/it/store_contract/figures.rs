@@ -1,9 +1,11 @@
 //! Thousands of monitors are a handful of statements.
 
+use std::collections::BTreeMap;
+
 use komainu_watchdogs::decision::Step;
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 
-use super::fixture::{Fixture, Kind, StoresBeats, beat, identity, revoke, steps};
+use super::fixture::{Fixture, Kind, StoresBeats, beat, revoke, steps};
 use super::on_both_databases;
 
 on_both_databases! {
@@ -48,7 +50,7 @@ async fn a_round_of_four_thousand_monitors_shows_them_all(kind: Kind) {
         let stored = fixture.store.store_beats(&"node1".into(), Incarnation(11), &beats).await;
         assert_eq!(stored.unwrap(), 500);
     }
-    let mut errands = fixture.store.errands().await.unwrap();
+    let mut errands = fixture.store.errands(&"w1".into()).await.unwrap();
     let counts = errands.counts().await.unwrap();
     assert_eq!(counts.shards.iter().map(|group| group.monitors).sum::<u32>(), 4_000);
     let progress = errands.progress(&BTreeMap::new()).await.unwrap();

@@ -5,7 +5,7 @@ use komainu::store::incidents::{self, IncidentFilter};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::Routing;
 
-use super::fixture::{Fixture, Kind, identity};
+use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
 
 on_both_databases! {
@@ -24,8 +24,8 @@ fn alarm(key: &str) -> Alarm {
 async fn twenty_who_raise_at_once_open_one_incident(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     let mut raises = vec![];
-    for watchdog in 0..20 {
-        let mut watch = fixture.store.errands().await.unwrap();
+    for _ in 0..20 {
+        let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
         raises.push(tokio::spawn(async move { watch.raise(&alarm("node/node1"), &routing()).await.unwrap() }));
     }
     let mut opened = 0;
@@ -39,8 +39,8 @@ async fn twenty_who_raise_at_once_open_one_incident(kind: Kind) {
 
 async fn a_resolve_fails_when_somebody_saw_it_bad_since(kind: Kind) {
     let fixture = Fixture::native(kind).await;
-    let mut one = fixture.store.errands().await.unwrap();
-    let mut two = fixture.store.errands().await.unwrap();
+    let mut one = fixture.store.errands(&"w1".into()).await.unwrap();
+    let mut two = fixture.store.errands(&"w1".into()).await.unwrap();
     assert!(one.raise(&alarm("node/node1"), &routing()).await.unwrap());
     let seen = one.incidents().await.unwrap()[0].last_bad_at;
     assert!(!two.raise(&alarm("node/node1"), &routing()).await.unwrap());
@@ -53,7 +53,7 @@ async fn a_resolve_fails_when_somebody_saw_it_bad_since(kind: Kind) {
 
 async fn what_comes_back_within_ten_minutes_is_the_same_incident_and_flaps_in_silence(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
-    let mut watch = fixture.store.errands().await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     // What is due within a minute was delivered; what waits for calm was not.
     let sent = "UPDATE komainu_delivery SET state = 'sent' WHERE state = 'waiting' AND due_at < created_at + 60000";
     for _ in 0..6 {
@@ -72,7 +72,7 @@ async fn what_comes_back_within_ten_minutes_is_the_same_incident_and_flaps_in_si
 
 async fn what_comes_back_after_ten_minutes_is_another_incident(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
-    let mut watch = fixture.store.errands().await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     for _ in 0..2 {
         raise_and_resolve(&mut watch).await;
         fixture.raw.execute("UPDATE komainu_incident SET resolved_at = resolved_at - 600001").await;
@@ -82,7 +82,7 @@ async fn what_comes_back_after_ten_minutes_is_another_incident(kind: Kind) {
 
 async fn what_is_over_before_it_was_told_is_told_as_its_end(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
-    let mut watch = fixture.store.errands().await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     raise_and_resolve(&mut watch).await;
     let expected = ["opened mail cancelled", "opened ops cancelled", "resolved mail waiting", "resolved ops waiting"];
     assert_eq!(entered(&mut fixture).await, expected);
@@ -111,7 +111,7 @@ async fn entered(fixture: &mut Fixture) -> Vec<String> {
 
 async fn people_list_and_acknowledge(kind: Kind) {
     let fixture = Fixture::native(kind).await;
-    let mut watch = fixture.store.errands().await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     for key in ["node/node1", "node/node2", "leader"] {
         watch.raise(&alarm(key), &routing()).await.unwrap();
     }

@@ -14,7 +14,7 @@ use komainu_watchdogs::routing::{Matcher, Route, Routing};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fixture::{Fixture, Kind, identity};
+use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
 use crate::cluster::wait::wait_until;
 use crate::support::raw::Raw;
@@ -116,14 +116,14 @@ fn start(fixture: &Fixture, me: u64, routing: &Routing, outlets: BTreeMap<String
 }
 
 async fn raise(fixture: &Fixture, key: &str, routing: &Routing) {
-    let mut watch = fixture.store.errands().await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     let alarm =
         Alarm { key: key.to_owned(), severity: Severity::Critical, summary: format!("{key} is bad"), votes: (2, 3) };
     watch.raise(&alarm, routing).await.unwrap();
 }
 
 async fn resolve(fixture: &Fixture, key: &str) {
-    let mut watch = fixture.store.errands().await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     let open = watch.incidents().await.unwrap();
     let seen = open.iter().find(|incident| incident.key == key).unwrap().last_bad_at;
     assert!(watch.resolve(key, seen).await.unwrap());

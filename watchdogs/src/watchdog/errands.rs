@@ -93,12 +93,12 @@ impl Watchdog {
         }
     }
 
-    pub(super) fn handle_told(&mut self, now: Mono, key: &str, result: Result<(), String>) {
+    pub(super) fn handle_told(&mut self, now: Mono, key: &str, result: &Result<(), String>) {
         self.incidents.handle_answer(key, result.is_ok());
         self.handle_chore(now, Chore::Telling, result);
     }
 
-    pub(super) fn handle_chore(&mut self, now: Mono, chore: Chore, result: Result<(), String>) {
+    pub(super) fn handle_chore(&mut self, now: Mono, chore: Chore, result: &Result<(), String>) {
         self.errands.upkeep.note(now, chore, result.as_ref().map(|&()| ()).map_err(String::as_str));
     }
 

@@ -151,12 +151,7 @@ impl Watchdog {
         let is_open = self.errands.incidents.iter().any(|row| row.key == DATABASE);
         let is_blind = is_open && now.since(verdict_at) >= self.policy.verdict_limit();
         let text = format!("nothing has been judged for {} s", now.since(verdict_at).as_secs());
-        is_blind.then(|| Alarm {
-            key: DATABASE.to_owned(),
-            severity: Severity::Critical,
-            summary: text,
-            votes: (0, 0),
-        })
+        is_blind.then(|| Alarm { key: DATABASE.to_owned(), severity: Severity::Critical, summary: text, votes: (0, 0) })
     }
 
     /// Whether an incident is of a kind that is judged here, and whether it can be judged now. Only the leader knows
@@ -170,7 +165,8 @@ impl Watchdog {
             "nodes" => nodes.all(|(_, node)| node.is_decided || node.status == NodeStatus::New),
             _ => true,
         };
-        alarms::KINDS.contains(&kind) && can_say
+        // How far ids are used up is no business of a round.
+        key != crate::capacity::KEY && alarms::KINDS.contains(&kind) && can_say
     }
 
     /// After a time without rounds (an outage of the database, or of this process) nothing seen before it counts.

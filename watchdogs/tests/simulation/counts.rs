@@ -74,5 +74,7 @@ counts! {
     unreachable: "nodes declared unreachable",
     offline: "nodes declared offline",
     stalled: "nodes declared stalled",
+    timely_failovers: "losses of nodes amid faults, their monitors seen elsewhere in time",
+    calm_views: "looks at /status while all was owned amid faults",
     kills_in_calm: "nodes killed in calm, their monitors seen elsewhere in time",
 }

@@ -270,9 +270,7 @@ impl World {
     pub(crate) fn execute_for_dog(&mut self, dog: usize, request: &Request) -> Answer {
         match &request.order {
             Order::ReadRound => Answer::Round(Box::new(self.database.round(self.now, &self.server))),
-            Order::Errand(errand, spans) => {
-                Answer::Found(self.database.find(*errand, spans, (self.now, &self.server)))
-            }
+            Order::Errand(errand, spans) => Answer::Found(self.database.find(*errand, spans, (self.now, &self.server))),
             Order::Write(write) => {
                 if !self.database.write(write, self.now, &self.server) {
                     return Answer::InUse;

@@ -213,7 +213,8 @@ impl Database {
     fn groups(&self) -> Vec<ShardGroup> {
         let mut groups: Vec<ShardGroup> = Vec::new();
         let name = |node: Option<usize>| node.map(|node| self.nodes[node].node.clone());
-        for monitor in self.monitors.iter().filter(|monitor| !monitor.is_deleted) {
+        let present = self.monitors.iter().enumerate().filter(|(_, monitor)| !monitor.is_deleted);
+        for (index, monitor) in present {
             let assignment = monitor.assignment.as_ref();
             let group = ShardGroup {
                 home: name(assignment.and_then(|assignment| assignment.home)),
@@ -225,6 +226,8 @@ impl Database {
                 run_on: monitor.run_on.clone(),
                 active: 0,
                 monitors: 0,
+                first: None,
+                nobodys: Vec::new(),
             };
             let alike = groups.iter().position(|other| {
                 (&other.home, &other.effective, &other.source) == (&group.home, &group.effective, &group.source)
@@ -238,6 +241,11 @@ impl Database {
             let entry = &mut groups[at];
             entry.monitors += 1;
             entry.active += u32::from(monitor.is_active);
+            if monitor.is_active {
+                entry.first = entry.first.or(Some(monitor_id(index)));
+                let is_nobodys = entry.effective.is_none();
+                entry.nobodys.extend(is_nobodys.then_some(monitor_id(index)));
+            }
         }
         groups
     }
@@ -253,9 +261,8 @@ impl Database {
                     let is_late = now.saturating_sub(since) > allowed;
                     let span = spans.get(&row.node).map_or(Time::MAX, |span| span.as_micros().try_into().unwrap());
                     progress.probing += 1;
-                    progress.overdue += u32::from(
-                        (is_late || now < server.skewed_until || self.unmeasured[node]) && span > allowed,
-                    );
+                    progress.overdue +=
+                        u32::from((is_late || now < server.skewed_until || self.unmeasured[node]) && span > allowed);
                 }
             }
             progress

@@ -181,7 +181,9 @@ impl World {
             (Who::Dog(dog), LineKind::Side) => &mut self.dogs[dog].side,
             (Who::Dog(dog), LineKind::Desk | LineKind::Tenure | LineKind::Rows) => &mut self.dogs[dog].desk,
             (Who::Node(node), LineKind::Rows) => &mut self.nodes[node].rows,
-            (Who::Node(node), LineKind::Desk | LineKind::Side | LineKind::Chair | LineKind::Tenure) => &mut self.nodes[node].line,
+            (Who::Node(node), LineKind::Desk | LineKind::Side | LineKind::Chair | LineKind::Tenure) => {
+                &mut self.nodes[node].line
+            }
         }
     }
 

@@ -39,7 +39,8 @@ impl Beginnings {
         for row in &round.nodes {
             let fresh = Holder { incarnation: row.incarnation, since: None };
             let holder = self.nodes.entry(row.node.clone()).or_insert(fresh);
-            if holder.incarnation != row.incarnation {
+            // A process that only registered again hangs as it hung before.
+            if row.incarnation.is_some() && holder.incarnation != row.incarnation {
                 *holder = Holder { incarnation: row.incarnation, since: Some(now) };
             }
         }

@@ -183,7 +183,7 @@ fn a_hung_node_that_registers_again_before_its_monitors_moved_is_emptied_all_the
     let incarnation = world.node("node1").incarnation;
     let row = world.database.node("node1");
     (row.incarnation, row.lease_seq) = (Some(incarnation), row.lease_seq + 1);
-    world.run_to(240);
+    world.run_to(160);
     assert_eq!(world.spread(), [0, 18, 18]);
 }
 

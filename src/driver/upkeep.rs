@@ -12,15 +12,14 @@ use komainu_watchdogs::view::View;
 use tokio::sync::{mpsc, watch};
 
 use super::{Event, tell};
-use crate::store::prune::Retention;
 use crate::store::prune::thinning::Thinning;
-use crate::store::{Store, StoreError, monitors};
+use crate::store::{Store, prune};
 
 /// Between two looks; more often while there is something left.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Between two batches: each holds locks for some milliseconds.
-const BETWEEN_BATCHES: Duration = Duration::from_millis(200);
+/// While there is something left.
+const BETWEEN_STRETCHES: Duration = Duration::from_millis(200);
 
 /// Works until it is dropped.
 pub(super) async fn run(
@@ -34,14 +33,14 @@ pub(super) async fn run(
         if view.wait_for(leads).await.is_err() {
             return;
         }
-        let worked = work(&store, &mut thinning).await;
+        let worked = prune::keep_up(&store, &mut thinning).await;
         let outcome = worked.as_ref().map(|_| ()).map_err(ToString::to_string);
         tell(&events, Input::Chore(Chore::Pruning, outcome));
         let pause = match worked {
             Ok(0) => PAUSE,
             Ok(rows) => {
                 tracing::debug!(rows, "pruned what is too old");
-                BETWEEN_BATCHES
+                BETWEEN_STRETCHES
             }
             Err(error) => {
                 tracing::warn!(%error, "could not prune what is too old");
@@ -50,10 +49,4 @@ pub(super) async fn run(
         };
         tokio::time::sleep(pause).await;
     }
-}
-
-/// One batch of each; says how many rows went.
-async fn work(store: &Store, thinning: &mut Thinning) -> Result<u64, StoreError> {
-    let pruned = store.prune(&Retention::default()).await?;
-    Ok(monitors::sweep(store).await? + pruned + thinning.step(store).await?)
 }

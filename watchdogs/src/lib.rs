@@ -42,6 +42,7 @@ pub mod shard;
 pub mod status;
 pub mod tenure;
 pub mod time;
+mod unwatched;
 pub mod upkeep;
 pub mod view;
 pub mod watch;

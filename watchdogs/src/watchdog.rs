@@ -54,7 +54,7 @@ pub struct Watchdog {
     pub(crate) foreign: Foreign,
     pub(crate) leader: Leader,
     pub(crate) judged_at: Option<Mono>,
-    pub(crate) unwatched: crate::view::Lowest,
+    pub(crate) unwatched: crate::unwatched::Unwatched,
     leadership: Leadership,
     pub(crate) errands: Errands,
     /// Every lease was watched until it could be said whether it lives.
@@ -102,7 +102,7 @@ impl Watchdog {
             database: Database { written_at: None, failing_since: None, is_current: false },
             foreign: Foreign::default(),
             judged_at: None,
-            unwatched: crate::view::Lowest::default(),
+            unwatched: crate::unwatched::Unwatched::default(),
             errands: Errands::new(now),
             has_watched: false,
             incidents: Incidents::default(),

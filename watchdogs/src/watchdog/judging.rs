@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Watchdog;
 use crate::alarms::{self, Surroundings, alarms};
 use crate::assess::Evidence;
-use crate::facts::{Mode, NodeRow, NodeStatus, ProgressRow, Round, Target};
+use crate::facts::{Mode, NodeRow, NodeStatus, ProgressRow, Round, ShardGroup, Target};
 use crate::failover::{field, misfits, overloaded};
 use crate::health::Health;
 use crate::ids::NodeId;
@@ -50,8 +50,11 @@ impl Watchdog {
         if self.errands.counted_at.is_none() {
             return;
         }
+        let mut known = std::mem::take(&mut self.unwatched);
+        let is_unwatched = |group: &&ShardGroup| !crate::view::is_watched(self, round, group);
+        known.note(now, self.errands.counts.shards.iter().filter(is_unwatched));
+        self.unwatched = known;
         let unwatched = crate::view::count_monitors(self, round).unwatched;
-        self.unwatched.note(now, unwatched, &self.policy);
         let is_known = |row: &NodeRow| row.incarnation.is_none() || self.lease_of(row) != Lease::Unknown;
         self.has_watched |= unwatched == 0 || round.nodes.iter().all(is_known);
     }

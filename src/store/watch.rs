@@ -40,15 +40,15 @@ pub struct WatchdogIdentity {
 pub struct Watch {
     session: Session,
     identity: WatchdogIdentity,
-    beat_hint: String,
+    stored_hint: String,
     /// Another process that wrote our row, its counter, and since when it stands still.
     other: Option<(Incarnation, u64, Mono)>,
 }
 
 impl Watch {
     pub(crate) async fn connect(store: &Store, identity: WatchdogIdentity) -> Result<Self, StoreError> {
-        let beat_hint = store.catalog().await?.beat_hint();
-        Ok(Self { session: Session::connect(store.url()).await?, identity, beat_hint, other: None })
+        let stored_hint = store.catalog().await?.stored_hint();
+        Ok(Self { session: Session::connect(store.url()).await?, identity, stored_hint, other: None })
     }
 
     /// Reads the small tables in one snapshot.
@@ -56,7 +56,7 @@ impl Watch {
         let act = "read the round";
         let began_at = clock::now();
         self.session.begin(act, Purpose::Snapshot).await?;
-        let read = round::read(&mut self.session, with_progress.then_some(self.beat_hint.as_str())).await;
+        let read = round::read(&mut self.session, with_progress.then_some(self.stored_hint.as_str())).await;
         let round = self.session.end(act, read).await?;
         Ok(Round { began_at, ended_at: clock::now(), ..round })
     }

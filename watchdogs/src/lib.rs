@@ -16,6 +16,7 @@ pub mod alarms;
 pub mod assess;
 pub mod blackout;
 pub mod certificate;
+pub mod clocks;
 pub mod decision;
 pub mod downtime;
 

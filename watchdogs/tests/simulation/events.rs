@@ -131,6 +131,8 @@ pub(crate) struct Request {
     /// The sender's connection.
     pub(crate) connection: u32,
     pub(crate) is_delayed: bool,
+    /// What is wrong with statements of its kind has befallen it.
+    pub(crate) is_troubled: bool,
     pub(crate) order: Order,
 }
 
@@ -163,6 +165,8 @@ pub(crate) enum Event {
         connection: u32,
     },
     Farewell(usize),
+    /// A node can be reached again.
+    Back(usize),
     Chaos,
     Heal,
     Check,

@@ -18,6 +18,9 @@ impl World {
         let monitor = self.rng.index(self.database.monitors.len());
         let act = self.rng.below(18);
         self.trace(&("operator", act, node, monitor));
+        if !self.database.is_present[node] {
+            return;
+        }
         match act {
             0 | 1 => self.pin(monitor),
             2 => self.unpin(monitor),
@@ -49,8 +52,17 @@ impl World {
         }
         self.ledger.sent[monitor] = Some(node);
         self.counts.sent += 1;
+        self.note_hand(Some(monitor));
+    }
+
+    /// Each hand makes a generation, and writes it into the rows that it changes.
+    fn note_hand(&mut self, monitor: Option<usize>) {
         let nonce = Nonce(self.rng.draw());
         self.database.raise_generation(nonce);
+        let made = self.database.cluster.stamp.generation;
+        if let Some(assignment) = monitor.and_then(|monitor| self.database.monitors[monitor].assignment.as_mut()) {
+            assignment.written = made;
+        }
     }
 
     /// `cluster rebalance` and `monitors move --from`: several at once.
@@ -76,6 +88,7 @@ impl World {
             (assignment.home, assignment.is_pinned, assignment.is_asked) = (Some(node), true, false);
             self.ledger.sent[monitor] = None;
             self.ledger.pins[monitor] = Some(node);
+            self.note_hand(Some(monitor));
         }
     }
 
@@ -83,6 +96,7 @@ impl World {
         if let Some(assignment) = &mut self.database.monitors[monitor].assignment {
             assignment.is_pinned = false;
             self.ledger.pins[monitor] = None;
+            self.note_hand(Some(monitor));
         }
     }
 
@@ -100,25 +114,31 @@ impl World {
             return;
         }
         row.overlay = overlay;
+        self.note_hand(None);
     }
 
     pub(crate) fn set_frozen(&mut self, is_frozen: bool) {
         self.database.cluster.frozen = is_frozen;
         self.ledger.is_frozen = is_frozen;
+        self.note_hand(None);
     }
 
     /// A new monitor, for the planner to place or with a home of its own.
     fn add(&mut self) {
-        if self.database.monitors.len() >= 16 {
+        if self.database.monitors.len() >= self.most_monitors() {
             return;
         }
         let home = if self.rng.per_mille(400) { Some(self.rng.index(self.setup.nodes)) } else { None };
-        let home = home.filter(|home| self.database.nodes[*home].overlay == Overlay::None);
+        let home =
+            home.filter(|home| self.database.nodes[*home].overlay == Overlay::None && self.database.is_present[*home]);
         self.add_monitor(home);
         if home.is_some() {
-            let nonce = Nonce(self.rng.draw());
-            self.database.raise_generation(nonce);
+            self.note_hand(Some(self.database.monitors.len() - 1));
         }
+    }
+
+    fn most_monitors(&self) -> usize {
+        if self.setup.nodes > 10 { 48 } else { 16 }
     }
 
     fn toggle(&mut self, monitor: usize) {
@@ -145,6 +165,7 @@ impl World {
             if assignment.is_pinned {
                 self.ledger.pins[monitor] = Some(node);
             }
+            self.note_hand(Some(monitor));
         }
     }
 
@@ -152,5 +173,6 @@ impl World {
         let row = &mut self.database.nodes[node];
         row.recover_asked = true;
         row.emptied = None;
+        self.note_hand(None);
     }
 }

@@ -7,7 +7,7 @@ pub(super) mod spells;
 
 use std::collections::BTreeMap;
 
-use komainu_watchdogs::downtime::{self, End, Facts, State, Verdict};
+use komainu_watchdogs::downtime::{self, End, Facts, FoundDown, State, Verdict};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Routing, Subject};
@@ -235,8 +235,11 @@ fn read(row: &Row) -> Result<Known, StoreError> {
     let facts = Facts {
         is_active: row.flag("active")?,
         is_api_made: row.maybe_text("made_by")?.as_deref() == Some("api"),
-        is_noted_down: noted_at.is_some(),
-        is_unnoted_down: unnoted_at.is_some_and(|down_at| downtime::went_down_since(moved_at, down_at)),
+        by_native: match (noted_at, unnoted_at) {
+            (Some(_), _) => FoundDown::Noted,
+            (None, Some(down_at)) if downtime::went_down_since(moved_at, down_at) => FoundDown::Unnoted,
+            (None, _) => FoundDown::No,
+        },
         state,
     };
     Ok(Known {

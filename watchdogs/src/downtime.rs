@@ -32,6 +32,19 @@ pub enum State {
     Maintenance,
 }
 
+/// Whether a native node found a monitor down, and nobody found it up since.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FoundDown {
+    /// None did, as far as is known.
+    #[default]
+    No,
+    /// One stored a DOWN, and noted it.
+    Noted,
+    /// It runs on one of an earlier komainu, which notes nothing, and by the clocks it went down there:
+    /// [`went_down_since`].
+    Unnoted,
+}
+
 /// What decides about one monitor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Facts {
@@ -39,11 +52,8 @@ pub struct Facts {
     pub is_active: bool,
     /// Through komainu's API.
     pub is_api_made: bool,
-    /// A native node stored a DOWN, and nobody found it up since.
-    pub is_noted_down: bool,
-    /// It runs on a native node of an earlier komainu, which notes nothing, and by the clocks it went down there:
-    /// [`went_down_since`].
-    pub is_unnoted_down: bool,
+    /// Whether a native node found it down.
+    pub by_native: FoundDown,
     /// What the beat says that was stored last.
     pub state: Option<State>,
 }
@@ -81,12 +91,12 @@ pub fn decide(monitor: Option<&Facts>, has_incident: bool) -> Verdict {
     if !facts.is_active {
         return over(has_incident, End::Paused);
     }
-    let is_ours = facts.is_api_made || facts.is_noted_down || facts.is_unnoted_down;
+    let is_ours = facts.is_api_made || facts.by_native != FoundDown::No;
     match facts.state {
         Some(State::Up) => over(has_incident, End::Up),
         Some(State::Down) if !has_incident && is_ours => Verdict::Open,
         // It went down and its node lost its own network before anybody looked.
-        Some(State::Pending) if !has_incident && facts.is_noted_down => Verdict::Open,
+        Some(State::Pending) if !has_incident && facts.by_native == FoundDown::Noted => Verdict::Open,
         None | Some(State::Pending | State::Down | State::Maintenance) => Verdict::Leave,
     }
 }
@@ -94,7 +104,8 @@ pub fn decide(monitor: Option<&Facts>, has_incident: bool) -> Verdict {
 /// Whether the note of a DOWN says what is not so any more: left there, it would make a later DOWN that somebody else
 /// tells komainu's.
 pub fn is_note_stale(monitor: Option<&Facts>) -> bool {
-    monitor.is_none_or(|facts| facts.is_noted_down && (facts.state == Some(State::Up) || !facts.is_active))
+    monitor
+        .is_none_or(|facts| facts.by_native == FoundDown::Noted && (facts.state == Some(State::Up) || !facts.is_active))
 }
 
 fn over(has_incident: bool, end: End) -> Verdict {
@@ -113,12 +124,12 @@ mod tests {
     fn a_monitor_of_kumas_ui_is_komainus_where_a_native_node_found_it_down() {
         let by_kuma = of_kuma(State::Down);
         assert_eq!(decide(Some(&by_kuma), false), Verdict::Leave);
-        let by_native = Facts { is_noted_down: true, ..by_kuma };
+        let by_native = Facts { by_native: FoundDown::Noted, ..by_kuma };
         assert_eq!(decide(Some(&by_native), false), Verdict::Open);
         assert_eq!(decide(Some(&by_native), true), Verdict::Leave, "still down, told once");
         let api_made = Facts { is_api_made: true, ..by_kuma };
         assert_eq!(decide(Some(&api_made), false), Verdict::Open);
-        let by_earlier = Facts { is_unnoted_down: true, ..by_kuma };
+        let by_earlier = Facts { by_native: FoundDown::Unnoted, ..by_kuma };
         assert_eq!(decide(Some(&by_earlier), false), Verdict::Open);
     }
 
@@ -141,7 +152,7 @@ mod tests {
 
     #[test]
     fn maintenance_neither_opens_nor_ends_an_incident() {
-        let noted = Facts { is_noted_down: true, ..of_kuma(State::Maintenance) };
+        let noted = Facts { by_native: FoundDown::Noted, ..of_kuma(State::Maintenance) };
         for facts in [of_kuma(State::Maintenance), noted] {
             assert_eq!(decide(Some(&facts), true), Verdict::Leave);
             assert_eq!(decide(Some(&facts), false), Verdict::Leave);
@@ -150,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_node_that_cannot_look_hides_no_down_that_was_stored_before() {
-        let noted = Facts { is_noted_down: true, ..of_kuma(State::Pending) };
+        let noted = Facts { by_native: FoundDown::Noted, ..of_kuma(State::Pending) };
         assert_eq!(decide(Some(&noted), false), Verdict::Open);
         assert_eq!(decide(Some(&noted), true), Verdict::Leave);
         assert_eq!(decide(Some(&of_kuma(State::Pending)), false), Verdict::Leave);
@@ -158,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_note_is_stale_once_the_monitor_is_up_paused_or_gone() {
-        let noted = |state| Facts { is_noted_down: true, ..of_kuma(state) };
+        let noted = |state| Facts { by_native: FoundDown::Noted, ..of_kuma(state) };
         assert!(is_note_stale(None));
         assert!(is_note_stale(Some(&noted(State::Up))));
         assert!(is_note_stale(Some(&Facts { is_active: false, ..noted(State::Down) })));

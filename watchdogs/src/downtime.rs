@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn of_kuma(state: State) -> Facts {
-        Facts { is_active: true, is_api_made: false, is_noted_down: false, is_unnoted_down: false, state: Some(state) }
+        Facts { is_active: true, is_api_made: false, by_native: FoundDown::No, state: Some(state) }
     }
 
     #[test]

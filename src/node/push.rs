@@ -242,7 +242,7 @@ mod tests {
         let monitor = MonitorSpec { interval: 60, ..MonitorSpec::default() };
         let again = |since| look(Some(&was(Up)), &monitor, Duration::from_millis(since));
         assert_eq!(again(20_000), Look::InTime(Duration::from_secs(41)));
-        assert_eq!(again(60_500), Look::InTime(Duration::from_millis(1_000)));
+        assert_eq!(again(60_500), Look::InTime(Duration::from_secs(1)));
     }
 
     #[test]

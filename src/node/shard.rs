@@ -320,7 +320,7 @@ impl Shard {
         let Memory::Known { previous, is_fresh } = &held.memory else { return Pushed::Unread };
         let is_fresh = *is_fresh;
         // Two pushes of one millisecond would be one to who looks for a beat by its time.
-        let at = (at.0..).map(Wall).find(|at| !held.made.contains(at)).unwrap_or(at);
+        let at = (at.0..at.0 + 100).map(Wall).find(|at| !held.made.contains(at)).unwrap_or(at);
         let (beat, memory) = push::beat_of(previous.as_ref(), Rules::from(&*held.spec), report, is_maintained, at);
         held.memory = Memory::Known { previous: Some(memory), is_fresh: false };
         held.note_made(now, beat.time);

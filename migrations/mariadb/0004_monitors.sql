@@ -13,3 +13,6 @@ CREATE TABLE IF NOT EXISTS komainu_down (
 ALTER TABLE node ADD COLUMN noting_incarnation CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NULL;
 ALTER TABLE node ADD COLUMN clock_off_ms BIGINT NULL;
 ALTER TABLE node ADD COLUMN clock_stepped_ms BIGINT NULL;
+
+-- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
+ALTER TABLE komainu_incident ADD COLUMN IF NOT EXISTS resolved_by VARCHAR(190) NULL;

@@ -13,3 +13,6 @@ CREATE TABLE IF NOT EXISTS komainu_down (
 ALTER TABLE node ADD COLUMN noting_incarnation TEXT NULL;
 ALTER TABLE node ADD COLUMN clock_off_ms INTEGER NULL;
 ALTER TABLE node ADD COLUMN clock_stepped_ms INTEGER NULL;
+
+-- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
+ALTER TABLE komainu_incident ADD COLUMN resolved_by TEXT NULL;

@@ -95,12 +95,13 @@ pub(super) fn outbox(
     })
 }
 
-/// Looks for monitors that are down and certificates that expire, until the handles are dropped.
-pub(super) fn alerts(settings: &WatchdogSettings) -> [AbortOnDropHandle<()>; 2] {
+/// Looks for monitors that are down, certificates that expire and what is gone, until the handles are dropped.
+pub(super) fn alerts(settings: &WatchdogSettings) -> [AbortOnDropHandle<()>; 3] {
     let (store, routing) = (&settings.store, &settings.routing);
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing));
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
-    [tokio::spawn(monitors), tokio::spawn(certificates)].map(AbortOnDropHandle::new)
+    let leftover = alerts::leftover::run(store.clone(), Arc::clone(routing));
+    [tokio::spawn(monitors), tokio::spawn(certificates), tokio::spawn(leftover)].map(AbortOnDropHandle::new)
 }
 
 /// Pings while watching happens, until the handle is dropped.

@@ -15,6 +15,7 @@
 pub mod alarms;
 pub mod assess;
 pub mod blackout;
+pub mod capacity;
 pub mod certificate;
 pub mod clocks;
 pub mod decision;
@@ -41,6 +42,7 @@ pub mod shard;
 pub mod status;
 pub mod tenure;
 pub mod time;
+mod unwatched;
 pub mod view;
 pub mod watch;
 pub mod watchdog;

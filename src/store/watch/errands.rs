@@ -50,7 +50,7 @@ impl Errands {
 
     /// How far behind each node is, where it could have made progress for no longer than this.
     pub async fn progress(&mut self, spans: &BTreeMap<NodeId, Duration>) -> Result<Vec<ProgressRow>, StoreError> {
-        let hint = self.store.catalog().await?.beat_hint();
+        let hint = self.store.catalog().await?.stored_hint();
         let read = progress::read(&mut self.session, &hint, spans).await;
         if read.as_ref().is_err_and(StoreError::is_of_catalog) {
             // An index was renamed, a column went: the next reading is made of what there is now.

@@ -80,7 +80,8 @@ pub(in crate::store) fn watchdog_row(row: &Row) -> Result<WatchdogRow, StoreErro
 const NODES: &str = "SELECT n.node_id, n.address, n.status, n.komainu_status, n.overlay, n.incarnation, n.is_released, \
      n.lease_seq, n.applied_generation, n.applied_nonce, g.generation AS known, n.weight, n.capacity, n.kinds, \
      n.labels, n.drains_pinned, n.runner, \
-     n.losses, n.lost_at_ms, n.emptied, n.recover_asked, n.foreign_beats, n.last_seen_ms FROM node n \
+     n.losses, n.lost_at_ms, n.emptied, n.recover_asked, n.foreign_beats, n.last_seen_ms, CASE WHEN n.noting_incarnation = n.incarnation \
+     THEN n.clock_off_ms ELSE n.clock_ms - n.last_seen_ms END AS clock_off_ms FROM node n \
      LEFT JOIN komainu_generation g ON g.generation = n.applied_generation AND g.nonce = n.applied_nonce \
      ORDER BY n.node_id";
 
@@ -110,6 +111,7 @@ fn node_row(row: &Row) -> Result<NodeRow, StoreError> {
         emptied: row.maybe_hex("emptied")?,
         recover_asked: row.flag("recover_asked")?,
         foreign_beats: row.count("foreign_beats")?,
+        clock_off_ms: row.maybe_int("clock_off_ms")?,
         last_seen: row.maybe_wall("last_seen_ms")?,
     })
 }

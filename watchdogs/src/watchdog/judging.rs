@@ -34,6 +34,7 @@ impl Watchdog {
         self.update_targets(now, &round);
         self.errands.beginnings.handle_round(now, &round);
         self.foreign.handle_round(now, &round);
+        self.clocks.handle_round(now, &round);
         self.watch_leader(now, &round);
         self.judge(now, &round);
         self.count_unwatched(now, &round);
@@ -119,6 +120,7 @@ impl Watchdog {
         let voters = self.voters();
         let silent = self.silent_watchdogs();
         let foreign = self.foreign.nodes(now, round);
+        let clocks = self.clocks.nodes(now, round);
         let overwritten = self.foreign.overwritten(now);
         let situation = self.situation(now, round, &overwritten);
         let overloaded = overloaded(&situation, self.leader.overloaded());
@@ -132,6 +134,7 @@ impl Watchdog {
             overloaded: &overloaded,
             misfits: &misfits,
             foreign: &foreign,
+            clocks: &clocks,
             me: &self.identity.watchdog,
         };
         let mut found = alarms(&situation, &around);

@@ -41,7 +41,7 @@ pub struct WatchdogIdentity {
 pub struct Watch {
     session: Session,
     identity: WatchdogIdentity,
-    beat_hint: String,
+    stored_hint: String,
     /// Another process that wrote our row, its counter, and since when it stands still.
     other: Option<(Incarnation, u64, Mono)>,
     counts: shard::Counts,
@@ -49,11 +49,11 @@ pub struct Watch {
 
 impl Watch {
     pub(crate) async fn connect(store: &Store, identity: WatchdogIdentity) -> Result<Self, StoreError> {
-        let beat_hint = store.catalog().await?.beat_hint();
+        let stored_hint = store.catalog().await?.stored_hint();
         Ok(Self {
             session: Session::connect(store.url()).await?,
             identity,
-            beat_hint,
+            stored_hint,
             other: None,
             counts: shard::Counts::default(),
         })
@@ -65,7 +65,7 @@ impl Watch {
         let began_at = clock::now();
         self.session.begin(act, Purpose::Snapshot).await?;
         let counts = (&self.identity.watchdog, &mut self.counts);
-        let read = round::read(&mut self.session, counts, with_progress.then_some(self.beat_hint.as_str())).await;
+        let read = round::read(&mut self.session, counts, with_progress.then_some(self.stored_hint.as_str())).await;
         let round = self.session.end(act, read).await?;
         Ok(Round { began_at, ended_at: clock::now(), ..round })
     }

@@ -163,6 +163,8 @@ pub struct NodeRow {
     pub recover_asked: bool,
     /// Beats of its monitors that it did not store itself, as it counted them.
     pub foreign_beats: u64,
+    /// By how many milliseconds its clock was ahead of the database's when it last renewed.
+    pub clock_off_ms: Option<i64>,
     /// When it last renewed, for display.
     pub last_seen: Option<Wall>,
 }

@@ -17,6 +17,7 @@ pub mod assess;
 pub mod blackout;
 pub mod capacity;
 pub mod certificate;
+pub mod clocks;
 pub mod decision;
 pub mod downtime;
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::assess::Assessor;
+use crate::clocks::Clocks;
 use crate::facts::{Report, Round, Target, Vote, WatchdogRow};
 use crate::failover::Situation;
 use crate::foreign::Foreign;
@@ -47,6 +48,7 @@ pub struct Watchdog {
     pub(crate) round: Option<Box<Round>>,
     pub(crate) database: Database,
     pub(crate) foreign: Foreign,
+    clocks: Clocks,
     pub(crate) leader: Leader,
     pub(crate) judged_at: Option<Mono>,
     pub(crate) unwatched: crate::unwatched::Unwatched,
@@ -93,6 +95,7 @@ impl Watchdog {
             round: None,
             database: Database { written_at: None, failing_since: None, is_current: false },
             foreign: Foreign::default(),
+            clocks: Clocks::default(),
             judged_at: None,
             unwatched: crate::unwatched::Unwatched::default(),
             incidents: Incidents::default(),

@@ -14,11 +14,11 @@ use crate::store::{progress, shard};
 
 const ACT: &str = "read the round";
 
-/// `beat_hint`: read the progress of the nodes too, through this index.
+/// `stored_hint`: read the progress of the nodes too, through this index.
 pub(super) async fn read(
     session: &mut Session,
     (me, counts): (&WatchdogId, &mut shard::Counts),
-    beat_hint: Option<&str>,
+    stored_hint: Option<&str>,
 ) -> Result<Round, StoreError> {
     let (cluster, leader, database_time) = heads(session).await?;
     let nodes = nodes(session).await?;
@@ -26,7 +26,7 @@ pub(super) async fn read(
     let observations = observations(session).await?;
     let incidents = incidents(session).await?;
     let (shards, leftover) = counts.read(session, me).await?;
-    let progress = match beat_hint {
+    let progress = match stored_hint {
         Some(hint) => Some(progress::read(session, hint).await?),
         None => None,
     };
@@ -99,7 +99,8 @@ async fn nodes(session: &mut Session) -> Result<Vec<NodeRow>, StoreError> {
     let sql = "SELECT n.node_id, n.address, n.status, n.komainu_status, n.overlay, n.incarnation, n.is_released, \
          n.lease_seq, n.applied_generation, n.applied_nonce, g.generation AS known, n.weight, n.capacity, n.kinds, \
          n.labels, n.drains_pinned, n.runner, \
-         n.losses, n.lost_at_ms, n.emptied, n.recover_asked, n.foreign_beats, n.last_seen_ms FROM node n \
+         n.losses, n.lost_at_ms, n.emptied, n.recover_asked, n.foreign_beats, n.last_seen_ms, CASE WHEN n.noting_incarnation = n.incarnation \
+         THEN n.clock_off_ms ELSE n.clock_ms - n.last_seen_ms END AS clock_off_ms FROM node n \
          LEFT JOIN komainu_generation g ON g.generation = n.applied_generation AND g.nonce = n.applied_nonce \
          ORDER BY n.node_id";
     session.rows(ACT, sql, vec![]).await?.iter().map(node_row).collect()
@@ -131,6 +132,7 @@ fn node_row(row: &Row) -> Result<NodeRow, StoreError> {
         emptied: row.maybe_hex("emptied")?,
         recover_asked: row.flag("recover_asked")?,
         foreign_beats: row.count("foreign_beats")?,
+        clock_off_ms: row.maybe_int("clock_off_ms")?,
         last_seen: row.maybe_wall("last_seen_ms")?,
     })
 }

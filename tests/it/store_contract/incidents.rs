@@ -1,7 +1,7 @@
 //! Incidents: one open per key, resolved only when nobody saw it bad since.
 
 use komainu::store::Watch;
-use komainu::store::incidents::{self, IncidentFilter};
+use komainu::store::incidents::{self, IncidentFilter, leftover};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::Routing;
 
@@ -15,6 +15,28 @@ on_both_databases! {
     what_comes_back_after_ten_minutes_is_another_incident,
     what_is_over_before_it_was_told_is_told_as_its_end,
     people_list_and_acknowledge,
+    what_is_about_something_that_is_gone_ends_and_says_so,
+}
+
+async fn what_is_about_something_that_is_gone_ends_and_says_so(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    for key in ["channel/ops", "channel/renamed", "channel/of-another", "heartbeat/gone", "leader"] {
+        assert!(watch.raise(&alarm(key), &routing()).await.unwrap());
+    }
+    let channels = ["mail".to_owned(), "ops".to_owned()];
+    let ends = "SELECT i.k, e.summary FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
+         WHERE e.kind = 'resolved' ORDER BY i.id";
+    assert_eq!(leftover::end(&fixture.store, &channels).await.unwrap(), 1);
+    assert_eq!(fixture.raw.rows(ends).await, [["heartbeat/gone", "the heartbeat was deleted"]]);
+    // Ten minutes later; one of them is in another watchdog's configuration, which tried it a moment ago.
+    fixture.raw.execute("UPDATE komainu_incident SET last_bad_at = last_bad_at - 660000").await;
+    let tried = "INSERT INTO komainu_channel (name, last_error_at) SELECT 'of-another', opened_at FROM komainu_incident \
+         WHERE k = 'channel/of-another'";
+    fixture.raw.execute(tried).await;
+    assert_eq!(leftover::end(&fixture.store, &channels).await.unwrap(), 1);
+    let why = "no configuration has the channel renamed any more";
+    assert_eq!(fixture.raw.rows(ends).await[0], ["channel/renamed", why]);
 }
 
 fn alarm(key: &str) -> Alarm {

@@ -27,6 +27,7 @@ on_both_databases! {
     a_removed_watchdog_writes_all_of_it_again,
     overdue_monitors_are_counted_from_the_latest_sign_of_life,
     a_node_whose_clock_is_wrong_is_not_behind,
+    a_step_of_a_nodes_clock_neither_makes_it_overdue_nor_hides_that_it_is,
     the_shard_is_read_whole,
 }
 
@@ -260,6 +261,26 @@ async fn a_node_whose_clock_is_wrong_is_not_behind(kind: Kind) {
     assert_eq!(watch.read_round(true).await.unwrap().progress.unwrap()[0].overdue, 0);
     fixture.raw.execute("UPDATE node SET clock_ms = last_seen_ms").await;
     assert_eq!(watch.read_round(true).await.unwrap().progress.unwrap()[0].overdue, 1);
+}
+
+async fn a_step_of_a_nodes_clock_neither_makes_it_overdue_nor_hides_that_it_is(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    fixture.raw.execute("UPDATE komainu_assignment SET changed_at = 0").await;
+    fixture.raw.execute("UPDATE komainu_monitor SET updated_at = 0").await;
+    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    for step in [3_600_000, 86_400_000, -3_600_000, -86_400_000] {
+        // Its last beat bears the time before the step, and it stepped this moment.
+        fixture.raw.execute("UPDATE node SET clock_ms = last_seen_ms, clock_stepped_ms = last_seen_ms").await;
+        let stepped = Beat { time: Wall(komainu::clock::wall().0 + step), ..beat(monitor) };
+        fixture.store.store_beats(&"node1".into(), Incarnation(11), &[stepped]).await.unwrap();
+        assert_eq!(watch.read_round(true).await.unwrap().progress.unwrap()[0].overdue, 0, "{step}");
+        fixture.raw.execute("UPDATE node SET clock_stepped_ms = last_seen_ms - 600000").await;
+        assert_eq!(watch.read_round(true).await.unwrap().progress.unwrap()[0].overdue, 1, "{step}: long ago");
+        fixture.store.store_beats(&"node1".into(), Incarnation(11), &[beat(monitor)]).await.unwrap();
+        assert_eq!(watch.read_round(true).await.unwrap().progress.unwrap()[0].overdue, 0, "{step}: it goes on");
+    }
 }
 
 async fn the_shard_is_read_whole(kind: Kind) {

@@ -27,6 +27,7 @@ impl Watchdog {
         self.update_targets(now, &round);
         self.recall(&round);
         self.foreign.handle_round(now, &round);
+        self.clocks.handle_round(now, &round);
         self.watch_leader(now, &round);
         self.judge(now, &round);
         let mut unwatched = std::mem::take(&mut self.unwatched);
@@ -115,6 +116,7 @@ impl Watchdog {
         let voters = self.voters();
         let silent = self.silent_watchdogs();
         let foreign = self.foreign.nodes(now, round);
+        let clocks = self.clocks.nodes(now, round);
         let overwritten = self.foreign.overwritten(now);
         let situation = self.situation(now, round, &overwritten);
         let overloaded = overloaded(&situation, self.leader.overloaded());
@@ -128,6 +130,7 @@ impl Watchdog {
             overloaded: &overloaded,
             misfits: &misfits,
             foreign: &foreign,
+            clocks: &clocks,
             me: &self.identity.watchdog,
         };
         let found = alarms(&situation, &around);

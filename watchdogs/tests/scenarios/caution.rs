@@ -192,3 +192,16 @@ fn the_last_living_node_keeps_its_monitors_though_nobody_reaches_it() {
     assert_eq!(world.revoked_at("node1"), None);
     assert!(world.now == Mono::secs(200) && !world.has_moved_anything());
 }
+
+#[test]
+fn a_failover_waits_for_no_lock_that_keeps_the_beats_of_all_nodes_from_being_stored() {
+    let mut world = World::settled();
+    for node in ["node1", "node2", "node3"] {
+        world.database.overdue.insert(node.into(), 12);
+    }
+    world.run_to(50);
+    assert_eq!(world.status("node2"), NodeStatus::Stalled);
+    world.kill("node1");
+    world.run_to(110);
+    assert_eq!(world.spread(), [0, 18, 18], "nothing else was taken from anybody");
+}

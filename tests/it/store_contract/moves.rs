@@ -162,7 +162,7 @@ async fn a_strangers_lock_on_monitors_holds_up_neither_rounds_nor_decisions_nor_
     stranger.execute("SELECT COUNT(*) FROM monitor FOR UPDATE").await;
     let all = async {
         let mut watch = fixture.store.watch(identity("w2")).await.unwrap();
-        watch.read_round(true).await.unwrap();
+        watch.read_round().await.unwrap();
         let shard = leader.leadership.read_shard().await.unwrap();
         let mut decision = leader.decision(shard.stamp);
         decision.revokes = vec![revoke("node1", 11, Some(1))];

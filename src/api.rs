@@ -28,6 +28,7 @@ use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
 use crate::store::Store;
+use crate::store::capacity::Ids;
 
 mod apikeys;
 mod audit;
@@ -93,6 +94,8 @@ pub struct State {
     pub word: watch::Receiver<Arc<Word>>,
     /// Whoever waits for something is answered when this is cancelled: the process stops.
     pub stopping: CancellationToken,
+    /// How far the ids of Kuma's tables are used up.
+    pub ids: watch::Receiver<Arc<Ids>>,
 }
 
 /// The state and what the surface itself remembers.
@@ -177,6 +180,7 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::show))
         .routes(routes!(incidents::acknowledge))
+        .routes(routes!(incidents::resolve))
         .routes(routes!(heartbeats::list, heartbeats::create))
         .routes(routes!(heartbeats::show, heartbeats::change, heartbeats::remove))
         .routes(routes!(heartbeats::rotate))

@@ -8,6 +8,7 @@
 pub mod apikeys;
 pub mod audit;
 pub mod beats;
+pub mod capacity;
 mod catalog;
 pub mod certificates;
 pub mod cluster;
@@ -48,7 +49,7 @@ pub use monitors::MonitorSpec;
 pub use pool::Store;
 pub use tenure::{NodeProcess, TenureConnection};
 pub use url::DatabaseUrl;
-pub use watch::{Watch, WatchdogIdentity};
+pub use watch::{Errands, Watch, WatchdogIdentity};
 
 /// One page of a list.
 #[derive(Clone, PartialEq, Debug)]

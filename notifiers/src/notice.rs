@@ -41,6 +41,9 @@ pub struct Item {
     pub event: EventKind,
     /// Kind and subject: `node/node1`.
     pub key: String,
+    /// What people call its subject, where the key does not say it: a monitor's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// How bad.
     pub severity: Severity,
     /// One sentence: what is wrong.
@@ -55,6 +58,9 @@ pub struct Item {
     pub done: Vec<String>,
     /// Where it is explained what to do.
     pub runbook_url: String,
+    /// The channel that did not take it, so that it is told through this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
 }
 
 /// Why a message deserves doubt.
@@ -85,7 +91,7 @@ pub struct Notice {
     pub id: String,
     /// The cluster it is about.
     pub cluster: String,
-    /// At least one, the worst first.
+    /// At least one.
     pub items: Vec<Item>,
     /// So many are waiting that only their number, kinds and the worst are told.
     pub is_digest: bool,
@@ -96,4 +102,6 @@ pub struct Notice {
     /// The [`crate::Receipt::vendor_ref`] of the message that opened this incident on this channel: threads are
     /// continued and headlines edited. Only for a notice of one item.
     pub thread: Option<String>,
+    /// Readers who have it: they are not told again.
+    pub told_to: Vec<String>,
 }

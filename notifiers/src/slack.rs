@@ -2,7 +2,8 @@
 //!
 //! The whole message is `text`, without blocks: servers that speak Slack's webhooks (Mattermost, Rocket.Chat) show nothing
 //! else. A bot puts what happens to an incident later into the thread of the message that opened it, and edits that
-//! message when it is over; a webhook can only write another message.
+//! message so that it says what is so now; whatever is bad again or still is shown in the channel too. A webhook can only
+//! write another message.
 
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
@@ -67,7 +68,8 @@ pub fn payload(config: &Config, notice: &Notice) -> Vec<Call> {
     };
     let event = notice.items.first().map(|item| item.event);
     let mut calls = Vec::new();
-    if event == Some(EventKind::Resolved) {
+    // A reminder says nothing that the headline does not.
+    if event != Some(EventKind::Reminder) {
         // The edit repeats nothing, so it goes first: a retry after a failed reply edits once more.
         let edit = Message { channel: Some(opening.channel), ts: Some(opening.ts), ..message.clone() };
         calls.push(Call { method: Some(UPDATE), body: json!(edit) });
@@ -75,8 +77,8 @@ pub fn payload(config: &Config, notice: &Notice) -> Vec<Call> {
     let reply = Message {
         channel: Some(opening.channel),
         thread_ts: Some(opening.ts),
-        // A reminder that only those see who follow the thread would remind nobody.
-        reply_broadcast: matches!(event, Some(EventKind::Reminder | EventKind::Worse)).then_some(true),
+        // A reminder, or a return, that only those see who follow the thread would reach nobody.
+        reply_broadcast: (event != Some(EventKind::Resolved)).then_some(true),
         ..message
     };
     calls.push(Call { method: Some(POST), body: json!(reply) });
@@ -151,7 +153,7 @@ async fn send_to_webhook(url: &Url, calls: &[Call], http: &Client, now_ms: i64) 
         ensure_taken(&answer, now_ms)?;
         said = answer.shown();
     }
-    Ok(Receipt { vendor_ref: None, answer: said })
+    Ok(Receipt { answer: said, ..Receipt::default() })
 }
 
 fn ensure_taken(answer: &Answer, now_ms: i64) -> Result<(), DeliveryError> {
@@ -185,7 +187,7 @@ struct Said {
 
 impl Bot<'_> {
     async fn tell(&self, calls: &[Call]) -> Result<Receipt, DeliveryError> {
-        let mut receipt = Receipt { vendor_ref: None, answer: String::new() };
+        let mut receipt = Receipt::default();
         for Call { method, body } in calls {
             let method = method.unwrap_or(POST);
             match self.call(method, body).await {
@@ -193,7 +195,7 @@ impl Bot<'_> {
                     // Replies are in the thread of the message that opened the incident, not of one another.
                     let thread = body.get("thread_ts").and_then(Value::as_str).map(str::to_owned);
                     let place = said.channel.zip(thread.or(said.ts)).map(|(channel, ts)| format!("{channel}/{ts}"));
-                    receipt = Receipt { vendor_ref: place, answer: answer.shown() };
+                    receipt = Receipt { vendor_ref: place, answer: answer.shown(), ..Receipt::default() };
                 }
                 // What cannot be edited any more (too old, deleted) is still told in words.
                 Err(DeliveryError::Permanent { .. }) if method == UPDATE => {}

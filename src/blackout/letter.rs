@@ -77,8 +77,10 @@ pub(super) fn letters(speech: &Speech, occasion: &Occasion<'_>) -> Vec<Letter> {
 
 fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeSet<Line>) -> Option<Letter> {
     let mut items: Vec<Item> = lines.iter().filter_map(|line| item(speech, occasion, line)).collect();
-    // The sort is stable: the database comes first, then the worst.
-    items.sort_by_key(|item| (item.key != spool::KEY, std::cmp::Reverse(item.severity)));
+    // The sort is stable: the database comes first, then the worst, and last what is over.
+    items.sort_by_key(|item| {
+        (item.key != spool::KEY, item.event == EventKind::Resolved, std::cmp::Reverse(item.severity))
+    });
     let doubt = match speech.doubt {
         blackout::Doubt::DatabaseUnreachable => komainu_notifiers::Doubt::DatabaseUnreachable,
         blackout::Doubt::UnconfirmedAlone => komainu_notifiers::Doubt::UnconfirmedAlone,
@@ -91,6 +93,7 @@ fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeS
         doubt: Some(doubt),
         lateness: None,
         thread: None,
+        told_to: Vec::new(),
     };
     (!notice.items.is_empty()).then(|| Letter { channel: channel.to_owned(), notice, lines })
 }
@@ -112,6 +115,7 @@ fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
             incident_id: format!("outage-{}", speech.outage),
             event: EventKind::Opened,
             key: spool::KEY.to_owned(),
+            name: None,
             severity: Severity::Critical,
             summary: summary(speech.votes),
             opened_at_ms: occasion.began_at.0,
@@ -119,6 +123,7 @@ fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
             votes: speech.votes,
             done: vec!["nothing is moved; nodes stop running monitors until it takes writes again".to_owned()],
             runbook_url: runbook_url(spool::KEY),
+            instead_of: None,
         });
     };
     let row = occasion.undelivered.iter().find(|row| row.delivery == delivery)?;
@@ -127,6 +132,7 @@ fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
         incident_id: row.incident.to_string(),
         event: event(&row.event),
         key: row.key.clone(),
+        name: row.name.clone(),
         severity: if row.severity == "warning" { Severity::Warning } else { Severity::Critical },
         summary: row.summary.clone(),
         opened_at_ms: row.opened_at.0,
@@ -134,6 +140,7 @@ fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
         votes: row.votes,
         done: Vec::new(),
         runbook_url: runbook_url(kind),
+        instead_of: None,
     })
 }
 
@@ -162,6 +169,7 @@ mod tests {
             at: Wall(900),
             incident: 70 + delivery,
             key: key.to_owned(),
+            name: None,
             severity: "critical".to_owned(),
             summary: "offline".to_owned(),
             votes: (3, 3),

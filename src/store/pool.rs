@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use komainu_watchdogs::ids::WatchdogId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::catalog::Catalog;
@@ -16,7 +17,7 @@ use super::error::StoreError;
 use super::session::Session;
 use super::tenure::{NodeProcess, TenureConnection};
 use super::url::DatabaseUrl;
-use super::watch::{Watch, WatchdogIdentity};
+use super::watch::{Errands, Watch, WatchdogIdentity};
 
 /// Enough for an API with a handful of requests at once; all watchdogs and nodes together stay far below MariaDB's
 /// default of 151.
@@ -98,6 +99,11 @@ impl Store {
             self.check_schema().await?;
         }
         Watch::connect(self, identity).await
+    }
+
+    /// A connection for what a watchdog does beside its rounds.
+    pub async fn errands(&self, watchdog: &WatchdogId) -> Result<Errands, StoreError> {
+        Errands::connect(self, watchdog).await
     }
 
     /// A node process's own connection for its lease and its assignments.

@@ -4,6 +4,7 @@ mod assignments;
 mod beats;
 mod certificates;
 mod connections;
+mod counts;
 mod downtimes;
 mod families;
 mod figures;
@@ -23,6 +24,8 @@ mod rows;
 mod spool;
 mod statistics;
 mod statuses;
+mod telling;
+mod widening;
 mod windows;
 mod writing;
 

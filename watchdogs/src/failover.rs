@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assess::{Assessment, Assessor, cool_off, is_emptied};
 use crate::decision::{Decision, MoveReason, Revoke, StatusChange, Step};
-use crate::facts::{NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
+use crate::facts::{Counts, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
 use crate::ids::{Epoch, Incarnation, NodeId, Stamp};
 use crate::policy::{Policy, Recovery};
 use crate::quorum::Reach;
@@ -29,6 +29,10 @@ pub struct Situation<'a> {
     pub now: Mono,
     /// What was read last.
     pub round: &'a Round,
+    /// Who runs what, as counted last.
+    pub counts: &'a Counts,
+    /// It was counted after the last transaction of this leadership, and may be acted on.
+    pub is_counted: bool,
     /// What is made of it.
     pub assessor: &'a Assessor,
     /// Only one watchdog of several speaks: it moves what the lease gave up, and nothing else.
@@ -45,7 +49,7 @@ impl Situation<'_> {
     }
 
     fn groups(&self) -> impl Iterator<Item = &ShardGroup> {
-        self.round.shards.iter().filter(|group| group.monitors > 0)
+        self.counts.shards.iter().filter(|group| group.monitors > 0)
     }
 
     fn groups_of(&self, node: &NodeId) -> impl Iterator<Item = &ShardGroup> {
@@ -95,6 +99,20 @@ fn is_eligible(row: &NodeRow, node: &Assessment) -> bool {
     node.status == NodeStatus::Online && node.lease == Lease::Fresh && row.overlay == Overlay::None && !is_emptied(row)
 }
 
+/// While no node is online, one that only makes no progress takes what a lost one had, if others make none since about
+/// the same time: whatever keeps their beats from being stored (somebody's lock on Kuma's tables) is not its fault, and
+/// would hold up every failover for as long.
+fn is_last_resort(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> bool {
+    let Situation { round, assessor, policy, .. } = *situation;
+    let is_online = |row: &NodeRow| assessor.of(&row.node).is_some_and(|node| is_eligible(row, node));
+    let is_stale = node.lease == Lease::Fresh && node.progress == Progress::Stale && node.reach == Reach::Up;
+    is_stale
+        && row.overlay == Overlay::None
+        && !is_emptied(row)
+        && assessor.is_stale_together(&row.node, policy)
+        && !round.nodes.iter().any(is_online)
+}
+
 /// Whether an online node gets back the monitors whose home it is.
 fn welcomes_home(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> bool {
     let Situation { now, round, is_sole_witness, policy, .. } = *situation;
@@ -124,7 +142,7 @@ pub fn field(situation: &Situation<'_>) -> Field {
         let unreachable_for = node.unreachable_since.map(|since| now.since(since));
         let eligible = is_eligible(row, node);
         let slot = Slot {
-            is_eligible: eligible,
+            is_eligible: eligible || is_last_resort(situation, row, node),
             welcomes_home: eligible && welcomes_home(situation, row, node),
             lost,
             has_holder: row.incarnation.is_some(),
@@ -280,10 +298,7 @@ fn decide_status_change(situation: &Situation<'_>, row: &NodeRow) -> Option<Stat
     let status = if node.is_decided { node.status } else { row.status };
     let was_well = matches!(row.status, NodeStatus::Online | NodeStatus::Unreachable);
     let is_ill = matches!(status, NodeStatus::Offline | NodeStatus::Stalled);
-    let is_home = !situation
-        .groups()
-        .any(|group| group.home.as_ref() == Some(&row.node) && group.effective.as_ref() != Some(&row.node));
-    let recovered = row.recover_asked && status == NodeStatus::Online && is_home;
+    let recovered = row.recover_asked && status == NodeStatus::Online && !has_more_to_come(situation, row);
     let is_overwritten = situation.overwritten.contains(&row.node);
     if status == row.status && overlay == row.overlay && !recovered && !is_overwritten {
         return None;
@@ -300,6 +315,15 @@ fn decide_status_change(situation: &Situation<'_>, row: &NodeRow) -> Option<Stat
         recovered,
         reason: node.reason,
     })
+}
+
+/// Whether a monitor that is at home on this node is elsewhere, and may come. What the node cannot run never does, and
+/// nothing while it is being emptied or kept empty: a wish for that would be asked for ever.
+fn has_more_to_come(situation: &Situation<'_>, row: &NodeRow) -> bool {
+    let is_away =
+        |group: &ShardGroup| group.home.as_ref() == Some(&row.node) && group.effective.as_ref() != Some(&row.node);
+    let takes = |group: &ShardGroup| row.overlay == Overlay::None && row.takes(&group.kind, &group.run_on);
+    situation.groups().any(|group| is_away(group) && takes(group))
 }
 
 /// A draining node is drained once its holder acknowledged a generation in which it owns nothing.

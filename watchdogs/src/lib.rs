@@ -15,7 +15,9 @@
 pub mod alarms;
 pub mod assess;
 pub mod blackout;
+pub mod capacity;
 pub mod certificate;
+pub mod clocks;
 pub mod decision;
 pub mod downtime;
 
@@ -32,6 +34,7 @@ pub mod leadership;
 pub mod outbox;
 pub mod pace;
 pub mod policy;
+mod progress;
 pub mod quorum;
 pub mod reminder;
 pub mod roster;
@@ -40,6 +43,8 @@ pub mod shard;
 pub mod status;
 pub mod tenure;
 pub mod time;
+mod unwatched;
+pub mod upkeep;
 pub mod view;
 pub mod watch;
 pub mod watchdog;

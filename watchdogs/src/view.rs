@@ -3,7 +3,6 @@
 //! Owns the shape. [`crate::watchdog::Watchdog::view`] fills it from the same rows the decisions are made of; nothing
 //! is read anew for a request.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,7 +13,6 @@ use crate::facts::{Mode, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Vote, 
 use crate::failover::{field, misfits, would_move};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
 use crate::io::Severity;
-use crate::policy::Policy;
 use crate::quorum::Reach;
 use crate::shard::Field;
 use crate::status::Lease;
@@ -180,47 +178,25 @@ pub struct WouldMove {
     pub reason: MoveReason,
 }
 
-/// The lowest value of a count over a sliding window: what stayed unwatched all along, however many others came and went.
-#[derive(Debug, Default)]
-pub(crate) struct Lowest {
-    samples: VecDeque<(Mono, u32)>,
-    since: Option<Mono>,
-}
-
-impl Lowest {
-    /// Takes in one round's count.
-    pub(crate) fn note(&mut self, now: Mono, count: u32, policy: &Policy) {
-        self.since.get_or_insert(now);
-        while self.samples.front().is_some_and(|(at, _)| now.since(*at) > policy.orphan_bound) {
-            self.samples.pop_front();
-        }
-        self.samples.push_back((now, count));
-    }
-
-    /// The lowest count, once the window is full.
-    pub(crate) fn lowest(&self, policy: &Policy) -> u32 {
-        let (Some(since), Some((last, _))) = (self.since, self.samples.back()) else {
-            return 0;
-        };
-        let is_full = last.since(since) >= policy.orphan_bound;
-        if is_full { self.samples.iter().map(|(_, count)| *count).min().unwrap_or(0) } else { 0 }
-    }
-}
-
 /// Active monitors, and how many of them a living node runs.
 pub(crate) fn count_monitors(watchdog: &Watchdog, round: &Round) -> MonitorsView {
     let mut view = MonitorsView::default();
-    for group in &round.shards {
+    for group in &watchdog.errands.counts.shards {
         view.active += group.active;
-        let owner = round.nodes.iter().find(|row| Some(&row.node) == group.effective.as_ref());
-        let owner = owner.filter(|row| row.runs(&group.kind));
-        if owner.and_then(|row| watchdog.assessor.of(&row.node)).is_some_and(Assessment::is_watching) {
+        if is_watched(watchdog, round, group) {
             view.watched += group.active;
         } else {
             view.unwatched += group.active;
         }
     }
     view
+}
+
+/// Whether a living node runs them.
+pub(crate) fn is_watched(watchdog: &Watchdog, round: &Round, group: &ShardGroup) -> bool {
+    let owner = round.nodes.iter().find(|row| Some(&row.node) == group.effective.as_ref());
+    let owner = owner.filter(|row| row.runs(&group.kind));
+    owner.and_then(|row| watchdog.assessor.of(&row.node)).is_some_and(Assessment::is_watching)
 }
 
 impl Watchdog {
@@ -232,7 +208,7 @@ impl Watchdog {
             return View { reasons, database, ..View::default() };
         };
         let mut monitors = count_monitors(self, round);
-        monitors.orphaned = self.unwatched.lowest(&self.policy);
+        monitors.orphaned = self.unwatched.orphaned(now, &self.policy);
         let overwritten = self.foreign.overwritten(now);
         let situation = self.situation(now, round, &overwritten);
         let field = field(&situation);
@@ -252,18 +228,18 @@ impl Watchdog {
             watchdogs: self.watchdog_views(round),
             nodes: round.nodes.iter().filter_map(|row| self.node_view(round, row)).collect(),
             monitors,
-            incidents: round.incidents.iter().map(incident_view).collect(),
+            incidents: self.errands.incidents.iter().map(incident_view).collect(),
             would_move: if is_held { would_move(&situation, &field) } else { Vec::new() },
             field,
             checked_at: Some(round.database_time),
-            verdict_age_ms: self.judged_at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
+            verdict_age_ms: self.verdict_at().map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
         };
         self.colour(now, &mut view);
         view
     }
 
     fn database_view(&self, now: Mono) -> DatabaseView {
-        let limit = 3 * self.policy.probe_interval;
+        let limit = self.policy.verdict_limit();
         let age = self.database.written_at.map(|at| now.since(at));
         match age {
             Some(age) if age < limit => {
@@ -305,7 +281,7 @@ impl Watchdog {
     fn node_view(&self, round: &Round, row: &NodeRow) -> Option<NodeView> {
         let node = self.assessor.of(&row.node)?;
         let sum = |of: fn(&ShardGroup) -> &Option<NodeId>| -> u32 {
-            let groups = round.shards.iter().filter(|group| of(group).as_ref() == Some(&row.node));
+            let groups = self.errands.counts.shards.iter().filter(|group| of(group).as_ref() == Some(&row.node));
             groups.map(|group| group.active).sum()
         };
         let monitors = sum(|group| &group.effective);
@@ -340,14 +316,17 @@ impl Watchdog {
         if view.database == DatabaseView::Down {
             down.push("the database took no write for three intervals".to_owned());
         }
-        let verdict_age = self.judged_at.map_or(Duration::MAX, |at| now.since(at));
-        if verdict_age >= 3 * self.policy.probe_interval {
+        let verdict_age = self.verdict_at().map_or(Duration::MAX, |at| now.since(at));
+        if verdict_age >= self.policy.verdict_limit() {
             down.push("there was no verdict for three intervals".to_owned());
+        } else if !self.has_watched {
+            down.push("the leases of the nodes have not been watched long enough yet".to_owned());
         }
         if !voters.is_majority() {
             down.push(format!("{} of {} watchdogs live: no majority", voters.living, voters.registered));
         }
-        if !view.nodes.iter().any(|node| matches!(node.status, NodeStatus::Online)) {
+        let runs = |node: &NodeView| node.status == NodeStatus::Online && node.lease != Lease::Ended.as_str();
+        if !view.nodes.iter().any(runs) {
             down.push("no node is online".to_owned());
         }
         if view.monitors.orphaned > 0 {
@@ -369,6 +348,7 @@ impl Watchdog {
         if view.database == DatabaseView::Failing {
             degraded.push("the database is failing".to_owned());
         }
+        degraded.extend(self.errands.upkeep.reasons());
         let ill = view.nodes.iter().filter(|node| !matches!(node.status, NodeStatus::Online | NodeStatus::New));
         degraded.extend(ill.map(|node| format!("node {} is {}", node.node_id, node.status.as_str())));
         let silent = view.watchdogs.iter().filter(|one| matches!(one.status, "down" | "isolated"));

@@ -40,7 +40,7 @@ fn retryable(reason: &str, after: Option<u64>) -> Result<Receipt, DeliveryError>
 #[tokio::test]
 async fn a_webhook_that_says_ok_took_the_message() {
     let receipt = hooked(Says::Text(200, "ok")).await.unwrap();
-    assert_eq!(receipt, Receipt { vendor_ref: None, answer: "200: ok".to_owned() });
+    assert_eq!(receipt, Receipt { answer: "200: ok".to_owned(), ..Receipt::default() });
 }
 
 #[tokio::test]
@@ -105,6 +105,16 @@ async fn a_resolved_incident_edits_the_headline_and_replies_in_its_thread() {
     assert_eq!(paths, ["/api/chat.update", "/api/chat.postMessage"]);
     assert_eq!(asked[0].json()["ts"], "1763799989.000100");
     assert_eq!(asked[1].json()["thread_ts"], "1763799989.000100");
+}
+
+#[tokio::test]
+async fn a_return_is_the_headline_again_and_is_seen_in_the_channel() {
+    let (outcome, asked) = asked_as_bot(vec![Says::Text(200, TAKEN)], &notices::returned()).await;
+    assert!(outcome.is_ok());
+    let paths: Vec<&str> = asked.iter().map(|asked| asked.path.as_str()).collect();
+    assert_eq!(paths, ["/api/chat.update", "/api/chat.postMessage"]);
+    assert!(asked[0].json()["text"].as_str().unwrap().contains("critical: monitor Shop checkout"));
+    assert_eq!(asked[1].json()["reply_broadcast"], true);
 }
 
 #[tokio::test]

@@ -58,11 +58,11 @@ struct Latest {
     flaps: u32,
 }
 
-/// The incident of this key that is open, or was until a moment ago; locked.
+/// The incident of this key that is open, or was until a moment ago and ended by itself; locked.
 async fn latest(session: &mut Session, key: &str) -> Result<Option<Latest>, StoreError> {
     let sql = format!(
         "SELECT id, resolved_at, severity, flaps FROM komainu_incident WHERE k = ? \
-         AND (resolved_at IS NULL OR resolved_at > {} - {}) ORDER BY id DESC LIMIT 1{}",
+         AND (resolved_at IS NULL OR (resolved_at > {} - {} AND resolved_by IS NULL)) ORDER BY id DESC LIMIT 1{}",
         session.dialect().now_ms(),
         REOPEN_WITHIN.as_millis(),
         session.dialect().for_update()

@@ -5,7 +5,8 @@ use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::session::Session;
 
-use super::{KUMA_TABLES, MARIADB, added_column, split};
+use super::widening::{self, Narrow};
+use super::{KUMA_TABLES, MARIADB, added_column, adds_to_node, split};
 
 /// Where the table `node` came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Found {
     /// Kuma's tables that komainu made.
     pub(super) kuma_tables: Vec<String>,
     pub(super) has_monitors: bool,
+    /// Growing tables whose ids have 32 bits.
+    pub(super) narrow: Vec<Narrow>,
     /// MariaDB: `node.status` as it must be written to hold our words; `None` when it does.
     widened_status: Option<String>,
 }
@@ -39,6 +42,7 @@ impl Found {
             kuma_tables: vec![],
             has_monitors: has_monitors(session, &catalog).await?,
             widened_status: widened_status(session, &catalog).await?,
+            narrow: widening::narrow(session).await?,
             catalog,
         };
         if found.catalog.has_table("komainu_schema") {
@@ -98,7 +102,8 @@ impl Found {
     }
 
     fn missing_node_columns(&self) -> Vec<String> {
-        let statements = [split(MARIADB.node_columns), split(MARIADB.more_node_columns)].concat();
+        let fourth = MARIADB.fourth.iter().flat_map(|file| split(file)).filter(|statement| adds_to_node(statement));
+        let statements = [split(MARIADB.node_columns), split(MARIADB.more_node_columns), fourth.collect()].concat();
         let columns = statements.iter().map(|statement| added_column(statement));
         columns.filter(|column| !self.node_has(column)).map(str::to_owned).collect()
     }

@@ -4,6 +4,7 @@ use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::time::Wall;
 
 use super::claim::Claim;
+use super::naming::names;
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::pool::Store;
@@ -19,6 +20,8 @@ pub struct Fact {
     pub event: Event,
     /// Kind and subject.
     pub key: String,
+    /// What people call the monitor.
+    pub name: Option<String>,
     /// `critical` or `warning`.
     pub severity: String,
     /// One sentence.
@@ -33,6 +36,10 @@ pub struct Fact {
     pub elsewhere: Vec<(String, u64)>,
     /// What the vendor calls the message that this channel was told first of this incident.
     pub thread: Option<String>,
+    /// The channel that did not take it.
+    pub instead_of: Option<String>,
+    /// Readers who have it.
+    pub told_to: Vec<String>,
 }
 
 /// What a claimed message tells, in the order of entering.
@@ -40,14 +47,17 @@ pub async fn facts(store: &Store, claim: &Claim) -> Result<Vec<Fact>, StoreError
     let act = "read what a message tells";
     let mut lease = store.lease(act).await?;
     let sql = format!(
-        "SELECT e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.id, i.k, i.opened_at \
+        "SELECT e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.id, i.k, i.opened_at, \
+         d.instead_of, d.told_to \
          FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
          JOIN komainu_incident i ON i.id = d.incident_id WHERE d.id IN ({}) ORDER BY d.id",
         id_list(&claim.deliveries)
     );
     let rows = lease.rows(act, Sql::Once(sql), vec![]).await?;
     let mut facts = rows.iter().map(fact).collect::<Result<Vec<_>, _>>()?;
+    let names = names(&mut lease, facts.iter().map(|fact| fact.key.as_str())).await?;
     for fact in &mut facts {
+        fact.name = names.get(&fact.key).cloned();
         if let Some(node) = fact.key.strip_prefix("node/") {
             fact.elsewhere = elsewhere(&mut lease, node).await?;
         }
@@ -63,6 +73,7 @@ fn fact(row: &Row) -> Result<Fact, StoreError> {
         incident: row.int("id")?,
         event: Event::parse(&row.text("kind")?).unwrap_or(Event::Opened),
         key: row.text("k")?,
+        name: None,
         severity: row.text("severity")?,
         summary: row.text("summary")?,
         votes: (row.small("votes_bad")?, row.small("votes_of")?),
@@ -70,6 +81,9 @@ fn fact(row: &Row) -> Result<Fact, StoreError> {
         at: row.wall("at")?,
         elsewhere: vec![],
         thread: None,
+        instead_of: row.maybe_text("instead_of")?,
+        // Whoever cannot be read is told again.
+        told_to: row.maybe_text("told_to")?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
     })
 }
 

@@ -14,7 +14,7 @@ use komainu_watchdogs::routing::{Matcher, Route, Routing};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fixture::{Fixture, Kind, identity};
+use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
 use crate::cluster::wait::wait_until;
 use crate::support::raw::Raw;
@@ -30,11 +30,12 @@ on_both_databases! {
     a_watchdog_that_does_not_reach_a_vendor_leaves_it_to_another,
     a_refused_message_waits_as_long_as_the_vendor_asks,
     the_monitors_of_a_lost_node_are_held_until_it_is_back,
+    a_monitor_that_moves_and_a_node_that_is_only_unreachable_release_what_was_held,
     what_nobody_takes_care_of_is_told_again,
     what_waits_for_a_channel_that_is_gone_is_told_elsewhere,
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A vendor that takes everything, or answers as it is told.
 #[derive(Clone, Default)]
@@ -79,8 +80,16 @@ impl Sends for Vendor {
                 return Err(error);
             }
             self.taken.lock().unwrap().push(notice.clone());
-            Ok(Receipt { vendor_ref: Some(format!("ref-{}", notice.id)), answer: "ok".to_owned() })
+            Ok(Receipt {
+                vendor_ref: Some(format!("ref-{}", notice.id)),
+                answer: "ok".to_owned(),
+                ..Receipt::default()
+            })
         })
+    }
+
+    fn longest(&self) -> Duration {
+        Duration::from_secs(12)
     }
 
     fn min_interval(&self) -> Duration {
@@ -89,7 +98,7 @@ impl Sends for Vendor {
 }
 
 /// Everything to all of these channels, half a second after it opened.
-fn routing(channels: &[&str], repeat: Option<Duration>) -> Routing {
+pub(super) fn routing(channels: &[&str], repeat: Option<Duration>) -> Routing {
     let channels: Vec<_> = channels.iter().map(|&name| name.to_owned()).collect();
     let group_wait = Duration::from_millis(500);
     let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat };
@@ -102,7 +111,12 @@ fn deliverer(fixture: &Fixture, me: u64, routing: &Routing, vendors: &[(&str, &V
     start(fixture, me, routing, outlets)
 }
 
-fn start(fixture: &Fixture, me: u64, routing: &Routing, outlets: BTreeMap<String, Outlet>) -> AbortOnDropHandle<()> {
+pub(super) fn start(
+    fixture: &Fixture,
+    me: u64,
+    routing: &Routing,
+    outlets: BTreeMap<String, Outlet>,
+) -> AbortOnDropHandle<()> {
     let outbox = Outbox {
         store: fixture.store.clone(),
         cluster: "test".to_owned(),
@@ -115,16 +129,16 @@ fn start(fixture: &Fixture, me: u64, routing: &Routing, outlets: BTreeMap<String
     AbortOnDropHandle::new(tokio::spawn(komainu::outbox::run(outbox, CancellationToken::new())))
 }
 
-async fn raise(fixture: &Fixture, key: &str, routing: &Routing) {
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+pub(super) async fn raise(fixture: &Fixture, key: &str, routing: &Routing) {
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     let alarm =
         Alarm { key: key.to_owned(), severity: Severity::Critical, summary: format!("{key} is bad"), votes: (2, 3) };
     watch.raise(&alarm, routing).await.unwrap();
 }
 
-async fn resolve(fixture: &Fixture, key: &str) {
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
-    let open = watch.read_round(false).await.unwrap().incidents;
+pub(super) async fn resolve(fixture: &Fixture, key: &str) {
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    let open = watch.incidents().await.unwrap();
     let seen = open.iter().find(|incident| incident.key == key).unwrap().last_bad_at;
     assert!(watch.resolve(key, seen).await.unwrap());
 }
@@ -185,6 +199,7 @@ async fn a_message_whose_sender_died_is_repeated_and_says_so(kind: Kind) {
         channel: "ops".to_owned(),
         deliveries,
         is_repeated: false,
+        is_doubtful: false,
         by: Incarnation(9),
     };
     assert!(store::claim(&fixture.store, &dead).await.unwrap());
@@ -241,6 +256,7 @@ async fn what_the_only_channel_refuses_for_good_is_told_when_it_changes_its_mind
     ops.refuse(None);
     // The pause, which is minutes, is over.
     fixture.raw.execute("UPDATE komainu_channel SET next_at = 0").await;
+    fixture.raw.execute("UPDATE komainu_delivery SET retry_at = NULL").await;
     ops.wait_for(1).await;
     assert_eq!(ops.told().concat(), ["opened leader"]);
 }
@@ -303,6 +319,7 @@ async fn a_refused_message_waits_as_long_as_the_vendor_asks(kind: Kind) {
     // Four hundred seconds later.
     ops.refuse(None);
     fixture.raw.execute("UPDATE komainu_channel SET next_at = 0").await;
+    fixture.raw.execute("UPDATE komainu_delivery SET retry_at = NULL").await;
     fixture.raw.execute("UPDATE komainu_delivery SET due_at = due_at - 400000").await;
     ops.wait_for(1).await;
     let lateness = ops.taken()[0].lateness.clone().unwrap();
@@ -318,9 +335,8 @@ async fn the_monitors_of_a_lost_node_are_held_until_it_is_back(kind: Kind) {
     for monitor in ["monitor/1", "monitor/2"] {
         raise(&fixture, monitor, &routing).await;
     }
-    let subject = r#"{"key":"monitor/1","severity":"critical","tags":[],"channels":[],"node":"node1"}"#;
-    let on_node = format!("UPDATE komainu_incident SET subject_json = '{subject}' WHERE k LIKE 'monitor/%'");
-    fixture.raw.execute(&on_node).await;
+    let run_by = "INSERT INTO komainu_assignment (monitor_id, node_id) VALUES (1, 'node1'), (2, 'node1')";
+    fixture.raw.execute(run_by).await;
     let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
     ops.wait_for(1).await;
     assert_eq!(ops.told().concat(), ["opened node/node1"]);
@@ -333,6 +349,26 @@ async fn the_monitors_of_a_lost_node_are_held_until_it_is_back(kind: Kind) {
     let mut told = ops.told().concat();
     told.sort();
     assert_eq!(told, ["opened monitor/1", "opened node/node1", "resolved node/node1"]);
+}
+
+async fn a_monitor_that_moves_and_a_node_that_is_only_unreachable_release_what_was_held(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    raise(&fixture, "node/node1", &routing).await;
+    for monitor in ["monitor/1", "monitor/2"] {
+        raise(&fixture, monitor, &routing).await;
+    }
+    let run_by = "INSERT INTO komainu_assignment (monitor_id, node_id) VALUES (1, 'node1'), (2, 'node1')";
+    fixture.raw.execute(run_by).await;
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    ops.wait_for(1).await;
+    let held = "SELECT COUNT(*) FROM komainu_delivery WHERE state = 'held'";
+    wait_until("both are held", PATIENCE, async || fixture.raw.count(held).await == 2).await;
+    fixture.raw.execute("UPDATE komainu_assignment SET assigned_node = 'node2' WHERE monitor_id = 1").await;
+    wait_until("the moved one is told", PATIENCE, async || ops.told().concat().len() == 2).await;
+    assert_eq!(fixture.raw.count(held).await, 1);
+    fixture.raw.execute("UPDATE komainu_incident SET severity = 'warning' WHERE k = 'node/node1'").await;
+    wait_until("the other one too", PATIENCE, async || ops.told().concat().len() == 3).await;
 }
 
 async fn what_nobody_takes_care_of_is_told_again(kind: Kind) {

@@ -52,6 +52,7 @@ pub(crate) struct Delivery {
     pub(crate) state: State,
     group_wait: Duration,
     due_at: Wall,
+    entered_at: Wall,
     pub(crate) claim: Option<(u64, Wall)>,
     pub(crate) notice: Option<u64>,
     pub(crate) is_begun: bool,
@@ -185,6 +186,7 @@ impl Outbox {
                 state: State::Waiting,
                 group_wait: *wait,
                 due_at: now + *wait,
+                entered_at: now,
                 claim: None,
                 notice: None,
                 is_begun: false,
@@ -257,6 +259,13 @@ impl Outbox {
                 begun: row.notice.filter(|_| row.is_begun).map(|notice| notice.to_string()),
                 attempts: row.attempts,
                 last_error: None,
+                entered_at: row.entered_at,
+                retry_at: None,
+                unanswered: row.attempts,
+                company: None,
+                has_readers: false,
+                failed_at: None,
+                is_suspect: false,
             }
         });
         let knows = |incident: usize| {
@@ -268,7 +277,11 @@ impl Outbox {
             .iter()
             .enumerate()
             .filter(|(index, incident)| incident.is_open && incident.key.starts_with("node/") && knows(*index));
-        let parents = parents.map(|(index, incident)| Parent { incident: key_of(index), key: incident.key.clone() });
+        let parents = parents.map(|(index, incident)| Parent {
+            incident: key_of(index),
+            key: incident.key.clone(),
+            severity: incident.severity,
+        });
         (queue.collect(), parents.collect())
     }
 
@@ -387,6 +400,7 @@ impl Outbox {
                     is_begun: false,
                     attempts: 0,
                     due_at: now,
+                    entered_at: now,
                     is_rescued: false,
                     is_alone: false,
                     ..row.clone()

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use komainu_watchdogs::downtime::{self, Facts, State, Verdict};
+use komainu_watchdogs::downtime::{self, Facts, FoundDown, State, Verdict};
 use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::outbox::Event;
@@ -63,7 +63,6 @@ impl Node {
 #[derive(Clone, Debug)]
 pub(crate) struct Monitor {
     pub(crate) node: usize,
-    moved_at: Wall,
     pub(crate) down_since: Option<Ms>,
     next_run_at: Ms,
     /// Important beats in the order of storing: what, and the node's time.
@@ -167,7 +166,6 @@ impl Telling {
         let nodes = rng.pick(&[2, 3]).unwrap();
         let monitors = (0..rng.between(1, 8)).map(|_| Monitor {
             node: 0,
-            moved_at: Wall(0),
             down_since: None,
             next_run_at: 0,
             beats: Vec::new(),
@@ -208,7 +206,6 @@ impl Telling {
         };
         for monitor in 0..world.monitors.len() {
             world.monitors[monitor].node = world.rng.index(world.nodes.len());
-            world.monitors[monitor].moved_at = world.wall();
         }
         world
     }
@@ -393,9 +390,8 @@ impl Telling {
         } else if self.now >= lost_at + FAILOVER && self.is_database_up {
             let takers: Vec<_> = (0..self.nodes.len()).filter(|other| self.nodes[*other].is_running()).collect();
             let Some(taker) = self.rng.pick(&takers) else { return };
-            let moved_at = self.wall();
             for monitor in self.monitors.iter_mut().filter(|monitor| monitor.node == node) {
-                (monitor.node, monitor.moved_at, monitor.was_up_for_owner) = (taker, moved_at, false);
+                (monitor.node, monitor.was_up_for_owner) = (taker, false);
             }
         }
     }
@@ -466,9 +462,8 @@ impl Telling {
         let facts = Facts {
             is_active: true,
             is_api_made: true,
-            runs_native: true,
-            moved_at: Some(row.moved_at),
-            state: latest.copied(),
+            by_native: FoundDown::Noted,
+            state: latest.map(|(state, _)| *state),
         };
         let node = NodeId::from(node_name(row.node));
         let open = self.outbox.is_open(&key);

@@ -2,4 +2,5 @@
 
 pub mod capacity;
 pub mod certificates;
+pub mod leftover;
 pub mod monitors;

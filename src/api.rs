@@ -185,6 +185,7 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::show))
         .routes(routes!(incidents::acknowledge))
+        .routes(routes!(incidents::resolve))
         .routes(routes!(heartbeats::list, heartbeats::create))
         .routes(routes!(heartbeats::show, heartbeats::change, heartbeats::remove))
         .routes(routes!(heartbeats::rotate))

@@ -307,6 +307,7 @@ mod tests {
             "heartbeats delete backup",
             "incidents list --all --key node --json",
             "incidents ack 7",
+            "incidents resolve 7 --why renamed",
             "audit --subject monitor/7 --who key/ops --what monitor.move --limit 20 --json",
             "monitors list --node node1 --type http --status down --tag shop --text front --managed-by apply/shop --json",
             "monitors show shop-front",

@@ -3,6 +3,8 @@
 //! [`now`] counts suspend (`CLOCK_BOOTTIME`), so that a laptop or a virtual machine that slept does not believe that
 //! no time passed. [`wall`] is for signatures, rows that people read, and display.
 
+pub mod database;
+
 use std::time::Duration;
 
 use komainu_watchdogs::time::{Mono, Wall};

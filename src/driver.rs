@@ -1,8 +1,8 @@
 //! The driver of one watchdog: feeds inputs to the core, performs its outputs; decides nothing.
 //!
-//! One loop owns the core. Three kinds of workers perform: the *desk* (the watchdog's own connection: rounds, own row,
-//! incidents), the *chair* (the connection that holds the advisory lock: leadership and decisions) and one task per
-//! probe or hint. Each order gets exactly one answer, an error if need be, so the core never waits for ever.
+//! One loop owns the core. Its workers perform: the *desk* (the connection that leases are watched on: rounds and own row),
+//! the *clerk* and the *counter* (errands beside the rounds), the *chair* (the connection that holds the advisory lock:
+//! leadership and decisions) and one task per probe or hint. Each order gets exactly one answer, an error if need be, so the core never waits for ever.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::facts::{Report, Round, Target};
 use komainu_watchdogs::ids::{Incarnation, NodeId, WatchdogId};
-use komainu_watchdogs::io::{Announcement, Input, Output};
+use komainu_watchdogs::io::{Announcement, Errand, Input, Output};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Mono;
@@ -27,6 +27,7 @@ use crate::store::{Share, Store, WatchdogIdentity};
 
 mod chair;
 mod desk;
+mod errands;
 mod upkeep;
 
 /// How long a stopping watchdog tries to say goodbye.
@@ -69,6 +70,8 @@ pub struct Published {
 pub struct Contact {
     /// When the last write that was committed was ordered.
     pub written_at: Option<Mono>,
+    /// When everything that `/status` vouches for was known last.
+    pub verdict_at: Option<Mono>,
     /// By how much the database's clock was ahead of this host's.
     pub clock_ahead_ms: i64,
     /// Registered watchdogs that did not stop on purpose, and where they answer.
@@ -94,6 +97,8 @@ pub struct Driver {
     prober: Prober,
     addresses: BTreeMap<Target, String>,
     desk: mpsc::UnboundedSender<desk::Order>,
+    clerk: mpsc::UnboundedSender<errands::Order>,
+    counter: mpsc::UnboundedSender<errands::Order>,
     chair: mpsc::UnboundedSender<chair::Order>,
     inputs: mpsc::UnboundedReceiver<Event>,
     events: mpsc::UnboundedSender<Event>,
@@ -130,13 +135,18 @@ impl Driver {
         let (events, inputs) = mpsc::unbounded_channel();
         let workers = TaskTracker::new();
         let (desk, orders) = mpsc::unbounded_channel();
-        let ways = (settings.store.clone(), Arc::clone(&settings.routing));
-        workers.spawn(desk::run(ways, settings.identity.clone(), orders, events.clone()));
+        let ways = (settings.store.clone(), settings.identity.watchdog.clone(), Arc::clone(&settings.routing));
+        workers.spawn(desk::run(settings.store.clone(), settings.identity.clone(), orders, events.clone()));
+        let (clerk, orders) = mpsc::unbounded_channel();
+        workers.spawn(errands::run(ways.clone(), orders, events.clone()));
+        let (counter, orders) = mpsc::unbounded_channel();
+        workers.spawn(errands::run(ways, orders, events.clone()));
         let (chair, orders) = mpsc::unbounded_channel();
         workers.spawn(chair::run(chair::connection(settings), orders, events.clone()));
         let (view, view_receiver) = watch::channel(Arc::new(core.view(now)));
         let (report, report_receiver) = watch::channel(Arc::new(core.report()));
-        let upkeep = upkeep::run(settings.store.share(Share::Upkeep), view_receiver.clone(), settings.incarnation);
+        let upkeep = settings.store.share(Share::Upkeep);
+        let upkeep = upkeep::run((upkeep, events.clone()), view_receiver.clone(), settings.incarnation);
         let upkeep = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(upkeep));
         let (contact, contact_receiver) = watch::channel(Arc::default());
         let published = Published { view: view_receiver, report: report_receiver, contact: contact_receiver };
@@ -146,6 +156,8 @@ impl Driver {
             prober,
             addresses,
             desk,
+            clerk,
+            counter,
             chair,
             inputs,
             events,
@@ -194,9 +206,11 @@ impl Driver {
     }
 
     fn publish_contact(&self, read: Option<Contact>) {
-        let written_at = self.core.written_at();
+        let (written_at, verdict_at) = (self.core.written_at(), self.core.verdict_at());
+        let incidents = read.is_some().then(|| self.core.open_incidents().map(str::to_owned).collect());
         self.contact.send_if_modified(|contact| {
-            let next = Contact { written_at, ..read.unwrap_or_else(|| Contact::clone(contact)) };
+            let incidents = incidents.unwrap_or_else(|| contact.incidents.clone());
+            let next = Contact { written_at, verdict_at, incidents, ..read.unwrap_or_else(|| Contact::clone(contact)) };
             let is_news = **contact != next;
             *contact = Arc::new(next);
             is_news
@@ -208,8 +222,8 @@ impl Driver {
         self.handle(Input::Stop);
         self.perform_all();
         // The workers end when nobody can order any more.
-        let Self { desk, chair, workers, _upkeep, .. } = self;
-        drop((desk, chair));
+        let Self { desk, clerk, counter, chair, workers, _upkeep, .. } = self;
+        drop((desk, clerk, counter, chair));
         workers.close();
         if tokio::time::timeout(GOODBYE, workers.wait()).await.is_err() {
             tracing::warn!("stopped without saying goodbye: the database did not answer");
@@ -224,10 +238,15 @@ impl Driver {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::ReadRound { with_progress } => self.order(desk::Order::Read { with_progress }),
+            Output::ReadRound => self.order(desk::Order::Read),
             Output::Write(write) => self.order(desk::Order::Write(write)),
-            Output::Raise(alarm) => self.order(desk::Order::Raise(alarm)),
-            Output::Resolve { key, last_bad_at } => self.order(desk::Order::Resolve { key, last_bad_at }),
+            Output::Errand(Errand::Incidents) => send(&self.clerk, errands::Order::Errand(Errand::Incidents)),
+            Output::Errand(errand @ (Errand::Counts | Errand::Progress)) => {
+                send(&self.counter, errands::Order::Errand(errand));
+            }
+            Output::ReadProgress(spans) => send(&self.counter, errands::Order::Progress(spans)),
+            Output::Raise(alarm) => send(&self.clerk, errands::Order::Raise(alarm)),
+            Output::Resolve { key, last_bad_at } => send(&self.clerk, errands::Order::Resolve { key, last_bad_at }),
             Output::Leadership(act) => self.order_chair(chair::Order::Act(act)),
             Output::Commit(decision) => self.order_chair(chair::Order::Commit(decision)),
             Output::ReadShard => self.order_chair(chair::Order::ReadShard),
@@ -266,14 +285,17 @@ impl Driver {
     }
 }
 
+fn send(worker: &mpsc::UnboundedSender<errands::Order>, order: errands::Order) {
+    worker.send(order).expect("the workers work as long as the driver");
+}
+
 /// What is worth remembering of a round.
 fn contact_of(round: &Round) -> Contact {
     let living = round.watchdogs.iter().filter(|row| !row.stopped);
     Contact {
-        written_at: None,
         clock_ahead_ms: round.database_time.0.saturating_sub(clock::wall().0),
         members: living.map(|row| (row.watchdog.clone(), row.advertise.clone())).collect(),
-        incidents: round.incidents.iter().map(|row| row.key.clone()).collect(),
+        ..Contact::default()
     }
 }
 

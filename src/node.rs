@@ -63,6 +63,7 @@ use self::slices::{Reread, Slices};
 use self::storage::{Database, Storage, Writer};
 use self::trace::Trace;
 use self::windows::WindowReader;
+use crate::clock::database::DatabaseClock;
 use crate::keys::NodeKey;
 use crate::store::Store;
 use crate::{clock, lifecycle};
@@ -150,6 +151,7 @@ impl Node {
             incarnation: Incarnation(rand::random()),
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             address: settings.address.clone(),
+            clock: DatabaseClock::default(),
         };
         let trace = Trace::open(settings.trace_file.as_deref(), identity.node.clone(), identity.incarnation)
             .map_err(|source| NodeError::OpenTrace { path: settings.trace_file.clone().unwrap_or_default(), source })?;
@@ -212,10 +214,11 @@ impl Node {
         let (certificates, seen) = certificates::channel();
         tasks.spawn(wires.certificates(&self, seen).run(ended.clone()));
         let (teller, windows) = windows::channel();
-        let reader = WindowReader { store: self.settings.store.clone(), teller };
+        let reader = WindowReader { clock: self.identity.clock.clone(), store: self.settings.store.clone(), teller };
         tasks.spawn(reader.run(ended.clone()));
         let served = wires.served(&self, Arc::clone(&pulse));
         let runner = runner::Parts {
+            clock: self.identity.clock.clone(),
             tenure: wires.tenure.clone(),
             runs,
             canaries: self.canaries,

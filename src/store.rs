@@ -49,7 +49,7 @@ pub use monitors::MonitorSpec;
 pub use pool::{Share, Store};
 pub use tenure::{NodeProcess, TenureConnection};
 pub use url::DatabaseUrl;
-pub use watch::{Watch, WatchdogIdentity};
+pub use watch::{Errands, Watch, WatchdogIdentity};
 
 /// One page of a list.
 #[derive(Clone, PartialEq, Debug)]

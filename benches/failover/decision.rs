@@ -1,5 +1,6 @@
 //! Deciding and committing a failover: from the commit of a lost node's status to the commit of its last move.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use komainu::clock;
@@ -93,10 +94,15 @@ fn moves(marks: &[Mark]) -> Vec<Mark> {
 
 async fn read_rounds(cluster: &Simulated, with_progress: bool) -> Vec<Duration> {
     let mut watch = cluster.store.watch(identity("bench", String::new())).await.unwrap();
+    let mut errands = cluster.store.errands(&"bench".into()).await.unwrap();
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
         let began_at = clock::now();
-        watch.read_round(with_progress).await.unwrap();
+        watch.read_round().await.unwrap();
+        errands.counts().await.unwrap();
+        if with_progress {
+            errands.progress(&BTreeMap::new()).await.unwrap();
+        }
         times.push(clock::now().since(began_at));
     }
     watch.close().await;

@@ -1,1 +1,18 @@
 -- Monitors, their beats and their assignments: what is settled, and who owns the telling.
+
+-- Monitors that a native node found down and nobody found up since: written with that beat, in its transaction. Whoever
+-- runs the monitor by the time somebody looks, this DOWN is komainu's to tell. At most a row per monitor.
+CREATE TABLE IF NOT EXISTS komainu_down (
+  monitor_id BIGINT NOT NULL PRIMARY KEY,
+  node_id VARCHAR(190) NOT NULL,
+  at BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+-- The native process that writes `komainu_down`; by how much its clock is off the database's, where it stamps beats with
+-- the database's time and says so itself; and when the difference of a node's clock last changed at one stroke.
+ALTER TABLE node ADD COLUMN noting_incarnation CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NULL;
+ALTER TABLE node ADD COLUMN clock_off_ms BIGINT NULL;
+ALTER TABLE node ADD COLUMN clock_stepped_ms BIGINT NULL;
+
+-- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
+ALTER TABLE komainu_incident ADD COLUMN IF NOT EXISTS resolved_by VARCHAR(190) NULL;

@@ -1,1 +1,18 @@
 -- Monitors, their beats and their assignments: what is settled, and who owns the telling.
+
+-- Monitors that a native node found down and nobody found up since: written with that beat, in its transaction. Whoever
+-- runs the monitor by the time somebody looks, this DOWN is komainu's to tell. At most a row per monitor.
+CREATE TABLE IF NOT EXISTS komainu_down (
+  monitor_id INTEGER NOT NULL PRIMARY KEY,
+  node_id TEXT NOT NULL,
+  at INTEGER NOT NULL
+);
+
+-- The native process that writes `komainu_down`; by how much its clock is off the database's, where it stamps beats with
+-- the database's time and says so itself; and when the difference of a node's clock last changed at one stroke.
+ALTER TABLE node ADD COLUMN noting_incarnation TEXT NULL;
+ALTER TABLE node ADD COLUMN clock_off_ms INTEGER NULL;
+ALTER TABLE node ADD COLUMN clock_stepped_ms INTEGER NULL;
+
+-- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
+ALTER TABLE komainu_incident ADD COLUMN resolved_by TEXT NULL;

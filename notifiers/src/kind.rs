@@ -24,6 +24,8 @@ pub enum Kind {
     Isolation,
     /// Another program runs monitors or writes statuses.
     ForeignRunner,
+    /// The clock of a node, or of the database, is wrong.
+    Clock,
     /// The database cannot be written.
     Database,
     /// A program did not push its heartbeat in time, or said that it failed.
@@ -38,7 +40,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Node,
         Self::Nodes,
         Self::Progress,
@@ -48,6 +50,7 @@ impl Kind {
         Self::Disagreement,
         Self::Isolation,
         Self::ForeignRunner,
+        Self::Clock,
         Self::Database,
         Self::Heartbeat,
         Self::Monitor,
@@ -67,6 +70,7 @@ impl Kind {
             Self::Disagreement => "disagreement",
             Self::Isolation => "isolation",
             Self::ForeignRunner => "foreign-runner",
+            Self::Clock => "clock",
             Self::Database => "database",
             Self::Heartbeat => "heartbeat",
             Self::Monitor => "monitor",

@@ -325,7 +325,7 @@ fn shown(response: &Response) -> String {
 
 fn subject(notice: &Notice, story: &Story) -> String {
     match notice.items.as_slice() {
-        [item] => format!("[komainu] {} ({})", item.key, notice.cluster),
+        [item] => format!("[komainu] {} ({})", words::called(item), notice.cluster),
         _ => format!("[komainu] {}", story.headline),
     }
 }

@@ -41,6 +41,9 @@ pub struct Item {
     pub event: EventKind,
     /// Kind and subject: `node/node1`.
     pub key: String,
+    /// What people call its subject, where the key does not say it: a monitor's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// How bad.
     pub severity: Severity,
     /// One sentence: what is wrong.
@@ -88,7 +91,7 @@ pub struct Notice {
     pub id: String,
     /// The cluster it is about.
     pub cluster: String,
-    /// At least one, the worst first.
+    /// At least one.
     pub items: Vec<Item>,
     /// So many are waiting that only their number, kinds and the worst are told.
     pub is_digest: bool,

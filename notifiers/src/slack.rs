@@ -2,7 +2,8 @@
 //!
 //! The whole message is `text`, without blocks: servers that speak Slack's webhooks (Mattermost, Rocket.Chat) show nothing
 //! else. A bot puts what happens to an incident later into the thread of the message that opened it, and edits that
-//! message when it is over; a webhook can only write another message.
+//! message so that it says what is so now; whatever is bad again or still is shown in the channel too. A webhook can only
+//! write another message.
 
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
@@ -67,7 +68,8 @@ pub fn payload(config: &Config, notice: &Notice) -> Vec<Call> {
     };
     let event = notice.items.first().map(|item| item.event);
     let mut calls = Vec::new();
-    if event == Some(EventKind::Resolved) {
+    // A reminder says nothing that the headline does not.
+    if event != Some(EventKind::Reminder) {
         // The edit repeats nothing, so it goes first: a retry after a failed reply edits once more.
         let edit = Message { channel: Some(opening.channel), ts: Some(opening.ts), ..message.clone() };
         calls.push(Call { method: Some(UPDATE), body: json!(edit) });
@@ -75,8 +77,8 @@ pub fn payload(config: &Config, notice: &Notice) -> Vec<Call> {
     let reply = Message {
         channel: Some(opening.channel),
         thread_ts: Some(opening.ts),
-        // A reminder that only those see who follow the thread would remind nobody.
-        reply_broadcast: matches!(event, Some(EventKind::Reminder | EventKind::Worse)).then_some(true),
+        // A reminder, or a return, that only those see who follow the thread would reach nobody.
+        reply_broadcast: (event != Some(EventKind::Resolved)).then_some(true),
         ..message
     };
     calls.push(Call { method: Some(POST), body: json!(reply) });

@@ -3,6 +3,7 @@
 //! Short on purpose: what, since when, how many watchdogs agree, what was done, where help is; and whether it deserves
 //! doubt.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +18,9 @@ const GROUP_ITEMS: usize = 20;
 
 /// One sentence; a program's own message may be a page.
 const SUMMARY_CHARS: usize = 500;
+
+/// Longer, and a headline does not fit on a phone.
+const NAME_CHARS: usize = 80;
 
 /// How it is drawn: colour, emoji.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,20 +59,54 @@ pub(crate) struct Part {
 pub(crate) fn tell(notice: &Notice) -> Story {
     let remarks = remarks(notice);
     if let [item] = notice.items.as_slice() {
-        let headline = format!("{}: {} ({})", label(item), item.key, notice.cluster);
+        let headline = format!("{}: {} ({})", label(item), called(item), notice.cluster);
         let parts = vec![Part { title: None, ..alone(item) }];
         return Story { headline, tone: tone(item), counts: None, parts, more: None, remarks };
     }
     let limit = if notice.is_digest { DIGEST_ITEMS } else { GROUP_ITEMS };
-    let left_out = notice.items.len().saturating_sub(limit);
-    let noun = if notice.is_digest { "messages" } else { "incidents" };
+    let items = worst_first(notice);
+    let (listed, left_out) = items.split_at(limit.min(items.len()));
     Story {
-        headline: format!("{} {noun}: {} ({})", notice.items.len(), counted(notice, label), notice.cluster),
-        tone: notice.items.iter().map(tone).min_by_key(|tone| rank(*tone)).unwrap_or(Tone::Warning),
-        counts: notice.is_digest.then(|| format!("by kind: {}", counted(notice, kind))),
-        parts: notice.items.iter().take(limit).map(in_company).collect(),
-        more: (left_out > 0).then(|| format!("and {left_out} more")),
+        headline: headline(&items, &notice.cluster),
+        tone: items.iter().map(|item| tone(item)).min_by_key(|tone| rank(*tone)).unwrap_or(Tone::Warning),
+        counts: notice.is_digest.then(|| format!("by kind: {}", counted(&items, kind))),
+        parts: listed.iter().map(|item| in_company(item)).collect(),
+        more: (!left_out.is_empty()).then(|| format!("and {} more: {}", left_out.len(), counted(left_out, label))),
         remarks,
+    }
+}
+
+/// What is bad now, the worst first; what is over comes last.
+fn worst_first(notice: &Notice) -> Vec<&Item> {
+    let mut items: Vec<&Item> = notice.items.iter().collect();
+    items.sort_by_key(|item| (item.event == EventKind::Resolved, Reverse(item.severity), rank_of_news(item.event)));
+    items
+}
+
+/// News before what people heard of already.
+fn rank_of_news(event: EventKind) -> u8 {
+    match event {
+        EventKind::Opened | EventKind::Worse => 0,
+        EventKind::Flapping => 1,
+        EventKind::Reminder => 2,
+        EventKind::Resolved => 3,
+    }
+}
+
+/// The worst by its name, the others by their number. Nobody looks for a name among thirty ends.
+fn headline(items: &[&Item], cluster: &str) -> String {
+    let Some((first, rest)) = items.split_first() else { return format!("nothing ({cluster})") };
+    format!("{}: {} and {} more: {} ({cluster})", label(first), called(first), rest.len(), counted(rest, label))
+}
+
+/// `monitor Shop checkout`, where the key says `monitor/123`.
+pub(crate) fn called(item: &Item) -> String {
+    let Some(name) = &item.name else { return item.key.clone() };
+    let name = clip(&name.split_whitespace().collect::<Vec<_>>().join(" "), NAME_CHARS);
+    match item.key.split_once('/') {
+        Some(("certificate", _)) => format!("certificate of {name}"),
+        Some((kind, _)) => format!("{kind} {name}"),
+        None => name,
     }
 }
 
@@ -98,7 +136,7 @@ fn in_company(item: &Item) -> Part {
 }
 
 fn part(item: &Item, lines: Vec<String>) -> Part {
-    let title = Some(format!("{}: {}", label(item), item.key));
+    let title = Some(format!("{}: {}", label(item), called(item)));
     Part { title, tone: tone(item), lines, runbook_url: item.runbook_url.clone() }
 }
 
@@ -145,13 +183,13 @@ fn instead(notice: &Notice) -> Option<String> {
 }
 
 /// `3 critical, 1 resolved`: the most frequent first.
-fn counted(notice: &Notice, name: impl Fn(&Item) -> &'static str) -> String {
+fn counted(items: &[&Item], name: impl Fn(&Item) -> &'static str) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for item in &notice.items {
+    for item in items {
         *counts.entry(name(item)).or_default() += 1;
     }
     let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.sort_by_key(|(_, count)| Reverse(*count));
     let counts: Vec<String> = counts.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
     counts.join(", ")
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::Ctx;
 use super::auth::{Reader, Writer};
+use super::body::Object;
 use super::fields::Fields;
 use super::openapi::Millis;
 use super::page::{Cut, Items, PageParams};
@@ -33,6 +34,9 @@ pub(super) struct Shown {
     last_bad_at: Wall,
     #[schema(value_type = Option<Millis>, required)]
     resolved_at: Option<Wall>,
+    /// Whose hand resolved it; `null` where it is open or ended by itself.
+    #[schema(required)]
+    resolved_by: Option<String>,
     #[schema(value_type = Option<Millis>, required)]
     acknowledged_at: Option<Wall>,
     #[schema(required)]
@@ -118,6 +122,7 @@ impl From<Incident> for Shown {
             opened_at: incident.opened_at,
             last_bad_at: incident.last_bad_at,
             resolved_at: incident.resolved_at,
+            resolved_by: incident.resolved_by,
             acknowledged_at: incident.acknowledged_at,
             acknowledged_by: incident.acknowledged_by,
             flaps: incident.flaps,
@@ -169,6 +174,39 @@ pub(super) async fn acknowledge(
     Err(ApiError::conflict("id", format!("incident {id} is over already")))
 }
 
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
+pub(super) struct ResolveIncident {
+    /// Why, for whoever is told and for the audit trail.
+    #[schema(min_length = 1, max_length = 1_000)]
+    why: String,
+}
+
+/// It is over: nobody looks at what it is about any more, or knows better. Told as its end. Where what is wrong still is,
+/// the next look opens a new incident.
+#[utoipa::path(post, path = "/incidents/{id}/resolve", tag = "incidents", security(("key" = ["write"])),
+    params(("id" = i64, Path, description = "Its number")), request_body = ResolveIncident,
+    responses((status = 200, description = "Resolved", body = ShownStory),
+        (status = 409, description = "It is over already", body = Problem)))]
+pub(super) async fn resolve(
+    Writer(caller): Writer,
+    context: Ctx,
+    Path(id): Path<String>,
+    Object(mut fields): Object,
+) -> Result<Json<ShownStory>, ApiError> {
+    let why = fields.required_text("why", 1_000);
+    fields.finish()?;
+    let store = &context.state.store;
+    let number = id.parse().map_err(|_| ApiError::not_found("incident", &id))?;
+    if incidents::resolve(store, number, &caller.who(), &why.unwrap_or_default()).await? {
+        return story(store, &id).await;
+    }
+    if incidents::get(store, number).await?.is_none() {
+        return Err(ApiError::not_found("incident", &id));
+    }
+    Err(ApiError::conflict("id", format!("incident {id} is over already")))
+}
+
 async fn story(store: &Store, id: &str) -> Result<Json<ShownStory>, ApiError> {
     let unknown = || ApiError::not_found("incident", id);
     let number = id.parse().map_err(|_| unknown())?;
@@ -205,5 +243,29 @@ mod tests {
         assert_eq!(surface.send("POST", "/api/v1/incidents/999/ack", Some(&write), "").await.code, 404);
         let read = surface.key("read").await;
         assert_eq!(surface.send("POST", &format!("{path}/ack"), Some(&read), "").await.code, 403);
+    }
+
+    #[tokio::test]
+    async fn a_hand_resolves_an_incident_and_says_why() {
+        let surface = Surface::plain().await;
+        let write = surface.key("write").await;
+        let id = surface.raise("channel/old").await;
+        let path = format!("/api/v1/incidents/{id}/resolve");
+        let nothing = surface.send("POST", &path, Some(&write), "{}").await;
+        assert_eq!((nothing.code, &nothing.json()["errors"][0]["field"]), (400, &"why".into()));
+        let why = r#"{"why": "renamed"}"#;
+        let read = surface.key("read").await;
+        assert_eq!(surface.send("POST", &path, Some(&read), why).await.code, 403);
+        let resolved = surface.send("POST", &path, Some(&write), why).await;
+        let story = resolved.json();
+        assert_eq!((resolved.code, &story["resolved_by"]), (200, &"key/write".into()));
+        let end = &story["events"][1];
+        assert!(end["summary"].as_str().unwrap().starts_with("resolved by key/write: renamed (it was: "), "{end}");
+        assert_eq!(surface.send("POST", &path, Some(&write), why).await.code, 409);
+        let audit =
+            surface.send("GET", "/api/v1/audit?what=incident.resolve", Some(&surface.key("admin").await), "").await;
+        assert_eq!(audit.json()["items"].as_array().unwrap().len(), 1);
+        let again = surface.raise("channel/old").await;
+        assert_ne!(again, id, "what is bad still is a new incident");
     }
 }

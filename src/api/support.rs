@@ -140,7 +140,7 @@ impl Surface {
     /// Writes the row of a watchdog that then stands still.
     pub(super) async fn register_watchdog(&self, watchdog: &str) {
         let report = Report { watchdog: watchdog.into(), ..report() };
-        let write = Write { report, changed: Vec::new(), stopped: false };
+        let write = Write { report, stopped: false };
         self.watch_as(watchdog).await.write(&write).await.unwrap();
     }
 
@@ -149,19 +149,15 @@ impl Surface {
         let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
         let alarm =
             Alarm { key: key.to_owned(), severity: Severity::Critical, summary: "bad".to_owned(), votes: (3, 3) };
-        assert!(self.watch().await.raise(&alarm, &routing).await.unwrap());
+        assert!(self.state.store.errands(&"w1".into()).await.unwrap().raise(&alarm, &routing).await.unwrap());
         let all = incidents::list(&self.state.store, &IncidentFilter::default(), None, 1).await.unwrap();
         all.items[0].id
     }
 
     pub(super) async fn resolve(&self, key: &str) {
-        let mut watch = self.watch().await;
-        let seen = watch.read_round(false).await.unwrap().incidents[0].last_bad_at;
+        let mut watch = self.state.store.errands(&"w1".into()).await.unwrap();
+        let seen = watch.incidents().await.unwrap()[0].last_bad_at;
         assert!(watch.resolve(key, seen).await.unwrap());
-    }
-
-    async fn watch(&self) -> Watch {
-        self.watch_as("w1").await
     }
 
     async fn watch_as(&self, watchdog: &str) -> Watch {

@@ -77,8 +77,10 @@ pub(super) fn letters(speech: &Speech, occasion: &Occasion<'_>) -> Vec<Letter> {
 
 fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeSet<Line>) -> Option<Letter> {
     let mut items: Vec<Item> = lines.iter().filter_map(|line| item(speech, occasion, line)).collect();
-    // The sort is stable: the database comes first, then the worst.
-    items.sort_by_key(|item| (item.key != spool::KEY, std::cmp::Reverse(item.severity)));
+    // The sort is stable: the database comes first, then the worst, and last what is over.
+    items.sort_by_key(|item| {
+        (item.key != spool::KEY, item.event == EventKind::Resolved, std::cmp::Reverse(item.severity))
+    });
     let doubt = match speech.doubt {
         blackout::Doubt::DatabaseUnreachable => komainu_notifiers::Doubt::DatabaseUnreachable,
         blackout::Doubt::UnconfirmedAlone => komainu_notifiers::Doubt::UnconfirmedAlone,
@@ -113,6 +115,7 @@ fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
             incident_id: format!("outage-{}", speech.outage),
             event: EventKind::Opened,
             key: spool::KEY.to_owned(),
+            name: None,
             severity: Severity::Critical,
             summary: summary(speech.votes),
             opened_at_ms: occasion.began_at.0,
@@ -129,6 +132,7 @@ fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
         incident_id: row.incident.to_string(),
         event: event(&row.event),
         key: row.key.clone(),
+        name: row.name.clone(),
         severity: if row.severity == "warning" { Severity::Warning } else { Severity::Critical },
         summary: row.summary.clone(),
         opened_at_ms: row.opened_at.0,
@@ -165,6 +169,7 @@ mod tests {
             at: Wall(900),
             incident: 70 + delivery,
             key: key.to_owned(),
+            name: None,
             severity: "critical".to_owned(),
             summary: "offline".to_owned(),
             votes: (3, 3),

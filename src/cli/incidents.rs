@@ -1,7 +1,7 @@
 //! `komainu incidents`.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::output::OutputArgs;
 use super::print;
@@ -26,6 +26,16 @@ pub(super) enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Say that it is over; what is wrong still opens anew.
+    Resolve {
+        /// Its number in the list.
+        id: i64,
+        /// Why, for whoever is told and for the audit trail.
+        #[arg(long)]
+        why: String,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -34,6 +44,12 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Ack { id, output } => {
             let incident = output.client()?.call(Method::POST, &format!("/api/v1/incidents/{id}/ack"), None).await?;
             output.say(&incident, || format!("acknowledged: {}", print::cell(incident.get("key"))));
+            Ok(())
+        }
+        Command::Resolve { id, why, output } => {
+            let (path, body) = (format!("/api/v1/incidents/{id}/resolve"), json!({"why": why}));
+            let incident = output.client()?.call(Method::POST, &path, Some(body)).await?;
+            output.say(&incident, || format!("resolved: {}", print::cell(incident.get("key"))));
             Ok(())
         }
     }

@@ -87,6 +87,7 @@ fn test_notice(name: &str, cluster: &str, runbook: &str) -> Notice {
         incident_id: id.clone(),
         event: EventKind::Opened,
         key: format!("channel/{name}"),
+        name: None,
         severity: Severity::Warning,
         summary: format!("this is only a test, sent by hand: messages through channel {name} arrive"),
         opened_at_ms: now_ms,

@@ -1,23 +1,22 @@
-//! The desk: a watchdog's own database connection, one order at a time.
+//! The desk: the connection that leases are watched on, one order at a time, and nothing else.
 //!
 //! A connection that failed once is thrown away; the order is answered with the error, and the next one connects anew.
 //! Nothing is tried twice here: the core orders again when its time comes.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
-use komainu_watchdogs::io::{Alarm, Input, Write};
-use komainu_watchdogs::routing::Routing;
-use komainu_watchdogs::time::{Mono, Wall};
+use komainu_watchdogs::io::{Input, Write};
+use komainu_watchdogs::time::Mono;
 use tokio::sync::mpsc;
 
 use super::Event;
 use crate::clock;
 use crate::store::{Store, StoreError, Watch, WatchdogIdentity};
 
-/// Longer than the lock wait of our sessions (3 s), so that the server's own error comes first.
-const LIMIT: Duration = Duration::from_secs(4);
+/// Longer than the limit of a statement, so that the server's own error comes first; and long enough to connect to a
+/// database that is a second away.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// A row that bears another process's incarnation may be a predecessor's, whose end is being watched.
 const ID_IN_USE_PATIENCE: Duration = Duration::from_secs(20);
@@ -25,71 +24,42 @@ const ID_IN_USE_PATIENCE: Duration = Duration::from_secs(20);
 /// What the core wants from this connection.
 #[derive(Debug)]
 pub(super) enum Order {
-    Read { with_progress: bool },
+    Read,
     Write(Box<Write>),
-    Raise(Alarm),
-    Resolve { key: String, last_bad_at: Wall },
 }
 
 struct Desk {
     store: Store,
     identity: WatchdogIdentity,
-    routing: Arc<Routing>,
     watch: Option<Watch>,
     in_use_since: Option<Mono>,
 }
 
 /// Works until nobody orders any more.
 pub(super) async fn run(
-    (store, routing): (Store, Arc<Routing>),
+    store: Store,
     identity: WatchdogIdentity,
     mut orders: mpsc::UnboundedReceiver<Order>,
     events: mpsc::UnboundedSender<Event>,
 ) {
-    let mut desk = Desk { store, identity, routing, watch: None, in_use_since: None };
+    let mut desk = Desk { store, identity, watch: None, in_use_since: None };
     while let Some(order) = orders.recv().await {
-        if let Some(event) = desk.perform(order).await {
-            // Nobody listens any more while the process stops.
-            let _ = events.send(event);
-        }
+        // Nobody listens any more while the process stops.
+        let _ = events.send(desk.perform(order).await);
     }
 }
 
 impl Desk {
-    async fn perform(&mut self, order: Order) -> Option<Event> {
-        let input = match order {
-            Order::Read { with_progress } => {
-                let read = self.with(async |watch| watch.read_round(with_progress).await).await;
-                read.map_or_else(|error| Input::RoundFailed(log(&error)), |round| Input::Round(Box::new(round)))
+    async fn perform(&mut self, order: Order) -> Event {
+        match order {
+            Order::Read => {
+                let read = self.with(async |watch| watch.read_round().await).await;
+                let input =
+                    read.map_or_else(|error| Input::RoundFailed(log(&error)), |round| Input::Round(Box::new(round)));
+                Event::Input(input)
             }
-            Order::Write(write) => return Some(self.write(&write).await),
-            Order::Raise(alarm) => {
-                let routing = Arc::clone(&self.routing);
-                let raised = self.with(async |watch| watch.raise(&alarm, &routing).await).await;
-                match raised {
-                    Ok(true) => tracing::warn!(
-                        incident.key = alarm.key,
-                        severity = alarm.severity.as_str(),
-                        votes = ?alarm.votes,
-                        summary = alarm.summary,
-                        "incident opened"
-                    ),
-                    Ok(false) => {}
-                    Err(error) => return Some(Event::Input(Input::DatabaseFailed(log(&error)))),
-                }
-                return None;
-            }
-            Order::Resolve { key, last_bad_at } => {
-                let resolved = self.with(async |watch| watch.resolve(&key, last_bad_at).await).await;
-                match resolved {
-                    Ok(true) => tracing::info!(incident.key = key, "incident resolved"),
-                    Ok(false) => {}
-                    Err(error) => return Some(Event::Input(Input::DatabaseFailed(log(&error)))),
-                }
-                return None;
-            }
-        };
-        Some(Event::Input(input))
+            Order::Write(write) => self.write(&write).await,
+        }
     }
 
     async fn write(&mut self, write: &Write) -> Event {
@@ -129,7 +99,7 @@ async fn limited<T>(act: impl Future<Output = Result<T, StoreError>>) -> Result<
     }
 }
 
-fn log(error: &StoreError) -> String {
+pub(super) fn log(error: &StoreError) -> String {
     let text = chain(error);
     tracing::warn!(error = text, "database access failed");
     text

@@ -1,14 +1,17 @@
 //! Upkeep: what grows is cut, by the leader, a batch at a time.
 //!
-//! Costs nothing but room when it fails, so errors are only told. How long things are kept is the store's to say.
+//! Costs nothing but room when it fails: the core says for how long that may be. How long things are kept is the store's to say.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::io::Input;
+use komainu_watchdogs::upkeep::Chore;
 use komainu_watchdogs::view::View;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use super::{Event, tell};
 use crate::store::prune::thinning::Thinning;
 use crate::store::{Store, prune};
 
@@ -19,14 +22,21 @@ const PAUSE: Duration = Duration::from_secs(60);
 const BETWEEN_STRETCHES: Duration = Duration::from_millis(200);
 
 /// Works until it is dropped.
-pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: Incarnation) {
+pub(super) async fn run(
+    (store, events): (Store, mpsc::UnboundedSender<Event>),
+    mut view: watch::Receiver<Arc<View>>,
+    me: Incarnation,
+) {
     let mut thinning = Thinning::default();
     loop {
         let leads = |view: &Arc<View>| view.leader.as_ref().is_some_and(|leader| leader.incarnation == me);
         if view.wait_for(leads).await.is_err() {
             return;
         }
-        let pause = match prune::keep_up(&store, &mut thinning).await {
+        let worked = prune::keep_up(&store, &mut thinning).await;
+        let outcome = worked.as_ref().map(|_| ()).map_err(ToString::to_string);
+        tell(&events, Input::Chore(Chore::Pruning, outcome));
+        let pause = match worked {
             Ok(0) => PAUSE,
             Ok(rows) => {
                 tracing::debug!(rows, "pruned what is too old");

@@ -29,7 +29,12 @@ pub struct Previous {
 
 impl From<&LastBeat> for Previous {
     fn from(last: &LastBeat) -> Self {
-        Self { settled: last.status, retries: last.retries, down_count: last.down_count, time: last.time }
+        // A PENDING that follows DOWN, or a maintenance, was for the node's own trouble: see `judge`.
+        let settled = match (last.status, last.settled) {
+            (BeatStatus::Pending, Some(before @ (BeatStatus::Down | BeatStatus::Maintenance))) => before,
+            (status, _) => status,
+        };
+        Self { settled, retries: last.retries, down_count: last.down_count, time: last.time }
     }
 }
 
@@ -239,6 +244,7 @@ mod tests {
     fn retries_go_on_where_the_stored_beat_left_them() {
         let rules = Rules { max_retries: 3, ..RULES };
         let last = LastBeat {
+            id: 1,
             monitor: MonitorId(7),
             status: Pending,
             important: false,
@@ -247,6 +253,7 @@ mod tests {
             retries: 3,
             msg: "no".to_owned(),
             ping_ms: None,
+            settled: None,
         };
         let (beat, _) = next(Some(&Previous::from(&last)), rules, down("no"), at(60));
         assert_eq!((beat.status, beat.important, beat.retries), (Down, true, 4));

@@ -23,6 +23,7 @@ use super::spec::KINDS;
 use super::storage::Storage;
 use super::trace::{Event, Trace};
 use crate::clock;
+use crate::clock::database::DatabaseClock;
 use crate::store::monitors::MonitorSpec;
 use crate::store::{NodeProcess, Store, StoreError, TenureConnection};
 
@@ -62,6 +63,8 @@ pub struct Identity {
     pub hostname: String,
     /// Where its server is reached.
     pub address: String,
+    /// The database's time: its connections read it, beats are stamped with it.
+    pub clock: DatabaseClock,
 }
 
 impl Identity {
@@ -74,7 +77,7 @@ impl Identity {
             address: self.address.clone(),
             kinds: KINDS.iter().map(|&kind| kind.to_owned()).collect(),
         };
-        store.tenure(process).await
+        Ok(store.tenure(process).await?.with_clock(self.clock.clone()))
     }
 }
 

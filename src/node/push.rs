@@ -2,7 +2,8 @@
 //!
 //! Pure, by the rules of Uptime Kuma 2.5.3: `server/routers/api-router.js` (`determineStatus`) for a push that comes,
 //! `server/model/monitor.js` for one that does not. A push that comes is a beat at once; a look at the clock makes a beat
-//! only where none came in time, counted from the last beat in the database, whoever wrote it.
+//! only where none came in time, counted by this node's clock that does not step: the times of beats are those of other
+//! clocks, or of this one before it was set, and one of the future must not silence its monitor.
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use super::spec;
 use crate::store::beats::{Beat, BeatStatus};
 use crate::store::monitors::MonitorSpec;
 
-/// Two machines' clocks differ, and a push travels.
-const BUFFER_MS: i64 = 1_000;
+/// A push travels.
+const BUFFER: Duration = Duration::from_secs(1);
 
 /// The longest time a push may name, as in Kuma: it fits into every column that holds one.
 const PING_MOST_MS: f64 = 100_000_000_000.0;
@@ -83,7 +84,8 @@ pub fn beat_of(
     let settled = previous.map(|previous| previous.settled);
     let important = beat::is_important(settled, status);
     let down_count = down_count(previous, rules, status, important);
-    let duration_s = previous.map_or(0, |previous| (at.0 - previous.time.0) / 1_000);
+    // None where a clock stepped back.
+    let duration_s = previous.map_or(0, |previous| ((at.0 - previous.time.0) / 1_000).max(0));
     let said = RunResult { ping_ms: report.ping_ms, duration_s, ..RunResult::new(RunStatus::Up, report.msg) };
     let plain = Rules { upside_down: false, ..rules };
     let (as_run, _) = beat::next(previous, plain, said, Times { began_at: at, ended_at: at });
@@ -132,25 +134,21 @@ pub enum Look {
     Late(RunResult),
 }
 
-/// Whether a push is overdue.
-pub fn look(previous: Option<&Previous>, monitor: &MonitorSpec, now: Wall) -> Look {
-    let interval_ms = i64::try_from(spec::interval(monitor).as_millis()).unwrap_or(i64::MAX / 2);
-    let Some(previous) = previous else { return late(interval_ms) };
+/// Whether a push is overdue, so long after the last beat was made here or the monitor began.
+pub fn look(previous: Option<&Previous>, monitor: &MonitorSpec, since: Duration) -> Look {
+    let interval = spec::interval(monitor);
+    let Some(previous) = previous else { return late(interval) };
     let good = if monitor.upside_down { BeatStatus::Down } else { BeatStatus::Up };
-    let since_ms = now.0 - previous.time.0;
     // Kuma takes the end of a maintenance for a push that did not come; here the next one has its interval.
     let is_good = previous.settled == good || previous.settled == BeatStatus::Maintenance;
-    if !is_good || since_ms > interval_ms + BUFFER_MS {
-        return late(since_ms);
+    if !is_good || since > interval + BUFFER {
+        return late(since);
     }
-    let left_ms = (interval_ms - since_ms).max(0) + BUFFER_MS;
-    // A beat of the future is one of a clock that was set back: it must not silence the monitor.
-    let left_ms = left_ms.min(interval_ms + BUFFER_MS);
-    Look::InTime(Duration::from_millis(u64::try_from(left_ms).unwrap_or_default()))
+    Look::InTime(interval.saturating_sub(since) + BUFFER)
 }
 
-fn late(since_ms: i64) -> Look {
-    let duration_s = (since_ms + 500).div_euclid(1_000);
+fn late(since: Duration) -> Look {
+    let duration_s = i64::try_from((since.as_millis() + 500) / 1_000).unwrap_or(i64::MAX);
     Look::Late(RunResult { duration_s, ..RunResult::new(RunStatus::Down, "No heartbeat in the time window") })
 }
 
@@ -242,15 +240,31 @@ mod tests {
     #[test]
     fn a_push_in_time_is_looked_after_again_when_the_next_one_is_due() {
         let monitor = MonitorSpec { interval: 60, ..MonitorSpec::default() };
-        assert_eq!(look(Some(&was(Up)), &monitor, Wall(20_000)), Look::InTime(Duration::from_secs(41)));
-        assert_eq!(look(Some(&was(Up)), &monitor, Wall(60_500)), Look::InTime(Duration::from_secs(1)));
-        assert_eq!(look(Some(&was(Up)), &monitor, Wall(-900_000)), Look::InTime(Duration::from_secs(61)));
+        let again = |since| look(Some(&was(Up)), &monitor, Duration::from_millis(since));
+        assert_eq!(again(20_000), Look::InTime(Duration::from_secs(41)));
+        assert_eq!(again(60_500), Look::InTime(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_beat_of_an_hour_or_a_day_ahead_silences_no_monitor() {
+        let monitor = MonitorSpec { interval: 60, ..MonitorSpec::default() };
+        for time in [Wall(3_600_000), Wall(86_400_000), Wall(-3_600_000), Wall(-86_400_000)] {
+            let previous = Previous { time, ..was(Up) };
+            assert!(matches!(look(Some(&previous), &monitor, Duration::from_secs(62)), Look::Late(_)), "{time:?}");
+            assert!(matches!(look(Some(&previous), &monitor, Duration::from_secs(30)), Look::InTime(_)), "{time:?}");
+        }
+    }
+
+    #[test]
+    fn a_push_after_a_step_back_tells_no_negative_time() {
+        let previous = Previous { time: Wall(3_600_000), ..was(Up) };
+        assert_eq!(beat_of(Some(&previous), RULES, report(true), false, Wall(1_000)).0.duration_s, 0);
     }
 
     #[test]
     fn a_push_that_does_not_come_is_late() {
         let monitor = MonitorSpec { interval: 60, ..MonitorSpec::default() };
-        let late_s = |previous: Option<&Previous>, now_ms| match look(previous, &monitor, Wall(now_ms)) {
+        let late_s = |previous: Option<&Previous>, since| match look(previous, &monitor, Duration::from_millis(since)) {
             Look::Late(result) => Some((result.msg, result.duration_s)),
             Look::InTime(_) => None,
         };
@@ -261,8 +275,9 @@ mod tests {
         assert_eq!(late_s(None, 5_000), told(60));
         assert_eq!(late_s(Some(&was(Down)), 30_000), told(30));
         let inverted = MonitorSpec { upside_down: true, ..monitor.clone() };
-        assert!(matches!(look(Some(&was(Down)), &inverted, Wall(30_000)), Look::InTime(_)));
-        assert!(matches!(look(Some(&was(Up)), &inverted, Wall(30_000)), Look::Late(_)));
+        let half = Duration::from_secs(30);
+        assert!(matches!(look(Some(&was(Down)), &inverted, half), Look::InTime(_)));
+        assert!(matches!(look(Some(&was(Up)), &inverted, half), Look::Late(_)));
     }
 
     fn was(status: BeatStatus) -> Previous {

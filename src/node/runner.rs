@@ -29,6 +29,7 @@ use super::storage::{BeatStore, Fate, Queued, Storage};
 use super::trace::{Event, Trace};
 use super::windows::Windows;
 use crate::clock;
+use crate::clock::database::DatabaseClock;
 use crate::store::beats::LastBeat;
 use crate::store::families::Families;
 
@@ -55,6 +56,8 @@ pub struct Gauges {
 
 /// Everything the loop works with.
 pub struct Parts<D, F> {
+    /// What beats are stamped with.
+    pub clock: DatabaseClock,
     /// Says whether a run may start.
     pub tenure: SharedTenure,
     /// Runs.
@@ -169,6 +172,7 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
     fn launch(&mut self, launch: Launch) {
         let run = launch.run;
         let task = Task {
+            clock: self.parts.clock.clone(),
             tenure: self.parts.tenure.clone(),
             runs: Arc::clone(&self.parts.runs),
             families: self.parts.families.clone(),
@@ -223,7 +227,7 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
             let _ = call.answer.send(if is_elsewhere { PushAnswer::Unknown } else { PushAnswer::Refused });
             return;
         }
-        let at = clock::wall();
+        let at = self.parts.clock.stamp();
         let is_maintained = self.parts.windows.cover(monitor, at);
         match self.shard.push((clock::now(), at), &call.token, call.report.clone(), is_maintained) {
             Pushed::Beat(queued) => {
@@ -259,7 +263,7 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
             }
             Command::Compare { slice, rows, compared } => {
                 // Read before: what is restarted now begins later.
-                let at = clock::wall();
+                let at = self.parts.clock.stamp();
                 let (ended, differs) = self.shard.compare(now, slice, rows);
                 self.end_runs(&ended);
                 let _ = compared.send(Compared { differs, at });

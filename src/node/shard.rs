@@ -55,6 +55,8 @@ pub struct Launch {
     pub is_failure_news: bool,
     /// The beat before it.
     pub previous: Option<Previous>,
+    /// When that was made here, or the monitor began: by the node's clock that does not step.
+    pub heard_at: Mono,
 }
 
 /// What came of a run.
@@ -269,7 +271,8 @@ impl Shard {
             self.runs += 1;
             let run = RunId(self.runs);
             held.run = Some(run);
-            return Next::Run(Launch { monitor: Arc::clone(&held.spec), run, is_failure_news, previous });
+            let (monitor, heard_at) = (Arc::clone(&held.spec), held.heard_at);
+            return Next::Run(Launch { monitor, run, is_failure_news, previous, heard_at });
         }
         Next::Fenced
     }
@@ -297,7 +300,7 @@ impl Shard {
         let is_fresh = *is_fresh;
         let (beat, memory) = beat::next(previous.as_ref(), Rules::from(&*held.spec), result, done.times);
         held.memory = Memory::Known { previous: Some(memory), is_fresh: false };
-        held.note_made(beat.time);
+        held.note_made(now, beat.time);
         let interval = held.then.take().unwrap_or_else(|| spec::interval(&held.spec));
         let delay = beat::delay(beat.status, interval, spec::retry_interval(&held.spec));
         self.schedule.set(done.monitor, (done.began_at + delay).max(now + Duration::from_millis(1)));
@@ -317,10 +320,10 @@ impl Shard {
         let Memory::Known { previous, is_fresh } = &held.memory else { return Pushed::Unread };
         let is_fresh = *is_fresh;
         // Two pushes of one millisecond would be one to who looks for a beat by its time.
-        let at = held.made.last().map_or(at, |last| at.max(Wall(last.0 + 1)));
+        let at = (at.0..at.0 + 100).map(Wall).find(|at| !held.made.contains(at)).unwrap_or(at);
         let (beat, memory) = push::beat_of(previous.as_ref(), Rules::from(&*held.spec), report, is_maintained, at);
         held.memory = Memory::Known { previous: Some(memory), is_fresh: false };
-        held.note_made(beat.time);
+        held.note_made(now, beat.time);
         if held.run.take().is_some() {
             self.schedule.set(held.spec.id, now + spec::interval(&held.spec));
         }
@@ -340,7 +343,7 @@ impl Shard {
     pub fn count_foreign(&mut self, now: Mono, last: &[LastBeat]) -> u64 {
         let foreign = last
             .iter()
-            .filter(|last| self.held.get_mut(&last.monitor).is_some_and(|held| held.note_if_foreign(now, last.time)));
+            .filter(|last| self.held.get_mut(&last.monitor).is_some_and(|held| held.note_if_foreign(now, last)));
         u64::try_from(foreign.count()).unwrap_or(u64::MAX)
     }
 
@@ -357,6 +360,9 @@ impl Shard {
         let is_pushed = |monitor: &MonitorId| self.held.get(monitor).is_some_and(|held| held.spec.kind == "push");
         let (pushed, asked): (Vec<_>, Vec<_>) = monitors.iter().copied().partition(|(monitor, _)| is_pushed(monitor));
         for (monitor, interval) in pushed {
+            if let Some(held) = self.held.get_mut(&monitor) {
+                held.heard_at = now;
+            }
             self.schedule.set(monitor, now + interval);
         }
         self.spread(now, &asked);

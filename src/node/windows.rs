@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::calendar::{Span, Window};
 use super::run::{RunResult, RunStatus};
-use crate::clock;
+use crate::clock::database::DatabaseClock;
 use crate::store::windows::{self, Plan};
 use crate::store::{Store, StoreError};
 
@@ -89,6 +89,8 @@ pub fn left_alone() -> RunResult {
 
 /// Reads windows.
 pub struct WindowReader {
+    /// Windows begin by the same clock on all nodes.
+    pub clock: DatabaseClock,
     /// Where they are.
     pub store: Store,
     /// Hears of them.
@@ -131,7 +133,7 @@ impl WindowReader {
     async fn look(&self, refused: &mut BTreeSet<(i64, String)>) -> Result<Covered, StoreError> {
         let Plan { windows: rows, server_zone } = windows::plan(&self.store).await?;
         let zone = server_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system);
-        let now = clock::wall();
+        let now = self.clock.stamp();
         let mut spans: HashMap<i64, Span> = HashMap::new();
         for row in &rows {
             match Window::read(row, &zone) {

@@ -25,7 +25,7 @@ pub(super) fn notice(outbox: &Outbox, claim: &Claim, message: &Message, facts: V
     let thread = facts.first().and_then(|fact| fact.thread.clone());
     let told_to = facts.first().map(|fact| fact.told_to.clone()).unwrap_or_default();
     let mut items: Vec<_> = facts.into_iter().map(|fact| item(outbox, fact)).collect();
-    items.sort_by_key(|item| std::cmp::Reverse(item.severity));
+    items.sort_by_key(|item| (item.event == EventKind::Resolved, std::cmp::Reverse(item.severity)));
     Notice {
         id: claim.notice.clone(),
         cluster: outbox.cluster.clone(),
@@ -51,6 +51,7 @@ fn item(outbox: &Outbox, fact: Fact) -> Item {
         runbook_url: format!("{}{anchor}", outbox.runbook),
         instead_of: fact.instead_of,
         key: fact.key,
+        name: fact.name,
         summary: fact.summary,
     }
 }

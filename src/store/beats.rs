@@ -12,6 +12,7 @@ use super::pool::Store;
 use super::session::Sql;
 use super::value::Row;
 
+mod downs;
 pub mod keeper;
 
 /// `heartbeat.status`.
@@ -73,9 +74,11 @@ pub struct Beat {
     pub is_own_trouble: bool,
 }
 
-/// The latest beat of one monitor.
+/// The beat of one monitor that was stored last: clocks of nodes step, the order of storing does not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LastBeat {
+    /// The row's key: the order of storing.
+    pub id: i64,
     /// Of which monitor.
     pub monitor: MonitorId,
     /// What was found.
@@ -92,26 +95,34 @@ pub struct LastBeat {
     pub msg: String,
     /// How long the target took.
     pub ping_ms: Option<i64>,
+    /// Of one that is PENDING: what was settled before. A node that could not look stores PENDING also after DOWN.
+    pub settled: Option<BeatStatus>,
 }
 
 /// Monitors whose last beats are read by one statement.
 const LAST_BATCH: usize = 1_000;
 
 impl Store {
-    /// The latest beat of each of these monitors that has one.
+    /// The beat stored last of each of these monitors that has one.
     pub async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {
         let act = "read the last beats";
-        let hint = self.catalog().await?.beat_hint();
+        let catalog = self.catalog().await?;
+        let (hint, changes) = (catalog.stored_hint(), catalog.change_hint());
         let mut lease = self.lease(act).await?;
         let time = self.dialect().datetime_ms("h.time");
         let mut beats = Vec::with_capacity(monitors.len());
         for part in monitors.chunks(LAST_BATCH) {
             let ids: Vec<i64> = part.iter().map(|monitor| monitor.0).collect();
-            // One jump per monitor through the index (monitor_id, time, id).
+            // One jump per monitor through the index on its id, and one more where that beat settles nothing: a DOWN that
+            // a native node stored is noted, of what others stored the last change says it.
             let sql = format!(
-                "SELECT h.monitor_id, h.status, h.important, {time} AS time_ms, h.down_count, h.retries, h.msg, \
-                 h.ping FROM monitor m JOIN heartbeat h ON h.id = (SELECT l.id FROM heartbeat l{hint} \
-                 WHERE l.monitor_id = m.id ORDER BY l.time DESC, l.id DESC LIMIT 1) WHERE m.id IN ({})",
+                "SELECT h.id, h.monitor_id, h.status, h.important, {time} AS time_ms, h.down_count, h.retries, h.msg, \
+                 h.ping, CASE WHEN h.status <> 2 THEN NULL WHEN d.monitor_id IS NOT NULL THEN 0 ELSE \
+                 (SELECT c.status FROM heartbeat c{changes} WHERE c.monitor_id = m.id AND c.important = 1 \
+                 ORDER BY c.time DESC, c.id DESC LIMIT 1) END AS settled \
+                 FROM monitor m JOIN heartbeat h ON h.id = (SELECT l.id FROM heartbeat l{hint} \
+                 WHERE l.monitor_id = m.id ORDER BY l.id DESC LIMIT 1) \
+                 LEFT JOIN komainu_down d ON d.monitor_id = m.id WHERE m.id IN ({})",
                 id_list(&ids)
             );
             for row in lease.rows(act, Sql::Once(sql), vec![]).await? {
@@ -126,6 +137,7 @@ fn last_beat(row: &Row) -> Result<LastBeat, StoreError> {
     let code = row.int("status")?;
     let status = BeatStatus::from_code(code);
     Ok(LastBeat {
+        id: row.int("id")?,
         monitor: MonitorId(row.int("monitor_id")?),
         status: status.ok_or_else(|| StoreError::unreadable("read the last beats", "status", code))?,
         important: row.flag("important")?,
@@ -134,5 +146,6 @@ fn last_beat(row: &Row) -> Result<LastBeat, StoreError> {
         retries: row.small("retries")?,
         msg: row.text("msg")?,
         ping_ms: row.maybe_int("ping")?,
+        settled: row.maybe_int("settled")?.and_then(BeatStatus::from_code),
     })
 }

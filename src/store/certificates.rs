@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use komainu_watchdogs::certificate::{self, Days, End, Facts, Verdict};
+use komainu_watchdogs::certificate::{self, Days, End, Facts, Verdict, Want};
 use komainu_watchdogs::downtime::End as MonitorEnd;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::io::{Alarm, Severity};
@@ -125,6 +125,7 @@ fn words(end: End) -> &'static str {
     match end {
         End::Renewed => "renewed",
         End::Unwanted => "nobody wants to be told any more",
+        End::Plain => "the monitor sees no certificate any more",
         End::Monitor(MonitorEnd::Paused) => "the monitor was paused",
         End::Monitor(MonitorEnd::Deleted) => "the monitor was deleted",
         End::Monitor(MonitorEnd::Up) => "over",
@@ -178,7 +179,7 @@ async fn look(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) 
     let wanted = if catalog.has_column("monitor", "expiry_notification") { "m.expiry_notification" } else { "1" };
     let links = (0..LINKS).map(|link| link_columns(session, link)).collect::<String>();
     let sql = format!(
-        "SELECT m.id, m.name, m.active, m.ignore_tls, {wanted} AS wanted, k.made_by, k.channels, n.runner{links} \
+        "SELECT m.id, m.name, m.active, m.type, m.url, m.ignore_tls, {wanted} AS wanted, k.made_by, k.channels, n.runner{links} \
          FROM monitor m LEFT JOIN monitor_tls_info t ON t.monitor_id = m.id \
          LEFT JOIN komainu_monitor k ON k.monitor_id = m.id LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
          LEFT JOIN node n ON n.node_id = a.effective_node WHERE m.id IN ({}) ORDER BY m.id, t.id",
@@ -226,7 +227,7 @@ fn read(row: &Row) -> Result<Known, StoreError> {
     let is_api_made = row.maybe_text("made_by")?.as_deref() == Some("api");
     let facts = Facts {
         is_active: row.flag("active")?,
-        is_wanted: row.flag("wanted")? && !row.flag("ignore_tls")?,
+        want: Want::of(&row.text("type")?, &row.text("url")?, row.flag("wanted")? && !row.flag("ignore_tls")?),
         is_ours: is_api_made || row.maybe_text("runner")?.as_deref() == Some("native"),
         expires_at,
     };

@@ -87,6 +87,10 @@ impl Dialect {
         self.pick("GREATEST", "MAX")
     }
 
+    pub(crate) fn least(self) -> &'static str {
+        self.pick("LEAST", "MIN")
+    }
+
     /// The tail of an INSERT that replaces the `columns` of a row whose `key` is there already.
     pub(crate) fn or_update(self, key: &str, columns: &[&str]) -> String {
         let sets = |wrap: &dyn Fn(&str) -> String| {

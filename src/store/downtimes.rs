@@ -7,10 +7,11 @@ pub(super) mod spells;
 
 use std::collections::BTreeMap;
 
-use komainu_watchdogs::downtime::{self, End, Facts, State, Verdict};
+use komainu_watchdogs::downtime::{self, End, Facts, FoundDown, State, Verdict};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Routing, Subject};
+use komainu_watchdogs::time::Wall;
 
 use super::beats::BeatStatus;
 use super::catalog::Catalog;
@@ -61,16 +62,16 @@ pub async fn suspects(
     how_many: u32,
 ) -> Result<(Vec<MonitorId>, MonitorId), StoreError> {
     let act = "look for monitors that are down";
-    let hint = store.catalog().await?.change_hint();
+    let hint = store.catalog().await?.stored_hint();
     let sql = format!(
-        "SELECT x.id, (SELECT h.status FROM heartbeat h{hint} WHERE h.monitor_id = x.id AND h.important = 1 \
-         ORDER BY h.time DESC, h.id DESC LIMIT 1) AS status FROM (SELECT id FROM monitor WHERE id > ? \
-         ORDER BY id LIMIT ?) x ORDER BY x.id"
+        "SELECT x.id, d.monitor_id AS noted, (SELECT h.status FROM heartbeat h{hint} WHERE h.monitor_id = x.id \
+         ORDER BY h.id DESC LIMIT 1) AS status FROM (SELECT id FROM monitor WHERE id > ? \
+         ORDER BY id LIMIT ?) x LEFT JOIN komainu_down d ON d.monitor_id = x.id ORDER BY x.id"
     );
     let rows = store.lease(act).await?.rows(act, sql, values![after, how_many]).await?;
     let mut down = vec![];
     for row in &rows {
-        if row.maybe_int("status")? == Some(BeatStatus::Down.code()) {
+        if row.maybe_int("noted")?.is_some() || row.maybe_int("status")? == Some(BeatStatus::Down.code()) {
             down.push(MonitorId(row.int("id")?));
         }
     }
@@ -133,7 +134,8 @@ pub async fn settle(store: &Store, monitors: &[MonitorId], routing: &Routing) ->
         let known = known(&mut lease, &catalog, part).await?;
         let is_due = |monitor: &&MonitorId| {
             let facts = known.get(monitor).map(|known| &known.facts);
-            downtime::decide(facts, open.contains_key(monitor)) != Verdict::Leave
+            let has_stale_note = facts.is_some() && downtime::is_note_stale(facts);
+            has_stale_note || downtime::decide(facts, open.contains_key(monitor)) != Verdict::Leave
         };
         due.extend(part.iter().filter(is_due));
     }
@@ -168,6 +170,9 @@ async fn settle_on(
             }
             (Verdict::Leave | Verdict::Open | Verdict::Resolve(_), _, _) => {}
         }
+        if downtime::is_note_stale(known.map(|known| &known.facts)) {
+            forget_note(session, *monitor, known.and_then(|known| known.noted_at)).await?;
+        }
     }
     let ids: Vec<_> = opening.iter().map(|(monitor, _)| *monitor).collect();
     let mut tags = tags(session, catalog, &ids).await?;
@@ -178,6 +183,16 @@ async fn settle_on(
     Ok((open_many(session, &alarms, routing).await?, resolve_many(session, &ends).await?))
 }
 
+/// Unless it was written anew since it was read.
+async fn forget_note(session: &mut Session, monitor: MonitorId, noted_at: Option<Wall>) -> Result<(), StoreError> {
+    let (also, values) = match noted_at {
+        Some(noted_at) => (" AND at = ?", values![monitor, noted_at]),
+        None => ("", values![monitor]),
+    };
+    let sql = format!("DELETE FROM komainu_down WHERE monitor_id = ?{also}");
+    session.execute("forget that a monitor was down", sql, values).await.map(|_| ())
+}
+
 /// A monitor and what is told of it.
 struct Known {
     facts: Facts,
@@ -185,6 +200,7 @@ struct Known {
     node: Option<NodeId>,
     channels: Vec<String>,
     message: String,
+    noted_at: Option<Wall>,
 }
 
 async fn known(
@@ -196,16 +212,23 @@ async fn known(
         return Ok(BTreeMap::new());
     }
     let ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
-    // One jump per monitor through the index (monitor_id, important, time).
+    // One jump per monitor through the index on its id. The last change by time is asked for only where a native node of
+    // an earlier komainu notes nothing.
     let sql = format!(
-        "SELECT m.id, m.name, m.active, k.made_by, k.channels, a.effective_node, a.changed_at, n.runner, h.status, \
-         h.msg, {} AS at FROM monitor m LEFT JOIN komainu_monitor k ON k.monitor_id = m.id \
+        "SELECT m.id, m.name, m.active, k.made_by, k.channels, a.effective_node, a.changed_at, h.status, h.msg, \
+         d.at AS noted_at, CASE WHEN {notes_nothing} AND h.status = 0 THEN (SELECT {time} FROM heartbeat c{changes} \
+         WHERE c.monitor_id = m.id AND c.important = 1 ORDER BY c.time DESC, c.id DESC LIMIT 1) END AS unnoted_at \
+         FROM monitor m LEFT JOIN komainu_monitor k ON k.monitor_id = m.id \
          LEFT JOIN komainu_assignment a ON a.monitor_id = m.id LEFT JOIN node n ON n.node_id = a.effective_node \
-         LEFT JOIN heartbeat h ON h.id = (SELECT l.id FROM heartbeat l{} WHERE l.monitor_id = m.id AND l.important = 1 \
-         ORDER BY l.time DESC, l.id DESC LIMIT 1) WHERE m.id IN ({})",
-        session.dialect().datetime_ms("h.time"),
-        catalog.change_hint(),
-        id_list(&ids)
+         LEFT JOIN komainu_down d ON d.monitor_id = m.id \
+         LEFT JOIN heartbeat h ON h.id = (SELECT l.id FROM heartbeat l{stored} WHERE l.monitor_id = m.id \
+         ORDER BY l.id DESC LIMIT 1) WHERE m.id IN ({ids})",
+        notes_nothing =
+            "n.runner = 'native' AND (n.noting_incarnation IS NULL OR n.noting_incarnation <> n.incarnation)",
+        time = session.dialect().datetime_ms("c.time"),
+        changes = catalog.change_hint(),
+        stored = catalog.stored_hint(),
+        ids = id_list(&ids)
     );
     let rows = session.rows("look at monitors", Sql::Once(sql), vec![]).await?;
     rows.iter().map(|row| Ok((MonitorId(row.int("id")?), read(row)?))).collect()
@@ -218,12 +241,18 @@ fn read(row: &Row) -> Result<Known, StoreError> {
         BeatStatus::Pending => State::Pending,
         BeatStatus::Maintenance => State::Maintenance,
     });
+    let noted_at = row.maybe_wall("noted_at")?;
+    let moved_at = row.maybe_wall("changed_at")?;
+    let unnoted_at = row.maybe_wall("unnoted_at")?;
     let facts = Facts {
         is_active: row.flag("active")?,
         is_api_made: row.maybe_text("made_by")?.as_deref() == Some("api"),
-        runs_native: row.maybe_text("runner")?.as_deref() == Some("native"),
-        moved_at: row.maybe_wall("changed_at")?,
-        state: state.zip(row.maybe_wall("at")?),
+        by_native: match (noted_at, unnoted_at) {
+            (Some(_), _) => FoundDown::Noted,
+            (None, Some(down_at)) if downtime::went_down_since(moved_at, down_at) => FoundDown::Unnoted,
+            (None, _) => FoundDown::No,
+        },
+        state,
     };
     Ok(Known {
         facts,
@@ -231,6 +260,7 @@ fn read(row: &Row) -> Result<Known, StoreError> {
         node: row.maybe_node("effective_node")?,
         channels: serde_json::from_str(&row.text("channels")?).unwrap_or_default(),
         message: row.text("msg")?,
+        noted_at,
     })
 }
 

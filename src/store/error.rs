@@ -176,6 +176,13 @@ impl StoreError {
         matches!(self, Self::PoolTimeout { .. })
     }
 
+    /// It names an index, a column or a table that is not there any more: what was known of the tables is out of date.
+    pub(crate) fn is_of_catalog(&self) -> bool {
+        // Unknown column, no such table, key does not exist (dropped and hinted).
+        let Self::Statement { source, .. } = self else { return false };
+        matches!(server_code(source), Some(1054 | 1146 | 1176)) || is_of_sqlite_catalog(source)
+    }
+
     /// Lock wait or deadlock: nothing was changed, the same may succeed later.
     pub fn is_contention(&self) -> bool {
         matches!(self, Self::Contention { .. })
@@ -230,6 +237,11 @@ fn is_of_content(source: &sqlx::Error) -> bool {
     let is_constraint =
         matches!(kind, Some(ErrorKind::ForeignKeyViolation | ErrorKind::NotNullViolation | ErrorKind::CheckViolation));
     is_constraint || server_code(source).is_some_and(|code| CONTENT_CODES.contains(&code))
+}
+
+fn is_of_sqlite_catalog(source: &sqlx::Error) -> bool {
+    let text = source.as_database_error().map(|error| error.message().to_owned()).unwrap_or_default();
+    text.contains("no such column") || text.contains("no such table")
 }
 
 /// MariaDB's error number; `None` for SQLite.

@@ -38,11 +38,11 @@ pub trait Families: Send + Sync {
 impl Families for Store {
     async fn children(&self, group: MonitorId) -> Result<Vec<Child>, StoreError> {
         let act = "read a group's children";
-        let hint = self.catalog().await?.beat_hint();
+        let hint = self.catalog().await?.stored_hint();
         let mut lease = self.lease(act).await?;
         let sql = format!(
             "SELECT c.id, c.name, c.active, (SELECT h.status FROM heartbeat h{hint} WHERE h.monitor_id = c.id \
-             ORDER BY h.time DESC, h.id DESC LIMIT 1) AS last FROM monitor c WHERE c.parent = ? ORDER BY c.id"
+             ORDER BY h.id DESC LIMIT 1) AS last FROM monitor c WHERE c.parent = ? ORDER BY c.id"
         );
         let mut children = Vec::new();
         for row in lease.rows(act, sql, values![group]).await? {

@@ -19,7 +19,6 @@ use komainu_watchdogs::time::Wall;
 
 pub use admin::{Changed, create, delete, delete_if, get, list, rotate, update};
 pub use intake::{Arrival, Batch, IntakeConnection, Judged};
-pub(crate) use outage::notice_on;
 pub use picture::{Glance, PictureConnection};
 pub use pushes::{PushRow, list as list_pushes};
 pub use settle::{SettleConnection, Settled, Words};

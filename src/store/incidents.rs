@@ -1,6 +1,7 @@
 //! Incidents as people list and acknowledge them; they are opened and resolved below, in [`opening`].
 
 pub(crate) mod bulk;
+pub mod leftover;
 pub(crate) mod opening;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub struct Incident {
     pub last_bad_at: Wall,
     /// `None`: it is open.
     pub resolved_at: Option<Wall>,
+    /// Whose hand resolved it; `None`: it is open, or ended by itself.
+    pub resolved_by: Option<String>,
     /// Somebody takes care of it.
     pub acknowledged_at: Option<Wall>,
     /// Who.
@@ -103,7 +106,7 @@ pub struct IncidentFilter {
 }
 
 const COLUMNS: &str = "id, k, severity, summary, votes_bad, votes_of, opened_at, last_bad_at, resolved_at, \
-     acknowledged_at, acknowledged_by, flaps";
+     resolved_by, acknowledged_at, acknowledged_by, flaps";
 
 /// The condition that a key is of this kind and has a subject: as a range of an index, in both databases.
 pub(crate) fn of_kind(kind: &str) -> String {
@@ -195,6 +198,7 @@ fn incident(row: &Row) -> Result<Incident, StoreError> {
         opened_at: row.wall("opened_at")?,
         last_bad_at: row.wall("last_bad_at")?,
         resolved_at: row.maybe_wall("resolved_at")?,
+        resolved_by: row.maybe_text("resolved_by")?,
         acknowledged_at: row.maybe_wall("acknowledged_at")?,
         acknowledged_by: row.maybe_text("acknowledged_by")?,
         flaps: row.small("flaps")?,
@@ -226,6 +230,33 @@ async fn acknowledge_in(session: &mut Session, id: i64, who: &str) -> Result<boo
         subject: id.to_string(),
         before: told(row.maybe_text("acknowledged_by")?),
         after: told(Some(who.to_owned())),
+    };
+    append_in(session, &deed).await?;
+    Ok(true)
+}
+
+/// Resolves an open incident by hand, in the audit trail too; it is told as its end. `false`: there is none, or it is
+/// over. Where what is wrong still is, the next look opens a new one.
+pub async fn resolve(store: &Store, id: i64, who: &str, why: &str) -> Result<bool, StoreError> {
+    in_transaction!(store, "resolve an incident", |session| resolve_in(session, id, (who, why)).await)
+}
+
+async fn resolve_in(session: &mut Session, id: i64, (who, why): (&str, &str)) -> Result<bool, StoreError> {
+    let act = "resolve an incident";
+    let sql = format!("SELECT k, summary FROM komainu_incident WHERE id = ?{}", session.dialect().for_update());
+    let Some(row) = session.row(act, sql, values![id]).await? else { return Ok(false) };
+    let (key, summary) = (row.text("k")?, row.text("summary")?);
+    let told = format!("resolved by {who}: {why} (it was: {summary})");
+    if !opening::resolve_on(session, id, &told).await? {
+        return Ok(false);
+    }
+    session.execute(act, "UPDATE komainu_incident SET resolved_by = ? WHERE id = ?", values![who, id]).await?;
+    let deed = Deed {
+        who: who.to_owned(),
+        what: "incident.resolve".to_owned(),
+        subject: id.to_string(),
+        before: Some(json!({"key": key, "summary": summary}).to_string()),
+        after: Some(json!({"key": key, "why": why}).to_string()),
     };
     append_in(session, &deed).await?;
     Ok(true)

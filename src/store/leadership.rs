@@ -87,7 +87,7 @@ impl Leadership {
         let act = "read the assignments";
         let not_connected = || StoreError::Lost { act, reason: "not connected".to_owned() };
         let session = &mut self.link.as_mut().ok_or_else(not_connected)?.session;
-        session.limit_statements_to(SHARD_TIMEOUT);
+        session.limit_statements_to(SHARD_TIMEOUT).await?;
         let read = match session.begin(act, Purpose::Snapshot).await {
             Ok(()) => {
                 let read = shard::read(session).await;
@@ -95,8 +95,8 @@ impl Leadership {
             }
             Err(error) => Err(error),
         };
-        session.limit_statements_to(STATEMENT_TIMEOUT);
-        if read.is_err() {
+        let is_limited = session.limit_statements_to(STATEMENT_TIMEOUT).await.is_ok();
+        if read.is_err() || !is_limited {
             self.link = None;
         }
         read

@@ -79,7 +79,8 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 18] = [
+    "komainu_down",
     "komainu_deletion",
     "komainu_channel",
     "komainu_delivery",
@@ -191,7 +192,7 @@ fn refuse_newer(found: u32) -> Result<(), StoreError> {
 /// A connection that waits long, and keeps a second `komainu migrate` out until it closes.
 async fn connect(store: &Store) -> Result<Session, StoreError> {
     let mut session = Session::connect(store.url()).await?;
-    session.limit_statements_to(MIGRATION_TIMEOUT);
+    session.limit_statements_to(MIGRATION_TIMEOUT).await?;
     if session.dialect() == Dialect::MariaDb {
         // An ALTER that waits for a table lets nobody else at it: rather give up.
         session.batch("set up the session", "SET SESSION lock_wait_timeout = 10").await?;
@@ -247,7 +248,7 @@ async fn plan_on(
     if found.version < 3 {
         plan.statements.extend(third_migration(dialect, &found, makes_kuma));
     }
-    plan.statements.extend(files(dialect).fourth.iter().flat_map(|file| split(file)));
+    plan.statements.extend(fourth_migration(dialect, &found));
     plan.statements.extend(widening::of_small(dialect, &found, makes_kuma));
     plan.statements
         .push(format!("UPDATE komainu_schema SET version = {SCHEMA}, migrated_at = {} WHERE id = 1", dialect.now_ms()));
@@ -292,6 +293,14 @@ fn third_migration(dialect: Dialect, found: &Found, makes_kuma: bool) -> Vec<Str
     let node_columns = split(files.more_node_columns);
     statements.extend(node_columns.into_iter().filter(|statement| !found.node_has(added_column(statement))));
     statements
+}
+
+fn fourth_migration(dialect: Dialect, found: &Found) -> Vec<String> {
+    // Earlier migrations wrote down what this one adds, where they ran together.
+    let record = (found.version == 3).then(|| found.record_more(false));
+    let is_missing = |statement: &String| !adds_to_node(statement) || !found.node_has(added_column(statement));
+    let statements = files(dialect).fourth.iter().flat_map(|file| split(file)).filter(is_missing);
+    record.into_iter().chain(statements).collect()
 }
 
 /// One row each for the cluster, the leader and the first generation; a repeated migration leaves them alone.
@@ -341,6 +350,10 @@ async fn plan_removal_on(session: &mut Session, url: &DatabaseUrl) -> Result<Mig
 fn split(file: &str) -> Vec<String> {
     let code: Vec<&str> = file.lines().filter(|line| !line.starts_with("--")).collect();
     code.join("\n").split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
+}
+
+fn adds_to_node(statement: &str) -> bool {
+    statement.starts_with("ALTER TABLE node ADD COLUMN ")
 }
 
 /// `c` of `ALTER TABLE node ADD COLUMN c …`.

@@ -7,6 +7,7 @@
 mod claim;
 pub(crate) mod entry;
 mod facts;
+mod naming;
 mod outcome;
 mod overdue;
 mod queue;
@@ -14,6 +15,7 @@ mod reminders;
 
 pub use claim::{Begin, Claim, begin_sending, claim, prepare_channel, renew};
 pub use facts::{Fact, facts};
+pub(crate) use naming::names;
 pub(crate) use outcome::channel_key;
 pub use outcome::{Half, Partly, Refusal, Rescue, abandon, give_up, halve, note_partly, note_refused, note_sent};
 pub use overdue::{Overdue, overdue, tell_elsewhere};

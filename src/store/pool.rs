@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use komainu_watchdogs::ids::WatchdogId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::catalog::Catalog;
@@ -17,7 +18,7 @@ use super::error::StoreError;
 use super::session::Session;
 use super::tenure::{NodeProcess, TenureConnection};
 use super::url::DatabaseUrl;
-use super::watch::{Watch, WatchdogIdentity};
+use super::watch::{Errands, Watch, WatchdogIdentity};
 
 /// A caller who waits longer than this has its own trouble, not the database's.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -152,6 +153,11 @@ impl Store {
             self.check_schema().await?;
         }
         Watch::connect(self, identity).await
+    }
+
+    /// A connection for what a watchdog does beside its rounds.
+    pub async fn errands(&self, watchdog: &WatchdogId) -> Result<Errands, StoreError> {
+        Errands::connect(self, watchdog).await
     }
 
     /// A node process's own connection for its lease and its assignments.

@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either};
 
 use self::bind::{bind_mariadb, bind_sqlite, written_out};
 use super::dialect::Dialect;
@@ -23,14 +24,18 @@ mod transaction;
 
 /// Longer than the server's own lock wait (3 s), so that its answer comes first and says which lock it was.
 pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(3_500);
-/// A host that does not answer at all.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A host that does not answer at all. A second away, a connection takes five trips and more.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
 /// What a lock wait may take; the same in both databases.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
-/// Without these three a vanished leader's open transaction blocks its successors for hours.
+/// The server gives a statement up before its sender does: nothing that was abandoned goes on there.
+const BEFORE_SENDER: Duration = Duration::from_millis(100);
+
+/// Without these a vanished leader's open transaction blocks its successors for hours.
 const MARIADB_SETTINGS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-     SET SESSION idle_transaction_timeout = 5, SESSION innodb_lock_wait_timeout = 3, SESSION autocommit = 1";
+     SET SESSION idle_transaction_timeout = 5, SESSION innodb_lock_wait_timeout = 3, SESSION autocommit = 1, \
+     SESSION max_statement_time = 3.4";
 
 /// A statement's text.
 pub(crate) enum Sql {
@@ -130,8 +135,14 @@ impl Session {
         self.statements
     }
 
-    pub(crate) fn limit_statements_to(&mut self, limit: Duration) {
+    /// Here and at the server.
+    pub(crate) async fn limit_statements_to(&mut self, limit: Duration) -> Result<(), StoreError> {
+        if self.dialect() == Dialect::MariaDb {
+            let seconds = limit.saturating_sub(BEFORE_SENDER).as_secs_f64();
+            self.batch("set up the session", &format!("SET SESSION max_statement_time = {seconds}")).await?;
+        }
         self.statement_timeout = limit;
+        Ok(())
     }
 
     /// Changes rows; says how many the WHERE clause found.
@@ -186,6 +197,30 @@ impl Session {
                 rows.map(|rows| rows.into_iter().map(|row| Row::sqlite(act, row)).collect())
             }
         };
+        self.arrive(act, answer)
+    }
+
+    /// Several statements without values, sent as one text to MariaDB: the rows of each.
+    async fn answers(&mut self, act: &'static str, text: &str) -> Result<Vec<Vec<Row>>, StoreError> {
+        let Wire::MariaDb(wire) = &mut self.wire else { return Ok(Vec::new()) };
+        if self.in_flight {
+            return Err(StoreError::Lost { act, reason: "an earlier statement was never answered".to_owned() });
+        }
+        self.in_flight = true;
+        self.statements += 1;
+        let reading = async {
+            let mut sets = vec![Vec::new()];
+            let mut answers = sqlx::raw_sql(AssertSqlSafe(text.to_owned())).fetch_many(&mut **wire);
+            while let Some(answer) = answers.try_next().await? {
+                match (answer, sets.last_mut()) {
+                    (Either::Right(row), Some(rows)) => rows.push(Row::mariadb(act, row)),
+                    (Either::Right(_), None) => {}
+                    (Either::Left(_), _) => sets.push(Vec::new()),
+                }
+            }
+            Ok(sets)
+        };
+        let answer = within(act, self.statement_timeout, reading).await?;
         self.arrive(act, answer)
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::incidents::opening::open_on;
+use super::outbox::names;
 use super::pool::{Store, in_transaction};
 use super::session::Session;
 use super::value::{Row, values};
@@ -49,6 +50,9 @@ pub struct Undelivered {
     pub votes: (u32, u32),
     /// When it opened.
     pub opened_at: Wall,
+    /// Of a monitor.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// One outage that people were told of.
@@ -93,8 +97,14 @@ pub async fn undelivered(store: &Store) -> Result<Vec<Undelivered>, StoreError> 
          WHERE d.state = 'waiting' AND d.due_at < {} + {SOON_MS} ORDER BY d.id LIMIT {MOST_UNDELIVERED}",
         store.dialect().now_ms()
     );
-    let rows = store.lease(act).await?.rows(act, sql, vec![]).await?;
-    rows.iter().map(row_of).collect()
+    let mut lease = store.lease(act).await?;
+    let rows = lease.rows(act, sql, vec![]).await?;
+    let mut undelivered = rows.iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
+    let names = names(&mut lease, undelivered.iter().map(|row| row.key.as_str())).await?;
+    for row in &mut undelivered {
+        row.name = names.get(&row.key).cloned();
+    }
+    Ok(undelivered)
 }
 
 fn row_of(row: &Row) -> Result<Undelivered, StoreError> {
@@ -109,6 +119,7 @@ fn row_of(row: &Row) -> Result<Undelivered, StoreError> {
         summary: row.text("summary")?,
         votes: (row.small("votes_bad")?, row.small("votes_of")?),
         opened_at: row.wall("opened_at")?,
+        name: None,
     })
 }
 

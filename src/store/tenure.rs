@@ -3,6 +3,7 @@
 //! A failed call closes the connection; the next call opens a new one. That is safe because each statement here is
 //! guarded by the process's incarnation and none rests on an earlier one.
 
+use komainu_watchdogs::clocks::CLOCK_OFF;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, Stamp};
 use komainu_watchdogs::tenure::OwnRow;
 
@@ -16,6 +17,7 @@ use super::session::{Session, Sql};
 use super::value::{Value, values};
 use super::watch::stamp;
 use crate::clock;
+use crate::clock::database::DatabaseClock;
 
 /// Rows of monitors in memory at once: undigested they take ten times the room. What is read by later statements is at
 /// least as new as the stamp too.
@@ -46,13 +48,20 @@ pub struct TenureConnection {
     node: NodeId,
     incarnation: Incarnation,
     process: NodeProcess,
+    clock: DatabaseClock,
 }
 
 impl TenureConnection {
     pub(crate) async fn connect(store: &Store, process: NodeProcess) -> Result<Self, StoreError> {
         let session = Some(Session::connect(store.url()).await?);
         let (node, incarnation) = (process.node.clone(), process.incarnation);
-        Ok(Self { store: store.clone(), session, node, incarnation, process })
+        Ok(Self { store: store.clone(), session, node, incarnation, process, clock: DatabaseClock::default() })
+    }
+
+    /// Keeps this clock, which others stamp with.
+    #[must_use]
+    pub fn with_clock(self, clock: DatabaseClock) -> Self {
+        Self { clock, ..self }
     }
 
     /// The own row; `None`: there is no such node.
@@ -77,7 +86,8 @@ impl TenureConnection {
         let host = address.split_once("://").map_or(address.as_str(), |(_, host)| host).trim_matches('/');
         let kinds = nodes::list_text(kinds);
         let values = [
-            values![self.incarnation, host, hostname, address, kinds, clock::wall()],
+            values![self.incarnation, host, hostname, address, kinds, self.incarnation],
+            values![self.clock.stamp(), self.clock.off_ms()],
             values![&self.node, seen, lease_seq],
         ];
         let values = values.concat();
@@ -85,8 +95,9 @@ impl TenureConnection {
         let dialect = session.dialect();
         let sql = format!(
             "UPDATE node SET incarnation = ?, lease_seq = lease_seq + 1, is_released = 0, applied_generation = NULL, \
-             applied_nonce = NULL, foreign_beats = 0, host = ?, hostname = ?, address = ?, kinds = ?, runner = 'native', clock_ms = ?, \
-             last_seen_ms = {}, last_seen = {} WHERE node_id = ? AND incarnation {} ? AND lease_seq = ?",
+             applied_nonce = NULL, foreign_beats = 0, host = ?, hostname = ?, address = ?, kinds = ?, runner = 'native', \
+             noting_incarnation = ?, clock_ms = ?, clock_off_ms = ?, last_seen_ms = {}, last_seen = {} \
+             WHERE node_id = ? AND incarnation {} ? AND lease_seq = ?",
             dialect.now_ms(),
             dialect.now_datetime(),
             dialect.is_same()
@@ -110,11 +121,14 @@ impl TenureConnection {
         applied: Option<Stamp>,
         foreign_beats: Option<u64>,
     ) -> Result<bool, StoreError> {
+        let off_ms = self.clock.off_ms();
         let values = values![
             applied.map(|stamp| stamp.generation),
             applied.map(|stamp| stamp.nonce),
             foreign_beats,
-            clock::wall(),
+            off_ms,
+            self.clock.stamp(),
+            off_ms,
             &self.node,
             self.incarnation,
         ];
@@ -122,10 +136,12 @@ impl TenureConnection {
         let dialect = session.dialect();
         let sql = format!(
             "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, \
-             foreign_beats = COALESCE(?, foreign_beats), clock_ms = ?, last_seen_ms = {}, last_seen = {} \
-             WHERE node_id = ? AND incarnation = ?",
-            dialect.now_ms(),
-            dialect.now_datetime()
+             foreign_beats = COALESCE(?, foreign_beats), clock_stepped_ms = CASE WHEN ABS(? - clock_off_ms) > {step} \
+             THEN {now} ELSE clock_stepped_ms END, clock_ms = ?, clock_off_ms = ?, last_seen_ms = {now}, \
+             last_seen = {} WHERE node_id = ? AND incarnation = ?",
+            dialect.now_datetime(),
+            step = CLOCK_OFF.as_millis(),
+            now = dialect.now_ms(),
         );
         Ok(session.execute(act, sql, values).await? == 1)
     }
@@ -133,10 +149,15 @@ impl TenureConnection {
     /// The cluster's stamp, and whether the history knows `applied` (true if there is none).
     pub async fn read_stamp(&mut self, applied: Option<Stamp>) -> Result<(Stamp, bool), StoreError> {
         let values = values![applied.map(|stamp| stamp.generation), applied.map(|stamp| stamp.nonce)];
-        let sql = "SELECT c.generation, c.nonce, (SELECT COUNT(*) FROM komainu_generation g \
-             WHERE g.generation = ? AND g.nonce = ?) AS known FROM komainu_cluster c WHERE c.id = 1";
-        let row = self.session().await?.row("read the generation", sql, values).await?;
-        let row = row.ok_or(StoreError::SchemaMissing)?;
+        let sql = format!(
+            "SELECT c.generation, c.nonce, (SELECT COUNT(*) FROM komainu_generation g \
+             WHERE g.generation = ? AND g.nonce = ?) AS known, {} AS now FROM komainu_cluster c WHERE c.id = 1",
+            self.store.dialect().now_ms()
+        );
+        let session = self.session().await?;
+        let sent_at = clock::now();
+        let row = session.row("read the generation", sql, values).await?.ok_or(StoreError::SchemaMissing)?;
+        self.clock.note(row.wall("now")?, sent_at, clock::now());
         Ok((stamp(&row)?, applied.is_none() || row.flag("known")?))
     }
 

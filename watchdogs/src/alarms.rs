@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assess::Assessment;
+use crate::clocks::CLOCK_OFF;
 use crate::decision::StatusReason;
 use crate::facts::{NodeStatus, WatchdogRow};
 use crate::failover::{Misfit, Situation};
@@ -14,7 +15,7 @@ use crate::io::{Alarm, Severity};
 use crate::roster::Voters;
 
 /// The kinds of incident that are raised, and called over, by what is found here. All others belong to somebody else.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 12] = [
     "nodes",
     "node",
     "progress",
@@ -24,6 +25,8 @@ pub const KINDS: [&str; 10] = [
     "isolation",
     "capacity",
     "foreign-runner",
+    "upkeep",
+    "clock",
     // Entered when it is over: whoever reads it open sees that the database is back.
     "database",
 ];
@@ -43,6 +46,8 @@ pub struct Surroundings<'a> {
     pub misfits: &'a BTreeMap<Misfit, u32>,
     /// Nodes whose monitors or status somebody else writes.
     pub foreign: &'a BTreeSet<NodeId>,
+    /// Nodes whose clocks are off the database's, each by how many milliseconds it is ahead.
+    pub clocks: &'a BTreeMap<NodeId, i64>,
     /// This watchdog, for marking a lone voice.
     pub me: &'a WatchdogId,
 }
@@ -53,6 +58,7 @@ pub fn alarms(situation: &Situation<'_>, around: &Surroundings<'_>) -> Vec<Alarm
     alarms.extend(nodes(situation));
     alarms.extend(watchdogs(around));
     alarms.extend(cluster(around));
+    alarms.extend(clocks(situation, around.clocks));
     if around.voters.is_sole_witness() {
         for alarm in &mut alarms {
             alarm.summary = format!("{} (sole witness: {})", alarm.summary, around.me);
@@ -77,8 +83,10 @@ fn nodes(situation: &Situation<'_>) -> Vec<Alarm> {
         .filter_map(|row| Some((&row.node, situation.assessor.of(&row.node)?)))
         .filter(|(_, node)| node.status != NodeStatus::New)
         .collect();
-    let runs = |node: &Assessment| matches!(node.status, NodeStatus::Online | NodeStatus::Unreachable);
-    let are_all_down = !known.is_empty() && !known.iter().any(|(_, node)| runs(node));
+    // What stands written of a node of which nothing can be said now may be long over.
+    let may_run =
+        |node: &Assessment| !node.is_decided || matches!(node.status, NodeStatus::Online | NodeStatus::Unreachable);
+    let are_all_down = !known.is_empty() && !known.iter().any(|(_, node)| may_run(node));
     if are_all_down {
         let summary = format!("none of the {} nodes is running monitors; nothing can be moved", known.len());
         return vec![critical("nodes".to_owned(), summary, (0, 0))];
@@ -87,6 +95,9 @@ fn nodes(situation: &Situation<'_>) -> Vec<Alarm> {
 }
 
 fn node_alarm(id: &NodeId, node: &Assessment) -> Option<Alarm> {
+    if !node.is_decided {
+        return None;
+    }
     let (down, voters) = node.votes_down;
     let (is_progress, summary) = match (node.status, node.reason) {
         (NodeStatus::New | NodeStatus::Online, _) => return None,
@@ -162,6 +173,36 @@ fn cluster(around: &Surroundings<'_>) -> Vec<Alarm> {
         alarms.push(critical("foreign-runner".to_owned(), text, (0, 0)));
     }
     alarms
+}
+
+/// One alarm for each node; where all are off alike, the clock that is wrong is the database's.
+fn clocks(situation: &Situation<'_>, off: &BTreeMap<NodeId, i64>) -> Vec<Alarm> {
+    let is_living = |node: &NodeId| situation.assessor.of(node).is_some_and(|node| runs(node.status));
+    let off: Vec<_> = off.iter().filter(|(node, _)| is_living(node)).collect();
+    let living = situation.round.nodes.iter().filter(|row| is_living(&row.node)).count();
+    let bounds = off.iter().map(|(_, ahead)| **ahead).min().zip(off.iter().map(|(_, ahead)| **ahead).max());
+    let are_alike = bounds.is_some_and(|(least, most)| u128::from(most.abs_diff(least)) <= CLOCK_OFF.as_millis());
+    if off.len() == living && off.len() > 1 && are_alike {
+        let by = off.first().map_or_else(String::new, |(_, ahead)| off_by(ahead.saturating_neg()));
+        let text = format!("the database's clock is {by} all nodes' clocks; deadlines and pauses go by it");
+        return vec![warning("clock/database".to_owned(), text, (0, 0))];
+    }
+    let one = |(node, ahead): (&NodeId, &i64)| {
+        let text = format!("the clock of node {node} is {} the database's", off_by(*ahead));
+        warning(format!("clock/{node}"), text, (0, 0))
+    };
+    off.into_iter().map(one).collect()
+}
+
+fn runs(status: NodeStatus) -> bool {
+    matches!(status, NodeStatus::Online | NodeStatus::Unreachable)
+}
+
+/// Rounded to minutes where seconds say nothing: the text changes only when it matters.
+fn off_by(ahead_ms: i64) -> String {
+    let seconds = ahead_ms.unsigned_abs().div_ceil(1_000);
+    let span = if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds / 60) };
+    format!("{span} {}", if ahead_ms < 0 { "behind" } else { "ahead of" })
 }
 
 /// What nobody runs is urgent; what runs on a node without its labels is watched.

@@ -15,6 +15,9 @@ use crate::quorum::{Ballot, Reach, Tally, count};
 use crate::status::{Lease, Progress, decide_status};
 use crate::time::Mono;
 
+/// One reading may fall into the moment in which everything is stored that waited.
+const STALE_READINGS: u32 = 2;
+
 /// All nodes, as one watchdog sees them.
 #[derive(Debug, Default)]
 pub struct Assessor {
@@ -54,6 +57,8 @@ pub struct Assessment {
     pub last_online: Option<Mono>,
     is_fenced: bool,
     fresh_since: Option<Mono>,
+    /// Readings in a row that showed no progress.
+    stale_readings: u32,
     tally: Tally,
 }
 
@@ -93,6 +98,7 @@ impl Assessment {
             last_online: None,
             is_fenced: false,
             fresh_since: None,
+            stale_readings: 0,
             tally: Tally::default(),
         }
     }
@@ -104,7 +110,9 @@ impl Assessment {
         self.count(evidence.ballots.as_deref(), policy);
         if let Some((overdue, probing)) = evidence.progress {
             self.overdue = overdue;
-            let is_stale = 2 * overdue > probing && evidence.is_renewing;
+            let is_behind = 2 * overdue > probing && evidence.is_renewing;
+            self.stale_readings = if is_behind { self.stale_readings.saturating_add(1) } else { 0 };
+            let is_stale = self.stale_readings >= STALE_READINGS;
             self.progress = if is_stale { Progress::Stale } else { Progress::Ok };
         }
         let decided = decide_status(self.lease, self.reach, self.progress);

@@ -35,13 +35,37 @@ impl Default for Days {
     }
 }
 
+/// Whether a monitor has to do with certificates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Want {
+    /// It asks to be told, and does not ignore errors of TLS.
+    Told,
+    /// It does not.
+    Untold,
+    /// It sees none: what is known of a certificate is of before it was edited.
+    Plain,
+}
+
+impl Want {
+    /// Of a monitor with this type and address. Types that are not known here may see certificates.
+    pub fn of(kind: &str, url: &str, is_wanted: bool) -> Self {
+        let is_encrypted = || url.trim_start().get(..8).is_some_and(|head| head.eq_ignore_ascii_case("https://"));
+        match kind {
+            "push" | "ping" | "dns" | "group" | "manual" => Self::Plain,
+            "http" | "keyword" | "json-query" if !is_encrypted() => Self::Plain,
+            _ if is_wanted => Self::Told,
+            _ => Self::Untold,
+        }
+    }
+}
+
 /// What decides about the certificates of one monitor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Facts {
     /// The monitor runs at all.
     pub is_active: bool,
-    /// It asks for it, and does not ignore errors of TLS.
-    pub is_wanted: bool,
+    /// Whether it has to do with certificates.
+    pub want: Want,
     /// komainu alerts for this monitor.
     pub is_ours: bool,
     /// The first end of a certificate in the chain; `None`: no certificate is known.
@@ -55,6 +79,8 @@ pub enum End {
     Renewed,
     /// Nobody wants to know any more.
     Unwanted,
+    /// The monitor sees no certificate any more.
+    Plain,
     /// The monitor's own end.
     Monitor(MonitorEnd),
 }
@@ -82,7 +108,11 @@ pub fn decide(monitor: Option<&Facts>, days: Option<Days>, now: Wall, open: Opti
     if !facts.is_active {
         return over(End::Monitor(MonitorEnd::Paused));
     }
-    let (true, Some(days)) = (facts.is_wanted, days) else { return over(End::Unwanted) };
+    let days = match (facts.want, days) {
+        (Want::Plain, _) => return over(End::Plain),
+        (Want::Untold, _) | (Want::Told, None) => return over(End::Unwanted),
+        (Want::Told, Some(days)) => days,
+    };
     let Some(expires_at) = facts.expires_at else { return Verdict::Leave };
     // Whole days, as Kuma counts them.
     let left = expires_at.since(now).as_secs() / DAY.as_secs();
@@ -107,11 +137,23 @@ mod tests {
     fn expiring_in(days: u32) -> Facts {
         // A certificate ends within a day, not at midnight.
         let expires_at = Some(NOW + DAY * days + Duration::from_secs(3_600));
-        Facts { is_active: true, is_wanted: true, is_ours: true, expires_at }
+        Facts { is_active: true, want: Want::Told, is_ours: true, expires_at }
     }
 
     fn decided(facts: &Facts, open: Option<Severity>) -> Verdict {
         decide(Some(facts), Some(Days::default()), NOW, open)
+    }
+
+    #[test]
+    fn a_monitor_that_asks_nothing_encrypted_any_more_has_no_incident() {
+        for (kind, url) in [("http", "http://shop"), ("keyword", "HTTP://shop"), ("ping", ""), ("push", "https://")] {
+            let plain = Facts { want: Want::of(kind, url, true), ..expiring_in(3) };
+            assert_eq!(decided(&plain, Some(Severity::Critical)), Verdict::Resolve(End::Plain), "{kind} {url}");
+            assert_eq!(decided(&plain, None), Verdict::Leave);
+        }
+        assert_eq!(Want::of("http", "HTTPS://shop", true), Want::Told);
+        assert_eq!(Want::of("smtp", "", true), Want::Told, "it may see one");
+        assert_eq!(Want::of("http", "https://shop", false), Want::Untold);
     }
 
     #[test]
@@ -133,7 +175,7 @@ mod tests {
 
     #[test]
     fn who_does_not_want_to_know_is_not_told() {
-        let unwanted = Facts { is_wanted: false, ..expiring_in(3) };
+        let unwanted = Facts { want: Want::Untold, ..expiring_in(3) };
         assert_eq!(decided(&unwanted, None), Verdict::Leave);
         assert_eq!(decided(&unwanted, Some(Severity::Critical)), Verdict::Resolve(End::Unwanted));
         let without_days = decide(Some(&expiring_in(3)), Days::of(&[]), NOW, None);

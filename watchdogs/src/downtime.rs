@@ -1,14 +1,16 @@
 //! Whether a monitor's state is an incident of komainu's.
 //!
 //! Who alerts belongs to the monitor: what was made through komainu's API is komainu's wherever it runs; what was made in
-//! Kuma's UI is Kuma's while it runs on a Kuma, and komainu's while it runs on a native node. A move is not a change of
-//! state: a monitor that was down before it came is known to those who watched it then, so only a beat after the move
-//! opens. What is open ends by whatever ends it, wherever the monitor runs by then.
+//! Kuma's UI is Kuma's while it runs on a Kuma, and komainu's while it runs on a native node. Whose a DOWN is follows from
+//! who stored it: a native node notes it in the same transaction, and the note stays until somebody finds the monitor up.
+//! So a move is not a change of state, and a DOWN that was stored right before one is told all the same. What is open
+//! ends by whatever ends it, wherever the monitor runs by then.
+//!
+//! A monitor's state is that of the beat that was *stored* last. Times of beats are those of their nodes' clocks, which
+//! step: they order nothing.
 //!
 //! A monitor in maintenance opens nothing and ends nothing: what was told before stays open until it is up, and one that
-//! is down when its window ends is told then.
-//!
-//! A monitor's state is that of its latest *important* beat, which Kuma writes whenever the state changes.
+//! is down when its window ends is told then. A node that cannot look (PENDING) changes nothing that was settled before.
 
 use std::time::Duration;
 
@@ -30,6 +32,19 @@ pub enum State {
     Maintenance,
 }
 
+/// Whether a native node found a monitor down, and nobody found it up since.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FoundDown {
+    /// None did, as far as is known.
+    #[default]
+    No,
+    /// One stored a DOWN, and noted it.
+    Noted,
+    /// It runs on one of an earlier komainu, which notes nothing, and by the clocks it went down there:
+    /// [`went_down_since`].
+    Unnoted,
+}
+
 /// What decides about one monitor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Facts {
@@ -37,12 +52,15 @@ pub struct Facts {
     pub is_active: bool,
     /// Through komainu's API.
     pub is_api_made: bool,
-    /// Its effective node is a native one.
-    pub runs_native: bool,
-    /// When it was last given to a node.
-    pub moved_at: Option<Wall>,
-    /// Its latest important beat, and when that was.
-    pub state: Option<(State, Wall)>,
+    /// Whether a native node found it down.
+    pub by_native: FoundDown,
+    /// What the beat says that was stored last.
+    pub state: Option<State>,
+}
+
+/// Whether a change to DOWN came after the move, as far as the clocks of two hosts can say.
+pub fn went_down_since(moved_at: Option<Wall>, down_at: Wall) -> bool {
+    moved_at.is_none_or(|moved_at| moved_at.since(down_at) <= ROUNDING)
 }
 
 /// Why an incident is over.
@@ -73,20 +91,25 @@ pub fn decide(monitor: Option<&Facts>, has_incident: bool) -> Verdict {
     if !facts.is_active {
         return over(has_incident, End::Paused);
     }
+    let is_ours = facts.is_api_made || facts.by_native != FoundDown::No;
     match facts.state {
-        Some((State::Up, _)) => over(has_incident, End::Up),
-        Some((State::Down, at)) if !has_incident && is_ours(facts, at) => Verdict::Open,
-        None | Some((State::Pending | State::Down | State::Maintenance, _)) => Verdict::Leave,
+        Some(State::Up) => over(has_incident, End::Up),
+        Some(State::Down) if !has_incident && is_ours => Verdict::Open,
+        // It went down and its node lost its own network before anybody looked.
+        Some(State::Pending) if !has_incident && facts.by_native == FoundDown::Noted => Verdict::Open,
+        None | Some(State::Pending | State::Down | State::Maintenance) => Verdict::Leave,
     }
+}
+
+/// Whether the note of a DOWN says what is not so any more: left there, it would make a later DOWN that somebody else
+/// tells komainu's.
+pub fn is_note_stale(monitor: Option<&Facts>) -> bool {
+    monitor
+        .is_none_or(|facts| facts.by_native == FoundDown::Noted && (facts.state == Some(State::Up) || !facts.is_active))
 }
 
 fn over(has_incident: bool, end: End) -> Verdict {
     if has_incident { Verdict::Resolve(end) } else { Verdict::Leave }
-}
-
-fn is_ours(facts: &Facts, down_at: Wall) -> bool {
-    let is_since_move = facts.moved_at.is_none_or(|moved_at| moved_at.since(down_at) <= ROUNDING);
-    facts.is_api_made || (facts.runs_native && is_since_move)
 }
 
 #[cfg(test)]
@@ -94,35 +117,27 @@ mod tests {
     use super::*;
 
     fn of_kuma(state: State) -> Facts {
-        Facts {
-            is_active: true,
-            is_api_made: false,
-            runs_native: true,
-            moved_at: Some(Wall(10_000)),
-            state: Some((state, Wall(20_000))),
-        }
+        Facts { is_active: true, is_api_made: false, by_native: FoundDown::No, state: Some(state) }
     }
 
     #[test]
-    fn a_monitor_of_kumas_ui_is_komainus_on_a_native_node_only() {
-        let native = of_kuma(State::Down);
-        assert_eq!(decide(Some(&native), false), Verdict::Open);
-        let on_kuma = Facts { runs_native: false, ..native };
-        assert_eq!(decide(Some(&on_kuma), false), Verdict::Leave);
-        let api_made = Facts { is_api_made: true, ..on_kuma };
+    fn a_monitor_of_kumas_ui_is_komainus_where_a_native_node_found_it_down() {
+        let by_kuma = of_kuma(State::Down);
+        assert_eq!(decide(Some(&by_kuma), false), Verdict::Leave);
+        let by_native = Facts { by_native: FoundDown::Noted, ..by_kuma };
+        assert_eq!(decide(Some(&by_native), false), Verdict::Open);
+        assert_eq!(decide(Some(&by_native), true), Verdict::Leave, "still down, told once");
+        let api_made = Facts { is_api_made: true, ..by_kuma };
         assert_eq!(decide(Some(&api_made), false), Verdict::Open);
+        let by_earlier = Facts { by_native: FoundDown::Unnoted, ..by_kuma };
+        assert_eq!(decide(Some(&by_earlier), false), Verdict::Open);
     }
 
     #[test]
-    fn a_move_is_not_a_change_of_state() {
-        let was_down_before = Facts { moved_at: Some(Wall(22_000)), ..of_kuma(State::Down) };
-        assert_eq!(decide(Some(&was_down_before), false), Verdict::Leave);
-        let within_rounding = Facts { moved_at: Some(Wall(20_900)), ..of_kuma(State::Down) };
-        assert_eq!(decide(Some(&within_rounding), false), Verdict::Open);
-        let has_left = Facts { runs_native: false, ..of_kuma(State::Down) };
-        assert_eq!(decide(Some(&has_left), true), Verdict::Leave, "still down, told once");
-        let is_up_there = Facts { runs_native: false, ..of_kuma(State::Up) };
-        assert_eq!(decide(Some(&is_up_there), true), Verdict::Resolve(End::Up));
+    fn where_nothing_is_noted_only_a_change_after_the_move_counts() {
+        assert!(!went_down_since(Some(Wall(22_000)), Wall(20_000)));
+        assert!(went_down_since(Some(Wall(20_900)), Wall(20_000)), "MariaDB keeps whole seconds");
+        assert!(went_down_since(None, Wall(20_000)));
     }
 
     #[test]
@@ -131,12 +146,35 @@ mod tests {
         let paused = Facts { is_active: false, ..of_kuma(State::Down) };
         assert_eq!(decide(Some(&paused), true), Verdict::Resolve(End::Paused));
         assert_eq!(decide(Some(&of_kuma(State::Pending)), true), Verdict::Leave);
+        assert_eq!(decide(Some(&of_kuma(State::Up)), true), Verdict::Resolve(End::Up));
         assert_eq!(decide(Some(&of_kuma(State::Up)), false), Verdict::Leave);
     }
 
     #[test]
     fn maintenance_neither_opens_nor_ends_an_incident() {
-        assert_eq!(decide(Some(&of_kuma(State::Maintenance)), true), Verdict::Leave);
-        assert_eq!(decide(Some(&of_kuma(State::Maintenance)), false), Verdict::Leave);
+        let noted = Facts { by_native: FoundDown::Noted, ..of_kuma(State::Maintenance) };
+        for facts in [of_kuma(State::Maintenance), noted] {
+            assert_eq!(decide(Some(&facts), true), Verdict::Leave);
+            assert_eq!(decide(Some(&facts), false), Verdict::Leave);
+        }
+    }
+
+    #[test]
+    fn a_node_that_cannot_look_hides_no_down_that_was_stored_before() {
+        let noted = Facts { by_native: FoundDown::Noted, ..of_kuma(State::Pending) };
+        assert_eq!(decide(Some(&noted), false), Verdict::Open);
+        assert_eq!(decide(Some(&noted), true), Verdict::Leave);
+        assert_eq!(decide(Some(&of_kuma(State::Pending)), false), Verdict::Leave);
+    }
+
+    #[test]
+    fn a_note_is_stale_once_the_monitor_is_up_paused_or_gone() {
+        let noted = |state| Facts { by_native: FoundDown::Noted, ..of_kuma(state) };
+        assert!(is_note_stale(None));
+        assert!(is_note_stale(Some(&noted(State::Up))));
+        assert!(is_note_stale(Some(&Facts { is_active: false, ..noted(State::Down) })));
+        for state in [State::Down, State::Pending, State::Maintenance] {
+            assert!(!is_note_stale(Some(&noted(state))), "{state:?}");
+        }
     }
 }

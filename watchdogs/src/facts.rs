@@ -1,7 +1,8 @@
 //! What a watchdog reads from the database, as plain rows.
 //!
 //! Owns the shapes and nothing else: a row says what stands in a table, never what it means. All of one [`Round`] is
-//! read within one read transaction, so its rows fit together.
+//! read within one read transaction, so its rows fit together. What is read beside it ([`Counts`], incidents, progress)
+//! may be older or newer by a moment: whatever is decided by it is guarded in its own transaction.
 
 use serde::{Deserialize, Serialize};
 
@@ -163,6 +164,8 @@ pub struct NodeRow {
     pub recover_asked: bool,
     /// Beats of its monitors that it did not store itself, as it counted them.
     pub foreign_beats: u64,
+    /// By how many milliseconds its clock was ahead of the database's when it last renewed.
+    pub clock_off_ms: Option<i64>,
     /// When it last renewed, for display.
     pub last_seen: Option<Wall>,
 }
@@ -338,7 +341,7 @@ pub struct IncidentRow {
     pub last_bad_at: Wall,
 }
 
-/// One read of the small tables.
+/// One read of what leases and leadership hang on: small tables of our own, and nothing else.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Round {
     /// When the read was sent, on the reader's clock.
@@ -357,16 +360,18 @@ pub struct Round {
     pub nodes: Vec<NodeRow>,
     /// What each watchdog sees.
     pub observations: Vec<ObservationRow>,
-    /// All monitors, counted by likeness; those without an assignment row (new ones, also those made in Kuma's own UI)
-    /// stand there like rows that name no node.
+}
+
+/// All monitors, counted by likeness. Read beside the rounds: that it cannot be read says nothing about any lease.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// When the read was sent, on the reader's clock.
+    pub began_at: Mono,
+    /// Those without an assignment row (new ones, also those made in Kuma's own UI) stand there like rows that name no
+    /// node.
     pub shards: Vec<ShardGroup>,
     /// Assignment rows whose monitor is gone.
     pub leftover: u32,
-    /// How far behind each node is, those without probing monitors left out; read once a probe interval, `None` in
-    /// between.
-    pub progress: Option<Vec<ProgressRow>>,
-    /// Incidents that are open.
-    pub incidents: Vec<IncidentRow>,
 }
 
 /// One monitor, as the planner needs it.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assess::{Assessment, Assessor, cool_off, is_emptied};
 use crate::decision::{Decision, MoveReason, Revoke, StatusChange, Step};
-use crate::facts::{NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
+use crate::facts::{Counts, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
 use crate::ids::{Epoch, Incarnation, NodeId, Stamp};
 use crate::policy::{Policy, Recovery};
 use crate::quorum::Reach;
@@ -29,6 +29,10 @@ pub struct Situation<'a> {
     pub now: Mono,
     /// What was read last.
     pub round: &'a Round,
+    /// Who runs what, as counted last.
+    pub counts: &'a Counts,
+    /// It was counted after the last transaction of this leadership, and may be acted on.
+    pub is_counted: bool,
     /// What is made of it.
     pub assessor: &'a Assessor,
     /// Only one watchdog of several speaks: it moves what the lease gave up, and nothing else.
@@ -45,7 +49,7 @@ impl Situation<'_> {
     }
 
     fn groups(&self) -> impl Iterator<Item = &ShardGroup> {
-        self.round.shards.iter().filter(|group| group.monitors > 0)
+        self.counts.shards.iter().filter(|group| group.monitors > 0)
     }
 
     fn groups_of(&self, node: &NodeId) -> impl Iterator<Item = &ShardGroup> {
@@ -95,6 +99,20 @@ fn is_eligible(row: &NodeRow, node: &Assessment) -> bool {
     node.status == NodeStatus::Online && node.lease == Lease::Fresh && row.overlay == Overlay::None && !is_emptied(row)
 }
 
+/// While no node is online, one that only makes no progress takes what a lost one had, if others make none since about
+/// the same time: whatever keeps their beats from being stored (somebody's lock on Kuma's tables) is not its fault, and
+/// would hold up every failover for as long.
+fn is_last_resort(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> bool {
+    let Situation { round, assessor, policy, .. } = *situation;
+    let is_online = |row: &NodeRow| assessor.of(&row.node).is_some_and(|node| is_eligible(row, node));
+    let is_stale = node.lease == Lease::Fresh && node.progress == Progress::Stale && node.reach == Reach::Up;
+    is_stale
+        && row.overlay == Overlay::None
+        && !is_emptied(row)
+        && assessor.is_stale_together(&row.node, policy)
+        && !round.nodes.iter().any(is_online)
+}
+
 /// Whether an online node gets back the monitors whose home it is.
 fn welcomes_home(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> bool {
     let Situation { now, round, is_sole_witness, policy, .. } = *situation;
@@ -124,7 +142,7 @@ pub fn field(situation: &Situation<'_>) -> Field {
         let unreachable_for = node.unreachable_since.map(|since| now.since(since));
         let eligible = is_eligible(row, node);
         let slot = Slot {
-            is_eligible: eligible,
+            is_eligible: eligible || is_last_resort(situation, row, node),
             welcomes_home: eligible && welcomes_home(situation, row, node),
             lost,
             has_holder: row.incarnation.is_some(),

@@ -5,7 +5,7 @@
 //! for [`CALM_ROUNDS`] rounds in a row, and nobody has raised it for [`CALM`], the incident is *resolved*, guarded by the
 //! `last_bad_at` that was read: somebody who still sees it bad prevents that. Needs no leader. How people are told is not decided here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::facts::IncidentRow;
@@ -26,6 +26,8 @@ pub const CALM: Duration = Duration::from_millis(6_500);
 #[derive(Debug, Default)]
 pub struct Incidents {
     raised_at: BTreeMap<String, Mono>,
+    /// Orders that were not answered yet: nothing is ordered twice, however slow the answers are.
+    awaited: BTreeSet<String>,
     open: BTreeMap<String, Open>,
 }
 
@@ -51,18 +53,28 @@ impl Incidents {
                 (seen.last_bad_at, seen.since) = (row.last_bad_at, now);
             }
             seen.calm_rounds = if is_bad { 0 } else { seen.calm_rounds + 1 };
-            if seen.calm_rounds >= CALM_ROUNDS && now.since(seen.since) >= CALM {
+            let is_over = seen.calm_rounds >= CALM_ROUNDS && now.since(seen.since) >= CALM;
+            if is_over && self.awaited.insert(row.key.clone()) {
                 outputs.push(Output::Resolve { key: row.key.clone(), last_bad_at: row.last_bad_at });
             }
         }
         for alarm in alarms {
             let is_due = self.raised_at.get(&alarm.key).is_none_or(|at| now.since(*at) >= RAISE_AGAIN);
-            if is_due {
+            if is_due && self.awaited.insert(alarm.key.clone()) {
                 self.raised_at.insert(alarm.key.clone(), now);
                 outputs.push(Output::Raise(alarm));
             }
         }
         outputs
+    }
+
+    /// An order was answered. One that failed is given again in the next round: nothing is missed, and no watch of a
+    /// lease has to do with it.
+    pub fn handle_answer(&mut self, key: &str, is_done: bool) {
+        self.awaited.remove(key);
+        if !is_done {
+            self.raised_at.remove(key);
+        }
     }
 
     /// Nothing is known any more: an outage of one's own. Whatever still holds will be raised anew.
@@ -88,9 +100,23 @@ mod tests {
     #[test]
     fn a_lasting_condition_is_raised_once_per_five_seconds() {
         let mut incidents = Incidents::default();
-        let raised =
-            (0..10).filter(|&second| !incidents.handle_round(Mono::secs(second), vec![alarm()], &[]).is_empty());
+        let raised = (0..10).filter(|&second| {
+            let outputs = incidents.handle_round(Mono::secs(second), vec![alarm()], &[]);
+            incidents.handle_answer("node/node1", true);
+            !outputs.is_empty()
+        });
         assert_eq!(raised.collect::<Vec<_>>(), [0, 5]);
+    }
+
+    #[test]
+    fn what_could_not_be_entered_is_ordered_again_and_nothing_is_ordered_twice() {
+        let mut incidents = Incidents::default();
+        let orders =
+            |incidents: &mut Incidents, second| incidents.handle_round(Mono::secs(second), vec![alarm()], &[]).len();
+        assert_eq!(orders(&mut incidents, 0), 1);
+        assert_eq!(orders(&mut incidents, 9), 0, "its answer is awaited");
+        incidents.handle_answer("node/node1", false);
+        assert_eq!(orders(&mut incidents, 10), 1);
     }
 
     #[test]

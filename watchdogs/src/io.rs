@@ -2,12 +2,16 @@
 //!
 //! Owns the vocabulary of the driver and nothing of its behaviour: [`crate::watchdog`] decides, the driver performs.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Commit, Decision, MoveReason, StatusReason};
-use crate::facts::{LeaderRow, NodeStatus, Report, Round, Shard, Target};
+use crate::facts::{Counts, IncidentRow, LeaderRow, NodeStatus, ProgressRow, Report, Round, Shard, Target};
 use crate::ids::{Epoch, NodeId};
-use crate::time::Mono;
+use crate::time::{Mono, Wall};
+use crate::upkeep::Chore;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -38,12 +42,38 @@ pub enum Input {
         /// What came of it.
         commit: Commit,
     },
-    /// Any other database access of this process failed ([`Output::Raise`], [`Output::Resolve`]).
-    DatabaseFailed(String),
+    /// The answer to [`Output::Errand`]. Its failure is its own: no lease hangs on it.
+    Errand(Errand, Result<Found, String>),
+    /// The answer to [`Output::Raise`] or [`Output::Resolve`] of this key.
+    Told(String, Result<(), String>),
+    /// Something that the process does on its own, and how it went.
+    Chore(Chore, Result<(), String>),
     /// The process was asked to stop: give up the leadership, mark the own row stopped.
     Stop,
     /// Nothing happened but time.
     Tick,
+}
+
+/// Something that is read or written beside the rounds, on a connection of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Errand {
+    /// Count all monitors by likeness.
+    Counts,
+    /// Read how far behind each node is.
+    Progress,
+    /// Read the open incidents that are judged by watchdogs, and the latest others.
+    Incidents,
+}
+
+/// What an [`Errand`] brought.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// Of [`Errand::Counts`].
+    Counts(Box<Counts>),
+    /// Of [`Errand::Progress`]: those without probing monitors are left out.
+    Progress(Vec<ProgressRow>),
+    /// Of [`Errand::Incidents`].
+    Incidents(Vec<IncidentRow>),
 }
 
 /// What a probe saw.
@@ -58,13 +88,14 @@ pub enum ProbeOutcome {
 /// Something to do.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
-    /// Read the small tables; with the progress of the nodes if asked for.
-    ReadRound {
-        /// Fill [`Round::progress`].
-        with_progress: bool,
-    },
-    /// Write the own row and the observations that changed, in one transaction.
+    /// Read what leases and leadership hang on.
+    ReadRound,
+    /// Write the own row, with all that this watchdog sees.
     Write(Box<Write>),
+    /// Do this beside the rounds.
+    Errand(Errand),
+    /// [`Errand::Progress`]: no monitor of a node has waited for longer than this, whatever the tables say.
+    ReadProgress(BTreeMap<NodeId, Duration>),
     /// Probe a target once, within the probe timeout.
     Probe(Target),
     /// Do something on the leadership's own connection.
@@ -80,7 +111,7 @@ pub enum Output {
         /// Kind and subject.
         key: String,
         /// The value that was read.
-        last_bad_at: crate::time::Wall,
+        last_bad_at: Wall,
     },
     /// Tell the log, the audit trail and whoever follows along.
     Announce(Announcement),
@@ -93,8 +124,6 @@ pub enum Output {
 pub struct Write {
     /// The own row and all observations as they stand.
     pub report: Report,
-    /// Targets whose observation changed since the last successful write; the others are not written again.
-    pub changed: Vec<Target>,
     /// The process is stopping on purpose.
     pub stopped: bool,
 }

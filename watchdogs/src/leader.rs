@@ -132,12 +132,17 @@ impl Leader {
         if self.committing.is_some() || self.epoch != Some(epoch) {
             return None;
         }
-        self.watch_sources(situation);
+        if situation.is_counted {
+            self.watch_sources(situation);
+        }
         let is_observing = situation.round.cluster.mode == Mode::Observe;
         let frame = empty_decision(epoch, self.holder, situation.round.cluster.stamp);
         let statuses = if is_observing { Vec::new() } else { decide_statuses(situation) };
         if !statuses.is_empty() {
             return Some(self.commit(situation, Decision { statuses, ..frame }));
+        }
+        if !situation.is_counted {
+            return None;
         }
         let is_held = is_observing || is_foreign;
         if !is_held && !situation.round.cluster.frozen {
@@ -157,7 +162,7 @@ impl Leader {
         if !is_frozen && !is_held {
             self.announced.clear();
         }
-        if needs.is_empty() && (is_held || is_frozen || situation.round.leftover == 0) {
+        if needs.is_empty() && (is_held || is_frozen || situation.counts.leftover == 0) {
             self.shard = None;
             return if is_held || is_frozen { self.hold_back(would_move(situation, &field)) } else { None };
         }
@@ -171,7 +176,7 @@ impl Leader {
             shard.monitors.iter().filter_map(|monitor| Some((monitor.monitor.0, monitor.source.clone()?))).collect();
         let frame = Decision { seen: shard.stamp, ..frame };
         self.queue = decide_moves(situation, &plan, &sources, &frame);
-        if situation.round.leftover > 0 && !is_frozen {
+        if situation.counts.leftover > 0 && !is_frozen {
             match self.queue.front_mut() {
                 Some(first) => first.forget_leftover = true,
                 None => self.queue.push_back(Decision { forget_leftover: true, ..frame }),
@@ -192,7 +197,7 @@ impl Leader {
 
     fn watch_sources(&mut self, situation: &Situation<'_>) {
         let sources: BTreeSet<_> = situation
-            .round
+            .counts
             .shards
             .iter()
             .filter(|group| group.effective.is_none() && group.monitors > 0)

@@ -137,6 +137,11 @@ pub struct PolicyFault {
 }
 
 impl Policy {
+    /// The three intervals after which a database that takes no write, or a watchdog without a verdict, is told of.
+    pub fn verdict_limit(&self) -> Duration {
+        3 * self.probe_interval
+    }
+
     /// Checks the relations that safety and liveness rest on.
     pub fn validate(&self) -> Result<(), PolicyFault> {
         let rules = [

@@ -28,8 +28,10 @@ pub enum Verdict {
     Down,
     /// A strict majority, all of one zone, cannot reach it; another zone can.
     Disagreement,
-    /// Neither has a majority.
+    /// Neither has a majority, and one voter says the opposite of another.
     Split,
+    /// Neither has a majority, for too few have a word at all: nobody contradicts anybody.
+    Silent,
 }
 
 /// Counts the ballots of one target.
@@ -42,8 +44,10 @@ pub fn count(ballots: &[Ballot]) -> Verdict {
         if is_contradicted { Verdict::Disagreement } else { Verdict::Down }
     } else if is_majority(voted(Vote::Up).count()) {
         Verdict::Up
-    } else {
+    } else if voted(Vote::Down).next().is_some() && voted(Vote::Up).next().is_some() {
         Verdict::Split
+    } else {
+        Verdict::Silent
     }
 }
 
@@ -81,6 +85,12 @@ impl Tally {
                 self.split_rounds = self.split_rounds.saturating_add(1);
                 if self.split_rounds >= policy.split_rounds && self.reach != Reach::Unknown {
                     self.reach = Reach::Undecided;
+                }
+            }
+            Verdict::Silent => {
+                self.split_rounds = self.split_rounds.saturating_add(1);
+                if self.split_rounds >= policy.split_rounds {
+                    self.reach = Reach::Unknown;
                 }
             }
         }
@@ -125,7 +135,9 @@ mod tests {
     #[test]
     fn voters_that_know_nothing_yet_still_count_against_a_majority() {
         let votes = ballots(&[("a", Vote::Down), ("b", Vote::Unknown), ("c", Vote::Unknown)]);
-        assert_eq!(count(&votes), Verdict::Split);
+        assert_eq!(count(&votes), Verdict::Silent);
+        let votes = ballots(&[("a", Vote::Up), ("b", Vote::Unknown), ("c", Vote::Unknown)]);
+        assert_eq!(count(&votes), Verdict::Silent);
     }
 
     #[test]
@@ -134,6 +146,17 @@ mod tests {
         assert_eq!(count(&votes), Verdict::Disagreement);
         let all_one_zone = ballots(&[("a", Vote::Down), ("a", Vote::Down), ("a", Vote::Up)]);
         assert_eq!(count(&all_one_zone), Verdict::Down);
+    }
+
+    #[test]
+    fn voters_that_say_nothing_contradict_nobody() {
+        let mut tally = Tally::default();
+        tally.handle(Verdict::Up, &Policy::default());
+        for _ in 0..5 {
+            tally.handle(Verdict::Silent, &Policy::default());
+            assert!(!tally.is_disagreement());
+        }
+        assert_eq!(tally.reach(), Reach::Unknown);
     }
 
     #[test]

@@ -46,15 +46,32 @@ impl Unwatched {
                 (Some(_), None) => {}
             }
         }
-        self.nobodys.retain(|monitor, _| nobodys.contains(monitor));
-        for monitor in nobodys {
-            self.nobodys.entry(monitor).or_insert(now);
-        }
         for (place, stuck) in &mut places {
-            let before = self.places.get(place).filter(|before| before.first == stuck.first);
-            stuck.since = before.map_or(now, |before| before.since);
+            stuck.since = self.since_of(now, place, stuck);
         }
+        let left = self.left_since(&places).unwrap_or(now);
+        let known = std::mem::take(&mut self.nobodys);
+        self.nobodys = nobodys.into_iter().map(|id| (id, known.get(&id).copied().unwrap_or(left))).collect();
         self.places = places;
+    }
+
+    /// Who stays is who was there: the first of them, or others beside the first. Who comes from elsewhere brings along
+    /// what it waited there.
+    fn since_of(&self, now: Mono, place: &Place, stuck: &Stuck) -> Mono {
+        let stayed = self.places.get(place).filter(|before| before.first == stuck.first || before.active > 1);
+        let waited = self.nobodys.get(&stuck.first).copied();
+        let came = if self.places.contains_key(place) { None } else { self.oldest_place() };
+        stayed.map(|before| before.since).into_iter().chain(waited).chain(came).min().unwrap_or(now)
+    }
+
+    fn oldest_place(&self) -> Option<Mono> {
+        self.places.values().map(|stuck| stuck.since).min()
+    }
+
+    /// Since when those were unwatched that left such a node: which of them are nobody's now is not known.
+    fn left_since(&self, now: &BTreeMap<Place, Stuck>) -> Option<Mono> {
+        let shrank = |(place, before): &(&Place, &Stuck)| now.get(*place).is_none_or(|one| one.active < before.active);
+        self.places.iter().filter(shrank).map(|(_, before)| before.since).min()
     }
 
     /// How many have been so for longer than the bound.

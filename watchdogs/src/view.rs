@@ -181,7 +181,7 @@ pub struct WouldMove {
 /// Active monitors, and how many of them a living node runs.
 pub(crate) fn count_monitors(watchdog: &Watchdog, round: &Round) -> MonitorsView {
     let mut view = MonitorsView::default();
-    for group in &round.shards {
+    for group in &watchdog.errands.counts.shards {
         view.active += group.active;
         if is_watched(watchdog, round, group) {
             view.watched += group.active;
@@ -228,18 +228,18 @@ impl Watchdog {
             watchdogs: self.watchdog_views(round),
             nodes: round.nodes.iter().filter_map(|row| self.node_view(round, row)).collect(),
             monitors,
-            incidents: round.incidents.iter().map(incident_view).collect(),
+            incidents: self.errands.incidents.iter().map(incident_view).collect(),
             would_move: if is_held { would_move(&situation, &field) } else { Vec::new() },
             field,
             checked_at: Some(round.database_time),
-            verdict_age_ms: self.judged_at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
+            verdict_age_ms: self.verdict_at().map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
         };
         self.colour(now, &mut view);
         view
     }
 
     fn database_view(&self, now: Mono) -> DatabaseView {
-        let limit = 3 * self.policy.probe_interval;
+        let limit = self.policy.verdict_limit();
         let age = self.database.written_at.map(|at| now.since(at));
         match age {
             Some(age) if age < limit => {
@@ -281,7 +281,7 @@ impl Watchdog {
     fn node_view(&self, round: &Round, row: &NodeRow) -> Option<NodeView> {
         let node = self.assessor.of(&row.node)?;
         let sum = |of: fn(&ShardGroup) -> &Option<NodeId>| -> u32 {
-            let groups = round.shards.iter().filter(|group| of(group).as_ref() == Some(&row.node));
+            let groups = self.errands.counts.shards.iter().filter(|group| of(group).as_ref() == Some(&row.node));
             groups.map(|group| group.active).sum()
         };
         let monitors = sum(|group| &group.effective);
@@ -316,14 +316,17 @@ impl Watchdog {
         if view.database == DatabaseView::Down {
             down.push("the database took no write for three intervals".to_owned());
         }
-        let verdict_age = self.judged_at.map_or(Duration::MAX, |at| now.since(at));
-        if verdict_age >= 3 * self.policy.probe_interval {
+        let verdict_age = self.verdict_at().map_or(Duration::MAX, |at| now.since(at));
+        if verdict_age >= self.policy.verdict_limit() {
             down.push("there was no verdict for three intervals".to_owned());
+        } else if !self.has_watched {
+            down.push("the leases of the nodes have not been watched long enough yet".to_owned());
         }
         if !voters.is_majority() {
             down.push(format!("{} of {} watchdogs live: no majority", voters.living, voters.registered));
         }
-        if !view.nodes.iter().any(|node| matches!(node.status, NodeStatus::Online)) {
+        let runs = |node: &NodeView| node.status == NodeStatus::Online && node.lease != Lease::Ended.as_str();
+        if !view.nodes.iter().any(runs) {
             down.push("no node is online".to_owned());
         }
         if view.monitors.orphaned > 0 {
@@ -345,6 +348,7 @@ impl Watchdog {
         if view.database == DatabaseView::Failing {
             degraded.push("the database is failing".to_owned());
         }
+        degraded.extend(self.errands.upkeep.reasons());
         let ill = view.nodes.iter().filter(|node| !matches!(node.status, NodeStatus::Online | NodeStatus::New));
         degraded.extend(ill.map(|node| format!("node {} is {}", node.node_id, node.status.as_str())));
         let silent = view.watchdogs.iter().filter(|one| matches!(one.status, "down" | "isolated"));

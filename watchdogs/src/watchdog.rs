@@ -2,11 +2,13 @@
 //!
 //! Composes the machines of this crate and owns only their order. A round goes: write what I saw, read what all saw,
 //! judge, raise or resolve incidents, and (as leader) write statuses, take leases away, move monitors. Nothing moves
-//! before [`Policy::warmup_rounds`] probes of every node, nor on rows read before the last database error.
+//! before [`Policy::warmup_rounds`] probes of every node, nor on rows read before the last database error. Only the
+//! round's own read and write are *the database*: everything else is an errand beside it, with a health of its own.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::assess::Assessor;
+use crate::clocks::Clocks;
 use crate::facts::{Report, Round, Target, Vote, WatchdogRow};
 use crate::failover::Situation;
 use crate::foreign::Foreign;
@@ -20,8 +22,11 @@ use crate::policy::Policy;
 use crate::roster::{Roster, Voters};
 use crate::time::Mono;
 
+pub(crate) mod errands;
 mod judging;
 mod leading;
+
+use errands::Errands;
 
 /// Who this watchdog is.
 #[derive(Clone, Debug)]
@@ -37,6 +42,7 @@ pub struct Identity {
 }
 
 /// The decision core of one watchdog process.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub struct Watchdog {
     pub(crate) identity: Identity,
@@ -47,22 +53,26 @@ pub struct Watchdog {
     pub(crate) round: Option<Box<Round>>,
     pub(crate) database: Database,
     pub(crate) foreign: Foreign,
+    clocks: Clocks,
     pub(crate) leader: Leader,
     pub(crate) judged_at: Option<Mono>,
     pub(crate) unwatched: crate::unwatched::Unwatched,
     leadership: Leadership,
+    pub(crate) errands: Errands,
+    /// Every lease was watched until it could be said whether it lives.
+    pub(crate) has_watched: bool,
     incidents: Incidents,
-    unwritten: BTreeSet<Target>,
-    /// The write under way: when it was ordered, and the targets it tells of.
-    writing: Option<(Mono, BTreeSet<Target>)>,
+    /// The write under way: when it was ordered.
+    writing: Option<Mono>,
     reading: bool,
     seq: u64,
     round_at: Mono,
-    progress_at: Mono,
     is_warm: bool,
     leader_seen: (Option<Incarnation>, u64, Mono),
     /// Rows read before this point do not show what was decided last.
     fresh_after: Mono,
+    /// What was counted before this point is overtaken, by a decision or by an outage.
+    counts_from: Mono,
     stopping: bool,
     outputs: VecDeque<Output>,
 }
@@ -93,18 +103,20 @@ impl Watchdog {
             round: None,
             database: Database { written_at: None, failing_since: None, is_current: false },
             foreign: Foreign::default(),
+            clocks: Clocks::default(),
             judged_at: None,
             unwatched: crate::unwatched::Unwatched::default(),
+            errands: Errands::new(now),
+            has_watched: false,
             incidents: Incidents::default(),
-            unwritten: BTreeSet::new(),
             writing: None,
             reading: false,
             seq: 0,
             round_at: now,
-            progress_at: now,
             is_warm: false,
             leader_seen: (None, 0, now),
             fresh_after: now,
+            counts_from: now,
             stopping: false,
             outputs: VecDeque::new(),
         };
@@ -121,12 +133,14 @@ impl Watchdog {
                 self.handle_database_error(now);
             }
             Input::Written(result) => self.handle_written(now, &result),
-            Input::Probed(target, outcome) => self.handle_probed(now, target, &outcome),
+            Input::Probed(target, outcome) => self.handle_probed(now, &target, &outcome),
             Input::Reported(report) => self.roster.handle_report(&report),
             Input::Leadership { began_at, answer } => self.handle_leadership(now, began_at, answer),
             Input::Shard(shard) => self.handle_shard(now, shard),
             Input::Committed { began_at, commit } => self.handle_committed(now, began_at, &commit),
-            Input::DatabaseFailed(_) => self.handle_database_error(now),
+            Input::Errand(errand, result) => self.handle_errand(now, errand, result),
+            Input::Told(key, result) => self.handle_told(now, &key, &result),
+            Input::Chore(chore, result) => self.handle_chore(now, chore, &result),
             Input::Stop => self.handle_stop(now),
             Input::Tick => {}
         }
@@ -145,7 +159,8 @@ impl Watchdog {
         }
         let probes = self.healths.values().filter_map(Health::due_at);
         let rounds = (!self.reading || self.writing.is_none()).then_some(self.round_at);
-        probes.chain(rounds).chain([self.leadership.due_at(&self.policy)]).min().unwrap_or(self.round_at)
+        let errands = self.errands.due_at();
+        probes.chain(rounds).chain(errands).chain([self.leadership.due_at(&self.policy)]).min().unwrap_or(self.round_at)
     }
 
     /// What this watchdog says: to the database, and to the peers that ask it.
@@ -202,11 +217,18 @@ impl Watchdog {
         Situation {
             now,
             round,
+            counts: &self.errands.counts,
+            is_counted: self.is_counted(),
             assessor: &self.assessor,
             is_sole_witness: self.voters().is_sole_witness(),
             overwritten,
             policy: &self.policy,
         }
+    }
+
+    /// Who runs what was counted after the last decision, and after the last failure of the database.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.errands.counted_at.is_some() && self.errands.counts.began_at >= self.counts_from
     }
 
     /// Nobody has led for longer than the grace, as far as this watchdog saw.
@@ -215,18 +237,14 @@ impl Watchdog {
     }
 
     fn handle_written(&mut self, now: Mono, result: &Result<(), String>) {
-        let written = self.writing.take();
-        match (result, written) {
-            (Ok(()), Some((ordered_at, _))) => {
+        match (result, self.writing.take()) {
+            (Ok(()), Some(ordered_at)) => {
                 // An answer that waited while this process was stopped says nothing about the time since.
                 self.database.written_at = Some(ordered_at);
                 self.note_success(now);
             }
             (Ok(()), None) => {}
-            (Err(_), written) => {
-                self.unwritten.extend(written.into_iter().flat_map(|(_, targets)| targets));
-                self.handle_database_error(now);
-            }
+            (Err(_), _) => self.handle_database_error(now),
         }
     }
 
@@ -243,16 +261,16 @@ impl Watchdog {
     fn handle_database_error(&mut self, now: Mono) {
         self.database.failing_since.get_or_insert(now);
         self.database.is_current = false;
+        self.counts_from = now;
+        self.errands.upkeep.reset();
         self.roster.reset();
         self.leadership.reset_watch();
         self.leader_seen.2 = now;
     }
 
-    fn handle_probed(&mut self, now: Mono, target: Target, outcome: &ProbeOutcome) {
-        if let Some(health) = self.healths.get_mut(&target)
-            && health.handle(now, outcome, &self.policy)
-        {
-            self.unwritten.insert(target);
+    fn handle_probed(&mut self, now: Mono, target: &Target, outcome: &ProbeOutcome) {
+        if let Some(health) = self.healths.get_mut(target) {
+            health.handle(now, outcome, &self.policy);
         }
     }
 
@@ -272,13 +290,8 @@ impl Watchdog {
 
     fn write(&mut self, now: Mono, stopped: bool) {
         self.seq += 1;
-        let changed = std::mem::take(&mut self.unwritten);
-        self.outputs.push_back(Output::Write(Box::new(Write {
-            report: self.report(),
-            changed: changed.iter().cloned().collect(),
-            stopped,
-        })));
-        self.writing = Some((now, changed));
+        self.outputs.push_back(Output::Write(Box::new(Write { report: self.report(), stopped })));
+        self.writing = Some(now);
     }
 
     fn tick(&mut self, now: Mono) {
@@ -293,6 +306,7 @@ impl Watchdog {
         if now >= self.round_at {
             self.begin_round(now);
         }
+        self.outputs.extend(self.errands.poll(now));
         for (target, health) in &mut self.healths {
             if health.try_begin(now) {
                 self.outputs.push_back(Output::Probe(target.clone()));
@@ -307,11 +321,7 @@ impl Watchdog {
         }
         if !self.reading {
             self.reading = true;
-            let with_progress = now >= self.progress_at;
-            if with_progress {
-                self.progress_at = now + self.policy.probe_interval;
-            }
-            self.outputs.push_back(Output::ReadRound { with_progress });
+            self.outputs.push_back(Output::ReadRound);
         }
     }
 }

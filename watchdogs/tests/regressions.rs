@@ -7,7 +7,7 @@ use komainu_watchdogs::facts::{
     WatchdogRow,
 };
 use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
-use komainu_watchdogs::io::{Input, LeadershipAnswer, Output, ProbeOutcome};
+use komainu_watchdogs::io::{Errand, Found, Input, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::roster::Roster;
 use komainu_watchdogs::shard::{Field, Slot, plan};
@@ -62,10 +62,6 @@ fn rows(at: Mono, node: NodeRow) -> Round {
         watchdogs: vec![row_of("w1", 7, at.as_micros())],
         nodes: vec![node],
         observations: Vec::new(),
-        shards: Vec::new(),
-        leftover: 0,
-        progress: None,
-        incidents: Vec::new(),
     }
 }
 
@@ -137,6 +133,7 @@ fn a_peer_whose_row_was_not_seen_to_move_since_the_last_error_says_nothing() {
 #[test]
 fn a_watchdog_that_writes_but_reads_nothing_says_no_calm() {
     let mut watchdog = watchdog();
+    watchdog.handle(Mono::secs(0), Input::Errand(Errand::Counts, Ok(Found::Counts(Box::default()))));
     watchdog.handle(Mono::secs(0), round(Mono::secs(0), node(NodeStatus::Online, 1)));
     for second in 0..=20 {
         watchdog.handle(Mono::secs(second), Input::Written(Ok(())));

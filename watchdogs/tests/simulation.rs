@@ -29,6 +29,12 @@ mod simulation {
     pub(crate) mod prng;
     pub(crate) mod processes;
     pub(crate) mod realm;
+    pub(crate) mod telling {
+        pub(crate) mod courier;
+        pub(crate) mod judge;
+        pub(crate) mod outbox;
+        pub(crate) mod world;
+    }
     pub(crate) mod troubles;
     pub(crate) mod variants;
     pub(crate) mod world;
@@ -36,13 +42,11 @@ mod simulation {
 
 use std::thread;
 
-use simulation::counts::Counts;
+use simulation::counts::{Counts, TellingCounts};
 use simulation::realm::Realm;
+use simulation::telling;
 use simulation::variants::Variant;
 use simulation::world::{Outcome, World, run};
-
-/// Seeds on which a broken rule must be caught.
-const SEEDS: u64 = 10_000;
 
 /// Runs with fewer steps would show little.
 const LEAST_STEPS: u64 = 500;
@@ -112,10 +116,36 @@ fn note(seed: u64, outcome: &Outcome, counts: &mut Counts, failed: &mut Vec<Stri
     }
 }
 
+/// Worlds in which people are told, of each test run.
+const TELLING_SEEDS: u64 = 1_000;
+
+#[test]
+fn whatever_fails_people_are_told_what_is_so_and_that_it_is_over() {
+    let mut counts = TellingCounts::default();
+    let mut failed = Vec::new();
+    for seed in 0..(TELLING_SEEDS * share_of_seeds()).div_ceil(100) {
+        let (found, violation) = telling::world::run(seed, None);
+        counts.add(&found);
+        failed.extend(violation.map(|what| format!("{seed} {what}")));
+    }
+    for (words, count) in counts.all() {
+        println!("{count:>12} {words}");
+    }
+    let never: Vec<_> = counts.all().into_iter().filter(|(_, count)| *count == 0).collect();
+    let shown: Vec<_> = failed.iter().take(40).collect();
+    assert!(failed.is_empty(), "{} seeds failed: {shown:#?}", failed.len());
+    assert!(share_of_seeds() < 100 || never.is_empty(), "never happened: {never:?}");
+}
+
 #[test]
 #[ignore = "tells a run in full: cargo test --test simulation one_run -- --ignored --nocapture 4711"]
 fn one_run_is_told_in_full() {
+    let is_telling = std::env::args().any(|word| word == "telling");
     for seed in std::env::args().filter_map(|word| word.parse().ok()) {
+        if is_telling {
+            telling::world::tell(seed);
+            continue;
+        }
         let mut world = World::new(seed, None, true);
         println!("seed {seed}: {:?}", world.setup);
         world.run();
@@ -125,7 +155,8 @@ fn one_run_is_told_in_full() {
 
 /// A broken rule is caught by one of these invariants, on a seed on which the unbroken rule holds.
 fn assert_caught(variant: Variant, invariants: &[&str]) {
-    let caught = (0..SEEDS).find_map(|seed| {
+    let mut seeds = Realm::all().into_iter().flat_map(|realm| realm.seeds(100));
+    let caught = seeds.find_map(|seed| {
         let violation = run(seed, Some(variant)).violation?;
         let is_meant = invariants.iter().any(|name| violation.what.starts_with(name));
         (is_meant && run(seed, None).violation.is_none()).then_some((seed, violation))
@@ -202,4 +233,62 @@ fn a_node_that_goes_on_for_longer_than_its_fence_is_caught() {
 #[test]
 fn a_second_process_that_registers_over_a_living_one_is_caught() {
     assert_caught(Variant::NoRegisterGuard, &["one_owner"]);
+}
+
+/// A broken rule of telling is caught by this invariant, on a seed on which the unbroken rule holds.
+fn assert_heard(variant: telling::judge::Variant, invariant: &str) {
+    let caught = (0..TELLING_SEEDS).find_map(|seed| {
+        let violation = telling::world::run(seed, Some(variant)).1?;
+        let is_meant = violation.contains(invariant);
+        (is_meant && telling::world::run(seed, None).1.is_none()).then_some((seed, violation))
+    });
+    println!("{variant:?}: {caught:?}");
+    assert!(caught.is_some(), "{variant:?} was not caught by {invariant}");
+}
+
+#[test]
+fn a_message_that_nobody_claims_before_it_is_sent_is_caught() {
+    assert_heard(telling::judge::Variant::NoClaims, "told_once_or_marked");
+}
+
+#[test]
+fn a_repeated_message_that_does_not_say_so_is_caught() {
+    assert_heard(telling::judge::Variant::Unmarked, "told_once_or_marked");
+}
+
+#[test]
+fn a_message_that_is_repeated_without_end_is_caught() {
+    assert_heard(telling::judge::Variant::EndlessRepeats, "told_once_or_marked");
+}
+
+#[test]
+fn what_is_late_and_told_nowhere_else_is_caught() {
+    assert_heard(telling::judge::Variant::NoRescue, "no_silence");
+}
+
+#[test]
+fn beats_that_are_ordered_by_the_clocks_of_nodes_are_caught() {
+    assert_heard(telling::judge::Variant::ByWallClock, "no_false_alarm");
+    assert_heard(telling::judge::Variant::ByWallClock, "no_silence");
+    assert_heard(telling::judge::Variant::ByWallClock, "every_incident_ends");
+}
+
+#[test]
+fn a_time_that_a_clock_left_ahead_and_that_is_believed_is_caught() {
+    assert_heard(telling::judge::Variant::ClocksBelieved, "no_silence");
+}
+
+#[test]
+fn what_stays_held_although_nothing_explains_it_is_caught() {
+    assert_heard(telling::judge::Variant::NeverReleased, "no_silence");
+}
+
+#[test]
+fn a_node_that_explains_what_others_run_by_now_is_caught() {
+    assert_heard(telling::judge::Variant::NodeOfOpening, "no_silence");
+}
+
+#[test]
+fn an_older_event_that_takes_back_a_later_one_is_caught() {
+    assert_heard(telling::judge::Variant::OvertakenCopied, "every_incident_ends");
 }

@@ -20,6 +20,9 @@ const { Wire } = require("./wire");
 
 const SELF_TEST_AFTER = 20_000;
 const ALL_MONITORS = " active = 1 ";
+/** The beat before a run's: by time it may be one of before the clock stepped. As Kuma itself asks where somebody pushes. */
+const LAST_BY_TIME = " monitor_id = ? ORDER BY time DESC";
+const LAST_STORED = " id = (SELECT MAX(id) FROM heartbeat WHERE monitor_id = ?)";
 
 class Agent {
   constructor(identity, root, version) {
@@ -76,7 +79,11 @@ class Agent {
       return isBeat ? this.runs.beforeBeat(storeRow, bean) : storeRow();
     });
     // The first thing a run does, before it asks for maintenance.
-    wrap(R, "findOne", (find, [type]) => (type === "heartbeat" ? this.runs.beforeRun(find) : find()));
+    wrap(R, "findOne", (find, args) => {
+      if (args[0] !== "heartbeat") return find();
+      if (args[1] === LAST_BY_TIME) args[1] = LAST_STORED;
+      return this.runs.beforeRun(find);
+    });
     wrap(R, "find", async (find, [type, clause, data]) => {
       if (type === "monitor" && clause === ALL_MONITORS) return this.open();
       return (await this.statistics.find(type, data ?? [], read)) ?? find();

@@ -7,6 +7,8 @@ const NOT_AN_EDIT = new Set(
 );
 const NOW_MS = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
 const IDS_AT_ONCE = 1_000;
+/** A clock that is off by so much more or less than at the renewal before has been set: slow answers differ by less. */
+const STEP_MS = 5_000;
 
 class Rows {
   /** `lease` carries renewals and acknowledgements only: nothing slow may stand before them. */
@@ -40,9 +42,13 @@ class Rows {
     const { id, incarnation } = this.identity;
     const sql =
       "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, " +
-      `foreign_beats = COALESCE(?, foreign_beats), clock_ms = ?, last_seen_ms = ${NOW_MS}, last_seen = UTC_TIMESTAMP() ` +
+      // From left to right: it looks at the clock of the renewal before.
+      `foreign_beats = COALESCE(?, foreign_beats), clock_stepped_ms = CASE WHEN ABS((? - ${NOW_MS}) - ` +
+      `(clock_ms - last_seen_ms)) > ${STEP_MS} THEN ${NOW_MS} ELSE clock_stepped_ms END, ` +
+      `clock_ms = ?, last_seen_ms = ${NOW_MS}, last_seen = UTC_TIMESTAMP() ` +
       "WHERE node_id = ? AND incarnation = ?";
-    const values = [applied?.generation ?? null, applied?.nonce ?? null, foreignBeats ?? null, Date.now(), id, incarnation];
+    const clock = Date.now();
+    const values = [applied?.generation ?? null, applied?.nonce ?? null, foreignBeats ?? null, clock, clock, id, incarnation];
     return (await this.lease.query(sql, values)).affectedRows === 1;
   }
 

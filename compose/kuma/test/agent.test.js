@@ -237,3 +237,14 @@ test("the entry page and the domains of status pages that were set on another no
   await agent.reloadPages();
   assert.deepStrictEqual([agent.kuma.server.entryPage, loads], ["entryPage of the database", 1]);
 });
+
+test("the beat before a run's is the one that was stored last, whatever the times say", async () => {
+  const asked = [];
+  const { R } = patched({ findOne: async (...args) => asked.push(args) });
+  await R.findOne("heartbeat", " monitor_id = ? ORDER BY time DESC", [7]);
+  await R.findOne("user", " monitor_id = ? ORDER BY time DESC", [7]);
+  assert.deepEqual(asked, [
+    ["heartbeat", " id = (SELECT MAX(id) FROM heartbeat WHERE monitor_id = ?)", [7]],
+    ["user", " monitor_id = ? ORDER BY time DESC", [7]],
+  ]);
+});

@@ -12,6 +12,7 @@ pub(crate) fn node_offline() -> Item {
         incident_id: "41".to_owned(),
         event: EventKind::Opened,
         key: "node/node1".to_owned(),
+        name: None,
         severity: Severity::Critical,
         summary: "node node1 is offline: lease ended, 3 of 3 watchdogs cannot reach it".to_owned(),
         opened_at_ms: NOW_MS - 11_000,
@@ -29,6 +30,7 @@ pub(crate) fn heartbeat_late() -> Item {
         incident_id: "42".to_owned(),
         event: EventKind::Opened,
         key: "heartbeat/backup".to_owned(),
+        name: None,
         severity: Severity::Warning,
         summary: "heartbeat backup is late: <!channel> & \"quotes\" <b>größer</b>".to_owned(),
         opened_at_ms: NOW_MS - 8_000,
@@ -83,19 +85,44 @@ pub(crate) fn digest() -> Notice {
     Notice { is_digest: true, ..notice(items) }
 }
 
+pub(crate) fn shop_down() -> Item {
+    Item {
+        incident_id: "43".to_owned(),
+        key: "monitor/123".to_owned(),
+        name: Some("Shop checkout".to_owned()),
+        summary: "monitor Shop checkout is down: timeout of 48 s exceeded".to_owned(),
+        done: vec![],
+        runbook_url: "https://komainu.example.com/runbook#monitor".to_owned(),
+        ..node_offline()
+    }
+}
+
+/// Thirty ends of criticals, and one that is new.
+pub(crate) fn mostly_ends() -> Notice {
+    let ends = (0..30).map(|number| Item { incident_id: format!("{}", 200 + number), ..resolved(node_offline()) });
+    Notice { is_digest: true, ..notice(ends.chain([shop_down()]).collect()) }
+}
+
+/// Open again within ten minutes: its thread says that it is over.
+pub(crate) fn returned() -> Notice {
+    Notice { thread: Some("C0123456789/1763799989.000100".to_owned()), ..notice(vec![shop_down()]) }
+}
+
 fn late() -> Notice {
     let why = "the channel answered 429 for a while".to_owned();
     Notice { lateness: Some(Lateness { by: Duration::from_secs(245), why }), ..opened() }
 }
 
 /// Every sort, and the name of its golden file.
-pub(crate) fn all() -> [(&'static str, Notice); 8] {
+pub(crate) fn all() -> [(&'static str, Notice); 10] {
     [
         ("opened", opened()),
         ("reminder", reminder()),
         ("resolved", over()),
         ("grouped", notice(vec![node_offline(), heartbeat_late()])),
         ("digest", digest()),
+        ("mostly-ends", mostly_ends()),
+        ("returned", returned()),
         ("late", late()),
         ("may-be-repeated", Notice { doubt: Some(Doubt::MayBeRepeated), ..opened() }),
         ("database-unreachable", Notice { doubt: Some(Doubt::DatabaseUnreachable), ..opened() }),

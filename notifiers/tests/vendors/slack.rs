@@ -108,6 +108,16 @@ async fn a_resolved_incident_edits_the_headline_and_replies_in_its_thread() {
 }
 
 #[tokio::test]
+async fn a_return_is_the_headline_again_and_is_seen_in_the_channel() {
+    let (outcome, asked) = asked_as_bot(vec![Says::Text(200, TAKEN)], &notices::returned()).await;
+    assert!(outcome.is_ok());
+    let paths: Vec<&str> = asked.iter().map(|asked| asked.path.as_str()).collect();
+    assert_eq!(paths, ["/api/chat.update", "/api/chat.postMessage"]);
+    assert!(asked[0].json()["text"].as_str().unwrap().contains("critical: monitor Shop checkout"));
+    assert_eq!(asked[1].json()["reply_broadcast"], true);
+}
+
+#[tokio::test]
 async fn a_group_is_a_message_of_its_own_whatever_its_first_incident_refers_to() {
     let over = notices::over();
     let group = Notice { items: [over.items.clone(), over.items].concat(), ..notices::over() };

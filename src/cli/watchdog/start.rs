@@ -96,14 +96,15 @@ pub(super) fn outbox(
     })
 }
 
-/// Looks for monitors that are down, certificates that expire and ids that end, until the handles are dropped. Publishes
-/// how far the ids are used up.
-pub(super) fn alerts(store: &Store, routing: &Arc<Routing>) -> ([AbortOnDropHandle<()>; 3], watch::Receiver<Arc<Ids>>) {
+/// Looks for monitors that are down, certificates that expire, ids that end and what is gone, until the handles are dropped.
+/// Publishes how far the ids are used up.
+pub(super) fn alerts(store: &Store, routing: &Arc<Routing>) -> ([AbortOnDropHandle<()>; 4], watch::Receiver<Arc<Ids>>) {
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing));
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
     let (seen, ids) = watch::channel(Arc::default());
     let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), seen);
-    let tasks = [tokio::spawn(monitors), tokio::spawn(certificates), tokio::spawn(capacity)];
+    let leftover = alerts::leftover::run(store.clone(), Arc::clone(routing));
+    let tasks = [tokio::spawn(monitors), tokio::spawn(certificates), tokio::spawn(capacity), tokio::spawn(leftover)];
     (tasks.map(AbortOnDropHandle::new), ids)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use komainu_watchdogs::time::{Mono, Wall};
 
 use crate::clock;
+use crate::clock::database::DatabaseClock;
 use crate::node::beat::Times;
 use crate::node::canary::Canaries;
 use crate::node::link::SharedTenure;
@@ -18,6 +19,7 @@ use crate::store::families::Families;
 
 /// What one run takes along.
 pub(super) struct Task<F> {
+    pub(super) clock: DatabaseClock,
     pub(super) tenure: SharedTenure,
     pub(super) runs: Arc<Runs>,
     pub(super) families: F,
@@ -31,7 +33,7 @@ impl<F: Families> Task<F> {
     pub(super) async fn run(self, launch: Launch) -> Done {
         let monitor = launch.monitor.id;
         let began_at = clock::now();
-        let began_wall = clock::wall();
+        let began_wall = self.clock.stamp();
         // Asked once more: a process that stood still may get here long after the loop asked.
         let (outcome, ended_at) = if self.tenure.lock().may_run(clock::now(), monitor).is_err() {
             (Outcome::NotAllowed, began_wall)
@@ -45,20 +47,20 @@ impl<F: Families> Task<F> {
     /// What came of it, and when.
     async fn ask(&self, launch: &Launch, began_at: Mono) -> (Outcome, Wall) {
         let is_maintained = |at| self.windows.cover(launch.monitor.id, at);
-        let began_wall = clock::wall();
+        let began_wall = self.clock.stamp();
         if is_maintained(began_wall) {
             return (Outcome::Result(windows::left_alone()), began_wall);
         }
         let kind = launch.monitor.kind.as_str();
         let result = match kind {
             "group" => group::run(&self.families, &launch.monitor).await,
-            "push" => match push::look(launch.previous.as_ref(), &launch.monitor, clock::wall()) {
-                Look::InTime(again) => return (Outcome::LookAgain(again), clock::wall()),
+            "push" => match push::look(launch.previous.as_ref(), &launch.monitor, began_at.since(launch.heard_at)) {
+                Look::InTime(again) => return (Outcome::LookAgain(again), self.clock.stamp()),
                 Look::Late(result) => result,
             },
             _ => self.runs.run(&launch.monitor).await,
         };
-        let ended_at = clock::wall();
+        let ended_at = self.clock.stamp();
         // What is known without asking the network is not the network's fault.
         let result = match kind {
             "group" | "manual" => result,

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::DropGuard;
 
 use super::*;
+use crate::clock::database::DatabaseClock;
 use crate::node::push::Report;
 use crate::node::storage::Writer;
 use crate::node::storage::fake::Fake;
@@ -196,6 +197,7 @@ impl Node {
         let database = Fake::default();
         let (teller, windows) = windows::channel();
         let parts = Parts {
+            clock: DatabaseClock::default(),
             tenure: tenure.clone(),
             runs: Arc::new(Runs::new(&name)),
             canaries: Canaries::new(canaries).unwrap(),

@@ -8,6 +8,7 @@ use komainu_watchdogs::tenure::Tenure;
 use tower::ServiceExt;
 
 use super::*;
+use crate::clock::database::DatabaseClock;
 use crate::keys::ClusterKey;
 use crate::store::DatabaseUrl;
 
@@ -65,7 +66,13 @@ impl Node {
         let key = ClusterKey::generate().node_key(&node);
         let (sender, inputs) = mpsc::unbounded_channel();
         let served = Served {
-            identity: Identity { node, incarnation: Incarnation(1), hostname: String::new(), address: String::new() },
+            identity: Identity {
+                node,
+                incarnation: Incarnation(1),
+                hostname: String::new(),
+                address: String::new(),
+                clock: DatabaseClock::default(),
+            },
             key: key.clone(),
             tenure: SharedTenure::new(Tenure::new(Policy::default(), Incarnation(1), clock::now())),
             pulse: Arc::new(Pulse::new(clock::now())),

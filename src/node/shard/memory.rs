@@ -12,12 +12,21 @@ use komainu_watchdogs::time::{Mono, Wall};
 
 use super::{ReadId, RunId, Shard};
 use crate::node::beat::Previous;
+use crate::node::spec;
 use crate::store::beats::LastBeat;
 use crate::store::monitors::MonitorSpec;
 
 /// Only beats of monitors held for this long are looked at for a foreign hand: a former owner's last beats, on
 /// another clock, are past by then.
 const LONG_HELD: Duration = Duration::from_secs(60);
+
+/// What is on its way into the database, and was read a moment ago, is at most a lease and a read old: so many beats of a
+/// monitor that is run every second, and of one that is run more slowly.
+const MADE_FAST: usize = 16;
+const MADE: usize = 4;
+
+/// Runs closer to each other than this are fast.
+const FAST: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Held {
@@ -31,7 +40,10 @@ pub(super) struct Held {
     pub(super) gained_at: Mono,
     /// Times of the last beats that this node made, the newest last.
     pub(super) made: Vec<Wall>,
-    pub(super) foreign_at: Option<Wall>,
+    /// The beat stored last that is accounted for: read at the beginning, made here, or counted as foreign.
+    pub(super) known_id: i64,
+    /// When the last beat was made here, or when the monitor began: whoever pushes had no chance before.
+    pub(super) heard_at: Mono,
 }
 
 #[derive(Debug)]
@@ -55,27 +67,33 @@ impl Held {
             then: None,
             gained_at: now,
             made: Vec::new(),
-            foreign_at: None,
+            known_id: 0,
+            heard_at: now,
         }
     }
 
-    /// Remembers the last few: a last beat read a moment ago may be the one before the newest.
-    pub(super) fn note_made(&mut self, time: Wall) {
-        if self.made.len() >= 4 {
+    /// A beat was made. The last few are remembered: what was read a moment ago may be one before the newest.
+    pub(super) fn note_made(&mut self, now: Mono, time: Wall) {
+        let most = if spec::interval(&self.spec) < FAST { MADE_FAST } else { MADE };
+        if self.made.len() >= most {
             self.made.remove(0);
         }
         self.made.push(time);
+        self.heard_at = now;
     }
 
-    pub(super) fn note_if_foreign(&mut self, now: Mono, last: Wall) -> bool {
+    /// By the order of storing: this node's own clock may have stepped between two beats.
+    pub(super) fn note_if_foreign(&mut self, now: Mono, last: &LastBeat) -> bool {
         let Some(newest) = self.made.last() else { return false };
-        // Kuma's column keeps whole seconds.
-        let is_newer = last.0 > newest.0 + 1_000;
-        if now.since(self.gained_at) < LONG_HELD || !is_newer || self.foreign_at == Some(last) {
+        if last.id <= self.known_id {
             return false;
         }
-        self.foreign_at = Some(last);
-        true
+        self.known_id = last.id;
+        // Kuma's column keeps whole seconds.
+        let is_own = self.made.iter().any(|made| (made.0 - last.time.0).abs() <= 1_000);
+        // Pushes come faster than any number of them is remembered.
+        let is_earlier_push = self.spec.kind == "push" && last.time.0 <= newest.0;
+        now.since(self.gained_at) >= LONG_HELD && !is_own && !is_earlier_push
     }
 }
 
@@ -103,6 +121,7 @@ impl Shard {
         for monitor in asked {
             let Some(held) = self.being_read(*monitor, read) else { continue };
             let previous = last.get(monitor).map(|last| Previous::from(*last));
+            held.known_id = last.get(monitor).map_or(held.known_id, |last| held.known_id.max(last.id));
             held.memory = Memory::Known { previous, is_fresh: true };
             if std::mem::take(&mut held.is_waiting) {
                 self.schedule.set(*monitor, now);

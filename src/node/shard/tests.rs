@@ -189,8 +189,56 @@ fn beats_that_somebody_else_makes_of_a_monitor_held_for_long_are_counted_once() 
     let foreign = [last_beat(1, BeatStatus::Up, 20_000)];
     assert_eq!(shard.count_foreign(Mono::secs(100), &own), 0);
     assert_eq!(shard.count_foreign(Mono::secs(30), &foreign), 0, "not held for long");
+    let foreign = [last_beat(1, BeatStatus::Up, 30_000)];
     assert_eq!(shard.count_foreign(Mono::secs(100), &foreign), 1);
     assert_eq!(shard.count_foreign(Mono::secs(135), &foreign), 0, "counted already");
+}
+
+#[test]
+fn beats_made_before_the_own_clock_stepped_are_not_foreign() {
+    for step in [3_600_000, 86_400_000, -3_600_000, -86_400_000] {
+        let mut shard = started(vec![http(1, 60)]);
+        let mut stored = 0;
+        for run in 1..=5 {
+            let mut done = done(&launch(&mut shard, Mono::secs(run * 60)), Mono::secs(run * 60), RunStatus::Up);
+            // The third run is the first after the step.
+            let at = Wall(done.times.began_at.0 + if run < 3 { step } else { 0 });
+            done.times = Times { began_at: at, ended_at: at };
+            shard.finish(Mono::secs(run * 60), done);
+            stored += 1;
+            let last = LastBeat { id: stored, ..last_beat(1, BeatStatus::Up, at.0) };
+            assert_eq!(shard.count_foreign(Mono::secs(run * 60 + 30), &[last]), 0, "{step}, run {run}");
+        }
+        let foreign = LastBeat { id: stored + 1, ..last_beat(1, BeatStatus::Up, 330_000) };
+        assert_eq!(shard.count_foreign(Mono::secs(340), &[foreign]), 1, "{step}");
+    }
+}
+
+#[test]
+fn pushes_after_the_own_clock_stepped_back_bear_the_time_that_is_and_their_absence_is_noticed() {
+    let mut shard = started(vec![push(1, "abc")]);
+    let said = Report { is_up: true, msg: "OK".to_owned(), ping_ms: None };
+    shard.push((Mono::secs(60), Wall(3_660_000)), "abc", said.clone(), false);
+    let Pushed::Beat(queued) = shard.push((Mono::secs(61), Wall(61_000)), "abc", said.clone(), false) else { panic!() };
+    assert_eq!(queued.beat.time, Wall(61_000));
+    let Pushed::Beat(queued) = shard.push((Mono::secs(61), Wall(61_000)), "abc", said, false) else { panic!() };
+    assert_eq!(queued.beat.time, Wall(61_001), "two pushes of one millisecond are two");
+    let look = launch(&mut shard, Mono::secs(125));
+    assert_eq!(look.heard_at, Mono::secs(61));
+}
+
+#[test]
+fn what_was_settled_before_own_trouble_survives_a_restart() {
+    for (settled, is_news) in [(BeatStatus::Down, true), (BeatStatus::Up, false)] {
+        let mut shard = Shard::new(StartSpread::default());
+        shard.start(Mono::secs(0), vec![http(1, 60)]);
+        let (read, asked) = shard.unread(10).unwrap();
+        let last = LastBeat { settled: Some(settled), ..last_beat(1, BeatStatus::Pending, 1_000) };
+        shard.remember(Mono::secs(0), read, &asked, &[last]);
+        let launch = launch(&mut shard, Mono::secs(60));
+        let queued = shard.finish(Mono::secs(61), done(&launch, Mono::secs(60), RunStatus::Up)).unwrap();
+        assert_eq!(queued.beat.important, is_news, "{settled:?}");
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands where the tenure answers")]
@@ -295,6 +343,7 @@ fn done(launch: &Launch, began_at: Mono, status: RunStatus) -> Done {
 
 fn last_beat(id: i64, status: BeatStatus, at_ms: i64) -> LastBeat {
     LastBeat {
+        id: at_ms,
         monitor: MonitorId(id),
         status,
         important: false,
@@ -303,5 +352,6 @@ fn last_beat(id: i64, status: BeatStatus, at_ms: i64) -> LastBeat {
         retries: 0,
         msg: String::new(),
         ping_ms: None,
+        settled: None,
     }
 }

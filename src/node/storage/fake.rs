@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::BeatStore;
 use crate::store::StoreError;
 use crate::store::beats::keeper::{Attempt, Earlier, Receipt};
-use crate::store::beats::{Beat, LastBeat};
+use crate::store::beats::{Beat, BeatStatus, LastBeat};
 
 /// When a statement fails.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,14 @@ impl BeatStore for Fake {
 
     async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {
         let rows = self.rows.lock().unwrap();
-        let last = |monitor: &MonitorId| rows.iter().rev().find(|beat| beat.monitor == *monitor).map(as_last);
+        let of = |monitor: MonitorId| rows.iter().enumerate().rev().filter(move |(_, beat)| beat.monitor == monitor);
+        let last = |monitor: &MonitorId| {
+            let changed = of(*monitor).find(|(_, beat)| beat.important).map(|(_, beat)| beat.status);
+            of(*monitor).next().map(|(at, beat)| LastBeat {
+                settled: changed.filter(|_| beat.status == BeatStatus::Pending),
+                ..as_last(at, beat)
+            })
+        };
         Ok(monitors.iter().filter_map(last).collect())
     }
 }
@@ -102,8 +109,9 @@ fn lost() -> StoreError {
 }
 
 /// As the `DATETIME` column keeps it: whole seconds.
-fn as_last(beat: &Beat) -> LastBeat {
+fn as_last(at: usize, beat: &Beat) -> LastBeat {
     LastBeat {
+        id: i64::try_from(at).unwrap() + 1,
         monitor: beat.monitor,
         status: beat.status,
         important: beat.important,
@@ -112,5 +120,6 @@ fn as_last(beat: &Beat) -> LastBeat {
         retries: beat.retries,
         msg: beat.msg.clone(),
         ping_ms: beat.ping_ms,
+        settled: None,
     }
 }

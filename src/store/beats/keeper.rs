@@ -17,7 +17,7 @@ use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
 use komainu_watchdogs::time::Wall;
 use serde_json::{Value as Json, json};
 
-use super::Beat;
+use super::{Beat, downs};
 use crate::store::catalog::Catalog;
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
@@ -137,12 +137,14 @@ impl BeatKeeper {
             lease.roll_back().await;
             return Ok(receipts);
         }
-        // By rising monitor, so that two writers lock in one order.
-        taken.sort_by_key(|beat| (beat.monitor, beat.time));
+        // By rising monitor, so that two writers lock in one order; those of one monitor as they were made, whatever
+        // their times say: what was stored last counts.
+        taken.sort_by_key(|beat| beat.monitor);
         let dialect = self.store.dialect();
         let counted = self.count(locked.stats, &taken);
         let mut statements = vec![insert(dialect, &catalog, &taken)];
         statements.extend(stats::writing(dialect, &catalog, &counted));
+        statements.extend(downs::writing(dialect, &self.node, &taken));
         lease.commit_with(ACT, statements).await?;
         self.averages.lock().unwrap_or_else(PoisonError::into_inner).remember(&counted);
         Ok(receipts)

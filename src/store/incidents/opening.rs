@@ -77,7 +77,7 @@ pub(super) struct Latest {
 pub(super) async fn latest(session: &mut Session, keys: &[&str]) -> Result<BTreeMap<String, Latest>, StoreError> {
     let sql = format!(
         "SELECT id, k, resolved_at, severity, flaps FROM komainu_incident{} WHERE k IN ({}) \
-         AND (resolved_at IS NULL OR resolved_at > {} - {}) ORDER BY k, id{}",
+         AND (resolved_at IS NULL OR (resolved_at > {} - {} AND resolved_by IS NULL)) ORDER BY k, id{}",
         bulk::by_key(session.dialect()),
         vec!["?"; keys.len()].join(", "),
         session.dialect().now_ms(),

@@ -6,7 +6,7 @@ use crate::store::error::StoreError;
 use crate::store::session::Session;
 
 use super::widening::{self, Narrow};
-use super::{KUMA_TABLES, MARIADB, added_column, split};
+use super::{KUMA_TABLES, MARIADB, added_column, adds_to_node, split};
 
 /// Where the table `node` came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,7 +91,9 @@ impl Found {
             Some(NodeOrigin::Ours) | None => vec![],
         };
         if matches!(self.recorded, Some(NodeOrigin::Extended { .. })) {
-            columns.extend(self.missing_node_columns());
+            // An interrupted migration wrote them down before it could add them.
+            let missing = self.missing_node_columns().into_iter().filter(|column| !columns.contains(column));
+            columns.extend(missing.collect::<Vec<_>>());
         }
         let mut tables = self.kuma_tables.clone();
         if makes_kuma {
@@ -102,7 +104,8 @@ impl Found {
     }
 
     fn missing_node_columns(&self) -> Vec<String> {
-        let statements = [split(MARIADB.node_columns), split(MARIADB.more_node_columns)].concat();
+        let fourth = MARIADB.fourth.iter().flat_map(|file| split(file)).filter(|statement| adds_to_node(statement));
+        let statements = [split(MARIADB.node_columns), split(MARIADB.more_node_columns), fourth.collect()].concat();
         let columns = statements.iter().map(|statement| added_column(statement));
         columns.filter(|column| !self.node_has(column)).map(str::to_owned).collect()
     }

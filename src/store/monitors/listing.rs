@@ -34,7 +34,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<MonitorView>, StoreError> {
     let catalog = store.catalog().await?;
-    let (mut condition, mut values) = conditions(filter, &catalog.beat_hint());
+    let (mut condition, mut values) = conditions(filter, &catalog.stored_hint());
     if let Some(after) = key_of_cursor(cursor)? {
         condition.push_str(" AND m.id > ?");
         values.push(Value::Int(after));
@@ -50,9 +50,7 @@ fn conditions(filter: &MonitorFilter, hint: &str) -> (String, Vec<Value>) {
         let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
         Value::from(format!("%{escaped}%"))
     });
-    let last = format!(
-        "(SELECT h.status FROM heartbeat h{hint} WHERE h.monitor_id = m.id ORDER BY h.time DESC, h.id DESC LIMIT 1)"
-    );
+    let last = format!("(SELECT h.status FROM heartbeat h{hint} WHERE h.monitor_id = m.id ORDER BY h.id DESC LIMIT 1)");
     let state = match filter.state {
         None => String::new(),
         Some(MonitorState::Paused) => " AND m.active = 0".to_owned(),

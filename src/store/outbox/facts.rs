@@ -4,6 +4,7 @@ use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::time::Wall;
 
 use super::claim::Claim;
+use super::naming::names;
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::pool::Store;
@@ -19,6 +20,8 @@ pub struct Fact {
     pub event: Event,
     /// Kind and subject.
     pub key: String,
+    /// What people call the monitor.
+    pub name: Option<String>,
     /// `critical` or `warning`.
     pub severity: String,
     /// One sentence.
@@ -52,7 +55,9 @@ pub async fn facts(store: &Store, claim: &Claim) -> Result<Vec<Fact>, StoreError
     );
     let rows = lease.rows(act, Sql::Once(sql), vec![]).await?;
     let mut facts = rows.iter().map(fact).collect::<Result<Vec<_>, _>>()?;
+    let names = names(&mut lease, facts.iter().map(|fact| fact.key.as_str())).await?;
     for fact in &mut facts {
+        fact.name = names.get(&fact.key).cloned();
         if let Some(node) = fact.key.strip_prefix("node/") {
             fact.elsewhere = elsewhere(&mut lease, node).await?;
         }
@@ -68,6 +73,7 @@ fn fact(row: &Row) -> Result<Fact, StoreError> {
         incident: row.int("id")?,
         event: Event::parse(&row.text("kind")?).unwrap_or(Event::Opened),
         key: row.text("k")?,
+        name: None,
         severity: row.text("severity")?,
         summary: row.text("summary")?,
         votes: (row.small("votes_bad")?, row.small("votes_of")?),

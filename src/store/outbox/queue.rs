@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::outbox::queue::{Parent, Plan, Queued};
-use komainu_watchdogs::routing::Subject;
 use komainu_watchdogs::time::Wall;
 
 use crate::store::decisions::id_list;
+use crate::store::downtimes::monitor_of;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::{Purpose, Session, Sql};
@@ -106,20 +107,26 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
     let sql = format!("SELECT {} AS now", session.dialect().now_ms());
     let now = session.row(act, sql, vec![]).await?.map_or(Ok(Wall::default()), |row| row.wall("now"))?;
     let sql = "SELECT d.id, d.incident_id, d.state, d.due_at, d.group_wait_ms, d.claimed_until, d.sending_at, \
-         d.notice_id, d.attempts, d.last_error, d.retry_at, d.failed_at, d.unanswered, d.company, d.told_to IS NOT NULL AS has_readers, \
-         e.kind, i.k, i.resolved_at, i.subject_json FROM komainu_delivery d \
+         d.notice_id, d.attempts, d.last_error, d.created_at, d.retry_at, d.failed_at, d.unanswered, d.company, \
+         d.told_to IS NOT NULL AS has_readers, e.kind, i.k, i.resolved_at FROM komainu_delivery d \
          JOIN komainu_event e ON e.id = d.event_id JOIN komainu_incident i ON i.id = d.incident_id \
          WHERE d.channel = ? AND d.state IN ('waiting', 'held') ORDER BY d.state = 'held', d.id LIMIT ?";
     let rows = session.rows(act, sql, values![channel, MOST_QUEUED]).await?;
     let mut queue = rows.iter().map(queued).collect::<Result<Vec<_>, _>>()?;
     // What waits is read first, so that thousands that are held do not hide it.
     queue.sort_by_key(|row| row.delivery);
-    let sql = "SELECT DISTINCT i.id, i.k FROM komainu_incident i JOIN komainu_delivery d ON d.incident_id = i.id \
+    let sql = "SELECT DISTINCT i.id, i.k, i.severity FROM komainu_incident i JOIN komainu_delivery d ON d.incident_id = i.id \
          WHERE i.resolved_at IS NULL AND (i.k IN ('database', 'nodes') OR i.k LIKE 'node/%') AND d.channel = ? \
          AND d.state IN ('waiting', 'sent')";
     let rows = session.rows(act, sql, values![channel]).await?;
-    let parent = |row: &Row| Ok(Parent { incident: row.int("id")?, key: row.text("k")? });
-    let parents = rows.iter().map(parent).collect::<Result<_, StoreError>>()?;
+    let parent = |row: &Row| {
+        let severity = Severity::parse(&row.text("severity")?);
+        Ok(Parent { incident: row.int("id")?, key: row.text("k")?, severity })
+    };
+    let parents = rows.iter().map(parent).collect::<Result<Vec<_>, StoreError>>()?;
+    if parents.iter().any(|parent| parent.key.starts_with("node/")) {
+        fill_in_nodes(session, &mut queue).await?;
+    }
     let sql = "SELECT next_at, failures, refused_alone, last_sent_at FROM komainu_channel WHERE name = ?";
     let row = session.row(act, sql, values![channel]).await?;
     let fresh = Snapshot { now, queue, parents, next_at: Wall::default(), failures: 0, refused_alone: 0 };
@@ -139,7 +146,8 @@ fn queued(row: &Row) -> Result<Queued, StoreError> {
         delivery: row.int("id")?,
         incident: row.int("incident_id")?,
         key: row.text("k")?,
-        node: node(row.maybe_text("subject_json")?.as_deref()),
+        node: None,
+        entered_at: row.wall("created_at")?,
         is_open: row.maybe_wall("resolved_at")?.is_none(),
         event: Event::parse(&row.text("kind")?).unwrap_or(Event::Opened),
         is_held: row.text("state")? == "held",
@@ -158,9 +166,25 @@ fn queued(row: &Row) -> Result<Queued, StoreError> {
     })
 }
 
-/// An incident of an earlier komainu has none.
-fn node(subject: Option<&str>) -> Option<NodeId> {
-    serde_json::from_str::<Subject>(subject?).ok()?.node
+/// Who runs the monitors now: whoever did when the incident opened explains nothing any more. Asked only where a node is
+/// in trouble.
+async fn fill_in_nodes(session: &mut Session, queue: &mut [Queued]) -> Result<(), StoreError> {
+    let monitors: Vec<i64> = queue.iter().filter_map(|row| monitor_of(&row.key)).map(|monitor| monitor.0).collect();
+    if monitors.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT monitor_id, effective_node FROM komainu_assignment WHERE monitor_id IN ({})",
+        id_list(&monitors)
+    );
+    let mut nodes: BTreeMap<i64, Option<NodeId>> = BTreeMap::new();
+    for row in session.rows("read who runs monitors", Sql::Once(sql), vec![]).await? {
+        nodes.insert(row.int("monitor_id")?, row.maybe_node("effective_node")?);
+    }
+    for row in queue {
+        row.node = monitor_of(&row.key).and_then(|monitor| nodes.get(&monitor.0).cloned()).flatten();
+    }
+    Ok(())
 }
 
 /// Holds, releases and cancels; whatever somebody claimed meanwhile is left as it is.

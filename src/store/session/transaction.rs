@@ -10,14 +10,14 @@ use crate::store::value::{Row, Value};
 const MANY: usize = 250;
 const MANY_BYTES: usize = 1024 * 1024;
 
+/// READ COMMITTED would give each statement a view of its own.
+const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+     START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+
 impl Session {
     pub(crate) async fn begin(&mut self, act: &'static str, purpose: Purpose) -> Result<(), StoreError> {
         let text = match (self.dialect(), purpose) {
-            // READ COMMITTED would give each statement a view of its own.
-            (Dialect::MariaDb, Purpose::Snapshot) => {
-                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
-                 START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-            }
+            (Dialect::MariaDb, Purpose::Snapshot) => SNAPSHOT,
             (Dialect::MariaDb, Purpose::Write) => "START TRANSACTION",
             (Dialect::Sqlite, Purpose::Snapshot) => "BEGIN",
             (Dialect::Sqlite, Purpose::Write) => "BEGIN IMMEDIATE",
@@ -27,6 +27,42 @@ impl Session {
         // SQLite refuses BEGIN IMMEDIATE while another writes: then there is no transaction.
         self.in_transaction = begun.is_ok() || self.in_flight;
         begun
+    }
+
+    /// Reads that must fit together, each with its own rows; on MariaDB in one round trip.
+    pub(crate) async fn snapshot(
+        &mut self,
+        act: &'static str,
+        statements: &[&str],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        let answer = match self.dialect() {
+            Dialect::MariaDb => {
+                self.in_transaction = true;
+                // The first two answers are those of the settings, the last is that of the end.
+                let text = format!("{SNAPSHOT}; {}; COMMIT", statements.join("; "));
+                let sets = self.answers(act, &text).await;
+                sets.map(|sets| sets.into_iter().skip(2).take(statements.len()).collect())
+            }
+            Dialect::Sqlite => {
+                self.begin(act, Purpose::Snapshot).await?;
+                let read = self.read_each(act, statements).await;
+                return self.end(act, read).await;
+            }
+        };
+        if answer.is_err() {
+            self.roll_back().await;
+        } else {
+            self.in_transaction = false;
+        }
+        answer
+    }
+
+    async fn read_each(&mut self, act: &'static str, statements: &[&str]) -> Result<Vec<Vec<Row>>, StoreError> {
+        let mut sets = Vec::new();
+        for sql in statements {
+            sets.push(self.rows(act, *sql, vec![]).await?);
+        }
+        Ok(sets)
     }
 
     /// Begins a write transaction with one read; on MariaDB in one round trip.

@@ -1,62 +1,48 @@
-//! Reads one round: the small tables, as rows of the decision core.
+//! Reads one round: the small tables that leases hang on, as rows of the decision core.
 
-use komainu_watchdogs::alarms::KINDS;
-use komainu_watchdogs::facts::{
-    ClusterRow, IncidentRow, LeaderRow, Mode, NodeRow, NodeStatus, Observation, ObservationRow, Overlay, Round, Target,
-    Vote, WatchdogRow,
-};
+use komainu_watchdogs::facts::{ClusterRow, LeaderRow, Mode, NodeRow, NodeStatus, Overlay, Round, WatchdogRow};
 use komainu_watchdogs::ids::{Epoch, Generation, Stamp, WatchdogId, Zone};
-use komainu_watchdogs::time::{Mono, Wall};
+use komainu_watchdogs::time::Mono;
 
+use super::words;
 use crate::store::error::StoreError;
-use crate::store::incidents::of_kind;
 use crate::store::session::Session;
 use crate::store::value::Row;
-use crate::store::{progress, shard};
 
 const ACT: &str = "read the round";
 
-/// `beat_hint`: read the progress of the nodes too, through this index.
-pub(super) async fn read(
-    session: &mut Session,
-    (me, counts): (&WatchdogId, &mut shard::Counts),
-    beat_hint: Option<&str>,
-) -> Result<Round, StoreError> {
-    let (cluster, leader, database_time) = heads(session).await?;
-    let nodes = nodes(session).await?;
-    let watchdogs = watchdogs(session).await?;
-    let observations = observations(session).await?;
-    let incidents = incidents(session).await?;
-    let (shards, leftover) = counts.read(session, me).await?;
-    let progress = match beat_hint {
-        Some(hint) => Some(progress::read(session, hint).await?),
-        None => None,
-    };
-    Ok(Round {
-        began_at: Mono::default(),
-        ended_at: Mono::default(),
-        database_time,
-        cluster,
-        leader,
-        watchdogs,
-        nodes,
-        observations,
-        shards,
-        leftover,
-        progress,
-        incidents,
-    })
-}
-
-async fn heads(session: &mut Session) -> Result<(ClusterRow, LeaderRow, Wall), StoreError> {
-    let sql = format!(
+/// All of it in one snapshot; on MariaDB in one round trip.
+pub(super) async fn read(session: &mut Session) -> Result<Round, StoreError> {
+    let heads = format!(
         "SELECT c.mode, c.frozen, c.pinned_node, c.generation, c.nonce, l.epoch, l.holder, l.watchdog_id, l.renewals, {} AS now \
          FROM komainu_cluster c JOIN komainu_leader l ON l.id = c.id WHERE c.id = 1",
         session.dialect().now_ms()
     );
-    let row = session.row(ACT, sql, vec![]).await?.ok_or(StoreError::SchemaMissing)?;
-    Ok((cluster_row(&row)?, leader_row(&row)?, row.wall("now")?))
+    let sets = session.snapshot(ACT, &[&heads, NODES, WATCHDOGS]).await?;
+    let [heads, nodes, watchdogs] =
+        <[Vec<Row>; 3]>::try_from(sets).map_err(|sets| StoreError::unreadable(ACT, "answers", sets.len()))?;
+    let head = heads.first().ok_or(StoreError::SchemaMissing)?;
+    let mut observations = Vec::new();
+    let mut rows = Vec::new();
+    for row in &watchdogs {
+        let watchdog = watchdog_row(row)?;
+        observations.extend(words::of_row(&watchdog, &row.text("words")?));
+        rows.push(watchdog);
+    }
+    Ok(Round {
+        began_at: Mono::default(),
+        ended_at: Mono::default(),
+        database_time: head.wall("now")?,
+        cluster: cluster_row(head)?,
+        leader: leader_row(head)?,
+        watchdogs: rows,
+        nodes: nodes.iter().map(node_row).collect::<Result<_, _>>()?,
+        observations,
+    })
 }
+
+const WATCHDOGS: &str = "SELECT watchdog_id, incarnation, seq, zone, advertise, isolated, stopped, last_seen, words \
+     FROM komainu_watchdog ORDER BY watchdog_id";
 
 pub(in crate::store) fn cluster_row(row: &Row) -> Result<ClusterRow, StoreError> {
     let mode = if row.text("mode")? == "observe" { Mode::Observe } else { Mode::Active };
@@ -77,12 +63,6 @@ pub(in crate::store) fn leader_row(row: &Row) -> Result<LeaderRow, StoreError> {
     })
 }
 
-async fn watchdogs(session: &mut Session) -> Result<Vec<WatchdogRow>, StoreError> {
-    let sql = "SELECT watchdog_id, incarnation, seq, zone, advertise, isolated, stopped, last_seen \
-         FROM komainu_watchdog ORDER BY watchdog_id";
-    session.rows(ACT, sql, vec![]).await?.iter().map(watchdog_row).collect()
-}
-
 pub(in crate::store) fn watchdog_row(row: &Row) -> Result<WatchdogRow, StoreError> {
     Ok(WatchdogRow {
         watchdog: WatchdogId::from(row.text("watchdog_id")?),
@@ -96,16 +76,14 @@ pub(in crate::store) fn watchdog_row(row: &Row) -> Result<WatchdogRow, StoreErro
     })
 }
 
-async fn nodes(session: &mut Session) -> Result<Vec<NodeRow>, StoreError> {
-    // A restored database may have the number, but not with this nonce.
-    let sql = "SELECT n.node_id, n.address, n.status, n.komainu_status, n.overlay, n.incarnation, n.is_released, \
-         n.lease_seq, n.applied_generation, n.applied_nonce, g.generation AS known, n.weight, n.capacity, n.kinds, \
-         n.labels, n.drains_pinned, n.runner, \
-         n.losses, n.lost_at_ms, n.emptied, n.recover_asked, n.foreign_beats, n.last_seen_ms FROM node n \
-         LEFT JOIN komainu_generation g ON g.generation = n.applied_generation AND g.nonce = n.applied_nonce \
-         ORDER BY n.node_id";
-    session.rows(ACT, sql, vec![]).await?.iter().map(node_row).collect()
-}
+/// A restored database may have the number of an acknowledgement, but not with this nonce.
+const NODES: &str = "SELECT n.node_id, n.address, n.status, n.komainu_status, n.overlay, n.incarnation, n.is_released, \
+     n.lease_seq, n.applied_generation, n.applied_nonce, g.generation AS known, n.weight, n.capacity, n.kinds, \
+     n.labels, n.drains_pinned, n.runner, \
+     n.losses, n.lost_at_ms, n.emptied, n.recover_asked, n.foreign_beats, n.last_seen_ms, CASE WHEN n.noting_incarnation = n.incarnation \
+     THEN n.clock_off_ms ELSE n.clock_ms - n.last_seen_ms END AS clock_off_ms FROM node n \
+     LEFT JOIN komainu_generation g ON g.generation = n.applied_generation AND g.nonce = n.applied_nonce \
+     ORDER BY n.node_id";
 
 fn node_row(row: &Row) -> Result<NodeRow, StoreError> {
     let decided = row.maybe_text("komainu_status")?;
@@ -133,6 +111,7 @@ fn node_row(row: &Row) -> Result<NodeRow, StoreError> {
         emptied: row.maybe_hex("emptied")?,
         recover_asked: row.flag("recover_asked")?,
         foreign_beats: row.count("foreign_beats")?,
+        clock_off_ms: row.maybe_int("clock_off_ms")?,
         last_seen: row.maybe_wall("last_seen_ms")?,
     })
 }
@@ -163,69 +142,4 @@ pub(in crate::store) fn overlay_text(overlay: Overlay) -> &'static str {
 /// A JSON array of words; anything else reads as none of them.
 pub(in crate::store) fn kinds(text: &str) -> Vec<String> {
     serde_json::from_str(text).unwrap_or_default()
-}
-
-async fn observations(session: &mut Session) -> Result<Vec<ObservationRow>, StoreError> {
-    let sql = "SELECT watchdog_id, kind, target, incarnation, seq, vote, failures, detail FROM komainu_observation \
-         ORDER BY watchdog_id, kind, target";
-    let rows = session.rows(ACT, sql, vec![]).await?;
-    rows.iter().filter_map(|row| observation_row(row).transpose()).collect()
-}
-
-/// A kind of target that a newer komainu writes is not ours to judge.
-fn observation_row(row: &Row) -> Result<Option<ObservationRow>, StoreError> {
-    let name = row.text("target")?;
-    let target = match row.text("kind")?.as_str() {
-        "node" => Target::Node(name.into()),
-        "watchdog" => Target::Watchdog(name.into()),
-        "canary" => Target::Canary(name),
-        _ => return Ok(None),
-    };
-    let vote = match row.text("vote")?.as_str() {
-        "up" => Vote::Up,
-        "down" => Vote::Down,
-        _ => Vote::Unknown,
-    };
-    let observation = Observation { target, vote, failures: row.small("failures")?, detail: row.text("detail")? };
-    Ok(Some(ObservationRow {
-        watchdog: WatchdogId::from(row.text("watchdog_id")?),
-        incarnation: row.hex("incarnation")?,
-        seq: row.count("seq")?,
-        observation,
-    }))
-}
-
-pub(super) fn vote_text(vote: Vote) -> &'static str {
-    match vote {
-        Vote::Unknown => "unknown",
-        Vote::Up => "up",
-        Vote::Down => "down",
-    }
-}
-
-/// As many incidents of kinds that no round judges are shown: in a mass outage there is one for each monitor.
-const MOST_OTHERS: u32 = 200;
-
-/// Those of the kinds that rounds judge, all of them, and the first of the others.
-async fn incidents(session: &mut Session) -> Result<Vec<IncidentRow>, StoreError> {
-    let judged: Vec<_> = KINDS.iter().map(|kind| format!("k = '{kind}' OR {}", of_kind(kind))).collect();
-    let judged = judged.join(" OR ");
-    let columns = "k, severity, opened_at, last_bad_at";
-    // Not by the virtual column: a consistent read through its index has been seen to miss a row just inserted.
-    let sql = format!(
-        "SELECT {columns} FROM komainu_incident WHERE resolved_at IS NULL AND ({judged}) UNION ALL \
-         SELECT {columns} FROM (SELECT {columns} FROM komainu_incident WHERE resolved_at IS NULL AND NOT ({judged}) \
-         ORDER BY k LIMIT {MOST_OTHERS}) others"
-    );
-    let rows = session.rows(ACT, sql, vec![]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(IncidentRow {
-                key: row.text("k")?,
-                severity: row.text("severity")?,
-                opened_at: row.wall("opened_at")?,
-                last_bad_at: row.wall("last_bad_at")?,
-            })
-        })
-        .collect()
 }

@@ -34,9 +34,10 @@ fn routing() -> Routing {
 }
 
 async fn a_monitor(kind: Kind) -> (Fixture, MonitorId) {
-    let fixture = Fixture::native(kind).await;
+    let mut fixture = Fixture::native(kind).await;
     fixture.add_node("node1").await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
+    fixture.raw.execute("UPDATE monitor SET url = 'https://target/'").await;
     (fixture, monitor)
 }
 

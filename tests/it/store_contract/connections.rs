@@ -180,13 +180,13 @@ async fn a_restarted_server_is_found_again_by_the_pool_but_not_by_a_watch() {
     let options = komainu::store::migrate::MigrateOptions { without_kuma: true };
     komainu::store::migrate::apply(&store, options).await.unwrap();
     let mut watch = store.watch(super::fixture::identity("w1")).await.unwrap();
-    watch.read_round(false).await.unwrap();
+    watch.read_round().await.unwrap();
     server.kill();
-    assert!(watch.read_round(false).await.unwrap_err().is_lost_connection());
+    assert!(watch.read_round().await.unwrap_err().is_lost_connection());
     assert!(store.ping().await.unwrap_err().is_lost_connection());
     server.start_again();
     store.check_schema().await.unwrap();
-    assert!(watch.read_round(false).await.unwrap_err().is_lost_connection(), "it is connected anew by its owner");
+    assert!(watch.read_round().await.unwrap_err().is_lost_connection(), "it is connected anew by its owner");
     server.stop();
     assert!(store.ping().await.is_err());
 }
@@ -203,13 +203,13 @@ async fn a_server_that_answers_nothing_is_given_up_in_time() {
     let mut watch = store.watch(super::fixture::identity("w1")).await.unwrap();
     signal(&server, rustix::process::Signal::STOP);
     let began_at = clock::now();
-    let error = watch.read_round(false).await.unwrap_err();
+    let error = watch.read_round().await.unwrap_err();
     assert!(error.is_lost_connection(), "{error:?}");
     assert!(store.ping().await.unwrap_err().is_lost_connection());
     assert!(clock::now().since(began_at) < Duration::from_secs(15));
     signal(&server, rustix::process::Signal::CONT);
     store.ping().await.unwrap();
-    assert!(watch.read_round(false).await.is_err(), "an answer that comes late belongs to nobody");
+    assert!(watch.read_round().await.is_err(), "an answer that comes late belongs to nobody");
 }
 
 fn signal(server: &MariaDb, signal: rustix::process::Signal) {

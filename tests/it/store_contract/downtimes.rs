@@ -3,18 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use komainu::store::{downtimes, monitors};
-use komainu_watchdogs::ids::MonitorId;
+use komainu::store::{Beat, BeatStatus, downtimes, monitors};
+use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::time::Wall;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fixture::{Fixture, Kind, identity};
+use super::fixture::{Fixture, Kind, StoresBeats, beat};
 use super::on_both_databases;
 use crate::cluster::wait::wait_until;
 
 on_both_databases! {
     a_monitor_that_goes_down_opens_one_incident_whoever_looks_and_up_ends_it,
     a_monitor_of_kumas_ui_is_told_on_native_nodes_only_and_not_for_a_move,
+    a_node_whose_clock_steps_neither_hides_a_down_nor_keeps_its_end,
+    a_down_stored_right_before_a_release_is_told_wherever_the_monitor_runs_then,
+    a_down_that_kuma_told_is_not_told_again_for_a_move,
+    own_trouble_right_after_a_down_hides_nothing,
+    a_note_of_a_down_ends_with_it_whoever_finds_the_monitor_up,
     a_paused_and_a_deleted_monitor_have_no_incident,
     a_change_that_commits_after_later_ones_is_seen,
     a_thousand_monitors_that_go_down_at_once_open_an_incident_each,
@@ -81,6 +87,105 @@ async fn a_monitor_of_kumas_ui_is_told_on_native_nodes_only_and_not_for_a_move(k
     assert_eq!(settle(&fixture, &[monitor]).await, (0, 1));
 }
 
+async fn a_node_whose_clock_steps_neither_hides_a_down_nor_keeps_its_end(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    for (ahead, steps) in [3_600, 86_400, -3_600, -86_400].into_iter().enumerate() {
+        let monitor = fixture.monitors(1, Some("node1")).await[0];
+        fixture.change(monitor, UP, steps).await;
+        fixture.change(monitor, DOWN, 0).await;
+        let (suspects, _) = downtimes::suspects(&fixture.store, MonitorId(0), 100).await.unwrap();
+        assert_eq!(suspects, [monitor], "{steps}");
+        assert_eq!(settle(&fixture, &[monitor]).await, (1, 0), "{steps}: set right, and the target dies");
+        fixture.change(monitor, DOWN, steps).await;
+        fixture.change(monitor, UP, 1).await;
+        assert_eq!(settle(&fixture, &[monitor]).await, (0, 1), "{steps}: set right, and the target is back");
+        assert_eq!(incidents(&mut fixture).await.len(), ahead + 1);
+    }
+}
+
+/// Made in Kuma's UI, at home on this node.
+async fn of_kumas_ui(fixture: &mut Fixture, node: &str) -> MonitorId {
+    let monitor = fixture.monitors(1, Some(node)).await[0];
+    fixture.raw.execute("UPDATE komainu_monitor SET made_by = 'kuma'").await;
+    monitor
+}
+
+async fn move_to(fixture: &mut Fixture, node: &str) {
+    let sql = format!("UPDATE komainu_assignment SET assigned_node = '{node}', changed_at = changed_at + 60000");
+    fixture.raw.execute(&sql).await;
+}
+
+/// Stored by the process 11 of `node1`, whose clock is so many seconds behind.
+async fn store(fixture: &Fixture, monitor: MonitorId, status: BeatStatus, behind: i64) {
+    let now = komainu::clock::wall().0 - behind * 1_000;
+    let important = status != BeatStatus::Pending;
+    let beat = Beat { status, important, time: Wall(now), end_time: Wall(now), ..beat(monitor) };
+    assert_eq!(fixture.store.store_beats(&"node1".into(), Incarnation(11), &[beat]).await.unwrap(), 1);
+}
+
+async fn a_down_stored_right_before_a_release_is_told_wherever_the_monitor_runs_then(kind: Kind) {
+    for to in ["", "kuma1", "node2"] {
+        let mut fixture = Fixture::native(kind).await;
+        let _node = fixture.start_node("node1", 11).await;
+        let _other = fixture.start_node("node2", 22).await;
+        fixture.add_node("kuma1").await;
+        let monitor = of_kumas_ui(&mut fixture, "node1").await;
+        store(&fixture, monitor, BeatStatus::Down, 5).await;
+        move_to(&mut fixture, to).await;
+        assert_eq!(settle(&fixture, &[monitor]).await, (1, 0), "to {to:?}");
+    }
+}
+
+async fn a_down_that_kuma_told_is_not_told_again_for_a_move(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    fixture.add_node("kuma1").await;
+    let monitor = of_kumas_ui(&mut fixture, "kuma1").await;
+    // Its clock is an hour ahead: by the times it went down after the move.
+    fixture.change(monitor, DOWN, 3_600).await;
+    move_to(&mut fixture, "node1").await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0));
+    store(&fixture, monitor, BeatStatus::Up, 0).await;
+    store(&fixture, monitor, BeatStatus::Down, 0).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (1, 0), "this one is komainu's");
+}
+
+async fn own_trouble_right_after_a_down_hides_nothing(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    let monitor = of_kumas_ui(&mut fixture, "node1").await;
+    store(&fixture, monitor, BeatStatus::Down, 0).await;
+    store(&fixture, monitor, BeatStatus::Pending, 0).await;
+    let last = fixture.store.last_beats(&[monitor]).await.unwrap().remove(0);
+    assert_eq!((last.status, last.settled), (BeatStatus::Pending, Some(BeatStatus::Down)));
+    let (suspects, _) = downtimes::suspects(&fixture.store, MonitorId(0), 100).await.unwrap();
+    assert_eq!(suspects, [monitor]);
+    assert_eq!(settle(&fixture, &[monitor]).await, (1, 0));
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0));
+    store(&fixture, monitor, BeatStatus::Up, 0).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 1));
+}
+
+async fn a_note_of_a_down_ends_with_it_whoever_finds_the_monitor_up(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    fixture.add_node("kuma1").await;
+    let monitor = of_kumas_ui(&mut fixture, "node1").await;
+    let notes = "SELECT COUNT(*) FROM komainu_down";
+    store(&fixture, monitor, BeatStatus::Down, 0).await;
+    assert_eq!(fixture.raw.count(notes).await, 1);
+    store(&fixture, monitor, BeatStatus::Up, 0).await;
+    assert_eq!(fixture.raw.count(notes).await, 0, "the node itself found it up");
+    store(&fixture, monitor, BeatStatus::Down, 0).await;
+    move_to(&mut fixture, "kuma1").await;
+    fixture.change(monitor, UP, 1).await;
+    settle(&fixture, &[monitor]).await;
+    assert_eq!(fixture.raw.count(notes).await, 0, "a Kuma did, before anybody was told");
+    fixture.change(monitor, DOWN, 2).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "so what comes then is Kuma's");
+}
+
 async fn a_paused_and_a_deleted_monitor_have_no_incident(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     native_node(&mut fixture, "node1").await;
@@ -137,8 +242,8 @@ async fn a_thousand_monitors_that_go_down_at_once_open_an_incident_each(kind: Ki
     let events = "SELECT COUNT(DISTINCT event_id) FROM komainu_delivery d WHERE EXISTS (SELECT 1 FROM komainu_event e \
          WHERE e.id = d.event_id AND e.incident_id = d.incident_id AND e.kind = 'opened')";
     assert_eq!(fixture.raw.count(events).await, 1_000, "each delivery tells its own event");
-    let round = fixture.store.watch(identity("w1")).await.unwrap().read_round(false).await.unwrap();
-    assert_eq!(round.incidents.len(), 200, "a round reads what it judges, and some of the others");
+    let incidents = fixture.store.errands(&"w1".into()).await.unwrap().incidents().await.unwrap();
+    assert_eq!(incidents.len(), 200, "a watchdog reads what it judges, and some of the others");
     let (first, after) = downtimes::open(&fixture.store, "", 600).await.unwrap();
     let (rest, end) = downtimes::open(&fixture.store, &after, 600).await.unwrap();
     assert_eq!((first.len(), rest.len(), end.as_str()), (600, 400, ""));

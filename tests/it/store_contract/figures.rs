@@ -1,9 +1,11 @@
 //! Thousands of monitors are a handful of statements.
 
+use std::collections::BTreeMap;
+
 use komainu_watchdogs::decision::Step;
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 
-use super::fixture::{Fixture, Kind, StoresBeats, beat, identity, revoke, steps};
+use super::fixture::{Fixture, Kind, StoresBeats, beat, revoke, steps};
 use super::on_both_databases;
 
 on_both_databases! {
@@ -48,10 +50,10 @@ async fn a_round_of_four_thousand_monitors_shows_them_all(kind: Kind) {
         let stored = fixture.store.store_beats(&"node1".into(), Incarnation(11), &beats).await;
         assert_eq!(stored.unwrap(), 500);
     }
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
-    let round = watch.read_round(true).await.unwrap();
-    assert_eq!(round.shards.iter().map(|group| group.monitors).sum::<u32>(), 4_000);
-    let progress = round.progress.unwrap();
+    let mut errands = fixture.store.errands(&"w1".into()).await.unwrap();
+    let counts = errands.counts().await.unwrap();
+    assert_eq!(counts.shards.iter().map(|group| group.monitors).sum::<u32>(), 4_000);
+    let progress = errands.progress(&BTreeMap::new()).await.unwrap();
     assert_eq!(progress.iter().map(|row| (row.probing, row.overdue)).collect::<Vec<_>>(), [(4_000, 0)]);
     let mut leader = fixture.leader("w1", 1).await;
     assert_eq!(leader.leadership.read_shard().await.unwrap().monitors.len(), 4_000);

@@ -1,11 +1,11 @@
 //! Incidents: one open per key, resolved only when nobody saw it bad since.
 
-use komainu::store::Watch;
-use komainu::store::incidents::{self, IncidentFilter};
+use komainu::store::Errands;
+use komainu::store::incidents::{self, IncidentFilter, leftover};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::Routing;
 
-use super::fixture::{Fixture, Kind, identity};
+use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
 
 on_both_databases! {
@@ -15,6 +15,28 @@ on_both_databases! {
     what_comes_back_after_ten_minutes_is_another_incident,
     what_is_over_before_it_was_told_is_told_as_its_end,
     people_list_and_acknowledge,
+    what_is_about_something_that_is_gone_ends_and_says_so,
+}
+
+async fn what_is_about_something_that_is_gone_ends_and_says_so(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    for key in ["channel/ops", "channel/renamed", "channel/of-another", "heartbeat/gone", "leader"] {
+        assert!(watch.raise(&alarm(key), &routing()).await.unwrap());
+    }
+    let channels = ["mail".to_owned(), "ops".to_owned()];
+    let ends = "SELECT i.k, e.summary FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
+         WHERE e.kind = 'resolved' ORDER BY i.id";
+    assert_eq!(leftover::end(&fixture.store, &channels).await.unwrap(), 1);
+    assert_eq!(fixture.raw.rows(ends).await, [["heartbeat/gone", "the heartbeat was deleted"]]);
+    // Ten minutes later; one of them is in another watchdog's configuration, which tried it a moment ago.
+    fixture.raw.execute("UPDATE komainu_incident SET last_bad_at = last_bad_at - 660000").await;
+    let tried = "INSERT INTO komainu_channel (name, last_error_at) SELECT 'of-another', opened_at FROM komainu_incident \
+         WHERE k = 'channel/of-another'";
+    fixture.raw.execute(tried).await;
+    assert_eq!(leftover::end(&fixture.store, &channels).await.unwrap(), 1);
+    let why = "no configuration has the channel renamed any more";
+    assert_eq!(fixture.raw.rows(ends).await[0], ["channel/renamed", why]);
 }
 
 fn alarm(key: &str) -> Alarm {
@@ -24,8 +46,8 @@ fn alarm(key: &str) -> Alarm {
 async fn twenty_who_raise_at_once_open_one_incident(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     let mut raises = vec![];
-    for watchdog in 0..20 {
-        let mut watch = fixture.store.watch(identity(&format!("w{watchdog}"))).await.unwrap();
+    for _ in 0..20 {
+        let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
         raises.push(tokio::spawn(async move { watch.raise(&alarm("node/node1"), &routing()).await.unwrap() }));
     }
     let mut opened = 0;
@@ -39,21 +61,21 @@ async fn twenty_who_raise_at_once_open_one_incident(kind: Kind) {
 
 async fn a_resolve_fails_when_somebody_saw_it_bad_since(kind: Kind) {
     let fixture = Fixture::native(kind).await;
-    let mut one = fixture.store.watch(identity("w1")).await.unwrap();
-    let mut two = fixture.store.watch(identity("w2")).await.unwrap();
+    let mut one = fixture.store.errands(&"w1".into()).await.unwrap();
+    let mut two = fixture.store.errands(&"w1".into()).await.unwrap();
     assert!(one.raise(&alarm("node/node1"), &routing()).await.unwrap());
-    let seen = one.read_round(false).await.unwrap().incidents[0].last_bad_at;
+    let seen = one.incidents().await.unwrap()[0].last_bad_at;
     assert!(!two.raise(&alarm("node/node1"), &routing()).await.unwrap());
     assert!(!one.resolve("node/node1", seen).await.unwrap());
-    let seen = one.read_round(false).await.unwrap().incidents[0].last_bad_at;
+    let seen = one.incidents().await.unwrap()[0].last_bad_at;
     assert!(one.resolve("node/node1", seen).await.unwrap());
     assert!(!one.resolve("node/node1", seen).await.unwrap());
-    assert!(one.read_round(false).await.unwrap().incidents.is_empty());
+    assert!(one.incidents().await.unwrap().is_empty());
 }
 
 async fn what_comes_back_within_ten_minutes_is_the_same_incident_and_flaps_in_silence(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     // What is due within a minute was delivered; what waits for calm was not.
     let sent = "UPDATE komainu_delivery SET state = 'sent' WHERE state = 'waiting' AND due_at < created_at + 60000";
     for _ in 0..6 {
@@ -72,7 +94,7 @@ async fn what_comes_back_within_ten_minutes_is_the_same_incident_and_flaps_in_si
 
 async fn what_comes_back_after_ten_minutes_is_another_incident(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     for _ in 0..2 {
         raise_and_resolve(&mut watch).await;
         fixture.raw.execute("UPDATE komainu_incident SET resolved_at = resolved_at - 600001").await;
@@ -82,19 +104,19 @@ async fn what_comes_back_after_ten_minutes_is_another_incident(kind: Kind) {
 
 async fn what_is_over_before_it_was_told_is_told_as_its_end(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     raise_and_resolve(&mut watch).await;
     let expected = ["opened mail cancelled", "opened ops cancelled", "resolved mail waiting", "resolved ops waiting"];
     assert_eq!(entered(&mut fixture).await, expected);
 }
 
-async fn raise_and_resolve(watch: &mut Watch) {
+async fn raise_and_resolve(watch: &mut Errands) {
     assert!(watch.raise(&alarm("capacity"), &routing()).await.unwrap());
     resolve(watch).await;
 }
 
-async fn resolve(watch: &mut Watch) {
-    let seen = watch.read_round(false).await.unwrap().incidents[0].last_bad_at;
+async fn resolve(watch: &mut Errands) {
+    let seen = watch.incidents().await.unwrap()[0].last_bad_at;
     assert!(watch.resolve("capacity", seen).await.unwrap());
 }
 
@@ -111,7 +133,7 @@ async fn entered(fixture: &mut Fixture) -> Vec<String> {
 
 async fn people_list_and_acknowledge(kind: Kind) {
     let fixture = Fixture::native(kind).await;
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     for key in ["node/node1", "node/node2", "leader"] {
         watch.raise(&alarm(key), &routing()).await.unwrap();
     }

@@ -1,12 +1,15 @@
 //! Decisions that move monitors: what they change, and every assumption that refuses them.
 
+use std::time::Duration;
+
 use komainu_watchdogs::decision::{Commit, Guard, Move, MoveReason, Refusal, StatusChange, Step};
 use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::ids::{Generation, Incarnation, Nonce, Stamp};
 
-use super::fixture::{Fixture, Kind, acknowledged, revoke, seen, step, steps};
+use super::fixture::{Fixture, Kind, acknowledged, identity, revoke, seen, step, steps};
 use super::on_both_databases;
 use super::statuses::status;
+use crate::support::raw::Raw;
 use komainu::store::cluster;
 use komainu::store::hands::{self, Drain, Goal, HandMove, Place, Selection};
 
@@ -18,6 +21,7 @@ on_both_databases! {
     a_monitor_that_went_to_and_fro_meanwhile_is_left_alone,
     a_node_drained_meanwhile_gets_nothing_that_was_planned_for_it,
     a_node_that_owns_something_by_now_does_not_become_drained,
+    a_strangers_lock_on_monitors_holds_up_neither_rounds_nor_decisions_nor_hands,
     a_freeze_refuses_what_was_planned_before,
     a_release_records_the_incarnation_that_stands_there_now,
     a_release_from_a_vacant_node_is_refused,
@@ -143,6 +147,40 @@ async fn a_node_that_owns_something_by_now_does_not_become_drained(kind: Kind) {
     fixture.raw.execute("DELETE FROM komainu_assignment").await;
     leader.done(&decision).await;
     assert_eq!(fixture.raw.one(overlay).await, "drained");
+}
+
+async fn a_strangers_lock_on_monitors_holds_up_neither_rounds_nor_decisions_nor_hands(kind: Kind) {
+    // SQLite has one writer, whoever it is.
+    if kind == Kind::Sqlite {
+        return;
+    }
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(3, Some("node1")).await;
+    let new = fixture.monitors(2, None).await;
+    let mut stranger = Raw::connect(&fixture.text).await;
+    stranger.execute("START TRANSACTION; UPDATE monitor SET name = CONCAT(name, '!'), `interval` = 61").await;
+    stranger.execute("SELECT COUNT(*) FROM monitor FOR UPDATE").await;
+    let all = async {
+        let mut watch = fixture.store.watch(identity("w2")).await.unwrap();
+        watch.read_round().await.unwrap();
+        let shard = leader.leadership.read_shard().await.unwrap();
+        let mut decision = leader.decision(shard.stamp);
+        decision.revokes = vec![revoke("node1", 11, Some(1))];
+        decision.statuses = vec![status("node1", NodeStatus::Offline)];
+        decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
+        decision.moves.extend(steps(Step::Place, &new[..1], None, Some("node2")));
+        decision.forget_leftover = true;
+        assert_eq!(leader.done(&decision).await.1, 4);
+        let to = |node: &str| Goal::Move { to: node.into(), pin: Some(true) };
+        for (id, node) in [(made[0], "node1"), (new[1], "node2")] {
+            let wish = HandMove { which: Selection::Ids(vec![id]), goal: to(node) };
+            hands::move_by_hand(&fixture.store, &wish, "test").await.unwrap();
+        }
+        hands::drain(&fixture.store, &"node2".into(), Drain { move_pinned: true }, "test").await.unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(2), all).await.expect("nobody waits for the stranger");
+    assert_eq!(fixture.running_on("node2").await, 5);
+    stranger.execute("ROLLBACK").await;
 }
 
 fn online(node: &str) -> StatusChange {

@@ -14,7 +14,7 @@ use komainu_watchdogs::routing::{Matcher, Route, Routing};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fixture::{Fixture, Kind, identity};
+use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
 use crate::cluster::wait::wait_until;
 use crate::support::raw::Raw;
@@ -30,6 +30,7 @@ on_both_databases! {
     a_watchdog_that_does_not_reach_a_vendor_leaves_it_to_another,
     a_refused_message_waits_as_long_as_the_vendor_asks,
     the_monitors_of_a_lost_node_are_held_until_it_is_back,
+    a_monitor_that_moves_and_a_node_that_is_only_unreachable_release_what_was_held,
     what_nobody_takes_care_of_is_told_again,
     what_waits_for_a_channel_that_is_gone_is_told_elsewhere,
 }
@@ -129,15 +130,15 @@ pub(super) fn start(
 }
 
 pub(super) async fn raise(fixture: &Fixture, key: &str, routing: &Routing) {
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     let alarm =
         Alarm { key: key.to_owned(), severity: Severity::Critical, summary: format!("{key} is bad"), votes: (2, 3) };
     watch.raise(&alarm, routing).await.unwrap();
 }
 
 pub(super) async fn resolve(fixture: &Fixture, key: &str) {
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
-    let open = watch.read_round(false).await.unwrap().incidents;
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    let open = watch.incidents().await.unwrap();
     let seen = open.iter().find(|incident| incident.key == key).unwrap().last_bad_at;
     assert!(watch.resolve(key, seen).await.unwrap());
 }
@@ -334,9 +335,8 @@ async fn the_monitors_of_a_lost_node_are_held_until_it_is_back(kind: Kind) {
     for monitor in ["monitor/1", "monitor/2"] {
         raise(&fixture, monitor, &routing).await;
     }
-    let subject = r#"{"key":"monitor/1","severity":"critical","tags":[],"channels":[],"node":"node1"}"#;
-    let on_node = format!("UPDATE komainu_incident SET subject_json = '{subject}' WHERE k LIKE 'monitor/%'");
-    fixture.raw.execute(&on_node).await;
+    let run_by = "INSERT INTO komainu_assignment (monitor_id, node_id) VALUES (1, 'node1'), (2, 'node1')";
+    fixture.raw.execute(run_by).await;
     let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
     ops.wait_for(1).await;
     assert_eq!(ops.told().concat(), ["opened node/node1"]);
@@ -349,6 +349,26 @@ async fn the_monitors_of_a_lost_node_are_held_until_it_is_back(kind: Kind) {
     let mut told = ops.told().concat();
     told.sort();
     assert_eq!(told, ["opened monitor/1", "opened node/node1", "resolved node/node1"]);
+}
+
+async fn a_monitor_that_moves_and_a_node_that_is_only_unreachable_release_what_was_held(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    raise(&fixture, "node/node1", &routing).await;
+    for monitor in ["monitor/1", "monitor/2"] {
+        raise(&fixture, monitor, &routing).await;
+    }
+    let run_by = "INSERT INTO komainu_assignment (monitor_id, node_id) VALUES (1, 'node1'), (2, 'node1')";
+    fixture.raw.execute(run_by).await;
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    ops.wait_for(1).await;
+    let held = "SELECT COUNT(*) FROM komainu_delivery WHERE state = 'held'";
+    wait_until("both are held", PATIENCE, async || fixture.raw.count(held).await == 2).await;
+    fixture.raw.execute("UPDATE komainu_assignment SET assigned_node = 'node2' WHERE monitor_id = 1").await;
+    wait_until("the moved one is told", PATIENCE, async || ops.told().concat().len() == 2).await;
+    assert_eq!(fixture.raw.count(held).await, 1);
+    fixture.raw.execute("UPDATE komainu_incident SET severity = 'warning' WHERE k = 'node/node1'").await;
+    wait_until("the other one too", PATIENCE, async || ops.told().concat().len() == 3).await;
 }
 
 async fn what_nobody_takes_care_of_is_told_again(kind: Kind) {

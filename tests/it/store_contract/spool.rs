@@ -6,7 +6,7 @@ use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Wall;
 
-use super::fixture::{Fixture, Kind, identity};
+use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
 
 on_both_databases! {
@@ -52,8 +52,8 @@ async fn enter(fixture: &Fixture, outage: &Outage) {
 }
 
 async fn resolve(fixture: &Fixture) {
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
-    let open = watch.read_round(false).await.unwrap().incidents;
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    let open = watch.incidents().await.unwrap();
     let seen = open.iter().find(|row| row.key == "database").unwrap().last_bad_at;
     assert!(watch.resolve("database", seen).await.unwrap());
 }
@@ -122,7 +122,7 @@ async fn what_may_have_been_told_is_told_again_under_its_id_and_marked(kind: Kin
 
 async fn a_message_that_waited_when_the_database_went_away_is_told_once(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
-    let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     let severity = Severity::Critical;
     let alarm = Alarm { key: "node/node1".to_owned(), severity, summary: "it is gone".to_owned(), votes: (2, 3) };
     assert!(watch.raise(&alarm, &routing()).await.unwrap());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::post;
-use komainu::store::{DatabaseUrl, Store, WatchdogIdentity};
+use komainu::store::{DatabaseUrl, Store};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Matcher, Route, Routing};
 use serde_json::Value;
@@ -105,7 +105,7 @@ fn read(body: &str) -> Vec<Told> {
 
 /// Opens incidents as any watchdog does; nobody but the test knows of them.
 struct Opener {
-    watch: komainu::store::Watch,
+    watch: komainu::store::Errands,
     routing: Routing,
     opened: usize,
 }
@@ -116,14 +116,7 @@ impl Opener {
             Database::Sqlite(path) => DatabaseUrl::sqlite(path),
             Database::MariaDb(url) => DatabaseUrl::parse(url).unwrap(),
         };
-        let identity = WatchdogIdentity {
-            watchdog: "opener".into(),
-            zone: "test".into(),
-            advertise: String::new(),
-            hostname: String::new(),
-            version: String::new(),
-        };
-        let watch = Store::connect(&url).await.unwrap().watch(identity).await.unwrap();
+        let watch = Store::connect(&url).await.unwrap().errands(&"w1".into()).await.unwrap();
         let group_wait = Duration::from_millis(500);
         let channels = vec!["ops".to_owned()];
         let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat: None };

@@ -2,13 +2,16 @@
 //!
 //! Once the first delivery is due, everything that waits and opened within its group's wait goes along: one message, or
 //! one digest when it is more than [`DIGEST_ABOVE`]. What something worse explains is held while that lasts, on channels
-//! that were told of the worse; only openings are held, never ends. A message that may have arrived already is sent
-//! again exactly as it was, and alone. One that failed rests for a while of its own: others overtake it.
+//! that were told of the worse, and never for longer than [`HELD_AT_MOST`]; only openings are held, never ends. A node
+//! explains the monitors that it runs now, and only while they are not being run: one that merely cannot be reached hides
+//! nothing. A message that may have arrived already is sent again exactly as it was, and alone. One that failed rests for
+//! a while of its own: others overtake it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::ids::NodeId;
+use crate::io::Severity;
 use crate::outbox::attempt::MOST_REPEATS;
 use crate::outbox::{CALM_AFTER_FLAPPING, Event};
 use crate::time::Wall;
@@ -21,6 +24,9 @@ pub const LARGEST_MESSAGE: usize = 1_000;
 
 /// So late a message says so, and why.
 pub const LATE_AFTER: Duration = Duration::from_secs(60);
+
+/// Longer than that nothing is held, whatever explains it: an explanation may be wrong, and somebody waits to be told.
+pub const HELD_AT_MOST: Duration = Duration::from_secs(600);
 
 /// The longest that a failed delivery rests. What claims to rest longer was written by a clock that jumped.
 pub const LONGEST_REST: Duration = Duration::from_secs(3_600);
@@ -38,8 +44,10 @@ pub struct Queued {
     pub incident: i64,
     /// That incident's key.
     pub key: String,
-    /// The node that runs it, of a monitor.
+    /// The node that runs it now, of a monitor.
     pub node: Option<NodeId>,
+    /// When it was entered.
+    pub entered_at: Wall,
     /// Its incident is open.
     pub is_open: bool,
     /// What it tells.
@@ -79,6 +87,8 @@ pub struct Parent {
     pub incident: i64,
     /// `database`, `nodes`, `node/node1`.
     pub key: String,
+    /// How bad it is now: a node that is lost is critical, one that merely cannot be reached is not.
+    pub severity: Severity,
 }
 
 /// One message.
@@ -126,7 +136,7 @@ impl Plan {
 /// Decides, at the database's time `now`; the queue is in the order of entering.
 pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     let mut plan = Plan::default();
-    for row in queue.iter().filter(|row| row.is_held && explained(row, parents).is_none()) {
+    for row in queue.iter().filter(|row| row.is_held && explained(now, row, parents).is_none()) {
         if row.is_open { plan.release.push(row.delivery) } else { plan.cancel.push(row.delivery) }
     }
     let free = free_rows(now, queue);
@@ -134,7 +144,7 @@ pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     plan.cancel.extend(&superseded);
     let mut ready = vec![];
     for row in free.into_iter().filter(|row| !superseded.contains(&row.delivery)) {
-        match explained(row, parents) {
+        match explained(now, row, parents) {
             Some(parent) => plan.hold.push((row.delivery, parent)),
             None if is_resting(now, row) => {}
             None => ready.push(row),
@@ -146,12 +156,13 @@ pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
 }
 
 /// The incident that explains this delivery to this channel, the farthest reaching first.
-fn explained(row: &Queued, parents: &[Parent]) -> Option<i64> {
-    if row.event == Event::Resolved || !row.is_open {
+fn explained(now: Wall, row: &Queued, parents: &[Parent]) -> Option<i64> {
+    // One that seems to be entered in the future is as old as nobody knows: the clock jumped.
+    let is_fresh = now.0.abs_diff(row.entered_at.0) < u64::try_from(HELD_AT_MOST.as_millis()).unwrap_or(u64::MAX);
+    if row.event == Event::Resolved || !row.is_open || !is_fresh {
         return None;
     }
-    let explains =
-        |parent: &&Parent| parent.incident != row.incident && explains(&parent.key, &row.key, row.node.as_ref());
+    let explains = |parent: &&Parent| parent.incident != row.incident && explains(parent, &row.key, row.node.as_ref());
     let reach = |parent: &&Parent| match parent.key.as_str() {
         "database" => 0,
         "nodes" => 1,
@@ -161,13 +172,13 @@ fn explained(row: &Queued, parents: &[Parent]) -> Option<i64> {
 }
 
 /// Whether one incident explains another, which a monitor's node has to do with.
-pub fn explains(parent: &str, child: &str, node: Option<&NodeId>) -> bool {
+fn explains(parent: &Parent, child: &str, node: Option<&NodeId>) -> bool {
     let kind = child.split_once('/').map_or(child, |(kind, _)| kind);
-    match parent {
+    match parent.key.as_str() {
         "database" => EXPLAINED_BY_DATABASE.contains(&kind),
         "nodes" => kind == "monitor",
-        _ => {
-            let lost = parent.strip_prefix("node/");
+        key => {
+            let lost = key.strip_prefix("node/").filter(|_| parent.severity == Severity::Critical);
             kind == "monitor" && lost.is_some() && lost == node.map(NodeId::as_str)
         }
     }

@@ -7,12 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Watchdog;
 use crate::alarms::{self, Surroundings, alarms};
 use crate::assess::Evidence;
-use crate::facts::{Mode, NodeRow, Observation, ObservationRow, ProgressRow, Round, ShardGroup, Target};
+use crate::facts::{Mode, NodeRow, NodeStatus, ProgressRow, Round, ShardGroup, Target};
 use crate::failover::{field, misfits, overloaded};
 use crate::health::Health;
-use crate::io::Alarm;
+use crate::ids::NodeId;
+use crate::io::{Alarm, Severity};
 use crate::status::Lease;
 use crate::time::Mono;
+
+/// The incident that says that nothing is watched.
+const DATABASE: &str = "database";
 
 impl Watchdog {
     pub(super) fn handle_round(&mut self, now: Mono, round: Box<Round>) {
@@ -24,15 +28,16 @@ impl Watchdog {
         if self.judged_at.is_some_and(|at| now.since(at) >= self.policy.voter_watch) {
             self.start_anew(now);
         }
+        if self.judged_at.is_none_or(|at| now.since(at) >= self.policy.verdict_limit()) {
+            self.has_watched = false;
+        }
         self.update_targets(now, &round);
-        self.recall(&round);
+        self.errands.beginnings.handle_round(now, &round);
         self.foreign.handle_round(now, &round);
+        self.clocks.handle_round(now, &round);
         self.watch_leader(now, &round);
         self.judge(now, &round);
-        let mut unwatched = std::mem::take(&mut self.unwatched);
-        let is_unwatched = |group: &&ShardGroup| !crate::view::is_watched(self, &round, group);
-        unwatched.note(now, round.shards.iter().filter(is_unwatched));
-        self.unwatched = unwatched;
+        self.count_unwatched(now, &round);
         self.is_warm |= self.has_probed_all(&round);
         if self.is_warm {
             self.raise_and_resolve(now, &round);
@@ -42,9 +47,23 @@ impl Watchdog {
         self.lead(now);
     }
 
+    fn count_unwatched(&mut self, now: Mono, round: &Round) {
+        if self.errands.counted_at.is_none() {
+            return;
+        }
+        let mut known = std::mem::take(&mut self.unwatched);
+        let is_unwatched = |group: &&ShardGroup| !crate::view::is_watched(self, round, group);
+        known.note(now, self.errands.counts.shards.iter().filter(is_unwatched));
+        self.unwatched = known;
+        let unwatched = crate::view::count_monitors(self, round).unwatched;
+        let is_known = |row: &NodeRow| row.incarnation.is_none() || self.lease_of(row) != Lease::Unknown;
+        self.has_watched |= unwatched == 0 || round.nodes.iter().all(is_known);
+    }
+
     fn judge(&mut self, now: Mono, round: &Round) {
         let voters = self.voters();
         let is_suspended = voters.is_suspended();
+        let progress = self.errands.progress.take();
         let evidence: Vec<_> = round
             .nodes
             .iter()
@@ -58,7 +77,7 @@ impl Watchdog {
                     ballots: (!is_suspended)
                         .then(|| self.roster.ballots(&voters, &self.identity.watchdog, &target, mine)),
                     is_renewing: self.roster.is_renewing(&row.node, &self.policy),
-                    progress: round.progress.as_deref().map(|rows| progress_of(row, rows)),
+                    progress: progress.as_deref().map(|rows| progress_of(row, rows)),
                 }
             })
             .collect();
@@ -90,20 +109,6 @@ impl Watchdog {
         }
     }
 
-    /// A database that lost its tail shows what this watchdog said before: it is said again, or an old word would count
-    /// as a vote until the next change.
-    fn recall(&mut self, round: &Round) {
-        let is_mine = |row: &&ObservationRow| {
-            row.watchdog == self.identity.watchdog && row.incarnation == self.identity.incarnation
-        };
-        for row in round.observations.iter().filter(is_mine) {
-            let Observation { target, vote, .. } = &row.observation;
-            if self.healths.get(target).is_some_and(|health| health.vote() != *vote) {
-                self.unwritten.insert(target.clone());
-            }
-        }
-    }
-
     fn watch_leader(&mut self, now: Mono, round: &Round) {
         let seen = (round.leader.holder, round.leader.renewals);
         if seen != (self.leader_seen.0, self.leader_seen.1) {
@@ -115,6 +120,7 @@ impl Watchdog {
         let voters = self.voters();
         let silent = self.silent_watchdogs();
         let foreign = self.foreign.nodes(now, round);
+        let clocks = self.clocks.nodes(now, round);
         let overwritten = self.foreign.overwritten(now);
         let situation = self.situation(now, round, &overwritten);
         let overloaded = overloaded(&situation, self.leader.overloaded());
@@ -128,10 +134,14 @@ impl Watchdog {
             overloaded: &overloaded,
             misfits: &misfits,
             foreign: &foreign,
+            clocks: &clocks,
             me: &self.identity.watchdog,
         };
-        let found = alarms(&situation, &around);
-        let open: Vec<_> = round
+        let mut found = alarms(&situation, &around);
+        found.extend(self.errands.upkeep.alarms(now));
+        found.extend(self.still_blind(now));
+        let open: Vec<_> = self
+            .errands
             .incidents
             .iter()
             .filter(|row| self.may_judge(&row.key) && !is_absorbed(&row.key, &found))
@@ -141,12 +151,28 @@ impl Watchdog {
         self.outputs.extend(outputs);
     }
 
-    /// Whether an incident is of a kind that is judged here. Only the leader knows whether there was room for
-    /// everything.
+    /// People were told that nothing is watched, and as far as this watchdog knows that is still so.
+    fn still_blind(&self, now: Mono) -> Option<Alarm> {
+        let verdict_at = self.verdict_at()?;
+        let is_open = self.errands.incidents.iter().any(|row| row.key == DATABASE);
+        let is_blind = is_open && now.since(verdict_at) >= self.policy.verdict_limit();
+        let text = format!("nothing has been judged for {} s", now.since(verdict_at).as_secs());
+        is_blind.then(|| Alarm { key: DATABASE.to_owned(), severity: Severity::Critical, summary: text, votes: (0, 0) })
+    }
+
+    /// Whether an incident is of a kind that is judged here, and whether it can be judged now. Only the leader knows
+    /// whether there was room for everything. What a node is that cannot be said was well or ill as it was.
     fn may_judge(&self, key: &str) -> bool {
-        let kind = key.split('/').next().unwrap_or(key);
+        let (kind, subject) = key.split_once('/').unwrap_or((key, ""));
+        let mut nodes = self.assessor.all();
+        let can_say = match kind {
+            "capacity" => self.leader.is_leading() && self.is_counted(),
+            "node" | "progress" => self.assessor.of(&NodeId::from(subject)).is_none_or(|node| node.is_decided),
+            "nodes" => nodes.all(|(_, node)| node.is_decided || node.status == NodeStatus::New),
+            _ => true,
+        };
         // How far ids are used up is no business of a round.
-        key != crate::capacity::KEY && alarms::KINDS.contains(&kind) && (kind != "capacity" || self.leader.is_leading())
+        key != crate::capacity::KEY && alarms::KINDS.contains(&kind) && can_say
     }
 
     /// After a time without rounds (an outage of the database, or of this process) nothing seen before it counts.
@@ -154,8 +180,9 @@ impl Watchdog {
         for health in self.healths.values_mut() {
             health.reset(now);
         }
-        self.unwritten.extend(self.healths.keys().cloned());
         self.assessor.reset_reach();
+        self.errands.beginnings.begin(now);
+        self.errands.progress = None;
         self.incidents.reset();
         self.is_warm = false;
     }

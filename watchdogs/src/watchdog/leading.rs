@@ -13,8 +13,7 @@ use crate::time::Mono;
 impl Watchdog {
     pub(super) fn handle_leadership(&mut self, now: Mono, began_at: Mono, answer: LeadershipAnswer) {
         if let LeadershipAnswer::Failed(_) = answer {
-            // The same database, another connection: what the watches saw stand still may be its fault.
-            self.roster.reset();
+            // Leases are watched on another connection, which fares for itself; decisions wait for the next round.
             self.database.is_current = false;
         }
         let turn = self.leadership.handle(now, began_at, answer);
@@ -43,7 +42,7 @@ impl Watchdog {
             self.lead(now);
         } else {
             self.leader.lose_shard();
-            self.handle_database_error(now);
+            self.database.is_current = false;
         }
     }
 
@@ -60,12 +59,13 @@ impl Watchdog {
             self.take_turn(turn);
         }
         if matches!(commit, Commit::Failed(_)) {
-            self.handle_database_error(now);
+            self.database.is_current = false;
         }
         // What was just changed is read at once, not a second later; what was refused after a pause.
         let jitter = u32::try_from((self.identity.incarnation.0 ^ self.seq).wrapping_mul(0x9E37_79B9) % 1_000);
         self.fresh_after = now + self.leader.pause(&self.policy, jitter.unwrap_or(0));
-        self.round_at = self.fresh_after;
+        (self.round_at, self.counts_from) = (self.fresh_after, self.fresh_after);
+        self.errands.count_anew(self.fresh_after);
         self.lead(now);
     }
 
@@ -81,9 +81,12 @@ impl Watchdog {
         if may_decide && self.leadership.is_free() {
             let is_halted = !self.foreign.nodes(now, &round).is_empty();
             let overwritten = self.foreign.overwritten(now);
+            // Spelled out: the leader is asked by a borrow of its own.
             let situation = Situation {
                 now,
                 round: &round,
+                counts: &self.errands.counts,
+                is_counted: self.is_counted(),
                 assessor: &self.assessor,
                 is_sole_witness: self.voters().is_sole_witness(),
                 overwritten: &overwritten,

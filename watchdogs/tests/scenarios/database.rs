@@ -3,15 +3,19 @@
 //! Carries decisions out as [`Decision`] says: everything it assumed holds, or nothing is changed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, NodeSeen, Refusal, Revoke, StatusChange, Step};
 use komainu_watchdogs::facts::{
-    ClusterRow, IncidentRow, LeaderRow, Mode, MonitorRow, NodeRow, ObservationRow, Overlay, ProgressRow, Round, Shard,
-    ShardGroup, Source, Target, WatchdogRow,
+    ClusterRow, Counts, IncidentRow, LeaderRow, Mode, MonitorRow, NodeRow, ObservationRow, Overlay, ProgressRow, Round,
+    Shard, ShardGroup, Source, Target, WatchdogRow,
 };
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
-use komainu_watchdogs::io::{Alarm, LeadershipAct, LeadershipAnswer, Severity, Write};
+use komainu_watchdogs::io::{Alarm, Errand, Found, LeadershipAct, LeadershipAnswer, Severity, Write};
 use komainu_watchdogs::time::{Mono, Wall};
+
+/// How long the monitors of these stories may take: two intervals of 60 s, and a timeout of 48 s.
+const ALLOWED: Duration = Duration::from_secs(168);
 
 /// All tables, and the advisory lock.
 #[derive(Clone, Default)]
@@ -39,7 +43,7 @@ impl Database {
         self.nodes.get_mut(&NodeId::from(node)).unwrap()
     }
 
-    pub(crate) fn read_round(&self, began_at: Mono, ended_at: Mono, with_progress: bool) -> Round {
+    pub(crate) fn read_round(&self, began_at: Mono, ended_at: Mono) -> Round {
         Round {
             began_at,
             ended_at,
@@ -49,10 +53,15 @@ impl Database {
             watchdogs: self.watchdogs.values().cloned().collect(),
             nodes: self.nodes.values().cloned().collect(),
             observations: self.observations.values().cloned().collect(),
-            shards: self.shards(),
-            leftover: 0,
-            progress: with_progress.then(|| self.progress()),
-            incidents: self.incidents.values().cloned().collect(),
+        }
+    }
+
+    /// What an errand finds.
+    pub(crate) fn find(&self, began_at: Mono, errand: Errand) -> Found {
+        match errand {
+            Errand::Counts => Found::Counts(Box::new(Counts { began_at, shards: self.shards(), leftover: 0 })),
+            Errand::Progress => Found::Progress(self.progress(&BTreeMap::new())),
+            Errand::Incidents => Found::Incidents(self.incidents.values().cloned().collect()),
         }
     }
 
@@ -92,8 +101,9 @@ impl Database {
         groups
     }
 
-    /// One row per node that has something to probe, as a GROUP BY gives it.
-    fn progress(&self) -> Vec<ProgressRow> {
+    /// One row per node that has something to probe, as a GROUP BY gives it. Nothing is overdue that could have been run
+    /// for less than [`ALLOWED`].
+    pub(crate) fn progress(&self, spans: &BTreeMap<NodeId, Duration>) -> Vec<ProgressRow> {
         let mut probing: BTreeMap<&NodeId, u32> = BTreeMap::new();
         for monitor in self.monitors.values().filter(|monitor| monitor.active && monitor.kind != "push") {
             if let Some(node) = &monitor.effective {
@@ -101,7 +111,8 @@ impl Database {
             }
         }
         let row = |(node, probing): (&NodeId, u32)| {
-            let overdue = self.overdue.get(node).copied().unwrap_or(0).min(probing);
+            let is_young = spans.get(node).is_some_and(|span| *span <= ALLOWED);
+            let overdue = if is_young { 0 } else { self.overdue.get(node).copied().unwrap_or(0).min(probing) };
             ProgressRow { node: node.clone(), probing, overdue }
         };
         probing.into_iter().map(row).collect()
@@ -126,7 +137,8 @@ impl Database {
                 last_seen: wall(now),
             },
         );
-        for observation in report.observations.iter().filter(|one| write.changed.contains(&one.target)) {
+        self.observations.retain(|(watchdog, _), _| *watchdog != report.watchdog);
+        for observation in &report.observations {
             let row = ObservationRow {
                 watchdog: report.watchdog.clone(),
                 incarnation: report.incarnation,

@@ -196,7 +196,7 @@ fn a_node_that_makes_progress_again_within_the_grace_keeps_everything() {
 fn a_hung_node_that_registers_again_before_its_monitors_moved_is_emptied_all_the_same() {
     let mut world = World::settled();
     world.hang("node1");
-    world.run_to(64);
+    world.run_to(72);
     let revoked = world.revoked_at("node1").unwrap();
     world.run_to_point(revoked + std::time::Duration::from_secs(5));
     let incarnation = world.node("node1").incarnation;

@@ -21,9 +21,9 @@ fn what_no_node_can_run_counts_as_unwatched_and_opens_capacity() {
     assert_eq!(view.status, Health::Down);
     assert!(view.reasons.iter().any(|reason| reason.contains("no node can run")), "{:?}", view.reasons);
     world.database.node("node3").kinds.clear();
-    world.run_to(130);
+    world.run_to(133);
     assert_eq!((world.view().monitors.unwatched, world.monitors_of("node3")), (0, 14));
-    assert_between(world.resolved_at("capacity"), 120, 130);
+    assert_between(world.resolved_at("capacity"), 120, 133);
 }
 
 #[test]

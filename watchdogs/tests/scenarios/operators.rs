@@ -184,3 +184,44 @@ fn the_last_beats_of_a_hand_over_are_no_foreign_runner() {
     world.run_to(120);
     assert_eq!(world.raised(), [""; 0]);
 }
+
+#[test]
+fn a_node_whose_clock_is_off_is_told_and_nothing_else_follows_from_it() {
+    for off in [3_600_000, -86_400_000] {
+        let mut world = World::settled();
+        world.database.node("node2").clock_off_ms = Some(off);
+        world.run_to(60);
+        assert_between(world.raised_at("clock/node2"), 40, 43);
+        world.database.node("node2").clock_off_ms = Some(40);
+        world.run_to(90);
+        assert_eq!(world.raised(), ["clock/node2"]);
+        assert_between(world.resolved_at("clock/node2"), 60, 75);
+        assert!(!world.has_moved_anything());
+    }
+}
+
+#[test]
+fn one_slow_renewal_is_no_wrong_clock() {
+    let mut world = World::settled();
+    world.database.node("node2").clock_off_ms = Some(-6_000);
+    world.run_to(35);
+    world.database.node("node2").clock_off_ms = Some(-100);
+    world.run_to(90);
+    assert_eq!(world.raised(), [""; 0]);
+}
+
+#[test]
+fn where_all_clocks_are_off_alike_the_databases_is_wrong() {
+    let mut world = World::settled();
+    for (node, off) in [("node1", -3_600_000), ("node2", -3_600_100), ("node3", -3_599_950)] {
+        world.database.node(node).clock_off_ms = Some(off);
+    }
+    world.run_to(60);
+    assert_eq!(world.raised(), ["clock/database"]);
+    let (_, alarm) = world.raises("clock/database")[0];
+    assert!(
+        alarm.summary.starts_with("the database's clock is 60 min ahead of all nodes' clocks"),
+        "{}",
+        alarm.summary
+    );
+}

@@ -67,10 +67,10 @@ fn lease_fresh_but_no_progress_is_stalled_and_is_emptied_after_its_grace_and_one
     world.hang("node1");
     world.run_to(120);
     assert_eq!(world.status("node1"), NodeStatus::Stalled);
-    assert_between(world.became_at("node1", NodeStatus::Stalled), 30, 36);
-    assert_between(world.raised_at("progress/node1"), 30, 36);
-    assert_between(world.revoked_at("node1"), 60, 67);
-    assert_between(world.left_at("node1", Step::Failover), 71, 80);
+    assert_between(world.became_at("node1", NodeStatus::Stalled), 35, 41);
+    assert_between(world.raised_at("progress/node1"), 35, 41);
+    assert_between(world.revoked_at("node1"), 65, 72);
+    assert_between(world.left_at("node1", Step::Failover), 76, 85);
     assert_eq!(world.spread(), [0, 18, 18]);
 }
 

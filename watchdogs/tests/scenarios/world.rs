@@ -8,7 +8,9 @@ use std::time::Duration;
 use komainu_watchdogs::decision::{Commit, Decision, Refusal};
 use komainu_watchdogs::facts::{LeaderRow, MonitorRow, NodeRow, NodeStatus, Target};
 use komainu_watchdogs::ids::{Epoch, Incarnation, MonitorId, NodeId, WatchdogId};
-use komainu_watchdogs::io::{Alarm, Announcement, Input, LeadershipAct, LeadershipAnswer, Output, ProbeOutcome};
+use komainu_watchdogs::io::{
+    Alarm, Announcement, Errand, Found, Input, LeadershipAct, LeadershipAnswer, Output, ProbeOutcome,
+};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
@@ -20,6 +22,8 @@ use super::database::{Database, wall};
 const DATABASE: Duration = Duration::from_millis(4);
 /// How long an answered or refused probe takes.
 const PROBE: Duration = Duration::from_millis(7);
+/// How long an errand may take.
+const ERRAND_LIMIT: Duration = Duration::from_millis(3_500);
 
 /// What the world is made of at the start.
 pub(crate) struct Setup {
@@ -84,6 +88,10 @@ pub(crate) struct World {
     pub(crate) refuse_claims: bool,
     /// The leadership's own connection breaks at each use.
     pub(crate) fail_leadership: bool,
+    /// Errands that get no answer in time, each time.
+    pub(crate) failing: BTreeSet<Errand>,
+    /// Incidents can be neither opened nor resolved.
+    pub(crate) refuse_telling: bool,
     /// How long the leadership's own connection takes to answer.
     pub(crate) leadership_takes: Duration,
     pub(crate) deeds: Vec<(Mono, Deed)>,
@@ -121,6 +129,8 @@ impl World {
             raise_before_each_resolve: false,
             refuse_claims: false,
             fail_leadership: false,
+            failing: BTreeSet::new(),
+            refuse_telling: false,
             leadership_takes: DATABASE,
             deeds: Vec::new(),
             policy: setup.policy.clone(),
@@ -307,10 +317,14 @@ impl World {
         let is_shut = is_down || self.database.is_read_only;
         let down = || "no connection".to_owned();
         match output {
-            Output::ReadRound { with_progress } => {
-                let round = self.database.read_round(now, now + DATABASE, with_progress);
+            Output::ReadRound => {
+                let round = self.database.read_round(now, now + DATABASE);
                 let answer = if is_down { Input::RoundFailed(down()) } else { Input::Round(Box::new(round)) };
                 self.answer(DATABASE, answer);
+            }
+            Output::Errand(errand) => self.run_errand(errand, self.database.find(now, errand)),
+            Output::ReadProgress(spans) => {
+                self.run_errand(Errand::Progress, Found::Progress(self.database.progress(&spans)));
             }
             Output::Write(write) => {
                 if !is_shut {
@@ -338,21 +352,35 @@ impl World {
                 self.answer(DATABASE, Input::Shard(if is_down { Err(down()) } else { Ok(shard) }));
             }
             Output::Commit(decision) => self.commit(*decision),
+            Output::Raise(alarm) if is_shut || self.refuse_telling => self.told(&alarm.key, Err(down())),
             Output::Raise(alarm) => {
                 self.database.raise(now, &alarm);
+                self.told(&alarm.key, Ok(()));
                 self.deeds.push((now, Deed::Raised(alarm)));
             }
+            Output::Resolve { key, .. } if is_shut || self.refuse_telling => self.told(&key, Err(down())),
             Output::Resolve { key, last_bad_at } => {
                 let row = self.database.incidents.get_mut(&key).filter(|_| self.raise_before_each_resolve);
                 if let Some(row) = row {
                     row.last_bad_at = wall(now);
                 }
                 let is_done = self.database.resolve(&key, last_bad_at);
+                self.told(&key, Ok(()));
                 self.deeds.push((now, if is_done { Deed::Resolved(key) } else { Deed::ResolveRefused(key) }));
             }
             Output::Announce(announcement) => self.deeds.push((now, Deed::Announced(announcement))),
             Output::Hint(nodes) => self.deeds.push((now, Deed::Hinted(nodes))),
         }
+    }
+
+    fn told(&mut self, key: &str, result: Result<(), String>) {
+        self.answer(DATABASE, Input::Told(key.to_owned(), result));
+    }
+
+    fn run_errand(&mut self, errand: Errand, found: Found) {
+        let fails = self.database.is_down || self.failing.contains(&errand);
+        let answer = if fails { Err("timed out".to_owned()) } else { Ok(found) };
+        self.answer(if fails { ERRAND_LIMIT } else { DATABASE }, Input::Errand(errand, answer));
     }
 
     fn commit(&mut self, decision: Decision) {

@@ -1,14 +1,14 @@
 //! What happened in a run, counted: a simulation in which something never happens proves nothing about it.
 
 macro_rules! counts {
-    ($($field:ident: $words:literal,)*) => {
+    ($name:ident { $($field:ident: $words:literal,)* }) => {
         /// How often each thing happened.
         #[derive(Clone, Debug, Default)]
-        pub(crate) struct Counts {
+        pub(crate) struct $name {
             $(pub(crate) $field: u64,)*
         }
 
-        impl Counts {
+        impl $name {
             pub(crate) fn add(&mut self, other: &Self) {
                 $(self.$field += other.$field;)*
             }
@@ -20,7 +20,7 @@ macro_rules! counts {
     };
 }
 
-counts! {
+counts! { Counts {
     steps: "steps",
     runs: "runs started",
     beats: "beats stored",
@@ -77,4 +77,32 @@ counts! {
     timely_failovers: "losses of nodes amid faults, their monitors seen elsewhere in time",
     calm_views: "looks at /status while all was owned amid faults",
     kills_in_calm: "nodes killed in calm, their monitors seen elsewhere in time",
-}
+} }
+
+counts! { TellingCounts {
+    ticks: "quarters of a second",
+    important_beats: "changes of state stored",
+    target_changes: "targets that failed or recovered",
+    node_losses: "nodes lost",
+    node_clock_jumps: "clock jumps of nodes",
+    clock_jumps: "clock jumps of the database",
+    outages: "database outages",
+    crashes: "watchdogs killed",
+    pauses: "watchdogs paused",
+    egress_losses: "egress lost or regained",
+    incidents: "incidents opened, or opened again",
+    told: "messages that were answered",
+    permanent: "messages refused for good",
+    retryable: "messages refused for a while",
+    unreached: "messages that reached nobody",
+    unanswered: "messages without an answer",
+    given_up: "messages given up after three repeats",
+    rescues: "deliveries told elsewhere too, being late",
+    marked_repeats: "marked repeats that arrived",
+    repeats_seen: "things that people were told twice",
+    held: "deliveries held",
+    released: "deliveries released",
+    cancelled: "deliveries cancelled by the plan",
+    lost_claims: "claims lost to another watchdog",
+    reminders: "reminders",
+} }

@@ -1,9 +1,11 @@
 //! A simulated watchdog process: the real core, driven as its driver drives it.
 
+use std::collections::BTreeMap;
+
 use komainu_watchdogs::decision::Commit;
 use komainu_watchdogs::facts::Target;
 use komainu_watchdogs::ids::Incarnation;
-use komainu_watchdogs::io::{Input, LeadershipAnswer, Output, ProbeOutcome};
+use komainu_watchdogs::io::{Errand, Found, Input, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::watchdog::Watchdog;
 
@@ -26,6 +28,7 @@ pub(crate) struct Dog {
     pub(crate) inbox: Vec<Message>,
     pub(crate) timer_at: Time,
     pub(crate) desk: Line,
+    pub(crate) side: Line,
     pub(crate) chair: Line,
     pub(crate) is_stopping: bool,
     pub(crate) born_at: Time,
@@ -107,7 +110,8 @@ impl World {
         let input = match (answer, busy.what) {
             (Answer::Failed, What::ReadRound) => Some(Input::RoundFailed(String::new())),
             (Answer::Failed, What::Write) => Some(Input::Written(Err(String::new()))),
-            (Answer::Failed, What::Incident) => Some(Input::DatabaseFailed(String::new())),
+            (Answer::Failed, What::Incident(key)) => Some(Input::Told(key, Err(String::new()))),
+            (Answer::Failed, What::Errand(errand)) => Some(Input::Errand(errand, Err(String::new()))),
             (Answer::Failed, What::Act) => {
                 Some(Input::Leadership { began_at, answer: LeadershipAnswer::Failed(String::new()) })
             }
@@ -131,6 +135,10 @@ impl World {
                 }
                 Some(Input::Round(round))
             }
+            (Answer::Found(found), What::Errand(errand)) => {
+                Some(Input::Errand(errand, Ok(self.take_found(found, began_at))))
+            }
+            (Answer::Told, What::Incident(key)) => Some(Input::Told(key, Ok(()))),
             (Answer::Leadership(answer), _) => Some(Input::Leadership { began_at, answer }),
             (Answer::Shard(shard), _) => Some(Input::Shard(Ok(shard))),
             (Answer::Committed(commit), _) => Some(Input::Committed { began_at, commit }),
@@ -138,6 +146,14 @@ impl World {
         };
         self.begin_next(who, line);
         if self.dogs[dog].life == Life::Running { input } else { None }
+    }
+
+    fn take_found(&self, mut found: Found, began_at: Mono) -> Found {
+        if let Found::Counts(counts) = &mut found {
+            counts.began_at = began_at;
+            Variant::hide(self.variant, counts);
+        }
+        found
     }
 
     /// The row of this id is written by another process: a driver that sees this for 20 s ends.
@@ -171,13 +187,15 @@ impl World {
     fn perform(&mut self, dog: usize, output: Output) {
         let who = Who::Dog(dog);
         match output {
-            Output::ReadRound { with_progress } => {
-                self.order(who, LineKind::Desk, Order::ReadRound { with_progress });
+            Output::ReadRound => self.order(who, LineKind::Desk, Order::ReadRound),
+            Output::Errand(errand) => self.order(who, LineKind::Side, Order::Errand(errand, BTreeMap::new())),
+            Output::ReadProgress(spans) => {
+                self.order(who, LineKind::Side, Order::Errand(Errand::Progress, spans));
             }
             Output::Write(write) => self.order(who, LineKind::Desk, Order::Write(write)),
-            Output::Raise(alarm) => self.order(who, LineKind::Desk, Order::Raise(Box::new(alarm))),
+            Output::Raise(alarm) => self.order(who, LineKind::Side, Order::Raise(Box::new(alarm))),
             Output::Resolve { key, last_bad_at } => {
-                self.order(who, LineKind::Desk, Order::Resolve { key, last_bad_at });
+                self.order(who, LineKind::Side, Order::Resolve { key, last_bad_at });
             }
             Output::Leadership(act) => self.order(who, LineKind::Chair, Order::Act(act)),
             Output::Commit(decision) => {
@@ -251,9 +269,8 @@ impl World {
     /// A watchdog's request is executed by the database.
     pub(crate) fn execute_for_dog(&mut self, dog: usize, request: &Request) -> Answer {
         match &request.order {
-            Order::ReadRound { with_progress } => {
-                Answer::Round(Box::new(self.database.round(self.now, &self.server, *with_progress)))
-            }
+            Order::ReadRound => Answer::Round(Box::new(self.database.round(self.now, &self.server))),
+            Order::Errand(errand, spans) => Answer::Found(self.database.find(*errand, spans, (self.now, &self.server))),
             Order::Write(write) => {
                 if !self.database.write(write, self.now, &self.server) {
                     return Answer::InUse;
@@ -267,11 +284,11 @@ impl World {
             }
             Order::Raise(alarm) => {
                 self.database.raise(alarm, self.server.wall(self.now));
-                Answer::Nothing
+                Answer::Told
             }
             Order::Resolve { key, last_bad_at } => {
                 self.database.resolve(key, *last_bad_at);
-                Answer::Nothing
+                Answer::Told
             }
             Order::Act(act) => Answer::Leadership(self.lead(dog, request.connection, *act)),
             Order::Commit(decision) => Answer::Committed(self.commit(decision)),

@@ -1,12 +1,13 @@
 //! What can happen in the simulated world, and the vocabulary of its messages.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use komainu_watchdogs::decision::{Commit, Decision};
 use komainu_watchdogs::facts::{Report, Round, Shard, Target};
-use komainu_watchdogs::ids::{Incarnation, MonitorId, Stamp};
-use komainu_watchdogs::io::{Alarm, LeadershipAct, LeadershipAnswer, Write};
+use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, Stamp};
+use komainu_watchdogs::io::{Alarm, Errand, Found, LeadershipAct, LeadershipAnswer, Write};
 use komainu_watchdogs::tenure::OwnRow;
 use komainu_watchdogs::time::Wall;
 
@@ -27,6 +28,8 @@ pub(crate) enum Who {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LineKind {
     Desk,
+    /// A watchdog's connection for everything that no lease hangs on.
+    Side,
     Chair,
     Tenure,
     /// A node's second connection, for the assignments alone.
@@ -36,9 +39,9 @@ pub(crate) enum LineKind {
 /// What a process asks of the database on one of its connections.
 #[derive(Debug)]
 pub(crate) enum Order {
-    ReadRound {
-        with_progress: bool,
-    },
+    ReadRound,
+    /// For a watchdog, with what it knows of each node's time to make progress.
+    Errand(Errand, BTreeMap<NodeId, Duration>),
     Write(Box<Write>),
     Raise(Box<Alarm>),
     Resolve {
@@ -75,8 +78,9 @@ pub(crate) enum Answer {
     InUse,
     Round(Box<Round>),
     Written,
-    /// Nothing that the core waits for.
-    Nothing,
+    Found(Found),
+    /// An incident was opened or resolved, or was so already.
+    Told,
     Leadership(LeadershipAnswer),
     Shard(Box<Shard>),
     Committed(Commit),

@@ -4,12 +4,15 @@
 //! in `leases`, the leader's transaction is in `decisions`. A copy of the whole is what a database that loses its tail
 //! goes back to.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use komainu_watchdogs::facts::{
-    ClusterRow, IncidentRow, LeaderRow, Mode, MonitorRow, NodeRow, ObservationRow, ProgressRow, Round, Shard,
+    ClusterRow, Counts, IncidentRow, LeaderRow, Mode, MonitorRow, NodeRow, ObservationRow, ProgressRow, Round, Shard,
     ShardGroup, Source, WatchdogRow,
 };
 use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId, Zone};
-use komainu_watchdogs::io::{Alarm, Severity, Write};
+use komainu_watchdogs::io::{Alarm, Errand, Found, Severity, Write};
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::events::{MS, SEC, Time};
@@ -162,7 +165,7 @@ impl Database {
         self.cluster.stamp = Stamp { generation: self.cluster.stamp.generation.next(), nonce };
     }
 
-    pub(crate) fn round(&self, now: Time, server: &Server, with_progress: bool) -> Round {
+    pub(crate) fn round(&self, now: Time, server: &Server) -> Round {
         let present = self.nodes.iter().zip(&self.is_present).filter(|(_, is_present)| **is_present);
         let nodes = present.map(|(row, _)| {
             let applied_is_known = row.applied.is_some_and(|applied| self.knows(applied));
@@ -177,10 +180,23 @@ impl Database {
             watchdogs: self.watchdogs.iter().map(|entry| entry.row.clone()).collect(),
             nodes: nodes.collect(),
             observations: self.observations.clone(),
-            shards: self.groups(),
-            leftover: self.leftover(),
-            progress: with_progress.then(|| self.progress(now, server)),
-            incidents: self.incidents.clone(),
+        }
+    }
+
+    /// What an errand finds.
+    pub(crate) fn find(
+        &self,
+        errand: Errand,
+        spans: &BTreeMap<NodeId, Duration>,
+        (now, server): (Time, &Server),
+    ) -> Found {
+        match errand {
+            Errand::Counts => {
+                let (shards, leftover) = (self.groups(), self.leftover());
+                Found::Counts(Box::new(Counts { began_at: Mono::default(), shards, leftover }))
+            }
+            Errand::Progress => Found::Progress(self.progress(now, server, spans)),
+            Errand::Incidents => Found::Incidents(self.incidents.clone()),
         }
     }
 
@@ -234,16 +250,19 @@ impl Database {
         groups
     }
 
-    fn progress(&self, now: Time, server: &Server) -> Vec<ProgressRow> {
+    fn progress(&self, now: Time, server: &Server, spans: &BTreeMap<NodeId, Duration>) -> Vec<ProgressRow> {
         let present = self.nodes.iter().enumerate().filter(|(node, _)| self.is_present[*node]);
         let rows = present.map(|(node, row)| {
             let mut progress = ProgressRow { node: row.node.clone(), probing: 0, overdue: 0 };
             for monitor in &self.monitors {
                 if monitor.runs() && !monitor.is_push() && monitor.effective() == Some(node) {
                     let since = monitor.due_since.max(monitor.last_beat_at);
-                    let is_late = now.saturating_sub(since) > 2 * monitor.interval + RUN_LIMIT;
+                    let allowed = 2 * monitor.interval + RUN_LIMIT;
+                    let is_late = now.saturating_sub(since) > allowed;
+                    let span = spans.get(&row.node).map_or(Time::MAX, |span| span.as_micros().try_into().unwrap());
                     progress.probing += 1;
-                    progress.overdue += u32::from(is_late || now < server.skewed_until || self.unmeasured[node]);
+                    progress.overdue +=
+                        u32::from((is_late || now < server.skewed_until || self.unmeasured[node]) && span > allowed);
                 }
             }
             progress
@@ -295,22 +314,13 @@ impl Database {
             self.watchdogs.push(WatchdogEntry { row, written_at: now });
             self.watchdogs.sort_by(|one, other| one.row.watchdog.cmp(&other.row.watchdog));
         }
-        for observation in report.observations.iter().filter(|one| write.changed.contains(&one.target)) {
-            let fresh = ObservationRow {
-                watchdog: report.watchdog.clone(),
-                incarnation: report.incarnation,
-                seq: report.seq,
-                observation: observation.clone(),
-            };
-            let known = self
-                .observations
-                .iter_mut()
-                .find(|row| row.watchdog == fresh.watchdog && row.observation.target == fresh.observation.target);
-            match known {
-                Some(row) => *row = fresh,
-                None => self.observations.push(fresh),
-            }
-        }
+        self.observations.retain(|row| row.watchdog != report.watchdog);
+        self.observations.extend(report.observations.iter().map(|observation| ObservationRow {
+            watchdog: report.watchdog.clone(),
+            incarnation: report.incarnation,
+            seq: report.seq,
+            observation: observation.clone(),
+        }));
         true
     }
 

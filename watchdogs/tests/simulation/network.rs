@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use komainu_watchdogs::io::Errand;
 use komainu_watchdogs::time::Mono;
 
 use super::events::{Event, LineKind, MS, Message, Order, Request, SEC, Time, Who};
@@ -80,7 +81,7 @@ pub(crate) struct Line {
     pub(crate) queue: VecDeque<Order>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Busy {
     number: u32,
     pub(crate) began_at: Mono,
@@ -117,11 +118,12 @@ pub(crate) enum Fate {
 }
 
 /// What a busy connection is busy with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum What {
     ReadRound,
+    Errand(Errand),
     Write,
-    Incident,
+    Incident(String),
     Act,
     Commit,
     ReadShard,
@@ -132,9 +134,11 @@ impl What {
     fn of(order: &Order) -> Self {
         use komainu_watchdogs::tenure::Request as Kind;
         match order {
-            Order::ReadRound { .. } => Self::ReadRound,
+            Order::ReadRound => Self::ReadRound,
+            Order::Errand(errand, _) => Self::Errand(*errand),
             Order::Write(_) => Self::Write,
-            Order::Raise(_) | Order::Resolve { .. } => Self::Incident,
+            Order::Raise(alarm) => Self::Incident(alarm.key.clone()),
+            Order::Resolve { key, .. } => Self::Incident(key.clone()),
             Order::Act(_) => Self::Act,
             Order::Commit(_) => Self::Commit,
             Order::ReadShard => Self::ReadShard,
@@ -152,7 +156,7 @@ impl What {
 /// How long a sender waits for an answer.
 pub(crate) fn limit(line: LineKind) -> Time {
     match line {
-        LineKind::Desk => 4 * SEC,
+        LineKind::Desk | LineKind::Side => 4 * SEC,
         LineKind::Chair | LineKind::Tenure => 3 * SEC,
         LineKind::Rows => 20 * SEC,
     }
@@ -174,9 +178,12 @@ impl World {
     pub(crate) fn line(&mut self, who: Who, line: LineKind) -> &mut Line {
         match (who, line) {
             (Who::Dog(dog), LineKind::Chair) => &mut self.dogs[dog].chair,
+            (Who::Dog(dog), LineKind::Side) => &mut self.dogs[dog].side,
             (Who::Dog(dog), LineKind::Desk | LineKind::Tenure | LineKind::Rows) => &mut self.dogs[dog].desk,
             (Who::Node(node), LineKind::Rows) => &mut self.nodes[node].rows,
-            (Who::Node(node), LineKind::Desk | LineKind::Chair | LineKind::Tenure) => &mut self.nodes[node].line,
+            (Who::Node(node), LineKind::Desk | LineKind::Side | LineKind::Chair | LineKind::Tenure) => {
+                &mut self.nodes[node].line
+            }
         }
     }
 
@@ -284,8 +291,7 @@ impl World {
     /// The connection is answered: what it was busy with, if this answer is the one it waits for.
     pub(crate) fn end(&mut self, who: Who, kind: LineKind, number: u32, is_failed: bool) -> Option<Busy> {
         let line = self.line(who, kind);
-        let busy = line.busy.filter(|busy| busy.number == number)?;
-        line.busy = None;
+        let busy = line.busy.take_if(|busy| busy.number == number)?;
         if is_failed {
             self.disconnect(who, kind);
         }

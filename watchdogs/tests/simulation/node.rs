@@ -147,7 +147,8 @@ impl World {
             | Answer::InUse
             | Answer::Round(_)
             | Answer::Written
-            | Answer::Nothing
+            | Answer::Found(_)
+            | Answer::Told
             | Answer::Leadership(_)
             | Answer::Shard(_)
             | Answer::Committed(_) => Input::Failed(kind),
@@ -359,7 +360,8 @@ impl World {
                 statement.release();
                 Answer::Released
             }
-            Order::ReadRound { .. }
+            Order::ReadRound
+            | Order::Errand(..)
             | Order::Write(_)
             | Order::Raise(_)
             | Order::Resolve { .. }

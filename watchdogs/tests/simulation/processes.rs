@@ -39,6 +39,7 @@ impl World {
             inbox: Vec::new(),
             timer_at: Time::MAX,
             desk: Line::default(),
+            side: Line::default(),
             chair: Line::default(),
             is_stopping: false,
             born_at: self.now,

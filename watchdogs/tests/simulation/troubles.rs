@@ -1,5 +1,7 @@
 //! Single queries that go wrong while others work: a lost index, a locked table, a full disk for temporary files.
 
+use komainu_watchdogs::io::Errand;
+
 use super::events::{Event, MS, Order, Request, SEC, Time, Who};
 use super::network::{Fate, limit};
 use super::prng::Prng;
@@ -10,6 +12,8 @@ use super::world::World;
 pub(crate) enum Query {
     Round,
     Progress,
+    Counts,
+    Incidents,
     OwnRow,
     Raise,
     Resolve,
@@ -24,9 +28,11 @@ pub(crate) enum Query {
     Beat,
 }
 
-const ALL: [Query; 14] = [
+const ALL: [Query; 16] = [
     Query::Round,
     Query::Progress,
+    Query::Counts,
+    Query::Incidents,
     Query::OwnRow,
     Query::Raise,
     Query::Resolve,
@@ -44,8 +50,10 @@ const ALL: [Query; 14] = [
 impl Query {
     fn of(order: &Order) -> Option<Self> {
         Some(match order {
-            Order::ReadRound { with_progress: false } => Self::Round,
-            Order::ReadRound { with_progress: true } => Self::Progress,
+            Order::ReadRound => Self::Round,
+            Order::Errand(Errand::Progress, _) => Self::Progress,
+            Order::Errand(Errand::Counts, _) => Self::Counts,
+            Order::Errand(Errand::Incidents, _) => Self::Incidents,
             Order::Write(_) => Self::OwnRow,
             Order::Raise(_) => Self::Raise,
             Order::Resolve { .. } => Self::Resolve,
@@ -63,7 +71,7 @@ impl Query {
 
     /// No lease, no leadership and no decision rests on it.
     fn is_aside(self) -> bool {
-        matches!(self, Self::Progress | Self::Raise | Self::Resolve)
+        matches!(self, Self::Progress | Self::Incidents | Self::Raise | Self::Resolve)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use komainu_watchdogs::facts::Round;
+use komainu_watchdogs::facts::{Counts, Round};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::policy::Policy;
 
@@ -67,17 +67,21 @@ impl Variant {
                     row.applied_is_known = true;
                 }
             }
-            Some(Self::PinHidden) => {
-                for group in &mut round.shards {
-                    group.pinned = false;
-                }
-            }
             Some(Self::NoNonce) => {
                 for row in &mut round.nodes {
                     row.applied_is_known = true;
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What a watchdog counts, before it gets it.
+    pub(crate) fn hide(variant: Option<Self>, counts: &mut Counts) {
+        if variant == Some(Self::PinHidden) {
+            for group in &mut counts.shards {
+                group.pinned = false;
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ fn waiting(number: i64, key: &str, due_s_ago: i64) -> Queued {
         incident: number,
         key: key.to_owned(),
         node: None,
+        entered_at: Wall(NOW.0 - 60_000),
         is_open: true,
         event: Event::Opened,
         is_held: false,
@@ -32,7 +33,7 @@ fn monitor(number: i64, node: &str, due_s_ago: i64) -> Queued {
 }
 
 fn parent(incident: i64, key: &str) -> Parent {
-    Parent { incident, key: key.to_owned() }
+    Parent { incident, key: key.to_owned(), severity: Severity::Critical }
 }
 
 fn sent(plan: &Plan) -> Vec<i64> {
@@ -102,6 +103,33 @@ fn the_monitors_of_a_lost_node_are_held_and_others_are_not() {
     let queue = [monitor(1, "node1", 1), monitor(2, "node2", 1), waiting(3, "heartbeat/x", 1)];
     let plan = plan(NOW, &queue, &[parent(9, "node/node1")]);
     assert_eq!((&plan.hold[..], sent(&plan)), (&[(1, 9)][..], vec![2, 3]));
+}
+
+#[test]
+fn a_node_that_merely_cannot_be_reached_hides_nothing() {
+    let unreachable = Parent { severity: Severity::Warning, ..parent(9, "node/node1") };
+    let queue = [monitor(1, "node1", 1), Queued { is_held: true, ..monitor(2, "node1", 60) }];
+    let plan = plan(NOW, &queue, &[unreachable]);
+    assert_eq!((sent(&plan), plan.hold, plan.release), (vec![1], vec![], vec![2]));
+}
+
+#[test]
+fn a_monitor_that_another_node_runs_by_now_is_told() {
+    let moved = Queued { is_held: true, ..monitor(1, "node2", 60) };
+    assert_eq!(plan(NOW, &[moved], &[parent(9, "node/node1")]).release, [1]);
+}
+
+#[test]
+fn nothing_is_held_for_longer_than_ten_minutes_whatever_explains_it_and_whatever_the_clock_did() {
+    for key in ["node/node1", "nodes", "database"] {
+        let entered = |ago_ms: i64| Queued { entered_at: Wall(NOW.0 - ago_ms), ..monitor(1, "node1", 1) };
+        assert_eq!(plan(NOW, &[entered(599_999)], &[parent(9, key)]).hold, [(1, 9)], "{key}");
+        for ago_ms in [600_000, 3_600_000, -3_600_000, 86_400_000, -86_400_000] {
+            let held = Queued { is_held: true, ..entered(ago_ms) };
+            assert_eq!(plan(NOW, &[held], &[parent(9, key)]).release, [1], "{key} {ago_ms}");
+            assert_eq!(sent(&plan(NOW, &[entered(ago_ms)], &[parent(9, key)])), [1], "{key} {ago_ms}");
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! What a watchdog sees, as it stands in its own row: one text, written with the counter that says it lives.
+//!
+//! So a vote cannot outlive its author's last word, a round writes one row and reads one table less, and nothing is left
+//! to write again after a failure.
+
+use komainu_watchdogs::facts::{Observation, ObservationRow, Report, Target, Vote, WatchdogRow};
+use serde::{Deserialize, Serialize};
+
+/// Longer texts than this say nothing more to anybody; it bounds the row.
+const DETAIL: usize = 200;
+
+#[derive(Serialize, Deserialize)]
+struct Word {
+    kind: String,
+    target: String,
+    vote: String,
+    #[serde(default)]
+    failures: u32,
+    #[serde(default)]
+    detail: String,
+}
+
+/// The text of a report.
+pub(super) fn of_report(report: &Report) -> String {
+    let words: Vec<_> = report.observations.iter().map(word).collect();
+    serde_json::to_string(&words).expect("words and numbers have a JSON form")
+}
+
+fn word(seen: &Observation) -> Word {
+    let (kind, target) = match &seen.target {
+        Target::Node(node) => ("node", node.to_string()),
+        Target::Watchdog(watchdog) => ("watchdog", watchdog.to_string()),
+        Target::Canary(address) => ("canary", address.clone()),
+    };
+    let vote = match seen.vote {
+        Vote::Unknown => "unknown",
+        Vote::Up => "up",
+        Vote::Down => "down",
+    };
+    Word {
+        kind: kind.to_owned(),
+        target,
+        vote: vote.to_owned(),
+        failures: seen.failures,
+        detail: seen.detail.chars().take(DETAIL).collect(),
+    }
+}
+
+/// What stands in a row. Whatever is none of ours says nothing.
+pub(super) fn of_row(row: &WatchdogRow, text: &str) -> Vec<ObservationRow> {
+    let words: Vec<Word> = serde_json::from_str(text).unwrap_or_default();
+    let observation = |word: Word| {
+        Some(ObservationRow {
+            watchdog: row.watchdog.clone(),
+            incarnation: row.incarnation,
+            seq: row.seq,
+            observation: seen(word)?,
+        })
+    };
+    words.into_iter().filter_map(observation).collect()
+}
+
+/// A kind of target that a newer komainu writes is not ours to judge.
+fn seen(word: Word) -> Option<Observation> {
+    let target = match word.kind.as_str() {
+        "node" => Target::Node(word.target.into()),
+        "watchdog" => Target::Watchdog(word.target.into()),
+        "canary" => Target::Canary(word.target),
+        _ => return None,
+    };
+    let vote = match word.vote.as_str() {
+        "up" => Vote::Up,
+        "down" => Vote::Down,
+        _ => Vote::Unknown,
+    };
+    Some(Observation { target, vote, failures: word.failures, detail: word.detail })
+}

@@ -26,6 +26,8 @@ pub enum Kind {
     ForeignRunner,
     /// The database cannot be written.
     Database,
+    /// No watchdog can store the pushes of heartbeats.
+    Pushes,
     /// A program did not push its heartbeat in time, or said that it failed.
     Heartbeat,
     /// A monitor is down.
@@ -38,7 +40,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Node,
         Self::Nodes,
         Self::Progress,
@@ -49,6 +51,7 @@ impl Kind {
         Self::Isolation,
         Self::ForeignRunner,
         Self::Database,
+        Self::Pushes,
         Self::Heartbeat,
         Self::Monitor,
         Self::Certificate,
@@ -68,6 +71,7 @@ impl Kind {
             Self::Isolation => "isolation",
             Self::ForeignRunner => "foreign-runner",
             Self::Database => "database",
+            Self::Pushes => "pushes",
             Self::Heartbeat => "heartbeat",
             Self::Monitor => "monitor",
             Self::Certificate => "certificate",

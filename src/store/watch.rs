@@ -14,7 +14,6 @@ use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::error::StoreError;
-use super::heartbeats;
 use super::incidents::opening::{open_on, resolve_on};
 use super::pool::{ATTEMPTS, Store};
 use super::session::{Purpose, Session};
@@ -87,10 +86,8 @@ impl Watch {
     }
 
     async fn write_all(&mut self, write: &Write) -> Result<(), StoreError> {
-        // Before the own row hides that nobody had written for a while.
-        let look = heartbeats::notice_on(&mut self.session, &self.identity.watchdog).await?;
         let report = &write.report;
-        let row_is_new = own_row::write(&mut self.session, (&self.identity, look.at), write, &mut self.other).await?;
+        let row_is_new = own_row::write(&mut self.session, &self.identity, write, &mut self.other).await?;
         if row_is_new {
             let act = "forget the observations of an earlier process";
             let sql = "DELETE FROM komainu_observation WHERE watchdog_id = ?";

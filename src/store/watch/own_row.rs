@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::Write;
-use komainu_watchdogs::time::{Mono, Wall};
+use komainu_watchdogs::time::Mono;
 
 use super::WatchdogIdentity;
 use crate::clock;
@@ -16,27 +16,27 @@ use crate::store::value::{Value, values};
 /// started again is hardly missed.
 const DEAD_AFTER: Duration = Duration::from_secs(3);
 
-/// Writes the row, as last seen at this moment; says whether it was another's, or missing, before.
+/// Writes the row, as last seen now; says whether it was another's, or missing, before.
 pub(super) async fn write(
     session: &mut Session,
-    (identity, at): (&WatchdogIdentity, Wall),
+    identity: &WatchdogIdentity,
     write: &Write,
     other: &mut Option<(Incarnation, u64, Mono)>,
 ) -> Result<bool, StoreError> {
     let mine = write.report.incarnation;
-    if update(session, (identity, at), write, values![mine]).await? {
+    if update(session, identity, write, values![mine]).await? {
         *other = None;
         return Ok(false);
     }
     let sql = "SELECT incarnation, seq, stopped, hostname FROM komainu_watchdog WHERE watchdog_id = ?";
     let row = session.row("read the watchdog's row", sql, values![&identity.watchdog]).await?;
     let Some(row) = row else {
-        insert(session, (identity, at), write).await?;
+        insert(session, identity, write).await?;
         return Ok(true);
     };
     let (holder, seq) = (row.hex::<Incarnation>("incarnation")?, row.count("seq")?);
     let is_free = row.flag("stopped")? || is_dead(other, holder, seq, clock::now());
-    if is_free && update(session, (identity, at), write, values![holder, seq]).await? {
+    if is_free && update(session, identity, write, values![holder, seq]).await? {
         *other = None;
         return Ok(true);
     }
@@ -57,27 +57,27 @@ fn is_dead(other: &mut Option<(Incarnation, u64, Mono)>, holder: Incarnation, se
 /// `guard`: the incarnation the row must bear, and the counter if it is another's.
 async fn update(
     session: &mut Session,
-    (identity, at): (&WatchdogIdentity, Wall),
+    identity: &WatchdogIdentity,
     write: &Write,
     guard: Vec<Value>,
 ) -> Result<bool, StoreError> {
     let seq_too = if guard.len() > 1 { " AND seq = ?" } else { "" };
     let sql = format!(
         "UPDATE komainu_watchdog SET incarnation = ?, seq = ?, zone = ?, advertise = ?, hostname = ?, version = ?, \
-         isolated = ?, stopped = ?, last_seen = ? WHERE watchdog_id = ? AND incarnation = ?{seq_too}"
+         isolated = ?, stopped = ?, last_seen = {} WHERE watchdog_id = ? AND incarnation = ?{seq_too}",
+        session.dialect().now_ms()
     );
-    let values = [columns(identity, write), values![at, &identity.watchdog], guard].concat();
+    let values = [columns(identity, write), values![&identity.watchdog], guard].concat();
     Ok(session.execute("write the watchdog's row", sql, values).await? == 1)
 }
 
-async fn insert(
-    session: &mut Session,
-    (identity, at): (&WatchdogIdentity, Wall),
-    write: &Write,
-) -> Result<(), StoreError> {
-    let sql = "INSERT INTO komainu_watchdog (incarnation, seq, zone, advertise, hostname, version, isolated, stopped, \
-         watchdog_id, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let values = [columns(identity, write), values![&identity.watchdog, at]].concat();
+async fn insert(session: &mut Session, identity: &WatchdogIdentity, write: &Write) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO komainu_watchdog (incarnation, seq, zone, advertise, hostname, version, isolated, stopped, \
+         watchdog_id, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {})",
+        session.dialect().now_ms()
+    );
+    let values = [columns(identity, write), values![&identity.watchdog]].concat();
     session.execute("write the watchdog's row", sql, values).await.map(|_| ())
 }
 

@@ -22,7 +22,8 @@ pub const LARGEST_MESSAGE: usize = 1_000;
 pub const LATE_AFTER: Duration = Duration::from_secs(60);
 
 /// The kinds that say nothing while the database cannot be written: all of them are learnt through it.
-const EXPLAINED_BY_DATABASE: [&str; 7] = ["nodes", "node", "progress", "watchdog", "leader", "monitor", "heartbeat"];
+const EXPLAINED_BY_DATABASE: [&str; 8] =
+    ["nodes", "node", "progress", "watchdog", "leader", "monitor", "heartbeat", "pushes"];
 
 /// One delivery that waits for this channel, or is held.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -90,7 +90,9 @@ pub async fn list(
     let mut items = rows.iter().map(columns::heartbeat).collect::<Result<Vec<_>, _>>()?;
     let oldest = items.iter().map(|heartbeat| heartbeat.vitals.gap_id).min();
     let gaps = outage::after(&mut lease, oldest.unwrap_or(i64::MAX)).await?;
-    items.iter_mut().for_each(|heartbeat| heartbeat.vitals.count(&gaps, heartbeat.definition.created_at));
+    for heartbeat in &mut items {
+        heartbeat.vitals.count(&gaps, heartbeat.definition.created_at);
+    }
     Ok(Page::cut(items, limit, |heartbeat| heartbeat.definition.name.clone()))
 }
 

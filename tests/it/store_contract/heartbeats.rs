@@ -380,8 +380,7 @@ async fn a_clock_that_was_set_back_delays_nothing_by_more_than_the_schedule(kind
     let mut fixture = Fixture::native(kind).await;
     make(&fixture, "bot", None).await;
     for jump in [3_600_000, 86_400_000] {
-        let time_us = i64::try_from(jump).unwrap();
-        intake(&fixture, "w1").await.take(&[arrival("bot", time_us, PushStatus::Ok)], judge).await.unwrap();
+        intake(&fixture, "w1").await.take(&[arrival("bot", jump, PushStatus::Ok)], judge).await.unwrap();
         let now = heartbeats_now(&fixture).await;
         // As if the push had come by a clock that was ahead.
         let heartbeat = heartbeats::get(&fixture.store, "bot").await.unwrap().unwrap();

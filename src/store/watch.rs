@@ -17,6 +17,7 @@ use super::error::StoreError;
 use super::incidents::opening::{open_on, resolve_on};
 use super::pool::{ATTEMPTS, Store};
 use super::session::{Purpose, Session};
+use super::shard;
 use super::value::{Value, values};
 use crate::clock;
 
@@ -42,12 +43,19 @@ pub struct Watch {
     beat_hint: String,
     /// Another process that wrote our row, its counter, and since when it stands still.
     other: Option<(Incarnation, u64, Mono)>,
+    counts: shard::Counts,
 }
 
 impl Watch {
     pub(crate) async fn connect(store: &Store, identity: WatchdogIdentity) -> Result<Self, StoreError> {
         let beat_hint = store.catalog().await?.beat_hint();
-        Ok(Self { session: Session::connect(store.url()).await?, identity, beat_hint, other: None })
+        Ok(Self {
+            session: Session::connect(store.url()).await?,
+            identity,
+            beat_hint,
+            other: None,
+            counts: shard::Counts::default(),
+        })
     }
 
     /// Reads the small tables in one snapshot.
@@ -55,7 +63,8 @@ impl Watch {
         let act = "read the round";
         let began_at = clock::now();
         self.session.begin(act, Purpose::Snapshot).await?;
-        let read = round::read(&mut self.session, with_progress.then_some(self.beat_hint.as_str())).await;
+        let counts = (&self.identity.watchdog, &mut self.counts);
+        let read = round::read(&mut self.session, counts, with_progress.then_some(self.beat_hint.as_str())).await;
         let round = self.session.end(act, read).await?;
         Ok(Round { began_at, ended_at: clock::now(), ..round })
     }

@@ -4,6 +4,7 @@ mod assignments;
 mod beats;
 mod certificates;
 mod connections;
+mod counts;
 mod downtimes;
 mod families;
 mod figures;

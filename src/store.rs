@@ -8,6 +8,7 @@
 pub mod apikeys;
 pub mod audit;
 pub mod beats;
+pub mod capacity;
 mod catalog;
 pub mod certificates;
 pub mod cluster;

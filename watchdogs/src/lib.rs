@@ -41,6 +41,7 @@ pub mod shard;
 pub mod status;
 pub mod tenure;
 pub mod time;
+mod unwatched;
 pub mod view;
 pub mod watch;
 pub mod watchdog;

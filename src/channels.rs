@@ -85,6 +85,10 @@ impl Sends for Channel {
         Box::pin(Self::send(self, notice))
     }
 
+    fn longest(&self) -> Duration {
+        Self::longest(self)
+    }
+
     fn min_interval(&self) -> Duration {
         Self::min_interval(self)
     }

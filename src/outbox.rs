@@ -4,10 +4,12 @@
 //! a channel at a time. What a message tells is decided by [`komainu_watchdogs::outbox`], who may send it by the claims
 //! of [`crate::store::outbox`]. A process that dies at any point leaves a message that somebody else takes up; only when
 //! it died between [`begin_sending`](crate::store::outbox::begin_sending) and the note that it arrived is it repeated,
-//! under the same id and marked so.
+//! under the same id and marked so. What a channel does not take is told elsewhere.
 
 mod compose;
 mod courier;
+mod elsewhere;
+mod errand;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +33,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Between two looks for reminders, whose shortest pause is minutes.
 const REMINDERS_EVERY: u32 = 10;
 
+/// Between two looks at criticals that wait for minutes.
+const OVERDUE_EVERY: u32 = 5;
+
 /// A watchdog with another configuration would have delivered by then.
 const ABANDONED_AFTER: Duration = Duration::from_secs(600);
 
@@ -39,8 +44,11 @@ const HELD_EVERY: u32 = 5;
 
 /// Something that takes messages: a channel, or a test's.
 pub trait Sends: Send + Sync {
-    /// Hands one message over, within 12 s.
+    /// Hands one message over, within [`Self::longest`].
     fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<Receipt, DeliveryError>>;
+
+    /// Longest that one message may take. Who takes longer than 12 s is overtaken by others.
+    fn longest(&self) -> Duration;
 
     /// Least time between the beginnings of two messages.
     fn min_interval(&self) -> Duration;
@@ -126,6 +134,9 @@ async fn look(
         if incidents > 0 {
             tracing::info!(incidents, "reminders entered");
         }
+    }
+    if round.is_multiple_of(OVERDUE_EVERY) && !bells.is_empty() {
+        elsewhere::tell_overdue(outbox).await?;
     }
     let with_held = round.is_multiple_of(HELD_EVERY);
     for backlog in store::backlog(&outbox.store).await?.iter().filter(|backlog| backlog.is_pressing(with_held)) {

@@ -1,1 +1,18 @@
 -- Incidents, the outbox and channels: what people are told, and whether it came.
+
+-- A delivery that failed rests until `retry_at`, and others overtake it. `failed_at`: what
+-- has been waiting since, while its channel took others, may be what that one fails at. `unanswered`: attempts of which nobody knows whether
+-- they arrived. `company`: larger messages with it in them were refused. `told_to`: a JSON list of the readers who have it.
+ALTER TABLE komainu_delivery ADD COLUMN retry_at INTEGER NULL;
+ALTER TABLE komainu_delivery ADD COLUMN failed_at INTEGER NULL;
+ALTER TABLE komainu_delivery ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE komainu_delivery ADD COLUMN company INTEGER NULL;
+ALTER TABLE komainu_delivery ADD COLUMN told_to TEXT NULL;
+
+-- When it was told elsewhere too, because its channel did not take it in time; and on that other row, instead of which channel.
+ALTER TABLE komainu_delivery ADD COLUMN elsewhere_at INTEGER NULL;
+ALTER TABLE komainu_delivery ADD COLUMN instead_of TEXT NULL;
+CREATE INDEX IF NOT EXISTS komainu_delivery_elsewhere ON komainu_delivery (state, elsewhere_at, due_at);
+
+-- Messages of one incident that the channel refused in a row, with nothing taken between them.
+ALTER TABLE komainu_channel ADD COLUMN refused_alone INTEGER NOT NULL DEFAULT 0;

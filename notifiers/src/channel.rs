@@ -6,8 +6,8 @@ use thiserror::Error;
 
 use crate::{DeliveryError, Notice, Receipt, mail, pushbullet, slack, webhook};
 
-/// Longest that one message may take. A claim in the outbox lasts 30 s; less than half of it leaves time to say how it
-/// ended.
+/// Longest that one message may take, mail aside. A claim in the outbox lasts 30 s; less than half of it leaves time to
+/// say how it ended.
 pub const SEND_LIMIT: Duration = Duration::from_millis(11_500);
 
 /// What a channel of each type is told by the configuration.
@@ -82,7 +82,15 @@ impl Channel {
         }
     }
 
-    /// Hands one message to the vendor, within [`SEND_LIMIT`].
+    /// Longest that one message may take. Whoever waits longer than [`SEND_LIMIT`] keeps its claim alive meanwhile.
+    pub fn longest(&self) -> Duration {
+        match &self.sender {
+            Sender::Mail(courier) => courier.longest(),
+            Sender::Slack(_) | Sender::Pushbullet(_) | Sender::Webhook(_) => SEND_LIMIT,
+        }
+    }
+
+    /// Hands one message to the vendor, within [`Self::longest`].
     pub async fn send(&self, notice: &Notice) -> Result<Receipt, DeliveryError> {
         let now_ms = (self.wall_ms)();
         let attempt = async {
@@ -93,9 +101,9 @@ impl Channel {
                 Sender::Webhook(config) => webhook::send(config, notice, &self.http, now_ms).await,
             }
         };
-        let limit = SEND_LIMIT.as_millis();
-        tokio::time::timeout(SEND_LIMIT, attempt)
-            .await
-            .unwrap_or_else(|_| Err(DeliveryError::Unanswered { reason: format!("no answer within {limit} ms") }))
+        let limit = self.longest();
+        tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+            Err(DeliveryError::Unanswered { reason: format!("no answer within {} ms", limit.as_millis()) })
+        })
     }
 }

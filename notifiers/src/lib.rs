@@ -27,10 +27,23 @@ pub use notice::{Doubt, EventKind, Item, Lateness, Notice, Severity};
 pub use secret::Secret;
 
 /// What a vendor said to a message it took.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Receipt {
     /// What a later message of the same incident needs to refer to this one (Slack: channel and timestamp).
     pub vendor_ref: Option<String>,
     /// The vendor's own answer, for `komainu notify test`.
     pub answer: String,
+    /// Readers of the channel who were refused, where it has several: the message is theirs still.
+    pub missed: Vec<Missed>,
+    /// Where somebody was missed: who has it, those of [`Notice::told_to`] included.
+    pub reached: Vec<String>,
+}
+
+/// A reader whom the vendor did not take, beside others whom it took.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missed {
+    /// A mail address.
+    pub reader: String,
+    /// Whether it may be taken later.
+    pub error: DeliveryError,
 }

@@ -4,6 +4,8 @@
 //! of what has an equal subject and a common reference, Outlook of a common reference; neither minds that nobody has ever
 //! seen the root. The `Message-ID` is made from the notice, so that a repetition is dropped or shown beside its twin.
 //!
+//! Each recipient is judged alone: whoever is refused while others are taken is told of later, or the sender is told so.
+//!
 //! TLS is either there from the first byte or turned on before anything else is said; in the clear only where the
 //! configuration says so.
 
@@ -13,6 +15,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use lettre::Message;
 pub use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{MultiPart, MultiPartKind, SinglePart};
@@ -22,18 +25,21 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParam
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Response;
-use lettre::{Address, Message};
 use thiserror::Error;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use crate::words::{self, Part, Story};
-use crate::{DeliveryError, EventKind, Notice, Receipt, Secret};
+use crate::{DeliveryError, EventKind, Missed, Notice, Receipt, Secret};
 
 /// Until there is a connection, for each of the server's addresses.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// For the whole dialogue; the rest of [`crate::channel::SEND_LIMIT`] is for parting.
+/// For the dialogue up to the mail itself.
 const DIALOGUE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a server may look at a mail before it says that it has it. RFC 5321, section 4.5.3.2.6, grants it ten minutes,
+/// because a mail that is taken and not confirmed in time arrives twice; a critical is told elsewhere after two.
+pub const CONFIRM_LIMIT: Duration = Duration::from_secs(120);
 
 /// Parting is a courtesy: the mail is the server's by then.
 const QUIT_LIMIT: Duration = Duration::from_secs(1);
@@ -49,6 +55,8 @@ pub struct Config {
     pub from: Mailbox,
     /// At least one.
     pub to: Vec<Mailbox>,
+    /// How long the server may take to confirm a mail that it was handed: [`CONFIRM_LIMIT`].
+    pub confirm_within: Duration,
 }
 
 /// A mail server.
@@ -171,48 +179,71 @@ impl Courier {
         Ok(Self { config, tls })
     }
 
+    /// Longest that one mail may take.
+    pub(crate) fn longest(&self) -> Duration {
+        DIALOGUE_LIMIT + self.config.confirm_within + QUIT_LIMIT
+    }
+
     pub(crate) async fn send(&self, notice: &Notice, now_ms: i64) -> Result<Receipt, DeliveryError> {
         let mail = payload(&self.config, notice, now_ms).formatted();
-        let deadline = Instant::now() + DIALOGUE_LIMIT;
-        let too_slow = |what: &str| format!("{} {what} within {} s", self.config.server.host, DIALOGUE_LIMIT.as_secs());
-        let (mut connection, refused) = match timeout_at(deadline, self.offer()).await {
-            Ok(offered) => offered?,
-            Err(_) => return Err(DeliveryError::Unreached { reason: too_slow("did not take the addresses") }),
+        let host = &self.config.server.host;
+        let Ok(offered) = timeout(DIALOGUE_LIMIT, self.offer(&notice.told_to)).await else {
+            let reason = format!("{host} did not take the addresses within {} s", DIALOGUE_LIMIT.as_secs());
+            return Err(DeliveryError::Unreached { reason });
         };
-        let answer = match timeout_at(deadline, connection.message(&mail)).await {
-            Ok(Ok(response)) => shown(&response),
-            Ok(Err(error)) => return Err(self.judge(&error, Stage::Handed)),
-            Err(_) => return Err(DeliveryError::Unanswered { reason: too_slow("did not confirm the mail") }),
+        let Offered { mut connection, reached, missed } = offered?;
+        let patience = self.config.confirm_within;
+        let answer = if reached.is_empty() {
+            "nobody else was taken".to_owned()
+        } else {
+            match timeout(patience, connection.message(&mail)).await {
+                Ok(Ok(response)) => shown(&response),
+                Ok(Err(error)) => return Err(self.judge(&error, Stage::Handed)),
+                Err(_) => {
+                    let reason = format!("{host} did not confirm the mail within {} s", patience.as_secs());
+                    return Err(DeliveryError::Unanswered { reason });
+                }
+            }
         };
         // Whatever happens to the parting, the mail was taken.
         let _parted = timeout(QUIT_LIMIT, connection.abort()).await;
-        let answer = if refused.is_empty() { answer } else { format!("{answer}; not taken: {}", refused.join("; ")) };
-        Ok(Receipt { vendor_ref: None, answer })
+        if missed.is_empty() {
+            return Ok(Receipt { answer, ..Receipt::default() });
+        }
+        let told: Vec<String> = missed.iter().map(|missed| format!("{} ({})", missed.reader, missed.error)).collect();
+        let answer = format!("{answer}; not taken: {}", told.join("; "));
+        let reached = [notice.told_to.clone(), reached].concat();
+        Ok(Receipt { vendor_ref: None, answer, missed, reached })
     }
 
-    /// Everything before the mail itself. One refused address among several keeps the others from nothing.
-    async fn offer(&self) -> Result<(AsyncSmtpConnection, Vec<String>), DeliveryError> {
+    /// Everything before the mail itself, to all who do not have it. Each address is judged alone.
+    async fn offer(&self, told_to: &[String]) -> Result<Offered, DeliveryError> {
         let mut connection = self.connect().await.map_err(|error| self.judge(&error, Stage::Offered))?;
         let from = Mail::new(Some(self.config.from.email.clone()), vec![]);
         connection.command(from).await.map_err(|error| self.judge(&error, Stage::Offered))?;
-        let mut refusals: Vec<(Address, DeliveryError)> = Vec::new();
-        for to in &self.config.to {
-            if let Err(error) = connection.command(Rcpt::new(to.email.clone(), vec![])).await {
-                match self.judge(&error, Stage::Offered) {
-                    unreached @ (DeliveryError::Unreached { .. } | DeliveryError::Unanswered { .. }) => {
-                        return Err(unreached);
-                    }
-                    refusal @ (DeliveryError::Permanent { .. } | DeliveryError::Retryable { .. }) => {
-                        refusals.push((to.email.clone(), refusal));
-                    }
+        let (mut reached, mut missed) = (vec![], vec![]);
+        for to in self.config.to.iter().filter(|to| !told_to.contains(&to.email.to_string())) {
+            let reader = to.email.to_string();
+            let Err(error) = connection.command(Rcpt::new(to.email.clone(), vec![])).await else {
+                reached.push(reader);
+                continue;
+            };
+            match self.judge(&error, Stage::Offered) {
+                unreached @ (DeliveryError::Unreached { .. } | DeliveryError::Unanswered { .. }) => {
+                    return Err(unreached);
+                }
+                error @ (DeliveryError::Permanent { .. } | DeliveryError::Retryable { .. }) => {
+                    missed.push(Missed { reader, error });
                 }
             }
         }
-        if refusals.len() == self.config.to.len() {
-            return Err(worst_hope(refusals));
+        if reached.is_empty() && told_to.is_empty() {
+            return Err(worst_hope(missed));
         }
-        connection.command(Data).await.map_err(|error| self.judge(&error, Stage::Offered))?;
-        Ok((connection, refusals.into_iter().map(|(to, refusal)| format!("{to} ({refusal})")).collect()))
+        if !reached.is_empty() {
+            connection.command(Data).await.map_err(|error| self.judge(&error, Stage::Offered))?;
+        }
+        Ok(Offered { connection, reached, missed })
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpError> {
@@ -263,6 +294,13 @@ impl Courier {
     }
 }
 
+/// A server that waits for the mail itself, unless there is nobody left to read it.
+struct Offered {
+    connection: AsyncSmtpConnection,
+    reached: Vec<String>,
+    missed: Vec<Missed>,
+}
+
 /// How far a mail came.
 #[derive(Clone, Copy)]
 enum Stage {
@@ -273,9 +311,10 @@ enum Stage {
 }
 
 /// When nobody can be reached: while one address may be taken later, it is worth another try.
-fn worst_hope(refusals: Vec<(Address, DeliveryError)>) -> DeliveryError {
-    let may_pass = refusals.iter().any(|(_, refusal)| matches!(refusal, DeliveryError::Retryable { .. }));
-    let reasons: Vec<String> = refusals.into_iter().map(|(to, refusal)| format!("{to}: {refusal}")).collect();
+fn worst_hope(missed: Vec<Missed>) -> DeliveryError {
+    let may_pass = missed.iter().any(|missed| matches!(missed.error, DeliveryError::Retryable { .. }));
+    let reasons: Vec<String> =
+        missed.into_iter().map(|Missed { reader, error }| format!("{reader}: {error}")).collect();
     let reason = reasons.join("; ");
     if may_pass { DeliveryError::Retryable { reason, after: None } } else { DeliveryError::Permanent { reason } }
 }

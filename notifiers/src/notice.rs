@@ -55,6 +55,9 @@ pub struct Item {
     pub done: Vec<String>,
     /// Where it is explained what to do.
     pub runbook_url: String,
+    /// The channel that did not take it, so that it is told through this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
 }
 
 /// Why a message deserves doubt.
@@ -96,4 +99,6 @@ pub struct Notice {
     /// The [`crate::Receipt::vendor_ref`] of the message that opened this incident on this channel: threads are
     /// continued and headlines edited. Only for a notice of one item.
     pub thread: Option<String>,
+    /// Readers who have it: they are not told again.
+    pub told_to: Vec<String>,
 }

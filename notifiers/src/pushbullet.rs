@@ -95,7 +95,7 @@ pub(crate) async fn send(
     let request = http::json(http.post(url).header("Access-Token", token), &payload(config, notice));
     let answer = http::post(request, &[token]).await?;
     if answer.status.is_success() {
-        return Ok(Receipt { vendor_ref: None, answer: answer.shown() });
+        return Ok(Receipt { answer: answer.shown(), ..Receipt::default() });
     }
     Err(refused(&answer, now_ms))
 }

@@ -151,7 +151,7 @@ async fn send_to_webhook(url: &Url, calls: &[Call], http: &Client, now_ms: i64) 
         ensure_taken(&answer, now_ms)?;
         said = answer.shown();
     }
-    Ok(Receipt { vendor_ref: None, answer: said })
+    Ok(Receipt { answer: said, ..Receipt::default() })
 }
 
 fn ensure_taken(answer: &Answer, now_ms: i64) -> Result<(), DeliveryError> {
@@ -185,7 +185,7 @@ struct Said {
 
 impl Bot<'_> {
     async fn tell(&self, calls: &[Call]) -> Result<Receipt, DeliveryError> {
-        let mut receipt = Receipt { vendor_ref: None, answer: String::new() };
+        let mut receipt = Receipt::default();
         for Call { method, body } in calls {
             let method = method.unwrap_or(POST);
             match self.call(method, body).await {
@@ -193,7 +193,7 @@ impl Bot<'_> {
                     // Replies are in the thread of the message that opened the incident, not of one another.
                     let thread = body.get("thread_ts").and_then(Value::as_str).map(str::to_owned);
                     let place = said.channel.zip(thread.or(said.ts)).map(|(channel, ts)| format!("{channel}/{ts}"));
-                    receipt = Receipt { vendor_ref: place, answer: answer.shown() };
+                    receipt = Receipt { vendor_ref: place, answer: answer.shown(), ..Receipt::default() };
                 }
                 // What cannot be edited any more (too old, deleted) is still told in words.
                 Err(DeliveryError::Permanent { .. }) if method == UPDATE => {}

@@ -112,7 +112,7 @@ pub(crate) async fn send(
     let secrets = [url.as_str(), url.path(), url.query().unwrap_or(""), url.password().unwrap_or("")];
     let answer = http::post(request.body(body), &secrets).await?;
     if answer.status.is_success() {
-        return Ok(Receipt { vendor_ref: None, answer: answer.shown() });
+        return Ok(Receipt { answer: answer.shown(), ..Receipt::default() });
     }
     Err(answer.refusal(now_ms))
 }

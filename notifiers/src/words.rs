@@ -3,7 +3,7 @@
 //! Short on purpose: what, since when, how many watchdogs agree, what was done, where help is; and whether it deserves
 //! doubt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -130,7 +130,18 @@ fn remarks(notice: &Notice) -> Vec<String> {
         let by = lasted(i64::try_from(late.by.as_millis()).unwrap_or(i64::MAX));
         format!("Late by {by}: {}", late.why)
     });
-    doubt.into_iter().chain(lateness).collect()
+    doubt.into_iter().chain(instead(notice)).chain(lateness).collect()
+}
+
+/// Why it comes here, of all places.
+fn instead(notice: &Notice) -> Option<String> {
+    let channels: BTreeSet<&str> = notice.items.iter().filter_map(|item| item.instead_of.as_deref()).collect();
+    if channels.is_empty() {
+        return None;
+    }
+    let what = if notice.items.iter().all(|item| item.instead_of.is_some()) { "Told" } else { "Some of it is told" };
+    let channels: Vec<&str> = channels.into_iter().collect();
+    Some(format!("{what} here because {} did not take it.", channels.join(" and ")))
 }
 
 /// `3 critical, 1 resolved`: the most frequent first.

@@ -91,6 +91,7 @@ fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeS
         doubt: Some(doubt),
         lateness: None,
         thread: None,
+        told_to: Vec::new(),
     };
     (!notice.items.is_empty()).then(|| Letter { channel: channel.to_owned(), notice, lines })
 }
@@ -119,6 +120,7 @@ fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
             votes: speech.votes,
             done: vec!["nothing is moved; nodes stop running monitors until it takes writes again".to_owned()],
             runbook_url: runbook_url(spool::KEY),
+            instead_of: None,
         });
     };
     let row = occasion.undelivered.iter().find(|row| row.delivery == delivery)?;
@@ -134,6 +136,7 @@ fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
         votes: row.votes,
         done: Vec::new(),
         runbook_url: runbook_url(kind),
+        instead_of: None,
     })
 }
 

@@ -9,15 +9,14 @@ use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::view::View;
 use tokio::sync::watch;
 
-use crate::store::prune::Retention;
 use crate::store::prune::thinning::Thinning;
-use crate::store::{Store, StoreError, monitors};
+use crate::store::{Store, prune};
 
 /// Between two looks; more often while there is something left.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Between two batches: each holds locks for some milliseconds.
-const BETWEEN_BATCHES: Duration = Duration::from_millis(200);
+/// While there is something left.
+const BETWEEN_STRETCHES: Duration = Duration::from_millis(200);
 
 /// Works until it is dropped.
 pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: Incarnation) {
@@ -27,11 +26,11 @@ pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: 
         if view.wait_for(leads).await.is_err() {
             return;
         }
-        let pause = match work(&store, &mut thinning).await {
+        let pause = match prune::keep_up(&store, &mut thinning).await {
             Ok(0) => PAUSE,
             Ok(rows) => {
                 tracing::debug!(rows, "pruned what is too old");
-                BETWEEN_BATCHES
+                BETWEEN_STRETCHES
             }
             Err(error) => {
                 tracing::warn!(%error, "could not prune what is too old");
@@ -40,10 +39,4 @@ pub(super) async fn run(store: Store, mut view: watch::Receiver<Arc<View>>, me: 
         };
         tokio::time::sleep(pause).await;
     }
-}
-
-/// One batch of each; says how many rows went.
-async fn work(store: &Store, thinning: &mut Thinning) -> Result<u64, StoreError> {
-    let pruned = store.prune(&Retention::default()).await?;
-    Ok(monitors::sweep(store).await? + pruned + thinning.step(store).await?)
 }

@@ -23,6 +23,7 @@ pub(super) fn notice_id<'a>(cluster: &str, members: impl Iterator<Item = &'a Que
 
 pub(super) fn notice(outbox: &Outbox, claim: &Claim, message: &Message, facts: Vec<Fact>) -> Notice {
     let thread = facts.first().and_then(|fact| fact.thread.clone());
+    let told_to = facts.first().map(|fact| fact.told_to.clone()).unwrap_or_default();
     let mut items: Vec<_> = facts.into_iter().map(|fact| item(outbox, fact)).collect();
     items.sort_by_key(|item| std::cmp::Reverse(item.severity));
     Notice {
@@ -30,9 +31,10 @@ pub(super) fn notice(outbox: &Outbox, claim: &Claim, message: &Message, facts: V
         cluster: outbox.cluster.clone(),
         items,
         is_digest: message.is_digest,
-        doubt: claim.is_repeated.then_some(Doubt::MayBeRepeated),
+        doubt: claim.is_doubtful.then_some(Doubt::MayBeRepeated),
         lateness: message.lateness.clone().map(|(by, why)| Lateness { by, why }),
         thread,
+        told_to,
     }
 }
 
@@ -47,6 +49,7 @@ fn item(outbox: &Outbox, fact: Fact) -> Item {
         votes: fact.votes,
         done: done(&fact.elsewhere),
         runbook_url: format!("{}{anchor}", outbox.runbook),
+        instead_of: fact.instead_of,
         key: fact.key,
         summary: fact.summary,
     }

@@ -1,44 +1,37 @@
-//! The courier of one channel: claims a message, sends it, notes what came of it; one at a time.
+//! The courier of one channel: claims a message, sends it off, and takes the next one when it has ended.
+//!
+//! One at a time, unless a vendor takes long: then others overtake it, as long as no more than [`MOST_SLOW`] are on their
+//! way.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
-use komainu_notifiers::{DeliveryError, Notice, Receipt};
-use komainu_watchdogs::io::{Alarm, Severity};
-use komainu_watchdogs::outbox::queue::{self, Message};
-use komainu_watchdogs::routing::{Routing, Subject};
+use komainu_watchdogs::outbox::attempt::Attempt;
+use komainu_watchdogs::outbox::queue::{self, Message, Queued};
 use komainu_watchdogs::time::Mono;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::elsewhere::Elsewhere;
+use super::errand::{Desk, End, Errand};
 use super::{Outbox, Outlet, compose};
 use crate::clock;
 use crate::store::StoreError;
-use crate::store::outbox::{self as store, Begin, Claim, Refusal, Rescue, Snapshot};
+use crate::store::outbox::{self as store, Begin, Claim, Snapshot};
 
-/// Under half of a claim. A channel keeps its own limit below this one.
-const SEND_LIMIT: Duration = Duration::from_secs(12);
+/// What takes longer is overtaken by others.
+const SLOW_AFTER: Duration = Duration::from_secs(12);
+
+/// A vendor with so many messages on their way gets no more.
+const MOST_SLOW: usize = 4;
 
 /// A watchdog that cannot reach a vendor leaves it to the others for so long.
 const AWAY: Duration = Duration::from_secs(30);
 
-/// So many failures in a row are told on other channels: with the pauses between them, after about a minute.
-const FAILURES_TOLD: u32 = 5;
-
-/// The pauses after failures, unless the vendor asks for more.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-
-/// As long as the claim lasts nobody repeats a message whose arrival could not be noted yet.
-const NOTE_LIMIT: Duration = Duration::from_secs(25);
-
 pub(super) struct Courier {
-    outbox: Arc<Outbox>,
-    name: String,
-    outlet: Outlet,
-    /// Where the channel's own trouble is told: everywhere else.
-    elsewhere: Routing,
+    desk: Arc<Desk>,
+    under_way: JoinSet<Result<End, StoreError>>,
     away_until: Mono,
 }
 
@@ -51,21 +44,23 @@ enum Step {
 
 impl Courier {
     pub(super) fn new(outbox: Arc<Outbox>, name: String, outlet: Outlet) -> Self {
-        let mut elsewhere = (*outbox.routing).clone();
-        elsewhere.channels.retain(|channel| *channel != name);
-        Self { outbox, name, outlet, elsewhere, away_until: Mono::default() }
+        let elsewhere = Elsewhere::than(&outbox, &name);
+        let desk = Arc::new(Desk { outbox, name, outlet, elsewhere });
+        Self { desk, under_way: JoinSet::new(), away_until: Mono::default() }
     }
 
     pub(super) async fn run(mut self, bell: Arc<Notify>, shutdown: CancellationToken) {
         let mut is_known = false;
         loop {
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => break,
                 () = bell.notified() => {}
+                Some(ended) = self.under_way.join_next() => self.take_end(ended),
             }
             while !shutdown.is_cancelled() {
                 if !is_known {
-                    is_known = self.log(store::prepare_channel(&self.outbox.store, &self.name).await).is_some();
+                    let (store, name) = (&self.desk.outbox.store, &self.desk.name);
+                    is_known = self.log(store::prepare_channel(store, name).await).is_some();
                 }
                 let step = Box::pin(self.step()).await;
                 if self.log(step) != Some(Step::Again) {
@@ -73,149 +68,87 @@ impl Courier {
                 }
             }
         }
+        // What takes longer is repeated by others, marked.
+        let all = async { while self.under_way.join_next().await.is_some() {} };
+        drop(tokio::time::timeout(SLOW_AFTER, all).await);
     }
 
     fn log<T>(&self, result: Result<T, StoreError>) -> Option<T> {
-        result.inspect_err(|error| tracing::warn!(channel = self.name, %error, "delivering failed")).ok()
+        result.inspect_err(|error| tracing::warn!(channel = self.desk.name, %error, "delivering failed")).ok()
     }
 
     async fn step(&mut self) -> Result<Step, StoreError> {
-        let store = &self.outbox.store;
-        let snapshot = store::snapshot(store, &self.name).await?;
+        let store = &self.desk.outbox.store;
+        let snapshot = store::snapshot(store, &self.desk.name).await?;
         let plan = queue::plan(snapshot.now, &snapshot.queue, &snapshot.parents);
         if plan.has_changes() {
             store::change(store, &plan).await?;
         }
         let Some(message) = plan.message else { return Ok(Step::Idle) };
-        if snapshot.next_at > snapshot.now || clock::now() < self.away_until {
+        let is_crowded = self.under_way.len() >= MOST_SLOW;
+        if is_crowded || snapshot.next_at > snapshot.now || clock::now() < self.away_until {
             return Ok(Step::Idle);
         }
-        let claim = self.claim_of(&message, &snapshot);
-        if !store::claim(store, &claim).await? {
+        let errand = self.errand(&message, &snapshot);
+        if !store::claim(store, &errand.claim).await? {
             return Ok(Step::Idle);
         }
-        let notice = compose::notice(&self.outbox, &claim, &message, store::facts(store, &claim).await?);
-        match store::begin_sending(store, &claim, self.outlet.channel.min_interval()).await? {
+        if message.is_exhausted {
+            let reason = format!("no answer to {} attempts", message.unanswered);
+            errand.give_up(&reason, false).await?;
+            return Ok(Step::Again);
+        }
+        let facts = store::facts(store, &errand.claim).await?;
+        let notice = compose::notice(&self.desk.outbox, &errand.claim, &message, facts);
+        match store::begin_sending(store, &errand.claim, self.desk.outlet.channel.min_interval()).await? {
             Begin::Go => {}
             Begin::Lost | Begin::Busy => return Ok(Step::Idle),
         }
-        let outcome = self.send(&notice).await;
-        self.settle(&claim, snapshot.failures, outcome).await
+        self.under_way.spawn(errand.run(notice));
+        self.wait_a_while().await
     }
 
-    fn claim_of(&self, message: &Message, snapshot: &Snapshot) -> Claim {
-        let is_member = |row: &&queue::Queued| message.deliveries.contains(&row.delivery);
-        let fresh = || compose::notice_id(&self.outbox.cluster, snapshot.queue.iter().filter(is_member));
-        Claim {
-            notice: message.repeats.clone().unwrap_or_else(fresh),
-            channel: self.name.clone(),
+    /// Until it has ended, or others may overtake it.
+    async fn wait_a_while(&mut self) -> Result<Step, StoreError> {
+        let Ok(Some(ended)) = tokio::time::timeout(SLOW_AFTER, self.under_way.join_next()).await else {
+            return Ok(Step::Again);
+        };
+        self.take_end(ended);
+        Ok(Step::Again)
+    }
+
+    fn take_end(&mut self, ended: Result<Result<End, StoreError>, tokio::task::JoinError>) {
+        match ended {
+            Ok(end) => match self.log(end) {
+                Some(End::Away) => self.away_until = clock::now() + AWAY,
+                Some(End::Done) | None => {}
+            },
+            Err(error) => tracing::error!(channel = self.desk.name, %error, "an errand was cut short"),
+        }
+    }
+
+    fn errand(&self, message: &Message, snapshot: &Snapshot) -> Errand {
+        let is_member = |row: &&Queued| message.deliveries.contains(&row.delivery);
+        let members = || snapshot.queue.iter().filter(is_member);
+        let claim = Claim {
+            notice: message.repeats.clone().unwrap_or_else(|| compose::notice_id(&self.desk.outbox.cluster, members())),
+            channel: self.desk.name.clone(),
             deliveries: message.deliveries.clone(),
             is_repeated: message.repeats.is_some(),
-            by: self.outbox.me,
+            is_doubtful: message.is_doubtful,
+            by: self.desk.outbox.me,
+        };
+        Errand {
+            desk: Arc::clone(&self.desk),
+            claim,
+            attempt: Attempt {
+                items: message.deliveries.len(),
+                unanswered: message.unanswered + 1,
+                refused_alone: snapshot.refused_alone,
+                is_suspect: message.is_suspect,
+            },
+            failures: snapshot.failures,
+            attempts: members().map(|row| row.attempts).max().unwrap_or(0) + 1,
         }
     }
-
-    async fn send(&self, notice: &Notice) -> Result<Receipt, DeliveryError> {
-        let sending = self.outlet.channel.send(notice);
-        tokio::time::timeout(SEND_LIMIT, sending).await.unwrap_or_else(|_| {
-            Err(DeliveryError::Unanswered { reason: format!("no answer within {} s", SEND_LIMIT.as_secs()) })
-        })
-    }
-
-    async fn settle(
-        &mut self,
-        claim: &Claim,
-        failures: u32,
-        outcome: Result<Receipt, DeliveryError>,
-    ) -> Result<Step, StoreError> {
-        let error = match outcome {
-            Ok(receipt) => {
-                // A later message can only refer to one that tells of a single incident.
-                let vendor_ref = receipt.vendor_ref.filter(|_| claim.deliveries.len() == 1);
-                self.note_sent(claim, vendor_ref.as_deref()).await?;
-                tracing::info!(
-                    channel = self.name,
-                    notice.id = claim.notice,
-                    told = claim.deliveries.len(),
-                    "delivered"
-                );
-                return Ok(Step::Again);
-            }
-            Err(error) => error,
-        };
-        tracing::warn!(channel = self.name, notice.id = claim.notice, %error, "not delivered");
-        let reason = error.to_string();
-        if let DeliveryError::Permanent { .. } = error {
-            let rescue = self.rescue(&reason);
-            store::give_up(&self.outbox.store, claim, &reason, &rescue, &self.elsewhere).await?;
-            return Ok(Step::Again);
-        }
-        if let DeliveryError::Unreached { .. } = error {
-            self.away_until = clock::now() + AWAY;
-        }
-        let refusal = Refusal {
-            pause: pause(&error, failures),
-            may_have_arrived: matches!(error, DeliveryError::Unanswered { .. }),
-            incident: (failures + 1 >= FAILURES_TOLD).then(|| {
-                let times = failures + 1;
-                self.trouble(
-                    Severity::Warning,
-                    format!("channel {} failed {times} times in a row: {reason}", self.name),
-                )
-            }),
-            error: reason,
-        };
-        store::note_refused(&self.outbox.store, claim, &refusal, &self.elsewhere).await?;
-        Ok(Step::Idle)
-    }
-
-    /// Arrived, but perhaps not noted: then it would be repeated.
-    async fn note_sent(&self, claim: &Claim, vendor_ref: Option<&str>) -> Result<(), StoreError> {
-        let patience = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(100))
-            .with_max_delay(Duration::from_secs(2))
-            .without_max_times()
-            .with_total_delay(Some(NOTE_LIMIT));
-        let note = || store::note_sent(&self.outbox.store, claim, vendor_ref);
-        note.retry(patience).await
-    }
-
-    fn rescue(&self, reason: &str) -> Rescue {
-        let others = self.elsewhere.channels.clone();
-        let (severity, instead) = match &self.outlet.fallback {
-            Some(fallback) => (Severity::Warning, vec![fallback.clone()]),
-            // Better told in the wrong place than to nobody.
-            None => (Severity::Critical, others),
-        };
-        let incident = self.trouble(severity, format!("channel {} refuses messages: {reason}", self.name));
-        Rescue { incident, instead, pause: LONGEST_PAUSE }
-    }
-
-    fn trouble(&self, severity: Severity, summary: String) -> (Alarm, Subject) {
-        let alarm = Alarm { key: format!("channel/{}", self.name), severity, summary, votes: (0, 0) };
-        // Where its messages go, whatever the routes say.
-        let channels = match &self.outlet.fallback {
-            Some(fallback) => vec![fallback.clone()],
-            None => self.elsewhere.channels.clone(),
-        };
-        let subject = Subject { channels, ..Subject::of(&alarm) };
-        (alarm, subject)
-    }
-}
-
-/// How long nobody uses the channel after a failure. Whom this host does not reach, another may reach at once.
-fn pause(error: &DeliveryError, failures: u32) -> Duration {
-    let asked = match error {
-        DeliveryError::Unreached { .. } | DeliveryError::Permanent { .. } => return Duration::ZERO,
-        DeliveryError::Retryable { after, .. } => after.unwrap_or_default(),
-        DeliveryError::Unanswered { .. } => Duration::ZERO,
-    };
-    let pauses = ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .with_jitter()
-        .build();
-    let steps = usize::try_from(failures.min(20)).unwrap_or_default();
-    asked.max(pauses.into_iter().nth(steps).unwrap_or(LONGEST_PAUSE))
 }

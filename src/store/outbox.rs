@@ -8,16 +8,19 @@ mod claim;
 pub(crate) mod entry;
 mod facts;
 mod outcome;
+mod overdue;
 mod queue;
 mod reminders;
 
-pub use claim::{Begin, Claim, begin_sending, claim, prepare_channel};
+pub use claim::{Begin, Claim, begin_sending, claim, prepare_channel, renew};
 pub use facts::{Fact, facts};
-pub use outcome::{Refusal, Rescue, abandon, give_up, note_refused, note_sent};
+pub(crate) use outcome::channel_key;
+pub use outcome::{Half, Partly, Refusal, Rescue, abandon, give_up, halve, note_partly, note_refused, note_sent};
+pub use overdue::{Overdue, overdue, tell_elsewhere};
 pub use queue::{Backlog, Snapshot, backlog, change, snapshot};
 pub use reminders::remind;
 
 use std::time::Duration;
 
-/// A claim's lease. Sending takes less than half of it.
+/// A claim's lease. Sending takes less than half of it, or keeps it alive.
 pub const CLAIM_LASTS: Duration = Duration::from_secs(30);

@@ -5,10 +5,13 @@
 
 use std::time::Duration;
 
+use self::thinning::Thinning;
 use super::decisions::id_list;
 use super::error::StoreError;
+use super::monitors;
 use super::pool::Store;
 use super::session::Sql;
+use crate::clock;
 
 pub mod thinning;
 
@@ -52,6 +55,29 @@ const BATCH: u32 = 1_000;
 /// Stamps kept: an acknowledgement is at most some generations old, and this is hours of steady moving.
 const GENERATIONS: u32 = 10_000;
 
+/// How long batch after batch of beats and statistics is deleted until the rest is looked at again.
+const STRETCH: Duration = Duration::from_secs(10);
+
+/// Deletes what is too old, for [`STRETCH`] or until nothing is left; says how many rows went. Call it again soon while
+/// that is not 0.
+///
+/// Between two batches it rests for as long as the last one took: half of the time nobody waits for it, and what it
+/// achieves rises with what the database can do. Beats and statistics come by the thousand each second, all else slowly.
+pub async fn keep_up(store: &Store, thinning: &mut Thinning) -> Result<u64, StoreError> {
+    let retention = Retention::default();
+    let mut rows = store.prune(&retention).await? + monitors::sweep(store).await?;
+    let began_at = clock::now();
+    loop {
+        let batch_at = clock::now();
+        let grown = store.prune_growing(&retention).await? + thinning.step(store).await?;
+        rows += grown;
+        if grown == 0 || clock::now().since(began_at) >= STRETCH {
+            return Ok(rows);
+        }
+        tokio::time::sleep(clock::now().since(batch_at)).await;
+    }
+}
+
 impl Store {
     /// Deletes at most one batch of each kind of row that is too old; says how many. Call it again while it is not 0.
     pub async fn prune(&self, retention: &Retention) -> Result<u64, StoreError> {
@@ -73,7 +99,12 @@ impl Store {
             + self.prune_table("komainu_delivery", "id", &orphaned("komainu_delivery", "created_at")).await?
             + self.prune_table("komainu_push", "id", &pushes).await?
             + self.prune_table("komainu_generation", "generation", &stamps).await?;
-        Ok(pruned + self.prune_statistics(retention).await? + self.prune_beats(retention.beats).await?)
+        Ok(pruned + self.prune_growing(retention).await?)
+    }
+
+    /// The same of what grows with every beat.
+    async fn prune_growing(&self, retention: &Retention) -> Result<u64, StoreError> {
+        Ok(self.prune_statistics(retention).await? + self.prune_beats(retention.beats).await?)
     }
 
     /// Deletes at most one batch of beats older than this, if there is no Kuma that does; says how many.

@@ -24,6 +24,7 @@ mod rows;
 mod spool;
 mod statistics;
 mod statuses;
+mod telling;
 mod widening;
 mod windows;
 mod writing;

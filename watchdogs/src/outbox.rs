@@ -9,6 +9,7 @@
 //! [`REOPEN_WITHIN`] is the same incident; from the [`FLAPPING_FROM`]th time on only that it flaps is told, once, and
 //! its end when it has been calm for [`CALM_AFTER_FLAPPING`].
 
+pub mod attempt;
 pub mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -71,6 +71,7 @@ fn mails_have_a_text_a_page_and_the_headers_that_make_threads() {
         login: None,
         from: "Komainu <komainu@example.com>".parse().unwrap(),
         to: vec!["ops@example.com".parse().unwrap(), "Büro <office@example.com>".parse().unwrap()],
+        confirm_within: mail::CONFIRM_LIMIT,
     };
     for (name, notice) in notices::all() {
         let mail = mail::payload(&config, &notice, NOW_MS).formatted();

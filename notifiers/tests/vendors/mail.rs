@@ -1,7 +1,9 @@
 //! Mail through a real server, over TLS.
 
-use komainu_notifiers::mail::{Config, Login, Server, Tls};
-use komainu_notifiers::{DeliveryError, Receipt, Secret, Settings};
+use std::time::Duration;
+
+use komainu_notifiers::mail::{CONFIRM_LIMIT, Config, Login, Mailbox, Server, Tls};
+use komainu_notifiers::{DeliveryError, Notice, Receipt, Secret, Settings};
 
 use super::notices;
 use super::server::{channel, nobody};
@@ -21,6 +23,7 @@ fn config(server: &MailServer, tls: Tls) -> Config {
         login: (tls != Tls::None).then_some(login),
         from: "Komainu <komainu@example.com>".parse().unwrap(),
         to: vec!["ops@example.com".parse().unwrap()],
+        confirm_within: CONFIRM_LIMIT,
     }
 }
 
@@ -29,8 +32,7 @@ async fn send(config: Config) -> Result<Receipt, DeliveryError> {
 }
 
 async fn send_to(server: &MailServer, to: &[&str]) -> Result<Receipt, DeliveryError> {
-    let to = to.iter().map(|user| format!("{user}@example.com").parse().unwrap()).collect();
-    send(Config { to, ..config(server, Tls::Wrapped) }).await
+    send(Config { to: self::to(to), ..config(server, Tls::Wrapped) }).await
 }
 
 #[tokio::test]
@@ -125,24 +127,64 @@ async fn what_a_server_refuses_for_now_is_tried_again_and_what_it_refuses_for_go
     assert!(server.taken().is_empty());
 }
 
+fn to(users: &[&str]) -> Vec<Mailbox> {
+    users.iter().map(|user| format!("{user}@example.com").parse().unwrap()).collect()
+}
+
 #[tokio::test]
 #[ignore = "needs aiosmtpd"]
-async fn one_address_that_is_refused_does_not_keep_the_others_from_hearing() {
+async fn each_recipient_is_judged_alone_and_who_has_it_is_not_told_again() {
     let server = MailServer::start().await;
-    let receipt = send_to(&server, &["nobody", "ops"]).await.unwrap();
+    let to = to(&["nobody", "ops", "greylisted", "office"]);
+    let config = Config { to, ..config(&server, Tls::Wrapped) };
+    let receipt = send(config.clone()).await.unwrap();
+    let missed: Vec<_> = receipt.missed.iter().map(|missed| (missed.reader.as_str(), &missed.error)).collect();
+    assert!(
+        matches!(
+            &missed[..],
+            [
+                ("nobody@example.com", DeliveryError::Permanent { .. }),
+                ("greylisted@example.com", DeliveryError::Retryable { .. })
+            ]
+        ),
+        "{missed:?}"
+    );
+    assert_eq!(receipt.reached, ["ops@example.com", "office@example.com"]);
     assert!(receipt.answer.contains("not taken: nobody@example.com"), "{}", receipt.answer);
-    assert!(server.taken()[0].starts_with("komainu@example.com\nops@example.com\n"));
+    let taken = server.taken();
+    assert!(taken[0].starts_with("komainu@example.com\nops@example.com office@example.com\n"), "{}", taken[0]);
+
+    let notice = Notice { told_to: receipt.reached.clone(), ..notices::opened() };
+    let again = channel(Settings::Mail(config)).send(&notice).await.unwrap();
+    assert_eq!((again.missed.len(), &again.reached), (2, &receipt.reached));
+    assert_eq!(server.taken().len(), 1, "nobody is told twice");
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn where_everybody_is_refused_nobody_was_told() {
+    let server = MailServer::start().await;
     let outcome = send_to(&server, &["nobody", "greylisted"]).await;
     assert!(matches!(outcome, Err(DeliveryError::Retryable { .. })), "{outcome:?}");
 }
 
 #[tokio::test]
 #[ignore = "needs aiosmtpd"]
+async fn a_server_that_takes_half_a_minute_to_confirm_has_one_mail() {
+    let server = MailServer::start().await;
+    let receipt = send_to(&server, &["slow"]).await.unwrap();
+    assert_eq!(receipt.answer, "250 2.0.0 queued as 1");
+    assert_eq!(server.taken().len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
 async fn a_server_that_falls_silent_may_have_taken_the_mail() {
     let server = MailServer::start().await;
-    let outcome = send_to(&server, &["silent"]).await;
+    let confirm_within = Duration::from_secs(2);
+    let outcome = send(Config { to: to(&["silent"]), confirm_within, ..config(&server, Tls::Wrapped) }).await;
     let Err(DeliveryError::Unanswered { reason }) = outcome else { panic!("{outcome:?}") };
-    assert!(reason.contains("did not confirm the mail within 10 s"), "{reason}");
+    assert!(reason.contains("did not confirm the mail within 2 s"), "{reason}");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ pub(crate) fn node_offline() -> Item {
         votes: (3, 3),
         done: vec!["312 monitors moved to node2 and node3".to_owned()],
         runbook_url: "https://komainu.example.com/runbook#node".to_owned(),
+        instead_of: None,
     }
 }
 
@@ -35,6 +36,7 @@ pub(crate) fn heartbeat_late() -> Item {
         votes: (0, 0),
         done: vec![],
         runbook_url: "https://komainu.example.com/runbook#heartbeat".to_owned(),
+        instead_of: None,
     }
 }
 
@@ -53,6 +55,7 @@ pub(crate) fn notice(items: Vec<Item>) -> Notice {
         doubt: None,
         lateness: None,
         thread: None,
+        told_to: vec![],
     }
 }
 

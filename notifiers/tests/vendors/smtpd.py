@@ -45,6 +45,8 @@ class Postbox:
             return "554 5.7.1 looks like spam"
         if "silent" in users:
             await asyncio.Event().wait()
+        if "slow" in users:
+            await asyncio.sleep(30)
         self.taken += 1
         is_tls = server.transport.get_extra_info("sslcontext") is not None
         head = [envelope.mail_from, " ".join(envelope.rcpt_tos), "tls" if is_tls else "clear"]

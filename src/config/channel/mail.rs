@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use komainu_notifiers::Secret;
-use komainu_notifiers::mail::{Authorities, Config, Login, Mailbox, Server, Tls};
+use komainu_notifiers::mail::{Authorities, CONFIRM_LIMIT, Config, Login, Mailbox, Server, Tls};
 use serde::Deserialize;
 use url::Url;
 
@@ -74,6 +74,7 @@ impl Section {
             login,
             from: from?,
             to,
+            confirm_within: CONFIRM_LIMIT,
         })
     }
 }

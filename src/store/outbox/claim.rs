@@ -2,7 +2,8 @@
 //!
 //! A claim is a lease of [`CLAIM_LASTS`] on a message's deliveries, by the database's clock, and fixes what the message
 //! tells: its id is stored with each of them. Right before the message leaves, the claim is renewed and `sending_at` set;
-//! from then on the message may have arrived, whatever becomes of the sender.
+//! from then on the message may have arrived, whatever becomes of the sender. What takes longer than a claim lasts keeps it
+//! alive meanwhile.
 
 use std::time::Duration;
 
@@ -24,8 +25,10 @@ pub struct Claim {
     pub channel: String,
     /// What it tells.
     pub deliveries: Vec<i64>,
-    /// It may have arrived already.
+    /// It was begun before: the same message again, under the same id.
     pub is_repeated: bool,
+    /// It, or something in it, may have arrived already.
+    pub is_doubtful: bool,
     /// Who is at it.
     pub by: Incarnation,
 }
@@ -112,13 +115,30 @@ async fn begin_on(session: &mut Session, claim: &Claim, interval: Duration) -> R
         give_back(session, claim).await?;
         return Ok(Begin::Busy);
     }
-    let repeated = if claim.is_repeated { ", may_be_repeated = 1" } else { "" };
+    let repeated = if claim.is_doubtful { ", may_be_repeated = 1" } else { "" };
     let sql = format!(
-        "UPDATE komainu_delivery{} SET sending_at = {now}, claimed_until = {now} + {}, attempts = attempts + 1{repeated} \
+        "UPDATE komainu_delivery{} SET sending_at = {now}, claimed_until = {now} + {}, attempts = attempts + 1, \
+         unanswered = unanswered + 1{repeated} \
          WHERE id IN ({deliveries})",
         session.dialect().by_primary(),
         CLAIM_LASTS.as_millis()
     );
     session.execute(act, Sql::Once(sql), vec![]).await?;
     Ok(Begin::Go)
+}
+
+/// Keeps the claim of a message alive that takes long; `false`: it ended, and somebody else may be at it.
+pub async fn renew(store: &Store, claim: &Claim) -> Result<bool, StoreError> {
+    let act = "keep a claim alive";
+    let now = store.dialect().now_ms();
+    let sql = format!(
+        "UPDATE komainu_delivery{} SET claimed_until = {now} + {} WHERE id IN ({}) AND state = 'waiting' \
+         AND claimed_by = ? AND notice_id = ? AND claimed_until > {now}",
+        store.dialect().by_primary(),
+        CLAIM_LASTS.as_millis(),
+        id_list(&claim.deliveries)
+    );
+    let values = values![claim.by, &claim.notice];
+    let renewed = store.lease(act).await?.execute(act, Sql::Once(sql), values).await?;
+    Ok(usize::try_from(renewed).is_ok_and(|renewed| renewed == claim.deliveries.len()))
 }

@@ -33,6 +33,10 @@ pub struct Fact {
     pub elsewhere: Vec<(String, u64)>,
     /// What the vendor calls the message that this channel was told first of this incident.
     pub thread: Option<String>,
+    /// The channel that did not take it.
+    pub instead_of: Option<String>,
+    /// Readers who have it.
+    pub told_to: Vec<String>,
 }
 
 /// What a claimed message tells, in the order of entering.
@@ -40,7 +44,8 @@ pub async fn facts(store: &Store, claim: &Claim) -> Result<Vec<Fact>, StoreError
     let act = "read what a message tells";
     let mut lease = store.lease(act).await?;
     let sql = format!(
-        "SELECT e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.id, i.k, i.opened_at \
+        "SELECT e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.id, i.k, i.opened_at, \
+         d.instead_of, d.told_to \
          FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
          JOIN komainu_incident i ON i.id = d.incident_id WHERE d.id IN ({}) ORDER BY d.id",
         id_list(&claim.deliveries)
@@ -70,6 +75,9 @@ fn fact(row: &Row) -> Result<Fact, StoreError> {
         at: row.wall("at")?,
         elsewhere: vec![],
         thread: None,
+        instead_of: row.maybe_text("instead_of")?,
+        // Whoever cannot be read is told again.
+        told_to: row.maybe_text("told_to")?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
     })
 }
 

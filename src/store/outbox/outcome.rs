@@ -22,6 +22,8 @@ pub struct Refusal {
     pub may_have_arrived: bool,
     /// Nobody uses the channel for so long.
     pub pause: Duration,
+    /// Nobody tries this message for so long; others overtake it.
+    pub rest: Duration,
     /// To be opened with it: the channel has failed too often.
     pub incident: Option<(Alarm, Subject)>,
 }
@@ -33,8 +35,34 @@ pub struct Rescue {
     pub incident: (Alarm, Subject),
     /// Channels that get the message instead.
     pub instead: Vec<String>,
-    /// What nobody else can be told is tried again after this.
+    /// Nobody uses the channel for so long, if nobody else can be told.
     pub pause: Duration,
+    /// What nobody else can be told is tried again after this.
+    pub rest: Duration,
+    /// It was refused, and not merely left without an answer.
+    pub is_refused: bool,
+}
+
+/// A message that is refused as a whole, and may pass in smaller ones.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Half {
+    /// In the vendor's words.
+    pub error: String,
+    /// At most so many together from now on.
+    pub company: usize,
+}
+
+/// A message that some of a channel's readers have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Partly {
+    /// Everybody who has it.
+    pub told_to: Vec<String>,
+    /// What was said of the others.
+    pub error: String,
+    /// The others may be taken after this; `None`: never, and those who have it are all who get it.
+    pub rest: Option<Duration>,
+    /// Those who are not taken for good: the channel's incident, and who is told instead.
+    pub rescue: Option<Rescue>,
 }
 
 /// It arrived. So the channel works: its incident, if it has one, is over.
@@ -54,7 +82,8 @@ async fn sent_on(session: &mut Session, claim: &Claim, vendor_ref: Option<&str>)
         id_list(&claim.deliveries)
     );
     session.execute(act, Sql::Once(sql), values![vendor_ref, &claim.notice]).await?;
-    let sql = format!("UPDATE komainu_channel SET failures = 0, last_sent_at = {now} WHERE name = ?");
+    let sql =
+        format!("UPDATE komainu_channel SET failures = 0, refused_alone = 0, last_sent_at = {now} WHERE name = ?");
     session.execute(act, sql, values![&claim.channel]).await?;
     let sql = "SELECT id FROM komainu_incident WHERE k = ? AND resolved_at IS NULL";
     let row = session.row(act, sql, values![channel_key(&claim.channel)]).await?;
@@ -86,16 +115,22 @@ async fn refused_on(
     routing: &Routing,
 ) -> Result<(), StoreError> {
     let act = "note a refused message";
+    let now = session.dialect().now_ms();
     // What certainly did not arrive may be told in other company; what may have arrived stays as it was.
-    let may_have_arrived = refusal.may_have_arrived || claim.is_repeated;
-    let afresh = if may_have_arrived { "" } else { ", sending_at = NULL, notice_id = NULL" };
+    let afresh = match (refusal.may_have_arrived, claim.is_repeated) {
+        (true, _) => "",
+        (false, true) => ", unanswered = unanswered - 1",
+        (false, false) => ", unanswered = unanswered - 1, sending_at = NULL, notice_id = NULL",
+    };
     let sql = format!(
-        "UPDATE komainu_delivery{} SET claimed_by = NULL, claimed_until = NULL, last_error = ?{afresh} \
-         WHERE id IN ({}) AND state = 'waiting' AND claimed_by = ? AND notice_id = ?",
+        "UPDATE komainu_delivery{} SET claimed_by = NULL, claimed_until = NULL, last_error = ?, \
+         failed_at = {now}, retry_at = {now} + ?{afresh} WHERE id IN ({}) AND state = 'waiting' AND claimed_by = ? \
+         AND notice_id = ?",
         session.dialect().by_primary(),
         id_list(&claim.deliveries)
     );
-    session.execute(act, Sql::Once(sql), values![&refusal.error, claim.by, &claim.notice]).await?;
+    let values = values![&refusal.error, millis(refusal.rest), claim.by, &claim.notice];
+    session.execute(act, Sql::Once(sql), values).await?;
     note_failure(session, &claim.channel, &refusal.error, refusal.pause).await?;
     if let Some((alarm, subject)) = &refusal.incident {
         open_on(session, alarm, subject, routing).await?;
@@ -132,19 +167,26 @@ async fn give_up_on(
         return Ok(());
     }
     tell_instead(session, &deliveries, &rescue.instead).await?;
-    let pause = if keep_alone(session, claim).await? { rescue.pause } else { Duration::ZERO };
+    let pause = if keep_alone(session, claim, rescue).await? { rescue.pause } else { Duration::ZERO };
     note_failure(session, &claim.channel, error, pause).await?;
+    if rescue.is_refused {
+        let sql = "UPDATE komainu_channel SET refused_alone = refused_alone + 1 WHERE name = ?";
+        session.execute(act, sql, values![&claim.channel]).await?;
+    }
     let (alarm, subject) = &rescue.incident;
     open_on(session, alarm, subject, routing).await.map(|_| ())
 }
 
-/// What no other channel tells goes on waiting: perhaps the refusal was not for good. Says whether there is any.
-async fn keep_alone(session: &mut Session, claim: &Claim) -> Result<bool, StoreError> {
+/// What no other channel tells goes on waiting: perhaps the refusal was not for good. Of what may have arrived, only what
+/// is still bad. Says whether there is any.
+async fn keep_alone(session: &mut Session, claim: &Claim, rescue: &Rescue) -> Result<bool, StoreError> {
     let act = "keep what nobody else tells";
+    let still_bad = if rescue.is_refused { "" } else { " AND i.resolved_at IS NULL AND e.kind <> 'resolved'" };
     let sql = format!(
-        "SELECT d.id FROM komainu_delivery d WHERE d.id IN ({}) AND d.state = 'failed' AND NOT EXISTS (SELECT 1 \
-         FROM komainu_delivery o WHERE o.incident_id = d.incident_id AND o.event_id = d.event_id \
-         AND o.channel <> d.channel AND o.state IN ('waiting', 'held', 'sent'))",
+        "SELECT d.id FROM komainu_delivery d JOIN komainu_incident i ON i.id = d.incident_id \
+         JOIN komainu_event e ON e.id = d.event_id WHERE d.id IN ({}) AND d.state = 'failed'{still_bad} \
+         AND NOT EXISTS (SELECT 1 FROM komainu_delivery o WHERE o.incident_id = d.incident_id \
+         AND o.event_id = d.event_id AND o.channel <> d.channel AND o.state IN ('waiting', 'held', 'sent'))",
         id_list(&claim.deliveries)
     );
     let rows = session.rows(act, Sql::Once(sql), vec![]).await?;
@@ -152,18 +194,82 @@ async fn keep_alone(session: &mut Session, claim: &Claim) -> Result<bool, StoreE
     if alone.is_empty() {
         return Ok(false);
     }
-    let afresh = if claim.is_repeated { "" } else { ", sending_at = NULL, notice_id = NULL" };
-    let sql = format!("UPDATE komainu_delivery SET state = 'waiting'{afresh} WHERE id IN ({})", id_list(&alone));
-    session.execute(act, Sql::Once(sql), vec![]).await?;
+    let afresh = match (rescue.is_refused, claim.is_repeated) {
+        (false, _) => "",
+        (true, true) => ", unanswered = unanswered - 1",
+        (true, false) => ", unanswered = unanswered - 1, sending_at = NULL, notice_id = NULL",
+    };
+    let sql = format!(
+        "UPDATE komainu_delivery SET state = 'waiting', retry_at = {} + ?{afresh} WHERE id IN ({})",
+        session.dialect().now_ms(),
+        id_list(&alone)
+    );
+    session.execute(act, Sql::Once(sql), values![millis(rescue.rest)]).await?;
     Ok(true)
 }
 
+/// What is in it may go in smaller messages, at once.
+pub async fn halve(store: &Store, claim: &Claim, half: &Half) -> Result<(), StoreError> {
+    let act = "halve a message";
+    let sql = format!(
+        "UPDATE komainu_delivery{} SET claimed_by = NULL, claimed_until = NULL, sending_at = NULL, notice_id = NULL, \
+         unanswered = unanswered - 1, last_error = ?, company = ? WHERE id IN ({}) AND state = 'waiting' \
+         AND claimed_by = ? AND notice_id = ?",
+        store.dialect().by_primary(),
+        id_list(&claim.deliveries)
+    );
+    let company = u64::try_from(half.company).unwrap_or(u64::MAX);
+    let values = values![&half.error, company, claim.by, &claim.notice];
+    store.lease(act).await?.execute(act, Sql::Once(sql), values).await.map(|_| ())
+}
+
+/// Some of the channel's readers have it.
+pub async fn note_partly(store: &Store, claim: &Claim, partly: &Partly, routing: &Routing) -> Result<(), StoreError> {
+    in_transaction!(store, "note who has a message", |session| partly_on(session, claim, partly, routing).await)
+}
+
+async fn partly_on(session: &mut Session, claim: &Claim, partly: &Partly, routing: &Routing) -> Result<(), StoreError> {
+    let act = "note who has a message";
+    let (now, deliveries) = (session.dialect().now_ms(), id_list(&claim.deliveries));
+    // The rest of its readers get the same message, later, and for them it is no repetition.
+    let (state, rest) = match partly.rest {
+        Some(rest) => ("'waiting'", Some(i64::try_from(rest.as_millis()).unwrap_or(i64::MAX))),
+        None => ("'sent'", None),
+    };
+    let sql = format!(
+        "UPDATE komainu_delivery{} SET state = {state}, sent_at = CASE WHEN ? IS NULL THEN {now} END, \
+         retry_at = {now} + ?, told_to = ?, last_error = ?, unanswered = unanswered - 1, claimed_by = NULL, \
+         claimed_until = NULL WHERE id IN ({deliveries}) AND state = 'waiting' AND notice_id = ?",
+        session.dialect().by_primary()
+    );
+    let told_to = serde_json::to_string(&partly.told_to).expect("a list of strings can be written");
+    let values = values![rest, rest, told_to, &partly.error, &claim.notice];
+    if session.execute(act, Sql::Once(sql), values).await? == 0 {
+        return Ok(());
+    }
+    let sql = format!(
+        "UPDATE komainu_channel SET failures = 0, refused_alone = 0, last_sent_at = {now}, last_error = ?, \
+         last_error_at = {now} WHERE name = ?"
+    );
+    session.execute(act, sql, values![&partly.error, &claim.channel]).await?;
+    if let Some(rescue) = &partly.rescue {
+        tell_instead(session, &deliveries, &rescue.instead).await?;
+        let (alarm, subject) = &rescue.incident;
+        open_on(session, alarm, subject, routing).await?;
+    }
+    Ok(())
+}
+
 /// Enters the same events for other channels. Nobody is told twice, also when two fallbacks point at each other.
-async fn tell_instead(session: &mut Session, deliveries: &str, instead: &[String]) -> Result<(), StoreError> {
+pub(super) async fn tell_instead(
+    session: &mut Session,
+    deliveries: &str,
+    instead: &[String],
+) -> Result<(), StoreError> {
     for channel in instead {
         let sql = format!(
-            "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, group_wait_ms, due_at, created_at) \
-             SELECT d.event_id, d.incident_id, ?, 'waiting', d.group_wait_ms, d.due_at, {} FROM komainu_delivery d \
+            "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, group_wait_ms, due_at, created_at, \
+             instead_of) SELECT d.event_id, d.incident_id, ?, 'waiting', d.group_wait_ms, d.due_at, {}, d.channel FROM komainu_delivery d \
              WHERE d.id IN ({deliveries}) AND NOT EXISTS (SELECT 1 FROM komainu_delivery o \
              WHERE o.incident_id = d.incident_id AND o.event_id = d.event_id AND o.channel = ?)",
             session.dialect().now_ms()
@@ -216,6 +322,9 @@ async fn note_failure(session: &mut Session, channel: &str, error: &str, pause: 
          next_at = {}(next_at, {now} + ?) WHERE name = ?",
         session.dialect().greatest()
     );
-    let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-    session.execute("note a channel's failure", sql, values![error, pause, channel]).await.map(|_| ())
+    session.execute("note a channel's failure", sql, values![error, millis(pause), channel]).await.map(|_| ())
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -88,6 +88,8 @@ pub struct Snapshot {
     pub next_at: Wall,
     /// Attempts in a row that failed.
     pub failures: u32,
+    /// Messages of one incident that the channel refused in a row, taking nothing between them.
+    pub refused_alone: u32,
 }
 
 /// Reads one channel's queue, all of it at the same instant.
@@ -104,7 +106,8 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
     let sql = format!("SELECT {} AS now", session.dialect().now_ms());
     let now = session.row(act, sql, vec![]).await?.map_or(Ok(Wall::default()), |row| row.wall("now"))?;
     let sql = "SELECT d.id, d.incident_id, d.state, d.due_at, d.group_wait_ms, d.claimed_until, d.sending_at, \
-         d.notice_id, d.attempts, d.last_error, e.kind, i.k, i.resolved_at, i.subject_json FROM komainu_delivery d \
+         d.notice_id, d.attempts, d.last_error, d.retry_at, d.failed_at, d.unanswered, d.company, d.told_to IS NOT NULL AS has_readers, \
+         e.kind, i.k, i.resolved_at, i.subject_json FROM komainu_delivery d \
          JOIN komainu_event e ON e.id = d.event_id JOIN komainu_incident i ON i.id = d.incident_id \
          WHERE d.channel = ? AND d.state IN ('waiting', 'held') ORDER BY d.state = 'held', d.id LIMIT ?";
     let rows = session.rows(act, sql, values![channel, MOST_QUEUED]).await?;
@@ -117,13 +120,17 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
     let rows = session.rows(act, sql, values![channel]).await?;
     let parent = |row: &Row| Ok(Parent { incident: row.int("id")?, key: row.text("k")? });
     let parents = rows.iter().map(parent).collect::<Result<_, StoreError>>()?;
-    let sql = "SELECT next_at, failures FROM komainu_channel WHERE name = ?";
+    let sql = "SELECT next_at, failures, refused_alone, last_sent_at FROM komainu_channel WHERE name = ?";
     let row = session.row(act, sql, values![channel]).await?;
-    let (next_at, failures) = match row {
-        Some(row) => (row.wall("next_at")?, row.small("failures")?),
-        None => (Wall::default(), 0),
-    };
-    Ok(Snapshot { now, queue, parents, next_at, failures })
+    let fresh = Snapshot { now, queue, parents, next_at: Wall::default(), failures: 0, refused_alone: 0 };
+    let Some(row) = row else { return Ok(fresh) };
+    let (next_at, failures, refused_alone) =
+        (row.wall("next_at")?, row.small("failures")?, row.small("refused_alone")?);
+    let (last_sent_at, mut queue) = (row.maybe_wall("last_sent_at")?, fresh.queue);
+    for row in &mut queue {
+        row.is_suspect = row.failed_at.is_some_and(|failed_at| Some(failed_at) < last_sent_at);
+    }
+    Ok(Snapshot { queue, next_at, failures, refused_alone, ..fresh })
 }
 
 fn queued(row: &Row) -> Result<Queued, StoreError> {
@@ -142,6 +149,12 @@ fn queued(row: &Row) -> Result<Queued, StoreError> {
         begun: row.maybe_text("notice_id")?.filter(|_| is_begun),
         attempts: row.small("attempts")?,
         last_error: row.maybe_text("last_error")?,
+        retry_at: row.maybe_wall("retry_at")?,
+        failed_at: row.maybe_wall("failed_at")?,
+        is_suspect: false,
+        unanswered: row.small("unanswered")?,
+        company: row.maybe_int("company")?.and_then(|company| usize::try_from(company).ok()),
+        has_readers: row.flag("has_readers")?,
     })
 }
 

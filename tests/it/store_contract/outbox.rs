@@ -34,7 +34,7 @@ on_both_databases! {
     what_waits_for_a_channel_that_is_gone_is_told_elsewhere,
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A vendor that takes everything, or answers as it is told.
 #[derive(Clone, Default)]
@@ -79,8 +79,16 @@ impl Sends for Vendor {
                 return Err(error);
             }
             self.taken.lock().unwrap().push(notice.clone());
-            Ok(Receipt { vendor_ref: Some(format!("ref-{}", notice.id)), answer: "ok".to_owned() })
+            Ok(Receipt {
+                vendor_ref: Some(format!("ref-{}", notice.id)),
+                answer: "ok".to_owned(),
+                ..Receipt::default()
+            })
         })
+    }
+
+    fn longest(&self) -> Duration {
+        Duration::from_secs(12)
     }
 
     fn min_interval(&self) -> Duration {
@@ -89,7 +97,7 @@ impl Sends for Vendor {
 }
 
 /// Everything to all of these channels, half a second after it opened.
-fn routing(channels: &[&str], repeat: Option<Duration>) -> Routing {
+pub(super) fn routing(channels: &[&str], repeat: Option<Duration>) -> Routing {
     let channels: Vec<_> = channels.iter().map(|&name| name.to_owned()).collect();
     let group_wait = Duration::from_millis(500);
     let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat };
@@ -102,7 +110,12 @@ fn deliverer(fixture: &Fixture, me: u64, routing: &Routing, vendors: &[(&str, &V
     start(fixture, me, routing, outlets)
 }
 
-fn start(fixture: &Fixture, me: u64, routing: &Routing, outlets: BTreeMap<String, Outlet>) -> AbortOnDropHandle<()> {
+pub(super) fn start(
+    fixture: &Fixture,
+    me: u64,
+    routing: &Routing,
+    outlets: BTreeMap<String, Outlet>,
+) -> AbortOnDropHandle<()> {
     let outbox = Outbox {
         store: fixture.store.clone(),
         cluster: "test".to_owned(),
@@ -115,14 +128,14 @@ fn start(fixture: &Fixture, me: u64, routing: &Routing, outlets: BTreeMap<String
     AbortOnDropHandle::new(tokio::spawn(komainu::outbox::run(outbox, CancellationToken::new())))
 }
 
-async fn raise(fixture: &Fixture, key: &str, routing: &Routing) {
+pub(super) async fn raise(fixture: &Fixture, key: &str, routing: &Routing) {
     let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
     let alarm =
         Alarm { key: key.to_owned(), severity: Severity::Critical, summary: format!("{key} is bad"), votes: (2, 3) };
     watch.raise(&alarm, routing).await.unwrap();
 }
 
-async fn resolve(fixture: &Fixture, key: &str) {
+pub(super) async fn resolve(fixture: &Fixture, key: &str) {
     let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
     let open = watch.read_round(false).await.unwrap().incidents;
     let seen = open.iter().find(|incident| incident.key == key).unwrap().last_bad_at;
@@ -185,6 +198,7 @@ async fn a_message_whose_sender_died_is_repeated_and_says_so(kind: Kind) {
         channel: "ops".to_owned(),
         deliveries,
         is_repeated: false,
+        is_doubtful: false,
         by: Incarnation(9),
     };
     assert!(store::claim(&fixture.store, &dead).await.unwrap());
@@ -241,6 +255,7 @@ async fn what_the_only_channel_refuses_for_good_is_told_when_it_changes_its_mind
     ops.refuse(None);
     // The pause, which is minutes, is over.
     fixture.raw.execute("UPDATE komainu_channel SET next_at = 0").await;
+    fixture.raw.execute("UPDATE komainu_delivery SET retry_at = NULL").await;
     ops.wait_for(1).await;
     assert_eq!(ops.told().concat(), ["opened leader"]);
 }
@@ -303,6 +318,7 @@ async fn a_refused_message_waits_as_long_as_the_vendor_asks(kind: Kind) {
     // Four hundred seconds later.
     ops.refuse(None);
     fixture.raw.execute("UPDATE komainu_channel SET next_at = 0").await;
+    fixture.raw.execute("UPDATE komainu_delivery SET retry_at = NULL").await;
     fixture.raw.execute("UPDATE komainu_delivery SET due_at = due_at - 400000").await;
     ops.wait_for(1).await;
     let lateness = ops.taken()[0].lateness.clone().unwrap();

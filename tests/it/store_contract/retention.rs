@@ -1,8 +1,8 @@
 //! What grows is kept as long as Kuma keeps it.
 
 use komainu::store::Beat;
-use komainu::store::prune::Retention;
 use komainu::store::prune::thinning::Thinning;
+use komainu::store::prune::{self, Retention};
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use komainu_watchdogs::time::Wall;
 
@@ -11,6 +11,7 @@ use super::on_both_databases;
 
 on_both_databases! {
     statistics_are_kept_as_long_as_kuma_keeps_them,
+    what_grows_fast_goes_batch_after_batch_until_nothing_is_left,
     days_are_left_to_kuma_where_there_is_one,
     beats_that_changed_nothing_go_after_a_day_but_for_the_last_hundred,
     beats_are_left_to_kuma_where_there_is_one,
@@ -25,6 +26,18 @@ async fn statistics_are_kept_as_long_as_kuma_keeps_them(kind: Kind) {
     assert_eq!(ages(&mut fixture, "minutely").await, [23 * HOUR]);
     assert_eq!(ages(&mut fixture, "hourly").await, [29 * DAY]);
     assert_eq!(ages(&mut fixture, "daily").await, [364 * DAY]);
+}
+
+async fn what_grows_fast_goes_batch_after_batch_until_nothing_is_left(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let monitor = fixture.monitors(1, None).await[0];
+    let old = komainu::clock::wall().0 / 1_000 - 40 * HOUR;
+    let rows: Vec<_> = (0..3_500).map(|minute| format!("({monitor}, {}, 1, 1, 0)", old - 60 * minute)).collect();
+    let sql = format!("INSERT INTO stat_minutely (monitor_id, timestamp, ping, up, down) VALUES {}", rows.join(", "));
+    fixture.raw.execute(&sql).await;
+    let deleted = prune::keep_up(&fixture.store, &mut Thinning::default()).await.unwrap();
+    assert_eq!(deleted, 3_500, "one call takes more than one batch");
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM stat_minutely").await, 0);
 }
 
 async fn days_are_left_to_kuma_where_there_is_one(kind: Kind) {

@@ -3,12 +3,13 @@
 //! Once the first delivery is due, everything that waits and opened within its group's wait goes along: one message, or
 //! one digest when it is more than [`DIGEST_ABOVE`]. What something worse explains is held while that lasts, on channels
 //! that were told of the worse; only openings are held, never ends. A message that may have arrived already is sent
-//! again exactly as it was, and alone.
+//! again exactly as it was, and alone. One that failed rests for a while of its own: others overtake it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::ids::NodeId;
+use crate::outbox::attempt::MOST_REPEATS;
 use crate::outbox::{CALM_AFTER_FLAPPING, Event};
 use crate::time::Wall;
 
@@ -21,11 +22,15 @@ pub const LARGEST_MESSAGE: usize = 1_000;
 /// So late a message says so, and why.
 pub const LATE_AFTER: Duration = Duration::from_secs(60);
 
+/// The longest that a failed delivery rests. What claims to rest longer was written by a clock that jumped.
+pub const LONGEST_REST: Duration = Duration::from_secs(3_600);
+
 /// The kinds that say nothing while the database cannot be written: all of them are learnt through it.
 const EXPLAINED_BY_DATABASE: [&str; 8] =
     ["nodes", "node", "progress", "watchdog", "leader", "monitor", "heartbeat", "pushes"];
 
 /// One delivery that waits for this channel, or is held.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Queued {
     /// The row's key.
@@ -54,6 +59,18 @@ pub struct Queued {
     pub attempts: u32,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// It rests until then: it has failed, and others go first.
+    pub retry_at: Option<Wall>,
+    /// Attempts of which nobody knows whether they arrived.
+    pub unanswered: u32,
+    /// At most so many may go together with it: larger messages with it in them were refused.
+    pub company: Option<usize>,
+    /// Some of the channel's readers have it; the others were refused.
+    pub has_readers: bool,
+    /// When it failed last.
+    pub failed_at: Option<Wall>,
+    /// The channel has taken others since: perhaps it is this one that it fails at.
+    pub is_suspect: bool,
 }
 
 /// An open incident that explains others, and that this channel was told of, or is about to be.
@@ -66,12 +83,21 @@ pub struct Parent {
 }
 
 /// One message.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
     /// What it tells, in the order of entering.
     pub deliveries: Vec<i64>,
     /// It may have arrived under this id.
     pub repeats: Option<String>,
+    /// Something in it may have arrived before.
+    pub is_doubtful: bool,
+    /// Attempts so far of which nobody knows whether they arrived.
+    pub unanswered: u32,
+    /// It may have arrived too often to be sent once more.
+    pub is_exhausted: bool,
+    /// The channel has taken others since it failed.
+    pub is_suspect: bool,
     /// Only the number, the kinds and the worst are told.
     pub is_digest: bool,
     /// How late it is, and why.
@@ -111,6 +137,7 @@ pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     for row in free.into_iter().filter(|row| !superseded.contains(&row.delivery)) {
         match explained(row, parents) {
             Some(parent) => plan.hold.push((row.delivery, parent)),
+            None if is_resting(now, row) => {}
             None => ready.push(row),
         }
     }
@@ -152,10 +179,10 @@ fn free_rows(now: Wall, queue: &[Queued]) -> Vec<&Queued> {
     let mut busy: BTreeSet<i64> = BTreeSet::new();
     let mut free = vec![];
     for row in queue.iter().filter(|row| !row.is_held) {
-        let is_busy = row.begun.is_some() || is_claimed(now, row);
-        if is_busy {
+        let is_begun = row.begun.is_some();
+        if is_claimed(now, row) || (is_begun && row.unanswered <= MOST_REPEATS) {
             busy.insert(row.incident);
-        } else if !busy.contains(&row.incident) {
+        } else if !is_begun && !busy.contains(&row.incident) {
             free.push(row);
         }
     }
@@ -172,16 +199,24 @@ fn superseded(free: &[&Queued]) -> BTreeSet<i64> {
     free.iter().filter(|row| last.get(&row.incident) != Some(&row.delivery)).map(|row| row.delivery).collect()
 }
 
-/// The oldest message that may have arrived, and whose sender is gone.
+/// Nobody tries it now.
+fn is_resting(now: Wall, row: &Queued) -> bool {
+    row.retry_at.is_some_and(|at| at > now && at.since(now) <= LONGEST_REST)
+}
+
+/// The oldest message that may have arrived, whose sender is gone or had no answer, and whose rest is over.
 fn repeated(now: Wall, queue: &[Queued]) -> Option<(Wall, Message)> {
-    let is_orphaned = |row: &&Queued| row.begun.is_some() && !row.is_held && !is_claimed(now, row);
-    let notice = queue.iter().find(is_orphaned)?.begun.clone()?;
-    let members: Vec<_> = queue.iter().filter(|row| row.begun.as_ref() == Some(&notice)).collect();
-    // A member that somebody still claims: they are at the same message.
-    if members.iter().any(|row| is_claimed(now, row)) {
-        return None;
+    let mut notices: BTreeMap<&str, Vec<&Queued>> = BTreeMap::new();
+    for row in queue.iter().filter(|row| !row.is_held) {
+        if let Some(notice) = row.begun.as_deref() {
+            notices.entry(notice).or_default().push(row);
+        }
     }
-    Some(message(now, &members, Some(notice)))
+    // A member that somebody still claims: they are at the same message.
+    let is_free = |members: &[&Queued]| !members.iter().any(|row| is_claimed(now, row) || is_resting(now, row));
+    let orphaned = notices.into_iter().filter(|(_, members)| is_free(members));
+    let orphaned = orphaned.map(|(notice, members)| message(now, &members, Some(notice.to_owned())));
+    orphaned.min_by_key(|(due_at, message)| (*due_at, message.deliveries.first().copied()))
 }
 
 /// Everything that goes along with the first delivery that is due.
@@ -190,7 +225,18 @@ fn collected(now: Wall, ready: &[&Queued]) -> Option<(Wall, Message)> {
     // An end that waited for calm says nothing of the calm of others.
     let wait = if first.group_wait >= CALM_AFTER_FLAPPING { Duration::ZERO } else { first.group_wait };
     let until = now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-    let members: Vec<_> = ready.iter().filter(|row| row.due_at.0 <= until).take(LARGEST_MESSAGE).copied().collect();
+    // What the channel may fail at takes nobody along but those it failed with.
+    let is_like = |row: &Queued| if first.is_suspect { row.failed_at == first.failed_at } else { !row.is_suspect };
+    let others = ready.iter().filter(|row| row.due_at.0 <= until && row.delivery != first.delivery && is_like(row));
+    let (mut most, mut members) = (LARGEST_MESSAGE, vec![]);
+    for row in std::iter::once(first).chain(others) {
+        let company = row.company.unwrap_or(LARGEST_MESSAGE).min(most);
+        if members.len() < company {
+            most = company;
+            members.push(*row);
+        }
+    }
+    members.sort_by_key(|row| row.delivery);
     Some(message(now, &members, None))
 }
 
@@ -199,8 +245,25 @@ fn message(now: Wall, members: &[&Queued], repeats: Option<String>) -> (Wall, Me
     let late = now.since(due_at);
     let lateness = (late > LATE_AFTER).then(|| (late, why_late(members)));
     let deliveries: Vec<_> = members.iter().map(|row| row.delivery).collect();
-    let is_digest = deliveries.len() > DIGEST_ABOVE;
-    (due_at, Message { deliveries, repeats, is_digest, lateness })
+    let unanswered = members.iter().map(|row| row.unanswered).max().unwrap_or(0);
+    // Begun without a count: whoever sent it died, or an earlier komainu did. Those who are yet to read it have not.
+    let is_unknown = repeats.is_some() && !members.iter().any(|row| row.has_readers);
+    let message = Message {
+        is_doubtful: unanswered > 0 || is_unknown,
+        is_exhausted: repeats.is_some() && unanswered > MOST_REPEATS && !is_worth_more(members),
+        is_suspect: members.iter().any(|row| row.is_suspect),
+        is_digest: deliveries.len() > DIGEST_ABOVE,
+        unanswered,
+        deliveries,
+        repeats,
+        lateness,
+    };
+    (due_at, message)
+}
+
+/// It rested long, because nobody else can tell it, and it is still bad.
+fn is_worth_more(members: &[&Queued]) -> bool {
+    members.iter().any(|row| row.retry_at.is_some() && row.is_open && row.event != Event::Resolved)
 }
 
 fn why_late(members: &[&Queued]) -> String {

@@ -18,6 +18,12 @@ fn waiting(number: i64, key: &str, due_s_ago: i64) -> Queued {
         begun: None,
         attempts: 0,
         last_error: None,
+        retry_at: None,
+        unanswered: 0,
+        company: None,
+        has_readers: false,
+        failed_at: None,
+        is_suspect: false,
     }
 }
 
@@ -133,4 +139,75 @@ fn a_late_message_says_how_late_and_why() {
     assert_eq!(late(3, Some("answered 503")).1, "the channel failed 3 times, at last: answered 503");
     assert_eq!(late(1, None).1, "the watchdog that was sending it went away");
     assert_eq!(plan(NOW, &[waiting(1, "leader", 60)], &[]).message.unwrap().lateness, None);
+}
+
+fn later(seconds: i64) -> Wall {
+    Wall(NOW.0 + seconds * 1_000)
+}
+
+fn unanswered(number: i64, times: u32) -> Queued {
+    let begun = Some(format!("n{number}"));
+    Queued { begun, unanswered: times, retry_at: Some(later(2)), ..waiting(number, "heartbeat/x", 31) }
+}
+
+#[test]
+fn a_message_that_got_no_answer_rests_and_others_overtake_it() {
+    let queue = [unanswered(1, 1), waiting(2, "heartbeat/y", 1)];
+    assert_eq!(sent(&plan(NOW, &queue, &[])), [2]);
+    let rested = plan(Wall(NOW.0 + 2_000), &queue, &[]).message.unwrap();
+    assert_eq!((rested.deliveries, rested.repeats.as_deref(), rested.is_doubtful), (vec![1], Some("n1"), true));
+}
+
+#[test]
+fn a_clock_that_jumped_makes_nothing_rest_longer_than_an_hour() {
+    let jumped = Queued { retry_at: Some(later(3_601)), ..unanswered(1, 1) };
+    assert_eq!(sent(&plan(NOW, &[jumped], &[])), [1]);
+}
+
+#[test]
+fn what_its_fourth_sender_died_over_is_given_up() {
+    let orphan = |times| Queued { retry_at: None, ..unanswered(1, times) };
+    let is_exhausted = |row| plan(NOW, &[row], &[]).message.unwrap().is_exhausted;
+    assert_eq!((is_exhausted(orphan(3)), is_exhausted(orphan(4))), (false, true));
+    // Nobody else could tell it: it is tried again while it is bad.
+    let kept = Queued { retry_at: Some(NOW), ..unanswered(1, 4) };
+    assert!(!is_exhausted(kept.clone()) && is_exhausted(Queued { is_open: false, ..kept }));
+}
+
+#[test]
+fn what_may_have_arrived_too_often_does_not_keep_the_end_waiting() {
+    let end = Queued { delivery: 2, event: Event::Resolved, is_open: false, ..waiting(1, "heartbeat/x", 1) };
+    assert_eq!(plan(NOW, &[unanswered(1, 3), end.clone()], &[]).message, None, "the opening may still be told");
+    assert_eq!(sent(&plan(NOW, &[unanswered(1, 4), end], &[])), [2]);
+}
+
+#[test]
+fn of_what_was_refused_together_only_as_many_go_together_as_are_allowed() {
+    let halved = |number| Queued { company: Some(2), ..waiting(number, "heartbeat/x", 9) };
+    let queue = [halved(1), halved(2), halved(3), waiting(4, "heartbeat/y", 1)];
+    assert_eq!(sent(&plan(NOW, &queue, &[])), [1, 2]);
+    let alone = Queued { company: Some(1), ..waiting(1, "heartbeat/x", 1) };
+    assert_eq!(sent(&plan(NOW, &[alone.clone(), waiting(2, "heartbeat/y", 9)], &[])), [2]);
+    assert_eq!(sent(&plan(NOW, &[alone], &[])), [1]);
+}
+
+#[test]
+fn those_who_were_refused_while_others_have_it_read_nothing_twice() {
+    let half = Queued { has_readers: true, begun: Some("n1".to_owned()), ..waiting(1, "heartbeat/x", 31) };
+    let message = plan(NOW, &[half], &[]).message.unwrap();
+    assert_eq!((message.repeats.as_deref(), message.is_doubtful), (Some("n1"), false));
+}
+
+#[test]
+fn what_failed_while_others_passed_goes_with_nobody_but_those_it_failed_with() {
+    let suspect = |number, failed_at| Queued {
+        failed_at: Some(Wall(failed_at)),
+        is_suspect: true,
+        ..waiting(number, "heartbeat/x", 60 - number)
+    };
+    let failed = Queued { failed_at: Some(Wall(9)), ..waiting(4, "heartbeat/z", 1) };
+    let queue = [suspect(1, 5), suspect(2, 5), suspect(3, 6), failed.clone(), waiting(5, "heartbeat/y", 1)];
+    assert_eq!(sent(&plan(NOW, &queue, &[])), [1, 2]);
+    assert_eq!(sent(&plan(NOW, &queue[2..], &[])), [3]);
+    assert_eq!(sent(&plan(NOW, &queue[3..], &[])), [4, 5]);
 }

@@ -28,14 +28,12 @@ use super::precondition;
 use super::problem::{ApiError, Problem};
 use super::{Context, Ctx};
 use crate::clock;
-use crate::heartbeat::{reschedule, secret};
+use crate::heartbeat::{MOST_OVERLAP_S, reschedule, secret};
 use crate::store::Store;
 use crate::store::heartbeats::{self, Definition, Heartbeat};
 
 /// How long the old secret holds after a rotation, unless told otherwise.
 const OVERLAP_S: i64 = 86_400;
-/// Ninety days: longer is no rotation.
-const MOST_OVERLAP_S: i64 = 90 * 86_400;
 
 /// Heartbeats by name.
 #[utoipa::path(get, path = "/heartbeats", tag = "heartbeats", security(("key" = ["read"])),

@@ -79,13 +79,14 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "komainu_down",
     "komainu_deletion",
     "komainu_channel",
     "komainu_delivery",
     "komainu_event",
     "komainu_outage",
+    "komainu_intake",
     "komainu_push",
     "komainu_heartbeat",
     "komainu_audit",

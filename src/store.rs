@@ -5,6 +5,7 @@
 //! must be quick and alone has a connection of its own ([`Watch`], [`Leadership`], [`TenureConnection`]); the rest goes
 //! through the small pool of [`Store`].
 
+pub mod ahead;
 pub mod apikeys;
 pub mod audit;
 pub mod beats;

@@ -1,1 +1,4 @@
 -- How watchdogs and nodes are watched: what rounds, leases and decisions need.
+
+-- When `next_at` was said, by the same clock: a pause that a clock set back has left ahead is known by it.
+ALTER TABLE komainu_channel ADD COLUMN IF NOT EXISTS paused_at BIGINT NOT NULL DEFAULT 0;

@@ -53,6 +53,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     let _alerts = start::alerts(&settings);
+    let _steps = start::steps(&settings);
     let prober = Prober::new(settings.key.clone(), settings.policy.probe_timeout)?;
     let router = api::router(api::State {
         store: settings.store,

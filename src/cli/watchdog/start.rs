@@ -19,6 +19,7 @@ use crate::heartbeat::{self, Heartbeats};
 use crate::outbox::Outbox;
 use crate::probe::Prober;
 use crate::state_dir::StateDir;
+use crate::steps;
 use crate::store::{DatabaseUrl, Store, StoreError};
 
 /// Between two looks at a database that was away at the start.
@@ -101,6 +102,11 @@ pub(super) fn alerts(settings: &WatchdogSettings) -> [AbortOnDropHandle<()>; 2] 
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing));
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
     [tokio::spawn(monitors), tokio::spawn(certificates)].map(AbortOnDropHandle::new)
+}
+
+/// Watches the database's clock, until the handle is dropped.
+pub(super) fn steps(settings: &WatchdogSettings) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(steps::run(settings.store.clone())))
 }
 
 /// Pings while watching happens, until the handle is dropped.

@@ -213,9 +213,10 @@ async fn note_failure(session: &mut Session, channel: &str, error: &str, pause: 
     let now = session.dialect().now_ms();
     let sql = format!(
         "UPDATE komainu_channel SET failures = failures + 1, last_error = ?, last_error_at = {now}, \
-         next_at = {}(next_at, {now} + ?) WHERE name = ?",
+         paused_at = CASE WHEN next_at > {now} + ? THEN paused_at ELSE {now} END, next_at = {}(next_at, {now} + ?) \
+         WHERE name = ?",
         session.dialect().greatest()
     );
     let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-    session.execute("note a channel's failure", sql, values![error, pause, channel]).await.map(|_| ())
+    session.execute("note a channel's failure", sql, values![error, pause, pause, channel]).await.map(|_| ())
 }

@@ -14,6 +14,7 @@ use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::view::View;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -90,6 +91,8 @@ pub struct State {
     pub channels: Vec<String>,
     /// What the watchdog says to its peers about the database.
     pub word: watch::Receiver<Arc<Word>>,
+    /// Whoever waits for something is answered when this is cancelled: the process stops.
+    pub stopping: CancellationToken,
 }
 
 /// The state and what the surface itself remembers.

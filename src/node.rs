@@ -31,7 +31,7 @@ pub mod storage;
 pub mod trace;
 pub mod windows;
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -63,9 +63,9 @@ use self::slices::{Reread, Slices};
 use self::storage::{Database, Storage, Writer};
 use self::trace::Trace;
 use self::windows::WindowReader;
-use crate::clock;
 use crate::keys::NodeKey;
 use crate::store::Store;
+use crate::{clock, lifecycle};
 
 /// How long a node that stops waits for its last beats to be stored.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
@@ -336,10 +336,8 @@ async fn leave(commands: mpsc::UnboundedSender<Command>, storage: Storage, input
 }
 
 async fn serve(listener: TcpListener, served: Served, ended: CancellationToken) {
-    let served = axum::serve(listener, server::router(Arc::new(served)));
-    if let Some(Err(error)) = ended.run_until_cancelled(served.into_future()).await {
-        tracing::error!(%error, "the node's server ended");
-    }
+    let surface = axum::serve(listener, server::router(Arc::new(served)));
+    lifecycle::serve(surface.with_graceful_shutdown(ended.clone().cancelled_owned()), ended).await;
 }
 
 /// Each run may hold two descriptors (a connection, and one more while it follows a redirect); the rest is for the

@@ -65,6 +65,7 @@ impl Pack {
                 details: Details::Public,
                 heartbeats: heartbeats.unwrap(),
                 channels: Vec::new(),
+                stopping: pack.shutdown.clone(),
             });
             let shutdown = pack.shutdown.clone();
             pack.tasks.spawn(async move {

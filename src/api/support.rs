@@ -16,6 +16,7 @@ use komainu_watchdogs::view::{DatabaseView, Health, IncidentView, LeaderView, Mo
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::State;
@@ -93,6 +94,7 @@ impl Surface {
             heartbeats,
             channels: vec!["ops".to_owned(), "mail".to_owned()],
             word: watch::channel(Arc::default()).1,
+            stopping: CancellationToken::new(),
         };
         Self { state, lasting: None, _folder: folder, _published: (view_sender, report_sender) }
     }

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use axum::Router;
 use axum::serve::ListenerExt;
 use komainu_watchdogs::ids::Incarnation;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, WatchdogConfig, without_slash};
@@ -69,24 +71,32 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         heartbeats,
         channels: settings.routing.channels.clone(),
         word: told.word,
+        stopping: shutdown.clone(),
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
-    // Answers are small and each is waited for: Nagle's algorithm would hold some of them back for 40 ms.
-    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = tokio::spawn(async move { axum::serve(listener, service).await });
+    let unserved = CancellationToken::new();
+    let server = tokio::spawn(serve(listener, router, unserved.clone()));
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
-        outcome = Box::pin(driver.run(shutdown)) => outcome.map_err(anyhow::Error::from),
+        outcome = Box::pin(driver.run(shutdown.clone())) => outcome.map_err(anyhow::Error::from),
         error = misfit => Err(error.into()),
     };
     stop_delivering.cancel();
+    unserved.cancel();
     // A message on its way is brought to its end, which its own time limit bounds; otherwise another would repeat it.
-    if deliverer.await.is_err() {
-        tracing::warn!("the deliverer ended in a panic");
+    if deliverer.await.is_err() || server.await.is_err() {
+        tracing::warn!("a part of this watchdog ended in a panic");
     }
-    server.abort();
     outcome
+}
+
+/// Answers until it is cancelled and what was begun before is answered.
+async fn serve(listener: TcpListener, router: Router, unserved: CancellationToken) {
+    // Answers are small and each is waited for: Nagle's algorithm would hold some of them back for 40 ms.
+    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(unserved.clone().cancelled_owned());
+    lifecycle::serve(server, unserved).await;
 }
 
 fn identity(watchdog: &WatchdogConfig) -> WatchdogIdentity {

@@ -2,7 +2,8 @@
 //!
 //! The command comes first. It starts without waiting for anybody, gets the signals meant for it, and its exit code is
 //! returned whatever becomes of the pushes: 128 + n where signal n killed it, 127 where it was not found, 126 where it
-//! could not be run. What is wrong with the pushes is one line on standard error, at the end.
+//! could not be run. Output that cannot be written where it belongs is a failure, as it is without this program. What is
+//! wrong with the pushes is one line on standard error, at the end.
 //!
 //! [`job`] is the command, [`output`] its output on the way through, [`signals`] what is passed on to it.
 
@@ -77,6 +78,14 @@ pub(super) async fn run(args: Args) -> ExitCode {
              --no-output keeps it",
         );
     }
+    let ended = match output.unwritten() {
+        Some(error) => {
+            let ended = ended.with_unwritten(error);
+            print::complaint(format!("komainu: {}", ended.remark.as_deref().unwrap_or_default()));
+            ended
+        }
+        None => ended,
+    };
     let push = Push {
         // The clock may have been set back meanwhile; a push that is not later than the start would be a replay.
         time_us: clock::wall_micros().max(begun_at + 1),

@@ -14,6 +14,7 @@ mod maintenance;
 mod nodes;
 mod onboarding;
 mod outbox;
+mod stopping;
 mod vanished;
 
 /// One story on both databases.

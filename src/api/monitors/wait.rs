@@ -50,12 +50,13 @@ pub(super) async fn answer(
             let more = json!({"first_beat": BeatShown::from(beat)});
             return answer_with(context, caller, code, &view, more).await;
         }
+        let is_stopping = context.state.stopping.is_cancelled();
         // A paused one has none, however long one waits.
-        if !view.spec.active || clock::now().since(began) >= limit {
+        if !view.spec.active || is_stopping || clock::now().since(began) >= limit {
             let more = json!({"first_beat": null, "waiting_for": reason(context, &view)});
             return answer_with(context, caller, code, &view, more).await;
         }
-        tokio::time::sleep(LOOK).await;
+        let _ = tokio::time::timeout(LOOK, context.state.stopping.cancelled()).await;
         view = find_view(&context.state.store, view.spec.id).await?;
     }
 }
@@ -116,6 +117,9 @@ fn reason(context: &Context, view: &MonitorView) -> String {
     let cluster = context.state.view.borrow().clone();
     if !view.spec.active {
         return "it is paused: no node runs it".to_owned();
+    }
+    if context.state.stopping.is_cancelled() {
+        return "this watchdog stops: ask another one, or again".to_owned();
     }
     let Some(node) = &view.effective_node else { return unplaced(&cluster, view) };
     match cluster.nodes.iter().find(|known| known.node_id == *node) {

@@ -20,6 +20,9 @@ const NOT_EXECUTABLE: u8 = 126;
 /// A shell's exit code of a command that signal n killed is this + n.
 const KILLED: i32 = 128;
 
+/// What a shell returns for a command whose reader went away.
+const BROKEN_PIPE: u8 = 141;
+
 /// A command that runs.
 pub(super) struct Job {
     child: Child,
@@ -83,6 +86,15 @@ impl Ended {
             return Self { code: NOT_FOUND, remark: Some(format!("{program}: command not found")) };
         }
         Self { code: NOT_EXECUTABLE, remark: Some(format!("{program}: cannot be run: {error}")) }
+    }
+
+    /// Not all of its output arrived. The command may not have noticed: it wrote to a pipe, and ended before this program
+    /// met the error that it would have met itself.
+    pub(super) fn with_unwritten(self, error: &io::Error) -> Self {
+        let unnoticed = if error.kind() == ErrorKind::BrokenPipe { BROKEN_PIPE } else { 1 };
+        let code = if self.code == 0 { unnoticed } else { self.code };
+        let remark = self.remark.map_or_else(String::new, |remark| format!("; {remark}"));
+        Self { code, remark: Some(format!("its output could not be written: {error}{remark}")) }
     }
 
     /// For people: the remark, then the output's tail.

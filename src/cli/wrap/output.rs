@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -33,7 +33,11 @@ pub(super) struct Output {
     ends: [Option<PipeWriter>; 2],
     tail: Arc<Mutex<Tail>>,
     closed: Arc<Notify>,
+    unwritten: Unwritten,
 }
+
+/// The first error of passing on what the command wrote.
+type Unwritten = Arc<OnceLock<io::Error>>;
 
 /// How much of the output was passed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +63,8 @@ const CLOSED: u64 = u64::MAX;
 impl Output {
     /// Pipes for the streams that are no terminals. Where there are no pipes to be had, the command writes as before.
     pub(super) fn prepare(is_wanted: bool) -> Self {
-        let mut output = Self { pipes: Vec::new(), ends: [None, None], tail: Arc::default(), closed: Arc::default() };
+        let (pipes, ends, unwritten) = (Vec::new(), [None, None], Unwritten::default());
+        let mut output = Self { pipes, ends, tail: Arc::default(), closed: Arc::default(), unwritten };
         if !is_wanted {
             return output;
         }
@@ -119,13 +124,23 @@ impl Output {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).text()
     }
 
+    /// Why something that the command wrote did not arrive where it belongs, if so.
+    pub(super) fn unwritten(&self) -> Option<&io::Error> {
+        self.unwritten.get()
+    }
+
     fn pipe(&mut self, to: &File) -> Option<PipeWriter> {
         let (from, end) = io::pipe().ok()?;
         let (pipe, tail, to) = (Arc::new(Pipe::default()), Arc::clone(&self.tail), to.try_clone().ok()?);
         let thread = std::thread::Builder::new().name("output".to_owned());
         let (passing, closed) = (Arc::clone(&pipe), Arc::clone(&self.closed));
+        let unwritten = Arc::clone(&self.unwritten);
         let pass = move || {
-            passing.pass(from, to, &tail);
+            if let Err(error) = passing.pass(from, to, &tail) {
+                // Only the first counts: what follows is its consequence.
+                let _ = unwritten.set(error);
+            }
+            passing.turns.store(CLOSED, Ordering::Release);
             closed.notify_one();
         };
         thread.spawn(pass).ok()?;
@@ -135,7 +150,9 @@ impl Output {
 }
 
 impl Pipe {
-    fn pass(&self, mut from: PipeReader, mut to: File, tail: &Mutex<Tail>) {
+    /// The reader behind has gone, or the disk is full: returning closes this end, and tells the command so at its next
+    /// writing, as it would have been told without this program in between.
+    fn pass(&self, mut from: PipeReader, mut to: File, tail: &Mutex<Tail>) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK];
         loop {
             self.turns.fetch_add(1, Ordering::Release);
@@ -144,20 +161,14 @@ impl Pipe {
             let bytes = match read {
                 Ok(count) => chunk.get(..count).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => break,
+                Err(_) => return Ok(()),
             };
             if bytes.is_empty() {
-                break;
+                return Ok(());
             }
             tail.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
-            // The reader behind has gone. Closing this end tells the command so, as it would have been told before.
-            // Any other fault, a full disk, loses the chunk and does not stop the command.
-            if write_all(&mut to, bytes).is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
-                break;
-            }
+            write_all(&mut to, bytes)?;
         }
-        drop(from);
-        self.turns.store(CLOSED, Ordering::Release);
     }
 }
 

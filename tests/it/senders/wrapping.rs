@@ -235,6 +235,24 @@ async fn a_reader_that_goes_away_stops_the_command_as_it_would_without() {
 }
 
 #[tokio::test]
+async fn output_that_finds_no_room_is_a_failure_as_it_is_without() {
+    let receiver = Receiver::start().await;
+    // One that ends before its output is written, one that goes on for ever, one that ends with a code of its own.
+    for (script, code) in [("echo y", 1), ("while :; do echo y; done", 141), ("echo y; exit 3", 3)] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = wrap(&receiver, script);
+        let child = command.stdout(full).spawn().unwrap();
+        let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await.unwrap().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{script}");
+        assert!(said.contains("its output could not be written: No space left on device"), "{said}");
+        let end = end_told(&receiver);
+        assert_eq!((&end["status"], &end["exit_code"]), (&"fail".into(), &code.into()), "{script}");
+        assert!(end["message"].as_str().unwrap().contains("No space left on device"), "{end}");
+    }
+}
+
+#[tokio::test]
 async fn a_process_left_behind_holds_nothing_up() {
     let receiver = Receiver::start().await;
     let begin = clock::now();

@@ -3,6 +3,7 @@
 use super::events::{BeatRequest, Event, Message, SEC, Time, Who};
 use super::invariants;
 use super::model_store::monitor_id;
+use super::troubles::Manner;
 use super::world::World;
 
 /// How long a beat's statement may take.
@@ -16,7 +17,7 @@ impl World {
         process.stores.push((number, monitor));
         let (from, to) = (self.setup.dogs + process.id, self.database_end());
         let beat = BeatRequest { node, number, monitor, sent_at: self.now, server_life: self.server.life };
-        let takes = self.network.route(from, to, self.now, &mut self.rng);
+        let takes = self.network.route(from, to, self.now, &mut self.rng).map(|takes| takes + self.distance());
         if takes.is_none_or(|takes| takes >= STORE_LIMIT) {
             let message = Message::Stored { number, is_answered: false };
             self.schedule(self.now + STORE_LIMIT, Event::Tell(Who::Node(node), message));
@@ -29,7 +30,9 @@ impl World {
     /// A beat's statement reached the database.
     pub(crate) fn store_beat(&mut self, beat: BeatRequest) {
         let is_dead = self.server.is_down || beat.server_life != self.server.life;
-        if !is_dead {
+        let manner = self.beat_manner(beat.node);
+        let is_done = !is_dead && !matches!(manner, Some(Manner::Fails | Manner::Hangs));
+        if is_done {
             self.execute_beat(beat);
         }
         let ends_at = beat.sent_at + STORE_LIMIT;
@@ -38,8 +41,12 @@ impl World {
         }
         let (from, to) = (self.database_end(), self.setup.dogs + self.nodes[beat.node].id);
         let takes = self.network.route(from, to, self.now, &mut self.rng);
-        let at = takes.map_or(ends_at, |takes| (self.now + takes).min(ends_at));
-        let message = Message::Stored { number: beat.number, is_answered: at < ends_at && !is_dead };
+        let takes = takes.filter(|_| !matches!(manner, Some(Manner::Hangs | Manner::Late)));
+        // Whoever is refused tries again after a while.
+        let pause = if manner == Some(Manner::Fails) { SEC } else { 0 };
+        let takes = takes.map(|takes| takes + pause);
+        let at = takes.map_or(ends_at, |takes| (self.now + takes + self.distance()).min(ends_at));
+        let message = Message::Stored { number: beat.number, is_answered: at < ends_at && is_done };
         self.schedule(at, Event::Tell(Who::Node(beat.node), message));
     }
 

@@ -4,6 +4,7 @@
 
 use super::events::{Event, MS, SEC, Time, Who};
 use super::prng::Prng;
+use super::realm::Realm;
 use super::world::{Life, World};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +34,12 @@ pub(crate) enum Action {
     ClockJump,
     TailLoss,
     Operator,
+    Trouble,
+    FarDatabase,
+    NodeClockJump,
+    AddNode,
+    RetireNode,
+    Relabel,
 }
 
 const ALL: [(Action, u64); 25] = [
@@ -63,6 +70,17 @@ const ALL: [(Action, u64); 25] = [
     (Action::Operator, 12),
 ];
 
+/// What goes wrong besides, in realms where single parts do.
+const PARTS: [(Action, u64); 7] = [
+    (Action::Trouble, 20),
+    (Action::FarDatabase, 2),
+    (Action::ClockJump, 2),
+    (Action::NodeClockJump, 3),
+    (Action::AddNode, 4),
+    (Action::RetireNode, 4),
+    (Action::Relabel, 3),
+];
+
 /// How one run goes wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Weather {
@@ -73,12 +91,15 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    pub(crate) fn new(rng: &mut Prng, is_long: bool) -> Self {
+    pub(crate) fn new(rng: &mut Prng, realm: Realm) -> Self {
         let moods = [0, 0, 1, 1, 2, 5];
         let mut weights: Vec<_> =
             ALL.iter().map(|&(action, weight)| (action, weight * rng.pick(&moods).unwrap())).collect();
         weights.push((Action::Operator, 1));
-        let spans: &[Time] = if is_long { &[200, 300, 400, 600] } else { &[40, 50, 60, 80, 110] };
+        if realm.has_parts() {
+            weights.extend(PARTS.map(|(action, weight)| (action, weight * rng.pick(&moods).unwrap())));
+        }
+        let spans: &[Time] = if realm.is_long() { &[200, 300, 400, 600] } else { &[40, 50, 60, 80, 110] };
         Self {
             quiet: rng.between(8, 25) * SEC,
             chaos: rng.pick(spans).unwrap() * SEC,
@@ -158,6 +179,21 @@ impl World {
             Action::ClockJump => self.jump_clock(),
             Action::TailLoss => self.plan_tail_loss(),
             Action::Operator => self.operate(),
+            Action::Trouble => self.begin_trouble(),
+            Action::FarDatabase => self.move_database_away(),
+            Action::AddNode => self.add_node(),
+            Action::NodeClockJump | Action::RetireNode | Action::Relabel => self.change_node(action),
+        }
+    }
+
+    fn change_node(&mut self, action: Action) {
+        let node = self.rng.index(self.setup.nodes);
+        if action == Action::NodeClockJump {
+            self.jump_node_clock(node);
+        } else if action == Action::RetireNode {
+            self.retire_node(node);
+        } else {
+            self.relabel(node, false);
         }
     }
 
@@ -340,8 +376,13 @@ impl World {
 
     fn jump_clock(&mut self) {
         self.counts.clock_jumps += 1;
-        let jump = i64::try_from(self.rng.between(1_000, 40_000_000)).unwrap();
-        self.server.wall_offset += if self.rng.per_mille(500) { jump } else { -jump };
+        let jump = if self.setup.realm.has_parts() {
+            self.draw_jump()
+        } else {
+            let jump = i64::try_from(self.rng.between(1_000, 40_000_000)).unwrap();
+            if self.rng.per_mille(500) { jump } else { -jump }
+        };
+        self.server.wall_offset += jump;
         self.server.skewed_until = self.now + 2 * SEC;
     }
 

@@ -78,7 +78,8 @@ impl Transaction<'_> {
             }
             Guard::Vacant { node, lease_seq } => {
                 let row = &self.database.nodes[node_index(node)];
-                row.incarnation.is_none() && row.lease_seq == *lease_seq
+                let is_present = self.database.is_present[node_index(node)];
+                is_present && row.incarnation.is_none() && row.lease_seq == *lease_seq
             }
         }
     }
@@ -135,7 +136,7 @@ impl Transaction<'_> {
     fn change_status(&mut self, change: &StatusChange) {
         let wall = self.server.wall(self.now);
         let row = &mut self.database.nodes[node_index(&change.node)];
-        if row.overlay != change.overlay_seen {
+        if row.overlay != change.overlay_seen || !self.database.is_present[node_index(&change.node)] {
             return;
         }
         row.status = change.status;

@@ -131,6 +131,8 @@ pub(crate) struct Request {
     /// The sender's connection.
     pub(crate) connection: u32,
     pub(crate) is_delayed: bool,
+    /// What is wrong with statements of its kind has befallen it.
+    pub(crate) is_troubled: bool,
     pub(crate) order: Order,
 }
 

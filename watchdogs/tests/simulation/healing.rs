@@ -6,6 +6,7 @@ use komainu_watchdogs::view::{DatabaseView, Health};
 use super::events::{Event, SEC, Time, Who};
 use super::invariants;
 use super::ledger::Holding;
+use super::model_store::Monitor;
 use super::world::{Life, World};
 
 /// Everything settles within this time: a restarted process waits for one lease, a stalled node for its grace and one
@@ -74,6 +75,8 @@ impl World {
         self.phase = Phase::Healing { since: self.now };
         self.server.is_down = false;
         self.server.slow_until = 0;
+        self.server.troubles.clear();
+        self.server.far = (0, 0);
         self.snapshot = None;
         self.set_frozen(false);
         for node in 0..self.nodes.len() {
@@ -115,18 +118,29 @@ impl World {
 
     fn heal_nodes(&mut self) {
         let resumes_all = self.rng.per_mille(500);
+        if !self.database.is_present[0] {
+            self.enter_node(0);
+        }
+        if self.setup.realm.has_parts() {
+            self.relabel(0, true);
+        }
         for id in 0..self.setup.nodes {
             if resumes_all || id == 0 {
                 self.set_overlay(id, Overlay::None);
             }
             self.database.nodes[id].emptied = None;
-            if !self.has_node(id) && (id == 0 || self.rng.per_mille(600)) {
+            let is_present = self.database.is_present[id];
+            if is_present && !self.has_node(id) && (id == 0 || self.rng.per_mille(600)) {
                 self.start_node(id);
             }
         }
     }
 
     fn check_healing(&mut self, since: Time) {
+        // What only it can run waits for an operator once it was emptied.
+        if self.setup.realm.has_parts() && self.database.nodes[0].emptied.is_some() {
+            self.recover(0);
+        }
         // A node that was still leaving at the end is gone by now, and must be started by somebody.
         if !self.has_node(0) {
             self.start_node(0);
@@ -174,6 +188,7 @@ impl World {
         let assignment = row.assignment.as_ref().filter(|one| one.is_asked && !row.is_deleted)?;
         let home = &self.database.nodes[assignment.home?];
         let is_fit = home.status == NodeStatus::Online && home.overlay == Overlay::None && home.emptied.is_none();
+        let is_fit = is_fit && home.takes(row.kind, &row.run_on);
         is_fit.then(|| format!("monitor {monitor} is not where it was sent: {assignment:?}"))
     }
 
@@ -184,6 +199,9 @@ impl World {
     }
 
     fn unsettled_status(&self, node: usize) -> Option<String> {
+        if !self.database.is_present[node] {
+            return None;
+        }
         let row = &self.database.nodes[node];
         let is_as_it_should = match (self.holder(node), self.has_node(node)) {
             (Some(_), _) if row.emptied == row.incarnation && !row.recover_asked => row.status == NodeStatus::Stalled,
@@ -200,9 +218,15 @@ impl World {
             return None;
         }
         let view = process.core.view(self.local(Who::Dog(dog)));
+        let mut present = self.database.nodes.iter().zip(&self.database.is_present).filter(|(_, present)| **present);
         let is_whole = (0..self.setup.dogs).all(|id| self.has_dog(id))
-            && self.database.nodes.iter().all(|row| matches!(row.status, NodeStatus::Online | NodeStatus::New));
-        let is_well = view.status == Health::Ok || (view.status == Health::Degraded && !is_whole);
+            && present.all(|(row, _)| matches!(row.status, NodeStatus::Online | NodeStatus::New));
+        // Whoever pins a monitor to a node that cannot run it is told so, and it stays there.
+        let is_misplaced = self.database.monitors.iter().any(|monitor| {
+            let node = monitor.effective().map(|node| &self.database.nodes[node]);
+            monitor.runs() && monitor.is_pinned() && node.is_some_and(|row| !row.runs(monitor.kind))
+        });
+        let is_well = is_misplaced || view.status == Health::Ok || (view.status == Health::Degraded && !is_whole);
         (!is_well || view.database != DatabaseView::Up)
             .then(|| format!("watchdog {dog} says {:?}: {:?}", view.status, view.reasons))
     }
@@ -220,9 +244,11 @@ impl World {
 
     /// One node dies while all is well: its monitors must beat elsewhere in time.
     fn kill_in_calm(&mut self) {
-        let rows = &self.database.nodes;
-        let is_fit = |node: usize| rows[node].overlay == Overlay::None && rows[node].emptied.is_none();
-        let are_well = rows.iter().all(|row| row.status == NodeStatus::Online);
+        let (rows, is_present) = (&self.database.nodes, &self.database.is_present);
+        let is_fit =
+            |node: usize| is_present[node] && rows[node].overlay == Overlay::None && rows[node].emptied.is_none();
+        let are_well =
+            rows.iter().zip(is_present).all(|(row, is_present)| row.status == NodeStatus::Online || !is_present);
         let fit: Vec<_> = (0..rows.len()).filter(|node| is_fit(*node)).collect();
         if !are_well || fit.len() < 2 {
             self.phase = Phase::Done;
@@ -237,6 +263,14 @@ impl World {
         self.phase = Phase::Mourning { node, since: self.now, until: self.now + FAILOVER_BOUND };
     }
 
+    /// Another node can run it.
+    fn has_taker(&self, monitor: &Monitor, besides: usize) -> bool {
+        self.database.nodes.iter().enumerate().any(|(node, row)| {
+            let is_fit = row.overlay == Overlay::None && row.emptied.is_none() && row.status == NodeStatus::Online;
+            node != besides && self.database.is_present[node] && is_fit && row.takes(monitor.kind, &monitor.run_on)
+        })
+    }
+
     fn check_mourning(&mut self, node: usize, since: Time, until: Time) {
         // Taken from it by a release at that very moment: the acknowledgement never comes, and is waited for first.
         let is_released = self.ledger.holdings.iter().any(|holding| {
@@ -246,7 +280,9 @@ impl World {
             self.phase = Phase::Mourning { node, since, until: since + FAILOVER_BOUND + ACKNOWLEDGE_WAIT };
         }
         let bereft = self.database.monitors.iter().position(|monitor| {
-            monitor.runs() && (monitor.effective().is_none_or(|owner| owner == node) || monitor.last_beat_at <= since)
+            monitor.runs()
+                && self.has_taker(monitor, node)
+                && (monitor.effective().is_none_or(|owner| owner == node) || monitor.last_beat_at <= since)
         });
         match bereft {
             None => {

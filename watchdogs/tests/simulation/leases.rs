@@ -26,20 +26,20 @@ impl Statement<'_> {
         self.database.nodes[self.node].incarnation == Some(self.incarnation)
     }
 
-    pub(crate) fn read_row(&self) -> OwnRow {
+    pub(crate) fn read_row(&self) -> Option<OwnRow> {
         let row = &self.database.nodes[self.node];
-        OwnRow {
+        self.database.is_present[self.node].then(|| OwnRow {
             incarnation: row.incarnation,
             is_released: row.is_released,
             lease_seq: row.lease_seq,
             hostname: String::new(),
-        }
+        })
     }
 
     pub(crate) fn register(&mut self, seen: Option<Incarnation>, lease_seq: u64) -> bool {
         let row = &mut self.database.nodes[self.node];
         let is_as_seen = (row.incarnation, row.lease_seq) == (seen, lease_seq);
-        if !is_as_seen && self.variant != Some(Variant::NoRegisterGuard) {
+        if !self.database.is_present[self.node] || !is_as_seen && self.variant != Some(Variant::NoRegisterGuard) {
             return false;
         }
         row.incarnation = Some(self.incarnation);
@@ -68,6 +68,7 @@ impl Statement<'_> {
             row.applied = Some(newest);
         }
         self.ledger.renewed(self.node, self.now);
+        self.database.unmeasured[self.node] = false;
         if let Some(stamp) = applied.filter(|_| is_known) {
             self.ledger.acknowledged(self.node, self.incarnation, stamp.generation.0);
         }

@@ -13,6 +13,7 @@ use komainu_watchdogs::io::{Alarm, Severity, Write};
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::events::{MS, SEC, Time};
+use super::troubles::Trouble;
 
 /// A watchdog's row that stands still for so long may be taken by another process.
 const ROW_TAKEN_FOR: Time = 6 * SEC;
@@ -22,7 +23,9 @@ const RUN_LIMIT: Time = 2 * SEC;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Monitor {
-    pub(crate) is_push: bool,
+    pub(crate) kind: &'static str,
+    /// Labels that its node must bear.
+    pub(crate) run_on: Vec<String>,
     pub(crate) interval: Time,
     pub(crate) is_active: bool,
     pub(crate) is_deleted: bool,
@@ -51,8 +54,12 @@ impl Monitor {
         self.is_active && !self.is_deleted
     }
 
-    pub(crate) fn kind(&self) -> &'static str {
-        if self.is_push { "push" } else { "http" }
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.assignment.as_ref().is_some_and(|assignment| assignment.is_pinned)
+    }
+
+    pub(crate) fn is_push(&self) -> bool {
+        self.kind == "push"
     }
 }
 
@@ -71,6 +78,10 @@ pub(crate) struct Database {
     pub(crate) leader: LeaderRow,
     pub(crate) watchdogs: Vec<WatchdogEntry>,
     pub(crate) nodes: Vec<NodeRow>,
+    /// Which of the nodes have a row at all.
+    pub(crate) is_present: Vec<bool>,
+    /// Nodes whose clock has jumped since they last renewed.
+    pub(crate) unmeasured: Vec<bool>,
     pub(crate) observations: Vec<ObservationRow>,
     pub(crate) monitors: Vec<Monitor>,
     pub(crate) incidents: Vec<IncidentRow>,
@@ -87,6 +98,10 @@ pub(crate) struct Server {
     /// Until then the clocks of nodes and database have not been compared since a jump.
     pub(crate) skewed_until: Time,
     pub(crate) wall_offset: i64,
+    /// Statements that go wrong while others work.
+    pub(crate) troubles: Vec<Trouble>,
+    /// What each way takes on top, and until when.
+    pub(crate) far: (Time, Time),
     /// Which watchdog process holds the advisory lock, on which of its connections.
     pub(crate) lock: Option<(usize, u32)>,
 }
@@ -126,6 +141,8 @@ impl Database {
             leader: LeaderRow::default(),
             watchdogs: Vec::new(),
             nodes: (0..nodes).map(row).collect(),
+            is_present: vec![true; nodes],
+            unmeasured: vec![false; nodes],
             observations: Vec::new(),
             monitors: Vec::new(),
             incidents: Vec::new(),
@@ -144,7 +161,8 @@ impl Database {
     }
 
     pub(crate) fn round(&self, now: Time, server: &Server, with_progress: bool) -> Round {
-        let nodes = self.nodes.iter().map(|row| {
+        let present = self.nodes.iter().zip(&self.is_present).filter(|(_, is_present)| **is_present);
+        let nodes = present.map(|(row, _)| {
             let applied_is_known = row.applied.is_some_and(|applied| self.knows(applied));
             NodeRow { applied_is_known, ..row.clone() }
         });
@@ -185,14 +203,15 @@ impl Database {
                 source: assignment.and_then(|assignment| self.source(assignment)),
                 pinned: assignment.is_some_and(|assignment| assignment.is_pinned),
                 asked: assignment.is_some_and(|assignment| assignment.is_asked),
-                kind: monitor.kind().to_owned(),
-                run_on: Vec::new(),
+                kind: monitor.kind.to_owned(),
+                run_on: monitor.run_on.clone(),
                 active: 0,
                 monitors: 0,
             };
             let alike = groups.iter().position(|other| {
                 (&other.home, &other.effective, &other.source) == (&group.home, &group.effective, &group.source)
                     && (other.pinned, other.asked, &other.kind) == (group.pinned, group.asked, &group.kind)
+                    && other.run_on == group.run_on
             });
             let at = alike.unwrap_or_else(|| {
                 groups.push(group);
@@ -206,14 +225,15 @@ impl Database {
     }
 
     fn progress(&self, now: Time, server: &Server) -> Vec<ProgressRow> {
-        let rows = self.nodes.iter().enumerate().map(|(node, row)| {
+        let present = self.nodes.iter().enumerate().filter(|(node, _)| self.is_present[*node]);
+        let rows = present.map(|(node, row)| {
             let mut progress = ProgressRow { node: row.node.clone(), probing: 0, overdue: 0 };
             for monitor in &self.monitors {
-                if monitor.runs() && !monitor.is_push && monitor.effective() == Some(node) {
+                if monitor.runs() && !monitor.is_push() && monitor.effective() == Some(node) {
                     let since = monitor.due_since.max(monitor.last_beat_at);
                     let is_late = now.saturating_sub(since) > 2 * monitor.interval + RUN_LIMIT;
                     progress.probing += 1;
-                    progress.overdue += u32::from(is_late || now < server.skewed_until);
+                    progress.overdue += u32::from(is_late || now < server.skewed_until || self.unmeasured[node]);
                 }
             }
             progress
@@ -226,7 +246,7 @@ impl Database {
             let assignment = monitor.assignment.clone().unwrap_or_default();
             MonitorRow {
                 monitor: monitor_id(index),
-                kind: monitor.kind().to_owned(),
+                kind: monitor.kind.to_owned(),
                 interval_s: u32::try_from(monitor.interval / SEC).unwrap(),
                 active: monitor.is_active,
                 is_placed: monitor.assignment.is_some(),
@@ -234,7 +254,7 @@ impl Database {
                 effective: assignment.effective.map(|node| self.nodes[node].node.clone()),
                 pinned: assignment.is_pinned && !hides_pins,
                 asked: assignment.is_asked,
-                run_on: Vec::new(),
+                run_on: monitor.run_on.clone(),
                 source: self.source(&assignment),
             }
         };
@@ -286,7 +306,8 @@ impl Database {
 
     pub(crate) fn raise(&mut self, alarm: &Alarm, at: Wall) {
         if let Some(open) = self.incidents.iter_mut().find(|row| row.key == alarm.key) {
-            open.last_bad_at = at;
+            // Always later than before, whatever the clock says: a resolve that read the earlier value must fail.
+            open.last_bad_at = at.max(Wall(open.last_bad_at.0 + 1));
             return;
         }
         let severity = match alarm.severity {

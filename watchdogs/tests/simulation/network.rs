@@ -103,6 +103,19 @@ impl Line {
     }
 }
 
+/// What becomes of a request that reached the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    /// It is done now.
+    Done,
+    /// It fails.
+    Refused,
+    /// It is neither done nor answered.
+    Lost,
+    /// It is done after so long.
+    Later(Time),
+}
+
 /// What a busy connection is busy with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum What {
@@ -190,11 +203,12 @@ impl World {
             server_life: connection.server_life,
             connection: connection.connection,
             is_delayed: false,
+            is_troubled: false,
             order,
         };
         let (from, to) = (self.end_of(who), self.database_end());
         let wait = self.network.wait(&request.order, &mut self.rng);
-        let takes = self.network.route(from, to, now, &mut self.rng).map(|takes| takes + wait);
+        let takes = self.network.route(from, to, now, &mut self.rng).map(|takes| takes + wait + self.distance());
         let limit = limit(kind);
         if takes.is_none_or(|takes| takes >= limit) {
             self.schedule(now + limit, Event::Tell(who, Message::GiveUp { line: kind, number }));
@@ -220,6 +234,15 @@ impl World {
         if self.server.is_down || is_dead {
             self.answer(&request, super::events::Answer::Failed);
             return;
+        }
+        match self.fate(&mut request) {
+            Fate::Done => {}
+            Fate::Refused => return self.answer(&request, super::events::Answer::Failed),
+            Fate::Lost => return self.lose(&request),
+            Fate::Later(wait) => {
+                self.give_up_later(&request, wait);
+                return self.schedule(self.now + wait, Event::Arrive(Box::new(request)));
+            }
         }
         let has_given_up = self.now > request.sent_at + limit(request.line) || !self.is_alive(request.who);
         self.counts.late_executions += u64::from(has_given_up);
@@ -249,7 +272,7 @@ impl World {
         }
         let (from, to) = (self.database_end(), self.end_of(request.who));
         let takes = self.network.route(from, to, self.now, &mut self.rng);
-        match takes.map(|takes| self.now + takes).filter(|at| *at < ends_at) {
+        match takes.map(|takes| self.now + takes + self.distance()).filter(|at| *at < ends_at) {
             Some(at) => {
                 let message = Message::Answer { line: request.line, number: request.number, answer };
                 self.schedule(at, Event::Tell(request.who, message));
@@ -283,6 +306,6 @@ impl World {
     }
 }
 
-fn give_up(request: &Request) -> Message {
+pub(crate) fn give_up(request: &Request) -> Message {
     Message::GiveUp { line: request.line, number: request.number }
 }

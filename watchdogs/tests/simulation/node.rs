@@ -344,7 +344,7 @@ impl World {
         }
         let mut statement = self.statement(node);
         match request.order {
-            Order::ReadRow => Answer::Row(Some(statement.read_row())),
+            Order::ReadRow => Answer::Row(statement.read_row()),
             Order::Register { seen, lease_seq } => Answer::Registered(statement.register(seen, lease_seq)),
             Order::Renew { applied } => Answer::Renewed(statement.renew(applied)),
             Order::ReadStamp { applied } => {

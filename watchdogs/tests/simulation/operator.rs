@@ -18,6 +18,9 @@ impl World {
         let monitor = self.rng.index(self.database.monitors.len());
         let act = self.rng.below(18);
         self.trace(&("operator", act, node, monitor));
+        if !self.database.is_present[node] {
+            return;
+        }
         match act {
             0 | 1 => self.pin(monitor),
             2 => self.unpin(monitor),
@@ -109,16 +112,21 @@ impl World {
 
     /// A new monitor, for the planner to place or with a home of its own.
     fn add(&mut self) {
-        if self.database.monitors.len() >= 16 {
+        if self.database.monitors.len() >= self.most_monitors() {
             return;
         }
         let home = if self.rng.per_mille(400) { Some(self.rng.index(self.setup.nodes)) } else { None };
-        let home = home.filter(|home| self.database.nodes[*home].overlay == Overlay::None);
+        let home =
+            home.filter(|home| self.database.nodes[*home].overlay == Overlay::None && self.database.is_present[*home]);
         self.add_monitor(home);
         if home.is_some() {
             let nonce = Nonce(self.rng.draw());
             self.database.raise_generation(nonce);
         }
+    }
+
+    fn most_monitors(&self) -> usize {
+        if self.setup.nodes > 10 { 48 } else { 16 }
     }
 
     fn toggle(&mut self, monitor: usize) {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use komainu_watchdogs::policy::Policy;
 
+use super::changes::{draw_kind, draw_run_on};
 use super::chaos::Weather;
 use super::counts::Counts;
 use super::dog::Dog;
@@ -15,10 +16,8 @@ use super::model_store::{Assignment, Database, Monitor, Server};
 use super::network::Network;
 use super::node::{BeforeLoss, Node};
 use super::prng::Prng;
+use super::realm::Realm;
 use super::variants::Variant;
-
-/// Runs of seeds from here on are long: some mistakes need several acts of operators, or several leaders, in a row.
-pub(crate) const FIRST_LONG: u64 = 1_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Life {
@@ -30,6 +29,8 @@ pub(crate) enum Life {
 /// What a run begins with.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    pub(crate) realm: Realm,
+    most_monitors: u64,
     pub(crate) dogs: usize,
     pub(crate) nodes: usize,
     pub(crate) has_canaries: bool,
@@ -88,9 +89,13 @@ pub(crate) fn run(seed: u64, variant: Option<Variant>) -> Outcome {
 impl World {
     pub(crate) fn new(seed: u64, variant: Option<Variant>, is_tracing: bool) -> Self {
         let mut rng = Prng::new(seed);
+        let realm = Realm::of(seed);
+        let (dogs, nodes, most_monitors) = realm.size(&mut rng);
         let setup = Setup {
-            dogs: rng.pick(&[1, 2, 3, 3, 3, 3, 4, 5]).unwrap(),
-            nodes: rng.pick(&[1, 2, 2, 3, 3, 3, 4, 5]).unwrap(),
+            realm,
+            most_monitors,
+            dogs,
+            nodes,
             has_canaries: rng.per_mille(400),
             zones: rng.pick(&[1, 2, 5]).unwrap(),
         };
@@ -101,7 +106,7 @@ impl World {
             ..Policy::default()
         };
         let network = Network::new(setup.dogs + setup.nodes + 1, setup.dogs, &mut rng);
-        let weather = Weather::new(&mut rng, seed >= FIRST_LONG);
+        let weather = Weather::new(&mut rng, realm);
         // A stock Kuma is paced.
         let kumas: Vec<_> = (0..setup.nodes).filter(|_| rng.per_mille(150)).collect();
         let mut world = Self {
@@ -135,7 +140,10 @@ impl World {
     }
 
     fn populate(&mut self) {
-        for _ in 0..self.rng.between(3, 12) {
+        if self.setup.realm.has_parts() {
+            self.vary_nodes();
+        }
+        for _ in 0..self.rng.between(3, self.setup.most_monitors) {
             self.add_monitor(None);
         }
         for dog in 0..self.setup.dogs {
@@ -150,11 +158,30 @@ impl World {
         self.schedule(self.now + SEC, Event::Check);
     }
 
+    /// Some nodes are entered later, and not every node can run everything.
+    fn vary_nodes(&mut self) {
+        self.counts.large_worlds += u64::from(self.setup.nodes > 10);
+        for node in 1..self.setup.nodes {
+            if self.rng.per_mille(100) {
+                self.database.is_present[node] = false;
+            } else if self.rng.per_mille(250) {
+                self.relabel(node, false);
+            }
+        }
+        self.relabel(0, true);
+    }
+
     pub(crate) fn add_monitor(&mut self, home: Option<usize>) {
         let assignment =
             home.map(|home| Assignment { home: Some(home), effective: Some(home), ..Assignment::default() });
+        let (kind, run_on) = if self.setup.realm.has_parts() {
+            (draw_kind(&mut self.rng), draw_run_on(&mut self.rng))
+        } else {
+            (if self.rng.per_mille(150) { "push" } else { "http" }, Vec::new())
+        };
         self.database.monitors.push(Monitor {
-            is_push: self.rng.per_mille(150),
+            kind,
+            run_on,
             interval: self.rng.between(1, 5) * SEC,
             is_active: true,
             is_deleted: false,

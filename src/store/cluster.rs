@@ -1,6 +1,7 @@
 //! The cluster as a whole: mode, freeze, adoption.
 //!
-//! Each of these acts raises the generation, so that a decision that was planned before it is refused.
+//! Each of these acts raises the generation, and writes it into the assignments that it changes: a decision that was
+//! planned before leaves those alone.
 
 use komainu_watchdogs::facts::{ClusterRow, LeaderRow};
 use komainu_watchdogs::ids::{NodeId, Nonce, Stamp};

@@ -1,7 +1,7 @@
 //! Carries out a decision of the leader: one transaction in which everything it assumed is looked at again.
 //!
 //! Owns the order of DESIGN §5 and of [`Decision`]: leadership, generation, guards, revokes, statuses, moves, the new
-//! generation. It decides nothing; an assumption that does not hold rolls everything back and is named.
+//! generation. It decides nothing; an assumption of the whole that does not hold rolls everything back and is named.
 
 mod moves;
 mod nodes;
@@ -66,7 +66,7 @@ async fn carry_out(
     identity: &WatchdogIdentity,
 ) -> Result<(Stamp, u32), Stop> {
     ensure_leader(session, decision).await?;
-    let seen = ensure_generation(session, decision).await?;
+    let stands = ensure_generation(session, decision).await?;
     let mut nodes = LockedNodes::lock(session, decision).await?;
     nodes.ensure_guards(session, &decision.guards).await?;
     for revoke in &decision.revokes {
@@ -75,12 +75,12 @@ async fn carry_out(
     for change in &decision.statuses {
         nodes::change_status(session, change).await?;
     }
-    let moved = moves::carry_out(session, decision, &nodes).await?;
+    let moved = moves::carry_out(session, decision, &nodes, stands.generation.next()).await?;
     if decision.forget_leftover {
         forget_leftover(session).await?;
     }
     let changes_assignment = !decision.revokes.is_empty() || moved.total() > 0;
-    let stamp = if changes_assignment { raise(session, decision, moved.total()).await? } else { seen };
+    let stamp = if changes_assignment { raise(session, decision, moved.total()).await? } else { stands };
     if changes_assignment || !decision.statuses.is_empty() {
         audit::append_in(session, &deed(decision, identity, stamp, &moved)).await?;
     }
@@ -105,8 +105,10 @@ async fn ensure_generation(session: &mut Session, decision: &Decision) -> Result
     if is_held && !(decision.moves.is_empty() && decision.revokes.is_empty()) {
         return Err(Stop::Refused(Refusal::Frozen));
     }
+    // Hands may have raised it since: what they wrote is judged row by row. But it must be of this database's past.
     let stands = cluster.stamp;
-    if stands.generation == decision.seen { Ok(stands) } else { Err(Stop::Refused(Refusal::GenerationMoved)) }
+    let is_ours = stands == decision.seen || nodes::is_known(session, decision.seen).await?;
+    if is_ours { Ok(stands) } else { Err(Stop::Refused(Refusal::UnknownGeneration)) }
 }
 
 async fn raise(session: &mut Session, decision: &Decision, moved: u32) -> Result<Stamp, StoreError> {

@@ -1,8 +1,8 @@
 //! What operators ask of the cluster: moves, pins, drains, a freeze, where people's traffic goes.
 //!
 //! A hand writes a wish; the leader carries it out, and nothing automatic undoes it. Each wish is one transaction that
-//! locks the cluster's row first, as every decision of the leader does: a decision that was planned before it is refused
-//! by its generation, and of two hands the later one sees what the earlier one wrote. The row in the audit trail, with
+//! locks the cluster's row first, as every decision of the leader does: a decision that was planned before it leaves alone
+//! what bears the generation of the wish, and of two hands the later one sees what the earlier one wrote. The row in the audit trail, with
 //! what stood before and after, is part of the same transaction.
 
 mod drains;
@@ -136,6 +136,13 @@ struct Target {
     overlay: Overlay,
     kinds: Vec<String>,
     labels: Vec<String>,
+}
+
+impl Target {
+    /// It is neither being emptied nor kept empty.
+    fn takes(&self) -> bool {
+        self.overlay == Overlay::None
+    }
 }
 
 /// All nodes that monitors may be asked to go to.

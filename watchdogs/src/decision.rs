@@ -1,11 +1,13 @@
 //! What the leader decided, ready to be carried out by one guarded transaction.
 //!
-//! A decision names everything it assumed. The store carries it out only when all of that still holds, and otherwise
-//! changes nothing and says which assumption failed ([`Refusal`]); the leader then reads and decides anew.
+//! A decision names everything it assumed. What a whole transaction rests on refuses it ([`Refusal`]): then nothing is
+//! changed, and the leader reads and decides anew. What only one monitor's step rests on (its own row, and what
+//! operators asked of the nodes it names) leaves out that step alone: hands that touch other monitors, however often,
+//! hold up nothing.
 
 use serde::Serialize;
 
-use crate::facts::{NodeStatus, Overlay};
+use crate::facts::{NodeRow, NodeStatus, Overlay};
 use crate::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Stamp};
 
 /// One transaction of the leader.
@@ -18,8 +20,11 @@ pub struct Decision {
     pub epoch: Epoch,
     /// The incarnation that holds it.
     pub holder: Incarnation,
-    /// The generation it was planned on: another one refuses it.
-    pub seen: Generation,
+    /// The assignment it was planned on. A database that does not know it refuses all of the decision; a row that was
+    /// written after it is left alone.
+    pub seen: Stamp,
+    /// The nodes that [`Self::moves`] name, as the plan saw them: the steps of one that differs are left out.
+    pub nodes: Vec<NodeSeen>,
     /// What must be true of nodes for the moves to be safe.
     pub guards: Vec<Guard>,
     /// Leases taken away.
@@ -43,6 +48,33 @@ impl Decision {
             Step::Place | Step::Failover => false,
         };
         self.moves.iter().all(goes_on) && self.revokes.iter().all(|revoke| revoke.lease_seq.is_some())
+    }
+}
+
+/// What operators, and a node itself, asked for when the plan was made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeSeen {
+    /// Which.
+    pub node: NodeId,
+    /// Drained, being drained, or neither.
+    pub overlay: Overlay,
+    /// A drain takes pinned monitors along too.
+    pub drains_pinned: bool,
+    /// Monitor types it can run.
+    pub kinds: Vec<String>,
+    /// The labels it bears.
+    pub labels: Vec<String>,
+}
+
+impl From<&NodeRow> for NodeSeen {
+    fn from(row: &NodeRow) -> Self {
+        Self {
+            node: row.node.clone(),
+            overlay: row.overlay,
+            drains_pinned: row.drains_pinned,
+            kinds: row.kinds.clone(),
+            labels: row.labels.clone(),
+        }
     }
 }
 
@@ -99,7 +131,7 @@ pub struct StatusChange {
     pub status: NodeStatus,
     /// The overlay it was decided on: an operator who changed it meanwhile wins, the change is skipped.
     pub overlay_seen: Overlay,
-    /// The overlay it gets.
+    /// The overlay it gets. A node that owns something meanwhile does not become drained: the change is skipped.
     pub overlay: Overlay,
     /// Count one more loss, now.
     pub is_loss: bool,
@@ -152,6 +184,13 @@ pub struct Move {
     pub step: Step,
     /// Why.
     pub reason: MoveReason,
+}
+
+impl Move {
+    /// The nodes it rests on.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeId> {
+        [&self.from, &self.to, &self.home].into_iter().flatten()
+    }
 }
 
 /// The four ways in which an assignment changes.
@@ -221,7 +260,7 @@ pub enum Commit {
     Done {
         /// The assignment afterwards.
         stamp: Stamp,
-        /// Monitors actually moved: rows that changed under the plan were left alone.
+        /// Monitors actually moved: rows and nodes that changed under the plan were left alone.
         moved: u32,
     },
     /// Nothing of it is done, for a reason that was read.
@@ -235,8 +274,8 @@ pub enum Commit {
 pub enum Refusal {
     /// Another watchdog leads, or another process of this one.
     Deposed,
-    /// The assignment changed since it was read.
-    GenerationMoved,
+    /// The assignment it was planned on is none of this database, which lost its tail since.
+    UnknownGeneration,
     /// An operator froze the cluster, or set it to observe, before the decision was carried out.
     Frozen,
     /// The node that was to be revoked renewed, or registered anew.

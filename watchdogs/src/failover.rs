@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::assess::{Assessment, Assessor, cool_off, is_emptied};
 use crate::decision::{Decision, MoveReason, Revoke, StatusChange, Step};
 use crate::facts::{NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
-use crate::ids::{Epoch, Generation, Incarnation, NodeId};
+use crate::ids::{Epoch, Incarnation, NodeId, Stamp};
 use crate::policy::{Policy, Recovery};
 use crate::quorum::Reach;
 use crate::shard::{Case, Field, Need, Slot};
@@ -254,11 +254,12 @@ pub fn misfits(situation: &Situation<'_>, field: &Field) -> BTreeMap<Misfit, u32
 }
 
 /// The frame of a decision that changes nothing yet.
-pub fn empty_decision(epoch: Epoch, holder: Incarnation, seen: Generation) -> Decision {
+pub fn empty_decision(epoch: Epoch, holder: Incarnation, seen: Stamp) -> Decision {
     Decision {
         epoch,
         holder,
         seen,
+        nodes: Vec::new(),
         guards: Vec::new(),
         revokes: Vec::new(),
         statuses: Vec::new(),

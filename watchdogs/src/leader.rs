@@ -2,10 +2,11 @@
 //!
 //! Order of each turn: the rest of a plan that was cut into several transactions; statuses that changed; leases to be
 //! taken away from nodes that renew; then, if anything is to be moved, read the monitors, plan, and commit. Any refusal
-//! throws the rest of a plan away: the next round decides anew. Whether this watchdog leads is [`crate::leadership`]'s
+//! throws the rest of a plan away: a later round decides anew, after a pause that grows with each. Whether this watchdog leads is [`crate::leadership`]'s
 //! business; what is to be decided is [`crate::failover`]'s.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use crate::decision::{Commit, Decision, Refusal};
 use crate::facts::{Mode, NodeStatus, Shard, Source};
@@ -15,9 +16,13 @@ use crate::failover::{
 use crate::ids::{Epoch, Incarnation, NodeId};
 use crate::io::{Announcement, Output};
 use crate::pace::Pace;
+use crate::policy::Policy;
 use crate::shard::plan;
 use crate::time::Mono;
 use crate::view::WouldMove;
+
+/// After the first refusal: the next read shows what it was refused for.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The leader's own state; idle while another watchdog leads.
 #[derive(Debug)]
@@ -38,6 +43,8 @@ pub struct Leader {
     announced: Vec<WouldMove>,
     overloaded: BTreeSet<NodeId>,
     pace: Pace,
+    /// Decisions refused in a row.
+    refusals: u32,
 }
 
 /// What a committed or refused decision leads to.
@@ -66,6 +73,7 @@ impl Leader {
             announced: Vec::new(),
             overloaded: BTreeSet::new(),
             pace: Pace::default(),
+            refusals: 0,
         }
     }
 
@@ -87,6 +95,16 @@ impl Leader {
     /// Nodes the last plan had to load beyond their capacity.
     pub fn overloaded(&self) -> &BTreeSet<NodeId> {
         &self.overloaded
+    }
+
+    /// How long to wait until a decision is made anew: nothing after one that was carried out, and longer with each that
+    /// was refused, up to a round. `jitter`, below 1,000, spreads what would otherwise meet the same hands again.
+    pub fn pause(&self, policy: &Policy, jitter: u32) -> Duration {
+        let Some(doublings) = self.refusals.checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        let pause = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(doublings.min(8)).unwrap_or(u32::MAX));
+        pause.min(policy.round_interval) * (500 + jitter.min(999) / 2) / 1_000
     }
 
     /// The monitors were read.
@@ -116,7 +134,7 @@ impl Leader {
         }
         self.watch_sources(situation);
         let is_observing = situation.round.cluster.mode == Mode::Observe;
-        let frame = empty_decision(epoch, self.holder, situation.round.cluster.stamp.generation);
+        let frame = empty_decision(epoch, self.holder, situation.round.cluster.stamp);
         let statuses = if is_observing { Vec::new() } else { decide_statuses(situation) };
         if !statuses.is_empty() {
             return Some(self.commit(situation, Decision { statuses, ..frame }));
@@ -151,7 +169,7 @@ impl Leader {
         self.overloaded.clone_from(&plan.overloaded);
         let sources =
             shard.monitors.iter().filter_map(|monitor| Some((monitor.monitor.0, monitor.source.clone()?))).collect();
-        let frame = Decision { seen: shard.stamp.generation, ..frame };
+        let frame = Decision { seen: shard.stamp, ..frame };
         self.queue = decide_moves(situation, &plan, &sources, &frame);
         if situation.round.leftover > 0 && !is_frozen {
             match self.queue.front_mut() {
@@ -206,15 +224,14 @@ impl Leader {
             return Reaction::default();
         };
         match commit {
-            Commit::Done { stamp, .. } => {
+            Commit::Done { .. } => {
+                self.refusals = 0;
                 self.pace.note(now, &decision);
-                for rest in &mut self.queue {
-                    rest.seen = stamp.generation;
-                }
                 self.announce(&decision)
             }
             Commit::Refused(refusal) => {
                 self.queue.clear();
+                self.refusals = self.refusals.saturating_add(1);
                 let reason = refusal_text(refusal);
                 let deposed = (*refusal == Refusal::Deposed).then(|| reason.clone());
                 let refused = Announcement::Refused { epoch: decision.epoch, reason };
@@ -266,7 +283,7 @@ impl Leader {
 fn refusal_text(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Deposed => "another watchdog leads".to_owned(),
-        Refusal::GenerationMoved => "the assignment changed since it was read".to_owned(),
+        Refusal::UnknownGeneration => "the database lost the assignment that was read".to_owned(),
         Refusal::Frozen => "an operator froze the cluster".to_owned(),
         Refusal::NodeLives(node) => format!("node {node} renewed or registered anew"),
         Refusal::GuardFailed(guard) => format!("no longer true: {guard:?}"),

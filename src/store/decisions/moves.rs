@@ -1,16 +1,16 @@
 //! The moves of a decision, as few statements as there are kinds of move: thousands of monitors go in one.
 //!
-//! Each statement names what the plan saw of the row: effective node, home, pin, wish. One that says otherwise is left
-//! alone.
+//! Each statement names what the plan saw of the row: effective node, home, pin, wish, and that nothing was written there
+//! since. One that says otherwise is left alone, as are those that name a node of which something else was asked since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use komainu_watchdogs::decision::{Decision, MoveReason, Refusal, Step};
-use komainu_watchdogs::ids::{MonitorId, NodeId};
+use komainu_watchdogs::decision::{Decision, Move, MoveReason, Refusal, Step};
+use komainu_watchdogs::ids::{Generation, MonitorId, NodeId};
 use serde_json::{Value as Json, json};
 
 use super::Stop;
-use super::nodes::LockedNodes;
+use super::nodes::{LockedNodes, changed_since};
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Value, values};
 
@@ -46,10 +46,17 @@ impl Moved {
     }
 }
 
-pub(super) async fn carry_out(session: &mut Session, decision: &Decision, nodes: &LockedNodes) -> Result<Moved, Stop> {
+/// `makes`: the generation that they belong to.
+pub(super) async fn carry_out(
+    session: &mut Session,
+    decision: &Decision,
+    nodes: &LockedNodes,
+    makes: Generation,
+) -> Result<Moved, Stop> {
     let mut moved = Moved::default();
-    for (kind, monitors) in by_kind(decision) {
-        let batch = Batch { decision, kind: &kind, ids: id_list_of(&monitors) };
+    let changed = changed_since(session, &decision.nodes).await?;
+    for (kind, monitors) in by_kind(decision, &changed) {
+        let batch = Batch { decision, makes, kind: &kind, ids: id_list_of(&monitors) };
         let rows = match kind.step {
             Step::Place => batch.place(session).await?,
             Step::Release => batch.release(session, nodes).await?,
@@ -61,9 +68,10 @@ pub(super) async fn carry_out(session: &mut Session, decision: &Decision, nodes:
     Ok(moved)
 }
 
-fn by_kind(decision: &Decision) -> BTreeMap<Kind, Vec<MonitorId>> {
+fn by_kind(decision: &Decision, changed: &BTreeSet<NodeId>) -> BTreeMap<Kind, Vec<MonitorId>> {
     let mut kinds: BTreeMap<Kind, Vec<MonitorId>> = BTreeMap::new();
-    for planned in &decision.moves {
+    let stands = |step: &&Move| !step.nodes().any(|node| changed.contains(node));
+    for planned in decision.moves.iter().filter(stands) {
         let kind = Kind {
             step: planned.step,
             from: planned.from.clone(),
@@ -84,6 +92,7 @@ fn by_kind(decision: &Decision) -> BTreeMap<Kind, Vec<MonitorId>> {
 /// One kind's monitors.
 struct Batch<'a> {
     decision: &'a Decision,
+    makes: Generation,
     kind: &'a Kind,
     ids: String,
 }
@@ -95,12 +104,13 @@ impl Batch<'_> {
         let homeless = format!(
             "UPDATE komainu_assignment{} SET node_id = ?, assigned_node = NULL, {} WHERE monitor_id IN ({}) \
              AND pinned = ? AND COALESCE(assigned_node, '') = '' AND COALESCE(node_id, '') = '' \
-             AND source_node IS NULL",
+             AND source_node IS NULL AND generation <= ?",
             session.dialect().by_primary(),
             stamped(session),
             self.ids
         );
-        let values = [values![to], self.stamp_values(), values![self.kind.pinned]].concat();
+        let values =
+            [values![to], self.stamp_values(), values![self.kind.pinned, self.decision.seen.generation]].concat();
         let filled = session.execute("give monitors a home", Sql::Once(homeless), values).await?;
         let new = format!(
             "INSERT INTO komainu_assignment (monitor_id, node_id, pinned, reason, epoch, generation, changed_at) \
@@ -122,8 +132,7 @@ impl Batch<'_> {
             return Err(Stop::Refused(Refusal::NodeLives(from.clone())));
         };
         let sets = "assigned_node = '', source_node = ?, source_incarnation = ?, released_at = ?";
-        let released_at = self.decision.seen.next();
-        self.update(session, sets, values![from, holder, released_at]).await
+        self.update(session, sets, values![from, holder, self.makes]).await
     }
 
     async fn arrive(&self, session: &mut Session) -> Result<u64, Stop> {
@@ -151,13 +160,14 @@ impl Batch<'_> {
         // MariaDB assigns from left to right: the stamp looks at the source before it is taken away.
         let sql = format!(
             "UPDATE komainu_assignment{} SET {}, {sets} WHERE monitor_id IN ({}) AND pinned = ? AND asked = ? \
-             AND COALESCE(assigned_node, node_id, '') = ? AND COALESCE(node_id, '') = ?",
+             AND generation <= ? AND COALESCE(assigned_node, node_id, '') = ? AND COALESCE(node_id, '') = ?",
             session.dialect().by_primary(),
             if self.keeps_reason() { arrived(session) } else { stamped(session) },
             self.ids
         );
         let name = |node: &Option<NodeId>| node.as_ref().map_or_else(String::new, |node| node.as_str().to_owned());
-        let seen = values![self.kind.pinned, self.kind.asked, name(&self.kind.from), name(&self.kind.home)];
+        let read_at = self.decision.seen.generation;
+        let seen = values![self.kind.pinned, self.kind.asked, read_at, name(&self.kind.from), name(&self.kind.home)];
         let values = [self.stamp_values(), values, seen].concat();
         Ok(session.execute("move monitors", Sql::Once(sql), values).await?)
     }
@@ -168,7 +178,7 @@ impl Batch<'_> {
     }
 
     fn stamp_values(&self) -> Vec<Value> {
-        values![self.kind.reason.as_str(), self.decision.epoch, self.decision.seen.next()]
+        values![self.kind.reason.as_str(), self.decision.epoch, self.makes]
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use komainu_watchdogs::decision::{Decision, Guard, Refusal, Revoke, StatusChange, Step};
+use komainu_watchdogs::decision::{Decision, Guard, NodeSeen, Refusal, Revoke, StatusChange, Step};
+use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{Incarnation, NodeId, Stamp};
 
 use super::Stop;
 use crate::store::error::StoreError;
 use crate::store::session::Session;
 use crate::store::value::{Row, Value, values};
-use crate::store::watch::{applied, overlay_text};
+use crate::store::watch::{applied, kinds, overlay, overlay_text};
 
 /// A row as it stands under our lock.
 struct LockedNode {
@@ -117,14 +118,47 @@ fn locked(row: &Row) -> Result<LockedNode, StoreError> {
 }
 
 /// An acknowledgement of an assignment that this database never made, or lost, is worth nothing.
-async fn is_known(session: &mut Session, stamp: Stamp) -> Result<bool, StoreError> {
+pub(super) async fn is_known(session: &mut Session, stamp: Stamp) -> Result<bool, StoreError> {
     let sql = "SELECT 1 AS known FROM komainu_generation WHERE generation = ? AND nonce = ?";
     let row = session.row("look up an acknowledgement", sql, values![stamp.generation, stamp.nonce]).await?;
     Ok(row.is_some())
 }
 
-/// An operator who changed the overlay meanwhile wins: then nothing is changed.
+/// Nodes of a plan that are not what it saw. Whoever changes their overlay, types or labels holds the lock on the
+/// cluster's row, as this transaction does.
+pub(super) async fn changed_since(session: &mut Session, seen: &[NodeSeen]) -> Result<BTreeSet<NodeId>, StoreError> {
+    if seen.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let sql = "SELECT node_id, overlay, drains_pinned, kinds, labels FROM node";
+    let rows = session.rows("look at the nodes again", sql, vec![]).await?;
+    let stand = rows.iter().map(as_seen).collect::<Result<Vec<_>, _>>()?;
+    Ok(seen.iter().filter(|one| !stand.contains(one)).map(|one| one.node.clone()).collect())
+}
+
+fn as_seen(row: &Row) -> Result<NodeSeen, StoreError> {
+    Ok(NodeSeen {
+        node: row.node("node_id")?,
+        overlay: overlay(&row.text("overlay")?),
+        drains_pinned: row.flag("drains_pinned")?,
+        kinds: kinds(&row.text("kinds")?),
+        labels: kinds(&row.maybe_text("labels")?.unwrap_or_default()),
+    })
+}
+
+/// Whether monitors are there, or were there and may be running still. Rows of monitors that are gone do not count.
+async fn owns(session: &mut Session, node: &NodeId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 AS one FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
+         WHERE a.effective_node = ? OR a.source_node = ? LIMIT 1";
+    Ok(session.row("look for monitors of a node", sql, values![node, node]).await?.is_some())
+}
+
+/// An operator who changed the overlay meanwhile wins, and so does one who sent monitors there: then nothing is changed.
 pub(super) async fn change_status(session: &mut Session, change: &StatusChange) -> Result<(), StoreError> {
+    let is_emptied = change.overlay == Overlay::Drained && change.overlay_seen != Overlay::Drained;
+    if is_emptied && owns(session, &change.node).await? {
+        return Ok(());
+    }
     let dialect = session.dialect();
     let now = dialect.now_ms();
     let mut sets = vec![

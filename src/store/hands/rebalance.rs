@@ -1,16 +1,22 @@
 //! Evening out: the planner's new homes, written as an operator's own moves.
 
+use std::collections::BTreeSet;
+
 use komainu_watchdogs::decision::Move;
 use komainu_watchdogs::facts::Shard;
-use komainu_watchdogs::ids::{Generation, MonitorId};
+use komainu_watchdogs::ids::{Generation, MonitorId, NodeId};
 
 use super::moves::{Planned, Stood, Todo, write};
-use super::{Outcome, Refusal, lock, refuses};
+use super::{Outcome, Refusal, Target, lock, refuses, targets};
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::{Purpose, Session, Sql};
 use crate::store::shard;
+use crate::store::value::values;
+
+/// Monitors of one statement.
+const CHUNK: usize = 10_000;
 
 /// All monitors with their assignments, as of one moment.
 pub async fn read_shard(store: &Store) -> Result<Shard, StoreError> {
@@ -33,7 +39,8 @@ pub async fn names(store: &Store, monitors: &[MonitorId]) -> Result<Vec<(Monitor
     rows.iter().map(|row| Ok((MonitorId(row.int("id")?), row.text("name")?))).collect()
 }
 
-/// Writes the moves that were planned on this generation; [`Refusal::Outdated`] where another one stands by now.
+/// Writes the moves that were planned on this generation; [`Refusal::Outdated`] where one of these monitors was moved
+/// since, or one of the nodes takes none any more.
 pub async fn rebalance(store: &Store, seen: Generation, moves: &[Move], by: &str) -> Result<Outcome<()>, StoreError> {
     in_transaction!(store, "rebalance", |session| rebalance_in(session, seen, moves, by).await)
 }
@@ -51,7 +58,7 @@ async fn rebalance_in(
     if cluster.frozen {
         return Ok(Outcome::Refused(Refusal::Frozen));
     }
-    if cluster.stamp.generation != seen {
+    if cluster.stamp.generation != seen && !stand_as_seen(session, seen, moves).await? {
         return Ok(Outcome::Refused(Refusal::Outdated));
     }
     let planned: Vec<Planned> = moves.iter().map(planned).collect();
@@ -59,7 +66,29 @@ async fn rebalance_in(
     Ok(Outcome::Done(()))
 }
 
-/// The generation is the one it was planned on, so every row stands as the plan saw it.
+/// Other hands may have been at work since; what counts is what is to be moved, and where to.
+async fn stand_as_seen(session: &mut Session, seen: Generation, moves: &[Move]) -> Result<bool, StoreError> {
+    let takers: BTreeSet<NodeId> =
+        targets(session).await?.into_iter().filter(Target::takes).map(|it| it.node).collect();
+    if !moves.iter().filter_map(|step| step.to.as_ref()).all(|to| takers.contains(to)) {
+        return Ok(false);
+    }
+    let ids: Vec<i64> = moves.iter().map(|step| step.monitor.0).collect();
+    for part in ids.chunks(CHUNK) {
+        let sql = format!(
+            "SELECT COUNT(*) AS unchanged FROM komainu_assignment WHERE generation <= ? AND monitor_id IN ({})",
+            id_list(part)
+        );
+        let row = session.row("look at the monitors again", Sql::Once(sql), values![seen]).await?;
+        let unchanged = row.map_or(Ok(0), |row| row.small("unchanged"))?;
+        if usize::try_from(unchanged).is_ok_and(|unchanged| unchanged < part.len()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Every row stands as the plan saw it.
 fn planned(step: &Move) -> Planned {
     let stood = Stood {
         id: step.monitor,

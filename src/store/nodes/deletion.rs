@@ -3,7 +3,7 @@
 //! Whether a process of it still lives is courtesy, not safety: a node that owns nothing runs nothing, and one whose row
 //! is gone stops at its next renewal.
 
-use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::ids::{Generation, NodeId};
 use serde_json::json;
 
 use crate::store::audit;
@@ -73,11 +73,11 @@ async fn delete_in(session: &mut Session, node: &NodeId, wish: DeletionWish, by:
         }
         return Ok(refusal);
     }
+    let made = cluster::raise_generation(session, "node_deleted", 0).await?;
     if bonds.homes > 0 {
-        rehome(session, node).await?;
+        rehome(session, node, made.generation).await?;
     }
     session.execute(act, "DELETE FROM node WHERE node_id = ?", values![node]).await?;
-    cluster::raise_generation(session, "node_deleted", 0).await?;
     let before = json!({"name": row.text("node_name")?, "address": row.text("address")?, "home_monitors": bonds.homes});
     audit::append_in(session, &deed(by, "node.delete", node.as_str(), Some(before), None)).await?;
     Ok(Deletion::Deleted)
@@ -116,12 +116,12 @@ impl Bonds {
 }
 
 /// Whoever runs them is their home. Nobody notices: the effective node stays.
-async fn rehome(session: &mut Session, node: &NodeId) -> Result<(), StoreError> {
+async fn rehome(session: &mut Session, node: &NodeId, made: Generation) -> Result<(), StoreError> {
     // MariaDB assigns from left to right: the home is read off before it is taken away.
     let sql = format!(
         "UPDATE komainu_assignment SET node_id = assigned_node, assigned_node = NULL, asked = 0, reason = 'operator', \
-         changed_at = {} WHERE node_id = ?",
+         generation = ?, changed_at = {} WHERE node_id = ?",
         session.dialect().now_ms()
     );
-    session.execute("give monitors another home", sql, values![node]).await.map(|_| ())
+    session.execute("give monitors another home", sql, values![made, node]).await.map(|_| ())
 }

@@ -66,7 +66,7 @@ async fn nothing_is_stored_after_a_revoke(kind: Kind) {
     let _node = fixture.start_node("node1", 11).await;
     let made = fixture.monitors(1, Some("node1")).await;
     let mut leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.revokes = vec![revoke("node1", 11, Some(1))];
     leader.done(&decision).await;
     assert_eq!(fixture.store.store_beats(&"node1".into(), Incarnation(11), &[beat(made[0])]).await.unwrap(), 0);
@@ -85,7 +85,7 @@ async fn nothing_is_stored_after_a_move(kind: Kind) {
     let _node = fixture.start_node("node1", 11).await;
     let made = fixture.monitors(1, Some("node1")).await;
     let mut leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Release, &made, Some("node1"), None);
     leader.done(&decision).await;
     assert_eq!(fixture.store.store_beats(&"node1".into(), Incarnation(11), &[beat(made[0])]).await.unwrap(), 0);

@@ -28,7 +28,7 @@ async fn deciding(kind: Kind) -> (Fixture, Leader, komainu_watchdogs::decision::
     fixture.add_node("node1").await;
     let made = fixture.monitors(50, None).await;
     let leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Place, &made, None, Some("node1"));
     (fixture, leader, decision)
 }
@@ -47,7 +47,7 @@ async fn a_lock_wait_that_fills_fails_and_keeps_nothing(kind: Kind) {
     assert_eq!(fixture.stamp().await, before);
     assert!(matches!(leader.renew().await, LeadershipAnswer::Failed(_)), "its connection was closed");
     leader.claim().await;
-    let mut again = leader.decision(before.generation);
+    let mut again = leader.decision(before);
     again.moves = decision.moves;
     assert_eq!(leader.done(&again).await.1, 50);
 }

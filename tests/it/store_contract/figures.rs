@@ -24,7 +24,7 @@ async fn crowd(kind: Kind, how_many: usize) -> (Fixture, Vec<MonitorId>) {
 async fn failover(kind: Kind, how_many: usize) -> u64 {
     let (fixture, made) = crowd(kind, how_many).await;
     let mut leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.revokes = vec![revoke("node1", 11, Some(1))];
     for (at, part) in made.chunks(how_many.div_ceil(3)).enumerate() {
         let to = format!("node{}", at + 2);

@@ -10,7 +10,8 @@ use komainu::store::{
     Beat, BeatStatus, DatabaseUrl, Leadership, NodeProcess, Store, StoreError, TenureConnection, WatchdogIdentity,
     cluster,
 };
-use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, MoveReason, Revoke, Step};
+use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, MoveReason, NodeSeen, Revoke, Step};
+use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Stamp};
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 
@@ -182,11 +183,12 @@ impl Leader {
     }
 
     /// A decision of this leader that does nothing yet.
-    pub(super) fn decision(&self, seen: Generation) -> Decision {
+    pub(super) fn decision(&self, seen: Stamp) -> Decision {
         Decision {
             epoch: self.epoch,
             holder: self.incarnation,
             seen,
+            nodes: vec![],
             guards: vec![],
             revokes: vec![],
             statuses: vec![],
@@ -226,6 +228,11 @@ pub(super) fn step(step: Step, monitor: MonitorId, from: Option<&str>, to: Optio
 
 pub(super) fn steps(kind: Step, monitors: &[MonitorId], from: Option<&str>, to: Option<&str>) -> Vec<Move> {
     monitors.iter().map(|monitor| step(kind, *monitor, from, to)).collect()
+}
+
+/// A node without types and labels, as a plan saw it.
+pub(super) fn seen(node: &str, overlay: Overlay) -> NodeSeen {
+    NodeSeen { node: node.into(), overlay, drains_pinned: false, kinds: vec![], labels: vec![] }
 }
 
 pub(super) fn revoke(node: &str, incarnation: u64, lease_seq: Option<u64>) -> Revoke {

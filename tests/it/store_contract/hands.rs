@@ -7,12 +7,12 @@ use komainu::store::hands::{
 };
 use komainu::store::monitors::{self, MonitorSpec, NewMonitor};
 use komainu::store::nodes::{self, NodeChange};
-use komainu_watchdogs::decision::{Commit, Refusal as Refused, Step};
+use komainu_watchdogs::decision::Step;
 use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, Kind, step, steps};
+use super::fixture::{Fixture, Kind, seen, step, steps};
 use super::on_both_databases;
 use super::rows::observed;
 
@@ -21,7 +21,7 @@ on_both_databases! {
     a_monitor_moved_back_to_where_it_runs_never_left,
     a_new_monitor_is_moved_at_once,
     a_monitor_that_is_nobodys_keeps_its_source,
-    a_move_refuses_what_was_planned_before,
+    a_move_leaves_nothing_of_what_was_planned_for_it_before,
     a_move_of_many_is_all_or_nothing,
     a_tag_and_a_node_name_many,
     a_node_without_the_type_or_the_labels_is_refused,
@@ -34,7 +34,7 @@ on_both_databases! {
     every_hand_leaves_what_was_and_what_is,
     a_drain_is_refused_while_pinned_monitors_are_there,
     a_drain_asked_twice_goes_on_as_it_was,
-    a_resume_during_a_drain_refuses_what_was_planned,
+    a_resume_during_a_drain_undoes_what_was_planned,
 }
 
 async fn by_hand(fixture: &Fixture, which: Selection, goal: Goal) -> Outcome<MovedByHand> {
@@ -106,7 +106,7 @@ async fn a_monitor_that_is_nobodys_keeps_its_source(kind: Kind) {
     let _one = fixture.start_node("node1", 11).await;
     let mut leader = fixture.leader("w1", 1).await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = vec![step(Step::Release, monitor, Some("node1"), None)];
     leader.done(&decision).await;
     done(&fixture, only(monitor), to("node2")).await;
@@ -115,17 +115,14 @@ async fn a_monitor_that_is_nobodys_keeps_its_source(kind: Kind) {
     assert_eq!(stands(&mut fixture, monitor).await, ["node2", "", "0", "1"]);
 }
 
-async fn a_move_refuses_what_was_planned_before(kind: Kind) {
+async fn a_move_leaves_nothing_of_what_was_planned_for_it_before(kind: Kind) {
     let mut fixture = nodes(kind, &["node2", "node3"]).await;
     let _one = fixture.start_node("node1", 11).await;
     let mut leader = fixture.leader("w1", 1).await;
     let made = fixture.monitors(2, Some("node1")).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Release, &made, Some("node1"), None);
     done(&fixture, only(made[0]), to("node2")).await;
-    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refused::GenerationMoved));
-    // Planned after the move, but of a row as it was before it: left alone.
-    decision.seen = fixture.stamp().await.generation;
     let (_, moved) = leader.done(&decision).await;
     assert_eq!((moved, stands(&mut fixture, made[0]).await[0].as_str()), (1, "node2"));
 }
@@ -319,15 +316,16 @@ async fn a_drain_asked_twice_goes_on_as_it_was(kind: Kind) {
     assert_eq!((info.overlay, info.drains_pinned), (Overlay::None, false));
 }
 
-async fn a_resume_during_a_drain_refuses_what_was_planned(kind: Kind) {
+async fn a_resume_during_a_drain_undoes_what_was_planned(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     let _one = fixture.start_node("node1", 11).await;
     let mut leader = fixture.leader("w1", 1).await;
     let made = fixture.monitors(3, Some("node1")).await;
     hands::drain(&fixture.store, &"node1".into(), Drain::default(), "test").await.unwrap();
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Release, &made, Some("node1"), None);
+    decision.nodes = vec![seen("node1", Overlay::Draining)];
     hands::resume(&fixture.store, &"node1".into(), "test").await.unwrap();
-    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refused::GenerationMoved));
+    assert_eq!(leader.done(&decision).await.1, 0);
     assert_eq!(fixture.running_on("node1").await, 3);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use komainu_watchdogs::decision::{Commit, Refusal};
-use komainu_watchdogs::ids::Generation;
+use komainu_watchdogs::ids::{Generation, Stamp};
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 
 use super::fixture::{Fixture, Kind, step};
@@ -105,7 +105,7 @@ async fn a_deposed_leader_commits_nothing(kind: Kind) {
     let _node = fixture.start_node("node1", 11).await;
     let monitor = fixture.monitors(1, None).await[0];
     let mut one = fixture.leader("w1", 1).await;
-    let mut planned = one.decision(fixture.stamp().await.generation);
+    let mut planned = one.decision(fixture.stamp().await);
     planned.moves = vec![step(Step::Place, monitor, None, Some("node1"))];
     let mut two = fixture.follower("w2", 2);
     let (_, seen) = two.attempt().await;
@@ -119,6 +119,6 @@ async fn an_act_before_any_attempt_fails(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     let mut one = fixture.follower("w1", 1);
     assert!(matches!(one.renew().await, LeadershipAnswer::Failed(_)));
-    assert!(matches!(one.commit(&one.decision(Generation(0))).await, Commit::Failed(_)));
+    assert!(matches!(one.commit(&one.decision(Stamp::default())).await, Commit::Failed(_)));
     assert!(one.leadership.read_shard().await.is_err());
 }

@@ -1,18 +1,23 @@
 //! Decisions that move monitors: what they change, and every assumption that refuses them.
 
-use komainu_watchdogs::decision::{Commit, Guard, Move, MoveReason, Refusal, Step};
-use komainu_watchdogs::facts::NodeStatus;
+use komainu_watchdogs::decision::{Commit, Guard, Move, MoveReason, Refusal, StatusChange, Step};
+use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::ids::{Generation, Incarnation, Nonce, Stamp};
 
-use super::fixture::{Fixture, Kind, acknowledged, revoke, step, steps};
+use super::fixture::{Fixture, Kind, acknowledged, revoke, seen, step, steps};
 use super::on_both_databases;
 use super::statuses::status;
 use komainu::store::cluster;
-use komainu::store::hands;
+use komainu::store::hands::{self, Drain, Goal, HandMove, Place, Selection};
 
 on_both_databases! {
     a_new_monitor_is_placed,
-    an_older_plan_is_refused,
+    an_older_plan_moves_what_nobody_touched_since,
+    a_failover_is_not_held_up_by_hands_that_move_other_monitors,
+    a_plan_of_an_assignment_that_was_lost_is_refused,
+    a_monitor_that_went_to_and_fro_meanwhile_is_left_alone,
+    a_node_drained_meanwhile_gets_nothing_that_was_planned_for_it,
+    a_node_that_owns_something_by_now_does_not_become_drained,
     a_freeze_refuses_what_was_planned_before,
     a_release_records_the_incarnation_that_stands_there_now,
     a_release_from_a_vacant_node_is_refused,
@@ -40,7 +45,7 @@ async fn a_new_monitor_is_placed(kind: Kind) {
     fixture.add_node("node1").await;
     let made = fixture.monitors(3, None).await;
     let mut leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(Generation(0));
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Place, &made, None, Some("node1"));
     let (stamp, moved) = leader.done(&decision).await;
     assert_eq!((stamp.generation, moved), (Generation(1), 3));
@@ -50,15 +55,98 @@ async fn a_new_monitor_is_placed(kind: Kind) {
     assert_eq!(fixture.raw.count(&known).await, 1);
 }
 
-async fn an_older_plan_is_refused(kind: Kind) {
-    let fixture = Fixture::native(kind).await;
+async fn an_older_plan_moves_what_nobody_touched_since(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
     fixture.add_node("node1").await;
     let made = fixture.monitors(2, None).await;
     let mut leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(Generation(0));
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = vec![step(Step::Place, made[0], None, Some("node1"))];
     leader.done(&decision).await;
-    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GenerationMoved));
+    assert_eq!(leader.done(&decision).await.1, 0);
+    decision.moves = steps(Step::Place, &made, None, Some("node1"));
+    let (stamp, moved) = leader.done(&decision).await;
+    assert_eq!((stamp.generation, moved), (Generation(2), 1));
+    let of_it = "SELECT COUNT(*) FROM komainu_assignment WHERE generation = 2";
+    assert_eq!(fixture.raw.count(of_it).await, 1, "it bears the generation that it made");
+}
+
+async fn a_failover_is_not_held_up_by_hands_that_move_other_monitors(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(3, Some("node1")).await;
+    let other = fixture.monitors(1, Some("node2")).await[0];
+    let mut decision = leader.decision(fixture.stamp().await);
+    decision.revokes = vec![revoke("node1", 11, Some(1))];
+    decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
+    let wish = |id| HandMove { which: Selection::Ids(vec![id]), goal: Goal::Pin(Place::WhereItRuns) };
+    for id in [other, made[2]] {
+        hands::move_by_hand(&fixture.store, &wish(id), "test").await.unwrap();
+    }
+    let (_, moved) = leader.done(&decision).await;
+    assert_eq!(moved, 2, "all but the one that a hand bound");
+    assert_eq!(fixture.running_on("node2").await, 3);
+}
+
+async fn a_plan_of_an_assignment_that_was_lost_is_refused(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let made = fixture.monitors(1, Some("node1")).await;
+    let before = fixture.stamp().await;
+    let mut decision = leader.decision(Stamp { nonce: Nonce(before.nonce.0 ^ 1), ..before });
+    decision.moves = steps(Step::Release, &made, Some("node1"), None);
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::UnknownGeneration));
+    decision.seen = Stamp { generation: before.generation.next(), ..before };
+    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::UnknownGeneration));
+    assert_eq!(fixture.running_on("node1").await, 1);
+}
+
+async fn a_monitor_that_went_to_and_fro_meanwhile_is_left_alone(kind: Kind) {
+    let (mut fixture, [mut one, mut two], mut leader) = two_nodes(kind).await;
+    let (monitor, first) = released(&fixture, &mut leader).await;
+    one.acknowledge(first).await.unwrap();
+    let mut arrival = leader.decision(first);
+    arrival.guards = vec![acknowledged("node1", 11, first.generation)];
+    arrival.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
+    let (there, _) = leader.done(&arrival).await;
+    let mut away = leader.decision(there);
+    away.moves = vec![step(Step::Release, monitor, Some("node2"), None)];
+    let (second, _) = leader.done(&away).await;
+    // Nobody's once more, but now it is node2 that has to stop, and that is not what was planned on.
+    assert_eq!(leader.done(&arrival).await.1, 0);
+    assert_eq!(fixture.assignment(monitor).await[2], "node2");
+    two.acknowledge(second).await.unwrap();
+}
+
+async fn a_node_drained_meanwhile_gets_nothing_that_was_planned_for_it(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    fixture.add_node("node3").await;
+    let made = fixture.monitors(2, Some("node1")).await;
+    let mut decision = leader.decision(fixture.stamp().await);
+    decision.revokes = vec![revoke("node1", 11, Some(1))];
+    decision.nodes = vec![seen("node1", Overlay::None), seen("node2", Overlay::None), seen("node3", Overlay::None)];
+    decision.moves = steps(Step::Failover, &made[..1], Some("node1"), Some("node2"));
+    decision.moves.extend(steps(Step::Failover, &made[1..], Some("node1"), Some("node3")));
+    hands::drain(&fixture.store, &"node2".into(), Drain::default(), "test").await.unwrap();
+    assert_eq!(leader.done(&decision).await.1, 1);
+    assert_eq!((fixture.running_on("node2").await, fixture.running_on("node3").await), (0, 1));
+}
+
+async fn a_node_that_owns_something_by_now_does_not_become_drained(kind: Kind) {
+    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    hands::drain(&fixture.store, &"node1".into(), Drain::default(), "test").await.unwrap();
+    let mut decision = leader.decision(fixture.stamp().await);
+    let emptied = StatusChange { overlay_seen: Overlay::Draining, overlay: Overlay::Drained, ..online("node1") };
+    decision.statuses = vec![emptied];
+    fixture.monitors(1, Some("node1")).await;
+    leader.done(&decision).await;
+    let overlay = "SELECT overlay FROM node WHERE node_id = 'node1'";
+    assert_eq!(fixture.raw.one(overlay).await, "draining");
+    fixture.raw.execute("DELETE FROM komainu_assignment").await;
+    leader.done(&decision).await;
+    assert_eq!(fixture.raw.one(overlay).await, "drained");
+}
+
+fn online(node: &str) -> StatusChange {
+    status(node, NodeStatus::Online)
 }
 
 async fn a_freeze_refuses_what_was_planned_before(kind: Kind) {
@@ -66,15 +154,15 @@ async fn a_freeze_refuses_what_was_planned_before(kind: Kind) {
     fixture.add_node("node1").await;
     let made = fixture.monitors(1, None).await;
     let mut leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(Generation(0));
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Place, &made, None, Some("node1"));
     assert!(hands::freeze(&fixture.store, "test").await.unwrap());
     assert!(!hands::freeze(&fixture.store, "test").await.unwrap());
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::Frozen));
     assert!(cluster::get(&fixture.store).await.unwrap().frozen);
     assert!(hands::thaw(&fixture.store, "test").await.unwrap());
-    assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GenerationMoved));
     assert_eq!(fixture.running_on("node1").await, 0);
+    assert_eq!(leader.done(&decision).await.1, 1, "nothing that it rests on has changed");
 }
 
 /// One monitor, run by node1 (incarnation 11); node2 (incarnation 22) is free; `w1` leads.
@@ -89,7 +177,7 @@ pub(super) async fn two_nodes(kind: Kind) -> (Fixture, [komainu::store::TenureCo
 async fn a_release_records_the_incarnation_that_stands_there_now(kind: Kind) {
     let (mut fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = vec![step(Step::Release, monitor, Some("node1"), None)];
     // After the plan was made, the process was replaced by another.
     assert!(one.release().await.unwrap());
@@ -104,7 +192,7 @@ async fn a_release_from_a_vacant_node_is_refused(kind: Kind) {
     let (mut fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
     one.release().await.unwrap();
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = vec![step(Step::Release, monitor, Some("node1"), None)];
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::NodeLives("node1".into())));
     assert_eq!(fixture.assignment(monitor).await, ["node1", "-", "-", "-"]);
@@ -113,11 +201,11 @@ async fn a_release_from_a_vacant_node_is_refused(kind: Kind) {
 async fn a_second_release_keeps_the_first_source(kind: Kind) {
     let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = vec![step(Step::Release, monitor, Some("node1"), None)];
     let (stamp, _) = leader.done(&decision).await;
     let first = fixture.assignment(monitor).await;
-    decision.seen = stamp.generation;
+    decision.seen = stamp;
     decision.moves = vec![step(Step::Release, monitor, Some("node2"), None), step(Step::Release, monitor, None, None)];
     let (_, moved) = leader.done(&decision).await;
     assert_eq!(moved, 0);
@@ -130,7 +218,7 @@ async fn released(
     leader: &mut super::fixture::Leader,
 ) -> (komainu_watchdogs::ids::MonitorId, Stamp) {
     let monitor = fixture.monitors(1, Some("node1")).await[0];
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = vec![step(Step::Release, monitor, Some("node1"), None)];
     let (stamp, moved) = leader.done(&decision).await;
     assert_eq!(moved, 1);
@@ -142,7 +230,7 @@ async fn an_arrival_needs_the_acknowledgement(kind: Kind) {
     let before = fixture.stamp().await;
     let (monitor, stamp) = released(&fixture, &mut leader).await;
     let guard = acknowledged("node1", 11, stamp.generation);
-    let mut decision = leader.decision(stamp.generation);
+    let mut decision = leader.decision(stamp);
     decision.guards = vec![guard.clone()];
     decision.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GuardFailed(guard.clone())));
@@ -158,7 +246,7 @@ async fn an_acknowledgement_of_an_unknown_nonce_is_worth_nothing(kind: Kind) {
     let of_another_past = Stamp { generation: stamp.generation, nonce: Nonce(stamp.nonce.0 ^ 1) };
     assert!(one.acknowledge(of_another_past).await.unwrap());
     let guard = acknowledged("node1", 11, stamp.generation);
-    let mut decision = leader.decision(stamp.generation);
+    let mut decision = leader.decision(stamp);
     decision.guards = vec![guard.clone()];
     decision.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GuardFailed(guard)));
@@ -168,7 +256,7 @@ async fn an_arrival_clears_the_source(kind: Kind) {
     let (mut fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
     let (monitor, stamp) = released(&fixture, &mut leader).await;
     one.acknowledge(stamp).await.unwrap();
-    let mut decision = leader.decision(stamp.generation);
+    let mut decision = leader.decision(stamp);
     decision.guards = vec![acknowledged("node1", 11, stamp.generation)];
     let arrival = step(Step::Arrive, monitor, None, Some("node2"));
     decision.moves = vec![Move { reason: MoveReason::Unowned, ..arrival }];
@@ -184,7 +272,7 @@ async fn a_superseded_source_has_ended(kind: Kind) {
     let (fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
     let (monitor, stamp) = released(&fixture, &mut leader).await;
     let guard = Guard::Superseded { node: "node1".into(), incarnation: Incarnation(11) };
-    let mut decision = leader.decision(stamp.generation);
+    let mut decision = leader.decision(stamp);
     decision.guards = vec![guard.clone()];
     decision.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::GuardFailed(guard.clone())));
@@ -200,7 +288,7 @@ async fn a_vacant_source_that_registered_meanwhile_refuses(kind: Kind) {
     let (monitor, stamp) = released(&fixture, &mut leader).await;
     one.release().await.unwrap();
     let guard = Guard::Vacant { node: "node1".into(), lease_seq: 1 };
-    let mut decision = leader.decision(stamp.generation);
+    let mut decision = leader.decision(stamp);
     decision.guards = vec![guard.clone()];
     decision.moves = vec![step(Step::Arrive, monitor, None, Some("node2"))];
     let mut successor = fixture.tenure("node1", 12).await;
@@ -215,7 +303,7 @@ async fn a_vacant_source_that_registered_meanwhile_refuses(kind: Kind) {
 async fn a_revoke_is_refused_when_the_lease_was_renewed(kind: Kind) {
     let (fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
     let made = fixture.monitors(1, Some("node1")).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.revokes = vec![revoke("node1", 11, Some(1))];
     decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
     assert!(one.renew(None, 0).await.unwrap());
@@ -228,7 +316,7 @@ async fn a_revoke_is_refused_when_the_lease_was_renewed(kind: Kind) {
 
 async fn a_revoke_is_refused_for_another_incarnation(kind: Kind) {
     let (fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.revokes = vec![revoke("node1", 99, None)];
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::NodeLives("node1".into())));
     assert!(one.renew(None, 0).await.unwrap());
@@ -238,7 +326,7 @@ async fn a_failover_moves_and_revokes_at_once(kind: Kind) {
     let (mut fixture, [mut one, _two], mut leader) = two_nodes(kind).await;
     let made = fixture.monitors(5, Some("node1")).await;
     let before = fixture.stamp().await;
-    let mut decision = leader.decision(before.generation);
+    let mut decision = leader.decision(before);
     decision.revokes = vec![revoke("node1", 11, Some(1))];
     decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
     let (stamp, moved) = leader.done(&decision).await;
@@ -252,7 +340,7 @@ async fn a_failover_moves_and_revokes_at_once(kind: Kind) {
 async fn a_failover_from_a_node_that_holds_a_lease_is_refused(kind: Kind) {
     let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let made = fixture.monitors(1, Some("node1")).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::NodeLives("node1".into())));
     assert_eq!(fixture.running_on("node2").await, 0);
@@ -262,7 +350,7 @@ async fn a_refused_decision_leaves_no_trace(kind: Kind) {
     let (mut fixture, [mut one, mut two], mut leader) = two_nodes(kind).await;
     let made = fixture.monitors(2, Some("node1")).await;
     let before = fixture.stamp().await;
-    let mut decision = leader.decision(before.generation);
+    let mut decision = leader.decision(before);
     // The first revoke would succeed, the second one refuses.
     decision.revokes = vec![revoke("node1", 11, Some(1)), revoke("node2", 22, Some(7))];
     decision.statuses = vec![status("node1", NodeStatus::Offline)];
@@ -279,7 +367,7 @@ async fn a_refused_decision_leaves_no_trace(kind: Kind) {
 async fn a_monitor_pinned_meanwhile_is_left_alone(kind: Kind) {
     let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let made = fixture.monitors(2, Some("node1")).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Release, &made, Some("node1"), None);
     fixture.raw.execute(&format!("UPDATE komainu_assignment SET pinned = 1 WHERE monitor_id = {}", made[0])).await;
     let (_, moved) = leader.done(&decision).await;
@@ -291,7 +379,7 @@ async fn a_monitor_pinned_meanwhile_is_left_alone(kind: Kind) {
 async fn a_monitor_moved_meanwhile_is_left_alone(kind: Kind) {
     let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let made = fixture.monitors(1, Some("node1")).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Release, &made, Some("node1"), None);
     fixture.raw.execute("UPDATE komainu_assignment SET assigned_node = 'node2'").await;
     let before = fixture.stamp().await;
@@ -303,7 +391,7 @@ async fn a_monitor_moved_meanwhile_is_left_alone(kind: Kind) {
 async fn a_monitor_bound_elsewhere_meanwhile_is_left_alone(kind: Kind) {
     let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let made = fixture.monitors(2, Some("node1")).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Release, &made, Some("node1"), None);
     let bind = "UPDATE komainu_assignment SET node_id = 'node2', assigned_node = 'node1' WHERE monitor_id";
     fixture.raw.execute(&format!("{bind} = {}", made[0])).await;
@@ -316,17 +404,17 @@ async fn a_monitor_bound_elsewhere_meanwhile_is_left_alone(kind: Kind) {
 async fn a_monitor_at_home_bears_no_assigned_node(kind: Kind) {
     let (mut fixture, [mut one, mut two], mut leader) = two_nodes(kind).await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     for (from, source, to) in [("node1", 11, "node2"), ("node2", 22, "node1")] {
         decision.guards = vec![];
         decision.moves = vec![step(Step::Release, monitor, Some(from), None)];
         let (stamp, _) = leader.done(&decision).await;
         let tenure = if from == "node1" { &mut one } else { &mut two };
         tenure.acknowledge(stamp).await.unwrap();
-        decision.seen = stamp.generation;
+        decision.seen = stamp;
         decision.guards = vec![acknowledged(from, source, stamp.generation)];
         decision.moves = vec![step(Step::Arrive, monitor, None, Some(to))];
-        decision.seen = leader.done(&decision).await.0.generation;
+        decision.seen = leader.done(&decision).await.0;
     }
     assert_eq!(fixture.assignment(monitor).await, ["node1", "-", "-", "-"]);
 }
@@ -341,14 +429,14 @@ async fn while_frozen_only_what_an_operator_asked_for_begins_and_what_had_begun_
     fixture.raw.execute(&format!("{asked} WHERE monitor_id = {}", made[1])).await;
     let mut leader = fixture.leader("w1", 1).await;
     hands::freeze(&fixture.store, "test").await.unwrap();
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Release, &made[1..], Some("node1"), None);
     decision.moves[0].asked = true;
     decision.moves[0].home = Some("node2".into());
     assert_eq!(leader.commit(&decision).await, Commit::Refused(Refusal::Frozen), "one of them nobody asked for");
     decision.moves.truncate(1);
     assert_eq!(leader.done(&decision).await.1, 1);
-    let mut arrival = leader.decision(fixture.stamp().await.generation);
+    let mut arrival = leader.decision(fixture.stamp().await);
     arrival.moves = steps(Step::Arrive, &made[..1], None, Some("node1"));
     assert_eq!(leader.done(&arrival).await.1, 1);
 }
@@ -361,7 +449,7 @@ async fn a_monitor_sent_elsewhere_meanwhile_is_left_alone(kind: Kind) {
     let sent = "UPDATE komainu_assignment SET assigned_node = '', asked = 1";
     fixture.raw.execute(sent).await;
     let mut leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Arrive, &made, None, Some("node2"));
     assert_eq!(leader.done(&decision).await.1, 0);
 }

@@ -72,7 +72,7 @@ async fn a_round_shows_who_runs_what(kind: Kind) {
     fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", made[0])).await;
     fixture.raw.execute(&format!("UPDATE monitor SET type = 'push' WHERE id = {}", made[1])).await;
     let mut leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = vec![step(Step::Release, made[2], Some("node1"), None)];
     let (stamp, _) = leader.done(&decision).await;
     let mut watch = fixture.store.watch(identity("w1")).await.unwrap();

@@ -39,7 +39,7 @@ pub(super) fn status(node: &str, status: NodeStatus) -> StatusChange {
 async fn statuses_alone_raise_no_generation(kind: Kind) {
     let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let before = fixture.stamp().await;
-    let mut decision = leader.decision(before.generation);
+    let mut decision = leader.decision(before);
     decision.statuses = vec![status("node1", NodeStatus::Online)];
     assert_eq!(leader.done(&decision).await, (before, 0));
     let row = fixture.raw.rows("SELECT status, komainu_status FROM node WHERE node_id = 'node1'").await;
@@ -49,7 +49,7 @@ async fn statuses_alone_raise_no_generation(kind: Kind) {
 async fn an_operator_who_changed_the_overlay_wins(kind: Kind) {
     let (fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     hands::drain(&fixture.store, &"node1".into(), Drain::default(), "test").await.unwrap();
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.statuses = vec![StatusChange { overlay: Overlay::Drained, ..status("node1", NodeStatus::Online) }];
     leader.done(&decision).await;
     let node = nodes::get(&fixture.store, &"node1".into()).await.unwrap().unwrap();
@@ -62,7 +62,7 @@ async fn an_operator_who_changed_the_overlay_wins(kind: Kind) {
 
 async fn losses_are_counted_and_forgotten(kind: Kind) {
     let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     let losses = "SELECT losses, lost_at_ms IS NULL FROM node WHERE node_id = 'node1'";
     for (is_loss, forgets_losses, expected) in
         [(true, false, ["1", "0"]), (true, false, ["2", "0"]), (false, true, ["0", "1"]), (true, true, ["1", "0"])]
@@ -75,16 +75,16 @@ async fn losses_are_counted_and_forgotten(kind: Kind) {
 
 async fn emptied_is_remembered_until_recovered(kind: Kind) {
     let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     let mut taken = revoke("node1", 11, None);
     taken.is_emptied = true;
     decision.revokes = vec![taken];
-    decision.seen = leader.done(&decision).await.0.generation;
+    decision.seen = leader.done(&decision).await.0;
     let emptied = "SELECT emptied, recover_asked FROM node WHERE node_id = 'node1'";
     assert_eq!(fixture.raw.rows(emptied).await[0], [Incarnation(11).to_string().as_str(), "0"]);
     hands::ask_recover(&fixture.store, &"node1".into(), "test").await.unwrap();
     assert_eq!(fixture.raw.rows(emptied).await[0][1], "1");
-    decision.seen = fixture.stamp().await.generation;
+    decision.seen = fixture.stamp().await;
     decision.revokes = vec![];
     decision.statuses = vec![StatusChange { recovered: true, ..status("node1", NodeStatus::Online) }];
     leader.done(&decision).await;
@@ -96,7 +96,7 @@ async fn leftover_assignments_are_forgotten(kind: Kind) {
     let made = fixture.monitors(3, Some("node1")).await;
     fixture.raw.execute(&format!("DELETE FROM monitor WHERE id = {}", made[1])).await;
     let before = fixture.stamp().await;
-    let mut decision = leader.decision(before.generation);
+    let mut decision = leader.decision(before);
     decision.forget_leftover = true;
     assert_eq!(leader.done(&decision).await, (before, 0));
     assert_eq!(fixture.running_on("node1").await, 2);
@@ -105,7 +105,7 @@ async fn leftover_assignments_are_forgotten(kind: Kind) {
 async fn every_decision_leaves_an_audit_row(kind: Kind) {
     let (fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let made = fixture.monitors(2, None).await;
-    let mut decision = leader.decision(fixture.stamp().await.generation);
+    let mut decision = leader.decision(fixture.stamp().await);
     decision.moves = steps(Step::Place, &made, None, Some("node1"));
     leader.done(&decision).await;
     let decisions = AuditFilter { what: Some("decision".to_owned()), ..AuditFilter::default() };
@@ -134,7 +134,7 @@ async fn the_forks_table_of_nodes_serves_as_well_as_our_own(kind: Kind) {
     assert!(round.nodes[0].applied_is_known && !round.nodes[0].has_foreign_status);
     assert_eq!(round.progress.unwrap()[0].probing, 1);
     let mut leader = fixture.leader("w1", 1).await;
-    let mut decision = leader.decision(stamp.generation);
+    let mut decision = leader.decision(stamp);
     decision.revokes = vec![revoke("node1", 11, Some(2))];
     decision.statuses = vec![status("node1", NodeStatus::Unreachable)];
     decision.moves = vec![step(Step::Failover, monitor, Some("node1"), Some("node2"))];

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Situation;
-use crate::decision::{Decision, Guard, Move, Revoke, Step};
+use crate::decision::{Decision, Guard, Move, NodeSeen, Revoke, Step};
 use crate::facts::{NodeRow, Source};
 use crate::ids::{Incarnation, NodeId};
 use crate::shard::Plan;
@@ -57,11 +57,18 @@ pub fn decide_moves(
             for proof in moves.iter().filter_map(|step| proof_of(situation, step, sources)) {
                 add_proof(&mut decision, proof, &mut taken);
             }
+            decision.nodes = nodes_of(situation, moves);
             decision.guards.sort();
             decision.guards.dedup();
             decision
         })
         .collect()
+}
+
+/// What the plan saw of the nodes that its steps name.
+fn nodes_of(situation: &Situation<'_>, moves: &[Move]) -> Vec<NodeSeen> {
+    let named: BTreeSet<_> = moves.iter().flat_map(Move::nodes).collect();
+    named.into_iter().filter_map(|node| situation.row(node)).map(NodeSeen::from).collect()
 }
 
 fn proof_of(situation: &Situation<'_>, step: &Move, sources: &BTreeMap<i64, Source>) -> Option<Proof> {

@@ -62,9 +62,10 @@ impl Watchdog {
         if matches!(commit, Commit::Failed(_)) {
             self.handle_database_error(now);
         }
-        // What was just changed is read at once, not a second later.
-        self.fresh_after = now;
-        self.round_at = now;
+        // What was just changed is read at once, not a second later; what was refused after a pause.
+        let jitter = u32::try_from((self.identity.incarnation.0 ^ self.seq).wrapping_mul(0x9E37_79B9) % 1_000);
+        self.fresh_after = now + self.leader.pause(&self.policy, jitter.unwrap_or(0));
+        self.round_at = self.fresh_after;
         self.lead(now);
     }
 

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, Refusal, Revoke, StatusChange, Step};
+use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, NodeSeen, Refusal, Revoke, StatusChange, Step};
 use komainu_watchdogs::facts::{
-    ClusterRow, IncidentRow, LeaderRow, Mode, MonitorRow, NodeRow, ObservationRow, ProgressRow, Round, Shard,
+    ClusterRow, IncidentRow, LeaderRow, Mode, MonitorRow, NodeRow, ObservationRow, Overlay, ProgressRow, Round, Shard,
     ShardGroup, Source, Target, WatchdogRow,
 };
-use komainu_watchdogs::ids::{Epoch, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
+use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
 use komainu_watchdogs::io::{Alarm, LeadershipAct, LeadershipAnswer, Severity, Write};
 use komainu_watchdogs::time::{Mono, Wall};
 
@@ -25,6 +25,10 @@ pub(crate) struct Database {
     pub(crate) nodes: BTreeMap<NodeId, NodeRow>,
     pub(crate) observations: BTreeMap<(WatchdogId, Target), ObservationRow>,
     pub(crate) monitors: BTreeMap<MonitorId, MonitorRow>,
+    /// The generation that wrote each assignment last; 0 where it is not named.
+    pub(crate) written: BTreeMap<MonitorId, Generation>,
+    /// All stamps of this database's past.
+    pub(crate) history: BTreeMap<Generation, Nonce>,
     /// Monitors overdue, by node.
     pub(crate) overdue: BTreeMap<NodeId, u32>,
     pub(crate) incidents: BTreeMap<String, IncidentRow>,
@@ -177,8 +181,8 @@ impl Database {
         if !self.raise_renewals(decision.epoch, decision.holder) {
             return Err(Refusal::Deposed);
         }
-        if self.cluster.stamp.generation != decision.seen {
-            return Err(Refusal::GenerationMoved);
+        if self.history.get(&decision.seen.generation) != Some(&decision.seen.nonce) {
+            return Err(Refusal::UnknownGeneration);
         }
         let is_frozen = self.cluster.frozen && !decision.is_allowed_while_frozen();
         let is_held = is_frozen || self.cluster.mode == Mode::Observe;
@@ -194,7 +198,10 @@ impl Database {
         for change in &decision.statuses {
             self.change_status(now, change);
         }
-        let moved = decision.moves.iter().filter(|step| self.step(step)).count();
+        let changed: Vec<NodeId> = self.changed_since(&decision.nodes);
+        let stands = |step: &&Move| !step.nodes().any(|node| changed.contains(node));
+        let planned: Vec<_> = decision.moves.iter().filter(stands).collect();
+        let moved = planned.into_iter().filter(|step| self.step(step, decision.seen.generation)).count();
         if moved > 0 || !decision.revokes.is_empty() {
             self.raise_generation();
         }
@@ -204,6 +211,18 @@ impl Database {
     pub(crate) fn raise_generation(&mut self) {
         let generation = self.cluster.stamp.generation.next();
         self.cluster.stamp = Stamp { generation, nonce: Nonce(generation.0 * 7_919) };
+        self.history.insert(generation, self.cluster.stamp.nonce);
+    }
+
+    /// A hand touches this monitor, and nothing else.
+    pub(crate) fn touch(&mut self, monitor: MonitorId) {
+        self.raise_generation();
+        self.written.insert(monitor, self.cluster.stamp.generation);
+    }
+
+    fn changed_since(&self, seen: &[NodeSeen]) -> Vec<NodeId> {
+        let stands = |one: &&NodeSeen| self.nodes.get(&one.node).map(NodeSeen::from).as_ref() == Some(*one);
+        seen.iter().filter(|one| !stands(one)).map(|one| one.node.clone()).collect()
     }
 
     fn holds(&self, guard: &Guard) -> bool {
@@ -234,6 +253,10 @@ impl Database {
     }
 
     fn change_status(&mut self, now: Mono, change: &StatusChange) {
+        let is_emptied = change.overlay == Overlay::Drained && change.overlay_seen != Overlay::Drained;
+        if is_emptied && self.owns(&change.node) {
+            return;
+        }
         let row = self.nodes.get_mut(&change.node).unwrap();
         if row.overlay != change.overlay_seen {
             return;
@@ -249,15 +272,22 @@ impl Database {
         }
     }
 
-    fn step(&mut self, step: &Move) -> bool {
+    fn owns(&self, node: &NodeId) -> bool {
+        let is_source = |row: &MonitorRow| row.source.as_ref().is_some_and(|source| source.node == *node);
+        self.monitors.values().any(|row| row.effective.as_ref() == Some(node) || is_source(row))
+    }
+
+    fn step(&mut self, step: &Move, read_at: Generation) -> bool {
         let seen = |node: &Option<NodeId>| node.as_ref().and_then(|node| self.nodes.get(node)?.incarnation);
         let holder = seen(&step.from);
         let released_at = self.cluster.stamp.generation.next();
         let monitor = self.monitors.get_mut(&step.monitor).unwrap();
         let seen = (&step.from, &step.home, step.pinned, step.asked);
-        if (&monitor.effective, &monitor.home, monitor.pinned, monitor.asked) != seen {
+        let written = self.written.get(&step.monitor).copied().unwrap_or_default();
+        if (&monitor.effective, &monitor.home, monitor.pinned, monitor.asked) != seen || written > read_at {
             return false;
         }
+        self.written.insert(step.monitor, released_at);
         monitor.asked &= step.to.is_none() || step.to != monitor.home;
         monitor.effective.clone_from(&step.to);
         monitor.is_placed = true;

@@ -41,7 +41,7 @@ fn every_move_off_a_living_node_rests_on_its_acknowledgement() {
     let (_, decision) = arrival(&world);
     let released = world.done().into_iter().find(|(_, decision)| !decision.moves.is_empty()).unwrap().1;
     assert!(released.moves.iter().all(|step| (step.step, step.to.as_ref()) == (Step::Release, None)));
-    let generation = released.seen.next();
+    let generation = released.seen.generation.next();
     assert_eq!(decision.guards, [Guard::Acknowledged { node: "node1".into(), incarnation, generation }]);
     assert_eq!(decision.revokes, []);
 }

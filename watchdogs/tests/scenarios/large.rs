@@ -1,5 +1,7 @@
 //! A failover that is larger than one transaction may be.
 
+use std::time::Duration;
+
 use komainu_watchdogs::decision::{Commit, Decision, Guard, Refusal, Step};
 use komainu_watchdogs::time::Mono;
 
@@ -32,8 +34,8 @@ fn twelve_thousand_monitors_fail_over_in_chunks_of_five_thousand_each_with_its_o
         assert_eq!(chunk.revokes, []);
         assert_eq!(chunk.guards, [Guard::Vacant { node: "node1".into(), lease_seq }]);
     }
-    let generations: Vec<_> = chunks.iter().map(|(_, one)| one.seen.0).collect();
-    assert_eq!(generations, [1, 2, 3], "each rests on what the one before it made");
+    let generations: Vec<_> = chunks.iter().map(|(_, one)| one.seen.generation.0).collect();
+    assert_eq!(generations, [1, 1, 1], "each rests on what was read");
     let (last, _) = chunks.last().unwrap();
     assert!(last.since(first.0).as_millis() < 1_000, "one after the other, not one a round");
     assert_eq!(world.spread(), [0, 6_001, 6_001]);
@@ -44,10 +46,10 @@ fn a_refused_chunk_throws_the_rest_away_and_the_next_round_plans_anew() {
     let mut world = with_twelve_thousand();
     world.kill("node1");
     while of_moves(&world).is_empty() {
-        world.run_to_point(world.now + std::time::Duration::from_millis(1));
+        world.run_to_point(world.now + Duration::from_millis(1));
     }
     let (began, _) = of_moves(&world).first().cloned().unwrap();
-    world.refuse_next = Some(Refusal::GenerationMoved);
+    world.refuse_next = Some(Refusal::UnknownGeneration);
     world.run_to(60);
     let mut attempts = Vec::new();
     for (at, deed) in &world.deeds {
@@ -59,7 +61,7 @@ fn a_refused_chunk_throws_the_rest_away_and_the_next_round_plans_anew() {
     }
     let sizes: Vec<_> = attempts.iter().map(|(_, moves, _)| *moves).collect();
     assert_eq!(sizes, [5_000, 5_000, 5_000, 2_000]);
-    assert_eq!(attempts.get(1).map(|(_, _, commit)| *commit), Some(&Commit::Refused(Refusal::GenerationMoved)));
+    assert_eq!(attempts.get(1).map(|(_, _, commit)| *commit), Some(&Commit::Refused(Refusal::UnknownGeneration)));
     let reads = world.deeds.iter().filter(|(at, deed)| *at > began && *deed == Deed::ReadShard).count();
     assert_eq!(reads, 1, "what was refused is read anew, once");
     assert_eq!(world.spread(), [0, 6_001, 6_001]);
@@ -70,7 +72,7 @@ fn a_node_that_registers_between_two_chunks_keeps_what_had_not_moved_yet() {
     let mut world = with_twelve_thousand();
     world.kill("node1");
     while of_moves(&world).is_empty() {
-        world.run_to_point(world.now + std::time::Duration::from_millis(1));
+        world.run_to_point(world.now + Duration::from_millis(1));
     }
     world.start("node1");
     world.run_to(60);
@@ -83,7 +85,7 @@ fn another_leader_finishes_what_a_dead_one_moved_in_part() {
     let mut world = with_twelve_thousand();
     world.kill("node1");
     while of_moves(&world).is_empty() {
-        world.run_to_point(world.now + std::time::Duration::from_millis(1));
+        world.run_to_point(world.now + Duration::from_millis(1));
     }
     world.succeed_as("w2");
     world.run_to(43);
@@ -92,4 +94,43 @@ fn another_leader_finishes_what_a_dead_one_moved_in_part() {
     assert_between(of_moves(&world).last().map(|(at, _)| *at), 51, 60);
     assert_eq!(world.spread(), [0, 6_001, 6_001]);
     assert!(world.steps().iter().all(|(_, step)| step.step == Step::Failover));
+}
+
+#[test]
+fn hands_that_touch_other_monitors_hold_up_no_failover() {
+    let mut world = with_twelve_thousand();
+    let other = world.add_monitor("node2", "http");
+    let own = world.add_monitor("node1", "http");
+    world.kill("node1");
+    let killed_at = world.now;
+    while world.now < killed_at + Duration::from_secs(29) {
+        world.run_to_point(world.now + Duration::from_millis(3));
+        world.database.touch(other);
+        if of_moves(&world).len() == 1 {
+            world.database.touch(own);
+        }
+    }
+    let chunks = of_moves(&world);
+    let (first, last) = (chunks.first().map(|(at, _)| *at), chunks.last().map(|(at, _)| *at));
+    assert_between(first, 40, 46);
+    assert_between(last, 40, 46);
+    assert_eq!(world.monitors_of("node1"), 0, "also what a hand touched between two transactions moved, a round later");
+}
+
+#[test]
+fn refused_decisions_are_made_anew_after_pauses_that_grow() {
+    let mut world = with_twelve_thousand();
+    world.kill("node1");
+    world.run_to(45);
+    let from = world.now;
+    while world.now < from + Duration::from_secs(20) {
+        world.refuse_next = Some(Refusal::UnknownGeneration);
+        world.run_to_point(world.now + Duration::from_millis(1));
+    }
+    let is_refused = |deed: &Deed| matches!(deed, Deed::Committed(_, Commit::Refused(_)));
+    let refused = world.deeds.iter().filter(|(at, deed)| *at > from && is_refused(deed)).count();
+    assert!(refused <= 45, "{refused} attempts in 20 s");
+    world.refuse_next = None;
+    world.run_to_point(world.now + Duration::from_secs(2));
+    assert_eq!(world.monitors_of("node1"), 0);
 }

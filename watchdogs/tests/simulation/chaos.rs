@@ -2,6 +2,7 @@
 //!
 //! Each run has its own weather: how often something happens, and what is likely. What operators do is in `operator`.
 
+use super::bounds::Blow;
 use super::events::{Event, MS, SEC, Time, Who};
 use super::prng::Prng;
 use super::realm::Realm;
@@ -40,6 +41,9 @@ pub(crate) enum Action {
     AddNode,
     RetireNode,
     Relabel,
+    VanishNode,
+    MuteNode,
+    CutDog,
 }
 
 const ALL: [(Action, u64); 25] = [
@@ -81,6 +85,27 @@ const PARTS: [(Action, u64); 7] = [
     (Action::Relabel, 3),
 ];
 
+/// What goes wrong where a majority of the watchdogs and the database are spared.
+const SPARING: [(Action, u64); 17] = [
+    (Action::CrashDog, 2),
+    (Action::CrashLeader, 2),
+    (Action::CrashNode, 6),
+    (Action::RestartDog, 4),
+    (Action::RestartNode, 6),
+    (Action::StopDog, 1),
+    (Action::StopNode, 2),
+    (Action::PauseDog, 2),
+    (Action::PauseLeader, 3),
+    (Action::PauseNode, 4),
+    (Action::Stall, 4),
+    (Action::LoseLock, 1),
+    (Action::VanishNode, 4),
+    (Action::MuteNode, 4),
+    (Action::CutDog, 3),
+    (Action::ClockJump, 1),
+    (Action::NodeClockJump, 2),
+];
+
 /// How one run goes wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct Weather {
@@ -94,8 +119,8 @@ impl Weather {
     pub(crate) fn new(rng: &mut Prng, realm: Realm) -> Self {
         let moods = [0, 0, 1, 1, 2, 5];
         let mut weights: Vec<_> =
-            ALL.iter().map(|&(action, weight)| (action, weight * rng.pick(&moods).unwrap())).collect();
-        weights.push((Action::Operator, 1));
+            realm.actions().iter().map(|&(action, weight)| (action, weight * rng.pick(&moods).unwrap())).collect();
+        weights.push(if realm.spares_majority() { (Action::CrashNode, 1) } else { (Action::Operator, 1) });
         if realm.has_parts() {
             weights.extend(PARTS.map(|(action, weight)| (action, weight * rng.pick(&moods).unwrap())));
         }
@@ -103,7 +128,7 @@ impl Weather {
         Self {
             quiet: rng.between(8, 25) * SEC,
             chaos: rng.pick(spans).unwrap() * SEC,
-            pause: rng.pick(&[1_500, 3_000, 6_000, 12_000]).unwrap() * MS,
+            pause: rng.pick(realm.pauses()).unwrap() * MS,
             weights,
         }
     }
@@ -118,6 +143,17 @@ impl Weather {
             at -= weight;
         }
         Action::Operator
+    }
+}
+
+impl Realm {
+    fn actions(self) -> &'static [(Action, u64)] {
+        if self.spares_majority() { &SPARING } else { &ALL }
+    }
+
+    /// Milliseconds between two things that go wrong.
+    fn pauses(self) -> &'static [Time] {
+        if self.spares_majority() { &[12_000, 25_000, 50_000] } else { &[1_500, 3_000, 6_000, 12_000] }
     }
 }
 
@@ -183,6 +219,8 @@ impl World {
             Action::FarDatabase => self.move_database_away(),
             Action::AddNode => self.add_node(),
             Action::NodeClockJump | Action::RetireNode | Action::Relabel => self.change_node(action),
+            Action::VanishNode | Action::MuteNode => self.cut_node(action == Action::MuteNode),
+            Action::CutDog => self.cut_dog(),
         }
     }
 
@@ -198,7 +236,10 @@ impl World {
     }
 
     fn pick_dog(&mut self) -> Option<Who> {
-        let living: Vec<_> = (0..self.dogs.len()).map(Who::Dog).filter(|who| self.is_alive(*who)).collect();
+        let spared = self.setup.spared();
+        let is_fair = |dog: &usize| self.dogs[*dog].id >= spared;
+        let living: Vec<_> =
+            (0..self.dogs.len()).filter(is_fair).map(Who::Dog).filter(|who| self.is_alive(*who)).collect();
         self.rng.pick(&living)
     }
 
@@ -215,7 +256,8 @@ impl World {
     }
 
     fn crash(&mut self, who: Option<Who>) {
-        let Some(who) = who else { return };
+        let Some(who) = who.filter(|who| self.is_fair_game(*who)) else { return };
+        self.note_blow(who, Blow::Killed);
         self.counts.crashes += 1;
         let is_noticed = self.rng.per_mille(600);
         self.end_process(who, is_noticed);
@@ -234,8 +276,9 @@ impl World {
         if let Some(id) = self.rng.pick(&missing) {
             self.counts.restarts += 1;
             self.start_node(id);
+            self.hit(id, Blow::Back);
             // Two supervisors may both notice that it is gone.
-            if self.rng.per_mille(200) {
+            if !self.setup.realm.spares_majority() && self.rng.per_mille(200) {
                 self.start_node(id);
             }
         }
@@ -264,6 +307,11 @@ impl World {
     }
 
     fn stop(&mut self, who: Option<Who>) {
+        if let Some(who) = who {
+            // One that hangs may never come to say its last word.
+            let hangs = matches!(who, Who::Node(node) if self.nodes[node].stalled_until > self.now);
+            self.note_blow(who, if hangs { Blow::Mute } else { Blow::Killed });
+        }
         match who {
             Some(Who::Dog(dog)) if self.is_running(Who::Dog(dog)) && !self.dogs[dog].is_stopping => {
                 self.wake_dog(dog, komainu_watchdogs::io::Input::Stop);
@@ -283,8 +331,9 @@ impl World {
     }
 
     fn pause(&mut self, who: Option<Who>, most_secs: u64) {
-        let Some(who) = who.filter(|who| self.is_running(*who)) else { return };
+        let Some(who) = who.filter(|who| self.is_running(*who) && self.is_fair_game(*who)) else { return };
         self.counts.pauses += 1;
+        self.note_blow(who, Blow::Vanished);
         match who {
             Who::Dog(dog) => {
                 self.dogs[dog].life = Life::Paused;
@@ -303,7 +352,57 @@ impl World {
             self.counts.stalls += 1;
             self.nodes[node].stalled_until = self.now + self.rng.between(5, 90) * SEC;
             self.nodes[node].is_deaf = self.rng.per_mille(400);
+            self.note_blow(Who::Node(node), Blow::Hung);
             self.trace(&("stall", node, self.nodes[node].stalled_until / SEC, self.nodes[node].is_deaf));
+        }
+    }
+
+    /// Not one of a majority that is spared.
+    fn is_fair_game(&self, who: Who) -> bool {
+        match who {
+            Who::Dog(dog) => self.dogs[dog].id >= self.setup.spared(),
+            Who::Node(_) => true,
+        }
+    }
+
+    fn note_blow(&mut self, who: Who, blow: Blow) {
+        match who {
+            Who::Dog(_) => {
+                if self.leader() == Some(who) {
+                    self.blows.leader_at = self.now;
+                }
+            }
+            Who::Node(node) => self.hit(self.nodes[node].id, blow),
+        }
+    }
+
+    /// All of a node's network, or only its way to the database.
+    fn cut_node(&mut self, is_only_database: bool) {
+        self.counts.partitions += 1;
+        let node = self.rng.index(self.setup.nodes);
+        let (one, until) = (self.setup.dogs + node, self.now + self.rng.between(5, 120) * SEC);
+        let first = if is_only_database { self.database_end() } else { 0 };
+        for other in first..=self.database_end() {
+            self.network.cut(one, other, until);
+            self.network.cut(other, one, until);
+        }
+        self.hit(node, if is_only_database { Blow::Mute } else { Blow::Vanished });
+        self.schedule(until, Event::Back(node));
+    }
+
+    /// A watchdog that is not spared loses everything.
+    fn cut_dog(&mut self) {
+        let (spared, dogs) = (self.setup.spared(), self.setup.dogs);
+        let dog = spared + self.rng.index(dogs - spared);
+        let until = self.now + self.rng.between(5, 60) * SEC;
+        if let Some(Who::Dog(leader)) = self.leader()
+            && self.dogs[leader].id == dog
+        {
+            self.blows.leader_at = self.now;
+        }
+        for other in 0..=self.database_end() {
+            self.network.cut(dog, other, until);
+            self.network.cut(other, dog, until);
         }
     }
 
@@ -357,6 +456,7 @@ impl World {
 
     /// The server closes the connection that holds the lock.
     fn lose_lock(&mut self) {
+        self.blows.leader_at = self.now;
         if let Some((dog, _)) = self.server.lock.take() {
             self.dogs[dog].chair.is_closed_by_server = true;
         }

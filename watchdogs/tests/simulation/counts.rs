@@ -42,7 +42,7 @@ counts! {
     leader_changes: "leader changes",
     lockless_claims: "claims without the lock",
     deposed_commits: "refused commits of deposed leaders",
-    stale_plans: "refused commits of stale plans",
+    rows_left_alone: "steps left alone because their monitor had changed",
     lives_refusals: "refused revokes of living nodes",
     guard_refusals: "refused commits for another guard",
     frozen_refusals: "refused commits of a frozen cluster",
@@ -74,5 +74,7 @@ counts! {
     unreachable: "nodes declared unreachable",
     offline: "nodes declared offline",
     stalled: "nodes declared stalled",
+    timely_failovers: "losses of nodes amid faults, their monitors seen elsewhere in time",
+    calm_views: "looks at /status while all was owned amid faults",
     kills_in_calm: "nodes killed in calm, their monitors seen elsewhere in time",
 }

@@ -1,8 +1,8 @@
 //! The leader's transaction on the model database, carried out exactly as the vocabulary of decisions says.
 
-use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, Refusal, Revoke, StatusChange, Step};
-use komainu_watchdogs::facts::Mode;
-use komainu_watchdogs::ids::{NodeId, Nonce};
+use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, NodeSeen, Refusal, Revoke, StatusChange, Step};
+use komainu_watchdogs::facts::{Mode, Overlay};
+use komainu_watchdogs::ids::{Generation, NodeId, Nonce};
 
 use super::counts::Counts;
 use super::events::Time;
@@ -30,9 +30,8 @@ impl Transaction<'_> {
         if !leads && self.variant != Some(Variant::NoEpochGuard) {
             return Some(Refusal::Deposed);
         }
-        let is_planned_on = self.database.cluster.stamp.generation == decision.seen;
-        if !is_planned_on {
-            return Some(Refusal::GenerationMoved);
+        if !self.database.knows(decision.seen) {
+            return Some(Refusal::UnknownGeneration);
         }
         let moves = !decision.moves.is_empty() || !decision.revokes.is_empty();
         let is_asked = decision.is_allowed_while_frozen() && self.database.cluster.mode == Mode::Active;
@@ -84,6 +83,26 @@ impl Transaction<'_> {
         }
     }
 
+    /// The decision without the steps that are left alone.
+    pub(crate) fn carried_out(&self, decision: &Decision) -> Decision {
+        let stands = |step: &&Move| {
+            let is_changed = step.nodes().any(|node| self.is_changed(decision, node));
+            !is_changed && self.row_as_seen(step, decision.seen.generation).is_some()
+        };
+        Decision { moves: decision.moves.iter().filter(stands).cloned().collect(), ..decision.clone() }
+    }
+
+    /// The row that a step changes, if it is still what the plan saw.
+    fn row_as_seen(&self, step: &Move, read_at: Generation) -> Option<Assignment> {
+        let monitor = self.database.monitors.get(monitor_index(step.monitor));
+        let row = monitor.filter(|monitor| !monitor.is_deleted)?.assignment.clone().unwrap_or_default();
+        let (from, home) = (step.from.as_ref().map(node_index), step.home.as_ref().map(node_index));
+        let is_pin_as_seen = row.is_pinned == step.pinned || self.variant == Some(Variant::PinHidden);
+        let is_as_seen = (row.effective, row.home, row.is_asked) == (from, home, step.asked);
+        let is_as_planned = is_as_seen && is_pin_as_seen && row.written <= read_at;
+        (is_as_planned || self.variant == Some(Variant::NoRowGuard)).then_some(row)
+    }
+
     fn is_revocable(&self, revoke: &Revoke) -> bool {
         let row = &self.database.nodes[node_index(&revoke.node)];
         let is_as_seen = row.incarnation == Some(revoke.incarnation)
@@ -102,7 +121,8 @@ impl Transaction<'_> {
         }
         let mut moved = 0;
         for step in &decision.moves {
-            moved += u32::from(self.step(step));
+            let stands = !step.nodes().any(|node| self.is_changed(decision, node));
+            moved += u32::from(stands && self.step(step, decision.seen.generation));
         }
         if decision.forget_leftover {
             for monitor in self.database.monitors.iter_mut().filter(|monitor| monitor.is_deleted) {
@@ -133,8 +153,18 @@ impl Transaction<'_> {
         self.ledger.revoked(node, revoke.incarnation, was_watched, self.now);
     }
 
+    /// Something else was asked of a node since the plan saw it.
+    fn is_changed(&self, decision: &Decision, node: &NodeId) -> bool {
+        let seen = decision.nodes.iter().find(|seen| &seen.node == node);
+        seen.is_some_and(|seen| NodeSeen::from(&self.database.nodes[node_index(node)]) != *seen)
+    }
+
     fn change_status(&mut self, change: &StatusChange) {
         let wall = self.server.wall(self.now);
+        let is_emptied = change.overlay == Overlay::Drained && change.overlay_seen != Overlay::Drained;
+        if is_emptied && self.owns(node_index(&change.node)) {
+            return;
+        }
         let row = &mut self.database.nodes[node_index(&change.node)];
         if row.overlay != change.overlay_seen || !self.database.is_present[node_index(&change.node)] {
             return;
@@ -154,18 +184,20 @@ impl Transaction<'_> {
         }
     }
 
-    fn step(&mut self, step: &Move) -> bool {
+    fn owns(&self, node: usize) -> bool {
+        let present = self.database.monitors.iter().filter(|monitor| !monitor.is_deleted);
+        let assignments = present.filter_map(|monitor| monitor.assignment.as_ref());
+        let is_here = |row: &Assignment| row.effective == Some(node) || row.source.is_some_and(|(at, _, _)| at == node);
+        assignments.into_iter().any(is_here)
+    }
+
+    fn step(&mut self, step: &Move, read_at: Generation) -> bool {
         let index = monitor_index(step.monitor);
-        let (from, to) = (step.from.as_ref().map(node_index), step.to.as_ref().map(node_index));
-        let Some(monitor) = self.database.monitors.get(index).filter(|monitor| !monitor.is_deleted) else {
+        let to = step.to.as_ref().map(node_index);
+        let Some(row) = self.row_as_seen(step, read_at) else {
+            self.counts.rows_left_alone += 1;
             return false;
         };
-        let row = monitor.assignment.clone().unwrap_or_default();
-        let is_pin_as_seen = row.is_pinned == step.pinned || self.variant == Some(Variant::PinHidden);
-        let home = step.home.as_ref().map(node_index);
-        if (row.effective, row.home, row.is_asked) != (from, home, step.asked) || !is_pin_as_seen {
-            return false;
-        }
         let changed = match step.step {
             Step::Place => (row.home.is_none() && row.source.is_none()).then(|| self.place(index, to)),
             Step::Release => self.release(index, &row),
@@ -177,6 +209,7 @@ impl Transaction<'_> {
             }
         };
         let Some(assignment) = changed else { return false };
+        let assignment = Assignment { written: self.database.cluster.stamp.generation.next(), ..assignment };
         self.log(index, &assignment);
         let monitor = &mut self.database.monitors[index];
         monitor.assignment = Some(assignment);

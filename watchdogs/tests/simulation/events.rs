@@ -165,6 +165,8 @@ pub(crate) enum Event {
         connection: u32,
     },
     Farewell(usize),
+    /// A node can be reached again.
+    Back(usize),
     Chaos,
     Heal,
     Check,

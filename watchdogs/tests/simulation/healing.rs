@@ -48,7 +48,8 @@ impl World {
         let found = invariants::invariant_no_false_calm(self);
         self.judge(found);
         match self.phase {
-            Phase::Chaos | Phase::Done => {}
+            Phase::Chaos => self.check_bounds(),
+            Phase::Done => {}
             Phase::Healing { since } => self.check_healing(since),
             Phase::Mourning { node, since, until } => self.check_mourning(node, since, until),
         }

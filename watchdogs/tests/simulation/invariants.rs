@@ -69,29 +69,23 @@ pub(crate) fn invariant_fenced(ledger: &Ledger, decision: &Decision) -> Result<(
     }
 }
 
-/// What an operator pinned, drained or froze stays so.
+/// What an operator pinned, drained or froze stays so. `decision`: what of it the store carries out.
 pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<(), String> {
     if world.ledger.is_frozen {
         ensure_sent(world, decision)?;
     }
     for step in &decision.moves {
         let monitor = monitor_index(step.monitor);
-        let row = &world.database.monitors[monitor];
         let from = step.from.as_ref().map(node_index);
-        // What the plan did not expect is left alone by the store.
-        if row.is_deleted || row.effective() != from {
-            continue;
-        }
         let is_bound = from.is_some_and(|node| {
             let gives_until = world.ledger.nodes[node].gives_pinned_until;
             world.ledger.pins[monitor] == from && world.now.saturating_sub(gives_until) > SEEN
         });
-        if step.step == Step::Release && is_bound && is_moved(world, step) {
+        if step.step == Step::Release && is_bound {
             return Err(format!("hands_win: pinned monitor {monitor} was taken from its living node"));
         }
         let target = step.to.as_ref().map(node_index);
-        let since = target.and_then(|node| world.ledger.nodes[node].overlaid_since);
-        if since.is_some_and(|since| world.now - since > SEEN) {
+        if target.is_some_and(|node| world.ledger.nodes[node].overlaid_since.is_some()) {
             return Err(format!("hands_win: monitor {monitor} was given to a drained node"));
         }
     }
@@ -119,14 +113,6 @@ fn ensure_sent(world: &World, decision: &Decision) -> Result<(), String> {
     } else {
         Err("hands_win: moves that nobody asked for began while the cluster was frozen".to_owned())
     }
-}
-
-/// The store leaves a row alone that was pinned, unpinned or bound elsewhere since the plan was made.
-fn is_moved(world: &World, step: &Move) -> bool {
-    let row = world.database.monitors[monitor_index(step.monitor)].assignment.clone().unwrap_or_default();
-    let is_at_home_as_planned = row.home == step.home.as_ref().map(node_index);
-    is_at_home_as_planned
-        && (row.is_pinned == step.pinned || world.variant == Some(super::variants::Variant::PinHidden))
 }
 
 /// No node is declared unreachable or lost on one watchdog's word, and none that renews loses its monitors but by the

@@ -69,7 +69,8 @@ impl World {
             self.count_refusal(&refusal);
             return Commit::Refused(refusal);
         }
-        self.judge_decision(decision);
+        let carried_out = transaction.carried_out(decision);
+        self.judge_decision(&carried_out);
         let mut transaction = Transaction {
             database: &mut self.database,
             server: &self.server,
@@ -99,10 +100,9 @@ impl World {
         let counts = &mut self.counts;
         let count = match refusal {
             Refusal::Deposed => &mut counts.deposed_commits,
-            Refusal::GenerationMoved => &mut counts.stale_plans,
             Refusal::Frozen => &mut counts.frozen_refusals,
             Refusal::NodeLives(_) => &mut counts.lives_refusals,
-            Refusal::GuardFailed(_) => &mut counts.guard_refusals,
+            Refusal::GuardFailed(_) | Refusal::UnknownGeneration => &mut counts.guard_refusals,
         };
         *count += 1;
     }

@@ -43,6 +43,8 @@ pub(crate) struct Assignment {
     /// An operator sent it to its home, and it is not there yet.
     pub(crate) is_asked: bool,
     pub(crate) source: Option<(usize, Incarnation, Generation)>,
+    /// The generation that wrote it last.
+    pub(crate) written: Generation,
 }
 
 impl Monitor {

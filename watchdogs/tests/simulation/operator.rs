@@ -52,8 +52,17 @@ impl World {
         }
         self.ledger.sent[monitor] = Some(node);
         self.counts.sent += 1;
+        self.note_hand(Some(monitor));
+    }
+
+    /// Each hand makes a generation, and writes it into the rows that it changes.
+    fn note_hand(&mut self, monitor: Option<usize>) {
         let nonce = Nonce(self.rng.draw());
         self.database.raise_generation(nonce);
+        let made = self.database.cluster.stamp.generation;
+        if let Some(assignment) = monitor.and_then(|monitor| self.database.monitors[monitor].assignment.as_mut()) {
+            assignment.written = made;
+        }
     }
 
     /// `cluster rebalance` and `monitors move --from`: several at once.
@@ -79,6 +88,7 @@ impl World {
             (assignment.home, assignment.is_pinned, assignment.is_asked) = (Some(node), true, false);
             self.ledger.sent[monitor] = None;
             self.ledger.pins[monitor] = Some(node);
+            self.note_hand(Some(monitor));
         }
     }
 
@@ -86,6 +96,7 @@ impl World {
         if let Some(assignment) = &mut self.database.monitors[monitor].assignment {
             assignment.is_pinned = false;
             self.ledger.pins[monitor] = None;
+            self.note_hand(Some(monitor));
         }
     }
 
@@ -103,11 +114,13 @@ impl World {
             return;
         }
         row.overlay = overlay;
+        self.note_hand(None);
     }
 
     pub(crate) fn set_frozen(&mut self, is_frozen: bool) {
         self.database.cluster.frozen = is_frozen;
         self.ledger.is_frozen = is_frozen;
+        self.note_hand(None);
     }
 
     /// A new monitor, for the planner to place or with a home of its own.
@@ -120,8 +133,7 @@ impl World {
             home.filter(|home| self.database.nodes[*home].overlay == Overlay::None && self.database.is_present[*home]);
         self.add_monitor(home);
         if home.is_some() {
-            let nonce = Nonce(self.rng.draw());
-            self.database.raise_generation(nonce);
+            self.note_hand(Some(self.database.monitors.len() - 1));
         }
     }
 
@@ -153,6 +165,7 @@ impl World {
             if assignment.is_pinned {
                 self.ledger.pins[monitor] = Some(node);
             }
+            self.note_hand(Some(monitor));
         }
     }
 
@@ -160,5 +173,6 @@ impl World {
         let row = &mut self.database.nodes[node];
         row.recover_asked = true;
         row.emptied = None;
+        self.note_hand(None);
     }
 }

@@ -7,6 +7,7 @@ use komainu_watchdogs::tenure::{self, Tenure};
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
 
+use super::bounds::Blow;
 use super::dog::{Dog, OwnTally, local};
 use super::events::{Event, MS, Message, SEC, Time, Who};
 use super::model_store::zone;
@@ -178,6 +179,8 @@ impl World {
             Who::Node(node) => {
                 self.nodes[node].life = Life::Running;
                 self.nodes[node].runs_at = self.now;
+                let id = self.nodes[node].id;
+                self.hit(id, Blow::Back);
                 std::mem::take(&mut self.nodes[node].inbox)
             }
         };

@@ -30,6 +30,8 @@ pub(crate) enum Variant {
     NoCheckBeforeStore,
     /// Nobody sees that a monitor is pinned.
     PinHidden,
+    /// The store moves what was planned, whatever stands in the rows by now.
+    NoRowGuard,
     /// The store moves monitors although the cluster is frozen.
     NoFreezeGuard,
     /// Generations are compared without their nonces.

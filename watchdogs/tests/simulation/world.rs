@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use komainu_watchdogs::policy::Policy;
 
+use super::bounds::{Blow, Blows};
 use super::changes::{draw_kind, draw_run_on};
 use super::chaos::Weather;
 use super::counts::Counts;
@@ -59,6 +60,7 @@ pub(crate) struct World {
     pub(crate) dogs: Vec<Dog>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) weather: Weather,
+    pub(crate) blows: Blows,
     pub(crate) phase: Phase,
     pub(crate) snapshot: Option<Box<(Database, Ledger)>>,
     /// Since when each monitor had no living process to run it.
@@ -86,6 +88,13 @@ pub(crate) fn run(seed: u64, variant: Option<Variant>) -> Outcome {
     Outcome { counts: world.counts, violation: world.violation }
 }
 
+impl Setup {
+    /// Watchdogs below this one are spared, where a majority is.
+    pub(crate) fn spared(&self) -> usize {
+        if self.realm.spares_majority() { self.dogs / 2 + 1 } else { 0 }
+    }
+}
+
 impl World {
     pub(crate) fn new(seed: u64, variant: Option<Variant>, is_tracing: bool) -> Self {
         let mut rng = Prng::new(seed);
@@ -105,7 +114,10 @@ impl World {
             monitor_limit_per_node: rng.pick(&[1_000, 3]).unwrap(),
             ..Policy::default()
         };
-        let network = Network::new(setup.dogs + setup.nodes + 1, setup.dogs, &mut rng);
+        let mut network = Network::new(setup.dogs + setup.nodes + 1, setup.dogs, &mut rng);
+        if realm.spares_majority() {
+            network.calm();
+        }
         let weather = Weather::new(&mut rng, realm);
         // A stock Kuma is paced.
         let kumas: Vec<_> = (0..setup.nodes).filter(|_| rng.per_mille(150)).collect();
@@ -120,6 +132,7 @@ impl World {
             dogs: Vec::new(),
             nodes: Vec::new(),
             weather,
+            blows: Blows::default(),
             phase: Phase::Chaos,
             snapshot: None,
             unowned_since: Vec::new(),
@@ -229,6 +242,7 @@ impl World {
             }
             Event::CloseIdle { dog, connection } => self.close_idle(dog, connection),
             Event::Farewell(dog) => self.end_process(Who::Dog(dog), true),
+            Event::Back(node) => self.hit(node, Blow::Back),
             Event::Chaos => self.act(),
             Event::Heal => {
                 self.healed_at = self.scheduled;
@@ -258,6 +272,7 @@ impl World {
             | Event::Resume(_)
             | Event::CloseIdle { .. }
             | Event::Farewell(_)
+            | Event::Back(_)
             | Event::Chaos
             | Event::Heal
             | Event::Check

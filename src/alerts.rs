@@ -1,4 +1,5 @@
 //! What a watchdog finds by reading what others wrote, and makes incidents of: tasks beside the driver.
 
+pub mod capacity;
 pub mod certificates;
 pub mod monitors;

@@ -28,6 +28,7 @@ use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
 use crate::store::Store;
+use crate::store::capacity::Ids;
 
 mod apikeys;
 mod audit;
@@ -93,6 +94,8 @@ pub struct State {
     pub word: watch::Receiver<Arc<Word>>,
     /// Whoever waits for something is answered when this is cancelled: the process stops.
     pub stopping: CancellationToken,
+    /// How far the ids of Kuma's tables are used up.
+    pub ids: watch::Receiver<Arc<Ids>>,
 }
 
 /// The state and what the surface itself remembers.

@@ -9,6 +9,7 @@ pub mod ahead;
 pub mod apikeys;
 pub mod audit;
 pub mod beats;
+pub mod capacity;
 mod catalog;
 pub mod certificates;
 pub mod cluster;

@@ -66,6 +66,7 @@ impl Pack {
                 heartbeats: heartbeats.unwrap(),
                 channels: Vec::new(),
                 stopping: pack.shutdown.clone(),
+                ids: tokio::sync::watch::channel(std::sync::Arc::default()).1,
             });
             let shutdown = pack.shutdown.clone();
             pack.tasks.spawn(async move {

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use komainu_watchdogs::capacity::IdRange;
 use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{Health, View};
@@ -31,6 +32,7 @@ struct Full<'a> {
     view: &'a View,
     heartbeats: Heartbeats,
     checks: Checks,
+    ids: Vec<IdsUsed>,
 }
 
 /// What a caller without a key sees where `[status] details = "key"`.
@@ -59,6 +61,30 @@ impl Heartbeats {
         let counts = context.state.heartbeats.by_state();
         let of = |state: State| counts.get(&state).copied().unwrap_or(0);
         Self { up: of(State::Up), late: of(State::Late), failed: of(State::Failed), new: of(State::New) }
+    }
+}
+
+/// How far the ids of one of Kuma's growing tables are used up; tables with ids of 64 bits are left out.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IdsUsed)]
+struct IdsUsed {
+    table: String,
+    /// Percent of all ids.
+    used: u64,
+    /// When the last one is given if rows come as in the last day; `null`: not within a hundred years, or not known yet.
+    #[schema(value_type = Option<Millis>, required)]
+    ends_at: Option<Wall>,
+}
+
+impl IdsUsed {
+    fn of(context: &Context) -> Vec<Self> {
+        let ids = context.state.ids.borrow();
+        let shown = |range: &IdRange| Self {
+            table: range.table.clone(),
+            used: range.percent(),
+            ends_at: range.ends_at(ids.at),
+        };
+        ids.ranges.iter().map(shown).collect()
     }
 }
 
@@ -101,8 +127,8 @@ pub(super) async fn show(context: Ctx, parts: Parts) -> Response {
         return (code, no_store, Json(Short { status: view.status, checked_at: view.checked_at })).into_response();
     }
     let cluster = &context.state.cluster;
-    let (heartbeats, checks) = (Heartbeats::of(&context), Checks::default());
-    (code, no_store, Json(Full { cluster, view: &view, heartbeats, checks })).into_response()
+    let (heartbeats, checks, ids) = (Heartbeats::of(&context), Checks::default(), IdsUsed::of(&context));
+    (code, no_store, Json(Full { cluster, view: &view, heartbeats, checks, ids })).into_response()
 }
 
 /// The view as published, with the age it has now; down when it is too old to be believed.
@@ -155,6 +181,7 @@ mod tests {
             "monitors",
             "heartbeats",
             "checks",
+            "ids",
             "incidents",
             "checked_at",
             "would_move",

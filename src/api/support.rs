@@ -95,6 +95,7 @@ impl Surface {
             channels: vec!["ops".to_owned(), "mail".to_owned()],
             word: watch::channel(Arc::default()).1,
             stopping: CancellationToken::new(),
+            ids: watch::channel(Arc::default()).1,
         };
         Self { state, lasting: None, _folder: folder, _published: (view_sender, report_sender) }
     }

@@ -1,11 +1,13 @@
 //! `komainu status`: what `/status` says, for people.
 
 use anyhow::bail;
+use komainu_watchdogs::time::Wall;
 use reqwest::Method;
 use serde_json::Value;
 
 use super::output::OutputArgs;
 use super::print::{self, cell};
+use crate::store::capacity;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -45,11 +47,23 @@ fn show(status: &Value) {
             print::line(format!("  {} of a type that no node can run", cell(monitors.get("unplaceable"))));
         }
     }
+    for ids in items(status, "ids") {
+        if let Some(line) = ids_used(ids) {
+            print::line(line);
+        }
+    }
     for would in items(status, "would_move") {
         print::line(would_move(would));
     }
     print::line("");
     show_tables(status);
+}
+
+/// Nothing of ids that will not end.
+fn ids_used(ids: &Value) -> Option<String> {
+    let ends_on = ids.get("ends_at").and_then(Value::as_i64).map(|at| capacity::date(Wall(at)));
+    let (table, used) = (cell(ids.get("table")), cell(ids.get("used")));
+    Some(format!("ids of {table}: {used} % used; at today's rate they end on {}", ends_on?))
 }
 
 /// What automation would do if it might: in observe mode, while frozen, or next to a foreign runner.
@@ -86,6 +100,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn ids_that_end_are_told_with_their_date() {
+        let ids = json!({"table": "heartbeat", "used": 52, "ends_at": 1_798_761_600_000_i64});
+        let line = "ids of heartbeat: 52 % used; at today's rate they end on 2027-01-01";
+        assert_eq!(ids_used(&ids).as_deref(), Some(line));
+        assert_eq!(ids_used(&json!({"table": "stat_daily", "used": 0, "ends_at": null})), None);
+    }
 
     #[test]
     fn what_automation_would_do_is_told_in_a_line() {

@@ -54,8 +54,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let outbox = start::outbox(&config, &watchdog, &settings, told.is_unentered)?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
-    let _alerts = start::alerts(&settings);
-    let _steps = start::steps(&settings);
+    let (_alerts, ids) = start::alerts(&settings);
     let prober = Prober::new(settings.key.clone(), settings.policy.probe_timeout)?;
     let router = api::router(api::State {
         store: settings.store,
@@ -72,6 +71,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         channels: settings.routing.channels.clone(),
         word: told.word,
         stopping: shutdown.clone(),
+        ids,
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let unserved = CancellationToken::new();

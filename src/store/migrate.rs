@@ -4,6 +4,7 @@
 //! watchdogs and nodes [`check`] and stop.
 
 mod found;
+mod widening;
 
 use super::catalog::Catalog;
 use super::dialect::Dialect;
@@ -129,6 +130,7 @@ pub async fn plan(store: &Store, options: MigrateOptions) -> Result<MigrationPla
 /// Brings the schema up to date; does nothing when it is.
 pub async fn apply(store: &Store, options: MigrateOptions) -> Result<MigrationPlan, StoreError> {
     let mut session = connect(store).await?;
+    widening::widen_large(&mut session).await?;
     session.begin("migrate", Purpose::Write).await?;
     let planned = plan_on(&mut session, store.url(), options).await;
     let outcome = carry_out(&mut session, planned).await;
@@ -234,6 +236,7 @@ async fn plan_on(
     if !found.catalog.has_table("monitor") && !makes_kuma {
         return Err(StoreError::NoKuma);
     }
+    plan.notes.extend(widening::notes(&found));
     let dialect = session.dialect();
     if found.version == 0 {
         plan.statements = first_migration(dialect, &found, makes_kuma);
@@ -245,6 +248,7 @@ async fn plan_on(
         plan.statements.extend(third_migration(dialect, &found, makes_kuma));
     }
     plan.statements.extend(files(dialect).fourth.iter().flat_map(|file| split(file)));
+    plan.statements.extend(widening::of_small(dialect, &found, makes_kuma));
     plan.statements
         .push(format!("UPDATE komainu_schema SET version = {SCHEMA}, migrated_at = {} WHERE id = 1", dialect.now_ms()));
     Ok(plan)

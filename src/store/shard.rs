@@ -1,4 +1,8 @@
-//! Reads who runs what: counted for each round, in full for the planner.
+//! Reads who runs what: counted for each round (`counts`), in full for the planner.
+
+mod counts;
+
+pub(crate) use counts::Counts;
 
 use std::collections::BTreeSet;
 
@@ -20,25 +24,6 @@ pub(super) const AFFINITY: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id =
      LEFT JOIN (SELECT p.monitor_id, GROUP_CONCAT(p.value) AS tagged FROM tag g JOIN monitor_tag p ON p.tag_id = g.id \
      WHERE g.name = ? GROUP BY p.monitor_id) t ON t.monitor_id = m.id";
 
-/// All monitors, counted by likeness, and how many assignments are left over from monitors that are gone.
-pub(crate) async fn groups(session: &mut Session) -> Result<(Vec<ShardGroup>, u32), StoreError> {
-    let sql = format!(
-        "SELECT a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, \
-         COALESCE(a.pinned, 0) AS pinned, COALESCE(a.asked, 0) AS asked, m.type, k.run_on, t.tagged, \
-         COUNT(CASE WHEN m.active = 1 THEN 1 END) AS active, COUNT(*) AS monitors, COUNT(a.monitor_id) AS pairs \
-         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {AFFINITY} \
-         GROUP BY a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, a.pinned, a.asked, \
-         m.type, k.run_on, t.tagged"
-    );
-    let rows = session.rows(ACT, sql, values![TAG]).await?;
-    let groups = rows.iter().map(group).collect::<Result<_, _>>()?;
-    let pairs = rows.iter().map(|row| row.small("pairs")).sum::<Result<u32, _>>()?;
-    let sql = "SELECT COUNT(*) AS assignments FROM komainu_assignment";
-    // Of the same snapshot as the pairs.
-    let assignments = session.row(ACT, sql, vec![]).await?.map_or(Ok(0), |row| row.small("assignments"))?;
-    Ok((groups, assignments.saturating_sub(pairs)))
-}
-
 fn group(row: &Row) -> Result<ShardGroup, StoreError> {
     Ok(ShardGroup {
         home: row.maybe_node("node_id")?,
@@ -50,6 +35,8 @@ fn group(row: &Row) -> Result<ShardGroup, StoreError> {
         run_on: run_on(row)?,
         active: row.small("active")?,
         monitors: row.small("monitors")?,
+        first: row.maybe_int("first")?.map(MonitorId),
+        nobodys: Vec::new(),
     })
 }
 
@@ -66,6 +53,11 @@ pub(super) fn run_on(row: &Row) -> Result<Vec<String>, StoreError> {
     let tagged = tagged.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned);
     Ok(said.into_iter().chain(tagged).collect::<BTreeSet<_>>().into_iter().collect())
 }
+
+/// The same, of some monitors only.
+const AFFINITY_WITHIN: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id = m.id AND k.run_on IS NOT NULL \
+     LEFT JOIN (SELECT p.monitor_id, GROUP_CONCAT(p.value) AS tagged FROM tag g JOIN monitor_tag p ON p.tag_id = g.id \
+     WHERE g.name = ? AND {inside} GROUP BY p.monitor_id) t ON t.monitor_id = m.id";
 
 /// All monitors with their assignments.
 pub(crate) async fn read(session: &mut Session) -> Result<Shard, StoreError> {

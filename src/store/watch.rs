@@ -18,6 +18,7 @@ use super::heartbeats;
 use super::incidents::opening::{open_on, resolve_on};
 use super::pool::{ATTEMPTS, Store};
 use super::session::{Purpose, Session};
+use super::shard;
 use super::value::{Value, values};
 use crate::clock;
 
@@ -43,12 +44,19 @@ pub struct Watch {
     beat_hint: String,
     /// Another process that wrote our row, its counter, and since when it stands still.
     other: Option<(Incarnation, u64, Mono)>,
+    counts: shard::Counts,
 }
 
 impl Watch {
     pub(crate) async fn connect(store: &Store, identity: WatchdogIdentity) -> Result<Self, StoreError> {
         let beat_hint = store.catalog().await?.beat_hint();
-        Ok(Self { session: Session::connect(store.url()).await?, identity, beat_hint, other: None })
+        Ok(Self {
+            session: Session::connect(store.url()).await?,
+            identity,
+            beat_hint,
+            other: None,
+            counts: shard::Counts::default(),
+        })
     }
 
     /// Reads the small tables in one snapshot.
@@ -56,7 +64,8 @@ impl Watch {
         let act = "read the round";
         let began_at = clock::now();
         self.session.begin(act, Purpose::Snapshot).await?;
-        let read = round::read(&mut self.session, with_progress.then_some(self.beat_hint.as_str())).await;
+        let counts = (&self.identity.watchdog, &mut self.counts);
+        let read = round::read(&mut self.session, counts, with_progress.then_some(self.beat_hint.as_str())).await;
         let round = self.session.end(act, read).await?;
         Ok(Round { began_at, ended_at: clock::now(), ..round })
     }

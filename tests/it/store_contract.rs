@@ -5,6 +5,7 @@ mod beats;
 mod certificates;
 mod clocks;
 mod connections;
+mod counts;
 mod downtimes;
 mod families;
 mod figures;
@@ -24,6 +25,7 @@ mod rows;
 mod spool;
 mod statistics;
 mod statuses;
+mod widening;
 mod windows;
 mod writing;
 

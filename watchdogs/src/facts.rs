@@ -227,6 +227,17 @@ pub struct ShardGroup {
     pub active: u32,
     /// How many there are.
     pub monitors: u32,
+    /// The active one with the lowest key.
+    pub first: Option<MonitorId>,
+    /// Where nobody runs them: the active ones, also those of other groups that nobody runs.
+    pub nobodys: Vec<MonitorId>,
+}
+
+impl ShardGroup {
+    /// Nobody runs them, and some are active.
+    pub fn is_nobodys(&self) -> bool {
+        self.effective.is_none() && self.active > 0
+    }
 }
 
 /// How far the active probing monitors of one node are behind.

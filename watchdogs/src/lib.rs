@@ -15,6 +15,7 @@
 pub mod alarms;
 pub mod assess;
 pub mod blackout;
+pub mod capacity;
 pub mod certificate;
 pub mod decision;
 pub mod downtime;

@@ -20,6 +20,7 @@ use crate::outbox::Outbox;
 use crate::probe::Prober;
 use crate::state_dir::StateDir;
 use crate::steps;
+use crate::store::capacity::Ids;
 use crate::store::{DatabaseUrl, Store, StoreError};
 
 /// Between two looks at a database that was away at the start.
@@ -96,17 +97,17 @@ pub(super) fn outbox(
     })
 }
 
-/// Looks for monitors that are down and certificates that expire, until the handles are dropped.
-pub(super) fn alerts(settings: &WatchdogSettings) -> [AbortOnDropHandle<()>; 2] {
+/// Looks for monitors that are down, certificates that expire and ids that end, until the handles are dropped. Publishes
+/// how far the ids are used up.
+pub(super) fn alerts(settings: &WatchdogSettings) -> ([AbortOnDropHandle<()>; 4], watch::Receiver<Arc<Ids>>) {
     let (store, routing) = (&settings.store, &settings.routing);
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing));
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
-    [tokio::spawn(monitors), tokio::spawn(certificates)].map(AbortOnDropHandle::new)
-}
-
-/// Watches the database's clock, until the handle is dropped.
-pub(super) fn steps(settings: &WatchdogSettings) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(tokio::spawn(steps::run(settings.store.clone())))
+    let (seen, ids) = watch::channel(Arc::default());
+    let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), seen);
+    let steps = tokio::spawn(steps::run(store.clone()));
+    let tasks = [tokio::spawn(monitors), tokio::spawn(certificates), tokio::spawn(capacity), steps];
+    (tasks.map(AbortOnDropHandle::new), ids)
 }
 
 /// Pings while watching happens, until the handle is dropped.

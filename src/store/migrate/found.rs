@@ -5,6 +5,7 @@ use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::session::Session;
 
+use super::widening::{self, Narrow};
 use super::{KUMA_TABLES, MARIADB, added_column, split};
 
 /// Where the table `node` came from.
@@ -26,6 +27,8 @@ pub(super) struct Found {
     /// Kuma's tables that komainu made.
     pub(super) kuma_tables: Vec<String>,
     pub(super) has_monitors: bool,
+    /// Growing tables whose ids have 32 bits.
+    pub(super) narrow: Vec<Narrow>,
     /// MariaDB: `node.status` as it must be written to hold our words; `None` when it does.
     widened_status: Option<String>,
 }
@@ -39,6 +42,7 @@ impl Found {
             kuma_tables: vec![],
             has_monitors: has_monitors(session, &catalog).await?,
             widened_status: widened_status(session, &catalog).await?,
+            narrow: widening::narrow(session).await?,
             catalog,
         };
         if found.catalog.has_table("komainu_schema") {

@@ -15,13 +15,17 @@ use crate::store::{progress, shard};
 const ACT: &str = "read the round";
 
 /// `beat_hint`: read the progress of the nodes too, through this index.
-pub(super) async fn read(session: &mut Session, beat_hint: Option<&str>) -> Result<Round, StoreError> {
+pub(super) async fn read(
+    session: &mut Session,
+    (me, counts): (&WatchdogId, &mut shard::Counts),
+    beat_hint: Option<&str>,
+) -> Result<Round, StoreError> {
     let (cluster, leader, database_time) = heads(session).await?;
     let nodes = nodes(session).await?;
     let watchdogs = watchdogs(session).await?;
     let observations = observations(session).await?;
     let incidents = incidents(session).await?;
-    let (shards, leftover) = shard::groups(session).await?;
+    let (shards, leftover) = counts.read(session, me).await?;
     let progress = match beat_hint {
         Some(hint) => Some(progress::read(session, hint).await?),
         None => None,

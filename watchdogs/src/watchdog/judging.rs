@@ -142,7 +142,8 @@ impl Watchdog {
     /// everything.
     fn may_judge(&self, key: &str) -> bool {
         let kind = key.split('/').next().unwrap_or(key);
-        alarms::KINDS.contains(&kind) && (kind != "capacity" || self.leader.is_leading())
+        // How far ids are used up is no business of a round.
+        key != crate::capacity::KEY && alarms::KINDS.contains(&kind) && (kind != "capacity" || self.leader.is_leading())
     }
 
     /// After a time without rounds (an outage of the database, or of this process) nothing seen before it counts.

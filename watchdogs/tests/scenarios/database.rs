@@ -69,12 +69,23 @@ impl Database {
                 run_on: monitor.run_on.clone(),
                 active: u32::from(monitor.active),
                 monitors: 1,
+                first: monitor.active.then_some(monitor.monitor),
+                nobodys: (monitor.active && monitor.effective.is_none())
+                    .then_some(monitor.monitor)
+                    .into_iter()
+                    .collect(),
             };
             let is_alike = |group: &&mut ShardGroup| {
-                ShardGroup { active: group.active, monitors: group.monitors, ..alone.clone() } == **group
+                let (first, nobodys) = (group.first, group.nobodys.clone());
+                let (active, monitors) = (group.active, group.monitors);
+                ShardGroup { active, monitors, first, nobodys, ..alone.clone() } == **group
             };
             match groups.iter_mut().find(is_alike) {
-                Some(group) => (group.active, group.monitors) = (group.active + alone.active, group.monitors + 1),
+                Some(group) => {
+                    (group.active, group.monitors) = (group.active + alone.active, group.monitors + 1);
+                    group.first = group.first.or(alone.first);
+                    group.nobodys.extend(alone.nobodys);
+                }
                 None => groups.push(alone),
             }
         }

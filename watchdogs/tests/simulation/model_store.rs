@@ -197,7 +197,8 @@ impl Database {
     fn groups(&self) -> Vec<ShardGroup> {
         let mut groups: Vec<ShardGroup> = Vec::new();
         let name = |node: Option<usize>| node.map(|node| self.nodes[node].node.clone());
-        for monitor in self.monitors.iter().filter(|monitor| !monitor.is_deleted) {
+        let present = self.monitors.iter().enumerate().filter(|(_, monitor)| !monitor.is_deleted);
+        for (index, monitor) in present {
             let assignment = monitor.assignment.as_ref();
             let group = ShardGroup {
                 home: name(assignment.and_then(|assignment| assignment.home)),
@@ -209,6 +210,8 @@ impl Database {
                 run_on: monitor.run_on.clone(),
                 active: 0,
                 monitors: 0,
+                first: None,
+                nobodys: Vec::new(),
             };
             let alike = groups.iter().position(|other| {
                 (&other.home, &other.effective, &other.source) == (&group.home, &group.effective, &group.source)
@@ -222,6 +225,11 @@ impl Database {
             let entry = &mut groups[at];
             entry.monitors += 1;
             entry.active += u32::from(monitor.is_active);
+            if monitor.is_active {
+                entry.first = entry.first.or(Some(monitor_id(index)));
+                let is_nobodys = entry.effective.is_none();
+                entry.nobodys.extend(is_nobodys.then_some(monitor_id(index)));
+            }
         }
         groups
     }

@@ -1,0 +1,271 @@
+//! Who runs what, counted, at the cost of what changed.
+//!
+//! Remembers the counts of ranges of monitors, each of about a thousand, and counts a range again when an assignment in
+//! it bears a later generation than was seen, when it is the last one (there new monitors appear), and in turn: Kuma's
+//! table has no mark of a change, and edits in its UI show when their range's turn comes. All ranges have had theirs
+//! after ten rounds of a leader, thirty of another watchdog ([`LEADERS_TURN`], [`FOLLOWERS_TURN`]); of up to
+//! [`AT_LEAST`] ranges each round counts all. A database that lost its tail is counted from the start.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use komainu_watchdogs::facts::ShardGroup;
+use komainu_watchdogs::ids::{MonitorId, Stamp, WatchdogId};
+
+use super::{AFFINITY_WITHIN, TAG, group};
+use crate::store::error::StoreError;
+use crate::store::session::{Session, Sql};
+use crate::store::value::{Row, values};
+use crate::store::watch::stamp;
+
+const ACT: &str = "count the assignments";
+
+/// Monitors of one range, when it is made.
+const RANGE: i64 = 1_000;
+/// Rounds in which all ranges are counted again.
+const LEADERS_TURN: usize = 10;
+const FOLLOWERS_TURN: usize = 30;
+/// Ranges that each round counts again, if there are so many.
+const AT_LEAST: usize = 2;
+/// More changes than these are counted by counting everything.
+const CHANGES: usize = 2_000;
+/// Ranges of one statement: each row is compared with their bounds one after another.
+const AT_ONCE: usize = 20;
+
+/// What one watchdog counted so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    stamp: Option<Stamp>,
+    /// By rising key; the first begins at 0, the last has no end. Never empty after a read.
+    ranges: Vec<Range>,
+    next: usize,
+}
+
+/// A range of monitors, by their keys.
+#[derive(Clone, Debug, Default)]
+struct Range {
+    from: i64,
+    groups: Vec<ShardGroup>,
+    monitors: u32,
+    leftover: u32,
+}
+
+impl Counts {
+    /// All monitors, counted by likeness, and how many assignments are left over from monitors that are gone. `me`: a
+    /// leader looks for edits more often. The caller is within a snapshot.
+    pub(crate) async fn read(
+        &mut self,
+        session: &mut Session,
+        me: &WatchdogId,
+    ) -> Result<(Vec<ShardGroup>, u32), StoreError> {
+        let head = Head::read(session, self.stamp).await?;
+        if !head.goes_on {
+            self.ranges = cut(session, 0).await?;
+        }
+        let due = self.due(session, &head, me).await?;
+        self.count(session, due).await?;
+        self.stamp = Some(head.stamp);
+        self.grow(session).await?;
+        Ok((self.groups(), self.ranges.iter().map(|range| range.leftover).sum()))
+    }
+
+    async fn due(
+        &mut self,
+        session: &mut Session,
+        head: &Head,
+        me: &WatchdogId,
+    ) -> Result<BTreeSet<usize>, StoreError> {
+        let all = || (0..self.ranges.len()).collect();
+        let Some(seen) = self.stamp.filter(|_| head.goes_on) else { return Ok(all()) };
+        let mut due = BTreeSet::from([self.ranges.len().saturating_sub(1)]);
+        if seen != head.stamp {
+            let changed = changed_since(session, seen).await?;
+            if changed.len() > CHANGES {
+                return Ok(all());
+            }
+            due.extend(changed.into_iter().map(|id| self.range_of(id)));
+        }
+        let turn = if head.leader.as_ref() == Some(me) { LEADERS_TURN } else { FOLLOWERS_TURN };
+        let (len, begins) = (self.ranges.len(), self.next);
+        let now = len.div_ceil(turn).max(AT_LEAST).min(len);
+        due.extend((0..now).map(|step| (begins + step) % len.max(1)));
+        self.next = (begins + now) % len.max(1);
+        Ok(due)
+    }
+
+    fn range_of(&self, id: i64) -> usize {
+        self.ranges.partition_point(|range| range.from <= id).saturating_sub(1)
+    }
+
+    async fn count(&mut self, session: &mut Session, due: BTreeSet<usize>) -> Result<(), StoreError> {
+        let due: Vec<usize> = due.into_iter().collect();
+        for part in due.chunks(AT_ONCE) {
+            let within: Vec<Within> = part.iter().filter_map(|at| self.within(*at)).collect();
+            let mut counted: BTreeMap<usize, Range> =
+                within.iter().map(|one| (one.at, Range { from: one.from, ..Range::default() })).collect();
+            for row in read_counts(session, &within).await? {
+                let Some(range) = usize::try_from(row.count("part")?).ok().and_then(|at| counted.get_mut(&at)) else {
+                    continue;
+                };
+                let monitors = row.small("monitors")?;
+                if row.maybe_text("type")?.is_some() {
+                    range.monitors += monitors;
+                    range.groups.push(group(&row)?);
+                } else {
+                    range.leftover += monitors;
+                }
+            }
+            if counted.values().any(Range::has_nobodys) {
+                note_nobodys(session, &within, &mut counted).await?;
+            }
+            for (at, range) in counted {
+                if let Some(stands) = self.ranges.get_mut(at) {
+                    *stands = range;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn within(&self, at: usize) -> Option<Within> {
+        let until = self.ranges.get(at + 1).map(|range| range.from);
+        self.ranges.get(at).map(|range| Within { at, from: range.from, until })
+    }
+
+    /// New monitors make the last range long: it is cut anew.
+    async fn grow(&mut self, session: &mut Session) -> Result<(), StoreError> {
+        let is_long = |range: &&Range| i64::from(range.monitors) > 2 * RANGE;
+        let Some(from) = self.ranges.last().filter(is_long).map(|range| range.from) else { return Ok(()) };
+        self.ranges.pop();
+        let begins = self.ranges.len();
+        self.ranges.extend(cut(session, from).await?);
+        self.count(session, (begins..self.ranges.len()).collect()).await
+    }
+
+    fn groups(&self) -> Vec<ShardGroup> {
+        let mut alike: BTreeMap<_, ShardGroup> = BTreeMap::new();
+        for group in self.ranges.iter().flat_map(|range| &range.groups) {
+            let place = (&group.home, &group.effective, &group.source, group.pinned, group.asked);
+            alike
+                .entry((place, &group.kind, &group.run_on))
+                .and_modify(|all| {
+                    all.active += group.active;
+                    all.monitors += group.monitors;
+                    all.first = all.first.into_iter().chain(group.first).min();
+                    all.nobodys.extend(&group.nobodys);
+                })
+                .or_insert_with(|| group.clone());
+        }
+        alike.into_values().collect()
+    }
+}
+
+impl Range {
+    fn has_nobodys(&self) -> bool {
+        self.groups.iter().any(ShardGroup::is_nobodys)
+    }
+}
+
+/// What the cluster says of itself.
+struct Head {
+    stamp: Stamp,
+    leader: Option<WatchdogId>,
+    /// What was counted before belongs to this database's past.
+    goes_on: bool,
+}
+
+impl Head {
+    async fn read(session: &mut Session, seen: Option<Stamp>) -> Result<Self, StoreError> {
+        let sql = "SELECT c.generation, c.nonce, l.watchdog_id, (SELECT COUNT(*) FROM komainu_generation g \
+             WHERE g.generation = ? AND g.nonce = ?) AS known \
+             FROM komainu_cluster c JOIN komainu_leader l ON l.id = c.id WHERE c.id = 1";
+        let asked = seen.unwrap_or_default();
+        let row = session.row(ACT, sql, values![asked.generation, asked.nonce]).await?;
+        let row = row.ok_or(StoreError::SchemaMissing)?;
+        let stamp = stamp(&row)?;
+        let is_past = seen.is_some_and(|seen| seen.generation <= stamp.generation);
+        let leader = row.maybe_text("watchdog_id")?.map(WatchdogId::from);
+        Ok(Self { stamp, leader, goes_on: is_past && (seen == Some(stamp) || row.flag("known")?) })
+    }
+}
+
+/// Monitors whose assignment was written after this; one more than are worth looking at one by one.
+async fn changed_since(session: &mut Session, seen: Stamp) -> Result<Vec<i64>, StoreError> {
+    let sql = format!("SELECT monitor_id FROM komainu_assignment WHERE generation > ? LIMIT {}", CHANGES + 1);
+    let rows = session.rows(ACT, sql, values![seen.generation]).await?;
+    rows.iter().map(|row| row.int("monitor_id")).collect()
+}
+
+/// Ranges of [`RANGE`] monitors each, from this key on.
+async fn cut(session: &mut Session, from: i64) -> Result<Vec<Range>, StoreError> {
+    let sql = format!(
+        "SELECT id FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place FROM monitor WHERE id >= ?) x \
+         WHERE place % {RANGE} = 0 ORDER BY id"
+    );
+    let rows = session.rows(ACT, sql, values![from]).await?;
+    let bounds = rows.iter().map(|row| row.int("id")).collect::<Result<Vec<_>, _>>()?;
+    let begins = std::iter::once(from).chain(bounds.into_iter().map(|last| last + 1));
+    Ok(begins.map(|from| Range { from, ..Range::default() }).collect())
+}
+
+/// One range of a statement.
+struct Within {
+    at: usize,
+    from: i64,
+    until: Option<i64>,
+}
+
+/// The condition that a key lies in one of them, and the expression that says in which.
+fn conditions(within: &[Within], id: &str) -> (String, String) {
+    let one = |range: &Within| match range.until {
+        Some(until) => format!("({id} >= {} AND {id} < {until})", range.from),
+        None => format!("{id} >= {}", range.from),
+    };
+    let inside = within.iter().map(one).collect::<Vec<_>>().join(" OR ");
+    let which = |range: &Within| match range.until {
+        Some(until) => format!("WHEN {id} < {until} THEN {}", range.at),
+        None => format!("WHEN 1 = 1 THEN {}", range.at),
+    };
+    let part = within.iter().map(which).collect::<Vec<_>>().join(" ");
+    (format!("({inside})"), format!("CASE {part} END"))
+}
+
+/// Counts of these ranges; rows without a type count what is left over.
+async fn read_counts(session: &mut Session, within: &[Within]) -> Result<Vec<Row>, StoreError> {
+    let (inside, part) = conditions(within, "m.id");
+    let (gone_inside, gone_part) = conditions(within, "a.monitor_id");
+    let affinity = AFFINITY_WITHIN.replace("{inside}", &conditions(within, "p.monitor_id").0);
+    let sql = format!(
+        "SELECT {part} AS part, a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, \
+         COALESCE(a.pinned, 0) AS pinned, COALESCE(a.asked, 0) AS asked, m.type, k.run_on, t.tagged, \
+         COUNT(CASE WHEN m.active = 1 THEN 1 END) AS active, COUNT(*) AS monitors, \
+         MIN(CASE WHEN m.active = 1 THEN m.id END) AS first \
+         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {affinity} WHERE {inside} \
+         GROUP BY {part}, a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, a.pinned, \
+         a.asked, m.type, k.run_on, t.tagged \
+         UNION ALL SELECT {gone_part}, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, 0, COUNT(*), NULL \
+         FROM komainu_assignment a LEFT JOIN monitor m ON m.id = a.monitor_id WHERE {gone_inside} AND m.id IS NULL \
+         GROUP BY {gone_part}"
+    );
+    session.rows(ACT, Sql::Once(sql), values![TAG]).await
+}
+
+/// Active monitors that nobody runs, by name: how long one is without an owner is a question about that one.
+async fn note_nobodys(
+    session: &mut Session,
+    within: &[Within],
+    counted: &mut BTreeMap<usize, Range>,
+) -> Result<(), StoreError> {
+    let (inside, part) = conditions(within, "m.id");
+    let sql = format!(
+        "SELECT {part} AS part, m.id FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
+         WHERE {inside} AND m.active = 1 AND COALESCE(a.effective_node, '') = '' ORDER BY m.id"
+    );
+    for row in session.rows(ACT, Sql::Once(sql), vec![]).await? {
+        let range = usize::try_from(row.count("part")?).ok().and_then(|at| counted.get_mut(&at));
+        // Which of the groups does not matter: they are told together.
+        if let Some(group) = range.and_then(|range| range.groups.iter_mut().find(|group| group.is_nobodys())) {
+            group.nobodys.push(MonitorId(row.int("id")?));
+        }
+    }
+    Ok(())
+}

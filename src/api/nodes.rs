@@ -39,6 +39,8 @@ pub(super) struct Shown {
     overlay: Overlay,
     /// A drain takes pinned monitors along.
     drains_pinned: bool,
+    /// An operator asked to bring its monitors home now, and some are still to come.
+    recover_asked: bool,
     /// The process that holds the lease.
     #[schema(value_type = Option<String>, required)]
     incarnation: Option<Incarnation>,
@@ -125,6 +127,7 @@ impl From<NodeInfo> for Shown {
             status: info.status,
             overlay: info.overlay,
             drains_pinned: info.drains_pinned,
+            recover_asked: info.recover_asked,
             incarnation: info.incarnation,
             hostname: info.hostname,
             runner: info.runner,

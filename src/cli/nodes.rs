@@ -201,9 +201,12 @@ async fn list(output: &OutputArgs) -> anyhow::Result<()> {
             names.map(|name| print::cell(item.get(name)));
         let labels = item.get("labels").and_then(Value::as_array).into_iter().flatten();
         let labels: Vec<&str> = labels.filter_map(Value::as_str).collect();
-        [node, status, overlay, monitors, home, weight, capacity, labels.join(","), address]
+        let is_asked = item.get("recover_asked").and_then(Value::as_bool).unwrap_or(false);
+        let asked = if is_asked { "recover" } else { "" }.to_owned();
+        [node, status, overlay, asked, monitors, home, weight, capacity, labels.join(","), address]
     });
-    let headings = ["NODE", "STATUS", "OVERLAY", "MONITORS", "HOME", "WEIGHT", "CAPACITY", "LABELS", "ADDRESS"];
+    let headings =
+        ["NODE", "STATUS", "OVERLAY", "ASKED", "MONITORS", "HOME", "WEIGHT", "CAPACITY", "LABELS", "ADDRESS"];
     print::table(headings, rows);
     Ok(())
 }

@@ -101,6 +101,8 @@ pub struct NodeInfo {
     pub labels: Vec<String>,
     /// A drain of it takes pinned monitors along.
     pub drains_pinned: bool,
+    /// An operator asked to bring its monitors home now, and some are still to come.
+    pub recover_asked: bool,
     /// `native` or `kuma`; `None`: it never registered.
     pub runner: Option<String>,
     /// Active monitors it runs.
@@ -138,7 +140,7 @@ pub async fn list(store: &Store) -> Result<Vec<NodeInfo>, StoreError> {
     };
     let sql = format!(
         "SELECT n.node_id, n.node_name, n.address, n.status, n.overlay, n.incarnation, n.hostname, n.weight, \
-         n.capacity, n.kinds, n.labels, n.drains_pinned, n.runner, n.last_seen_ms, {} AS monitors, {} AS home_monitors FROM node n ORDER BY n.node_id",
+         n.capacity, n.kinds, n.labels, n.drains_pinned, n.recover_asked, n.runner, n.last_seen_ms, {} AS monitors, {} AS home_monitors FROM node n ORDER BY n.node_id",
         count("effective_node"),
         count("node_id")
     );
@@ -160,6 +162,7 @@ fn info(row: &Row) -> Result<NodeInfo, StoreError> {
         kinds: kinds(&row.text("kinds")?),
         labels: kinds(&row.text("labels")?),
         drains_pinned: row.flag("drains_pinned")?,
+        recover_asked: row.flag("recover_asked")?,
         runner: row.maybe_text("runner")?,
         monitors: row.small("monitors")?,
         home_monitors: row.small("home_monitors")?,

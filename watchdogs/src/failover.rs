@@ -280,10 +280,7 @@ fn decide_status_change(situation: &Situation<'_>, row: &NodeRow) -> Option<Stat
     let status = if node.is_decided { node.status } else { row.status };
     let was_well = matches!(row.status, NodeStatus::Online | NodeStatus::Unreachable);
     let is_ill = matches!(status, NodeStatus::Offline | NodeStatus::Stalled);
-    let is_home = !situation
-        .groups()
-        .any(|group| group.home.as_ref() == Some(&row.node) && group.effective.as_ref() != Some(&row.node));
-    let recovered = row.recover_asked && status == NodeStatus::Online && is_home;
+    let recovered = row.recover_asked && status == NodeStatus::Online && !has_more_to_come(situation, row);
     let is_overwritten = situation.overwritten.contains(&row.node);
     if status == row.status && overlay == row.overlay && !recovered && !is_overwritten {
         return None;
@@ -300,6 +297,15 @@ fn decide_status_change(situation: &Situation<'_>, row: &NodeRow) -> Option<Stat
         recovered,
         reason: node.reason,
     })
+}
+
+/// Whether a monitor that is at home on this node is elsewhere, and may come. What the node cannot run never does, and
+/// nothing while it is being emptied or kept empty: a wish for that would be asked for ever.
+fn has_more_to_come(situation: &Situation<'_>, row: &NodeRow) -> bool {
+    let is_away =
+        |group: &ShardGroup| group.home.as_ref() == Some(&row.node) && group.effective.as_ref() != Some(&row.node);
+    let takes = |group: &ShardGroup| row.overlay == Overlay::None && row.takes(&group.kind, &group.run_on);
+    situation.groups().any(|group| is_away(group) && takes(group))
 }
 
 /// A draining node is drained once its holder acknowledged a generation in which it owns nothing.

@@ -42,6 +42,7 @@ pub mod status;
 pub mod steps;
 pub mod tenure;
 pub mod time;
+mod unwatched;
 pub mod view;
 pub mod watch;
 pub mod watchdog;

@@ -3,7 +3,6 @@
 //! Owns the shape. [`crate::watchdog::Watchdog::view`] fills it from the same rows the decisions are made of; nothing
 //! is read anew for a request.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,7 +13,6 @@ use crate::facts::{Mode, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Vote, 
 use crate::failover::{field, misfits, would_move};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
 use crate::io::Severity;
-use crate::policy::Policy;
 use crate::quorum::Reach;
 use crate::shard::Field;
 use crate::status::Lease;
@@ -180,47 +178,25 @@ pub struct WouldMove {
     pub reason: MoveReason,
 }
 
-/// The lowest value of a count over a sliding window: what stayed unwatched all along, however many others came and went.
-#[derive(Debug, Default)]
-pub(crate) struct Lowest {
-    samples: VecDeque<(Mono, u32)>,
-    since: Option<Mono>,
-}
-
-impl Lowest {
-    /// Takes in one round's count.
-    pub(crate) fn note(&mut self, now: Mono, count: u32, policy: &Policy) {
-        self.since.get_or_insert(now);
-        while self.samples.front().is_some_and(|(at, _)| now.since(*at) > policy.orphan_bound) {
-            self.samples.pop_front();
-        }
-        self.samples.push_back((now, count));
-    }
-
-    /// The lowest count, once the window is full.
-    pub(crate) fn lowest(&self, policy: &Policy) -> u32 {
-        let (Some(since), Some((last, _))) = (self.since, self.samples.back()) else {
-            return 0;
-        };
-        let is_full = last.since(since) >= policy.orphan_bound;
-        if is_full { self.samples.iter().map(|(_, count)| *count).min().unwrap_or(0) } else { 0 }
-    }
-}
-
 /// Active monitors, and how many of them a living node runs.
 pub(crate) fn count_monitors(watchdog: &Watchdog, round: &Round) -> MonitorsView {
     let mut view = MonitorsView::default();
     for group in &round.shards {
         view.active += group.active;
-        let owner = round.nodes.iter().find(|row| Some(&row.node) == group.effective.as_ref());
-        let owner = owner.filter(|row| row.runs(&group.kind));
-        if owner.and_then(|row| watchdog.assessor.of(&row.node)).is_some_and(Assessment::is_watching) {
+        if is_watched(watchdog, round, group) {
             view.watched += group.active;
         } else {
             view.unwatched += group.active;
         }
     }
     view
+}
+
+/// Whether a living node runs them.
+pub(crate) fn is_watched(watchdog: &Watchdog, round: &Round, group: &ShardGroup) -> bool {
+    let owner = round.nodes.iter().find(|row| Some(&row.node) == group.effective.as_ref());
+    let owner = owner.filter(|row| row.runs(&group.kind));
+    owner.and_then(|row| watchdog.assessor.of(&row.node)).is_some_and(Assessment::is_watching)
 }
 
 impl Watchdog {
@@ -232,7 +208,7 @@ impl Watchdog {
             return View { reasons, database, ..View::default() };
         };
         let mut monitors = count_monitors(self, round);
-        monitors.orphaned = self.unwatched.lowest(&self.policy);
+        monitors.orphaned = self.unwatched.orphaned(now, &self.policy);
         let overwritten = self.foreign.overwritten(now);
         let situation = self.situation(now, round, &overwritten);
         let field = field(&situation);

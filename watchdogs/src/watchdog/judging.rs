@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Watchdog;
 use crate::alarms::{self, Surroundings, alarms};
 use crate::assess::Evidence;
-use crate::facts::{Mode, NodeRow, Observation, ObservationRow, ProgressRow, Round, Target};
+use crate::facts::{Mode, NodeRow, Observation, ObservationRow, ProgressRow, Round, ShardGroup, Target};
 use crate::failover::{field, misfits, overloaded};
 use crate::health::Health;
 use crate::io::Alarm;
@@ -29,7 +29,10 @@ impl Watchdog {
         self.foreign.handle_round(now, &round);
         self.watch_leader(now, &round);
         self.judge(now, &round);
-        self.unwatched.note(now, crate::view::count_monitors(self, &round).unwatched, &self.policy);
+        let mut unwatched = std::mem::take(&mut self.unwatched);
+        let is_unwatched = |group: &&ShardGroup| !crate::view::is_watched(self, &round, group);
+        unwatched.note(now, round.shards.iter().filter(is_unwatched));
+        self.unwatched = unwatched;
         self.is_warm |= self.has_probed_all(&round);
         if self.is_warm {
             self.raise_and_resolve(now, &round);

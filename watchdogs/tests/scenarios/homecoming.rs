@@ -1,7 +1,7 @@
 //! How a node that was lost gets its monitors back, and how one that lacks progress does not.
 
 use komainu_watchdogs::decision::{MoveReason, Step};
-use komainu_watchdogs::facts::NodeStatus;
+use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::policy::{Policy, Recovery};
 use komainu_watchdogs::time::{Mono, Wall};
 
@@ -94,6 +94,25 @@ fn with_manual_recovery_monitors_go_home_only_when_somebody_says_so() {
     world.run_to(4_060);
     assert_eq!(world.spread(), [12, 12, 12]);
     assert!(!world.database.node("node1").recover_asked, "the wish was carried out");
+}
+
+#[test]
+fn a_wish_to_recover_ends_when_nothing_more_can_come_home() {
+    let mut world = World::settled();
+    world.kill("node1");
+    world.run_to(60);
+    let stuck = world.add_monitor("node1", "dns");
+    world.database.monitors.get_mut(&stuck).unwrap().effective = Some("node2".into());
+    world.database.node("node1").kinds = vec!["http".to_owned()];
+    world.database.node("node1").recover_asked = true;
+    world.start("node1");
+    world.run_to(100);
+    assert_eq!(world.monitors_of("node1"), 12);
+    assert!(!world.database.node("node1").recover_asked, "what it cannot run never comes");
+    world.database.node("node1").recover_asked = true;
+    world.database.node("node1").overlay = Overlay::Draining;
+    world.run_to(160);
+    assert!(!world.database.node("node1").recover_asked, "nor does anything while it is drained");
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! How long active monitors have been without a living owner.
+//!
+//! One by one where nobody runs them: others that come and go, as they do while monitors are moved, say nothing of
+//! those that stay. Where a node that does not watch is said to run them, by that node, as long as its first monitor of
+//! that type is the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::facts::ShardGroup;
+use crate::ids::{MonitorId, NodeId};
+use crate::policy::Policy;
+use crate::time::Mono;
+
+/// Monitors of one node, all of one type.
+type Place = (NodeId, String);
+
+/// Since when which monitors are without a living owner, as this watchdog saw it.
+#[derive(Debug, Default)]
+pub(crate) struct Unwatched {
+    nobodys: BTreeMap<MonitorId, Mono>,
+    places: BTreeMap<Place, Stuck>,
+}
+
+/// Monitors that stay on a node which does not watch them.
+#[derive(Clone, Copy, Debug)]
+struct Stuck {
+    first: MonitorId,
+    since: Mono,
+    active: u32,
+}
+
+impl Unwatched {
+    /// Takes in the groups of one round that nobody watches.
+    pub(crate) fn note<'a>(&mut self, now: Mono, groups: impl Iterator<Item = &'a ShardGroup>) {
+        let mut nobodys = BTreeSet::new();
+        let mut places: BTreeMap<Place, Stuck> = BTreeMap::new();
+        for group in groups.filter(|group| group.active > 0) {
+            match (&group.effective, group.first) {
+                (None, _) => nobodys.extend(group.nobodys.iter().copied()),
+                (Some(node), Some(first)) => {
+                    let place = places.entry((node.clone(), group.kind.clone()));
+                    let stuck = place.or_insert(Stuck { first, since: now, active: 0 });
+                    stuck.first = stuck.first.min(first);
+                    stuck.active += group.active;
+                }
+                (Some(_), None) => {}
+            }
+        }
+        self.nobodys.retain(|monitor, _| nobodys.contains(monitor));
+        for monitor in nobodys {
+            self.nobodys.entry(monitor).or_insert(now);
+        }
+        for (place, stuck) in &mut places {
+            let before = self.places.get(place).filter(|before| before.first == stuck.first);
+            stuck.since = before.map_or(now, |before| before.since);
+        }
+        self.places = places;
+    }
+
+    /// How many have been so for longer than the bound.
+    pub(crate) fn orphaned(&self, now: Mono, policy: &Policy) -> u32 {
+        let is_long = |since: Mono| now.since(since) >= policy.orphan_bound;
+        let nobodys = self.nobodys.values().filter(|since| is_long(**since)).count();
+        let stuck = self.places.values().filter(|stuck| is_long(stuck.since)).map(|stuck| stuck.active);
+        u32::try_from(nobodys).unwrap_or(u32::MAX).saturating_add(stuck.sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nobodys(ids: &[i64]) -> ShardGroup {
+        let ids: Vec<MonitorId> = ids.iter().copied().map(MonitorId).collect();
+        ShardGroup { effective: None, nobodys: ids, ..of_node("", 1, 1) }
+    }
+
+    fn of_node(node: &str, first: i64, active: u32) -> ShardGroup {
+        ShardGroup {
+            home: None,
+            effective: Some(node.into()),
+            source: None,
+            pinned: false,
+            asked: false,
+            kind: "http".to_owned(),
+            run_on: vec![],
+            active,
+            monitors: active,
+            first: Some(MonitorId(first)),
+            nobodys: vec![],
+        }
+    }
+
+    #[test]
+    fn monitors_that_are_moved_one_after_the_other_are_no_orphans() {
+        let (mut unwatched, policy) = (Unwatched::default(), Policy::default());
+        for second in 0_u64..200 {
+            let id = i64::try_from(second).unwrap();
+            unwatched.note(Mono::secs(second), [nobodys(&[id, id + 1, id + 2])].iter());
+            assert_eq!(unwatched.orphaned(Mono::secs(second), &policy), 0);
+        }
+        let bound = policy.orphan_bound.as_secs();
+        unwatched.note(Mono::secs(199 + bound), [nobodys(&[201])].iter());
+        assert_eq!(unwatched.orphaned(Mono::secs(199 + bound), &policy), 1, "the one that stayed all along");
+    }
+
+    #[test]
+    fn a_monitor_that_is_made_for_a_dead_node_is_no_orphan_at_once() {
+        let (mut unwatched, policy) = (Unwatched::default(), Policy::default());
+        for second in 0_u64..200 {
+            let first = i64::try_from(second / 3).unwrap();
+            unwatched.note(Mono::secs(second), [of_node("n1", first, 1)].iter());
+            assert_eq!(unwatched.orphaned(Mono::secs(second), &policy), 0);
+        }
+        for second in 200_u64..=300 {
+            unwatched.note(Mono::secs(second), [of_node("n1", 66, 12)].iter());
+        }
+        assert_eq!(unwatched.orphaned(Mono::secs(300), &policy), 12);
+    }
+}

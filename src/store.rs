@@ -5,6 +5,7 @@
 //! must be quick and alone has a connection of its own ([`Watch`], [`Leadership`], [`TenureConnection`]); the rest borrows
 //! from the few of its [`Share`].
 
+pub mod ahead;
 pub mod apikeys;
 pub mod audit;
 pub mod beats;

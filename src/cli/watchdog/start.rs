@@ -19,6 +19,7 @@ use crate::heartbeat::{self, Heartbeats};
 use crate::outbox::Outbox;
 use crate::probe::Prober;
 use crate::state_dir::StateDir;
+use crate::steps;
 use crate::store::capacity::Ids;
 use crate::store::{DatabaseUrl, Store, StoreError};
 
@@ -96,15 +97,17 @@ pub(super) fn outbox(
     })
 }
 
-/// Looks for monitors that are down, certificates that expire, ids that end and what is gone, until the handles are dropped.
-/// Publishes how far the ids are used up.
-pub(super) fn alerts(store: &Store, routing: &Arc<Routing>) -> ([AbortOnDropHandle<()>; 4], watch::Receiver<Arc<Ids>>) {
+/// Looks for monitors that are down, certificates that expire, ids that end, what is gone and steps of the clock,
+/// until the handles are dropped. Publishes how far the ids are used up.
+pub(super) fn alerts(store: &Store, routing: &Arc<Routing>) -> ([AbortOnDropHandle<()>; 5], watch::Receiver<Arc<Ids>>) {
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing));
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
     let (seen, ids) = watch::channel(Arc::default());
     let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), seen);
     let leftover = alerts::leftover::run(store.clone(), Arc::clone(routing));
-    let tasks = [tokio::spawn(monitors), tokio::spawn(certificates), tokio::spawn(capacity), tokio::spawn(leftover)];
+    let steps = tokio::spawn(steps::run(store.clone()));
+    let (monitors, certificates) = (tokio::spawn(monitors), tokio::spawn(certificates));
+    let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), steps];
     (tasks.map(AbortOnDropHandle::new), ids)
 }
 

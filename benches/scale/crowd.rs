@@ -95,7 +95,8 @@ impl Crowd {
         let mut oldest = 0;
         for port in &self.ports {
             let Ok(answer) = self.http.get(format!("http://127.0.0.1:{port}/health")).send().await else { continue };
-            let Ok(health) = answer.json::<serde_json::Value>().await else { continue };
+            let text = answer.text().await.unwrap_or_default();
+            let health: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
             oldest = oldest.max(health["verdict_age_ms"].as_u64().unwrap_or(0));
         }
         Duration::from_millis(oldest)

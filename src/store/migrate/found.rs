@@ -91,7 +91,9 @@ impl Found {
             Some(NodeOrigin::Ours) | None => vec![],
         };
         if matches!(self.recorded, Some(NodeOrigin::Extended { .. })) {
-            columns.extend(self.missing_node_columns());
+            // An interrupted migration wrote them down before it could add them.
+            let missing = self.missing_node_columns().into_iter().filter(|column| !columns.contains(column));
+            columns.extend(missing.collect::<Vec<_>>());
         }
         let mut tables = self.kuma_tables.clone();
         if makes_kuma {

@@ -77,6 +77,11 @@ impl Incidents {
         }
     }
 
+    /// Something was ordered and not answered yet.
+    pub fn is_awaiting(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
     /// Nothing is known any more: an outage of one's own. Whatever still holds will be raised anew.
     pub fn reset(&mut self) {
         self.raised_at.clear();

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_watchdogs::facts::{
-    ClusterRow, LeaderRow, MonitorRow, NodeRow, NodeStatus, Observation, ObservationRow, Round, Shard, Target, Vote,
-    WatchdogRow,
+    ClusterRow, Counts, LeaderRow, MonitorRow, NodeRow, NodeStatus, Observation, ObservationRow, Round, Shard, Target,
+    Vote, WatchdogRow,
 };
 use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
 use komainu_watchdogs::io::{Errand, Found, Input, LeadershipAnswer, Output, ProbeOutcome};
@@ -191,4 +191,45 @@ fn a_step_names_the_home_it_was_planned_by() {
     let going_home = plan(&shard, &Field { nodes, release_budget: 1, ..Field::default() });
     // Whoever binds it to n1 meanwhile must find that this step, which is for n2, leaves it alone.
     assert_eq!(going_home.moves.iter().map(|step| step.home.clone()).collect::<Vec<_>>(), [node("n2")]);
+}
+
+#[test]
+fn a_wish_that_failed_and_passed_does_not_silence_a_watchdog_for_ever() {
+    let mut watchdog = watchdog();
+    for second in 0..=60 {
+        let at = Mono::secs(second);
+        let mut rows = rows(at, node(NodeStatus::Online, second));
+        rows.leader = LeaderRow { holder: Some(Incarnation(8)), renewals: second, ..LeaderRow::default() };
+        watchdog.handle(at, Input::Round(Box::new(rows)));
+        probed(&mut watchdog, second, &ProbeOutcome::Answered);
+        if second == 20 {
+            // Raised by nobody any more: it held for one round, and could not be entered.
+            watchdog.handle(at, Input::Told("node/n1".to_owned(), Err(String::new())));
+        }
+        for output in drain(&mut watchdog) {
+            let answer = match output {
+                Output::Write(_) => Some(Input::Written(Ok(()))),
+                Output::Errand(Errand::Counts) => {
+                    let counts = Counts { began_at: at, ..Counts::default() };
+                    Some(Input::Errand(Errand::Counts, Ok(Found::Counts(Box::new(counts)))))
+                }
+                Output::Errand(errand) => Some(Input::Errand(errand, Ok(Found::Incidents(Vec::new())))),
+                Output::Raise(alarm) => Some(Input::Told(alarm.key, Ok(()))),
+                Output::ReadRound
+                | Output::ReadProgress(_)
+                | Output::Probe(_)
+                | Output::Leadership(_)
+                | Output::ReadShard
+                | Output::Commit(_)
+                | Output::Resolve { .. }
+                | Output::Announce(_)
+                | Output::Hint(_) => None,
+            };
+            if let Some(answer) = answer {
+                watchdog.handle(at, answer);
+            }
+        }
+    }
+    let reasons = watchdog.view(Mono::secs(60)).reasons;
+    assert!(!reasons.iter().any(|reason| reason.contains("no verdict")), "{reasons:?}");
 }

@@ -14,6 +14,7 @@ use crate::ids::NodeId;
 use crate::io::{Alarm, Severity};
 use crate::status::Lease;
 use crate::time::Mono;
+use crate::upkeep::Chore;
 
 /// The incident that says that nothing is watched.
 const DATABASE: &str = "database";
@@ -148,6 +149,10 @@ impl Watchdog {
             .cloned()
             .collect();
         let outputs = self.incidents.handle_round(now, found, &open);
+        if outputs.is_empty() && !self.incidents.is_awaiting() {
+            // What could not be entered is no wish any more: it passed, or somebody else entered it.
+            self.handle_chore(now, Chore::Telling, &Ok(()));
+        }
         self.outputs.extend(outputs);
     }
 

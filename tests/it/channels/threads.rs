@@ -42,8 +42,10 @@ fn about(calls: &Calls, method: &str, words: &str) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incident_is_one_thread_whose_headline_turns_green() {
     let (url, calls) = slack().await;
+    // What else a busy machine brings about would share a message with it, and a message about several is in no thread.
     let sections = format!(
-        "[[channel]]\nname = \"ops\"\ntype = \"slack\"\nbot_token = \"xoxb-1\"\nchannel = \"#ops\"\napi_url = \"{url}\"\n"
+        "[[channel]]\nname = \"ops\"\ntype = \"slack\"\nbot_token = \"xoxb-1\"\nchannel = \"#ops\"\napi_url = \"{url}\"\n\
+         [[route]]\nmatch = {{ key = \"node/node1\" }}\nchannels = [\"ops\"]\n"
     );
     let shape = Shape { watchdogs: 2, nodes: 2, monitors: 4, ..Shape::default() };
     let mut cluster = Cluster::start_with(Kind::Sqlite, shape, &sections).await;

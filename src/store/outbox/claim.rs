@@ -112,7 +112,9 @@ async fn begin_on(session: &mut Session, claim: &Claim, interval: Duration) -> R
     if mine.len() != claim.deliveries.len() {
         return Ok(Begin::Lost);
     }
-    let slot = format!("UPDATE komainu_channel SET next_at = {now} + ? WHERE name = ? AND next_at <= {now}");
+    let slot = format!(
+        "UPDATE komainu_channel SET next_at = {now} + ?, paused_at = {now} WHERE name = ? AND next_at <= {now}"
+    );
     let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
     if session.execute(act, slot, values![interval, &claim.channel]).await? == 0 {
         give_back(session, claim).await?;

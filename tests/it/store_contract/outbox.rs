@@ -34,6 +34,7 @@ on_both_databases! {
     a_monitor_that_moves_and_a_node_that_is_only_unreachable_release_what_was_held,
     what_nobody_takes_care_of_is_told_again,
     what_waits_for_a_channel_that_is_gone_is_told_elsewhere,
+    a_channel_that_a_clock_ahead_has_paused_tells_again,
 }
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -435,4 +436,31 @@ async fn what_waits_for_a_channel_that_is_gone_is_told_elsewhere(kind: Kind) {
     assert_eq!(mail.told().concat(), ["opened leader"]);
     let failed = "SELECT COUNT(*) FROM komainu_delivery WHERE channel = 'gone' AND state = 'failed'";
     assert_eq!(fixture.raw.count(failed).await, 1);
+}
+
+async fn a_channel_that_a_clock_ahead_has_paused_tells_again(kind: Kind) {
+    for hours in [1, 24] {
+        let mut fixture = Fixture::native(kind).await;
+        let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+        let asked =
+            DeliveryError::Retryable { reason: "answered 429".to_owned(), after: Some(Duration::from_secs(30)) };
+        ops.refuse(Some(asked));
+        let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+        raise(&fixture, "leader", &routing).await;
+        let mut raw = Raw::connect(&fixture.text).await;
+        let refused = "SELECT COUNT(*) FROM komainu_channel WHERE failures > 0";
+        wait_until("it is refused", PATIENCE, async || raw.count(refused).await == 1).await;
+        ops.refuse(None);
+        // All that was noted was noted by a clock that is put right now.
+        let shift = hours * 3_600_000;
+        let sql = format!(
+            "UPDATE komainu_channel SET next_at = next_at + {shift}, paused_at = paused_at + {shift}, \
+             last_error_at = last_error_at + {shift}; \
+             UPDATE komainu_delivery SET due_at = due_at + {shift}, created_at = created_at + {shift}"
+        );
+        fixture.raw.execute(&sql).await;
+        let _steps = AbortOnDropHandle::new(tokio::spawn(komainu::steps::run(fixture.store.clone())));
+        ops.wait_for(1).await;
+        assert_eq!(ops.told().concat(), ["opened leader"]);
+    }
 }

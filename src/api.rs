@@ -27,8 +27,8 @@ use crate::config::Details;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
-use crate::store::Store;
 use crate::store::capacity::Ids;
+use crate::store::{Share, Store};
 
 mod apikeys;
 mod audit;
@@ -66,7 +66,7 @@ pub use self::problem::ApiError;
 /// What the surface shows and writes to.
 #[derive(Clone)]
 pub struct State {
-    /// Where wishes are written and lists are read.
+    /// Where wishes are written and lists are read; the surface has its own connections there.
     pub store: Store,
     /// What the watchdog knows; published anew at every round, also when nothing changed.
     pub view: watch::Receiver<Arc<View>>,
@@ -101,6 +101,8 @@ pub struct State {
 /// The state and what the surface itself remembers.
 struct Context {
     state: State,
+    /// Where lists are read: connections that give way before those of wishes do.
+    reads: Store,
     freshness: Freshness,
     known_keys: KnownKeys,
     rates: Rates,
@@ -110,10 +112,13 @@ struct Context {
 type Ctx = axum::extract::State<Arc<Context>>;
 
 /// The whole surface. Must be called within a tokio runtime: it watches how fresh the view is.
-pub fn router(state: State) -> Router {
+pub fn router(mut state: State) -> Router {
     let freshness = Freshness::watch(state.view.clone());
+    let reads = state.store.share(Share::Reads);
+    state.store = state.store.share(Share::Wishes);
     let context = Arc::new(Context {
         state,
+        reads,
         freshness,
         known_keys: KnownKeys::default(),
         rates: Rates::default(),

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
-use crate::store::{Store, WatchdogIdentity};
+use crate::store::{Share, Store, WatchdogIdentity};
 
 mod chair;
 mod desk;
@@ -145,7 +145,8 @@ impl Driver {
         workers.spawn(chair::run(chair::connection(settings), orders, events.clone()));
         let (view, view_receiver) = watch::channel(Arc::new(core.view(now)));
         let (report, report_receiver) = watch::channel(Arc::new(core.report()));
-        let upkeep = upkeep::run((settings.store.clone(), events.clone()), view_receiver.clone(), settings.incarnation);
+        let upkeep = settings.store.share(Share::Upkeep);
+        let upkeep = upkeep::run((upkeep, events.clone()), view_receiver.clone(), settings.incarnation);
         let upkeep = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(upkeep));
         let (contact, contact_receiver) = watch::channel(Arc::default());
         let published = Published { view: view_receiver, report: report_receiver, contact: contact_receiver };

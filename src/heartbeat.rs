@@ -17,14 +17,17 @@ pub mod reschedule;
 pub mod schedule;
 pub mod secret;
 mod settler;
+mod teller;
 mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::View;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -44,6 +47,9 @@ pub use self::name::{NAME_CHARS, is_name};
 pub use self::peers::{PeerAnswer, path as peer_path};
 pub use self::picture::Vouched;
 pub use self::push::{Accepted, Counts, PushError};
+
+/// How long an old secret may hold beside the new one, in seconds. Ninety days: longer is no rotation.
+pub const MOST_OVERLAP_S: i64 = 90 * 86_400;
 
 /// What heartbeats need to know.
 #[derive(Clone, Debug)]
@@ -100,9 +106,9 @@ impl Heartbeats {
         let (intake, jobs) = intake::channel();
         let (settler_bell, bell) = (Bell::default(), Bell::default());
         let picture = Picture::new(settler_bell.clone());
-        let taking = intake::run(store.clone(), watchdog.clone(), jobs, picture.clone(), bell.clone());
+        let taking = intake::run(store.clone(), watchdog, jobs, picture.clone(), bell.clone());
         let refreshing = refresher::run(store.clone(), picture.clone(), bell.clone());
-        let settling = settler::Settler { store, watchdog, routing, picture: picture.clone(), bell: bell.clone() };
+        let settling = settler::Settler { store, routing, picture: picture.clone(), bell: bell.clone() };
         let tasks = [
             AbortOnDropHandle::new(tokio::spawn(taking)),
             AbortOnDropHandle::new(tokio::spawn(refreshing)),
@@ -125,6 +131,11 @@ impl Heartbeats {
     /// What this watchdog alone can vouch for.
     pub fn vouched(&self, name: &str) -> Option<Vouched> {
         self.shared.picture.vouched(name, clock::now())
+    }
+
+    /// How long no push could be taken until now, as far as this watchdog can see.
+    pub fn outage(&self) -> Option<Duration> {
+        self.shared.picture.outage(clock::now())
     }
 
     /// How many heartbeats are in each state.
@@ -156,7 +167,9 @@ impl Heartbeats {
         let Definition { name, nonce, old_nonce, allow_sha1, .. } = &known.definition;
         let derive = |nonce: &str| secret::derive(&self.shared.key, name, nonce);
         let now_ms = self.server_us().map_or(i64::MAX, |us| us / 1_000);
-        let old = old_nonce.as_ref().filter(|(_, until)| now_ms < until.0).map(|(nonce, _)| derive(nonce));
+        // A clock that was set back lets it hold no longer than the longest overlap.
+        let holds = |until: Wall| now_ms < until.0 && until.0.saturating_sub(now_ms) <= MOST_OVERLAP_S * 1_000;
+        let old = old_nonce.as_ref().filter(|(_, until)| holds(*until)).map(|(nonce, _)| derive(nonce));
         let fixed = self.shared.fixed_secrets.get(name).cloned();
         Secrets::new([Some(derive(nonce)), old, fixed].into_iter().flatten().collect(), *allow_sha1)
     }

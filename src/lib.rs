@@ -19,6 +19,7 @@ pub mod probe;
 pub mod sender;
 pub mod signature;
 pub mod state_dir;
+pub mod steps;
 pub mod store;
 
 /// The tests' own, here as in `tests/it`.

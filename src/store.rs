@@ -2,9 +2,10 @@
 //!
 //! Owns the tables `komainu_*` and `node`, and reads and writes Kuma's `monitor` and `heartbeat` as Kuma itself does.
 //! It decides nothing: guards and conditions of statements are the assumptions that a decision named. Everything that
-//! must be quick and alone has a connection of its own ([`Watch`], [`Leadership`], [`TenureConnection`]); the rest goes
-//! through the small pool of [`Store`].
+//! must be quick and alone has a connection of its own ([`Watch`], [`Leadership`], [`TenureConnection`]); the rest borrows
+//! from the few of its [`Share`].
 
+pub mod ahead;
 pub mod apikeys;
 pub mod audit;
 pub mod beats;
@@ -46,7 +47,7 @@ pub use beats::{Beat, BeatStatus, LastBeat};
 pub use error::StoreError;
 pub use leadership::Leadership;
 pub use monitors::MonitorSpec;
-pub use pool::Store;
+pub use pool::{Share, Store};
 pub use tenure::{NodeProcess, TenureConnection};
 pub use url::DatabaseUrl;
 pub use watch::{Errands, Watch, WatchdogIdentity};

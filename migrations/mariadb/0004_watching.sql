@@ -3,6 +3,8 @@
 -- What a watchdog sees, as JSON: written with its counter, so that no vote outlives its author's last word.
 -- komainu_observation is for watchdogs of the version before, until all are new.
 ALTER TABLE komainu_watchdog ADD COLUMN IF NOT EXISTS words MEDIUMTEXT NULL;
+-- When `next_at` was said, by the same clock: a pause that a clock set back has left ahead is known by it.
+ALTER TABLE komainu_channel ADD COLUMN IF NOT EXISTS paused_at BIGINT NOT NULL DEFAULT 0;
 
 -- What was assigned since a generation is found without looking at the rest.
 CREATE INDEX IF NOT EXISTS komainu_assignment_generation ON komainu_assignment (generation);

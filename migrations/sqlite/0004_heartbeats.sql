@@ -1,1 +1,14 @@
 -- Heartbeats of programs: runs, deadlines, and gaps in which no push could be taken.
+
+-- What `deadline` is made of, as JSON: the schedule's limit and those of open runs. Where the earliest of them is not the
+-- `deadline`, an older program wrote the row, and `deadline` alone counts. `gap_id`: the last row of komainu_outage that is
+-- counted in.
+ALTER TABLE komainu_heartbeat ADD COLUMN limits TEXT NULL;
+ALTER TABLE komainu_heartbeat ADD COLUMN gap_id BIGINT NOT NULL DEFAULT 0;
+UPDATE komainu_heartbeat SET gap_id = (SELECT COALESCE(MAX(id), 0) FROM komainu_outage);
+
+-- When a watchdog last proved that it could store a push, by the database's clock. Not in its own row: leases wait for nobody.
+CREATE TABLE IF NOT EXISTS komainu_intake (
+  watchdog_id TEXT NOT NULL PRIMARY KEY,
+  proved_at BIGINT NOT NULL
+);

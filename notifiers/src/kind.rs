@@ -28,6 +28,8 @@ pub enum Kind {
     Clock,
     /// The database cannot be written.
     Database,
+    /// No watchdog can store the pushes of heartbeats.
+    Pushes,
     /// A program did not push its heartbeat in time, or said that it failed.
     Heartbeat,
     /// A monitor is down.
@@ -40,7 +42,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Node,
         Self::Nodes,
         Self::Progress,
@@ -52,6 +54,7 @@ impl Kind {
         Self::ForeignRunner,
         Self::Clock,
         Self::Database,
+        Self::Pushes,
         Self::Heartbeat,
         Self::Monitor,
         Self::Certificate,
@@ -72,6 +75,7 @@ impl Kind {
             Self::ForeignRunner => "foreign-runner",
             Self::Clock => "clock",
             Self::Database => "database",
+            Self::Pushes => "pushes",
             Self::Heartbeat => "heartbeat",
             Self::Monitor => "monitor",
             Self::Certificate => "certificate",

@@ -2,7 +2,7 @@
 //!
 //! Each second the tail of the beats is read, some seconds deep, because ids commit out of order; each change of state is
 //! looked at once. What that misses (a start, an outage, a pause, a deleted monitor) is found by two slower looks: at
-//! what is open, and, part by part, at all monitors. All of them end in the same question to
+//! what is open and at all monitors, part by part. All of them end in the same question to
 //! [`crate::store::downtimes::settle`], which may be asked any number of times.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Looks that an id may take from being given to being seen: longer than any statement may last.
 const DEPTH: usize = 10;
 
-/// Every so many looks what is open is looked at, and the next part of all monitors.
+/// Every so many looks the next part is looked at of what is open, and of all monitors.
 const SLOWER: u32 = 5;
 
 /// Monitors of one part: 4,000 are gone through in twenty seconds.
@@ -35,6 +35,8 @@ struct Watcher {
     seen: BTreeMap<MonitorId, i64>,
     /// How far the look at all monitors came.
     reached: MonitorId,
+    /// How far the look at what is open came.
+    reached_open: String,
 }
 
 /// Watches until it is dropped: what was not committed by then is found by the others.
@@ -61,8 +63,9 @@ impl Watcher {
         if is_thorough {
             let (down, reached) = downtimes::suspects(store, self.reached, PART).await?;
             monitors.extend(down);
-            monitors.extend(downtimes::open(store).await?);
-            self.reached = reached;
+            let (open, reached_open) = downtimes::open(store, &self.reached_open, PART).await?;
+            monitors.extend(open);
+            (self.reached, self.reached_open) = (reached, reached_open);
             monitors.sort();
             monitors.dedup();
         }

@@ -63,7 +63,7 @@ impl From<ApiKeyInfo> for Shown {
     responses((status = 200, description = "All of them", body = Items<Shown>)))]
 pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
     Fields::of_query(query.as_deref()).finish()?;
-    Ok(Json(Items::whole(apikeys::list(&context.state.store).await?)))
+    Ok(Json(Items::whole(apikeys::list(&context.reads).await?)))
 }
 
 /// Makes a key. The answer holds the key itself, this once.

@@ -63,7 +63,7 @@ pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> R
         subject: fields.text("subject", 400),
     };
     fields.finish()?;
-    let page = audit::list(&context.state.store, &filter, cut.cursor.as_deref(), cut.limit).await?;
+    let page = audit::list(&context.reads, &filter, cut.cursor.as_deref(), cut.limit).await?;
     Ok(Json(Items::of(page)))
 }
 

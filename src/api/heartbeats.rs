@@ -28,13 +28,12 @@ use super::precondition;
 use super::problem::{ApiError, Problem};
 use super::{Context, Ctx};
 use crate::clock;
-use crate::heartbeat::{reschedule, secret};
+use crate::heartbeat::{MOST_OVERLAP_S, reschedule, secret};
+use crate::store::Store;
 use crate::store::heartbeats::{self, Definition, Heartbeat};
 
 /// How long the old secret holds after a rotation, unless told otherwise.
 const OVERLAP_S: i64 = 86_400;
-/// Ninety days: longer is no rotation.
-const MOST_OVERLAP_S: i64 = 90 * 86_400;
 
 /// Heartbeats by name.
 #[utoipa::path(get, path = "/heartbeats", tag = "heartbeats", security(("key" = ["read"])),
@@ -50,7 +49,7 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
         fields.fault("state", "must be new, up, late or failed");
     }
     fields.finish()?;
-    let page = heartbeats::list(&context.state.store, wanted, cut.cursor.as_deref(), cut.limit).await?;
+    let page = heartbeats::list(&context.reads, wanted, cut.cursor.as_deref(), cut.limit).await?;
     Ok(Json(Items::of(page)))
 }
 
@@ -59,7 +58,7 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
     params(("name" = String, Path, description = "Its name")),
     responses((status = 200, description = "The heartbeat, with its ETag", body = Shown)))]
 pub(super) async fn show(_: Reader, context: Ctx, Path(name): Path<String>) -> Result<Response, ApiError> {
-    let shown = find(&context, &name).await?;
+    let shown = find(&context.reads, &name).await?;
     Ok(precondition::tagged(StatusCode::OK, &shown.etag.clone(), shown))
 }
 
@@ -91,7 +90,7 @@ pub(super) async fn create(
         made => made?,
     }
     context.state.heartbeats.refresh().await;
-    let shown = find(&context, name).await?.with_secret(context.state.heartbeats.secret(&definition));
+    let shown = find(&context.state.store, name).await?.with_secret(context.state.heartbeats.secret(&definition));
     let mut headers = no_store();
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/heartbeats/{name}")) {
         headers.insert(header::LOCATION, location);
@@ -145,7 +144,7 @@ pub(super) async fn change(
     });
     changed.await?.ok_or_else(missing)??;
     context.state.heartbeats.refresh().await;
-    let shown = find(&context, &name).await?;
+    let shown = find(&context.state.store, &name).await?;
     Ok(precondition::tagged(StatusCode::OK, &shown.etag.clone(), shown))
 }
 
@@ -201,7 +200,7 @@ pub(super) async fn rotate(
     }
     context.state.heartbeats.refresh().await;
     let derived = context.state.heartbeats.secret(&Definition { name: name.clone(), nonce, ..Definition::default() });
-    Ok((no_store(), Json(find(&context, &name).await?.with_secret(derived))))
+    Ok((no_store(), Json(find(&context.state.store, &name).await?.with_secret(derived))))
 }
 
 /// The accepted pushes, the latest first.
@@ -217,13 +216,13 @@ pub(super) async fn pushes(
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);
     fields.finish()?;
-    find(&context, &name).await?;
-    let page = heartbeats::list_pushes(&context.state.store, &name, cut.cursor.as_deref(), cut.limit).await?;
+    find(&context.reads, &name).await?;
+    let page = heartbeats::list_pushes(&context.reads, &name, cut.cursor.as_deref(), cut.limit).await?;
     Ok(Json(Items::of(page)))
 }
 
-async fn find(context: &Context, name: &str) -> Result<Shown, ApiError> {
-    let found = heartbeats::get(&context.state.store, name).await?;
+async fn find(store: &Store, name: &str) -> Result<Shown, ApiError> {
+    let found = heartbeats::get(store, name).await?;
     found.map(Shown::from).ok_or_else(|| ApiError::not_found("heartbeat", name))
 }
 

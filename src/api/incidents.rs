@@ -13,6 +13,7 @@ use super::fields::Fields;
 use super::openapi::Millis;
 use super::page::{Cut, Items, PageParams};
 use super::problem::{ApiError, Problem};
+use crate::store::Store;
 use crate::store::incidents::{self, Delivery, Event, Incident, IncidentFilter, Story};
 
 #[derive(Serialize, ToSchema)]
@@ -140,7 +141,7 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
     let cut = Cut::take(&mut fields);
     let filter = IncidentFilter { is_open: fields.flag("open"), key: fields.text("key", 200) };
     fields.finish()?;
-    let page = incidents::list(&context.state.store, &filter, cut.cursor.as_deref(), cut.limit).await?;
+    let page = incidents::list(&context.reads, &filter, cut.cursor.as_deref(), cut.limit).await?;
     Ok(Json(Items::of(page)))
 }
 
@@ -149,7 +150,7 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
     params(("id" = i64, Path, description = "Its number")),
     responses((status = 200, description = "The incident", body = ShownStory)))]
 pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Json<ShownStory>, ApiError> {
-    story(&context, &id).await
+    story(&context.reads, &id).await
 }
 
 /// Somebody takes care of it: no reminders. A resolved one needs nobody.
@@ -165,7 +166,7 @@ pub(super) async fn acknowledge(
     let store = &context.state.store;
     let number = id.parse().map_err(|_| ApiError::not_found("incident", &id))?;
     if incidents::acknowledge(store, number, &caller.who()).await? {
-        return story(&context, &id).await;
+        return story(store, &id).await;
     }
     if incidents::get(store, number).await?.is_none() {
         return Err(ApiError::not_found("incident", &id));
@@ -198,7 +199,7 @@ pub(super) async fn resolve(
     let store = &context.state.store;
     let number = id.parse().map_err(|_| ApiError::not_found("incident", &id))?;
     if incidents::resolve(store, number, &caller.who(), &why.unwrap_or_default()).await? {
-        return story(&context, &id).await;
+        return story(store, &id).await;
     }
     if incidents::get(store, number).await?.is_none() {
         return Err(ApiError::not_found("incident", &id));
@@ -206,11 +207,11 @@ pub(super) async fn resolve(
     Err(ApiError::conflict("id", format!("incident {id} is over already")))
 }
 
-async fn story(context: &Ctx, id: &str) -> Result<Json<ShownStory>, ApiError> {
+async fn story(store: &Store, id: &str) -> Result<Json<ShownStory>, ApiError> {
     let unknown = || ApiError::not_found("incident", id);
     let number = id.parse().map_err(|_| unknown())?;
-    let story = incidents::get(&context.state.store, number).await?.ok_or_else(unknown)?;
-    Ok(Json(story.into()))
+    let found = incidents::get(store, number).await?.ok_or_else(unknown)?;
+    Ok(Json(found.into()))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use super::problem::{ApiError, Problem};
 use super::{Context, Ctx, health, status};
+use crate::store::{Store, incidents};
 
 mod outbox;
 
@@ -57,10 +58,10 @@ pub(super) async fn show(context: Ctx) -> Result<Response, ApiError> {
     register_cluster(&mut registry, &view);
     register_monitors(&mut registry, &view);
     register_nodes(&mut registry, &view);
-    register_incidents(&mut registry, &view);
+    register_incidents(&mut registry, &view, &context.reads).await;
     register_heartbeats(&mut registry, &context);
     register_self(&mut registry, &view, &context);
-    outbox::register(&mut registry, &context.state.store).await;
+    outbox::register(&mut registry, &context.reads).await;
     let mut body = String::new();
     text::encode(&mut body, &registry).map_err(|error| ApiError::Internal(error.to_string()))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -114,11 +115,15 @@ fn register_nodes(registry: &mut Registry, view: &View) {
     registry.register("node_status", "1 for the status that a node has", statuses);
 }
 
-fn register_incidents(registry: &mut Registry, view: &View) {
+/// The view holds only some of many; they count when the database does not answer.
+async fn register_incidents(registry: &mut Registry, view: &View, store: &Store) {
     let open = Family::<SeverityLabel, Gauge>::default();
+    let counted = tokio::time::timeout(outbox::PATIENCE, incidents::count_open(store)).await.ok().and_then(Result::ok);
     for (severity, name) in [(Severity::Warning, "warning"), (Severity::Critical, "critical")] {
-        let count = view.incidents.iter().filter(|incident| incident.severity == severity).count();
-        open.get_or_create(&SeverityLabel { severity: name }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        let shown = view.incidents.iter().filter(|incident| incident.severity == severity).count();
+        let shown = u64::try_from(shown).unwrap_or(u64::MAX);
+        let all = counted.as_ref().and_then(|counted| counted.get(name)).copied().unwrap_or(0);
+        open.get_or_create(&SeverityLabel { severity: name }).set(whole(all.max(shown)));
     }
     registry.register("incidents_open", "Open incidents", open);
 }

@@ -65,7 +65,7 @@ pub(super) async fn list(
         state: read_state(&mut fields),
     };
     fields.finish()?;
-    let store = &context.state.store;
+    let store = &context.reads;
     let page = monitors::list(store, &filter, cut.cursor.as_deref(), cut.limit).await?;
     let ids: Vec<MonitorId> = page.items.iter().map(|view| view.spec.id).collect();
     let mut last: std::collections::BTreeMap<MonitorId, LastBeat> =
@@ -98,8 +98,8 @@ fn read_state(fields: &mut Fields) -> Option<MonitorState> {
     params(("id" = String, Path, description = "Its id")),
     responses((status = 200, description = "The monitor, with its ETag", body = Monitor)))]
 pub(super) async fn show(Reader(caller): Reader, context: Ctx, Path(id): Path<String>) -> Result<Response, ApiError> {
-    let view = find_view(&context.state.store, parse_id(&id)?).await?;
-    answer(&context, &caller, StatusCode::OK, &view).await
+    let view = find_view(&context.reads, parse_id(&id)?).await?;
+    answer_with(&context.reads, &caller, StatusCode::OK, &view, json!({})).await
 }
 
 /// Makes a monitor. The leader finds a node for it within its next round.
@@ -193,23 +193,23 @@ async fn find_view(store: &Store, id: MonitorId) -> Result<MonitorView, ApiError
 }
 
 /// The monitor, with what validates it.
+/// What was just written is read on the connections of writers: it must not be refused for want of one.
 async fn answer(
     context: &Context,
     caller: &Caller,
     code: StatusCode,
     view: &MonitorView,
 ) -> Result<Response, ApiError> {
-    answer_with(context, caller, code, view, json!({})).await
+    answer_with(&context.state.store, caller, code, view, json!({})).await
 }
 
 async fn answer_with(
-    context: &Context,
+    store: &Store,
     caller: &Caller,
     code: StatusCode,
     view: &MonitorView,
     more: Value,
 ) -> Result<Response, ApiError> {
-    let store = &context.state.store;
     let last = store.last_beats(&[view.spec.id]).await?.into_iter().next();
     let table = monitors::table(store).await?;
     let mut shown = Eyes { table: &table, sees_tokens: caller.may_write() }.show(view, last);

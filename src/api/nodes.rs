@@ -147,7 +147,7 @@ impl From<NodeInfo> for Shown {
     responses((status = 200, description = "All of them", body = Items<Shown>)))]
 pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
     Fields::of_query(query.as_deref()).finish()?;
-    Ok(Json(Items::whole(nodes::list(&context.state.store).await?)))
+    Ok(Json(Items::whole(nodes::list(&context.reads).await?)))
 }
 
 /// One node.
@@ -155,7 +155,7 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
     params(("id" = String, Path, description = "Its name")),
     responses((status = 200, description = "As it is, with its ETag", body = Shown)))]
 pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Response, ApiError> {
-    let found = nodes::get(&context.state.store, &NodeId::from(id.as_str())).await?;
+    let found = nodes::get(&context.reads, &NodeId::from(id.as_str())).await?;
     found.map(tagged).ok_or_else(|| ApiError::not_found("node", &id))
 }
 

@@ -23,6 +23,9 @@ use crate::store::hands::PinnedMonitor;
 /// Seconds until a caller should try again when the database is away: a failover of a database takes tens of them.
 const RETRY_AFTER_S: &str = "5";
 
+/// A crowd is over sooner.
+const RETRY_SHED_AFTER_S: &str = "2";
+
 /// The framework's own refusals are one line.
 const FRAMEWORK_WORDS: usize = 4_096;
 
@@ -172,6 +175,7 @@ impl ApiError {
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "/problems/too-many"),
             Self::Push(error) => refusal::status_and_kind(error),
             Self::Store(error) if error.is_duplicate() => (StatusCode::CONFLICT, "/problems/conflict"),
+            Self::Store(error) if error.is_own_crowd() => (StatusCode::SERVICE_UNAVAILABLE, "/problems/busy"),
             Self::Store(error) if is_database_away(error) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "/problems/database-unavailable")
             }
@@ -182,6 +186,10 @@ impl ApiError {
     /// What the caller is told. Of a failure of ours: nothing that is internal.
     fn detail(&self, status: StatusCode) -> String {
         match status {
+            StatusCode::SERVICE_UNAVAILABLE if self.is_shed() => {
+                "this watchdog has too many requests at once; nothing was changed, try again, here or at another"
+                    .to_owned()
+            }
             StatusCode::SERVICE_UNAVAILABLE if !matches!(self, Self::Push(_)) => {
                 "the database cannot be reached; nothing was changed, try again".to_owned()
             }
@@ -215,6 +223,11 @@ impl ApiError {
         }
     }
 
+    /// Refused for want of a connection: the others have theirs.
+    fn is_shed(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_own_crowd())
+    }
+
     fn into_errors(self) -> Vec<FieldError> {
         match self {
             Self::Invalid { errors, .. } | Self::Conflict { errors, .. } => errors,
@@ -239,8 +252,10 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, kind) = self.status_and_kind();
+        let is_shed = self.is_shed();
         // What a heartbeat's task could not store it has logged once, not once for each sender.
-        if status.is_server_error() && !matches!(self, Self::Push(_)) {
+        // Nor what it sheds: that would be as many lines as requests.
+        if status.is_server_error() && !matches!(self, Self::Push(_)) && !is_shed {
             tracing::error!(http.status = status.as_u16(), error = %chain(&self), "request failed");
         }
         let mut response = status.into_response();
@@ -252,7 +267,8 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+            let wait = if is_shed { RETRY_SHED_AFTER_S } else { RETRY_AFTER_S };
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(wait));
         }
         let problem = Problem {
             kind,
@@ -275,7 +291,6 @@ impl From<TooMany> for ApiError {
 
 /// The database, or the way to it, is at fault: the caller may try again.
 fn is_database_away(error: &StoreError) -> bool {
-    let is_busy = error.is_contention() || matches!(error, StoreError::PoolTimeout { .. });
     let is_unready = matches!(
         error,
         StoreError::AccessDenied { .. }
@@ -283,7 +298,7 @@ fn is_database_away(error: &StoreError) -> bool {
             | StoreError::SchemaTooOld { .. }
             | StoreError::SchemaTooNew { .. }
     );
-    error.is_lost_connection() || is_busy || is_unready
+    error.is_lost_connection() || error.is_contention() || is_unready
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -361,6 +376,14 @@ mod tests {
         );
         assert_eq!(body["request_id"], "abc-1");
         assert!(!body.to_string().contains("10.1.2.3"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn what_is_shed_is_503_and_says_so() {
+        let shed = || StoreError::PoolTimeout { act: "list nodes", millis: 1_000 }.into();
+        let (status, headers, body) = answer(shed, "abc-1").await;
+        assert_eq!((status.as_u16(), &headers["retry-after"]), (503, &"2".parse().unwrap()));
+        assert_eq!(body["type"], "/problems/busy");
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ struct PinRouting {
 #[utoipa::path(get, path = "/routing/pin", tag = "routing", security(("key" = ["read"])),
     responses((status = 200, description = "As it is", body = Pin)))]
 pub(super) async fn show(_: Reader, context: Ctx) -> Result<Json<Pin>, ApiError> {
-    Ok(Json(Pin { node_id: hands::pinned_node(&context.state.store).await? }))
+    Ok(Json(Pin { node_id: hands::pinned_node(&context.reads).await? }))
 }
 
 /// Sends all of it to one node, whatever becomes of that node.

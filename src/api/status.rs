@@ -3,12 +3,14 @@
 //! 200 for ok and degraded, 503 for down. The answer rests on what this watchdog last published; when it published
 //! nothing for three probe intervals its loop hangs, and the answer is down.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::capacity::IdRange;
-use komainu_watchdogs::heartbeat::State;
+use komainu_watchdogs::heartbeat::{OUTAGE_TOLD_AFTER, State};
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{Health, View};
 use serde::Serialize;
@@ -143,7 +145,20 @@ pub(super) fn current(context: &Context) -> View {
     if view.checked_at.is_none() {
         view.status = Health::Down;
     }
+    if let Some(outage) = context.state.heartbeats.outage() {
+        note_outage(&mut view, outage);
+    }
     view
+}
+
+/// That no push can be taken: named at once, and down when people are told.
+fn note_outage(view: &mut View, outage: Duration) {
+    view.reasons.push(format!("pushes: none can be taken since {} s", outage.as_secs()));
+    if outage > OUTAGE_TOLD_AFTER {
+        view.status = Health::Down;
+    } else if view.status == Health::Ok {
+        view.status = Health::Degraded;
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +207,16 @@ mod tests {
         assert_eq!(body["leader"], json!({"watchdog_id": "w1", "epoch": 7}));
         assert_eq!(body["heartbeats"], json!({"up": 0, "late": 0, "failed": 0, "new": 0}));
         assert_eq!(body["nodes"][0]["node_id"], "node1");
+    }
+
+    #[test]
+    fn pushes_that_nobody_can_take_are_named_at_once_and_down_when_people_are_told() {
+        for (seconds, status) in [(4, Health::Degraded), (60, Health::Degraded), (61, Health::Down)] {
+            let mut shown = View { status: Health::Ok, ..view() };
+            note_outage(&mut shown, Duration::from_secs(seconds));
+            assert_eq!(shown.status, status, "{seconds}");
+            assert_eq!(shown.reasons, [format!("pushes: none can be taken since {seconds} s")]);
+        }
     }
 
     #[tokio::test]

@@ -60,7 +60,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Items<Watchdog>>, ApiError> {
     Fields::of_query(query.as_deref()).finish()?;
-    Ok(Json(Items::whole(watchdogs::list(&context.state.store).await?)))
+    Ok(Json(Items::whole(watchdogs::list(&context.reads).await?)))
 }
 
 /// Forgets one that is gone for good: it no longer counts as a voter.

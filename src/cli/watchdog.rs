@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};
 use crate::probe::Prober;
-use crate::store::WatchdogIdentity;
+use crate::store::{Share, WatchdogIdentity};
 use crate::{api, lifecycle, outbox};
 
 mod start;
@@ -46,17 +46,18 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         routing: Arc::new(config.routing.clone()),
     };
     let (driver, published) = Driver::new(&settings)?;
+    let alerts = settings.store.share(Share::Alerts);
     let heartbeats = start::heartbeats(&config, &watchdog, &settings, &published)?;
-    let (dark, told) = start::blackout(&config, &watchdog, &settings, &published).await?;
+    let (dark, told) = start::blackout(&config, &watchdog, (&settings, &alerts), &published).await?;
     let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
     let _deadman = start::deadman(&config, &settings, &published);
     let misfit = start::schema_misfit(settings.store.clone());
-    let outbox = start::outbox(&config, &watchdog, &settings, told.is_unentered)?;
+    let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), told.is_unentered)?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
-    let (_alerts, ids) = start::alerts(&settings);
-    let prober = Prober::new(settings.key.clone(), settings.policy.probe_timeout)?;
+    let (_alerts, ids) = start::alerts(&alerts, &settings.routing);
     let router = api::router(api::State {
+        prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout)?,
         store: settings.store,
         view: published.view,
         report: published.report,
@@ -64,7 +65,6 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         watchdog: watchdog.id.clone(),
         incarnation: settings.incarnation,
         key: settings.key,
-        prober,
         policy: settings.policy,
         details: config.status.details,
         heartbeats,

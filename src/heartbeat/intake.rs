@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use komainu_watchdogs::heartbeat::{PushStatus, Replayed, Terms};
+use komainu_watchdogs::heartbeat::{PushStatus, Replayed, Terms, counts_from};
 use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::time::Wall;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +33,9 @@ const MOST_WAITING: usize = 4_096;
 
 /// How often a batch is tried that met another transaction.
 const ATTEMPTS: u32 = 3;
+
+/// Between two proofs that pushes can be taken, a third of what is called an outage.
+const PROOF: Duration = Duration::from_secs(1);
 
 /// How long somebody waits for the answer: a batch before this one may run into its own limit first.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -76,9 +79,20 @@ pub(super) async fn run(
     picture: Picture,
     bell: Bell,
 ) {
-    let mut desk = Desk { store, watchdog, connection: None };
+    let mut desk = Desk { store, watchdog, connection: None, is_failing: false };
     let mut company = 1;
-    while let Some(first) = jobs.recv().await {
+    let mut proof_at = clock::now();
+    loop {
+        let first = tokio::select! {
+            biased;
+            () = clock::sleep_until(proof_at) => {
+                desk.prove().await;
+                proof_at = clock::now() + PROOF;
+                continue;
+            }
+            first = jobs.recv() => first,
+        };
+        let Some(first) = first else { return };
         let (arrivals, answers): (Vec<_>, Vec<_>) =
             gather(first, &mut jobs, company).await.into_iter().map(|job| (job.arrival, job.answer)).unzip();
         company = arrivals.len();
@@ -135,10 +149,38 @@ struct Desk {
     store: Store,
     watchdog: WatchdogId,
     connection: Option<IntakeConnection>,
+    /// The last batch, or the last proof, could not be stored.
+    is_failing: bool,
 }
 
 impl Desk {
+    /// Shows the others that pushes can be taken here, by the way that they take.
+    async fn prove(&mut self) {
+        let is_failing = self.is_failing;
+        let proved = match (has_descriptor_left(), self.connected().await) {
+            (Err(error), _) => Err(error.to_string()),
+            (Ok(()), Err(error)) => Err(error.to_string()),
+            (Ok(()), Ok(connection)) => connection.prove(is_failing).await.map_err(|error| error.to_string()),
+        };
+        if !self.connection.as_ref().is_some_and(IntakeConnection::is_usable) {
+            self.connection = None;
+        }
+        self.is_failing = proved.is_err();
+        match proved {
+            Err(error) if !is_failing => tracing::warn!(error, "pushes cannot be taken here"),
+            Err(error) => tracing::debug!(error, "pushes cannot be taken here"),
+            Ok(()) if is_failing => tracing::info!("pushes can be taken here again"),
+            Ok(()) => {}
+        }
+    }
+
     async fn take(&mut self, batch: &[Arrival]) -> Result<Vec<Judged>, StoreError> {
+        let taken = self.try_to_take(batch).await;
+        self.is_failing = taken.is_err();
+        taken
+    }
+
+    async fn try_to_take(&mut self, batch: &[Arrival]) -> Result<Vec<Judged>, StoreError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -172,10 +214,16 @@ impl Desk {
     }
 }
 
+/// A process without descriptors accepts nobody, whatever the database says.
+fn has_descriptor_left() -> std::io::Result<()> {
+    std::fs::File::open("/dev/null").map(drop)
+}
+
 /// What a push that arrives now makes of a heartbeat.
 fn judge(known: &Known, push: &komainu_watchdogs::heartbeat::Push, now: Wall) -> Result<Vitals, Replayed> {
     let definition = &known.definition;
-    let terms = Terms { next_deadline: next_deadline(definition, now), max_runtime: definition.max_runtime() };
+    let next_due = next_due(definition, counts_from(push, now));
+    let terms = Terms { next_due, grace: definition.grace(), max_runtime: definition.max_runtime() };
     let record = known.vitals.record.after(push, now, terms)?;
     let last_ok_at = match push.status {
         PushStatus::Ok => Some(now),
@@ -184,15 +232,40 @@ fn judge(known: &Known, push: &komainu_watchdogs::heartbeat::Push, now: Wall) ->
     Ok(Vitals { record, last_ok_at, last_at: Some(now), ..known.vitals.clone() })
 }
 
-/// The next due time after this moment, and grace.
-pub(super) fn next_deadline(definition: &Definition, after: Wall) -> Option<Wall> {
+/// The next due time after this moment.
+pub(super) fn next_due(definition: &Definition, after: Wall) -> Option<Wall> {
     let schedule = match Schedule::of(definition, after) {
         Ok(schedule) => schedule,
         Err(error) => {
             // Only a database that somebody else wrote to. Late is louder than silent.
             tracing::error!(heartbeat.name = definition.name, %error, "a heartbeat's schedule cannot be read");
-            return Some(after + definition.grace());
+            return Some(after);
         }
     };
-    schedule.next_due(after).map(|due| due + definition.grace())
+    schedule.next_due(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use komainu_watchdogs::heartbeat::Push;
+
+    use super::*;
+
+    fn deadline_after(time_us: i64, now: Wall) -> Option<Wall> {
+        let cron = Some("0 2 * * *".to_owned());
+        let definition = Definition { cron, grace_s: 600, ..Definition::default() };
+        let known = Known { definition, vitals: Vitals::default() };
+        let push = Push { time_us, status: PushStatus::Ok, run_id: None };
+        judge(&known, &push, now).unwrap().record.deadline()
+    }
+
+    #[test]
+    fn a_nightly_job_whose_host_is_a_second_ahead_is_next_due_tomorrow() {
+        // 2025-11-23 02:00:00 UTC.
+        let due_ms = 1_763_863_200_000;
+        let tomorrow = Some(Wall(due_ms + 86_400_000 + 600_000));
+        assert_eq!(deadline_after(due_ms * 1_000 + 200_000, Wall(due_ms - 800)), tomorrow);
+        assert_eq!(deadline_after((due_ms - 800) * 1_000, Wall(due_ms + 200)), tomorrow, "and one that is behind, too");
+        assert_eq!(deadline_after((due_ms - 5_000) * 1_000, Wall(due_ms - 5_000)), Some(Wall(due_ms + 600_000)));
+    }
 }

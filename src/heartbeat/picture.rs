@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use komainu_watchdogs::heartbeat::State;
+use komainu_watchdogs::heartbeat::limits::Gap;
+use komainu_watchdogs::heartbeat::{OUTAGE_AFTER, State};
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::refresher::Bell;
@@ -25,7 +26,9 @@ pub(super) struct Picture {
 
 #[derive(Default)]
 struct Content {
+    /// With all of `gaps` counted in.
     rows: HashMap<String, Entry>,
+    gaps: Vec<Gap>,
     read: Option<Read>,
 }
 
@@ -40,7 +43,7 @@ struct Read {
     began_at: Mono,
     database_us: i64,
     read_at: Mono,
-    is_outage: bool,
+    outage_since: Option<Wall>,
 }
 
 impl Read {
@@ -82,9 +85,9 @@ impl Picture {
         let read = content.read.filter(|read| now.since(read.began_at) <= VOUCHED_FOR)?;
         let Some(entry) = content.rows.get(name) else { return Some(Vouched::NoSuch) };
         let record = &entry.known.vitals.record;
-        // Late in truth, if nobody accounts for an outage: only a reading after the deadline may say so.
+        // Late in truth, unless no push could be taken meanwhile: only a reading after the deadline may say so.
         if record.is_overdue(read.database_at()) {
-            return (!read.is_outage).then_some(Vouched::Not(State::Late));
+            return read.outage_since.is_none().then_some(Vouched::Not(State::Late));
         }
         Some(match record.state {
             State::Up => Vouched::Alive,
@@ -96,6 +99,15 @@ impl Picture {
     pub(super) fn server_us(&self, now: Mono) -> Option<i64> {
         let content = self.content.read().unwrap_or_else(PoisonError::into_inner);
         content.read.map(|read| read.server_us(now))
+    }
+
+    /// How long no push could be taken until now, as far as this watchdog can see; or how long it sees nothing.
+    pub(super) fn outage(&self, now: Mono) -> Option<Duration> {
+        let content = self.content.read().unwrap_or_else(PoisonError::into_inner);
+        let read = content.read?;
+        let blind = Some(now.since(read.began_at)).filter(|age| *age > OUTAGE_AFTER);
+        let refused = read.outage_since.map(|since| Wall(read.server_us(now) / 1_000).since(since));
+        refused.max(blind)
     }
 
     pub(super) fn by_state(&self) -> BTreeMap<State, u64> {
@@ -116,17 +128,18 @@ impl Picture {
     pub(super) fn needs(&self, now: Mono) -> (Vec<String>, Option<Wall>) {
         let content = self.content.read().unwrap_or_else(PoisonError::into_inner);
         let Some(read) = content.read else { return (Vec::new(), None) };
-        let server = Wall(read.server_us(now) / 1_000);
+        let (server, is_outage) = (Wall(read.server_us(now) / 1_000), read.outage_since.is_some());
         let mut names = Vec::new();
         let mut next: Option<Wall> = None;
         for Entry { known, .. } in content.rows.values() {
             let record = &known.vitals.record;
-            if record.need(server, known.vitals.incident_id.is_some()).is_some() {
+            if known.need(server, is_outage).is_some() {
                 names.push(known.definition.name.clone());
                 continue;
             }
             let deadline = match record.state {
-                State::New | State::Up => record.deadline,
+                // What has passed waits for the end of the outage.
+                State::New | State::Up => record.deadline().filter(|deadline| *deadline > server),
                 State::Late | State::Failed => None,
             };
             next = next.into_iter().chain(deadline).min();
@@ -151,7 +164,7 @@ impl Picture {
             began_at: glance.began_at,
             database_us: glance.database_us,
             read_at: glance.read_at,
-            is_outage: glance.is_outage,
+            outage_since: glance.outage_since,
         };
         let mut content = self.content.write().unwrap_or_else(PoisonError::into_inner);
         if is_whole {
@@ -159,6 +172,7 @@ impl Picture {
             // accepted while this was read stays.
             content.rows.retain(|_, entry| entry.learned_at >= glance.began_at);
         }
+        content.count(glance.gaps);
         for known in glance.rows {
             content.put(known, glance.began_at);
         }
@@ -169,7 +183,20 @@ impl Picture {
 }
 
 impl Content {
-    fn put(&mut self, known: Known, learned_at: Mono) {
+    /// Counts gaps in what is known already.
+    fn count(&mut self, gaps: Vec<Gap>) {
+        let newest = |gaps: &[Gap]| gaps.last().map(|gap| gap.id);
+        if newest(&gaps) == newest(&self.gaps) {
+            return;
+        }
+        self.gaps = gaps;
+        for entry in self.rows.values_mut() {
+            Arc::make_mut(&mut entry.known).count(&self.gaps);
+        }
+    }
+
+    fn put(&mut self, mut known: Known, learned_at: Mono) {
+        known.count(&self.gaps);
         let is_newer = |present: &Entry| present.known.vitals.changed_at > known.vitals.changed_at;
         if self.rows.get(&known.definition.name).is_some_and(is_newer) {
             return;

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use komainu_watchdogs::heartbeat::{Replayed, Terms, is_within_window};
+use komainu_watchdogs::heartbeat::{Push, PushStatus, Replayed, Terms, is_within_window};
 use komainu_watchdogs::time::Wall;
 use thiserror::Error;
 
@@ -104,8 +104,7 @@ impl Heartbeats {
         if !is_within_window(push.time_us, server_us) {
             return Err(PushError::OutsideWindow { server_us });
         }
-        // What is a replay by older knowledge is one for good: the last time only grows.
-        known.vitals.record.after(&push, Wall(server_us / 1_000), Terms::default()).map_err(PushError::Replayed)?;
+        self.refuse_replayed(&known, &push, Wall(server_us / 1_000)).await?;
         // Last of all: what somebody overheard and repeats must not use up the sender's own rate.
         if !rates.allow(&known.definition.name) {
             return Err(PushError::TooMany);
@@ -123,6 +122,19 @@ impl Heartbeats {
             Ok(Judged::Gone) => Err(PushError::Forbidden),
             Err(_) => Err(PushError::Unavailable),
         }
+    }
+
+    /// What is a replay by older knowledge is one for good: the last time only grows. Only a run that began elsewhere a moment
+    /// ago may end although another was heard since.
+    async fn refuse_replayed(&self, known: &Known, push: &Push, now: Wall) -> Result<(), PushError> {
+        let replayed = |known: &Known| known.vitals.record.after(push, now, Terms::default()).err();
+        let Some(first) = replayed(known) else { return Ok(()) };
+        let may_end_a_run = push.run_id.is_some() && push.status != PushStatus::Start;
+        if !may_end_a_run || !self.shared.bell.refreshed_after(clock::now()).await {
+            return Err(PushError::Replayed(first));
+        }
+        let known = self.shared.picture.find(&known.definition.name);
+        known.and_then(|known| replayed(&known)).map_or(Ok(()), |replayed| Err(PushError::Replayed(replayed)))
     }
 
     /// The heartbeat whose secret signed this. What the picture does not know may have been made, or rotated, a moment ago

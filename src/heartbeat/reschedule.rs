@@ -1,12 +1,16 @@
 //! What an edit makes of a heartbeat that lives already.
 //!
-//! A new schedule counts from the last push. It makes nothing late at once: whatever it says, there is one grace from now.
-//! A late one that the new schedule would not call late is well again; a failed one stays failed.
+//! A new rhythm counts from the edit: nobody is late before the first run by it. A new grace or longest runtime counts from
+//! what it is about, and makes nothing late at once: there is one grace from now. A late one that the new schedule would not
+//! call late is well again; a failed one stays failed.
+
+use std::time::Duration;
 
 use komainu_watchdogs::heartbeat::State;
+use komainu_watchdogs::heartbeat::limits::{Limit, Limits};
 use komainu_watchdogs::time::Wall;
 
-use super::intake::next_deadline;
+use super::intake::next_due;
 use crate::store::heartbeats::{Changed, Definition, Heartbeat};
 
 /// The row as it is to be after an edit at `now`.
@@ -14,25 +18,66 @@ use crate::store::heartbeats::{Changed, Definition, Heartbeat};
 pub fn after_edit(heartbeat: &Heartbeat, edited: &Definition, now: Wall) -> Changed {
     let Heartbeat { definition: before, vitals, .. } = heartbeat;
     let record = &vitals.record;
-    let unchanged = Changed { definition: edited.clone(), state: record.state, deadline: record.deadline };
-    let schedule = |of: &Definition| {
-        (of.period_s, of.cron.clone(), of.time_zone.clone(), of.grace_s, of.max_runtime_s, of.first_due)
-    };
-    if schedule(before) == schedule(edited) {
+    let unchanged = Changed { definition: edited.clone(), state: record.state, limits: record.limits.clone() };
+    let terms = |of: &Definition| (of.grace_s, of.max_runtime_s);
+    let has_new_rhythm = rhythm(before) != rhythm(edited);
+    if !has_new_rhythm && terms(before) == terms(edited) {
         return unchanged;
     }
     let last = vitals.last_ok_at.or(vitals.last_at);
-    let due = match (last, record.started_at.zip(edited.max_runtime())) {
-        (_, Some((started, longest))) => Some(started + longest),
-        (Some(last), None) => next_deadline(edited, last),
-        (None, None) => edited.first_due.map(|due| due + edited.grace()),
+    let runs = with_runs(before, edited, &record.limits, now);
+    let silence = match (record.limits.silence, last) {
+        // An open run is waited for.
+        (None, _) if !runs.runs.is_empty() => None,
+        (Some(silence), _) if !has_new_rhythm => Some(with_grace(silence, before, edited, now)),
+        (_, Some(_)) => next_due(edited, now).map(|due| Limit::new(now, due, due + edited.grace())),
+        (_, None) => edited.first_due.map(|due| Limit::new(now, due, (due + edited.grace()).max(now + edited.grace()))),
     };
-    let seen = if last.is_some() { State::Up } else { State::New };
+    let limits = Limits { silence, ..runs };
     match record.state {
-        State::New | State::Up => Changed { deadline: due.map(|due| due.max(now + edited.grace())), ..unchanged },
-        State::Late if due.is_none_or(|due| due > now) => Changed { state: seen, deadline: due, ..unchanged },
+        State::New | State::Up => Changed { limits, ..unchanged },
+        State::Late if is_fine(edited, last, &limits, now) => {
+            let state = if last.is_some() { State::Up } else { State::New };
+            Changed { state, limits, ..unchanged }
+        }
         State::Late | State::Failed => unchanged,
     }
+}
+
+fn rhythm(of: &Definition) -> (Option<u32>, Option<&str>, Option<&str>, Option<Wall>) {
+    (of.period_s, of.cron.as_deref(), of.time_zone.as_deref(), of.first_due)
+}
+
+/// By the new schedule, had it been so all the time.
+fn is_fine(edited: &Definition, last: Option<Wall>, limits: &Limits, now: Wall) -> bool {
+    let due = match last {
+        Some(last) => next_due(edited, last),
+        None => edited.first_due,
+    };
+    let is_silence_fine = limits.silence.is_none() || due.is_none_or(|due| due + edited.grace() > now);
+    is_silence_fine && limits.runs.iter().all(|run| run.limit.at > now + edited.grace())
+}
+
+fn with_runs(before: &Definition, edited: &Definition, limits: &Limits, now: Wall) -> Limits {
+    limits.map(|limit, started_at| match (started_at, edited.max_runtime()) {
+        _ if before.max_runtime_s == edited.max_runtime_s => limit,
+        (None, _) => limit,
+        (Some(started_at), Some(longest)) => at_least_grace(limit, started_at + longest, edited.grace(), now),
+        (Some(_), None) => {
+            let due = next_due(edited, now).unwrap_or(now);
+            at_least_grace(limit, due + edited.grace(), edited.grace(), now)
+        }
+    })
+}
+
+fn with_grace(limit: Limit, before: &Definition, edited: &Definition, now: Wall) -> Limit {
+    let more_s = i64::from(edited.grace_s) - i64::from(before.grace_s);
+    at_least_grace(limit, Wall(limit.at.0.saturating_add(more_s * 1_000)), edited.grace(), now)
+}
+
+fn at_least_grace(limit: Limit, at: Wall, grace: Duration, now: Wall) -> Limit {
+    let at = at.max(now + grace);
+    Limit { at, span_ms: limit.span_ms.max(at.0.saturating_sub(now.0)), ..limit }
 }
 
 #[cfg(test)]
@@ -45,7 +90,8 @@ mod tests {
     fn heartbeat(state: State, last_ok_s: i64) -> Heartbeat {
         let definition = Definition { period_s: Some(60), grace_s: 10, ..Definition::default() };
         let last = Wall(last_ok_s * 1_000);
-        let record = Record { state, deadline: Some(Wall(last.0 + 70_000)), ..Record::default() };
+        let limits = Limits::of(Limit::new(last, Wall(last.0 + 60_000), Wall(last.0 + 70_000)));
+        let record = Record { state, limits, ..Record::default() };
         let vitals = Vitals { record, last_ok_at: Some(last), last_at: Some(last), ..Vitals::default() };
         Heartbeat { definition, vitals, ..Heartbeat::default() }
     }
@@ -54,18 +100,30 @@ mod tests {
         let heartbeat = heartbeat(state, 1_000);
         let edited = Definition { period_s: Some(period_s), ..heartbeat.definition.clone() };
         let changed = after_edit(&heartbeat, &edited, Wall(now_s * 1_000));
-        (changed.state, changed.deadline.map(|at| at.0 / 1_000))
+        (changed.state, changed.limits.earliest().map(|at| at.0 / 1_000))
     }
 
     #[test]
-    fn a_new_period_counts_from_the_last_push_and_leaves_one_grace_at_least() {
-        assert_eq!(edited(State::Up, 600, 1_020), (State::Up, Some(1_610)));
-        assert_eq!(edited(State::Up, 5, 1_020), (State::Up, Some(1_030)));
+    fn a_new_period_counts_from_the_edit_so_that_nobody_is_late_before_the_first_new_run() {
+        assert_eq!(edited(State::Up, 600, 1_020), (State::Up, Some(1_630)));
+        assert_eq!(edited(State::Up, 5, 1_020), (State::Up, Some(1_035)));
+        let daily = heartbeat(State::Up, 1_000);
+        let hourly = Definition { period_s: None, cron: Some("0 * * * *".to_owned()), ..daily.definition.clone() };
+        let changed = after_edit(&daily, &hourly, Wall(5_000_000));
+        assert_eq!(changed.limits.earliest(), Some(Wall(7_210_000)), "the hour that was due before is not asked for");
+    }
+
+    #[test]
+    fn a_smaller_grace_leaves_one_of_it_from_now() {
+        let heartbeat = heartbeat(State::Up, 1_000);
+        let edited = Definition { grace_s: 2, ..heartbeat.definition.clone() };
+        let at = |now_s: i64| after_edit(&heartbeat, &edited, Wall(now_s * 1_000)).limits.earliest().unwrap().0 / 1_000;
+        assert_eq!((at(1_010), at(1_068)), (1_062, 1_070));
     }
 
     #[test]
     fn a_longer_period_forgives_the_late_and_not_the_failed() {
-        assert_eq!(edited(State::Late, 600, 1_200), (State::Up, Some(1_610)));
+        assert_eq!(edited(State::Late, 600, 1_200), (State::Up, Some(1_810)));
         assert_eq!(edited(State::Late, 90, 1_200), (State::Late, Some(1_070)));
         assert_eq!(edited(State::Failed, 600, 1_200), (State::Failed, Some(1_070)));
     }
@@ -75,6 +133,6 @@ mod tests {
         let heartbeat = heartbeat(State::Up, 1_000);
         let edited = Definition { severity: "warning".to_owned(), ..heartbeat.definition.clone() };
         let changed = after_edit(&heartbeat, &edited, Wall(1_065_000));
-        assert_eq!((changed.state, changed.deadline), (State::Up, Some(Wall(1_070_000))));
+        assert_eq!((changed.state, changed.limits.earliest()), (State::Up, Some(Wall(1_070_000))));
     }
 }

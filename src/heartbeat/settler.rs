@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use komainu_watchdogs::heartbeat::Need;
-use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Wall;
 
 use super::picture::Picture;
 use super::refresher::Bell;
+use super::teller::Teller;
 use super::words::Plain;
 use crate::clock;
-use crate::store::heartbeats::{Known, SettleConnection, Settled};
+use crate::store::heartbeats::{Known, SettleConnection};
 use crate::store::{Store, StoreError};
 
 /// Of one transaction: each opens an incident with its deliveries, some milliseconds, and all stay locked meanwhile.
@@ -31,7 +31,6 @@ const AFTER_ERROR: Duration = Duration::from_millis(500);
 
 pub(super) struct Settler {
     pub(super) store: Store,
-    pub(super) watchdog: WatchdogId,
     pub(super) routing: Routing,
     pub(super) picture: Picture,
     /// Rung when rows were changed here.
@@ -42,7 +41,9 @@ impl Settler {
     /// Works until it is dropped.
     pub(super) async fn run(self, changed: Bell) {
         let mut connection = None;
+        let mut teller = Teller::default();
         loop {
+            self.see_to_outage(&mut connection, &mut teller).await;
             let (names, next) = self.picture.needs(clock::now());
             if names.is_empty() {
                 let pause = self.until(next);
@@ -63,6 +64,21 @@ impl Settler {
         }
     }
 
+    async fn see_to_outage(&self, connection: &mut Option<SettleConnection>, teller: &mut Teller) {
+        let (now, outage) = (clock::now(), self.picture.outage(clock::now()));
+        if !teller.is_due(outage, now) {
+            return;
+        }
+        let told = match connected(connection, &self.store).await {
+            Ok(connected) => teller.tell(connected, (outage, now), &self.routing).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = told {
+            tracing::warn!(%error, "could not look after the incident of pushes");
+            *connection = None;
+        }
+    }
+
     fn until(&self, next: Option<Wall>) -> Duration {
         let server = self.picture.server_us(clock::now());
         let left = next.zip(server).map(|(next, server_us)| {
@@ -74,13 +90,8 @@ impl Settler {
 
     async fn settle(&self, connection: &mut Option<SettleConnection>, names: &[String]) -> Result<(), StoreError> {
         for part in names.chunks(MOST_NAMES) {
-            let connected = match &mut *connection {
-                Some(connected) => connected,
-                none => none.insert(SettleConnection::connect(&self.store, self.watchdog.clone()).await?),
-            };
-            match connected.settle(part, &Plain, &self.routing).await {
-                Ok(Settled::Done(done)) => done.iter().for_each(|(need, known)| announce(*need, known)),
-                Ok(Settled::Forgiven) => return Ok(()),
+            match connected(connection, &self.store).await?.settle(part, &Plain, &self.routing).await {
+                Ok(done) => done.iter().for_each(|(need, known)| announce(*need, known)),
                 // Rolled back as a whole: the next look finds it again.
                 Err(error) if error.is_contention() => tracing::debug!(%error, "heartbeats are settled elsewhere"),
                 Err(error) => return Err(error),
@@ -90,9 +101,20 @@ impl Settler {
     }
 }
 
+async fn connected<'a>(
+    connection: &'a mut Option<SettleConnection>,
+    store: &Store,
+) -> Result<&'a mut SettleConnection, StoreError> {
+    match connection {
+        Some(connected) => Ok(connected),
+        none => Ok(none.insert(SettleConnection::connect(store).await?)),
+    }
+}
+
 fn announce(need: Need, known: &Known) {
     let name = &known.definition.name;
     match need {
+        Need::Recount => tracing::info!(heartbeat.name = name, "the deadline of a heartbeat was counted anew"),
         Need::MarkLate => tracing::warn!(heartbeat.name = name, "heartbeat is late"),
         Need::OpenIncident => tracing::warn!(heartbeat.name = name, "heartbeat failed"),
         Need::ResolveIncident => tracing::info!(heartbeat.name = name, "heartbeat is well again"),

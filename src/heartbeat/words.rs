@@ -13,6 +13,18 @@ use crate::store::heartbeats::{Definition, Known, LastPush, Words};
 /// Characters of a program's own words in a message; the history has all of them.
 const MOST_OF_A_LINE: usize = 200;
 
+/// Characters of a run's name: a UUID and some.
+const MOST_OF_A_RUN: usize = 40;
+
+/// That no push can be taken, for so long.
+pub(super) fn outage(lasts: Duration) -> Alarm {
+    let summary = format!(
+        "no watchdog could store a push for {}: jobs are refused (503) and try again; none is called late meanwhile",
+        seconds(lasts)
+    );
+    Alarm { key: "pushes".to_owned(), severity: Severity::Critical, summary, votes: (0, 0) }
+}
+
 /// In plain English.
 pub(super) struct Plain;
 
@@ -61,9 +73,14 @@ fn failed(known: &Known, last: &LastPush) -> String {
 
 fn late(known: &Known, now: Wall) -> String {
     let Known { definition, vitals } = known;
-    if let Some(started) = vitals.record.started_at {
+    let run = vitals.record.limits.overdue_run(now);
+    if let Some(started) = run.map(|run| run.started_at).or(vitals.record.started_at) {
         let span = seconds(now.since(started));
-        return format!("{} started at {} and did not end within {span}", definition.name, told(Some(started)));
+        let which = run.and_then(|run| run.run_id.as_deref()).map_or_else(String::new, |run_id| {
+            let shown: String = run_id.chars().take(MOST_OF_A_RUN).collect();
+            format!(", run {shown},")
+        });
+        return format!("{}{which} started at {} and did not end within {span}", definition.name, told(Some(started)));
     }
     let due = schedule(definition);
     match vitals.last_ok_at.or(vitals.last_at) {

@@ -106,7 +106,7 @@ async fn settle_on(
                     summary: known.summary(days),
                     votes: (0, 0),
                 };
-                let tags = downtimes::tags(session, catalog, *monitor).await?;
+                let tags = downtimes::tags(session, catalog, &[*monitor]).await?.remove(monitor).unwrap_or_default();
                 let subject = Subject { tags, channels: known.channels.clone(), ..Subject::of(&alarm) };
                 opened += u32::from(open_on(session, &alarm, &subject, routing).await?.is_news);
             }

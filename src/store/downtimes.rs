@@ -17,13 +17,14 @@ use super::beats::BeatStatus;
 use super::catalog::Catalog;
 use super::decisions::id_list;
 use super::error::StoreError;
-use super::incidents::opening::{open_on, resolve_on};
+use super::incidents::bulk::{open_many, resolve_many};
+use super::incidents::of_kind;
 use super::pool::{Store, in_transaction};
 use super::session::{Session, Sql};
 use super::value::{Row, values};
 
-/// Incidents opened or resolved in one transaction: well below a second of locks.
-const TOGETHER: usize = 50;
+/// Incidents opened or resolved in one transaction: some ten milliseconds of locks.
+const TOGETHER: usize = 250;
 
 /// As much of a beat's message as people are told.
 const LONGEST_MESSAGE: usize = 300;
@@ -83,18 +84,30 @@ pub async fn suspects(
     Ok((down, reached))
 }
 
-/// Monitors with an open incident.
-pub async fn open(store: &Store) -> Result<Vec<MonitorId>, StoreError> {
+/// The next so many open incidents after this key: their monitors, and the key that the look after it begins behind.
+pub async fn open(store: &Store, after: &str, how_many: u32) -> Result<(Vec<MonitorId>, String), StoreError> {
     let act = "read the open incidents of monitors";
-    let open = open_incidents(&mut *store.lease(act).await?).await?;
-    Ok(open.into_keys().collect())
+    // Part by part: in a mass outage they are as many as there are monitors. The tail of the beats shows who is back.
+    let sql = format!(
+        "SELECT k FROM komainu_incident WHERE resolved_at IS NULL AND k > ? AND {} ORDER BY k LIMIT ?",
+        of_kind("monitor")
+    );
+    let rows = store.lease(act).await?.rows(act, sql, values![after, how_many]).await?;
+    let keys = rows.iter().map(|row| row.text("k")).collect::<Result<Vec<_>, _>>()?;
+    let is_last = u32::try_from(keys.len()).is_ok_and(|keys| keys < how_many);
+    let reached = keys.last().filter(|_| !is_last).cloned().unwrap_or_default();
+    Ok((keys.iter().filter_map(|key| monitor_of(key)).collect(), reached))
 }
 
-async fn open_incidents(session: &mut Session) -> Result<BTreeMap<MonitorId, i64>, StoreError> {
-    let sql = "SELECT id, k FROM komainu_incident WHERE resolved_at IS NULL AND k LIKE 'monitor/%'";
-    let rows = session.rows("read the open incidents of monitors", sql, vec![]).await?;
+/// Of these monitors the incidents that are open.
+async fn open_incidents(session: &mut Session, monitors: &[MonitorId]) -> Result<BTreeMap<MonitorId, i64>, StoreError> {
     let mut open = BTreeMap::new();
-    for row in &rows {
+    if monitors.is_empty() {
+        return Ok(open);
+    }
+    let keys: Vec<_> = monitors.iter().map(|monitor| format!("'{}'", key(*monitor))).collect();
+    let sql = format!("SELECT id, k FROM komainu_incident WHERE k IN ({}) AND resolved_at IS NULL", keys.join(", "));
+    for row in session.rows("look for open incidents", Sql::Once(sql), vec![]).await? {
         if let Some(monitor) = monitor_of(&row.text("k")?) {
             open.insert(monitor, row.int("id")?);
         }
@@ -117,7 +130,7 @@ pub async fn settle(store: &Store, monitors: &[MonitorId], routing: &Routing) ->
     let mut due: Vec<MonitorId> = vec![];
     for part in monitors.chunks(1_000) {
         let mut lease = store.lease("look at monitors").await?;
-        let open = open_incidents(&mut lease).await?;
+        let open = open_incidents(&mut lease, part).await?;
         let known = known(&mut lease, &catalog, part).await?;
         let is_due = |monitor: &&MonitorId| {
             let facts = known.get(monitor).map(|known| &known.facts);
@@ -146,21 +159,14 @@ async fn settle_on(
     routing: &Routing,
 ) -> Result<(u32, u32), StoreError> {
     let known = known(session, catalog, monitors).await?;
-    let (mut opened, mut resolved) = (0, 0);
+    let open = open_incidents(session, monitors).await?;
+    let (mut opening, mut ends) = (vec![], BTreeMap::new());
     for monitor in monitors {
-        let sql = "SELECT id FROM komainu_incident WHERE k = ? AND resolved_at IS NULL";
-        let row = session.row("look for an incident", sql, values![key(*monitor)]).await?;
-        let incident = row.map(|row| row.int("id")).transpose()?;
-        let known = known.get(monitor);
+        let (known, incident) = (known.get(monitor), open.get(monitor));
         match (downtime::decide(known.map(|known| &known.facts), incident.is_some()), known, incident) {
-            (Verdict::Open, Some(known), _) => {
-                let tags = tags(session, catalog, *monitor).await?;
-                let (alarm, subject) = told(*monitor, known, tags);
-                opened += u32::from(open_on(session, &alarm, &subject, routing).await?.is_news);
-            }
+            (Verdict::Open, Some(known), _) => opening.push((*monitor, known)),
             (Verdict::Resolve(end), _, Some(incident)) => {
-                let summary = summary(*monitor, known, end);
-                resolved += u32::from(resolve_on(session, incident, &summary).await?);
+                ends.insert(*incident, summary(*monitor, known, end));
             }
             (Verdict::Leave | Verdict::Open | Verdict::Resolve(_), _, _) => {}
         }
@@ -168,7 +174,13 @@ async fn settle_on(
             forget_note(session, *monitor, known.and_then(|known| known.noted_at)).await?;
         }
     }
-    Ok((opened, resolved))
+    let ids: Vec<_> = opening.iter().map(|(monitor, _)| *monitor).collect();
+    let mut tags = tags(session, catalog, &ids).await?;
+    let alarms: Vec<_> = opening
+        .into_iter()
+        .map(|(monitor, known)| told(monitor, known, tags.remove(&monitor).unwrap_or_default()))
+        .collect();
+    Ok((open_many(session, &alarms, routing).await?, resolve_many(session, &ends).await?))
 }
 
 /// Unless it was written anew since it was read.
@@ -252,19 +264,25 @@ fn read(row: &Row) -> Result<Known, StoreError> {
     })
 }
 
-/// By name, and as `name:value` where Kuma's tag has a value.
+/// Of each of these monitors that has any: by name, and as `name:value` where Kuma's tag has a value.
 pub(super) async fn tags(
     session: &mut Session,
     catalog: &Catalog,
-    monitor: MonitorId,
-) -> Result<Vec<String>, StoreError> {
-    if !catalog.has_table("monitor_tag") {
-        return Ok(vec![]);
+    monitors: &[MonitorId],
+) -> Result<BTreeMap<MonitorId, Vec<String>>, StoreError> {
+    let mut tags: BTreeMap<MonitorId, Vec<String>> = BTreeMap::new();
+    if monitors.is_empty() || !catalog.has_table("monitor_tag") {
+        return Ok(tags);
     }
-    let sql = "SELECT t.name, x.value FROM monitor_tag x JOIN tag t ON t.id = x.tag_id WHERE x.monitor_id = ?";
-    let mut tags = vec![];
-    for row in session.rows("read a monitor's tags", sql, values![monitor]).await? {
+    let ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
+    let sql = format!(
+        "SELECT x.monitor_id, t.name, x.value FROM monitor_tag x JOIN tag t ON t.id = x.tag_id \
+         WHERE x.monitor_id IN ({})",
+        id_list(&ids)
+    );
+    for row in session.rows("read the tags of monitors", Sql::Once(sql), vec![]).await? {
         let (name, value) = (row.text("name")?, row.text("value")?);
+        let tags = tags.entry(MonitorId(row.int("monitor_id")?)).or_default();
         if !value.is_empty() {
             tags.push(format!("{name}:{value}"));
         }
@@ -293,4 +311,50 @@ fn summary(monitor: MonitorId, known: Option<&Known>, end: End) -> String {
         End::Deleted => "was deleted",
     };
     format!("monitor {name} {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::DatabaseUrl;
+    use crate::store::migrate::{self, MigrateOptions};
+    use crate::store::session::Purpose;
+
+    async fn settle(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) -> (u64, (u32, u32)) {
+        let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
+        let before = session.statements();
+        session.begin("test", Purpose::Write).await.unwrap();
+        let settled = settle_on(session, catalog, monitors, &routing).await;
+        let settled = session.end("test", settled).await.unwrap();
+        (session.statements() - before, settled)
+    }
+
+    #[tokio::test]
+    async fn a_mass_outage_takes_no_more_statements_than_a_small_one() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::connect(&DatabaseUrl::sqlite(folder.path().join("komainu.db"))).await.unwrap();
+        migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
+        let catalog = store.catalog().await.unwrap();
+        let mut lease = store.lease("test").await.unwrap();
+        let all: Vec<_> = (1..=210).map(MonitorId).collect();
+        for MonitorId(id) in &all {
+            let sql = format!(
+                "INSERT INTO monitor (id, name, active, type) VALUES ({id}, 'm{id}', 1, 'http'); \
+                 INSERT INTO komainu_monitor (monitor_id, channels, made_by, created_at, updated_at) \
+                 VALUES ({id}, '[]', 'api', 0, 0); \
+                 INSERT INTO heartbeat (important, monitor_id, status, msg, time, duration) \
+                 VALUES (1, {id}, 0, 'refused', '2026-01-01 00:00:00', 60)"
+            );
+            lease.batch("test", &sql).await.unwrap();
+        }
+        let (few, opened) = settle(&mut lease, &catalog, &all[..10]).await;
+        assert_eq!(opened, (10, 0));
+        let (many, opened) = settle(&mut lease, &catalog, &all[10..]).await;
+        assert_eq!((many, opened), (few, (200, 0)));
+        lease.batch("test", "UPDATE heartbeat SET status = 1").await.unwrap();
+        let (few, resolved) = settle(&mut lease, &catalog, &all[..10]).await;
+        assert_eq!(resolved, (0, 10));
+        let (many, resolved) = settle(&mut lease, &catalog, &all[10..]).await;
+        assert_eq!((many, resolved), (few, (0, 200)));
+    }
 }

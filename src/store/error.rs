@@ -64,11 +64,13 @@ pub enum StoreError {
          for a database that only native nodes use"
     )]
     NoKuma,
-    /// All connections of the pool are in use: own trouble, not the database's.
-    #[error("could not {act}: no database connection was free within 3 s")]
+    /// All connections for this use are lent: own trouble, not the database's.
+    #[error("could not {act}: no database connection was free within {millis} ms")]
     PoolTimeout {
         /// What was attempted.
         act: &'static str,
+        /// How long it was waited for.
+        millis: u128,
     },
     /// No answer in time; whether it was carried out is not known.
     #[error("could not {act}: no answer from the database within {millis} ms")]
@@ -167,6 +169,11 @@ impl StoreError {
     /// What was to be written is the reason: the same will be refused again.
     pub fn is_of_content(&self) -> bool {
         self.is_duplicate() || matches!(self, Self::Statement { source, .. } if is_of_content(source))
+    }
+
+    /// Nothing was sent: all connections for this use are lent.
+    pub fn is_own_crowd(&self) -> bool {
+        matches!(self, Self::PoolTimeout { .. })
     }
 
     /// It names an index, a column or a table that is not there any more: what was known of the tables is out of date.

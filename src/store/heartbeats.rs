@@ -14,14 +14,29 @@ mod trail;
 
 use std::time::Duration;
 
-use komainu_watchdogs::heartbeat::Record;
+use komainu_watchdogs::heartbeat::limits::{Gap, MOST_GAPS};
+use komainu_watchdogs::heartbeat::{Need, Record};
 use komainu_watchdogs::time::Wall;
+
+use super::dialect::Dialect;
+use super::error::StoreError;
+use super::pool::Store;
+use super::session::Session;
 
 pub use admin::{Changed, create, delete, delete_if, get, list, rotate, update};
 pub use intake::{Arrival, Batch, IntakeConnection, Judged};
 pub use picture::{Glance, PictureConnection};
 pub use pushes::{PushRow, list as list_pushes};
-pub use settle::{SettleConnection, Settled, Words};
+pub use settle::{SettleConnection, Words};
+
+/// A connection on which nothing waits for a locked table for longer than for a locked row.
+async fn connect(store: &Store) -> Result<Session, StoreError> {
+    let mut session = Session::connect(store.url()).await?;
+    if session.dialect() == Dialect::MariaDb {
+        session.batch("set up the session", "SET SESSION lock_wait_timeout = 3").await?;
+    }
+    Ok(session)
+}
 
 /// What people chose for a heartbeat.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -94,6 +109,20 @@ pub struct Vitals {
     pub incident_id: Option<i64>,
     /// Later at each change of the row, by the database's clock.
     pub changed_at: Wall,
+    /// The last gap that is counted in its limits.
+    pub gap_id: i64,
+    /// The same, as it is stored.
+    pub stored_gap_id: i64,
+}
+
+impl Vitals {
+    /// With those of these gaps counted in its limits that are not yet.
+    fn count(&mut self, gaps: &[Gap], created_at: Wall) {
+        let uncounted = gaps.get(gaps.partition_point(|gap| gap.id <= self.gap_id)..).unwrap_or_default();
+        let Some(newest) = uncounted.last() else { return };
+        self.record.limits = self.record.limits.after_gaps(uncounted, self.last_at.unwrap_or(created_at));
+        self.gap_id = newest.id;
+    }
 }
 
 /// A heartbeat as the watchdogs keep it in memory.
@@ -103,6 +132,25 @@ pub struct Known {
     pub definition: Definition,
     /// How it is.
     pub vitals: Vitals,
+}
+
+impl Known {
+    /// With these gaps counted in.
+    pub(crate) fn count(&mut self, gaps: &[Gap]) {
+        self.vitals.count(gaps, self.definition.created_at);
+    }
+
+    /// What there is to do about it.
+    pub(crate) fn need(&self, now: Wall, is_outage: bool) -> Option<Need> {
+        let Self { vitals, .. } = self;
+        // Only the last gaps are remembered: long before this one's are forgotten, they are written down.
+        let lags =
+            vitals.gap_id.saturating_sub(vitals.stored_gap_id) > i64::try_from(MOST_GAPS / 2).unwrap_or(i64::MAX);
+        if lags && vitals.record.deadline().is_some() {
+            return Some(Need::Recount);
+        }
+        vitals.record.need(now, vitals.incident_id.is_some(), is_outage)
+    }
 }
 
 /// What the last push told people.

@@ -1,7 +1,10 @@
 //! Incidents as people list and acknowledge them; they are opened and resolved below, in [`opening`].
 
+pub(crate) mod bulk;
 pub mod leftover;
 pub(crate) mod opening;
+
+use std::collections::BTreeMap;
 
 use komainu_watchdogs::time::Wall;
 use serde_json::json;
@@ -104,6 +107,20 @@ pub struct IncidentFilter {
 
 const COLUMNS: &str = "id, k, severity, summary, votes_bad, votes_of, opened_at, last_bad_at, resolved_at, \
      resolved_by, acknowledged_at, acknowledged_by, flaps";
+
+/// The condition that a key is of this kind and has a subject: as a range of an index, in both databases.
+pub(crate) fn of_kind(kind: &str) -> String {
+    // '0' follows '/'.
+    format!("(k >= '{kind}/' AND k < '{kind}0')")
+}
+
+/// How many incidents are open, by severity; read from an index alone.
+pub async fn count_open(store: &Store) -> Result<BTreeMap<String, u64>, StoreError> {
+    let act = "count the open incidents";
+    let sql = "SELECT severity, COUNT(*) AS how_many FROM komainu_incident WHERE resolved_at IS NULL GROUP BY severity";
+    let rows = store.lease(act).await?.rows(act, sql, vec![]).await?;
+    rows.iter().map(|row| Ok((row.text("severity")?, row.count("how_many")?))).collect()
+}
 
 /// Incidents, the latest first.
 pub async fn list(

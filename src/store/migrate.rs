@@ -79,13 +79,14 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "komainu_down",
     "komainu_deletion",
     "komainu_channel",
     "komainu_delivery",
     "komainu_event",
     "komainu_outage",
+    "komainu_intake",
     "komainu_push",
     "komainu_heartbeat",
     "komainu_audit",
@@ -368,6 +369,36 @@ fn grants(url: &DatabaseUrl) -> Vec<String> {
         format!("GRANT SELECT, INSERT, UPDATE, DELETE ON `{database}`.* TO '{user}'@'%'; -- watchdogs, nodes, migrate"),
         format!("GRANT CREATE, ALTER, DROP, INDEX, REFERENCES ON `{database}`.* TO '{user}'@'%'; -- migrate only"),
     ]
+}
+
+/// Table and column of each stored time of ours, by type and name.
+#[cfg(test)]
+pub(crate) fn time_columns() -> Vec<(String, String)> {
+    let files = [
+        MARIADB.schema,
+        MARIADB.komainu,
+        MARIADB.node_columns,
+        MARIADB.alerts,
+        MARIADB.operations,
+        MARIADB.more_node_columns,
+    ];
+    let is_time = |name: &str| {
+        let ends = ["_at", "_until", "_at_ms", "time_us", "_due", "deadline", "last_seen", "last_seen_ms", "clock_ms"];
+        name == "at" || ends.iter().any(|end| name.ends_with(end))
+    };
+    let mut found = vec![];
+    for statement in files.iter().chain(&MARIADB.fourth).flat_map(|file| split(file)) {
+        let statement = statement.replace("IF NOT EXISTS ", "").replace("ADD COLUMN ", "\n");
+        let table = statement.split_whitespace().nth(2).unwrap_or_default().to_owned();
+        for line in statement.lines().skip(1) {
+            let mut words = line.split_whitespace();
+            let (name, kind) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            if is_time(name) && kind.starts_with("BIGINT") {
+                found.push((table.clone(), name.to_owned()));
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! The pool for everything that is not urgent: a few connections, opened when needed.
+//! Connections for everything that has none of its own: a few for each use, opened when needed.
 //!
-//! Owns lending and taking back. A connection comes back only when nothing is open or half done on it; whatever was
-//! cancelled in the middle closes its connection, and the server rolls back.
+//! Owns lending and taking back. Each [`Share`] has a bound of its own and lends only what is its own, so whoever asks
+//! for more than there is waits for, and is refused by, nobody but themselves. A connection comes back only when nothing
+//! is open or half done on it; whatever was cancelled in the middle closes its connection, and the server rolls back.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,28 +20,77 @@ use super::tenure::{NodeProcess, TenureConnection};
 use super::url::DatabaseUrl;
 use super::watch::{Errands, Watch, WatchdogIdentity};
 
-/// Enough for an API with a handful of requests at once; all watchdogs and nodes together stay far below MariaDB's
-/// default of 151.
-const MOST_CONNECTIONS: usize = 8;
 /// A caller who waits longer than this has its own trouble, not the database's.
-const LEASE_TIMEOUT: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Reads of the API give way first: their clients can ask another watchdog.
+const PATIENCE_OF_READS: Duration = Duration::from_secs(1);
 /// How often a transaction of the pool is tried when it met another one (1205, 1213).
 pub(crate) const ATTEMPTS: u32 = 3;
 
-/// The way to the database; cheap to clone.
+/// What connections are for. Their numbers together, over all watchdogs and nodes, stay below MariaDB's default of 151;
+/// `docs/database.md` adds them up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Share {
+    /// One program with one business: a node, a command, a migration. A watchdog only looks at the schema with it.
+    Whole,
+    /// What people are told: incidents of monitors and certificates, the outbox, what a blackout left.
+    Alerts,
+    /// Reads of the API.
+    Reads,
+    /// What the API writes, and whose key a request bears.
+    Wishes,
+    /// Deleting what is too old.
+    Upkeep,
+}
+
+impl Share {
+    fn most_connections(self) -> usize {
+        match self {
+            Self::Whole => 8,
+            // Scout, two watchers, and couriers, of which few are at the database at the same moment.
+            Self::Alerts => 4,
+            Self::Reads => 3,
+            Self::Wishes => 2,
+            Self::Upkeep => 1,
+        }
+    }
+
+    fn patience(self) -> Duration {
+        match self {
+            Self::Reads => PATIENCE_OF_READS,
+            Self::Whole | Self::Alerts | Self::Wishes | Self::Upkeep => PATIENCE,
+        }
+    }
+}
+
+/// The way to the database; cheap to clone. Clones lend from the same share.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
+    pool: Arc<Pool>,
 }
 
+/// What all shares of one way have in common.
 struct Shared {
     url: DatabaseUrl,
     dialect: Dialect,
-    idle: Mutex<Vec<Session>>,
-    permits: Arc<Semaphore>,
     catalog: Mutex<Option<Arc<Catalog>>>,
     /// The schema was found to fit.
     is_checked: AtomicBool,
+}
+
+/// The connections of one share.
+struct Pool {
+    share: Share,
+    idle: Mutex<Vec<Session>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Pool {
+    fn of(share: Share) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(share.most_connections()));
+        Arc::new(Self { share, idle: Mutex::new(Vec::new()), permits })
+    }
 }
 
 impl std::fmt::Debug for Store {
@@ -62,12 +112,16 @@ impl Store {
         let shared = Shared {
             url: url.clone(),
             dialect: url.dialect(),
-            idle: Mutex::new(Vec::new()),
-            permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
             catalog: Mutex::new(None),
             is_checked: AtomicBool::new(false),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), pool: Pool::of(Share::Whole) }
+    }
+
+    /// The same way with connections of its own for this use: they are lent to its clones, and to nobody else.
+    #[must_use]
+    pub fn share(&self, share: Share) -> Self {
+        Self { shared: Arc::clone(&self.shared), pool: Pool::of(share) }
     }
 
     /// Where it is.
@@ -94,11 +148,13 @@ impl Store {
 
     /// A watchdog's own connection for its rounds.
     pub async fn watch(&self, identity: WatchdogIdentity) -> Result<Watch, StoreError> {
-        // A process that started while the database was away has not seen it yet.
+        let mut watch = Watch::connect(self, identity).await?;
+        // A process that started while the database was away, or too far for the pool, has not seen it yet.
         if !self.shared.is_checked.load(Ordering::Relaxed) {
-            self.check_schema().await?;
+            watch.check_schema().await?;
+            self.shared.is_checked.store(true, Ordering::Relaxed);
         }
-        Watch::connect(self, identity).await
+        Ok(watch)
     }
 
     /// A connection for what a watchdog does beside its rounds.
@@ -113,13 +169,20 @@ impl Store {
 
     /// What tables and columns there are; read once.
     pub(crate) async fn catalog(&self) -> Result<Arc<Catalog>, StoreError> {
-        let known = self.shared.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(catalog) = known {
-            return Ok(catalog);
+        match self.known_catalog() {
+            Some(catalog) => Ok(catalog),
+            None => Ok(self.keep_catalog(Catalog::read(&mut *self.lease("read the catalog").await?).await?)),
         }
-        let catalog = Arc::new(Catalog::read(&mut *self.lease("read the catalog").await?).await?);
+    }
+
+    pub(crate) fn known_catalog(&self) -> Option<Arc<Catalog>> {
+        self.shared.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn keep_catalog(&self, catalog: Catalog) -> Arc<Catalog> {
+        let catalog = Arc::new(catalog);
         *self.shared.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&catalog));
-        Ok(catalog)
+        catalog
     }
 
     /// A migration changed tables and columns.
@@ -129,21 +192,21 @@ impl Store {
 
     /// Borrows a connection.
     pub(crate) async fn lease(&self, act: &'static str) -> Result<Lease, StoreError> {
-        let permits = Arc::clone(&self.shared.permits);
-        let Ok(Ok(permit)) = tokio::time::timeout(LEASE_TIMEOUT, permits.acquire_owned()).await else {
-            return Err(StoreError::PoolTimeout { act });
+        let (permits, patience) = (Arc::clone(&self.pool.permits), self.pool.share.patience());
+        let Ok(Ok(permit)) = tokio::time::timeout(patience, permits.acquire_owned()).await else {
+            return Err(StoreError::PoolTimeout { act, millis: patience.as_millis() });
         };
         let session = match self.take_idle().await {
             Some(session) => session,
             None => Session::connect(&self.shared.url).await?,
         };
-        Ok(Lease { session: Some(session), shared: Arc::clone(&self.shared), _permit: permit })
+        Ok(Lease { session: Some(session), pool: Arc::clone(&self.pool), _permit: permit })
     }
 
     /// An idle connection that still answers: the server may have been restarted since it was used.
     async fn take_idle(&self) -> Option<Session> {
         loop {
-            let mut session = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+            let mut session = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
             if session.dialect() == Dialect::Sqlite || session.batch("ping the database", "SELECT 1").await.is_ok() {
                 return Some(session);
             }
@@ -154,7 +217,7 @@ impl Store {
 /// A borrowed connection.
 pub(crate) struct Lease {
     session: Option<Session>,
-    shared: Arc<Shared>,
+    pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -175,7 +238,7 @@ impl DerefMut for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(session) = self.session.take().filter(Session::is_clean) {
-            self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         }
     }
 }
@@ -204,3 +267,23 @@ macro_rules! in_transaction {
     }};
 }
 pub(crate) use in_transaction;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_share_that_is_used_up_refuses_its_own_and_nobody_else() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::connect(&DatabaseUrl::sqlite(folder.path().join("komainu.db"))).await.unwrap();
+        let (reads, alerts) = (store.share(Share::Reads), store.share(Share::Alerts));
+        let mut lent = vec![];
+        for _ in 0..Share::Reads.most_connections() {
+            lent.push(reads.lease("list").await.unwrap());
+        }
+        assert!(reads.clone().lease("list").await.is_err_and(|error| error.is_own_crowd()));
+        alerts.lease("read the outbox").await.unwrap();
+        lent.pop();
+        reads.lease("list").await.unwrap();
+    }
+}

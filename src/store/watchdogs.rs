@@ -64,6 +64,7 @@ async fn remove_in(
     let observations = "DELETE FROM komainu_observation WHERE watchdog_id = ? \
          AND NOT EXISTS (SELECT 1 FROM komainu_watchdog w WHERE w.watchdog_id = ?)";
     session.execute(act, observations, values![watchdog, watchdog]).await?;
+    session.execute(act, "DELETE FROM komainu_intake WHERE watchdog_id = ?", values![watchdog]).await?;
     if !found {
         return Ok(false);
     }

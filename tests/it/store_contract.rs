@@ -3,6 +3,7 @@
 mod assignments;
 mod beats;
 mod certificates;
+mod clocks;
 mod connections;
 mod counts;
 mod downtimes;

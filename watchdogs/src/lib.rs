@@ -41,6 +41,7 @@ pub mod roster;
 pub mod routing;
 pub mod shard;
 pub mod status;
+pub mod steps;
 pub mod tenure;
 pub mod time;
 mod unwatched;

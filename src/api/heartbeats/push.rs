@@ -69,8 +69,12 @@ pub(in crate::api) async fn take(
     let proof = Proof { sha256: text(&parts.headers, HEADER), sha1: text(&parts.headers, LEGACY_HEADER) };
     let accepted = context.state.heartbeats.push(&name, proof, &bytes).await?;
     let record = &accepted.known.vitals.record;
-    let shown =
-        Shown { name: &name, time: seconds(accepted.time_us), state: record.state.as_str(), deadline: record.deadline };
+    let shown = Shown {
+        name: &name,
+        time: seconds(accepted.time_us),
+        state: record.state.as_str(),
+        deadline: record.deadline(),
+    };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response())
 }
 

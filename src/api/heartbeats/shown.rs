@@ -1,6 +1,7 @@
 //! A heartbeat, and a push, as the API shows them: the names of the columns.
 
 use komainu_watchdogs::heartbeat::PushStatus;
+use komainu_watchdogs::heartbeat::limits::Run;
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -69,8 +70,11 @@ struct Seen {
     deadline: Option<Wall>,
     #[schema(value_type = Option<Millis>, required)]
     started_at: Option<Wall>,
+    /// Of the last push.
     #[schema(required)]
     run_id: Option<String>,
+    /// Runs that must end by a time of their own, in the order of their beginning; of more than 50 the first.
+    open_runs: Vec<OpenRun>,
     #[schema(value_type = Option<String>, required)]
     last_status: Option<&'static str>,
     #[schema(value_type = Option<Millis>, required)]
@@ -96,6 +100,26 @@ struct Seen {
     created_at: Wall,
     #[schema(value_type = Millis)]
     changed_at: Wall,
+}
+
+/// A run that began and did not end.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenRun)]
+struct OpenRun {
+    /// `null`: its program does not name its runs.
+    #[schema(required)]
+    run_id: Option<String>,
+    #[schema(value_type = Millis)]
+    started_at: Wall,
+    /// By when it must have ended.
+    #[schema(value_type = Millis)]
+    deadline: Wall,
+}
+
+impl From<&Run> for OpenRun {
+    fn from(run: &Run) -> Self {
+        Self { run_id: run.run_id.clone(), started_at: run.started_at, deadline: run.limit.at }
+    }
 }
 
 impl Shown {
@@ -132,7 +156,8 @@ impl From<Heartbeat> for Shown {
         let seen = Seen {
             state: record.state.as_str(),
             is_running: record.started_at.is_some(),
-            deadline: record.deadline,
+            deadline: record.deadline(),
+            open_runs: record.limits.runs.iter().map(OpenRun::from).collect(),
             started_at: record.started_at,
             run_id: record.run_id,
             last_status: record.last_status.map(PushStatus::as_str),

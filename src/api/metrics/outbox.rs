@@ -11,7 +11,7 @@ use crate::store::Store;
 use crate::store::outbox::{self, Backlog};
 
 /// A scrape has other numbers to bring home.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct DeliveryLabel {

@@ -24,7 +24,7 @@ pub(in crate::api) async fn beats(
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);
     fields.finish()?;
-    let store = &context.state.store;
+    let store = &context.reads;
     let id = super::parse_id(&id)?;
     if monitors::get(store, id).await?.is_none() {
         return Err(ApiError::not_found("monitor", &id.to_string()));

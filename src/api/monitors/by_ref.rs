@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::document::{Monitor, MonitorFields};
-use super::{answer, find_view, read, refusal, wait};
+use super::{answer, answer_with, find_view, read, refusal, wait};
 use crate::api::Ctx;
 use crate::api::auth::{Caller, Reader, Writer};
 use crate::api::body::Object;
@@ -32,8 +32,8 @@ pub(in crate::api) async fn show_by_ref(
     context: Ctx,
     Path(reference): Path<String>,
 ) -> Result<Response, ApiError> {
-    let view = find(&context.state.store, &reference).await?;
-    answer(&context, &caller.0, StatusCode::OK, &view).await
+    let view = find(&context.reads, &reference).await?;
+    answer_with(&context.reads, &caller.0, StatusCode::OK, &view, json!({})).await
 }
 
 /// Makes the monitor of this name, or changes the fields that are named: as often as a pipeline likes.

@@ -65,7 +65,7 @@ pub(in crate::api) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Shown>, ApiError> {
     Fields::of_query(query.as_deref()).finish()?;
-    let uptimes = context.state.store.uptimes(parse_id(&id)?).await?;
+    let uptimes = context.reads.uptimes(parse_id(&id)?).await?;
     uptimes.map(Shown::from).map(Json).ok_or_else(|| ApiError::not_found("monitor", &id))
 }
 

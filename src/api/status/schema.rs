@@ -25,6 +25,7 @@ pub(super) struct ViewShown {
     watchdogs: Vec<WatchdogShown>,
     nodes: Vec<NodeShown>,
     monitors: MonitorsShown,
+    /// Open ones: all that watchdogs judge, and the first 200 of monitors, heartbeats and the like.
     incidents: Vec<OpenIncident>,
     /// In observe mode or while frozen: what automation would do.
     would_move: Vec<WouldMoveShown>,

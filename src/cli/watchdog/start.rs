@@ -19,6 +19,7 @@ use crate::heartbeat::{self, Heartbeats};
 use crate::outbox::Outbox;
 use crate::probe::Prober;
 use crate::state_dir::StateDir;
+use crate::steps;
 use crate::store::capacity::Ids;
 use crate::store::{DatabaseUrl, Store, StoreError};
 
@@ -56,7 +57,7 @@ pub(super) async fn schema_misfit(store: Store) -> StoreError {
 pub(super) async fn blackout(
     config: &Config,
     watchdog: &WatchdogConfig,
-    settings: &WatchdogSettings,
+    (settings, alerts): (&WatchdogSettings, &Store),
     published: &Published,
 ) -> anyhow::Result<(blackout::Driver, blackout::Published)> {
     if watchdog.state_dir.is_none() && !config.channels.is_empty() {
@@ -70,7 +71,7 @@ pub(super) async fn blackout(
         runbook: watchdog.runbook_url(),
         limit: 3 * settings.policy.probe_interval,
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout)?,
-        store: settings.store.clone(),
+        store: alerts.clone(),
         routing: Arc::clone(&settings.routing),
         state: StateDir::open(watchdog.state_dir.clone()),
         channels: Channels::prepare(&config.channels)?,
@@ -82,11 +83,11 @@ pub(super) async fn blackout(
 pub(super) fn outbox(
     config: &Config,
     watchdog: &WatchdogConfig,
-    settings: &WatchdogSettings,
+    (settings, alerts): (&WatchdogSettings, &Store),
     is_told_elsewhere: watch::Receiver<bool>,
 ) -> anyhow::Result<Outbox> {
     Ok(Outbox {
-        store: settings.store.clone(),
+        store: alerts.clone(),
         cluster: settings.cluster.clone(),
         me: settings.incarnation,
         routing: Arc::clone(&settings.routing),
@@ -96,16 +97,17 @@ pub(super) fn outbox(
     })
 }
 
-/// Looks for monitors that are down, certificates that expire, ids that end and what is gone, until the handles are dropped.
-/// Publishes how far the ids are used up.
-pub(super) fn alerts(settings: &WatchdogSettings) -> ([AbortOnDropHandle<()>; 4], watch::Receiver<Arc<Ids>>) {
-    let (store, routing) = (&settings.store, &settings.routing);
+/// Looks for monitors that are down, certificates that expire, ids that end, what is gone and steps of the clock,
+/// until the handles are dropped. Publishes how far the ids are used up.
+pub(super) fn alerts(store: &Store, routing: &Arc<Routing>) -> ([AbortOnDropHandle<()>; 5], watch::Receiver<Arc<Ids>>) {
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing));
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
     let (seen, ids) = watch::channel(Arc::default());
     let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), seen);
     let leftover = alerts::leftover::run(store.clone(), Arc::clone(routing));
-    let tasks = [tokio::spawn(monitors), tokio::spawn(certificates), tokio::spawn(capacity), tokio::spawn(leftover)];
+    let steps = tokio::spawn(steps::run(store.clone()));
+    let (monitors, certificates) = (tokio::spawn(monitors), tokio::spawn(certificates));
+    let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), steps];
     (tasks.map(AbortOnDropHandle::new), ids)
 }
 

@@ -194,7 +194,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "kind = \"heartbeat\"",
         "kind = \"hartbeat\"",
-        "[[route]] #1 match.kind: \"hartbeat\" is not one of node, nodes, progress, watchdog, leader, capacity, disagreement, isolation, foreign-runner, clock, database, heartbeat, monitor, certificate, channel",
+        "[[route]] #1 match.kind: \"hartbeat\" is not one of node, nodes, progress, watchdog, leader, capacity, disagreement, isolation, foreign-runner, clock, database, pushes, heartbeat, monitor, certificate, channel",
     ),
     (
         "severity = \"critical\"",

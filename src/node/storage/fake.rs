@@ -63,7 +63,7 @@ impl BeatStore for Fake {
         self.told.lock().unwrap().push(if is_in_doubt { Earlier::InDoubt } else { Earlier::Answered });
         let failing = self.failures.lock().unwrap().pop();
         match failing {
-            Some(Failing::Before) => return Err(StoreError::PoolTimeout { act: "store beats" }),
+            Some(Failing::Before) => return Err(StoreError::PoolTimeout { act: "store beats", millis: 3_000 }),
             Some(Failing::Lost) => return Err(lost()),
             Some(Failing::After) | None => {}
         }

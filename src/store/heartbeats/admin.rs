@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use komainu_watchdogs::heartbeat::State;
+use komainu_watchdogs::heartbeat::limits::Limits;
 use komainu_watchdogs::time::Wall;
 
-use super::columns::{self, CHOSEN, DEFINITION, TOLD, VITALS, changed, chosen};
+use super::columns::{self, CHOSEN, DEFINITION, TOLD, VITALS, changed, chosen, stored};
+use super::outage::{self, NEWEST_GAP};
 use super::{Definition, Heartbeat, trail};
 use crate::store::Page;
 use crate::store::error::StoreError;
@@ -25,7 +27,7 @@ pub struct Changed {
     /// How it is by the new schedule.
     pub state: State,
     /// When silence makes it late now.
-    pub deadline: Option<Wall>,
+    pub limits: Limits,
 }
 
 /// Makes one. [`StoreError::is_duplicate`] when the name is taken.
@@ -47,9 +49,9 @@ async fn create_in(session: &mut Session, definition: &Definition, deadline: Opt
     let now = session.dialect().now_ms();
     // A fixed secret outlives the row: what was pushed under this name before must not count again.
     let sql = format!(
-        "INSERT INTO komainu_heartbeat (name, nonce, deadline, last_time_us, {}, created_at, changed_at) \
-         VALUES (?, ?, ?, COALESCE((SELECT MAX(p.time_us) FROM komainu_push p WHERE p.name = ? AND p.at > {now} - {}), 0)\
-         {}, {now}, {now})",
+        "INSERT INTO komainu_heartbeat (name, nonce, deadline, gap_id, last_time_us, {}, created_at, changed_at) \
+         VALUES (?, ?, ?, {NEWEST_GAP}, COALESCE((SELECT MAX(p.time_us) FROM komainu_push p WHERE p.name = ? \
+         AND p.at > {now} - {}), 0){}, {now}, {now})",
         CHOSEN.join(", "),
         TWO_WINDOWS.as_millis(),
         ", ?".repeat(CHOSEN.len())
@@ -83,8 +85,14 @@ pub async fn list(
     let sql = format!(
         "SELECT {DEFINITION}, {VITALS}, {TOLD} FROM komainu_heartbeat WHERE name > ?{condition} ORDER BY name LIMIT ?"
     );
-    let rows = store.lease(act).await?.rows(act, sql, values).await?;
-    let items = rows.iter().map(columns::heartbeat).collect::<Result<Vec<_>, _>>()?;
+    let mut lease = store.lease(act).await?;
+    let rows = lease.rows(act, sql, values).await?;
+    let mut items = rows.iter().map(columns::heartbeat).collect::<Result<Vec<_>, _>>()?;
+    let oldest = items.iter().map(|heartbeat| heartbeat.vitals.gap_id).min();
+    let gaps = outage::after(&mut lease, oldest.unwrap_or(i64::MAX)).await?;
+    for heartbeat in &mut items {
+        heartbeat.vitals.count(&gaps, heartbeat.definition.created_at);
+    }
     Ok(Page::cut(items, limit, |heartbeat| heartbeat.definition.name.clone()))
 }
 
@@ -111,12 +119,14 @@ async fn update_in<E>(
         Err(refusal) => return Ok(Some(Err(refusal))),
     };
     let sql = format!(
-        "UPDATE komainu_heartbeat SET {} = ?, state = ?, deadline = ?, revision = revision + 1, changed_at = ? \
+        "UPDATE komainu_heartbeat SET {} = ?, state = ?, deadline = ?, limits = ?, gap_id = ?, \
+         revision = revision + 1, changed_at = ? \
          WHERE name = ?",
         CHOSEN.join(" = ?, ")
     );
     let changed_at = changed(heartbeat.vitals.changed_at, now);
-    let rest = values![changes.state.as_str(), changes.deadline, changed_at, name];
+    let [deadline, limits] = stored(&changes.limits);
+    let rest = values![changes.state.as_str(), deadline, limits, heartbeat.vitals.gap_id, changed_at, name];
     session.execute("change a heartbeat", sql, [chosen(&changes.definition), rest].concat()).await?;
     trail::note(session, by, Some(&heartbeat.definition), Some(&changes.definition)).await?;
     Ok(Some(Ok(())))
@@ -181,6 +191,9 @@ async fn locked(session: &mut Session, name: &str, lock: &str) -> Result<Option<
     let now = session.dialect().now_ms();
     let sql =
         format!("SELECT {DEFINITION}, {VITALS}, {TOLD}, {now} AS now_ms FROM komainu_heartbeat WHERE name = ?{lock}");
-    let row = session.row(act, sql, values![name]).await?;
-    row.map(|row| Ok((columns::heartbeat(&row)?, row.wall("now_ms")?))).transpose()
+    let Some(row) = session.row(act, sql, values![name]).await? else { return Ok(None) };
+    let (mut heartbeat, now) = (columns::heartbeat(&row)?, row.wall("now_ms")?);
+    let gaps = outage::after(session, heartbeat.vitals.gap_id).await?;
+    heartbeat.vitals.count(&gaps, heartbeat.definition.created_at);
+    Ok(Some((heartbeat, now)))
 }

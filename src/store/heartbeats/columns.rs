@@ -1,5 +1,6 @@
 //! The columns of `komainu_heartbeat`, in and out.
 
+use komainu_watchdogs::heartbeat::limits::{Limit, Limits};
 use komainu_watchdogs::heartbeat::{PushStatus, Record, State};
 use komainu_watchdogs::time::Wall;
 
@@ -11,7 +12,7 @@ pub(super) const DEFINITION: &str = "name, period_s, cron, time_zone, grace_s, m
      channels, tags, managed_by, nonce, old_nonce, old_nonce_until, allow_sha1, revision, created_at";
 
 pub(super) const VITALS: &str = "state, deadline, started_at, run_id, last_status, last_ok_at, last_at, last_push_id, \
-     incident_id, changed_at, last_time_us";
+     incident_id, changed_at, last_time_us, limits, gap_id";
 
 /// What people read, and nobody decides by.
 pub(super) const TOLD: &str = "description, last_duration_ms, last_exit_code, last_message";
@@ -56,19 +57,41 @@ fn definition(row: &Row) -> Result<Definition, StoreError> {
     })
 }
 
+/// What the deadline is made of. Where the parts do not make it, an older program wrote it after them.
+fn limits(row: &Row) -> Result<Limits, StoreError> {
+    let deadline = row.maybe_wall("deadline")?;
+    let parts = row.maybe_text("limits")?.and_then(|text| serde_json::from_str::<Limits>(&text).ok());
+    if let Some(limits) = parts.filter(|limits| limits.earliest() == deadline) {
+        return Ok(limits);
+    }
+    let Some(at) = deadline else { return Ok(Limits::default()) };
+    let set_at = row.maybe_wall("last_at")?.unwrap_or(row.wall("created_at")?);
+    let due = Wall(at.0.saturating_sub(row.int("grace_s")?.saturating_mul(1_000)));
+    Ok(Limits::of(Limit::new(set_at, due, at)))
+}
+
+/// As they are stored, for `deadline` and `limits`.
+pub(super) fn stored(limits: &Limits) -> [Value; 2] {
+    let text = serde_json::to_string(limits).expect("limits are numbers and names");
+    [Value::from(limits.earliest()), Value::from(text)]
+}
+
 fn vitals(row: &Row) -> Result<Vitals, StoreError> {
     let state = row.text("state")?;
     let state = State::parse(&state).ok_or_else(|| StoreError::unreadable("read a heartbeat", "state", &state))?;
     let record = Record {
         state,
-        deadline: row.maybe_wall("deadline")?,
+        limits: limits(row)?,
         started_at: row.maybe_wall("started_at")?,
         last_time_us: row.int("last_time_us")?,
         last_status: row.maybe_text("last_status")?.as_deref().and_then(PushStatus::parse),
         run_id: row.maybe_text("run_id")?,
     };
+    let gap_id = row.int("gap_id")?;
     Ok(Vitals {
         record,
+        stored_gap_id: gap_id,
+        gap_id,
         last_ok_at: row.maybe_wall("last_ok_at")?,
         last_at: row.maybe_wall("last_at")?,
         last_push_id: row.maybe_text("last_push_id")?,

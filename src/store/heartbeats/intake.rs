@@ -12,7 +12,8 @@ use komainu_watchdogs::heartbeat::{Push, PushStatus, Replayed};
 use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::time::Wall;
 
-use super::columns::{self, DEFINITION, VITALS, changed};
+use super::columns::{self, DEFINITION, VITALS, changed, stored};
+use super::outage::{self, Gaps, NEWEST_GAP};
 use super::{Known, LastPush, Vitals};
 use crate::store::error::StoreError;
 use crate::store::pool::Store;
@@ -52,12 +53,19 @@ pub type Batch = Vec<Arrival>;
 pub struct IntakeConnection {
     session: Session,
     watchdog: WatchdogId,
+    gaps: Gaps,
 }
 
 impl IntakeConnection {
     /// Connects; it never reconnects by itself.
     pub async fn connect(store: &Store, watchdog: WatchdogId) -> Result<Self, StoreError> {
-        Ok(Self { session: Session::connect(store.url()).await?, watchdog })
+        let session = super::connect(store).await?;
+        Ok(Self { session, watchdog, gaps: Gaps::default() })
+    }
+
+    /// Proves that it could take pushes, as far as it can know without one. `rehearse`: the last one could not be stored.
+    pub async fn prove(&mut self, rehearse: bool) -> Result<(), StoreError> {
+        outage::prove(&mut self.session, &self.watchdog, rehearse).await
     }
 
     /// Whether it can be used again.
@@ -110,7 +118,8 @@ impl IntakeConnection {
         let names: BTreeSet<&str> = batch.iter().map(|arrival| arrival.name.as_str()).collect();
         let dialect = self.session.dialect();
         let sql = format!(
-            "SELECT {DEFINITION}, {VITALS}, {} AS now_ms FROM komainu_heartbeat{} WHERE name IN ({}) ORDER BY name{}",
+            "SELECT {DEFINITION}, {VITALS}, {} AS now_ms, {NEWEST_GAP} AS newest_gap \
+             FROM komainu_heartbeat{} WHERE name IN ({}) ORDER BY name{}",
             dialect.now_ms(),
             dialect.by_primary(),
             vec!["?"; names.len()].join(", "),
@@ -118,10 +127,15 @@ impl IntakeConnection {
         );
         let values = names.iter().map(|name| Value::from(*name)).collect();
         let rows = self.session.begin_with(ACT, &sql, values).await?;
-        let now = rows.first().map_or(Ok(Wall(0)), |row| row.wall("now_ms"))?;
-        let rows =
-            rows.iter().map(columns::known).map(|known| known.map(|known| (known.definition.name.clone(), known)));
-        Ok((rows.collect::<Result<_, _>>()?, now))
+        let Some(first) = rows.first() else { return Ok((BTreeMap::new(), Wall(0))) };
+        let now = first.wall("now_ms")?;
+        self.gaps.refresh(&mut self.session, first.int("newest_gap")?).await?;
+        let known = |row| {
+            let mut known = columns::known(row)?;
+            known.count(self.gaps.known());
+            Ok((known.definition.name.clone(), known))
+        };
+        Ok((rows.iter().map(known).collect::<Result<_, StoreError>>()?, now))
     }
 
     /// One statement for all rows that changed. They are locked and there: it never inserts.
@@ -132,6 +146,8 @@ impl IntakeConnection {
         let replaced = [
             "state",
             "deadline",
+            "limits",
+            "gap_id",
             "started_at",
             "run_id",
             "last_status",
@@ -148,10 +164,13 @@ impl IntakeConnection {
         let values = last.iter().filter_map(|(name, told)| {
             let vitals = &rows.get(*name)?.vitals;
             let record = &vitals.record;
+            let [deadline, limits] = stored(&record.limits);
             Some(values![
                 *name,
                 record.state.as_str(),
-                record.deadline,
+                deadline,
+                limits,
+                vitals.gap_id,
                 record.started_at,
                 record.run_id.clone(),
                 record.last_status.map(PushStatus::as_str),
@@ -168,7 +187,7 @@ impl IntakeConnection {
         let sql = format!(
             "INSERT INTO komainu_heartbeat (description, grace_s, channels, tags, nonce, created_at, name, {}) VALUES {}{}",
             replaced.join(", "),
-            vec!["('', 0, '', '', '', 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; last.len()].join(", "),
+            vec!["('', 0, '', '', '', 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; last.len()].join(", "),
             self.session.dialect().or_update("name", &replaced)
         );
         (sql, values.flatten().collect())

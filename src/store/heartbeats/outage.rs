@@ -1,84 +1,146 @@
-//! Times in which no watchdog could take a push, because none could write.
+//! Times in which no watchdog could take a push, whatever the cause.
 //!
-//! Every watchdog writes its own row each second. Whoever writes first after a gap in all their writings accounts for it,
-//! in the same transaction: the gap is recorded, and silence is forgiven for a while. Whoever wants to mark a heartbeat
-//! late looks for a gap first, too.
+//! Each watchdog proves each second that it could: on the connection of its intake, with packets as large as pushes make
+//! them, under the locks that a push needs. The proof is a row of `komainu_intake`. Whoever proves it first after a gap in all
+//! their proofs enters the gap in `komainu_outage`, in the same transaction: once, because the proofs are locked meanwhile.
+//! What gaps make of a deadline is `komainu_watchdogs::heartbeat::limits`' business, and judged wherever a row is read.
 
-use std::time::Duration;
-
-use komainu_watchdogs::heartbeat::{forgiven_until, outage_since};
+use komainu_watchdogs::heartbeat::limits::{Gap, MOST_GAPS};
+use komainu_watchdogs::heartbeat::outage_since;
 use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::time::Wall;
 
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
-use crate::store::session::Session;
-use crate::store::value::values;
+use crate::store::session::{Purpose, Session, Sql};
+use crate::store::value::{Row, values};
 
-const ACT: &str = "account for an outage";
+const ACT: &str = "prove that pushes can be taken";
 
-/// When any watchdog last wrote its row, as an expression. A row from the future is that of a watchdog that ended before
-/// the database's clock was set back.
-pub(super) fn last_write(dialect: Dialect) -> String {
-    format!("(SELECT MAX(last_seen) FROM komainu_watchdog WHERE last_seen <= {})", dialect.now_ms())
+/// Larger than what any network passes on in one piece: a path that swallows full packets swallows pushes.
+const LARGE: usize = 12 * 1024;
+
+/// A name that no heartbeat can have.
+const NOBODY: &str = "";
+
+/// When any watchdog last proved that it could take pushes, as an expression. A row from the future is that of a watchdog
+/// that ended before the database's clock was set back.
+pub(super) fn last_proof(dialect: Dialect) -> String {
+    format!("(SELECT MAX(proved_at) FROM komainu_intake WHERE proved_at <= {})", dialect.now_ms())
 }
 
-/// A look at whether anybody had written.
+/// Of the last gap, as an expression.
+pub(super) const NEWEST_GAP: &str = "(SELECT COALESCE(MAX(id), 0) FROM komainu_outage)";
+
+/// A look at whether pushes can be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Look {
-    /// By the database's clock. What the transaction writes or judges by later counts as of then: a host that is suspended
-    /// in between must neither hide the gap that this makes nor judge by a time in which nobody could push.
-    pub(crate) at: Wall,
-    /// There was an outage, and it is accounted for.
-    pub(crate) ended_outage: bool,
+pub(super) struct Look {
+    /// By the database's clock. What the transaction judges by later counts as of then: a host that is suspended in between
+    /// must not judge by a time in which nobody could push.
+    pub(super) at: Wall,
+    /// Since when none can be taken, if so.
+    pub(super) since: Option<Wall>,
 }
 
-/// Accounts for an outage that ends with this transaction, if there was one.
-pub(crate) async fn notice_on(session: &mut Session, watchdog: &WatchdogId) -> Result<Look, StoreError> {
-    let (at, began_at) = gap(session).await?;
-    if began_at.is_none() {
-        return Ok(Look { at, ended_outage: false });
-    }
-    // Two who come back at once: the second waits here, and then sees what the first wrote.
-    let lock = format!("SELECT id FROM komainu_cluster WHERE id = 1{}", session.dialect().for_update());
-    session.row(ACT, lock, vec![]).await?;
-    let (now, began_at) = gap(session).await?;
-    let Some(began_at) = began_at else { return Ok(Look { at: now, ended_outage: false }) };
-    let sql = "INSERT INTO komainu_outage (began_at, ended_at, noticed_by) VALUES (?, ?, ?)";
-    session.execute(ACT, sql, values![began_at, now, watchdog]).await?;
-    forgive(session, began_at, now).await?;
-    // The gap is over, also for those who look before this watchdog writes its row the next time.
-    let sql = "UPDATE komainu_watchdog SET last_seen = ? WHERE watchdog_id = ?";
-    if session.execute(ACT, sql, values![now, watchdog]).await? == 0 {
-        tracing::debug!("an outage is accounted for by a watchdog that has no row yet");
-    }
-    let lasted = now.since(began_at);
-    tracing::warn!(outage.lasted_ms = %lasted.as_millis(), "no watchdog could take pushes: silence is forgiven for a while");
-    Ok(Look { at: now, ended_outage: true })
-}
-
-/// Now, and since when nobody has written, if that is too long ago.
-async fn gap(session: &mut Session) -> Result<(Wall, Option<Wall>), StoreError> {
+/// Looks.
+pub(super) async fn look(session: &mut Session) -> Result<Look, StoreError> {
     let dialect = session.dialect();
-    let sql = format!("SELECT {} AS now_ms, {} AS last_write", dialect.now_ms(), last_write(dialect));
-    let row = session.row(ACT, sql, vec![]).await?;
+    let sql = format!("SELECT {} AS now_ms, {} AS last_proof", dialect.now_ms(), last_proof(dialect));
+    look_of(session.row(ACT, sql, vec![]).await?)
+}
+
+fn look_of(row: Option<Row>) -> Result<Look, StoreError> {
     let row = row.ok_or_else(|| StoreError::unreadable(ACT, "now_ms", "nothing"))?;
-    let now = row.wall("now_ms")?;
-    Ok((now, outage_since(row.maybe_wall("last_write")?, now)))
+    let at = row.wall("now_ms")?;
+    Ok(Look { at, since: outage_since(row.maybe_wall("last_proof")?, at) })
 }
 
-/// Whatever was due since the gap began, or is due before its sender had time to come back, gets that time.
-async fn forgive(session: &mut Session, began_at: Wall, now: Wall) -> Result<(), StoreError> {
-    let dialect = session.dialect();
-    let least = forgiven_until(now, Duration::ZERO);
-    // `forgiven_until`, with the row's own grace.
-    let until = format!("{}(?, ? + grace_s * 1000)", dialect.greatest());
-    // In the order in which everybody locks them.
+/// Proves it for this watchdog, and ends the gap that this ends.
+///
+/// `rehearse`: with a row that goes in and out of the history, after a push could not be stored: changing nothing succeeds
+/// also where there is no room left.
+pub(super) async fn prove(session: &mut Session, watchdog: &WatchdogId, rehearse: bool) -> Result<(), StoreError> {
+    session.begin(ACT, Purpose::Write).await?;
+    let proved = prove_in(session, watchdog, rehearse).await;
+    session.end(ACT, proved).await
+}
+
+async fn prove_in(session: &mut Session, watchdog: &WatchdogId, rehearse: bool) -> Result<(), StoreError> {
+    let Look { at, since } = look(session).await?;
+    let filler = "-".repeat(LARGE);
+    // A read: what is in the text of a writing statement is written to the server's log, second by second.
+    let lock = session.dialect().for_update();
+    let sql = format!("SELECT /* {filler} */ name FROM komainu_heartbeat WHERE name = ?{lock}");
+    session.rows(ACT, Sql::Once(sql), values![NOBODY]).await?;
+    session.execute(ACT, "UPDATE komainu_heartbeat SET changed_at = 0 WHERE name = ?", values![NOBODY]).await?;
+    if rehearse {
+        let sql = "INSERT INTO komainu_push (name, push_id, at, time_us, status, message, watchdog_id) \
+             VALUES (?, '', ?, 0, 'ok', ?, ?)";
+        session.execute(ACT, sql, values![NOBODY, at, filler, watchdog]).await?;
+    }
+    session.execute(ACT, "DELETE FROM komainu_push WHERE name = ?", values![NOBODY]).await?;
+    let at = if since.is_some() { end_gap(session, watchdog).await? } else { at };
+    // As of the look: if this host stood still since, the gap that it made is still to be seen.
     let sql = format!(
-        "UPDATE komainu_heartbeat{} SET deadline = {until}, changed_at = {}(changed_at + 1, ?) \
-         WHERE state IN ('new', 'up') AND deadline > ? AND deadline < {until}",
-        dialect.by_primary(),
-        dialect.greatest()
+        "INSERT INTO komainu_intake (watchdog_id, proved_at) VALUES (?, ?){}",
+        session.dialect().or_update("watchdog_id", &["proved_at"])
     );
-    session.execute(ACT, sql, values![least, now, now, began_at, least, now]).await.map(|_| ())
+    session.execute(ACT, sql, values![watchdog, at]).await.map(|_| ())
+}
+
+async fn end_gap(session: &mut Session, watchdog: &WatchdogId) -> Result<Wall, StoreError> {
+    // Two who come back at once: the second waits here, and then sees what the first wrote.
+    let lock = session.dialect().for_update();
+    let sql = format!("SELECT watchdog_id FROM komainu_intake ORDER BY watchdog_id{lock}");
+    session.rows(ACT, sql, vec![]).await?;
+    let Look { at, since } = look(session).await?;
+    let Some(began_at) = since else { return Ok(at) };
+    let sql = "INSERT INTO komainu_outage (began_at, ended_at, noticed_by) VALUES (?, ?, ?)";
+    session.execute(ACT, sql, values![began_at, at, watchdog]).await?;
+    let lasted = at.since(began_at);
+    tracing::warn!(outage.lasted_ms = %lasted.as_millis(), "no watchdog could take pushes: deadlines stood still");
+    Ok(at)
+}
+
+/// The last gaps that one connection knows of.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Gaps {
+    known: Vec<Gap>,
+}
+
+impl Gaps {
+    /// Those that are known, in their order.
+    pub(super) fn known(&self) -> &[Gap] {
+        &self.known
+    }
+
+    fn newest(&self) -> i64 {
+        self.known.last().map_or(0, |gap| gap.id)
+    }
+
+    /// Reads what is new, if there is: `newest` is that of the database now.
+    pub(super) async fn refresh(&mut self, session: &mut Session, newest: i64) -> Result<(), StoreError> {
+        if newest == self.newest() {
+            return Ok(());
+        }
+        if newest < self.newest() {
+            // A database that lost its tail.
+            self.known.clear();
+        }
+        let new = after(session, self.newest()).await?;
+        self.known.extend(new);
+        let many = self.known.len().saturating_sub(MOST_GAPS);
+        self.known.drain(..many);
+        Ok(())
+    }
+}
+
+/// The gaps after this one, in their order; of very many the last.
+pub(super) async fn after(session: &mut Session, id: i64) -> Result<Vec<Gap>, StoreError> {
+    let sql =
+        format!("SELECT id, began_at, ended_at FROM komainu_outage WHERE id > ? ORDER BY id DESC LIMIT {MOST_GAPS}");
+    let rows = session.rows("read the gaps", sql, values![id]).await?;
+    let gap =
+        |row: &Row| Ok(Gap { id: row.int("id")?, began_at: row.wall("began_at")?, ended_at: row.wall("ended_at")? });
+    rows.iter().rev().map(gap).collect()
 }

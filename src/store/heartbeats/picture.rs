@@ -3,11 +3,13 @@
 //! A row is changed before it is committed, so each reading goes back further than the one before ended. Whether a row
 //! was deleted shows in their number.
 
+use komainu_watchdogs::heartbeat::limits::Gap;
 use komainu_watchdogs::heartbeat::outage_since;
 use komainu_watchdogs::time::{Mono, Wall};
 
+use super::Known;
 use super::columns::{self, DEFINITION, VITALS};
-use super::{Known, outage};
+use super::outage::{self, Gaps, NEWEST_GAP};
 use crate::clock;
 use crate::store::error::StoreError;
 use crate::store::pool::Store;
@@ -19,6 +21,7 @@ const ACT: &str = "read the heartbeats";
 /// The connection.
 pub struct PictureConnection {
     session: Session,
+    gaps: Gaps,
 }
 
 /// What one reading showed.
@@ -30,8 +33,10 @@ pub struct Glance {
     pub database_us: i64,
     /// See `database_us`.
     pub read_at: Mono,
-    /// No watchdog wrote for a while, and nobody accounted for that yet.
-    pub is_outage: bool,
+    /// Since when no watchdog could take a push, if none can.
+    pub outage_since: Option<Wall>,
+    /// The last times in which none could, in their order. They are counted in the rows.
+    pub gaps: Vec<Gap>,
     /// How many heartbeats there are.
     pub count: u64,
     /// All of them, or those that changed.
@@ -48,32 +53,41 @@ impl Glance {
 impl PictureConnection {
     /// Connects; it never reconnects by itself.
     pub async fn connect(store: &Store) -> Result<Self, StoreError> {
-        Ok(Self { session: Session::connect(store.url()).await? })
+        Ok(Self { session: super::connect(store).await?, gaps: Gaps::default() })
     }
 
     /// Reads all rows, or those that changed at this time or later.
     pub async fn glance(&mut self, since: Option<Wall>) -> Result<Glance, StoreError> {
         let began_at = clock::now();
-        // First: rows that are read after the watchdogs' last writing show what came with it.
+        // First: rows that are read after the last proof show what was pushed before it.
         let sql = format!(
-            "SELECT {} AS now_ms, {} AS last_write, (SELECT COUNT(*) FROM komainu_heartbeat) AS heartbeats",
+            "SELECT {} AS now_ms, {} AS last_proof, (SELECT COUNT(*) FROM komainu_heartbeat) AS heartbeats, \
+             {NEWEST_GAP} AS newest_gap",
             self.session.dialect().now_ms(),
-            outage::last_write(self.session.dialect()),
+            outage::last_proof(self.session.dialect()),
         );
         let row = self.session.row(ACT, sql, vec![]).await?;
         let row = row.ok_or_else(|| StoreError::unreadable(ACT, "now_ms", "nothing"))?;
         let now = row.wall("now_ms")?;
-        let is_outage = outage_since(row.maybe_wall("last_write")?, now).is_some();
-        let count = row.count("heartbeats")?;
+        let outage_since = outage_since(row.maybe_wall("last_proof")?, now);
+        let (count, newest_gap) = (row.count("heartbeats")?, row.int("newest_gap")?);
         // The database looked at its clock somewhere in between.
         let read_at = began_at + clock::now().since(began_at) / 2;
+        self.gaps.refresh(&mut self.session, newest_gap).await?;
+        let gaps = self.gaps.known();
         let (condition, values) = match since {
             Some(since) => (" WHERE changed_at >= ?", values![since]),
             None => ("", vec![]),
         };
         let sql = format!("SELECT {DEFINITION}, {VITALS} FROM komainu_heartbeat{condition}");
         let rows = self.session.rows(ACT, sql, values).await?;
-        let rows = rows.iter().map(columns::known).collect::<Result<_, _>>()?;
-        Ok(Glance { began_at, database_us: now.0 * 1_000, read_at, is_outage, count, rows })
+        let known = |row| {
+            let mut known = columns::known(row)?;
+            known.count(gaps);
+            Ok(known)
+        };
+        let rows = rows.iter().map(known).collect::<Result<_, StoreError>>()?;
+        let database_us = now.0 * 1_000;
+        Ok(Glance { began_at, database_us, read_at, outage_since, gaps: gaps.to_vec(), count, rows })
     }
 }

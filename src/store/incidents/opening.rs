@@ -4,14 +4,17 @@
 //! [`komainu_watchdogs::routing`]'s to say. Both calls run on a session whose write transaction has begun; a deadlock
 //! rolls that back as a whole, and its owner tries again.
 
+use std::collections::BTreeMap;
+
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::outbox::{self, Entered, Event, FLAPPING_FROM, REOPEN_WITHIN, Standing};
 use komainu_watchdogs::routing::{Planned, Routing, Subject};
 
+use super::bulk;
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::outbox::entry::{self, Happening};
-use crate::store::session::Session;
+use crate::store::session::{Session, Sql};
 use crate::store::value::{Row, Value, values};
 
 /// An incident that is open now.
@@ -30,7 +33,7 @@ pub(crate) async fn open_on(
     subject: &Subject,
     routing: &Routing,
 ) -> Result<Opened, StoreError> {
-    let Some(latest) = latest(session, &alarm.key).await? else {
+    let Some(latest) = latest(session, &[&alarm.key]).await?.remove(&alarm.key) else {
         let (incident_id, is_news) = insert(session, alarm, subject).await?;
         if is_news {
             let happening = Happening::of(incident_id, Event::Opened, alarm);
@@ -38,42 +41,58 @@ pub(crate) async fn open_on(
         }
         return Ok(Opened { incident_id, is_news });
     };
+    let is_news = open_again(session, (alarm, subject), &latest, routing).await?;
+    Ok(Opened { incident_id: latest.id, is_news })
+}
+
+/// Of one that is open, or was until a moment ago: notes that it is bad, or opens it again. Says whether that is news.
+pub(super) async fn open_again(
+    session: &mut Session,
+    (alarm, subject): (&Alarm, &Subject),
+    latest: &Latest,
+    routing: &Routing,
+) -> Result<bool, StoreError> {
     if latest.is_open {
         let is_worse = alarm.severity > latest.severity;
         if is_worse && !was_told_critical(session, latest.id).await? {
-            tell_worse(session, alarm, &latest, routing.plan(subject)).await?;
+            tell_worse(session, alarm, latest, routing.plan(subject)).await?;
         }
         note(session, alarm, latest.id).await?;
-        return Ok(Opened { incident_id: latest.id, is_news: false });
+        return Ok(false);
     }
     reopen(session, alarm, subject, latest.id).await?;
-    tell_return(session, alarm, &latest, &routing.plan(subject)).await?;
-    Ok(Opened { incident_id: latest.id, is_news: true })
+    tell_return(session, alarm, latest, &routing.plan(subject)).await?;
+    Ok(true)
 }
 
-struct Latest {
+/// The newest incident of a key.
+pub(super) struct Latest {
     id: i64,
     is_open: bool,
     severity: Severity,
     flaps: u32,
 }
 
-/// The incident of this key that is open, or was until a moment ago and ended by itself; locked.
-async fn latest(session: &mut Session, key: &str) -> Result<Option<Latest>, StoreError> {
+/// Of each of these keys the incident that is open, or was until a moment ago; locked.
+pub(super) async fn latest(session: &mut Session, keys: &[&str]) -> Result<BTreeMap<String, Latest>, StoreError> {
     let sql = format!(
-        "SELECT id, resolved_at, severity, flaps FROM komainu_incident WHERE k = ? \
-         AND (resolved_at IS NULL OR (resolved_at > {} - {} AND resolved_by IS NULL)) ORDER BY id DESC LIMIT 1{}",
+        "SELECT id, k, resolved_at, severity, flaps FROM komainu_incident{} WHERE k IN ({}) \
+         AND (resolved_at IS NULL OR (resolved_at > {} - {} AND resolved_by IS NULL)) ORDER BY k, id{}",
+        bulk::by_key(session.dialect()),
+        vec!["?"; keys.len()].join(", "),
         session.dialect().now_ms(),
         REOPEN_WITHIN.as_millis(),
         session.dialect().for_update()
     );
-    let row = session.row("look for an incident", sql, values![key]).await?;
-    let latest = |row: Row| {
+    let sql = if keys.len() == 1 { Sql::Fixed(sql) } else { Sql::Once(sql) };
+    let rows = session.rows("look for incidents", sql, keys.iter().flat_map(|&key| values![key]).collect()).await?;
+    let latest = |row: &Row| {
         let is_open = row.maybe_wall("resolved_at")?.is_none();
         let severity = Severity::parse(&row.text("severity")?);
-        Ok(Latest { id: row.int("id")?, is_open, severity, flaps: row.small("flaps")? })
+        Ok((row.text("k")?, Latest { id: row.int("id")?, is_open, severity, flaps: row.small("flaps")? }))
     };
-    row.map(latest).transpose()
+    // Of several the last one stays.
+    rows.iter().map(latest).collect()
 }
 
 /// What was told as a warning is critical, and perhaps other people's business.
@@ -123,24 +142,27 @@ async fn was_told_critical(session: &mut Session, id: i64) -> Result<bool, Store
     Ok(row.is_some())
 }
 
-fn details(alarm: &Alarm) -> Vec<Value> {
+pub(super) fn details(alarm: &Alarm) -> Vec<Value> {
     values![alarm.severity.as_str(), &alarm.summary, alarm.votes.0, alarm.votes.1]
+}
+
+pub(super) const INSERT: &str = "INSERT INTO komainu_incident \
+     (severity, summary, votes_bad, votes_of, k, subject_json, opened_at, last_bad_at) VALUES";
+
+/// Not a plain INSERT: one that fails on a duplicate keeps a shared lock, and two of those wait for each other. SQLite
+/// has one writer, who has just looked.
+pub(super) fn or_note(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::MariaDb => " ON DUPLICATE KEY UPDATE last_bad_at = GREATEST(last_bad_at + 1, VALUES(last_bad_at))",
+        Dialect::Sqlite => "",
+    }
 }
 
 /// Its key, and whether this call made it: somebody else may have been faster.
 async fn insert(session: &mut Session, alarm: &Alarm, subject: &Subject) -> Result<(i64, bool), StoreError> {
     let act = "open an incident";
     let now = session.dialect().now_ms();
-    // Not a plain INSERT: one that fails on a duplicate keeps a shared lock, and two of those wait for each other.
-    // SQLite has one writer, who has just looked.
-    let or_note = match session.dialect() {
-        Dialect::MariaDb => " ON DUPLICATE KEY UPDATE last_bad_at = GREATEST(last_bad_at + 1, VALUES(last_bad_at))",
-        Dialect::Sqlite => "",
-    };
-    let sql = format!(
-        "INSERT INTO komainu_incident (severity, summary, votes_bad, votes_of, k, subject_json, opened_at, last_bad_at) \
-         VALUES (?, ?, ?, ?, ?, ?, {now}, {now}){or_note}"
-    );
+    let sql = format!("{INSERT} (?, ?, ?, ?, ?, ?, {now}, {now}){}", or_note(session.dialect()));
     let values = [details(alarm), values![&alarm.key, as_json(subject)]].concat();
     // One row: inserted; two: the one that was there.
     let is_new = session.execute(act, sql, values).await? == 1;
@@ -150,7 +172,7 @@ async fn insert(session: &mut Session, alarm: &Alarm, subject: &Subject) -> Resu
     Ok((row.int("id")?, is_new))
 }
 
-fn as_json(subject: &Subject) -> String {
+pub(super) fn as_json(subject: &Subject) -> String {
     serde_json::to_string(subject).expect("a subject is strings and lists of strings")
 }
 
@@ -200,27 +222,6 @@ async fn tell_return(
 
 /// Resolves this incident; `false`: it is over already. `summary`: what was wrong, or that it is well again.
 pub(crate) async fn resolve_on(session: &mut Session, incident_id: i64, summary: &str) -> Result<bool, StoreError> {
-    let act = "resolve an incident";
-    let sql = format!(
-        "UPDATE komainu_incident SET resolved_at = {} WHERE id = ? AND resolved_at IS NULL",
-        session.dialect().now_ms()
-    );
-    if session.execute(act, sql, values![incident_id]).await? == 0 {
-        return Ok(false);
-    }
-    let sql = "SELECT severity, votes_bad, votes_of, flaps FROM komainu_incident WHERE id = ?";
-    let row = session.row(act, sql, values![incident_id]).await?;
-    let row = row.ok_or_else(|| StoreError::unreadable(act, "id", incident_id))?;
-    let happening = Happening {
-        incident_id,
-        event: Event::Resolved,
-        severity: row.text("severity")?,
-        summary: summary.to_owned(),
-        votes: (row.small("votes_bad")?, row.small("votes_of")?),
-    };
-    let entered = entry::of_incident(session, incident_id).await?;
-    let change = outbox::closing(&entered, row.small("flaps")?);
-    entry::cancel(session, &change.cancel).await?;
-    entry::enter_after(session, &happening, &change.tell).await?;
-    Ok(true)
+    let ends = BTreeMap::from([(incident_id, summary.to_owned())]);
+    Ok(bulk::resolve_many(session, &ends).await? > 0)
 }

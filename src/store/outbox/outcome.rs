@@ -319,10 +319,14 @@ async fn note_failure(session: &mut Session, channel: &str, error: &str, pause: 
     let now = session.dialect().now_ms();
     let sql = format!(
         "UPDATE komainu_channel SET failures = failures + 1, last_error = ?, last_error_at = {now}, \
-         next_at = {}(next_at, {now} + ?) WHERE name = ?",
+         paused_at = CASE WHEN next_at > {now} + ? THEN paused_at ELSE {now} END, next_at = {}(next_at, {now} + ?) \
+         WHERE name = ?",
         session.dialect().greatest()
     );
-    session.execute("note a channel's failure", sql, values![error, millis(pause), channel]).await.map(|_| ())
+    session
+        .execute("note a channel's failure", sql, values![error, millis(pause), millis(pause), channel])
+        .await
+        .map(|_| ())
 }
 
 fn millis(span: Duration) -> u64 {

@@ -196,7 +196,7 @@ async fn a_paused_and_a_deleted_monitor_have_no_incident(kind: Kind) {
     assert_eq!(settle(&fixture, &monitors).await, (2, 0));
     fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", monitors[0])).await;
     assert_eq!(monitors::delete(&fixture.store, "ada", monitors[1], &[]).await.unwrap(), Ok(()));
-    let open = downtimes::open(&fixture.store).await.unwrap();
+    let (open, _) = downtimes::open(&fixture.store, "", 100).await.unwrap();
     assert_eq!(settle(&fixture, &open).await, (0, 2));
     let ends = "SELECT summary FROM komainu_event WHERE kind = 'resolved' ORDER BY incident_id";
     let ends = fixture.raw.rows(ends).await.concat();
@@ -239,4 +239,18 @@ async fn a_thousand_monitors_that_go_down_at_once_open_an_incident_each(kind: Ki
     let looks: Vec<(u32, u32)> = futures_util::future::join_all(looks).await;
     assert_eq!(looks.iter().map(|look| look.0).sum::<u32>(), 1_000);
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_delivery").await, 2_000);
+    let events = "SELECT COUNT(DISTINCT event_id) FROM komainu_delivery d WHERE EXISTS (SELECT 1 FROM komainu_event e \
+         WHERE e.id = d.event_id AND e.incident_id = d.incident_id AND e.kind = 'opened')";
+    assert_eq!(fixture.raw.count(events).await, 1_000, "each delivery tells its own event");
+    let incidents = fixture.store.errands(&"w1".into()).await.unwrap().incidents().await.unwrap();
+    assert_eq!(incidents.len(), 200, "a watchdog reads what it judges, and some of the others");
+    let (first, after) = downtimes::open(&fixture.store, "", 600).await.unwrap();
+    let (rest, end) = downtimes::open(&fixture.store, &after, 600).await.unwrap();
+    assert_eq!((first.len(), rest.len(), end.as_str()), (600, 400, ""));
+    fixture.raw.execute("UPDATE heartbeat SET status = 1").await;
+    let looks = (0..3).map(|_| settle(&fixture, &monitors));
+    let looks: Vec<(u32, u32)> = futures_util::future::join_all(looks).await;
+    assert_eq!(looks.iter().map(|look| look.1).sum::<u32>(), 1_000);
+    let told = "SELECT COUNT(*) FROM komainu_delivery WHERE state = 'waiting'";
+    assert_eq!(fixture.raw.count(told).await, 2_000, "what is over before it was told is told as its end alone");
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use komainu::store::heartbeats::{
-    self, Arrival, Definition, IntakeConnection, Judged, Known, LastPush, PictureConnection, SettleConnection, Settled,
-    Vitals, Words,
+    self, Arrival, Definition, IntakeConnection, Judged, Known, LastPush, PictureConnection, SettleConnection, Vitals,
+    Words,
 };
 use komainu_watchdogs::heartbeat::{Need, Push, PushStatus, Replayed, State, Terms};
 use komainu_watchdogs::io::{Alarm, Severity};
@@ -23,7 +23,11 @@ on_both_databases! {
     three_watchdogs_mark_five_hundred_late_once_each,
     a_watchdog_that_knows_an_old_deadline_marks_nobody,
     an_ok_ends_the_incident_and_so_does_deleting,
-    the_first_writer_after_an_outage_forgives_silence,
+    a_deadlines_clock_stands_still_while_no_watchdog_proves_that_it_could_take_a_push,
+    gaps_more_often_than_the_grace_delay_a_dead_job_by_their_length_and_a_minute,
+    a_run_that_hangs_is_marked_though_another_ended,
+    that_no_push_can_be_taken_is_told_once_and_ends,
+    a_clock_that_was_set_back_delays_nothing_by_more_than_the_schedule,
     a_reading_shows_what_changed_and_how_many_there_are,
     old_pushes_are_pruned,
 }
@@ -44,7 +48,8 @@ impl Words for Plain {
 }
 
 fn judge(known: &Known, push: &Push, now: Wall) -> Result<Vitals, Replayed> {
-    let terms = Terms { next_deadline: Some(now + Duration::from_secs(60)), max_runtime: None };
+    let terms =
+        Terms { next_due: Some(now + Duration::from_secs(55)), grace: Duration::from_secs(5), max_runtime: None };
     let record = known.vitals.record.after(push, now, terms)?;
     Ok(Vitals { record, last_at: Some(now), ..known.vitals.clone() })
 }
@@ -177,8 +182,8 @@ async fn a_heartbeat_made_anew_under_its_name_counts_no_old_push_again(kind: Kin
     assert_eq!(accepted(&judged), 1);
 }
 
-async fn settle(fixture: &Fixture, watchdog: &str) -> SettleConnection {
-    SettleConnection::connect(&fixture.store, watchdog.into()).await.unwrap()
+async fn settle(fixture: &Fixture) -> SettleConnection {
+    SettleConnection::connect(&fixture.store).await.unwrap()
 }
 
 fn routing() -> Routing {
@@ -192,18 +197,15 @@ async fn three_watchdogs_mark_five_hundred_late_once_each(kind: Kind) {
         make(&fixture, name, Some(Wall(1_000))).await;
     }
     let mut settlings = tokio::task::JoinSet::new();
-    for watchdog in ["w1", "w2", "w3"] {
-        let mut connection = settle(&fixture, watchdog).await;
+    for _ in ["w1", "w2", "w3"] {
+        let mut connection = settle(&fixture).await;
         let names = names.clone();
         settlings.spawn(async move {
             let mut marked = 0;
             // What another holds is skipped: look until nothing is left, as the watchdogs do.
             for _ in 0..3 {
                 for part in names.chunks(100) {
-                    let Settled::Done(done) = connection.settle(part, &Plain, &routing()).await.unwrap() else {
-                        panic!("there was no outage")
-                    };
-                    marked += done.len();
+                    marked += connection.settle(part, &Plain, &routing()).await.unwrap().len();
                 }
             }
             marked
@@ -228,15 +230,14 @@ async fn a_watchdog_that_knows_an_old_deadline_marks_nobody(kind: Kind) {
     make(&fixture, "bot", Some(Wall(1_000))).await;
     // Accepted elsewhere while this one was frozen.
     intake(&fixture, "w2").await.take(&[arrival("bot", 1, PushStatus::Ok)], judge).await.unwrap();
-    let settled = settle(&fixture, "w1").await.settle(&["bot".to_owned()], &Plain, &routing()).await.unwrap();
-    assert_eq!(settled, Settled::Done(vec![]));
+    let settled = settle(&fixture).await.settle(&["bot".to_owned()], &Plain, &routing()).await.unwrap();
+    assert_eq!(settled, vec![]);
     assert_eq!(fixture.raw.one("SELECT state FROM komainu_heartbeat").await, "up");
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident").await, 0);
 }
 
-async fn needs(fixture: &Fixture, watchdog: &str, name: &str) -> Vec<Need> {
-    let settled = settle(fixture, watchdog).await.settle(&[name.to_owned()], &Plain, &routing()).await.unwrap();
-    let Settled::Done(done) = settled else { panic!("there was no outage") };
+async fn needs(fixture: &Fixture, name: &str) -> Vec<Need> {
+    let done = settle(fixture).await.settle(&[name.to_owned()], &Plain, &routing()).await.unwrap();
     done.into_iter().map(|(need, _)| need).collect()
 }
 
@@ -247,45 +248,154 @@ async fn an_ok_ends_the_incident_and_so_does_deleting(kind: Kind) {
     let mut intake = intake(&fixture, "w1").await;
     // The watchdog that took the push died before it opened the incident.
     intake.take(&[arrival("bot", 1, PushStatus::Fail)], judge).await.unwrap();
-    assert_eq!(needs(&fixture, "w2", "bot").await, [Need::OpenIncident]);
-    assert_eq!(needs(&fixture, "w3", "bot").await, []);
+    assert_eq!(needs(&fixture, "bot").await, [Need::OpenIncident]);
+    assert_eq!(needs(&fixture, "bot").await, []);
     assert_eq!(fixture.raw.count(open).await, 1);
     intake.take(&[arrival("bot", 2, PushStatus::Ok)], judge).await.unwrap();
-    assert_eq!(needs(&fixture, "w3", "bot").await, [Need::ResolveIncident]);
+    assert_eq!(needs(&fixture, "bot").await, [Need::ResolveIncident]);
     assert_eq!(fixture.raw.count(open).await, 0);
     make(&fixture, "cat", Some(Wall(1_000))).await;
-    assert_eq!(needs(&fixture, "w1", "cat").await, [Need::MarkLate]);
+    assert_eq!(needs(&fixture, "cat").await, [Need::MarkLate]);
     assert_eq!(fixture.raw.count(open).await, 1);
     heartbeats::delete(&fixture.store, "cat", "test").await.unwrap();
     assert_eq!(fixture.raw.count(open).await, 0);
 }
 
-async fn the_first_writer_after_an_outage_forgives_silence(kind: Kind) {
+async fn proved_at(fixture: &mut Fixture, at: i64) {
+    let sql = format!("UPDATE komainu_intake SET proved_at = {at}");
+    fixture.raw.execute(&sql).await;
+}
+
+async fn left(fixture: &Fixture, name: &str, now: Wall) -> i64 {
+    let heartbeat = heartbeats::get(&fixture.store, name).await.unwrap().unwrap();
+    heartbeat.vitals.record.deadline().unwrap().0 - now.0
+}
+
+async fn a_deadlines_clock_stands_still_while_no_watchdog_proves_that_it_could_take_a_push(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     let now = heartbeats_now(&fixture).await;
-    make(&fixture, "before", Some(Wall(now.0 - 90_000))).await;
-    make(&fixture, "meanwhile", Some(Wall(now.0 - 30_000))).await;
-    make(&fixture, "soon", Some(Wall(now.0 + 2_000))).await;
-    make(&fixture, "later", Some(Wall(now.0 + 3_600_000))).await;
-    let row = format!(
-        "INSERT INTO komainu_watchdog (watchdog_id, incarnation, seq, zone, advertise, hostname, version, isolated, \
-         stopped, last_seen) VALUES ('w1', '00', 1, 'z', '', '', '', 0, 0, {})",
-        now.0 - 60_000
-    );
-    fixture.raw.execute(&row).await;
+    for (name, left_s) in [("before", -90), ("meanwhile", -30), ("soon", 2), ("later", 3_600)] {
+        make(&fixture, name, Some(Wall(now.0 + left_s * 1_000))).await;
+    }
+    let (mut w1, mut w2) = (intake(&fixture, "w1").await, intake(&fixture, "w2").await);
+    w1.prove(false).await.unwrap();
+    // The rows were there before; nobody could push for the last minute.
+    fixture.raw.execute("UPDATE komainu_heartbeat SET created_at = 1000").await;
+    proved_at(&mut fixture, now.0 - 60_000).await;
     let names = ["before", "later", "meanwhile", "soon"].map(str::to_owned);
-    let mut connection = settle(&fixture, "w1").await;
-    assert_eq!(connection.settle(&names, &Plain, &routing()).await.unwrap(), Settled::Forgiven);
-    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_outage").await, 1);
-    // Once accounted for, it is over.
-    let settled = connection.settle(&names, &Plain, &routing()).await.unwrap();
-    let Settled::Done(done) = settled else { panic!("{settled:?}") };
+    let mut connection = settle(&fixture).await;
+    assert_eq!(connection.settle(&names, &Plain, &routing()).await.unwrap(), vec![], "none is late while it lasts");
+    w2.prove(true).await.unwrap();
+    w1.prove(false).await.unwrap();
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_outage").await, 1, "accounted for once");
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_push").await, 0, "a rehearsal leaves nothing behind");
+    let done = connection.settle(&names, &Plain, &routing()).await.unwrap();
     let marked: Vec<_> = done.iter().map(|(_, known)| known.definition.name.as_str()).collect();
-    assert_eq!(marked, ["before"], "only what was late before the outage");
-    for (name, is_moved) in [("meanwhile", true), ("soon", true), ("later", false)] {
-        let deadline = heartbeats::get(&fixture.store, name).await.unwrap().unwrap().vitals.record.deadline.unwrap();
-        let left = deadline.0 - now.0;
-        assert!(if is_moved { (60_000..90_000).contains(&left) } else { left == 3_600_000 }, "{name}: {left}");
+    assert_eq!(marked, ["before"], "only what was late before it");
+    // Its length, and a minute where it touched what was due.
+    for (name, least) in [("meanwhile", 90_000), ("soon", 122_000), ("later", 3_660_000)] {
+        let left = left(&fixture, name, now).await;
+        assert!((least..least + 5_000).contains(&left), "{name}: {left}");
+    }
+    let known = PictureConnection::connect(&fixture.store).await.unwrap().glance(None).await.unwrap().rows;
+    let soon = known.iter().find(|known| known.definition.name == "soon").unwrap();
+    assert!(soon.vitals.record.deadline().unwrap().0 - now.0 >= 122_000, "the picture shows the same");
+}
+
+async fn gaps_more_often_than_the_grace_delay_a_dead_job_by_their_length_and_a_minute(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let now = heartbeats_now(&fixture).await;
+    make(&fixture, "bot", Some(Wall(now.0 - 100_000))).await;
+    fixture.raw.execute("UPDATE komainu_heartbeat SET created_at = 1000").await;
+    let gap = async |fixture: &mut Fixture, began: i64| {
+        let sql = format!(
+            "INSERT INTO komainu_outage (began_at, ended_at, noticed_by) VALUES ({}, {}, 'w1')",
+            now.0 - began * 1_000,
+            now.0 - began * 1_000 + 4_000
+        );
+        fixture.raw.execute(&sql).await;
+    };
+    for began in (30..130).rev().step_by(10) {
+        gap(&mut fixture, began).await;
+    }
+    // Due 5 s before its deadline: nine of them began before it in the end, 36 s and a minute.
+    let deadline = left(&fixture, "bot", now).await;
+    assert!((-100_000..=-100_000 + 40_000 + 60_000).contains(&deadline), "{deadline}");
+    assert_eq!(needs(&fixture, "bot").await, [Need::MarkLate]);
+    // Written with all of them counted in; what comes later changes nothing of what was counted.
+    assert_eq!(left(&fixture, "bot", now).await, deadline);
+}
+
+async fn a_run_that_hangs_is_marked_though_another_ended(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    make(&fixture, "bot", None).await;
+    let of_run = |time_us, status, run: &str| {
+        let arrival = arrival("bot", time_us, status);
+        Arrival { push: Push { run_id: Some(run.to_owned()), ..arrival.push }, ..arrival }
+    };
+    let hangs = |known: &Known, push: &Push, now: Wall| {
+        let terms = Terms {
+            next_due: Some(now + Duration::from_secs(60)),
+            max_runtime: Some(Duration::ZERO),
+            ..Terms::default()
+        };
+        let record = known.vitals.record.after(push, now, terms)?;
+        Ok(Vitals { record, last_at: Some(now), ..known.vitals.clone() })
+    };
+    let mut intake = intake(&fixture, "w1").await;
+    for (time_us, status, run) in
+        [(1, PushStatus::Start, "r1"), (2, PushStatus::Start, "r2"), (3, PushStatus::Ok, "r1")]
+    {
+        assert_eq!(accepted(&intake.take(&[of_run(time_us, status, run)], hangs).await.unwrap()), 1);
+    }
+    assert_eq!(needs(&fixture, "bot").await, [Need::MarkLate]);
+    let heartbeat = heartbeats::get(&fixture.store, "bot").await.unwrap().unwrap();
+    let open: Vec<_> = heartbeat.vitals.record.limits.runs.iter().map(|run| run.run_id.as_deref()).collect();
+    assert_eq!((heartbeat.vitals.record.state, open), (State::Late, vec![Some("r2")]));
+    intake.take(&[of_run(4, PushStatus::Ok, "r3")], hangs).await.unwrap();
+    assert_eq!(needs(&fixture, "bot").await, [Need::ResolveIncident]);
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL").await, 0);
+}
+
+async fn that_no_push_can_be_taken_is_told_once_and_ends(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let now = heartbeats_now(&fixture).await;
+    let mut proving = intake(&fixture, "w1").await;
+    let alarm =
+        Alarm { key: "pushes".to_owned(), severity: Severity::Critical, summary: "none".to_owned(), votes: (0, 0) };
+    let mut connection = settle(&fixture).await;
+    assert!(!connection.tell_outage(&alarm, &routing()).await.unwrap(), "nobody proved anything yet");
+    proving.prove(false).await.unwrap();
+    proved_at(&mut fixture, now.0 - 30_000).await;
+    assert!(!connection.tell_outage(&alarm, &routing()).await.unwrap(), "not for half a minute");
+    proved_at(&mut fixture, now.0 - 61_000).await;
+    assert!(connection.tell_outage(&alarm, &routing()).await.unwrap());
+    assert!(!settle(&fixture).await.tell_outage(&alarm, &routing()).await.unwrap(), "another comes second");
+    proving.prove(false).await.unwrap();
+    assert!(connection.tell_outage(&alarm, &routing()).await.unwrap(), "it is over");
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NOT NULL").await, 1);
+}
+
+async fn a_clock_that_was_set_back_delays_nothing_by_more_than_the_schedule(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    make(&fixture, "bot", None).await;
+    for jump in [3_600_000, 86_400_000] {
+        intake(&fixture, "w1").await.take(&[arrival("bot", jump, PushStatus::Ok)], judge).await.unwrap();
+        let now = heartbeats_now(&fixture).await;
+        // As if the push had come by a clock that was ahead.
+        let heartbeat = heartbeats::get(&fixture.store, "bot").await.unwrap().unwrap();
+        let ahead = heartbeat.vitals.record.limits.map(|limit, _| komainu_watchdogs::heartbeat::limits::Limit {
+            due: Wall(limit.due.0 + jump),
+            at: Wall(limit.at.0 + jump),
+            ..limit
+        });
+        let text = serde_json::to_string(&ahead).unwrap();
+        let deadline = ahead.earliest().unwrap().0;
+        fixture.raw.execute(&format!("UPDATE komainu_heartbeat SET limits = '{text}', deadline = {deadline}")).await;
+        assert_eq!(needs(&fixture, "bot").await, [Need::Recount]);
+        let left = left(&fixture, "bot", now).await;
+        assert!((50_000..=70_000).contains(&left), "{left}");
+        assert_eq!(needs(&fixture, "bot").await, []);
     }
 }
 
@@ -300,7 +410,7 @@ async fn a_reading_shows_what_changed_and_how_many_there_are(kind: Kind) {
     }
     let mut picture = PictureConnection::connect(&fixture.store).await.unwrap();
     let whole = picture.glance(None).await.unwrap();
-    assert_eq!((whole.count, whole.rows.len(), whole.is_outage), (3, 3, false));
+    assert_eq!((whole.count, whole.rows.len(), whole.outage_since), (3, 3, None));
     let last = whole.rows.iter().map(|known| known.vitals.changed_at).max().unwrap();
     intake(&fixture, "w1").await.take(&[arrival("b", 1, PushStatus::Ok)], judge).await.unwrap();
     let changed = picture.glance(Some(Wall(last.0 + 1))).await.unwrap();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use sqlx::{Connection, Executor, MySqlConnection};
 use tokio::task::JoinSet;
 
 use super::on_both;
@@ -164,6 +165,48 @@ async fn a_database_outage_makes_no_heartbeat_late() {
         };
         wait_until("every watchdog says 200 again", Duration::from_secs(30), is_alive).await;
     }
+    assert_eq!(bot.push(&bases[1], Cluster::now_us()).await, Some(200));
+    let told = "SELECT COUNT(*) FROM komainu_incident WHERE k = 'heartbeat/bot'";
+    assert_eq!(cluster.database.rows(told).await[0][0], "0");
+}
+
+/// The watchdogs can write their own rows, and no push.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MariaDB"]
+async fn a_table_that_somebody_locked_makes_no_heartbeat_late_and_is_told_when_it_lasts() {
+    let cluster = start(Kind::MariaDb).await;
+    let bases = WATCHDOGS.map(|watchdog| cluster.url_of(watchdog, ""));
+    let bot = Bot::make(&cluster, "bot", 5).await;
+    assert_eq!(bot.push(&bases[0], Cluster::now_us()).await, Some(200));
+    let mut locking = MySqlConnection::connect(&cluster.server.as_ref().unwrap().url("kuma")).await.unwrap();
+    locking.execute("LOCK TABLES komainu_heartbeat READ").await.unwrap();
+    let began_us = Cluster::now_us();
+    let is_named = async || {
+        let (code, status) = cluster.status_of("w2").await.unwrap();
+        let reasons = status["reasons"].to_string();
+        code == 200 && status["status"] == "degraded" && reasons.contains("pushes: none can be taken")
+    };
+    wait_until("the status names it", Duration::from_secs(20), is_named).await;
+    let open = "SELECT COUNT(*) FROM komainu_incident WHERE k = 'pushes' AND resolved_at IS NULL";
+    let is_told = async || {
+        for base in &bases {
+            assert_ne!(bot.seen_at(base).await, Some(404), "late because pushes were refused");
+        }
+        cluster.database.rows(open).await[0][0] == "1"
+    };
+    let waited = wait_until("it is told", Duration::from_secs(120), is_told).await;
+    assert!(Cluster::now_us() - began_us > 55_000_000, "after a minute, not {waited:?}");
+    assert_eq!(cluster.status_of("w1").await.unwrap().0, 503);
+    locking.execute("UNLOCK TABLES").await.unwrap();
+    for base in &bases {
+        let is_alive = async || {
+            let seen = bot.seen_at(base).await;
+            assert_ne!(seen, Some(404), "late because pushes were refused");
+            seen == Some(200)
+        };
+        wait_until("every watchdog says 200 again", Duration::from_secs(30), is_alive).await;
+    }
+    wait_until("it is over", Duration::from_secs(30), async || cluster.database.rows(open).await[0][0] == "0").await;
     assert_eq!(bot.push(&bases[1], Cluster::now_us()).await, Some(200));
     let told = "SELECT COUNT(*) FROM komainu_incident WHERE k = 'heartbeat/bot'";
     assert_eq!(cluster.database.rows(told).await[0][0], "0");

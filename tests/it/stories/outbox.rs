@@ -11,6 +11,7 @@ use komainu::store::{DatabaseUrl, Store};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Matcher, Route, Routing};
 use serde_json::Value;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::on_both;
 use crate::cluster::database::{Database, Kind};
@@ -18,6 +19,7 @@ use crate::cluster::ports::free_port;
 use crate::cluster::tap::{self, Fault, Faults};
 use crate::cluster::wait::wait_until;
 use crate::cluster::{Cluster, Shape};
+use crate::support::raw::Raw;
 
 on_both!(a_watchdog_without_egress_leaves_its_messages_to_another);
 
@@ -222,4 +224,44 @@ async fn a_watchdog_without_egress_leaves_its_messages_to_another(kind: Kind) {
     assert!(told.iter().all(|told| !told.may_be_repeated), "what did not leave is not repeated");
     let first_us = told.iter().find(|told| told.key == "check/1").unwrap().at_us - failed_at;
     assert!(first_us < 15_000_000, "{first_us} us");
+}
+
+/// Asks for something that the database does not give, again and again; counts the answers by status.
+async fn crowd(url: String, key: String, refused: Arc<Mutex<BTreeMap<(u16, bool), u32>>>) {
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+    loop {
+        let Ok(answer) = http.get(&url).bearer_auth(&key).send().await else { continue };
+        let says_when = answer.headers().contains_key("retry-after");
+        *refused.lock().unwrap().entry((answer.status().as_u16(), says_when)).or_default() += 1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MariaDB"]
+async fn readers_who_take_all_connections_of_theirs_keep_nobody_from_being_told() {
+    let vendor = Vendor::start(Arc::default()).await;
+    let mut cluster = Cluster::prepare(Kind::MariaDb, Shape { watchdogs: 1, ..shape() }, "").await;
+    cluster.edit_config("w1", |text| text.to_owned() + &channel(vendor.port, "w1"));
+    cluster.start_process("w1");
+    let mut opener = Opener::connect(&cluster).await;
+    opener.open(1).await;
+    wait_until("w1 delivers", Duration::from_secs(30), async || vendor.keys().len() == 1).await;
+    let Database::MariaDb(url) = &cluster.database else { panic!("the story needs MariaDB") };
+    let mut stranger = Raw::connect(url).await;
+    stranger.execute("LOCK TABLES komainu_audit WRITE").await;
+    let answers: Arc<Mutex<BTreeMap<(u16, bool), u32>>> = Arc::default();
+    let readers: Vec<_> = (0..40)
+        .map(|_| {
+            let url = cluster.url_of("w1", "/api/v1/audit");
+            AbortOnDropHandle::new(tokio::spawn(crowd(url, cluster.api_key().to_owned(), Arc::clone(&answers))))
+        })
+        .collect();
+    let is_refused = async || answers.lock().unwrap().get(&(503, true)).is_some_and(|count| *count >= 40);
+    wait_until("readers are refused", Duration::from_secs(30), is_refused).await;
+    opener.open(5).await;
+    wait_until("the outbox goes on", Duration::from_secs(5), async || vendor.keys().len() == 6).await;
+    drop(readers);
+    let answers = answers.lock().unwrap();
+    assert!(answers.keys().all(|answer| *answer == (503, true) || answer.0 == 200), "{answers:?}");
+    assert!(!cluster.process("w1").log().contains("cannot be read"), "the alerts have connections of their own");
 }

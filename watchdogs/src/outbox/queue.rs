@@ -32,7 +32,8 @@ pub const HELD_AT_MOST: Duration = Duration::from_secs(600);
 pub const LONGEST_REST: Duration = Duration::from_secs(3_600);
 
 /// The kinds that say nothing while the database cannot be written: all of them are learnt through it.
-const EXPLAINED_BY_DATABASE: [&str; 7] = ["nodes", "node", "progress", "watchdog", "leader", "monitor", "heartbeat"];
+const EXPLAINED_BY_DATABASE: [&str; 8] =
+    ["nodes", "node", "progress", "watchdog", "leader", "monitor", "heartbeat", "pushes"];
 
 /// One delivery that waits for this channel, or is held.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]

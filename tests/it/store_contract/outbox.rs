@@ -456,7 +456,8 @@ async fn a_channel_that_a_clock_ahead_has_paused_tells_again(kind: Kind) {
         let sql = format!(
             "UPDATE komainu_channel SET next_at = next_at + {shift}, paused_at = paused_at + {shift}, \
              last_error_at = last_error_at + {shift}; \
-             UPDATE komainu_delivery SET due_at = due_at + {shift}, created_at = created_at + {shift}"
+             UPDATE komainu_delivery SET due_at = due_at + {shift}, created_at = created_at + {shift}, \
+             retry_at = retry_at + {shift}, failed_at = failed_at + {shift}"
         );
         fixture.raw.execute(&sql).await;
         let _steps = AbortOnDropHandle::new(tokio::spawn(komainu::steps::run(fixture.store.clone())));

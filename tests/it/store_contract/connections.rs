@@ -204,6 +204,8 @@ async fn a_server_that_answers_nothing_is_given_up_in_time() {
     komainu::store::migrate::apply(&store, options).await.unwrap();
     let mut watch = store.watch(super::fixture::identity("w1")).await.unwrap();
     signal(&server, rustix::process::Signal::STOP);
+    // Each thread stops when it next looks, and until then it answers.
+    wait_until("the server stands still", Duration::from_secs(5), async || stands_still(server.pid())).await;
     let began_at = clock::now();
     let error = watch.read_round().await.unwrap_err();
     assert!(error.is_lost_connection(), "{error:?}");
@@ -246,6 +248,15 @@ async fn a_database_a_second_away_is_watched_led_and_served() {
         assert!(tenure.read_assignments().await.unwrap().1.is_empty());
     };
     tokio::join!(watching, leading, serving);
+}
+
+/// Whether all threads of this process are stopped.
+fn stands_still(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads.filter_map(Result::ok).all(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:\tT"))
+    })
 }
 
 fn signal(server: &MariaDb, signal: rustix::process::Signal) {

@@ -130,10 +130,12 @@ impl Courier {
     fn errand(&self, message: &Message, snapshot: &Snapshot) -> Errand {
         let is_member = |row: &&Queued| message.deliveries.contains(&row.delivery);
         let members = || snapshot.queue.iter().filter(is_member);
+        let attempts = members().map(|row| row.attempts).max().unwrap_or(0);
         let claim = Claim {
             notice: message.repeats.clone().unwrap_or_else(|| compose::notice_id(&self.desk.outbox.cluster, members())),
             channel: self.desk.name.clone(),
             deliveries: message.deliveries.clone(),
+            attempts,
             is_repeated: message.repeats.is_some(),
             is_doubtful: message.is_doubtful,
             by: self.desk.outbox.me,
@@ -148,7 +150,7 @@ impl Courier {
                 is_suspect: message.is_suspect,
             },
             failures: snapshot.failures,
-            attempts: members().map(|row| row.attempts).max().unwrap_or(0) + 1,
+            attempts: attempts + 1,
         }
     }
 }

@@ -87,12 +87,12 @@ const RULES: [Rule; 15] = [
         is_ahead: "state IN ('waiting', 'held') AND due_at > {now} + group_wait_ms",
         becomes: "due_at = {now} + group_wait_ms",
     },
-    // A message that failed rests for an hour at most; whether its channel took anything since is told by these two.
+    // A message that failed rests for an hour at most, from when it failed.
     Rule {
         table: "komainu_delivery",
         key: Key::Number("id"),
-        is_ahead: "state = 'waiting' AND (retry_at > {now} + {pause} OR failed_at > {now})",
-        becomes: "retry_at = {least}(retry_at, {now} + {pause}), failed_at = {least}(failed_at, {now})",
+        is_ahead: "state = 'waiting' AND (failed_at > {now} OR retry_at > {now} + {pause})",
+        becomes: "retry_at = {now}, failed_at = {least}(failed_at, {now})",
     },
     // Reminders count from it.
     Rule {

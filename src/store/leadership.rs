@@ -121,7 +121,7 @@ impl Leadership {
     }
 
     async fn connect(&self) -> Result<Link, StoreError> {
-        let mut session = Session::connect(&self.url).await?;
+        let mut session = Session::connect_afar(&self.url).await?;
         if session.dialect() == Dialect::MariaDb {
             // A holder whose host vanished is freed in 10 s, not in hours.
             session.batch("set up the session", "SET SESSION wait_timeout = 10").await?;

@@ -148,11 +148,13 @@ impl Store {
 
     /// A watchdog's own connection for its rounds.
     pub async fn watch(&self, identity: WatchdogIdentity) -> Result<Watch, StoreError> {
-        // A process that started while the database was away has not seen it yet.
+        let mut watch = Watch::connect(self, identity).await?;
+        // A process that started while the database was away, or too far for the pool, has not seen it yet.
         if !self.shared.is_checked.load(Ordering::Relaxed) {
-            self.check_schema().await?;
+            watch.check_schema().await?;
+            self.shared.is_checked.store(true, Ordering::Relaxed);
         }
-        Watch::connect(self, identity).await
+        Ok(watch)
     }
 
     /// A connection for what a watchdog does beside its rounds.
@@ -167,13 +169,20 @@ impl Store {
 
     /// What tables and columns there are; read once.
     pub(crate) async fn catalog(&self) -> Result<Arc<Catalog>, StoreError> {
-        let known = self.shared.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(catalog) = known {
-            return Ok(catalog);
+        match self.known_catalog() {
+            Some(catalog) => Ok(catalog),
+            None => Ok(self.keep_catalog(Catalog::read(&mut *self.lease("read the catalog").await?).await?)),
         }
-        let catalog = Arc::new(Catalog::read(&mut *self.lease("read the catalog").await?).await?);
+    }
+
+    pub(crate) fn known_catalog(&self) -> Option<Arc<Catalog>> {
+        self.shared.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn keep_catalog(&self, catalog: Catalog) -> Arc<Catalog> {
+        let catalog = Arc::new(catalog);
         *self.shared.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&catalog));
-        Ok(catalog)
+        catalog
     }
 
     /// A migration changed tables and columns.

@@ -24,8 +24,10 @@ mod transaction;
 
 /// Longer than the server's own lock wait (3 s), so that its answer comes first and says which lock it was.
 pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(3_500);
-/// A host that does not answer at all. A second away, a connection takes five trips and more.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
+/// A host that does not answer at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The same for connections that leases hang on. A second away, a connection takes five trips and more.
+const FAR_CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
 /// What a lock wait may take; the same in both databases.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
@@ -91,17 +93,26 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        Self::connect_within(CONNECT_TIMEOUT, url).await
+    }
+
+    /// For what leases hang on: patient with a database that is a second away.
+    pub(crate) async fn connect_afar(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        Self::connect_within(FAR_CONNECT_TIMEOUT, url).await
+    }
+
+    async fn connect_within(limit: Duration, url: &DatabaseUrl) -> Result<Self, StoreError> {
         let connecting = async {
             match url.place() {
                 Place::MariaDb(address) => connect_mariadb(address).await,
                 Place::Sqlite(path) => connect_sqlite(path).await,
             }
         };
-        let wire = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+        let wire = match tokio::time::timeout(limit, connecting).await {
             Ok(Ok(wire)) => wire,
             Ok(Err(error)) => return Err(not_connected(url, &error)),
             Err(_) => {
-                let reason = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
+                let reason = format!("no answer within {} s", limit.as_secs());
                 return Err(StoreError::Unreachable { url: url.to_string(), reason });
             }
         };

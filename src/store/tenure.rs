@@ -3,10 +3,13 @@
 //! A failed call closes the connection; the next call opens a new one. That is safe because each statement here is
 //! guarded by the process's incarnation and none rests on an earlier one.
 
+use std::sync::Arc;
+
 use komainu_watchdogs::clocks::CLOCK_OFF;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, Stamp};
 use komainu_watchdogs::tenure::OwnRow;
 
+use super::catalog::Catalog;
 use super::decisions::id_list;
 use super::error::StoreError;
 use super::monitors::MonitorSpec;
@@ -53,7 +56,7 @@ pub struct TenureConnection {
 
 impl TenureConnection {
     pub(crate) async fn connect(store: &Store, process: NodeProcess) -> Result<Self, StoreError> {
-        let session = Some(Session::connect(store.url()).await?);
+        let session = Some(Session::connect_afar(store.url()).await?);
         let (node, incarnation) = (process.node.clone(), process.incarnation);
         Ok(Self { store: store.clone(), session, node, incarnation, process, clock: DatabaseClock::default() })
     }
@@ -173,7 +176,7 @@ impl TenureConnection {
     }
 
     async fn read_own(&mut self, condition: &str, values: Vec<Value>) -> Result<Vec<MonitorSpec>, StoreError> {
-        let columns = SpecColumns::of(&*self.store.catalog().await?);
+        let columns = SpecColumns::of(&*self.catalog().await?);
         let sql = format!(
             "SELECT {} FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
              WHERE a.effective_node = ? AND a.monitor_id > ? AND m.active = 1{condition} \
@@ -221,13 +224,22 @@ impl TenureConnection {
         Ok(self.session().await?.execute("release the lease", sql, values).await? == 1)
     }
 
+    /// Read on this connection, unless it is known.
+    async fn catalog(&mut self) -> Result<Arc<Catalog>, StoreError> {
+        if let Some(catalog) = self.store.known_catalog() {
+            return Ok(catalog);
+        }
+        let catalog = Catalog::read(self.session().await?).await?;
+        Ok(self.store.keep_catalog(catalog))
+    }
+
     async fn session(&mut self) -> Result<&mut Session, StoreError> {
         if self.session.as_ref().is_none_or(Session::is_broken) {
             self.session = None;
         }
         match &mut self.session {
             Some(session) => Ok(session),
-            empty => Ok(empty.insert(Session::connect(self.store.url()).await?)),
+            empty => Ok(empty.insert(Session::connect_afar(self.store.url()).await?)),
         }
     }
 }

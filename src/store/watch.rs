@@ -47,7 +47,11 @@ pub struct Watch {
 
 impl Watch {
     pub(crate) async fn connect(store: &Store, identity: WatchdogIdentity) -> Result<Self, StoreError> {
-        Ok(Self { session: Session::connect(store.url()).await?, identity, other: None })
+        Ok(Self { session: Session::connect_afar(store.url()).await?, identity, other: None })
+    }
+
+    pub(crate) async fn check_schema(&mut self) -> Result<(), StoreError> {
+        super::migrate::check(&mut self.session).await
     }
 
     /// Reads what leases and leadership hang on, in one snapshot.

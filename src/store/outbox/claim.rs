@@ -25,6 +25,8 @@ pub struct Claim {
     pub channel: String,
     /// What it tells.
     pub deliveries: Vec<i64>,
+    /// The most attempts at any of it when it was planned: whoever tried it since knows better.
+    pub attempts: u32,
     /// It was begun before: the same message again, under the same id.
     pub is_repeated: bool,
     /// It, or something in it, may have arrived already.
@@ -65,12 +67,13 @@ async fn claim_on(session: &mut Session, claim: &Claim) -> Result<bool, StoreErr
         if claim.is_repeated { "sending_at IS NOT NULL AND notice_id = ?" } else { "sending_at IS NULL AND ? <> ''" };
     let sql = format!(
         "UPDATE komainu_delivery{} SET claimed_by = ?, claimed_until = {now} + {}, notice_id = ? WHERE id IN ({}) \
-         AND state = 'waiting' AND (claimed_until IS NULL OR claimed_until <= {now}) AND {is_same}",
+         AND state = 'waiting' AND (claimed_until IS NULL OR claimed_until <= {now}) \
+         AND attempts <= ? AND {is_same}",
         session.dialect().by_primary(),
         CLAIM_LASTS.as_millis(),
         id_list(&claim.deliveries)
     );
-    let values = values![claim.by, &claim.notice, &claim.notice];
+    let values = values![claim.by, &claim.notice, claim.attempts, &claim.notice];
     let claimed = session.execute(act, Sql::Once(sql), values).await?;
     if usize::try_from(claimed).is_ok_and(|claimed| claimed == claim.deliveries.len()) {
         return Ok(true);

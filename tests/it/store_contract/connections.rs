@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use komainu::clock;
 use komainu_watchdogs::decision::{Commit, Step};
+use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 
 use super::fixture::{Fixture, Kind, Leader, steps};
 use super::on_both_databases;
+use crate::cluster::proxy::Proxy;
 use crate::cluster::server::MariaDb;
 use crate::cluster::wait::wait_until;
 use crate::support::raw::Raw;
@@ -202,6 +204,8 @@ async fn a_server_that_answers_nothing_is_given_up_in_time() {
     komainu::store::migrate::apply(&store, options).await.unwrap();
     let mut watch = store.watch(super::fixture::identity("w1")).await.unwrap();
     signal(&server, rustix::process::Signal::STOP);
+    // Each thread stops when it next looks, and until then it answers.
+    wait_until("the server stands still", Duration::from_secs(5), async || stands_still(server.pid())).await;
     let began_at = clock::now();
     let error = watch.read_round().await.unwrap_err();
     assert!(error.is_lost_connection(), "{error:?}");
@@ -210,6 +214,49 @@ async fn a_server_that_answers_nothing_is_given_up_in_time() {
     signal(&server, rustix::process::Signal::CONT);
     store.ping().await.unwrap();
     assert!(watch.read_round().await.is_err(), "an answer that comes late belongs to nobody");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn a_database_a_second_away_is_watched_led_and_served() {
+    let mut fixture = Fixture::native(Kind::MariaDb).await;
+    fixture.add_node("node1").await;
+    let database = fixture.raw.one("SELECT DATABASE()").await;
+    let proxy = Proxy::start_afar(MariaDb::shared().port(), Duration::from_millis(500)).await;
+    let url = crate::cluster::server::url(proxy.port(), &database);
+    let url = komainu::store::DatabaseUrl::parse(&url).unwrap();
+    let store = komainu::store::Store::unconnected(&url);
+    let watching = async {
+        store.watch(super::fixture::identity("w1")).await.unwrap().read_round().await.unwrap();
+    };
+    let leading = async {
+        let identity = super::fixture::identity("w1");
+        let mut leadership = komainu::store::Leadership::new(url.clone(), "test", identity, Incarnation(1));
+        let answer = leadership.perform(LeadershipAct::Attempt).await;
+        assert!(matches!(answer, LeadershipAnswer::Attempted { locked: true, .. }), "{answer:?}");
+    };
+    let serving = async {
+        let process = komainu::store::NodeProcess {
+            node: "node1".into(),
+            incarnation: Incarnation(11),
+            hostname: "host".to_owned(),
+            address: "http://host:3001".to_owned(),
+            kinds: Vec::new(),
+        };
+        let mut tenure = store.tenure(process).await.unwrap();
+        assert!(tenure.register(None, 0).await.unwrap());
+        assert!(tenure.read_assignments().await.unwrap().1.is_empty());
+    };
+    tokio::join!(watching, leading, serving);
+}
+
+/// Whether all threads of this process are stopped.
+fn stands_still(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads.filter_map(Result::ok).all(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:\tT"))
+    })
 }
 
 fn signal(server: &MariaDb, signal: rustix::process::Signal) {

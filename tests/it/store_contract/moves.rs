@@ -1,5 +1,6 @@
 //! Decisions that move monitors: what they change, and every assumption that refuses them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use komainu_watchdogs::decision::{Commit, Guard, Move, MoveReason, Refusal, StatusChange, Step};
@@ -163,6 +164,10 @@ async fn a_strangers_lock_on_monitors_holds_up_neither_rounds_nor_decisions_nor_
     let all = async {
         let mut watch = fixture.store.watch(identity("w2")).await.unwrap();
         watch.read_round().await.unwrap();
+        let mut errands = fixture.store.errands(&"w2".into()).await.unwrap();
+        let counts = errands.counts().await.unwrap();
+        let counted: u32 = counts.shards.iter().map(|shard| shard.monitors).sum();
+        assert_eq!((counted, errands.progress(&BTreeMap::new()).await.unwrap().len()), (5, 1));
         let shard = leader.leadership.read_shard().await.unwrap();
         let mut decision = leader.decision(shard.stamp);
         decision.revokes = vec![revoke("node1", 11, Some(1))];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use komainu::outbox::{Outbox, Outlet, Sends};
-use komainu::store::outbox::{self as store, Begin, Claim};
+use komainu::store::outbox::{self as store, Begin, Claim, Refusal};
 use komainu_notifiers::{DeliveryError, Doubt, EventKind, Notice, Receipt};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::{Alarm, Severity};
@@ -24,6 +24,7 @@ on_both_databases! {
     three_deliverers_tell_everything_once,
     more_than_ten_are_told_as_a_digest,
     a_message_whose_sender_died_is_repeated_and_says_so,
+    what_was_tried_since_it_was_planned_is_not_claimed,
     what_a_channel_refuses_for_good_falls_to_its_fallback,
     what_the_only_channel_refuses_for_good_is_told_when_it_changes_its_mind,
     whoever_heard_that_a_flapping_incident_is_over_hears_that_it_is_back,
@@ -199,6 +200,7 @@ async fn a_message_whose_sender_died_is_repeated_and_says_so(kind: Kind) {
         notice: "n1".to_owned(),
         channel: "ops".to_owned(),
         deliveries,
+        attempts: 0,
         is_repeated: false,
         is_doubtful: false,
         by: Incarnation(9),
@@ -218,6 +220,39 @@ async fn a_message_whose_sender_died_is_repeated_and_says_so(kind: Kind) {
     assert_eq!((taken[0].id.as_str(), taken[0].doubt), ("n1", Some(Doubt::MayBeRepeated)));
     assert_eq!(taken[1].doubt, None);
     assert_eq!(taken[1].thread.as_deref(), Some("ref-n1"));
+}
+
+async fn what_was_tried_since_it_was_planned_is_not_claimed(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let routing = routing(&["ops"], None);
+    raise(&fixture, "leader", &routing).await;
+    store::prepare_channel(&fixture.store, "ops").await.unwrap();
+    let first = Claim {
+        notice: "n1".to_owned(),
+        channel: "ops".to_owned(),
+        deliveries: vec![fixture.raw.count("SELECT id FROM komainu_delivery").await],
+        attempts: 0,
+        is_repeated: false,
+        is_doubtful: false,
+        by: Incarnation(9),
+    };
+    let unanswered = Refusal {
+        error: "no answer".to_owned(),
+        may_have_arrived: true,
+        pause: Duration::ZERO,
+        rest: Duration::ZERO,
+        incident: None,
+    };
+    let again = Claim { is_repeated: true, is_doubtful: true, ..first.clone() };
+    for tried in [first, Claim { attempts: 1, ..again.clone() }] {
+        assert!(store::claim(&fixture.store, &tried).await.unwrap());
+        assert_eq!(store::begin_sending(&fixture.store, &tried, Duration::ZERO).await.unwrap(), Begin::Go);
+        store::note_refused(&fixture.store, &tried, &unanswered, &routing).await.unwrap();
+    }
+    // Two watchdogs planned the first repetition, and one of them has made it.
+    let other = |attempts| Claim { attempts, by: Incarnation(8), ..again.clone() };
+    assert!(!store::claim(&fixture.store, &other(1)).await.unwrap());
+    assert!(store::claim(&fixture.store, &other(2)).await.unwrap());
 }
 
 async fn what_a_channel_refuses_for_good_falls_to_its_fallback(kind: Kind) {
@@ -421,7 +456,8 @@ async fn a_channel_that_a_clock_ahead_has_paused_tells_again(kind: Kind) {
         let sql = format!(
             "UPDATE komainu_channel SET next_at = next_at + {shift}, paused_at = paused_at + {shift}, \
              last_error_at = last_error_at + {shift}; \
-             UPDATE komainu_delivery SET due_at = due_at + {shift}, created_at = created_at + {shift}"
+             UPDATE komainu_delivery SET due_at = due_at + {shift}, created_at = created_at + {shift}, \
+             retry_at = retry_at + {shift}, failed_at = failed_at + {shift}"
         );
         fixture.raw.execute(&sql).await;
         let _steps = AbortOnDropHandle::new(tokio::spawn(komainu::steps::run(fixture.store.clone())));

@@ -42,9 +42,13 @@ pub(crate) struct Dog {
     pub(crate) spins: u32,
     /// It read a round since its last transaction: otherwise the next one is the rest of a plan.
     pub(crate) has_read: bool,
-    /// When it last got a round, and when the first one: it cannot know of anything that was before.
+    /// When it last got a round, and when it last got the counts.
     pub(crate) read_at: Time,
-    pub(crate) first_read_at: Option<Time>,
+    pub(crate) counted_at: Time,
+    /// When the counts that it got last were asked for, by its own clock.
+    pub(crate) counts_asked_at: Mono,
+    /// Since when each monitor has been nobody's, and when it first got rows that show it: it cannot know sooner.
+    pub(crate) noticed: Vec<Option<(Time, Time)>>,
 }
 
 /// Failures and answers in a row, counted by the judge.
@@ -127,7 +131,7 @@ impl World {
             (Answer::Round(mut round), _) => {
                 self.dogs[dog].has_read = true;
                 self.dogs[dog].read_at = self.now;
-                self.dogs[dog].first_read_at.get_or_insert(self.now);
+                self.notice_unowned(dog, began_at);
                 (round.began_at, round.ended_at) = (began_at, now);
                 if self.variant.is_some() {
                     let report = self.dogs[dog].core.report();
@@ -136,7 +140,7 @@ impl World {
                 Some(Input::Round(round))
             }
             (Answer::Found(found), What::Errand(errand)) => {
-                Some(Input::Errand(errand, Ok(self.take_found(found, began_at))))
+                Some(Input::Errand(errand, Ok(self.take_found(dog, found, began_at))))
             }
             (Answer::Told, What::Incident(key)) => Some(Input::Told(key, Ok(()))),
             (Answer::Leadership(answer), _) => Some(Input::Leadership { began_at, answer }),
@@ -148,8 +152,20 @@ impl World {
         if self.dogs[dog].life == Life::Running { input } else { None }
     }
 
-    fn take_found(&self, mut found: Found, began_at: Mono) -> Found {
+    /// A round that was asked for at this point came: with counts that are as new it shows who has been nobody's since.
+    fn notice_unowned(&mut self, dog: usize, asked_at: Mono) {
+        let process = &mut self.dogs[dog];
+        let shown_until = asked_at.min(process.counts_asked_at);
+        process.noticed.resize(self.unowned_since.len(), None);
+        for (noticed, since) in process.noticed.iter_mut().zip(&self.unowned_since) {
+            let shown = since.filter(|since| local(*since, process.ahead) <= shown_until);
+            *noticed = shown.map(|since| noticed.filter(|one| one.0 == since).unwrap_or((since, self.now)));
+        }
+    }
+
+    fn take_found(&mut self, dog: usize, mut found: Found, began_at: Mono) -> Found {
         if let Found::Counts(counts) = &mut found {
+            (self.dogs[dog].counted_at, self.dogs[dog].counts_asked_at) = (self.now, began_at);
             counts.began_at = began_at;
             Variant::hide(self.variant, counts);
         }

@@ -280,10 +280,13 @@ impl World {
         if is_released {
             self.phase = Phase::Mourning { node, since, until: since + FAILOVER_BOUND + ACKNOWLEDGE_WAIT };
         }
-        let bereft = self.database.monitors.iter().position(|monitor| {
-            monitor.runs()
-                && self.has_taker(monitor, node)
-                && (monitor.effective().is_none_or(|owner| owner == node) || monitor.last_beat_at <= since)
+        // Between two others monitors go home meanwhile.
+        let is_on_its_way =
+            |holding: &Holding| matches!(holding, Holding::Released { node: source, .. } if *source != node);
+        let mut monitors = self.database.monitors.iter().zip(&self.ledger.holdings);
+        let bereft = monitors.position(|(monitor, holding)| {
+            let is_left = monitor.effective().map_or(!is_on_its_way(holding), |owner| owner == node);
+            monitor.runs() && self.has_taker(monitor, node) && (is_left || monitor.last_beat_at <= since)
         });
         match bereft {
             None => {

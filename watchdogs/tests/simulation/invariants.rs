@@ -163,7 +163,6 @@ fn ensure_majority(world: &World, node: usize) -> Result<(), String> {
 
 /// `/status` says no calm that is none.
 pub(crate) fn invariant_no_false_calm(world: &World) -> Result<(), String> {
-    let orphan = world.unowned_since.iter().flatten().min().copied();
     let heard: Vec<_> =
         world.dogs.iter().filter(|dog| world.now - dog.written_at < 20 * SEC).map(|dog| dog.id).collect();
     let stopped = world.database.watchdogs.iter().filter(|entry| entry.row.stopped).count();
@@ -183,8 +182,14 @@ pub(crate) fn invariant_no_false_calm(world: &World) -> Result<(), String> {
         if world.now - dog.read_at > 20 * SEC {
             return Err(format!("no_false_calm: watchdog {index} is calm and has read nothing for 20 s"));
         }
-        let knows_since = dog.first_read_at.unwrap_or(world.now);
-        if orphan.is_some_and(|since| world.now - since.max(knows_since) > 85 * SEC) {
+        if world.now - dog.counted_at > 20 * SEC {
+            return Err(format!("no_false_calm: watchdog {index} is calm and has counted nothing for 20 s"));
+        }
+        // What began while it could not see is as old to it as its first look since.
+        let is_orphan = |(noticed, since): (&Option<(Time, Time)>, &Option<Time>)| {
+            noticed.is_some_and(|(began_at, at)| Some(began_at) == *since && world.now - at > 85 * SEC)
+        };
+        if dog.noticed.iter().zip(&world.unowned_since).any(is_orphan) {
             return Err(format!(
                 "no_false_calm: watchdog {index} is calm while a monitor is nobody's: {:?}, {:?}",
                 view.monitors, view.reasons

@@ -51,7 +51,9 @@ impl World {
             spins: 0,
             has_read: false,
             read_at: 0,
-            first_read_at: None,
+            counted_at: 0,
+            counts_asked_at: Mono::default(),
+            noticed: Vec::new(),
         });
         self.perform_all(self.dogs.len() - 1);
     }

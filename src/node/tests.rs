@@ -94,7 +94,7 @@ async fn an_address_that_is_taken_is_named() {
     let site = Site::new().await;
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = NodeSettings { listen: taken.local_addr().unwrap(), ..site.settings() };
-    let error = run(settings, CancellationToken::new()).await.unwrap_err();
+    let error = Box::pin(run(settings, CancellationToken::new())).await.unwrap_err();
     assert!(error.to_string().contains(&taken.local_addr().unwrap().to_string()), "{error}");
 }
 

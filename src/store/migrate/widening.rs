@@ -78,6 +78,10 @@ pub(super) async fn widen_large(session: &mut Session) -> Result<(), StoreError>
         return Ok(());
     }
     let found = Found::read(session).await?;
+    // A migration that was killed right after a rename left what the table was; its successor is in place by then.
+    for table in GROWING.iter().filter(|table| found.kuma_tables.iter().any(|made| made == *table)) {
+        session.batch(ACT, &format!("DROP TABLE IF EXISTS {}", narrow_name(table))).await?;
+    }
     for table in large(&found) {
         tracing::info!(table, "widening its ids to 64 bits, beside the work on it");
         forget_earlier(session, table).await?;
@@ -110,6 +114,11 @@ async fn is_small(session: &mut Session, table: &str) -> Result<bool, StoreError
 
 fn wide(table: &str) -> String {
     format!("komainu_wide_{table}")
+}
+
+/// What a table is called between the rename and its end.
+fn narrow_name(table: &str) -> String {
+    format!("komainu_narrow_{table}")
 }
 
 fn widen(table: &str) -> String {
@@ -181,6 +190,6 @@ async fn patiently(session: &mut Session, sql: &str, [after, last]: [i64; 2]) ->
 
 /// Nobody sees a moment without the table; its triggers go with what it was.
 fn end(table: &str) -> [String; 2] {
-    let (wide, narrow) = (wide(table), format!("komainu_narrow_{table}"));
+    let (wide, narrow) = (wide(table), narrow_name(table));
     [format!("RENAME TABLE {table} TO {narrow}, {wide} TO {table}"), format!("DROP TABLE {narrow}")]
 }

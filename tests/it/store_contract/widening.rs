@@ -102,6 +102,7 @@ async fn a_large_table_is_widened_beside_the_work_on_it_and_loses_nothing() {
     fixture.raw.execute(rows).await;
     // A migration was killed here once: what it left is begun anew.
     fixture.raw.execute("CREATE TABLE komainu_wide_heartbeat (id INT)").await;
+    fixture.raw.execute("CREATE TABLE komainu_narrow_stat_daily (id INT)").await;
     let planned = migrate::plan(&fixture.store, MigrateOptions::default()).await.unwrap();
     assert!(planned.notes.iter().any(|note| note.contains("TRIGGER")), "{:?}", planned.notes);
     let is_over = Arc::new(AtomicBool::new(false));

@@ -103,6 +103,10 @@ pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
         .timeout(SEND_LIMIT)
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(0)
+        // A few bytes could stand for gigabytes.
+        .no_gzip()
+        .no_deflate()
+        .no_brotli()
         .user_agent(concat!("komainu/", env!("CARGO_PKG_VERSION")))
         .build()
 }

@@ -13,6 +13,7 @@ use komainu_watchdogs::time::Wall;
 
 use crate::keys::ClusterKey;
 
+pub(crate) mod answer;
 mod canary;
 mod node;
 mod peer;
@@ -122,6 +123,10 @@ pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Erro
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(0)
         .no_proxy()
+        // A few bytes could stand for gigabytes.
+        .no_gzip()
+        .no_deflate()
+        .no_brotli()
         .user_agent(concat!("komainu/", env!("CARGO_PKG_VERSION")))
         .build()
 }
@@ -150,6 +155,10 @@ pub(crate) fn reason(error: &reqwest::Error) -> ProbeError {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn prober() -> Prober {
@@ -186,6 +195,44 @@ mod tests {
         let address = answering(200, r#"{"node_id": "node2"}"#).await;
         let ProbeOutcome::Failed(detail) = outcome(Target::Node("node1".into()), &address).await else { panic!() };
         assert!(detail.contains("node2"), "{detail}");
+    }
+
+    #[tokio::test]
+    async fn what_never_ends_is_not_read_to_its_end() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (sent, chunk) = (Arc::new(AtomicUsize::new(0)), [b' '; 8 * 1024]);
+        let counted = Arc::clone(&sent);
+        let endless = move || {
+            let counted = Arc::clone(&counted);
+            let chunks = futures_util::stream::repeat_with(move || {
+                counted.fetch_add(chunk.len(), Ordering::Relaxed);
+                Ok::<_, Infallible>(chunk.to_vec())
+            });
+            async move { axum::body::Body::from_stream(chunks) }
+        };
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(endless)).await });
+        for target in [Target::Node("node1".into()), Target::Watchdog("w2".into())] {
+            let ProbeOutcome::Failed(detail) = outcome(target, &address).await else { panic!() };
+            assert!(detail.contains("longer than 64 KiB"), "{detail}");
+        }
+        assert_eq!(outcome(Target::Canary(address), "").await, ProbeOutcome::Answered);
+        let sent = sent.load(Ordering::Relaxed);
+        // What stands in the buffers of the sockets was sent as well.
+        assert!(sent < 64 * 1024 * 1024, "{sent} bytes");
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_not_unpacked() {
+        let body = br#"{"node_id": "node1"}"#;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let asked = move |headers: http::HeaderMap| async move {
+            assert!(!headers.contains_key("accept-encoding"));
+            ([("content-encoding", "gzip")], body.as_slice())
+        };
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(asked)).await });
+        assert_eq!(outcome(Target::Node("node1".into()), &address).await, ProbeOutcome::Answered);
     }
 
     #[tokio::test]

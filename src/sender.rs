@@ -104,6 +104,9 @@ impl Sender {
             // A redirected POST becomes a GET, whose 200 says nothing of the push.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .no_gzip()
+            .no_deflate()
+            .no_brotli()
             .user_agent(concat!("komainu/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(SendError::Client)?;

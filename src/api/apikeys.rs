@@ -101,7 +101,8 @@ pub(super) async fn create(
 
 /// Deletes a key: other watchdogs stop taking it within five seconds.
 ///
-/// By name or by id: the id is what the list shows first, the name is what people know.
+/// By name, or by id as the list shows it. Where one key is named as another is numbered, nothing is deleted: rename by making
+/// a new one, or say the other's number.
 #[utoipa::path(delete, path = "/apikeys/{id}", tag = "apikeys", security(("key" = ["admin"])),
     params(("id" = String, Path, description = "Name or id of the key")),
     responses((status = 204, description = "It is gone")))]
@@ -112,12 +113,20 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let store = &context.state.store;
     let known = apikeys::list(store).await?;
-    let found = known.iter().find(|info| info.name == which || info.id.to_string() == which);
-    let found = found.ok_or_else(|| ApiError::not_found("API key", &which))?;
+    let meant: Vec<_> = known.iter().filter(|info| info.name == which || info.id.to_string() == which).collect();
+    let found = match meant.as_slice() {
+        [] => return Err(ApiError::not_found("API key", &which)),
+        [one] => one,
+        [first, ..] => {
+            let detail =
+                format!("{which} is the name of one key and the id of another ({}); nothing was deleted", first.name);
+            return Err(ApiError::conflict("id", detail));
+        }
+    };
     if !apikeys::delete(store, &found.name, &caller.who()).await? {
         return Err(ApiError::not_found("API key", &which));
     }
-    context.known_keys.forget_all();
+    context.known_keys.forget(store, &found.name).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

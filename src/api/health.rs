@@ -3,6 +3,7 @@
 //! 200 while its loop turns and, as long as the database answers, its verdicts are at most three probe intervals old.
 
 use axum::Json;
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
@@ -10,7 +11,7 @@ use komainu_watchdogs::view::DatabaseView;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Context, Ctx};
+use super::{Context, Ctx, auth};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = InstanceHealth)]
@@ -35,11 +36,31 @@ struct Body<'a> {
     loop_age_ms: u64,
 }
 
+/// What a caller without a key sees where `[status] details = "key"`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ShortInstanceHealth)]
+#[serde(deny_unknown_fields)]
+struct Short {
+    /// `ok` or `stuck`.
+    #[schema(value_type = String)]
+    status: &'static str,
+}
+
+/// Either of them, for the document.
+#[derive(ToSchema)]
+#[schema(as = InstanceHealthAnswer)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the handler answers with one of the two; this is what the document says of it")]
+enum Answered<'a> {
+    Full(Body<'a>),
+    Short(Short),
+}
+
 /// This one process, for whoever restarts it. HEAD answers the same status.
-#[utoipa::path(get, path = "/health", tag = "watching",
-    responses((status = 200, description = "It is well", body = Body<'_>),
-        (status = 503, description = "It is stuck: restart it", body = Body<'_>)))]
-pub(super) async fn show(context: Ctx) -> Response {
+#[utoipa::path(get, path = "/health", tag = "watching", security((), ("key" = ["read"])),
+    responses((status = 200, description = "It is well", body = Answered<'_>),
+        (status = 503, description = "It is stuck: restart it", body = Answered<'_>)))]
+pub(super) async fn show(context: Ctx, parts: Parts) -> Response {
     let state = &context.state;
     let view = state.view.borrow().clone();
     let loop_age_ms = u64::try_from(context.freshness.age().as_millis()).unwrap_or(u64::MAX);
@@ -53,8 +74,13 @@ pub(super) async fn show(context: Ctx) -> Response {
         DatabaseView::Failing | DatabaseView::Down => true,
     };
     let is_well = loop_age_ms <= most_ms && (is_current || is_blind);
+    let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let (status, no_store) = (if is_well { "ok" } else { "stuck" }, [(header::CACHE_CONTROL, "no-store")]);
+    if !auth::may_see(&parts, &context).await {
+        return (code, no_store, Json(Short { status })).into_response();
+    }
     let body = Body {
-        status: if is_well { "ok" } else { "stuck" },
+        status,
         watchdog_id: &state.watchdog,
         incarnation: state.incarnation,
         version: env!("CARGO_PKG_VERSION"),
@@ -63,8 +89,7 @@ pub(super) async fn show(context: Ctx) -> Response {
         verdict_age_ms,
         loop_age_ms,
     };
-    let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+    (code, no_store, Json(body)).into_response()
 }
 
 /// The age that was published, and the time since.

@@ -15,7 +15,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(super) use self::pushes::Owners;
+use super::auth::{GatewayOrSpectator, Spectator};
 use super::openapi::Millis;
+use super::problem::Problem;
 use super::{Ctx, status};
 use crate::clock;
 
@@ -104,17 +106,19 @@ struct HealthStatus {
 }
 
 /// Nodes as a gateway sees them.
-#[utoipa::path(get, path = "/lb/health", tag = "gateways",
-    responses((status = 200, description = "As this watchdog knows it", body = HealthTable)))]
-pub(super) async fn health(context: Ctx) -> impl IntoResponse {
+#[utoipa::path(get, path = "/lb/health", tag = "gateways", security((), ("key" = ["read"])),
+    responses((status = 200, description = "As this watchdog knows it", body = HealthTable),
+        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem)))]
+pub(super) async fn health(_: Spectator, context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     uncached(HealthTable { timestamp: clock::wall().0 / 1_000, nodes: health_lines(&view) })
 }
 
 /// The nodes, counted.
-#[utoipa::path(get, path = "/api/health-status", tag = "gateways",
-    responses((status = 200, description = "As this watchdog knows it", body = HealthStatus)))]
-pub(super) async fn health_status(context: Ctx) -> impl IntoResponse {
+#[utoipa::path(get, path = "/api/health-status", tag = "gateways", security((), ("key" = ["read"])),
+    responses((status = 200, description = "As this watchdog knows it", body = HealthStatus),
+        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem)))]
+pub(super) async fn health_status(_: Spectator, context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     let online_nodes = view.nodes.iter().filter(|node| accepts_sessions(node)).count();
     uncached(HealthStatus {
@@ -127,9 +131,10 @@ pub(super) async fn health_status(context: Ctx) -> impl IntoResponse {
 }
 
 /// How full each node is.
-#[utoipa::path(get, path = "/lb/capacity", tag = "gateways",
-    responses((status = 200, description = "As this watchdog knows it", body = CapacityTable)))]
-pub(super) async fn capacity(context: Ctx) -> impl IntoResponse {
+#[utoipa::path(get, path = "/lb/capacity", tag = "gateways", security((), ("key" = ["read"])),
+    responses((status = 200, description = "As this watchdog knows it", body = CapacityTable),
+        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem)))]
+pub(super) async fn capacity(_: Spectator, context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     let nodes = view.nodes.iter().map(|node| CapacityLine {
         node_id: node.node_id.clone(),
@@ -141,9 +146,10 @@ pub(super) async fn capacity(context: Ctx) -> impl IntoResponse {
 }
 
 /// Where a gateway may send people.
-#[utoipa::path(get, path = "/lb/routes", tag = "gateways",
-    responses((status = 200, description = "As this watchdog knows it", body = RouteTable)))]
-pub(super) async fn routes(context: Ctx) -> impl IntoResponse {
+#[utoipa::path(get, path = "/lb/routes", tag = "gateways", security((), ("key" = ["read"]), ("gateway" = [])),
+    responses((status = 200, description = "As this watchdog knows it", body = RouteTable),
+        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem)))]
+pub(super) async fn routes(_: GatewayOrSpectator, context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     let nodes = view.nodes.iter().map(|node| RouteLine {
         node_id: node.node_id.clone(),
@@ -201,7 +207,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::support::{Surface, view};
+    use crate::api::support::{KEY, Surface, view};
+    use crate::config::Details;
+    use crate::keys::ClusterKey;
 
     fn view_with(status: NodeStatus, overlay: Overlay) -> View {
         let mut view = view();
@@ -227,6 +235,21 @@ mod tests {
             let shown = (&node["accepts_sessions"], &node["keeps_sessions"]);
             assert_eq!(shown, (&json!(accepts), &json!(keeps)), "{status:?} {overlay:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn where_details_need_a_key_a_stranger_learns_of_no_node() {
+        let surface = Surface::showing(view()).await.with_details(Details::Key);
+        let (reader, gateway) = (surface.key("read").await, ClusterKey::parse(KEY).unwrap().gateway_key());
+        let hidden = ["/lb/health", "/lb/capacity", "/lb/routes", "/api/health-status", "/metrics"];
+        for path in hidden {
+            assert_eq!(surface.get(path).await.code, 401, "{path}");
+            assert_eq!(surface.send("GET", path, Some(&reader), "").await.code, 200, "{path}");
+        }
+        assert_eq!(surface.send("GET", "/lb/routes", Some(gateway.reveal()), "").await.code, 200);
+        assert_eq!(surface.send("GET", "/metrics", Some(gateway.reveal()), "").await.code, 401);
+        assert_eq!(surface.get("/health").await.json(), json!({"status": "ok"}));
+        assert_eq!(surface.send("GET", "/health", Some(&reader), "").await.json()["watchdog_id"], "w1");
     }
 
     #[tokio::test]

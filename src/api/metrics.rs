@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::auth::Spectator;
 use super::problem::{ApiError, Problem};
 use super::{Context, Ctx, health, status};
 use crate::store::{Store, incidents};
@@ -49,10 +50,11 @@ struct SeverityLabel {
 }
 
 /// What this watchdog knows, for Prometheus (OpenMetrics text).
-#[utoipa::path(get, path = "/metrics", tag = "watching",
+#[utoipa::path(get, path = "/metrics", tag = "watching", security((), ("key" = ["read"])),
     responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"),
+        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem),
         (status = 500, description = "A fault of ours; the log has the details", body = Problem)))]
-pub(super) async fn show(context: Ctx) -> Result<Response, ApiError> {
+pub(super) async fn show(_: Spectator, context: Ctx) -> Result<Response, ApiError> {
     let view = status::current(&context);
     let mut registry = Registry::with_prefix("komainu");
     register_cluster(&mut registry, &view);

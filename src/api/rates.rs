@@ -1,19 +1,14 @@
 //! How often one key may ask, and how many unknown keys one address may try.
 //!
-//! Only keys that exist get an entry among keys: strangers cannot fill the memory. What strangers cost is a look into
-//! the database for each key they try, so an address that keeps trying is not looked up for a while. A key that was
-//! good a while ago is looked up all the same: behind one address, one broken script must not lock the others out.
+//! Only keys that exist get an entry among keys: strangers cannot fill the memory. An address that keeps trying keys is told
+//! when to go on; a good key is none of those, whatever else comes from its address.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use komainu_watchdogs::time::Mono;
 
 /// Requests a second of one key at one watchdog, for long: a pipeline that sends monitors one by one is not slowed down.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(200).expect("two hundred is not zero");
@@ -25,16 +20,12 @@ const AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).expect("a thousand is not zer
 const UNKNOWN_AT_ONCE: NonZeroU32 = NonZeroU32::new(20).expect("twenty is not zero");
 const UNKNOWN_PER_SECOND: NonZeroU32 = NonZeroU32::MIN;
 
-/// How long an address with too many unknown keys is not looked up.
-const REFUSED_FOR: Duration = Duration::from_secs(5);
-
 /// After so many requests, entries that say no more than new ones would are dropped.
 const SWEEP_EVERY: u32 = 10_000;
 
 pub(super) struct Rates {
     keys: DefaultKeyedRateLimiter<String>,
     strangers: DefaultKeyedRateLimiter<IpAddr>,
-    refused_until: Mutex<HashMap<IpAddr, Mono>>,
     since_sweep: AtomicU32,
 }
 
@@ -49,7 +40,6 @@ impl Default for Rates {
         Self {
             keys: RateLimiter::keyed(Quota::per_second(PER_SECOND).allow_burst(AT_ONCE)),
             strangers: RateLimiter::keyed(Quota::per_second(UNKNOWN_PER_SECOND).allow_burst(UNKNOWN_AT_ONCE)),
-            refused_until: Mutex::default(),
             since_sweep: AtomicU32::new(0),
         }
     }
@@ -65,21 +55,13 @@ impl Rates {
         })
     }
 
-    /// Whether a key that was never seen may be looked up.
-    pub(super) fn ensure_welcome(&self, address: IpAddr, now: Mono) -> Result<(), TooMany> {
-        let refused = self.refused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = refused.get(&address).map(|until| until.since(now)).filter(|left| *left > Duration::ZERO);
-        left.map_or(Ok(()), |left| Err(TooMany { retry_after_s: left.as_secs() + 1 }))
-    }
-
     /// Counts a key that is unknown.
-    pub(super) fn count_unknown(&self, address: IpAddr, now: Mono) {
+    pub(super) fn count_unknown(&self, address: IpAddr) -> Result<(), TooMany> {
         self.sweep();
-        if self.strangers.check_key(&address).is_err() {
-            let mut refused = self.refused_until.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.retain(|_, until| *until > now);
-            refused.insert(address, now + REFUSED_FOR);
-        }
+        self.strangers.check_key(&address).map_err(|until| {
+            let wait = until.wait_time_from(self.strangers.clock().now());
+            TooMany { retry_after_s: wait.as_secs() + 1 }
+        })
     }
 
     fn sweep(&self) {
@@ -110,12 +92,8 @@ mod tests {
     fn an_address_that_tries_keys_is_refused_for_a_while_and_no_other_is() {
         let rates = Rates::default();
         let (stranger, neighbour) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from(Ipv4Addr::LOCALHOST));
-        let now = Mono::secs(100);
-        for _ in 0..30 {
-            rates.count_unknown(stranger, now);
-        }
-        assert_eq!(rates.ensure_welcome(stranger, now), Err(TooMany { retry_after_s: 6 }));
-        assert_eq!(rates.ensure_welcome(neighbour, now), Ok(()));
-        assert_eq!(rates.ensure_welcome(stranger, Mono::secs(106)), Ok(()));
+        let refused = (0..30).filter_map(|_| rates.count_unknown(stranger).err()).count();
+        assert!((5..=10).contains(&refused), "{refused}");
+        assert_eq!(rates.count_unknown(neighbour), Ok(()));
     }
 }

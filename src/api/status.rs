@@ -19,7 +19,6 @@ use utoipa::ToSchema;
 use self::schema::ViewShown;
 use super::openapi::Millis;
 use super::{Context, Ctx, auth, health};
-use crate::config::Details;
 
 mod schema;
 
@@ -120,10 +119,7 @@ pub(super) async fn show(context: Ctx, parts: Parts) -> Response {
         Health::Ok | Health::Degraded => StatusCode::OK,
         Health::Down => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let shows_all = match context.state.details {
-        Details::Public => true,
-        Details::Key => auth::may_read(&parts, &context).await,
-    };
+    let shows_all = auth::may_see(&parts, &context).await;
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     if !shows_all {
         return (code, no_store, Json(Short { status: view.status, checked_at: view.checked_at })).into_response();
@@ -169,6 +165,7 @@ mod tests {
 
     use super::*;
     use crate::api::support::{Answer, Surface, view};
+    use crate::config::Details;
 
     #[tokio::test]
     async fn ok_and_degraded_are_200_and_down_is_503() {

@@ -4,7 +4,7 @@ use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 
-use super::{ProbeError, reason};
+use super::{ProbeError, answer, reason};
 use crate::keys::ClusterKey;
 use crate::node::server::REREAD;
 use crate::{clock, signature};
@@ -24,7 +24,7 @@ pub(super) async fn probe(http: &reqwest::Client, id: &NodeId, address: Option<&
     let url = format!("{}/api/v1/health", address.trim_end_matches('/'));
     let answer = http.get(url).send().await.map_err(|error| reason(&error))?;
     let status = answer.status();
-    let body = answer.bytes().await.map_err(|error| reason(&error))?;
+    let body = answer::read(answer).await?;
     let malformed = |found| ProbeError::Malformed { expected: "node", found };
     let health: Health =
         serde_json::from_slice(&body).map_err(|_| malformed(format!("HTTP {} without node_id", status.as_u16())))?;
@@ -49,7 +49,7 @@ pub(super) async fn reread(
     monitor: MonitorId,
 ) -> Result<Option<Wall>, ProbeError> {
     let url = format!("{}{RECONCILE}?{REREAD}={monitor}", address.trim_end_matches('/'));
-    let body = send(http, key, node, &url).await?.bytes().await.map_err(|error| reason(&error))?;
+    let body = answer::read(send(http, key, node, &url).await?).await?;
     Ok(serde_json::from_slice::<Reread>(&body).ok().and_then(|answer| answer.reread_ms).map(Wall))
 }
 

@@ -3,7 +3,7 @@
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::WatchdogId;
 
-use super::{ProbeError, reason};
+use super::{ProbeError, answer, reason};
 use crate::keys::ClusterKey;
 use crate::{clock, signature};
 
@@ -34,7 +34,7 @@ pub(super) async fn fetch_signed(
     let answer = http.get(url).header(signature::HEADER, signed).send().await.map_err(|error| reason(&error))?;
     let status = answer.status();
     let header = answer.headers().get(signature::HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let body = answer.bytes().await.map_err(|error| reason(&error))?;
+    let body = answer::read(answer).await?;
     let malformed = |found: String| ProbeError::Malformed { expected: "peer", found };
     let header = header.ok_or_else(|| malformed(format!("HTTP {} without a signature", status.as_u16())))?;
     signature::verify(key.as_bytes(), &header, clock::wall(), "GET", REPORT, &body)

@@ -72,6 +72,17 @@ pub async fn find_by_hash(store: &Store, hash: &str) -> Result<Option<ApiKeyInfo
     row.as_ref().map(info).transpose()
 }
 
+/// More keys are nobody's; those made first count.
+const MOST: u32 = 10_000;
+
+/// All keys by their hashes.
+pub async fn hashes(store: &Store) -> Result<Vec<(String, ApiKeyInfo)>, StoreError> {
+    let act = "look up an API key";
+    let sql = format!("SELECT hash, id, name, scope, created_at FROM komainu_api_key ORDER BY id LIMIT {MOST}");
+    let rows = store.lease(act).await?.rows(act, sql, vec![]).await?;
+    rows.iter().map(|row| Ok((row.text("hash")?, info(row)?))).collect()
+}
+
 /// All keys.
 pub async fn list(store: &Store) -> Result<Vec<ApiKeyInfo>, StoreError> {
     let act = "read the API keys";

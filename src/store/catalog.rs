@@ -69,11 +69,6 @@ impl Catalog {
         &self.monitor
     }
 
-    /// Tables with this column.
-    pub(crate) fn tables_with(&self, column: &str) -> impl Iterator<Item = &str> {
-        self.tables.iter().filter(move |(_, columns)| columns.contains(column)).map(|(table, _)| table.as_str())
-    }
-
     pub(crate) fn has_table(&self, table: &str) -> bool {
         self.tables.contains_key(table)
     }

@@ -270,6 +270,8 @@ pub(crate) use in_transaction;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[tokio::test]
@@ -285,5 +287,17 @@ mod tests {
         alerts.lease("read the outbox").await.unwrap();
         lent.pop();
         reads.lease("list").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_new_database_file_is_nobody_elses_to_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("komainu.db");
+        let store = Store::connect(&DatabaseUrl::sqlite(&path)).await.unwrap();
+        store.lease("write").await.unwrap().execute("write", "CREATE TABLE t (a INT)", vec![]).await.unwrap();
+        for file in ["komainu.db", "komainu.db-wal", "komainu.db-shm"] {
+            let mode = folder.path().join(file).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o007, 0, "{file}: {mode:o}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! A statement that will not be seen again is not prepared on MariaDB: closing it sends a packet without an answer, and
 //! the packet after that waits 40 ms for the acknowledgement of the first (the driver leaves Nagle's algorithm on).
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -308,6 +309,9 @@ async fn connect_mariadb(address: &url::Url) -> Result<Wire, sqlx::Error> {
 }
 
 async fn connect_sqlite(path: &std::path::Path) -> Result<Wire, sqlx::Error> {
+    // Push tokens and headers with passwords are in it: a new one is nobody's business but its owner's and group's. The files
+    // beside it get the same mode. If it cannot be made, SQLite says why.
+    let _made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o660).open(path);
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)

@@ -1,8 +1,9 @@
 //! The folder of an embedded cluster: what lies where, and who takes part.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -56,8 +57,17 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     /// Makes the folder if needed.
     pub(super) fn open(dir: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(dir.join("logs")).with_context(|| format!("cannot create {}", dir.display()))?;
-        Self::existing(dir)
+        let cannot = || format!("cannot create {}", dir.display());
+        // Keys, passwords and what every monitor holds lie here. A folder that was there keeps the mode that somebody gave it.
+        DirBuilder::new().recursive(true).mode(0o700).create(dir.join("logs")).with_context(cannot)?;
+        let folder = Self::existing(dir)?;
+        let database = folder.database();
+        if database.exists() {
+            let private = Permissions::from_mode(0o600);
+            std::fs::set_permissions(&database, private)
+                .with_context(|| format!("cannot guard {}", database.display()))?;
+        }
+        Ok(folder)
     }
 
     pub(crate) fn existing(dir: &Path) -> anyhow::Result<Self> {
@@ -156,6 +166,17 @@ mod tests {
         assert_eq!(Member::watchdog(3, 8900).port, 8902);
         assert_eq!(Member::node(1, 8900).port, 8910);
         assert_eq!(Member::node(3, 8900).port, 8912);
+    }
+
+    #[test]
+    fn nobody_else_reads_what_lies_in_the_folder() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&above.path().join("cluster")).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(folder.path()), 0o700);
+        std::fs::write(folder.database(), "of an earlier version").unwrap();
+        Folder::open(folder.path()).unwrap();
+        assert_eq!(mode(&folder.database()), 0o600);
     }
 
     #[test]

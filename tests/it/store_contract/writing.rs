@@ -22,6 +22,7 @@ on_both_databases! {
     every_type_of_kuma_is_made_with_what_it_needs,
     a_monitor_made_in_kuma_is_described_without_becoming_ours,
     the_history_of_a_deleted_monitor_goes_even_if_nobody_finished,
+    deleting_a_monitor_takes_all_that_hangs_on_it_and_nothing_of_a_teams_own_tables,
     what_a_column_cannot_hold_is_refused_before_the_database_sees_it,
     the_ref_of_a_monitor_that_kuma_deleted_is_free_again,
     nothing_new_begins_on_a_node_that_is_to_be_empty_or_while_the_cluster_observes,
@@ -257,6 +258,23 @@ async fn the_history_of_a_deleted_monitor_goes_even_if_nobody_finished(kind: Kin
     while monitors::sweep(&other).await.unwrap() > 0 {}
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM heartbeat").await, 1);
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_deletion").await, 0);
+}
+
+async fn deleting_a_monitor_takes_all_that_hangs_on_it_and_nothing_of_a_teams_own_tables(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    fixture.raw.execute("CREATE TABLE team_report (id INT PRIMARY KEY, monitor_id INT, cost INT)").await;
+    // Connected afterwards: the catalog has the table.
+    let store = Store::connect(&fixture.url).await.unwrap();
+    let made = fixture.monitors(2, Some("node1")).await;
+    fixture.raw.execute(&format!("INSERT INTO team_report VALUES (1, {}, 7)", made[0])).await;
+    fixture.raw.execute("INSERT INTO tag (id, name, color) VALUES (1, 'a', '#fff')").await;
+    fixture.raw.execute(&format!("INSERT INTO monitor_tag (monitor_id, tag_id) VALUES ({}, 1)", made[0])).await;
+    assert_eq!(monitors::delete(&store, "x", made[0], &[]).await.unwrap(), Ok(()));
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM team_report").await, 1);
+    for table in ["monitor_tag", "komainu_assignment", "komainu_monitor", "komainu_down"] {
+        let left = format!("SELECT COUNT(*) FROM {table} WHERE monitor_id = {}", made[0]);
+        assert_eq!(fixture.raw.count(&left).await, 0, "{table}");
+    }
 }
 
 async fn what_a_column_cannot_hold_is_refused_before_the_database_sees_it(kind: Kind) {

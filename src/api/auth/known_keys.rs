@@ -1,0 +1,114 @@
+//! The keys that there are, as they were read last.
+//!
+//! All of them, so that a good key is known whoever else tries keys from its address, and what a stranger tries costs
+//! the database no more than a few readings a second. Read anew after [`BELIEVED`], so that a deleted key stops working
+//! soon, and for each key that is not among them: it may have been made a moment ago, at another watchdog.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use komainu_watchdogs::time::Mono;
+
+use super::Caller;
+use crate::clock;
+use crate::store::{Store, StoreError, apikeys};
+
+/// How long a reading is believed.
+const BELIEVED: Duration = Duration::from_secs(5);
+
+/// Between the beginnings of two readings, whoever asks.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Keys, and how far they can be believed.
+#[derive(Default)]
+pub(in crate::api) struct KnownKeys {
+    held: Mutex<Held>,
+    /// One reads; who comes meanwhile waits, and reads only if that reading began before.
+    reading: tokio::sync::Mutex<Tried>,
+}
+
+#[derive(Default)]
+struct Held {
+    by_hash: HashMap<String, Caller>,
+    /// When the reading began.
+    read_at: Option<Mono>,
+}
+
+/// The last reading.
+#[derive(Clone, Copy, Default)]
+struct Tried {
+    began_at: Option<Mono>,
+    has_failed: bool,
+}
+
+impl KnownKeys {
+    /// Whose key this is, by its hash.
+    pub(super) async fn find(&self, store: &Store, hash: &str) -> Result<Option<Caller>, StoreError> {
+        let now = clock::now();
+        if let Some(caller) = self.held().believed(hash, now) {
+            return Ok(Some(caller));
+        }
+        self.read_after(store, now).await?;
+        Ok(self.held().by_hash.get(hash).cloned())
+    }
+
+    /// A key was deleted: this watchdog stops taking it at once. The others are known as before.
+    pub(in crate::api) async fn forget(&self, store: &Store, name: &str) {
+        self.held().by_hash.retain(|_, caller| caller.name != name);
+        // A reading that was under way may still have seen it.
+        if let Err(error) = self.read_after(store, clock::now()).await {
+            tracing::debug!(%error, "the API keys are read again later");
+        }
+    }
+
+    /// Makes sure that what is held was read after this moment.
+    async fn read_after(&self, store: &Store, moment: Mono) -> Result<(), StoreError> {
+        let mut tried = self.reading.lock().await;
+        if let Some(began_at) = tried.began_at {
+            if began_at > moment {
+                return if tried.has_failed { Err(failed_for_all()) } else { Ok(()) };
+            }
+            clock::sleep_until(began_at + PAUSE).await;
+        }
+        let began_at = clock::now();
+        *tried = Tried { began_at: Some(began_at), has_failed: true };
+        let keys = apikeys::hashes(store).await?;
+        let caller =
+            |(hash, info): (String, apikeys::ApiKeyInfo)| (hash, Caller { name: info.name, scope: info.scope });
+        *self.held() = Held { by_hash: keys.into_iter().map(caller).collect(), read_at: Some(began_at) };
+        tried.has_failed = false;
+        Ok(())
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn believed(&self, hash: &str, now: Mono) -> Option<Caller> {
+        self.read_at.filter(|read_at| now.since(*read_at) <= BELIEVED)?;
+        self.by_hash.get(hash).cloned()
+    }
+}
+
+/// Another request's reading failed; this one would have had no other answer.
+fn failed_for_all() -> StoreError {
+    StoreError::TimedOut { act: "look up an API key", millis: PAUSE.as_millis() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::apikeys::Scope;
+
+    #[test]
+    fn a_key_is_believed_for_five_seconds() {
+        let caller = Caller { name: "ci".to_owned(), scope: Scope::Read };
+        let held = Held { by_hash: [("h".to_owned(), caller.clone())].into(), read_at: Some(Mono::secs(10)) };
+        assert_eq!(held.believed("h", Mono::secs(15)), Some(caller));
+        assert_eq!(held.believed("h", Mono::millis(15_001)), None);
+        assert_eq!(held.believed("other", Mono::secs(10)), None);
+    }
+}

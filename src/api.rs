@@ -24,6 +24,7 @@ use self::auth::KnownKeys;
 use self::freshness::Freshness;
 use self::rates::Rates;
 use crate::config::Details;
+use crate::final_slash;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
@@ -107,6 +108,7 @@ struct Context {
     known_keys: KnownKeys,
     rates: Rates,
     owners: lb::Owners,
+    budgets: body::Budgets,
 }
 
 type Ctx = axum::extract::State<Arc<Context>>;
@@ -123,15 +125,17 @@ pub fn router(mut state: State) -> Router {
         known_keys: KnownKeys::default(),
         rates: Rates::default(),
         owners: lb::Owners::default(),
+        budgets: body::Budgets::default(),
     });
     let (routes, document) = documented().split_for_parts();
-    routes
+    let routes = routes
         .merge(openapi::routes(&openapi::completed(document)))
         .fallback(problem::unknown_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn(request_id::attach))
-        .with_state(context)
+        .with_state(context);
+    final_slash::ignored(routes)
 }
 
 /// The contract of the surface: `OpenAPI` 3.1, as `/api/v1/openapi.json` shows it.

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod deadman;
 pub mod driver;
+mod final_slash;
 pub mod heartbeat;
 pub mod keys;
 pub mod lifecycle;

@@ -10,6 +10,7 @@ mod etag;
 mod kinds;
 mod plan;
 mod rules;
+mod secrecy;
 mod table;
 mod value;
 
@@ -21,7 +22,8 @@ pub use draft::Draft;
 pub use etag::{Ours, etag};
 pub use kinds::{KINDS, needs_group};
 pub use plan::{created, edited};
-pub use rules::{field_of, is_json, is_secret, is_settable, known_columns, stored_kind};
+pub use rules::{field_of, is_json, is_settable, known_columns, stored_kind};
+pub use secrecy::{Secrecy, holds_credentials, secrecy, veiled};
 pub use table::{Column, Kind, Table};
 
 /// Columns of one row by name: flags as `true` and `false`, numbers and texts as they are, JSON columns as their text.

@@ -38,6 +38,11 @@ impl Caller {
         self.scope >= Scope::Write
     }
 
+    /// Refuses whoever may not do everything.
+    pub(super) fn ensure_admin(&self) -> Result<(), ApiError> {
+        self.clone().ensure(Scope::Admin).map(drop)
+    }
+
     fn ensure(self, needed: Scope) -> Result<Self, ApiError> {
         if self.scope >= needed {
             return Ok(self);

@@ -1,10 +1,15 @@
-//! Bodies: limited in length before they are read, then parsed with the place of the first fault.
+//! Bodies: limited in length, in time and in what all of them take together, then parsed with the place of the first fault.
 
-use axum::body::Body;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::Context;
 use super::fields::Fields;
 use super::problem::ApiError;
 
@@ -14,11 +19,12 @@ const LIMIT: usize = 1024 * 1024;
 /// The fields of a body that is one JSON object.
 pub(super) struct Object(pub(super) Fields);
 
-impl<S: Send + Sync> FromRequest<S> for Object {
+impl FromRequest<Arc<Context>> for Object {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body(), LIMIT).await?;
+    /// Handlers name the caller before it: whoever holds no key was refused by then.
+    async fn from_request(request: Request, context: &Arc<Context>) -> Result<Self, ApiError> {
+        let bytes = context.budgets.keyed.read(request.into_body(), LIMIT).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -26,21 +32,97 @@ impl<S: Send + Sync> FromRequest<S> for Object {
 /// The fields of a body that may be left out: then there are none.
 pub(super) struct Optional(pub(super) Fields);
 
-impl<S: Send + Sync> FromRequest<S> for Optional {
+impl FromRequest<Arc<Context>> for Optional {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body(), LIMIT).await?;
+    async fn from_request(request: Request, context: &Arc<Context>) -> Result<Self, ApiError> {
+        let bytes = context.budgets.keyed.read(request.into_body(), LIMIT).await?;
         if bytes.trim_ascii().is_empty() { Ok(Self(Fields::of_query(None))) } else { parse(&bytes).map(Self) }
     }
 }
 
-/// The raw bytes of a body of at most so many.
-pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
-    match Limited::new(body, limit).collect().await {
-        Ok(read) => Ok(read.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge { limit }),
-        Err(_) => Err(invalid("the body broke off before its end".to_owned())),
+/// Bytes of bodies that are being read or worked on at once, by whose they are: senders who hold no key yet must not keep
+/// those out who do.
+pub(super) struct Budgets {
+    pub(super) keyed: Budget,
+    pub(super) strangers: Budget,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            keyed: Budget::new(48 * 1024, Duration::from_secs(60)),
+            strangers: Budget::new(8 * 1024, Duration::from_secs(5)),
+        }
+    }
+}
+
+/// A share of this process' memory, in KiB, and how long one body may take.
+pub(super) struct Budget {
+    room: Arc<Semaphore>,
+    patience: Duration,
+}
+
+/// As much of each body is not counted: the number of connections bounds it. Pushes are shorter, so what others send
+/// slowly keeps none of them out.
+const UNCOUNTED: usize = 4 * 1024;
+
+/// Whoever sends nothing for so long has gone.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// A body, which takes its room until it is dropped.
+pub(super) struct Bytes {
+    bytes: Vec<u8>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Budget {
+    fn new(kib: usize, patience: Duration) -> Self {
+        Self { room: Arc::new(Semaphore::new(kib)), patience }
+    }
+
+    /// The raw bytes of a body of at most so many.
+    pub(super) async fn read(&self, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+        // What says by itself that it is too long is not read at all.
+        if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+            return Err(ApiError::TooLarge { limit });
+        }
+        let read = tokio::time::timeout(self.patience, self.read_in(body, limit)).await;
+        read.unwrap_or(Err(ApiError::TooSlow { seconds: self.patience.as_secs() }))
+    }
+
+    async fn read_in(&self, mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+        let mut held = Bytes { bytes: Vec::new(), _room: None };
+        let mut counted = 0;
+        loop {
+            let frame = tokio::time::timeout(SILENCE, body.frame()).await;
+            let frame = frame.map_err(|_| ApiError::TooSlow { seconds: SILENCE.as_secs() })?;
+            let Some(frame) = frame else { return Ok(held) };
+            let frame = frame.map_err(|_| invalid("the body broke off before its end".to_owned()))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if held.bytes.len() + data.len() > limit {
+                return Err(ApiError::TooLarge { limit });
+            }
+            let more = (held.bytes.len() + data.len()).saturating_sub(UNCOUNTED).div_ceil(1024) - counted;
+            if more > 0 {
+                let room = Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(more).unwrap_or(u32::MAX));
+                let room = room.map_err(|_| ApiError::Crowded)?;
+                match &mut held._room {
+                    Some(all) => all.merge(room),
+                    none => *none = Some(room),
+                }
+                counted += more;
+            }
+            held.bytes.extend_from_slice(&data);
+        }
     }
 }
 
@@ -65,10 +147,43 @@ fn invalid(detail: String) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
+
     use super::*;
 
     fn told(body: &str) -> String {
         parse(body.as_bytes()).map(|_| ()).unwrap_err().to_string()
+    }
+
+    /// A body of this many bytes that never ends; it takes its room for as long as it is being read.
+    fn unfinished(bytes: usize) -> Body {
+        let begun = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![b' '; bytes])]);
+        Body::from_stream(begun.chain(futures_util::stream::pending()))
+    }
+
+    #[tokio::test]
+    async fn bodies_that_never_end_take_no_more_room_than_there_is_and_keep_no_short_one_out() {
+        let budget = Arc::new(Budget::new(1024, Duration::from_millis(500)));
+        let slow = |_| {
+            let budget = Arc::clone(&budget);
+            tokio::spawn(async move { budget.read(unfinished(64 * 1024), 64 * 1024).await.map(drop) })
+        };
+        let slow: Vec<_> = (0..40).map(slow).collect();
+        tokio::task::yield_now().await;
+        let short = budget.read(Body::from("{}"), 64 * 1024).await;
+        assert_eq!(short.map(|read| read.len()).unwrap(), 2);
+        assert!(matches!(budget.read(Body::from(vec![b' '; 60_000]), 64 * 1024).await, Err(ApiError::Crowded)));
+        let ended = futures_util::future::join_all(slow).await;
+        let crowded = ended.iter().filter(|ended| matches!(ended, Ok(Err(ApiError::Crowded)))).count();
+        assert_eq!(crowded, 40 - 17, "60 KiB of each are counted");
+        assert!(ended.iter().all(|ended| matches!(ended, Ok(Err(ApiError::Crowded | ApiError::TooSlow { .. })))));
+        assert!(budget.read(Body::from(vec![b' '; 60_000]), 64 * 1024).await.is_ok(), "they gave their room back");
+    }
+
+    #[tokio::test]
+    async fn what_says_that_it_is_too_long_is_not_read() {
+        let budget = Budget::new(1024, Duration::from_secs(60));
+        assert!(matches!(budget.read(Body::from(vec![0; 11]), 10).await, Err(ApiError::TooLarge { limit: 10 })));
     }
 
     #[test]

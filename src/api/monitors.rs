@@ -11,7 +11,7 @@ use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde_json::{Map, Value, json};
 
 use self::document::{Monitor, MonitorFields};
-use self::shown::Eyes;
+use self::shown::{Eyes, Sight};
 use super::auth::{Caller, Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
@@ -19,6 +19,7 @@ use super::page::{Cut, Items, PageParams};
 use super::problem::{ApiError, Problem};
 use super::{Context, Ctx, channels};
 use crate::monitor::{Draft, Fault, Table};
+use crate::store::audit::{self, Deed};
 use crate::store::monitors::{self, MonitorFilter, MonitorState, MonitorView, Target, Wish};
 use crate::store::{BeatStatus, LastBeat, Store};
 
@@ -44,7 +45,8 @@ mod wait;
         ("tag" = Option<String>, Query, description = "Bearing this tag"),
         ("text" = Option<String>, Query, description = "Whose name, address or host name holds this"),
         ("ref" = Option<String>, Query, description = "To which a client gave this name"),
-        ("managed_by" = Option<String>, Query, description = "Of this set")),
+        ("managed_by" = Option<String>, Query, description = "Of this set"),
+        ("secrets" = Option<bool>, Query, description = "Secrets too; for admins, and it stands in the audit trail")),
     responses((status = 200, description = "One page", body = Items<Monitor>)))]
 pub(super) async fn list(
     Reader(caller): Reader,
@@ -52,7 +54,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Items<Value>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
-    let cut = Cut::take(&mut fields);
+    let (cut, wants_secrets) = (Cut::take(&mut fields), fields.flag("secrets").unwrap_or_default());
     let filter = MonitorFilter {
         effective_node: fields.text("node", 50).map(NodeId::from),
         home: fields.text("home", 50).map(NodeId::from),
@@ -71,7 +73,8 @@ pub(super) async fn list(
     let mut last: std::collections::BTreeMap<MonitorId, LastBeat> =
         store.last_beats(&ids).await?.into_iter().map(|beat| (beat.monitor, beat)).collect();
     let table = monitors::table(store).await?;
-    let eyes = Eyes { table: &table, sees_tokens: caller.may_write() };
+    let sight = sight(&context, &caller, wants_secrets, &ids).await?;
+    let eyes = Eyes { table: &table, sight };
     let items = page.items.iter().map(|view| eyes.show(view, last.remove(&view.spec.id))).collect();
     Ok(Json(Items { items, next: page.next }))
 }
@@ -95,11 +98,47 @@ fn read_state(fields: &mut Fields) -> Option<MonitorState> {
 
 /// One monitor.
 #[utoipa::path(get, path = "/monitors/{id}", tag = "monitors", security(("key" = ["read"])),
-    params(("id" = String, Path, description = "Its id")),
+    params(("id" = String, Path, description = "Its id"),
+        ("secrets" = Option<bool>, Query, description = "Secrets too; for admins, and it stands in the audit trail")),
     responses((status = 200, description = "The monitor, with its ETag", body = Monitor)))]
-pub(super) async fn show(Reader(caller): Reader, context: Ctx, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn show(
+    Reader(caller): Reader,
+    context: Ctx,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let wants_secrets = read_secrets(query.as_deref())?;
     let view = find_view(&context.reads, parse_id(&id)?).await?;
-    answer_with(&context.reads, &caller, StatusCode::OK, &view, json!({})).await
+    let sight = sight(&context, &caller, wants_secrets, &[view.spec.id]).await?;
+    answer_with(&context.reads, sight, StatusCode::OK, &view, json!({})).await
+}
+
+fn read_secrets(query: Option<&str>) -> Result<bool, ApiError> {
+    let mut fields = Fields::of_query(query);
+    let wants_secrets = fields.flag("secrets").unwrap_or_default();
+    fields.finish()?;
+    Ok(wants_secrets)
+}
+
+/// What this caller sees. That secrets were shown stands in the audit trail before they are.
+async fn sight(
+    context: &Context,
+    caller: &Caller,
+    wants_secrets: bool,
+    monitors: &[MonitorId],
+) -> Result<Sight, ApiError> {
+    if !wants_secrets {
+        return Ok(Sight::of(caller));
+    }
+    caller.ensure_admin()?;
+    let subject = match monitors {
+        [one] => format!("monitor/{one}"),
+        _ => "monitors".to_owned(),
+    };
+    let after = Some(json!({ "monitors": monitors }).to_string());
+    let deed = Deed { who: caller.who(), what: "monitor.reveal".to_owned(), subject, before: None, after };
+    audit::append(&context.state.store, &deed).await?;
+    Ok(Sight::Secrets)
 }
 
 /// Makes a monitor. The leader finds a node for it within its next round.
@@ -200,19 +239,19 @@ async fn answer(
     code: StatusCode,
     view: &MonitorView,
 ) -> Result<Response, ApiError> {
-    answer_with(&context.state.store, caller, code, view, json!({})).await
+    answer_with(&context.state.store, Sight::of(caller), code, view, json!({})).await
 }
 
 async fn answer_with(
     store: &Store,
-    caller: &Caller,
+    sight: Sight,
     code: StatusCode,
     view: &MonitorView,
     more: Value,
 ) -> Result<Response, ApiError> {
     let last = store.last_beats(&[view.spec.id]).await?.into_iter().next();
     let table = monitors::table(store).await?;
-    let mut shown = Eyes { table: &table, sees_tokens: caller.may_write() }.show(view, last);
+    let mut shown = Eyes { table: &table, sight }.show(view, last);
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);
     }

@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::body;
 use super::heartbeats::refusal;
 use super::rates::TooMany;
 use crate::heartbeat::PushError;
@@ -77,6 +76,15 @@ pub enum ApiError {
         /// In bytes.
         limit: usize,
     },
+    /// It did not come in time.
+    #[error("the body did not come within {seconds} s")]
+    TooSlow {
+        /// Without a byte, or in all.
+        seconds: u64,
+    },
+    /// Too many bodies are being read at once.
+    #[error("too many requests are being read at once")]
+    Crowded,
     /// Too many requests with this key, or too many unknown keys from this address.
     #[error("too many requests; try again in {retry_after_s} s")]
     TooMany {
@@ -172,6 +180,8 @@ impl ApiError {
             Self::Conflict { .. } | Self::Pinned { .. } => (StatusCode::CONFLICT, "/problems/conflict"),
             Self::Stale(_) => (StatusCode::PRECONDITION_FAILED, "/problems/stale"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large"),
+            Self::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "/problems/too-slow"),
+            Self::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "/problems/busy"),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "/problems/too-many"),
             Self::Push(error) => refusal::status_and_kind(error),
             Self::Store(error) if error.is_duplicate() => (StatusCode::CONFLICT, "/problems/conflict"),
@@ -218,14 +228,32 @@ impl ApiError {
             | Self::Stale(_)
             | Self::TooMany { .. }
             | Self::TooLarge { .. }
+            | Self::TooSlow { .. }
+            | Self::Crowded
             | Self::Store(_)
             | Self::Internal(_) => Map::new(),
         }
     }
 
-    /// Refused for want of a connection: the others have theirs.
+    /// Refused for want of a connection or of room: the others have theirs.
     fn is_shed(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_own_crowd())
+        match self {
+            Self::Crowded => true,
+            Self::Store(error) => error.is_own_crowd(),
+            Self::Invalid { .. }
+            | Self::Conflict { .. }
+            | Self::Unauthorized
+            | Self::Forbidden(_)
+            | Self::NotFound(_)
+            | Self::MethodNotAllowed(_)
+            | Self::Stale(_)
+            | Self::Pinned { .. }
+            | Self::TooLarge { .. }
+            | Self::TooSlow { .. }
+            | Self::TooMany { .. }
+            | Self::Push(_)
+            | Self::Internal(_) => false,
+        }
     }
 
     fn into_errors(self) -> Vec<FieldError> {
@@ -242,6 +270,8 @@ impl ApiError {
             | Self::Stale(_)
             | Self::Pinned { .. }
             | Self::TooLarge { .. }
+            | Self::TooSlow { .. }
+            | Self::Crowded
             | Self::TooMany { .. }
             | Self::Store(_)
             | Self::Internal(_) => Vec::new(),
@@ -327,7 +357,7 @@ pub(super) async fn of_framework(response: Response) -> Response {
         return response;
     }
     let (parts, body) = response.into_parts();
-    let words = body::read(body, FRAMEWORK_WORDS).await.unwrap_or_default();
+    let words = axum::body::to_bytes(body, FRAMEWORK_WORDS).await.unwrap_or_default();
     let detail = String::from_utf8_lossy(&words).into_owned();
     let told = match parts.status {
         StatusCode::BAD_REQUEST => ApiError::Invalid { detail, errors: Vec::new() },

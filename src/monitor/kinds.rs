@@ -3,6 +3,8 @@
 //! Drawn from Kuma 2.5.3's own types: what is NULL there and read all the same leaves the monitor down for ever, or
 //! breaks the list that Kuma's UI shows.
 
+use std::net::IpAddr;
+
 use serde_json::{Value as Json, json};
 use url::Url;
 
@@ -126,6 +128,7 @@ pub(super) fn judge(row: &Columns) -> Vec<Fault> {
     let kind = text(row, "type").unwrap_or_default();
     let mut faults = missing(row, kind);
     faults.extend(address(row, kind));
+    faults.extend(host(row, kind));
     faults.extend(authentication(row));
     faults.extend(body(row, kind));
     faults.extend(peculiar(row, kind));
@@ -163,6 +166,28 @@ fn address(row: &Columns, kind: &str) -> Option<Fault> {
     let [plain, secure] = schemes;
     (!schemes.contains(&url.scheme()))
         .then(|| Fault::new("url", format!("must begin with {plain}:// or {secure}://, not {}:", url.scheme())))
+}
+
+/// Whatever stands around a host, nobody takes off: such a monitor would be down for ever.
+fn host(row: &Columns, kind: &str) -> Option<Fault> {
+    let host = text(row, "hostname").filter(|_| needs(kind).contains(&"hostname") || kind == "globalping")?;
+    let has_scheme = host.contains("://");
+    let is_bad = match kind {
+        // Kuma's mqtt takes a whole address there; a path without a scheme is a mistake.
+        "mqtt" => !has_scheme && (host.contains('/') || has_port(host)),
+        // Names of a zone may hold anything (RFC 2317).
+        "dns" => has_scheme,
+        "globalping" if text(row, "subtype") == Some("dns") => has_scheme,
+        _ => has_scheme || host.contains(['/', '@']) || has_port(host),
+    };
+    let url = if has_scheme { Url::parse(host) } else { Url::parse(&format!("tcp://{host}")) };
+    let meant = url.ok().and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned()));
+    let hint = meant.map(|meant| format!(": write {meant}")).unwrap_or_default();
+    is_bad.then(|| Fault::new("hostname", format!("must be a host name or an IP address and nothing else{hint}")))
+}
+
+fn has_port(host: &str) -> bool {
+    host.contains(':') && host.parse::<IpAddr>().is_err()
 }
 
 fn authentication(row: &Columns) -> Vec<Fault> {

@@ -167,21 +167,6 @@ const RULES: &[(&str, Form)] = &[
 /// Columns that are not a client's to set: keys, owners, what nodes remember there, and the fork's owners.
 const KEPT: &[&str] = &["id", "user_id", "created_date", "dns_last_result", "node_id", "assigned_node"];
 
-/// Never shown, and in the audit trail only as having changed.
-const SECRET: &[&str] = &[
-    "basic_auth_pass",
-    "bearer_token",
-    "database_connection_string",
-    "gamedig_token",
-    "kafka_producer_sasl_options",
-    "mqtt_password",
-    "oauth_client_secret",
-    "rabbitmq_password",
-    "radius_password",
-    "radius_secret",
-    "tls_key",
-];
-
 /// What it takes, if Kuma 2.5.3 has it.
 pub(super) fn form(column: &str) -> Option<Form> {
     RULES.binary_search_by_key(&column, |(name, _)| name).ok().and_then(|at| RULES.get(at)).map(|(_, form)| *form)
@@ -200,11 +185,6 @@ pub fn is_settable(column: &str) -> bool {
 /// Holds JSON as text.
 pub fn is_json(column: &str) -> bool {
     matches!(form(column), Some(Form::Headers | Form::Codes | Form::Conditions | Form::Texts | Form::Object))
-}
-
-/// A password, or something that holds one.
-pub fn is_secret(column: &str) -> bool {
-    SECRET.contains(&column)
 }
 
 /// As clients name it: without the suffix of JSON columns.

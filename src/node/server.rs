@@ -31,7 +31,7 @@ use super::runner::{Command, Gauges};
 use super::slices::Reread;
 use crate::keys::NodeKey;
 use crate::store::{Store, TenureConnection};
-use crate::{clock, signature};
+use crate::{clock, final_slash, signature};
 
 /// How long the database may take to answer.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -76,13 +76,14 @@ pub struct Served {
 
 /// Every route of a node.
 pub fn router(served: Arc<Served>) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/api/v1/health", get(health))
         .route("/api/v1/reconcile-monitors", post(reconcile))
         .route("/api/push/{token}", any(pushes::push))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(BODY_MOST))
-        .with_state(served)
+        .with_state(served);
+    final_slash::ignored(routes)
 }
 
 #[derive(Serialize)]

@@ -9,9 +9,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::shown::seconds;
+use crate::api::Ctx;
 use crate::api::openapi::Millis;
 use crate::api::problem::{ApiError, Problem};
-use crate::api::{Ctx, body};
 use crate::heartbeat::secret::{HEADER, LEGACY_HEADER, Proof};
 
 /// Of the whole body.
@@ -56,6 +56,7 @@ struct SentPush {
         (status = 400, description = "Malformed, or its time is outside the window; `server_time` is the server's", body = Problem),
         (status = 403, description = "The signature is missing or wrong, or there is no such heartbeat", body = Problem),
         (status = 409, description = "Replayed; `last_time` is that of the last push that counted", body = Problem),
+        (status = 408, description = "It did not come within 5 s", body = Problem),
         (status = 413, description = "Over 64 KiB", body = Problem),
         (status = 429, description = "Over 50 a second of this name", body = Problem),
         (status = 503, description = "It cannot be stored", body = Problem)))]
@@ -65,7 +66,7 @@ pub(in crate::api) async fn take(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, stream) = request.into_parts();
-    let bytes = body::read(stream, LIMIT).await?;
+    let bytes = context.budgets.strangers.read(stream, LIMIT).await?;
     let proof = Proof { sha256: text(&parts.headers, HEADER), sha1: text(&parts.headers, LEGACY_HEADER) };
     let accepted = context.state.heartbeats.push(&name, proof, &bytes).await?;
     let record = &accepted.known.vitals.record;

@@ -6,25 +6,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{RawQuery, Request};
 use axum::http::StatusCode;
 use komainu_watchdogs::ids::MonitorId;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use self::items::RawItem;
 use super::document::MonitorFields;
 use super::{read_what_can_be, refusal};
 use crate::api::Ctx;
 use crate::api::auth::Writer;
-use crate::api::body;
 use crate::api::fields::Fields;
 use crate::api::problem::{ApiError, Problem};
 use crate::monitor::{Fault, Table};
 use crate::store::monitors::{self, Change, Refusal, Target, Wish, Written};
 
-const MOST_ITEMS: usize = 10_000;
+mod items;
+
 const LIMIT: usize = 16 * 1024 * 1024;
 /// Fields by which others of the same monitor are judged.
 const DECIDING: [&str; 11] = [
@@ -93,9 +92,10 @@ pub(in crate::api) async fn bulk(
     let upsert = fields.flag("upsert").unwrap_or_default();
     let dry_run = fields.flag("dry_run").unwrap_or_default();
     fields.finish()?;
-    let objects = read_items(request.into_body()).await?;
+    let bytes = context.budgets.keyed.read(request.into_body(), LIMIT).await?;
     let store = &context.state.store;
-    let (wishes, misread) = read_wishes(&objects, (&monitors::table(store).await?, &context.state.channels), upsert);
+    let (table, channels) = (monitors::table(store).await?, &context.state.channels);
+    let (wishes, misread) = read_wishes(&items::read(&bytes)?, (&table, channels), upsert)?;
     if !misread.is_empty() {
         // What can be judged of the rest is told in the same answer.
         let judged = monitors::rehearse(store, &wishes).await?;
@@ -112,22 +112,22 @@ pub(in crate::api) async fn bulk(
     Ok((code, Json(Done { items: written.into_iter().map(Item::from).collect() })))
 }
 
-/// What can be read of each, and what cannot.
+/// What can be read of each, and what cannot. One after the other: parsed, a thousand monitors take many times the room
+/// of their text.
 fn read_wishes(
-    objects: &[Value],
+    items: &[RawItem<'_>],
     (table, channels): (&Table, &[String]),
     upsert: bool,
-) -> (Vec<Wish>, Vec<(usize, Fault)>) {
+) -> Result<(Vec<Wish>, Vec<(usize, Fault)>), ApiError> {
     let mut faults: Vec<(usize, Fault)> = vec![];
-    let mut wishes = Vec::with_capacity(objects.len());
-    let empty = Map::new();
-    for (at, item) in objects.iter().enumerate() {
-        let (draft, found) = read_what_can_be(item.as_object().unwrap_or(&empty), table, channels);
+    let mut wishes = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        let (draft, found) = read_what_can_be(&item.parse(at)?, table, channels);
         let target = if upsert && draft.reference.is_some() { Target::Named } else { Target::New };
         wishes.push(Wish { target, draft, if_match: vec![] });
         faults.extend(found.into_iter().map(|fault| (at, fault)));
     }
-    (wishes, faults)
+    Ok((wishes, faults))
 }
 
 /// What was misread, and what is wrong with the rest, but for what only follows from a field that was misread.
@@ -151,36 +151,4 @@ fn all_faults(misread: Vec<(usize, Fault)>, refusal: Option<Refusal>, upsert: bo
     let mut all = [misread, judged].concat();
     all.sort_by_key(|(at, _)| *at);
     all
-}
-
-async fn read_items(body: Body) -> Result<Vec<Value>, ApiError> {
-    let bytes = body::read(body, LIMIT).await?;
-    let items = parse(&bytes)?;
-    if items.len() > MOST_ITEMS {
-        return Err(invalid(format!("{} items are more than {MOST_ITEMS}; send several requests", items.len())));
-    }
-    match items.iter().position(|item| !item.is_object()) {
-        Some(at) => Err(ApiError::field(&format!("items[{at}]"), "must be an object")),
-        None if items.is_empty() => Err(invalid("there is no item; send a JSON array or one object a line".to_owned())),
-        None => Ok(items),
-    }
-}
-
-fn parse(bytes: &[u8]) -> Result<Vec<Value>, ApiError> {
-    let bytes = bytes.trim_ascii();
-    if bytes.first() == Some(&b'[') {
-        return serde_json::from_slice(bytes).map_err(|error| placed(&error, error.line()));
-    }
-    let lines = bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
-    lines.map(|(at, line)| serde_json::from_slice(line).map_err(|error| placed(&error, at + 1))).collect()
-}
-
-fn placed(error: &serde_json::Error, line: usize) -> ApiError {
-    let text = error.to_string();
-    let problem = text.split(" at line ").next().unwrap_or_default();
-    invalid(format!("line {line}, column {}: {problem}", error.column()))
-}
-
-fn invalid(detail: String) -> ApiError {
-    ApiError::Invalid { detail, errors: Vec::new() }
 }

@@ -11,7 +11,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::document::{Monitor, MonitorFields};
-use super::{answer, answer_with, find_view, read, refusal, wait};
+use super::{answer, answer_with, find_view, read, read_secrets, refusal, sight, wait};
 use crate::api::Ctx;
 use crate::api::auth::{Caller, Reader, Writer};
 use crate::api::body::Object;
@@ -25,15 +25,19 @@ const LONGEST_WAIT_S: u64 = 300;
 
 /// The monitor to which a client gave this name.
 #[utoipa::path(get, path = "/monitors/by-ref/{ref}", tag = "monitors", security(("key" = ["read"])),
-    params(("ref" = String, Path, description = "The name, percent-encoded")),
+    params(("ref" = String, Path, description = "The name, percent-encoded"),
+        ("secrets" = Option<bool>, Query, description = "Secrets too; for admins, and it stands in the audit trail")),
     responses((status = 200, description = "The monitor, with its ETag", body = Monitor)))]
 pub(in crate::api) async fn show_by_ref(
-    caller: Reader,
+    Reader(caller): Reader,
     context: Ctx,
     Path(reference): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
+    let wants_secrets = read_secrets(query.as_deref())?;
     let view = find(&context.reads, &reference).await?;
-    answer_with(&context.reads, &caller.0, StatusCode::OK, &view, json!({})).await
+    let sight = sight(&context, &caller, wants_secrets, &[view.spec.id]).await?;
+    answer_with(&context.reads, sight, StatusCode::OK, &view, json!({})).await
 }
 
 /// Makes the monitor of this name, or changes the fields that are named: as often as a pipeline likes.

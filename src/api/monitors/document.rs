@@ -10,7 +10,7 @@ use super::shown::BeatShown;
 use crate::api::openapi::Millis;
 
 /// A monitor. Kuma's own column names, JSON columns as JSON; of the columns that are not named here those that are set,
-/// never passwords.
+/// secrets only with `?secrets=true`.
 #[derive(ToSchema)]
 #[schema(as = Monitor)]
 #[expect(dead_code, reason = "shown column by column; this is what the document says of it")]
@@ -29,6 +29,9 @@ pub(in crate::api) struct Monitor {
     status: String,
     #[schema(required)]
     last_beat: Option<BeatShown>,
+    /// Fields that are set and not shown, or, of addresses, without the user and password in them: passwords, headers,
+    /// bodies and the like. An admin sees them with `?secrets=true`.
+    hidden: Vec<String>,
     /// Home node.
     #[schema(required)]
     node_id: Option<String>,

@@ -1,17 +1,18 @@
-//! A monitor as the API shows it: Kuma's column names, JSON columns as JSON, passwords left out.
+//! A monitor as the API shows it: Kuma's column names, JSON columns as JSON, secrets only by their names.
 
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use crate::api::auth::Caller;
 use crate::api::openapi::Millis;
-use crate::monitor::{Column, Table, field_of, is_json, is_secret, is_settable};
+use crate::monitor::{Column, Secrecy, Table, field_of, holds_credentials, is_json, is_settable, secrecy, veiled};
 use crate::store::monitors::{MonitorView, ShownBeat};
 use crate::store::{BeatStatus, LastBeat};
 
 /// Always shown; of the other columns only what is set.
-const ALWAYS: [&str; 29] = [
+const ALWAYS: [&str; 27] = [
     "name",
     "type",
     "active",
@@ -23,8 +24,6 @@ const ALWAYS: [&str; 29] = [
     "upside_down",
     "url",
     "method",
-    "body",
-    "headers",
     "http_body_encoding",
     "auth_method",
     "basic_auth_user",
@@ -103,24 +102,57 @@ pub(super) fn word(status: BeatStatus) -> &'static str {
 #[derive(Clone, Copy)]
 pub(super) struct Eyes<'a> {
     pub(super) table: &'a Table,
-    /// Whoever may write may know where pushes go.
-    pub(super) sees_tokens: bool,
+    pub(super) sight: Sight,
+}
+
+/// How much of a monitor's secrets a caller sees.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Sight {
+    /// None.
+    Plain,
+    /// Where pushes go.
+    Tokens,
+    /// All: an admin asked for them, and it stands in the audit trail.
+    Secrets,
+}
+
+impl Sight {
+    /// Without asking for more.
+    pub(super) fn of(caller: &Caller) -> Self {
+        if caller.may_write() { Self::Tokens } else { Self::Plain }
+    }
+
+    fn sees(self, column: &str) -> bool {
+        match secrecy(column) {
+            Secrecy::Open | Secrecy::Address => true,
+            Secrecy::Token => self >= Self::Tokens,
+            Secrecy::Secret => self == Self::Secrets,
+        }
+    }
 }
 
 impl Eyes<'_> {
     pub(super) fn show(self, view: &MonitorView, last: Option<LastBeat>) -> Value {
         let mut shown = Map::new();
         shown.insert("id".to_owned(), json!(view.spec.id));
-        for (name, column) in self.table.columns().filter(|(name, _)| is_settable(name) && !is_secret(name)) {
+        let mut hidden: Vec<&str> = vec![];
+        for (name, column) in self.table.columns().filter(|(name, _)| is_settable(name)) {
             let value = view.columns.get(name).unwrap_or(&Value::Null);
-            let is_shown = match name {
-                "push_token" => self.sees_tokens && !value.is_null(),
-                name => ALWAYS.contains(&name) || is_set(column, value),
-            };
-            if is_shown {
+            if !ALWAYS.contains(&name) && !is_set(column, value) {
+                continue;
+            }
+            let is_partly =
+                secrecy(name) == Secrecy::Address && self.sight < Sight::Secrets && holds_credentials(value);
+            if is_partly || !self.sight.sees(name) {
+                hidden.push(field_of(name));
+            }
+            if is_partly {
+                shown.insert(field_of(name).to_owned(), veiled(value));
+            } else if self.sight.sees(name) {
                 shown.insert(field_of(name).to_owned(), as_sent(name, value));
             }
         }
+        shown.insert("hidden".to_owned(), json!(hidden));
         let last = last.map(BeatShown::from);
         let status = match (&last, view.spec.active) {
             (_, false) => "paused",

@@ -41,7 +41,7 @@ async fn a_monitor_gets_kumas_defaults() {
 }
 
 #[tokio::test]
-async fn what_was_sent_is_shown_without_the_password() {
+async fn what_was_sent_is_shown_without_its_secrets() {
     let surface = Surface::plain().await;
     let body = json!({
         "name": "login", "type": "keyword", "url": "https://example.com/login", "keyword": "welcome",
@@ -49,11 +49,52 @@ async fn what_was_sent_is_shown_without_the_password() {
         "ref": "login-1", "tags": ["team-a"], "channels": ["ops"], "active": false, "upside_down": true
     });
     let shown = post(&surface, &body).await.json();
-    for (field, value) in body.as_object().unwrap().iter().filter(|(field, _)| *field != "basic_auth_pass") {
+    let secrets = ["basic_auth_pass", "headers"];
+    for (field, value) in body.as_object().unwrap().iter().filter(|(field, _)| !secrets.contains(&field.as_str())) {
         assert_eq!(&shown[field], value, "{field}");
     }
-    assert_eq!(shown["auth_method"], "basic");
+    assert_eq!((&shown["auth_method"], &shown["hidden"]), (&json!("basic"), &json!(secrets)));
     assert!(!shown.to_string().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn only_an_admin_who_asks_sees_secrets_and_that_stands_in_the_trail() {
+    let surface = Surface::plain().await;
+    let body = json!({
+        "name": "shop", "type": "http", "url": "https://joe:s3cret@example.com/", "body": "{\"key\": \"s3cret\"}",
+        "method": "POST", "headers": {"Authorization": "Bearer s3cret"}, "ref": "shop", "active": false
+    });
+    let made = post(&surface, &body).await.json();
+    let (reader, writer, admin) = (surface.key("read").await, surface.key("write").await, surface.key("admin").await);
+    let paths = [format!("{PATH}/{}", made["id"]), format!("{PATH}/by-ref/shop"), PATH.to_owned()];
+    for path in &paths {
+        for key in [&reader, &writer, &admin] {
+            let shown = surface.send("GET", path, Some(key), "").await.json().to_string();
+            assert!(!shown.contains("s3cret") && shown.contains("https://not-shown@example.com/"), "{shown}");
+        }
+        let asked = format!("{path}?secrets=true");
+        for key in [&reader, &writer] {
+            assert_eq!(surface.send("GET", &asked, Some(key), "").await.code, 403);
+        }
+        let shown = surface.send("GET", &asked, Some(&admin), "").await.json();
+        let shown = shown["items"].get(0).unwrap_or(&shown);
+        for field in ["url", "body", "headers"] {
+            assert_eq!(shown[field], body[field], "{field}");
+        }
+    }
+    let trail = surface.send("GET", "/api/v1/audit", Some(&admin), "").await.json();
+    let reveals: Vec<_> =
+        trail["items"].as_array().unwrap().iter().filter(|deed| deed["what"] == "monitor.reveal").collect();
+    assert_eq!((reveals.len(), &reveals[0]["who"]), (3, &json!("key/admin")));
+    assert!(!trail.to_string().contains("s3cret"), "{trail}");
+}
+
+#[tokio::test]
+async fn an_address_that_was_veiled_is_not_stored() {
+    let surface = Surface::plain().await;
+    let body = json!({"name": "shop", "type": "http", "url": "https://not-shown@example.com/"});
+    let answer = post(&surface, &body).await;
+    assert_eq!((answer.code, faults(&answer)[0].0.as_str()), (400, "url"));
 }
 
 #[tokio::test]
@@ -79,6 +120,21 @@ async fn each_type_names_what_it_cannot_do_without() {
             "is missing: a monitor of type keyword needs it",
         ),
         (json!({"name": "x", "type": "port", "hostname": "h"}), "port", "is missing: a monitor of type port needs it"),
+        (
+            json!({"name": "x", "type": "port", "hostname": "https://joe@shop.example:8443/a", "port": 443}),
+            "hostname",
+            "must be a host name or an IP address and nothing else: write shop.example",
+        ),
+        (
+            json!({"name": "x", "type": "ping", "hostname": "joe@10.0.0.1"}),
+            "hostname",
+            "must be a host name or an IP address and nothing else: write 10.0.0.1",
+        ),
+        (
+            json!({"name": "x", "type": "dns", "hostname": "dns://example.com"}),
+            "hostname",
+            "must be a host name or an IP address and nothing else: write example.com",
+        ),
         (json!({"name": "x", "type": "ping"}), "hostname", "is missing: a monitor of type ping needs it"),
         (
             json!({"name": "x", "type": "mqtt", "hostname": "h"}),

@@ -22,7 +22,7 @@ pub(super) struct Diff {
 pub(super) fn diff(wanted: &Map<String, Value>, there: &Value) -> Diff {
     let mut found = Diff::default();
     for (field, after) in wanted {
-        if is_secret(field) {
+        if is_secret(field, after, there) {
             found.secrets.push(field.clone());
             continue;
         }
@@ -90,20 +90,26 @@ mod tests {
     fn what_the_watchdog_would_store_alike_is_no_change() {
         let there = json!({
             "interval": 60, "timeout": 48.0, "active": true, "tags": ["b", "a"], "url": null, "run_on": [],
-            "headers": {"A": "b"}, "accepted_statuscodes": ["200-299", "404"], "retries_on": 1,
+            "conditions": [{"a": 1}], "accepted_statuscodes": ["200-299", "404"], "retries_on": 1,
         });
         let same = json!({
             "interval": 60, "timeout": 48, "active": 1, "tags": ["a", "b"], "url": "", "run_on": null,
-            "headers": "{\"A\": \"b\"}", "accepted_statuscodes": ["404", "200-299"], "retries_on": true,
+            "conditions": "[{\"a\": 1}]", "accepted_statuscodes": ["404", "200-299"], "retries_on": true,
         });
         assert_eq!(fields(&same, &there), [""; 0]);
-        let other = json!({"interval": 61, "active": false, "tags": ["a"], "headers": {}, "keyword": "x", "url": null});
-        assert_eq!(fields(&other, &there), ["active", "headers", "interval", "keyword", "tags"]);
+        let other =
+            json!({"interval": 61, "active": false, "tags": ["a"], "conditions": [], "keyword": "x", "url": null});
+        assert_eq!(fields(&other, &there), ["active", "conditions", "interval", "keyword", "tags"]);
     }
 
     #[test]
     fn secrets_are_not_shown_and_so_not_compared_here() {
         let found = diff(json!({"basic_auth_pass": "x", "name": "a"}).as_object().unwrap(), &json!({"name": "a"}));
         assert_eq!((found.changes.len(), found.secrets), (0, vec!["basic_auth_pass".to_owned()]));
+        let there = json!({"url": "http://not-shown@host/", "hidden": ["headers", "url"]});
+        let wanted = json!({"url": "http://joe:s3@host/", "headers": {"Authorization": "x"}});
+        let mut found = diff(wanted.as_object().unwrap(), &there);
+        found.secrets.sort();
+        assert_eq!((found.changes.len(), found.secrets), (0, vec!["headers".to_owned(), "url".to_owned()]));
     }
 }

@@ -1,5 +1,9 @@
 //! Names of the fields that a file may hold.
 
+use serde_json::Value;
+
+use crate::monitor::{Secrecy, holds_credentials, secrecy};
+
 /// A monitor's own, beside Kuma's columns. Its ref is its key, who manages it is the file's `set`.
 const OURS: [&str; 5] = ["channels", "node_id", "pinned", "run_on", "tags"];
 
@@ -43,16 +47,20 @@ const COLUMNS: &str = "accepted_statuscodes active auth_domain auth_method auth_
     smtp_security snmp_oid snmp_v3_username snmp_version subtype system_service_name timeout tls_ca tls_cert \
     tls_key type upside_down url weight ws_ignore_sec_websocket_accept_header ws_subprotocol";
 
-/// What the API never shows, so that only the watchdog can compare it.
-const SECRETS: &str = "basic_auth_pass bearer_token database_connection_string gamedig_token kafka_producer_sasl_options \
-    mqtt_password oauth_client_secret rabbitmq_password radius_password radius_secret tls_key";
-
 pub(super) fn is_monitor_field(name: &str) -> bool {
     OURS.contains(&name) || COLUMNS.split(' ').any(|column| column == name)
 }
 
-pub(super) fn is_secret(name: &str) -> bool {
-    SECRETS.split(' ').any(|column| column == name)
+/// What the API does not show, so that only the watchdog can compare it.
+pub(super) fn is_secret(name: &str, wanted: &Value, there: &Value) -> bool {
+    match secrecy(name) {
+        Secrecy::Open | Secrecy::Token => false,
+        Secrecy::Address => {
+            let is_hidden = |hidden: &Value| hidden.as_array().is_some_and(|names| names.iter().any(|one| one == name));
+            holds_credentials(wanted) && there.get("hidden").is_none_or(is_hidden)
+        }
+        Secrecy::Secret => true,
+    }
 }
 
 pub(super) fn is_set(name: &str) -> bool {
@@ -74,6 +82,5 @@ mod tests {
             assert!(is_monitor_field(field), "{column}");
         }
         assert_eq!(COLUMNS.split(' ').count(), theirs.len());
-        assert!(SECRETS.split(' ').all(is_monitor_field));
     }
 }

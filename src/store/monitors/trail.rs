@@ -7,7 +7,7 @@ use super::MonitorView;
 use super::planning::Update;
 use super::rows::NewRow;
 use super::writing::{Change, Written};
-use crate::monitor::{field_of, is_secret};
+use crate::monitor::{Secrecy, field_of, secrecy, veiled};
 use crate::store::audit::{self, Deed};
 use crate::store::error::StoreError;
 use crate::store::session::Session;
@@ -95,7 +95,9 @@ fn of_update(update: &Update) -> (Json, Json) {
     for (name, value) in &update.columns {
         let was = update.before.columns.get(name).unwrap_or(&Json::Null);
         before.insert(field_of(name).to_owned(), shown(name, was));
-        after.insert(field_of(name).to_owned(), if is_hidden(name) { json!("(changed)") } else { value.clone() });
+        let is_hidden = matches!(secrecy(name), Secrecy::Secret | Secrecy::Token);
+        let shown = if is_hidden { json!("(changed)") } else { shown(name, value) };
+        after.insert(field_of(name).to_owned(), shown);
     }
     let own = &update.described;
     let view = &update.before;
@@ -115,10 +117,11 @@ fn of_update(update: &Update) -> (Json, Json) {
     (Json::Object(before), Json::Object(after))
 }
 
-fn is_hidden(column: &str) -> bool {
-    is_secret(column) || matches!(column, "push_token" | "headers" | "body")
-}
-
 fn shown(column: &str, value: &Json) -> Json {
-    if is_hidden(column) && !value.is_null() { json!("(not shown)") } else { value.clone() }
+    match secrecy(column) {
+        Secrecy::Open => value.clone(),
+        Secrecy::Address => veiled(value),
+        Secrecy::Token | Secrecy::Secret if value.is_null() => Json::Null,
+        Secrecy::Token | Secrecy::Secret => json!("(not shown)"),
+    }
 }

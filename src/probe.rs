@@ -39,6 +39,7 @@ impl From<Result<(), ProbeError>> for Seen {
     fn from(result: Result<(), ProbeError>) -> Self {
         let outcome = match result {
             Ok(()) => ProbeOutcome::Answered,
+            Err(ProbeError::OwnTrouble(trouble)) => ProbeOutcome::Unable(trouble),
             Err(error) => ProbeOutcome::Failed(error.to_string()),
         };
         Self { outcome, report: None }
@@ -60,6 +61,9 @@ pub enum ProbeError {
     /// The connection failed.
     #[error("{0}")]
     Connect(String),
+    /// This host could not even try.
+    #[error("{0}")]
+    OwnTrouble(String),
     /// Something answered, but not what should live there.
     #[error("the answer is not that of a {expected}: {found}")]
     Malformed {
@@ -147,10 +151,24 @@ pub(crate) fn tls() -> rustls::ClientConfig {
 /// The innermost reason of a client error, without the URL.
 pub(crate) fn reason(error: &reqwest::Error) -> ProbeError {
     let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
+    loop {
+        if let Some(error) = cause.downcast_ref::<std::io::Error>()
+            && error.raw_os_error().is_some()
+        {
+            return unconnected(error);
+        }
+        let Some(source) = cause.source() else { return ProbeError::Connect(cause.to_string()) };
         cause = source;
     }
-    ProbeError::Connect(cause.to_string())
+}
+
+/// Why there is no connection: the other end, or this host.
+fn unconnected(error: &std::io::Error) -> ProbeError {
+    use rustix::io::Errno;
+    // EHOSTUNREACH is not among them: it is how a host that is off looks from the same network.
+    let own = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::NETUNREACH];
+    let is_own = error.raw_os_error().is_some_and(|code| own.iter().any(|own| own.raw_os_error() == code));
+    if is_own { ProbeError::OwnTrouble(error.to_string()) } else { ProbeError::Connect(error.to_string()) }
 }
 
 #[cfg(test)]
@@ -195,6 +213,18 @@ mod tests {
         let address = answering(200, r#"{"node_id": "node2"}"#).await;
         let ProbeOutcome::Failed(detail) = outcome(Target::Node("node1".into()), &address).await else { panic!() };
         assert!(detail.contains("node2"), "{detail}");
+    }
+
+    #[test]
+    fn what_this_host_lacks_is_no_failure_of_the_target() {
+        let of = |errno: rustix::io::Errno| unconnected(&std::io::Error::from_raw_os_error(errno.raw_os_error()));
+        use rustix::io::Errno;
+        for own in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::ADDRNOTAVAIL, Errno::NETUNREACH] {
+            assert!(matches!(of(own), ProbeError::OwnTrouble(_)), "{own}");
+        }
+        for theirs in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::CONNRESET, Errno::TIMEDOUT] {
+            assert!(matches!(of(theirs), ProbeError::Connect(_)), "{theirs}");
+        }
     }
 
     #[tokio::test]

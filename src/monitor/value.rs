@@ -150,7 +150,7 @@ fn headers(sent: &Json) -> Result<Json, String> {
     let object = object.filter(|object| object.values().all(Json::is_string));
     let object = object.ok_or("must be an object of texts: {\"Accept\": \"text/html\"}")?;
     for (name, value) in &object {
-        if http::HeaderName::from_str(name).is_err() {
+        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
             return Err(format!("\"{name}\" is no name of an HTTP header"));
         }
         if http::HeaderValue::from_str(value.as_str().unwrap_or_default()).is_err() {

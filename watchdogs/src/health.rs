@@ -2,7 +2,8 @@
 //!
 //! Life: *unknown* until enough answers or failures came in a row, then *up* or *down*; it takes
 //! [`Policy::failure_threshold`] failures to turn up into down and [`Policy::recovery_threshold`] answers to turn back.
-//! While a streak is being counted the target is probed every [`Policy::retry_interval`], else every
+//! An outcome that is this host's own trouble counts for neither; after as many of those as failures would take, nothing is
+//! known any more. While a streak is being counted the target is probed every [`Policy::retry_interval`], else every
 //! [`Policy::probe_interval`]. What a majority makes of it is [`crate::quorum`]'s business.
 
 use crate::facts::{Observation, Target, Vote};
@@ -17,6 +18,8 @@ pub struct Health {
     failures: u32,
     answers: u32,
     outcomes: u32,
+    /// Own troubles in a row.
+    troubles: u32,
     detail: String,
     due_at: Mono,
     in_flight: bool,
@@ -30,6 +33,7 @@ impl Health {
             failures: 0,
             answers: 0,
             outcomes: 0,
+            troubles: 0,
             detail: String::new(),
             due_at: now,
             in_flight: false,
@@ -58,7 +62,7 @@ impl Health {
     pub fn handle(&mut self, now: Mono, outcome: &ProbeOutcome, policy: &Policy) -> bool {
         let before = (self.vote, self.failures);
         self.in_flight = false;
-        self.outcomes = self.outcomes.saturating_add(1);
+        self.count(outcome, policy);
         match outcome {
             ProbeOutcome::Answered => {
                 self.failures = 0;
@@ -76,15 +80,36 @@ impl Health {
                     self.vote = Vote::Down;
                 }
             }
+            ProbeOutcome::Unable(detail) if self.is_unable(policy) => {
+                self.detail.clone_from(detail);
+                (self.vote, self.answers, self.failures) = (Vote::Unknown, 0, 0);
+            }
+            ProbeOutcome::Unable(_) => {}
         }
         let is_settled = match outcome {
             ProbeOutcome::Answered => self.vote == Vote::Up,
             ProbeOutcome::Failed(_) => self.vote == Vote::Down,
+            ProbeOutcome::Unable(_) => false,
         };
         // A target that is down stays on the short interval too: its return is worth knowing soon.
         let pause = if is_settled && self.failures == 0 { policy.probe_interval } else { policy.retry_interval };
         self.due_at = now + pause;
         before != (self.vote, self.failures)
+    }
+
+    fn count(&mut self, outcome: &ProbeOutcome, policy: &Policy) {
+        match outcome {
+            ProbeOutcome::Answered | ProbeOutcome::Failed(_) => {
+                self.outcomes = self.outcomes.saturating_add(1);
+                self.troubles = 0;
+            }
+            ProbeOutcome::Unable(_) => self.troubles = (self.troubles + 1).min(policy.failure_threshold),
+        }
+    }
+
+    /// This host cannot look at it, for as long as it would take a target to be down.
+    pub fn is_unable(&self, policy: &Policy) -> bool {
+        self.troubles >= policy.failure_threshold
     }
 
     /// Up, down, or not known yet.
@@ -137,6 +162,22 @@ mod tests {
         }
         health.handle(Mono::secs(10), &ProbeOutcome::Answered, &Policy::default());
         assert_eq!(health.vote(), Vote::Down);
+    }
+
+    #[test]
+    fn own_trouble_is_no_failure_and_lasting_it_makes_unknown() {
+        let trouble = ProbeOutcome::Unable("too many open files".to_owned());
+        let mut health = healthy();
+        health.handle(Mono::secs(6), &failed(), &Policy::default());
+        health.handle(Mono::secs(7), &failed(), &Policy::default());
+        for second in 8..10 {
+            health.handle(Mono::secs(second), &trouble, &Policy::default());
+            assert_eq!((health.vote(), health.outcomes()), (Vote::Up, 5));
+        }
+        health.handle(Mono::secs(10), &trouble, &Policy::default());
+        assert_eq!(health.vote(), Vote::Unknown);
+        health.handle(Mono::secs(11), &failed(), &Policy::default());
+        assert_eq!(health.vote(), Vote::Unknown, "one failure after it says no more than one at the start");
     }
 
     #[test]

@@ -83,6 +83,9 @@ pub enum ProbeOutcome {
     Answered,
     /// No answer, or none that a node or peer would give; in words for people.
     Failed(String),
+    /// It was not asked: this host had no descriptor, memory, address or route for it; in words for people. Says nothing of
+    /// the target.
+    Unable(String),
 }
 
 /// Something to do.

@@ -186,7 +186,8 @@ impl Watchdog {
     pub(crate) fn is_isolated(&self) -> bool {
         let (canaries, others): (Vec<_>, Vec<_>) =
             self.healths.iter().partition(|(target, _)| matches!(target, Target::Canary(_)));
-        let is_down = |(_, health): &&(&Target, &Health)| health.vote() == Vote::Down;
+        let is_down =
+            |(_, health): &&(&Target, &Health)| health.vote() == Vote::Down || health.is_unable(&self.policy);
         let lost = others.iter().filter(is_down).count();
         !canaries.is_empty() && canaries.iter().all(|canary| is_down(&canary)) && 2 * lost >= others.len()
     }

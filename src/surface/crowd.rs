@@ -1,0 +1,209 @@
+//! Who is connected, and who has to go when there is no room: pure.
+//!
+//! A connection is *busy* while a request of it is being answered. Nobody who is busy has to go. When all places are taken,
+//! or an address has as many as one may have, the connection that has been idle longest makes room: of that address, or of
+//! the one that has most.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use komainu_watchdogs::time::Mono;
+
+/// How many connections there may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Places {
+    /// In all.
+    pub most: usize,
+    /// From one address.
+    pub most_of_one: usize,
+}
+
+/// Until the head of its first request is complete: a stranger's half line is worth no place.
+pub(super) const FIRST_HEAD: Duration = Duration::from_secs(10);
+
+/// Between two requests.
+pub(super) const IDLE: Duration = Duration::from_secs(75);
+
+/// Longer than any request may wait: whoever takes its answer more slowly counts as idle.
+pub(super) const LONGEST_ANSWER: Duration = Duration::from_secs(330);
+
+/// Which connection, by the order in which they came.
+pub(super) type Key = u64;
+
+#[derive(Debug)]
+struct Guest {
+    address: IpAddr,
+    /// Requests being answered.
+    busy: u32,
+    has_asked: bool,
+    /// When it came, or was last asked or answered.
+    since: Mono,
+}
+
+impl Guest {
+    fn is_idle(&self, now: Mono) -> bool {
+        self.busy == 0 || now.since(self.since) >= LONGEST_ANSWER
+    }
+
+    fn ends_at(&self) -> Mono {
+        let patience = match (self.busy, self.has_asked) {
+            (0, false) => FIRST_HEAD,
+            (0, true) => IDLE,
+            (_, _) => LONGEST_ANSWER,
+        };
+        self.since + patience
+    }
+}
+
+/// What becomes of one who comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Admission {
+    /// There is room.
+    Welcome(Key),
+    /// There is room once this one is gone, whom nobody counts any more.
+    InsteadOf(Key, Key),
+    /// All are busy.
+    Full,
+}
+
+/// All connections.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    places: Places,
+    guests: BTreeMap<Key, Guest>,
+    of_address: BTreeMap<IpAddr, usize>,
+    next: Key,
+}
+
+impl Crowd {
+    pub(super) fn new(places: Places) -> Self {
+        Self { places, guests: BTreeMap::new(), of_address: BTreeMap::new(), next: 0 }
+    }
+
+    /// Somebody connects.
+    pub(super) fn admit(&mut self, address: IpAddr, now: Mono) -> Admission {
+        let of_one = self.of_address.get(&address).copied().unwrap_or_default();
+        let leaver = if of_one >= self.places.most_of_one {
+            self.longest_idle(now, |guest| guest.address == address)
+        } else if self.guests.len() >= self.places.most {
+            self.longest_idle(now, |_| true)
+        } else {
+            return Admission::Welcome(self.enter(address, now));
+        };
+        let Some(leaver) = leaver else { return Admission::Full };
+        self.leave(leaver);
+        Admission::InsteadOf(self.enter(address, now), leaver)
+    }
+
+    /// Of the address with most connections among those that may go, the one that has been idle longest.
+    fn longest_idle(&self, now: Mono, may_go: impl Fn(&Guest) -> bool) -> Option<Key> {
+        let idle = self.guests.iter().filter(|(_, guest)| guest.is_idle(now) && may_go(guest));
+        let crowd = |guest: &Guest| self.of_address.get(&guest.address).copied().unwrap_or_default();
+        let first = idle.max_by_key(|(key, guest)| (crowd(guest), std::cmp::Reverse((guest.since, **key))));
+        first.map(|(key, _)| *key)
+    }
+
+    fn enter(&mut self, address: IpAddr, now: Mono) -> Key {
+        let key = self.next;
+        self.next += 1;
+        self.guests.insert(key, Guest { address, busy: 0, has_asked: false, since: now });
+        *self.of_address.entry(address).or_default() += 1;
+        key
+    }
+
+    /// A connection ended; it may have been sent away before.
+    pub(super) fn leave(&mut self, key: Key) {
+        let Some(gone) = self.guests.remove(&key) else { return };
+        if let Some(left) = self.of_address.get_mut(&gone.address) {
+            *left -= 1;
+            if *left == 0 {
+                self.of_address.remove(&gone.address);
+            }
+        }
+    }
+
+    /// A request's head is complete.
+    pub(super) fn ask(&mut self, key: Key, now: Mono) {
+        if let Some(guest) = self.guests.get_mut(&key) {
+            guest.busy += 1;
+            (guest.has_asked, guest.since) = (true, now);
+        }
+    }
+
+    /// Its answer was taken, or nobody waits for it any more.
+    pub(super) fn answered(&mut self, key: Key, now: Mono) {
+        if let Some(guest) = self.guests.get_mut(&key) {
+            guest.busy = guest.busy.saturating_sub(1);
+            guest.since = now;
+        }
+    }
+
+    /// Until when it may stay if nothing happens; `None`: it is gone.
+    pub(super) fn ends_at(&self, key: Key) -> Option<Mono> {
+        self.guests.get(&key).map(Guest::ends_at)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.guests.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACES: Places = Places { most: 4, most_of_one: 3 };
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    fn with(guests: &[u8]) -> Crowd {
+        let mut crowd = Crowd::new(PLACES);
+        for (second, last) in (0..).zip(guests) {
+            assert!(matches!(crowd.admit(address(*last), Mono::secs(second)), Admission::Welcome(_)));
+        }
+        crowd
+    }
+
+    #[test]
+    fn the_address_that_has_most_makes_room_with_its_oldest() {
+        let mut crowd = with(&[1, 2, 2, 3]);
+        assert_eq!(crowd.admit(address(4), Mono::secs(9)), Admission::InsteadOf(4, 1));
+        assert_eq!(crowd.len(), 4);
+    }
+
+    #[test]
+    fn whoever_has_as_many_as_one_may_have_makes_room_itself() {
+        let mut crowd = with(&[2, 2, 2]);
+        assert_eq!(crowd.admit(address(2), Mono::secs(9)), Admission::InsteadOf(3, 0));
+        assert_eq!(crowd.admit(address(3), Mono::secs(9)), Admission::Welcome(4));
+    }
+
+    #[test]
+    fn nobody_who_is_being_answered_has_to_go() {
+        let mut crowd = with(&[2, 2, 2, 1]);
+        for key in 0..4 {
+            crowd.ask(key, Mono::secs(5));
+        }
+        assert_eq!(crowd.admit(address(3), Mono::secs(9)), Admission::Full);
+        crowd.answered(3, Mono::secs(10));
+        assert_eq!(crowd.admit(address(3), Mono::secs(11)), Admission::InsteadOf(4, 3));
+        crowd.ask(4, Mono::secs(12));
+        let late = Mono::secs(5) + LONGEST_ANSWER;
+        assert_eq!(crowd.admit(address(3), late), Admission::InsteadOf(5, 0), "an answer that nobody takes");
+    }
+
+    #[test]
+    fn a_half_line_ends_sooner_than_a_pause_between_requests() {
+        let mut crowd = with(&[1]);
+        assert_eq!(crowd.ends_at(0), Some(Mono::secs(0) + FIRST_HEAD));
+        crowd.ask(0, Mono::secs(2));
+        assert_eq!(crowd.ends_at(0), Some(Mono::secs(2) + LONGEST_ANSWER));
+        crowd.answered(0, Mono::secs(3));
+        assert_eq!(crowd.ends_at(0), Some(Mono::secs(3) + IDLE));
+        crowd.leave(0);
+        assert_eq!((crowd.ends_at(0), crowd.len()), (None, 0));
+    }
+}

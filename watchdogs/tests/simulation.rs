@@ -13,7 +13,9 @@ mod simulation {
     pub(crate) mod bounds;
     pub(crate) mod changes;
     pub(crate) mod chaos;
+    pub(crate) mod clocks;
     pub(crate) mod counts;
+    pub(crate) mod cuts;
     pub(crate) mod decisions;
     pub(crate) mod dog;
     pub(crate) mod events;
@@ -26,6 +28,7 @@ mod simulation {
     pub(crate) mod network;
     pub(crate) mod node;
     pub(crate) mod operator;
+    pub(crate) mod outages;
     pub(crate) mod prng;
     pub(crate) mod processes;
     pub(crate) mod realm;
@@ -37,6 +40,8 @@ mod simulation {
     }
     pub(crate) mod troubles;
     pub(crate) mod variants;
+    pub(crate) mod victims;
+    pub(crate) mod weather;
     pub(crate) mod world;
 }
 
@@ -153,9 +158,12 @@ fn one_run_is_told_in_full() {
     }
 }
 
+/// In so many seeds each broken rule must show.
+const CAUGHT_WITHIN: usize = 4_000;
+
 /// A broken rule is caught by one of these invariants, on a seed on which the unbroken rule holds.
 fn assert_caught(variant: Variant, invariants: &[&str]) {
-    let mut seeds = Realm::all().into_iter().flat_map(|realm| realm.seeds(100));
+    let mut seeds = Realm::all().into_iter().flat_map(|realm| realm.seeds(100)).take(CAUGHT_WITHIN);
     let caught = seeds.find_map(|seed| {
         let violation = run(seed, Some(variant)).violation?;
         let is_meant = invariants.iter().any(|name| violation.what.starts_with(name));
@@ -233,6 +241,46 @@ fn a_node_that_goes_on_for_longer_than_its_fence_is_caught() {
 #[test]
 fn a_second_process_that_registers_over_a_living_one_is_caught() {
     assert_caught(Variant::NoRegisterGuard, &["one_owner"]);
+}
+
+#[test]
+fn a_source_that_is_taken_for_superseded_is_caught() {
+    assert_caught(Variant::EverybodySuperseded, &["one_owner"]);
+}
+
+#[test]
+fn a_vacant_node_that_registers_before_its_monitors_are_moved_is_caught() {
+    assert_caught(Variant::NoVacantGuard, &["one_owner", "majority"]);
+}
+
+#[test]
+fn a_plan_from_before_an_operators_act_is_caught() {
+    assert_caught(Variant::NoGenerationGuard, &["hands_win"]);
+}
+
+#[test]
+fn a_move_to_a_node_that_was_changed_since_the_plan_is_caught() {
+    assert_caught(Variant::NoNodeGuard, &["hands_win"]);
+}
+
+#[test]
+fn a_loss_that_is_decided_again_on_old_rows_is_caught() {
+    assert_caught(Variant::StaleRounds, &["counted_once"]);
+}
+
+#[test]
+fn a_node_that_starts_at_once_after_a_lost_tail_is_caught() {
+    assert_caught(Variant::NoQuarantine, &["one_owner"]);
+}
+
+#[test]
+fn a_beat_of_another_tenure_of_the_right_node_is_caught() {
+    assert_caught(Variant::AnyTenureStores, &["one_owner"]);
+}
+
+#[test]
+fn clocks_that_drift_by_more_than_the_design_allows_are_caught() {
+    assert_caught(Variant::ClocksRunAway, &["one_owner", "majority"]);
 }
 
 /// A broken rule of telling is caught by this invariant, on a seed on which the unbroken rule holds.

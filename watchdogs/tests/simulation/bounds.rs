@@ -108,8 +108,9 @@ impl World {
         self.note_doubts();
         let now = self.now;
         let losses = std::mem::take(&mut self.blows.losses);
-        let (over, open): (Vec<_>, Vec<_>) =
-            losses.into_iter().partition(|loss| now > loss.at + loss.bound + self.extension(loss) + GRAIN);
+        let (over, open): (Vec<_>, Vec<_>) = losses
+            .into_iter()
+            .partition(|loss| now > loss.at + self.at_most(loss.bound + self.extension(loss)) + GRAIN);
         for loss in over {
             let found = self.invariant_no_orphan_during_faults(&loss);
             self.judge(found);
@@ -174,7 +175,11 @@ impl World {
     /// `/status` may be 503 while a monitor is not watched, and while no node is online.
     fn note_doubts(&mut self) {
         let is_unwatched = |monitor: usize| self.database.monitors[monitor].runs() && !self.is_watched(monitor);
-        let are_ill = self.database.nodes.iter().all(|row| row.status != NodeStatus::Online);
+        let runs = |node: usize| {
+            let is_held = self.ledger.nodes[node].holder.is_some();
+            is_held && self.database.nodes[node].status == NodeStatus::Online
+        };
+        let are_ill = !(0..self.setup.nodes).any(runs);
         if are_ill || (0..self.database.monitors.len()).any(is_unwatched) {
             self.blows.doubt_at = self.now;
         }

@@ -11,6 +11,7 @@
 mod simulation {
     pub(crate) mod beats;
     pub(crate) mod bounds;
+    pub(crate) mod calm;
     pub(crate) mod changes;
     pub(crate) mod chaos;
     pub(crate) mod clocks;

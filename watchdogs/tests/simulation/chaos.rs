@@ -1,6 +1,7 @@
 //! What goes wrong next, by the weather of the run. What operators do is in `operator`.
 
 use super::events::{Event, SEC};
+use super::troubles::{ALL, ASIDE};
 use super::weather::Action;
 use super::world::World;
 
@@ -62,7 +63,8 @@ impl World {
             Action::ClockJump => self.jump_clock(),
             Action::TailLoss => self.plan_tail_loss(),
             Action::Operator => self.operate(),
-            Action::Trouble => self.begin_trouble(),
+            Action::Trouble => self.begin_trouble(&ALL),
+            Action::AsideTrouble => self.begin_trouble(&ASIDE),
             Action::FarDatabase => self.move_database_away(),
             Action::AddNode => self.add_node(),
             Action::NodeClockJump | Action::RetireNode | Action::Relabel => self.change_node(action),

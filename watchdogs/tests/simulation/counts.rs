@@ -78,6 +78,9 @@ counts! { Counts {
     offline: "nodes declared offline",
     stalled: "nodes declared stalled",
     timely_failovers: "losses of nodes amid faults, their monitors seen elsewhere in time",
+    told_losses: "losses of nodes amid faults that were told",
+    told_clocks: "looks at a wrong clock that was told",
+    owned_views: "looks at monitors that are all owned",
     calm_views: "looks at /status while all was owned amid faults",
     kills_in_calm: "nodes killed in calm, their monitors seen elsewhere in time",
 } }

@@ -45,6 +45,9 @@ pub(crate) struct Dog {
     /// When it last got a round, and when it last got the counts.
     pub(crate) read_at: Time,
     pub(crate) counted_at: Time,
+    /// Since when there has been no long gap between them.
+    pub(crate) reads_since: Time,
+    pub(crate) counts_since: Time,
     /// When the counts that it got last were asked for, by its own clock.
     pub(crate) counts_asked_at: Mono,
     /// When its last decision was answered, by its own clock.
@@ -134,6 +137,9 @@ impl World {
             }
             (Answer::Round(mut round), _) => {
                 self.dogs[dog].has_read = true;
+                if self.now - self.dogs[dog].read_at > 4 * SEC {
+                    self.dogs[dog].reads_since = self.now;
+                }
                 self.dogs[dog].read_at = self.now;
                 self.notice_unowned(dog, began_at);
                 (round.began_at, round.ended_at) = (self.read_from(dog, began_at), now);
@@ -190,6 +196,9 @@ impl World {
 
     fn take_found(&mut self, dog: usize, mut found: Found, began_at: Mono) -> Found {
         if let Found::Counts(counts) = &mut found {
+            if self.now - self.dogs[dog].counted_at > 9 * SEC {
+                self.dogs[dog].counts_since = self.now;
+            }
             (self.dogs[dog].counted_at, self.dogs[dog].counts_asked_at) = (self.now, began_at);
             counts.began_at = self.read_from(dog, began_at);
             Variant::hide(self.variant, counts);
@@ -324,10 +333,12 @@ impl World {
                 Answer::Written
             }
             Order::Raise(alarm) => {
+                self.trace(&(dog, "raise", &alarm.key, &alarm.summary));
                 self.database.raise(alarm, self.server.wall(self.now));
                 Answer::Told
             }
             Order::Resolve { key, last_bad_at } => {
+                self.trace(&(dog, "resolve", key));
                 self.database.resolve(key, *last_bad_at);
                 Answer::Told
             }

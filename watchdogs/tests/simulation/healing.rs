@@ -48,6 +48,7 @@ impl World {
         }
         let found = invariants::invariant_no_false_calm(self);
         self.judge(found);
+        self.check_calm();
         match self.phase {
             Phase::Chaos => self.check_bounds(),
             Phase::Done => {}

@@ -113,9 +113,12 @@ fn ensure_read_since(world: &World, decision: &Decision) -> Result<(), String> {
 
 /// A loss is counted once: monitors go home the later, the more often a node was lost.
 pub(crate) fn invariant_counted_once(world: &World, decision: &Decision) -> Result<(), String> {
-    let is_well =
-        |node: usize| matches!(world.database.nodes[node].status, NodeStatus::Online | NodeStatus::Unreachable);
-    match decision.statuses.iter().find(|change| change.is_loss && !is_well(node_index(&change.node))) {
+    // A node that was deleted meanwhile is not changed.
+    let is_lost = |node: usize| {
+        let is_ill = matches!(world.database.nodes[node].status, NodeStatus::Offline | NodeStatus::Stalled);
+        is_ill && world.database.is_present[node]
+    };
+    match decision.statuses.iter().find(|change| change.is_loss && is_lost(node_index(&change.node))) {
         Some(change) => Err(format!("counted_once: the loss of {} was counted before", change.node)),
         None => Ok(()),
     }

@@ -70,6 +70,7 @@ impl World {
         self.counts.tail_losses += 1;
         // A lease counter that goes back has moved, too: its holder is believed alive for one lease more.
         self.unowned_since.clear();
+        (self.blows.unowned_at, self.blows.doubt_at) = (self.now, self.now);
         for node in &mut self.nodes {
             node.knows_of_loss = false;
             node.before_loss.get_or_insert_with(|| BeforeLoss::new(Rc::clone(&before)));

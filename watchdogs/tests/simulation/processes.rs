@@ -52,6 +52,8 @@ impl World {
             has_read: false,
             read_at: 0,
             counted_at: 0,
+            reads_since: 0,
+            counts_since: 0,
             counts_asked_at: Mono::default(),
             decided_at: Mono::default(),
             shard_read_at: 0,

@@ -32,6 +32,7 @@ pub(crate) enum Action {
     TailLoss,
     Operator,
     Trouble,
+    AsideTrouble,
     FarDatabase,
     NodeClockJump,
     AddNode,
@@ -82,7 +83,7 @@ const PARTS: [(Action, u64); 7] = [
 ];
 
 /// What goes wrong where a majority of the watchdogs and the database are spared.
-const SPARING: [(Action, u64); 17] = [
+const SPARING: [(Action, u64); 18] = [
     (Action::CrashDog, 2),
     (Action::CrashLeader, 2),
     (Action::CrashNode, 6),
@@ -98,6 +99,7 @@ const SPARING: [(Action, u64); 17] = [
     (Action::VanishNode, 4),
     (Action::MuteNode, 4),
     (Action::CutDog, 3),
+    (Action::AsideTrouble, 6),
     (Action::ClockJump, 1),
     (Action::NodeClockJump, 2),
 ];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use komainu_watchdogs::decision::Commit;
-use komainu_watchdogs::facts::{Shard, Target};
+use komainu_watchdogs::facts::{Round, Shard, Target};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::{Errand, Found, Input, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::time::Mono;
@@ -135,20 +135,7 @@ impl World {
                 self.dogs[dog].in_use_since = None;
                 Some(Input::Written(Ok(())))
             }
-            (Answer::Round(mut round), _) => {
-                self.dogs[dog].has_read = true;
-                if self.now - self.dogs[dog].read_at > 4 * SEC {
-                    self.dogs[dog].reads_since = self.now;
-                }
-                self.dogs[dog].read_at = self.now;
-                self.notice_unowned(dog, began_at);
-                (round.began_at, round.ended_at) = (self.read_from(dog, began_at), now);
-                if self.variant.is_some() {
-                    let report = self.dogs[dog].core.report();
-                    Variant::distort(self.variant, &mut round, &report.watchdog, report.seq);
-                }
-                Some(Input::Round(round))
-            }
+            (Answer::Round(round), _) => Some(Input::Round(self.take_round(dog, round, began_at))),
             (Answer::Found(found), What::Errand(errand)) => {
                 Some(Input::Errand(errand, Ok(self.take_found(dog, found, began_at))))
             }
@@ -192,6 +179,22 @@ impl World {
             let shown = since.filter(|since| process.clock.at(*since) <= shown_until);
             *noticed = shown.map(|since| noticed.filter(|one| one.0 == since).unwrap_or((since, self.now)));
         }
+    }
+
+    fn take_round(&mut self, dog: usize, mut round: Box<Round>, began_at: Mono) -> Box<Round> {
+        let now = self.local(Who::Dog(dog));
+        self.dogs[dog].has_read = true;
+        if self.now - self.dogs[dog].read_at > 4 * SEC {
+            self.dogs[dog].reads_since = self.now;
+        }
+        self.dogs[dog].read_at = self.now;
+        self.notice_unowned(dog, began_at);
+        (round.began_at, round.ended_at) = (self.read_from(dog, began_at), now);
+        if self.variant.is_some() {
+            let report = self.dogs[dog].core.report();
+            Variant::distort(self.variant, &mut round, &report.watchdog, report.seq);
+        }
+        round
     }
 
     fn take_found(&mut self, dog: usize, mut found: Found, began_at: Mono) -> Found {

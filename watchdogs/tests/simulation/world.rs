@@ -98,6 +98,21 @@ pub(crate) fn run(seed: u64, variant: Option<Variant>) -> Outcome {
 }
 
 impl Setup {
+    fn draw(rng: &mut Prng, seed: u64) -> Self {
+        let realm = Realm::of(seed);
+        let (dogs, nodes, most_monitors) = realm.size(rng);
+        Self {
+            realm,
+            most_monitors,
+            dogs,
+            nodes,
+            has_canaries: rng.per_mille(400),
+            zones: rng.pick(&[1, 2, 5]).unwrap(),
+            drift: draw_drift(seed, realm),
+            quick_hands: draw_hands(seed, realm),
+        }
+    }
+
     /// Watchdogs below this one are spared, where a majority is.
     pub(crate) fn spared(&self) -> usize {
         if self.realm.spares_majority() { self.dogs / 2 + 1 } else { 0 }
@@ -107,18 +122,7 @@ impl Setup {
 impl World {
     pub(crate) fn new(seed: u64, variant: Option<Variant>, is_tracing: bool) -> Self {
         let mut rng = Prng::new(seed);
-        let realm = Realm::of(seed);
-        let (dogs, nodes, most_monitors) = realm.size(&mut rng);
-        let setup = Setup {
-            realm,
-            most_monitors,
-            dogs,
-            nodes,
-            has_canaries: rng.per_mille(400),
-            zones: rng.pick(&[1, 2, 5]).unwrap(),
-            drift: draw_drift(seed, realm),
-            quick_hands: draw_hands(seed, realm),
-        };
+        let setup = Setup::draw(&mut rng, seed);
         let policy = Policy {
             batch: rng.pick(&[5_000, 1, 2, 3]).unwrap(),
             batch_living: rng.pick(&[1_000, 1, 2]).unwrap(),
@@ -126,6 +130,7 @@ impl World {
             ..Policy::default()
         };
         let mut network = Network::new(setup.dogs + setup.nodes + 1, setup.dogs, &mut rng);
+        let realm = setup.realm;
         if realm.spares_majority() {
             network.calm();
         }

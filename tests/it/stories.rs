@@ -15,6 +15,7 @@ mod nodes;
 mod onboarding;
 mod outbox;
 mod stopping;
+mod telling;
 mod vanished;
 
 /// One story on both databases.

@@ -3,7 +3,8 @@
 //! This file puts the parts together and takes them apart again; each part is a file. [`link`] drives the tenure,
 //! which alone decides whether anything may run here; [`runner`] runs the [`shard`] on time; [`run`] asks targets;
 //! [`beat`] makes beats; [`storage`] stores them; [`slices`] notices edits; [`canary`] tells own trouble from a
-//! target's; [`windows`] knows which monitors are in maintenance; [`server`] answers.
+//! target's; [`windows`] knows which monitors are in maintenance; [`server`] answers;
+//! [`waiting`] comes before all of them, where the database is away at the start.
 //!
 //! ```text
 //!   link ── start, stop ──> runner ── run ──> target
@@ -29,6 +30,7 @@ pub mod slices;
 pub mod spec;
 pub mod storage;
 pub mod trace;
+pub mod waiting;
 pub mod windows;
 
 use std::future::Future;

@@ -12,3 +12,8 @@ CREATE TABLE IF NOT EXISTS komainu_intake (
   watchdog_id VARCHAR(190) NOT NULL PRIMARY KEY,
   proved_at BIGINT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
+
+-- How many bytes a push said, where it said more than a few words; what may be cut is found by it. Computed, so that rows of
+-- older programs have it too.
+ALTER TABLE komainu_push ADD COLUMN IF NOT EXISTS output_bytes INT AS (CASE WHEN CHAR_LENGTH(message) > 250 THEN LENGTH(message) END) VIRTUAL;
+CREATE INDEX IF NOT EXISTS komainu_push_output ON komainu_push (name, output_bytes, status);

@@ -12,3 +12,8 @@ CREATE TABLE IF NOT EXISTS komainu_intake (
   watchdog_id TEXT NOT NULL PRIMARY KEY,
   proved_at BIGINT NOT NULL
 );
+
+-- How many bytes a push said, where it said more than a few words; what may be cut is found by it. Computed, so that rows of
+-- older programs have it too.
+ALTER TABLE komainu_push ADD COLUMN output_bytes INT AS (CASE WHEN LENGTH(message) > 250 THEN OCTET_LENGTH(message) END) VIRTUAL;
+CREATE INDEX IF NOT EXISTS komainu_push_output ON komainu_push (name, output_bytes, status);

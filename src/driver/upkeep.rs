@@ -12,7 +12,7 @@ use komainu_watchdogs::view::View;
 use tokio::sync::{mpsc, watch};
 
 use super::{Event, tell};
-use crate::store::prune::thinning::Thinning;
+use crate::store::prune::Rounds;
 use crate::store::{Store, prune};
 
 /// Between two looks; more often while there is something left.
@@ -27,13 +27,13 @@ pub(super) async fn run(
     mut view: watch::Receiver<Arc<View>>,
     me: Incarnation,
 ) {
-    let mut thinning = Thinning::default();
+    let mut rounds = Rounds::default();
     loop {
         let leads = |view: &Arc<View>| view.leader.as_ref().is_some_and(|leader| leader.incarnation == me);
         if view.wait_for(leads).await.is_err() {
             return;
         }
-        let worked = prune::keep_up(&store, &mut thinning).await;
+        let worked = prune::keep_up(&store, &mut rounds).await;
         let outcome = worked.as_ref().map(|_| ()).map_err(ToString::to_string);
         tell(&events, Input::Chore(Chore::Pruning, outcome));
         let pause = match worked {

@@ -83,6 +83,14 @@ impl Dialect {
         }
     }
 
+    /// The end of a text, marked as such.
+    pub(crate) fn last_characters(self, column: &str, characters: u32) -> String {
+        match self {
+            Self::MariaDb => format!("CONCAT('… ', RIGHT({column}, {characters}))"),
+            Self::Sqlite => format!("'… ' || SUBSTR({column}, -{characters})"),
+        }
+    }
+
     pub(crate) fn greatest(self) -> &'static str {
         self.pick("GREATEST", "MAX")
     }

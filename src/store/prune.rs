@@ -1,10 +1,12 @@
 //! What grows is cut, in small batches that block nobody.
 //!
 //! Kuma deletes the minutes and hours of a monitor while it runs it: of those that native nodes run, nobody else would.
-//! Beats and days it deletes each night, of all monitors; where there is no Kuma, [`thinning`] and [`Retention`] do.
+//! Beats and days it deletes each night, of all monitors; where there is no Kuma, [`thinning`] and [`Retention`] do. What one
+//! heartbeat may leave behind is bounded by [`histories`].
 
 use std::time::Duration;
 
+use self::histories::Histories;
 use self::thinning::Thinning;
 use super::decisions::id_list;
 use super::error::StoreError;
@@ -13,6 +15,7 @@ use super::pool::Store;
 use super::session::Sql;
 use crate::clock;
 
+pub mod histories;
 pub mod thinning;
 
 /// How long what grows is kept.
@@ -37,7 +40,7 @@ impl Default for Retention {
         let days = |days: u64| Duration::from_secs(days * 86_400);
         // Kuma keeps beats and days for 365 days, minutes for 24 hours, hours for 30 days; some minutes more leave to a
         // running Kuma what is its own to delete. The trail must outlive the yearly question "who moved this?". A month of pushes
-        // shows how a job usually behaves; at one a second that is 2.6 million rows of a heartbeat.
+        // shows how a job usually behaves; how many one heartbeat may have is another bound.
         let margin = Duration::from_secs(600);
         Self {
             beats: days(365),
@@ -58,18 +61,28 @@ const GENERATIONS: u32 = 10_000;
 /// How long batch after batch of beats and statistics is deleted until the rest is looked at again.
 const STRETCH: Duration = Duration::from_secs(10);
 
+/// What is gone through part by part.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rounds {
+    /// Beats of monitors.
+    pub thinning: Thinning,
+    /// Pushes of heartbeats.
+    pub histories: Histories,
+}
+
 /// Deletes what is too old, for [`STRETCH`] or until nothing is left; says how many rows went. Call it again soon while
 /// that is not 0.
 ///
 /// Between two batches it rests for as long as the last one took: half of the time nobody waits for it, and what it
 /// achieves rises with what the database can do. Beats and statistics come by the thousand each second, all else slowly.
-pub async fn keep_up(store: &Store, thinning: &mut Thinning) -> Result<u64, StoreError> {
+pub async fn keep_up(store: &Store, rounds: &mut Rounds) -> Result<u64, StoreError> {
     let retention = Retention::default();
     let mut rows = store.prune(&retention).await? + monitors::sweep(store).await?;
     let began_at = clock::now();
     loop {
         let batch_at = clock::now();
-        let grown = store.prune_growing(&retention).await? + thinning.step(store).await?;
+        let gone_through = rounds.thinning.step(store).await? + rounds.histories.step(store).await?;
+        let grown = store.prune_growing(&retention).await? + gone_through;
         rows += grown;
         if grown == 0 || clock::now().since(began_at) >= STRETCH {
             return Ok(rows);

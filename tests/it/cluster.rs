@@ -378,7 +378,7 @@ impl Cluster {
         let history = self.database.history().await;
         let traces = judge::read_traces(self.folder.path());
         assert!(traces.iter().any(|line| line.event == "run"), "the traces show no run at all");
-        let violations = judge::violations(&history, &traces, &self.target.log());
+        let violations = judge::violations(&history, (&traces, &self.database.beats().await), &self.target.log());
         assert!(violations.is_empty(), "{} violations of one owner:\n{}", violations.len(), violations.join("\n"));
     }
 

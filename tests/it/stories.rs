@@ -14,6 +14,7 @@ mod maintenance;
 mod nodes;
 mod onboarding;
 mod outbox;
+mod starting;
 mod stopping;
 mod telling;
 mod vanished;

@@ -44,6 +44,8 @@ pub(crate) struct StoredBeat {
     pub(crate) status: i64,
     /// Microseconds UTC, when the statement ran.
     pub(crate) at_us: i64,
+    /// The beat's own time, milliseconds UTC.
+    pub(crate) beat_ms: i64,
 }
 
 /// A fresh one in this folder, or on a server of its own: the server, the database, and its URL for komainu.
@@ -66,23 +68,28 @@ pub(crate) async fn fresh(kind: Kind, folder: &Path) -> (Option<MariaDb>, Databa
 const SQLITE_NOW: &str = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)";
 const MARIADB_NOW: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
 
+const SQLITE_BEAT: &str = "CAST(ROUND((julianday(NEW.time) - 2440587.5) * 86400000) AS INTEGER)";
+const MARIADB_BEAT: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', NEW.time) DIV 1000";
+
 impl Database {
     /// Writes every change of an effective node and every beat down, by triggers that only tests have.
     pub(crate) async fn watch_history(&self) {
-        let (now, key) = match self {
-            Self::Sqlite(_) => (SQLITE_NOW, "INTEGER PRIMARY KEY AUTOINCREMENT"),
-            Self::MariaDb(_) => (MARIADB_NOW, "BIGINT AUTO_INCREMENT PRIMARY KEY"),
+        let (now, beat, key) = match self {
+            Self::Sqlite(_) => (SQLITE_NOW, SQLITE_BEAT, "INTEGER PRIMARY KEY AUTOINCREMENT"),
+            Self::MariaDb(_) => (MARIADB_NOW, MARIADB_BEAT, "BIGINT AUTO_INCREMENT PRIMARY KEY"),
         };
         let effective = "CASE WHEN COALESCE(NEW.assigned_node, NEW.node_id, '') <> '' \
              THEN COALESCE(NEW.assigned_node, NEW.node_id, '') ELSE COALESCE(NEW.source_node, '') END";
         let note = format!(
             "INSERT INTO test_history (monitor_id, node_id, at_us) VALUES (NEW.monitor_id, {effective}, {now});"
         );
-        let beat =
-            format!("INSERT INTO test_beats (monitor_id, status, at_us) VALUES (NEW.monitor_id, NEW.status, {now});");
+        let beat = format!(
+            "INSERT INTO test_beats (monitor_id, status, at_us, beat_ms) \
+             VALUES (NEW.monitor_id, NEW.status, {now}, {beat});"
+        );
         for statement in [
             format!("CREATE TABLE test_history (id {key}, monitor_id BIGINT, node_id VARCHAR(190), at_us BIGINT)"),
-            format!("CREATE TABLE test_beats (id {key}, monitor_id BIGINT, status INT, at_us BIGINT)"),
+            format!("CREATE TABLE test_beats (id {key}, monitor_id BIGINT, status INT, at_us BIGINT, beat_ms BIGINT)"),
             format!("CREATE TRIGGER test_made AFTER INSERT ON komainu_assignment FOR EACH ROW BEGIN {note} END"),
             format!("CREATE TRIGGER test_moved AFTER UPDATE ON komainu_assignment FOR EACH ROW BEGIN {note} END"),
             format!("CREATE TRIGGER test_beat AFTER INSERT ON heartbeat FOR EACH ROW BEGIN {beat} END"),
@@ -107,11 +114,12 @@ impl Database {
 
     /// Every beat so far, in order.
     pub(crate) async fn beats(&self) -> Vec<StoredBeat> {
-        let rows = self.rows("SELECT monitor_id, status, at_us FROM test_beats ORDER BY id").await;
+        let rows = self.rows("SELECT monitor_id, status, at_us, beat_ms FROM test_beats ORDER BY id").await;
         let beat = |row: &Vec<String>| StoredBeat {
             monitor: number(&row[0]),
             status: number(&row[1]),
             at_us: number(&row[2]),
+            beat_ms: number(&row[3]),
         };
         rows.iter().map(beat).collect()
     }

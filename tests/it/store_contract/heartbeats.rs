@@ -6,6 +6,8 @@ use komainu::store::heartbeats::{
     self, Arrival, Definition, IntakeConnection, Judged, Known, LastPush, PictureConnection, SettleConnection, Vitals,
     Words,
 };
+use komainu::store::prune::histories::{Histories, Share};
+use komainu::store::prune::{self, Rounds};
 use komainu_watchdogs::heartbeat::{Need, Push, PushStatus, Replayed, State, Terms};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Routing, Subject};
@@ -30,6 +32,8 @@ on_both_databases! {
     a_clock_that_was_set_back_delays_nothing_by_more_than_the_schedule,
     a_reading_shows_what_changed_and_how_many_there_are,
     old_pushes_are_pruned,
+    a_chatty_job_keeps_the_output_of_its_last_good_runs_and_of_what_failed,
+    a_heartbeat_has_no_more_pushes_and_bytes_than_its_share,
 }
 
 struct Plain;
@@ -426,6 +430,42 @@ async fn old_pushes_are_pruned(kind: Kind) {
     let mut intake = intake(&fixture, "w1").await;
     intake.take(&[arrival("bot", 1, PushStatus::Ok), arrival("bot", 2, PushStatus::Ok)], judge).await.unwrap();
     fixture.raw.execute("UPDATE komainu_push SET at = 1000 WHERE time_us = 1").await;
-    fixture.store.prune(&komainu::store::prune::Retention::default()).await.unwrap();
+    fixture.store.prune(&prune::Retention::default()).await.unwrap();
     assert_eq!(fixture.raw.one("SELECT time_us FROM komainu_push").await, "2");
+}
+
+/// Pushes of `bot` that print much, the oldest first.
+async fn print_much(fixture: &Fixture, pushes: impl Iterator<Item = (PushStatus, usize)>) {
+    make(fixture, "bot", None).await;
+    let mut intake = intake(fixture, "w1").await;
+    for (time_us, (status, characters)) in (1..).zip(pushes) {
+        let told = LastPush { message: Some(format!("{}the end", "ä".repeat(characters))), ..LastPush::default() };
+        let arrival = Arrival { told, ..arrival("bot", time_us, status) };
+        assert_eq!(accepted(&intake.take(&[arrival], judge).await.unwrap()), 1);
+    }
+}
+
+async fn a_chatty_job_keeps_the_output_of_its_last_good_runs_and_of_what_failed(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let pushes = (0..40).map(|run| (if run == 5 { PushStatus::Fail } else { PushStatus::Ok }, 5_000));
+    print_much(&fixture, pushes).await;
+    prune::keep_up(&fixture.store, &mut Rounds::default()).await.unwrap();
+    let long = "SELECT COUNT(*) FROM komainu_push WHERE LENGTH(message) > 5000 AND status = ";
+    assert_eq!(fixture.raw.count(&format!("{long} 'ok'")).await, 10);
+    assert_eq!(fixture.raw.count(&format!("{long} 'fail'")).await, 1);
+    let cut = fixture.raw.one("SELECT message FROM komainu_push WHERE time_us = 1").await;
+    assert_eq!((cut.chars().count(), cut.starts_with("… ä"), cut.ends_with("the end")), (202, true, true));
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_push").await, 40, "a push is not lost for what it said");
+}
+
+async fn a_heartbeat_has_no_more_pushes_and_bytes_than_its_share(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    print_much(&fixture, (0..40).map(|_| (PushStatus::Fail, 1_000))).await;
+    let share = Share { pushes: 30, good_outputs: 10, output_bytes: 20_000 };
+    let mut rounds = Rounds { histories: Histories::with(share), ..Rounds::default() };
+    prune::keep_up(&fixture.store, &mut rounds).await.unwrap();
+    assert_eq!(fixture.raw.one("SELECT MIN(time_us) FROM komainu_push").await, "11", "the oldest go");
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_push").await, 30);
+    // 2,007 bytes each; SQLite counts them as MariaDB does.
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_push WHERE LENGTH(message) > 1000").await, 9);
 }

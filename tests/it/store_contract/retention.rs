@@ -2,7 +2,7 @@
 
 use komainu::store::Beat;
 use komainu::store::prune::thinning::Thinning;
-use komainu::store::prune::{self, Retention};
+use komainu::store::prune::{self, Retention, Rounds};
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use komainu_watchdogs::time::Wall;
 
@@ -35,7 +35,7 @@ async fn what_grows_fast_goes_batch_after_batch_until_nothing_is_left(kind: Kind
     let rows: Vec<_> = (0..3_500).map(|minute| format!("({monitor}, {}, 1, 1, 0)", old - 60 * minute)).collect();
     let sql = format!("INSERT INTO stat_minutely (monitor_id, timestamp, ping, up, down) VALUES {}", rows.join(", "));
     fixture.raw.execute(&sql).await;
-    let deleted = prune::keep_up(&fixture.store, &mut Thinning::default()).await.unwrap();
+    let deleted = prune::keep_up(&fixture.store, &mut Rounds::default()).await.unwrap();
     assert_eq!(deleted, 3_500, "one call takes more than one batch");
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM stat_minutely").await, 0);
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::telling::FAILING_AFTER;
+
 /// How a lost node gets its monitors back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -90,6 +92,9 @@ pub struct Policy {
     /// How long an active monitor may be without a living owner until `/status` says so: the failover bound of a lease
     /// that ended while reach is up.
     pub orphan_bound: Duration,
+    /// How long nobody can be told anything until it is the same as not watching: `/status` is down, and the dead-man hears
+    /// nothing. Longer than a vendor's usual trouble.
+    pub mute_limit: Duration,
 }
 
 impl Default for Policy {
@@ -127,6 +132,7 @@ impl Default for Policy {
             moves_per_minute: 1_000,
             leaderless_grace: Duration::from_secs(15),
             orphan_bound: Duration::from_secs(60),
+            mute_limit: Duration::from_secs(900),
         }
     }
 }
@@ -164,6 +170,7 @@ impl Policy {
             (self.monitor_limit_per_node > 0, "monitor_limit_per_node", "must be at least 1"),
             (self.batch > 0, "batch", "must be at least 1"),
             (self.moves_per_minute > 0, "moves_per_minute", "must be at least 1"),
+            (self.mute_limit >= FAILING_AFTER, "mute_limit", "must be at least 15s: less is a moment's trouble"),
             (self.batch_living > 0, "batch_living", "must be at least 1"),
         ];
         match rules.iter().find(|(holds, _, _)| !holds) {

@@ -57,7 +57,7 @@ pub struct Settings {
     pub peers: Vec<String>,
     /// Where `/runbook` is.
     pub runbook: String,
-    /// How long the database takes no write until it counts as down.
+    /// How long the database takes no write, or gives no verdict, until it counts as down.
     pub limit: Duration,
     /// Asks peers.
     pub prober: Prober,
@@ -196,6 +196,9 @@ impl Driver {
         if let Some(at) = contact.written_at {
             self.core.handle(clock::now(), Input::Written(at));
         }
+        if let Some(at) = contact.verdict_at {
+            self.core.handle(clock::now(), Input::Judged(at));
+        }
     }
 
     fn tell_members(&mut self) {
@@ -250,6 +253,8 @@ impl Driver {
                 Output::Ask(peer) => self.ask(peer),
                 Output::Speak(speech) => self.speak(speech).await,
                 Output::Keep(said) => self.keep(said).await,
+                Output::Note(speech) => self.note(&speech).await,
+                Output::Withdraw => self.spool.withdraw().await,
                 Output::Enter => self.enter(),
             }
         }
@@ -267,7 +272,7 @@ impl Driver {
     }
 
     fn enter(&self) {
-        let (count, outages) = self.spool.outages(self.known.clock_ahead_ms);
+        let (count, outages) = self.spool.outages(self.known.clock_ahead_ms, clock::wall());
         let (store, routing) = (self.settings.store.clone(), Arc::clone(&self.settings.routing));
         let events = self.events.0.clone();
         tokio::spawn(async move {

@@ -1,8 +1,8 @@
 //! The dead-man: an outside address that is pinged while watching really happens, so that silence of everything is
 //! noticed by somebody who expects to hear from us.
 //!
-//! Pings exactly while `/status` would answer 200: this watchdog's view is fresh, the database takes writes, a majority
-//! lives. Otherwise it stays silent, which is its whole message. The address is a secret: no log shows it.
+//! Pings only while `/status` would answer 200: this watchdog's view is fresh, the database takes writes, a majority
+//! lives, people can be told. Otherwise it stays silent, which is its whole message. The address is a secret: no log shows it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use komainu_watchdogs::view::{Health, View};
 use tokio::sync::watch;
 use url::Url;
 
+use crate::voice::Voice;
 use crate::{channels, clock, probe};
 
 /// Who expects to hear from this watchdog, and what it goes by.
@@ -26,7 +27,7 @@ pub struct Deadman {
 }
 
 /// Pings until it is dropped, or until nobody publishes views any more.
-pub async fn run(deadman: Deadman, mut view: watch::Receiver<Arc<View>>) {
+pub async fn run(deadman: Deadman, mut view: watch::Receiver<Arc<View>>, voice: Voice) {
     let http = match channels::client() {
         Ok(http) => http,
         Err(error) => {
@@ -45,7 +46,8 @@ pub async fn run(deadman: Deadman, mut view: watch::Receiver<Arc<View>>) {
             },
             () = clock::sleep_until(due_at) => {
                 due_at = clock::now() + deadman.interval;
-                let is_well = is_well(&view.borrow_and_update(), seen_at, clock::now(), &deadman);
+                let can_tell = !voice.ability().is_mute;
+                let is_well = can_tell && is_well(&view.borrow_and_update(), seen_at, clock::now(), &deadman);
                 let outcome = if is_well { ping(&http, &deadman.url).await } else { Outcome::Silent };
                 tell(&mut was_told, outcome);
             }
@@ -99,6 +101,7 @@ mod tests {
     use komainu_watchdogs::time::Wall;
 
     use super::*;
+    use crate::voice::tests::lost;
 
     fn view(status: Health) -> Arc<View> {
         Arc::new(View { status, checked_at: Some(Wall(1)), ..View::default() })
@@ -131,7 +134,8 @@ mod tests {
     async fn it_is_pinged_while_watching_happens_and_not_while_it_does_not() {
         let (deadman, pings) = outside(200).await;
         let (publish, views) = watch::channel(view(Health::Ok));
-        let task = tokio::spawn(run(deadman, views));
+        let voice = Voice::default();
+        let task = tokio::spawn(run(deadman, views, voice.clone()));
         wait_for_more(&pings).await;
         publish.send_replace(view(Health::Degraded));
         wait_for_more(&pings).await;
@@ -145,6 +149,23 @@ mod tests {
         wait_for_more(&pings).await;
         drop(publish);
         task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_can_tell_nobody_for_too_long_is_silent() {
+        for (limit, expected) in [(900, true), (15, false)] {
+            let (deadman, pings) = outside(200).await;
+            let (_publish, views) = watch::channel(view(Health::Ok));
+            let task = tokio::spawn(run(deadman, views, lost(Duration::from_secs(limit))));
+            if expected {
+                wait_for_more(&pings).await;
+            } else {
+                // Time in which ten would come.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                assert_eq!(pings.load(Ordering::Relaxed), 0);
+            }
+            task.abort();
+        }
     }
 
     #[tokio::test]

@@ -22,6 +22,8 @@ pub mod signature;
 pub mod state_dir;
 pub mod steps;
 pub mod store;
+pub mod surface;
+pub mod voice;
 
 /// The tests' own, here as in `tests/it`.
 #[cfg(test)]

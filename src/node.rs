@@ -3,7 +3,8 @@
 //! This file puts the parts together and takes them apart again; each part is a file. [`link`] drives the tenure,
 //! which alone decides whether anything may run here; [`runner`] runs the [`shard`] on time; [`run`] asks targets;
 //! [`beat`] makes beats; [`storage`] stores them; [`slices`] notices edits; [`canary`] tells own trouble from a
-//! target's; [`windows`] knows which monitors are in maintenance; [`server`] answers.
+//! target's; [`windows`] knows which monitors are in maintenance; [`server`] answers;
+//! [`waiting`] comes before all of them, where the database is away at the start.
 //!
 //! ```text
 //!   link ── start, stop ──> runner ── run ──> target
@@ -29,6 +30,7 @@ pub mod slices;
 pub mod spec;
 pub mod storage;
 pub mod trace;
+pub mod waiting;
 pub mod windows;
 
 use std::future::Future;
@@ -41,7 +43,6 @@ use std::time::Duration;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::tenure::{Input, Tenure};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -63,10 +64,11 @@ use self::slices::{Reread, Slices};
 use self::storage::{Database, Storage, Writer};
 use self::trace::Trace;
 use self::windows::WindowReader;
+use crate::clock;
 use crate::clock::database::DatabaseClock;
 use crate::keys::NodeKey;
 use crate::store::Store;
-use crate::{clock, lifecycle};
+use crate::surface::{self, Places};
 
 /// How long a node that stops waits for its last beats to be stored.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
@@ -77,6 +79,9 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(4);
 /// Runs under way at once, if there are file descriptors for them. A target that swallows packets keeps a run for 48 s
 /// by default, so 2,000 allow for 2,500 such monitors at 60 s; more of them wait, and the lease never does.
 const RUNS_MOST: usize = 2_000;
+
+/// Connections to a node: watchdogs, gateways, people's pushes.
+const PLACES: Places = Places { most: 256, most_of_one: 128 };
 
 /// What a node needs to know.
 #[derive(Clone)]
@@ -339,20 +344,15 @@ async fn leave(commands: mpsc::UnboundedSender<Command>, storage: Storage, input
 }
 
 async fn serve(listener: TcpListener, served: Served, ended: CancellationToken) {
-    let surface = axum::serve(listener, server::router(Arc::new(served)));
-    lifecycle::serve(surface.with_graceful_shutdown(ended.clone().cancelled_owned()), ended).await;
+    surface::serve(listener, server::router(Arc::new(served)), PLACES, ended).await;
 }
 
 /// Each run may hold two descriptors (a connection, and one more while it follows a redirect); the rest is for the
 /// database, the server and the log.
 fn runs_most() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current < limit.maximum {
-        // Only the soft limit is raised, which needs no right. Where that fails, the limit stays as it is.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    }
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(files.saturating_sub(128) / 2).unwrap_or(RUNS_MOST).clamp(16, RUNS_MOST)
+    let others = 128 + PLACES.most;
+    let files = usize::try_from(surface::descriptors()).unwrap_or(usize::MAX);
+    (files.saturating_sub(others) / 2).clamp(16, RUNS_MOST)
 }
 
 #[cfg(test)]

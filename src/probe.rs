@@ -217,8 +217,9 @@ mod tests {
 
     #[test]
     fn what_this_host_lacks_is_no_failure_of_the_target() {
-        let of = |errno: rustix::io::Errno| unconnected(&std::io::Error::from_raw_os_error(errno.raw_os_error()));
         use rustix::io::Errno;
+
+        let of = |errno: Errno| unconnected(&std::io::Error::from_raw_os_error(errno.raw_os_error()));
         for own in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::ADDRNOTAVAIL, Errno::NETUNREACH] {
             assert!(matches!(of(own), ProbeError::OwnTrouble(_)), "{own}");
         }

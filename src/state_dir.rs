@@ -44,11 +44,12 @@ impl Known {
     }
 }
 
-/// One thing that a channel was told, or was about to be told, while the database was down.
+/// One thing that a channel was told, or was about to be told, while the database was down; or that it was down at all.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Spooled {
-    /// What, where, when.
-    pub said: Said,
+    /// What, where, when; `None`: nobody may have been told yet.
+    #[serde(default)]
+    pub said: Option<Said>,
     /// The channel took it. Otherwise whoever sent it died over it, or got no answer: it may have arrived.
     pub is_sent: bool,
     /// The outage's name.

@@ -15,6 +15,7 @@ pub mod certificates;
 pub mod cluster;
 mod decisions;
 mod dialect;
+mod distance;
 pub mod downtimes;
 mod error;
 pub mod families;

@@ -59,9 +59,9 @@ pub fn descriptors() -> u64 {
 }
 
 impl Places {
-    /// As many as this process' descriptors allow, beside `others` that it needs for more than usual.
-    pub fn available(others: u64) -> Self {
-        let left = descriptors().saturating_sub(OWN_DESCRIPTORS).saturating_sub(others);
+    /// As many as this process' descriptors allow.
+    pub fn available() -> Self {
+        let left = descriptors().saturating_sub(OWN_DESCRIPTORS);
         let most = usize::try_from(left).unwrap_or(MOST_PLACES).clamp(64, MOST_PLACES);
         Self { most, most_of_one: most / 2 }
     }

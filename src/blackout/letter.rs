@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_notifiers::{EventKind, Item, Notice, Severity};
-use komainu_watchdogs::blackout::{self, Line, Speech};
+use komainu_watchdogs::blackout::{self, Line, Speech, Trouble};
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 use sha2::{Digest, Sha256};
@@ -61,8 +61,29 @@ pub(super) fn delivery_of(line: &Line) -> Option<i64> {
 }
 
 /// One sentence.
-pub(super) fn summary(votes: (u32, u32)) -> String {
-    format!("the database takes no writes; {} of {} watchdogs see it", votes.0, votes.1)
+pub(super) fn summary(trouble: Trouble, votes: (u32, u32)) -> String {
+    let what = match trouble {
+        Trouble::NoWrites => "the database takes no writes",
+        Trouble::NoVerdict => "the database answers, but nobody can judge what is up and what is down",
+    };
+    format!("{what}; {} of {} watchdogs see it", votes.0, votes.1)
+}
+
+fn done(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::NoWrites => "nothing is moved; nodes stop running monitors until it takes writes again",
+        Trouble::NoVerdict => "nothing is moved; nodes go on running monitors while they can renew their leases",
+    }
+}
+
+/// Nobody could be told while it lasted; by the database's clock.
+pub(super) fn afterwards(summary: &str, began_at: Wall, ended_at: Wall) -> String {
+    format!("nothing was watched from {} to {}: {summary}", utc(began_at), utc(ended_at))
+}
+
+fn utc(at: Wall) -> String {
+    let stamp = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
+    stamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// A letter for each channel.
@@ -81,9 +102,10 @@ fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeS
     items.sort_by_key(|item| {
         (item.key != spool::KEY, item.event == EventKind::Resolved, std::cmp::Reverse(item.severity))
     });
-    let doubt = match speech.doubt {
-        blackout::Doubt::DatabaseUnreachable => komainu_notifiers::Doubt::DatabaseUnreachable,
-        blackout::Doubt::UnconfirmedAlone => komainu_notifiers::Doubt::UnconfirmedAlone,
+    let doubt = match (speech.doubt, speech.trouble) {
+        (blackout::Doubt::DatabaseUnreachable, Trouble::NoWrites) => komainu_notifiers::Doubt::DatabaseUnreachable,
+        (blackout::Doubt::DatabaseUnreachable, Trouble::NoVerdict) => komainu_notifiers::Doubt::MayBeRepeated,
+        (blackout::Doubt::UnconfirmedAlone, _) => komainu_notifiers::Doubt::UnconfirmedAlone,
     };
     let notice = Notice {
         id: id(&speech.outage, channel, &lines),
@@ -117,11 +139,11 @@ fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
             key: spool::KEY.to_owned(),
             name: None,
             severity: Severity::Critical,
-            summary: summary(speech.votes),
+            summary: summary(speech.trouble, speech.votes),
             opened_at_ms: occasion.began_at.0,
             at_ms: occasion.now.0,
             votes: speech.votes,
-            done: vec!["nothing is moved; nodes stop running monitors until it takes writes again".to_owned()],
+            done: vec![done(speech.trouble).to_owned()],
             runbook_url: runbook_url(spool::KEY),
             instead_of: None,
         });
@@ -178,11 +200,16 @@ mod tests {
     }
 
     fn spoken(undelivered: &[Undelivered]) -> Vec<Letter> {
+        spoken_of(Trouble::NoWrites, undelivered)
+    }
+
+    fn spoken_of(trouble: Trouble, undelivered: &[Undelivered]) -> Vec<Letter> {
         let channels = ["mail", "ops"].map(str::to_owned).to_vec();
         let lines = wanted(&Routing { channels, routes: vec![] }, undelivered);
         let speech = Speech {
             lines,
             doubt: blackout::Doubt::DatabaseUnreachable,
+            trouble,
             outage: "0000000000000001-0".to_owned(),
             votes: (2, 3),
             failing_for: Duration::from_secs(15),
@@ -207,6 +234,21 @@ mod tests {
         assert_eq!(item.runbook_url, "http://w1:8900/runbook#database");
         assert_eq!((item.opened_at_ms, item.at_ms), (1_000, 16_000));
         assert_eq!(letters[0].notice.doubt, Some(komainu_notifiers::Doubt::DatabaseUnreachable));
+    }
+
+    #[test]
+    fn a_database_that_answers_is_not_called_unreachable() {
+        let letters = spoken_of(Trouble::NoVerdict, &[]);
+        let notice = &letters[0].notice;
+        let text = "the database answers, but nobody can judge what is up and what is down; 2 of 3 watchdogs see it";
+        assert_eq!(notice.items[0].summary, text);
+        assert_eq!(notice.doubt, Some(komainu_notifiers::Doubt::MayBeRepeated));
+    }
+
+    #[test]
+    fn what_nobody_could_be_told_says_from_when_to_when() {
+        let text = afterwards("x", Wall(0), Wall(7_200_000));
+        assert_eq!(text, "nothing was watched from 1970-01-01 00:00:00 UTC to 1970-01-01 02:00:00 UTC: x");
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! What was told and is not entered yet: on disk before anything is sent, gone when it stands in the tables.
+//! What was told and is not entered yet, and that there was anything to tell: on disk before anything is sent, gone when it
+//! stands in the tables.
 
 use std::collections::BTreeMap;
 
-use komainu_watchdogs::blackout::{Line, Said};
+use komainu_watchdogs::blackout::{Doubt, Line, Said};
 use komainu_watchdogs::time::Wall;
 
-use super::letter::delivery_of;
+use super::letter::{afterwards, delivery_of};
 use crate::clock;
 use crate::state_dir::{Spooled, StateDir};
 use crate::store::spool::{Outage, Told};
@@ -17,9 +18,10 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// As an earlier process left it.
+    /// As an earlier process left it. An outage that only this host may have had is not vouched for by another process.
     pub(super) async fn open(state: StateDir) -> Self {
-        let entries = state.spool().await;
+        let mut entries = state.spool().await;
+        entries.retain(|entry| entry.said.is_some() || entry.doubt == Doubt::DatabaseUnreachable);
         Self { state, entries }
     }
 
@@ -30,15 +32,15 @@ impl Spool {
     /// What was told for sure, with its age by this host's clock.
     pub(super) fn remembered(&self) -> Vec<Said> {
         let age = |at: Wall| u64::try_from(clock::wall().since(at).as_millis()).unwrap_or(u64::MAX);
-        let sent = self.entries.iter().filter(|entry| entry.is_sent);
-        sent.map(|entry| Said { age_ms: age(entry.said.at), ..entry.said.clone() }).collect()
+        let sent = self.entries.iter().filter(|entry| entry.is_sent).filter_map(|entry| entry.said.as_ref());
+        sent.map(|said| Said { age_ms: age(said.at), ..said.clone() }).collect()
     }
 
     /// Keeps these, unless they are there; on disk when this returns.
     pub(super) async fn keep(&mut self, fresh: Vec<Spooled>) {
         let count = self.entries.len();
         for entry in fresh {
-            if !self.entries.iter().any(|known| is_same(&known.said, &entry.said)) {
+            if !self.entries.iter().any(|known| is_same(known, &entry)) {
                 self.entries.push(entry);
             }
         }
@@ -50,9 +52,10 @@ impl Spool {
     /// The channel took it.
     pub(super) async fn mark_sent(&mut self, said: &[Said]) {
         for entry in &mut self.entries {
-            if let Some(said) = said.iter().find(|said| is_same(said, &entry.said)) {
+            let is_it = |one: &&Said| entry.said.as_ref().is_some_and(|known| is_same_said(known, one));
+            if let Some(said) = said.iter().find(is_it) {
                 entry.is_sent = true;
-                entry.said = said.clone();
+                entry.said = Some(said.clone());
             }
         }
         self.state.keep_spool(&self.entries).await;
@@ -61,15 +64,22 @@ impl Spool {
     /// The vendor refused it: it did not arrive.
     pub(super) async fn forget(&mut self, notice_id: &str, lines: impl IntoIterator<Item = &Line>) {
         let lines: Vec<_> = lines.into_iter().collect();
-        self.entries
-            .retain(|entry| entry.is_sent || entry.said.notice_id != notice_id || !lines.contains(&&entry.said.line));
+        let is_it = |said: &Said| said.notice_id == notice_id && lines.contains(&&said.line);
+        self.entries.retain(|entry| entry.is_sent || !entry.said.as_ref().is_some_and(is_it));
         self.state.keep_spool(&self.entries).await;
     }
 
-    /// Everything, an outage each, as it is to be entered.
-    pub(super) fn outages(&self, clock_ahead_ms: i64) -> (usize, Vec<Outage>) {
+    /// Others had the database meanwhile: what nobody was told did not happen.
+    pub(super) async fn withdraw(&mut self) {
+        self.entries.retain(|entry| entry.said.is_some());
+        self.state.keep_spool(&self.entries).await;
+    }
+
+    /// Everything, an outage each, as it is to be entered at this moment. What was told stands for what was only noted.
+    pub(super) fn outages(&self, clock_ahead_ms: i64, now: Wall) -> (usize, Vec<Outage>) {
         let mut outages: BTreeMap<&str, Outage> = BTreeMap::new();
-        for entry in &self.entries {
+        let is_told = self.entries.iter().any(|entry| entry.said.is_some());
+        for entry in self.entries.iter().filter(|entry| entry.said.is_some() || !is_told) {
             let outage = outages.entry(&entry.outage).or_insert_with(|| Outage {
                 began_at: entry.began_at,
                 summary: entry.summary.clone(),
@@ -77,17 +87,21 @@ impl Spool {
                 told: Vec::new(),
             });
             outage.began_at = outage.began_at.min(entry.began_at);
-            outage.told.push(Told {
-                delivery: delivery_of(&entry.said.line),
-                channel: entry.said.line.channel.clone(),
-                via: entry.said.via.clone(),
-                notice_id: entry.said.notice_id.clone(),
-                at: Wall(entry.said.at.0.saturating_add(clock_ahead_ms)),
+            outage.told.extend(entry.said.as_ref().map(|said| Told {
+                delivery: delivery_of(&said.line),
+                channel: said.line.channel.clone(),
+                via: said.via.clone(),
+                notice_id: said.notice_id.clone(),
+                at: Wall(said.at.0.saturating_add(clock_ahead_ms)),
                 is_sent: entry.is_sent,
-                vendor_ref: entry.said.vendor_ref.clone(),
-            });
+                vendor_ref: said.vendor_ref.clone(),
+            }));
         }
         for outage in outages.values_mut() {
+            if outage.told.is_empty() {
+                outage.summary =
+                    afterwards(&outage.summary, outage.began_at, Wall(now.0.saturating_add(clock_ahead_ms)));
+            }
             // What is sure comes first: the rest then finds it.
             outage.told.sort_by_key(|told| !told.is_sent);
         }
@@ -101,6 +115,14 @@ impl Spool {
     }
 }
 
-fn is_same(one: &Said, other: &Said) -> bool {
+fn is_same(one: &Spooled, other: &Spooled) -> bool {
+    match (&one.said, &other.said) {
+        (Some(one), Some(other)) => is_same_said(one, other),
+        (None, None) => one.outage == other.outage,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+fn is_same_said(one: &Said, other: &Said) -> bool {
     (&one.line, &one.notice_id, &one.via) == (&other.line, &other.notice_id, &other.via)
 }

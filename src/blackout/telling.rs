@@ -37,7 +37,8 @@ impl Driver {
             doubt = ?speech.doubt,
             outage = speech.outage,
             lines = speech.lines.len(),
-            "the database is down: telling people"
+            trouble = ?speech.trouble,
+            "nothing is watched: telling people"
         );
         let now = Wall(clock::wall().0.saturating_add(self.known.clock_ahead_ms));
         let occasion = Occasion {
@@ -62,11 +63,11 @@ impl Driver {
     async fn send(&mut self, letter: Letter, via: String) {
         let Some(attempt) = &self.attempt else { return };
         let entry = |said| Spooled {
-            said,
+            said: Some(said),
             is_sent: false,
             outage: attempt.speech.outage.clone(),
             began_at: self.began_at(),
-            summary: letter::summary(attempt.speech.votes),
+            summary: letter::summary(attempt.speech.trouble, attempt.speech.votes),
             votes: attempt.speech.votes,
             doubt: attempt.speech.doubt,
         };
@@ -152,13 +153,34 @@ impl Driver {
         let age = i64::try_from(said.age_ms).unwrap_or(i64::MAX);
         let entry = Spooled {
             // The peer's clock is not this host's.
-            said: Said { at: Wall(clock::wall().0.saturating_sub(age)), ..said },
+            said: Some(Said { at: Wall(clock::wall().0.saturating_sub(age)), ..said }),
             is_sent: true,
             outage,
             began_at: self.began_at(),
-            summary: letter::summary(votes),
+            summary: letter::summary(self.core.trouble(clock::now()), votes),
             votes,
             doubt: Doubt::DatabaseUnreachable,
+        };
+        self.spool.keep(vec![entry]).await;
+    }
+
+    /// There is an outage of which people ought to be told.
+    pub(super) async fn note(&mut self, speech: &Speech) {
+        tracing::warn!(
+            votes = ?speech.votes,
+            failing_s = speech.failing_for.as_secs(),
+            trouble = ?speech.trouble,
+            outage = speech.outage,
+            "nothing is watched: people are to be told, now or afterwards"
+        );
+        let entry = Spooled {
+            said: None,
+            is_sent: false,
+            outage: speech.outage.clone(),
+            began_at: self.began_at(),
+            summary: letter::summary(speech.trouble, speech.votes),
+            votes: speech.votes,
+            doubt: speech.doubt,
         };
         self.spool.keep(vec![entry]).await;
     }

@@ -6,9 +6,11 @@ use anyhow::{Context, bail};
 use komainu_watchdogs::ids::NodeId;
 
 use crate::config::{Config, NodeConfig, without_slash};
+use crate::lifecycle;
+use crate::node::waiting::until_reached;
 use crate::node::{self, ExitReason, NodeSettings};
+use crate::store::Store;
 use crate::store::nodes::{self, NodeInfo};
-use crate::{lifecycle, store};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -23,9 +25,18 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         bail!("{}: there is no section [node]; `komainu nodes add ID --address URL` prints one", args.config.display());
     };
     let shutdown = lifecycle::shutdown_on_signals().context("cannot listen for signals")?;
-    let store = store::Store::connect(&config.database.url).await?;
-    store.check_schema().await?;
-    let row = nodes::get(&store, &node.id).await?;
+    let store = Store::unconnected(&config.database.url);
+    let reached = async || {
+        store.check_schema().await?;
+        nodes::get(&store, &node.id).await
+    };
+    let place = (&node.id, node.listen);
+    let row = if config.database.url.is_server() {
+        let Some(row) = until_reached(place, &shutdown, reached).await? else { return Ok(()) };
+        row
+    } else {
+        reached().await?
+    };
     let Some(row) = row else { bail!(unknown(&node.id)) };
     let id = node.id.clone();
     match Box::pin(node::run(settings(config, node, row, store), shutdown)).await? {
@@ -37,7 +48,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-fn settings(config: Config, node: NodeConfig, row: NodeInfo, store: store::Store) -> NodeSettings {
+fn settings(config: Config, node: NodeConfig, row: NodeInfo, store: Store) -> NodeSettings {
     NodeSettings {
         address: node.advertise.as_ref().map_or(row.address, without_slash),
         node: node.id,

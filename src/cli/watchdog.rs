@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use axum::Router;
-use axum::serve::ListenerExt;
 use komainu_watchdogs::ids::Incarnation;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +12,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};
+use crate::keys::ClusterKey;
 use crate::probe::Prober;
-use crate::store::{Share, WatchdogIdentity};
+use crate::store::{Share, Store, WatchdogIdentity};
+use crate::surface::{self, Places};
+use crate::voice::Voice;
 use crate::{api, lifecycle, outbox};
 
 mod start;
@@ -35,27 +36,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let shutdown = lifecycle::shutdown_on_signals().context("cannot listen for signals")?;
     let store = start::connect(&config.database.url).await?;
     let listener = listen(watchdog.listen, "watchdog").await?;
-    let settings = WatchdogSettings {
-        identity: identity(&watchdog),
-        incarnation: Incarnation(rand::random()),
-        cluster: config.cluster.name.clone(),
-        key,
-        canaries: config.cluster.canaries.clone(),
-        policy: config.policy.clone(),
-        store,
-        routing: Arc::new(config.routing.clone()),
-    };
+    let settings = settings(&config, &watchdog, (key, store));
     let (driver, published) = Driver::new(&settings)?;
     let alerts = settings.store.share(Share::Alerts);
-    let heartbeats = start::heartbeats(&config, &watchdog, &settings, &published)?;
+    let voice = Voice::new(&settings.routing, &config.channels, &settings.policy);
+    let heartbeats = start::heartbeats(&config, &watchdog, &settings, (&published, &voice))?;
     let (dark, told) = start::blackout(&config, &watchdog, (&settings, &alerts), &published).await?;
     let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
-    let _deadman = start::deadman(&config, &settings, &published);
+    let _deadman = start::deadman(&config, &settings, (&published, &voice));
     let misfit = start::schema_misfit(settings.store.clone());
-    let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), told.is_unentered)?;
+    let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), (told.is_unentered, &voice))?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
-    let (_alerts, ids) = start::alerts(&alerts, &settings.routing);
+    let (_alerts, ids) = start::alerts(&alerts, &settings.routing, &voice);
     let router = api::router(api::State {
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout)?,
         store: settings.store,
@@ -69,13 +62,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         details: config.status.details,
         heartbeats,
         channels: settings.routing.channels.clone(),
+        voice,
         word: told.word,
         stopping: shutdown.clone(),
         ids,
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let unserved = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, router, unserved.clone()));
+    let server = tokio::spawn(surface::serve(listener, router, Places::available(), unserved.clone()));
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
         outcome = Box::pin(driver.run(shutdown.clone())) => outcome.map_err(anyhow::Error::from),
@@ -90,13 +84,21 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     outcome
 }
 
-/// Answers until it is cancelled and what was begun before is answered.
-async fn serve(listener: TcpListener, router: Router, unserved: CancellationToken) {
-    // Answers are small and each is waited for: Nagle's algorithm would hold some of them back for 40 ms.
-    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(unserved.clone().cancelled_owned());
-    lifecycle::serve(server, unserved).await;
+/// What the watchdog goes by; a warning where nobody hears of something.
+fn settings(config: &Config, watchdog: &WatchdogConfig, (key, store): (ClusterKey, Store)) -> WatchdogSettings {
+    if let Some(unheard) = config.unheard() {
+        tracing::warn!(unheard, "no route takes these kinds, and unmatched = \"drop\": nobody is told of them");
+    }
+    WatchdogSettings {
+        identity: identity(watchdog),
+        incarnation: Incarnation(rand::random()),
+        cluster: config.cluster.name.clone(),
+        key,
+        canaries: config.cluster.canaries.clone(),
+        policy: config.policy.clone(),
+        store,
+        routing: Arc::new(config.routing.clone()),
+    }
 }
 
 fn identity(watchdog: &WatchdogConfig) -> WatchdogIdentity {

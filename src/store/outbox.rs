@@ -12,6 +12,7 @@ mod outcome;
 mod overdue;
 mod queue;
 mod reminders;
+mod telling;
 
 pub use claim::{Begin, Claim, begin_sending, claim, prepare_channel, renew};
 pub use facts::{Fact, facts};
@@ -21,6 +22,7 @@ pub use outcome::{Half, Partly, Refusal, Rescue, abandon, give_up, halve, note_p
 pub use overdue::{Overdue, overdue, tell_elsewhere};
 pub use queue::{Backlog, Snapshot, backlog, change, snapshot};
 pub use reminders::remind;
+pub use telling::{note_tried, telling};
 
 use std::time::Duration;
 

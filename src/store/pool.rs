@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::catalog::Catalog;
 use super::dialect::Dialect;
+use super::distance::Distance;
 use super::error::StoreError;
 use super::session::Session;
 use super::tenure::{NodeProcess, TenureConnection};
@@ -77,6 +78,7 @@ struct Shared {
     catalog: Mutex<Option<Arc<Catalog>>>,
     /// The schema was found to fit.
     is_checked: AtomicBool,
+    distance: Distance,
 }
 
 /// The connections of one share.
@@ -114,6 +116,7 @@ impl Store {
             dialect: url.dialect(),
             catalog: Mutex::new(None),
             is_checked: AtomicBool::new(false),
+            distance: Distance::default(),
         };
         Self { shared: Arc::new(shared), pool: Pool::of(Share::Whole) }
     }
@@ -198,9 +201,21 @@ impl Store {
         };
         let session = match self.take_idle().await {
             Some(session) => session,
-            None => Session::connect(&self.shared.url).await?,
+            None => self.open().await?,
         };
         Ok(Lease { session: Some(session), pool: Arc::clone(&self.pool), _permit: permit })
+    }
+
+    /// A new connection, waited for by how far away the database was lately.
+    pub(crate) async fn open(&self) -> Result<Session, StoreError> {
+        let session = Session::connect_within(self.shared.distance.patience(), &self.shared.url).await?;
+        self.note_trip(session.trip());
+        Ok(session)
+    }
+
+    /// A statement that does next to nothing took so long.
+    pub(crate) fn note_trip(&self, trip: Duration) {
+        self.shared.distance.note(trip);
     }
 
     /// An idle connection that still answers: the server may have been restarted since it was used.

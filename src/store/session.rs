@@ -19,15 +19,14 @@ use super::dialect::Dialect;
 use super::error::{StoreError, server_code};
 use super::url::{DatabaseUrl, Place};
 use super::value::{Row, Value};
+use crate::clock;
 
 mod bind;
 mod transaction;
 
 /// Longer than the server's own lock wait (3 s), so that its answer comes first and says which lock it was.
 pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(3_500);
-/// A host that does not answer at all.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The same for connections that leases hang on. A second away, a connection takes five trips and more.
+/// For connections that leases hang on. A second away, a connection takes five trips and more.
 const FAR_CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
 /// What a lock wait may take; the same in both databases.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
@@ -90,19 +89,16 @@ pub(crate) struct Session {
     /// A statement was sent and its answer not yet seen: dropped in between, the connection is of no use.
     in_flight: bool,
     statements: u64,
+    trip: Duration,
 }
 
 impl Session {
-    pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
-        Self::connect_within(CONNECT_TIMEOUT, url).await
-    }
-
     /// For what leases hang on: patient with a database that is a second away.
     pub(crate) async fn connect_afar(url: &DatabaseUrl) -> Result<Self, StoreError> {
         Self::connect_within(FAR_CONNECT_TIMEOUT, url).await
     }
 
-    async fn connect_within(limit: Duration, url: &DatabaseUrl) -> Result<Self, StoreError> {
+    pub(crate) async fn connect_within(limit: Duration, url: &DatabaseUrl) -> Result<Self, StoreError> {
         let connecting = async {
             match url.place() {
                 Place::MariaDb(address) => connect_mariadb(address).await,
@@ -117,12 +113,25 @@ impl Session {
                 return Err(StoreError::Unreachable { url: url.to_string(), reason });
             }
         };
-        let mut session =
-            Self { wire, statement_timeout: STATEMENT_TIMEOUT, in_transaction: false, in_flight: false, statements: 0 };
+        let mut session = Self {
+            wire,
+            statement_timeout: STATEMENT_TIMEOUT,
+            in_transaction: false,
+            in_flight: false,
+            statements: 0,
+            trip: Duration::ZERO,
+        };
         if session.dialect() == Dialect::MariaDb {
+            let began_at = clock::now();
             session.batch("set up the session", MARIADB_SETTINGS).await?;
+            session.trip = clock::now().since(began_at);
         }
         Ok(session)
+    }
+
+    /// What one trip took when it was connected.
+    pub(crate) fn trip(&self) -> Duration {
+        self.trip
     }
 
     pub(crate) fn dialect(&self) -> Dialect {

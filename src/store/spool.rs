@@ -9,7 +9,7 @@ use komainu_watchdogs::time::Wall;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::incidents::opening::open_on;
+use super::incidents::opening::{open_on, resolve_on};
 use super::outbox::names;
 use super::pool::{Store, in_transaction};
 use super::session::Session;
@@ -55,16 +55,16 @@ pub struct Undelivered {
     pub name: Option<String>,
 }
 
-/// One outage that people were told of.
+/// One outage: people were told of it, or could not be before it was over.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outage {
     /// When it began, by the database's clock as far as it was known.
     pub began_at: Wall,
-    /// What they were told.
+    /// What they were told, or are to be told now.
     pub summary: String,
     /// Watchdogs that agreed, of how many that were known.
     pub votes: (u32, u32),
-    /// What went where.
+    /// What went where; empty: it is over, and nobody knows of it.
     pub told: Vec<Told>,
 }
 
@@ -133,6 +133,9 @@ async fn enter_on(session: &mut Session, routing: &Routing, outage: &Outage) -> 
     // One after the other: what is not there yet cannot be locked. Nobody who holds this row asks for an incident.
     let sql = format!("SELECT id FROM komainu_cluster WHERE id = 1{}", session.dialect().for_update());
     session.row("wait for others who enter", sql, vec![]).await?;
+    if outage.told.is_empty() {
+        return enter_untold(session, routing, outage).await;
+    }
     let mut event = None;
     for told in &outage.told {
         match told.delivery {
@@ -146,6 +149,15 @@ async fn enter_on(session: &mut Session, routing: &Routing, outage: &Outage) -> 
                 enter_told(session, (incident_id, event_id), told).await?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Opened and over in one: people hear of it once, by its end. Unless somebody else entered it.
+async fn enter_untold(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<(), StoreError> {
+    if same(session, outage).await?.is_none() {
+        let incident_id = open(session, routing, outage).await?;
+        resolve_on(session, incident_id, &outage.summary).await?;
     }
     Ok(())
 }
@@ -171,17 +183,22 @@ async fn is_entered(session: &mut Session, told: &Told) -> Result<bool, StoreErr
     Ok(session.row("look for what was told", sql, values).await?.is_some())
 }
 
-/// The outage's incident and its latest event. One that is open, or was resolved after this one began, is the same.
-async fn incident(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<(i64, i64), StoreError> {
-    let act = "enter an outage";
+/// The outage's incident, if there is one already: it is open, or was resolved after this outage began.
+async fn same(session: &mut Session, outage: &Outage) -> Result<Option<i64>, StoreError> {
     let sql = format!(
         "SELECT id FROM komainu_incident WHERE k = ? AND (resolved_at IS NULL OR resolved_at > ? + {LEAST_OUTAGE_MS}) \
          ORDER BY id DESC LIMIT 1{}",
         session.dialect().for_update()
     );
-    let row = session.row(act, sql, values![KEY, outage.began_at]).await?;
-    let incident_id = match row {
-        Some(row) => row.int("id")?,
+    let row = session.row("look for an outage", sql, values![KEY, outage.began_at]).await?;
+    row.map(|row| row.int("id")).transpose()
+}
+
+/// The outage's incident and its latest event.
+async fn incident(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<(i64, i64), StoreError> {
+    let act = "enter an outage";
+    let incident_id = match same(session, outage).await? {
+        Some(known) => known,
         None => open(session, routing, outage).await?,
     };
     let sql = "SELECT MAX(id) AS id FROM komainu_event WHERE incident_id = ? AND kind <> 'resolved'";

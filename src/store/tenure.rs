@@ -56,7 +56,9 @@ pub struct TenureConnection {
 
 impl TenureConnection {
     pub(crate) async fn connect(store: &Store, process: NodeProcess) -> Result<Self, StoreError> {
-        let session = Some(Session::connect_afar(store.url()).await?);
+        let session = Session::connect_afar(store.url()).await?;
+        store.note_trip(session.trip());
+        let session = Some(session);
         let (node, incarnation) = (process.node.clone(), process.incarnation);
         Ok(Self { store: store.clone(), session, node, incarnation, process, clock: DatabaseClock::default() })
     }

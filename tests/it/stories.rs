@@ -14,7 +14,9 @@ mod maintenance;
 mod nodes;
 mod onboarding;
 mod outbox;
+mod starting;
 mod stopping;
+mod telling;
 mod vanished;
 
 /// One story on both databases.

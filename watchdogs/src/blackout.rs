@@ -1,12 +1,14 @@
 //! The database is down: who tells people, when, and what has been told already.
 //!
-//! Life: while the own database takes writes, nothing happens here. Once it has taken none for [`FAILING_AFTER`] the
-//! known members are asked each [`ASK_AGAIN`], directly. When a strict majority of them (those that do not answer count
+//! Life: while the own database takes writes and gives verdicts, nothing happens here. Once it has failed at either for
+//! [`FAILING_AFTER`] the known members are asked each [`ASK_AGAIN`], directly. When a strict majority of them (those that do not answer count
 //! as known) has been failing for the limit, that is the *verdict*; the lowest id among those that fail and reach the
 //! world speaks at once, the next [`NEXT_SPEAKER`] later if it has not heard that it was told, and so on. Where all that
 //! answer agree and half of the members or more are silent, or nobody else answers at all, there is no majority: then the
 //! same happens after [`ALONE`] more, marked as unconfirmed. A minority among members that have the database says nothing.
-//! When the database takes writes again, everything that was told is *entered*; after [`SETTLED`] it is over.
+//! Whatever was told is *entered* as soon as the database takes writes; after [`SETTLED`] of being well it is over. That
+//! there is a verdict is *noted*, so that an outage of which nobody could be told is entered too, when it is over: unless a
+//! peer, asked then, had the database meanwhile and this one was only cut off.
 //!
 //! No two clocks are compared: words carry spans, each measured on its speaker's own clock. Which channels there are and
 //! what is said is not decided here.
@@ -17,10 +19,11 @@ use std::time::Duration;
 use crate::ids::{Incarnation, WatchdogId};
 use crate::time::Mono;
 
+mod entering;
 mod turn;
 mod words;
 
-pub use self::words::{Doubt, Input, Line, Name, Output, Said, Speech, Word};
+pub use self::words::{DATABASE, Doubt, Input, Line, Name, Output, Said, Speech, Trouble, Word};
 
 /// A last write older than this is more than one slow round: peers are asked from now on.
 pub const FAILING_AFTER: Duration = Duration::from_secs(3);
@@ -74,6 +77,8 @@ pub struct Blackout {
     /// The last attempt reached no vendor at all.
     is_cut_off: bool,
     written_at: Option<Mono>,
+    judged_at: Option<Mono>,
+    was_blind: bool,
     /// This process runs without a pause since then.
     running_since: Mono,
     handled_at: Mono,
@@ -82,6 +87,7 @@ pub struct Blackout {
     enter_at: Mono,
     /// Something was told that stands in no table yet.
     is_unentered: bool,
+    note: Note,
     back_since: Option<Mono>,
     outputs: VecDeque<Output>,
 }
@@ -100,10 +106,19 @@ struct Told {
 }
 
 /// What the members' words amount to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Verdict {
-    Majority,
     Unconfirmed,
+    Majority,
+}
+
+/// That there was a verdict in the outage at hand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Note {
+    None,
+    Pending(Verdict),
+    /// It stands in the tables, or has no place there.
+    Done,
 }
 
 impl Blackout {
@@ -134,11 +149,14 @@ impl Blackout {
             try_at: now,
             is_cut_off: false,
             written_at: None,
+            judged_at: None,
+            was_blind: false,
             running_since: now,
             handled_at: now,
             ask_at: now,
             entering: false,
             enter_at: now,
+            note: Note::None,
             back_since: None,
             outputs: VecDeque::new(),
         }
@@ -154,6 +172,7 @@ impl Blackout {
         match input {
             Input::Members(members) => self.members = members,
             Input::Written(at) => self.written_at = self.written_at.max(Some(at)),
+            Input::Judged(at) => self.judged_at = self.judged_at.max(Some(at)),
             Input::Heard(peer, word) => self.handle_word(now, peer, word),
             Input::Wanted(lines) => self.wanted = lines,
             Input::Egress(has_egress) => self.has_egress = has_egress,
@@ -167,6 +186,9 @@ impl Blackout {
             Input::Entered(is_done) => {
                 self.entering = false;
                 self.is_unentered &= !is_done;
+                if is_done && self.note != Note::None {
+                    self.note = Note::Done;
+                }
                 self.enter_at = now + ASK_AGAIN;
             }
             Input::Unentered => self.is_unentered = true,
@@ -191,6 +213,8 @@ impl Blackout {
         Word {
             failing_ms: self.failing_for(now).map_or(0, millis),
             has_written: self.is_exact(),
+            is_blind: self.is_blind(now),
+            well_ms: self.back_since.map_or(0, |since| millis(now.since(since))),
             egress: self.reaches_world(now),
             outage: self.outage.clone(),
             saying: self.speaking.iter().filter(|line| !self.told.contains_key(line)).cloned().collect(),
@@ -203,20 +227,33 @@ impl Blackout {
         self.is_unentered
     }
 
-    /// Whether the own database has been failing for the limit.
+    /// Whether the own database has been failing, in either way, for the limit.
     pub fn is_down(&self, now: Mono) -> bool {
         self.failing_for(now).is_some_and(|span| span >= self.limit)
     }
 
-    /// How long the own database has taken no write; `None` while it takes them.
+    /// How long the own database has taken no write, or given no verdict; `None` while it does both.
     fn failing_for(&self, now: Mono) -> Option<Duration> {
-        let span = now.since(self.written_at.unwrap_or_default().max(self.running_since));
+        let span = now.since(self.well_at().unwrap_or_default().max(self.running_since));
         (span > FAILING_AFTER).then_some(span)
     }
 
-    /// This process wrote before, and has been running since.
+    /// When it last did both.
+    fn well_at(&self) -> Option<Mono> {
+        self.written_at.zip(self.judged_at).map(|(written_at, judged_at)| written_at.min(judged_at))
+    }
+
+    fn takes_writes(&self, now: Mono) -> bool {
+        self.written_at.is_some_and(|at| at >= self.running_since && now.since(at) <= FAILING_AFTER)
+    }
+
+    fn is_blind(&self, now: Mono) -> bool {
+        self.takes_writes(now) && self.failing_for(now).is_some()
+    }
+
+    /// This process was well before, and has been running since.
     fn is_exact(&self) -> bool {
-        self.written_at.is_some_and(|at| at >= self.running_since)
+        self.well_at().is_some_and(|at| at >= self.running_since)
     }
 
     fn reaches_world(&self, now: Mono) -> bool {
@@ -291,34 +328,25 @@ impl Blackout {
             return;
         }
         self.back_since = None;
+        self.ask(now);
+        let is_blind = self.is_blind(now);
+        if std::mem::replace(&mut self.was_blind, is_blind) && !is_blind {
+            // What waits was the outbox's until now: whose turn it is counts anew.
+            (self.verdict, self.turn) = (None, None);
+        }
+        self.judge(now);
+        self.take_note(now);
+        self.speak(now);
+        if self.is_unentered && self.takes_writes(now) {
+            self.enter(now);
+        }
+    }
+
+    fn ask(&mut self, now: Mono) {
         if now >= self.ask_at {
             self.ask_at = now + ASK_AGAIN;
             let peers = self.members.iter().filter(|peer| **peer != self.me).cloned();
             self.outputs.extend(peers.map(Output::Ask));
-        }
-        self.judge(now);
-        self.speak(now);
-    }
-
-    /// The database takes writes.
-    fn tick_back(&mut self, now: Mono) {
-        self.verdict = None;
-        if self.written_at.is_none_or(|at| at < self.running_since) {
-            return;
-        }
-        let back_since = *self.back_since.get_or_insert(now);
-        if self.is_unentered && !self.entering && now >= self.enter_at {
-            self.entering = true;
-            self.outputs.push_back(Output::Enter);
-        }
-        let is_over = !self.is_unentered && self.speaking.is_empty() && now.since(back_since) >= SETTLED;
-        if is_over && self.outage.take().is_some() {
-            self.outages += 1;
-        }
-        if is_over {
-            self.told.clear();
-            self.saying.clear();
-            self.heard.clear();
         }
     }
 }

@@ -42,6 +42,7 @@ pub mod routing;
 pub mod shard;
 pub mod status;
 pub mod steps;
+pub mod telling;
 pub mod tenure;
 pub mod time;
 mod unwatched;

@@ -6,7 +6,7 @@
 //! What names its own channels (a monitor, a heartbeat) is told there and nowhere else. Otherwise *all* routes that match
 //! apply. Without any route in the configuration, everything goes to every channel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,43 @@ impl Routing {
     }
 }
 
+impl Routing {
+    /// Channels that some incident of this severity goes to, whatever its kind.
+    pub fn hear_of(&self, severity: Severity) -> BTreeSet<String> {
+        let is_known = |channel: &&String| self.channels.contains(channel);
+        if self.routes.is_empty() {
+            return self.channels.iter().cloned().collect();
+        }
+        let routes = self.routes.iter().filter(|route| route.matcher.hears_of(severity));
+        routes.flat_map(|route| &route.channels).filter(is_known).cloned().collect()
+    }
+
+    /// What no route takes, kind by kind: it is told to nobody, unless it bears a tag or names channels of its own that
+    /// some route, or nobody, asked for. Without routes there is nothing of the sort.
+    pub fn unheard<'a>(&self, kinds: impl IntoIterator<Item = &'a str>) -> Vec<(&'a str, Severity)> {
+        if self.routes.is_empty() {
+            return vec![];
+        }
+        let each = kinds.into_iter().flat_map(|kind| SEVERITIES.map(|severity| (kind, severity)));
+        each.filter(|(kind, severity)| !self.takes_all_of(Some(kind), *severity)).collect()
+    }
+
+    /// Every incident is told to somebody, also of a kind that a later version tells of. Not a matter of channels.
+    pub fn has_catch_all(&self) -> bool {
+        self.routes.is_empty() || SEVERITIES.into_iter().all(|severity| self.takes_all_of(None, severity))
+    }
+
+    /// Whether some route takes all of a kind; `None`: all there is.
+    fn takes_all_of(&self, kind: Option<&str>, severity: Severity) -> bool {
+        self.routes.iter().any(|route| route.matcher.hears_of(severity) && route.matcher.takes_all_of(kind))
+    }
+}
+
+/// Kinds of which there is only one at a time, whose key is the kind alone; or, of capacity, may be.
+const WITHOUT_SUBJECT: [&str; 7] = ["nodes", "leader", "capacity", "isolation", "foreign-runner", "database", "pushes"];
+
+const SEVERITIES: [Severity; 2] = [Severity::Critical, Severity::Warning];
+
 fn note(planned: &mut BTreeMap<String, Planned>, channel: &str, group_wait: Duration, repeat: Option<Duration>) {
     let fresh = Planned { channel: channel.to_owned(), group_wait, repeat };
     let known = planned.entry(channel.to_owned()).or_insert(fresh);
@@ -123,6 +160,25 @@ fn note(planned: &mut BTreeMap<String, Planned>, channel: &str, group_wait: Dura
 }
 
 impl Matcher {
+    fn hears_of(&self, severity: Severity) -> bool {
+        self.severity.is_none_or(|wanted| wanted == severity)
+    }
+
+    /// Whether it asks for nothing that some of this kind lack; `None`: of whatever kind.
+    fn takes_all_of(&self, kind: Option<&str>) -> bool {
+        let is_of_kind = self.kind.is_none() || self.kind.as_deref() == kind;
+        let is_any_key = |pattern: &str| pattern.chars().all(|letter| letter == '*') && !pattern.is_empty();
+        let is_all_of_kind = |pattern: &str, kind: &str| match pattern.strip_prefix(kind) {
+            Some("") => WITHOUT_SUBJECT.contains(&kind),
+            Some("/*") => !WITHOUT_SUBJECT.contains(&kind),
+            Some(rest) => is_any_key(rest),
+            None => false,
+        };
+        let takes_key =
+            |pattern: &String| is_any_key(pattern) || kind.is_some_and(|kind| is_all_of_kind(pattern, kind));
+        is_of_kind && self.tag.is_none() && self.key.as_ref().is_none_or(takes_key)
+    }
+
     fn takes(&self, subject: &Subject) -> bool {
         let kind = subject.key.split_once('/').map_or(subject.key.as_str(), |(kind, _)| kind);
         self.kind.as_ref().is_none_or(|wanted| wanted == kind)
@@ -204,6 +260,46 @@ mod tests {
     fn without_routes_everything_goes_everywhere() {
         let routing = Routing { routes: vec![], ..routing() };
         assert_eq!(routing.plan(&subject("leader", Severity::Critical)).len(), 3);
+    }
+
+    #[test]
+    fn what_no_route_takes_is_named_kind_by_kind() {
+        let unheard = routing().unheard(["heartbeat", "node"]);
+        assert_eq!(unheard, [("node", Severity::Warning)], "a part of the nodes, or what bears a tag, is not all");
+        let all = |key: &str| Route {
+            matcher: Matcher { key: Some(key.into()), ..Matcher::default() },
+            ..routing().routes[0].clone()
+        };
+        for (key, is_all) in [("*", true), ("node/*", true), ("node*", true), ("node/eu-*", false), ("n*", false)] {
+            let routing = Routing { routes: vec![all(key)], ..routing() };
+            assert_eq!(routing.unheard(["node"]).is_empty(), is_all, "{key}");
+            assert_eq!(routing.has_catch_all(), key == "*", "{key}");
+        }
+        let leader = Routing { routes: vec![all("leader/*"), all("database")], ..routing() };
+        assert_eq!(leader.unheard(["leader", "database"]).len(), 2, "the leader's key has no subject");
+        assert!(Routing { routes: vec![], ..routing() }.unheard(["node"]).is_empty());
+    }
+
+    #[test]
+    fn a_catch_all_takes_kinds_that_are_not_there_yet() {
+        let of =
+            |severity| Route { matcher: Matcher { severity, ..Matcher::default() }, ..routing().routes[0].clone() };
+        let with = |severities: &[Option<Severity>]| Routing {
+            routes: severities.iter().map(|one| of(*one)).collect(),
+            ..routing()
+        };
+        assert!(with(&[None]).has_catch_all());
+        assert!(with(&[Some(Severity::Critical), Some(Severity::Warning)]).has_catch_all());
+        assert!(!with(&[Some(Severity::Critical)]).has_catch_all() && !routing().has_catch_all());
+        assert!(with(&[]).has_catch_all(), "without routes everybody hears of everything");
+    }
+
+    #[test]
+    fn who_hears_of_criticals_is_who_some_route_names_for_them() {
+        assert_eq!(Vec::from_iter(routing().hear_of(Severity::Critical)), ["mail", "ops", "phone"]);
+        let warnings = Matcher { severity: Some(Severity::Warning), ..Matcher::default() };
+        let routes = vec![Route { matcher: warnings, ..routing().routes[0].clone() }];
+        assert!(Routing { routes, ..routing() }.hear_of(Severity::Critical).is_empty());
     }
 
     #[test]

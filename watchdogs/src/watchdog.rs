@@ -186,8 +186,7 @@ impl Watchdog {
     pub(crate) fn is_isolated(&self) -> bool {
         let (canaries, others): (Vec<_>, Vec<_>) =
             self.healths.iter().partition(|(target, _)| matches!(target, Target::Canary(_)));
-        let is_down =
-            |(_, health): &&(&Target, &Health)| health.vote() == Vote::Down || health.is_unable(&self.policy);
+        let is_down = |(_, health): &&(&Target, &Health)| health.vote() == Vote::Down || health.is_unable(&self.policy);
         let lost = others.iter().filter(is_down).count();
         !canaries.is_empty() && canaries.iter().all(|canary| is_down(&canary)) && 2 * lost >= others.len()
     }
@@ -282,7 +281,7 @@ impl Watchdog {
         self.stopping = true;
         if let Some(epoch) = self.leadership.epoch(now, &self.policy) {
             let turn = Turn::SteppedDown(epoch, "this watchdog stops".to_owned());
-            self.take_turn(Some(turn));
+            self.take_turn(now, Some(turn));
         }
         let release = self.leadership.retire();
         self.outputs.push_back(Output::Leadership(release));
@@ -300,7 +299,7 @@ impl Watchdog {
             return;
         }
         let turn = self.leadership.expire(now, &self.policy);
-        self.take_turn(turn);
+        self.take_turn(now, turn);
         if let Some(act) = self.leadership.poll(now, &self.policy) {
             self.outputs.push_back(Output::Leadership(act));
         }

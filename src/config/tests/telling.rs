@@ -194,7 +194,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "kind = \"heartbeat\"",
         "kind = \"hartbeat\"",
-        "[[route]] #1 match.kind: \"hartbeat\" is not one of node, nodes, progress, watchdog, leader, capacity, disagreement, isolation, foreign-runner, clock, database, pushes, heartbeat, monitor, certificate, channel",
+        "[[route]] #1 match.kind: \"hartbeat\" is not one of node, nodes, progress, watchdog, leader, capacity, disagreement, isolation, foreign-runner, clock, database, pushes, upkeep, heartbeat, monitor, certificate, channel",
     ),
     (
         "severity = \"critical\"",
@@ -208,6 +208,17 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "group_wait = \"1h\"",
         "[[route]] #1 group_wait: must be at most 5m: what waits is not told yet",
     ),
+    (
+        "[[route]]\nchannels = [\"mail\"]\n",
+        "",
+        "[routing] unmatched: nobody would hear of any kind: add a [[route]] without match, whose channels hear of everything, or write unmatched = \"drop\"",
+    ),
+    (
+        "[[route]]\nchannels = [\"mail\"]\n",
+        "[[route]]\nmatch.severity = \"critical\"\nchannels = [\"mail\"]\n",
+        "[routing] unmatched: nobody would hear of any kind as a warning: add a [[route]] without match, whose channels hear of everything, or write unmatched = \"drop\"",
+    ),
+    ("[deadman]", "[routing]\nunmatched = \"tell\"\n[deadman]", "[routing] unmatched: \"tell\" is not one of drop"),
     (
         "[[heartbeat]]",
         "[heartbeat]",
@@ -242,6 +253,20 @@ fn each_fault_of_an_entry_names_the_entry() {
         assert_eq!(told, format!("komainu.toml: {expected}"), "after {becomes}");
         assert!(!told.contains("hunter2"), "{told}");
     }
+}
+
+#[test]
+fn what_no_route_matches_is_dropped_only_where_somebody_says_so() {
+    let narrow = TELLING.replacen("[[route]]\nchannels = [\"mail\"]\n", "", 1);
+    let said = narrow.replacen("[deadman]", "[routing]\nunmatched = \"drop\"\n[deadman]", 1);
+    let config = folder(&said).load().unwrap();
+    assert!(config.drops_unmatched && config.effective().contains("[routing]\nunmatched = \"drop\""));
+    assert_eq!(config.unheard().as_deref(), Some("any kind"), "a tag or a part of the keys is not all of a kind");
+    let most = "[[route]]\nmatch.kind = \"node\"\nchannels = [\"mail\"]\n\
+         [[route]]\nmatch.severity = \"critical\"\nchannels = [\"mail\"]\n[routing]\nunmatched = \"drop\"\n[deadman]";
+    let unheard = folder(&narrow.replacen("[deadman]", most, 1)).load().unwrap().unheard().unwrap();
+    assert!(unheard.starts_with("nodes, progress,") && unheard.ends_with("channel as a warning"), "{unheard}");
+    assert_eq!(folder(TELLING).load().unwrap().unheard(), None);
 }
 
 #[test]
@@ -281,7 +306,7 @@ fn what_the_document_about_channels_shows_is_a_configuration() {
     folder.write("hook.url", "https://example.com/hook");
     folder.write("hook.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let config = folder.load().unwrap();
-    assert_eq!((config.channels.len(), config.routing.routes.len()), (6, 2));
+    assert_eq!((config.channels.len(), config.routing.routes.len()), (6, 3));
 }
 
 #[test]

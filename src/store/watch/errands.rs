@@ -34,7 +34,7 @@ pub struct Errands {
 
 impl Errands {
     pub(crate) async fn connect(store: &Store, watchdog: &WatchdogId) -> Result<Self, StoreError> {
-        let session = Session::connect(store.url()).await?;
+        let session = store.open().await?;
         Ok(Self { session, store: store.clone(), watchdog: watchdog.clone(), counts: shard::Counts::default() })
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Message {
     pub(crate) doubt: Option<String>,
     /// Key and event of each item.
     pub(crate) items: Vec<(String, String)>,
+    /// What each item says.
+    pub(crate) summaries: Vec<String>,
 }
 
 #[derive(Default)]
@@ -90,6 +92,7 @@ fn take(book: &Mutex<Book>, body: &str) {
         id: text(&data["id"]),
         doubt: data["doubt"].as_str().map(str::to_owned),
         items: items.iter().map(|item| (text(&item["key"]), text(&item["event"]))).collect(),
+        summaries: items.iter().map(|item| text(&item["summary"])).collect(),
     };
     let mut book = book.lock().unwrap();
     let is_fatal = |(key, _): &mut (String, u32)| message.items.iter().any(|item| item.0 == *key);

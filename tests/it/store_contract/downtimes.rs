@@ -207,7 +207,8 @@ async fn a_change_that_commits_after_later_ones_is_seen(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     native_node(&mut fixture, "node1").await;
     let monitors = fixture.monitors(2, Some("node1")).await;
-    let watching = komainu::alerts::monitors::run(fixture.store.clone(), Arc::new(routing()));
+    let watching =
+        komainu::alerts::monitors::run(fixture.store.clone(), Arc::new(routing()), komainu::voice::Voice::default());
     let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
     fixture.change(monitors[0], UP, 0).await;
     // The ids before this one are given, and their beats not committed yet.

@@ -126,6 +126,7 @@ pub(super) fn start(
         routing: Arc::new(routing.clone()),
         outlets,
         runbook: "http://w1:8900/runbook".to_owned(),
+        voice: komainu::voice::Voice::default(),
         is_told_elsewhere: tokio::sync::watch::channel(false).1,
     };
     AbortOnDropHandle::new(tokio::spawn(komainu::outbox::run(outbox, CancellationToken::new())))

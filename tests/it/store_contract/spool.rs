@@ -14,6 +14,7 @@ on_both_databases! {
     twenty_who_enter_the_same_outage_at_once_enter_it_once,
     an_outage_that_is_over_is_not_opened_again_by_a_late_entry,
     a_second_outage_is_told_and_entered_as_such,
+    an_outage_of_which_nobody_could_be_told_is_entered_once_and_told_by_its_end,
     what_may_have_been_told_is_told_again_under_its_id_and_marked,
     a_message_that_waited_when_the_database_went_away_is_told_once,
     who_was_told_hears_that_it_is_over,
@@ -109,6 +110,29 @@ async fn a_second_outage_is_told_and_entered_as_such(kind: Kind) {
     enter(&fixture, &second).await;
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL").await, 1);
     assert!(deliveries(&mut fixture).await.contains(&"opened ops sent n2".to_owned()));
+}
+
+async fn an_outage_of_which_nobody_could_be_told_is_entered_once_and_told_by_its_end(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let outage = Outage { summary: "nothing was watched from 1 to 2".to_owned(), ..outage(vec![]) };
+    enter(&fixture, &outage).await;
+    enter(&fixture, &outage).await;
+    let page = incidents::list(&fixture.store, &IncidentFilter::default(), None, 10).await.unwrap();
+    let [incident] = page.items.as_slice() else { panic!("{} incidents", page.items.len()) };
+    assert_eq!((incident.key.as_str(), incident.opened_at), ("database", outage.began_at));
+    assert!(incident.resolved_at.is_some());
+    let told = deliveries(&mut fixture).await;
+    let waiting: Vec<_> = told.iter().filter(|row| row.contains(" waiting ")).collect();
+    assert_eq!(waiting, ["resolved mail waiting -", "resolved ops waiting -"], "{told:?}");
+    let text = "SELECT DISTINCT e.summary FROM komainu_event e WHERE e.kind = 'resolved'";
+    assert_eq!(fixture.raw.one(text).await, "nothing was watched from 1 to 2");
+    // One that told somebody enters the same outage later.
+    enter(&fixture, &Outage { told: vec![told_to_ops()], ..outage.clone() }).await;
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident").await, 1);
+}
+
+fn told_to_ops() -> Told {
+    told("ops", "n1")
 }
 
 async fn what_may_have_been_told_is_told_again_under_its_id_and_marked(kind: Kind) {

@@ -9,6 +9,7 @@ use crate::cluster::database::Kind;
 use crate::cluster::vendor::Vendor;
 use crate::cluster::wait::wait_until;
 use crate::cluster::{Cluster, Shape};
+use crate::support::raw::Raw;
 
 const SHAPE: Shape = Shape { watchdogs: 3, nodes: 3, monitors: 12, interval: 5, with_proxies: false };
 
@@ -142,4 +143,42 @@ async fn watchdogs_that_start_while_the_database_is_down_speak_from_what_is_on_t
     wait_until_over(&cluster, "w2").await;
     wait_until_told(&vendor, "database", "resolved", 60).await;
     assert_eq!(vendor.told("database", "opened").len(), 1);
+}
+
+/// Every watchdog writes its own row, and none can say who runs what.
+async fn nobody_can_judge(locks: &str) {
+    let vendor = Vendor::start().await;
+    let cluster = Cluster::start_with(Kind::MariaDb, SHAPE, &vendor.sections()).await;
+    let mut stranger = Raw::connect(&cluster.server.as_ref().unwrap().url("kuma")).await;
+    stranger.execute(locks).await;
+    let locked_at = Cluster::now_us();
+    wait_until_told(&vendor, "database", "opened", 60).await;
+    let told = vendor.told("database", "opened");
+    assert!(told[0].summaries.iter().any(|text| text.contains("nobody can judge")), "{told:?}");
+    assert_eq!(told[0].doubt.as_deref(), Some("may_be_repeated"), "the database is there: {told:?}");
+    assert!(told[0].at_us - locked_at > 12_000_000, "three intervals are waited for");
+    let open = "SELECT COUNT(*) FROM komainu_incident WHERE k = 'database' AND resolved_at IS NULL";
+    let is_entered = async || cluster.database.rows(open).await[0][0] == "1";
+    wait_until("it is entered while it lasts", Duration::from_secs(20), is_entered).await;
+    let_pass(35).await;
+    assert!(is_entered().await, "it is not over");
+    stranger.execute("UNLOCK TABLES").await;
+    wait_until_over(&cluster, "w1").await;
+    wait_until_told(&vendor, "database", "resolved", 60).await;
+    for event in ["opened", "resolved"] {
+        let seen = vendor.told("database", event);
+        assert_eq!(seen.len(), 1, "{event}: {seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MariaDB"]
+async fn that_nobody_can_judge_beside_locked_monitors_is_told_once_and_so_is_its_end() {
+    nobody_can_judge("LOCK TABLES monitor WRITE, heartbeat WRITE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MariaDB"]
+async fn that_nobody_can_judge_without_the_assignments_is_told_once_and_so_is_its_end() {
+    nobody_can_judge("LOCK TABLES komainu_assignment WRITE").await;
 }

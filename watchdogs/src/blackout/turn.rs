@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::words::{Doubt, Line, Name, Output, Speech};
-use super::{ALONE, Blackout, HEARD_FOR, Heard, NEXT_SPEAKER, Verdict, count};
+use super::words::{DATABASE, Doubt, Line, Name, Output, Speech, Trouble};
+use super::{ALONE, Blackout, HEARD_FOR, Heard, NEXT_SPEAKER, Note, Verdict, count};
 use crate::ids::WatchdogId;
 use crate::time::Mono;
 
@@ -58,6 +58,35 @@ impl Blackout {
         }
     }
 
+    /// What most of those see whose database fails.
+    pub fn trouble(&self, now: Mono) -> Trouble {
+        let theirs = self.answering(now).filter(|(_, heard)| self.agrees(now, heard));
+        let seen: Vec<bool> = theirs.map(|(_, heard)| heard.word.is_blind).chain([self.is_blind(now)]).collect();
+        let blind = seen.iter().filter(|is_blind| **is_blind).count();
+        if 2 * blind > seen.len() { Trouble::NoVerdict } else { Trouble::NoWrites }
+    }
+
+    /// A verdict that holds for as long as it takes to speak of it is kept, told or not.
+    pub(super) fn take_note(&mut self, now: Mono) {
+        let (Some((since, verdict)), Some(outage)) = (self.verdict, &self.outage) else { return };
+        let (doubt, patience) = doubt(verdict);
+        let outage = outage.name.clone();
+        match self.note {
+            Note::None if now.since(since) >= patience => {
+                let speech = self.speech(now, BTreeSet::new(), (doubt, outage));
+                self.note = Note::Pending(verdict);
+                self.outputs.push_back(Output::Note(speech));
+            }
+            Note::Pending(before) => self.note = Note::Pending(before.max(verdict)),
+            Note::None | Note::Done => {}
+        }
+    }
+
+    fn speech(&self, now: Mono, lines: BTreeSet<Line>, (doubt, outage): (Doubt, String)) -> Speech {
+        let failing_for = self.failing_for(now).unwrap_or_default();
+        Speech { lines, doubt, trouble: self.trouble(now), outage, votes: self.tally(now), failing_for }
+    }
+
     pub(super) fn speak(&mut self, now: Mono) {
         let (Some((since, verdict)), Some(outage)) = (self.verdict, &self.outage) else { return };
         if !self.speaking.is_empty() || now < self.try_at {
@@ -65,10 +94,7 @@ impl Blackout {
         }
         let Some(before_me) = self.before_me(now) else { return };
         let rank = count(before_me.len());
-        let (doubt, patience) = match verdict {
-            Verdict::Majority => (Doubt::DatabaseUnreachable, Duration::ZERO),
-            Verdict::Unconfirmed => (Doubt::UnconfirmedAlone, ALONE),
-        };
+        let (doubt, patience) = doubt(verdict);
         let turn = before_me.first().map(|first| match &self.turn {
             Some((known, at)) if known == first => (first.clone(), *at),
             _ => (first.clone(), now),
@@ -85,15 +111,16 @@ impl Blackout {
         let patience = NEXT_SPEAKER * (rank + 1);
         let is_being_told =
             |line: &Line| self.saying.iter().any(|((_, one), at)| one == line && now.since(*at) < patience);
-        let is_due = |line: &&Line| !self.told.contains_key(line) && !is_being_told(line);
+        // What waits in a database that takes writes is the outbox's to tell.
+        let is_ours = |line: &&Line| line.topic == DATABASE || !self.takes_writes(now);
+        let is_due = |line: &&Line| is_ours(line) && !self.told.contains_key(*line) && !is_being_told(line);
         let lines: BTreeSet<Line> = self.wanted.iter().filter(is_due).cloned().collect();
         if lines.is_empty() {
             return;
         }
-        let votes = self.tally(now);
-        let failing_for = self.failing_for(now).unwrap_or_default();
         self.speaking.clone_from(&lines);
-        self.outputs.push_back(Output::Speak(Speech { lines, doubt, outage, votes, failing_for }));
+        let speech = self.speech(now, lines, (doubt, outage));
+        self.outputs.push_back(Output::Speak(speech));
     }
 
     /// Who should speak before this one, in order; `None`: another one should, this one does not reach the world.
@@ -107,5 +134,13 @@ impl Blackout {
             (false, true) => failing,
         };
         Some(candidates.into_iter().map(|(peer, _)| peer).filter(|peer| **peer < self.me).cloned().collect())
+    }
+}
+
+/// How a verdict is marked, and how long it is waited with.
+fn doubt(verdict: Verdict) -> (Doubt, Duration) {
+    match verdict {
+        Verdict::Majority => (Doubt::DatabaseUnreachable, Duration::ZERO),
+        Verdict::Unconfirmed => (Doubt::UnconfirmedAlone, ALONE),
     }
 }

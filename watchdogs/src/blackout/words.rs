@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::ids::WatchdogId;
 use crate::time::{Mono, Wall};
 
+/// The topic that the database is down: anything else waits in its tables.
+pub const DATABASE: &str = "database";
+
 /// One thing for one channel.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Line {
-    /// What is told: `database`, or a delivery that was waiting.
+    /// What is told: [`DATABASE`], or a delivery that was waiting.
     pub topic: String,
     /// Where.
     pub channel: String,
@@ -49,10 +52,16 @@ pub struct Name {
 /// What one watchdog says about the database: a part of its report.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Word {
-    /// How long it has taken no write; 0 while it takes them.
+    /// How long it has taken no write, or given no verdict; 0 while it does both.
     pub failing_ms: u64,
-    /// The span is exact: this process has written before. Otherwise it began with the process.
+    /// The span is exact: this process was well before. Otherwise it began with the process.
     pub has_written: bool,
+    /// It takes writes: only the verdict is missing.
+    #[serde(default)]
+    pub is_blind: bool,
+    /// How long it has done both without a gap.
+    #[serde(default)]
+    pub well_ms: u64,
     /// It reaches the world.
     pub egress: bool,
     /// How it calls this outage.
@@ -70,6 +79,8 @@ pub enum Input {
     Members(BTreeSet<WatchdogId>),
     /// The last write of this process that was committed was ordered then.
     Written(Mono),
+    /// Everything that a verdict is made of was known then.
+    Judged(Mono),
     /// A peer's word, verified.
     Heard(WatchdogId, Word),
     /// What people ought to be told while the database is away.
@@ -93,6 +104,16 @@ pub enum Input {
     Tick,
 }
 
+/// What is wrong with the database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// It takes no writes.
+    NoWrites,
+    /// It takes writes, and what a verdict is made of cannot be had from it.
+    NoVerdict,
+}
+
 /// Why a message deserves doubt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,6 +133,10 @@ pub enum Output {
     Speak(Speech),
     /// Keep this until it is entered: it was told, here or elsewhere.
     Keep(Said),
+    /// Keep that there is this outage, until it is entered: perhaps nobody can be told before it is over. No lines.
+    Note(Speech),
+    /// Others had the database all the time: forget what was noted and not told.
+    Withdraw,
     /// Enter everything that was kept: the database takes writes.
     Enter,
 }
@@ -123,6 +148,8 @@ pub struct Speech {
     pub lines: BTreeSet<Line>,
     /// Why it deserves doubt.
     pub doubt: Doubt,
+    /// What is wrong.
+    pub trouble: Trouble,
     /// The outage's name.
     pub outage: String,
     /// Members whose database fails, of how many that are known.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use komainu_watchdogs::blackout::Doubt;
+use komainu_watchdogs::blackout::{Doubt, Trouble};
 
 use super::dark::Dark;
 
@@ -166,7 +166,7 @@ fn one_watchdog_alone_in_its_cluster_is_a_majority() {
 }
 
 #[test]
-fn a_database_that_is_back_before_anybody_spoke_leaves_nothing_to_say() {
+fn an_outage_that_is_over_before_anybody_spoke_is_entered_all_the_same() {
     let mut dark = Dark::watched_by(3);
     dark.dog("w1").speaks_for = Duration::from_secs(4);
     dark.database_stops();
@@ -177,7 +177,7 @@ fn a_database_that_is_back_before_anybody_spoke_leaves_nothing_to_say() {
     dark.database_returns();
     dark.run(100);
     assert_eq!(dark.told(), []);
-    assert_eq!(dark.entered(), 0);
+    assert_eq!(dark.entered(), 2, "from then on it is the outbox's to tell");
 }
 
 #[test]
@@ -271,4 +271,105 @@ fn what_was_waiting_when_the_database_went_away_is_told_with_it() {
     dark.run(120);
     assert_eq!(dark.lines(), [("database", "mail"), ("database", "ops"), ("delivery/7", "mail")]);
     dark.assert_each_line_once();
+}
+
+#[test]
+fn an_outage_without_any_uplink_is_entered_when_the_database_is_back_first() {
+    let mut dark = Dark::watched_by(3);
+    dark.all_dogs(|dog| (dog.has_egress, dog.reaches_vendor) = (false, false));
+    dark.database_stops();
+    dark.run(7_200);
+    assert_eq!((dark.told(), dark.entered()), (vec![], 0));
+    dark.database_returns();
+    dark.run(20);
+    assert_eq!(dark.entered(), 3, "each knows of it; the tables keep one");
+    dark.run(600);
+    assert_eq!((dark.told(), dark.entered()), (vec![], 3), "and no second time");
+}
+
+#[test]
+fn an_outage_without_any_uplink_is_told_when_the_uplink_is_back_first() {
+    let mut dark = Dark::watched_by(3);
+    dark.all_dogs(|dog| (dog.has_egress, dog.reaches_vendor) = (false, false));
+    dark.database_stops();
+    dark.run(7_200);
+    dark.all_dogs(|dog| (dog.has_egress, dog.reaches_vendor) = (true, true));
+    dark.run(120);
+    assert_eq!(dark.told().len(), 1);
+    assert!(dark.told_after() < Duration::from_secs(7_250), "{:?}", dark.told_after());
+    dark.database_returns();
+    dark.run(20);
+    assert_eq!(dark.entered(), 3);
+}
+
+#[test]
+fn hosts_that_were_all_cut_off_from_everything_enter_that_nothing_was_watched() {
+    let mut dark = Dark::watched_by(3);
+    let all = ["w1", "w2", "w3"];
+    dark.cut_between(&all, &all);
+    dark.all_dogs(|dog| (dog.has_egress, dog.reaches_vendor) = (false, false));
+    dark.database_stops();
+    dark.run(3_600);
+    dark.heal();
+    dark.database_returns();
+    dark.run(20);
+    assert_eq!((dark.entered(), dark.withdrawn()), (3, 0));
+}
+
+#[test]
+fn a_host_that_alone_was_cut_off_from_everything_enters_nothing() {
+    let mut dark = Dark::watched_by(3);
+    dark.cut_between(&["w1"], &["w2", "w3"]);
+    (dark.dog("w1").has_egress, dark.dog("w1").reaches_vendor) = (false, false);
+    dark.dog("w1").reaches_database = false;
+    dark.run(3_600);
+    dark.heal();
+    dark.dog("w1").reaches_database = true;
+    dark.run(20);
+    assert_eq!((dark.entered(), dark.withdrawn(), dark.told()), (0, 1, vec![]));
+}
+
+#[test]
+fn that_nobody_can_judge_is_told_like_a_dead_database_and_entered_while_it_lasts() {
+    let mut dark = Dark::watched_by(3);
+    dark.all_dogs(|dog| dog.can_judge = false);
+    dark.run(60);
+    assert_eq!(dark.told(), [("w1", Doubt::DatabaseUnreachable)]);
+    assert_eq!(dark.troubles(), [Trouble::NoVerdict]);
+    assert_eq!(dark.entered(), 3, "rows can be written");
+    dark.all_dogs(|dog| dog.can_judge = true);
+    dark.run(60);
+    assert_eq!((dark.told().len(), dark.entered()), (1, 3));
+}
+
+#[test]
+fn what_waits_in_a_database_that_takes_writes_is_left_to_the_outbox() {
+    let mut dark = Dark::watched_by(3);
+    dark.everybody_wants(&[("database", "ops"), ("delivery/7", "ops")]);
+    dark.all_dogs(|dog| dog.can_judge = false);
+    dark.run(60);
+    assert_eq!(dark.lines(), [("database", "ops")]);
+    // Then it dies altogether: now nobody else tells it.
+    dark.database_stops();
+    dark.run(60);
+    assert_eq!(dark.lines(), [("database", "ops"), ("delivery/7", "ops")]);
+    dark.assert_each_line_once();
+}
+
+#[test]
+fn a_minority_that_cannot_judge_says_nothing() {
+    let mut dark = Dark::watched_by(3);
+    dark.dog("w1").can_judge = false;
+    dark.run(300);
+    assert_eq!((dark.told(), dark.entered()), (vec![], 0));
+}
+
+#[test]
+fn watchdogs_of_which_some_cannot_write_and_some_cannot_judge_are_a_majority_together() {
+    let mut dark = Dark::watched_by(3);
+    dark.dog("w1").can_judge = false;
+    dark.dog("w2").reaches_database = false;
+    dark.run(60);
+    assert_eq!(dark.told(), [("w1", Doubt::DatabaseUnreachable)]);
+    assert_eq!(dark.troubles(), [Trouble::NoWrites]);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use komainu_watchdogs::blackout::{Blackout, Doubt, Input, Line, Output, Said, Speech};
+use komainu_watchdogs::blackout::{Blackout, Doubt, Input, Line, Output, Said, Speech, Trouble};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::time::{Mono, Wall};
 
@@ -11,12 +11,15 @@ use komainu_watchdogs::time::{Mono, Wall};
 const STEP: Duration = Duration::from_millis(100);
 
 /// One watchdog's process, and what it can reach.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Dog {
     core: Option<Blackout>,
     /// Its clock shows this when the world begins: no two agree.
     origin: Duration,
     frozen_until: Duration,
     pub(crate) reaches_database: bool,
+    /// What a verdict is made of can be had from the database, where it is reached.
+    pub(crate) can_judge: bool,
     pub(crate) has_egress: bool,
     pub(crate) reaches_vendor: bool,
     pub(crate) speaks_for: Duration,
@@ -31,6 +34,7 @@ struct Message {
     by: String,
     line: Line,
     doubt: Doubt,
+    trouble: Trouble,
     outage: String,
 }
 
@@ -43,6 +47,7 @@ pub(crate) struct Dark {
     wanted: BTreeSet<Line>,
     messages: Vec<Message>,
     entered: usize,
+    withdrawn: usize,
     incarnations: u64,
     /// The vendor gets the message, and its sender never hears of it.
     pub(crate) dies_when_told: Option<&'static str>,
@@ -59,6 +64,7 @@ impl Dark {
             wanted: BTreeSet::from([line("database", "ops")]),
             messages: Vec::new(),
             entered: 0,
+            withdrawn: 0,
             incarnations: 0,
             dies_when_told: None,
         };
@@ -68,6 +74,7 @@ impl Dark {
                 origin: Duration::from_secs(10_000 * u64::from(watchdogs + 1 - index)),
                 frozen_until: Duration::ZERO,
                 reaches_database: true,
+                can_judge: true,
                 has_egress: true,
                 reaches_vendor: true,
                 speaks_for: Duration::from_millis(200),
@@ -105,6 +112,10 @@ impl Dark {
             self.cut.insert((one.to_owned(), other.to_owned()));
             self.cut.insert((other.to_owned(), one.to_owned()));
         }
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.cut.clear();
     }
 
     pub(crate) fn kill(&mut self, name: &str) {
@@ -160,6 +171,9 @@ impl Dark {
             core.handle(clock, Input::Egress(dog.has_egress));
             if is_up && dog.reaches_database {
                 core.handle(clock, Input::Written(clock));
+                if dog.can_judge {
+                    core.handle(clock, Input::Judged(clock));
+                }
             }
             assert!(core.poll_timeout() > clock, "it asks to be woken again and again");
             let mut outputs = Vec::new();
@@ -185,6 +199,9 @@ impl Dark {
                 let at = now.saturating_sub(Duration::from_millis(said.age_ms));
                 self.dog(name).spool.push((said, at));
             }
+            // Kept in memory alone: nobody is started anew between a note and its entry here.
+            Output::Note(_) => {}
+            Output::Withdraw => self.withdrawn += 1,
             Output::Enter => {
                 self.entered += 1;
                 let dog = self.dog(name);
@@ -234,7 +251,7 @@ impl Dark {
     fn arrive(&mut self, name: &str, speech: Speech) {
         for line in speech.lines {
             let (by, doubt, outage) = (name.to_owned(), speech.doubt, speech.outage.clone());
-            self.messages.push(Message { at: self.now, by, line, doubt, outage });
+            self.messages.push(Message { at: self.now, by, line, doubt, trouble: speech.trouble, outage });
         }
     }
 
@@ -252,6 +269,20 @@ impl Dark {
     /// How many processes entered something.
     pub(crate) fn entered(&self) -> usize {
         self.entered
+    }
+
+    /// How many processes took back what they had noted.
+    pub(crate) fn withdrawn(&self) -> usize {
+        self.withdrawn
+    }
+
+    /// What people were told to be wrong, in order.
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        self.messages.iter().map(|message| message.trouble).collect()
+    }
+
+    pub(crate) fn all_dogs(&mut self, change: impl Fn(&mut Dog)) {
+        self.dogs.values_mut().for_each(change);
     }
 
     /// The names of the outages that were told.

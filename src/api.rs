@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use komainu_watchdogs::blackout::Word;
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 use self::auth::KnownKeys;
 use self::freshness::Freshness;
 use self::rates::Rates;
+use self::traffic::Traffic;
 use crate::config::Details;
 use crate::final_slash;
 use crate::heartbeat::Heartbeats;
@@ -58,6 +59,7 @@ mod request_id;
 mod routing;
 mod runbook;
 mod status;
+mod traffic;
 mod watchdogs;
 
 #[cfg(test)]
@@ -112,6 +114,7 @@ struct Context {
     rates: Rates,
     owners: lb::Owners,
     budgets: body::Budgets,
+    traffic: Traffic,
 }
 
 type Ctx = axum::extract::State<Arc<Context>>;
@@ -129,6 +132,7 @@ pub fn router(mut state: State) -> Router {
         rates: Rates::default(),
         owners: lb::Owners::default(),
         budgets: body::Budgets::default(),
+        traffic: Traffic::new(),
     });
     let (routes, document) = documented().split_for_parts();
     let routes = routes
@@ -136,6 +140,7 @@ pub fn router(mut state: State) -> Router {
         .fallback(problem::unknown_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(Arc::clone(&context), traffic::note))
         .layer(from_fn(request_id::attach))
         .with_state(context);
     final_slash::ignored(routes)

@@ -12,6 +12,7 @@ use komainu_watchdogs::io::ProbeOutcome;
 use komainu_watchdogs::time::Wall;
 
 use crate::keys::ClusterKey;
+use crate::node::run::failure;
 
 pub(crate) mod answer;
 mod canary;
@@ -164,10 +165,8 @@ pub(crate) fn reason(error: &reqwest::Error) -> ProbeError {
 
 /// Why there is no connection: the other end, or this host.
 fn unconnected(error: &std::io::Error) -> ProbeError {
-    use rustix::io::Errno;
-    // EHOSTUNREACH is not among them: it is how a host that is off looks from the same network.
-    let own = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::NETUNREACH];
-    let is_own = error.raw_os_error().is_some_and(|code| own.iter().any(|own| own.raw_os_error() == code));
+    // A host that is off looks unreachable from the same network; a network is out of reach without a route of one's own.
+    let is_own = failure::is_want(error) || error.kind() == std::io::ErrorKind::NetworkUnreachable;
     if is_own { ProbeError::OwnTrouble(error.to_string()) } else { ProbeError::Connect(error.to_string()) }
 }
 

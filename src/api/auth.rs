@@ -11,6 +11,7 @@ use axum::http::{Extensions, HeaderMap, header};
 
 use super::Context;
 use super::problem::ApiError;
+use super::traffic::Asker;
 use crate::config::Details;
 use crate::keys::hash_api_key;
 use crate::store::apikeys::Scope;
@@ -137,6 +138,9 @@ async fn authenticate(headers: &HeaderMap, extensions: &Extensions, context: &Co
         context.rates.count_unknown(address(extensions))?;
         return Err(ApiError::Unauthorized);
     };
+    if let Some(asker) = extensions.get::<Asker>() {
+        asker.is(&caller.name);
+    }
     context.rates.count(&caller.name)?;
     Ok(caller)
 }

@@ -63,6 +63,7 @@ pub(super) async fn show(_: Spectator, context: Ctx) -> Result<Response, ApiErro
     register_nodes(&mut registry, &view);
     register_incidents(&mut registry, &view, &context.reads).await;
     register_heartbeats(&mut registry, &context);
+    context.traffic.register(&mut registry);
     telling::register(&mut registry, &context.state.voice);
     register_self(&mut registry, &view, &context);
     outbox::register(&mut registry, &context.reads).await;

@@ -57,16 +57,17 @@ impl Failure {
         }
     }
 
-    /// A request or its answer failed.
-    pub fn request(error: &reqwest::Error, limit: Duration) -> Self {
+    /// A request or its answer failed. `led_to`: where redirects led before, if they did.
+    pub fn request(error: &reqwest::Error, led_to: Option<url::Url>, limit: Duration) -> Self {
         if error.is_redirect() {
             return Self::target("Maximum number of redirects exceeded");
         }
         if error.is_timeout() {
             return Self::timeout(limit);
         }
-        let peer = error.url().and_then(peer_of);
-        let host = error.url().and_then(|url| url.host_str()).unwrap_or("the host");
+        let url = led_to.as_ref().or(error.url());
+        let peer = url.and_then(peer_of);
+        let host = url.and_then(|url| url.host_str()).unwrap_or("the host");
         describe_chain(error, host, peer.as_deref())
     }
 }
@@ -147,18 +148,15 @@ fn describe_tls(error: &rustls::Error) -> String {
 
 /// What the node ran out of, if it did.
 fn own_trouble(error: &io::Error) -> Option<Failure> {
+    is_want(error).then(|| Failure::own(format!("this node could not run the monitor: {error}")))
+}
+
+/// Whether this process or host lacks something, so that nobody was asked: descriptors, memory, or a local port for an
+/// outgoing connection.
+pub(crate) fn is_want(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    let errno = Errno::from_io_error(error)?;
-    let is_own = [
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOBUFS,
-        Errno::NOMEM,
-        // No local port is left for an outgoing connection.
-        Errno::ADDRNOTAVAIL,
-    ]
-    .contains(&errno);
-    is_own.then(|| Failure::own(format!("this node could not run the monitor: {error}")))
+    let wants = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    Errno::from_io_error(error).is_some_and(|errno| wants.contains(&errno))
 }
 
 /// `ECONNREFUSED 127.0.0.1:1 (Connection refused)`: the name that Kuma shows, and words.

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::ext::ReasonPhrase;
 use komainu_watchdogs::ids::NodeId;
+use percent_encoding::percent_decode_str;
 use rand::distr::{Alphanumeric, SampleString};
 use reqwest::cookie::{CookieStore, Jar};
 use reqwest::{Client, Method, Request, Response, Url};
@@ -29,6 +31,9 @@ const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,imag
 
 /// A keyword is looked for in the first 16 MiB: hundreds of runs are under way at once.
 const BODY_MOST: usize = 16 * 1_024 * 1_024;
+
+/// Stands before the text of some answers and is no part of it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Distinct sets of options that are kept at once; more of them at once are unheard of, so all are built anew then.
 const CLIENTS_MOST: usize = 256;
@@ -61,21 +66,21 @@ pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wants_body: 
     let accepted = accepted_status_codes(monitor)?;
     let client = clients.of(monitor)?;
     let limit = spec::timeout(monitor);
-    let asked = COOKIES.scope(Jar::default(), async {
+    let asked = RUN.scope(ThisRun::default(), async {
         let began_at = clock::now();
-        let response = client.execute(request).await.map_err(|error| Failure::request(&error, limit))?;
-        let status = response.status();
+        let response = client.execute(request).await.map_err(|error| Failure::request(&error, last_asked(), limit))?;
+        let (status, summary) = (response.status(), summary(&response));
         let is_accepted = spec::accepts_status(&accepted, status.as_u16());
         let is_kept = monitor.save_error_response && (monitor.save_response || !is_accepted);
-        let body = read_body(response, wants_body || is_kept).await.map_err(|error| Failure::request(&error, limit))?;
-        let body = String::from_utf8_lossy(&body).into_owned();
+        let body = read_body(response, wants_body || is_kept).await;
+        let body = body.map_err(|error| Failure::request(&error, last_asked(), limit))?;
+        let body = String::from_utf8_lossy(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body)).into_owned();
         let ping_ms = millis_since(began_at);
         let response = if is_kept { kept(&body, monitor.response_max_length) } else { None };
         if !is_accepted {
             let msg = format!("Request failed with status code {}", status.as_u16());
             return Err(Failure { response, ..Failure::target(msg) });
         }
-        let summary = format!("{} - {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
         Ok(Answer { summary, body, ping_ms, response })
     });
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(Failure::timeout(limit)))
@@ -98,7 +103,11 @@ async fn read_body(mut response: Response, is_wanted: bool) -> reqwest::Result<V
 }
 
 fn request(monitor: &MonitorSpec) -> Result<Request, Failure> {
-    let mut request = Request::new(method(monitor)?, url(monitor)?);
+    let mut url = url(monitor)?;
+    let of_address = credentials_of(&mut url)?;
+    let method = method(monitor)?;
+    let says_length = says_length(&method);
+    let mut request = Request::new(method, url);
     let headers = request.headers_mut();
     headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
     if let Some(credentials) = authorization(monitor)? {
@@ -109,10 +118,42 @@ fn request(monitor: &MonitorSpec) -> Result<Request, Failure> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     headers.extend(own_headers(monitor)?);
-    if let Some((_, text)) = body {
-        *request.body_mut() = Some(text.into());
+    // As Kuma's client does: they win over every header.
+    if let Some(credentials) = of_address {
+        headers.insert(header::AUTHORIZATION, credentials);
+    }
+    match body {
+        Some((_, text)) => *request.body_mut() = Some(text.into()),
+        None if says_length => {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        None => {}
     }
     Ok(request)
+}
+
+/// Whether a request without a body says that it has none, as Node does: some servers answer 411 otherwise.
+fn says_length(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE, Method::CONNECT].contains(method)
+}
+
+/// Takes user and password out of an address: they go into a header.
+fn credentials_of(url: &mut Url) -> Result<Option<HeaderValue>, Failure> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(None);
+    }
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let pair = format!("{}:{}", decoded(url.username()), decoded(url.password().unwrap_or_default()));
+    let cleared = url.set_username("").and_then(|()| url.set_password(None));
+    cleared.map_err(|()| Failure::target("Invalid URL: it cannot hold a user"))?;
+    secret_header(&format!("Basic {}", BASE64_STANDARD.encode(pair))).map(Some)
+}
+
+fn secret_header(text: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Failure::target("the credentials contain characters that no header may have"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn method(monitor: &MonitorSpec) -> Result<Method, Failure> {
@@ -147,10 +188,7 @@ fn authorization(monitor: &MonitorSpec) -> Result<Option<HeaderValue>, Failure> 
             return Err(Failure::own(msg));
         }
     };
-    let mut value = HeaderValue::from_str(&credentials)
-        .map_err(|_| Failure::target("the credentials contain characters that no header may have"))?;
-    value.set_sensitive(true);
-    Ok(Some(value))
+    secret_header(&credentials).map(Some)
 }
 
 fn body(monitor: &MonitorSpec) -> Result<Option<(&'static str, String)>, Failure> {
@@ -183,9 +221,29 @@ fn own_headers(monitor: &MonitorSpec) -> Result<HeaderMap, Failure> {
     Ok(headers)
 }
 
+/// `200 - OK`, with the reason that the server itself gives.
+fn summary(response: &Response) -> String {
+    let status = response.status();
+    let own = response.extensions().get::<ReasonPhrase>().map(|reason| String::from_utf8_lossy(reason.as_bytes()));
+    format!("{} - {}", status.as_u16(), own.as_deref().or(status.canonical_reason()).unwrap_or_default())
+}
+
+/// What belongs to one run.
+#[derive(Default)]
+struct ThisRun {
+    cookies: Jar,
+    /// Where the last redirect led.
+    led_to: Mutex<Option<Url>>,
+}
+
 tokio::task_local! {
-    /// The cookies of the run that this task is in.
-    static COOKIES: Jar;
+    /// The run that this task is in.
+    static RUN: ThisRun;
+}
+
+/// Who was asked last, if a redirect led there: the one that failed.
+fn last_asked() -> Option<Url> {
+    RUN.try_with(|run| run.led_to.lock().unwrap_or_else(PoisonError::into_inner).clone()).ok().flatten()
 }
 
 /// Gives clients that many runs share the cookies of the run at hand.
@@ -194,11 +252,11 @@ struct CookiesOfThisRun;
 impl CookieStore for CookiesOfThisRun {
     fn set_cookies(&self, cookies: &mut dyn Iterator<Item = &HeaderValue>, url: &Url) {
         // Outside of a run (a canary's probe) there are none.
-        let _ = COOKIES.try_with(|jar| jar.set_cookies(cookies, url));
+        let _ = RUN.try_with(|run| run.cookies.set_cookies(cookies, url));
     }
 
     fn cookies(&self, url: &Url) -> Option<HeaderValue> {
-        COOKIES.try_with(|jar| jar.cookies(url)).ok().flatten()
+        RUN.try_with(|run| run.cookies.cookies(url)).ok().flatten()
     }
 }
 
@@ -276,10 +334,21 @@ impl Clients {
     }
 }
 
+/// Follows so many, and notes where they led.
+fn following(most: usize) -> reqwest::redirect::Policy {
+    let limited = reqwest::redirect::Policy::limited(most);
+    reqwest::redirect::Policy::custom(move |attempt| {
+        let led_to = attempt.url().clone();
+        // Outside of a run (a canary's probe) nobody asks.
+        let _ = RUN.try_with(|run| *run.led_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(led_to));
+        limited.redirect(attempt)
+    })
+}
+
 fn build(options: &Options, user_agent: &HeaderValue, names: Names) -> Result<Client, Failure> {
     let redirects = match options.max_redirects {
         0 => reqwest::redirect::Policy::none(),
-        most => reqwest::redirect::Policy::limited(most),
+        most => following(most),
     };
     Client::builder()
         .tls_backend_preconfigured(tls::client_config(options.ignore_tls, &options.certificates)?)

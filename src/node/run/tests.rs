@@ -299,6 +299,74 @@ fn port(server: SocketAddr) -> MonitorSpec {
     MonitorSpec { hostname: Some(server.ip().to_string()), port: Some(server.port()), ..blank("port") }
 }
 
+#[tokio::test]
+async fn a_user_and_password_in_the_address_are_sent_and_win_over_headers() {
+    let server = serve().await;
+    let monitor = MonitorSpec {
+        url: Some(format!("http://joe:s%33@{server}/echo")),
+        headers: Some(r#"{"Authorization": "Bearer x"}"#.to_owned()),
+        keyword: Some("Basic am9lOnMz".to_owned()),
+        ..blank("keyword")
+    };
+    assert_eq!(run(&monitor).await.msg, "200 - OK, keyword is found");
+}
+
+#[tokio::test]
+async fn a_request_without_a_body_says_so_where_one_is_expected() {
+    for (method, says) in [("POST", true), ("PUT", true), ("PATCH", true), ("GET", false), ("DELETE", false)] {
+        let (server, asked) = one_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        run(&MonitorSpec { method: method.to_owned(), ..http(server, "/") }).await;
+        let asked = asked.await.unwrap().to_ascii_lowercase();
+        assert_eq!(asked.contains("content-length: 0"), says, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn the_servers_own_reason_is_shown() {
+    let (server, _asked) = one_answer(b"HTTP/1.1 200 All Systems Go\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(run(&http(server, "/")).await.msg, "200 - All Systems Go");
+}
+
+#[tokio::test]
+async fn a_failure_behind_a_redirect_names_who_failed() {
+    let closed = closed_port().await;
+    let answer = format!("HTTP/1.1 302 Found\r\nLocation: http://{closed}/\r\nContent-Length: 0\r\n\r\n");
+    let (server, _asked) = one_answer(answer.into_bytes().leak()).await;
+    let monitor = MonitorSpec { maxredirects: 5, ..http(server, "/") };
+    assert_eq!(run(&monitor).await.msg, format!("connect ECONNREFUSED {closed}"));
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_no_part_of_json() {
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n\xef\xbb\xbf{\"a\": \"ok\"}\n";
+    let (server, _asked) = one_answer(answer).await;
+    let query = MonitorSpec {
+        url: Some(format!("http://{server}/")),
+        json_path: Some("a".to_owned()),
+        json_path_operator: Some("==".to_owned()),
+        expected_value: Some("ok".to_owned()),
+        ..blank("json-query")
+    };
+    assert_eq!(run(&query).await.msg, "JSON query passes (comparing ok == ok)");
+}
+
+/// A server that answers once with these bytes, and what it was asked.
+async fn one_answer(answer: &'static [u8]) -> (SocketAddr, tokio::sync::oneshot::Receiver<String>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, telling) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = vec![0; 4_096];
+        let read = stream.read(&mut asked).await.unwrap();
+        asked.truncate(read);
+        stream.write_all(answer).await.unwrap();
+        let _ = told.send(String::from_utf8(asked).unwrap());
+    });
+    (address, telling)
+}
+
 /// A monitor with Kuma's defaults and no target.
 fn blank(kind: &str) -> MonitorSpec {
     MonitorSpec { id: MonitorId(1), kind: kind.to_owned(), timeout: 10.0, ..MonitorSpec::default() }

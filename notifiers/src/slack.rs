@@ -23,7 +23,7 @@ pub const DEFAULT_API_URL: &str = "https://slack.com/api";
 /// As many headlines are edited with one message: Slack takes about one edit a second over time.
 const MOST_EDITS: usize = 20;
 
-/// How long these may take together, after the message itself was taken.
+/// How long these may take together, beside the message itself.
 pub(crate) const EDITS_LIMIT: Duration = Duration::from_secs(4);
 
 const POST: &str = "chat.postMessage";
@@ -216,6 +216,10 @@ impl Bot<'_> {
         let (calls, afterwards) = calls.split_at_checked(posted).unwrap_or((calls, &[]));
         for Call { method, body } in calls {
             let method = method.unwrap_or(POST);
+            if method == UPDATE {
+                self.edit_first(body).await?;
+                continue;
+            }
             match self.call(method, body).await {
                 Ok((said, answer)) => {
                     // Replies are in the thread of the message that opened the incident, not of one another.
@@ -223,14 +227,29 @@ impl Bot<'_> {
                     let place = said.channel.zip(thread.or(said.ts)).map(|(channel, ts)| format!("{channel}/{ts}"));
                     receipt = Receipt { vendor_ref: place, answer: answer.shown(), ..Receipt::default() };
                 }
-                // What cannot be edited any more (too old, deleted) is still told in words.
-                Err(DeliveryError::Permanent { .. }) if method == UPDATE => {}
                 Err(error) => return Err(error),
             }
         }
         // It was told: what the headlines say is worth no second message.
         drop(tokio::time::timeout(EDITS_LIMIT, self.edit(afterwards)).await);
         Ok(receipt)
+    }
+
+    /// Before the message itself. What cannot be edited any more (too old, deleted), and what gets no answer, is still told
+    /// in words; who asks for patience gets both later.
+    async fn edit_first(&self, body: &Value) -> Result<(), DeliveryError> {
+        match tokio::time::timeout(EDITS_LIMIT, self.call(UPDATE, body)).await {
+            Ok(Err(error @ DeliveryError::Retryable { .. })) => Err(error),
+            Ok(
+                Ok(_)
+                | Err(
+                    DeliveryError::Permanent { .. }
+                    | DeliveryError::Unanswered { .. }
+                    | DeliveryError::Unreached { .. },
+                ),
+            )
+            | Err(_) => Ok(()),
+        }
     }
 
     /// As far as Slack takes them.

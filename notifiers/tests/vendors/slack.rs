@@ -163,6 +163,12 @@ async fn a_headline_that_cannot_be_edited_any_more_keeps_nobody_from_telling() {
 }
 
 #[tokio::test]
+async fn an_edit_without_an_answer_keeps_nobody_from_telling() {
+    let (outcome, asked) = asked_as_bot(vec![Says::Nothing, Says::Text(200, TAKEN)], &notices::over()).await;
+    assert!(outcome.is_ok() && asked.len() == 2, "{outcome:?}");
+}
+
+#[tokio::test]
 async fn slack_refuses_bots_with_200_and_a_word() {
     for (answer, reason) in [
         (r#"{"ok":false,"error":"token_revoked"}"#, "chat.postMessage refused: token_revoked"),

@@ -59,7 +59,9 @@ mod tests {
 
     fn after(failures: &[Failure]) -> Tries {
         let mut tries = Tries::default();
-        failures.iter().for_each(|failure| tries.note(*failure));
+        for failure in failures {
+            tries.note(*failure);
+        }
         tries
     }
 

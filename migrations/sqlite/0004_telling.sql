@@ -17,6 +17,8 @@ ALTER TABLE komainu_delivery ADD COLUMN told_to TEXT NULL;
 ALTER TABLE komainu_delivery ADD COLUMN elsewhere_at INTEGER NULL;
 ALTER TABLE komainu_delivery ADD COLUMN instead_of TEXT NULL;
 CREATE INDEX IF NOT EXISTS komainu_delivery_elsewhere ON komainu_delivery (state, elsewhere_at, due_at);
+-- What is due first, whatever its channel.
+CREATE INDEX IF NOT EXISTS komainu_delivery_waiting ON komainu_delivery (state, due_at);
 
 -- Messages of one incident that the channel refused in a row, with nothing taken between them.
 ALTER TABLE komainu_channel ADD COLUMN refused_alone INTEGER NOT NULL DEFAULT 0;

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
+pub(crate) use self::errand::failure;
 use crate::store::Store;
 use crate::store::outbox as store;
 use crate::voice::Voice;

@@ -22,3 +22,6 @@ CREATE INDEX IF NOT EXISTS komainu_delivery_waiting ON komainu_delivery (state, 
 
 -- Messages of one incident that the channel refused in a row, with nothing taken between them.
 ALTER TABLE komainu_channel ADD COLUMN IF NOT EXISTS refused_alone INT NOT NULL DEFAULT 0;
+
+-- A failure of before, with nothing waiting that would be tried again, says nothing of today.
+UPDATE komainu_channel SET failures = 0 WHERE failures > 0 AND name NOT IN (SELECT channel FROM komainu_delivery WHERE state = 'waiting');

@@ -24,6 +24,19 @@ pub(super) struct Letter {
     pub(super) lines: BTreeSet<Line>,
 }
 
+impl Letter {
+    /// As this channel is told it: another one than it was for says so.
+    pub(super) fn notice_for(&self, via: &str) -> Notice {
+        let mut notice = self.notice.clone();
+        if via != self.channel {
+            for item in &mut notice.items {
+                item.instead_of = Some(self.channel.clone());
+            }
+        }
+        notice
+    }
+}
+
 /// What all letters of one speech share.
 #[derive(Clone, Debug)]
 pub(super) struct Occasion<'a> {
@@ -49,6 +62,21 @@ pub(super) fn wanted(routing: &Routing, undelivered: &[Undelivered]) -> BTreeSet
     let waiting = undelivered.iter().filter(|row| routing.channels.contains(&row.channel));
     let waiting = waiting.map(|row| Line { topic: topic(row.delivery), channel: row.channel.clone() });
     database.chain(waiting).collect()
+}
+
+/// The line that tells this channel the same, if there may be one.
+pub(super) fn same_for(line: &Line, channel: &str, undelivered: &[Undelivered]) -> Option<Line> {
+    let topic = match delivery_of(line) {
+        None => line.topic.clone(),
+        Some(delivery) => {
+            let mine = undelivered.iter().find(|row| row.delivery == delivery)?;
+            let is_same = |row: &&Undelivered| {
+                (row.incident, &row.event, row.channel.as_str()) == (mine.incident, &mine.event, channel)
+            };
+            topic(undelivered.iter().find(is_same)?.delivery)
+        }
+    };
+    Some(Line { topic, channel: channel.to_owned() })
 }
 
 fn topic(delivery: i64) -> String {
@@ -114,7 +142,7 @@ fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeS
         items,
         doubt: Some(doubt),
         lateness: None,
-        thread: None,
+        threads: BTreeMap::new(),
         told_to: Vec::new(),
     };
     (!notice.items.is_empty()).then(|| Letter { channel: channel.to_owned(), notice, lines })

@@ -42,6 +42,9 @@ pub struct Policy {
     /// How long a lease must be watched unchanged until it has ended: longer than [`Self::lease_fence`] plus one
     /// renewal, so that a node stops by itself before anybody takes over.
     pub lease_watch: Duration,
+    /// How long a node starts nothing after it saw that the database lost its tail: who does not know yet has lost its
+    /// lease by then, or seen it too.
+    pub quarantine: Duration,
     /// How long a contradictory state (stalled, lease ended but reachable) is tolerated before monitors move.
     pub stall_grace: Duration,
     /// How long an unreachable node keeps its push monitors: senders cannot reach it either.
@@ -106,6 +109,7 @@ impl Default for Policy {
             lease_renewal: Duration::from_secs(2),
             lease_fence: Duration::from_secs(8),
             lease_watch: Duration::from_secs(11),
+            quarantine: Duration::from_secs(11),
             stall_grace: Duration::from_secs(30),
             push_grace: Duration::from_secs(60),
             split_rounds: 3,
@@ -161,6 +165,7 @@ impl Policy {
                 "lease_watch",
                 "must be at least lease_fence + lease_renewal",
             ),
+            (self.quarantine >= self.lease_fence, "quarantine", "must be at least lease_fence"),
             (self.claim_without_lock > self.leader_fence, "claim_without_lock", "must be longer than leader_fence"),
             (self.monitor_limit_per_node > 0, "monitor_limit_per_node", "must be at least 1"),
             (self.batch > 0, "batch", "must be at least 1"),

@@ -20,6 +20,7 @@ use crate::cluster::wait::wait_until;
 use crate::support::raw::Raw;
 
 on_both_databases! {
+    ends_that_are_told_together_know_their_own_headlines,
     what_opens_together_is_one_message_and_so_is_its_end,
     three_deliverers_tell_everything_once,
     more_than_ten_are_told_as_a_digest,
@@ -151,6 +152,25 @@ pub(super) async fn resolve(fixture: &Fixture, key: &str) {
     assert!(watch.resolve(key, seen).await.unwrap());
 }
 
+async fn ends_that_are_told_together_know_their_own_headlines(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    let running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    for (messages, key) in [(1, "node/node1"), (2, "capacity")] {
+        raise(&fixture, key, &routing).await;
+        ops.wait_for(messages).await;
+    }
+    drop(running);
+    for key in ["node/node1", "capacity"] {
+        resolve(&fixture, key).await;
+    }
+    let _again = deliverer(&fixture, 2, &routing, &[("ops", &ops)]);
+    ops.wait_for(3).await;
+    let taken = ops.taken();
+    let headline = |notice: &Notice| (notice.items[0].incident_id.clone(), format!("ref-{}", notice.id));
+    assert_eq!(taken[2].threads, taken[..2].iter().map(headline).collect());
+}
+
 async fn what_opens_together_is_one_message_and_so_is_its_end(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     let (routing, ops) = (routing(&["ops"], None), Vendor::default());
@@ -225,7 +245,7 @@ async fn a_message_whose_sender_died_is_repeated_and_says_so(kind: Kind) {
     let taken = ops.taken();
     assert_eq!((taken[0].id.as_str(), taken[0].doubt), ("n1", Some(Doubt::MayBeRepeated)));
     assert_eq!(taken[1].doubt, None);
-    assert_eq!(taken[1].thread.as_deref(), Some("ref-n1"));
+    assert_eq!(taken[1].threads.values().collect::<Vec<_>>(), ["ref-n1"]);
 }
 
 async fn what_was_tried_since_it_was_planned_is_not_claimed(kind: Kind) {

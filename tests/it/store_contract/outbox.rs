@@ -42,7 +42,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A vendor that takes everything, or answers as it is told.
 #[derive(Clone, Default)]
-struct Vendor {
+pub(super) struct Vendor {
     taken: Arc<Mutex<Vec<Notice>>>,
     refuses: Arc<Mutex<Option<DeliveryError>>>,
 }
@@ -57,7 +57,7 @@ impl Vendor {
     }
 
     /// `event key` of everything that arrived, a message each.
-    fn told(&self) -> Vec<Vec<String>> {
+    pub(super) fn told(&self) -> Vec<Vec<String>> {
         let word = |event| match event {
             EventKind::Opened => "opened",
             EventKind::Worse => "worse",
@@ -70,7 +70,7 @@ impl Vendor {
         self.taken().iter().map(told).collect()
     }
 
-    async fn wait_for(&self, messages: usize) {
+    pub(super) async fn wait_for(&self, messages: usize) {
         let is_there = async || self.taken().len() >= messages;
         wait_until(&format!("{messages} messages arrived"), PATIENCE, is_there).await;
     }
@@ -108,7 +108,12 @@ pub(super) fn routing(channels: &[&str], repeat: Option<Duration>) -> Routing {
     Routing { channels, routes: vec![route] }
 }
 
-fn deliverer(fixture: &Fixture, me: u64, routing: &Routing, vendors: &[(&str, &Vendor)]) -> AbortOnDropHandle<()> {
+pub(super) fn deliverer(
+    fixture: &Fixture,
+    me: u64,
+    routing: &Routing,
+    vendors: &[(&str, &Vendor)],
+) -> AbortOnDropHandle<()> {
     let outlet = |vendor: &Vendor| Outlet { channel: Arc::new(vendor.clone()), fallback: None };
     let outlets = vendors.iter().map(|(name, vendor)| ((*name).to_owned(), outlet(vendor))).collect();
     start(fixture, me, routing, outlets)
@@ -436,7 +441,7 @@ async fn what_nobody_takes_care_of_is_told_again(kind: Kind) {
     ops.wait_for(1).await;
     let is_noted = "SELECT COUNT(*) FROM komainu_delivery WHERE state = 'sent'";
     wait_until("it is noted", PATIENCE, async || fixture.raw.count(is_noted).await == 1).await;
-    assert_eq!(store::remind(&fixture.store, &routing).await.unwrap(), 0);
+    assert_eq!(store::remind(&fixture.store, &routing, 0).await.unwrap().incidents, 0);
     fixture.raw.execute("UPDATE komainu_delivery SET sent_at = sent_at - 3600000").await;
     ops.wait_for(2).await;
     assert_eq!(ops.told().concat(), ["opened leader", "reminder leader"]);
@@ -444,7 +449,7 @@ async fn what_nobody_takes_care_of_is_told_again(kind: Kind) {
     assert!(komainu::store::incidents::acknowledge(&fixture.store, incident, "ada").await.unwrap());
     wait_until("both are noted", PATIENCE, async || fixture.raw.count(is_noted).await == 2).await;
     fixture.raw.execute("UPDATE komainu_delivery SET sent_at = sent_at - 7200000").await;
-    assert_eq!(store::remind(&fixture.store, &routing).await.unwrap(), 0, "somebody takes care of it");
+    assert_eq!(store::remind(&fixture.store, &routing, 0).await.unwrap().incidents, 0, "somebody takes care of it");
 }
 
 async fn what_waits_for_a_channel_that_is_gone_is_told_elsewhere(kind: Kind) {

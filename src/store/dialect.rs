@@ -70,6 +70,14 @@ impl Dialect {
         self.pick(" FORCE INDEX (PRIMARY)", "")
     }
 
+    /// MariaDB: by this index and no other; SQLite finds its own way.
+    pub(crate) fn by_index(self, index: &str) -> String {
+        match self {
+            Self::MariaDb => format!(" FORCE INDEX ({index})"),
+            Self::Sqlite => String::new(),
+        }
+    }
+
     /// The optimizer keeps the order in which the tables are written.
     pub(crate) fn straight(self) -> &'static str {
         self.pick("STRAIGHT_JOIN", "CROSS JOIN")

@@ -3,7 +3,7 @@
 //! Remembers the counts of ranges of monitors, each of about a thousand, and counts a range again when an assignment in
 //! it bears a later generation than was seen, when it is the last one (there new monitors appear), and in turn: Kuma's
 //! table has no mark of a change, and edits in its UI show when their range's turn comes. All ranges have had theirs
-//! after ten rounds of a leader, thirty of another watchdog ([`LEADERS_TURN`], [`FOLLOWERS_TURN`]); of up to
+//! after twenty rounds of a leader, sixty of another watchdog ([`LEADERS_TURN`], [`FOLLOWERS_TURN`]); of up to
 //! [`AT_LEAST`] ranges each round counts all. A database that lost its tail is counted from the start.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +22,8 @@ const ACT: &str = "count the assignments";
 /// Monitors of one range, when it is made.
 const RANGE: i64 = 1_000;
 /// Rounds in which all ranges are counted again.
-const LEADERS_TURN: usize = 10;
-const FOLLOWERS_TURN: usize = 30;
+const LEADERS_TURN: usize = 20;
+const FOLLOWERS_TURN: usize = 60;
 /// Ranges that each round counts again, if there are so many.
 const AT_LEAST: usize = 2;
 /// More changes than these are counted by counting everything.

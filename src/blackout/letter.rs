@@ -280,6 +280,20 @@ mod tests {
     }
 
     #[test]
+    fn another_channel_that_is_told_the_same_anyway_is_known_and_one_that_helps_out_says_so() {
+        let line = |topic: &str, channel: &str| Line { topic: topic.to_owned(), channel: channel.to_owned() };
+        let twin = Undelivered { incident: 71, ..row(2, "node/node1", "mail") };
+        let known = [row(1, "node/node1", "ops"), twin, row(3, "capacity", "mail")];
+        let same = |topic: &str| same_for(&line(topic, "ops"), "mail", &known);
+        assert_eq!(same("database"), Some(line("database", "mail")));
+        assert_eq!(same("delivery/1"), Some(line("delivery/2", "mail")));
+        assert_eq!(same_for(&line("delivery/3", "mail"), "ops", &known), None);
+        let letter = &spoken(&[])[0];
+        let told_by = |via: &str| letter.notice_for(via).items[0].instead_of.clone();
+        assert_eq!((told_by("mail"), told_by("ops")), (None, Some("mail".to_owned())));
+    }
+
+    #[test]
     fn the_same_message_has_the_same_id_whoever_sends_it() {
         let (one, other) = (spoken(&[]), spoken(&[]));
         assert_eq!(one[0].notice.id, other[0].notice.id);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::view::{Health, View};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use url::Url;
 
 use crate::voice::Voice;
@@ -38,18 +39,25 @@ pub async fn run(deadman: Deadman, mut view: watch::Receiver<Arc<View>>, voice: 
     let mut seen_at = clock::now();
     let mut due_at = clock::now();
     let mut was_told = None;
+    // At most one: whoever takes long to answer keeps nobody from seeing what is published meanwhile.
+    let mut pings = JoinSet::new();
     loop {
         tokio::select! {
             changed = view.changed() => match changed {
                 Ok(()) => seen_at = clock::now(),
                 Err(_) => return,
             },
+            Some(Ok(outcome)) = pings.join_next() => tell(&mut was_told, outcome),
             () = clock::sleep_until(due_at) => {
                 due_at = clock::now() + deadman.interval;
                 let can_tell = !voice.ability().is_mute;
                 let is_well = can_tell && is_well(&view.borrow_and_update(), seen_at, clock::now(), &deadman);
-                let outcome = if is_well { ping(&http, &deadman.url).await } else { Outcome::Silent };
-                tell(&mut was_told, outcome);
+                if !is_well {
+                    tell(&mut was_told, Outcome::Silent);
+                } else if pings.is_empty() {
+                    let (http, url) = (http.clone(), deadman.url.clone());
+                    pings.spawn(async move { ping(&http, &url).await });
+                }
             }
         }
     }
@@ -149,6 +157,29 @@ mod tests {
         wait_for_more(&pings).await;
         drop(publish);
         task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn while_a_service_takes_long_to_answer_views_are_seen() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/ping", listener.local_addr().unwrap()).parse().unwrap();
+        let pings = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&pings);
+        let app = axum::Router::new().fallback(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>()
+        });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let deadman = Deadman { url, interval: Duration::from_millis(20), fresh_for: Duration::from_secs(15) };
+        let (publish, views) = watch::channel(view(Health::Ok));
+        let task = tokio::spawn(run(deadman, views, Voice::default()));
+        while pings.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // It ends at once with whoever publishes, though no answer came.
+        drop(publish);
+        tokio::time::timeout(Duration::from_secs(5), task).await.unwrap().unwrap();
+        assert_eq!(pings.load(Ordering::Relaxed), 1, "one at a time");
     }
 
     #[tokio::test]

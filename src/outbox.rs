@@ -10,6 +10,7 @@ mod compose;
 mod courier;
 mod elsewhere;
 mod errand;
+mod reminding;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,15 +26,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
+pub(crate) use self::errand::failure;
 use crate::store::Store;
 use crate::store::outbox as store;
 use crate::voice::Voice;
 
 /// Between two looks at what waits.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Between two looks for reminders, whose shortest pause is minutes.
-const REMINDERS_EVERY: u32 = 10;
 
 /// Between two looks at criticals that wait for minutes.
 const OVERDUE_EVERY: u32 = 5;
@@ -107,7 +106,8 @@ pub async fn run(outbox: Outbox, shutdown: CancellationToken) {
         bells.insert(name.clone(), bell);
     }
     couriers.close();
-    scout(&outbox, &bells, &shutdown).await;
+    // Beside each other: however many reminders are due, couriers are woken.
+    tokio::join!(scout(&outbox, &bells, &shutdown), reminding::run(&outbox, &shutdown));
     couriers.wait().await;
 }
 
@@ -147,12 +147,6 @@ async fn look(
     }
     if waits {
         return Ok(());
-    }
-    if round.is_multiple_of(REMINDERS_EVERY) {
-        let incidents = store::remind(&outbox.store, &outbox.routing).await?;
-        if incidents > 0 {
-            tracing::info!(incidents, "reminders entered");
-        }
     }
     if round.is_multiple_of(OVERDUE_EVERY) && !bells.is_empty() {
         elsewhere::tell_overdue(outbox).await?;

@@ -1,6 +1,7 @@
 //! `komainu notify`: tries the channels of the configuration, from this host, without the outbox; what works, watchdogs
 //! that had given up on it are told.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -123,7 +124,7 @@ fn test_notice(name: &str, cluster: &str, runbook: &str) -> Notice {
         is_digest: false,
         doubt: None,
         lateness: None,
-        thread: None,
+        threads: BTreeMap::new(),
         told_to: Vec::new(),
     }
 }

@@ -39,6 +39,7 @@ pub mod quorum;
 pub mod reminder;
 pub mod roster;
 pub mod routing;
+pub mod sampling;
 pub mod shard;
 pub mod status;
 pub mod steps;

@@ -3,8 +3,9 @@
 //! A pure function of the configuration and the subject. When a message leaves, and in whose company, is
 //! [`crate::outbox`]'s business.
 //!
-//! What names its own channels (a monitor, a heartbeat) is told there and nowhere else. Otherwise *all* routes that match
-//! apply. Without any route in the configuration, everything goes to every channel.
+//! What names its own channels (a monitor, a heartbeat) is told there and nowhere else, again as often as any route says
+//! that takes it. Otherwise *all* routes that match apply. Without any route in the configuration, everything goes to every
+//! channel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -91,21 +92,23 @@ impl Routing {
     /// nobody goes to all.
     pub fn plan(&self, subject: &Subject) -> Vec<Planned> {
         let mut planned = BTreeMap::new();
+        let matching = || self.routes.iter().filter(|route| route.matcher.takes(subject));
+        let repeat = matching().filter_map(|route| route.repeat).min();
         if subject.channels.is_empty() {
-            for route in self.routes.iter().filter(|route| route.matcher.takes(subject)) {
+            for route in matching() {
                 for channel in route.channels.iter().filter(|channel| self.channels.contains(channel)) {
                     note(&mut planned, channel, route.group_wait, route.repeat);
                 }
             }
         } else {
             for channel in subject.channels.iter().filter(|channel| self.channels.contains(channel)) {
-                note(&mut planned, channel, GROUP_WAIT, None);
+                note(&mut planned, channel, GROUP_WAIT, repeat);
             }
         }
         let reaches_nobody = planned.is_empty() && (self.routes.is_empty() || !subject.channels.is_empty());
         if reaches_nobody {
             for channel in &self.channels {
-                note(&mut planned, channel, GROUP_WAIT, None);
+                note(&mut planned, channel, GROUP_WAIT, repeat);
             }
         }
         planned.into_values().collect()
@@ -247,6 +250,20 @@ mod tests {
         assert_eq!(told(&monitor), [("mail".into(), 5)]);
         monitor.channels.push("phone".into());
         assert_eq!(told(&monitor), [("phone".into(), 5)]);
+    }
+
+    #[test]
+    fn own_channels_are_told_again_as_often_as_the_routes_say_that_take_the_subject() {
+        let mut routing = routing();
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3_600));
+        for (route, repeat) in routing.routes.iter_mut().zip([hours(1), hours(4), hours(2), hours(3)]) {
+            route.repeat = repeat;
+        }
+        let mut monitor = subject("monitor/7", Severity::Critical);
+        monitor.tags.push("shop".into());
+        monitor.channels.push("phone".into());
+        let planned = routing.plan(&monitor);
+        assert_eq!(planned.iter().map(|planned| planned.repeat).collect::<Vec<_>>(), [hours(3)]);
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub const UNTOLD_AFTER: Duration = Duration::from_secs(300);
 /// once keep one busy for a minute.
 const SILENT_AFTER: Duration = Duration::from_secs(120);
 
+/// An incident that is back among the untold so soon was never told: it came and went, or the database's clock jumped and
+/// nothing seemed to be due.
+const GONE_AFTER: Duration = Duration::from_secs(60);
+
 /// Whoever is only heard while there is something to do, and was not heard for so long, has nothing to do any more.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 
@@ -110,7 +114,14 @@ pub struct Telling {
     parts: BTreeMap<Part, Seen>,
     unheard_since: Option<Mono>,
     unhelped_since: Option<Mono>,
-    untold: BTreeMap<i64, Mono>,
+    untold: BTreeMap<i64, Untold>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Untold {
+    since: Mono,
+    /// The first look that did not show it any more.
+    gone_at: Option<Mono>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -151,10 +162,14 @@ impl Telling {
         let is_lost = |channels: &BTreeSet<String>| !channels.is_empty() && channels.is_subset(&facts.failing);
         self.unheard_since = is_lost(&self.listeners).then(|| self.unheard_since.unwrap_or(now));
         self.unhelped_since = is_lost(&self.others).then(|| self.unhelped_since.unwrap_or(now));
-        self.untold.retain(|incident, _| facts.untold.contains(incident));
+        self.untold.retain(|_, untold| untold.gone_at.is_none_or(|at| now.since(at) < GONE_AFTER));
+        for (incident, untold) in &mut self.untold {
+            let is_gone = !facts.untold.contains(incident);
+            untold.gone_at = is_gone.then(|| untold.gone_at.unwrap_or(now));
+        }
         if !self.listeners.is_empty() {
             for incident in &facts.untold {
-                self.untold.entry(*incident).or_insert(now);
+                self.untold.entry(*incident).or_insert(Untold { since: now, gone_at: None });
             }
         }
         self.failing = facts.failing;
@@ -168,7 +183,8 @@ impl Telling {
             ability.is_mute = true;
         }
         self.note_unheard(now, &mut ability);
-        let oldest = self.untold.values().min().map(|since| now.since(*since));
+        let waiting = self.untold.values().filter(|untold| untold.gone_at.is_none());
+        let oldest = waiting.map(|untold| now.since(untold.since)).max();
         if let Some(lasts) = oldest.filter(|lasts| *lasts >= UNTOLD_AFTER.min(self.limit)) {
             ability.note(self.limit, lasts, &format!("a critical is told to nobody since {} s", lasts.as_secs()));
         }

@@ -294,6 +294,16 @@ fn the_effective_settings_show_channels_without_their_secrets() {
     }
 }
 
+/// Its channels and routes alone, as somebody would begin with them.
+#[test]
+fn what_the_readme_shows_of_telling_leaves_nothing_to_nobody() {
+    let readme = include_str!("../../../README.md");
+    let (_, telling) = readme.split_once("## Tell people").unwrap();
+    let block = telling.split_once("```toml\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    let config = folder(&format!("\n{block}")).load().unwrap();
+    assert_eq!((config.channels.len(), config.routing.routes.len(), config.unheard()), (2, 2, None));
+}
+
 /// All TOML of the document, as one configuration.
 #[test]
 fn what_the_document_about_channels_shows_is_a_configuration() {

@@ -15,6 +15,9 @@ use crate::store::value::values;
 /// As many of what is due longest are looked at: what is stuck is among them.
 const MOST_LOOKED_AT: u32 = 1_000;
 
+/// Nothing that opens waits longer for company. What seems to was written by a clock that has jumped since, and is due.
+const LONGEST_WAIT_MS: u32 = 600_000;
+
 /// Reads it, and makes sure that the outbox can be written too.
 pub async fn telling(store: &Store) -> Result<Facts, StoreError> {
     let act = "look whether people can be told";
@@ -36,7 +39,8 @@ async fn untold(session: &mut Session) -> Result<BTreeSet<i64>, StoreError> {
     let now = session.dialect().now_ms();
     let sql = format!(
         "SELECT d.incident_id FROM (SELECT event_id, incident_id FROM komainu_delivery \
-         WHERE state = 'waiting' AND due_at <= {now} ORDER BY due_at LIMIT {MOST_LOOKED_AT}) d \
+         WHERE state = 'waiting' AND (due_at <= {now} OR due_at > {now} + {LONGEST_WAIT_MS}) \
+         ORDER BY due_at LIMIT {MOST_LOOKED_AT}) d \
          JOIN komainu_event e ON e.id = d.event_id WHERE e.severity = ? AND e.kind NOT IN ('reminder', 'resolved') \
          AND NOT EXISTS (SELECT 1 FROM komainu_delivery o WHERE o.incident_id = d.incident_id \
          AND o.event_id = d.event_id AND o.state = 'sent')"

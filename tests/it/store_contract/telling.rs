@@ -341,7 +341,10 @@ async fn a_channel_that_fails_in_whatever_way_shows_and_so_does_who_was_told_not
         // A clock that is set back by a day does not make a channel work.
         let ahead = "UPDATE komainu_channel SET last_error_at = last_error_at + 86400000";
         fixture.raw.execute(ahead).await;
-        assert!(store::telling(&fixture.store).await.unwrap().failing.contains("ops"), "{said}");
+        fixture.raw.execute("UPDATE komainu_delivery SET due_at = due_at + 86400000").await;
+        let facts = store::telling(&fixture.store).await.unwrap();
+        assert!(facts.failing.contains("ops") && facts.untold.contains(&id), "{said}: {facts:?}");
+        fixture.raw.execute("UPDATE komainu_delivery SET due_at = due_at - 86400000").await;
         fixture.raw.execute("UPDATE komainu_delivery SET retry_at = NULL, claimed_until = NULL").await;
         fixture.raw.execute("UPDATE komainu_channel SET next_at = 0").await;
         let willing = Scripted::willing();

@@ -82,6 +82,24 @@ fn a_critical_that_nobody_is_told_is_degraded_after_five_minutes_and_down_after_
 }
 
 #[test]
+fn a_critical_that_is_away_for_a_moment_has_waited_all_the_same() {
+    let mut telling = telling(&["ops"], &[]);
+    for second in 0..300 {
+        // The clock of the database is put back again and again: for twenty seconds nothing seems to be due.
+        let untold: &[i64] = if second % 60 < 20 { &[] } else { &[7] };
+        telling.see(Mono::secs(second), facts(&[], untold));
+        assert_eq!(seen(&mut telling, second), OK, "{second}");
+    }
+    telling.see(Mono::secs(319), facts(&[], &[]));
+    assert_eq!(seen(&mut telling, 319), OK, "nothing waits now");
+    telling.see(Mono::secs(320), facts(&[], &[7]));
+    assert_eq!(seen(&mut telling, 320), DEGRADED, "since the twentieth second");
+    telling.see(Mono::secs(330), facts(&[], &[]));
+    telling.see(Mono::secs(400), facts(&[], &[7]));
+    assert_eq!(seen(&mut telling, 400), OK, "told, and bad once more");
+}
+
+#[test]
 fn a_part_that_fails_for_long_is_named_and_the_dead_man_hears_nothing() {
     for part in Part::ALL {
         let mut telling = telling(&[], &[]);

@@ -242,7 +242,8 @@ impl World {
         match output {
             Output::ReadRound => self.order(who, LineKind::Desk, Order::ReadRound),
             Output::Errand(errand) => self.order(who, LineKind::Side, Order::Errand(errand, BTreeMap::new())),
-            Output::ReadProgress(spans) => {
+            Output::ReadProgress(looks) => {
+                let spans = looks.into_iter().filter_map(|(node, look)| Some((node, look.within?))).collect();
                 self.order(who, LineKind::Side, Order::Errand(Errand::Progress, spans));
             }
             Output::Write(write) => self.order(who, LineKind::Desk, Order::Write(write)),

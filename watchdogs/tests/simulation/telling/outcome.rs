@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::outbox::attempt::{CRITICAL_WITHIN, MOST_REPEATS};
 use komainu_watchdogs::outbox::queue::LONGEST_REST;
-use komainu_watchdogs::outbox::{Event, FLAPPING_FROM};
-use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::reminder;
+use komainu_watchdogs::routing::{Planned, Routing};
 use komainu_watchdogs::time::Wall;
 
 use super::courier::Claim;
@@ -175,7 +176,7 @@ impl Outbox {
     pub(crate) fn remind(&mut self, now: Wall, repeat: Duration) -> u64 {
         let mut reminders = 0;
         for incident in 0..self.incidents.len() {
-            if !self.incidents[incident].is_open || self.incidents[incident].flaps >= FLAPPING_FROM {
+            if !self.incidents[incident].is_open {
                 continue;
             }
             let mut due = BTreeMap::new();
@@ -184,14 +185,13 @@ impl Outbox {
                 let live: Vec<_> = rows.filter(|row| !matches!(row.state, State::Cancelled | State::Failed)).collect();
                 let is_told = !live.is_empty() && live.iter().all(|row| row.state == State::Sent);
                 let told_at = live.iter().map(|row| row.sent_at).max().unwrap_or_default();
-                let told = komainu_watchdogs::reminder::Told {
-                    opened_at: self.incidents[incident].opened_at,
-                    told_at,
-                    repeat: Some(repeat),
-                    spell: None,
-                };
-                if is_told && komainu_watchdogs::reminder::is_due(&told, now) {
-                    due.insert(channel_name(channel), Duration::ZERO);
+                let name = channel_name(channel);
+                let told = [(name.clone(), reminder::Told::At(told_at))].into();
+                let open = reminder::Open { opened_at: self.incidents[incident].opened_at, told, spell: None };
+                let planned = Planned { channel: name, group_wait: Duration::ZERO, repeat: Some(repeat) };
+                if is_told {
+                    let channels = reminder::due(&open, &[planned], now).into_iter();
+                    due.extend(channels.map(|channel| (channel, Duration::ZERO)));
                 }
             }
             reminders += u64::try_from(due.len()).unwrap();

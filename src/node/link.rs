@@ -27,7 +27,8 @@ use crate::clock::database::DatabaseClock;
 use crate::store::monitors::MonitorSpec;
 use crate::store::{NodeProcess, Store, StoreError, TenureConnection};
 
-/// How long one request may take: two of them fit into what a lease leaves after a renewal was due.
+/// How long one request may take on a connection that there is: two of them fit into what a lease leaves after a renewal was
+/// due.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long reading all assignments may take.
@@ -286,7 +287,8 @@ impl Link {
         if clock::now() < self.connect_not_before {
             return Err(RequestError::Away);
         }
-        within(REQUEST_TIMEOUT, self.parts.identity.connect(&self.parts.store)).await
+        // It has a limit of its own, by how far away the database is.
+        Ok(self.parts.identity.connect(&self.parts.store).await?)
     }
 
     /// Orders the stop, and tells the tenure once nothing of these monitors can be stored any more.

@@ -213,6 +213,11 @@ impl Store {
         Ok(session)
     }
 
+    /// A limit that was chosen for a near database, with room for the trips to this one.
+    pub fn allow(&self, near: Duration) -> Duration {
+        self.shared.distance.allow(near)
+    }
+
     /// A statement that does next to nothing took so long.
     pub(crate) fn note_trip(&self, trip: Duration) {
         self.shared.distance.note(trip);

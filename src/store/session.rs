@@ -67,6 +67,16 @@ pub(crate) enum Purpose {
     Write,
 }
 
+/// A statement and its values.
+pub(crate) type Statement = (String, Vec<Value>);
+
+/// What one of several statements brought.
+pub(crate) struct Answer {
+    pub(crate) rows: Vec<Row>,
+    /// Rows that its WHERE clause found, if it changes any.
+    pub(crate) changed: u64,
+}
+
 enum Wire {
     MariaDb(Box<MySqlConnection>),
     Sqlite(Box<SqliteConnection>),
@@ -89,6 +99,9 @@ pub(crate) struct Session {
     in_flight: bool,
     statements: u64,
     trip: Duration,
+    /// Galera: of several writing statements in one packet, one that loses its transaction half-way is answered as if it
+    /// had not.
+    writes_singly: bool,
 }
 
 impl Session {
@@ -119,6 +132,7 @@ impl Session {
             in_flight: false,
             statements: 0,
             trip: Duration::ZERO,
+            writes_singly: false,
         };
         if session.dialect() == Dialect::MariaDb {
             let began_at = clock::now();
@@ -126,6 +140,11 @@ impl Session {
             session.trip = clock::now().since(began_at);
         }
         Ok(session)
+    }
+
+    /// From now on each writing statement travels alone.
+    pub(crate) fn write_singly(&mut self) {
+        self.writes_singly = true;
     }
 
     /// What one trip took when it was connected.
@@ -220,8 +239,8 @@ impl Session {
         self.arrive(act, answer)
     }
 
-    /// Several statements without values, sent as one text to MariaDB: the rows of each.
-    async fn answers(&mut self, act: &'static str, text: &str) -> Result<Vec<Vec<Row>>, StoreError> {
+    /// Several statements without values, sent as one text to MariaDB: what each brought.
+    async fn answers(&mut self, act: &'static str, text: &str) -> Result<Vec<Answer>, StoreError> {
         let Wire::MariaDb(wire) = &mut self.wire else { return Ok(Vec::new()) };
         if self.in_flight {
             return Err(StoreError::Lost { act, reason: "an earlier statement was never answered".to_owned() });
@@ -229,16 +248,17 @@ impl Session {
         self.in_flight = true;
         self.statements += 1;
         let reading = async {
-            let mut sets = vec![Vec::new()];
-            let mut answers = sqlx::raw_sql(AssertSqlSafe(text.to_owned())).fetch_many(&mut **wire);
-            while let Some(answer) = answers.try_next().await? {
-                match (answer, sets.last_mut()) {
-                    (Either::Right(row), Some(rows)) => rows.push(Row::mariadb(act, row)),
-                    (Either::Right(_), None) => {}
-                    (Either::Left(_), _) => sets.push(Vec::new()),
+            let (mut answers, mut rows) = (Vec::new(), Vec::new());
+            let mut coming = sqlx::raw_sql(AssertSqlSafe(text.to_owned())).fetch_many(&mut **wire);
+            while let Some(come) = coming.try_next().await? {
+                match come {
+                    Either::Right(row) => rows.push(Row::mariadb(act, row)),
+                    Either::Left(end) => {
+                        answers.push(Answer { rows: std::mem::take(&mut rows), changed: end.rows_affected() });
+                    }
                 }
             }
-            Ok(sets)
+            Ok(answers)
         };
         let answer = within(act, self.statement_timeout, reading).await?;
         self.arrive(act, answer)

@@ -152,6 +152,10 @@ impl Link {
                 if let Some(reason) = self.perform(output).await {
                     return reason;
                 }
+                // Far from the database the next request is always due: what came meanwhile is not to wait for a pause.
+                while let Some(input) = self.come() {
+                    self.handle(input);
+                }
             }
             let wake_at = self.parts.tenure.lock().poll_timeout();
             let input = tokio::select! {
@@ -161,6 +165,15 @@ impl Link {
             };
             self.handle(input);
         }
+    }
+
+    /// What waits to be taken in.
+    fn come(&mut self) -> Option<Input> {
+        if let Ok(input) = self.inputs.try_recv() {
+            return Some(input);
+        }
+        let read = self.readings.try_join_next()?;
+        Some(self.take_assignments(read))
     }
 
     fn next_output(&self) -> Option<Output> {

@@ -198,18 +198,17 @@ impl DatabaseProbe {
     }
 
     async fn ask(&self, state: &mut ProbeState, identity: &Identity) -> bool {
-        let mut connection = match state.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let begin = || {
-                    let (identity, store) = (identity.clone(), self.store.clone());
-                    tokio::spawn(async move { identity.connect(&store).await })
-                };
-                let connected = state.connecting.get_or_insert_with(begin).await;
-                state.connecting = None;
-                let Ok(Ok(connection)) = connected else { return false };
-                connection
-            }
+        let begin = || {
+            let (identity, store) = (identity.clone(), self.store.clone());
+            tokio::spawn(async move { identity.connect(&store).await })
+        };
+        let mut connection = if let Some(connection) = state.connection.take() {
+            connection
+        } else {
+            let connected = state.connecting.get_or_insert_with(begin).await;
+            state.connecting = None;
+            let Ok(Ok(connection)) = connected else { return false };
+            connection
         };
         let answers = connection.read_row().await.is_ok();
         state.connection = answers.then_some(connection);

@@ -136,10 +136,9 @@ impl Leadership {
         );
         let values = values![self.incarnation, &self.identity.watchdog, seen];
         Ok(match link.write("claim the leadership", with_lock, (sql, values)).await? {
-            Written::WithoutLock => LeadershipAnswer::ClaimLost,
             Written::ReadOnly => LeadershipAnswer::Failed("the database server is read-only".to_owned()),
             Written::Rows(1) => LeadershipAnswer::Claimed(Epoch(seen.0 + 1)),
-            Written::Rows(_) => LeadershipAnswer::ClaimLost,
+            Written::Rows(_) | Written::WithoutLock => LeadershipAnswer::ClaimLost,
         })
     }
 

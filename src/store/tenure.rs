@@ -56,7 +56,7 @@ pub struct TenureConnection {
 
 impl TenureConnection {
     pub(crate) async fn connect(store: &Store, process: NodeProcess) -> Result<Self, StoreError> {
-        let session = Some(store.open().await?);
+        let session = Some(Session::connect(store.url()).await?);
         let (node, incarnation) = (process.node.clone(), process.incarnation);
         Ok(Self { store: store.clone(), session, node, incarnation, process, clock: DatabaseClock::default() })
     }
@@ -239,7 +239,7 @@ impl TenureConnection {
         }
         match &mut self.session {
             Some(session) => Ok(session),
-            empty => Ok(empty.insert(self.store.open().await?)),
+            empty => Ok(empty.insert(Session::connect(self.store.url()).await?)),
         }
     }
 }

@@ -40,6 +40,7 @@ pub mod reminder;
 pub mod roster;
 pub mod routing;
 pub mod shard;
+mod slowness;
 pub mod status;
 pub mod steps;
 pub mod tenure;

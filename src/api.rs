@@ -29,6 +29,7 @@ use crate::keys::ClusterKey;
 use crate::probe::Prober;
 use crate::store::capacity::Ids;
 use crate::store::{Share, Store};
+use crate::voice::Voice;
 
 mod apikeys;
 mod audit;
@@ -90,6 +91,8 @@ pub struct State {
     pub heartbeats: Heartbeats,
     /// Names of the channels that this watchdog has.
     pub channels: Vec<String>,
+    /// Whether people can be told.
+    pub voice: Voice,
     /// What the watchdog says to its peers about the database.
     pub word: watch::Receiver<Arc<Word>>,
     /// Whoever waits for something is answered when this is cancelled: the process stops.

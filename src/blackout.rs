@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_notifiers::{DeliveryError, Receipt};
-use komainu_watchdogs::blackout::{Blackout, Input, Line, Output, Word};
+use komainu_watchdogs::blackout::{Blackout, Input, Line, Output, Tries, Word};
 use komainu_watchdogs::facts::{Report, Target, Vote};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::routing::Routing;
@@ -93,9 +93,10 @@ pub struct Driver {
     is_unentered: watch::Sender<bool>,
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     attempt: Option<Attempt>,
-    silent: BTreeMap<Line, u32>,
-    /// Messages of which nobody knows whether they arrived, by id.
-    unanswered: BTreeSet<String>,
+    /// What came of each line on each channel that did not take it.
+    tries: BTreeMap<(Line, String), Tries>,
+    /// Messages of which nobody knows whether they arrived, by id and channel.
+    unanswered: BTreeSet<(String, String)>,
     remember_at: Mono,
     /// Attempts in a row to enter what was told.
     refused: u32,
@@ -147,7 +148,7 @@ impl Driver {
             is_unentered,
             events: mpsc::unbounded_channel(),
             attempt: None,
-            silent: BTreeMap::new(),
+            tries: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             remember_at: now,
             refused: 0,
@@ -217,7 +218,7 @@ impl Driver {
             Event::Answered { letter, via, answer } => self.take_answer(*letter, via, answer).await,
             Event::Remembered(Some(undelivered)) => {
                 self.known.undelivered = undelivered;
-                self.silent.clear();
+                self.tries.clear();
                 self.tell_wanted();
             }
             Event::Remembered(None) => {}

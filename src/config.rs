@@ -36,6 +36,7 @@ mod route;
 mod secret;
 mod shape;
 mod status;
+mod unmatched;
 mod watchdog;
 
 pub use self::channel::ChannelConfig;
@@ -49,7 +50,7 @@ pub use self::status::{Details, StatusConfig};
 pub use self::watchdog::WatchdogConfig;
 
 /// The sections that this version understands.
-const SECTIONS: [&str; 7] = ["cluster", "watchdog", "node", "database", "policy", "status", "deadman"];
+const SECTIONS: [&str; 8] = ["cluster", "watchdog", "node", "database", "policy", "status", "routing", "deadman"];
 
 /// The sections of which there may be several, each in double brackets.
 const ENTRIES: [&str; 3] = ["channel", "route", "heartbeat"];
@@ -109,6 +110,8 @@ pub struct Config {
     pub channels: Vec<ChannelConfig>,
     /// Who is told what.
     pub routing: Routing,
+    /// What no route matches is told to nobody, and somebody said so.
+    pub drops_unmatched: bool,
     /// Who notices when all watchdogs fall silent.
     pub deadman: Option<DeadmanConfig>,
     /// Secrets of heartbeats whose senders cannot change, by name.
@@ -135,6 +138,11 @@ impl Config {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(ConfigError::Faults { file: file.to_owned(), faults: faults.into_found() }),
         }
+    }
+
+    /// Of which kinds nobody would hear, because no route takes them.
+    pub fn unheard(&self) -> Option<String> {
+        unmatched::unheard(&self.routing)
     }
 
     /// The settings as they are in force, one a line, secrets left out.
@@ -186,6 +194,8 @@ impl Source {
         let deadman = deadman.and_then(|section| section.resolve(folder, faults));
         let channels = channel::resolve(entry::read(&self.figment, "channel", faults), folder, faults);
         let routing = route::resolve(entry::read(&self.figment, "route", faults), &channels, faults);
+        let unmatched: Option<unmatched::Section> = self.section("routing", faults);
+        let drops_unmatched = unmatched.is_some_and(|section| section.resolve(&routing, faults));
         let heartbeat_secrets = heartbeat::resolve(entry::read(&self.figment, "heartbeat", faults), folder, faults);
         Some(Config {
             cluster: cluster?,
@@ -196,6 +206,7 @@ impl Source {
             status: StatusConfig { details: status?.details },
             channels,
             routing,
+            drops_unmatched,
             deadman,
             heartbeat_secrets,
         })

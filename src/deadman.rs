@@ -1,8 +1,8 @@
 //! The dead-man: an outside address that is pinged while watching really happens, so that silence of everything is
 //! noticed by somebody who expects to hear from us.
 //!
-//! Pings exactly while `/status` would answer 200: this watchdog's view is fresh, the database takes writes, a majority
-//! lives. Otherwise it stays silent, which is its whole message. The address is a secret: no log shows it.
+//! Pings only while `/status` would answer 200: this watchdog's view is fresh, the database takes writes, a majority
+//! lives, people can be told. Otherwise it stays silent, which is its whole message. The address is a secret: no log shows it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,10 @@ use std::time::Duration;
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::view::{Health, View};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use url::Url;
 
+use crate::voice::Voice;
 use crate::{channels, clock, probe};
 
 /// Who expects to hear from this watchdog, and what it goes by.
@@ -26,7 +28,7 @@ pub struct Deadman {
 }
 
 /// Pings until it is dropped, or until nobody publishes views any more.
-pub async fn run(deadman: Deadman, mut view: watch::Receiver<Arc<View>>) {
+pub async fn run(deadman: Deadman, mut view: watch::Receiver<Arc<View>>, voice: Voice) {
     let http = match channels::client() {
         Ok(http) => http,
         Err(error) => {
@@ -37,17 +39,25 @@ pub async fn run(deadman: Deadman, mut view: watch::Receiver<Arc<View>>) {
     let mut seen_at = clock::now();
     let mut due_at = clock::now();
     let mut was_told = None;
+    // At most one: whoever takes long to answer keeps nobody from seeing what is published meanwhile.
+    let mut pings = JoinSet::new();
     loop {
         tokio::select! {
             changed = view.changed() => match changed {
                 Ok(()) => seen_at = clock::now(),
                 Err(_) => return,
             },
+            Some(Ok(outcome)) = pings.join_next() => tell(&mut was_told, outcome),
             () = clock::sleep_until(due_at) => {
                 due_at = clock::now() + deadman.interval;
-                let is_well = is_well(&view.borrow_and_update(), seen_at, clock::now(), &deadman);
-                let outcome = if is_well { ping(&http, &deadman.url).await } else { Outcome::Silent };
-                tell(&mut was_told, outcome);
+                let can_tell = !voice.ability().is_mute;
+                let is_well = can_tell && is_well(&view.borrow_and_update(), seen_at, clock::now(), &deadman);
+                if !is_well {
+                    tell(&mut was_told, Outcome::Silent);
+                } else if pings.is_empty() {
+                    let (http, url) = (http.clone(), deadman.url.clone());
+                    pings.spawn(async move { ping(&http, &url).await });
+                }
             }
         }
     }
@@ -99,6 +109,7 @@ mod tests {
     use komainu_watchdogs::time::Wall;
 
     use super::*;
+    use crate::voice::tests::lost;
 
     fn view(status: Health) -> Arc<View> {
         Arc::new(View { status, checked_at: Some(Wall(1)), ..View::default() })
@@ -131,7 +142,8 @@ mod tests {
     async fn it_is_pinged_while_watching_happens_and_not_while_it_does_not() {
         let (deadman, pings) = outside(200).await;
         let (publish, views) = watch::channel(view(Health::Ok));
-        let task = tokio::spawn(run(deadman, views));
+        let voice = Voice::default();
+        let task = tokio::spawn(run(deadman, views, voice.clone()));
         wait_for_more(&pings).await;
         publish.send_replace(view(Health::Degraded));
         wait_for_more(&pings).await;
@@ -145,6 +157,46 @@ mod tests {
         wait_for_more(&pings).await;
         drop(publish);
         task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn while_a_service_takes_long_to_answer_views_are_seen() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/ping", listener.local_addr().unwrap()).parse().unwrap();
+        let pings = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&pings);
+        let app = axum::Router::new().fallback(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>()
+        });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let deadman = Deadman { url, interval: Duration::from_millis(20), fresh_for: Duration::from_secs(15) };
+        let (publish, views) = watch::channel(view(Health::Ok));
+        let task = tokio::spawn(run(deadman, views, Voice::default()));
+        while pings.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // It ends at once with whoever publishes, though no answer came.
+        drop(publish);
+        tokio::time::timeout(Duration::from_secs(5), task).await.unwrap().unwrap();
+        assert_eq!(pings.load(Ordering::Relaxed), 1, "one at a time");
+    }
+
+    #[tokio::test]
+    async fn whoever_can_tell_nobody_for_too_long_is_silent() {
+        for (limit, expected) in [(900, true), (15, false)] {
+            let (deadman, pings) = outside(200).await;
+            let (_publish, views) = watch::channel(view(Health::Ok));
+            let task = tokio::spawn(run(deadman, views, lost(Duration::from_secs(limit))));
+            if expected {
+                wait_for_more(&pings).await;
+            } else {
+                // Time in which ten would come.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                assert_eq!(pings.load(Ordering::Relaxed), 0);
+            }
+            task.abort();
+        }
     }
 
     #[tokio::test]

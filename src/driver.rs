@@ -244,7 +244,7 @@ impl Driver {
             Output::Errand(errand @ (Errand::Counts | Errand::Progress)) => {
                 send(&self.counter, errands::Order::Errand(errand));
             }
-            Output::ReadProgress(spans) => send(&self.counter, errands::Order::Progress(spans)),
+            Output::ReadProgress(looks) => send(&self.counter, errands::Order::Progress(looks)),
             Output::Raise(alarm) => send(&self.clerk, errands::Order::Raise(alarm)),
             Output::Resolve { key, last_bad_at } => send(&self.clerk, errands::Order::Resolve { key, last_bad_at }),
             Output::Leadership(act) => self.order_chair(chair::Order::Act(act)),

@@ -42,6 +42,7 @@ use crate::clock;
 use crate::keys::ClusterKey;
 use crate::store::Store;
 use crate::store::heartbeats::{Definition, Known};
+use crate::voice::Voice;
 
 pub use self::name::{NAME_CHARS, is_name};
 pub use self::peers::{PeerAnswer, path as peer_path};
@@ -66,6 +67,8 @@ pub struct Settings {
     pub watchdog: WatchdogId,
     /// Where the peers are, by the configuration.
     pub peers: Vec<String>,
+    /// Hears how the marking of what is late goes.
+    pub voice: Voice,
     /// Where the peers are, by their rows.
     pub view: watch::Receiver<Arc<View>>,
 }
@@ -102,13 +105,13 @@ pub enum Alive {
 impl Heartbeats {
     /// Starts the tasks.
     pub fn start(settings: Settings) -> Result<Self, reqwest::Error> {
-        let Settings { store, key, fixed_secrets, routing, watchdog, peers, view } = settings;
+        let Settings { store, key, fixed_secrets, routing, watchdog, peers, voice, view } = settings;
         let (intake, jobs) = intake::channel();
         let (settler_bell, bell) = (Bell::default(), Bell::default());
         let picture = Picture::new(settler_bell.clone());
         let taking = intake::run(store.clone(), watchdog, jobs, picture.clone(), bell.clone());
         let refreshing = refresher::run(store.clone(), picture.clone(), bell.clone());
-        let settling = settler::Settler { store, routing, picture: picture.clone(), bell: bell.clone() };
+        let settling = settler::Settler { store, routing, picture: picture.clone(), bell: bell.clone(), voice };
         let tasks = [
             AbortOnDropHandle::new(tokio::spawn(taking)),
             AbortOnDropHandle::new(tokio::spawn(refreshing)),

@@ -21,6 +21,7 @@ pub mod signature;
 pub mod state_dir;
 pub mod steps;
 pub mod store;
+pub mod voice;
 
 /// The tests' own, here as in `tests/it`.
 #[cfg(test)]

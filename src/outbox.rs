@@ -10,6 +10,7 @@ mod compose;
 mod courier;
 mod elsewhere;
 mod errand;
+mod reminding;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,22 +20,25 @@ use futures_util::future::BoxFuture;
 use komainu_notifiers::{DeliveryError, Notice, Receipt};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::telling::Part;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
+pub(crate) use self::errand::failure;
 use crate::store::Store;
 use crate::store::outbox as store;
+use crate::voice::Voice;
 
 /// Between two looks at what waits.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Between two looks for reminders, whose shortest pause is minutes.
-const REMINDERS_EVERY: u32 = 10;
-
 /// Between two looks at criticals that wait for minutes.
 const OVERDUE_EVERY: u32 = 5;
+
+/// Between two looks whether people can be told; what counts there lasts for much longer.
+const ABILITY_EVERY: u32 = 3;
 
 /// A watchdog with another configuration would have delivered by then.
 const ABANDONED_AFTER: Duration = Duration::from_secs(600);
@@ -78,6 +82,8 @@ pub struct Outbox {
     pub outlets: BTreeMap<String, Outlet>,
     /// Where the runbook is: `http://w1:8900/runbook`.
     pub runbook: String,
+    /// Hears how telling people goes.
+    pub voice: Voice,
     /// What was told while the database was down does not stand in the tables yet: nothing is sent until it does.
     pub is_told_elsewhere: watch::Receiver<bool>,
 }
@@ -100,15 +106,19 @@ pub async fn run(outbox: Outbox, shutdown: CancellationToken) {
         bells.insert(name.clone(), bell);
     }
     couriers.close();
-    scout(&outbox, &bells, &shutdown).await;
+    // Beside each other: however many reminders are due, couriers are woken.
+    tokio::join!(scout(&outbox, &bells, &shutdown), reminding::run(&outbox, &shutdown));
     couriers.wait().await;
 }
 
 async fn scout(outbox: &Outbox, bells: &BTreeMap<String, Arc<Notify>>, shutdown: &CancellationToken) {
     let mut is_failing = false;
     for round in 0_u32.. {
-        let waits = *outbox.is_told_elsewhere.borrow();
-        let looked = if waits { Ok(()) } else { look(outbox, bells, round).await };
+        let looked = look(outbox, bells, round).await;
+        // That the outbox can be read is only half of it: a success is noted where writing was tried too.
+        if looked.is_err() {
+            outbox.voice.note(Part::Outbox, &looked);
+        }
         match looked {
             Ok(()) => is_failing = false,
             Err(error) if is_failing => tracing::debug!(%error, "the outbox cannot be read"),
@@ -129,11 +139,14 @@ async fn look(
     bells: &BTreeMap<String, Arc<Notify>>,
     round: u32,
 ) -> Result<(), crate::store::StoreError> {
-    if round.is_multiple_of(REMINDERS_EVERY) {
-        let incidents = store::remind(&outbox.store, &outbox.routing).await?;
-        if incidents > 0 {
-            tracing::info!(incidents, "reminders entered");
-        }
+    let waits = *outbox.is_told_elsewhere.borrow();
+    if waits || round.is_multiple_of(ABILITY_EVERY) {
+        let facts = store::telling(&outbox.store).await;
+        outbox.voice.note(Part::Outbox, &facts);
+        outbox.voice.see(facts?);
+    }
+    if waits {
+        return Ok(());
     }
     if round.is_multiple_of(OVERDUE_EVERY) && !bells.is_empty() {
         elsewhere::tell_overdue(outbox).await?;

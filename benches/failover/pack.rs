@@ -49,9 +49,11 @@ impl Pack {
                 routing: Routing::default(),
                 watchdog: settings.identity.watchdog.clone(),
                 peers: Vec::new(),
+                voice: komainu::voice::Voice::default(),
                 view: published.view.clone(),
             });
             let router = api::router(api::State {
+                voice: komainu::voice::Voice::default(),
                 word: tokio::sync::watch::channel(std::sync::Arc::default()).1,
                 store: settings.store,
                 view: published.view,

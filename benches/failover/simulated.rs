@@ -134,6 +134,13 @@ async fn fill(database: &Database, size: Size) {
             size.first
         ))
         .await;
+    // Made through the API: whatever becomes of them is komainu's to tell.
+    database
+        .execute(&format!(
+            "INSERT INTO komainu_monitor (monitor_id, channels, made_by, created_at, updated_at) \
+             SELECT seq, '[]', 'api', {now}, {now} FROM {list}"
+        ))
+        .await;
     for number in 0..size.beats {
         let beat = format!(
             "INSERT INTO heartbeat (monitor_id, status, time, msg, ping, duration) \

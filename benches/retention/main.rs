@@ -19,7 +19,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use komainu::clock;
 use komainu::store::migrate::{self, MigrateOptions};
-use komainu::store::prune::{self, thinning::Thinning};
+use komainu::store::prune::{self, Rounds};
 use komainu::store::{DatabaseUrl, Store};
 
 use self::it::cluster::database::{self, Database, Kind};
@@ -74,9 +74,9 @@ async fn fill(database: &Database) {
 
 /// As the leader does, over and over; says how many rows went.
 async fn delete(store: &Store, seconds: u64) -> u64 {
-    let (mut thinning, mut deleted, began_at) = (Thinning::default(), 0, clock::now());
+    let (mut rounds, mut deleted, began_at) = (Rounds::default(), 0, clock::now());
     while clock::now().since(began_at) < Duration::from_secs(seconds) {
-        deleted += prune::keep_up(store, &mut thinning).await.unwrap();
+        deleted += prune::keep_up(store, &mut rounds).await.unwrap();
     }
     deleted
 }

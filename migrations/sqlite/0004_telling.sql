@@ -2,6 +2,8 @@
 
 -- What is open, by its key: rounds read their own kinds alone, however many monitors are down.
 CREATE INDEX IF NOT EXISTS komainu_incident_standing ON komainu_incident (resolved_at, k, severity);
+-- And the most urgent of those that others judge.
+CREATE INDEX IF NOT EXISTS komainu_incident_urgent ON komainu_incident (resolved_at, severity);
 -- A delivery that failed rests until `retry_at`, and others overtake it. `failed_at`: what
 -- has been waiting since, while its channel took others, may be what that one fails at. `unanswered`: attempts of which nobody knows whether
 -- they arrived. `company`: larger messages with it in them were refused. `told_to`: a JSON list of the readers who have it.
@@ -15,6 +17,11 @@ ALTER TABLE komainu_delivery ADD COLUMN told_to TEXT NULL;
 ALTER TABLE komainu_delivery ADD COLUMN elsewhere_at INTEGER NULL;
 ALTER TABLE komainu_delivery ADD COLUMN instead_of TEXT NULL;
 CREATE INDEX IF NOT EXISTS komainu_delivery_elsewhere ON komainu_delivery (state, elsewhere_at, due_at);
+-- What is due first, whatever its channel.
+CREATE INDEX IF NOT EXISTS komainu_delivery_waiting ON komainu_delivery (state, due_at);
 
 -- Messages of one incident that the channel refused in a row, with nothing taken between them.
 ALTER TABLE komainu_channel ADD COLUMN refused_alone INTEGER NOT NULL DEFAULT 0;
+
+-- A failure of before, with nothing waiting that would be tried again, says nothing of today.
+UPDATE komainu_channel SET failures = 0 WHERE failures > 0 AND name NOT IN (SELECT channel FROM komainu_delivery WHERE state = 'waiting');

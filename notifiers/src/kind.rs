@@ -30,6 +30,8 @@ pub enum Kind {
     Database,
     /// No watchdog can store the pushes of heartbeats.
     Pushes,
+    /// Something that a watchdog does beside the watching fails.
+    Upkeep,
     /// A program did not push its heartbeat in time, or said that it failed.
     Heartbeat,
     /// A monitor is down.
@@ -42,7 +44,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Node,
         Self::Nodes,
         Self::Progress,
@@ -55,6 +57,7 @@ impl Kind {
         Self::Clock,
         Self::Database,
         Self::Pushes,
+        Self::Upkeep,
         Self::Heartbeat,
         Self::Monitor,
         Self::Certificate,
@@ -76,6 +79,7 @@ impl Kind {
             Self::Clock => "clock",
             Self::Database => "database",
             Self::Pushes => "pushes",
+            Self::Upkeep => "upkeep",
             Self::Heartbeat => "heartbeat",
             Self::Monitor => "monitor",
             Self::Certificate => "certificate",

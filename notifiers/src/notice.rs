@@ -2,6 +2,7 @@
 //!
 //! Owns the facts. How a vendor words and draws them is its own file's business.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -99,9 +100,9 @@ pub struct Notice {
     pub doubt: Option<Doubt>,
     /// It comes late.
     pub lateness: Option<Lateness>,
-    /// The [`crate::Receipt::vendor_ref`] of the message that opened this incident on this channel: threads are
-    /// continued and headlines edited. Only for a notice of one item.
-    pub thread: Option<String>,
+    /// By incident, the [`crate::Receipt::vendor_ref`] of the message that told of it first, and of nothing else, on this
+    /// channel: its headline is edited, and of a notice of one item the thread is continued.
+    pub threads: BTreeMap<String, String>,
     /// Readers who have it: they are not told again.
     pub told_to: Vec<String>,
 }

@@ -2,8 +2,11 @@
 //!
 //! The whole message is `text`, without blocks: servers that speak Slack's webhooks (Mattermost, Rocket.Chat) show nothing
 //! else. A bot puts what happens to an incident later into the thread of the message that opened it, and edits that
-//! message so that it says what is so now; whatever is bad again or still is shown in the channel too. A webhook can only
-//! write another message.
+//! message so that it says what is so now; whatever is bad again or still is shown in the channel too. A message about several
+//! is in no thread, and edits the headlines of those that stand alone. A webhook can only write another message.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
@@ -12,10 +15,16 @@ use url::Url;
 
 use crate::http::{self, Answer};
 use crate::words::{self, Story, Tone};
-use crate::{DeliveryError, EventKind, Notice, Receipt, Secret};
+use crate::{DeliveryError, EventKind, Item, Notice, Receipt, Secret};
 
 /// Slack's own API. `GovSlack` has another, and so has a company whose traffic leaves through a gateway.
 pub const DEFAULT_API_URL: &str = "https://slack.com/api";
+
+/// As many headlines are edited with one message: Slack takes about one edit a second over time.
+const MOST_EDITS: usize = 20;
+
+/// How long these may take together, beside the message itself.
+pub(crate) const EDITS_LIMIT: Duration = Duration::from_secs(4);
 
 const POST: &str = "chat.postMessage";
 const UPDATE: &str = "chat.update";
@@ -61,28 +70,43 @@ pub fn payload(config: &Config, notice: &Notice) -> Vec<Call> {
     let Access::Bot { channel, .. } = &config.access else {
         return vec![Call { method: None, body: json!(message) }];
     };
-    let thread = notice.thread.as_deref().filter(|_| notice.items.len() == 1);
-    let Some(opening) = thread.and_then(Place::parse) else {
+    let [item] = notice.items.as_slice() else {
+        return grouped(notice, &Message { channel: Some(channel), ..message });
+    };
+    let Some(opening) = headline(notice, item) else {
         let body = json!(Message { channel: Some(channel), ..message });
         return vec![Call { method: Some(POST), body }];
     };
-    let event = notice.items.first().map(|item| item.event);
-    let mut calls = Vec::new();
-    // A reminder says nothing that the headline does not.
-    if event != Some(EventKind::Reminder) {
-        // The edit repeats nothing, so it goes first: a retry after a failed reply edits once more.
-        let edit = Message { channel: Some(opening.channel), ts: Some(opening.ts), ..message.clone() };
-        calls.push(Call { method: Some(UPDATE), body: json!(edit) });
-    }
+    // The edit repeats nothing, so it goes first: a retry after a failed reply edits once more.
+    let mut calls = Vec::from_iter(edit(notice, item));
     let reply = Message {
         channel: Some(opening.channel),
         thread_ts: Some(opening.ts),
         // A reminder, or a return, that only those see who follow the thread would reach nobody.
-        reply_broadcast: (event != Some(EventKind::Resolved)).then_some(true),
+        reply_broadcast: (item.event != EventKind::Resolved).then_some(true),
         ..message
     };
     calls.push(Call { method: Some(POST), body: json!(reply) });
     calls
+}
+
+/// One message about several, and then each headline that stands alone says what is so now.
+fn grouped(notice: &Notice, message: &Message<'_>) -> Vec<Call> {
+    let edits = notice.items.iter().filter_map(|item| edit(notice, item)).take(MOST_EDITS);
+    std::iter::once(Call { method: Some(POST), body: json!(message) }).chain(edits).collect()
+}
+
+/// Where the message is that told of this incident first.
+fn headline<'a>(notice: &'a Notice, item: &Item) -> Option<Place<'a>> {
+    notice.threads.get(&item.incident_id).and_then(|thread| Place::parse(thread))
+}
+
+/// That message, as it is now. A reminder says nothing that it does not.
+fn edit(notice: &Notice, item: &Item) -> Option<Call> {
+    let opening = headline(notice, item).filter(|_| item.event != EventKind::Reminder)?;
+    let alone = Notice { items: vec![item.clone()], is_digest: false, threads: BTreeMap::new(), ..notice.clone() };
+    let message = Message { channel: Some(opening.channel), ts: Some(opening.ts), ..Message::new(&alone) };
+    Some(Call { method: Some(UPDATE), body: json!(message) })
 }
 
 #[derive(Clone, Serialize)]
@@ -188,8 +212,14 @@ struct Said {
 impl Bot<'_> {
     async fn tell(&self, calls: &[Call]) -> Result<Receipt, DeliveryError> {
         let mut receipt = Receipt::default();
+        let posted = calls.iter().rposition(|call| call.method != Some(UPDATE)).map_or(0, |at| at + 1);
+        let (calls, afterwards) = calls.split_at_checked(posted).unwrap_or((calls, &[]));
         for Call { method, body } in calls {
             let method = method.unwrap_or(POST);
+            if method == UPDATE {
+                self.edit_first(body).await?;
+                continue;
+            }
             match self.call(method, body).await {
                 Ok((said, answer)) => {
                     // Replies are in the thread of the message that opened the incident, not of one another.
@@ -197,12 +227,43 @@ impl Bot<'_> {
                     let place = said.channel.zip(thread.or(said.ts)).map(|(channel, ts)| format!("{channel}/{ts}"));
                     receipt = Receipt { vendor_ref: place, answer: answer.shown(), ..Receipt::default() };
                 }
-                // What cannot be edited any more (too old, deleted) is still told in words.
-                Err(DeliveryError::Permanent { .. }) if method == UPDATE => {}
                 Err(error) => return Err(error),
             }
         }
+        // It was told: what the headlines say is worth no second message.
+        drop(tokio::time::timeout(EDITS_LIMIT, self.edit(afterwards)).await);
         Ok(receipt)
+    }
+
+    /// Before the message itself. What cannot be edited any more (too old, deleted), and what gets no answer, is still told
+    /// in words; who asks for patience gets both later.
+    async fn edit_first(&self, body: &Value) -> Result<(), DeliveryError> {
+        match tokio::time::timeout(EDITS_LIMIT, self.call(UPDATE, body)).await {
+            Ok(Err(error @ DeliveryError::Retryable { .. })) => Err(error),
+            Ok(
+                Ok(_)
+                | Err(
+                    DeliveryError::Permanent { .. }
+                    | DeliveryError::Unanswered { .. }
+                    | DeliveryError::Unreached { .. },
+                ),
+            )
+            | Err(_) => Ok(()),
+        }
+    }
+
+    /// As far as Slack takes them.
+    async fn edit(&self, calls: &[Call]) {
+        for Call { body, .. } in calls {
+            match self.call(UPDATE, body).await {
+                Ok(_) | Err(DeliveryError::Permanent { .. }) => {}
+                Err(
+                    DeliveryError::Retryable { .. }
+                    | DeliveryError::Unanswered { .. }
+                    | DeliveryError::Unreached { .. },
+                ) => return,
+            }
+        }
     }
 
     async fn call(&self, method: &str, body: &Value) -> Result<(Said, Answer), DeliveryError> {

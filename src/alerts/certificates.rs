@@ -16,10 +16,10 @@ const PART: u32 = 250;
 
 /// Watches until it is dropped: what was not committed by then is found by the others.
 pub async fn run(store: Store, routing: Arc<Routing>) {
-    let mut reached = MonitorId(0);
+    let mut reached = (MonitorId(0), String::new());
     let mut is_failing = false;
     loop {
-        match look(&store, &routing, reached).await {
+        match look(&store, &routing, &reached).await {
             Ok(next) => (reached, is_failing) = (next, false),
             Err(error) if is_failing => tracing::debug!(%error, "cannot look at certificates"),
             Err(error) => {
@@ -31,15 +31,20 @@ pub async fn run(store: Store, routing: Arc<Routing>) {
     }
 }
 
-/// Looks at the next part and at what is open; says where the part after it begins.
-async fn look(store: &Store, routing: &Routing, after: MonitorId) -> Result<MonitorId, StoreError> {
-    let (mut monitors, reached) = certificates::next(store, after, PART).await?;
-    monitors.extend(certificates::open(store).await?);
+/// Looks at the next part of all monitors and of what is open; says where the parts after them begin.
+async fn look(
+    store: &Store,
+    routing: &Routing,
+    (after, after_open): &(MonitorId, String),
+) -> Result<(MonitorId, String), StoreError> {
+    let (mut monitors, reached) = certificates::next(store, *after, PART).await?;
+    let (open, reached_open) = certificates::open(store, after_open, PART).await?;
+    monitors.extend(open);
     monitors.sort();
     monitors.dedup();
     let (opened, resolved) = certificates::settle(store, &monitors, routing).await?;
     if opened + resolved > 0 {
         tracing::info!(opened, resolved, "incidents of certificates");
     }
-    Ok(reached)
+    Ok((reached, reached_open))
 }

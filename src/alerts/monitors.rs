@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::telling::Part;
 
 use crate::store::{Store, StoreError, downtimes};
+use crate::voice::Voice;
 
 /// Between two looks at the tail.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,11 +42,13 @@ struct Watcher {
 }
 
 /// Watches until it is dropped: what was not committed by then is found by the others.
-pub async fn run(store: Store, routing: Arc<Routing>) {
+pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice) {
     let mut watcher = Watcher::default();
     let mut is_failing = false;
     for look in 0_u32.. {
-        match watcher.look(&store, &routing, look % SLOWER == 0).await {
+        let looked = watcher.look(&store, &routing, look % SLOWER == 0).await;
+        voice.note(Part::Beats, &looked);
+        match looked {
             Ok(()) => is_failing = false,
             Err(error) if is_failing => tracing::debug!(%error, "cannot watch the beats"),
             Err(error) => {

@@ -18,6 +18,7 @@ use super::{Context, Ctx, health, status};
 use crate::store::{Store, incidents};
 
 mod outbox;
+mod telling;
 
 const STATUSES: [NodeStatus; 5] =
     [NodeStatus::New, NodeStatus::Online, NodeStatus::Unreachable, NodeStatus::Stalled, NodeStatus::Offline];
@@ -60,6 +61,7 @@ pub(super) async fn show(context: Ctx) -> Result<Response, ApiError> {
     register_nodes(&mut registry, &view);
     register_incidents(&mut registry, &view, &context.reads).await;
     register_heartbeats(&mut registry, &context);
+    telling::register(&mut registry, &context.state.voice);
     register_self(&mut registry, &view, &context);
     outbox::register(&mut registry, &context.reads).await;
     let mut body = String::new();
@@ -188,6 +190,9 @@ mod tests {
             "komainu_database_up 1",
             "komainu_incidents_open{severity=\"critical\"} 1",
             "komainu_frozen 0",
+            "komainu_can_tell 1",
+            "komainu_telling_working{part=\"outbox\"} 1",
+            "komainu_channel_working{channel=\"ops\"} 1",
             "komainu_oldest_pending_delivery_seconds 0",
             "komainu_heartbeats{state=\"late\"} 0",
             "komainu_pushes_total{outcome=\"accepted\"} 0",

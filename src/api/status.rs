@@ -145,6 +145,9 @@ pub(super) fn current(context: &Context) -> View {
     if view.checked_at.is_none() {
         view.status = Health::Down;
     }
+    let ability = context.state.voice.ability();
+    view.status = view.status.max(ability.health);
+    view.reasons.extend(ability.reasons);
     if let Some(outage) = context.state.heartbeats.outage() {
         note_outage(&mut view, outage);
     }
@@ -169,6 +172,7 @@ mod tests {
 
     use super::*;
     use crate::api::support::{Answer, Surface, view};
+    use crate::voice::tests::lost;
 
     #[tokio::test]
     async fn ok_and_degraded_are_200_and_down_is_503() {
@@ -217,6 +221,27 @@ mod tests {
             assert_eq!(shown.status, status, "{seconds}");
             assert_eq!(shown.reasons, [format!("pushes: none can be taken since {seconds} s")]);
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_can_tell_nobody_is_degraded_by_name_and_down_after_the_limit() {
+        let surface = async |limit| {
+            let surface = Surface::showing(View { status: Health::Ok, ..view() }).await;
+            surface.with_voice(lost(Duration::from_secs(limit)))
+        };
+        let degraded = surface(900).await;
+        let answer = degraded.get("/status").await;
+        assert_eq!((answer.code, &answer.json()["status"]), (200, &json!("degraded")));
+        let reason = answer.json()["reasons"][0].as_str().unwrap().to_owned();
+        assert!(
+            reason.starts_with("telling: no channel takes messages since 2") && reason.ends_with(": ops"),
+            "{reason}"
+        );
+        let metrics = String::from_utf8(degraded.get("/metrics").await.body).unwrap();
+        for line in ["komainu_can_tell 0", "komainu_channel_working{channel=\"ops\"} 0", "komainu_up 1"] {
+            assert!(metrics.lines().any(|found| found == line), "{line} is missing in\n{metrics}");
+        }
+        assert_eq!(surface(15).await.get("/status").await.code, 503);
     }
 
     #[tokio::test]

@@ -30,6 +30,7 @@ use crate::store::migrate::{self, MigrateOptions};
 use crate::store::monitors::{self, NewMonitor};
 use crate::store::nodes::{self, NewNode};
 use crate::store::{DatabaseUrl, MonitorSpec, Store, Watch, WatchdogIdentity};
+use crate::voice::Voice;
 
 pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -59,6 +60,12 @@ impl Answer {
     }
 }
 
+/// Of a watchdog that has the channel `ops`.
+fn voice() -> Voice {
+    let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
+    Voice::new(&routing, &[], &Policy::default())
+}
+
 impl Surface {
     pub(super) async fn plain() -> Self {
         Self::showing(view()).await
@@ -77,6 +84,7 @@ impl Surface {
             routing: Routing::default(),
             watchdog: "w1".into(),
             peers: Vec::new(),
+            voice: Voice::default(),
             view: view.clone(),
         })
         .unwrap();
@@ -93,11 +101,17 @@ impl Surface {
             details: Details::Public,
             heartbeats,
             channels: vec!["ops".to_owned(), "mail".to_owned()],
+            voice: voice(),
             word: watch::channel(Arc::default()).1,
             stopping: CancellationToken::new(),
             ids: watch::channel(Arc::default()).1,
         };
         Self { state, lasting: None, _folder: folder, _published: (view_sender, report_sender) }
+    }
+
+    pub(super) fn with_voice(mut self, voice: Voice) -> Self {
+        self.state.voice = voice;
+        self
     }
 
     pub(super) fn with_details(mut self, details: Details) -> Self {

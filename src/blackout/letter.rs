@@ -24,6 +24,19 @@ pub(super) struct Letter {
     pub(super) lines: BTreeSet<Line>,
 }
 
+impl Letter {
+    /// As this channel is told it: another one than it was for says so.
+    pub(super) fn notice_for(&self, via: &str) -> Notice {
+        let mut notice = self.notice.clone();
+        if via != self.channel {
+            for item in &mut notice.items {
+                item.instead_of = Some(self.channel.clone());
+            }
+        }
+        notice
+    }
+}
+
 /// What all letters of one speech share.
 #[derive(Clone, Debug)]
 pub(super) struct Occasion<'a> {
@@ -49,6 +62,21 @@ pub(super) fn wanted(routing: &Routing, undelivered: &[Undelivered]) -> BTreeSet
     let waiting = undelivered.iter().filter(|row| routing.channels.contains(&row.channel));
     let waiting = waiting.map(|row| Line { topic: topic(row.delivery), channel: row.channel.clone() });
     database.chain(waiting).collect()
+}
+
+/// The line that tells this channel the same, if there may be one.
+pub(super) fn same_for(line: &Line, channel: &str, undelivered: &[Undelivered]) -> Option<Line> {
+    let topic = match delivery_of(line) {
+        None => line.topic.clone(),
+        Some(delivery) => {
+            let mine = undelivered.iter().find(|row| row.delivery == delivery)?;
+            let is_same = |row: &&Undelivered| {
+                (row.incident, &row.event, row.channel.as_str()) == (mine.incident, &mine.event, channel)
+            };
+            topic(undelivered.iter().find(is_same)?.delivery)
+        }
+    };
+    Some(Line { topic, channel: channel.to_owned() })
 }
 
 fn topic(delivery: i64) -> String {
@@ -114,7 +142,7 @@ fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeS
         items,
         doubt: Some(doubt),
         lateness: None,
-        thread: None,
+        threads: BTreeMap::new(),
         told_to: Vec::new(),
     };
     (!notice.items.is_empty()).then(|| Letter { channel: channel.to_owned(), notice, lines })
@@ -249,6 +277,20 @@ mod tests {
     fn what_nobody_could_be_told_says_from_when_to_when() {
         let text = afterwards("x", Wall(0), Wall(7_200_000));
         assert_eq!(text, "nothing was watched from 1970-01-01 00:00:00 UTC to 1970-01-01 02:00:00 UTC: x");
+    }
+
+    #[test]
+    fn another_channel_that_is_told_the_same_anyway_is_known_and_one_that_helps_out_says_so() {
+        let line = |topic: &str, channel: &str| Line { topic: topic.to_owned(), channel: channel.to_owned() };
+        let twin = Undelivered { incident: 71, ..row(2, "node/node1", "mail") };
+        let known = [row(1, "node/node1", "ops"), twin, row(3, "capacity", "mail")];
+        let same = |topic: &str| same_for(&line(topic, "ops"), "mail", &known);
+        assert_eq!(same("database"), Some(line("database", "mail")));
+        assert_eq!(same("delivery/1"), Some(line("delivery/2", "mail")));
+        assert_eq!(same_for(&line("delivery/3", "mail"), "ops", &known), None);
+        let letter = &spoken(&[])[0];
+        let told_by = |via: &str| letter.notice_for(via).items[0].instead_of.clone();
+        assert_eq!((told_by("mail"), told_by("ops")), (None, Some("mail".to_owned())));
     }
 
     #[test]

@@ -62,9 +62,9 @@ impl Spool {
     }
 
     /// The vendor refused it: it did not arrive.
-    pub(super) async fn forget(&mut self, notice_id: &str, lines: impl IntoIterator<Item = &Line>) {
+    pub(super) async fn forget(&mut self, (notice_id, via): &(String, String), lines: impl IntoIterator<Item = &Line>) {
         let lines: Vec<_> = lines.into_iter().collect();
-        let is_it = |said: &Said| said.notice_id == notice_id && lines.contains(&&said.line);
+        let is_it = |said: &Said| said.notice_id == *notice_id && said.via == *via && lines.contains(&&said.line);
         self.entries.retain(|entry| entry.is_sent || !entry.said.as_ref().is_some_and(is_it));
         self.state.keep_spool(&self.entries).await;
     }

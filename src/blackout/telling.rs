@@ -3,16 +3,13 @@
 use std::collections::BTreeSet;
 
 use komainu_notifiers::{DeliveryError, Receipt};
-use komainu_watchdogs::blackout::{Doubt, Input, Line, Said, Speech};
+use komainu_watchdogs::blackout::{Doubt, Input, Line, Said, Speech, Tries};
 use komainu_watchdogs::time::Wall;
 
 use super::letter::{self, Letter, Occasion};
 use super::{Driver, Event};
-use crate::clock;
 use crate::state_dir::Spooled;
-
-/// Attempts that got no answer from a channel before its fallback is asked.
-const PATIENCE: u32 = 2;
+use crate::{clock, outbox};
 
 /// A speech under way.
 #[derive(Debug)]
@@ -53,8 +50,10 @@ impl Driver {
         let given_up = speech.lines.difference(&told).cloned().collect();
         self.attempt = Some(Attempt { speech, letters: letters.len(), is_reached: false, given_up });
         for letter in letters {
-            let via = letter.channel.clone();
-            self.send(letter, via).await;
+            match self.way(&letter) {
+                Some(via) => self.send(letter, via).await,
+                None => self.end_letter(letter),
+            }
         }
         self.end_attempt();
     }
@@ -74,9 +73,10 @@ impl Driver {
         let entries = said(&letter, &via, None).into_iter().map(entry).collect();
         self.spool.keep(entries).await;
         let (ready, events) = (self.settings.channels.named(&via).cloned(), self.events.0.clone());
+        let notice = letter.notice_for(&via);
         tokio::spawn(async move {
             let answer = match ready {
-                Some(ready) => ready.channel.send(&letter.notice).await,
+                Some(ready) => ready.channel.send(&notice).await,
                 None => Err(DeliveryError::Permanent { reason: "it is not configured here".to_owned() }),
             };
             drop(events.send(Event::Answered { letter: Box::new(letter), via, answer }));
@@ -101,39 +101,68 @@ impl Driver {
             Err(error) => error,
         };
         tracing::warn!(channel = via, %error, "could not tell while the database is down");
-        let notice = &letter.notice.id;
+        let message = (letter.notice.id.clone(), via.clone());
         if matches!(error, DeliveryError::Unanswered { .. }) {
             // It may have arrived: it is to be entered so.
-            self.unanswered.insert(notice.clone());
+            self.unanswered.insert(message);
             self.core.handle(clock::now(), Input::Unentered);
-        } else if !self.unanswered.contains(notice) {
-            self.spool.forget(notice, &letter.lines).await;
+        } else if !self.unanswered.contains(&message) {
+            self.spool.forget(&message, &letter.lines).await;
         }
-        let (is_reached, is_final) = match error {
-            DeliveryError::Permanent { .. } => (true, true),
-            DeliveryError::Retryable { .. } => (true, false),
-            DeliveryError::Unanswered { .. } | DeliveryError::Unreached { .. } => (false, false),
-        };
-        attempt.is_reached |= is_reached;
-        let mut failures = 0;
+        attempt.is_reached |= matches!(error, DeliveryError::Permanent { .. } | DeliveryError::Retryable { .. });
         for line in &letter.lines {
-            let count = self.silent.entry(line.clone()).or_default();
-            *count += 1;
-            failures = failures.max(*count);
+            self.tries.entry((line.clone(), via.clone())).or_default().note(outbox::failure(&error));
         }
-        let is_first = via == letter.channel;
-        let ready = self.settings.channels.named(&letter.channel);
-        let fallback = ready.and_then(|ready| ready.fallback.clone()).filter(|_| is_first);
-        match fallback {
-            Some(fallback) if is_final || failures >= PATIENCE => self.send(letter, fallback).await,
-            _ => self.end_letter(letter, is_final),
+        match self.way_after(&letter, &via) {
+            Some(next) => self.send(letter, next).await,
+            None => self.end_letter(letter),
         }
     }
 
-    fn end_letter(&mut self, letter: Letter, is_given_up: bool) {
+    /// The way that an attempt begins with; `None`: nobody is to be tried any more.
+    fn way(&self, letter: &Letter) -> Option<String> {
+        if self.tries(letter, &letter.channel).is_spent() {
+            return self.way_after(letter, &letter.channel);
+        }
+        Some(letter.channel.clone())
+    }
+
+    /// The next one that may take it, after this one did not; `None`: not in this attempt.
+    fn way_after(&self, letter: &Letter, via: &str) -> Option<String> {
+        let ready = self.settings.channels.named(&letter.channel);
+        let fallback = ready.and_then(|ready| ready.fallback.clone());
+        if !self.tries(letter, &letter.channel).needs_others(fallback.is_some()) {
+            return None;
+        }
+        let instead = fallback.map_or_else(|| self.others(letter), |fallback| vec![fallback]);
+        let after = instead.iter().position(|one| one == via).map_or(0, |at| at + 1);
+        instead.into_iter().skip(after).find(|one| !self.tries(letter, one).is_spent())
+    }
+
+    /// Channels that are not told the same anyway.
+    fn others(&self, letter: &Letter) -> Vec<String> {
+        let wanted = letter::wanted(&self.settings.routing, &self.known.undelivered);
+        let is_told_anyway = |channel: &String| {
+            let mut same = letter.lines.iter().map(|line| letter::same_for(line, channel, &self.known.undelivered));
+            same.all(|same| same.is_some_and(|same| wanted.contains(&same)))
+        };
+        let others = self.settings.routing.channels.iter().filter(|channel| **channel != letter.channel);
+        others.filter(|channel| !is_told_anyway(channel)).cloned().collect()
+    }
+
+    /// Of all its lines the worst.
+    fn tries(&self, letter: &Letter, via: &str) -> Tries {
+        let of = |line: &Line| self.tries.get(&(line.clone(), via.to_owned())).copied().unwrap_or_default();
+        letter.lines.iter().map(of).fold(Tries::default(), Tries::or_worse)
+    }
+
+    /// It was taken nowhere. What nobody is to be tried with any more is left to the time when the database is back.
+    fn end_letter(&mut self, letter: Letter) {
+        let is_given_up = self.way(&letter).is_none();
         let Some(attempt) = &mut self.attempt else { return };
         attempt.letters -= 1;
         if is_given_up {
+            tracing::warn!(channel = letter.channel, notice.id = letter.notice.id, "told when the database is back");
             attempt.given_up.extend(letter.lines);
         }
         self.end_attempt();

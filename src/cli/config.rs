@@ -27,6 +27,14 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let Command::Check { config: file } = command;
     let config = Config::load(&file)?;
     print::line(config.effective());
+    if config.watchdog.is_some() && config.channels.is_empty() {
+        print::line("No [[channel]]: nobody is told of anything.");
+    }
+    if let Some(unheard) = config.unheard() {
+        print::line(format!(
+            "No route takes {unheard}: nobody is told of it, unless it bears a tag or names channels."
+        ));
+    }
     let faults = look_at_database(&config.database.url).await;
     if faults.is_empty() {
         print::line("OK");

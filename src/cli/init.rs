@@ -107,6 +107,7 @@ listen = "127.0.0.1:8900"
 # stall_grace = "30s"
 # recovery = "auto"                 # or "manual": monitors go home after `komainu nodes recover NODE`
 # monitor_limit_per_node = 1000
+# mute_limit = "15m"                # while nobody can be told anything for so long, /status is down
 
 # [status]
 # details = "public"                # or "key": strangers see ok, degraded or down only
@@ -170,7 +171,7 @@ mod tests {
         std::fs::write(&file, all.join("\n")).unwrap();
         let config = Config::load(&file).unwrap();
         assert!(config.node.is_some() && config.cluster.canaries.len() == 2);
-        assert_eq!((config.channels.len(), config.routing.routes.len(), config.heartbeat_secrets.len()), (4, 1, 1));
+        assert_eq!((config.channels.len(), config.routing.routes.len(), config.heartbeat_secrets.len()), (4, 2, 1));
         assert!(config.deadman.is_some());
     }
 }

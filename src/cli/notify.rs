@@ -1,9 +1,11 @@
-//! `komainu notify`: tries the channels of the configuration, from this host, without the outbox.
+//! `komainu notify`: tries the channels of the configuration, from this host, without the outbox; what works, watchdogs
+//! that had given up on it are told.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use futures_util::future::join_all;
 use komainu_notifiers::{DeliveryError, EventKind, Item, Kind, Notice, Receipt, Severity};
 
@@ -11,6 +13,7 @@ use super::print;
 use crate::channels::Channels;
 use crate::clock;
 use crate::config::Config;
+use crate::store::{Store, outbox};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -57,12 +60,29 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         names.iter().zip(&outcomes).map(|(name, outcome)| row(name, outcome)),
     );
     let is_taken = |outcome: &Result<Receipt, _>| outcome.as_ref().is_ok_and(|receipt| receipt.missed.is_empty());
+    let working = names.iter().zip(&outcomes).filter(|(_, outcome)| is_taken(outcome)).map(|(name, _)| *name);
+    if let Err(error) = note_tried(&config, working).await {
+        print::complaint(format!("The watchdogs learn it from their own messages: {error:#}"));
+    }
     let failed = outcomes.iter().filter(|outcome| !is_taken(outcome)).count();
     if failed > 0 {
         bail!(
             "{failed} of {} channels took no message, or not for every reader; docs/channels.md tells what the answers mean",
             outcomes.len()
         );
+    }
+    Ok(())
+}
+
+/// What the watchdogs gave up on for the time being they try at once.
+async fn note_tried(config: &Config, channels: impl Iterator<Item = &str>) -> anyhow::Result<()> {
+    let url = &config.database.url;
+    // Looking at a file would make it.
+    ensure!(url.exists(), "there is no database {url} yet");
+    let store = Store::connect(url).await?;
+    store.check_schema().await?;
+    for channel in channels {
+        outbox::note_tried(&store, channel).await?;
     }
     Ok(())
 }
@@ -104,7 +124,7 @@ fn test_notice(name: &str, cluster: &str, runbook: &str) -> Notice {
         is_digest: false,
         doubt: None,
         lateness: None,
-        thread: None,
+        threads: BTreeMap::new(),
         told_to: Vec::new(),
     }
 }

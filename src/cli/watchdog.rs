@@ -14,8 +14,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};
+use crate::keys::ClusterKey;
 use crate::probe::Prober;
-use crate::store::{Share, WatchdogIdentity};
+use crate::store::{Share, Store, WatchdogIdentity};
+use crate::voice::Voice;
 use crate::{api, lifecycle, outbox};
 
 mod start;
@@ -35,27 +37,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let shutdown = lifecycle::shutdown_on_signals().context("cannot listen for signals")?;
     let store = start::connect(&config.database.url).await?;
     let listener = listen(watchdog.listen, "watchdog").await?;
-    let settings = WatchdogSettings {
-        identity: identity(&watchdog),
-        incarnation: Incarnation(rand::random()),
-        cluster: config.cluster.name.clone(),
-        key,
-        canaries: config.cluster.canaries.clone(),
-        policy: config.policy.clone(),
-        store,
-        routing: Arc::new(config.routing.clone()),
-    };
+    let settings = settings(&config, &watchdog, (key, store));
     let (driver, published) = Driver::new(&settings)?;
     let alerts = settings.store.share(Share::Alerts);
-    let heartbeats = start::heartbeats(&config, &watchdog, &settings, &published)?;
+    let voice = Voice::new(&settings.routing, &config.channels, &settings.policy);
+    let heartbeats = start::heartbeats(&config, &watchdog, &settings, (&published, &voice))?;
     let (dark, told) = start::blackout(&config, &watchdog, (&settings, &alerts), &published).await?;
     let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
-    let _deadman = start::deadman(&config, &settings, &published);
+    let _deadman = start::deadman(&config, &settings, (&published, &voice));
     let misfit = start::schema_misfit(settings.store.clone());
-    let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), told.is_unentered)?;
+    let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), (told.is_unentered, &voice))?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
-    let (_alerts, ids) = start::alerts(&alerts, &settings.routing);
+    let (_alerts, ids) = start::alerts(&alerts, &settings.routing, &voice);
     let router = api::router(api::State {
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout)?,
         store: settings.store,
@@ -69,6 +63,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         details: config.status.details,
         heartbeats,
         channels: settings.routing.channels.clone(),
+        voice,
         word: told.word,
         stopping: shutdown.clone(),
         ids,
@@ -88,6 +83,23 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         tracing::warn!("a part of this watchdog ended in a panic");
     }
     outcome
+}
+
+/// What the watchdog goes by; a warning where nobody hears of something.
+fn settings(config: &Config, watchdog: &WatchdogConfig, (key, store): (ClusterKey, Store)) -> WatchdogSettings {
+    if let Some(unheard) = config.unheard() {
+        tracing::warn!(unheard, "no route takes these kinds, and unmatched = \"drop\": nobody is told of them");
+    }
+    WatchdogSettings {
+        identity: identity(watchdog),
+        incarnation: Incarnation(rand::random()),
+        cluster: config.cluster.name.clone(),
+        key,
+        canaries: config.cluster.canaries.clone(),
+        policy: config.policy.clone(),
+        store,
+        routing: Arc::new(config.routing.clone()),
+    }
 }
 
 /// Answers until it is cancelled and what was begun before is answered.

@@ -35,6 +35,9 @@ pub(super) fn print(config: &Config) -> String {
     all.insert("database".to_owned(), section(database));
     all.insert("policy".to_owned(), policy(&config.policy));
     all.insert("status".to_owned(), section([("details", Some(details.into()))]));
+    if config.drops_unmatched {
+        all.insert("routing".to_owned(), section([("unmatched", Some("drop".into()))]));
+    }
     if let Some(settings) = &config.deadman {
         let keys = [("url", Some(SET.into())), ("interval", Some(duration(settings.interval)))];
         all.insert("deadman".to_owned(), section(keys));
@@ -101,6 +104,7 @@ fn policy(policy: &Policy) -> Value {
         ("stall_grace", Some(duration(policy.stall_grace))),
         ("recovery", Some(recovery.into())),
         ("monitor_limit_per_node", Some(i64::from(policy.monitor_limit_per_node).into())),
+        ("mute_limit", Some(duration(policy.mute_limit))),
     ])
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Section {
     stall_grace: Option<Duration>,
     recovery: Option<RecoverySetting>,
     monitor_limit_per_node: Option<u32>,
+    #[serde(deserialize_with = "super::duration::deserialize")]
+    mute_limit: Option<Duration>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -44,6 +46,7 @@ impl Section {
                 None => default.recovery,
             },
             monitor_limit_per_node: self.monitor_limit_per_node.unwrap_or(default.monitor_limit_per_node),
+            mute_limit: self.mute_limit.unwrap_or(default.mute_limit),
             ..default
         };
         match policy.validate() {

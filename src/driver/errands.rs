@@ -10,6 +10,7 @@ use std::time::Duration;
 use komainu_watchdogs::ids::{NodeId, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Errand, Found, Input};
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::sampling::Look;
 use komainu_watchdogs::time::Wall;
 use tokio::sync::mpsc;
 
@@ -24,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) enum Order {
     Errand(Errand),
-    Progress(BTreeMap<NodeId, Duration>),
+    Progress(BTreeMap<NodeId, Look>),
     Raise(Alarm),
     Resolve { key: String, last_bad_at: Wall },
 }
@@ -62,7 +63,7 @@ impl Worker {
                 Input::Errand(Errand::Incidents, incidents.map(Found::Incidents).map_err(text))
             }
             Order::Errand(Errand::Progress) => self.progress(&BTreeMap::new()).await,
-            Order::Progress(spans) => self.progress(&spans).await,
+            Order::Progress(looks) => self.progress(&looks).await,
             Order::Raise(alarm) => self.raise(alarm).await,
             Order::Resolve { key, last_bad_at } => {
                 let resolved = self.with(async |errands| errands.resolve(&key, last_bad_at).await).await;
@@ -74,8 +75,8 @@ impl Worker {
         }
     }
 
-    async fn progress(&mut self, spans: &BTreeMap<NodeId, Duration>) -> Input {
-        let rows = self.with(async |errands| errands.progress(spans).await).await;
+    async fn progress(&mut self, looks: &BTreeMap<NodeId, Look>) -> Input {
+        let rows = self.with(async |errands| errands.progress(looks).await).await;
         Input::Errand(Errand::Progress, rows.map(Found::Progress).map_err(|error| log(&error)))
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::heartbeat::Need;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::telling::Part;
 use komainu_watchdogs::time::Wall;
 
 use super::picture::Picture;
@@ -16,6 +17,7 @@ use super::words::Plain;
 use crate::clock;
 use crate::store::heartbeats::{Known, SettleConnection};
 use crate::store::{Store, StoreError};
+use crate::voice::Voice;
 
 /// Of one transaction: each opens an incident with its deliveries, some milliseconds, and all stay locked meanwhile.
 const MOST_NAMES: usize = 100;
@@ -35,6 +37,7 @@ pub(super) struct Settler {
     pub(super) picture: Picture,
     /// Rung when rows were changed here.
     pub(super) bell: Bell,
+    pub(super) voice: Voice,
 }
 
 impl Settler {
@@ -46,13 +49,16 @@ impl Settler {
             self.see_to_outage(&mut connection, &mut teller).await;
             let (names, next) = self.picture.needs(clock::now());
             if names.is_empty() {
+                self.voice.note(Part::Deadlines, &Ok::<_, StoreError>(()));
                 let pause = self.until(next);
                 tokio::time::sleep(LEAST_PAUSE.min(pause)).await;
                 // Woken or not: it is time to look again.
                 let _ = tokio::time::timeout(pause.saturating_sub(LEAST_PAUSE), changed.rung()).await;
                 continue;
             }
-            if let Err(error) = self.settle(&mut connection, &names).await {
+            let settled = self.settle(&mut connection, &names).await;
+            self.voice.note(Part::Deadlines, &settled);
+            if let Err(error) = settled {
                 tracing::warn!(%error, heartbeats = names.len(), "could not settle heartbeats");
                 connection = None;
                 tokio::time::sleep(AFTER_ERROR).await;

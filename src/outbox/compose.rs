@@ -22,7 +22,8 @@ pub(super) fn notice_id<'a>(cluster: &str, members: impl Iterator<Item = &'a Que
 }
 
 pub(super) fn notice(outbox: &Outbox, claim: &Claim, message: &Message, facts: Vec<Fact>) -> Notice {
-    let thread = facts.first().and_then(|fact| fact.thread.clone());
+    let thread = |fact: &Fact| Some((fact.incident.to_string(), fact.thread.clone()?));
+    let threads = facts.iter().filter_map(thread).collect();
     let told_to = facts.first().map(|fact| fact.told_to.clone()).unwrap_or_default();
     let mut items: Vec<_> = facts.into_iter().map(|fact| item(outbox, fact)).collect();
     items.sort_by_key(|item| (item.event == EventKind::Resolved, std::cmp::Reverse(item.severity)));
@@ -33,7 +34,7 @@ pub(super) fn notice(outbox: &Outbox, claim: &Claim, message: &Message, facts: V
         is_digest: message.is_digest,
         doubt: claim.is_doubtful.then_some(Doubt::MayBeRepeated),
         lateness: message.lateness.clone().map(|(by, why)| Lateness { by, why }),
-        thread,
+        threads,
         told_to,
     }
 }

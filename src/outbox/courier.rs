@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::outbox::attempt::Attempt;
 use komainu_watchdogs::outbox::queue::{self, Message, Queued};
+use komainu_watchdogs::telling::Part;
 use komainu_watchdogs::time::Mono;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -74,6 +75,7 @@ impl Courier {
     }
 
     fn log<T>(&self, result: Result<T, StoreError>) -> Option<T> {
+        self.desk.outbox.voice.note(Part::Couriers, &result);
         result.inspect_err(|error| tracing::warn!(channel = self.desk.name, %error, "delivering failed")).ok()
     }
 

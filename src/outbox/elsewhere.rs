@@ -13,7 +13,7 @@ use crate::store::outbox::{self as store, Overdue};
 pub(super) struct Elsewhere {
     name: String,
     fallback: Option<String>,
-    /// Without it.
+    /// Without it, unless there is no other.
     pub(super) routing: Routing,
 }
 
@@ -21,6 +21,10 @@ impl Elsewhere {
     pub(super) fn than(outbox: &Outbox, name: &str) -> Self {
         let mut routing = (*outbox.routing).clone();
         routing.channels.retain(|channel| channel != name);
+        if routing.channels.is_empty() {
+            // Nobody else could be told that it fails: it is told there once it works, and something is tried until then.
+            routing.channels.push(name.to_owned());
+        }
         let fallback = outbox.outlets.get(name).and_then(|outlet| outlet.fallback.clone());
         Self { name: name.to_owned(), fallback, routing }
     }

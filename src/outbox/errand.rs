@@ -213,7 +213,8 @@ impl Errand {
     }
 }
 
-fn failure(error: &DeliveryError) -> Failure {
+/// In which of the four ways it failed.
+pub(crate) fn failure(error: &DeliveryError) -> Failure {
     match error {
         DeliveryError::Permanent { .. } => Failure::Refused,
         DeliveryError::Retryable { .. } => Failure::Later,

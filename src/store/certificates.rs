@@ -18,6 +18,7 @@ use super::catalog::Catalog;
 use super::decisions::id_list;
 use super::downtimes;
 use super::error::StoreError;
+use super::incidents::open_keys;
 use super::incidents::opening::{open_on, resolve_on};
 use super::pool::{Store, in_transaction};
 use super::session::{Session, Sql};
@@ -48,21 +49,30 @@ pub async fn next(store: &Store, after: MonitorId, how_many: u32) -> Result<(Vec
     Ok((found, reached))
 }
 
-/// Monitors with an open incident of this kind.
-pub async fn open(store: &Store) -> Result<Vec<MonitorId>, StoreError> {
-    let open = open_incidents(&mut *store.lease("read the open incidents of certificates").await?).await?;
-    Ok(open.into_keys().collect())
+/// The next so many open incidents of this kind after this key: their monitors, and the key that the look after it begins
+/// behind.
+pub async fn open(store: &Store, after: &str, how_many: u32) -> Result<(Vec<MonitorId>, String), StoreError> {
+    let (keys, reached) = open_keys(store, "certificate", (after, how_many)).await?;
+    Ok((keys.iter().filter_map(|key| monitor_of(key)).collect(), reached))
 }
 
-/// Each with its id and its severity.
-async fn open_incidents(session: &mut Session) -> Result<BTreeMap<MonitorId, (i64, Severity)>, StoreError> {
-    let sql = "SELECT id, k, severity FROM komainu_incident WHERE resolved_at IS NULL AND k LIKE 'certificate/%'";
+fn monitor_of(key: &str) -> Option<MonitorId> {
+    key.strip_prefix("certificate/")?.parse().ok().map(MonitorId)
+}
+
+/// Those of these monitors, each with its id and its severity.
+async fn open_incidents(
+    session: &mut Session,
+    monitors: &[MonitorId],
+) -> Result<BTreeMap<MonitorId, (i64, Severity)>, StoreError> {
+    let keys = monitors.iter().map(|monitor| format!("'certificate/{monitor}'")).collect::<Vec<_>>().join(", ");
+    let sql = format!("SELECT id, k, severity FROM komainu_incident WHERE k IN ({keys}) AND resolved_at IS NULL");
     let mut open = BTreeMap::new();
-    for row in &session.rows("read the open incidents of certificates", sql, vec![]).await? {
-        let monitor = row.text("k")?.strip_prefix("certificate/").and_then(|id| id.parse().ok());
+    for row in &session.rows("read the open incidents of certificates", Sql::Once(sql), vec![]).await? {
+        let monitor = monitor_of(&row.text("k")?);
         let severity = Severity::parse(&row.text("severity")?);
         if let Some(monitor) = monitor {
-            open.insert(MonitorId(monitor), (row.int("id")?, severity));
+            open.insert(monitor, (row.int("id")?, severity));
         }
     }
     Ok(open)
@@ -174,7 +184,7 @@ async fn look(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) 
     let sql = format!("SELECT {} AS now", session.dialect().now_ms());
     let now = session.row(act, sql, vec![]).await?.map_or(Ok(Wall(0)), |row| row.wall("now"))?;
     let days = notify_days(session, catalog).await?;
-    let open = open_incidents(session).await?;
+    let open = open_incidents(session, monitors).await?;
     let ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
     let wanted = if catalog.has_column("monitor", "expiry_notification") { "m.expiry_notification" } else { "1" };
     let links = (0..LINKS).map(|link| link_columns(session, link)).collect::<String>();

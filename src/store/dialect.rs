@@ -59,6 +59,11 @@ impl Dialect {
         self.pick(" LOCK IN SHARE MODE SKIP LOCKED", "")
     }
 
+    /// What somebody else holds is left out instead of waited for.
+    pub(crate) fn for_update_skipping(self) -> &'static str {
+        self.pick(" FOR UPDATE SKIP LOCKED", "")
+    }
+
     /// Equality that takes NULL for a value.
     pub(crate) fn is_same(self) -> &'static str {
         self.pick("<=>", "IS")
@@ -68,6 +73,14 @@ impl Dialect {
     /// for each other.
     pub(crate) fn by_primary(self) -> &'static str {
         self.pick(" FORCE INDEX (PRIMARY)", "")
+    }
+
+    /// MariaDB: by this index and no other; SQLite finds its own way.
+    pub(crate) fn by_index(self, index: &str) -> String {
+        match self {
+            Self::MariaDb => format!(" FORCE INDEX ({index})"),
+            Self::Sqlite => String::new(),
+        }
     }
 
     /// The optimizer keeps the order in which the tables are written.

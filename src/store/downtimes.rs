@@ -12,18 +12,20 @@ use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
+use rand::seq::SliceRandom as _;
 
 use super::beats::BeatStatus;
 use super::catalog::Catalog;
 use super::decisions::id_list;
 use super::error::StoreError;
 use super::incidents::bulk::{open_many, resolve_many};
-use super::incidents::of_kind;
+use super::incidents::open_keys;
 use super::pool::{Store, in_transaction};
 use super::session::{Session, Sql};
 use super::value::{Row, values};
 
-/// Incidents opened or resolved in one transaction: some ten milliseconds of locks.
+/// Monitors looked at together; what is to be opened and resolved of them is one transaction, some ten milliseconds of
+/// locks.
 const TOGETHER: usize = 250;
 
 /// As much of a beat's message as people are told.
@@ -86,16 +88,8 @@ pub async fn suspects(
 
 /// The next so many open incidents after this key: their monitors, and the key that the look after it begins behind.
 pub async fn open(store: &Store, after: &str, how_many: u32) -> Result<(Vec<MonitorId>, String), StoreError> {
-    let act = "read the open incidents of monitors";
-    // Part by part: in a mass outage they are as many as there are monitors. The tail of the beats shows who is back.
-    let sql = format!(
-        "SELECT k FROM komainu_incident WHERE resolved_at IS NULL AND k > ? AND {} ORDER BY k LIMIT ?",
-        of_kind("monitor")
-    );
-    let rows = store.lease(act).await?.rows(act, sql, values![after, how_many]).await?;
-    let keys = rows.iter().map(|row| row.text("k")).collect::<Result<Vec<_>, _>>()?;
-    let is_last = u32::try_from(keys.len()).is_ok_and(|keys| keys < how_many);
-    let reached = keys.last().filter(|_| !is_last).cloned().unwrap_or_default();
+    // The tail of the beats shows who is back; this is for what it misses.
+    let (keys, reached) = open_keys(store, "monitor", (after, how_many)).await?;
     Ok((keys.iter().filter_map(|key| monitor_of(key)).collect(), reached))
 }
 
@@ -125,31 +119,42 @@ pub(super) fn monitor_of(key: &str) -> Option<MonitorId> {
 }
 
 /// Opens and resolves what is to be opened and resolved of these monitors; says how many of each.
+///
+/// Part by part, in an order that is another one each time: watchdogs that find tens of thousands down at once then share
+/// the work, because each leaves alone what others have settled by then.
 pub async fn settle(store: &Store, monitors: &[MonitorId], routing: &Routing) -> Result<(u32, u32), StoreError> {
     let catalog = store.catalog().await?;
-    let mut due: Vec<MonitorId> = vec![];
-    for part in monitors.chunks(1_000) {
-        let mut lease = store.lease("look at monitors").await?;
-        let open = open_incidents(&mut lease, part).await?;
-        let known = known(&mut lease, &catalog, part).await?;
-        let is_due = |monitor: &&MonitorId| {
-            let facts = known.get(monitor).map(|known| &known.facts);
-            let has_stale_note = facts.is_some() && downtime::is_note_stale(facts);
-            has_stale_note || downtime::decide(facts, open.contains_key(monitor)) != Verdict::Leave
-        };
-        due.extend(part.iter().filter(is_due));
-    }
-    // In the same order everywhere: two watchdogs wait for each other only in one direction.
-    due.sort();
+    let mut parts: Vec<_> = monitors.chunks(TOGETHER).collect();
+    parts.shuffle(&mut rand::rng());
     let (mut opened, mut resolved) = (0, 0);
-    for part in due.chunks(TOGETHER) {
+    for part in parts {
+        let due = due(store, &catalog, part).await?;
+        if due.is_empty() {
+            continue;
+        }
         let changed = in_transaction!(store, "settle the incidents of monitors", |session| {
-            settle_on(session, &catalog, part, routing).await
+            settle_on(session, &catalog, &due, routing).await
         })?;
         opened += changed.0;
         resolved += changed.1;
     }
     Ok((opened, resolved))
+}
+
+/// Those of these monitors of which something is to be opened, resolved or forgotten; in the same order everywhere, so that
+/// two watchdogs wait for each other only in one direction.
+async fn due(store: &Store, catalog: &Catalog, monitors: &[MonitorId]) -> Result<Vec<MonitorId>, StoreError> {
+    let mut lease = store.lease("look at monitors").await?;
+    let open = open_incidents(&mut lease, monitors).await?;
+    let known = known(&mut lease, catalog, monitors).await?;
+    let is_due = |monitor: &&MonitorId| {
+        let facts = known.get(monitor).map(|known| &known.facts);
+        let has_stale_note = facts.is_some() && downtime::is_note_stale(facts);
+        has_stale_note || downtime::decide(facts, open.contains_key(monitor)) != Verdict::Leave
+    };
+    let mut due: Vec<_> = monitors.iter().filter(is_due).copied().collect();
+    due.sort();
+    Ok(due)
 }
 
 async fn settle_on(
@@ -356,5 +361,14 @@ mod tests {
         assert_eq!(resolved, (0, 10));
         let (many, resolved) = settle(&mut lease, &catalog, &all[10..]).await;
         assert_eq!((many, resolved), (few, (0, 200)));
+        // And they are back: the same incidents, open again.
+        lease.batch("test", "UPDATE heartbeat SET status = 0").await.unwrap();
+        let (few, returned) = settle(&mut lease, &catalog, &all[..10]).await;
+        assert_eq!(returned, (10, 0));
+        let (many, returned) = settle(&mut lease, &catalog, &all[10..]).await;
+        assert_eq!((many, returned), (few, (200, 0)));
+        let sql = "SELECT COUNT(*) AS n, SUM(flaps) AS flaps FROM komainu_incident WHERE resolved_at IS NULL";
+        let row = lease.row("test", sql, vec![]).await.unwrap().unwrap();
+        assert_eq!((row.int("n").unwrap(), row.int("flaps").unwrap()), (210, 210));
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bulk;
 pub mod leftover;
 pub(crate) mod opening;
+mod returning;
 
 use std::collections::BTreeMap;
 
@@ -108,10 +109,25 @@ pub struct IncidentFilter {
 const COLUMNS: &str = "id, k, severity, summary, votes_bad, votes_of, opened_at, last_bad_at, resolved_at, \
      resolved_by, acknowledged_at, acknowledged_by, flaps";
 
-/// The condition that a key is of this kind and has a subject: as a range of an index, in both databases.
-pub(crate) fn of_kind(kind: &str) -> String {
-    // '0' follows '/'.
-    format!("(k >= '{kind}/' AND k < '{kind}0')")
+/// The keys of the next so many open incidents of a kind after this key, and the key that the look after it begins behind:
+/// in a mass outage they are as many as there are monitors.
+pub(crate) async fn open_keys(
+    store: &Store,
+    kind: &str,
+    (after, how_many): (&str, u32),
+) -> Result<(Vec<String>, String), StoreError> {
+    let act = "read the keys of open incidents";
+    // A range of an index, in both databases: '0' follows '/'.
+    let sql = format!(
+        "SELECT k FROM komainu_incident WHERE resolved_at IS NULL AND k > ? AND k >= '{kind}/' AND k < '{kind}0' \
+         ORDER BY k LIMIT ?"
+    );
+    let rows = store.lease(act).await?.rows(act, sql, values![after, how_many]).await?;
+    let keys = rows.iter().map(|row| row.text("k")).collect::<Result<Vec<_>, _>>()?;
+    // Fewer than were asked for: the next look begins at the front.
+    let is_last = u32::try_from(keys.len()).is_ok_and(|keys| keys < how_many);
+    let reached = keys.last().filter(|_| !is_last).cloned().unwrap_or_default();
+    Ok((keys, reached))
 }
 
 /// How many incidents are open, by severity; read from an index alone.

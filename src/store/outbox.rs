@@ -12,6 +12,7 @@ mod outcome;
 mod overdue;
 mod queue;
 mod reminders;
+mod telling;
 
 pub use claim::{Begin, Claim, begin_sending, claim, prepare_channel, renew};
 pub use facts::{Fact, facts};
@@ -20,7 +21,8 @@ pub(crate) use outcome::channel_key;
 pub use outcome::{Half, Partly, Refusal, Rescue, abandon, give_up, halve, note_partly, note_refused, note_sent};
 pub use overdue::{Overdue, overdue, tell_elsewhere};
 pub use queue::{Backlog, Snapshot, backlog, change, snapshot};
-pub use reminders::remind;
+pub use reminders::{Reminded, remind};
+pub use telling::{note_tried, telling};
 
 use std::time::Duration;
 

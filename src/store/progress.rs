@@ -7,6 +7,7 @@
 //! a beat's, and says nothing either.
 //! Kuma's table has no timestamp that can be trusted, so an edit in its UI shows by the start that the node reports.
 //! A monitor in maintenance beats as well, and so needs no exception.
+//! Of a large node a part is looked at, and what is found in it stands for the whole.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,68 +15,89 @@ use std::time::Duration;
 use komainu_watchdogs::clocks::CLOCK_OFF;
 use komainu_watchdogs::facts::ProgressRow;
 use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::sampling::{CIRCLE, FACTOR, Look};
 
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::session::Session;
-use super::value::values;
+use super::value::{Value, values};
 
-/// Progress of each node that runs active probing monitors.
-///
-/// `spans`: none of a node's monitors has waited for longer than this, whatever the clocks of the database and of the node
-/// say.
+/// Progress of each node that runs active probing monitors, by what is asked of it; everything of a node that is not
+/// named.
 pub(crate) async fn read(
     session: &mut Session,
     stored_hint: &str,
-    spans: &BTreeMap<NodeId, Duration>,
+    looks: &BTreeMap<NodeId, Look>,
 ) -> Result<Vec<ProgressRow>, StoreError> {
     let act = "read the progress of the nodes";
-    let sql = statement(session.dialect(), stored_hint, spans.len());
-    let millis = |span: &Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-    let values = spans.iter().flat_map(|(node, span)| values![node, millis(span)]).collect();
+    let (sql, values) = statement(session.dialect(), stored_hint, looks);
     let rows = session.rows(act, sql, values).await?;
     rows.iter()
         .map(|row| {
-            Ok(ProgressRow { node: row.node("node")?, probing: row.small("probing")?, overdue: row.small("overdue")? })
+            let node = row.node("node")?;
+            let part = looks.get(&node).and_then(|look| look.part);
+            let whole = |found: u32| found.saturating_mul(part.map_or(1, |part| part.of));
+            let (probing, overdue) = (whole(row.small("probing")?), whole(row.small("overdue")?));
+            Ok(ProgressRow { node, probing, overdue })
         })
         .collect()
 }
 
-fn statement(dialect: Dialect, stored_hint: &str, spans: usize) -> String {
-    // One jump per monitor through the index on its id, however many beats there are.
-    let last_time =
-        format!("(SELECT h.time FROM heartbeat h{stored_hint} WHERE h.monitor_id = m.id ORDER BY h.id DESC LIMIT 1)");
-    let last_beat = dialect.datetime_ms(&last_time);
-    let corrected = format!("{last_beat} - COALESCE(n.clock_ms - n.last_seen_ms, 0)");
+fn statement(dialect: Dialect, stored_hint: &str, looks: &BTreeMap<NodeId, Look>) -> (String, Vec<Value>) {
+    let corrected = format!("{} - COALESCE(n.clock_ms - n.last_seen_ms, 0)", dialect.datetime_ms("h.time"));
     let ahead = CLOCK_OFF.as_millis();
-    format!(
+    let (bounds, mut values) = bounds(looks);
+    let (parts, of_parts) = parts(looks);
+    values.extend(of_parts);
+    // Which monitors are looked at stands in one small index; of those, one jump each through the index on the id of a
+    // monitor, however many beats there are.
+    let sql = format!(
         "SELECT x.node, COUNT(*) AS probing, COUNT(CASE WHEN x.waited > x.allowed THEN 1 END) AS overdue FROM ( \
            SELECT a.effective_node AS node, \
-             {bounded}{now} - {greatest}( \
+             {least}({now} - {greatest}( \
                COALESCE(CASE WHEN {corrected} <= {now} + {ahead} THEN {corrected} END, 0), \
                COALESCE(n.clock_stepped_ms + m.`interval` * 1000, 0), \
                a.changed_at + m.`interval` * 1000, \
                COALESCE(a.started_at_ms + m.`interval` * 1000, 0), \
-               COALESCE(k.updated_at + m.`interval` * 1000, 0)){bound} AS waited, \
+               COALESCE(k.updated_at + m.`interval` * 1000, 0)), {bounds}) AS waited, \
              m.`interval` * 2000 + 1000 * (CASE WHEN m.timeout > 0 THEN m.timeout ELSE m.`interval` * 0.8 END) \
                AS allowed \
-           FROM komainu_assignment a JOIN monitor m ON m.id = a.monitor_id \
-           JOIN node n ON n.node_id = a.effective_node \
+           FROM komainu_assignment s{by_node} {straight} komainu_assignment a ON a.monitor_id = s.monitor_id \
+           {straight} monitor m ON m.id = s.monitor_id {straight} node n ON n.node_id = a.effective_node \
            LEFT JOIN komainu_monitor k ON k.monitor_id = a.monitor_id \
-           WHERE m.active = 1 AND m.type NOT IN ('push', 'group', 'manual') \
+           LEFT JOIN heartbeat h ON h.id = (SELECT l.id FROM heartbeat l{stored_hint} WHERE l.monitor_id = m.id \
+             ORDER BY l.id DESC LIMIT 1) \
+           WHERE {parts} AND m.active = 1 AND m.type NOT IN ('push', 'group', 'manual') \
          ) x GROUP BY x.node ORDER BY x.node",
         now = dialect.now_ms(),
+        least = dialect.least(),
         greatest = dialect.greatest(),
-        bounded = if spans == 0 { String::new() } else { format!("{}(", dialect.least()) },
-        bound = bound(spans),
-    )
+        straight = dialect.straight(),
+        by_node = dialect.by_index("komainu_assignment_effective"),
+    );
+    (sql, values)
 }
 
-/// The span of each of so many nodes; none for the others.
-fn bound(spans: usize) -> String {
-    if spans == 0 {
-        return String::new();
+/// The longest that a monitor of each node can have waited.
+fn bounds(looks: &BTreeMap<NodeId, Look>) -> (String, Vec<Value>) {
+    let spans = looks.iter().filter_map(|(node, look)| Some((node, look.within?)));
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let values: Vec<_> = spans.flat_map(|(node, span)| values![node, millis(span)]).collect();
+    if values.is_empty() {
+        return (i64::MAX.to_string(), values);
     }
-    let arms = " WHEN ? THEN ?".repeat(spans);
-    format!(", CASE a.effective_node{arms} ELSE {} END)", i64::MAX)
+    let arms = " WHEN ? THEN ?".repeat(values.len() / 2);
+    (format!("CASE a.effective_node{arms} ELSE {} END", i64::MAX), values)
+}
+
+/// Whether a monitor is in the part of its node that is looked at.
+fn parts(looks: &BTreeMap<NodeId, Look>) -> (String, Vec<Value>) {
+    let parts: Vec<_> = looks.iter().filter_map(|(node, look)| Some((node, look.part?))).collect();
+    if parts.is_empty() {
+        return ("1 = 1".to_owned(), vec![]);
+    }
+    let place = format!("s.monitor_id % {CIRCLE} * {FACTOR} % {CIRCLE}");
+    let arms = format!(" WHEN ? THEN {place} >= ? AND {place} < ?").repeat(parts.len());
+    let values = parts.iter().flat_map(|(node, part)| values![*node, part.from, part.until]).collect();
+    (format!("CASE s.effective_node{arms} ELSE 1 = 1 END"), values)
 }

@@ -72,6 +72,14 @@ impl DatabaseUrl {
         &self.distance
     }
 
+    /// There may be something: connecting to a file that is not there would make it.
+    pub fn exists(&self) -> bool {
+        match self.place() {
+            Place::MariaDb(_) => true,
+            Place::Sqlite(path) => path.exists(),
+        }
+    }
+
     /// It is on a server that may be away, not a file of this host.
     pub fn is_server(&self) -> bool {
         self.dialect() == Dialect::MariaDb

@@ -4,7 +4,7 @@
 
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Nonce, WatchdogId, Zone};
 use komainu_watchdogs::time::Wall;
-use sqlx::{Row as _, mysql::MySqlRow, sqlite::SqliteRow};
+use sqlx::{Row as _, TypeInfo as _, ValueRef as _, mysql::MySqlRow, sqlite::SqliteRow};
 
 use super::error::StoreError;
 
@@ -129,7 +129,19 @@ impl Row {
         Self { act, cells: Cells::Sqlite(row) }
     }
 
+    /// MariaDB makes a DECIMAL of what joins unsigned and signed numbers, and of each sum, and sends it as text.
+    fn decimal(&self, column: &str) -> Result<Option<String>, StoreError> {
+        let Cells::MariaDb(row) = &self.cells else { return Ok(None) };
+        let unreadable = |error| StoreError::unreadable(self.act, column, error);
+        let is_decimal = row.try_get_raw(column).map_err(unreadable)?.type_info().name() == "DECIMAL";
+        if is_decimal { row.try_get_unchecked(column).map_err(unreadable) } else { Ok(None) }
+    }
+
     pub(crate) fn maybe_int(&self, column: &str) -> Result<Option<i64>, StoreError> {
+        if let Some(text) = self.decimal(column)? {
+            let whole = text.split_once('.').map_or(text.as_str(), |(whole, _)| whole);
+            return whole.parse().map(Some).map_err(|_| StoreError::unreadable(self.act, column, &text));
+        }
         let cell = match &self.cells {
             Cells::MariaDb(row) => row.try_get_unchecked(column),
             Cells::Sqlite(row) => row.try_get_unchecked(column),
@@ -138,6 +150,9 @@ impl Row {
     }
 
     pub(crate) fn maybe_real(&self, column: &str) -> Result<Option<f64>, StoreError> {
+        if let Some(text) = self.decimal(column)? {
+            return text.parse().map(Some).map_err(|_| StoreError::unreadable(self.act, column, &text));
+        }
         let cell = match &self.cells {
             Cells::MariaDb(row) => row.try_get_unchecked(column),
             Cells::Sqlite(row) => row.try_get_unchecked(column),

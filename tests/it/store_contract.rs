@@ -19,6 +19,7 @@ mod moves;
 mod nodes;
 mod outbox;
 mod push_owners;
+mod reminders;
 mod retention;
 mod rounds;
 mod rows;

@@ -17,6 +17,7 @@ mod onboarding;
 mod outbox;
 mod starting;
 mod stopping;
+mod telling;
 mod vanished;
 
 /// One story on both databases.

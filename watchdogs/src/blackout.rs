@@ -20,9 +20,11 @@ use crate::ids::{Incarnation, WatchdogId};
 use crate::time::Mono;
 
 mod entering;
+mod tries;
 mod turn;
 mod words;
 
+pub use self::tries::Tries;
 pub use self::words::{DATABASE, Doubt, Input, Line, Name, Output, Said, Speech, Trouble, Word};
 
 /// A last write older than this is more than one slow round: peers are asked from now on.

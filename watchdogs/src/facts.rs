@@ -243,7 +243,8 @@ impl ShardGroup {
     }
 }
 
-/// How far the active probing monitors of one node are behind.
+/// How far the active probing monitors of one node are behind; where only a part was looked at ([`crate::sampling`]), as
+/// many times what was found in it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProgressRow {
     /// The node that runs them.

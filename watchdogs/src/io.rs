@@ -3,13 +3,13 @@
 //! Owns the vocabulary of the driver and nothing of its behaviour: [`crate::watchdog`] decides, the driver performs.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Commit, Decision, MoveReason, StatusReason};
 use crate::facts::{Counts, IncidentRow, LeaderRow, NodeStatus, ProgressRow, Report, Round, Shard, Target};
 use crate::ids::{Epoch, NodeId};
+use crate::sampling::Look;
 use crate::time::{Mono, Wall};
 use crate::upkeep::Chore;
 
@@ -94,8 +94,8 @@ pub enum Output {
     Write(Box<Write>),
     /// Do this beside the rounds.
     Errand(Errand),
-    /// [`Errand::Progress`]: no monitor of a node has waited for longer than this, whatever the tables say.
-    ReadProgress(BTreeMap<NodeId, Duration>),
+    /// [`Errand::Progress`]: of these nodes this is asked, of all others everything.
+    ReadProgress(BTreeMap<NodeId, Look>),
     /// Probe a target once, within the probe timeout.
     Probe(Target),
     /// Do something on the leadership's own connection.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::telling::FAILING_AFTER;
+
 /// How a lost node gets its monitors back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -40,6 +42,9 @@ pub struct Policy {
     /// How long a lease must be watched unchanged until it has ended: longer than [`Self::lease_fence`] plus one
     /// renewal, so that a node stops by itself before anybody takes over.
     pub lease_watch: Duration,
+    /// How long a node starts nothing after it saw that the database lost its tail: who does not know yet has lost its
+    /// lease by then, or seen it too.
+    pub quarantine: Duration,
     /// How long a contradictory state (stalled, lease ended but reachable) is tolerated before monitors move.
     pub stall_grace: Duration,
     /// How long an unreachable node keeps its push monitors: senders cannot reach it either.
@@ -87,6 +92,9 @@ pub struct Policy {
     /// How long an active monitor may be without a living owner until `/status` says so: the failover bound of a lease
     /// that ended while reach is up.
     pub orphan_bound: Duration,
+    /// How long nobody can be told anything until it is the same as not watching: `/status` is down, and the dead-man hears
+    /// nothing. Longer than a vendor's usual trouble.
+    pub mute_limit: Duration,
 }
 
 impl Default for Policy {
@@ -101,6 +109,7 @@ impl Default for Policy {
             lease_renewal: Duration::from_secs(2),
             lease_fence: Duration::from_secs(8),
             lease_watch: Duration::from_secs(11),
+            quarantine: Duration::from_secs(11),
             stall_grace: Duration::from_secs(30),
             push_grace: Duration::from_secs(60),
             split_rounds: 3,
@@ -123,6 +132,7 @@ impl Default for Policy {
             moves_per_minute: 1_000,
             leaderless_grace: Duration::from_secs(15),
             orphan_bound: Duration::from_secs(60),
+            mute_limit: Duration::from_secs(900),
         }
     }
 }
@@ -155,10 +165,12 @@ impl Policy {
                 "lease_watch",
                 "must be at least lease_fence + lease_renewal",
             ),
+            (self.quarantine >= self.lease_fence, "quarantine", "must be at least lease_fence"),
             (self.claim_without_lock > self.leader_fence, "claim_without_lock", "must be longer than leader_fence"),
             (self.monitor_limit_per_node > 0, "monitor_limit_per_node", "must be at least 1"),
             (self.batch > 0, "batch", "must be at least 1"),
             (self.moves_per_minute > 0, "moves_per_minute", "must be at least 1"),
+            (self.mute_limit >= FAILING_AFTER, "mute_limit", "must be at least 15s: less is a moment's trouble"),
             (self.batch_living > 0, "batch_living", "must be at least 1"),
         ];
         match rules.iter().find(|(holds, _, _)| !holds) {

@@ -3,10 +3,11 @@
 //! A pure function of the configuration and the subject. When a message leaves, and in whose company, is
 //! [`crate::outbox`]'s business.
 //!
-//! What names its own channels (a monitor, a heartbeat) is told there and nowhere else. Otherwise *all* routes that match
-//! apply. Without any route in the configuration, everything goes to every channel.
+//! What names its own channels (a monitor, a heartbeat) is told there and nowhere else, again as often as any route says
+//! that takes it. Otherwise *all* routes that match apply. Without any route in the configuration, everything goes to every
+//! channel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -91,26 +92,65 @@ impl Routing {
     /// nobody goes to all.
     pub fn plan(&self, subject: &Subject) -> Vec<Planned> {
         let mut planned = BTreeMap::new();
+        let matching = || self.routes.iter().filter(|route| route.matcher.takes(subject));
+        let repeat = matching().filter_map(|route| route.repeat).min();
         if subject.channels.is_empty() {
-            for route in self.routes.iter().filter(|route| route.matcher.takes(subject)) {
+            for route in matching() {
                 for channel in route.channels.iter().filter(|channel| self.channels.contains(channel)) {
                     note(&mut planned, channel, route.group_wait, route.repeat);
                 }
             }
         } else {
             for channel in subject.channels.iter().filter(|channel| self.channels.contains(channel)) {
-                note(&mut planned, channel, GROUP_WAIT, None);
+                note(&mut planned, channel, GROUP_WAIT, repeat);
             }
         }
         let reaches_nobody = planned.is_empty() && (self.routes.is_empty() || !subject.channels.is_empty());
         if reaches_nobody {
             for channel in &self.channels {
-                note(&mut planned, channel, GROUP_WAIT, None);
+                note(&mut planned, channel, GROUP_WAIT, repeat);
             }
         }
         planned.into_values().collect()
     }
 }
+
+impl Routing {
+    /// Channels that some incident of this severity goes to, whatever its kind.
+    pub fn hear_of(&self, severity: Severity) -> BTreeSet<String> {
+        let is_known = |channel: &&String| self.channels.contains(channel);
+        if self.routes.is_empty() {
+            return self.channels.iter().cloned().collect();
+        }
+        let routes = self.routes.iter().filter(|route| route.matcher.hears_of(severity));
+        routes.flat_map(|route| &route.channels).filter(is_known).cloned().collect()
+    }
+
+    /// What no route takes, kind by kind: it is told to nobody, unless it bears a tag or names channels of its own that
+    /// some route, or nobody, asked for. Without routes there is nothing of the sort.
+    pub fn unheard<'a>(&self, kinds: impl IntoIterator<Item = &'a str>) -> Vec<(&'a str, Severity)> {
+        if self.routes.is_empty() {
+            return vec![];
+        }
+        let each = kinds.into_iter().flat_map(|kind| SEVERITIES.map(|severity| (kind, severity)));
+        each.filter(|(kind, severity)| !self.takes_all_of(Some(kind), *severity)).collect()
+    }
+
+    /// Every incident is told to somebody, also of a kind that a later version tells of. Not a matter of channels.
+    pub fn has_catch_all(&self) -> bool {
+        self.routes.is_empty() || SEVERITIES.into_iter().all(|severity| self.takes_all_of(None, severity))
+    }
+
+    /// Whether some route takes all of a kind; `None`: all there is.
+    fn takes_all_of(&self, kind: Option<&str>, severity: Severity) -> bool {
+        self.routes.iter().any(|route| route.matcher.hears_of(severity) && route.matcher.takes_all_of(kind))
+    }
+}
+
+/// Kinds of which there is only one at a time, whose key is the kind alone; or, of capacity, may be.
+const WITHOUT_SUBJECT: [&str; 7] = ["nodes", "leader", "capacity", "isolation", "foreign-runner", "database", "pushes"];
+
+const SEVERITIES: [Severity; 2] = [Severity::Critical, Severity::Warning];
 
 fn note(planned: &mut BTreeMap<String, Planned>, channel: &str, group_wait: Duration, repeat: Option<Duration>) {
     let fresh = Planned { channel: channel.to_owned(), group_wait, repeat };
@@ -123,6 +163,25 @@ fn note(planned: &mut BTreeMap<String, Planned>, channel: &str, group_wait: Dura
 }
 
 impl Matcher {
+    fn hears_of(&self, severity: Severity) -> bool {
+        self.severity.is_none_or(|wanted| wanted == severity)
+    }
+
+    /// Whether it asks for nothing that some of this kind lack; `None`: of whatever kind.
+    fn takes_all_of(&self, kind: Option<&str>) -> bool {
+        let is_of_kind = self.kind.is_none() || self.kind.as_deref() == kind;
+        let is_any_key = |pattern: &str| pattern.chars().all(|letter| letter == '*') && !pattern.is_empty();
+        let is_all_of_kind = |pattern: &str, kind: &str| match pattern.strip_prefix(kind) {
+            Some("") => WITHOUT_SUBJECT.contains(&kind),
+            Some("/*") => !WITHOUT_SUBJECT.contains(&kind),
+            Some(rest) => is_any_key(rest),
+            None => false,
+        };
+        let takes_key =
+            |pattern: &String| is_any_key(pattern) || kind.is_some_and(|kind| is_all_of_kind(pattern, kind));
+        is_of_kind && self.tag.is_none() && self.key.as_ref().is_none_or(takes_key)
+    }
+
     fn takes(&self, subject: &Subject) -> bool {
         let kind = subject.key.split_once('/').map_or(subject.key.as_str(), |(kind, _)| kind);
         self.kind.as_ref().is_none_or(|wanted| wanted == kind)
@@ -194,6 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn own_channels_are_told_again_as_often_as_the_routes_say_that_take_the_subject() {
+        let mut routing = routing();
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3_600));
+        for (route, repeat) in routing.routes.iter_mut().zip([hours(1), hours(4), hours(2), hours(3)]) {
+            route.repeat = repeat;
+        }
+        let mut monitor = subject("monitor/7", Severity::Critical);
+        monitor.tags.push("shop".into());
+        monitor.channels.push("phone".into());
+        let planned = routing.plan(&monitor);
+        assert_eq!(planned.iter().map(|planned| planned.repeat).collect::<Vec<_>>(), [hours(3)]);
+    }
+
+    #[test]
     fn what_names_only_channels_that_are_gone_reaches_everybody() {
         let mut monitor = subject("monitor/7", Severity::Warning);
         monitor.channels.push("gone".into());
@@ -204,6 +277,46 @@ mod tests {
     fn without_routes_everything_goes_everywhere() {
         let routing = Routing { routes: vec![], ..routing() };
         assert_eq!(routing.plan(&subject("leader", Severity::Critical)).len(), 3);
+    }
+
+    #[test]
+    fn what_no_route_takes_is_named_kind_by_kind() {
+        let unheard = routing().unheard(["heartbeat", "node"]);
+        assert_eq!(unheard, [("node", Severity::Warning)], "a part of the nodes, or what bears a tag, is not all");
+        let all = |key: &str| Route {
+            matcher: Matcher { key: Some(key.into()), ..Matcher::default() },
+            ..routing().routes[0].clone()
+        };
+        for (key, is_all) in [("*", true), ("node/*", true), ("node*", true), ("node/eu-*", false), ("n*", false)] {
+            let routing = Routing { routes: vec![all(key)], ..routing() };
+            assert_eq!(routing.unheard(["node"]).is_empty(), is_all, "{key}");
+            assert_eq!(routing.has_catch_all(), key == "*", "{key}");
+        }
+        let leader = Routing { routes: vec![all("leader/*"), all("database")], ..routing() };
+        assert_eq!(leader.unheard(["leader", "database"]).len(), 2, "the leader's key has no subject");
+        assert!(Routing { routes: vec![], ..routing() }.unheard(["node"]).is_empty());
+    }
+
+    #[test]
+    fn a_catch_all_takes_kinds_that_are_not_there_yet() {
+        let of =
+            |severity| Route { matcher: Matcher { severity, ..Matcher::default() }, ..routing().routes[0].clone() };
+        let with = |severities: &[Option<Severity>]| Routing {
+            routes: severities.iter().map(|one| of(*one)).collect(),
+            ..routing()
+        };
+        assert!(with(&[None]).has_catch_all());
+        assert!(with(&[Some(Severity::Critical), Some(Severity::Warning)]).has_catch_all());
+        assert!(!with(&[Some(Severity::Critical)]).has_catch_all() && !routing().has_catch_all());
+        assert!(with(&[]).has_catch_all(), "without routes everybody hears of everything");
+    }
+
+    #[test]
+    fn who_hears_of_criticals_is_who_some_route_names_for_them() {
+        assert_eq!(Vec::from_iter(routing().hear_of(Severity::Critical)), ["mail", "ops", "phone"]);
+        let warnings = Matcher { severity: Some(Severity::Warning), ..Matcher::default() };
+        let routes = vec![Route { matcher: warnings, ..routing().routes[0].clone() }];
+        assert!(Routing { routes, ..routing() }.hear_of(Severity::Critical).is_empty());
     }
 
     #[test]

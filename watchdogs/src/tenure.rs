@@ -44,7 +44,7 @@ pub struct Tenure {
     reconcile: Reconcile,
     /// [`Output::Stop`]s without an answer: nothing is acknowledged, released or registered before they are zero.
     stops_outstanding: usize,
-    /// A database that lost its tail was seen: nothing starts before this point.
+    /// A database that lost its tail was seen, or may have gone unnoticed: nothing starts before this point.
     quarantined_until: Option<Mono>,
     /// Requests without an answer, and when they were ordered.
     in_flight: BTreeMap<Request, Mono>,
@@ -225,6 +225,7 @@ impl Tenure {
         // The connection may have failed because the database lost its tail, and with it what was read: read it again.
         self.reconcile = Reconcile::Settled;
         self.failed_at = Some(now);
+        self.distrust();
         match request {
             Request::ReadRow | Request::Register => {
                 if let Phase::Registering { row, since, .. } = &mut self.phase {
@@ -263,6 +264,7 @@ impl Tenure {
         self.phase = Phase::Registering { row: Stillness::new(), since: None };
         self.renewed_at = None;
         self.applied = None;
+        self.distrust();
         self.reconcile = Reconcile::Settled;
         self.demand_reconcile(now);
         let mine = std::mem::take(&mut self.mine);
@@ -272,11 +274,19 @@ impl Tenure {
     /// The database lost its tail: what this node runs may be another's now, and the other does not know either.
     fn quarantine(&mut self, now: Mono) {
         self.applied = None;
-        self.quarantined_until = Some(now + self.policy.lease_watch);
+        self.quarantined_until = Some(now + self.policy.quarantine);
         self.reconcile = Reconcile::Settled;
         self.demand_reconcile(now);
         let mine = std::mem::take(&mut self.mine);
         self.stop(mine);
+    }
+
+    /// Whoever has applied nothing has no generation by which to notice that the database lost its tail. Where a request
+    /// failed it may have, and another node may still run what this one is given.
+    fn distrust(&mut self) {
+        if let (None, Some(failed_at)) = (self.applied, self.failed_at) {
+            self.quarantined_until = self.quarantined_until.max(Some(failed_at + self.policy.quarantine));
+        }
     }
 
     fn demand_reconcile(&mut self, now: Mono) {

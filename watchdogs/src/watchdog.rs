@@ -284,7 +284,7 @@ impl Watchdog {
         self.stopping = true;
         if let Some(epoch) = self.leadership.epoch(now, &self.policy) {
             let turn = Turn::SteppedDown(epoch, "this watchdog stops".to_owned());
-            self.take_turn(Some(turn));
+            self.take_turn(now, Some(turn));
         }
         let release = self.leadership.retire();
         self.outputs.push_back(Output::Leadership(release));
@@ -302,7 +302,7 @@ impl Watchdog {
             return;
         }
         let turn = self.leadership.expire(now, &self.policy);
-        self.take_turn(turn);
+        self.take_turn(now, turn);
         if let Some(act) = self.leadership.poll(now, &self.policy) {
             self.outputs.push_back(Output::Leadership(act));
         }

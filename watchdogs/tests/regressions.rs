@@ -108,6 +108,27 @@ fn a_status_is_written_only_while_it_can_be_said() {
 }
 
 #[test]
+fn a_new_leader_decides_on_nothing_that_it_read_before_its_claim() {
+    let mut watchdog = watchdog();
+    for second in 0..=6 {
+        watchdog.handle(Mono::secs(second), round(Mono::secs(second), node(NodeStatus::New, second)));
+        probed(&mut watchdog, second, &ProbeOutcome::Answered);
+    }
+    let locked = LeadershipAnswer::Attempted { locked: true, row: LeaderRow::default() };
+    watchdog.handle(Mono::secs(6), Input::Leadership { began_at: Mono::secs(6), answer: locked });
+    watchdog.handle(Mono::secs(7), Input::Tick);
+    drain(&mut watchdog);
+    // Its predecessor may have written the node online at 6.5 s, and counted it.
+    let claimed = LeadershipAnswer::Claimed(komainu_watchdogs::ids::Epoch(1));
+    watchdog.handle(Mono::secs(7), Input::Leadership { began_at: Mono::secs(7), answer: claimed });
+    watchdog.handle(Mono::secs(7), Input::Leadership { began_at: Mono::secs(7), answer: LeadershipAnswer::Renewed });
+    let ordered = drain(&mut watchdog);
+    assert!(!ordered.iter().any(|output| matches!(output, Output::Commit(_))), "{ordered:?}");
+    watchdog.handle(Mono::secs(7), round(Mono::secs(7), node(NodeStatus::New, 7)));
+    assert!(drain(&mut watchdog).iter().any(|output| matches!(output, Output::Commit(_))));
+}
+
+#[test]
 fn a_peer_whose_row_was_not_seen_to_move_since_the_last_error_says_nothing() {
     let (policy, me) = (Policy::default(), WatchdogId::from("w1"));
     let target = Target::Node("n1".into());
@@ -168,6 +189,29 @@ fn an_answer_that_shows_a_lost_tail_stops_the_node_however_late_it_comes() {
     assert_eq!(node.may_run(Mono::secs(3), MonitorId(1)), Ok(()));
     node.handle(Mono::secs(3), tenure::Input::Assigned { stamp: stamp(4), monitors: BTreeSet::new() });
     assert!(node.may_run(Mono::secs(3), MonitorId(1)).is_err());
+}
+
+#[test]
+fn a_node_that_has_applied_nothing_waits_for_a_lease_after_a_failure_that_may_hide_a_lost_tail() {
+    let mine = BTreeSet::from([MonitorId(1)]);
+    let mut node = Tenure::new(Policy::default(), Incarnation(7), Mono::secs(0));
+    node.handle(Mono::secs(1), tenure::Input::Failed(Request::ReadRow));
+    let apply = |node: &mut Tenure, second: u64| {
+        let at = Mono::secs(second);
+        node.handle(at, tenure::Input::Hint);
+        node.handle(at, tenure::Input::StampRead { began_at: at, stamp: stamp(5), applied_is_known: true });
+        node.handle(at, tenure::Input::Assigned { stamp: stamp(5), monitors: mine.clone() });
+        node.handle(at, tenure::Input::Acknowledged { began_at: at, ours: true });
+    };
+    let row = OwnRow { incarnation: None, is_released: true, lease_seq: 3, hostname: String::new() };
+    node.handle(Mono::secs(2), tenure::Input::Tick);
+    node.handle(Mono::secs(2), tenure::Input::Row(Some(row)));
+    node.handle(Mono::secs(2), tenure::Input::Registered { began_at: Mono::secs(2), won: true });
+    apply(&mut node, 2);
+    assert!(node.may_run(Mono::secs(2), MonitorId(1)).is_err(), "another node may run it until its fence");
+    node.handle(Mono::secs(11), tenure::Input::Renewed { began_at: Mono::secs(11), ours: true });
+    apply(&mut node, 12);
+    assert_eq!(node.may_run(Mono::secs(12), MonitorId(1)), Ok(()));
 }
 
 #[test]

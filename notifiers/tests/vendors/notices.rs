@@ -1,5 +1,6 @@
 //! One notice of each sort.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use komainu_notifiers::{Doubt, EventKind, Item, Lateness, Notice, Severity};
@@ -56,9 +57,25 @@ pub(crate) fn notice(items: Vec<Item>) -> Notice {
         is_digest: false,
         doubt: None,
         lateness: None,
-        thread: None,
+        threads: BTreeMap::new(),
         told_to: vec![],
     }
+}
+
+/// Where the message is that opened the incident.
+pub(crate) const THREAD: &str = "C0123456789/1763799989.000100";
+
+fn in_thread(item: Item) -> Notice {
+    let threads = [(item.incident_id.clone(), THREAD.to_owned())].into();
+    Notice { threads, ..notice(vec![item]) }
+}
+
+/// Two that each had a message of their own are over, and another one is bad.
+pub(crate) fn grouped_ends() -> Notice {
+    let (first, second) = (resolved(node_offline()), resolved(heartbeat_late()));
+    let threads =
+        [&first, &second].map(|item| (item.incident_id.clone(), format!("C0123456789/{}.1", item.incident_id)));
+    Notice { threads: threads.into(), ..notice(vec![shop_down(), first, second]) }
 }
 
 pub(crate) fn opened() -> Notice {
@@ -66,12 +83,12 @@ pub(crate) fn opened() -> Notice {
 }
 
 pub(crate) fn over() -> Notice {
-    Notice { thread: Some("C0123456789/1763799989.000100".to_owned()), ..notice(vec![resolved(node_offline())]) }
+    in_thread(resolved(node_offline()))
 }
 
 fn reminder() -> Notice {
     let item = Item { event: EventKind::Reminder, at_ms: NOW_MS + 14_400_000, ..node_offline() };
-    Notice { thread: Some("C0123456789/1763799989.000100".to_owned()), ..notice(vec![item]) }
+    in_thread(item)
 }
 
 pub(crate) fn digest() -> Notice {
@@ -105,7 +122,7 @@ pub(crate) fn mostly_ends() -> Notice {
 
 /// Open again within ten minutes: its thread says that it is over.
 pub(crate) fn returned() -> Notice {
-    Notice { thread: Some("C0123456789/1763799989.000100".to_owned()), ..notice(vec![shop_down()]) }
+    in_thread(shop_down())
 }
 
 fn late() -> Notice {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use komainu_notifiers::slack::{Access, Config};
-use komainu_notifiers::{DeliveryError, Notice, Receipt, Secret, Settings};
+use komainu_notifiers::{DeliveryError, Item, Notice, Receipt, Secret, Settings};
 use url::Url;
 
 use super::notices;
@@ -100,7 +100,7 @@ async fn a_bots_first_message_is_what_later_ones_refer_to() {
 #[tokio::test]
 async fn a_resolved_incident_edits_the_headline_and_replies_in_its_thread() {
     let (outcome, asked) = asked_as_bot(vec![Says::Text(200, TAKEN)], &notices::over()).await;
-    assert_eq!(outcome.unwrap().vendor_ref, notices::over().thread);
+    assert_eq!(outcome.unwrap().vendor_ref.as_deref(), Some(notices::THREAD));
     let paths: Vec<&str> = asked.iter().map(|asked| asked.path.as_str()).collect();
     assert_eq!(paths, ["/api/chat.update", "/api/chat.postMessage"]);
     assert_eq!(asked[0].json()["ts"], "1763799989.000100");
@@ -122,13 +122,49 @@ async fn a_group_is_a_message_of_its_own_whatever_its_first_incident_refers_to()
     let over = notices::over();
     let group = Notice { items: [over.items.clone(), over.items].concat(), ..notices::over() };
     let (outcome, asked) = asked_as_bot(vec![Says::Text(200, TAKEN)], &group).await;
-    assert!(outcome.is_ok() && asked.len() == 1 && asked[0].json().get("thread_ts").is_none(), "{asked:?}");
+    assert!(outcome.is_ok() && asked[0].json().get("thread_ts").is_none(), "{asked:?}");
+}
+
+#[tokio::test]
+async fn an_end_that_is_told_in_a_group_turns_its_own_headline_green() {
+    let (outcome, asked) = asked_as_bot(vec![Says::Text(200, TAKEN)], &notices::grouped_ends()).await;
+    assert!(outcome.is_ok());
+    let paths: Vec<&str> = asked.iter().map(|asked| asked.path.as_str()).collect();
+    assert_eq!(paths, ["/api/chat.postMessage", "/api/chat.update", "/api/chat.update"]);
+    for (edit, (ts, words)) in asked[1..].iter().zip([("41.1", "node/node1"), ("42.1", "heartbeat/backup")]) {
+        assert_eq!((&edit.json()["channel"], &edit.json()["ts"]), (&"C0123456789".into(), &ts.into()));
+        let text = edit.json()["text"].as_str().unwrap().to_owned();
+        assert!(text.starts_with(":large_green_circle:") && text.contains(&format!("resolved: {words}")), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_headline_that_slack_has_no_time_for_makes_no_second_message() {
+    let busy = Says::With(429, "retry-after", "30", "");
+    let (outcome, asked) = asked_as_bot(vec![Says::Text(200, TAKEN), busy], &notices::grouped_ends()).await;
+    assert!(outcome.is_ok() && asked.len() == 2, "{outcome:?} {asked:?}");
+}
+
+#[tokio::test]
+async fn of_a_hundred_headlines_twenty_are_edited() {
+    let mut many = notices::grouped_ends();
+    let item = many.items[1].clone();
+    many.items = (0..100).map(|number| Item { incident_id: number.to_string(), ..item.clone() }).collect();
+    many.threads = (0..100).map(|number| (number.to_string(), format!("C0123456789/{number}.1"))).collect();
+    let (outcome, asked) = asked_as_bot(vec![Says::Text(200, TAKEN)], &many).await;
+    assert!(outcome.is_ok() && asked.len() == 21, "{outcome:?} {}", asked.len());
 }
 
 #[tokio::test]
 async fn a_headline_that_cannot_be_edited_any_more_keeps_nobody_from_telling() {
     let says = vec![Says::Text(200, r#"{"ok":false,"error":"message_not_found"}"#), Says::Text(200, TAKEN)];
     let (outcome, asked) = asked_as_bot(says, &notices::over()).await;
+    assert!(outcome.is_ok() && asked.len() == 2, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_edit_without_an_answer_keeps_nobody_from_telling() {
+    let (outcome, asked) = asked_as_bot(vec![Says::Nothing, Says::Text(200, TAKEN)], &notices::over()).await;
     assert!(outcome.is_ok() && asked.len() == 2, "{outcome:?}");
 }
 

@@ -96,7 +96,7 @@ fn write_cluster_config(folder: &Folder, args: &Args) -> anyhow::Result<()> {
     };
     let text = format!(
         "{MARK}, which puts it at the beginning of each process' own file; [policy], [status], [deadman],\n\
-         # [[channel]] and [[route]] may be added.\n\
+         # [[channel]] and [[route]] (one of them without match) may be added.\n\
          [cluster]\nname = \"komainu\"\nkey_file = \"cluster.key\"\n\n[database]\nurl = {}\n",
         toml::Value::from(url)
     );

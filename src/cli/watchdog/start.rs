@@ -22,6 +22,7 @@ use crate::state_dir::StateDir;
 use crate::steps;
 use crate::store::capacity::Ids;
 use crate::store::{DatabaseUrl, Store, StoreError};
+use crate::voice::Voice;
 
 /// Between two looks at a database that was away at the start.
 const SCHEMA_LOOK: Duration = Duration::from_secs(1);
@@ -84,7 +85,7 @@ pub(super) fn outbox(
     config: &Config,
     watchdog: &WatchdogConfig,
     (settings, alerts): (&WatchdogSettings, &Store),
-    is_told_elsewhere: watch::Receiver<bool>,
+    (is_told_elsewhere, voice): (watch::Receiver<bool>, &Voice),
 ) -> anyhow::Result<Outbox> {
     Ok(Outbox {
         store: alerts.clone(),
@@ -93,14 +94,19 @@ pub(super) fn outbox(
         routing: Arc::clone(&settings.routing),
         outlets: Channels::prepare(&config.channels)?.outlets(),
         runbook: watchdog.runbook_url(),
+        voice: voice.clone(),
         is_told_elsewhere,
     })
 }
 
 /// Looks for monitors that are down, certificates that expire, ids that end, what is gone and steps of the clock,
 /// until the handles are dropped. Publishes how far the ids are used up.
-pub(super) fn alerts(store: &Store, routing: &Arc<Routing>) -> ([AbortOnDropHandle<()>; 5], watch::Receiver<Arc<Ids>>) {
-    let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing));
+pub(super) fn alerts(
+    store: &Store,
+    routing: &Arc<Routing>,
+    voice: &Voice,
+) -> ([AbortOnDropHandle<()>; 5], watch::Receiver<Arc<Ids>>) {
+    let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing), voice.clone());
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
     let (seen, ids) = watch::channel(Arc::default());
     let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), seen);
@@ -115,12 +121,12 @@ pub(super) fn alerts(store: &Store, routing: &Arc<Routing>) -> ([AbortOnDropHand
 pub(super) fn deadman(
     config: &Config,
     settings: &WatchdogSettings,
-    published: &Published,
+    (published, voice): (&Published, &Voice),
 ) -> Option<AbortOnDropHandle<()>> {
     let deadman = config.deadman.as_ref()?;
     let url = deadman.url.reveal().clone();
     let deadman = Deadman { url, interval: deadman.interval, fresh_for: 3 * settings.policy.probe_interval };
-    Some(AbortOnDropHandle::new(tokio::spawn(deadman::run(deadman, published.view.clone()))))
+    Some(AbortOnDropHandle::new(tokio::spawn(deadman::run(deadman, published.view.clone(), voice.clone()))))
 }
 
 /// What takes pushes and marks who is late.
@@ -128,7 +134,7 @@ pub(super) fn heartbeats(
     config: &Config,
     watchdog: &WatchdogConfig,
     settings: &WatchdogSettings,
-    published: &Published,
+    (published, voice): (&Published, &Voice),
 ) -> anyhow::Result<Heartbeats> {
     let settings = heartbeat::Settings {
         store: settings.store.clone(),
@@ -137,6 +143,7 @@ pub(super) fn heartbeats(
         routing: Routing::clone(&settings.routing),
         watchdog: watchdog.id.clone(),
         peers: watchdog.peers.iter().map(without_slash).collect(),
+        voice: voice.clone(),
         view: published.view.clone(),
     };
     Heartbeats::start(settings).context("cannot set up calls to peers")

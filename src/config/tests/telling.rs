@@ -194,7 +194,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "kind = \"heartbeat\"",
         "kind = \"hartbeat\"",
-        "[[route]] #1 match.kind: \"hartbeat\" is not one of node, nodes, progress, watchdog, leader, capacity, disagreement, isolation, foreign-runner, clock, database, pushes, heartbeat, monitor, certificate, channel",
+        "[[route]] #1 match.kind: \"hartbeat\" is not one of node, nodes, progress, watchdog, leader, capacity, disagreement, isolation, foreign-runner, clock, database, pushes, upkeep, heartbeat, monitor, certificate, channel",
     ),
     (
         "severity = \"critical\"",
@@ -208,6 +208,17 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "group_wait = \"1h\"",
         "[[route]] #1 group_wait: must be at most 5m: what waits is not told yet",
     ),
+    (
+        "[[route]]\nchannels = [\"mail\"]\n",
+        "",
+        "[routing] unmatched: nobody would hear of any kind: add a [[route]] without match, whose channels hear of everything, or write unmatched = \"drop\"",
+    ),
+    (
+        "[[route]]\nchannels = [\"mail\"]\n",
+        "[[route]]\nmatch.severity = \"critical\"\nchannels = [\"mail\"]\n",
+        "[routing] unmatched: nobody would hear of any kind as a warning: add a [[route]] without match, whose channels hear of everything, or write unmatched = \"drop\"",
+    ),
+    ("[deadman]", "[routing]\nunmatched = \"tell\"\n[deadman]", "[routing] unmatched: \"tell\" is not one of drop"),
     (
         "[[heartbeat]]",
         "[heartbeat]",
@@ -245,6 +256,20 @@ fn each_fault_of_an_entry_names_the_entry() {
 }
 
 #[test]
+fn what_no_route_matches_is_dropped_only_where_somebody_says_so() {
+    let narrow = TELLING.replacen("[[route]]\nchannels = [\"mail\"]\n", "", 1);
+    let said = narrow.replacen("[deadman]", "[routing]\nunmatched = \"drop\"\n[deadman]", 1);
+    let config = folder(&said).load().unwrap();
+    assert!(config.drops_unmatched && config.effective().contains("[routing]\nunmatched = \"drop\""));
+    assert_eq!(config.unheard().as_deref(), Some("any kind"), "a tag or a part of the keys is not all of a kind");
+    let most = "[[route]]\nmatch.kind = \"node\"\nchannels = [\"mail\"]\n\
+         [[route]]\nmatch.severity = \"critical\"\nchannels = [\"mail\"]\n[routing]\nunmatched = \"drop\"\n[deadman]";
+    let unheard = folder(&narrow.replacen("[deadman]", most, 1)).load().unwrap().unheard().unwrap();
+    assert!(unheard.starts_with("nodes, progress,") && unheard.ends_with("channel as a warning"), "{unheard}");
+    assert_eq!(folder(TELLING).load().unwrap().unheard(), None);
+}
+
+#[test]
 fn the_faults_of_all_entries_are_told_at_once() {
     let told =
         folder(&TELLING.replace("webhook_url_file", "x").replace("secret = ", "y = ").replace("4h", "4x")).load();
@@ -269,6 +294,16 @@ fn the_effective_settings_show_channels_without_their_secrets() {
     }
 }
 
+/// Its channels and routes alone, as somebody would begin with them.
+#[test]
+fn what_the_readme_shows_of_telling_leaves_nothing_to_nobody() {
+    let readme = include_str!("../../../README.md");
+    let (_, telling) = readme.split_once("## Tell people").unwrap();
+    let block = telling.split_once("```toml\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    let config = folder(&format!("\n{block}")).load().unwrap();
+    assert_eq!((config.channels.len(), config.routing.routes.len(), config.unheard()), (2, 2, None));
+}
+
 /// All TOML of the document, as one configuration.
 #[test]
 fn what_the_document_about_channels_shows_is_a_configuration() {
@@ -281,7 +316,7 @@ fn what_the_document_about_channels_shows_is_a_configuration() {
     folder.write("hook.url", "https://example.com/hook");
     folder.write("hook.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let config = folder.load().unwrap();
-    assert_eq!((config.channels.len(), config.routing.routes.len()), (6, 2));
+    assert_eq!((config.channels.len(), config.routing.routes.len()), (6, 3));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(in crate::store) async fn spells(
     let change = |nth: u32| {
         format!(
             "(SELECT l.id FROM heartbeat l{hint} WHERE l.monitor_id = m.id AND l.important = 1 \
-             ORDER BY l.time DESC, l.id DESC LIMIT 1 OFFSET {nth})"
+             ORDER BY l.id DESC LIMIT 1 OFFSET {nth})"
         )
     };
     let mut spells = BTreeMap::new();
@@ -31,11 +31,17 @@ pub(in crate::store) async fn spells(
         let ids: Vec<i64> = part.iter().map(|monitor| monitor.0).collect();
         let mut lease = store.lease(act).await?;
         let dialect = lease.dialect();
+        // As the database's clock showed it: beats bear their node's time.
+        let time = |beat: &str| {
+            format!("{} - COALESCE(n.clock_ms - n.last_seen_ms, 0)", dialect.datetime_ms(&format!("{beat}.time")))
+        };
         let sql = format!(
             "SELECT m.id, h.status, {} AS at, b.status AS status_before, {} AS before_at FROM monitor m \
-             JOIN heartbeat h ON h.id = {} LEFT JOIN heartbeat b ON b.id = {} WHERE m.id IN ({})",
-            dialect.datetime_ms("h.time"),
-            dialect.datetime_ms("b.time"),
+             JOIN heartbeat h ON h.id = {} LEFT JOIN heartbeat b ON b.id = {} \
+             LEFT JOIN komainu_assignment a ON a.monitor_id = m.id LEFT JOIN node n ON n.node_id = a.effective_node \
+             WHERE m.id IN ({})",
+            time("h"),
+            time("b"),
             change(0),
             change(1),
             id_list(&ids)

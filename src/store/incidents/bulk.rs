@@ -1,8 +1,7 @@
 //! Many incidents at once: what a mass outage opens, and what its end resolves.
 //!
 //! The same rows under the same guards as one by one, in a number of statements that does not depend on how many they
-//! are. Only what is not new (it is open already, or was a moment ago) is looked at singly. Both calls run on a session
-//! whose write transaction has begun.
+//! are. Both calls run on a session whose write transaction has begun.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +10,7 @@ use komainu_watchdogs::outbox::{self, Event};
 use komainu_watchdogs::routing::{Planned, Routing, Subject};
 
 use super::opening::{self, as_json, details};
+use super::returning;
 use crate::store::decisions::id_list;
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
@@ -18,7 +18,8 @@ use crate::store::outbox::entry::{self, Happening};
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Value, values};
 
-/// Opens these incidents, each key once, or notes that they are still bad; says how many were opened by this call.
+/// Opens these incidents, each key once, those that were resolved a moment ago again; says how many were opened by this
+/// call. What is open already is nobody's news, unless it is worse now.
 pub(crate) async fn open_many(
     session: &mut Session,
     alarms: &[(Alarm, Subject)],
@@ -31,14 +32,21 @@ pub(crate) async fn open_many(
     let alarms: BTreeMap<&str, &(Alarm, Subject)> = alarms.iter().map(|one| (one.0.key.as_str(), one)).collect();
     let keys: Vec<_> = alarms.keys().copied().collect();
     let latest = opening::latest(session, &keys).await?;
-    let (mut fresh, mut opened) = (vec![], 0);
+    let (mut fresh, mut returns) = (vec![], vec![]);
     for (key, one) in alarms {
+        let (alarm, subject) = one;
         match latest.get(key) {
             None => fresh.push(one),
-            Some(latest) => opened += u32::from(opening::open_again(session, (&one.0, &one.1), latest, routing).await?),
+            Some(latest) if !latest.is_open => returns.push((alarm, subject, latest)),
+            Some(latest) if alarm.severity > latest.severity => {
+                opening::open_again(session, (alarm, subject), latest, routing).await?;
+            }
+            Some(_) => {}
         }
     }
-    Ok(opened + enter_fresh(session, &fresh, routing).await?)
+    returning::reopen_many(session, &returns, routing).await?;
+    let returned = u32::try_from(returns.len()).unwrap_or(u32::MAX);
+    Ok(returned.saturating_add(enter_fresh(session, &fresh, routing).await?))
 }
 
 async fn enter_fresh(session: &mut Session, fresh: &[&(Alarm, Subject)], routing: &Routing) -> Result<u32, StoreError> {

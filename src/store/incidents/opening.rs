@@ -10,7 +10,7 @@ use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::outbox::{self, Entered, Event, FLAPPING_FROM, REOPEN_WITHIN, Standing};
 use komainu_watchdogs::routing::{Planned, Routing, Subject};
 
-use super::bulk;
+use super::{bulk, returning};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::outbox::entry::{self, Happening};
@@ -80,18 +80,17 @@ pub(super) async fn open_again(
         note(session, alarm, latest.id).await?;
         return Ok(false);
     }
-    reopen(session, alarm, subject, latest.id).await?;
-    tell_return(session, alarm, latest, &routing.plan(subject)).await?;
+    returning::reopen_many(session, &[(alarm, subject, latest)], routing).await?;
     Ok(true)
 }
 
 /// The newest incident of a key.
 pub(super) struct Latest {
-    id: i64,
-    is_open: bool,
-    severity: Severity,
+    pub(super) id: i64,
+    pub(super) is_open: bool,
+    pub(super) severity: Severity,
     summary: String,
-    flaps: u32,
+    pub(super) flaps: u32,
 }
 
 /// Of each of these keys the incident that is open, or was until a moment ago; locked.
@@ -238,39 +237,6 @@ async fn note(session: &mut Session, alarm: &Alarm, id: i64) -> Result<(), Store
         session.dialect().now_ms()
     );
     session.execute("note an incident", sql, [details(alarm), values![id]].concat()).await.map(|_| ())
-}
-
-/// It counts from now: what was before stands in its events. Whoever took care of it thought that it was over.
-async fn reopen(session: &mut Session, alarm: &Alarm, subject: &Subject, id: i64) -> Result<(), StoreError> {
-    let sql = format!(
-        "UPDATE komainu_incident SET resolved_at = NULL, flaps = flaps + 1, opened_at = {now}, \
-         last_bad_at = {greatest}(last_bad_at + 1, {now}), acknowledged_at = NULL, acknowledged_by = NULL, \
-         severity = ?, summary = ?, votes_bad = ?, votes_of = ?, subject_json = ? WHERE id = ?",
-        now = session.dialect().now_ms(),
-        greatest = session.dialect().greatest()
-    );
-    let values = [details(alarm), values![as_json(subject), id]].concat();
-    session.execute("open an incident again", sql, values).await.map(|_| ())
-}
-
-async fn tell_return(
-    session: &mut Session,
-    alarm: &Alarm,
-    latest: &Latest,
-    planned: &[Planned],
-) -> Result<(), StoreError> {
-    let entered = entry::of_incident(session, latest.id).await?;
-    let change = outbox::reopening(&entered);
-    entry::cancel(session, &change.cancel).await?;
-    let told = outbox::opening(latest.flaps + 1);
-    // Whoever heard that it is over hears of the return, however often it came back.
-    let is_news = |channel: &str| told == Some(Event::Flapping) || !change.believers.contains(channel);
-    let planned: Vec<_> = planned.iter().filter(|planned| is_news(&planned.channel)).cloned().collect();
-    if told.is_none() && planned.is_empty() {
-        return Ok(());
-    }
-    let event = told.unwrap_or(Event::Flapping);
-    entry::enter(session, &Happening::of(latest.id, event, alarm), &planned).await
 }
 
 /// Resolves this incident; `false`: it is over already. `summary`: what was wrong, or that it is well again.

@@ -1,5 +1,7 @@
 //! What a message tells, read when it is about to leave.
 
+use std::collections::BTreeMap;
+
 use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::time::Wall;
 
@@ -62,8 +64,9 @@ pub async fn facts(store: &Store, claim: &Claim) -> Result<Vec<Fact>, StoreError
             fact.elsewhere = elsewhere(&mut lease, node).await?;
         }
     }
-    if let [fact] = &mut facts[..] {
-        fact.thread = thread(&mut lease, fact.incident, &claim.channel).await?;
+    let mut threads = threads(&mut lease, &facts, &claim.channel).await?;
+    for fact in &mut facts {
+        fact.thread = threads.remove(&fact.incident);
     }
     Ok(facts)
 }
@@ -94,9 +97,20 @@ async fn elsewhere(session: &mut Session, node: &str) -> Result<Vec<(String, u64
     rows.iter().map(|row| Ok((row.text("effective_node")?, row.count("monitors")?))).collect()
 }
 
-async fn thread(session: &mut Session, incident: i64, channel: &str) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT vendor_ref FROM komainu_delivery WHERE incident_id = ? AND channel = ? AND state = 'sent' \
-         AND vendor_ref IS NOT NULL ORDER BY id LIMIT 1";
-    let row = session.row("look for a thread", sql, values![incident, channel]).await?;
-    row.map_or(Ok(None), |row| row.maybe_text("vendor_ref"))
+async fn threads(session: &mut Session, facts: &[Fact], channel: &str) -> Result<BTreeMap<i64, String>, StoreError> {
+    let incidents: Vec<i64> = facts.iter().map(|fact| fact.incident).collect();
+    if incidents.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sql = format!(
+        "SELECT incident_id, vendor_ref FROM komainu_delivery WHERE incident_id IN ({}) AND channel = ? \
+         AND state = 'sent' AND vendor_ref IS NOT NULL ORDER BY id",
+        id_list(&incidents)
+    );
+    let mut threads = BTreeMap::new();
+    for row in session.rows("look for threads", Sql::Once(sql), values![channel]).await? {
+        let first = row.text("vendor_ref")?;
+        threads.entry(row.int("incident_id")?).or_insert(first);
+    }
+    Ok(threads)
 }

@@ -1,12 +1,12 @@
 //! What waits in the outbox, and moving it between waiting, held and cancelled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::outbox::Event;
-use komainu_watchdogs::outbox::queue::{Parent, Plan, Queued};
+use komainu_watchdogs::outbox::queue::{LARGEST_MESSAGE, LONGEST_REST, Parent, Plan, Queued};
 use komainu_watchdogs::time::Wall;
 
 use crate::store::decisions::id_list;
@@ -16,8 +16,11 @@ use crate::store::pool::{Store, in_transaction};
 use crate::store::session::{Purpose, Session, Sql};
 use crate::store::value::{Row, values};
 
-/// As much of a queue as is looked at together.
-const MOST_QUEUED: u32 = 5_000;
+/// As much of what may be sent as is looked at together: what is due first, twice as much as one message may hold.
+const MOST_READY: usize = 2 * LARGEST_MESSAGE;
+
+/// As much of what is held.
+const MOST_HELD: usize = 5_000;
 
 /// How much waits for one channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,15 +109,7 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
     let act = "read a channel's queue";
     let sql = format!("SELECT {} AS now", session.dialect().now_ms());
     let now = session.row(act, sql, vec![]).await?.map_or(Ok(Wall::default()), |row| row.wall("now"))?;
-    let sql = "SELECT d.id, d.incident_id, d.state, d.due_at, d.group_wait_ms, d.claimed_until, d.sending_at, \
-         d.notice_id, d.attempts, d.last_error, d.created_at, d.retry_at, d.failed_at, d.unanswered, d.company, \
-         d.told_to IS NOT NULL AS has_readers, e.kind, i.k, i.resolved_at FROM komainu_delivery d \
-         JOIN komainu_event e ON e.id = d.event_id JOIN komainu_incident i ON i.id = d.incident_id \
-         WHERE d.channel = ? AND d.state IN ('waiting', 'held') ORDER BY d.state = 'held', d.id LIMIT ?";
-    let rows = session.rows(act, sql, values![channel, MOST_QUEUED]).await?;
-    let mut queue = rows.iter().map(queued).collect::<Result<Vec<_>, _>>()?;
-    // What waits is read first, so that thousands that are held do not hide it.
-    queue.sort_by_key(|row| row.delivery);
+    let mut queue = queue(session, channel, now).await?;
     let sql = "SELECT DISTINCT i.id, i.k, i.severity FROM komainu_incident i JOIN komainu_delivery d ON d.incident_id = i.id \
          WHERE i.resolved_at IS NULL AND (i.k IN ('database', 'nodes') OR i.k LIKE 'node/%') AND d.channel = ? \
          AND d.state IN ('waiting', 'sent')";
@@ -138,6 +133,58 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
         row.is_suspect = row.failed_at.is_some_and(|failed_at| Some(failed_at) < last_sent_at);
     }
     Ok(Snapshot { queue, next_at, failures, refused_alone, ..fresh })
+}
+
+/// What is due first of what may be sent now, with what belongs to it, and of what is held; in the order of entering.
+async fn queue(session: &mut Session, channel: &str, now: Wall) -> Result<Vec<Queued>, StoreError> {
+    let mut queue = BTreeMap::new();
+    // By its due time, each state by itself: thousands that are held, claimed, at rest or not due yet hide nothing.
+    let rest = i64::try_from(LONGEST_REST.as_millis()).unwrap_or(i64::MAX);
+    let is_ready = format!(
+        "d.state = 'waiting' AND (d.claimed_until IS NULL OR d.claimed_until <= {now}) \
+         AND (d.retry_at IS NULL OR d.retry_at <= {now} OR d.retry_at > {})",
+        now.0.saturating_add(rest),
+        now = now.0
+    );
+    let first = |most: usize| format!("ORDER BY d.due_at, d.id LIMIT {most}");
+    rows(session, channel, (&is_ready, &first(MOST_READY)), &mut queue).await?;
+    if !queue.is_empty() {
+        // Whatever else of these incidents waits: one after the other, and only the last is still true.
+        let incidents: Vec<i64> = queue.values().map(|row| row.incident).collect();
+        let is_kin = format!("d.state = 'waiting' AND d.incident_id IN ({})", id_list(&incidents));
+        rows(session, channel, (&is_kin, ""), &mut queue).await?;
+    }
+    let begun: BTreeSet<_> = queue.values().filter_map(|row| row.begun.clone()).collect();
+    if !begun.is_empty() {
+        // A message that may have arrived is repeated as it was.
+        let notices = begun.iter().map(|notice| format!("'{}'", notice.replace('\'', "''"))).collect::<Vec<_>>();
+        let is_of_it = format!("d.state = 'waiting' AND d.notice_id IN ({})", notices.join(", "));
+        rows(session, channel, (&is_of_it, ""), &mut queue).await?;
+    }
+    rows(session, channel, ("d.state = 'held'", &first(MOST_HELD)), &mut queue).await?;
+    Ok(queue.into_values().collect())
+}
+
+/// Adds the deliveries of a channel to which this applies.
+async fn rows(
+    session: &mut Session,
+    channel: &str,
+    (which, order): (&str, &str),
+    queue: &mut BTreeMap<i64, Queued>,
+) -> Result<(), StoreError> {
+    let index = if order.is_empty() { String::new() } else { session.dialect().by_index("komainu_delivery_due") };
+    let sql = format!(
+        "SELECT d.id, d.incident_id, d.state, d.due_at, d.group_wait_ms, d.claimed_until, d.sending_at, \
+         d.notice_id, d.attempts, d.last_error, d.created_at, d.retry_at, d.failed_at, d.unanswered, d.company, \
+         d.told_to IS NOT NULL AS has_readers, e.kind, i.k, i.resolved_at FROM komainu_delivery d{index} \
+         JOIN komainu_event e ON e.id = d.event_id JOIN komainu_incident i ON i.id = d.incident_id \
+         WHERE d.channel = ? AND {which} {order}"
+    );
+    for row in session.rows("read a channel's queue", Sql::Once(sql), values![channel]).await? {
+        let row = queued(&row)?;
+        queue.insert(row.delivery, row);
+    }
+    Ok(())
 }
 
 fn queued(row: &Row) -> Result<Queued, StoreError> {
@@ -187,19 +234,45 @@ async fn fill_in_nodes(session: &mut Session, queue: &mut [Queued]) -> Result<()
     Ok(())
 }
 
-/// Holds, releases and cancels; whatever somebody claimed meanwhile is left as it is.
+/// Holds, releases and cancels; whatever somebody claimed meanwhile is left as it is, and so is what another courier is
+/// changing at this moment: all of them read the same queue, and come to the same conclusions.
 pub async fn change(store: &Store, plan: &Plan) -> Result<(), StoreError> {
     let act = "hold and release deliveries";
+    if !plan.has_changes() {
+        return Ok(());
+    }
     in_transaction!(store, act, |session| change_on(session, plan).await)
+}
+
+/// That of a plan which nobody else is at.
+async fn lock(session: &mut Session, plan: &Plan) -> Result<Plan, StoreError> {
+    let held = plan.hold.iter().map(|(delivery, _)| delivery);
+    let all: Vec<i64> = held.chain(&plan.release).chain(&plan.cancel).copied().collect();
+    let sql = format!(
+        "SELECT id FROM komainu_delivery{} WHERE id IN ({}) AND state IN ('waiting', 'held') ORDER BY id{}",
+        session.dialect().by_primary(),
+        id_list(&all),
+        session.dialect().for_update_skipping()
+    );
+    let rows = session.rows("lock deliveries", Sql::Once(sql), vec![]).await?;
+    let mine = rows.iter().map(|row| row.int("id")).collect::<Result<BTreeSet<_>, _>>()?;
+    let is_mine = |delivery: &&i64| mine.contains(delivery);
+    Ok(Plan {
+        hold: plan.hold.iter().filter(|(delivery, _)| mine.contains(delivery)).copied().collect(),
+        release: plan.release.iter().filter(is_mine).copied().collect(),
+        cancel: plan.cancel.iter().filter(is_mine).copied().collect(),
+        message: None,
+    })
 }
 
 async fn change_on(session: &mut Session, plan: &Plan) -> Result<(), StoreError> {
     let act = "hold and release deliveries";
+    let plan = lock(session, plan).await?;
     let (primary, now) = (session.dialect().by_primary(), session.dialect().now_ms());
     let is_free = format!("sending_at IS NULL AND (claimed_until IS NULL OR claimed_until <= {now})");
     let mut children: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-    for (delivery, parent) in &plan.hold {
-        children.entry(*parent).or_default().push(*delivery);
+    for (delivery, parent) in plan.hold {
+        children.entry(parent).or_default().push(delivery);
     }
     for (parent, deliveries) in children {
         let sql = format!(

@@ -4,13 +4,13 @@
 //! failed is thrown away by its owner.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use komainu_watchdogs::alarms::KINDS;
 use komainu_watchdogs::facts::{Counts, IncidentRow, ProgressRow};
 use komainu_watchdogs::ids::{NodeId, WatchdogId};
 use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::{Routing, Subject};
+use komainu_watchdogs::sampling::Look;
 use komainu_watchdogs::time::Wall;
 
 use crate::clock;
@@ -48,10 +48,10 @@ impl Errands {
         Ok(Counts { began_at, shards, leftover })
     }
 
-    /// How far behind each node is, where it could have made progress for no longer than this.
-    pub async fn progress(&mut self, spans: &BTreeMap<NodeId, Duration>) -> Result<Vec<ProgressRow>, StoreError> {
+    /// How far behind each node is, by what is asked of it.
+    pub async fn progress(&mut self, looks: &BTreeMap<NodeId, Look>) -> Result<Vec<ProgressRow>, StoreError> {
         let hint = self.store.catalog().await?.stored_hint();
-        let read = progress::read(&mut self.session, &hint, spans).await;
+        let read = progress::read(&mut self.session, &hint, looks).await;
         if read.as_ref().is_err_and(StoreError::is_of_catalog) {
             // An index was renamed, a column went: the next reading is made of what there is now.
             self.store.forget_catalog();
@@ -65,10 +65,20 @@ impl Errands {
         let own: Vec<_> = KINDS.iter().map(|kind| format!("k = '{kind}' OR k LIKE '{kind}/%'")).collect();
         let own = own.join(" OR ");
         // Not by the virtual column: a consistent read through its index has been seen to miss a row just inserted.
-        let columns = "SELECT k, severity, opened_at, last_bad_at FROM komainu_incident WHERE resolved_at IS NULL";
+        let columns = "SELECT k, severity, opened_at, last_bad_at, id FROM komainu_incident";
+        let by_urgency = self.session.dialect().by_index("komainu_incident_urgent");
+        // Each severity by itself, the latest first as its index has them: however many are open, so many are looked at.
+        let others = |severity: &str| {
+            format!(
+                "SELECT * FROM ({columns}{by_urgency} WHERE resolved_at IS NULL AND severity = '{severity}' \
+                 AND NOT ({own}) ORDER BY id DESC LIMIT {MOST_OTHERS}) of_{severity}"
+            )
+        };
         let sql = format!(
-            "SELECT * FROM ({columns} AND ({own})) o UNION ALL \
-             SELECT * FROM ({columns} AND NOT ({own}) ORDER BY severity, id DESC LIMIT {MOST_OTHERS}) p"
+            "SELECT * FROM ({columns} WHERE resolved_at IS NULL AND ({own})) own UNION ALL \
+             SELECT * FROM ({} UNION ALL {} ORDER BY severity, id DESC LIMIT {MOST_OTHERS}) others",
+            others("critical"),
+            others("warning")
         );
         let rows = self.session.rows(act, sql, vec![]).await?;
         let mut incidents = rows.iter().map(incident_row).collect::<Result<Vec<_>, _>>()?;

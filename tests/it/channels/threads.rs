@@ -45,7 +45,8 @@ async fn an_incident_is_one_thread_whose_headline_turns_green() {
     // What else a busy machine brings about would share a message with it, and a message about several is in no thread.
     let sections = format!(
         "[[channel]]\nname = \"ops\"\ntype = \"slack\"\nbot_token = \"xoxb-1\"\nchannel = \"#ops\"\napi_url = \"{url}\"\n\
-         [[route]]\nmatch = {{ key = \"node/node1\" }}\nchannels = [\"ops\"]\n"
+         [[route]]\nmatch = {{ key = \"node/node1\" }}\nchannels = [\"ops\"]\n\
+         [routing]\nunmatched = \"drop\"\n"
     );
     let shape = Shape { watchdogs: 2, nodes: 2, monitors: 4, ..Shape::default() };
     let mut cluster = Cluster::start_with(Kind::Sqlite, shape, &sections).await;

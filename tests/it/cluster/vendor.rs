@@ -26,6 +26,7 @@ pub(crate) struct Message {
 #[derive(Default)]
 struct Book {
     messages: Vec<Message>,
+    unanswered: Vec<Message>,
     pings_us: Vec<i64>,
     /// Killed with -9 before the first message about this key is answered.
     victim: Option<(String, u32)>,
@@ -43,9 +44,10 @@ impl Vendor {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let book = Arc::new(Mutex::new(Book::default()));
-        let (messages, pings) = (Arc::clone(&book), Arc::clone(&book));
+        let (messages, pings, silent) = (Arc::clone(&book), Arc::clone(&book), Arc::clone(&book));
         let router = Router::new()
             .route("/hook", post(move |body: String| async move { take(&messages, &body) }))
+            .route("/silent", post(move |body: String| async move { take_silently(&silent, &body) }))
             .route("/ping", get(move || async move { pings.lock().unwrap().pings_us.push(clock::wall_micros()) }));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { port, book }
@@ -58,6 +60,21 @@ impl Vendor {
             "[[channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{port}/hook\"\n\
              [deadman]\nurl = \"http://127.0.0.1:{port}/ping\"\ninterval = \"5s\"\n"
         )
+    }
+
+    /// The channel `ops`, which hears of everything and never answers, and `mail`, of which no route says anything.
+    pub(crate) fn silent_sections(&self) -> String {
+        let port = self.port;
+        format!(
+            "[[channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{port}/silent\"\n\
+             [[channel]]\nname = \"mail\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{port}/hook\"\n\
+             [[route]]\nchannels = [\"ops\"]\n"
+        )
+    }
+
+    /// Everything that arrived and was not answered.
+    pub(crate) fn unanswered(&self) -> Vec<Message> {
+        self.book.lock().unwrap().unanswered.clone()
     }
 
     /// The process dies when the first message about this key arrives: after the vendor got it, before it answers.
@@ -82,18 +99,29 @@ impl Vendor {
     }
 }
 
-fn take(book: &Mutex<Book>, body: &str) {
+fn read(body: &str) -> Message {
     let body: Value = serde_json::from_str(body).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let data = &body["data"];
     let items = data["items"].as_array().unwrap();
-    let message = Message {
+    Message {
         at_us: clock::wall_micros(),
         id: text(&data["id"]),
         doubt: data["doubt"].as_str().map(str::to_owned),
         items: items.iter().map(|item| (text(&item["key"]), text(&item["event"]))).collect(),
         summaries: items.iter().map(|item| text(&item["summary"])).collect(),
-    };
+    }
+}
+
+/// The connection ends with the task, and nothing is answered.
+fn take_silently(book: &Mutex<Book>, body: &str) -> String {
+    let message = read(body);
+    book.lock().unwrap().unanswered.push(message);
+    std::panic::resume_unwind(Box::new("no answer"))
+}
+
+fn take(book: &Mutex<Book>, body: &str) {
+    let message = read(body);
     let mut book = book.lock().unwrap();
     let is_fatal = |(key, _): &mut (String, u32)| message.items.iter().any(|item| item.0 == *key);
     if let Some((_, process)) = book.victim.take_if(is_fatal) {

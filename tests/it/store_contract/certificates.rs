@@ -58,7 +58,7 @@ async fn seen(fixture: &mut Fixture, monitor: MonitorId, chain: &Value) {
 async fn settle(fixture: &Fixture) -> (u32, u32) {
     let (mut monitors, reached) = certificates::next(&fixture.store, MonitorId(0), 100).await.unwrap();
     assert_eq!(reached, MonitorId(0), "that was all of them");
-    monitors.extend(certificates::open(&fixture.store).await.unwrap());
+    monitors.extend(certificates::open(&fixture.store, "", 100).await.unwrap().0);
     monitors.dedup();
     certificates::settle(&fixture.store, &monitors, &routing()).await.unwrap()
 }

@@ -22,6 +22,7 @@ on_both_databases! {
     own_trouble_right_after_a_down_hides_nothing,
     a_note_of_a_down_ends_with_it_whoever_finds_the_monitor_up,
     a_paused_and_a_deleted_monitor_have_no_incident,
+    the_tail_of_the_beats_ends_where_they_do,
     a_change_that_commits_after_later_ones_is_seen,
     a_thousand_monitors_that_go_down_at_once_open_an_incident_each,
 }
@@ -203,11 +204,23 @@ async fn a_paused_and_a_deleted_monitor_have_no_incident(kind: Kind) {
     assert!(ends[0].ends_with("was paused") && ends[1].ends_with("was deleted"), "{ends:?}");
 }
 
+async fn the_tail_of_the_beats_ends_where_they_do(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    native_node(&mut fixture, "node1").await;
+    let monitor = fixture.monitors(1, Some("node1")).await[0];
+    assert_eq!(downtimes::tail(&fixture.store, 0).await.unwrap().last_id, 0);
+    fixture.change(monitor, DOWN, 0).await;
+    let last = fixture.raw.count("SELECT MAX(id) FROM heartbeat").await;
+    let tail = downtimes::tail(&fixture.store, last - 1).await.unwrap();
+    assert_eq!((tail.last_id, tail.changes), (last, [(monitor, last)].into()));
+}
+
 async fn a_change_that_commits_after_later_ones_is_seen(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     native_node(&mut fixture, "node1").await;
     let monitors = fixture.monitors(2, Some("node1")).await;
-    let watching = komainu::alerts::monitors::run(fixture.store.clone(), Arc::new(routing()));
+    let watching =
+        komainu::alerts::monitors::run(fixture.store.clone(), Arc::new(routing()), komainu::voice::Voice::default());
     let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
     fixture.change(monitors[0], UP, 0).await;
     // The ids before this one are given, and their beats not committed yet.

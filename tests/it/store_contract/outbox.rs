@@ -20,6 +20,7 @@ use crate::cluster::wait::wait_until;
 use crate::support::raw::Raw;
 
 on_both_databases! {
+    ends_that_are_told_together_know_their_own_headlines,
     what_opens_together_is_one_message_and_so_is_its_end,
     three_deliverers_tell_everything_once,
     more_than_ten_are_told_as_a_digest,
@@ -41,7 +42,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A vendor that takes everything, or answers as it is told.
 #[derive(Clone, Default)]
-struct Vendor {
+pub(super) struct Vendor {
     taken: Arc<Mutex<Vec<Notice>>>,
     refuses: Arc<Mutex<Option<DeliveryError>>>,
 }
@@ -56,7 +57,7 @@ impl Vendor {
     }
 
     /// `event key` of everything that arrived, a message each.
-    fn told(&self) -> Vec<Vec<String>> {
+    pub(super) fn told(&self) -> Vec<Vec<String>> {
         let word = |event| match event {
             EventKind::Opened => "opened",
             EventKind::Worse => "worse",
@@ -69,7 +70,7 @@ impl Vendor {
         self.taken().iter().map(told).collect()
     }
 
-    async fn wait_for(&self, messages: usize) {
+    pub(super) async fn wait_for(&self, messages: usize) {
         let is_there = async || self.taken().len() >= messages;
         wait_until(&format!("{messages} messages arrived"), PATIENCE, is_there).await;
     }
@@ -107,7 +108,12 @@ pub(super) fn routing(channels: &[&str], repeat: Option<Duration>) -> Routing {
     Routing { channels, routes: vec![route] }
 }
 
-fn deliverer(fixture: &Fixture, me: u64, routing: &Routing, vendors: &[(&str, &Vendor)]) -> AbortOnDropHandle<()> {
+pub(super) fn deliverer(
+    fixture: &Fixture,
+    me: u64,
+    routing: &Routing,
+    vendors: &[(&str, &Vendor)],
+) -> AbortOnDropHandle<()> {
     let outlet = |vendor: &Vendor| Outlet { channel: Arc::new(vendor.clone()), fallback: None };
     let outlets = vendors.iter().map(|(name, vendor)| ((*name).to_owned(), outlet(vendor))).collect();
     start(fixture, me, routing, outlets)
@@ -126,6 +132,7 @@ pub(super) fn start(
         routing: Arc::new(routing.clone()),
         outlets,
         runbook: "http://w1:8900/runbook".to_owned(),
+        voice: komainu::voice::Voice::default(),
         is_told_elsewhere: tokio::sync::watch::channel(false).1,
     };
     AbortOnDropHandle::new(tokio::spawn(komainu::outbox::run(outbox, CancellationToken::new())))
@@ -143,6 +150,25 @@ pub(super) async fn resolve(fixture: &Fixture, key: &str) {
     let open = watch.incidents().await.unwrap();
     let seen = open.iter().find(|incident| incident.key == key).unwrap().last_bad_at;
     assert!(watch.resolve(key, seen).await.unwrap());
+}
+
+async fn ends_that_are_told_together_know_their_own_headlines(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    let running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    for (messages, key) in [(1, "node/node1"), (2, "capacity")] {
+        raise(&fixture, key, &routing).await;
+        ops.wait_for(messages).await;
+    }
+    drop(running);
+    for key in ["node/node1", "capacity"] {
+        resolve(&fixture, key).await;
+    }
+    let _again = deliverer(&fixture, 2, &routing, &[("ops", &ops)]);
+    ops.wait_for(3).await;
+    let taken = ops.taken();
+    let headline = |notice: &Notice| (notice.items[0].incident_id.clone(), format!("ref-{}", notice.id));
+    assert_eq!(taken[2].threads, taken[..2].iter().map(headline).collect());
 }
 
 async fn what_opens_together_is_one_message_and_so_is_its_end(kind: Kind) {
@@ -219,7 +245,7 @@ async fn a_message_whose_sender_died_is_repeated_and_says_so(kind: Kind) {
     let taken = ops.taken();
     assert_eq!((taken[0].id.as_str(), taken[0].doubt), ("n1", Some(Doubt::MayBeRepeated)));
     assert_eq!(taken[1].doubt, None);
-    assert_eq!(taken[1].thread.as_deref(), Some("ref-n1"));
+    assert_eq!(taken[1].threads.values().collect::<Vec<_>>(), ["ref-n1"]);
 }
 
 async fn what_was_tried_since_it_was_planned_is_not_claimed(kind: Kind) {
@@ -415,7 +441,7 @@ async fn what_nobody_takes_care_of_is_told_again(kind: Kind) {
     ops.wait_for(1).await;
     let is_noted = "SELECT COUNT(*) FROM komainu_delivery WHERE state = 'sent'";
     wait_until("it is noted", PATIENCE, async || fixture.raw.count(is_noted).await == 1).await;
-    assert_eq!(store::remind(&fixture.store, &routing).await.unwrap(), 0);
+    assert_eq!(store::remind(&fixture.store, &routing, 0).await.unwrap().incidents, 0);
     fixture.raw.execute("UPDATE komainu_delivery SET sent_at = sent_at - 3600000").await;
     ops.wait_for(2).await;
     assert_eq!(ops.told().concat(), ["opened leader", "reminder leader"]);
@@ -423,7 +449,7 @@ async fn what_nobody_takes_care_of_is_told_again(kind: Kind) {
     assert!(komainu::store::incidents::acknowledge(&fixture.store, incident, "ada").await.unwrap());
     wait_until("both are noted", PATIENCE, async || fixture.raw.count(is_noted).await == 2).await;
     fixture.raw.execute("UPDATE komainu_delivery SET sent_at = sent_at - 7200000").await;
-    assert_eq!(store::remind(&fixture.store, &routing).await.unwrap(), 0, "somebody takes care of it");
+    assert_eq!(store::remind(&fixture.store, &routing, 0).await.unwrap().incidents, 0, "somebody takes care of it");
 }
 
 async fn what_waits_for_a_channel_that_is_gone_is_told_elsewhere(kind: Kind) {

@@ -9,6 +9,7 @@ use komainu_watchdogs::decision::Step;
 use komainu_watchdogs::facts::{Mode, NodeStatus, Observation, ProgressRow, Report, Source, Target, Vote};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::Write;
+use komainu_watchdogs::sampling::{CIRCLE, Look, Part};
 use komainu_watchdogs::time::Wall;
 
 use super::fixture::{Fixture, Kind, StoresBeats, beat, identity, step};
@@ -29,6 +30,7 @@ on_both_databases! {
     a_watchdog_that_stopped_is_replaced_at_once,
     a_removed_watchdog_writes_all_of_it_again,
     overdue_monitors_are_counted_from_the_latest_sign_of_life,
+    of_a_large_node_a_part_is_looked_at_and_stands_for_the_whole,
     a_node_whose_clock_is_wrong_is_not_behind,
     a_step_of_a_nodes_clock_neither_makes_it_overdue_nor_hides_that_it_is,
     the_shard_is_read_whole,
@@ -275,7 +277,8 @@ async fn overdue_monitors_are_counted_from_the_latest_sign_of_life(kind: Kind) {
     fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", made[4])).await;
     let progress = errands.progress(&BTreeMap::new()).await.unwrap();
     assert_eq!(progress, [ProgressRow { node: "node1".into(), probing: 3, overdue: 3 }]);
-    let span = |seconds| BTreeMap::from([("node1".into(), Duration::from_secs(seconds))]);
+    let within = |seconds| Look { within: Some(Duration::from_secs(seconds)), part: None };
+    let span = |seconds| BTreeMap::from([("node1".into(), within(seconds))]);
     assert_eq!(errands.progress(&span(100)).await.unwrap()[0].overdue, 0, "it could not have run them yet");
     assert_eq!(errands.progress(&span(200)).await.unwrap()[0].overdue, 3);
     // 2 x 60 s + 48 s are allowed.
@@ -285,6 +288,30 @@ async fn overdue_monitors_are_counted_from_the_latest_sign_of_life(kind: Kind) {
     assert_eq!(errands.progress(&BTreeMap::new()).await.unwrap()[0].overdue, 2);
     node.started(&[made[2]]).await.unwrap();
     assert_eq!(errands.progress(&BTreeMap::new()).await.unwrap()[0].overdue, 1);
+}
+
+async fn of_a_large_node_a_part_is_looked_at_and_stands_for_the_whole(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _large = fixture.start_node("node1", 11).await;
+    let _small = fixture.start_node("node2", 12).await;
+    let made = fixture.monitors(60, Some("node1")).await;
+    fixture.monitors(3, Some("node2")).await;
+    fixture.raw.execute("UPDATE komainu_assignment SET changed_at = 0").await;
+    fixture.raw.execute("UPDATE komainu_monitor SET updated_at = 0").await;
+    let mut errands = fixture.store.errands(&"w1".into()).await.unwrap();
+    for (from, until) in [(0, CIRCLE / 3), (CIRCLE / 3, 2 * (CIRCLE / 3)), (2 * (CIRCLE / 3), CIRCLE)] {
+        let part = Part { from, until, of: 3 };
+        let looked = made.iter().filter(|monitor| part.contains(**monitor)).count();
+        assert!((15..=25).contains(&looked), "{looked}");
+        for within in [None, Some(Duration::from_secs(100))] {
+            let looks = BTreeMap::from([("node1".into(), Look { within, part: Some(part) })]);
+            let probing = u32::try_from(looked * 3).unwrap();
+            let overdue = if within.is_none() { probing } else { 0 };
+            let large = ProgressRow { node: "node1".into(), probing, overdue };
+            let small = ProgressRow { node: "node2".into(), probing: 3, overdue: 3 };
+            assert_eq!(errands.progress(&looks).await.unwrap(), [large, small]);
+        }
+    }
 }
 
 async fn a_node_whose_clock_is_wrong_is_not_behind(kind: Kind) {

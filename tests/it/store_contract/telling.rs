@@ -1,13 +1,16 @@
 //! Channels that answer late, never, or not to everything: nothing blocks, and nothing is dropped without a word.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use komainu::outbox::{Outlet, Sends};
+use komainu::store::outbox as store;
 use komainu_notifiers::{DeliveryError, Doubt, Missed, Notice, Receipt};
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::telling::Facts;
 
 use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
@@ -24,6 +27,8 @@ on_both_databases! {
     a_channel_that_refuses_everything_is_asked_a_few_times,
     readers_who_were_refused_get_it_later_and_nobody_gets_it_twice,
     readers_who_are_refused_for_good_are_told_of,
+    a_channel_that_fails_in_whatever_way_shows_and_so_does_who_was_told_nothing,
+    a_channel_that_took_a_test_works_and_is_used_at_once,
 }
 
 type Answer = Result<Receipt, DeliveryError>;
@@ -299,4 +304,71 @@ async fn readers_who_are_refused_for_good_are_told_of(kind: Kind) {
     let summary = fixture.raw.one("SELECT summary FROM komainu_incident WHERE k = 'channel/mail'").await;
     assert_eq!(summary, "channel mail does not reach gone@example.com: 550 no such user");
     assert_eq!(mail.handed().len(), 1, "whoever has it is not told again");
+}
+
+async fn a_channel_that_fails_in_whatever_way_shows_and_so_does_who_was_told_nothing(kind: Kind) {
+    let reason = || "it is lost".to_owned();
+    let errors = [
+        DeliveryError::Permanent { reason: reason() },
+        DeliveryError::Retryable { reason: reason(), after: None },
+        DeliveryError::Unanswered { reason: reason() },
+        DeliveryError::Unreached { reason: reason() },
+    ];
+    for error in errors {
+        let mut fixture = Fixture::native(kind).await;
+        let routing = routing(&["ops"], None);
+        assert_eq!(store::telling(&fixture.store).await.unwrap(), Facts::default());
+        let (ops, said) = (
+            Scripted::new({
+                let error = error.clone();
+                move |_| Err(error.clone())
+            }),
+            format!("{error:?}"),
+        );
+        let running = start(&fixture, 1, &routing, outlets(&[("ops", &ops)]));
+        raise(&fixture, "node/node1", &routing).await;
+        let id = fixture.raw.count("SELECT id FROM komainu_incident WHERE k = 'node/node1'").await;
+        let shows = async || {
+            let facts = store::telling(&fixture.store).await.unwrap();
+            facts.failing.contains("ops") && facts.untold.contains(&id)
+        };
+        wait_until(&format!("after {said} both show"), PATIENCE, shows).await;
+        drop(running);
+        // A clock that is set back by a day does not make a channel work.
+        let ahead = "UPDATE komainu_channel SET last_error_at = last_error_at + 86400000";
+        fixture.raw.execute(ahead).await;
+        fixture.raw.execute("UPDATE komainu_delivery SET due_at = due_at + 86400000").await;
+        let facts = store::telling(&fixture.store).await.unwrap();
+        assert!(facts.failing.contains("ops") && facts.untold.contains(&id), "{said}: {facts:?}");
+        fixture.raw.execute("UPDATE komainu_delivery SET due_at = due_at - 86400000").await;
+        fixture.raw.execute("UPDATE komainu_delivery SET retry_at = NULL, claimed_until = NULL").await;
+        fixture.raw.execute("UPDATE komainu_channel SET next_at = 0").await;
+        let willing = Scripted::willing();
+        let _mended = start(&fixture, 2, &routing, outlets(&[("ops", &willing)]));
+        willing.wait_for("node/node1").await;
+        let is_well = async || store::telling(&fixture.store).await.unwrap() == Facts::default();
+        wait_until(&format!("after {said} all is well again"), 2 * PATIENCE, is_well).await;
+    }
+}
+
+async fn a_channel_that_took_a_test_works_and_is_used_at_once(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let (routing, is_revoked) = (routing(&["ops"], None), Arc::new(AtomicBool::new(true)));
+    let revoked = Arc::clone(&is_revoked);
+    let ops = Scripted::new(move |_| {
+        if revoked.load(Ordering::Relaxed) {
+            return Err(DeliveryError::Permanent { reason: "token_revoked".to_owned() });
+        }
+        Ok(Receipt::default())
+    });
+    let _one = start(&fixture, 1, &routing, outlets(&[("ops", &ops)]));
+    raise(&fixture, "node/node1", &routing).await;
+    let is_refused = async || !store::telling(&fixture.store).await.unwrap().failing.is_empty();
+    wait_until("it is refused", PATIENCE, is_refused).await;
+    is_revoked.store(false, Ordering::Relaxed);
+    store::note_tried(&fixture.store, "ops").await.unwrap();
+    ops.wait_for("node/node1").await;
+    // Nobody else could be told that the channel failed: it says so itself.
+    ops.wait_for("channel/ops").await;
+    assert!(store::telling(&fixture.store).await.unwrap().failing.is_empty());
 }

@@ -119,9 +119,9 @@ async fn a_monitor_in_maintenance_is_not_told_and_not_reminded_of(kind: Kind) {
     fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent', sent_at = 1").await;
     fixture.change(monitor, 3, 2).await;
     assert_eq!(settle(&fixture).await, (0, 0), "what was told stays open");
-    assert_eq!(outbox::remind(&fixture.store, &routing).await.unwrap(), 0, "and nobody is woken");
+    assert_eq!(outbox::remind(&fixture.store, &routing, 0).await.unwrap().incidents, 0, "and nobody is woken");
     fixture.change(monitor, 0, 3).await;
-    assert_eq!(outbox::remind(&fixture.store, &routing).await.unwrap(), 1);
+    assert_eq!(outbox::remind(&fixture.store, &routing, 0).await.unwrap().incidents, 1);
     fixture.change(monitor, 1, 4).await;
     assert_eq!(settle(&fixture).await, (0, 1));
 }
@@ -136,7 +136,7 @@ async fn a_monitor_that_is_still_down_after_its_window_is_told_once_more(kind: K
     let as_long_ago = "UPDATE komainu_incident SET opened_at = opened_at - 59000";
     fixture.raw.execute(as_long_ago).await;
     fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent', sent_at = due_at - 59000").await;
-    let remind = async |fixture: &Fixture| outbox::remind(&fixture.store, &routing).await.unwrap();
+    let remind = async |fixture: &Fixture| outbox::remind(&fixture.store, &routing, 0).await.unwrap().incidents;
     assert_eq!(remind(&fixture).await, 0, "no route repeats");
     fixture.change(monitor, 3, -40).await;
     assert_eq!(remind(&fixture).await, 0);

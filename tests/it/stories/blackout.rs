@@ -182,3 +182,18 @@ async fn that_nobody_can_judge_beside_locked_monitors_is_told_once_and_so_is_its
 async fn that_nobody_can_judge_without_the_assignments_is_told_once_and_so_is_its_end() {
     nobody_can_judge("LOCK TABLES komainu_assignment WRITE").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MariaDB"]
+async fn what_is_never_answered_is_repeated_three_times_and_then_told_by_another_channel() {
+    let vendor = Vendor::start().await;
+    let shape = Shape { watchdogs: 1, nodes: 1, monitors: 2, ..SHAPE };
+    let mut cluster = Cluster::start_with(Kind::MariaDb, shape, &vendor.silent_sections()).await;
+    cluster.server.as_mut().unwrap().stop();
+    wait_until_told(&vendor, "database", "opened", 120).await;
+    let_pass(45).await;
+    let sent = vendor.unanswered();
+    assert_eq!(sent.len(), 4, "once, and three times more: {sent:?}");
+    assert!(sent.iter().all(|message| message.doubt.as_deref() == Some("database_unreachable")), "{sent:?}");
+    assert_eq!(vendor.told("database", "opened").len(), 1, "{:?}", vendor.messages());
+}

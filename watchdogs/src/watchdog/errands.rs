@@ -4,12 +4,14 @@
 //! own health ([`crate::upkeep`]) says so.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Watchdog;
 use crate::facts::{Counts, IncidentRow, ProgressRow};
 use crate::io::{Errand, Found, Output};
 use crate::policy::Policy;
 use crate::progress::Beginnings;
+use crate::sampling;
 use crate::time::Mono;
 use crate::upkeep::{Chore, Upkeep};
 
@@ -24,9 +26,14 @@ pub(crate) struct Errands {
     pub(crate) progress: Option<Vec<ProgressRow>>,
     pub(crate) beginnings: Beginnings,
     pub(crate) upkeep: Upkeep,
+    /// Readings of the progress so far: each looks at another part of a large node.
+    turn: u32,
     /// When each is sent next; `None`: its answer is awaited.
     due: BTreeMap<Errand, Option<Mono>>,
 }
+
+/// Progress is read once it is known how many monitors each node has, unless that cannot be counted.
+const SOON: Duration = Duration::from_millis(500);
 
 const ALL: [Errand; 3] = [Errand::Counts, Errand::Progress, Errand::Incidents];
 
@@ -50,11 +57,20 @@ impl Errands {
     /// Those that are due.
     pub(crate) fn poll(&mut self, now: Mono) -> Vec<Output> {
         let mut outputs = Vec::new();
+        let knows_sizes = self.counted_at.is_some() || self.upkeep.failing_since(Chore::Counts).is_some();
         for (errand, due) in &mut self.due {
             if due.is_some_and(|at| at <= now) {
+                if *errand == Errand::Progress && !knows_sizes {
+                    *due = Some(now + SOON);
+                    continue;
+                }
                 *due = None;
                 outputs.push(match errand {
-                    Errand::Progress => Output::ReadProgress(self.beginnings.spans(now)),
+                    Errand::Progress => {
+                        self.turn = self.turn.wrapping_add(1);
+                        let spans = self.beginnings.spans(now);
+                        Output::ReadProgress(sampling::looks(&self.counts.shards, &spans, self.turn))
+                    }
                     Errand::Counts | Errand::Incidents => Output::Errand(*errand),
                 });
             }

@@ -17,15 +17,17 @@ impl Watchdog {
             self.database.is_current = false;
         }
         let turn = self.leadership.handle(now, began_at, answer);
-        self.take_turn(turn);
+        self.take_turn(now, turn);
         // A round that ended while a renewal was under way found the connection busy: its decisions come now.
         self.lead(now);
     }
 
-    pub(super) fn take_turn(&mut self, turn: Option<Turn>) {
+    pub(super) fn take_turn(&mut self, now: Mono, turn: Option<Turn>) {
         match turn {
             Some(Turn::Became(epoch)) => {
                 self.leader.begin(epoch);
+                // The one before may have decided since the rows at hand were read; after the claim it cannot any more.
+                self.read_anew(now);
                 self.outputs.push_back(Output::Announce(Announcement::BecameLeader { epoch }));
             }
             Some(Turn::SteppedDown(epoch, reason)) => {
@@ -56,17 +58,22 @@ impl Watchdog {
         self.outputs.extend(reaction.outputs);
         if let Some(reason) = reaction.deposed {
             let turn = self.leadership.step_down(now, reason);
-            self.take_turn(turn);
+            self.take_turn(now, turn);
         }
         if matches!(commit, Commit::Failed(_)) {
             self.database.is_current = false;
         }
         // What was just changed is read at once, not a second later; what was refused after a pause.
         let jitter = u32::try_from((self.identity.incarnation.0 ^ self.seq).wrapping_mul(0x9E37_79B9) % 1_000);
-        self.fresh_after = now + self.leader.pause(&self.policy, jitter.unwrap_or(0));
-        (self.round_at, self.counts_from) = (self.fresh_after, self.fresh_after);
-        self.errands.count_anew(self.fresh_after);
+        self.read_anew(now + self.leader.pause(&self.policy, jitter.unwrap_or(0)));
         self.lead(now);
+    }
+
+    /// The next decision rests on nothing that was asked for before this point.
+    fn read_anew(&mut self, at: Mono) {
+        self.fresh_after = at;
+        (self.round_at, self.counts_from) = (at, at);
+        self.errands.count_anew(at);
     }
 
     /// As leader: the next transaction, if there is one.

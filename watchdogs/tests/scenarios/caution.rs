@@ -3,7 +3,7 @@
 
 use komainu_watchdogs::decision::Step;
 use komainu_watchdogs::facts::NodeStatus;
-use komainu_watchdogs::io::Severity;
+use komainu_watchdogs::io::{Errand, Severity};
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::view::Health;
 
@@ -204,4 +204,29 @@ fn a_failover_waits_for_no_lock_that_keeps_the_beats_of_all_nodes_from_being_sto
     world.kill("node1");
     world.run_to(110);
     assert_eq!(world.spread(), [0, 18, 18], "nothing else was taken from anybody");
+}
+
+#[test]
+fn a_killed_node_is_failed_over_in_time_while_errands_get_no_answer() {
+    for errand in [Errand::Progress, Errand::Incidents] {
+        let mut world = World::settled();
+        world.failing.insert(errand);
+        world.run_to(60);
+        world.kill("node1");
+        world.run_to(90);
+        assert_between(world.left_at("node1", Step::Failover), 69, 76);
+    }
+}
+
+#[test]
+fn a_killed_node_is_failed_over_in_time_while_nobody_can_be_told() {
+    let mut world = World::settled();
+    world.refuse_telling = true;
+    world.kill("node1");
+    world.run_to(60);
+    assert_between(world.left_at("node1", Step::Failover), 39, 46);
+    assert_eq!(world.raised(), Vec::<&str>::new());
+    world.refuse_telling = false;
+    world.run_to(80);
+    assert!(world.raised().contains(&"node/node1"), "what could not be told is told when it can be");
 }

@@ -12,6 +12,7 @@ use komainu_watchdogs::facts::{
 };
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Errand, Found, LeadershipAct, LeadershipAnswer, Severity, Write};
+use komainu_watchdogs::sampling::Look;
 use komainu_watchdogs::time::{Mono, Wall};
 
 /// How long the monitors of these stories may take: two intervals of 60 s, and a timeout of 48 s.
@@ -103,7 +104,7 @@ impl Database {
 
     /// One row per node that has something to probe, as a GROUP BY gives it. Nothing is overdue that could have been run
     /// for less than [`ALLOWED`].
-    pub(crate) fn progress(&self, spans: &BTreeMap<NodeId, Duration>) -> Vec<ProgressRow> {
+    pub(crate) fn progress(&self, looks: &BTreeMap<NodeId, Look>) -> Vec<ProgressRow> {
         let mut probing: BTreeMap<&NodeId, u32> = BTreeMap::new();
         for monitor in self.monitors.values().filter(|monitor| monitor.active && monitor.kind != "push") {
             if let Some(node) = &monitor.effective {
@@ -111,7 +112,7 @@ impl Database {
             }
         }
         let row = |(node, probing): (&NodeId, u32)| {
-            let is_young = spans.get(node).is_some_and(|span| *span <= ALLOWED);
+            let is_young = looks.get(node).and_then(|look| look.within).is_some_and(|span| span <= ALLOWED);
             let overdue = if is_young { 0 } else { self.overdue.get(node).copied().unwrap_or(0).min(probing) };
             ProgressRow { node: node.clone(), probing, overdue }
         };

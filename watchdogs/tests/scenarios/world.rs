@@ -323,8 +323,8 @@ impl World {
                 self.answer(DATABASE, answer);
             }
             Output::Errand(errand) => self.run_errand(errand, self.database.find(now, errand)),
-            Output::ReadProgress(spans) => {
-                self.run_errand(Errand::Progress, Found::Progress(self.database.progress(&spans)));
+            Output::ReadProgress(looks) => {
+                self.run_errand(Errand::Progress, Found::Progress(self.database.progress(&looks)));
             }
             Output::Write(write) => {
                 if !is_shut {

@@ -2,13 +2,13 @@
 //! beats elsewhere within the bounds of the design, whatever else fails meanwhile.
 //!
 //! Each loss of a node is watched by itself. What makes a longer bound right (the node comes back half-way, the leader is
-//! lost too, most nodes are lost together) is added to it; a monitor that is lost a second time belongs to the later loss.
+//! lost too, most nodes are lost together, progress cannot be read where only progress tells) is added to it; a monitor that is lost a second time belongs to the later loss.
 
 use komainu_watchdogs::facts::{NodeStatus, Overlay};
-use komainu_watchdogs::view::Health;
 
-use super::events::{SEC, Time, Who};
-use super::world::{Life, World};
+use super::events::{SEC, Time};
+use super::troubles::Query;
+use super::world::World;
 
 /// What befell a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,8 +47,14 @@ const LEADER_LOSS: Time = 15 * SEC;
 /// A release was under way: its acknowledgement is waited for, then one watched lease.
 const RELEASE: Time = 22 * SEC;
 
-/// A lease must be seen to move, and progress is read every five seconds.
-const LAG: Time = 12 * SEC;
+/// What failed is tried again, each call of it takes up to four seconds, and two readings in a row must say so.
+const AFTER_TROUBLE: Time = 30 * SEC;
+
+/// Milliseconds; what a slow renewal may look like.
+const CLOCK_OFF: u64 = 5_000;
+
+/// A clock must be off for ten seconds, and an incident calm for as long.
+const CLOCK_TOLD: Time = 45 * SEC;
 
 /// Checks happen once a second, and a first run starts within five seconds of the interval.
 const GRAIN: Time = 2 * SEC;
@@ -61,6 +67,8 @@ pub(crate) struct Loss {
     at: Time,
     bound: Time,
     monitors: Vec<usize>,
+    /// Only its progress tells.
+    is_hung: bool,
 }
 
 /// What the judge knows of blows.
@@ -71,7 +79,48 @@ pub(crate) struct Blows {
     last: Vec<(usize, Time)>,
     pub(crate) leader_at: Time,
     /// The last moment at which `/status` had reason to be 503.
-    doubt_at: Time,
+    pub(crate) doubt_at: Time,
+    /// The last moment at which a monitor had no owner that watched it.
+    pub(crate) unowned_at: Time,
+    /// Progress cannot be read until then, and incidents cannot be entered.
+    progress_ails_until: Time,
+    telling_ails_until: Time,
+    /// Since when the clock of each host is plainly wrong, or plainly right, and could be told so.
+    clocks: Vec<Option<(bool, Time)>>,
+}
+
+impl Blows {
+    /// Incidents cannot be read or entered, or could not just now.
+    pub(crate) fn cannot_tell(&self, now: Time) -> bool {
+        now <= self.telling_ails_until + AFTER_TROUBLE
+    }
+
+    /// Progress cannot be read, or could not just now.
+    pub(crate) fn cannot_see(&self, now: Time) -> bool {
+        now <= self.progress_ails_until + AFTER_TROUBLE
+    }
+
+    /// A kind of statement fails until then.
+    pub(crate) fn note_trouble(&mut self, query: Query, until: Time) {
+        let ails_until = match query {
+            Query::Progress => &mut self.progress_ails_until,
+            // What is open cannot be called over unless it is known, and all three go one after the other.
+            Query::Raise | Query::Resolve | Query::Incidents => &mut self.telling_ails_until,
+            Query::Round
+            | Query::Counts
+            | Query::OwnRow
+            | Query::Leadership
+            | Query::Decision
+            | Query::Shard
+            | Query::Registration
+            | Query::Renewal
+            | Query::Stamp
+            | Query::Assignments
+            | Query::Acknowledgement
+            | Query::Beat => return,
+        };
+        *ails_until = until.max(*ails_until);
+    }
 }
 
 impl World {
@@ -91,13 +140,21 @@ impl World {
         for loss in self.blows.losses.iter_mut().filter(|loss| loss.node == node) {
             // A second blow to the same node: the slower of the two counts.
             loss.bound = loss.bound.max(blow.bound() + self.now - loss.at);
+            loss.is_hung |= blow == Blow::Hung;
         }
         let runs = |monitor: &usize| {
             let row = &self.database.monitors[*monitor];
             row.runs() && row.effective() == Some(node)
         };
         let monitors = (0..self.database.monitors.len()).filter(runs).collect();
-        self.blows.losses.push(Loss { node, blow, at: self.now, bound: blow.bound(), monitors });
+        self.blows.losses.push(Loss {
+            node,
+            blow,
+            at: self.now,
+            bound: blow.bound(),
+            monitors,
+            is_hung: blow == Blow::Hung,
+        });
     }
 
     /// Once a second.
@@ -105,17 +162,17 @@ impl World {
         if !self.setup.realm.spares_majority() {
             return;
         }
-        self.note_doubts();
         let now = self.now;
         let losses = std::mem::take(&mut self.blows.losses);
-        let (over, open): (Vec<_>, Vec<_>) =
-            losses.into_iter().partition(|loss| now > loss.at + loss.bound + self.extension(loss) + GRAIN);
+        let (over, open): (Vec<_>, Vec<_>) = losses
+            .into_iter()
+            .partition(|loss| now > loss.at + self.at_most(loss.bound + self.extension(loss)) + GRAIN);
         for loss in over {
-            let found = self.invariant_no_orphan_during_faults(&loss);
+            let found = self.invariant_no_orphan_during_faults(&loss).and_then(|()| self.invariant_loss_is_told(&loss));
             self.judge(found);
         }
         self.blows.losses.extend(open);
-        let found = self.invariant_no_false_alarm_in_status();
+        let found = self.invariant_no_false_alarm_in_status().and_then(|()| self.invariant_clocks_are_told());
         self.judge(found);
     }
 
@@ -136,7 +193,10 @@ impl World {
             .holdings
             .iter()
             .any(|holding| matches!(holding, super::ledger::Holding::Released { node, .. } if *node == loss.node));
-        mass + leader + if has_release { RELEASE } else { 0 }
+        // Both readings of a stale progress must come after the trouble.
+        let ails_until = self.blows.progress_ails_until;
+        let blind = if loss.is_hung { (ails_until + AFTER_TROUBLE).saturating_sub(loss.at + loss.bound) } else { 0 };
+        mass + leader + blind + if has_release { RELEASE } else { 0 }
     }
 
     /// What a lost node ran beats elsewhere, or there again.
@@ -171,43 +231,44 @@ impl World {
         Ok(())
     }
 
-    /// `/status` may be 503 while a monitor is not watched, and while no node is online.
-    fn note_doubts(&mut self) {
-        let is_unwatched = |monitor: usize| self.database.monitors[monitor].runs() && !self.is_watched(monitor);
-        let are_ill = self.database.nodes.iter().all(|row| row.status != NodeStatus::Online);
-        if are_ill || (0..self.database.monitors.len()).any(is_unwatched) {
-            self.blows.doubt_at = self.now;
-        }
-    }
-
-    /// Its owner renews, does not hang, and runs it.
-    fn is_watched(&self, monitor: usize) -> bool {
-        let row = &self.database.monitors[monitor];
-        let Some(node) = row.effective() else { return false };
-        let hangs = self.nodes.iter().any(|process| process.id == node && process.stalled_until > self.now);
-        let is_late = self.now.saturating_sub(row.last_beat_at.max(row.due_since)) > 2 * row.interval;
-        let is_renewed = self.now - self.ledger.nodes[node].renewed_at < 3 * SEC;
-        is_renewed && !hangs && (row.is_push() || !is_late)
-    }
-
-    /// `/status` of a spared watchdog is not 503 while every monitor is owned and some node is online.
-    fn invariant_no_false_alarm_in_status(&mut self) -> Result<(), String> {
-        if self.now < self.blows.doubt_at + LAG {
+    /// A node that is lost for good is told of, whatever else fails: nodes are lost by day and by night.
+    fn invariant_loss_is_told(&mut self, loss: &Loss) -> Result<(), String> {
+        let (log, row) = (&self.ledger.nodes[loss.node], &self.database.nodes[loss.node]);
+        let is_gone = log.renewed_at <= loss.at + 5 * SEC && row.overlay == Overlay::None;
+        let could_tell = !self.blows.cannot_tell(self.now);
+        if !is_gone || !could_tell {
             return Ok(());
         }
-        for (index, dog) in self.dogs.iter().enumerate() {
-            let is_settled = self.now - dog.born_at > 30 * SEC && dog.life == Life::Running && !dog.is_stopping;
-            if dog.id >= self.setup.spared() || !is_settled {
-                continue;
+        let keys = [format!("node/{}", row.node), format!("progress/{}", row.node), "nodes".to_owned()];
+        let open: Vec<_> = self.database.incidents.iter().map(|open| &open.key).collect();
+        if open.iter().any(|open| keys.contains(open)) {
+            self.counts.told_losses += 1;
+            return Ok(());
+        }
+        let ago = (self.now - loss.at) / SEC;
+        Err(format!("no_silence: of node {}, {:?} and lost {ago} s ago, only {open:?} tells", row.node, row.status))
+    }
+
+    /// The clock of a node's host that is wrong is told of, and no clock that is right.
+    fn invariant_clocks_are_told(&mut self) -> Result<(), String> {
+        let could_tell = !self.blows.cannot_tell(self.now);
+        self.blows.clocks.resize(self.setup.nodes, None);
+        for node in 0..self.setup.nodes {
+            let off = self.clock_off(node).unsigned_abs();
+            let renews = self.now - self.ledger.nodes[node].renewed_at < 3 * SEC;
+            let is_living = matches!(self.database.nodes[node].status, NodeStatus::Online | NodeStatus::Unreachable);
+            let is_wrong = off > CLOCK_OFF + 1_000;
+            let is_plain = could_tell && renews && is_living && (is_wrong || off + 1_000 < CLOCK_OFF);
+            let clock = &mut self.blows.clocks[node];
+            *clock = is_plain.then(|| clock.filter(|(before, _)| *before == is_wrong).unwrap_or((is_wrong, self.now)));
+            let Some((_, since)) = *clock else { continue };
+            let name = format!("clock/{}", self.database.nodes[node].node);
+            let mut open = self.database.incidents.iter();
+            let is_told = open.any(|row| row.key == name || (is_wrong && row.key == "clock/database"));
+            if self.now - since > CLOCK_TOLD && is_told != is_wrong {
+                return Err(format!("clock: {name} is off by {off} ms, told: {is_told}"));
             }
-            let view = dog.core.view(self.local(Who::Dog(index)));
-            self.counts.calm_views += 1;
-            if view.status == Health::Down {
-                return Err(format!(
-                    "no_false_alarm: watchdog {index} says 503 while all is owned: {:?}",
-                    view.reasons
-                ));
-            }
+            self.counts.told_clocks += u64::from(is_told && is_wrong);
         }
         Ok(())
     }

@@ -111,10 +111,4 @@ impl World {
         let by = i64::try_from(by).unwrap();
         if self.rng.per_mille(500) { by } else { -by }
     }
-
-    /// The clock of a node's host jumps: until its next renewal nobody knows how far off it is.
-    pub(crate) fn jump_node_clock(&mut self, node: usize) {
-        self.counts.node_clock_jumps += 1;
-        self.database.unmeasured[node] = true;
-    }
 }

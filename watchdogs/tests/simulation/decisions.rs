@@ -30,7 +30,7 @@ impl Transaction<'_> {
         if !leads && self.variant != Some(Variant::NoEpochGuard) {
             return Some(Refusal::Deposed);
         }
-        if !self.database.knows(decision.seen) {
+        if !self.database.knows(decision.seen) && self.variant != Some(Variant::NoGenerationGuard) {
             return Some(Refusal::UnknownGeneration);
         }
         let moves = !decision.moves.is_empty() || !decision.revokes.is_empty();
@@ -52,7 +52,7 @@ impl Transaction<'_> {
             let is_held = self.database.nodes[node_index(node)].incarnation.is_some() && !is_revoked;
             match step.step {
                 Step::Release => is_held,
-                Step::Failover => !is_held,
+                Step::Failover => !is_held || self.variant == Some(Variant::NoVacantGuard),
                 Step::Place | Step::Arrive => true,
             }
         };
@@ -73,12 +73,14 @@ impl Transaction<'_> {
             }
             Guard::Superseded { node, incarnation } => {
                 let row = &self.database.nodes[node_index(node)];
-                row.incarnation.is_some_and(|holder| holder != *incarnation)
+                let is_taken_for_granted = self.variant == Some(Variant::EverybodySuperseded);
+                row.incarnation.is_some_and(|holder| holder != *incarnation) || is_taken_for_granted
             }
             Guard::Vacant { node, lease_seq } => {
                 let row = &self.database.nodes[node_index(node)];
                 let is_present = self.database.is_present[node_index(node)];
-                is_present && row.incarnation.is_none() && row.lease_seq == *lease_seq
+                let is_vacant = row.incarnation.is_none() && row.lease_seq == *lease_seq;
+                is_present && is_vacant || self.variant == Some(Variant::NoVacantGuard)
             }
         }
     }
@@ -99,7 +101,8 @@ impl Transaction<'_> {
         let (from, home) = (step.from.as_ref().map(node_index), step.home.as_ref().map(node_index));
         let is_pin_as_seen = row.is_pinned == step.pinned || self.variant == Some(Variant::PinHidden);
         let is_as_seen = (row.effective, row.home, row.is_asked) == (from, home, step.asked);
-        let is_as_planned = is_as_seen && is_pin_as_seen && row.written <= read_at;
+        let is_old = row.written <= read_at || self.variant == Some(Variant::NoGenerationGuard);
+        let is_as_planned = is_as_seen && is_pin_as_seen && is_old;
         (is_as_planned || self.variant == Some(Variant::NoRowGuard)).then_some(row)
     }
 
@@ -156,7 +159,8 @@ impl Transaction<'_> {
     /// Something else was asked of a node since the plan saw it.
     fn is_changed(&self, decision: &Decision, node: &NodeId) -> bool {
         let seen = decision.nodes.iter().find(|seen| &seen.node == node);
-        seen.is_some_and(|seen| NodeSeen::from(&self.database.nodes[node_index(node)]) != *seen)
+        let has_guard = self.variant != Some(Variant::NoNodeGuard);
+        has_guard && seen.is_some_and(|seen| NodeSeen::from(&self.database.nodes[node_index(node)]) != *seen)
     }
 
     fn change_status(&mut self, change: &StatusChange) {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use komainu_watchdogs::decision::Commit;
-use komainu_watchdogs::facts::Target;
+use komainu_watchdogs::facts::{Round, Shard, Target};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::{Errand, Found, Input, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::watchdog::Watchdog;
 
+use super::clocks::Clock;
 use super::events::{Answer, Event, LineKind, MS, Message, Order, Request, SEC, Time, Who};
 use super::model_store::{dog_index, node_index};
 use super::network::{Line, What};
@@ -22,8 +23,7 @@ pub(crate) struct Dog {
     pub(crate) id: usize,
     pub(crate) incarnation: Incarnation,
     pub(crate) core: Watchdog,
-    /// Its own clock is ahead of the world's by so much.
-    pub(crate) ahead: Time,
+    pub(crate) clock: Clock,
     pub(crate) life: Life,
     pub(crate) inbox: Vec<Message>,
     pub(crate) timer_at: Time,
@@ -45,8 +45,15 @@ pub(crate) struct Dog {
     /// When it last got a round, and when it last got the counts.
     pub(crate) read_at: Time,
     pub(crate) counted_at: Time,
+    /// Since when there has been no long gap between them.
+    pub(crate) reads_since: Time,
+    pub(crate) counts_since: Time,
     /// When the counts that it got last were asked for, by its own clock.
     pub(crate) counts_asked_at: Mono,
+    /// When its last decision was answered, by its own clock.
+    pub(crate) decided_at: Mono,
+    /// When it last read the rows of all monitors.
+    pub(crate) shard_read_at: Time,
     /// Since when each monitor has been nobody's, and when it first got rows that show it: it cannot know sooner.
     pub(crate) noticed: Vec<Option<(Time, Time)>>,
 }
@@ -128,28 +135,39 @@ impl World {
                 self.dogs[dog].in_use_since = None;
                 Some(Input::Written(Ok(())))
             }
-            (Answer::Round(mut round), _) => {
-                self.dogs[dog].has_read = true;
-                self.dogs[dog].read_at = self.now;
-                self.notice_unowned(dog, began_at);
-                (round.began_at, round.ended_at) = (began_at, now);
-                if self.variant.is_some() {
-                    let report = self.dogs[dog].core.report();
-                    Variant::distort(self.variant, &mut round, &report.watchdog, report.seq);
-                }
-                Some(Input::Round(round))
-            }
+            (Answer::Round(round), _) => Some(Input::Round(self.take_round(dog, round, began_at))),
             (Answer::Found(found), What::Errand(errand)) => {
                 Some(Input::Errand(errand, Ok(self.take_found(dog, found, began_at))))
             }
             (Answer::Told, What::Incident(key)) => Some(Input::Told(key, Ok(()))),
-            (Answer::Leadership(answer), _) => Some(Input::Leadership { began_at, answer }),
+            (Answer::Leadership(answer), _) => {
+                if matches!(answer, LeadershipAnswer::Claimed(_)) {
+                    self.dogs[dog].decided_at = now;
+                }
+                Some(Input::Leadership { began_at, answer })
+            }
             (Answer::Shard(shard), _) => Some(Input::Shard(Ok(shard))),
-            (Answer::Committed(commit), _) => Some(Input::Committed { began_at, commit }),
+            (Answer::Committed(commit), _) => {
+                self.dogs[dog].decided_at = now;
+                Some(Input::Committed { began_at, commit })
+            }
             _ => None,
         };
         self.begin_next(who, line);
         if self.dogs[dog].life == Life::Running { input } else { None }
+    }
+
+    /// When something that a watchdog reads was asked for.
+    fn read_from(&self, dog: usize, began_at: Mono) -> Mono {
+        let is_believed = self.variant == Some(Variant::StaleRounds) && began_at < self.dogs[dog].decided_at;
+        if is_believed { self.local(Who::Dog(dog)) } else { began_at }
+    }
+
+    fn read_shard(&mut self, dog: usize) -> Shard {
+        self.dogs[dog].shard_read_at = self.now;
+        let mut shard = self.database.shard(self.variant == Some(Variant::PinHidden));
+        Variant::disguise(self.variant, &mut shard);
+        shard
     }
 
     /// A round that was asked for at this point came: with counts that are as new it shows who has been nobody's since.
@@ -158,15 +176,34 @@ impl World {
         let shown_until = asked_at.min(process.counts_asked_at);
         process.noticed.resize(self.unowned_since.len(), None);
         for (noticed, since) in process.noticed.iter_mut().zip(&self.unowned_since) {
-            let shown = since.filter(|since| local(*since, process.ahead) <= shown_until);
+            let shown = since.filter(|since| process.clock.at(*since) <= shown_until);
             *noticed = shown.map(|since| noticed.filter(|one| one.0 == since).unwrap_or((since, self.now)));
         }
     }
 
+    fn take_round(&mut self, dog: usize, mut round: Box<Round>, began_at: Mono) -> Box<Round> {
+        let now = self.local(Who::Dog(dog));
+        self.dogs[dog].has_read = true;
+        if self.now - self.dogs[dog].read_at > 4 * SEC {
+            self.dogs[dog].reads_since = self.now;
+        }
+        self.dogs[dog].read_at = self.now;
+        self.notice_unowned(dog, began_at);
+        (round.began_at, round.ended_at) = (self.read_from(dog, began_at), now);
+        if self.variant.is_some() {
+            let report = self.dogs[dog].core.report();
+            Variant::distort(self.variant, &mut round, &report.watchdog, report.seq);
+        }
+        round
+    }
+
     fn take_found(&mut self, dog: usize, mut found: Found, began_at: Mono) -> Found {
         if let Found::Counts(counts) = &mut found {
+            if self.now - self.dogs[dog].counted_at > 9 * SEC {
+                self.dogs[dog].counts_since = self.now;
+            }
             (self.dogs[dog].counted_at, self.dogs[dog].counts_asked_at) = (self.now, began_at);
-            counts.began_at = began_at;
+            counts.began_at = self.read_from(dog, began_at);
             Variant::hide(self.variant, counts);
         }
         found
@@ -205,7 +242,8 @@ impl World {
         match output {
             Output::ReadRound => self.order(who, LineKind::Desk, Order::ReadRound),
             Output::Errand(errand) => self.order(who, LineKind::Side, Order::Errand(errand, BTreeMap::new())),
-            Output::ReadProgress(spans) => {
+            Output::ReadProgress(looks) => {
+                let spans = looks.into_iter().filter_map(|(node, look)| Some((node, look.within?))).collect();
                 self.order(who, LineKind::Side, Order::Errand(Errand::Progress, spans));
             }
             Output::Write(write) => self.order(who, LineKind::Desk, Order::Write(write)),
@@ -299,16 +337,21 @@ impl World {
                 Answer::Written
             }
             Order::Raise(alarm) => {
+                self.trace(&(dog, "raise", &alarm.key, &alarm.summary));
                 self.database.raise(alarm, self.server.wall(self.now));
                 Answer::Told
             }
             Order::Resolve { key, last_bad_at } => {
+                self.trace(&(dog, "resolve", key));
                 self.database.resolve(key, *last_bad_at);
                 Answer::Told
             }
             Order::Act(act) => Answer::Leadership(self.lead(dog, request.connection, *act)),
-            Order::Commit(decision) => Answer::Committed(self.commit(decision)),
-            Order::ReadShard => Answer::Shard(Box::new(self.database.shard(self.variant == Some(Variant::PinHidden)))),
+            Order::Commit(decision) => {
+                self.meddle(decision);
+                Answer::Committed(self.commit(decision))
+            }
+            Order::ReadShard => Answer::Shard(Box::new(self.read_shard(dog))),
             Order::ReadRow
             | Order::Register { .. }
             | Order::Renew { .. }
@@ -318,9 +361,4 @@ impl World {
             | Order::Release => Answer::Failed,
         }
     }
-}
-
-/// The clock of a process that is ahead by `ahead`.
-pub(crate) fn local(now: Time, ahead: Time) -> Mono {
-    Mono::micros(now + ahead)
 }

@@ -3,6 +3,7 @@
 use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::view::{DatabaseView, Health};
 
+use super::clocks::WallClock;
 use super::events::{Event, SEC, Time, Who};
 use super::invariants;
 use super::ledger::Holding;
@@ -47,6 +48,7 @@ impl World {
         }
         let found = invariants::invariant_no_false_calm(self);
         self.judge(found);
+        self.check_calm();
         match self.phase {
             Phase::Chaos => self.check_bounds(),
             Phase::Done => {}
@@ -62,7 +64,7 @@ impl World {
         for index in 0..self.database.monitors.len() {
             let monitor = &self.database.monitors[index];
             // A lease that was renewed lately is believed by everybody.
-            let is_believed = |node: usize| self.now - self.ledger.nodes[node].renewed_at < 15 * SEC;
+            let is_believed = |node: usize| self.now - self.ledger.nodes[node].renewed_at < self.at_most(15 * SEC);
             let is_owned = monitor.effective().is_some_and(|node| self.has_node(node) || is_believed(node));
             let since = &mut self.unowned_since[index];
             *since = (monitor.runs() && !is_owned).then(|| since.unwrap_or(self.now));
@@ -79,6 +81,7 @@ impl World {
         self.server.troubles.clear();
         self.server.far = (0, 0);
         self.snapshot = None;
+        self.wall_clocks.fill(WallClock::right(self.server.wall_offset));
         self.set_frozen(false);
         for node in 0..self.nodes.len() {
             self.nodes[node].stalled_until = 0;
@@ -150,7 +153,7 @@ impl World {
             self.kill_in_calm();
             return;
         };
-        if self.now - since > SETTLES_WITHIN {
+        if self.now - since > self.at_most(SETTLES_WITHIN) {
             self.judge(Err(format!("no_orphan: not settled after healing: {why}")));
         }
     }
@@ -237,7 +240,8 @@ impl World {
             let well = |node: &str| {
                 self.database.nodes.iter().any(|row| row.node.as_str() == node && row.status == NodeStatus::Online)
             };
-            matches!(key, "leader" | "nodes" | "isolation") || key.strip_prefix("node/").is_some_and(well)
+            let is_clock = key.starts_with("clock/");
+            is_clock || matches!(key, "leader" | "nodes" | "isolation") || key.strip_prefix("node/").is_some_and(well)
         };
         let open = self.database.incidents.iter().find(|row| is_stale(&row.key));
         open.map(|row| format!("incident {} is still open", row.key))
@@ -261,7 +265,7 @@ impl World {
                 self.end_process(Who::Node(process), true);
             }
         }
-        self.phase = Phase::Mourning { node, since: self.now, until: self.now + FAILOVER_BOUND };
+        self.phase = Phase::Mourning { node, since: self.now, until: self.now + self.at_most(FAILOVER_BOUND) };
     }
 
     /// Another node can run it.
@@ -278,7 +282,8 @@ impl World {
             matches!(holding, Holding::Released { node: source, is_acknowledged: false, .. } if *source == node)
         });
         if is_released {
-            self.phase = Phase::Mourning { node, since, until: since + FAILOVER_BOUND + ACKNOWLEDGE_WAIT };
+            self.phase =
+                Phase::Mourning { node, since, until: since + self.at_most(FAILOVER_BOUND + ACKNOWLEDGE_WAIT) };
         }
         // Between two others monitors go home meanwhile.
         let is_on_its_way =

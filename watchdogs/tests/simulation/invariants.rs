@@ -36,9 +36,13 @@ pub(crate) fn invariant_one_owner_runs(world: &World, node: usize, monitor: usiz
         return Ok(());
     }
     for (other, twin) in world.nodes.iter().enumerate() {
+        // Whoever knows of a loss waits for those who do not, but who has just registered cannot know of it. Where the
+        // generation alone cannot be read, they may not learn of it in time.
+        let waits = process.knows_of_loss && !world.setup.realm.has_parts();
+        let is_excused = twin.before_loss.is_some() && !waits;
         let may_run = other != node
             && twin.life != Life::Dead
-            && twin.before_loss.is_none()
+            && !is_excused
             && twin.tenure.may_run(world.local(Who::Node(other)), monitor_id(monitor)).is_ok();
         if may_run {
             return Err(format!("one_owner: processes {node} and {other} may both run monitor {monitor} now"));
@@ -79,7 +83,7 @@ pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<
         let from = step.from.as_ref().map(node_index);
         let is_bound = from.is_some_and(|node| {
             let gives_until = world.ledger.nodes[node].gives_pinned_until;
-            world.ledger.pins[monitor] == from && world.now.saturating_sub(gives_until) > SEEN
+            world.ledger.pins[monitor] == from && world.now.saturating_sub(gives_until) > world.at_most(SEEN)
         });
         if step.step == Step::Release && is_bound {
             return Err(format!("hands_win: pinned monitor {monitor} was taken from its living node"));
@@ -89,11 +93,35 @@ pub(crate) fn invariant_hands_win(world: &World, decision: &Decision) -> Result<
             return Err(format!("hands_win: monitor {monitor} was given to a drained node"));
         }
     }
+    ensure_read_since(world, decision)?;
     let undone = decision
         .statuses
         .iter()
         .find(|change| (change.overlay == Overlay::None) != (change.overlay_seen == Overlay::None));
     undone.map_or(Ok(()), |change| Err(format!("hands_win: automation changed the overlay of {}", change.node)))
+}
+
+/// Nobody moves a monitor on rows from before an operator's last act on it.
+fn ensure_read_since(world: &World, decision: &Decision) -> Result<(), String> {
+    let Some(dog) = world.dogs.iter().find(|dog| dog.incarnation == decision.holder) else { return Ok(()) };
+    let mut monitors = decision.moves.iter().map(|step| monitor_index(step.monitor));
+    match monitors.find(|monitor| world.ledger.hands[*monitor] > dog.shard_read_at) {
+        Some(monitor) => Err(format!("hands_win: monitor {monitor} was moved on a plan from before an operator's act")),
+        None => Ok(()),
+    }
+}
+
+/// A loss is counted once: monitors go home the later, the more often a node was lost.
+pub(crate) fn invariant_counted_once(world: &World, decision: &Decision) -> Result<(), String> {
+    // A node that was deleted meanwhile is not changed.
+    let is_lost = |node: usize| {
+        let is_ill = matches!(world.database.nodes[node].status, NodeStatus::Offline | NodeStatus::Stalled);
+        is_ill && world.database.is_present[node]
+    };
+    match decision.statuses.iter().find(|change| change.is_loss && is_lost(node_index(&change.node))) {
+        Some(change) => Err(format!("counted_once: the loss of {} was counted before", change.node)),
+        None => Ok(()),
+    }
 }
 
 /// While the cluster is frozen only what an operator sent somewhere begins to move, what had begun to ends, and no lease
@@ -129,7 +157,7 @@ pub(crate) fn invariant_majority(world: &World, decision: &Decision) -> Result<(
     for step in decision.moves.iter().filter(|step| step.step == Step::Failover) {
         let Some(node) = step.from.as_ref().map(node_index) else { continue };
         let log = &world.ledger.nodes[node];
-        if !log.is_released && world.now - log.renewed_at < LEASE_WATCH {
+        if !log.is_released && world.now - log.renewed_at < world.at_least(LEASE_WATCH) {
             let ago = Duration::from_micros(world.now - log.renewed_at);
             return Err(format!("majority: monitors were moved off node {node}, which renewed {ago:?} ago"));
         }
@@ -142,7 +170,7 @@ fn ensure_majority(world: &World, node: usize) -> Result<(), String> {
     let mut against = vec![false; world.setup.dogs];
     let mut certain = vec![false; world.setup.dogs];
     for dog in &world.dogs {
-        let is_down = dog.tallies[node].down_at.is_some_and(|at| world.now - at <= VOTE_AGE);
+        let is_down = dog.tallies[node].down_at.is_some_and(|at| world.now - at <= world.at_most(VOTE_AGE));
         against[dog.id] |= is_down;
         let reaches_world = world.now >= world.network.worldless_until[dog.id] + 30 * SEC;
         certain[dog.id] |= dog.life == Life::Running
@@ -163,8 +191,8 @@ fn ensure_majority(world: &World, node: usize) -> Result<(), String> {
 
 /// `/status` says no calm that is none.
 pub(crate) fn invariant_no_false_calm(world: &World) -> Result<(), String> {
-    let heard: Vec<_> =
-        world.dogs.iter().filter(|dog| world.now - dog.written_at < 20 * SEC).map(|dog| dog.id).collect();
+    let long = world.at_most(20 * SEC);
+    let heard: Vec<_> = world.dogs.iter().filter(|dog| world.now - dog.written_at < long).map(|dog| dog.id).collect();
     let stopped = world.database.watchdogs.iter().filter(|entry| entry.row.stopped).count();
     let registered = world.database.watchdogs.len() - stopped;
     let living = (0..world.setup.dogs).filter(|id| heard.contains(id)).count();
@@ -176,18 +204,18 @@ pub(crate) fn invariant_no_false_calm(world: &World) -> Result<(), String> {
         if view.status == Health::Down {
             continue;
         }
-        if world.now - dog.written_at > 20 * SEC {
+        if world.now - dog.written_at > long {
             return Err(format!("no_false_calm: watchdog {index} is calm and has written nothing for 20 s"));
         }
-        if world.now - dog.read_at > 20 * SEC {
+        if world.now - dog.read_at > long {
             return Err(format!("no_false_calm: watchdog {index} is calm and has read nothing for 20 s"));
         }
-        if world.now - dog.counted_at > 20 * SEC {
+        if world.now - dog.counted_at > long {
             return Err(format!("no_false_calm: watchdog {index} is calm and has counted nothing for 20 s"));
         }
         // What began while it could not see is as old to it as its first look since.
         let is_orphan = |(noticed, since): (&Option<(Time, Time)>, &Option<Time>)| {
-            noticed.is_some_and(|(began_at, at)| Some(began_at) == *since && world.now - at > 85 * SEC)
+            noticed.is_some_and(|(began_at, at)| Some(began_at) == *since && world.now - at > world.at_most(85 * SEC))
         };
         if dog.noticed.iter().zip(&world.unowned_since).any(is_orphan) {
             return Err(format!(
@@ -195,7 +223,7 @@ pub(crate) fn invariant_no_false_calm(world: &World) -> Result<(), String> {
                 view.monitors, view.reasons
             ));
         }
-        let is_clean = world.now - dog.failed_at > 20 * SEC && world.now - dog.born_at > 20 * SEC;
+        let is_clean = world.now - dog.failed_at > long && world.now - dog.born_at > long;
         if is_clean && 2 * living <= registered {
             return Err(format!("no_false_calm: watchdog {index} is calm with {living} of {registered} alive"));
         }

@@ -92,7 +92,8 @@ impl World {
         self.counts.moved_while_frozen += u64::from(is_for_operators);
         let found = invariants::invariant_fenced(&self.ledger, decision)
             .and_then(|()| invariants::invariant_hands_win(self, decision))
-            .and_then(|()| invariants::invariant_majority(self, decision));
+            .and_then(|()| invariants::invariant_majority(self, decision))
+            .and_then(|()| invariants::invariant_counted_once(self, decision));
         self.judge(found);
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Statement<'a> {
     pub(crate) variant: Option<Variant>,
     pub(crate) node: usize,
     pub(crate) incarnation: Incarnation,
+    /// What its host's clock is ahead of the database's.
+    pub(crate) clock_off_ms: i64,
 }
 
 impl Statement<'_> {
@@ -64,6 +66,7 @@ impl Statement<'_> {
         let row = &mut self.database.nodes[self.node];
         row.lease_seq += 1;
         row.applied = applied;
+        row.clock_off_ms = Some(self.clock_off_ms);
         if self.variant == Some(Variant::AcknowledgesBeforeStopping) {
             row.applied = Some(newest);
         }
@@ -103,6 +106,8 @@ impl Statement<'_> {
     pub(crate) fn takes_beat(&self, monitor: usize) -> bool {
         let row = &self.database.monitors[monitor];
         self.variant == Some(Variant::NoCheckBeforeStore)
-            || (self.is_mine() && row.runs() && row.effective() == Some(self.node))
+            || ((self.is_mine() || self.variant == Some(Variant::AnyTenureStores))
+                && row.runs()
+                && row.effective() == Some(self.node))
     }
 }

@@ -58,17 +58,24 @@ pub(crate) struct Ledger {
     pub(crate) pins: Vec<Option<usize>>,
     /// Where an operator sent each monitor.
     pub(crate) sent: Vec<Option<usize>>,
+    /// An operator's last act on each monitor.
+    pub(crate) hands: Vec<Time>,
+    /// [`FENCE`] on the slowest clock.
+    fence: Time,
 }
 
 impl Ledger {
-    pub(crate) fn new(nodes: usize) -> Self {
-        Self { nodes: vec![NodeLog::default(); nodes], ..Self::default() }
+    /// `drift`: millionths by which clocks may run slow.
+    pub(crate) fn new(nodes: usize, drift: u64) -> Self {
+        let fence = FENCE * 1_000_000 / (1_000_000 - drift);
+        Self { nodes: vec![NodeLog::default(); nodes], fence, ..Self::default() }
     }
 
     pub(crate) fn add_monitor(&mut self, home: Option<usize>) {
         self.holdings.push(home.map_or(Holding::Nobody, |node| Holding::Owned { node }));
         self.pins.push(None);
         self.sent.push(None);
+        self.hands.push(0);
     }
 
     pub(crate) fn registered(&mut self, node: usize, incarnation: Incarnation, now: Time) {
@@ -99,9 +106,10 @@ impl Ledger {
     }
 
     pub(crate) fn revoked(&mut self, node: usize, incarnation: Incarnation, was_watched: bool, now: Time) {
+        let fence = self.fence;
         let log = &mut self.nodes[node];
         log.holder = None;
-        log.leaving = (!was_watched).then_some((incarnation, now + FENCE));
+        log.leaving = (!was_watched).then_some((incarnation, now + fence));
     }
 
     /// Whether this process may start a run of the monitor now.

@@ -22,7 +22,7 @@ use super::troubles::Trouble;
 const ROW_TAKEN_FOR: Time = 6 * SEC;
 
 /// The run time limit of every monitor, part of what counts as overdue.
-const RUN_LIMIT: Time = 2 * SEC;
+pub(crate) const RUN_LIMIT: Time = 2 * SEC;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Monitor {

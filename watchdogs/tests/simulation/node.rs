@@ -6,6 +6,7 @@ use std::rc::Rc;
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use komainu_watchdogs::tenure::{ExitReason, Fence, Input, Output, Tenure};
 
+use super::clocks::Clock;
 use super::events::{Answer, Event, LineKind, MS, Message, Order, Request, SEC, Time, Who};
 use super::invariants;
 use super::leases::Statement;
@@ -22,8 +23,7 @@ pub(crate) struct Node {
     pub(crate) id: usize,
     pub(crate) incarnation: Incarnation,
     pub(crate) tenure: Tenure,
-    /// Its own clock is ahead of the world's by so much.
-    pub(crate) ahead: Time,
+    pub(crate) clock: Clock,
     pub(crate) life: Life,
     pub(crate) inbox: Vec<Message>,
     pub(crate) timer_at: Time,
@@ -44,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) slow_until: Time,
     /// The log as it stood before the database lost its tail, while this process cannot know of the loss.
     pub(crate) before_loss: Option<BeforeLoss>,
+    /// It saw that what it had applied was lost.
+    pub(crate) knows_of_loss: bool,
     pub(crate) spins: u32,
 }
 
@@ -71,12 +73,12 @@ pub(crate) struct Job {
 }
 
 impl Node {
-    pub(crate) fn new(id: usize, incarnation: Incarnation, tenure: Tenure, ahead: Time) -> Self {
+    pub(crate) fn new(id: usize, incarnation: Incarnation, tenure: Tenure, clock: Clock) -> Self {
         Self {
             id,
             incarnation,
             tenure,
-            ahead,
+            clock,
             life: Life::Running,
             inbox: Vec::new(),
             timer_at: Time::MAX,
@@ -91,6 +93,7 @@ impl Node {
             is_deaf: false,
             slow_until: 0,
             before_loss: None,
+            knows_of_loss: false,
             spins: 0,
         }
     }
@@ -126,6 +129,9 @@ impl World {
         let What::Node(kind) = busy.what else { return };
         let began_at = busy.began_at;
         if is_failed {
+            // Who has applied nothing cannot see a loss, but that something failed.
+            let process = &mut self.nodes[node];
+            process.knows_of_loss |= process.before_loss.is_some() && process.tenure.applied().is_none();
             self.trace(&("node", node, "failed", kind));
         }
         let is_after = self.line(who, line).server_life == self.server.life;
@@ -137,6 +143,9 @@ impl World {
             Answer::Registered(won) => Input::Registered { began_at, won },
             Answer::Renewed(ours) => Input::Renewed { began_at, ours },
             Answer::Stamp(stamp, applied_is_known) => {
+                let applied = self.nodes[node].tenure.applied();
+                let is_back = applied.is_some_and(|applied| stamp.generation < applied.generation);
+                self.nodes[node].knows_of_loss |= is_back || !applied_is_known;
                 self.counts.quarantines += u64::from(!applied_is_known);
                 Input::StampRead { began_at, stamp, applied_is_known }
             }
@@ -328,6 +337,7 @@ impl World {
 
     pub(crate) fn statement(&mut self, node: usize) -> Statement<'_> {
         let process = &self.nodes[node];
+        let clock_off_ms = self.clock_off(process.id);
         Statement {
             database: &mut self.database,
             ledger: &mut self.ledger,
@@ -335,6 +345,7 @@ impl World {
             variant: self.variant,
             node: process.id,
             incarnation: process.incarnation,
+            clock_off_ms,
         }
     }
 

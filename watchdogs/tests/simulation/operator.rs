@@ -2,11 +2,21 @@
 //!
 //! Each act is one transaction, told to the judge: what hands did must stay done.
 
+use komainu_watchdogs::decision::Decision;
 use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::Nonce;
 
 use super::events::Time;
+use super::model_store::monitor_index;
+use super::prng::Prng;
+use super::realm::Realm;
 use super::world::World;
+
+/// How quick operators are in a seed.
+pub(crate) fn draw_hands(seed: u64, realm: Realm) -> u64 {
+    let mut rng = Prng::new(seed ^ 0x6861_6e64);
+    if realm.spares_majority() { 0 } else { rng.pick(&[0, 0, 50, 300]).unwrap() }
+}
 
 impl World {
     /// One random act.
@@ -60,8 +70,29 @@ impl World {
         let nonce = Nonce(self.rng.draw());
         self.database.raise_generation(nonce);
         let made = self.database.cluster.stamp.generation;
-        if let Some(assignment) = monitor.and_then(|monitor| self.database.monitors[monitor].assignment.as_mut()) {
+        let Some(monitor) = monitor else { return };
+        // A monitor that nobody has placed yet has no row that could be changed.
+        if let Some(assignment) = self.database.monitors[monitor].assignment.as_mut() {
             assignment.written = made;
+            self.ledger.hands[monitor] = self.now;
+        }
+    }
+
+    /// Somebody is quicker than a leader: acts on what it is just about to move.
+    pub(crate) fn meddle(&mut self, decision: &Decision) {
+        if !self.clock_rng.per_mille(self.setup.quick_hands) {
+            return;
+        }
+        let Some(step) = self.clock_rng.pick(&decision.moves.iter().collect::<Vec<_>>()) else { return };
+        let (monitor, node) = (monitor_index(step.monitor), self.clock_rng.index(self.setup.nodes));
+        self.counts.quick_hands += 1;
+        match self.clock_rng.below(4) {
+            0 => self.pin(monitor),
+            1 => self.unpin(monitor),
+            // Done and taken back.
+            2 => self.note_hand(Some(monitor)),
+            _ if self.database.is_present[node] => self.send(monitor, node),
+            _ => {}
         }
     }
 

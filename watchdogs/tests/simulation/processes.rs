@@ -8,7 +8,7 @@ use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
 
 use super::bounds::Blow;
-use super::dog::{Dog, OwnTally, local};
+use super::dog::{Dog, OwnTally};
 use super::events::{Event, MS, Message, SEC, Time, Who};
 use super::model_store::zone;
 use super::network::Line;
@@ -21,20 +21,20 @@ const MOST_SPINS: u32 = 200;
 impl World {
     pub(crate) fn start_dog(&mut self, id: usize) {
         let incarnation = Incarnation(self.rng.draw() | 2);
-        let ahead = self.rng.below(1_000 * SEC);
+        let clock = self.draw_clock(false);
         let identity = Identity {
             watchdog: WatchdogId::from(format!("w{}", id + 1)),
             incarnation,
             zone: zone(id % self.setup.zones),
             canaries: if self.setup.has_canaries { vec!["tcp://1.1.1.1:443".to_owned()] } else { Vec::new() },
         };
-        let core = Watchdog::new(identity, self.policy.clone(), local(self.now, ahead), self.rng.draw());
+        let core = Watchdog::new(identity, self.policy.clone(), clock.at(self.now), self.rng.draw());
         self.trace(&("start", "dog", self.dogs.len(), "of", id, incarnation));
         self.dogs.push(Dog {
             id,
             incarnation,
             core,
-            ahead,
+            clock,
             life: Life::Running,
             inbox: Vec::new(),
             timer_at: Time::MAX,
@@ -52,7 +52,11 @@ impl World {
             has_read: false,
             read_at: 0,
             counted_at: 0,
+            reads_since: 0,
+            counts_since: 0,
             counts_asked_at: Mono::default(),
+            decided_at: Mono::default(),
+            shard_read_at: 0,
             noticed: Vec::new(),
         });
         self.perform_all(self.dogs.len() - 1);
@@ -60,10 +64,10 @@ impl World {
 
     pub(crate) fn start_node(&mut self, id: usize) {
         let incarnation = Incarnation(self.rng.draw() | 2);
-        let ahead = self.rng.below(1_000 * SEC);
-        let tenure = Tenure::new(self.policy.clone(), incarnation, local(self.now, ahead));
+        let clock = self.draw_clock(true);
+        let tenure = Tenure::new(self.policy.clone(), incarnation, clock.at(self.now));
         self.trace(&("start", "node", self.nodes.len(), "of", id, incarnation));
-        self.nodes.push(Node::new(id, incarnation, tenure, ahead));
+        self.nodes.push(Node::new(id, incarnation, tenure, clock));
         self.perform_node(self.nodes.len() - 1);
         self.schedule(self.now + 5 * SEC, Event::Slice(self.nodes.len() - 1));
     }
@@ -95,22 +99,21 @@ impl World {
     /// The core wants to be woken then, and is woken by nothing else but what it is told.
     pub(crate) fn set_timer(&mut self, who: Who, wakes_at: Mono) {
         let now = self.now;
-        let (ahead, timer_at, spins) = match who {
+        let (clock, timer_at, spins) = match who {
             Who::Dog(dog) => {
                 let process = &mut self.dogs[dog];
-                (process.ahead, &mut process.timer_at, &mut process.spins)
+                (process.clock, &mut process.timer_at, &mut process.spins)
             }
             Who::Node(node) => {
                 let process = &mut self.nodes[node];
-                (process.ahead, &mut process.timer_at, &mut process.spins)
+                (process.clock, &mut process.timer_at, &mut process.spins)
             }
         };
-        let micros = wakes_at.as_micros();
-        if micros == u64::MAX {
+        if wakes_at.as_micros() == u64::MAX {
             *timer_at = Time::MAX;
             return;
         }
-        let at = micros.saturating_sub(ahead);
+        let at = clock.when(wakes_at);
         *spins = if at <= now { *spins + 1 } else { 0 };
         let spins = *spins;
         if at != *timer_at {
@@ -161,8 +164,8 @@ impl World {
 
     pub(crate) fn local(&self, who: Who) -> Mono {
         match who {
-            Who::Dog(dog) => local(self.now, self.dogs[dog].ahead),
-            Who::Node(node) => local(self.now, self.nodes[node].ahead),
+            Who::Dog(dog) => self.dogs[dog].clock.at(self.now),
+            Who::Node(node) => self.nodes[node].clock.at(self.now),
         }
     }
 

@@ -28,7 +28,8 @@ pub(crate) enum Query {
     Beat,
 }
 
-const ALL: [Query; 16] = [
+/// Everything.
+pub(crate) const ALL: [Query; 16] = [
     Query::Round,
     Query::Progress,
     Query::Counts,
@@ -46,6 +47,9 @@ const ALL: [Query; 16] = [
     Query::Acknowledgement,
     Query::Beat,
 ];
+
+/// What no lease, no leadership and no decision rests on.
+pub(crate) const ASIDE: [Query; 4] = [Query::Progress, Query::Incidents, Query::Raise, Query::Resolve];
 
 impl Query {
     fn of(order: &Order) -> Option<Self> {
@@ -69,9 +73,8 @@ impl Query {
         })
     }
 
-    /// No lease, no leadership and no decision rests on it.
     fn is_aside(self) -> bool {
-        matches!(self, Self::Progress | Self::Incidents | Self::Raise | Self::Resolve)
+        ASIDE.contains(&self)
     }
 }
 
@@ -99,9 +102,9 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    fn draw(rng: &mut Prng, ends: usize, now: Time) -> Self {
+    fn draw(rng: &mut Prng, queries: &[Query], ends: usize, now: Time) -> Self {
         Self {
-            query: rng.pick(&ALL).unwrap(),
+            query: rng.pick(queries).unwrap(),
             manner: rng.pick(&[Manner::Fails, Manner::Fails, Manner::Hangs, Manner::Late, Manner::Slow]).unwrap(),
             end: rng.per_mille(400).then(|| rng.index(ends)),
             until: now + rng.between(2, 60) * SEC,
@@ -110,10 +113,11 @@ impl Trouble {
 }
 
 impl World {
-    pub(crate) fn begin_trouble(&mut self) {
+    pub(crate) fn begin_trouble(&mut self, queries: &[Query]) {
         let ends = self.database_end();
-        let trouble = Trouble::draw(&mut self.rng, ends, self.now);
+        let trouble = Trouble::draw(&mut self.rng, queries, ends, self.now);
         self.trace(&trouble);
+        self.blows.note_trouble(trouble.query, trouble.until);
         self.server.troubles.retain(|one| one.until > self.now);
         self.server.troubles.push(trouble);
     }

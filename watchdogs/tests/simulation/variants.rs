@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use komainu_watchdogs::facts::{Counts, Round};
+use komainu_watchdogs::facts::{Counts, Round, Shard};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::policy::Policy;
 
@@ -40,6 +40,22 @@ pub(crate) enum Variant {
     LateFence,
     /// The store lets a process register over whoever holds the row.
     NoRegisterGuard,
+    /// The leader takes every source for one whose row bears another process by now, and the store does not look.
+    EverybodySuperseded,
+    /// The store moves what a vacant node had, whether it is vacant still or not.
+    NoVacantGuard,
+    /// The store moves rows that were written since the plan read them.
+    NoGenerationGuard,
+    /// The store moves monitors to and from nodes that were changed since the plan saw them.
+    NoNodeGuard,
+    /// A watchdog takes what it read before its own last decision for what came of it.
+    StaleRounds,
+    /// A node that sees that the database lost its tail goes on at once.
+    NoQuarantine,
+    /// The store takes a beat of whatever process of the right node.
+    AnyTenureStores,
+    /// The clocks of nodes run slow, and those of watchdogs fast, by more than the design allows.
+    ClocksRunAway,
 }
 
 impl Variant {
@@ -48,6 +64,7 @@ impl Variant {
         match variant {
             Some(Self::HastyLeaseWatch) => Policy { lease_watch: Duration::from_secs(3), ..policy },
             Some(Self::LateFence) => Policy { lease_fence: Duration::from_secs(20), ..policy },
+            Some(Self::NoQuarantine) => Policy { quarantine: Duration::ZERO, ..policy },
             _ => policy,
         }
     }
@@ -76,11 +93,25 @@ impl Variant {
         }
     }
 
+    /// What a leader plans on, before it gets it.
+    pub(crate) fn disguise(variant: Option<Self>, shard: &mut Shard) {
+        if variant == Some(Self::EverybodySuperseded) {
+            for source in shard.monitors.iter_mut().filter_map(|monitor| monitor.source.as_mut()) {
+                source.incarnation = Incarnation(1);
+            }
+        }
+    }
+
     /// What a watchdog counts, before it gets it.
     pub(crate) fn hide(variant: Option<Self>, counts: &mut Counts) {
         if variant == Some(Self::PinHidden) {
             for group in &mut counts.shards {
                 group.pinned = false;
+            }
+        }
+        if variant == Some(Self::EverybodySuperseded) {
+            for source in counts.shards.iter_mut().filter_map(|group| group.source.as_mut()) {
+                source.incarnation = Incarnation(1);
             }
         }
     }

@@ -1,24 +1,25 @@
 //! The simulated world: its clock, its queue of events, its processes, and the end of a run.
 
 use std::collections::BinaryHeap;
-use std::rc::Rc;
 
 use komainu_watchdogs::policy::Policy;
 
 use super::bounds::{Blow, Blows};
 use super::changes::{draw_kind, draw_run_on};
-use super::chaos::Weather;
+use super::clocks::{WallClock, draw_drift};
 use super::counts::Counts;
 use super::dog::Dog;
-use super::events::{Answer, Event, MS, Message, Order, Request, SEC, Scheduled, Time, Who};
+use super::events::{Answer, Event, Message, Order, Request, SEC, Scheduled, Time, Who};
 use super::healing::Phase;
 use super::ledger::Ledger;
 use super::model_store::{Assignment, Database, Monitor, Server};
 use super::network::Network;
-use super::node::{BeforeLoss, Node};
+use super::node::Node;
+use super::operator::draw_hands;
 use super::prng::Prng;
 use super::realm::Realm;
 use super::variants::Variant;
+use super::weather::Weather;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Life {
@@ -36,6 +37,10 @@ pub(crate) struct Setup {
     pub(crate) nodes: usize,
     pub(crate) has_canaries: bool,
     pub(crate) zones: usize,
+    /// Millionths by which the clock of a process may run fast or slow.
+    pub(crate) drift: u64,
+    /// Of a thousand decisions, how many an operator is just ahead of.
+    pub(crate) quick_hands: u64,
 }
 
 /// An invariant that did not hold.
@@ -50,6 +55,7 @@ pub(crate) struct Violation {
 pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) rng: Prng,
+    pub(crate) clock_rng: Prng,
     pub(crate) variant: Option<Variant>,
     pub(crate) setup: Setup,
     pub(crate) policy: Policy,
@@ -57,6 +63,9 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) ledger: Ledger,
     pub(crate) network: Network,
+    pub(crate) wall_clocks: Vec<WallClock>,
+    /// When the clock of each host was last set.
+    pub(crate) wrong_clock_at: Vec<Time>,
     pub(crate) dogs: Vec<Dog>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) weather: Weather,
@@ -89,6 +98,21 @@ pub(crate) fn run(seed: u64, variant: Option<Variant>) -> Outcome {
 }
 
 impl Setup {
+    fn draw(rng: &mut Prng, seed: u64) -> Self {
+        let realm = Realm::of(seed);
+        let (dogs, nodes, most_monitors) = realm.size(rng);
+        Self {
+            realm,
+            most_monitors,
+            dogs,
+            nodes,
+            has_canaries: rng.per_mille(400),
+            zones: rng.pick(&[1, 2, 5]).unwrap(),
+            drift: draw_drift(seed, realm),
+            quick_hands: draw_hands(seed, realm),
+        }
+    }
+
     /// Watchdogs below this one are spared, where a majority is.
     pub(crate) fn spared(&self) -> usize {
         if self.realm.spares_majority() { self.dogs / 2 + 1 } else { 0 }
@@ -98,16 +122,7 @@ impl Setup {
 impl World {
     pub(crate) fn new(seed: u64, variant: Option<Variant>, is_tracing: bool) -> Self {
         let mut rng = Prng::new(seed);
-        let realm = Realm::of(seed);
-        let (dogs, nodes, most_monitors) = realm.size(&mut rng);
-        let setup = Setup {
-            realm,
-            most_monitors,
-            dogs,
-            nodes,
-            has_canaries: rng.per_mille(400),
-            zones: rng.pick(&[1, 2, 5]).unwrap(),
-        };
+        let setup = Setup::draw(&mut rng, seed);
         let policy = Policy {
             batch: rng.pick(&[5_000, 1, 2, 3]).unwrap(),
             batch_living: rng.pick(&[1_000, 1, 2]).unwrap(),
@@ -115,6 +130,7 @@ impl World {
             ..Policy::default()
         };
         let mut network = Network::new(setup.dogs + setup.nodes + 1, setup.dogs, &mut rng);
+        let realm = setup.realm;
         if realm.spares_majority() {
             network.calm();
         }
@@ -127,7 +143,10 @@ impl World {
             policy: Variant::policy(variant, policy),
             database: Database::new(setup.nodes),
             server: Server::default(),
-            ledger: Ledger::new(setup.nodes),
+            ledger: Ledger::new(setup.nodes, setup.drift),
+            wall_clocks: vec![WallClock::default(); setup.nodes],
+            wrong_clock_at: vec![0; setup.nodes],
+            clock_rng: Prng::new(seed ^ 0x6472_6966),
             network,
             dogs: Vec::new(),
             nodes: Vec::new(),
@@ -287,36 +306,6 @@ impl World {
             (Who::Dog(dog), _) => self.execute_for_dog(dog, request),
             (Who::Node(node), Order::ReadAssignments { .. } | _) => self.execute_for_node(node, request),
         }
-    }
-
-    fn take_snapshot(&mut self) {
-        if self.phase == Phase::Chaos {
-            self.snapshot = Some(Box::new((self.database.clone(), self.ledger.clone())));
-        }
-    }
-
-    fn lose_tail(&mut self) {
-        let Some(snapshot) = self.snapshot.take() else { return };
-        let (mut database, mut ledger) = *snapshot;
-        // Keys are not used again.
-        for lost in &self.database.monitors[database.monitors.len()..] {
-            database.monitors.push(Monitor { is_deleted: true, assignment: None, ..lost.clone() });
-            ledger.add_monitor(None);
-        }
-        let before = Rc::new(std::mem::replace(&mut self.ledger, ledger));
-        self.database = database;
-        self.server.life += 1;
-        self.server.lock = None;
-        self.counts.tail_losses += 1;
-        // A lease counter that goes back has moved, too: its holder is believed alive for one lease more.
-        self.unowned_since.clear();
-        for node in &mut self.nodes {
-            node.before_loss.get_or_insert_with(|| BeforeLoss::new(Rc::clone(&before)));
-        }
-        self.trace(&("tail lost", self.database.cluster.stamp));
-        self.server.is_down = true;
-        let until = self.now + self.rng.between(20 * MS, 6 * SEC);
-        self.schedule(until, Event::DatabaseUp);
     }
 
     /// Keeps the first violation.

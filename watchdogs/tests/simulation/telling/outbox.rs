@@ -9,6 +9,7 @@ use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::outbox::queue::{Parent, Plan, Queued};
 use komainu_watchdogs::outbox::{self, Entered, Event, FLAPPING_FROM, REOPEN_WITHIN, Standing};
+use komainu_watchdogs::reminder;
 use komainu_watchdogs::routing::{Planned, Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
@@ -432,7 +433,7 @@ impl Outbox {
     pub(crate) fn remind(&mut self, now: Wall, repeat: Duration) -> u64 {
         let mut reminders = 0;
         for incident in 0..self.incidents.len() {
-            if !self.incidents[incident].is_open || self.incidents[incident].flaps >= FLAPPING_FROM {
+            if !self.incidents[incident].is_open {
                 continue;
             }
             let mut due = BTreeMap::new();
@@ -441,14 +442,13 @@ impl Outbox {
                 let live: Vec<_> = rows.filter(|row| !matches!(row.state, State::Cancelled | State::Failed)).collect();
                 let is_told = !live.is_empty() && live.iter().all(|row| row.state == State::Sent);
                 let told_at = live.iter().map(|row| row.sent_at).max().unwrap_or_default();
-                let told = komainu_watchdogs::reminder::Told {
-                    opened_at: self.incidents[incident].opened_at,
-                    told_at,
-                    repeat: Some(repeat),
-                    spell: None,
-                };
-                if is_told && komainu_watchdogs::reminder::is_due(&told, now) {
-                    due.insert(channel_name(channel), Duration::ZERO);
+                let name = channel_name(channel);
+                let told = [(name.clone(), reminder::Told::At(told_at))].into();
+                let open = reminder::Open { opened_at: self.incidents[incident].opened_at, told, spell: None };
+                let planned = Planned { channel: name, group_wait: Duration::ZERO, repeat: Some(repeat) };
+                if is_told {
+                    let channels = reminder::due(&open, &[planned], now).into_iter();
+                    due.extend(channels.map(|channel| (channel, Duration::ZERO)));
                 }
             }
             reminders += u64::try_from(due.len()).unwrap();

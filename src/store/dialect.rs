@@ -59,6 +59,11 @@ impl Dialect {
         self.pick(" LOCK IN SHARE MODE SKIP LOCKED", "")
     }
 
+    /// What somebody else holds is left out instead of waited for.
+    pub(crate) fn for_update_skipping(self) -> &'static str {
+        self.pick(" FOR UPDATE SKIP LOCKED", "")
+    }
+
     /// Equality that takes NULL for a value.
     pub(crate) fn is_same(self) -> &'static str {
         self.pick("<=>", "IS")

@@ -125,9 +125,7 @@ impl Store {
         if !self.made_here("heartbeat").await? {
             return Ok(0);
         }
-        let time = self.dialect().datetime_ms("time");
-        let old = format!("{time} < {} - {}", self.dialect().now_ms(), older_than.as_millis());
-        self.prune_oldest("heartbeat", &old).await
+        self.prune_oldest("heartbeat", &self.dialect().datetime_ms("time"), older_than).await
     }
 
     async fn prune_statistics(&self, retention: &Retention) -> Result<u64, StoreError> {
@@ -138,8 +136,7 @@ impl Store {
         }
         let mut pruned = 0;
         for (table, kept) in kept.into_iter().filter(|(table, _)| catalog.has_table(table)) {
-            let old = format!("timestamp < {} / 1000 - {}", self.dialect().now_ms(), kept.as_secs());
-            pruned += self.prune_oldest(table, &old).await?;
+            pruned += self.prune_oldest(table, "timestamp * 1000", kept).await?;
         }
         Ok(pruned)
     }
@@ -153,15 +150,22 @@ impl Store {
     }
 
     /// For tables whose rows are written in the order of their ids: the oldest are the first, and no index on the time
-    /// is needed.
-    async fn prune_oldest(&self, table: &str, old: &str) -> Result<u64, StoreError> {
-        self.prune_table(table, "id", &format!("id <= (SELECT MIN(id) FROM {table}) + {BATCH} AND {old}")).await
+    /// is needed. What a clock dated ahead is left out, or it would keep what comes after it. `at`: in milliseconds.
+    async fn prune_oldest(&self, table: &str, at: &str, kept: Duration) -> Result<u64, StoreError> {
+        let (now, primary) = (self.dialect().now_ms(), self.dialect().by_primary());
+        let first =
+            format!("SELECT id, {at} AS at FROM {table}{primary} WHERE {at} <= {now} ORDER BY id LIMIT {BATCH}");
+        self.prune_rows(table, "id", &format!("({first}) x WHERE x.at < {now} - {}", kept.as_millis())).await
     }
 
     async fn prune_table(&self, table: &str, key: &str, condition: &str) -> Result<u64, StoreError> {
+        self.prune_rows(table, key, &format!("{table} WHERE {condition}")).await
+    }
+
+    async fn prune_rows(&self, table: &str, key: &str, from: &str) -> Result<u64, StoreError> {
         let act = "prune what is too old";
         let mut lease = self.lease(act).await?;
-        let sql = format!("SELECT {key} AS id FROM {table} WHERE {condition} ORDER BY {key} LIMIT {BATCH}");
+        let sql = format!("SELECT {key} AS id FROM {from} ORDER BY {key} LIMIT {BATCH}");
         let old = lease.rows(act, sql, vec![]).await?;
         let old = old.iter().map(|row| row.int("id")).collect::<Result<Vec<_>, _>>()?;
         if old.is_empty() {

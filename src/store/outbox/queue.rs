@@ -234,19 +234,45 @@ async fn fill_in_nodes(session: &mut Session, queue: &mut [Queued]) -> Result<()
     Ok(())
 }
 
-/// Holds, releases and cancels; whatever somebody claimed meanwhile is left as it is.
+/// Holds, releases and cancels; whatever somebody claimed meanwhile is left as it is, and so is what another courier is
+/// changing at this moment: all of them read the same queue, and come to the same conclusions.
 pub async fn change(store: &Store, plan: &Plan) -> Result<(), StoreError> {
     let act = "hold and release deliveries";
+    if !plan.has_changes() {
+        return Ok(());
+    }
     in_transaction!(store, act, |session| change_on(session, plan).await)
+}
+
+/// That of a plan which nobody else is at.
+async fn lock(session: &mut Session, plan: &Plan) -> Result<Plan, StoreError> {
+    let held = plan.hold.iter().map(|(delivery, _)| delivery);
+    let all: Vec<i64> = held.chain(&plan.release).chain(&plan.cancel).copied().collect();
+    let sql = format!(
+        "SELECT id FROM komainu_delivery{} WHERE id IN ({}) AND state IN ('waiting', 'held') ORDER BY id{}",
+        session.dialect().by_primary(),
+        id_list(&all),
+        session.dialect().for_update_skipping()
+    );
+    let rows = session.rows("lock deliveries", Sql::Once(sql), vec![]).await?;
+    let mine = rows.iter().map(|row| row.int("id")).collect::<Result<BTreeSet<_>, _>>()?;
+    let is_mine = |delivery: &&i64| mine.contains(delivery);
+    Ok(Plan {
+        hold: plan.hold.iter().filter(|(delivery, _)| mine.contains(delivery)).copied().collect(),
+        release: plan.release.iter().filter(is_mine).copied().collect(),
+        cancel: plan.cancel.iter().filter(is_mine).copied().collect(),
+        message: None,
+    })
 }
 
 async fn change_on(session: &mut Session, plan: &Plan) -> Result<(), StoreError> {
     let act = "hold and release deliveries";
+    let plan = lock(session, plan).await?;
     let (primary, now) = (session.dialect().by_primary(), session.dialect().now_ms());
     let is_free = format!("sending_at IS NULL AND (claimed_until IS NULL OR claimed_until <= {now})");
     let mut children: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-    for (delivery, parent) in &plan.hold {
-        children.entry(*parent).or_default().push(*delivery);
+    for (delivery, parent) in plan.hold {
+        children.entry(parent).or_default().push(delivery);
     }
     for (parent, deliveries) in children {
         let sql = format!(

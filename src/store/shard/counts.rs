@@ -46,7 +46,9 @@ struct Range {
     from: i64,
     groups: Vec<ShardGroup>,
     monitors: u32,
-    leftover: u32,
+    /// Of them, those that have an assignment.
+    placed: u32,
+    assignments: u32,
 }
 
 impl Counts {
@@ -65,7 +67,7 @@ impl Counts {
         self.count(session, due).await?;
         self.stamp = Some(head.stamp);
         self.grow(session).await?;
-        Ok((self.groups(), self.ranges.iter().map(|range| range.leftover).sum()))
+        Ok((self.groups(), self.ranges.iter().map(Range::leftover).sum()))
     }
 
     async fn due(
@@ -109,9 +111,10 @@ impl Counts {
                 let monitors = row.small("monitors")?;
                 if row.maybe_text("type")?.is_some() {
                     range.monitors += monitors;
+                    range.placed += row.small("placed")?;
                     range.groups.push(group(&row)?);
                 } else {
-                    range.leftover += monitors;
+                    range.assignments += monitors;
                 }
             }
             if counted.values().any(Range::has_nobodys) {
@@ -160,6 +163,11 @@ impl Counts {
 }
 
 impl Range {
+    /// Assignments of monitors that are gone.
+    fn leftover(&self) -> u32 {
+        self.assignments.saturating_sub(self.placed)
+    }
+
     fn has_nobodys(&self) -> bool {
         self.groups.iter().any(ShardGroup::is_nobodys)
     }
@@ -229,22 +237,21 @@ fn conditions(within: &[Within], id: &str) -> (String, String) {
     (format!("({inside})"), format!("CASE {part} END"))
 }
 
-/// Counts of these ranges; rows without a type count what is left over.
+/// Counts of these ranges; rows without a type count their assignments.
 async fn read_counts(session: &mut Session, within: &[Within]) -> Result<Vec<Row>, StoreError> {
     let (inside, part) = conditions(within, "m.id");
-    let (gone_inside, gone_part) = conditions(within, "a.monitor_id");
+    let (all_inside, all_part) = conditions(within, "a.monitor_id");
     let affinity = AFFINITY_WITHIN.replace("{inside}", &conditions(within, "p.monitor_id").0);
     let sql = format!(
         "SELECT {part} AS part, a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, \
          COALESCE(a.pinned, 0) AS pinned, COALESCE(a.asked, 0) AS asked, m.type, k.run_on, t.tagged, \
-         COUNT(CASE WHEN m.active = 1 THEN 1 END) AS active, COUNT(*) AS monitors, \
+         COUNT(CASE WHEN m.active = 1 THEN 1 END) AS active, COUNT(*) AS monitors, COUNT(a.monitor_id) AS placed, \
          MIN(CASE WHEN m.active = 1 THEN m.id END) AS first \
          FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {affinity} WHERE {inside} \
          GROUP BY {part}, a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, a.pinned, \
          a.asked, m.type, k.run_on, t.tagged \
-         UNION ALL SELECT {gone_part}, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, 0, COUNT(*), NULL \
-         FROM komainu_assignment a LEFT JOIN monitor m ON m.id = a.monitor_id WHERE {gone_inside} AND m.id IS NULL \
-         GROUP BY {gone_part}"
+         UNION ALL SELECT {all_part}, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, 0, COUNT(*), 0, NULL \
+         FROM komainu_assignment a WHERE {all_inside} GROUP BY {all_part}"
     );
     session.rows(ACT, Sql::Once(sql), values![TAG]).await
 }

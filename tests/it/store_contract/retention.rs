@@ -12,6 +12,7 @@ use super::on_both_databases;
 on_both_databases! {
     statistics_are_kept_as_long_as_kuma_keeps_them,
     what_grows_fast_goes_batch_after_batch_until_nothing_is_left,
+    rows_that_a_clock_dated_ahead_keep_nothing_that_is_old,
     days_are_left_to_kuma_where_there_is_one,
     beats_that_changed_nothing_go_after_a_day_but_for_the_last_hundred,
     beats_are_left_to_kuma_where_there_is_one,
@@ -38,6 +39,23 @@ async fn what_grows_fast_goes_batch_after_batch_until_nothing_is_left(kind: Kind
     let deleted = prune::keep_up(&fixture.store, &mut Rounds::default()).await.unwrap();
     assert_eq!(deleted, 3_500, "one call takes more than one batch");
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM stat_minutely").await, 0);
+}
+
+async fn rows_that_a_clock_dated_ahead_keep_nothing_that_is_old(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let monitor = fixture.monitors(1, None).await[0];
+    let now = komainu::clock::wall().0 / 1_000;
+    for (first, how_many, at) in [(1, 1_500, now + 300 * DAY), (5_000, 1_200, now - 40 * HOUR), (90_000, 10, now)] {
+        let row = |number: i64| format!("({}, {monitor}, {}, 1, 1, 0)", first + number, at - 60 * number);
+        let rows: Vec<_> = (0..how_many).map(row).collect();
+        let sql =
+            format!("INSERT INTO stat_minutely (id, monitor_id, timestamp, ping, up, down) VALUES {}", rows.join(", "));
+        fixture.raw.execute(&sql).await;
+    }
+    while fixture.store.prune(&Retention::default()).await.unwrap() > 0 {}
+    let old = format!("SELECT COUNT(*) FROM stat_minutely WHERE timestamp < {now} - {}", 30 * HOUR);
+    assert_eq!(fixture.raw.count(&old).await, 0);
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM stat_minutely").await, 1_510);
 }
 
 async fn days_are_left_to_kuma_where_there_is_one(kind: Kind) {

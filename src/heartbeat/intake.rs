@@ -86,8 +86,9 @@ pub(super) async fn run(
         let first = tokio::select! {
             biased;
             () = clock::sleep_until(proof_at) => {
-                desk.prove().await;
+                // From its beginning: a proof that took long leaves no less to be seen.
                 proof_at = clock::now() + PROOF;
+                desk.prove().await;
                 continue;
             }
             first = jobs.recv() => first,

@@ -17,6 +17,9 @@ use crate::store::heartbeats::{Glance, Known};
 /// An accepted push shows everywhere within 1 s; a picture older than this may miss one.
 const VOUCHED_FOR: Duration = Duration::from_millis(1_500);
 
+/// A reading of a far database takes long, and so does the next: what is vouched for is older there, by no more than this.
+const MOST_OF_A_WAY: Duration = Duration::from_millis(1_500);
+
 /// The picture; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Picture {
@@ -55,6 +58,10 @@ impl Read {
         let age = now.since(self.read_at).as_micros();
         self.database_us.saturating_add(i64::try_from(age).unwrap_or(i64::MAX))
     }
+
+    fn vouched_for(self) -> Duration {
+        VOUCHED_FOR + 2 * self.read_at.since(self.began_at).min(MOST_OF_A_WAY)
+    }
 }
 
 /// What a watchdog can vouch for.
@@ -82,7 +89,7 @@ impl Picture {
     /// How a heartbeat is; `None`: knowledge is too old to say.
     pub(super) fn vouched(&self, name: &str, now: Mono) -> Option<Vouched> {
         let content = self.content.read().unwrap_or_else(PoisonError::into_inner);
-        let read = content.read.filter(|read| now.since(read.began_at) <= VOUCHED_FOR)?;
+        let read = content.read.filter(|read| now.since(read.began_at) <= read.vouched_for())?;
         let Some(entry) = content.rows.get(name) else { return Some(Vouched::NoSuch) };
         let record = &entry.known.vitals.record;
         // Late in truth, unless no push could be taken meanwhile: only a reading after the deadline may say so.

@@ -27,7 +27,8 @@ use crate::clock::database::DatabaseClock;
 use crate::store::monitors::MonitorSpec;
 use crate::store::{NodeProcess, Store, StoreError, TenureConnection};
 
-/// How long one request may take: two of them fit into what a lease leaves after a renewal was due.
+/// How long one request may take on a connection that there is: two of them fit into what a lease leaves after a renewal was
+/// due.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long reading all assignments may take.
@@ -151,6 +152,10 @@ impl Link {
                 if let Some(reason) = self.perform(output).await {
                     return reason;
                 }
+                // Far from the database the next request is always due: what came meanwhile is not to wait for a pause.
+                while let Some(input) = self.come() {
+                    self.handle(input);
+                }
             }
             let wake_at = self.parts.tenure.lock().poll_timeout();
             let input = tokio::select! {
@@ -160,6 +165,15 @@ impl Link {
             };
             self.handle(input);
         }
+    }
+
+    /// What waits to be taken in.
+    fn come(&mut self) -> Option<Input> {
+        if let Ok(input) = self.inputs.try_recv() {
+            return Some(input);
+        }
+        let read = self.readings.try_join_next()?;
+        Some(self.take_assignments(read))
     }
 
     fn next_output(&self) -> Option<Output> {
@@ -286,7 +300,8 @@ impl Link {
         if clock::now() < self.connect_not_before {
             return Err(RequestError::Away);
         }
-        within(REQUEST_TIMEOUT, self.parts.identity.connect(&self.parts.store)).await
+        // It has a limit of its own, by how far away the database is.
+        Ok(self.parts.identity.connect(&self.parts.store).await?)
     }
 
     /// Orders the stop, and tells the tenure once nothing of these monitors can be stored any more.

@@ -24,13 +24,14 @@ use komainu_watchdogs::time::Mono;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::link::{Identity, SharedTenure};
 use super::pulse::Pulse;
 use super::runner::{Command, Gauges};
 use super::slices::Reread;
 use crate::keys::NodeKey;
-use crate::store::{Store, TenureConnection};
+use crate::store::{Store, StoreError, TenureConnection};
 use crate::{clock, signature};
 
 /// How long the database may take to answer.
@@ -172,6 +173,8 @@ pub struct DatabaseProbe {
 #[derive(Default)]
 struct ProbeState {
     connection: Option<TenureConnection>,
+    /// A far database takes longer to connect to than whoever asks has time.
+    connecting: Option<JoinHandle<Result<TenureConnection, StoreError>>>,
     last: Option<(Mono, bool)>,
 }
 
@@ -188,17 +191,27 @@ impl DatabaseProbe {
         {
             return answers;
         }
-        let connection = state.connection.take();
-        let asked = tokio::time::timeout(DATABASE_TIMEOUT, async {
-            let mut connection = match connection {
-                Some(connection) => connection,
-                None => identity.connect(&self.store).await?,
-            };
-            connection.read_row().await.map(|_| connection)
-        });
-        state.connection = asked.await.ok().and_then(Result::ok);
-        let answers = state.connection.is_some();
+        let asked = tokio::time::timeout(DATABASE_TIMEOUT, self.ask(&mut state, identity)).await;
+        let answers = asked.unwrap_or(false);
         state.last = Some((clock::now(), answers));
+        answers
+    }
+
+    async fn ask(&self, state: &mut ProbeState, identity: &Identity) -> bool {
+        let begin = || {
+            let (identity, store) = (identity.clone(), self.store.clone());
+            tokio::spawn(async move { identity.connect(&store).await })
+        };
+        let mut connection = if let Some(connection) = state.connection.take() {
+            connection
+        } else {
+            let connected = state.connecting.get_or_insert_with(begin).await;
+            state.connecting = None;
+            let Ok(Ok(connection)) = connected else { return false };
+            connection
+        };
+        let answers = connection.read_row().await.is_ok();
+        state.connection = answers.then_some(connection);
         answers
     }
 }

@@ -94,7 +94,8 @@ impl Slices {
         if self.tenure.lock().lease_left(clock::now()).is_zero() {
             return;
         }
-        match tokio::time::timeout(TIMEOUT, look(self, connection)).await {
+        let limit = self.store.allow(TIMEOUT);
+        match tokio::time::timeout(limit, look(self, connection)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a slice could not be read");

@@ -60,6 +60,10 @@ pub trait BeatStore: Send + Sync {
     fn store(&self, attempts: &[Attempt]) -> impl Future<Output = Result<Vec<Receipt>, StoreError>> + Send;
     /// The last beat of each of these monitors.
     fn last_beats(&self, monitors: &[MonitorId]) -> impl Future<Output = Result<Vec<LastBeat>, StoreError>> + Send;
+    /// How long an attempt may take.
+    fn limit(&self) -> Duration {
+        STORE_TIMEOUT
+    }
 }
 
 /// The real one.
@@ -82,6 +86,10 @@ impl BeatStore for Database {
 
     async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {
         self.keeper.store().last_beats(monitors).await
+    }
+
+    fn limit(&self) -> Duration {
+        self.keeper.store().allow(STORE_TIMEOUT)
     }
 }
 
@@ -228,7 +236,7 @@ impl<D: BeatStore> Writer<D> {
         if batch.is_empty() {
             return Ok(Done::Whole);
         }
-        let outcome = tokio::time::timeout(STORE_TIMEOUT, self.attempt(&batch)).await;
+        let outcome = tokio::time::timeout(self.database.limit(), self.attempt(&batch)).await;
         match (outcome.unwrap_or(Err(AttemptError::Timeout)), batch.as_slice()) {
             (Ok(later), _) if later.is_empty() => Ok(Done::Whole),
             (Ok(later), _) => {
@@ -358,7 +366,7 @@ struct Failed {
 enum AttemptError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the database did not answer within {} s", STORE_TIMEOUT.as_secs())]
+    #[error("the database did not answer in time")]
     Timeout,
 }
 

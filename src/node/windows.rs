@@ -107,7 +107,7 @@ impl WindowReader {
         let mut refused = BTreeSet::new();
         let mut is_failing = false;
         loop {
-            let problem = match tokio::time::timeout(TIMEOUT, self.look(&mut refused)).await {
+            let problem = match tokio::time::timeout(self.store.allow(TIMEOUT), self.look(&mut refused)).await {
                 Ok(Ok(covered)) => {
                     self.teller.tell(covered);
                     None

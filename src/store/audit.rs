@@ -2,9 +2,10 @@
 
 use komainu_watchdogs::time::Wall;
 
+use super::dialect::Dialect;
 use super::error::StoreError;
 use super::pool::Store;
-use super::session::Session;
+use super::session::{Session, Statement};
 use super::value::{Value, values};
 use super::{Page, key_of_cursor};
 
@@ -41,12 +42,17 @@ pub async fn append(store: &Store, deed: &Deed) -> Result<(), StoreError> {
 
 /// Adds a row within a transaction.
 pub(crate) async fn append_in(session: &mut Session, deed: &Deed) -> Result<(), StoreError> {
+    let (sql, values) = appended(session.dialect(), deed);
+    session.execute("write the audit trail", sql, values).await.map(|_| ())
+}
+
+/// The statement that adds a row.
+pub(crate) fn appended(dialect: Dialect, deed: &Deed) -> Statement {
     let sql = format!(
         "INSERT INTO komainu_audit (at, who, what, subject, before_json, after_json) VALUES ({}, ?, ?, ?, ?, ?)",
-        session.dialect().now_ms()
+        dialect.now_ms()
     );
-    let values = values![&deed.who, &deed.what, &deed.subject, deed.before.clone(), deed.after.clone()];
-    session.execute("write the audit trail", sql, values).await.map(|_| ())
+    (sql, values![&deed.who, &deed.what, &deed.subject, deed.before.clone(), deed.after.clone()])
 }
 
 /// Which rows of the trail; `None`: whatever it says there.

@@ -9,9 +9,10 @@ use serde_json::json;
 
 use super::audit::{self, Deed};
 use super::catalog::Catalog;
+use super::dialect::Dialect;
 use super::error::StoreError;
 use super::pool::{Store, in_transaction};
-use super::session::Session;
+use super::session::{Session, Statement};
 use super::value::{Value, values};
 use super::watch::{cluster_row, kinds, leader_row, stamp};
 
@@ -67,13 +68,27 @@ pub(crate) async fn raise_generation(session: &mut Session, reason: &str, monito
     session.execute(act, sql, values![Nonce(rand::random())]).await?;
     let row = session.row(act, "SELECT generation, nonce FROM komainu_cluster WHERE id = 1", vec![]).await?;
     let stamp = stamp(&row.ok_or(StoreError::SchemaMissing)?)?;
-    // A database that was restored half may have this number already: the later one is the true one.
+    let (sql, values) = remembered(session.dialect(), stamp, reason, monitors);
+    session.execute(act, sql, values).await?;
+    Ok(stamp)
+}
+
+/// The statements that make this generation the present one, for whoever holds the lock on the cluster's row and saw there
+/// the one before.
+pub(crate) fn raised(dialect: Dialect, stamp: Stamp, reason: &str, monitors: u32) -> [Statement; 2] {
+    let now = dialect.now_ms();
+    let sql = format!("UPDATE komainu_cluster SET generation = ?, nonce = ?, changed_at = {now} WHERE id = 1");
+    [(sql, values![stamp.generation, stamp.nonce]), remembered(dialect, stamp, reason, monitors)]
+}
+
+/// A database that was restored half may have this number already: the later one is the true one.
+fn remembered(dialect: Dialect, stamp: Stamp, reason: &str, monitors: u32) -> Statement {
     let sql = format!(
         "REPLACE INTO komainu_generation (generation, nonce, epoch, changed_at, reason, monitors) \
-         SELECT ?, ?, epoch, {now}, ?, ? FROM komainu_leader WHERE id = 1"
+         SELECT ?, ?, epoch, {}, ?, ? FROM komainu_leader WHERE id = 1",
+        dialect.now_ms()
     );
-    session.execute(act, sql, values![stamp.generation, stamp.nonce, reason, monitors]).await?;
-    Ok(stamp)
+    (sql, values![stamp.generation, stamp.nonce, reason, monitors])
 }
 
 /// Writes homes and starts automation. Homes that are written already stay. `by`: who wants it, for the audit trail.

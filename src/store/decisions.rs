@@ -2,6 +2,7 @@
 //!
 //! Owns the order of DESIGN §5 and of [`Decision`]: leadership, generation, guards, revokes, statuses, moves, the new
 //! generation. It decides nothing; an assumption of the whole that does not hold rolls everything back and is named.
+//! On MariaDB it is three round trips: what is locked and read, what is written, and the end.
 
 mod moves;
 mod nodes;
@@ -10,7 +11,7 @@ pub(super) use moves::id_list;
 
 use komainu_watchdogs::decision::{Decision, Refusal};
 use komainu_watchdogs::facts::Mode;
-use komainu_watchdogs::ids::Stamp;
+use komainu_watchdogs::ids::{Generation, Nonce, Stamp};
 use serde_json::json;
 
 use self::moves::Moved;
@@ -18,9 +19,11 @@ use self::nodes::LockedNodes;
 use super::audit::{self, Deed};
 use super::cluster;
 use super::error::StoreError;
-use super::session::{Purpose, Session};
-use super::value::values;
+use super::session::{Answer, Session};
+use super::value::{Row, values};
 use super::watch::{WatchdogIdentity, cluster_row};
+
+const ACT: &str = "commit a decision";
 
 /// At most so many assignments of monitors that are gone are deleted at once.
 const LEFTOVER_BATCH: u32 = 5_000;
@@ -48,11 +51,12 @@ pub(crate) async fn commit(
     decision: &Decision,
     identity: &WatchdogIdentity,
 ) -> Result<Outcome, StoreError> {
-    let act = "commit a decision";
-    session.begin(act, Purpose::Write).await?;
     match carry_out(session, decision, identity).await {
-        Ok((stamp, moved)) => session.end(act, Ok(Outcome::Done { stamp, moved })).await,
-        Err(Stop::Failed(error)) => session.end(act, Err(error)).await,
+        Ok((stamp, moved)) => Ok(Outcome::Done { stamp, moved }),
+        Err(Stop::Failed(error)) => {
+            session.roll_back().await;
+            Err(error)
+        }
         Err(Stop::Refused(refusal)) => {
             session.roll_back().await;
             Ok(Outcome::Refused(refusal))
@@ -65,41 +69,83 @@ async fn carry_out(
     decision: &Decision,
     identity: &WatchdogIdentity,
 ) -> Result<(Stamp, u32), Stop> {
-    ensure_leader(session, decision).await?;
-    let stands = ensure_generation(session, decision).await?;
-    let mut nodes = LockedNodes::lock(session, decision).await?;
-    nodes.ensure_guards(session, &decision.guards).await?;
-    for revoke in &decision.revokes {
-        nodes.revoke(session, revoke).await?;
-    }
-    for change in &decision.statuses {
-        nodes::change_status(session, change).await?;
-    }
-    let moved = moves::carry_out(session, decision, &nodes, stands.generation.next()).await?;
+    let (stands, mut nodes) = lock(session, decision).await?;
+    nodes.ensure_guards(&decision.guards)?;
+    let moved = write(session, decision, &mut nodes, stands.generation.next()).await?;
     if decision.forget_leftover {
         forget_leftover(session).await?;
     }
     let changes_assignment = !decision.revokes.is_empty() || moved.total() > 0;
-    let stamp = if changes_assignment { raise(session, decision, moved.total()).await? } else { stands };
-    if changes_assignment || !decision.statuses.is_empty() {
-        audit::append_in(session, &deed(decision, identity, stamp, &moved)).await?;
+    let mut last = Vec::new();
+    let mut stamp = stands;
+    if changes_assignment {
+        stamp = Stamp { generation: stands.generation.next(), nonce: Nonce(rand::random()) };
+        let reason = decision.moves.first().map_or("revoke", |step| step.reason.as_str());
+        last.extend(cluster::raised(session.dialect(), stamp, reason, moved.total()));
     }
+    if changes_assignment || !decision.statuses.is_empty() {
+        last.push(audit::appended(session.dialect(), &deed(decision, identity, stamp, &moved)));
+    }
+    session.commit_with(ACT, last).await?;
     Ok((stamp, moved.total()))
 }
 
-/// The fence: not one row means that another leads. It also takes the row's lock, so that nobody can claim before
-/// this transaction ends.
-async fn ensure_leader(session: &mut Session, decision: &Decision) -> Result<(), Stop> {
-    let sql = "UPDATE komainu_leader SET renewals = renewals + 1 WHERE id = 1 AND epoch = ? AND holder = ?";
-    let found = session.execute("check the leadership", sql, values![decision.epoch, decision.holder]).await?;
-    if found == 1 { Ok(()) } else { Err(Stop::Refused(Refusal::Deposed)) }
+/// Begins the transaction, and takes all locks in their order: the leader's row, the cluster's, the nodes'.
+async fn lock(session: &mut Session, decision: &Decision) -> Result<(Stamp, LockedNodes), Stop> {
+    let dialect = session.dialect();
+    // The fence: not one row means that another leads. It also takes the row's lock, so that nobody can claim before this
+    // transaction ends.
+    let fence =
+        "UPDATE komainu_leader SET renewals = renewals + 1 WHERE id = 1 AND epoch = ? AND holder = ?".to_owned();
+    let generation = format!(
+        "SELECT mode, frozen, pinned_node, generation, nonce, \
+         EXISTS (SELECT 1 FROM komainu_generation WHERE generation = ? AND nonce = ?) AS is_known \
+         FROM komainu_cluster WHERE id = 1{}",
+        dialect.for_update()
+    );
+    let statements = vec![
+        (fence, values![decision.epoch, decision.holder]),
+        (generation, values![decision.seen.generation, decision.seen.nonce]),
+        nodes::locking(dialect, decision),
+        nodes::looking(),
+    ];
+    let answers = session.begin_each(ACT, statements).await?;
+    let [fence, generation, locked, seen] =
+        <[Answer; 4]>::try_from(answers).map_err(|all| StoreError::unreadable(ACT, "answers", all.len()))?;
+    if fence.changed != 1 {
+        return Err(Stop::Refused(Refusal::Deposed));
+    }
+    let stands = ensure_generation(generation.rows.first().ok_or(StoreError::SchemaMissing)?, decision)?;
+    Ok((stands, LockedNodes::of(&locked.rows, &seen.rows, decision)?))
 }
 
-async fn ensure_generation(session: &mut Session, decision: &Decision) -> Result<Stamp, Stop> {
-    let lock = session.dialect().for_update();
-    let sql = format!("SELECT mode, frozen, pinned_node, generation, nonce FROM komainu_cluster WHERE id = 1{lock}");
-    let row = session.row("check the generation", sql, vec![]).await?.ok_or(StoreError::SchemaMissing)?;
-    let cluster = cluster_row(&row)?;
+/// Leases taken away, statuses, moves, in this order.
+async fn write(
+    session: &mut Session,
+    decision: &Decision,
+    nodes: &mut LockedNodes,
+    makes: Generation,
+) -> Result<Moved, Stop> {
+    let dialect = session.dialect();
+    let mut statements: Vec<_> = decision.revokes.iter().map(|revoke| nodes.revoke(revoke)).collect();
+    for change in &decision.statuses {
+        statements.extend(nodes::change_status(session, change).await?);
+    }
+    let before = statements.len();
+    let moves = moves::planned(dialect, decision, nodes, makes)?;
+    statements.extend(moves.iter().flat_map(|(_, statements)| statements.clone()));
+    let answers = session.each(ACT, statements).await?;
+    for (revoke, answer) in decision.revokes.iter().zip(&answers) {
+        if answer.changed != 1 {
+            return Err(Stop::Refused(Refusal::NodeLives(revoke.node.clone())));
+        }
+    }
+    let changed = answers.into_iter().skip(before).map(|answer| answer.changed);
+    Ok(Moved::of(moves, changed))
+}
+
+fn ensure_generation(row: &Row, decision: &Decision) -> Result<Stamp, Stop> {
+    let cluster = cluster_row(row)?;
     // Under the row's lock: once a freeze was answered, nothing begins to move but what an operator sent somewhere.
     let is_held = cluster.mode == Mode::Observe || (cluster.frozen && !decision.is_allowed_while_frozen());
     if is_held && !(decision.moves.is_empty() && decision.revokes.is_empty()) {
@@ -107,13 +153,8 @@ async fn ensure_generation(session: &mut Session, decision: &Decision) -> Result
     }
     // Hands may have raised it since: what they wrote is judged row by row. But it must be of this database's past.
     let stands = cluster.stamp;
-    let is_ours = stands == decision.seen || nodes::is_known(session, decision.seen).await?;
+    let is_ours = stands == decision.seen || row.flag("is_known")?;
     if is_ours { Ok(stands) } else { Err(Stop::Refused(Refusal::UnknownGeneration)) }
-}
-
-async fn raise(session: &mut Session, decision: &Decision, moved: u32) -> Result<Stamp, StoreError> {
-    let reason = decision.moves.first().map_or("revoke", |step| step.reason.as_str());
-    cluster::raise_generation(session, reason, moved).await
 }
 
 /// Monitors deleted in Kuma leave their assignments behind.

@@ -31,7 +31,7 @@ pub use settle::{SettleConnection, Words};
 
 /// A connection on which nothing waits for a locked table for longer than for a locked row.
 async fn connect(store: &Store) -> Result<Session, StoreError> {
-    let mut session = store.open().await?;
+    let mut session = Session::connect(store.url()).await?;
     if session.dialect() == Dialect::MariaDb {
         session.batch("set up the session", "SET SESSION lock_wait_timeout = 3").await?;
     }

@@ -8,9 +8,9 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
-use super::session::Session;
+use super::session::{Session, Statement};
 use super::url::{DatabaseUrl, Place};
-use super::value::values;
+use super::value::{Row, Value, values};
 
 /// MariaDB takes 192 bytes.
 const LONGEST_NAME: usize = 190;
@@ -34,8 +34,23 @@ impl LeaderLock {
         }
     }
 
-    /// Takes the lock without waiting. Held already: makes sure that it still is, for `GET_LOCK` would stack.
-    pub(crate) async fn attempt(&mut self, session: &mut Session) -> Result<bool, StoreError> {
+    /// What takes the lock without waiting, to be handed to [`Self::take`]. Held already: what makes sure that it still is,
+    /// for `GET_LOCK` would stack.
+    pub(crate) fn attempt(&self) -> Statement {
+        match self {
+            Self::Server { name, held: false } => {
+                ("SELECT CAST(GET_LOCK(?, 0) AS SIGNED) AS locked".to_owned(), values![name])
+            }
+            Self::Nothing | Self::File { .. } | Self::Server { held: true, .. } => {
+                let (mine, values) = self.is_held();
+                (format!("SELECT {mine} AS locked"), values)
+            }
+        }
+    }
+
+    /// What the answer to [`Self::attempt`] means.
+    pub(crate) fn take(&mut self, answer: Option<&Row>) -> Result<bool, StoreError> {
+        let locked = || answer.map_or(Ok(0), |row| row.small("locked")).map(|locked| locked == 1);
         match self {
             Self::Nothing => Ok(false),
             Self::File { held: Some(_), .. } => Ok(true),
@@ -44,31 +59,33 @@ impl LeaderLock {
                 Ok(held.is_some())
             }
             Self::Server { held: true, .. } => {
-                if self.is_held(session).await? {
-                    return Ok(true);
+                if locked()? {
+                    Ok(true)
+                } else {
+                    Err(lost("the advisory lock is not held any more"))
                 }
-                Err(lost("the advisory lock is not held any more"))
             }
-            Self::Server { name, held } => {
-                let act = "take the leader lock";
-                let row = session.row(act, "SELECT GET_LOCK(?, 0) AS locked", values![&*name]).await?;
-                *held = row.map_or(Ok(0), |row| row.small("locked"))? == 1;
+            Self::Server { held, .. } => {
+                *held = locked()?;
                 Ok(*held)
             }
         }
     }
 
-    /// Whether it is held, by the word of who keeps it.
-    pub(crate) async fn is_held(&self, session: &mut Session) -> Result<bool, StoreError> {
+    /// An expression: 1 when it is held, by the word of who keeps it.
+    pub(crate) fn is_held(&self) -> (String, Vec<Value>) {
         match self {
-            Self::Nothing | Self::Server { held: false, .. } => Ok(false),
-            Self::File { held, .. } => Ok(held.is_some()),
+            Self::Nothing | Self::Server { held: false, .. } => ("0".to_owned(), vec![]),
+            Self::File { held, .. } => (u8::from(held.is_some()).to_string(), vec![]),
             Self::Server { name, held: true } => {
-                let act = "check the leader lock";
-                let sql = "SELECT CAST(COALESCE(IS_USED_LOCK(?) = CONNECTION_ID(), 0) AS SIGNED) AS mine";
-                session.row(act, sql, values![name]).await?.map_or(Ok(false), |row| row.flag("mine"))
+                ("CAST(COALESCE(IS_USED_LOCK(?) = CONNECTION_ID(), 0) AS SIGNED)".to_owned(), values![name])
             }
         }
+    }
+
+    /// Galera, where no lock is worth anything.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
     }
 
     /// Gives it back.

@@ -13,7 +13,7 @@ use super::decisions::{self, Outcome};
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::leader_lock::LeaderLock;
-use super::session::{Purpose, STATEMENT_TIMEOUT, Session};
+use super::session::{Session, Statement};
 use super::shard;
 use super::url::DatabaseUrl;
 use super::value::values;
@@ -87,23 +87,15 @@ impl Leadership {
         let act = "read the assignments";
         let not_connected = || StoreError::Lost { act, reason: "not connected".to_owned() };
         let session = &mut self.link.as_mut().ok_or_else(not_connected)?.session;
-        session.limit_statements_to(SHARD_TIMEOUT).await?;
-        let read = match session.begin(act, Purpose::Snapshot).await {
-            Ok(()) => {
-                let read = shard::read(session).await;
-                session.end(act, read).await
-            }
-            Err(error) => Err(error),
-        };
-        let is_limited = session.limit_statements_to(STATEMENT_TIMEOUT).await.is_ok();
-        if read.is_err() || !is_limited {
+        let read = shard::read(session, SHARD_TIMEOUT).await;
+        if read.is_err() {
             self.link = None;
         }
         read
     }
 
-    /// Statements sent on the present connection.
-    pub fn statements(&self) -> u64 {
+    /// Round trips so far, of the present connection.
+    pub fn trips(&self) -> u64 {
         self.link.as_ref().map_or(0, |link| link.session.statements())
     }
 
@@ -113,10 +105,12 @@ impl Leadership {
             self.link = Some(self.connect().await?);
         }
         let Some(link) = self.link.as_mut() else { return Ok(not_connected()) };
-        let locked = link.lock.attempt(&mut link.session).await?;
         let sql = "SELECT epoch, holder, watchdog_id, renewals FROM komainu_leader WHERE id = 1";
-        let row = link.session.row("read the leader", sql, vec![]).await?;
-        let row: LeaderRow = leader_row(&row.ok_or(StoreError::SchemaMissing)?)?;
+        let asked = vec![link.lock.attempt(), (sql.to_owned(), vec![])];
+        let answers = link.session.each("read the leader", asked).await?;
+        let [lock, leader] = answers.as_slice() else { return Err(StoreError::SchemaMissing) };
+        let locked = link.lock.take(lock.rows.first())?;
+        let row: LeaderRow = leader_row(leader.rows.first().ok_or(StoreError::SchemaMissing)?)?;
         Ok(LeadershipAnswer::Attempted { locked, row })
     }
 
@@ -127,40 +121,38 @@ impl Leadership {
             session.batch("set up the session", "SET SESSION wait_timeout = 10").await?;
         }
         let lock = LeaderLock::of(&mut session, &self.url, &self.cluster).await?;
+        if lock.is_nothing() {
+            session.write_singly();
+        }
         Ok(Link { session, lock })
     }
 
     async fn claim(&mut self, seen: Epoch, with_lock: bool) -> Result<LeadershipAnswer, StoreError> {
         let Some(link) = self.link.as_mut() else { return Ok(not_connected()) };
-        if with_lock && !link.lock.is_held(&mut link.session).await? {
-            return Ok(LeadershipAnswer::ClaimLost);
-        }
-        if is_read_only(&mut link.session).await? {
-            return Ok(LeadershipAnswer::Failed("the database server is read-only".to_owned()));
-        }
         let sql = format!(
             "UPDATE komainu_leader SET epoch = epoch + 1, holder = ?, watchdog_id = ?, renewals = renewals + 1, \
              claimed_at = {} WHERE id = 1 AND epoch = ?",
             link.session.dialect().now_ms()
         );
         let values = values![self.incarnation, &self.identity.watchdog, seen];
-        let claimed = link.session.execute("claim the leadership", sql, values).await? == 1;
-        Ok(if claimed { LeadershipAnswer::Claimed(Epoch(seen.0 + 1)) } else { LeadershipAnswer::ClaimLost })
+        Ok(match link.write("claim the leadership", with_lock, (sql, values)).await? {
+            Written::ReadOnly => LeadershipAnswer::Failed("the database server is read-only".to_owned()),
+            Written::Rows(1) => LeadershipAnswer::Claimed(Epoch(seen.0 + 1)),
+            Written::Rows(_) | Written::WithoutLock => LeadershipAnswer::ClaimLost,
+        })
     }
 
     async fn renew(&mut self, epoch: Epoch, with_lock: bool) -> Result<LeadershipAnswer, StoreError> {
         let Some(link) = self.link.as_mut() else { return Ok(not_connected()) };
-        if with_lock && !link.lock.is_held(&mut link.session).await? {
-            return Ok(LeadershipAnswer::Deposed("the advisory lock is not held any more".to_owned()));
-        }
-        if is_read_only(&mut link.session).await? {
-            return Ok(LeadershipAnswer::Deposed("the database server became read-only".to_owned()));
-        }
         let sql = "UPDATE komainu_leader SET renewals = renewals + 1 WHERE id = 1 AND epoch = ? AND holder = ?";
         let values = values![epoch, self.incarnation];
-        let renewed = link.session.execute("renew the leadership", sql, values).await? == 1;
-        let deposed = || LeadershipAnswer::Deposed("another watchdog leads".to_owned());
-        Ok(if renewed { LeadershipAnswer::Renewed } else { deposed() })
+        let deposed = |reason: &str| LeadershipAnswer::Deposed(reason.to_owned());
+        Ok(match link.write("renew the leadership", with_lock, (sql.to_owned(), values)).await? {
+            Written::WithoutLock => deposed("the advisory lock is not held any more"),
+            Written::ReadOnly => deposed("the database server became read-only"),
+            Written::Rows(1) => LeadershipAnswer::Renewed,
+            Written::Rows(_) => deposed("another watchdog leads"),
+        })
     }
 
     async fn release(&mut self) {
@@ -175,15 +167,45 @@ fn not_connected() -> LeadershipAnswer {
     LeadershipAnswer::Failed("not connected".to_owned())
 }
 
-/// A server that became a replica would refuse, or lose, what is written.
-async fn is_read_only(session: &mut Session) -> Result<bool, StoreError> {
-    if session.dialect() == Dialect::Sqlite {
-        return Ok(false);
+/// What became of a write to the leader's row.
+enum Written {
+    /// The lock that it needs is not held: nothing was written.
+    WithoutLock,
+    /// A server that became a replica would refuse, or lose, what is written: nothing was.
+    ReadOnly,
+    /// So many rows fulfilled its conditions.
+    Rows(u64),
+}
+
+impl Link {
+    /// Writes only while the lock is held, if it needs to be, and the server takes writes; on MariaDB in one round trip.
+    ///
+    /// Both are asked into variables of the session: a replica that repeats the statement gets their values with it, where
+    /// it would find nobody's lock itself.
+    async fn write(
+        &mut self,
+        act: &'static str,
+        with_lock: bool,
+        (sql, values): Statement,
+    ) -> Result<Written, StoreError> {
+        let (mine, asked) = if with_lock { self.lock.is_held() } else { ("1".to_owned(), vec![]) };
+        if self.session.dialect() == Dialect::Sqlite {
+            let is_mine = mine == "1";
+            let written = async || self.session.execute(act, sql, values).await.map(Written::Rows);
+            return if is_mine { written().await } else { Ok(Written::WithoutLock) };
+        }
+        let ask = format!("SET @komainu_mine = {mine}, @komainu_open = CAST(@@read_only AS CHAR) IN ('0', 'OFF')");
+        let show = "SELECT CAST(@komainu_mine AS SIGNED) AS mine, CAST(@komainu_open AS SIGNED) AS open";
+        let guarded = format!("{sql} AND @komainu_mine = 1 AND @komainu_open = 1");
+        let answers = self.session.each(act, vec![(ask, asked), (show.to_owned(), vec![]), (guarded, values)]).await?;
+        let [_, shown, written] = answers.as_slice() else { return Err(StoreError::SchemaMissing) };
+        let shown = shown.rows.first().ok_or(StoreError::SchemaMissing)?;
+        Ok(match (shown.flag("mine")?, shown.flag("open")?) {
+            (false, _) => Written::WithoutLock,
+            (true, false) => Written::ReadOnly,
+            (true, true) => Written::Rows(written.changed),
+        })
     }
-    let sql = "SELECT CAST(@@read_only AS CHAR) AS state";
-    let state = session.row("ask whether the server takes writes", sql, vec![]).await?;
-    let state = state.map_or(Ok(String::new()), |row| row.text("state"))?;
-    Ok(!matches!(state.as_str(), "0" | "OFF"))
 }
 
 /// The error with its sources, for an answer that is a text.

@@ -192,7 +192,7 @@ fn refuse_newer(found: u32) -> Result<(), StoreError> {
 
 /// A connection that waits long, and keeps a second `komainu migrate` out until it closes.
 async fn connect(store: &Store) -> Result<Session, StoreError> {
-    let mut session = store.open().await?;
+    let mut session = Session::connect(store.url()).await?;
     session.limit_statements_to(MIGRATION_TIMEOUT).await?;
     if session.dialect() == Dialect::MariaDb {
         // An ALTER that waits for a table lets nobody else at it: rather give up.

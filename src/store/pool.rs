@@ -14,7 +14,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::catalog::Catalog;
 use super::dialect::Dialect;
-use super::distance::Distance;
 use super::error::StoreError;
 use super::session::Session;
 use super::tenure::{NodeProcess, TenureConnection};
@@ -78,7 +77,6 @@ struct Shared {
     catalog: Mutex<Option<Arc<Catalog>>>,
     /// The schema was found to fit.
     is_checked: AtomicBool,
-    distance: Distance,
 }
 
 /// The connections of one share.
@@ -116,7 +114,6 @@ impl Store {
             dialect: url.dialect(),
             catalog: Mutex::new(None),
             is_checked: AtomicBool::new(false),
-            distance: Distance::default(),
         };
         Self { shared: Arc::new(shared), pool: Pool::of(Share::Whole) }
     }
@@ -195,27 +192,20 @@ impl Store {
 
     /// Borrows a connection.
     pub(crate) async fn lease(&self, act: &'static str) -> Result<Lease, StoreError> {
-        let (permits, patience) = (Arc::clone(&self.pool.permits), self.pool.share.patience());
+        let (permits, patience) = (Arc::clone(&self.pool.permits), self.allow(self.pool.share.patience()));
         let Ok(Ok(permit)) = tokio::time::timeout(patience, permits.acquire_owned()).await else {
             return Err(StoreError::PoolTimeout { act, millis: patience.as_millis() });
         };
         let session = match self.take_idle().await {
             Some(session) => session,
-            None => self.open().await?,
+            None => Session::connect(&self.shared.url).await?,
         };
         Ok(Lease { session: Some(session), pool: Arc::clone(&self.pool), _permit: permit })
     }
 
-    /// A new connection, waited for by how far away the database was lately.
-    pub(crate) async fn open(&self) -> Result<Session, StoreError> {
-        let session = Session::connect_within(self.shared.distance.patience(), &self.shared.url).await?;
-        self.note_trip(session.trip());
-        Ok(session)
-    }
-
-    /// A statement that does next to nothing took so long.
-    pub(crate) fn note_trip(&self, trip: Duration) {
-        self.shared.distance.note(trip);
+    /// A limit that was chosen for a near database, with room for the trips to this one.
+    pub fn allow(&self, near: Duration) -> Duration {
+        self.shared.url.distance().allow(near)
     }
 
     /// An idle connection that still answers: the server may have been restarted since it was used.

@@ -6,15 +6,18 @@
 //! A statement that will not be seen again is not prepared on MariaDB: closing it sends a packet without an answer, and
 //! the packet after that waits 40 ms for the acknowledgement of the first (the driver leaves Nagle's algorithm on).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use komainu_watchdogs::time::Mono;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either};
 
 use self::bind::{bind_mariadb, bind_sqlite, written_out};
 use super::dialect::Dialect;
+use super::distance::Distance;
 use super::error::{StoreError, server_code};
 use super::url::{DatabaseUrl, Place};
 use super::value::{Row, Value};
@@ -67,6 +70,16 @@ pub(crate) enum Purpose {
     Write,
 }
 
+/// A statement and its values.
+pub(crate) type Statement = (String, Vec<Value>);
+
+/// What one of several statements brought.
+pub(crate) struct Answer {
+    pub(crate) rows: Vec<Row>,
+    /// Rows that its WHERE clause found, if it changes any.
+    pub(crate) changed: u64,
+}
+
 enum Wire {
     MariaDb(Box<MySqlConnection>),
     Sqlite(Box<SqliteConnection>),
@@ -88,7 +101,12 @@ pub(crate) struct Session {
     /// A statement was sent and its answer not yet seen: dropped in between, the connection is of no use.
     in_flight: bool,
     statements: u64,
-    trip: Duration,
+    distance: Arc<Distance>,
+    /// When the last statement left.
+    sent_at: Mono,
+    /// Galera: of several writing statements in one packet, one that loses its transaction half-way is answered as if it
+    /// had not.
+    writes_singly: bool,
 }
 
 impl Session {
@@ -97,7 +115,12 @@ impl Session {
         Self::connect_within(FAR_CONNECT_TIMEOUT, url).await
     }
 
-    pub(crate) async fn connect_within(limit: Duration, url: &DatabaseUrl) -> Result<Self, StoreError> {
+    /// Waited for by how far away the database was lately.
+    pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        Self::connect_within(url.distance().patience(), url).await
+    }
+
+    async fn connect_within(limit: Duration, url: &DatabaseUrl) -> Result<Self, StoreError> {
         let connecting = async {
             match url.place() {
                 Place::MariaDb(address) => connect_mariadb(address).await,
@@ -118,19 +141,19 @@ impl Session {
             in_transaction: false,
             in_flight: false,
             statements: 0,
-            trip: Duration::ZERO,
+            distance: Arc::clone(url.distance()),
+            sent_at: Mono::default(),
+            writes_singly: false,
         };
         if session.dialect() == Dialect::MariaDb {
-            let began_at = clock::now();
             session.batch("set up the session", MARIADB_SETTINGS).await?;
-            session.trip = clock::now().since(began_at);
         }
         Ok(session)
     }
 
-    /// What one trip took when it was connected.
-    pub(crate) fn trip(&self) -> Duration {
-        self.trip
+    /// From now on each writing statement travels alone.
+    pub(crate) fn write_singly(&mut self) {
+        self.writes_singly = true;
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -202,7 +225,7 @@ impl Session {
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
         self.depart(act)?;
-        let limit = self.statement_timeout;
+        let limit = self.limit();
         let answer = match &mut self.wire {
             Wire::MariaDb(wire) => {
                 let rows = match sql.into() {
@@ -220,34 +243,32 @@ impl Session {
         self.arrive(act, answer)
     }
 
-    /// Several statements without values, sent as one text to MariaDB: the rows of each.
-    async fn answers(&mut self, act: &'static str, text: &str) -> Result<Vec<Vec<Row>>, StoreError> {
+    /// Several statements without values, sent as one text to MariaDB: what each brought.
+    async fn answers(&mut self, act: &'static str, text: &str) -> Result<Vec<Answer>, StoreError> {
+        self.depart(act)?;
+        let limit = self.limit();
         let Wire::MariaDb(wire) = &mut self.wire else { return Ok(Vec::new()) };
-        if self.in_flight {
-            return Err(StoreError::Lost { act, reason: "an earlier statement was never answered".to_owned() });
-        }
-        self.in_flight = true;
-        self.statements += 1;
         let reading = async {
-            let mut sets = vec![Vec::new()];
-            let mut answers = sqlx::raw_sql(AssertSqlSafe(text.to_owned())).fetch_many(&mut **wire);
-            while let Some(answer) = answers.try_next().await? {
-                match (answer, sets.last_mut()) {
-                    (Either::Right(row), Some(rows)) => rows.push(Row::mariadb(act, row)),
-                    (Either::Right(_), None) => {}
-                    (Either::Left(_), _) => sets.push(Vec::new()),
+            let (mut answers, mut rows) = (Vec::new(), Vec::new());
+            let mut coming = sqlx::raw_sql(AssertSqlSafe(text.to_owned())).fetch_many(&mut **wire);
+            while let Some(come) = coming.try_next().await? {
+                match come {
+                    Either::Right(row) => rows.push(Row::mariadb(act, row)),
+                    Either::Left(end) => {
+                        answers.push(Answer { rows: std::mem::take(&mut rows), changed: end.rows_affected() });
+                    }
                 }
             }
-            Ok(sets)
+            Ok(answers)
         };
-        let answer = within(act, self.statement_timeout, reading).await?;
+        let answer = within(act, limit, reading).await?;
         self.arrive(act, answer)
     }
 
     /// Several statements without values, sent as one text.
     pub(crate) async fn batch(&mut self, act: &'static str, text: &str) -> Result<(), StoreError> {
         self.depart(act)?;
-        let limit = self.statement_timeout;
+        let limit = self.limit();
         let statement = sqlx::raw_sql(AssertSqlSafe(text.to_owned()));
         let answer = match &mut self.wire {
             Wire::MariaDb(wire) => within(act, limit, statement.execute(&mut **wire)).await?.map(|_| ()),
@@ -269,7 +290,7 @@ impl Session {
 
     async fn change(&mut self, act: &'static str, sql: Sql, values: Vec<Value>) -> Result<Changed, StoreError> {
         self.depart(act)?;
-        let limit = self.statement_timeout;
+        let limit = self.limit();
         let answer = match &mut self.wire {
             Wire::MariaDb(wire) => {
                 let done = match sql {
@@ -296,11 +317,20 @@ impl Session {
         }
         self.in_flight = true;
         self.statements += 1;
+        self.sent_at = clock::now();
         Ok(())
+    }
+
+    /// There and back twice: the first use of a prepared statement is two trips.
+    fn limit(&self) -> Duration {
+        self.distance.allow_trips(self.statement_timeout, 2)
     }
 
     fn arrive<T>(&mut self, act: &'static str, answer: Result<T, sqlx::Error>) -> Result<T, StoreError> {
         let answer = answer.map_err(|error| StoreError::of(act, error));
+        if self.dialect() == Dialect::MariaDb && answer.is_ok() {
+            self.distance.note(clock::now().since(self.sent_at));
+        }
         self.in_flight = answer.as_ref().is_err_and(StoreError::is_lost_connection);
         answer
     }

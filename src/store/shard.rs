@@ -5,13 +5,14 @@ mod counts;
 pub(crate) use counts::Counts;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use komainu_watchdogs::facts::{MonitorRow, Shard, ShardGroup, Source};
 use komainu_watchdogs::ids::{Generation, MonitorId};
 
 use super::error::StoreError;
 use super::session::Session;
-use super::value::{Row, values};
+use super::value::Row;
 use super::watch::{kinds, stamp};
 
 const ACT: &str = "read the assignments";
@@ -59,16 +60,19 @@ const AFFINITY_WITHIN: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id = m.i
      LEFT JOIN (SELECT p.monitor_id, GROUP_CONCAT(p.value) AS tagged FROM tag g JOIN monitor_tag p ON p.tag_id = g.id \
      WHERE g.name = ? AND {inside} GROUP BY p.monitor_id) t ON t.monitor_id = m.id";
 
-/// All monitors with their assignments.
-pub(crate) async fn read(session: &mut Session) -> Result<Shard, StoreError> {
-    let head = session.row(ACT, "SELECT generation, nonce FROM komainu_cluster WHERE id = 1", vec![]).await?;
-    let stamp = stamp(&head.ok_or(StoreError::SchemaMissing)?)?;
+/// All monitors with their assignments, in one snapshot; on MariaDB in one round trip.
+pub(crate) async fn read(session: &mut Session, limit: Duration) -> Result<Shard, StoreError> {
+    let affinity = AFFINITY.replacen('?', &format!("'{TAG}'"), 1);
     let sql = format!(
         "SELECT m.id, m.type, m.`interval`, m.active, a.monitor_id, a.node_id, a.effective_node, a.pinned, a.asked, \
          a.source_node, a.source_incarnation, a.released_at, k.run_on, t.tagged \
-         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {AFFINITY} ORDER BY m.id"
+         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {affinity} ORDER BY m.id"
     );
-    let rows = session.rows(ACT, sql, values![TAG]).await?;
+    let head = "SELECT generation, nonce FROM komainu_cluster WHERE id = 1";
+    let sets = session.snapshot_within(ACT, limit, &[head, &sql]).await?;
+    let [head, rows] =
+        <[Vec<Row>; 2]>::try_from(sets).map_err(|sets| StoreError::unreadable(ACT, "answers", sets.len()))?;
+    let stamp = stamp(head.first().ok_or(StoreError::SchemaMissing)?)?;
     let monitors = rows.iter().map(monitor).collect::<Result<_, _>>()?;
     Ok(Shard { stamp, monitors })
 }

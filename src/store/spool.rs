@@ -162,18 +162,59 @@ async fn enter_untold(session: &mut Session, routing: &Routing, outage: &Outage)
     Ok(())
 }
 
-/// A delivery that was waiting when the database went away. Held ones and those of others are what they are by now.
+/// A delivery that was waiting when the database went away. It may have been held, told or taken back since: people were
+/// told of it all the same. Who was told by another channel hears the rest from that one.
 async fn mark(session: &mut Session, delivery: i64, told: &Told) -> Result<(), StoreError> {
     let act = "mark what was told";
     if !told.is_sent {
-        let sql = "UPDATE komainu_delivery SET may_be_repeated = 1, notice_id = ?, sending_at = ? \
-             WHERE id = ? AND state = 'waiting' AND sending_at IS NULL AND claimed_until IS NULL";
+        let sql = "UPDATE komainu_delivery SET state = 'waiting', may_be_repeated = 1, notice_id = ?, sending_at = ? \
+             WHERE id = ? AND state IN ('waiting', 'held') AND sending_at IS NULL AND claimed_until IS NULL";
         return session.execute(act, sql, values![&told.notice_id, told.at, delivery]).await.map(|_| ());
     }
-    let sql = "UPDATE komainu_delivery SET state = 'sent', sent_at = ?, notice_id = ?, vendor_ref = ?, \
-         claimed_by = NULL, claimed_until = NULL WHERE id = ? AND state = 'waiting'";
+    let sql =
+        format!("SELECT event_id, incident_id FROM komainu_delivery WHERE id = ?{}", session.dialect().for_update());
+    let Some(row) = session.row(act, sql, values![delivery]).await? else { return Ok(()) };
+    let (incident_id, event_id) = (row.int("incident_id")?, row.int("event_id")?);
+    // What may have arrived where it was meant for goes on being told there.
+    let sql = "UPDATE komainu_delivery SET state = 'sent', channel = ?, sent_at = ?, notice_id = ?, vendor_ref = ?, \
+         claimed_by = NULL, claimed_until = NULL WHERE id = ? AND state IN ('waiting', 'held', 'cancelled') \
+         AND (channel = ? OR sending_at IS NULL)";
     let vendor_ref = told.vendor_ref.as_deref();
-    session.execute(act, sql, values![told.at, &told.notice_id, vendor_ref, delivery]).await.map(|_| ())
+    let values = values![&told.via, told.at, &told.notice_id, vendor_ref, delivery, &told.via];
+    let was_marked = session.execute(act, sql, values).await? > 0;
+    let sql = "SELECT id FROM komainu_delivery WHERE event_id = ? AND channel = ? AND state = 'sent' LIMIT 1";
+    if !was_marked && session.row(act, sql, values![event_id, &told.via]).await?.is_none() {
+        enter_sent(session, (incident_id, event_id), told).await?;
+    }
+    tell_end(session, (incident_id, event_id), &told.via).await
+}
+
+/// A channel that the tables did not expect to tell it has told it.
+async fn enter_sent(session: &mut Session, (incident_id, event_id): (i64, i64), told: &Told) -> Result<(), StoreError> {
+    let act = "enter what a channel was told";
+    let sql = format!(
+        "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, notice_id, vendor_ref, \
+         may_be_repeated, created_at, sent_at) VALUES (?, ?, ?, 'sent', ?, ?, ?, 1, {}, ?)",
+        session.dialect().now_ms()
+    );
+    let vendor_ref = told.vendor_ref.as_deref();
+    let values = values![event_id, incident_id, &told.via, told.at, &told.notice_id, vendor_ref, told.at];
+    session.execute(act, sql, values).await.map(|_| ())
+}
+
+/// Who was told of what is over by now hears of the end, unless that is told already.
+async fn tell_end(session: &mut Session, (incident_id, event_id): (i64, i64), channel: &str) -> Result<(), StoreError> {
+    let now = session.dialect().now_ms();
+    let sql = format!(
+        "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, created_at) \
+         SELECT MAX(e.id), e.incident_id, ?, 'waiting', {now}, {now} FROM komainu_event e \
+         JOIN komainu_incident i ON i.id = e.incident_id \
+         WHERE e.incident_id = ? AND e.id > ? AND e.kind = 'resolved' AND i.resolved_at IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM komainu_delivery o WHERE o.incident_id = ? AND o.channel = ? \
+         AND o.event_id > ? AND o.state <> 'cancelled') GROUP BY e.incident_id"
+    );
+    let values = values![channel, incident_id, event_id, incident_id, channel, event_id];
+    session.execute("tell the end of what was told", sql, values).await.map(|_| ())
 }
 
 async fn is_entered(session: &mut Session, told: &Told) -> Result<bool, StoreError> {
@@ -223,7 +264,7 @@ async fn open(session: &mut Session, routing: &Routing, outage: &Outage) -> Resu
 
 /// The waiting delivery of that channel was told already; or it gets one that was.
 async fn enter_told(session: &mut Session, at: (i64, i64), told: &Told) -> Result<(), StoreError> {
-    let (incident_id, event_id) = at;
+    let (_, event_id) = at;
     let act = "enter what a channel was told";
     if !told.is_sent {
         // As if the outbox had begun to send it: it is sent again under its id, and marked.
@@ -232,18 +273,14 @@ async fn enter_told(session: &mut Session, at: (i64, i64), told: &Told) -> Resul
         let values = values![&told.notice_id, told.at, event_id, &told.channel];
         return session.execute(act, sql, values).await.map(|_| ());
     }
+    // What may have arrived where it was meant for goes on being told there.
     let sql = "UPDATE komainu_delivery SET state = 'sent', sent_at = ?, notice_id = ?, vendor_ref = ?, channel = ?, \
-         claimed_by = NULL, claimed_until = NULL WHERE event_id = ? AND channel = ? AND state = 'waiting'";
+         claimed_by = NULL, claimed_until = NULL WHERE event_id = ? AND channel = ? AND state = 'waiting' \
+         AND (channel = ? OR sending_at IS NULL)";
     let vendor_ref = told.vendor_ref.as_deref();
-    let values = values![told.at, &told.notice_id, vendor_ref, &told.via, event_id, &told.channel];
-    if session.execute(act, sql, values).await? > 0 {
-        return Ok(());
+    let values = values![told.at, &told.notice_id, vendor_ref, &told.via, event_id, &told.channel, &told.via];
+    if session.execute(act, sql, values).await? == 0 {
+        enter_sent(session, at, told).await?;
     }
-    let sql = format!(
-        "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, notice_id, vendor_ref, \
-         may_be_repeated, created_at, sent_at) VALUES (?, ?, ?, 'sent', ?, ?, ?, 1, {}, ?)",
-        session.dialect().now_ms()
-    );
-    let values = values![event_id, incident_id, &told.via, told.at, &told.notice_id, vendor_ref, told.at];
-    session.execute(act, sql, values).await.map(|_| ())
+    tell_end(session, at, &told.via).await
 }

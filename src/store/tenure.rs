@@ -56,9 +56,7 @@ pub struct TenureConnection {
 
 impl TenureConnection {
     pub(crate) async fn connect(store: &Store, process: NodeProcess) -> Result<Self, StoreError> {
-        let session = Session::connect_afar(store.url()).await?;
-        store.note_trip(session.trip());
-        let session = Some(session);
+        let session = Some(Session::connect(store.url()).await?);
         let (node, incarnation) = (process.node.clone(), process.incarnation);
         Ok(Self { store: store.clone(), session, node, incarnation, process, clock: DatabaseClock::default() })
     }
@@ -241,7 +239,7 @@ impl TenureConnection {
         }
         match &mut self.session {
             Some(session) => Ok(session),
-            empty => Ok(empty.insert(Session::connect_afar(self.store.url()).await?)),
+            empty => Ok(empty.insert(Session::connect(self.store.url()).await?)),
         }
     }
 }

@@ -1,15 +1,36 @@
-//! Where the database is. Owns parsing and the form without a password; connecting is [`super::session`]'s.
+//! Where the database is, and how far away it was lately. Owns parsing and the form without a password; connecting is
+//! [`super::session`]'s.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::dialect::Dialect;
+use super::distance::Distance;
 use super::error::StoreError;
 
 /// A database: MariaDB by address, or a SQLite file.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(Place);
+#[derive(Clone)]
+pub struct DatabaseUrl {
+    place: Place,
+    /// Learned by all connections of this process.
+    distance: Arc<Distance>,
+}
+
+impl PartialEq for DatabaseUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for DatabaseUrl {}
+
+impl From<Place> for DatabaseUrl {
+    fn from(place: Place) -> Self {
+        Self { place, distance: Arc::default() }
+    }
+}
 
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -35,16 +56,20 @@ impl DatabaseUrl {
         if url.path().trim_matches('/').is_empty() {
             return Err(StoreError::BadUrl("it names no database: mysql://user:pass@host/database".to_owned()));
         }
-        Ok(Self(Place::MariaDb(url)))
+        Ok(Place::MariaDb(url).into())
     }
 
     /// The file of a SQLite database.
     pub fn sqlite(path: impl AsRef<Path>) -> Self {
-        Self(Place::Sqlite(path.as_ref().to_owned()))
+        Place::Sqlite(path.as_ref().to_owned()).into()
     }
 
     pub(crate) fn place(&self) -> &Place {
-        &self.0
+        &self.place
+    }
+
+    pub(crate) fn distance(&self) -> &Arc<Distance> {
+        &self.distance
     }
 
     /// There may be something: connecting to a file that is not there would make it.
@@ -61,7 +86,7 @@ impl DatabaseUrl {
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
-        match self.0 {
+        match self.place {
             Place::MariaDb(_) => Dialect::MariaDb,
             Place::Sqlite(_) => Dialect::Sqlite,
         }
@@ -69,7 +94,7 @@ impl DatabaseUrl {
 
     /// Name of the MariaDB database, or the path of the SQLite file.
     pub fn database(&self) -> String {
-        match &self.0 {
+        match &self.place {
             Place::MariaDb(url) => url.path().trim_matches('/').to_owned(),
             Place::Sqlite(path) => path.display().to_string(),
         }
@@ -80,7 +105,7 @@ fn sqlite(path: &str) -> Result<DatabaseUrl, StoreError> {
     if path.is_empty() || path.contains(":memory:") {
         return Err(StoreError::BadUrl("it names no file: sqlite:///var/lib/komainu/komainu.db".to_owned()));
     }
-    Ok(DatabaseUrl(Place::Sqlite(PathBuf::from(path))))
+    Ok(Place::Sqlite(PathBuf::from(path)).into())
 }
 
 impl FromStr for DatabaseUrl {
@@ -93,7 +118,7 @@ impl FromStr for DatabaseUrl {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.place {
             Place::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
             Place::MariaDb(url) => {
                 let mut shown = url.clone();

@@ -40,7 +40,6 @@ pub struct WatchdogIdentity {
 /// The connection.
 pub struct Watch {
     session: Session,
-    store: Store,
     identity: WatchdogIdentity,
     /// Another process that wrote our row, its counter, and since when it stands still.
     other: Option<(Incarnation, u64, Mono)>,
@@ -48,9 +47,7 @@ pub struct Watch {
 
 impl Watch {
     pub(crate) async fn connect(store: &Store, identity: WatchdogIdentity) -> Result<Self, StoreError> {
-        let session = Session::connect_afar(store.url()).await?;
-        store.note_trip(session.trip());
-        Ok(Self { session, store: store.clone(), identity, other: None })
+        Ok(Self { session: Session::connect_afar(store.url()).await?, identity, other: None })
     }
 
     pub(crate) async fn check_schema(&mut self) -> Result<(), StoreError> {
@@ -61,10 +58,7 @@ impl Watch {
     pub async fn read_round(&mut self) -> Result<Round, StoreError> {
         let began_at = clock::now();
         let round = round::read(&mut self.session).await?;
-        let ended_at = clock::now();
-        // A database may move away, or come nearer, while its connections live.
-        self.store.note_trip(ended_at.since(began_at));
-        Ok(Round { began_at, ended_at, ..round })
+        Ok(Round { began_at, ended_at: clock::now(), ..round })
     }
 
     /// Writes the own row with everything that this watchdog sees: one statement, but for a process that has just come.

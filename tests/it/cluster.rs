@@ -83,22 +83,45 @@ impl Cluster {
     /// The same, with more sections in the configuration of each watchdog.
     pub(crate) async fn start_with(kind: Kind, shape: Shape, sections: &str) -> Self {
         let mut cluster = Self::prepare(kind, shape, sections).await;
+        cluster.begin(shape).await;
+        cluster
+    }
+
+    /// The same with a proxy between each process and its database, which can move away (`MariaDB`).
+    pub(crate) async fn start_movable(shape: Shape, sections: &str) -> Self {
+        let mut cluster = Self::prepare(Kind::MariaDb, shape, sections).await;
+        let upstream = cluster.server.as_ref().expect("proxies stand before MariaDB").port();
+        for name in Self::names("w", shape.watchdogs).chain(Self::names("node", shape.nodes)) {
+            let proxy = Proxy::start(upstream).await;
+            let (near, far) = (server::url(upstream, "kuma"), server::url(proxy.port(), "kuma"));
+            cluster.edit_config(&name, |text| text.replace(&near, &far));
+            cluster.proxies.insert(name, proxy);
+        }
+        cluster.begin(shape).await;
+        cluster
+    }
+
+    /// From now on a round trip to the database takes this long, for everybody.
+    pub(crate) fn move_database_away(&self, trip: Duration) {
+        self.proxies.values().for_each(|proxy| proxy.move_away(trip / 2));
+    }
+
+    async fn begin(&mut self, shape: Shape) {
         // The first watchdog leads, so that stories can name the leader.
-        cluster.start_process("w1");
-        let leads = async || cluster.leader().await.0 == "w1";
+        self.start_process("w1");
+        let leads = async || self.leader().await.0 == "w1";
         wait_until("w1 leads", Duration::from_secs(30), leads).await;
         for name in Self::names("w", shape.watchdogs).skip(1).chain(Self::names("node", shape.nodes)) {
-            cluster.start_process(&name);
+            self.start_process(&name);
         }
         // Monitors are placed as they come: a node that comes later would get none.
-        let are_online = async || cluster.has_online(shape.nodes).await;
+        let are_online = async || self.has_online(shape.nodes).await;
         wait_until("all nodes are online", Duration::from_secs(60), are_online).await;
-        cluster.add_monitors(shape).await;
+        self.add_monitors(shape).await;
         let all: Vec<_> = (1..=shape.monitors).collect();
-        cluster.wait_for_beats(&all, 0, Duration::from_secs(60)).await;
-        let is_ok = async || cluster.status().await.is_some_and(|status| status["status"] == "ok");
+        self.wait_for_beats(&all, 0, Duration::from_secs(60)).await;
+        let is_ok = async || self.status().await.is_some_and(|status| status["status"] == "ok");
         wait_until("the status is ok", Duration::from_secs(30), is_ok).await;
-        cluster
     }
 
     async fn has_online(&self, nodes: usize) -> bool {

@@ -7,6 +7,7 @@ mod blackout;
 mod certificates;
 mod databases;
 mod expiry;
+mod far;
 mod hands;
 mod heartbeats;
 mod leaders;

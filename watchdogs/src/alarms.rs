@@ -12,6 +12,7 @@ use crate::facts::{NodeStatus, WatchdogRow};
 use crate::failover::{Misfit, Situation};
 use crate::ids::{NodeId, WatchdogId};
 use crate::io::{Alarm, Severity};
+use crate::quorum::Reach;
 use crate::roster::Voters;
 
 /// The kinds of incident that are raised, and called over, by what is found here. All others belong to somebody else.
@@ -91,10 +92,21 @@ fn nodes(situation: &Situation<'_>) -> Vec<Alarm> {
         let summary = format!("none of the {} nodes is running monitors; nothing can be moved", known.len());
         return vec![critical("nodes".to_owned(), summary, (0, 0))];
     }
-    known.iter().flat_map(|(id, node)| [node_alarm(id, node), disagreement(id, node)]).flatten().collect()
+    let both = |(id, node): &(&NodeId, &Assessment)| [node_alarm(situation, id, node), disagreement(id, node)];
+    known.iter().flat_map(both).flatten().collect()
 }
 
-fn node_alarm(id: &NodeId, node: &Assessment) -> Option<Alarm> {
+/// A host that vanished counts as one that answers until it failed to often enough.
+fn certainly_answers(situation: &Situation<'_>, node: &Assessment) -> bool {
+    let Situation { now, policy, .. } = situation;
+    let asking = policy.probe_timeout + policy.retry_interval;
+    let until_down = policy.probe_interval + asking * policy.failure_threshold;
+    // The last renewal that was seen is older by as long as the lease was watched.
+    let silent_for = node.ended_since.map(|since| now.since(since) + policy.lease_watch).unwrap_or_default();
+    node.reach == Reach::Up && silent_for >= until_down + policy.round_interval
+}
+
+fn node_alarm(situation: &Situation<'_>, id: &NodeId, node: &Assessment) -> Option<Alarm> {
     if !node.is_decided {
         return None;
     }
@@ -114,7 +126,13 @@ fn node_alarm(id: &NodeId, node: &Assessment) -> Option<Alarm> {
             (true, format!("node {id} renews its lease, but {} of its monitors are overdue", node.overdue))
         }
         (_, StatusReason::Released) => (false, format!("node {id} stopped")),
-        (NodeStatus::Stalled, _) => (false, format!("node {id} answers, but its lease ended")),
+        (NodeStatus::Stalled, _) if certainly_answers(situation, node) => {
+            (false, format!("node {id} answers, but its lease ended"))
+        }
+        (NodeStatus::Stalled, _) => {
+            let text = format!("the lease of node {id} ended; {down} of {voters} watchdogs cannot reach it so far");
+            (false, text)
+        }
         (NodeStatus::Offline, _) => {
             (false, format!("node {id} is offline: lease ended, {down} of {voters} watchdogs cannot reach it"))
         }

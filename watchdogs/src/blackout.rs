@@ -30,6 +30,9 @@ pub use self::words::{DATABASE, Doubt, Input, Line, Name, Output, Said, Speech, 
 /// A last write older than this is more than one slow round: peers are asked from now on.
 pub const FAILING_AFTER: Duration = Duration::from_secs(3);
 
+/// A last write that is no older may be followed by another: a database a second away takes one in three seconds or four.
+const WRITES_FOR: Duration = Duration::from_secs(6);
+
 /// Between two questions to the same peer.
 pub const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -246,7 +249,7 @@ impl Blackout {
     }
 
     fn takes_writes(&self, now: Mono) -> bool {
-        self.written_at.is_some_and(|at| at >= self.running_since && now.since(at) <= FAILING_AFTER)
+        self.written_at.is_some_and(|at| at >= self.running_since && now.since(at) <= WRITES_FOR)
     }
 
     fn is_blind(&self, now: Mono) -> bool {

@@ -1,7 +1,7 @@
 //! Which incidents there should be, and when to say so again or call them over.
 //!
 //! Life: a condition holds, any watchdog that sees it *raises* the incident (the database keeps one open per key) and
-//! raises it again every [`RAISE_AGAIN`] while it lasts, which lifts `last_bad_at`. Once the condition has been absent
+//! raises it again every [`RAISE_AGAIN`] while it lasts, which lifts `last_bad_at`, and at once when a node's reason changes. Once the condition has been absent
 //! for [`CALM_ROUNDS`] rounds in a row, and nobody has raised it for [`CALM`], the incident is *resolved*, guarded by the
 //! `last_bad_at` that was read: somebody who still sees it bad prevents that. Needs no leader. How people are told is not decided here.
 
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::facts::IncidentRow;
 use crate::io::{Alarm, Output};
+use crate::outbox;
 use crate::time::{Mono, Wall};
 
 /// While a condition lasts it is raised again this often.
@@ -25,10 +26,26 @@ pub const CALM: Duration = Duration::from_millis(6_500);
 /// What one watchdog knows of each incident.
 #[derive(Debug, Default)]
 pub struct Incidents {
-    raised_at: BTreeMap<String, Mono>,
+    raised: BTreeMap<String, Raised>,
     /// Orders that were not answered yet: nothing is ordered twice, however slow the answers are.
     awaited: BTreeSet<String>,
     open: BTreeMap<String, Open>,
+}
+
+/// What was raised last.
+#[derive(Debug)]
+struct Raised {
+    at: Mono,
+    summary: String,
+}
+
+impl Raised {
+    /// It lasts, or it is another than was said.
+    fn is_due_again(&self, now: Mono, alarm: &Alarm) -> bool {
+        let is_other =
+            outbox::tells_reasons(&alarm.key) && outbox::reason(&self.summary) != outbox::reason(&alarm.summary);
+        is_other || now.since(self.at) >= RAISE_AGAIN
+    }
 }
 
 /// An open incident, as it was seen round by round.
@@ -43,7 +60,7 @@ impl Incidents {
     /// Compares what is wrong with what is open, once a round.
     pub fn handle_round(&mut self, now: Mono, alarms: Vec<Alarm>, open: &[IncidentRow]) -> Vec<Output> {
         let mut outputs = Vec::new();
-        self.raised_at.retain(|key, _| alarms.iter().any(|alarm| &alarm.key == key));
+        self.raised.retain(|key, _| alarms.iter().any(|alarm| &alarm.key == key));
         self.open.retain(|key, _| open.iter().any(|row| &row.key == key));
         for row in open {
             let is_bad = alarms.iter().any(|alarm| alarm.key == row.key);
@@ -59,9 +76,9 @@ impl Incidents {
             }
         }
         for alarm in alarms {
-            let is_due = self.raised_at.get(&alarm.key).is_none_or(|at| now.since(*at) >= RAISE_AGAIN);
+            let is_due = self.raised.get(&alarm.key).is_none_or(|raised| raised.is_due_again(now, &alarm));
             if is_due && self.awaited.insert(alarm.key.clone()) {
-                self.raised_at.insert(alarm.key.clone(), now);
+                self.raised.insert(alarm.key.clone(), Raised { at: now, summary: alarm.summary.clone() });
                 outputs.push(Output::Raise(alarm));
             }
         }
@@ -73,7 +90,7 @@ impl Incidents {
     pub fn handle_answer(&mut self, key: &str, is_done: bool) {
         self.awaited.remove(key);
         if !is_done {
-            self.raised_at.remove(key);
+            self.raised.remove(key);
         }
     }
 
@@ -84,7 +101,7 @@ impl Incidents {
 
     /// Nothing is known any more: an outage of one's own. Whatever still holds will be raised anew.
     pub fn reset(&mut self) {
-        self.raised_at.clear();
+        self.raised.clear();
         self.open.clear();
     }
 }
@@ -111,6 +128,20 @@ mod tests {
             !outputs.is_empty()
         });
         assert_eq!(raised.collect::<Vec<_>>(), [0, 5]);
+    }
+
+    #[test]
+    fn another_reason_is_raised_at_once_and_other_figures_are_not() {
+        let mut incidents = Incidents::default();
+        let mut raise = |second, summary: &str| {
+            let alarm = Alarm { summary: summary.to_owned(), ..alarm() };
+            let outputs = incidents.handle_round(Mono::secs(second), vec![alarm], &[]);
+            incidents.handle_answer("node/node1", true);
+            outputs.len()
+        };
+        let raised =
+            [raise(0, "offline: 2 of 3"), raise(1, "offline: 3 of 3"), raise(2, "stalled"), raise(3, "stalled")];
+        assert_eq!(raised, [1, 0, 1, 0]);
     }
 
     #[test]

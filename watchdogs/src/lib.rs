@@ -41,6 +41,7 @@ pub mod roster;
 pub mod routing;
 pub mod sampling;
 pub mod shard;
+mod slowness;
 pub mod status;
 pub mod steps;
 pub mod telling;

@@ -68,6 +68,17 @@ pub fn opening(flaps: u32) -> Option<Event> {
     }
 }
 
+/// What an incident of a node says may turn out otherwise: a host that vanished is not known to be gone at once. Of other
+/// kinds the words change with figures and with errors, which is no news.
+pub fn tells_reasons(key: &str) -> bool {
+    key.starts_with("node/")
+}
+
+/// What a summary says, without its figures.
+pub fn reason(summary: &str) -> String {
+    summary.chars().filter(|character| !character.is_ascii_digit()).collect()
+}
+
 /// How far a delivery came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {

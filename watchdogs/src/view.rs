@@ -243,7 +243,8 @@ impl Watchdog {
         let age = self.database.written_at.map(|at| now.since(at));
         match age {
             Some(age) if age < limit => {
-                let is_late = age > 3 * self.policy.round_interval;
+                let trip = self.slowness.trip().unwrap_or_default();
+                let is_late = age > 3 * (self.policy.round_interval + trip);
                 if is_late || self.database.failing_since.is_some() { DatabaseView::Failing } else { DatabaseView::Up }
             }
             Some(_) | None => DatabaseView::Down,
@@ -348,6 +349,7 @@ impl Watchdog {
         if view.database == DatabaseView::Failing {
             degraded.push("the database is failing".to_owned());
         }
+        degraded.extend(self.slowness.reason());
         degraded.extend(self.errands.upkeep.reasons());
         let ill = view.nodes.iter().filter(|node| !matches!(node.status, NodeStatus::Online | NodeStatus::New));
         degraded.extend(ill.map(|node| format!("node {} is {}", node.node_id, node.status.as_str())));

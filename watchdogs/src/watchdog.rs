@@ -20,6 +20,7 @@ use crate::leader::Leader;
 use crate::leadership::{Leadership, Turn};
 use crate::policy::Policy;
 use crate::roster::{Roster, Voters};
+use crate::slowness::Slowness;
 use crate::time::Mono;
 
 pub(crate) mod errands;
@@ -54,6 +55,7 @@ pub struct Watchdog {
     pub(crate) database: Database,
     pub(crate) foreign: Foreign,
     clocks: Clocks,
+    pub(crate) slowness: Slowness,
     pub(crate) leader: Leader,
     pub(crate) judged_at: Option<Mono>,
     pub(crate) unwatched: crate::unwatched::Unwatched,
@@ -104,6 +106,7 @@ impl Watchdog {
             database: Database { written_at: None, failing_since: None, is_current: false },
             foreign: Foreign::default(),
             clocks: Clocks::default(),
+            slowness: Slowness::default(),
             judged_at: None,
             unwatched: crate::unwatched::Unwatched::default(),
             errands: Errands::new(now),

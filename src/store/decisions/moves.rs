@@ -3,20 +3,21 @@
 //! Each statement names what the plan saw of the row: effective node, home, pin, wish, and that nothing was written there
 //! since. One that says otherwise is left alone, as are those that name a node of which something else was asked since.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use komainu_watchdogs::decision::{Decision, Move, MoveReason, Refusal, Step};
+use komainu_watchdogs::decision::{Decision, MoveReason, Refusal, Step};
 use komainu_watchdogs::ids::{Generation, MonitorId, NodeId};
 use serde_json::{Value as Json, json};
 
 use super::Stop;
-use super::nodes::{LockedNodes, changed_since};
-use crate::store::session::{Session, Sql};
+use super::nodes::LockedNodes;
+use crate::store::dialect::Dialect;
+use crate::store::session::Statement;
 use crate::store::value::{Value, values};
 
 /// Moves that one statement can make.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
+pub(super) struct Kind {
     step: Step,
     from: Option<NodeId>,
     to: Option<NodeId>,
@@ -27,12 +28,20 @@ struct Kind {
 }
 
 /// Rows that changed.
-#[derive(Default)]
 pub(super) struct Moved {
     kinds: Vec<(Kind, u32)>,
 }
 
 impl Moved {
+    /// `changed`: what each statement of [`planned`] changed, in order.
+    pub(super) fn of(planned: Vec<(Kind, Vec<Statement>)>, mut changed: impl Iterator<Item = u64>) -> Self {
+        let rows = |(kind, statements): (Kind, Vec<Statement>)| {
+            let rows: u64 = changed.by_ref().take(statements.len()).sum();
+            (kind, u32::try_from(rows).unwrap_or(u32::MAX))
+        };
+        Self { kinds: planned.into_iter().map(rows).collect() }
+    }
+
     pub(super) fn total(&self) -> u32 {
         self.kinds.iter().map(|(_, rows)| rows).sum()
     }
@@ -46,32 +55,30 @@ impl Moved {
     }
 }
 
-/// `makes`: the generation that they belong to.
-pub(super) async fn carry_out(
-    session: &mut Session,
+/// The statements of each kind of move. `makes`: the generation that they belong to; `nodes`: after the revokes.
+pub(super) fn planned(
+    dialect: Dialect,
     decision: &Decision,
     nodes: &LockedNodes,
     makes: Generation,
-) -> Result<Moved, Stop> {
-    let mut moved = Moved::default();
-    let changed = changed_since(session, &decision.nodes).await?;
-    for (kind, monitors) in by_kind(decision, &changed) {
-        let batch = Batch { decision, makes, kind: &kind, ids: id_list_of(&monitors) };
-        let rows = match kind.step {
-            Step::Place => batch.place(session).await?,
-            Step::Release => batch.release(session, nodes).await?,
-            Step::Arrive => batch.arrive(session).await?,
-            Step::Failover => batch.fail_over(session, nodes).await?,
+) -> Result<Vec<(Kind, Vec<Statement>)>, Stop> {
+    let mut planned = Vec::new();
+    for (kind, monitors) in by_kind(decision, nodes) {
+        let batch = Batch { dialect, decision, makes, kind: &kind, ids: id_list_of(&monitors) };
+        let statements = match kind.step {
+            Step::Place => batch.place(),
+            Step::Release => batch.release(nodes)?,
+            Step::Arrive => batch.arrive(),
+            Step::Failover => batch.fail_over(nodes)?,
         };
-        moved.kinds.push((kind, u32::try_from(rows).unwrap_or(u32::MAX)));
+        planned.push((kind, statements));
     }
-    Ok(moved)
+    Ok(planned)
 }
 
-fn by_kind(decision: &Decision, changed: &BTreeSet<NodeId>) -> BTreeMap<Kind, Vec<MonitorId>> {
+fn by_kind(decision: &Decision, nodes: &LockedNodes) -> BTreeMap<Kind, Vec<MonitorId>> {
     let mut kinds: BTreeMap<Kind, Vec<MonitorId>> = BTreeMap::new();
-    let stands = |step: &&Move| !step.nodes().any(|node| changed.contains(node));
-    for planned in decision.moves.iter().filter(stands) {
+    for planned in decision.moves.iter().filter(|step| nodes.stands(step)) {
         let kind = Kind {
             step: planned.step,
             from: planned.from.clone(),
@@ -91,6 +98,7 @@ fn by_kind(decision: &Decision, changed: &BTreeSet<NodeId>) -> BTreeMap<Kind, Ve
 
 /// One kind's monitors.
 struct Batch<'a> {
+    dialect: Dialect,
     decision: &'a Decision,
     makes: Generation,
     kind: &'a Kind,
@@ -99,77 +107,70 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     /// Gives a home to rows without one, and a row to monitors without one.
-    async fn place(&self, session: &mut Session) -> Result<u64, Stop> {
-        let Some(to) = &self.kind.to else { return Ok(0) };
+    fn place(&self) -> Vec<Statement> {
+        let Some(to) = &self.kind.to else { return Vec::new() };
         let homeless = format!(
             "UPDATE komainu_assignment{} SET node_id = ?, assigned_node = NULL, {} WHERE monitor_id IN ({}) \
              AND pinned = ? AND COALESCE(assigned_node, '') = '' AND COALESCE(node_id, '') = '' \
              AND source_node IS NULL AND generation <= ?",
-            session.dialect().by_primary(),
-            stamped(session),
+            self.dialect.by_primary(),
+            stamped(self.dialect),
             self.ids
         );
-        let values =
+        let filled =
             [values![to], self.stamp_values(), values![self.kind.pinned, self.decision.seen.generation]].concat();
-        let filled = session.execute("give monitors a home", Sql::Once(homeless), values).await?;
         let new = format!(
             "INSERT INTO komainu_assignment (monitor_id, node_id, pinned, reason, epoch, generation, changed_at) \
              SELECT m.id, ?, ?, ?, ?, ?, {} FROM monitor m WHERE m.id IN ({}) \
              AND NOT EXISTS (SELECT 1 FROM komainu_assignment a WHERE a.monitor_id = m.id) ORDER BY m.id",
-            session.dialect().now_ms(),
+            self.dialect.now_ms(),
             self.ids
         );
-        let values = [values![to, self.kind.pinned], self.stamp_values()].concat();
-        let made = session.execute("place new monitors", Sql::Once(new), values).await?;
-        Ok(filled + made)
+        let made = [values![to, self.kind.pinned], self.stamp_values()].concat();
+        vec![(homeless, filled), (new, made)]
     }
 
     /// Makes them nobody's, and writes down who may still be running them: the holder under our lock, whoever the
     /// plan saw.
-    async fn release(&self, session: &mut Session, nodes: &LockedNodes) -> Result<u64, Stop> {
-        let Some(from) = &self.kind.from else { return Ok(0) };
+    fn release(&self, nodes: &LockedNodes) -> Result<Vec<Statement>, Stop> {
+        let Some(from) = &self.kind.from else { return Ok(Vec::new()) };
         let Some(holder) = nodes.holder(from) else {
             return Err(Stop::Refused(Refusal::NodeLives(from.clone())));
         };
         let sets = "assigned_node = '', source_node = ?, source_incarnation = ?, released_at = ?";
-        self.update(session, sets, values![from, holder, self.makes]).await
-    }
-
-    async fn arrive(&self, session: &mut Session) -> Result<u64, Stop> {
-        self.give(session).await
-    }
-
-    /// The lease was revoked in this transaction, or is vacant: whatever the guards say, nobody may hold it.
-    async fn fail_over(&self, session: &mut Session, nodes: &LockedNodes) -> Result<u64, Stop> {
-        let holder = self.kind.from.as_ref().and_then(|from| nodes.holder(from));
-        match (&self.kind.from, holder) {
-            (Some(from), Some(_)) => Err(Stop::Refused(Refusal::NodeLives(from.clone()))),
-            (_, _) => self.give(session).await,
-        }
+        Ok(vec![self.update(sets, values![from, holder, self.makes])])
     }
 
     /// At home a monitor bears no assigned node, and what an operator asked for is done.
-    async fn give(&self, session: &mut Session) -> Result<u64, Stop> {
-        let Some(to) = &self.kind.to else { return Ok(0) };
+    fn arrive(&self) -> Vec<Statement> {
+        let Some(to) = &self.kind.to else { return Vec::new() };
         let sets = "assigned_node = CASE WHEN node_id = ? THEN NULL ELSE ? END, source_node = NULL, \
              source_incarnation = NULL, released_at = NULL, asked = CASE WHEN node_id = ? THEN 0 ELSE asked END";
-        self.update(session, sets, values![to, to, to]).await
+        vec![self.update(sets, values![to, to, to])]
     }
 
-    async fn update(&self, session: &mut Session, sets: &str, values: Vec<Value>) -> Result<u64, Stop> {
+    /// The lease was revoked in this transaction, or is vacant: whatever the guards say, nobody may hold it.
+    fn fail_over(&self, nodes: &LockedNodes) -> Result<Vec<Statement>, Stop> {
+        let holder = self.kind.from.as_ref().and_then(|from| nodes.holder(from));
+        match (&self.kind.from, holder) {
+            (Some(from), Some(_)) => Err(Stop::Refused(Refusal::NodeLives(from.clone()))),
+            (_, _) => Ok(self.arrive()),
+        }
+    }
+
+    fn update(&self, sets: &str, values: Vec<Value>) -> Statement {
         // MariaDB assigns from left to right: the stamp looks at the source before it is taken away.
         let sql = format!(
             "UPDATE komainu_assignment{} SET {}, {sets} WHERE monitor_id IN ({}) AND pinned = ? AND asked = ? \
              AND generation <= ? AND COALESCE(assigned_node, node_id, '') = ? AND COALESCE(node_id, '') = ?",
-            session.dialect().by_primary(),
-            if self.keeps_reason() { arrived(session) } else { stamped(session) },
+            self.dialect.by_primary(),
+            if self.keeps_reason() { arrived(self.dialect) } else { stamped(self.dialect) },
             self.ids
         );
         let name = |node: &Option<NodeId>| node.as_ref().map_or_else(String::new, |node| node.as_str().to_owned());
         let read_at = self.decision.seen.generation;
         let seen = values![self.kind.pinned, self.kind.asked, read_at, name(&self.kind.from), name(&self.kind.home)];
-        let values = [self.stamp_values(), values, seen].concat();
-        Ok(session.execute("move monitors", Sql::Once(sql), values).await?)
+        (sql, [self.stamp_values(), values, seen].concat())
     }
 
     /// That it was nobody's says nothing of one that was sent: it is where it is for what sent it.
@@ -182,13 +183,13 @@ impl Batch<'_> {
     }
 }
 
-fn stamped(session: &Session) -> String {
-    format!("reason = ?, epoch = ?, generation = ?, changed_at = {}", session.dialect().now_ms())
+fn stamped(dialect: Dialect) -> String {
+    format!("reason = ?, epoch = ?, generation = ?, changed_at = {}", dialect.now_ms())
 }
 
 /// What was released keeps the reason of its release.
-fn arrived(session: &Session) -> String {
-    stamped(session).replacen("reason = ?", "reason = CASE WHEN source_node IS NULL THEN ? ELSE reason END", 1)
+fn arrived(dialect: Dialect) -> String {
+    stamped(dialect).replacen("reason = ?", "reason = CASE WHEN source_node IS NULL THEN ? ELSE reason END", 1)
 }
 
 fn id_list_of(monitors: &[MonitorId]) -> String {

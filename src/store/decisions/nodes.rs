@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use komainu_watchdogs::decision::{Decision, Guard, NodeSeen, Refusal, Revoke, StatusChange, Step};
+use komainu_watchdogs::decision::{Decision, Guard, Move, NodeSeen, Refusal, Revoke, StatusChange, Step};
 use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{Incarnation, NodeId, Stamp};
 
 use super::Stop;
+use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
-use crate::store::session::Session;
+use crate::store::session::{Session, Statement};
 use crate::store::value::{Row, Value, values};
 use crate::store::watch::{applied, kinds, overlay, overlay_text};
 
@@ -17,33 +18,51 @@ struct LockedNode {
     incarnation: Option<Incarnation>,
     lease_seq: u64,
     applied: Option<Stamp>,
+    /// An acknowledgement of an assignment that this database never made, or lost, is worth nothing.
+    applied_is_known: bool,
 }
 
 /// All rows that a decision looks at or changes.
 pub(super) struct LockedNodes {
     rows: BTreeMap<NodeId, LockedNode>,
+    /// Those of the plan that are not what it saw.
+    changed: BTreeSet<NodeId>,
+}
+
+/// Locks them by rising id, before any assignment: whoever stores beats takes the same order.
+pub(super) fn locking(dialect: Dialect, decision: &Decision) -> Statement {
+    let named = named(decision);
+    let marks = if named.is_empty() { "NULL".to_owned() } else { vec!["?"; named.len()].join(", ") };
+    let sql = format!(
+        "SELECT node_id, incarnation, lease_seq, applied_generation, applied_nonce, \
+         EXISTS (SELECT 1 FROM komainu_generation g WHERE g.generation = node.applied_generation \
+         AND g.nonce = node.applied_nonce) AS applied_is_known \
+         FROM node{} WHERE node_id IN ({marks}) ORDER BY node_id{}",
+        dialect.by_primary(),
+        dialect.for_update()
+    );
+    (sql, named.into_iter().map(Value::from).collect())
+}
+
+/// All nodes as they are now. Whoever changes their overlay, types or labels holds the lock on the cluster's row, as this
+/// transaction does.
+pub(super) fn looking() -> Statement {
+    ("SELECT node_id, overlay, drains_pinned, kinds, labels FROM node".to_owned(), Vec::new())
 }
 
 impl LockedNodes {
-    /// Locks them by rising id, before any assignment: whoever stores beats takes the same order.
-    pub(super) async fn lock(session: &mut Session, decision: &Decision) -> Result<Self, StoreError> {
-        let named = named(decision);
-        if named.is_empty() {
-            return Ok(Self { rows: BTreeMap::new() });
-        }
-        let marks = vec!["?"; named.len()].join(", ");
-        let dialect = session.dialect();
-        let sql = format!(
-            "SELECT node_id, incarnation, lease_seq, applied_generation, applied_nonce FROM node{} \
-             WHERE node_id IN ({marks}) ORDER BY node_id{}",
-            dialect.by_primary(),
-            dialect.for_update()
-        );
-        let values: Vec<Value> = named.into_iter().map(Value::from).collect();
-        let rows = session.rows("lock the nodes", sql, values).await?;
+    /// Of the answers to [`locking`] and [`looking`].
+    pub(super) fn of(locked: &[Row], stand: &[Row], decision: &Decision) -> Result<Self, StoreError> {
         let rows =
-            rows.iter().map(|row| Ok((row.node("node_id")?, locked(row)?))).collect::<Result<_, StoreError>>()?;
-        Ok(Self { rows })
+            locked.iter().map(|row| Ok((row.node("node_id")?, of_row(row)?))).collect::<Result<_, StoreError>>()?;
+        let stand = stand.iter().map(as_seen).collect::<Result<Vec<_>, _>>()?;
+        let changed = decision.nodes.iter().filter(|one| !stand.contains(one)).map(|one| one.node.clone()).collect();
+        Ok(Self { rows, changed })
+    }
+
+    /// Whether a step is still what was planned, as far as its nodes go.
+    pub(super) fn stands(&self, step: &Move) -> bool {
+        !step.nodes().any(|node| self.changed.contains(node))
     }
 
     /// Who holds the lease of this node now, after the revokes of this decision.
@@ -51,37 +70,29 @@ impl LockedNodes {
         self.rows.get(node).and_then(|row| row.incarnation)
     }
 
-    pub(super) async fn ensure_guards(&self, session: &mut Session, guards: &[Guard]) -> Result<(), Stop> {
-        for guard in guards {
-            if !self.holds(session, guard).await? {
-                return Err(Stop::Refused(Refusal::GuardFailed(guard.clone())));
-            }
+    pub(super) fn ensure_guards(&self, guards: &[Guard]) -> Result<(), Stop> {
+        match guards.iter().find(|guard| !self.holds(guard)) {
+            Some(guard) => Err(Stop::Refused(Refusal::GuardFailed(guard.clone()))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    async fn holds(&self, session: &mut Session, guard: &Guard) -> Result<bool, StoreError> {
+    fn holds(&self, guard: &Guard) -> bool {
         match guard {
-            Guard::Acknowledged { node, incarnation, generation } => {
-                let Some(row) = self.rows.get(node) else { return Ok(false) };
-                match row.applied {
-                    Some(stamp) if row.incarnation == Some(*incarnation) && stamp.generation >= *generation => {
-                        is_known(session, stamp).await
-                    }
-                    _ => Ok(false),
-                }
-            }
-            Guard::Superseded { node, incarnation } => {
-                Ok(self.holder(node).is_some_and(|holder| holder != *incarnation))
-            }
+            Guard::Acknowledged { node, incarnation, generation } => self.rows.get(node).is_some_and(|row| {
+                let is_late_enough = row.applied.is_some_and(|stamp| stamp.generation >= *generation);
+                row.incarnation == Some(*incarnation) && is_late_enough && row.applied_is_known
+            }),
+            Guard::Superseded { node, incarnation } => self.holder(node).is_some_and(|holder| holder != *incarnation),
             Guard::Vacant { node, lease_seq } => {
                 let row = self.rows.get(node);
-                Ok(row.is_some_and(|row| row.incarnation.is_none() && row.lease_seq == *lease_seq))
+                row.is_some_and(|row| row.incarnation.is_none() && row.lease_seq == *lease_seq)
             }
         }
     }
 
-    pub(super) async fn revoke(&mut self, session: &mut Session, revoke: &Revoke) -> Result<(), Stop> {
+    /// Takes a lease away: the statement, of which not one row means that the node lives.
+    pub(super) fn revoke(&mut self, revoke: &Revoke) -> Statement {
         let seq = if revoke.lease_seq.is_some() { " AND lease_seq = ?" } else { "" };
         let emptied = if revoke.is_emptied { ", emptied = incarnation" } else { "" };
         // `emptied` is assigned first: MariaDB evaluates from left to right.
@@ -89,13 +100,10 @@ impl LockedNodes {
         let sql = format!("UPDATE node SET {sets} WHERE node_id = ? AND incarnation = ?{seq}");
         let mut values = values![&revoke.node, revoke.incarnation];
         values.extend(revoke.lease_seq.map(Value::from));
-        if session.execute("revoke a lease", sql, values).await? != 1 {
-            return Err(Stop::Refused(Refusal::NodeLives(revoke.node.clone())));
-        }
         if let Some(row) = self.rows.get_mut(&revoke.node) {
             row.incarnation = None;
         }
-        Ok(())
+        (sql, values)
     }
 }
 
@@ -109,31 +117,13 @@ fn named(decision: &Decision) -> BTreeSet<&NodeId> {
     guards.chain(revoked).chain(changed).chain(sources.filter_map(|step| step.from.as_ref())).collect()
 }
 
-fn locked(row: &Row) -> Result<LockedNode, StoreError> {
+fn of_row(row: &Row) -> Result<LockedNode, StoreError> {
     Ok(LockedNode {
         incarnation: row.maybe_hex("incarnation")?,
         lease_seq: row.count("lease_seq")?,
         applied: applied(row)?,
+        applied_is_known: row.flag("applied_is_known")?,
     })
-}
-
-/// An acknowledgement of an assignment that this database never made, or lost, is worth nothing.
-pub(super) async fn is_known(session: &mut Session, stamp: Stamp) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 AS known FROM komainu_generation WHERE generation = ? AND nonce = ?";
-    let row = session.row("look up an acknowledgement", sql, values![stamp.generation, stamp.nonce]).await?;
-    Ok(row.is_some())
-}
-
-/// Nodes of a plan that are not what it saw. Whoever changes their overlay, types or labels holds the lock on the
-/// cluster's row, as this transaction does.
-pub(super) async fn changed_since(session: &mut Session, seen: &[NodeSeen]) -> Result<BTreeSet<NodeId>, StoreError> {
-    if seen.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let sql = "SELECT node_id, overlay, drains_pinned, kinds, labels FROM node";
-    let rows = session.rows("look at the nodes again", sql, vec![]).await?;
-    let stand = rows.iter().map(as_seen).collect::<Result<Vec<_>, _>>()?;
-    Ok(seen.iter().filter(|one| !stand.contains(one)).map(|one| one.node.clone()).collect())
 }
 
 fn as_seen(row: &Row) -> Result<NodeSeen, StoreError> {
@@ -154,10 +144,13 @@ async fn owns(session: &mut Session, node: &NodeId) -> Result<bool, StoreError> 
 }
 
 /// An operator who changed the overlay meanwhile wins, and so does one who sent monitors there: then nothing is changed.
-pub(super) async fn change_status(session: &mut Session, change: &StatusChange) -> Result<(), StoreError> {
+pub(super) async fn change_status(
+    session: &mut Session,
+    change: &StatusChange,
+) -> Result<Option<Statement>, StoreError> {
     let is_emptied = change.overlay == Overlay::Drained && change.overlay_seen != Overlay::Drained;
     if is_emptied && owns(session, &change.node).await? {
-        return Ok(());
+        return Ok(None);
     }
     let dialect = session.dialect();
     let now = dialect.now_ms();
@@ -182,5 +175,5 @@ pub(super) async fn change_status(session: &mut Session, change: &StatusChange) 
     let status = change.status.as_str();
     let (overlay, overlay_seen) = (overlay_text(change.overlay), overlay_text(change.overlay_seen));
     let values = values![status, status, overlay, &change.node, overlay_seen];
-    session.execute("set the status of a node", sql, values).await.map(|_| ())
+    Ok(Some((sql, values)))
 }

@@ -11,7 +11,7 @@ use super::{Outcome, Refusal, Target, lock, refuses, targets};
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
-use crate::store::session::{Purpose, Session, Sql};
+use crate::store::session::{STATEMENT_TIMEOUT, Session, Sql};
 use crate::store::shard;
 use crate::store::value::values;
 
@@ -20,11 +20,7 @@ const CHUNK: usize = 10_000;
 
 /// All monitors with their assignments, as of one moment.
 pub async fn read_shard(store: &Store) -> Result<Shard, StoreError> {
-    let act = "read the assignments";
-    let mut lease = store.lease(act).await?;
-    lease.begin(act, Purpose::Snapshot).await?;
-    let read = shard::read(&mut lease).await;
-    lease.end(act, read).await
+    shard::read(&mut *store.lease("read the assignments").await?, STATEMENT_TIMEOUT).await
 }
 
 /// The names of these monitors, by rising key.

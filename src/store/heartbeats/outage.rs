@@ -12,7 +12,7 @@ use komainu_watchdogs::time::Wall;
 
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
-use crate::store::session::{Purpose, Session, Sql};
+use crate::store::session::{Session, Statement};
 use crate::store::value::{Row, values};
 
 const ACT: &str = "prove that pushes can be taken";
@@ -44,9 +44,12 @@ pub(super) struct Look {
 
 /// Looks.
 pub(super) async fn look(session: &mut Session) -> Result<Look, StoreError> {
-    let dialect = session.dialect();
-    let sql = format!("SELECT {} AS now_ms, {} AS last_proof", dialect.now_ms(), last_proof(dialect));
+    let sql = looking(session.dialect());
     look_of(session.row(ACT, sql, vec![]).await?)
+}
+
+fn looking(dialect: Dialect) -> String {
+    format!("SELECT {} AS now_ms, {} AS last_proof", dialect.now_ms(), last_proof(dialect))
 }
 
 fn look_of(row: Option<Row>) -> Result<Look, StoreError> {
@@ -60,46 +63,65 @@ fn look_of(row: Option<Row>) -> Result<Look, StoreError> {
 /// `rehearse`: with a row that goes in and out of the history, after a push could not be stored: changing nothing succeeds
 /// also where there is no room left.
 pub(super) async fn prove(session: &mut Session, watchdog: &WatchdogId, rehearse: bool) -> Result<(), StoreError> {
-    session.begin(ACT, Purpose::Write).await?;
-    let proved = prove_in(session, watchdog, rehearse).await;
-    session.end(ACT, proved).await
+    match prove_in(session, watchdog, rehearse).await {
+        Ok((look, gap)) => {
+            // As of the look: if this host stood still since, the gap that it made is still to be seen.
+            let sql = format!(
+                "INSERT INTO komainu_intake (watchdog_id, proved_at) VALUES (?, ?){}",
+                session.dialect().or_update("watchdog_id", &["proved_at"])
+            );
+            let proof = (sql, values![watchdog, look.at]);
+            session.commit_with(ACT, gap.into_iter().chain([proof]).collect()).await?;
+            if let Some(began_at) = look.since {
+                let lasted = look.at.since(began_at);
+                tracing::warn!(outage.lasted_ms = %lasted.as_millis(), "no watchdog could take pushes: deadlines stood still");
+            }
+            Ok(())
+        }
+        Err(error) => {
+            session.roll_back().await;
+            Err(error)
+        }
+    }
 }
 
-async fn prove_in(session: &mut Session, watchdog: &WatchdogId, rehearse: bool) -> Result<(), StoreError> {
-    let Look { at, since } = look(session).await?;
+/// Until nothing is left but to write it down: one round trip on MariaDB, so that none is waited for under locks.
+async fn prove_in(
+    session: &mut Session,
+    watchdog: &WatchdogId,
+    rehearse: bool,
+) -> Result<(Look, Option<Statement>), StoreError> {
     let filler = "-".repeat(LARGE);
     // A read: what is in the text of a writing statement is written to the server's log, second by second.
-    let lock = session.dialect().for_update();
-    let sql = format!("SELECT /* {filler} */ name FROM komainu_heartbeat WHERE name = ?{lock}");
-    session.rows(ACT, Sql::Once(sql), values![NOBODY]).await?;
-    session.execute(ACT, "UPDATE komainu_heartbeat SET changed_at = 0 WHERE name = ?", values![NOBODY]).await?;
+    let dialect = session.dialect();
+    let locking = format!("SELECT /* {filler} */ name FROM komainu_heartbeat WHERE name = ?{}", dialect.for_update());
+    let mut statements = vec![
+        (looking(dialect), vec![]),
+        (locking, values![NOBODY]),
+        ("UPDATE komainu_heartbeat SET changed_at = 0 WHERE name = ?".to_owned(), values![NOBODY]),
+    ];
     if rehearse {
-        let sql = "INSERT INTO komainu_push (name, push_id, at, time_us, status, message, watchdog_id) \
-             VALUES (?, '', ?, 0, 'ok', ?, ?)";
-        session.execute(ACT, sql, values![NOBODY, at, filler, watchdog]).await?;
+        let sql = format!(
+            "INSERT INTO komainu_push (name, push_id, at, time_us, status, message, watchdog_id) \
+             VALUES (?, '', {}, 0, 'ok', ?, ?)",
+            dialect.now_ms()
+        );
+        statements.push((sql, values![NOBODY, filler, watchdog]));
     }
-    session.execute(ACT, "DELETE FROM komainu_push WHERE name = ?", values![NOBODY]).await?;
-    let at = if since.is_some() { end_gap(session, watchdog).await? } else { at };
-    // As of the look: if this host stood still since, the gap that it made is still to be seen.
-    let sql = format!(
-        "INSERT INTO komainu_intake (watchdog_id, proved_at) VALUES (?, ?){}",
-        session.dialect().or_update("watchdog_id", &["proved_at"])
-    );
-    session.execute(ACT, sql, values![watchdog, at]).await.map(|_| ())
+    statements.push(("DELETE FROM komainu_push WHERE name = ?".to_owned(), values![NOBODY]));
+    let mut answers = session.begin_each(ACT, statements).await?.into_iter();
+    let look = look_of(answers.next().and_then(|look| look.rows.into_iter().next()))?;
+    if look.since.is_some() { end_gap(session, watchdog).await } else { Ok((look, None)) }
 }
 
-async fn end_gap(session: &mut Session, watchdog: &WatchdogId) -> Result<Wall, StoreError> {
+async fn end_gap(session: &mut Session, watchdog: &WatchdogId) -> Result<(Look, Option<Statement>), StoreError> {
     // Two who come back at once: the second waits here, and then sees what the first wrote.
-    let lock = session.dialect().for_update();
-    let sql = format!("SELECT watchdog_id FROM komainu_intake ORDER BY watchdog_id{lock}");
-    session.rows(ACT, sql, vec![]).await?;
-    let Look { at, since } = look(session).await?;
-    let Some(began_at) = since else { return Ok(at) };
-    let sql = "INSERT INTO komainu_outage (began_at, ended_at, noticed_by) VALUES (?, ?, ?)";
-    session.execute(ACT, sql, values![began_at, at, watchdog]).await?;
-    let lasted = at.since(began_at);
-    tracing::warn!(outage.lasted_ms = %lasted.as_millis(), "no watchdog could take pushes: deadlines stood still");
-    Ok(at)
+    let dialect = session.dialect();
+    let locking = format!("SELECT watchdog_id FROM komainu_intake ORDER BY watchdog_id{}", dialect.for_update());
+    let mut answers = session.each(ACT, vec![(locking, vec![]), (looking(dialect), vec![])]).await?;
+    let look = look_of(answers.pop().and_then(|look| look.rows.into_iter().next()))?;
+    let sql = "INSERT INTO komainu_outage (began_at, ended_at, noticed_by) VALUES (?, ?, ?)".to_owned();
+    Ok((look, look.since.map(|began_at| (sql, values![began_at, look.at, watchdog]))))
 }
 
 /// The last gaps that one connection knows of.

@@ -45,6 +45,23 @@ pub(crate) async fn open_on(
     Ok(Opened { incident_id: latest.id, is_news })
 }
 
+/// Notes that an open incident is as bad as it was, in one statement: three watchdogs do so every few seconds, and those that
+/// are far from the database would otherwise wait for each other. `false`: there is more to do.
+pub(crate) async fn is_noted(session: &mut Session, alarm: &Alarm) -> Result<bool, StoreError> {
+    let same = if outbox::tells_reasons(&alarm.key) { " AND summary = ?" } else { "" };
+    let sql = format!(
+        "UPDATE komainu_incident SET last_bad_at = {}(last_bad_at + 1, {}), summary = ?, votes_bad = ?, votes_of = ? \
+         WHERE k = ? AND resolved_at IS NULL AND severity = ?{same}",
+        session.dialect().greatest(),
+        session.dialect().now_ms()
+    );
+    let mut values = values![&alarm.summary, alarm.votes.0, alarm.votes.1, &alarm.key, alarm.severity.as_str()];
+    if !same.is_empty() {
+        values.extend(values![&alarm.summary]);
+    }
+    Ok(session.execute("note an incident", sql, values).await? > 0)
+}
+
 /// Of one that is open, or was until a moment ago: notes that it is bad, or opens it again. Says whether that is news.
 pub(super) async fn open_again(
     session: &mut Session,
@@ -56,6 +73,9 @@ pub(super) async fn open_again(
         let is_worse = alarm.severity > latest.severity;
         if is_worse && !was_told_critical(session, latest.id).await? {
             tell_worse(session, alarm, latest, routing.plan(subject)).await?;
+        } else if outbox::tells_reasons(&alarm.key) && outbox::reason(&latest.summary) != outbox::reason(&alarm.summary)
+        {
+            tell_otherwise(session, alarm, latest, routing.plan(subject)).await?;
         }
         note(session, alarm, latest.id).await?;
         return Ok(false);
@@ -69,13 +89,14 @@ pub(super) struct Latest {
     pub(super) id: i64,
     pub(super) is_open: bool,
     pub(super) severity: Severity,
+    summary: String,
     pub(super) flaps: u32,
 }
 
 /// Of each of these keys the incident that is open, or was until a moment ago; locked.
 pub(super) async fn latest(session: &mut Session, keys: &[&str]) -> Result<BTreeMap<String, Latest>, StoreError> {
     let sql = format!(
-        "SELECT id, k, resolved_at, severity, flaps FROM komainu_incident{} WHERE k IN ({}) \
+        "SELECT id, k, resolved_at, severity, summary, flaps FROM komainu_incident{} WHERE k IN ({}) \
          AND (resolved_at IS NULL OR (resolved_at > {} - {} AND resolved_by IS NULL)) ORDER BY k, id{}",
         bulk::by_key(session.dialect()),
         vec!["?"; keys.len()].join(", "),
@@ -88,7 +109,8 @@ pub(super) async fn latest(session: &mut Session, keys: &[&str]) -> Result<BTree
     let latest = |row: &Row| {
         let is_open = row.maybe_wall("resolved_at")?.is_none();
         let severity = Severity::parse(&row.text("severity")?);
-        Ok((row.text("k")?, Latest { id: row.int("id")?, is_open, severity, flaps: row.small("flaps")? }))
+        let (id, summary, flaps) = (row.int("id")?, row.text("summary")?, row.small("flaps")?);
+        Ok((row.text("k")?, Latest { id, is_open, severity, summary, flaps }))
     };
     // Of several the last one stays.
     rows.iter().map(latest).collect()
@@ -117,6 +139,37 @@ async fn tell_worse(
     let (knowing, new): (Vec<_>, Vec<_>) =
         planned.into_iter().partition(|planned| change.believers.contains(&planned.channel));
     tell(session, Event::Worse, alarm, latest.id, &knowing).await?;
+    tell(session, Event::Opened, alarm, latest.id, &new).await
+}
+
+/// It is bad for another reason than was said. Where nobody was told yet the message says what is so now; otherwise each
+/// reason is told once.
+async fn tell_otherwise(
+    session: &mut Session,
+    alarm: &Alarm,
+    latest: &Latest,
+    planned: Vec<Planned>,
+) -> Result<(), StoreError> {
+    let act = "look for what was said";
+    let sql = "SELECT e.id, e.summary FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
+         WHERE e.incident_id = ? AND e.kind <> 'resolved' AND e.at >= i.opened_at ORDER BY e.id";
+    let said = session.rows(act, sql, values![latest.id]).await?;
+    let reason = outbox::reason(&alarm.summary);
+    let summaries = said.iter().map(|row| row.text("summary")).collect::<Result<Vec<_>, _>>()?;
+    let Some(last) = said.last().map(|row| row.int("id")).transpose()? else { return Ok(()) };
+    let change = outbox::worsening(&entry::of_incident(session, latest.id).await?);
+    if change.believers.is_empty() {
+        let sql = "UPDATE komainu_event SET summary = ?, votes_bad = ?, votes_of = ? WHERE id = ?";
+        let values = values![&alarm.summary, alarm.votes.0, alarm.votes.1, last];
+        return session.execute("say what is so now", sql, values).await.map(|_| ());
+    }
+    if latest.flaps >= FLAPPING_FROM || summaries.iter().any(|said| outbox::reason(said) == reason) {
+        return Ok(());
+    }
+    entry::cancel(session, &change.cancel).await?;
+    let (knowing, new): (Vec<_>, Vec<_>) =
+        planned.into_iter().partition(|planned| change.believers.contains(&planned.channel));
+    tell(session, Event::Reminder, alarm, latest.id, &knowing).await?;
     tell(session, Event::Opened, alarm, latest.id, &new).await
 }
 

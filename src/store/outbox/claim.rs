@@ -123,7 +123,7 @@ async fn begin_on(session: &mut Session, claim: &Claim, interval: Duration) -> R
     let repeated = if claim.is_doubtful { ", may_be_repeated = 1" } else { "" };
     let sql = format!(
         "UPDATE komainu_delivery{} SET sending_at = {now}, claimed_until = {now} + {}, attempts = attempts + 1, \
-         unanswered = unanswered + 1{repeated} \
+         unanswered = unanswered + 1, retry_at = NULL{repeated} \
          WHERE id IN ({deliveries})",
         session.dialect().by_primary(),
         CLAIM_LASTS.as_millis()

@@ -260,21 +260,32 @@ async fn partly_on(session: &mut Session, claim: &Claim, partly: &Partly, routin
     Ok(())
 }
 
-/// Enters the same events for other channels. Nobody is told twice, also when two fallbacks point at each other.
+/// Enters the same events for other channels. Nobody is told twice, also when two fallbacks point at each other; nor what is
+/// overtaken where something later was told. Whoever hears of what is over by then hears of the end too.
 pub(super) async fn tell_instead(
     session: &mut Session,
     deliveries: &str,
     instead: &[String],
 ) -> Result<(), StoreError> {
+    let now = session.dialect().now_ms();
     for channel in instead {
         let sql = format!(
             "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, group_wait_ms, due_at, created_at, \
-             instead_of) SELECT d.event_id, d.incident_id, ?, 'waiting', d.group_wait_ms, d.due_at, {}, d.channel FROM komainu_delivery d \
+             instead_of) SELECT d.event_id, d.incident_id, ?, 'waiting', d.group_wait_ms, d.due_at, {now}, d.channel FROM komainu_delivery d \
              WHERE d.id IN ({deliveries}) AND NOT EXISTS (SELECT 1 FROM komainu_delivery o \
-             WHERE o.incident_id = d.incident_id AND o.event_id = d.event_id AND o.channel = ?)",
-            session.dialect().now_ms()
+             WHERE o.incident_id = d.incident_id AND o.event_id >= d.event_id AND o.channel = ?)"
         );
         session.execute("tell others instead", Sql::Once(sql), values![channel, channel]).await?;
+        let sql = format!(
+            "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, group_wait_ms, due_at, created_at, \
+             instead_of) SELECT MAX(e.id), d.incident_id, ?, 'waiting', MAX(d.group_wait_ms), {now}, {now}, MAX(d.channel) \
+             FROM komainu_delivery d JOIN komainu_incident i ON i.id = d.incident_id \
+             JOIN komainu_event e ON e.incident_id = d.incident_id AND e.id > d.event_id AND e.kind = 'resolved' \
+             WHERE d.id IN ({deliveries}) AND i.resolved_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM komainu_delivery o \
+             WHERE o.incident_id = d.incident_id AND o.event_id > d.event_id AND o.channel = ? AND o.state <> 'cancelled') \
+             GROUP BY d.incident_id"
+        );
+        session.execute("tell others the end too", Sql::Once(sql), values![channel, channel]).await?;
     }
     Ok(())
 }

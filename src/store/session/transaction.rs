@@ -1,7 +1,9 @@
 //! Transactions of a connection: begun and ended in few round trips, rolled back on any error.
 
+use std::time::Duration;
+
 use super::bind::written_out_text;
-use super::{Purpose, Session, Sql};
+use super::{Answer, BEFORE_SENDER, Purpose, Session, Sql, Statement};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::value::{Row, Value};
@@ -40,8 +42,8 @@ impl Session {
                 self.in_transaction = true;
                 // The first two answers are those of the settings, the last is that of the end.
                 let text = format!("{SNAPSHOT}; {}; COMMIT", statements.join("; "));
-                let sets = self.answers(act, &text).await;
-                sets.map(|sets| sets.into_iter().skip(2).take(statements.len()).collect())
+                let answers = self.answers(act, &text).await;
+                answers.map(|answers| answers.into_iter().skip(2).take(statements.len()).map(|one| one.rows).collect())
             }
             Dialect::Sqlite => {
                 self.begin(act, Purpose::Snapshot).await?;
@@ -55,6 +57,70 @@ impl Session {
             self.in_transaction = false;
         }
         answer
+    }
+
+    /// The same for what takes longer than other statements may, here and at the server.
+    pub(crate) async fn snapshot_within(
+        &mut self,
+        act: &'static str,
+        limit: Duration,
+        statements: &[&str],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        let seconds = limit.saturating_sub(BEFORE_SENDER).as_secs_f64();
+        let prefix = match self.dialect() {
+            Dialect::MariaDb => format!("SET STATEMENT max_statement_time = {seconds} FOR "),
+            Dialect::Sqlite => String::new(),
+        };
+        let texts: Vec<String> = statements.iter().map(|sql| format!("{prefix}{sql}")).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let usual = std::mem::replace(&mut self.statement_timeout, limit);
+        let read = self.snapshot(act, &texts).await;
+        self.statement_timeout = usual;
+        read
+    }
+
+    /// Several statements, each with what it brought; on MariaDB in one round trip, where that is safe.
+    pub(crate) async fn each(
+        &mut self,
+        act: &'static str,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Answer>, StoreError> {
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let writing = statements.iter().filter(|(sql, _)| !is_read(sql)).count();
+        if self.dialect() == Dialect::MariaDb && !(self.writes_singly && writing > 1) {
+            let texts: Vec<_> = statements.iter().map(|(sql, values)| written_out_text(sql, values)).collect();
+            let answers = self.answers(act, &texts.join("; ")).await?;
+            let (found, sent) = (answers.len(), statements.len());
+            return if found == sent { Ok(answers) } else { Err(StoreError::unreadable(act, "answers", found)) };
+        }
+        let mut answers = Vec::new();
+        for (sql, values) in statements {
+            let is_read = is_read(&sql);
+            answers.push(if is_read {
+                Answer { rows: self.rows(act, Sql::Once(sql), values).await?, changed: 0 }
+            } else {
+                Answer { rows: Vec::new(), changed: self.execute(act, Sql::Once(sql), values).await? }
+            });
+        }
+        Ok(answers)
+    }
+
+    /// Begins a write transaction with some statements, each with what it brought; on MariaDB in one round trip.
+    pub(crate) async fn begin_each(
+        &mut self,
+        act: &'static str,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Answer>, StoreError> {
+        if self.dialect() == Dialect::Sqlite {
+            self.begin(act, Purpose::Write).await?;
+            return self.each(act, statements).await;
+        }
+        self.in_transaction = true;
+        let begin = ("START TRANSACTION".to_owned(), Vec::new());
+        let answers = self.each(act, std::iter::once(begin).chain(statements).collect()).await?;
+        Ok(answers.into_iter().skip(1).collect())
     }
 
     async fn read_each(&mut self, act: &'static str, statements: &[&str]) -> Result<Vec<Vec<Row>>, StoreError> {
@@ -107,6 +173,10 @@ impl Session {
         statements: Vec<(String, Vec<Value>)>,
     ) -> Result<(), StoreError> {
         let done = match self.dialect() {
+            Dialect::MariaDb if self.writes_singly => match self.execute_all(act, statements).await {
+                Ok(()) => self.batch(act, "COMMIT").await,
+                Err(error) => Err(error),
+            },
             Dialect::MariaDb => {
                 let texts = statements.iter().map(|(sql, values)| written_out_text(sql, values));
                 let text = texts.chain(["COMMIT".to_owned()]).collect::<Vec<_>>().join("; ");
@@ -182,4 +252,9 @@ impl Session {
             self.in_transaction = false;
         }
     }
+}
+
+/// It changes nothing, and its answer has rows.
+fn is_read(sql: &str) -> bool {
+    sql.starts_with("SELECT") || sql.starts_with("START") || sql.starts_with("SET @")
 }

@@ -15,7 +15,7 @@ use komainu_watchdogs::time::Wall;
 
 use crate::clock;
 use crate::store::error::StoreError;
-use crate::store::incidents::opening::{open_on, resolve_on};
+use crate::store::incidents::opening::{is_noted, open_on, resolve_on};
 use crate::store::pool::{ATTEMPTS, Store};
 use crate::store::session::{Purpose, Session};
 use crate::store::value::{Row, values};
@@ -34,7 +34,7 @@ pub struct Errands {
 
 impl Errands {
     pub(crate) async fn connect(store: &Store, watchdog: &WatchdogId) -> Result<Self, StoreError> {
-        let session = store.open().await?;
+        let session = Session::connect(store.url()).await?;
         Ok(Self { session, store: store.clone(), watchdog: watchdog.clone(), counts: shard::Counts::default() })
     }
 
@@ -88,6 +88,9 @@ impl Errands {
 
     /// Opens this incident, opens it again, or notes that it is still bad. Says whether it is news.
     pub async fn raise(&mut self, alarm: &Alarm, routing: &Routing) -> Result<bool, StoreError> {
+        if is_noted(&mut self.session, alarm).await? {
+            return Ok(false);
+        }
         let act = "open an incident";
         let mut attempt = 0;
         loop {

@@ -150,8 +150,10 @@ async fn a_leader_frozen_inside_a_decision_is_freed_by_its_own_settings() {
     let mut raw = Raw::connect(&fixture.text).await;
     let mark = mark_of(&connection_of_leader(&mut raw, &database).await);
     blocker.execute("BEGIN").await;
-    blocker.execute("INSERT INTO komainu_generation VALUES (1, 'x', 0, 0, '', 0)").await;
-    // Frozen in the middle: the statement is under way, and nobody reads its answer or asks for more.
+    let first = decision.moves[0].monitor.0;
+    let columns = "monitor_id, node_id, reason, epoch, generation, changed_at";
+    blocker.execute(&format!("INSERT INTO komainu_assignment ({columns}) VALUES ({first}, 'x', '', 0, 0, 0)")).await;
+    // Frozen in the middle: the statements are under way, and nobody reads their answers or sends the end.
     let mut committing = Box::pin(leader.leadership.commit(&decision));
     let frozen = tokio::select! {
         answer = &mut committing => Some(answer),

@@ -16,6 +16,47 @@ on_both_databases! {
     what_is_over_before_it_was_told_is_told_as_its_end,
     people_list_and_acknowledge,
     what_is_about_something_that_is_gone_ends_and_says_so,
+    what_turned_out_otherwise_before_anybody_was_told_is_told_as_it_is,
+    a_nodes_changed_reason_is_told_once_and_changed_figures_are_not,
+}
+
+fn of_node(summary: &str) -> Alarm {
+    Alarm { summary: summary.to_owned(), ..alarm("node/node1") }
+}
+
+/// Event and words of each delivery, in the order of entering.
+async fn words(fixture: &mut Fixture) -> Vec<String> {
+    let sql = "SELECT CONCAT(d.channel, ': ', e.kind, ': ', e.summary) FROM komainu_delivery d \
+         JOIN komainu_event e ON e.id = d.event_id WHERE d.state <> 'cancelled' ORDER BY d.id";
+    fixture.raw.rows(sql).await.into_iter().map(|row| row.concat()).collect()
+}
+
+async fn what_turned_out_otherwise_before_anybody_was_told_is_told_as_it_is(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    watch.raise(&of_node("its lease ended"), &routing()).await.unwrap();
+    assert!(!watch.raise(&of_node("it is offline: 3 of 3"), &routing()).await.unwrap(), "it is open already");
+    assert_eq!(
+        words(&mut fixture).await,
+        ["mail: opened: it is offline: 3 of 3", "ops: opened: it is offline: 3 of 3"]
+    );
+}
+
+async fn a_nodes_changed_reason_is_told_once_and_changed_figures_are_not(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    watch.raise(&of_node("its lease ended"), &routing()).await.unwrap();
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent'").await;
+    for summary in ["it is offline: 2 of 3", "it is offline: 3 of 3", "its lease ended", "it is offline: 3 of 3"] {
+        watch.raise(&of_node(summary), &routing()).await.unwrap();
+    }
+    let told = [
+        "mail: opened: its lease ended",
+        "ops: opened: its lease ended",
+        "mail: reminder: it is offline: 2 of 3",
+        "ops: reminder: it is offline: 2 of 3",
+    ];
+    assert_eq!(words(&mut fixture).await, told);
 }
 
 async fn what_is_about_something_that_is_gone_ends_and_says_so(kind: Kind) {

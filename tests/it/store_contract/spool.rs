@@ -18,6 +18,11 @@ on_both_databases! {
     what_may_have_been_told_is_told_again_under_its_id_and_marked,
     a_message_that_waited_when_the_database_went_away_is_told_once,
     who_was_told_hears_that_it_is_over,
+    what_was_told_although_it_was_held_since_is_told,
+    who_was_told_of_something_else_by_a_fallback_hears_of_its_end,
+    what_was_told_and_taken_back_since_is_told_to_be_over,
+    what_may_have_arrived_is_told_again_although_a_fallback_took_it,
+    a_channel_that_told_of_an_outage_that_is_over_by_then_tells_the_end,
 }
 
 fn routing() -> Routing {
@@ -168,4 +173,63 @@ async fn who_was_told_hears_that_it_is_over(kind: Kind) {
     let expected =
         ["opened mail sent n1", "opened phone sent n2", "resolved mail waiting -", "resolved phone waiting -"];
     assert_eq!(deliveries(&mut fixture).await, expected);
+}
+
+/// Who waits to be told of a lost node; `ops` is the second.
+async fn waiting_line(fixture: &Fixture) -> Told {
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    let severity = Severity::Critical;
+    let alarm = Alarm { key: "node/node1".to_owned(), severity, summary: "it is gone".to_owned(), votes: (2, 3) };
+    assert!(watch.raise(&alarm, &routing()).await.unwrap());
+    let waiting = spool::undelivered(&fixture.store).await.unwrap();
+    Told { delivery: Some(waiting[1].delivery), ..told("ops", "n1") }
+}
+
+async fn what_was_told_although_it_was_held_since_is_told(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let line = waiting_line(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'held' WHERE channel = 'ops'").await;
+    enter(&fixture, &outage(vec![line])).await;
+    assert_eq!(deliveries(&mut fixture).await, ["opened mail waiting -", "opened ops sent n1"]);
+}
+
+async fn who_was_told_of_something_else_by_a_fallback_hears_of_its_end(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let line = waiting_line(&fixture).await;
+    enter(&fixture, &outage(vec![Told { via: "phone".to_owned(), ..line.clone() }])).await;
+    assert_eq!(deliveries(&mut fixture).await, ["opened mail waiting -", "opened phone sent n1"]);
+    // The other watchdog that told it had only the channel's own answer missing.
+    enter(&fixture, &outage(vec![Told { via: "pager".to_owned(), notice_id: "n2".to_owned(), ..line }])).await;
+    assert!(deliveries(&mut fixture).await.contains(&"opened pager sent n2".to_owned()));
+}
+
+async fn what_was_told_and_taken_back_since_is_told_to_be_over(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let line = waiting_line(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'held' WHERE channel = 'ops'").await;
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    let open = watch.incidents().await.unwrap();
+    assert!(watch.resolve("node/node1", open[0].last_bad_at).await.unwrap());
+    enter(&fixture, &outage(vec![line])).await;
+    let rows = deliveries(&mut fixture).await;
+    assert!(rows.contains(&"opened ops sent n1".to_owned()), "{rows:?}");
+    assert!(rows.contains(&"resolved ops waiting -".to_owned()), "{rows:?}");
+}
+
+async fn what_may_have_arrived_is_told_again_although_a_fallback_took_it(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let unsure = Told { is_sent: false, ..told("ops", "n2") };
+    let via_fallback = Told { via: "phone".to_owned(), ..told("ops", "n3") };
+    enter(&fixture, &outage(vec![unsure, via_fallback])).await;
+    let rows = deliveries(&mut fixture).await;
+    assert_eq!(rows, ["opened mail waiting -", "opened ops waiting n2", "opened phone sent n3"]);
+}
+
+async fn a_channel_that_told_of_an_outage_that_is_over_by_then_tells_the_end(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    enter(&fixture, &outage(vec![told("mail", "n1"), told("ops", "n2")])).await;
+    resolve(&fixture).await;
+    enter(&fixture, &outage(vec![Told { via: "phone".to_owned(), ..told("ops", "n3") }])).await;
+    let rows = deliveries(&mut fixture).await;
+    assert_eq!(rows[4..], ["opened phone sent n3", "resolved phone waiting -"], "{rows:?}");
 }

@@ -19,7 +19,7 @@ async fn wait_until_told(vendor: &Vendor, key: &str, event: &str, limit: u64) {
 }
 
 /// Time in which a second message would come.
-async fn let_pass(seconds: i64) {
+pub(super) async fn let_pass(seconds: i64) {
     let since = Cluster::now_us();
     let is_over = async || Cluster::now_us() - since >= seconds * 1_000_000;
     wait_until("time has passed", Duration::from_secs(120), is_over).await;

@@ -22,6 +22,7 @@ const DATABASE: &str = "database";
 impl Watchdog {
     pub(super) fn handle_round(&mut self, now: Mono, round: Box<Round>) {
         self.reading = false;
+        self.slowness.note(round.ended_at.since(round.began_at));
         self.roster.handle_round(&round);
         self.leadership.see(round.began_at, round.ended_at, &round.leader);
         self.database.is_current = true;

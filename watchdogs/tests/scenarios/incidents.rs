@@ -197,3 +197,42 @@ fn monitors_that_no_node_can_run_are_not_read_in_vain_but_are_placed_soon_after_
     world.run_to(66);
     assert!(world.database.monitors.get(&monitor).unwrap().effective.is_some());
 }
+
+/// What was said of node1, without repetitions.
+fn said(world: &World) -> Vec<(u64, &str)> {
+    let mut said: Vec<(u64, &str)> = Vec::new();
+    for (at, alarm) in world.raises("node/node1") {
+        if said.last().is_none_or(|(_, text)| *text != alarm.summary) {
+            said.push((at.since(Mono::secs(0)).as_secs(), &alarm.summary));
+        }
+    }
+    said
+}
+
+#[test]
+fn of_a_host_that_vanished_it_is_never_said_that_it_answers_and_its_end_is_said_at_once() {
+    let mut world = World::settled();
+    let began = world.now.since(Mono::secs(0)).as_secs();
+    world.node("node1").renews = false;
+    // The last probe before was answered, and the next ones run into their time limits.
+    world.run_to(began + 13);
+    world.node("node1").answers = false;
+    world.run_to(began + 40);
+    let said = said(&world);
+    assert!(said.iter().all(|(_, text)| !text.contains("answers")), "{said:?}");
+    let offline = said.iter().find(|(_, text)| text.contains("is offline"));
+    assert!(offline.is_some_and(|(at, _)| *at <= began + 17), "{said:?}");
+}
+
+#[test]
+fn of_a_node_that_answers_without_renewing_it_is_said_once_that_is_certain() {
+    let mut world = World::settled();
+    let began = world.now.since(Mono::secs(0)).as_secs();
+    world.node("node1").renews = false;
+    world.run_to(began + 28);
+    let said = said(&world);
+    let [(_, first), (at, last)] = said.as_slice() else { panic!("{said:?}") };
+    assert!(first.contains("so far"), "{said:?}");
+    assert!(last.contains("answers, but its lease ended"), "{said:?}");
+    assert!(*at >= began + 17, "{said:?}");
+}

@@ -26,6 +26,12 @@ pub(crate) enum Variant {
     NodeOfOpening,
     /// An older event that is told instead takes back what came later.
     OvertakenCopied,
+    /// Nobody tells that the database is away.
+    NoBlackout,
+    /// What was told while the database was away is entered nowhere.
+    NeverEntered,
+    /// Nobody counts the times in which no push could be taken.
+    GapsForgotten,
 }
 
 /// One thing that a message tells.
@@ -39,12 +45,19 @@ pub(crate) struct Item {
 }
 
 /// A message that reached people.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) at: Ms,
     pub(crate) channel: usize,
     pub(crate) items: Vec<Item>,
     pub(crate) is_marked: bool,
+    /// It was sent while the database was away.
+    pub(crate) is_dark: bool,
+    /// It says so.
+    pub(crate) says_dark: bool,
+    /// By a channel that it was not meant for.
+    pub(crate) by_fallback: bool,
 }
 
 /// From the fault to the message: two beats, the look at them, the group's wait, and the way to the vendor.
@@ -53,6 +66,9 @@ const TOLD_WITHIN: Ms = 45_000;
 /// What its own channels do not tell is told by their fallbacks, two minutes later.
 const RESCUED_WITHIN: Ms = TOLD_WITHIN + 150_000;
 
+/// The limit, the wait of who has no majority, each watchdog's turn, and some attempts on channels that fail meanwhile.
+const TOLD_IN_THE_DARK: Ms = 15_000 + 60_000 + 3 * 30_000 + 60_000;
+
 /// The first message and three repeats.
 const MOST_COPIES: usize = 4;
 
@@ -60,19 +76,32 @@ impl Telling {
     pub(crate) fn invariant_told_once_or_marked(&mut self, arrival: &Arrival) -> Result<(), String> {
         for item in &arrival.items {
             let copies = self.inbox.entry((arrival.channel, item.event)).or_default();
-            copies.push(arrival.is_marked);
+            copies.push((arrival.is_marked, arrival.is_dark));
             self.counts.repeats_seen += u64::from(copies.len() > 1);
-            if copies.len() > 1 && !copies.contains(&true) {
+            if copies.len() > 1 && !copies.iter().any(|(is_marked, _)| *is_marked) {
                 return Err(format!("told_once_or_marked: {item:?} came twice to {}", channel_name(arrival.channel)));
             }
-            if copies.len() > MOST_COPIES && !item.is_alone {
-                return Err(format!("told_once_or_marked: {item:?} came {} times", copies.len()));
+            // In the dark nobody knows for sure what others have said.
+            let by_outbox = copies.iter().filter(|(_, is_dark)| !is_dark).count();
+            if by_outbox > MOST_COPIES && !item.is_alone {
+                return Err(format!("told_once_or_marked: {item:?} came {by_outbox} times"));
             }
         }
         Ok(())
     }
 
     pub(crate) fn hear(&mut self, arrival: &Arrival) {
+        if arrival.by_fallback {
+            self.unsure.insert((arrival.channel, None));
+            self.unsure.extend(arrival.items.iter().map(|item| (arrival.channel, Some(item.incident))));
+        }
+        let is_of_it = |item: &Item| self.outbox.incidents[item.incident].key == "database";
+        if arrival.says_dark {
+            self.dark_beliefs.insert(arrival.channel);
+        } else if arrival.items.iter().any(is_of_it) {
+            // From now on the tables say how that ends.
+            self.dark_beliefs.remove(&arrival.channel);
+        }
         for item in &arrival.items {
             // A copy of something that was overtaken changes nobody's mind.
             let known = self.beliefs.entry((arrival.channel, item.incident)).or_insert((item.event, item.what));
@@ -92,6 +121,11 @@ impl Telling {
         (0..self.moods.len()).any(|channel| self.believes_open(channel, key))
     }
 
+    /// What is learnt through the database is not expected of somebody who was told that it is away.
+    fn is_explained(&self) -> bool {
+        !self.dark_beliefs.is_empty() || self.anybody_believes("database")
+    }
+
     /// A target that is down for longer than the bound, seen by a living owner, while a watchdog with egress, the database
     /// and a channel work, is told; or something worse that explains it is.
     pub(crate) fn invariant_no_silence(&mut self) -> Result<(), String> {
@@ -101,6 +135,7 @@ impl Telling {
             let key = super::world::monitor_key(monitor);
             let fair = self.fair(&key);
             let is_told = self.anybody_believes(&key)
+                || self.is_explained()
                 || self.anybody_believes(&format!("node/{}", super::world::node_name(row.node)));
             for (at, is_fair, bound) in [(0, fair.0, TOLD_WITHIN), (1, fair.1, RESCUED_WITHIN)] {
                 let clock = &mut self.monitors[monitor].untold_since[at];
@@ -113,12 +148,56 @@ impl Telling {
         Ok(())
     }
 
+    /// A job that is dead is told of in time, while its pushes would have been taken and somebody could tell: not later
+    /// than its deadline, and a minute where a gap touched it.
+    pub(crate) fn invariant_no_silence_of_jobs(&mut self) -> Result<(), String> {
+        for job in 0..self.jobs.len() {
+            let key = super::jobs::job_key(job);
+            let (first, other) = self.fair(&key);
+            let is_told = self.anybody_believes(&key) || self.is_explained();
+            let row = &mut self.jobs[job];
+            if !row.is_dead || !row.was_seen() || is_told {
+                row.silent_for = 0;
+            } else if first || other {
+                row.silent_for += super::world::TICK;
+            }
+            if row.silent_for > row.period + row.grace + 60_000 + RESCUED_WITHIN {
+                return Err(format!("no_silence: job {job} is dead and nobody was told for {} ms", row.silent_for));
+            }
+        }
+        Ok(())
+    }
+
+    /// That the database is away is told, while a watchdog that runs reaches a channel that works.
+    pub(crate) fn invariant_no_silence_in_the_dark(&mut self) -> Result<(), String> {
+        let could_tell = (0..self.moods.len()).any(|channel| self.moods[channel].works());
+        let has_teller = self.dogs.iter().any(|dog| dog.is_running(self.now) && dog.has_egress);
+        let is_told = !self.dark_beliefs.is_empty() || self.anybody_believes("database");
+        if self.is_database_up || is_told || !(could_tell && has_teller) {
+            self.dark_for = 0;
+        } else {
+            self.dark_for += super::world::TICK;
+        }
+        if self.dark_for > TOLD_IN_THE_DARK {
+            return Err(format!("no_silence: the database is away and nobody was told for {} ms", self.dark_for));
+        }
+        Ok(())
+    }
+
+    /// A job that lives, and tries until it is taken, is never late.
+    pub(crate) fn invariant_no_living_job_is_late(&self, job: usize) -> Result<(), String> {
+        if self.jobs[job].is_dead {
+            return Ok(());
+        }
+        Err(format!("no_false_alarm: job {job} is told late, and lives"))
+    }
+
     /// Whether a channel of the first choice could tell, and whether any could that is told instead.
     fn fair(&self, key: &str) -> (bool, bool) {
         let has_egress = self.dogs.iter().any(|dog| dog.is_running(self.now) && dog.has_egress);
         let works = |channel: usize| {
             let is_free = self.moods[channel].works() && self.now >= self.paused_until[channel];
-            is_free && !self.outbox.has_given_up(channel, key)
+            is_free && !self.outbox.has_given_up(channel, key) && !self.outbox.rests(self.wall(), channel, key)
         };
         let is_up = self.is_database_up && has_egress;
         let mut first = (0..self.moods.len()).filter(|channel| self.is_first_choice(*channel));
@@ -142,16 +221,39 @@ impl Telling {
         if let Some(open) = open.find(|incident| is_told(&incident.key)) {
             return Err(format!("every_incident_ends: {} is still open", open.key));
         }
-        for ((channel, incident), (_, what)) in &self.beliefs {
+        for ((channel, incident), (event, what)) in &self.beliefs {
             let rows = self.outbox.deliveries.iter().filter(|row| (row.channel, row.incident) == (*channel, *incident));
-            let was_refused = rows.clone().any(|row| row.state == State::Failed);
+            // Whoever sent it by a fallback may have died over it: then nobody knows that it came.
+            let is_known = rows.clone().any(|row| row.state == State::Sent && row.event >= *event);
+            let is_unsure = self.unsure.contains(&(*channel, Some(*incident))) && !is_known;
+            let was_refused = is_unsure
+                || rows.clone().any(|row| row.state == State::Failed)
+                || self.outbox.refused_in_the_dark.contains(&(*channel, *incident));
             let key = &self.outbox.incidents[*incident].key;
+            let was_refused = was_refused || (self.was_set_back && key == "database");
             if *what != Event::Resolved && !was_refused && is_told(key) {
                 return Err(format!("every_incident_ends: {} believes that {key} is {what:?}", channel_name(*channel)));
             }
         }
+        let was_refused = |channel: &usize| {
+            let mut rows = self.outbox.deliveries.iter().filter(|row| row.channel == *channel);
+            let is_of_it = |row: &super::outbox::Delivery| self.outbox.incidents[row.incident].key == "database";
+            let is_known = rows.clone().any(|row| is_of_it(row) && row.state == State::Sent);
+            let is_unsure = self.unsure.contains(&(*channel, None)) && !is_known;
+            is_unsure || rows.any(|row| is_of_it(row) && row.state == State::Failed)
+        };
+        // Two outages may look like one where the clock that tells them apart was set back.
+        let mut away = self.dark_beliefs.iter().filter(|channel| !self.was_set_back && !was_refused(channel));
+        if let Some(channel) = away.next() {
+            return Err(format!("every_incident_ends: {} believes that the database is away", channel_name(*channel)));
+        }
+        let now = self.wall();
         let waits = |row: &super::outbox::Delivery| {
-            matches!(row.state, State::Waiting | State::Held) && is_told(&self.outbox.incidents[row.incident].key)
+            // What may have arrived and rests goes before all else of its incident.
+            let mut rows = self.outbox.deliveries.iter().filter(|other| other.incident == row.incident);
+            let is_behind = rows.any(|other| other.channel == row.channel && other.rests(now));
+            let is_there = matches!(row.state, State::Waiting | State::Held) && !is_behind;
+            is_there && is_told(&self.outbox.incidents[row.incident].key)
         };
         match self.outbox.deliveries.iter().find(|row| waits(row)) {
             Some(row) => Err(format!("every_incident_ends: a delivery is still there: {row:?}")),

@@ -1,20 +1,20 @@
 //! A small world in which people are told: targets that fail, nodes that see it, watchdogs that notice and deliver,
-//! channels that fail in every way, and a database whose clock jumps.
+//! programs that push heartbeats, channels that fail in every way, and a database that goes away and whose clock jumps.
 //!
-//! Incidents and outbox are a model of the store's tables; what decides is the product's own: [`downtime`],
-//! `outbox`, `queue::plan`, `routing`, `reminder`. Time goes in quarters of a second.
+//! Incidents and outbox are a model of the store's tables; what decides is the product's own: `downtime`, `heartbeat`,
+//! `outbox`, `queue::plan`, `attempt::next`, `routing`, `reminder`, `blackout`. Time goes in quarters of a second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use komainu_watchdogs::downtime::{self, Facts, FoundDown, State, Verdict};
-use komainu_watchdogs::ids::NodeId;
-use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::downtime::State;
 use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::routing::{Matcher, Route, Routing};
 use komainu_watchdogs::time::Wall;
 
 use super::courier::{Courier, Mood};
+use super::dark::Dark;
+use super::jobs::{Intake, Job};
 use super::judge::{Arrival, Variant};
 use super::outbox::{Channel, Outbox, channel_name};
 use crate::simulation::counts::TellingCounts;
@@ -23,7 +23,7 @@ use crate::simulation::prng::Prng;
 /// Milliseconds of the world's own clock.
 pub(crate) type Ms = u64;
 
-const TICK: Ms = 250;
+pub(super) const TICK: Ms = 250;
 
 /// After the last fault: long enough for a flapping incident to be believed over, and for the longest pause.
 const CALM: Ms = 1_300_000;
@@ -34,13 +34,25 @@ const FAILOVER: Ms = 15_000;
 #[derive(Debug)]
 pub(crate) struct Dog {
     pub(crate) process: u64,
-    back_at: Ms,
+    pub(super) back_at: Ms,
     pub(crate) has_egress: bool,
-    look_at: Ms,
+    pub(super) look_at: Ms,
     pub(crate) couriers: Vec<Courier>,
+    pub(crate) dark: Dark,
 }
 
 impl Dog {
+    fn new(number: usize, channels: usize) -> Self {
+        Self {
+            process: u64::try_from(number).unwrap() + 1,
+            back_at: 0,
+            has_egress: true,
+            look_at: 0,
+            couriers: vec![Courier::default(); channels],
+            dark: Dark::new(),
+        }
+    }
+
     pub(crate) fn is_running(&self, now: Ms) -> bool {
         now >= self.back_at
     }
@@ -48,15 +60,25 @@ impl Dog {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
-    lost_at: Option<Ms>,
-    back_at: Ms,
-    /// What its wall clock is ahead.
-    clock: i64,
+    pub(super) lost_at: Option<Ms>,
+    pub(super) back_at: Ms,
+    /// What its wall clock was set ahead by, what it gains in a million, and since when.
+    clock: (i64, i64, Ms),
 }
 
 impl Node {
     pub(crate) fn is_running(&self) -> bool {
         self.lost_at.is_none()
+    }
+
+    /// Whoever notices that it is wrong sets it right.
+    pub(super) fn set_clock(&mut self, now: Ms, ahead: i64, drift: i64) {
+        let is_right = self.clock.0 == 0 && self.clock.1 == 0;
+        self.clock = if is_right { (ahead, drift, now) } else { (0, 0, now) };
+    }
+
+    fn ahead(&self, now: Ms) -> i64 {
+        self.clock.0 + i64::try_from(now - self.clock.2).unwrap() * self.clock.1 / 1_000_000
     }
 }
 
@@ -66,7 +88,7 @@ pub(crate) struct Monitor {
     pub(crate) down_since: Option<Ms>,
     next_run_at: Ms,
     /// Important beats in the order of storing: what, and the node's time.
-    beats: Vec<(State, Wall)>,
+    pub(super) beats: Vec<(State, Wall)>,
     pub(crate) was_up_for_owner: bool,
     pub(crate) untold_since: [Option<Ms>; 2],
 }
@@ -80,17 +102,28 @@ pub(crate) struct Telling {
     pub(crate) dogs: Vec<Dog>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) monitors: Vec<Monitor>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) intake: Intake,
     pub(crate) moods: Vec<Mood>,
     /// Nobody uses a channel until then, because of its own failures.
     pub(crate) paused_until: Vec<Ms>,
     /// One channel refuses whatever tells of this.
     pub(crate) poison: Option<(usize, String)>,
     pub(crate) arrivals: Vec<Arrival>,
-    pub(crate) inbox: BTreeMap<(usize, usize), Vec<bool>>,
+    pub(crate) inbox: BTreeMap<(usize, usize), Vec<(bool, bool)>>,
     pub(crate) beliefs: BTreeMap<(usize, usize), (usize, Event)>,
+    /// Channels that were told that the database is away, which no table knows of yet.
+    pub(crate) dark_beliefs: BTreeSet<usize>,
+    /// What was told by channels that it was not meant for.
+    pub(crate) unsure: BTreeSet<(usize, Option<usize>)>,
+    /// The database's clock was set back at least once.
+    pub(crate) was_set_back: bool,
+    /// The judge's: for how long the database has been away while somebody could have told.
+    pub(crate) dark_for: Ms,
     pub(crate) is_database_up: bool,
-    database_back_at: Ms,
-    offset: i64,
+    pub(super) database_back_at: Ms,
+    pub(super) database_up_since: Ms,
+    pub(super) offset: i64,
     chaos_until: Ms,
     fault_at: Ms,
     fault_pause: Ms,
@@ -173,18 +206,11 @@ impl Telling {
             untold_since: [None, None],
         });
         let monitors: Vec<_> = monitors.collect();
-        let dog = |number: usize| Dog {
-            process: u64::try_from(number).unwrap() + 1,
-            back_at: 0,
-            has_egress: true,
-            look_at: 0,
-            couriers: vec![Courier::default(); channels],
-        };
         let mut world = Self {
             now: 0,
             variant,
             outbox,
-            dogs: (0..dogs).map(dog).collect(),
+            dogs: (0..dogs).map(|number| Dog::new(number, channels)).collect(),
             nodes: vec![Node::default(); nodes],
             monitors,
             moods: vec![Mood::Works; channels],
@@ -193,8 +219,15 @@ impl Telling {
             arrivals: Vec::new(),
             inbox: BTreeMap::new(),
             beliefs: BTreeMap::new(),
+            dark_beliefs: BTreeSet::new(),
+            unsure: BTreeSet::new(),
+            was_set_back: false,
+            dark_for: 0,
+            jobs: Vec::new(),
+            intake: Intake::default(),
             is_database_up: true,
             database_back_at: 0,
+            database_up_since: 0,
             offset: 1_800_000_000_000,
             chaos_until: rng.between(200, 900) * 1_000,
             fault_at: 10_000,
@@ -206,6 +239,10 @@ impl Telling {
         };
         for monitor in 0..world.monitors.len() {
             world.monitors[monitor].node = world.rng.index(world.nodes.len());
+        }
+        for _ in 0..world.rng.between(1, 3) {
+            let job = Job::draw(&mut world.rng);
+            world.jobs.push(job);
         }
         world
     }
@@ -231,7 +268,7 @@ impl Telling {
     fn tick(&mut self) {
         self.now += TICK;
         self.counts.ticks += 1;
-        self.is_database_up = self.now >= self.database_back_at;
+        self.note_database();
         if self.now >= self.fault_at && self.now < self.chaos_until {
             self.fault_at = self.now + self.rng.between(self.fault_pause / 5, 2 * self.fault_pause);
             self.go_wrong();
@@ -245,8 +282,12 @@ impl Telling {
         for monitor in 0..self.monitors.len() {
             self.run_monitor(monitor);
         }
+        for job in 0..self.jobs.len() {
+            self.run_job(job);
+        }
         for dog in 0..self.dogs.len() {
             if self.dogs[dog].is_running(self.now) {
+                self.step_dark(dog);
                 self.look(dog);
                 for channel in 0..self.moods.len() {
                     self.step_courier(dog, channel);
@@ -256,6 +297,17 @@ impl Telling {
         self.arrive();
         let found = self.invariant_no_silence();
         self.judge(found);
+        let found = self.invariant_no_silence_of_jobs();
+        self.judge(found);
+        let found = self.invariant_no_silence_in_the_dark();
+        self.judge(found);
+    }
+
+    fn note_database(&mut self) {
+        let was_up = std::mem::replace(&mut self.is_database_up, self.now >= self.database_back_at);
+        if self.is_database_up && !was_up {
+            self.database_up_since = self.now;
+        }
     }
 
     fn arrive(&mut self) {
@@ -273,112 +325,6 @@ impl Telling {
     pub(crate) fn trace(&self, what: &impl std::fmt::Debug) {
         if self.is_tracing {
             println!("{:>9} {what:?}", self.now);
-        }
-    }
-
-    fn go_wrong(&mut self) {
-        let (monitor, node) = (self.rng.index(self.monitors.len()), self.rng.index(self.nodes.len()));
-        let (dog, channel) = (self.rng.index(self.dogs.len()), self.rng.index(self.moods.len()));
-        let fault = self.rng.below(14);
-        self.trace(&("fault", fault, monitor, node, dog, channel, &self.moods));
-        match fault {
-            0..=3 => {
-                let row = &mut self.monitors[monitor];
-                row.down_since = if row.down_since.is_some() { None } else { Some(self.now) };
-                self.counts.target_changes += 1;
-            }
-            4 => self.lose_node(node),
-            5 => {
-                self.counts.node_clock_jumps += 1;
-                let jump = self.draw_jump();
-                self.nodes[node].clock = if self.nodes[node].clock == 0 { jump } else { 0 };
-            }
-            6 => {
-                let jump = self.draw_jump();
-                self.jump_database_clock(jump);
-            }
-            7 => {
-                self.counts.outages += 1;
-                self.database_back_at = self.now + self.rng.between(1_000, 40_000);
-            }
-            8 | 9 => self.hit_dog(dog),
-            10 => {
-                self.counts.egress_losses += 1;
-                self.dogs[dog].has_egress = !self.dogs[dog].has_egress;
-            }
-            11 if self.rng.per_mille(300) => {
-                self.poison = if self.poison.is_some() { None } else { Some((channel, monitor_key(monitor))) };
-            }
-            _ => {
-                let all = [
-                    Mood::Works,
-                    Mood::Works,
-                    Mood::Works,
-                    Mood::Slow,
-                    Mood::Permanent,
-                    Mood::Retryable,
-                    Mood::Unreached,
-                    Mood::Unanswered,
-                    Mood::Silent,
-                ];
-                self.moods[channel] = self.rng.pick(&all).unwrap();
-            }
-        }
-    }
-
-    /// What was stored before a step back may last for as long as its own rule allows, from then on.
-    fn jump_database_clock(&mut self, jump: i64) {
-        self.counts.clock_jumps += 1;
-        self.offset += jump;
-        let lasts = u64::try_from(-jump).unwrap_or(0).min(300_000);
-        for until in &mut self.paused_until {
-            *until = (*until).max(self.now + lasts);
-        }
-        for monitor in &mut self.monitors {
-            monitor.untold_since = [None, None];
-        }
-    }
-
-    fn draw_jump(&mut self) -> i64 {
-        let most = self.rng.pick(&[10_000, 3_600_000, 86_400_000]).unwrap();
-        let jump = i64::try_from(self.rng.between(500, most)).unwrap();
-        if self.rng.per_mille(500) { jump } else { -jump }
-    }
-
-    /// Killed and started anew, or stopped for a while.
-    fn hit_dog(&mut self, dog: usize) {
-        let is_kill = self.rng.per_mille(600);
-        self.dogs[dog].back_at = self.now + self.rng.between(1_000, 60_000);
-        if is_kill {
-            self.counts.crashes += 1;
-            self.dogs[dog].process += 100;
-            self.dogs[dog].couriers.iter_mut().for_each(Courier::reset);
-        } else {
-            self.counts.pauses += 1;
-        }
-    }
-
-    fn lose_node(&mut self, node: usize) {
-        let others = (0..self.nodes.len()).any(|other| other != node && self.nodes[other].is_running());
-        if others && self.nodes[node].is_running() {
-            self.counts.node_losses += 1;
-            self.nodes[node].lost_at = Some(self.now);
-            self.nodes[node].back_at = self.now + self.rng.between(5_000, 200_000);
-        }
-    }
-
-    fn heal(&mut self) {
-        self.moods.fill(Mood::Works);
-        self.poison = None;
-        self.database_back_at = 0;
-        for dog in &mut self.dogs {
-            (dog.has_egress, dog.back_at) = (true, self.now);
-        }
-        for node in &mut self.nodes {
-            node.back_at = node.back_at.min(self.now + 5_000);
-        }
-        for monitor in &mut self.monitors {
-            monitor.down_since = None;
         }
     }
 
@@ -407,87 +353,11 @@ impl Telling {
         let row = &mut self.monitors[monitor];
         row.next_run_at = self.now + pause;
         let state = if row.down_since.is_some() { State::Down } else { State::Up };
-        let time = Wall(i64::try_from(self.now).unwrap() + 1_800_000_000_000 + self.nodes[node].clock);
+        let time = Wall(i64::try_from(self.now).unwrap() + 1_800_000_000_000 + self.nodes[node].ahead(self.now));
         row.was_up_for_owner = state == State::Up;
         if row.beats.last().is_none_or(|(last, _)| *last != state) {
             row.beats.push((state, time));
             self.counts.important_beats += 1;
         }
-    }
-
-    /// What a watchdog looks at each second.
-    fn look(&mut self, dog: usize) {
-        if self.now < self.dogs[dog].look_at || !self.is_database_up {
-            return;
-        }
-        self.dogs[dog].look_at = self.now + 1_000;
-        let now = self.wall();
-        if !self.is_broken(Variant::ClocksBelieved) {
-            self.outbox.put_right(now);
-        }
-        for node in 0..self.nodes.len() {
-            self.look_at_node(node);
-        }
-        for monitor in 0..self.monitors.len() {
-            self.look_at_monitor(monitor);
-        }
-        if !self.is_broken(Variant::NoRescue) {
-            self.counts.rescues += self.outbox.rescue(now);
-        }
-        self.counts.reminders += self.outbox.remind(now, Duration::from_secs(240));
-    }
-
-    fn look_at_node(&mut self, node: usize) {
-        let (key, now) = (format!("node/{}", node_name(node)), self.wall());
-        let open = self.outbox.is_open(&key);
-        match (self.nodes[node].lost_at, open) {
-            (Some(lost_at), _) if self.now >= lost_at + 5_000 => {
-                // First it is only not reached; then its lease is over.
-                let is_over = self.now >= lost_at + 12_000;
-                let severity = if is_over { Severity::Critical } else { Severity::Warning };
-                self.raise(&key, severity, None);
-            }
-            (None, Some(incident)) => self.outbox.resolve(now, incident),
-            (Some(_), _) | (None, None) => {}
-        }
-    }
-
-    fn look_at_monitor(&mut self, monitor: usize) {
-        let (row, key) = (&self.monitors[monitor], monitor_key(monitor));
-        let latest = if self.is_broken(Variant::ByWallClock) {
-            row.beats.iter().max_by_key(|(_, time)| *time)
-        } else {
-            row.beats.last()
-        };
-        let facts = Facts {
-            is_active: true,
-            is_api_made: true,
-            by_native: FoundDown::Noted,
-            state: latest.map(|(state, _)| *state),
-        };
-        let node = NodeId::from(node_name(row.node));
-        let open = self.outbox.is_open(&key);
-        if let Some(incident) = open.filter(|_| !self.is_broken(Variant::NodeOfOpening)) {
-            // What explains it is judged by who runs it now.
-            self.outbox.incidents[incident].node = Some(node.clone());
-        }
-        match (downtime::decide(Some(&facts), open.is_some()), open) {
-            (Verdict::Open, _) => {
-                let found = self.invariant_no_false_alarm(monitor);
-                self.judge(found);
-                self.raise(&key, Severity::Critical, Some(node));
-            }
-            (Verdict::Resolve(_), Some(incident)) => {
-                let now = self.wall();
-                self.outbox.resolve(now, incident);
-            }
-            (Verdict::Leave | Verdict::Resolve(_), _) => {}
-        }
-    }
-
-    fn raise(&mut self, key: &str, severity: Severity, node: Option<NodeId>) {
-        let alarm = Alarm { key: key.to_owned(), severity, summary: String::new(), votes: (1, 1) };
-        let now = self.wall();
-        self.counts.incidents += u64::from(self.outbox.open(now, &alarm, node));
     }
 }

@@ -148,8 +148,11 @@ async fn look(
     if waits {
         return Ok(());
     }
+    let mut overdue = Ok(());
     if round.is_multiple_of(OVERDUE_EVERY) && !bells.is_empty() {
-        elsewhere::tell_overdue(outbox).await?;
+        // Whatever comes of it, couriers are woken for the rest.
+        overdue = elsewhere::tell_overdue(outbox).await;
+        outbox.voice.note(Part::Overdue, &overdue);
     }
     let with_held = round.is_multiple_of(HELD_EVERY);
     for backlog in store::backlog(&outbox.store).await?.iter().filter(|backlog| backlog.is_pressing(with_held)) {
@@ -159,7 +162,7 @@ async fn look(
             None => abandon(outbox, &backlog.channel).await?,
         }
     }
-    Ok(())
+    overdue
 }
 
 /// Better told in the wrong place than to nobody.

@@ -41,6 +41,8 @@ const IDLE_AFTER: Duration = Duration::from_secs(60);
 pub enum Part {
     /// The look at what waits.
     Outbox,
+    /// The look at criticals that their channel has not taken in time.
+    Overdue,
     /// Claiming and noting single messages.
     Couriers,
     /// The tail of the beats: monitors that go down.
@@ -51,12 +53,13 @@ pub enum Part {
 
 impl Part {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::Outbox, Self::Couriers, Self::Beats, Self::Deadlines];
+    pub const ALL: [Self; 5] = [Self::Outbox, Self::Overdue, Self::Couriers, Self::Beats, Self::Deadlines];
 
     /// Its name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Outbox => "outbox",
+            Self::Overdue => "overdue",
             Self::Couriers => "couriers",
             Self::Beats => "beats",
             Self::Deadlines => "deadlines",
@@ -67,6 +70,7 @@ impl Part {
     fn loss(self) -> &'static str {
         match self {
             Self::Outbox => "what people are to be told cannot be read or written",
+            Self::Overdue => "criticals that their channel does not take cannot be told elsewhere",
             Self::Couriers => "messages cannot be claimed or noted",
             Self::Beats => "monitors that go down cannot be noticed",
             Self::Deadlines => "heartbeats cannot be marked as late",
@@ -76,7 +80,7 @@ impl Part {
     /// Heard only while there is something to do.
     fn is_at_leisure(self) -> bool {
         match self {
-            Self::Couriers | Self::Deadlines => true,
+            Self::Overdue | Self::Couriers | Self::Deadlines => true,
             Self::Outbox | Self::Beats => false,
         }
     }

@@ -182,7 +182,7 @@ fn assert_caught(variant: Variant, invariants: &[&str], seed: u64) {
 
 #[test]
 fn decisions_of_a_deposed_leader_that_are_carried_out_are_caught() {
-    assert_caught(Variant::NoEpochGuard, &["fenced"], 11);
+    assert_caught(Variant::NoEpochGuard, &["fenced"], 1);
 }
 
 #[test]
@@ -197,32 +197,32 @@ fn a_lease_that_is_not_watched_for_long_enough_is_caught() {
 
 #[test]
 fn a_revoke_of_a_lease_that_is_still_renewed_is_caught() {
-    assert_caught(Variant::NoRevokeGuard, &["one_owner", "majority"], 1132);
+    assert_caught(Variant::NoRevokeGuard, &["one_owner", "majority"], 169);
 }
 
 #[test]
 fn a_wrong_source_incarnation_is_caught() {
-    assert_caught(Variant::WrongSourceIncarnation, &["one_owner"], 14);
+    assert_caught(Variant::WrongSourceIncarnation, &["one_owner"], 31);
 }
 
 #[test]
 fn an_arrival_without_the_acknowledgement_of_its_source_is_caught() {
-    assert_caught(Variant::EverybodyAcknowledged, &["one_owner"], 14);
+    assert_caught(Variant::EverybodyAcknowledged, &["one_owner"], 51);
 }
 
 #[test]
 fn an_acknowledgement_of_what_was_not_stopped_yet_is_caught() {
-    assert_caught(Variant::AcknowledgesBeforeStopping, &["one_owner"], 38);
+    assert_caught(Variant::AcknowledgesBeforeStopping, &["one_owner"], 153);
 }
 
 #[test]
 fn a_beat_that_is_stored_without_looking_is_caught() {
-    assert_caught(Variant::NoCheckBeforeStore, &["one_owner"], 6);
+    assert_caught(Variant::NoCheckBeforeStore, &["one_owner"], 11);
 }
 
 #[test]
 fn a_pinned_monitor_that_is_moved_is_caught() {
-    assert_caught(Variant::PinHidden, &["hands_win"], 63);
+    assert_caught(Variant::PinHidden, &["hands_win"], 30);
 }
 
 #[test]
@@ -232,12 +232,12 @@ fn moves_of_what_was_moved_since_the_plan_are_caught() {
 
 #[test]
 fn moves_in_a_frozen_cluster_are_caught() {
-    assert_caught(Variant::NoFreezeGuard, &["hands_win"], 1229);
+    assert_caught(Variant::NoFreezeGuard, &["hands_win"], 517);
 }
 
 #[test]
 fn generations_compared_without_their_nonces_are_caught() {
-    assert_caught(Variant::NoNonce, &["one_owner"], 4397);
+    assert_caught(Variant::NoNonce, &["one_owner"], 625);
 }
 
 #[test]
@@ -247,17 +247,17 @@ fn a_node_that_goes_on_for_longer_than_its_fence_is_caught() {
 
 #[test]
 fn a_second_process_that_registers_over_a_living_one_is_caught() {
-    assert_caught(Variant::NoRegisterGuard, &["one_owner"], 4070);
+    assert_caught(Variant::NoRegisterGuard, &["one_owner"], 514);
 }
 
 #[test]
 fn a_source_that_is_taken_for_superseded_is_caught() {
-    assert_caught(Variant::EverybodySuperseded, &["one_owner"], 14);
+    assert_caught(Variant::EverybodySuperseded, &["one_owner"], 31);
 }
 
 #[test]
 fn a_vacant_node_that_registers_before_its_monitors_are_moved_is_caught() {
-    assert_caught(Variant::NoVacantGuard, &["one_owner", "majority"], 2310);
+    assert_caught(Variant::NoVacantGuard, &["one_owner", "majority"], 566);
 }
 
 #[test]
@@ -267,22 +267,22 @@ fn a_plan_from_before_an_operators_act_is_caught() {
 
 #[test]
 fn a_move_to_a_node_that_was_changed_since_the_plan_is_caught() {
-    assert_caught(Variant::NoNodeGuard, &["hands_win"], 829);
+    assert_caught(Variant::NoNodeGuard, &["hands_win"], 91);
 }
 
 #[test]
 fn a_loss_that_is_decided_again_on_old_rows_is_caught() {
-    assert_caught(Variant::StaleRounds, &["counted_once"], 1132);
+    assert_caught(Variant::StaleRounds, &["counted_once"], 2560);
 }
 
 #[test]
 fn a_node_that_starts_at_once_after_a_lost_tail_is_caught() {
-    assert_caught(Variant::NoQuarantine, &["one_owner"], 1391);
+    assert_caught(Variant::NoQuarantine, &["one_owner"], 3499);
 }
 
 #[test]
 fn a_beat_of_another_tenure_of_the_right_node_is_caught() {
-    assert_caught(Variant::AnyTenureStores, &["one_owner"], 168);
+    assert_caught(Variant::AnyTenureStores, &["one_owner"], 153);
 }
 
 #[test]
@@ -307,22 +307,22 @@ fn assert_heard(variant: telling::judge::Variant, invariant: &str, seed: u64) {
 
 #[test]
 fn a_message_that_nobody_claims_before_it_is_sent_is_caught() {
-    assert_heard(telling::judge::Variant::NoClaims, "told_once_or_marked", 0);
+    assert_heard(telling::judge::Variant::NoClaims, "told_once_or_marked", 2);
 }
 
 #[test]
 fn a_repeated_message_that_does_not_say_so_is_caught() {
-    assert_heard(telling::judge::Variant::Unmarked, "told_once_or_marked", 0);
+    assert_heard(telling::judge::Variant::Unmarked, "told_once_or_marked", 4);
 }
 
 #[test]
 fn a_message_that_is_repeated_without_end_is_caught() {
-    assert_heard(telling::judge::Variant::EndlessRepeats, "told_once_or_marked", 0);
+    assert_heard(telling::judge::Variant::EndlessRepeats, "told_once_or_marked", 8);
 }
 
 #[test]
 fn what_is_late_and_told_nowhere_else_is_caught() {
-    assert_heard(telling::judge::Variant::NoRescue, "no_silence", 0);
+    assert_heard(telling::judge::Variant::NoRescue, "no_silence", 846);
 }
 
 #[test]
@@ -334,12 +334,12 @@ fn beats_that_are_ordered_by_the_clocks_of_nodes_are_caught() {
 
 #[test]
 fn a_time_that_a_clock_left_ahead_and_that_is_believed_is_caught() {
-    assert_heard(telling::judge::Variant::ClocksBelieved, "no_silence", 0);
+    assert_heard(telling::judge::Variant::ClocksBelieved, "no_silence", 2568);
 }
 
 #[test]
 fn what_stays_held_although_nothing_explains_it_is_caught() {
-    assert_heard(telling::judge::Variant::NeverReleased, "no_silence", 0);
+    assert_heard(telling::judge::Variant::NeverReleased, "no_silence", 28);
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn a_node_that_explains_what_others_run_by_now_is_caught() {
 
 #[test]
 fn an_older_event_that_takes_back_a_later_one_is_caught() {
-    assert_heard(telling::judge::Variant::OvertakenCopied, "every_incident_ends", 0);
+    assert_heard(telling::judge::Variant::OvertakenCopied, "every_incident_ends", 11);
 }
 
 #[test]

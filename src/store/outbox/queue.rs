@@ -19,6 +19,9 @@ use crate::store::value::{Row, values};
 /// As much of what may be sent as is looked at together: what is due first, twice as much as one message may hold.
 const MOST_READY: usize = 2 * LARGEST_MESSAGE;
 
+/// Deliveries held, released or cancelled in one transaction: a busy database does it within a statement's limit.
+const TOGETHER: usize = 500;
+
 /// As much of what is held.
 const MOST_HELD: usize = 5_000;
 
@@ -238,10 +241,14 @@ async fn fill_in_nodes(session: &mut Session, queue: &mut [Queued]) -> Result<()
 /// changing at this moment: all of them read the same queue, and come to the same conclusions.
 pub async fn change(store: &Store, plan: &Plan) -> Result<(), StoreError> {
     let act = "hold and release deliveries";
-    if !plan.has_changes() {
-        return Ok(());
+    let none = Plan::default;
+    let held = plan.hold.chunks(TOGETHER).map(|part| Plan { hold: part.to_vec(), ..none() });
+    let released = plan.release.chunks(TOGETHER).map(|part| Plan { release: part.to_vec(), ..none() });
+    let cancelled = plan.cancel.chunks(TOGETHER).map(|part| Plan { cancel: part.to_vec(), ..none() });
+    for part in held.chain(released).chain(cancelled) {
+        in_transaction!(store, act, |session| change_on(session, &part).await)?;
     }
-    in_transaction!(store, act, |session| change_on(session, plan).await)
+    Ok(())
 }
 
 /// That of a plan which nobody else is at.

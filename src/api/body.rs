@@ -73,7 +73,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// A body, which takes its room until it is dropped.
 pub(super) struct Bytes {
     bytes: Vec<u8>,
-    _room: Option<OwnedSemaphorePermit>,
+    /// What it takes of its budget.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl std::ops::Deref for Bytes {
@@ -100,7 +101,7 @@ impl Budget {
     }
 
     async fn read_in(&self, mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
-        let mut held = Bytes { bytes: Vec::new(), _room: None };
+        let mut held = Bytes { bytes: Vec::new(), room: None };
         let mut counted = 0;
         loop {
             let frame = tokio::time::timeout(SILENCE, body.frame()).await;
@@ -115,7 +116,7 @@ impl Budget {
             if more > 0 {
                 let room = Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(more).unwrap_or(u32::MAX));
                 let room = room.map_err(|_| ApiError::Crowded)?;
-                match &mut held._room {
+                match &mut held.room {
                     Some(all) => all.merge(room),
                     none => *none = Some(room),
                 }

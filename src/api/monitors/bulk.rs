@@ -112,13 +112,12 @@ pub(in crate::api) async fn bulk(
     Ok((code, Json(Done { items: written.into_iter().map(Item::from).collect() })))
 }
 
+/// What could be read, and what is wrong with the rest by its place.
+type Read = (Vec<Wish>, Vec<(usize, Fault)>);
+
 /// What can be read of each, and what cannot. One after the other: parsed, a thousand monitors take many times the room
 /// of their text.
-fn read_wishes(
-    items: &[RawItem<'_>],
-    (table, channels): (&Table, &[String]),
-    upsert: bool,
-) -> Result<(Vec<Wish>, Vec<(usize, Fault)>), ApiError> {
+fn read_wishes(items: &[RawItem<'_>], (table, channels): (&Table, &[String]), upsert: bool) -> Result<Read, ApiError> {
     let mut faults: Vec<(usize, Fault)> = vec![];
     let mut wishes = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {

@@ -58,14 +58,14 @@ impl Failure {
     }
 
     /// A request or its answer failed. `led_to`: where redirects led before, if they did.
-    pub fn request(error: &reqwest::Error, led_to: Option<url::Url>, limit: Duration) -> Self {
+    pub fn request(error: &reqwest::Error, led_to: Option<&url::Url>, limit: Duration) -> Self {
         if error.is_redirect() {
             return Self::target("Maximum number of redirects exceeded");
         }
         if error.is_timeout() {
             return Self::timeout(limit);
         }
-        let url = led_to.as_ref().or(error.url());
+        let url = led_to.or(error.url());
         let peer = url.and_then(peer_of);
         let host = url.and_then(|url| url.host_str()).unwrap_or("the host");
         describe_chain(error, host, peer.as_deref())

@@ -68,12 +68,13 @@ pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wants_body: 
     let limit = spec::timeout(monitor);
     let asked = RUN.scope(ThisRun::default(), async {
         let began_at = clock::now();
-        let response = client.execute(request).await.map_err(|error| Failure::request(&error, last_asked(), limit))?;
+        let response =
+            client.execute(request).await.map_err(|error| Failure::request(&error, last_asked().as_ref(), limit))?;
         let (status, summary) = (response.status(), summary(&response));
         let is_accepted = spec::accepts_status(&accepted, status.as_u16());
         let is_kept = monitor.save_error_response && (monitor.save_response || !is_accepted);
         let body = read_body(response, wants_body || is_kept).await;
-        let body = body.map_err(|error| Failure::request(&error, last_asked(), limit))?;
+        let body = body.map_err(|error| Failure::request(&error, last_asked().as_ref(), limit))?;
         let body = String::from_utf8_lossy(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body)).into_owned();
         let ping_ms = millis_since(began_at);
         let response = if is_kept { kept(&body, monitor.response_max_length) } else { None };

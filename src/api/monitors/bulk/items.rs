@@ -101,7 +101,7 @@ impl<'a> Visitor<'a> for Items<'a, '_> {
             let text = item.get();
             let begins = (text.as_ptr().addr() - self.bytes.as_ptr().addr()).min(self.bytes.len());
             let passed = self.bytes.get(counted_to..begins).unwrap_or_default();
-            line += passed.iter().filter(|byte| **byte == b'\n').count();
+            line += passed.split(|byte| *byte == b'\n').count().saturating_sub(1);
             counted_to = begins;
             if let Err(refused) = take(&mut found, RawItem { line, text }) {
                 *self.refused = Some(refused);
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn told(body: &str) -> String {
-        read(body.as_bytes()).map(|items| items.len().to_string()).unwrap_or_else(|error| error.to_string())
+        read(body.as_bytes()).map_or_else(|error| error.to_string(), |items| items.len().to_string())
     }
 
     #[test]

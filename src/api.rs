@@ -135,15 +135,17 @@ pub fn router(mut state: State) -> Router {
         traffic: Traffic::new(),
     });
     let (routes, document) = documented().split_for_parts();
+    let noted = from_fn_with_state(Arc::clone(&context), traffic::note);
     let routes = routes
-        .merge(openapi::routes(&openapi::completed(document)))
         .fallback(problem::unknown_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state(Arc::clone(&context), traffic::note))
-        .layer(from_fn(request_id::attach))
+        .layer(noted.clone())
         .with_state(context);
+    // The page of the document stands at a path with a slash at its end.
     final_slash::ignored(routes)
+        .merge(openapi::routes(&openapi::completed(document)).layer(noted))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn(request_id::attach))
 }
 
 /// The contract of the surface: `OpenAPI` 3.1, as `/api/v1/openapi.json` shows it.

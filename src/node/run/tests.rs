@@ -338,7 +338,7 @@ async fn a_failure_behind_a_redirect_names_who_failed() {
 
 #[tokio::test]
 async fn a_byte_order_mark_is_no_part_of_json() {
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n\xef\xbb\xbf{\"a\": \"ok\"}\n";
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n\xef\xbb\xbf{\"a\": \"ok\"}\n";
     let (server, _asked) = one_answer(answer).await;
     let query = MonitorSpec {
         url: Some(format!("http://{server}/")),

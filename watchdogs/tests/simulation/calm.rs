@@ -4,6 +4,8 @@
 //! read all that time, is a 503 a false alarm. That monitors have no living owner is said by no watchdog then; anything
 //! else by none that is spared.
 
+use std::time::Duration;
+
 use komainu_watchdogs::facts::NodeStatus;
 use komainu_watchdogs::view::Health;
 
@@ -16,6 +18,9 @@ const LAG: Time = 15 * SEC;
 
 /// Longer gaps between its reads are gaps in what it knows.
 const STEADY: Time = 4 * SEC;
+
+/// Three intervals without a write, and `/status` is 503 for that.
+const WRITES: Duration = Duration::from_secs(15);
 
 /// Counts are read every five seconds.
 const STEADY_COUNTS: Time = 9 * SEC;
@@ -79,6 +84,11 @@ impl World {
             return Ok(());
         }
         for dog in (0..self.dogs.len()).filter(|dog| self.is_steady(*dog)).collect::<Vec<_>>() {
+            // Whoever writes nothing, superseded by a twin perhaps, is no watchdog any more and says so.
+            let (core, now) = (&self.dogs[dog].core, self.local(Who::Dog(dog)));
+            if core.written_at().is_none_or(|at| now.since(at) > WRITES) {
+                continue;
+            }
             let view = self.dogs[dog].core.view(self.local(Who::Dog(dog)));
             self.counts.owned_views += 1;
             if view.monitors.orphaned > 0 {

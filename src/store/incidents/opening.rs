@@ -157,7 +157,8 @@ async fn tell_otherwise(
     let reason = outbox::reason(&alarm.summary);
     let summaries = said.iter().map(|row| row.text("summary")).collect::<Result<Vec<_>, _>>()?;
     let Some(last) = said.last().map(|row| row.int("id")).transpose()? else { return Ok(()) };
-    let change = outbox::worsening(&entry::of_incident(session, latest.id).await?);
+    let entered = entry::of_incident(session, latest.id).await?;
+    let change = outbox::worsening(&entered);
     if change.believers.is_empty() {
         let sql = "UPDATE komainu_event SET summary = ?, votes_bad = ?, votes_of = ? WHERE id = ?";
         let values = values![&alarm.summary, alarm.votes.0, alarm.votes.1, last];
@@ -169,7 +170,10 @@ async fn tell_otherwise(
     entry::cancel(session, &change.cancel).await?;
     let (knowing, new): (Vec<_>, Vec<_>) =
         planned.into_iter().partition(|planned| change.believers.contains(&planned.channel));
-    tell(session, Event::Reminder, alarm, latest.id, &knowing).await?;
+    // Whoever knows it as a warning, and was to hear that it is critical, hears that with the new words.
+    let is_worse = entered.iter().any(|row| row.event == Event::Worse && row.standing == Standing::Untold);
+    let event = if is_worse { Event::Worse } else { Event::Reminder };
+    tell(session, event, alarm, latest.id, &knowing).await?;
     tell(session, Event::Opened, alarm, latest.id, &new).await
 }
 

@@ -18,6 +18,7 @@ on_both_databases! {
     what_is_about_something_that_is_gone_ends_and_says_so,
     what_turned_out_otherwise_before_anybody_was_told_is_told_as_it_is,
     a_nodes_changed_reason_is_told_once_and_changed_figures_are_not,
+    a_warning_that_turns_critical_says_so_also_when_its_reason_changes_before_that_is_told,
 }
 
 fn of_node(summary: &str) -> Alarm {
@@ -57,6 +58,19 @@ async fn a_nodes_changed_reason_is_told_once_and_changed_figures_are_not(kind: K
         "ops: reminder: it is offline: 2 of 3",
     ];
     assert_eq!(words(&mut fixture).await, told);
+}
+
+async fn a_warning_that_turns_critical_says_so_also_when_its_reason_changes_before_that_is_told(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    let warning = Alarm { severity: Severity::Warning, ..of_node("nobody reaches it: 3 of 3") };
+    watch.raise(&warning, &routing()).await.unwrap();
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent'").await;
+    watch.raise(&of_node("its lease ended"), &routing()).await.unwrap();
+    watch.raise(&of_node("it is offline: 3 of 3"), &routing()).await.unwrap();
+    let told = words(&mut fixture).await;
+    assert!(told.contains(&"mail: worse: it is offline: 3 of 3".to_owned()), "{told:?}");
+    assert!(!told.iter().any(|words| words.contains("reminder")), "{told:?}");
 }
 
 async fn what_is_about_something_that_is_gone_ends_and_says_so(kind: Kind) {

@@ -265,6 +265,7 @@ async fn deleting_a_monitor_takes_all_that_hangs_on_it_and_nothing_of_a_teams_ow
     fixture.raw.execute("CREATE TABLE team_report (id INT PRIMARY KEY, monitor_id INT, cost INT)").await;
     // Connected afterwards: the catalog has the table.
     let store = Store::connect(&fixture.url).await.unwrap();
+    let _node = fixture.start_node("node1", 11).await;
     let made = fixture.monitors(2, Some("node1")).await;
     fixture.raw.execute(&format!("INSERT INTO team_report VALUES (1, {}, 7)", made[0])).await;
     fixture.raw.execute("INSERT INTO tag (id, name, color) VALUES (1, 'a', '#fff')").await;

@@ -87,16 +87,16 @@ impl FromRequestParts<Arc<Context>> for Admin {
     }
 }
 
-/// Whether a request carries a key that may read; where a key is optional.
-async fn may_read(parts: &Parts, context: &Context) -> bool {
-    authenticate(&parts.headers, &parts.extensions, context).await.is_ok()
-}
-
 /// Whether a request may see more than a colour: everybody may, unless `[status] details = "key"`.
 pub(super) async fn may_see(parts: &Parts, context: &Context) -> bool {
+    ensure_sees(parts, context).await.is_ok()
+}
+
+/// The same, with why not: that keys cannot be read just now does not make a good one unknown.
+async fn ensure_sees(parts: &Parts, context: &Context) -> Result<(), ApiError> {
     match context.state.details {
-        Details::Public => true,
-        Details::Key => may_read(parts, context).await,
+        Details::Public => Ok(()),
+        Details::Key => authenticate(&parts.headers, &parts.extensions, context).await.map(drop),
     }
 }
 
@@ -115,7 +115,7 @@ impl FromRequestParts<Arc<Context>> for Spectator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, context: &Arc<Context>) -> Result<Self, ApiError> {
-        if may_see(parts, context).await { Ok(Self) } else { Err(ApiError::Unauthorized) }
+        ensure_sees(parts, context).await.map(|()| Self)
     }
 }
 
@@ -127,8 +127,10 @@ impl FromRequestParts<Arc<Context>> for GatewayOrSpectator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, context: &Arc<Context>) -> Result<Self, ApiError> {
-        let may = is_gateway(&parts.headers, context) || may_see(parts, context).await;
-        if may { Ok(Self) } else { Err(ApiError::Unauthorized) }
+        if is_gateway(&parts.headers, context) {
+            return Ok(Self);
+        }
+        ensure_sees(parts, context).await.map(|()| Self)
     }
 }
 

@@ -134,15 +134,18 @@ fn parse(bytes: &[u8]) -> Result<Fields, ApiError> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Ok(Fields::new(object)),
         Ok(_) => Err(invalid("the body must be one JSON object".to_owned())),
-        Err(error) => {
-            let text = error.to_string();
-            let problem = text.split(" at line ").next().unwrap_or_default().to_owned();
-            Err(invalid(format!("line {}, column {}: {problem}", error.line(), error.column())))
-        }
+        Err(error) => Err(placed(&error, error.line())),
     }
 }
 
-fn invalid(detail: String) -> ApiError {
+/// What is wrong with JSON, and where; `line`: of the whole body.
+pub(super) fn placed(error: &serde_json::Error, line: usize) -> ApiError {
+    let text = error.to_string();
+    let problem = text.split(" at line ").next().unwrap_or_default();
+    invalid(format!("line {line}, column {}: {problem}", error.column()))
+}
+
+pub(super) fn invalid(detail: String) -> ApiError {
     ApiError::Invalid { detail, errors: Vec::new() }
 }
 

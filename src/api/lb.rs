@@ -108,7 +108,9 @@ struct HealthStatus {
 /// Nodes as a gateway sees them.
 #[utoipa::path(get, path = "/lb/health", tag = "gateways", security((), ("key" = ["read"])),
     responses((status = 200, description = "As this watchdog knows it", body = HealthTable),
-        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem)))]
+        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem),
+        (status = 429, description = "The same, and too many requests with this key", body = Problem),
+        (status = 503, description = "The same, and keys cannot be read just now", body = Problem)))]
 pub(super) async fn health(_: Spectator, context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     uncached(HealthTable { timestamp: clock::wall().0 / 1_000, nodes: health_lines(&view) })
@@ -117,7 +119,9 @@ pub(super) async fn health(_: Spectator, context: Ctx) -> impl IntoResponse {
 /// The nodes, counted.
 #[utoipa::path(get, path = "/api/health-status", tag = "gateways", security((), ("key" = ["read"])),
     responses((status = 200, description = "As this watchdog knows it", body = HealthStatus),
-        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem)))]
+        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem),
+        (status = 429, description = "The same, and too many requests with this key", body = Problem),
+        (status = 503, description = "The same, and keys cannot be read just now", body = Problem)))]
 pub(super) async fn health_status(_: Spectator, context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     let online_nodes = view.nodes.iter().filter(|node| accepts_sessions(node)).count();
@@ -133,7 +137,9 @@ pub(super) async fn health_status(_: Spectator, context: Ctx) -> impl IntoRespon
 /// How full each node is.
 #[utoipa::path(get, path = "/lb/capacity", tag = "gateways", security((), ("key" = ["read"])),
     responses((status = 200, description = "As this watchdog knows it", body = CapacityTable),
-        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem)))]
+        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem),
+        (status = 429, description = "The same, and too many requests with this key", body = Problem),
+        (status = 503, description = "The same, and keys cannot be read just now", body = Problem)))]
 pub(super) async fn capacity(_: Spectator, context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     let nodes = view.nodes.iter().map(|node| CapacityLine {
@@ -148,7 +154,9 @@ pub(super) async fn capacity(_: Spectator, context: Ctx) -> impl IntoResponse {
 /// Where a gateway may send people.
 #[utoipa::path(get, path = "/lb/routes", tag = "gateways", security((), ("key" = ["read"]), ("gateway" = [])),
     responses((status = 200, description = "As this watchdog knows it", body = RouteTable),
-        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem)))]
+        (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem),
+        (status = 429, description = "The same, and too many requests with this key", body = Problem),
+        (status = 503, description = "The same, and keys cannot be read just now", body = Problem)))]
 pub(super) async fn routes(_: GatewayOrSpectator, context: Ctx) -> impl IntoResponse {
     let view = status::current(&context);
     let nodes = view.nodes.iter().map(|node| RouteLine {

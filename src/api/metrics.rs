@@ -54,6 +54,8 @@ struct SeverityLabel {
 #[utoipa::path(get, path = "/metrics", tag = "watching", security((), ("key" = ["read"])),
     responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"),
         (status = 401, description = "`[status] details = \"key\"`, and no key", body = Problem),
+        (status = 429, description = "The same, and too many requests with this key", body = Problem),
+        (status = 503, description = "The same, and keys cannot be read just now", body = Problem),
         (status = 500, description = "A fault of ours; the log has the details", body = Problem)))]
 pub(super) async fn show(_: Spectator, context: Ctx) -> Result<Response, ApiError> {
     let view = status::current(&context);

@@ -237,23 +237,7 @@ impl ApiError {
 
     /// Refused for want of a connection or of room: the others have theirs.
     fn is_shed(&self) -> bool {
-        match self {
-            Self::Crowded => true,
-            Self::Store(error) => error.is_own_crowd(),
-            Self::Invalid { .. }
-            | Self::Conflict { .. }
-            | Self::Unauthorized
-            | Self::Forbidden(_)
-            | Self::NotFound(_)
-            | Self::MethodNotAllowed(_)
-            | Self::Stale(_)
-            | Self::Pinned { .. }
-            | Self::TooLarge { .. }
-            | Self::TooSlow { .. }
-            | Self::TooMany { .. }
-            | Self::Push(_)
-            | Self::Internal(_) => false,
-        }
+        matches!(self, Self::Crowded) || matches!(self, Self::Store(error) if error.is_own_crowd())
     }
 
     fn into_errors(self) -> Vec<FieldError> {

@@ -36,7 +36,7 @@ pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// The surface of `w1`, which leads.
 pub(super) struct Surface {
-    state: State,
+    pub(super) state: State,
     /// The same surface for all requests, which it remembers.
     lasting: Option<Router>,
     _folder: TempDir,

@@ -35,11 +35,13 @@ struct Held {
     read_at: Option<Mono>,
 }
 
-/// The last reading.
+/// The readings so far. One whose request went away meanwhile came to no end, and says nothing to those who wait.
 #[derive(Clone, Copy, Default)]
 struct Tried {
+    /// When the last one began.
     began_at: Option<Mono>,
-    has_failed: bool,
+    /// When the last one that came to an end began, and whether it failed.
+    ended: Option<(Mono, bool)>,
 }
 
 impl KnownKeys {
@@ -65,19 +67,19 @@ impl KnownKeys {
     /// Makes sure that what is held was read after this moment.
     async fn read_after(&self, store: &Store, moment: Mono) -> Result<(), StoreError> {
         let mut tried = self.reading.lock().await;
-        if let Some(began_at) = tried.began_at {
-            if began_at > moment {
-                return if tried.has_failed { Err(failed_for_all()) } else { Ok(()) };
-            }
-            clock::sleep_until(began_at + PAUSE).await;
+        if let Some((_, has_failed)) = tried.ended.filter(|(began_at, _)| *began_at > moment) {
+            return if has_failed { Err(failed_for_all()) } else { Ok(()) };
+        }
+        if let Some(before) = tried.began_at {
+            clock::sleep_until(before + PAUSE).await;
         }
         let began_at = clock::now();
-        *tried = Tried { began_at: Some(began_at), has_failed: true };
-        let keys = apikeys::hashes(store).await?;
+        tried.began_at = Some(began_at);
+        let keys = apikeys::hashes(store).await;
+        tried.ended = Some((began_at, keys.is_err()));
         let caller =
             |(hash, info): (String, apikeys::ApiKeyInfo)| (hash, Caller { name: info.name, scope: info.scope });
-        *self.held() = Held { by_hash: keys.into_iter().map(caller).collect(), read_at: Some(began_at) };
-        tried.has_failed = false;
+        *self.held() = Held { by_hash: keys?.into_iter().map(caller).collect(), read_at: Some(began_at) };
         Ok(())
     }
 
@@ -102,6 +104,22 @@ fn failed_for_all() -> StoreError {
 mod tests {
     use super::*;
     use crate::store::apikeys::Scope;
+
+    #[tokio::test]
+    async fn a_reading_whose_request_went_away_fails_nobody_who_waits() {
+        let surface = crate::api::support::Surface::plain().await;
+        let (store, known) = (&surface.state.store, KnownKeys::default());
+        let key = surface.key("read").await;
+        let hash = crate::keys::hash_api_key(&key);
+        let asked_at = clock::now();
+        for _ in 0..5 {
+            // Polled once, so that the reading is under way, and dropped.
+            let gone = futures_util::poll!(Box::pin(known.find(store, "unknown")));
+            assert!(gone.is_pending());
+        }
+        known.read_after(store, asked_at).await.unwrap();
+        assert!(known.find(store, &hash).await.unwrap().is_some());
+    }
 
     #[test]
     fn a_key_is_believed_for_five_seconds() {

@@ -6,6 +6,7 @@ use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::api::body::{invalid, placed};
 use crate::api::problem::ApiError;
 
 const MOST_ITEMS: usize = 10_000;
@@ -110,16 +111,6 @@ impl<'a> Visitor<'a> for Items<'a, '_> {
         }
         Ok(found)
     }
-}
-
-fn placed(error: &serde_json::Error, line: usize) -> ApiError {
-    let text = error.to_string();
-    let problem = text.split(" at line ").next().unwrap_or_default();
-    invalid(format!("line {line}, column {}: {problem}", error.column()))
-}
-
-fn invalid(detail: String) -> ApiError {
-    ApiError::Invalid { detail, errors: Vec::new() }
 }
 
 #[cfg(test)]

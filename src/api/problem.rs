@@ -201,7 +201,7 @@ impl ApiError {
                     .to_owned()
             }
             StatusCode::SERVICE_UNAVAILABLE if !matches!(self, Self::Push(_)) => {
-                "the database cannot be reached; nothing was changed, try again".to_owned()
+                "the database cannot be reached or cannot do it now; nothing was changed, try again".to_owned()
             }
             StatusCode::INTERNAL_SERVER_ERROR => {
                 "something went wrong here; the log has the details under this request_id".to_owned()
@@ -312,7 +312,7 @@ fn is_database_away(error: &StoreError) -> bool {
             | StoreError::SchemaTooOld { .. }
             | StoreError::SchemaTooNew { .. }
     );
-    error.is_lost_connection() || error.is_contention() || is_unready
+    error.is_lost_connection() || error.is_contention() || error.is_unavailable() || is_unready
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -51,7 +51,7 @@ pub async fn until_reached<T>(
                 }
                 return Ok(Some(reached));
             }
-            Err(error) if error.is_lost_connection() || error.is_contention() => match &mut waiting {
+            Err(error) if is_mended_by_waiting(&error) => match &mut waiting {
                 Some(waiting) => waiting.say(&error),
                 None => waiting = Some(Waiting::begin((node, listen), &error).await?),
             },
@@ -62,6 +62,10 @@ pub async fn until_reached<T>(
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+fn is_mended_by_waiting(error: &StoreError) -> bool {
+    error.is_lost_connection() || error.is_contention() || error.is_unavailable()
 }
 
 /// Why a node does not wait any longer.

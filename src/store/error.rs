@@ -98,6 +98,15 @@ pub enum StoreError {
         /// As the server says it.
         reason: String,
     },
+    /// The server is there and cannot do it now: it took too long, is read-only, out of step, full, or has too many
+    /// connections. Nothing was changed, the same may succeed later.
+    #[error("could not {act}: the database does not do that now ({reason})")]
+    Unavailable {
+        /// What was attempted.
+        act: &'static str,
+        /// As the server says it.
+        reason: String,
+    },
     /// A unique key was violated.
     #[error("could not {act}: it exists already ({reason})")]
     Duplicate {
@@ -155,6 +164,14 @@ const GRANT_CODES: [u16; 6] = [1044, 1142, 1143, 1227, 1370, 1419];
 /// Server codes after which the connection is of no use: shutdown, killed, server gone, idle timeout.
 const LOST_CODES: [u16; 7] = [1053, 1152, 1158, 1927, 2006, 2013, 4031];
 
+/// Server codes that mean "not now": no memory, disk full, too many connections, no thread, table full, WSREP not ready,
+/// too many connections of this user, over a user's limit, read-only, in read-only mode, the
+/// statement's limit, the same as other servers number it.
+const NOT_NOW_CODES: [u16; 13] =
+    [1021, 1037, 1040, 1041, 1047, 1114, 1135, 1203, 1226, 1290, 1836, STATEMENT_LIMIT_CODE, 3024];
+/// The server ended a statement that ran longer than `max_statement_time`.
+const STATEMENT_LIMIT_CODE: u16 = 1969;
+
 impl StoreError {
     /// The connection is gone or was given up: connect anew.
     pub fn is_lost_connection(&self) -> bool {
@@ -188,6 +205,11 @@ impl StoreError {
         matches!(self, Self::Contention { .. })
     }
 
+    /// The server is there and cannot do it now: nothing was changed, the same may succeed later.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
     /// The same thing exists already.
     pub fn is_duplicate(&self) -> bool {
         matches!(self, Self::Duplicate { .. })
@@ -218,6 +240,7 @@ impl StoreError {
             Some(code) if GRANT_CODES.contains(&code) => Self::MissingGrant { act, reason },
             Some(code) if LOST_CODES.contains(&code) => Self::Lost { act, reason },
             Some(code @ (1205 | 1213)) => Self::Contention { act, is_deadlock: code == 1213, reason },
+            Some(code) if NOT_NOW_CODES.contains(&code) => Self::Unavailable { act, reason },
             Some(1146) if reason.contains("komainu_") => Self::SchemaMissing,
             None if reason.contains("no such table: komainu_") => Self::SchemaMissing,
             None if reason.contains("database is locked") => Self::Contention { act, is_deadlock: false, reason },

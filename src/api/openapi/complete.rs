@@ -63,7 +63,7 @@ fn refuse(operation: &mut Operation, path: &str) {
         (path.contains('{') && scope.is_some(), "404", "There is no such thing"),
         (has_body, "413", "The body is over its limit"),
         (scope.is_some(), "429", "Too many requests with this key, or too many unknown keys from this address"),
-        (scope.is_some(), "503", "The database cannot be reached; nothing was changed"),
+        (scope.is_some(), "503", "The database cannot be reached or cannot do it now; nothing was changed"),
     ];
     for (_, code, words) in reasons.into_iter().filter(|(applies, ..)| *applies) {
         let answers = &mut operation.responses.responses;

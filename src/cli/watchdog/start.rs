@@ -31,7 +31,7 @@ const SCHEMA_LOOK: Duration = Duration::from_secs(1);
 pub(super) async fn connect(url: &DatabaseUrl) -> Result<Store, StoreError> {
     let store = Store::unconnected(url);
     match store.check_schema().await {
-        Err(error) if error.is_lost_connection() && url.is_server() => {
+        Err(error) if (error.is_lost_connection() || error.is_unavailable()) && url.is_server() => {
             tracing::warn!(%error, "starting without the database, from what was last known");
             Ok(store)
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use komainu::clock;
+use komainu::store::monitors::{self, MonitorSpec, NewMonitor};
 use komainu_watchdogs::decision::{Commit, Step};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
@@ -266,4 +267,25 @@ fn stands_still(pid: u32) -> bool {
 fn signal(server: &MariaDb, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// A statement's limit, read-only, out of step with its cluster, full.
+const NOT_NOW: [u16; 4] = [1969, 1290, 1047, 1114];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn what_the_server_cannot_do_now_is_no_fault_of_ours_and_no_answer_for_good() {
+    let mut fixture = Fixture::native(Kind::MariaDb).await;
+    let spec = MonitorSpec { url: Some("http://shop/".to_owned()), ..MonitorSpec::default() };
+    let shop = NewMonitor { spec, ..NewMonitor::default() };
+    for code in NOT_NOW {
+        let signal = format!("SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}, MESSAGE_TEXT = 'not now'");
+        let trigger = format!("CREATE OR REPLACE TRIGGER not_now BEFORE INSERT ON monitor FOR EACH ROW {signal}");
+        fixture.raw.execute(&trigger).await;
+        let error = monitors::create(&fixture.store, &shop).await.unwrap_err();
+        assert!(error.is_unavailable(), "{code}: {error:?}");
+        assert!(!error.is_lost_connection() && !error.is_of_content(), "{code}: {error:?}");
+    }
+    fixture.raw.execute("DROP TRIGGER not_now").await;
+    monitors::create(&fixture.store, &shop).await.unwrap();
 }

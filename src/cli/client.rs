@@ -1,7 +1,6 @@
 //! A client of the HTTP API: `KOMAINU_URL` and `KOMAINU_KEY_FILE`.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -9,6 +8,8 @@ use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
+
+use crate::tls;
 
 /// A healthy instance answers in milliseconds; this is for one whose database is slow.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,6 +29,9 @@ pub(super) struct ClientArgs {
         value_delimiter = ','
     )]
     url: Vec<Url>,
+    /// A file with the CA that certified the watchdogs, where the host does not trust it: the cluster's `ca.crt`.
+    #[arg(long, env = "KOMAINU_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A file that holds an API key, as `komainu apikeys create` prints it.
     #[arg(long, env = "KOMAINU_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -70,7 +74,7 @@ impl ClientArgs {
             }
             None => None,
         };
-        Ok(Client { http: http(TIMEOUT)?, urls: self.url.clone(), key })
+        Ok(Client { http: http(TIMEOUT, self.ca.as_deref())?, urls: self.url.clone(), key })
     }
 }
 
@@ -201,16 +205,9 @@ fn only_key(text: &str) -> anyhow::Result<String> {
     }
 }
 
-/// An HTTP client that trusts what the host trusts.
-pub(super) fn http(timeout: Duration) -> anyhow::Result<reqwest::Client> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .context("cannot set up TLS")?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+/// An HTTP client that trusts what the host trusts, and this CA.
+pub(super) fn http(timeout: Duration, ca: Option<&Path>) -> anyhow::Result<reqwest::Client> {
+    let tls = tls::trusting(ca).context("cannot trust --ca")?;
     let client = reqwest::Client::builder().timeout(timeout).tls_backend_preconfigured(tls).no_proxy().build();
     client.context("cannot set up an HTTP client")
 }

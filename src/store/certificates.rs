@@ -25,8 +25,10 @@ use super::session::{Session, Sql};
 use super::value::{Row, values};
 
 mod keeping;
+mod own;
 
 pub use keeping::SeenChain;
+pub use own::settle as settle_own;
 
 /// Incidents opened or resolved in one transaction: well below a second of locks.
 const TOGETHER: usize = 50;

@@ -140,6 +140,18 @@ fn settings_that_cannot_be_end_the_start_and_say_why() {
             vec![("KOMAINU_WATCHDOGS", "w1:8900"), ("KOMAINU_GATEWAY_KEY_FILE", key)],
             "KOMAINU_WATCHDOGS: not a base address: w1:8900",
         ),
+        (
+            vec![("KOMAINU_WATCHDOGS", "https://w1:8900"), ("KOMAINU_GATEWAY_KEY_FILE", key)],
+            "KOMAINU_GATEWAY_CA names no file",
+        ),
+        (
+            vec![
+                ("KOMAINU_WATCHDOGS", "https://w1,http://w2"),
+                ("KOMAINU_GATEWAY_KEY_FILE", key),
+                ("KOMAINU_GATEWAY_CA", key),
+            ],
+            "all of them http://, or all of them https://",
+        ),
         (vec![("KOMAINU_GATEWAY_LISTEN", "8080; include /etc/passwd")], "holds a character"),
         (vec![("KOMAINU_GATEWAY_LISTEN", "8080\n80")], "holds a character"),
     ];

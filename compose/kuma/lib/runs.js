@@ -162,18 +162,6 @@ class Runs {
     }
   }
 
-  /**
-   * The beat before a run's, as Kuma may judge it. Whether a push is overdue Kuma asks its own wall clock and the beat's
-   * time, which is of a host whose clock may be another, or was set since: here it is so old as it was heard here.
-   */
-  aged(beat) {
-    const { run, isPush } = this.current();
-    if (!beat || !run || isPush || run.bean.type !== "push") return beat;
-    const at = new Date(this.clock.wall() - (this.clock.now() - run.heardAt));
-    beat.time = at.toISOString().slice(0, 23).replace("T", " ");
-    return beat;
-  }
-
   /** Before anything of a result is counted, stored or told. While `act` lasts the monitor does not count as stopped. */
   async beforeStoring(act) {
     const { run, isPush, isHeld } = this.current();
@@ -237,8 +225,7 @@ class Runs {
       if (run) this.noteOwnBeat(nameOf(run.id, bean.time));
       const answer = await act();
       if (run) {
-        run.isFirstBeatDone = true;
-        run.heardAt = this.clock.now();
+        Object.assign(run, { isFirstBeatDone: true, heardAt: this.clock.now() });
         this.noteOwnBeat(bean.id);
       }
       return answer;
@@ -387,16 +374,14 @@ class Runs {
     this.end(this.held.get(row.id));
     const [bean] = this.kuma.R.convertToBeans("monitor", [columns]);
     const token = row.type === "push" && row.push_token ? row.push_token : null;
-    const startedAt = this.clock.now();
     const run = {
       id: row.id,
       bean,
       fingerprint,
       token,
       isAlive: true,
-      startedAt,
-      // Whoever pushes has an interval from now on: nobody could before.
-      heardAt: startedAt,
+      startedAt: this.clock.now(),
+      heardAt: this.clock.now(),
       countedAt: null,
       // A push monitor makes its first when an interval has passed.
       isFirstBeatDone: row.type === "push",

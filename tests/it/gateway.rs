@@ -12,5 +12,6 @@ mod pushes;
 mod sessions;
 mod stage;
 mod standin;
+mod strangers;
 mod tls;
 mod topology;

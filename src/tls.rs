@@ -23,6 +23,7 @@ mod material;
 mod trust;
 
 pub use self::material::TlsError;
+pub(crate) use self::trust::misgiving;
 pub use self::trust::trusting;
 
 /// Between two lines in the log that say that the own certificate ends.

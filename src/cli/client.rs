@@ -166,6 +166,10 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        if let Some(problem) = tls::misgiving(error) {
+            let remedy = "--ca FILE or KOMAINU_CA names the CA to trust, the cluster's ca.crt";
+            return anyhow!("{} shows a certificate that is not trusted here ({problem}); {remedy}", self.whom());
+        }
         let reason = if error.is_timeout() { "no answer in time" } else { "nobody listens there, or it broke off" };
         anyhow!("cannot reach {}: {reason}; set KOMAINU_URL to a watchdog that runs", self.whom())
     }

@@ -19,9 +19,9 @@ const TELLING: &str = include_str!("init/telling.toml");
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// `mysql://user:password@host/database` or `sqlite:///path`
-    #[arg(long)]
-    database: String,
+    /// `mysql://user:password@host/database` or `sqlite:///path`. Without it only certificates are made.
+    #[arg(long, required_unless_present = "tls")]
+    database: Option<String>,
     /// Write komainu.toml and cluster.key into this folder instead of printing.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -35,25 +35,24 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    DatabaseUrl::parse(&args.database)?;
-    if let Some(dir) = args.dir {
-        return write(&dir, &args.database, (&args.tls, args.renew));
+    let Args { database, dir, tls, renew } = args;
+    let Some(dir) = dir else {
+        let database = database.context("--database is missing")?;
+        DatabaseUrl::parse(&database)?;
+        print::line(text(&database, None));
+        print::complaint("printed only; with --dir . it is written, with a cluster.key beside it");
+        return Ok(());
+    };
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    if !tls.is_empty() {
+        authority::write(&dir, &tls, renew)?;
     }
-    print::line(text(&args.database, None));
-    print::complaint("printed only; with --dir . it is written, with a cluster.key beside it");
-    Ok(())
+    database.map_or(Ok(()), |database| write(&dir, &database, tls.first()))
 }
 
-fn write(dir: &Path, database: &str, (tls, renew): (&[Subject], bool)) -> anyhow::Result<()> {
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+fn write(dir: &Path, database: &str, tls: Option<&Subject>) -> anyhow::Result<()> {
+    DatabaseUrl::parse(database)?;
     let (config, key) = (dir.join("komainu.toml"), dir.join("cluster.key"));
-    if !tls.is_empty() {
-        authority::write(dir, tls, renew)?;
-    }
-    if config.exists() && !tls.is_empty() {
-        print::line(format!("kept     {} (docs/tls.md says what goes into it)", config.display()));
-        return Ok(());
-    }
     if config.exists() {
         bail!("{} exists already; move it away or choose another --dir", config.display());
     }
@@ -70,8 +69,7 @@ fn write(dir: &Path, database: &str, (tls, renew): (&[Subject], bool)) -> anyhow
         .mode(0o600)
         .open(&config)
         .with_context(|| format!("cannot create {}", config.display()))?;
-    file.write_all(text(database, tls.first()).as_bytes())
-        .with_context(|| format!("cannot write {}", config.display()))?;
+    file.write_all(text(database, tls).as_bytes()).with_context(|| format!("cannot write {}", config.display()))?;
     print::line(format!("wrote    {}", config.display()));
     print::line(format!("next     komainu migrate --config {0}; komainu watchdog --config {0}", config.display()));
     Ok(())
@@ -81,8 +79,7 @@ fn write(dir: &Path, database: &str, (tls, renew): (&[Subject], bool)) -> anyhow
 fn text(database: &str, tls: Option<&Subject>) -> String {
     let database = toml::Value::from(database);
     let name = tls.map_or("w1", |subject| subject.name.as_str());
-    // In force where the files were made.
-    let is = if tls.is_some() { "" } else { "# " };
+    let serving = serving(name, tls.is_some());
     format!(
         r#"# komainu: one file per host. Unknown keys are errors; `komainu config check --config F` looks at all of it.
 # Every key of a section in single brackets can be overridden: KOMAINU__WATCHDOG__LISTEN=0.0.0.0:8900. Every secret may
@@ -133,7 +130,15 @@ listen = "127.0.0.1:8900"
 # [status]
 # details = "public"                # or "key": strangers see ok, degraded or down only
 
-# TLS for whoever connects, and trust for calls to peers and nodes; docs/tls.md. `komainu init --dir . --tls w1 --tls w2`
+{serving}{TELLING}"#
+    )
+}
+
+/// The sections that say how those who connect are served; in force where the files were made.
+fn serving(name: &str, is_made: bool) -> String {
+    let is = if is_made { "" } else { "# " };
+    format!(
+        r#"# TLS for whoever connects, and trust for calls to peers and nodes; docs/tls.md. `komainu init --dir . --tls w1 --tls w2`
 # makes the files. They are read again when they change.
 {is}[tls]
 {is}cert = "{name}.crt"
@@ -146,7 +151,7 @@ listen = "127.0.0.1:8900"
 # trusted_proxies = ["10.0.0.0/8"]
 # proxy_protocol = false            # true: their connections begin with a PROXY header
 # client_header = "X-Forwarded-For" # or "Forwarded"
-{TELLING}"#
+"#
     )
 }
 
@@ -160,7 +165,7 @@ mod tests {
     #[test]
     fn what_init_writes_is_a_configuration_that_loads() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "mysql://u:p@h/kuma", (&[], false)).unwrap();
+        write(folder.path(), "mysql://u:p@h/kuma", None).unwrap();
         let file = folder.path().join("komainu.toml");
         let config = Config::load(&file).unwrap();
         assert_eq!(config.watchdog.unwrap().id.as_str(), "w1");
@@ -171,7 +176,7 @@ mod tests {
     fn an_existing_configuration_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("komainu.toml"), "mine").unwrap();
-        assert!(write(folder.path(), "mysql://u:p@h/kuma", (&[], false)).is_err());
+        assert!(write(folder.path(), "mysql://u:p@h/kuma", None).is_err());
         assert_eq!(std::fs::read_to_string(folder.path().join("komainu.toml")).unwrap(), "mine");
     }
 
@@ -179,8 +184,12 @@ mod tests {
     fn with_tls_a_ca_and_a_certificate_for_each_is_made_and_what_is_there_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let subject = |text: &str| text.parse::<Subject>().unwrap();
-        let three = [subject("w1=w1.example.com,10.0.0.1"), subject("w2"), subject("node1")];
-        write(folder.path(), "mysql://u:p@h/kuma", (&three, false)).unwrap();
+        let make = |database: Option<&str>, names: &[&str], renew| {
+            let tls = names.iter().map(|name| subject(name)).collect();
+            run(Args { database: database.map(str::to_owned), dir: Some(folder.path().to_owned()), tls, renew })
+                .unwrap();
+        };
+        make(Some("mysql://u:p@h/kuma"), &["w1=w1.example.com,10.0.0.1", "w2", "node1"], false);
         let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         for name in ["ca.crt", "ca.key", "w1.crt", "w1.key", "w2.crt", "w2.key", "node1.crt", "node1.key"] {
             let mode = folder.path().join(name).metadata().unwrap().permissions().mode();
@@ -194,10 +203,10 @@ mod tests {
         assert_eq!(config.tls.check(&urls.each_ref(), crate::clock::wall()).unwrap(), [""; 0]);
 
         let before = ["ca.crt", "ca.key", "w1.crt", "w1.key"].map(text);
-        write(folder.path(), "mysql://u:p@h/kuma", (&[subject("w1"), subject("w3")], false)).unwrap();
+        make(None, &["w1", "w3"], false);
         assert_eq!(["ca.crt", "ca.key", "w1.crt", "w1.key"].map(text), before);
         assert!(text("w3.crt").contains("BEGIN CERTIFICATE"));
-        write(folder.path(), "mysql://u:p@h/kuma", (&[subject("w1")], true)).unwrap();
+        make(None, &["w1"], true);
         assert_ne!(text("w1.crt"), before[2], "made anew");
         assert_eq!(text("w1.key"), before[3], "the key stays, so that one file changes");
         assert!(Config::load(&file).is_ok());

@@ -54,13 +54,11 @@ impl Section {
         let id = faults.note("watchdog", "id", shape::ensure_id(&self.id)).map(|()| WatchdogId::from(self.id));
         let zone = self.zone.unwrap_or_else(host_name);
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8900)));
-        let advertise = match self.advertise {
-            Some(text) => faults.note("watchdog", "advertise", shape::parse_address(&text)),
-            None => {
-                let advertise = shape::advertise_of(listen, scheme);
-                faults.note("watchdog", "advertise", advertise.ok_or_else(|| needs_advertise(listen, scheme)))
-            }
+        let advertise = match &self.advertise {
+            Some(text) => shape::parse_address(text),
+            None => shape::advertise_of(listen, scheme).ok_or_else(|| needs_advertise(listen, scheme)),
         };
+        let advertise = faults.note("watchdog", "advertise", advertise);
         let count = self.peers.len();
         let peers: Vec<Url> =
             self.peers.iter().filter_map(|peer| faults.note("watchdog", "peers", shape::parse_address(peer))).collect();

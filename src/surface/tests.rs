@@ -207,6 +207,8 @@ async fn whoever_shows_a_certificate_of_the_client_ca_is_told_from_others() {
         get(other.unwrap().client(), stage.address, "/peers").await.is_err(),
         "one of another CA is refused at once"
     );
+    let distrustful = get(crate::probe::tls(), stage.address, "/").await.unwrap_err();
+    assert!(crate::tls::misgiving(&distrustful).unwrap().contains("UnknownIssuer"), "{distrustful:?}");
 }
 
 #[tokio::test]

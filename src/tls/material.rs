@@ -173,9 +173,9 @@ impl Own {
         let ends_at =
             chain.first().and_then(|own| ends_at(own)).ok_or_else(|| cert.fault("is no X.509 certificate"))?;
         let shown = CertifiedKey::from_der(chain, key.private_key()?, &ring::default_provider());
-        let shown = shown.map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => key.fault(format!("is not the key of {}", cert.file)),
-            other => key.fault(other),
+        let shown = shown.map_err(|error| {
+            let is_anothers = matches!(error, rustls::Error::InconsistentKeys(_));
+            if is_anothers { key.fault(format!("is not the key of {}", cert.file)) } else { key.fault(error) }
         })?;
         // rustls shows what it cannot read itself: its clients would be the first to notice.
         shown
@@ -195,7 +195,7 @@ fn serving(own: &Own, client_ca: Option<&Text>) -> Result<Serving, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .expect("ring supports the default protocol versions");
+        .map_err(|error| TlsError::new("cert", error.to_string()))?;
     let builder = match client_ca {
         None => builder.with_no_client_auth(),
         Some(text) => {

@@ -2,6 +2,8 @@
 //!
 //! Clients live as long as the process does, so both are looked up anew for each connection.
 
+use std::error::Error;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +28,19 @@ pub(super) fn of_host() -> RootCertStore {
 pub fn trusting(ca: Option<&Path>) -> Result<ClientConfig, TlsError> {
     let files = TlsFiles { ca: ca.map(Path::to_owned), ..TlsFiles::default() };
     Ok(Credentials::open(files)?.client())
+}
+
+/// What is wrong with the certificate that a server showed, if that is why a call came to nothing.
+pub(crate) fn misgiving(error: &reqwest::Error) -> Option<String> {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(rustls::Error::InvalidCertificate(problem)) = wrapped.and_then(|inner| inner.downcast_ref()) {
+            return Some(problem.to_string());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 impl Credentials {

@@ -52,7 +52,7 @@ fn what_does_not_fit_together_is_named() {
         ("[server]\ntrusted_proxies = [\"gateway\"]\n", "\"gateway\" is no network"),
         ("[server]\nclient_header = \"X-Real-IP\"\n", "X-Forwarded-For"),
     ] {
-        let told = with(section).load().unwrap_err().to_string();
+        let told = with(section).load().unwrap_err();
         assert!(told.contains(fault), "{section}: {told}");
     }
 }

@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use komainu::surface::{self, Entrance, Places, Proxies};
 use komainu::tls::{Credentials, OwnFiles, TlsFiles};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,8 @@ use crate::cluster::wait::wait_until;
 /// Files of a CA, and of a certificate that it signed for this name.
 fn certify(folder: &Path, name: &str) -> (PathBuf, OwnFiles) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    // Of one name with what it signs, it would look like a certificate that signed itself.
+    params.distinguished_name.push(DnType::CommonName, "the cluster's CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let pair = KeyPair::generate().unwrap();

@@ -6,6 +6,7 @@ const http = require("node:http");
 const https = require("node:https");
 const Module = require("node:module");
 
+const { aged } = require("./age");
 const clock = require("./clock");
 const log = require("./log");
 const { StartLock, setupPage } = require("./firststart");
@@ -79,10 +80,10 @@ class Agent {
       return isBeat ? this.runs.beforeBeat(storeRow, bean) : storeRow();
     });
     // The first thing a run does, before it asks for maintenance.
-    wrap(R, "findOne", (find, args) => {
+    wrap(R, "findOne", async (find, args) => {
       if (args[0] !== "heartbeat") return find();
       if (args[1] === LAST_BY_TIME) args[1] = LAST_STORED;
-      return this.runs.beforeRun(find);
+      return aged(await this.runs.beforeRun(find), this.runs.current(), clock);
     });
     wrap(R, "find", async (find, [type, clause, data]) => {
       if (type === "monitor" && clause === ALL_MONITORS) return this.open();

@@ -225,7 +225,7 @@ class Runs {
       if (run) this.noteOwnBeat(nameOf(run.id, bean.time));
       const answer = await act();
       if (run) {
-        run.isFirstBeatDone = true;
+        Object.assign(run, { isFirstBeatDone: true, heardAt: this.clock.now() });
         this.noteOwnBeat(bean.id);
       }
       return answer;
@@ -381,6 +381,7 @@ class Runs {
       token,
       isAlive: true,
       startedAt: this.clock.now(),
+      heardAt: this.clock.now(),
       countedAt: null,
       // A push monitor makes its first when an interval has passed.
       isFirstBeatDone: row.type === "push",

@@ -14,6 +14,9 @@ const ROUND = 1_000;
 const LEAVING = 5_000;
 const SLICES = 5;
 
+/** Nobody entered this node: an answer, no failure of the database. */
+class Unentered extends Error {}
+
 class Tenure {
   /** `rows` talks to the database, `runs` stops and starts, `clock` has now() and sleep(), `log`; `exit` where a
    * restart alone does not help, `giveUp` where it does. */
@@ -25,6 +28,7 @@ class Tenure {
     this.renewedAt = -Infinity;
     this.isReconciled = false;
     this.quarantinedUntil = -Infinity;
+    this.failedAt = -Infinity;
     this.disturbances = 0; // raised by whatever makes an answer that is under way worthless
     this.stopping = 0;
     this.watched = null;
@@ -104,7 +108,7 @@ class Tenure {
     if (this.stopping > 0) return;
     const beganAt = this.clock.now();
     const row = await this.rows.readRow();
-    if (!row) throw new Error(`node ${this.rows.identity.id} is unknown: \`komainu nodes add\` enters it`);
+    if (!row) throw new Unentered(`node ${this.rows.identity.id} is unknown: \`komainu nodes add\` enters it`);
     const value = `${row.incarnation}/${row.lease_seq}`;
     this.watched ??= { value: null, firstAt: beganAt };
     if (this.watched.value !== value) Object.assign(this.watched, { value, since: this.clock.now() });
@@ -143,9 +147,10 @@ class Tenure {
     const disturbances = this.disturbances;
     const { stamp, isKnown } = await this.rows.readStamp(this.applied);
     if (this.disturbances !== disturbances || this.phase !== "holding") return;
-    if (this.clock.now() < this.quarantinedUntil) return;
     if (!isKnown || this.wentBackwards(stamp)) return this.quarantine();
     const isNew = !this.applied || stamp.generation !== this.applied.generation;
+    // What it acknowledges meanwhile is how it notices a tail that is lost meanwhile.
+    if (this.isQuarantined()) return isNew ? this.reconcile() : undefined;
     if (isNew || !this.isReconciled || (await this.hasEdits())) await this.reconcile();
   }
 
@@ -178,6 +183,8 @@ class Tenure {
   async reconcile() {
     const disturbances = this.disturbances;
     const isCurrent = () => this.disturbances === disturbances && this.phase === "holding";
+    // What is read before it ends starts nothing after it.
+    const isQuarantined = this.isQuarantined();
     const { stamp, monitors } = await this.rows.readAssignments();
     if (!isCurrent()) return;
     if (this.wentBackwards(stamp)) return this.quarantine();
@@ -193,7 +200,7 @@ class Tenure {
     if (!ours || this.phase !== "holding") return;
     this.applied = stamp;
     // Suspended meanwhile: what was acknowledged was read before that, so it is read again before anything runs.
-    if (!isCurrent()) return;
+    if (!isCurrent() || isQuarantined) return;
     this.isReconciled = true;
     const gained = [...monitors.keys()].filter((id) => !this.mine.has(id));
     if (gone.length || gained.length) {
@@ -228,7 +235,20 @@ class Tenure {
     this.watched = null;
     this.renewedAt = -Infinity;
     this.applied = null;
+    this.distrust();
     await this.dropAll();
+  }
+
+  /**
+   * Whoever has applied nothing has no generation by which to notice that the database lost its tail. Where a statement
+   * failed it may have, and another node may still run what this one is given.
+   */
+  distrust() {
+    if (!this.applied) this.quarantinedUntil = Math.max(this.quarantinedUntil, this.failedAt + WATCH);
+  }
+
+  isQuarantined() {
+    return this.clock.now() < this.quarantinedUntil;
   }
 
   async dropAll() {
@@ -269,6 +289,10 @@ class Tenure {
   /** A statement failed: what was read before may be what the database has lost since. */
   disturb(error) {
     this.disturbances += 1;
+    if (!(error instanceof Unentered)) {
+      this.failedAt = this.clock.now();
+      this.distrust();
+    }
     if (this.phase === "registering") this.watched = null;
     if (!this.complaint) this.log.warn(error.message);
     this.complaint = error.message;

@@ -248,3 +248,26 @@ test("the beat before a run's is the one that was stored last, whatever the time
     ["user", " monitor_id = ? ORDER BY time DESC", [7]],
   ]);
 });
+
+/** The age in seconds of the beat that Kuma finds, by Kuma's own reckoning, in a run of monitor 7 or a push to it. */
+async function ageFound({ time, type = "push", isPush = false, heardAgo }) {
+  const { agent, R } = patched({ findOne: async () => ({ time, status: 1 }) });
+  Object.assign(agent.tenure, { phase: "holding", renewedAt: clock.now(), isReconciled: true, mine: new Set([7]) });
+  const run = { id: 7, isAlive: true, bean: { id: 7, type }, heardAt: clock.now() - heardAgo };
+  const beat = await agent.runs.context.run({ run, isPush }, () => R.findOne("heartbeat", " monitor_id = ? ", [7]));
+  return Math.round((Date.now() - Date.parse(`${beat.time.replace(" ", "T")}Z`)) / 1000);
+}
+
+const wallTime = (secondsAgo) => new Date(Date.now() - secondsAgo * 1000).toISOString().slice(0, 23).replace("T", " ");
+
+test("how old the last push is, a run asks this process's own clock, not whoever's wall clock made the beat", async () => {
+  assert.strictEqual(await ageFound({ time: wallTime(-3_600), heardAgo: 62_000 }), 62, "a beat in the future is late too");
+  assert.strictEqual(await ageFound({ time: wallTime(3_600), heardAgo: 5_000 }), 5, "one that looks old is in time");
+});
+
+test("what asks for no push that is overdue finds beats as they are", async () => {
+  assert.strictEqual(await ageFound({ time: wallTime(100), heardAgo: 5_000, type: "http" }), 100);
+  assert.strictEqual(await ageFound({ time: wallTime(100), heardAgo: 5_000, isPush: true }), 100);
+  const { R } = patched({ findOne: async () => null });
+  assert.strictEqual(await R.findOne("heartbeat", " monitor_id = ? ", [7]), null);
+});

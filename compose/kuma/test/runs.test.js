@@ -296,3 +296,18 @@ test("a run whose time comes when its monitor may not run here does not reach it
     assert.strictEqual(run.isAlive, false);
   }
 });
+
+test("a push is heard when it was stored here; whoever pushes has an interval from where a run begins", async () => {
+  const n = node();
+  n.rows.add(7, { type: "push", push_token: "token" });
+  await n.live();
+  const run = n.runs.held.get(7);
+  assert.strictEqual(run.heardAt, run.startedAt);
+  await n.clock.pass(5_000);
+  const beat = { beanMeta: { type: "heartbeat" } };
+  await n.runs.context.run({ run, isPush: true }, () => n.runs.beforeBeat(async () => {}, beat));
+  assert.strictEqual(run.heardAt, n.clock.now());
+  await n.clock.pass(1_000);
+  await assert.rejects(n.runs.context.run({ run, isPush: true }, () => n.runs.beforeBeat(async () => Promise.reject(new Error("away")), beat)));
+  assert.strictEqual(run.heardAt, n.clock.now() - 1_000);
+});

@@ -252,3 +252,66 @@ test("a clean stop waits for what is being stored, then gives the row back", asy
   assert.strictEqual(n.rows.node.is_released, true);
   assert.strictEqual(n.runs.held.size, 0);
 });
+
+/** Fails the next statement whose call begins so, once. */
+function failOnce(n, call) {
+  n.rows.fails = (made) => {
+    if (!made.startsWith(call)) return false;
+    n.rows.fails = null;
+    return true;
+  };
+}
+
+test("a node that has applied nothing yet starts nothing for one lease after a failure: the tail may be lost", async () => {
+  const n = node();
+  n.rows.add(7);
+  failOnce(n, "readAssignments");
+  await n.live();
+  await n.clock.pass(8_500);
+  assert.deepStrictEqual(n.taken(7), []);
+  // It says at once what it knows, so that nobody waits for that, and does not wait anew when something fails meanwhile.
+  assert.deepStrictEqual(n.rows.node.applied, n.rows.stamp);
+  failOnce(n, "readStamp");
+  await n.clock.pass(3_000);
+  assert.deepStrictEqual(n.taken(7), RUN);
+});
+
+test("a node whose registration failed waits for one lease too", async () => {
+  const n = node();
+  n.rows.add(7);
+  failOnce(n, "register");
+  await n.live();
+  await n.clock.pass(8_000);
+  assert.deepStrictEqual([n.tenure.phase, n.taken(7)], ["holding", []]);
+  await n.clock.pass(3_500);
+  assert.deepStrictEqual(n.taken(7), RUN);
+});
+
+test("a node whose row was lost soon after a failure waits for what is left of that lease", async () => {
+  const n = node();
+  n.rows.add(7);
+  await n.live();
+  n.taken(7);
+  failOnce(n, "readStamp");
+  await n.clock.pass(1_500);
+  n.rows.node.incarnation = null;
+  n.rows.node.is_released = true;
+  await n.clock.pass(7_000);
+  assert.deepStrictEqual([n.tenure.phase, n.taken(7)], ["holding", ["drop"]]);
+  await n.clock.pass(4_500);
+  assert.deepStrictEqual(n.taken(7), RUN);
+});
+
+test("a tail that is lost while a node waits for one lease is noticed by what it acknowledged", async () => {
+  const n = node();
+  n.rows.add(7);
+  failOnce(n, "readAssignments");
+  await n.live();
+  await n.clock.pass(8_000);
+  n.rows.stamp = { ...n.rows.stamp, nonce: "other" };
+  n.rows.history.set(n.rows.stamp.generation, "other");
+  await n.clock.pass(9_000);
+  assert.deepStrictEqual(n.taken(7), []);
+  await n.clock.pass(4_000);
+  assert.deepStrictEqual(n.taken(7), RUN);
+});

@@ -107,6 +107,8 @@ impl Routed {
         command.env("KOMAINU_GATEWAY_DIR", &place).env("KOMAINU_GATEWAY_LISTEN", format!("127.0.0.1:{port}"));
         command.env("KOMAINU_GATEWAY_WORKERS", "1").env("KOMAINU_GATEWAY_KEY_FILE", &key);
         command.env("KOMAINU_WATCHDOGS", backend.server.url(""));
+        // All the load comes from one address.
+        command.env("KOMAINU_GATEWAY_REQUESTS_OF_ADDRESS", "1000000");
         let server = Server::start(command, port);
         server.wait_until(|| is_served(&server));
         Self(server, place)

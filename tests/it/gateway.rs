@@ -12,4 +12,5 @@ mod pushes;
 mod sessions;
 mod stage;
 mod standin;
+mod strangers;
 mod topology;

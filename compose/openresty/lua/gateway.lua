@@ -17,7 +17,7 @@ local COOKIE = "cookie_" .. cookies.NAME
 -- Before there are processes.
 function gateway.prepare()
   settings.read()
-  for _, name in ipairs({ "lb", "pages" }) do
+  for _, name in ipairs({ "guard", "lb", "pages" }) do
     require(name)
   end
 end

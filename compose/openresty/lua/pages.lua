@@ -50,13 +50,19 @@ function pages.not_found()
   return pages.refuse(404, "Not Found", "There is nothing here.")
 end
 
+function pages.no_key()
+  ngx.var.routed_via, ngx.var.routed_to = "", ""
+  ngx.header["WWW-Authenticate"] = "Bearer"
+  return pages.refuse(401, "Unauthorized", "This needs a key: `Authorization: Bearer kmn_...`.")
+end
+
 function pages.too_large()
   return pages.refuse(413, "Content Too Large", "The body is over its limit.")
 end
 
 function pages.too_often()
   ngx.header["Retry-After"] = "1"
-  return pages.refuse(429, "Too Many Requests", "Too many heartbeats from this address.")
+  return pages.refuse(429, "Too Many Requests", "Too much at once from this address.")
 end
 
 function pages.unavailable()

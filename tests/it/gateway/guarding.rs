@@ -19,9 +19,10 @@ async fn bodies_have_their_limits() {
         ("/upload", 1_024 * kib),
     ];
     for (path, limit) in table {
-        let fits = stage.send("POST", path, &[], &"x".repeat(limit)).await;
+        let key = [("authorization", "Bearer kmn_some")];
+        let fits = stage.send("POST", path, &key, &"x".repeat(limit)).await;
         assert_eq!(fits.status, 200, "{path}: {fits:?}");
-        let refused = stage.send("POST", path, &[], &"x".repeat(limit + 1)).await;
+        let refused = stage.send("POST", path, &key, &"x".repeat(limit + 1)).await;
         assert_eq!((refused.status, refused.header("content-type")), (413, "application/problem+json"), "{path}");
         assert_eq!(refused.json()["status"], 413);
     }
@@ -142,6 +143,7 @@ fn settings_that_cannot_be_end_the_start_and_say_why() {
         ),
         (vec![("KOMAINU_GATEWAY_LISTEN", "8080; include /etc/passwd")], "holds a character"),
         (vec![("KOMAINU_GATEWAY_LISTEN", "8080\n80")], "holds a character"),
+        (vec![("KOMAINU_GATEWAY_REQUESTS_OF_ADDRESS", "many")], "\"many\" is no number of requests"),
     ];
     for (variables, expected) in table {
         let mut command = std::process::Command::new(&start);

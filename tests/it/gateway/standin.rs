@@ -41,6 +41,8 @@ pub(crate) struct StandIn {
     address: SocketAddr,
     answering: Arc<Answering>,
     log: Arc<Mutex<Vec<Request>>>,
+    /// Paths of requests whose heads came, whatever became of their bodies.
+    begun: Arc<Mutex<Vec<String>>>,
     task: Option<AbortOnDropHandle<()>>,
 }
 
@@ -48,7 +50,8 @@ impl StandIn {
     /// Listens on a free loopback port.
     pub(crate) fn start(answering: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { address, answering: Arc::new(answering), log: Arc::default(), task: None };
+        let (log, begun) = (Arc::default(), Arc::default());
+        let mut server = Self { address, answering: Arc::new(answering), log, begun, task: None };
         server.start_again();
         server
     }
@@ -61,7 +64,8 @@ impl StandIn {
         socket.bind(self.address).unwrap();
         let listener = socket.listen(1_024).unwrap();
         self.address = listener.local_addr().unwrap();
-        let serving = accept(listener, Arc::clone(&self.answering), Arc::clone(&self.log));
+        let notes = (Arc::clone(&self.log), Arc::clone(&self.begun));
+        let serving = accept(listener, Arc::clone(&self.answering), notes);
         self.task = Some(AbortOnDropHandle::new(tokio::spawn(serving)));
     }
 
@@ -81,15 +85,23 @@ impl StandIn {
     pub(crate) fn log(&self) -> Vec<Request> {
         self.log.lock().unwrap().clone()
     }
+
+    /// How many requests of this path came so far, finished or not.
+    pub(crate) fn begun(&self, path: &str) -> usize {
+        self.begun.lock().unwrap().iter().filter(|begun| *begun == path).count()
+    }
 }
 
-async fn accept(listener: TcpListener, answering: Arc<Answering>, log: Arc<Mutex<Vec<Request>>>) {
+/// What arrived in full; what began to arrive.
+type Notes = (Arc<Mutex<Vec<Request>>>, Arc<Mutex<Vec<String>>>);
+
+async fn accept(listener: TcpListener, answering: Arc<Answering>, (log, begun): Notes) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let (answering, log) = (Arc::clone(&answering), Arc::clone(&log));
+        let (answering, log, begun) = (Arc::clone(&answering), Arc::clone(&log), Arc::clone(&begun));
         connections.spawn(async move {
             let mut stream = BufReader::new(stream);
-            while let Some(request) = read(&mut stream).await {
+            while let Some(request) = read(&mut stream, &begun).await {
                 log.lock().unwrap().push(request.clone());
                 if !reply(&mut stream, &request, answering(&request)).await {
                     return;
@@ -99,7 +111,7 @@ async fn accept(listener: TcpListener, answering: Arc<Answering>, log: Arc<Mutex
     }
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+async fn read(stream: &mut BufReader<TcpStream>, begun: &Mutex<Vec<String>>) -> Option<Request> {
     let line = line(stream).await?;
     let mut words = line.split(' ');
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
@@ -109,6 +121,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
         let Some((name, value)) = line.split_once(':') else { break };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
+    begun.lock().unwrap().push(path.clone());
     let size = headers.get("content-length").map_or(0, |size| size.parse().unwrap());
     let mut body = vec![0; size];
     stream.read_exact(&mut body).await.ok()?;

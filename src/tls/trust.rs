@@ -32,13 +32,16 @@ pub fn trusting(ca: Option<&Path>) -> Result<ClientConfig, TlsError> {
 
 /// What is wrong with the certificate that a server showed, if that is why a call came to nothing.
 pub(crate) fn misgiving(error: &reqwest::Error) -> Option<String> {
-    let mut cause: Option<&dyn Error> = Some(error);
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(rustls::Error::InvalidCertificate(problem)) = wrapped.and_then(|inner| inner.downcast_ref()) {
+        if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
             return Some(problem.to_string());
         }
-        cause = error.source();
+        // What an error of input or output wraps is not its source, but that one's source is.
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
     None
 }

@@ -53,7 +53,7 @@ async fn a_watchdogs_own_certificate_is_told_before_its_end_and_over_with_its_re
     assert!(!settle(None).await);
     assert!(settle(Some(14 * day)).await);
     assert!(!settle(Some(13 * day)).await, "the same, a day later");
-    assert!(settle(Some(3 * day)).await, "critical");
+    assert!(!settle(Some(3 * day)).await, "the same, and worse");
     let shown = "SELECT k, severity, summary FROM komainu_incident WHERE resolved_at IS NULL";
     let words = "the certificate of watchdog w1 ends on 2027-01-15";
     assert_eq!(fixture.raw.rows(shown).await, [["certificate/watchdog-w1", "critical", words]]);

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 mod adopt;
 mod apikeys;
-mod apply;
+pub(crate) mod apply;
 mod audit;
 mod client;
 mod cluster;
@@ -25,7 +25,7 @@ mod files;
 mod health;
 mod heaps;
 mod heartbeats;
-mod import;
+pub(crate) mod import;
 mod incidents;
 mod init;
 mod keygen;

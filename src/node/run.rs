@@ -180,3 +180,12 @@ async fn resolve(
     }
     Ok(addresses)
 }
+
+/// For [`crate::hostile`]: columns of JSON, read as a run reads them.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_columns(monitor: &MonitorSpec) {
+    let _ = http::request(monitor);
+    if let Ok(conditions) = conditions::Conditions::read(&monitor.conditions) {
+        let _ = conditions.take("record");
+    }
+}

@@ -103,7 +103,7 @@ async fn read_body(mut response: Response, is_wanted: bool) -> reqwest::Result<V
     Ok(body)
 }
 
-fn request(monitor: &MonitorSpec) -> Result<Request, Failure> {
+pub(super) fn request(monitor: &MonitorSpec) -> Result<Request, Failure> {
     let mut url = url(monitor)?;
     let of_address = credentials_of(&mut url)?;
     let method = method(monitor)?;

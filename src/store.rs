@@ -38,6 +38,7 @@ mod shard;
 pub mod spool;
 pub mod stats;
 mod tenure;
+mod trial;
 mod url;
 mod value;
 mod watch;

@@ -10,6 +10,7 @@ mod downtimes;
 mod families;
 mod figures;
 mod fixture;
+mod grants;
 mod hands;
 mod heartbeats;
 mod incidents;

@@ -34,6 +34,15 @@ pub(super) struct Args {
     /// Wait so long until an Uptime Kuma that is starting has made its tables.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with_all = ["without_kuma", "remove"])]
     wait_for_kuma: Option<Duration>,
+    #[command(flatten)]
+    grants: GrantArgs,
+    /// Enter this node afterwards, unless it is entered already; may be repeated. `komainu nodes` needs a watchdog.
+    #[arg(long = "node", value_name = "ID=ADDRESS", value_parser = node, conflicts_with_all = ["dry_run", "remove"])]
+    nodes: Vec<NewNode>,
+}
+
+#[derive(Debug, clap::Args)]
+struct GrantArgs {
     /// Afterwards give the users of watchdogs and native nodes what they need, and no more (MariaDB). They must be there,
     /// and the user of this command needs what --dry-run says.
     #[arg(long, conflicts_with_all = ["dry_run", "remove"])]
@@ -44,14 +53,14 @@ pub(super) struct Args {
     /// The database user of native nodes: NAME or NAME@HOST.
     #[arg(long, value_name = "USER", default_value = "komainu_node")]
     node_user: Account,
-    /// Enter this node afterwards, unless it is entered already; may be repeated. `komainu nodes` needs a watchdog.
-    #[arg(long = "node", value_name = "ID=ADDRESS", value_parser = node, conflicts_with_all = ["dry_run", "remove"])]
-    nodes: Vec<NewNode>,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let store = args.database.connect().await?;
-    ensure!(!args.grant || store.url().is_server(), "--grant is for MariaDB: a SQLite file belongs to its owner");
+    ensure!(
+        !args.grants.grant || store.url().is_server(),
+        "--grant is for MariaDB: a SQLite file belongs to its owner"
+    );
     if let Some(limit) = args.wait_for_kuma {
         wait_for_kuma(&store, limit).await?;
     }
@@ -62,7 +71,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         (true, true) => migrate::plan_removal(&store).await?,
         (true, false) => migrate::remove(&store).await?,
     };
-    let accounts = Accounts { watchdog: args.watchdog_user, node: args.node_user };
+    let accounts = Accounts { watchdog: args.grants.watchdog_user, node: args.grants.node_user };
     if args.dry_run {
         show(&plan);
         show_grants(&store, &plan, &accounts);
@@ -70,7 +79,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         report(&plan, &store.url().to_string());
     }
     ensure!(plan.from <= plan.to || args.remove, "the database has schema {}, newer than {}", plan.from, plan.to);
-    if args.grant {
+    if args.grants.grant {
         give(&store, &plan, &accounts).await?;
     }
     enter(&store, &args.nodes).await

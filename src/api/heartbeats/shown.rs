@@ -30,7 +30,7 @@ pub(in crate::api) struct HeartbeatView {
 pub(in crate::api) struct MadeHeartbeat {
     #[serde(flatten)]
     heartbeat: HeartbeatView,
-    /// What pushes are signed with. HeartbeatView this once.
+    /// What pushes are signed with. Shown this once.
     secret: String,
 }
 

@@ -58,6 +58,7 @@ use self::certificates::{CertificateKeeper, Seen};
 use self::link::{Identity, Link, SharedTenure};
 use self::pulse::Pulse;
 use self::run::Runs;
+use self::run::queries::Program;
 use self::runner::{Command, Gauges, Runner};
 use self::server::{DatabaseProbe, Served};
 use self::slices::{Reread, Slices};
@@ -104,6 +105,8 @@ pub struct NodeSettings {
     pub trace_file: Option<PathBuf>,
     /// How monitors start that are gained together.
     pub start_spread: StartSpread,
+    /// How queries of monitors are evaluated.
+    pub evaluator: Program,
 }
 
 /// Why a node could not start.
@@ -209,7 +212,7 @@ impl Node {
         ended: &CancellationToken,
     ) -> JoinSet<()> {
         let pulse = Arc::new(Pulse::new(clock::now()));
-        let runs = Arc::new(Runs::new(&self.identity.node));
+        let runs = Arc::new(Runs::new(&self.identity.node, self.settings.evaluator.clone()));
         let database =
             Database::new(self.settings.store.clone(), self.identity.node.clone(), self.identity.incarnation);
         let mut tasks = JoinSet::new();

@@ -7,6 +7,7 @@ use komainu_watchdogs::ids::NodeId;
 
 use crate::config::{Config, NodeConfig, without_slash};
 use crate::lifecycle;
+use crate::node::run::queries::Program;
 use crate::node::waiting::until_reached;
 use crate::node::{self, ExitReason, NodeSettings};
 use crate::store::Store;
@@ -59,6 +60,7 @@ fn settings(config: Config, node: NodeConfig, row: NodeInfo, store: Store) -> No
         canaries: config.cluster.canaries,
         trace_file: node.trace_file,
         start_spread: node.start_spread,
+        evaluator: Program::default(),
     }
 }
 

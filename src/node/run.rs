@@ -17,6 +17,9 @@ mod manual;
 pub mod names;
 pub mod ping;
 pub mod port;
+pub mod queries;
+mod reading;
+mod room;
 pub mod tls;
 
 #[cfg(test)]
@@ -32,6 +35,7 @@ use komainu_watchdogs::time::Mono;
 use self::certificate::Certificate;
 use self::failure::Failure;
 use self::names::Names;
+use self::queries::{Program, Queries};
 use crate::clock;
 use crate::store::monitors::MonitorSpec;
 
@@ -96,18 +100,24 @@ impl From<Failure> for RunResult {
     }
 }
 
-/// Everything that runs share: HTTP clients, ICMP sockets, and the addresses of names.
+/// Everything that runs share: HTTP clients, ICMP sockets, the addresses of names, and processes for queries.
 pub struct Runs {
     http: Arc<http::Clients>,
     names: Names,
     ping: ping::Sockets,
+    queries: Queries,
 }
 
 impl Runs {
-    /// The runs of one node; `node` is named in the User-Agent.
-    pub fn new(node: &NodeId) -> Self {
+    /// The runs of one node; `node` is named in the User-Agent, `evaluator` is how queries are evaluated.
+    pub fn new(node: &NodeId, evaluator: Program) -> Self {
         let names = Names::of_system();
-        Self { http: Arc::new(http::Clients::new(node, names.clone())), names, ping: ping::Sockets::default() }
+        Self {
+            http: Arc::new(http::Clients::new(node, names.clone())),
+            names,
+            ping: ping::Sockets::default(),
+            queries: Queries::new(evaluator),
+        }
     }
 
     /// The HTTP clients, which the canaries use as well.
@@ -136,7 +146,7 @@ impl Runs {
         let asking = async {
             match monitor.kind.as_str() {
                 "keyword" => keyword::run(&self.http, monitor).await,
-                "json-query" => json_query::run(&self.http, monitor).await,
+                "json-query" => json_query::run(&self.http, &self.queries, monitor).await,
                 _ => http::run(&self.http, monitor).await,
             }
         };

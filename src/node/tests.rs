@@ -241,6 +241,7 @@ impl Site {
             canaries: Vec::new(),
             trace_file: Some(self.trace_file()),
             start_spread: StartSpread::Soon,
+            evaluator: Program::default(),
         }
     }
 

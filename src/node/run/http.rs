@@ -20,6 +20,8 @@ use reqwest::{Client, Method, Request, Response, Url};
 use super::body::{compact_json, kept};
 use super::failure::Failure;
 use super::names::Names;
+use super::reading::{self, Stopped};
+use super::room::{Held, NoRoom, Room};
 use super::tls::{self, Certificates};
 use super::{RunResult, millis_since};
 use crate::clock;
@@ -32,14 +34,23 @@ const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,imag
 /// A keyword is looked for in the first 16 MiB: hundreds of runs are under way at once.
 const BODY_MOST: usize = 16 * 1_024 * 1_024;
 
-/// Stands before the text of some answers and is no part of it.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Of a body of which only the beginning is kept: most are shorter, and so kept exactly as Kuma keeps them.
+const BEGINNING: usize = 64 * 1_024;
 
 /// Distinct sets of options that are kept at once; more of them at once are unheard of, so all are built anew then.
 const CLIENTS_MOST: usize = 256;
 
+/// What of an accepted answer somebody looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wanted {
+    /// Its head.
+    Head,
+    /// Its body.
+    Body,
+}
+
 /// A well-formed, accepted answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) struct Answer {
     /// `200 - OK`.
     pub(super) summary: String,
@@ -49,16 +60,18 @@ pub(super) struct Answer {
     pub(super) ping_ms: i64,
     /// What is kept of the body.
     pub(super) response: Option<String>,
+    /// What the body takes of the node's room.
+    pub(super) room: Held,
 }
 
 /// Asks once.
 pub(super) async fn run(clients: &Clients, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
-    let answer = fetch(clients, monitor, false).await?;
+    let answer = fetch(clients, monitor, Wanted::Head).await?;
     Ok(RunResult { response: answer.response, ..RunResult::up(answer.summary, answer.ping_ms) })
 }
 
 /// Asks once; an answer whose status code is not accepted is a failure.
-pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wants_body: bool) -> Result<Answer, Failure> {
+pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wanted: Wanted) -> Result<Answer, Failure> {
     if monitor.proxy_id.is_some() {
         return Err(Failure::own("a native node cannot ask through a proxy: move this monitor to an Uptime Kuma node"));
     }
@@ -73,16 +86,22 @@ pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wants_body: 
         let (status, summary) = (response.status(), summary(&response));
         let is_accepted = spec::accepts_status(&accepted, status.as_u16());
         let is_kept = monitor.save_error_response && (monitor.save_response || !is_accepted);
-        let body = read_body(response, wants_body || is_kept).await;
-        let body = body.map_err(|error| Failure::request(&error, last_asked().as_ref(), limit))?;
-        let body = String::from_utf8_lossy(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body)).into_owned();
+        let most = match wanted {
+            Wanted::Body if is_accepted => BODY_MOST,
+            Wanted::Body | Wanted::Head if is_kept => beginning_of(monitor.response_max_length),
+            Wanted::Body | Wanted::Head => 0,
+        };
+        let body = reading::read(response, most, &clients.room).await.map_err(|stopped| match stopped {
+            Stopped::Broken(error) => Failure::request(&error, last_asked().as_ref(), limit),
+            Stopped::NoRoom => NoRoom.into(),
+        })?;
         let ping_ms = millis_since(began_at);
-        let response = if is_kept { kept(&body, monitor.response_max_length) } else { None };
+        let response = if is_kept { kept(&body.text, monitor.response_max_length, body.is_cut) } else { None };
         if !is_accepted {
             let msg = format!("Request failed with status code {}", status.as_u16());
             return Err(Failure { response, ..Failure::target(msg) });
         }
-        Ok(Answer { summary, body, ping_ms, response })
+        Ok(Answer { summary, body: body.text, ping_ms, response, room: body.room })
     });
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(Failure::timeout(limit)))
 }
@@ -92,15 +111,10 @@ fn accepted_status_codes(monitor: &MonitorSpec) -> Result<Vec<String>, Failure> 
         .map_err(|error| Failure::target(format!("the accepted status codes are not a JSON list of texts: {error}")))
 }
 
-/// Reads the body to its end: an answer that stops in the middle is no answer.
-async fn read_body(mut response: Response, is_wanted: bool) -> reqwest::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if is_wanted && body.len() < BODY_MOST {
-            body.extend_from_slice(&chunk);
-        }
-    }
-    Ok(body)
+/// Enough bytes of a body for so many characters of it, also where Kuma keeps them without the white space of JSON.
+fn beginning_of(characters: u32) -> usize {
+    let characters = usize::try_from(characters).unwrap_or(BODY_MOST);
+    characters.saturating_mul(4).saturating_add(BEGINNING).min(BODY_MOST)
 }
 
 fn request(monitor: &MonitorSpec) -> Result<Request, Failure> {
@@ -295,6 +309,7 @@ impl Options {
 pub struct Clients {
     user_agent: HeaderValue,
     names: Names,
+    room: Room,
     built: Mutex<HashMap<Options, Client>>,
 }
 
@@ -306,6 +321,7 @@ impl Clients {
         Self {
             user_agent: HeaderValue::from_str(&text).unwrap_or_else(|_| nameless()),
             names,
+            room: Room::default(),
             built: Mutex::new(HashMap::new()),
         }
     }

@@ -58,7 +58,7 @@ async fn without_redirects_the_first_answer_counts() {
 #[tokio::test]
 async fn cookies_last_for_one_run_and_no_longer() {
     let server = serve().await;
-    let runs = Runs::new(&NodeId::from("node1"));
+    let runs = Runs::new(&NodeId::from("node1"), queries::tests::program());
     let monitor = MonitorSpec { maxredirects: 3, ..http(server, "/cookie/set") };
     assert_eq!(runs.run(&monitor).await.msg, "200 - OK");
     let monitor = MonitorSpec { maxredirects: 3, ..http(server, "/cookie/shown") };
@@ -82,6 +82,47 @@ async fn the_body_of_an_error_is_kept_unless_the_monitor_says_otherwise() {
     assert_eq!(run(&silent).await.response, None);
     let talkative = MonitorSpec { save_response: true, ..http(server, "/ok") };
     assert!(run(&talkative).await.response.is_some());
+}
+
+#[tokio::test]
+async fn a_few_large_answers_that_come_slowly_keep_no_small_one_out() {
+    let server = endless().await;
+    let small = serve().await;
+    let runs = Arc::new(Runs::new(&NodeId::from("node1"), queries::tests::program()));
+    let mut large = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let monitor = MonitorSpec { keyword: Some("y".to_owned()), timeout: 20.0, ..blank("keyword") };
+        let monitor = MonitorSpec { url: Some(format!("http://{server}/")), ..monitor };
+        let runs = Arc::clone(&runs);
+        large.spawn(async move { runs.run(&monitor).await });
+    }
+    for _ in 0..2 {
+        let ended = large.join_next().await.unwrap().unwrap();
+        assert_eq!(ended.status, RunStatus::Unable, "the target is not to blame: {}", ended.msg);
+        assert!(ended.msg.starts_with("this node keeps 64 MiB of answers at once"), "{}", ended.msg);
+    }
+    let keyword = MonitorSpec { kind: "keyword".to_owned(), keyword: Some("fine".to_owned()), ..http(small, "/ok") };
+    assert_eq!(runs.run(&keyword).await.status, RunStatus::Up);
+}
+
+#[tokio::test]
+async fn of_what_nobody_looks_at_nothing_is_kept() {
+    let server = endless().await;
+    let runs = Runs::new(&NodeId::from("node1"), queries::tests::program());
+    let url = Some(format!("http://{server}/"));
+    let unseen = MonitorSpec { url, timeout: 2.0, save_error_response: false, ..blank("http") };
+    let refused = r#"["404"]"#.to_owned();
+    let beginning = MonitorSpec {
+        accepted_statuscodes_json: refused,
+        save_error_response: true,
+        keyword: Some("y".to_owned()),
+        kind: "keyword".to_owned(),
+        ..unseen.clone()
+    };
+    let monitors = (0..16).map(|number| if number % 2 == 0 { &unseen } else { &beginning });
+    for ended in futures_util::future::join_all(monitors.map(|monitor| runs.run(monitor))).await {
+        assert_eq!((ended.status, ended.msg.as_str()), (RunStatus::Down, "timeout of 2000ms exceeded"));
+    }
 }
 
 #[tokio::test]
@@ -287,7 +328,7 @@ async fn monitors_without_what_they_need_say_what_is_missing() {
 }
 
 async fn run(monitor: &MonitorSpec) -> RunResult {
-    let runs = Runs::new(&NodeId::from("node1"));
+    let runs = Runs::new(&NodeId::from("node1"), queries::tests::program());
     tokio::time::timeout(Duration::from_secs(20), runs.run(monitor)).await.expect("a run ends")
 }
 
@@ -430,6 +471,25 @@ async fn closed_port() -> SocketAddr {
 }
 
 /// A server that promises ten bytes, sends three and closes.
+/// Answers with 15 MiB of what is said to be 16, and keeps the connection.
+async fn endless() -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut asked = [0; 1_024];
+                let _ = stream.read(&mut asked).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n").await;
+                let _ = stream.write_all(&vec![b'x'; 15 * 1_024 * 1_024]).await;
+                let _ = stream.read(&mut asked).await;
+            });
+        }
+    });
+    address
+}
+
 async fn half_an_answer() -> SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -205,6 +205,7 @@ impl Node {
             pulse: Arc::new(Pulse::new(clock::now())),
             storage: Storage::default(),
             certificates: crate::node::certificates::channel().0,
+            beginner: mpsc::unbounded_channel().0,
             families: OnlyChild(database.clone()),
             windows,
             database,

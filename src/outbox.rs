@@ -155,11 +155,11 @@ async fn look(
         outbox.voice.note(Part::Overdue, &overdue);
     }
     let with_held = round.is_multiple_of(HELD_EVERY);
-    for backlog in store::backlog(&outbox.store).await?.iter().filter(|backlog| backlog.is_pressing(with_held)) {
-        match bells.get(&backlog.channel) {
+    for channel in store::pressing(&outbox.store, with_held).await? {
+        match bells.get(&channel) {
             Some(bell) => bell.notify_one(),
             None if bells.is_empty() => {}
-            None => abandon(outbox, &backlog.channel).await?,
+            None => abandon(outbox, &channel).await?,
         }
     }
     overdue

@@ -39,6 +39,7 @@ impl Crowd {
         let share = monitors / NODES;
         eprintln!("making {monitors} monitors");
         let cluster = Simulated::start(Kind::MariaDb, Size { first: share, others: share, beats: PAST }).await;
+        crate::trips::count(&cluster).await;
         let slow = "SET GLOBAL log_output = 'TABLE'; SET GLOBAL long_query_time = 1; SET GLOBAL slow_query_log = 1";
         cluster.database.execute(slow).await;
         let pid_file = cluster.database.rows("SELECT CAST(@@pid_file AS CHAR)").await[0][0].clone();

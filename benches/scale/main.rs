@@ -1,5 +1,6 @@
 //! What 100,000 monitors and seven watchdogs cost a `MariaDB`, and what they do when much happens at once: a failover of
-//! 20,000 while hands move others ten times a second, and 50,000 monitors down in one second.
+//! 20,000 while hands move others ten times a second, and 50,000 monitors down in one second; and how many
+//! trips to the database the acts take that leases hang on.
 //!
 //! `cargo bench --bench scale [-- --monitors 100000 --watchdogs 7]`. Watchdogs are real processes; nodes are played: they
 //! hold their leases and answer. Prints a table to standard output, each line with the bar it is held against; progress
@@ -11,6 +12,7 @@
 
 mod crowd;
 mod measures;
+mod trips;
 
 #[path = "../failover/simulated.rs"]
 mod simulated;

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(250);
 
-fn line(what: &str, figure: &str, bar: &str, is_ok: bool) {
+pub(crate) fn line(what: &str, figure: &str, bar: &str, is_ok: bool) {
     println!("{what:<66} {figure:>14}  {bar:<14} {}", if is_ok { "ok" } else { "MISSED" });
 }
 

@@ -10,7 +10,9 @@ mod conditions;
 mod dns;
 pub mod failure;
 pub mod group;
+mod hello;
 pub mod http;
+mod json;
 mod json_query;
 pub mod keyword;
 mod manual;
@@ -29,7 +31,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::time::Mono;
 
 use self::certificate::Certificate;
@@ -109,11 +110,11 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// The runs of one node; `node` is named in the User-Agent, `evaluator` is how queries are evaluated.
-    pub fn new(node: &NodeId, evaluator: Program) -> Self {
+    /// The runs of one node, which names itself so to HTTP servers; `evaluator` is how queries are evaluated.
+    pub fn new(caller: http::Caller, evaluator: Program) -> Self {
         let names = Names::of_system();
         Self {
-            http: Arc::new(http::Clients::new(node, names.clone())),
+            http: Arc::new(http::Clients::new(caller, names.clone())),
             names,
             ping: ping::Sockets::default(),
             queries: Queries::new(evaluator),

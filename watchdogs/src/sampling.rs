@@ -5,15 +5,22 @@
 //! it, so in as many readings as there are arcs each monitor is looked at once. Of [`AT_LEAST`] monitors, where three in
 //! five have stopped, a reading finds no more than half of them overdue in fewer than one of 100,000 cases, and where two
 //! in five have, it finds more in as few: two readings in a row that say so are right. Smaller nodes are read exactly.
+//!
+//! Nearly always all is well, and [`AT_REST`] monitors say that: where three in five have stopped, a hundred of them show no
+//! more than a quarter overdue in fewer than one of a million cases. So a node of which the last reading found no more
+//! than a quarter overdue is looked at by so many, and by [`AT_LEAST`] as soon as one finds more, or nothing is known.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::facts::ShardGroup;
+use crate::facts::{ProgressRow, ShardGroup};
 use crate::ids::{MonitorId, NodeId};
 
-/// A reading looks at this many monitors of a node at least, where it has so many.
+/// A reading that matters looks at this many monitors of a node at least, where it has so many.
 pub const AT_LEAST: u32 = 500;
+
+/// Of a node that was well a moment ago a reading looks at this many.
+pub const AT_REST: u32 = 100;
 
 /// Places on the circle: a prime, so that keys in steps of anything spread over all of it.
 pub const CIRCLE: u32 = 65_521;
@@ -42,9 +49,9 @@ pub struct Part {
 }
 
 impl Part {
-    /// The part whose turn it is; `None`: there are so few monitors that all are read.
-    fn of(monitors: u32, turn: u32) -> Option<Self> {
-        let of = (monitors / AT_LEAST).min(CIRCLE);
+    /// The part whose turn it is, of `looked_at` monitors or a few more; `None`: there are so few that all are read.
+    fn of(monitors: u32, looked_at: u32, turn: u32) -> Option<Self> {
+        let of = (monitors / looked_at).min(CIRCLE);
         if of < 2 {
             return None;
         }
@@ -62,8 +69,14 @@ impl Part {
 
 /// What the next reading asks of each node about which there is something to say.
 ///
-/// `groups`: who runs how many monitors, as last counted. `turn`: rises with each reading.
-pub(crate) fn looks(groups: &[ShardGroup], spans: &BTreeMap<NodeId, Duration>, turn: u32) -> BTreeMap<NodeId, Look> {
+/// `groups`: who runs how many monitors, as last counted. `last`: what the last reading found. `turn`: rises with each
+/// reading.
+pub(crate) fn looks(
+    groups: &[ShardGroup],
+    spans: &BTreeMap<NodeId, Duration>,
+    last: &[ProgressRow],
+    turn: u32,
+) -> BTreeMap<NodeId, Look> {
     let mut probing: BTreeMap<&NodeId, u32> = BTreeMap::new();
     for group in groups.iter().filter(|group| !matches!(group.kind.as_str(), "push" | "group" | "manual")) {
         if let Some(node) = &group.effective {
@@ -72,10 +85,19 @@ pub(crate) fn looks(groups: &[ShardGroup], spans: &BTreeMap<NodeId, Duration>, t
     }
     let look = |node: &NodeId| Look {
         within: spans.get(node).copied(),
-        part: probing.get(node).and_then(|monitors| Part::of(*monitors, turn)),
+        part: probing.get(node).and_then(|monitors| Part::of(*monitors, looked_at(node, last), turn)),
     };
     let nodes = probing.keys().copied().chain(spans.keys());
     nodes.map(|node| (node.clone(), look(node))).filter(|(_, look)| *look != Look::default()).collect()
+}
+
+/// How many of a node's monitors the next reading looks at.
+fn looked_at(node: &NodeId, last: &[ProgressRow]) -> u32 {
+    let is_well = |row: &ProgressRow| row.overdue <= row.probing / 4;
+    match last.iter().find(|row| row.node == *node) {
+        Some(row) if row.probing > 0 && is_well(row) => AT_REST,
+        Some(_) | None => AT_LEAST,
+    }
 }
 
 #[cfg(test)]
@@ -84,10 +106,14 @@ mod tests {
 
     /// Of each part in turn: how many of these monitors are looked at, and how many of them have stopped.
     fn readings(monitors: &[i64], has_stopped: impl Fn(usize) -> bool) -> Vec<(u32, u32)> {
+        readings_of(AT_LEAST, monitors, has_stopped)
+    }
+
+    fn readings_of(looked_at: u32, monitors: &[i64], has_stopped: impl Fn(usize) -> bool) -> Vec<(u32, u32)> {
         let count = u32::try_from(monitors.len()).unwrap();
-        let of = Part::of(count, 0).unwrap().of;
+        let of = Part::of(count, looked_at, 0).unwrap().of;
         let reading = |turn| {
-            let part = Part::of(count, turn).unwrap();
+            let part = Part::of(count, looked_at, turn).unwrap();
             let looked: Vec<_> = (0..monitors.len()).filter(|at| part.contains(MonitorId(monitors[*at]))).collect();
             let stopped = looked.iter().filter(|at| has_stopped(**at)).count();
             (u32::try_from(looked.len()).unwrap(), u32::try_from(stopped).unwrap())
@@ -106,8 +132,8 @@ mod tests {
 
     #[test]
     fn small_nodes_are_read_whole() {
-        assert_eq!(Part::of(999, 3), None);
-        assert_eq!(Part::of(1_000, 3).unwrap().of, 2);
+        assert_eq!(Part::of(999, AT_LEAST, 3), None);
+        assert_eq!(Part::of(1_000, AT_LEAST, 3).unwrap().of, 2);
     }
 
     #[test]
@@ -142,5 +168,44 @@ mod tests {
                 assert!(readings.iter().all(|(looked, stopped)| 2 * stopped <= *looked), "{readings:?}");
             }
         }
+    }
+    #[test]
+    fn where_three_in_five_have_stopped_no_look_at_a_hundred_takes_the_node_for_well() {
+        for keys in keys() {
+            let kinds: [fn(usize) -> bool; 4] =
+                [|at| at < 12_000, |at| at >= 8_000, |at| at % 5 < 3, |at| at * 7_919 % 10_007 < 6_004];
+            for has_stopped in kinds {
+                let readings = readings_of(AT_REST, &keys, has_stopped);
+                assert_eq!(readings.len(), 200);
+                assert!(readings.iter().all(|(looked, stopped)| *stopped > *looked / 4), "{readings:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_that_was_well_is_looked_at_by_a_hundred_and_by_five_hundred_as_soon_as_there_is_doubt() {
+        let group = ShardGroup {
+            home: None,
+            effective: Some("n1".into()),
+            source: None,
+            pinned: false,
+            asked: false,
+            kind: "http".to_owned(),
+            run_on: Vec::new(),
+            active: 20_000,
+            monitors: 20_000,
+            first: None,
+            nobodys: Vec::new(),
+        };
+        let parts_after = |last: &[ProgressRow]| {
+            let looks = looks(std::slice::from_ref(&group), &BTreeMap::new(), last, 1);
+            looks[&NodeId::from("n1")].part.unwrap().of
+        };
+        let found = |overdue| vec![ProgressRow { node: "n1".into(), probing: 20_000, overdue }];
+        assert_eq!(parts_after(&[]), 40, "nothing is known");
+        assert_eq!(parts_after(&found(0)), 200);
+        assert_eq!(parts_after(&found(5_000)), 200);
+        assert_eq!(parts_after(&found(5_001)), 40);
+        assert_eq!(parts_after(&[ProgressRow { node: "n1".into(), probing: 0, overdue: 0 }]), 40, "a part was empty");
     }
 }

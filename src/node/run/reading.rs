@@ -3,12 +3,10 @@
 use reqwest::Response;
 
 use super::room::{Held, NoRoom, Room};
+use crate::byte_order_mark;
 
 /// The buffer grows by so much, or by an eighth: by doubling it would hold up to twice what is counted.
 const STEP: usize = 64 * 1_024;
-
-/// Stands before the text of some answers and is no part of it.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What is kept of a body.
 pub(super) struct Body {
@@ -46,9 +44,8 @@ pub(super) async fn read(mut response: Response, most: usize, room: &Room) -> Re
         }
         bytes.extend_from_slice(fitting);
     }
-    if bytes.starts_with(BYTE_ORDER_MARK) {
-        bytes.drain(..BYTE_ORDER_MARK.len());
-    }
+    let text_length = byte_order_mark::stripped_bytes(&bytes).len();
+    bytes.drain(..bytes.len() - text_length);
     let read = bytes.len();
     let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     room.grow(text.len().saturating_sub(read))?;

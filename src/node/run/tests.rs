@@ -56,12 +56,19 @@ async fn without_redirects_the_first_answer_counts() {
 }
 
 #[tokio::test]
-async fn cookies_last_for_one_run_and_no_longer() {
-    let server = serve().await;
-    let runs = Runs::new(&NodeId::from("node1"), queries::tests::program());
-    let monitor = MonitorSpec { maxredirects: 3, ..http(server, "/cookie/set") };
-    assert_eq!(runs.run(&monitor).await.msg, "200 - OK");
-    let monitor = MonitorSpec { maxredirects: 3, ..http(server, "/cookie/shown") };
+async fn cookies_last_for_one_run_and_no_longer_and_are_those_of_https() {
+    let (server, _) = serve_tls().await;
+    let https = |path: &str| MonitorSpec {
+        url: Some(format!("https://localhost:{}{path}", server.port())),
+        ignore_tls: true,
+        maxredirects: 3,
+        ..blank("http")
+    };
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node1"), None), queries::tests::program());
+    assert_eq!(runs.run(&https("/cookie/set")).await.msg, "200 - OK");
+    assert_eq!(runs.run(&https("/cookie/shown")).await.msg, "Request failed with status code 401");
+    // As Kuma, which keeps none there.
+    let monitor = MonitorSpec { maxredirects: 3, ..http(serve().await, "/cookie/set") };
     assert_eq!(runs.run(&monitor).await.msg, "Request failed with status code 401");
 }
 
@@ -88,7 +95,7 @@ async fn the_body_of_an_error_is_kept_unless_the_monitor_says_otherwise() {
 async fn a_few_large_answers_that_come_slowly_keep_no_small_one_out() {
     let server = endless().await;
     let small = serve().await;
-    let runs = Arc::new(Runs::new(&NodeId::from("node1"), queries::tests::program()));
+    let runs = Arc::new(Runs::new(http::Caller::new(&NodeId::from("node1"), None), queries::tests::program()));
     let mut large = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let monitor = MonitorSpec { keyword: Some("y".to_owned()), timeout: 20.0, ..blank("keyword") };
@@ -108,7 +115,7 @@ async fn a_few_large_answers_that_come_slowly_keep_no_small_one_out() {
 #[tokio::test]
 async fn of_what_nobody_looks_at_nothing_is_kept() {
     let server = endless().await;
-    let runs = Runs::new(&NodeId::from("node1"), queries::tests::program());
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node1"), None), queries::tests::program());
     let url = Some(format!("http://{server}/"));
     let unseen = MonitorSpec { url, timeout: 2.0, save_error_response: false, ..blank("http") };
     let refused = r#"["404"]"#.to_owned();
@@ -172,7 +179,7 @@ async fn a_name_that_does_not_exist_is_down() {
 #[tokio::test]
 async fn a_request_carries_what_the_monitor_says() {
     let server = serve().await;
-    let user_agent = format!("komainu/{} (node1)", env!("CARGO_PKG_VERSION"));
+    let user_agent = format!("|komainu/{}|node1|", env!("CARGO_PKG_VERSION"));
     for part in
         ["POST", &user_agent, "application/json", "Basic dXNlcjpwYXNz", "text/plain", "seven", "{\"a\":1}", "bust"]
     {
@@ -190,6 +197,22 @@ async fn a_request_carries_what_the_monitor_says() {
         };
         assert_eq!(run(&monitor).await.msg, "200 - OK, keyword is found", "{part}");
     }
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_chose_is_that_of_all_nodes_and_a_monitors_own_wins() {
+    let server = serve().await;
+    let chosen = header::HeaderValue::from_static("Uptime-Kuma/2.5.3");
+    let monitor = MonitorSpec { keyword: Some("|Uptime-Kuma/2.5.3|node2|".to_owned()), ..http(server, "/echo") };
+    let monitor = MonitorSpec { kind: "keyword".to_owned(), ..monitor };
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node2"), Some(&chosen)), queries::tests::program());
+    assert_eq!(runs.run(&monitor).await.status, RunStatus::Up);
+    let own = MonitorSpec {
+        headers: Some(r#"{"user-agent": "mine"}"#.to_owned()),
+        keyword: Some("|mine|node2|".to_owned()),
+        ..monitor
+    };
+    assert_eq!(runs.run(&own).await.status, RunStatus::Up);
 }
 
 #[tokio::test]
@@ -328,7 +351,7 @@ async fn monitors_without_what_they_need_say_what_is_missing() {
 }
 
 async fn run(monitor: &MonitorSpec) -> RunResult {
-    let runs = Runs::new(&NodeId::from("node1"), queries::tests::program());
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node1"), None), queries::tests::program());
     tokio::time::timeout(Duration::from_secs(20), runs.run(monitor)).await.expect("a run ends")
 }
 
@@ -456,6 +479,7 @@ async fn echo(method: Method, OriginalUri(uri): OriginalUri, headers: HeaderMap,
     [
         method.to_string(),
         header("user-agent"),
+        header("komainu-node"),
         header("content-type"),
         header("authorization"),
         header("accept"),
@@ -470,7 +494,6 @@ async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-/// A server that promises ten bytes, sends three and closes.
 /// Answers with 15 MiB of what is said to be 16, and keeps the connection.
 async fn endless() -> SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -490,6 +513,7 @@ async fn endless() -> SocketAddr {
     address
 }
 
+/// A server that promises ten bytes, sends three and closes.
 async fn half_an_answer() -> SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

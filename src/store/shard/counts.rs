@@ -1,10 +1,10 @@
 //! Who runs what, counted, at the cost of what changed.
 //!
 //! Remembers the counts of ranges of monitors, each of about a thousand, and counts a range again when an assignment in
-//! it bears a later generation than was seen, when it is the last one (there new monitors appear), and in turn: Kuma's
-//! table has no mark of a change, and edits in its UI show when their range's turn comes. All ranges have had theirs
-//! after twenty rounds of a leader, sixty of another watchdog ([`LEADERS_TURN`], [`FOLLOWERS_TURN`]); of up to
-//! [`AT_LEAST`] ranges each round counts all. A database that lost its tail is counted from the start.
+//! it bears a later generation than was seen, when it is the last one (there new monitors appear: a leader counts it each
+//! time, others when the newest monitor is another), and in turn: Kuma's table has no mark of a change, and edits in its
+//! UI show when their range's turn comes. All ranges have had theirs after twenty rounds of a leader, a hundred of another watchdog ([`LEADERS_TURN`], [`FOLLOWERS_TURN`]); of up
+//! to [`FEW`] ranges each round counts all. A database that lost its tail is counted from the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,9 +23,9 @@ const ACT: &str = "count the assignments";
 const RANGE: i64 = 1_000;
 /// Rounds in which all ranges are counted again.
 const LEADERS_TURN: usize = 20;
-const FOLLOWERS_TURN: usize = 60;
-/// Ranges that each round counts again, if there are so many.
-const AT_LEAST: usize = 2;
+const FOLLOWERS_TURN: usize = 100;
+/// So many ranges are all counted in each round.
+const FEW: usize = 2;
 /// More changes than these are counted by counting everything.
 const CHANGES: usize = 2_000;
 /// Ranges of one statement: each row is compared with their bounds one after another.
@@ -35,6 +35,8 @@ const AT_ONCE: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     stamp: Option<Stamp>,
+    /// The highest key of a monitor.
+    newest: i64,
     /// By rising key; the first begins at 0, the last has no end. Never empty after a read.
     ranges: Vec<Range>,
     next: usize,
@@ -66,6 +68,7 @@ impl Counts {
         let due = self.due(session, &head, me).await?;
         self.count(session, due).await?;
         self.stamp = Some(head.stamp);
+        self.newest = head.newest;
         self.grow(session).await?;
         Ok((self.groups(), self.ranges.iter().map(Range::leftover).sum()))
     }
@@ -78,7 +81,12 @@ impl Counts {
     ) -> Result<BTreeSet<usize>, StoreError> {
         let all = || (0..self.ranges.len()).collect();
         let Some(seen) = self.stamp.filter(|_| head.goes_on) else { return Ok(all()) };
-        let mut due = BTreeSet::from([self.ranges.len().saturating_sub(1)]);
+        let leads = head.leader.as_ref() == Some(me);
+        let mut due = BTreeSet::new();
+        // Of two monitors that were made at once the lower key may show after the higher.
+        if leads || self.newest != head.newest {
+            due.insert(self.ranges.len().saturating_sub(1));
+        }
         if seen != head.stamp {
             let changed = changed_since(session, seen).await?;
             if changed.len() > CHANGES {
@@ -86,9 +94,9 @@ impl Counts {
             }
             due.extend(changed.into_iter().map(|id| self.range_of(id)));
         }
-        let turn = if head.leader.as_ref() == Some(me) { LEADERS_TURN } else { FOLLOWERS_TURN };
+        let turn = if leads { LEADERS_TURN } else { FOLLOWERS_TURN };
         let (len, begins) = (self.ranges.len(), self.next);
-        let now = len.div_ceil(turn).max(AT_LEAST).min(len);
+        let now = if len <= FEW { len } else { len.div_ceil(turn) };
         due.extend((0..now).map(|step| (begins + step) % len.max(1)));
         self.next = (begins + now) % len.max(1);
         Ok(due)
@@ -177,6 +185,7 @@ impl Range {
 struct Head {
     stamp: Stamp,
     leader: Option<WatchdogId>,
+    newest: i64,
     /// What was counted before belongs to this database's past.
     goes_on: bool,
 }
@@ -184,7 +193,7 @@ struct Head {
 impl Head {
     async fn read(session: &mut Session, seen: Option<Stamp>) -> Result<Self, StoreError> {
         let sql = "SELECT c.generation, c.nonce, l.watchdog_id, (SELECT COUNT(*) FROM komainu_generation g \
-             WHERE g.generation = ? AND g.nonce = ?) AS known \
+             WHERE g.generation = ? AND g.nonce = ?) AS known, (SELECT MAX(id) FROM monitor) AS newest \
              FROM komainu_cluster c JOIN komainu_leader l ON l.id = c.id WHERE c.id = 1";
         let asked = seen.unwrap_or_default();
         let row = session.row(ACT, sql, values![asked.generation, asked.nonce]).await?;
@@ -192,7 +201,8 @@ impl Head {
         let stamp = stamp(&row)?;
         let is_past = seen.is_some_and(|seen| seen.generation <= stamp.generation);
         let leader = row.maybe_text("watchdog_id")?.map(WatchdogId::from);
-        Ok(Self { stamp, leader, goes_on: is_past && (seen == Some(stamp) || row.flag("known")?) })
+        let newest = row.maybe_int("newest")?.unwrap_or(0);
+        Ok(Self { stamp, leader, newest, goes_on: is_past && (seen == Some(stamp) || row.flag("known")?) })
     }
 }
 

@@ -69,7 +69,8 @@ impl Errands {
                     Errand::Progress => {
                         self.turn = self.turn.wrapping_add(1);
                         let spans = self.beginnings.spans(now);
-                        Output::ReadProgress(sampling::looks(&self.counts.shards, &spans, self.turn))
+                        let last = self.progress.as_deref().unwrap_or_default();
+                        Output::ReadProgress(sampling::looks(&self.counts.shards, &spans, last, self.turn))
                     }
                     Errand::Counts | Errand::Incidents => Output::Errand(*errand),
                 });

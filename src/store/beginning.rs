@@ -89,12 +89,12 @@ impl Beginnings {
              FROM komainu_assignment a WHERE a.monitor_id IN ({part})"
         );
         let rows = session.rows("read how monitors were begun", Sql::Once(sql), vec![]).await?;
-        let past = |row: &super::value::Row| {
+        let read = |row: &super::value::Row| {
             let begun_with = row.maybe_int("begun_with")?.map(|with| u32::try_from(with).unwrap_or(u32::MAX));
             let started_at = row.maybe_int("started_at_ms")?.map(Wall);
             Ok((MonitorId(row.int("monitor_id")?), Past { started_at, begun_with, ran_at: None }))
         };
-        rows.iter().map(past).collect()
+        rows.iter().map(read).collect()
     }
 
     /// Only of what is this process's. Says how many rows changed.

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use self::fault::{Faults, describe, origin};
+use crate::byte_order_mark;
 use crate::keys::ClusterKey;
 
 mod channel;
@@ -128,9 +129,10 @@ impl Config {
     fn load_with(file: &Path, overrides: impl Provider) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
-        ensure_toml(file, &text)?;
+        let text = byte_order_mark::stripped(&text);
+        ensure_toml(file, text)?;
         let source = Source {
-            figment: Figment::from(Toml::string(&text)).merge(overrides),
+            figment: Figment::from(Toml::string(text)).merge(overrides),
             folder: file.parent().map(Path::to_owned).unwrap_or_default(),
         };
         let mut faults = Faults::default();

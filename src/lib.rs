@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod api;
 pub mod blackout;
+mod byte_order_mark;
 pub mod channels;
 pub mod cli;
 pub mod clock;

@@ -40,6 +40,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::tenure::{Input, Tenure};
@@ -58,6 +59,7 @@ use self::certificates::{CertificateKeeper, Seen};
 use self::link::{Identity, Link, SharedTenure};
 use self::pulse::Pulse;
 use self::run::Runs;
+use self::run::http::Caller;
 use self::runner::{Command, Gauges, Runner};
 use self::server::{DatabaseProbe, Served};
 use self::slices::{Reread, Slices};
@@ -102,6 +104,8 @@ pub struct NodeSettings {
     pub canaries: Vec<String>,
     /// Where to write what was run when, as JSON lines; for debugging.
     pub trace_file: Option<PathBuf>,
+    /// How HTTP monitors name themselves; `None`: as komainu.
+    pub user_agent: Option<HeaderValue>,
     /// How monitors start that are gained together.
     pub start_spread: StartSpread,
 }
@@ -209,7 +213,8 @@ impl Node {
         ended: &CancellationToken,
     ) -> JoinSet<()> {
         let pulse = Arc::new(Pulse::new(clock::now()));
-        let runs = Arc::new(Runs::new(&self.identity.node));
+        let caller = Caller::new(&self.identity.node, self.settings.user_agent.as_ref());
+        let runs = Arc::new(Runs::new(caller));
         let database =
             Database::new(self.settings.store.clone(), self.identity.node.clone(), self.identity.incarnation);
         let mut tasks = JoinSet::new();

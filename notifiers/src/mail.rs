@@ -4,6 +4,8 @@
 //! of what has an equal subject and a common reference, Outlook of a common reference; neither minds that nobody has ever
 //! seen the root. The `Message-ID` is made from the notice, so that a repetition is dropped or shown beside its twin.
 //!
+//! Domains beyond ASCII travel as DNS knows them (RFC 5890); a user beyond it needs a server that takes such (RFC 6531).
+//!
 //! Each recipient is judged alone: whoever is refused while others are taken is told of later, or the sender is told so.
 //!
 //! TLS is either there from the first byte or turned on before anything else is said; in the clear only where the
@@ -15,7 +17,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use lettre::Message;
+use lettre::address::AddressError;
 pub use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{MultiPart, MultiPartKind, SinglePart};
@@ -23,8 +25,9 @@ use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
+use lettre::{Address, Message};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -110,6 +113,29 @@ impl Authorities {
         let certificate = Certificate::from_pem(pem).ok().filter(|_| has_some);
         certificate.map(Self).ok_or(AuthoritiesError)
     }
+}
+
+/// Why a text is no address.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum MailboxError {
+    /// As a whole.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// What stands after the `@`.
+    #[error("the domain {0} cannot be one of DNS")]
+    Domain(String),
+}
+
+/// Reads `ops@example.com` or `Ops <ops@example.com>`; a domain beyond ASCII becomes what DNS knows it as.
+pub fn mailbox(text: &str) -> Result<Mailbox, MailboxError> {
+    let mailbox: Mailbox = text.parse()?;
+    let domain = mailbox.email.domain();
+    if domain.is_ascii() {
+        return Ok(mailbox);
+    }
+    let known = idna::domain_to_ascii(domain).map_err(|_| MailboxError::Domain(domain.to_owned()))?;
+    let email = Address::new(mailbox.email.user(), known)?;
+    Ok(Mailbox { email, ..mailbox })
 }
 
 /// The mail itself; `now_ms` is its date.
@@ -219,11 +245,21 @@ impl Courier {
     /// Everything before the mail itself, to all who do not have it. Each address is judged alone.
     async fn offer(&self, told_to: &[String]) -> Result<Offered, DeliveryError> {
         let mut connection = self.connect().await.map_err(|error| self.judge(&error, Stage::Offered))?;
-        let from = Mail::new(Some(self.config.from.email.clone()), vec![]);
+        let takes_all = connection.server_info().supports_feature(Extension::SmtpUtfEight);
+        let is_beyond = |address: &Address| !AsRef::<str>::as_ref(address).is_ascii();
+        let all = self.config.to.iter().map(|to| &to.email).chain([&self.config.from.email]);
+        let options = takes_all && all.into_iter().any(is_beyond);
+        let options = options.then_some(MailParameter::SmtpUtfEight).into_iter().collect();
+        let from = Mail::new(Some(self.config.from.email.clone()), options);
         connection.command(from).await.map_err(|error| self.judge(&error, Stage::Offered))?;
         let (mut reached, mut missed) = (vec![], vec![]);
         for to in self.config.to.iter().filter(|to| !told_to.contains(&to.email.to_string())) {
             let reader = to.email.to_string();
+            if is_beyond(&to.email) && !takes_all {
+                let reason = format!("{} takes no user beyond ASCII (SMTPUTF8)", self.config.server.host);
+                missed.push(Missed { reader, error: DeliveryError::Permanent { reason } });
+                continue;
+            }
             let Err(error) = connection.command(Rcpt::new(to.email.clone(), vec![])).await else {
                 reached.push(reader);
                 continue;

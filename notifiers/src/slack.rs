@@ -184,11 +184,19 @@ fn ensure_taken(answer: &Answer, now_ms: i64) -> Result<(), DeliveryError> {
     if !answer.status.is_success() {
         return Err(answer.refusal(now_ms));
     }
-    // Rocket.Chat says so in JSON; Slack and Mattermost say `ok`.
-    let is_refusal = serde_json::from_str::<Value>(&answer.text).is_ok_and(|said| {
-        said.get("success") == Some(&Value::Bool(false)) || said.get("ok") == Some(&Value::Bool(false))
-    });
-    if is_refusal {
+    let text = answer.text.trim();
+    // Slack and Mattermost say `ok`; Rocket.Chat says so in JSON.
+    if text.is_empty() || text.eq_ignore_ascii_case("ok") {
+        return Ok(());
+    }
+    let Ok(said) = serde_json::from_str::<Value>(text) else {
+        let reason = format!(
+            "answered {} instead of ok: the address may lead to a page, a login or a proxy in between",
+            answer.shown()
+        );
+        return Err(DeliveryError::Retryable { reason, after: None });
+    };
+    if said.get("success") == Some(&Value::Bool(false)) || said.get("ok") == Some(&Value::Bool(false)) {
         return Err(DeliveryError::Permanent { reason: format!("answered {}", answer.shown()) });
     }
     Ok(())

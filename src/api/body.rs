@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Context;
 use super::fields::Fields;
 use super::problem::ApiError;
+use crate::byte_order_mark;
 
 /// Of everything but heartbeats and bulk.
 const LIMIT: usize = 1024 * 1024;
@@ -128,6 +129,7 @@ impl Budget {
 }
 
 fn parse(bytes: &[u8]) -> Result<Fields, ApiError> {
+    let bytes = byte_order_mark::stripped_bytes(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(invalid("the body is empty; send a JSON object".to_owned()));
     }
@@ -163,6 +165,12 @@ mod tests {
     fn unfinished(bytes: usize) -> Body {
         let begun = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![b' '; bytes])]);
         Body::from_stream(begun.chain(futures_util::stream::pending()))
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_body() {
+        assert!(parse(b"\xef\xbb\xbf{\"a\": 1}").is_ok());
+        assert_eq!(told("\u{feff}"), "the body is empty; send a JSON object");
     }
 
     #[tokio::test]

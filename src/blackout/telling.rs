@@ -105,6 +105,9 @@ impl Driver {
         if matches!(error, DeliveryError::Unanswered { .. }) {
             // It may have arrived: it is to be entered so.
             self.unanswered.insert(message);
+            for line in &letter.lines {
+                self.core.handle(clock::now(), Input::Unanswered(line.clone(), via.clone()));
+            }
             self.core.handle(clock::now(), Input::Unentered);
         } else if !self.unanswered.contains(&message) {
             self.spool.forget(&message, &letter.lines).await;
@@ -152,7 +155,10 @@ impl Driver {
 
     /// Of all its lines the worst.
     fn tries(&self, letter: &Letter, via: &str) -> Tries {
-        let of = |line: &Line| self.tries.get(&(line.clone(), via.to_owned())).copied().unwrap_or_default();
+        let of = |line: &Line| {
+            let own = self.tries.get(&(line.clone(), via.to_owned())).copied().unwrap_or_default();
+            own.with_elsewhere(self.core.unanswered_elsewhere(line, via))
+        };
         letter.lines.iter().map(of).fold(Tries::default(), Tries::or_worse)
     }
 

@@ -10,6 +10,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
+use crate::byte_order_mark;
+
 /// A healthy instance answers in milliseconds; this is for one whose database is slow.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -188,7 +190,7 @@ impl Client {
 
 /// The key of a file that holds it and nothing else.
 fn only_key(text: &str) -> anyhow::Result<String> {
-    let mut words = text.split_whitespace();
+    let mut words = byte_order_mark::stripped(text).split_whitespace();
     match (words.next(), words.count()) {
         (Some(key), 0) => Ok(key.to_owned()),
         (None, _) => bail!("is empty; write the key into it that `komainu apikeys create` printed"),

@@ -97,6 +97,7 @@ listen = "127.0.0.1:8900"
 # id = "node1"
 # listen = "127.0.0.1:8910"
 # key_file = "node1.key"
+# user_agent = "komainu"              # how HTTP monitors name themselves, the same on all nodes; usually with the version
 # start_spread = "soon"             # or "interval": monitors gained together start spread over their interval
 
 # [policy]

@@ -58,6 +58,7 @@ fn settings(config: Config, node: NodeConfig, row: NodeInfo, store: Store) -> No
         policy: config.policy,
         canaries: config.cluster.canaries,
         trace_file: node.trace_file,
+        user_agent: node.user_agent,
         start_spread: node.start_spread,
     }
 }

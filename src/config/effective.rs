@@ -87,6 +87,7 @@ fn node(config: &NodeConfig) -> Value {
         ("advertise", config.advertise.as_ref().map(|url| shape::without_slash(url).into())),
         ("key", Some(SET.into())),
         ("start_spread", Some(spread.into())),
+        ("user_agent", config.user_agent.as_ref().map(|text| String::from_utf8_lossy(text.as_bytes()).as_ref().into())),
         ("trace_file", config.trace_file.as_ref().map(|file| file.display().to_string().into())),
     ])
 }

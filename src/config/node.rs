@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use http::HeaderValue;
 use komainu_watchdogs::ids::NodeId;
 use serde::Deserialize;
 use url::Url;
@@ -28,6 +29,8 @@ pub struct NodeConfig {
     pub trace_file: Option<PathBuf>,
     /// How monitors start that it gains together.
     pub start_spread: StartSpread,
+    /// How its HTTP monitors name themselves; `None`: `komainu/` and the version.
+    pub user_agent: Option<HeaderValue>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +42,7 @@ pub(super) struct Section {
     key: Option<String>,
     key_file: Option<PathBuf>,
     trace_file: Option<PathBuf>,
+    user_agent: Option<String>,
     #[serde(default)]
     start_spread: Spread,
 }
@@ -70,6 +74,15 @@ impl Section {
             Spread::Interval => StartSpread::OverInterval,
         };
         let trace_file = self.trace_file.map(|file| folder.join(file));
-        Some(NodeConfig { id: id?, listen, advertise, key: key?, trace_file, start_spread })
+        let user_agent = match self.user_agent {
+            Some(text) => Some(faults.note("node", "user_agent", parse_user_agent(&text))?),
+            None => None,
+        };
+        Some(NodeConfig { id: id?, listen, advertise, key: key?, trace_file, start_spread, user_agent })
     }
+}
+
+fn parse_user_agent(text: &str) -> Result<HeaderValue, &'static str> {
+    let value = Some(text.trim()).filter(|text| !text.is_empty()).map(HeaderValue::from_str);
+    value.and_then(Result::ok).ok_or("must be a text that a header may hold; leave it out for komainu's own")
 }

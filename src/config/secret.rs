@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use super::fault::{Faults, Place};
+use crate::byte_order_mark;
 
 /// `x` and `x_file` of one section.
 pub(super) struct Secret<'a> {
@@ -48,7 +49,7 @@ fn read_file(file: &Path) -> Result<String, String> {
     let name = file.display();
     match std::fs::read_to_string(file) {
         Ok(text) if text.trim().is_empty() => Err(format!("{name} is empty")),
-        Ok(text) => Ok(text),
+        Ok(text) => Ok(byte_order_mark::stripped(&text).to_owned()),
         Err(error) => Err(format!("cannot read {name}: {error}")),
     }
 }

@@ -9,6 +9,8 @@ use komainu_watchdogs::heartbeat::{Push, PushStatus};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::byte_order_mark;
+
 /// Longer messages are cut. More than the 10 KiB of output that `wrap` sends with its remark, whose end names the trouble;
 /// even in characters of four bytes it fits a TEXT column.
 const MESSAGE_CHARS: usize = 12_000;
@@ -75,6 +77,7 @@ pub fn parse(bytes: &[u8]) -> Result<Body, BodyError> {
 }
 
 fn object(bytes: &[u8]) -> Result<BTreeMap<String, &RawValue>, BodyError> {
+    let bytes = byte_order_mark::stripped_bytes(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(BodyError::Malformed("the body is empty; send a JSON object with at least time".to_owned()));
     }

@@ -1,11 +1,12 @@
 //! When a heartbeat is due: every so often, or by a cron expression in a time zone.
 //!
-//! Cron as Vixie's: a job set for an hour that the clock skips in spring is due right after the gap, one that stands in
+//! Cron as Vixie's: where one of the two day fields begins with a star, both must hold, else either is enough. A job set for an hour that the clock skips in spring is due right after the gap, one that stands in
 //! the hour that comes twice in autumn is due once, and one that runs every so many minutes is due in both.
 
 use std::time::Duration;
 
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -61,8 +62,7 @@ impl Schedule {
 
     /// A cron schedule that is due at some time after `now`.
     pub fn cron(expression: &str, zone: &str, now: Wall) -> Result<Self, ScheduleError> {
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser.parse(expression).map_err(|error| ScheduleError::Cron(error.to_string()))?;
+        let cron = parse(expression).map_err(|error| ScheduleError::Cron(error.to_string()))?;
         let zone = TimeZone::get(zone).map_err(|_| ScheduleError::Zone(zone.to_owned()))?;
         let schedule = Self::Cron(Box::new(cron), zone);
         if schedule.next_due(now).is_none() {
@@ -83,6 +83,18 @@ impl Schedule {
             }
         }
     }
+}
+
+fn parse(expression: &str) -> Result<Cron, CronError> {
+    // The one name of crontab(5) that the library does not know.
+    let is_midnight = expression.trim().eq_ignore_ascii_case("@midnight");
+    let expression = if is_midnight { "@daily" } else { expression };
+    let mut fields = expression.split_ascii_whitespace().skip(2);
+    let (days, weekdays) = (fields.next(), fields.nth(1));
+    // The library lets a lone star alone mean both; to cron it is the first character that says so: `*/2`, too.
+    let do_both_hold = [days, weekdays].into_iter().flatten().any(|field| field.starts_with('*'));
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed);
+    parser.dom_and_dow(do_both_hold).build().parse(expression)
 }
 
 #[cfg(test)]
@@ -135,6 +147,31 @@ mod tests {
             due("0 0 * * *", "America/Santiago", "2026-09-05T10:00:00Z"),
             ["2026-09-06T04:00:00Z", "2026-09-07T03:00:00Z", "2026-09-08T03:00:00Z"]
         );
+    }
+
+    #[test]
+    fn both_day_fields_hold_where_one_begins_with_a_star_and_either_where_none_does() {
+        // The first Sunday of a month, as crontab(5) would have it.
+        assert_eq!(
+            due("0 9 1-7 * */7", "UTC", "2026-01-01T00:00:00Z"),
+            ["2026-01-04T09:00:00Z", "2026-02-01T09:00:00Z", "2026-03-01T09:00:00Z"]
+        );
+        // Mondays that are odd days of the month.
+        assert_eq!(
+            due("0 9 */2 * 1", "UTC", "2026-01-01T00:00:00Z"),
+            ["2026-01-05T09:00:00Z", "2026-01-19T09:00:00Z", "2026-02-09T09:00:00Z"]
+        );
+        assert_eq!(
+            due("0 9 1 * 1", "UTC", "2026-01-01T10:00:00Z"),
+            ["2026-01-05T09:00:00Z", "2026-01-12T09:00:00Z", "2026-01-19T09:00:00Z"]
+        );
+        assert_eq!(due("0 9 * * 1", "UTC", "2026-01-01T10:00:00Z")[0], "2026-01-05T09:00:00Z");
+    }
+
+    #[test]
+    fn midnight_is_every_day() {
+        assert_eq!(due("@midnight", "UTC", "2026-01-01T10:00:00Z"), due("@daily", "UTC", "2026-01-01T10:00:00Z"));
+        assert_eq!(due(" @Midnight ", "UTC", "2026-01-01T10:00:00Z")[0], "2026-01-02T00:00:00Z");
     }
 
     #[test]

@@ -193,6 +193,8 @@ fn has_port(host: &str) -> bool {
 fn authentication(row: &Columns) -> Vec<Fault> {
     let Some(method) = text(row, "auth_method") else { return vec![] };
     let needs: &[&str] = match method {
+        // An empty user is one: tokens are often sent as the password alone.
+        "basic" if text(row, "basic_auth_pass").is_some() => &[],
         "basic" | "ntlm" => &["basic_auth_user"],
         "bearer" => &["bearer_token"],
         "oauth2-cc" => &["oauth_token_url", "oauth_client_id", "oauth_client_secret"],

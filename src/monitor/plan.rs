@@ -130,7 +130,8 @@ fn starts(draft: &Draft, kind: &str, push_token: &str) -> Columns {
         row.insert("push_token".to_owned(), json!(push_token));
     }
     // Kuma itself takes a user without a method for nobody.
-    if draft.columns.get("basic_auth_user").is_some_and(|user| !user.is_null()) && takes_basic(kind) {
+    let is_given = |column| draft.columns.get(column).is_some_and(|value| !value.is_null() && value != "");
+    if ["basic_auth_user", "basic_auth_pass"].into_iter().any(is_given) && takes_basic(kind) {
         row.insert("auth_method".to_owned(), json!("basic"));
     }
     row.extend(kinds::starts(kind).map(|(name, value)| (name.to_owned(), value)));

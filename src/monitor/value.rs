@@ -139,7 +139,7 @@ fn host(text: String) -> Result<Json, String> {
     Ok(Json::String(text))
 }
 
-/// An object of texts, or the JSON text of one, as Kuma's column holds it.
+/// An object of texts, or the JSON text of one, as Kuma's column holds it; numbers and the like are sent as written.
 fn headers(sent: &Json) -> Result<Json, String> {
     let object: Option<Map<String, Json>> = match sent {
         Json::Object(object) => Some(object.clone()),
@@ -147,7 +147,8 @@ fn headers(sent: &Json) -> Result<Json, String> {
         Json::String(text) => serde_json::from_str(text).ok(),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) => None,
     };
-    let object = object.filter(|object| object.values().all(Json::is_string));
+    let is_plain = |value: &Json| !value.is_object() && !value.is_array();
+    let object = object.filter(|object| object.values().all(is_plain));
     let object = object.ok_or("must be an object of texts: {\"Accept\": \"text/html\"}")?;
     for (name, value) in &object {
         if http::HeaderName::from_bytes(name.as_bytes()).is_err() {

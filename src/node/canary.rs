@@ -61,7 +61,7 @@ impl Canary {
         match self {
             Self::Tcp(peer) => TcpStream::connect(peer).await.is_ok(),
             Self::Http(url) => match clients.plain() {
-                Ok(client) => client.get(url).send().await.is_ok(),
+                Ok(client) => client.get(url).headers(clients.usual_headers()).send().await.is_ok(),
                 Err(_) => false,
             },
         }
@@ -184,6 +184,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::node::run::http::Caller;
 
     #[tokio::test]
     async fn without_canaries_every_failure_counts() {
@@ -212,7 +213,10 @@ mod tests {
 
     async fn are_lost(addresses: &[String]) -> bool {
         let canaries = Canaries::new(addresses).unwrap();
-        let clients = Arc::new(Clients::new(&NodeId::from("node1"), crate::node::run::names::Names::of_system()));
+        let clients = Arc::new(Clients::new(
+            Caller::new(&NodeId::from("node1"), None),
+            crate::node::run::names::Names::of_system(),
+        ));
         let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
         tokio::spawn(canaries.clone().probe(clients, ended));

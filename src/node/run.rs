@@ -10,7 +10,9 @@ mod conditions;
 mod dns;
 pub mod failure;
 pub mod group;
+mod hello;
 pub mod http;
+mod json;
 mod json_query;
 pub mod keyword;
 mod manual;
@@ -26,7 +28,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::time::Mono;
 
 use self::certificate::Certificate;
@@ -104,10 +105,10 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// The runs of one node; `node` is named in the User-Agent.
-    pub fn new(node: &NodeId) -> Self {
+    /// The runs of one node, which names itself so to HTTP servers.
+    pub fn new(caller: http::Caller) -> Self {
         let names = Names::of_system();
-        Self { http: Arc::new(http::Clients::new(node, names.clone())), names, ping: ping::Sockets::default() }
+        Self { http: Arc::new(http::Clients::new(caller, names.clone())), names, ping: ping::Sockets::default() }
     }
 
     /// The HTTP clients, which the canaries use as well.

@@ -44,13 +44,20 @@ pub fn text(column: Option<&String>) -> Option<&str> {
 /// nothing, as in Kuma's `checkStatusCode`.
 pub fn accepts_status(accepted: &[String], status: u16) -> bool {
     accepted.iter().any(|range| {
-        let bounds: Option<Vec<u16>> = range.split('-').map(|bound| bound.trim().parse().ok()).collect();
+        let bounds: Option<Vec<u16>> = range.split('-').map(leading_whole).collect();
         match bounds.as_deref() {
             Some(&[only]) => status == only,
             Some(&[least, most]) => (least..=most).contains(&status),
             Some(_) | None => false,
         }
     })
+}
+
+/// As JavaScript's `parseInt`: what follows the digits means nothing.
+fn leading_whole(text: &str) -> Option<u16> {
+    let text = text.trim_start();
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..end)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -240,6 +240,7 @@ impl Site {
             policy: Policy::default(),
             canaries: Vec::new(),
             trace_file: Some(self.trace_file()),
+            user_agent: None,
             start_spread: StartSpread::Soon,
         }
     }
@@ -307,5 +308,5 @@ async fn serve() -> String {
 }
 
 fn reqwest_plain() -> reqwest::Client {
-    run::http::Clients::new(&NodeId::from("test"), run::names::Names::of_system()).plain().unwrap()
+    run::http::Clients::new(Caller::new(&NodeId::from("test"), None), run::names::Names::of_system()).plain().unwrap()
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::byte_order_mark;
+
 /// Holds the secret itself.
 pub const SECRET_VARIABLE: &str = "KOMAINU_HEARTBEAT_SECRET";
 
@@ -70,7 +72,9 @@ impl fmt::Debug for Secret {
 }
 
 fn read(path: &Path) -> Result<String, SecretError> {
-    std::fs::read_to_string(path).map_err(|source| SecretError::Read { path: path.to_owned(), source })
+    let text = std::fs::read_to_string(path);
+    text.map(|text| byte_order_mark::stripped(&text).to_owned())
+        .map_err(|source| SecretError::Read { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

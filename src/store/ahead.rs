@@ -91,7 +91,9 @@ const RULES: [Rule; 15] = [
     Rule {
         table: "komainu_delivery",
         key: Key::Number("id"),
-        is_ahead: "state = 'waiting' AND (failed_at > {now} OR retry_at > {now} + {pause})",
+        // Who has a part of it did not fail; then nothing but the row's own age tells.
+        is_ahead: "state = 'waiting' AND (failed_at > {now} OR retry_at > {now} + {pause} \
+                   OR (failed_at IS NULL AND created_at > {now} AND retry_at > {now}))",
         becomes: "retry_at = {now}, failed_at = {least}(failed_at, {now})",
     },
     // Reminders count from it.

@@ -171,6 +171,8 @@ const NOT_NOW_CODES: [u16; 13] =
     [1021, 1037, 1040, 1041, 1047, 1114, 1135, 1203, 1226, 1290, 1836, STATEMENT_LIMIT_CODE, 3024];
 /// The server ended a statement that ran longer than `max_statement_time`.
 const STATEMENT_LIMIT_CODE: u16 = 1969;
+/// What SQLite cannot do now: read-only, interrupted at the statement's limit, an error of the disk, full.
+const SQLITE_NOT_NOW_CODES: [i32; 4] = [8, 9, 10, 13];
 
 impl StoreError {
     /// The connection is gone or was given up: connect anew.
@@ -244,6 +246,9 @@ impl StoreError {
             Some(1146) if reason.contains("komainu_") => Self::SchemaMissing,
             None if reason.contains("no such table: komainu_") => Self::SchemaMissing,
             None if reason.contains("database is locked") => Self::Contention { act, is_deadlock: false, reason },
+            None if sqlite_code(&source).is_some_and(|code| SQLITE_NOT_NOW_CODES.contains(&code)) => {
+                Self::Unavailable { act, reason }
+            }
             _ if is_duplicate => Self::Duplicate { act, reason },
             _ => Self::Statement { act, source },
         }
@@ -271,4 +276,12 @@ fn is_of_sqlite_catalog(source: &sqlx::Error) -> bool {
 pub(crate) fn server_code(source: &sqlx::Error) -> Option<u16> {
     let database = source.as_database_error()?;
     database.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(sqlx::mysql::MySqlDatabaseError::number)
+}
+
+/// SQLite's primary result code, without what extends it; `None` for MariaDB.
+fn sqlite_code(source: &sqlx::Error) -> Option<i32> {
+    let database = source.as_database_error()?;
+    let error = database.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
+    let code: i32 = sqlx::error::DatabaseError::code(error)?.parse().ok()?;
+    Some(code & 0xff)
 }

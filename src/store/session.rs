@@ -17,6 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either};
 
 use self::bind::{bind_mariadb, bind_sqlite, written_out};
+use self::deadline::Deadline;
 use super::dialect::Dialect;
 use super::distance::Distance;
 use super::error::{StoreError, server_code};
@@ -25,6 +26,7 @@ use super::value::{Row, Value};
 use crate::clock;
 
 mod bind;
+mod deadline;
 mod transaction;
 
 /// Longer than the server's own lock wait (3 s), so that its answer comes first and says which lock it was.
@@ -34,7 +36,7 @@ const FAR_CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
 /// What a lock wait may take; the same in both databases.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
-/// The server gives a statement up before its sender does: nothing that was abandoned goes on there.
+/// The database gives a statement up before its sender does: nothing that was abandoned goes on there.
 const BEFORE_SENDER: Duration = Duration::from_millis(100);
 
 /// Without these a vanished leader's open transaction blocks its successors for hours.
@@ -98,6 +100,7 @@ struct Changed {
 pub(crate) struct Session {
     wire: Wire,
     statement_timeout: Duration,
+    deadline: Deadline,
     in_transaction: bool,
     /// A statement was sent and its answer not yet seen: dropped in between, the connection is of no use.
     in_flight: bool,
@@ -141,6 +144,7 @@ impl Session {
         let mut session = Self {
             wire,
             statement_timeout: STATEMENT_TIMEOUT,
+            deadline: Deadline::default(),
             in_transaction: false,
             in_flight: false,
             statements: 0,
@@ -149,10 +153,16 @@ impl Session {
             sent_at: Mono::default(),
             writes_singly: false,
         };
-        if session.dialect() == Dialect::MariaDb {
-            session.batch("set up the session", MARIADB_SETTINGS).await?;
-        }
+        session.set_up().await?;
         Ok(session)
+    }
+
+    async fn set_up(&mut self) -> Result<(), StoreError> {
+        let act = "set up the session";
+        match &mut self.wire {
+            Wire::MariaDb(_) => self.batch(act, MARIADB_SETTINGS).await,
+            Wire::Sqlite(wire) => self.deadline.keep_on(wire).await.map_err(|error| StoreError::of(act, error)),
+        }
     }
 
     /// From now on each writing statement travels alone.
@@ -327,6 +337,7 @@ impl Session {
         self.in_flight = true;
         self.statements += 1;
         self.sent_at = clock::now();
+        self.deadline.set(self.sent_at + self.limit().saturating_sub(BEFORE_SENDER));
         Ok(())
     }
 

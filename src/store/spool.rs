@@ -224,11 +224,14 @@ async fn is_entered(session: &mut Session, told: &Told) -> Result<bool, StoreErr
     Ok(session.row("look for what was told", sql, values).await?.is_some())
 }
 
-/// The outage's incident, if there is one already: it is open, or was resolved after this outage began.
+/// The outage's incident, if there is one already: it is open, or was resolved after this outage began. One that was resolved
+/// later than it is now was written by a clock that has been set back since, and is compared with nothing: told twice is
+/// better than not at all.
 async fn same(session: &mut Session, outage: &Outage) -> Result<Option<i64>, StoreError> {
     let sql = format!(
-        "SELECT id FROM komainu_incident WHERE k = ? AND (resolved_at IS NULL OR resolved_at > ? + {LEAST_OUTAGE_MS}) \
-         ORDER BY id DESC LIMIT 1{}",
+        "SELECT id FROM komainu_incident WHERE k = ? AND (resolved_at IS NULL \
+         OR (resolved_at > ? + {LEAST_OUTAGE_MS} AND resolved_at <= {})) ORDER BY id DESC LIMIT 1{}",
+        session.dialect().now_ms(),
         session.dialect().for_update()
     );
     let row = session.row("look for an outage", sql, values![KEY, outage.began_at]).await?;

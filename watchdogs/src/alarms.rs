@@ -12,7 +12,7 @@ use crate::facts::{NodeStatus, WatchdogRow};
 use crate::failover::{Misfit, Situation};
 use crate::ids::{NodeId, WatchdogId};
 use crate::io::{Alarm, Severity};
-use crate::quorum::Reach;
+use crate::outbox::SO_FAR;
 use crate::roster::Voters;
 
 /// The kinds of incident that are raised, and called over, by what is found here. All others belong to somebody else.
@@ -31,6 +31,9 @@ pub const KINDS: [&str; 12] = [
     // Entered when it is over: whoever reads it open sees that the database is back.
     "database",
 ];
+
+/// A renewal may have been on its way when the node was found unreachable.
+const RENEWALS_SEEN: u64 = 2;
 
 /// What the alarms are made of, beyond the situation of the nodes.
 #[derive(Clone, Copy, Debug)]
@@ -96,14 +99,17 @@ fn nodes(situation: &Situation<'_>) -> Vec<Alarm> {
     known.iter().flat_map(both).flatten().collect()
 }
 
-/// A host that vanished counts as one that answers until it failed to often enough.
+/// A host that vanished counts as one that answers until it failed to often enough. One that was started anew answers at
+/// once, and has its row when it has watched the former lease to its end: of that nobody is woken a second time.
 fn certainly_answers(situation: &Situation<'_>, node: &Assessment) -> bool {
     let Situation { now, policy, .. } = situation;
     let asking = policy.probe_timeout + policy.retry_interval;
-    let until_down = policy.probe_interval + asking * policy.failure_threshold;
+    let until_down = policy.probe_interval + asking * policy.failure_threshold + policy.round_interval;
     // The last renewal that was seen is older by as long as the lease was watched.
     let silent_for = node.ended_since.map(|since| now.since(since) + policy.lease_watch).unwrap_or_default();
-    node.reach == Reach::Up && silent_for >= until_down + policy.round_interval
+    let reached_for = node.reached_since.map(|since| now.since(since)).unwrap_or_default();
+    let registering = policy.lease_watch + 2 * policy.lease_renewal;
+    silent_for >= until_down + registering && reached_for >= registering
 }
 
 fn node_alarm(situation: &Situation<'_>, id: &NodeId, node: &Assessment) -> Option<Alarm> {
@@ -113,6 +119,8 @@ fn node_alarm(situation: &Situation<'_>, id: &NodeId, node: &Assessment) -> Opti
     let (down, voters) = node.votes_down;
     let (is_progress, summary) = match (node.status, node.reason) {
         (NodeStatus::New | NodeStatus::Online, _) => return None,
+        // One that was killed renews no more: nobody is told first that it runs.
+        (NodeStatus::Unreachable, _) if node.renewals_unreached < RENEWALS_SEEN => return None,
         (NodeStatus::Unreachable, _) => {
             let text = format!(
                 "node {id} runs its monitors, but {down} of {voters} watchdogs cannot reach it; people are routed away"
@@ -130,7 +138,7 @@ fn node_alarm(situation: &Situation<'_>, id: &NodeId, node: &Assessment) -> Opti
             (false, format!("node {id} answers, but its lease ended"))
         }
         (NodeStatus::Stalled, _) => {
-            let text = format!("the lease of node {id} ended; {down} of {voters} watchdogs cannot reach it so far");
+            let text = format!("the lease of node {id} ended; {down} of {voters} watchdogs cannot reach it {SO_FAR}");
             (false, text)
         }
         (NodeStatus::Offline, _) => {

@@ -47,10 +47,14 @@ pub struct Assessment {
     pub is_decided: bool,
     /// The lease is over since.
     pub ended_since: Option<Mono>,
+    /// The majority reaches it since.
+    pub reached_since: Option<Mono>,
     /// Progress is stale since.
     pub stale_since: Option<Mono>,
     /// Unreachable since.
     pub unreachable_since: Option<Mono>,
+    /// Renewals since then.
+    pub renewals_unreached: u64,
     /// Online since.
     pub online_since: Option<Mono>,
     /// Last seen online.
@@ -60,6 +64,8 @@ pub struct Assessment {
     /// Readings in a row that showed no progress.
     stale_readings: u32,
     tally: Tally,
+    /// The lease's counter when it was found unreachable.
+    unreachable_seq: Option<u64>,
 }
 
 /// What a round says of one node.
@@ -92,14 +98,17 @@ impl Assessment {
             reason: StatusReason::AllWell,
             is_decided: false,
             ended_since: None,
+            reached_since: None,
             stale_since: None,
             unreachable_since: None,
+            renewals_unreached: 0,
             online_since: None,
             last_online: None,
             is_fenced: false,
             fresh_since: None,
             stale_readings: 0,
             tally: Tally::default(),
+            unreachable_seq: None,
         }
     }
 
@@ -125,6 +134,7 @@ impl Assessment {
             None => self.keep(evidence.row.status),
         }
         self.note_times(now);
+        self.note_renewals(evidence.row.lease_seq);
     }
 
     /// Unchanged means: as it is written. What this watchdog itself thought may be long overtaken by what a leader saw
@@ -181,12 +191,19 @@ impl Assessment {
     fn note_times(&mut self, now: Mono) {
         let since = |holds: bool, since: Option<Mono>| holds.then(|| since.unwrap_or(now));
         self.ended_since = since(self.lease.is_over(), self.ended_since);
+        self.reached_since = since(self.reach == Reach::Up, self.reached_since);
         self.stale_since = since(self.progress == Progress::Stale, self.stale_since);
         self.unreachable_since = since(self.status == NodeStatus::Unreachable, self.unreachable_since);
         self.online_since = since(self.status == NodeStatus::Online, self.online_since);
         if self.status == NodeStatus::Online {
             self.last_online = Some(now);
         }
+    }
+
+    fn note_renewals(&mut self, lease_seq: u64) {
+        let is_unreachable = self.status == NodeStatus::Unreachable;
+        self.unreachable_seq = is_unreachable.then(|| self.unreachable_seq.unwrap_or(lease_seq));
+        self.renewals_unreached = self.unreachable_seq.map_or(0, |seq| lease_seq.saturating_sub(seq));
     }
 
     /// Whether the node is certainly running its monitors.

@@ -25,7 +25,7 @@ mod turn;
 mod words;
 
 pub use self::tries::Tries;
-pub use self::words::{DATABASE, Doubt, Input, Line, Name, Output, Said, Speech, Trouble, Word};
+pub use self::words::{DATABASE, Doubt, Input, Line, Name, Output, Said, Speech, Trouble, Unanswered, Word};
 
 /// A last write older than this is more than one slow round: peers are asked from now on.
 pub const FAILING_AFTER: Duration = Duration::from_secs(3);
@@ -69,6 +69,8 @@ pub struct Blackout {
     heard: BTreeMap<WatchdogId, Heard>,
     wanted: BTreeSet<Line>,
     told: BTreeMap<Line, Told>,
+    /// How often this one sent what through which channel without an answer, in the outage at hand.
+    unanswered: BTreeMap<(Line, String), u32>,
     /// What a peer was telling when it was last heard, and since when.
     saying: BTreeMap<(WatchdogId, Line), Mono>,
     has_egress: bool,
@@ -144,6 +146,7 @@ impl Blackout {
             wanted: BTreeSet::new(),
             is_unentered: !remembered.is_empty(),
             told: remembered.into_iter().map(|said| (said.line.clone(), Told { said, at: None })).collect(),
+            unanswered: BTreeMap::new(),
             saying: BTreeMap::new(),
             has_egress: true,
             outage: None,
@@ -182,6 +185,10 @@ impl Blackout {
             Input::Wanted(lines) => self.wanted = lines,
             Input::Egress(has_egress) => self.has_egress = has_egress,
             Input::Told(said) => self.note_told(now, said),
+            Input::Unanswered(line, via) => {
+                let times = self.unanswered.entry((line, via)).or_default();
+                *times = times.saturating_add(1);
+            }
             Input::Spoke { is_reached, given_up } => {
                 self.speaking.clear();
                 self.is_cut_off = !is_reached;
@@ -214,6 +221,11 @@ impl Blackout {
 
     /// What this watchdog says to its peers.
     pub fn word(&self, now: Mono) -> Word {
+        let unanswered = |((line, via), times): (&(Line, String), &u32)| Unanswered {
+            line: line.clone(),
+            via: via.clone(),
+            times: *times,
+        };
         let age = |told: &Told| Said { age_ms: millis(self.age(now, told)), ..told.said.clone() };
         Word {
             failing_ms: self.failing_for(now).map_or(0, millis),
@@ -224,7 +236,14 @@ impl Blackout {
             outage: self.outage.clone(),
             saying: self.speaking.iter().filter(|line| !self.told.contains_key(line)).cloned().collect(),
             said: self.told.values().map(age).collect(),
+            unanswered: self.unanswered.iter().map(unanswered).collect(),
         }
+    }
+
+    /// How often others sent this through that channel in the outage at hand, and heard no answer.
+    pub fn unanswered_elsewhere(&self, line: &Line, via: &str) -> u32 {
+        let sent = self.heard.values().flat_map(|heard| &heard.word.unanswered);
+        sent.filter(|one| one.line == *line && one.via == via).fold(0, |sum: u32, one| sum.saturating_add(one.times))
     }
 
     /// Something was told that stands in no table yet: whoever reads the tables would tell it again.

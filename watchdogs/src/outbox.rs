@@ -74,6 +74,15 @@ pub fn tells_reasons(key: &str) -> bool {
     key.starts_with("node/")
 }
 
+/// In a summary: why it is so is not known yet.
+pub const SO_FAR: &str = "so far";
+
+/// Whether a summary's reason may turn out otherwise at any moment. Who was told something before is not told this: a node
+/// that was offline and comes back passes through it.
+pub fn is_provisional(summary: &str) -> bool {
+    summary.contains(SO_FAR)
+}
+
 /// What a summary says, without its figures.
 pub fn reason(summary: &str) -> String {
     summary.chars().filter(|character| !character.is_ascii_digit()).collect()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use komainu_notifiers::mail::{CONFIRM_LIMIT, Config, Login, Mailbox, Server, Tls};
+use komainu_notifiers::mail::{CONFIRM_LIMIT, Config, Login, Mailbox, Server, Tls, mailbox};
 use komainu_notifiers::{DeliveryError, Notice, Receipt, Secret, Settings};
 
 use super::notices;
@@ -125,6 +125,26 @@ async fn what_a_server_refuses_for_now_is_tried_again_and_what_it_refuses_for_go
         assert!(reason.contains(code), "{reason}");
     }
     assert!(server.taken().is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs aiosmtpd"]
+async fn a_domain_beyond_ascii_travels_as_dns_knows_it_and_a_user_beyond_it_needs_a_server_that_takes_such() {
+    let server = MailServer::start().await;
+    let to: Vec<Mailbox> =
+        ["ops@b\u{fc}cher.example", "j\u{f6}rg@example.com"].map(|text| mailbox(text).unwrap()).into();
+    for (tls, reached) in
+        [(Tls::Wrapped, "ops@xn--bcher-kva.example j\u{f6}rg@example.com"), (Tls::None, "ops@xn--bcher-kva.example")]
+    {
+        let receipt = send(Config { to: to.clone(), ..config(&server, tls) }).await.unwrap();
+        let mail = server.taken().pop().unwrap();
+        assert_eq!(mail.lines().nth(1), Some(reached));
+        let told: Vec<_> = receipt.missed.iter().map(|missed| missed.error.to_string()).collect();
+        match tls {
+            Tls::None => assert!(told.len() == 1 && told[0].contains("SMTPUTF8"), "{told:?}"),
+            Tls::Wrapped | Tls::StartTls => assert!(told.is_empty(), "{told:?}"),
+        }
+    }
 }
 
 fn to(users: &[&str]) -> Vec<Mailbox> {

@@ -57,6 +57,18 @@ async fn what_a_webhook_refuses_is_refused_for_good() {
 }
 
 #[tokio::test]
+async fn a_page_with_status_200_is_no_word_of_slack() {
+    for page in ["<!doctype html><title>Sign in</title>", "\n <html><body>ok</body></html>", "Welcome to nginx"] {
+        let outcome = hooked(Says::Text(200, page)).await;
+        let Err(DeliveryError::Retryable { reason, after: None }) = outcome else { panic!("{page}: {outcome:?}") };
+        assert!(reason.contains("instead of ok"), "{reason}");
+    }
+    for word in ["ok", "OK\n", "", "{\"ok\":true}"] {
+        assert!(hooked(Says::Text(200, word)).await.is_ok(), "{word}");
+    }
+}
+
+#[tokio::test]
 async fn a_webhook_that_is_busy_is_asked_again_when_it_wishes() {
     let busy = Says::With(429, "retry-after", "7", "rate_limited");
     assert_eq!(hooked(busy).await, retryable("answered 429: rate_limited", Some(7)));

@@ -69,7 +69,7 @@ async def main():
     postbox, loop, ports = Postbox(), asyncio.get_running_loop(), []
     inside = {"authenticator": check, "auth_required": True, "loop": loop}
     doors = [
-        (lambda: SMTP(postbox, auth_require_tls=False, **inside), context),
+        (lambda: SMTP(postbox, auth_require_tls=False, enable_SMTPUTF8=True, **inside), context),
         (lambda: SMTP(postbox, tls_context=context, require_starttls=True, **inside), None),
         (lambda: SMTP(postbox, loop=loop), None),
     ]

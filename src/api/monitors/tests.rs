@@ -90,6 +90,39 @@ async fn only_an_admin_who_asks_sees_secrets_and_that_stands_in_the_trail() {
 }
 
 #[tokio::test]
+async fn what_kuma_sends_of_credentials_and_headers_is_taken() {
+    let surface = Surface::plain().await;
+    let base = json!({"name": "api", "type": "http", "url": "https://example.com/", "active": false});
+    let with = |more: Value| {
+        let mut body = base.clone();
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    for more in [
+        json!({"auth_method": "basic", "basic_auth_user": "", "basic_auth_pass": "t0ken"}),
+        json!({"auth_method": "basic", "basic_auth_pass": "t0ken"}),
+        json!({"basic_auth_user": "", "basic_auth_pass": "t0ken"}),
+        json!({"auth_method": "basic", "basic_auth_user": "bot"}),
+        json!({"headers": {"X-Retry": 3, "X-Ratio": 0.5, "X-Debug": true, "Accept": null}}),
+    ] {
+        let answer = post(&surface, &with(more.clone())).await;
+        assert_eq!(answer.code, 201, "{more}: {}", answer.json());
+        if more.get("basic_auth_pass").is_some() {
+            assert_eq!(answer.json()["auth_method"], "basic", "{more}");
+        }
+    }
+    for (more, field) in [
+        (json!({"auth_method": "basic"}), "basic_auth_user"),
+        (json!({"auth_method": "ntlm", "basic_auth_pass": "x"}), "basic_auth_user"),
+        (json!({"headers": {"X": {"a": 1}}}), "headers"),
+        (json!({"headers": {"X": "a\nb"}}), "headers"),
+    ] {
+        let answer = post(&surface, &with(more.clone())).await;
+        assert_eq!((answer.code, faults(&answer)[0].0.as_str()), (400, field), "{more}");
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_was_veiled_is_not_stored() {
     let surface = Surface::plain().await;
     let body = json!({"name": "shop", "type": "http", "url": "https://not-shown@example.com/"});

@@ -6,6 +6,7 @@ use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::Value;
 
 use super::Fault;
+use crate::byte_order_mark;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,11 +25,12 @@ pub(super) enum Held {
 
 /// Reads one document.
 pub(super) fn read(text: &str) -> Result<Node, Fault> {
+    let text = byte_order_mark::stripped(text);
     let documents =
         MarkedYaml::load_from_str(text).map_err(|error| refused(text, error.marker().line(), error.info()))?;
     match documents.as_slice() {
         [] => Err(Fault::new(1, "", "the file is empty")),
-        [one] => node(one, one.span.start.line()),
+        [one] => Reading { lines: text.lines().collect() }.node(one, one.span.start.line()),
         [_, second, ..] => Err(Fault::new(second.span.start.line(), "", "there is a second document; write one")),
     }
 }
@@ -56,43 +58,60 @@ impl Node {
     }
 }
 
-/// `line` is the key's: a block that follows it begins a line later, and people look for the key.
-fn node(yaml: &MarkedYaml<'_>, line: usize) -> Result<Node, Fault> {
-    let held = match &yaml.data {
-        YamlData::Value(scalar) => Held::Plain(plain(scalar)),
-        YamlData::Sequence(items) => {
-            Held::List(items.iter().map(|item| node(item, item.span.start.line())).collect::<Result<_, _>>()?)
-        }
-        YamlData::Mapping(entries) => {
-            let entry = |(key, value): (&MarkedYaml<'_>, &MarkedYaml<'_>)| {
-                let line = key.span.start.line();
-                Ok((key_of(key, line)?, node(value, line)?))
-            };
-            Held::Map(entries.iter().map(entry).collect::<Result<_, Fault>>()?)
-        }
-        YamlData::Tagged(tag, _) => {
-            return Err(Fault::new(line, "", format!("the tag {tag} says nothing here; leave it out")));
-        }
-        YamlData::Representation(..) | YamlData::Alias(_) | YamlData::BadValue => {
-            return Err(Fault::new(line, "", "this value cannot be read"));
-        }
-    };
-    Ok(Node { line, held })
+/// The file, for what only its letters tell.
+struct Reading<'a> {
+    lines: Vec<&'a str>,
 }
 
-/// Names made of digits are names all the same.
-fn key_of(key: &MarkedYaml<'_>, line: usize) -> Result<String, Fault> {
-    match &key.data {
-        YamlData::Value(Scalar::String(text)) => Ok(text.to_string()),
-        YamlData::Value(Scalar::Integer(number)) => Ok(number.to_string()),
-        YamlData::Value(Scalar::Boolean(flag)) => Ok(flag.to_string()),
-        YamlData::Value(Scalar::Null | Scalar::FloatingPoint(_))
-        | YamlData::Sequence(_)
-        | YamlData::Mapping(_)
-        | YamlData::Tagged(..)
-        | YamlData::Representation(..)
-        | YamlData::Alias(_)
-        | YamlData::BadValue => Err(Fault::new(line, "", "a key must be text; put it in quotes")),
+impl Reading<'_> {
+    /// `line` is the key's: a block that follows it begins a line later, and people look for the key.
+    fn node(&self, yaml: &MarkedYaml<'_>, line: usize) -> Result<Node, Fault> {
+        let held = match &yaml.data {
+            YamlData::Value(scalar) => Held::Plain(plain(scalar)),
+            YamlData::Sequence(items) => {
+                Held::List(items.iter().map(|item| self.node(item, item.span.start.line())).collect::<Result<_, _>>()?)
+            }
+            YamlData::Mapping(entries) => {
+                let entry = |(key, value): (&MarkedYaml<'_>, &MarkedYaml<'_>)| {
+                    let line = key.span.start.line();
+                    Ok((self.key_of(key, line)?, self.node(value, line)?))
+                };
+                Held::Map(entries.iter().map(entry).collect::<Result<_, Fault>>()?)
+            }
+            YamlData::Tagged(tag, _) => {
+                return Err(Fault::new(line, "", format!("the tag {tag} says nothing here; leave it out")));
+            }
+            YamlData::Representation(..) | YamlData::Alias(_) | YamlData::BadValue => {
+                return Err(Fault::new(line, "", "this value cannot be read"));
+            }
+        };
+        Ok(Node { line, held })
+    }
+
+    /// Names made of digits are names all the same, letter by letter: `007` is not `7`.
+    fn key_of(&self, key: &MarkedYaml<'_>, line: usize) -> Result<String, Fault> {
+        match &key.data {
+            YamlData::Value(Scalar::String(text)) => Ok(text.to_string()),
+            YamlData::Value(Scalar::Integer(_) | Scalar::Boolean(_)) => {
+                self.written(key).ok_or_else(|| Fault::new(line, "", "this key cannot be read; put it in quotes"))
+            }
+            YamlData::Value(Scalar::Null | Scalar::FloatingPoint(_))
+            | YamlData::Sequence(_)
+            | YamlData::Mapping(_)
+            | YamlData::Tagged(..)
+            | YamlData::Representation(..)
+            | YamlData::Alias(_)
+            | YamlData::BadValue => Err(Fault::new(line, "", "a key must be text; put it in quotes")),
+        }
+    }
+
+    /// The letters of a plain scalar within one line.
+    fn written(&self, key: &MarkedYaml<'_>) -> Option<String> {
+        let (begins, length) = (key.span.start, key.span.len());
+        let line = self.lines.get(begins.line().checked_sub(1)?)?;
+        let letters: String = line.chars().skip(begins.col()).take(length).collect();
+        let letters = letters.trim().to_owned();
+        (!letters.is_empty()).then_some(letters)
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::super::monitors::bulk::Fields;
+use crate::byte_order_mark;
 
 /// What monitors of a backup are called, before their id there.
 pub(super) const REF: &str = "kuma-backup/";
@@ -82,6 +83,7 @@ const NUMBERS: [&str; 8] =
 
 /// Reads the text of a file. What is no backup at all is an error; a monitor that cannot be imported is not.
 pub(super) fn read(text: &str) -> anyhow::Result<Backup> {
+    let text = byte_order_mark::stripped(text);
     let whole: Value = serde_json::from_str(text).map_err(|error| anyhow::anyhow!("it is no JSON: {error}"))?;
     let list = whole.get("monitorList");
     // The list, or what the UI keeps it as: an object by id.

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use komainu_notifiers::Secret;
-use komainu_notifiers::mail::{Authorities, CONFIRM_LIMIT, Config, Login, Mailbox, Server, Tls};
+use komainu_notifiers::mail::{self, Authorities, CONFIRM_LIMIT, Config, Login, Mailbox, Server, Tls};
 use serde::Deserialize;
 use url::Url;
 
@@ -112,7 +112,7 @@ impl Address {
         };
         let user = Some(url.username()).filter(|user| !user.is_empty()).map(percent_decoded);
         // An IPv6 address stands in brackets in a URL and nowhere else.
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = host_of_dns(host.trim_start_matches('[').trim_end_matches(']'))?;
         Ok(Self { is_wrapped, host, port: url.port().unwrap_or(port), user, tls })
     }
 
@@ -126,6 +126,15 @@ impl Address {
     }
 }
 
+/// URLs of mail write a name beyond ASCII in percents; DNS knows it by another name.
+fn host_of_dns(host: &str) -> Result<String, String> {
+    let host = percent_decoded(host);
+    if host.is_ascii() {
+        return Ok(host);
+    }
+    url::Host::parse(&host).map(|host| host.to_string()).map_err(|error| format!("{host}: {error}"))
+}
+
 /// User names are often addresses, whose `@` a URL may hold as `%40`.
 fn percent_decoded(text: &str) -> String {
     url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
@@ -134,7 +143,8 @@ fn percent_decoded(text: &str) -> String {
 }
 
 fn parse_mailbox(text: &str) -> Result<Mailbox, String> {
-    text.parse().map_err(|error| format!("\"{text}\": {error}; write ops@example.com or \"Ops <ops@example.com>\""))
+    mail::mailbox(text)
+        .map_err(|error| format!("\"{text}\": {error}; write ops@example.com or \"Ops <ops@example.com>\""))
 }
 
 /// A password may hold blanks, but the line's end in its file is not part of it.

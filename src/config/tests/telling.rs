@@ -94,6 +94,7 @@ fn a_mail_server_is_read_with_its_user_its_port_and_its_protection() {
     for (line, expected) in [
         ("smtp = \"smtps://k@example.com@mx\"", expect("k@example.com", "mx", 465, mail::Tls::Wrapped)),
         ("smtp = \"smtps://k%40example.com@mx:8465\"", expect("k@example.com", "mx", 8465, mail::Tls::Wrapped)),
+        ("smtp = \"smtp://k@m\u{fc}x\"", expect("k", "xn--mx-xka", 587, mail::Tls::StartTls)),
         ("smtp = \"smtp://k@mx\"", expect("k", "mx", 587, mail::Tls::StartTls)),
         ("smtp = \"smtp://k@mx:587?tls=required\"", expect("k", "mx", 587, mail::Tls::StartTls)),
         ("smtp = \"smtp://k+x@[::1]:25\"\ntls = \"none\"", expect("k+x", "::1", 25, mail::Tls::None)),

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use komainu_watchdogs::time::Wall;
-use rustls::pki_types::{CertificateDer, DnsName, ServerName};
+use rustls::CertificateError;
+use rustls::pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use serde_json::{Map, Value as Json, json};
 use sha1::Sha1;
@@ -15,6 +16,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Name;
 
 const DAY_MS: i64 = 86_400_000;
@@ -159,6 +161,83 @@ pub fn subject_of(der: &CertificateDer<'_>) -> Option<Vec<u8>> {
 pub fn issuer_beyond(chain: &[CertificateDer<'_>]) -> Option<Vec<u8>> {
     let (_, last) = X509Certificate::from_der(chain.last()?).ok()?;
     (last.issuer().as_raw() != last.subject().as_raw()).then(|| last.issuer().as_raw().to_vec())
+}
+
+/// Whether a certificate signed itself, by its names.
+pub fn is_own_issuer(der: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(der).is_ok_and(|(_, own)| own.issuer().as_raw() == own.subject().as_raw())
+}
+
+/// Whether now is within its time.
+pub fn is_in_time(der: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let Ok((_, own)) = X509Certificate::from_der(der) else { return Err(CertificateError::BadEncoding) };
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if now < own.validity().not_before.timestamp() {
+        return Err(CertificateError::NotValidYet);
+    }
+    if now > own.validity().not_after.timestamp() { Err(CertificateError::Expired) } else { Ok(()) }
+}
+
+/// Whether it is made out to a host by Node's rules (`tls.checkServerIdentity`): the common name counts where it names no
+/// other host; an address must stand there as one.
+pub fn is_called(der: &CertificateDer<'_>, host: &ServerName<'_>) -> bool {
+    if ParsedCertificate::try_from(der).is_ok_and(|own| rustls::client::verify_server_name(&own, host).is_ok()) {
+        return true;
+    }
+    let ServerName::DnsName(name) = host else { return false };
+    let Ok((_, own)) = X509Certificate::from_der(der) else { return false };
+    let names = own.subject_alternative_name().ok().flatten();
+    let is_host = |name: &GeneralName<'_>| matches!(name, GeneralName::DNSName(_));
+    let names_hosts = names.is_some_and(|names| names.value.general_names.iter().any(is_host));
+    let mut common = own.subject().iter_common_name().filter_map(|common| common.as_str().ok());
+    !names_hosts && common.any(|common| fits(common, name.as_ref()))
+}
+
+/// Letter by letter, or by a whole first label that is a star.
+fn fits(pattern: &str, host: &str) -> bool {
+    let (pattern, host) = (pattern.trim_end_matches('.'), host.trim_end_matches('.'));
+    let below = |text: &str| text.split_once('.').map(|(_, rest)| rest.to_ascii_lowercase());
+    match pattern.strip_prefix("*.") {
+        // A star stands for no name of a whole zone.
+        Some(zone) => zone.contains('.') && below(host).is_some_and(|rest| rest == zone.to_ascii_lowercase()),
+        None => pattern.eq_ignore_ascii_case(host),
+    }
+}
+
+/// Whether it has a critical extension that OpenSSL does not know either.
+pub fn demands_what_nobody_knows(der: &CertificateDer<'_>) -> bool {
+    /// Of RFC 5280, 3779, 7633 and 3820, and Netscape's.
+    const KNOWN: [&str; 17] = [
+        "2.5.29.14",
+        "2.5.29.15",
+        "2.5.29.17",
+        "2.5.29.19",
+        "2.5.29.30",
+        "2.5.29.31",
+        "2.5.29.32",
+        "2.5.29.33",
+        "2.5.29.35",
+        "2.5.29.36",
+        "2.5.29.37",
+        "2.5.29.54",
+        "1.3.6.1.5.5.7.1.7",
+        "1.3.6.1.5.5.7.1.8",
+        "1.3.6.1.5.5.7.1.14",
+        "1.3.6.1.5.5.7.1.24",
+        "2.16.840.1.113730.1.1",
+    ];
+    let Ok((_, own)) = X509Certificate::from_der(der) else { return false };
+    own.extensions().iter().any(|part| part.critical && !KNOWN.contains(&part.oid.to_id_string().as_str()))
+}
+
+/// Whether its key is one of RSA that is shorter than ring takes.
+pub fn has_short_key(der: &CertificateDer<'_>) -> bool {
+    const LEAST_BITS: usize = 2_048;
+    let Ok((_, own)) = X509Certificate::from_der(der) else { return false };
+    match own.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => key.key_size() < LEAST_BITS,
+        Ok(_) | Err(_) => false,
+    }
 }
 
 /// By name only, as Kuma looks: an address never matches.

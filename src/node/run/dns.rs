@@ -3,6 +3,7 @@
 //! Messages are those of Uptime Kuma 2.5.3, `server/monitor-types/dns.js`, and of Node's resolver. Nothing is cached: what
 //! a server says now is the point. Kuma's `dns_last_result` is not written; the beat says the same.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -77,15 +78,15 @@ impl Question {
             "TXT" => RecordType::TXT,
             other => return Err(Failure::target(format!("the record type {other} is unknown"))),
         };
+        let question = Self { kind, name: Name::root(), host: host.to_owned() };
         let mut name = if kind == RecordType::PTR {
-            let address: IpAddr = host.parse().map_err(|_| Failure::target(format!("getHostByAddr EINVAL {host}")))?;
-            Name::from(address)
+            Name::from(host.parse::<IpAddr>().map_err(|_| question.told("EINVAL"))?)
         } else {
-            Name::from_utf8(host).map_err(|_| Failure::target(format!("{host} is no name")))?
+            name_of(host).ok_or_else(|| question.told("EBADNAME"))?
         };
         // No search list: what the monitor says is the whole name.
         name.set_fqdn(true);
-        Ok(Self { kind, name, host: host.to_owned() })
+        Ok(Self { name, ..question })
     }
 
     /// In Node's words: `queryMx ENOTFOUND example.com`.
@@ -114,6 +115,16 @@ impl Question {
             other => Failure::target(format!("{}: {other}", self.told("EBADRESP").msg)),
         }
     }
+}
+
+/// The name that Node asks for. Zones hold names that no host has: `_dmarc`, `a_b`, `0/25` (RFC 2317), `*`.
+fn name_of(host: &str) -> Option<Name> {
+    let host = if host.is_ascii() { Cow::Borrowed(host) } else { Cow::Owned(idna::domain_to_ascii(host).ok()?) };
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/*".contains(&byte);
+    let labels: Vec<&[u8]> = host.split('.').map(str::as_bytes).collect();
+    let are_names = labels.iter().all(|label| !label.is_empty() && label.iter().copied().all(is_plain));
+    Name::from_labels(labels).ok().filter(|_| are_names)
 }
 
 /// Node's names.

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
 use super::tls;
 
@@ -57,18 +57,13 @@ impl Failure {
         }
     }
 
-    /// A request or its answer failed. `led_to`: where redirects led before, if they did.
-    pub fn request(error: &reqwest::Error, led_to: Option<&url::Url>, limit: Duration) -> Self {
-        if error.is_redirect() {
-            return Self::target("Maximum number of redirects exceeded");
-        }
+    /// A request to this address, or its answer, failed.
+    pub fn request(error: &reqwest::Error, url: &url::Url, limit: Duration) -> Self {
         if error.is_timeout() {
             return Self::timeout(limit);
         }
-        let url = led_to.or(error.url());
-        let peer = url.and_then(peer_of);
-        let host = url.and_then(|url| url.host_str()).unwrap_or("the host");
-        describe_chain(error, host, peer.as_deref())
+        let peer = peer_of(url);
+        describe_chain(error, url.host_str().unwrap_or("the host"), peer.as_deref())
     }
 }
 
@@ -123,7 +118,43 @@ fn tls_failure(error: &rustls::Error) -> Failure {
     if is_unknown && tls::has_no_roots() {
         return Failure::own("this node has no CA certificates: install ca-certificates");
     }
+    if let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error
+        && let Some(beyond) = other.0.downcast_ref::<tls::Beyond>()
+    {
+        return Failure::own(format!("this node cannot judge the certificate ({beyond}): {MOVE}"));
+    }
+    if let rustls::Error::PeerIncompatible(fault) = error
+        && is_beyond(fault)
+    {
+        return Failure::own(format!("this node cannot agree with the server on TLS ({error}): {MOVE}"));
+    }
     Failure::target(describe_tls(error))
+}
+
+/// The way out of what only OpenSSL can do.
+pub const MOVE: &str = "move this monitor to an Uptime Kuma node";
+
+/// What OpenSSL speaks and rustls does not.
+fn is_beyond(fault: &PeerIncompatible) -> bool {
+    matches!(
+        fault,
+        PeerIncompatible::NoCipherSuitesInCommon
+            | PeerIncompatible::NoKxGroupsInCommon
+            | PeerIncompatible::NoSignatureSchemesInCommon
+            | PeerIncompatible::NoEcPointFormatsInCommon
+    )
+}
+
+/// Whether a server refused what this node offered of TLS: it may agree with OpenSSL.
+pub fn is_refusal(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(current) = cause {
+        if let Some(rustls::Error::AlertReceived(alert)) = as_tls_error(current) {
+            return matches!(alert, AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity);
+        }
+        cause = current.source();
+    }
+    false
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's enum grows; its own words are good enough for the rest")]
@@ -141,6 +172,7 @@ fn describe_tls(error: &rustls::Error) -> String {
         CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
             "self-signed certificate".to_owned()
         }
+        CertificateError::UnhandledCriticalExtension => "unhandled critical extension".to_owned(),
         CertificateError::UnknownIssuer => "self-signed certificate, or one of an unknown issuer".to_owned(),
         other => format!("invalid certificate: {other}"),
     }

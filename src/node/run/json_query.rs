@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use jsonata_core::Expression;
 use jsonata_core::evaluator::EvaluatorOptions;
 use jsonata_core::value::JValue;
-use serde_json::Value as Json;
 
 use super::RunResult;
 use super::failure::Failure;
 use super::http::{Answer, Clients, fetch};
+use super::json::{self, Script};
 use crate::store::monitors::MonitorSpec;
 
 /// A query that takes longer is a mistake in it; a thread is busy meanwhile.
@@ -79,7 +79,7 @@ fn judge(
 }
 
 fn evaluate(body: &str, query: &Query) -> Result<Compared, String> {
-    let mut response = JValue::from(as_kuma_parses(body));
+    let mut response = as_kuma_parses(body).map_or_else(|| JValue::String(body.into()), value_of);
     compare(&mut response, query).map_err(|msg| {
         let shown = if response.is_undefined() { "undefined".to_owned() } else { as_json(&response) };
         format!("Error evaluating JSON query: {msg}. Response from server was: {}", shortened(&shown))
@@ -99,21 +99,29 @@ fn compare(response: &mut JValue, query: &Query) -> Result<Compared, String> {
         JValue::Object(_) => return Err(kind_refused("object")),
         JValue::Lambda(_) | JValue::Builtin { .. } | JValue::Regex { .. } => return Err(kind_refused("function")),
         JValue::String(text) => text.to_string(),
-        JValue::Bool(_) | JValue::Number(_) => as_json(response),
+        JValue::Number(number) => json::number_text(*number),
+        JValue::Bool(flag) => flag.to_string(),
     };
     let comparison = match query.operator.as_str() {
-        ">" => "$number($.value) > $number($.expected)",
-        ">=" => "$number($.value) >= $number($.expected)",
-        "<" => "$number($.value) < $number($.expected)",
-        "<=" => "$number($.value) <= $number($.expected)",
-        "!=" => "$.value != $.expected",
-        "==" => "$.value = $.expected",
-        "contains" => "$contains($.value, $.expected)",
+        ">" => Comparison::Order(f64::gt),
+        ">=" => Comparison::Order(f64::ge),
+        "<" => Comparison::Order(f64::lt),
+        "<=" => Comparison::Order(f64::le),
+        "!=" => Comparison::Texts("$.value != $.expected"),
+        "==" => Comparison::Texts("$.value = $.expected"),
+        "contains" => Comparison::Texts("$contains($.value, $.expected)"),
         other => return Err(format!("Invalid condition {other}")),
     };
     let Some(expected) = &query.expected else { return Err("no expected value is configured".to_owned()) };
+    let expression = match comparison {
+        Comparison::Order(holds) => {
+            let passes = holds(&number_of(&found)?, &number_of(expected)?);
+            return Ok(Compared { passes, found });
+        }
+        Comparison::Texts(expression) => expression,
+    };
     let sides = JValue::from(serde_json::json!({ "value": found, "expected": expected }));
-    match query_value(comparison, &sides)? {
+    match query_value(expression, &sides)? {
         JValue::Bool(passes) => Ok(Compared { passes, found }),
         JValue::Null
         | JValue::Undefined
@@ -142,6 +150,39 @@ fn query_value(expression: &str, data: &JValue) -> Result<JValue, String> {
     compiled.evaluate(data).map_err(|error| words_of(&error.to_string()))
 }
 
+/// How an outcome is held against what is expected.
+enum Comparison {
+    /// As numbers.
+    Order(fn(&f64, &f64) -> bool),
+    /// As texts, in `JSONata`.
+    Texts(&'static str),
+}
+
+/// `JSONata`'s `$number` of a text, by the letter: no blanks, no `Infinity`; hexadecimal, octal and binary digits count.
+fn number_of(text: &str) -> Result<f64, String> {
+    let of_base = |prefixes: [&str; 2], base| {
+        let digits = prefixes.into_iter().find_map(|prefix| text.strip_prefix(prefix))?;
+        u32::from_str_radix(digits, base).ok().map(f64::from)
+    };
+    let number = of_base(["0x", "0X"], 16)
+        .or_else(|| of_base(["0o", "0O"], 8))
+        .or_else(|| of_base(["0b", "0B"], 2))
+        .or_else(|| text.parse().ok().filter(|number: &f64| number.is_finite() && is_decimal(text)));
+    number.ok_or_else(|| format!("Unable to cast value to a number: {}", json::text_json(text)))
+}
+
+/// Digits, a point within them, an exponent; Rust reads more than that.
+fn is_decimal(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (number, exponent) = text.split_once(['e', 'E']).map_or((text, None), |(number, rest)| (number, Some(rest)));
+    let number = number.strip_prefix('-').unwrap_or(number);
+    let is_number = match number.split_once('.') {
+        Some((whole, part)) => digits(whole) && digits(part),
+        None => digits(number),
+    };
+    is_number && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+}
+
 /// Without the kind of error and its code, which `JSONata` keeps beside the message.
 fn words_of(error: &str) -> String {
     let is_code = |head: &str| {
@@ -156,28 +197,35 @@ fn words_of(error: &str) -> String {
     {
         words = rest;
     }
-    words.to_owned()
+    // In the words of the library that Kuma uses.
+    match words.strip_prefix("Cannot convert '").and_then(|rest| rest.strip_suffix("' to number")) {
+        Some(text) => format!("Unable to cast value to a number: {}", json::text_json(text)),
+        None => words.to_owned(),
+    }
 }
 
 /// Axios parses what reads as JSON, and Kuma parses what comes of that once more, as text: a text that holds JSON is that
 /// JSON, and so is a list of one.
-fn as_kuma_parses(body: &str) -> Json {
-    let Ok(parsed) = serde_json::from_str::<Json>(body) else { return Json::String(body.to_owned()) };
+fn as_kuma_parses(body: &str) -> Option<Script> {
+    let parsed = json::parse(body).ok()?;
     let again = match &parsed {
-        Json::String(_) | Json::Array(_) => serde_json::from_str(&as_script_text(&parsed)).ok(),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => None,
+        Script::Text(_) | Script::List(_) => json::parse(&parsed.to_text()).ok(),
+        Script::Null | Script::Bool(_) | Script::Number(_) | Script::Object(_) => None,
     };
-    again.unwrap_or(parsed)
+    Some(again.unwrap_or(parsed))
 }
 
-/// `String(value)` in JavaScript.
-fn as_script_text(value: &Json) -> String {
+/// What `JSONata` is asked of.
+fn value_of(value: Script) -> JValue {
     match value {
-        Json::Null => String::new(),
-        Json::String(text) => text.clone(),
-        Json::Array(items) => items.iter().map(as_script_text).collect::<Vec<_>>().join(","),
-        Json::Object(_) => "[object Object]".to_owned(),
-        Json::Bool(_) | Json::Number(_) => value.to_string(),
+        Script::Null => JValue::Null,
+        Script::Bool(flag) => JValue::Bool(flag),
+        Script::Number(number) => JValue::Number(number),
+        Script::Text(text) => JValue::String(text.to_text().into()),
+        Script::List(items) => JValue::array(items.into_iter().map(value_of).collect()),
+        Script::Object(entries) => {
+            JValue::object(entries.into_iter().map(|(key, value)| (key.to_text(), value_of(value))).collect())
+        }
     }
 }
 
@@ -271,7 +319,7 @@ mod tests {
         assert!(told("jobs[0]", "==").contains("is of type object, which cannot be directly compared"));
         assert!(told("status", "=~").contains("Invalid condition =~"));
         assert!(
-            told("status", ">").starts_with("Error evaluating JSON query: Cannot convert"),
+            told("status", ">").starts_with("Error evaluating JSON query: Unable to cast value to a number: \"ok\""),
             "{}",
             told("status", ">")
         );

@@ -25,6 +25,8 @@ const KEPT_LONGEST: Duration = Duration::from_secs(3_600);
 #[derive(Clone)]
 pub struct Names {
     cached: Option<Arc<TokioResolver>>,
+    /// This name stands for that host.
+    called: Option<(String, String)>,
 }
 
 impl Names {
@@ -40,11 +42,21 @@ impl Names {
         if let Err(error) = &cached {
             tracing::warn!(%error, "the system's DNS settings cannot be read: names are asked of the system one by one");
         }
-        Self { cached: cached.ok().map(Arc::new) }
+        Self { cached: cached.ok().map(Arc::new), called: None }
+    }
+
+    /// The same, where `name` stands for `host`: whoever asks for the one is led to the other.
+    #[must_use]
+    pub fn calling(&self, name: String, host: String) -> Self {
+        Self { cached: self.cached.clone(), called: Some((name, host)) }
     }
 
     /// The addresses of a host, IPv4 first; never none.
     pub async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let host = match &self.called {
+            Some((name, called)) if name == host => called,
+            Some(_) | None => host,
+        };
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }

@@ -56,12 +56,19 @@ async fn without_redirects_the_first_answer_counts() {
 }
 
 #[tokio::test]
-async fn cookies_last_for_one_run_and_no_longer() {
-    let server = serve().await;
-    let runs = Runs::new(&NodeId::from("node1"));
-    let monitor = MonitorSpec { maxredirects: 3, ..http(server, "/cookie/set") };
-    assert_eq!(runs.run(&monitor).await.msg, "200 - OK");
-    let monitor = MonitorSpec { maxredirects: 3, ..http(server, "/cookie/shown") };
+async fn cookies_last_for_one_run_and_no_longer_and_are_those_of_https() {
+    let (server, _) = serve_tls().await;
+    let https = |path: &str| MonitorSpec {
+        url: Some(format!("https://localhost:{}{path}", server.port())),
+        ignore_tls: true,
+        maxredirects: 3,
+        ..blank("http")
+    };
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node1"), None));
+    assert_eq!(runs.run(&https("/cookie/set")).await.msg, "200 - OK");
+    assert_eq!(runs.run(&https("/cookie/shown")).await.msg, "Request failed with status code 401");
+    // As Kuma, which keeps none there.
+    let monitor = MonitorSpec { maxredirects: 3, ..http(serve().await, "/cookie/set") };
     assert_eq!(runs.run(&monitor).await.msg, "Request failed with status code 401");
 }
 
@@ -131,7 +138,7 @@ async fn a_name_that_does_not_exist_is_down() {
 #[tokio::test]
 async fn a_request_carries_what_the_monitor_says() {
     let server = serve().await;
-    let user_agent = format!("komainu/{} (node1)", env!("CARGO_PKG_VERSION"));
+    let user_agent = format!("|komainu/{}|node1|", env!("CARGO_PKG_VERSION"));
     for part in
         ["POST", &user_agent, "application/json", "Basic dXNlcjpwYXNz", "text/plain", "seven", "{\"a\":1}", "bust"]
     {
@@ -149,6 +156,22 @@ async fn a_request_carries_what_the_monitor_says() {
         };
         assert_eq!(run(&monitor).await.msg, "200 - OK, keyword is found", "{part}");
     }
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_chose_is_that_of_all_nodes_and_a_monitors_own_wins() {
+    let server = serve().await;
+    let chosen = header::HeaderValue::from_static("Uptime-Kuma/2.5.3");
+    let monitor = MonitorSpec { keyword: Some("|Uptime-Kuma/2.5.3|node2|".to_owned()), ..http(server, "/echo") };
+    let monitor = MonitorSpec { kind: "keyword".to_owned(), ..monitor };
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node2"), Some(&chosen)));
+    assert_eq!(runs.run(&monitor).await.status, RunStatus::Up);
+    let own = MonitorSpec {
+        headers: Some(r#"{"user-agent": "mine"}"#.to_owned()),
+        keyword: Some("|mine|node2|".to_owned()),
+        ..monitor
+    };
+    assert_eq!(runs.run(&own).await.status, RunStatus::Up);
 }
 
 #[tokio::test]
@@ -287,7 +310,7 @@ async fn monitors_without_what_they_need_say_what_is_missing() {
 }
 
 async fn run(monitor: &MonitorSpec) -> RunResult {
-    let runs = Runs::new(&NodeId::from("node1"));
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node1"), None));
     tokio::time::timeout(Duration::from_secs(20), runs.run(monitor)).await.expect("a run ends")
 }
 
@@ -415,6 +438,7 @@ async fn echo(method: Method, OriginalUri(uri): OriginalUri, headers: HeaderMap,
     [
         method.to_string(),
         header("user-agent"),
+        header("komainu-node"),
         header("content-type"),
         header("authorization"),
         header("accept"),

@@ -16,6 +16,7 @@ use tokio_util::sync::DropGuard;
 use super::*;
 use crate::clock::database::DatabaseClock;
 use crate::node::push::Report;
+use crate::node::run::http::Caller;
 use crate::node::storage::Writer;
 use crate::node::storage::fake::Fake;
 use crate::node::windows::calendar::Span;
@@ -199,7 +200,7 @@ impl Node {
         let parts = Parts {
             clock: DatabaseClock::default(),
             tenure: tenure.clone(),
-            runs: Arc::new(Runs::new(&name)),
+            runs: Arc::new(Runs::new(Caller::new(&name, None))),
             canaries: Canaries::new(canaries).unwrap(),
             pulse: Arc::new(Pulse::new(clock::now())),
             storage: Storage::default(),

@@ -143,7 +143,7 @@ async fn tell_worse(
 }
 
 /// It is bad for another reason than was said. Where nobody was told yet the message says what is so now; otherwise each
-/// reason is told once.
+/// reason is told once, when it is certain.
 async fn tell_otherwise(
     session: &mut Session,
     alarm: &Alarm,
@@ -164,7 +164,8 @@ async fn tell_otherwise(
         let values = values![&alarm.summary, alarm.votes.0, alarm.votes.1, last];
         return session.execute("say what is so now", sql, values).await.map(|_| ());
     }
-    if latest.flaps >= FLAPPING_FROM || summaries.iter().any(|said| outbox::reason(said) == reason) {
+    let is_known = summaries.iter().any(|said| outbox::reason(said) == reason);
+    if latest.flaps >= FLAPPING_FROM || is_known || outbox::is_provisional(&alarm.summary) {
         return Ok(());
     }
     entry::cancel(session, &change.cancel).await?;

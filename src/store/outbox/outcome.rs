@@ -199,9 +199,10 @@ async fn keep_alone(session: &mut Session, claim: &Claim, rescue: &Rescue) -> Re
         (true, true) => ", unanswered = unanswered - 1",
         (true, false) => ", unanswered = unanswered - 1, sending_at = NULL, notice_id = NULL",
     };
+    let now = session.dialect().now_ms();
     let sql = format!(
-        "UPDATE komainu_delivery SET state = 'waiting', retry_at = {} + ?{afresh} WHERE id IN ({})",
-        session.dialect().now_ms(),
+        "UPDATE komainu_delivery SET state = 'waiting', failed_at = {now}, retry_at = {now} + ?{afresh} \
+         WHERE id IN ({})",
         id_list(&alone)
     );
     session.execute(act, Sql::Once(sql), values![millis(rescue.rest)]).await?;

@@ -17,7 +17,7 @@ const THINKING: Duration = Duration::from_millis(300);
 pub(crate) struct Request {
     /// Microseconds UTC.
     pub(crate) at_us: i64,
-    /// The node, as the User-Agent names it.
+    /// The node, as it names itself.
     pub(crate) node: String,
     /// The monitor's number in the path.
     pub(crate) monitor: i64,
@@ -52,9 +52,7 @@ impl Target {
 }
 
 async fn answer(State(target): State<Target>, Path(monitor): Path<i64>, headers: HeaderMap) -> &'static str {
-    let agent = headers.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // `komainu/0.1.0 (node1)`
-    let node = agent.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
+    let node = headers.get("komainu-node").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     target.log.lock().unwrap().push(Request { at_us: clock::wall_micros(), node, monitor });
     tokio::time::sleep(THINKING).await;
     "all is well"

@@ -10,6 +10,7 @@ on_both_databases! {
     what_a_channel_last_did_is_not_ahead,
     a_claim_holds_half_a_minute_from_when_the_clock_is_put_right,
     what_waits_is_due_after_its_groups_wait,
+    what_rests_is_tried_when_the_clock_that_said_so_is_put_right,
     a_reminder_counts_from_now_at_the_latest,
     what_is_resolved_is_so_by_now,
     what_is_open_opened_by_now,
@@ -87,6 +88,27 @@ async fn a_claim_holds_half_a_minute_from_when_the_clock_is_put_right(kind: Kind
 async fn what_waits_is_due_after_its_groups_wait(kind: Kind) {
     let stored = Stored { written: CLAIMED, time: "due_at", from: "komainu_delivery", allowed: 5_000 };
     holds_no_longer(kind, stored).await;
+}
+
+async fn what_rests_is_tried_when_the_clock_that_said_so_is_put_right(kind: Kind) {
+    // Some readers of the second one have it: it did not fail.
+    for failed_at in ["{t}", "NULL"] {
+        let written: &'static str = match failed_at {
+            "NULL" => {
+                "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, retry_at, created_at) \
+                 VALUES (1, 1, 'ops', 'waiting', {t}, {t} + 30000, {t})"
+            }
+            _ => {
+                "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, retry_at, failed_at, \
+                 created_at) VALUES (1, 1, 'ops', 'waiting', {t}, {t} + 30000, {t}, {t} - 7200000)"
+            }
+        };
+        let stored = Stored { written, time: "retry_at", from: "komainu_delivery", allowed: 0 };
+        // Less than a message may rest.
+        let (before, after) = put_right(kind, &stored, HOUR / 2).await;
+        assert!(before > HOUR / 2 && (-60_000..=0).contains(&after), "{failed_at}: {before} became {after}");
+        holds_no_longer(kind, stored).await;
+    }
 }
 
 async fn a_reminder_counts_from_now_at_the_latest(kind: Kind) {

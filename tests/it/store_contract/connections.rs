@@ -17,6 +17,7 @@ use crate::support::raw::Raw;
 
 on_both_databases! {
     a_lock_wait_that_fills_fails_and_keeps_nothing,
+    a_statement_that_takes_too_long_is_ended_where_it_runs_and_holds_nothing_afterwards,
 }
 
 /// `idle_transaction_timeout` is 5 s; the rest is what a loaded machine adds.
@@ -53,6 +54,26 @@ async fn a_lock_wait_that_fills_fails_and_keeps_nothing(kind: Kind) {
     let mut again = leader.decision(before);
     again.moves = decision.moves;
     assert_eq!(leader.done(&again).await.1, 50);
+}
+
+/// Each insert of a monitor takes a minute and more.
+const NEVER_ENDING: &str = "CREATE TRIGGER too_slow BEFORE INSERT ON monitor FOR EACH ROW SET @slept = SLEEP(60)";
+const NEVER_ENDING_SQLITE: &str = "CREATE VIEW endless AS WITH RECURSIVE numbers(n) AS \
+     (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers; \
+     CREATE TRIGGER too_slow BEFORE INSERT ON monitor BEGIN SELECT COUNT(*) FROM endless; END";
+
+async fn a_statement_that_takes_too_long_is_ended_where_it_runs_and_holds_nothing_afterwards(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let is_sqlite = fixture.is_sqlite();
+    fixture.raw.execute(if is_sqlite { NEVER_ENDING_SQLITE } else { NEVER_ENDING }).await;
+    let spec = MonitorSpec { url: Some("http://shop/".to_owned()), ..MonitorSpec::default() };
+    let shop = NewMonitor { spec, ..NewMonitor::default() };
+    let error = monitors::create(&fixture.store, &shop).await.unwrap_err();
+    assert!(error.is_unavailable() && !error.is_in_doubt(), "{error:?}");
+    let began_at = clock::now();
+    fixture.raw.execute("DROP TRIGGER too_slow").await;
+    monitors::create(&fixture.store, &shop).await.unwrap();
+    assert!(clock::now().since(began_at) < Duration::from_secs(2), "nothing of it goes on");
 }
 
 /// The server's id of the leadership's connection.

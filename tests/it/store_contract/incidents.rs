@@ -18,6 +18,7 @@ on_both_databases! {
     what_is_about_something_that_is_gone_ends_and_says_so,
     what_turned_out_otherwise_before_anybody_was_told_is_told_as_it_is,
     a_nodes_changed_reason_is_told_once_and_changed_figures_are_not,
+    a_reason_that_is_not_known_yet_is_no_news_to_whoever_was_told_another,
     a_warning_that_turns_critical_says_so_also_when_its_reason_changes_before_that_is_told,
 }
 
@@ -58,6 +59,25 @@ async fn a_nodes_changed_reason_is_told_once_and_changed_figures_are_not(kind: K
         "ops: reminder: it is offline: 2 of 3",
     ];
     assert_eq!(words(&mut fixture).await, told);
+}
+
+async fn a_reason_that_is_not_known_yet_is_no_news_to_whoever_was_told_another(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    let uncertain = of_node("its lease ended; 0 of 3 watchdogs cannot reach it so far");
+    watch.raise(&of_node("it is offline: 3 of 3"), &routing()).await.unwrap();
+    watch.raise(&uncertain, &routing()).await.unwrap();
+    let said = words(&mut fixture).await;
+    assert!(said.iter().all(|words| words.ends_with("so far")), "nobody was told yet: {said:?}");
+    watch.raise(&of_node("it is offline: 3 of 3"), &routing()).await.unwrap();
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent'").await;
+    watch.raise(&uncertain, &routing()).await.unwrap();
+    watch.raise(&of_node("it is offline: 3 of 3"), &routing()).await.unwrap();
+    let told = ["mail: opened: it is offline: 3 of 3", "ops: opened: it is offline: 3 of 3"];
+    assert_eq!(words(&mut fixture).await, told);
+    let summary = "SELECT summary FROM komainu_incident";
+    watch.raise(&uncertain, &routing()).await.unwrap();
+    assert_eq!(fixture.raw.one(summary).await, uncertain.summary, "whoever looks sees what is so");
 }
 
 async fn a_warning_that_turns_critical_says_so_also_when_its_reason_changes_before_that_is_told(kind: Kind) {

@@ -315,6 +315,9 @@ async fn what_the_only_channel_refuses_for_good_is_told_when_it_changes_its_mind
     let refused = "SELECT COUNT(*) FROM komainu_channel WHERE failures > 0";
     wait_until("it is refused", PATIENCE, async || raw.count(refused).await == 1).await;
     assert_eq!(fixture.raw.one("SELECT state FROM komainu_delivery").await, "waiting", "nobody else tells it");
+    // By it a clock that is set back is noticed.
+    let rest = "SELECT COUNT(*) FROM komainu_delivery WHERE retry_at > failed_at";
+    assert_eq!(fixture.raw.count(rest).await, 1);
     ops.refuse(None);
     // The pause, which is minutes, is over.
     fixture.raw.execute("UPDATE komainu_channel SET next_at = 0").await;

@@ -14,6 +14,7 @@ on_both_databases! {
     twenty_who_enter_the_same_outage_at_once_enter_it_once,
     an_outage_that_is_over_is_not_opened_again_by_a_late_entry,
     a_second_outage_is_told_and_entered_as_such,
+    an_outage_after_the_clock_was_set_back_is_another_than_the_one_before,
     an_outage_of_which_nobody_could_be_told_is_entered_once_and_told_by_its_end,
     what_may_have_been_told_is_told_again_under_its_id_and_marked,
     a_message_that_waited_when_the_database_went_away_is_told_once,
@@ -115,6 +116,23 @@ async fn a_second_outage_is_told_and_entered_as_such(kind: Kind) {
     enter(&fixture, &second).await;
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL").await, 1);
     assert!(deliveries(&mut fixture).await.contains(&"opened ops sent n2".to_owned()));
+}
+
+async fn an_outage_after_the_clock_was_set_back_is_another_than_the_one_before(kind: Kind) {
+    for told in [vec![told("ops", "n2")], vec![]] {
+        let mut fixture = Fixture::native(kind).await;
+        enter(&fixture, &outage(vec![told_to_ops()])).await;
+        resolve(&fixture).await;
+        fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent' WHERE state = 'waiting'").await;
+        // Written by a clock that was an hour ahead, and longer ago than what comes back as the same incident.
+        fixture.raw.execute("UPDATE komainu_incident SET resolved_at = resolved_at + 3600000, resolved_by = 'x'").await;
+        let told_somebody = !told.is_empty();
+        enter(&fixture, &outage(told)).await;
+        assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident").await, 2);
+        let news = if told_somebody { "opened mail waiting -" } else { "resolved mail waiting -" };
+        let deliveries = deliveries(&mut fixture).await;
+        assert!(deliveries.contains(&news.to_owned()), "{deliveries:?}");
+    }
 }
 
 async fn an_outage_of_which_nobody_could_be_told_is_entered_once_and_told_by_its_end(kind: Kind) {

@@ -6,17 +6,26 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use komainu::channels::Channels;
+use komainu::clock;
+use komainu::config::ChannelConfig;
 use komainu::outbox::{Outlet, Sends};
 use komainu::store::outbox as store;
-use komainu_notifiers::{DeliveryError, Doubt, Missed, Notice, Receipt};
+use komainu_notifiers::mail::{self, Login};
+use komainu_notifiers::{DeliveryError, Doubt, Missed, Notice, Receipt, Secret, Settings, pushbullet, webhook};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::routing::Routing;
-use komainu_watchdogs::telling::Facts;
+use komainu_watchdogs::telling::{Facts, Telling};
+use komainu_watchdogs::view::Health;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use url::Url;
 
 use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
 use super::outbox::{PATIENCE, raise, resolve, routing, start};
 use crate::cluster::wait::wait_until;
+use crate::support::raw::Raw;
 
 on_both_databases! {
     a_slow_answer_is_waited_for_and_others_overtake_it,
@@ -29,6 +38,7 @@ on_both_databases! {
     readers_who_were_refused_get_it_later_and_nobody_gets_it_twice,
     readers_who_are_refused_for_good_are_told_of,
     a_channel_that_fails_in_whatever_way_shows_and_so_does_who_was_told_nothing,
+    whatever_vendor_knows_us_no_more_nobody_can_be_told_and_the_dead_man_is_to_be_silent,
     a_channel_that_took_a_test_works_and_is_used_at_once,
     who_is_told_instead_of_what_is_over_by_then_is_told_the_end_too,
     nothing_is_told_instead_where_something_later_was_told,
@@ -352,6 +362,81 @@ async fn a_channel_that_fails_in_whatever_way_shows_and_so_does_who_was_told_not
         willing.wait_for("node/node1").await;
         let is_well = async || store::telling(&fixture.store).await.unwrap() == Facts::default();
         wait_until(&format!("after {said} all is well again"), 2 * PATIENCE, is_well).await;
+    }
+}
+
+/// A receiver that is gone, a token that was revoked, a password that was changed: each on a server of its own.
+async fn strangers() -> [Settings; 3] {
+    let gone = said_by("HTTP/1.1 410 Gone\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", "").await;
+    let revoked = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+    let revoked = said_by(revoked, "").await;
+    let changed = said_by("250-localhost\r\n250 AUTH PLAIN\r\n", "535 5.7.8 bad credentials\r\n").await;
+    let address = |port: u16| format!("http://127.0.0.1:{port}").parse::<Url>().unwrap();
+    let login = Login { user: "komainu".to_owned(), password: Secret::new("of yesterday".to_owned()) };
+    let mailbox = |name: &str| format!("{name}@example.com").parse().unwrap();
+    [
+        Settings::Webhook(webhook::Config { url: Secret::new(address(gone)), key: None }),
+        Settings::Pushbullet(pushbullet::Config {
+            token: Secret::new("o.revoked".to_owned()),
+            target: pushbullet::Target::AllDevices,
+            api_url: address(revoked),
+        }),
+        Settings::Mail(mail::Config {
+            server: mail::Server { host: "127.0.0.1".to_owned(), port: changed, tls: mail::Tls::None, ca: None },
+            login: Some(login),
+            from: mailbox("komainu"),
+            to: vec![mailbox("ops")],
+            confirm_within: mail::CONFIRM_LIMIT,
+        }),
+    ]
+}
+
+/// A server that speaks HTTP, or SMTP where there is something to say `later`: what it answers to the first thing it is
+/// told, and to all others. Its port.
+async fn said_by(first: &'static str, later: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                if !later.is_empty() {
+                    stream.write_all(b"220 localhost\r\n").await.unwrap();
+                }
+                let (mut said, mut answer) = (vec![0; 65_536], first);
+                while stream.read(&mut said).await.is_ok_and(|bytes| bytes > 0) {
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                    answer = later;
+                }
+            });
+        }
+    });
+    port
+}
+
+async fn whatever_vendor_knows_us_no_more_nobody_can_be_told_and_the_dead_man_is_to_be_silent(kind: Kind) {
+    for settings in strangers().await {
+        let fixture = Fixture::native(kind).await;
+        let routing = routing(&["ops"], None);
+        let what = format!("{settings:?}");
+        let channel = ChannelConfig { name: "ops".to_owned(), settings, fallback: None };
+        let outlets = Channels::prepare(std::slice::from_ref(&channel)).unwrap().outlets();
+        let _running = start(&fixture, 1, &routing, outlets);
+        raise(&fixture, "node/node1", &routing).await;
+        let is_failing = async || store::telling(&fixture.store).await.unwrap().failing.contains("ops");
+        wait_until(&format!("it shows: {what}"), PATIENCE, is_failing).await;
+        let refused = "SELECT last_error FROM komainu_delivery";
+        let reason = Raw::connect(&fixture.text).await.one(refused).await;
+        assert!(["410", "access token", "535"].iter().any(|words| reason.contains(words)), "{what}: {reason}");
+        // As seen for as long as the limit.
+        let (began_at, limit) = (clock::now() - Duration::from_secs(25), Duration::from_secs(20));
+        let mut telling = Telling::new(began_at, &routing, &BTreeMap::new(), limit);
+        let facts = store::telling(&fixture.store).await.unwrap();
+        telling.see(began_at, facts.clone());
+        assert_eq!(telling.ability(began_at + Duration::from_secs(16)).health, Health::Degraded, "{what}");
+        telling.see(clock::now(), facts);
+        let ability = telling.ability(clock::now());
+        assert!(ability.health == Health::Down && ability.is_mute, "{what}: {ability:?}");
     }
 }
 

@@ -35,6 +35,7 @@ impl Blackout {
         if is_over {
             self.note = Note::None;
             self.told.clear();
+            self.unanswered.clear();
             self.saying.clear();
             self.heard.clear();
         }

@@ -1,7 +1,8 @@
 //! What becomes of a line that a channel did not take while the database is down.
 //!
 //! As in the outbox ([`crate::outbox::attempt`]): what may have arrived is repeated [`MOST_REPEATS`] times, each marked, and
-//! what is refused is not tried again. Then the channel's fallback is told instead, or, where it has none, the others, one
+//! what is refused is not tried again. What other watchdogs sent without an answer counts, but each may send once itself: the
+//! silence may be that of another's way to the vendor. Then the channel's fallback is told instead, or, where it has none, the others, one
 //! after the other until one takes it. A channel that only asks for patience, or cannot be reached, is tried on; whoever is
 //! named as its fallback is asked soon, others when a critical has waited for as long as it may.
 
@@ -17,6 +18,8 @@ const PATIENCE: u32 = 2;
 pub struct Tries {
     failures: u32,
     unanswered: u32,
+    /// By others.
+    elsewhere: u32,
     is_refused: bool,
 }
 
@@ -31,19 +34,26 @@ impl Tries {
         }
     }
 
+    /// Others sent it so often without an answer.
+    #[must_use]
+    pub fn with_elsewhere(self, times: u32) -> Self {
+        Self { elsewhere: times, ..self }
+    }
+
     /// As bad as the worst of both: lines that go together.
     #[must_use]
     pub fn or_worse(self, other: Self) -> Self {
         Self {
             failures: self.failures.max(other.failures),
             unanswered: self.unanswered.max(other.unanswered),
+            elsewhere: self.elsewhere.max(other.elsewhere),
             is_refused: self.is_refused || other.is_refused,
         }
     }
 
     /// This channel is not to be tried any more.
     pub fn is_spent(self) -> bool {
-        self.is_refused || self.unanswered > MOST_REPEATS
+        self.is_refused || (self.unanswered > 0 && self.unanswered.saturating_add(self.elsewhere) > MOST_REPEATS)
     }
 
     /// Others are to be told instead.
@@ -72,6 +82,13 @@ mod tests {
         let needs = |times, has_fallback| after(&vec![Failure::Unanswered; times]).needs_others(has_fallback);
         assert!(!needs(3, false) && needs(4, false));
         assert!(!needs(1, true) && needs(2, true));
+    }
+
+    #[test]
+    fn what_others_repeated_is_sent_once_more_by_each_who_has_not() {
+        let spent = |times, elsewhere| after(&vec![Failure::Unanswered; times]).with_elsewhere(elsewhere).is_spent();
+        assert!(!spent(0, 8) && spent(1, 3) && spent(1, 8));
+        assert!(!spent(2, 1) && spent(3, 1));
     }
 
     #[test]

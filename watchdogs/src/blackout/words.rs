@@ -70,6 +70,20 @@ pub struct Word {
     pub saying: Vec<Line>,
     /// What it knows to have been told.
     pub said: Vec<Said>,
+    /// What it sent in this outage without an answer.
+    #[serde(default)]
+    pub unanswered: Vec<Unanswered>,
+}
+
+/// Messages of which nobody knows whether they arrived.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// What they told.
+    pub line: Line,
+    /// The channel that was asked to carry them.
+    pub via: String,
+    /// How many.
+    pub times: u32,
 }
 
 /// What happened.
@@ -89,6 +103,8 @@ pub enum Input {
     Egress(bool),
     /// A channel took a message.
     Told(Said),
+    /// A channel that was asked to tell this did not answer: it may have arrived.
+    Unanswered(Line, String),
     /// The answer to [`Output::Speak`]: the attempt is over.
     Spoke {
         /// Some vendor was reached, whatever it answered.

@@ -373,3 +373,27 @@ fn watchdogs_of_which_some_cannot_write_and_some_cannot_judge_are_a_majority_tog
     assert_eq!(dark.told(), [("w1", Doubt::DatabaseUnreachable)]);
     assert_eq!(dark.troubles(), [Trouble::NoWrites]);
 }
+
+#[test]
+fn what_a_vendor_never_answers_is_repeated_three_times_by_all_together_and_once_by_each_who_has_not() {
+    let mut dark = Dark::watched_by(3);
+    dark.all_dogs(|dog| dog.hears_vendor = false);
+    dark.database_stops();
+    dark.run(600);
+    let told = dark.told();
+    let by = |name: &str| told.iter().filter(|(by, _)| *by == name).count();
+    assert!((4..=6).contains(&told.len()), "{told:?}");
+    assert!(by("w1") >= 2 && by("w2") >= 1 && by("w3") >= 1, "{told:?}");
+    assert_eq!(dark.names().len(), 1, "whoever remembers ids sees it once");
+}
+
+#[test]
+fn a_speaker_that_hears_no_answers_does_not_keep_the_next_one_from_telling() {
+    let mut dark = Dark::watched_by(3);
+    dark.dog("w1").hears_vendor = false;
+    dark.database_stops();
+    dark.run(600);
+    let told = dark.told();
+    assert_eq!(told.last().map(|(by, _)| *by), Some("w2"), "{told:?}");
+    assert!(told.len() <= 5, "{told:?}");
+}

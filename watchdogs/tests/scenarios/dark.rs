@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use komainu_watchdogs::blackout::{Blackout, Doubt, Input, Line, Output, Said, Speech, Trouble};
+use komainu_watchdogs::blackout::{Blackout, Doubt, Input, Line, Output, Said, Speech, Tries, Trouble};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
+use komainu_watchdogs::outbox::attempt::Failure;
 use komainu_watchdogs::time::{Mono, Wall};
 
 /// One turn of the world.
@@ -22,6 +23,9 @@ pub(crate) struct Dog {
     pub(crate) can_judge: bool,
     pub(crate) has_egress: bool,
     pub(crate) reaches_vendor: bool,
+    /// Whether the vendor's answers reach it.
+    pub(crate) hears_vendor: bool,
+    tries: BTreeMap<Line, Tries>,
     pub(crate) speaks_for: Duration,
     speaking: Option<(Duration, Speech)>,
     /// What survives the process.
@@ -77,6 +81,8 @@ impl Dark {
                 can_judge: true,
                 has_egress: true,
                 reaches_vendor: true,
+                hears_vendor: true,
+                tries: BTreeMap::new(),
                 speaks_for: Duration::from_millis(200),
                 speaking: None,
                 spool: Vec::new(),
@@ -230,10 +236,14 @@ impl Dark {
         let now = self.now;
         let dog = self.dog(name);
         let Some((_, speech)) = dog.speaking.take_if(|(at, _)| now >= *at) else { return };
-        let (clock, is_reached) = (dog.clock(now), dog.reaches_vendor);
+        let (clock, is_reached, is_heard) = (dog.clock(now), dog.reaches_vendor, dog.hears_vendor);
         if self.dies_when_told == Some(name) {
             self.kill(name);
             self.arrive(name, speech);
+            return;
+        }
+        if !is_heard {
+            self.speak_unheard(name, speech);
             return;
         }
         let core = self.dogs.get_mut(name).unwrap().core.as_mut().unwrap();
@@ -246,6 +256,25 @@ impl Dark {
         if is_reached {
             self.arrive(name, speech);
         }
+    }
+
+    /// As the driver does: what is spent is not sent, and the rest arrives without an answer.
+    fn speak_unheard(&mut self, name: &str, mut speech: Speech) {
+        let now = self.now;
+        let dog = self.dog(name);
+        let (clock, tries) = (dog.clock(now), &mut dog.tries);
+        let core = dog.core.as_mut().unwrap();
+        let is_spent = |core: &Blackout, tries: &mut BTreeMap<Line, Tries>, line: &Line| {
+            let elsewhere = core.unanswered_elsewhere(line, &line.channel);
+            tries.entry(line.clone()).or_default().with_elsewhere(elsewhere).is_spent()
+        };
+        speech.lines.retain(|line| !is_spent(core, tries, line));
+        for line in &speech.lines {
+            tries.entry(line.clone()).or_default().note(Failure::Unanswered);
+            core.handle(clock, Input::Unanswered(line.clone(), line.channel.clone()));
+        }
+        core.handle(clock, Input::Spoke { is_reached: false, given_up: BTreeSet::new() });
+        self.arrive(name, speech);
     }
 
     fn arrive(&mut self, name: &str, speech: Speech) {

@@ -2,7 +2,7 @@
 //!
 //! Carries decisions out as [`Decision`] says: everything it assumed holds, or nothing is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use komainu_watchdogs::decision::{Commit, Decision, Guard, Move, NodeSeen, Refusal, Revoke, StatusChange, Step};
@@ -12,7 +12,7 @@ use komainu_watchdogs::facts::{
 };
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Errand, Found, LeadershipAct, LeadershipAnswer, Severity, Write};
-use komainu_watchdogs::sampling::Look;
+use komainu_watchdogs::sampling::{Look, Part};
 use komainu_watchdogs::time::{Mono, Wall};
 
 /// How long the monitors of these stories may take: two intervals of 60 s, and a timeout of 48 s.
@@ -36,6 +36,11 @@ pub(crate) struct Database {
     pub(crate) history: BTreeMap<Generation, Nonce>,
     /// Monitors overdue, by node.
     pub(crate) overdue: BTreeMap<NodeId, u32>,
+    /// Single monitors that are overdue, wherever they run.
+    pub(crate) stopped: BTreeSet<MonitorId>,
+    /// A broken rule: all readings look at the part that the first one looked at.
+    pub(crate) reads_one_part: bool,
+    first_looks: BTreeMap<NodeId, Look>,
     pub(crate) incidents: BTreeMap<String, IncidentRow>,
 }
 
@@ -58,7 +63,7 @@ impl Database {
     }
 
     /// What an errand finds.
-    pub(crate) fn find(&self, began_at: Mono, errand: Errand) -> Found {
+    pub(crate) fn find(&mut self, began_at: Mono, errand: Errand) -> Found {
         match errand {
             Errand::Counts => Found::Counts(Box::new(Counts { began_at, shards: self.shards(), leftover: 0 })),
             Errand::Progress => Found::Progress(self.progress(&BTreeMap::new())),
@@ -104,19 +109,34 @@ impl Database {
 
     /// One row per node that has something to probe, as a GROUP BY gives it. Nothing is overdue that could have been run
     /// for less than [`ALLOWED`].
-    pub(crate) fn progress(&self, looks: &BTreeMap<NodeId, Look>) -> Vec<ProgressRow> {
-        let mut probing: BTreeMap<&NodeId, u32> = BTreeMap::new();
+    pub(crate) fn progress(&mut self, looks: &BTreeMap<NodeId, Look>) -> Vec<ProgressRow> {
+        if self.first_looks.is_empty() && looks.values().any(|look| look.part.is_some()) {
+            self.first_looks.clone_from(looks);
+        }
+        let parts = if self.reads_one_part { &self.first_looks } else { looks };
+        let part = |node: &NodeId| parts.get(node).and_then(|look| look.part);
+        // Of each node those that were looked at, and those of them that stopped.
+        let mut looked: BTreeMap<&NodeId, (u32, u32)> = BTreeMap::new();
         for monitor in self.monitors.values().filter(|monitor| monitor.active && monitor.kind != "push") {
-            if let Some(node) = &monitor.effective {
-                *probing.entry(node).or_default() += 1;
+            let Some(node) = &monitor.effective else { continue };
+            if part(node).is_none_or(|part| part.contains(monitor.monitor)) {
+                let counted = looked.entry(node).or_default();
+                *counted = (counted.0 + 1, counted.1 + u32::from(self.stopped.contains(&monitor.monitor)));
             }
         }
-        let row = |(node, probing): (&NodeId, u32)| {
+        let row = |(node, (probing, stopped)): (&NodeId, (u32, u32))| {
+            let times = part(node).map_or(1, |part| part.of);
             let is_young = looks.get(node).and_then(|look| look.within).is_some_and(|span| span <= ALLOWED);
-            let overdue = if is_young { 0 } else { self.overdue.get(node).copied().unwrap_or(0).min(probing) };
-            ProgressRow { node: node.clone(), probing, overdue }
+            let overdue = self.overdue.get(node).copied().unwrap_or(0).max(stopped).min(probing);
+            let overdue = if is_young { 0 } else { overdue * times };
+            ProgressRow { node: node.clone(), probing: probing * times, overdue }
         };
-        probing.into_iter().map(row).collect()
+        looked.into_iter().map(row).collect()
+    }
+
+    /// What the first reading of a part of a node looked at.
+    pub(crate) fn first_part(&self, node: &str) -> Option<Part> {
+        self.first_looks.get(&NodeId::from(node)).and_then(|look| look.part)
     }
 
     pub(crate) fn read_shard(&self) -> Shard {

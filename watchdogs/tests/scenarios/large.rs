@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use komainu_watchdogs::decision::{Commit, Decision, Guard, Refusal, Step};
+use komainu_watchdogs::facts::MonitorRow;
+use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::Mono;
 
 use super::story::assert_between;
@@ -133,4 +135,51 @@ fn refused_decisions_are_made_anew_after_pauses_that_grow() {
     world.refuse_next = None;
     world.run_to_point(world.now + Duration::from_secs(2));
     assert_eq!(world.monitors_of("node1"), 0);
+}
+
+/// Twelve thousand monitors of a node that have run for long enough to be overdue.
+fn with_a_large_node() -> World {
+    let mut world = with_twelve_thousand();
+    world.run_to(400);
+    assert_eq!(world.raised(), [""; 0]);
+    world
+}
+
+fn own_of_node1(world: &World) -> Vec<MonitorId> {
+    let own = |row: &&MonitorRow| row.effective == Some("node1".into());
+    world.database.monitors.values().filter(own).map(|row| row.monitor).collect()
+}
+
+#[test]
+fn a_large_node_of_which_three_in_five_have_stopped_is_told_by_what_its_parts_show() {
+    let mut world = with_a_large_node();
+    world.database.stopped = own_of_node1(&world).into_iter().filter(|monitor| monitor.0 % 5 < 3).collect();
+    world.run_to(460);
+    assert_between(world.raised_at("progress/node1"), 400, 420);
+}
+
+#[test]
+fn a_large_node_of_which_two_in_five_have_stopped_is_left_in_peace_whichever_part_is_read() {
+    let mut world = with_a_large_node();
+    world.database.stopped = own_of_node1(&world).into_iter().filter(|monitor| monitor.0 % 5 < 2).collect();
+    world.run_to(1_000);
+    assert_eq!(world.raised(), [""; 0]);
+}
+
+/// All but what the first reading looked at have stopped.
+fn all_but_one_part_stop(reads_one_part: bool) -> World {
+    let mut world = with_twelve_thousand();
+    world.database.reads_one_part = reads_one_part;
+    world.run_to(400);
+    let part = world.database.first_part("node1");
+    let stopped = own_of_node1(&world).into_iter().filter(|monitor| part.is_none_or(|part| !part.contains(*monitor)));
+    world.database.stopped = stopped.collect();
+    world.run_to(460);
+    world
+}
+
+#[test]
+fn readings_that_all_look_at_one_part_are_caught() {
+    assert_eq!(all_but_one_part_stop(true).raised(), [""; 0], "the broken rule misses it");
+    assert!(all_but_one_part_stop(false).raised().contains(&"progress/node1"));
 }

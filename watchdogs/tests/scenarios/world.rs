@@ -322,9 +322,13 @@ impl World {
                 let answer = if is_down { Input::RoundFailed(down()) } else { Input::Round(Box::new(round)) };
                 self.answer(DATABASE, answer);
             }
-            Output::Errand(errand) => self.run_errand(errand, self.database.find(now, errand)),
+            Output::Errand(errand) => {
+                let found = self.database.find(now, errand);
+                self.run_errand(errand, found);
+            }
             Output::ReadProgress(looks) => {
-                self.run_errand(Errand::Progress, Found::Progress(self.database.progress(&looks)));
+                let progress = self.database.progress(&looks);
+                self.run_errand(Errand::Progress, Found::Progress(progress));
             }
             Output::Write(write) => {
                 if !is_shut {

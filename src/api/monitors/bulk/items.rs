@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::api::body::{invalid, placed};
 use crate::api::problem::ApiError;
+use crate::byte_order_mark;
 
 const MOST_ITEMS: usize = 10_000;
 
@@ -32,7 +33,7 @@ impl RawItem<'_> {
 
 /// The items of a body, none of them parsed.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<RawItem<'_>>, ApiError> {
-    let bytes = bytes.trim_ascii();
+    let bytes = byte_order_mark::stripped_bytes(bytes).trim_ascii();
     let found = if bytes.first() == Some(&b'[') {
         let (mut reader, mut refused) = (serde_json::Deserializer::from_slice(bytes), None);
         let all = reader.deserialize_seq(Items { bytes, refused: &mut refused });
@@ -128,6 +129,12 @@ mod tests {
         let body = "[\n{},\n\n{\"a\":\n1}]";
         let lines: Vec<_> = read(body.as_bytes()).unwrap().iter().map(|item| item.line).collect();
         assert_eq!(lines, [2, 4]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_body() {
+        assert_eq!(told("\u{feff}[{}, {}]"), "2");
+        assert_eq!(told("\u{feff}{}\n{}"), "2");
     }
 
     #[test]

@@ -93,3 +93,28 @@ fn anchors_are_resolved_and_texts_stay_texts() {
     assert_eq!((&monitors[1].fields["tags"], &monitors[0].fields["keyword"]), (&json!(["x", "y"]), &json!("yes")));
     assert_eq!(monitors[1].fields["expected_value"], "5");
 }
+
+#[test]
+fn a_name_is_what_is_written() {
+    let text = "monitors:\n  007: {name: A}\n  0x10: {name: B}\n  0o17: {name: C}\n  12: {name: D}\n  +5: {name: E}\n  \
+                True: {name: F}\nheartbeats: {1_0: {period: 1h}, 08: {period: 1h}}\n";
+    let document = read(text).unwrap();
+    let names: Vec<_> = document.monitors.unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["007", "0x10", "0o17", "12", "+5", "True"]);
+    let names: Vec<_> = document.heartbeats.unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["1_0", "08"]);
+}
+
+#[test]
+fn a_name_in_digits_that_stands_beside_others_on_its_line_is_what_is_written() {
+    let text = "monitors: {\"\u{e4}\": {name: A}, 007: {name: B, parent: \"\u{e4}\"}, 0x10: {name: C}}\n";
+    let names: Vec<_> = read(text).unwrap().monitors.unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["\u{e4}", "007", "0x10"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_file() {
+    let document = read("\u{feff}set: shop\nmonitors: {007: {name: A}}\n").unwrap();
+    assert_eq!(document.manager().as_deref(), Some("apply/shop"));
+    assert_eq!(document.monitors.unwrap()[0].name, "007");
+}

@@ -123,6 +123,12 @@ fn a_list_as_the_ui_keeps_it_is_a_backup_and_other_json_is_none() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_backup() {
+    let backup = read("\u{feff}{\"version\": \"1.23.16\", \"monitorList\": []}").unwrap();
+    assert_eq!(backup.version, "1.23.16");
+}
+
+#[test]
 fn a_group_that_is_missing_is_no_parent() {
     let backup = json!({"monitorList": [{"id": 1, "name": "a", "type": "ping", "hostname": "h", "parent": 9}]});
     let backup = read(&backup.to_string()).unwrap();

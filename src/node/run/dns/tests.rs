@@ -48,6 +48,29 @@ async fn one_record_that_fulfils_the_conditions_is_enough() {
 }
 
 #[tokio::test]
+async fn names_that_no_host_would_have_are_asked_for_as_they_are() {
+    let server = serve().await;
+    for host in [
+        "a_b.shop.example",
+        "_dmarc.shop.example",
+        "0/25.2.0.192.in-addr.arpa",
+        "-x.example",
+        "x-.example",
+        "*.example",
+    ] {
+        let result = run_on(server, "TXT", host, "[]").await;
+        assert_eq!((result.status, result.msg.as_str()), (RunStatus::Up, "Records: v=spf1,all"), "{host}");
+    }
+    for host in ["b\u{fc}cher.example", "shop.example."] {
+        assert_eq!(run_on(server, "A", host, "[]").await.status, RunStatus::Up, "{host}");
+    }
+    for host in ["a..example", ".example", &format!("{}.example", "a".repeat(64))] {
+        let result = run_on(server, "A", host, "[]").await;
+        assert_eq!((result.status, result.msg), (RunStatus::Down, format!("queryA EBADNAME {host}")));
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_told_in_nodes_words() {
     let server = serve().await;
     for (kind, host, told) in [

@@ -348,16 +348,17 @@ impl Outbox {
     }
 
     /// The outage's incident, if there is one already.
-    fn same(&self, began_at: Wall) -> Option<usize> {
+    fn same(&self, now: Wall, began_at: Wall) -> Option<usize> {
         let is_same = |incident: &super::outbox::Incident| {
-            incident.key == DATABASE && (incident.is_open || incident.resolved_at > began_at + LEAST_OUTAGE)
+            let is_later = incident.resolved_at > began_at + LEAST_OUTAGE && incident.resolved_at <= now;
+            incident.key == DATABASE && (incident.is_open || is_later)
         };
         self.incidents.iter().rposition(is_same)
     }
 
     /// Opened and over in one: people hear of it once, by its end. Unless somebody else entered it.
     fn enter_untold(&mut self, now: Wall, began_at: Wall) -> bool {
-        if self.same(began_at).is_some() {
+        if self.same(now, began_at).is_some() {
             return false;
         }
         self.open(now, &alarm(), None);
@@ -412,7 +413,7 @@ impl Outbox {
 
     /// One channel was told of the outage; says of which incident, and by which of its events.
     fn enter_told(&mut self, now: Wall, (meant, via): (usize, usize), began_at: Wall, is_sent: bool) -> (usize, usize) {
-        let incident = self.same(began_at).unwrap_or_else(|| {
+        let incident = self.same(now, began_at).unwrap_or_else(|| {
             self.open(now, &alarm(), None);
             self.is_open(DATABASE).unwrap()
         });

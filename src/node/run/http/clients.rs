@@ -138,7 +138,7 @@ impl Clients {
     }
 
     /// What every request of this node bears.
-    pub(super) fn usual_headers(&self) -> HeaderMap {
+    pub fn usual_headers(&self) -> HeaderMap {
         self.caller.headers()
     }
 

@@ -45,13 +45,12 @@ pub struct Tail {
 /// some seconds back.
 pub async fn tail(store: &Store, after: i64) -> Result<Tail, StoreError> {
     let act = "read the latest beats";
+    let hint = store.catalog().await?.tail_hint(store.dialect());
     let mut lease = store.lease(act).await?;
     let row = lease.row(act, "SELECT COALESCE(MAX(id), 0) AS last FROM heartbeat", vec![]).await?;
     let last_id = row.map_or(Ok(0), |row| row.int("last"))?;
-    // By the primary key, or it reads every important beat there is.
     let sql = format!(
-        "SELECT monitor_id, MAX(id) AS id FROM heartbeat{} WHERE id > ? AND important = 1 GROUP BY monitor_id",
-        store.dialect().by_primary()
+        "SELECT monitor_id, MAX(id) AS id FROM heartbeat{hint} WHERE id > ? AND important = 1 GROUP BY monitor_id"
     );
     let rows = lease.rows(act, sql, values![after]).await?;
     let changes = rows.iter().map(|row| Ok((MonitorId(row.int("monitor_id")?), row.int("id")?)));

@@ -2,6 +2,7 @@
 
 mod assignments;
 mod beats;
+mod beginnings;
 mod certificates;
 mod clocks;
 mod connections;

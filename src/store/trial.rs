@@ -3,6 +3,7 @@
 
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
 
+use super::beginning::Beginnings;
 use super::error::StoreError;
 use super::pool::Store;
 use super::tenure::NodeProcess;
@@ -19,7 +20,7 @@ impl Store {
         windows::plan(self).await?;
         self.last_beats(&[NO_MONITOR]).await?;
         let process = NodeProcess {
-            node: nobody,
+            node: nobody.clone(),
             incarnation: Incarnation(0),
             hostname: String::new(),
             address: String::new(),
@@ -28,7 +29,10 @@ impl Store {
         let mut tenure = self.tenure(process).await?;
         tenure.register(None, 0).await?;
         tenure.read_assignments().await?;
-        tenure.started(&[NO_MONITOR]).await?;
+        let (beginnings, none) = (Beginnings::new(self.clone(), nobody, Incarnation(0)), [NO_MONITOR].into());
+        beginnings.start(&[NO_MONITOR]).await?;
+        beginnings.begin_apart(&none).await?;
+        beginnings.put_aside(&none).await?;
         self.try_keeping_beats().await
     }
 

@@ -98,7 +98,8 @@ const RIGHTS: [Rights; 39] = [
     of("komainu_cluster", "SELECT, UPDATE", READ),
     of("komainu_leader", "SELECT, UPDATE", NOTHING),
     of("komainu_generation", LOG, READ),
-    of("komainu_assignment", ROWS, "SELECT, UPDATE (started_at_ms)"),
+    // A node says how it began a monitor; where a monitor runs it does not say.
+    of("komainu_assignment", ROWS, "SELECT, UPDATE (started_at_ms, begun_by, begun_with, put_aside)"),
     of("komainu_watchdog", ROWS, NOTHING),
     of("komainu_observation", ROWS, NOTHING),
     of("komainu_incident", ROWS, NOTHING),

@@ -16,7 +16,7 @@ use crate::node::run::failure;
 
 pub(crate) mod answer;
 mod canary;
-mod node;
+pub(crate) mod node;
 mod peer;
 
 /// Probes targets; cheap to clone.

@@ -33,11 +33,11 @@ pub(super) struct SignedParams {
 #[derive(ToSchema)]
 #[schema(as = Told, value_type = Object)]
 #[expect(dead_code, reason = "a type of the decision core; the document says no more of it than that it is an object")]
-pub(super) struct Told(Report);
+pub(super) struct SignedReport(Report);
 
 /// What this watchdog sees, told to its peers without the database in between.
 #[utoipa::path(get, path = "/peer/v1/report", tag = "peers", params(SignedParams),
-    responses((status = 200, description = "The report, signed", body = Told),
+    responses((status = 200, description = "The report, signed", body = SignedReport),
         (status = 403, description = "The signature is missing or does not fit", body = Problem)))]
 pub(super) async fn report(context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
     let mut report = Report::clone(&context.state.report.borrow());

@@ -2,12 +2,13 @@
 //!
 //! Where no `openssl` is installed, the cases that need one are left out, and it is said.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::target::Served;
 
 /// Stands before what a case calls such a server.
 const MARK: &str = "openssl: ";
@@ -40,8 +41,8 @@ pub(crate) fn certificate(shown: &str) -> String {
     std::fs::read_to_string(made(shown).join("certificate.pem")).unwrap()
 }
 
-/// Listens until the test's runtime ends.
-pub(crate) async fn serve(shown: &str) -> SocketAddr {
+/// Listens until it is ended.
+pub(crate) async fn serve(shown: &str) -> Served {
     let folder = made(shown);
     let mut server = tokio::process::Command::new("openssl");
     server.args(["s_server", "-accept", "127.0.0.1:0", "-www", "-cert", "certificate.pem", "-key", "key.pem"]);
@@ -55,11 +56,11 @@ pub(crate) async fn serve(shown: &str) -> SocketAddr {
             break address.parse().unwrap();
         }
     };
-    tokio::spawn(async move {
+    let server = tokio::spawn(async move {
         while lines.next_line().await.is_ok_and(|line| line.is_some()) {}
         server.wait().await
     });
-    address
+    (address, Some(server.abort_handle()))
 }
 
 fn found(shown: &str) -> (&'static str, &'static str, &'static str) {

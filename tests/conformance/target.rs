@@ -3,16 +3,22 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use tokio::task::AbortHandle;
+
 use crate::case::Case;
 use crate::{openssl, web, zone};
 
-/// Ends with the test's runtime.
+/// Ends when it is dropped.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
+    server: Option<AbortHandle>,
     /// The certificate of a server of OpenSSL's.
     own: String,
     asked: Log,
 }
+
+/// Where a server listens, and what ends it.
+pub(crate) type Served = (SocketAddr, Option<AbortHandle>);
 
 /// Requests as they came.
 #[derive(Clone, Default)]
@@ -27,16 +33,19 @@ impl Log {
 impl Target {
     pub(crate) async fn start(case: &Case) -> Self {
         let asked = Log::default();
-        let address = match (&case.zone, case.kind()) {
-            (Some(zone), _) => zone::serve(zone.clone(), asked.clone()).await,
-            (None, "group" | "manual" | "ping" | "push") => SocketAddr::from(([127, 0, 0, 1], 9)),
-            (None, _) if case.tls.as_deref().is_some_and(openssl::is_meant) => {
-                openssl::serve(case.tls.as_deref().unwrap_or_default()).await
-            }
-            (None, _) => web::serve(case.clone(), asked.clone()).await,
+        let listening = match (&case.zone, case.kind()) {
+            (Some(zone), _) => Some(zone::serve(zone.clone(), asked.clone()).await),
+            (None, "group" | "manual" | "ping" | "push") => None,
+            (None, _) => match case.tls.as_deref() {
+                // A port that was free a moment ago.
+                Some("closed") => Some((web::closed().await, None)),
+                Some(shown) if openssl::is_meant(shown) => Some(openssl::serve(shown).await),
+                Some(_) | None => Some(web::serve(case.clone(), asked.clone()).await),
+            },
         };
+        let (address, server) = listening.unwrap_or_else(|| (SocketAddr::from(([127, 0, 0, 1], 9)), None));
         let own = case.tls.as_deref().filter(|shown| openssl::is_meant(shown)).map(openssl::certificate);
-        Self { address, own: own.unwrap_or_default(), asked }
+        Self { address, server, own: own.unwrap_or_default(), asked }
     }
 
     pub(crate) fn asked(&self) -> Vec<String> {
@@ -52,5 +61,13 @@ impl Target {
             .replace("{authority}", web::authority())
             .replace("{root}", web::root())
             .replace("{own}", &self.own)
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            server.abort();
+        }
     }
 }

@@ -15,17 +15,18 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::case::{Answer, Case};
-use crate::target::Log;
+use crate::target::{Log, Served};
 
-/// Listens, unless the case is about nobody who does: a port that was free a moment ago.
-pub(crate) async fn serve(case: Case, log: Log) -> SocketAddr {
+/// Where nobody listens.
+pub(crate) async fn closed() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+pub(crate) async fn serve(case: Case, log: Log) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    if case.tls.as_deref() == Some("closed") {
-        return address;
-    }
     let case = Arc::new(case);
-    tokio::spawn(async move {
+    let server = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (case, log) = (Arc::clone(&case), log.clone());
             tokio::spawn(async move {
@@ -42,7 +43,7 @@ pub(crate) async fn serve(case: Case, log: Log) -> SocketAddr {
             });
         }
     });
-    address
+    (address, Some(server.abort_handle()))
 }
 
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, case: &Case, address: SocketAddr, log: &Log) {

@@ -1,16 +1,14 @@
 //! A name server that answers every question with the records of its case (RFC 1035, by hand).
 
-use std::net::SocketAddr;
-
 use tokio::net::UdpSocket;
 
 use crate::case::Zone;
-use crate::target::Log;
+use crate::target::{Log, Served};
 
-pub(crate) async fn serve(zone: Zone, log: Log) -> SocketAddr {
+pub(crate) async fn serve(zone: Zone, log: Log) -> Served {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    tokio::spawn(async move {
+    let server = tokio::spawn(async move {
         let mut asked = [0; 1_500];
         while let Ok((length, peer)) = socket.recv_from(&mut asked).await {
             let question = question(&asked[..length]);
@@ -20,7 +18,7 @@ pub(crate) async fn serve(zone: Zone, log: Log) -> SocketAddr {
             }
         }
     });
-    address
+    (address, Some(server.abort_handle()))
 }
 
 fn question(asked: &[u8]) -> &[u8] {

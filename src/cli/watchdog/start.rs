@@ -99,21 +99,22 @@ pub(super) fn outbox(
     })
 }
 
-/// Looks for monitors that are down, certificates that expire, ids that end, what is gone and steps of the clock,
+/// Looks for monitors that are down, certificates that expire, ids that end, what was put aside, what is gone and steps of the clock,
 /// until the handles are dropped. Publishes how far the ids are used up.
 pub(super) fn alerts(
     store: &Store,
     routing: &Arc<Routing>,
     voice: &Voice,
-) -> ([AbortOnDropHandle<()>; 5], watch::Receiver<Arc<Ids>>) {
+) -> ([AbortOnDropHandle<()>; 6], watch::Receiver<Arc<Ids>>) {
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing), voice.clone());
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
     let (seen, ids) = watch::channel(Arc::default());
     let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), seen);
     let leftover = alerts::leftover::run(store.clone(), Arc::clone(routing));
+    let aside = tokio::spawn(alerts::aside::run(store.clone(), Arc::clone(routing)));
     let steps = tokio::spawn(steps::run(store.clone()));
     let (monitors, certificates) = (tokio::spawn(monitors), tokio::spawn(certificates));
-    let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), steps];
+    let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), aside, steps];
     (tasks.map(AbortOnDropHandle::new), ids)
 }
 

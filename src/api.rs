@@ -47,7 +47,7 @@ mod heartbeats;
 mod incidents;
 mod lb;
 mod metrics;
-mod monitors;
+pub(crate) mod monitors;
 mod moves;
 mod nodes;
 mod openapi;

@@ -10,9 +10,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::node::run::queries;
+
 mod adopt;
 mod apikeys;
-mod apply;
+pub(crate) mod apply;
 mod audit;
 mod client;
 mod cluster;
@@ -25,7 +27,7 @@ mod files;
 mod health;
 mod heaps;
 mod heartbeats;
-mod import;
+pub(crate) mod import;
 mod incidents;
 mod init;
 mod keygen;
@@ -117,6 +119,9 @@ enum Command {
     Wrap(wrap::Args),
     /// Print what a shell needs to complete arguments: `source <(komainu completions bash)`.
     Completions(completions::Args),
+    /// Evaluate the queries of a node's monitors, apart from it: started by nodes themselves.
+    #[command(name = queries::SUBCOMMAND, hide = true)]
+    EvaluateQueries,
 }
 
 impl Command {
@@ -147,6 +152,7 @@ impl Command {
             | Self::Incidents(_)
             | Self::Audit(_)
             | Self::Notify(_)
+            | Self::EvaluateQueries
             | Self::Openapi => false,
         }
     }
@@ -205,6 +211,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Monitors(command) => Box::pin(monitors::run(command)).await,
         Command::Heartbeats(command) => heartbeats::run(command).await,
         Command::Openapi => openapi::run(),
+        Command::EvaluateQueries => queries::serve().map_err(Into::into),
         Command::Completions(args) => {
             completions::run(&args);
             Ok(())

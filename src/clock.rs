@@ -33,6 +33,12 @@ pub fn wall_micros() -> i64 {
     now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
 }
 
+/// How long this process has kept processors busy, in whole seconds.
+pub fn processor_time() -> Duration {
+    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::from_secs(u64::try_from(spent.tv_sec).unwrap_or(0))
+}
+
 /// Sleeps until `deadline`; returns at once when it has passed.
 pub async fn sleep_until(deadline: Mono) {
     let left = deadline.since(now());

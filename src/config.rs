@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Env, Format};
 use figment::{Figment, Provider};
 use komainu_notifiers::Secret;
 use komainu_watchdogs::policy::Policy;
@@ -126,6 +126,19 @@ pub struct Config {
     pub deadman: Option<DeadmanConfig>,
     /// Secrets of heartbeats whose senders cannot change, by name.
     pub heartbeat_secrets: BTreeMap<String, Secret<String>>,
+}
+
+/// TOML by the reader that this crate uses anyway; figment's own is an older one.
+struct Toml;
+
+impl Format for Toml {
+    type Error = toml::de::Error;
+
+    const NAME: &'static str = "TOML";
+
+    fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Self::Error> {
+        toml::from_str(text)
+    }
 }
 
 impl Config {

@@ -12,6 +12,8 @@ pub mod deadman;
 pub mod driver;
 mod final_slash;
 pub mod heartbeat;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod keys;
 pub mod lifecycle;
 pub mod monitor;

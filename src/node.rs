@@ -3,7 +3,7 @@
 //! This file puts the parts together and takes them apart again; each part is a file. [`link`] drives the tenure,
 //! which alone decides whether anything may run here; [`runner`] runs the [`shard`] on time; [`run`] asks targets;
 //! [`beat`] makes beats; [`storage`] stores them; [`slices`] notices edits; [`canary`] tells own trouble from a
-//! target's; [`windows`] knows which monitors are in maintenance; [`server`] answers;
+//! target's; [`beginner`] begins apart what may have ended a node; [`windows`] knows which monitors are in maintenance; [`server`] answers;
 //! [`waiting`] comes before all of them, where the database is away at the start.
 //!
 //! ```text
@@ -15,6 +15,7 @@
 //! ```
 
 pub mod beat;
+pub mod beginner;
 pub mod canary;
 pub mod certificates;
 pub mod link;
@@ -41,7 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
+use komainu_watchdogs::ids::{Incarnation, NodeId};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::tenure::{Input, Tenure};
 use tokio::net::TcpListener;
@@ -54,12 +55,14 @@ pub use komainu_watchdogs::tenure::ExitReason;
 pub use self::schedule::StartSpread;
 pub use self::spec::KINDS;
 
+use self::beginner::Beginner;
 use self::canary::{Canaries, CanaryError};
 use self::certificates::{CertificateKeeper, Seen};
 use self::link::{Identity, Link, SharedTenure};
 use self::pulse::Pulse;
 use self::run::Runs;
 use self::run::http::Caller;
+use self::run::queries::Program;
 use self::runner::{Command, Gauges, Runner};
 use self::server::{DatabaseProbe, Served};
 use self::slices::{Reread, Slices};
@@ -116,6 +119,8 @@ pub struct NodeSettings {
     pub start_spread: StartSpread,
     /// How its server takes those who connect.
     pub entrance: Entrance,
+    /// How queries of monitors are evaluated.
+    pub evaluator: Program,
 }
 
 /// Why a node could not start.
@@ -182,7 +187,6 @@ impl Node {
         let gauges = Arc::new(Gauges::default());
         let (inputs, coming_inputs) = mpsc::unbounded_channel();
         let (commands, coming_commands) = mpsc::unbounded_channel();
-        let (starts, started) = mpsc::unbounded_channel();
         let (rereads, coming_rereads) = mpsc::unbounded_channel();
         let parts = link::Parts {
             tenure: tenure.clone(),
@@ -192,7 +196,6 @@ impl Node {
             storage: storage.clone(),
             trace: Arc::clone(&self.trace),
             gauges: Arc::clone(&gauges),
-            started: starts,
             inputs: inputs.clone(),
         };
         let link = Link::new(parts, coming_inputs);
@@ -206,7 +209,7 @@ impl Node {
             commands: commands.clone(),
             rereads,
         };
-        let mut tasks = self.spawn(&wires, (coming_commands, started, coming_rereads), &ended);
+        let mut tasks = self.spawn(&wires, (coming_commands, coming_rereads), &ended);
         let reason = drive(link, shutdown, leave(commands, storage, inputs)).await;
         ended.cancel();
         while tasks.join_next().await.is_some() {}
@@ -214,21 +217,19 @@ impl Node {
     }
 
     /// Starts all parts but the link.
-    fn spawn(
-        self,
-        wires: &Wires,
-        (coming_commands, started, rereads): Coming,
-        ended: &CancellationToken,
-    ) -> JoinSet<()> {
+    fn spawn(self, wires: &Wires, (coming_commands, rereads): Coming, ended: &CancellationToken) -> JoinSet<()> {
         let pulse = Arc::new(Pulse::new(clock::now()));
         let caller = Caller::new(&self.identity.node, self.settings.user_agent.as_ref());
-        let runs = Arc::new(Runs::new(caller));
+        let runs = Arc::new(Runs::new(caller, self.settings.evaluator.clone()));
         let database =
             Database::new(self.settings.store.clone(), self.identity.node.clone(), self.identity.incarnation);
         let mut tasks = JoinSet::new();
         tasks.spawn(self.canaries.clone().probe(Arc::clone(runs.http()), ended.clone()));
         tasks.spawn(wires.writer(database.clone(), Arc::clone(&self.trace)).run(ended.clone()));
-        tasks.spawn(wires.slices(&self, started, rereads).run(ended.clone()));
+        tasks.spawn(wires.slices(&self, rereads).run(ended.clone()));
+        let (beginner, said) = mpsc::unbounded_channel();
+        let marks = database.beginnings().clone();
+        tasks.spawn(Beginner { marks, runner: wires.commands.clone(), said }.run(ended.clone()));
         let (certificates, seen) = certificates::channel();
         tasks.spawn(wires.certificates(&self, seen).run(ended.clone()));
         let (teller, windows) = windows::channel();
@@ -243,6 +244,7 @@ impl Node {
             pulse,
             storage: wires.storage.clone(),
             certificates,
+            beginner,
             database,
             families: self.settings.store.clone(),
             windows,
@@ -262,9 +264,8 @@ impl Node {
     }
 }
 
-/// What the loop hears; what it started; who wants rows read at once.
-type Coming =
-    (mpsc::UnboundedReceiver<Command>, mpsc::UnboundedReceiver<Vec<MonitorId>>, mpsc::UnboundedReceiver<Reread>);
+/// What the loop hears; who wants rows read at once.
+type Coming = (mpsc::UnboundedReceiver<Command>, mpsc::UnboundedReceiver<Reread>);
 
 /// What connects the parts.
 struct Wires {
@@ -302,18 +303,12 @@ impl Wires {
         }
     }
 
-    fn slices(
-        &self,
-        node: &Node,
-        started: mpsc::UnboundedReceiver<Vec<MonitorId>>,
-        rereads: mpsc::UnboundedReceiver<Reread>,
-    ) -> Slices {
+    fn slices(&self, node: &Node, rereads: mpsc::UnboundedReceiver<Reread>) -> Slices {
         Slices {
             identity: node.identity.clone(),
             store: node.settings.store.clone(),
             tenure: self.tenure.clone(),
             runner: self.commands.clone(),
-            started,
             rereads,
             inputs: self.inputs.clone(),
         }

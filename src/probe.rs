@@ -18,7 +18,7 @@ use crate::tls::Credentials;
 
 pub(crate) mod answer;
 mod canary;
-mod node;
+pub(crate) mod node;
 mod peer;
 
 /// Probes targets; cheap to clone.

@@ -7,8 +7,10 @@
 
 pub mod ahead;
 pub mod apikeys;
+pub mod aside;
 pub mod audit;
 pub mod beats;
+pub mod beginning;
 pub mod capacity;
 mod catalog;
 pub mod certificates;
@@ -38,6 +40,7 @@ mod shard;
 pub mod spool;
 pub mod stats;
 mod tenure;
+mod trial;
 mod url;
 mod value;
 mod watch;

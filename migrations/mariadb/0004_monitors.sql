@@ -16,3 +16,10 @@ ALTER TABLE node ADD COLUMN clock_stepped_ms BIGINT NULL;
 
 -- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
 ALTER TABLE komainu_incident ADD COLUMN IF NOT EXISTS resolved_by VARCHAR(190) NULL;
+
+-- The process that began it apart from others, because a node may have been lost over it, and with how many; taken back once
+-- that run is over. And that no node is to run it any more, until a watchdog has paused it and told people.
+ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS begun_by CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NULL;
+ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS begun_with INT NULL;
+ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS put_aside INT NOT NULL DEFAULT 0;
+CREATE INDEX IF NOT EXISTS komainu_assignment_aside ON komainu_assignment (put_aside);

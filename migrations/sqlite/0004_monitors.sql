@@ -16,3 +16,10 @@ ALTER TABLE node ADD COLUMN clock_stepped_ms INTEGER NULL;
 
 -- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
 ALTER TABLE komainu_incident ADD COLUMN resolved_by TEXT NULL;
+
+-- The process that began it apart from others, because a node may have been lost over it, and with how many; taken back once
+-- that run is over. And that no node is to run it any more, until a watchdog has paused it and told people.
+ALTER TABLE komainu_assignment ADD COLUMN begun_by TEXT NULL;
+ALTER TABLE komainu_assignment ADD COLUMN begun_with INT NULL;
+ALTER TABLE komainu_assignment ADD COLUMN put_aside INT NOT NULL DEFAULT 0;
+CREATE INDEX IF NOT EXISTS komainu_assignment_aside ON komainu_assignment (put_aside);

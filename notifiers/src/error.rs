@@ -4,6 +4,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+/// An error with all its causes, in one line: for a log, and for answers that are texts.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// A message that did not arrive. Never holds a secret or a full webhook URL.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum DeliveryError {

@@ -2,7 +2,6 @@
 //!
 //! Reasons never hold a secret: URLs are taken out of errors, and what an answer repeats of the request is blotted out.
 
-use std::error::Error;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 
-use crate::DeliveryError;
+use crate::error::{DeliveryError, with_causes};
 use crate::words::clip;
 
 /// More of an answer is of no use to anybody.
@@ -92,13 +91,7 @@ pub(crate) fn until(then: Timestamp, now_ms: i64) -> Duration {
 /// Whether anything was told is what matters to whoever tries next.
 fn not_answered(error: reqwest::Error, secrets: &[&str]) -> DeliveryError {
     let error = error.without_url();
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
-    let reason = clip(&blot(&reason, secrets), MAX_SHOWN_CHARS);
+    let reason = clip(&blot(&with_causes(&error), secrets), MAX_SHOWN_CHARS);
     if error.is_connect() || error.is_builder() {
         DeliveryError::Unreached { reason }
     } else {

@@ -21,7 +21,7 @@ pub mod webhook;
 mod words;
 
 pub use channel::{Channel, ChannelError, Settings};
-pub use error::DeliveryError;
+pub use error::{DeliveryError, with_causes};
 pub use kind::Kind;
 pub use notice::{Doubt, EventKind, Item, Lateness, Notice, Severity};
 pub use secret::Secret;

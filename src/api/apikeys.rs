@@ -19,7 +19,7 @@ use crate::store::apikeys::{self, ApiKeyInfo, Scope};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
-pub(super) struct Shown {
+pub(super) struct ApiKeyView {
     id: i64,
     name: String,
     /// `read`, `write` or `admin`.
@@ -52,7 +52,7 @@ struct NewApiKey {
     scope: String,
 }
 
-impl From<ApiKeyInfo> for Shown {
+impl From<ApiKeyInfo> for ApiKeyView {
     fn from(info: ApiKeyInfo) -> Self {
         Self { id: info.id, name: info.name, scope: info.scope.as_str(), created_at: info.created_at }
     }
@@ -60,8 +60,12 @@ impl From<ApiKeyInfo> for Shown {
 
 /// All keys, without the keys themselves.
 #[utoipa::path(get, path = "/apikeys", tag = "apikeys", security(("key" = ["admin"])),
-    responses((status = 200, description = "All of them", body = Items<Shown>)))]
-pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
+    responses((status = 200, description = "All of them", body = Items<ApiKeyView>)))]
+pub(super) async fn list(
+    _: Admin,
+    context: Ctx,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Items<ApiKeyView>>, ApiError> {
     Fields::of_query(query.as_deref()).finish()?;
     Ok(Json(Items::whole(apikeys::list(&context.reads).await?)))
 }

@@ -17,7 +17,7 @@ use crate::store::audit::{self, AuditFilter, AuditRow};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Deed)]
-pub(super) struct Shown {
+pub(super) struct DeedView {
     id: i64,
     #[schema(value_type = Millis)]
     at: Wall,
@@ -32,7 +32,7 @@ pub(super) struct Shown {
     after: Option<Value>,
 }
 
-impl From<AuditRow> for Shown {
+impl From<AuditRow> for DeedView {
     fn from(row: AuditRow) -> Self {
         let parsed = |text: Option<String>| text.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
         Self {
@@ -53,8 +53,8 @@ impl From<AuditRow> for Shown {
         ("who" = Option<String>, Query, max_length = 200, description = "`key/ops`, `cli/ada`, `w1/epoch 7`"),
         ("what" = Option<String>, Query, max_length = 100, description = "`monitor.move`, `node.drain`, `decision` …"),
         ("subject" = Option<String>, Query, max_length = 400, description = "`monitor/7`, `node1`, `routing` …")),
-    responses((status = 200, description = "A page of the trail", body = Items<Shown>)))]
-pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
+    responses((status = 200, description = "A page of the trail", body = Items<DeedView>)))]
+pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<DeedView>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);
     let filter = AuditFilter {

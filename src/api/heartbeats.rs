@@ -19,7 +19,7 @@ use komainu_watchdogs::time::Wall;
 use utoipa::ToSchema;
 
 use self::draft::{HeartbeatChanges, NewHeartbeat};
-use self::shown::{MadeHeartbeat, PushShown, Shown};
+use self::shown::{HeartbeatView, MadeHeartbeat, PushShown};
 use super::auth::{Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
@@ -39,8 +39,12 @@ const OVERLAP_S: i64 = 86_400;
 #[utoipa::path(get, path = "/heartbeats", tag = "heartbeats", security(("key" = ["read"])),
     params(PageParams,
         ("state" = Option<String>, Query, pattern = "^(new|up|late|failed)$", description = "Only those in this state")),
-    responses((status = 200, description = "A page of them", body = Items<Shown>)))]
-pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
+    responses((status = 200, description = "A page of them", body = Items<HeartbeatView>)))]
+pub(super) async fn list(
+    _: Reader,
+    context: Ctx,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Items<HeartbeatView>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);
     let state = fields.text("state", 10);
@@ -56,7 +60,7 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
 /// One heartbeat, without its secret.
 #[utoipa::path(get, path = "/heartbeats/{name}", tag = "heartbeats", security(("key" = ["read"])),
     params(("name" = String, Path, description = "Its name")),
-    responses((status = 200, description = "The heartbeat, with its ETag", body = Shown)))]
+    responses((status = 200, description = "The heartbeat, with its ETag", body = HeartbeatView)))]
 pub(super) async fn show(_: Reader, context: Ctx, Path(name): Path<String>) -> Result<Response, ApiError> {
     let shown = find(&context.reads, &name).await?;
     Ok(precondition::tagged(StatusCode::OK, &shown.etag.clone(), shown))
@@ -104,7 +108,7 @@ pub(super) async fn create(
         ("dry_run" = Option<bool>, Query, description = "Only judge it"),
         ("If-Match" = Option<String>, Header, description = "Only if it is still one of these ETags")),
     request_body = HeartbeatChanges,
-    responses((status = 200, description = "As it is now", body = Shown),
+    responses((status = 200, description = "As it is now", body = HeartbeatView),
         (status = 204, description = "It would be changed"),
         (status = 409, description = "Somebody else changed it meanwhile", body = Problem),
         (status = 412, description = "It was changed since", body = Problem)))]
@@ -191,7 +195,7 @@ pub(super) async fn rotate(
     context: Ctx,
     Path(name): Path<String>,
     Object(mut fields): Object,
-) -> Result<(HeaderMap, Json<Shown>), ApiError> {
+) -> Result<(HeaderMap, Json<HeartbeatView>), ApiError> {
     let overlap_s = fields.integer("overlap_s", 0..=MOST_OVERLAP_S).unwrap_or(OVERLAP_S);
     fields.finish()?;
     let nonce = secret::draw_nonce();
@@ -221,9 +225,9 @@ pub(super) async fn pushes(
     Ok(Json(Items::of(page)))
 }
 
-async fn find(store: &Store, name: &str) -> Result<Shown, ApiError> {
+async fn find(store: &Store, name: &str) -> Result<HeartbeatView, ApiError> {
     let found = heartbeats::get(store, name).await?;
-    found.map(Shown::from).ok_or_else(|| ApiError::not_found("heartbeat", name))
+    found.map(HeartbeatView::from).ok_or_else(|| ApiError::not_found("heartbeat", name))
 }
 
 fn now(context: &Context) -> Wall {

@@ -18,7 +18,7 @@ use crate::store::incidents::{self, Delivery, Event, Incident, IncidentFilter, S
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Incident)]
-pub(super) struct Shown {
+pub(super) struct IncidentView {
     id: i64,
     /// Kind and subject: `node/node1`.
     key: String,
@@ -48,26 +48,26 @@ pub(super) struct Shown {
 /// One incident, with what was and will be told of it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = IncidentStory)]
-pub(super) struct ShownStory {
+pub(super) struct IncidentStoryView {
     #[serde(flatten)]
-    incident: Shown,
-    events: Vec<ShownEvent>,
+    incident: IncidentView,
+    events: Vec<IncidentEventView>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = IncidentEvent)]
-struct ShownEvent {
+struct IncidentEventView {
     /// `opened`, `reminder`, `resolved` …
     event: String,
     summary: String,
     #[schema(value_type = Millis)]
     at: Wall,
-    deliveries: Vec<ShownDelivery>,
+    deliveries: Vec<DeliveryView>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Delivery)]
-struct ShownDelivery {
+struct DeliveryView {
     channel: String,
     /// `waiting`, `sent`, `held` …
     state: String,
@@ -84,19 +84,19 @@ struct ShownDelivery {
     sent_at: Option<Wall>,
 }
 
-impl From<Story> for ShownStory {
+impl From<Story> for IncidentStoryView {
     fn from(story: Story) -> Self {
         let Story { incident, events, deliveries } = story;
         let shown = |event: Event| {
             let of_event = deliveries.iter().filter(|delivery| delivery.event_id == event.id);
-            let deliveries = of_event.cloned().map(ShownDelivery::from).collect();
-            ShownEvent { event: event.kind, summary: event.summary, at: event.at, deliveries }
+            let deliveries = of_event.cloned().map(DeliveryView::from).collect();
+            IncidentEventView { event: event.kind, summary: event.summary, at: event.at, deliveries }
         };
         Self { incident: incident.into(), events: events.into_iter().map(shown).collect() }
     }
 }
 
-impl From<Delivery> for ShownDelivery {
+impl From<Delivery> for DeliveryView {
     fn from(delivery: Delivery) -> Self {
         Self {
             channel: delivery.channel,
@@ -111,7 +111,7 @@ impl From<Delivery> for ShownDelivery {
     }
 }
 
-impl From<Incident> for Shown {
+impl From<Incident> for IncidentView {
     fn from(incident: Incident) -> Self {
         Self {
             id: incident.id,
@@ -135,8 +135,12 @@ impl From<Incident> for Shown {
     params(PageParams,
         ("open" = Option<bool>, Query, description = "Those that are open, or those that are over"),
         ("key" = Option<String>, Query, max_length = 200, description = "A kind (`node`), or kind and subject (`node/node1`)")),
-    responses((status = 200, description = "A page of them", body = Items<Shown>)))]
-pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
+    responses((status = 200, description = "A page of them", body = Items<IncidentView>)))]
+pub(super) async fn list(
+    _: Reader,
+    context: Ctx,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Items<IncidentView>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
     let cut = Cut::take(&mut fields);
     let filter = IncidentFilter { is_open: fields.flag("open"), key: fields.text("key", 200) };
@@ -148,21 +152,21 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
 /// One incident, with what was and will be told of it.
 #[utoipa::path(get, path = "/incidents/{id}", tag = "incidents", security(("key" = ["read"])),
     params(("id" = i64, Path, description = "Its number")),
-    responses((status = 200, description = "The incident", body = ShownStory)))]
-pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Json<ShownStory>, ApiError> {
+    responses((status = 200, description = "The incident", body = IncidentStoryView)))]
+pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Json<IncidentStoryView>, ApiError> {
     story(&context.reads, &id).await
 }
 
 /// Somebody takes care of it: no reminders. A resolved one needs nobody.
 #[utoipa::path(post, path = "/incidents/{id}/ack", tag = "incidents", security(("key" = ["write"])),
     params(("id" = i64, Path, description = "Its number")),
-    responses((status = 200, description = "Noted", body = ShownStory),
+    responses((status = 200, description = "Noted", body = IncidentStoryView),
         (status = 409, description = "It is over already", body = Problem)))]
 pub(super) async fn acknowledge(
     Writer(caller): Writer,
     context: Ctx,
     Path(id): Path<String>,
-) -> Result<Json<ShownStory>, ApiError> {
+) -> Result<Json<IncidentStoryView>, ApiError> {
     let store = &context.state.store;
     let number = id.parse().map_err(|_| ApiError::not_found("incident", &id))?;
     if incidents::acknowledge(store, number, &caller.who()).await? {
@@ -186,14 +190,14 @@ pub(super) struct ResolveIncident {
 /// the next look opens a new incident.
 #[utoipa::path(post, path = "/incidents/{id}/resolve", tag = "incidents", security(("key" = ["write"])),
     params(("id" = i64, Path, description = "Its number")), request_body = ResolveIncident,
-    responses((status = 200, description = "Resolved", body = ShownStory),
+    responses((status = 200, description = "Resolved", body = IncidentStoryView),
         (status = 409, description = "It is over already", body = Problem)))]
 pub(super) async fn resolve(
     Writer(caller): Writer,
     context: Ctx,
     Path(id): Path<String>,
     Object(mut fields): Object,
-) -> Result<Json<ShownStory>, ApiError> {
+) -> Result<Json<IncidentStoryView>, ApiError> {
     let why = fields.required_text("why", 1_000);
     fields.finish()?;
     let store = &context.state.store;
@@ -207,7 +211,7 @@ pub(super) async fn resolve(
     Err(ApiError::conflict("id", format!("incident {id} is over already")))
 }
 
-async fn story(store: &Store, id: &str) -> Result<Json<ShownStory>, ApiError> {
+async fn story(store: &Store, id: &str) -> Result<Json<IncidentStoryView>, ApiError> {
     let unknown = || ApiError::not_found("incident", id);
     let number = id.parse().map_err(|_| unknown())?;
     let found = incidents::get(store, number).await?.ok_or_else(unknown)?;

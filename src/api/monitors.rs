@@ -24,7 +24,7 @@ use crate::store::monitors::{self, MonitorFilter, MonitorState, MonitorView, Tar
 use crate::store::{BeatStatus, LastBeat, Store};
 
 pub(super) mod beats;
-pub(super) mod bulk;
+pub(crate) mod bulk;
 pub(super) mod by_ref;
 mod document;
 pub(super) mod refusal;

@@ -28,7 +28,7 @@ mod tests;
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Node)]
-pub(super) struct Shown {
+pub(super) struct NodeView {
     #[schema(value_type = String)]
     node_id: NodeId,
     name: String,
@@ -118,7 +118,7 @@ struct NodeChange {
     labels: Option<Vec<String>>,
 }
 
-impl From<NodeInfo> for Shown {
+impl From<NodeInfo> for NodeView {
     fn from(info: NodeInfo) -> Self {
         Self {
             node_id: info.node_id,
@@ -144,8 +144,12 @@ impl From<NodeInfo> for Shown {
 
 /// All nodes.
 #[utoipa::path(get, path = "/nodes", tag = "nodes", security(("key" = ["read"])),
-    responses((status = 200, description = "All of them", body = Items<Shown>)))]
-pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<Shown>>, ApiError> {
+    responses((status = 200, description = "All of them", body = Items<NodeView>)))]
+pub(super) async fn list(
+    _: Reader,
+    context: Ctx,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Items<NodeView>>, ApiError> {
     Fields::of_query(query.as_deref()).finish()?;
     Ok(Json(Items::whole(nodes::list(&context.reads).await?)))
 }
@@ -153,14 +157,14 @@ pub(super) async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> 
 /// One node.
 #[utoipa::path(get, path = "/nodes/{id}", tag = "nodes", security(("key" = ["read"])),
     params(("id" = String, Path, description = "Its name")),
-    responses((status = 200, description = "As it is, with its ETag", body = Shown)))]
+    responses((status = 200, description = "As it is, with its ETag", body = NodeView)))]
 pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Result<Response, ApiError> {
     let found = nodes::get(&context.reads, &NodeId::from(id.as_str())).await?;
     found.map(tagged).ok_or_else(|| ApiError::not_found("node", &id))
 }
 
 fn tagged(info: NodeInfo) -> Response {
-    precondition::tagged(StatusCode::OK, &info.etag(), Shown::from(info))
+    precondition::tagged(StatusCode::OK, &info.etag(), NodeView::from(info))
 }
 
 /// Enters a node, and shows its key.
@@ -190,7 +194,7 @@ fn added(context: &Context, new: NewNode) -> Added {
         ("dry_run" = Option<bool>, Query, description = "Only judge it"),
         ("If-Match" = Option<String>, Header, description = "Only if it is still one of these ETags")),
     request_body = NodeChange,
-    responses((status = 200, description = "As it is now", body = Shown),
+    responses((status = 200, description = "As it is now", body = NodeView),
         (status = 204, description = "It would be changed"),
         (status = 412, description = "It was changed since", body = Problem)))]
 #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]

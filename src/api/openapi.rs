@@ -12,7 +12,7 @@
 //!    ```
 //!
 //!    `path` is relative to where the route is mounted; `security` names the scope; no `security`: needs no key.
-//!    Lists take `params(PageParams, ("open" = Option<bool>, Query, description = "…"))` and answer `body = Items<Shown>`.
+//!    Lists take `params(PageParams, ("open" = Option<bool>, Query, description = "…"))` and answer `body = Items<NodeView>`.
 //! 2. What is answered gets `#[derive(ToSchema)]` and a name of its own, `#[schema(as = ApiKey)]`: names are global.
 //!    A type of the core gets `#[schema(value_type = Millis)]` ([`Millis`] for `Wall`, `String` for ids), a fixed text
 //!    `#[schema(value_type = String)]`. Doc comments of fields are their descriptions.

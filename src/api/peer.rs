@@ -36,7 +36,7 @@ pub(super) struct SignedParams {
 #[derive(ToSchema)]
 #[schema(as = Told, value_type = Object)]
 #[expect(dead_code, reason = "a type of the decision core; the document says no more of it than that it is an object")]
-pub(super) struct Told(Report);
+pub(super) struct SignedReport(Report);
 
 /// A caller that showed a certificate, where peers must (`[tls] client_ca`). The signature is looked at besides.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl<S: Sync> FromRequestParts<S> for Certified {
 
 /// What this watchdog sees, told to its peers without the database in between.
 #[utoipa::path(get, path = "/peer/v1/report", tag = "peers", params(SignedParams),
-    responses((status = 200, description = "The report, signed", body = Told),
+    responses((status = 200, description = "The report, signed", body = SignedReport),
         (status = 403, description = "The signature is missing or does not fit", body = Problem)))]
 pub(super) async fn report(_: Certified, context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
     let mut report = Report::clone(&context.state.report.borrow());

@@ -8,6 +8,7 @@ use std::any::Any;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use komainu_notifiers::with_causes;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -270,7 +271,7 @@ impl IntoResponse for ApiError {
         // What a heartbeat's task could not store it has logged once, not once for each sender.
         // Nor what it sheds: that would be as many lines as requests.
         if status.is_server_error() && !matches!(self, Self::Push(_)) && !is_shed {
-            tracing::error!(http.status = status.as_u16(), error = %chain(&self), "request failed");
+            tracing::error!(http.status = status.as_u16(), error = %with_causes(&self), "request failed");
         }
         let mut response = status.into_response();
         if status == StatusCode::UNAUTHORIZED {
@@ -313,16 +314,6 @@ fn is_database_away(error: &StoreError) -> bool {
             | StoreError::SchemaTooNew { .. }
     );
     error.is_lost_connection() || error.is_contention() || error.is_unavailable() || is_unready
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 pub(super) async fn unknown_route(uri: Uri) -> ApiError {

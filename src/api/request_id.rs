@@ -17,7 +17,7 @@ const HEADER: &str = "x-request-id";
 const MOST_CHARS: usize = 64;
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct ProblemWithId<'a> {
     #[serde(flatten)]
     problem: &'a Problem,
     request_id: &'a str,
@@ -39,7 +39,7 @@ pub(super) async fn attach(request: Request, next: Next) -> Response {
 /// The headers that the error set stay; the body is ours.
 fn write(problem: &Problem, id: &str, response: Response) -> Response {
     let (mut parts, _) = response.into_parts();
-    let Ok(body) = serde_json::to_vec(&Told { problem, request_id: id }) else { return parts.into_response() };
+    let Ok(body) = serde_json::to_vec(&ProblemWithId { problem, request_id: id }) else { return parts.into_response() };
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -5,7 +5,7 @@
 //! off is finished by the next.
 
 mod diff;
-mod document;
+pub(crate) mod document;
 mod fields;
 mod performing;
 mod plan;

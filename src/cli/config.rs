@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
+use komainu_notifiers::with_causes;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, WatchdogId};
 use url::Url;
 
@@ -13,7 +14,7 @@ use crate::config::Config;
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::nodes::{self, NodeChange};
 use crate::store::watchdogs::Stillness;
-use crate::store::{DatabaseUrl, Store, StoreError, monitors, watchdogs};
+use crate::store::{Store, StoreError, monitors, watchdogs};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -48,7 +49,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     for plain in names.iter().filter(|url| config.tls.serves() && url.scheme() == "http") {
         print::line(format!("[tls] This process speaks TLS, but advertises {plain}: write https://."));
     }
-    let faults = look_at_database(&config.database.url).await;
+    let faults = look_at_database(&config).await;
     if faults.is_empty() {
         print::line("OK");
         return Ok(());
@@ -60,19 +61,28 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 /// What is wrong with the database, in the store's words, which say what to do.
-async fn look_at_database(url: &DatabaseUrl) -> Vec<String> {
-    let store = match Store::connect(url).await {
+async fn look_at_database(config: &Config) -> Vec<String> {
+    let store = match Store::connect(&config.database.url).await {
         Ok(store) => store,
-        Err(error) => return vec![tell(&error)],
+        Err(error) => return vec![with_causes(&error)],
     };
     if let Err(error) = store.check_schema().await {
-        return vec![tell(&error)];
+        return vec![with_causes(&error)];
     }
-    try_grants(&store).await.iter().map(tell).collect()
+    // A node and a watchdog have each a database user of their own, as a rule; one file may describe both.
+    let is_node = config.node.is_some();
+    let mut faults = vec![];
+    if is_node {
+        faults.extend(store.try_as_node().await.err());
+    }
+    if config.watchdog.is_some() || !is_node {
+        faults.extend(try_as_watchdog(&store).await);
+    }
+    faults.iter().map(|error| with_causes(error)).collect()
 }
 
 /// Reads and writes that find no row: the server looks at the grants before it looks for rows.
-async fn try_grants(store: &Store) -> Vec<StoreError> {
+async fn try_as_watchdog(store: &Store) -> Vec<StoreError> {
     let nobody = NodeId::from("");
     let change = NodeChange { name: Some(String::new()), ..NodeChange::default() };
     let still = Stillness { incarnation: Incarnation(0), seq: 0 };
@@ -81,12 +91,6 @@ async fn try_grants(store: &Store) -> Vec<StoreError> {
         nodes::edit(store, &nobody, &change, &who()).await.err(),
         watchdogs::remove(store, &WatchdogId::from(""), still, &who()).await.err(),
         monitors::delete(store, "", MonitorId(-1), &[]).await.err(),
-        store.try_keeping_beats().await.err(),
     ];
     tried.into_iter().flatten().filter(|error| !matches!(error, StoreError::NoKuma)).collect()
-}
-
-fn tell(error: &StoreError) -> String {
-    let source = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
-    format!("{error}{source}")
 }

@@ -3,7 +3,7 @@
 //! Each gets the ref `kuma-backup/<its id there>`, so that a second run finds what the first one made. Everything is
 //! written in one request that is taken as a whole or refused as a whole; parents are named by their refs.
 
-mod backup;
+pub(crate) mod backup;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use komainu_watchdogs::ids::NodeId;
 
 use super::adopt::who;
@@ -11,6 +11,7 @@ use super::{duration, print};
 use crate::clock;
 use crate::config;
 use crate::store::Store;
+use crate::store::migrate::grants::{self, Account, Accounts, Role};
 use crate::store::migrate::{self, MigrateOptions, MigrationPlan};
 use crate::store::nodes::{self, NewNode};
 
@@ -33,13 +34,33 @@ pub(super) struct Args {
     /// Wait so long until an Uptime Kuma that is starting has made its tables.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with_all = ["without_kuma", "remove"])]
     wait_for_kuma: Option<Duration>,
+    #[command(flatten)]
+    grants: GrantArgs,
     /// Enter this node afterwards, unless it is entered already; may be repeated. `komainu nodes` needs a watchdog.
     #[arg(long = "node", value_name = "ID=ADDRESS", value_parser = node, conflicts_with_all = ["dry_run", "remove"])]
     nodes: Vec<NewNode>,
 }
 
+#[derive(Debug, clap::Args)]
+struct GrantArgs {
+    /// Afterwards give the users of watchdogs and native nodes what they need, and no more (MariaDB). They must be there,
+    /// and the user of this command needs what --dry-run says.
+    #[arg(long, conflicts_with_all = ["dry_run", "remove"])]
+    grant: bool,
+    /// The database user of watchdogs: NAME or NAME@HOST.
+    #[arg(long, value_name = "USER", default_value = "komainu_watchdog")]
+    watchdog_user: Account,
+    /// The database user of native nodes: NAME or NAME@HOST.
+    #[arg(long, value_name = "USER", default_value = "komainu_node")]
+    node_user: Account,
+}
+
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let store = args.database.connect().await?;
+    ensure!(
+        !args.grants.grant || store.url().is_server(),
+        "--grant is for MariaDB: a SQLite file belongs to its owner"
+    );
     if let Some(limit) = args.wait_for_kuma {
         wait_for_kuma(&store, limit).await?;
     }
@@ -50,13 +71,30 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         (true, true) => migrate::plan_removal(&store).await?,
         (true, false) => migrate::remove(&store).await?,
     };
+    let accounts = Accounts { watchdog: args.grants.watchdog_user, node: args.grants.node_user };
     if args.dry_run {
         show(&plan);
+        show_grants(&store, &plan, &accounts);
     } else {
         report(&plan, &store.url().to_string());
     }
     ensure!(plan.from <= plan.to || args.remove, "the database has schema {}, newer than {}", plan.from, plan.to);
+    if args.grants.grant {
+        give(&store, &plan, &accounts).await?;
+    }
     enter(&store, &args.nodes).await
+}
+
+async fn give(store: &Store, plan: &MigrationPlan, accounts: &Accounts) -> anyhow::Result<()> {
+    let Accounts { watchdog, node } = accounts;
+    grants::give(store, plan, accounts).await.with_context(|| {
+        format!(
+            "the tables are there, but {watchdog} and {node} could not be given their grants: make both users (CREATE USER), \
+             and give this one what `komainu migrate --dry-run` prints for it"
+        )
+    })?;
+    print::line(format!("{watchdog} may do what watchdogs do, and {node} what native nodes do"));
+    Ok(())
 }
 
 /// `node1=http://10.0.0.5:3001`
@@ -96,14 +134,24 @@ fn show(plan: &MigrationPlan) {
     for statement in &plan.statements {
         print::line(format!("{};", statement.trim_end_matches(';')));
     }
-    if !plan.grants.is_empty() {
-        print::line("-- grants that the user of the URL needs:");
-    }
-    for grant in &plan.grants {
-        print::line(format!("-- {}", grant.trim_start_matches("-- ")));
-    }
     for note in &plan.notes {
         print::line(format!("-- note: {note}"));
+    }
+}
+
+fn show_grants(store: &Store, plan: &MigrationPlan, accounts: &Accounts) {
+    for (role, statements) in grants::statements(store.url(), plan, accounts) {
+        if statements.is_empty() {
+            continue;
+        }
+        print::line(match role {
+            Role::Migrate => "-- grants of the user of `komainu migrate`, before it runs:",
+            Role::Watchdog => "-- grants of the user of watchdogs, afterwards (`--grant` gives them):",
+            Role::Node => "-- grants of the user of native nodes, afterwards (`--grant` gives them):",
+        });
+        for statement in statements {
+            print::line(format!("-- {statement};"));
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use komainu_watchdogs::ids::NodeId;
 
 use crate::config::{Config, NodeConfig, without_slash};
 use crate::lifecycle;
+use crate::node::run::queries::Program;
 use crate::node::waiting::until_reached;
 use crate::node::{self, ExitReason, NodeSettings};
 use crate::store::Store;
@@ -65,6 +66,7 @@ fn settings(config: Config, node: NodeConfig, (row, store, entrance): (NodeInfo,
         user_agent: node.user_agent,
         start_spread: node.start_spread,
         entrance,
+        evaluator: Program::default(),
     }
 }
 

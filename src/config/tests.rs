@@ -251,3 +251,21 @@ fn a_node_needs_its_own_key_and_no_cluster_key() {
     assert_eq!(node.advertise.map(|url| url.to_string()).as_deref(), Some("http://127.0.0.1:8910/"));
     assert_eq!(node.key, key);
 }
+
+#[test]
+fn a_node_may_be_told_how_its_monitors_name_themselves_and_a_file_may_begin_with_a_byte_order_mark() {
+    let key = ClusterKey::parse(KEY).unwrap().node_key(&"node1".into());
+    let node = |agent: &str| {
+        let key = key.reveal();
+        format!(
+            "\u{feff}[node]\nid = \"node1\"\nkey = \"{key}\"\nuser_agent = \"{agent}\"\n[database]\nurl = \"sqlite:///tmp/x.db\"\n"
+        )
+    };
+    let config = Folder::with(&node("Uptime-Kuma/2.5.3")).load().unwrap();
+    assert!(config.effective().contains("user_agent = \"Uptime-Kuma/2.5.3\""));
+    assert_eq!(config.node.unwrap().user_agent.unwrap(), "Uptime-Kuma/2.5.3");
+    for agent in ["", "a\\nb"] {
+        let problem = "must be a text that a header may hold; leave it out for komainu's own";
+        assert_eq!(fault(&node(agent)), format!("komainu.toml: [node] user_agent: {problem}"));
+    }
+}

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use komainu_notifiers::with_causes;
 use komainu_watchdogs::io::{Input, Write};
 use komainu_watchdogs::time::Mono;
 use tokio::sync::mpsc;
@@ -100,13 +101,7 @@ async fn limited<T>(act: impl Future<Output = Result<T, StoreError>>) -> Result<
 }
 
 pub(super) fn log(error: &StoreError) -> String {
-    let text = chain(error);
+    let text = with_causes(error);
     tracing::warn!(error = text, "database access failed");
     text
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

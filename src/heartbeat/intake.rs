@@ -79,7 +79,7 @@ pub(super) async fn run(
     picture: Picture,
     bell: Bell,
 ) {
-    let mut desk = Desk { store, watchdog, connection: None, is_failing: false };
+    let mut desk = Batcher { store, watchdog, connection: None, is_failing: false };
     let mut company = 1;
     let mut proof_at = clock::now();
     loop {
@@ -146,7 +146,7 @@ fn message_bytes(job: &Job) -> usize {
     job.arrival.told.message.as_ref().map_or(0, String::len)
 }
 
-struct Desk {
+struct Batcher {
     store: Store,
     watchdog: WatchdogId,
     connection: Option<IntakeConnection>,
@@ -154,7 +154,7 @@ struct Desk {
     is_failing: bool,
 }
 
-impl Desk {
+impl Batcher {
     /// Shows the others that pushes can be taken here, by the way that they take.
     async fn prove(&mut self) {
         let is_failing = self.is_failing;

@@ -61,7 +61,7 @@ impl Canary {
         match self {
             Self::Tcp(peer) => TcpStream::connect(peer).await.is_ok(),
             Self::Http(url) => match clients.plain() {
-                Ok(client) => client.get(url).send().await.is_ok(),
+                Ok(client) => client.get(url).headers(clients.usual_headers()).send().await.is_ok(),
                 Err(_) => false,
             },
         }

@@ -109,8 +109,6 @@ pub struct Parts {
     pub trace: Arc<Trace>,
     /// Has the number that goes with each renewal.
     pub gauges: Arc<Gauges>,
-    /// Hears what was started, to note it.
-    pub started: mpsc::UnboundedSender<Vec<MonitorId>>,
     /// For inputs that come back from tasks of the link itself.
     pub inputs: mpsc::UnboundedSender<Input>,
 }
@@ -330,7 +328,6 @@ impl Link {
             tracing::error!(missing = monitors.len() - specs.len(), "monitors to start were not among those read");
         }
         self.held.extend(specs.iter().map(|spec| spec.id));
-        let _ = self.parts.started.send(specs.iter().map(|spec| spec.id).collect());
         let _ = self.parts.runner.send(Command::Start(specs));
     }
 }

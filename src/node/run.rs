@@ -19,6 +19,9 @@ mod manual;
 pub mod names;
 pub mod ping;
 pub mod port;
+pub mod queries;
+mod reading;
+mod room;
 pub mod tls;
 
 #[cfg(test)]
@@ -33,6 +36,7 @@ use komainu_watchdogs::time::Mono;
 use self::certificate::Certificate;
 use self::failure::Failure;
 use self::names::Names;
+use self::queries::{Program, Queries};
 use crate::clock;
 use crate::store::monitors::MonitorSpec;
 
@@ -97,18 +101,24 @@ impl From<Failure> for RunResult {
     }
 }
 
-/// Everything that runs share: HTTP clients, ICMP sockets, and the addresses of names.
+/// Everything that runs share: HTTP clients, ICMP sockets, the addresses of names, and processes for queries.
 pub struct Runs {
     http: Arc<http::Clients>,
     names: Names,
     ping: ping::Sockets,
+    queries: Queries,
 }
 
 impl Runs {
-    /// The runs of one node, which names itself so to HTTP servers.
-    pub fn new(caller: http::Caller) -> Self {
+    /// The runs of one node, which names itself so to HTTP servers; `evaluator` is how queries are evaluated.
+    pub fn new(caller: http::Caller, evaluator: Program) -> Self {
         let names = Names::of_system();
-        Self { http: Arc::new(http::Clients::new(caller, names.clone())), names, ping: ping::Sockets::default() }
+        Self {
+            http: Arc::new(http::Clients::new(caller, names.clone())),
+            names,
+            ping: ping::Sockets::default(),
+            queries: Queries::new(evaluator),
+        }
     }
 
     /// The HTTP clients, which the canaries use as well.
@@ -137,7 +147,7 @@ impl Runs {
         let asking = async {
             match monitor.kind.as_str() {
                 "keyword" => keyword::run(&self.http, monitor).await,
-                "json-query" => json_query::run(&self.http, monitor).await,
+                "json-query" => json_query::run(&self.http, &self.queries, monitor).await,
                 _ => http::run(&self.http, monitor).await,
             }
         };
@@ -180,4 +190,13 @@ async fn resolve(
         return Err(Failure::target(format!("{host} has no address of family {family}")));
     }
     Ok(addresses)
+}
+
+/// For [`crate::hostile`]: columns of JSON, read as a run reads them.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_columns(monitor: &MonitorSpec) {
+    http::read_columns(monitor);
+    if let Ok(conditions) = conditions::Conditions::read(&monitor.conditions) {
+        let _ = conditions.take("record");
+    }
 }

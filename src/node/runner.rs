@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use komainu_watchdogs::beginning::Past;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::tenure::Fence;
 use komainu_watchdogs::time::Mono;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::command::{Command, PushAnswer, PushCall};
 use self::task::Task;
+use super::beginner::Said;
 use super::canary::Canaries;
 use super::certificates::Certificates;
 use super::link::SharedTenure;
@@ -30,6 +32,7 @@ use super::trace::{Event, Trace};
 use super::windows::Windows;
 use crate::clock;
 use crate::clock::database::DatabaseClock;
+use crate::store::StoreError;
 use crate::store::beats::LastBeat;
 use crate::store::families::Families;
 
@@ -70,6 +73,8 @@ pub struct Parts<D, F> {
     pub storage: Storage,
     /// Takes what runs saw of certificates.
     pub certificates: Certificates,
+    /// Hears who is to be begun apart.
+    pub beginner: mpsc::UnboundedSender<Said>,
     /// Has the last ones.
     pub database: D,
     /// Knows the children of groups.
@@ -86,7 +91,10 @@ pub struct Parts<D, F> {
     pub runs_most: usize,
 }
 
-type Reading = (ReadId, Vec<MonitorId>, Option<Vec<LastBeat>>);
+type Reading = (ReadId, Vec<MonitorId>, Option<Read>);
+
+/// The last beats, and what was noted of those that are new before they were started here.
+type Read = (Vec<LastBeat>, Vec<(MonitorId, Past)>);
 
 /// The loop.
 pub struct Runner<D, F> {
@@ -134,7 +142,11 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
                 next_beat_at = now + BEAT;
             }
             self.read_last_beats(now);
-            let wake_at = self.launch_due().map_or(next_beat_at, |due_at| due_at.min(next_beat_at));
+            let due_at = self.launch_due();
+            for said in self.shard.said() {
+                let _ = self.parts.beginner.send(said);
+            }
+            let wake_at = due_at.map_or(next_beat_at, |due_at| due_at.min(next_beat_at));
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command),
@@ -268,6 +280,7 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
                 self.end_runs(&ended);
                 let _ = compared.send(Compared { differs, at });
             }
+            Command::Begin(monitors) => self.shard.begin_apart(now, monitors),
             Command::Push(call) => self.push(call),
             Command::Fate(Fate::Lost(monitors)) => {
                 self.shard.redo(now, &monitors);
@@ -325,10 +338,15 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
         }
         let Some((read, monitors)) = self.shard.unread(READ_MOST) else { return };
         let database = self.parts.database.clone();
+        let unknown = self.shard.unknown(&monitors);
         self.readings.spawn(async move {
-            let last = tokio::time::timeout(READ_TIMEOUT, database.last_beats(&monitors)).await;
-            let last = match last {
-                Ok(Ok(last)) => Some(last),
+            // That they are started is noted before they run: their first run may be this process's end.
+            let reading = async {
+                let last = database.last_beats(&monitors).await?;
+                Ok::<Read, StoreError>((last, database.start(&unknown).await?))
+            };
+            let last = match tokio::time::timeout(READ_TIMEOUT, reading).await {
+                Ok(Ok(read)) => Some(read),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "last beats could not be read");
                     None
@@ -345,7 +363,8 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
     fn remember(&mut self, read: Result<Reading, JoinError>) {
         let now = clock::now();
         match read {
-            Ok((read, asked, Some(last))) => {
+            Ok((read, asked, Some((last, pasts)))) => {
+                self.shard.recall(&pasts);
                 self.shard.remember(now, read, &asked, &last);
                 for early in std::mem::take(&mut self.early_pushes) {
                     self.push(early);

@@ -14,6 +14,7 @@ use komainu_watchdogs::time::{Mono, Wall};
 
 use self::memory::{Held, Memory};
 use super::beat::{self, Previous, Rules, Times};
+use super::beginner::Said;
 use super::push::{self, Report};
 use super::run::RunResult;
 use super::run::certificate::Certificate;
@@ -24,6 +25,7 @@ use crate::store::beats::{BeatStatus, LastBeat};
 use crate::store::monitors::MonitorSpec;
 
 mod memory;
+mod turn;
 
 /// Names one run, so that a result of a monitor that was stopped meanwhile is recognised.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -116,6 +118,7 @@ pub struct Shard {
     schedule: Schedule,
     start_spread: StartSpread,
     is_fenced: bool,
+    said: Vec<Said>,
     runs: u64,
     reads: u64,
 }
@@ -155,6 +158,7 @@ impl Shard {
             self.tokens.extend(token_of(&spec).map(|token| (token.to_owned(), spec.id)));
             self.held.insert(spec.id, Held::new(now, spec));
         }
+        self.said.push(Said::Started);
         self.begin(now, &started);
     }
 
@@ -164,7 +168,8 @@ impl Shard {
         for monitor in monitors {
             self.schedule.remove(*monitor);
             self.unread.remove(monitor);
-            let Some(held) = self.held.remove(monitor) else { continue };
+            let Some(mut held) = self.held.remove(monitor) else { continue };
+            Self::end_turn(&mut held, &mut self.said);
             self.forget_token(&held.spec);
             stopped.extend(held.run);
         }
@@ -254,7 +259,8 @@ impl Shard {
                 continue;
             };
             match may_run(monitor) {
-                Ok(()) => {}
+                Ok(()) if Self::is_its_turn((monitor, &mut held.turn), &mut self.said) => {}
+                Ok(()) => continue,
                 Err(Fence::NotMine) => {
                     // The order to stop it is on its way.
                     self.schedule.set(monitor, now + Duration::from_secs(1));
@@ -281,6 +287,9 @@ impl Shard {
     pub fn finish(&mut self, now: Mono, done: Done) -> Option<Queued> {
         let held = self.held.get_mut(&done.monitor).filter(|held| held.run == Some(done.run))?;
         held.run = None;
+        if !matches!(done.outcome, Outcome::NotAllowed) {
+            Self::end_turn(held, &mut self.said);
+        }
         let result = match done.outcome {
             Outcome::Result(result) => result,
             Outcome::NotAllowed => {
@@ -335,6 +344,7 @@ impl Shard {
         let held = self.held.values_mut().find(|held| held.run == Some(run));
         if let Some(held) = held {
             held.run = None;
+            Self::end_turn(held, &mut self.said);
             self.schedule.set(held.spec.id, now + spec::interval(&held.spec));
         }
     }

@@ -1,5 +1,5 @@
 //! Reads the own monitors' rows in slices, so that edits made in Kuma's UI are noticed without a new generation; and
-//! looks for beats that somebody else makes of them. Also notes in the database what was started.
+//! looks for beats that somebody else makes of them.
 //!
 //! Whoever has just edited a monitor and waits for its next beat can ask that its slice be read at once ([`Reread`]).
 //!
@@ -58,8 +58,6 @@ pub struct Slices {
     pub tenure: SharedTenure,
     /// Hears of edits.
     pub runner: mpsc::UnboundedSender<Command>,
-    /// Tells what was started, to be noted in the database.
-    pub started: mpsc::UnboundedReceiver<Vec<MonitorId>>,
     /// Brings those who do not want to wait for their slice.
     pub rereads: mpsc::UnboundedReceiver<Reread>,
     /// Hears of monitors that came or went.
@@ -144,9 +142,6 @@ impl Slices {
             Some(open) => open,
             None => self.identity.connect(&self.store).await?,
         };
-        while let Ok(started) = self.started.try_recv() {
-            open.started(&started).await?;
-        }
         let rows = open.read_slice(slice.0, slice.1).await?;
         *connection = Some(open);
         let monitors = rows.iter().map(|row| row.id).collect();

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use komainu_watchdogs::beginning::Past;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::trace::Trace;
 use crate::store::beats::keeper::{Attempt, BeatKeeper, Earlier, Receipt};
 use crate::store::beats::{Beat, LastBeat};
+use crate::store::beginning::Beginnings;
 use crate::store::{Store, StoreError};
 
 /// Beats wait so long for company: a statement costs the database more than a row.
@@ -60,6 +62,8 @@ pub trait BeatStore: Send + Sync {
     fn store(&self, attempts: &[Attempt]) -> impl Future<Output = Result<Vec<Receipt>, StoreError>> + Send;
     /// The last beat of each of these monitors.
     fn last_beats(&self, monitors: &[MonitorId]) -> impl Future<Output = Result<Vec<LastBeat>, StoreError>> + Send;
+    /// Notes that these monitors are started now; what was noted of them before.
+    fn start(&self, monitors: &[MonitorId]) -> impl Future<Output = Result<Vec<(MonitorId, Past)>, StoreError>> + Send;
     /// How long an attempt may take.
     fn limit(&self) -> Duration {
         STORE_TIMEOUT
@@ -70,12 +74,19 @@ pub trait BeatStore: Send + Sync {
 #[derive(Clone)]
 pub struct Database {
     keeper: Arc<BeatKeeper>,
+    beginnings: Beginnings,
 }
 
 impl Database {
     /// For one process of that name.
     pub fn new(store: Store, node: NodeId, incarnation: Incarnation) -> Self {
-        Self { keeper: Arc::new(BeatKeeper::new(store, node, incarnation)) }
+        let beginnings = Beginnings::new(store.clone(), node.clone(), incarnation);
+        Self { keeper: Arc::new(BeatKeeper::new(store, node, incarnation)), beginnings }
+    }
+
+    /// Where it is said how monitors are begun.
+    pub fn beginnings(&self) -> &Beginnings {
+        &self.beginnings
     }
 }
 
@@ -86,6 +97,10 @@ impl BeatStore for Database {
 
     async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {
         self.keeper.store().last_beats(monitors).await
+    }
+
+    async fn start(&self, monitors: &[MonitorId]) -> Result<Vec<(MonitorId, Past)>, StoreError> {
+        self.beginnings.start(monitors).await
     }
 
     fn limit(&self) -> Duration {

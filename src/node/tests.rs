@@ -83,6 +83,25 @@ async fn a_paused_monitor_is_not_run_and_goes_on_when_it_is_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_ended_a_node_is_begun_apart_and_what_has_is_not_run_again() {
+    let site = Site::new().await;
+    let [innocent, suspect, deadly] = site.monitors(3, "/").await.try_into().unwrap();
+    // A process that is gone started two of them, and had begun one by itself.
+    let row =
+        |set: &str, monitor: MonitorId| format!("UPDATE komainu_assignment SET {set} WHERE monitor_id = {}", monitor.0);
+    site.sql(&row("started_at_ms = 1000", suspect)).await;
+    site.sql(&row("started_at_ms = 1000, begun_by = '00000000000000ff', begun_with = 1", deadly)).await;
+    let node = site.start();
+    site.until("SELECT COUNT(*) FROM komainu_assignment WHERE put_aside = 1", 1).await;
+    site.beats(suspect, 1).await;
+    let of = |monitor: MonitorId| format!("SELECT COUNT(*) FROM heartbeat WHERE monitor_id = {}", monitor.0);
+    assert!(site.number(&of(innocent)).await >= 3, "it went on for seconds before the other was begun");
+    site.until("SELECT COUNT(*) FROM komainu_assignment WHERE begun_by IS NULL", 3).await;
+    assert_eq!(site.number(&of(deadly)).await, 0);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_nobody_added_says_so() {
     let site = Site::new().await;
     site.sql("DELETE FROM node").await;
@@ -243,6 +262,7 @@ impl Site {
             user_agent: None,
             start_spread: StartSpread::Soon,
             entrance: entrance(Credentials::none(), Proxies::default()),
+            evaluator: Program::default(),
         }
     }
 

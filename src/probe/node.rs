@@ -58,6 +58,13 @@ struct Reread {
     reread_ms: Option<i64>,
 }
 
+/// For [`crate::hostile`]: whoever answers where a node is looked for.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn hostile(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<Health>(bytes);
+    let _ = serde_json::from_slice::<Reread>(bytes);
+}
+
 async fn send(
     http: &reqwest::Client,
     key: &ClusterKey,

@@ -18,6 +18,7 @@ pub(crate) struct Catalog {
     stored_index: Option<String>,
     /// MariaDB: one on (`monitor_id`, `important`, `time`), the same for the last change of state.
     change_index: Option<String>,
+    important_index: Option<String>,
     /// The columns of `monitor` that clients read and write.
     monitor: Table,
 }
@@ -42,8 +43,9 @@ impl Catalog {
         let beat_index = index_on(session, &["monitor_id", "time"]).await?;
         let change_index = index_on(session, &["monitor_id", "important", "time"]).await?;
         let stored_index = index_of(session, "monitor_id").await?;
+        let important_index = index_of(session, "important").await?;
         let monitor = monitor_table(session).await?;
-        Ok(Self { tables, beat_index, stored_index, change_index, monitor })
+        Ok(Self { tables, beat_index, stored_index, change_index, important_index, monitor })
     }
 
     /// For MariaDB, whose optimizer takes the index on `monitor_id` alone while it has no statistics, and then reads
@@ -62,6 +64,13 @@ impl Catalog {
     /// The same for the last change of a monitor's state.
     pub(crate) fn change_hint(&self) -> String {
         self.change_index.as_ref().map(|index| format!(" FORCE INDEX (`{index}`)")).unwrap_or_default()
+    }
+
+    /// The same for the changes of any monitor's state that were stored last: through this index none of the other beats
+    /// is read, of which there are thousands a second. Without it, none of what is older.
+    pub(crate) fn tail_hint(&self, dialect: Dialect) -> String {
+        let by_index = self.important_index.as_ref().map(|index| format!(" FORCE INDEX (`{index}`)"));
+        by_index.unwrap_or_else(|| dialect.by_primary().to_owned())
     }
 
     /// The columns of `monitor`.

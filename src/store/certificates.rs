@@ -23,6 +23,7 @@ use super::incidents::opening::{open_on, resolve_on};
 use super::pool::{Store, in_transaction};
 use super::session::{Session, Sql};
 use super::value::{Row, values};
+use super::watch::text_list;
 
 mod keeping;
 mod own;
@@ -148,7 +149,7 @@ fn words(end: End) -> &'static str {
 struct Looked {
     now: Wall,
     days: Option<Days>,
-    known: BTreeMap<MonitorId, Known>,
+    known: BTreeMap<MonitorId, ExpiringCertificate>,
     open: BTreeMap<MonitorId, (i64, Severity)>,
 }
 
@@ -160,7 +161,7 @@ impl Looked {
 }
 
 /// A monitor and the certificate of its chain that ends first.
-struct Known {
+struct ExpiringCertificate {
     facts: Facts,
     name: String,
     channels: Vec<String>,
@@ -168,7 +169,7 @@ struct Known {
     subject: String,
 }
 
-impl Known {
+impl ExpiringCertificate {
     fn summary(&self, days: u64) -> String {
         let date = self.facts.expires_at.and_then(|at| Timestamp::from_millisecond(at.0).ok());
         let date = date.map(|at| at.strftime("%Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default();
@@ -222,7 +223,7 @@ fn link_columns(session: &Session, link: usize) -> String {
     format!(", {valid_to} AS valid_to{link}, {kind} AS kind{link}, {name} AS name{link}")
 }
 
-fn read(row: &Row) -> Result<Known, StoreError> {
+fn read(row: &Row) -> Result<ExpiringCertificate, StoreError> {
     let mut first: Option<(Wall, String)> = None;
     for link in 0..LINKS {
         let text = |column: &str| row.maybe_text(&format!("{column}{link}"));
@@ -243,10 +244,10 @@ fn read(row: &Row) -> Result<Known, StoreError> {
         is_ours: is_api_made || row.maybe_text("runner")?.as_deref() == Some("native"),
         expires_at,
     };
-    Ok(Known {
+    Ok(ExpiringCertificate {
         facts,
         name: row.text("name")?,
-        channels: serde_json::from_str(&row.text("channels")?).unwrap_or_default(),
+        channels: text_list(&row.text("channels")?),
         subject: subject.unwrap_or_default(),
     })
 }

@@ -14,7 +14,7 @@ use super::error::StoreError;
 use super::pool::{Store, in_transaction};
 use super::session::{Session, Statement};
 use super::value::{Value, values};
-use super::watch::{cluster_row, kinds, leader_row, stamp};
+use super::watch::{cluster_row, leader_row, stamp, text_list};
 
 /// Where the homes of monitors come from at adoption.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,7 +144,7 @@ async fn adopt_in(session: &mut Session, catalog: &Catalog, homes: &Homes) -> Re
 async fn kinds_of(session: &mut Session, node: &NodeId) -> Result<Vec<String>, StoreError> {
     let sql = "SELECT kinds FROM node WHERE node_id = ?";
     let row = session.row("look up a node", sql, values![node]).await?;
-    row.map_or(Ok(vec![]), |row| Ok(kinds(&row.text("kinds")?)))
+    row.map_or(Ok(vec![]), |row| Ok(text_list(&row.text("kinds")?)))
 }
 
 fn can_run(kinds: &[String]) -> String {

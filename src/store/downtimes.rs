@@ -23,6 +23,7 @@ use super::incidents::open_keys;
 use super::pool::{Store, in_transaction};
 use super::session::{Session, Sql};
 use super::value::{Row, values};
+use super::watch::text_list;
 
 /// Monitors looked at together; what is to be opened and resolved of them is one transaction, some ten milliseconds of
 /// locks.
@@ -44,13 +45,12 @@ pub struct Tail {
 /// some seconds back.
 pub async fn tail(store: &Store, after: i64) -> Result<Tail, StoreError> {
     let act = "read the latest beats";
+    let hint = store.catalog().await?.tail_hint(store.dialect());
     let mut lease = store.lease(act).await?;
     let row = lease.row(act, "SELECT COALESCE(MAX(id), 0) AS last FROM heartbeat", vec![]).await?;
     let last_id = row.map_or(Ok(0), |row| row.int("last"))?;
-    // By the primary key, or it reads every important beat there is.
     let sql = format!(
-        "SELECT monitor_id, MAX(id) AS id FROM heartbeat{} WHERE id > ? AND important = 1 GROUP BY monitor_id",
-        store.dialect().by_primary()
+        "SELECT monitor_id, MAX(id) AS id FROM heartbeat{hint} WHERE id > ? AND important = 1 GROUP BY monitor_id"
     );
     let rows = lease.rows(act, sql, values![after]).await?;
     let changes = rows.iter().map(|row| Ok((MonitorId(row.int("monitor_id")?), row.int("id")?)));
@@ -199,7 +199,7 @@ async fn forget_note(session: &mut Session, monitor: MonitorId, noted_at: Option
 }
 
 /// A monitor and what is told of it.
-struct Known {
+struct DownMonitor {
     facts: Facts,
     name: String,
     node: Option<NodeId>,
@@ -212,7 +212,7 @@ async fn known(
     session: &mut Session,
     catalog: &Catalog,
     monitors: &[MonitorId],
-) -> Result<BTreeMap<MonitorId, Known>, StoreError> {
+) -> Result<BTreeMap<MonitorId, DownMonitor>, StoreError> {
     if monitors.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -239,7 +239,7 @@ async fn known(
     rows.iter().map(|row| Ok((MonitorId(row.int("id")?), read(row)?))).collect()
 }
 
-fn read(row: &Row) -> Result<Known, StoreError> {
+fn read(row: &Row) -> Result<DownMonitor, StoreError> {
     let state = row.maybe_int("status")?.and_then(BeatStatus::from_code).map(|status| match status {
         BeatStatus::Down => State::Down,
         BeatStatus::Up => State::Up,
@@ -259,11 +259,11 @@ fn read(row: &Row) -> Result<Known, StoreError> {
         },
         state,
     };
-    Ok(Known {
+    Ok(DownMonitor {
         facts,
         name: row.text("name")?,
         node: row.maybe_node("effective_node")?,
-        channels: serde_json::from_str(&row.text("channels")?).unwrap_or_default(),
+        channels: text_list(&row.text("channels")?),
         message: row.text("msg")?,
         noted_at,
     })
@@ -296,7 +296,7 @@ pub(super) async fn tags(
     Ok(tags)
 }
 
-fn told(monitor: MonitorId, known: &Known, tags: Vec<String>) -> (Alarm, Subject) {
+fn told(monitor: MonitorId, known: &DownMonitor, tags: Vec<String>) -> (Alarm, Subject) {
     let message: String = known.message.chars().take(LONGEST_MESSAGE).collect();
     let alarm = Alarm {
         key: key(monitor),
@@ -308,7 +308,7 @@ fn told(monitor: MonitorId, known: &Known, tags: Vec<String>) -> (Alarm, Subject
     (alarm, subject)
 }
 
-fn summary(monitor: MonitorId, known: Option<&Known>, end: End) -> String {
+fn summary(monitor: MonitorId, known: Option<&DownMonitor>, end: End) -> String {
     let name = known.map_or_else(|| monitor.to_string(), |known| known.name.clone());
     let what = match end {
         End::Up => "is up again",

@@ -21,7 +21,7 @@ pub enum StoreError {
     },
     /// The server does not let this user in.
     #[error(
-        "the database at {url} refuses the user: {reason}; check user, password, database name, and what is granted on it"
+        "the database at {url} refuses the user: {reason}; check user, password and database, and what is granted (`komainu migrate --dry-run`)"
     )]
     AccessDenied {
         /// Without its password.

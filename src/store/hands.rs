@@ -21,7 +21,7 @@ use super::error::StoreError;
 use super::pool::{Store, in_transaction};
 use super::session::Session;
 use super::value::values;
-use super::watch::{cluster_row, kinds, overlay};
+use super::watch::{cluster_row, overlay, text_list};
 
 pub(in crate::store) use drains::pinned_to;
 pub use drains::{Drain, ask_recover, drain, resume};
@@ -153,8 +153,8 @@ async fn targets(session: &mut Session) -> Result<Vec<Target>, StoreError> {
         Ok(Target {
             node: row.node("node_id")?,
             overlay: overlay(&row.text("overlay")?),
-            kinds: kinds(&row.text("kinds")?),
-            labels: kinds(&row.text("labels")?),
+            kinds: text_list(&row.text("kinds")?),
+            labels: text_list(&row.text("labels")?),
         })
     };
     rows.iter().map(target).collect()

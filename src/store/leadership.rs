@@ -3,6 +3,7 @@
 //! Owns: claiming, renewing and giving up as DESIGN §5 says. Any error, timeout or mismatch closes the connection,
 //! which gives the lock back; the next attempt makes a new one. When to claim is the core's to decide.
 
+use komainu_notifiers::with_causes;
 use komainu_watchdogs::decision::{Commit, Decision};
 use komainu_watchdogs::facts::{LeaderRow, Shard};
 use komainu_watchdogs::ids::{Epoch, Incarnation};
@@ -31,10 +32,10 @@ pub struct Leadership {
     cluster: String,
     identity: WatchdogIdentity,
     incarnation: Incarnation,
-    link: Option<Link>,
+    link: Option<LockSession>,
 }
 
-struct Link {
+struct LockSession {
     session: Session,
     lock: LeaderLock,
 }
@@ -56,7 +57,7 @@ impl Leadership {
                 Ok(LeadershipAnswer::Released)
             }
         };
-        let answer = answer.unwrap_or_else(|error| LeadershipAnswer::Failed(chain(&error)));
+        let answer = answer.unwrap_or_else(|error| LeadershipAnswer::Failed(with_causes(&error)));
         if matches!(answer, LeadershipAnswer::Failed(_) | LeadershipAnswer::Deposed(_)) {
             self.link = None;
         }
@@ -76,7 +77,7 @@ impl Leadership {
                     if attempt < ATTEMPTS && link.session.is_clean() => {}
                 Err(error) => {
                     self.link = None;
-                    return Commit::Failed(chain(&error));
+                    return Commit::Failed(with_causes(&error));
                 }
             }
         }
@@ -114,7 +115,7 @@ impl Leadership {
         Ok(LeadershipAnswer::Attempted { locked, row })
     }
 
-    async fn connect(&self) -> Result<Link, StoreError> {
+    async fn connect(&self) -> Result<LockSession, StoreError> {
         let mut session = Session::connect_afar(&self.url).await?;
         if session.dialect() == Dialect::MariaDb {
             // A holder whose host vanished is freed in 10 s, not in hours.
@@ -124,7 +125,7 @@ impl Leadership {
         if lock.is_nothing() {
             session.write_singly();
         }
-        Ok(Link { session, lock })
+        Ok(LockSession { session, lock })
     }
 
     async fn claim(&mut self, seen: Epoch, with_lock: bool) -> Result<LeadershipAnswer, StoreError> {
@@ -177,7 +178,7 @@ enum Written {
     Rows(u64),
 }
 
-impl Link {
+impl LockSession {
     /// Writes only while the lock is held, if it needs to be, and the server takes writes; on MariaDB in one round trip.
     ///
     /// Both are asked into variables of the session: a replica that repeats the statement gets their values with it, where
@@ -206,16 +207,4 @@ impl Link {
             (true, true) => Written::Rows(written.changed),
         })
     }
-}
-
-/// The error with its sources, for an answer that is a text.
-fn chain(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

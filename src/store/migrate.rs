@@ -4,6 +4,7 @@
 //! watchdogs and nodes [`check`] and stop.
 
 mod found;
+pub mod grants;
 mod widening;
 
 use super::catalog::Catalog;
@@ -11,7 +12,6 @@ use super::dialect::Dialect;
 use super::error::StoreError;
 use super::pool::Store;
 use super::session::{Purpose, Session};
-use super::url::{DatabaseUrl, Place};
 use found::{Found, NodeOrigin};
 use komainu_watchdogs::ids::Nonce;
 use std::time::Duration;
@@ -117,8 +117,8 @@ pub struct MigrationPlan {
     pub to: u32,
     /// SQL, in order; empty: nothing to do.
     pub statements: Vec<String>,
-    /// The grants that the user of the URL needs, for MariaDB.
-    pub grants: Vec<String>,
+    /// Tables on which watchdogs and native nodes get [`grants`], once it is carried out.
+    pub tables: Vec<&'static str>,
     /// For people: what is peculiar to this database.
     pub notes: Vec<String>,
 }
@@ -126,7 +126,7 @@ pub struct MigrationPlan {
 /// Reads what is there and says what [`apply`] would do.
 pub async fn plan(store: &Store, options: MigrateOptions) -> Result<MigrationPlan, StoreError> {
     let mut lease = store.lease("read the schema").await?;
-    plan_on(&mut lease, store.url(), options).await
+    plan_on(&mut lease, options).await
 }
 
 /// Brings the schema up to date; does nothing when it is.
@@ -134,7 +134,7 @@ pub async fn apply(store: &Store, options: MigrateOptions) -> Result<MigrationPl
     let mut session = connect(store).await?;
     widening::widen_large(&mut session).await?;
     session.begin("migrate", Purpose::Write).await?;
-    let planned = plan_on(&mut session, store.url(), options).await;
+    let planned = plan_on(&mut session, options).await;
     let outcome = carry_out(&mut session, planned).await;
     let done = session.end("migrate", outcome).await;
     session.close().await;
@@ -158,7 +158,7 @@ pub async fn has_kuma(store: &Store) -> Result<bool, StoreError> {
 /// What [`remove`] would do.
 pub async fn plan_removal(store: &Store) -> Result<MigrationPlan, StoreError> {
     let mut lease = store.lease("read the schema").await?;
-    plan_removal_on(&mut lease, store.url()).await
+    plan_removal_on(&mut lease).await
 }
 
 /// Takes everything of komainu out again. What was there before stays: Kuma's tables, and a `node` table of the fork
@@ -166,7 +166,7 @@ pub async fn plan_removal(store: &Store) -> Result<MigrationPlan, StoreError> {
 pub async fn remove(store: &Store) -> Result<MigrationPlan, StoreError> {
     let mut session = connect(store).await?;
     session.begin("remove komainu", Purpose::Write).await?;
-    let planned = plan_removal_on(&mut session, store.url()).await;
+    let planned = plan_removal_on(&mut session).await;
     let outcome = carry_out(&mut session, planned).await;
     let done = session.end("remove komainu", outcome).await;
     session.close().await;
@@ -217,24 +217,20 @@ async fn carry_out(
     Ok(plan)
 }
 
-async fn plan_on(
-    session: &mut Session,
-    url: &DatabaseUrl,
-    options: MigrateOptions,
-) -> Result<MigrationPlan, StoreError> {
+async fn plan_on(session: &mut Session, options: MigrateOptions) -> Result<MigrationPlan, StoreError> {
     let found = Found::read(session).await?;
     refuse_newer(found.version)?;
+    let makes_kuma = options.without_kuma || !found.kuma_tables.is_empty();
     let mut plan = MigrationPlan {
         from: found.version,
         to: SCHEMA.max(found.version),
         statements: vec![],
-        grants: grants(url),
+        tables: grants::tables(|table| found.catalog.has_table(table), makes_kuma && found.version < SCHEMA),
         notes: found.notes(),
     };
     if found.version >= SCHEMA {
         return Ok(plan);
     }
-    let makes_kuma = options.without_kuma || !found.kuma_tables.is_empty();
     if !found.catalog.has_table("monitor") && !makes_kuma {
         return Err(StoreError::NoKuma);
     }
@@ -325,7 +321,7 @@ fn first_rows(dialect: Dialect, found: &Found) -> [String; 3] {
     ]
 }
 
-async fn plan_removal_on(session: &mut Session, url: &DatabaseUrl) -> Result<MigrationPlan, StoreError> {
+async fn plan_removal_on(session: &mut Session) -> Result<MigrationPlan, StoreError> {
     let found = Found::read(session).await?;
     refuse_newer(found.version)?;
     let mut statements = vec![];
@@ -344,7 +340,7 @@ async fn plan_removal_on(session: &mut Session, url: &DatabaseUrl) -> Result<Mig
     }
     // Without a record nothing was migrated, and what a migration would say is of no interest.
     let notes = if found.recorded.is_some() { found.notes() } else { vec![] };
-    Ok(MigrationPlan { from: found.version, to: 0, statements, grants: grants(url), notes })
+    Ok(MigrationPlan { from: found.version, to: 0, statements, tables: vec![], notes })
 }
 
 /// The statements of a file, without its comments.
@@ -360,15 +356,6 @@ fn adds_to_node(statement: &str) -> bool {
 /// `c` of `ALTER TABLE node ADD COLUMN c …`.
 fn added_column(statement: &str) -> &str {
     statement.split_whitespace().nth(5).unwrap_or_default()
-}
-
-fn grants(url: &DatabaseUrl) -> Vec<String> {
-    let Place::MariaDb(address) = url.place() else { return vec![] };
-    let (database, user) = (url.database(), address.username());
-    vec![
-        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON `{database}`.* TO '{user}'@'%'; -- watchdogs, nodes, migrate"),
-        format!("GRANT CREATE, ALTER, DROP, INDEX, REFERENCES ON `{database}`.* TO '{user}'@'%'; -- migrate only"),
-    ]
 }
 
 /// Table and column of each stored time of ours, by type and name.

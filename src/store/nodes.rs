@@ -17,7 +17,7 @@ use super::hands::deed;
 use super::pool::{Store, in_transaction};
 use super::session::Session;
 use super::value::{Row, Value, values};
-use super::watch::{kinds, overlay};
+use super::watch::{overlay, text_list};
 
 pub use deletion::{Deletion, DeletionWish, delete};
 
@@ -159,8 +159,8 @@ fn info(row: &Row) -> Result<NodeInfo, StoreError> {
         hostname: row.text("hostname")?,
         weight: row.small("weight")?,
         capacity: row.maybe_int("capacity")?.map(|_| row.small("capacity")).transpose()?,
-        kinds: kinds(&row.text("kinds")?),
-        labels: kinds(&row.text("labels")?),
+        kinds: text_list(&row.text("kinds")?),
+        labels: text_list(&row.text("labels")?),
         drains_pinned: row.flag("drains_pinned")?,
         recover_asked: row.flag("recover_asked")?,
         runner: row.maybe_text("runner")?,
@@ -305,7 +305,7 @@ async fn edit_in(
 }
 
 fn etag_of(row: &Row) -> Result<String, StoreError> {
-    let (kinds, labels) = (kinds(&row.text("kinds")?), kinds(&row.text("labels")?));
+    let (kinds, labels) = (text_list(&row.text("kinds")?), text_list(&row.text("labels")?));
     let capacity = row.maybe_int("capacity")?;
     let weight: u32 = row.small("weight")?;
     Ok(etag(&json!([row.text("node_name")?, row.text("address")?, weight, capacity, kinds, labels])))
@@ -331,8 +331,8 @@ fn edits(row: &Row, change: &NodeChange) -> Result<Vec<Edit>, StoreError> {
         ("address", "address", json!(row.text("address")?), text(&change.address), false),
         ("weight", "weight", json!(row.small("weight")?), change.weight.map(|it| (it.into(), json!(it))), true),
         ("capacity", "capacity", json!(capacity), change.capacity.map(|it| (it.into(), json!(it))), true),
-        ("kinds", "kinds", json!(kinds(&row.text("kinds")?)), list(&change.kinds), true),
-        ("labels", "labels", json!(kinds(&row.text("labels")?)), list(&change.labels), true),
+        ("kinds", "kinds", json!(text_list(&row.text("kinds")?)), list(&change.kinds), true),
+        ("labels", "labels", json!(text_list(&row.text("labels")?)), list(&change.labels), true),
     ];
     let edits = all.into_iter().filter_map(|(name, column, before, change, is_planned_with)| {
         let (value, after) = change.filter(|(_, after)| *after != before)?;

@@ -185,7 +185,7 @@ impl Store {
         catalog
     }
 
-    /// A migration changed tables and columns.
+    /// Tables, columns or indexes were changed: the next statement is made of what there is then.
     pub(crate) fn forget_catalog(&self) {
         *self.shared.catalog.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -200,7 +200,7 @@ impl Store {
             Some(session) => session,
             None => Session::connect(&self.shared.url).await?,
         };
-        Ok(Lease { session: Some(session), pool: Arc::clone(&self.pool), _permit: permit })
+        Ok(Lease { session: Some(session), store: self.clone(), _permit: permit })
     }
 
     /// A limit that was chosen for a near database, with room for the trips to this one.
@@ -222,7 +222,7 @@ impl Store {
 /// A borrowed connection.
 pub(crate) struct Lease {
     session: Option<Session>,
-    pool: Arc<Pool>,
+    store: Store,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -242,8 +242,12 @@ impl DerefMut for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take().filter(Session::is_clean) {
-            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        let Some(mut session) = self.session.take() else { return };
+        if session.take_misfit() {
+            self.store.forget_catalog();
+        }
+        if session.is_clean() {
+            self.store.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         }
     }
 }

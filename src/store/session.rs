@@ -105,6 +105,8 @@ pub(crate) struct Session {
     /// A statement was sent and its answer not yet seen: dropped in between, the connection is of no use.
     in_flight: bool,
     statements: u64,
+    /// A statement named an index, a column or a table that is not there any more.
+    found_misfit: bool,
     distance: Arc<Distance>,
     /// When the last statement left.
     sent_at: Mono,
@@ -146,6 +148,7 @@ impl Session {
             in_transaction: false,
             in_flight: false,
             statements: 0,
+            found_misfit: false,
             distance: Arc::clone(url.distance()),
             sent_at: Mono::default(),
             writes_singly: false,
@@ -322,6 +325,11 @@ impl Session {
         self.arrive(act, answer)
     }
 
+    /// Whether what is known of the tables was seen to be out of date, since this was asked last.
+    pub(crate) fn take_misfit(&mut self) -> bool {
+        std::mem::take(&mut self.found_misfit)
+    }
+
     fn depart(&mut self, act: &'static str) -> Result<(), StoreError> {
         if self.in_flight {
             return Err(StoreError::Lost { act, reason: "an earlier statement was never answered".to_owned() });
@@ -344,6 +352,7 @@ impl Session {
             self.distance.note(clock::now().since(self.sent_at));
         }
         self.in_flight = answer.as_ref().is_err_and(StoreError::is_lost_connection);
+        self.found_misfit |= answer.as_ref().is_err_and(StoreError::is_of_catalog);
         answer
     }
 }

@@ -13,7 +13,7 @@ use komainu_watchdogs::ids::{Generation, MonitorId};
 use super::error::StoreError;
 use super::session::Session;
 use super::value::Row;
-use super::watch::{kinds, stamp};
+use super::watch::{stamp, text_list};
 
 const ACT: &str = "read the assignments";
 
@@ -49,7 +49,7 @@ fn source(row: &Row) -> Result<Option<Source>, StoreError> {
 
 /// The labels that a monitor's node must bear: a JSON list, and the values of its tags, each a list with commas.
 pub(super) fn run_on(row: &Row) -> Result<Vec<String>, StoreError> {
-    let said: Vec<String> = kinds(&row.maybe_text("run_on")?.unwrap_or_default());
+    let said: Vec<String> = text_list(&row.maybe_text("run_on")?.unwrap_or_default());
     let tagged = row.maybe_text("tagged")?.unwrap_or_default();
     Ok(said.into_iter().chain(labels_of(&tagged)).collect::<BTreeSet<_>>().into_iter().collect())
 }
@@ -107,7 +107,7 @@ pub(crate) async fn read(session: &mut Session, limit: Duration) -> Result<Shard
 fn labels(said: &[Row], tagged: &[Row]) -> Result<BTreeMap<i64, BTreeSet<String>>, StoreError> {
     let mut labels: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
     for row in said {
-        labels.entry(row.int("monitor_id")?).or_default().extend(kinds(&row.text("run_on")?));
+        labels.entry(row.int("monitor_id")?).or_default().extend(text_list(&row.text("run_on")?));
     }
     for row in tagged {
         let value = row.maybe_text("value")?.unwrap_or_default();

@@ -6,17 +6,16 @@
 use std::sync::Arc;
 
 use komainu_watchdogs::clocks::CLOCK_OFF;
-use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, Stamp};
+use komainu_watchdogs::ids::{Incarnation, NodeId, Stamp};
 use komainu_watchdogs::tenure::OwnRow;
 
 use super::catalog::Catalog;
-use super::decisions::id_list;
 use super::error::StoreError;
 use super::monitors::MonitorSpec;
 use super::monitors::columns::SpecColumns;
 use super::nodes;
 use super::pool::Store;
-use super::session::{Session, Sql};
+use super::session::Session;
 use super::value::{Value, values};
 use super::watch::stamp;
 use crate::clock;
@@ -25,9 +24,6 @@ use crate::clock::database::DatabaseClock;
 /// Rows of monitors in memory at once: undigested they take ten times the room. What is read by later statements is at
 /// least as new as the stamp too.
 const READ_BATCH: usize = 1_000;
-
-/// Monitors whose start is noted by one statement.
-const STARTED_BATCH: usize = 1_000;
 
 /// What a node process says of itself when it registers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -197,29 +193,13 @@ impl TenureConnection {
         }
     }
 
-    /// Notes that these monitors were started just now, so that a monitor which was paused for months does not count
-    /// as overdue at once.
-    pub async fn started(&mut self, monitors: &[MonitorId]) -> Result<(), StoreError> {
-        let mut ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
-        ids.sort_unstable();
-        for part in ids.chunks(STARTED_BATCH) {
-            let values = values![&self.node, &self.node, self.incarnation];
-            let session = self.session().await?;
-            let sql = format!(
-                "UPDATE komainu_assignment{} SET started_at_ms = {} WHERE monitor_id IN ({}) AND effective_node = ? \
-                 AND EXISTS (SELECT 1 FROM node n WHERE n.node_id = ? AND n.incarnation = ?)",
-                session.dialect().by_primary(),
-                session.dialect().now_ms(),
-                id_list(part)
-            );
-            session.execute("note the starts", Sql::Once(sql), values).await?;
-        }
-        Ok(())
-    }
-
     /// Gives the row back: nothing of this process runs any more. `false`: it was another's already.
     pub async fn release(&mut self) -> Result<bool, StoreError> {
+        // Whoever ends in order was ended by no monitor.
+        let sql = "UPDATE komainu_assignment SET begun_by = NULL, begun_with = NULL \
+             WHERE effective_node = ? AND begun_by = ?";
         let values = values![&self.node, self.incarnation];
+        self.session().await?.execute("take back what was begun", sql, values.clone()).await?;
         let sql = "UPDATE node SET incarnation = NULL, is_released = 1 WHERE node_id = ? AND incarnation = ?";
         Ok(self.session().await?.execute("release the lease", sql, values).await? == 1)
     }

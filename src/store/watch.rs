@@ -10,7 +10,7 @@ mod words;
 
 pub use errands::Errands;
 
-pub(super) use round::{applied, cluster_row, kinds, leader_row, overlay, overlay_text, stamp, watchdog_row};
+pub(super) use round::{applied, cluster_row, leader_row, overlay, overlay_text, stamp, text_list, watchdog_row};
 
 use komainu_watchdogs::facts::Round;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};

@@ -2,6 +2,7 @@
 
 use komainu::node::run::Runs;
 use komainu::node::run::http::Caller;
+use komainu::node::run::queries::{Program, SUBCOMMAND};
 use komainu::store::monitors::MonitorSpec;
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::target::Target;
 
 /// As this suite names the node.
 pub(crate) fn runs() -> Runs {
-    Runs::new(Caller::new(&NodeId::from("node1"), None))
+    Runs::new(Caller::new(&NodeId::from("node1"), None), Program::at(env!("CARGO_BIN_EXE_komainu"), &[SUBCOMMAND]))
 }
 
 pub(crate) fn spec(case: &Case, target: &Target) -> MonitorSpec {

@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use komainu::keys::ClusterKey;
 use komainu::store::apikeys::{self, Scope};
-use komainu::store::migrate::{self, MigrateOptions};
+use komainu::store::migrate::grants::{self, Accounts};
+use komainu::store::migrate::{self, MigrateOptions, MigrationPlan};
 use komainu::store::{DatabaseUrl, Store, nodes};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -54,6 +55,21 @@ impl Default for Shape {
     fn default() -> Self {
         Self { watchdogs: 3, nodes: 3, monitors: 30, interval: 2, with_proxies: false }
     }
+}
+
+/// The database user of a process.
+fn user_of(process: &str) -> &'static str {
+    if process.starts_with("node") { "komainu_node" } else { "komainu_watchdog" }
+}
+
+/// Users who may do what their processes do and no more, so that a grant which is missing is a story that fails.
+async fn make_users(database: &Database, store: &Store, plan: &MigrationPlan) {
+    let Database::MariaDb(_) = database else { return };
+    let accounts = Accounts { watchdog: user_of("w1").parse().unwrap(), node: user_of("node1").parse().unwrap() };
+    for account in [&accounts.watchdog, &accounts.node] {
+        database.execute(&format!("CREATE USER IF NOT EXISTS {account}")).await;
+    }
+    grants::give(store, plan, &accounts).await.unwrap();
 }
 
 /// Everything of one story; ended when dropped.
@@ -93,7 +109,7 @@ impl Cluster {
         let upstream = cluster.server.as_ref().expect("proxies stand before MariaDB").port();
         for name in Self::names("w", shape.watchdogs).chain(Self::names("node", shape.nodes)) {
             let proxy = Proxy::start(upstream).await;
-            let (near, far) = (server::url(upstream, "kuma"), server::url(proxy.port(), "kuma"));
+            let (near, far) = (format!(":{upstream}/kuma"), format!(":{}/kuma", proxy.port()));
             cluster.edit_config(&name, |text| text.replace(&near, &far));
             cluster.proxies.insert(name, proxy);
         }
@@ -156,7 +172,8 @@ impl Cluster {
         if !ground.is_empty() {
             database.execute(&ground).await;
         }
-        migrate::apply(&store, MigrateOptions { without_kuma: ground.is_empty() }).await.unwrap();
+        let plan = migrate::apply(&store, MigrateOptions { without_kuma: ground.is_empty() }).await.unwrap();
+        make_users(&database, &store, &plan).await;
         database.watch_history().await;
         let api_key = add_api_key(&store).await;
         let mut cluster = Self {
@@ -225,10 +242,19 @@ impl Cluster {
             Some(proxy) => server::url(proxy.port(), "kuma"),
             None => url.to_owned(),
         };
+        let url = url.replacen("root@", &format!("{}@", user_of(name)), 1);
         let text =
             format!("[cluster]\nname = \"test\"\nkey = \"{}\"\n[database]\nurl = \"{url}\"\n{section}", key.reveal());
         std::fs::write(self.config(name), text).unwrap();
         self.ports.insert(name.to_owned(), port);
+    }
+
+    /// Lets its users at the tables that a story made, as `komainu migrate --grant` would.
+    pub(crate) async fn give_new_tables(&self) {
+        let Database::MariaDb(url) = &self.database else { return };
+        let store = Store::connect(&DatabaseUrl::parse(url).unwrap()).await.unwrap();
+        let plan = migrate::plan(&store, MigrateOptions::default()).await.unwrap();
+        make_users(&self.database, &store, &plan).await;
     }
 
     /// Where its files are.

@@ -2,6 +2,7 @@
 
 mod assignments;
 mod beats;
+mod beginnings;
 mod certificates;
 mod clocks;
 mod connections;
@@ -10,6 +11,7 @@ mod downtimes;
 mod families;
 mod figures;
 mod fixture;
+mod grants;
 mod hands;
 mod heartbeats;
 mod incidents;

@@ -14,6 +14,7 @@
 
 pub mod alarms;
 pub mod assess;
+pub mod beginning;
 pub mod blackout;
 pub mod capacity;
 pub mod certificate;

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot be set up has failed")]
 
 mod scenarios {
+    mod beginning;
     mod blackout;
     mod caution;
     mod handover;

@@ -54,6 +54,11 @@ local KINDS = {
   keeps_sessions = "boolean",
 }
 
+-- Numbers without an end cannot be written down for the other processes.
+local function has_an_end(number)
+  return number > -math.huge and number < math.huge
+end
+
 local function wrong_line(line)
   if type(line) ~= "table" then
     return "a node that is none"
@@ -63,9 +68,12 @@ local function wrong_line(line)
       return "a node's " .. name .. " is no " .. kind
     end
   end
-  -- It becomes a header. Numbers without an end cannot be written down for the other processes.
-  if line.node_id:find("^$") or line.node_id:find("%c") or not (line.load >= 0 and line.load < math.huge) then
-    return "a node's id or load cannot be"
+  -- It becomes a header.
+  if line.node_id:find("^$") or line.node_id:find("%c") then
+    return "a node's id cannot be"
+  end
+  if line.load < 0 or not has_an_end(line.load) or not has_an_end(line.monitor_count) then
+    return "a node's load or monitor_count cannot be"
   end
   return nil
 end
@@ -78,6 +86,10 @@ function field.wrong(answer)
   end
   if answer.pinned_node ~= nil and type(answer.pinned_node) ~= "string" then
     return "the pinned node is no string"
+  end
+  local generation = answer.generation
+  if generation ~= nil and (type(generation) ~= "number" or not has_an_end(generation)) then
+    return "the generation is no number"
   end
   local count = 0
   for _, line in pairs(answer.nodes) do

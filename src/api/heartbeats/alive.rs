@@ -15,7 +15,7 @@ use crate::heartbeat::{Alive, PeerAnswer, peer_path};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Alive)]
-struct Shown<'a> {
+struct AliveView<'a> {
     #[schema(value_type = String)]
     name: &'a str,
     /// `null`: nobody knows.
@@ -29,16 +29,16 @@ struct Shown<'a> {
 /// Whether a heartbeat is alive, for outside uptime services. HEAD answers the same status.
 #[utoipa::path(get, path = "/heartbeats/{name}", tag = "watching",
     params(("name" = String, Path, description = "Its name")),
-    responses((status = 200, description = "It is alive", body = Shown<'_>),
-        (status = 404, description = "It is late, failed, never seen or unknown", body = Shown<'_>),
-        (status = 503, description = "This watchdog cannot say", body = Shown<'_>)))]
+    responses((status = 200, description = "It is alive", body = AliveView<'_>),
+        (status = 404, description = "It is late, failed, never seen or unknown", body = AliveView<'_>),
+        (status = 503, description = "This watchdog cannot say", body = AliveView<'_>)))]
 pub(in crate::api) async fn show(context: Ctx, Path(name): Path<String>) -> Response {
     let (code, alive, state) = match context.state.heartbeats.alive(&name).await {
         Alive::Yes => (StatusCode::OK, Some(true), Some("up")),
         Alive::No(state) => (StatusCode::NOT_FOUND, Some(false), state.map(State::as_str)),
         Alive::Unknown => (StatusCode::SERVICE_UNAVAILABLE, None, None),
     };
-    let shown = Json(Shown { name: &name, alive, state });
+    let shown = Json(AliveView { name: &name, alive, state });
     let mut response = (code, [(header::CACHE_CONTROL, "no-store")], shown).into_response();
     if code == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
@@ -49,7 +49,7 @@ pub(in crate::api) async fn show(context: Ctx, Path(name): Path<String>) -> Resp
 /// For a peer that lost the database: what this watchdog knows of a heartbeat by itself.
 #[utoipa::path(get, path = "/peer/v1/heartbeats/{name}", tag = "peers",
     params(("name" = String, Path, description = "Its name"), peer::SignedParams),
-    responses((status = 200, description = "What it knows, signed", body = peer::Told),
+    responses((status = 200, description = "What it knows, signed", body = peer::SignedReport),
         (status = 403, description = "The signature is missing or does not fit", body = Problem)))]
 pub(in crate::api) async fn tell_peer(
     _: peer::Certified,

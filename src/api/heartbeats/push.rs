@@ -19,7 +19,7 @@ const LIMIT: usize = 64 * 1024;
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = AcceptedPush)]
-struct Shown<'a> {
+struct PushReceipt<'a> {
     #[schema(value_type = String)]
     name: &'a str,
     /// The sender's, as it counts.
@@ -52,7 +52,7 @@ struct SentPush {
         ("x-hub-signature-256" = Option<String>, Header, description = "`sha256=` and the hex HMAC-SHA256 of the raw body with the secret"),
         ("x-hub-signature" = Option<String>, Header, description = "The same with SHA-1, where the heartbeat allows it")),
     request_body = SentPush,
-    responses((status = 200, description = "It counts", body = Shown<'_>),
+    responses((status = 200, description = "It counts", body = PushReceipt<'_>),
         (status = 400, description = "Malformed, or its time is outside the window; `server_time` is the server's", body = Problem),
         (status = 403, description = "The signature is missing or wrong, or there is no such heartbeat", body = Problem),
         (status = 409, description = "Replayed; `last_time` is that of the last push that counted", body = Problem),
@@ -70,7 +70,7 @@ pub(in crate::api) async fn take(
     let proof = Proof { sha256: text(&parts.headers, HEADER), sha1: text(&parts.headers, LEGACY_HEADER) };
     let accepted = context.state.heartbeats.push(&name, proof, &bytes).await?;
     let record = &accepted.known.vitals.record;
-    let shown = Shown {
+    let shown = PushReceipt {
         name: &name,
         time: seconds(accepted.time_us),
         state: record.state.as_str(),

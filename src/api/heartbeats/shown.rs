@@ -11,7 +11,7 @@ use crate::store::heartbeats::{Definition, Heartbeat, PushRow};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Heartbeat)]
-pub(in crate::api) struct Shown {
+pub(in crate::api) struct HeartbeatView {
     #[serde(flatten)]
     chosen: Chosen,
     #[serde(flatten)]
@@ -29,7 +29,7 @@ pub(in crate::api) struct Shown {
 #[expect(dead_code, reason = "shown as a heartbeat that has its secret; this is what the document says of it")]
 pub(in crate::api) struct MadeHeartbeat {
     #[serde(flatten)]
-    heartbeat: Shown,
+    heartbeat: HeartbeatView,
     /// What pushes are signed with. Shown this once.
     secret: String,
 }
@@ -122,7 +122,7 @@ impl From<&Run> for OpenRun {
     }
 }
 
-impl Shown {
+impl HeartbeatView {
     pub(super) fn with_secret(self, secret: String) -> Self {
         Self { secret: Some(secret), ..self }
     }
@@ -148,7 +148,7 @@ impl From<Definition> for Chosen {
     }
 }
 
-impl From<Heartbeat> for Shown {
+impl From<Heartbeat> for HeartbeatView {
     fn from(heartbeat: Heartbeat) -> Self {
         let Heartbeat { definition, vitals, last } = heartbeat;
         let etag = definition.etag();

@@ -60,11 +60,11 @@ struct Reading {
     tried_at: Option<Mono>,
     took: Duration,
     generation: Generation,
-    told: Option<Arc<Told>>,
+    told: Option<Arc<PushOwnersAnswer>>,
 }
 
 /// As it is sent.
-struct Told {
+struct PushOwnersAnswer {
     body: Bytes,
     tag: String,
 }
@@ -79,7 +79,7 @@ impl Reading {
 
 impl Owners {
     /// The last known, read anew if that is due; `None`: nothing could be read yet.
-    async fn told(&self, state: &State) -> Option<Arc<Told>> {
+    async fn told(&self, state: &State) -> Option<Arc<PushOwnersAnswer>> {
         // Whoever asks meanwhile waits for this reading, no longer than it may take.
         let mut reading = self.0.lock().await;
         let (generation, began_at) = (state.view.borrow().generation, clock::now());
@@ -99,12 +99,12 @@ impl Owners {
     }
 }
 
-fn told(key: &GatewayKey, generation: Generation, owners: Vec<PushOwner>) -> Told {
+fn told(key: &GatewayKey, generation: Generation, owners: Vec<PushOwner>) -> PushOwnersAnswer {
     let named = |one: PushOwner| (digest(key, &one.token), one.owner.unwrap_or_default());
     let table = PushTable { generation, owners: owners.into_iter().map(named).collect() };
     let body = serde_json::to_vec(&table).expect("a map of texts is JSON");
     let tag = format!("\"{}\"", hex::encode(Sha256::digest(&body)));
-    Told { body: body.into(), tag }
+    PushOwnersAnswer { body: body.into(), tag }
 }
 
 fn digest(key: &GatewayKey, token: &str) -> String {

@@ -22,7 +22,7 @@ use crate::api::problem::{ApiError, Problem};
 use crate::monitor::{Fault, Table};
 use crate::store::monitors::{self, Change, Refusal, Target, Wish, Written};
 
-mod items;
+pub(crate) mod items;
 
 const LIMIT: usize = 16 * 1024 * 1024;
 /// Fields by which others of the same monitor are judged.

@@ -15,7 +15,7 @@ use crate::store::stats::uptime::{Uptime, Uptimes};
 /// The three periods that Kuma shows, each with the minute, hour or day that is not over yet.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Uptimes)]
-pub(in crate::api) struct Shown {
+pub(in crate::api) struct UptimeView {
     #[serde(rename = "24h")]
     day: ShownUptime,
     #[serde(rename = "7d")]
@@ -39,7 +39,7 @@ struct ShownUptime {
     avg_ping_ms: Option<f64>,
 }
 
-impl From<Uptimes> for Shown {
+impl From<Uptimes> for UptimeView {
     fn from(uptimes: Uptimes) -> Self {
         Self { day: uptimes.day.into(), week: uptimes.week.into(), month: uptimes.month.into() }
     }
@@ -57,16 +57,16 @@ impl From<Uptime> for ShownUptime {
 /// hour, the 30 days by the day (UTC).
 #[utoipa::path(get, path = "/monitors/{id}/uptime", tag = "monitors", security(("key" = ["read"])),
     params(("id" = String, Path, description = "Number of the monitor")),
-    responses((status = 200, description = "What was counted", body = Shown)))]
+    responses((status = 200, description = "What was counted", body = UptimeView)))]
 pub(in crate::api) async fn show(
     _: Reader,
     context: Ctx,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Shown>, ApiError> {
+) -> Result<Json<UptimeView>, ApiError> {
     Fields::of_query(query.as_deref()).finish()?;
     let uptimes = context.reads.uptimes(parse_id(&id)?).await?;
-    uptimes.map(Shown::from).map(Json).ok_or_else(|| ApiError::not_found("monitor", &id))
+    uptimes.map(UptimeView::from).map(Json).ok_or_else(|| ApiError::not_found("monitor", &id))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use komainu_watchdogs::ids::NodeId;
 use utoipa::ToSchema;
 
-use super::Shown;
+use super::NodeView;
 use super::refusal::refused;
 use crate::api::Ctx;
 use crate::api::auth::Admin;
@@ -23,12 +23,12 @@ struct DrainNode {
     move_pinned: Option<bool>,
 }
 
-type Accepted = Result<(StatusCode, Json<Shown>), ApiError>;
+type Accepted = Result<(StatusCode, Json<NodeView>), ApiError>;
 
 /// Empties a node; `overlay` becomes `drained` once its process said that it runs nothing any more.
 #[utoipa::path(post, path = "/nodes/{id}/drain", tag = "nodes", security(("key" = ["admin"])),
     params(("id" = String, Path, description = "Its name")), request_body = Option<DrainNode>,
-    responses((status = 202, description = "It is being emptied", body = Shown),
+    responses((status = 202, description = "It is being emptied", body = NodeView),
         (status = 409, description = "Pinned monitors are there; `pinned` lists them", body = Problem)))]
 pub(in crate::api) async fn drain(
     Admin(caller): Admin,
@@ -46,7 +46,7 @@ pub(in crate::api) async fn drain(
 /// Lets a node have monitors again; those at home on it return.
 #[utoipa::path(post, path = "/nodes/{id}/resume", tag = "nodes", security(("key" = ["admin"])),
     params(("id" = String, Path, description = "Its name")),
-    responses((status = 202, description = "It takes monitors again", body = Shown)))]
+    responses((status = 202, description = "It takes monitors again", body = NodeView)))]
 pub(in crate::api) async fn resume(Admin(caller): Admin, context: Ctx, Path(id): Path<String>) -> Accepted {
     let node = NodeId::from(id.as_str());
     let done = hands::resume(&context.state.store, &node, &caller.who()).await?;
@@ -56,7 +56,7 @@ pub(in crate::api) async fn resume(Admin(caller): Admin, context: Ctx, Path(id):
 /// Brings a node's monitors home as soon as it is well, whatever the cool-off says.
 #[utoipa::path(post, path = "/nodes/{id}/recover", tag = "nodes", security(("key" = ["admin"])),
     params(("id" = String, Path, description = "Its name")),
-    responses((status = 202, description = "Its monitors come home", body = Shown)))]
+    responses((status = 202, description = "Its monitors come home", body = NodeView)))]
 pub(in crate::api) async fn recover(Admin(caller): Admin, context: Ctx, Path(id): Path<String>) -> Accepted {
     let node = NodeId::from(id.as_str());
     let done = hands::ask_recover(&context.state.store, &node, &caller.who()).await?;

@@ -54,6 +54,15 @@ pub(super) fn read(text: &str) -> Result<Document, Vec<Fault>> {
     if reading.faults.is_empty() { Ok(reading.document) } else { Err(reading.faults) }
 }
 
+/// For [`crate::hostile`]: a file to be applied.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn hostile(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Err(faults) = read(&text) {
+        assert!(!faults.is_empty(), "what is refused is refused for a reason");
+    }
+}
+
 impl Document {
     /// As `managed_by` has it.
     pub(super) fn manager(&self) -> Option<String> {

@@ -103,6 +103,14 @@ pub(super) fn read(text: &str) -> anyhow::Result<Backup> {
     Ok(backup)
 }
 
+/// For [`crate::hostile`]: a file that calls itself a backup.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn hostile(bytes: &[u8]) {
+    let Ok(backup) = read(&String::from_utf8_lossy(bytes)) else { return };
+    let references: BTreeSet<&str> = backup.monitors.iter().map(|monitor| monitor.reference.as_str()).collect();
+    assert_eq!(references.len(), backup.monitors.len(), "each monitor has a name of its own");
+}
+
 impl Backup {
     fn take(&mut self, at: usize, monitor: &Value) {
         let empty = Map::new();

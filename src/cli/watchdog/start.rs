@@ -99,13 +99,13 @@ pub(super) fn outbox(
     })
 }
 
-/// Looks for monitors that are down, certificates that expire, ids that end, what is gone and steps of the clock,
+/// Looks for monitors that are down, certificates that expire, ids that end, what was put aside, what is gone and steps of the clock,
 /// until the handles are dropped. Publishes how far the ids are used up.
 pub(super) fn alerts(
     store: &Store,
     settings: &WatchdogSettings,
     voice: &Voice,
-) -> ([AbortOnDropHandle<()>; 6], watch::Receiver<Arc<Ids>>) {
+) -> ([AbortOnDropHandle<()>; 7], watch::Receiver<Arc<Ids>>) {
     let routing = &settings.routing;
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing), voice.clone());
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
@@ -114,9 +114,10 @@ pub(super) fn alerts(
     let leftover = alerts::leftover::run(store.clone(), Arc::clone(routing));
     let own = (settings.identity.watchdog.clone(), Arc::clone(&settings.credentials));
     let own = tokio::spawn(alerts::own_certificate::run(store.clone(), Arc::clone(routing), own));
+    let aside = tokio::spawn(alerts::aside::run(store.clone(), Arc::clone(routing)));
     let steps = tokio::spawn(steps::run(store.clone()));
     let (monitors, certificates) = (tokio::spawn(monitors), tokio::spawn(certificates));
-    let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), steps, own];
+    let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), aside, steps, own];
     (tasks.map(AbortOnDropHandle::new), ids)
 }
 

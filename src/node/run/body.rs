@@ -7,11 +7,20 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use brotli::enc::BrotliEncoderParams;
+use serde::de::IgnoredAny;
 
 use super::json::{self, Script};
 
+/// JSON that is longer is not taken apart: as values it would take many times its room, which no budget counts. Its numbers
+/// and escapes stay as they came.
+const TAKEN_APART: usize = 1_024 * 1_024;
+
 /// What a keyword is looked for in, besides the body as it came.
 pub fn as_kuma_reads(body: &str) -> Cow<'_, str> {
+    if body.len() > TAKEN_APART {
+        let is_json = serde_json::from_str::<IgnoredAny>(body).is_ok();
+        return if is_json { Cow::Owned(without_blanks(body)) } else { Cow::Borrowed(body) };
+    }
     match json::parse(body) {
         // A lone JSON string is its content.
         Ok(Script::Text(text)) => Cow::Owned(text.to_text()),
@@ -28,9 +37,13 @@ pub fn excerpt(body: &str) -> String {
 }
 
 /// What Kuma stores of a body in `heartbeat.response`: so many characters of it (as JavaScript counts them), Brotli,
-/// base64. `None`: it could not be compressed.
-pub fn kept(body: &str, most: u32) -> Option<String> {
-    let text = as_kuma_reads(body);
+/// base64. `None`: it could not be compressed. Where the body is only the beginning of an answer, what begins as JSON
+/// counts as JSON.
+pub fn kept(body: &str, most: u32, is_beginning: bool) -> Option<String> {
+    let text = match body.trim_start().chars().next() {
+        Some('{' | '[') if is_beginning => Cow::Owned(without_blanks(body)),
+        Some(_) | None => as_kuma_reads(body),
+    };
     let mut length = 0;
     let is_over = |character: char| {
         length += u64::try_from(character.len_utf16()).unwrap_or(u64::MAX);
@@ -47,11 +60,18 @@ pub fn kept(body: &str, most: u32) -> Option<String> {
     Some(BASE64_STANDARD.encode(compressed))
 }
 
-/// Each tag, line end, and run of white space becomes one blank.
+/// The beginning of a text in which each tag, line end, and run of white space is one blank: longer than any excerpt. Of
+/// blanks before it, it has none.
 fn without_tags(body: &str) -> String {
+    const LONG_ENOUGH: usize = 1_024;
     let mut text = String::new();
     let mut rest = body.chars().peekable();
     while let Some(first) = rest.next() {
+        if text.trim_end().is_empty() {
+            text.clear();
+        } else if text.len() > LONG_ENOUGH {
+            break;
+        }
         if first == '<' {
             rest.by_ref().find(|&next| next == '>');
             text.push(' ');
@@ -65,6 +85,37 @@ fn without_tags(body: &str) -> String {
         }
     }
     text
+}
+
+/// Without white space between its tokens: of what may be only the beginning of JSON.
+fn without_blanks(text: &str) -> String {
+    let mut compact = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if first == '"' {
+            let (literal, after) = split_literal(rest);
+            // What breaks off is no literal.
+            compact.push_str(&json::parse(literal).map_or_else(|_| literal.to_owned(), |text| text.to_json()));
+            rest = after;
+        } else {
+            if !first.is_ascii_whitespace() {
+                compact.push(first);
+            }
+            rest = rest.get(first.len_utf8()..).unwrap_or_default();
+        }
+    }
+    compact
+}
+
+/// Splits a text that begins with a JSON string after that string.
+fn split_literal(text: &str) -> (&str, &str) {
+    let mut is_escaped = false;
+    let end = text.char_indices().skip(1).find(|&(_, next)| {
+        let ends = next == '"' && !is_escaped;
+        is_escaped = next == '\\' && !is_escaped;
+        ends
+    });
+    text.split_at(end.map_or(text.len(), |(at, _)| at + 1))
 }
 
 #[cfg(test)]
@@ -86,16 +137,37 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_a_body_reads_as_kuma_reads_it() {
-        assert_eq!(unpack(&kept("<p>not here</p>", 1_024).unwrap()), "<p>not here</p>");
-        assert_eq!(unpack(&kept("{ \"a\": 1 }", 1_024).unwrap()), "{\"a\":1}");
-        assert_eq!(unpack(&kept("", 1_024).unwrap()), "");
+        assert_eq!(unpack(&kept("<p>not here</p>", 1_024, false).unwrap()), "<p>not here</p>");
+        assert_eq!(unpack(&kept("{ \"a\": 1 }", 1_024, false).unwrap()), "{\"a\":1}");
+        assert_eq!(unpack(&kept("", 1_024, false).unwrap()), "");
     }
 
     #[test]
     fn a_long_body_is_cut_and_says_so() {
-        assert_eq!(unpack(&kept("abcdef", 6).unwrap()), "abcdef");
-        assert_eq!(unpack(&kept("abcdefg", 6).unwrap()), "abcdef... (truncated)");
-        assert_eq!(unpack(&kept("ab\u{1f4a9}", 3).unwrap()), "ab... (truncated)", "two units in JavaScript");
+        assert_eq!(unpack(&kept("abcdef", 6, false).unwrap()), "abcdef");
+        assert_eq!(unpack(&kept("abcdefg", 6, false).unwrap()), "abcdef... (truncated)");
+        assert_eq!(unpack(&kept("ab\u{1f4a9}", 3, false).unwrap()), "ab... (truncated)", "two units in JavaScript");
+    }
+
+    #[test]
+    fn a_long_answer_is_read_without_blanks_too() {
+        let long = format!("{{ \"a\": [{}0] }}", "0, ".repeat(500_000));
+        let read = as_kuma_reads(&long);
+        assert!(read.starts_with("{\"a\":[0,0,0,") && read.ends_with(",0]}"));
+    }
+
+    #[test]
+    fn the_beginning_of_a_long_answer_is_kept_as_the_whole_would_be() {
+        let whole = format!("{{\n  \"a\": [1, 2],\n  \"b\": \"{}\"\n}}", "x".repeat(100));
+        let beginning = whole.get(..40).unwrap();
+        assert_eq!(kept(beginning, 12, true), kept(&whole, 12, false));
+        assert_eq!(unpack(&kept("<p>a b", 3, true).unwrap()), "<p>... (truncated)");
+    }
+
+    #[test]
+    fn an_excerpt_of_a_page_that_begins_with_much_that_is_not_shown_is_its_text() {
+        let page = format!("{}<b>it</b> {} works", "<br>\n".repeat(5_000), "<i></i>".repeat(10));
+        assert_eq!(excerpt(&page).split_whitespace().collect::<Vec<_>>(), ["it", "works"]);
     }
 
     #[test]

@@ -17,8 +17,9 @@ use self::ask::Ask;
 pub use self::clients::{Caller, Clients};
 use super::body::kept;
 use super::failure::Failure;
+use super::reading::{self, Stopped};
+use super::room::{Held, NoRoom};
 use super::{RunResult, millis_since};
-use crate::byte_order_mark;
 use crate::clock;
 use crate::node::spec;
 use crate::store::monitors::MonitorSpec;
@@ -29,8 +30,20 @@ const BODY_MOST: usize = 16 * 1_024 * 1_024;
 /// What Node reads of an answer's head: names and values.
 const HEAD_MOST: usize = 16 * 1_024;
 
+/// Of a body of which only the beginning is kept: most are shorter, and so kept exactly as Kuma keeps them.
+const BEGINNING: usize = 64 * 1_024;
+
+/// What of an accepted answer somebody looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wanted {
+    /// Its head.
+    Head,
+    /// Its body.
+    Body,
+}
+
 /// A well-formed, accepted answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) struct Answer {
     /// `200 - OK`.
     pub(super) summary: String,
@@ -40,16 +53,18 @@ pub(super) struct Answer {
     pub(super) ping_ms: i64,
     /// What is kept of the body.
     pub(super) response: Option<String>,
+    /// What the body takes of the node's room.
+    pub(super) room: Held,
 }
 
 /// Asks once.
 pub(super) async fn run(clients: &Clients, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
-    let answer = fetch(clients, monitor, false).await?;
+    let answer = fetch(clients, monitor, Wanted::Head).await?;
     Ok(RunResult { response: answer.response, ..RunResult::up(answer.summary, answer.ping_ms) })
 }
 
 /// Asks once; an answer whose status code is not accepted is a failure.
-pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wants_body: bool) -> Result<Answer, Failure> {
+pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wanted: Wanted) -> Result<Answer, Failure> {
     if monitor.proxy_id.is_some() {
         return Err(Failure::own("a native node cannot ask through a proxy: move this monitor to an Uptime Kuma node"));
     }
@@ -62,18 +77,33 @@ pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wants_body: 
         let (status, summary) = (response.status(), summary(&response));
         let is_accepted = spec::accepts_status(&accepted, status.as_u16());
         let is_kept = monitor.save_error_response && (monitor.save_response || !is_accepted);
-        let body = read_body(unpacking::unpacked(response, &ask.method), wants_body || is_kept).await;
-        let body = body.map_err(|error| Failure::request(&error, &ask.url, limit))?;
-        let body = String::from_utf8_lossy(byte_order_mark::stripped_bytes(&body)).into_owned();
+        let most = match wanted {
+            Wanted::Body if is_accepted => BODY_MOST,
+            Wanted::Body | Wanted::Head if is_kept => beginning_of(monitor.response_max_length),
+            Wanted::Body | Wanted::Head => 0,
+        };
+        let answer = unpacking::unpacked(response, &ask.method);
+        let body = reading::read(answer, most, clients.room()).await.map_err(|stopped| match stopped {
+            Stopped::Broken(error) => Failure::request(&error, &ask.url, limit),
+            Stopped::NoRoom => NoRoom.into(),
+        })?;
         let ping_ms = millis_since(began_at);
-        let response = if is_kept { kept(&body, monitor.response_max_length) } else { None };
+        let response = if is_kept { kept(&body.text, monitor.response_max_length, body.is_cut) } else { None };
         if !is_accepted {
             let msg = format!("Request failed with status code {}", status.as_u16());
             return Err(Failure { response, ..Failure::target(msg) });
         }
-        Ok(Answer { summary, body, ping_ms, response })
+        Ok(Answer { summary, body: body.text, ping_ms, response, room: body.room })
     });
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(Failure::timeout(limit)))
+}
+
+/// For [`crate::hostile`]: what is asked where columns say anything.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_columns(monitor: &MonitorSpec) {
+    if let Ok(ask) = Ask::new(monitor, ::http::HeaderMap::new()) {
+        let _ = ask.request(ask.url.clone());
+    }
 }
 
 /// Asks, and asks on where an answer leads, as often as the monitor allows; `ask` becomes what was asked last.
@@ -107,15 +137,10 @@ fn accepted_status_codes(monitor: &MonitorSpec) -> Result<Vec<String>, Failure> 
         .map_err(|error| Failure::target(format!("the accepted status codes are not a JSON list of texts: {error}")))
 }
 
-/// Reads the body to its end: an answer that stops in the middle is no answer.
-async fn read_body(mut response: Response, is_wanted: bool) -> reqwest::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if is_wanted && body.len() < BODY_MOST {
-            body.extend_from_slice(&chunk);
-        }
-    }
-    Ok(body)
+/// Enough bytes of a body for so many characters of it, also where Kuma keeps them without the white space of JSON.
+fn beginning_of(characters: u32) -> usize {
+    let characters = usize::try_from(characters).unwrap_or(BODY_MOST);
+    characters.saturating_mul(4).saturating_add(BEGINNING).min(BODY_MOST)
 }
 
 /// `200 - OK`, with the reason that the server itself gives.

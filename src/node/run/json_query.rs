@@ -8,11 +8,13 @@ use std::fmt::Write as _;
 use jsonata_core::Expression;
 use jsonata_core::evaluator::EvaluatorOptions;
 use jsonata_core::value::JValue;
+use serde::{Deserialize, Serialize};
 
 use super::RunResult;
 use super::failure::Failure;
-use super::http::{Answer, Clients, fetch};
+use super::http::{Answer, Clients, Wanted, fetch};
 use super::json::{self, Script};
+use super::queries::Queries;
 use crate::store::monitors::MonitorSpec;
 
 /// A query that takes longer is a mistake in it; a thread is busy meanwhile.
@@ -25,34 +27,37 @@ const SEQUENCE_MOST: usize = 1_000_000;
 const DEPTH_MOST: usize = 1_000;
 
 /// A query and what is expected of its outcome.
-#[derive(Clone, Debug)]
-struct Query {
-    path: String,
-    operator: String,
-    expected: Option<String>,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Query {
+    /// In `JSONata`; empty: the whole answer.
+    pub path: String,
+    /// How the outcome is compared.
+    pub operator: String,
+    /// With what.
+    pub expected: Option<String>,
 }
 
 /// What a comparison found.
-#[derive(Debug)]
-struct Compared {
-    passes: bool,
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Compared {
+    /// It is as expected.
+    pub passes: bool,
     /// The outcome, as text.
-    found: String,
+    pub found: String,
 }
 
 /// Asks once and compares.
-pub(super) async fn run(clients: &Clients, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
-    let mut answer = fetch(clients, monitor, true).await?;
+pub(super) async fn run(clients: &Clients, queries: &Queries, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
+    let mut answer = fetch(clients, monitor, Wanted::Body).await?;
     let query = Query {
         path: monitor.json_path.clone().unwrap_or_default(),
         operator: monitor.json_path_operator.clone().unwrap_or_else(|| "null".to_owned()),
         expected: monitor.expected_value.clone(),
     };
-    let asked = query.clone();
     let body = std::mem::take(&mut answer.body);
-    // A query computes, for up to a second: no run beside it may wait for that.
-    let compared = tokio::task::spawn_blocking(move || evaluate(&body, &asked)).await;
-    let compared = compared.unwrap_or_else(|error| Err(format!("Error evaluating JSON query: {error}")));
+    let compared = answer.room.unless_taken(queries.ask(&body, &query)).await;
+    let compared = compared.map_err(|failure| Failure { ping_ms: Some(answer.ping_ms), ..failure })?;
+    drop(body);
     judge(&answer, &query, compared, monitor.retry_only_on_status_code_failure)
 }
 
@@ -78,7 +83,8 @@ fn judge(
     Ok(RunResult { response: answer.response.clone(), ..result })
 }
 
-fn evaluate(body: &str, query: &Query) -> Result<Compared, String> {
+/// Evaluates within this process, whatever it costs. The error is what the monitor's message says.
+pub fn evaluate(body: &str, query: &Query) -> Result<Compared, String> {
     let mut response = as_kuma_parses(body).map_or_else(|| JValue::String(body.into()), value_of);
     compare(&mut response, query).map_err(|msg| {
         let shown = if response.is_undefined() { "undefined".to_owned() } else { as_json(&response) };
@@ -268,6 +274,7 @@ fn cut(text: &str, most: usize) -> (&str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::run::room::Held;
 
     const BODY: &str = r#"{"status": "ok", "load": 0.75, "jobs": [{"name": "a", "left": 3}, {"name": "b", "left": 4}],
         "none": null, "on": true}"#;
@@ -341,7 +348,13 @@ mod tests {
 
     #[test]
     fn a_wrong_value_says_what_was_compared_and_is_final_where_the_monitor_says_so() {
-        let answer = Answer { summary: "200 - OK".to_owned(), body: String::new(), ping_ms: 12, response: None };
+        let answer = Answer {
+            summary: "200 - OK".to_owned(),
+            body: String::new(),
+            ping_ms: 12,
+            response: None,
+            room: Held::none(),
+        };
         let query = query("status", "==", "ok");
         let mismatch = |is_final| {
             let compared = Compared { passes: false, found: "bad".to_owned() };

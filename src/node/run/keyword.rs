@@ -3,13 +3,13 @@
 use super::RunResult;
 use super::body::{as_kuma_reads, excerpt};
 use super::failure::Failure;
-use super::http::{Answer, Clients, fetch};
+use super::http::{Answer, Clients, Wanted, fetch};
 use crate::store::monitors::MonitorSpec;
 
 /// Asks once and looks for the keyword.
 pub(super) async fn run(clients: &Clients, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let keyword = monitor.keyword.as_deref().ok_or_else(|| Failure::target("no keyword is configured"))?;
-    let answer = fetch(clients, monitor, true).await?;
+    let answer = fetch(clients, monitor, Wanted::Body).await?;
     judge(&answer, keyword, monitor.invert_keyword)
 }
 
@@ -30,6 +30,7 @@ fn judge(answer: &Answer, keyword: &str, is_inverted: bool) -> Result<RunResult,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::run::room::Held;
 
     #[test]
     fn a_keyword_that_is_there_is_up() {
@@ -59,6 +60,12 @@ mod tests {
     }
 
     fn answer(body: &str) -> Answer {
-        Answer { summary: "200 - OK".to_owned(), body: body.to_owned(), ping_ms: 12, response: None }
+        Answer {
+            summary: "200 - OK".to_owned(),
+            body: body.to_owned(),
+            ping_ms: 12,
+            response: None,
+            room: Held::none(),
+        }
     }
 }

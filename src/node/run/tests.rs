@@ -64,7 +64,7 @@ async fn cookies_last_for_one_run_and_no_longer_and_are_those_of_https() {
         maxredirects: 3,
         ..blank("http")
     };
-    let runs = Runs::new(http::Caller::new(&NodeId::from("node1"), None));
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node1"), None), queries::tests::program());
     assert_eq!(runs.run(&https("/cookie/set")).await.msg, "200 - OK");
     assert_eq!(runs.run(&https("/cookie/shown")).await.msg, "Request failed with status code 401");
     // As Kuma, which keeps none there.
@@ -89,6 +89,47 @@ async fn the_body_of_an_error_is_kept_unless_the_monitor_says_otherwise() {
     assert_eq!(run(&silent).await.response, None);
     let talkative = MonitorSpec { save_response: true, ..http(server, "/ok") };
     assert!(run(&talkative).await.response.is_some());
+}
+
+#[tokio::test]
+async fn a_few_large_answers_that_come_slowly_keep_no_small_one_out() {
+    let server = endless().await;
+    let small = serve().await;
+    let runs = Arc::new(Runs::new(http::Caller::new(&NodeId::from("node1"), None), queries::tests::program()));
+    let mut large = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let monitor = MonitorSpec { keyword: Some("y".to_owned()), timeout: 20.0, ..blank("keyword") };
+        let monitor = MonitorSpec { url: Some(format!("http://{server}/")), ..monitor };
+        let runs = Arc::clone(&runs);
+        large.spawn(async move { runs.run(&monitor).await });
+    }
+    for _ in 0..2 {
+        let ended = large.join_next().await.unwrap().unwrap();
+        assert_eq!(ended.status, RunStatus::Unable, "the target is not to blame: {}", ended.msg);
+        assert!(ended.msg.starts_with("this node keeps 64 MiB of answers at once"), "{}", ended.msg);
+    }
+    let keyword = MonitorSpec { kind: "keyword".to_owned(), keyword: Some("fine".to_owned()), ..http(small, "/ok") };
+    assert_eq!(runs.run(&keyword).await.status, RunStatus::Up);
+}
+
+#[tokio::test]
+async fn of_what_nobody_looks_at_nothing_is_kept() {
+    let server = endless().await;
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node1"), None), queries::tests::program());
+    let url = Some(format!("http://{server}/"));
+    let unseen = MonitorSpec { url, timeout: 2.0, save_error_response: false, ..blank("http") };
+    let refused = r#"["404"]"#.to_owned();
+    let beginning = MonitorSpec {
+        accepted_statuscodes_json: refused,
+        save_error_response: true,
+        keyword: Some("y".to_owned()),
+        kind: "keyword".to_owned(),
+        ..unseen.clone()
+    };
+    let monitors = (0..16).map(|number| if number % 2 == 0 { &unseen } else { &beginning });
+    for ended in futures_util::future::join_all(monitors.map(|monitor| runs.run(monitor))).await {
+        assert_eq!((ended.status, ended.msg.as_str()), (RunStatus::Down, "timeout of 2000ms exceeded"));
+    }
 }
 
 #[tokio::test]
@@ -164,7 +205,7 @@ async fn a_name_that_somebody_chose_is_that_of_all_nodes_and_a_monitors_own_wins
     let chosen = header::HeaderValue::from_static("Uptime-Kuma/2.5.3");
     let monitor = MonitorSpec { keyword: Some("|Uptime-Kuma/2.5.3|node2|".to_owned()), ..http(server, "/echo") };
     let monitor = MonitorSpec { kind: "keyword".to_owned(), ..monitor };
-    let runs = Runs::new(http::Caller::new(&NodeId::from("node2"), Some(&chosen)));
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node2"), Some(&chosen)), queries::tests::program());
     assert_eq!(runs.run(&monitor).await.status, RunStatus::Up);
     let own = MonitorSpec {
         headers: Some(r#"{"user-agent": "mine"}"#.to_owned()),
@@ -310,7 +351,7 @@ async fn monitors_without_what_they_need_say_what_is_missing() {
 }
 
 async fn run(monitor: &MonitorSpec) -> RunResult {
-    let runs = Runs::new(http::Caller::new(&NodeId::from("node1"), None));
+    let runs = Runs::new(http::Caller::new(&NodeId::from("node1"), None), queries::tests::program());
     tokio::time::timeout(Duration::from_secs(20), runs.run(monitor)).await.expect("a run ends")
 }
 
@@ -451,6 +492,25 @@ async fn echo(method: Method, OriginalUri(uri): OriginalUri, headers: HeaderMap,
 
 async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// Answers with 15 MiB of what is said to be 16, and keeps the connection.
+async fn endless() -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut asked = [0; 1_024];
+                let _ = stream.read(&mut asked).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n").await;
+                let _ = stream.write_all(&vec![b'x'; 15 * 1_024 * 1_024]).await;
+                let _ = stream.read(&mut asked).await;
+            });
+        }
+    });
+    address
 }
 
 /// A server that promises ten bytes, sends three and closes.

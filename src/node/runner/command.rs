@@ -27,6 +27,8 @@ pub enum Command {
         /// Gets the answer.
         compared: oneshot::Sender<Compared>,
     },
+    /// It is their turn to be begun, apart from others; that is noted.
+    Begin(BTreeSet<MonitorId>),
     /// A push came.
     Push(PushCall),
     /// What became of beats.

@@ -17,6 +17,7 @@ use super::*;
 use crate::clock::database::DatabaseClock;
 use crate::node::push::Report;
 use crate::node::run::http::Caller;
+use crate::node::run::queries::Program;
 use crate::node::storage::Writer;
 use crate::node::storage::fake::Fake;
 use crate::node::windows::calendar::Span;
@@ -200,11 +201,12 @@ impl Node {
         let parts = Parts {
             clock: DatabaseClock::default(),
             tenure: tenure.clone(),
-            runs: Arc::new(Runs::new(Caller::new(&name, None))),
+            runs: Arc::new(Runs::new(Caller::new(&name, None), Program::default())),
             canaries: Canaries::new(canaries).unwrap(),
             pulse: Arc::new(Pulse::new(clock::now())),
             storage: Storage::default(),
             certificates: crate::node::certificates::channel().0,
+            beginner: mpsc::unbounded_channel().0,
             families: OnlyChild(database.clone()),
             windows,
             database,

@@ -7,9 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use komainu_watchdogs::beginning::Past;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::{Mono, Wall};
 
+use super::turn::Turn;
 use super::{ReadId, RunId, Shard};
 use crate::node::beat::Previous;
 use crate::node::spec;
@@ -37,6 +39,8 @@ pub(super) struct Held {
     pub(super) is_waiting: bool,
     /// How long after the next run the one after it follows, where that is not the interval.
     pub(super) then: Option<Duration>,
+    /// Whether it is begun with all others.
+    pub(super) turn: Turn,
     pub(super) gained_at: Mono,
     /// Times of the last beats that this node made, the newest last.
     pub(super) made: Vec<Wall>,
@@ -65,6 +69,7 @@ impl Held {
             run: None,
             is_waiting: false,
             then: None,
+            turn: Turn::Unknown(Past::default()),
             gained_at: now,
             made: Vec::new(),
             known_id: 0,
@@ -122,6 +127,7 @@ impl Shard {
             let Some(held) = self.being_read(*monitor, read) else { continue };
             let previous = last.get(monitor).map(|last| Previous::from(*last));
             held.known_id = last.get(monitor).map_or(held.known_id, |last| held.known_id.max(last.id));
+            held.decide_turn(last.get(monitor).map(|last| last.time));
             held.memory = Memory::Known { previous, is_fresh: true };
             if std::mem::take(&mut held.is_waiting) {
                 self.schedule.set(*monitor, now);

@@ -1,5 +1,6 @@
 //! The shard as a story: starts, runs, fences, edits.
 
+use komainu_watchdogs::beginning::{Beginning, Past};
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::*;
@@ -48,6 +49,40 @@ fn a_pending_monitor_is_retried_at_its_retry_interval() {
     let queued = shard.finish(Mono::secs(1), done(&launch, Mono::secs(0), RunStatus::Down)).unwrap();
     assert_eq!(queued.beat.status, BeatStatus::Pending);
     assert_eq!(launched(&mut shard, Mono::secs(10)), [1]);
+}
+
+#[test]
+fn what_may_have_ended_a_node_waits_for_its_turn_and_says_when_it_is_over() {
+    let mut shard = Shard::default();
+    shard.start(Mono::secs(0), vec![http(1, 60), http(2, 60), push(3, "abc")]);
+    let (read, asked) = shard.unread(10).unwrap();
+    assert_eq!(shard.unknown(&asked), asked);
+    let past = Past { started_at: Some(Wall(100_000)), ..Past::default() };
+    shard.recall(&[(MonitorId(1), past), (MonitorId(2), past), (MonitorId(3), past)]);
+    shard.remember(Mono::secs(0), read, &asked, &[last_beat(2, BeatStatus::Up, 101_000)]);
+    assert_eq!(launched(&mut shard, Mono::secs(2)), [2], "it has run since");
+    assert_eq!(shard.said(), [Said::Started, Said::Wants(MonitorId(1), Beginning::Apart)]);
+    assert!(shard.unknown(&asked).is_empty() && launched(&mut shard, Mono::secs(3)).is_empty());
+    shard.begin_apart(Mono::secs(8), [MonitorId(1), MonitorId(2), MonitorId(9)]);
+    let launch = launch(&mut shard, Mono::secs(8));
+    assert_eq!((launch.monitor.id, shard.said()), (MonitorId(1), vec![]));
+    assert!(shard.finish(Mono::secs(9), done(&launch, Mono::secs(8), RunStatus::Down)).is_some());
+    assert_eq!(shard.said(), [Said::Over(MonitorId(1))]);
+    assert!(launched(&mut shard, Mono::secs(100)).contains(&1), "from now on it is as any other");
+}
+
+#[test]
+fn what_is_stopped_while_it_waits_for_its_turn_waits_no_more() {
+    let mut shard = Shard::default();
+    shard.start(Mono::secs(0), vec![http(1, 60)]);
+    let (read, asked) = shard.unread(10).unwrap();
+    let past = Past { started_at: Some(Wall(100_000)), begun_with: Some(1), ran_at: None };
+    shard.recall(&[(MonitorId(1), past)]);
+    shard.remember(Mono::secs(0), read, &asked, &[]);
+    assert!(launched(&mut shard, Mono::secs(2)).is_empty());
+    assert_eq!(shard.said(), [Said::Started, Said::Wants(MonitorId(1), Beginning::PutAside)]);
+    shard.stop(&BTreeSet::from([MonitorId(1)]));
+    assert_eq!(shard.said(), [Said::Over(MonitorId(1))]);
 }
 
 #[test]

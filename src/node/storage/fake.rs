@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use komainu_watchdogs::beginning::Past;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::Wall;
 use tokio::sync::Notify;
@@ -37,6 +38,8 @@ pub(in crate::node) struct Fake {
     /// What each statement was told of the ones before.
     pub(in crate::node) told: Arc<Mutex<Vec<Earlier>>>,
     pub(in crate::node) failures: Arc<Mutex<Vec<Failing>>>,
+    /// What was noted of monitors before they were started.
+    pub(in crate::node) pasts: Arc<Mutex<Vec<(MonitorId, Past)>>>,
     pub(in crate::node) statements: Arc<AtomicUsize>,
     pub(in crate::node) began: Arc<Notify>,
     pub(in crate::node) hold: Arc<tokio::sync::Mutex<()>>,
@@ -88,6 +91,10 @@ impl BeatStore for Fake {
             return Err(lost());
         }
         Ok(receipts)
+    }
+
+    async fn start(&self, _: &[MonitorId]) -> Result<Vec<(MonitorId, Past)>, StoreError> {
+        Ok(self.pasts.lock().unwrap().clone())
     }
 
     async fn last_beats(&self, monitors: &[MonitorId]) -> Result<Vec<LastBeat>, StoreError> {

@@ -184,24 +184,6 @@ impl BeatKeeper {
     }
 }
 
-impl Store {
-    /// Tries the statements of [`BeatKeeper::keep`] on no row: the server looks at the grants first.
-    pub async fn try_keeping_beats(&self) -> Result<(), StoreError> {
-        let catalog = self.catalog().await?;
-        let mut lease = self.lease(ACT).await?;
-        let stats = stats::tables(&catalog);
-        for table in std::iter::once("heartbeat").chain(stats.clone()) {
-            // All columns: Kuma's have no defaults, and a strict server asks for them even where no row is written.
-            let insert = format!("INSERT INTO {table} SELECT * FROM {table} WHERE 1 = 0");
-            lease.execute(ACT, insert, vec![]).await?;
-        }
-        for table in stats {
-            lease.execute(ACT, format!("UPDATE {table} SET up = up WHERE 1 = 0"), vec![]).await?;
-        }
-        Ok(())
-    }
-}
-
 impl Locked {
     fn take(&mut self, row: &Row) -> Result<(), StoreError> {
         match row.text("found")?.as_str() {

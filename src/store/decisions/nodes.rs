@@ -11,7 +11,7 @@ use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::session::{Session, Statement};
 use crate::store::value::{Row, Value, values};
-use crate::store::watch::{applied, kinds, overlay, overlay_text};
+use crate::store::watch::{applied, overlay, overlay_text, text_list};
 
 /// A row as it stands under our lock.
 struct LockedNode {
@@ -131,8 +131,8 @@ fn as_seen(row: &Row) -> Result<NodeSeen, StoreError> {
         node: row.node("node_id")?,
         overlay: overlay(&row.text("overlay")?),
         drains_pinned: row.flag("drains_pinned")?,
-        kinds: kinds(&row.text("kinds")?),
-        labels: kinds(&row.maybe_text("labels")?.unwrap_or_default()),
+        kinds: text_list(&row.text("kinds")?),
+        labels: text_list(&row.maybe_text("labels")?.unwrap_or_default()),
     })
 }
 

@@ -7,6 +7,7 @@ use komainu_watchdogs::time::Wall;
 use super::{Definition, Heartbeat, Known, LastPush, Vitals};
 use crate::store::error::StoreError;
 use crate::store::value::{Row, Value, values};
+use crate::store::watch::text_list;
 
 pub(super) const DEFINITION: &str = "name, period_s, cron, time_zone, grace_s, max_runtime_s, first_due, severity, \
      channels, tags, managed_by, nonce, old_nonce, old_nonce_until, allow_sha1, revision, created_at";
@@ -46,8 +47,8 @@ fn definition(row: &Row) -> Result<Definition, StoreError> {
         max_runtime_s: seconds("max_runtime_s")?,
         first_due: row.maybe_wall("first_due")?,
         severity: row.text("severity")?,
-        channels: list(&row.text("channels")?),
-        tags: list(&row.text("tags")?),
+        channels: text_list(&row.text("channels")?),
+        tags: text_list(&row.text("tags")?),
         managed_by: row.maybe_text("managed_by")?,
         nonce: row.text("nonce")?,
         old_nonce: row.maybe_text("old_nonce")?.zip(row.maybe_wall("old_nonce_until")?),
@@ -132,10 +133,6 @@ pub(super) fn chosen(definition: &Definition) -> Vec<Value> {
         definition.managed_by.clone(),
         definition.allow_sha1,
     ]
-}
-
-fn list(text: &str) -> Vec<String> {
-    serde_json::from_str(text).unwrap_or_default()
 }
 
 fn text(list: &[String]) -> String {

@@ -12,6 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::pool::Store;
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Row, Value, values};
+use crate::store::watch::text_list;
 use crate::store::{Page, key_of_cursor};
 
 const ACT: &str = "read monitors";
@@ -119,8 +120,8 @@ fn view(catalog: &Catalog, row: &Row) -> Result<MonitorView, StoreError> {
         reason: row.maybe_text("reason")?,
         reference: row.maybe_text("ref")?,
         tags: vec![],
-        channels: serde_json::from_str(&row.text("channels")?).unwrap_or_default(),
-        run_on: row.maybe_text("run_on")?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        channels: text_list(&row.text("channels")?),
+        run_on: text_list(&row.maybe_text("run_on")?.unwrap_or_default()),
         managed_by: row.maybe_text("managed_by")?,
         created_at: if made_by.is_some() { row.maybe_wall("created_at")? } else { None },
         updated_at: row.maybe_wall("updated_at")?,

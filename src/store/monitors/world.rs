@@ -14,7 +14,7 @@ use crate::store::catalog::Catalog;
 use crate::store::error::StoreError;
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Value, values};
-use crate::store::watch::{kinds, overlay};
+use crate::store::watch::{overlay, text_list};
 
 /// Tables whose rows a column names, and what they are called.
 const NAMED: [(&str, &str, &str); 3] = [
@@ -74,11 +74,10 @@ impl World {
         self.is_observing = session.row("read the cluster", sql, vec![]).await?.is_some();
         let sql = "SELECT node_id, overlay, kinds, labels FROM node";
         for row in session.rows("read the nodes", sql, vec![]).await? {
-            let labels = row.maybe_text("labels")?.and_then(|text| serde_json::from_str(&text).ok());
             let fit = Fit {
                 overlay: overlay(&row.text("overlay")?),
-                kinds: kinds(&row.text("kinds")?),
-                labels: labels.unwrap_or_default(),
+                kinds: text_list(&row.text("kinds")?),
+                labels: text_list(&row.maybe_text("labels")?.unwrap_or_default()),
             };
             self.nodes.insert(row.node("node_id")?, fit);
         }

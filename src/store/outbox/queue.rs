@@ -169,7 +169,12 @@ async fn queue(session: &mut Session, channel: &str, now: Wall) -> Result<Vec<Qu
     if !queue.is_empty() {
         // Whatever else of these incidents waits: one after the other, and only the last is still true.
         let incidents: Vec<i64> = queue.values().map(|row| row.incident).collect();
-        let is_kin = format!("d.state = 'waiting' AND d.incident_id IN ({})", id_list(&incidents));
+        let known: Vec<i64> = queue.keys().copied().collect();
+        let is_kin = format!(
+            "d.state = 'waiting' AND d.incident_id IN ({}) AND d.id NOT IN ({})",
+            id_list(&incidents),
+            id_list(&known)
+        );
         rows(session, channel, (&is_kin, ""), &mut queue).await?;
     }
     let begun: BTreeSet<_> = queue.values().filter_map(|row| row.begun.clone()).collect();

@@ -52,7 +52,7 @@ impl Errands {
     pub async fn progress(&mut self, looks: &BTreeMap<NodeId, Look>) -> Result<Vec<ProgressRow>, StoreError> {
         let hint = self.store.catalog().await?.stored_hint();
         let read = progress::read(&mut self.session, &hint, looks).await;
-        if read.as_ref().is_err_and(StoreError::is_of_catalog) {
+        if self.session.take_misfit() {
             // An index was renamed, a column went: the next reading is made of what there is now.
             self.store.forget_catalog();
         }

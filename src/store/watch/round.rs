@@ -102,8 +102,8 @@ fn node_row(row: &Row) -> Result<NodeRow, StoreError> {
         applied_is_known: row.maybe_int("known")?.is_some(),
         weight: row.small("weight")?,
         capacity: row.maybe_int("capacity")?.map(|_| row.small("capacity")).transpose()?,
-        kinds: kinds(&row.text("kinds")?),
-        labels: kinds(&row.maybe_text("labels")?.unwrap_or_default()),
+        kinds: text_list(&row.text("kinds")?),
+        labels: text_list(&row.maybe_text("labels")?.unwrap_or_default()),
         drains_pinned: row.flag("drains_pinned")?,
         is_native: row.maybe_text("runner")?.as_deref() == Some("native"),
         losses: row.small("losses")?,
@@ -140,6 +140,6 @@ pub(in crate::store) fn overlay_text(overlay: Overlay) -> &'static str {
 }
 
 /// A JSON array of words; anything else reads as none of them.
-pub(in crate::store) fn kinds(text: &str) -> Vec<String> {
+pub(in crate::store) fn text_list(text: &str) -> Vec<String> {
     serde_json::from_str(text).unwrap_or_default()
 }

@@ -108,6 +108,11 @@ impl MariaDb {
         url(self.port, database)
     }
 
+    /// The same for another user than root, without a password too.
+    pub(crate) fn url_as(&self, user: &str, database: &str) -> String {
+        self.url(database).replacen("root@", &format!("{user}@"), 1)
+    }
+
     /// Its port, for a proxy in front of it.
     pub(crate) fn port(&self) -> u16 {
         self.port

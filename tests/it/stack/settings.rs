@@ -1,5 +1,6 @@
 //! The configurations and the database's users, by the programs that read them.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ impl Host {
         Raw::connect(&server.url("mysql")).await.execute("CREATE DATABASE kuma CHARACTER SET utf8mb4").await;
         let secrets = place.path().join("run");
         std::fs::create_dir(&secrets).unwrap();
-        for user in ["komainu", "migrate"] {
+        for user in ["watchdog", "node", "migrate"] {
             std::fs::write(secrets.join(format!("{user}_password")), place.secret(&format!("{user}.password")))
                 .unwrap();
         }
@@ -91,6 +92,19 @@ impl Host {
         wait_until("the watchdog is well", LIMIT, is_well).await;
     }
 
+    /// `config check` of a configuration, with this address of the database.
+    fn checked(&self, config: &str, url: &str) -> Command {
+        let mut check = self.command(config, url, &["config", "check"]);
+        if config == "node.toml" {
+            check.env("KOMAINU__NODE__ID", "native1").env("KOMAINU__NODE__ADVERTISE", "http://native1:8910");
+            check.env("KOMAINU__NODE__KEY_FILE", self.place.path().join("secrets/kuma1.key"));
+        } else {
+            check.env("KOMAINU__WATCHDOG__ID", "w1").env("KOMAINU__WATCHDOG__ADVERTISE", "http://w1:8900");
+            check.env("KOMAINU__CLUSTER__KEY_FILE", self.place.path().join("secrets/cluster.key"));
+        }
+        check
+    }
+
     fn migrate(&self) -> Command {
         let line = stack()["services"]["migrate"]["command"].clone();
         let line: Vec<&str> = line.as_array().unwrap().iter().filter_map(|word| word.as_str()).collect();
@@ -104,7 +118,7 @@ impl Host {
 async fn the_configurations_of_compose_work_with_the_users_of_compose() {
     let host = Host::start().await;
     let (_, words) = refused(&mut host.watchdog("w1", &["config", "check"]));
-    assert!(words.contains("run `komainu migrate`") && words.contains("zone = \"this-host\""), "{words}");
+    assert!(words.contains("`komainu migrate --dry-run`") && words.contains("zone = \"this-host\""), "{words}");
     let mut raw = Raw::connect(&host.server.url("kuma")).await;
     raw.execute(&format!("SET SESSION innodb_strict_mode = 0;\n{}", kuma::stock(false))).await;
     raw.execute("INSERT INTO setting (`key`, value) VALUES ('jwtSecret', 'x')").await;
@@ -121,30 +135,68 @@ async fn the_configurations_of_compose_work_with_the_users_of_compose() {
     }
     let mut create = host.command("migrate.toml", "migrate.url", &["apikeys", "create", "ops", "--scope", "admin"]);
     assert!(said(&mut create).starts_with("kmn_"));
+    for (config, url) in [("watchdog.toml", "database.url"), ("node.toml", "node.url")] {
+        let words = said(&mut host.checked(config, url));
+        assert!(words.ends_with("OK\n"), "{words}");
+    }
+    // One with the other's user: what would fail some day is said now.
+    let (_, words) = refused(&mut host.checked("node.toml", "database.url"));
+    assert!(words.contains("lacks a grant") && words.contains("`komainu migrate --dry-run`"), "{words}");
+}
+
+#[tokio::test]
+#[ignore = "needs MariaDB"]
+async fn the_script_gives_migrate_what_its_dry_run_says_and_makes_the_users_of_a_database_that_is_there_already() {
+    let host = Host::start().await;
+    let mut dry = host.command("migrate.toml", "migrate.url", &["migrate", "--dry-run", "--without-kuma"]);
+    let words = said(&mut dry);
+    let mut printed = words.lines().filter_map(|line| line.strip_prefix("-- GRANT "));
+    let own = printed.next().unwrap();
+    let script = std::fs::read_to_string(repository("compose/mariadb/users.sh")).unwrap();
+    let said_there = own.replace("`kuma`", r"\`$MARIADB_DATABASE\`");
+    assert!(script.contains(&format!("GRANT {said_there}")), "{own}");
+    assert!(printed.clone().any(|grant| grant.ends_with("`komainu_audit` TO 'komainu_watchdog'@'%';")), "{words}");
+    assert!(printed.all(|grant| !script.contains(grant)), "and nothing of the others: one list is enough");
+    // By hand: with the client instead of the entrypoint's function.
+    let bin = host.place.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let client = format!("#!/bin/sh\nexec /usr/bin/mariadb --no-defaults -h 127.0.0.1 -P {} \"$@\"\n", host.port());
+    std::fs::write(bin.join("mariadb"), client).unwrap();
+    std::fs::set_permissions(bin.join("mariadb"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let secrets = host.place.path().join("run");
+    std::fs::write(secrets.join("root_password"), "").unwrap();
+    let mut by_hand = Command::new("bash");
+    by_hand.arg(repository("compose/mariadb/users.sh")).env("MARIADB_DATABASE", "kuma").env("KOMAINU_SECRETS", secrets);
+    let path = std::env::var("PATH").unwrap();
+    said(by_hand.env("PATH", format!("{}:{path}", bin.display())));
 }
 
 #[tokio::test]
 #[ignore = "needs MariaDB"]
 async fn watchdogs_and_nodes_cannot_change_a_table() {
     let host = Host::start().await;
-    let password = host.place.secret("komainu.password");
-    let url = format!("mysql://komainu:{password}@127.0.0.1:{}/kuma", host.port());
-    let mut raw = Raw::connect(&url).await;
-    for sql in ["CREATE TABLE t (a INT)", "SELECT * FROM mysql.user", "CREATE USER x"] {
-        let error = raw.try_execute(sql).await.unwrap_err().to_string();
-        assert!(error.contains("denied"), "{sql}: {error}");
+    said(&mut host.command("migrate.toml", "migrate.url", &["migrate", "--without-kuma", "--grant"]));
+    for role in ["watchdog", "node"] {
+        let password = host.place.secret(&format!("{role}.password"));
+        let url = format!("mysql://komainu_{role}:{password}@127.0.0.1:{}/kuma", host.port());
+        let mut raw = Raw::connect(&url).await;
+        for sql in ["CREATE TABLE t (a INT)", "SELECT * FROM mysql.user", "CREATE USER x"] {
+            let error = raw.try_execute(sql).await.unwrap_err().to_string();
+            assert!(error.contains("denied"), "{sql}: {error}");
+        }
     }
     let nobody = sqlx::mysql::MySqlConnectOptions::new()
         .host("127.0.0.1")
         .port(host.port().parse().unwrap())
-        .username("komainu");
+        .username("komainu_watchdog");
     assert!(sqlx::ConnectOptions::connect(&nobody).await.is_err(), "nobody comes in without a password");
 }
 
 #[test]
 fn an_empty_password_makes_no_user() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("komainu_password"), "").unwrap();
+    std::fs::write(folder.path().join("watchdog_password"), "").unwrap();
+    std::fs::write(folder.path().join("node_password"), "ab").unwrap();
     std::fs::write(folder.path().join("migrate_password"), "ab'; DROP").unwrap();
     let mut shell = Command::new("bash");
     shell.args(["-c", "set -eu; docker_process_sql() { echo reached; cat; }; . \"$1\"", "entrypoint"]);
@@ -153,7 +205,7 @@ fn an_empty_password_makes_no_user() {
         .env("KOMAINU_SECRETS", folder.path())
         .env("MARIADB_DATABASE", "kuma");
     let (_, words) = refused(&mut shell);
-    assert!(words.contains("komainu_password is not made of hex digits") && !words.contains("reached"), "{words}");
+    assert!(words.contains("watchdog_password is not made of hex digits") && !words.contains("reached"), "{words}");
 }
 
 #[test]
@@ -178,7 +230,7 @@ fn the_configuration_of_a_native_node_is_one() {
     check.args(["config", "check", "--config"]).arg(repository("compose/config/node.toml"));
     check.env("KOMAINU__NODE__ID", "native1").env("KOMAINU__NODE__ADVERTISE", "http://native1:8910");
     check.env("KOMAINU__NODE__KEY_FILE", secrets.join("kuma1.key"));
-    check.env("KOMAINU__DATABASE__URL_FILE", secrets.join("database.url"));
+    check.env("KOMAINU__DATABASE__URL_FILE", secrets.join("node.url"));
     let (_, words) = refused(&mut check);
     assert!(words.contains("advertise = \"http://native1:8910\""), "{words}");
     assert!(words.contains("cannot reach the database") && words.contains("1 fault to mend"), "{words}");

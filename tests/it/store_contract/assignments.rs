@@ -16,7 +16,6 @@ on_both_databases! {
     a_stamp_that_the_history_does_not_know_is_named,
     a_node_reads_its_own_active_monitors,
     slices_cover_the_own_monitors_once,
-    a_start_is_noted_for_the_holder_only,
     columns_that_this_kuma_lacks_read_as_empty,
 }
 
@@ -137,18 +136,6 @@ async fn slices_cover_the_own_monitors_once(kind: Kind) {
     }
     seen.sort();
     assert_eq!(seen, own);
-}
-
-async fn a_start_is_noted_for_the_holder_only(kind: Kind) {
-    let mut fixture = Fixture::native(kind).await;
-    let mut one = fixture.start_node("node1", 11).await;
-    let mut stranger = fixture.tenure("node1", 12).await;
-    let own = fixture.monitors(2, Some("node1")).await;
-    let noted = "SELECT COUNT(*) FROM komainu_assignment WHERE started_at_ms IS NOT NULL";
-    stranger.started(&own).await.unwrap();
-    assert_eq!(fixture.raw.count(noted).await, 0);
-    one.started(&own).await.unwrap();
-    assert_eq!(fixture.raw.count(noted).await, 2);
 }
 
 async fn columns_that_this_kuma_lacks_read_as_empty(kind: Kind) {

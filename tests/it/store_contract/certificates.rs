@@ -180,6 +180,7 @@ async fn kumas_own_days_are_gone_by(kind: Kind) {
     let (mut fixture, monitor) = a_monitor(kind).await;
     fixture.raw.execute("CREATE TABLE setting (`key` VARCHAR(200), value TEXT)").await;
     fixture.raw.execute("INSERT INTO setting VALUES ('tlsExpiryNotifyDays', '[10]')").await;
+    fixture.give_new_tables().await;
     // As a watchdog that starts on this database finds it.
     fixture.store = Store::connect(&fixture.url).await.unwrap();
     seen(&mut fixture, monitor, &link(12, "server", None)).await;
@@ -205,6 +206,7 @@ async fn what_a_node_sees_is_kept_in_kumas_table_while_it_owns_the_monitor(kind:
     let monitor = fixture.monitors(1, Some("node1")).await[0];
     let table = "CREATE TABLE notification_sent_history (type VARCHAR(50), monitor_id INT)";
     fixture.raw.execute(table).await;
+    fixture.give_new_tables().await;
     fixture.raw.execute(&format!("INSERT INTO notification_sent_history VALUES ('certificate', {monitor})")).await;
     let told = "SELECT COUNT(*) FROM notification_sent_history";
     let chain = |fingerprint: &str| SeenChain {

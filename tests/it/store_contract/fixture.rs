@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use komainu::store::beats::keeper::{BeatKeeper, Earlier, Receipt};
+use komainu::store::migrate::grants::{self, Accounts};
 use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::monitors::{self, MonitorSpec, NewMonitor};
 use komainu::store::nodes::{self, NewNode};
@@ -54,11 +55,42 @@ impl Fixture {
         Self { store, url, text, kind, raw, _dir: dir }
     }
 
-    /// For native nodes, without Kuma.
+    /// For native nodes, without Kuma. On `MariaDB` the store is a user who may do what watchdogs and native nodes may do.
     pub(super) async fn native(kind: Kind) -> Self {
-        let fixture = Self::empty(kind).await;
+        let mut fixture = Self::empty(kind).await;
         migrate::apply(&fixture.store, MigrateOptions { without_kuma: true }).await.unwrap();
+        if kind == Kind::MariaDb {
+            let user = format!("worker_{}", fixture.url.database());
+            fixture.raw.execute(&format!("CREATE USER {user}@'%'")).await;
+            fixture.give(&user).await;
+            fixture.url = DatabaseUrl::parse(&fixture.text.replacen("root@", &format!("{user}@"), 1)).unwrap();
+            fixture.store = Store::connect(&fixture.url).await.unwrap();
+        }
         fixture
+    }
+
+    /// Tables that a test made are the worker's too.
+    pub(super) async fn give_new_tables(&self) {
+        if self.kind == Kind::MariaDb {
+            self.give(&format!("worker_{}", self.url.database())).await;
+        }
+    }
+
+    /// The store as whoever migrates, where watchdogs and nodes may do less.
+    pub(super) async fn migrating(mut self) -> Self {
+        self.store = self.root().await;
+        self
+    }
+
+    async fn root(&self) -> Store {
+        Store::connect(&DatabaseUrl::parse(&self.text).unwrap()).await.unwrap()
+    }
+
+    async fn give(&self, user: &str) {
+        let root = self.root().await;
+        let plan = migrate::plan(&root, MigrateOptions { without_kuma: true }).await.unwrap();
+        let accounts = Accounts { watchdog: user.parse().unwrap(), node: user.parse().unwrap() };
+        grants::give(&root, &plan, &accounts).await.unwrap();
     }
 
     pub(super) fn is_sqlite(&self) -> bool {

@@ -11,6 +11,7 @@ use super::moves::two_nodes;
 use super::on_both_databases;
 use crate::support::kuma;
 use komainu::store::audit::{self, AuditFilter};
+use komainu::store::beginning::Beginnings;
 use komainu::store::hands::{self, Drain};
 use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::{cluster, nodes};
@@ -129,7 +130,7 @@ async fn the_forks_table_of_nodes_serves_as_well_as_our_own(kind: Kind) {
     let (stamp, monitors) = one.read_assignments().await.unwrap();
     assert!(one.acknowledge(stamp).await.unwrap());
     let monitor = monitors[0].id;
-    one.started(&[monitor]).await.unwrap();
+    Beginnings::new(fixture.store.clone(), "node1".into(), Incarnation(11)).start(&[monitor]).await.unwrap();
     assert_eq!(fixture.store.store_beats(&"node1".into(), Incarnation(11), &[beat(monitor)]).await.unwrap(), 1);
     let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
     let round = watch.read_round().await.unwrap();

@@ -21,7 +21,7 @@ async fn type_of_ids(fixture: &mut Fixture, table: &str) -> String {
 
 /// As the third schema made it.
 async fn with_narrow_ids() -> Fixture {
-    let mut fixture = Fixture::native(Kind::MariaDb).await;
+    let mut fixture = Fixture::native(Kind::MariaDb).await.migrating().await;
     for table in GROWING {
         let narrow = format!("ALTER TABLE {table} MODIFY COLUMN id INT UNSIGNED NOT NULL AUTO_INCREMENT");
         fixture.raw.execute(&narrow).await;
@@ -37,7 +37,7 @@ async fn migrate(fixture: &Fixture) -> migrate::MigrationPlan {
 #[tokio::test]
 #[ignore = "needs MariaDB"]
 async fn tables_that_komainu_makes_have_ids_of_64_bits() {
-    let mut fixture = Fixture::native(Kind::MariaDb).await;
+    let mut fixture = Fixture::native(Kind::MariaDb).await.migrating().await;
     for table in GROWING {
         assert_eq!(type_of_ids(&mut fixture, table).await, "bigint(20) unsigned", "{table}");
     }

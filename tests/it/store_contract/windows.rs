@@ -27,6 +27,7 @@ async fn with_windows(kind: Kind) -> Fixture {
     for sql in all.lines().filter(is_wanted) {
         fixture.raw.execute(sql).await;
     }
+    fixture.give_new_tables().await;
     // Which tables there are is read once.
     fixture.store = Store::connect(&fixture.url).await.unwrap();
     fixture

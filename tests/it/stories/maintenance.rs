@@ -72,6 +72,7 @@ async fn start(kind: Kind, vendor: &Vendor) -> Cluster {
     for sql in tables.lines().filter(of_windows) {
         cluster.database.execute(sql).await;
     }
+    cluster.give_new_tables().await;
     for name in ["w1", "node1"] {
         cluster.start_process(name);
     }

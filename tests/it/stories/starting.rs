@@ -72,13 +72,12 @@ async fn fails_with(cluster: &mut Cluster, words: &str) {
 #[ignore = "needs MariaDB"]
 async fn a_node_with_a_wrong_password_or_without_tables_does_not_wait_but_says_what_is_wrong() {
     let mut cluster = Cluster::prepare(Kind::MariaDb, ONE_OF_EACH, "").await;
-    let server = cluster.server.as_ref().unwrap().url("kuma");
-    let at = server.split_once('@').unwrap().1;
-    let stranger = format!("mysql://nobody:wrong@{at}");
-    cluster.edit_config("node1", |text| text.replace(&server, &stranger));
+    let server = cluster.server.as_ref().unwrap();
+    let (own, stranger) = (server.url_as("komainu_node", "kuma"), server.url_as("nobody:wrong", "kuma"));
+    let empty = server.url("empty");
+    cluster.edit_config("node1", |text| text.replace(&own, &stranger));
     fails_with(&mut cluster, "refuses the user").await;
     cluster.database.execute("CREATE DATABASE empty").await;
-    let empty = server.replace("/kuma", "/empty");
     cluster.edit_config("node1", |text| text.replace(&stranger, &empty));
     fails_with(&mut cluster, "run `komainu migrate`").await;
 }

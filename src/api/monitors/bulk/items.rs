@@ -52,6 +52,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<RawItem<'_>>, ApiError> {
     }
 }
 
+/// For [`crate::hostile`]: what a bulk request holds.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn hostile(bytes: &[u8]) {
+    let Ok(items) = read(bytes) else { return };
+    assert!(items.len() <= MOST_ITEMS, "there is a bound");
+    for (at, item) in items.iter().enumerate() {
+        assert!(item.line > 0 && item.text.len() <= LONGEST_ITEM, "line {}", item.line);
+        let _ = item.parse(at);
+    }
+}
+
 fn lines(bytes: &[u8]) -> Result<Vec<RawItem<'_>>, ApiError> {
     let lines = bytes.split(|byte| *byte == b'\n').enumerate().map(|(at, line)| (at + 1, line.trim_ascii()));
     let mut found = vec![];

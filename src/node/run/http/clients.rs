@@ -12,6 +12,7 @@ use reqwest::{Client, Response, Url};
 use super::super::failure::{Failure, MOVE, is_refusal};
 use super::super::hello;
 use super::super::names::Names;
+use super::super::room::Room;
 use super::super::tls::{self, Certificates};
 use super::ask::Ask;
 use crate::node::spec;
@@ -116,13 +117,14 @@ fn alias(ask: &Ask) -> Option<(String, String)> {
 pub struct Clients {
     caller: Caller,
     names: Names,
+    room: Room,
     built: Mutex<HashMap<Options, Client>>,
 }
 
 impl Clients {
     /// No client yet; all say who asks.
     pub fn new(caller: Caller, names: Names) -> Self {
-        Self { caller, names, built: Mutex::new(HashMap::new()) }
+        Self { caller, names, room: Room::default(), built: Mutex::new(HashMap::new()) }
     }
 
     /// A client without special options, that asks once and follows nothing.
@@ -130,8 +132,13 @@ impl Clients {
         self.with(Options::default())
     }
 
+    /// What the answers that runs keep may take together.
+    pub(super) fn room(&self) -> &Room {
+        &self.room
+    }
+
     /// What every request of this node bears.
-    pub(super) fn usual_headers(&self) -> HeaderMap {
+    pub fn usual_headers(&self) -> HeaderMap {
         self.caller.headers()
     }
 

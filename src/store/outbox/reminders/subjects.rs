@@ -11,6 +11,7 @@ use crate::store::downtimes::tags;
 use crate::store::error::StoreError;
 use crate::store::session::{Session, Sql};
 use crate::store::value::Value;
+use crate::store::watch::text_list;
 
 /// Brings these up to date; what is gone keeps what it had.
 pub(super) async fn renew(store: &Store, mut subjects: Vec<&mut Subject>) -> Result<(), StoreError> {
@@ -55,7 +56,7 @@ async fn of_monitors(
     let ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
     let sql = format!("SELECT monitor_id, channels FROM komainu_monitor WHERE monitor_id IN ({})", id_list(&ids));
     for row in session.rows("read the channels of monitors", Sql::Once(sql), vec![]).await? {
-        found.insert(MonitorId(row.int("monitor_id")?), list(&row.text("channels")?));
+        found.insert(MonitorId(row.int("monitor_id")?), text_list(&row.text("channels")?));
     }
     Ok(found)
 }
@@ -72,12 +73,7 @@ async fn of_heartbeats(
     let sql = format!("SELECT name, channels, tags FROM komainu_heartbeat WHERE name IN ({places})");
     let names = names.iter().map(|name| Value::from(name.as_str())).collect();
     for row in session.rows("read the channels of heartbeats", Sql::Once(sql), names).await? {
-        found.insert(row.text("name")?, (list(&row.text("channels")?), list(&row.text("tags")?)));
+        found.insert(row.text("name")?, (text_list(&row.text("channels")?), text_list(&row.text("tags")?)));
     }
     Ok(found)
-}
-
-/// As it is stored: JSON.
-fn list(text: &str) -> Vec<String> {
-    serde_json::from_str(text).unwrap_or_default()
 }

@@ -142,11 +142,49 @@ same(field.wrong({ nodes = {} }), nil, "a table without nodes")
 for at, wrong in ipairs({
   1, "x", {}, { nodes = 1 }, { nodes = { 1 } }, { nodes = { a = {} } }, { nodes = {}, pinned_node = 1 },
   line_with("load", "much"), line_with("load", math.huge), line_with("load", -1), line_with("node_id", "a\r\nb"), line_with("node_id", ""),
-  line_with("address", 1), line_with("keeps_sessions", "yes"),
+  line_with("address", 1), line_with("keeps_sessions", "yes"), line_with("monitor_count", math.huge),
 }) do
   same(field.wrong(wrong) ~= nil, true, "no table: " .. at)
 end
 same(field.wrong(nil) ~= nil, true, "nothing")
+
+-- A watchdog's answer and mutations of it, the same each time: what is not refused can be written down for the other
+-- processes, read by them and chosen from.
+local seed = 12
+local function random(most)
+  seed = seed * 16807 % 2147483647
+  return seed % most
+end
+local tokens = { "1e400", "-1e400", "-0", "null", "[]", "{}", '"', ",", "\\u0000", "7", "true", '"x"', "[[", '{"a":', "" }
+local answer = '{"generation":42,"pinned_node":"a","nodes":['
+  .. '{"node_id":"a","address":"http://a:3001","status":"online","load":0.5,"monitor_count":3,"accepts_sessions":true,"keeps_sessions":true},'
+  .. '{"node_id":"b","address":"http://b","status":"online","load":0.1,"monitor_count":0,"accepts_sessions":true,"keeps_sessions":false}]}'
+-- Where a value begins.
+local places = {}
+for place in answer:gmatch(":()") do
+  places[#places + 1] = place
+end
+local taken = 0
+for _ = 1, 4000 do
+  local mutant = answer
+  for _ = 0, random(2) do
+    local from = random(3) > 0 and places[random(#places) + 1] or random(#mutant) + 1
+    local until_ = random(2) == 0 and from + random(6) or (mutant:find("[,}]", from) or from)
+    mutant = mutant:sub(1, from - 1) .. tokens[random(#tokens) + 1] .. mutant:sub(until_)
+  end
+  local shown = json.decode(mutant)
+  if not field.wrong(shown) then
+    local table_of = field.of_routes(shown, address.parse, function() return "10.0.0.1" end)
+    local read = json.decode(json.encode(table_of))
+    if type(read) ~= "table" then
+      error("taken, and lost for the other processes: " .. mutant)
+    end
+    local arranged = field.arrange(read)
+    choice.of(arranged, nil, "a", function() return 0 end, nil)
+    taken = taken + 1
+  end
+end
+same(taken > 100, true, "some mutations are answers still")
 
 io.stderr:write("promises kept: ", kept, "\n")
 -- There is nothing to serve.

@@ -1,0 +1,30 @@
+//! Pauses monitors that nodes put aside, tells people, and ends the incident when somebody resumed them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu_watchdogs::routing::Routing;
+
+use crate::store::{Store, StoreError, aside};
+
+/// Between two looks: no node runs such a monitor meanwhile.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Looks until it is dropped.
+pub async fn run(store: Store, routing: Arc<Routing>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if let Err(error) = look(&store, &routing).await {
+            // The other looks at incidents say aloud that the database fails.
+            tracing::debug!(%error, "cannot look for monitors that were put aside");
+        }
+    }
+}
+
+async fn look(store: &Store, routing: &Routing) -> Result<(), StoreError> {
+    let settled = aside::settle(store, routing).await?;
+    if settled.paused > 0 {
+        tracing::warn!(monitors = settled.paused, "monitors over which nodes were lost are paused");
+    }
+    Ok(())
+}

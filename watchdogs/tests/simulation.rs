@@ -34,6 +34,7 @@ mod simulation {
     pub(crate) mod processes;
     pub(crate) mod realm;
     pub(crate) mod telling {
+        pub(crate) mod ability;
         pub(crate) mod courier;
         pub(crate) mod dark;
         pub(crate) mod faults;
@@ -355,6 +356,11 @@ fn an_older_event_that_takes_back_a_later_one_is_caught() {
 #[test]
 fn a_dead_database_that_nobody_tells_of_is_caught() {
     assert_heard(telling::judge::Variant::NoBlackout, "no_silence", 15);
+}
+
+#[test]
+fn that_nobody_can_be_told_and_no_watchdog_sees_it_is_caught() {
+    assert_heard(telling::judge::Variant::TellingUnseen, "no_false_calm", 55);
 }
 
 #[test]

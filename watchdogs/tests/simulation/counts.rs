@@ -103,6 +103,7 @@ counts! { TellingCounts {
     unreached: "messages that reached nobody",
     unanswered: "messages without an answer",
     halved: "messages halved",
+    untold_views: "looks at a critical that had reached nobody for long",
     speeches: "speeches while the database was away",
     entered: "things entered that were told meanwhile",
     entered_untold: "outages entered that nobody had been told of",

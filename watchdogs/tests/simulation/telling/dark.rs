@@ -91,7 +91,7 @@ fn name(dog: usize) -> WatchdogId {
 }
 
 /// No two of their clocks agree.
-fn clock(dog: usize, now: Ms) -> Mono {
+pub(super) fn clock(dog: usize, now: Ms) -> Mono {
     Mono::millis(10_000_000 * (u64::try_from(dog).unwrap() + 1) + now)
 }
 

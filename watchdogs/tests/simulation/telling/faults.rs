@@ -1,5 +1,7 @@
 //! What goes wrong in the world in which people are told, and how it is healed.
 
+use std::collections::BTreeMap;
+
 use super::courier::{Courier, Mood};
 use super::world::{Telling, monitor_key};
 
@@ -94,6 +96,7 @@ impl Telling {
             self.dogs[dog].process += 100;
             self.dogs[dog].couriers.iter_mut().for_each(Courier::reset);
             self.dogs[dog].dark.reset();
+            (self.dogs[dog].voice, self.dogs[dog].untold_for) = (None, BTreeMap::new());
         } else {
             self.counts.pauses += 1;
         }

@@ -30,6 +30,8 @@ pub(crate) enum Variant {
     NoBlackout,
     /// What was told while the database was away is entered nowhere.
     NeverEntered,
+    /// Nobody looks whether people can be told.
+    TellingUnseen,
     /// Nobody counts the times in which no push could be taken.
     GapsForgotten,
 }

@@ -15,7 +15,11 @@ const CALM: Ms = 7_000;
 impl Telling {
     /// What a watchdog looks at each second.
     pub(super) fn look(&mut self, dog: usize) {
-        if self.now < self.dogs[dog].look_at || !self.is_database_up {
+        if self.now < self.dogs[dog].look_at {
+            return;
+        }
+        self.note_parts(dog);
+        if !self.is_database_up {
             return;
         }
         self.dogs[dog].look_at = self.now + 1_000;
@@ -40,6 +44,7 @@ impl Telling {
         if !self.is_broken(Variant::NoRescue) {
             self.counts.rescues += self.outbox.rescue(now);
         }
+        self.see_telling(dog);
         self.counts.reminders += self.outbox.remind(now, Duration::from_secs(240));
     }
 

@@ -2,7 +2,7 @@
 //! programs that push heartbeats, channels that fail in every way, and a database that goes away and whose clock jumps.
 //!
 //! Incidents and outbox are a model of the store's tables; what decides is the product's own: `downtime`, `heartbeat`,
-//! `outbox`, `queue::plan`, `attempt::next`, `routing`, `reminder`, `blackout`. Time goes in quarters of a second.
+//! `outbox`, `queue::plan`, `attempt::next`, `routing`, `reminder`, `blackout`, `telling`. Time goes in quarters of a second.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use komainu_watchdogs::downtime::State;
 use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::routing::{Matcher, Route, Routing};
+use komainu_watchdogs::telling;
 use komainu_watchdogs::time::Wall;
 
 use super::courier::{Courier, Mood};
@@ -39,6 +40,10 @@ pub(crate) struct Dog {
     pub(super) look_at: Ms,
     pub(crate) couriers: Vec<Courier>,
     pub(crate) dark: Dark,
+    /// Whether people can be told, as it sees it.
+    pub(super) voice: Option<telling::Telling>,
+    /// The judge's: for how long it has been running while a critical waited that reached nobody.
+    pub(super) untold_for: BTreeMap<usize, Ms>,
 }
 
 impl Dog {
@@ -50,6 +55,8 @@ impl Dog {
             look_at: 0,
             couriers: vec![Courier::default(); channels],
             dark: Dark::new(),
+            voice: None,
+            untold_for: BTreeMap::new(),
         }
     }
 
@@ -189,6 +196,8 @@ impl Telling {
         }
         let found = world.invariant_every_incident_ends();
         world.judge(found);
+        let found = world.invariant_no_false_alarm_of_telling();
+        world.judge(found);
     }
 
     fn new(seed: u64, variant: Option<Variant>) -> Self {
@@ -298,6 +307,8 @@ impl Telling {
         let found = self.invariant_no_silence();
         self.judge(found);
         let found = self.invariant_no_silence_of_jobs();
+        self.judge(found);
+        let found = self.invariant_no_false_calm_of_telling();
         self.judge(found);
         let found = self.invariant_no_silence_in_the_dark();
         self.judge(found);

@@ -5,3 +5,4 @@ pub mod capacity;
 pub mod certificates;
 pub mod leftover;
 pub mod monitors;
+pub mod own_certificate;

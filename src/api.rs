@@ -31,6 +31,7 @@ use crate::keys::ClusterKey;
 use crate::probe::Prober;
 use crate::store::capacity::Ids;
 use crate::store::{Share, Store};
+use crate::tls::Credentials;
 use crate::voice::Voice;
 
 mod apikeys;
@@ -102,6 +103,8 @@ pub struct State {
     pub stopping: CancellationToken,
     /// How far the ids of Kuma's tables are used up.
     pub ids: watch::Receiver<Arc<Ids>>,
+    /// What the surface shows of itself.
+    pub credentials: Arc<Credentials>,
 }
 
 /// The state and what the surface itself remembers.

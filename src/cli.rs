@@ -292,6 +292,7 @@ mod tests {
             "up --restart node1",
             "down --dir ./komainu-data",
             "init --database mysql://u:p@h/kuma",
+            "init --dir . --tls w1=w1.example.com,10.0.0.1 --tls w2 --renew",
             "keygen",
             "keygen --gateway --key-file cluster.key",
             "migrate --database sqlite:///tmp/x.db --dry-run --without-kuma",

@@ -21,6 +21,8 @@ use thiserror::Error;
 use self::fault::{Faults, describe, origin};
 use crate::byte_order_mark;
 use crate::keys::ClusterKey;
+use crate::surface::Proxies;
+use crate::tls::TlsFiles;
 
 mod channel;
 mod cluster;
@@ -35,8 +37,10 @@ mod node;
 mod policy;
 mod route;
 mod secret;
+mod server;
 mod shape;
 mod status;
+mod tls;
 mod unmatched;
 mod watchdog;
 
@@ -51,7 +55,8 @@ pub use self::status::{Details, StatusConfig};
 pub use self::watchdog::WatchdogConfig;
 
 /// The sections that this version understands.
-const SECTIONS: [&str; 8] = ["cluster", "watchdog", "node", "database", "policy", "status", "routing", "deadman"];
+const SECTIONS: [&str; 10] =
+    ["cluster", "watchdog", "node", "database", "policy", "status", "server", "tls", "routing", "deadman"];
 
 /// The sections of which there may be several, each in double brackets.
 const ENTRIES: [&str; 3] = ["channel", "route", "heartbeat"];
@@ -107,6 +112,10 @@ pub struct Config {
     pub policy: Policy,
     /// Of the status page.
     pub status: StatusConfig,
+    /// Who may say whose connection it is.
+    pub proxies: Proxies,
+    /// Where certificates are.
+    pub tls: TlsFiles,
     /// Where people are told.
     pub channels: Vec<ChannelConfig>,
     /// Who is told what.
@@ -193,15 +202,20 @@ impl Source {
         let folder = self.folder.as_path();
         let cluster: Option<cluster::Section> = self.section("cluster", faults);
         let cluster = cluster.and_then(|section| section.resolve(folder, faults));
+        let tls: Option<tls::Section> = self.section("tls", faults);
+        let tls = tls.and_then(|section| section.resolve(folder, faults));
+        let scheme = if tls.as_ref().is_some_and(TlsFiles::serves) { "https" } else { "http" };
         let watchdog: Option<watchdog::Section> = self.optional("watchdog", faults);
-        let watchdog = watchdog.and_then(|section| section.resolve(folder, faults));
+        let watchdog = watchdog.and_then(|section| section.resolve((folder, scheme), faults));
         let node: Option<node::Section> = self.optional("node", faults);
-        let node = node.and_then(|section| section.resolve(folder, faults));
+        let node = node.and_then(|section| section.resolve((folder, scheme), faults));
         let database: Option<database::Section> = self.section("database", faults);
         let database = database.and_then(|section| section.resolve(folder, faults));
         let policy: Option<policy::Section> = self.section("policy", faults);
         let policy = policy.and_then(|section| section.resolve(faults));
         let status: Option<status::Section> = self.section("status", faults);
+        let proxies: Option<server::Section> = self.section("server", faults);
+        let proxies = proxies.and_then(|section| section.resolve(faults));
         if watchdog.is_some() {
             ensure_cluster_key(cluster.as_ref().and_then(|cluster| cluster.key.as_ref()), faults);
         }
@@ -219,6 +233,8 @@ impl Source {
             database: database?,
             policy: policy?,
             status: StatusConfig { details: status?.details },
+            proxies: proxies?,
+            tls: tls?,
             channels,
             routing,
             drops_unmatched,

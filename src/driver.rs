@@ -24,6 +24,7 @@ use crate::clock;
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
 use crate::store::{Share, Store, WatchdogIdentity};
+use crate::tls::Credentials;
 
 mod chair;
 mod desk;
@@ -52,6 +53,8 @@ pub struct WatchdogSettings {
     pub store: Store,
     /// Who is told about what.
     pub routing: Arc<Routing>,
+    /// Whom it trusts, and what it shows, when it calls peers and nodes.
+    pub credentials: Arc<Credentials>,
 }
 
 /// What a watchdog publishes after each round.
@@ -123,7 +126,8 @@ enum Event {
 impl Driver {
     /// Starts the workers; nothing is read before [`Self::run`].
     pub fn new(settings: &WatchdogSettings) -> Result<(Self, Published), DriverError> {
-        let prober = Prober::new(settings.key.clone(), settings.policy.probe_timeout).map_err(DriverError::Prober)?;
+        let prober = Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)
+            .map_err(DriverError::Prober)?;
         let identity = Identity {
             watchdog: settings.identity.watchdog.clone(),
             incarnation: settings.incarnation,

@@ -42,6 +42,7 @@ use crate::clock;
 use crate::keys::ClusterKey;
 use crate::store::Store;
 use crate::store::heartbeats::{Definition, Known};
+use crate::tls::Credentials;
 use crate::voice::Voice;
 
 pub use self::name::{NAME_CHARS, is_name};
@@ -71,6 +72,8 @@ pub struct Settings {
     pub voice: Voice,
     /// Where the peers are, by their rows.
     pub view: watch::Receiver<Arc<View>>,
+    /// Whom peers' calls trust, and what they show.
+    pub credentials: Arc<Credentials>,
 }
 
 /// The service; cheap to clone. Its tasks end with the last clone.
@@ -105,7 +108,7 @@ pub enum Alive {
 impl Heartbeats {
     /// Starts the tasks.
     pub fn start(settings: Settings) -> Result<Self, reqwest::Error> {
-        let Settings { store, key, fixed_secrets, routing, watchdog, peers, voice, view } = settings;
+        let Settings { store, key, fixed_secrets, routing, watchdog, peers, voice, view, credentials } = settings;
         let (intake, jobs) = intake::channel();
         let (settler_bell, bell) = (Bell::default(), Bell::default());
         let picture = Picture::new(settler_bell.clone());
@@ -117,7 +120,7 @@ impl Heartbeats {
             AbortOnDropHandle::new(tokio::spawn(refreshing)),
             AbortOnDropHandle::new(tokio::spawn(settling.run(settler_bell))),
         ];
-        let peers = Peers::new(key.clone(), peers, view)?;
+        let peers = Peers::new(key.clone(), peers, view, &credentials)?;
         let (rates, counts) = (Rates::default(), push::Counters::default());
         let shared = Shared { key, fixed_secrets, picture, bell, intake, rates, peers, counts };
         Ok(Self { shared: Arc::new(shared), _tasks: Arc::new(tasks) })

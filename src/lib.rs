@@ -26,6 +26,7 @@ pub mod state_dir;
 pub mod steps;
 pub mod store;
 pub mod surface;
+pub mod tls;
 pub mod voice;
 
 /// The tests' own, here as in `tests/it`.

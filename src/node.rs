@@ -73,7 +73,8 @@ use crate::clock;
 use crate::clock::database::DatabaseClock;
 use crate::keys::NodeKey;
 use crate::store::Store;
-use crate::surface::{self, Places};
+use crate::surface::{self, Entrance, Places, Proxies};
+use crate::tls::Credentials;
 
 /// How long a node that stops waits for its last beats to be stored.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
@@ -87,6 +88,11 @@ const RUNS_MOST: usize = 2_000;
 
 /// Connections to a node: watchdogs, gateways, people's pushes.
 const PLACES: Places = Places { most: 256, most_of_one: 128 };
+
+/// How a node takes those who connect.
+pub fn entrance(credentials: Arc<Credentials>, proxies: Proxies) -> Entrance {
+    Entrance { places: PLACES, credentials, proxies }
+}
 
 /// What a node needs to know.
 #[derive(Clone)]
@@ -111,6 +117,8 @@ pub struct NodeSettings {
     pub user_agent: Option<HeaderValue>,
     /// How monitors start that are gained together.
     pub start_spread: StartSpread,
+    /// How its server takes those who connect.
+    pub entrance: Entrance,
     /// How queries of monitors are evaluated.
     pub evaluator: Program,
 }
@@ -246,7 +254,12 @@ impl Node {
             runs_most: runs_most(),
         };
         tasks.spawn(Runner::new(runner, coming_commands).run(ended.clone()));
-        tasks.spawn(serve(self.listener, served, ended.clone()));
+        tasks.spawn(serve(self.listener, served, self.settings.entrance.clone(), ended.clone()));
+        let credentials = Arc::clone(&self.settings.entrance.credentials);
+        tasks.spawn({
+            let ended = ended.clone();
+            async move { ended.run_until_cancelled(credentials.watch()).await.unwrap_or_default() }
+        });
         tasks
     }
 }
@@ -343,8 +356,8 @@ async fn leave(commands: mpsc::UnboundedSender<Command>, storage: Storage, input
     let _ = inputs.send(Input::Stop);
 }
 
-async fn serve(listener: TcpListener, served: Served, ended: CancellationToken) {
-    surface::serve(listener, server::router(Arc::new(served)), PLACES, ended).await;
+async fn serve(listener: TcpListener, served: Served, entrance: Entrance, ended: CancellationToken) {
+    surface::serve(listener, server::router(Arc::new(served)), entrance, ended).await;
 }
 
 /// Each run may hold two descriptors (a connection, and one more while it follows a redirect); the rest is for the

@@ -4,6 +4,7 @@
 //! well-formed answer, a 503 too; every probe opens a connection of its own, because a connection that was kept open
 //! says nothing about whether others can connect.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::facts::{Report, Target};
@@ -13,6 +14,7 @@ use komainu_watchdogs::time::Wall;
 
 use crate::keys::ClusterKey;
 use crate::node::run::failure;
+use crate::tls::Credentials;
 
 pub(crate) mod answer;
 mod canary;
@@ -22,7 +24,10 @@ mod peer;
 /// Probes targets; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Prober {
+    /// For nodes and peers, whom the cluster's CA may have certified.
     http: reqwest::Client,
+    /// For the outside world.
+    outside: reqwest::Client,
     key: ClusterKey,
     timeout: Duration,
 }
@@ -77,8 +82,9 @@ pub enum ProbeError {
 
 impl Prober {
     /// A prober that gives each probe this long.
-    pub fn new(key: ClusterKey, timeout: Duration) -> Result<Self, reqwest::Error> {
-        Ok(Self { http: client(timeout)?, key, timeout })
+    pub fn new(key: ClusterKey, timeout: Duration, credentials: &Arc<Credentials>) -> Result<Self, reqwest::Error> {
+        let (http, outside) = (client(timeout, credentials.client())?, client(timeout, tls())?);
+        Ok(Self { http, outside, key, timeout })
     }
 
     /// Probes a target once. `address` is where a node or peer says it is; a canary is its own address.
@@ -90,7 +96,7 @@ impl Prober {
                     Ok(report) => Seen { outcome: ProbeOutcome::Answered, report: Some(Box::new(report)) },
                     Err(error) => Err(error).into(),
                 },
-                Target::Canary(url) => canary::probe(&self.http, url).await.into(),
+                Target::Canary(url) => canary::probe(&self.outside, url).await.into(),
             }
         };
         match tokio::time::timeout(self.timeout, probe).await {
@@ -119,10 +125,10 @@ impl Prober {
     }
 }
 
-/// A client without redirects, without kept connections, and with the operating system's roots.
-pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+/// A client without redirects and without kept connections.
+pub(crate) fn client(timeout: Duration, tls: rustls::ClientConfig) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
-        .tls_backend_preconfigured(tls())
+        .tls_backend_preconfigured(tls)
         .timeout(timeout)
         .connect_timeout(timeout)
         .redirect(reqwest::redirect::Policy::none())
@@ -138,15 +144,7 @@ pub(crate) fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Erro
 
 /// What the host trusts.
 pub(crate) fn tls() -> rustls::ClientConfig {
-    let mut roots = rustls::RootCertStore::empty();
-    // A host without certificates can still watch plain HTTP and TCP; an https canary will say what is missing.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring supports the default protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth()
+    Credentials::none().client()
 }
 
 /// The innermost reason of a client error, without the URL.
@@ -179,7 +177,7 @@ mod tests {
     use super::*;
 
     fn prober() -> Prober {
-        Prober::new(ClusterKey::generate(), Duration::from_secs(3)).unwrap()
+        Prober::new(ClusterKey::generate(), Duration::from_secs(3), &Credentials::none()).unwrap()
     }
 
     async fn answering(status: u16, body: &'static str) -> String {

@@ -96,9 +96,14 @@ struct Target<'a> {
 
 impl Sender {
     /// With no patience each watchdog is asked once.
-    pub fn new(watchdogs: Vec<Url>, secret: Secret, patience: Duration) -> Result<Self, SendError> {
+    pub fn new(
+        watchdogs: Vec<Url>,
+        secret: Secret,
+        patience: Duration,
+        tls: rustls::ClientConfig,
+    ) -> Result<Self, SendError> {
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(crate::probe::tls())
+            .tls_backend_preconfigured(tls)
             .timeout(ATTEMPT_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             // A redirected POST becomes a GET, whose 200 says nothing of the push.

@@ -1,7 +1,8 @@
 //! The HTTP surface of a process: who may connect, for how long, and what is still answered when it stops.
 //!
 //! However many strangers connect, this host's own probes and its database keep their descriptors, and whoever sends whole
-//! requests is answered: see [`crowd`].
+//! requests is answered: see [`crowd`]. A handshake happens in the connection's own task and place, within the time that the
+//! first request has: a slow one stops nobody. Whose connection it is behind a proxy says [`proxies`].
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,16 +20,24 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use self::crowd::{Admission, Crowd, Key};
+use self::crowd::Key;
+use self::hall::{Guest, Hall};
 use crate::clock;
+use crate::tls::Credentials;
 
 pub use self::crowd::Places;
+pub use self::proxies::{ClientHeader, Proxies};
 
 mod crowd;
+mod hall;
+mod proxies;
 
 /// What was asked before a process stops is answered within this; whoever sends more slowly is cut off.
 const IN_FLIGHT_LIMIT: Duration = Duration::from_secs(5);
@@ -67,11 +76,30 @@ impl Places {
     }
 }
 
+/// How those who connect are taken.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    /// How many.
+    pub places: Places,
+    /// What they are shown: with TLS, if there is an own certificate.
+    pub credentials: Arc<Credentials>,
+    /// Who may say whose connection it is.
+    pub proxies: Proxies,
+}
+
+/// In the extensions of a request: peers must show a certificate here, and whoever sent it showed none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Uncertified;
+
+/// What they are told.
+pub(crate) const UNCERTIFIED: &str =
+    "peers show a certificate here that [tls] client_ca signed, and this call showed none";
+
 /// Answers until it is cancelled and what was begun before is answered.
-pub async fn serve(listener: TcpListener, routes: Router, places: Places, stopping: CancellationToken) {
-    let door = Door { crowd: Arc::new(Mutex::new(Crowd::new(places))), routes, stopping: stopping.clone() };
+pub async fn serve(listener: TcpListener, routes: Router, entrance: Entrance, stopping: CancellationToken) {
+    let hall = Arc::new(Mutex::new(Hall::new(entrance.places)));
+    let door = Door { hall, routes, entrance: Arc::new(entrance), stopping: stopping.clone() };
     let (guests, mut told_at) = (TaskTracker::new(), None);
-    let mut leaving = std::collections::HashMap::<Key, CancellationToken>::new();
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => break,
@@ -84,28 +112,13 @@ pub async fn serve(listener: TcpListener, routes: Router, places: Places, stoppi
                 continue;
             }
         };
-        let admission = door.crowd().admit(peer.ip().to_canonical(), clock::now());
-        let key = match admission {
-            Admission::Welcome(key) => key,
-            Admission::InsteadOf(key, leaver) => {
-                tell_of_crowd(&mut told_at, peer.ip());
-                if let Some(leaver) = leaving.remove(&leaver) {
-                    leaver.cancel();
-                }
-                key
-            }
-            Admission::Full => {
-                tell_of_crowd(&mut told_at, peer.ip());
-                continue;
-            }
-        };
-        let sent_away = CancellationToken::new();
-        leaving.insert(key, sent_away.clone());
-        if leaving.len() > 2 * places.most {
-            let crowd = door.crowd();
-            leaving.retain(|key, _| crowd.ends_at(*key).is_some());
+        let guest = door.hall().admit(peer.ip().to_canonical(), clock::now());
+        if guest.as_ref().is_none_or(|guest| guest.is_in_anothers_place) {
+            tell_of_crowd(&mut told_at, peer.ip());
         }
-        guests.spawn(door.clone().attend(stream, (key, peer), sent_away));
+        if let Some(guest) = guest {
+            guests.spawn(Box::pin(door.clone().attend(stream, peer, guest)));
+        }
     }
     drop(listener);
     guests.close();
@@ -136,23 +149,69 @@ fn tell_of_crowd(told_at: &mut Option<komainu_watchdogs::time::Mono>, address: I
 
 #[derive(Clone)]
 struct Door {
-    crowd: Arc<Mutex<Crowd>>,
+    hall: Arc<Mutex<Hall>>,
     routes: Router,
+    entrance: Arc<Entrance>,
     stopping: CancellationToken,
 }
 
+/// A connection of which everything is known that comes before the first request.
+struct Opened {
+    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    visitor: Visitor,
+}
+
+/// Whose connection it is.
+#[derive(Clone, Copy)]
+struct Visitor {
+    key: Key,
+    address: SocketAddr,
+    is_uncertified: bool,
+}
+
 impl Door {
-    fn crowd(&self) -> MutexGuard<'_, Crowd> {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hall(&self) -> MutexGuard<'_, Hall> {
+        self.hall.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn attend(self, stream: TcpStream, peer: SocketAddr, guest: Guest) {
+        // Answers are small and each is waited for: Nagle's algorithm would hold some of them back for 40 ms.
+        drop(stream.set_nodelay(true));
+        let ends_at = self.hall().crowd.ends_at(guest.key).unwrap_or_else(clock::now);
+        let opened = tokio::select! {
+            opened = self.open(stream, peer, guest.key) => opened,
+            // Whoever has asked nothing yet by then asks somebody else.
+            () = self.stopping.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
+            () = guest.sent_away.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
+            () = clock::sleep_until(ends_at) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        match opened {
+            Ok(opened) => self.converse(opened, &guest.sent_away).await,
+            Err(error) => tracing::debug!(%error, address = %peer.ip(), "a connection came to nothing"),
+        }
+        self.hall().leave(guest.key);
+    }
+
+    /// What comes before HTTP: who it is, and the handshake. It shares the time that the first head has.
+    async fn open(&self, mut stream: TcpStream, peer: SocketAddr, key: Key) -> io::Result<Opened> {
+        let address = self.entrance.proxies.announced(&mut stream, peer).await?;
+        if address != peer {
+            self.hall().rename(key, address.ip().to_canonical(), clock::now());
+        }
+        let plain = Visitor { key, address, is_uncertified: false };
+        let Some(serving) = self.entrance.credentials.serving() else {
+            return Ok(Opened { stream: Either::Left(stream), visitor: plain });
+        };
+        let stream = TlsAcceptor::from(serving.config).accept(stream).await?;
+        let is_uncertified = serving.asks_peers && stream.get_ref().1.peer_certificates().is_none();
+        Ok(Opened { stream: Either::Right(Box::new(stream)), visitor: Visitor { is_uncertified, ..plain } })
     }
 
     /// Answers one connection until it ends, has to go, or says nothing for too long.
-    async fn attend(self, stream: TcpStream, (key, peer): (Key, SocketAddr), sent_away: CancellationToken) {
-        // Answers are small and each is waited for: Nagle's algorithm would hold some of them back for 40 ms.
-        drop(stream.set_nodelay(true));
+    async fn converse(&self, Opened { stream, visitor }: Opened, sent_away: &CancellationToken) {
         let answering = {
             let door = self.clone();
-            service_fn(move |request| door.clone().answer(request, key, peer))
+            service_fn(move |request| door.clone().answer(request, visitor))
         };
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
@@ -160,13 +219,13 @@ impl Door {
         let mut connection = std::pin::pin!(connection);
         let mut is_stopping = false;
         loop {
-            let ends_at = self.crowd().ends_at(key).unwrap_or_else(clock::now);
+            let ends_at = self.hall().crowd.ends_at(visitor.key).unwrap_or_else(clock::now);
             tokio::select! {
                 // Whatever broke off there is of no interest here.
                 _ended = connection.as_mut() => break,
                 () = sent_away.cancelled() => break,
                 () = clock::sleep_until(ends_at) => {
-                    if self.crowd().ends_at(key).is_none_or(|ends_at| ends_at <= clock::now()) {
+                    if self.hall().crowd.ends_at(visitor.key).is_none_or(|ends_at| ends_at <= clock::now()) {
                         break;
                     }
                 }
@@ -176,18 +235,20 @@ impl Door {
                 }
             }
         }
-        self.crowd().leave(key);
     }
 
     async fn answer(
         self,
         request: Request<Incoming>,
-        key: Key,
-        peer: SocketAddr,
+        visitor: Visitor,
     ) -> Result<Response<Body>, std::convert::Infallible> {
-        let busy = Busy::begin(&self, key);
+        let busy = Busy::begin(&self, visitor.key);
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
+        let client = self.entrance.proxies.client(visitor.address, request.headers());
+        request.extensions_mut().insert(ConnectInfo(client));
+        if visitor.is_uncertified {
+            request.extensions_mut().insert(Uncertified);
+        }
         let response = self.routes.clone().oneshot(request).await?;
         // Until the answer was taken.
         Ok(response.map(|body| {
@@ -201,20 +262,20 @@ impl Door {
 
 /// A request that is being answered.
 struct Busy {
-    crowd: Arc<Mutex<Crowd>>,
+    hall: Arc<Mutex<Hall>>,
     key: Key,
 }
 
 impl Busy {
     fn begin(door: &Door, key: Key) -> Self {
-        door.crowd().ask(key, clock::now());
-        Self { crowd: Arc::clone(&door.crowd), key }
+        door.hall().crowd.ask(key, clock::now());
+        Self { hall: Arc::clone(&door.hall), key }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner).answered(self.key, clock::now());
+        self.hall.lock().unwrap_or_else(PoisonError::into_inner).crowd.answered(self.key, clock::now());
     }
 }
 

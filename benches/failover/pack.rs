@@ -6,6 +6,7 @@ use komainu::driver::{Driver, WatchdogSettings};
 use komainu::heartbeat::{self, Heartbeats};
 use komainu::probe::Prober;
 use komainu::store::{Store, WatchdogIdentity};
+use komainu::tls::Credentials;
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::routing::Routing;
@@ -40,6 +41,7 @@ impl Pack {
                 policy: Policy::default(),
                 store: Store::connect(cluster.store.url()).await.unwrap(),
                 routing: std::sync::Arc::default(),
+                credentials: Credentials::none(),
             };
             let (driver, published) = Driver::new(&settings).unwrap();
             let heartbeats = Heartbeats::start(heartbeat::Settings {
@@ -51,6 +53,7 @@ impl Pack {
                 peers: Vec::new(),
                 voice: komainu::voice::Voice::default(),
                 view: published.view.clone(),
+                credentials: Credentials::none(),
             });
             let router = api::router(api::State {
                 voice: komainu::voice::Voice::default(),
@@ -61,13 +64,15 @@ impl Pack {
                 cluster: settings.cluster,
                 watchdog: settings.identity.watchdog,
                 incarnation: settings.incarnation,
-                prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout).unwrap(),
+                prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)
+                    .unwrap(),
                 key: settings.key,
                 policy: settings.policy,
                 details: Details::Public,
                 heartbeats: heartbeats.unwrap(),
                 channels: Vec::new(),
                 stopping: pack.shutdown.clone(),
+                credentials: Credentials::none(),
                 ids: tokio::sync::watch::channel(std::sync::Arc::default()).1,
             });
             let shutdown = pack.shutdown.clone();

@@ -147,7 +147,7 @@ async fn authenticate(headers: &HeaderMap, extensions: &Extensions, context: &Co
     Ok(caller)
 }
 
-/// Whose connection it is. What a header says of it could be anybody's invention.
+/// Who asks, as the surface found out: what a header says of it could be anybody's invention.
 fn address(extensions: &Extensions) -> IpAddr {
     let connection = extensions.get::<ConnectInfo<SocketAddr>>();
     connection.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |info| info.0.ip().to_canonical())
@@ -164,8 +164,12 @@ mod tests {
 
     use serde_json::json;
 
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
     use crate::api::support::Surface;
+    use crate::surface::{self, Entrance, Places, Proxies};
+    use crate::tls::Credentials;
 
     fn caller(scope: Scope) -> Caller {
         Caller { name: "ci".to_owned(), scope }
@@ -195,6 +199,31 @@ mod tests {
         assert_eq!(codes.get(&429), Some(&1), "{codes:?}");
         assert!(codes[&200] >= 1_000, "{codes:?}");
         assert_eq!(surface.send("GET", "/api/v1/watchdogs", Some(&calm), "").await.code, 200);
+    }
+
+    #[tokio::test]
+    async fn behind_a_trusted_proxy_only_the_address_that_tries_keys_is_slowed_down() {
+        let state = Surface::plain().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/api/v1/watchdogs", listener.local_addr().unwrap());
+        let proxies = Proxies { trusted: vec!["127.0.0.1/32".parse().unwrap()], ..Proxies::default() };
+        let places = Places { most: 100, most_of_one: 100 };
+        let entrance = Entrance { places, credentials: Credentials::none(), proxies };
+        let router = crate::api::router(state.state.clone());
+        tokio::spawn(surface::serve(listener, router, entrance, CancellationToken::new()));
+        let http = crate::channels::client().unwrap();
+        let ask = async |client: String, key: String| {
+            let request = http.get(&url).header("x-forwarded-for", client).bearer_auth(key);
+            request.send().await.unwrap().status().as_u16()
+        };
+        // Whatever they say of themselves: what the proxy adds is what counts.
+        let tries = (0..60).map(|n| ask(format!("198.51.100.{n}, 203.0.113.1"), format!("kmn_{n}")));
+        let mut codes: BTreeMap<u16, usize> = BTreeMap::new();
+        for code in futures_util::future::join_all(tries).await {
+            *codes.entry(code).or_default() += 1;
+        }
+        assert!(codes[&401] >= 20 && codes[&429] >= 20 && codes.len() == 2, "{codes:?}");
+        assert_eq!(ask("198.51.100.1, 203.0.113.2".to_owned(), "kmn_x".to_owned()).await, 401);
     }
 
     #[tokio::test]

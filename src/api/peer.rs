@@ -4,6 +4,8 @@
 //! nobody can speak for a watchdog.
 
 use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use komainu_watchdogs::blackout::Word;
@@ -15,6 +17,7 @@ use super::problem::{ApiError, Problem};
 use super::{Context, Ctx};
 use crate::clock;
 use crate::signature;
+use crate::surface::{UNCERTIFIED, Uncertified};
 
 /// Where it answers.
 pub(super) const PATH: &str = "/peer/v1/report";
@@ -35,11 +38,26 @@ pub(super) struct SignedParams {
 #[expect(dead_code, reason = "a type of the decision core; the document says no more of it than that it is an object")]
 pub(super) struct SignedReport(Report);
 
+/// A caller that showed a certificate, where peers must (`[tls] client_ca`). The signature is looked at besides.
+#[derive(Debug)]
+pub(super) struct Certified;
+
+impl<S: Sync> FromRequestParts<S> for Certified {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        match parts.extensions.get::<Uncertified>() {
+            None => Ok(Self),
+            Some(Uncertified) => Err(ApiError::Forbidden(UNCERTIFIED.to_owned())),
+        }
+    }
+}
+
 /// What this watchdog sees, told to its peers without the database in between.
 #[utoipa::path(get, path = "/peer/v1/report", tag = "peers", params(SignedParams),
     responses((status = 200, description = "The report, signed", body = SignedReport),
         (status = 403, description = "The signature is missing or does not fit", body = Problem)))]
-pub(super) async fn report(context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(super) async fn report(_: Certified, context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
     let mut report = Report::clone(&context.state.report.borrow());
     report.word = Some(Word::clone(&context.state.word.borrow()));
     answer(&context, &headers, PATH, &report)

@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 use self::schema::ViewShown;
 use super::openapi::Millis;
 use super::{Context, Ctx, auth, health};
+use crate::clock;
 
 mod schema;
 
@@ -144,6 +145,10 @@ pub(super) fn current(context: &Context) -> View {
     let ability = context.state.voice.ability();
     view.status = view.status.max(ability.health);
     view.reasons.extend(ability.reasons);
+    for trouble in context.state.credentials.troubles(clock::wall()) {
+        view.reasons.push(trouble);
+        view.status = view.status.max(Health::Degraded);
+    }
     if let Some(outage) = context.state.heartbeats.outage() {
         note_outage(&mut view, outage);
     }
@@ -169,6 +174,7 @@ mod tests {
     use super::*;
     use crate::api::support::{Answer, Surface, view};
     use crate::config::Details;
+    use crate::tls::tests::Office;
     use crate::voice::tests::lost;
 
     #[tokio::test]
@@ -239,6 +245,21 @@ mod tests {
             assert!(metrics.lines().any(|found| found == line), "{line} is missing in\n{metrics}");
         }
         assert_eq!(surface(15).await.get("/status").await.code, 503);
+    }
+
+    #[tokio::test]
+    async fn certificates_that_cannot_be_taken_are_degraded_by_name() {
+        let office = Office::open();
+        let mut surface = Surface::showing(View { status: Health::Ok, ..view() }).await;
+        surface.state.credentials = office.credentials();
+        assert_eq!(surface.get("/status").await.json()["status"], "ok");
+        std::fs::write(office.ca(), "gone").unwrap();
+        surface.state.credentials.look();
+        surface.state.credentials.look();
+        let answer = surface.get("/status").await;
+        assert_eq!((answer.code, &answer.json()["status"]), (200, &json!("degraded")));
+        let reason = answer.json()["reasons"][0].as_str().unwrap().to_owned();
+        assert!(reason.starts_with("tls: ") && reason.contains("ca.crt"), "{reason}");
     }
 
     #[tokio::test]

@@ -30,6 +30,7 @@ use crate::store::migrate::{self, MigrateOptions};
 use crate::store::monitors::{self, NewMonitor};
 use crate::store::nodes::{self, NewNode};
 use crate::store::{DatabaseUrl, MonitorSpec, Store, Watch, WatchdogIdentity};
+use crate::tls::Credentials;
 use crate::voice::Voice;
 
 pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -86,6 +87,7 @@ impl Surface {
             peers: Vec::new(),
             voice: Voice::default(),
             view: view.clone(),
+            credentials: Credentials::none(),
         })
         .unwrap();
         let state = State {
@@ -96,7 +98,8 @@ impl Surface {
             watchdog: "w1".into(),
             incarnation: Incarnation(1),
             key: ClusterKey::parse(KEY).unwrap(),
-            prober: Prober::new(ClusterKey::parse(KEY).unwrap(), Policy::default().probe_timeout).unwrap(),
+            prober: Prober::new(ClusterKey::parse(KEY).unwrap(), Policy::default().probe_timeout, &Credentials::none())
+                .unwrap(),
             policy: Policy::default(),
             details: Details::Public,
             heartbeats,
@@ -105,6 +108,7 @@ impl Surface {
             word: watch::channel(Arc::default()).1,
             stopping: CancellationToken::new(),
             ids: watch::channel(Arc::default()).1,
+            credentials: Credentials::none(),
         };
         Self { state, lasting: None, _folder: folder, _published: (view_sender, report_sender) }
     }

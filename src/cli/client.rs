@@ -1,7 +1,6 @@
 //! A client of the HTTP API: `KOMAINU_URL` and `KOMAINU_KEY_FILE`.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -11,6 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::byte_order_mark;
+use crate::tls;
 
 /// A healthy instance answers in milliseconds; this is for one whose database is slow.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +30,9 @@ pub(super) struct ClientArgs {
         value_delimiter = ','
     )]
     url: Vec<Url>,
+    /// A file with the CA that certified the watchdogs, where the host does not trust it: the cluster's `ca.crt`.
+    #[arg(long, env = "KOMAINU_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A file that holds an API key, as `komainu apikeys create` prints it.
     #[arg(long, env = "KOMAINU_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
@@ -72,7 +75,7 @@ impl ClientArgs {
             }
             None => None,
         };
-        Ok(Client { http: http(TIMEOUT)?, urls: self.url.clone(), key })
+        Ok(Client { http: http(TIMEOUT, self.ca.as_deref())?, urls: self.url.clone(), key })
     }
 }
 
@@ -164,6 +167,10 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        if let Some(problem) = tls::misgiving(error) {
+            let remedy = "--ca FILE or KOMAINU_CA names the CA to trust, the cluster's ca.crt";
+            return anyhow!("{} shows a certificate that is not trusted here ({problem}); {remedy}", self.whom());
+        }
         let reason = if error.is_timeout() { "no answer in time" } else { "nobody listens there, or it broke off" };
         anyhow!("cannot reach {}: {reason}; set KOMAINU_URL to a watchdog that runs", self.whom())
     }
@@ -203,16 +210,9 @@ fn only_key(text: &str) -> anyhow::Result<String> {
     }
 }
 
-/// An HTTP client that trusts what the host trusts.
-pub(super) fn http(timeout: Duration) -> anyhow::Result<reqwest::Client> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .context("cannot set up TLS")?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+/// An HTTP client that trusts what the host trusts, and this CA.
+pub(super) fn http(timeout: Duration, ca: Option<&Path>) -> anyhow::Result<reqwest::Client> {
+    let tls = tls::trusting(ca).context("cannot trust --ca")?;
     let client = reqwest::Client::builder().timeout(timeout).tls_backend_preconfigured(tls).no_proxy().build();
     client.context("cannot set up an HTTP client")
 }

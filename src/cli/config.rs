@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use anyhow::bail;
 use komainu_notifiers::with_causes;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, WatchdogId};
+use url::Url;
 
 use super::adopt::who;
 use super::print;
+use crate::clock;
 use crate::config::Config;
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::nodes::{self, NodeChange};
@@ -35,6 +37,17 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         print::line(format!(
             "No route takes {unheard}: nobody is told of it, unless it bears a tag or names channels."
         ));
+    }
+    let names: Vec<&Url> = [config.watchdog.as_ref().map(|watchdog| &watchdog.advertise)]
+        .into_iter()
+        .chain([config.node.as_ref().and_then(|node| node.advertise.as_ref())])
+        .flatten()
+        .collect();
+    for remark in config.tls.check(&names, clock::wall())? {
+        print::line(format!("[tls] {remark}."));
+    }
+    for plain in names.iter().filter(|url| config.tls.serves() && url.scheme() == "http") {
+        print::line(format!("[tls] This process speaks TLS, but advertises {plain}: write https://."));
     }
     let faults = look_at_database(&config).await;
     if faults.is_empty() {

@@ -12,6 +12,8 @@ use crate::node::waiting::until_reached;
 use crate::node::{self, ExitReason, NodeSettings};
 use crate::store::Store;
 use crate::store::nodes::{self, NodeInfo};
+use crate::surface::Entrance;
+use crate::tls::Credentials;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -31,7 +33,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         store.check_schema().await?;
         nodes::get(&store, &node.id).await
     };
-    let place = (&node.id, node.listen);
+    let credentials = Credentials::open(config.tls.clone()).context("[tls]")?;
+    let entrance = node::entrance(credentials, config.proxies.clone());
+    let place = (&node.id, node.listen, &entrance);
     let row = if config.database.url.is_server() {
         let Some(row) = until_reached(place, &shutdown, reached).await? else { return Ok(()) };
         row
@@ -40,7 +44,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let Some(row) = row else { bail!(unknown(&node.id)) };
     let id = node.id.clone();
-    match Box::pin(node::run(settings(config, node, row, store), shutdown)).await? {
+    match Box::pin(node::run(settings(config, node, (row, store, entrance)), shutdown)).await? {
         ExitReason::Stopped => Ok(()),
         ExitReason::IdInUse { hostname } => {
             bail!("node id {id} is in use by host {hostname}; give each node an id of its own")
@@ -49,7 +53,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-fn settings(config: Config, node: NodeConfig, row: NodeInfo, store: Store) -> NodeSettings {
+fn settings(config: Config, node: NodeConfig, (row, store, entrance): (NodeInfo, Store, Entrance)) -> NodeSettings {
     NodeSettings {
         address: node.advertise.as_ref().map_or(row.address, without_slash),
         node: node.id,
@@ -61,6 +65,7 @@ fn settings(config: Config, node: NodeConfig, row: NodeInfo, store: Store) -> No
         trace_file: node.trace_file,
         user_agent: node.user_agent,
         start_spread: node.start_spread,
+        entrance,
         evaluator: Program::default(),
     }
 }

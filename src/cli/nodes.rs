@@ -181,11 +181,16 @@ fn show(node: &Value, output: &OutputArgs) {
 /// A configuration of that node which works when pasted; the database is the one thing the API does not give away.
 fn snippet(id: &str, address: &Url, key: &str) -> String {
     let port = address.port_or_known_default().unwrap_or(8910);
+    let tls = if address.scheme() == "https" {
+        format!("\n[tls]\ncert = \"{id}.crt\"\nkey = \"{id}.key\"")
+    } else {
+        String::new()
+    };
     let address = address.as_str().trim_end_matches('/');
     format!(
         "# node {id} is entered. Save this on its host as komainu.toml, give the database's URL to `komainu node`:\n\
          #   KOMAINU__DATABASE__URL='mysql://user:password@host/database' komainu node --config komainu.toml\n\
-         [node]\nid = \"{id}\"\nlisten = \"0.0.0.0:{port}\"\nadvertise = \"{address}\"\nkey = \"{key}\""
+         [node]\nid = \"{id}\"\nlisten = \"0.0.0.0:{port}\"\nadvertise = \"{address}\"\nkey = \"{key}\"{tls}"
     )
 }
 

@@ -13,6 +13,7 @@ use crate::heartbeat::is_name;
 use crate::sender::Sender;
 use crate::sender::push::{Push, Status};
 use crate::sender::secret::Secret;
+use crate::tls;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -52,6 +53,9 @@ pub(super) struct SenderArgs {
         value_delimiter = ','
     )]
     url: Vec<String>,
+    /// A file with the CA that certified the watchdogs, where the host does not trust it: the cluster's `ca.crt`.
+    #[arg(long, env = "KOMAINU_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A file that holds the heartbeat's secret. Default: what `KOMAINU_HEARTBEAT_SECRET` holds, or the file that
     /// `KOMAINU_HEARTBEAT_SECRET_FILE` names.
     #[arg(long, value_name = "FILE")]
@@ -99,7 +103,8 @@ impl SenderArgs {
         let watchdogs = given.map(address).collect::<anyhow::Result<Vec<_>>>()?;
         ensure!(!watchdogs.is_empty(), "no watchdog to send to: set KOMAINU_URL");
         let secret = Secret::find(self.secret_file.as_deref(), |name| std::env::var(name).ok())?;
-        Ok(Sender::new(watchdogs, secret, self.retry_for)?)
+        let tls = tls::trusting(self.ca.as_deref()).context("cannot trust --ca")?;
+        Ok(Sender::new(watchdogs, secret, self.retry_for, tls)?)
     }
 }
 

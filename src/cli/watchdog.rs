@@ -15,7 +15,8 @@ use crate::driver::{Driver, WatchdogSettings};
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
 use crate::store::{Share, Store, WatchdogIdentity};
-use crate::surface::{self, Places};
+use crate::surface::{self, Entrance, Places};
+use crate::tls::Credentials;
 use crate::voice::Voice;
 use crate::{api, lifecycle, outbox};
 
@@ -36,7 +37,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let shutdown = lifecycle::shutdown_on_signals().context("cannot listen for signals")?;
     let store = start::connect(&config.database.url).await?;
     let listener = listen(watchdog.listen, "watchdog").await?;
-    let settings = settings(&config, &watchdog, (key, store));
+    let settings = settings(&config, &watchdog, (key, store))?;
+    let _certificates = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&settings.credentials).watch()));
     let (driver, published) = Driver::new(&settings)?;
     let alerts = settings.store.share(Share::Alerts);
     let voice = Voice::new(&settings.routing, &config.channels, &settings.policy);
@@ -48,9 +50,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), (told.is_unentered, &voice))?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
-    let (_alerts, ids) = start::alerts(&alerts, &settings.routing, &voice);
+    let (_alerts, ids) = start::alerts(&alerts, &settings, &voice);
     let router = api::router(api::State {
-        prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout)?,
+        prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)?,
         store: settings.store,
         view: published.view,
         report: published.report,
@@ -66,10 +68,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         word: told.word,
         stopping: shutdown.clone(),
         ids,
+        credentials: Arc::clone(&settings.credentials),
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let unserved = CancellationToken::new();
-    let server = tokio::spawn(surface::serve(listener, router, Places::available(), unserved.clone()));
+    let entrance =
+        Entrance { places: Places::available(), credentials: settings.credentials, proxies: config.proxies.clone() };
+    let server = tokio::spawn(surface::serve(listener, router, entrance, unserved.clone()));
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
         outcome = Box::pin(driver.run(shutdown.clone())) => outcome.map_err(anyhow::Error::from),
@@ -85,11 +90,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// What the watchdog goes by; a warning where nobody hears of something.
-fn settings(config: &Config, watchdog: &WatchdogConfig, (key, store): (ClusterKey, Store)) -> WatchdogSettings {
+fn settings(
+    config: &Config,
+    watchdog: &WatchdogConfig,
+    (key, store): (ClusterKey, Store),
+) -> anyhow::Result<WatchdogSettings> {
     if let Some(unheard) = config.unheard() {
         tracing::warn!(unheard, "no route takes these kinds, and unmatched = \"drop\": nobody is told of them");
     }
-    WatchdogSettings {
+    Ok(WatchdogSettings {
         identity: identity(watchdog),
         incarnation: Incarnation(rand::random()),
         cluster: config.cluster.name.clone(),
@@ -98,7 +107,8 @@ fn settings(config: &Config, watchdog: &WatchdogConfig, (key, store): (ClusterKe
         policy: config.policy.clone(),
         store,
         routing: Arc::new(config.routing.clone()),
-    }
+        credentials: Credentials::open(config.tls.clone()).context("[tls]")?,
+    })
 }
 
 fn identity(watchdog: &WatchdogConfig) -> WatchdogIdentity {

@@ -1,5 +1,6 @@
 //! The settings in force, as TOML with the secrets left out: what `komainu config check` shows.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -12,6 +13,8 @@ use komainu_watchdogs::routing::{Matcher, Route};
 use toml::{Table, Value};
 
 use crate::node::StartSpread;
+use crate::surface::{ClientHeader, Proxies};
+use crate::tls::TlsFiles;
 
 use super::{ChannelConfig, ClusterConfig, Config, Details, NodeConfig, WatchdogConfig, shape};
 
@@ -35,6 +38,12 @@ pub(super) fn print(config: &Config) -> String {
     all.insert("database".to_owned(), section(database));
     all.insert("policy".to_owned(), policy(&config.policy));
     all.insert("status".to_owned(), section([("details", Some(details.into()))]));
+    if config.proxies != Proxies::default() {
+        all.insert("server".to_owned(), server(&config.proxies));
+    }
+    if config.tls != TlsFiles::default() {
+        all.insert("tls".to_owned(), tls(&config.tls));
+    }
     if config.drops_unmatched {
         all.insert("routing".to_owned(), section([("unmatched", Some("drop".into()))]));
     }
@@ -89,6 +98,29 @@ fn node(config: &NodeConfig) -> Value {
         ("start_spread", Some(spread.into())),
         ("user_agent", config.user_agent.as_ref().map(|text| String::from_utf8_lossy(text.as_bytes()).as_ref().into())),
         ("trace_file", config.trace_file.as_ref().map(|file| file.display().to_string().into())),
+    ])
+}
+
+fn server(proxies: &Proxies) -> Value {
+    let trusted: Vec<String> = proxies.trusted.iter().map(ToString::to_string).collect();
+    let header = match proxies.header {
+        ClientHeader::XForwardedFor => "X-Forwarded-For",
+        ClientHeader::Forwarded => "Forwarded",
+    };
+    section([
+        ("trusted_proxies", Some(trusted.into())),
+        ("proxy_protocol", Some(proxies.announce.into())),
+        ("client_header", Some(header.into())),
+    ])
+}
+
+fn tls(files: &TlsFiles) -> Value {
+    let name = |file: &PathBuf| Value::from(file.display().to_string());
+    section([
+        ("cert", files.own.as_ref().map(|own| name(&own.cert))),
+        ("key", files.own.as_ref().map(|own| name(&own.key))),
+        ("ca", files.ca.as_ref().map(name)),
+        ("client_ca", files.client_ca.as_ref().map(name)),
     ])
 }
 

@@ -56,12 +56,12 @@ enum Spread {
 }
 
 impl Section {
-    pub(super) fn resolve(self, folder: &Path, faults: &mut Faults) -> Option<NodeConfig> {
+    pub(super) fn resolve(self, (folder, scheme): (&Path, &str), faults: &mut Faults) -> Option<NodeConfig> {
         let id = faults.note("node", "id", shape::ensure_id(&self.id)).map(|()| NodeId::from(self.id.as_str()));
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8910)));
         let advertise = match self.advertise {
             Some(text) => Some(faults.note("node", "advertise", shape::parse_address(&text))?),
-            None => shape::advertise_of(listen),
+            None => shape::advertise_of(listen, scheme),
         };
         let is_given = self.key.is_some() || self.key_file.is_some();
         if !is_given {

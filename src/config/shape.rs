@@ -73,10 +73,10 @@ pub(super) fn ensure_canary(text: &str) -> Result<(), String> {
 }
 
 /// The address others reach a listener at, when it listens on one address and not on all.
-pub(super) fn advertise_of(listen: SocketAddr) -> Option<Url> {
+pub(super) fn advertise_of(listen: SocketAddr, scheme: &str) -> Option<Url> {
     let is_one_address = match listen.ip() {
         IpAddr::V4(ip) => !ip.is_unspecified(),
         IpAddr::V6(ip) => !ip.is_unspecified(),
     };
-    is_one_address.then(|| Url::parse(&format!("http://{listen}")).ok()).flatten()
+    is_one_address.then(|| Url::parse(&format!("{scheme}://{listen}")).ok()).flatten()
 }

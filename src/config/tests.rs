@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod serving;
 mod telling;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -101,7 +102,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "[policy]",
         "[polizy]",
-        "komainu.toml: [polizy]: unknown section; this version knows [cluster], [watchdog], [node], [database], [policy], [status], [routing], [deadman], [[channel]], [[route]], [[heartbeat]]",
+        "komainu.toml: [polizy]: unknown section; this version knows [cluster], [watchdog], [node], [database], [policy], [status], [server], [tls], [routing], [deadman], [[channel]], [[route]], [[heartbeat]]",
     ),
     ("id = \"w1\"", "", "komainu.toml: [watchdog] id: is missing"),
     (
@@ -213,7 +214,7 @@ fn a_missing_file_names_the_command_that_writes_one() {
 
 #[test]
 fn what_later_versions_will_know_is_refused_for_now() {
-    let told = fault(&format!("{GOOD}\n[tls]\ncert = \"x\"\n"));
+    let told = fault(&format!("{GOOD}\n[[check]]\nname = \"x\"\n"));
     assert!(told.contains("unknown section"), "{told}");
 }
 

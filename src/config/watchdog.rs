@@ -50,16 +50,15 @@ pub(super) struct Section {
 }
 
 impl Section {
-    pub(super) fn resolve(self, folder: &Path, faults: &mut Faults) -> Option<WatchdogConfig> {
+    pub(super) fn resolve(self, (folder, scheme): (&Path, &str), faults: &mut Faults) -> Option<WatchdogConfig> {
         let id = faults.note("watchdog", "id", shape::ensure_id(&self.id)).map(|()| WatchdogId::from(self.id));
         let zone = self.zone.unwrap_or_else(host_name);
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8900)));
-        let advertise = match self.advertise {
-            Some(text) => faults.note("watchdog", "advertise", shape::parse_address(&text)),
-            None => {
-                faults.note("watchdog", "advertise", shape::advertise_of(listen).ok_or_else(|| needs_advertise(listen)))
-            }
+        let advertise = match &self.advertise {
+            Some(text) => shape::parse_address(text),
+            None => shape::advertise_of(listen, scheme).ok_or_else(|| needs_advertise(listen, scheme)),
         };
+        let advertise = faults.note("watchdog", "advertise", advertise);
         let count = self.peers.len();
         let peers: Vec<Url> =
             self.peers.iter().filter_map(|peer| faults.note("watchdog", "peers", shape::parse_address(peer))).collect();
@@ -80,9 +79,9 @@ impl Section {
     }
 }
 
-fn needs_advertise(listen: SocketAddr) -> String {
+fn needs_advertise(listen: SocketAddr, scheme: &str) -> String {
     format!(
-        "is missing: peers cannot call {listen}; write the address they reach this host at, http://host:{}",
+        "is missing: peers cannot call {listen}; write the address they reach this host at, {scheme}://host:{}",
         listen.port()
     )
 }

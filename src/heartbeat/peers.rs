@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::{Alive, Vouched};
 use crate::keys::ClusterKey;
+use crate::tls::Credentials;
 use crate::{clock, probe, signature};
 
 /// Whoever asks for a heartbeat waits for this.
@@ -80,8 +81,9 @@ impl Peers {
         key: ClusterKey,
         configured: Vec<String>,
         view: watch::Receiver<Arc<View>>,
+        credentials: &Arc<Credentials>,
     ) -> Result<Self, reqwest::Error> {
-        let http = probe::client(LIMIT)?;
+        let http = probe::client(LIMIT, credentials.client())?;
         Ok(Self { http, key, configured, view })
     }
 

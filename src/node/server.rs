@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
@@ -32,6 +33,7 @@ use super::runner::{Command, Gauges};
 use super::slices::Reread;
 use crate::keys::NodeKey;
 use crate::store::{Store, StoreError, TenureConnection};
+use crate::surface::{UNCERTIFIED, Uncertified};
 use crate::{clock, final_slash, signature};
 
 /// How long the database may take to answer.
@@ -120,9 +122,12 @@ async fn reconcile(
     State(served): State<Arc<Served>>,
     method: Method,
     uri: Uri,
-    headers: HeaderMap,
+    (uncertified, headers): (Option<Extension<Uncertified>>, HeaderMap),
     body: Bytes,
 ) -> Response {
+    if uncertified.is_some() {
+        return problem(StatusCode::FORBIDDEN, UNCERTIFIED);
+    }
     let signed = headers.get(signature::HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let key = served.key.as_bytes();
     match signature::verify(key, signed, clock::wall(), method.as_str(), uri.path(), &body) {

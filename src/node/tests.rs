@@ -138,7 +138,7 @@ async fn a_node_that_is_asked_says_from_when_on_a_monitor_runs_as_edited() {
     let monitor = site.monitors(1, "/").await[0];
     let (free, key, node1) = (free_address(), ClusterKey::generate(), NodeId::from("node1"));
     let node = Site::start_with(NodeSettings { listen: free, key: key.node_key(&node1), ..site.settings() });
-    let prober = Prober::new(key, Duration::from_secs(3)).unwrap();
+    let prober = Prober::new(key, Duration::from_secs(3), &Credentials::none()).unwrap();
     site.beats(monitor, 1).await;
     for path in ["/gone", "/"] {
         site.sql(&format!("UPDATE monitor SET url = '{}{path}'", site.target)).await;
@@ -148,7 +148,7 @@ async fn a_node_that_is_asked_says_from_when_on_a_monitor_runs_as_edited() {
         let expected = i64::from(path == "/");
         assert_eq!(site.number(&format!("SELECT COUNT(*) {since} AND status <> {expected}")).await, 0, "{path}");
     }
-    let stranger = Prober::new(ClusterKey::generate(), Duration::from_secs(3)).unwrap();
+    let stranger = Prober::new(ClusterKey::generate(), Duration::from_secs(3), &Credentials::none()).unwrap();
     assert_eq!(stranger.reread(&node1, &format!("http://{free}"), monitor).await, None);
     node.stop().await;
 }
@@ -261,6 +261,7 @@ impl Site {
             trace_file: Some(self.trace_file()),
             user_agent: None,
             start_spread: StartSpread::Soon,
+            entrance: entrance(Credentials::none(), Proxies::default()),
             evaluator: Program::default(),
         }
     }

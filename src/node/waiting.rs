@@ -20,8 +20,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{NodeError, PLACES};
+use super::NodeError;
 use crate::store::StoreError;
+use crate::surface::Entrance;
 use crate::{clock, surface};
 
 /// Before the second attempt; doubles with each.
@@ -36,7 +37,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// Tries until it succeeds, waiting helps no more, or `shutdown`: then `None`. Meanwhile whoever asks at `listen` hears what
 /// is waited for.
 pub async fn until_reached<T>(
-    (node, listen): (&NodeId, SocketAddr),
+    (node, listen, entrance): (&NodeId, SocketAddr, &Entrance),
     shutdown: &CancellationToken,
     attempt: impl AsyncFn() -> Result<T, StoreError>,
 ) -> Result<Option<T>, WaitError> {
@@ -53,7 +54,7 @@ pub async fn until_reached<T>(
             }
             Err(error) if is_mended_by_waiting(&error) => match &mut waiting {
                 Some(waiting) => waiting.say(&error),
-                None => waiting = Some(Waiting::begin((node, listen), &error).await?),
+                None => waiting = Some(Waiting::begin((node, listen, entrance), &error).await?),
             },
             Err(error) => return Err(error.into()),
         }
@@ -96,14 +97,17 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn begin((node, listen): (&NodeId, SocketAddr), error: &StoreError) -> Result<Self, NodeError> {
+    async fn begin(
+        (node, listen, entrance): (&NodeId, SocketAddr, &Entrance),
+        error: &StoreError,
+    ) -> Result<Self, NodeError> {
         let listener = TcpListener::bind(listen).await.map_err(|source| NodeError::Listen { listen, source })?;
         let (since, text) = (clock::now(), error.to_string());
         tracing::warn!(node.id = %node, error = text, "the node waits for its database, and runs nothing");
         let (reason, told) = watch::channel(text.clone());
         let ended = CancellationToken::new();
         let router = router(node.clone(), since, told);
-        let server = tokio::spawn(surface::serve(listener, router, PLACES, ended.clone()));
+        let server = tokio::spawn(surface::serve(listener, router, entrance.clone(), ended.clone()));
         Ok(Self { since, said: (text, since), reason, ended, server })
     }
 

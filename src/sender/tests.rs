@@ -71,7 +71,7 @@ fn nowhere() -> Url {
 
 async fn send(watchdogs: &[&Url], patience: Duration) -> Result<Sent, SendError> {
     let watchdogs = watchdogs.iter().map(|url| (*url).clone()).collect();
-    let sender = Sender::new(watchdogs, Secret::parse(SECRET).unwrap(), patience).unwrap();
+    let sender = Sender::new(watchdogs, Secret::parse(SECRET).unwrap(), patience, crate::probe::tls()).unwrap();
     sender.send("backup", &Push::new(TIME, Status::Ok)).await
 }
 

@@ -26,8 +26,10 @@ use super::value::{Row, values};
 use super::watch::text_list;
 
 mod keeping;
+mod own;
 
 pub use keeping::SeenChain;
+pub use own::settle as settle_own;
 
 /// Incidents opened or resolved in one transaction: well below a second of locks.
 const TOGETHER: usize = 50;

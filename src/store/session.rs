@@ -97,6 +97,7 @@ struct Changed {
 }
 
 /// A connection.
+#[expect(clippy::struct_excessive_bools, reason = "each says another thing of the connection, and any may go together")]
 pub(crate) struct Session {
     wire: Wire,
     statement_timeout: Duration,

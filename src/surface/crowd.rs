@@ -96,6 +96,22 @@ impl Crowd {
         Admission::InsteadOf(self.enter(address, now), leaver)
     }
 
+    /// Whose connection it really is, as a proxy says. If that address has more than one may have: who has to go, itself
+    /// where everybody else is busy.
+    pub(super) fn rename(&mut self, key: Key, address: IpAddr, now: Mono) -> Option<Key> {
+        let guest = self.guests.get_mut(&key)?;
+        let before = std::mem::replace(&mut guest.address, address);
+        self.forget(before);
+        let of_one = self.of_address.entry(address).or_default();
+        *of_one += 1;
+        if *of_one <= self.places.most_of_one {
+            return None;
+        }
+        let leaver = self.longest_idle(now, |guest| guest.address == address).unwrap_or(key);
+        self.leave(leaver);
+        Some(leaver)
+    }
+
     /// Of the address with most connections among those that may go, the one that has been idle longest.
     fn longest_idle(&self, now: Mono, may_go: impl Fn(&Guest) -> bool) -> Option<Key> {
         let idle = self.guests.iter().filter(|(_, guest)| guest.is_idle(now) && may_go(guest));
@@ -114,11 +130,17 @@ impl Crowd {
 
     /// A connection ended; it may have been sent away before.
     pub(super) fn leave(&mut self, key: Key) {
-        let Some(gone) = self.guests.remove(&key) else { return };
-        if let Some(left) = self.of_address.get_mut(&gone.address) {
+        if let Some(gone) = self.guests.remove(&key) {
+            self.forget(gone.address);
+        }
+    }
+
+    /// One connection less of this address.
+    fn forget(&mut self, address: IpAddr) {
+        if let Some(left) = self.of_address.get_mut(&address) {
             *left -= 1;
             if *left == 0 {
-                self.of_address.remove(&gone.address);
+                self.of_address.remove(&address);
             }
         }
     }
@@ -189,6 +211,24 @@ mod tests {
         crowd.ask(4, Mono::secs(12));
         let late = Mono::secs(5) + LONGEST_ANSWER;
         assert_eq!(crowd.admit(address(3), late), Admission::InsteadOf(5, 0), "an answer that nobody takes");
+    }
+
+    #[test]
+    fn whom_a_proxy_names_has_as_many_as_one_may_have_behind_it() {
+        let mut crowd = with(&[9, 9]);
+        crowd.ask(1, Mono::secs(2));
+        assert_eq!(crowd.rename(0, address(2), Mono::secs(3)), None);
+        assert_eq!(crowd.rename(1, address(2), Mono::secs(3)), None);
+        assert_eq!(crowd.of_address, BTreeMap::from([(address(2), 2)]), "the proxy itself has none");
+        assert!(matches!(crowd.admit(address(9), Mono::secs(4)), Admission::Welcome(2)));
+        assert_eq!(crowd.rename(2, address(2), Mono::secs(4)), None);
+        assert!(matches!(crowd.admit(address(9), Mono::secs(5)), Admission::Welcome(3)));
+        assert_eq!(crowd.rename(3, address(2), Mono::secs(5)), Some(0), "the one that has been idle longest");
+        crowd.ask(2, Mono::secs(6));
+        crowd.ask(3, Mono::secs(6));
+        assert!(matches!(crowd.admit(address(9), Mono::secs(7)), Admission::Welcome(4)));
+        assert_eq!(crowd.rename(4, address(2), Mono::secs(7)), Some(4), "all others are being answered");
+        assert_eq!(crowd.guests.len(), 3);
     }
 
     #[test]

@@ -13,4 +13,5 @@ mod sessions;
 mod stage;
 mod standin;
 mod strangers;
+mod tls;
 mod topology;

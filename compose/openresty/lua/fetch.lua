@@ -92,6 +92,15 @@ function fetch.get(watchdog, path, headers)
   if not connected then
     return nil, reason
   end
+  -- The whole chain and the name, by the CA that nginx.conf's own settings name.
+  if watchdog.is_tls then
+    local is_trusted
+    is_trusted, reason = socket:sslhandshake(nil, watchdog.host, true)
+    if not is_trusted then
+      socket:close()
+      return nil, reason
+    end
+  end
   local answer
   answer, reason = talk(socket, watchdog.host, path, headers or {})
   socket:close()

@@ -80,7 +80,9 @@ local function send(choose_for, usual)
     say(route, usual)
   end
   local peer = balance.next(route)
-  if peer and route.via ~= "watchdog" then
+  if peer and route.via == "watchdog" then
+    ngx.var.watchdog_host = peer.host
+  elseif peer then
     ngx.var.routed_to = peer.id
   end
 end

@@ -64,7 +64,8 @@ local function keep_watchdogs()
     local watchdog = settings.watchdogs[(current - 1 + turn) % #settings.watchdogs + 1]
     local ip = names.resolve(watchdog.host)
     if ip then
-      list[#list + 1] = { id = "watchdog " .. watchdog.host .. ":" .. watchdog.port, ip = ip, port = watchdog.port }
+      local id = "watchdog " .. watchdog.host .. ":" .. watchdog.port
+      list[#list + 1] = { id = id, ip = ip, port = watchdog.port, host = watchdog.host }
     end
   end
   local text = json.encode(list)

@@ -7,8 +7,13 @@ local settings = {}
 local function watchdogs(text)
   local list = {}
   for one in (text or ""):gmatch("[^,%s]+") do
-    local parsed, reason = address.parse(one)
+    local parsed, reason = address.of_watchdog(one)
     list[#list + 1] = parsed or error("KOMAINU_WATCHDOGS: " .. reason, 0)
+  end
+  for _, watchdog in ipairs(list) do
+    if watchdog.is_tls ~= list[1].is_tls then
+      error("KOMAINU_WATCHDOGS: all of them http://, or all of them https://", 0)
+    end
   end
   if #list == 0 then
     error("KOMAINU_WATCHDOGS names no watchdog (http://w1:8900,http://w2:8900)", 0)

@@ -113,9 +113,8 @@ mod tests {
         let hash = crate::keys::hash_api_key(&key);
         let asked_at = clock::now();
         for _ in 0..5 {
-            // Polled once, so that the reading is under way, and dropped.
-            let gone = futures_util::poll!(Box::pin(known.find(store, "unknown")));
-            assert!(gone.is_pending());
+            // Polled once and dropped: the reading is under way then, unless the database was quicker than this task.
+            let _gone = futures_util::poll!(Box::pin(known.find(store, "unknown")));
         }
         known.read_after(store, asked_at).await.unwrap();
         assert!(known.find(store, &hash).await.unwrap().is_some());

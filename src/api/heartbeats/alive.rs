@@ -52,6 +52,7 @@ pub(in crate::api) async fn show(context: Ctx, Path(name): Path<String>) -> Resp
     responses((status = 200, description = "What it knows, signed", body = peer::SignedReport),
         (status = 403, description = "The signature is missing or does not fit", body = Problem)))]
 pub(in crate::api) async fn tell_peer(
+    _: peer::Certified,
     context: Ctx,
     Path(name): Path<String>,
     headers: HeaderMap,

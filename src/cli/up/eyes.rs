@@ -80,7 +80,12 @@ impl Eyes {
     pub(super) fn new(members: &[Member], prepared: &Prepared) -> anyhow::Result<Self> {
         let watchdogs = members.iter().filter(|member| member.kind == Kind::Watchdog);
         let urls = watchdogs.map(|member| format!("{}/status", member.url())).collect();
-        Ok(Self { http: client::http(TIMEOUT)?, urls, key: prepared.admin_key.clone(), store: prepared.store.clone() })
+        Ok(Self {
+            http: client::http(TIMEOUT, None)?,
+            urls,
+            key: prepared.admin_key.clone(),
+            store: prepared.store.clone(),
+        })
     }
 
     /// The latest knowledge among the watchdogs that answer.

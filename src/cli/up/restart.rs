@@ -27,7 +27,7 @@ pub(super) async fn run(folder: &Folder, name: &str) -> anyhow::Result<()> {
     pids::update(folder, |pids| {
         pids.insert(name.to_owned(), pid);
     })?;
-    let http = client::http(Duration::from_millis(500))?;
+    let http = client::http(Duration::from_millis(500), None)?;
     let deadline = clock::now() + PATIENCE;
     while clock::now() < deadline {
         if child.try_wait()?.is_some() {

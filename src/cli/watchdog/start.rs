@@ -71,7 +71,7 @@ pub(super) async fn blackout(
         peers: watchdog.peers.iter().map(without_slash).collect(),
         runbook: watchdog.runbook_url(),
         limit: 3 * settings.policy.probe_interval,
-        prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout)?,
+        prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)?,
         store: alerts.clone(),
         routing: Arc::clone(&settings.routing),
         state: StateDir::open(watchdog.state_dir.clone()),
@@ -103,18 +103,21 @@ pub(super) fn outbox(
 /// until the handles are dropped. Publishes how far the ids are used up.
 pub(super) fn alerts(
     store: &Store,
-    routing: &Arc<Routing>,
+    settings: &WatchdogSettings,
     voice: &Voice,
-) -> ([AbortOnDropHandle<()>; 6], watch::Receiver<Arc<Ids>>) {
+) -> ([AbortOnDropHandle<()>; 7], watch::Receiver<Arc<Ids>>) {
+    let routing = &settings.routing;
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing), voice.clone());
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
     let (seen, ids) = watch::channel(Arc::default());
     let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), seen);
     let leftover = alerts::leftover::run(store.clone(), Arc::clone(routing));
+    let own = (settings.identity.watchdog.clone(), Arc::clone(&settings.credentials));
+    let own = tokio::spawn(alerts::own_certificate::run(store.clone(), Arc::clone(routing), own));
     let aside = tokio::spawn(alerts::aside::run(store.clone(), Arc::clone(routing)));
     let steps = tokio::spawn(steps::run(store.clone()));
     let (monitors, certificates) = (tokio::spawn(monitors), tokio::spawn(certificates));
-    let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), aside, steps];
+    let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), aside, steps, own];
     (tasks.map(AbortOnDropHandle::new), ids)
 }
 
@@ -146,6 +149,7 @@ pub(super) fn heartbeats(
         peers: watchdog.peers.iter().map(without_slash).collect(),
         voice: voice.clone(),
         view: published.view.clone(),
+        credentials: Arc::clone(&settings.credentials),
     };
     Heartbeats::start(settings).context("cannot set up calls to peers")
 }

@@ -18,8 +18,8 @@ const UNUSED: Duration = Duration::from_secs(600);
 /// Incidents looked at by one look.
 const MOST: u32 = 1_000;
 
-/// Ends those of channels that neither this configuration nor any other has, and of heartbeats that are gone; says how
-/// many.
+/// Ends those of channels that neither this configuration nor any other has, and of heartbeats and watchdogs that are gone;
+/// says how many.
 pub async fn end(store: &Store, channels: &[String]) -> Result<u32, StoreError> {
     let mut leftover = vec![];
     {
@@ -30,6 +30,7 @@ pub async fn end(store: &Store, channels: &[String]) -> Result<u32, StoreError> 
             }
         }
         leftover.extend(gone_heartbeats(&mut lease).await?);
+        leftover.extend(gone_watchdogs(&mut lease).await?);
     }
     let mut ended = 0;
     for (id, why) in leftover {
@@ -61,4 +62,13 @@ async fn gone_heartbeats(session: &mut Session) -> Result<Vec<(i64, String)>, St
          WHERE i.resolved_at IS NULL AND i.k LIKE 'heartbeat/%' AND h.name IS NULL ORDER BY i.id LIMIT ?";
     let rows = session.rows("look for leftover incidents", sql, values![MOST]).await?;
     rows.iter().map(|row| Ok((row.int("id")?, "the heartbeat was deleted".to_owned()))).collect()
+}
+
+/// Whose own certificates ended or were about to.
+async fn gone_watchdogs(session: &mut Session) -> Result<Vec<(i64, String)>, StoreError> {
+    let sql = "SELECT i.id FROM komainu_incident i LEFT JOIN komainu_watchdog w ON w.watchdog_id = SUBSTR(i.k, 22) \
+         WHERE i.resolved_at IS NULL AND i.k LIKE 'certificate/watchdog-%' AND w.watchdog_id IS NULL \
+         ORDER BY i.id LIMIT ?";
+    let rows = session.rows("look for leftover incidents", sql, values![MOST]).await?;
+    rows.iter().map(|row| Ok((row.int("id")?, "the watchdog was removed".to_owned()))).collect()
 }

@@ -130,6 +130,8 @@ fn settings_that_cannot_be_end_the_start_and_say_why() {
     let key = folder.path().join("key");
     std::fs::write(&key, "too short\n").unwrap();
     let key = key.to_str().unwrap();
+    let ca = folder.path().join("ca.crt");
+    std::fs::write(&ca, rcgen::generate_simple_self_signed(["w1".to_owned()]).unwrap().cert.pem()).unwrap();
     let table = [
         (vec![], "KOMAINU_WATCHDOGS names no watchdog"),
         (vec![("KOMAINU_WATCHDOGS", "http://127.0.0.1:1")], "KOMAINU_GATEWAY_KEY_FILE is no file"),
@@ -140,6 +142,18 @@ fn settings_that_cannot_be_end_the_start_and_say_why() {
         (
             vec![("KOMAINU_WATCHDOGS", "w1:8900"), ("KOMAINU_GATEWAY_KEY_FILE", key)],
             "KOMAINU_WATCHDOGS: not a base address: w1:8900",
+        ),
+        (
+            vec![("KOMAINU_WATCHDOGS", "https://w1:8900"), ("KOMAINU_GATEWAY_KEY_FILE", key)],
+            "KOMAINU_GATEWAY_CA names no file",
+        ),
+        (
+            vec![
+                ("KOMAINU_WATCHDOGS", "https://w1,http://w2"),
+                ("KOMAINU_GATEWAY_KEY_FILE", key),
+                ("KOMAINU_GATEWAY_CA", ca.to_str().unwrap()),
+            ],
+            "all of them http://, or all of them https://",
         ),
         (vec![("KOMAINU_GATEWAY_LISTEN", "8080; include /etc/passwd")], "holds a character"),
         (vec![("KOMAINU_GATEWAY_LISTEN", "8080\n80")], "holds a character"),

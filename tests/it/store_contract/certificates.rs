@@ -1,10 +1,12 @@
 //! Incidents of certificates: opened by what Kuma's table says of a chain, worse with time, ended by a renewal.
 
 use komainu::store::certificates::SeenChain;
+use komainu::store::incidents::leftover;
 use komainu::store::{Store, certificates};
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::routing::{Matcher, Route, Routing};
+use komainu_watchdogs::time::Wall;
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, Kind};
@@ -18,6 +20,7 @@ on_both_databases! {
     what_the_monitor_does_not_ask_for_is_not_told,
     kumas_own_days_are_gone_by,
     what_is_no_json_is_no_certificate,
+    a_watchdogs_own_certificate_is_told_before_its_end_and_over_with_its_renewal,
     what_a_node_sees_is_kept_in_kumas_table_while_it_owns_the_monitor,
 }
 
@@ -39,6 +42,27 @@ async fn a_monitor(kind: Kind) -> (Fixture, MonitorId) {
     let monitor = fixture.monitors(1, Some("node1")).await[0];
     fixture.raw.execute("UPDATE monitor SET url = 'https://target/'").await;
     (fixture, monitor)
+}
+
+async fn a_watchdogs_own_certificate_is_told_before_its_end_and_over_with_its_renewal(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (day, end) = (86_400_000, Wall(1_800_000_000_000));
+    let own = |ending: Option<i64>| (ending.map(|_| end), Wall(end.0 - ending.unwrap_or_default()));
+    let (store, w1) = (fixture.store.clone(), "w1".into());
+    let settle = async |ending| certificates::settle_own(&store, &w1, own(ending), &routing()).await.unwrap();
+    assert!(!settle(None).await);
+    assert!(settle(Some(14 * day)).await);
+    assert!(!settle(Some(13 * day)).await, "the same, a day later");
+    assert!(!settle(Some(3 * day)).await, "the same, and worse");
+    let shown = "SELECT k, severity, summary FROM komainu_incident WHERE resolved_at IS NULL";
+    let words = "the certificate of watchdog w1 ends on 2027-01-15";
+    assert_eq!(fixture.raw.rows(shown).await, [["certificate/watchdog-w1", "critical", words]]);
+    assert!(settle(None).await);
+    assert!(fixture.raw.rows(shown).await.is_empty());
+
+    assert!(settle(Some(0)).await);
+    assert_eq!(leftover::end(&fixture.store, &routing().channels).await.unwrap(), 1, "there is no such watchdog");
+    assert!(fixture.raw.rows(shown).await.is_empty());
 }
 
 /// A link of a chain as Kuma writes it, valid for so many days and an hour.

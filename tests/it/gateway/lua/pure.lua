@@ -102,6 +102,12 @@ same(address.parse("http://[::1]:3001").host, "[::1]", "an address in brackets")
 for _, wrong in ipairs({ "", "kuma1:3001", "https://kuma1:3001", "http://u:p@kuma1", "http://a b", "http://a:99999" }) do
   same(address.parse(wrong), nil, "no base address: " .. wrong)
 end
+same(address.of_watchdog("https://w1").port, 443, "the usual port of TLS")
+same(address.of_watchdog("https://w1:8900").is_tls, true, "TLS")
+same(address.of_watchdog("http://w1:8900").is_tls, nil, "plain")
+for _, wrong in ipairs({ "https://10.0.0.1:8900", "https://[::1]:8900", "https://", "ftp://w1" }) do
+  same(address.of_watchdog(wrong), nil, "no base address of a watchdog: " .. wrong)
+end
 
 same(names.in_hosts({ "127.0.0.1 localhost", "10.0.0.7 kuma1.example kuma1" }, "kuma1"), "10.0.0.7", "hosts")
 same(names.in_hosts({ "127.0.0.1 localhost" }, "local"), nil, "hosts, unknown")

@@ -380,21 +380,6 @@ impl World {
         }
     }
 
-    fn lead(&mut self, act: LeadershipAct, is_shut: bool) {
-        let now = self.now;
-        self.deeds.push((now, Deed::Led(act)));
-        let me = (&self.identity.watchdog, self.identity.incarnation);
-        let is_claim = matches!(act, LeadershipAct::Claim { .. });
-        let answer = if is_shut || self.fail_leadership {
-            LeadershipAnswer::Failed("no connection".to_owned())
-        } else if is_claim && self.refuse_claims {
-            LeadershipAnswer::ClaimLost
-        } else {
-            self.database.lead(me, act)
-        };
-        self.answer(self.leadership_takes, Input::Leadership { began_at: now, answer });
-    }
-
     fn told(&mut self, key: &str, result: Result<(), String>) {
         self.answer(DATABASE, Input::Told(key.to_owned(), result));
     }

@@ -154,7 +154,8 @@ fn as_in_compose(name: &str, folder: &Path, made: &str) -> String {
     let shipped = std::fs::read_to_string(shipped).unwrap();
     let mut text = shipped;
     for (secret, key) in [("cluster_key", "key"), ("database_url", "url")] {
-        let file = folder.join(secret);
+        // Watchdogs and nodes have a database user each.
+        let file = folder.join(format!("{}.{secret}", value(made, "id")));
         std::fs::write(&file, value(made, key)).unwrap();
         text = text.replace(&format!("/run/secrets/{secret}"), &file.display().to_string());
     }

@@ -24,6 +24,8 @@ pub(crate) struct Errands {
     pub(crate) incidents: Vec<IncidentRow>,
     /// Not judged yet.
     pub(crate) progress: Option<Vec<ProgressRow>>,
+    /// What the last reading found, judged or not; nothing: that is not known.
+    last_progress: Vec<ProgressRow>,
     pub(crate) beginnings: Beginnings,
     pub(crate) upkeep: Upkeep,
     /// Readings of the progress so far: each looks at another part of a large node.
@@ -69,7 +71,7 @@ impl Errands {
                     Errand::Progress => {
                         self.turn = self.turn.wrapping_add(1);
                         let spans = self.beginnings.spans(now);
-                        let last = self.progress.as_deref().unwrap_or_default();
+                        let last = &self.last_progress;
                         Output::ReadProgress(sampling::looks(&self.counts.shards, &spans, last, self.turn))
                     }
                     Errand::Counts | Errand::Incidents => Output::Errand(*errand),
@@ -77,6 +79,13 @@ impl Errands {
             }
         }
         outputs
+    }
+
+    /// Nothing that was read before says anything of what comes.
+    pub(crate) fn begin_progress(&mut self, now: Mono) {
+        self.beginnings.begin(now);
+        self.progress = None;
+        self.last_progress.clear();
     }
 
     fn take(&mut self, now: Mono, errand: Errand, result: Result<Found, String>, policy: &Policy) {
@@ -91,8 +100,11 @@ impl Errands {
             }
             Ok(Found::Incidents(rows)) => self.incidents = rows,
             // Whatever kept this from being read may have kept the nodes from writing.
-            Ok(Found::Progress(_)) if was_failing => self.beginnings.begin(now),
-            Ok(Found::Progress(rows)) => self.progress = Some(rows),
+            Ok(Found::Progress(_)) if was_failing => self.begin_progress(now),
+            Ok(Found::Progress(rows)) => {
+                self.last_progress.clone_from(&rows);
+                self.progress = Some(rows);
+            }
             Err(_) => {}
         }
     }

@@ -187,8 +187,7 @@ impl Watchdog {
             health.reset(now);
         }
         self.assessor.reset_reach();
-        self.errands.beginnings.begin(now);
-        self.errands.progress = None;
+        self.errands.begin_progress(now);
         self.incidents.reset();
         self.is_warm = false;
     }

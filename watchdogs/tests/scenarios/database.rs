@@ -41,6 +41,7 @@ pub(crate) struct Database {
     /// A broken rule: all readings look at the part that the first one looked at.
     pub(crate) reads_one_part: bool,
     first_looks: BTreeMap<NodeId, Look>,
+    last_looks: BTreeMap<NodeId, Look>,
     pub(crate) incidents: BTreeMap<String, IncidentRow>,
 }
 
@@ -113,6 +114,7 @@ impl Database {
         if self.first_looks.is_empty() && looks.values().any(|look| look.part.is_some()) {
             self.first_looks.clone_from(looks);
         }
+        self.last_looks.clone_from(looks);
         let parts = if self.reads_one_part { &self.first_looks } else { looks };
         let part = |node: &NodeId| parts.get(node).and_then(|look| look.part);
         // Of each node those that were looked at, and those of them that stopped.
@@ -137,6 +139,11 @@ impl Database {
     /// What the first reading of a part of a node looked at.
     pub(crate) fn first_part(&self, node: &str) -> Option<Part> {
         self.first_looks.get(&NodeId::from(node)).and_then(|look| look.part)
+    }
+
+    /// What the last one looked at.
+    pub(crate) fn last_part(&self, node: &str) -> Option<Part> {
+        self.last_looks.get(&NodeId::from(node)).and_then(|look| look.part)
     }
 
     pub(crate) fn read_shard(&self) -> Shard {

@@ -159,6 +159,18 @@ fn a_large_node_of_which_three_in_five_have_stopped_is_told_by_what_its_parts_sh
 }
 
 #[test]
+fn a_large_node_is_looked_at_by_a_hundred_while_all_is_well_and_by_five_hundred_in_doubt() {
+    let mut world = with_a_large_node();
+    assert_eq!(world.database.last_part("node1").unwrap().of, 120);
+    world.database.stopped = own_of_node1(&world).into_iter().filter(|monitor| monitor.0 % 5 < 2).collect();
+    world.run_to(412);
+    assert_eq!(world.database.last_part("node1").unwrap().of, 24);
+    world.database.stopped.clear();
+    world.run_to(424);
+    assert_eq!(world.database.last_part("node1").unwrap().of, 120);
+}
+
+#[test]
 fn a_large_node_of_which_two_in_five_have_stopped_is_left_in_peace_whichever_part_is_read() {
     let mut world = with_a_large_node();
     world.database.stopped = own_of_node1(&world).into_iter().filter(|monitor| monitor.0 % 5 < 2).collect();

@@ -3,8 +3,9 @@
 //! Remembers the counts of ranges of monitors, each of about a thousand, and counts a range again when an assignment in
 //! it bears a later generation than was seen, when it is the last one (there new monitors appear: a leader counts it each
 //! time, others when the newest monitor is another), and in turn: Kuma's table has no mark of a change, and edits in its
-//! UI show when their range's turn comes. All ranges have had theirs after twenty rounds of a leader, a hundred of another watchdog ([`LEADERS_TURN`], [`FOLLOWERS_TURN`]); of up
-//! to [`FEW`] ranges each round counts all. A database that lost its tail is counted from the start.
+//! UI show when their range's turn comes. All ranges have had theirs after twenty rounds of a leader, a hundred of another
+//! watchdog ([`LEADERS_TURN`], [`FOLLOWERS_TURN`]); of up to [`FEW`] ranges each round counts all. A database that lost its
+//! tail is counted from the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -12,11 +12,16 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Looks until it is dropped.
 pub async fn run(store: Store, routing: Arc<Routing>) {
+    let mut is_failing = false;
     loop {
         tokio::time::sleep(LOOK).await;
-        if let Err(error) = look(&store, &routing).await {
-            // The other looks at incidents say aloud that the database fails.
-            tracing::debug!(%error, "cannot look for monitors that were put aside");
+        match look(&store, &routing).await {
+            Ok(()) => is_failing = false,
+            Err(error) if is_failing => tracing::debug!(%error, "cannot look for monitors that were put aside"),
+            Err(error) => {
+                is_failing = true;
+                tracing::warn!(%error, "cannot look for monitors that were put aside");
+            }
         }
     }
 }

@@ -56,6 +56,7 @@ mod peer;
 mod precondition;
 mod problem;
 mod rates;
+mod request;
 mod request_id;
 mod routing;
 mod runbook;

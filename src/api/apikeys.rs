@@ -1,19 +1,19 @@
 //! `/api/v1/apikeys`: keys to this API. A key's text is shown once, when it is made.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Ctx;
 use super::auth::Admin;
-use super::body::Object;
-use super::fields::Fields;
 use super::openapi::Millis;
-use super::page::Items;
+use super::page::{Items, Nothing};
 use super::problem::{ApiError, Problem};
+use super::request::{Asked, Field, Sent, Shape, Text, request};
 use crate::keys::ApiKey;
 use crate::store::apikeys::{self, ApiKeyInfo, Scope};
 
@@ -41,15 +41,27 @@ pub(super) struct Made {
     key: String,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct NewApiKey {
-    /// Unique; the audit trail names it.
-    #[schema(min_length = 1, max_length = 100)]
-    name: String,
-    /// `read`: GET; `write`: monitors, heartbeats, acknowledgements too; `admin`: everything.
-    #[schema(pattern = "^(read|write|admin)$")]
-    scope: String,
+request! {
+    struct NewApiKey {
+        /// Unique; the audit trail names it.
+        name: Text<1, 100>,
+        /// `read`: GET; `write`: monitors, heartbeats, acknowledgements too; `admin`: everything.
+        scope: ScopeName,
+    }
+}
+
+struct ScopeName;
+
+impl Field for ScopeName {
+    type Value = Scope;
+
+    fn read(sent: &Value) -> Result<Scope, String> {
+        sent.as_str().and_then(Scope::parse).ok_or_else(|| "must be read, write or admin".to_owned())
+    }
+
+    fn shape() -> Shape {
+        Shape::words(&[Scope::Read, Scope::Write, Scope::Admin].map(Scope::as_str))
+    }
 }
 
 impl From<ApiKeyInfo> for ApiKeyView {
@@ -61,12 +73,7 @@ impl From<ApiKeyInfo> for ApiKeyView {
 /// All keys, without the keys themselves.
 #[utoipa::path(get, path = "/apikeys", tag = "apikeys", security(("key" = ["admin"])),
     responses((status = 200, description = "All of them", body = Items<ApiKeyView>)))]
-pub(super) async fn list(
-    _: Admin,
-    context: Ctx,
-    RawQuery(query): RawQuery,
-) -> Result<Json<Items<ApiKeyView>>, ApiError> {
-    Fields::of_query(query.as_deref()).finish()?;
+pub(super) async fn list(_: Admin, context: Ctx, _: Asked<Nothing>) -> Result<Json<Items<ApiKeyView>>, ApiError> {
     Ok(Json(Items::whole(apikeys::list(&context.reads).await?)))
 }
 
@@ -78,20 +85,8 @@ pub(super) async fn list(
 pub(super) async fn create(
     Admin(caller): Admin,
     context: Ctx,
-    Object(mut fields): Object,
+    Sent(NewApiKey { name, scope }): Sent<NewApiKey>,
 ) -> Result<(StatusCode, Json<Made>), ApiError> {
-    let name = fields.required_text("name", 100);
-    let scope = fields.required_text("scope", 10);
-    let scope = scope.and_then(|text| {
-        let scope = Scope::parse(&text);
-        if scope.is_none() {
-            fields.fault("scope", "must be read, write or admin");
-        }
-        scope
-    });
-    fields.finish()?;
-    let (Some(name), Some(scope)) = (name, scope) else { return Err(ApiError::field("name", "is missing")) };
-
     let store = &context.state.store;
     let (key, hash) = ApiKey::generate();
     let id = match apikeys::create(store, &name, scope, &hash, &caller.who()).await {

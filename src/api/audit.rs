@@ -1,7 +1,6 @@
 //! `/api/v1/audit`: who did what. Rows are added where the deed is done, in its transaction.
 
 use axum::Json;
-use axum::extract::RawQuery;
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use serde_json::Value;
@@ -9,10 +8,10 @@ use utoipa::ToSchema;
 
 use super::Ctx;
 use super::auth::Admin;
-use super::fields::Fields;
 use super::openapi::Millis;
-use super::page::{Cut, Items, PageParams};
+use super::page::{Items, PageAsked};
 use super::problem::ApiError;
+use super::request::{Asked, Text, request};
 use crate::store::audit::{self, AuditFilter, AuditRow};
 
 #[derive(Serialize, ToSchema)]
@@ -47,23 +46,29 @@ impl From<AuditRow> for DeedView {
     }
 }
 
+request! {
+    struct TrailAsked {
+        /// `key/ops`, `cli/ada`, `w1/epoch 7`
+        who: Option<Text<0, 200>>,
+        /// `monitor.move`, `node.drain`, `decision` …
+        what: Option<Text<0, 100>>,
+        /// `monitor/7`, `node1`, `routing` …
+        subject: Option<Text<0, 400>>,
+        ..page: PageAsked,
+    }
+}
+
 /// Who did what, the latest first.
 #[utoipa::path(get, path = "/audit", tag = "audit", security(("key" = ["admin"])),
-    params(PageParams,
-        ("who" = Option<String>, Query, max_length = 200, description = "`key/ops`, `cli/ada`, `w1/epoch 7`"),
-        ("what" = Option<String>, Query, max_length = 100, description = "`monitor.move`, `node.drain`, `decision` …"),
-        ("subject" = Option<String>, Query, max_length = 400, description = "`monitor/7`, `node1`, `routing` …")),
+    params(TrailAsked),
     responses((status = 200, description = "A page of the trail", body = Items<DeedView>)))]
-pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<DeedView>>, ApiError> {
-    let mut fields = Fields::of_query(query.as_deref());
-    let cut = Cut::take(&mut fields);
-    let filter = AuditFilter {
-        who: fields.text("who", 200),
-        what: fields.text("what", 100),
-        subject: fields.text("subject", 400),
-    };
-    fields.finish()?;
-    let page = audit::list(&context.reads, &filter, cut.cursor.as_deref(), cut.limit).await?;
+pub(super) async fn list(
+    _: Admin,
+    context: Ctx,
+    Asked(TrailAsked { who, what, subject, page }): Asked<TrailAsked>,
+) -> Result<Json<Items<DeedView>>, ApiError> {
+    let filter = AuditFilter { who, what, subject };
+    let page = audit::list(&context.reads, &filter, page.cursor.as_deref(), page.limit()).await?;
     Ok(Json(Items::of(page)))
 }
 

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::RawQuery;
 use komainu_watchdogs::decision::MoveReason;
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::shard::{self, Load};
@@ -13,9 +12,9 @@ use utoipa::ToSchema;
 
 use super::Ctx;
 use super::auth::Admin;
-use super::fields::Fields;
 use super::nodes::refusal::refused;
 use super::problem::{ApiError, Problem};
+use super::request::{Asked, Flag, request};
 use super::status;
 use crate::store::Store;
 use crate::store::hands::{self, Outcome, Refusal};
@@ -94,19 +93,24 @@ pub(super) async fn thaw(Admin(caller): Admin, context: Ctx) -> Result<Json<Free
     Ok(Json(Freeze { frozen: false, changed }))
 }
 
+request! {
+    struct OnlyShown {
+        /// Only show it
+        dry_run: Option<Flag>,
+    }
+}
+
 /// Evens out the load with the fewest moves, or shows what that would move.
 #[utoipa::path(post, path = "/cluster/rebalance", tag = "cluster", security(("key" = ["admin"])),
-    params(("dry_run" = Option<bool>, Query, description = "Only show it")),
+    params(OnlyShown),
     responses((status = 200, description = "These monitors move", body = Rebalance),
         (status = 409, description = "Frozen, only observing, or too much moves just now", body = Problem)))]
 pub(super) async fn rebalance(
     Admin(caller): Admin,
     context: Ctx,
-    RawQuery(query): RawQuery,
+    Asked(OnlyShown { dry_run }): Asked<OnlyShown>,
 ) -> Result<Json<Rebalance>, ApiError> {
-    let mut fields = Fields::of_query(query.as_deref());
-    let dry_run = fields.flag("dry_run").unwrap_or(false);
-    fields.finish()?;
+    let dry_run = dry_run.unwrap_or_default();
     let (store, by) = (&context.state.store, caller.who());
     let mut attempt = 0;
     loop {

@@ -1,8 +1,7 @@
 //! Reads a JSON object, or a query string, field by field, and collects every fault instead of stopping at the first.
 //!
-//! What is left over when a handler has taken its fields is unknown, and refused by name.
-
-use std::ops::RangeInclusive;
+//! What is left over when a handler has taken its fields is unknown, and refused by name. What a field may hold is said in
+//! [`super::request`].
 
 use serde_json::{Map, Value};
 
@@ -51,65 +50,9 @@ impl Fields {
         self.left.remove(field).filter(|value| !value.is_null())
     }
 
-    /// Text of at most so many characters.
-    pub(super) fn text(&mut self, field: &'static str, most: usize) -> Option<String> {
-        let value = self.take(field)?;
-        match value.as_str() {
-            Some(text) if text.chars().count() <= most => Some(text.to_owned()),
-            Some(_) => self.refuse(field, format!("must have at most {most} characters")),
-            None => self.refuse(field, format!("must be text, not {}", kind(&value))),
-        }
-    }
-
-    /// Text that must be there and say something.
-    pub(super) fn required_text(&mut self, field: &'static str, most: usize) -> Option<String> {
-        let had_faults = self.errors.len();
-        let text = self.text(field, most).filter(|text| !text.trim().is_empty());
-        if text.is_none() && self.errors.len() == had_faults {
-            self.fault(field, "is missing");
-        }
-        text
-    }
-
-    /// A whole number; of a query, its digits.
-    pub(super) fn integer(&mut self, field: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
-        let value = self.take(field)?;
-        let number = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
-        match number {
-            Some(number) if range.contains(&number) => Some(number),
-            _ => self.refuse(field, format!("must be a whole number from {} to {}", range.start(), range.end())),
-        }
-    }
-
-    /// `true` or `false`; Kuma's own 1 and 0 too.
-    pub(super) fn flag(&mut self, field: &'static str) -> Option<bool> {
-        let value = self.take(field)?;
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        match text.as_str() {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
-            _ => self.refuse(field, "must be true or false"),
-        }
-    }
-
-    /// Whether a request's query asks only to be judged (`?dry_run=true`); other names in it are refused.
-    pub(super) fn wants_dry_run(query: Option<&str>) -> Result<bool, ApiError> {
-        let mut fields = Self::of_query(query);
-        let dry_run = fields.flag("dry_run").unwrap_or_default();
-        fields.finish().map(|()| dry_run)
-    }
-
-    /// A list of texts.
-    pub(super) fn texts(&mut self, field: &'static str, most: usize) -> Option<Vec<String>> {
-        let Value::Array(items) = self.take(field)? else {
-            return self.refuse(field, "must be a list of texts");
-        };
-        let texts: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
-        match texts {
-            Some(texts) if texts.len() <= most => Some(texts),
-            Some(_) => self.refuse(field, format!("must have at most {most} entries")),
-            None => self.refuse(field, "must be a list of texts"),
-        }
+    /// What was read of a field, or why not.
+    pub(super) fn noting<T>(&mut self, field: &str, read: Result<T, String>) -> Option<T> {
+        read.map_err(|message| self.fault(field, message)).ok()
     }
 
     /// Everything was taken and nothing is wrong.
@@ -127,14 +70,9 @@ impl Fields {
             many => Err(ApiError::Invalid { detail: format!("{} fields are wrong", many.len()), errors: self.errors }),
         }
     }
-
-    fn refuse<T>(&mut self, field: &str, message: impl Into<String>) -> Option<T> {
-        self.fault(field, message);
-        None
-    }
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

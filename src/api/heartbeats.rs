@@ -11,21 +11,21 @@ mod shown;
 mod tests;
 
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::time::Wall;
-use utoipa::ToSchema;
+use serde_json::Value;
 
 use self::draft::{HeartbeatChanges, NewHeartbeat};
 use self::shown::{HeartbeatView, MadeHeartbeat, PushShown};
 use super::auth::{Reader, Writer};
 use super::body::Object;
-use super::fields::Fields;
-use super::page::{Cut, Items, PageParams};
+use super::page::{DryRun, Items, PageAsked};
 use super::precondition;
 use super::problem::{ApiError, Problem};
+use super::request::{Asked, Field, Sent, Shape, Whole, request};
 use super::{Context, Ctx};
 use crate::clock;
 use crate::heartbeat::{MOST_OVERLAP_S, reschedule, secret};
@@ -35,25 +35,38 @@ use crate::store::heartbeats::{self, Definition, Heartbeat};
 /// How long the old secret holds after a rotation, unless told otherwise.
 const OVERLAP_S: i64 = 86_400;
 
+request! {
+    struct HeartbeatsAsked {
+        /// Only those in this state
+        state: Option<StateName>,
+        ..page: PageAsked,
+    }
+}
+
+struct StateName;
+
+impl Field for StateName {
+    type Value = State;
+
+    fn read(sent: &Value) -> Result<State, String> {
+        sent.as_str().and_then(State::parse).ok_or_else(|| "must be new, up, late or failed".to_owned())
+    }
+
+    fn shape() -> Shape {
+        Shape::words(&["new", "up", "late", "failed"])
+    }
+}
+
 /// Heartbeats by name.
 #[utoipa::path(get, path = "/heartbeats", tag = "heartbeats", security(("key" = ["read"])),
-    params(PageParams,
-        ("state" = Option<String>, Query, pattern = "^(new|up|late|failed)$", description = "Only those in this state")),
+    params(HeartbeatsAsked),
     responses((status = 200, description = "A page of them", body = Items<HeartbeatView>)))]
 pub(super) async fn list(
     _: Reader,
     context: Ctx,
-    RawQuery(query): RawQuery,
+    Asked(HeartbeatsAsked { state, page }): Asked<HeartbeatsAsked>,
 ) -> Result<Json<Items<HeartbeatView>>, ApiError> {
-    let mut fields = Fields::of_query(query.as_deref());
-    let cut = Cut::take(&mut fields);
-    let state = fields.text("state", 10);
-    let wanted = state.as_deref().and_then(State::parse);
-    if state.is_some() && wanted.is_none() {
-        fields.fault("state", "must be new, up, late or failed");
-    }
-    fields.finish()?;
-    let page = heartbeats::list(&context.reads, wanted, cut.cursor.as_deref(), cut.limit).await?;
+    let page = heartbeats::list(&context.reads, state, page.cursor.as_deref(), page.limit()).await?;
     Ok(Json(Items::of(page)))
 }
 
@@ -68,7 +81,7 @@ pub(super) async fn show(_: Reader, context: Ctx, Path(name): Path<String>) -> R
 
 /// Makes a heartbeat. The answer holds its secret.
 #[utoipa::path(post, path = "/heartbeats", tag = "heartbeats", security(("key" = ["write"])),
-    params(("dry_run" = Option<bool>, Query, description = "Only judge it")),
+    params(DryRun),
     request_body = NewHeartbeat,
     responses((status = 201, description = "Made", body = MadeHeartbeat),
         (status = 204, description = "It would be made"),
@@ -76,15 +89,14 @@ pub(super) async fn show(_: Reader, context: Ctx, Path(name): Path<String>) -> R
 pub(super) async fn create(
     Writer(caller): Writer,
     context: Ctx,
-    RawQuery(query): RawQuery,
+    Asked(DryRun { dry_run }): Asked<DryRun>,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
-    let dry_run = Fields::wants_dry_run(query.as_deref())?;
     let definition =
         Definition { nonce: secret::draw_nonce(), ..draft::read_new(fields, now(&context), &context.state.channels)? };
     let name = &definition.name;
     let taken = || ApiError::conflict("name", format!("there is a heartbeat {name} already"));
-    if dry_run {
+    if dry_run.unwrap_or_default() {
         let is_taken = heartbeats::get(&context.state.store, name).await?.is_some();
         return if is_taken { Err(taken()) } else { Ok(StatusCode::NO_CONTENT.into_response()) };
     }
@@ -105,7 +117,7 @@ pub(super) async fn create(
 /// Changes the fields that are named; `null` takes one away.
 #[utoipa::path(patch, path = "/heartbeats/{name}", tag = "heartbeats", security(("key" = ["write"])),
     params(("name" = String, Path, description = "Its name"),
-        ("dry_run" = Option<bool>, Query, description = "Only judge it"),
+        DryRun,
         ("If-Match" = Option<String>, Header, description = "Only if it is still one of these ETags")),
     request_body = HeartbeatChanges,
     responses((status = 200, description = "As it is now", body = HeartbeatView),
@@ -117,11 +129,10 @@ pub(super) async fn change(
     Writer(caller): Writer,
     context: Ctx,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    Asked(DryRun { dry_run }): Asked<DryRun>,
     headers: HeaderMap,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
-    let dry_run = Fields::wants_dry_run(query.as_deref())?;
     let if_match = precondition::if_match(&headers)?;
     let store = &context.state.store;
     let missing = || ApiError::not_found("heartbeat", &name);
@@ -130,7 +141,7 @@ pub(super) async fn change(
     if !precondition::is_met(&if_match, &before.etag()) {
         return Err(stale(&name));
     }
-    if dry_run {
+    if dry_run.unwrap_or_default() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let by = caller.who();
@@ -176,13 +187,12 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// How a secret is replaced.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct Rotation {
-    /// How long the old secret still holds; 0: not at all.
-    #[schema(minimum = 0, maximum = 7_776_000, default = 86_400)]
-    overlap_s: Option<i64>,
+request! {
+    /// How a secret is replaced.
+    struct Rotation {
+        /// How long the old secret still holds; 0: not at all.
+        overlap_s: Option<Whole<0, MOST_OVERLAP_S>> = OVERLAP_S,
+    }
 }
 
 /// Draws a new secret, which the answer holds.
@@ -194,10 +204,9 @@ pub(super) async fn rotate(
     Writer(caller): Writer,
     context: Ctx,
     Path(name): Path<String>,
-    Object(mut fields): Object,
+    Sent(Rotation { overlap_s }): Sent<Rotation>,
 ) -> Result<(HeaderMap, Json<HeartbeatView>), ApiError> {
-    let overlap_s = fields.integer("overlap_s", 0..=MOST_OVERLAP_S).unwrap_or(OVERLAP_S);
-    fields.finish()?;
+    let overlap_s = overlap_s.unwrap_or(OVERLAP_S);
     let nonce = secret::draw_nonce();
     if !heartbeats::rotate(&context.state.store, &name, &nonce, overlap_s * 1_000, &caller.who()).await? {
         return Err(ApiError::not_found("heartbeat", &name));
@@ -209,19 +218,16 @@ pub(super) async fn rotate(
 
 /// The accepted pushes, the latest first.
 #[utoipa::path(get, path = "/heartbeats/{name}/pushes", tag = "heartbeats", security(("key" = ["read"])),
-    params(PageParams, ("name" = String, Path, description = "Its name")),
+    params(PageAsked, ("name" = String, Path, description = "Its name")),
     responses((status = 200, description = "A page of them", body = Items<PushShown>)))]
 pub(super) async fn pushes(
     _: Reader,
     context: Ctx,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    Asked(page): Asked<PageAsked>,
 ) -> Result<Json<Items<PushShown>>, ApiError> {
-    let mut fields = Fields::of_query(query.as_deref());
-    let cut = Cut::take(&mut fields);
-    fields.finish()?;
     find(&context.reads, &name).await?;
-    let page = heartbeats::list_pushes(&context.reads, &name, cut.cursor.as_deref(), cut.limit).await?;
+    let page = heartbeats::list_pushes(&context.reads, &name, page.cursor.as_deref(), page.limit()).await?;
     Ok(Json(Items::of(page)))
 }
 

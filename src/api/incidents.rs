@@ -1,18 +1,17 @@
 //! `/api/v1/incidents`: what is and was wrong, what was told of it, and who takes care of it.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::Path;
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Ctx;
 use super::auth::{Reader, Writer};
-use super::body::Object;
-use super::fields::Fields;
 use super::openapi::Millis;
-use super::page::{Cut, Items, PageParams};
+use super::page::{Items, PageAsked};
 use super::problem::{ApiError, Problem};
+use super::request::{Asked, Flag, Sent, Text, request};
 use crate::store::Store;
 use crate::store::incidents::{self, Delivery, Event, Incident, IncidentFilter, Story};
 
@@ -130,22 +129,27 @@ impl From<Incident> for IncidentView {
     }
 }
 
+request! {
+    struct IncidentsAsked {
+        /// Those that are open, or those that are over
+        open: Option<Flag>,
+        /// A kind (`node`), or kind and subject (`node/node1`)
+        key: Option<Text<0, 200>>,
+        ..page: PageAsked,
+    }
+}
+
 /// Incidents, the latest first.
 #[utoipa::path(get, path = "/incidents", tag = "incidents", security(("key" = ["read"])),
-    params(PageParams,
-        ("open" = Option<bool>, Query, description = "Those that are open, or those that are over"),
-        ("key" = Option<String>, Query, max_length = 200, description = "A kind (`node`), or kind and subject (`node/node1`)")),
+    params(IncidentsAsked),
     responses((status = 200, description = "A page of them", body = Items<IncidentView>)))]
 pub(super) async fn list(
     _: Reader,
     context: Ctx,
-    RawQuery(query): RawQuery,
+    Asked(IncidentsAsked { open, key, page }): Asked<IncidentsAsked>,
 ) -> Result<Json<Items<IncidentView>>, ApiError> {
-    let mut fields = Fields::of_query(query.as_deref());
-    let cut = Cut::take(&mut fields);
-    let filter = IncidentFilter { is_open: fields.flag("open"), key: fields.text("key", 200) };
-    fields.finish()?;
-    let page = incidents::list(&context.reads, &filter, cut.cursor.as_deref(), cut.limit).await?;
+    let filter = IncidentFilter { is_open: open, key };
+    let page = incidents::list(&context.reads, &filter, page.cursor.as_deref(), page.limit()).await?;
     Ok(Json(Items::of(page)))
 }
 
@@ -178,12 +182,11 @@ pub(super) async fn acknowledge(
     Err(ApiError::conflict("id", format!("incident {id} is over already")))
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-pub(super) struct ResolveIncident {
-    /// Why, for whoever is told and for the audit trail.
-    #[schema(min_length = 1, max_length = 1_000)]
-    why: String,
+request! {
+    struct ResolveIncident {
+        /// Why, for whoever is told and for the audit trail.
+        why: Text<1, 1_000>,
+    }
 }
 
 /// It is over: nobody looks at what it is about any more, or knows better. Told as its end. Where what is wrong still is,
@@ -196,13 +199,11 @@ pub(super) async fn resolve(
     Writer(caller): Writer,
     context: Ctx,
     Path(id): Path<String>,
-    Object(mut fields): Object,
+    Sent(ResolveIncident { why }): Sent<ResolveIncident>,
 ) -> Result<Json<IncidentStoryView>, ApiError> {
-    let why = fields.required_text("why", 1_000);
-    fields.finish()?;
     let store = &context.state.store;
     let number = id.parse().map_err(|_| ApiError::not_found("incident", &id))?;
-    if incidents::resolve(store, number, &caller.who(), &why.unwrap_or_default()).await? {
+    if incidents::resolve(store, number, &caller.who(), &why).await? {
         return story(store, &id).await;
     }
     if incidents::get(store, number).await?.is_none() {

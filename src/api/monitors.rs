@@ -4,7 +4,7 @@
 //! changes; with `If-Match` it is made only of what its client had seen.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
@@ -15,8 +15,9 @@ use self::shown::{MonitorPresenter, Sight};
 use super::auth::{Caller, Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
-use super::page::{Cut, Items, PageParams};
+use super::page::{Items, PageAsked};
 use super::problem::{ApiError, Problem};
+use super::request::{Asked, Field, Flag, Shape, Text, request};
 use super::{Context, Ctx, channels};
 use crate::monitor::{Draft, Fault, Table};
 use crate::store::audit::{self, Deed};
@@ -34,100 +35,123 @@ mod tests;
 pub(super) mod uptime;
 mod wait;
 
+request! {
+    struct MonitorsAsked {
+        /// Run by this node
+        node: Option<Text<0, 50>>,
+        /// At home on this node
+        home: Option<Text<0, 50>>,
+        /// Of this type
+        kind as "type": Option<Text<0, 20>>,
+        /// up, down, pending, maintenance, paused or unknown
+        status: Option<StateName>,
+        /// Active, or not
+        active: Option<Flag>,
+        /// Bearing this tag
+        tag: Option<Text<0, 255>>,
+        /// Whose name, address or host name holds this
+        text: Option<Text<0, 150>>,
+        /// To which a client gave this name
+        reference as "ref": Option<Text<0, 400>>,
+        /// Of this set
+        managed_by: Option<Text<0, 190>>,
+        /// Secrets too; for admins, and it stands in the audit trail
+        secrets: Option<Flag>,
+        ..page: PageAsked,
+    }
+}
+
 /// Monitors by rising id; all filters must hold.
 #[utoipa::path(get, path = "/monitors", tag = "monitors", security(("key" = ["read"])),
-    params(PageParams,
-        ("node" = Option<String>, Query, description = "Run by this node"),
-        ("home" = Option<String>, Query, description = "At home on this node"),
-        ("type" = Option<String>, Query, description = "Of this type"),
-        ("status" = Option<String>, Query, description = "up, down, pending, maintenance, paused or unknown"),
-        ("active" = Option<bool>, Query, description = "Active, or not"),
-        ("tag" = Option<String>, Query, description = "Bearing this tag"),
-        ("text" = Option<String>, Query, description = "Whose name, address or host name holds this"),
-        ("ref" = Option<String>, Query, description = "To which a client gave this name"),
-        ("managed_by" = Option<String>, Query, description = "Of this set"),
-        ("secrets" = Option<bool>, Query, description = "Secrets too; for admins, and it stands in the audit trail")),
+    params(MonitorsAsked),
     responses((status = 200, description = "One page", body = Items<Monitor>)))]
 pub(super) async fn list(
     Reader(caller): Reader,
     context: Ctx,
-    RawQuery(query): RawQuery,
+    Asked(asked): Asked<MonitorsAsked>,
 ) -> Result<Json<Items<Value>>, ApiError> {
-    let mut fields = Fields::of_query(query.as_deref());
-    let (cut, wants_secrets) = (Cut::take(&mut fields), fields.flag("secrets").unwrap_or_default());
+    let MonitorsAsked { secrets, page, .. } = asked;
     let filter = MonitorFilter {
-        effective_node: fields.text("node", 50).map(NodeId::from),
-        home: fields.text("home", 50).map(NodeId::from),
-        active: fields.flag("active"),
-        kind: fields.text("type", 20),
-        tag: fields.text("tag", 255),
-        search: fields.text("text", 150),
-        reference: fields.text("ref", 400),
-        managed_by: fields.text("managed_by", 190),
-        state: read_state(&mut fields),
+        effective_node: asked.node.map(NodeId::from),
+        home: asked.home.map(NodeId::from),
+        active: asked.active,
+        kind: asked.kind,
+        tag: asked.tag,
+        search: asked.text,
+        reference: asked.reference,
+        managed_by: asked.managed_by,
+        state: asked.status,
     };
-    fields.finish()?;
     let store = &context.reads;
-    let page = monitors::list(store, &filter, cut.cursor.as_deref(), cut.limit).await?;
+    let page = monitors::list(store, &filter, page.cursor.as_deref(), page.limit()).await?;
     let ids: Vec<MonitorId> = page.items.iter().map(|view| view.spec.id).collect();
     let mut last: std::collections::BTreeMap<MonitorId, LastBeat> =
         store.last_beats(&ids).await?.into_iter().map(|beat| (beat.monitor, beat)).collect();
     let table = monitors::table(store).await?;
-    let sight = sight(&context, &caller, wants_secrets, &ids).await?;
+    let sight = sight(&context, &caller, secrets, &ids).await?;
     let presenter = MonitorPresenter { table: &table, sight };
     let items = page.items.iter().map(|view| presenter.show(view, last.remove(&view.spec.id))).collect();
     Ok(Json(Items { items, next: page.next }))
 }
 
-fn read_state(fields: &mut Fields) -> Option<MonitorState> {
-    let text = fields.text("status", 20)?;
-    let state = match text.as_str() {
-        "up" => MonitorState::Beat(BeatStatus::Up),
-        "down" => MonitorState::Beat(BeatStatus::Down),
-        "pending" => MonitorState::Beat(BeatStatus::Pending),
-        "maintenance" => MonitorState::Beat(BeatStatus::Maintenance),
-        "paused" => MonitorState::Paused,
-        "unknown" => MonitorState::Unknown,
-        _ => {
-            fields.fault("status", "must be one of up, down, pending, maintenance, paused, unknown");
-            return None;
-        }
-    };
-    Some(state)
+struct StateName;
+
+impl StateName {
+    const ALL: [(&str, MonitorState); 6] = [
+        ("up", MonitorState::Beat(BeatStatus::Up)),
+        ("down", MonitorState::Beat(BeatStatus::Down)),
+        ("pending", MonitorState::Beat(BeatStatus::Pending)),
+        ("maintenance", MonitorState::Beat(BeatStatus::Maintenance)),
+        ("paused", MonitorState::Paused),
+        ("unknown", MonitorState::Unknown),
+    ];
+}
+
+impl Field for StateName {
+    type Value = MonitorState;
+
+    fn read(sent: &Value) -> Result<MonitorState, String> {
+        let found = Self::ALL.into_iter().find(|(name, _)| sent == *name);
+        found
+            .map(|(_, state)| state)
+            .ok_or_else(|| format!("must be one of {}", Self::ALL.map(|(name, _)| name).join(", ")))
+    }
+
+    fn shape() -> Shape {
+        Shape::words(&Self::ALL.map(|(name, _)| name))
+    }
+}
+
+request! {
+    struct SecretsAsked {
+        /// Secrets too; for admins, and it stands in the audit trail
+        secrets: Option<Flag>,
+    }
 }
 
 /// One monitor.
 #[utoipa::path(get, path = "/monitors/{id}", tag = "monitors", security(("key" = ["read"])),
-    params(("id" = String, Path, description = "Its id"),
-        ("secrets" = Option<bool>, Query, description = "Secrets too; for admins, and it stands in the audit trail")),
+    params(("id" = String, Path, description = "Its id"), SecretsAsked),
     responses((status = 200, description = "The monitor, with its ETag", body = Monitor)))]
 pub(super) async fn show(
     Reader(caller): Reader,
     context: Ctx,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    Asked(SecretsAsked { secrets }): Asked<SecretsAsked>,
 ) -> Result<Response, ApiError> {
-    let wants_secrets = read_secrets(query.as_deref())?;
     let view = find_view(&context.reads, parse_id(&id)?).await?;
-    let sight = sight(&context, &caller, wants_secrets, &[view.spec.id]).await?;
+    let sight = sight(&context, &caller, secrets, &[view.spec.id]).await?;
     answer_with(&context.reads, sight, StatusCode::OK, &view, json!({})).await
-}
-
-fn read_secrets(query: Option<&str>) -> Result<bool, ApiError> {
-    let mut fields = Fields::of_query(query);
-    let wants_secrets = fields.flag("secrets").unwrap_or_default();
-    fields.finish()?;
-    Ok(wants_secrets)
 }
 
 /// What this caller sees. That secrets were shown stands in the audit trail before they are.
 async fn sight(
     context: &Context,
     caller: &Caller,
-    wants_secrets: bool,
+    wants_secrets: Option<bool>,
     monitors: &[MonitorId],
 ) -> Result<Sight, ApiError> {
-    if !wants_secrets {
+    if !wants_secrets.unwrap_or_default() {
         return Ok(Sight::of(caller));
     }
     caller.ensure_admin()?;

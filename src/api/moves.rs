@@ -8,14 +8,17 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde::Serialize;
+use serde_json::Value;
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::Ctx;
 use super::auth::Writer;
-use super::body::{Object, Optional};
 use super::fields::Fields;
 use super::nodes::refusal::refused;
 use super::problem::{ApiError, Problem};
+use super::request::{Field, Flag, Property, Request, Sent, SentOrNot, Shape, Text, request};
 use crate::store::hands::{self, Asked, Goal, HandMove, MovedByHand, Outcome, Place, Refusal, Selection, WhyNot};
 use crate::store::{Store, monitors};
 
@@ -66,72 +69,101 @@ struct Item {
     to: Option<NodeId>,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct MoveMonitor {
-    /// Its new home.
-    #[schema(min_length = 1, max_length = 190)]
-    node_id: String,
-    /// Bound to it or not; left out: as before.
-    pin: Option<bool>,
+request! {
+    struct MoveMonitor {
+        /// Its new home.
+        node_id: Text<1, 190>,
+        /// Bound to it or not; left out: as before.
+        pin: Option<Flag>,
+    }
 }
 
-/// Exactly one of `ids`, `tag` and `from_node`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct MoveMonitors {
-    #[schema(min_items = 1, max_items = 10_000)]
-    ids: Option<Vec<i64>>,
-    /// Those with this tag.
-    #[schema(max_length = 255)]
-    tag: Option<String>,
-    /// Those that this node runs, or that are on their way to it.
-    #[schema(max_length = 190)]
-    from_node: Option<String>,
-    /// Their new home.
-    #[schema(min_length = 1, max_length = 190)]
-    node_id: String,
-    /// Bound to it or not; left out: each as before.
-    pin: Option<bool>,
+request! {
+    /// Exactly one of `ids`, `tag` and `from_node`.
+    struct MoveMonitors {
+        /// Their new home.
+        node_id: Text<1, 190>,
+        /// Bound to it or not; left out: each as before.
+        pin: Option<Flag>,
+        ..which: Which,
+    }
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct PinMonitor {
-    /// Left out: where it runs.
-    #[schema(max_length = 190)]
-    node_id: Option<String>,
+request! {
+    struct PinMonitor {
+        /// Left out: where it runs.
+        node_id: Option<Text<0, 190>>,
+    }
 }
 
-/// Exactly one of `ids`, `tag` and `from_node`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct PinMonitors {
-    #[schema(min_items = 1, max_items = 10_000)]
-    ids: Option<Vec<i64>>,
-    /// Those with this tag.
-    #[schema(max_length = 255)]
-    tag: Option<String>,
-    /// Those that this node runs, or that are on their way to it.
-    #[schema(max_length = 190)]
-    from_node: Option<String>,
-    /// Left out: each where it runs.
-    #[schema(max_length = 190)]
-    node_id: Option<String>,
+request! {
+    /// Exactly one of `ids`, `tag` and `from_node`.
+    struct PinMonitors {
+        /// Left out: each where it runs.
+        node_id: Option<Text<0, 190>>,
+        ..which: Which,
+    }
 }
 
-/// Exactly one of `ids`, `tag` and `from_node`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct UnpinMonitors {
-    #[schema(min_items = 1, max_items = 10_000)]
-    ids: Option<Vec<i64>>,
-    /// Those with this tag.
-    #[schema(max_length = 255)]
-    tag: Option<String>,
-    /// Those that this node runs, or that are on their way to it.
-    #[schema(max_length = 190)]
-    from_node: Option<String>,
+request! {
+    /// Exactly one of `ids`, `tag` and `from_node`.
+    struct UnpinMonitors {
+        ..which: Which,
+    }
+}
+
+request! {
+    struct Selectors {
+        ids: Option<Ids>,
+        /// Those with this tag.
+        tag: Option<Text<0, 255>>,
+        /// Those that this node runs, or that are on their way to it.
+        from_node: Option<Text<0, 190>>,
+    }
+}
+
+/// The monitors that exactly one of three fields names.
+struct Which(Selection);
+
+impl Request for Which {
+    fn take(fields: &mut Fields) -> Option<Self> {
+        let Selectors { ids, tag, from_node } = Selectors::take(fields)?;
+        let from_node = from_node.map(|node| Selection::FromNode(NodeId::from(node)));
+        let mut given = [ids.map(Selection::Ids), tag.map(Selection::Tag), from_node].into_iter().flatten();
+        if let (Some(which), None) = (given.next(), given.next()) {
+            return Some(Self(which));
+        }
+        if !["ids", "tag", "from_node"].iter().any(|field| fields.has_fault(field)) {
+            fields.fault("ids", "name the monitors by exactly one of ids, tag and from_node");
+        }
+        None
+    }
+
+    fn properties() -> Vec<Property> {
+        Selectors::properties()
+    }
+}
+
+struct Ids;
+
+impl Field for Ids {
+    type Value = Vec<MonitorId>;
+
+    fn read(sent: &Value) -> Result<Vec<MonitorId>, String> {
+        let items = sent.as_array().map(Vec::as_slice).unwrap_or_default();
+        let ids: Option<Vec<_>> = items.iter().map(|item| item.as_i64().map(MonitorId)).collect();
+        let ids = ids.filter(|ids| (1..=MOST_IDS).contains(&ids.len()));
+        let mut ids = ids.ok_or_else(|| format!("must be a list of 1 to {MOST_IDS} monitors' ids"))?;
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    fn shape() -> Shape {
+        let format = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
+        let id = ObjectBuilder::new().schema_type(Type::Integer).format(format);
+        Shape::List(ArrayBuilder::new().items(id).min_items(Some(1)).max_items(Some(MOST_IDS)))
+    }
 }
 
 impl From<Asked> for Item {
@@ -163,23 +195,21 @@ pub(super) async fn move_one(
     Writer(caller): Writer,
     context: Ctx,
     Path(id): Path<String>,
-    Object(mut fields): Object,
+    Sent(MoveMonitor { node_id, pin }): Sent<MoveMonitor>,
 ) -> Accepted<Standing> {
-    let id = monitor_id(&id)?;
-    let goal = take_move(&mut fields);
-    fields.finish()?;
-    one(&context, id, goal, &caller.who()).await
+    one(&context, monitor_id(&id)?, move_to(node_id, pin), &caller.who()).await
 }
 
 /// Moves those that `ids`, `tag` or `from_node` names.
 #[utoipa::path(post, path = "/monitors/move", tag = "monitors", security(("key" = ["write"])),
     request_body = MoveMonitors, responses((status = 202, description = "Asked, for all of them", body = Moves),
         Impossible))]
-pub(super) async fn move_many(Writer(caller): Writer, context: Ctx, Object(mut fields): Object) -> Accepted<Moves> {
-    let which = take_selection(&mut fields);
-    let goal = take_move(&mut fields);
-    fields.finish()?;
-    many(&context, which, goal, &caller.who()).await
+pub(super) async fn move_many(
+    Writer(caller): Writer,
+    context: Ctx,
+    Sent(MoveMonitors { node_id, pin, which: Which(which) }): Sent<MoveMonitors>,
+) -> Accepted<Moves> {
+    many(&context, which, move_to(node_id, pin), &caller.who()).await
 }
 
 /// Binds one to `node_id`, or to the node that runs it.
@@ -190,12 +220,9 @@ pub(super) async fn pin_one(
     Writer(caller): Writer,
     context: Ctx,
     Path(id): Path<String>,
-    Optional(mut fields): Optional,
+    SentOrNot(PinMonitor { node_id }): SentOrNot<PinMonitor>,
 ) -> Accepted<Standing> {
-    let id = monitor_id(&id)?;
-    let goal = Goal::Pin(take_place(&mut fields));
-    fields.finish()?;
-    one(&context, id, goal, &caller.who()).await
+    one(&context, monitor_id(&id)?, pin_to(node_id), &caller.who()).await
 }
 
 /// Binds one no longer; its home stays where it is.
@@ -210,20 +237,23 @@ pub(super) async fn unpin_one(Writer(caller): Writer, context: Ctx, Path(id): Pa
 #[utoipa::path(post, path = "/monitors/pin", tag = "monitors", security(("key" = ["write"])),
     request_body = PinMonitors, responses((status = 202, description = "Pinned", body = Moves),
         Impossible))]
-pub(super) async fn pin_many(Writer(caller): Writer, context: Ctx, Object(mut fields): Object) -> Accepted<Moves> {
-    let which = take_selection(&mut fields);
-    let goal = Goal::Pin(take_place(&mut fields));
-    fields.finish()?;
-    many(&context, which, goal, &caller.who()).await
+pub(super) async fn pin_many(
+    Writer(caller): Writer,
+    context: Ctx,
+    Sent(PinMonitors { node_id, which: Which(which) }): Sent<PinMonitors>,
+) -> Accepted<Moves> {
+    many(&context, which, pin_to(node_id), &caller.who()).await
 }
 
 /// Binds those that `ids`, `tag` or `from_node` names no longer.
 #[utoipa::path(post, path = "/monitors/unpin", tag = "monitors", security(("key" = ["write"])),
     request_body = UnpinMonitors, responses((status = 202, description = "Not pinned any more", body = Moves),
         Impossible))]
-pub(super) async fn unpin_many(Writer(caller): Writer, context: Ctx, Object(mut fields): Object) -> Accepted<Moves> {
-    let which = take_selection(&mut fields);
-    fields.finish()?;
+pub(super) async fn unpin_many(
+    Writer(caller): Writer,
+    context: Ctx,
+    Sent(UnpinMonitors { which: Which(which) }): Sent<UnpinMonitors>,
+) -> Accepted<Moves> {
     many(&context, which, Goal::Unpin, &caller.who()).await
 }
 
@@ -263,45 +293,12 @@ async fn many(context: &Ctx, which: Selection, goal: Goal, by: &str) -> Accepted
     }
 }
 
-fn take_move(fields: &mut Fields) -> Goal {
-    let to = NodeId::from(fields.required_text("node_id", 190).unwrap_or_default());
-    Goal::Move { to, pin: fields.flag("pin") }
+fn move_to(node_id: String, pin: Option<bool>) -> Goal {
+    Goal::Move { to: NodeId::from(node_id), pin }
 }
 
-fn take_place(fields: &mut Fields) -> Place {
-    fields.text("node_id", 190).map_or(Place::WhereItRuns, |node| Place::Node(NodeId::from(node)))
-}
-
-/// Exactly one of the three.
-fn take_selection(fields: &mut Fields) -> Selection {
-    let ids = take_ids(fields).map(Selection::Ids);
-    let tag = fields.text("tag", 255).map(Selection::Tag);
-    let from_node = fields.text("from_node", 190).map(|node| Selection::FromNode(NodeId::from(node)));
-    let mut given = [ids, tag, from_node].into_iter().flatten();
-    if let (Some(which), None) = (given.next(), given.next()) {
-        return which;
-    }
-    if !["ids", "tag", "from_node"].iter().any(|field| fields.has_fault(field)) {
-        fields.fault("ids", "name the monitors by exactly one of ids, tag and from_node");
-    }
-    Selection::Ids(vec![])
-}
-
-fn take_ids(fields: &mut Fields) -> Option<Vec<MonitorId>> {
-    let value = fields.take("ids")?;
-    let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    let ids: Option<Vec<_>> = items.iter().map(|item| item.as_i64().map(MonitorId)).collect();
-    match ids {
-        Some(mut ids) if (1..=MOST_IDS).contains(&ids.len()) => {
-            ids.sort_unstable();
-            ids.dedup();
-            Some(ids)
-        }
-        Some(_) | None => {
-            fields.fault("ids", format!("must be a list of 1 to {MOST_IDS} monitors' ids"));
-            None
-        }
-    }
+fn pin_to(node_id: Option<String>) -> Goal {
+    Goal::Pin(node_id.map_or(Place::WhereItRuns, |node| Place::Node(NodeId::from(node))))
 }
 
 #[cfg(test)]

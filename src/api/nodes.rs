@@ -1,7 +1,7 @@
 //! `/api/v1/nodes`.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::facts::Overlay;
@@ -10,15 +10,15 @@ use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use self::draft::{NewNode, NodeChange};
 use super::auth::{Admin, Reader};
-use super::body::Object;
-use super::fields::Fields;
 use super::openapi::Millis;
-use super::page::Items;
+use super::page::{DryRun, Items, Nothing};
 use super::precondition;
 use super::problem::{ApiError, Problem};
+use super::request::{Asked, Flag, Sent, request};
 use super::{Context, Ctx};
-use crate::store::nodes::{self, DeletionWish, Edited, NewNode, NodeInfo};
+use crate::store::nodes::{self, DeletionWish, Edited, NodeInfo};
 
 pub(super) mod acts;
 mod draft;
@@ -75,49 +75,6 @@ pub(super) struct Added {
     key: String,
 }
 
-#[derive(ToSchema)]
-#[schema(as = NewNode)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct NewNodeBody {
-    /// Letters, digits, dots, dashes, underscores.
-    #[schema(min_length = 1, max_length = 50)]
-    node_id: String,
-    /// Where its HTTP surface answers: `http://10.0.0.5:3001`.
-    #[schema(max_length = 255)]
-    address: String,
-    /// For people; left out: its id.
-    #[schema(max_length = 100)]
-    name: Option<String>,
-    #[schema(minimum = 1, maximum = 10_000, default = 100)]
-    weight: Option<u32>,
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    capacity: Option<u32>,
-    #[schema(max_items = 100)]
-    kinds: Option<Vec<String>>,
-    #[schema(max_items = 100)]
-    labels: Option<Vec<String>>,
-}
-
-/// Only what is named changes.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct NodeChange {
-    #[schema(max_length = 255)]
-    address: Option<String>,
-    #[schema(max_length = 100)]
-    name: Option<String>,
-    #[schema(minimum = 1, maximum = 10_000)]
-    weight: Option<u32>,
-    /// `null`: the policy's limit.
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    capacity: Option<u32>,
-    /// A native node says them itself whenever it starts.
-    #[schema(max_items = 100)]
-    kinds: Option<Vec<String>>,
-    #[schema(max_items = 100)]
-    labels: Option<Vec<String>>,
-}
-
 impl From<NodeInfo> for NodeView {
     fn from(info: NodeInfo) -> Self {
         Self {
@@ -145,12 +102,7 @@ impl From<NodeInfo> for NodeView {
 /// All nodes.
 #[utoipa::path(get, path = "/nodes", tag = "nodes", security(("key" = ["read"])),
     responses((status = 200, description = "All of them", body = Items<NodeView>)))]
-pub(super) async fn list(
-    _: Reader,
-    context: Ctx,
-    RawQuery(query): RawQuery,
-) -> Result<Json<Items<NodeView>>, ApiError> {
-    Fields::of_query(query.as_deref()).finish()?;
+pub(super) async fn list(_: Reader, context: Ctx, _: Asked<Nothing>) -> Result<Json<Items<NodeView>>, ApiError> {
     Ok(Json(Items::whole(nodes::list(&context.reads).await?)))
 }
 
@@ -168,22 +120,22 @@ fn tagged(info: NodeInfo) -> Response {
 }
 
 /// Enters a node, and shows its key.
-#[utoipa::path(post, path = "/nodes", tag = "nodes", security(("key" = ["admin"])), request_body = NewNodeBody,
+#[utoipa::path(post, path = "/nodes", tag = "nodes", security(("key" = ["admin"])), request_body = NewNode,
     responses((status = 201, description = "It may register", body = Added),
         (status = 409, description = "There is one of this name", body = Problem)))]
 pub(super) async fn add(
     Admin(caller): Admin,
     context: Ctx,
-    Object(fields): Object,
+    Sent(new): Sent<NewNode>,
 ) -> Result<(StatusCode, Json<Added>), ApiError> {
-    let new = draft::new(fields)?;
+    let new = nodes::NewNode::from(new);
     if !nodes::add(&context.state.store, &new, &caller.who()).await? {
         return Err(ApiError::conflict("node_id", format!("there is a node {} already", new.node_id)));
     }
     Ok((StatusCode::CREATED, Json(added(&context, new))))
 }
 
-fn added(context: &Context, new: NewNode) -> Added {
+fn added(context: &Context, new: nodes::NewNode) -> Added {
     let key = context.state.key.node_key(&new.node_id).reveal().to_owned();
     Added { node_id: new.node_id, address: new.address, key }
 }
@@ -191,7 +143,7 @@ fn added(context: &Context, new: NewNode) -> Added {
 /// Changes what is named.
 #[utoipa::path(patch, path = "/nodes/{id}", tag = "nodes", security(("key" = ["admin"])),
     params(("id" = String, Path, description = "Its name"),
-        ("dry_run" = Option<bool>, Query, description = "Only judge it"),
+        DryRun,
         ("If-Match" = Option<String>, Header, description = "Only if it is still one of these ETags")),
     request_body = NodeChange,
     responses((status = 200, description = "As it is now", body = NodeView),
@@ -202,14 +154,14 @@ pub(super) async fn change(
     Admin(caller): Admin,
     context: Ctx,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    Asked(DryRun { dry_run }): Asked<DryRun>,
     headers: HeaderMap,
-    Object(fields): Object,
+    Sent(change): Sent<NodeChange>,
 ) -> Result<Response, ApiError> {
-    let dry_run = Fields::wants_dry_run(query.as_deref())?;
+    let dry_run = dry_run.unwrap_or_default();
     let if_match = precondition::if_match(&headers)?;
     let (store, node) = (&context.state.store, NodeId::from(id.as_str()));
-    let change = draft::change(fields)?;
+    let change = change.into();
     let is_seen = |etag: &str| precondition::is_met(&if_match, etag);
     let stale = || precondition::stale(&format!("the node {id}"));
     if !dry_run && nodes::edit_if(store, &node, &change, &caller.who(), is_seen).await? == Edited::Stale {
@@ -223,25 +175,28 @@ pub(super) async fn change(
     }
 }
 
+request! {
+    struct DeletionAsked {
+        /// Monitors at home on it are at home where they run
+        rehome: Option<Flag>,
+    }
+}
+
 /// Deletes a node that nothing depends on; with `rehome=true`, monitors that were at home on it stay where they run.
 #[utoipa::path(delete, path = "/nodes/{id}", tag = "nodes", security(("key" = ["admin"])),
-    params(("id" = String, Path, description = "Its name"),
-        ("rehome" = Option<bool>, Query, description = "Monitors at home on it are at home where they run")),
+    params(("id" = String, Path, description = "Its name"), DeletionAsked),
     responses((status = 204, description = "It is gone"),
         (status = 409, description = "It is alive, or monitors or traffic depend on it", body = Problem)))]
 pub(super) async fn remove(
     Admin(caller): Admin,
     context: Ctx,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    Asked(DeletionAsked { rehome }): Asked<DeletionAsked>,
 ) -> Result<StatusCode, ApiError> {
-    let mut fields = Fields::of_query(query.as_deref());
-    let rehome = fields.flag("rehome").unwrap_or(false);
-    fields.finish()?;
     let node = NodeId::from(id.as_str());
     let view = super::status::current(&context);
     let is_lease_over = view.nodes.iter().any(|one| one.node_id == node && one.lease == "ended");
-    let wish = DeletionWish { rehome, is_lease_over };
+    let wish = DeletionWish { rehome: rehome.unwrap_or_default(), is_lease_over };
     let deletion = nodes::delete(&context.state.store, &node, wish, &caller.who()).await?;
     refusal::not_deleted(&id, deletion).map_or(Ok(StatusCode::NO_CONTENT), Err)
 }

@@ -12,13 +12,12 @@
 //!    ```
 //!
 //!    `path` is relative to where the route is mounted; `security` names the scope; no `security`: needs no key.
-//!    Lists take `params(PageParams, ("open" = Option<bool>, Query, description = "…"))` and answer `body = Items<NodeView>`.
+//!    Lists answer `body = Items<NodeView>`.
 //! 2. What is answered gets `#[derive(ToSchema)]` and a name of its own, `#[schema(as = ApiKey)]`: names are global.
 //!    A type of the core gets `#[schema(value_type = Millis)]` ([`Millis`] for `Wall`, `String` for ids), a fixed text
 //!    `#[schema(value_type = String)]`. Doc comments of fields are their descriptions.
-//! 3. What is read field by field ([`super::fields`]) gets a struct of its own in the words of the document, with
-//!    `#[expect(dead_code, reason = "read field by field; this is what the document says of it")]`, and
-//!    `request_body = NewApiKey`. A test sends an unknown field and compares the names.
+//! 3. What is read is declared once by [`super::request::request!`]: a body is named by `request_body = NewApiKey` and read
+//!    by `Sent<NewApiKey>`, a query by `params(TrailAsked)` and `Asked<TrailAsked>`. Doc comments of fields are their words.
 //! 4. In `api.rs`, `.route("/apikeys", get(apikeys::list).post(apikeys::create))` becomes
 //!    `.routes(routes!(apikeys::list, apikeys::create))`: one `routes!` for each path.
 //!

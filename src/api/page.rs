@@ -1,39 +1,41 @@
 //! Lists: `?limit=`, `?cursor=`, and `{"items": […], "next": …}`.
 
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::fields::Fields;
+use super::request::{Count, Flag, Text, request};
 use crate::store::Page;
 
 const DEFAULT_LIMIT: u32 = 100;
 const MOST: u32 = 1_000;
 
-/// Where a list starts and how much of it is shown.
-pub(super) struct Cut {
-    pub(super) limit: u32,
-    pub(super) cursor: Option<String>,
-}
-
-impl Cut {
-    pub(super) fn take(fields: &mut Fields) -> Self {
-        let limit = fields.integer("limit", 1..=i64::from(MOST));
-        let limit = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(DEFAULT_LIMIT);
-        Self { limit, cursor: fields.text("cursor", 200) }
+request! {
+    /// Where a list starts and how much of it is shown.
+    pub(super) struct PageAsked {
+        /// At most so many items.
+        pub(super) limit: Option<Count<1, MOST>> = DEFAULT_LIMIT,
+        /// Where to go on: `next` of the page before.
+        pub(super) cursor: Option<Text<0, 200>>,
     }
 }
 
-/// The parameters of every list that may be long, in the document.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-pub(super) struct PageParams {
-    /// At most so many items.
-    #[param(minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<u32>,
-    /// Where to go on: `next` of the page before.
-    #[param(max_length = 200)]
-    cursor: Option<String>,
+impl PageAsked {
+    pub(super) fn limit(&self) -> u32 {
+        self.limit.unwrap_or(DEFAULT_LIMIT)
+    }
+}
+
+request! {
+    /// An edit that may be only a rehearsal.
+    pub(super) struct DryRun {
+        /// Only judge it
+        pub(super) dry_run: Option<Flag>,
+    }
+}
+
+request! {
+    /// A query that asks for nothing.
+    pub(super) struct Nothing {}
 }
 
 /// The body of a list.

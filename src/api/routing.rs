@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use super::Ctx;
 use super::auth::{Admin, Reader};
-use super::body::Object;
 use super::nodes::refusal::refused;
 use super::problem::ApiError;
+use super::request::{Sent, Text, request};
 use crate::store::hands::{self, Outcome};
 
 /// Where people's traffic goes.
@@ -21,11 +21,10 @@ pub(super) struct Pin {
     node_id: Option<NodeId>,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct PinRouting {
-    #[schema(min_length = 1, max_length = 190)]
-    node_id: String,
+request! {
+    struct PinRouting {
+        node_id: Text<1, 190>,
+    }
 }
 
 /// Where people's traffic goes.
@@ -38,9 +37,12 @@ pub(super) async fn show(_: Reader, context: Ctx) -> Result<Json<Pin>, ApiError>
 /// Sends all of it to one node, whatever becomes of that node.
 #[utoipa::path(put, path = "/routing/pin", tag = "routing", security(("key" = ["admin"])), request_body = PinRouting,
     responses((status = 200, description = "It goes there", body = Pin)))]
-pub(super) async fn pin(Admin(caller): Admin, context: Ctx, Object(mut fields): Object) -> Result<Json<Pin>, ApiError> {
-    let node = fields.required_text("node_id", 190).map(NodeId::from).unwrap_or_default();
-    fields.finish()?;
+pub(super) async fn pin(
+    Admin(caller): Admin,
+    context: Ctx,
+    Sent(asked): Sent<PinRouting>,
+) -> Result<Json<Pin>, ApiError> {
+    let node = NodeId::from(asked.node_id);
     match hands::pin_routing(&context.state.store, &node, &caller.who()).await? {
         Outcome::Done(_) => Ok(Json(Pin { node_id: Some(node) })),
         Outcome::Refused(refusal) => Err(refused(refusal)),

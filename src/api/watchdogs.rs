@@ -1,7 +1,7 @@
 //! `/api/v1/watchdogs`.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};
 use komainu_watchdogs::time::Wall;
@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 
 use super::Ctx;
 use super::auth::{Admin, Reader};
-use super::fields::Fields;
 use super::openapi::Millis;
-use super::page::Items;
+use super::page::{Items, Nothing};
 use super::problem::{ApiError, Problem};
+use super::request::Asked;
 use crate::store::watchdogs::{self, Stillness, WatchdogInfo};
 
 /// A watchdog as its row says; whether it is up is a verdict, and stands in `/status`.
@@ -54,12 +54,7 @@ impl From<WatchdogInfo> for Watchdog {
 /// All registered watchdogs.
 #[utoipa::path(get, path = "/watchdogs", tag = "watchdogs", security(("key" = ["read"])),
     responses((status = 200, description = "All of them", body = Items<Watchdog>)))]
-pub(super) async fn list(
-    _: Reader,
-    context: Ctx,
-    RawQuery(query): RawQuery,
-) -> Result<Json<Items<Watchdog>>, ApiError> {
-    Fields::of_query(query.as_deref()).finish()?;
+pub(super) async fn list(_: Reader, context: Ctx, _: Asked<Nothing>) -> Result<Json<Items<Watchdog>>, ApiError> {
     Ok(Json(Items::whole(watchdogs::list(&context.reads).await?)))
 }
 

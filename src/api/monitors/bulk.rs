@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
-use axum::extract::{RawQuery, Request};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use komainu_watchdogs::ids::MonitorId;
 use serde::Serialize;
@@ -17,8 +17,8 @@ use super::document::MonitorFields;
 use super::{read_what_can_be, refusal};
 use crate::api::Ctx;
 use crate::api::auth::Writer;
-use crate::api::fields::Fields;
 use crate::api::problem::{ApiError, Problem};
+use crate::api::request::{Asked, Flag, request};
 use crate::monitor::{Fault, Table};
 use crate::store::monitors::{self, Change, Refusal, Target, Wish, Written};
 
@@ -72,10 +72,18 @@ impl From<Written> for Item {
     }
 }
 
+request! {
+    struct BulkAsked {
+        /// Change those whose ref exists, in what is named
+        upsert: Option<Flag>,
+        /// Only say what would become of each
+        dry_run: Option<Flag>,
+    }
+}
+
 /// Makes up to 10,000 monitors, all or none. `errors` names the item: `items[17].url`.
 #[utoipa::path(post, path = "/monitors/bulk", tag = "monitors", security(("key" = ["write"])),
-    params(("upsert" = Option<bool>, Query, description = "Change those whose ref exists, in what is named"),
-        ("dry_run" = Option<bool>, Query, description = "Only say what would become of each")),
+    params(BulkAsked),
     request_body(content((Vec<MonitorFields> = "application/json"), (String = "application/x-ndjson")),
         description = "A JSON array, or one JSON object a line; at most 16 MiB"),
     responses((status = 200, description = "Nothing was new, or it is a dry run", body = Done),
@@ -85,13 +93,10 @@ impl From<Written> for Item {
 pub(in crate::api) async fn bulk(
     Writer(caller): Writer,
     context: Ctx,
-    RawQuery(query): RawQuery,
+    Asked(BulkAsked { upsert, dry_run }): Asked<BulkAsked>,
     request: Request,
 ) -> Result<(StatusCode, Json<Done>), ApiError> {
-    let mut fields = Fields::of_query(query.as_deref());
-    let upsert = fields.flag("upsert").unwrap_or_default();
-    let dry_run = fields.flag("dry_run").unwrap_or_default();
-    fields.finish()?;
+    let (upsert, dry_run) = (upsert.unwrap_or_default(), dry_run.unwrap_or_default());
     let bytes = context.budgets.keyed.read(request.into_body(), LIMIT).await?;
     let store = &context.state.store;
     let (table, channels) = (monitors::table(store).await?, &context.state.channels);

@@ -5,18 +5,18 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, RawQuery};
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::document::{Monitor, MonitorFields};
-use super::{answer, answer_with, find_view, read, read_secrets, refusal, sight, wait};
+use super::{SecretsAsked, answer, answer_with, find_view, read, refusal, sight, wait};
 use crate::api::Ctx;
 use crate::api::auth::{Caller, Reader, Writer};
 use crate::api::body::Object;
-use crate::api::fields::Fields;
 use crate::api::problem::{ApiError, Problem};
+use crate::api::request::{Asked, Field, Shape, Text, request};
 use crate::store::Store;
 use crate::store::monitors::{self, Change, MonitorView, Target, Wish, Written};
 
@@ -25,25 +25,47 @@ const LONGEST_WAIT_S: u64 = 300;
 
 /// The monitor to which a client gave this name.
 #[utoipa::path(get, path = "/monitors/by-ref/{ref}", tag = "monitors", security(("key" = ["read"])),
-    params(("ref" = String, Path, description = "The name, percent-encoded"),
-        ("secrets" = Option<bool>, Query, description = "Secrets too; for admins, and it stands in the audit trail")),
+    params(("ref" = String, Path, description = "The name, percent-encoded"), SecretsAsked),
     responses((status = 200, description = "The monitor, with its ETag", body = Monitor)))]
 pub(in crate::api) async fn show_by_ref(
     Reader(caller): Reader,
     context: Ctx,
     Path(reference): Path<String>,
-    RawQuery(query): RawQuery,
+    Asked(SecretsAsked { secrets }): Asked<SecretsAsked>,
 ) -> Result<Response, ApiError> {
-    let wants_secrets = read_secrets(query.as_deref())?;
     let view = find(&context.reads, &reference).await?;
-    let sight = sight(&context, &caller, wants_secrets, &[view.spec.id]).await?;
+    let sight = sight(&context, &caller, secrets, &[view.spec.id]).await?;
     answer_with(&context.reads, sight, StatusCode::OK, &view, json!({})).await
+}
+
+request! {
+    struct WaitAsked {
+        /// Answer after the first beat since, at most after this (`30s`)
+        wait: Option<Wait>,
+    }
+}
+
+struct Wait;
+
+impl Field for Wait {
+    type Value = Duration;
+
+    fn read(sent: &Value) -> Result<Duration, String> {
+        let text = <Text<0, 20>>::read(sent)?;
+        let seconds = text.strip_suffix('s').unwrap_or(&text).parse::<u64>().ok();
+        let limit = seconds.filter(|seconds| (1..=LONGEST_WAIT_S).contains(seconds)).map(Duration::from_secs);
+        limit.ok_or_else(|| format!("must be from 1s to {LONGEST_WAIT_S}s"))
+    }
+
+    fn shape() -> Shape {
+        <Text<0, 20>>::shape()
+    }
 }
 
 /// Makes the monitor of this name, or changes the fields that are named: as often as a pipeline likes.
 #[utoipa::path(put, path = "/monitors/by-ref/{ref}", tag = "monitors", security(("key" = ["write"])),
     params(("ref" = String, Path, description = "The name, percent-encoded"),
-        ("wait" = Option<String>, Query, description = "Answer after the first beat since, at most after this (`30s`)"),
+        WaitAsked,
         ("If-Match" = Option<String>, Header, description = "Only if the monitor is still one of these ETags"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: only make it")),
     request_body = MonitorFields,
@@ -56,11 +78,10 @@ pub(in crate::api) async fn put_by_ref(
     Writer(caller): Writer,
     context: Ctx,
     Path(reference): Path<String>,
-    RawQuery(query): RawQuery,
+    Asked(WaitAsked { wait: limit }): Asked<WaitAsked>,
     headers: HeaderMap,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
-    let limit = read_wait(query.as_deref())?;
     let store = &context.state.store;
     let mut object = fields.into_object();
     let named = object.insert("ref".to_owned(), Value::String(reference.clone()));
@@ -116,15 +137,4 @@ pub(in crate::api) async fn remove_by_ref(
 async fn find(store: &Store, reference: &str) -> Result<MonitorView, ApiError> {
     let found = monitors::find_by_ref(store, reference).await?;
     found.ok_or_else(|| ApiError::not_found("monitor with ref", reference))
-}
-
-fn read_wait(query: Option<&str>) -> Result<Option<Duration>, ApiError> {
-    let mut fields = Fields::of_query(query);
-    let text = fields.text("wait", 20);
-    fields.finish()?;
-    let Some(text) = text else { return Ok(None) };
-    let seconds = text.strip_suffix('s').unwrap_or(&text).parse::<u64>().ok();
-    let limit = seconds.filter(|seconds| (1..=LONGEST_WAIT_S).contains(seconds)).map(Duration::from_secs);
-    let rule = || ApiError::field("wait", format!("must be from 1s to {LONGEST_WAIT_S}s"));
-    limit.map(Some).ok_or_else(rule)
 }

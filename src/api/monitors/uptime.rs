@@ -1,15 +1,16 @@
 //! `/api/v1/monitors/{id}/uptime`: how much of the time it was up, in the periods and by the rules of Kuma.
 
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::Path;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::parse_id;
 use crate::api::Ctx;
 use crate::api::auth::Reader;
-use crate::api::fields::Fields;
+use crate::api::page::Nothing;
 use crate::api::problem::ApiError;
+use crate::api::request::Asked;
 use crate::store::stats::uptime::{Uptime, Uptimes};
 
 /// The three periods that Kuma shows, each with the minute, hour or day that is not over yet.
@@ -62,9 +63,8 @@ pub(in crate::api) async fn show(
     _: Reader,
     context: Ctx,
     Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    _: Asked<Nothing>,
 ) -> Result<Json<UptimeView>, ApiError> {
-    Fields::of_query(query.as_deref()).finish()?;
     let uptimes = context.reads.uptimes(parse_id(&id)?).await?;
     uptimes.map(UptimeView::from).map(Json).ok_or_else(|| ApiError::not_found("monitor", &id))
 }

@@ -4,23 +4,21 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use komainu_watchdogs::ids::NodeId;
-use utoipa::ToSchema;
 
 use super::NodeView;
 use super::refusal::refused;
 use crate::api::Ctx;
 use crate::api::auth::Admin;
-use crate::api::body::Optional;
 use crate::api::problem::{ApiError, Problem};
+use crate::api::request::{Flag, SentOrNot, request};
 use crate::store::hands::{self, Drain, Outcome, Refusal};
 use crate::store::nodes;
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "read field by field; this is what the document says of it")]
-struct DrainNode {
-    /// Pinned monitors go along, and return with the others.
-    #[schema(default = false)]
-    move_pinned: Option<bool>,
+request! {
+    struct DrainNode {
+        /// Pinned monitors go along, and return with the others.
+        move_pinned: Option<Flag> = false,
+    }
 }
 
 type Accepted = Result<(StatusCode, Json<NodeView>), ApiError>;
@@ -34,10 +32,9 @@ pub(in crate::api) async fn drain(
     Admin(caller): Admin,
     context: Ctx,
     Path(id): Path<String>,
-    Optional(mut fields): Optional,
+    SentOrNot(DrainNode { move_pinned }): SentOrNot<DrainNode>,
 ) -> Accepted {
-    let how = Drain { move_pinned: fields.flag("move_pinned").unwrap_or(false) };
-    fields.finish()?;
+    let how = Drain { move_pinned: move_pinned.unwrap_or_default() };
     let node = NodeId::from(id.as_str());
     let done = hands::drain(&context.state.store, &node, how, &caller.who()).await?;
     accepted(&context, &node, done).await

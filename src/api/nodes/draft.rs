@@ -1,14 +1,19 @@
-//! Reads what a caller says of a node.
+//! What a caller says of a node.
 
 use komainu_watchdogs::ids::NodeId;
+use serde_json::Value;
 
-use crate::api::fields::Fields;
-use crate::api::problem::ApiError;
+use crate::api::request::{Change, Count, Field, Shape, Text, Texts, request};
 use crate::config;
-use crate::store::nodes::{NewNode, NodeChange};
+use crate::store::nodes;
 
 /// Monitors one node can be said to take; more is a typing error.
-const MOST_CAPACITY: i64 = 1_000_000;
+const MOST_CAPACITY: u32 = 1_000_000;
+
+const MOST_WEIGHT: u32 = 10_000;
+
+/// Its share of the load, unless said otherwise.
+const WEIGHT: u32 = 100;
 
 /// Types or labels of one node.
 const MOST_ENTRIES: usize = 100;
@@ -16,71 +21,106 @@ const MOST_ENTRIES: usize = 100;
 /// Characters of a type or a label.
 const MOST_CHARS: usize = 100;
 
-/// A node to be added.
-pub(super) fn new(mut fields: Fields) -> Result<NewNode, ApiError> {
-    let id = fields.required_text("node_id", 50).unwrap_or_default();
-    if let (false, Err(rule)) = (id.is_empty(), config::ensure_id(&id)) {
-        fields.fault("node_id", rule);
+request! {
+    pub(in crate::api) struct NewNode {
+        /// Letters, digits, dots, dashes, underscores.
+        node_id: Id,
+        /// Where its HTTP surface answers: `http://10.0.0.5:3001`.
+        address: Address,
+        /// For people; left out: its id.
+        name: Option<Text<0, 100>>,
+        weight: Option<Count<1, MOST_WEIGHT>> = WEIGHT,
+        capacity: Option<Count<1, MOST_CAPACITY>>,
+        kinds: Option<Entries>,
+        labels: Option<Entries>,
     }
-    let address = fields.required_text("address", 255).and_then(|text| address(&mut fields, &text));
-    let new = NewNode {
-        name: fields.text("name", 100).unwrap_or_else(|| id.clone()),
-        node_id: NodeId::from(id),
-        address: address.unwrap_or_default(),
-        weight: weight(&mut fields).unwrap_or(NewNode::default().weight),
-        capacity: capacity(&mut fields),
-        kinds: entries(&mut fields, "kinds").unwrap_or_default(),
-        labels: entries(&mut fields, "labels").unwrap_or_default(),
-    };
-    fields.finish().map(|()| new)
 }
 
-/// What is to change; what is not named stays.
-pub(super) fn change(mut fields: Fields) -> Result<NodeChange, ApiError> {
-    let address = fields.text("address", 255).and_then(|text| address(&mut fields, &text));
-    let takes_policys_limit = fields.is_null("capacity");
-    let capacity = capacity(&mut fields);
-    let change = NodeChange {
-        name: fields.text("name", 100),
-        address,
-        weight: weight(&mut fields),
-        capacity: if takes_policys_limit { Some(None) } else { capacity.map(Some) },
-        kinds: entries(&mut fields, "kinds"),
-        labels: entries(&mut fields, "labels"),
-    };
-    fields.finish().map(|()| change)
+request! {
+    /// Only what is named changes.
+    pub(in crate::api) struct NodeChange {
+        address: Option<Address>,
+        name: Option<Text<0, 100>>,
+        weight: Option<Count<1, MOST_WEIGHT>>,
+        /// `null`: the policy's limit.
+        capacity: Change<Count<1, MOST_CAPACITY>>,
+        /// A native node says them itself whenever it starts.
+        kinds: Option<Entries>,
+        labels: Option<Entries>,
+    }
 }
 
-fn address(fields: &mut Fields, text: &str) -> Option<String> {
-    match config::parse_address(text) {
-        Ok(url) => Some(config::without_slash(&url)),
-        Err(rule) => {
-            fields.fault("address", rule);
-            None
+impl From<NewNode> for nodes::NewNode {
+    fn from(new: NewNode) -> Self {
+        Self {
+            name: new.name.unwrap_or_else(|| new.node_id.clone()),
+            node_id: NodeId::from(new.node_id),
+            address: new.address,
+            weight: new.weight.unwrap_or(WEIGHT),
+            capacity: new.capacity,
+            kinds: new.kinds.unwrap_or_default(),
+            labels: new.labels.unwrap_or_default(),
         }
     }
 }
 
-fn weight(fields: &mut Fields) -> Option<u32> {
-    fields.integer("weight", 1..=10_000).and_then(|number| u32::try_from(number).ok())
-}
-
-fn capacity(fields: &mut Fields) -> Option<u32> {
-    fields.integer("capacity", 1..=MOST_CAPACITY).and_then(|number| u32::try_from(number).ok())
-}
-
-/// Kuma's UI says several labels with commas between them, so none holds a comma.
-fn entries(fields: &mut Fields, field: &'static str) -> Option<Vec<String>> {
-    let mut entries = fields.texts(field, MOST_ENTRIES)?;
-    let is_fit = |entry: &String| {
-        entry.trim() == entry && !entry.is_empty() && entry.chars().count() <= MOST_CHARS && !entry.contains(',')
-    };
-    if !entries.iter().all(is_fit) {
-        let rule = format!("each is 1 to {MOST_CHARS} characters, without commas and without spaces around it");
-        fields.fault(field, rule);
-        return None;
+impl From<NodeChange> for nodes::NodeChange {
+    fn from(change: NodeChange) -> Self {
+        let NodeChange { address, name, weight, capacity, kinds, labels } = change;
+        Self { name, address, weight, capacity, kinds, labels }
     }
-    entries.sort();
-    entries.dedup();
-    Some(entries)
+}
+
+struct Id;
+
+impl Field for Id {
+    type Value = String;
+
+    fn read(sent: &Value) -> Result<String, String> {
+        let id = <Text<1, 50>>::read(sent)?;
+        config::ensure_id(&id).map(|()| id)
+    }
+
+    fn shape() -> Shape {
+        <Text<1, 50>>::shape()
+    }
+}
+
+struct Address;
+
+impl Field for Address {
+    type Value = String;
+
+    fn read(sent: &Value) -> Result<String, String> {
+        let text = <Text<0, 255>>::read(sent)?;
+        config::parse_address(&text).map(|url| config::without_slash(&url))
+    }
+
+    fn shape() -> Shape {
+        <Text<0, 255>>::shape()
+    }
+}
+
+/// Types or labels. Kuma's UI says several labels with commas between them, so none holds a comma.
+struct Entries;
+
+impl Field for Entries {
+    type Value = Vec<String>;
+
+    fn read(sent: &Value) -> Result<Vec<String>, String> {
+        let mut entries = <Texts<MOST_ENTRIES>>::read(sent)?;
+        let is_fit = |entry: &String| {
+            entry.trim() == entry && !entry.is_empty() && entry.chars().count() <= MOST_CHARS && !entry.contains(',')
+        };
+        if !entries.iter().all(is_fit) {
+            return Err(format!("each is 1 to {MOST_CHARS} characters, without commas and without spaces around it"));
+        }
+        entries.sort();
+        entries.dedup();
+        Ok(entries)
+    }
+
+    fn shape() -> Shape {
+        <Texts<MOST_ENTRIES>>::shape()
+    }
 }

@@ -22,8 +22,8 @@ pub use draft::Draft;
 pub use etag::{Ours, etag};
 pub use kinds::{KINDS, needs_group};
 pub use plan::{created, edited};
-pub use rules::{field_of, is_json, is_settable, known_columns, stored_kind};
-pub use secrecy::{Secrecy, holds_credentials, secrecy, veiled};
+pub use rules::{Form, field_of, form, is_always_shown, is_json, is_settable, known_columns, secrecy, stored_kind};
+pub use secrecy::{Secrecy, holds_credentials, veiled};
 pub use table::{Column, Kind, Table};
 
 /// Columns of one row by name: flags as `true` and `false`, numbers and texts as they are, JSON columns as their text.

@@ -1,4 +1,5 @@
-//! Which columns of a monitor hold secrets. Said here once, for the API, the audit trail and the command line.
+//! What is kept secret of a monitor, and how an address is shown without who signs in. Which column is which stands in
+//! [`super::rules`].
 
 use serde_json::{Value as Json, json};
 use url::Url;
@@ -16,39 +17,8 @@ pub enum Secrecy {
     Secret,
 }
 
-/// All that are not open, by name. Bodies and headers are secrets as a whole: tokens stand anywhere in them.
-const DECLARED: &[(&str, Secrecy)] = &[
-    ("basic_auth_pass", Secrecy::Secret),
-    ("bearer_token", Secrecy::Secret),
-    ("body", Secrecy::Secret),
-    ("database_connection_string", Secrecy::Secret),
-    ("gamedig_token", Secrecy::Secret),
-    ("grpc_body", Secrecy::Secret),
-    ("grpc_metadata", Secrecy::Secret),
-    ("grpc_url", Secrecy::Address),
-    ("headers", Secrecy::Secret),
-    ("kafka_producer_message", Secrecy::Secret),
-    ("kafka_producer_sasl_options", Secrecy::Secret),
-    ("mqtt_password", Secrecy::Secret),
-    ("oauth_client_secret", Secrecy::Secret),
-    ("oauth_token_url", Secrecy::Address),
-    ("push_token", Secrecy::Token),
-    ("rabbitmq_nodes", Secrecy::Secret),
-    ("rabbitmq_password", Secrecy::Secret),
-    ("radius_password", Secrecy::Secret),
-    ("radius_secret", Secrecy::Secret),
-    ("tls_key", Secrecy::Secret),
-    ("url", Secrecy::Address),
-];
-
 /// Stands for a user and a password that are not shown.
 const VEIL: &str = "not-shown";
-
-/// Who may see this column, or the field that clients know it by.
-pub fn secrecy(column: &str) -> Secrecy {
-    let found = DECLARED.binary_search_by_key(&column, |(name, _)| name).ok().and_then(|at| DECLARED.get(at));
-    found.map_or(Secrecy::Open, |(_, secrecy)| *secrecy)
-}
 
 /// An address without the user and password in it; anything else as it is.
 pub fn veiled(value: &Json) -> Json {
@@ -82,22 +52,15 @@ fn has_credentials(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{known_columns, secrecy};
     use super::*;
-
-    #[test]
-    fn the_declarations_are_sorted_and_of_kumas_columns() {
-        assert!(DECLARED.is_sorted_by_key(|(name, _)| name));
-        for (name, _) in DECLARED {
-            assert!(super::super::known_columns().any(|column| column == *name), "{name}");
-        }
-    }
 
     #[test]
     fn what_sounds_like_a_secret_is_declared() {
         let sounds = ["pass", "secret", "token", "key", "sasl", "metadata", "connection_string"];
         // A public address, a name of a phrase to look for, a public certificate's name.
         let open = ["oauth_token_url", "keyword", "invert_keyword"];
-        for column in super::super::known_columns().filter(|column| !open.contains(column)) {
+        for column in known_columns().filter(|column| !open.contains(column)) {
             let is_one = sounds.iter().any(|sound| column.contains(sound));
             assert!(!is_one || secrecy(column) != Secrecy::Open, "{column}");
         }

@@ -7,40 +7,11 @@ use utoipa::ToSchema;
 
 use crate::api::auth::Caller;
 use crate::api::openapi::Millis;
-use crate::monitor::{Column, Secrecy, Table, field_of, holds_credentials, is_json, is_settable, secrecy, veiled};
+use crate::monitor::{
+    Column, Secrecy, Table, field_of, holds_credentials, is_always_shown, is_json, is_settable, secrecy, veiled,
+};
 use crate::store::monitors::{MonitorView, ShownBeat};
 use crate::store::{BeatStatus, LastBeat};
-
-/// Always shown; of the other columns only what is set.
-const ALWAYS: [&str; 27] = [
-    "name",
-    "type",
-    "active",
-    "interval",
-    "retry_interval",
-    "maxretries",
-    "timeout",
-    "resend_interval",
-    "upside_down",
-    "url",
-    "method",
-    "http_body_encoding",
-    "auth_method",
-    "basic_auth_user",
-    "ignore_tls",
-    "maxredirects",
-    "accepted_statuscodes_json",
-    "cache_bust",
-    "keyword",
-    "invert_keyword",
-    "hostname",
-    "port",
-    "packet_size",
-    "ping_count",
-    "ping_per_request_timeout",
-    "ip_family",
-    "description",
-];
 
 /// The last or any beat.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
@@ -136,9 +107,10 @@ impl MonitorPresenter<'_> {
         let mut shown = Map::new();
         shown.insert("id".to_owned(), json!(view.spec.id));
         let mut hidden: Vec<&str> = vec![];
+        // What is unset of the others says nothing.
         for (name, column) in self.table.columns().filter(|(name, _)| is_settable(name)) {
             let value = view.columns.get(name).unwrap_or(&Value::Null);
-            if !ALWAYS.contains(&name) && !is_set(column, value) {
+            if !is_always_shown(name) && !is_set(column, value) {
                 continue;
             }
             let is_partly =

@@ -18,13 +18,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-pub use draft::Draft;
+pub use draft::{Draft, MOST_NAMES, NODE_CHARS, REF_CHARS};
 pub use etag::{Ours, etag};
 pub use kinds::{KINDS, needs_group};
 pub use plan::{created, edited};
 pub use rules::{Form, field_of, form, is_always_shown, is_json, is_settable, known_columns, secrecy, stored_kind};
 pub use secrecy::{Secrecy, holds_credentials, veiled};
 pub use table::{Column, Kind, Table};
+pub use value::{HOST_CHARS, URL_CHARS};
 
 /// Columns of one row by name: flags as `true` and `false`, numbers and texts as they are, JSON columns as their text.
 pub type Columns = BTreeMap<String, Json>;

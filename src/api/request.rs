@@ -166,7 +166,7 @@ impl<const LEAST: u32, const MOST: u32> Field for Count<LEAST, MOST> {
     }
 }
 
-fn whole(format: KnownFormat, least: i64, most: i64) -> Shape {
+pub(super) fn whole(format: KnownFormat, least: i64, most: i64) -> Shape {
     Shape::one(Type::Integer, |number| {
         number.format(Some(SchemaFormat::KnownFormat(format))).minimum(Some(least)).maximum(Some(most))
     })
@@ -214,6 +214,8 @@ impl<const MOST: usize> Field for Texts<MOST> {
 pub(super) enum Shape {
     One(Type, ObjectBuilder),
     List(ArrayBuilder),
+    /// Any JSON.
+    Any,
     /// A schema that stands in the document under a name.
     Named(Ref),
 }
@@ -234,6 +236,10 @@ impl Shape {
         match self {
             Self::One(kind, one) => one.schema_type(of(kind)).description(description).default(default).into(),
             Self::List(list) => list.schema_type(of(Type::Array)).description(description).default(default).into(),
+            Self::Any => {
+                let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+                any.description(description).default(default).into()
+            }
             Self::Named(mut named) => {
                 named.description = description.unwrap_or_default();
                 if !is_nullable {
@@ -262,7 +268,7 @@ fn description(lines: &[&str]) -> Option<String> {
 }
 
 /// The schema of a body with these fields.
-pub(super) fn object(lines: &[&str], properties: Vec<Property>) -> RefOr<Schema> {
+pub(super) fn object(lines: &[&str], properties: Vec<Property>) -> ObjectBuilder {
     let mut object = ObjectBuilder::new().schema_type(Type::Object).description(description(lines));
     for property in properties {
         if property.is_required {
@@ -271,7 +277,7 @@ pub(super) fn object(lines: &[&str], properties: Vec<Property>) -> RefOr<Schema>
         let schema = property.shape.schema(description(property.lines), property.default, !property.is_required);
         object = object.property(property.name, schema);
     }
-    object.into()
+    object
 }
 
 /// The parameters of a query with these fields.
@@ -364,7 +370,7 @@ macro_rules! request {
 
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                $crate::api::request::object(&[$($line),*], <Self as $crate::api::request::Request>::properties())
+                $crate::api::request::object(&[$($line),*], <Self as $crate::api::request::Request>::properties()).into()
             }
         }
 

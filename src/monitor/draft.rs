@@ -35,7 +35,12 @@ pub struct Draft {
 const SHOWN_ONLY: [&str; 8] =
     ["assigned_node", "created_at", "effective_node", "id", "last_beat", "made_by", "reason", "status"];
 
-const REF_CHARS: usize = 150;
+/// Characters of a ref, and of the name of a set.
+pub const REF_CHARS: usize = 150;
+/// Tags, channels or labels of one monitor.
+pub const MOST_NAMES: usize = 100;
+/// Characters of a node's id.
+pub const NODE_CHARS: usize = 50;
 const NAME_CHARS: usize = 100;
 
 impl Draft {
@@ -142,8 +147,8 @@ fn name(sent: &Json, most: usize) -> Result<Option<String>, String> {
 fn names(sent: &Json) -> Result<Vec<String>, String> {
     let items = match sent {
         Json::Null => return Ok(vec![]),
-        Json::Array(items) if items.len() <= 100 => items,
-        Json::Array(_) => return Err("must have at most 100 entries".to_owned()),
+        Json::Array(items) if items.len() <= MOST_NAMES => items,
+        Json::Array(_) => return Err(format!("must have at most {MOST_NAMES} entries")),
         Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
             return Err("must be a list of texts".to_owned());
         }
@@ -158,6 +163,6 @@ fn names(sent: &Json) -> Result<Vec<String>, String> {
 }
 
 fn node(sent: &Json) -> Result<Option<NodeId>, String> {
-    let Some(id) = name(sent, 50)? else { return Ok(None) };
+    let Some(id) = name(sent, NODE_CHARS)? else { return Ok(None) };
     crate::config::ensure_id(&id).map(|()| Some(NodeId::from(id)))
 }

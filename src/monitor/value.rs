@@ -4,9 +4,15 @@ use serde_json::{Map, Value as Json, json};
 use url::Url;
 
 use super::conditions;
+use super::draft::MOST_NAMES;
 use super::rules::{self, Form};
 use super::secrecy::is_veiled;
 use super::table::{Column, Kind};
+
+/// Characters of an address.
+pub const URL_CHARS: usize = 16_000;
+/// Characters of a host name: a name of the DNS has fewer.
+pub const HOST_CHARS: usize = 255;
 
 /// The column's value, or what is wrong.
 pub(super) fn read(name: &str, column: &Column, sent: &Json) -> Result<Json, String> {
@@ -25,8 +31,8 @@ fn read_form(form: Form, sent: &Json) -> Result<Json, String> {
         Form::Int(least, most) => whole(sent, least, most),
         Form::Real(least, most) => real(sent, least, most),
         Form::Choice(choices) => one_of(sent, choices),
-        Form::Url => text(sent, 16_000).and_then(|text| address(&text)),
-        Form::Host => text(sent, 255).and_then(host),
+        Form::Url => text(sent, URL_CHARS).and_then(|text| address(&text)),
+        Form::Host => text(sent, HOST_CHARS).and_then(host),
         Form::Headers => headers(sent),
         Form::Codes => codes(sent),
         Form::Conditions => conditions::read(sent),
@@ -194,9 +200,9 @@ fn texts(sent: &Json) -> Result<Json, String> {
 }
 
 fn list(sent: &Json) -> Result<Vec<&str>, String> {
-    let items = sent.as_array().filter(|items| items.len() <= 100);
+    let items = sent.as_array().filter(|items| items.len() <= MOST_NAMES);
     let texts = items.and_then(|items| items.iter().map(Json::as_str).collect::<Option<Vec<_>>>());
-    texts.ok_or_else(|| "must be a list of at most 100 texts".to_owned())
+    texts.ok_or_else(|| format!("must be a list of at most {MOST_NAMES} texts"))
 }
 
 fn object(sent: &Json) -> Result<Json, String> {

@@ -1,13 +1,17 @@
-//! Monitors in the words of the document: which columns there are depends on the database, so only the usual ones are
-//! named.
+//! Monitors in the words of the document. Which columns there are depends on the database: named are those of Kuma 2.5.3 that
+//! can be sent, and the usual ones of what is shown.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-use utoipa::ToSchema;
+use serde_json::{Value, json};
+use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::shown::BeatShown;
 use crate::api::openapi::Millis;
+use crate::api::request::{self, Field, Flag, Property, Shape, Texts, whole};
+use crate::monitor::{Form, HOST_CHARS, MOST_NAMES, NODE_CHARS, REF_CHARS, URL_CHARS, field_of, form, known_columns};
 
 /// A monitor. Kuma's own column names, JSON columns as JSON; of the columns that are not named here those that are set,
 /// secrets only with `?secrets=true`.
@@ -70,52 +74,77 @@ pub(in crate::api) struct Monitor {
     columns: BTreeMap<String, Value>,
 }
 
-/// What a client says of a monitor: any column of this database's table `monitor`, and komainu's own fields. What is not
-/// named is left as it is, or as Kuma presets it; `null` takes a value away.
-#[derive(ToSchema)]
-#[schema(as = MonitorFields)]
-#[expect(dead_code, reason = "read column by column; this is what the document says of it")]
-pub(in crate::api) struct MonitorFields {
-    #[schema(max_length = 150)]
-    name: Option<String>,
-    /// `http`, `keyword`, `json-query`, `port`, `ping`, `dns`, `push`, `group`, `manual`, and Kuma's others.
-    #[schema(max_length = 20)]
-    r#type: Option<String>,
-    url: Option<String>,
-    #[schema(max_length = 255)]
-    hostname: Option<String>,
-    #[schema(minimum = 1, maximum = 65_535)]
-    port: Option<i64>,
-    #[schema(minimum = 1, maximum = 2_073_600)]
-    interval: Option<i64>,
-    #[schema(minimum = 0, maximum = 10_000)]
-    maxretries: Option<i64>,
-    #[schema(minimum = 0.1, maximum = 86_400.0)]
-    timeout: Option<f64>,
-    active: Option<bool>,
-    /// An id of a monitor of type group.
-    #[schema(minimum = 1)]
-    parent: Option<i64>,
-    /// The group's ref instead: also of one that is made by the same request. `null` says nothing.
-    #[schema(max_length = 150)]
-    parent_ref: Option<String>,
-    #[schema(max_length = 150)]
-    r#ref: Option<String>,
-    #[schema(max_items = 100)]
-    tags: Option<Vec<String>>,
-    #[schema(max_items = 100)]
-    channels: Option<Vec<String>>,
-    /// Labels that its node must bear.
-    #[schema(max_items = 100)]
-    run_on: Option<Vec<String>>,
-    /// The set that it belongs to.
-    #[schema(max_length = 150)]
-    managed_by: Option<String>,
-    /// Its home; without it the leader finds one. Later a move is a deed of its own.
-    #[schema(max_length = 50)]
-    node_id: Option<String>,
-    /// Bound to its home.
-    pinned: Option<bool>,
-    #[serde(flatten)]
-    columns: BTreeMap<String, Value>,
+/// What a client says of a monitor, in the document: the columns of Kuma 2.5.3 with the bounds that [`crate::monitor`] holds
+/// them to, and komainu's own fields.
+pub(in crate::api) struct MonitorFields;
+
+const WORDS: &str = "What a client says of a monitor: any column of this database's table `monitor`, and komainu's own \
+                     fields. What is not named is left as it is, or as Kuma presets it; `null` takes a value away.";
+
+impl PartialSchema for MonitorFields {
+    fn schema() -> RefOr<Schema> {
+        let columns = known_columns().filter_map(|column| {
+            let name = field_of(column);
+            Some(Property { name, lines: words(name), shape: shape(form(column)?), is_required: false, default: None })
+        });
+        let object = request::object(&[WORDS], columns.chain(own_fields()).collect());
+        object.additional_properties(Some(AdditionalProperties::FreeForm(true))).into()
+    }
+}
+
+impl ToSchema for MonitorFields {}
+
+fn words(field: &str) -> &'static [&'static str] {
+    match field {
+        "type" => {
+            &["`http`, `keyword`, `json-query`, `port`, `ping`, `dns`, `push`, `group`, `manual`, and Kuma's others."]
+        }
+        "parent" => &["An id of a monitor of type group."],
+        "interval" => &["Seconds between runs."],
+        "active" => &["`false`: no node runs it."],
+        _ => &[],
+    }
+}
+
+fn shape(form: Form) -> Shape {
+    match form {
+        Form::Text(most) => text(most),
+        Form::Url => text(URL_CHARS),
+        Form::Host => text(HOST_CHARS),
+        Form::Flag => Flag::shape(),
+        Form::Int(least, most) => whole(KnownFormat::Int64, least, most),
+        Form::Real(least, most) => Shape::one(Type::Number, |number| {
+            let format = Some(SchemaFormat::KnownFormat(KnownFormat::Double));
+            number.format(format).minimum(Some(least)).maximum(Some(most))
+        }),
+        Form::Choice(choices) => Shape::one(Type::String, |text| {
+            let named = choices.iter().map(|choice| json!(choice));
+            text.enum_values(Some(named.chain([json!(""), Value::Null])))
+        }),
+        Form::Row(_) => whole(KnownFormat::Int64, 1, i64::from(u32::MAX)),
+        Form::Texts => <Texts<MOST_NAMES>>::shape(),
+        Form::Headers | Form::Codes | Form::Conditions | Form::Object => Shape::Any,
+    }
+}
+
+fn text(most: usize) -> Shape {
+    Shape::one(Type::String, |text| text.max_length(Some(most)))
+}
+
+fn own_fields() -> impl Iterator<Item = Property> {
+    let names = <Texts<MOST_NAMES>>::shape;
+    let group = "The group's ref instead: also of one that is made by the same request. `null` says nothing.";
+    let home = "Its home; without it the leader finds one. Later a move is a deed of its own.";
+    let fields: [(&str, &'static [&'static str], Shape); 8] = [
+        ("parent_ref", &[group], text(REF_CHARS)),
+        ("ref", &["The name that a client chose for it."], text(REF_CHARS)),
+        ("tags", &[], names()),
+        ("channels", &["Channels that hear of it."], names()),
+        ("run_on", &["Labels that its node must bear."], names()),
+        ("managed_by", &["The set that it belongs to."], text(REF_CHARS)),
+        ("node_id", &[home], text(NODE_CHARS)),
+        ("pinned", &["Bound to its home."], Flag::shape()),
+    ];
+    let property = |(name, lines, shape)| Property { name, lines, shape, is_required: false, default: None };
+    fields.into_iter().map(property)
 }

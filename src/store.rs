@@ -36,6 +36,7 @@ mod progress;
 pub mod prune;
 pub mod push_owners;
 mod session;
+mod settling;
 mod shard;
 pub mod spool;
 pub mod stats;

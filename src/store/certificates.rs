@@ -1,8 +1,7 @@
 //! Incidents of certificates: reads what monitors saw of them, opens and resolves.
 //!
-//! Owns reading Kuma's `monitor_tls_info`, whoever wrote it; [`keeping`] owns what native nodes write there. Whether an end of validity is an incident is
-//! [`komainu_watchdogs::certificate`]'s to say; it is asked again inside the transaction that opens or resolves, with what
-//! is true there. Any watchdog does it, as often as it likes.
+//! Owns reading Kuma's `monitor_tls_info`, whoever wrote it; [`keeping`] owns what native nodes write there. Whether an
+//! end of validity is an incident is [`komainu_watchdogs::certificate`]'s to say; when it is asked is [`super::settling`]'s.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +9,16 @@ use jiff::Timestamp;
 use komainu_watchdogs::certificate::{self, Days, End, Facts, Verdict, Want};
 use komainu_watchdogs::downtime::End as MonitorEnd;
 use komainu_watchdogs::ids::MonitorId;
-use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
 use super::catalog::Catalog;
 use super::decisions::id_list;
-use super::downtimes;
 use super::error::StoreError;
-use super::incidents::open_keys;
-use super::incidents::opening::{open_on, resolve_on};
-use super::pool::{Store, in_transaction};
+use super::pool::Store;
 use super::session::{Session, Sql};
+use super::settling::{self, OpenIncident, Settling, Step};
 use super::value::{Row, values};
 use super::watch::text_list;
 
@@ -30,9 +27,6 @@ mod own;
 
 pub use keeping::SeenChain;
 pub use own::settle as settle_own;
-
-/// Incidents opened or resolved in one transaction: well below a second of locks.
-const TOGETHER: usize = 50;
 
 /// A server's certificate and two intermediates: longer chains are found nowhere that matters.
 const LINKS: usize = 3;
@@ -55,83 +49,12 @@ pub async fn next(store: &Store, after: MonitorId, how_many: u32) -> Result<(Vec
 /// The next so many open incidents of this kind after this key: their monitors, and the key that the look after it begins
 /// behind.
 pub async fn open(store: &Store, after: &str, how_many: u32) -> Result<(Vec<MonitorId>, String), StoreError> {
-    let (keys, reached) = open_keys(store, "certificate", (after, how_many)).await?;
-    Ok((keys.iter().filter_map(|key| monitor_of(key)).collect(), reached))
-}
-
-fn monitor_of(key: &str) -> Option<MonitorId> {
-    key.strip_prefix("certificate/")?.parse().ok().map(MonitorId)
-}
-
-/// Those of these monitors, each with its id and its severity.
-async fn open_incidents(
-    session: &mut Session,
-    monitors: &[MonitorId],
-) -> Result<BTreeMap<MonitorId, (i64, Severity)>, StoreError> {
-    let keys = monitors.iter().map(|monitor| format!("'certificate/{monitor}'")).collect::<Vec<_>>().join(", ");
-    let sql = format!("SELECT id, k, severity FROM komainu_incident WHERE k IN ({keys}) AND resolved_at IS NULL");
-    let mut open = BTreeMap::new();
-    for row in &session.rows("read the open incidents of certificates", Sql::Once(sql), vec![]).await? {
-        let monitor = monitor_of(&row.text("k")?);
-        let severity = Severity::parse(&row.text("severity")?);
-        if let Some(monitor) = monitor {
-            open.insert(monitor, (row.int("id")?, severity));
-        }
-    }
-    Ok(open)
+    settling::open::<Expiries>(store, after, how_many).await
 }
 
 /// Opens and resolves what is to be opened and resolved of these monitors; says how many of each.
 pub async fn settle(store: &Store, monitors: &[MonitorId], routing: &Routing) -> Result<(u32, u32), StoreError> {
-    if monitors.is_empty() {
-        return Ok((0, 0));
-    }
-    let catalog = store.catalog().await?;
-    let mut lease = store.lease("look at certificates").await?;
-    let looked = look(&mut lease, &catalog, monitors).await?;
-    drop(lease);
-    let due: Vec<_> = monitors.iter().copied().filter(|monitor| looked.decide(*monitor) != Verdict::Leave).collect();
-    let (mut opened, mut resolved) = (0, 0);
-    for part in due.chunks(TOGETHER) {
-        let changed = in_transaction!(store, "settle the incidents of certificates", |session| {
-            settle_on(session, &catalog, part, routing).await
-        })?;
-        opened += changed.0;
-        resolved += changed.1;
-    }
-    Ok((opened, resolved))
-}
-
-async fn settle_on(
-    session: &mut Session,
-    catalog: &Catalog,
-    monitors: &[MonitorId],
-    routing: &Routing,
-) -> Result<(u32, u32), StoreError> {
-    let looked = look(session, catalog, monitors).await?;
-    let (mut opened, mut resolved) = (0, 0);
-    for monitor in monitors {
-        match (looked.decide(*monitor), looked.known.get(monitor), looked.open.get(monitor)) {
-            (Verdict::Open { severity, days }, Some(known), _) => {
-                let alarm = Alarm {
-                    key: format!("certificate/{monitor}"),
-                    severity,
-                    summary: known.summary(days),
-                    votes: (0, 0),
-                };
-                let tags = downtimes::tags(session, catalog, &[*monitor]).await?.remove(monitor).unwrap_or_default();
-                let subject = Subject { tags, channels: known.channels.clone(), ..Subject::of(&alarm) };
-                opened += u32::from(open_on(session, &alarm, &subject, routing).await?.is_news);
-            }
-            (Verdict::Resolve(end), known, Some((incident, _))) => {
-                let name = known.map_or_else(|| monitor.to_string(), |known| known.name.clone());
-                let summary = format!("certificate of monitor {name}: {}", words(end));
-                resolved += u32::from(resolve_on(session, *incident, &summary).await?);
-            }
-            (Verdict::Leave | Verdict::Open { .. } | Verdict::Resolve(_), _, _) => {}
-        }
-    }
-    Ok((opened, resolved))
+    settling::settle::<Expiries>(store, monitors, routing).await
 }
 
 fn words(end: End) -> &'static str {
@@ -145,18 +68,37 @@ fn words(end: End) -> &'static str {
     }
 }
 
-/// Everything that decides about some monitors, read at one moment.
-struct Looked {
+/// The certificates that some monitors saw.
+struct Expiries {
     now: Wall,
     days: Option<Days>,
     known: BTreeMap<MonitorId, ExpiringCertificate>,
-    open: BTreeMap<MonitorId, (i64, Severity)>,
 }
 
-impl Looked {
-    fn decide(&self, monitor: MonitorId) -> Verdict {
-        let facts = self.known.get(&monitor).map(|known| &known.facts);
-        certificate::decide(facts, self.days, self.now, self.open.get(&monitor).map(|(_, severity)| *severity))
+impl Settling for Expiries {
+    const KIND: &'static str = "certificate";
+
+    async fn look(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) -> Result<Self, StoreError> {
+        look(session, catalog, monitors).await
+    }
+
+    fn step(&self, monitor: MonitorId, incident: Option<&OpenIncident>) -> Step {
+        let known = self.known.get(&monitor);
+        let severity = incident.map(|incident| incident.severity);
+        let verdict = certificate::decide(known.map(|known| &known.facts), self.days, self.now, severity);
+        match (verdict, known, incident) {
+            (Verdict::Open { severity, days }, Some(known), _) => {
+                let key = settling::key::<Self>(monitor);
+                let alarm = Alarm { key, severity, summary: known.summary(days), votes: (0, 0) };
+                let subject = Subject { channels: known.channels.clone(), ..Subject::of(&alarm) };
+                Step::Open(alarm, subject)
+            }
+            (Verdict::Resolve(end), known, Some(incident)) => {
+                let name = known.map_or_else(|| monitor.to_string(), |known| known.name.clone());
+                Step::Resolve(incident.id, format!("certificate of monitor {name}: {}", words(end)))
+            }
+            (Verdict::Leave | Verdict::Open { .. } | Verdict::Resolve(_), _, _) => Step::Leave,
+        }
     }
 }
 
@@ -182,12 +124,11 @@ impl ExpiringCertificate {
     }
 }
 
-async fn look(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) -> Result<Looked, StoreError> {
+async fn look(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) -> Result<Expiries, StoreError> {
     let act = "look at certificates";
     let sql = format!("SELECT {} AS now", session.dialect().now_ms());
     let now = session.row(act, sql, vec![]).await?.map_or(Ok(Wall(0)), |row| row.wall("now"))?;
     let days = notify_days(session, catalog).await?;
-    let open = open_incidents(session, monitors).await?;
     let ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
     let wanted = if catalog.has_column("monitor", "expiry_notification") { "m.expiry_notification" } else { "1" };
     let links = (0..LINKS).map(|link| link_columns(session, link)).collect::<String>();
@@ -200,7 +141,7 @@ async fn look(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) 
     );
     let rows = session.rows(act, Sql::Once(sql), vec![]).await?;
     let known = rows.iter().map(|row| Ok((MonitorId(row.int("id")?), read(row)?)));
-    Ok(Looked { now, days, known: known.collect::<Result<_, StoreError>>()?, open })
+    Ok(Expiries { now, days, known: known.collect::<Result<_, StoreError>>()? })
 }
 
 /// Kuma's own setting, where this database has one.

@@ -1,7 +1,6 @@
 //! Incidents of monitors: reads what decides about them, opens and resolves them.
 //!
-//! Whether a state is an incident is [`komainu_watchdogs::downtime`]'s to say; it is asked again inside the transaction
-//! that opens or resolves, with what is true there. Any watchdog does it, as often as it likes.
+//! Whether a state is an incident is [`komainu_watchdogs::downtime`]'s to say; when it is asked is [`super::settling`]'s.
 
 pub(super) mod spells;
 
@@ -12,22 +11,16 @@ use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
-use rand::seq::SliceRandom as _;
 
 use super::beats::BeatStatus;
 use super::catalog::Catalog;
 use super::decisions::id_list;
 use super::error::StoreError;
-use super::incidents::bulk::{open_many, resolve_many};
-use super::incidents::open_keys;
-use super::pool::{Store, in_transaction};
+use super::pool::Store;
 use super::session::{Session, Sql};
+use super::settling::{self, OpenIncident, Settling, Step};
 use super::value::{Row, values};
 use super::watch::text_list;
-
-/// Monitors looked at together; what is to be opened and resolved of them is one transaction, some ten milliseconds of
-/// locks.
-const TOGETHER: usize = 250;
 
 /// As much of a beat's message as people are told.
 const LONGEST_MESSAGE: usize = 300;
@@ -89,113 +82,57 @@ pub async fn suspects(
 /// The next so many open incidents after this key: their monitors, and the key that the look after it begins behind.
 pub async fn open(store: &Store, after: &str, how_many: u32) -> Result<(Vec<MonitorId>, String), StoreError> {
     // The tail of the beats shows who is back; this is for what it misses.
-    let (keys, reached) = open_keys(store, "monitor", (after, how_many)).await?;
-    Ok((keys.iter().filter_map(|key| monitor_of(key)).collect(), reached))
-}
-
-/// Of these monitors the incidents that are open.
-async fn open_incidents(session: &mut Session, monitors: &[MonitorId]) -> Result<BTreeMap<MonitorId, i64>, StoreError> {
-    let mut open = BTreeMap::new();
-    if monitors.is_empty() {
-        return Ok(open);
-    }
-    let keys: Vec<_> = monitors.iter().map(|monitor| format!("'{}'", key(*monitor))).collect();
-    let sql = format!("SELECT id, k FROM komainu_incident WHERE k IN ({}) AND resolved_at IS NULL", keys.join(", "));
-    for row in session.rows("look for open incidents", Sql::Once(sql), vec![]).await? {
-        if let Some(monitor) = monitor_of(&row.text("k")?) {
-            open.insert(monitor, row.int("id")?);
-        }
-    }
-    Ok(open)
-}
-
-/// The key of a monitor's incident.
-fn key(monitor: MonitorId) -> String {
-    format!("monitor/{monitor}")
+    settling::open::<Downtimes>(store, after, how_many).await
 }
 
 pub(super) fn monitor_of(key: &str) -> Option<MonitorId> {
-    key.strip_prefix("monitor/")?.parse().ok().map(MonitorId)
+    settling::monitor_of::<Downtimes>(key)
 }
 
 /// Opens and resolves what is to be opened and resolved of these monitors; says how many of each.
-///
-/// Part by part, in an order that is another one each time: watchdogs that find tens of thousands down at once then share
-/// the work, because each leaves alone what others have settled by then.
 pub async fn settle(store: &Store, monitors: &[MonitorId], routing: &Routing) -> Result<(u32, u32), StoreError> {
-    let catalog = store.catalog().await?;
-    let mut parts: Vec<_> = monitors.chunks(TOGETHER).collect();
-    parts.shuffle(&mut rand::rng());
-    let (mut opened, mut resolved) = (0, 0);
-    for part in parts {
-        let due = due(store, &catalog, part).await?;
-        if due.is_empty() {
-            continue;
-        }
-        let changed = in_transaction!(store, "settle the incidents of monitors", |session| {
-            settle_on(session, &catalog, &due, routing).await
-        })?;
-        opened += changed.0;
-        resolved += changed.1;
+    settling::settle::<Downtimes>(store, monitors, routing).await
+}
+
+/// How some monitors are.
+struct Downtimes(BTreeMap<MonitorId, DownMonitor>);
+
+impl Settling for Downtimes {
+    const KIND: &'static str = "monitor";
+
+    async fn look(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) -> Result<Self, StoreError> {
+        known(session, catalog, monitors).await.map(Self)
     }
-    Ok((opened, resolved))
-}
 
-/// Those of these monitors of which something is to be opened, resolved or forgotten; in the same order everywhere, so that
-/// two watchdogs wait for each other only in one direction.
-async fn due(store: &Store, catalog: &Catalog, monitors: &[MonitorId]) -> Result<Vec<MonitorId>, StoreError> {
-    let mut lease = store.lease("look at monitors").await?;
-    let open = open_incidents(&mut lease, monitors).await?;
-    let known = known(&mut lease, catalog, monitors).await?;
-    let is_due = |monitor: &&MonitorId| {
-        let facts = known.get(monitor).map(|known| &known.facts);
-        let has_stale_note = facts.is_some() && downtime::is_note_stale(facts);
-        has_stale_note || downtime::decide(facts, open.contains_key(monitor)) != Verdict::Leave
-    };
-    let mut due: Vec<_> = monitors.iter().filter(is_due).copied().collect();
-    due.sort();
-    Ok(due)
-}
-
-async fn settle_on(
-    session: &mut Session,
-    catalog: &Catalog,
-    monitors: &[MonitorId],
-    routing: &Routing,
-) -> Result<(u32, u32), StoreError> {
-    let known = known(session, catalog, monitors).await?;
-    let open = open_incidents(session, monitors).await?;
-    let (mut opening, mut ends) = (vec![], BTreeMap::new());
-    for monitor in monitors {
-        let (known, incident) = (known.get(monitor), open.get(monitor));
+    fn step(&self, monitor: MonitorId, incident: Option<&OpenIncident>) -> Step {
+        let known = self.0.get(&monitor);
         match (downtime::decide(known.map(|known| &known.facts), incident.is_some()), known, incident) {
-            (Verdict::Open, Some(known), _) => opening.push((*monitor, known)),
-            (Verdict::Resolve(end), _, Some(incident)) => {
-                ends.insert(*incident, summary(*monitor, known, end));
+            (Verdict::Open, Some(known), _) => {
+                let (alarm, subject) = told(monitor, known);
+                Step::Open(alarm, subject)
             }
-            (Verdict::Leave | Verdict::Open | Verdict::Resolve(_), _, _) => {}
-        }
-        if downtime::is_note_stale(known.map(|known| &known.facts)) {
-            forget_note(session, *monitor, known.and_then(|known| known.noted_at)).await?;
+            (Verdict::Resolve(end), _, Some(incident)) => Step::Resolve(incident.id, summary(monitor, known, end)),
+            (Verdict::Leave | Verdict::Open | Verdict::Resolve(_), _, _) => Step::Leave,
         }
     }
-    let ids: Vec<_> = opening.iter().map(|(monitor, _)| *monitor).collect();
-    let mut tags = tags(session, catalog, &ids).await?;
-    let alarms: Vec<_> = opening
-        .into_iter()
-        .map(|(monitor, known)| told(monitor, known, tags.remove(&monitor).unwrap_or_default()))
-        .collect();
-    Ok((open_many(session, &alarms, routing).await?, resolve_many(session, &ends).await?))
-}
 
-/// Unless it was written anew since it was read.
-async fn forget_note(session: &mut Session, monitor: MonitorId, noted_at: Option<Wall>) -> Result<(), StoreError> {
-    let (also, values) = match noted_at {
-        Some(noted_at) => (" AND at = ?", values![monitor, noted_at]),
-        None => ("", values![monitor]),
-    };
-    let sql = format!("DELETE FROM komainu_down WHERE monitor_id = ?{also}");
-    session.execute("forget that a monitor was down", sql, values).await.map(|_| ())
+    fn has_stale_note(&self, monitor: MonitorId) -> bool {
+        self.0.get(&monitor).is_some_and(|known| downtime::is_note_stale(Some(&known.facts)))
+    }
+
+    /// Unless it was written anew since it was read.
+    async fn forget_stale_note(&self, session: &mut Session, monitor: MonitorId) -> Result<(), StoreError> {
+        let known = self.0.get(&monitor);
+        if !downtime::is_note_stale(known.map(|known| &known.facts)) {
+            return Ok(());
+        }
+        let (also, values) = match known.and_then(|known| known.noted_at) {
+            Some(noted_at) => (" AND at = ?", values![monitor, noted_at]),
+            None => ("", values![monitor]),
+        };
+        let sql = format!("DELETE FROM komainu_down WHERE monitor_id = ?{also}");
+        session.execute("forget that a monitor was down", sql, values).await.map(|_| ())
+    }
 }
 
 /// A monitor and what is told of it.
@@ -296,15 +233,15 @@ pub(super) async fn tags(
     Ok(tags)
 }
 
-fn told(monitor: MonitorId, known: &DownMonitor, tags: Vec<String>) -> (Alarm, Subject) {
+fn told(monitor: MonitorId, known: &DownMonitor) -> (Alarm, Subject) {
     let message: String = known.message.chars().take(LONGEST_MESSAGE).collect();
     let alarm = Alarm {
-        key: key(monitor),
+        key: settling::key::<Downtimes>(monitor),
         severity: Severity::Critical,
         summary: format!("monitor {} is down: {message}", known.name),
         votes: (0, 0),
     };
-    let subject = Subject { tags, channels: known.channels.clone(), node: known.node.clone(), ..Subject::of(&alarm) };
+    let subject = Subject { channels: known.channels.clone(), node: known.node.clone(), ..Subject::of(&alarm) };
     (alarm, subject)
 }
 
@@ -329,7 +266,7 @@ mod tests {
         let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
         let before = session.statements();
         session.begin("test", Purpose::Write).await.unwrap();
-        let settled = settle_on(session, catalog, monitors, &routing).await;
+        let settled = settling::settle_on::<Downtimes>(session, catalog, monitors, &routing).await;
         let settled = session.end("test", settled).await.unwrap();
         (session.statements() - before, settled)
     }

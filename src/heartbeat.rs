@@ -11,7 +11,6 @@ mod intake;
 mod name;
 mod peers;
 mod push;
-mod rate;
 mod refresher;
 pub mod reschedule;
 pub mod schedule;
@@ -21,6 +20,7 @@ mod teller;
 mod words;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,11 +35,11 @@ use tokio_util::task::AbortOnDropHandle;
 use self::cache::HeartbeatCache;
 use self::intake::Intake;
 use self::peers::Peers;
-use self::rate::Rates;
 use self::refresher::WakeSignal;
 use self::secret::Secrets;
 use crate::clock;
 use crate::keys::ClusterKey;
+use crate::rate_limit::RateLimit;
 use crate::store::Store;
 use crate::store::heartbeats::{CachedHeartbeat, Definition};
 use crate::tls::Credentials;
@@ -52,6 +52,9 @@ pub use self::push::{Accepted, Counts, PushError};
 
 /// How long an old secret may hold beside the new one, in seconds. Ninety days: longer is no rotation.
 pub const MOST_OVERLAP_S: i64 = 90 * 86_400;
+
+/// Pushes a second of one name at one watchdog.
+const PUSHES_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("fifty is not zero");
 
 /// What heartbeats need to know.
 #[derive(Clone, Debug)]
@@ -89,7 +92,8 @@ struct Shared {
     cache: HeartbeatCache,
     wake: WakeSignal,
     intake: Intake,
-    rates: Rates,
+    /// Only names that exist, and only pushes that were signed, get an entry: strangers cannot use up somebody's rate.
+    rates: RateLimit<String>,
     peers: Peers,
     counts: push::Counters,
 }
@@ -121,7 +125,7 @@ impl Heartbeats {
             AbortOnDropHandle::new(tokio::spawn(settling.run(wake_settler))),
         ];
         let peers = Peers::new(key.clone(), peers, view, &credentials)?;
-        let (rates, counts) = (Rates::default(), push::Counters::default());
+        let (rates, counts) = (RateLimit::new(PUSHES_PER_SECOND, PUSHES_PER_SECOND), push::Counters::default());
         let shared = Shared { key, fixed_secrets, cache, wake, intake, rates, peers, counts };
         Ok(Self { shared: Arc::new(shared), _tasks: Arc::new(tasks) })
     }

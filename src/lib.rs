@@ -20,6 +20,7 @@ pub mod monitor;
 pub mod node;
 pub mod outbox;
 pub mod probe;
+mod rate_limit;
 pub mod sender;
 pub mod signature;
 pub mod state_dir;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo};
+use jiff::{Span, SpanRelativeTo, SpanRound, Unit};
 
 /// A day has 24 hours here: schedules that follow the calendar are cron's.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
@@ -26,15 +26,10 @@ pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
 
 /// As it would be written: `1d`, `1h 30m`.
 pub(super) fn friendly(seconds: u64) -> String {
-    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let mut left = seconds;
-    let parts = units.map(|(size, unit)| {
-        let count = left / size;
-        left %= size;
-        if count == 0 { String::new() } else { format!("{count}{unit}") }
-    });
-    let text = parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ");
-    if text.is_empty() { "0s".to_owned() } else { text }
+    let in_days = SpanRound::new().largest(Unit::Day).days_are_24_hours();
+    let span = i64::try_from(seconds).ok().and_then(|seconds| Span::new().try_seconds(seconds).ok());
+    let span = span.and_then(|span| span.round(in_days).ok());
+    span.map_or_else(|| format!("{seconds}s"), |span| format!("{span:#}"))
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl Heartbeats {
         }
         self.refuse_replayed(&known, &push, Wall(server_us / 1_000)).await?;
         // Last of all: what somebody overheard and repeats must not use up the sender's own rate.
-        if !rates.allow(&known.definition.name) {
+        if rates.count(&known.definition.name).is_err() {
             return Err(PushError::TooMany);
         }
         let time_us = push.time_us;

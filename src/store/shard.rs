@@ -20,11 +20,6 @@ const ACT: &str = "read the assignments";
 /// A tag of this name in Kuma's own UI names the labels that a monitor's node must bear.
 pub(super) const TAG: &str = "run_on";
 
-/// What a monitor asks of its node: as komainu's clients say it, and as people say it in Kuma's UI.
-pub(super) const AFFINITY: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id = m.id AND k.run_on IS NOT NULL \
-     LEFT JOIN (SELECT p.monitor_id, GROUP_CONCAT(p.value) AS tagged FROM tag g JOIN monitor_tag p ON p.tag_id = g.id \
-     WHERE g.name = ? GROUP BY p.monitor_id) t ON t.monitor_id = m.id";
-
 fn group(row: &Row) -> Result<ShardGroup, StoreError> {
     Ok(ShardGroup {
         home: row.maybe_node("node_id")?,
@@ -58,7 +53,7 @@ fn labels_of(tagged: &str) -> impl Iterator<Item = String> {
     tagged.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned)
 }
 
-/// The same, of some monitors only.
+/// What a monitor of these asks of its node: as komainu's clients say it, and as people say it in Kuma's UI.
 const AFFINITY_WITHIN: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id = m.id AND k.run_on IS NOT NULL \
      LEFT JOIN (SELECT p.monitor_id, GROUP_CONCAT(p.value) AS tagged FROM tag g JOIN monitor_tag p ON p.tag_id = g.id \
      WHERE g.name = ? AND {inside} GROUP BY p.monitor_id) t ON t.monitor_id = m.id";

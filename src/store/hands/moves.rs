@@ -20,6 +20,11 @@ use crate::store::session::{Session, Sql};
 use crate::store::shard;
 use crate::store::value::{Row, values};
 
+/// What a monitor asks of its node: as komainu's clients say it, and as people say it in Kuma's UI.
+const AFFINITY: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id = m.id AND k.run_on IS NOT NULL \
+     LEFT JOIN (SELECT p.monitor_id, GROUP_CONCAT(p.value) AS tagged FROM tag g JOIN monitor_tag p ON p.tag_id = g.id \
+     WHERE g.name = ? GROUP BY p.monitor_id) t ON t.monitor_id = m.id";
+
 /// Which monitors.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Selection {
@@ -198,7 +203,7 @@ async fn select(session: &mut Session, which: &Selection) -> Result<Vec<Placed>,
     let sql = format!(
         "SELECT m.id, m.type, a.monitor_id, a.node_id, a.effective_node, a.pinned, a.asked, k.run_on, t.tagged \
          FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {} WHERE {condition} ORDER BY m.id",
-        shard::AFFINITY
+        AFFINITY
     );
     let values = [values![shard::TAG], values].concat();
     let rows = session.rows("look up monitors", Sql::Once(sql), values).await?;

@@ -4,17 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{OriginalUri, Path};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse, Redirect};
-use axum::routing::{any, get};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
-use rustls::pki_types::PrivateKeyDer;
 use tokio::net::TcpListener;
 
+use self::servers::{closed_port, endless, half_an_answer, one_answer, serve, serve_tls};
 use super::*;
+
+mod certificates;
+mod requests;
+mod servers;
 
 #[tokio::test]
 async fn an_accepted_answer_is_up() {
@@ -177,45 +175,6 @@ async fn a_name_that_does_not_exist_is_down() {
 }
 
 #[tokio::test]
-async fn a_request_carries_what_the_monitor_says() {
-    let server = serve().await;
-    let user_agent = format!("|komainu/{}|node1|", env!("CARGO_PKG_VERSION"));
-    for part in
-        ["POST", &user_agent, "application/json", "Basic dXNlcjpwYXNz", "text/plain", "seven", "{\"a\":1}", "bust"]
-    {
-        let monitor = MonitorSpec {
-            kind: "keyword".to_owned(),
-            method: "post".to_owned(),
-            body: Some("{ \"a\": 1 }".to_owned()),
-            headers: Some(r#"{"X-Mark": "seven", "Accept": "text/plain"}"#.to_owned()),
-            auth_method: Some("basic".to_owned()),
-            basic_auth_user: Some("user".to_owned()),
-            basic_auth_pass: Some("pass".to_owned()),
-            cache_bust: true,
-            keyword: Some(part.to_owned()),
-            ..http(server, "/echo")
-        };
-        assert_eq!(run(&monitor).await.msg, "200 - OK, keyword is found", "{part}");
-    }
-}
-
-#[tokio::test]
-async fn a_name_that_somebody_chose_is_that_of_all_nodes_and_a_monitors_own_wins() {
-    let server = serve().await;
-    let chosen = header::HeaderValue::from_static("Uptime-Kuma/2.5.3");
-    let monitor = MonitorSpec { keyword: Some("|Uptime-Kuma/2.5.3|node2|".to_owned()), ..http(server, "/echo") };
-    let monitor = MonitorSpec { kind: "keyword".to_owned(), ..monitor };
-    let runs = Runs::new(http::Caller::new(&NodeId::from("node2"), Some(&chosen)), queries::tests::program());
-    assert_eq!(runs.run(&monitor).await.status, RunStatus::Up);
-    let own = MonitorSpec {
-        headers: Some(r#"{"user-agent": "mine"}"#.to_owned()),
-        keyword: Some("|mine|node2|".to_owned()),
-        ..monitor
-    };
-    assert_eq!(runs.run(&own).await.status, RunStatus::Up);
-}
-
-#[tokio::test]
 async fn a_json_query_asks_and_compares() {
     let server = serve().await;
     let monitor = MonitorSpec {
@@ -236,75 +195,6 @@ async fn a_json_query_asks_and_compares() {
     let missing = MonitorSpec { url: Some(format!("http://{server}/missing")), ..monitor };
     let result = run(&missing).await;
     assert_eq!((result.status, result.is_final), (RunStatus::Down, false));
-}
-
-#[tokio::test]
-async fn a_bearer_token_is_sent() {
-    let server = serve().await;
-    let monitor = MonitorSpec {
-        kind: "keyword".to_owned(),
-        auth_method: Some("bearer".to_owned()),
-        bearer_token: Some("t0ken".to_owned()),
-        keyword: Some("Bearer t0ken".to_owned()),
-        ..http(server, "/echo")
-    };
-    assert_eq!(run(&monitor).await.status, RunStatus::Up);
-}
-
-#[tokio::test]
-async fn a_body_that_is_no_json_is_told_before_anything_is_sent() {
-    let monitor = MonitorSpec { body: Some("{ a }".to_owned()), ..http(closed_port().await, "/") };
-    assert!(run(&monitor).await.msg.starts_with("Your JSON body is invalid. "));
-}
-
-#[tokio::test]
-async fn a_self_signed_certificate_is_down_unless_ignored_or_trusted() {
-    let (server, pem) = serve_tls().await;
-    let monitor = MonitorSpec { url: Some(format!("https://localhost:{}/ok", server.port())), ..blank("http") };
-    let strict = run(&monitor).await;
-    let is_bare = tls::has_no_roots();
-    assert_eq!(strict.status, if is_bare { RunStatus::Unable } else { RunStatus::Down }, "{}", strict.msg);
-    let ignoring = MonitorSpec { ignore_tls: true, ..monitor.clone() };
-    assert_eq!(run(&ignoring).await.msg, "200 - OK");
-    let trusting = MonitorSpec { auth_method: Some("mtls".to_owned()), tls_ca: Some(pem.clone()), ..monitor };
-    assert_eq!(run(&trusting).await.msg, "200 - OK");
-    let elsewhere = MonitorSpec { url: Some(format!("https://127.0.0.1:{}/ok", server.port())), ..trusting };
-    assert_eq!(run(&elsewhere).await.msg, "Hostname/IP does not match certificate's altnames");
-}
-
-#[tokio::test]
-async fn the_certificate_that_a_target_shows_is_noted_also_where_it_is_not_trusted() {
-    let (server, pem) = serve_tls().await;
-    let at = |host: &str, path: &str| Some(format!("https://{host}:{}{path}", server.port()));
-    let trusting = MonitorSpec { auth_method: Some("mtls".to_owned()), tls_ca: Some(pem), ..blank("http") };
-    let missing = run(&MonitorSpec { url: at("localhost", "/missing"), ..trusting }).await;
-    assert_eq!(missing.status, RunStatus::Down);
-    let certificate = missing.certificate.expect("an answer that is not accepted came over TLS too");
-    assert!(certificate.is_valid && certificate.fits_host);
-    assert_eq!(certificate.links().len(), 1);
-
-    let ignoring = MonitorSpec { ignore_tls: true, ..blank("http") };
-    let elsewhere = run(&MonitorSpec { url: at("127.0.0.1", "/ok"), ..ignoring }).await;
-    let again = elsewhere.certificate.expect("it came over TLS");
-    assert_eq!((elsewhere.status, again.is_valid, again.fits_host), (RunStatus::Up, false, false));
-    assert_eq!(again.fingerprint(), certificate.fingerprint());
-
-    let strict = run(&MonitorSpec { url: at("localhost", "/ok"), ..blank("http") }).await;
-    assert_eq!(strict.certificate, None, "a connection that was refused shows nothing, as in Kuma");
-    assert_eq!(run(&http(serve().await, "/ok")).await.certificate, None);
-}
-
-#[tokio::test]
-async fn a_certificate_that_signs_others_and_itself_is_called_self_signed() {
-    // What `openssl req -x509` makes.
-    let (server, _) = serve_tls_as(rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)).await;
-    let monitor = MonitorSpec { url: Some(format!("https://localhost:{}/ok", server.port())), ..blank("http") };
-    let msg = if tls::has_no_roots() {
-        "this node has no CA certificates: install ca-certificates"
-    } else {
-        "self-signed certificate"
-    };
-    assert_eq!(run(&monitor).await.msg, msg);
 }
 
 #[tokio::test]
@@ -364,28 +254,6 @@ fn port(server: SocketAddr) -> MonitorSpec {
 }
 
 #[tokio::test]
-async fn a_user_and_password_in_the_address_are_sent_and_win_over_headers() {
-    let server = serve().await;
-    let monitor = MonitorSpec {
-        url: Some(format!("http://joe:s%33@{server}/echo")),
-        headers: Some(r#"{"Authorization": "Bearer x"}"#.to_owned()),
-        keyword: Some("Basic am9lOnMz".to_owned()),
-        ..blank("keyword")
-    };
-    assert_eq!(run(&monitor).await.msg, "200 - OK, keyword is found");
-}
-
-#[tokio::test]
-async fn a_request_without_a_body_says_so_where_one_is_expected() {
-    for (method, says) in [("POST", true), ("PUT", true), ("PATCH", true), ("GET", false), ("DELETE", false)] {
-        let (server, asked) = one_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-        run(&MonitorSpec { method: method.to_owned(), ..http(server, "/") }).await;
-        let asked = asked.await.unwrap().to_ascii_lowercase();
-        assert_eq!(asked.contains("content-length: 0"), says, "{asked}");
-    }
-}
-
-#[tokio::test]
 async fn the_servers_own_reason_is_shown() {
     let (server, _asked) = one_answer(b"HTTP/1.1 200 All Systems Go\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(run(&http(server, "/")).await.msg, "200 - All Systems Go");
@@ -414,164 +282,7 @@ async fn a_byte_order_mark_is_no_part_of_json() {
     assert_eq!(run(&query).await.msg, "JSON query passes (comparing ok == ok)");
 }
 
-/// A server that answers once with these bytes, and what it was asked.
-async fn one_answer(answer: &'static [u8]) -> (SocketAddr, tokio::sync::oneshot::Receiver<String>) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (told, telling) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut asked = vec![0; 4_096];
-        let read = stream.read(&mut asked).await.unwrap();
-        asked.truncate(read);
-        stream.write_all(answer).await.unwrap();
-        let _ = told.send(String::from_utf8(asked).unwrap());
-    });
-    (address, telling)
-}
-
 /// A monitor with Kuma's defaults and no target.
 fn blank(kind: &str) -> MonitorSpec {
     MonitorSpec { id: MonitorId(1), kind: kind.to_owned(), timeout: 10.0, ..MonitorSpec::default() }
-}
-
-async fn serve() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, routes()).await });
-    address
-}
-
-fn routes() -> Router {
-    Router::new()
-        .route("/ok", get(|| async { "fine" }))
-        .route("/missing", get(|| async { StatusCode::NOT_FOUND }))
-        .route("/json", get(|| async { r#"{"jobs": [{"state": "done"}, {"state": "stuck"}]}"# }))
-        .route("/slow", get(std::future::pending::<()>))
-        .route("/redirect/{left}", get(redirect))
-        .route(
-            "/cookie/set",
-            get(|| async { ([(header::SET_COOKIE, "seen=1; Path=/")], Redirect::temporary("/cookie/shown")) }),
-        )
-        .route("/cookie/shown", get(shows_cookie))
-        .route("/echo", any(echo))
-}
-
-async fn redirect(Path(left): Path<u32>) -> Redirect {
-    match left {
-        1 => Redirect::temporary("/ok"),
-        more => Redirect::temporary(&format!("/redirect/{}", more - 1)),
-    }
-}
-
-async fn shows_cookie(headers: HeaderMap) -> StatusCode {
-    if headers.get(header::COOKIE).is_some_and(|cookie| cookie == "seen=1") {
-        StatusCode::OK
-    } else {
-        StatusCode::UNAUTHORIZED
-    }
-}
-
-async fn echo(method: Method, OriginalUri(uri): OriginalUri, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let busted = uri.query().is_some_and(|query| query.starts_with("uptime_kuma_cachebuster="));
-    [
-        method.to_string(),
-        header("user-agent"),
-        header("komainu-node"),
-        header("content-type"),
-        header("authorization"),
-        header("accept"),
-        header("x-mark"),
-        String::from_utf8_lossy(&body).into_owned(),
-        (if busted { "bust" } else { "" }).to_owned(),
-    ]
-    .join("|")
-}
-
-async fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
-/// Answers with 15 MiB of what is said to be 16, and keeps the connection.
-async fn endless() -> SocketAddr {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut asked = [0; 1_024];
-                let _ = stream.read(&mut asked).await;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n").await;
-                let _ = stream.write_all(&vec![b'x'; 15 * 1_024 * 1_024]).await;
-                let _ = stream.read(&mut asked).await;
-            });
-        }
-    });
-    address
-}
-
-/// A server that promises ten bytes, sends three and closes.
-async fn half_an_answer() -> SocketAddr {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut asked = [0; 1_024];
-        let _ = stream.read(&mut asked).await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").await.unwrap();
-    });
-    address
-}
-
-/// The same routes behind a self-signed certificate for `localhost`, and that certificate as PEM.
-async fn serve_tls() -> (SocketAddr, String) {
-    serve_tls_as(rcgen::IsCa::NoCa).await
-}
-
-async fn serve_tls_as(is_ca: rcgen::IsCa) -> (SocketAddr, String) {
-    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-    params.is_ca = is_ca;
-    let signing_key = rcgen::KeyPair::generate().unwrap();
-    let cert = params.self_signed(&signing_key).unwrap();
-    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
-    let listener = TlsListener {
-        tcp: TcpListener::bind("127.0.0.1:0").await.unwrap(),
-        acceptor: tokio_rustls::TlsAcceptor::from(Arc::new(config)),
-    };
-    let address = listener.tcp.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, routes()).await });
-    (address, cert.pem())
-}
-
-struct TlsListener {
-    tcp: TcpListener,
-    acceptor: tokio_rustls::TlsAcceptor,
-}
-
-impl axum::serve::Listener for TlsListener {
-    type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            let Ok((stream, peer)) = self.tcp.accept().await else { continue };
-            if let Ok(stream) = self.acceptor.accept(stream).await {
-                return (stream, peer);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.tcp.local_addr()
-    }
 }

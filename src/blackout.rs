@@ -59,7 +59,7 @@ pub struct Settings {
     pub runbook: String,
     /// How long the database takes no write, or gives no verdict, until it counts as down.
     pub limit: Duration,
-    /// Asks peers.
+    /// Asks the other watchdogs what they see.
     pub prober: Prober,
     /// Where what was told is entered.
     pub store: Store,

@@ -27,9 +27,9 @@ pub enum ChannelsError {
     /// One of them cannot.
     #[error("cannot prepare channel {name}")]
     Prepare {
-        /// Its name.
+        /// The channel's name.
         name: String,
-        /// Why.
+        /// What is wrong with it.
         source: ChannelError,
     },
 }

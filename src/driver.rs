@@ -39,7 +39,7 @@ const GOODBYE: Duration = Duration::from_secs(3);
 pub struct WatchdogSettings {
     /// Who it is.
     pub identity: WatchdogIdentity,
-    /// This process.
+    /// Drawn anew by each process: the same watchdog, started again, has another.
     pub incarnation: Incarnation,
     /// The cluster's name: part of the advisory lock's.
     pub cluster: String,
@@ -47,7 +47,7 @@ pub struct WatchdogSettings {
     pub key: ClusterKey,
     /// Addresses of the outside world.
     pub canaries: Vec<String>,
-    /// Thresholds.
+    /// The thresholds that decisions go by.
     pub policy: Policy,
     /// The way to the database.
     pub store: Store,

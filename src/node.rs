@@ -105,7 +105,7 @@ pub struct NodeSettings {
     pub address: String,
     /// Signs hints to it.
     pub key: NodeKey,
-    /// The database.
+    /// The database that the node works with.
     pub store: Store,
     /// The thresholds, the same for the whole cluster.
     pub policy: Policy,
@@ -129,7 +129,7 @@ pub enum NodeError {
     /// Its server cannot listen there.
     #[error("cannot listen on {listen}: {source}; change [node] listen")]
     Listen {
-        /// As configured.
+        /// The address, as the configuration has it.
         listen: SocketAddr,
         /// As the system says it.
         source: io::Error,
@@ -137,7 +137,7 @@ pub enum NodeError {
     /// The trace file cannot be opened.
     #[error("cannot open the trace file {path}: {source}; change [node] trace_file")]
     OpenTrace {
-        /// As configured.
+        /// The path, as the configuration has it.
         path: PathBuf,
         /// As the system says it.
         source: io::Error,

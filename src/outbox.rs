@@ -61,7 +61,7 @@ pub trait Sends: Send + Sync {
 /// One way out.
 #[derive(Clone)]
 pub struct Outlet {
-    /// The channel.
+    /// Sends the messages.
     pub channel: Arc<dyn Sends>,
     /// Gets what this one refuses for good.
     pub fallback: Option<String>,
@@ -78,7 +78,7 @@ pub struct Outbox {
     pub me: Incarnation,
     /// Who is told about what.
     pub routing: Arc<Routing>,
-    /// By name.
+    /// How each channel is reached, by the channel's name.
     pub outlets: BTreeMap<String, Outlet>,
     /// Where the runbook is: `http://w1:8900/runbook`.
     pub runbook: String,

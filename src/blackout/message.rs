@@ -88,7 +88,7 @@ pub(super) fn delivery_of(line: &Line) -> Option<i64> {
     line.topic.strip_prefix(DELIVERY)?.parse().ok()
 }
 
-/// One sentence.
+/// What is wrong with the database and how many watchdogs see it, in one sentence.
 pub(super) fn summary(trouble: Trouble, votes: (u32, u32)) -> String {
     let what = match trouble {
         Trouble::NoWrites => "the database takes no writes",

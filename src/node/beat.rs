@@ -41,7 +41,7 @@ impl From<&LastBeat> for Previous {
 /// The numbers of a monitor that decide what its next beat is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rules {
-    /// Which monitor.
+    /// The monitor that was run.
     pub monitor: MonitorId,
     /// Failures that are PENDING before one is DOWN.
     pub max_retries: u32,

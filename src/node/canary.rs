@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("canary {text:?} is neither tcp://host:port nor an http(s) URL")]
 pub struct CanaryError {
-    /// As configured.
+    /// The address as the configuration writes it.
     pub text: String,
 }
 

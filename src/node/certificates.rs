@@ -37,7 +37,7 @@ pub struct Certificates {
 /// What comes out at the other end.
 pub type SeenCertificates = mpsc::Receiver<(MonitorId, Certificate)>;
 
-/// Both ends.
+/// Where runs say which certificates they saw, and where the keeper hears it.
 pub fn channel() -> (Certificates, SeenCertificates) {
     let (seen, coming) = mpsc::channel(WAITING_MOST);
     (Certificates { seen }, coming)
@@ -60,7 +60,7 @@ pub struct CertificateKeeper {
     pub incarnation: Incarnation,
     /// Whether something of a monitor may be stored now.
     pub may_store: Box<dyn Fn(MonitorId) -> bool + Send + Sync>,
-    /// What comes.
+    /// Certificates as runs see them.
     pub seen: SeenCertificates,
 }
 

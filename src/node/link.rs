@@ -42,7 +42,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 pub struct SharedTenure(Arc<Mutex<Tenure>>);
 
 impl SharedTenure {
-    /// Shares it.
+    /// A tenure that several tasks look at.
     pub fn new(tenure: Tenure) -> Self {
         Self(Arc::new(Mutex::new(tenure)))
     }

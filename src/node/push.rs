@@ -26,7 +26,7 @@ const PING_MOST_MS: f64 = 100_000_000_000.0;
 pub struct Report {
     /// `status=up`, also when it says nothing.
     pub is_up: bool,
-    /// For people.
+    /// What the beat says, for people.
     pub msg: String,
     /// How long something took, in milliseconds.
     pub ping_ms: Option<i64>,

@@ -51,7 +51,7 @@ const READ_PAUSE: Duration = Duration::from_millis(500);
 /// What the loop shows to the rest of the node.
 #[derive(Debug, Default)]
 pub struct Gauges {
-    /// Monitors held.
+    /// How many monitors this node holds.
     pub held: AtomicUsize,
     /// Beats that somebody else made of monitors held for long.
     pub foreign_beats: AtomicU64,
@@ -63,7 +63,7 @@ pub struct Parts<D, F> {
     pub clock: DatabaseClock,
     /// Says whether a run may start.
     pub tenure: SharedTenure,
-    /// Runs.
+    /// Runs monitors.
     pub runs: Arc<Runs>,
     /// Say whether a failure is the node's own.
     pub canaries: Canaries,
@@ -96,7 +96,7 @@ type Reading = (ReadId, Vec<MonitorId>, Option<Read>);
 /// The last beats, and what was noted of those that are new before they were started here.
 type Read = (Vec<LastBeat>, Vec<(MonitorId, Past)>);
 
-/// The loop.
+/// The loop that owns the shard: starts runs when they are due, and hands their beats on.
 pub struct Runner<D, F> {
     parts: Parts<D, F>,
     commands: mpsc::UnboundedReceiver<Command>,

@@ -31,7 +31,7 @@ pub enum StartSpread {
 /// When a monitor that starts together with others has its first two runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Start {
-    /// Which monitor.
+    /// The monitor that is due.
     pub monitor: MonitorId,
     /// The first run.
     pub at: Mono,

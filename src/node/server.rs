@@ -57,7 +57,7 @@ const BODY_MOST: usize = 1_024 * 1_024;
 
 /// What the handlers share.
 pub struct Served {
-    /// Who answers.
+    /// The node that answers.
     pub identity: Identity,
     /// Signs the hints.
     pub key: NodeKey,
@@ -159,7 +159,7 @@ async fn unknown(uri: Uri) -> Response {
     problem(StatusCode::NOT_FOUND, &format!("a node has no {}", uri.path()))
 }
 
-/// RFC 9457.
+/// An answer that says what is wrong, as RFC 9457 has it.
 fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
     let body = json!({ "title": title, "status": status.as_u16(), "detail": detail });

@@ -49,9 +49,9 @@ pub enum Next {
 /// A run to start.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// Which monitor.
+    /// The monitor that is run.
     pub monitor: Arc<MonitorSpec>,
-    /// Which run.
+    /// Tells this run from all others of the process.
     pub run: RunId,
     /// Its failure would be news, so it deserves a second look at the node's own network.
     pub is_failure_news: bool,
@@ -86,9 +86,9 @@ pub enum Pushed {
 /// A run that ended.
 #[derive(Clone, Debug)]
 pub struct Done {
-    /// Which monitor.
+    /// The monitor that is run.
     pub monitor: MonitorId,
-    /// Which run.
+    /// Tells this run from all others of the process.
     pub run: RunId,
     /// When it began, on the node's clock.
     pub began_at: Mono,

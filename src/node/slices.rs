@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// Wants a monitor's row read now.
 #[derive(Debug)]
 pub struct Reread {
-    /// Which.
+    /// The monitor whose row is to be read.
     pub monitor: MonitorId,
     /// Told when the loop went by it, on this node's clock: what begins later is run as the row then said.
     pub told: oneshot::Sender<Wall>,
@@ -48,7 +48,7 @@ pub struct Compared {
     pub at: Wall,
 }
 
-/// Reads slices.
+/// Reads the rows of a node's monitors, part by part.
 pub struct Slices {
     /// Who this process is.
     pub identity: Identity,

@@ -87,7 +87,7 @@ pub fn left_alone() -> RunResult {
     RunResult::new(RunStatus::Maintenance, "Monitor under maintenance")
 }
 
-/// Reads windows.
+/// Reads which maintenance windows there are, and whom they cover.
 pub struct WindowReader {
     /// Windows begin by the same clock on all nodes.
     pub clock: DatabaseClock,

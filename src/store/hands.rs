@@ -60,9 +60,9 @@ pub enum Refusal {
 /// A monitor that cannot be where it is asked to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {
-    /// Which.
+    /// The monitor that it cannot be done with.
     pub monitor: MonitorId,
-    /// Why not.
+    /// Why it cannot be done.
     pub why: WhyNot,
 }
 
@@ -75,14 +75,14 @@ pub enum WhyNot {
     Kind {
         /// The type, in Kuma's words.
         kind: String,
-        /// The node.
+        /// The node that was named.
         node: NodeId,
     },
     /// The node lacks labels that the monitor asks for.
     Labels {
         /// Those it lacks.
         missing: Vec<String>,
-        /// The node.
+        /// The node that was named.
         node: NodeId,
     },
     /// It is pinned where it runs, and nobody runs it, nor has it a home.
@@ -92,9 +92,9 @@ pub enum WhyNot {
 /// A pinned monitor, as an operator recognises it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PinnedMonitor {
-    /// Its key.
+    /// The monitor's id.
     pub id: MonitorId,
-    /// For people.
+    /// Its name, for people.
     pub name: String,
 }
 

@@ -43,7 +43,7 @@ async fn connect(store: &Store) -> Result<Session, StoreError> {
 pub struct Definition {
     /// Its name: the key.
     pub name: String,
-    /// For people.
+    /// What it is good for, in words for people.
     pub description: String,
     /// Due so long after the last push; or by `cron`.
     pub period_s: Option<u32>,
@@ -61,7 +61,7 @@ pub struct Definition {
     pub severity: String,
     /// Channels of its own; empty: the routes decide.
     pub channels: Vec<String>,
-    /// For routes.
+    /// Tags that routes may go by.
     pub tags: Vec<String>,
     /// The set that made it: who else edits it edits against a file.
     pub managed_by: Option<String>,
@@ -160,7 +160,7 @@ pub struct LastPush {
     pub duration_ms: Option<i64>,
     /// How it ended.
     pub exit_code: Option<i64>,
-    /// In words.
+    /// What the program said, for people.
     pub message: Option<String>,
 }
 

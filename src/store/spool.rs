@@ -32,19 +32,19 @@ const LEAST_OUTAGE_MS: i64 = 10_000;
 pub struct Undelivered {
     /// The row's key.
     pub delivery: i64,
-    /// Where to.
+    /// The channel that is to carry it.
     pub channel: String,
     /// `opened`, `reminder`, `flapping` or `resolved`.
     pub event: String,
     /// When that happened.
     pub at: Wall,
-    /// Of what.
+    /// The key of the incident's row.
     pub incident: i64,
     /// Kind and subject.
     pub key: String,
     /// `critical` or `warning`.
     pub severity: String,
-    /// One sentence.
+    /// What is wrong, in one sentence.
     pub summary: String,
     /// Watchdogs that see it, of how many that may vote.
     pub votes: (u32, u32),

@@ -38,7 +38,7 @@ const RENEWALS_SEEN: u64 = 2;
 /// What the alarms are made of, beyond the situation of the nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
-    /// Who votes.
+    /// The watchdogs whose votes count.
     pub voters: &'a Voters,
     /// Watchdogs that are registered and whose rows stand still.
     pub silent: &'a [WatchdogRow],

@@ -27,7 +27,7 @@ pub struct Assessor {
 /// One node, as one watchdog sees it.
 #[derive(Clone, Debug)]
 pub struct Assessment {
-    /// Its lease.
+    /// Whether its lease holds.
     pub lease: Lease,
     /// What the majority makes of its reach.
     pub reach: Reach,
@@ -41,23 +41,23 @@ pub struct Assessment {
     pub overdue: u32,
     /// The status that follows.
     pub status: NodeStatus,
-    /// Why.
+    /// Why it has this status.
     pub reason: StatusReason,
     /// This round's evidence says so; otherwise the status is what it was.
     pub is_decided: bool,
-    /// The lease is over since.
+    /// Since when its lease is over.
     pub ended_since: Option<Mono>,
-    /// The majority reaches it since.
+    /// Since when the majority reaches it.
     pub reached_since: Option<Mono>,
-    /// Progress is stale since.
+    /// Since when its monitors make no progress.
     pub stale_since: Option<Mono>,
-    /// Unreachable since.
+    /// Since when the majority does not reach it.
     pub unreachable_since: Option<Mono>,
-    /// Renewals since then.
+    /// How often it renewed its lease while it was unreachable.
     pub renewals_unreached: u64,
-    /// Online since.
+    /// Since when its status is online.
     pub online_since: Option<Mono>,
-    /// Last seen online.
+    /// When its status was last online.
     pub last_online: Option<Mono>,
     is_fenced: bool,
     fresh_since: Option<Mono>,
@@ -71,7 +71,7 @@ pub struct Assessment {
 /// What a round says of one node.
 #[derive(Debug)]
 pub struct Evidence<'a> {
-    /// Its row.
+    /// Its row in the database.
     pub row: &'a NodeRow,
     /// Its lease, as watched.
     pub lease: Lease,
@@ -234,12 +234,12 @@ impl Assessor {
         }
     }
 
-    /// One node.
+    /// What is made of one node; `None`: it is not entered.
     pub fn of(&self, node: &NodeId) -> Option<&Assessment> {
         self.nodes.get(node)
     }
 
-    /// All nodes.
+    /// What is made of all nodes.
     pub fn all(&self) -> impl Iterator<Item = (&NodeId, &Assessment)> {
         self.nodes.iter()
     }

@@ -26,7 +26,7 @@ const FAR: u64 = 100 * 365;
 /// The ids of one table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IdRange {
-    /// Its name.
+    /// The table's name.
     pub table: String,
     /// The last id that its column takes.
     pub limit: u64,

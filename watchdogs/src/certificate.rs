@@ -88,11 +88,11 @@ pub enum End {
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Nothing.
+    /// Nothing is to be done.
     Leave,
     /// Open the incident, or note how bad it is by now.
     Open {
-        /// How bad.
+        /// Whether somebody is to get up for it.
         severity: Severity,
         /// Whole days that are left; 0: the last one, or over.
         days: u64,

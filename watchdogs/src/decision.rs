@@ -54,7 +54,7 @@ impl Decision {
 /// What operators, and a node itself, asked for when the plan was made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeSeen {
-    /// Which.
+    /// The node that was seen so.
     pub node: NodeId,
     /// Drained, being drained, or neither.
     pub overlay: Overlay,
@@ -84,7 +84,7 @@ pub enum Guard {
     /// This incarnation still holds the lease and acknowledged this generation or a later one, with a nonce that the
     /// history of generations knows: what was taken from it by then has stopped.
     Acknowledged {
-        /// The source.
+        /// The node that the monitors come from.
         node: NodeId,
         /// The process that had the monitors.
         incarnation: Incarnation,
@@ -93,14 +93,14 @@ pub enum Guard {
     },
     /// Another incarnation holds the lease: it could only register once this one had ended.
     Superseded {
-        /// The source.
+        /// The node that the monitors come from.
         node: NodeId,
         /// The process that had the monitors.
         incarnation: Incarnation,
     },
     /// Nobody holds the lease, and the leader knows the last holder to have ended (released, or watched so).
     Vacant {
-        /// The source.
+        /// The node that the monitors come from.
         node: NodeId,
         /// The counter as the leader watched it: a registration in between raises it.
         lease_seq: u64,
@@ -111,7 +111,7 @@ pub enum Guard {
 /// refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Revoke {
-    /// Whose.
+    /// The node concerned.
     pub node: NodeId,
     /// The process that held it.
     pub incarnation: Incarnation,
@@ -125,7 +125,7 @@ pub struct Revoke {
 /// A new status or overlay of a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StatusChange {
-    /// Whose.
+    /// The node concerned.
     pub node: NodeId,
     /// The status it has.
     pub status: NodeStatus,
@@ -140,7 +140,7 @@ pub struct StatusChange {
     /// The operator's wish to bring its monitors home was carried out: it is cleared, and with it what is known of an
     /// emptied incarnation.
     pub recovered: bool,
-    /// Why.
+    /// Why the node has this status now.
     pub reason: StatusReason,
 }
 
@@ -167,7 +167,7 @@ pub enum StatusReason {
 /// One step of one monitor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Move {
-    /// Which.
+    /// The monitor that takes the step.
     pub monitor: MonitorId,
     /// Its effective node as planned: a row that says otherwise is left alone.
     pub from: Option<NodeId>,
@@ -182,7 +182,7 @@ pub struct Move {
     pub asked: bool,
     /// Which of the four steps.
     pub step: Step,
-    /// Why.
+    /// Why the monitor is moved.
     pub reason: MoveReason,
 }
 

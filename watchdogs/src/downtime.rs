@@ -24,9 +24,9 @@ const ROUNDING: Duration = Duration::from_secs(1);
 pub enum State {
     /// Down, after all its retries.
     Down,
-    /// Up.
+    /// The last run was good.
     Up,
-    /// Undecided.
+    /// The last run was bad, and is to be tried again before the monitor counts as down.
     Pending,
     /// Nobody wants to know.
     Maintenance,
@@ -77,7 +77,7 @@ pub enum End {
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Nothing.
+    /// Nothing is to be done.
     Leave,
     /// Open its incident.
     Open,

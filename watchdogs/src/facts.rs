@@ -109,7 +109,7 @@ impl NodeStatus {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overlay {
-    /// Nothing.
+    /// Nothing was asked: its status alone counts.
     #[default]
     None,
     /// Its monitors are leaving; it gets no new ones.
@@ -122,7 +122,7 @@ pub enum Overlay {
 #[expect(clippy::struct_excessive_bools, reason = "a row has the columns it has")]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeRow {
-    /// Its id.
+    /// The node's id.
     pub node: NodeId,
     /// Where its HTTP surface answers (`http://10.0.0.5:3001`).
     pub address: String,
@@ -263,7 +263,7 @@ pub enum Vote {
     /// Not probed often enough to say.
     #[default]
     Unknown,
-    /// It answers.
+    /// The target answers.
     Up,
     /// It failed `failure_threshold` times in a row.
     Down,
@@ -284,7 +284,7 @@ pub enum Target {
 /// One watchdog's present view of one target.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Observation {
-    /// Of what.
+    /// What was looked at.
     pub target: Target,
     /// Up, down, or not known yet.
     pub vote: Vote,
@@ -305,7 +305,7 @@ pub struct Report {
     pub seq: u64,
     /// Where it stands.
     pub zone: Zone,
-    /// It abstains.
+    /// It sees no canary of the outside world, so its own network may be at fault: its votes do not count.
     pub isolated: bool,
     /// Its last round of database reads and writes succeeded.
     pub database_ok: bool,
@@ -354,11 +354,11 @@ pub struct Round {
     pub database_time: Wall,
     /// Mode, freeze, generation.
     pub cluster: ClusterRow,
-    /// Who leads.
+    /// The row that says who leads.
     pub leader: LeaderRow,
     /// All registered watchdogs.
     pub watchdogs: Vec<WatchdogRow>,
-    /// All nodes.
+    /// The rows of all nodes.
     pub nodes: Vec<NodeRow>,
     /// What each watchdog sees.
     pub observations: Vec<ObservationRow>,
@@ -380,7 +380,7 @@ pub struct Counts {
 #[expect(clippy::struct_excessive_bools, reason = "a row has the columns it has")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MonitorRow {
-    /// Its key.
+    /// The monitor's key in Kuma's table.
     pub monitor: MonitorId,
     /// Kuma's `type`.
     pub kind: String,

@@ -25,7 +25,7 @@ use proofs::prove;
 /// Everything a decision is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    /// Now.
+    /// The moment of the decision, on this watchdog's clock.
     pub now: Mono,
     /// What was read last.
     pub round: &'a Round,
@@ -39,7 +39,7 @@ pub struct Situation<'a> {
     pub is_sole_witness: bool,
     /// Nodes whose status another program wrote, and then left alone for long enough: it is written anew.
     pub overwritten: &'a BTreeSet<NodeId>,
-    /// The thresholds.
+    /// The thresholds that the configuration sets.
     pub policy: &'a Policy,
 }
 
@@ -245,7 +245,7 @@ fn is_in_time(field: &Field, need: &Need<'_>, group: &ShardGroup) -> bool {
 pub struct Misfit {
     /// Nobody runs them; otherwise their node lacks a label they ask for.
     pub is_unwatched: bool,
-    /// Their type.
+    /// Their type, as Kuma names it.
     pub kind: String,
     /// The labels they ask for.
     pub run_on: Vec<String>,

@@ -62,10 +62,10 @@ impl PushStatus {
 /// How a heartbeat is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum State {
-    /// Never seen.
+    /// No push of it was ever accepted.
     #[default]
     New,
-    /// Alive.
+    /// The last push was good and the next one is not overdue.
     Up,
     /// Silent for too long.
     Late,

@@ -145,7 +145,7 @@ random_type! {
 /// A generation together with the nonce that makes it this one and no other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Stamp {
-    /// The number.
+    /// The generation's number.
     pub generation: Generation,
     /// What was drawn with it.
     pub nonce: Nonce,

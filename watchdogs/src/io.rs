@@ -68,11 +68,11 @@ pub enum Errand {
 /// What an [`Errand`] brought.
 #[derive(Clone, Debug)]
 pub enum Found {
-    /// Of [`Errand::Counts`].
+    /// The answer to [`Errand::Counts`].
     Counts(Box<Counts>),
     /// Of [`Errand::Progress`]: those without probing monitors are left out.
     Progress(Vec<ProgressRow>),
-    /// Of [`Errand::Incidents`].
+    /// The answer to [`Errand::Incidents`].
     Incidents(Vec<IncidentRow>),
 }
 
@@ -158,7 +158,7 @@ pub enum LeadershipAct {
 /// What came of a [`LeadershipAct`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LeadershipAnswer {
-    /// Of [`LeadershipAct::Attempt`].
+    /// The answer to [`LeadershipAct::Attempt`].
     Attempted {
         /// This connection holds the lock.
         locked: bool,
@@ -169,13 +169,13 @@ pub enum LeadershipAnswer {
     Claimed(Epoch),
     /// Of [`LeadershipAct::Claim`]: somebody else was faster, or the lock was not held any more.
     ClaimLost,
-    /// Of [`LeadershipAct::Renew`].
+    /// The answer to [`LeadershipAct::Renew`].
     Renewed,
     /// Of [`LeadershipAct::Renew`]: not one row, lock lost, or server read-only; in words.
     Deposed(String),
     /// Of any: database error or timeout. The driver has closed the connection.
     Failed(String),
-    /// Of [`LeadershipAct::Release`].
+    /// The answer to [`LeadershipAct::Release`].
     Released,
 }
 
@@ -185,7 +185,7 @@ pub enum LeadershipAnswer {
 pub enum Severity {
     /// Look at it in the morning.
     Warning,
-    /// Get up.
+    /// Somebody is to get up for it, at any hour.
     Critical,
 }
 
@@ -209,7 +209,7 @@ impl Severity {
 pub struct Alarm {
     /// Kind and subject: `node/node1`.
     pub key: String,
-    /// How bad.
+    /// Whether somebody is to get up for it.
     pub severity: Severity,
     /// One sentence for people: what is wrong.
     pub summary: String,
@@ -230,18 +230,18 @@ pub enum Announcement {
     SteppedDown {
         /// From this leadership.
         epoch: Epoch,
-        /// In words.
+        /// Why, in words for people.
         reason: String,
     },
     /// The leader changed a node's status.
     StatusChanged {
-        /// Whose.
+        /// The node whose status changed.
         node: NodeId,
         /// The status it had.
         from: NodeStatus,
         /// The status it has.
         to: NodeStatus,
-        /// Why.
+        /// Why it has that status now.
         reason: StatusReason,
         /// Watchdogs that could not reach it, of how many that may vote.
         votes: (u32, u32),
@@ -254,9 +254,9 @@ pub enum Announcement {
         from: Option<NodeId>,
         /// To this node; `None`: nobody's for now.
         to: Option<NodeId>,
-        /// How many.
+        /// How many monitors are moved.
         monitors: u32,
-        /// Why.
+        /// Why they are moved.
         reason: MoveReason,
         /// Under this leadership.
         epoch: Epoch,
@@ -265,16 +265,16 @@ pub enum Announcement {
     WouldMove {
         /// From this node; `None`: new, or nobody's.
         from: Option<NodeId>,
-        /// How many.
+        /// How many monitors are moved.
         monitors: u32,
-        /// Why.
+        /// Why they are moved.
         reason: MoveReason,
     },
     /// A decision was refused by the database.
     Refused {
         /// Under this leadership.
         epoch: Epoch,
-        /// In words.
+        /// Why, in words for people.
         reason: String,
     },
 }

@@ -59,7 +59,7 @@ pub struct Reaction {
 }
 
 impl Leader {
-    /// Idle.
+    /// A leader that does not lead yet, for this process of its watchdog.
     pub fn new(holder: Incarnation) -> Self {
         Self {
             holder,

@@ -28,7 +28,7 @@ pub const CALM_AFTER_FLAPPING: Duration = REOPEN_WITHIN;
 /// What happened to an incident.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Event {
-    /// It opened.
+    /// The incident opened.
     Opened,
     /// It was a warning and is critical now.
     Worse,
@@ -95,7 +95,7 @@ pub enum Standing {
     Untold,
     /// Somebody sends it, or died over it: it may arrive.
     Begun,
-    /// It arrived.
+    /// The channel took it.
     Told,
     /// Something worse explains it.
     Held,
@@ -108,7 +108,7 @@ pub enum Standing {
 pub struct Entered {
     /// The row's key.
     pub delivery: i64,
-    /// Where to.
+    /// The channel that is to carry it.
     pub channel: String,
     /// What it tells.
     pub event: Event,

@@ -57,9 +57,9 @@ pub enum Reach {
     /// No majority has spoken yet.
     #[default]
     Unknown,
-    /// Reached.
+    /// A majority reaches it.
     Up,
-    /// Not reached.
+    /// A majority does not reach it.
     Down,
     /// The votes stayed split for [`Policy::split_rounds`], or one zone contradicts another.
     Undecided,

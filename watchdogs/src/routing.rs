@@ -23,7 +23,7 @@ pub const GROUP_WAIT: Duration = Duration::from_secs(5);
 pub struct Subject {
     /// Kind and subject: `heartbeat/backup`.
     pub key: String,
-    /// How bad.
+    /// Whether somebody is to get up for it.
     pub severity: Severity,
     /// Of the monitor or heartbeat.
     pub tags: Vec<String>,
@@ -53,7 +53,7 @@ pub struct Matcher {
     pub key: Option<String>,
 }
 
-/// One route.
+/// A route: what it takes, and which channels hear of that.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Route {
     /// What it takes.
@@ -69,7 +69,7 @@ pub struct Route {
 /// One channel that is to be told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Planned {
-    /// Its name.
+    /// The channel's name.
     pub channel: String,
     /// How long a group is collected.
     pub group_wait: Duration,

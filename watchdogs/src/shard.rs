@@ -23,7 +23,7 @@ use crate::ids::NodeId;
 /// What the planner may do with each node.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Field {
-    /// All nodes.
+    /// What the planner may do with each node.
     pub nodes: BTreeMap<NodeId, Slot>,
     /// Sources that certainly stopped: what was taken from them may arrive elsewhere.
     pub arrivable: BTreeSet<Source>,

@@ -30,7 +30,7 @@ impl Slowness {
         (*least >= SLOW_FROM).then_some(*least)
     }
 
-    /// For `/status`.
+    /// Why decisions take longer, in words for `/status`; `None`: the database is near enough.
     pub(crate) fn reason(&self) -> Option<String> {
         let seconds = self.trip()?.as_secs_f64();
         Some(format!("the database is slow: a round trip takes {seconds:.1} s, so it is decided more slowly"))

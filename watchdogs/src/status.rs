@@ -26,7 +26,7 @@ impl Lease {
         matches!(self, Self::Ended | Self::Released)
     }
 
-    /// For display.
+    /// Its name, for `/status` and for people.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",

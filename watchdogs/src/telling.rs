@@ -95,7 +95,7 @@ pub struct Facts {
     pub untold: BTreeSet<i64>,
 }
 
-/// What follows.
+/// Whether people can be told, and what follows for the dead man's switch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ability {
     /// Ok, degraded or down.
@@ -106,7 +106,7 @@ pub struct Ability {
     pub is_mute: bool,
 }
 
-/// Watches it.
+/// Watches whether people can be told: which channels fail, and which parts of the watchdog that tell something do.
 #[derive(Clone, Debug)]
 pub struct Telling {
     limit: Duration,

@@ -45,7 +45,7 @@ pub struct View {
     pub frozen: bool,
     /// An operator sends all traffic of people to this node.
     pub pinned_node: Option<NodeId>,
-    /// Who leads.
+    /// The watchdog that leads; `None`: nobody does, as far as this one knows.
     pub leader: Option<LeaderView>,
     /// The database, as this watchdog sees it.
     pub database: DatabaseView,
@@ -53,11 +53,11 @@ pub struct View {
     pub generation: Generation,
     /// All registered watchdogs.
     pub watchdogs: Vec<WatchdogView>,
-    /// All nodes.
+    /// All nodes that are entered.
     pub nodes: Vec<NodeView>,
     /// Monitors of the whole cluster.
     pub monitors: MonitorsView,
-    /// Open incidents.
+    /// The incidents that are open.
     pub incidents: Vec<IncidentView>,
     /// In observe mode or while frozen: what automation would do.
     pub would_move: Vec<WouldMove>,
@@ -70,10 +70,10 @@ pub struct View {
     pub field: Field,
 }
 
-/// Who leads.
+/// The leader, as `/status` shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LeaderView {
-    /// Which watchdog.
+    /// The watchdog that leads.
     pub watchdog_id: WatchdogId,
     /// Which process of it.
     #[serde(skip)]
@@ -95,7 +95,7 @@ pub enum DatabaseView {
     Down,
 }
 
-/// One watchdog.
+/// A watchdog, as `/status` shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct WatchdogView {
     /// Its id.
@@ -109,7 +109,7 @@ pub struct WatchdogView {
     pub advertise: String,
 }
 
-/// One node.
+/// A node, as `/status` shows it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct NodeView {
     /// Its id.
@@ -144,7 +144,7 @@ pub struct NodeView {
 /// Monitors of the whole cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct MonitorsView {
-    /// Active ones.
+    /// Monitors that are to run.
     pub active: u32,
     /// Active ones whose effective node holds a living lease.
     pub watched: u32,
@@ -161,7 +161,7 @@ pub struct MonitorsView {
 pub struct IncidentView {
     /// Kind and subject.
     pub key: String,
-    /// How bad.
+    /// Whether somebody is to get up for it.
     pub severity: Severity,
     /// Since when, by the database's clock.
     pub since: Wall,
@@ -172,9 +172,9 @@ pub struct IncidentView {
 pub struct WouldMove {
     /// From this node; `None`: new, or nobody's.
     pub from: Option<NodeId>,
-    /// How many.
+    /// How many monitors would be moved.
     pub monitors: u32,
-    /// Why.
+    /// Why they would be moved.
     pub reason: MoveReason,
 }
 

@@ -34,7 +34,7 @@ use errands::Errands;
 pub struct Identity {
     /// Its configured id.
     pub watchdog: WatchdogId,
-    /// This process.
+    /// Drawn anew by each process: the same watchdog, started again, has another.
     pub incarnation: Incarnation,
     /// Where it stands.
     pub zone: Zone,

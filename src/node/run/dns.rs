@@ -25,7 +25,7 @@ use crate::store::monitors::MonitorSpec;
 /// How long one server may take to answer once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks once.
+/// One run of a monitor of type `dns`.
 pub(super) async fn run(names: &Names, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let limit = spec::timeout(monitor);
     tokio::time::timeout(limit, ask(names, monitor, limit)).await.unwrap_or_else(|_| Err(Failure::timeout(limit)))
@@ -127,7 +127,7 @@ fn name_of(host: &str) -> Option<Name> {
     Name::from_labels(labels).ok().filter(|_| are_names)
 }
 
-/// Node's names.
+/// The name that Node.js has for a failure.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that grows; Node has one word for the rest")]
 fn code_name(code: ResponseCode) -> &'static str {
     match code {
@@ -208,7 +208,7 @@ fn judge(kind: RecordType, records: &[RData], conditions: &Conditions) -> Result
     Ok((msg, false))
 }
 
-/// A record.
+/// A record of an answer.
 struct DnsRecord {
     shown: String,
     /// What conditions look at.

@@ -13,7 +13,7 @@ use super::tls;
 /// A run that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// Why.
+    /// What the beat says, in Kuma's words where it has any.
     pub msg: String,
     /// The target answered, though not as it should, after so many milliseconds.
     pub ping_ms: Option<i64>,

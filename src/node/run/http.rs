@@ -36,9 +36,9 @@ const BEGINNING: usize = 64 * 1_024;
 /// What of an accepted answer somebody looks at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Wanted {
-    /// Its head.
+    /// Nothing but the head of the answer.
     Head,
-    /// Its body.
+    /// The body too, which is read to its end.
     Body,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Answer {
     pub(super) room: Held,
 }
 
-/// Asks once.
+/// One run of a monitor that asks over HTTP.
 pub(super) async fn run(clients: &Clients, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let answer = fetch(clients, monitor, Wanted::Head).await?;
     Ok(RunResult { response: answer.response, ..RunResult::up(answer.summary, answer.ping_ms) })

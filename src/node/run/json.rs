@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 /// Deeper than any answer that is monitored; reading, writing and letting go go as deep on a thread's stack.
 const DEPTH_MOST: usize = 512;
 
-/// A value.
+/// A value as JavaScript has it.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Script {
     /// `null`.
@@ -41,7 +41,7 @@ pub(super) struct NoJson {
     pub(super) at: usize,
 }
 
-/// `JSON.parse`.
+/// What `JSON.parse` makes of a text.
 pub(super) fn parse(text: &str) -> Result<Script, NoJson> {
     let mut reading = Reading { text, at: 0 };
     let value = reading.value(0)?;
@@ -124,7 +124,7 @@ impl Text {
 }
 
 impl Script {
-    /// `JSON.stringify`.
+    /// What `JSON.stringify` writes.
     pub(super) fn to_json(&self) -> String {
         let mut json = String::new();
         self.write(&mut json);
@@ -158,7 +158,7 @@ impl Script {
         }
     }
 
-    /// `String(value)`.
+    /// What `String(value)` writes.
     pub(super) fn to_text(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),

@@ -33,7 +33,7 @@ pub struct Query {
     pub path: String,
     /// How the outcome is compared.
     pub operator: String,
-    /// With what.
+    /// What the result is compared with.
     pub expected: Option<String>,
 }
 
@@ -158,7 +158,7 @@ fn query_value(expression: &str, data: &JValue) -> Result<JValue, String> {
 
 /// How an outcome is held against what is expected.
 enum Comparison {
-    /// As numbers.
+    /// Both sides are compared as numbers.
     Order(fn(&f64, &f64) -> bool),
     /// As texts, in `JSONata`.
     Texts(&'static str),

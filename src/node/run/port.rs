@@ -16,7 +16,7 @@ use crate::store::monitors::MonitorSpec;
 /// As long as Kuma waits: time for two retransmitted SYNs.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connects once.
+/// One run of a monitor of type `port`.
 pub(super) async fn run(names: &Names, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let host = spec::text(monitor.hostname.as_ref()).ok_or_else(|| Failure::target("no hostname is configured"))?;
     let port = monitor.port.filter(|&port| port > 0);

@@ -59,7 +59,7 @@ impl Program {
         Self { path: PathBuf::from("/proc/self/exe"), args: args.to_vec() }
     }
 
-    /// Another one.
+    /// A program at this path.
     pub fn at(path: impl Into<PathBuf>, args: &[&'static str]) -> Self {
         Self { path: path.into(), args: args.to_vec() }
     }
@@ -73,7 +73,7 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// None yet.
+    /// No process runs yet: the first query starts one.
     pub fn new(program: Program) -> Self {
         Self { program, places: Semaphore::new(WORKERS), idle: Mutex::default() }
     }

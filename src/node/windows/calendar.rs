@@ -66,7 +66,7 @@ pub enum WindowError {
     Days(String),
 }
 
-/// A window.
+/// When a maintenance window is on.
 #[derive(Clone, Debug)]
 pub struct Window {
     /// By its dates.

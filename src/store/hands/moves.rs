@@ -25,10 +25,10 @@ const AFFINITY: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id = m.id AND k
      LEFT JOIN (SELECT p.monitor_id, GROUP_CONCAT(p.value) AS tagged FROM tag g JOIN monitor_tag p ON p.tag_id = g.id \
      WHERE g.name = ? GROUP BY p.monitor_id) t ON t.monitor_id = m.id";
 
-/// Which monitors.
+/// How a request names the monitors that it is about.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Selection {
-    /// Exactly these.
+    /// Those with these ids.
     Ids(Vec<MonitorId>),
     /// Those with this tag.
     Tag(String),
@@ -36,7 +36,7 @@ pub enum Selection {
     FromNode(NodeId),
 }
 
-/// Where to.
+/// Where monitors are to be bound.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Place {
     /// To this node.
@@ -50,7 +50,7 @@ pub enum Place {
 pub enum Goal {
     /// To have their home on this node, and be there.
     Move {
-        /// The node.
+        /// The node that is to be their home.
         to: NodeId,
         /// Bound to it or not; `None`: as before.
         pin: Option<bool>,
@@ -75,7 +75,7 @@ impl Goal {
 /// A move or a pin.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HandMove {
-    /// Which monitors.
+    /// The monitors that it is about.
     pub which: Selection,
     /// What is asked of them.
     pub goal: Goal,
@@ -84,7 +84,7 @@ pub struct HandMove {
 /// What was asked of one monitor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Asked {
-    /// Which.
+    /// The monitor's id.
     pub id: MonitorId,
     /// Who runs it; `None`: nobody yet.
     pub from: Option<NodeId>,

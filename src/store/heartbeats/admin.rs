@@ -67,7 +67,7 @@ pub async fn get(store: &Store, name: &str) -> Result<Option<Heartbeat>, StoreEr
     Ok(locked(&mut lease, name, "").await?.map(|(heartbeat, _)| heartbeat))
 }
 
-/// By name.
+/// A page of the heartbeats in the order of their names.
 pub async fn list(
     store: &Store,
     state: Option<State>,

@@ -18,7 +18,7 @@ use crate::store::value::values;
 
 const ACT: &str = "read the heartbeats";
 
-/// The connection.
+/// The connection that all heartbeats are read on, or those that changed.
 pub struct CacheReader {
     session: Session,
     gaps: Gaps,

@@ -49,7 +49,7 @@ pub enum Judged {
 /// Pushes that are taken together.
 pub type Batch = Vec<Arrival>;
 
-/// The connection.
+/// The connection that pushes are committed on.
 pub struct IntakeConnection {
     session: Session,
     watchdog: WatchdogId,

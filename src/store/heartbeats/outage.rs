@@ -42,7 +42,7 @@ pub(super) struct Look {
     pub(super) since: Option<Wall>,
 }
 
-/// Looks.
+/// Reads when the watchdogs last proved that they can store pushes.
 pub(super) async fn look(session: &mut Session) -> Result<Look, StoreError> {
     let sql = looking(session.dialect());
     look_of(session.row(ACT, sql, vec![]).await?)

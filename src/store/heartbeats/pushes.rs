@@ -26,7 +26,7 @@ pub struct PushRow {
     pub duration_ms: Option<i64>,
     /// How it ended.
     pub exit_code: Option<i64>,
-    /// In words.
+    /// What the program said, for people.
     pub message: Option<String>,
     /// Who took it.
     pub watchdog_id: String,

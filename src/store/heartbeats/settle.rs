@@ -21,7 +21,7 @@ use crate::store::value::{Value, values};
 
 const ACT: &str = "settle heartbeats";
 
-/// The connection.
+/// The connection on which what is late is marked.
 pub struct SettleConnection {
     session: Session,
     gaps: Gaps,

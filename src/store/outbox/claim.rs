@@ -21,7 +21,7 @@ use crate::store::value::values;
 pub struct Claim {
     /// The message's id.
     pub notice: String,
-    /// Where to.
+    /// The channel that carries it.
     pub channel: String,
     /// What it tells.
     pub deliveries: Vec<i64>,
@@ -38,7 +38,7 @@ pub struct Claim {
 /// Whether a message may leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Begin {
-    /// Now.
+    /// The message may be sent now.
     Go,
     /// The claim ended: somebody else is at it.
     Lost,

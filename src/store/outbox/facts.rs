@@ -26,7 +26,7 @@ pub struct Fact {
     pub name: Option<String>,
     /// `critical` or `warning`.
     pub severity: String,
-    /// One sentence.
+    /// What is wrong, in one sentence.
     pub summary: String,
     /// Watchdogs that see it, of how many that may vote.
     pub votes: (u32, u32),

@@ -28,7 +28,7 @@ const MOST_HELD: usize = 5_000;
 /// How much waits for one channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Backlog {
-    /// Its name.
+    /// The channel's name.
     pub channel: String,
     /// Deliveries that wait.
     pub waiting: u64,

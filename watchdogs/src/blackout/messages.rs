@@ -17,7 +17,7 @@ pub const DATABASE: &str = "database";
 pub struct Line {
     /// What is told: [`DATABASE`], or a delivery that was waiting.
     pub topic: String,
-    /// Where.
+    /// The channel that it is told on.
     pub channel: String,
 }
 
@@ -82,11 +82,11 @@ pub struct Unanswered {
     pub line: Line,
     /// The channel that was asked to carry them.
     pub via: String,
-    /// How many.
+    /// How many of these messages were sent.
     pub times: u32,
 }
 
-/// What happened.
+/// What the machine is told, as it happens.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// All registered watchdogs that did not stop on purpose.
@@ -145,7 +145,7 @@ pub enum Doubt {
 pub enum Output {
     /// Ask this peer for its report.
     Ask(WatchdogId),
-    /// Tell people.
+    /// Tell this to people now.
     Speak(Speech),
     /// Keep this until it is entered: it was told, here or elsewhere.
     Keep(ToldLine),

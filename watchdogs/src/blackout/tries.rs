@@ -18,7 +18,7 @@ const PATIENCE: u32 = 2;
 pub struct Tries {
     failures: u32,
     unanswered: u32,
-    /// By others.
+    /// Copies that other watchdogs sent without an answer.
     elsewhere: u32,
     is_refused: bool,
 }

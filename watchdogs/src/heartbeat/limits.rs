@@ -32,7 +32,7 @@ const SLACK_MS: i64 = 2_000;
 /// A time in which no watchdog could take a push.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Gap {
-    /// Rises.
+    /// Higher for each later gap.
     pub id: i64,
     /// When one was last able to.
     pub began_at: Wall,

@@ -21,7 +21,7 @@ pub const ENOUGH_REFUSED_ALONE: u32 = 2;
 /// In which of the four ways it failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Failure {
-    /// For good.
+    /// The vendor refuses this message whenever it is sent.
     Refused,
     /// The vendor may take it later.
     Later,
@@ -55,7 +55,7 @@ pub enum Next {
     GiveUp,
 }
 
-/// Decides.
+/// What is done after a failure.
 pub fn next(failure: Failure, attempt: &Attempt) -> Next {
     match failure {
         Failure::Refused if attempt.items > 1 && attempt.refused_alone < ENOUGH_REFUSED_ALONE => {

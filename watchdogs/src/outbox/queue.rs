@@ -92,7 +92,7 @@ pub struct Parent {
     pub severity: Severity,
 }
 
-/// One message.
+/// A message that a channel is to be sent.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {

@@ -51,9 +51,9 @@ impl<'a> From<&'a ShardGroup> for Case<'a> {
 /// A step that is needed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Need<'a> {
-    /// Which.
+    /// Which of the four steps it is.
     pub step: Step,
-    /// Why.
+    /// Why the monitor needs it.
     pub reason: MoveReason,
     /// The one node it leads to; otherwise the least loaded.
     pub only: Option<&'a NodeId>,

@@ -79,19 +79,19 @@ pub enum Input {
 /// Which request failed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Request {
-    /// [`Output::ReadRow`].
+    /// What [`Output::ReadRow`] asked for.
     ReadRow,
-    /// [`Output::Register`].
+    /// What [`Output::Register`] asked for.
     Register,
-    /// [`Output::Renew`].
+    /// What [`Output::Renew`] asked for.
     Renew,
-    /// [`Output::ReadStamp`].
+    /// What [`Output::ReadStamp`] asked for.
     ReadStamp,
-    /// [`Output::ReadAssignments`].
+    /// What [`Output::ReadAssignments`] asked for.
     ReadAssignments,
-    /// [`Output::Acknowledge`].
+    /// What [`Output::Acknowledge`] asked for.
     Acknowledge,
-    /// [`Output::Release`].
+    /// What [`Output::Release`] asked for.
     Release,
 }
 

@@ -142,7 +142,7 @@ impl Clients {
         self.caller.headers()
     }
 
-    /// Asks once.
+    /// Sends one request; redirects are the caller's to follow.
     pub(super) async fn send(&self, monitor: &MonitorSpec, ask: &Ask) -> Result<Response, Failure> {
         let options = Options::of(monitor, ask);
         let mut url = ask.url.clone();

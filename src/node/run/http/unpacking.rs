@@ -60,7 +60,7 @@ fn pieces(
 /// What was begun.
 #[derive(Default)]
 enum Member {
-    /// Nothing yet.
+    /// No byte came yet.
     #[default]
     Nothing,
     Gzip(GzDecoder<Vec<u8>>),

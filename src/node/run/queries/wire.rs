@@ -40,7 +40,7 @@ pub(super) fn hear<T: DeserializeOwned>(socket: &mut impl Read) -> io::Result<Op
     Ok(Some((serde_json::from_slice(&question)?, body)))
 }
 
-/// Answers it.
+/// Writes an answer.
 pub(super) fn answer<T: Serialize>(socket: &mut impl Write, answer: &T) -> io::Result<()> {
     let answer = serde_json::to_vec(answer)?;
     socket.write_all(&length(&answer)?)?;

@@ -42,7 +42,7 @@ pub(super) struct Made {
 }
 
 request! {
-    struct NewApiKey {
+    pub(super) struct NewApiKey {
         /// Unique; the audit trail names it.
         name: Text<1, 100>,
         /// `read`: GET; `write`: monitors, heartbeats, acknowledgements too; `admin`: everything.

@@ -47,7 +47,7 @@ impl From<AuditRow> for DeedView {
 }
 
 request! {
-    struct TrailAsked {
+    pub(super) struct TrailAsked {
         /// `key/ops`, `cli/ada`, `w1/epoch 7`
         who: Option<Text<0, 200>>,
         /// `monitor.move`, `node.drain`, `decision` …

@@ -94,7 +94,7 @@ pub(super) async fn thaw(Admin(caller): Admin, context: Ctx) -> Result<Json<Free
 }
 
 request! {
-    struct OnlyShown {
+    pub(super) struct OnlyShown {
         /// Only show it
         dry_run: Option<Flag>,
     }

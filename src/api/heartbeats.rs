@@ -36,7 +36,7 @@ use crate::store::heartbeats::{self, Definition, Heartbeat};
 const OVERLAP_S: i64 = 86_400;
 
 request! {
-    struct HeartbeatsAsked {
+    pub(super) struct HeartbeatsAsked {
         /// Only those in this state
         state: Option<StateName>,
         ..page: PageAsked,
@@ -189,7 +189,7 @@ pub(super) async fn remove(
 
 request! {
     /// How a secret is replaced.
-    struct Rotation {
+    pub(super) struct Rotation {
         /// How long the old secret still holds; 0: not at all.
         overlap_s: Option<Whole<0, MOST_OVERLAP_S>> = OVERLAP_S,
     }

@@ -130,7 +130,7 @@ impl From<Incident> for IncidentView {
 }
 
 request! {
-    struct IncidentsAsked {
+    pub(super) struct IncidentsAsked {
         /// Those that are open, or those that are over
         open: Option<Flag>,
         /// A kind (`node`), or kind and subject (`node/node1`)
@@ -183,7 +183,7 @@ pub(super) async fn acknowledge(
 }
 
 request! {
-    struct ResolveIncident {
+    pub(super) struct ResolveIncident {
         /// Why, for whoever is told and for the audit trail.
         why: Text<1, 1_000>,
     }

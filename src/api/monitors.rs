@@ -36,7 +36,7 @@ pub(super) mod uptime;
 mod wait;
 
 request! {
-    struct MonitorsAsked {
+    pub(super) struct MonitorsAsked {
         /// Run by this node
         node: Option<Text<0, 50>>,
         /// At home on this node
@@ -123,7 +123,7 @@ impl Field for StateName {
 }
 
 request! {
-    struct SecretsAsked {
+    pub(super) struct SecretsAsked {
         /// Secrets too; for admins, and it stands in the audit trail
         secrets: Option<Flag>,
     }

@@ -70,7 +70,7 @@ struct Item {
 }
 
 request! {
-    struct MoveMonitor {
+    pub(super) struct MoveMonitor {
         /// Its new home.
         node_id: Text<1, 190>,
         /// Bound to it or not; left out: as before.
@@ -80,7 +80,7 @@ request! {
 
 request! {
     /// Exactly one of `ids`, `tag` and `from_node`.
-    struct MoveMonitors {
+    pub(super) struct MoveMonitors {
         /// Their new home.
         node_id: Text<1, 190>,
         /// Bound to it or not; left out: each as before.
@@ -90,7 +90,7 @@ request! {
 }
 
 request! {
-    struct PinMonitor {
+    pub(super) struct PinMonitor {
         /// Left out: where it runs.
         node_id: Option<Text<0, 190>>,
     }
@@ -98,7 +98,7 @@ request! {
 
 request! {
     /// Exactly one of `ids`, `tag` and `from_node`.
-    struct PinMonitors {
+    pub(super) struct PinMonitors {
         /// Left out: each where it runs.
         node_id: Option<Text<0, 190>>,
         ..which: Which,
@@ -107,7 +107,7 @@ request! {
 
 request! {
     /// Exactly one of `ids`, `tag` and `from_node`.
-    struct UnpinMonitors {
+    pub(super) struct UnpinMonitors {
         ..which: Which,
     }
 }

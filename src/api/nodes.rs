@@ -176,7 +176,7 @@ pub(super) async fn change(
 }
 
 request! {
-    struct DeletionAsked {
+    pub(super) struct DeletionAsked {
         /// Monitors at home on it are at home where they run
         rehome: Option<Flag>,
     }

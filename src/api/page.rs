@@ -3,7 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request::{Count, Flag, Text, request};
+use super::fields::Fields;
+use super::request::{Count, Flag, Property, Request, Text, request};
 use crate::store::Page;
 
 const DEFAULT_LIMIT: u32 = 100;
@@ -33,9 +34,17 @@ request! {
     }
 }
 
-request! {
-    /// A query that asks for nothing.
-    pub(super) struct Nothing {}
+/// A query that asks for nothing.
+pub(super) struct Nothing;
+
+impl Request for Nothing {
+    fn take(_: &mut Fields) -> Option<Self> {
+        Some(Self)
+    }
+
+    fn properties() -> Vec<Property> {
+        vec![]
+    }
 }
 
 /// The body of a list.

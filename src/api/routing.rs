@@ -22,7 +22,7 @@ pub(super) struct Pin {
 }
 
 request! {
-    struct PinRouting {
+    pub(super) struct PinRouting {
         node_id: Text<1, 190>,
     }
 }

@@ -73,7 +73,7 @@ impl From<Written> for Item {
 }
 
 request! {
-    struct BulkAsked {
+    pub(in crate::api) struct BulkAsked {
         /// Change those whose ref exists, in what is named
         upsert: Option<Flag>,
         /// Only say what would become of each

@@ -39,7 +39,7 @@ pub(in crate::api) async fn show_by_ref(
 }
 
 request! {
-    struct WaitAsked {
+    pub(in crate::api) struct WaitAsked {
         /// Answer after the first beat since, at most after this (`30s`)
         wait: Option<Wait>,
     }

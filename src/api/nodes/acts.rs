@@ -15,7 +15,7 @@ use crate::store::hands::{self, Drain, Outcome, Refusal};
 use crate::store::nodes;
 
 request! {
-    struct DrainNode {
+    pub(in crate::api) struct DrainNode {
         /// Pinned monitors go along, and return with the others.
         move_pinned: Option<Flag> = false,
     }

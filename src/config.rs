@@ -48,7 +48,7 @@ pub use self::channel::ChannelConfig;
 pub use self::cluster::ClusterConfig;
 pub use self::database::DatabaseConfig;
 pub use self::deadman::DeadmanConfig;
-pub use self::fault::Fault;
+pub use self::fault::ConfigFault;
 pub use self::node::NodeConfig;
 pub(crate) use self::shape::{ensure_id, parse_address, without_slash};
 pub use self::status::{Details, StatusConfig};
@@ -93,7 +93,7 @@ pub enum ConfigError {
         /// Which.
         file: PathBuf,
         /// At least one.
-        faults: Vec<Fault>,
+        faults: Vec<ConfigFault>,
     },
 }
 
@@ -268,7 +268,7 @@ impl Source {
             let known = SECTIONS.iter().map(|name| format!("[{name}]"));
             let known: Vec<String> = known.chain(ENTRIES.iter().map(|name| format!("[[{name}]]"))).collect();
             let problem = format!("unknown section; this version knows {}", known.join(", "));
-            faults.push(Fault {
+            faults.push(ConfigFault {
                 section: name.clone(),
                 entry: None,
                 key: None,

@@ -53,7 +53,7 @@ pub async fn run(deadman: Deadman, mut view: watch::Receiver<Arc<View>>, voice: 
                 let can_tell = !voice.ability().is_mute;
                 let is_well = can_tell && is_well(&view.borrow_and_update(), seen_at, clock::now(), &deadman);
                 if !is_well {
-                    tell(&mut was_told, Outcome::Silent);
+                    tell(&mut was_told, TurnOutcome::Silent);
                 } else if pings.is_empty() {
                     let (http, url) = (http.clone(), deadman.url.clone());
                     pings.spawn(async move { ping(&http, &url).await });
@@ -75,29 +75,29 @@ fn is_well(view: &View, seen_at: Mono, now: Mono, deadman: &Deadman) -> bool {
 
 /// What came of one turn.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Outcome {
+enum TurnOutcome {
     Pinged,
     Silent,
     Failed(String),
 }
 
-async fn ping(http: &reqwest::Client, url: &Url) -> Outcome {
+async fn ping(http: &reqwest::Client, url: &Url) -> TurnOutcome {
     match http.get(url.clone()).send().await {
-        Ok(answer) if answer.status().is_success() => Outcome::Pinged,
-        Ok(answer) => Outcome::Failed(format!("HTTP {}", answer.status().as_u16())),
-        Err(error) => Outcome::Failed(probe::reason(&error).to_string()),
+        Ok(answer) if answer.status().is_success() => TurnOutcome::Pinged,
+        Ok(answer) => TurnOutcome::Failed(format!("HTTP {}", answer.status().as_u16())),
+        Err(error) => TurnOutcome::Failed(probe::reason(&error).to_string()),
     }
 }
 
 /// Once per change: a dead-man that fails all night is one line.
-fn tell(last: &mut Option<Outcome>, outcome: Outcome) {
+fn tell(last: &mut Option<TurnOutcome>, outcome: TurnOutcome) {
     if last.as_ref() == Some(&outcome) {
         return;
     }
     match &outcome {
-        Outcome::Pinged => tracing::info!("the dead-man is pinged"),
-        Outcome::Silent => tracing::warn!("the dead-man is not pinged: this watchdog is not well"),
-        Outcome::Failed(reason) => tracing::warn!(reason, "the dead-man could not be pinged"),
+        TurnOutcome::Pinged => tracing::info!("the dead-man is pinged"),
+        TurnOutcome::Silent => tracing::warn!("the dead-man is not pinged: this watchdog is not well"),
+        TurnOutcome::Failed(reason) => tracing::warn!(reason, "the dead-man could not be pinged"),
     }
     *last = Some(outcome);
 }
@@ -212,9 +212,9 @@ mod tests {
     async fn a_refusal_is_told_without_the_address() {
         let (deadman, _) = outside(404).await;
         let http = channels::client().unwrap();
-        assert_eq!(ping(&http, &deadman.url).await, Outcome::Failed("HTTP 404".to_owned()));
+        assert_eq!(ping(&http, &deadman.url).await, TurnOutcome::Failed("HTTP 404".to_owned()));
         let nowhere: Url = "http://127.0.0.1:1/secret".parse().unwrap();
-        let Outcome::Failed(reason) = ping(&http, &nowhere).await else { panic!("nobody listens there") };
+        let TurnOutcome::Failed(reason) = ping(&http, &nowhere).await else { panic!("nobody listens there") };
         assert!(!reason.contains("secret"), "{reason}");
     }
 }

@@ -15,7 +15,7 @@ use crate::heartbeat::{body, is_name};
 use crate::node::run;
 use crate::node::spec::accepts_status;
 use crate::node::windows::calendar::Window;
-use crate::sender::answer::{Answer, judge};
+use crate::sender::answer::{WatchdogAnswer, judge};
 use crate::sender::push::{Push, Status};
 use crate::signature::{self, SignatureError};
 use crate::store::MonitorSpec;
@@ -129,7 +129,7 @@ fn push_answer(bytes: &[u8]) {
     let (code, rest) = line(bytes);
     let (retry_after, body) = line(rest);
     let status = code.trim().parse().ok().and_then(|code| http::StatusCode::from_u16(code).ok()).unwrap_or_default();
-    let answer = Answer { status, retry_after: Some(retry_after), location: None, body: body.to_vec() };
+    let answer = WatchdogAnswer { status, retry_after: Some(retry_after), location: None, body: body.to_vec() };
     let _ = judge(&answer, 1_763_800_000_250_001, NOW);
 }
 

@@ -32,7 +32,7 @@ pub type Columns = BTreeMap<String, Json>;
 
 /// Something that is wrong with one field.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
+pub struct FieldFault {
     /// Its name, as a client sends it.
     pub field: String,
     /// What is wrong and what to do.
@@ -41,7 +41,7 @@ pub struct Fault {
     pub is_conflict: bool,
 }
 
-impl Fault {
+impl FieldFault {
     /// Wrong by itself.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into(), is_conflict: false }

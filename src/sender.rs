@@ -20,7 +20,7 @@ use reqwest::Response;
 use thiserror::Error;
 use url::Url;
 
-use self::answer::{Answer, Verdict};
+use self::answer::{Verdict, WatchdogAnswer};
 use self::push::Push;
 use self::secret::Secret;
 use crate::clock;
@@ -196,7 +196,7 @@ pub fn address(watchdog: &Url, name: &str) -> Result<Url, SendError> {
 }
 
 /// The parts of an answer that are looked at. A body that breaks off is judged as far as it came: the status was said.
-async fn read(mut response: Response) -> Answer {
+async fn read(mut response: Response) -> WatchdogAnswer {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (status, retry_after, location) = (response.status(), header(RETRY_AFTER), header(LOCATION));
     let mut body = Vec::new();
@@ -206,7 +206,7 @@ async fn read(mut response: Response) -> Answer {
             break;
         }
     }
-    Answer { status, retry_after, location, body }
+    WatchdogAnswer { status, retry_after, location, body }
 }
 
 fn unreached(error: &reqwest::Error) -> String {

@@ -83,11 +83,11 @@ pub struct Credentials {
 struct ReadFiles {
     /// What is in force.
     texts: Texts,
-    fault: Option<Fault>,
+    fault: Option<UnusableFiles>,
 }
 
 #[derive(Debug)]
-struct Fault {
+struct UnusableFiles {
     problem: String,
     /// Seen twice, so it is none of a moment.
     is_told: bool,
@@ -192,10 +192,10 @@ impl Credentials {
 impl ReadFiles {
     fn note(&mut self, problem: String) {
         let was = self.fault.take().filter(|fault| fault.problem == problem);
-        if let Some(Fault { is_told: false, .. }) = was {
+        if let Some(UnusableFiles { is_told: false, .. }) = was {
             tracing::warn!(problem, "[tls] cannot take what its files hold now: what was read before stays in force");
         }
-        self.fault = Some(Fault { problem, is_told: was.is_some() });
+        self.fault = Some(UnusableFiles { problem, is_told: was.is_some() });
     }
 }
 

@@ -22,7 +22,7 @@ const MAX_SHOWN_CHARS: usize = 300;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
 /// What came back.
-pub(crate) struct Answer {
+pub(crate) struct VendorAnswer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// Without what must not be repeated.
@@ -35,7 +35,7 @@ pub(crate) fn json(request: RequestBuilder, body: &Value) -> RequestBuilder {
 }
 
 /// Sends a request; `secrets` are blotted out of what the answer says.
-pub(crate) async fn post(request: RequestBuilder, secrets: &[&str]) -> Result<Answer, DeliveryError> {
+pub(crate) async fn post(request: RequestBuilder, secrets: &[&str]) -> Result<VendorAnswer, DeliveryError> {
     let mut response = request.send().await.map_err(|error| not_answered(error, secrets))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
@@ -47,10 +47,10 @@ pub(crate) async fn post(request: RequestBuilder, secrets: &[&str]) -> Result<An
         }
     }
     body.truncate(MAX_ANSWER_BYTES);
-    Ok(Answer { status, headers, text: blot(&String::from_utf8_lossy(&body), secrets) })
+    Ok(VendorAnswer { status, headers, text: blot(&String::from_utf8_lossy(&body), secrets) })
 }
 
-impl Answer {
+impl VendorAnswer {
     /// As an error or `notify test` shows it.
     pub(crate) fn shown(&self) -> String {
         let text = clip(&self.text.split_whitespace().collect::<Vec<_>>().join(" "), MAX_SHOWN_CHARS);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::http::{self, Answer};
+use crate::http::{self, VendorAnswer};
 use crate::words::{self, Part, Story};
 use crate::{DeliveryError, Notice, Receipt, Secret};
 
@@ -111,7 +111,7 @@ struct PushbulletErrorBody {
     message: Option<String>,
 }
 
-fn refused(answer: &Answer, now_ms: i64) -> DeliveryError {
+fn refused(answer: &VendorAnswer, now_ms: i64) -> DeliveryError {
     let said = serde_json::from_str::<PushbulletError>(&answer.text).ok().map(|said| said.error);
     let code = said.as_ref().and_then(|error| error.code.as_deref());
     let message = said.as_ref().and_then(|error| error.message.as_deref()).unwrap_or(answer.text.trim());
@@ -136,7 +136,7 @@ fn refused(answer: &Answer, now_ms: i64) -> DeliveryError {
 }
 
 /// When the rate limit begins anew, in Unix seconds: <https://docs.pushbullet.com/#ratelimiting>
-fn reset(answer: &Answer, now_ms: i64) -> Option<std::time::Duration> {
+fn reset(answer: &VendorAnswer, now_ms: i64) -> Option<std::time::Duration> {
     let seconds = answer.headers.get("X-Ratelimit-Reset")?.to_str().ok()?.trim().parse().ok()?;
     Some(http::until(Timestamp::from_second(seconds).ok()?, now_ms))
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::http::{self, Answer};
+use crate::http::{self, VendorAnswer};
 use crate::words::{self, Story, Tone};
 use crate::{DeliveryError, EventKind, Item, Notice, Receipt, Secret};
 
@@ -180,7 +180,7 @@ async fn send_to_webhook(url: &Url, calls: &[Call], http: &Client, now_ms: i64) 
     Ok(Receipt { answer: said, ..Receipt::default() })
 }
 
-fn ensure_taken(answer: &Answer, now_ms: i64) -> Result<(), DeliveryError> {
+fn ensure_taken(answer: &VendorAnswer, now_ms: i64) -> Result<(), DeliveryError> {
     if !answer.status.is_success() {
         return Err(answer.refusal(now_ms));
     }
@@ -274,7 +274,7 @@ impl Bot<'_> {
         }
     }
 
-    async fn call(&self, method: &str, body: &Value) -> Result<(SlackAnswer, Answer), DeliveryError> {
+    async fn call(&self, method: &str, body: &Value) -> Result<(SlackAnswer, VendorAnswer), DeliveryError> {
         let url = format!("{}/{method}", self.api_url.as_str().trim_end_matches('/'));
         let request = http::json(self.http.post(url).bearer_auth(self.token), body);
         let answer = http::post(request, &[self.token]).await?;
@@ -292,7 +292,7 @@ impl Bot<'_> {
     }
 
     /// Slack refuses with 200 and a word.
-    fn refused(&self, method: &str, word: &str, answer: &Answer) -> DeliveryError {
+    fn refused(&self, method: &str, word: &str, answer: &VendorAnswer) -> DeliveryError {
         let reason = format!("{method} refused: {word}{}", advice(word));
         let after = http::retry_after(&answer.headers, self.now_ms);
         match word {

@@ -17,7 +17,7 @@ use super::problem::{ApiError, Problem};
 use super::request::{Asked, Flag, request};
 use super::status;
 use crate::store::Store;
-use crate::store::hands::{self, Outcome, Refusal};
+use crate::store::hands::{self, HandOutcome, Refusal};
 
 /// Plans made anew because something moved meanwhile; after that the caller is told.
 const ATTEMPTS: u32 = 3;
@@ -121,9 +121,9 @@ pub(super) async fn rebalance(
             return shown(store, plan, true).await;
         }
         match hands::rebalance(store, seen.stamp.generation, &plan.moves, &by).await? {
-            Outcome::Done(()) => return shown(store, plan, false).await,
-            Outcome::Refused(Refusal::Outdated) if attempt < ATTEMPTS => {}
-            Outcome::Refused(refusal) => return Err(refused(refusal)),
+            HandOutcome::Done(()) => return shown(store, plan, false).await,
+            HandOutcome::Refused(Refusal::Outdated) if attempt < ATTEMPTS => {}
+            HandOutcome::Refused(refusal) => return Err(refused(refusal)),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::page::{Items, PageAsked};
 use super::problem::{ApiError, Problem};
 use super::request::{Asked, Field, Flag, Shape, Text, request};
 use super::{Context, Ctx, channels};
-use crate::monitor::{Draft, Fault, Table};
+use crate::monitor::{Draft, FieldFault, Table};
 use crate::store::audit::{self, Deed};
 use crate::store::monitors::{self, MonitorFilter, MonitorState, MonitorView, Target, Wish};
 use crate::store::{BeatStatus, LastBeat, Store};
@@ -223,10 +223,10 @@ async fn read(context: &Context, sent: &Map<String, Value>) -> Result<Draft, Api
 }
 
 /// The fields that can be read, and what is wrong with the others.
-fn read_what_can_be(sent: &Map<String, Value>, table: &Table, channels: &[String]) -> (Draft, Vec<Fault>) {
+fn read_what_can_be(sent: &Map<String, Value>, table: &Table, channels: &[String]) -> (Draft, Vec<FieldFault>) {
     let (draft, mut faults) = Draft::read_what_can_be(sent, table);
     let named = draft.channels.as_deref().unwrap_or_default();
-    faults.extend(channels::fault(named, channels).map(|message| Fault::new("channels", message)));
+    faults.extend(channels::fault(named, channels).map(|message| FieldFault::new("channels", message)));
     (draft, faults)
 }
 

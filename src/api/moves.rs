@@ -19,7 +19,9 @@ use super::fields::Fields;
 use super::nodes::refusal::refused;
 use super::problem::{ApiError, Problem};
 use super::request::{Field, Flag, Property, Request, Sent, SentOrNot, Shape, Text, request};
-use crate::store::hands::{self, Asked, Goal, HandMove, MovedByHand, Outcome, Place, Refusal, Selection, WhyNot};
+use crate::store::hands::{
+    self, Asked, Goal, HandMove, HandOutcome, MovedByHand, PinPlace, Refusal, Selection, WhyNot,
+};
 use crate::store::{Store, monitors};
 
 /// Monitors that one request names.
@@ -261,11 +263,13 @@ async fn one(context: &Ctx, id: MonitorId, goal: Goal, by: &str) -> Accepted<Sta
     let store = &context.state.store;
     let wish = HandMove { which: Selection::Ids(vec![id]), goal };
     match hands::move_by_hand(store, &wish, by).await? {
-        Outcome::Done(_) => Ok((StatusCode::ACCEPTED, Json(standing(store, id).await?))),
-        Outcome::Refused(Refusal::Impossible(faults)) if faults.iter().any(|fault| fault.why == WhyNot::Unknown) => {
+        HandOutcome::Done(_) => Ok((StatusCode::ACCEPTED, Json(standing(store, id).await?))),
+        HandOutcome::Refused(Refusal::Impossible(faults))
+            if faults.iter().any(|fault| fault.why == WhyNot::Unknown) =>
+        {
             Err(ApiError::not_found("monitor", &id.to_string()))
         }
-        Outcome::Refused(refusal) => Err(refused(refusal)),
+        HandOutcome::Refused(refusal) => Err(refused(refusal)),
     }
 }
 
@@ -288,8 +292,8 @@ fn monitor_id(text: &str) -> Result<MonitorId, ApiError> {
 
 async fn many(context: &Ctx, which: Selection, goal: Goal, by: &str) -> Accepted<Moves> {
     match hands::move_by_hand(&context.state.store, &HandMove { which, goal }, by).await? {
-        Outcome::Done(done) => Ok((StatusCode::ACCEPTED, Json(done.into()))),
-        Outcome::Refused(refusal) => Err(refused(refusal)),
+        HandOutcome::Done(done) => Ok((StatusCode::ACCEPTED, Json(done.into()))),
+        HandOutcome::Refused(refusal) => Err(refused(refusal)),
     }
 }
 
@@ -298,7 +302,7 @@ fn move_to(node_id: String, pin: Option<bool>) -> Goal {
 }
 
 fn pin_to(node_id: Option<String>) -> Goal {
-    Goal::Pin(node_id.map_or(Place::WhereItRuns, |node| Place::Node(NodeId::from(node))))
+    Goal::Pin(node_id.map_or(PinPlace::WhereItRuns, |node| PinPlace::Node(NodeId::from(node))))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::auth::{Admin, Reader};
 use super::nodes::refusal::refused;
 use super::problem::ApiError;
 use super::request::{Sent, Text, request};
-use crate::store::hands::{self, Outcome};
+use crate::store::hands::{self, HandOutcome};
 
 /// Where people's traffic goes.
 #[derive(Serialize, ToSchema)]
@@ -44,8 +44,8 @@ pub(super) async fn pin(
 ) -> Result<Json<Pin>, ApiError> {
     let node = NodeId::from(asked.node_id);
     match hands::pin_routing(&context.state.store, &node, &caller.who()).await? {
-        Outcome::Done(_) => Ok(Json(Pin { node_id: Some(node) })),
-        Outcome::Refused(refusal) => Err(refused(refusal)),
+        HandOutcome::Done(_) => Ok(Json(Pin { node_id: Some(node) })),
+        HandOutcome::Refused(refusal) => Err(refused(refusal)),
     }
 }
 

@@ -172,7 +172,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::support::{Answer, Surface, view};
+    use crate::api::support::{Surface, TestAnswer, view};
     use crate::config::Details;
     use crate::tls::tests::Office;
     use crate::voice::tests::lost;
@@ -272,7 +272,7 @@ mod tests {
     #[tokio::test]
     async fn where_details_need_a_key_a_stranger_sees_the_colour_only() {
         let surface = Surface::showing(view()).await.with_details(Details::Key);
-        let seen = |answer: Answer| answer.json().as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        let seen = |answer: TestAnswer| answer.json().as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
         assert_eq!(seen(surface.get("/status").await), BTreeSet::from(["checked_at", "status"].map(str::to_owned)));
         let key = surface.key("read").await;
         assert!(seen(surface.send("GET", "/status", Some(&key), "").await).contains("nodes"));

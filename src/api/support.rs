@@ -45,13 +45,13 @@ pub(super) struct Surface {
 }
 
 /// What came back.
-pub(super) struct Answer {
+pub(super) struct TestAnswer {
     pub(super) code: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
 
-impl Answer {
+impl TestAnswer {
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
@@ -189,17 +189,17 @@ impl Surface {
         self.state.store.watch(identity).await.unwrap()
     }
 
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> TestAnswer {
         self.send("GET", path, None, "").await
     }
 
-    pub(super) async fn send(&self, method: &str, path: &str, key: Option<&str>, body: &str) -> Answer {
+    pub(super) async fn send(&self, method: &str, path: &str, key: Option<&str>, body: &str) -> TestAnswer {
         let bearer = key.map(|key| format!("Bearer {key}"));
         let headers: Vec<(&str, &str)> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
         self.send_with(method, path, &headers, body).await
     }
 
-    pub(super) async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(super) async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TestAnswer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -208,7 +208,7 @@ impl Surface {
         let response = router.oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { code: parts.status.as_u16(), headers: parts.headers, body }
+        TestAnswer { code: parts.status.as_u16(), headers: parts.headers, body }
     }
 }
 

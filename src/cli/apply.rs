@@ -50,7 +50,7 @@ pub(super) struct Args {
 
 /// Something that is wrong with the file.
 #[derive(Clone, Debug, PartialEq)]
-struct Fault {
+struct FileFault {
     line: usize,
     /// Empty: the file as a whole.
     field: String,
@@ -63,7 +63,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let document = document::read(&text).map_err(|faults| complain(&args.file, &faults))?;
     if args.prune && document.set.is_none() {
         let words = "--prune needs to know which are this file's: begin it with `set: NAME`".to_owned();
-        return Err(complain(&args.file, &[Fault::new(1, "set", words)]));
+        return Err(complain(&args.file, &[FileFault::new(1, "set", words)]));
     }
     let client = args.output.client()?;
     let there = read_there(&client, &document).await?;
@@ -110,7 +110,7 @@ async fn list(client: &Client, path: &str) -> anyhow::Result<Vec<Value>> {
 }
 
 /// Each with its line, as compilers say it, so that editors find it.
-fn complain(file: &Path, faults: &[Fault]) -> anyhow::Error {
+fn complain(file: &Path, faults: &[FileFault]) -> anyhow::Error {
     for fault in faults {
         let field = if fault.field.is_empty() { String::new() } else { format!("{}: ", fault.field) };
         print::complaint(format!("{}:{}: {field}{}", file.display(), fault.line, fault.message));
@@ -120,7 +120,7 @@ fn complain(file: &Path, faults: &[Fault]) -> anyhow::Error {
     anyhow!("{things} wrong with {}", file.display())
 }
 
-impl Fault {
+impl FileFault {
     fn new(line: usize, field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { line, field: field.into(), message: message.into() }
     }

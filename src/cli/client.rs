@@ -59,7 +59,7 @@ pub(super) struct Request<'a> {
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ApiAnswer {
     pub(super) status: StatusCode,
     pub(super) etag: Option<String>,
     pub(super) body: Value,
@@ -101,14 +101,14 @@ impl Client {
     }
 
     /// Asks as told; the caller looks at the status.
-    pub(super) async fn send(&self, request: Request<'_>) -> anyhow::Result<Answer> {
+    pub(super) async fn send(&self, request: Request<'_>) -> anyhow::Result<ApiAnswer> {
         let response = self.reach(&request).await?;
         let status = response.status();
         let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         let answer = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text) };
         if let Ok(body) = answer {
-            return Ok(Answer { status, etag, body });
+            return Ok(ApiAnswer { status, etag, body });
         }
         let whom = self.whom();
         bail!("{whom} does not answer as a komainu watchdog does (HTTP {status}); is KOMAINU_URL right?")

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use self::backup::{Backup, Imported};
 use super::client::Client;
-use super::monitors::bulk::{self, Act, Fault, Fields, Outcome};
+use super::monitors::bulk::{self, Act, BulkOutcome, Fields, ItemFault};
 use super::output::OutputArgs;
 use super::{monitors, print};
 
@@ -83,8 +83,8 @@ async fn rehearse(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let reasons = match bulk::rehearse(client, &items(&wanted, known)).await? {
-        Outcome::Done(_) => BTreeMap::new(),
-        Outcome::Refused(faults) => reasons(faults),
+        BulkOutcome::Done(_) => BTreeMap::new(),
+        BulkOutcome::Refused(faults) => reasons(faults),
     };
     for (at, one) in wanted.iter().enumerate() {
         match reasons.get(&at) {
@@ -113,7 +113,7 @@ async fn write(
     // What is refused is left out and the rest tried again; each round is shorter, so this ends.
     while !wanted.is_empty() {
         match bulk::upsert(client, &items(&wanted, &known)).await? {
-            Outcome::Done(done) => {
+            BulkOutcome::Done(done) => {
                 for done in &done {
                     match done.act {
                         Act::Created => report.created += 1,
@@ -123,7 +123,7 @@ async fn write(
                 }
                 break;
             }
-            Outcome::Refused(faults) => {
+            BulkOutcome::Refused(faults) => {
                 let reasons = reasons(faults);
                 let name = |at: &usize| wanted.get(*at).map(|one| one.name.clone()).unwrap_or_default();
                 report.refused.extend(reasons.iter().map(|(at, reason)| (name(at), reason.clone())));
@@ -140,7 +140,7 @@ async fn write(
 }
 
 /// In words, by item; fields at fault for the same reason are named together.
-fn reasons(faults: Vec<Fault>) -> BTreeMap<usize, String> {
+fn reasons(faults: Vec<ItemFault>) -> BTreeMap<usize, String> {
     let mut items: BTreeMap<usize, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for fault in faults {
         items.entry(fault.item).or_default().entry(fault.message).or_default().push(fault.field);

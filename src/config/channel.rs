@@ -7,7 +7,7 @@ use komainu_notifiers::Settings;
 use serde::Deserialize;
 
 use super::entry::Entry;
-use super::fault::{Faults, Place};
+use super::fault::{Faults, FieldPlace};
 use super::shape;
 
 mod mail;
@@ -53,7 +53,7 @@ pub(super) fn resolve(entries: Vec<Entry>, folder: &Path, faults: &mut Faults) -
     let mut channels = Vec::new();
     for mut entry in entries {
         let label = entry.label();
-        let place = Place { section: "channel", entry: Some(&label) };
+        let place = FieldPlace { section: "channel", entry: Some(&label) };
         let Some(head) = entry.take::<Head>(&SHARED, faults) else { continue };
         faults.note(place, "name", shape::ensure_id(&head.name));
         if !names.insert(head.name.clone()) {
@@ -67,7 +67,7 @@ pub(super) fn resolve(entries: Vec<Entry>, folder: &Path, faults: &mut Faults) -
         }
     }
     for (name, fallback) in &fallbacks {
-        let place = Place { section: "channel", entry: Some(name) };
+        let place = FieldPlace { section: "channel", entry: Some(name) };
         if name == fallback {
             faults.add(place, "fallback", "must be another channel than the one that fails");
         } else if !names.contains(fallback) {
@@ -84,7 +84,7 @@ pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> S
     format!("no [[channel]] has the name \"{name}\"; {known}")
 }
 
-fn settings(kind: Type, entry: Entry, place: Place<'_>, folder: &Path, faults: &mut Faults) -> Option<Settings> {
+fn settings(kind: Type, entry: Entry, place: FieldPlace<'_>, folder: &Path, faults: &mut Faults) -> Option<Settings> {
     match kind {
         Type::Slack => {
             entry.read::<slack::Section>(&SHARED, faults)?.resolve(place, folder, faults).map(Settings::Slack)

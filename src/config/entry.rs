@@ -7,7 +7,7 @@ use figment::Figment;
 use figment::value::{Dict, Value};
 use serde::de::DeserializeOwned;
 
-use super::fault::{Faults, Place, describe};
+use super::fault::{Faults, FieldPlace, describe};
 
 /// One entry, as it stands in the file.
 pub(super) struct Entry {
@@ -61,7 +61,7 @@ impl Entry {
     }
 
     fn convert<T: DeserializeOwned>(&self, keys: Dict, shared: &[&str], faults: &mut Faults) -> Option<T> {
-        let place = Place { section: self.section, entry: Some(&self.label) };
+        let place = FieldPlace { section: self.section, entry: Some(&self.label) };
         match Value::from(keys).deserialize() {
             Ok(section) => Some(section),
             Err(error) => {

@@ -11,14 +11,14 @@ const SECRETS: [&str; 8] = ["key", "url", "webhook_url", "bot_token", "token", "
 
 /// Where something is configured: a section, or one entry of a section that there may be several of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct FieldPlace<'a> {
     /// Without brackets.
     pub(super) section: &'a str,
     /// Its name, or its number in the file: `#2`.
     pub(super) entry: Option<&'a str>,
 }
 
-impl<'a> From<&'a str> for Place<'a> {
+impl<'a> From<&'a str> for FieldPlace<'a> {
     fn from(section: &'a str) -> Self {
         Self { section, entry: None }
     }
@@ -26,7 +26,7 @@ impl<'a> From<&'a str> for Place<'a> {
 
 /// One thing to mend.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
+pub struct ConfigFault {
     /// The section's name, without brackets.
     pub section: String,
     /// Which of several, where a section is written in double brackets.
@@ -39,7 +39,7 @@ pub struct Fault {
     pub problem: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.entry {
             Some(entry) => write!(f, "[[{}]] {entry}", self.section)?,
@@ -57,24 +57,24 @@ impl fmt::Display for Fault {
 
 /// The faults found so far.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<Fault>);
+pub(super) struct Faults(Vec<ConfigFault>);
 
 impl Faults {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn push(&mut self, fault: Fault) {
+    pub(super) fn push(&mut self, fault: ConfigFault) {
         self.0.push(fault);
     }
 
-    pub(super) fn extend(&mut self, faults: impl Iterator<Item = Fault>) {
+    pub(super) fn extend(&mut self, faults: impl Iterator<Item = ConfigFault>) {
         self.0.extend(faults);
     }
 
-    pub(super) fn add<'a>(&mut self, place: impl Into<Place<'a>>, key: &str, problem: impl Into<String>) {
+    pub(super) fn add<'a>(&mut self, place: impl Into<FieldPlace<'a>>, key: &str, problem: impl Into<String>) {
         let place = place.into();
-        self.push(Fault {
+        self.push(ConfigFault {
             section: place.section.to_owned(),
             entry: place.entry.map(str::to_owned),
             key: Some(key.to_owned()),
@@ -86,7 +86,7 @@ impl Faults {
     /// Keeps a value that was read, or the reason why it was not.
     pub(super) fn note<'a, T, E: fmt::Display>(
         &mut self,
-        place: impl Into<Place<'a>>,
+        place: impl Into<FieldPlace<'a>>,
         key: &str,
         result: Result<T, E>,
     ) -> Option<T> {
@@ -98,13 +98,13 @@ impl Faults {
         self.0.iter().any(|fault| fault.section == section)
     }
 
-    pub(super) fn into_found(self) -> Vec<Fault> {
+    pub(super) fn into_found(self) -> Vec<ConfigFault> {
         self.0
     }
 }
 
 /// All faults of a file, one a line.
-pub(super) fn list(file: &Path, faults: &[Fault]) -> String {
+pub(super) fn list(file: &Path, faults: &[ConfigFault]) -> String {
     let file = file.display();
     match faults {
         [only] => format!("{file}: {only}"),
@@ -118,7 +118,7 @@ pub(super) fn origin(metadata: Option<&Metadata>) -> Option<&'static str> {
 }
 
 /// One of figment's errors about a section, in our words. `shared` are keys that were read before the others.
-pub(super) fn describe(place: Place<'_>, shared: &[&str], error: &Error) -> Fault {
+pub(super) fn describe(place: FieldPlace<'_>, shared: &[&str], error: &Error) -> ConfigFault {
     let path: Vec<&str> = error.path.iter().map(String::as_str).filter(|part| *part != place.section).collect();
     let (key, problem) = match &error.kind {
         Kind::UnknownField(field, known) => {
@@ -147,7 +147,7 @@ pub(super) fn describe(place: Place<'_>, shared: &[&str], error: &Error) -> Faul
         | Kind::Unsupported(_)
         | Kind::UnsupportedKey(..)) => (key_of(&path), other.to_string()),
     };
-    Fault {
+    ConfigFault {
         section: place.section.to_owned(),
         entry: place.entry.map(str::to_owned),
         key,

@@ -7,7 +7,7 @@ use komainu_notifiers::Secret;
 use serde::Deserialize;
 
 use super::entry::Entry;
-use super::fault::{Faults, Place};
+use super::fault::{Faults, FieldPlace};
 use super::{secret, shape};
 
 /// Longest name of a heartbeat.
@@ -28,7 +28,7 @@ pub(super) fn resolve(entries: Vec<Entry>, folder: &Path, faults: &mut Faults) -
     let mut secrets = BTreeMap::new();
     for entry in entries {
         let label = entry.label();
-        let place = Place { section: "heartbeat", entry: Some(&label) };
+        let place = FieldPlace { section: "heartbeat", entry: Some(&label) };
         let Some(section) = entry.read::<Section>(&[], faults) else { continue };
         faults.note(place, "name", ensure_name(&section.name));
         let fixed = secret::Secret { place, name: "secret", inline: section.secret, file: section.secret_file };

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::ChannelConfig;
 use super::channel::unknown;
 use super::entry::Entry;
-use super::fault::{Faults, Place};
+use super::fault::{Faults, FieldPlace};
 
 /// Longer, and people would read old news: what waits is not told yet.
 const MAX_GROUP_WAIT: Duration = Duration::from_secs(300);
@@ -54,7 +54,7 @@ pub(super) fn resolve(entries: Vec<Entry>, channels: &[ChannelConfig], faults: &
 
 fn resolve_one(entry: Entry, known: &[String], faults: &mut Faults) -> Option<Route> {
     let label = entry.label();
-    let place = Place { section: "route", entry: Some(&label) };
+    let place = FieldPlace { section: "route", entry: Some(&label) };
     let section: Section = entry.read(&[], faults)?;
     if section.channels.is_empty() {
         faults.add(place, "channels", "names no channel");

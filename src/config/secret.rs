@@ -3,12 +3,12 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use super::fault::{Faults, Place};
+use super::fault::{Faults, FieldPlace};
 use crate::byte_order_mark;
 
 /// `x` and `x_file` of one section.
 pub(super) struct Secret<'a> {
-    pub(super) place: Place<'a>,
+    pub(super) place: FieldPlace<'a>,
     pub(super) name: &'a str,
     pub(super) inline: Option<String>,
     pub(super) file: Option<PathBuf>,

@@ -41,7 +41,7 @@ const PROOF: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What became of a push; `Err`: nobody knows, or it was not taken.
-pub(super) type Outcome = Result<Judged, Unstored>;
+pub(super) type PushOutcome = Result<Judged, Unstored>;
 
 /// The push was not stored, as far as this watchdog knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +49,7 @@ pub(super) struct Unstored;
 
 pub(super) struct Job {
     arrival: Arrival,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<PushOutcome>,
 }
 
 /// Where pushes are handed in.
@@ -61,7 +61,7 @@ pub(super) fn channel() -> (Intake, mpsc::Receiver<Job>) {
 }
 
 impl Intake {
-    pub(super) async fn take(&self, arrival: Arrival) -> Outcome {
+    pub(super) async fn take(&self, arrival: Arrival) -> PushOutcome {
         let (answer, outcome) = oneshot::channel();
         self.0.try_send(Job { arrival, answer }).map_err(|_| Unstored)?;
         match tokio::time::timeout(PATIENCE, outcome).await {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 use super::rules;
 use super::table::Table;
 use super::value::{self, kind};
-use super::{Columns, Fault};
+use super::{Columns, FieldFault};
 
 /// Nothing that is not named here is changed.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -45,7 +45,7 @@ const NAME_CHARS: usize = 100;
 
 impl Draft {
     /// The fields that can be read, and what is wrong with the others: for judging the rest of it too.
-    pub fn read_what_can_be(fields: &Map<String, Json>, table: &Table) -> (Self, Vec<Fault>) {
+    pub fn read_what_can_be(fields: &Map<String, Json>, table: &Table) -> (Self, Vec<FieldFault>) {
         let mut draft = Self::default();
         let mut faults = vec![];
         for (field, sent) in fields {
@@ -53,19 +53,19 @@ impl Draft {
                 Some(taken) => taken,
                 None => draft.take_column(field, sent, table),
             };
-            faults.extend(taken.err().map(|message| Fault::new(field, message)));
+            faults.extend(taken.err().map(|message| FieldFault::new(field, message)));
         }
         faults.extend(draft.parent_fault(table));
         (draft, faults)
     }
 
-    fn parent_fault(&self, table: &Table) -> Option<Fault> {
+    fn parent_fault(&self, table: &Table) -> Option<FieldFault> {
         self.parent_ref.as_ref()?;
         if table.column("parent").is_none() {
-            return Some(Fault::new("parent_ref", "this database's table `monitor` has no column `parent`"));
+            return Some(FieldFault::new("parent_ref", "this database's table `monitor` has no column `parent`"));
         }
         let is_named_twice = self.columns.get("parent").is_some_and(|parent| !parent.is_null());
-        is_named_twice.then(|| Fault::new("parent_ref", "name the group by parent or by parent_ref, not by both"))
+        is_named_twice.then(|| FieldFault::new("parent_ref", "name the group by parent or by parent_ref, not by both"))
     }
 
     /// `None`: it is none of komainu's own.

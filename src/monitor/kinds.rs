@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::{Columns, Fault, text};
+use super::{Columns, FieldFault, text};
 
 /// A type.
 struct Rules {
@@ -124,7 +124,7 @@ pub(super) fn needs(kind: &str) -> &'static [&'static str] {
 }
 
 /// What does not fit together in a whole row.
-pub(super) fn judge(row: &Columns) -> Vec<Fault> {
+pub(super) fn judge(row: &Columns) -> Vec<FieldFault> {
     let kind = text(row, "type").unwrap_or_default();
     let mut faults = missing(row, kind);
     faults.extend(address(row, kind));
@@ -135,7 +135,7 @@ pub(super) fn judge(row: &Columns) -> Vec<Fault> {
     faults
 }
 
-fn missing(row: &Columns, kind: &str) -> Vec<Fault> {
+fn missing(row: &Columns, kind: &str) -> Vec<FieldFault> {
     let mut needs = needs(kind).to_vec();
     match (kind, text(row, "subtype"), text(row, "mqtt_check_type"), text(row, "snmp_version")) {
         ("globalping", Some("http"), _, _) => needs.push("url"),
@@ -152,10 +152,10 @@ fn missing(row: &Columns, kind: &str) -> Vec<Fault> {
         Some(Json::Null | Json::Array(_) | Json::Object(_)) | None => false,
     };
     let absent = needs.into_iter().filter(|column| !is_there(column));
-    absent.map(|column| Fault::new(column, format!("is missing: a monitor of type {kind} needs it"))).collect()
+    absent.map(|column| FieldFault::new(column, format!("is missing: a monitor of type {kind} needs it"))).collect()
 }
 
-fn address(row: &Columns, kind: &str) -> Option<Fault> {
+fn address(row: &Columns, kind: &str) -> Option<FieldFault> {
     let schemes = match kind {
         "http" | "keyword" | "json-query" | "real-browser" => WEB,
         "globalping" if text(row, "subtype") == Some("http") => WEB,
@@ -165,11 +165,11 @@ fn address(row: &Columns, kind: &str) -> Option<Fault> {
     let url = Url::parse(text(row, "url")?).ok()?;
     let [plain, secure] = schemes;
     (!schemes.contains(&url.scheme()))
-        .then(|| Fault::new("url", format!("must begin with {plain}:// or {secure}://, not {}:", url.scheme())))
+        .then(|| FieldFault::new("url", format!("must begin with {plain}:// or {secure}://, not {}:", url.scheme())))
 }
 
 /// Whatever stands around a host, nobody takes off: such a monitor would be down for ever.
-fn host(row: &Columns, kind: &str) -> Option<Fault> {
+fn host(row: &Columns, kind: &str) -> Option<FieldFault> {
     let host = text(row, "hostname").filter(|_| needs(kind).contains(&"hostname") || kind == "globalping")?;
     let has_scheme = host.contains("://");
     let is_bad = match kind {
@@ -183,14 +183,14 @@ fn host(row: &Columns, kind: &str) -> Option<Fault> {
     let url = if has_scheme { Url::parse(host) } else { Url::parse(&format!("tcp://{host}")) };
     let meant = url.ok().and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned()));
     let hint = meant.map(|meant| format!(": write {meant}")).unwrap_or_default();
-    is_bad.then(|| Fault::new("hostname", format!("must be a host name or an IP address and nothing else{hint}")))
+    is_bad.then(|| FieldFault::new("hostname", format!("must be a host name or an IP address and nothing else{hint}")))
 }
 
 fn has_port(host: &str) -> bool {
     host.contains(':') && host.parse::<IpAddr>().is_err()
 }
 
-fn authentication(row: &Columns) -> Vec<Fault> {
+fn authentication(row: &Columns) -> Vec<FieldFault> {
     let Some(method) = text(row, "auth_method") else { return vec![] };
     let needs: &[&str] = match method {
         // An empty user is one: tokens are often sent as the password alone.
@@ -202,26 +202,29 @@ fn authentication(row: &Columns) -> Vec<Fault> {
         _ => &[],
     };
     let absent = needs.iter().filter(|column| text(row, column).is_none());
-    absent.map(|column| Fault::new(*column, format!("is missing: auth_method {method} needs it"))).collect()
+    absent.map(|column| FieldFault::new(*column, format!("is missing: auth_method {method} needs it"))).collect()
 }
 
 /// Kuma parses a body that is not said to be something else as JSON, and is down when it is none.
-fn body(row: &Columns, kind: &str) -> Option<Fault> {
+fn body(row: &Columns, kind: &str) -> Option<FieldFault> {
     let is_sent = matches!(kind, "http" | "keyword" | "json-query");
     let is_json = matches!(text(row, "http_body_encoding"), None | Some("json"));
     let body = text(row, "body").filter(|_| is_sent && is_json)?;
     let error = serde_json::from_str::<serde::de::IgnoredAny>(body).err()?;
-    Some(Fault::new("body", format!("is no JSON ({error}); set http_body_encoding to xml or form for another kind")))
+    Some(FieldFault::new(
+        "body",
+        format!("is no JSON ({error}); set http_body_encoding to xml or form for another kind"),
+    ))
 }
 
-fn peculiar(row: &Columns, kind: &str) -> Vec<Fault> {
+fn peculiar(row: &Columns, kind: &str) -> Vec<FieldFault> {
     match kind {
         "ping" => ping(row).into_iter().collect(),
         "real-browser" => screenshot(row).into_iter().collect(),
         "mongodb" => {
             let query = text(row, "database_query");
             let bad = query.and_then(|query| serde_json::from_str::<serde::de::IgnoredAny>(query).err());
-            bad.map(|error| Fault::new("database_query", format!("must be a command in JSON ({error})")))
+            bad.map(|error| FieldFault::new("database_query", format!("must be a command in JSON ({error})")))
                 .into_iter()
                 .collect()
         }
@@ -229,30 +232,35 @@ fn peculiar(row: &Columns, kind: &str) -> Vec<Fault> {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
             let name = text(row, "system_service_name").filter(|name| !name.bytes().all(fits));
             let fault = "takes only letters, digits and . _ - @: the service's internal name";
-            name.map(|_| Fault::new("system_service_name", fault)).into_iter().collect()
+            name.map(|_| FieldFault::new("system_service_name", fault)).into_iter().collect()
         }
         "pm2" => {
             let name = text(row, "system_service_name").filter(|name| name.contains(char::is_control));
-            name.map(|_| Fault::new("system_service_name", "must not hold control characters")).into_iter().collect()
+            name.map(|_| FieldFault::new("system_service_name", "must not hold control characters"))
+                .into_iter()
+                .collect()
         }
         _ => vec![],
     }
 }
 
 /// Kuma's UI refuses any edit of a ping whose timeout lies outside of these.
-fn ping(row: &Columns) -> Option<Fault> {
+fn ping(row: &Columns) -> Option<FieldFault> {
     const MOST_S: f64 = 300.0;
     let timeout = row.get("timeout")?.as_f64()?;
     let each = row.get("ping_per_request_timeout").and_then(Json::as_f64).unwrap_or(2.0);
     let fits = timeout.round() >= each.max(1.0) && timeout.round() <= MOST_S;
     (!fits).then(|| {
-        Fault::new("timeout", format!("of a ping must be from ping_per_request_timeout ({each}) to {MOST_S} seconds"))
+        FieldFault::new(
+            "timeout",
+            format!("of a ping must be from ping_per_request_timeout ({each}) to {MOST_S} seconds"),
+        )
     })
 }
 
-fn screenshot(row: &Columns) -> Option<Fault> {
+fn screenshot(row: &Columns) -> Option<FieldFault> {
     let delay_ms = row.get("screenshot_delay")?.as_i64()?;
     let most_ms = row.get("interval")?.as_i64()?.saturating_mul(500);
     (delay_ms >= most_ms && delay_ms > 0)
-        .then(|| Fault::new("screenshot_delay", format!("must be less than half the interval ({most_ms} ms)")))
+        .then(|| FieldFault::new("screenshot_delay", format!("must be less than half the interval ({most_ms} ms)")))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::draft::Draft;
 use super::rules::{field_of, is_json, stored_kind};
 use super::table::{Column, Kind, Table};
-use super::{Columns, Fault, kinds, text};
+use super::{Columns, FieldFault, kinds, text};
 
 /// Kuma probes for at most so large a part of the interval, so that runs do not overlap.
 const TIMEOUT_PART: f64 = 0.8;
@@ -14,14 +14,14 @@ const TIMEOUT_PART: f64 = 0.8;
 const PING_TIMEOUT_S: f64 = 10.0;
 
 /// A new row, with Kuma's defaults where the draft says nothing. `push_token`: what a push monitor gets without one.
-pub fn created(draft: &Draft, table: &Table, push_token: &str) -> Result<Columns, Vec<Fault>> {
+pub fn created(draft: &Draft, table: &Table, push_token: &str) -> Result<Columns, Vec<FieldFault>> {
     let said = |column: &str| draft.columns.get(column).filter(|value| !value.is_null());
     let mut faults = vec![];
     if said("name").and_then(Json::as_str).is_none_or(|name| name.trim().is_empty()) {
-        faults.push(Fault::new("name", "is missing"));
+        faults.push(FieldFault::new("name", "is missing"));
     }
     let Some(kind) = said("type").and_then(Json::as_str) else {
-        faults.push(Fault::new("type", "is missing"));
+        faults.push(FieldFault::new("type", "is missing"));
         return Err(faults);
     };
     faults.extend(unknown_kind(kind));
@@ -34,14 +34,14 @@ pub fn created(draft: &Draft, table: &Table, push_token: &str) -> Result<Columns
     if faults.is_empty() { Ok(row) } else { Err(faults) }
 }
 
-fn unknown_kind(kind: &str) -> Option<Fault> {
+fn unknown_kind(kind: &str) -> Option<FieldFault> {
     let message = || format!("\"{kind}\" is no type of monitor; there are {}", kinds::KINDS.join(", "));
-    (!kinds::is_known(kind)).then(|| Fault::new("type", message()))
+    (!kinds::is_known(kind)).then(|| FieldFault::new("type", message()))
 }
 
 /// The whole row must be right in what the client changes; what somebody else left wrong is not this client's to mend.
 /// Returns the columns that differ.
-pub fn edited(draft: &Draft, row: &Columns, table: &Table) -> Result<Columns, Vec<Fault>> {
+pub fn edited(draft: &Draft, row: &Columns, table: &Table) -> Result<Columns, Vec<FieldFault>> {
     let mut changes = Columns::new();
     for (name, value) in &draft.columns {
         let Some(column) = table.column(name) else { continue };
@@ -54,13 +54,13 @@ pub fn edited(draft: &Draft, row: &Columns, table: &Table) -> Result<Columns, Ve
     whole.extend(changes.clone());
     let mut faults = vec![];
     if text(&whole, "name").is_none() && changes.contains_key("name") {
-        faults.push(Fault::new("name", "is missing"));
+        faults.push(FieldFault::new("name", "is missing"));
     }
     if let Some(kind) = changes.get("type") {
         faults.extend(unknown_kind(kind.as_str().unwrap_or_default()));
     }
     let kind_changed = changes.contains_key("type");
-    let before: Vec<Fault> = if kind_changed { vec![] } else { kinds::judge(row) };
+    let before: Vec<FieldFault> = if kind_changed { vec![] } else { kinds::judge(row) };
     faults.extend(judged(&whole, table, |fault| !before.contains(fault)));
     if faults.is_empty() { Ok(changes) } else { Err(faults) }
 }
@@ -83,7 +83,7 @@ fn reset(name: &str, column: &Column, row: &Columns, draft: &Draft) -> Json {
     }
 }
 
-fn judged(row: &Columns, table: &Table, is_ours: impl Fn(&Fault) -> bool) -> Vec<Fault> {
+fn judged(row: &Columns, table: &Table, is_ours: impl Fn(&FieldFault) -> bool) -> Vec<FieldFault> {
     let faults = kinds::judge(row).into_iter().filter(is_ours);
     faults
         .map(|fault| if table.column(&fault.field).is_some() { fault } else { absent(row, &fault) })
@@ -92,17 +92,17 @@ fn judged(row: &Columns, table: &Table, is_ours: impl Fn(&Fault) -> bool) -> Vec
 }
 
 /// It is not the client's fault that this Kuma has no such column.
-fn absent(row: &Columns, fault: &Fault) -> Fault {
+fn absent(row: &Columns, fault: &FieldFault) -> FieldFault {
     let kind = text(row, "type").unwrap_or_default().to_owned();
     let message = format!(
         "a monitor of type {kind} needs the column {}, which this database's table `monitor` does not have",
         fault.field
     );
-    Fault::new("type", message)
+    FieldFault::new("type", message)
 }
 
-fn shown(fault: Fault) -> Fault {
-    Fault { field: field_of(&fault.field).to_owned(), ..fault }
+fn shown(fault: FieldFault) -> FieldFault {
+    FieldFault { field: field_of(&fault.field).to_owned(), ..fault }
 }
 
 fn starts(draft: &Draft, kind: &str, push_token: &str) -> Columns {

@@ -67,19 +67,19 @@ pub struct CertificateKeeper {
 /// What was kept of a monitor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Kept {
-    look: Look,
+    look: ChainLook,
     at: Mono,
 }
 
 /// What makes a chain another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Look {
+struct ChainLook {
     fingerprint: [u8; 32],
     is_valid: bool,
     fits_host: bool,
 }
 
-impl Look {
+impl ChainLook {
     fn of(certificate: &Certificate) -> Self {
         let Certificate { is_valid, fits_host, .. } = *certificate;
         Self { fingerprint: certificate.fingerprint(), is_valid, fits_host }
@@ -105,7 +105,7 @@ impl CertificateKeeper {
             let news: BTreeMap<MonitorId, Certificate> = coming
                 .drain(..)
                 .filter(|(monitor, certificate)| {
-                    is_news(kept.get(monitor), Look::of(certificate), now) && (self.may_store)(*monitor)
+                    is_news(kept.get(monitor), ChainLook::of(certificate), now) && (self.may_store)(*monitor)
                 })
                 .collect();
             let wall = clock::wall();
@@ -116,7 +116,8 @@ impl CertificateKeeper {
             let chains: Vec<SeenChain> = news.iter().map(chain).collect();
             match self.store.keep_certificates(&self.node, self.incarnation, &chains).await {
                 Ok(()) => kept.extend(
-                    news.iter().map(|(monitor, certificate)| (*monitor, Kept { look: Look::of(certificate), at: now })),
+                    news.iter()
+                        .map(|(monitor, certificate)| (*monitor, Kept { look: ChainLook::of(certificate), at: now })),
                 ),
                 Err(error) => {
                     tracing::debug!(%error, "certificates could not be kept; the next runs bring them again");
@@ -127,7 +128,7 @@ impl CertificateKeeper {
     }
 }
 
-fn is_news(kept: Option<&Kept>, look: Look, now: Mono) -> bool {
+fn is_news(kept: Option<&Kept>, look: ChainLook, now: Mono) -> bool {
     kept.is_none_or(|kept| kept.look != look || now.since(kept.at) >= AGAIN)
 }
 
@@ -135,7 +136,7 @@ fn is_news(kept: Option<&Kept>, look: Look, now: Mono) -> bool {
 mod tests {
     use super::*;
 
-    const LOOK: Look = Look { fingerprint: [7; 32], is_valid: true, fits_host: true };
+    const LOOK: ChainLook = ChainLook { fingerprint: [7; 32], is_valid: true, fits_host: true };
 
     #[test]
     fn a_chain_is_kept_when_it_is_new_or_changed_and_once_an_hour() {
@@ -143,7 +144,7 @@ mod tests {
         assert!(is_news(None, LOOK, Mono::secs(100)));
         assert!(!is_news(Some(&kept), LOOK, Mono::secs(3_699)));
         assert!(is_news(Some(&kept), LOOK, Mono::secs(3_700)));
-        assert!(is_news(Some(&kept), Look { fingerprint: [8; 32], ..LOOK }, Mono::secs(101)));
-        assert!(is_news(Some(&kept), Look { is_valid: false, ..LOOK }, Mono::secs(101)));
+        assert!(is_news(Some(&kept), ChainLook { fingerprint: [8; 32], ..LOOK }, Mono::secs(101)));
+        assert!(is_news(Some(&kept), ChainLook { is_valid: false, ..LOOK }, Mono::secs(101)));
     }
 }

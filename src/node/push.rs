@@ -127,7 +127,7 @@ fn down_count(previous: Option<&Previous>, rules: Rules, status: BeatStatus, imp
 
 /// What a look at the clock shows.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Look {
+pub enum PushLook {
     /// The last push is recent enough: look again after so long.
     InTime(Duration),
     /// None came in time.
@@ -135,7 +135,7 @@ pub enum Look {
 }
 
 /// Whether a push is overdue, so long after the last beat was made here or the monitor began.
-pub fn look(previous: Option<&Previous>, monitor: &MonitorSpec, since: Duration) -> Look {
+pub fn look(previous: Option<&Previous>, monitor: &MonitorSpec, since: Duration) -> PushLook {
     let interval = spec::interval(monitor);
     let Some(previous) = previous else { return late(interval) };
     let good = if monitor.upside_down { BeatStatus::Down } else { BeatStatus::Up };
@@ -144,12 +144,12 @@ pub fn look(previous: Option<&Previous>, monitor: &MonitorSpec, since: Duration)
     if !is_good || since > interval + BUFFER {
         return late(since);
     }
-    Look::InTime(interval.saturating_sub(since) + BUFFER)
+    PushLook::InTime(interval.saturating_sub(since) + BUFFER)
 }
 
-fn late(since: Duration) -> Look {
+fn late(since: Duration) -> PushLook {
     let duration_s = i64::try_from((since.as_millis() + 500) / 1_000).unwrap_or(i64::MAX);
-    Look::Late(RunResult { duration_s, ..RunResult::new(RunStatus::Down, "No heartbeat in the time window") })
+    PushLook::Late(RunResult { duration_s, ..RunResult::new(RunStatus::Down, "No heartbeat in the time window") })
 }
 
 #[cfg(test)]
@@ -241,8 +241,8 @@ mod tests {
     fn a_push_in_time_is_looked_after_again_when_the_next_one_is_due() {
         let monitor = MonitorSpec { interval: 60, ..MonitorSpec::default() };
         let again = |since| look(Some(&was(Up)), &monitor, Duration::from_millis(since));
-        assert_eq!(again(20_000), Look::InTime(Duration::from_secs(41)));
-        assert_eq!(again(60_500), Look::InTime(Duration::from_secs(1)));
+        assert_eq!(again(20_000), PushLook::InTime(Duration::from_secs(41)));
+        assert_eq!(again(60_500), PushLook::InTime(Duration::from_secs(1)));
     }
 
     #[test]
@@ -250,8 +250,11 @@ mod tests {
         let monitor = MonitorSpec { interval: 60, ..MonitorSpec::default() };
         for time in [Wall(3_600_000), Wall(86_400_000), Wall(-3_600_000), Wall(-86_400_000)] {
             let previous = Previous { time, ..was(Up) };
-            assert!(matches!(look(Some(&previous), &monitor, Duration::from_secs(62)), Look::Late(_)), "{time:?}");
-            assert!(matches!(look(Some(&previous), &monitor, Duration::from_secs(30)), Look::InTime(_)), "{time:?}");
+            assert!(matches!(look(Some(&previous), &monitor, Duration::from_secs(62)), PushLook::Late(_)), "{time:?}");
+            assert!(
+                matches!(look(Some(&previous), &monitor, Duration::from_secs(30)), PushLook::InTime(_)),
+                "{time:?}"
+            );
         }
     }
 
@@ -265,8 +268,8 @@ mod tests {
     fn a_push_that_does_not_come_is_late() {
         let monitor = MonitorSpec { interval: 60, ..MonitorSpec::default() };
         let late_s = |previous: Option<&Previous>, since| match look(previous, &monitor, Duration::from_millis(since)) {
-            Look::Late(result) => Some((result.msg, result.duration_s)),
-            Look::InTime(_) => None,
+            PushLook::Late(result) => Some((result.msg, result.duration_s)),
+            PushLook::InTime(_) => None,
         };
         let told = |seconds| Some(("No heartbeat in the time window".to_owned(), seconds));
         assert_eq!(late_s(Some(&was(Up)), 61_001), told(61));
@@ -276,8 +279,8 @@ mod tests {
         assert_eq!(late_s(Some(&was(Down)), 30_000), told(30));
         let inverted = MonitorSpec { upside_down: true, ..monitor.clone() };
         let half = Duration::from_secs(30);
-        assert!(matches!(look(Some(&was(Down)), &inverted, half), Look::InTime(_)));
-        assert!(matches!(look(Some(&was(Up)), &inverted, half), Look::Late(_)));
+        assert!(matches!(look(Some(&was(Down)), &inverted, half), PushLook::InTime(_)));
+        assert!(matches!(look(Some(&was(Up)), &inverted, half), PushLook::Late(_)));
     }
 
     fn was(status: BeatStatus) -> Previous {

@@ -25,7 +25,7 @@ use super::link::SharedTenure;
 use super::pulse::{BEAT, Pulse};
 use super::run::Runs;
 use super::schedule::StartSpread;
-use super::shard::{Done, Launch, Next, Pushed, ReadId, RunId, Shard};
+use super::shard::{Launch, Next, Pushed, ReadId, RunDone, RunId, Shard};
 use super::slices::Compared;
 use super::storage::{BeatStore, Fate, Queued, Storage};
 use super::trace::{Event, Trace};
@@ -101,7 +101,7 @@ pub struct Runner<D, F> {
     parts: Parts<D, F>,
     commands: mpsc::UnboundedReceiver<Command>,
     shard: Shard,
-    under_way: JoinSet<Done>,
+    under_way: JoinSet<RunDone>,
     /// To end runs of monitors that were stopped, and to recognise a task that panicked.
     handles: HashMap<RunId, AbortHandle>,
     readings: JoinSet<Reading>,
@@ -197,7 +197,7 @@ impl<D: BeatStore + Clone + 'static, F: Families + Clone + 'static> Runner<D, F>
         self.handles.insert(run, handle);
     }
 
-    fn finish(&mut self, done: Result<Done, JoinError>) {
+    fn finish(&mut self, done: Result<RunDone, JoinError>) {
         match done {
             Ok(mut done) => {
                 self.handles.remove(&done.run);

@@ -12,7 +12,7 @@ use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::tenure::Fence;
 use komainu_watchdogs::time::{Mono, Wall};
 
-use self::memory::{Held, Memory};
+use self::memory::{HeldMonitor, Memory};
 use super::beat::{self, Previous, Rules, Times};
 use super::beginner::RunNews;
 use super::push::{self, Report};
@@ -63,7 +63,7 @@ pub struct Launch {
 
 /// What came of a run.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum RunOutcome {
     /// This, of its target.
     Result(RunResult),
     /// The right to run ended before anything was asked.
@@ -85,7 +85,7 @@ pub enum Pushed {
 
 /// A run that ended.
 #[derive(Clone, Debug)]
-pub struct Done {
+pub struct RunDone {
     /// The monitor that is run.
     pub monitor: MonitorId,
     /// Tells this run from all others of the process.
@@ -95,15 +95,15 @@ pub struct Done {
     /// When it began and ended, for the beat.
     pub times: Times,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
 }
 
-impl Done {
+impl RunDone {
     /// Takes out what the run saw of a certificate.
     pub fn certificate(&mut self) -> Option<Certificate> {
         match &mut self.outcome {
-            Outcome::Result(result) => result.certificate.take(),
-            Outcome::NotAllowed | Outcome::LookAgain(_) => None,
+            RunOutcome::Result(result) => result.certificate.take(),
+            RunOutcome::NotAllowed | RunOutcome::LookAgain(_) => None,
         }
     }
 }
@@ -111,7 +111,7 @@ impl Done {
 /// The monitors of one node.
 #[derive(Debug, Default)]
 pub struct Shard {
-    held: HashMap<MonitorId, Held>,
+    held: HashMap<MonitorId, HeldMonitor>,
     unread: BTreeSet<MonitorId>,
     /// Push monitors by their tokens.
     tokens: HashMap<String, MonitorId>,
@@ -156,7 +156,7 @@ impl Shard {
             }
             self.schedule.remove(spec.id);
             self.tokens.extend(token_of(&spec).map(|token| (token.to_owned(), spec.id)));
-            self.held.insert(spec.id, Held::new(now, spec));
+            self.held.insert(spec.id, HeldMonitor::new(now, spec));
         }
         self.said.push(RunNews::Started);
         self.begin(now, &started);
@@ -284,19 +284,19 @@ impl Shard {
     }
 
     /// A run ended. Its beat, unless the result is not wanted any more.
-    pub fn finish(&mut self, now: Mono, done: Done) -> Option<Queued> {
+    pub fn finish(&mut self, now: Mono, done: RunDone) -> Option<Queued> {
         let held = self.held.get_mut(&done.monitor).filter(|held| held.run == Some(done.run))?;
         held.run = None;
-        if !matches!(done.outcome, Outcome::NotAllowed) {
+        if !matches!(done.outcome, RunOutcome::NotAllowed) {
             Self::end_turn(held, &mut self.said);
         }
         let result = match done.outcome {
-            Outcome::Result(result) => result,
-            Outcome::NotAllowed => {
+            RunOutcome::Result(result) => result,
+            RunOutcome::NotAllowed => {
                 self.schedule.set(done.monitor, now);
                 return None;
             }
-            Outcome::LookAgain(after) => {
+            RunOutcome::LookAgain(after) => {
                 self.schedule.set(done.monitor, now + after);
                 return None;
             }

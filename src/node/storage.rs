@@ -228,7 +228,7 @@ impl<D: BeatStore> Writer<D> {
                         tracing::info!("beats are stored again");
                     }
                     attempts = attempts.after_success();
-                    if done == Done::WithoutSome {
+                    if done == BatchDone::WithoutSome {
                         tokio::time::sleep(RETRY_PAUSE).await;
                     }
                 }
@@ -245,25 +245,25 @@ impl<D: BeatStore> Writer<D> {
     }
 
     /// Stores what waits longest. On an error it waits on, in its old order.
-    async fn store_batch(&self, most: usize) -> Result<Done, Failed> {
+    async fn store_batch(&self, most: usize) -> Result<BatchDone, Failed> {
         let _gate = self.storage.shared.gate.lock().await;
         let mut batch = self.take_batch(most);
         if batch.is_empty() {
-            return Ok(Done::Whole);
+            return Ok(BatchDone::Whole);
         }
         let outcome = tokio::time::timeout(self.database.limit(), self.attempt(&batch)).await;
         match (outcome.unwrap_or(Err(AttemptError::Timeout)), batch.as_slice()) {
-            (Ok(later), _) if later.is_empty() => Ok(Done::Whole),
+            (Ok(later), _) if later.is_empty() => Ok(BatchDone::Whole),
             (Ok(later), _) => {
                 self.put_back(later);
-                Ok(Done::WithoutSome)
+                Ok(BatchDone::WithoutSome)
             }
             (Err(error), [only]) if error.is_of_content() => {
                 let monitor = only.queued.beat.monitor;
                 tracing::warn!(monitor.id = monitor.0, %error, "the database takes no such beat: thrown away");
                 self.storage.shared.queue().broken.insert(monitor);
                 (self.report)(Fate::Lost(vec![monitor]));
-                Ok(Done::Whole)
+                Ok(BatchDone::Whole)
             }
             (Err(error), _) => {
                 let beats = batch.len();
@@ -340,7 +340,7 @@ impl<D: BeatStore> Writer<D> {
 
 /// What became of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Done {
+enum BatchDone {
     Whole,
     /// Some wait on, for somebody who is changing their monitors.
     WithoutSome,

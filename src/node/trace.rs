@@ -35,7 +35,7 @@ pub enum Event {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct TraceLine<'a> {
     /// Microseconds UTC, to compare with other hosts.
     at_us: i64,
     /// Microseconds on this host's suspend-counting clock, to order what one host did.
@@ -97,9 +97,9 @@ impl Trace {
         self.write(event, |_| {});
     }
 
-    fn write(&self, event: Event, complete: impl FnOnce(&mut Line<'_>)) {
+    fn write(&self, event: Event, complete: impl FnOnce(&mut TraceLine<'_>)) {
         let Some(file) = &self.file else { return };
-        let mut line = Line {
+        let mut line = TraceLine {
             at_us: clock::wall_micros(),
             mono_us: clock::now().as_micros(),
             node: &self.node,

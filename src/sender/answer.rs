@@ -10,7 +10,7 @@ use super::push::micros;
 
 /// An answer as far as it matters.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct WatchdogAnswer {
     /// Its status.
     pub status: StatusCode,
     /// Its `Retry-After`.
@@ -46,7 +46,7 @@ pub enum Verdict {
 const WORDS: usize = 200;
 
 /// Judges the answer to a push of `time_us`.
-pub fn judge(answer: &Answer, time_us: i64, now: Wall) -> Verdict {
+pub fn judge(answer: &WatchdogAnswer, time_us: i64, now: Wall) -> Verdict {
     let status = answer.status;
     let parsed: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     let words = words(answer, &parsed);
@@ -64,7 +64,7 @@ pub fn judge(answer: &Answer, time_us: i64, now: Wall) -> Verdict {
     }
 }
 
-fn retry(answer: &Answer, reason: String, now: Wall) -> Verdict {
+fn retry(answer: &WatchdogAnswer, reason: String, now: Wall) -> Verdict {
     let after = answer.retry_after.as_deref().and_then(|text| retry_after(text, now)).unwrap_or_default();
     Verdict::Retry { after, reason }
 }
@@ -79,7 +79,7 @@ fn retry_after(text: &str, now: Wall) -> Option<Duration> {
     Some(Wall(at.as_millisecond()).since(now))
 }
 
-fn words(answer: &Answer, parsed: &Value) -> String {
+fn words(answer: &WatchdogAnswer, parsed: &Value) -> String {
     let status = answer.status.as_u16();
     if let Some(detail) = parsed.get("detail").and_then(Value::as_str) {
         return format!("{detail} (HTTP {status})");
@@ -97,9 +97,9 @@ mod tests {
     /// Sun, 06 Nov 1994 08:49:37 GMT
     const THEN: Wall = Wall(784_111_777_000);
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn answer(status: u16, body: &str) -> WatchdogAnswer {
         let status = StatusCode::from_u16(status).unwrap();
-        Answer { status, retry_after: None, location: None, body: body.as_bytes().to_vec() }
+        WatchdogAnswer { status, retry_after: None, location: None, body: body.as_bytes().to_vec() }
     }
 
     fn verdict(status: u16, body: &str) -> Verdict {
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn what_the_server_asks_for_is_waited() {
         let after = |header: &str| {
-            let answer = Answer { retry_after: Some(header.to_owned()), ..answer(503, "") };
+            let answer = WatchdogAnswer { retry_after: Some(header.to_owned()), ..answer(503, "") };
             let Verdict::Retry { after, .. } = judge(&answer, TIME, THEN) else { panic!("{header} is no refusal") };
             after.as_secs()
         };
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_redirect_is_never_followed_and_its_aim_is_named() {
-        let answer = Answer { location: Some("https://w1/".to_owned()), ..answer(301, "") };
+        let answer = WatchdogAnswer { location: Some("https://w1/".to_owned()), ..answer(301, "") };
         assert_eq!(
             judge(&answer, TIME, THEN),
             refused("it redirects to https://w1/; give the address that answers itself")

@@ -19,7 +19,7 @@ use self::nodes::LockedNodes;
 use super::audit::{self, Deed};
 use super::cluster;
 use super::error::StoreError;
-use super::session::{Answer, Session};
+use super::session::{Session, StatementAnswer};
 use super::value::{Row, values};
 use super::watch::{WatchdogIdentity, cluster_row};
 
@@ -29,7 +29,7 @@ const ACT: &str = "commit a decision";
 const LEFTOVER_BATCH: u32 = 5_000;
 
 /// What became of it.
-pub(crate) enum Outcome {
+pub(crate) enum DecisionOutcome {
     Done { stamp: Stamp, moved: u32 },
     Refused(Refusal),
 }
@@ -50,16 +50,16 @@ pub(crate) async fn commit(
     session: &mut Session,
     decision: &Decision,
     identity: &WatchdogIdentity,
-) -> Result<Outcome, StoreError> {
+) -> Result<DecisionOutcome, StoreError> {
     match carry_out(session, decision, identity).await {
-        Ok((stamp, moved)) => Ok(Outcome::Done { stamp, moved }),
+        Ok((stamp, moved)) => Ok(DecisionOutcome::Done { stamp, moved }),
         Err(Stop::Failed(error)) => {
             session.roll_back().await;
             Err(error)
         }
         Err(Stop::Refused(refusal)) => {
             session.roll_back().await;
-            Ok(Outcome::Refused(refusal))
+            Ok(DecisionOutcome::Refused(refusal))
         }
     }
 }
@@ -111,7 +111,7 @@ async fn lock(session: &mut Session, decision: &Decision) -> Result<(Stamp, Lock
     ];
     let answers = session.begin_each(ACT, statements).await?;
     let [fence, generation, locked, seen] =
-        <[Answer; 4]>::try_from(answers).map_err(|all| StoreError::unreadable(ACT, "answers", all.len()))?;
+        <[StatementAnswer; 4]>::try_from(answers).map_err(|all| StoreError::unreadable(ACT, "answers", all.len()))?;
     if fence.changed != 1 {
         return Err(Stop::Refused(Refusal::Deposed));
     }

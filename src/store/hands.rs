@@ -25,13 +25,13 @@ use super::watch::{cluster_row, overlay, text_list};
 
 pub(in crate::store) use drains::pinned_to;
 pub use drains::{Drain, ask_recover, drain, resume};
-pub use moves::{Asked, Goal, HandMove, MovedByHand, Place, Selection, move_by_hand};
+pub use moves::{Asked, Goal, HandMove, MovedByHand, PinPlace, Selection, move_by_hand};
 pub use rebalance::{names, read_shard, rebalance};
 pub use routing::{pin_routing, pinned_node, unpin_routing};
 
 /// What became of a wish.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outcome<T> {
+pub enum HandOutcome<T> {
     /// It is written.
     Done(T),
     /// Nothing was written, and this is why.
@@ -52,14 +52,14 @@ pub enum Refusal {
     /// The node is being emptied, or is kept empty.
     Draining(NodeId),
     /// Not all of these monitors can be where they are asked to be.
-    Impossible(Vec<Fault>),
+    Impossible(Vec<MonitorFault>),
     /// These monitors are pinned to the node, and it was not said that they go along.
     Pinned(Vec<PinnedMonitor>),
 }
 
 /// A monitor that cannot be where it is asked to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
+pub struct MonitorFault {
     /// The monitor that it cannot be done with.
     pub monitor: MonitorId,
     /// Why it cannot be done.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
 use super::session::{Session, Statement};
-use super::url::{DatabaseUrl, Place};
+use super::url::{DatabasePlace, DatabaseUrl};
 use super::value::{Row, Value, values};
 
 /// MariaDB takes 192 bytes.
@@ -28,9 +28,11 @@ pub(crate) enum LeaderLock {
 impl LeaderLock {
     pub(crate) async fn of(session: &mut Session, url: &DatabaseUrl, cluster: &str) -> Result<Self, StoreError> {
         match url.place() {
-            Place::Sqlite(path) => Ok(Self::File { beside: format!("{}.leader.lock", path.display()), held: None }),
-            Place::MariaDb(_) if is_galera(session).await? => Ok(Self::Nothing),
-            Place::MariaDb(_) => Ok(Self::Server { name: lock_name(&url.database(), cluster), held: false }),
+            DatabasePlace::Sqlite(path) => {
+                Ok(Self::File { beside: format!("{}.leader.lock", path.display()), held: None })
+            }
+            DatabasePlace::MariaDb(_) if is_galera(session).await? => Ok(Self::Nothing),
+            DatabasePlace::MariaDb(_) => Ok(Self::Server { name: lock_name(&url.database(), cluster), held: false }),
         }
     }
 

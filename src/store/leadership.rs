@@ -10,7 +10,7 @@ use komainu_watchdogs::ids::{Epoch, Incarnation};
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 use std::time::Duration;
 
-use super::decisions::{self, Outcome};
+use super::decisions::{self, DecisionOutcome};
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::leader_lock::LeaderLock;
@@ -71,8 +71,8 @@ impl Leadership {
             attempt += 1;
             let Some(link) = self.link.as_mut() else { return Commit::Failed("not connected".to_owned()) };
             match decisions::commit(&mut link.session, decision, &self.identity).await {
-                Ok(Outcome::Done { stamp, moved }) => return Commit::Done { stamp, moved },
-                Ok(Outcome::Refused(refusal)) => return Commit::Refused(refusal),
+                Ok(DecisionOutcome::Done { stamp, moved }) => return Commit::Done { stamp, moved },
+                Ok(DecisionOutcome::Refused(refusal)) => return Commit::Refused(refusal),
                 Err(StoreError::Contention { is_deadlock: true, .. })
                     if attempt < ATTEMPTS && link.session.is_clean() => {}
                 Err(error) => {

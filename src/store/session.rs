@@ -21,7 +21,7 @@ use self::deadline::Deadline;
 use super::dialect::Dialect;
 use super::distance::Distance;
 use super::error::{StoreError, server_code};
-use super::url::{DatabaseUrl, Place};
+use super::url::{DatabasePlace, DatabaseUrl};
 use super::value::{Row, Value};
 use crate::clock;
 
@@ -77,7 +77,7 @@ pub(crate) enum Purpose {
 pub(crate) type Statement = (String, Vec<Value>);
 
 /// What one of several statements brought.
-pub(crate) struct Answer {
+pub(crate) struct StatementAnswer {
     pub(crate) rows: Vec<Row>,
     /// Rows that its WHERE clause found, if it changes any.
     pub(crate) changed: u64,
@@ -130,8 +130,8 @@ impl Session {
     async fn connect_within(limit: Duration, url: &DatabaseUrl) -> Result<Self, StoreError> {
         let connecting = async {
             match url.place() {
-                Place::MariaDb(address) => connect_mariadb(address).await,
-                Place::Sqlite(path) => connect_sqlite(path).await,
+                DatabasePlace::MariaDb(address) => connect_mariadb(address).await,
+                DatabasePlace::Sqlite(path) => connect_sqlite(path).await,
             }
         };
         let wire = match tokio::time::timeout(limit, connecting).await {
@@ -259,7 +259,7 @@ impl Session {
     }
 
     /// Several statements without values, sent as one text to MariaDB: what each brought.
-    async fn answers(&mut self, act: &'static str, text: &str) -> Result<Vec<Answer>, StoreError> {
+    async fn answers(&mut self, act: &'static str, text: &str) -> Result<Vec<StatementAnswer>, StoreError> {
         self.depart(act)?;
         let limit = self.limit();
         let Wire::MariaDb(wire) = &mut self.wire else { return Ok(Vec::new()) };
@@ -270,7 +270,7 @@ impl Session {
                 match come {
                     Either::Right(row) => rows.push(Row::mariadb(act, row)),
                     Either::Left(end) => {
-                        answers.push(Answer { rows: std::mem::take(&mut rows), changed: end.rows_affected() });
+                        answers.push(StatementAnswer { rows: std::mem::take(&mut rows), changed: end.rows_affected() });
                     }
                 }
             }

@@ -13,7 +13,7 @@ use super::error::StoreError;
 /// A database: MariaDB by address, or a SQLite file.
 #[derive(Clone)]
 pub struct DatabaseUrl {
-    place: Place,
+    place: DatabasePlace,
     /// Learned by all connections of this process.
     distance: Arc<Distance>,
 }
@@ -26,14 +26,14 @@ impl PartialEq for DatabaseUrl {
 
 impl Eq for DatabaseUrl {}
 
-impl From<Place> for DatabaseUrl {
-    fn from(place: Place) -> Self {
+impl From<DatabasePlace> for DatabaseUrl {
+    fn from(place: DatabasePlace) -> Self {
         Self { place, distance: Arc::default() }
     }
 }
 
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum DatabasePlace {
     MariaDb(url::Url),
     Sqlite(PathBuf),
 }
@@ -56,15 +56,15 @@ impl DatabaseUrl {
         if url.path().trim_matches('/').is_empty() {
             return Err(StoreError::BadUrl("it names no database: mysql://user:pass@host/database".to_owned()));
         }
-        Ok(Place::MariaDb(url).into())
+        Ok(DatabasePlace::MariaDb(url).into())
     }
 
     /// The file of a SQLite database.
     pub fn sqlite(path: impl AsRef<Path>) -> Self {
-        Place::Sqlite(path.as_ref().to_owned()).into()
+        DatabasePlace::Sqlite(path.as_ref().to_owned()).into()
     }
 
-    pub(crate) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &DatabasePlace {
         &self.place
     }
 
@@ -75,8 +75,8 @@ impl DatabaseUrl {
     /// There may be something: connecting to a file that is not there would make it.
     pub fn exists(&self) -> bool {
         match self.place() {
-            Place::MariaDb(_) => true,
-            Place::Sqlite(path) => path.exists(),
+            DatabasePlace::MariaDb(_) => true,
+            DatabasePlace::Sqlite(path) => path.exists(),
         }
     }
 
@@ -87,16 +87,16 @@ impl DatabaseUrl {
 
     pub(crate) fn dialect(&self) -> Dialect {
         match self.place {
-            Place::MariaDb(_) => Dialect::MariaDb,
-            Place::Sqlite(_) => Dialect::Sqlite,
+            DatabasePlace::MariaDb(_) => Dialect::MariaDb,
+            DatabasePlace::Sqlite(_) => Dialect::Sqlite,
         }
     }
 
     /// Name of the MariaDB database, or the path of the SQLite file.
     pub fn database(&self) -> String {
         match &self.place {
-            Place::MariaDb(url) => url.path().trim_matches('/').to_owned(),
-            Place::Sqlite(path) => path.display().to_string(),
+            DatabasePlace::MariaDb(url) => url.path().trim_matches('/').to_owned(),
+            DatabasePlace::Sqlite(path) => path.display().to_string(),
         }
     }
 }
@@ -105,7 +105,7 @@ fn sqlite(path: &str) -> Result<DatabaseUrl, StoreError> {
     if path.is_empty() || path.contains(":memory:") {
         return Err(StoreError::BadUrl("it names no file: sqlite:///var/lib/komainu/komainu.db".to_owned()));
     }
-    Ok(Place::Sqlite(PathBuf::from(path)).into())
+    Ok(DatabasePlace::Sqlite(PathBuf::from(path)).into())
 }
 
 impl FromStr for DatabaseUrl {
@@ -119,8 +119,8 @@ impl FromStr for DatabaseUrl {
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
-            Place::MariaDb(url) => {
+            DatabasePlace::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            DatabasePlace::MariaDb(url) => {
                 let mut shown = url.clone();
                 if shown.password().is_some() {
                     let _ = shown.set_password(Some("***"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use komainu::node::beat::{self, Previous, Rules, Times};
-use komainu::node::push::{self, Look};
+use komainu::node::push::{self, PushLook};
 use komainu::node::run::{RunResult, Runs, group};
 use komainu::store::StoreError;
 use komainu::store::beats::BeatStatus;
@@ -74,8 +74,8 @@ impl Node {
             "push" => {
                 let since = case.before.as_ref().map_or(0, |before| before.ago);
                 match push::look(case.before.as_ref().map(previous).as_ref(), monitor, Duration::from_secs(since)) {
-                    Look::InTime(_) => None,
-                    Look::Late(result) => Some(result),
+                    PushLook::InTime(_) => None,
+                    PushLook::Late(result) => Some(result),
                 }
             }
             _ => Some(self.runs.run(monitor).await),

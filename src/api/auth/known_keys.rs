@@ -23,13 +23,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Keys, and how far they can be believed.
 #[derive(Default)]
 pub(in crate::api) struct KnownKeys {
-    held: Mutex<Held>,
+    held: Mutex<HeldKeys>,
     /// One reads; who comes meanwhile waits, and reads only if that reading began before.
     reading: tokio::sync::Mutex<Tried>,
 }
 
 #[derive(Default)]
-struct Held {
+struct HeldKeys {
     by_hash: HashMap<String, Caller>,
     /// When the reading began.
     read_at: Option<Mono>,
@@ -79,16 +79,16 @@ impl KnownKeys {
         tried.ended = Some((began_at, keys.is_err()));
         let caller =
             |(hash, info): (String, apikeys::ApiKeyInfo)| (hash, Caller { name: info.name, scope: info.scope });
-        *self.held() = Held { by_hash: keys?.into_iter().map(caller).collect(), read_at: Some(began_at) };
+        *self.held() = HeldKeys { by_hash: keys?.into_iter().map(caller).collect(), read_at: Some(began_at) };
         Ok(())
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+    fn held(&self) -> std::sync::MutexGuard<'_, HeldKeys> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
+impl HeldKeys {
     fn believed(&self, hash: &str, now: Mono) -> Option<Caller> {
         self.read_at.filter(|read_at| now.since(*read_at) <= BELIEVED)?;
         self.by_hash.get(hash).cloned()
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_key_is_believed_for_five_seconds() {
         let caller = Caller { name: "ci".to_owned(), scope: Scope::Read };
-        let held = Held { by_hash: [("h".to_owned(), caller.clone())].into(), read_at: Some(Mono::secs(10)) };
+        let held = HeldKeys { by_hash: [("h".to_owned(), caller.clone())].into(), read_at: Some(Mono::secs(10)) };
         assert_eq!(held.believed("h", Mono::secs(15)), Some(caller));
         assert_eq!(held.believed("h", Mono::millis(15_001)), None);
         assert_eq!(held.believed("other", Mono::secs(10)), None);

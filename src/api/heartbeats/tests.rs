@@ -3,13 +3,13 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::api::support::{Answer, Surface};
+use crate::api::support::{Surface, TestAnswer};
 use crate::clock;
 use crate::heartbeat::secret::{HEADER, LEGACY_HEADER, sign};
 
 const PATH: &str = "/api/v1/heartbeats";
 
-async fn call(surface: &Surface, method: &str, path: &str, body: &Value) -> Answer {
+async fn call(surface: &Surface, method: &str, path: &str, body: &Value) -> TestAnswer {
     let key = surface.key("write").await;
     surface.send(method, &format!("{PATH}{path}"), Some(&key), &body.to_string()).await
 }
@@ -31,12 +31,12 @@ fn time(offset_ms: i64) -> String {
     format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }
 
-async fn push(surface: &Surface, name: &str, secret: &str, body: &str) -> Answer {
+async fn push(surface: &Surface, name: &str, secret: &str, body: &str) -> TestAnswer {
     let signed = sign(secret, body.as_bytes());
     surface.send_with("POST", &format!("/heartbeats/{name}"), &[(HEADER, &signed)], body).await
 }
 
-fn fault(answer: &Answer) -> (u16, String) {
+fn fault(answer: &TestAnswer) -> (u16, String) {
     (answer.code, answer.json()["errors"][0]["field"].as_str().unwrap_or_default().to_owned())
 }
 

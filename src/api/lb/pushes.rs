@@ -143,7 +143,7 @@ mod tests {
     use crate::api::support::{KEY, Surface, view};
     use crate::keys::ClusterKey;
 
-    async fn ask(surface: &Surface, more: &[(&str, &str)]) -> crate::api::support::Answer {
+    async fn ask(surface: &Surface, more: &[(&str, &str)]) -> crate::api::support::TestAnswer {
         let key = format!("Bearer {}", ClusterKey::parse(KEY).unwrap().gateway_key().reveal());
         let headers = [&[("authorization", key.as_str())], more].concat();
         surface.send_with("GET", "/lb/pushes", &headers, "").await

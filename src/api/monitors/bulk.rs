@@ -19,7 +19,7 @@ use crate::api::Ctx;
 use crate::api::auth::Writer;
 use crate::api::problem::{ApiError, Problem};
 use crate::api::request::{Asked, Flag, request};
-use crate::monitor::{Fault, Table};
+use crate::monitor::{FieldFault, Table};
 use crate::store::monitors::{self, Change, Refusal, Target, Wish, Written};
 
 pub(crate) mod items;
@@ -43,7 +43,7 @@ const DECIDING: [&str; 11] = [
 /// What became of each, in the order of the request.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MonitorsWritten)]
-pub(in crate::api) struct Done {
+pub(in crate::api) struct BulkWritten {
     items: Vec<Item>,
 }
 
@@ -86,8 +86,8 @@ request! {
     params(BulkAsked),
     request_body(content((Vec<MonitorFields> = "application/json"), (String = "application/x-ndjson")),
         description = "A JSON array, or one JSON object a line; at most 16 MiB"),
-    responses((status = 200, description = "Nothing was new, or it is a dry run", body = Done),
-        (status = 201, description = "At least one is new", body = Done),
+    responses((status = 200, description = "Nothing was new, or it is a dry run", body = BulkWritten),
+        (status = 201, description = "At least one is new", body = BulkWritten),
         (status = 409, description = "Refs or push tokens are taken", body = Problem),
         (status = 412, description = "Others write the same monitors; send it again", body = Problem)))]
 pub(in crate::api) async fn bulk(
@@ -95,7 +95,7 @@ pub(in crate::api) async fn bulk(
     context: Ctx,
     Asked(BulkAsked { upsert, dry_run }): Asked<BulkAsked>,
     request: Request,
-) -> Result<(StatusCode, Json<Done>), ApiError> {
+) -> Result<(StatusCode, Json<BulkWritten>), ApiError> {
     let (upsert, dry_run) = (upsert.unwrap_or_default(), dry_run.unwrap_or_default());
     let bytes = context.budgets.keyed.read(request.into_body(), LIMIT).await?;
     let store = &context.state.store;
@@ -114,16 +114,16 @@ pub(in crate::api) async fn bulk(
     let written = written.map_err(refusal::many)?;
     let is_new = !dry_run && written.iter().any(|written| written.change == Change::Created);
     let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((code, Json(Done { items: written.into_iter().map(Item::from).collect() })))
+    Ok((code, Json(BulkWritten { items: written.into_iter().map(Item::from).collect() })))
 }
 
 /// What could be read, and what is wrong with the rest by its place.
-type Read = (Vec<Wish>, Vec<(usize, Fault)>);
+type Read = (Vec<Wish>, Vec<(usize, FieldFault)>);
 
 /// What can be read of each, and what cannot. One after the other: parsed, a thousand monitors take many times the room
 /// of their text.
 fn read_wishes(items: &[RawItem<'_>], (table, channels): (&Table, &[String]), upsert: bool) -> Result<Read, ApiError> {
-    let mut faults: Vec<(usize, Fault)> = vec![];
+    let mut faults: Vec<(usize, FieldFault)> = vec![];
     let mut wishes = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
         let (draft, found) = read_what_can_be(&item.parse(at)?, table, channels);
@@ -135,14 +135,14 @@ fn read_wishes(items: &[RawItem<'_>], (table, channels): (&Table, &[String]), up
 }
 
 /// What was misread, and what is wrong with the rest, but for what only follows from a field that was misread.
-fn all_faults(misread: Vec<(usize, Fault)>, refusal: Option<Refusal>, upsert: bool) -> Vec<(usize, Fault)> {
+fn all_faults(misread: Vec<(usize, FieldFault)>, refusal: Option<Refusal>, upsert: bool) -> Vec<(usize, FieldFault)> {
     let Some(Refusal::Faults(judged)) = refusal else { return misread };
     let mut fields: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
     for (at, fault) in &misread {
         fields.entry(*at).or_default().insert(&fault.field);
     }
     let is_group_in_doubt = fields.values().any(|fields| fields.contains("type") || fields.contains("ref"));
-    let is_sure = |at: usize, fault: &Fault| {
+    let is_sure = |at: usize, fault: &FieldFault| {
         if is_group_in_doubt && fault.field == "parent_ref" {
             return false;
         }

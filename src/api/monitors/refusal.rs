@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 
 use crate::api::problem::{ApiError, FieldError};
-use crate::monitor::Fault;
+use crate::monitor::FieldFault;
 use crate::store::monitors::Refusal;
 
 /// A list of ten thousand faults helps nobody.
@@ -28,7 +28,7 @@ pub(super) fn many(refusal: Refusal) -> ApiError {
         Refusal::Faults(faults) => error_of(
             faults
                 .into_iter()
-                .map(|(at, fault)| Fault { field: format!("items[{at}].{}", fault.field), ..fault })
+                .map(|(at, fault)| FieldFault { field: format!("items[{at}].{}", fault.field), ..fault })
                 .collect(),
         ),
         // No item names a key, so none can be unknown; one whose row went meanwhile is tried again by the client.
@@ -37,7 +37,7 @@ pub(super) fn many(refusal: Refusal) -> ApiError {
 }
 
 /// 409 when all that is wrong is what is there already; 400 otherwise.
-pub(super) fn error_of(faults: Vec<Fault>) -> ApiError {
+pub(super) fn error_of(faults: Vec<FieldFault>) -> ApiError {
     let is_conflict = faults.iter().all(|fault| fault.is_conflict);
     let count = faults.len();
     let errors: Vec<FieldError> =

@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::api::support::{Answer, Surface};
+use crate::api::support::{Surface, TestAnswer};
 
 const PATH: &str = "/api/v1/monitors";
 
-async fn post(surface: &Surface, body: &Value) -> Answer {
+async fn post(surface: &Surface, body: &Value) -> TestAnswer {
     let key = surface.key("write").await;
     surface.send("POST", PATH, Some(&key), &body.to_string()).await
 }
 
-fn faults(answer: &Answer) -> Vec<(String, String)> {
+fn faults(answer: &TestAnswer) -> Vec<(String, String)> {
     let body = answer.json();
     let text = |error: &Value, name: &str| error[name].as_str().unwrap().to_owned();
     body["errors"].as_array().unwrap().iter().map(|error| (text(error, "field"), text(error, "message"))).collect()

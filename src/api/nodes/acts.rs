@@ -11,7 +11,7 @@ use crate::api::Ctx;
 use crate::api::auth::Admin;
 use crate::api::problem::{ApiError, Problem};
 use crate::api::request::{Flag, SentOrNot, request};
-use crate::store::hands::{self, Drain, Outcome, Refusal};
+use crate::store::hands::{self, Drain, HandOutcome, Refusal};
 use crate::store::nodes;
 
 request! {
@@ -60,14 +60,14 @@ pub(in crate::api) async fn recover(Admin(caller): Admin, context: Ctx, Path(id)
     accepted(&context, &node, done).await
 }
 
-async fn accepted(context: &Ctx, node: &NodeId, done: Outcome<bool>) -> Accepted {
+async fn accepted(context: &Ctx, node: &NodeId, done: HandOutcome<bool>) -> Accepted {
     let unknown = || ApiError::not_found("node", node.as_str());
     match done {
-        Outcome::Done(_) => {
+        HandOutcome::Done(_) => {
             let found = nodes::get(&context.state.store, node).await?;
             found.map(|info| (StatusCode::ACCEPTED, Json(info.into()))).ok_or_else(unknown)
         }
-        Outcome::Refused(Refusal::NoSuchNode(_)) => Err(unknown()),
-        Outcome::Refused(refusal) => Err(refused(refusal)),
+        HandOutcome::Refused(Refusal::NoSuchNode(_)) => Err(unknown()),
+        HandOutcome::Refused(refusal) => Err(refused(refusal)),
     }
 }

@@ -1,7 +1,7 @@
 //! What a caller is told when a hand's wish is refused: why, and the way out.
 
 use crate::api::problem::{ApiError, FieldError};
-use crate::store::hands::{Fault, PinnedMonitor, Refusal, WhyNot};
+use crate::store::hands::{MonitorFault, PinnedMonitor, Refusal, WhyNot};
 use crate::store::nodes::Deletion;
 
 /// Faults that a sentence names; `errors` lists all.
@@ -45,7 +45,7 @@ fn named(pinned: &[PinnedMonitor]) -> String {
     named.join(", ") + if pinned.len() > NAMED { ", …" } else { "" }
 }
 
-fn impossible(faults: &[Fault]) -> ApiError {
+fn impossible(faults: &[MonitorFault]) -> ApiError {
     let errors: Vec<FieldError> =
         faults.iter().map(|fault| FieldError::new(format!("monitor/{}", fault.monitor), why(&fault.why))).collect();
     let detail = match errors.as_slice() {

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::Fault;
+use super::FileFault;
 use super::fields::{HEARTBEAT, NODE, is_monitor_field};
-use super::yaml::{self, Held, Node};
+use super::yaml::{self, Node, NodeContent};
 use crate::cli::duration;
 
 /// How names of sets begin where they are stored: who manages a row.
@@ -47,7 +47,7 @@ enum Section {
 }
 
 /// Says everything that is wrong at once.
-pub(super) fn read(text: &str) -> Result<Document, Vec<Fault>> {
+pub(super) fn read(text: &str) -> Result<Document, Vec<FileFault>> {
     let root = yaml::read(text).map_err(|fault| vec![fault])?;
     let mut reading = Reading::default();
     reading.root(&root);
@@ -80,7 +80,7 @@ impl Entry {
 #[derive(Default)]
 struct Reading {
     document: Document,
-    faults: Vec<Fault>,
+    faults: Vec<FileFault>,
 }
 
 impl Reading {
@@ -161,7 +161,7 @@ impl Reading {
     }
 
     fn map<'a>(&mut self, node: &'a Node, what: &str) -> Option<&'a [(String, Node)]> {
-        if let Held::Map(entries) = &node.held {
+        if let NodeContent::Map(entries) = &node.held {
             return Some(entries);
         }
         self.fault(node.line, what, "must be keys with values");
@@ -169,7 +169,7 @@ impl Reading {
     }
 
     fn fault(&mut self, line: usize, field: &str, message: impl Into<String>) {
-        self.faults.push(Fault::new(line, field, message));
+        self.faults.push(FileFault::new(line, field, message));
     }
 }
 

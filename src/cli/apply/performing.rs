@@ -6,10 +6,10 @@ use anyhow::{Context, anyhow};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::Fault;
+use super::FileFault;
 use super::plan::{Act, Kind, PARENT_REF, Step};
 use crate::cli::client::{Client, Request, segment};
-use crate::cli::monitors::bulk::{self, Outcome};
+use crate::cli::monitors::bulk::{self, BulkOutcome};
 use crate::cli::{files, monitors, print};
 
 /// What was done, and why no more was.
@@ -20,7 +20,7 @@ pub(super) struct Performed {
 
 pub(super) enum Stopped {
     /// The watchdog refuses what the file says.
-    Faults(Vec<Fault>),
+    Faults(Vec<FileFault>),
     Error(anyhow::Error),
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn rehearse(client: &Client, steps: &[Step]) -> Result<(), Stop
     // A home may fit only once its node bears the labels that the same file gives it.
     let are_judged = !steps.iter().any(|step| step.kind == Kind::Node);
     let items: Vec<_> = monitors.iter().filter(|_| are_judged).map(|step| step.fields.clone()).collect();
-    if let Outcome::Refused(faults) = bulk::rehearse(client, &items).await? {
+    if let BulkOutcome::Refused(faults) = bulk::rehearse(client, &items).await? {
         let placed =
             faults.iter().filter_map(|one| Some(fault(monitors.get(one.item)?, &one.field, one.message.clone())));
         found.extend(placed);
@@ -121,8 +121,8 @@ impl Performing<'_> {
         }
         let items: Vec<_> = steps.iter().map(|step| step.fields.clone()).collect();
         let done = match bulk::upsert(self.client, &items).await? {
-            Outcome::Done(done) => done,
-            Outcome::Refused(found) => return Err(Stopped::Faults(placed(&steps, &found))),
+            BulkOutcome::Done(done) => done,
+            BulkOutcome::Refused(found) => return Err(Stopped::Faults(placed(&steps, &found))),
         };
         for (mut step, done) in steps.into_iter().zip(done) {
             // The watchdog knows what it wrote, and compares what is not shown.
@@ -187,21 +187,21 @@ impl Performing<'_> {
 }
 
 /// What the watchdog refused of one, by the line in the file.
-fn faults(step: &Step, problem: &Value) -> Vec<Fault> {
+fn faults(step: &Step, problem: &Value) -> Vec<FileFault> {
     let errors = problem.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let text = |error: &Value, name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     errors.iter().map(|error| fault(step, &text(error, "field"), text(error, "message"))).collect()
 }
 
-fn placed(steps: &[Step], found: &[bulk::Fault]) -> Vec<Fault> {
+fn placed(steps: &[Step], found: &[bulk::Fault]) -> Vec<FileFault> {
     let found = found.iter().filter_map(|one| Some(fault(steps.get(one.item)?, &one.field, one.message.clone())));
     found.collect()
 }
 
-fn fault(step: &Step, field: &str, message: String) -> Fault {
+fn fault(step: &Step, field: &str, message: String) -> FileFault {
     // A file knows one name for both.
     let field = if field == PARENT_REF { "parent" } else { field };
     let line = step.entry.as_ref().map_or(1, |entry| entry.line_of(field));
     let path = format!("{}s.{}.{field}", step.kind.word(), step.name);
-    Fault::new(line, path.trim_end_matches('.'), message)
+    FileFault::new(line, path.trim_end_matches('.'), message)
 }

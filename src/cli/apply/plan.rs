@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::Fault;
+use super::FileFault;
 use super::diff::{Change, diff};
 use super::document::{Document, Entry};
 
@@ -71,7 +71,7 @@ impl Kind {
 }
 
 /// Nodes first, so that labels are there before monitors ask for them; deletions last.
-pub(super) fn plan(document: &Document, there: &There, prune: bool) -> Result<Vec<Step>, Vec<Fault>> {
+pub(super) fn plan(document: &Document, there: &There, prune: bool) -> Result<Vec<Step>, Vec<FileFault>> {
     let mut planning = Planning { manager: document.manager(), steps: vec![], faults: vec![] };
     planning.nodes(document.nodes.as_deref().unwrap_or_default(), &there.nodes);
     planning.monitors(document.monitors.as_deref().unwrap_or_default(), &there.monitors);
@@ -86,7 +86,7 @@ pub(super) fn plan(document: &Document, there: &There, prune: bool) -> Result<Ve
 struct Planning {
     manager: Option<String>,
     steps: Vec<Step>,
-    faults: Vec<Fault>,
+    faults: Vec<FileFault>,
 }
 
 impl Planning {
@@ -95,7 +95,7 @@ impl Planning {
         for entry in wanted {
             match known.get(entry.name.as_str()) {
                 Some(found) => self.step(Kind::Node, entry, entry.fields.clone(), Some(found)),
-                None => self.faults.push(Fault::new(
+                None => self.faults.push(FileFault::new(
                     entry.line,
                     format!("nodes.{}", entry.name),
                     format!("there is no such node; `komainu nodes add {}` enters it", entry.name),
@@ -125,7 +125,7 @@ impl Planning {
             } else {
                 let field = format!("monitors.{}.parent", entry.name);
                 let words = format!("there is no group with the ref {parent}, neither in the file nor in the cluster");
-                self.faults.push(Fault::new(entry.line_of("parent"), field, words));
+                self.faults.push(FileFault::new(entry.line_of("parent"), field, words));
             }
         }
         let first = self.steps.len();
@@ -167,7 +167,7 @@ impl Planning {
                 let other = found.and_then(manager_of).filter(|other| *other != manager);
                 if let Some(other) = other {
                     let path = format!("{}s.{}", kind.word(), entry.name);
-                    self.faults.push(Fault::new(
+                    self.faults.push(FileFault::new(
                         entry.line,
                         path,
                         format!("belongs to {other}; one set says what it is"),

@@ -5,18 +5,18 @@
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::Value;
 
-use super::Fault;
+use super::FileFault;
 use crate::byte_order_mark;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
     pub(super) line: usize,
-    pub(super) held: Held,
+    pub(super) held: NodeContent,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Held {
+pub(super) enum NodeContent {
     /// In the order of the file.
     Map(Vec<(String, Node)>),
     List(Vec<Node>),
@@ -24,36 +24,36 @@ pub(super) enum Held {
 }
 
 /// Reads one document.
-pub(super) fn read(text: &str) -> Result<Node, Fault> {
+pub(super) fn read(text: &str) -> Result<Node, FileFault> {
     let text = byte_order_mark::stripped(text);
     let documents =
         MarkedYaml::load_from_str(text).map_err(|error| refused(text, error.marker().line(), error.info()))?;
     match documents.as_slice() {
-        [] => Err(Fault::new(1, "", "the file is empty")),
+        [] => Err(FileFault::new(1, "", "the file is empty")),
         [one] => Reading { lines: text.lines().collect() }.node(one, one.span.start.line()),
-        [_, second, ..] => Err(Fault::new(second.span.start.line(), "", "there is a second document; write one")),
+        [_, second, ..] => Err(FileFault::new(second.span.start.line(), "", "there is a second document; write one")),
     }
 }
 
 /// As people look for it: by the line, and by the key where one comes twice.
-fn refused(text: &str, line: usize, info: &str) -> Fault {
+fn refused(text: &str, line: usize, info: &str) -> FileFault {
     if !info.contains("duplicated key") {
-        return Fault::new(line, "", format!("this is no YAML: {info}"));
+        return FileFault::new(line, "", format!("this is no YAML: {info}"));
     }
     let written = line.checked_sub(1).and_then(|at| text.lines().nth(at)).unwrap_or_default();
     let key = written.split(':').next().unwrap_or_default().trim();
     // Of several keys in braces on one line nobody knows which.
     let which = if key.contains(['{', ',']) || key.is_empty() { "a key".to_owned() } else { format!("the key {key}") };
-    Fault::new(line, "", format!("{which} stands a second time in the same place; keep one of them"))
+    FileFault::new(line, "", format!("{which} stands a second time in the same place; keep one of them"))
 }
 
 impl Node {
     /// As JSON, without the lines.
     pub(super) fn json(&self) -> Value {
         match &self.held {
-            Held::Map(entries) => entries.iter().map(|(key, node)| (key.clone(), node.json())).collect(),
-            Held::List(items) => items.iter().map(Self::json).collect(),
-            Held::Plain(value) => value.clone(),
+            NodeContent::Map(entries) => entries.iter().map(|(key, node)| (key.clone(), node.json())).collect(),
+            NodeContent::List(items) => items.iter().map(Self::json).collect(),
+            NodeContent::Plain(value) => value.clone(),
         }
     }
 }
@@ -65,35 +65,35 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// `line` is the key's: a block that follows it begins a line later, and people look for the key.
-    fn node(&self, yaml: &MarkedYaml<'_>, line: usize) -> Result<Node, Fault> {
+    fn node(&self, yaml: &MarkedYaml<'_>, line: usize) -> Result<Node, FileFault> {
         let held = match &yaml.data {
-            YamlData::Value(scalar) => Held::Plain(plain(scalar)),
-            YamlData::Sequence(items) => {
-                Held::List(items.iter().map(|item| self.node(item, item.span.start.line())).collect::<Result<_, _>>()?)
-            }
+            YamlData::Value(scalar) => NodeContent::Plain(plain(scalar)),
+            YamlData::Sequence(items) => NodeContent::List(
+                items.iter().map(|item| self.node(item, item.span.start.line())).collect::<Result<_, _>>()?,
+            ),
             YamlData::Mapping(entries) => {
                 let entry = |(key, value): (&MarkedYaml<'_>, &MarkedYaml<'_>)| {
                     let line = key.span.start.line();
                     Ok((self.key_of(key, line)?, self.node(value, line)?))
                 };
-                Held::Map(entries.iter().map(entry).collect::<Result<_, Fault>>()?)
+                NodeContent::Map(entries.iter().map(entry).collect::<Result<_, FileFault>>()?)
             }
             YamlData::Tagged(tag, _) => {
-                return Err(Fault::new(line, "", format!("the tag {tag} says nothing here; leave it out")));
+                return Err(FileFault::new(line, "", format!("the tag {tag} says nothing here; leave it out")));
             }
             YamlData::Representation(..) | YamlData::Alias(_) | YamlData::BadValue => {
-                return Err(Fault::new(line, "", "this value cannot be read"));
+                return Err(FileFault::new(line, "", "this value cannot be read"));
             }
         };
         Ok(Node { line, held })
     }
 
     /// Names made of digits are names all the same, letter by letter: `007` is not `7`.
-    fn key_of(&self, key: &MarkedYaml<'_>, line: usize) -> Result<String, Fault> {
+    fn key_of(&self, key: &MarkedYaml<'_>, line: usize) -> Result<String, FileFault> {
         match &key.data {
             YamlData::Value(Scalar::String(text)) => Ok(text.to_string()),
             YamlData::Value(Scalar::Integer(_) | Scalar::Boolean(_)) => {
-                self.written(key).ok_or_else(|| Fault::new(line, "", "this key cannot be read; put it in quotes"))
+                self.written(key).ok_or_else(|| FileFault::new(line, "", "this key cannot be read; put it in quotes"))
             }
             YamlData::Value(Scalar::Null | Scalar::FloatingPoint(_))
             | YamlData::Sequence(_)
@@ -101,7 +101,7 @@ impl Reading<'_> {
             | YamlData::Tagged(..)
             | YamlData::Representation(..)
             | YamlData::Alias(_)
-            | YamlData::BadValue => Err(Fault::new(line, "", "a key must be text; put it in quotes")),
+            | YamlData::BadValue => Err(FileFault::new(line, "", "a key must be text; put it in quotes")),
         }
     }
 

@@ -14,16 +14,16 @@ pub(in crate::cli) const MOST: usize = 10_000;
 pub(in crate::cli) type Fields = Map<String, Value>;
 
 /// What became of a request.
-pub(in crate::cli) enum Outcome {
+pub(in crate::cli) enum BulkOutcome {
     /// Of each item, in their order.
-    Done(Vec<Done>),
+    Done(Vec<BulkDone>),
     /// Nothing was written, because of these.
-    Refused(Vec<Fault>),
+    Refused(Vec<ItemFault>),
 }
 
 /// What became of one item.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::cli) struct Done {
+pub(in crate::cli) struct BulkDone {
     /// None: it would be new, in a rehearsal.
     pub(in crate::cli) id: Option<i64>,
     pub(in crate::cli) act: Act,
@@ -38,7 +38,7 @@ pub(in crate::cli) enum Act {
 
 /// Something that is wrong with one item.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::cli) struct Fault {
+pub(in crate::cli) struct ItemFault {
     pub(in crate::cli) item: usize,
     /// Empty: the whole item.
     pub(in crate::cli) field: String,
@@ -46,19 +46,19 @@ pub(in crate::cli) struct Fault {
 }
 
 /// Makes those whose ref is new, and changes the named fields of the others.
-pub(in crate::cli) async fn upsert(client: &Client, items: &[Fields]) -> anyhow::Result<Outcome> {
+pub(in crate::cli) async fn upsert(client: &Client, items: &[Fields]) -> anyhow::Result<BulkOutcome> {
     send(client, items, &format!("{PATH}/bulk?upsert=true")).await
 }
 
 /// What [`upsert`] would do.
-pub(in crate::cli) async fn rehearse(client: &Client, items: &[Fields]) -> anyhow::Result<Outcome> {
+pub(in crate::cli) async fn rehearse(client: &Client, items: &[Fields]) -> anyhow::Result<BulkOutcome> {
     if items.is_empty() {
-        return Ok(Outcome::Done(vec![]));
+        return Ok(BulkOutcome::Done(vec![]));
     }
     send(client, items, &format!("{PATH}/bulk?upsert=true&dry_run=true")).await
 }
 
-async fn send(client: &Client, items: &[Fields], path: &str) -> anyhow::Result<Outcome> {
+async fn send(client: &Client, items: &[Fields], path: &str) -> anyhow::Result<BulkOutcome> {
     ensure!(items.len() <= MOST, "{} monitors at once are too many; {MOST} can be written together", items.len());
     let body = Value::from(items.iter().cloned().map(Value::from).collect::<Vec<_>>());
     let request = Request { method: Method::POST, path, body: Some(body), timeout: Some(BULK_TIMEOUT), if_match: None };
@@ -68,34 +68,34 @@ async fn send(client: &Client, items: &[Fields], path: &str) -> anyhow::Result<O
         return if faults.is_empty() {
             Err(client.explain(answer.status, &answer.body))
         } else {
-            Ok(Outcome::Refused(faults))
+            Ok(BulkOutcome::Refused(faults))
         };
     }
     let done: Option<Vec<_>> =
         answer.body.get("items").and_then(Value::as_array).and_then(|items| items.iter().map(done).collect());
     let done = done.filter(|done| done.len() == items.len());
-    done.map(Outcome::Done).ok_or_else(|| anyhow::anyhow!("{} did not tell what it wrote", client.whom()))
+    done.map(BulkOutcome::Done).ok_or_else(|| anyhow::anyhow!("{} did not tell what it wrote", client.whom()))
 }
 
-fn done(item: &Value) -> Option<Done> {
+fn done(item: &Value) -> Option<BulkDone> {
     let act = match item.get("change")?.as_str()? {
         "created" => Act::Created,
         "updated" => Act::Updated,
         "unchanged" => Act::Unchanged,
         _ => return None,
     };
-    Some(Done { id: item.get("id")?.as_i64(), act })
+    Some(BulkDone { id: item.get("id")?.as_i64(), act })
 }
 
 /// Those that name an item: `items[17].url`.
-fn faults(problem: &Value) -> Vec<Fault> {
+fn faults(problem: &Value) -> Vec<ItemFault> {
     let errors = problem.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     errors
         .iter()
         .filter_map(|error| {
             let (item, field) = error.get("field")?.as_str()?.strip_prefix("items[")?.split_once(']')?;
             let field = field.strip_prefix('.').unwrap_or(field).to_owned();
-            Some(Fault { item: item.parse().ok()?, field, message: error.get("message")?.as_str()?.to_owned() })
+            Some(ItemFault { item: item.parse().ok()?, field, message: error.get("message")?.as_str()?.to_owned() })
         })
         .collect()
 }
@@ -114,7 +114,7 @@ mod tests {
             {"field": "upsert", "message": "must be true or false"},
         ]});
         let fault =
-            |item, field: &str, message: &str| Fault { item, field: field.to_owned(), message: message.to_owned() };
+            |item, field: &str, message: &str| ItemFault { item, field: field.to_owned(), message: message.to_owned() };
         assert_eq!(faults(&errors), [fault(17, "url", "is missing"), fault(3, "", "must be an object")]);
     }
 }

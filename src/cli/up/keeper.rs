@@ -20,14 +20,14 @@ use crate::clock;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A living process of the cluster.
-enum Held {
+enum LivingProcess {
     /// Started by this supervisor, which must reap it.
     Child(Box<Child>, i32),
     /// Started by `up --restart` in another terminal.
     Adopted(i32),
 }
 
-impl Held {
+impl LivingProcess {
     fn pid(&self) -> i32 {
         match self {
             Self::Child(_, pid) | Self::Adopted(pid) => *pid,
@@ -39,7 +39,7 @@ impl Held {
 pub(super) struct Keeper {
     folder: Folder,
     members: Vec<Member>,
-    held: BTreeMap<String, Held>,
+    held: BTreeMap<String, LivingProcess>,
 }
 
 /// One that ended.
@@ -54,14 +54,14 @@ impl Keeper {
         for member in members {
             let child = process::spawn(folder, &member.name, member.kind)?;
             let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).context("a child without a pid")?;
-            keeper.held.insert(member.name.clone(), Held::Child(Box::new(child), pid));
+            keeper.held.insert(member.name.clone(), LivingProcess::Child(Box::new(child), pid));
         }
         keeper.write_pids()?;
         Ok(keeper)
     }
 
     pub(super) fn pid(&self, name: &str) -> Option<i32> {
-        self.held.get(name).map(Held::pid)
+        self.held.get(name).map(LivingProcess::pid)
     }
 
     pub(super) fn folder(&self) -> &Folder {
@@ -96,8 +96,10 @@ impl Keeper {
         let mut deaths = Vec::new();
         for (name, held) in &mut self.held {
             let how = match held {
-                Held::Child(child, _) => child.try_wait()?.map(describe),
-                Held::Adopted(pid) => (!process::is_member(*pid, &self.folder.config(name))).then(|| "gone".to_owned()),
+                LivingProcess::Child(child, _) => child.try_wait()?.map(describe),
+                LivingProcess::Adopted(pid) => {
+                    (!process::is_member(*pid, &self.folder.config(name))).then(|| "gone".to_owned())
+                }
             };
             deaths.extend(how.map(|how| Death { name: name.clone(), how }));
         }
@@ -119,7 +121,7 @@ impl Keeper {
         for (name, pid) in pids::read(&self.folder)? {
             let is_known = self.members.iter().any(|member| member.name == name);
             if is_known && !self.held.contains_key(&name) && process::is_member(pid, &self.folder.config(&name)) {
-                self.held.insert(name.clone(), Held::Adopted(pid));
+                self.held.insert(name.clone(), LivingProcess::Adopted(pid));
                 adopted.push(name);
             }
         }
@@ -135,7 +137,7 @@ impl Keeper {
     pub(super) async fn end_all(&mut self) -> anyhow::Result<()> {
         process::end_members(&self.folder).await?;
         for held in self.held.values_mut() {
-            if let Held::Child(child, _) = held {
+            if let LivingProcess::Child(child, _) = held {
                 child.wait().await?;
             }
         }

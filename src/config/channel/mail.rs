@@ -10,7 +10,7 @@ use komainu_notifiers::mail::{self, Authorities, CONFIRM_LIMIT, Config, Login, M
 use serde::Deserialize;
 use url::Url;
 
-use crate::config::fault::{Faults, Place};
+use crate::config::fault::{Faults, FieldPlace};
 use crate::config::secret;
 
 /// Where mail is handed in over TLS (RFC 8314).
@@ -39,7 +39,7 @@ enum TlsSetting {
 }
 
 impl Section {
-    pub(super) fn resolve(self, place: Place<'_>, folder: &Path, faults: &mut Faults) -> Option<Config> {
+    pub(super) fn resolve(self, place: FieldPlace<'_>, folder: &Path, faults: &mut Faults) -> Option<Config> {
         let address = faults.note(place, "smtp", Address::parse(&self.smtp));
         let tls = address.as_ref().and_then(|address| faults.note(place, "tls", address.tls(self.tls)));
         let ca = match &self.ca_file {

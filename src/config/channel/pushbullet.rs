@@ -6,7 +6,7 @@ use komainu_notifiers::Secret;
 use komainu_notifiers::pushbullet::{Config, DEFAULT_API_URL, Target};
 use serde::Deserialize;
 
-use crate::config::fault::{Faults, Place};
+use crate::config::fault::{Faults, FieldPlace};
 use crate::config::{secret, shape};
 
 #[derive(Deserialize, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    pub(super) fn resolve(self, place: Place<'_>, folder: &Path, faults: &mut Faults) -> Option<Config> {
+    pub(super) fn resolve(self, place: FieldPlace<'_>, folder: &Path, faults: &mut Faults) -> Option<Config> {
         let token = secret::Secret { place, name: "token", inline: self.token, file: self.token_file };
         if !token.is_given() {
             faults.add(

@@ -6,7 +6,7 @@ use komainu_notifiers::Secret;
 use komainu_notifiers::slack::{Access, Config, DEFAULT_API_URL};
 use serde::Deserialize;
 
-use crate::config::fault::{Faults, Place};
+use crate::config::fault::{Faults, FieldPlace};
 use crate::config::{secret, shape};
 
 #[derive(Deserialize, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    pub(super) fn resolve(self, place: Place<'_>, folder: &Path, faults: &mut Faults) -> Option<Config> {
+    pub(super) fn resolve(self, place: FieldPlace<'_>, folder: &Path, faults: &mut Faults) -> Option<Config> {
         let webhook =
             secret::Secret { place, name: "webhook_url", inline: self.webhook_url, file: self.webhook_url_file };
         let bot = secret::Secret { place, name: "bot_token", inline: self.bot_token, file: self.bot_token_file };

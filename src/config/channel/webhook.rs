@@ -6,7 +6,7 @@ use komainu_notifiers::Secret;
 use komainu_notifiers::webhook::{Config, SigningKey};
 use serde::Deserialize;
 
-use crate::config::fault::{Faults, Place};
+use crate::config::fault::{Faults, FieldPlace};
 use crate::config::{secret, shape};
 
 #[derive(Deserialize, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    pub(super) fn resolve(self, place: Place<'_>, folder: &Path, faults: &mut Faults) -> Option<Config> {
+    pub(super) fn resolve(self, place: FieldPlace<'_>, folder: &Path, faults: &mut Faults) -> Option<Config> {
         let url = secret::Secret { place, name: "url", inline: self.url, file: self.url_file };
         if !url.is_given() {
             faults.add(place, "url_file", "is missing: a file with the address that takes the POST; or say it as url");

@@ -18,7 +18,7 @@ pub use self::clients::{Caller, Clients};
 use super::body::kept;
 use super::failure::Failure;
 use super::reading::{self, Stopped};
-use super::room::{Held, NoRoom};
+use super::room::{HeldRoom, NoRoom};
 use super::{RunResult, millis_since};
 use crate::clock;
 use crate::node::spec;
@@ -44,7 +44,7 @@ pub(super) enum Wanted {
 
 /// A well-formed, accepted answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     /// `200 - OK`.
     pub(super) summary: String,
     /// The body, if it was asked for.
@@ -54,7 +54,7 @@ pub(super) struct Answer {
     /// What is kept of the body.
     pub(super) response: Option<String>,
     /// What the body takes of the node's room.
-    pub(super) room: Held,
+    pub(super) room: HeldRoom,
 }
 
 /// One run of a monitor that asks over HTTP.
@@ -64,7 +64,7 @@ pub(super) async fn run(clients: &Clients, monitor: &MonitorSpec) -> Result<RunR
 }
 
 /// Asks once; an answer whose status code is not accepted is a failure.
-pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wanted: Wanted) -> Result<Answer, Failure> {
+pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wanted: Wanted) -> Result<HttpAnswer, Failure> {
     if monitor.proxy_id.is_some() {
         return Err(Failure::own("a native node cannot ask through a proxy: move this monitor to an Uptime Kuma node"));
     }
@@ -93,7 +93,7 @@ pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wanted: Want
             let msg = format!("Request failed with status code {}", status.as_u16());
             return Err(Failure { response, ..Failure::target(msg) });
         }
-        Ok(Answer { summary, body: body.text, ping_ms, response, room: body.room })
+        Ok(HttpAnswer { summary, body: body.text, ping_ms, response, room: body.room })
     });
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(Failure::timeout(limit)))
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunResult;
 use super::failure::Failure;
-use super::http::{Answer, Clients, Wanted, fetch};
+use super::http::{Clients, HttpAnswer, Wanted, fetch};
 use super::json::{self, Script};
 use super::queries::Queries;
 use crate::store::monitors::MonitorSpec;
@@ -62,7 +62,7 @@ pub(super) async fn run(clients: &Clients, queries: &Queries, monitor: &MonitorS
 }
 
 fn judge(
-    answer: &Answer,
+    answer: &HttpAnswer,
     query: &Query,
     compared: Result<Compared, String>,
     is_mismatch_final: bool,
@@ -274,7 +274,7 @@ fn cut(text: &str, most: usize) -> (&str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::run::room::Held;
+    use crate::node::run::room::HeldRoom;
 
     const BODY: &str = r#"{"status": "ok", "load": 0.75, "jobs": [{"name": "a", "left": 3}, {"name": "b", "left": 4}],
         "none": null, "on": true}"#;
@@ -348,12 +348,12 @@ mod tests {
 
     #[test]
     fn a_wrong_value_says_what_was_compared_and_is_final_where_the_monitor_says_so() {
-        let answer = Answer {
+        let answer = HttpAnswer {
             summary: "200 - OK".to_owned(),
             body: String::new(),
             ping_ms: 12,
             response: None,
-            room: Held::none(),
+            room: HeldRoom::none(),
         };
         let query = query("status", "==", "ok");
         let mismatch = |is_final| {

@@ -3,7 +3,7 @@
 use super::RunResult;
 use super::body::{as_kuma_reads, excerpt};
 use super::failure::Failure;
-use super::http::{Answer, Clients, Wanted, fetch};
+use super::http::{Clients, HttpAnswer, Wanted, fetch};
 use crate::store::monitors::MonitorSpec;
 
 /// Asks once and looks for the keyword.
@@ -13,7 +13,7 @@ pub(super) async fn run(clients: &Clients, monitor: &MonitorSpec) -> Result<RunR
     judge(&answer, keyword, monitor.invert_keyword)
 }
 
-fn judge(answer: &Answer, keyword: &str, is_inverted: bool) -> Result<RunResult, Failure> {
+fn judge(answer: &HttpAnswer, keyword: &str, is_inverted: bool) -> Result<RunResult, Failure> {
     let text = as_kuma_reads(&answer.body);
     let is_found = text.contains(keyword);
     if is_found == is_inverted {
@@ -30,7 +30,7 @@ fn judge(answer: &Answer, keyword: &str, is_inverted: bool) -> Result<RunResult,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::run::room::Held;
+    use crate::node::run::room::HeldRoom;
 
     #[test]
     fn a_keyword_that_is_there_is_up() {
@@ -59,13 +59,13 @@ mod tests {
         assert!(judge(&answer, r#""status": "ok""#, false).is_err());
     }
 
-    fn answer(body: &str) -> Answer {
-        Answer {
+    fn answer(body: &str) -> HttpAnswer {
+        HttpAnswer {
             summary: "200 - OK".to_owned(),
             body: body.to_owned(),
             ping_ms: 12,
             response: None,
-            room: Held::none(),
+            room: HeldRoom::none(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use reqwest::Response;
 
-use super::room::{Held, NoRoom, Room};
+use super::room::{HeldRoom, NoRoom, Room};
 use crate::byte_order_mark;
 
 /// The buffer grows by so much, or by an eighth: by doubling it would hold up to twice what is counted.
@@ -14,7 +14,7 @@ pub(super) struct Body {
     /// There was more.
     pub(super) is_cut: bool,
     /// Its room, until it is dropped.
-    pub(super) room: Held,
+    pub(super) room: HeldRoom,
 }
 
 /// Why it was not read to its end.
@@ -31,7 +31,7 @@ impl From<NoRoom> for Stopped {
 
 /// An answer that stops in the middle is no answer, so it is read to its end also where nothing of it is kept.
 pub(super) async fn read(mut response: Response, most: usize, room: &Room) -> Result<Body, Stopped> {
-    let room = if most == 0 { Held::none() } else { room.enter() };
+    let room = if most == 0 { HeldRoom::none() } else { room.enter() };
     let (mut bytes, mut is_cut) = (Vec::new(), false);
     loop {
         let next = async { response.chunk().await.map_err(Stopped::Broken) };

@@ -109,13 +109,13 @@ impl Room {
     }
 
     /// For one answer, which holds nothing yet.
-    pub(super) fn enter(&self) -> Held {
+    pub(super) fn enter(&self) -> HeldRoom {
         let taken = CancellationToken::new();
         let mut inside = self.inside();
         let key = inside.shares.enter();
         inside.ends.insert(key, taken.clone());
         drop(inside);
-        Held { place: Some((self.clone(), key)), taken }
+        HeldRoom { place: Some((self.clone(), key)), taken }
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -125,12 +125,12 @@ impl Room {
 
 /// What one answer holds, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HeldRoom {
     place: Option<(Room, Key)>,
     taken: CancellationToken,
 }
 
-impl Held {
+impl HeldRoom {
     /// Of an answer that nobody keeps.
     pub(super) fn none() -> Self {
         Self { place: None, taken: CancellationToken::new() }
@@ -161,7 +161,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldRoom {
     fn drop(&mut self) {
         if let Some((room, key)) = &self.place {
             let mut inside = room.inside();

@@ -10,9 +10,9 @@ use crate::node::beat::Times;
 use crate::node::canary::Canaries;
 use crate::node::link::SharedTenure;
 use crate::node::pulse::Pulse;
-use crate::node::push::{self, Look};
+use crate::node::push::{self, PushLook};
 use crate::node::run::{RunResult, RunStatus, Runs, group};
-use crate::node::shard::{Done, Launch, Outcome};
+use crate::node::shard::{Launch, RunDone, RunOutcome};
 use crate::node::trace::{Event, Trace};
 use crate::node::windows::{self, Windows};
 use crate::store::families::Families;
@@ -30,33 +30,33 @@ pub(super) struct Task<F> {
 }
 
 impl<F: Families> Task<F> {
-    pub(super) async fn run(self, launch: Launch) -> Done {
+    pub(super) async fn run(self, launch: Launch) -> RunDone {
         let monitor = launch.monitor.id;
         let began_at = clock::now();
         let began_wall = self.clock.stamp();
         // Asked once more: a process that stood still may get here long after the loop asked.
         let (outcome, ended_at) = if self.tenure.lock().may_run(clock::now(), monitor).is_err() {
-            (Outcome::NotAllowed, began_wall)
+            (RunOutcome::NotAllowed, began_wall)
         } else {
             self.trace.monitor(Event::Run, monitor);
             self.ask(&launch, began_at).await
         };
-        Done { monitor, run: launch.run, began_at, times: Times { began_at: began_wall, ended_at }, outcome }
+        RunDone { monitor, run: launch.run, began_at, times: Times { began_at: began_wall, ended_at }, outcome }
     }
 
     /// What came of it, and when.
-    async fn ask(&self, launch: &Launch, began_at: Mono) -> (Outcome, Wall) {
+    async fn ask(&self, launch: &Launch, began_at: Mono) -> (RunOutcome, Wall) {
         let is_maintained = |at| self.windows.cover(launch.monitor.id, at);
         let began_wall = self.clock.stamp();
         if is_maintained(began_wall) {
-            return (Outcome::Result(windows::left_alone()), began_wall);
+            return (RunOutcome::Result(windows::left_alone()), began_wall);
         }
         let kind = launch.monitor.kind.as_str();
         let result = match kind {
             "group" => group::run(&self.families, &launch.monitor).await,
             "push" => match push::look(launch.previous.as_ref(), &launch.monitor, began_at.since(launch.heard_at)) {
-                Look::InTime(again) => return (Outcome::LookAgain(again), self.clock.stamp()),
-                Look::Late(result) => result,
+                PushLook::InTime(again) => return (RunOutcome::LookAgain(again), self.clock.stamp()),
+                PushLook::Late(result) => result,
             },
             _ => self.runs.run(&launch.monitor).await,
         };
@@ -69,7 +69,7 @@ impl<F: Families> Task<F> {
         // What was asked before a window and failed within it is the work that the window is for.
         let was_in_vain = result.status == RunStatus::Down && is_maintained(ended_at);
         let result = if was_in_vain { windows::left_alone() } else { result };
-        (Outcome::Result(result), ended_at)
+        (RunOutcome::Result(result), ended_at)
     }
 
     /// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.

@@ -31,7 +31,7 @@ const MADE: usize = 4;
 const FAST: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HeldMonitor {
     pub(super) spec: Arc<MonitorSpec>,
     pub(super) memory: Memory,
     pub(super) run: Option<RunId>,
@@ -61,7 +61,7 @@ pub(super) enum Memory {
     },
 }
 
-impl Held {
+impl HeldMonitor {
     pub(super) fn new(now: Mono, spec: MonitorSpec) -> Self {
         Self {
             spec: Arc::new(spec),
@@ -145,7 +145,7 @@ impl Shard {
         }
     }
 
-    fn being_read(&mut self, monitor: MonitorId, read: ReadId) -> Option<&mut Held> {
+    fn being_read(&mut self, monitor: MonitorId, read: ReadId) -> Option<&mut HeldMonitor> {
         self.held.get_mut(&monitor).filter(|held| matches!(held.memory, Memory::Reading(current) if current == read))
     }
 

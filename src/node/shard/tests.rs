@@ -137,7 +137,7 @@ fn a_lease_that_does_not_allow_runs_is_noticed_at_the_next_run() {
 fn a_run_whose_right_ended_before_it_asked_is_due_again() {
     let mut shard = started(vec![http(1, 60)]);
     let launch = launch(&mut shard, Mono::secs(0));
-    let refused = Done { outcome: Outcome::NotAllowed, ..done(&launch, Mono::secs(0), RunStatus::Up) };
+    let refused = RunDone { outcome: RunOutcome::NotAllowed, ..done(&launch, Mono::secs(0), RunStatus::Up) };
     assert!(shard.finish(Mono::secs(1), refused).is_none());
     assert_eq!(launched(&mut shard, Mono::secs(1)), [1]);
 }
@@ -299,8 +299,10 @@ fn a_push_becomes_a_beat_and_makes_the_look_under_way_worthless() {
     assert!(shard.finish(Mono::secs(61), done(&look, Mono::secs(60), RunStatus::Down)).is_none());
     let next = launch(&mut shard, Mono::secs(120));
     assert_eq!(next.previous.as_ref().map(|previous| previous.time), Some(Wall(60_000)));
-    let again =
-        Done { outcome: Outcome::LookAgain(Duration::from_secs(9)), ..done(&next, Mono::secs(120), RunStatus::Up) };
+    let again = RunDone {
+        outcome: RunOutcome::LookAgain(Duration::from_secs(9)),
+        ..done(&next, Mono::secs(120), RunStatus::Up)
+    };
     assert!(shard.finish(Mono::secs(120), again).is_none());
     assert_eq!(launched(&mut shard, Mono::secs(129)), [1]);
 }
@@ -365,14 +367,14 @@ fn launch(shard: &mut Shard, now: Mono) -> Launch {
     }
 }
 
-fn done(launch: &Launch, began_at: Mono, status: RunStatus) -> Done {
+fn done(launch: &Launch, began_at: Mono, status: RunStatus) -> RunDone {
     let began_wall = Wall(i64::try_from(began_at.as_micros() / 1_000).unwrap());
-    Done {
+    RunDone {
         monitor: launch.monitor.id,
         run: launch.run,
         began_at,
         times: Times { began_at: began_wall, ended_at: began_wall },
-        outcome: Outcome::Result(RunResult::new(status, "said")),
+        outcome: RunOutcome::Result(RunResult::new(status, "said")),
     }
 }
 

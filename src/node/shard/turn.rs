@@ -26,7 +26,7 @@ pub(super) enum Turn {
     Begun,
 }
 
-impl Held {
+impl HeldMonitor {
     /// Its last beat is known.
     pub(super) fn decide_turn(&mut self, ran_at: Option<Wall>) {
         let Turn::Unknown(past) = self.turn else { return };
@@ -90,7 +90,7 @@ impl Shard {
     }
 
     /// Its run is over, and this process lives; or it is not to run here.
-    pub(super) fn end_turn(held: &mut Held, said: &mut Vec<RunNews>) {
+    pub(super) fn end_turn(held: &mut HeldMonitor, said: &mut Vec<RunNews>) {
         if matches!(held.turn, Turn::Waits | Turn::Begun) {
             said.push(RunNews::Over(held.spec.id));
             held.turn = Turn::Free;

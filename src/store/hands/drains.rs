@@ -7,7 +7,7 @@ use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde_json::json;
 
-use super::{Outcome, PinnedMonitor, Refusal, deed, lock};
+use super::{HandOutcome, PinnedMonitor, Refusal, deed, lock};
 use crate::store::audit;
 use crate::store::cluster;
 use crate::store::error::StoreError;
@@ -25,14 +25,14 @@ pub struct Drain {
 
 /// Begins to empty a node. Asked twice, it goes on as it was; pinned monitors go along if either said so.
 /// `Done(false)`: it was so already.
-pub async fn drain(store: &Store, node: &NodeId, how: Drain, by: &str) -> Result<Outcome<bool>, StoreError> {
+pub async fn drain(store: &Store, node: &NodeId, how: Drain, by: &str) -> Result<HandOutcome<bool>, StoreError> {
     in_transaction!(store, "drain a node", |session| drain_in(session, node, how, by).await)
 }
 
-async fn drain_in(session: &mut Session, node: &NodeId, how: Drain, by: &str) -> Result<Outcome<bool>, StoreError> {
+async fn drain_in(session: &mut Session, node: &NodeId, how: Drain, by: &str) -> Result<HandOutcome<bool>, StoreError> {
     lock(session).await?;
     let Some(stood) = Laid::read(session, node).await? else {
-        return Ok(Outcome::Refused(Refusal::NoSuchNode(node.clone())));
+        return Ok(HandOutcome::Refused(Refusal::NoSuchNode(node.clone())));
     };
     let drains_pinned = match stood.overlay {
         Overlay::None => how.move_pinned,
@@ -41,42 +41,44 @@ async fn drain_in(session: &mut Session, node: &NodeId, how: Drain, by: &str) ->
     if !drains_pinned {
         let pinned = pinned_to(session, node).await?;
         if !pinned.is_empty() {
-            return Ok(Outcome::Refused(Refusal::Pinned(pinned)));
+            return Ok(HandOutcome::Refused(Refusal::Pinned(pinned)));
         }
     }
     let overlay = match stood.overlay {
         Overlay::None => Overlay::Draining,
         Overlay::Draining | Overlay::Drained => stood.overlay,
     };
-    lay(session, node, (&stood, &Laid { overlay, drains_pinned, ..stood }), ("node.drain", by)).await.map(Outcome::Done)
+    lay(session, node, (&stood, &Laid { overlay, drains_pinned, ..stood }), ("node.drain", by))
+        .await
+        .map(HandOutcome::Done)
 }
 
 /// Lets a drained node have monitors again: those at home on it return. `Done(false)`: it was not drained.
-pub async fn resume(store: &Store, node: &NodeId, by: &str) -> Result<Outcome<bool>, StoreError> {
+pub async fn resume(store: &Store, node: &NodeId, by: &str) -> Result<HandOutcome<bool>, StoreError> {
     in_transaction!(store, "resume a node", |session| resume_in(session, node, by).await)
 }
 
-async fn resume_in(session: &mut Session, node: &NodeId, by: &str) -> Result<Outcome<bool>, StoreError> {
+async fn resume_in(session: &mut Session, node: &NodeId, by: &str) -> Result<HandOutcome<bool>, StoreError> {
     lock(session).await?;
     let Some(stood) = Laid::read(session, node).await? else {
-        return Ok(Outcome::Refused(Refusal::NoSuchNode(node.clone())));
+        return Ok(HandOutcome::Refused(Refusal::NoSuchNode(node.clone())));
     };
     let after = Laid { overlay: Overlay::None, drains_pinned: false, ..stood };
-    lay(session, node, (&stood, &after), ("node.resume", by)).await.map(Outcome::Done)
+    lay(session, node, (&stood, &after), ("node.resume", by)).await.map(HandOutcome::Done)
 }
 
 /// Asks the leader to bring a node's monitors home now. `Done(false)`: that was asked already.
-pub async fn ask_recover(store: &Store, node: &NodeId, by: &str) -> Result<Outcome<bool>, StoreError> {
+pub async fn ask_recover(store: &Store, node: &NodeId, by: &str) -> Result<HandOutcome<bool>, StoreError> {
     in_transaction!(store, "recover a node", |session| recover_in(session, node, by).await)
 }
 
-async fn recover_in(session: &mut Session, node: &NodeId, by: &str) -> Result<Outcome<bool>, StoreError> {
+async fn recover_in(session: &mut Session, node: &NodeId, by: &str) -> Result<HandOutcome<bool>, StoreError> {
     lock(session).await?;
     let Some(stood) = Laid::read(session, node).await? else {
-        return Ok(Outcome::Refused(Refusal::NoSuchNode(node.clone())));
+        return Ok(HandOutcome::Refused(Refusal::NoSuchNode(node.clone())));
     };
     let after = Laid { recover_asked: true, ..stood };
-    lay(session, node, (&stood, &after), ("node.recover", by)).await.map(Outcome::Done)
+    lay(session, node, (&stood, &after), ("node.recover", by)).await.map(HandOutcome::Done)
 }
 
 /// What an operator laid over a node's status.

@@ -2,14 +2,18 @@
 
 use komainu_watchdogs::ids::MonitorId;
 
-use super::{Fault, Target, WhyNot};
+use super::{MonitorFault, Target, WhyNot};
 
 /// Why this monitor cannot be there.
-pub(super) fn fault(target: &Target, monitor: MonitorId, kind: &str, run_on: &[String]) -> Option<Fault> {
+pub(super) fn fault(target: &Target, monitor: MonitorId, kind: &str, run_on: &[String]) -> Option<MonitorFault> {
     let node = || target.node.clone();
     if !target.kinds.is_empty() && !target.kinds.iter().any(|one| one == kind) {
-        return Some(Fault { monitor, why: WhyNot::Kind { kind: kind.to_owned(), node: node() } });
+        return Some(MonitorFault { monitor, why: WhyNot::Kind { kind: kind.to_owned(), node: node() } });
     }
     let missing: Vec<String> = run_on.iter().filter(|label| !target.labels.contains(label)).cloned().collect();
-    if missing.is_empty() { None } else { Some(Fault { monitor, why: WhyNot::Labels { missing, node: node() } }) }
+    if missing.is_empty() {
+        None
+    } else {
+        Some(MonitorFault { monitor, why: WhyNot::Labels { missing, node: node() } })
+    }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 
-use super::{Fault, Outcome, Refusal, Target, WhyNot, fitting, lock, refuses, targets};
+use super::{HandOutcome, MonitorFault, Refusal, Target, WhyNot, fitting, lock, refuses, targets};
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
@@ -38,7 +38,7 @@ pub enum Selection {
 
 /// Where monitors are to be bound.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum PinPlace {
     /// To this node.
     Node(NodeId),
     /// Each stays where it runs; one that nobody runs, where its home is.
@@ -56,7 +56,7 @@ pub enum Goal {
         pin: Option<bool>,
     },
     /// To be bound there.
-    Pin(Place),
+    Pin(PinPlace),
     /// To be bound no longer. Their home stays.
     Unpin,
 }
@@ -66,7 +66,7 @@ impl Goal {
     fn as_deed(&self) -> &'static str {
         match self {
             Self::Move { .. } => "monitor.move",
-            Self::Pin(Place::Node(_) | Place::WhereItRuns) => "monitor.pin",
+            Self::Pin(PinPlace::Node(_) | PinPlace::WhereItRuns) => "monitor.pin",
             Self::Unpin => "monitor.unpin",
         }
     }
@@ -102,23 +102,23 @@ pub struct MovedByHand {
 }
 
 /// Writes the wish, for all of them or for none.
-pub async fn move_by_hand(store: &Store, wish: &HandMove, by: &str) -> Result<Outcome<MovedByHand>, StoreError> {
+pub async fn move_by_hand(store: &Store, wish: &HandMove, by: &str) -> Result<HandOutcome<MovedByHand>, StoreError> {
     in_transaction!(store, "move by hand", |session| move_in(session, wish, by).await)
 }
 
-async fn move_in(session: &mut Session, wish: &HandMove, by: &str) -> Result<Outcome<MovedByHand>, StoreError> {
+async fn move_in(session: &mut Session, wish: &HandMove, by: &str) -> Result<HandOutcome<MovedByHand>, StoreError> {
     let cluster = lock(session).await?;
     if let Some(refusal) = refuses(&cluster) {
-        return Ok(Outcome::Refused(refusal));
+        return Ok(HandOutcome::Refused(refusal));
     }
     let targets = targets(session).await?;
     if let Some(refusal) = unknown_node(&targets, wish) {
-        return Ok(Outcome::Refused(refusal));
+        return Ok(HandOutcome::Refused(refusal));
     }
     let placed = select(session, &wish.which).await?;
     let planned = match plan(&targets, &placed, wish) {
         Ok(planned) => planned,
-        Err(refusal) => return Ok(Outcome::Refused(refusal)),
+        Err(refusal) => return Ok(HandOutcome::Refused(refusal)),
     };
     write::write(session, &planned, (wish.goal.as_deed(), by)).await?;
     let is_there = |one: &&Planned| one.todo == Todo::Nothing;
@@ -128,7 +128,7 @@ async fn move_in(session: &mut Session, wish: &HandMove, by: &str) -> Result<Out
         to: one.to.clone(),
     });
     let already_there = u32::try_from(planned.iter().filter(is_there).count()).unwrap_or(u32::MAX);
-    Ok(Outcome::Done(MovedByHand { items: items.collect(), already_there }))
+    Ok(HandOutcome::Done(MovedByHand { items: items.collect(), already_there }))
 }
 
 /// A monitor's assignment before a hand.
@@ -172,8 +172,8 @@ pub(super) struct Planned {
 
 fn unknown_node(targets: &[Target], wish: &HandMove) -> Option<Refusal> {
     let to = match &wish.goal {
-        Goal::Move { to, .. } | Goal::Pin(Place::Node(to)) => Some(to),
-        Goal::Pin(Place::WhereItRuns) | Goal::Unpin => None,
+        Goal::Move { to, .. } | Goal::Pin(PinPlace::Node(to)) => Some(to),
+        Goal::Pin(PinPlace::WhereItRuns) | Goal::Unpin => None,
     };
     let from = match &wish.which {
         Selection::FromNode(node) => Some(node),
@@ -234,11 +234,11 @@ fn plan(targets: &[Target], placed: &[Placed], wish: &HandMove) -> Result<Vec<Pl
         let (to, pinned) = match &wish.goal {
             Goal::Unpin => (None, false),
             Goal::Move { to, pin } => (Some(to), pin.unwrap_or(stood.pinned)),
-            Goal::Pin(Place::Node(to)) => (Some(to), true),
-            Goal::Pin(Place::WhereItRuns) => (stood.effective.as_ref().or(stood.home.as_ref()), true),
+            Goal::Pin(PinPlace::Node(to)) => (Some(to), true),
+            Goal::Pin(PinPlace::WhereItRuns) => (stood.effective.as_ref().or(stood.home.as_ref()), true),
         };
         if to.is_none() && wish.goal != Goal::Unpin {
-            faults.push(Fault { monitor: stood.id, why: WhyNot::Nowhere });
+            faults.push(MonitorFault { monitor: stood.id, why: WhyNot::Nowhere });
         }
         if let Some(target) = to.and_then(|to| targets.iter().find(|target| target.node == *to)) {
             if target.overlay != Overlay::None {
@@ -251,11 +251,11 @@ fn plan(targets: &[Target], placed: &[Placed], wish: &HandMove) -> Result<Vec<Pl
     if faults.is_empty() { Ok(planned) } else { Err(Refusal::Impossible(faults)) }
 }
 
-fn unknown_monitors(placed: &[Placed], which: &Selection) -> Vec<Fault> {
+fn unknown_monitors(placed: &[Placed], which: &Selection) -> Vec<MonitorFault> {
     let Selection::Ids(ids) = which else { return vec![] };
     let known: BTreeSet<MonitorId> = placed.iter().map(|row| row.stood.id).collect();
     let unknown = ids.iter().filter(|id| !known.contains(id));
-    unknown.map(|id| Fault { monitor: *id, why: WhyNot::Unknown }).collect()
+    unknown.map(|id| MonitorFault { monitor: *id, why: WhyNot::Unknown }).collect()
 }
 
 fn todo(row: &Placed, to: Option<&NodeId>, pinned: bool) -> Todo {

@@ -7,7 +7,7 @@ use komainu_watchdogs::facts::Shard;
 use komainu_watchdogs::ids::{Generation, MonitorId, NodeId};
 
 use super::moves::{Planned, Stood, Todo, write};
-use super::{Outcome, Refusal, Target, lock, refuses, targets};
+use super::{HandOutcome, Refusal, Target, lock, refuses, targets};
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
@@ -37,7 +37,12 @@ pub async fn names(store: &Store, monitors: &[MonitorId]) -> Result<Vec<(Monitor
 
 /// Writes the moves that were planned on this generation; [`Refusal::Outdated`] where one of these monitors was moved
 /// since, or one of the nodes takes none any more.
-pub async fn rebalance(store: &Store, seen: Generation, moves: &[Move], by: &str) -> Result<Outcome<()>, StoreError> {
+pub async fn rebalance(
+    store: &Store,
+    seen: Generation,
+    moves: &[Move],
+    by: &str,
+) -> Result<HandOutcome<()>, StoreError> {
     in_transaction!(store, "rebalance", |session| rebalance_in(session, seen, moves, by).await)
 }
 
@@ -46,20 +51,20 @@ async fn rebalance_in(
     seen: Generation,
     moves: &[Move],
     by: &str,
-) -> Result<Outcome<()>, StoreError> {
+) -> Result<HandOutcome<()>, StoreError> {
     let cluster = lock(session).await?;
     if let Some(refusal) = refuses(&cluster) {
-        return Ok(Outcome::Refused(refusal));
+        return Ok(HandOutcome::Refused(refusal));
     }
     if cluster.frozen {
-        return Ok(Outcome::Refused(Refusal::Frozen));
+        return Ok(HandOutcome::Refused(Refusal::Frozen));
     }
     if cluster.stamp.generation != seen && !stand_as_seen(session, seen, moves).await? {
-        return Ok(Outcome::Refused(Refusal::Outdated));
+        return Ok(HandOutcome::Refused(Refusal::Outdated));
     }
     let planned: Vec<Planned> = moves.iter().map(planned).collect();
     write::write(session, &planned, ("cluster.rebalance", by)).await?;
-    Ok(Outcome::Done(()))
+    Ok(HandOutcome::Done(()))
 }
 
 /// Other hands may have been at work since; what counts is what is to be moved, and where to.

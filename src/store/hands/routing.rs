@@ -3,7 +3,7 @@
 use komainu_watchdogs::ids::NodeId;
 use serde_json::json;
 
-use super::{Outcome, Refusal, deed, lock};
+use super::{HandOutcome, Refusal, deed, lock};
 use crate::store::audit;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
@@ -23,17 +23,17 @@ async fn read(session: &mut Session) -> Result<Option<NodeId>, StoreError> {
 
 /// Sends all traffic of people to this node. Where it is drained or lost, people go there all the same: an operator
 /// said so. `false`: it was so already.
-pub async fn pin_routing(store: &Store, node: &NodeId, by: &str) -> Result<Outcome<bool>, StoreError> {
+pub async fn pin_routing(store: &Store, node: &NodeId, by: &str) -> Result<HandOutcome<bool>, StoreError> {
     in_transaction!(store, "pin the routing", |session| pin_in(session, node, by).await)
 }
 
-async fn pin_in(session: &mut Session, node: &NodeId, by: &str) -> Result<Outcome<bool>, StoreError> {
+async fn pin_in(session: &mut Session, node: &NodeId, by: &str) -> Result<HandOutcome<bool>, StoreError> {
     lock(session).await?;
     let sql = "SELECT 1 AS one FROM node WHERE node_id = ?";
     if session.row("look up a node", sql, values![node]).await?.is_none() {
-        return Ok(Outcome::Refused(Refusal::NoSuchNode(node.clone())));
+        return Ok(HandOutcome::Refused(Refusal::NoSuchNode(node.clone())));
     }
-    set(session, Some(node), "routing.pin", by).await.map(Outcome::Done)
+    set(session, Some(node), "routing.pin", by).await.map(HandOutcome::Done)
 }
 
 /// Lets the gateway choose again; `false`: it did already.

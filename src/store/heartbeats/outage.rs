@@ -34,7 +34,7 @@ pub(super) const NEWEST_GAP: &str = "(SELECT COALESCE(MAX(id), 0) FROM komainu_o
 
 /// A look at whether pushes can be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Look {
+pub(super) struct OutageLook {
     /// By the database's clock. What the transaction judges by later counts as of then: a host that is suspended in between
     /// must not judge by a time in which nobody could push.
     pub(super) at: Wall,
@@ -43,7 +43,7 @@ pub(super) struct Look {
 }
 
 /// Reads when the watchdogs last proved that they can store pushes.
-pub(super) async fn look(session: &mut Session) -> Result<Look, StoreError> {
+pub(super) async fn look(session: &mut Session) -> Result<OutageLook, StoreError> {
     let sql = looking(session.dialect());
     look_of(session.row(ACT, sql, vec![]).await?)
 }
@@ -52,10 +52,10 @@ fn looking(dialect: Dialect) -> String {
     format!("SELECT {} AS now_ms, {} AS last_proof", dialect.now_ms(), last_proof(dialect))
 }
 
-fn look_of(row: Option<Row>) -> Result<Look, StoreError> {
+fn look_of(row: Option<Row>) -> Result<OutageLook, StoreError> {
     let row = row.ok_or_else(|| StoreError::unreadable(ACT, "now_ms", "nothing"))?;
     let at = row.wall("now_ms")?;
-    Ok(Look { at, since: outage_since(row.maybe_wall("last_proof")?, at) })
+    Ok(OutageLook { at, since: outage_since(row.maybe_wall("last_proof")?, at) })
 }
 
 /// Proves it for this watchdog, and ends the gap that this ends.
@@ -90,7 +90,7 @@ async fn prove_in(
     session: &mut Session,
     watchdog: &WatchdogId,
     rehearse: bool,
-) -> Result<(Look, Option<Statement>), StoreError> {
+) -> Result<(OutageLook, Option<Statement>), StoreError> {
     let filler = "-".repeat(LARGE);
     // A read: what is in the text of a writing statement is written to the server's log, second by second.
     let dialect = session.dialect();
@@ -114,7 +114,7 @@ async fn prove_in(
     if look.since.is_some() { end_gap(session, watchdog).await } else { Ok((look, None)) }
 }
 
-async fn end_gap(session: &mut Session, watchdog: &WatchdogId) -> Result<(Look, Option<Statement>), StoreError> {
+async fn end_gap(session: &mut Session, watchdog: &WatchdogId) -> Result<(OutageLook, Option<Statement>), StoreError> {
     // Two who come back at once: the second waits here, and then sees what the first wrote.
     let dialect = session.dialect();
     let locking = format!("SELECT watchdog_id FROM komainu_intake ORDER BY watchdog_id{}", dialect.for_update());

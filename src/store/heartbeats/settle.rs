@@ -10,7 +10,7 @@ use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
 use super::columns::{self, DEFINITION, TOLD, VITALS, changed, stored};
-use super::outage::{self, Gaps, Look, NEWEST_GAP};
+use super::outage::{self, Gaps, NEWEST_GAP, OutageLook};
 use super::{CachedHeartbeat, LastPush};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
@@ -60,7 +60,7 @@ impl SettleConnection {
         routing: &Routing,
     ) -> Result<Vec<(Need, CachedHeartbeat)>, StoreError> {
         // In this order: a gap that has ended by then is among those that are read.
-        let Look { at: now, since } = outage::look(&mut self.session).await?;
+        let OutageLook { at: now, since } = outage::look(&mut self.session).await?;
         let mut done = Vec::new();
         for (known, last) in self.lock(names).await? {
             let Some(need) = known.need(now, since.is_some()) else { continue };
@@ -90,7 +90,7 @@ impl SettleConnection {
     }
 
     async fn tell_outage_in(&mut self, alarm: &Alarm, routing: &Routing) -> Result<bool, StoreError> {
-        let Look { at, since } = outage::look(&mut self.session).await?;
+        let OutageLook { at, since } = outage::look(&mut self.session).await?;
         let sql = format!(
             "SELECT id FROM komainu_incident WHERE k = ? AND resolved_at IS NULL{}",
             self.session.dialect().for_update()

@@ -13,7 +13,7 @@ use super::{KUMA_TABLES, MigrationPlan, connect};
 use crate::store::error::StoreError;
 use crate::store::pool::Store;
 use crate::store::session::Session;
-use crate::store::url::{DatabaseUrl, Place};
+use crate::store::url::{DatabasePlace, DatabaseUrl};
 
 /// Who works on the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,7 +153,7 @@ pub(super) fn tables(has_table: impl Fn(&str) -> bool, makes_kuma: bool) -> Vec<
 
 /// The GRANT statements of each role, in the order in which they are needed; none for SQLite, where files have owners.
 pub fn statements(url: &DatabaseUrl, plan: &MigrationPlan, accounts: &Accounts) -> Vec<(Role, Vec<String>)> {
-    let Place::MariaDb(address) = url.place() else { return vec![] };
+    let DatabasePlace::MariaDb(address) = url.place() else { return vec![] };
     let database = url.database();
     let migrate = Account { user: address.username().to_owned(), host: "%".to_owned() };
     let all = Role::ALL.map(|role| {

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::rows::{self, NewRow, number};
 use super::writing::{Wish, existing};
-use crate::monitor::{Columns, Fault};
+use crate::monitor::{Columns, FieldFault};
 use crate::store::catalog::Catalog;
 use crate::store::error::StoreError;
 use crate::store::session::Session;
@@ -24,7 +24,7 @@ pub(super) fn provisional(at: usize) -> MonitorId {
 pub(super) fn resolved<'a>(
     wishes: &'a [Wish],
     known: &BTreeMap<String, MonitorId>,
-) -> (Cow<'a, [Wish]>, Vec<(usize, Fault)>) {
+) -> (Cow<'a, [Wish]>, Vec<(usize, FieldFault)>) {
     if wishes.iter().all(|wish| wish.draft.parent_ref.is_none()) {
         return (Cow::Borrowed(wishes), vec![]);
     }
@@ -39,20 +39,21 @@ pub(super) fn resolved<'a>(
         let Some(name) = &wish.draft.parent_ref else { continue };
         match items.get(name.as_str()) {
             Some(id) => drop(wish.draft.columns.insert("parent".to_owned(), json!(id.0))),
-            None => faults.push((at, Fault::new("parent_ref", format!("no monitor has the ref {name}")))),
+            None => faults.push((at, FieldFault::new("parent_ref", format!("no monitor has the ref {name}")))),
         }
     }
     (Cow::Owned(resolved), faults)
 }
 
 /// A fault of a parent, as it was named.
-pub(super) fn as_named(fault: Fault, wish: &Wish) -> Fault {
+pub(super) fn as_named(fault: FieldFault, wish: &Wish) -> FieldFault {
     match &wish.draft.parent_ref {
-        Some(name) if fault.field == "parent" && fault.is_conflict => {
-            Fault::conflict("parent_ref", format!("{name} is this monitor or below it: it would be its own parent"))
-        }
+        Some(name) if fault.field == "parent" && fault.is_conflict => FieldFault::conflict(
+            "parent_ref",
+            format!("{name} is this monitor or below it: it would be its own parent"),
+        ),
         Some(name) if fault.field == "parent" => {
-            Fault::new("parent_ref", format!("must be the ref of a monitor of type group; {name} is none"))
+            FieldFault::new("parent_ref", format!("must be the ref of a monitor of type group; {name} is none"))
         }
         _ => fault,
     }

@@ -9,7 +9,7 @@ use super::kin::{as_named, provisional};
 use super::rows::{Described, NewRow};
 use super::world::World;
 use super::writing::{Refusal, Wish, existing, matches};
-use crate::monitor::{Columns, Draft, Fault, created, edited};
+use crate::monitor::{Columns, Draft, FieldFault, created, edited};
 use crate::store::catalog::Catalog;
 
 /// What is written for one wish.
@@ -36,7 +36,7 @@ pub(super) struct Planning<'a> {
     pub(super) views: BTreeMap<MonitorId, MonitorView>,
     pub(super) world: World,
     /// Found so far, by the wish's place.
-    pub(super) faults: Vec<(usize, Fault)>,
+    pub(super) faults: Vec<(usize, FieldFault)>,
 }
 
 impl Planning<'_> {
@@ -46,7 +46,7 @@ impl Planning<'_> {
         for (at, wish) in wishes.iter().enumerate() {
             if let Some(first) = wish.draft.reference.as_deref().and_then(|name| refs.insert(name, at)) {
                 let words = format!("item {first} of this request has the same ref");
-                self.faults.push((at, Fault::conflict("ref", words)));
+                self.faults.push((at, FieldFault::conflict("ref", words)));
                 continue;
             }
             let planned = match existing(wish, self.known) {
@@ -66,11 +66,11 @@ impl Planning<'_> {
         if self.faults.is_empty() { Ok(plans) } else { Err(Refusal::Faults(self.faults)) }
     }
 
-    fn creation(&mut self, at: usize, wish: &Wish) -> Result<Plan, Vec<Fault>> {
+    fn creation(&mut self, at: usize, wish: &Wish) -> Result<Plan, Vec<FieldFault>> {
         let draft = &wish.draft;
         let mut faults = vec![];
         if let Some(reference) = draft.reference.as_ref().filter(|reference| self.known.contains_key(*reference)) {
-            faults.push(Fault::conflict("ref", format!("there is a monitor with ref {reference} already")));
+            faults.push(FieldFault::conflict("ref", format!("there is a monitor with ref {reference} already")));
         }
         // 190 bits from the system's generator.
         let token = hex::encode(rand::random::<[u8; 16]>());
@@ -90,7 +90,7 @@ impl Planning<'_> {
         }
         let pinned = draft.pinned.unwrap_or_default();
         if pinned && draft.node_id.is_none() {
-            faults.push(Fault::new("pinned", "needs node_id: a monitor is pinned to a node"));
+            faults.push(FieldFault::new("pinned", "needs node_id: a monitor is pinned to a node"));
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -108,7 +108,7 @@ impl Planning<'_> {
     }
 
     /// The outer error ends the whole request.
-    fn update(&mut self, wish: &Wish, before: MonitorView) -> Result<Result<Plan, Vec<Fault>>, Refusal> {
+    fn update(&mut self, wish: &Wish, before: MonitorView) -> Result<Result<Plan, Vec<FieldFault>>, Refusal> {
         if !matches(&wish.if_match, &before) {
             return Err(Refusal::Stale);
         }
@@ -117,7 +117,7 @@ impl Planning<'_> {
         if let Some(owner) =
             draft.reference.as_ref().and_then(|reference| self.known.get(reference)).filter(|owner| **owner != id)
         {
-            faults.push(Fault::conflict("ref", format!("monitor {owner} has it already")));
+            faults.push(FieldFault::conflict("ref", format!("monitor {owner} has it already")));
         }
         let columns = match edited(draft, &before.columns, self.catalog.monitor()) {
             Ok(columns) => columns,
@@ -154,17 +154,17 @@ fn sorted(names: &[String]) -> Vec<String> {
 }
 
 /// A move is a deed of its own: it waits for acknowledgements.
-fn moved(draft: &Draft, before: &MonitorView) -> Vec<Fault> {
+fn moved(draft: &Draft, before: &MonitorView) -> Vec<FieldFault> {
     let id = before.spec.id;
     let mut faults = vec![];
     if let Some(node) = draft.node_id.as_ref().filter(|node| before.node_id.as_ref() != Some(node)) {
         let home = before.node_id.as_ref().map_or("no node", |home| home.as_str());
         let message = format!("it is at home on {home}; POST /api/v1/monitors/{id}/move moves it to {node}");
-        faults.push(Fault::conflict("node_id", message));
+        faults.push(FieldFault::conflict("node_id", message));
     }
     if draft.pinned.is_some_and(|pinned| pinned != before.pinned) {
         let message = format!("PUT and DELETE /api/v1/monitors/{id}/pin change it");
-        faults.push(Fault::conflict("pinned", message));
+        faults.push(FieldFault::conflict("pinned", message));
     }
     faults
 }

@@ -9,7 +9,7 @@ use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde_json::Value as Json;
 
 use super::rows::{existing, number};
-use crate::monitor::{Columns, Draft, Fault};
+use crate::monitor::{Columns, Draft, FieldFault};
 use crate::store::catalog::Catalog;
 use crate::store::error::StoreError;
 use crate::store::session::{Session, Sql};
@@ -132,39 +132,42 @@ impl World {
     }
 
     /// What is wrong with what these columns name; `id`: of the monitor that is made or changed.
-    pub(super) fn judge(&mut self, id: MonitorId, changes: &Columns) -> Vec<Fault> {
+    pub(super) fn judge(&mut self, id: MonitorId, changes: &Columns) -> Vec<FieldFault> {
         let mut faults = vec![];
         for (column, _, called) in NAMED {
             let unknown = number(changes, column)
                 .filter(|named| self.rows.get(column).is_none_or(|known| !known.contains(named)));
-            faults.extend(unknown.map(|named| Fault::new(column, format!("there is no {called} {named}"))));
+            faults.extend(unknown.map(|named| FieldFault::new(column, format!("there is no {called} {named}"))));
         }
         faults.extend(number(changes, "parent").and_then(|parent| self.parent_fault(id, parent)));
         let leaves = changes.get("type").is_some_and(|kind| kind.as_str() != Some("group"));
         if leaves && self.groups.contains_key(&id.0) && self.parents.contains(&id.0) {
             let fault = format!("monitor {id} is a group with members; give them another parent first");
-            faults.push(Fault::conflict("type", fault));
+            faults.push(FieldFault::conflict("type", fault));
         }
         if let Some(token) = changes.get("push_token").and_then(Json::as_str) {
             // Also among the monitors of this request.
             let owner = self.tokens.insert(token.to_owned(), id.0);
             if owner.is_some_and(|owner| owner != id.0) {
-                faults.push(Fault::conflict("push_token", "another monitor has it; leave it out to get a fresh one"));
+                faults.push(FieldFault::conflict(
+                    "push_token",
+                    "another monitor has it; leave it out to get a fresh one",
+                ));
             }
         }
         faults
     }
 
-    fn parent_fault(&self, id: MonitorId, parent: i64) -> Option<Fault> {
+    fn parent_fault(&self, id: MonitorId, parent: i64) -> Option<FieldFault> {
         if !self.groups.contains_key(&parent) {
             let message = format!("must be the id of a monitor of type group; {parent} is none");
-            return Some(Fault::new("parent", message));
+            return Some(FieldFault::new("parent", message));
         }
         let (mut at, mut steps) = (Some(parent), 0);
         while let Some(group) = at {
             if id.0 == group || steps > self.groups.len() {
                 let message = format!("group {parent} belongs to this monitor: it would be its own parent");
-                return Some(Fault::conflict("parent", message));
+                return Some(FieldFault::conflict("parent", message));
             }
             steps += 1;
             at = self.groups.get(&group).copied().flatten();
@@ -173,10 +176,10 @@ impl World {
     }
 
     /// What is wrong with this home for something new.
-    pub(super) fn home_fault(&self, node: &NodeId, kind: &str, run_on: &[String]) -> Option<Fault> {
+    pub(super) fn home_fault(&self, node: &NodeId, kind: &str, run_on: &[String]) -> Option<FieldFault> {
         if self.is_observing {
             let message = "the cluster only observes and gives nobody a home; `komainu adopt` starts automation";
-            return Some(Fault::conflict("node_id", message));
+            return Some(FieldFault::conflict("node_id", message));
         }
         let message = match self.nodes.get(node) {
             None => {
@@ -184,7 +187,7 @@ impl World {
             }
             Some(fit) if fit.overlay != Overlay::None => {
                 let message = format!("{node} is to be empty; `komainu nodes resume {node}` ends that");
-                return Some(Fault::conflict("node_id", message));
+                return Some(FieldFault::conflict("node_id", message));
             }
             Some(fit) if !fit.kinds.is_empty() && !fit.kinds.iter().any(|known| known == kind) => {
                 format!("{node} does not run monitors of type {kind}; it runs {}", fit.kinds.join(", "))
@@ -194,7 +197,7 @@ impl World {
                 format!("{node} does not bear the label {lacking} that run_on asks for")
             }
         };
-        Some(Fault::new("node_id", message))
+        Some(FieldFault::new("node_id", message))
     }
 }
 

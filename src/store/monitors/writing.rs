@@ -14,7 +14,7 @@ use super::planning::{Plan, Planning, Update};
 use super::rows::{self, NewRow, first_user, number};
 use super::world::{World, by_refs, lock};
 use super::{MonitorView, tags, trail};
-use crate::monitor::{Draft, Fault};
+use crate::monitor::{Draft, FieldFault};
 use crate::store::catalog::Catalog;
 use crate::store::cluster;
 use crate::store::decisions::id_list;
@@ -70,7 +70,7 @@ pub struct Written {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// By the wish's place in the request.
-    Faults(Vec<(usize, Fault)>),
+    Faults(Vec<(usize, FieldFault)>),
     /// There is no such monitor.
     Unknown,
     /// It is no longer what the client had seen.
@@ -86,9 +86,9 @@ pub async fn write(store: &Store, by: &str, wishes: &[Wish]) -> Result<Result<Ve
         attempt += 1;
         let outcome = in_transaction!(store, "write monitors", |session| order.carry_out(session).await);
         match outcome {
-            Ok(Outcome::Done(written)) => return Ok(Ok(written)),
-            Ok(Outcome::Refused(refusal)) => return Ok(Err(refusal)),
-            Ok(Outcome::Settles) => order.settles = true,
+            Ok(WriteOutcome::Done(written)) => return Ok(Ok(written)),
+            Ok(WriteOutcome::Refused(refusal)) => return Ok(Err(refusal)),
+            Ok(WriteOutcome::Settles) => order.settles = true,
             // Another one took the ref after it was looked up: this time it is found.
             Err(error) if error.is_duplicate() && attempt < ATTEMPTS => {}
             Err(error) => return Err(error),
@@ -105,14 +105,14 @@ pub async fn rehearse(store: &Store, wishes: &[Wish]) -> Result<Result<Vec<Writt
     lease.begin(act, Purpose::Snapshot).await?;
     let outcome = order.carry_out(&mut lease).await;
     match lease.end(act, outcome).await? {
-        Outcome::Done(written) => Ok(Ok(written)),
-        Outcome::Refused(refusal) => Ok(Err(refusal)),
-        Outcome::Settles => Err(StoreError::Invalid("a rehearsal gives nothing a home".to_owned())),
+        WriteOutcome::Done(written) => Ok(Ok(written)),
+        WriteOutcome::Refused(refusal) => Ok(Err(refusal)),
+        WriteOutcome::Settles => Err(StoreError::Invalid("a rehearsal gives nothing a home".to_owned())),
     }
 }
 
 /// How an attempt ended.
-enum Outcome {
+enum WriteOutcome {
     Done(Vec<Written>),
     Refused(Refusal),
     /// Something new gets a home: that needs the cluster's lock.
@@ -131,7 +131,7 @@ struct Order<'a> {
 }
 
 impl Order<'_> {
-    async fn carry_out(&self, session: &mut Session) -> Result<Outcome, StoreError> {
+    async fn carry_out(&self, session: &mut Session) -> Result<WriteOutcome, StoreError> {
         if self.settles {
             cluster::lock(session).await?;
         }
@@ -144,7 +144,7 @@ impl Order<'_> {
         let gone: Vec<MonitorId> = known.values().filter(|id| !views.contains_key(id)).copied().collect();
         known.retain(|_, id| views.contains_key(id));
         if !self.settles && !self.is_rehearsal && self.wishes.iter().any(|wish| makes_with_home(wish, &known)) {
-            return Ok(Outcome::Settles);
+            return Ok(WriteOutcome::Settles);
         }
         let (wishes, orphans) = kin::resolved(self.wishes, &known);
         let drafts: Vec<&Draft> = wishes.iter().map(|wish| &wish.draft).collect();
@@ -156,12 +156,12 @@ impl Order<'_> {
         }
         let planning = Planning { catalog: self.catalog, known: &known, views, world, faults: orphans };
         match planning.plan(&wishes) {
-            Ok(plans) if self.is_rehearsal => Ok(Outcome::Done(self.written(&plans, &Keys::default()))),
+            Ok(plans) if self.is_rehearsal => Ok(WriteOutcome::Done(self.written(&plans, &Keys::default()))),
             Ok(plans) => {
                 rows::forget(session, &gone).await?;
-                self.write(session, plans).await.map(Outcome::Done)
+                self.write(session, plans).await.map(WriteOutcome::Done)
             }
-            Err(refusal) => Ok(Outcome::Refused(refusal)),
+            Err(refusal) => Ok(WriteOutcome::Refused(refusal)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::bind::written_out_text;
-use super::{Answer, BEFORE_SENDER, Purpose, Session, Sql, Statement};
+use super::{BEFORE_SENDER, Purpose, Session, Sql, Statement, StatementAnswer};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::value::{Row, Value};
@@ -84,7 +84,7 @@ impl Session {
         &mut self,
         act: &'static str,
         statements: Vec<Statement>,
-    ) -> Result<Vec<Answer>, StoreError> {
+    ) -> Result<Vec<StatementAnswer>, StoreError> {
         if statements.is_empty() {
             return Ok(Vec::new());
         }
@@ -99,9 +99,9 @@ impl Session {
         for (sql, values) in statements {
             let is_read = is_read(&sql);
             answers.push(if is_read {
-                Answer { rows: self.rows(act, Sql::Once(sql), values).await?, changed: 0 }
+                StatementAnswer { rows: self.rows(act, Sql::Once(sql), values).await?, changed: 0 }
             } else {
-                Answer { rows: Vec::new(), changed: self.execute(act, Sql::Once(sql), values).await? }
+                StatementAnswer { rows: Vec::new(), changed: self.execute(act, Sql::Once(sql), values).await? }
             });
         }
         Ok(answers)
@@ -112,7 +112,7 @@ impl Session {
         &mut self,
         act: &'static str,
         statements: Vec<Statement>,
-    ) -> Result<Vec<Answer>, StoreError> {
+    ) -> Result<Vec<StatementAnswer>, StoreError> {
         if self.dialect() == Dialect::Sqlite {
             self.begin(act, Purpose::Write).await?;
             return self.each(act, statements).await;

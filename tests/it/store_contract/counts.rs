@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use komainu::store::Errands;
-use komainu::store::hands::{self, Goal, HandMove, Place, Selection};
+use komainu::store::hands::{self, Goal, HandMove, PinPlace, Selection};
 use komainu_watchdogs::facts::{Counts, ShardGroup};
 use komainu_watchdogs::ids::MonitorId;
 
@@ -53,7 +53,7 @@ async fn assert_complete(fixture: &Fixture, round: &Counts) {
 async fn a_hand_shows_in_the_next_round_of_a_follower_also_among_thousands(kind: Kind) {
     let (fixture, made, mut watch) = thousands(kind).await;
     for at in [0, 999, 1_000, 2_600, 4_499] {
-        let wish = HandMove { which: Selection::Ids(vec![made[at]]), goal: Goal::Pin(Place::WhereItRuns) };
+        let wish = HandMove { which: Selection::Ids(vec![made[at]]), goal: Goal::Pin(PinPlace::WhereItRuns) };
         hands::move_by_hand(&fixture.store, &wish, "test").await.unwrap();
         let round = watch.counts().await.unwrap();
         assert_complete(&fixture, &round).await;
@@ -103,7 +103,7 @@ async fn monitors_deleted_in_kuma_leave_assignments_that_are_counted(kind: Kind)
 
 async fn a_database_that_lost_its_tail_is_counted_from_the_start(kind: Kind) {
     let (mut fixture, made, mut watch) = thousands(kind).await;
-    let wish = |at: usize| HandMove { which: Selection::Ids(vec![made[at]]), goal: Goal::Pin(Place::WhereItRuns) };
+    let wish = |at: usize| HandMove { which: Selection::Ids(vec![made[at]]), goal: Goal::Pin(PinPlace::WhereItRuns) };
     hands::move_by_hand(&fixture.store, &wish(1_500), "test").await.unwrap();
     let round = watch.counts().await.unwrap();
     assert_eq!(monitors(&round, |group| group.pinned), 1);

@@ -3,7 +3,7 @@
 use komainu::store::audit::{self, AuditFilter};
 use komainu::store::cluster;
 use komainu::store::hands::{
-    self, Drain, Fault, Goal, HandMove, MovedByHand, Outcome, Place, Refusal, Selection, WhyNot,
+    self, Drain, Goal, HandMove, HandOutcome, MonitorFault, MovedByHand, PinPlace, Refusal, Selection, WhyNot,
 };
 use komainu::store::monitors::{self, MonitorSpec, NewMonitor};
 use komainu::store::nodes::{self, NodeChange};
@@ -37,14 +37,14 @@ on_both_databases! {
     a_resume_during_a_drain_undoes_what_was_planned,
 }
 
-async fn by_hand(fixture: &Fixture, which: Selection, goal: Goal) -> Outcome<MovedByHand> {
+async fn by_hand(fixture: &Fixture, which: Selection, goal: Goal) -> HandOutcome<MovedByHand> {
     hands::move_by_hand(&fixture.store, &HandMove { which, goal }, "key/ada").await.unwrap()
 }
 
 async fn done(fixture: &Fixture, which: Selection, goal: Goal) -> MovedByHand {
     match by_hand(fixture, which, goal).await {
-        Outcome::Done(done) => done,
-        Outcome::Refused(refusal) => panic!("{refusal:?}"),
+        HandOutcome::Done(done) => done,
+        HandOutcome::Refused(refusal) => panic!("{refusal:?}"),
     }
 }
 
@@ -132,14 +132,14 @@ async fn a_move_of_many_is_all_or_nothing(kind: Kind) {
     let made = fixture.monitors(3, Some("node1")).await;
     let before = fixture.stamp().await;
     let ids = vec![made[0], MonitorId(9_999), made[1]];
-    let unknown = Fault { monitor: MonitorId(9_999), why: WhyNot::Unknown };
+    let unknown = MonitorFault { monitor: MonitorId(9_999), why: WhyNot::Unknown };
     assert_eq!(
         by_hand(&fixture, Selection::Ids(ids), to("node2")).await,
-        Outcome::Refused(Refusal::Impossible(vec![unknown]))
+        HandOutcome::Refused(Refusal::Impossible(vec![unknown]))
     );
     assert_eq!(
         by_hand(&fixture, Selection::Ids(made.clone()), to("node9")).await,
-        Outcome::Refused(Refusal::NoSuchNode("node9".into()))
+        HandOutcome::Refused(Refusal::NoSuchNode("node9".into()))
     );
     assert_eq!(fixture.stamp().await, before);
     assert_eq!(stands(&mut fixture, made[0]).await, ["node1", "-", "0", "0"]);
@@ -179,12 +179,12 @@ async fn a_node_without_the_type_or_the_labels_is_refused(kind: Kind) {
     nodes::edit(&fixture.store, &"node2".into(), &change, "test").await.unwrap();
     let node = || "node2".into();
     let faults = vec![
-        Fault { monitor: made[0], why: WhyNot::Labels { missing: vec!["ssd".to_owned()], node: node() } },
-        Fault { monitor: made[1], why: WhyNot::Kind { kind: "docker".to_owned(), node: node() } },
-        Fault { monitor: made[2], why: WhyNot::Labels { missing: vec!["lan".to_owned()], node: node() } },
+        MonitorFault { monitor: made[0], why: WhyNot::Labels { missing: vec!["ssd".to_owned()], node: node() } },
+        MonitorFault { monitor: made[1], why: WhyNot::Kind { kind: "docker".to_owned(), node: node() } },
+        MonitorFault { monitor: made[2], why: WhyNot::Labels { missing: vec!["lan".to_owned()], node: node() } },
     ];
     let refused = by_hand(&fixture, Selection::Ids(made), to("node2")).await;
-    assert_eq!(refused, Outcome::Refused(Refusal::Impossible(faults)));
+    assert_eq!(refused, HandOutcome::Refused(Refusal::Impossible(faults)));
 }
 
 async fn a_draining_node_takes_no_move(kind: Kind) {
@@ -192,7 +192,7 @@ async fn a_draining_node_takes_no_move(kind: Kind) {
     let monitor = fixture.monitors(1, Some("node1")).await[0];
     hands::drain(&fixture.store, &"node2".into(), Drain::default(), "test").await.unwrap();
     let refused = by_hand(&fixture, only(monitor), to("node2")).await;
-    assert_eq!(refused, Outcome::Refused(Refusal::Draining("node2".into())));
+    assert_eq!(refused, HandOutcome::Refused(Refusal::Draining("node2".into())));
     assert_eq!(stands(&mut fixture, monitor).await, ["node1", "-", "0", "0"]);
 }
 
@@ -200,7 +200,7 @@ async fn nothing_moves_by_hand_before_adoption(kind: Kind) {
     let mut fixture = observed(kind, false).await;
     fixture.add_node("node1").await;
     let monitor = MonitorId(fixture.raw.count("SELECT MIN(id) FROM monitor").await);
-    assert_eq!(by_hand(&fixture, only(monitor), to("node1")).await, Outcome::Refused(Refusal::Observing));
+    assert_eq!(by_hand(&fixture, only(monitor), to("node1")).await, HandOutcome::Refused(Refusal::Observing));
     cluster::adopt(&fixture.store, &cluster::Homes::ByLeader, "cli/ada").await.unwrap();
     done(&fixture, only(monitor), to("node1")).await;
 }
@@ -210,23 +210,23 @@ async fn a_pin_binds_a_monitor_to_where_it_runs(kind: Kind) {
     let made = fixture.monitors(2, Some("node1")).await;
     let away = format!("UPDATE komainu_assignment SET assigned_node = 'node2' WHERE monitor_id = {}", made[0]);
     fixture.raw.execute(&away).await;
-    done(&fixture, Selection::Ids(made.clone()), Goal::Pin(Place::WhereItRuns)).await;
+    done(&fixture, Selection::Ids(made.clone()), Goal::Pin(PinPlace::WhereItRuns)).await;
     assert_eq!(stands(&mut fixture, made[0]).await, ["node2", "-", "1", "0"]);
     assert_eq!(stands(&mut fixture, made[1]).await, ["node1", "-", "1", "0"]);
-    done(&fixture, only(made[1]), Goal::Pin(Place::Node("node2".into()))).await;
+    done(&fixture, only(made[1]), Goal::Pin(PinPlace::Node("node2".into()))).await;
     assert_eq!(stands(&mut fixture, made[1]).await, ["node2", "node1", "1", "1"]);
     let new = fixture.monitors(1, None).await[0];
-    let nowhere = Fault { monitor: new, why: WhyNot::Nowhere };
+    let nowhere = MonitorFault { monitor: new, why: WhyNot::Nowhere };
     assert_eq!(
-        by_hand(&fixture, only(new), Goal::Pin(Place::WhereItRuns)).await,
-        Outcome::Refused(Refusal::Impossible(vec![nowhere]))
+        by_hand(&fixture, only(new), Goal::Pin(PinPlace::WhereItRuns)).await,
+        HandOutcome::Refused(Refusal::Impossible(vec![nowhere]))
     );
 }
 
 async fn a_moved_monitor_stays_pinned(kind: Kind) {
     let mut fixture = nodes(kind, &["node1", "node2"]).await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
-    done(&fixture, only(monitor), Goal::Pin(Place::WhereItRuns)).await;
+    done(&fixture, only(monitor), Goal::Pin(PinPlace::WhereItRuns)).await;
     done(&fixture, only(monitor), to("node2")).await;
     assert_eq!(stands(&mut fixture, monitor).await, ["node2", "node1", "1", "1"]);
     done(&fixture, only(monitor), Goal::Move { to: "node2".into(), pin: Some(false) }).await;
@@ -236,7 +236,7 @@ async fn a_moved_monitor_stays_pinned(kind: Kind) {
 async fn an_unpinned_monitor_keeps_its_home(kind: Kind) {
     let mut fixture = nodes(kind, &["node1"]).await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
-    done(&fixture, only(monitor), Goal::Pin(Place::WhereItRuns)).await;
+    done(&fixture, only(monitor), Goal::Pin(PinPlace::WhereItRuns)).await;
     assert_eq!(done(&fixture, only(monitor), Goal::Unpin).await.items.len(), 1);
     assert_eq!(stands(&mut fixture, monitor).await, ["node1", "-", "0", "0"]);
     let again = done(&fixture, only(monitor), Goal::Unpin).await;
@@ -248,8 +248,10 @@ async fn the_later_of_two_hands_wins(kind: Kind) {
     let made = fixture.monitors(20, Some("node1")).await;
     let all = || Selection::Ids(made.clone());
     let before = fixture.stamp().await.generation;
-    let (one, other) =
-        tokio::join!(done(&fixture, all(), to("node2")), done(&fixture, all(), Goal::Pin(Place::Node("node3".into()))));
+    let (one, other) = tokio::join!(
+        done(&fixture, all(), to("node2")),
+        done(&fixture, all(), Goal::Pin(PinPlace::Node("node3".into())))
+    );
     assert_eq!((one.items.len(), other.items.len()), (20, 20));
     // Whichever came last, it holds for all of them, and the pin of one survives the move of the other.
     let homes = fixture.raw.rows("SELECT DISTINCT node_id, assigned_node, pinned, asked FROM komainu_assignment").await;
@@ -285,33 +287,33 @@ async fn every_hand_leaves_what_was_and_what_is(kind: Kind) {
 async fn a_drain_is_refused_while_pinned_monitors_are_there(kind: Kind) {
     let fixture = nodes(kind, &["node1"]).await;
     let made = fixture.monitors(2, Some("node1")).await;
-    done(&fixture, only(made[1]), Goal::Pin(Place::WhereItRuns)).await;
+    done(&fixture, only(made[1]), Goal::Pin(PinPlace::WhereItRuns)).await;
     let node = "node1".into();
     let before = fixture.stamp().await;
     let refused = hands::drain(&fixture.store, &node, Drain::default(), "test").await.unwrap();
-    let Outcome::Refused(Refusal::Pinned(pinned)) = refused else { panic!("{refused:?}") };
+    let HandOutcome::Refused(Refusal::Pinned(pinned)) = refused else { panic!("{refused:?}") };
     assert_eq!(pinned.iter().map(|one| one.id).collect::<Vec<_>>(), [made[1]]);
     assert_eq!(fixture.stamp().await, before);
     let along = Drain { move_pinned: true };
-    assert_eq!(hands::drain(&fixture.store, &node, along, "test").await.unwrap(), Outcome::Done(true));
+    assert_eq!(hands::drain(&fixture.store, &node, along, "test").await.unwrap(), HandOutcome::Done(true));
     let info = nodes::get(&fixture.store, &node).await.unwrap().unwrap();
     assert_eq!((info.overlay, info.drains_pinned), (Overlay::Draining, true));
     let unknown = hands::drain(&fixture.store, &"nobody".into(), along, "test").await.unwrap();
-    assert_eq!(unknown, Outcome::Refused(Refusal::NoSuchNode("nobody".into())));
+    assert_eq!(unknown, HandOutcome::Refused(Refusal::NoSuchNode("nobody".into())));
 }
 
 async fn a_drain_asked_twice_goes_on_as_it_was(kind: Kind) {
     let fixture = nodes(kind, &["node1"]).await;
     let monitor = fixture.monitors(1, Some("node1")).await[0];
-    done(&fixture, only(monitor), Goal::Pin(Place::WhereItRuns)).await;
+    done(&fixture, only(monitor), Goal::Pin(PinPlace::WhereItRuns)).await;
     let node = "node1".into();
     hands::drain(&fixture.store, &node, Drain { move_pinned: true }, "ada").await.unwrap();
     let before = fixture.stamp().await;
     let again = hands::drain(&fixture.store, &node, Drain::default(), "bob").await.unwrap();
-    assert_eq!(again, Outcome::Done(false), "pinned monitors were told to go along");
+    assert_eq!(again, HandOutcome::Done(false), "pinned monitors were told to go along");
     assert_eq!(fixture.stamp().await, before);
-    assert_eq!(hands::resume(&fixture.store, &node, "ada").await.unwrap(), Outcome::Done(true));
-    assert_eq!(hands::resume(&fixture.store, &node, "bob").await.unwrap(), Outcome::Done(false));
+    assert_eq!(hands::resume(&fixture.store, &node, "ada").await.unwrap(), HandOutcome::Done(true));
+    assert_eq!(hands::resume(&fixture.store, &node, "bob").await.unwrap(), HandOutcome::Done(false));
     let info = nodes::get(&fixture.store, &node).await.unwrap().unwrap();
     assert_eq!((info.overlay, info.drains_pinned), (Overlay::None, false));
 }

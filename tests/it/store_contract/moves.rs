@@ -12,7 +12,7 @@ use super::on_both_databases;
 use super::statuses::status;
 use crate::support::raw::Raw;
 use komainu::store::cluster;
-use komainu::store::hands::{self, Drain, Goal, HandMove, Place, Selection};
+use komainu::store::hands::{self, Drain, Goal, HandMove, PinPlace, Selection};
 
 on_both_databases! {
     a_new_monitor_is_placed,
@@ -83,7 +83,7 @@ async fn a_failover_is_not_held_up_by_hands_that_move_other_monitors(kind: Kind)
     let mut decision = leader.decision(fixture.stamp().await);
     decision.revokes = vec![revoke("node1", 11, Some(1))];
     decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
-    let wish = |id| HandMove { which: Selection::Ids(vec![id]), goal: Goal::Pin(Place::WhereItRuns) };
+    let wish = |id| HandMove { which: Selection::Ids(vec![id]), goal: Goal::Pin(PinPlace::WhereItRuns) };
     for id in [other, made[2]] {
         hands::move_by_hand(&fixture.store, &wish(id), "test").await.unwrap();
     }

@@ -1,7 +1,7 @@
 //! Nodes as operators add, change and delete them.
 
 use komainu::store::audit::{self, AuditFilter};
-use komainu::store::hands::{self, Goal, HandMove, Outcome, Selection};
+use komainu::store::hands::{self, Goal, HandMove, HandOutcome, Selection};
 use komainu::store::nodes::{self, Deletion, DeletionWish, NewNode, NodeChange};
 
 use super::fixture::{Fixture, Kind};
@@ -130,7 +130,7 @@ async fn a_deleted_nodes_monitors_are_at_home_where_they_run(kind: Kind) {
     fixture.raw.execute(&format!("UPDATE komainu_assignment SET pinned = 1 WHERE monitor_id = {}", made[0])).await;
     assert_eq!(delete(&fixture, "node1", REHOME).await, Deletion::HasPins(1));
     let unpin = HandMove { which: Selection::Ids(vec![made[0]]), goal: Goal::Unpin };
-    assert!(matches!(hands::move_by_hand(&fixture.store, &unpin, "test").await.unwrap(), Outcome::Done(_)));
+    assert!(matches!(hands::move_by_hand(&fixture.store, &unpin, "test").await.unwrap(), HandOutcome::Done(_)));
     assert_eq!(delete(&fixture, "node1", REHOME).await, Deletion::Deleted);
     for monitor in made {
         assert_eq!(fixture.assignment(monitor).await, ["node2", "-", "-", "-"]);
@@ -141,8 +141,8 @@ async fn a_deleted_nodes_monitors_are_at_home_where_they_run(kind: Kind) {
 async fn a_node_that_takes_all_traffic_is_not_deleted(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     fixture.add_node("node1").await;
-    assert_eq!(hands::pin_routing(&fixture.store, &"node1".into(), "ada").await.unwrap(), Outcome::Done(true));
-    assert_eq!(hands::pin_routing(&fixture.store, &"node1".into(), "bob").await.unwrap(), Outcome::Done(false));
+    assert_eq!(hands::pin_routing(&fixture.store, &"node1".into(), "ada").await.unwrap(), HandOutcome::Done(true));
+    assert_eq!(hands::pin_routing(&fixture.store, &"node1".into(), "bob").await.unwrap(), HandOutcome::Done(false));
     assert_eq!(hands::pinned_node(&fixture.store).await.unwrap(), Some("node1".into()));
     assert_eq!(delete(&fixture, "node1", REHOME).await, Deletion::TakesTraffic);
     assert!(hands::unpin_routing(&fixture.store, "ada").await.unwrap());

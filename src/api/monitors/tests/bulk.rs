@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{PATH, faults};
-use crate::api::support::{Answer, Surface};
+use crate::api::support::{Surface, TestAnswer};
 
-async fn bulk(surface: &Surface, query: &str, body: &str) -> Answer {
+async fn bulk(surface: &Surface, query: &str, body: &str) -> TestAnswer {
     let key = surface.key("write").await;
     surface.send("POST", &format!("{PATH}/bulk{query}"), Some(&key), body).await
 }
@@ -14,7 +14,7 @@ fn item(number: u32) -> Value {
     json!({"name": format!("web {number}"), "type": "http", "url": "http://example.com", "ref": format!("web-{number}")})
 }
 
-fn changes(answer: &Answer) -> Vec<String> {
+fn changes(answer: &TestAnswer) -> Vec<String> {
     let body = answer.json();
     let items = body["items"].as_array().unwrap_or_else(|| panic!("{body}"));
     items.iter().map(|item| item["change"].as_str().unwrap().to_owned()).collect()

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{PATH, faults, post};
-use crate::api::support::{Answer, Surface};
+use crate::api::support::{Surface, TestAnswer};
 
-async fn send(surface: &Surface, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+async fn send(surface: &Surface, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> TestAnswer {
     let bearer = format!("Bearer {}", surface.key("write").await);
     let headers: Vec<(&str, &str)> = headers.iter().copied().chain([("authorization", bearer.as_str())]).collect();
     surface.send_with(method, path, &headers, &body.to_string()).await

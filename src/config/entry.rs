@@ -26,7 +26,7 @@ pub(super) fn read(figment: &Figment, section: &'static str, faults: &mut Faults
         entries.into_iter().map(Value::into_dict).collect()
     });
     let Some(entries) = entries else {
-        faults.push(super::Fault {
+        faults.push(super::ConfigFault {
             section: section.to_owned(),
             entry: None,
             key: None,

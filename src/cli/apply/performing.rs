@@ -193,7 +193,7 @@ fn faults(step: &Step, problem: &Value) -> Vec<FileFault> {
     errors.iter().map(|error| fault(step, &text(error, "field"), text(error, "message"))).collect()
 }
 
-fn placed(steps: &[Step], found: &[bulk::Fault]) -> Vec<FileFault> {
+fn placed(steps: &[Step], found: &[bulk::ItemFault]) -> Vec<FileFault> {
     let found = found.iter().filter_map(|one| Some(fault(steps.get(one.item)?, &one.field, one.message.clone())));
     found.collect()
 }

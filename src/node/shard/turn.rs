@@ -8,7 +8,7 @@ use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::Shard;
-use super::memory::Held;
+use super::memory::HeldMonitor;
 use crate::node::beginner::RunNews;
 
 /// Where a monitor stands.

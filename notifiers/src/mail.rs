@@ -11,7 +11,7 @@
 //! TLS is either there from the first byte or turned on before anything else is said; in the clear only where the
 //! configuration says so.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::Duration;
 
 use base64::Engine;
@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use lettre::address::AddressError;
 pub use lettre::message::Mailbox;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::ContentType;
 use lettre::message::{MultiPart, MultiPartKind, SinglePart};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -31,8 +31,12 @@ use lettre::{Address, Message};
 use thiserror::Error;
 use tokio::time::timeout;
 
-use crate::words::{self, Part, Story};
+use crate::words;
 use crate::{DeliveryError, EventKind, Missed, Notice, Receipt, Secret};
+
+mod content;
+
+use self::content::{header, html, plain, subject, text};
 
 /// Until there is a connection, for each of the server's addresses.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -357,66 +361,6 @@ fn worst_hope(missed: Vec<Missed>) -> DeliveryError {
 
 fn shown(response: &Response) -> String {
     format!("{} {}", response.code(), response.message().collect::<Vec<_>>().join(" "))
-}
-
-fn subject(notice: &Notice, story: &Story) -> String {
-    match notice.items.as_slice() {
-        [item] => format!("[komainu] {} ({})", words::called(item), notice.cluster),
-        _ => format!("[komainu] {}", story.headline),
-    }
-}
-
-fn header(name: &'static str, value: &str) -> HeaderValue {
-    HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
-}
-
-/// What may stand in a `Message-ID` without quotes.
-fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '-' }).collect()
-}
-
-fn text(story: &Story) -> String {
-    let mut text = format!("{}\n", story.headline);
-    for line in story.counts.iter().chain(&story.remarks) {
-        let _ = writeln!(text, "{line}");
-    }
-    for Part { title, lines, runbook_url, .. } in &story.parts {
-        text.push('\n');
-        for line in title.iter().chain(lines) {
-            let _ = writeln!(text, "{line}");
-        }
-        let _ = writeln!(text, "What to do: {runbook_url}");
-    }
-    if let Some(more) = &story.more {
-        let _ = writeln!(text, "\n{more}");
-    }
-    text
-}
-
-fn html(story: &Story) -> String {
-    let mut html = format!("<!doctype html>\n<html><body>\n<h3>{}</h3>\n", escaped(&story.headline));
-    for line in story.counts.iter().chain(&story.remarks) {
-        let _ = writeln!(html, "<p><em>{}</em></p>", escaped(line));
-    }
-    for Part { title, lines, runbook_url, .. } in &story.parts {
-        html.push_str("<p>");
-        if let Some(title) = title {
-            let _ = writeln!(html, "<strong>{}</strong><br>", escaped(title));
-        }
-        for line in lines {
-            let _ = writeln!(html, "{}<br>", escaped(line));
-        }
-        let _ = writeln!(html, "<a href=\"{}\">What to do</a></p>", escaped(runbook_url));
-    }
-    if let Some(more) = &story.more {
-        let _ = writeln!(html, "<p>{}</p>", escaped(more));
-    }
-    html.push_str("</body></html>\n");
-    html
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use komainu_watchdogs::routing::Routing;
 
 use crate::store::{Store, StoreError, aside};
 
-/// Between two looks: no node runs such a monitor meanwhile.
+/// How long it waits between two looks. Meanwhile no node runs a monitor that was put aside.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Looks until it is dropped.
+/// Looks again and again until the future is dropped.
 pub async fn run(store: Store, routing: Arc<Routing>) {
     let mut is_failing = false;
     loop {

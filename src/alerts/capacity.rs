@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use crate::store::capacity::{self, Ids};
 use crate::store::{Store, StoreError};
 
-/// Between two looks.
+/// How long it waits between two looks.
 const LOOK: Duration = Duration::from_secs(3_600);
 
-/// After one that failed.
+/// How long it waits after a look that failed.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Watches until it is dropped, and publishes what it saw.
+/// Looks again and again until the future is dropped, and publishes what it saw.
 pub async fn run(store: Store, routing: Arc<Routing>, seen: watch::Sender<Arc<Ids>>) {
     loop {
         let pause = match look(&store, &routing, &seen).await {

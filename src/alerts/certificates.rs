@@ -8,13 +8,13 @@ use komainu_watchdogs::routing::Routing;
 
 use crate::store::{Store, StoreError, certificates};
 
-/// Between two parts.
+/// How long it waits between two parts.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Monitors of one part: 4,000 are gone through within a minute and a half.
+/// How many monitors one part has: 4,000 are gone through within a minute and a half.
 const PART: u32 = 250;
 
-/// Watches until it is dropped: what was not committed by then is found by the others.
+/// Looks again and again until the future is dropped; what was not committed by then, another watchdog finds.
 pub async fn run(store: Store, routing: Arc<Routing>) {
     let mut reached = (MonitorId(0), String::new());
     let mut is_failing = false;

@@ -8,10 +8,10 @@ use komainu_watchdogs::routing::Routing;
 use crate::store::Store;
 use crate::store::incidents::leftover;
 
-/// Between two looks.
+/// How long it waits between two looks.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Looks until it is dropped: what was not committed by then is found by the others.
+/// Looks again and again until the future is dropped; what was not committed by then, another watchdog finds.
 pub async fn run(store: Store, routing: Arc<Routing>) {
     loop {
         tokio::time::sleep(LOOK).await;

@@ -16,24 +16,25 @@ use komainu_watchdogs::telling::Part;
 use crate::store::{Store, StoreError, downtimes};
 use crate::voice::Voice;
 
-/// Between two looks at the tail.
+/// How long it waits between two looks at the tail of the beats.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Looks that an id may take from being given to being seen: longer than any statement may last.
+/// So many looks may pass between an id being given and its row being seen. Together they take longer than any statement
+/// may, so no committed row is missed.
 const DEPTH: usize = 10;
 
-/// Every so many looks the next part is looked at of what is open, and of all monitors.
+/// In each so-many-th look, the next part of the open incidents and the next part of all monitors are looked at too.
 const SLOWER: u32 = 5;
 
-/// Monitors of one part: 4,000 are gone through in twenty seconds.
+/// How many monitors one part has: 4,000 are gone through in twenty seconds.
 const PART: u32 = 1_000;
 
-/// What one watchdog remembers.
+/// What a watchdog remembers from one look to the next.
 #[derive(Debug, Default)]
 struct Watcher {
-    /// The largest id of each of the last looks.
+    /// The largest id that each of the last looks saw, the oldest look first.
     marks: VecDeque<i64>,
-    /// The change of each monitor that was looked at.
+    /// For each monitor, the id of the change that was looked at last.
     seen: BTreeMap<MonitorId, i64>,
     /// How far the look at all monitors came.
     reached: MonitorId,
@@ -41,7 +42,7 @@ struct Watcher {
     reached_open: String,
 }
 
-/// Watches until it is dropped: what was not committed by then is found by the others.
+/// Looks again and again until the future is dropped; what was not committed by then, another watchdog finds.
 pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice) {
     let mut watcher = Watcher::default();
     let mut is_failing = false;

@@ -10,10 +10,10 @@ use crate::clock;
 use crate::store::{Store, certificates};
 use crate::tls::Credentials;
 
-/// Between two looks: a certificate that was renewed is soon no incident any more.
+/// How long it waits between two looks, so that the incident of a renewed certificate soon ends.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Looks until it is dropped.
+/// Looks again and again until the future is dropped.
 pub async fn run(store: Store, routing: Arc<Routing>, (watchdog, credentials): (WatchdogId, Arc<Credentials>)) {
     loop {
         let ending = credentials.ends_at().filter(|_| credentials.ends_soon(clock::wall()).is_some());

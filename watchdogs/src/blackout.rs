@@ -32,7 +32,8 @@ pub use self::tries::Tries;
 /// A last write older than this is more than one slow round: peers are asked from now on.
 pub const FAILING_AFTER: Duration = Duration::from_secs(3);
 
-/// A last write that is no older may be followed by another: a database a second away takes one in three seconds or four.
+/// While the last write is no older than this, the database may still be taking writes: one that is a second away takes one
+/// in three or four seconds.
 const WRITES_FOR: Duration = Duration::from_secs(6);
 
 /// Between two questions to the same peer.
@@ -57,10 +58,10 @@ pub const SETTLED: Duration = Duration::from_secs(5);
 /// This machine was not asked anything for so long: the process did not run, and knows nothing about that time.
 const PAUSED: Duration = Duration::from_secs(3);
 
-/// What two processes may differ by when they tell how long ago the same moment was.
+/// By how much two processes may differ when they say how long ago the same moment was.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// The machine of one process.
+/// What one process knows of the outage, and decides by.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub struct Blackout {
@@ -71,7 +72,7 @@ pub struct Blackout {
     heard: BTreeMap<WatchdogId, Heard>,
     wanted: BTreeSet<Line>,
     told: BTreeMap<Line, RememberedLine>,
-    /// How often this one sent what through which channel without an answer, in the outage at hand.
+    /// How often this watchdog sent a line through a channel and got no answer, in the outage at hand.
     unanswered: BTreeMap<(Line, String), u32>,
     /// What a peer was telling when it was last heard, and since when.
     saying: BTreeMap<(WatchdogId, Line), Mono>,
@@ -88,13 +89,13 @@ pub struct Blackout {
     written_at: Option<Mono>,
     judged_at: Option<Mono>,
     was_blind: bool,
-    /// This process runs without a pause since then.
+    /// Since when this process has been running without a pause.
     running_since: Mono,
     handled_at: Mono,
     ask_at: Mono,
     entering: bool,
     enter_at: Mono,
-    /// Something was told that stands in no table yet.
+    /// People were told something that stands in no table yet.
     is_unentered: bool,
     note: Note,
     back_since: Option<Mono>,
@@ -121,7 +122,7 @@ enum Verdict {
     Majority,
 }
 
-/// That there was a verdict in the outage at hand.
+/// Whether it is noted on disk that the outage at hand had a verdict.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Note {
     None,

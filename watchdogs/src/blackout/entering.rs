@@ -7,7 +7,7 @@ use super::{Blackout, Note, SETTLED, SLACK, Verdict};
 use crate::time::Mono;
 
 impl Blackout {
-    /// Once at a time, and after a pause.
+    /// Orders that what was told be entered: one such order at a time, and after a pause where the last one failed.
     pub(super) fn enter(&mut self, now: Mono) {
         if !self.entering && now >= self.enter_at {
             self.entering = true;
@@ -15,7 +15,7 @@ impl Blackout {
         }
     }
 
-    /// The database takes writes and gives verdicts.
+    /// What is done while the database takes writes and gives verdicts again.
     pub(super) fn tick_back(&mut self, now: Mono) {
         self.verdict = None;
         if !self.is_exact() {
@@ -58,7 +58,7 @@ impl Blackout {
         }
     }
 
-    /// A peer that answers now was well before this one was.
+    /// Whether a peer that answers now had the database before this watchdog had it again.
     fn had_a_peer_the_database(&self, now: Mono, back_since: Mono) -> bool {
         self.heard.values().any(|heard| {
             let well = Duration::from_millis(heard.report.well_ms) + now.since(heard.at);

@@ -12,7 +12,7 @@ use crate::time::{Mono, Wall};
 /// The topic that the database is down: anything else waits in its tables.
 pub const DATABASE: &str = "database";
 
-/// One thing for one channel.
+/// One thing that is to be told on one channel.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Line {
     /// What is told: [`DATABASE`], or a delivery that was waiting.
@@ -24,7 +24,7 @@ pub struct Line {
 /// One thing that a channel was told.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ToldLine {
-    /// What was to go where.
+    /// What was to be told, and on which channel.
     pub line: Line,
     /// The channel that carried it: the one named, or its fallback.
     pub via: String,
@@ -45,7 +45,7 @@ pub struct ToldLine {
 pub struct OutageName {
     /// Who gave it: the lowest id wins.
     pub by: WatchdogId,
-    /// Never given twice.
+    /// Drawn so that no other outage has it.
     pub name: String,
 }
 
@@ -64,7 +64,7 @@ pub struct DatabaseReport {
     pub well_ms: u64,
     /// It reaches the world.
     pub egress: bool,
-    /// How it calls this outage.
+    /// The name that it has given this outage, or taken over.
     pub outage: Option<OutageName>,
     /// What it is telling right now.
     pub saying: Vec<Line>,

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// So often a message that may have arrived is sent again: a fourth copy tells nobody anything.
 pub const MOST_REPEATS: u32 = 3;
 
-/// So long a critical may wait for its own channel alone.
+/// A critical waits for its own channel alone for so long; then others tell it too.
 pub const CRITICAL_WITHIN: Duration = Duration::from_secs(120);
 
 /// One incident alone may be what a filter dislikes; two in a row, with nothing taken between them, are not.
@@ -27,14 +27,14 @@ pub enum Failure {
     Later,
     /// It may have arrived.
     Unanswered,
-    /// From here nobody is reached.
+    /// No vendor can be reached from here.
     Unreached,
 }
 
 /// What is known of the attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attempt {
-    /// Of how many deliveries the message told.
+    /// How many deliveries the message told of.
     pub items: usize,
     /// Attempts that got no answer so far, this one included.
     pub unanswered: u32,
@@ -47,11 +47,11 @@ pub struct Attempt {
 /// What to do now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
-    /// The same channel again, later.
+    /// Try the same channel again, later.
     Again,
-    /// In messages of at most so many.
+    /// Send it again in messages of at most so many deliveries.
     Halve(usize),
-    /// The fallback, and an incident of the channel.
+    /// Let the fallback tell it, and open an incident of the channel.
     GiveUp,
 }
 

@@ -16,13 +16,13 @@ use crate::outbox::attempt::MOST_REPEATS;
 use crate::outbox::{CALM_AFTER_FLAPPING, Event};
 use crate::time::Wall;
 
-/// More than this is read as a number, kinds and the worst.
+/// A message of more deliveries than this is a digest: how many, of which kinds, and the worst.
 pub const DIGEST_ABOVE: usize = 10;
 
-/// As many as one message tells of: what is above goes with the next one.
+/// One message tells of at most so many deliveries; the rest goes with the next one.
 pub const LARGEST_MESSAGE: usize = 1_000;
 
-/// So late a message says so, and why.
+/// A message that is later than this says that it is late, and why.
 pub const LATE_AFTER: Duration = Duration::from_secs(60);
 
 /// Longer than that nothing is held, whatever explains it: an explanation may be wrong, and somebody waits to be told.
@@ -41,11 +41,11 @@ const EXPLAINED_BY_DATABASE: [&str; 8] =
 pub struct Queued {
     /// The row's key.
     pub delivery: i64,
-    /// Of which incident.
+    /// The key of its incident's row.
     pub incident: i64,
-    /// That incident's key.
+    /// Kind and subject of the incident: `node/node1`.
     pub key: String,
-    /// The node that runs it now, of a monitor.
+    /// Where the incident is a monitor's: the node that runs the monitor now.
     pub node: Option<NodeId>,
     /// When it was entered.
     pub entered_at: Wall,
@@ -55,11 +55,11 @@ pub struct Queued {
     pub event: Event,
     /// It is held.
     pub is_held: bool,
-    /// It was to be told then.
+    /// When it was to be told.
     pub due_at: Wall,
     /// How long its group is collected.
     pub group_wait: Duration,
-    /// Somebody is at it until then.
+    /// Until when a courier of some watchdog claims it.
     pub claimed_until: Option<Wall>,
     /// The message that may have arrived with it.
     pub begun: Option<String>,
@@ -67,11 +67,11 @@ pub struct Queued {
     pub attempts: u32,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
-    /// It rests until then: it has failed, and others go first.
+    /// Until when it rests, because it failed: others go first meanwhile.
     pub retry_at: Option<Wall>,
     /// Attempts of which nobody knows whether they arrived.
     pub unanswered: u32,
-    /// At most so many may go together with it: larger messages with it in them were refused.
+    /// The largest message that it may be part of: larger ones with it in them were refused.
     pub company: Option<usize>,
     /// Some of the channel's readers have it; the others were refused.
     pub has_readers: bool,
@@ -98,7 +98,7 @@ pub struct Parent {
 pub struct Message {
     /// What it tells, in the order of entering.
     pub deliveries: Vec<i64>,
-    /// It may have arrived under this id.
+    /// The id of an earlier message with the same content, which may have arrived.
     pub repeats: Option<String>,
     /// Something in it may have arrived before.
     pub is_doubtful: bool,
@@ -134,7 +134,7 @@ impl Plan {
     }
 }
 
-/// Decides, at the database's time `now`; the queue is in the order of entering.
+/// What to do with the queue, which is in the order of entering; `now` is the database's time.
 pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     let mut plan = Plan::default();
     for row in queue.iter().filter(|row| row.is_held && explained(now, row, parents).is_none()) {
@@ -185,7 +185,7 @@ fn explains(parent: &Parent, child: &str, node: Option<&NodeId>) -> bool {
     }
 }
 
-/// Nobody is at it, it did not begin, and nothing of its incident goes before it on this channel.
+/// The deliveries that may be sent: claimed by nobody, not begun, and the first of their incident on this channel.
 fn free_rows(now: Wall, queue: &[Queued]) -> Vec<&Queued> {
     let mut busy: BTreeSet<i64> = BTreeSet::new();
     let mut free = vec![];
@@ -210,7 +210,7 @@ fn superseded(free: &[&Queued]) -> BTreeSet<i64> {
     free.iter().filter(|row| last.get(&row.incident) != Some(&row.delivery)).map(|row| row.delivery).collect()
 }
 
-/// Nobody tries it now.
+/// Whether it rests after a failure, so that nobody tries it now.
 fn is_resting(now: Wall, row: &Queued) -> bool {
     row.retry_at.is_some_and(|at| at > now && at.since(now) <= LONGEST_REST)
 }
@@ -272,7 +272,7 @@ fn message(now: Wall, members: &[&Queued], repeats: Option<String>) -> (Wall, Me
     (due_at, message)
 }
 
-/// It rested long, because nobody else can tell it, and it is still bad.
+/// Whether the message is worth one more attempt: it rested long because nobody else can tell it, and it is still bad.
 fn is_worth_more(members: &[&Queued]) -> bool {
     members.iter().any(|row| row.retry_at.is_some() && row.is_open && row.event != Event::Resolved)
 }

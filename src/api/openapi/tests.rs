@@ -124,6 +124,42 @@ async fn the_fields_of_the_document_are_those_that_handlers_read() {
     assert!(compared >= 1, "{compared}");
 }
 
+/// Values just beyond what a schema says of a field.
+fn beyond(schema: &Value) -> Vec<Value> {
+    let bound = |name: &str| schema[name].as_u64().and_then(|bound| usize::try_from(bound).ok());
+    let long = bound("maxLength").map(|most| json!("x".repeat(most + 1)));
+    let large = schema["maximum"].as_i64().map(|most| json!(most + 1));
+    let small = schema["minimum"].as_i64().map(|least| json!(least - 1));
+    let many = bound("maxItems").map(|most| json!(vec!["x"; most + 1]));
+    let odd = schema.get("pattern").map(|_| json!("zz nobody says this"));
+    [long, large, small, many, odd].into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn the_bounds_of_the_document_are_those_that_handlers_hold() {
+    let (document, surface) = (written(), Surface::plain().await);
+    let key = surface.key("admin").await;
+    let heartbeat = r#"{"name": "backup", "period_s": 60}"#;
+    assert_eq!(surface.send("POST", "/api/v1/heartbeats", Some(&key), heartbeat).await.code, 201);
+    let mut held = 0;
+    for (path, method, operation) in operations(&document).into_iter().filter(|(path, ..)| path.starts_with("/api/v1/"))
+    {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let name = schema["$ref"].as_str().or_else(|| schema["oneOf"][0]["$ref"].as_str()).unwrap_or_default();
+        let fields = document.pointer(name.trim_start_matches('#')).and_then(|schema| schema["properties"].as_object());
+        for (field, schema) in fields.into_iter().flatten() {
+            for value in beyond(schema) {
+                let body = json!({ field: value }).to_string();
+                let answer = surface.send(&method.to_uppercase(), &with_names(&path), Some(&key), &body).await;
+                let errors = answer.json()["errors"].as_array().cloned().unwrap_or_default();
+                assert!(errors.iter().any(|error| error["field"] == field.as_str()), "{method} {path} {body:.80}");
+                held += 1;
+            }
+        }
+    }
+    assert!(held >= 60, "{held}");
+}
+
 /// What is registered with its annotation stands in the document; the router takes nothing without one.
 #[test]
 fn no_route_is_undocumented() {

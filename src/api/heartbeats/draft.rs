@@ -1,7 +1,7 @@
 //! A heartbeat as a client sends it: which fields there are, what they must be, what is assumed where they are not.
 
 use komainu_watchdogs::time::Wall;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::Type;
@@ -169,7 +169,7 @@ impl Field for Cron {
     }
 
     fn shape() -> Shape {
-        Shape::one(Type::String, |text| text.max_length(Some(200)).example(Some(json!("0 3 * * *"))))
+        Shape::one(Type::String, |text| text.max_length(Some(200)).examples(["0 3 * * *"]))
     }
 }
 
@@ -183,7 +183,7 @@ impl Field for ZoneName {
     }
 
     fn shape() -> Shape {
-        Shape::one(Type::String, |text| text.max_length(Some(60)).example(Some(json!("Europe/Berlin"))))
+        Shape::one(Type::String, |text| text.max_length(Some(60)).examples(["Europe/Berlin"]))
     }
 }
 

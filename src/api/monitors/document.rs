@@ -131,18 +131,19 @@ fn text(most: usize) -> Shape {
     Shape::one(Type::String, |text| text.max_length(Some(most)))
 }
 
+const GROUP: &str = "The group's ref instead: also of one that is made by the same request. `null` says nothing.";
+
 fn own_fields() -> impl Iterator<Item = Property> {
     let names = <Texts<MOST_NAMES>>::shape;
-    let group = "The group's ref instead: also of one that is made by the same request. `null` says nothing.";
-    let home = "Its home; without it the leader finds one. Later a move is a deed of its own.";
+    const HOME: &str = "Its home; without it the leader finds one. Later a move is a deed of its own.";
     let fields: [(&str, &'static [&'static str], Shape); 8] = [
-        ("parent_ref", &[group], text(REF_CHARS)),
+        ("parent_ref", &[GROUP], text(REF_CHARS)),
         ("ref", &["The name that a client chose for it."], text(REF_CHARS)),
         ("tags", &[], names()),
         ("channels", &["Channels that hear of it."], names()),
         ("run_on", &["Labels that its node must bear."], names()),
         ("managed_by", &["The set that it belongs to."], text(REF_CHARS)),
-        ("node_id", &[home], text(NODE_CHARS)),
+        ("node_id", &[HOME], text(NODE_CHARS)),
         ("pinned", &["Bound to its home."], Flag::shape()),
     ];
     let property = |(name, lines, shape)| Property { name, lines, shape, is_required: false, default: None };

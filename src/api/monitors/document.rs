@@ -132,10 +132,10 @@ fn text(most: usize) -> Shape {
 }
 
 const GROUP: &str = "The group's ref instead: also of one that is made by the same request. `null` says nothing.";
+const HOME: &str = "Its home; without it the leader finds one. Later a move is a deed of its own.";
 
 fn own_fields() -> impl Iterator<Item = Property> {
     let names = <Texts<MOST_NAMES>>::shape;
-    const HOME: &str = "Its home; without it the leader finds one. Later a move is a deed of its own.";
     let fields: [(&str, &'static [&'static str], Shape); 8] = [
         ("parent_ref", &[GROUP], text(REF_CHARS)),
         ("ref", &["The name that a client chose for it."], text(REF_CHARS)),

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::api::document;
-use crate::api::support::Surface;
+use crate::api::support::{Surface, view};
 
 const METHODS: [&str; 6] = ["get", "put", "post", "delete", "head", "patch"];
 
@@ -158,6 +158,82 @@ async fn the_bounds_of_the_document_are_those_that_handlers_hold() {
         }
     }
     assert!(held >= 60, "{held}");
+}
+
+/// The properties of an object's schema and of those it is made of, and the names of those that must be there.
+fn members(document: &Value, schema: &Value) -> (serde_json::Map<String, Value>, BTreeSet<String>) {
+    let schema = resolved(document, schema);
+    let mut properties = schema["properties"].as_object().cloned().unwrap_or_default();
+    let names = schema["required"].as_array().cloned().unwrap_or_default();
+    let mut required: BTreeSet<String> = names.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        let (more, names) = members(document, part);
+        properties.extend(more);
+        required.extend(names);
+    }
+    (properties, required)
+}
+
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    schema["$ref"].as_str().map_or(schema, |name| document.pointer(name.trim_start_matches('#')).unwrap())
+}
+
+/// What an answer says beyond its schema, and what it lacks of it.
+fn differences(document: &Value, schema: &Value, answer: &Value, place: &str) -> Vec<String> {
+    let schema = resolved(document, schema);
+    if let Some(ways) = schema["oneOf"].as_array() {
+        let tried = ways.iter().filter(|way| way["type"] != "null" || answer.is_null());
+        return tried.map(|way| differences(document, way, answer, place)).min_by_key(Vec::len).unwrap_or_default();
+    }
+    match answer {
+        Value::Object(fields) => {
+            let (properties, required) = members(document, schema);
+            let is_open = properties.is_empty() || !schema["additionalProperties"].is_null();
+            let unknown = fields.keys().filter(|name| !is_open && !properties.contains_key(*name));
+            let missing = required.iter().filter(|name| !fields.contains_key(*name));
+            let mut found: Vec<String> = unknown.map(|name| format!("{place}.{name} is not in the document")).collect();
+            found.extend(missing.map(|name| format!("{place}.{name} is only in the document")));
+            for (name, value) in fields {
+                let below = properties.get(name).map(|schema| (schema, format!("{place}.{name}")));
+                found.extend(below.iter().flat_map(|(schema, place)| differences(document, schema, value, place)));
+            }
+            found
+        }
+        Value::Array(items) => {
+            items.iter().flat_map(|item| differences(document, &schema["items"], item, &format!("{place}[]"))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => vec![],
+    }
+}
+
+/// Also those whose types know nothing of the document, because the decision core writes them.
+#[tokio::test]
+async fn answers_have_the_fields_that_the_document_names() {
+    let (document, surface) = (written(), Surface::showing(view()).await);
+    let key = surface.key("admin").await;
+    surface.add_node("1").await;
+    surface.raise("node/node1").await;
+    for (path, body) in [
+        ("heartbeats", r#"{"name": "backup", "period_s": 60}"#),
+        ("monitors", r#"{"name": "a", "type": "http", "url": "http://t/", "ref": "shop"}"#),
+    ] {
+        assert_eq!(surface.send("POST", &format!("/api/v1/{path}"), Some(&key), body).await.code, 201);
+    }
+    let mut compared = BTreeSet::new();
+    for (path, method, operation) in operations(&document) {
+        if method != "get" {
+            continue;
+        }
+        let answer = surface.send("GET", &with_names(&path), Some(&key), "").await;
+        let schema = &operation["responses"][answer.code.to_string()]["content"]["application/json"]["schema"];
+        if !schema.is_null() {
+            assert_eq!(differences(&document, schema, &answer.json(), ""), [""; 0], "{path}");
+            compared.insert(path);
+        }
+    }
+    for path in ["/status", "/api/v1/nodes/{id}", "/api/v1/monitors", "/api/v1/heartbeats", "/api/v1/incidents/{id}"] {
+        assert!(compared.contains(path), "{path}: {compared:?}");
+    }
 }
 
 /// What is registered with its annotation stands in the document; the router takes nothing without one.

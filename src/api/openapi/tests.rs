@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::api::document;
-use crate::api::support::{Surface, view};
+use crate::api::support::Surface;
 
 const METHODS: [&str; 6] = ["get", "put", "post", "delete", "head", "patch"];
 
@@ -209,7 +209,7 @@ fn differences(document: &Value, schema: &Value, answer: &Value, place: &str) ->
 /// Also those whose types know nothing of the document, because the decision core writes them.
 #[tokio::test]
 async fn answers_have_the_fields_that_the_document_names() {
-    let (document, surface) = (written(), Surface::showing(view()).await);
+    let (document, surface) = (written(), Surface::plain().await);
     let key = surface.key("admin").await;
     surface.add_node("1").await;
     surface.raise("node/node1").await;

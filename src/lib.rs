@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod deadman;
 pub mod driver;
+mod failing;
 mod final_slash;
 pub mod heartbeat;
 #[cfg(any(test, fuzzing))]

@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
 pub(crate) use self::errand::failure;
+use crate::failing::Failing;
 use crate::store::Store;
 use crate::store::outbox as store;
 use crate::voice::Voice;
@@ -112,21 +113,14 @@ pub async fn run(outbox: Outbox, shutdown: CancellationToken) {
 }
 
 async fn scout(outbox: &Outbox, wakes: &BTreeMap<String, Arc<Notify>>, shutdown: &CancellationToken) {
-    let mut is_failing = false;
+    let mut failing = Failing::default();
     for round in 0_u32.. {
         let looked = look(outbox, wakes, round).await;
         // That the outbox can be read is only half of it: a success is noted where writing was tried too.
         if looked.is_err() {
             outbox.voice.note(Part::Outbox, &looked);
         }
-        match looked {
-            Ok(()) => is_failing = false,
-            Err(error) if is_failing => tracing::debug!(%error, "the outbox cannot be read"),
-            Err(error) => {
-                is_failing = true;
-                tracing::warn!(%error, "the outbox cannot be read");
-            }
-        }
+        failing.note(looked, "the outbox cannot be read");
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}

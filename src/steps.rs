@@ -9,6 +9,7 @@ use komainu_watchdogs::steps::{Step, Steps};
 use komainu_watchdogs::time::Mono;
 
 use crate::clock;
+use crate::failing::Failing;
 use crate::store::{Store, StoreError, ahead};
 
 /// Between two looks at the clock: what stands ahead holds no longer than this more.
@@ -25,16 +26,9 @@ pub async fn run(store: Store) {
     let mut steps = Steps::default();
     // When it is to be put right next.
     let mut due_at = Mono::default();
-    let mut is_failing = false;
+    let mut failing = Failing::default();
     loop {
-        match look(&store, &mut steps, &mut due_at).await {
-            Ok(()) => is_failing = false,
-            Err(error) if is_failing => tracing::debug!(%error, "cannot watch the database's clock"),
-            Err(error) => {
-                is_failing = true;
-                tracing::warn!(%error, "cannot watch the database's clock");
-            }
-        }
+        failing.note(look(&store, &mut steps, &mut due_at).await, "cannot watch the database's clock");
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::routing::Routing;
 
+use crate::failing::Failing;
 use crate::store::{Store, StoreError, certificates};
 
 /// How long it waits between two parts.
@@ -17,16 +18,10 @@ const PART: u32 = 250;
 /// Looks again and again until the future is dropped; what was not committed by then, another watchdog finds.
 pub async fn run(store: Store, routing: Arc<Routing>) {
     let mut reached = (MonitorId(0), String::new());
-    let mut is_failing = false;
+    let mut failing = Failing::default();
     loop {
-        match look(&store, &routing, &reached).await {
-            Ok(next) => (reached, is_failing) = (next, false),
-            Err(error) if is_failing => tracing::debug!(%error, "cannot look at certificates"),
-            Err(error) => {
-                is_failing = true;
-                tracing::warn!(%error, "cannot look at certificates");
-            }
-        }
+        let looked = look(&store, &routing, &reached).await;
+        reached = failing.note(looked, "cannot look at certificates").unwrap_or(reached);
         tokio::time::sleep(LOOK).await;
     }
 }

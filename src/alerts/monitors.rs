@@ -13,6 +13,7 @@ use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::telling::Part;
 
+use crate::failing::Failing;
 use crate::store::{Store, StoreError, downtimes};
 use crate::voice::Voice;
 
@@ -45,18 +46,11 @@ struct Watcher {
 /// Looks again and again until the future is dropped; what was not committed by then, another watchdog finds.
 pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice) {
     let mut watcher = Watcher::default();
-    let mut is_failing = false;
+    let mut failing = Failing::default();
     for look in 0_u32.. {
         let looked = watcher.look(&store, &routing, look % SLOWER == 0).await;
         voice.note(Part::Beats, &looked);
-        match looked {
-            Ok(()) => is_failing = false,
-            Err(error) if is_failing => tracing::debug!(%error, "cannot watch the beats"),
-            Err(error) => {
-                is_failing = true;
-                tracing::warn!(%error, "cannot watch the beats");
-            }
-        }
+        failing.note(looked, "cannot watch the beats");
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::cache::HeartbeatCache;
 use crate::clock;
+use crate::failing::Failing;
 use crate::store::heartbeats::CacheReader;
 use crate::store::{Store, StoreError};
 
@@ -74,21 +75,12 @@ struct Last {
 pub(super) async fn run(store: Store, cache: HeartbeatCache, wake: WakeSignal) {
     let mut connection = None;
     let mut last: Option<Last> = None;
-    let mut is_failing = false;
+    let mut failing = Failing::default();
     loop {
         let read = read(&store, &mut connection, &cache, &mut last).await;
-        match read {
-            Ok(began_at) => {
-                is_failing = false;
-                wake.finished(began_at);
-            }
-            Err(error) => {
-                (connection, last) = (None, None);
-                if !is_failing {
-                    tracing::warn!(%error, "cannot read the heartbeats");
-                }
-                is_failing = true;
-            }
+        match failing.note(read, "cannot read the heartbeats") {
+            Some(began_at) => wake.finished(began_at),
+            None => (connection, last) = (None, None),
         }
         tokio::time::sleep(LEAST_PAUSE).await;
         // Woken or not: it is time.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Outbox;
+use crate::failing::Failing;
 use crate::store::outbox as store;
 
 /// Between two looks: the shortest pause of a reminder is minutes, and where so much is open that one look sees a part,
@@ -16,23 +17,17 @@ const LOOK: Duration = Duration::from_secs(10);
 const BREATH: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(outbox: &Outbox, shutdown: &CancellationToken) {
-    let (mut reached, mut is_failing) = (0, false);
+    let (mut reached, mut failing) = (0, Failing::default());
     loop {
         let mut pause = LOOK;
         let waits = *outbox.is_told_elsewhere.borrow();
         if !waits {
-            match store::remind(&outbox.store, &outbox.routing, reached).await {
-                Ok(reminded) => {
-                    (reached, is_failing) = (reminded.reached, false);
-                    if reminded.incidents > 0 {
-                        pause = BREATH;
-                        tracing::info!(incidents = reminded.incidents, "reminders entered");
-                    }
-                }
-                Err(error) if is_failing => tracing::debug!(%error, "cannot look for reminders"),
-                Err(error) => {
-                    is_failing = true;
-                    tracing::warn!(%error, "cannot look for reminders");
+            let looked = store::remind(&outbox.store, &outbox.routing, reached).await;
+            if let Some(reminded) = failing.note(looked, "cannot look for reminders") {
+                reached = reminded.reached;
+                if reminded.incidents > 0 {
+                    pause = BREATH;
+                    tracing::info!(incidents = reminded.incidents, "reminders entered");
                 }
             }
         }

@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::openapi::ObjectBuilder;
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
-use utoipa::openapi::{ArrayBuilder, ObjectBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::Ctx;
@@ -164,7 +164,7 @@ impl Field for Ids {
     fn shape() -> Shape {
         let format = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
         let id = ObjectBuilder::new().schema_type(Type::Integer).format(format);
-        Shape::List(ArrayBuilder::new().items(id).min_items(Some(1)).max_items(Some(MOST_IDS)))
+        Shape::list(id, |list| list.min_items(Some(1)).max_items(Some(MOST_IDS)))
     }
 }
 

@@ -206,14 +206,14 @@ impl<const MOST: usize> Field for Texts<MOST> {
     }
 
     fn shape() -> Shape {
-        Shape::List(ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String)).max_items(Some(MOST)))
+        Shape::list(ObjectBuilder::new().schema_type(Type::String), |list| list.max_items(Some(MOST)))
     }
 }
 
 /// What the document says of a value, before it is known whether it must be there.
 pub(super) enum Shape {
-    One(Type, ObjectBuilder),
-    List(ArrayBuilder),
+    One(Type, Box<ObjectBuilder>),
+    List(Box<ArrayBuilder>),
     /// Any JSON.
     Any,
     /// A schema that stands in the document under a name.
@@ -222,7 +222,11 @@ pub(super) enum Shape {
 
 impl Shape {
     pub(super) fn one(of: Type, bounds: impl FnOnce(ObjectBuilder) -> ObjectBuilder) -> Self {
-        Self::One(of, bounds(ObjectBuilder::new()))
+        Self::One(of, Box::new(bounds(ObjectBuilder::new())))
+    }
+
+    pub(super) fn list(items: ObjectBuilder, bounds: impl FnOnce(ArrayBuilder) -> ArrayBuilder) -> Self {
+        Self::List(Box::new(bounds(ArrayBuilder::new().items(items))))
     }
 
     /// One of a few words.

@@ -202,8 +202,7 @@ async fn select(session: &mut Session, which: &Selection) -> Result<Vec<Placed>,
     };
     let sql = format!(
         "SELECT m.id, m.type, a.monitor_id, a.node_id, a.effective_node, a.pinned, a.asked, k.run_on, t.tagged \
-         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {} WHERE {condition} ORDER BY m.id",
-        AFFINITY
+         FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {AFFINITY} WHERE {condition} ORDER BY m.id"
     );
     let values = [values![shard::TAG], values].concat();
     let rows = session.rows("look up monitors", Sql::Once(sql), values).await?;

@@ -1,5 +1,5 @@
-//! Monitors in the words of the document. Which columns there are depends on the database: named are those of Kuma 2.5.3 that
-//! can be sent, and the usual ones of what is shown.
+//! Monitors in the words of the document: which columns there are depends on the database, so only the usual ones are
+//! named.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::shown::BeatShown;
 use crate::api::openapi::Millis;
 use crate::api::request::{self, Field, Flag, Property, Shape, Texts, whole};
-use crate::monitor::{Form, HOST_CHARS, MOST_NAMES, NODE_CHARS, REF_CHARS, URL_CHARS, field_of, form, known_columns};
+use crate::monitor::{Form, HOST_CHARS, MOST_NAMES, NODE_CHARS, REF_CHARS, URL_CHARS, form};
 
 /// A monitor. Kuma's own column names, JSON columns as JSON; of the columns that are not named here those that are set,
 /// secrets only with `?secrets=true`.
@@ -74,8 +74,8 @@ pub(in crate::api) struct Monitor {
     columns: BTreeMap<String, Value>,
 }
 
-/// What a client says of a monitor, in the document: the columns of Kuma 2.5.3 with the bounds that [`crate::monitor`] holds
-/// them to, and komainu's own fields.
+/// What a client says of a monitor, in the document: the usual columns, with the bounds that [`crate::monitor`] holds them
+/// to, and komainu's own fields.
 pub(in crate::api) struct MonitorFields;
 
 const WORDS: &str = "What a client says of a monitor: any column of this database's table `monitor`, and komainu's own \
@@ -83,9 +83,8 @@ const WORDS: &str = "What a client says of a monitor: any column of this databas
 
 impl PartialSchema for MonitorFields {
     fn schema() -> RefOr<Schema> {
-        let columns = known_columns().filter_map(|column| {
-            let name = field_of(column);
-            Some(Property { name, lines: words(name), shape: shape(form(column)?), is_required: false, default: None })
+        let columns = USUAL.into_iter().filter_map(|(name, lines)| {
+            Some(Property { name, lines, shape: shape(form(name)?), is_required: false, default: None })
         });
         let object = request::object(&[WORDS], columns.chain(own_fields()).collect());
         object.additional_properties(Some(AdditionalProperties::FreeForm(true))).into()
@@ -94,17 +93,22 @@ impl PartialSchema for MonitorFields {
 
 impl ToSchema for MonitorFields {}
 
-fn words(field: &str) -> &'static [&'static str] {
-    match field {
-        "type" => {
-            &["`http`, `keyword`, `json-query`, `port`, `ping`, `dns`, `push`, `group`, `manual`, and Kuma's others."]
-        }
-        "parent" => &["An id of a monitor of type group."],
-        "interval" => &["Seconds between runs."],
-        "active" => &["`false`: no node runs it."],
-        _ => &[],
-    }
-}
+/// Columns that most monitors have, and what is said of them.
+const USUAL: [(&str, &[&str]); 10] = [
+    ("name", &[]),
+    (
+        "type",
+        &["`http`, `keyword`, `json-query`, `port`, `ping`, `dns`, `push`, `group`, `manual`, and Kuma's others."],
+    ),
+    ("url", &[]),
+    ("hostname", &[]),
+    ("port", &[]),
+    ("interval", &["Seconds between runs."]),
+    ("maxretries", &[]),
+    ("timeout", &[]),
+    ("active", &["`false`: no node runs it."]),
+    ("parent", &["An id of a monitor of type group."]),
+];
 
 fn shape(form: Form) -> Shape {
     match form {

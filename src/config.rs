@@ -70,15 +70,15 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read {}: {source}; `komainu init` writes a commented one", file.display())]
     Read {
-        /// Which.
+        /// The file that is meant.
         file: PathBuf,
-        /// Why.
+        /// What the system says of it.
         source: std::io::Error,
     },
     /// The file is not TOML.
     #[error("{}, line {line}, column {column}: {problem}", file.display())]
     Syntax {
-        /// Which.
+        /// The file that is meant.
         file: PathBuf,
         /// From 1.
         line: usize,
@@ -90,7 +90,7 @@ pub enum ConfigError {
     /// The file is TOML, but not a configuration.
     #[error("{}", fault::list(file, faults))]
     Faults {
-        /// Which.
+        /// The file that is meant.
         file: PathBuf,
         /// At least one.
         faults: Vec<ConfigFault>,

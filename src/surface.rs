@@ -79,7 +79,7 @@ impl Places {
 /// How those who connect are taken.
 #[derive(Clone, Debug)]
 pub struct Entrance {
-    /// How many.
+    /// How many connections may be open at once.
     pub places: Places,
     /// What they are shown: with TLS, if there is an own certificate.
     pub credentials: Arc<Credentials>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// How bad.
+/// Whether somebody is to get up for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -38,14 +38,14 @@ pub enum EventKind {
 pub struct Item {
     /// The same for all events of the incident, and different for each incident of a cluster.
     pub incident_id: String,
-    /// What happened.
+    /// What happened to the incident.
     pub event: EventKind,
     /// Kind and subject: `node/node1`.
     pub key: String,
     /// What people call its subject, where the key does not say it: a monitor's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How bad.
+    /// Whether somebody is to get up for it.
     pub severity: Severity,
     /// One sentence: what is wrong.
     pub summary: String,
@@ -81,7 +81,7 @@ pub enum Doubt {
 pub struct Lateness {
     /// After it was due.
     pub by: Duration,
-    /// In words.
+    /// Why it is late, in words for people.
     pub why: String,
 }
 

@@ -68,7 +68,7 @@ pub enum ApiError {
     Pinned {
         /// One sentence on the whole.
         detail: String,
-        /// Which.
+        /// The pinned monitors.
         pinned: Vec<PinnedMonitor>,
     },
     /// The body is over its limit.

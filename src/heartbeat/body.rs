@@ -21,7 +21,7 @@ const RUN_ID_CHARS: usize = 100;
 pub struct Body {
     /// What decides whether it counts.
     pub push: Push,
-    /// For people.
+    /// What the program says, for people.
     pub message: Option<String>,
     /// How long the run took.
     pub duration_ms: Option<i64>,
@@ -38,7 +38,7 @@ pub enum BodyError {
     /// One field is wrong.
     #[error("{field}: {problem}")]
     Field {
-        /// Which.
+        /// The field's name.
         field: &'static str,
         /// What is wrong and what to do.
         problem: &'static str,

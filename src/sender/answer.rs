@@ -37,7 +37,7 @@ pub enum Verdict {
     Retry {
         /// How long this watchdog wants to be left alone.
         after: Duration,
-        /// Why.
+        /// Why it is so, in words for people.
         reason: String,
     },
 }

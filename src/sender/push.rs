@@ -10,7 +10,7 @@ pub struct Push {
     pub time_us: i64,
     /// How it went.
     pub status: Status,
-    /// For people.
+    /// What happened, in words for people.
     pub message: Option<String>,
     /// How long the run took.
     pub duration_ms: Option<u64>,

@@ -28,7 +28,7 @@ pub enum SecretError {
     Read {
         /// Which file.
         path: PathBuf,
-        /// Why.
+        /// What the system says of it.
         source: std::io::Error,
     },
     /// Empty, or more than one word: most likely not the secret at all.

@@ -54,7 +54,7 @@ pub struct Beat {
     pub status: BeatStatus,
     /// The state changed with it.
     pub important: bool,
-    /// For people.
+    /// What the run found, in words for people.
     pub msg: String,
     /// When the run began.
     pub time: Wall,
@@ -91,7 +91,7 @@ pub struct LastBeat {
     pub down_count: u32,
     /// Retries so far.
     pub retries: u32,
-    /// For people.
+    /// What the run found, in words for people.
     pub msg: String,
     /// How long the target took.
     pub ping_ms: Option<i64>,

@@ -85,7 +85,7 @@ pub enum StoreError {
     Lost {
         /// What was attempted.
         act: &'static str,
-        /// In words.
+        /// What is wrong, in words.
         reason: String,
     },
     /// Somebody else held a row too long (1205), or both waited for each other (1213).

@@ -12,9 +12,9 @@ use super::value::values;
 /// A monitor within a group.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Child {
-    /// Which.
+    /// The monitor's key.
     pub id: MonitorId,
-    /// For people.
+    /// The monitor's name, for people.
     pub name: String,
     /// It is run at all.
     pub is_active: bool,

@@ -42,7 +42,7 @@ pub struct Incident {
     pub resolved_by: Option<String>,
     /// Somebody takes care of it.
     pub acknowledged_at: Option<Wall>,
-    /// Who.
+    /// Who acknowledged it.
     pub acknowledged_by: Option<String>,
     /// How often it came back soon after it was over.
     pub flaps: u32,
@@ -68,7 +68,7 @@ pub struct Delivery {
     pub id: i64,
     /// Of which event.
     pub event_id: i64,
-    /// Where to.
+    /// The channel that is to carry it.
     pub channel: String,
     /// `waiting`, `held`, `sent`, `cancelled`, `failed`.
     pub state: String,

@@ -36,7 +36,7 @@ pub use writing::{Change, Refusal, Target, Wish, Written, rehearse, write};
 pub struct MonitorSpec {
     /// The key; 0 for a monitor that is yet to be made.
     pub id: MonitorId,
-    /// For people.
+    /// Its name, for people.
     pub name: String,
     /// `http`, `keyword`, `port`, `ping`, `push`, …
     pub kind: String,
@@ -114,7 +114,7 @@ pub struct MonitorSpec {
     pub expected_tls_alert: Option<String>,
     /// The secret part of a push monitor's address.
     pub push_token: Option<String>,
-    /// For people.
+    /// What it is good for, in words for people.
     pub description: Option<String>,
     /// The group it belongs to.
     pub parent: Option<MonitorId>,

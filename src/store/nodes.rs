@@ -27,9 +27,9 @@ const USUAL_WEIGHT: u32 = 100;
 /// A node to be added.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewNode {
-    /// Its id.
+    /// The node's id.
     pub node_id: NodeId,
-    /// For people.
+    /// Its name, for people.
     pub name: String,
     /// Where its HTTP surface answers (`http://10.0.0.5:3001`).
     pub address: String,
@@ -60,7 +60,7 @@ impl Default for NewNode {
 /// What an operator may change; `None` leaves as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeChange {
-    /// For people.
+    /// Its name, for people.
     pub name: Option<String>,
     /// Where its HTTP surface answers.
     pub address: Option<String>,
@@ -77,9 +77,9 @@ pub struct NodeChange {
 /// A node as people see it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeInfo {
-    /// Its id.
+    /// The node's id.
     pub node_id: NodeId,
-    /// For people.
+    /// Its name, for people.
     pub name: String,
     /// Where its HTTP surface answers.
     pub address: String,

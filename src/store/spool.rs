@@ -30,7 +30,7 @@ const LEAST_OUTAGE_MS: i64 = 10_000;
 /// A delivery that waits.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Undelivered {
-    /// The row's key.
+    /// The key of the delivery's row.
     pub delivery: i64,
     /// The channel that is to carry it.
     pub channel: String,

@@ -20,7 +20,7 @@ const LONG_ENDED: Duration = Duration::from_secs(2 * 24 * 3_600);
 /// A row of `maintenance` whose window is switched on.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WindowRow {
-    /// Which.
+    /// The key of the maintenance's row.
     pub id: i64,
     /// `manual`, `single`, `cron`, `recurring-interval`, `recurring-weekday`, `recurring-day-of-month`.
     pub strategy: String,

@@ -106,7 +106,7 @@ pub enum Standing {
 /// A delivery that was entered for an incident, in the order of entering.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entered {
-    /// The row's key.
+    /// The key of the delivery's row.
     pub delivery: i64,
     /// The channel that is to carry it.
     pub channel: String,

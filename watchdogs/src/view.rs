@@ -98,7 +98,7 @@ pub enum DatabaseView {
 /// A watchdog, as `/status` shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct WatchdogView {
-    /// Its id.
+    /// The watchdog's id.
     pub watchdog_id: WatchdogId,
     /// `up`, `down`, `isolated` or `stopped`.
     pub status: &'static str,
@@ -112,7 +112,7 @@ pub struct WatchdogView {
 /// A node, as `/status` shows it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct NodeView {
-    /// Its id.
+    /// The node's id.
     pub node_id: NodeId,
     /// As the leader decided it.
     pub status: NodeStatus,

@@ -23,7 +23,7 @@ pub(in crate::api) struct BeatShown {
     /// `up`, `down`, `pending`, `maintenance`.
     #[schema(value_type = String)]
     pub(super) status: &'static str,
-    /// For people.
+    /// What the run found, in words for people.
     pub(super) msg: String,
     /// How long the target took.
     #[schema(required)]

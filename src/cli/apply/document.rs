@@ -23,7 +23,7 @@ pub(super) struct Document {
     pub(super) set: Option<String>,
     /// By ref. A section that is not in the file says nothing, an empty one that there are none.
     pub(super) monitors: Option<Vec<Entry>>,
-    /// By name.
+    /// The heartbeats, each under its name.
     pub(super) heartbeats: Option<Vec<Entry>>,
     /// By id.
     pub(super) nodes: Option<Vec<Entry>>,

@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(super) enum Event {
     /// A process ended.
     Died {
-        /// Which.
+        /// The process's name in the cluster.
         name: String,
         /// By what.
         how: String,
@@ -32,7 +32,7 @@ pub(super) enum Event {
     },
     /// A process was started anew.
     Started {
-        /// Which.
+        /// The process's name in the cluster.
         name: String,
     },
 }

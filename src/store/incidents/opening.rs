@@ -20,7 +20,7 @@ use crate::store::value::{Row, Value, values};
 /// An incident that is open now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Opened {
-    /// The row's key.
+    /// The key of the incident's row.
     pub(crate) incident_id: i64,
     /// This call opened it, or opened it again.
     pub(crate) is_news: bool,

@@ -20,7 +20,7 @@ pub struct ShownBeat {
     pub important: bool,
     /// When the run began.
     pub time: Wall,
-    /// For people.
+    /// What the run found, in words for people.
     pub msg: String,
     /// How long the target took.
     pub ping_ms: Option<i64>,

@@ -58,7 +58,7 @@ pub enum Change {
 /// What became of a wish, and of which monitor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Written {
-    /// Its key.
+    /// The monitor's key.
     pub id: MonitorId,
     /// The name that a client gave it.
     pub reference: Option<String>,

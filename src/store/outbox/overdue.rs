@@ -18,7 +18,7 @@ const MOST: u32 = 1_000;
 /// A critical that waits for too long.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Overdue {
-    /// The row's key.
+    /// The key of the delivery's row.
     pub delivery: i64,
     /// The channel that did not take it.
     pub channel: String,

@@ -39,7 +39,7 @@ const EXPLAINED_BY_DATABASE: [&str; 8] =
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Queued {
-    /// The row's key.
+    /// The key of the delivery's row.
     pub delivery: i64,
     /// The key of its incident's row.
     pub incident: i64,

@@ -78,9 +78,10 @@ pub(super) async fn run(store: Store, cache: HeartbeatCache, wake: WakeSignal) {
     let mut failing = Failing::default();
     loop {
         let read = read(&store, &mut connection, &cache, &mut last).await;
-        match failing.note(read, "cannot read the heartbeats") {
-            Some(began_at) => wake.finished(began_at),
-            None => (connection, last) = (None, None),
+        if let Some(began_at) = failing.note(read, "cannot read the heartbeats") {
+            wake.finished(began_at);
+        } else {
+            (connection, last) = (None, None);
         }
         tokio::time::sleep(LEAST_PAUSE).await;
         // Woken or not: it is time.

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::elsewhere::Elsewhere;
-use super::errand::{Desk, End, Errand};
+use super::errand::{End, Errand, ServedChannel};
 use super::{Outbox, Outlet, compose};
 use crate::clock;
 use crate::store::StoreError;
@@ -35,7 +35,7 @@ const AWAY: Duration = Duration::from_secs(30);
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 
 pub(super) struct Courier {
-    desk: Arc<Desk>,
+    served: Arc<ServedChannel>,
     under_way: JoinSet<Result<End, StoreError>>,
     away_until: Mono,
     /// When it, of all couriers of this channel, was at work last.
@@ -54,21 +54,21 @@ enum Step {
 impl Courier {
     pub(super) fn new(outbox: Arc<Outbox>, name: String, outlet: Outlet) -> Self {
         let elsewhere = Elsewhere::than(&outbox, &name);
-        let desk = Arc::new(Desk { outbox, name, outlet, elsewhere });
-        Self { desk, under_way: JoinSet::new(), away_until: Mono::default(), turn_at: None, looked_at: None }
+        let served = Arc::new(ServedChannel { outbox, name, outlet, elsewhere });
+        Self { served, under_way: JoinSet::new(), away_until: Mono::default(), turn_at: None, looked_at: None }
     }
 
-    pub(super) async fn run(mut self, bell: Arc<Notify>, shutdown: CancellationToken) {
+    pub(super) async fn run(mut self, wake: Arc<Notify>, shutdown: CancellationToken) {
         let mut is_known = false;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = bell.notified() => {}
+                () = wake.notified() => {}
                 Some(ended) = self.under_way.join_next() => self.take_end(ended),
             }
             while !shutdown.is_cancelled() {
                 if !is_known {
-                    let (store, name) = (&self.desk.outbox.store, &self.desk.name);
+                    let (store, name) = (&self.served.outbox.store, &self.served.name);
                     is_known = self.log(store::prepare_channel(store, name).await).is_some();
                 }
                 let step = Box::pin(self.step()).await;
@@ -83,16 +83,16 @@ impl Courier {
     }
 
     fn log<T>(&self, result: Result<T, StoreError>) -> Option<T> {
-        self.desk.outbox.voice.note(Part::Couriers, &result);
-        result.inspect_err(|error| tracing::warn!(channel = self.desk.name, %error, "delivering failed")).ok()
+        self.served.outbox.voice.note(Part::Couriers, &result);
+        result.inspect_err(|error| tracing::warn!(channel = self.served.name, %error, "delivering failed")).ok()
     }
 
     async fn step(&mut self) -> Result<Step, StoreError> {
         if !self.has_reason_to_look().await? {
             return Ok(Step::Idle);
         }
-        let store = &self.desk.outbox.store;
-        let snapshot = store::snapshot(store, &self.desk.name).await?;
+        let store = &self.served.outbox.store;
+        let snapshot = store::snapshot(store, &self.served.name).await?;
         let plan = queue::plan(snapshot.now, &snapshot.queue, &snapshot.parents);
         if plan.has_changes() {
             store::change(store, &plan).await?;
@@ -111,8 +111,8 @@ impl Courier {
             return Ok(Step::Again);
         }
         let facts = store::facts(store, &errand.claim).await?;
-        let notice = compose::notice(&self.desk.outbox, &errand.claim, &message, facts);
-        match store::begin_sending(store, &errand.claim, self.desk.outlet.channel.min_interval()).await? {
+        let notice = compose::notice(&self.served.outbox, &errand.claim, &message, facts);
+        match store::begin_sending(store, &errand.claim, self.served.outlet.channel.min_interval()).await? {
             Begin::Go => {}
             Begin::Lost | Begin::Busy => return Ok(Step::Idle),
         }
@@ -127,7 +127,7 @@ impl Courier {
 
     /// Whether there may be something to do in the queue, which may be long; takes the turn where something may be sent.
     async fn has_reason_to_look(&mut self) -> Result<bool, StoreError> {
-        let (store, channel) = (&self.desk.outbox.store, &self.desk.name);
+        let (store, channel) = (&self.served.outbox.store, &self.served.name);
         let now = clock::now();
         let had_turn = self.turn_at.is_some_and(|turn_at| now.since(turn_at) < TURN_LASTS);
         let slot = store::slot(store, channel).await?;
@@ -164,7 +164,7 @@ impl Courier {
                 Some(End::Away) => self.away_until = clock::now() + AWAY,
                 Some(End::Done) | None => {}
             },
-            Err(error) => tracing::error!(channel = self.desk.name, %error, "an errand was cut short"),
+            Err(error) => tracing::error!(channel = self.served.name, %error, "an errand was cut short"),
         }
     }
 
@@ -173,16 +173,19 @@ impl Courier {
         let members = || snapshot.queue.iter().filter(is_member);
         let attempts = members().map(|row| row.attempts).max().unwrap_or(0);
         let claim = Claim {
-            notice: message.repeats.clone().unwrap_or_else(|| compose::notice_id(&self.desk.outbox.cluster, members())),
-            channel: self.desk.name.clone(),
+            notice: message
+                .repeats
+                .clone()
+                .unwrap_or_else(|| compose::notice_id(&self.served.outbox.cluster, members())),
+            channel: self.served.name.clone(),
             deliveries: message.deliveries.clone(),
             attempts,
             is_repeated: message.repeats.is_some(),
             is_doubtful: message.is_doubtful,
-            by: self.desk.outbox.me,
+            by: self.served.outbox.me,
         };
         Errand {
-            desk: Arc::clone(&self.desk),
+            served: Arc::clone(&self.served),
             claim,
             attempt: Attempt {
                 items: message.deliveries.len(),

@@ -49,15 +49,16 @@ impl Mark {
 pub async fn ends(store: &Store, spans: &[Span]) -> Result<(i64, Vec<Mark>), StoreError> {
     let act = "look where the beats end";
     let hint = store.catalog().await?.tail_hint(store.dialect());
-    let mut sql = "SELECT (SELECT COALESCE(MAX(id), 0) FROM heartbeat) AS last".to_owned();
-    let mut bounds: Vec<Value> = vec![];
-    for (number, span) in spans.iter().enumerate() {
+    let columns = |number: usize| {
         let of =
             |what: &str| format!("(SELECT {what} FROM heartbeat{hint} WHERE important = 1 AND id > ? AND id <= ?)");
-        let sum = "CAST(COALESCE(SUM(id - ?), 0) AS SIGNED)";
-        sql.push_str(&format!(", {} AS changes_{number}, {} AS distances_{number}", of("COUNT(*)"), of(sum)));
-        bounds.extend(values![span.after, span.upto, span.after, span.after, span.upto]);
-    }
+        let (count, sum) = (of("COUNT(*)"), of("CAST(COALESCE(SUM(id - ?), 0) AS SIGNED)"));
+        format!(", {count} AS changes_{number}, {sum} AS distances_{number}")
+    };
+    let columns: String = (0..spans.len()).map(columns).collect();
+    let sql = format!("SELECT (SELECT COALESCE(MAX(id), 0) FROM heartbeat) AS last{columns}");
+    let bound = |span: &Span| values![span.after, span.upto, span.after, span.after, span.upto];
+    let bounds: Vec<Value> = spans.iter().flat_map(bound).collect();
     let row = store.lease(act).await?.row(act, sql, bounds).await?;
     let row = row.ok_or_else(|| StoreError::unreadable(act, "last", "no row"))?;
     let mark = |number: usize| {

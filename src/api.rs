@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use komainu_watchdogs::blackout::Word;
+use komainu_watchdogs::blackout::DatabaseReport;
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::policy::Policy;
@@ -98,7 +98,7 @@ pub struct State {
     /// Whether people can be told.
     pub voice: Voice,
     /// What the watchdog says to its peers about the database.
-    pub word: watch::Receiver<Arc<Word>>,
+    pub database_report: watch::Receiver<Arc<DatabaseReport>>,
     /// Whoever waits for something is answered when this is cancelled: the process stops.
     pub stopping: CancellationToken,
     /// How far the ids of Kuma's tables are used up.

@@ -8,26 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_notifiers::{DeliveryError, Receipt};
-use komainu_watchdogs::blackout::{Blackout, Input, Line, Output, Tries, Word};
+use komainu_watchdogs::blackout::{Blackout, DatabaseReport, Input, Line, Output, Tries};
 use komainu_watchdogs::facts::{Report, Target, Vote};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Mono;
 use tokio::sync::{mpsc, watch};
 
-use self::letter::Letter;
+use self::message::BlackoutMessage;
 use self::spool::Spool;
 use self::telling::Attempt;
 use crate::channels::Channels;
 use crate::clock;
 use crate::driver::Contact;
 use crate::probe::Prober;
-use crate::state_dir::{Known, StateDir};
+use crate::state_dir::{LastKnownCluster, StateDir};
 use crate::store::Store;
 use crate::store::spool as tables;
 use crate::store::spool::Undelivered;
 
-mod letter;
+mod message;
 mod spool;
 mod telling;
 
@@ -75,7 +75,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Published {
     /// For peers that ask.
-    pub word: watch::Receiver<Arc<Word>>,
+    pub database_report: watch::Receiver<Arc<DatabaseReport>>,
     /// Something was told that stands in no table yet: whoever delivers waits until it does.
     pub is_unentered: watch::Receiver<bool>,
 }
@@ -85,11 +85,11 @@ pub struct Driver {
     settings: Settings,
     core: Blackout,
     spool: Spool,
-    known: Known,
-    kept: Known,
+    known: LastKnownCluster,
+    kept: LastKnownCluster,
     contact: watch::Receiver<Arc<Contact>>,
     report: watch::Receiver<Arc<Report>>,
-    word: watch::Sender<Arc<Word>>,
+    database_report: watch::Sender<Arc<DatabaseReport>>,
     is_unentered: watch::Sender<bool>,
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     attempt: Option<Attempt>,
@@ -106,7 +106,7 @@ pub struct Driver {
 #[derive(Debug)]
 enum Event {
     Heard { asked: WatchdogId, report: Box<Report> },
-    Answered { letter: Box<Letter>, via: String, answer: Result<Receipt, DeliveryError> },
+    Answered { message: Box<BlackoutMessage>, via: String, answer: Result<Receipt, DeliveryError> },
     Remembered(Option<Vec<Undelivered>>),
     Entered { count: usize, is_done: bool },
 }
@@ -133,9 +133,9 @@ impl Driver {
         if !spool.is_empty() {
             core.handle(now, Input::Unentered);
         }
-        let (word, word_receiver) = watch::channel(Arc::new(core.word(now)));
+        let (database_report, report_receiver) = watch::channel(Arc::new(core.report(now)));
         let (is_unentered, unentered_receiver) = watch::channel(core.is_unentered());
-        let published = Published { word: word_receiver, is_unentered: unentered_receiver };
+        let published = Published { database_report: report_receiver, is_unentered: unentered_receiver };
         let mut driver = Self {
             settings,
             core,
@@ -144,7 +144,7 @@ impl Driver {
             known,
             contact,
             report,
-            word,
+            database_report,
             is_unentered,
             events: mpsc::unbounded_channel(),
             attempt: None,
@@ -178,7 +178,7 @@ impl Driver {
     }
 
     fn publish(&self) {
-        self.word.send_replace(Arc::new(self.core.word(clock::now())));
+        self.database_report.send_replace(Arc::new(self.core.report(clock::now())));
         // Rather a second telling than silence.
         let is_unentered = self.core.is_unentered() && self.refused < ENTER_PATIENCE;
         self.is_unentered.send_if_modified(|known| std::mem::replace(known, is_unentered) != is_unentered);
@@ -208,14 +208,14 @@ impl Driver {
     }
 
     fn tell_wanted(&mut self) {
-        let wanted = letter::wanted(&self.settings.routing, &self.known.undelivered);
+        let wanted = message::wanted(&self.settings.routing, &self.known.undelivered);
         self.core.handle(clock::now(), Input::Wanted(wanted));
     }
 
     async fn take(&mut self, event: Event) {
         match event {
             Event::Heard { asked, report } => self.take_report(&asked, *report),
-            Event::Answered { letter, via, answer } => self.take_answer(*letter, via, answer).await,
+            Event::Answered { message, via, answer } => self.take_answer(*message, via, answer).await,
             Event::Remembered(Some(undelivered)) => {
                 self.known.undelivered = undelivered;
                 self.tries.clear();
@@ -243,8 +243,8 @@ impl Driver {
             self.known.members.insert(report.watchdog.clone(), address);
             self.tell_members();
         }
-        if let Some(word) = report.word {
-            self.core.handle(clock::now(), Input::Heard(report.watchdog, word));
+        if let Some(said) = report.database_report {
+            self.core.handle(clock::now(), Input::Heard(report.watchdog, said));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The driver of one watchdog: feeds inputs to the core, performs its outputs; decides nothing.
 //!
-//! One loop owns the core. Its workers perform: the *desk* (the connection that leases are watched on: rounds and own row),
-//! the *clerk* and the *counter* (errands beside the rounds), the *chair* (the connection that holds the advisory lock:
+//! One loop owns the core. Its workers perform: the *rounds* (the connection that leases are watched on: rounds and own row),
+//! the *clerk* and the *counter* (errands beside the rounds), the *leader lock* (the connection that holds the advisory lock:
 //! leadership and decisions) and one task per probe or hint. Each order gets exactly one answer, an error if need be, so the core never waits for ever.
 
 use std::collections::BTreeMap;
@@ -26,9 +26,9 @@ use crate::probe::Prober;
 use crate::store::{Share, Store, WatchdogIdentity};
 use crate::tls::Credentials;
 
-mod chair;
-mod desk;
 mod errands;
+mod leader_lock;
+mod rounds;
 mod upkeep;
 
 /// How long a stopping watchdog tries to say goodbye.
@@ -99,16 +99,16 @@ pub struct Driver {
     core: Watchdog,
     prober: Prober,
     addresses: BTreeMap<Target, String>,
-    desk: mpsc::UnboundedSender<desk::Order>,
+    rounds: mpsc::UnboundedSender<rounds::Order>,
     clerk: mpsc::UnboundedSender<errands::Order>,
     counter: mpsc::UnboundedSender<errands::Order>,
-    chair: mpsc::UnboundedSender<chair::Order>,
+    leader_lock: mpsc::UnboundedSender<leader_lock::Order>,
     inputs: mpsc::UnboundedReceiver<Event>,
     events: mpsc::UnboundedSender<Event>,
     view: watch::Sender<Arc<View>>,
     report: watch::Sender<Arc<Report>>,
     contact: watch::Sender<Arc<Contact>>,
-    /// Desk and chair: awaited when stopping.
+    /// Rounds and leader lock: awaited when stopping.
     workers: TaskTracker,
     /// Ends with the driver.
     _upkeep: tokio_util::task::AbortOnDropHandle<()>,
@@ -138,15 +138,15 @@ impl Driver {
         let core = Watchdog::new(identity, settings.policy.clone(), now, settings.incarnation.0);
         let (events, inputs) = mpsc::unbounded_channel();
         let workers = TaskTracker::new();
-        let (desk, orders) = mpsc::unbounded_channel();
+        let (rounds, orders) = mpsc::unbounded_channel();
         let ways = (settings.store.clone(), settings.identity.watchdog.clone(), Arc::clone(&settings.routing));
-        workers.spawn(desk::run(settings.store.clone(), settings.identity.clone(), orders, events.clone()));
+        workers.spawn(rounds::run(settings.store.clone(), settings.identity.clone(), orders, events.clone()));
         let (clerk, orders) = mpsc::unbounded_channel();
         workers.spawn(errands::run(ways.clone(), orders, events.clone()));
         let (counter, orders) = mpsc::unbounded_channel();
         workers.spawn(errands::run(ways, orders, events.clone()));
-        let (chair, orders) = mpsc::unbounded_channel();
-        workers.spawn(chair::run(chair::connection(settings), orders, events.clone()));
+        let (leader_lock, orders) = mpsc::unbounded_channel();
+        workers.spawn(leader_lock::run(leader_lock::connection(settings), orders, events.clone()));
         let (view, view_receiver) = watch::channel(Arc::new(core.view(now)));
         let (report, report_receiver) = watch::channel(Arc::new(core.report()));
         let upkeep = settings.store.share(Share::Upkeep);
@@ -159,10 +159,10 @@ impl Driver {
             core,
             prober,
             addresses,
-            desk,
+            rounds,
             clerk,
             counter,
-            chair,
+            leader_lock,
             inputs,
             events,
             view,
@@ -226,8 +226,8 @@ impl Driver {
         self.handle(Input::Stop);
         self.perform_all();
         // The workers end when nobody can order any more.
-        let Self { desk, clerk, counter, chair, workers, _upkeep, .. } = self;
-        drop((desk, clerk, counter, chair));
+        let Self { rounds, clerk, counter, leader_lock, workers, _upkeep, .. } = self;
+        drop((rounds, clerk, counter, leader_lock));
         workers.close();
         if tokio::time::timeout(GOODBYE, workers.wait()).await.is_err() {
             tracing::warn!("stopped without saying goodbye: the database did not answer");
@@ -242,8 +242,8 @@ impl Driver {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::ReadRound => self.order(desk::Order::Read),
-            Output::Write(write) => self.order(desk::Order::Write(write)),
+            Output::ReadRound => self.order(rounds::Order::Read),
+            Output::Write(write) => self.order(rounds::Order::Write(write)),
             Output::Errand(Errand::Incidents) => send(&self.clerk, errands::Order::Errand(Errand::Incidents)),
             Output::Errand(errand @ (Errand::Counts | Errand::Progress)) => {
                 send(&self.counter, errands::Order::Errand(errand));
@@ -251,21 +251,21 @@ impl Driver {
             Output::ReadProgress(looks) => send(&self.counter, errands::Order::Progress(looks)),
             Output::Raise(alarm) => send(&self.clerk, errands::Order::Raise(alarm)),
             Output::Resolve { key, last_bad_at } => send(&self.clerk, errands::Order::Resolve { key, last_bad_at }),
-            Output::Leadership(act) => self.order_chair(chair::Order::Act(act)),
-            Output::Commit(decision) => self.order_chair(chair::Order::Commit(decision)),
-            Output::ReadShard => self.order_chair(chair::Order::ReadShard),
+            Output::Leadership(act) => self.order_leader_lock(leader_lock::Order::Act(act)),
+            Output::Commit(decision) => self.order_leader_lock(leader_lock::Order::Commit(decision)),
+            Output::ReadShard => self.order_leader_lock(leader_lock::Order::ReadShard),
             Output::Probe(target) => self.probe(target),
             Output::Hint(nodes) => self.hint(nodes),
             Output::Announce(announcement) => announce(&announcement),
         }
     }
 
-    fn order(&self, order: desk::Order) {
-        self.desk.send(order).expect("the desk works as long as the driver");
+    fn order(&self, order: rounds::Order) {
+        self.rounds.send(order).expect("the connection of the rounds works as long as the driver");
     }
 
-    fn order_chair(&self, order: chair::Order) {
-        self.chair.send(order).expect("the chair works as long as the driver");
+    fn order_leader_lock(&self, order: leader_lock::Order) {
+        self.leader_lock.send(order).expect("the connection of the lock works as long as the driver");
     }
 
     fn probe(&self, target: Target) {

@@ -1,15 +1,15 @@
 //! Heartbeats: taking signed pushes, knowing who is alive, marking who is late.
 //!
-//! Three tasks, each with a connection of its own: [`intake`] commits pushes in groups, [`refresher`] keeps the picture in
+//! Three tasks, each with a connection of its own: [`intake`] commits pushes in groups, [`refresher`] keeps the cache in
 //! memory fresh, [`settler`] marks what is late and opens and resolves incidents. Any watchdog does all of it, and none
 //! needs a leader. What counts and who is late is decided by `komainu_watchdogs::heartbeat`; the HTTP surface is
 //! `api::heartbeats`.
 
 pub mod body;
+mod cache;
 mod intake;
 mod name;
 mod peers;
-mod picture;
 mod push;
 mod rate;
 mod refresher;
@@ -32,22 +32,22 @@ use komainu_watchdogs::view::View;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::cache::HeartbeatCache;
 use self::intake::Intake;
 use self::peers::Peers;
-use self::picture::Picture;
 use self::rate::Rates;
-use self::refresher::Bell;
+use self::refresher::WakeSignal;
 use self::secret::Secrets;
 use crate::clock;
 use crate::keys::ClusterKey;
 use crate::store::Store;
-use crate::store::heartbeats::{Definition, Known};
+use crate::store::heartbeats::{CachedHeartbeat, Definition};
 use crate::tls::Credentials;
 use crate::voice::Voice;
 
+pub use self::cache::Vouched;
 pub use self::name::{NAME_CHARS, is_name};
 pub use self::peers::{PeerAnswer, path as peer_path};
-pub use self::picture::Vouched;
 pub use self::push::{Accepted, Counts, PushError};
 
 /// How long an old secret may hold beside the new one, in seconds. Ninety days: longer is no rotation.
@@ -86,8 +86,8 @@ pub struct Heartbeats {
 struct Shared {
     key: ClusterKey,
     fixed_secrets: BTreeMap<String, String>,
-    picture: Picture,
-    bell: Bell,
+    cache: HeartbeatCache,
+    wake: WakeSignal,
     intake: Intake,
     rates: Rates,
     peers: Peers,
@@ -110,19 +110,19 @@ impl Heartbeats {
     pub fn start(settings: Settings) -> Result<Self, reqwest::Error> {
         let Settings { store, key, fixed_secrets, routing, watchdog, peers, voice, view, credentials } = settings;
         let (intake, jobs) = intake::channel();
-        let (settler_bell, bell) = (Bell::default(), Bell::default());
-        let picture = Picture::new(settler_bell.clone());
-        let taking = intake::run(store.clone(), watchdog, jobs, picture.clone(), bell.clone());
-        let refreshing = refresher::run(store.clone(), picture.clone(), bell.clone());
-        let settling = settler::Settler { store, routing, picture: picture.clone(), bell: bell.clone(), voice };
+        let (wake_settler, wake) = (WakeSignal::default(), WakeSignal::default());
+        let cache = HeartbeatCache::new(wake_settler.clone());
+        let taking = intake::run(store.clone(), watchdog, jobs, cache.clone(), wake.clone());
+        let refreshing = refresher::run(store.clone(), cache.clone(), wake.clone());
+        let settling = settler::Settler { store, routing, cache: cache.clone(), wake: wake.clone(), voice };
         let tasks = [
             AbortOnDropHandle::new(tokio::spawn(taking)),
             AbortOnDropHandle::new(tokio::spawn(refreshing)),
-            AbortOnDropHandle::new(tokio::spawn(settling.run(settler_bell))),
+            AbortOnDropHandle::new(tokio::spawn(settling.run(wake_settler))),
         ];
         let peers = Peers::new(key.clone(), peers, view, &credentials)?;
         let (rates, counts) = (Rates::default(), push::Counters::default());
-        let shared = Shared { key, fixed_secrets, picture, bell, intake, rates, peers, counts };
+        let shared = Shared { key, fixed_secrets, cache, wake, intake, rates, peers, counts };
         Ok(Self { shared: Arc::new(shared), _tasks: Arc::new(tasks) })
     }
 
@@ -136,17 +136,17 @@ impl Heartbeats {
 
     /// What this watchdog alone can vouch for.
     pub fn vouched(&self, name: &str) -> Option<Vouched> {
-        self.shared.picture.vouched(name, clock::now())
+        self.shared.cache.vouched(name, clock::now())
     }
 
     /// How long no push could be taken until now, as far as this watchdog can see.
     pub fn outage(&self) -> Option<Duration> {
-        self.shared.picture.outage(clock::now())
+        self.shared.cache.outage(clock::now())
     }
 
     /// How many heartbeats are in each state.
     pub fn by_state(&self) -> BTreeMap<State, u64> {
-        self.shared.picture.by_state()
+        self.shared.cache.by_state()
     }
 
     /// What became of the pushes that this process was sent.
@@ -161,15 +161,15 @@ impl Heartbeats {
 
     /// Something was changed through this watchdog: it must know at once.
     pub async fn refresh(&self) {
-        self.shared.bell.refreshed_after(clock::now()).await;
+        self.shared.wake.refreshed_after(clock::now()).await;
     }
 
     /// The server's time: the database's clock, microseconds UTC. `None`: it was never read.
     pub fn server_us(&self) -> Option<i64> {
-        self.shared.picture.server_us(clock::now())
+        self.shared.cache.server_us(clock::now())
     }
 
-    fn secrets(&self, known: &Known) -> Secrets {
+    fn secrets(&self, known: &CachedHeartbeat) -> Secrets {
         let Definition { name, nonce, old_nonce, allow_sha1, .. } = &known.definition;
         let derive = |nonce: &str| secret::derive(&self.shared.key, name, nonce);
         let now_ms = self.server_us().map_or(i64::MAX, |us| us / 1_000);

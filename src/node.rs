@@ -57,7 +57,7 @@ pub use self::spec::KINDS;
 
 use self::beginner::Beginner;
 use self::canary::{Canaries, CanaryError};
-use self::certificates::{CertificateKeeper, Seen};
+use self::certificates::{CertificateKeeper, SeenCertificates};
 use self::link::{Identity, Link, SharedTenure};
 use self::pulse::Pulse;
 use self::run::Runs;
@@ -292,7 +292,7 @@ impl Wires {
         }
     }
 
-    fn certificates(&self, node: &Node, seen: Seen) -> CertificateKeeper {
+    fn certificates(&self, node: &Node, seen: SeenCertificates) -> CertificateKeeper {
         let tenure = self.tenure.clone();
         CertificateKeeper {
             store: node.settings.store.clone(),

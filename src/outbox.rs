@@ -98,23 +98,23 @@ impl std::fmt::Debug for Outbox {
 pub async fn run(outbox: Outbox, shutdown: CancellationToken) {
     let outbox = Arc::new(outbox);
     let couriers = TaskTracker::new();
-    let mut bells = BTreeMap::new();
+    let mut wakes = BTreeMap::new();
     for (name, outlet) in &outbox.outlets {
-        let bell = Arc::new(Notify::new());
+        let wake = Arc::new(Notify::new());
         let courier = Courier::new(Arc::clone(&outbox), name.clone(), outlet.clone());
-        couriers.spawn(courier.run(Arc::clone(&bell), shutdown.clone()));
-        bells.insert(name.clone(), bell);
+        couriers.spawn(courier.run(Arc::clone(&wake), shutdown.clone()));
+        wakes.insert(name.clone(), wake);
     }
     couriers.close();
     // Beside each other: however many reminders are due, couriers are woken.
-    tokio::join!(scout(&outbox, &bells, &shutdown), reminding::run(&outbox, &shutdown));
+    tokio::join!(scout(&outbox, &wakes, &shutdown), reminding::run(&outbox, &shutdown));
     couriers.wait().await;
 }
 
-async fn scout(outbox: &Outbox, bells: &BTreeMap<String, Arc<Notify>>, shutdown: &CancellationToken) {
+async fn scout(outbox: &Outbox, wakes: &BTreeMap<String, Arc<Notify>>, shutdown: &CancellationToken) {
     let mut is_failing = false;
     for round in 0_u32.. {
-        let looked = look(outbox, bells, round).await;
+        let looked = look(outbox, wakes, round).await;
         // That the outbox can be read is only half of it: a success is noted where writing was tried too.
         if looked.is_err() {
             outbox.voice.note(Part::Outbox, &looked);
@@ -136,7 +136,7 @@ async fn scout(outbox: &Outbox, bells: &BTreeMap<String, Arc<Notify>>, shutdown:
 
 async fn look(
     outbox: &Outbox,
-    bells: &BTreeMap<String, Arc<Notify>>,
+    wakes: &BTreeMap<String, Arc<Notify>>,
     round: u32,
 ) -> Result<(), crate::store::StoreError> {
     let waits = *outbox.is_told_elsewhere.borrow();
@@ -149,16 +149,16 @@ async fn look(
         return Ok(());
     }
     let mut overdue = Ok(());
-    if round.is_multiple_of(OVERDUE_EVERY) && !bells.is_empty() {
+    if round.is_multiple_of(OVERDUE_EVERY) && !wakes.is_empty() {
         // Whatever comes of it, couriers are woken for the rest.
         overdue = elsewhere::tell_overdue(outbox).await;
         outbox.voice.note(Part::Overdue, &overdue);
     }
     let with_held = round.is_multiple_of(HELD_EVERY);
     for channel in store::pressing(&outbox.store, with_held).await? {
-        match bells.get(&channel) {
-            Some(bell) => bell.notify_one(),
-            None if bells.is_empty() => {}
+        match wakes.get(&channel) {
+            Some(wake) => wake.notify_one(),
+            None if wakes.is_empty() => {}
             None => abandon(outbox, &channel).await?,
         }
     }

@@ -1,4 +1,4 @@
-//! The eyes of a watchdog: one probe of one target, with its time limit.
+//! How a watchdog looks: one probe of one target, with its time limit.
 //!
 //! Each probe returns what it saw ([`ProbeOutcome`]), never a verdict. A node or peer is reached when it gives a
 //! well-formed answer, a 503 too; every probe opens a connection of its own, because a connection that was kept open
@@ -34,14 +34,14 @@ pub struct Prober {
 
 /// What a probe brought home.
 #[derive(Debug)]
-pub struct Seen {
+pub struct ProbeResult {
     /// Answered or not.
     pub outcome: ProbeOutcome,
     /// What a peer said about itself, verified.
     pub report: Option<Box<Report>>,
 }
 
-impl From<Result<(), ProbeError>> for Seen {
+impl From<Result<(), ProbeError>> for ProbeResult {
     fn from(result: Result<(), ProbeError>) -> Self {
         let outcome = match result {
             Ok(()) => ProbeOutcome::Answered,
@@ -88,12 +88,12 @@ impl Prober {
     }
 
     /// Probes a target once. `address` is where a node or peer says it is; a canary is its own address.
-    pub async fn probe(&self, target: &Target, address: Option<&str>) -> Seen {
+    pub async fn probe(&self, target: &Target, address: Option<&str>) -> ProbeResult {
         let probe = async {
             match target {
                 Target::Node(id) => node::probe(&self.http, id, address).await.into(),
                 Target::Watchdog(id) => match peer::fetch_report(&self.http, &self.key, id, address).await {
-                    Ok(report) => Seen { outcome: ProbeOutcome::Answered, report: Some(Box::new(report)) },
+                    Ok(report) => ProbeResult { outcome: ProbeOutcome::Answered, report: Some(Box::new(report)) },
                     Err(error) => Err(error).into(),
                 },
                 Target::Canary(url) => canary::probe(&self.outside, url).await.into(),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use komainu_watchdogs::blackout::{Doubt, Said};
+use komainu_watchdogs::blackout::{Doubt, ToldLine};
 use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::time::Wall;
 use serde::de::DeserializeOwned;
@@ -24,7 +24,7 @@ const SPOOL: &str = "spool.json";
 /// The cluster as it was last read.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Known {
+pub struct LastKnownCluster {
     /// When, by this host's clock.
     pub at: Wall,
     /// By how much the database's clock was ahead of this host's.
@@ -37,7 +37,7 @@ pub struct Known {
     pub undelivered: Vec<Undelivered>,
 }
 
-impl Known {
+impl LastKnownCluster {
     /// The same, but for when it was read.
     pub fn is_like(&self, other: &Self) -> bool {
         (&self.members, &self.incidents, &self.undelivered) == (&other.members, &other.incidents, &other.undelivered)
@@ -49,7 +49,7 @@ impl Known {
 pub struct Spooled {
     /// What, where, when; `None`: nobody may have been told yet.
     #[serde(default)]
-    pub said: Option<Said>,
+    pub said: Option<ToldLine>,
     /// The channel took it. Otherwise whoever sent it died over it, or got no answer: it may have arrived.
     pub is_sent: bool,
     /// The outage's name.
@@ -82,12 +82,12 @@ impl StateDir {
     }
 
     /// What was known when it was last written.
-    pub async fn known(&self) -> Known {
+    pub async fn known(&self) -> LastKnownCluster {
         self.read(KNOWN).await
     }
 
     /// Replaces it.
-    pub async fn keep_known(&self, known: &Known) {
+    pub async fn keep_known(&self, known: &LastKnownCluster) {
         self.write(KNOWN, known).await;
     }
 
@@ -140,9 +140,14 @@ async fn replace(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn known() -> Known {
+    fn known() -> LastKnownCluster {
         let members = BTreeMap::from([("w2".into(), "http://w2:8900".to_owned())]);
-        Known { at: Wall(7), members, incidents: vec!["node/node1".to_owned()], ..Known::default() }
+        LastKnownCluster {
+            at: Wall(7),
+            members,
+            incidents: vec!["node/node1".to_owned()],
+            ..LastKnownCluster::default()
+        }
     }
 
     #[tokio::test]
@@ -161,7 +166,7 @@ mod tests {
         let file = folder.path().join(KNOWN);
         let half = std::fs::read(&file).unwrap().split_off(20);
         std::fs::write(&file, half).unwrap();
-        assert_eq!(state.known().await, Known::default());
+        assert_eq!(state.known().await, LastKnownCluster::default());
         assert_eq!(state.spool().await, Vec::new());
         state.keep_known(&known()).await;
         assert_eq!(state.known().await, known());
@@ -180,6 +185,6 @@ mod tests {
     async fn without_a_folder_nothing_is_kept_and_nothing_fails() {
         let state = StateDir::open(None);
         state.keep_known(&known()).await;
-        assert_eq!(state.known().await, Known::default());
+        assert_eq!(state.known().await, LastKnownCluster::default());
     }
 }

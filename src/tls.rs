@@ -75,12 +75,12 @@ impl TlsFiles {
 pub struct Credentials {
     files: TlsFiles,
     current: RwLock<Arc<Material>>,
-    seen: Mutex<Seen>,
+    seen: Mutex<ReadFiles>,
 }
 
 /// What the last looks found.
 #[derive(Debug, Default)]
-struct Seen {
+struct ReadFiles {
     /// What is in force.
     texts: Texts,
     fault: Option<Fault>,
@@ -106,7 +106,7 @@ impl Credentials {
     pub fn open(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
         let texts = Texts::read(&files)?;
         let current = RwLock::new(Arc::new(Material::of(&texts)?));
-        Ok(Arc::new(Self { files, current, seen: Mutex::new(Seen { texts, fault: None }) }))
+        Ok(Arc::new(Self { files, current, seen: Mutex::new(ReadFiles { texts, fault: None }) }))
     }
 
     /// Of a process that speaks plain HTTP and trusts whom the host trusts.
@@ -146,7 +146,7 @@ impl Credentials {
         }
         match read.and_then(|texts| Ok((Material::of(&texts)?, texts))) {
             Ok((material, texts)) => {
-                *seen = Seen { texts, fault: None };
+                *seen = ReadFiles { texts, fault: None };
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(material);
                 tracing::info!("the certificates changed: the new ones are in force");
             }
@@ -184,12 +184,12 @@ impl Credentials {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, ReadFiles> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
+impl ReadFiles {
     fn note(&mut self, problem: String) {
         let was = self.fault.take().filter(|fault| fault.problem == problem);
         if let Some(Fault { is_told: false, .. }) = was {

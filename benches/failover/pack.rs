@@ -57,7 +57,7 @@ impl Pack {
             });
             let router = api::router(api::State {
                 voice: komainu::voice::Voice::default(),
-                word: tokio::sync::watch::channel(std::sync::Arc::default()).1,
+                database_report: tokio::sync::watch::channel(std::sync::Arc::default()).1,
                 store: settings.store,
                 view: published.view,
                 report: published.report,

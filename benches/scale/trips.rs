@@ -54,7 +54,7 @@ async fn of_round(simulated: &Simulated, identity: WatchdogIdentity) -> u64 {
         isolated: false,
         database_ok: true,
         observations: Vec::new(),
-        word: None,
+        database_report: None,
     };
     let mut watch = simulated.store.watch(identity).await.unwrap();
     // The first takes the row.

@@ -101,18 +101,18 @@ pub(crate) async fn send(
 }
 
 #[derive(Deserialize)]
-struct Said {
-    error: SaidError,
+struct PushbulletError {
+    error: PushbulletErrorBody,
 }
 
 #[derive(Deserialize)]
-struct SaidError {
+struct PushbulletErrorBody {
     code: Option<String>,
     message: Option<String>,
 }
 
 fn refused(answer: &Answer, now_ms: i64) -> DeliveryError {
-    let said = serde_json::from_str::<Said>(&answer.text).ok().map(|said| said.error);
+    let said = serde_json::from_str::<PushbulletError>(&answer.text).ok().map(|said| said.error);
     let code = said.as_ref().and_then(|error| error.code.as_deref());
     let message = said.as_ref().and_then(|error| error.message.as_deref()).unwrap_or(answer.text.trim());
     let message = words::clip(message, 300);

@@ -210,7 +210,7 @@ struct Bot<'a> {
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct SlackAnswer {
     ok: bool,
     error: Option<String>,
     channel: Option<String>,
@@ -274,14 +274,14 @@ impl Bot<'_> {
         }
     }
 
-    async fn call(&self, method: &str, body: &Value) -> Result<(Said, Answer), DeliveryError> {
+    async fn call(&self, method: &str, body: &Value) -> Result<(SlackAnswer, Answer), DeliveryError> {
         let url = format!("{}/{method}", self.api_url.as_str().trim_end_matches('/'));
         let request = http::json(self.http.post(url).bearer_auth(self.token), body);
         let answer = http::post(request, &[self.token]).await?;
         if !answer.status.is_success() {
             return Err(answer.refusal(self.now_ms));
         }
-        let Ok(said) = serde_json::from_str::<Said>(&answer.text) else {
+        let Ok(said) = serde_json::from_str::<SlackAnswer>(&answer.text) else {
             let reason = format!("{method} answered {}, which is not Slack's JSON", answer.shown());
             return Err(DeliveryError::Retryable { reason, after: None });
         };

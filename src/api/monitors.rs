@@ -11,7 +11,7 @@ use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde_json::{Map, Value, json};
 
 use self::document::{Monitor, MonitorFields};
-use self::shown::{Eyes, Sight};
+use self::shown::{MonitorPresenter, Sight};
 use super::auth::{Caller, Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
@@ -74,8 +74,8 @@ pub(super) async fn list(
         store.last_beats(&ids).await?.into_iter().map(|beat| (beat.monitor, beat)).collect();
     let table = monitors::table(store).await?;
     let sight = sight(&context, &caller, wants_secrets, &ids).await?;
-    let eyes = Eyes { table: &table, sight };
-    let items = page.items.iter().map(|view| eyes.show(view, last.remove(&view.spec.id))).collect();
+    let presenter = MonitorPresenter { table: &table, sight };
+    let items = page.items.iter().map(|view| presenter.show(view, last.remove(&view.spec.id))).collect();
     Ok(Json(Items { items, next: page.next }))
 }
 
@@ -251,7 +251,7 @@ async fn answer_with(
 ) -> Result<Response, ApiError> {
     let last = store.last_beats(&[view.spec.id]).await?.into_iter().next();
     let table = monitors::table(store).await?;
-    let mut shown = Eyes { table: &table, sight }.show(view, last);
+    let mut shown = MonitorPresenter { table: &table, sight }.show(view, last);
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);
     }

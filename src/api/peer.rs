@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use komainu_watchdogs::blackout::Word;
+use komainu_watchdogs::blackout::DatabaseReport;
 use komainu_watchdogs::facts::Report;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -59,7 +59,7 @@ impl<S: Sync> FromRequestParts<S> for Certified {
         (status = 403, description = "The signature is missing or does not fit", body = Problem)))]
 pub(super) async fn report(_: Certified, context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
     let mut report = Report::clone(&context.state.report.borrow());
-    report.word = Some(Word::clone(&context.state.word.borrow()));
+    report.database_report = Some(DatabaseReport::clone(&context.state.database_report.borrow()));
     answer(&context, &headers, PATH, &report)
 }
 
@@ -101,7 +101,7 @@ mod tests {
         signature::verify(KEY.as_bytes(), &back, clock::wall(), "GET", PATH, &answer.body).unwrap();
         let report: Report = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(report.watchdog.as_str(), "w1");
-        assert_eq!(report.word, Some(Word::default()), "how its database fares");
+        assert_eq!(report.database_report, Some(DatabaseReport::default()), "how its database fares");
     }
 
     #[tokio::test]

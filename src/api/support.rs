@@ -105,7 +105,7 @@ impl Surface {
             heartbeats,
             channels: vec!["ops".to_owned(), "mail".to_owned()],
             voice: voice(),
-            word: watch::channel(Arc::default()).1,
+            database_report: watch::channel(Arc::default()).1,
             stopping: CancellationToken::new(),
             ids: watch::channel(Arc::default()).1,
             credentials: Credentials::none(),
@@ -256,6 +256,6 @@ fn report() -> Report {
         isolated: false,
         database_ok: true,
         observations: Vec::new(),
-        word: None,
+        database_report: None,
     }
 }

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use komainu_watchdogs::blackout::{Doubt, Line, Said};
+use komainu_watchdogs::blackout::{Doubt, Line, ToldLine};
 use komainu_watchdogs::time::Wall;
 
-use super::letter::{afterwards, delivery_of};
+use super::message::{afterwards, delivery_of};
 use crate::clock;
 use crate::state_dir::{Spooled, StateDir};
-use crate::store::spool::{Outage, Told};
+use crate::store::spool::{BlackoutDelivery, Outage};
 
 /// The spool of one watchdog.
 pub(super) struct Spool {
@@ -30,10 +30,10 @@ impl Spool {
     }
 
     /// What was told for sure, with its age by this host's clock.
-    pub(super) fn remembered(&self) -> Vec<Said> {
+    pub(super) fn remembered(&self) -> Vec<ToldLine> {
         let age = |at: Wall| u64::try_from(clock::wall().since(at).as_millis()).unwrap_or(u64::MAX);
         let sent = self.entries.iter().filter(|entry| entry.is_sent).filter_map(|entry| entry.said.as_ref());
-        sent.map(|said| Said { age_ms: age(said.at), ..said.clone() }).collect()
+        sent.map(|said| ToldLine { age_ms: age(said.at), ..said.clone() }).collect()
     }
 
     /// Keeps these, unless they are there; on disk when this returns.
@@ -50,9 +50,9 @@ impl Spool {
     }
 
     /// The channel took it.
-    pub(super) async fn mark_sent(&mut self, said: &[Said]) {
+    pub(super) async fn mark_sent(&mut self, said: &[ToldLine]) {
         for entry in &mut self.entries {
-            let is_it = |one: &&Said| entry.said.as_ref().is_some_and(|known| is_same_said(known, one));
+            let is_it = |one: &&ToldLine| entry.said.as_ref().is_some_and(|known| is_same_said(known, one));
             if let Some(said) = said.iter().find(is_it) {
                 entry.is_sent = true;
                 entry.said = Some(said.clone());
@@ -64,7 +64,7 @@ impl Spool {
     /// The vendor refused it: it did not arrive.
     pub(super) async fn forget(&mut self, (notice_id, via): &(String, String), lines: impl IntoIterator<Item = &Line>) {
         let lines: Vec<_> = lines.into_iter().collect();
-        let is_it = |said: &Said| said.notice_id == *notice_id && said.via == *via && lines.contains(&&said.line);
+        let is_it = |said: &ToldLine| said.notice_id == *notice_id && said.via == *via && lines.contains(&&said.line);
         self.entries.retain(|entry| entry.is_sent || !entry.said.as_ref().is_some_and(is_it));
         self.state.keep_spool(&self.entries).await;
     }
@@ -87,7 +87,7 @@ impl Spool {
                 told: Vec::new(),
             });
             outage.began_at = outage.began_at.min(entry.began_at);
-            outage.told.extend(entry.said.as_ref().map(|said| Told {
+            outage.told.extend(entry.said.as_ref().map(|said| BlackoutDelivery {
                 delivery: delivery_of(&said.line),
                 channel: said.line.channel.clone(),
                 via: said.via.clone(),
@@ -123,6 +123,6 @@ fn is_same(one: &Spooled, other: &Spooled) -> bool {
     }
 }
 
-fn is_same_said(one: &Said, other: &Said) -> bool {
+fn is_same_said(one: &ToldLine, other: &ToldLine) -> bool {
     (&one.line, &one.notice_id, &one.via) == (&other.line, &other.notice_id, &other.via)
 }

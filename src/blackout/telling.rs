@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use komainu_notifiers::{DeliveryError, Receipt};
-use komainu_watchdogs::blackout::{Doubt, Input, Line, Said, Speech, Tries};
+use komainu_watchdogs::blackout::{Doubt, Input, Line, Speech, ToldLine, Tries};
 use komainu_watchdogs::time::Wall;
 
-use super::letter::{self, Letter, Occasion};
+use super::message::{self, BlackoutMessage, SpeechContext};
 use super::{Driver, Event};
 use crate::state_dir::Spooled;
 use crate::{clock, outbox};
@@ -15,7 +15,7 @@ use crate::{clock, outbox};
 #[derive(Debug)]
 pub(super) struct Attempt {
     speech: Speech,
-    letters: usize,
+    messages: usize,
     is_reached: bool,
     given_up: BTreeSet<Line>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Attempt {
 impl Driver {
     /// When the database stopped taking writes, by its own clock.
     fn began_at(&self) -> Wall {
-        let failing_ms = i64::try_from(self.core.word(clock::now()).failing_ms).unwrap_or(i64::MAX);
+        let failing_ms = i64::try_from(self.core.report(clock::now()).failing_ms).unwrap_or(i64::MAX);
         Wall(clock::wall().0.saturating_sub(failing_ms).saturating_add(self.known.clock_ahead_ms))
     }
 
@@ -38,60 +38,65 @@ impl Driver {
             "nothing is watched: telling people"
         );
         let now = Wall(clock::wall().0.saturating_add(self.known.clock_ahead_ms));
-        let occasion = Occasion {
+        let context = SpeechContext {
             cluster: &self.settings.cluster,
             runbook: &self.settings.runbook,
             undelivered: &self.known.undelivered,
             began_at: self.began_at(),
             now,
         };
-        let letters = letter::letters(&speech, &occasion);
-        let told: BTreeSet<_> = letters.iter().flat_map(|letter| letter.lines.clone()).collect();
+        let messages = message::messages(&speech, &context);
+        let told: BTreeSet<_> = messages.iter().flat_map(|message| message.lines.clone()).collect();
         let given_up = speech.lines.difference(&told).cloned().collect();
-        self.attempt = Some(Attempt { speech, letters: letters.len(), is_reached: false, given_up });
-        for letter in letters {
-            match self.way(&letter) {
-                Some(via) => self.send(letter, via).await,
-                None => self.end_letter(letter),
+        self.attempt = Some(Attempt { speech, messages: messages.len(), is_reached: false, given_up });
+        for message in messages {
+            match self.way(&message) {
+                Some(via) => self.send(message, via).await,
+                None => self.end_message(message),
             }
         }
         self.end_attempt();
     }
 
     /// Spools, then sends.
-    async fn send(&mut self, letter: Letter, via: String) {
+    async fn send(&mut self, message: BlackoutMessage, via: String) {
         let Some(attempt) = &self.attempt else { return };
         let entry = |said| Spooled {
             said: Some(said),
             is_sent: false,
             outage: attempt.speech.outage.clone(),
             began_at: self.began_at(),
-            summary: letter::summary(attempt.speech.trouble, attempt.speech.votes),
+            summary: message::summary(attempt.speech.trouble, attempt.speech.votes),
             votes: attempt.speech.votes,
             doubt: attempt.speech.doubt,
         };
-        let entries = said(&letter, &via, None).into_iter().map(entry).collect();
+        let entries = said(&message, &via, None).into_iter().map(entry).collect();
         self.spool.keep(entries).await;
         let (ready, events) = (self.settings.channels.named(&via).cloned(), self.events.0.clone());
-        let notice = letter.notice_for(&via);
+        let notice = message.notice_for(&via);
         tokio::spawn(async move {
             let answer = match ready {
                 Some(ready) => ready.channel.send(&notice).await,
                 None => Err(DeliveryError::Permanent { reason: "it is not configured here".to_owned() }),
             };
-            drop(events.send(Event::Answered { letter: Box::new(letter), via, answer }));
+            drop(events.send(Event::Answered { message: Box::new(message), via, answer }));
         });
     }
 
-    pub(super) async fn take_answer(&mut self, letter: Letter, via: String, answer: Result<Receipt, DeliveryError>) {
+    pub(super) async fn take_answer(
+        &mut self,
+        message: BlackoutMessage,
+        via: String,
+        answer: Result<Receipt, DeliveryError>,
+    ) {
         let Some(attempt) = &mut self.attempt else { return };
         let error = match answer {
             Ok(receipt) => {
                 attempt.is_reached = true;
-                attempt.letters -= 1;
-                let said = said(&letter, &via, receipt.vendor_ref.as_deref());
+                attempt.messages -= 1;
+                let said = said(&message, &via, receipt.vendor_ref.as_deref());
                 self.spool.mark_sent(&said).await;
-                tracing::info!(channel = via, notice.id = letter.notice.id, "told while the database is down");
+                tracing::info!(channel = via, notice.id = message.notice.id, "told while the database is down");
                 for said in said {
                     self.core.handle(clock::now(), Input::Told(said));
                 }
@@ -101,98 +106,98 @@ impl Driver {
             Err(error) => error,
         };
         tracing::warn!(channel = via, %error, "could not tell while the database is down");
-        let message = (letter.notice.id.clone(), via.clone());
+        let attempted = (message.notice.id.clone(), via.clone());
         if matches!(error, DeliveryError::Unanswered { .. }) {
             // It may have arrived: it is to be entered so.
-            self.unanswered.insert(message);
-            for line in &letter.lines {
+            self.unanswered.insert(attempted);
+            for line in &message.lines {
                 self.core.handle(clock::now(), Input::Unanswered(line.clone(), via.clone()));
             }
             self.core.handle(clock::now(), Input::Unentered);
-        } else if !self.unanswered.contains(&message) {
-            self.spool.forget(&message, &letter.lines).await;
+        } else if !self.unanswered.contains(&attempted) {
+            self.spool.forget(&attempted, &message.lines).await;
         }
         attempt.is_reached |= matches!(error, DeliveryError::Permanent { .. } | DeliveryError::Retryable { .. });
-        for line in &letter.lines {
+        for line in &message.lines {
             self.tries.entry((line.clone(), via.clone())).or_default().note(outbox::failure(&error));
         }
-        match self.way_after(&letter, &via) {
-            Some(next) => self.send(letter, next).await,
-            None => self.end_letter(letter),
+        match self.way_after(&message, &via) {
+            Some(next) => self.send(message, next).await,
+            None => self.end_message(message),
         }
     }
 
     /// The way that an attempt begins with; `None`: nobody is to be tried any more.
-    fn way(&self, letter: &Letter) -> Option<String> {
-        if self.tries(letter, &letter.channel).is_spent() {
-            return self.way_after(letter, &letter.channel);
+    fn way(&self, message: &BlackoutMessage) -> Option<String> {
+        if self.tries(message, &message.channel).is_spent() {
+            return self.way_after(message, &message.channel);
         }
-        Some(letter.channel.clone())
+        Some(message.channel.clone())
     }
 
     /// The next one that may take it, after this one did not; `None`: not in this attempt.
-    fn way_after(&self, letter: &Letter, via: &str) -> Option<String> {
-        let ready = self.settings.channels.named(&letter.channel);
+    fn way_after(&self, message: &BlackoutMessage, via: &str) -> Option<String> {
+        let ready = self.settings.channels.named(&message.channel);
         let fallback = ready.and_then(|ready| ready.fallback.clone());
-        if !self.tries(letter, &letter.channel).needs_others(fallback.is_some()) {
+        if !self.tries(message, &message.channel).needs_others(fallback.is_some()) {
             return None;
         }
-        let instead = fallback.map_or_else(|| self.others(letter), |fallback| vec![fallback]);
+        let instead = fallback.map_or_else(|| self.others(message), |fallback| vec![fallback]);
         let after = instead.iter().position(|one| one == via).map_or(0, |at| at + 1);
-        instead.into_iter().skip(after).find(|one| !self.tries(letter, one).is_spent())
+        instead.into_iter().skip(after).find(|one| !self.tries(message, one).is_spent())
     }
 
     /// Channels that are not told the same anyway.
-    fn others(&self, letter: &Letter) -> Vec<String> {
-        let wanted = letter::wanted(&self.settings.routing, &self.known.undelivered);
+    fn others(&self, message: &BlackoutMessage) -> Vec<String> {
+        let wanted = message::wanted(&self.settings.routing, &self.known.undelivered);
         let is_told_anyway = |channel: &String| {
-            let mut same = letter.lines.iter().map(|line| letter::same_for(line, channel, &self.known.undelivered));
+            let mut same = message.lines.iter().map(|line| message::same_for(line, channel, &self.known.undelivered));
             same.all(|same| same.is_some_and(|same| wanted.contains(&same)))
         };
-        let others = self.settings.routing.channels.iter().filter(|channel| **channel != letter.channel);
+        let others = self.settings.routing.channels.iter().filter(|channel| **channel != message.channel);
         others.filter(|channel| !is_told_anyway(channel)).cloned().collect()
     }
 
     /// Of all its lines the worst.
-    fn tries(&self, letter: &Letter, via: &str) -> Tries {
+    fn tries(&self, message: &BlackoutMessage, via: &str) -> Tries {
         let of = |line: &Line| {
             let own = self.tries.get(&(line.clone(), via.to_owned())).copied().unwrap_or_default();
             own.with_elsewhere(self.core.unanswered_elsewhere(line, via))
         };
-        letter.lines.iter().map(of).fold(Tries::default(), Tries::or_worse)
+        message.lines.iter().map(of).fold(Tries::default(), Tries::or_worse)
     }
 
     /// It was taken nowhere. What nobody is to be tried with any more is left to the time when the database is back.
-    fn end_letter(&mut self, letter: Letter) {
-        let is_given_up = self.way(&letter).is_none();
+    fn end_message(&mut self, message: BlackoutMessage) {
+        let is_given_up = self.way(&message).is_none();
         let Some(attempt) = &mut self.attempt else { return };
-        attempt.letters -= 1;
+        attempt.messages -= 1;
         if is_given_up {
-            tracing::warn!(channel = letter.channel, notice.id = letter.notice.id, "told when the database is back");
-            attempt.given_up.extend(letter.lines);
+            tracing::warn!(channel = message.channel, notice.id = message.notice.id, "told when the database is back");
+            attempt.given_up.extend(message.lines);
         }
         self.end_attempt();
     }
 
     fn end_attempt(&mut self) {
-        if let Some(Attempt { is_reached, given_up, .. }) = self.attempt.take_if(|attempt| attempt.letters == 0) {
+        if let Some(Attempt { is_reached, given_up, .. }) = self.attempt.take_if(|attempt| attempt.messages == 0) {
             self.core.handle(clock::now(), Input::Spoke { is_reached, given_up });
         }
     }
 
     /// Told by a peer, as far as this one knows.
-    pub(super) async fn keep(&mut self, said: Said) {
-        let word = self.core.word(clock::now());
+    pub(super) async fn keep(&mut self, said: ToldLine) {
+        let report = self.core.report(clock::now());
         let votes = self.core.tally(clock::now());
-        let outage = word.outage.map_or_else(|| said.notice_id.clone(), |outage| outage.name);
+        let outage = report.outage.map_or_else(|| said.notice_id.clone(), |outage| outage.name);
         let age = i64::try_from(said.age_ms).unwrap_or(i64::MAX);
         let entry = Spooled {
             // The peer's clock is not this host's.
-            said: Some(Said { at: Wall(clock::wall().0.saturating_sub(age)), ..said }),
+            said: Some(ToldLine { at: Wall(clock::wall().0.saturating_sub(age)), ..said }),
             is_sent: true,
             outage,
             began_at: self.began_at(),
-            summary: letter::summary(self.core.trouble(clock::now()), votes),
+            summary: message::summary(self.core.trouble(clock::now()), votes),
             votes,
             doubt: Doubt::DatabaseUnreachable,
         };
@@ -213,7 +218,7 @@ impl Driver {
             is_sent: false,
             outage: speech.outage.clone(),
             began_at: self.began_at(),
-            summary: letter::summary(speech.trouble, speech.votes),
+            summary: message::summary(speech.trouble, speech.votes),
             votes: speech.votes,
             doubt: speech.doubt,
         };
@@ -221,14 +226,14 @@ impl Driver {
     }
 }
 
-fn said(letter: &Letter, via: &str, vendor_ref: Option<&str>) -> Vec<Said> {
-    let said = |line: &Line| Said {
+fn said(message: &BlackoutMessage, via: &str, vendor_ref: Option<&str>) -> Vec<ToldLine> {
+    let said = |line: &Line| ToldLine {
         line: line.clone(),
         via: via.to_owned(),
-        notice_id: letter.notice.id.clone(),
+        notice_id: message.notice.id.clone(),
         vendor_ref: vendor_ref.map(str::to_owned),
         at: clock::wall(),
         age_ms: 0,
     };
-    letter.lines.iter().map(said).collect()
+    message.lines.iter().map(said).collect()
 }

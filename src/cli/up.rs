@@ -15,10 +15,10 @@ use super::print;
 use crate::lifecycle;
 
 mod demo;
-mod eyes;
 pub(super) mod folder;
 mod keeper;
 mod narrator;
+mod observer;
 pub(super) mod pids;
 mod prepare;
 pub(super) mod process;

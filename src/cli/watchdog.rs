@@ -65,7 +65,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         heartbeats,
         channels: settings.routing.channels.clone(),
         voice,
-        word: told.word,
+        database_report: told.database_report,
         stopping: shutdown.clone(),
         ids,
         credentials: Arc::clone(&settings.credentials),

@@ -15,7 +15,7 @@ use komainu_watchdogs::time::Wall;
 use tokio::sync::mpsc;
 
 use super::Event;
-use super::desk::log;
+use super::rounds::log;
 use crate::store::{Errands, Store, StoreError};
 
 /// Some statements, each with a limit of its own at the server, and a new connection; a second away too.

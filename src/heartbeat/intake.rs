@@ -11,11 +11,11 @@ use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::time::Wall;
 use tokio::sync::{mpsc, oneshot};
 
-use super::picture::Picture;
-use super::refresher::Bell;
+use super::cache::HeartbeatCache;
+use super::refresher::WakeSignal;
 use super::schedule::Schedule;
 use crate::clock;
-use crate::store::heartbeats::{Arrival, Definition, IntakeConnection, Judged, Known, Vitals};
+use crate::store::heartbeats::{Arrival, CachedHeartbeat, Definition, IntakeConnection, Judged, Vitals};
 use crate::store::{Store, StoreError};
 
 /// How long the first push of a batch waits for company at most: until as many are there as the last time. Those who were
@@ -76,10 +76,10 @@ pub(super) async fn run(
     store: Store,
     watchdog: WatchdogId,
     mut jobs: mpsc::Receiver<Job>,
-    picture: Picture,
-    bell: Bell,
+    cache: HeartbeatCache,
+    wake: WakeSignal,
 ) {
-    let mut desk = Batcher { store, watchdog, connection: None, is_failing: false };
+    let mut batcher = Batcher { store, watchdog, connection: None, is_failing: false };
     let mut company = 1;
     let mut proof_at = clock::now();
     loop {
@@ -88,7 +88,7 @@ pub(super) async fn run(
             () = clock::sleep_until(proof_at) => {
                 // From its beginning: a proof that took long leaves no less to be seen.
                 proof_at = clock::now() + PROOF;
-                desk.prove().await;
+                batcher.prove().await;
                 continue;
             }
             first = jobs.recv() => first,
@@ -97,14 +97,14 @@ pub(super) async fn run(
         let (arrivals, answers): (Vec<_>, Vec<_>) =
             gather(first, &mut jobs, company).await.into_iter().map(|job| (job.arrival, job.answer)).unzip();
         company = arrivals.len();
-        match desk.take(&arrivals).await {
+        match batcher.take(&arrivals).await {
             Ok(judged) => {
                 let accepted = judged.iter().filter_map(|judged| match judged {
-                    Judged::Accepted(known) => Some(Known::clone(known)),
+                    Judged::Accepted(known) => Some(CachedHeartbeat::clone(known)),
                     Judged::Replayed(_) | Judged::Gone => None,
                 });
                 // Before anybody is told: whoever asks this watchdog next sees it.
-                picture.learn(accepted.collect(), clock::now());
+                cache.learn(accepted.collect(), clock::now());
                 for (judged, answer) in judged.into_iter().zip(answers) {
                     // Whoever hung up does not want to know any more.
                     let _ = answer.send(Ok(judged));
@@ -112,7 +112,7 @@ pub(super) async fn run(
             }
             Err(error) => {
                 tracing::warn!(%error, pushes = arrivals.len(), "could not store pushes");
-                bell.ring();
+                wake.send();
                 for answer in answers {
                     let _ = answer.send(Err(Unstored));
                 }
@@ -221,7 +221,7 @@ fn has_descriptor_left() -> std::io::Result<()> {
 }
 
 /// What a push that arrives now makes of a heartbeat.
-fn judge(known: &Known, push: &komainu_watchdogs::heartbeat::Push, now: Wall) -> Result<Vitals, Replayed> {
+fn judge(known: &CachedHeartbeat, push: &komainu_watchdogs::heartbeat::Push, now: Wall) -> Result<Vitals, Replayed> {
     let definition = &known.definition;
     let next_due = next_due(definition, counts_from(push, now));
     let terms = Terms { next_due, grace: definition.grace(), max_runtime: definition.max_runtime() };
@@ -255,7 +255,7 @@ mod tests {
     fn deadline_after(time_us: i64, now: Wall) -> Option<Wall> {
         let cron = Some("0 2 * * *".to_owned());
         let definition = Definition { cron, grace_s: 600, ..Definition::default() };
-        let known = Known { definition, vitals: Vitals::default() };
+        let known = CachedHeartbeat { definition, vitals: Vitals::default() };
         let push = Push { time_us, status: PushStatus::Ok, run_id: None };
         judge(&known, &push, now).unwrap().record.deadline()
     }

@@ -11,13 +11,13 @@ use super::body::{self, Body, BodyError};
 use super::secret::Proof;
 use super::{Heartbeats, Shared};
 use crate::clock;
-use crate::store::heartbeats::{Arrival, Judged, Known, LastPush};
+use crate::store::heartbeats::{Arrival, CachedHeartbeat, Judged, LastPush};
 
 /// A push that counts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Accepted {
     /// The heartbeat as it is now.
-    pub known: Known,
+    pub known: CachedHeartbeat,
     /// The sender's time.
     pub time_us: i64,
 }
@@ -126,36 +126,36 @@ impl Heartbeats {
 
     /// What is a replay by older knowledge is one for good: the last time only grows. Only a run that began elsewhere a moment
     /// ago may end although another was heard since.
-    async fn refuse_replayed(&self, known: &Known, push: &Push, now: Wall) -> Result<(), PushError> {
-        let replayed = |known: &Known| known.vitals.record.after(push, now, Terms::default()).err();
+    async fn refuse_replayed(&self, known: &CachedHeartbeat, push: &Push, now: Wall) -> Result<(), PushError> {
+        let replayed = |known: &CachedHeartbeat| known.vitals.record.after(push, now, Terms::default()).err();
         let Some(first) = replayed(known) else { return Ok(()) };
         let may_end_a_run = push.run_id.is_some() && push.status != PushStatus::Start;
-        if !may_end_a_run || !self.shared.bell.refreshed_after(clock::now()).await {
+        if !may_end_a_run || !self.shared.wake.refreshed_after(clock::now()).await {
             return Err(PushError::Replayed(first));
         }
-        let known = self.shared.picture.find(&known.definition.name);
+        let known = self.shared.cache.find(&known.definition.name);
         known.and_then(|known| replayed(&known)).map_or(Ok(()), |replayed| Err(PushError::Replayed(replayed)))
     }
 
-    /// The heartbeat whose secret signed this. What the picture does not know may have been made, or rotated, a moment ago
+    /// The heartbeat whose secret signed this. What the cache does not know may have been made, or rotated, a moment ago
     /// at another watchdog: then the database is asked, for unknown names and wrong signatures alike.
     async fn authenticate(
         &self,
         name: &str,
         proof: Proof<'_>,
         bytes: &[u8],
-    ) -> Result<std::sync::Arc<Known>, PushError> {
+    ) -> Result<std::sync::Arc<CachedHeartbeat>, PushError> {
         if proof.sha256.is_none() && proof.sha1.is_none() {
             return Err(PushError::Forbidden);
         }
         let signed = || {
-            let known = self.shared.picture.find(name)?;
+            let known = self.shared.cache.find(name)?;
             self.secrets(&known).have_signed(bytes, proof).then_some(known)
         };
         if let Some(known) = signed() {
             return Ok(known);
         }
-        if !self.shared.bell.refreshed_after(clock::now()).await {
+        if !self.shared.wake.refreshed_after(clock::now()).await {
             return Err(PushError::Unavailable);
         }
         signed().ok_or(PushError::Forbidden)

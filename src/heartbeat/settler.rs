@@ -1,6 +1,6 @@
 //! Marks what is late and opens and resolves incidents: sleeps until the next deadline, then sees to it.
 //!
-//! What there is to do is read off the picture, also after a crash between a push and its incident; the store judges it
+//! What there is to do is read off the cache, also after a crash between a push and its incident; the store judges it
 //! again under the rows' locks. So all watchdogs may do this at once, each taking what no other holds.
 
 use std::time::Duration;
@@ -10,12 +10,12 @@ use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::telling::Part;
 use komainu_watchdogs::time::Wall;
 
-use super::picture::Picture;
-use super::refresher::Bell;
+use super::cache::HeartbeatCache;
+use super::refresher::WakeSignal;
 use super::teller::Teller;
 use super::words::Plain;
 use crate::clock;
-use crate::store::heartbeats::{Known, SettleConnection};
+use crate::store::heartbeats::{CachedHeartbeat, SettleConnection};
 use crate::store::{Store, StoreError};
 use crate::voice::Voice;
 
@@ -34,26 +34,26 @@ const AFTER_ERROR: Duration = Duration::from_millis(500);
 pub(super) struct Settler {
     pub(super) store: Store,
     pub(super) routing: Routing,
-    pub(super) picture: Picture,
-    /// Rung when rows were changed here.
-    pub(super) bell: Bell,
+    pub(super) cache: HeartbeatCache,
+    /// Woken when rows were changed here.
+    pub(super) wake: WakeSignal,
     pub(super) voice: Voice,
 }
 
 impl Settler {
     /// Works until it is dropped.
-    pub(super) async fn run(self, changed: Bell) {
+    pub(super) async fn run(self, changed: WakeSignal) {
         let mut connection = None;
         let mut teller = Teller::default();
         loop {
             self.see_to_outage(&mut connection, &mut teller).await;
-            let (names, next) = self.picture.needs(clock::now());
+            let (names, next) = self.cache.needs(clock::now());
             if names.is_empty() {
                 self.voice.note(Part::Deadlines, &Ok::<_, StoreError>(()));
                 let pause = self.until(next);
                 tokio::time::sleep(LEAST_PAUSE.min(pause)).await;
                 // Woken or not: it is time to look again.
-                let _ = tokio::time::timeout(pause.saturating_sub(LEAST_PAUSE), changed.rung()).await;
+                let _ = tokio::time::timeout(pause.saturating_sub(LEAST_PAUSE), changed.received()).await;
                 continue;
             }
             let settled = self.settle(&mut connection, &names).await;
@@ -64,14 +64,14 @@ impl Settler {
                 tokio::time::sleep(AFTER_ERROR).await;
             }
             // What was done must show before the next look, or it would be tried again.
-            if !self.bell.refreshed_after(clock::now()).await {
+            if !self.wake.refreshed_after(clock::now()).await {
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         }
     }
 
     async fn see_to_outage(&self, connection: &mut Option<SettleConnection>, teller: &mut Teller) {
-        let (now, outage) = (clock::now(), self.picture.outage(clock::now()));
+        let (now, outage) = (clock::now(), self.cache.outage(clock::now()));
         if !teller.is_due(outage, now) {
             return;
         }
@@ -86,7 +86,7 @@ impl Settler {
     }
 
     fn until(&self, next: Option<Wall>) -> Duration {
-        let server = self.picture.server_us(clock::now());
+        let server = self.cache.server_us(clock::now());
         let left = next.zip(server).map(|(next, server_us)| {
             // A moment later, so that the database's clock shows the deadline too.
             next.since(Wall(server_us / 1_000)) + Duration::from_millis(2)
@@ -117,7 +117,7 @@ async fn connected<'a>(
     }
 }
 
-fn announce(need: Need, known: &Known) {
+fn announce(need: Need, known: &CachedHeartbeat) {
     let name = &known.definition.name;
     match need {
         Need::Recount => tracing::info!(heartbeat.name = name, "the deadline of a heartbeat was counted anew"),

@@ -8,7 +8,7 @@ use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::Subject;
 use komainu_watchdogs::time::Wall;
 
-use crate::store::heartbeats::{Definition, Known, LastPush, Words};
+use crate::store::heartbeats::{CachedHeartbeat, Definition, LastPush, Words};
 
 /// Characters of a program's own words in a message; the history has all of them.
 const MOST_OF_A_LINE: usize = 200;
@@ -29,8 +29,8 @@ pub(super) fn outage(lasts: Duration) -> Alarm {
 pub(super) struct Plain;
 
 impl Words for Plain {
-    fn alarm(&self, known: &Known, last: &LastPush, now: Wall) -> (Alarm, Subject) {
-        let Known { definition, vitals } = known;
+    fn alarm(&self, known: &CachedHeartbeat, last: &LastPush, now: Wall) -> (Alarm, Subject) {
+        let CachedHeartbeat { definition, vitals } = known;
         let key = format!("heartbeat/{}", definition.name);
         let severity = match definition.severity.as_str() {
             "warning" => Severity::Warning,
@@ -50,8 +50,8 @@ impl Words for Plain {
         (Alarm { key, severity, summary, votes: (0, 0) }, subject)
     }
 
-    fn relief(&self, known: &Known, _: Wall) -> String {
-        let Known { definition, vitals } = known;
+    fn relief(&self, known: &CachedHeartbeat, _: Wall) -> String {
+        let CachedHeartbeat { definition, vitals } = known;
         match vitals.last_ok_at {
             Some(at) => format!("{} is well again: it said ok at {}", definition.name, told(Some(at))),
             None => format!("{} is not waited for any more", definition.name),
@@ -60,7 +60,7 @@ impl Words for Plain {
 }
 
 /// With the exit code, and the last line of what the program said: usually the one that names the trouble.
-fn failed(known: &Known, last: &LastPush) -> String {
+fn failed(known: &CachedHeartbeat, last: &LastPush) -> String {
     let code = last.exit_code.map_or_else(String::new, |code| format!(", exit code {code}"));
     let mut text = format!("{} said that it failed, at {}{code}", known.definition.name, told(known.vitals.last_at));
     let line = last.message.as_deref().and_then(|message| message.lines().rev().find(|line| !line.trim().is_empty()));
@@ -71,8 +71,8 @@ fn failed(known: &Known, last: &LastPush) -> String {
     text
 }
 
-fn late(known: &Known, now: Wall) -> String {
-    let Known { definition, vitals } = known;
+fn late(known: &CachedHeartbeat, now: Wall) -> String {
+    let CachedHeartbeat { definition, vitals } = known;
     let run = vitals.record.limits.overdue_run(now);
     if let Some(started) = run.map(|run| run.started_at).or(vitals.record.started_at) {
         let span = seconds(now.since(started));
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use crate::store::heartbeats::Vitals;
 
-    fn known(state: State) -> Known {
+    fn known(state: State) -> CachedHeartbeat {
         let definition = Definition {
             name: "backup".to_owned(),
             period_s: Some(86_400),
@@ -142,10 +142,10 @@ mod tests {
         };
         let record = Record { state, ..Record::default() };
         let at = Some(Wall(1_763_800_000_000));
-        Known { definition, vitals: Vitals { record, last_ok_at: at, last_at: at, ..Vitals::default() } }
+        CachedHeartbeat { definition, vitals: Vitals { record, last_ok_at: at, last_at: at, ..Vitals::default() } }
     }
 
-    fn summary(known: &Known) -> String {
+    fn summary(known: &CachedHeartbeat) -> String {
         Plain.alarm(known, &LastPush::default(), Wall(1_763_900_000_000)).0.summary
     }
 

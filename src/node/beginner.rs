@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// What the loop says of monitors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Said {
+pub enum RunNews {
     /// Monitors were started.
     Started,
     /// It is due for the first time, and is not to be run with others.
@@ -40,12 +40,12 @@ pub struct Beginner {
     /// Hears whose turn it is.
     pub runner: mpsc::UnboundedSender<Command>,
     /// Says who waits.
-    pub said: mpsc::UnboundedReceiver<Said>,
+    pub said: mpsc::UnboundedReceiver<RunNews>,
 }
 
 /// What is to be written, and what waits.
 #[derive(Default)]
-struct Desk {
+struct Pending {
     turns: Turns,
     /// Whose turn it is, until that is written.
     turn: BTreeSet<MonitorId>,
@@ -56,17 +56,17 @@ struct Desk {
     write_not_before: Mono,
 }
 
-impl Desk {
-    fn take(&mut self, now: Mono, said: Said) {
+impl Pending {
+    fn take(&mut self, now: Mono, said: RunNews) {
         match said {
-            Said::Started => self.turns.handle_start(now),
-            Said::Wants(_, Beginning::AtOnce) => {}
-            Said::Wants(monitor, Beginning::Apart) => self.turns.wait(monitor, false),
-            Said::Wants(monitor, Beginning::Alone) => self.turns.wait(monitor, true),
-            Said::Wants(monitor, Beginning::PutAside) => {
+            RunNews::Started => self.turns.handle_start(now),
+            RunNews::Wants(_, Beginning::AtOnce) => {}
+            RunNews::Wants(monitor, Beginning::Apart) => self.turns.wait(monitor, false),
+            RunNews::Wants(monitor, Beginning::Alone) => self.turns.wait(monitor, true),
+            RunNews::Wants(monitor, Beginning::PutAside) => {
                 self.aside.insert(monitor);
             }
-            Said::Over(monitor) => {
+            RunNews::Over(monitor) => {
                 self.turns.forget(monitor);
                 self.turn.remove(&monitor);
                 self.aside.remove(&monitor);
@@ -90,18 +90,18 @@ impl Beginner {
     }
 
     async fn begin(&mut self) {
-        let mut desk = Desk::default();
+        let mut pending = Pending::default();
         loop {
-            let wakes_at = desk.wakes_at();
+            let wakes_at = pending.wakes_at();
             tokio::select! {
                 said = self.said.recv() => match said {
-                    Some(said) => desk.take(clock::now(), said),
+                    Some(said) => pending.take(clock::now(), said),
                     None => return,
                 },
                 () = clock::sleep_until(wakes_at.unwrap_or_default()), if wakes_at.is_some() => {
-                    let act = tokio::time::timeout(self.marks.allow(TIMEOUT), self.act(&mut desk));
+                    let act = tokio::time::timeout(self.marks.allow(TIMEOUT), self.act(&mut pending));
                     if !matches!(act.await, Ok(Ok(()))) {
-                        desk.write_not_before = clock::now() + PAUSE;
+                        pending.write_not_before = clock::now() + PAUSE;
                     }
                 }
             }
@@ -109,24 +109,24 @@ impl Beginner {
     }
 
     /// What is to be done now. What was not done stays to be done.
-    async fn act(&self, desk: &mut Desk) -> Result<(), StoreError> {
-        if !desk.over.is_empty() {
-            self.marks.begun_well(&desk.over).await?;
-            desk.over.clear();
+    async fn act(&self, pending: &mut Pending) -> Result<(), StoreError> {
+        if !pending.over.is_empty() {
+            self.marks.begun_well(&pending.over).await?;
+            pending.over.clear();
         }
-        if !desk.aside.is_empty() {
-            self.marks.put_aside(&desk.aside).await?;
-            tracing::warn!(monitors = ?desk.aside, "nodes were lost over these monitors: they are put aside");
-            desk.aside.clear();
+        if !pending.aside.is_empty() {
+            self.marks.put_aside(&pending.aside).await?;
+            tracing::warn!(monitors = ?pending.aside, "nodes were lost over these monitors: they are put aside");
+            pending.aside.clear();
         }
-        if desk.turn.is_empty() {
-            desk.turn = desk.turns.next(clock::now());
+        if pending.turn.is_empty() {
+            pending.turn = pending.turns.next(clock::now());
         }
         // Those that are not this process's any more are about to be stopped.
-        if !desk.turn.is_empty() && self.marks.begin_apart(&desk.turn).await? {
-            let _ = self.runner.send(Command::Begin(std::mem::take(&mut desk.turn)));
+        if !pending.turn.is_empty() && self.marks.begin_apart(&pending.turn).await? {
+            let _ = self.runner.send(Command::Begin(std::mem::take(&mut pending.turn)));
         }
-        desk.turn.clear();
+        pending.turn.clear();
         Ok(())
     }
 }

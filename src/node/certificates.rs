@@ -35,10 +35,10 @@ pub struct Certificates {
 }
 
 /// What comes out at the other end.
-pub type Seen = mpsc::Receiver<(MonitorId, Certificate)>;
+pub type SeenCertificates = mpsc::Receiver<(MonitorId, Certificate)>;
 
 /// Both ends.
-pub fn channel() -> (Certificates, Seen) {
+pub fn channel() -> (Certificates, SeenCertificates) {
     let (seen, coming) = mpsc::channel(WAITING_MOST);
     (Certificates { seen }, coming)
 }
@@ -61,7 +61,7 @@ pub struct CertificateKeeper {
     /// Whether something of a monitor may be stored now.
     pub may_store: Box<dyn Fn(MonitorId) -> bool + Send + Sync>,
     /// What comes.
-    pub seen: Seen,
+    pub seen: SeenCertificates,
 }
 
 /// What was kept of a monitor.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::command::{Command, PushAnswer, PushCall};
 use self::task::Task;
-use super::beginner::Said;
+use super::beginner::RunNews;
 use super::canary::Canaries;
 use super::certificates::Certificates;
 use super::link::SharedTenure;
@@ -74,7 +74,7 @@ pub struct Parts<D, F> {
     /// Takes what runs saw of certificates.
     pub certificates: Certificates,
     /// Hears who is to be begun apart.
-    pub beginner: mpsc::UnboundedSender<Said>,
+    pub beginner: mpsc::UnboundedSender<RunNews>,
     /// Has the last ones.
     pub database: D,
     /// Knows the children of groups.

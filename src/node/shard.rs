@@ -14,7 +14,7 @@ use komainu_watchdogs::time::{Mono, Wall};
 
 use self::memory::{Held, Memory};
 use super::beat::{self, Previous, Rules, Times};
-use super::beginner::Said;
+use super::beginner::RunNews;
 use super::push::{self, Report};
 use super::run::RunResult;
 use super::run::certificate::Certificate;
@@ -118,7 +118,7 @@ pub struct Shard {
     schedule: Schedule,
     start_spread: StartSpread,
     is_fenced: bool,
-    said: Vec<Said>,
+    said: Vec<RunNews>,
     runs: u64,
     reads: u64,
 }
@@ -158,7 +158,7 @@ impl Shard {
             self.tokens.extend(token_of(&spec).map(|token| (token.to_owned(), spec.id)));
             self.held.insert(spec.id, Held::new(now, spec));
         }
-        self.said.push(Said::Started);
+        self.said.push(RunNews::Started);
         self.begin(now, &started);
     }
 

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::elsewhere::Elsewhere;
-use super::errand::{Desk, End, Errand};
+use super::errand::{End, Errand, ServedChannel};
 use super::{Outbox, Outlet, compose};
 use crate::clock;
 use crate::store::StoreError;
@@ -31,7 +31,7 @@ const MOST_SLOW: usize = 4;
 const AWAY: Duration = Duration::from_secs(30);
 
 pub(super) struct Courier {
-    desk: Arc<Desk>,
+    served: Arc<ServedChannel>,
     under_way: JoinSet<Result<End, StoreError>>,
     away_until: Mono,
 }
@@ -46,21 +46,21 @@ enum Step {
 impl Courier {
     pub(super) fn new(outbox: Arc<Outbox>, name: String, outlet: Outlet) -> Self {
         let elsewhere = Elsewhere::than(&outbox, &name);
-        let desk = Arc::new(Desk { outbox, name, outlet, elsewhere });
-        Self { desk, under_way: JoinSet::new(), away_until: Mono::default() }
+        let served = Arc::new(ServedChannel { outbox, name, outlet, elsewhere });
+        Self { served, under_way: JoinSet::new(), away_until: Mono::default() }
     }
 
-    pub(super) async fn run(mut self, bell: Arc<Notify>, shutdown: CancellationToken) {
+    pub(super) async fn run(mut self, wake: Arc<Notify>, shutdown: CancellationToken) {
         let mut is_known = false;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = bell.notified() => {}
+                () = wake.notified() => {}
                 Some(ended) = self.under_way.join_next() => self.take_end(ended),
             }
             while !shutdown.is_cancelled() {
                 if !is_known {
-                    let (store, name) = (&self.desk.outbox.store, &self.desk.name);
+                    let (store, name) = (&self.served.outbox.store, &self.served.name);
                     is_known = self.log(store::prepare_channel(store, name).await).is_some();
                 }
                 let step = Box::pin(self.step()).await;
@@ -75,13 +75,13 @@ impl Courier {
     }
 
     fn log<T>(&self, result: Result<T, StoreError>) -> Option<T> {
-        self.desk.outbox.voice.note(Part::Couriers, &result);
-        result.inspect_err(|error| tracing::warn!(channel = self.desk.name, %error, "delivering failed")).ok()
+        self.served.outbox.voice.note(Part::Couriers, &result);
+        result.inspect_err(|error| tracing::warn!(channel = self.served.name, %error, "delivering failed")).ok()
     }
 
     async fn step(&mut self) -> Result<Step, StoreError> {
-        let store = &self.desk.outbox.store;
-        let snapshot = store::snapshot(store, &self.desk.name).await?;
+        let store = &self.served.outbox.store;
+        let snapshot = store::snapshot(store, &self.served.name).await?;
         let plan = queue::plan(snapshot.now, &snapshot.queue, &snapshot.parents);
         if plan.has_changes() {
             store::change(store, &plan).await?;
@@ -101,8 +101,8 @@ impl Courier {
             return Ok(Step::Again);
         }
         let facts = store::facts(store, &errand.claim).await?;
-        let notice = compose::notice(&self.desk.outbox, &errand.claim, &message, facts);
-        match store::begin_sending(store, &errand.claim, self.desk.outlet.channel.min_interval()).await? {
+        let notice = compose::notice(&self.served.outbox, &errand.claim, &message, facts);
+        match store::begin_sending(store, &errand.claim, self.served.outlet.channel.min_interval()).await? {
             Begin::Go => {}
             Begin::Lost | Begin::Busy => return Ok(Step::Idle),
         }
@@ -125,7 +125,7 @@ impl Courier {
                 Some(End::Away) => self.away_until = clock::now() + AWAY,
                 Some(End::Done) | None => {}
             },
-            Err(error) => tracing::error!(channel = self.desk.name, %error, "an errand was cut short"),
+            Err(error) => tracing::error!(channel = self.served.name, %error, "an errand was cut short"),
         }
     }
 
@@ -134,16 +134,19 @@ impl Courier {
         let members = || snapshot.queue.iter().filter(is_member);
         let attempts = members().map(|row| row.attempts).max().unwrap_or(0);
         let claim = Claim {
-            notice: message.repeats.clone().unwrap_or_else(|| compose::notice_id(&self.desk.outbox.cluster, members())),
-            channel: self.desk.name.clone(),
+            notice: message
+                .repeats
+                .clone()
+                .unwrap_or_else(|| compose::notice_id(&self.served.outbox.cluster, members())),
+            channel: self.served.name.clone(),
             deliveries: message.deliveries.clone(),
             attempts,
             is_repeated: message.repeats.is_some(),
             is_doubtful: message.is_doubtful,
-            by: self.desk.outbox.me,
+            by: self.served.outbox.me,
         };
         Errand {
-            desk: Arc::clone(&self.desk),
+            served: Arc::clone(&self.served),
             claim,
             attempt: Attempt {
                 items: message.deliveries.len(),

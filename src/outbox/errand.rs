@@ -31,7 +31,7 @@ const RENEW: Duration = Duration::from_secs(8);
 const READERS_TRIED: u32 = 12;
 
 /// What all errands of a channel share.
-pub(super) struct Desk {
+pub(super) struct ServedChannel {
     pub(super) outbox: Arc<Outbox>,
     pub(super) name: String,
     pub(super) outlet: Outlet,
@@ -40,7 +40,7 @@ pub(super) struct Desk {
 
 /// One message that may leave.
 pub(super) struct Errand {
-    pub(super) desk: Arc<Desk>,
+    pub(super) served: Arc<ServedChannel>,
     pub(super) claim: Claim,
     pub(super) attempt: Attempt,
     /// Of the channel, in a row.
@@ -72,7 +72,7 @@ impl Errand {
     }
 
     async fn send(&self, notice: &Notice) -> Result<Receipt, DeliveryError> {
-        let channel = &self.desk.outlet.channel;
+        let channel = &self.served.outlet.channel;
         let limit = channel.longest();
         tokio::time::timeout(limit, channel.send(notice)).await.unwrap_or_else(|_| {
             Err(DeliveryError::Unanswered { reason: format!("no answer within {} s", limit.as_secs()) })
@@ -83,7 +83,7 @@ impl Errand {
     async fn keep_claim(&self) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(RENEW).await;
-            match store::renew(&self.desk.outbox.store, &self.claim).await {
+            match store::renew(&self.served.outbox.store, &self.claim).await {
                 Ok(true) => {}
                 Ok(false) => tracing::debug!(notice.id = self.claim.notice, "the claim of a message ended"),
                 Err(error) => tracing::warn!(
@@ -108,10 +108,10 @@ impl Errand {
     async fn note_sent(&self, receipt: Receipt) -> Result<End, StoreError> {
         // A later message can only refer to one that tells of a single incident.
         let vendor_ref = receipt.vendor_ref.filter(|_| self.claim.deliveries.len() == 1);
-        let note = || store::note_sent(&self.desk.outbox.store, &self.claim, vendor_ref.as_deref());
+        let note = || store::note_sent(&self.served.outbox.store, &self.claim, vendor_ref.as_deref());
         note.retry(until_noted()).await?;
         tracing::info!(
-            channel = self.desk.name,
+            channel = self.served.name,
             notice.id = self.claim.notice,
             told = self.claim.deliveries.len(),
             "delivered"
@@ -120,7 +120,12 @@ impl Errand {
     }
 
     async fn note_partly(&self, receipt: Receipt) -> Result<End, StoreError> {
-        tracing::warn!(channel = self.desk.name, notice.id = self.claim.notice, receipt.answer, "not delivered to all");
+        tracing::warn!(
+            channel = self.served.name,
+            notice.id = self.claim.notice,
+            receipt.answer,
+            "not delivered to all"
+        );
         let may_be_taken = |missed: &&Missed| matches!(missed.error, DeliveryError::Retryable { .. });
         let is_worth_more = receipt.missed.iter().any(|missed| may_be_taken(&missed)) && self.attempts < READERS_TRIED;
         let lost: Vec<String> = receipt
@@ -130,21 +135,22 @@ impl Errand {
             .map(|Missed { reader, error }| format!("{reader}: {error}"))
             .collect();
         let rescue = (!lost.is_empty()).then(|| {
-            let summary = format!("channel {} does not reach {}", self.desk.name, lost.join("; "));
-            let instead = self.desk.elsewhere.fallback().cloned().into_iter().collect();
-            let incident = self.desk.elsewhere.trouble(Severity::Warning, summary);
+            let summary = format!("channel {} does not reach {}", self.served.name, lost.join("; "));
+            let instead = self.served.elsewhere.fallback().cloned().into_iter().collect();
+            let incident = self.served.elsewhere.trouble(Severity::Warning, summary);
             Rescue { incident, instead, pause: Duration::ZERO, rest: Duration::ZERO, is_refused: false }
         });
         let rest = is_worth_more.then(|| growing(self.attempts.saturating_sub(1)));
         let partly = Partly { told_to: receipt.reached, error: receipt.answer, rest, rescue };
-        let note = || store::note_partly(&self.desk.outbox.store, &self.claim, &partly, &self.desk.elsewhere.routing);
+        let note =
+            || store::note_partly(&self.served.outbox.store, &self.claim, &partly, &self.served.elsewhere.routing);
         note.retry(until_noted()).await?;
         Ok(End::Done)
     }
 
     async fn note_failed(&self, error: DeliveryError) -> Result<End, StoreError> {
-        tracing::warn!(channel = self.desk.name, notice.id = self.claim.notice, %error, "not delivered");
-        let store = &self.desk.outbox.store;
+        tracing::warn!(channel = self.served.name, notice.id = self.claim.notice, %error, "not delivered");
+        let store = &self.served.outbox.store;
         let failure = failure(&error);
         match attempt::next(failure, &self.attempt) {
             Next::Halve(company) => {
@@ -158,7 +164,7 @@ impl Errand {
             Next::Again => {}
         }
         let refusal = self.refusal(&error);
-        store::note_refused(store, &self.claim, &refusal, &self.desk.elsewhere.routing).await?;
+        store::note_refused(store, &self.claim, &refusal, &self.served.elsewhere.routing).await?;
         Ok(match failure {
             Failure::Unreached => End::Away,
             Failure::Refused | Failure::Later | Failure::Unanswered => End::Done,
@@ -168,8 +174,8 @@ impl Errand {
     fn refusal(&self, error: &DeliveryError) -> Refusal {
         let times = self.failures + 1;
         let incident = (times >= FAILURES_TOLD).then(|| {
-            let summary = format!("channel {} failed {times} times in a row: {error}", self.desk.name);
-            self.desk.elsewhere.trouble(Severity::Warning, summary)
+            let summary = format!("channel {} failed {times} times in a row: {error}", self.served.name);
+            self.served.elsewhere.trouble(Severity::Warning, summary)
         });
         let (pause, rest) = self.pauses(error);
         let may_have_arrived = matches!(error, DeliveryError::Unanswered { .. });
@@ -196,10 +202,10 @@ impl Errand {
 
     /// The fallback is told, or all others; and an incident says so.
     pub(super) async fn give_up(&self, reason: &str, is_refused: bool) -> Result<(), StoreError> {
-        let desk = &self.desk;
+        let served = &self.served;
         let verb = if is_refused { "refuses messages" } else { "does not say whether messages arrive" };
-        let (severity, instead) = desk.elsewhere.instead();
-        let incident = desk.elsewhere.trouble(severity, format!("channel {} {verb}: {reason}", desk.name));
+        let (severity, instead) = served.elsewhere.instead();
+        let incident = served.elsewhere.trouble(severity, format!("channel {} {verb}: {reason}", served.name));
         // Something else may pass, unless nothing did.
         let is_all = is_refused && self.attempt.refused_alone + 1 >= attempt::ENOUGH_REFUSED_ALONE;
         let rescue = Rescue {
@@ -209,7 +215,7 @@ impl Errand {
             rest: if is_refused { LONGEST_PAUSE } else { seldom(self.attempt.unanswered) },
             is_refused,
         };
-        store::give_up(&desk.outbox.store, &self.claim, reason, &rescue, &desk.elsewhere.routing).await
+        store::give_up(&served.outbox.store, &self.claim, reason, &rescue, &served.elsewhere.routing).await
     }
 }
 

@@ -16,10 +16,10 @@ const TIME: i64 = 1_763_800_000_250_001;
 const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
 
 /// One answer: status, `Retry-After`, body.
-type Told = (u16, Option<&'static str>, &'static str);
+type PushAnswer = (u16, Option<&'static str>, &'static str);
 
-const TAKEN: Told = (200, None, "{}");
-const AWAY: Told = (503, None, "");
+const TAKEN: PushAnswer = (200, None, "{}");
+const AWAY: PushAnswer = (503, None, "");
 
 /// A path and a body.
 type Arrived = (String, Vec<u8>);
@@ -28,12 +28,12 @@ type Arrived = (String, Vec<u8>);
 #[derive(Clone)]
 struct Server {
     url: Url,
-    answers: Arc<Mutex<VecDeque<Told>>>,
+    answers: Arc<Mutex<VecDeque<PushAnswer>>>,
     arrived: Arc<Mutex<Vec<Arrived>>>,
 }
 
 impl Server {
-    async fn telling(answers: &[Told]) -> Self {
+    async fn telling(answers: &[PushAnswer]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let answers = Arc::new(Mutex::new(answers.iter().copied().collect()));

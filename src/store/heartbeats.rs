@@ -4,10 +4,10 @@
 //! judgement, and written.
 
 mod admin;
+mod cache_reader;
 mod columns;
 mod intake;
 mod outage;
-mod picture;
 mod pushes;
 mod settle;
 mod trail;
@@ -24,8 +24,8 @@ use super::pool::Store;
 use super::session::Session;
 
 pub use admin::{Changed, create, delete, delete_if, get, list, rotate, update};
+pub use cache_reader::{CacheReader, Glance};
 pub use intake::{Arrival, Batch, IntakeConnection, Judged};
-pub use picture::{Glance, PictureConnection};
 pub use pushes::{PushRow, list as list_pushes};
 pub use settle::{SettleConnection, Words};
 
@@ -127,14 +127,14 @@ impl Vitals {
 
 /// A heartbeat as the watchdogs keep it in memory.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Known {
+pub struct CachedHeartbeat {
     /// What people chose; without the description.
     pub definition: Definition,
     /// How it is.
     pub vitals: Vitals,
 }
 
-impl Known {
+impl CachedHeartbeat {
     /// With these gaps counted in.
     pub(crate) fn count(&mut self, gaps: &[Gap]) {
         self.vitals.count(gaps, self.definition.created_at);

@@ -65,12 +65,12 @@ pub struct Outage {
     /// Watchdogs that agreed, of how many that were known.
     pub votes: (u32, u32),
     /// What went where; empty: it is over, and nobody knows of it.
-    pub told: Vec<Told>,
+    pub told: Vec<BlackoutDelivery>,
 }
 
 /// One thing that went to one channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Told {
+pub struct BlackoutDelivery {
     /// The delivery that was waiting; `None`: that the database is down.
     pub delivery: Option<i64>,
     /// The channel it was meant for.
@@ -164,7 +164,7 @@ async fn enter_untold(session: &mut Session, routing: &Routing, outage: &Outage)
 
 /// A delivery that was waiting when the database went away. It may have been held, told or taken back since: people were
 /// told of it all the same. Who was told by another channel hears the rest from that one.
-async fn mark(session: &mut Session, delivery: i64, told: &Told) -> Result<(), StoreError> {
+async fn mark(session: &mut Session, delivery: i64, told: &BlackoutDelivery) -> Result<(), StoreError> {
     let act = "mark what was told";
     if !told.is_sent {
         let sql = "UPDATE komainu_delivery SET state = 'waiting', may_be_repeated = 1, notice_id = ?, sending_at = ? \
@@ -190,7 +190,11 @@ async fn mark(session: &mut Session, delivery: i64, told: &Told) -> Result<(), S
 }
 
 /// A channel that the tables did not expect to tell it has told it.
-async fn enter_sent(session: &mut Session, (incident_id, event_id): (i64, i64), told: &Told) -> Result<(), StoreError> {
+async fn enter_sent(
+    session: &mut Session,
+    (incident_id, event_id): (i64, i64),
+    told: &BlackoutDelivery,
+) -> Result<(), StoreError> {
     let act = "enter what a channel was told";
     let sql = format!(
         "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, notice_id, vendor_ref, \
@@ -217,7 +221,7 @@ async fn tell_end(session: &mut Session, (incident_id, event_id): (i64, i64), ch
     session.execute("tell the end of what was told", sql, values).await.map(|_| ())
 }
 
-async fn is_entered(session: &mut Session, told: &Told) -> Result<bool, StoreError> {
+async fn is_entered(session: &mut Session, told: &BlackoutDelivery) -> Result<bool, StoreError> {
     let sql = "SELECT d.id FROM komainu_delivery d JOIN komainu_incident i ON i.id = d.incident_id \
          WHERE i.k = ? AND d.channel = ? AND d.notice_id = ? AND (d.state = 'sent' OR ? = 0) LIMIT 1";
     let values = values![KEY, &told.via, &told.notice_id, told.is_sent];
@@ -266,7 +270,7 @@ async fn open(session: &mut Session, routing: &Routing, outage: &Outage) -> Resu
 }
 
 /// The waiting delivery of that channel was told already; or it gets one that was.
-async fn enter_told(session: &mut Session, at: (i64, i64), told: &Told) -> Result<(), StoreError> {
+async fn enter_told(session: &mut Session, at: (i64, i64), told: &BlackoutDelivery) -> Result<(), StoreError> {
     let (_, event_id) = at;
     let act = "enter what a channel was told";
     if !told.is_sent {

@@ -4,9 +4,9 @@
 //! It never reconnects by itself: the watchdog must see each failure, for its watching of leases starts anew with it.
 
 mod errands;
+mod observations;
 mod own_row;
 mod round;
-mod words;
 
 pub use errands::Errands;
 

@@ -57,7 +57,7 @@ impl Credentials {
             None => builder.with_root_certificates(of_host()),
         };
         match self.current().own {
-            Some(_) => builder.with_client_cert_resolver(Arc::new(Shown(Arc::clone(self)))),
+            Some(_) => builder.with_client_cert_resolver(Arc::new(OwnCertificate(Arc::clone(self)))),
             None => builder.with_no_client_auth(),
         }
     }
@@ -112,9 +112,9 @@ fn algorithms() -> WebPkiSupportedAlgorithms {
 
 /// The certificate of this process, where a server asks for one.
 #[derive(Debug)]
-struct Shown(Arc<Credentials>);
+struct OwnCertificate(Arc<Credentials>);
 
-impl ResolvesClientCert for Shown {
+impl ResolvesClientCert for OwnCertificate {
     fn resolve(&self, _roots: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.0.current().own.as_ref().map(|own| Arc::clone(&own.shown))
     }

@@ -14,18 +14,18 @@ use crate::cluster::database::Kind;
 use crate::cluster::{Cluster, Shape};
 
 /// A cluster, and somebody who sits at a terminal.
-struct Desk {
+struct CommandLine {
     cluster: Cluster,
     folder: tempfile::TempDir,
 }
 
-impl Desk {
+impl CommandLine {
     async fn start() -> Self {
         let shape = Shape { watchdogs: 1, nodes: 2, monitors: 1, ..Shape::default() };
         let cluster = Cluster::start(Kind::Sqlite, shape).await;
-        let desk = Self { cluster, folder: tempfile::tempdir().unwrap() };
-        desk.write("api.key", desk.cluster.api_key());
-        desk
+        let cli = Self { cluster, folder: tempfile::tempdir().unwrap() };
+        cli.write("api.key", cli.cluster.api_key());
+        cli
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {

@@ -10,7 +10,7 @@
 //! there is a verdict is *noted*, so that an outage of which nobody could be told is entered too, when it is over: unless a
 //! peer, asked then, had the database meanwhile and this one was only cut off.
 //!
-//! No two clocks are compared: words carry spans, each measured on its speaker's own clock. Which channels there are and
+//! No two clocks are compared: messages carry spans, each measured on its speaker's own clock. Which channels there are and
 //! what is said is not decided here.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,12 +20,14 @@ use crate::ids::{Incarnation, WatchdogId};
 use crate::time::Mono;
 
 mod entering;
+mod messages;
 mod tries;
 mod turn;
-mod words;
 
+pub use self::messages::{
+    DATABASE, DatabaseReport, Doubt, Input, Line, OutageName, Output, Speech, ToldLine, Trouble, Unanswered,
+};
 pub use self::tries::Tries;
-pub use self::words::{DATABASE, Doubt, Input, Line, Name, Output, Said, Speech, Trouble, Unanswered, Word};
 
 /// A last write older than this is more than one slow round: peers are asked from now on.
 pub const FAILING_AFTER: Duration = Duration::from_secs(3);
@@ -36,7 +38,7 @@ const WRITES_FOR: Duration = Duration::from_secs(6);
 /// Between two questions to the same peer.
 pub const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// A word older than this is no answer any more: longer than a probe may take, and some questions.
+/// A report older than this is no answer any more: longer than a probe may take, and some questions.
 pub const HEARD_FOR: Duration = Duration::from_secs(5);
 
 /// How long a speaker may take until the next one does it.
@@ -68,13 +70,13 @@ pub struct Blackout {
     members: BTreeSet<WatchdogId>,
     heard: BTreeMap<WatchdogId, Heard>,
     wanted: BTreeSet<Line>,
-    told: BTreeMap<Line, Told>,
+    told: BTreeMap<Line, RememberedLine>,
     /// How often this one sent what through which channel without an answer, in the outage at hand.
     unanswered: BTreeMap<(Line, String), u32>,
     /// What a peer was telling when it was last heard, and since when.
     saying: BTreeMap<(WatchdogId, Line), Mono>,
     has_egress: bool,
-    outage: Option<Name>,
+    outage: Option<OutageName>,
     outages: u32,
     verdict: Option<(Mono, Verdict)>,
     /// Who should speak before this one, and since when it is that one's turn.
@@ -102,17 +104,17 @@ pub struct Blackout {
 #[derive(Debug)]
 struct Heard {
     at: Mono,
-    word: Word,
+    report: DatabaseReport,
 }
 
 #[derive(Debug)]
-struct Told {
-    said: Said,
+struct RememberedLine {
+    said: ToldLine,
     /// On this process's clock; `None`: by a process before this one, `said.age_ms` before this one started.
     at: Option<Mono>,
 }
 
-/// What the members' words amount to.
+/// What the members' reports amount to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Verdict {
     Unconfirmed,
@@ -135,7 +137,7 @@ impl Blackout {
         (me, incarnation): (WatchdogId, Incarnation),
         limit: Duration,
         now: Mono,
-        remembered: Vec<Said>,
+        remembered: Vec<ToldLine>,
     ) -> Self {
         Self {
             me,
@@ -145,7 +147,7 @@ impl Blackout {
             heard: BTreeMap::new(),
             wanted: BTreeSet::new(),
             is_unentered: !remembered.is_empty(),
-            told: remembered.into_iter().map(|said| (said.line.clone(), Told { said, at: None })).collect(),
+            told: remembered.into_iter().map(|said| (said.line.clone(), RememberedLine { said, at: None })).collect(),
             unanswered: BTreeMap::new(),
             saying: BTreeMap::new(),
             has_egress: true,
@@ -181,7 +183,7 @@ impl Blackout {
             Input::Members(members) => self.members = members,
             Input::Written(at) => self.written_at = self.written_at.max(Some(at)),
             Input::Judged(at) => self.judged_at = self.judged_at.max(Some(at)),
-            Input::Heard(peer, word) => self.handle_word(now, peer, word),
+            Input::Heard(peer, report) => self.handle_report(now, peer, report),
             Input::Wanted(lines) => self.wanted = lines,
             Input::Egress(has_egress) => self.has_egress = has_egress,
             Input::Told(said) => self.note_told(now, said),
@@ -220,14 +222,14 @@ impl Blackout {
     }
 
     /// What this watchdog says to its peers.
-    pub fn word(&self, now: Mono) -> Word {
+    pub fn report(&self, now: Mono) -> DatabaseReport {
         let unanswered = |((line, via), times): (&(Line, String), &u32)| Unanswered {
             line: line.clone(),
             via: via.clone(),
             times: *times,
         };
-        let age = |told: &Told| Said { age_ms: millis(self.age(now, told)), ..told.said.clone() };
-        Word {
+        let age = |told: &RememberedLine| ToldLine { age_ms: millis(self.age(now, told)), ..told.said.clone() };
+        DatabaseReport {
             failing_ms: self.failing_for(now).map_or(0, millis),
             has_written: self.is_exact(),
             is_blind: self.is_blind(now),
@@ -242,7 +244,7 @@ impl Blackout {
 
     /// How often others sent this through that channel in the outage at hand, and heard no answer.
     pub fn unanswered_elsewhere(&self, line: &Line, via: &str) -> u32 {
-        let sent = self.heard.values().flat_map(|heard| &heard.word.unanswered);
+        let sent = self.heard.values().flat_map(|heard| &heard.report.unanswered);
         sent.filter(|one| one.line == *line && one.via == via).fold(0, |sum: u32, one| sum.saturating_add(one.times))
     }
 
@@ -284,65 +286,65 @@ impl Blackout {
         self.has_egress && (!self.is_cut_off || now >= self.try_at)
     }
 
-    fn age(&self, now: Mono, told: &Told) -> Duration {
+    fn age(&self, now: Mono, told: &RememberedLine) -> Duration {
         match told.at {
             Some(at) => now.since(at),
             None => Duration::from_millis(told.said.age_ms) + now.since(self.running_since),
         }
     }
 
-    fn handle_word(&mut self, now: Mono, peer: WatchdogId, word: Word) {
+    fn handle_report(&mut self, now: Mono, peer: WatchdogId, report: DatabaseReport) {
         if peer == self.me {
             return;
         }
         let mine = self.failing_for(now);
-        if mine.is_some() && word.failing_ms > 0 {
-            let theirs = word.outage.clone();
+        if mine.is_some() && report.failing_ms > 0 {
+            let theirs = report.outage.clone();
             self.outage = match (self.outage.take(), theirs) {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),
             };
-            let known: Vec<_> = word.said.iter().filter(|said| self.is_of_this_outage(now, &word, said)).collect();
+            let known: Vec<_> = report.said.iter().filter(|said| self.is_of_this_outage(now, &report, said)).collect();
             for said in known {
                 self.note_told(now, said.clone());
             }
-            self.forget_what_is_older(now, &word);
+            self.forget_what_is_older(now, &report);
         }
-        self.saying.retain(|(by, line), _| *by != peer || word.saying.contains(line));
-        for line in &word.saying {
+        self.saying.retain(|(by, line), _| *by != peer || report.saying.contains(line));
+        for line in &report.saying {
             self.saying.entry((peer.clone(), line.clone())).or_insert(now);
         }
-        self.heard.insert(peer, Heard { at: now, word });
+        self.heard.insert(peer, Heard { at: now, report });
     }
 
     /// What a peer says was told is part of the outage at hand when that peer could not write since. One that was
     /// started anew only remembers: then whoever wrote since knows better.
-    fn is_of_this_outage(&self, now: Mono, word: &Word, said: &Said) -> bool {
+    fn is_of_this_outage(&self, now: Mono, report: &DatabaseReport, said: &ToldLine) -> bool {
         let age = Duration::from_millis(said.age_ms);
         let is_within = |span: Duration| age <= span + SLACK;
-        is_within(Duration::from_millis(word.failing_ms))
-            || (!word.has_written && (!self.is_exact() || self.failing_for(now).is_some_and(is_within)))
+        is_within(Duration::from_millis(report.failing_ms))
+            || (!report.has_written && (!self.is_exact() || self.failing_for(now).is_some_and(is_within)))
     }
 
     /// What an earlier process of this watchdog told belongs to another outage if a peer has written since. It stays to
     /// be entered: the disk keeps it.
-    fn forget_what_is_older(&mut self, now: Mono, word: &Word) {
-        if !word.has_written {
+    fn forget_what_is_older(&mut self, now: Mono, report: &DatabaseReport) {
+        if !report.has_written {
             return;
         }
-        let failing = Duration::from_millis(word.failing_ms) + SLACK;
+        let failing = Duration::from_millis(report.failing_ms) + SLACK;
         let running_since = self.running_since;
         self.told.retain(|_, told| {
             told.at.is_some() || Duration::from_millis(told.said.age_ms) + now.since(running_since) <= failing
         });
     }
 
-    fn note_told(&mut self, now: Mono, said: Said) {
+    fn note_told(&mut self, now: Mono, said: ToldLine) {
         if !self.told.contains_key(&said.line) {
             self.is_unentered = true;
             self.outputs.push_back(Output::Keep(said.clone()));
             let at = now - Duration::from_millis(said.age_ms);
-            self.told.insert(said.line.clone(), Told { said, at: Some(at) });
+            self.told.insert(said.line.clone(), RememberedLine { said, at: Some(at) });
         }
     }
 

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::blackout::Word;
+use crate::blackout::DatabaseReport;
 use crate::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Stamp, WatchdogId, Zone};
 use crate::time::{Mono, Wall};
 
@@ -311,9 +311,10 @@ pub struct Report {
     pub database_ok: bool,
     /// What it sees.
     pub observations: Vec<Observation>,
-    /// What it says about the database, to its peers only; `None`: a version that knows no such words.
-    #[serde(default)]
-    pub word: Option<Word>,
+    /// What it says about the database, to its peers only; `None`: a version that says none. `word` is its name between
+    /// watchdogs, which earlier versions know.
+    #[serde(default, rename = "word")]
+    pub database_report: Option<DatabaseReport>,
 }
 
 /// A row of `komainu_observation`.

@@ -30,14 +30,14 @@ pub struct Open {
     /// When it opened.
     pub opened_at: Wall,
     /// Channels that something was entered for.
-    pub told: BTreeMap<String, Told>,
+    pub told: BTreeMap<String, LastTold>,
     /// Of its monitor.
     pub spell: Option<Spell>,
 }
 
 /// What one channel was told of an incident.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Told {
+pub enum LastTold {
     /// Something waits to be told, or is held.
     Waits,
     /// It was told then, or refused to be.
@@ -48,8 +48,8 @@ pub enum Told {
 /// is told as if it had been when it opened.
 pub fn due(open: &Open, planned: &[Planned], now: Wall) -> BTreeSet<String> {
     let is_due = |planned: &&Planned| match open.told.get(&planned.channel) {
-        Some(Told::Waits) => false,
-        Some(Told::At(told_at)) => is_due(open, *told_at, planned.repeat, now),
+        Some(LastTold::Waits) => false,
+        Some(LastTold::At(told_at)) => is_due(open, *told_at, planned.repeat, now),
         None => is_due(open, open.opened_at, planned.repeat, now),
     };
     planned.iter().filter(is_due).map(|planned| planned.channel.clone()).collect()
@@ -75,11 +75,11 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     fn open(spell: Option<Spell>) -> Open {
-        Open { opened_at: Wall(0), told: BTreeMap::from([("ops".to_owned(), Told::At(Wall(0)))]), spell }
+        Open { opened_at: Wall(0), told: BTreeMap::from([("ops".to_owned(), LastTold::At(Wall(0)))]), spell }
     }
 
     fn told_at(open: &Open, at: i64) -> Open {
-        Open { told: BTreeMap::from([("ops".to_owned(), Told::At(Wall(at)))]), ..open.clone() }
+        Open { told: BTreeMap::from([("ops".to_owned(), LastTold::At(Wall(at)))]), ..open.clone() }
     }
 
     fn planned(channel: &str, hours: Option<u64>) -> Planned {
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn each_channel_is_told_by_what_it_heard_itself() {
-        let told = [("mail", Told::Waits), ("ops", Told::At(Wall(HOUR))), ("gone", Told::At(Wall(0)))];
+        let told = [("mail", LastTold::Waits), ("ops", LastTold::At(Wall(HOUR))), ("gone", LastTold::At(Wall(0)))];
         let told = told.map(|(channel, told)| (channel.to_owned(), told)).into();
         let open = Open { told, ..open(None) };
         let all = ["mail", "new", "ops"].map(|channel| planned(channel, Some(1)));

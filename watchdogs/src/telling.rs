@@ -115,7 +115,7 @@ pub struct Telling {
     /// Who gets what those do not take: the last ones that a critical could be told by.
     others: BTreeSet<String>,
     failing: BTreeSet<String>,
-    parts: BTreeMap<Part, Seen>,
+    parts: BTreeMap<Part, PartHealth>,
     unheard_since: Option<Mono>,
     unhelped_since: Option<Mono>,
     untold: BTreeMap<i64, Untold>,
@@ -129,7 +129,7 @@ struct Untold {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct PartHealth {
     heard_at: Mono,
     failing_since: Option<Mono>,
 }
@@ -147,7 +147,7 @@ impl Telling {
             listeners,
             others,
             failing: BTreeSet::new(),
-            parts: begins.map(|part| (part, Seen { heard_at: now, failing_since: None })).collect(),
+            parts: begins.map(|part| (part, PartHealth { heard_at: now, failing_since: None })).collect(),
             unheard_since: None,
             unhelped_since: None,
             untold: BTreeMap::new(),
@@ -158,7 +158,7 @@ impl Telling {
     pub fn note(&mut self, now: Mono, part: Part, is_well: bool) {
         let known = self.parts.get(&part).filter(|seen| !part.is_at_leisure() || now.since(seen.heard_at) < IDLE_AFTER);
         let since = known.and_then(|seen| seen.failing_since).unwrap_or(now);
-        self.parts.insert(part, Seen { heard_at: now, failing_since: (!is_well).then_some(since) });
+        self.parts.insert(part, PartHealth { heard_at: now, failing_since: (!is_well).then_some(since) });
     }
 
     /// Takes in a look at the outbox.

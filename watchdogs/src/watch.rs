@@ -13,11 +13,11 @@ use crate::time::Mono;
 /// One watched value.
 #[derive(Clone, Debug, Default)]
 pub struct Stillness<V> {
-    seen: Option<Seen<V>>,
+    seen: Option<Watched<V>>,
 }
 
 #[derive(Clone, Debug)]
-struct Seen<V> {
+struct Watched<V> {
     value: V,
     since: Mono,
     confirmed_at: Mono,
@@ -39,7 +39,7 @@ impl<V: PartialEq> Stillness<V> {
             }
             earlier => {
                 let changed = earlier.is_some();
-                *earlier = Some(Seen { value, since: ended_at, confirmed_at: ended_at });
+                *earlier = Some(Watched { value, since: ended_at, confirmed_at: ended_at });
                 changed
             }
         }

@@ -176,7 +176,7 @@ impl Watchdog {
             isolated: self.is_isolated(),
             database_ok: self.database.failing_since.is_none() && self.database.written_at.is_some(),
             observations: self.healths.iter().map(|(target, health)| health.observation(target.clone())).collect(),
-            word: None,
+            database_report: None,
         }
     }
 

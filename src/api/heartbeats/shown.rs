@@ -13,9 +13,9 @@ use crate::store::heartbeats::{Definition, Heartbeat, PushRow};
 #[schema(as = Heartbeat)]
 pub(in crate::api) struct HeartbeatView {
     #[serde(flatten)]
-    chosen: Chosen,
+    chosen: HeartbeatChoice,
     #[serde(flatten)]
-    seen: Seen,
+    seen: HeartbeatState,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
     secret: Option<String>,
@@ -37,7 +37,7 @@ pub(in crate::api) struct MadeHeartbeat {
 /// What people chose.
 #[derive(Serialize, ToSchema)]
 #[schema(as = HeartbeatChoices)]
-struct Chosen {
+struct HeartbeatChoice {
     name: String,
     description: String,
     #[schema(required)]
@@ -62,7 +62,7 @@ struct Chosen {
 /// How it is.
 #[derive(Serialize, ToSchema)]
 #[schema(as = HeartbeatState)]
-struct Seen {
+struct HeartbeatState {
     #[schema(value_type = String)]
     state: &'static str,
     is_running: bool,
@@ -128,7 +128,7 @@ impl HeartbeatView {
     }
 }
 
-impl From<Definition> for Chosen {
+impl From<Definition> for HeartbeatChoice {
     fn from(definition: Definition) -> Self {
         Self {
             name: definition.name,
@@ -153,7 +153,7 @@ impl From<Heartbeat> for HeartbeatView {
         let Heartbeat { definition, vitals, last } = heartbeat;
         let etag = definition.etag();
         let record = vitals.record;
-        let seen = Seen {
+        let seen = HeartbeatState {
             state: record.state.as_str(),
             is_running: record.started_at.is_some(),
             deadline: record.deadline(),

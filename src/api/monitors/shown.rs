@@ -100,7 +100,7 @@ pub(super) fn word(status: BeatStatus) -> &'static str {
 
 /// What one caller is shown.
 #[derive(Clone, Copy)]
-pub(super) struct Eyes<'a> {
+pub(super) struct MonitorPresenter<'a> {
     pub(super) table: &'a Table,
     pub(super) sight: Sight,
 }
@@ -131,7 +131,7 @@ impl Sight {
     }
 }
 
-impl Eyes<'_> {
+impl MonitorPresenter<'_> {
     pub(super) fn show(self, view: &MonitorView, last: Option<LastBeat>) -> Value {
         let mut shown = Map::new();
         shown.insert("id".to_owned(), json!(view.spec.id));

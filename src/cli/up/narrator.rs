@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::Wall;
 
-use super::eyes::{Leader, NodeStatus, Owners, Status, WatchdogStatus};
+use super::observer::{Leader, NodeStatus, Owners, Status, WatchdogStatus};
 
 /// A first beat elsewhere cannot be older than the move, seen at most so long after it was made.
 const SEEN_LATE_MS: i64 = 1_500;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::Args;
-use super::eyes::{Eyes, Status};
 use super::folder::{Folder, Kind, Member};
 use super::keeper::Keeper;
+use super::observer::{ClusterObserver, Status};
 use super::prepare::Prepared;
 use super::process;
 use crate::cli::print;
@@ -28,7 +28,7 @@ pub(super) enum Start {
 }
 
 pub(super) async fn wait(keeper: &mut Keeper, members: &[Member], prepared: &Prepared) -> anyhow::Result<Start> {
-    let eyes = Eyes::new(members, prepared)?;
+    let observer = ClusterObserver::new(members, prepared)?;
     let deadline = clock::now() + PATIENCE;
     loop {
         if let Some(death) = keeper.reap()?.first() {
@@ -41,7 +41,7 @@ pub(super) async fn wait(keeper: &mut Keeper, members: &[Member], prepared: &Pre
                 process::last_lines(&log)
             );
         }
-        let status = eyes.status().await;
+        let status = observer.status().await;
         let is_late = clock::now() >= deadline;
         match status {
             Some(status) if is_late || is_ready(&status, members, prepared.monitors) => {

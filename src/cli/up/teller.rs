@@ -8,9 +8,9 @@ use komainu_watchdogs::time::Wall;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::eyes::{Eyes, Status};
 use super::folder::Member;
 use super::narrator::Narrator;
+use super::observer::{ClusterObserver, Status};
 use super::prepare::Prepared;
 use crate::cli::print;
 use crate::clock;
@@ -40,19 +40,19 @@ pub(super) enum Event {
 /// Begins to tell, from what is known now.
 pub(super) fn start(members: &[Member], prepared: &Prepared, status: Status) -> mpsc::UnboundedSender<Event> {
     let (sender, events) = mpsc::unbounded_channel();
-    let eyes = Eyes::new(members, prepared);
+    let observer = ClusterObserver::new(members, prepared);
     tokio::spawn(async move {
-        match eyes {
-            Ok(eyes) => tell(eyes, events, status).await,
+        match observer {
+            Ok(observer) => tell(observer, events, status).await,
             Err(error) => print::failure(&error),
         }
     });
     sender
 }
 
-async fn tell(eyes: Eyes, mut events: mpsc::UnboundedReceiver<Event>, status: Status) {
+async fn tell(observer: ClusterObserver, mut events: mpsc::UnboundedReceiver<Event>, status: Status) {
     // Without owners a loss is told without its monitors.
-    let mut narrator = Narrator::new(&status, eyes.owners().await.unwrap_or_default());
+    let mut narrator = Narrator::new(&status, observer.owners().await.unwrap_or_default());
     let mut generation = status.generation;
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -63,17 +63,17 @@ async fn tell(eyes: Eyes, mut events: mpsc::UnboundedReceiver<Event>, status: St
                 Some(Event::Started { name }) => say(vec![format!("{name} was started anew")]),
                 None => return,
             },
-            _ = looks.tick() => look(&eyes, &mut narrator, &mut generation).await,
+            _ = looks.tick() => look(&observer, &mut narrator, &mut generation).await,
         }
     }
 }
 
 /// A look that fails shows nothing; the next one does.
-async fn look(eyes: &Eyes, narrator: &mut Narrator, generation: &mut u64) {
-    if let Some(status) = eyes.status().await {
+async fn look(observer: &ClusterObserver, narrator: &mut Narrator, generation: &mut u64) {
+    if let Some(status) = observer.status().await {
         say(narrator.seen(&status, clock::wall()));
         if status.generation != *generation
-            && let Ok(owners) = eyes.owners().await
+            && let Ok(owners) = observer.owners().await
         {
             *generation = status.generation;
             say(narrator.placed(owners, clock::wall()));
@@ -83,7 +83,7 @@ async fn look(eyes: &Eyes, narrator: &mut Narrator, generation: &mut u64) {
     if awaited.is_empty() {
         return;
     }
-    if let Ok(beats) = eyes.last_beats(&awaited).await {
+    if let Ok(beats) = observer.last_beats(&awaited).await {
         say(narrator.beaten(&beats));
     }
 }

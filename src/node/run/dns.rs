@@ -184,7 +184,7 @@ fn resolver(servers: &[IpAddr], port: u16, limit: Duration) -> Result<TokioResol
 /// What is told of the records, and whether one of them fulfils the conditions: the first one where Kuma looks at that
 /// alone.
 fn judge(kind: RecordType, records: &[RData], conditions: &Conditions) -> Result<(String, bool), String> {
-    let told: Vec<Told> = records.iter().filter_map(told).collect();
+    let told: Vec<DnsRecord> = records.iter().filter_map(dns_record).collect();
     let shown = |separator: &str| {
         let shown = told.iter().map(|told| told.shown.as_str()).filter(|shown| !shown.is_empty());
         shown.collect::<Vec<_>>().join(separator)
@@ -209,21 +209,21 @@ fn judge(kind: RecordType, records: &[RData], conditions: &Conditions) -> Result
 }
 
 /// A record.
-struct Told {
+struct DnsRecord {
     shown: String,
     /// What conditions look at.
     compared: Vec<String>,
 }
 
-impl Told {
+impl DnsRecord {
     fn new(shown: String, compared: String) -> Self {
         Self { shown, compared: vec![compared] }
     }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "no other types are asked for")]
-fn told(record: &RData) -> Option<Told> {
-    let same = |text: String| Told::new(text.clone(), text);
+fn dns_record(record: &RData) -> Option<DnsRecord> {
+    let same = |text: String| DnsRecord::new(text.clone(), text);
     Some(match record {
         RData::A(a) => same(a.0.to_string()),
         RData::AAAA(aaaa) => same(aaaa.0.to_string()),
@@ -233,7 +233,7 @@ fn told(record: &RData) -> Option<Told> {
         RData::TXT(txt) => {
             let parts = txt.txt_data.iter().map(|part| String::from_utf8_lossy(part).into_owned());
             let parts: Vec<_> = parts.collect();
-            Told { shown: parts.join(","), compared: parts }
+            DnsRecord { shown: parts.join(","), compared: parts }
         }
         RData::CAA(caa) => {
             let is_issue = caa.tag.eq_ignore_ascii_case("issue");
@@ -242,7 +242,7 @@ fn told(record: &RData) -> Option<Told> {
         }
         RData::MX(mx) => {
             let exchange = bare(&mx.exchange);
-            Told::new(format!("Hostname: {exchange} - Priority: {}", mx.preference), exchange)
+            DnsRecord::new(format!("Hostname: {exchange} - Priority: {}", mx.preference), exchange)
         }
         RData::SOA(soa) => {
             let server = bare(&soa.mname);
@@ -255,13 +255,13 @@ fn told(record: &RData) -> Option<Told> {
                 soa.expire,
                 soa.minimum
             );
-            Told::new(shown, server)
+            DnsRecord::new(shown, server)
         }
         RData::SRV(srv) => {
             let target = bare(&srv.target);
             let shown =
                 format!("Name: {target} | Port: {} | Priority: {} | Weight: {}", srv.port, srv.priority, srv.weight);
-            Told::new(shown, target)
+            DnsRecord::new(shown, target)
         }
         _ => return None,
     })

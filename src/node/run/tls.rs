@@ -98,7 +98,7 @@ impl Beyond {
 
 /// Whether the target of this run showed a certificate that was taken.
 pub fn was_shown() -> bool {
-    SHOWN.try_with(|shown| shown.borrow().is_some()).unwrap_or(false)
+    PRESENTED.try_with(|shown| shown.borrow().is_some()).unwrap_or(false)
 }
 
 fn system_roots() -> Arc<RootCertStore> {
@@ -128,21 +128,21 @@ fn parse_chain(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>, Fa
 
 tokio::task_local! {
     /// The first chain that the run of this task was shown.
-    static SHOWN: RefCell<Option<Shown>>;
+    static PRESENTED: RefCell<Option<PresentedChain>>;
 }
 
 /// A chain as it came, and whether it would be trusted.
-struct Shown {
+struct PresentedChain {
     chain: Vec<CertificateDer<'static>>,
     is_valid: bool,
 }
 
 /// Runs `asking`, and says which certificate its first TLS connection was shown; `host` is the one that was meant.
 pub async fn noting<F: Future>(host: Option<&str>, asking: F) -> (F::Output, Option<Certificate>) {
-    SHOWN
+    PRESENTED
         .scope(RefCell::default(), async {
             let output = asking.await;
-            let shown = SHOWN.with(RefCell::take);
+            let shown = PRESENTED.with(RefCell::take);
             let certificate = shown.map(|mut shown| {
                 let root = issuer_beyond(&shown.chain).and_then(|issuer| system().by_subject.get(&issuer));
                 shown.chain.extend(root.cloned());
@@ -253,8 +253,8 @@ impl ServerCertVerifier for Verifier {
             return verdict;
         }
         // Outside of a run (a canary's probe) nobody wants to know.
-        let _ = SHOWN.try_with(|shown| {
-            shown.borrow_mut().get_or_insert_with(|| Shown {
+        let _ = PRESENTED.try_with(|shown| {
+            shown.borrow_mut().get_or_insert_with(|| PresentedChain {
                 chain: std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect(),
                 is_valid: verdict.is_ok(),
             });

@@ -61,13 +61,13 @@ fn what_may_have_ended_a_node_waits_for_its_turn_and_says_when_it_is_over() {
     shard.recall(&[(MonitorId(1), past), (MonitorId(2), past), (MonitorId(3), past)]);
     shard.remember(Mono::secs(0), read, &asked, &[last_beat(2, BeatStatus::Up, 101_000)]);
     assert_eq!(launched(&mut shard, Mono::secs(2)), [2], "it has run since");
-    assert_eq!(shard.said(), [Said::Started, Said::Wants(MonitorId(1), Beginning::Apart)]);
+    assert_eq!(shard.said(), [RunNews::Started, RunNews::Wants(MonitorId(1), Beginning::Apart)]);
     assert!(shard.unknown(&asked).is_empty() && launched(&mut shard, Mono::secs(3)).is_empty());
     shard.begin_apart(Mono::secs(8), [MonitorId(1), MonitorId(2), MonitorId(9)]);
     let launch = launch(&mut shard, Mono::secs(8));
     assert_eq!((launch.monitor.id, shard.said()), (MonitorId(1), vec![]));
     assert!(shard.finish(Mono::secs(9), done(&launch, Mono::secs(8), RunStatus::Down)).is_some());
-    assert_eq!(shard.said(), [Said::Over(MonitorId(1))]);
+    assert_eq!(shard.said(), [RunNews::Over(MonitorId(1))]);
     assert!(launched(&mut shard, Mono::secs(100)).contains(&1), "from now on it is as any other");
 }
 
@@ -80,9 +80,9 @@ fn what_is_stopped_while_it_waits_for_its_turn_waits_no_more() {
     shard.recall(&[(MonitorId(1), past)]);
     shard.remember(Mono::secs(0), read, &asked, &[]);
     assert!(launched(&mut shard, Mono::secs(2)).is_empty());
-    assert_eq!(shard.said(), [Said::Started, Said::Wants(MonitorId(1), Beginning::PutAside)]);
+    assert_eq!(shard.said(), [RunNews::Started, RunNews::Wants(MonitorId(1), Beginning::PutAside)]);
     shard.stop(&BTreeSet::from([MonitorId(1)]));
-    assert_eq!(shard.said(), [Said::Over(MonitorId(1))]);
+    assert_eq!(shard.said(), [RunNews::Over(MonitorId(1))]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use komainu_watchdogs::time::{Mono, Wall};
 
 use super::Shard;
 use super::memory::Held;
-use crate::node::beginner::Said;
+use crate::node::beginner::RunNews;
 
 /// Where a monitor stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,17 +72,17 @@ impl Shard {
     }
 
     /// What there is to say of turns since the last time.
-    pub fn said(&mut self) -> Vec<Said> {
+    pub fn said(&mut self) -> Vec<RunNews> {
         std::mem::take(&mut self.said)
     }
 
     /// Whether it may run now that it is due; otherwise what it wants is said.
-    pub(super) fn is_its_turn((monitor, turn): (MonitorId, &mut Turn), said: &mut Vec<Said>) -> bool {
+    pub(super) fn is_its_turn((monitor, turn): (MonitorId, &mut Turn), said: &mut Vec<RunNews>) -> bool {
         match *turn {
             Turn::Free | Turn::Begun => true,
             Turn::Unknown(_) | Turn::Waits => false,
             Turn::Wants(beginning) => {
-                said.push(Said::Wants(monitor, beginning));
+                said.push(RunNews::Wants(monitor, beginning));
                 *turn = Turn::Waits;
                 false
             }
@@ -90,9 +90,9 @@ impl Shard {
     }
 
     /// Its run is over, and this process lives; or it is not to run here.
-    pub(super) fn end_turn(held: &mut Held, said: &mut Vec<Said>) {
+    pub(super) fn end_turn(held: &mut Held, said: &mut Vec<RunNews>) {
         if matches!(held.turn, Turn::Waits | Turn::Begun) {
-            said.push(Said::Over(held.spec.id));
+            said.push(RunNews::Over(held.spec.id));
             held.turn = Turn::Free;
         }
     }

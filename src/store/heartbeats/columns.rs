@@ -4,7 +4,7 @@ use komainu_watchdogs::heartbeat::limits::{Limit, Limits};
 use komainu_watchdogs::heartbeat::{PushStatus, Record, State};
 use komainu_watchdogs::time::Wall;
 
-use super::{Definition, Heartbeat, Known, LastPush, Vitals};
+use super::{CachedHeartbeat, Definition, Heartbeat, LastPush, Vitals};
 use crate::store::error::StoreError;
 use crate::store::value::{Row, Value, values};
 use crate::store::watch::text_list;
@@ -18,8 +18,8 @@ pub(super) const VITALS: &str = "state, deadline, started_at, run_id, last_statu
 /// What people read, and nobody decides by.
 pub(super) const TOLD: &str = "description, last_duration_ms, last_exit_code, last_message";
 
-pub(super) fn known(row: &Row) -> Result<Known, StoreError> {
-    Ok(Known { definition: definition(row)?, vitals: vitals(row)? })
+pub(super) fn known(row: &Row) -> Result<CachedHeartbeat, StoreError> {
+    Ok(CachedHeartbeat { definition: definition(row)?, vitals: vitals(row)? })
 }
 
 pub(super) fn heartbeat(row: &Row) -> Result<Heartbeat, StoreError> {

@@ -14,7 +14,7 @@ use komainu_watchdogs::time::Wall;
 
 use super::columns::{self, DEFINITION, VITALS, changed, stored};
 use super::outage::{self, Gaps, NEWEST_GAP};
-use super::{Known, LastPush, Vitals};
+use super::{CachedHeartbeat, LastPush, Vitals};
 use crate::store::error::StoreError;
 use crate::store::pool::Store;
 use crate::store::session::{Session, Sql};
@@ -39,7 +39,7 @@ pub struct Arrival {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Judged {
     /// It counts; the heartbeat as it is now.
-    Accepted(Box<Known>),
+    Accepted(Box<CachedHeartbeat>),
     /// It counted before, or is too old.
     Replayed(Replayed),
     /// The heartbeat was deleted meanwhile.
@@ -78,7 +78,7 @@ impl IntakeConnection {
     pub async fn take(
         &mut self,
         batch: &[Arrival],
-        judge: impl Fn(&Known, &Push, Wall) -> Result<Vitals, Replayed>,
+        judge: impl Fn(&CachedHeartbeat, &Push, Wall) -> Result<Vitals, Replayed>,
     ) -> Result<Vec<Judged>, StoreError> {
         let (mut rows, now) = match self.lock(batch).await {
             Ok(locked) => locked,
@@ -114,7 +114,7 @@ impl IntakeConnection {
         Ok(answers)
     }
 
-    async fn lock(&mut self, batch: &[Arrival]) -> Result<(BTreeMap<String, Known>, Wall), StoreError> {
+    async fn lock(&mut self, batch: &[Arrival]) -> Result<(BTreeMap<String, CachedHeartbeat>, Wall), StoreError> {
         let names: BTreeSet<&str> = batch.iter().map(|arrival| arrival.name.as_str()).collect();
         let dialect = self.session.dialect();
         let sql = format!(
@@ -139,7 +139,7 @@ impl IntakeConnection {
     }
 
     /// One statement for all rows that changed. They are locked and there: it never inserts.
-    fn rows_written(&self, rows: &BTreeMap<String, Known>, accepted: &[&Arrival]) -> (String, Vec<Value>) {
+    fn rows_written(&self, rows: &BTreeMap<String, CachedHeartbeat>, accepted: &[&Arrival]) -> (String, Vec<Value>) {
         // The last push of each name decides what people are shown.
         let last: BTreeMap<&str, &LastPush> =
             accepted.iter().map(|arrival| (arrival.name.as_str(), &arrival.told)).collect();

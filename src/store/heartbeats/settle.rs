@@ -11,7 +11,7 @@ use komainu_watchdogs::time::Wall;
 
 use super::columns::{self, DEFINITION, TOLD, VITALS, changed, stored};
 use super::outage::{self, Gaps, Look, NEWEST_GAP};
-use super::{Known, LastPush};
+use super::{CachedHeartbeat, LastPush};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::incidents::opening::{open_on, resolve_on};
@@ -30,9 +30,9 @@ pub struct SettleConnection {
 /// Which words an incident is told in.
 pub trait Words {
     /// Of a heartbeat that is late or failed, and what its last push told.
-    fn alarm(&self, known: &Known, last: &LastPush, now: Wall) -> (Alarm, Subject);
+    fn alarm(&self, known: &CachedHeartbeat, last: &LastPush, now: Wall) -> (Alarm, Subject);
     /// Of one that is well again.
-    fn relief(&self, known: &Known, now: Wall) -> String;
+    fn relief(&self, known: &CachedHeartbeat, now: Wall) -> String;
 }
 
 impl SettleConnection {
@@ -47,7 +47,7 @@ impl SettleConnection {
         names: &[String],
         words: &(impl Words + Sync),
         routing: &Routing,
-    ) -> Result<Vec<(Need, Known)>, StoreError> {
+    ) -> Result<Vec<(Need, CachedHeartbeat)>, StoreError> {
         self.session.begin(ACT, Purpose::Write).await?;
         let settled = self.settle_all(names, words, routing).await;
         self.session.end(ACT, settled).await
@@ -58,7 +58,7 @@ impl SettleConnection {
         names: &[String],
         words: &(impl Words + Sync),
         routing: &Routing,
-    ) -> Result<Vec<(Need, Known)>, StoreError> {
+    ) -> Result<Vec<(Need, CachedHeartbeat)>, StoreError> {
         // In this order: a gap that has ended by then is among those that are read.
         let Look { at: now, since } = outage::look(&mut self.session).await?;
         let mut done = Vec::new();
@@ -107,7 +107,7 @@ impl SettleConnection {
         }
     }
 
-    async fn lock(&mut self, names: &[String]) -> Result<Vec<(Known, LastPush)>, StoreError> {
+    async fn lock(&mut self, names: &[String]) -> Result<Vec<(CachedHeartbeat, LastPush)>, StoreError> {
         let dialect = self.session.dialect();
         let lock = match dialect {
             Dialect::MariaDb => " FOR UPDATE SKIP LOCKED",
@@ -130,8 +130,8 @@ impl SettleConnection {
         rows.iter().map(known).collect()
     }
 
-    async fn recount(&mut self, known: &Known, now: Wall) -> Result<bool, StoreError> {
-        let Known { definition, vitals } = known;
+    async fn recount(&mut self, known: &CachedHeartbeat, now: Wall) -> Result<bool, StoreError> {
+        let CachedHeartbeat { definition, vitals } = known;
         let [deadline, limits] = stored(&vitals.record.limits.pulled_in(now));
         let sql = "UPDATE komainu_heartbeat SET deadline = ?, limits = ?, gap_id = ?, changed_at = ? WHERE name = ?";
         let values = values![deadline, limits, vitals.gap_id, changed(vitals.changed_at, now), &definition.name];
@@ -140,7 +140,7 @@ impl SettleConnection {
 
     async fn open(
         &mut self,
-        (known, last): (&Known, &LastPush),
+        (known, last): (&CachedHeartbeat, &LastPush),
         now: Wall,
         (words, routing): (&(impl Words + Sync), &Routing),
     ) -> Result<bool, StoreError> {
@@ -163,7 +163,12 @@ impl SettleConnection {
         Ok(true)
     }
 
-    async fn resolve(&mut self, known: &Known, now: Wall, words: &(impl Words + Sync)) -> Result<bool, StoreError> {
+    async fn resolve(
+        &mut self,
+        known: &CachedHeartbeat,
+        now: Wall,
+        words: &(impl Words + Sync),
+    ) -> Result<bool, StoreError> {
         let Some(incident) = known.vitals.incident_id else { return Ok(false) };
         resolve_on(&mut self.session, incident, &words.relief(known, now)).await?;
         let sql = "UPDATE komainu_heartbeat SET incident_id = NULL, changed_at = ? WHERE name = ?";

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::outbox::{Event, FLAPPING_FROM};
-use komainu_watchdogs::reminder::{self, Told};
+use komainu_watchdogs::reminder::{self, LastTold};
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
@@ -101,9 +101,9 @@ async fn open(store: &Store, after: i64) -> Result<Vec<Open>, StoreError> {
 }
 
 /// What each channel was told of these incidents. What failed for good was told elsewhere, and is tried again like the rest.
-async fn told(store: &Store, part: &[Open]) -> Result<BTreeMap<i64, BTreeMap<String, Told>>, StoreError> {
+async fn told(store: &Store, part: &[Open]) -> Result<BTreeMap<i64, BTreeMap<String, LastTold>>, StoreError> {
     let act = "look for reminders";
-    let mut told: BTreeMap<i64, BTreeMap<String, Told>> = BTreeMap::new();
+    let mut told: BTreeMap<i64, BTreeMap<String, LastTold>> = BTreeMap::new();
     if part.is_empty() {
         return Ok(told);
     }
@@ -115,7 +115,7 @@ async fn told(store: &Store, part: &[Open]) -> Result<BTreeMap<i64, BTreeMap<Str
         id_list(&ids)
     );
     for row in store.lease(act).await?.rows(act, Sql::Once(sql), vec![]).await? {
-        let one = if row.flag("waits")? { Told::Waits } else { Told::At(row.wall("at")?) };
+        let one = if row.flag("waits")? { LastTold::Waits } else { LastTold::At(row.wall("at")?) };
         told.entry(row.int("incident_id")?).or_default().insert(row.text("channel")?, one);
     }
     Ok(told)

@@ -115,7 +115,7 @@ impl Histories {
         let rows = lease.rows(ACT, sql, values![name, OUTPUTS]).await?;
         let said = rows.iter().map(|row| {
             let bytes = row.int("output_bytes")?;
-            Ok(Said { id: row.int("id")?, is_bad: row.text("status")? == "fail", bytes })
+            Ok(LongPush { id: row.int("id")?, is_bad: row.text("status")? == "fail", bytes })
         });
         let mut long = too_much(said.collect::<Result<Vec<_>, StoreError>>()?, &self.share);
         long.truncate(usize::try_from(BATCH).unwrap_or(usize::MAX));
@@ -129,14 +129,14 @@ impl Histories {
 }
 
 /// A push that said much.
-struct Said {
+struct LongPush {
     id: i64,
     is_bad: bool,
     bytes: i64,
 }
 
 /// Whose output is to be cut, the oldest first. `said`: the newest first.
-fn too_much(said: Vec<Said>, share: &Share) -> Vec<i64> {
+fn too_much(said: Vec<LongPush>, share: &Share) -> Vec<i64> {
     let (mut good, mut bytes) = (0, 0);
     let mut long = vec![];
     for push in said {
@@ -157,8 +157,8 @@ fn too_much(said: Vec<Said>, share: &Share) -> Vec<i64> {
 mod tests {
     use super::*;
 
-    fn said(pushes: &[(i64, bool, i64)]) -> Vec<Said> {
-        pushes.iter().map(|(id, is_bad, bytes)| Said { id: *id, is_bad: *is_bad, bytes: *bytes }).collect()
+    fn said(pushes: &[(i64, bool, i64)]) -> Vec<LongPush> {
+        pushes.iter().map(|(id, is_bad, bytes)| LongPush { id: *id, is_bad: *is_bad, bytes: *bytes }).collect()
     }
 
     #[test]

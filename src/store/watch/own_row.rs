@@ -6,7 +6,7 @@ use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::Write;
 use komainu_watchdogs::time::Mono;
 
-use super::{WatchdogIdentity, words};
+use super::{WatchdogIdentity, observations};
 use crate::clock;
 use crate::store::error::StoreError;
 use crate::store::session::Session;
@@ -91,6 +91,6 @@ fn columns(identity: &WatchdogIdentity, write: &Write) -> Vec<Value> {
         &identity.version,
         report.isolated,
         write.stopped,
-        words::of_report(report),
+        observations::of_report(report),
     ]
 }

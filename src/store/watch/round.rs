@@ -4,7 +4,7 @@ use komainu_watchdogs::facts::{ClusterRow, LeaderRow, Mode, NodeRow, NodeStatus,
 use komainu_watchdogs::ids::{Epoch, Generation, Stamp, WatchdogId, Zone};
 use komainu_watchdogs::time::Mono;
 
-use super::words;
+use super::observations;
 use crate::store::error::StoreError;
 use crate::store::session::Session;
 use crate::store::value::Row;
@@ -26,7 +26,7 @@ pub(super) async fn read(session: &mut Session) -> Result<Round, StoreError> {
     let mut rows = Vec::new();
     for row in &watchdogs {
         let watchdog = watchdog_row(row)?;
-        observations.extend(words::of_row(&watchdog, &row.text("words")?));
+        observations.extend(observations::of_row(&watchdog, &row.text("words")?));
         rows.push(watchdog);
     }
     Ok(Round {

@@ -1,6 +1,6 @@
 //! A file becomes what is there.
 
-use super::Desk;
+use super::CommandLine;
 
 const SHOP: &str = "\
 set: shop
@@ -31,49 +31,48 @@ fn apply<'a>(more: &[&'a str]) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn a_file_is_applied_once_and_then_there_is_nothing_to_do() {
-    let desk = Desk::start().await;
-    desk.write("komainu.yaml", SHOP);
-    let dry = desk.run(&apply(&["--dry-run", "--exit-code"])).await;
+    let cli = CommandLine::start().await;
+    cli.write("komainu.yaml", SHOP);
+    let dry = cli.run(&apply(&["--dry-run", "--exit-code"])).await;
     let words = String::from_utf8(dry.stdout).unwrap();
     assert_eq!(dry.status.code(), Some(3), "{words}");
     assert!(words.contains("+ monitor front") && words.ends_with("4 would be created\n"), "{words}");
     assert!(!words.contains("hidden"), "{words}");
-    assert_eq!(desk.json(&["heartbeats", "list"]).await.as_array().unwrap().len(), 0);
+    assert_eq!(cli.json(&["heartbeats", "list"]).await.as_array().unwrap().len(), 0);
 
-    let done = desk.said(&apply(&["--secrets-to", "secrets"])).await;
+    let done = cli.said(&apply(&["--secrets-to", "secrets"])).await;
     assert!(done.ends_with("4 created\n"), "{done}");
-    assert!(desk.folder.path().join("secrets/backup").is_file());
-    let (front, shop) =
-        (desk.json(&["monitors", "show", "front"]).await, desk.json(&["monitors", "show", "shop"]).await);
+    assert!(cli.folder.path().join("secrets/backup").is_file());
+    let (front, shop) = (cli.json(&["monitors", "show", "front"]).await, cli.json(&["monitors", "show", "shop"]).await);
     assert_eq!((&front["parent"], &front["managed_by"]), (&shop["id"], &"apply/shop".into()));
-    assert_eq!(desk.said(&apply(&["--prune"])).await, "nothing to do\n");
+    assert_eq!(cli.said(&apply(&["--prune"])).await, "nothing to do\n");
 
-    desk.write("komainu.yaml", &SHOP.replace("port: 3306", "port: 3307").replace("hidden", "changed"));
-    let changed = desk.said(&apply(&[])).await;
+    cli.write("komainu.yaml", &SHOP.replace("port: 3306", "port: 3307").replace("hidden", "changed"));
+    let changed = cli.said(&apply(&[])).await;
     assert!(changed.contains("    port: 3306 -> 3307\n") && changed.ends_with("2 changed\n"), "{changed}");
     assert!(changed.contains("    basic_auth_pass: (secret)\n"), "{changed}");
 }
 
 #[tokio::test]
 async fn pruning_deletes_what_the_set_made_and_nothing_else() {
-    let desk = Desk::start().await;
-    desk.write("komainu.yaml", SHOP);
-    desk.said(&apply(&[])).await;
-    desk.said(&["monitors", "add", "--name=Mine", "--type=ping", "--hostname=127.0.0.1", "--ref=mine"]).await;
-    desk.write("other.yaml", "set: other\nmonitors:\n  theirs: {name: Theirs, type: ping, hostname: 127.0.0.1}\n");
-    desk.said(&["apply", "-f", "other.yaml"]).await;
+    let cli = CommandLine::start().await;
+    cli.write("komainu.yaml", SHOP);
+    cli.said(&apply(&[])).await;
+    cli.said(&["monitors", "add", "--name=Mine", "--type=ping", "--hostname=127.0.0.1", "--ref=mine"]).await;
+    cli.write("other.yaml", "set: other\nmonitors:\n  theirs: {name: Theirs, type: ping, hostname: 127.0.0.1}\n");
+    cli.said(&["apply", "-f", "other.yaml"]).await;
 
-    desk.write("komainu.yaml", "set: shop\nmonitors:\n  shop: {name: Shop, type: group}\n");
-    assert_eq!(desk.said(&apply(&[])).await, "nothing to do\n");
-    let pruned = desk.said(&apply(&["--prune"])).await;
+    cli.write("komainu.yaml", "set: shop\nmonitors:\n  shop: {name: Shop, type: group}\n");
+    assert_eq!(cli.said(&apply(&[])).await, "nothing to do\n");
+    let pruned = cli.said(&apply(&["--prune"])).await;
     assert!(pruned.contains("- monitor db") && pruned.ends_with("2 deleted\n"), "{pruned}");
     for kept in ["mine", "theirs", "shop"] {
-        desk.said(&["monitors", "show", kept]).await;
+        cli.said(&["monitors", "show", kept]).await;
     }
     // The file has no section for heartbeats.
-    desk.said(&["heartbeats", "show", "backup"]).await;
-    desk.write("komainu.yaml", "set: shop\nmonitors:\n  theirs: {interval: 30}\n");
-    let (code, complaint) = desk.refused(&apply(&["--prune"])).await;
+    cli.said(&["heartbeats", "show", "backup"]).await;
+    cli.write("komainu.yaml", "set: shop\nmonitors:\n  theirs: {interval: 30}\n");
+    let (code, complaint) = cli.refused(&apply(&["--prune"])).await;
     assert!(
         code == 1 && complaint.starts_with("komainu.yaml:3: monitors.theirs: belongs to apply/other"),
         "{complaint}"
@@ -82,26 +81,26 @@ async fn pruning_deletes_what_the_set_made_and_nothing_else() {
 
 #[tokio::test]
 async fn what_is_wrong_is_told_with_its_line_and_nothing_is_done() {
-    let desk = Desk::start().await;
+    let cli = CommandLine::start().await;
     for (wrong, right, line) in [
         ("ulr: https://shop", "url: https://shop", "komainu.yaml:8: monitors.front.ulr: unknown field"),
         ("url: gopher://shop", "url: https://shop", "komainu.yaml:8: monitors.front.url: "),
         ("port: 99999", "port: 3306", "komainu.yaml:15: monitors.db.port: "),
     ] {
-        desk.write("komainu.yaml", &SHOP.replace(right, wrong));
+        cli.write("komainu.yaml", &SHOP.replace(right, wrong));
         for run in [apply(&["--dry-run"]), apply(&[])] {
-            let (code, complaint) = desk.refused(&run).await;
+            let (code, complaint) = cli.refused(&run).await;
             assert!(code == 1 && complaint.contains(line), "{complaint}");
         }
     }
     // The last thing that is written is judged before the first is.
-    desk.write("komainu.yaml", &SHOP.replace("period: 24h", "period: 24h, cron: '0 4 * * *'"));
+    cli.write("komainu.yaml", &SHOP.replace("period: 24h", "period: 24h, cron: '0 4 * * *'"));
     for run in [apply(&["--dry-run"]), apply(&[])] {
-        let (code, complaint) = desk.refused(&run).await;
+        let (code, complaint) = cli.refused(&run).await;
         assert!(code == 1 && complaint.contains("komainu.yaml:18: heartbeats.backup."), "{complaint}");
     }
-    assert_eq!(desk.json(&["monitors", "list", "--managed-by", "apply/shop"]).await.as_array().unwrap().len(), 0);
-    desk.write("komainu.yaml", "monitors: {}\n");
-    let (code, complaint) = desk.refused(&apply(&["--prune"])).await;
+    assert_eq!(cli.json(&["monitors", "list", "--managed-by", "apply/shop"]).await.as_array().unwrap().len(), 0);
+    cli.write("komainu.yaml", "monitors: {}\n");
+    let (code, complaint) = cli.refused(&apply(&["--prune"])).await;
     assert!(code == 1 && complaint.contains("set: NAME"), "{complaint}");
 }

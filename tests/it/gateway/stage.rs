@@ -24,7 +24,7 @@ pub(crate) enum Nonsense {
 
 /// What the watchdogs show.
 #[derive(Default)]
-pub(crate) struct Shown {
+pub(crate) struct ServedTables {
     routes: Mutex<Value>,
     owners: Mutex<BTreeMap<String, String>>,
     /// What the first of them answers in place of the table.
@@ -38,7 +38,7 @@ pub(crate) struct Stage {
     pub(crate) nodes: Vec<StandIn>,
     pub(crate) watchdogs: Vec<StandIn>,
     pub(crate) gateway: Nginx,
-    shown: Arc<Shown>,
+    shown: Arc<ServedTables>,
 }
 
 impl Stage {
@@ -50,7 +50,7 @@ impl Stage {
     /// The same, with more variables for the gateway.
     pub(crate) async fn start_with(nodes: usize, watchdogs: usize, more: &[(&str, &str)]) -> Self {
         let nodes: Vec<_> = (1..=nodes).map(|number| node(&format!("node{number}"))).collect();
-        let shown = Arc::new(Shown::default());
+        let shown = Arc::new(ServedTables::default());
         let lines = nodes.iter().zip(1_u32..).map(|(node, number)| {
             json!({
                 "node_id": format!("node{number}"), "address": node.url(), "status": "online", "overlay": "none",
@@ -213,7 +213,7 @@ fn node(name: &str) -> StandIn {
 }
 
 /// Shows the table, each time as of a new round; says who it is to everything else.
-fn watchdog(name: &str, shown: Arc<Shown>) -> StandIn {
+fn watchdog(name: &str, shown: Arc<ServedTables>) -> StandIn {
     let name = name.to_owned();
     StandIn::start(move |request| {
         let json = |value: &Value| {
@@ -246,7 +246,7 @@ fn watchdog(name: &str, shown: Arc<Shown>) -> StandIn {
     })
 }
 
-fn owners(shown: &Shown, request: &Request) -> Reply {
+fn owners(shown: &ServedTables, request: &Request) -> Reply {
     assert_eq!(request.headers.get("authorization"), Some(&format!("Bearer {KEY}")));
     let owners = json!({"generation": 1, "owners": *shown.owners.lock().unwrap()}).to_string();
     let tag = format!("\"{}\"", hex::encode(owners.as_bytes()));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use komainu::store::heartbeats::{
-    self, Arrival, Definition, IntakeConnection, Judged, Known, LastPush, PictureConnection, SettleConnection, Vitals,
-    Words,
+    self, Arrival, CacheReader, CachedHeartbeat, Definition, IntakeConnection, Judged, LastPush, SettleConnection,
+    Vitals, Words,
 };
 use komainu::store::prune::histories::{Histories, Share};
 use komainu::store::prune::{self, Rounds};
@@ -39,19 +39,19 @@ on_both_databases! {
 struct Plain;
 
 impl Words for Plain {
-    fn alarm(&self, known: &Known, _: &LastPush, _: Wall) -> (Alarm, Subject) {
+    fn alarm(&self, known: &CachedHeartbeat, _: &LastPush, _: Wall) -> (Alarm, Subject) {
         let key = format!("heartbeat/{}", known.definition.name);
         let alarm = Alarm { key, severity: Severity::Critical, summary: "silent".to_owned(), votes: (0, 0) };
         let subject = Subject::of(&alarm);
         (alarm, subject)
     }
 
-    fn relief(&self, _: &Known, _: Wall) -> String {
+    fn relief(&self, _: &CachedHeartbeat, _: Wall) -> String {
         "well again".to_owned()
     }
 }
 
-fn judge(known: &Known, push: &Push, now: Wall) -> Result<Vitals, Replayed> {
+fn judge(known: &CachedHeartbeat, push: &Push, now: Wall) -> Result<Vitals, Replayed> {
     let terms =
         Terms { next_due: Some(now + Duration::from_secs(55)), grace: Duration::from_secs(5), max_runtime: None };
     let record = known.vitals.record.after(push, now, terms)?;
@@ -301,9 +301,9 @@ async fn a_deadlines_clock_stands_still_while_no_watchdog_proves_that_it_could_t
         let left = left(&fixture, name, now).await;
         assert!((least..least + 5_000).contains(&left), "{name}: {left}");
     }
-    let known = PictureConnection::connect(&fixture.store).await.unwrap().glance(None).await.unwrap().rows;
+    let known = CacheReader::connect(&fixture.store).await.unwrap().glance(None).await.unwrap().rows;
     let soon = known.iter().find(|known| known.definition.name == "soon").unwrap();
-    assert!(soon.vitals.record.deadline().unwrap().0 - now.0 >= 122_000, "the picture shows the same");
+    assert!(soon.vitals.record.deadline().unwrap().0 - now.0 >= 122_000, "the cache shows the same");
 }
 
 async fn gaps_more_often_than_the_grace_delay_a_dead_job_by_their_length_and_a_minute(kind: Kind) {
@@ -337,7 +337,7 @@ async fn a_run_that_hangs_is_marked_though_another_ended(kind: Kind) {
         let arrival = arrival("bot", time_us, status);
         Arrival { push: Push { run_id: Some(run.to_owned()), ..arrival.push }, ..arrival }
     };
-    let hangs = |known: &Known, push: &Push, now: Wall| {
+    let hangs = |known: &CachedHeartbeat, push: &Push, now: Wall| {
         let terms = Terms {
             next_due: Some(now + Duration::from_secs(60)),
             max_runtime: Some(Duration::ZERO),
@@ -404,7 +404,7 @@ async fn a_clock_that_was_set_back_delays_nothing_by_more_than_the_schedule(kind
 }
 
 async fn heartbeats_now(fixture: &Fixture) -> Wall {
-    PictureConnection::connect(&fixture.store).await.unwrap().glance(None).await.unwrap().database_at()
+    CacheReader::connect(&fixture.store).await.unwrap().glance(None).await.unwrap().database_at()
 }
 
 async fn a_reading_shows_what_changed_and_how_many_there_are(kind: Kind) {
@@ -412,16 +412,16 @@ async fn a_reading_shows_what_changed_and_how_many_there_are(kind: Kind) {
     for name in ["a", "b", "c"] {
         make(&fixture, name, None).await;
     }
-    let mut picture = PictureConnection::connect(&fixture.store).await.unwrap();
-    let whole = picture.glance(None).await.unwrap();
+    let mut cache = CacheReader::connect(&fixture.store).await.unwrap();
+    let whole = cache.glance(None).await.unwrap();
     assert_eq!((whole.count, whole.rows.len(), whole.outage_since), (3, 3, None));
     let last = whole.rows.iter().map(|known| known.vitals.changed_at).max().unwrap();
     intake(&fixture, "w1").await.take(&[arrival("b", 1, PushStatus::Ok)], judge).await.unwrap();
-    let changed = picture.glance(Some(Wall(last.0 + 1))).await.unwrap();
+    let changed = cache.glance(Some(Wall(last.0 + 1))).await.unwrap();
     let names: Vec<_> = changed.rows.iter().map(|known| known.definition.name.as_str()).collect();
     assert_eq!(names, ["b"]);
     heartbeats::delete(&fixture.store, "a", "test").await.unwrap();
-    assert_eq!(picture.glance(Some(Wall(i64::MAX))).await.unwrap().count, 2);
+    assert_eq!(cache.glance(Some(Wall(i64::MAX))).await.unwrap().count, 2);
 }
 
 async fn old_pushes_are_pruned(kind: Kind) {

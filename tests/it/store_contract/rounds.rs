@@ -50,7 +50,7 @@ fn write(incarnation: u64, seq: u64, observations: Vec<Observation>) -> Write {
         isolated: false,
         database_ok: true,
         observations,
-        word: None,
+        database_report: None,
     };
     Write { report, stopped: false }
 }

@@ -1,7 +1,7 @@
 //! What was told while the database was down is entered once, and told no second time.
 
 use komainu::store::incidents::{self, IncidentFilter};
-use komainu::store::spool::{self, Outage, Told};
+use komainu::store::spool::{self, BlackoutDelivery, Outage};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Wall;
@@ -30,8 +30,8 @@ fn routing() -> Routing {
     Routing { channels: vec!["mail".to_owned(), "ops".to_owned()], routes: vec![] }
 }
 
-fn told(channel: &str, notice: &str) -> Told {
-    Told {
+fn told(channel: &str, notice: &str) -> BlackoutDelivery {
+    BlackoutDelivery {
         delivery: None,
         channel: channel.to_owned(),
         via: channel.to_owned(),
@@ -42,7 +42,7 @@ fn told(channel: &str, notice: &str) -> Told {
     }
 }
 
-fn outage(told: Vec<Told>) -> Outage {
+fn outage(told: Vec<BlackoutDelivery>) -> Outage {
     let summary = "the database takes no writes; 3 of 3 watchdogs see it".to_owned();
     Outage { began_at: Wall(komainu::clock::wall().0 - 40_000), summary, votes: (3, 3), told }
 }
@@ -154,13 +154,13 @@ async fn an_outage_of_which_nobody_could_be_told_is_entered_once_and_told_by_its
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident").await, 1);
 }
 
-fn told_to_ops() -> Told {
+fn told_to_ops() -> BlackoutDelivery {
     told("ops", "n1")
 }
 
 async fn what_may_have_been_told_is_told_again_under_its_id_and_marked(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
-    let unsure = Told { is_sent: false, ..told("ops", "n2") };
+    let unsure = BlackoutDelivery { is_sent: false, ..told("ops", "n2") };
     enter(&fixture, &outage(vec![told("mail", "n1"), unsure])).await;
     assert_eq!(deliveries(&mut fixture).await, ["opened mail sent n1", "opened ops waiting n2"]);
     let marked = "SELECT COUNT(*) FROM komainu_delivery WHERE may_be_repeated = 1 AND sending_at IS NOT NULL";
@@ -176,7 +176,7 @@ async fn a_message_that_waited_when_the_database_went_away_is_told_once(kind: Ki
     let waiting = spool::undelivered(&fixture.store).await.unwrap();
     let seen: Vec<_> = waiting.iter().map(|row| (row.key.as_str(), row.channel.as_str(), row.event.as_str())).collect();
     assert_eq!(seen, [("node/node1", "mail", "opened"), ("node/node1", "ops", "opened")]);
-    let line = Told { delivery: Some(waiting[1].delivery), ..told("ops", "n1") };
+    let line = BlackoutDelivery { delivery: Some(waiting[1].delivery), ..told("ops", "n1") };
     enter(&fixture, &outage(vec![told("ops", "n1"), line])).await;
     let expected = ["opened mail waiting -", "opened ops sent n1", "opened mail waiting -", "opened ops sent n1"];
     assert_eq!(deliveries(&mut fixture).await, expected);
@@ -185,7 +185,7 @@ async fn a_message_that_waited_when_the_database_went_away_is_told_once(kind: Ki
 
 async fn who_was_told_hears_that_it_is_over(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
-    let via_fallback = Told { via: "phone".to_owned(), ..told("ops", "n2") };
+    let via_fallback = BlackoutDelivery { via: "phone".to_owned(), ..told("ops", "n2") };
     enter(&fixture, &outage(vec![told("mail", "n1"), via_fallback])).await;
     resolve(&fixture).await;
     let expected =
@@ -194,13 +194,13 @@ async fn who_was_told_hears_that_it_is_over(kind: Kind) {
 }
 
 /// Who waits to be told of a lost node; `ops` is the second.
-async fn waiting_line(fixture: &Fixture) -> Told {
+async fn waiting_line(fixture: &Fixture) -> BlackoutDelivery {
     let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
     let severity = Severity::Critical;
     let alarm = Alarm { key: "node/node1".to_owned(), severity, summary: "it is gone".to_owned(), votes: (2, 3) };
     assert!(watch.raise(&alarm, &routing()).await.unwrap());
     let waiting = spool::undelivered(&fixture.store).await.unwrap();
-    Told { delivery: Some(waiting[1].delivery), ..told("ops", "n1") }
+    BlackoutDelivery { delivery: Some(waiting[1].delivery), ..told("ops", "n1") }
 }
 
 async fn what_was_told_although_it_was_held_since_is_told(kind: Kind) {
@@ -214,10 +214,11 @@ async fn what_was_told_although_it_was_held_since_is_told(kind: Kind) {
 async fn who_was_told_of_something_else_by_a_fallback_hears_of_its_end(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     let line = waiting_line(&fixture).await;
-    enter(&fixture, &outage(vec![Told { via: "phone".to_owned(), ..line.clone() }])).await;
+    enter(&fixture, &outage(vec![BlackoutDelivery { via: "phone".to_owned(), ..line.clone() }])).await;
     assert_eq!(deliveries(&mut fixture).await, ["opened mail waiting -", "opened phone sent n1"]);
     // The other watchdog that told it had only the channel's own answer missing.
-    enter(&fixture, &outage(vec![Told { via: "pager".to_owned(), notice_id: "n2".to_owned(), ..line }])).await;
+    enter(&fixture, &outage(vec![BlackoutDelivery { via: "pager".to_owned(), notice_id: "n2".to_owned(), ..line }]))
+        .await;
     assert!(deliveries(&mut fixture).await.contains(&"opened pager sent n2".to_owned()));
 }
 
@@ -236,8 +237,8 @@ async fn what_was_told_and_taken_back_since_is_told_to_be_over(kind: Kind) {
 
 async fn what_may_have_arrived_is_told_again_although_a_fallback_took_it(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
-    let unsure = Told { is_sent: false, ..told("ops", "n2") };
-    let via_fallback = Told { via: "phone".to_owned(), ..told("ops", "n3") };
+    let unsure = BlackoutDelivery { is_sent: false, ..told("ops", "n2") };
+    let via_fallback = BlackoutDelivery { via: "phone".to_owned(), ..told("ops", "n3") };
     enter(&fixture, &outage(vec![unsure, via_fallback])).await;
     let rows = deliveries(&mut fixture).await;
     assert_eq!(rows, ["opened mail waiting -", "opened ops waiting n2", "opened phone sent n3"]);
@@ -247,7 +248,7 @@ async fn a_channel_that_told_of_an_outage_that_is_over_by_then_tells_the_end(kin
     let mut fixture = Fixture::native(kind).await;
     enter(&fixture, &outage(vec![told("mail", "n1"), told("ops", "n2")])).await;
     resolve(&fixture).await;
-    enter(&fixture, &outage(vec![Told { via: "phone".to_owned(), ..told("ops", "n3") }])).await;
+    enter(&fixture, &outage(vec![BlackoutDelivery { via: "phone".to_owned(), ..told("ops", "n3") }])).await;
     let rows = deliveries(&mut fixture).await;
     assert_eq!(rows[4..], ["opened phone sent n3", "resolved phone waiting -"], "{rows:?}");
 }

@@ -44,7 +44,7 @@ const WAVE: usize = 125;
 
 /// One item of a message that arrived.
 #[derive(Clone, Debug)]
-struct Told {
+struct ArrivedItem {
     key: String,
     notice: String,
     may_be_repeated: bool,
@@ -54,14 +54,14 @@ struct Told {
 /// A vendor that knows who speaks, by the path.
 struct Vendor {
     port: u16,
-    told: Arc<Mutex<Vec<Told>>>,
+    told: Arc<Mutex<Vec<ArrivedItem>>>,
 }
 
 impl Vendor {
     async fn start(faults: Arc<Faults>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let told: Arc<Mutex<Vec<Told>>> = Arc::default();
+        let told: Arc<Mutex<Vec<ArrivedItem>>> = Arc::default();
         let book = Arc::clone(&told);
         let take = async move |Path(sender): Path<String>, body: String| {
             if faults.take(|fault| fault == Fault::VendorLosesIt).is_some() {
@@ -77,12 +77,12 @@ impl Vendor {
         Self { port, told }
     }
 
-    fn told(&self) -> Vec<Told> {
+    fn told(&self) -> Vec<ArrivedItem> {
         self.told.lock().unwrap().clone()
     }
 
-    fn keys(&self) -> BTreeMap<String, Vec<Told>> {
-        let mut keys: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+    fn keys(&self) -> BTreeMap<String, Vec<ArrivedItem>> {
+        let mut keys: BTreeMap<String, Vec<ArrivedItem>> = BTreeMap::new();
         for told in self.told() {
             keys.entry(told.key.clone()).or_default().push(told);
         }
@@ -91,10 +91,10 @@ impl Vendor {
     }
 }
 
-fn read(body: &str) -> Vec<Told> {
+fn read(body: &str) -> Vec<ArrivedItem> {
     let body: Value = serde_json::from_str(body).unwrap();
     let data = &body["data"];
-    let told = |item: &Value| Told {
+    let told = |item: &Value| ArrivedItem {
         key: item["key"].as_str().unwrap().to_owned(),
         notice: data["id"].as_str().unwrap().to_owned(),
         may_be_repeated: data["doubt"] == "may_be_repeated",

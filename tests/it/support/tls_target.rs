@@ -22,7 +22,7 @@ use tokio_rustls::server::TlsStream;
 pub(crate) struct TlsTarget {
     port: u16,
     authority: CertifiedIssuer<'static, KeyPair>,
-    shown: Arc<Shown>,
+    shown: Arc<SwappableCertificate>,
 }
 
 /// What a client needs, PEM.
@@ -38,7 +38,7 @@ impl TlsTarget {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let shown = Arc::new(Shown(Mutex::new(server_key(&authority, days))));
+        let shown = Arc::new(SwappableCertificate(Mutex::new(server_key(&authority, days))));
         let mut roots = RootCertStore::empty();
         roots.add(authority.der().clone()).unwrap();
         let provider = Arc::new(ring::default_provider());
@@ -48,7 +48,7 @@ impl TlsTarget {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_client_cert_verifier(clients)
-            .with_cert_resolver(Arc::<Shown>::clone(&shown));
+            .with_cert_resolver(Arc::<SwappableCertificate>::clone(&shown));
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = tcp.local_addr().unwrap().port();
         let listener = Listener { tcp, acceptor: TlsAcceptor::from(Arc::new(config)) };
@@ -88,9 +88,9 @@ fn server_key(authority: &CertifiedIssuer<'static, KeyPair>, days: i64) -> Arc<C
 }
 
 #[derive(Debug)]
-struct Shown(Mutex<Arc<CertifiedKey>>);
+struct SwappableCertificate(Mutex<Arc<CertifiedKey>>);
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for SwappableCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0.lock().unwrap()))
     }

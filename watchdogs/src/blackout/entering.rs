@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::words::Output;
+use super::messages::Output;
 use super::{Blackout, Note, SETTLED, SLACK, Verdict};
 use crate::time::Mono;
 
@@ -61,8 +61,8 @@ impl Blackout {
     /// A peer that answers now was well before this one was.
     fn had_a_peer_the_database(&self, now: Mono, back_since: Mono) -> bool {
         self.heard.values().any(|heard| {
-            let well = Duration::from_millis(heard.word.well_ms) + now.since(heard.at);
-            heard.at >= back_since && heard.word.failing_ms == 0 && well > now.since(back_since) + SLACK
+            let well = Duration::from_millis(heard.report.well_ms) + now.since(heard.at);
+            heard.at >= back_since && heard.report.failing_ms == 0 && well > now.since(back_since) + SLACK
         })
     }
 }

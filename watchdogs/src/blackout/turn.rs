@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::words::{DATABASE, Doubt, Line, Name, Output, Speech, Trouble};
+use super::messages::{DATABASE, Doubt, Line, OutageName, Output, Speech, Trouble};
 use super::{ALONE, Blackout, HEARD_FOR, Heard, NEXT_SPEAKER, Note, Verdict, count};
 use crate::ids::WatchdogId;
 use crate::time::Mono;
@@ -28,8 +28,8 @@ impl Blackout {
     }
 
     fn agrees(&self, now: Mono, heard: &Heard) -> bool {
-        let failing = Duration::from_millis(heard.word.failing_ms);
-        heard.word.failing_ms > 0 && failing + now.since(heard.at) >= self.limit
+        let failing = Duration::from_millis(heard.report.failing_ms);
+        heard.report.failing_ms > 0 && failing + now.since(heard.at) >= self.limit
     }
 
     pub(super) fn judge(&mut self, now: Mono) {
@@ -54,14 +54,14 @@ impl Blackout {
         let is_due = self.failing_for(now).is_some_and(|span| span >= self.limit / 2);
         if is_due && self.outage.is_none() {
             let name = format!("{}-{}", self.incarnation, self.outages);
-            self.outage = Some(Name { by: self.me.clone(), name });
+            self.outage = Some(OutageName { by: self.me.clone(), name });
         }
     }
 
     /// What most of those see whose database fails.
     pub fn trouble(&self, now: Mono) -> Trouble {
         let theirs = self.answering(now).filter(|(_, heard)| self.agrees(now, heard));
-        let seen: Vec<bool> = theirs.map(|(_, heard)| heard.word.is_blind).chain([self.is_blind(now)]).collect();
+        let seen: Vec<bool> = theirs.map(|(_, heard)| heard.report.is_blind).chain([self.is_blind(now)]).collect();
         let blind = seen.iter().filter(|is_blind| **is_blind).count();
         if 2 * blind > seen.len() { Trouble::NoVerdict } else { Trouble::NoWrites }
     }
@@ -125,8 +125,8 @@ impl Blackout {
 
     /// Who should speak before this one, in order; `None`: another one should, this one does not reach the world.
     fn before_me(&self, now: Mono) -> Option<Vec<WatchdogId>> {
-        let failing: Vec<_> = self.answering(now).filter(|(_, heard)| heard.word.failing_ms > 0).collect();
-        let reaching: Vec<_> = failing.iter().filter(|(_, heard)| heard.word.egress).copied().collect();
+        let failing: Vec<_> = self.answering(now).filter(|(_, heard)| heard.report.failing_ms > 0).collect();
+        let reaching: Vec<_> = failing.iter().filter(|(_, heard)| heard.report.egress).copied().collect();
         let candidates = match (self.reaches_world(now), reaching.is_empty()) {
             (false, false) => return None,
             (true, _) => reaching,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use komainu_watchdogs::blackout::{Blackout, Doubt, Input, Line, Output, Said, Speech, Tries, Trouble};
+use komainu_watchdogs::blackout::{Blackout, Doubt, Input, Line, Output, Speech, ToldLine, Tries, Trouble};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::outbox::attempt::Failure;
 use komainu_watchdogs::time::{Mono, Wall};
@@ -29,7 +29,7 @@ pub(crate) struct Dog {
     pub(crate) speaks_for: Duration,
     speaking: Option<(Duration, Speech)>,
     /// What survives the process.
-    spool: Vec<(Said, Duration)>,
+    spool: Vec<(ToldLine, Duration)>,
 }
 
 /// What a vendor got.
@@ -142,7 +142,7 @@ impl Dark {
         let members: BTreeSet<_> = self.dogs.keys().map(|name| WatchdogId::from(name.as_str())).collect();
         let dog = self.dog(name);
         let age = |at: &Duration| u64::try_from(now.saturating_sub(*at).as_millis()).unwrap();
-        let remembered = dog.spool.iter().map(|(said, at)| Said { age_ms: age(at), ..said.clone() }).collect();
+        let remembered = dog.spool.iter().map(|(said, at)| ToldLine { age_ms: age(at), ..said.clone() }).collect();
         let clock = dog.clock(now);
         let mut core = Blackout::new((name.into(), incarnation), Duration::from_secs(15), clock, remembered);
         core.handle(clock, Input::Members(members));
@@ -226,10 +226,10 @@ impl Dark {
         let asked = self.dog(peer.as_str());
         let is_awake = now >= asked.frozen_until;
         let clock = asked.clock(now);
-        let Some(word) = asked.core.as_ref().filter(|_| is_awake).map(|core| core.word(clock)) else { return };
+        let Some(report) = asked.core.as_ref().filter(|_| is_awake).map(|core| core.report(clock)) else { return };
         let dog = self.dog(name);
         let clock = dog.clock(now);
-        dog.core.as_mut().unwrap().handle(clock, Input::Heard(peer.clone(), word));
+        dog.core.as_mut().unwrap().handle(clock, Input::Heard(peer.clone(), report));
     }
 
     fn finish_speaking(&mut self, name: &str) {
@@ -249,7 +249,7 @@ impl Dark {
         let core = self.dogs.get_mut(name).unwrap().core.as_mut().unwrap();
         for line in speech.lines.iter().filter(|_| is_reached) {
             let (via, notice_id) = (line.channel.clone(), speech.outage.clone());
-            let said = Said { line: line.clone(), via, notice_id, vendor_ref: None, at: Wall(0), age_ms: 0 };
+            let said = ToldLine { line: line.clone(), via, notice_id, vendor_ref: None, at: Wall(0), age_ms: 0 };
             core.handle(clock, Input::Told(said));
         }
         core.handle(clock, Input::Spoke { is_reached, given_up: BTreeSet::new() });

@@ -27,9 +27,9 @@ pub(crate) struct Dog {
     pub(crate) life: Life,
     pub(crate) inbox: Vec<Message>,
     pub(crate) timer_at: Time,
-    pub(crate) desk: Line,
+    pub(crate) rounds: Line,
     pub(crate) side: Line,
-    pub(crate) chair: Line,
+    pub(crate) leader_lock: Line,
     pub(crate) is_stopping: bool,
     pub(crate) born_at: Time,
     pub(crate) in_use_since: Option<Time>,
@@ -240,24 +240,24 @@ impl World {
     fn perform(&mut self, dog: usize, output: Output) {
         let who = Who::Dog(dog);
         match output {
-            Output::ReadRound => self.order(who, LineKind::Desk, Order::ReadRound),
+            Output::ReadRound => self.order(who, LineKind::Rounds, Order::ReadRound),
             Output::Errand(errand) => self.order(who, LineKind::Side, Order::Errand(errand, BTreeMap::new())),
             Output::ReadProgress(looks) => {
                 let spans = looks.into_iter().filter_map(|(node, look)| Some((node, look.within?))).collect();
                 self.order(who, LineKind::Side, Order::Errand(Errand::Progress, spans));
             }
-            Output::Write(write) => self.order(who, LineKind::Desk, Order::Write(write)),
+            Output::Write(write) => self.order(who, LineKind::Rounds, Order::Write(write)),
             Output::Raise(alarm) => self.order(who, LineKind::Side, Order::Raise(Box::new(alarm))),
             Output::Resolve { key, last_bad_at } => {
                 self.order(who, LineKind::Side, Order::Resolve { key, last_bad_at });
             }
-            Output::Leadership(act) => self.order(who, LineKind::Chair, Order::Act(act)),
+            Output::Leadership(act) => self.order(who, LineKind::LeaderLock, Order::Act(act)),
             Output::Commit(decision) => {
                 let had_read = std::mem::replace(&mut self.dogs[dog].has_read, false);
                 self.counts.queued_chunks += u64::from(!had_read && !decision.moves.is_empty());
-                self.order(who, LineKind::Chair, Order::Commit(decision));
+                self.order(who, LineKind::LeaderLock, Order::Commit(decision));
             }
-            Output::ReadShard => self.order(who, LineKind::Chair, Order::ReadShard),
+            Output::ReadShard => self.order(who, LineKind::LeaderLock, Order::ReadShard),
             Output::Probe(target) => self.probe(dog, target),
             Output::Hint(nodes) => {
                 for node in nodes {

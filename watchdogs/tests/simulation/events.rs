@@ -27,10 +27,10 @@ pub(crate) enum Who {
 /// A database connection of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LineKind {
-    Desk,
+    Rounds,
     /// A watchdog's connection for everything that no lease hangs on.
     Side,
-    Chair,
+    LeaderLock,
     Tenure,
     /// A node's second connection, for the assignments alone.
     Rows,

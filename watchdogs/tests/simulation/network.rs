@@ -156,8 +156,8 @@ impl What {
 /// How long a sender waits for an answer.
 pub(crate) fn limit(line: LineKind) -> Time {
     match line {
-        LineKind::Desk | LineKind::Side => 4 * SEC,
-        LineKind::Chair | LineKind::Tenure => 3 * SEC,
+        LineKind::Rounds | LineKind::Side => 4 * SEC,
+        LineKind::LeaderLock | LineKind::Tenure => 3 * SEC,
         LineKind::Rows => 20 * SEC,
     }
 }
@@ -177,11 +177,11 @@ impl World {
 
     pub(crate) fn line(&mut self, who: Who, line: LineKind) -> &mut Line {
         match (who, line) {
-            (Who::Dog(dog), LineKind::Chair) => &mut self.dogs[dog].chair,
+            (Who::Dog(dog), LineKind::LeaderLock) => &mut self.dogs[dog].leader_lock,
             (Who::Dog(dog), LineKind::Side) => &mut self.dogs[dog].side,
-            (Who::Dog(dog), LineKind::Desk | LineKind::Tenure | LineKind::Rows) => &mut self.dogs[dog].desk,
+            (Who::Dog(dog), LineKind::Rounds | LineKind::Tenure | LineKind::Rows) => &mut self.dogs[dog].rounds,
             (Who::Node(node), LineKind::Rows) => &mut self.nodes[node].rows,
-            (Who::Node(node), LineKind::Desk | LineKind::Side | LineKind::Chair | LineKind::Tenure) => {
+            (Who::Node(node), LineKind::Rounds | LineKind::Side | LineKind::LeaderLock | LineKind::Tenure) => {
                 &mut self.nodes[node].line
             }
         }
@@ -303,7 +303,7 @@ impl World {
         let line = self.line(who, kind);
         line.is_connected = false;
         let connection = line.connection;
-        if let (Who::Dog(dog), LineKind::Chair) = (who, kind) {
+        if let (Who::Dog(dog), LineKind::LeaderLock) = (who, kind) {
             let wait = if self.rng.per_mille(600) { self.rng.below(20 * MS) } else { self.rng.below(10 * SEC) };
             if self.server.lock == Some((dog, connection)) {
                 self.schedule(self.now + wait, Event::FreeLock { dog, connection });

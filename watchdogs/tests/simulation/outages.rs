@@ -13,7 +13,7 @@ impl World {
     pub(crate) fn lose_lock(&mut self) {
         self.blows.leader_at = self.now;
         if let Some((dog, _)) = self.server.lock.take() {
-            self.dogs[dog].chair.is_closed_by_server = true;
+            self.dogs[dog].leader_lock.is_closed_by_server = true;
         }
     }
 

@@ -38,9 +38,9 @@ impl World {
             life: Life::Running,
             inbox: Vec::new(),
             timer_at: Time::MAX,
-            desk: Line::default(),
+            rounds: Line::default(),
             side: Line::default(),
-            chair: Line::default(),
+            leader_lock: Line::default(),
             is_stopping: false,
             born_at: self.now,
             in_use_since: None,
@@ -221,7 +221,7 @@ impl World {
                 let process = &mut self.dogs[dog];
                 process.life = Life::Dead;
                 process.inbox.clear();
-                let connection = process.chair.connection;
+                let connection = process.leader_lock.connection;
                 let wait = if is_noticed { 10 * MS } else { self.rng.below(10 * SEC) };
                 self.schedule(self.now + wait, Event::FreeLock { dog, connection });
             }
@@ -236,8 +236,8 @@ impl World {
 
     pub(crate) fn close_idle(&mut self, dog: usize, connection: u32) {
         let process = &mut self.dogs[dog];
-        if process.life == Life::Paused && process.chair.connection == connection {
-            process.chair.is_closed_by_server = true;
+        if process.life == Life::Paused && process.leader_lock.connection == connection {
+            process.leader_lock.is_closed_by_server = true;
             if self.server.lock == Some((dog, connection)) {
                 self.server.lock = None;
             }

@@ -107,7 +107,7 @@ impl World {
         match who {
             Who::Dog(dog) => {
                 self.dogs[dog].life = Life::Paused;
-                let connection = self.dogs[dog].chair.connection;
+                let connection = self.dogs[dog].leader_lock.connection;
                 self.schedule(self.now + 10 * SEC, Event::CloseIdle { dog, connection });
             }
             Who::Node(node) => self.nodes[node].life = Life::Paused,

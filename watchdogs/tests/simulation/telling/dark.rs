@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use komainu_watchdogs::blackout::{Blackout, DATABASE, Input, Line, Output, Said, Speech};
+use komainu_watchdogs::blackout::{Blackout, DATABASE, Input, Line, Output, Speech, ToldLine};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::outbox::Event;
@@ -36,7 +36,7 @@ pub(crate) struct Dark {
     core: Option<Blackout>,
     wanted: BTreeSet<Line>,
     remember_at: Ms,
-    speaking: Option<(Ms, Vec<Letter>)>,
+    speaking: Option<(Ms, Vec<SentLines>)>,
     /// How often each line failed.
     silent: BTreeMap<Line, u32>,
     /// What survives the process.
@@ -47,7 +47,7 @@ pub(crate) struct Dark {
 
 #[derive(Clone, Debug)]
 struct Spooled {
-    said: Said,
+    said: ToldLine,
     at: Ms,
     began_at: Ms,
     is_sent: bool,
@@ -55,7 +55,7 @@ struct Spooled {
 
 /// What one channel is told at once, and what becomes of it.
 #[derive(Clone, Debug)]
-struct Letter {
+struct SentLines {
     lines: Vec<Line>,
     via: usize,
     failure: Option<Failure>,
@@ -122,7 +122,7 @@ impl Telling {
         let members = (0..self.dogs.len()).map(name).collect();
         let dark = &mut self.dogs[dog].dark;
         let remembered = dark.spool.iter().filter(|one| one.is_sent);
-        let remembered = remembered.map(|one| Said { age_ms: now - one.at, ..one.said.clone() }).collect();
+        let remembered = remembered.map(|one| ToldLine { age_ms: now - one.at, ..one.said.clone() }).collect();
         let identity = (name(dog), Incarnation(self.dogs[dog].process));
         let dark = &mut self.dogs[dog].dark;
         dark.core = Some(Blackout::new(identity, LIMIT, clock(dog, now), remembered));
@@ -176,15 +176,15 @@ impl Telling {
         let asked = peer.as_str()[1..].parse::<usize>().unwrap();
         let is_there = self.dogs[asked].is_running(self.now);
         let core = self.dogs[asked].dark.core.as_ref().filter(|_| is_there);
-        let Some(word) = core.map(|core| core.word(clock(asked, self.now))) else { return };
-        self.wake_dark(dog, Input::Heard(peer.clone(), word));
+        let Some(report) = core.map(|core| core.report(clock(asked, self.now))) else { return };
+        self.wake_dark(dog, Input::Heard(peer.clone(), report));
     }
 
     /// Each message is on disk before it leaves.
     fn speak(&mut self, dog: usize, speech: &Speech) {
         self.counts.speeches += 1;
         let (now, began_at) = (self.now, self.now.saturating_sub(millis(speech.failing_for)));
-        let (mut letters, mut longest) = (Vec::new(), 0);
+        let (mut sent, mut longest) = (Vec::new(), 0);
         for channel in 0..self.moods.len() {
             let lines: Vec<_> =
                 speech.lines.iter().filter(|line| line.channel == channel_name(channel)).cloned().collect();
@@ -194,7 +194,7 @@ impl Telling {
             let (via, failure, takes) = self.send_dark(dog, channel, &lines);
             longest = longest.max(takes);
             for line in &lines {
-                let said = Said {
+                let said = ToldLine {
                     line: line.clone(),
                     via: channel_name(via),
                     notice_id: speech.outage.clone(),
@@ -204,10 +204,10 @@ impl Telling {
                 };
                 self.dogs[dog].dark.spool.push(Spooled { said, at: now, began_at, is_sent: false });
             }
-            letters.push(Letter { lines, via, failure });
+            sent.push(SentLines { lines, via, failure });
         }
-        self.trace(&(dog, "speaks", &letters));
-        self.dogs[dog].dark.speaking = Some((now + longest, letters));
+        self.trace(&(dog, "speaks", &sent));
+        self.dogs[dog].dark.speaking = Some((now + longest, sent));
     }
 
     /// By the channel itself, or by its fallback where it refuses, or has failed for long enough.
@@ -253,10 +253,10 @@ impl Telling {
 
     fn finish_speaking(&mut self, dog: usize) -> Vec<Input> {
         let now = self.now;
-        let Some((_, letters)) = self.dogs[dog].dark.speaking.take_if(|(at, _)| now >= *at) else { return Vec::new() };
+        let Some((_, sent)) = self.dogs[dog].dark.speaking.take_if(|(at, _)| now >= *at) else { return Vec::new() };
         let mut inputs = Vec::new();
         let (mut is_reached, mut given_up) = (false, BTreeSet::new());
-        for letter in letters {
+        for letter in sent {
             let spool = &mut self.dogs[dog].dark.spool;
             let via = channel_name(letter.via);
             let is_of = |one: &Spooled| letter.lines.contains(&one.said.line) && one.said.via == via && !one.is_sent;
@@ -282,7 +282,7 @@ impl Telling {
     }
 
     /// Told here, or elsewhere.
-    fn keep(&mut self, dog: usize, said: Said) {
+    fn keep(&mut self, dog: usize, said: ToldLine) {
         let (now, spool) = (self.now, &mut self.dogs[dog].dark.spool);
         if !spool.iter().any(|one| one.said.line == said.line && one.is_sent) {
             let at = now.saturating_sub(said.age_ms);

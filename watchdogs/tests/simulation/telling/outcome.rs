@@ -186,7 +186,7 @@ impl Outbox {
                 let is_told = !live.is_empty() && live.iter().all(|row| row.state == State::Sent);
                 let told_at = live.iter().map(|row| row.sent_at).max().unwrap_or_default();
                 let name = channel_name(channel);
-                let told = [(name.clone(), reminder::Told::At(told_at))].into();
+                let told = [(name.clone(), reminder::LastTold::At(told_at))].into();
                 let open = reminder::Open { opened_at: self.incidents[incident].opened_at, told, spell: None };
                 let planned = Planned { channel: name, group_wait: Duration::ZERO, repeat: Some(repeat) };
                 if is_told {

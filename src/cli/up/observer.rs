@@ -68,7 +68,7 @@ pub(super) struct Monitors {
 pub(super) type Owners = BTreeMap<MonitorId, Option<NodeId>>;
 
 /// Looks, and understands nothing.
-pub(super) struct Eyes {
+pub(super) struct ClusterObserver {
     http: reqwest::Client,
     urls: Vec<String>,
     /// Where `[status] details = "key"`, strangers see too little to tell anything.
@@ -76,7 +76,7 @@ pub(super) struct Eyes {
     store: Store,
 }
 
-impl Eyes {
+impl ClusterObserver {
     pub(super) fn new(members: &[Member], prepared: &Prepared) -> anyhow::Result<Self> {
         let watchdogs = members.iter().filter(|member| member.kind == Kind::Watchdog);
         let urls = watchdogs.map(|member| format!("{}/status", member.url())).collect();

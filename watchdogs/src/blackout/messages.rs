@@ -23,7 +23,7 @@ pub struct Line {
 
 /// One thing that a channel was told.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Said {
+pub struct ToldLine {
     /// What was to go where.
     pub line: Line,
     /// The channel that carried it: the one named, or its fallback.
@@ -42,7 +42,7 @@ pub struct Said {
 
 /// An outage's name, the same on all watchdogs that heard of each other.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct Name {
+pub struct OutageName {
     /// Who gave it: the lowest id wins.
     pub by: WatchdogId,
     /// Never given twice.
@@ -51,7 +51,7 @@ pub struct Name {
 
 /// What one watchdog says about the database: a part of its report.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Word {
+pub struct DatabaseReport {
     /// How long it has taken no write, or given no verdict; 0 while it does both.
     pub failing_ms: u64,
     /// The span is exact: this process was well before. Otherwise it began with the process.
@@ -65,11 +65,11 @@ pub struct Word {
     /// It reaches the world.
     pub egress: bool,
     /// How it calls this outage.
-    pub outage: Option<Name>,
+    pub outage: Option<OutageName>,
     /// What it is telling right now.
     pub saying: Vec<Line>,
     /// What it knows to have been told.
-    pub said: Vec<Said>,
+    pub said: Vec<ToldLine>,
     /// What it sent in this outage without an answer.
     #[serde(default)]
     pub unanswered: Vec<Unanswered>,
@@ -95,14 +95,14 @@ pub enum Input {
     Written(Mono),
     /// Everything that a verdict is made of was known then.
     Judged(Mono),
-    /// A peer's word, verified.
-    Heard(WatchdogId, Word),
+    /// A peer's report, verified.
+    Heard(WatchdogId, DatabaseReport),
     /// What people ought to be told while the database is away.
     Wanted(BTreeSet<Line>),
     /// Whether this host reaches the world, as far as its canaries say.
     Egress(bool),
     /// A channel took a message.
-    Told(Said),
+    Told(ToldLine),
     /// A channel that was asked to tell this did not answer: it may have arrived.
     Unanswered(Line, String),
     /// The answer to [`Output::Speak`]: the attempt is over.
@@ -143,12 +143,12 @@ pub enum Doubt {
 /// What to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Output {
-    /// Ask this peer for its word.
+    /// Ask this peer for its report.
     Ask(WatchdogId),
     /// Tell people.
     Speak(Speech),
     /// Keep this until it is entered: it was told, here or elsewhere.
-    Keep(Said),
+    Keep(ToldLine),
     /// Keep that there is this outage, until it is entered: perhaps nobody can be told before it is over. No lines.
     Note(Speech),
     /// Others had the database all the time: forget what was noted and not told.

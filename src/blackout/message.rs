@@ -18,13 +18,13 @@ const DELIVERY: &str = "delivery/";
 
 /// One message to one channel.
 #[derive(Clone, Debug)]
-pub(super) struct Letter {
+pub(super) struct BlackoutMessage {
     pub(super) channel: String,
     pub(super) notice: Notice,
     pub(super) lines: BTreeSet<Line>,
 }
 
-impl Letter {
+impl BlackoutMessage {
     /// As this channel is told it: another one than it was for says so.
     pub(super) fn notice_for(&self, via: &str) -> Notice {
         let mut notice = self.notice.clone();
@@ -37,9 +37,9 @@ impl Letter {
     }
 }
 
-/// What all letters of one speech share.
+/// What all messages of one speech share.
 #[derive(Clone, Debug)]
-pub(super) struct Occasion<'a> {
+pub(super) struct SpeechContext<'a> {
     pub(super) cluster: &'a str,
     pub(super) runbook: &'a str,
     pub(super) undelivered: &'a [Undelivered],
@@ -114,18 +114,23 @@ fn utc(at: Wall) -> String {
     stamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// A letter for each channel.
-pub(super) fn letters(speech: &Speech, occasion: &Occasion<'_>) -> Vec<Letter> {
+/// A message for each channel.
+pub(super) fn messages(speech: &Speech, context: &SpeechContext<'_>) -> Vec<BlackoutMessage> {
     let mut by_channel: BTreeMap<&str, BTreeSet<Line>> = BTreeMap::new();
     for line in &speech.lines {
         by_channel.entry(&line.channel).or_default().insert(line.clone());
     }
-    let letter = |(channel, lines): (&str, BTreeSet<Line>)| letter(speech, occasion, channel, lines);
-    by_channel.into_iter().filter_map(letter).collect()
+    let message = |(channel, lines): (&str, BTreeSet<Line>)| message(speech, context, channel, lines);
+    by_channel.into_iter().filter_map(message).collect()
 }
 
-fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeSet<Line>) -> Option<Letter> {
-    let mut items: Vec<Item> = lines.iter().filter_map(|line| item(speech, occasion, line)).collect();
+fn message(
+    speech: &Speech,
+    context: &SpeechContext<'_>,
+    channel: &str,
+    lines: BTreeSet<Line>,
+) -> Option<BlackoutMessage> {
+    let mut items: Vec<Item> = lines.iter().filter_map(|line| item(speech, context, line)).collect();
     // The sort is stable: the database comes first, then the worst, and last what is over.
     items.sort_by_key(|item| {
         (item.key != spool::KEY, item.event == EventKind::Resolved, std::cmp::Reverse(item.severity))
@@ -137,7 +142,7 @@ fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeS
     };
     let notice = Notice {
         id: id(&speech.outage, channel, &lines),
-        cluster: occasion.cluster.to_owned(),
+        cluster: context.cluster.to_owned(),
         is_digest: items.len() > DIGEST_ABOVE,
         items,
         doubt: Some(doubt),
@@ -145,7 +150,7 @@ fn letter(speech: &Speech, occasion: &Occasion<'_>, channel: &str, lines: BTreeS
         threads: BTreeMap::new(),
         told_to: Vec::new(),
     };
-    (!notice.items.is_empty()).then(|| Letter { channel: channel.to_owned(), notice, lines })
+    (!notice.items.is_empty()).then(|| BlackoutMessage { channel: channel.to_owned(), notice, lines })
 }
 
 /// The same for whoever tells the same of the same outage.
@@ -158,8 +163,8 @@ fn id(outage: &str, channel: &str, lines: &BTreeSet<Line>) -> String {
     hex::encode(hash.finalize()).get(..32).unwrap_or_default().to_owned()
 }
 
-fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
-    let runbook_url = |kind: &str| format!("{}#{kind}", occasion.runbook);
+fn item(speech: &Speech, context: &SpeechContext<'_>, line: &Line) -> Option<Item> {
+    let runbook_url = |kind: &str| format!("{}#{kind}", context.runbook);
     let Some(delivery) = delivery_of(line) else {
         return Some(Item {
             incident_id: format!("outage-{}", speech.outage),
@@ -168,15 +173,15 @@ fn item(speech: &Speech, occasion: &Occasion<'_>, line: &Line) -> Option<Item> {
             name: None,
             severity: Severity::Critical,
             summary: summary(speech.trouble, speech.votes),
-            opened_at_ms: occasion.began_at.0,
-            at_ms: occasion.now.0,
+            opened_at_ms: context.began_at.0,
+            at_ms: context.now.0,
             votes: speech.votes,
             done: vec![done(speech.trouble).to_owned()],
             runbook_url: runbook_url(spool::KEY),
             instead_of: None,
         });
     };
-    let row = occasion.undelivered.iter().find(|row| row.delivery == delivery)?;
+    let row = context.undelivered.iter().find(|row| row.delivery == delivery)?;
     let kind = row.key.split('/').next().unwrap_or(&row.key);
     Some(Item {
         incident_id: row.incident.to_string(),
@@ -227,11 +232,11 @@ mod tests {
         }
     }
 
-    fn spoken(undelivered: &[Undelivered]) -> Vec<Letter> {
+    fn spoken(undelivered: &[Undelivered]) -> Vec<BlackoutMessage> {
         spoken_of(Trouble::NoWrites, undelivered)
     }
 
-    fn spoken_of(trouble: Trouble, undelivered: &[Undelivered]) -> Vec<Letter> {
+    fn spoken_of(trouble: Trouble, undelivered: &[Undelivered]) -> Vec<BlackoutMessage> {
         let channels = ["mail", "ops"].map(str::to_owned).to_vec();
         let lines = wanted(&Routing { channels, routes: vec![] }, undelivered);
         let speech = Speech {
@@ -243,31 +248,31 @@ mod tests {
             failing_for: Duration::from_secs(15),
         };
         let (cluster, runbook) = ("prod", "http://w1:8900/runbook");
-        letters(&speech, &Occasion { cluster, runbook, undelivered, began_at: Wall(1_000), now: Wall(16_000) })
+        messages(&speech, &SpeechContext { cluster, runbook, undelivered, began_at: Wall(1_000), now: Wall(16_000) })
     }
 
     #[test]
     fn each_channel_gets_one_message_with_everything_that_waited_for_it() {
-        let letters = spoken(&[row(7, "node/node1", "ops"), row(8, "node/node2", "gone")]);
-        let seen: Vec<_> = letters
+        let messages = spoken(&[row(7, "node/node1", "ops"), row(8, "node/node2", "gone")]);
+        let seen: Vec<_> = messages
             .iter()
-            .map(|letter| {
-                let keys: Vec<_> = letter.notice.items.iter().map(|item| item.key.as_str()).collect();
-                (letter.channel.as_str(), keys)
+            .map(|message| {
+                let keys: Vec<_> = message.notice.items.iter().map(|item| item.key.as_str()).collect();
+                (message.channel.as_str(), keys)
             })
             .collect();
         assert_eq!(seen, [("mail", vec!["database"]), ("ops", vec!["database", "node/node1"])]);
-        let item = &letters[0].notice.items[0];
+        let item = &messages[0].notice.items[0];
         assert_eq!(item.summary, "the database takes no writes; 2 of 3 watchdogs see it");
         assert_eq!(item.runbook_url, "http://w1:8900/runbook#database");
         assert_eq!((item.opened_at_ms, item.at_ms), (1_000, 16_000));
-        assert_eq!(letters[0].notice.doubt, Some(komainu_notifiers::Doubt::DatabaseUnreachable));
+        assert_eq!(messages[0].notice.doubt, Some(komainu_notifiers::Doubt::DatabaseUnreachable));
     }
 
     #[test]
     fn a_database_that_answers_is_not_called_unreachable() {
-        let letters = spoken_of(Trouble::NoVerdict, &[]);
-        let notice = &letters[0].notice;
+        let messages = spoken_of(Trouble::NoVerdict, &[]);
+        let notice = &messages[0].notice;
         let text = "the database answers, but nobody can judge what is up and what is down; 2 of 3 watchdogs see it";
         assert_eq!(notice.items[0].summary, text);
         assert_eq!(notice.doubt, Some(komainu_notifiers::Doubt::MayBeRepeated));
@@ -288,8 +293,8 @@ mod tests {
         assert_eq!(same("database"), Some(line("database", "mail")));
         assert_eq!(same("delivery/1"), Some(line("delivery/2", "mail")));
         assert_eq!(same_for(&line("delivery/3", "mail"), "ops", &known), None);
-        let letter = &spoken(&[])[0];
-        let told_by = |via: &str| letter.notice_for(via).items[0].instead_of.clone();
+        let message = &spoken(&[])[0];
+        let told_by = |via: &str| message.notice_for(via).items[0].instead_of.clone();
         assert_eq!((told_by("mail"), told_by("ops")), (None, Some("mail".to_owned())));
     }
 
@@ -305,8 +310,8 @@ mod tests {
     #[test]
     fn more_than_ten_are_a_digest() {
         let waiting: Vec<_> = (1..=11).map(|delivery| row(delivery, "node/node1", "ops")).collect();
-        let letters = spoken(&waiting);
-        assert_eq!((letters[0].notice.is_digest, letters[1].notice.is_digest), (false, true));
-        assert_eq!(letters[1].notice.items[0].key, "database");
+        let messages = spoken(&waiting);
+        assert_eq!((messages[0].notice.is_digest, messages[1].notice.is_digest), (false, true));
+        assert_eq!(messages[1].notice.items[0].key, "database");
     }
 }

@@ -7,7 +7,7 @@ use komainu_watchdogs::heartbeat::limits::Gap;
 use komainu_watchdogs::heartbeat::outage_since;
 use komainu_watchdogs::time::{Mono, Wall};
 
-use super::Known;
+use super::CachedHeartbeat;
 use super::columns::{self, DEFINITION, VITALS};
 use super::outage::{self, Gaps, NEWEST_GAP};
 use crate::clock;
@@ -19,7 +19,7 @@ use crate::store::value::values;
 const ACT: &str = "read the heartbeats";
 
 /// The connection.
-pub struct PictureConnection {
+pub struct CacheReader {
     session: Session,
     gaps: Gaps,
 }
@@ -40,7 +40,7 @@ pub struct Glance {
     /// How many heartbeats there are.
     pub count: u64,
     /// All of them, or those that changed.
-    pub rows: Vec<Known>,
+    pub rows: Vec<CachedHeartbeat>,
 }
 
 impl Glance {
@@ -50,7 +50,7 @@ impl Glance {
     }
 }
 
-impl PictureConnection {
+impl CacheReader {
     /// Connects; it never reconnects by itself.
     pub async fn connect(store: &Store) -> Result<Self, StoreError> {
         Ok(Self { session: super::connect(store).await?, gaps: Gaps::default() })

@@ -11,20 +11,20 @@ use komainu_watchdogs::heartbeat::limits::Gap;
 use komainu_watchdogs::heartbeat::{OUTAGE_AFTER, State};
 use komainu_watchdogs::time::{Mono, Wall};
 
-use super::refresher::Bell;
-use crate::store::heartbeats::{Glance, Known};
+use super::refresher::WakeSignal;
+use crate::store::heartbeats::{CachedHeartbeat, Glance};
 
-/// An accepted push shows everywhere within 1 s; a picture older than this may miss one.
+/// An accepted push shows everywhere within 1 s; a cache older than this may miss one.
 const VOUCHED_FOR: Duration = Duration::from_millis(1_500);
 
 /// A reading of a far database takes long, and so does the next: what is vouched for is older there, by no more than this.
 const MOST_OF_A_WAY: Duration = Duration::from_millis(1_500);
 
-/// The picture; cheap to clone.
+/// All heartbeats as this watchdog knows them; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Picture {
+pub(super) struct HeartbeatCache {
     content: Arc<RwLock<Content>>,
-    changed: Bell,
+    changed: WakeSignal,
 }
 
 #[derive(Default)]
@@ -36,7 +36,7 @@ struct Content {
 }
 
 struct Entry {
-    known: Arc<Known>,
+    known: Arc<CachedHeartbeat>,
     learned_at: Mono,
 }
 
@@ -75,14 +75,14 @@ pub enum Vouched {
     NoSuch,
 }
 
-impl Picture {
-    /// `changed` rings when there may be something to settle.
-    pub(super) fn new(changed: Bell) -> Self {
+impl HeartbeatCache {
+    /// `changed` is woken when there may be something to settle.
+    pub(super) fn new(changed: WakeSignal) -> Self {
         Self { content: Arc::default(), changed }
     }
 
     /// One heartbeat, however old the knowledge.
-    pub(super) fn find(&self, name: &str) -> Option<Arc<Known>> {
+    pub(super) fn find(&self, name: &str) -> Option<Arc<CachedHeartbeat>> {
         self.content.read().unwrap_or_else(PoisonError::into_inner).rows.get(name).map(|entry| Arc::clone(&entry.known))
     }
 
@@ -156,13 +156,13 @@ impl Picture {
     }
 
     /// What was accepted here.
-    pub(super) fn learn(&self, known: Vec<Known>, learned_at: Mono) {
+    pub(super) fn learn(&self, known: Vec<CachedHeartbeat>, learned_at: Mono) {
         let mut content = self.content.write().unwrap_or_else(PoisonError::into_inner);
         for known in known {
             content.put(known, learned_at);
         }
         drop(content);
-        self.changed.ring();
+        self.changed.send();
     }
 
     /// What was read: everything, or what changed.
@@ -185,7 +185,7 @@ impl Picture {
         }
         content.read = Some(read);
         drop(content);
-        self.changed.ring();
+        self.changed.send();
     }
 }
 
@@ -202,7 +202,7 @@ impl Content {
         }
     }
 
-    fn put(&mut self, mut known: Known, learned_at: Mono) {
+    fn put(&mut self, mut known: CachedHeartbeat, learned_at: Mono) {
         known.count(&self.gaps);
         let is_newer = |present: &Entry| present.known.vitals.changed_at > known.vitals.changed_at;
         if self.rows.get(&known.definition.name).is_some_and(is_newer) {

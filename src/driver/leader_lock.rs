@@ -1,4 +1,4 @@
-//! The chair: the connection that holds the advisory lock, one order at a time.
+//! The connection that holds the advisory lock, one order at a time.
 //!
 //! Renewals and decisions share it, as the design demands: who cannot renew cannot decide. Its time limits are those of
 //! [`Leadership`]; a decision gets a little more, because it may hold 5,000 moves.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 const DETAIL: usize = 200;
 
 #[derive(Serialize, Deserialize)]
-struct Word {
+struct StoredObservation {
     kind: String,
     target: String,
     vote: String,
@@ -26,7 +26,7 @@ pub(super) fn of_report(report: &Report) -> String {
     serde_json::to_string(&words).expect("words and numbers have a JSON form")
 }
 
-fn word(seen: &Observation) -> Word {
+fn word(seen: &Observation) -> StoredObservation {
     let (kind, target) = match &seen.target {
         Target::Node(node) => ("node", node.to_string()),
         Target::Watchdog(watchdog) => ("watchdog", watchdog.to_string()),
@@ -37,7 +37,7 @@ fn word(seen: &Observation) -> Word {
         Vote::Up => "up",
         Vote::Down => "down",
     };
-    Word {
+    StoredObservation {
         kind: kind.to_owned(),
         target,
         vote: vote.to_owned(),
@@ -48,8 +48,8 @@ fn word(seen: &Observation) -> Word {
 
 /// What stands in a row. Whatever is none of ours says nothing.
 pub(super) fn of_row(row: &WatchdogRow, text: &str) -> Vec<ObservationRow> {
-    let words: Vec<Word> = serde_json::from_str(text).unwrap_or_default();
-    let observation = |word: Word| {
+    let words: Vec<StoredObservation> = serde_json::from_str(text).unwrap_or_default();
+    let observation = |word: StoredObservation| {
         Some(ObservationRow {
             watchdog: row.watchdog.clone(),
             incarnation: row.incarnation,
@@ -61,7 +61,7 @@ pub(super) fn of_row(row: &WatchdogRow, text: &str) -> Vec<ObservationRow> {
 }
 
 /// A kind of target that a newer komainu writes is not ours to judge.
-fn seen(word: Word) -> Option<Observation> {
+fn seen(word: StoredObservation) -> Option<Observation> {
     let target = match word.kind.as_str() {
         "node" => Target::Node(word.target.into()),
         "watchdog" => Target::Watchdog(word.target.into()),

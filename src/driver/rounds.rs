@@ -1,4 +1,4 @@
-//! The desk: the connection that leases are watched on, one order at a time, and nothing else.
+//! The connection of the rounds, on which leases are watched: one order at a time, and nothing else.
 //!
 //! A connection that failed once is thrown away; the order is answered with the error, and the next one connects anew.
 //! Nothing is tried twice here: the core orders again when its time comes.
@@ -29,7 +29,7 @@ pub(super) enum Order {
     Write(Box<Write>),
 }
 
-struct Desk {
+struct RoundsConnection {
     store: Store,
     identity: WatchdogIdentity,
     watch: Option<Watch>,
@@ -43,14 +43,14 @@ pub(super) async fn run(
     mut orders: mpsc::UnboundedReceiver<Order>,
     events: mpsc::UnboundedSender<Event>,
 ) {
-    let mut desk = Desk { store, identity, watch: None, in_use_since: None };
+    let mut rounds = RoundsConnection { store, identity, watch: None, in_use_since: None };
     while let Some(order) = orders.recv().await {
         // Nobody listens any more while the process stops.
-        let _ = events.send(desk.perform(order).await);
+        let _ = events.send(rounds.perform(order).await);
     }
 }
 
-impl Desk {
+impl RoundsConnection {
     async fn perform(&mut self, order: Order) -> Event {
         match order {
             Order::Read => {

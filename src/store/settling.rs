@@ -20,7 +20,7 @@ use super::session::{Session, Sql};
 
 /// Monitors looked at together; what is to be opened and resolved of them is one transaction, some ten milliseconds of
 /// locks.
-const TOGETHER: usize = 250;
+pub(super) const TOGETHER: usize = 250;
 
 /// Everything that decides about one kind of incident of some monitors, read at one moment.
 pub(super) trait Settling: Sized {
@@ -162,7 +162,7 @@ pub(super) async fn settle_on<S: Settling>(
 }
 
 /// Of these monitors the incidents that are open.
-async fn open_incidents<S: Settling>(
+pub(super) async fn open_incidents<S: Settling>(
     session: &mut Session,
     monitors: &[MonitorId],
 ) -> Result<BTreeMap<MonitorId, OpenIncident>, StoreError> {

@@ -24,6 +24,9 @@ pub(super) struct DeedView {
     who: String,
     what: String,
     subject: String,
+    /// From where it was asked for; `null`: by the cluster itself, or on the database directly.
+    #[schema(required)]
+    address: Option<String>,
     /// As it was; `null`: it was not.
     #[schema(required)]
     before: Option<Value>,
@@ -41,6 +44,7 @@ impl From<AuditRow> for DeedView {
             who: row.deed.who,
             what: row.deed.what,
             subject: row.deed.subject,
+            address: row.address,
             before: parsed(row.deed.before),
             after: parsed(row.deed.after),
         }
@@ -52,7 +56,8 @@ impl From<AuditRow> for DeedView {
     params(PageParams,
         ("who" = Option<String>, Query, max_length = 200, description = "`key/ops`, `cli/ada`, `w1/epoch 7`"),
         ("what" = Option<String>, Query, max_length = 100, description = "`monitor.move`, `node.drain`, `decision` …"),
-        ("subject" = Option<String>, Query, max_length = 400, description = "`monitor/7`, `node1`, `routing` …")),
+        ("subject" = Option<String>, Query, max_length = 400, description = "`monitor/7`, `node1`, `routing` …"),
+        ("address" = Option<String>, Query, max_length = 64, description = "`192.0.2.7`")),
     responses((status = 200, description = "A page of the trail", body = Items<DeedView>)))]
 pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Items<DeedView>>, ApiError> {
     let mut fields = Fields::of_query(query.as_deref());
@@ -61,6 +66,7 @@ pub(super) async fn list(_: Admin, context: Ctx, RawQuery(query): RawQuery) -> R
         who: fields.text("who", 200),
         what: fields.text("what", 100),
         subject: fields.text("subject", 400),
+        address: fields.text("address", 64),
     };
     fields.finish()?;
     let page = audit::list(&context.reads, &filter, cut.cursor.as_deref(), cut.limit).await?;
@@ -81,8 +87,15 @@ mod tests {
             (&trail["items"][0]["what"], &trail["items"][0]["who"]),
             (&"cluster.freeze".into(), &"key/admin".into())
         );
+        assert_eq!(trail["items"][0]["address"], "192.0.2.7", "the caller's");
         assert_eq!(surface.send("POST", "/api/v1/cluster/thaw", Some(&admin), "").await.code, 200);
-        for (query, left) in [("what=cluster.thaw", 1), ("subject=cluster&who=key/admin", 2), ("who=key/nobody", 0)] {
+        for (query, left) in [
+            ("what=cluster.thaw", 1),
+            ("subject=cluster&who=key/admin", 2),
+            ("who=key/nobody", 0),
+            ("address=192.0.2.7", 2),
+            ("address=192.0.2.8", 0),
+        ] {
             let path = format!("/api/v1/audit?{query}");
             let trail = surface.send("GET", &path, Some(&admin), "").await.json();
             assert_eq!(trail["items"].as_array().unwrap().len(), left, "{query}");

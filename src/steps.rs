@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use komainu_watchdogs::steps::{Step, Steps};
 use komainu_watchdogs::time::Mono;
+use komainu_watchdogs::upkeep::Chore;
 
+use crate::chores::Chores;
 use crate::clock;
 use crate::store::{Store, StoreError, ahead};
 
@@ -21,20 +23,12 @@ const AFTERWARDS: Duration = Duration::from_secs(10);
 const NOW_AND_THEN: Duration = Duration::from_secs(600);
 
 /// Works until it is dropped.
-pub async fn run(store: Store) {
+pub async fn run(store: Store, chores: Chores) {
     let mut steps = Steps::default();
     // When it is to be put right next.
     let mut due_at = Mono::default();
-    let mut is_failing = false;
     loop {
-        match look(&store, &mut steps, &mut due_at).await {
-            Ok(()) => is_failing = false,
-            Err(error) if is_failing => tracing::debug!(%error, "cannot watch the database's clock"),
-            Err(error) => {
-                is_failing = true;
-                tracing::warn!(%error, "cannot watch the database's clock");
-            }
-        }
+        chores.note(Chore::Ahead, &look(&store, &mut steps, &mut due_at).await);
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::upkeep::Chore;
 
+use crate::chores::Chores;
 use crate::store::{Store, StoreError, certificates};
 
 /// Between two parts.
@@ -15,18 +17,12 @@ const LOOK: Duration = Duration::from_secs(5);
 const PART: u32 = 250;
 
 /// Watches until it is dropped: what was not committed by then is found by the others.
-pub async fn run(store: Store, routing: Arc<Routing>) {
+pub async fn run(store: Store, routing: Arc<Routing>, chores: Chores) {
     let mut reached = (MonitorId(0), String::new());
-    let mut is_failing = false;
     loop {
-        match look(&store, &routing, &reached).await {
-            Ok(next) => (reached, is_failing) = (next, false),
-            Err(error) if is_failing => tracing::debug!(%error, "cannot look at certificates"),
-            Err(error) => {
-                is_failing = true;
-                tracing::warn!(%error, "cannot look at certificates");
-            }
-        }
+        let looked = look(&store, &routing, &reached).await;
+        chores.note(Chore::Certificates, &looked);
+        reached = looked.unwrap_or(reached);
         tokio::time::sleep(LOOK).await;
     }
 }

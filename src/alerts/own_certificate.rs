@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::upkeep::Chore;
 
+use crate::chores::Chores;
 use crate::clock;
 use crate::store::{Store, certificates};
 use crate::tls::Credentials;
@@ -14,14 +16,18 @@ use crate::tls::Credentials;
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Looks until it is dropped.
-pub async fn run(store: Store, routing: Arc<Routing>, (watchdog, credentials): (WatchdogId, Arc<Credentials>)) {
+pub async fn run(
+    store: Store,
+    routing: Arc<Routing>,
+    chores: Chores,
+    (watchdog, credentials): (WatchdogId, Arc<Credentials>),
+) {
     loop {
         let ending = credentials.ends_at().filter(|_| credentials.ends_soon(clock::wall()).is_some());
-        match certificates::settle_own(&store, &watchdog, (ending, clock::wall()), &routing).await {
-            Ok(false) => {}
-            Ok(true) => tracing::warn!("what is told of the own certificate changed"),
-            // The other looks at incidents say aloud that the database fails.
-            Err(error) => tracing::debug!(%error, "cannot tell of the own certificate"),
+        let told = certificates::settle_own(&store, &watchdog, (ending, clock::wall()), &routing).await;
+        chores.note(Chore::OwnCertificate, &told);
+        if let Ok(true) = told {
+            tracing::warn!("what is told of the own certificate changed");
         }
         tokio::time::sleep(LOOK).await;
     }

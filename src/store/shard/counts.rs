@@ -13,7 +13,9 @@ use komainu_watchdogs::facts::ShardGroup;
 use komainu_watchdogs::ids::{MonitorId, Stamp, WatchdogId};
 
 use super::{AFFINITY_WITHIN, TAG, group};
+use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
+use crate::store::only_kuma;
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Row, values};
 use crate::store::watch::stamp;
@@ -41,6 +43,8 @@ pub(crate) struct Counts {
     /// By rising key; the first begins at 0, the last has no end. Never empty after a read.
     ranges: Vec<Range>,
     next: usize,
+    /// Monitors that only a stock Kuma can run; mostly there are none.
+    only_kuma: BTreeSet<i64>,
 }
 
 /// A range of monitors, by their keys.
@@ -66,7 +70,8 @@ impl Counts {
         if !head.goes_on {
             self.ranges = cut(session, 0).await?;
         }
-        let due = self.due(session, &head, me).await?;
+        let mut due = self.due(session, &head, me).await?;
+        due.extend(self.note_only_kuma(session, &head).await?);
         self.count(session, due).await?;
         self.stamp = Some(head.stamp);
         self.newest = head.newest;
@@ -103,6 +108,14 @@ impl Counts {
         Ok(due)
     }
 
+    /// Ranges that hold a monitor of which it is so now and was not, or was and is not any more.
+    async fn note_only_kuma(&mut self, session: &mut Session, head: &Head) -> Result<Vec<usize>, StoreError> {
+        let now = if head.has_only_kuma { only_kuma::read(session).await? } else { BTreeSet::new() };
+        let changed = self.only_kuma.symmetric_difference(&now).map(|id| self.range_of(*id)).collect();
+        self.only_kuma = now;
+        Ok(changed)
+    }
+
     fn range_of(&self, id: i64) -> usize {
         self.ranges.partition_point(|range| range.from <= id).saturating_sub(1)
     }
@@ -113,7 +126,7 @@ impl Counts {
             let within: Vec<Within> = part.iter().filter_map(|at| self.within(*at)).collect();
             let mut counted: BTreeMap<usize, Range> =
                 within.iter().map(|one| (one.at, Range { from: one.from, ..Range::default() })).collect();
-            for row in read_counts(session, &within).await? {
+            for row in read_counts(session, &within, &self.only_kuma).await? {
                 let Some(range) = usize::try_from(row.count("part")?).ok().and_then(|at| counted.get_mut(&at)) else {
                     continue;
                 };
@@ -156,7 +169,7 @@ impl Counts {
     fn groups(&self) -> Vec<ShardGroup> {
         let mut alike: BTreeMap<_, ShardGroup> = BTreeMap::new();
         for group in self.ranges.iter().flat_map(|range| &range.groups) {
-            let place = (&group.home, &group.effective, &group.source, group.pinned, group.asked);
+            let place = (&group.home, &group.effective, &group.source, group.pinned, group.asked, group.only_kuma);
             alike
                 .entry((place, &group.kind, &group.run_on))
                 .and_modify(|all| {
@@ -189,12 +202,15 @@ struct Head {
     newest: i64,
     /// What was counted before belongs to this database's past.
     goes_on: bool,
+    /// A native node found that of some monitor.
+    has_only_kuma: bool,
 }
 
 impl Head {
     async fn read(session: &mut Session, seen: Option<Stamp>) -> Result<Self, StoreError> {
         let sql = "SELECT c.generation, c.nonce, l.watchdog_id, (SELECT COUNT(*) FROM komainu_generation g \
-             WHERE g.generation = ? AND g.nonce = ?) AS known, (SELECT MAX(id) FROM monitor) AS newest \
+             WHERE g.generation = ? AND g.nonce = ?) AS known, (SELECT MAX(id) FROM monitor) AS newest, \
+             EXISTS (SELECT 1 FROM komainu_only_kuma) AS has_only_kuma \
              FROM komainu_cluster c JOIN komainu_leader l ON l.id = c.id WHERE c.id = 1";
         let asked = seen.unwrap_or_default();
         let row = session.row(ACT, sql, values![asked.generation, asked.nonce]).await?;
@@ -203,7 +219,8 @@ impl Head {
         let is_past = seen.is_some_and(|seen| seen.generation <= stamp.generation);
         let leader = row.maybe_text("watchdog_id")?.map(WatchdogId::from);
         let newest = row.maybe_int("newest")?.unwrap_or(0);
-        Ok(Self { stamp, leader, newest, goes_on: is_past && (seen == Some(stamp) || row.flag("known")?) })
+        let goes_on = is_past && (seen == Some(stamp) || row.flag("known")?);
+        Ok(Self { stamp, leader, newest, goes_on, has_only_kuma: row.flag("has_only_kuma")? })
     }
 }
 
@@ -249,7 +266,11 @@ fn conditions(within: &[Within], id: &str) -> (String, String) {
 }
 
 /// Counts of these ranges; rows without a type count their assignments.
-async fn read_counts(session: &mut Session, within: &[Within]) -> Result<Vec<Row>, StoreError> {
+async fn read_counts(
+    session: &mut Session,
+    within: &[Within],
+    only_kuma: &BTreeSet<i64>,
+) -> Result<Vec<Row>, StoreError> {
     let (inside, part) = conditions(within, "m.id");
     let (all_inside, all_part) = conditions(within, "a.monitor_id");
     let has_affinity = has_affinity(session, within).await?;
@@ -264,15 +285,21 @@ async fn read_counts(session: &mut Session, within: &[Within]) -> Result<Vec<Row
     } else {
         ("NULL AS run_on, NULL AS tagged", "")
     };
+    let ids: Vec<i64> = only_kuma.iter().copied().collect();
+    // A bare number in GROUP BY is a column's place.
+    let is_one = format!("m.id IN ({})", id_list(&ids));
+    let (only_kuma, by_only_kuma) =
+        if ids.is_empty() { ("0", String::new()) } else { (is_one.as_str(), format!(", {is_one}")) };
     let sql = format!(
-        "SELECT {part} AS part, a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, \
+        "SELECT {part} AS part, {only_kuma} AS only_kuma, a.node_id, a.effective_node, a.source_node, \
+         a.source_incarnation, a.released_at, \
          COALESCE(a.pinned, 0) AS pinned, COALESCE(a.asked, 0) AS asked, m.type, {labels}, \
          COUNT(CASE WHEN m.active = 1 THEN 1 END) AS active, COUNT(*) AS monitors, COUNT(a.monitor_id) AS placed, \
          MIN(CASE WHEN m.active = 1 THEN m.id END) AS first \
          FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {affinity} WHERE {inside} \
          GROUP BY {part}, a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, a.pinned, \
-         a.asked, m.type{by_labels} \
-         UNION ALL SELECT {all_part}, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, 0, COUNT(*), 0, NULL \
+         a.asked, m.type{by_labels}{by_only_kuma} \
+         UNION ALL SELECT {all_part}, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, 0, COUNT(*), 0, NULL \
          FROM komainu_assignment a WHERE {all_inside} GROUP BY {all_part}"
     );
     let values = if has_affinity { values![TAG] } else { vec![] };

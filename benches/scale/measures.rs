@@ -6,6 +6,7 @@ use komainu::clock;
 use komainu::store::Store;
 use komainu::store::hands::{self, Goal, HandMove, Selection};
 use komainu_watchdogs::ids::MonitorId;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::crowd::Crowd;
 
@@ -73,24 +74,42 @@ pub(crate) async fn mass_outage(crowd: &Crowd) {
 
 /// A node is lost while hands move monitors of others.
 pub(crate) async fn failover_under_hands(crowd: &mut Crowd) {
-    eprintln!("a node of {} monitors is lost", crowd.share);
     let first = i64::try_from(crowd.share * 2 + 1).unwrap();
-    let hands = tokio::spawn(hands_at_work(crowd.cluster.store.clone(), first));
+    let hands = AbortOnDropHandle::new(tokio::spawn(hands_at_work(crowd.cluster.store.clone(), first)));
     tokio::time::sleep(Duration::from_secs(3)).await;
+    failover(crowd, "node1", "under 10 hands a second").await;
+    drop(hands);
+}
+
+/// All that went down is back in one second, and a node is lost in the same.
+pub(crate) async fn failover_while_many_are_told(crowd: &mut Crowd) {
+    let back = crowd.share * 5 / 2;
+    eprintln!("{back} monitors are back");
+    let beat = format!(
+        "INSERT INTO heartbeat (important, monitor_id, status, time, msg, duration) \
+         SELECT 1, seq, 1, UTC_TIMESTAMP(3), 'back', 60 FROM seq_1_to_{back}"
+    );
+    crowd.cluster.database.execute(&beat).await;
+    failover(crowd, "node2", &format!("while {back} are told to be back")).await;
+}
+
+/// The node that comes first is lost; `when`: what happens meanwhile.
+async fn failover(crowd: &mut Crowd, node: &str, when: &str) {
+    let is_lost = format!("SELECT COUNT(*) FROM node WHERE node_id = '{node}' AND status IN ('offline', 'stalled')");
+    let left = format!("SELECT COUNT(*) FROM komainu_assignment WHERE effective_node = '{node}'");
+    let monitors = crowd.count(&left).await;
+    eprintln!("{node} with {monitors} monitors is lost {when}");
     crowd.cluster.lose_first_node();
     let lost = clock::now();
-    let is_lost = "SELECT COUNT(*) FROM node WHERE node_id = 'node1' AND status IN ('offline', 'stalled')";
-    let left = "SELECT COUNT(*) FROM komainu_assignment WHERE effective_node = 'node1'";
     let (mut decided, mut moved) = (None, None);
     while clock::now().since(lost) < PATIENCE && moved.is_none() {
         tokio::time::sleep(LOOK).await;
-        if decided.is_none() && crowd.count(is_lost).await > 0 {
+        if decided.is_none() && crowd.count(&is_lost).await > 0 {
             decided = Some(clock::now());
         }
-        moved = (crowd.count(left).await == 0).then(clock::now);
+        moved = (crowd.count(&left).await == 0).then(clock::now);
     }
-    hands.abort();
-    let what = format!("failover of {} under 10 hands a second: from the verdict to the last", crowd.share);
+    let what = format!("failover of {monitors} {when}: from the verdict");
     let took = moved.map(|moved| moved.since(decided.unwrap_or(lost)));
     seconds(&what, took, Duration::from_secs(15));
     seconds("  from the loss", moved.map(|moved| moved.since(lost)), Duration::from_secs(60));
@@ -109,14 +128,15 @@ async fn hands_at_work(store: Store, first: i64) {
     }
 }
 
-/// What took longer than a second, since the watchdogs started.
+/// What took longer than a second, since this was asked last or the watchdogs started.
 pub(crate) async fn slow_queries(crowd: &Crowd) {
     // The bench's own are those that fill and look.
     let ours = "FROM mysql.slow_log WHERE db = 'kuma' AND sql_text NOT LIKE '%seq_1_to_%' AND sql_text NOT LIKE 'SELECT COUNT(*) FROM komainu_%'";
     let slow = crowd.count(&format!("SELECT COUNT(*) {ours}")).await;
-    line("queries of more than a second", &slow.to_string(), "0", slow == 0);
+    line("  queries of more than a second so far", &slow.to_string(), "0", slow == 0);
     let worst = format!("SELECT CAST(query_time AS CHAR), LEFT(sql_text, 160) {ours} ORDER BY query_time DESC LIMIT 5");
     for row in crowd.cluster.database.rows(&worst).await {
         eprintln!("  {} {}", row[0], row[1].replace('\n', " "));
     }
+    crowd.cluster.database.execute("TRUNCATE mysql.slow_log").await;
 }

@@ -1,29 +1,35 @@
 //! Watches the beats for monitors that go down and come back.
 //!
-//! Each second the tail of the beats is read, some seconds deep, because ids commit out of order; each change of state is
-//! looked at once. What that misses (a start, an outage, a pause, a deleted monitor) is found by two slower looks: at
-//! what is open and at all monitors, part by part. All of them end in the same question to
+//! Each second what was stored last is looked at, and what may have appeared among the beats of the last looks. Every
+//! change is settled by the watchdog whose turn it is ([`Turns`]) at once, and by each of the others a little later,
+//! unless it is settled by then. What that misses (a start, an outage, a pause, a deleted monitor) is found by two slower
+//! looks: at what is open and at all monitors, part by part. All of them end in the same question to
 //! [`crate::store::downtimes::settle`], which may be asked any number of times.
 
-use std::collections::{BTreeMap, VecDeque};
+mod window;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::telling::Part;
+use komainu_watchdogs::turns::Turns;
 
+use self::window::Window;
+use crate::store::downtimes::Change;
 use crate::store::{Store, StoreError, downtimes};
 use crate::voice::Voice;
 
 /// Between two looks at the tail.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Looks that an id may take from being given to being seen: longer than any statement may last.
-const DEPTH: usize = 10;
+/// Looks by which each further watchdog comes later than the one whose turn a change is.
+const LATER: u64 = 2;
 
 /// Every so many looks the next part is looked at of what is open, and of all monitors.
-const SLOWER: u32 = 5;
+const SLOWER: u64 = 5;
 
 /// Monitors of one part: 4,000 are gone through in twenty seconds.
 const PART: u32 = 1_000;
@@ -31,22 +37,35 @@ const PART: u32 = 1_000;
 /// What one watchdog remembers.
 #[derive(Debug, Default)]
 struct Watcher {
-    /// The largest id of each of the last looks.
-    marks: VecDeque<i64>,
-    /// The change of each monitor that was looked at.
-    seen: BTreeMap<MonitorId, i64>,
+    /// How far the beats were looked at.
+    window: Window,
+    /// Looks so far.
+    looks: u64,
+    /// Changes that are to be settled; at most one for each monitor.
+    waiting: BTreeMap<MonitorId, Waiting>,
     /// How far the look at all monitors came.
     reached: MonitorId,
     /// How far the look at what is open came.
     reached_open: String,
 }
 
-/// Watches until it is dropped: what was not committed by then is found by the others.
-pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice) {
+/// A change that is to be settled.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    change: Change,
+    /// At this look.
+    due_at: u64,
+    /// Another watchdog may have settled it.
+    is_anothers: bool,
+}
+
+/// Watches until it is dropped: what was not committed by then is found by the others. `turns`: this watchdog's place
+/// among those that live, now.
+pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice, turns: impl Fn() -> Turns + Send + Sync) {
     let mut watcher = Watcher::default();
     let mut is_failing = false;
-    for look in 0_u32.. {
-        let looked = watcher.look(&store, &routing, look % SLOWER == 0).await;
+    loop {
+        let looked = watcher.look(&store, &routing, turns()).await;
         voice.note(Part::Beats, &looked);
         match looked {
             Ok(()) => is_failing = false,
@@ -61,9 +80,12 @@ pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice) {
 }
 
 impl Watcher {
-    async fn look(&mut self, store: &Store, routing: &Routing, is_thorough: bool) -> Result<(), StoreError> {
-        let changed = self.changed(store).await?;
-        let mut monitors: Vec<_> = changed.keys().copied().collect();
+    async fn look(&mut self, store: &Store, routing: &Routing, turns: Turns) -> Result<(), StoreError> {
+        let is_thorough = self.looks.is_multiple_of(SLOWER);
+        self.looks += 1;
+        self.read_changes(store, turns).await?;
+        let due: Vec<Waiting> = self.waiting.values().filter(|waiting| waiting.due_at <= self.looks).copied().collect();
+        let mut monitors = to_settle(store, &due).await?;
         if is_thorough {
             let (down, reached) = downtimes::suspects(store, self.reached, PART).await?;
             monitors.extend(down);
@@ -77,21 +99,40 @@ impl Watcher {
         if opened + resolved > 0 {
             tracing::info!(opened, resolved, "incidents of monitors");
         }
-        self.seen.extend(changed);
+        for waiting in due {
+            self.waiting.remove(&waiting.change.monitor);
+        }
         Ok(())
     }
 
-    /// What changed since it was last looked at.
-    async fn changed(&mut self, store: &Store) -> Result<BTreeMap<MonitorId, i64>, StoreError> {
-        // The first look begins at the end: what was before is found by the look at all monitors.
-        let after = self.marks.front().copied().unwrap_or(i64::MAX);
-        let tail = downtimes::tail(store, after).await?;
-        if self.marks.len() >= DEPTH {
-            self.marks.pop_front();
+    /// Adds to what is to be settled whatever changed since it was last looked at.
+    async fn read_changes(&mut self, store: &Store, turns: Turns) -> Result<(), StoreError> {
+        let (last, marks) = downtimes::ends(store, &self.window.spans()).await?;
+        let differing = self.window.differing(&marks);
+        for span in differing.into_iter().chain(self.window.next(last)) {
+            let changes = downtimes::changes(store, span).await?;
+            for change in self.window.note(span, changes) {
+                self.wait_for(change, turns);
+            }
         }
-        self.marks.push_back(tail.last_id);
-        self.seen.retain(|monitor, _| tail.changes.contains_key(monitor));
-        let is_new = |(monitor, id): &(MonitorId, i64)| self.seen.get(monitor) != Some(id);
-        Ok(tail.changes.into_iter().filter(is_new).collect())
+        self.window.end_look();
+        Ok(())
     }
+
+    fn wait_for(&mut self, change: Change, turns: Turns) {
+        let before_me = turns.before_me(change.monitor.0);
+        let new = Waiting { change, due_at: self.looks + LATER * before_me, is_anothers: before_me > 0 };
+        // One that changes again and again is not put off for that.
+        let waiting = self.waiting.entry(change.monitor).or_insert(new);
+        waiting.change = change;
+    }
+}
+
+/// The monitors of which a change is to be settled still.
+async fn to_settle(store: &Store, due: &[Waiting]) -> Result<Vec<MonitorId>, StoreError> {
+    let (others, mine): (Vec<&Waiting>, Vec<&Waiting>) = due.iter().partition(|waiting| waiting.is_anothers);
+    let others: Vec<Change> = others.iter().map(|waiting| waiting.change).collect();
+    let mut monitors = downtimes::unsettled(store, &others).await?;
+    monitors.extend(mine.iter().map(|waiting| waiting.change.monitor));
+    Ok(monitors)
 }

@@ -1,13 +1,14 @@
 //! The courier of one channel: claims a message, sends it off, and takes the next one when it has ended.
 //!
 //! One at a time, unless a vendor takes long: then others overtake it, as long as no more than [`MOST_SLOW`] are on their
-//! way.
+//! way. While one watchdog's courier works a channel off, those of the others look at its slot alone: reading a queue of
+//! thousands seven times a second would help nobody.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::outbox::attempt::Attempt;
-use komainu_watchdogs::outbox::queue::{self, Message, Queued};
+use komainu_watchdogs::outbox::queue::{self, Message, Queued, TURN_LASTS};
 use komainu_watchdogs::telling::Part;
 use komainu_watchdogs::time::Mono;
 use tokio::sync::Notify;
@@ -30,10 +31,17 @@ const MOST_SLOW: usize = 4;
 /// A watchdog that cannot reach a vendor leaves it to the others for so long.
 const AWAY: Duration = Duration::from_secs(30);
 
+/// So often the queue is looked at though nothing may be sent: what is explained meanwhile is held, what is over cancelled.
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+
 pub(super) struct Courier {
     served: Arc<ServedChannel>,
     under_way: JoinSet<Result<End, StoreError>>,
     away_until: Mono,
+    /// When it, of all couriers of this channel, was at work last.
+    turn_at: Option<Mono>,
+    /// When it read the queue last.
+    looked_at: Option<Mono>,
 }
 
 /// Whether there may be more to do at once.
@@ -47,7 +55,7 @@ impl Courier {
     pub(super) fn new(outbox: Arc<Outbox>, name: String, outlet: Outlet) -> Self {
         let elsewhere = Elsewhere::than(&outbox, &name);
         let served = Arc::new(ServedChannel { outbox, name, outlet, elsewhere });
-        Self { served, under_way: JoinSet::new(), away_until: Mono::default() }
+        Self { served, under_way: JoinSet::new(), away_until: Mono::default(), turn_at: None, looked_at: None }
     }
 
     pub(super) async fn run(mut self, wake: Arc<Notify>, shutdown: CancellationToken) {
@@ -80,6 +88,9 @@ impl Courier {
     }
 
     async fn step(&mut self) -> Result<Step, StoreError> {
+        if !self.has_reason_to_look().await? {
+            return Ok(Step::Idle);
+        }
         let store = &self.served.outbox.store;
         let snapshot = store::snapshot(store, &self.served.name).await?;
         let plan = queue::plan(snapshot.now, &snapshot.queue, &snapshot.parents);
@@ -87,8 +98,7 @@ impl Courier {
             store::change(store, &plan).await?;
         }
         let Some(message) = plan.message else { return Ok(Step::Idle) };
-        let is_crowded = self.under_way.len() >= MOST_SLOW;
-        if is_crowded || snapshot.next_at > snapshot.now || clock::now() < self.away_until {
+        if self.is_crowded() || snapshot.next_at > snapshot.now || clock::now() < self.away_until {
             return Ok(Step::Idle);
         }
         let errand = self.errand(&message, &snapshot);
@@ -106,8 +116,36 @@ impl Courier {
             Begin::Go => {}
             Begin::Lost | Begin::Busy => return Ok(Step::Idle),
         }
+        self.turn_at = Some(clock::now());
         self.under_way.spawn(errand.run(notice));
         self.wait_a_while().await
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.under_way.len() >= MOST_SLOW
+    }
+
+    /// Whether there may be something to do in the queue, which may be long; takes the turn where something may be sent.
+    async fn has_reason_to_look(&mut self) -> Result<bool, StoreError> {
+        let (store, channel) = (&self.served.outbox.store, &self.served.name);
+        let now = clock::now();
+        let had_turn = self.turn_at.is_some_and(|turn_at| now.since(turn_at) < TURN_LASTS);
+        let slot = store::slot(store, channel).await?;
+        if slot.is_anothers_turn(had_turn) {
+            return Ok(false);
+        }
+        let may_send = !self.is_crowded() && self.away_until <= now && slot.next_at <= slot.now;
+        if may_send && !store::take_turn(store, channel, slot).await? {
+            return Ok(false);
+        }
+        let is_due = self.looked_at.is_none_or(|looked_at| now.since(looked_at) >= LOOK_ANYWAY);
+        if may_send {
+            self.turn_at = Some(now);
+        }
+        if may_send || is_due {
+            self.looked_at = Some(now);
+        }
+        Ok(may_send || is_due)
     }
 
     /// Until it has ended, or others may overtake it.
@@ -120,6 +158,7 @@ impl Courier {
     }
 
     fn take_end(&mut self, ended: Result<Result<End, StoreError>, tokio::task::JoinError>) {
+        self.turn_at = Some(clock::now());
         match ended {
             Ok(end) => match self.log(end) {
                 Some(End::Away) => self.away_until = clock::now() + AWAY,

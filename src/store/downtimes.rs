@@ -4,8 +4,11 @@
 //! that opens or resolves, with what is true there. Any watchdog does it, as often as it likes.
 
 pub(super) mod spells;
+mod tail;
 
-use std::collections::BTreeMap;
+pub use tail::{Change, Mark, Span, changes, ends};
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_watchdogs::downtime::{self, End, Facts, FoundDown, State, Verdict};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
@@ -31,31 +34,6 @@ const TOGETHER: usize = 250;
 
 /// As much of a beat's message as people are told.
 const LONGEST_MESSAGE: usize = 300;
-
-/// Where the tail of the beats ends, and which monitors changed their state in it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Tail {
-    /// The last beat's id, and the latest change of each monitor.
-    pub changes: BTreeMap<MonitorId, i64>,
-    /// The largest id there is.
-    pub last_id: i64,
-}
-
-/// The changes of state among the beats with a larger id than this one. Ids are given before they are committed: look
-/// some seconds back.
-pub async fn tail(store: &Store, after: i64) -> Result<Tail, StoreError> {
-    let act = "read the latest beats";
-    let hint = store.catalog().await?.tail_hint(store.dialect());
-    let mut lease = store.lease(act).await?;
-    let row = lease.row(act, "SELECT COALESCE(MAX(id), 0) AS last FROM heartbeat", vec![]).await?;
-    let last_id = row.map_or(Ok(0), |row| row.int("last"))?;
-    let sql = format!(
-        "SELECT monitor_id, MAX(id) AS id FROM heartbeat{hint} WHERE id > ? AND important = 1 GROUP BY monitor_id"
-    );
-    let rows = lease.rows(act, sql, values![after]).await?;
-    let changes = rows.iter().map(|row| Ok((MonitorId(row.int("monitor_id")?), row.int("id")?)));
-    Ok(Tail { changes: changes.collect::<Result<_, StoreError>>()?, last_id })
-}
 
 /// The next so many monitors after this one that are down or have an open incident.
 pub async fn suspects(
@@ -88,7 +66,7 @@ pub async fn suspects(
 
 /// The next so many open incidents after this key: their monitors, and the key that the look after it begins behind.
 pub async fn open(store: &Store, after: &str, how_many: u32) -> Result<(Vec<MonitorId>, String), StoreError> {
-    // The tail of the beats shows who is back; this is for what it misses.
+    // The latest changes show who is back; this is for what they miss.
     let (keys, reached) = open_keys(store, "monitor", (after, how_many)).await?;
     Ok((keys.iter().filter_map(|key| monitor_of(key)).collect(), reached))
 }
@@ -107,6 +85,33 @@ async fn open_incidents(session: &mut Session, monitors: &[MonitorId]) -> Result
         }
     }
     Ok(open)
+}
+
+/// Of these changes the monitors that nobody has settled: what went down has no open incident, what came up has one or is
+/// noted as down, or it is none of both.
+pub async fn unsettled(store: &Store, changes: &[Change]) -> Result<Vec<MonitorId>, StoreError> {
+    let mut unsettled = vec![];
+    for part in changes.chunks(TOGETHER) {
+        let monitors: Vec<_> = part.iter().map(|change| change.monitor).collect();
+        let mut lease = store.lease("look at monitors").await?;
+        let open = open_incidents(&mut lease, &monitors).await?;
+        let noted = noted(&mut lease, &monitors).await?;
+        let is_settled = |change: &&Change| match change.state {
+            Some(State::Down) => open.contains_key(&change.monitor),
+            Some(State::Up) => !open.contains_key(&change.monitor) && !noted.contains(&change.monitor),
+            Some(State::Pending | State::Maintenance) | None => false,
+        };
+        unsettled.extend(part.iter().filter(|change| !is_settled(change)).map(|change| change.monitor));
+    }
+    Ok(unsettled)
+}
+
+/// Those of these monitors that a native node found down, as far as nobody has found them up since.
+async fn noted(session: &mut Session, monitors: &[MonitorId]) -> Result<BTreeSet<MonitorId>, StoreError> {
+    let ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
+    let sql = format!("SELECT monitor_id FROM komainu_down WHERE monitor_id IN ({})", id_list(&ids));
+    let rows = session.rows("look for monitors noted as down", Sql::Once(sql), vec![]).await?;
+    rows.iter().map(|row| Ok(MonitorId(row.int("monitor_id")?))).collect()
 }
 
 /// The key of a monitor's incident.
@@ -239,13 +244,18 @@ async fn known(
     rows.iter().map(|row| Ok((MonitorId(row.int("id")?), read(row)?))).collect()
 }
 
-fn read(row: &Row) -> Result<DownMonitor, StoreError> {
-    let state = row.maybe_int("status")?.and_then(BeatStatus::from_code).map(|status| match status {
+/// What the column `status` of a beat says.
+fn state_of(row: &Row) -> Result<Option<State>, StoreError> {
+    Ok(row.maybe_int("status")?.and_then(BeatStatus::from_code).map(|status| match status {
         BeatStatus::Down => State::Down,
         BeatStatus::Up => State::Up,
         BeatStatus::Pending => State::Pending,
         BeatStatus::Maintenance => State::Maintenance,
-    });
+    }))
+}
+
+fn read(row: &Row) -> Result<DownMonitor, StoreError> {
+    let state = state_of(row)?;
     let noted_at = row.maybe_wall("noted_at")?;
     let moved_at = row.maybe_wall("changed_at")?;
     let unnoted_at = row.maybe_wall("unnoted_at")?;

@@ -20,7 +20,7 @@ pub(crate) use naming::names;
 pub(crate) use outcome::channel_key;
 pub use outcome::{Half, Partly, Refusal, Rescue, abandon, give_up, halve, note_partly, note_refused, note_sent};
 pub use overdue::{Overdue, overdue, tell_elsewhere};
-pub use queue::{Backlog, Snapshot, backlog, change, pressing, snapshot};
+pub use queue::{Backlog, Snapshot, backlog, change, pressing, slot, snapshot, take_turn};
 pub use reminders::{Reminded, remind};
 pub use telling::{note_tried, telling};
 

@@ -48,6 +48,7 @@ pub mod steps;
 pub mod telling;
 pub mod tenure;
 pub mod time;
+pub mod turns;
 mod unwatched;
 pub mod upkeep;
 pub mod view;

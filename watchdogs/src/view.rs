@@ -17,6 +17,7 @@ use crate::quorum::Reach;
 use crate::shard::Field;
 use crate::status::Lease;
 use crate::time::{Mono, Wall};
+use crate::turns::Turns;
 use crate::watchdog::Watchdog;
 
 /// The colour of the whole.
@@ -68,6 +69,14 @@ pub struct View {
     /// What the planner may do with each node, for whoever plans on an operator's behalf.
     #[serde(skip)]
     pub field: Field,
+}
+
+impl View {
+    /// This watchdog's place among those that live.
+    pub fn turns(&self, me: &WatchdogId) -> Turns {
+        let living = self.watchdogs.iter().filter(|watchdog| !matches!(watchdog.status, "down" | "stopped"));
+        Turns::of(me, living.map(|watchdog| &watchdog.watchdog_id))
+    }
 }
 
 /// Who leads.

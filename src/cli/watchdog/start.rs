@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::view::View;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -105,10 +106,12 @@ pub(super) fn outbox(
 pub(super) fn alerts(
     store: &Store,
     settings: &WatchdogSettings,
-    (voice, chores): (&Voice, &Chores),
+    (voice, view, chores): (&Voice, &watch::Receiver<Arc<View>>, &Chores),
 ) -> ([AbortOnDropHandle<()>; 7], watch::Receiver<Arc<Ids>>) {
     let routing = &settings.routing;
-    let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing), voice.clone());
+    let (me, view) = (settings.identity.watchdog.clone(), view.clone());
+    let turns = move || view.borrow().turns(&me);
+    let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing), voice.clone(), turns);
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing), chores.clone());
     let (seen, ids) = watch::channel(Arc::default());
     let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), chores.clone(), seen);

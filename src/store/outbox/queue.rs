@@ -6,7 +6,7 @@ use std::time::Duration;
 use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::outbox::Event;
-use komainu_watchdogs::outbox::queue::{LARGEST_MESSAGE, LONGEST_REST, Parent, Plan, Queued};
+use komainu_watchdogs::outbox::queue::{LARGEST_MESSAGE, LONGEST_REST, Parent, Plan, Queued, Slot};
 use komainu_watchdogs::time::Wall;
 
 use crate::store::decisions::id_list;
@@ -95,6 +95,30 @@ pub async fn backlog(store: &Store) -> Result<Vec<Backlog>, StoreError> {
         }
     }
     Ok(backlogs.into_values().collect())
+}
+
+/// One channel's slot; one row, whatever waits. Of a channel that nobody has entered: free.
+pub async fn slot(store: &Store, channel: &str) -> Result<Slot, StoreError> {
+    let act = "read a channel's slot";
+    let sql =
+        format!("SELECT next_at, paused_at, {} AS now FROM komainu_channel WHERE name = ?", store.dialect().now_ms());
+    let row = store.lease(act).await?.row(act, sql, values![channel]).await?;
+    let Some(row) = row else {
+        return Ok(Slot { now: Wall::default(), next_at: Wall::default(), begun_at: Wall(i64::MAX) });
+    };
+    Ok(Slot { now: row.wall("now")?, next_at: row.wall("next_at")?, begun_at: row.wall("paused_at")? })
+}
+
+/// Takes the turn at a channel that takes messages, unless another courier took it since this was read: those of all
+/// watchdogs are woken at once, and would wait for each other's locks on what they claim.
+pub async fn take_turn(store: &Store, channel: &str, seen: Slot) -> Result<bool, StoreError> {
+    let act = "take the turn at a channel";
+    let now = store.dialect().now_ms();
+    let sql = format!(
+        "UPDATE komainu_channel SET paused_at = {now} WHERE name = ? AND paused_at = ? AND next_at = ? AND next_at <= {now}"
+    );
+    let taken = store.lease(act).await?.execute(act, sql, values![channel, seen.begun_at, seen.next_at]).await?;
+    Ok(taken > 0)
 }
 
 /// One channel's queue.

@@ -4,8 +4,10 @@
 //! it bears a later generation than was seen, when it is the last one (there new monitors appear: a leader counts it each
 //! time, others when the newest monitor is another), and in turn: Kuma's table has no mark of a change, and edits in its
 //! UI show when their range's turn comes. All ranges have had theirs after twenty rounds of a leader, a hundred of another
-//! watchdog ([`LEADERS_TURN`], [`FOLLOWERS_TURN`]); of up to [`FEW`] ranges each round counts all. A database that lost its
-//! tail is counted from the start.
+//! watchdog ([`LEADERS_TURN`], [`FOLLOWERS_TURN`]); of up to [`FEW`] ranges each round counts all. A leader counts all that
+//! changed at once; the others, who only show it, [`AT_ONCE`] ranges a round, first those in which monitors were nobody's: a
+//! failover of tens of thousands is no time to have seven watchdogs count everything. A database that lost its tail is
+//! counted from the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +47,8 @@ pub(crate) struct Counts {
     next: usize,
     /// Monitors that only a stock Kuma can run; mostly there are none.
     only_kuma: BTreeSet<i64>,
+    /// Ranges that are to be counted still.
+    stale: BTreeSet<usize>,
 }
 
 /// A range of monitors, by their keys.
@@ -67,12 +71,18 @@ impl Counts {
         me: &WatchdogId,
     ) -> Result<(Vec<ShardGroup>, u32), StoreError> {
         let head = Head::read(session, self.stamp).await?;
-        if !head.goes_on {
+        let is_anew = !head.goes_on || self.stamp.is_none();
+        if is_anew {
             self.ranges = cut(session, 0).await?;
         }
-        let mut due = self.due(session, &head, me).await?;
-        due.extend(self.note_only_kuma(session, &head).await?);
-        self.count(session, due).await?;
+        let due = self.due(session, &head, me).await?;
+        self.stale.extend(due);
+        let changed = self.note_only_kuma(session, &head).await?;
+        self.stale.extend(changed);
+        let at_once = if is_anew || head.is_led_by(me) { usize::MAX } else { AT_ONCE };
+        let due = self.first_stale(at_once);
+        self.count(session, &due).await?;
+        self.stale.retain(|at| !due.contains(at));
         self.stamp = Some(head.stamp);
         self.newest = head.newest;
         self.grow(session).await?;
@@ -87,7 +97,7 @@ impl Counts {
     ) -> Result<BTreeSet<usize>, StoreError> {
         let all = || (0..self.ranges.len()).collect();
         let Some(seen) = self.stamp.filter(|_| head.goes_on) else { return Ok(all()) };
-        let leads = head.leader.as_ref() == Some(me);
+        let leads = head.is_led_by(me);
         let mut due = BTreeSet::new();
         // Of two monitors that were made at once the lower key may show after the higher.
         if leads || self.newest != head.newest {
@@ -116,12 +126,19 @@ impl Counts {
         Ok(changed)
     }
 
+    /// So many of the ranges that are to be counted: what nobody ran when it was counted last comes first.
+    fn first_stale(&self, how_many: usize) -> BTreeSet<usize> {
+        let has_nobodys = |at: &usize| self.ranges.get(*at).is_some_and(Range::has_nobodys);
+        let (first, rest): (Vec<usize>, Vec<usize>) = self.stale.iter().partition(|at| has_nobodys(at));
+        first.into_iter().chain(rest).take(how_many).collect()
+    }
+
     fn range_of(&self, id: i64) -> usize {
         self.ranges.partition_point(|range| range.from <= id).saturating_sub(1)
     }
 
-    async fn count(&mut self, session: &mut Session, due: BTreeSet<usize>) -> Result<(), StoreError> {
-        let due: Vec<usize> = due.into_iter().collect();
+    async fn count(&mut self, session: &mut Session, due: &BTreeSet<usize>) -> Result<(), StoreError> {
+        let due: Vec<usize> = due.iter().copied().collect();
         for part in due.chunks(AT_ONCE) {
             let within: Vec<Within> = part.iter().filter_map(|at| self.within(*at)).collect();
             let mut counted: BTreeMap<usize, Range> =
@@ -163,7 +180,7 @@ impl Counts {
         self.ranges.pop();
         let begins = self.ranges.len();
         self.ranges.extend(cut(session, from).await?);
-        self.count(session, (begins..self.ranges.len()).collect()).await
+        self.count(session, &(begins..self.ranges.len()).collect()).await
     }
 
     fn groups(&self) -> Vec<ShardGroup> {
@@ -207,6 +224,10 @@ struct Head {
 }
 
 impl Head {
+    fn is_led_by(&self, me: &WatchdogId) -> bool {
+        self.leader.as_ref() == Some(me)
+    }
+
     async fn read(session: &mut Session, seen: Option<Stamp>) -> Result<Self, StoreError> {
         let sql = "SELECT c.generation, c.nonce, l.watchdog_id, (SELECT COUNT(*) FROM komainu_generation g \
              WHERE g.generation = ? AND g.nonce = ?) AS known, (SELECT MAX(id) FROM monitor) AS newest, \
@@ -337,4 +358,46 @@ async fn note_nobodys(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::migrate::{self, MigrateOptions};
+    use crate::store::session::Purpose;
+    use crate::store::{DatabaseUrl, Store};
+
+    async fn on(counts: &mut Counts, store: &Store, me: &str) -> u32 {
+        let mut lease = store.lease("test").await.unwrap();
+        lease.begin("test", Purpose::Snapshot).await.unwrap();
+        let read = counts.read(&mut lease, &me.into()).await;
+        let (groups, _) = lease.end("test", read).await.unwrap();
+        let moved = groups.iter().filter(|group| group.effective.as_ref().is_some_and(|node| node.as_str() == "node2"));
+        moved.map(|group| group.monitors).sum()
+    }
+
+    #[tokio::test]
+    async fn after_a_large_failover_the_leader_counts_everything_and_the_others_part_by_part() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::connect(&DatabaseUrl::sqlite(folder.path().join("komainu.db"))).await.unwrap();
+        migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
+        let fill = "WITH RECURSIVE s (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM s WHERE id < 25000) \
+             INSERT INTO monitor (id, name, active, type) SELECT id, 'm' || id, 1, 'http' FROM s; \
+             INSERT INTO komainu_assignment (monitor_id, node_id) SELECT id, 'node1' FROM monitor; \
+             UPDATE komainu_leader SET watchdog_id = 'w1'; \
+             INSERT INTO komainu_generation (generation, nonce, epoch, changed_at, reason) \
+             SELECT generation, nonce, 1, 0, 'test' FROM komainu_cluster WHERE generation NOT IN \
+             (SELECT generation FROM komainu_generation)";
+        let mut lease = store.lease("test").await.unwrap();
+        lease.batch("test", fill).await.unwrap();
+        let (mut leader, mut other) = (Counts::default(), Counts::default());
+        assert_eq!((on(&mut leader, &store, "w1").await, on(&mut other, &store, "w2").await), (0, 0));
+        let failover = "UPDATE komainu_cluster SET generation = generation + 1; \
+             UPDATE komainu_assignment SET assigned_node = 'node2', \
+             generation = (SELECT generation FROM komainu_cluster)";
+        lease.batch("test", failover).await.unwrap();
+        assert_eq!(on(&mut leader, &store, "w1").await, 25_000);
+        assert_eq!(on(&mut other, &store, "w2").await, 20_000);
+        assert_eq!(on(&mut other, &store, "w2").await, 25_000);
+    }
 }

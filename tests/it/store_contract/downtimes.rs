@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use komainu::store::downtimes::{Change, Mark, Span};
 use komainu::store::{Beat, BeatStatus, downtimes, monitors};
-use komainu_watchdogs::ids::{Incarnation, MonitorId};
+use komainu::voice::Voice;
+use komainu_watchdogs::downtime::State;
+use komainu_watchdogs::ids::{Incarnation, MonitorId, WatchdogId};
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Wall;
+use komainu_watchdogs::turns::Turns;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fixture::{Fixture, Kind, StoresBeats, beat};
@@ -22,7 +26,9 @@ on_both_databases! {
     own_trouble_right_after_a_down_hides_nothing,
     a_note_of_a_down_ends_with_it_whoever_finds_the_monitor_up,
     a_paused_and_a_deleted_monitor_have_no_incident,
-    the_tail_of_the_beats_ends_where_they_do,
+    a_span_of_beats_shows_its_changes_and_that_others_were_added,
+    who_comes_later_finds_only_what_nobody_has_settled,
+    a_change_is_settled_though_the_watchdog_whose_turn_it_was_is_gone,
     a_change_that_commits_after_later_ones_is_seen,
     a_thousand_monitors_that_go_down_at_once_open_an_incident_each,
 }
@@ -41,6 +47,13 @@ async fn settle(fixture: &Fixture, monitors: &[MonitorId]) -> (u32, u32) {
 async fn native_node(fixture: &mut Fixture, node: &str) {
     fixture.add_node(node).await;
     fixture.raw.execute(&format!("UPDATE node SET runner = 'native' WHERE node_id = '{node}'")).await;
+}
+
+fn watch(fixture: &Fixture, turns: Turns) -> AbortOnDropHandle<()> {
+    let (store, routing) = (fixture.store.clone(), Arc::new(routing()));
+    AbortOnDropHandle::new(tokio::spawn(komainu::alerts::monitors::run(store, routing, Voice::default(), move || {
+        turns
+    })))
 }
 
 async fn incidents(fixture: &mut Fixture) -> Vec<String> {
@@ -204,24 +217,51 @@ async fn a_paused_and_a_deleted_monitor_have_no_incident(kind: Kind) {
     assert!(ends[0].ends_with("was paused") && ends[1].ends_with("was deleted"), "{ends:?}");
 }
 
-async fn the_tail_of_the_beats_ends_where_they_do(kind: Kind) {
+async fn a_span_of_beats_shows_its_changes_and_that_others_were_added(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     native_node(&mut fixture, "node1").await;
-    let monitor = fixture.monitors(1, Some("node1")).await[0];
-    assert_eq!(downtimes::tail(&fixture.store, 0).await.unwrap().last_id, 0);
-    fixture.change(monitor, DOWN, 0).await;
+    let monitors = fixture.monitors(2, Some("node1")).await;
+    assert_eq!(downtimes::ends(&fixture.store, &[]).await.unwrap(), (0, vec![]));
+    fixture.change(monitors[0], DOWN, 0).await;
     let last = fixture.raw.count("SELECT MAX(id) FROM heartbeat").await;
-    let tail = downtimes::tail(&fixture.store, last - 1).await.unwrap();
-    assert_eq!((tail.last_id, tail.changes), (last, [(monitor, last)].into()));
+    let span = Span { after: last - 1, upto: last + 5 };
+    let down = Change { monitor: monitors[0], beat: last, state: Some(State::Down) };
+    let read = downtimes::changes(&fixture.store, span).await.unwrap();
+    assert_eq!(read, [down]);
+    let empty = Span { after: last + 5, upto: last + 5 };
+    let ends = downtimes::ends(&fixture.store, &[span, empty]).await.unwrap();
+    assert_eq!(ends, (last, vec![Mark::of(span, &read), Mark::default()]));
+    fixture.change(monitors[1], UP, 1).await;
+    let (last, marks) = downtimes::ends(&fixture.store, &[span]).await.unwrap();
+    let both = downtimes::changes(&fixture.store, span).await.unwrap();
+    assert_eq!((last, both.len(), marks), (down.beat + 1, 2, vec![Mark::of(span, &both)]));
+}
+
+async fn who_comes_later_finds_only_what_nobody_has_settled(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    native_node(&mut fixture, "node1").await;
+    let monitors = fixture.monitors(3, Some("node1")).await;
+    let to =
+        |state: State| monitors.iter().map(move |monitor| Change { monitor: *monitor, beat: 1, state: Some(state) });
+    for monitor in &monitors {
+        fixture.change(*monitor, DOWN, 0).await;
+    }
+    settle(&fixture, &monitors[..2]).await;
+    let unsettled = async |state: State| {
+        let changes: Vec<_> = to(state).collect();
+        downtimes::unsettled(&fixture.store, &changes).await.unwrap()
+    };
+    assert_eq!(unsettled(State::Down).await, monitors[2..]);
+    assert_eq!(unsettled(State::Up).await, monitors[..2]);
+    // A watchdog that does not know that a state is settled asks the monitor itself.
+    assert_eq!(unsettled(State::Maintenance).await, monitors);
 }
 
 async fn a_change_that_commits_after_later_ones_is_seen(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     native_node(&mut fixture, "node1").await;
     let monitors = fixture.monitors(2, Some("node1")).await;
-    let watching =
-        komainu::alerts::monitors::run(fixture.store.clone(), Arc::new(routing()), komainu::voice::Voice::default());
-    let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
+    let _watching = watch(&fixture, Turns::alone());
     fixture.change(monitors[0], UP, 0).await;
     // The ids before this one are given, and their beats not committed yet.
     fixture.raw.execute("UPDATE heartbeat SET id = 100").await;
@@ -234,6 +274,26 @@ async fn a_change_that_commits_after_later_ones_is_seen(kind: Kind) {
     fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", monitors[1])).await;
     let is_over = "SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NOT NULL";
     wait_until("the paused one is over", limit, async || fixture.raw.count(is_over).await == 1).await;
+}
+
+async fn a_change_is_settled_though_the_watchdog_whose_turn_it_was_is_gone(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    native_node(&mut fixture, "node1").await;
+    let monitors = fixture.monitors(6, Some("node1")).await;
+    // Three watchdogs are thought to live, and this one alone does.
+    let all = ["w1", "w2", "w3"].map(WatchdogId::from);
+    let _watching = watch(&fixture, Turns::of(&all[0], &all));
+    for monitor in &monitors {
+        fixture.change(*monitor, DOWN, 0).await;
+    }
+    let open = "SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL";
+    let limit = Duration::from_secs(20);
+    wait_until("all are told", limit, async || fixture.raw.count(open).await == 6).await;
+    for monitor in &monitors {
+        fixture.change(*monitor, UP, 1).await;
+    }
+    let left = "SELECT (SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL) + (SELECT COUNT(*) FROM komainu_down)";
+    wait_until("the ends of all are told", limit, async || fixture.raw.count(left).await == 0).await;
 }
 
 async fn a_thousand_monitors_that_go_down_at_once_open_an_incident_each(kind: Kind) {

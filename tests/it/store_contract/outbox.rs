@@ -236,7 +236,10 @@ async fn a_message_whose_sender_died_is_repeated_and_says_so(kind: Kind) {
     let other = Claim { by: Incarnation(8), ..dead.clone() };
     assert!(!store::claim(&fixture.store, &other).await.unwrap());
     assert_eq!(store::begin_sending(&fixture.store, &other, Duration::ZERO).await.unwrap(), Begin::Lost);
+    let is_at_work = async || store::slot(&fixture.store, "ops").await.unwrap().is_anothers_turn(false);
+    assert!(!is_at_work().await);
     assert_eq!(store::begin_sending(&fixture.store, &dead, Duration::ZERO).await.unwrap(), Begin::Go);
+    assert!(is_at_work().await);
     // Meanwhile it is over: its end is told after it.
     resolve(&fixture, "leader").await;
     let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);

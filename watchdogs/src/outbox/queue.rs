@@ -31,6 +31,9 @@ pub const HELD_AT_MOST: Duration = Duration::from_secs(600);
 /// The longest that a failed delivery rests. What claims to rest longer was written by a clock that jumped.
 pub const LONGEST_REST: Duration = Duration::from_secs(3_600);
 
+/// Who began a message of a channel goes on with the next one; after this long another does.
+pub const TURN_LASTS: Duration = Duration::from_secs(3);
+
 /// The kinds that say nothing while the database cannot be written: all of them are learnt through it.
 const EXPLAINED_BY_DATABASE: [&str; 8] =
     ["nodes", "node", "progress", "watchdog", "leader", "monitor", "heartbeat", "pushes"];
@@ -90,6 +93,25 @@ pub struct Parent {
     pub key: String,
     /// How bad it is now: a node that is lost is critical, one that merely cannot be reached is not.
     pub severity: Severity,
+}
+
+/// When a channel takes its next message, and when the last one was begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slot {
+    /// By the database's clock.
+    pub now: Wall,
+    /// Nobody may send before that.
+    pub next_at: Wall,
+    /// When somebody began to send last.
+    pub begun_at: Wall,
+}
+
+impl Slot {
+    /// Whether another courier works the queue off, who reads it for all of them. What claims to have begun later than
+    /// now was written by a clock that jumped, and is nobody's turn.
+    pub fn is_anothers_turn(&self, began_last: bool) -> bool {
+        !began_last && self.begun_at <= self.now && self.now.since(self.begun_at) < TURN_LASTS
+    }
 }
 
 /// One message.

@@ -239,3 +239,14 @@ fn what_failed_while_others_passed_goes_with_nobody_but_those_it_failed_with() {
     assert_eq!(sent(&plan(NOW, &queue[2..], &[])), [3]);
     assert_eq!(sent(&plan(NOW, &queue[3..], &[])), [4, 5]);
 }
+
+#[test]
+fn who_began_a_message_goes_on_and_another_takes_over_after_three_seconds() {
+    let slot = |now, begun_at| Slot { now: Wall(now), next_at: Wall(0), begun_at: Wall(begun_at) };
+    let is_left_to_others = |slot: Slot| slot.is_anothers_turn(false);
+    assert!(is_left_to_others(slot(10_000, 10_000)) && is_left_to_others(slot(12_999, 10_000)));
+    assert!(!slot(10_000, 10_000).is_anothers_turn(true));
+    assert!(!is_left_to_others(slot(13_000, 10_000)));
+    // By a clock that was an hour ahead.
+    assert!(!is_left_to_others(slot(10_000, 3_610_000)));
+}

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::chores::Chores;
 use crate::clock;
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
@@ -150,7 +151,7 @@ impl Driver {
         let (view, view_receiver) = watch::channel(Arc::new(core.view(now)));
         let (report, report_receiver) = watch::channel(Arc::new(core.report()));
         let upkeep = settings.store.share(Share::Upkeep);
-        let upkeep = upkeep::run((upkeep, events.clone()), view_receiver.clone(), settings.incarnation);
+        let upkeep = upkeep::run((upkeep, chores(&events)), view_receiver.clone(), settings.incarnation);
         let upkeep = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(upkeep));
         let (contact, contact_receiver) = watch::channel(Arc::default());
         let published = Published { view: view_receiver, report: report_receiver, contact: contact_receiver };
@@ -172,6 +173,11 @@ impl Driver {
             _upkeep: upkeep,
         };
         Ok((driver, published))
+    }
+
+    /// Where it is said how everything else fares that this process does beside the rounds.
+    pub fn chores(&self) -> Chores {
+        chores(&self.events)
     }
 
     /// Watches until told to stop.
@@ -311,6 +317,11 @@ fn addresses(round: &Round) -> BTreeMap<Target, String> {
 }
 
 /// Nobody listens any more while the process stops: then there is nothing to tell.
+fn chores(events: &mpsc::UnboundedSender<Event>) -> Chores {
+    let events = events.clone();
+    Chores::new(move |chore, outcome| tell(&events, Input::Chore(chore, outcome)))
+}
+
 fn tell(events: &mpsc::UnboundedSender<Event>, input: Input) {
     let _ = events.send(Event::Input(input));
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use komainu_watchdogs::steps::{Step, Steps};
 use komainu_watchdogs::time::Mono;
+use komainu_watchdogs::upkeep::Chore;
 
+use crate::chores::Chores;
 use crate::clock;
-use crate::failing::Failing;
 use crate::store::{Store, StoreError, ahead};
 
 /// Between two looks at the clock: what stands ahead holds no longer than this more.
@@ -22,13 +23,12 @@ const AFTERWARDS: Duration = Duration::from_secs(10);
 const NOW_AND_THEN: Duration = Duration::from_secs(600);
 
 /// Works until it is dropped.
-pub async fn run(store: Store) {
+pub async fn run(store: Store, chores: Chores) {
     let mut steps = Steps::default();
     // When it is to be put right next.
     let mut due_at = Mono::default();
-    let mut failing = Failing::default();
     loop {
-        failing.note(look(&store, &mut steps, &mut due_at).await, "cannot watch the database's clock");
+        chores.note(Chore::Ahead, &look(&store, &mut steps, &mut due_at).await);
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -30,6 +30,7 @@ mod leadership;
 pub mod migrate;
 pub mod monitors;
 pub mod nodes;
+mod only_kuma;
 pub mod outbox;
 mod pool;
 mod progress;

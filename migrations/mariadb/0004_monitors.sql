@@ -18,8 +18,18 @@ ALTER TABLE node ADD COLUMN clock_stepped_ms BIGINT NULL;
 ALTER TABLE komainu_incident ADD COLUMN IF NOT EXISTS resolved_by VARCHAR(190) NULL;
 
 -- The process that began it apart from others, because a node may have been lost over it, and with how many; taken back once
--- that run is over. And that no node is to run it any more, until a watchdog has paused it and told people.
+-- that run is over. That no node is to run it any more: 1 until a watchdog has paused it and told people, 2 from then on. And the newest
+-- of all beats when a node last started it: what it stored of this monitor since has a larger id.
 ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS begun_by CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NULL;
 ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS begun_with INT NULL;
 ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS put_aside INT NOT NULL DEFAULT 0;
+ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS started_after BIGINT NULL;
 CREATE INDEX IF NOT EXISTS komainu_assignment_aside ON komainu_assignment (put_aside);
+
+-- Monitors at whose target a native node cannot look and a stock Kuma can (TLS that OpenSSL alone speaks), and which target that was: with
+-- another one the row says nothing. At most a row per monitor.
+CREATE TABLE IF NOT EXISTS komainu_only_kuma (
+  monitor_id BIGINT NOT NULL PRIMARY KEY,
+  url TEXT NULL,
+  ignore_tls INT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

@@ -18,8 +18,18 @@ ALTER TABLE node ADD COLUMN clock_stepped_ms INTEGER NULL;
 ALTER TABLE komainu_incident ADD COLUMN resolved_by TEXT NULL;
 
 -- The process that began it apart from others, because a node may have been lost over it, and with how many; taken back once
--- that run is over. And that no node is to run it any more, until a watchdog has paused it and told people.
+-- that run is over. That no node is to run it any more: 1 until a watchdog has paused it and told people, 2 from then on. And the newest
+-- of all beats when a node last started it: what it stored of this monitor since has a larger id.
 ALTER TABLE komainu_assignment ADD COLUMN begun_by TEXT NULL;
 ALTER TABLE komainu_assignment ADD COLUMN begun_with INT NULL;
 ALTER TABLE komainu_assignment ADD COLUMN put_aside INT NOT NULL DEFAULT 0;
+ALTER TABLE komainu_assignment ADD COLUMN started_after INTEGER NULL;
 CREATE INDEX IF NOT EXISTS komainu_assignment_aside ON komainu_assignment (put_aside);
+
+-- Monitors at whose target a native node cannot look and a stock Kuma can (TLS that OpenSSL alone speaks), and which target that was: with
+-- another one the row says nothing. At most a row per monitor.
+CREATE TABLE IF NOT EXISTS komainu_only_kuma (
+  monitor_id INTEGER NOT NULL PRIMARY KEY,
+  url TEXT NULL,
+  ignore_tls INTEGER NOT NULL
+);

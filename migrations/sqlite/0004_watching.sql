@@ -8,3 +8,6 @@ ALTER TABLE komainu_channel ADD COLUMN paused_at INTEGER NOT NULL DEFAULT 0;
 
 -- What was assigned since a generation is found without looking at the rest.
 CREATE INDEX IF NOT EXISTS komainu_assignment_generation ON komainu_assignment (generation);
+
+-- From where a deed was asked for; none: by the cluster itself, or on the database directly.
+ALTER TABLE komainu_audit ADD COLUMN address TEXT NULL;

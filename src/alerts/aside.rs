@@ -4,25 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::upkeep::Chore;
 
+use crate::chores::Chores;
 use crate::store::{Store, StoreError, aside};
 
-/// How long it waits between two looks. Meanwhile no node runs a monitor that was put aside.
+/// Between two looks: no node runs such a monitor meanwhile.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Looks again and again until the future is dropped.
-pub async fn run(store: Store, routing: Arc<Routing>) {
-    let mut is_failing = false;
+/// Looks until it is dropped.
+pub async fn run(store: Store, routing: Arc<Routing>, chores: Chores) {
     loop {
+        chores.note(Chore::Aside, &look(&store, &routing).await);
         tokio::time::sleep(LOOK).await;
-        match look(&store, &routing).await {
-            Ok(()) => is_failing = false,
-            Err(error) if is_failing => tracing::debug!(%error, "cannot look for monitors that were put aside"),
-            Err(error) => {
-                is_failing = true;
-                tracing::warn!(%error, "cannot look for monitors that were put aside");
-            }
-        }
     }
 }
 
@@ -30,6 +24,12 @@ async fn look(store: &Store, routing: &Routing) -> Result<(), StoreError> {
     let settled = aside::settle(store, routing).await?;
     if settled.paused > 0 {
         tracing::warn!(monitors = settled.paused, "monitors over which nodes were lost are paused");
+    }
+    if settled.taken_back > 0 {
+        tracing::warn!(
+            monitors = settled.taken_back,
+            "monitors are resumed: the node over which they were paused lives"
+        );
     }
     Ok(())
 }

@@ -4,28 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::upkeep::Chore;
 use tokio::sync::watch;
 
+use crate::chores::Chores;
 use crate::store::capacity::{self, Ids};
 use crate::store::{Store, StoreError};
 
-/// How long it waits between two looks.
+/// Between two looks.
 const LOOK: Duration = Duration::from_secs(3_600);
 
-/// How long it waits after a look that failed.
+/// After one that failed.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Looks again and again until the future is dropped, and publishes what it saw.
-pub async fn run(store: Store, routing: Arc<Routing>, seen: watch::Sender<Arc<Ids>>) {
+/// Watches until it is dropped, and publishes what it saw.
+pub async fn run(store: Store, routing: Arc<Routing>, chores: Chores, seen: watch::Sender<Arc<Ids>>) {
     loop {
-        let pause = match look(&store, &routing, &seen).await {
-            Ok(()) => LOOK,
-            Err(error) => {
-                tracing::warn!(%error, "cannot look how far ids are used up");
-                AGAIN
-            }
-        };
-        tokio::time::sleep(pause).await;
+        let looked = look(&store, &routing, &seen).await;
+        chores.note(Chore::Ids, &looked);
+        tokio::time::sleep(if looked.is_ok() { LOOK } else { AGAIN }).await;
     }
 }
 

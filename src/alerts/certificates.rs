@@ -5,23 +5,24 @@ use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::upkeep::Chore;
 
-use crate::failing::Failing;
+use crate::chores::Chores;
 use crate::store::{Store, StoreError, certificates};
 
-/// How long it waits between two parts.
+/// Between two parts.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How many monitors one part has: 4,000 are gone through within a minute and a half.
+/// Monitors of one part: 4,000 are gone through within a minute and a half.
 const PART: u32 = 250;
 
-/// Looks again and again until the future is dropped; what was not committed by then, another watchdog finds.
-pub async fn run(store: Store, routing: Arc<Routing>) {
+/// Watches until it is dropped: what was not committed by then is found by the others.
+pub async fn run(store: Store, routing: Arc<Routing>, chores: Chores) {
     let mut reached = (MonitorId(0), String::new());
-    let mut failing = Failing::default();
     loop {
         let looked = look(&store, &routing, &reached).await;
-        reached = failing.note(looked, "cannot look at certificates").unwrap_or(reached);
+        chores.note(Chore::Certificates, &looked);
+        reached = looked.unwrap_or(reached);
         tokio::time::sleep(LOOK).await;
     }
 }

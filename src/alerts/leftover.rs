@@ -4,22 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::upkeep::Chore;
 
+use crate::chores::Chores;
 use crate::store::Store;
 use crate::store::incidents::leftover;
 
-/// How long it waits between two looks.
+/// Between two looks.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Looks again and again until the future is dropped; what was not committed by then, another watchdog finds.
-pub async fn run(store: Store, routing: Arc<Routing>) {
+/// Looks until it is dropped: what was not committed by then is found by the others.
+pub async fn run(store: Store, routing: Arc<Routing>, chores: Chores) {
     loop {
         tokio::time::sleep(LOOK).await;
-        match leftover::end(&store, &routing.channels).await {
-            Ok(0) => {}
-            Ok(ended) => tracing::info!(ended, "incidents of what is gone"),
-            // The other looks at incidents say aloud that the database fails.
-            Err(error) => tracing::debug!(%error, "cannot look for leftover incidents"),
+        let ended = leftover::end(&store, &routing.channels).await;
+        chores.note(Chore::Leftovers, &ended);
+        if let Ok(ended @ 1..) = ended {
+            tracing::info!(ended, "incidents of what is gone");
         }
     }
 }

@@ -23,6 +23,9 @@ pub(super) struct DeedView {
     who: String,
     what: String,
     subject: String,
+    /// From where it was asked for; `null`: by the cluster itself, or on the database directly.
+    #[schema(required)]
+    address: Option<String>,
     /// As it was; `null`: it was not.
     #[schema(required)]
     before: Option<Value>,
@@ -40,6 +43,7 @@ impl From<AuditRow> for DeedView {
             who: row.deed.who,
             what: row.deed.what,
             subject: row.deed.subject,
+            address: row.address,
             before: parsed(row.deed.before),
             after: parsed(row.deed.after),
         }
@@ -54,6 +58,8 @@ request! {
         what: Option<Text<0, 100>>,
         /// `monitor/7`, `node1`, `routing` …
         subject: Option<Text<0, 400>>,
+        /// `192.0.2.7`
+        address: Option<Text<0, 64>>,
         ..page: PageAsked,
     }
 }
@@ -65,9 +71,9 @@ request! {
 pub(super) async fn list(
     _: Admin,
     context: Ctx,
-    Asked(TrailAsked { who, what, subject, page }): Asked<TrailAsked>,
+    Asked(TrailAsked { who, what, subject, address, page }): Asked<TrailAsked>,
 ) -> Result<Json<Items<DeedView>>, ApiError> {
-    let filter = AuditFilter { who, what, subject };
+    let filter = AuditFilter { who, what, subject, address };
     let page = audit::list(&context.reads, &filter, page.cursor.as_deref(), page.limit()).await?;
     Ok(Json(Items::of(page)))
 }
@@ -86,8 +92,15 @@ mod tests {
             (&trail["items"][0]["what"], &trail["items"][0]["who"]),
             (&"cluster.freeze".into(), &"key/admin".into())
         );
+        assert_eq!(trail["items"][0]["address"], "192.0.2.7", "the caller's");
         assert_eq!(surface.send("POST", "/api/v1/cluster/thaw", Some(&admin), "").await.code, 200);
-        for (query, left) in [("what=cluster.thaw", 1), ("subject=cluster&who=key/admin", 2), ("who=key/nobody", 0)] {
+        for (query, left) in [
+            ("what=cluster.thaw", 1),
+            ("subject=cluster&who=key/admin", 2),
+            ("who=key/nobody", 0),
+            ("address=192.0.2.7", 2),
+            ("address=192.0.2.8", 0),
+        ] {
             let path = format!("/api/v1/audit?{query}");
             let trail = surface.send("GET", &path, Some(&admin), "").await.json();
             assert_eq!(trail["items"].as_array().unwrap().len(), left, "{query}");

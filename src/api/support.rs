@@ -1,9 +1,11 @@
 //! A surface on an embedded database of its own, for the tests of each resource.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use komainu_watchdogs::facts::{Mode, NodeStatus, Overlay, Report, Vote};
@@ -204,6 +206,7 @@ impl Surface {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        let request = request.extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 4_000))));
         let router = self.lasting.clone().unwrap_or_else(|| super::router(self.state.clone()));
         let response = router.oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();

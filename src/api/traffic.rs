@@ -18,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::Context;
 use crate::clock;
+use crate::store::audit;
 
 /// Of the answers that are waited for the longest may take minutes; everything else should be within the first half.
 const BUCKETS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0, 60.0];
@@ -70,7 +71,7 @@ pub(super) async fn note(State(context): State<Arc<Context>>, mut request: Reque
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let method = method(request.method());
-    let response = next.run(request).await;
+    let response = audit::asked_from(address, next.run(request)).await;
     let (status, took) = (response.status(), clock::now().since(began_at));
     context.traffic.count(&route, method, status, took);
     let is_busy = BUSY.iter().any(|busy| route.starts_with(busy));

@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Only of this kind: monitor.move, node.drain, decision.
     #[arg(long)]
     what: Option<String>,
+    /// Only what was asked for from this address.
+    #[arg(long)]
+    from: Option<String>,
     /// So many of the latest.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     limit: u16,
@@ -37,6 +40,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         ("subject", args.subject.as_deref()),
         ("who", args.who.as_deref()),
         ("what", args.what.as_deref()),
+        ("address", args.from.as_deref()),
         ("limit", Some(limit.as_str())),
     ];
     let page = args.output.client()?.call(Method::GET, &with_query("/api/v1/audit", &asked), None).await?;
@@ -47,9 +51,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
     let rows = deeds.iter().map(|deed| {
         let [who, what, subject] = ["who", "what", "subject"].map(|name| print::cell(deed.get(name)));
-        [print::time(deed.get("at")), who, what, subject, change(deed.get("before"), deed.get("after"))]
+        let address = print::cell(deed.get("address"));
+        [print::time(deed.get("at")), who, address, what, subject, change(deed.get("before"), deed.get("after"))]
     });
-    print::table(["AT", "WHO", "WHAT", "SUBJECT", "CHANGE"], rows);
+    print::table(["AT", "WHO", "FROM", "WHAT", "SUBJECT", "CHANGE"], rows);
     Ok(())
 }
 

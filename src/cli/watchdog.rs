@@ -50,7 +50,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), (told.is_unentered, &voice))?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
-    let (_alerts, ids) = start::alerts(&alerts, &settings, (&voice, &published.view));
+    let (_alerts, ids) = start::alerts(&alerts, &settings, (&voice, &published.view, &driver.chores()));
     let router = api::router(api::State {
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)?,
         store: settings.store,

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::ids::Incarnation;
-use komainu_watchdogs::io::Input;
 use komainu_watchdogs::upkeep::Chore;
 use komainu_watchdogs::view::View;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::{Event, tell};
+use crate::chores::Chores;
 use crate::store::prune::Rounds;
 use crate::store::{Store, prune};
 
@@ -22,11 +21,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 const BETWEEN_STRETCHES: Duration = Duration::from_millis(200);
 
 /// Works until it is dropped.
-pub(super) async fn run(
-    (store, events): (Store, mpsc::UnboundedSender<Event>),
-    mut view: watch::Receiver<Arc<View>>,
-    me: Incarnation,
-) {
+pub(super) async fn run((store, chores): (Store, Chores), mut view: watch::Receiver<Arc<View>>, me: Incarnation) {
     let mut rounds = Rounds::default();
     loop {
         let leads = |view: &Arc<View>| view.leader.as_ref().is_some_and(|leader| leader.incarnation == me);
@@ -34,18 +29,14 @@ pub(super) async fn run(
             return;
         }
         let worked = prune::keep_up(&store, &mut rounds).await;
-        let outcome = worked.as_ref().map(|_| ()).map_err(ToString::to_string);
-        tell(&events, Input::Chore(Chore::Pruning, outcome));
+        chores.note(Chore::Pruning, &worked);
         let pause = match worked {
             Ok(0) => PAUSE,
             Ok(rows) => {
                 tracing::debug!(rows, "pruned what is too old");
                 BETWEEN_STRETCHES
             }
-            Err(error) => {
-                tracing::warn!(%error, "could not prune what is too old");
-                PAUSE
-            }
+            Err(_) => PAUSE,
         };
         tokio::time::sleep(pause).await;
     }

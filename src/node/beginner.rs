@@ -1,4 +1,5 @@
-//! Begins monitors that may have ended a node apart from all others, and says in the database beforehand which.
+//! Begins monitors that may have ended a node apart from all others, and says in the database beforehand which; and says there which
+//! this node cannot run.
 //!
 //! Who that is, and whose turn comes when, is [`komainu_watchdogs::beginning`]'s to say; this carries it out. A mark that could not be written begins nothing.
 
@@ -31,6 +32,8 @@ pub enum RunNews {
     Wants(MonitorId, Beginning),
     /// Its first run is over, or will not be.
     Over(MonitorId),
+    /// This node cannot look at its target, and a stock Kuma could.
+    OnlyKuma(MonitorId),
 }
 
 /// Carries it out.
@@ -53,6 +56,8 @@ struct Pending {
     aside: BTreeSet<MonitorId>,
     /// Whose marks are to be taken back.
     over: BTreeSet<MonitorId>,
+    /// Of which it is to be said that only a stock Kuma can run them.
+    only_kuma: BTreeSet<MonitorId>,
     write_not_before: Mono,
 }
 
@@ -72,11 +77,15 @@ impl Pending {
                 self.aside.remove(&monitor);
                 self.over.insert(monitor);
             }
+            RunNews::OnlyKuma(monitor) => {
+                self.only_kuma.insert(monitor);
+            }
         }
     }
 
     fn wakes_at(&self) -> Option<Mono> {
-        let has_to_write = !(self.aside.is_empty() && self.over.is_empty() && self.turn.is_empty());
+        let is_told = self.aside.is_empty() && self.over.is_empty() && self.only_kuma.is_empty();
+        let has_to_write = !(is_told && self.turn.is_empty());
         let write_at = has_to_write.then_some(self.write_not_before);
         let turn_at = self.turns.next_at().map(|at| at.max(self.write_not_before));
         [write_at, turn_at].into_iter().flatten().min()
@@ -118,6 +127,11 @@ impl Beginner {
             self.marks.put_aside(&pending.aside).await?;
             tracing::warn!(monitors = ?pending.aside, "nodes were lost over these monitors: they are put aside");
             pending.aside.clear();
+        }
+        if !pending.only_kuma.is_empty() {
+            self.marks.only_kuma(&pending.only_kuma).await?;
+            tracing::info!(monitors = ?pending.only_kuma, "only an Uptime Kuma node can run these monitors");
+            pending.only_kuma.clear();
         }
         if pending.turn.is_empty() {
             pending.turn = pending.turns.next(clock::now());

@@ -70,6 +70,8 @@ pub struct RunResult {
     pub certificate: Option<Certificate>,
     /// Of [`RunStatus::Down`]: retries do not apply.
     pub is_final: bool,
+    /// Of [`RunStatus::Unable`]: a stock Kuma could look at this target.
+    pub is_only_kumas: bool,
     /// Seconds that the beat speaks of; Kuma tells them for push monitors only.
     pub duration_s: i64,
 }
@@ -84,6 +86,7 @@ impl RunResult {
             response: None,
             certificate: None,
             is_final: false,
+            is_only_kumas: false,
             duration_s: 0,
         }
     }
@@ -96,8 +99,8 @@ impl RunResult {
 impl From<Failure> for RunResult {
     fn from(failure: Failure) -> Self {
         let status = if failure.is_own_trouble { RunStatus::Unable } else { RunStatus::Down };
-        let Failure { msg, ping_ms, response, is_final, .. } = failure;
-        Self { ping_ms, response, is_final, ..Self::new(status, msg) }
+        let Failure { msg, ping_ms, response, is_final, is_only_kumas, .. } = failure;
+        Self { ping_ms, response, is_final, is_only_kumas, ..Self::new(status, msg) }
     }
 }
 

@@ -201,6 +201,7 @@ impl Shard {
                 }
             }
             let token = token_of(&row).map(|token| (token.to_owned(), row.id));
+            held.is_only_kumas = false;
             let before = std::mem::replace(&mut held.spec, Arc::new(row));
             self.forget_token(&before);
             self.tokens.extend(token);
@@ -307,6 +308,9 @@ impl Shard {
             return None;
         };
         let is_fresh = *is_fresh;
+        if result.is_only_kumas && !std::mem::replace(&mut held.is_only_kumas, true) {
+            self.said.push(RunNews::OnlyKuma(done.monitor));
+        }
         let (beat, memory) = beat::next(previous.as_ref(), Rules::from(&*held.spec), result, done.times);
         held.memory = Memory::Known { previous: Some(memory), is_fresh: false };
         held.note_made(now, beat.time);

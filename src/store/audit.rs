@@ -1,4 +1,6 @@
-//! The audit trail: who did what. Rows are only ever added, and pruned by age.
+//! The audit trail: who did what, and from where. Rows are only ever added, and pruned by age.
+
+use std::net::IpAddr;
 
 use komainu_watchdogs::time::Wall;
 
@@ -33,6 +35,18 @@ pub struct AuditRow {
     pub at: Wall,
     /// What was done.
     pub deed: Deed,
+    /// From which address it was asked for; none: by a process of the cluster itself, or on the database directly.
+    pub address: Option<String>,
+}
+
+tokio::task_local! {
+    /// Of the request that this task answers: it goes with whatever is done for it, as its id does in the log.
+    static ASKED_FROM: Option<IpAddr>;
+}
+
+/// What this does was asked for from that address.
+pub async fn asked_from<T>(address: Option<IpAddr>, act: impl Future<Output = T>) -> T {
+    ASKED_FROM.scope(address, act).await
 }
 
 /// Adds a row.
@@ -49,10 +63,12 @@ pub(crate) async fn append_in(session: &mut Session, deed: &Deed) -> Result<(), 
 /// The statement that adds a row.
 pub(crate) fn appended(dialect: Dialect, deed: &Deed) -> Statement {
     let sql = format!(
-        "INSERT INTO komainu_audit (at, who, what, subject, before_json, after_json) VALUES ({}, ?, ?, ?, ?, ?)",
+        "INSERT INTO komainu_audit (at, who, what, subject, before_json, after_json, address) \
+         VALUES ({}, ?, ?, ?, ?, ?, ?)",
         dialect.now_ms()
     );
-    (sql, values![&deed.who, &deed.what, &deed.subject, deed.before.clone(), deed.after.clone()])
+    let address = ASKED_FROM.try_with(|address| *address).ok().flatten().map(|address| address.to_string());
+    (sql, values![&deed.who, &deed.what, &deed.subject, deed.before.clone(), deed.after.clone(), address])
 }
 
 /// Which rows of the trail; `None`: whatever it says there.
@@ -64,6 +80,8 @@ pub struct AuditFilter {
     pub what: Option<String>,
     /// To what (`monitor/7`).
     pub subject: Option<String>,
+    /// From where.
+    pub address: Option<String>,
 }
 
 /// The trail, the latest first.
@@ -75,13 +93,14 @@ pub async fn list(
 ) -> Result<Page<AuditRow>, StoreError> {
     let before = key_of_cursor(cursor)?.unwrap_or(i64::MAX);
     let mut lease = store.lease("read the audit trail").await?;
-    let filters = [("who", &filter.who), ("what", &filter.what), ("subject", &filter.subject)];
+    let AuditFilter { who, what, subject, address } = filter;
+    let filters = [("who", who), ("what", what), ("subject", subject), ("address", address)];
     let (conditions, wanted): (Vec<String>, Vec<Value>) = filters
         .into_iter()
         .filter_map(|(column, wanted)| wanted.as_ref().map(|wanted| (format!(" AND {column} = ?"), wanted.into())))
         .unzip();
     let sql = format!(
-        "SELECT id, at, who, what, subject, before_json, after_json FROM komainu_audit WHERE id < ?{} \
+        "SELECT id, at, who, what, subject, before_json, after_json, address FROM komainu_audit WHERE id < ?{} \
          ORDER BY id DESC LIMIT ?",
         conditions.concat()
     );
@@ -95,7 +114,7 @@ pub async fn list(
             before: row.maybe_text("before_json")?,
             after: row.maybe_text("after_json")?,
         };
-        Ok(AuditRow { id: row.int("id")?, at: row.wall("at")?, deed })
+        Ok(AuditRow { id: row.int("id")?, at: row.wall("at")?, deed, address: row.maybe_text("address")? })
     });
     let items = items.collect::<Result<Vec<_>, StoreError>>()?;
     Ok(Page::cut(items, limit, |row| row.id.to_string()))

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use komainu_watchdogs::beginning::Past;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId};
-use komainu_watchdogs::time::Wall;
 
 use super::decisions::id_list;
 use super::error::StoreError;
+use super::only_kuma;
 use super::pool::Store;
 use super::session::{Session, Sql};
 use super::value::{Value, values};
@@ -41,11 +41,12 @@ impl Beginnings {
         let mut session = self.store.lease("note the starts").await?;
         let monitors: BTreeSet<MonitorId> = monitors.iter().copied().collect();
         let mut pasts = Vec::new();
+        let newest = newest_beat(&mut session).await?;
         for part in batches(&monitors) {
             pasts.extend(self.pasts(&mut session, &part).await?);
         }
-        let sets = format!("started_at_ms = {}", session.dialect().now_ms());
-        self.mark(&mut session, "note the starts", (&sets, vec![]), &monitors).await?;
+        let sets = format!("started_after = ?, started_at_ms = {}", session.dialect().now_ms());
+        self.mark(&mut session, "note the starts", (&sets, values![newest]), &monitors).await?;
         Ok(pasts)
     }
 
@@ -73,26 +74,31 @@ impl Beginnings {
         Ok(())
     }
 
-    /// These are run by nobody any more.
+    /// These are run by nobody any more. The mark of the process over which it is stays: that one may be heard of again.
     pub async fn put_aside(&self, monitors: &BTreeSet<MonitorId>) -> Result<(), StoreError> {
         let act = "put monitors aside";
         let mut session = self.store.lease(act).await?;
-        let sets = ("put_aside = 1, begun_by = NULL, begun_with = NULL", vec![]);
-        self.mark(&mut session, act, sets, monitors).await.map(drop)
+        self.mark(&mut session, act, ("put_aside = 1", vec![]), monitors).await.map(drop)
     }
 
-    /// A process that holds a node's row is not gone, whatever it began.
+    /// This node cannot look at their targets, and a stock Kuma could.
+    pub async fn only_kuma(&self, monitors: &BTreeSet<MonitorId>) -> Result<(), StoreError> {
+        let mut session = self.store.lease("note which monitors only a stock Kuma can run").await?;
+        only_kuma::note(&mut session, (&self.node, self.incarnation), monitors).await
+    }
+
+    /// A process that holds a node's row is not gone, whatever it began. What people were told of and somebody resumed is begun once more.
     async fn pasts(&self, session: &mut Session, part: &str) -> Result<Vec<(MonitorId, Past)>, StoreError> {
         let sql = format!(
-            "SELECT a.monitor_id, a.started_at_ms, CASE WHEN a.begun_by IS NULL OR EXISTS \
+            "SELECT a.monitor_id, a.started_after, CASE WHEN a.put_aside = 2 OR a.begun_by IS NULL OR EXISTS \
              (SELECT 1 FROM node n WHERE n.incarnation = a.begun_by) THEN NULL ELSE a.begun_with END AS begun_with \
              FROM komainu_assignment a WHERE a.monitor_id IN ({part})"
         );
         let rows = session.rows("read how monitors were begun", Sql::Once(sql), vec![]).await?;
         let read = |row: &super::value::Row| {
             let begun_with = row.maybe_int("begun_with")?.map(|with| u32::try_from(with).unwrap_or(u32::MAX));
-            let started_at = row.maybe_int("started_at_ms")?.map(Wall);
-            Ok((MonitorId(row.int("monitor_id")?), Past { started_at, begun_with, ran_at: None }))
+            let started_after = row.maybe_int("started_after")?;
+            Ok((MonitorId(row.int("monitor_id")?), Past { started_after, begun_with, last_beat: None }))
         };
         rows.iter().map(read).collect()
     }
@@ -117,6 +123,13 @@ impl Beginnings {
         }
         Ok(changed)
     }
+}
+
+/// Read alone, before anything is written: within a statement that writes it would lock a row of Kuma's.
+async fn newest_beat(session: &mut Session) -> Result<i64, StoreError> {
+    let row =
+        session.row("read the newest beat", "SELECT COALESCE(MAX(id), 0) AS newest FROM heartbeat", vec![]).await?;
+    row.map_or(Ok(0), |row| row.int("newest"))
 }
 
 fn batches(monitors: &BTreeSet<MonitorId>) -> Vec<String> {

@@ -45,6 +45,11 @@ impl Dialect {
         }
     }
 
+    /// A text that is a number.
+    pub(crate) fn int(self, text: &str) -> String {
+        format!("CAST({text} AS {})", self.pick("SIGNED", "INTEGER"))
+    }
+
     /// SQLite has one writer at a time: who writes holds all locks.
     pub(crate) fn for_update(self) -> &'static str {
         self.pick(" FOR UPDATE", "")

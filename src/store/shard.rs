@@ -11,6 +11,7 @@ use komainu_watchdogs::facts::{MonitorRow, Shard, ShardGroup, Source};
 use komainu_watchdogs::ids::{Generation, MonitorId};
 
 use super::error::StoreError;
+use super::only_kuma;
 use super::session::Session;
 use super::value::Row;
 use super::watch::{stamp, text_list};
@@ -29,6 +30,7 @@ fn group(row: &Row) -> Result<ShardGroup, StoreError> {
         asked: row.flag("asked")?,
         kind: row.text("type")?,
         run_on: run_on(row)?,
+        only_kuma: row.flag("only_kuma")?,
         active: row.small("active")?,
         monitors: row.small("monitors")?,
         first: row.maybe_int("first")?.map(MonitorId),
@@ -67,6 +69,7 @@ pub(crate) async fn read(session: &mut Session, limit: Duration) -> Result<Shard
         "SELECT p.monitor_id, p.value FROM tag g JOIN monitor_tag p ON p.tag_id = g.id WHERE g.name = '{TAG}' \
          ORDER BY p.monitor_id"
     );
+    let only_kuma = only_kuma::statement();
     let statements = [
         "SELECT generation, nonce FROM komainu_cluster WHERE id = 1",
         "SELECT id, type, `interval`, active FROM monitor ORDER BY id",
@@ -74,12 +77,13 @@ pub(crate) async fn read(session: &mut Session, limit: Duration) -> Result<Shard
          FROM komainu_assignment ORDER BY monitor_id",
         "SELECT monitor_id, run_on FROM komainu_monitor WHERE run_on IS NOT NULL ORDER BY monitor_id",
         &tagged,
+        &only_kuma,
     ];
     let sets = session.snapshot_within(ACT, limit, &statements).await?;
-    let [head, monitors, assignments, said, tagged] =
-        <[Vec<Row>; 5]>::try_from(sets).map_err(|sets| StoreError::unreadable(ACT, "answers", sets.len()))?;
+    let [head, monitors, assignments, said, tagged, only_kuma] =
+        <[Vec<Row>; 6]>::try_from(sets).map_err(|sets| StoreError::unreadable(ACT, "answers", sets.len()))?;
     let stamp = stamp(head.first().ok_or(StoreError::SchemaMissing)?)?;
-    let mut labels = labels(&said, &tagged)?;
+    let (mut labels, only_kuma) = (labels(&said, &tagged)?, only_kuma::of(&only_kuma)?);
     let mut assignments = assignments.into_iter().peekable();
     let mut rows = Vec::with_capacity(monitors.len());
     for row in monitors {
@@ -93,7 +97,8 @@ pub(crate) async fn read(session: &mut Session, limit: Duration) -> Result<Shard
         let is_its = |other: &Row| other.int("monitor_id").is_ok_and(|monitor| monitor == id);
         let assignment = assignments.next_if(is_its);
         let run_on = labels.remove(&id).unwrap_or_default().into_iter().collect();
-        rows.push(monitor(&row, assignment.as_ref(), run_on)?);
+        let read = monitor(&row, assignment.as_ref(), run_on)?;
+        rows.push(MonitorRow { only_kuma: only_kuma.contains(&id), ..read });
     }
     Ok(Shard { stamp, monitors: rows })
 }
@@ -125,6 +130,7 @@ fn monitor(row: &Row, assignment: Option<&Row>, run_on: Vec<String>) -> Result<M
         pinned: flag("pinned")?,
         asked: flag("asked")?,
         run_on,
+        only_kuma: false,
         source: assignment.map_or(Ok(None), source)?,
     })
 }

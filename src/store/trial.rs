@@ -33,6 +33,7 @@ impl Store {
         beginnings.start(&[NO_MONITOR]).await?;
         beginnings.begin_apart(&none).await?;
         beginnings.put_aside(&none).await?;
+        beginnings.only_kuma(&none).await?;
         self.try_keeping_beats().await
     }
 

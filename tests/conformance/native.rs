@@ -55,6 +55,10 @@ impl Node {
             return Verdict { status: None, says: Some("the run did not end".to_owned()) };
         };
         let Some(result) = result else { return Verdict { status: Some(Status::Up), says: None } };
+        // What a column asks for is known beforehand, and no finding.
+        let is_found = !result.msg.starts_with("a native node");
+        let is_people_told = is_found && result.msg.contains("move this monitor to an Uptime Kuma node");
+        assert_eq!(result.is_only_kumas, is_people_told, "{}: the planner is told what people are", case.id());
         let previous = case.before.as_ref().map(previous);
         let times = Times { began_at: Wall(100_000_000), ended_at: Wall(100_000_000) };
         let (beat, _) = beat::next(previous.as_ref(), Rules::from(&monitor), result, times);

@@ -10,6 +10,7 @@ pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod server;
+pub(crate) mod strangers;
 pub(crate) mod tap;
 pub(crate) mod target;
 pub(crate) mod vendor;
@@ -88,6 +89,12 @@ pub(crate) struct Cluster {
     http: reqwest::Client,
     api_key: String,
     watchdogs: Vec<String>,
+    /// What the watchdogs speak.
+    scheme: &'static str,
+    /// What each process that is started from now on may open.
+    descriptors: Option<u32>,
+    /// What each process that is started from now on says in its log.
+    log_level: &'static str,
 }
 
 impl Cluster {
@@ -122,7 +129,34 @@ impl Cluster {
         self.proxies.values().for_each(|proxy| proxy.move_away(trip / 2));
     }
 
-    async fn begin(&mut self, shape: Shape) {
+    /// From here on the watchdogs speak TLS; before any of them is started.
+    pub(crate) fn speak_tls(&mut self) {
+        let made = Process::certify(self.folder.path(), &self.watchdogs);
+        assert!(made, "komainu init --tls makes the certificates");
+        for name in self.watchdogs.clone() {
+            let section = format!("[tls]\ncert = \"{name}.crt\"\nkey = \"{name}.key\"\nca = \"ca.crt\"\n");
+            self.edit_config(&name, |text| format!("{text}\n{section}"));
+        }
+        self.scheme = "https";
+    }
+
+    /// No process that is started from here on may open more than this.
+    pub(crate) fn limit_descriptors(&mut self, most: u32) {
+        self.descriptors = Some(most);
+    }
+
+    /// Every process that is started from here on logs all there is to log, also of the libraries that it uses.
+    pub(crate) fn log_everything(&mut self) {
+        self.log_level = "trace";
+    }
+
+    /// What all processes logged.
+    pub(crate) fn logs(&self) -> String {
+        self.processes.values().map(Process::log).collect()
+    }
+
+    /// Starts what [`Self::prepare`] has made ready, and waits until all monitors have beaten.
+    pub(crate) async fn begin(&mut self, shape: Shape) {
         // The first watchdog leads, so that stories can name the leader.
         self.start_process("w1");
         let leads = async || self.leader().await.0 == "w1";
@@ -184,9 +218,12 @@ impl Cluster {
             processes: BTreeMap::new(),
             ports: BTreeMap::new(),
             proxies: BTreeMap::new(),
-            http: reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap(),
+            http: client(Duration::from_secs(5)).build().unwrap(),
             api_key,
             watchdogs: Vec::new(),
+            scheme: "http",
+            descriptors: None,
+            log_level: process::LEVEL,
         };
         cluster.watchdogs = Self::names("w", shape.watchdogs).collect();
         cluster.write_configs(&store, (&url, sections), shape).await;
@@ -281,7 +318,10 @@ impl Cluster {
     /// Starts another process with the same configuration, outside the cluster's book-keeping.
     pub(crate) fn spawn(&self, name: &str) -> Process {
         let command = if name.starts_with("node") { "node" } else { "watchdog" };
-        Process::start(command, &self.config(name))
+        match self.descriptors {
+            Some(most) => Process::start_within(command, &self.config(name), most),
+            None => Process::start_with_log(command, &self.config(name), self.log_level),
+        }
     }
 
     /// A copy of a node's configuration that listens elsewhere: the same id on another host.
@@ -321,8 +361,7 @@ impl Cluster {
         let mut answer = Value::Null;
         wait_until(&format!("POST {path} is answered"), Duration::from_secs(30), async || {
             for name in &self.watchdogs {
-                let url = format!("http://127.0.0.1:{}{path}", self.ports[name]);
-                let request = self.http.post(url).bearer_auth(&self.api_key);
+                let request = self.http.post(self.url_of(name, path)).bearer_auth(&self.api_key);
                 let request = request.header("content-type", "application/json").body(body.to_string());
                 let Ok(response) = request.send().await else { continue };
                 let status = response.status();
@@ -346,6 +385,20 @@ impl Cluster {
         assert!(answer.status().is_success(), "PATCH {path}: {}", answer.text().await.unwrap());
     }
 
+    /// The code of what the first watchdog answers to this, with the admin key.
+    pub(crate) async fn call(&self, method: reqwest::Method, path: &str, body: &Value) -> u16 {
+        let request = self.http.request(method, self.url_of("w1", path)).bearer_auth(&self.api_key);
+        let has_body = !body.is_null();
+        let request =
+            if has_body { request.header("content-type", "application/json").body(body.to_string()) } else { request };
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    /// The code of what a GET of this path brings, without a key.
+    pub(crate) async fn ask_of(&self, process: &str, path: &str) -> Option<u16> {
+        Some(self.http.get(self.url_of(process, path)).send().await.ok()?.status().as_u16())
+    }
+
     /// With scope admin.
     pub(crate) fn api_key(&self) -> &str {
         &self.api_key
@@ -353,13 +406,17 @@ impl Cluster {
 
     /// A path of this watchdog.
     pub(crate) fn url_of(&self, watchdog: &str, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.ports[watchdog])
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.ports[watchdog])
+    }
+
+    /// Where its watchdogs listen.
+    pub(crate) fn watchdog_ports(&self) -> impl Iterator<Item = u16> {
+        self.watchdogs.iter().map(|name| self.ports[name])
     }
 
     /// `/status` of this watchdog, with its HTTP code.
     pub(crate) async fn status_of(&self, watchdog: &str) -> Option<(u16, Value)> {
-        let url = format!("http://127.0.0.1:{}/status", self.ports[watchdog]);
-        let response = self.http.get(url).send().await.ok()?;
+        let response = self.http.get(self.url_of(watchdog, "/status")).send().await.ok()?;
         let code = response.status().as_u16();
         Some((code, serde_json::from_str(&response.text().await.ok()?).ok()?))
     }
@@ -454,6 +511,11 @@ impl Drop for Cluster {
             }
         }
     }
+}
+
+/// The certificates of a story are signed by nobody that anybody knows.
+fn client(timeout: Duration) -> reqwest::ClientBuilder {
+    reqwest::Client::builder().timeout(timeout).tls_danger_accept_invalid_certs(true)
 }
 
 async fn add_api_key(store: &Store) -> String {

@@ -15,8 +15,10 @@ mod maintenance;
 mod nodes;
 mod onboarding;
 mod outbox;
+mod secrets;
 mod starting;
 mod stopping;
+mod strangers;
 mod telling;
 mod vanished;
 

@@ -8,16 +8,17 @@
 //! bears that mark when its node is gone has ended it, and is put aside. Where very many come into question they are begun in
 //! groups, and of a group that ended its node each by itself.
 //!
-//! The marks cost no write for a beat, and none for a monitor that was never lost while it started.
+//! A node may also be gone because it was cut off, and live on. Which it was nobody can know before it is heard of again; then what
+//! was put aside over it is taken back ([`Aside`]).
+//!
+//! The marks cost no write for a beat, and none for a monitor that was never lost while it started. Which beats came after a start
+//! the order of storing says: clocks of two hosts are not compared.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::ids::MonitorId;
-use crate::time::{Mono, Wall};
-
-/// A beat bears its node's clock, which may be off by so much before it counts as wrong, and whole seconds.
-const CLOCKS: Duration = Duration::from_secs(6);
+use crate::time::Mono;
 
 /// What was started with others is given so long to show that it ends nobody: the span over which a node begins what it gains.
 const QUIET: Duration = Duration::from_secs(5);
@@ -31,12 +32,12 @@ const TURNS: usize = 100;
 /// What is known of a monitor when a node gains it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Past {
-    /// When a node last noted that it starts it.
-    pub started_at: Option<Wall>,
+    /// The newest of all beats when a node last noted that it starts it.
+    pub started_after: Option<i64>,
     /// With how many a process that is gone last began it apart, itself included, without taking that back.
     pub begun_with: Option<u32>,
-    /// Its last beat.
-    pub ran_at: Option<Wall>,
+    /// Its last beat. Beats are numbered in the order of storing, and nobody stores one of a monitor that is another's by then.
+    pub last_beat: Option<i64>,
 }
 
 /// How it is begun.
@@ -55,13 +56,49 @@ pub enum Beginning {
 impl Past {
     /// How such a monitor is begun.
     pub fn beginning(&self) -> Beginning {
-        let Some(started_at) = self.started_at else { return Beginning::AtOnce };
-        let has_run_since = self.ran_at.is_some_and(|ran_at| ran_at + CLOCKS >= started_at);
+        let Some(started_after) = self.started_after else { return Beginning::AtOnce };
+        let has_run_since = self.last_beat.is_some_and(|last| last > started_after);
         match self.begun_with {
             _ if has_run_since => Beginning::AtOnce,
             None => Beginning::Apart,
             Some(0 | 1) => Beginning::PutAside,
             Some(_) => Beginning::Alone,
+        }
+    }
+}
+
+/// A monitor that was put aside, as watchdogs find it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Aside {
+    /// A watchdog has paused it, and told people.
+    pub is_told: bool,
+    /// It is to be run.
+    pub is_active: bool,
+    /// The process over which it was put aside holds its node's row again, or has taken its mark back.
+    pub is_disproved: bool,
+}
+
+/// What becomes of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AsideStep {
+    /// It is paused, and people are told.
+    Pause,
+    /// It stays as it is.
+    Keep,
+    /// Somebody resumed it, or it was paused before: it is as any other.
+    Forget,
+    /// It is resumed: the node was cut off, and lived through the run.
+    TakeBack,
+}
+
+impl Aside {
+    /// Hands win: what somebody resumed is not paused again over what was.
+    pub fn step(&self) -> AsideStep {
+        match (self.is_told, self.is_active, self.is_disproved) {
+            (false, true, false) => AsideStep::Pause,
+            (false, _, true) | (false, false, false) | (true, true, _) => AsideStep::Forget,
+            (true, false, true) => AsideStep::TakeBack,
+            (true, false, false) => AsideStep::Keep,
         }
     }
 }

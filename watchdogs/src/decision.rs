@@ -230,6 +230,8 @@ pub enum MoveReason {
     KindUnsupported,
     /// Its node does not bear the labels it asks for.
     LabelsMissing,
+    /// Its node is native and cannot look at its target; a stock Kuma can, and has room.
+    OnlyKuma,
     /// An operator evens out the load.
     Rebalance,
 }
@@ -248,6 +250,7 @@ impl MoveReason {
             Self::Unowned => "unowned",
             Self::KindUnsupported => "kind_unsupported",
             Self::LabelsMissing => "labels_missing",
+            Self::OnlyKuma => "only_kuma",
             Self::Rebalance => "rebalance",
         }
     }

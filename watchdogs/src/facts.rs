@@ -229,6 +229,8 @@ pub struct ShardGroup {
     pub kind: String,
     /// Labels that their node must bear.
     pub run_on: Vec<String>,
+    /// A native node found that it cannot look at their targets, and that a stock Kuma can.
+    pub only_kuma: bool,
     /// How many of them are active.
     pub active: u32,
     /// How many there are.
@@ -329,6 +331,8 @@ pub struct MonitorRow {
     pub asked: bool,
     /// Labels that its node must bear.
     pub run_on: Vec<String>,
+    /// A native node found that it cannot look at its target, and that a stock Kuma can.
+    pub only_kuma: bool,
     /// Who ran it, while it is nobody's.
     pub source: Option<Source>,
 }

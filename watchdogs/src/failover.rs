@@ -141,6 +141,8 @@ pub fn field(situation: &Situation<'_>) -> Field {
         };
         let unreachable_for = node.unreachable_since.map(|since| now.since(since));
         let eligible = is_eligible(row, node);
+        let capacity = row.capacity.unwrap_or(policy.monitor_limit_per_node);
+        let monitors: u32 = situation.groups_of(&row.node).map(|group| group.monitors).sum();
         let slot = Slot {
             is_eligible: eligible || is_last_resort(situation, row, node),
             welcomes_home: eligible && welcomes_home(situation, row, node),
@@ -150,9 +152,10 @@ pub fn field(situation: &Situation<'_>) -> Field {
             drains_pinned: row.drains_pinned,
             sheds_push: !is_sole_witness && unreachable_for.is_some_and(|span| span >= policy.push_grace),
             is_kuma: !row.is_native,
+            has_room: monitors < capacity,
             arrivals_left: None,
             weight: row.weight,
-            capacity: row.capacity.unwrap_or(policy.monitor_limit_per_node),
+            capacity,
             kinds: row.kinds.clone(),
             labels: row.labels.clone(),
         };

@@ -192,6 +192,7 @@ mod tests {
             asked: false,
             kind: "http".to_owned(),
             run_on: Vec::new(),
+            only_kuma: false,
             active: 20_000,
             monitors: 20_000,
             first: None,

@@ -53,6 +53,8 @@ pub struct Slot {
     pub sheds_push: bool,
     /// A stock Kuma runs there: it cannot start thousands of monitors at once.
     pub is_kuma: bool,
+    /// It runs fewer than it takes.
+    pub has_room: bool,
     /// Monitors that it may be given now unless a failover gives them; `None`: any number.
     pub arrivals_left: Option<usize>,
     /// Share of the load, relative to the others.
@@ -83,6 +85,17 @@ impl Field {
         self.nodes.iter().any(|(node, slot)| Some(node) != besides && slot.is_eligible && slot.takes(kind, run_on))
     }
 
+    /// Whether a stock Kuma takes such monitors, were it not for their number.
+    pub(crate) fn has_kuma_for(&self, kind: &str, run_on: &[String]) -> bool {
+        self.nodes.values().any(|slot| slot.is_kuma && slot.is_eligible && slot.takes(kind, run_on))
+    }
+
+    /// Whether one has room for one more of them now.
+    pub(crate) fn has_room_at_kuma(&self, kind: &str, run_on: &[String]) -> bool {
+        let is_open = |slot: &Slot| slot.is_eligible && slot.has_room && slot.arrivals_left != Some(0);
+        self.nodes.values().any(|slot| slot.is_kuma && is_open(slot) && slot.takes(kind, run_on))
+    }
+
     /// Whether a node, besides this one, takes one more of them now.
     pub fn has_taker_now(&self, kind: &str, run_on: &[String], besides: Option<&NodeId>) -> bool {
         let mut nodes = self.nodes.iter();
@@ -104,6 +117,7 @@ impl Default for Slot {
             drains_pinned: false,
             sheds_push: false,
             is_kuma: false,
+            has_room: true,
             arrivals_left: None,
             weight: 100,
             capacity: 1_000,
@@ -233,11 +247,21 @@ impl<'a> Planner<'a> {
     }
 
     fn release(&mut self, wish: &Wish<'a>) {
-        if self.releases >= self.field.release_budget || !self.reserve(wish.monitor, wish.need.only) {
+        let is_of_use = wish.need.reason != MoveReason::OnlyKuma || self.goes_to_kuma(wish.monitor);
+        let is_in_time = self.releases < self.field.release_budget;
+        if !is_of_use || !is_in_time || !self.reserve(wish.monitor, wish.need.only) {
             return;
         }
         self.releases += 1;
         self.push(wish, None);
+    }
+
+    /// Whether a stock Kuma has room for it, besides what is promised to others.
+    fn goes_to_kuma(&self, monitor: &MonitorRow) -> bool {
+        let target = self.least_loaded(monitor, Takers::WithArrivalsLeft);
+        target.and_then(|node| Some((node, self.field.nodes.get(node)?))).is_some_and(|(node, slot)| {
+            slot.is_kuma && self.load.get(node).copied().unwrap_or_default().monitors < slot.capacity
+        })
     }
 
     fn reserve_for_those_on_the_way(&mut self, shard: &'a Shard) {
@@ -300,9 +324,11 @@ impl<'a> Planner<'a> {
                 let load = self.load.get(node).copied().unwrap_or_default();
                 let is_full = load.monitors >= slot.capacity;
                 let weight = u64::from(slot.weight.max(1));
+                // Where native nodes cannot look, a stock Kuma with room comes first; without one it is watched as far as may be.
+                let is_vain = monitor.only_kuma && (!slot.is_kuma || is_full);
                 let rate = if monitor.active { load.rate } else { load.paused_rate };
                 let monitors = u64::from(load.monitors) * 1_000 / weight;
-                (is_spent(node), is_full, rate * 1_000 / weight, monitors, *node)
+                (is_vain, is_spent(node), is_full, rate * 1_000 / weight, monitors, *node)
             })
             .map(|(node, _)| node)
     }

@@ -101,6 +101,7 @@ mod tests {
             asked: false,
             kind: "http".to_owned(),
             run_on: vec![],
+            only_kuma: false,
             active,
             monitors: active,
             first: Some(MonitorId(first)),

@@ -30,6 +30,18 @@ pub enum Chore {
     Telling,
     /// Deleting what is too old.
     Pruning,
+    /// Looking for monitors that nodes put aside.
+    Aside,
+    /// Looking at the certificates that monitors saw.
+    Certificates,
+    /// Looking at the own certificate.
+    OwnCertificate,
+    /// Looking how far ids are used up.
+    Ids,
+    /// Ending incidents of what is gone.
+    Leftovers,
+    /// Looking for times that stand ahead of the database's clock.
+    Ahead,
 }
 
 impl Chore {
@@ -41,6 +53,12 @@ impl Chore {
             Self::Incidents => "incidents",
             Self::Telling => "telling",
             Self::Pruning => "pruning",
+            Self::Aside => "aside",
+            Self::Certificates => "certificates",
+            Self::OwnCertificate => "own-certificate",
+            Self::Ids => "ids",
+            Self::Leftovers => "leftovers",
+            Self::Ahead => "ahead",
         }
     }
 
@@ -52,6 +70,12 @@ impl Chore {
             Self::Incidents => "incidents are not called over",
             Self::Telling => "incidents cannot be opened or resolved",
             Self::Pruning => "what is too old is not deleted",
+            Self::Aside => "a monitor over which nodes were lost is run by nobody and not told of",
+            Self::Certificates => "certificates that end soon would not be told of",
+            Self::OwnCertificate => "this watchdog's own certificate would not be told of before it ends",
+            Self::Ids => "ids that are used up would not be told of",
+            Self::Leftovers => "incidents of what is gone do not end",
+            Self::Ahead => "times that stand ahead of the database's clock are not put right",
         }
     }
 }

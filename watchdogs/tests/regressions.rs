@@ -218,6 +218,7 @@ fn a_node_that_has_applied_nothing_waits_for_a_lease_after_a_failure_that_may_hi
 fn a_step_names_the_home_it_was_planned_by() {
     let node = |node: &str| Some(NodeId::from(node));
     let monitor = MonitorRow {
+        only_kuma: false,
         monitor: MonitorId(1),
         kind: "http".into(),
         interval_s: 60,

@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::alerts;
 use crate::blackout;
 use crate::channels::Channels;
+use crate::chores::Chores;
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::deadman::{self, Deadman};
 use crate::driver::{Published, WatchdogSettings};
@@ -105,20 +106,20 @@ pub(super) fn outbox(
 pub(super) fn alerts(
     store: &Store,
     settings: &WatchdogSettings,
-    (voice, view): (&Voice, &watch::Receiver<Arc<View>>),
+    (voice, view, chores): (&Voice, &watch::Receiver<Arc<View>>, &Chores),
 ) -> ([AbortOnDropHandle<()>; 7], watch::Receiver<Arc<Ids>>) {
     let routing = &settings.routing;
     let (me, view) = (settings.identity.watchdog.clone(), view.clone());
     let turns = move || view.borrow().turns(&me);
     let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing), voice.clone(), turns);
-    let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing));
+    let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing), chores.clone());
     let (seen, ids) = watch::channel(Arc::default());
-    let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), seen);
-    let leftover = alerts::leftover::run(store.clone(), Arc::clone(routing));
+    let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), chores.clone(), seen);
+    let leftover = alerts::leftover::run(store.clone(), Arc::clone(routing), chores.clone());
     let own = (settings.identity.watchdog.clone(), Arc::clone(&settings.credentials));
-    let own = tokio::spawn(alerts::own_certificate::run(store.clone(), Arc::clone(routing), own));
-    let aside = tokio::spawn(alerts::aside::run(store.clone(), Arc::clone(routing)));
-    let steps = tokio::spawn(steps::run(store.clone()));
+    let own = tokio::spawn(alerts::own_certificate::run(store.clone(), Arc::clone(routing), chores.clone(), own));
+    let aside = tokio::spawn(alerts::aside::run(store.clone(), Arc::clone(routing), chores.clone()));
+    let steps = tokio::spawn(steps::run(store.clone(), chores.clone()));
     let (monitors, certificates) = (tokio::spawn(monitors), tokio::spawn(certificates));
     let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), aside, steps, own];
     (tasks.map(AbortOnDropHandle::new), ids)

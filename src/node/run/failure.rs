@@ -21,6 +21,8 @@ pub struct Failure {
     pub response: Option<String>,
     /// The node is to blame, or nobody: says nothing of the target.
     pub is_own_trouble: bool,
+    /// Own trouble for good: a stock Kuma could look at this target.
+    pub is_only_kumas: bool,
     /// Trying again would show the same: it is down at once.
     pub is_final: bool,
 }
@@ -28,12 +30,24 @@ pub struct Failure {
 impl Failure {
     /// The target is to blame.
     pub fn target(msg: impl Into<String>) -> Self {
-        Self { msg: msg.into(), ping_ms: None, response: None, is_own_trouble: false, is_final: false }
+        Self {
+            msg: msg.into(),
+            ping_ms: None,
+            response: None,
+            is_own_trouble: false,
+            is_only_kumas: false,
+            is_final: false,
+        }
     }
 
     /// The node is to blame.
     pub fn own(msg: impl Into<String>) -> Self {
         Self { is_own_trouble: true, ..Self::target(msg) }
+    }
+
+    /// This node cannot look at such a target, and a stock Kuma can.
+    pub(super) fn only_kumas(why: &str) -> Self {
+        Self { is_only_kumas: true, ..Self::own(format!("{why}: {MOVE}")) }
     }
 
     /// The run took too long.
@@ -121,18 +135,18 @@ fn tls_failure(error: &rustls::Error) -> Failure {
     if let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error
         && let Some(beyond) = other.0.downcast_ref::<tls::Beyond>()
     {
-        return Failure::own(format!("this node cannot judge the certificate ({beyond}): {MOVE}"));
+        return Failure::only_kumas(&format!("this node cannot judge the certificate ({beyond})"));
     }
     if let rustls::Error::PeerIncompatible(fault) = error
         && is_beyond(fault)
     {
-        return Failure::own(format!("this node cannot agree with the server on TLS ({error}): {MOVE}"));
+        return Failure::only_kumas(&format!("this node cannot agree with the server on TLS ({error})"));
     }
     Failure::target(describe_tls(error))
 }
 
 /// The way out of what only OpenSSL can do.
-pub const MOVE: &str = "move this monitor to an Uptime Kuma node";
+const MOVE: &str = "move this monitor to an Uptime Kuma node";
 
 /// What OpenSSL speaks and rustls does not.
 fn is_beyond(fault: &PeerIncompatible) -> bool {

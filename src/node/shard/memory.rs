@@ -41,6 +41,8 @@ pub(super) struct HeldMonitor {
     pub(super) then: Option<Duration>,
     /// Whether it is begun with all others.
     pub(super) turn: Turn,
+    /// It is said that only a stock Kuma can look at this target.
+    pub(super) is_only_kumas: bool,
     pub(super) gained_at: Mono,
     /// Times of the last beats that this node made, the newest last.
     pub(super) made: Vec<Wall>,
@@ -70,6 +72,7 @@ impl HeldMonitor {
             is_waiting: false,
             then: None,
             turn: Turn::Unknown(Past::default()),
+            is_only_kumas: false,
             gained_at: now,
             made: Vec::new(),
             known_id: 0,
@@ -127,7 +130,7 @@ impl Shard {
             let Some(held) = self.being_read(*monitor, read) else { continue };
             let previous = last.get(monitor).map(|last| Previous::from(*last));
             held.known_id = last.get(monitor).map_or(held.known_id, |last| held.known_id.max(last.id));
-            held.decide_turn(last.get(monitor).map(|last| last.time));
+            held.decide_turn(last.get(monitor).map(|last| last.id));
             held.memory = Memory::Known { previous, is_fresh: true };
             if std::mem::take(&mut held.is_waiting) {
                 self.schedule.set(*monitor, now);

@@ -57,7 +57,7 @@ fn what_may_have_ended_a_node_waits_for_its_turn_and_says_when_it_is_over() {
     shard.start(Mono::secs(0), vec![http(1, 60), http(2, 60), push(3, "abc")]);
     let (read, asked) = shard.unread(10).unwrap();
     assert_eq!(shard.unknown(&asked), asked);
-    let past = Past { started_at: Some(Wall(100_000)), ..Past::default() };
+    let past = Past { started_after: Some(4), ..Past::default() };
     shard.recall(&[(MonitorId(1), past), (MonitorId(2), past), (MonitorId(3), past)]);
     shard.remember(Mono::secs(0), read, &asked, &[last_beat(2, BeatStatus::Up, 101_000)]);
     assert_eq!(launched(&mut shard, Mono::secs(2)), [2], "it has run since");
@@ -72,11 +72,30 @@ fn what_may_have_ended_a_node_waits_for_its_turn_and_says_when_it_is_over() {
 }
 
 #[test]
+fn that_only_a_stock_kuma_can_look_is_said_once_for_each_target() {
+    let mut shard = started(vec![http(1, 60)]);
+    shard.said();
+    let run = |shard: &mut Shard, second: u64| {
+        let launch = launch(shard, Mono::secs(second));
+        let mut done = done(&launch, Mono::secs(second), RunStatus::Unable);
+        if let RunOutcome::Result(result) = &mut done.outcome {
+            result.is_only_kumas = true;
+        }
+        assert!(shard.finish(Mono::secs(second), done).is_some(), "it is stored as what it is");
+        shard.said()
+    };
+    assert_eq!(run(&mut shard, 0), [RunNews::OnlyKuma(MonitorId(1))]);
+    assert_eq!(run(&mut shard, 60), []);
+    shard.compare(Mono::secs(61), (0, 1), vec![MonitorSpec { url: Some("https://other/".to_owned()), ..http(1, 60) }]);
+    assert_eq!(run(&mut shard, 120), [RunNews::OnlyKuma(MonitorId(1))]);
+}
+
+#[test]
 fn what_is_stopped_while_it_waits_for_its_turn_waits_no_more() {
     let mut shard = Shard::default();
     shard.start(Mono::secs(0), vec![http(1, 60)]);
     let (read, asked) = shard.unread(10).unwrap();
-    let past = Past { started_at: Some(Wall(100_000)), begun_with: Some(1), ran_at: None };
+    let past = Past { started_after: Some(4), begun_with: Some(1), last_beat: None };
     shard.recall(&[(MonitorId(1), past)]);
     shard.remember(Mono::secs(0), read, &asked, &[]);
     assert!(launched(&mut shard, Mono::secs(2)).is_empty());

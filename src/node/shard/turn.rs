@@ -5,7 +5,7 @@
 
 use komainu_watchdogs::beginning::{Beginning, Past};
 use komainu_watchdogs::ids::MonitorId;
-use komainu_watchdogs::time::{Mono, Wall};
+use komainu_watchdogs::time::Mono;
 
 use super::Shard;
 use super::memory::HeldMonitor;
@@ -28,11 +28,11 @@ pub(super) enum Turn {
 
 impl HeldMonitor {
     /// Its last beat is known.
-    pub(super) fn decide_turn(&mut self, ran_at: Option<Wall>) {
+    pub(super) fn decide_turn(&mut self, last_beat: Option<i64>) {
         let Turn::Unknown(past) = self.turn else { return };
         // Nothing is asked of a target for these.
         let is_idle = matches!(self.spec.kind.as_str(), "push" | "manual");
-        self.turn = match (Past { ran_at, ..past }).beginning() {
+        self.turn = match (Past { last_beat, ..past }).beginning() {
             Beginning::AtOnce => Turn::Free,
             _ if is_idle => Turn::Free,
             beginning @ (Beginning::Apart | Beginning::Alone | Beginning::PutAside) => Turn::Wants(beginning),

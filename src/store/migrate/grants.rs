@@ -92,14 +92,14 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 39] = [
+const RIGHTS: [Rights; 40] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
     of("komainu_leader", "SELECT, UPDATE", NOTHING),
     of("komainu_generation", LOG, READ),
     // A node says how it began a monitor; where a monitor runs it does not say.
-    of("komainu_assignment", ROWS, "SELECT, UPDATE (started_at_ms, begun_by, begun_with, put_aside)"),
+    of("komainu_assignment", ROWS, "SELECT, UPDATE (started_at_ms, started_after, begun_by, begun_with, put_aside)"),
     of("komainu_watchdog", ROWS, NOTHING),
     of("komainu_observation", ROWS, NOTHING),
     of("komainu_incident", ROWS, NOTHING),
@@ -117,6 +117,8 @@ const RIGHTS: [Rights; 39] = [
     of("komainu_deletion", LOG, NOTHING),
     // With each beat that says so, a node notes whom it found down or up again.
     of("komainu_down", "SELECT, DELETE", ROWS),
+    // And at whose target it cannot look.
+    of("komainu_only_kuma", "SELECT, DELETE", "SELECT, INSERT, DELETE"),
     of("node", ROWS, OWN_LEASE),
     // Kuma's. Native nodes store beats, statistics and certificates as Kuma does.
     of("monitor", ROWS, READ),

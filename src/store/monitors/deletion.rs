@@ -25,7 +25,7 @@ const HISTORY: [&str; 4] = ["heartbeat", "stat_minutely", "stat_hourly", "stat_d
 
 /// The rest that hangs on a monitor, of Kuma's tables and ours. By name: other tables with such a column are somebody
 /// else's, a team's own reports perhaps.
-const HANGING: [&str; 9] = [
+const HANGING: [&str; 10] = [
     "monitor_tag",
     "monitor_notification",
     "monitor_group",
@@ -35,6 +35,7 @@ const HANGING: [&str; 9] = [
     "komainu_assignment",
     "komainu_monitor",
     "komainu_down",
+    "komainu_only_kuma",
 ];
 
 /// Deletes one, if it is still one of `if_match` (empty: whatever it is).

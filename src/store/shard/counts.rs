@@ -15,7 +15,9 @@ use komainu_watchdogs::facts::ShardGroup;
 use komainu_watchdogs::ids::{MonitorId, Stamp, WatchdogId};
 
 use super::{AFFINITY_WITHIN, TAG, group};
+use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
+use crate::store::only_kuma;
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Row, values};
 use crate::store::watch::stamp;
@@ -43,6 +45,8 @@ pub(crate) struct Counts {
     /// By rising key; the first begins at 0, the last has no end. Never empty after a read.
     ranges: Vec<Range>,
     next: usize,
+    /// Monitors that only a stock Kuma can run; mostly there are none.
+    only_kuma: BTreeSet<i64>,
     /// Ranges that are to be counted still.
     stale: BTreeSet<usize>,
 }
@@ -73,6 +77,8 @@ impl Counts {
         }
         let due = self.due(session, &head, me).await?;
         self.stale.extend(due);
+        let changed = self.note_only_kuma(session, &head).await?;
+        self.stale.extend(changed);
         let at_once = if is_anew || head.is_led_by(me) { usize::MAX } else { AT_ONCE };
         let due = self.first_stale(at_once);
         self.count(session, &due).await?;
@@ -112,6 +118,14 @@ impl Counts {
         Ok(due)
     }
 
+    /// Ranges that hold a monitor of which it is so now and was not, or was and is not any more.
+    async fn note_only_kuma(&mut self, session: &mut Session, head: &Head) -> Result<Vec<usize>, StoreError> {
+        let now = if head.has_only_kuma { only_kuma::read(session).await? } else { BTreeSet::new() };
+        let changed = self.only_kuma.symmetric_difference(&now).map(|id| self.range_of(*id)).collect();
+        self.only_kuma = now;
+        Ok(changed)
+    }
+
     /// So many of the ranges that are to be counted: what nobody ran when it was counted last comes first.
     fn first_stale(&self, how_many: usize) -> BTreeSet<usize> {
         let has_nobodys = |at: &usize| self.ranges.get(*at).is_some_and(Range::has_nobodys);
@@ -129,7 +143,7 @@ impl Counts {
             let within: Vec<Within> = part.iter().filter_map(|at| self.within(*at)).collect();
             let mut counted: BTreeMap<usize, Range> =
                 within.iter().map(|one| (one.at, Range { from: one.from, ..Range::default() })).collect();
-            for row in read_counts(session, &within).await? {
+            for row in read_counts(session, &within, &self.only_kuma).await? {
                 let Some(range) = usize::try_from(row.count("part")?).ok().and_then(|at| counted.get_mut(&at)) else {
                     continue;
                 };
@@ -172,7 +186,7 @@ impl Counts {
     fn groups(&self) -> Vec<ShardGroup> {
         let mut alike: BTreeMap<_, ShardGroup> = BTreeMap::new();
         for group in self.ranges.iter().flat_map(|range| &range.groups) {
-            let place = (&group.home, &group.effective, &group.source, group.pinned, group.asked);
+            let place = (&group.home, &group.effective, &group.source, group.pinned, group.asked, group.only_kuma);
             alike
                 .entry((place, &group.kind, &group.run_on))
                 .and_modify(|all| {
@@ -205,6 +219,8 @@ struct Head {
     newest: i64,
     /// What was counted before belongs to this database's past.
     goes_on: bool,
+    /// A native node found that of some monitor.
+    has_only_kuma: bool,
 }
 
 impl Head {
@@ -214,7 +230,8 @@ impl Head {
 
     async fn read(session: &mut Session, seen: Option<Stamp>) -> Result<Self, StoreError> {
         let sql = "SELECT c.generation, c.nonce, l.watchdog_id, (SELECT COUNT(*) FROM komainu_generation g \
-             WHERE g.generation = ? AND g.nonce = ?) AS known, (SELECT MAX(id) FROM monitor) AS newest \
+             WHERE g.generation = ? AND g.nonce = ?) AS known, (SELECT MAX(id) FROM monitor) AS newest, \
+             EXISTS (SELECT 1 FROM komainu_only_kuma) AS has_only_kuma \
              FROM komainu_cluster c JOIN komainu_leader l ON l.id = c.id WHERE c.id = 1";
         let asked = seen.unwrap_or_default();
         let row = session.row(ACT, sql, values![asked.generation, asked.nonce]).await?;
@@ -223,7 +240,8 @@ impl Head {
         let is_past = seen.is_some_and(|seen| seen.generation <= stamp.generation);
         let leader = row.maybe_text("watchdog_id")?.map(WatchdogId::from);
         let newest = row.maybe_int("newest")?.unwrap_or(0);
-        Ok(Self { stamp, leader, newest, goes_on: is_past && (seen == Some(stamp) || row.flag("known")?) })
+        let goes_on = is_past && (seen == Some(stamp) || row.flag("known")?);
+        Ok(Self { stamp, leader, newest, goes_on, has_only_kuma: row.flag("has_only_kuma")? })
     }
 }
 
@@ -269,7 +287,11 @@ fn conditions(within: &[Within], id: &str) -> (String, String) {
 }
 
 /// Counts of these ranges; rows without a type count their assignments.
-async fn read_counts(session: &mut Session, within: &[Within]) -> Result<Vec<Row>, StoreError> {
+async fn read_counts(
+    session: &mut Session,
+    within: &[Within],
+    only_kuma: &BTreeSet<i64>,
+) -> Result<Vec<Row>, StoreError> {
     let (inside, part) = conditions(within, "m.id");
     let (all_inside, all_part) = conditions(within, "a.monitor_id");
     let has_affinity = has_affinity(session, within).await?;
@@ -284,15 +306,21 @@ async fn read_counts(session: &mut Session, within: &[Within]) -> Result<Vec<Row
     } else {
         ("NULL AS run_on, NULL AS tagged", "")
     };
+    let ids: Vec<i64> = only_kuma.iter().copied().collect();
+    // A bare number in GROUP BY is a column's place.
+    let is_one = format!("m.id IN ({})", id_list(&ids));
+    let (only_kuma, by_only_kuma) =
+        if ids.is_empty() { ("0", String::new()) } else { (is_one.as_str(), format!(", {is_one}")) };
     let sql = format!(
-        "SELECT {part} AS part, a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, \
+        "SELECT {part} AS part, {only_kuma} AS only_kuma, a.node_id, a.effective_node, a.source_node, \
+         a.source_incarnation, a.released_at, \
          COALESCE(a.pinned, 0) AS pinned, COALESCE(a.asked, 0) AS asked, m.type, {labels}, \
          COUNT(CASE WHEN m.active = 1 THEN 1 END) AS active, COUNT(*) AS monitors, COUNT(a.monitor_id) AS placed, \
          MIN(CASE WHEN m.active = 1 THEN m.id END) AS first \
          FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id {affinity} WHERE {inside} \
          GROUP BY {part}, a.node_id, a.effective_node, a.source_node, a.source_incarnation, a.released_at, a.pinned, \
-         a.asked, m.type{by_labels} \
-         UNION ALL SELECT {all_part}, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, 0, COUNT(*), 0, NULL \
+         a.asked, m.type{by_labels}{by_only_kuma} \
+         UNION ALL SELECT {all_part}, 0, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, 0, COUNT(*), 0, NULL \
          FROM komainu_assignment a WHERE {all_inside} GROUP BY {all_part}"
     );
     let values = if has_affinity { values![TAG] } else { vec![] };

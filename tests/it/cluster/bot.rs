@@ -23,8 +23,19 @@ impl Bot {
         Self {
             name: name.to_owned(),
             secret: made["secret"].as_str().unwrap().to_owned(),
-            http: reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap(),
+            http: super::client(Duration::from_secs(10)).build().unwrap(),
         }
+    }
+
+    /// Every push goes by a connection of its own from here on.
+    pub(crate) fn without_keeping(self) -> Self {
+        let http = super::client(Duration::from_secs(10)).pool_max_idle_per_host(0).build().unwrap();
+        Self { http, ..self }
+    }
+
+    /// The code of what a GET of this address brings.
+    pub(crate) async fn ask(&self, url: &str) -> Option<u16> {
+        Some(self.http.get(url).send().await.ok()?.status().as_u16())
     }
 
     fn path(&self) -> String {
@@ -41,6 +52,6 @@ impl Bot {
 
     /// What GET says at this watchdog.
     pub(crate) async fn seen_at(&self, base: &str) -> Option<u16> {
-        Some(self.http.get(format!("{base}{}", self.path())).send().await.ok()?.status().as_u16())
+        self.ask(&format!("{base}{}", self.path())).await
     }
 }

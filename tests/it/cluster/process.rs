@@ -6,6 +6,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+const KOMAINU: &str = env!("CARGO_BIN_EXE_komainu");
+
+/// What a process says in its log, unless a test wants more or less.
+pub(crate) const LEVEL: &str = "info";
+
 /// The process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -16,17 +21,36 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `komainu <command> --config <config>`, its log beside its configuration.
     pub(crate) fn start(command: &str, config: &Path) -> Self {
-        Self::start_with_log(command, config, "info,komainu=debug")
+        Self::start_with_log(command, config, LEVEL)
     }
 
     /// The same, telling more or less.
     pub(crate) fn start_with_log(command: &str, config: &Path, level: &str) -> Self {
+        Self::spawn(Command::new(KOMAINU), (command, level), config)
+    }
+
+    /// The same with so many descriptors and no more, whatever it asks for.
+    pub(crate) fn start_within(command: &str, config: &Path, descriptors: u32) -> Self {
+        let mut limited = Command::new("prlimit");
+        limited.arg(format!("--nofile={descriptors}")).arg(KOMAINU);
+        Self::spawn(limited, (command, LEVEL), config)
+    }
+
+    /// Makes certificates in this folder: `NAME.crt`, `NAME.key`, `ca.crt`.
+    pub(crate) fn certify(folder: &Path, names: &[String]) -> bool {
+        let subjects = names.iter().flat_map(|name| ["--tls", name]);
+        let mut init = Command::new(KOMAINU);
+        init.args(["init", "--dir"]).arg(folder).args(subjects).stdout(Stdio::null());
+        init.status().unwrap().success()
+    }
+
+    fn spawn(mut program: Command, (command, level): (&str, &str), config: &Path) -> Self {
         let log = config.with_extension("log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_komainu"))
+        let child = program
             .args([command, "--config"])
             .arg(config)
-            .env("RUST_LOG", level)
+            .env("KOMAINU_LOG", level)
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file)

@@ -107,6 +107,12 @@ impl Nginx {
         list.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()).collect()
     }
 
+    /// Held by all processes that serve.
+    pub(crate) fn descriptors(&self) -> usize {
+        let of = |pid: Pid| std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).map_or(0, Iterator::count);
+        self.workers().into_iter().map(of).sum()
+    }
+
     /// What it wrote, requests included.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()

@@ -64,6 +64,24 @@ async fn a_large_body_is_not_begun_for_a_key_that_is_none() {
 
 #[tokio::test]
 #[ignore = "needs nginx"]
+async fn whoever_is_refused_leaves_no_descriptor_behind() {
+    let stage = Stage::start(1, 1).await;
+    let before = stage.gateway.descriptors();
+    for path in ["/api/v1/monitors", "/api/v1/monitors/bulk"] {
+        let mut refused = Vec::new();
+        for _ in 0..30 {
+            let mut asked = Unfinished::begin(&stage, path, "", (MIB, 1_000)).await;
+            assert_eq!(asked.status().await, "HTTP/1.1 401", "{path}");
+            refused.push(asked);
+        }
+        drop(refused);
+    }
+    let are_free = async || stage.gateway.descriptors() < before + 10;
+    wait_until("what they held is free", Duration::from_secs(15), are_free).await;
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
 async fn bodies_are_passed_on_as_they_come() {
     let stage = Stage::start(1, 1).await;
     let mut unfinished = Vec::new();

@@ -35,9 +35,9 @@ fn the_stack_has_its_services() {
 
 #[test]
 fn nothing_is_published_but_the_gateway() {
-    for file in ["compose/compose.yaml", "compose/compose.tls.yaml"] {
+    for file in FILES {
         for (name, service) in services(&read(file)) {
-            assert_eq!(service.get("ports").is_some(), name == "gateway", "{file}: {name}");
+            assert!(service.get("ports").is_none() || name == "gateway", "{file}: {name}");
             assert!(service.get("network_mode").is_none() && service.get("privileged").is_none(), "{file}: {name}");
         }
     }
@@ -87,7 +87,7 @@ fn every_image_is_pinned_and_takes_a_digest() {
 
 #[test]
 fn no_secret_stands_in_an_environment() {
-    for file in ["compose/compose.yaml", "compose/compose.tls.yaml"] {
+    for file in FILES {
         for (name, service) in services(&read(file)) {
             for (variable, value) in environment(service) {
                 let is_secret =
@@ -209,6 +209,9 @@ fn every_file_that_is_mounted_is_there() {
     }
 }
 
+/// The stack, and what is put on top of it.
+const FILES: [&str; 3] = ["compose/compose.yaml", "compose/compose.tls.yaml", "compose/compose.tls-within.yaml"];
+
 /// The text of a file of compose/.
 fn text(name: &str) -> String {
     std::fs::read_to_string(repository("compose").join(name)).unwrap()
@@ -218,9 +221,14 @@ fn text(name: &str) -> String {
 fn every_variable_is_one_that_its_program_reads() {
     let gateway = text("openresty/start") + &text("openresty/nginx.conf");
     let agent = text("kuma/lib/identity.js");
-    for file in ["compose/compose.yaml", "compose/compose.tls.yaml"] {
+    let command = std::fs::read_to_string(repository("src/cli/client.rs")).unwrap();
+    for file in FILES {
         for (name, service) in services(&read(file)) {
-            let program = if name == "gateway" { &gateway } else { &agent };
+            let program = match name.as_str() {
+                "gateway" => &gateway,
+                "w1" | "w2" | "w3" => &command,
+                _ => &agent,
+            };
             // Those of watchdogs are sections and keys: `config check` judges them.
             let own = |variable: &&str| variable.starts_with("KOMAINU_") && !variable.starts_with("KOMAINU__");
             for variable in environment(service).into_keys().filter(own) {

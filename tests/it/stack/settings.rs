@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::setup::Place;
-use super::yaml::stack;
+use super::yaml::{read, stack};
 use super::{komainu, refused, repository, said};
 use crate::cluster::ports::free_port;
 use crate::cluster::server::MariaDb;
@@ -31,7 +31,7 @@ struct Host {
 
 impl Host {
     async fn start() -> Self {
-        let place = Place::made(&[]);
+        let place = Place::made(&["--tls-within"]);
         let server = MariaDb::start();
         Raw::connect(&server.url("mysql")).await.execute("CREATE DATABASE kuma CHARACTER SET utf8mb4").await;
         let secrets = place.path().join("run");
@@ -78,8 +78,31 @@ impl Host {
 
     /// Starts that watchdog, and waits until it is well by the word of the container's own health check.
     async fn runs(&self, service: &str) {
+        self.runs_as(service, self.watchdog(service, &["watchdog"]), "http").await;
+    }
+
+    /// The same with what `compose.tls-within.yaml` puts on top of it.
+    async fn runs_within(&self, service: &str) {
+        let mut command = self.watchdog(service, &["watchdog"]);
+        let file = |name: &str| self.place.path().join("secrets/within").join(name);
+        let of = [
+            ("ca", file("ca.crt")),
+            ("cert", file(&format!("{service}.crt"))),
+            ("key", file(&format!("{service}.key"))),
+        ];
+        for (name, value) in
+            read("compose/compose.tls-within.yaml")["services"][service]["environment"].as_object().unwrap()
+        {
+            let value = value.as_str().unwrap();
+            let mounted = of.iter().find(|(what, _)| value == format!("/run/secrets/tls_{what}"));
+            command.env(name, mounted.map_or_else(|| value.into(), |(_, path)| path.clone().into_os_string()));
+        }
+        self.runs_as(service, command, "https").await;
+    }
+
+    async fn runs_as(&self, service: &str, command: Command, scheme: &str) {
         let listen = format!("127.0.0.1:{}", free_port());
-        let mut watchdog = tokio::process::Command::from(self.watchdog(service, &["watchdog"]));
+        let mut watchdog = tokio::process::Command::from(command);
         watchdog.env("KOMAINU__WATCHDOG__LISTEN", &listen).stderr(Stdio::null()).kill_on_drop(true);
         let mut watchdog = watchdog.spawn().unwrap();
         let check = stack()["services"][service]["healthcheck"]["test"].clone();
@@ -87,7 +110,8 @@ impl Host {
         let is_well = async || {
             assert!(watchdog.try_wait().unwrap().is_none(), "{service} has ended");
             let mut health = komainu();
-            health.args(["health", "--url"]).arg(format!("http://{listen}")).output().unwrap().status.success()
+            health.env("KOMAINU_CA", self.place.path().join("secrets/within/ca.crt"));
+            health.args(["health", "--url"]).arg(format!("{scheme}://{listen}")).output().unwrap().status.success()
         };
         wait_until("the watchdog is well", LIMIT, is_well).await;
     }
@@ -133,6 +157,7 @@ async fn the_configurations_of_compose_work_with_the_users_of_compose() {
     for service in ["w1", "w2", "w3"] {
         host.runs(service).await;
     }
+    host.runs_within("w2").await;
     let mut create = host.command("migrate.toml", "migrate.url", &["apikeys", "create", "ops", "--scope", "admin"]);
     assert!(said(&mut create).starts_with("kmn_"));
     for (config, url) in [("watchdog.toml", "database.url"), ("node.toml", "node.url")] {

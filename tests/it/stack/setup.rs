@@ -58,8 +58,8 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn setup_makes_every_secret_that_compose_names() {
-    let place = Place::made(&["--tls", "kuma.example.com"]);
-    for file in ["compose/compose.yaml", "compose/compose.tls.yaml"] {
+    let place = Place::made(&["--tls", "kuma.example.com", "--tls-within"]);
+    for file in ["compose/compose.yaml", "compose/compose.tls.yaml", "compose/compose.tls-within.yaml"] {
         for (name, secret) in read(file)["secrets"].as_object().unwrap() {
             let path = place.path().join(secret["file"].as_str().unwrap());
             assert!(path.metadata().is_ok_and(|file| file.len() > 0), "{name}: {}", path.display());
@@ -193,6 +193,22 @@ fn setup_takes_no_address_that_a_shell_would_act_on() {
         assert_eq!(refused(&mut place.setup(&arguments)).0, 1, "{arguments:?}");
     }
     assert!(!place.path().join("secrets").exists());
+}
+
+#[test]
+fn certificates_within_are_kept_and_their_ca_signs_for_no_container() {
+    let place = Place::made(&["--tls-within"]);
+    let within = place.path().join("secrets/within");
+    let before = std::fs::read(within.join("w1.crt")).unwrap();
+    assert_eq!((mode(&within), mode(&within.join("ca.key")), mode(&within.join("w1.key"))), (0o700, 0o600, 0o444));
+    said(&mut place.setup(&["--tls", "kuma.example.com"]));
+    said(&mut place.setup(&["--tls-within"]));
+    assert_eq!(std::fs::read(within.join("w1.crt")).unwrap(), before);
+    let settings = std::fs::read_to_string(place.path().join(".env")).unwrap();
+    assert!(settings.contains("COMPOSE_FILE=compose.yaml:compose.tls-within.yaml:compose.tls.yaml\n"), "{settings}");
+    let stack = read("compose/compose.tls-within.yaml");
+    let mounted: Vec<_> = stack["secrets"].as_object().unwrap().values().collect();
+    assert!(mounted.iter().all(|secret| secret["file"] != "./secrets/within/ca.key"), "{mounted:?}");
 }
 
 #[test]

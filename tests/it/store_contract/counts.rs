@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use komainu::store::Errands;
+use komainu::store::beginning::Beginnings;
 use komainu::store::hands::{self, Goal, HandMove, PinPlace, Selection};
 use komainu_watchdogs::facts::{Counts, ShardGroup};
-use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::ids::{Incarnation, MonitorId};
 
 use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
@@ -16,6 +17,7 @@ on_both_databases! {
     an_edit_in_kumas_own_table_shows_when_its_turn_comes,
     monitors_deleted_in_kuma_leave_assignments_that_are_counted,
     a_database_that_lost_its_tail_is_counted_from_the_start,
+    what_only_a_stock_kuma_can_run_is_known_until_its_target_changes_or_a_hand_sends_it,
 }
 
 /// Node1 with 4,500 monitors, and a watchdog that has counted them.
@@ -126,4 +128,39 @@ async fn read_until(watch: &mut Errands, shows: impl Fn(&Counts) -> bool) -> Cou
         }
     }
     panic!("it does not show after thirty rounds");
+}
+
+async fn what_only_a_stock_kuma_can_run_is_known_until_its_target_changes_or_a_hand_sends_it(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (_one, _two) = (fixture.start_node("node1", 11).await, fixture.start_node("node2", 21).await);
+    let own = fixture.monitors(3, Some("node1")).await;
+    let mut watch = fixture.store.errands(&"w2".into()).await.unwrap();
+    let mut leader = fixture.leader("w1", 1).await;
+    let mut known = async || {
+        let counted = monitors(&watch.counts().await.unwrap(), |group| group.only_kuma);
+        let shard = leader.leadership.read_shard().await.unwrap();
+        let read: Vec<_> = shard.monitors.iter().filter(|row| row.only_kuma).map(|row| row.monitor).collect();
+        (counted, read)
+    };
+    let noted = BTreeSet::from([own[1]]);
+    let node = |incarnation| Beginnings::new(fixture.store.clone(), "node1".into(), Incarnation(incarnation));
+    assert_eq!(known().await, (0, vec![]));
+    node(12).only_kuma(&noted).await.unwrap();
+    assert_eq!(known().await, (0, vec![]), "whoever runs nothing finds nothing");
+    node(11).only_kuma(&noted).await.unwrap();
+    node(11).only_kuma(&noted).await.unwrap();
+    assert_eq!(known().await, (1, vec![own[1]]));
+    fixture.raw.execute(&format!("UPDATE monitor SET url = 'https://Target/' WHERE id = {}", own[1])).await;
+    assert_eq!(known().await, (0, vec![]), "that is another target");
+    node(11).only_kuma(&noted).await.unwrap();
+    assert_eq!(known().await, (1, vec![own[1]]));
+    fixture.raw.execute(&format!("UPDATE monitor SET ignore_tls = 1 WHERE id = {}", own[1])).await;
+    assert_eq!(known().await, (0, vec![]), "it judges otherwise");
+    node(11).only_kuma(&noted).await.unwrap();
+    let wish = HandMove { which: Selection::Ids(vec![own[1]]), goal: Goal::Move { to: "node1".into(), pin: None } };
+    hands::move_by_hand(&fixture.store, &wish, "test").await.unwrap();
+    assert_eq!(known().await, (1, vec![own[1]]), "it is there");
+    let wish = HandMove { which: Selection::Ids(vec![own[1]]), goal: Goal::Move { to: "node2".into(), pin: None } };
+    hands::move_by_hand(&fixture.store, &wish, "test").await.unwrap();
+    assert_eq!(known().await, (0, vec![]), "it is tried anew there");
 }

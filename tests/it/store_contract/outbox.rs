@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use komainu::chores::Chores;
 use komainu::outbox::{Outbox, Outlet, Sends};
 use komainu::store::outbox::{self as store, Begin, Claim, Refusal};
 use komainu_notifiers::{DeliveryError, Doubt, EventKind, Notice, Receipt};
@@ -492,7 +493,8 @@ async fn a_channel_that_a_clock_ahead_has_paused_tells_again(kind: Kind) {
              retry_at = retry_at + {shift}, failed_at = failed_at + {shift}"
         );
         fixture.raw.execute(&sql).await;
-        let _steps = AbortOnDropHandle::new(tokio::spawn(komainu::steps::run(fixture.store.clone())));
+        let _steps =
+            AbortOnDropHandle::new(tokio::spawn(komainu::steps::run(fixture.store.clone(), Chores::new(|_, _| ()))));
         ops.wait_for(1).await;
         assert_eq!(ops.told().concat(), ["opened leader"]);
     }

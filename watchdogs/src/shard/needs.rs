@@ -18,6 +18,7 @@ pub struct Case<'a> {
     asked: bool,
     kind: &'a str,
     run_on: &'a [String],
+    only_kuma: bool,
 }
 
 impl<'a> From<&'a MonitorRow> for Case<'a> {
@@ -30,6 +31,7 @@ impl<'a> From<&'a MonitorRow> for Case<'a> {
             asked: row.asked,
             kind: &row.kind,
             run_on: &row.run_on,
+            only_kuma: row.only_kuma,
         }
     }
 }
@@ -44,6 +46,7 @@ impl<'a> From<&'a ShardGroup> for Case<'a> {
             asked: group.asked,
             kind: &group.kind,
             run_on: &group.run_on,
+            only_kuma: group.only_kuma,
         }
     }
 }
@@ -88,7 +91,7 @@ impl Field {
         if is_away {
             return need(Step::Release, MoveReason::GoingHome, home);
         }
-        let reason = slot.and_then(|slot| needs_to_leave(slot, case))?;
+        let reason = slot.and_then(|slot| needs_to_leave(slot, case).or_else(|| self.needs_kuma(slot, case)))?;
         self.has_taker(case.kind, case.run_on, Some(effective)).then_some(Need {
             step: Step::Release,
             reason,
@@ -98,7 +101,21 @@ impl Field {
 
     /// Its home, if that takes it now.
     pub(super) fn home_for<'a>(&self, case: &Case<'a>) -> Option<&'a NodeId> {
-        case.home.filter(|home| self.nodes.get(home).is_some_and(|slot| is_welcome(slot, case)))
+        case.home.filter(|home| {
+            self.nodes.get(home).is_some_and(|slot| is_welcome(slot, case) && !self.is_in_vain_at(slot, case))
+        })
+    }
+
+    /// A native home would look in vain: while a stock Kuma takes it, it stays away, unless an operator wants it there.
+    fn is_in_vain_at(&self, home: &Slot, case: &Case<'_>) -> bool {
+        let is_wanted = case.pinned || case.asked;
+        case.only_kuma && !home.is_kuma && !is_wanted && self.has_kuma_for(case.kind, case.run_on)
+    }
+
+    /// Only where there is room: otherwise it stays where it is, and says so.
+    fn needs_kuma(&self, slot: &Slot, case: &Case<'_>) -> Option<MoveReason> {
+        let is_in_vain = case.only_kuma && !slot.is_kuma && !case.pinned;
+        (is_in_vain && self.has_room_at_kuma(case.kind, case.run_on)).then_some(MoveReason::OnlyKuma)
     }
 
     /// A monitor that is nobody's. What was taken from a node arrives also while frozen: nobody watches it meanwhile.

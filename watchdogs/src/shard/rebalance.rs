@@ -75,7 +75,7 @@ impl<'a> Scales<'a> {
             return;
         };
         load.add(monitor);
-        let is_settled = monitor.pinned || monitor.asked || !monitor.active;
+        let is_settled = monitor.pinned || monitor.asked || !monitor.active || monitor.only_kuma;
         if slot.is_eligible && !is_settled {
             self.rows.insert(monitor.monitor, monitor);
             self.put(node, monitor);

@@ -33,6 +33,7 @@ impl Situation {
         let home = (!node.is_empty()).then(|| NodeId::from(node));
         let monitor = MonitorId(i64::try_from(self.shard.monitors.len()).unwrap() + 1);
         self.shard.monitors.push(MonitorRow {
+            only_kuma: false,
             monitor,
             kind: kind.to_owned(),
             interval_s,

@@ -2,26 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use komainu_watchdogs::beginning::{Beginning, Past, Turns};
+use komainu_watchdogs::beginning::{Aside, AsideStep, Beginning, Past, Turns};
 use komainu_watchdogs::ids::MonitorId;
-use komainu_watchdogs::time::{Mono, Wall};
+use komainu_watchdogs::time::Mono;
 
 /// The rows of some monitors, and nodes that take all of them over, one after another.
 struct Rows {
     rows: BTreeMap<MonitorId, Past>,
     aside: BTreeSet<MonitorId>,
-    /// Seconds of everybody's clock.
+    /// Seconds of the nodes' clocks.
     now: u64,
+    /// Beats that were stored.
+    beats: i64,
 }
 
 impl Rows {
     fn of(monitors: i64) -> Self {
         let rows = (1..=monitors).map(|id| (MonitorId(id), Past::default())).collect();
-        Self { rows, aside: BTreeSet::new(), now: 1_000 }
-    }
-
-    fn wall(&self) -> Wall {
-        Wall(i64::try_from(self.now).unwrap() * 1_000)
+        Self { rows, aside: BTreeSet::new(), now: 1_000, beats: 0 }
     }
 
     /// A node gains them all, and runs them until one ends it. Says whether it lived.
@@ -42,8 +40,8 @@ impl Rows {
                 }
             }
         }
-        let wall = self.wall();
-        self.rows.values_mut().for_each(|past| past.started_at = Some(wall));
+        let newest = self.beats;
+        self.rows.values_mut().for_each(|past| past.started_after = Some(newest));
         for monitor in at_once {
             if is_deadly(monitor) {
                 return false;
@@ -71,8 +69,8 @@ impl Rows {
     }
 
     fn ran(&mut self, monitor: MonitorId) {
-        let now = self.wall();
-        self.rows.get_mut(&monitor).unwrap().ran_at = Some(now);
+        self.beats += 1;
+        self.rows.get_mut(&monitor).unwrap().last_beat = Some(self.beats);
     }
 }
 
@@ -127,15 +125,31 @@ fn nodes_that_die_of_something_else_put_nobody_aside() {
 
 #[test]
 fn a_run_over_which_no_node_was_lost_clears_a_monitor() {
-    let wall = |s: i64| Some(Wall(s * 1_000));
-    let begun = |started_at, begun_with, ran_at| Past { started_at, begun_with, ran_at }.beginning();
+    let begun = |started_after, begun_with, last_beat| Past { started_after, begun_with, last_beat }.beginning();
     assert_eq!(begun(None, None, None), Beginning::AtOnce, "never started");
-    assert_eq!(begun(wall(100), None, None), Beginning::Apart, "started, and never ran");
-    assert_eq!(begun(wall(100), None, wall(50)), Beginning::Apart);
-    assert_eq!(begun(wall(100), None, wall(99)), Beginning::AtOnce, "clocks differ a little");
-    assert_eq!(begun(wall(100), Some(1), wall(50)), Beginning::PutAside);
-    assert_eq!(begun(wall(100), Some(7), wall(50)), Beginning::Alone, "one of seven");
-    assert_eq!(begun(wall(100), Some(1), wall(111)), Beginning::AtOnce, "it ran, whoever forgot to take the mark back");
+    assert_eq!(begun(Some(100), None, None), Beginning::Apart, "started, and never ran");
+    assert_eq!(begun(Some(100), None, Some(50)), Beginning::Apart);
+    assert_eq!(
+        begun(Some(100), None, Some(100)),
+        Beginning::Apart,
+        "the newest of all was its own, before it was started"
+    );
+    assert_eq!(begun(Some(100), None, Some(101)), Beginning::AtOnce, "whatever any clock showed");
+    assert_eq!(begun(Some(100), Some(1), Some(50)), Beginning::PutAside);
+    assert_eq!(begun(Some(100), Some(7), Some(50)), Beginning::Alone, "one of seven");
+    assert_eq!(begun(Some(100), Some(1), Some(111)), Beginning::AtOnce, "it ran, whoever forgot to take the mark back");
+}
+
+#[test]
+fn what_was_put_aside_over_a_node_that_was_only_cut_off_is_taken_back_when_that_is_heard_of_again() {
+    let seen = |is_told, is_active, is_disproved| Aside { is_told, is_active, is_disproved }.step();
+    assert_eq!(seen(false, true, false), AsideStep::Pause);
+    assert_eq!(seen(true, false, false), AsideStep::Keep, "nothing is heard of that node");
+    assert_eq!(seen(true, false, true), AsideStep::TakeBack);
+    assert_eq!(seen(false, true, true), AsideStep::Forget, "it is back before anybody was told");
+    assert_eq!(seen(true, true, false), AsideStep::Forget, "somebody resumed it");
+    assert_eq!(seen(true, true, true), AsideStep::Forget);
+    assert_eq!(seen(false, false, false), AsideStep::Forget, "somebody had paused it");
 }
 
 #[test]

@@ -76,6 +76,7 @@ impl Database {
         let mut groups: Vec<ShardGroup> = Vec::new();
         for monitor in self.monitors.values() {
             let alone = ShardGroup {
+                only_kuma: monitor.only_kuma,
                 home: monitor.home.clone(),
                 effective: monitor.effective.clone(),
                 source: monitor.source.clone(),

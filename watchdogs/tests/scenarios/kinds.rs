@@ -125,3 +125,53 @@ fn add_unplaced(world: &mut World, kind: &str) -> MonitorId {
     (row.is_placed, row.home, row.effective) = (false, None, None);
     monitor
 }
+
+#[test]
+fn what_only_a_stock_kuma_can_look_at_goes_there_once_it_is_known_and_comes_home_when_it_is_no_more() {
+    let mut world = World::settled();
+    world.database.node("node3").is_native = false;
+    world.change(1, |row| row.only_kuma = true);
+    world.run_to(66);
+    assert_eq!((owner(&world, 1), world.spread()), ("node3".to_owned(), vec![11, 12, 13]));
+    world.run_to(180);
+    assert_eq!(world.spread(), [11, 12, 13], "nobody takes it home, where it would be looked at in vain");
+    // Its address was edited.
+    world.change(1, |row| row.only_kuma = false);
+    world.run_to(240);
+    assert_eq!((owner(&world, 1), world.spread()), ("node1".to_owned(), vec![12, 12, 12]));
+}
+
+#[test]
+fn what_only_a_stock_kuma_can_look_at_stays_where_it_is_while_none_has_room() {
+    let mut world = World::settled();
+    world.change(1, |row| row.only_kuma = true);
+    world.run_to(60);
+    assert!(!world.has_moved_anything(), "there is no stock Kuma");
+    let row = world.database.node("node3");
+    (row.is_native, row.capacity) = (false, Some(12));
+    world.run_to(120);
+    assert!(!world.has_moved_anything(), "it is full");
+    world.database.node("node3").capacity = Some(13);
+    world.run_to(180);
+    assert_eq!(owner(&world, 1), "node3");
+    // At a native node it is looked at as far as may be, rather than by nobody.
+    world.kill("node3");
+    world.run_to(260);
+    assert_ne!(owner(&world, 1), "node3");
+    assert_eq!(world.spread()[2], 0);
+}
+
+#[test]
+fn what_an_operator_pinned_stays_although_only_a_stock_kuma_can_look_at_it() {
+    let mut world = World::settled();
+    world.database.node("node3").is_native = false;
+    world.pin(1);
+    world.change(1, |row| row.only_kuma = true);
+    world.run_to(120);
+    assert!(!world.has_moved_anything());
+}
+
+fn owner(world: &World, monitor: i64) -> String {
+    let row = &world.database.monitors[&MonitorId(monitor)];
+    row.effective.as_ref().map_or_else(String::new, ToString::to_string)
+}

@@ -225,6 +225,7 @@ impl World {
         let monitor = MonitorId(last + 1);
         let home = Some(NodeId::from(home));
         let row = MonitorRow {
+            only_kuma: false,
             monitor,
             kind: kind.to_owned(),
             interval_s: 60,

@@ -217,6 +217,7 @@ impl Database {
         for (index, monitor) in present {
             let assignment = monitor.assignment.as_ref();
             let group = ShardGroup {
+                only_kuma: false,
                 home: name(assignment.and_then(|assignment| assignment.home)),
                 effective: name(assignment.and_then(|assignment| assignment.effective)),
                 source: assignment.and_then(|assignment| self.source(assignment)),
@@ -274,6 +275,7 @@ impl Database {
         let row = |(index, monitor): (usize, &Monitor)| {
             let assignment = monitor.assignment.clone().unwrap_or_default();
             MonitorRow {
+                only_kuma: false,
                 monitor: monitor_id(index),
                 kind: monitor.kind.to_owned(),
                 interval_s: u32::try_from(monitor.interval / SEC).unwrap(),

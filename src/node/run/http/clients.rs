@@ -9,7 +9,7 @@ use komainu_watchdogs::ids::NodeId;
 use reqwest::cookie::{CookieStore, Jar};
 use reqwest::{Client, Response, Url};
 
-use super::super::failure::{Failure, MOVE, is_refusal};
+use super::super::failure::{Failure, is_refusal};
 use super::super::hello;
 use super::super::names::Names;
 use super::super::room::Room;
@@ -153,7 +153,7 @@ impl Clients {
         match client.execute(ask.request(url.clone())).await {
             Ok(response) => Ok(response),
             Err(error) if is_refusal(&error) && self.would_agree(ask, &url).await => {
-                Err(Failure::own(format!("the server speaks only what this node's TLS does not: {MOVE}")))
+                Err(Failure::only_kumas("the server speaks only what this node's TLS does not"))
             }
             Err(error) => Err(Failure::request(&error, &ask.url, spec::timeout(monitor))),
         }

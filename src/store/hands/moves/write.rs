@@ -11,6 +11,7 @@ use crate::store::cluster;
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::hands::deed;
+use crate::store::only_kuma;
 use crate::store::session::{Session, Sql};
 use crate::store::value::values;
 
@@ -45,6 +46,8 @@ pub(in crate::store::hands) async fn write(
     for (kind, ids) in &kinds {
         for part in ids.chunks(BATCH) {
             change(session, kind, part, stamp.generation).await?;
+            // Where an operator sends it, it is tried anew.
+            only_kuma::forget(session, part).await?;
         }
     }
     audit::append_in(session, &told(&changed, what, by)).await

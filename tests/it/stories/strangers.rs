@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cluster::database::Kind;
-use crate::cluster::strangers::{Callers, Origin, Strangers};
+use crate::cluster::strangers::{Callers, Doors, Origin, Strangers};
 use crate::cluster::{Cluster, Shape};
 
 /// Twice so many; the bench `strangers` takes 5,000 with 1,024 descriptors each.
@@ -19,8 +19,9 @@ async fn strangers_and_unfinished_handshakes_hold_up_neither_a_failover_nor_whoe
     cluster.limit_descriptors(DESCRIPTORS);
     cluster.begin(shape).await;
     let callers = Callers::begin(&cluster, &["w1", "w2", "w3"], "bot").await;
+    let doors = Doors::of(&cluster);
     let (origins, pause) = ([Origin::ManyAddresses, Origin::OneAddress], Duration::from_secs(5));
-    let crowds = origins.map(|origin| Strangers::come(&cluster, (MANY, origin), pause));
+    let crowds = origins.map(|origin| Strangers::come(&doors, (MANY, origin), pause));
     let lost = cluster.owned_by("node1").await;
     let killed_at = Cluster::now_us();
     cluster.process("node1").kill();

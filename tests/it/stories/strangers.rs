@@ -7,7 +7,7 @@ use crate::cluster::strangers::{Callers, Doors, Origin, Strangers};
 use crate::cluster::{Cluster, Shape};
 
 /// Twice so many, for 368 places; the bench `strangers` takes 5,000 with 1,024 descriptors each. With 112 places for these 51 addresses each
-/// address has about two, and a caller who shares one with 200 strangers may have to go in the midst of his handshake.
+/// address has about two, and a caller who shares one with 200 strangers may have to go in the midst of a handshake.
 const MANY: usize = 200;
 const DESCRIPTORS: u32 = 640;
 

@@ -25,6 +25,7 @@ pub struct Assessor {
 }
 
 /// One node, as one watchdog sees it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 pub struct Assessment {
     /// Whether its lease holds.
@@ -59,7 +60,10 @@ pub struct Assessment {
     pub online_since: Option<Mono>,
     /// When its status was last online.
     pub last_online: Option<Mono>,
-    is_fenced: bool,
+    /// Its counter stood still for so long that it has fenced itself.
+    pub is_fenced: bool,
+    /// Its counter moved within the last renewals.
+    pub is_renewing: bool,
     fresh_since: Option<Mono>,
     /// Readings in a row that showed no progress.
     stale_readings: u32,
@@ -105,6 +109,7 @@ impl Assessment {
             online_since: None,
             last_online: None,
             is_fenced: false,
+            is_renewing: false,
             fresh_since: None,
             stale_readings: 0,
             tally: Tally::default(),
@@ -115,7 +120,7 @@ impl Assessment {
     fn handle(&mut self, now: Mono, evidence: &Evidence<'_>, policy: &Policy) {
         self.lease = evidence.lease;
         self.fresh_since = (self.lease == Lease::Fresh).then(|| self.fresh_since.unwrap_or(now));
-        self.is_fenced = evidence.is_fenced;
+        (self.is_fenced, self.is_renewing) = (evidence.is_fenced, evidence.is_renewing);
         self.count(evidence.ballots.as_deref(), policy);
         if let Some((overdue, probing)) = evidence.progress {
             self.overdue = overdue;
@@ -242,19 +247,6 @@ impl Assessor {
     /// What is made of all nodes.
     pub fn all(&self) -> impl Iterator<Item = (&NodeId, &Assessment)> {
         self.nodes.iter()
-    }
-
-    /// Most of the nodes that were online lately lost their lease together: rather the network, or the database, than
-    /// the nodes. Leases that ended together are not *seen* to end together, as each was renewed at another moment: one
-    /// that stood still until its node has fenced itself is lost too.
-    pub fn is_mass_loss(&self, now: Mono, policy: &Policy) -> bool {
-        let lately = self
-            .nodes
-            .values()
-            .filter(|assessment| assessment.last_online.is_some_and(|at| now.since(at) <= policy.mass_loss_window));
-        let holds = |assessment: &&Assessment| !assessment.lease.is_over() && !assessment.is_fenced;
-        let holding = lately.clone().filter(holds).count();
-        2 * holding < lately.count()
     }
 
     /// Another node went stale at about the same time: the common cause is elsewhere.

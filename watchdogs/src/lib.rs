@@ -20,6 +20,7 @@ pub mod capacity;
 pub mod certificate;
 pub mod clocks;
 pub mod decision;
+pub mod doubt;
 pub mod downtime;
 
 pub mod facts;

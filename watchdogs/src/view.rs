@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::assess::Assessment;
 use crate::decision::MoveReason;
+use crate::doubt::{self, Waiting};
 use crate::facts::{Mode, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Vote, WatchdogRow};
 use crate::failover::{field, misfits, would_move};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
@@ -62,6 +63,8 @@ pub struct View {
     pub incidents: Vec<IncidentView>,
     /// In observe mode or while frozen: what automation would do.
     pub would_move: Vec<WouldMove>,
+    /// Monitors of lost nodes that would move, were it not for a doubt.
+    pub waiting: Vec<Waiting>,
     /// The database's time of the read this view rests on; `None`: it never read anything.
     pub checked_at: Option<Wall>,
     /// How long ago this watchdog last completed a round of verdicts, in milliseconds.
@@ -239,6 +242,7 @@ impl Watchdog {
             monitors,
             incidents: self.errands.incidents.iter().map(incident_view).collect(),
             would_move: if is_held { would_move(&situation, &field) } else { Vec::new() },
+            waiting: if is_held || !situation.has_taker() { Vec::new() } else { doubt::waiting(&situation) },
             field,
             checked_at: Some(round.database_time),
             verdict_age_ms: self.verdict_at().map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
@@ -247,7 +251,7 @@ impl Watchdog {
         view
     }
 
-    fn database_view(&self, now: Mono) -> DatabaseView {
+    pub(crate) fn database_view(&self, now: Mono) -> DatabaseView {
         let limit = self.policy.verdict_limit();
         let age = self.database.written_at.map(|at| now.since(at));
         match age {
@@ -362,6 +366,7 @@ impl Watchdog {
         degraded.extend(self.errands.upkeep.reasons());
         let ill = view.nodes.iter().filter(|node| !matches!(node.status, NodeStatus::Online | NodeStatus::New));
         degraded.extend(ill.map(|node| format!("node {} is {}", node.node_id, node.status.as_str())));
+        degraded.extend(doubt::texts(&view.waiting));
         let silent = view.watchdogs.iter().filter(|one| matches!(one.status, "down" | "isolated"));
         degraded.extend(silent.map(|one| format!("watchdog {} is {}", one.watchdog_id, one.status)));
         view.status = match (down.is_empty(), degraded.is_empty()) {

@@ -12,16 +12,21 @@ use crate::facts::{NodeRow, NodeStatus, Vote};
 use crate::ids::NodeId;
 use crate::policy::Policy;
 use crate::quorum::{Ballot, Reach, Tally, count};
+use crate::refill::Refill;
 use crate::status::{Lease, Progress, decide_status};
 use crate::time::Mono;
 
 /// One reading may fall into the moment in which everything is stored that waited.
 const STALE_READINGS: u32 = 2;
 
+/// Fewer monitors than these may all wait for targets that hang.
+const ENOUGH: u32 = 5;
+
 /// All nodes, as one watchdog sees them.
 #[derive(Debug, Default)]
 pub struct Assessor {
     nodes: BTreeMap<NodeId, Assessment>,
+    refill: Refill,
 }
 
 /// One node, as one watchdog sees it.
@@ -40,6 +45,8 @@ pub struct Assessment {
     pub progress: Progress,
     /// Monitors of it that are overdue.
     pub overdue: u32,
+    /// Whether any of its monitors beats in time.
+    pub beats: Beats,
     /// The status that follows.
     pub status: NodeStatus,
     /// Why it has this status.
@@ -64,12 +71,36 @@ pub struct Assessment {
     pub is_fenced: bool,
     /// Its counter moved within the last renewals.
     pub is_renewing: bool,
+    /// This watchdog has seen it hold its lease.
+    pub was_fresh: bool,
     fresh_since: Option<Mono>,
     /// Readings in a row that showed no progress.
     stale_readings: u32,
     tally: Tally,
     /// The lease's counter when it was found unreachable.
     unreachable_seq: Option<u64>,
+}
+
+/// Whether anything of a node beats in time. No more than a word in `/status`: what follows from a lack of progress rests
+/// on what is overdue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Beats {
+    /// Some do, or there are so few that all may hang at their targets.
+    #[default]
+    Some,
+    /// None does.
+    None,
+}
+
+/// How far behind a node's monitors are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Behind {
+    /// Active ones that probe.
+    pub probing: u32,
+    /// Those of them that are overdue.
+    pub overdue: u32,
+    /// Those of them that beat in time.
+    pub beating: u32,
 }
 
 /// What a round says of one node.
@@ -85,8 +116,8 @@ pub struct Evidence<'a> {
     pub is_renewing: bool,
     /// The voters' words; `None`: too few may vote.
     pub ballots: Option<Vec<Ballot>>,
-    /// Overdue monitors of it, of how many that probe; `None`: not read this round.
-    pub progress: Option<(u32, u32)>,
+    /// How far behind its monitors are; `None`: not read this round.
+    pub progress: Option<Behind>,
 }
 
 impl Assessment {
@@ -98,6 +129,7 @@ impl Assessment {
             votes_down: (0, 0),
             progress: Progress::Ok,
             overdue: 0,
+            beats: Beats::default(),
             status: row.status,
             reason: StatusReason::AllWell,
             is_decided: false,
@@ -110,6 +142,7 @@ impl Assessment {
             last_online: None,
             is_fenced: false,
             is_renewing: false,
+            was_fresh: false,
             fresh_since: None,
             stale_readings: 0,
             tally: Tally::default(),
@@ -119,11 +152,13 @@ impl Assessment {
 
     fn handle(&mut self, now: Mono, evidence: &Evidence<'_>, policy: &Policy) {
         self.lease = evidence.lease;
+        self.was_fresh |= self.lease == Lease::Fresh;
         self.fresh_since = (self.lease == Lease::Fresh).then(|| self.fresh_since.unwrap_or(now));
         (self.is_fenced, self.is_renewing) = (evidence.is_fenced, evidence.is_renewing);
         self.count(evidence.ballots.as_deref(), policy);
-        if let Some((overdue, probing)) = evidence.progress {
+        if let Some(Behind { probing, overdue, beating }) = evidence.progress {
             self.overdue = overdue;
+            self.beats = if beating > 0 || probing < ENOUGH { Beats::Some } else { Beats::None };
             let is_behind = 2 * overdue > probing && evidence.is_renewing;
             self.stale_readings = if is_behind { self.stale_readings.saturating_add(1) } else { 0 };
             let is_stale = self.stale_readings >= STALE_READINGS;
@@ -229,6 +264,12 @@ impl Assessor {
             let assessment = self.nodes.entry(one.row.node.clone()).or_insert_with(|| Assessment::new(one.row));
             assessment.handle(now, one, policy);
         }
+        self.refill.handle(now, &self.nodes);
+    }
+
+    /// What is to be known where no node ran anything a while ago.
+    pub fn refill(&self) -> Refill {
+        self.refill
     }
 
     /// Reach is not known any more: an outage of one's own says nothing about the nodes.

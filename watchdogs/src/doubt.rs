@@ -17,6 +17,7 @@ use crate::failover::{Loss, Situation, decide_loss};
 use crate::ids::NodeId;
 use crate::policy::Policy;
 use crate::quorum::Reach;
+use crate::refill::Pause;
 use crate::status::{Lease, Progress};
 use crate::time::{Mono, Wall};
 
@@ -50,6 +51,10 @@ pub enum Doubt {
     Stalled(u32, u32),
     /// Most nodes went at once, and the others are not well either.
     Survivors,
+    /// No node ran anything until just now: the first one waits for company.
+    Company,
+    /// No node ran anything a while ago, and this one answers again.
+    Returning,
 }
 
 impl fmt::Display for Doubt {
@@ -63,12 +68,27 @@ impl fmt::Display for Doubt {
             Self::Votes(down, registered) => write!(f, "{most} only {down} of {registered} watchdogs see it gone"),
             Self::Stalled(answering, lost) => write!(f, "{most} {answering} of these {lost} still answer"),
             Self::Survivors => write!(f, "{most} the nodes that are left are not well"),
+            Self::Company => write!(f, "no node ran anything until just now, and others may be back in a moment"),
+            Self::Returning => write!(f, "no node ran anything until a while ago, and this one answers again"),
         }
     }
 }
 
-/// Why monitors of a node whose lease is over are not moved at once; `None`: nothing is waited for.
-pub fn decide_doubt(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> Option<Doubt> {
+/// Until when monitors of a node whose lease is over are not moved, unless the doubt ends before, and why; `None`: nothing
+/// is waited for.
+pub fn decide_wait(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> Option<(Mono, Doubt)> {
+    let Situation { now, assessor, policy, .. } = *situation;
+    match assessor.refill().pause(now, node, policy) {
+        Some(Pause::Company(until)) => return Some((until, Doubt::Company)),
+        Some(Pause::Returning(until)) => return Some((until, Doubt::Returning)),
+        None => {}
+    }
+    let until = node.ended_since? + policy.stall_grace;
+    if now < until { decide_doubt(situation, row, node).map(|doubt| (until, doubt)) } else { None }
+}
+
+/// Why monitors of a node whose lease is over are not moved at once.
+fn decide_doubt(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> Option<Doubt> {
     let was_emptied = row.incarnation.is_none() && row.emptied.is_some();
     // It said so itself, or it was taken from it.
     if node.lease == Lease::Released || was_emptied {
@@ -164,13 +184,16 @@ fn wait_of(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> Optio
     if monitors == 0 || decide_loss(situation, row, node) != Loss::No {
         return None;
     }
-    let (since, because) = if node.lease.is_over() {
-        (node.ended_since?, decide_doubt(situation, row, node)?.to_string())
+    let Situation { now, policy, .. } = *situation;
+    let (at, because) = if node.lease.is_over() {
+        let (at, doubt) = decide_wait(situation, row, node)?;
+        (at, doubt.to_string())
     } else {
         let is_stale = node.progress == Progress::Stale && node.reason == StatusReason::NoProgress;
-        is_stale.then_some((node.stale_since?, "it renews its lease, but its monitors make no progress".to_owned()))?
+        let at = node.stale_since.filter(|_| is_stale)? + policy.stall_grace;
+        (at, "it renews its lease, but its monitors make no progress".to_owned())
     };
-    let left = (since + situation.policy.stall_grace).since(situation.now);
+    let left = at.since(now);
     let until = situation.round.database_time + left;
     (!left.is_zero()).then(|| Waiting { node_id: row.node.clone(), monitors, until, because })
 }

@@ -259,6 +259,9 @@ pub struct ProgressRow {
     /// Those overdue by more than 2 x interval + timeout, counted from the latest of last beat, acknowledged start,
     /// activation and edit, and corrected by the node's clock offset.
     pub overdue: u32,
+    /// Those of which a beat was stored within their interval and ten seconds, or that began so lately that their first
+    /// one need not be there.
+    pub beating: u32,
 }
 
 /// An open row of `komainu_incident`.

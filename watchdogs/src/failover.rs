@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assess::{Assessment, Assessor, cool_off, is_emptied};
 use crate::decision::{Decision, MoveReason, Revoke, StatusChange, Step};
-use crate::doubt::{Footing, decide_doubt};
+use crate::doubt::{Footing, decide_wait};
 use crate::facts::{Counts, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
 use crate::ids::{Epoch, Incarnation, NodeId, Stamp};
 use crate::policy::{Policy, Recovery};
@@ -100,8 +100,7 @@ pub fn decide_loss(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) 
                     MoveReason::NodeStalled
                 }
             };
-            let is_due = has_waited(node.ended_since) || decide_doubt(situation, row, node).is_none();
-            if is_due { Loss::Lost(reason) } else { Loss::No }
+            if decide_wait(situation, row, node).is_none() { Loss::Lost(reason) } else { Loss::No }
         }
     }
 }
@@ -159,6 +158,7 @@ pub fn field(situation: &Situation<'_>) -> Field {
             is_eligible: eligible || is_last_resort(situation, row, node),
             welcomes_home: eligible && welcomes_home(situation, row, node),
             lost,
+            is_refill: lost.is_some() && monitors > 0 && assessor.refill().concerns(node),
             has_holder: row.incarnation.is_some(),
             is_draining: row.overlay != Overlay::None && node.lease == Lease::Fresh,
             drains_pinned: row.drains_pinned,
@@ -242,6 +242,7 @@ fn needs_step(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
     let is_possible = match need.step {
         Step::Release => field.release_budget > 0 && is_in_time(field, &need, group),
         Step::Place => field.has_taker_now(&group.kind, &group.run_on, None),
+        Step::Failover if need.is_refill => field.has_taker_now(&group.kind, &group.run_on, None),
         Step::Arrive | Step::Failover => field.has_taker(&group.kind, &group.run_on, None),
     };
     is_possible.then_some(need.reason)

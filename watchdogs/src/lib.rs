@@ -38,6 +38,7 @@ pub mod pace;
 pub mod policy;
 mod progress;
 pub mod quorum;
+pub mod refill;
 pub mod reminder;
 pub mod roster;
 pub mod rota;

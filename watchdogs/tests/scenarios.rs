@@ -20,6 +20,7 @@ mod scenarios {
     mod leading;
     mod operators;
     mod page;
+    mod refill;
     mod status_table;
     mod votes;
 

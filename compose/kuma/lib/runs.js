@@ -15,6 +15,8 @@ const PACE = 600;
 const RETRY = 2_000;
 /** Less than a leader waits for an acknowledgement. */
 const PUSH_MOST = 5_000;
+/** By then whoever pushes has found the way to a node that took over: gateways learn of it within seconds. */
+const FOUND = 10_000;
 /** A run that counted something this long ago has a row of statistics, unless somebody cleared them. */
 const COUNTED = 10_000;
 
@@ -40,13 +42,19 @@ class Runs {
     this.ownBeats = new Set();
     this.isPumping = false;
     this.waiting = new Map();
+    this.gainedAt = new Map();
+    /** Since when this process has been taking pushes without a break, as far as its loop knows. */
+    this.ableAt = -Infinity;
   }
 
   // ---- what the tenure orders ----
 
   /** Monitors that became this node's: what was counted before is somebody else's number by now. */
   start(ids) {
-    for (const id of ids) this.statistics.drop(id);
+    for (const id of ids) {
+      this.statistics.drop(id);
+      this.gainedAt.set(id, this.clock.now());
+    }
     this.enqueue(ids);
   }
 
@@ -65,6 +73,7 @@ class Runs {
     await Promise.all([...gone].map((id) => this.idle(id)));
     for (const id of gone) {
       this.statistics.drop(id);
+      this.gainedAt.delete(id);
       this.forgetToken(id);
       delete this.kuma.server.monitorList[id];
     }
@@ -97,6 +106,11 @@ class Runs {
       this.end(run);
       this.enqueue([row.id], true);
     }
+  }
+
+  /** The loop stood still: what was pushed meanwhile is late, or was given up by who sent it. */
+  noteStall() {
+    this.ableAt = this.clock.now();
   }
 
   // ---- what Kuma asks ----
@@ -381,7 +395,7 @@ class Runs {
       token,
       isAlive: true,
       startedAt: this.clock.now(),
-      heardAt: this.clock.now(),
+      heardAt: Math.max(this.clock.now(), (this.gainedAt.get(row.id) ?? -Infinity) + FOUND),
       countedAt: null,
       // A push monitor makes its first when an interval has passed.
       isFirstBeatDone: row.type === "push",

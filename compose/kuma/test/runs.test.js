@@ -297,13 +297,30 @@ test("a run whose time comes when its monitor may not run here does not reach it
   }
 });
 
-test("a push is heard when it was stored here; whoever pushes has an interval from where a run begins", async () => {
+test("a push is heard when it was stored here; whoever pushes has an interval from where it can be taken and found", async () => {
+  const n = node();
+  n.rows.add(7, { type: "push", push_token: "token" });
+  // Kuma looks for the first time when an interval is over.
+  n.kuma.steps.check = () => new Promise(() => {});
+  await n.live();
+  const run = n.runs.held.get(7);
+  const gainedAt = n.runs.gainedAt.get(7);
+  assert.strictEqual(run.heardAt, gainedAt + 10_000);
+  await n.clock.pass(15_000);
+  await n.runs.enqueue([7], true);
+  const again = n.runs.held.get(7);
+  assert.notStrictEqual(again, run);
+  assert.strictEqual(again.heardAt, again.startedAt, "an edit is no take-over");
+  await n.runs.stop([7]);
+  assert.strictEqual(n.runs.gainedAt.size, 0);
+});
+
+test("a push is heard when it was stored", async () => {
   const n = node();
   n.rows.add(7, { type: "push", push_token: "token" });
   await n.live();
   const run = n.runs.held.get(7);
-  assert.strictEqual(run.heardAt, run.startedAt);
-  await n.clock.pass(5_000);
+  await n.clock.pass(15_000);
   const beat = { beanMeta: { type: "heartbeat" } };
   await n.runs.context.run({ run, isPush: true }, () => n.runs.beforeBeat(async () => {}, beat));
   assert.strictEqual(run.heardAt, n.clock.now());

@@ -273,7 +273,7 @@ class Runs {
   }
 
   refuse(run, isPush = false) {
-    if (isPush) throw new Error("Monitor not found or not active.");
+    if (isPush) throw new Error("the push was not stored: the monitor runs elsewhere, or the lease is over");
     this.end(run);
     return never();
   }

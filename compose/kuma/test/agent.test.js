@@ -136,7 +136,7 @@ test("a push that waited for a connection until the lease was over is answered s
   await settle();
   agent.tenure.renewedAt = -Infinity;
   found();
-  await assert.rejects(pushed, /Monitor not found or not active/);
+  await assert.rejects(pushed, /the push was not stored/);
   assert.deepStrictEqual(sent, []);
 });
 

@@ -111,7 +111,7 @@ test("a statement that waited for one of Kuma's connections until the lease was 
     await settle();
     assert.deepStrictEqual([sent, isSettled, run.isAlive], [[], false, false]);
     assert.strictEqual(7 in counters, name === "beat", "what was counted and not stored is read anew");
-    assert.strictEqual(agent.runs.storing.size, 0);
+    assert.strictEqual(agent.runs.storing.segments.size, 0);
     // What is no row of a monitor goes its way.
     await client._query(null, { sql: "SELECT" });
     assert.deepStrictEqual(sent, ["SELECT"]);

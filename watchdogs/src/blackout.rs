@@ -6,7 +6,9 @@
 //! world speaks at once, the next [`NEXT_SPEAKER`] later if it has not heard that it was told, and so on. Where all that
 //! answer agree and half of the members or more are silent, or nobody else answers at all, there is no majority: then the
 //! same happens after [`ALONE`] more, marked as unconfirmed. A minority among members that have the database says nothing.
-//! Whatever was told is *entered* as soon as the database takes writes; after [`SETTLED`] of being well it is over. That
+//! Whatever was told is *entered* as soon as the database takes writes; after [`SETTLED`] of being well it is over. Where
+//! it takes writes all the time, and only verdicts are missing, the tables tell the rest from then on, and a majority says
+//! there again and again that it *lasts*. That
 //! there is a verdict is *noted*, so that an outage of which nobody could be told is entered too, when it is over: unless a
 //! peer, asked then, had the database meanwhile and this one was only cut off.
 //!
@@ -27,7 +29,7 @@ mod turn;
 pub use self::messages::{
     DATABASE, DatabaseReport, Doubt, Input, Line, OutageName, Output, Speech, ToldLine, Trouble, Unanswered,
 };
-pub use self::tries::Tries;
+pub use self::tries::{Tries, parts};
 
 /// A last write older than this is more than one slow round: peers are asked from now on.
 pub const FAILING_AFTER: Duration = Duration::from_secs(3);
@@ -97,6 +99,11 @@ pub struct Blackout {
     enter_at: Mono,
     /// People were told something that stands in no table yet.
     is_unentered: bool,
+    /// Something of the outage at hand stands in the tables.
+    is_in_tables: bool,
+    lasts_at: Mono,
+    /// Others can judge, and are the majority, since then.
+    others_since: Option<Mono>,
     note: Note,
     back_since: Option<Mono>,
     outputs: VecDeque<Output>,
@@ -167,6 +174,9 @@ impl Blackout {
             ask_at: now,
             entering: false,
             enter_at: now,
+            is_in_tables: false,
+            lasts_at: now,
+            others_since: None,
             note: Note::None,
             back_since: None,
             outputs: VecDeque::new(),
@@ -201,6 +211,7 @@ impl Blackout {
             Input::Entered(is_done) => {
                 self.entering = false;
                 self.is_unentered &= !is_done;
+                self.is_in_tables |= is_done;
                 if is_done && self.note != Note::None {
                     self.note = Note::Done;
                 }
@@ -257,6 +268,19 @@ impl Blackout {
     /// Whether the own database has been failing, in either way, for the limit.
     pub fn is_down(&self, now: Mono) -> bool {
         self.failing_for(now).is_some_and(|span| span >= self.limit)
+    }
+
+    /// Whether the own database takes writes and gives verdicts.
+    fn is_well(&self, now: Mono) -> bool {
+        self.failing_for(now).is_none()
+    }
+
+    /// Whether what people are told from now on belongs to an outage that comes: all is well, or the tables can be read, and
+    /// nobody was told, or ought to have been, of anything that is not over. An end that is read by now is not its end.
+    pub fn is_between_outages(&self, now: Mono) -> bool {
+        let is_untold =
+            self.told.is_empty() && self.speaking.is_empty() && !self.is_unentered && self.note == Note::None;
+        self.is_well(now) || (self.takes_writes(now) && is_untold)
     }
 
     /// How long the own database has taken no write, or given no verdict; `None` while it does both.
@@ -366,6 +390,9 @@ impl Blackout {
         self.speak(now);
         if self.is_unentered && self.takes_writes(now) {
             self.enter(now);
+        } else {
+            self.say_that_it_lasts(now);
+            self.leave_it_to_others(now);
         }
     }
 

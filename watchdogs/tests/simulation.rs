@@ -35,8 +35,10 @@ mod simulation {
     pub(crate) mod realm;
     pub(crate) mod telling {
         pub(crate) mod ability;
+        pub(crate) mod blind;
         pub(crate) mod courier;
         pub(crate) mod dark;
+        pub(crate) mod entered;
         pub(crate) mod faults;
         pub(crate) mod jobs;
         pub(crate) mod judge;
@@ -356,6 +358,16 @@ fn an_older_event_that_takes_back_a_later_one_is_caught() {
 #[test]
 fn a_dead_database_that_nobody_tells_of_is_caught() {
     assert_heard(telling::judge::Variant::NoBlackout, "no_silence", 15);
+}
+
+#[test]
+fn that_nobody_can_judge_and_nobody_sees_it_is_caught() {
+    assert_heard(telling::judge::Variant::BlindnessUnseen, "no_silence: nobody can judge", 33);
+}
+
+#[test]
+fn an_outage_that_lasts_and_of_which_nobody_says_so_again_is_caught() {
+    assert_heard(telling::judge::Variant::LastsUnsaid, "no_false_calm: called over", 31);
 }
 
 #[test]

@@ -133,7 +133,7 @@ pub(crate) async fn of_incidents(
     );
     session.rows(act, Sql::Once(sql), vec![]).await?;
     let sql = format!(
-        "SELECT d.id, d.incident_id, d.channel, d.state, d.group_wait_ms, d.sending_at, e.kind, \
+        "SELECT d.id, d.incident_id, d.event_id, d.channel, d.state, d.group_wait_ms, d.sending_at, e.kind, \
          CASE WHEN d.claimed_until > {} THEN 1 ELSE 0 END AS is_claimed \
          FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id WHERE d.incident_id IN ({incidents}) \
          ORDER BY d.id",
@@ -158,6 +158,7 @@ fn entered(row: &Row) -> Result<Entered, StoreError> {
     Ok(Entered {
         delivery: row.int("id")?,
         channel: row.text("channel")?,
+        event_key: row.int("event_id")?,
         // What a newer komainu tells is taken for an opening: its end is told too.
         event: Event::parse(&row.text("kind")?).unwrap_or(Event::Opened),
         standing,

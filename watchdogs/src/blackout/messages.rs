@@ -155,6 +155,8 @@ pub enum Output {
     Withdraw,
     /// Enter everything that was kept: the database takes writes.
     Enter,
+    /// It was entered, and lasts: say so in the tables, or whoever is well, and reads it there, calls it over. No lines.
+    Lasts(Speech),
 }
 
 /// What is to be told, and how sure it is.

@@ -149,7 +149,7 @@ pub enum NodeError {
 
 /// Runs a node until `shutdown`, or until it learns that it may not be this node.
 pub async fn run(settings: NodeSettings, shutdown: CancellationToken) -> Result<ExitReason, NodeError> {
-    let node = Node::prepare(settings).await?;
+    let node = Node::prepare(settings)?;
     tracing::info!(node.id = %node.identity.node, incarnation = %node.identity.incarnation, "the node starts");
     Ok(node.live(shutdown).await)
 }
@@ -164,10 +164,10 @@ struct Node {
 }
 
 impl Node {
-    async fn prepare(settings: NodeSettings) -> Result<Self, NodeError> {
+    fn prepare(settings: NodeSettings) -> Result<Self, NodeError> {
         let canaries = Canaries::new(&settings.canaries)?;
         let listen = settings.listen;
-        let listener = TcpListener::bind(listen).await.map_err(|source| NodeError::Listen { listen, source })?;
+        let listener = surface::listen(listen).map_err(|source| NodeError::Listen { listen, source })?;
         let identity = Identity {
             node: settings.node.clone(),
             incarnation: Incarnation(rand::random()),

@@ -19,7 +19,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -51,6 +52,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Between two lines in the log that say that strangers had to go.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
+/// Connections above the places: who was sent away holds its descriptor until its task has ended.
+const LEAVING: usize = 16;
+
+/// Connections that the kernel keeps until they are taken, where its own limit allows that many; tokio asks for 128. What finds no room
+/// there is dropped, and comes again after a second.
+const WAITING: u32 = 4_096;
+
 /// Descriptors for everything but connections of others: the database, probes and what is sent to people, files.
 const OWN_DESCRIPTORS: u64 = 256;
 
@@ -71,7 +79,7 @@ impl Places {
     /// As many as this process' descriptors allow.
     pub fn available() -> Self {
         let left = descriptors().saturating_sub(OWN_DESCRIPTORS);
-        let most = usize::try_from(left).unwrap_or(MOST_PLACES).clamp(64, MOST_PLACES);
+        let most = usize::try_from(left).unwrap_or(MOST_PLACES).saturating_sub(LEAVING).clamp(64, MOST_PLACES);
         Self { most, most_of_one: most / 2 }
     }
 }
@@ -95,17 +103,27 @@ pub(crate) struct Uncertified;
 pub(crate) const UNCERTIFIED: &str =
     "peers show a certificate here that [tls] client_ca signed, and this call showed none";
 
+/// Opens the port.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A process that starts again finds its port free although connections of the one before it are not forgotten yet.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
+
 /// Answers until it is cancelled and what was begun before is answered.
 pub async fn serve(listener: TcpListener, routes: Router, entrance: Entrance, stopping: CancellationToken) {
     let hall = Arc::new(Mutex::new(Hall::new(entrance.places)));
+    let seats = Arc::new(Semaphore::new(entrance.places.most + LEAVING));
     let door = Door { hall, routes, entrance: Arc::new(entrance), stopping: stopping.clone() };
     let (guests, mut told_at) = (TaskTracker::new(), None);
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = next(&listener, &seats) => accepted,
         };
-        let (stream, peer) = match accepted {
+        let (stream, peer, seat) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 refused(&error).await;
@@ -117,7 +135,12 @@ pub async fn serve(listener: TcpListener, routes: Router, entrance: Entrance, st
             tell_of_crowd(&mut told_at, peer.ip());
         }
         if let Some(guest) = guest {
-            guests.spawn(Box::pin(door.clone().attend(stream, peer, guest)));
+            let attended = Box::pin(door.clone().attend(stream, peer, guest));
+            guests.spawn(async move {
+                attended.await;
+                // Not before the descriptor is closed.
+                drop(seat);
+            });
         }
     }
     drop(listener);
@@ -125,6 +148,16 @@ pub async fn serve(listener: TcpListener, routes: Router, entrance: Entrance, st
     if tokio::time::timeout(IN_FLIGHT_LIMIT, guests.wait()).await.is_err() {
         tracing::warn!("requests were still in flight after {IN_FLIGHT_LIMIT:?}: they are cut off");
     }
+}
+
+/// The next connection, once so few are open that its descriptor is none of this process' own; until then the kernel keeps it.
+async fn next(
+    listener: &TcpListener,
+    seats: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let seat = Arc::clone(seats).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, seat))
 }
 
 /// The connection was gone before it was taken, or this process has no descriptor for it.

@@ -4,8 +4,8 @@
 //! `cargo bench --bench strangers [-- --strangers 5000 --descriptors 1024]`. Three watchdogs with so many descriptors each, two
 //! native nodes and `MariaDB` as real processes; the strangers come from 50 addresses, and then from the one that callers have, too.
 //! Prints a table to standard output; progress goes to standard error. It judges no correctness (`tests/it/stories/strangers.rs` does)
-//! and always ends with 0: a bench is no test. The strangers' half of the handshakes is worked out in this very process, which is also the
-//! monitors' target: with a debug build, or on a machine that other work shares, it measures itself.
+//! and always ends with 0: a bench is no test. The strangers are a process of their own, this program once more, which gives way to everything
+//! else (`nice`): their half of the handshakes takes no time from the monitors' target and the callers, which are in this one.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on says where")]
 #![expect(clippy::indexing_slicing, reason = "a missing element ends the bench")]
 #![expect(clippy::print_stdout, reason = "the table is what this is for")]
@@ -22,15 +22,15 @@ mod it {
     pub(crate) mod cluster;
 }
 
+mod apart;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
+use self::apart::Apart;
 use self::it::cluster::database::Kind;
-use self::it::cluster::strangers::{Callers, Heard, Origin, Strangers};
+use self::it::cluster::strangers::{Callers, Doors, Heard, Origin};
 use self::it::cluster::{Cluster, Shape};
-
-/// Whoever is sent away comes back after this.
-const PAUSE: Duration = Duration::from_secs(10);
 
 /// Before the node is killed, and after all its monitors have beaten elsewhere.
 const BESIDE: Duration = Duration::from_secs(10);
@@ -44,6 +44,11 @@ const PROCESSES: [&str; 5] = ["w1", "w2", "w3", "node1", "node2"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(crowd) = apart::asked_for() {
+        crowd.stand_about().await;
+        return ExitCode::SUCCESS;
+    }
     let (mut strangers, mut descriptors) = (5_000_usize, 1_024_u32);
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     for pair in arguments.chunks(2) {
@@ -56,7 +61,6 @@ async fn main() -> ExitCode {
             }
         }
     }
-    let _ = rustls::crypto::ring::default_provider().install_default();
     println!("{strangers} strangers at each watchdog, {descriptors} descriptors each");
     for (origin, name) in [(Origin::ManyAddresses, "many addresses"), (Origin::OneAddress, "one address")] {
         Box::pin(trial((strangers, origin), name, descriptors)).await;
@@ -76,20 +80,20 @@ async fn trial(crowd: (usize, Origin), name: &str, descriptors: u32) {
     tokio::time::sleep(BESIDE).await;
     show("before", callers.end().await);
     let callers = Callers::begin(&cluster, &WATCHDOGS, "beside").await;
-    let strangers = Strangers::come(&cluster, crowd, PAUSE);
+    let strangers = Apart::begin(&Doors::of(&cluster), crowd);
     tokio::time::sleep(BESIDE).await;
     let lost = cluster.owned_by("node1").await;
     let killed_at = Cluster::now_us();
     show_use(&mut cluster, "during");
     eprintln!("node1 is killed");
     cluster.process("node1").kill();
+    println!("{:<58} {:>8.1}", "load of this machine when the node was killed", load_of_the_machine());
     let took = cluster.wait_for_beats_elsewhere(&lost, "node1", killed_at).await;
     println!("{:<58} {:>8.1} s", "node killed, until all its monitors have beaten elsewhere", took.as_secs_f64());
     tokio::time::sleep(BESIDE).await;
     show_use(&mut cluster, "during, later");
     show("during", callers.end().await);
-    println!("{:<58} {:>8}", "connections that strangers began", strangers.opened());
-    drop(strangers);
+    println!("{:<58} {:>8}", "connections that strangers began", strangers.end().await);
     tokio::time::sleep(AFTERWARDS).await;
     show_use(&mut cluster, "after");
     for row in cluster.database.rows("SELECT k, severity, summary FROM komainu_incident ORDER BY id").await {
@@ -117,6 +121,12 @@ fn show(when: &str, (status, pushes): (Heard, Heard)) {
             heard.refused,
         );
     }
+}
+
+/// Processes that wanted a core, over the last minute.
+fn load_of_the_machine() -> f64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+    load.split(' ').next().unwrap().parse().unwrap()
 }
 
 fn descriptors(pid: u32) -> usize {

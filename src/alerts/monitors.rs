@@ -1,7 +1,7 @@
 //! Watches the beats for monitors that go down and come back.
 //!
 //! Each second what was stored last is looked at, and what may have appeared among the beats of the last looks. Every
-//! change is settled by the watchdog whose turn it is ([`Turns`]) at once, and by each of the others a little later,
+//! change is settled by the watchdog whose turn it is ([`Rota`]) at once, and by each of the others a little later,
 //! unless it is settled by then. What that misses (a start, an outage, a pause, a deleted monitor) is found by two slower
 //! looks: at what is open and at all monitors, part by part. All of them end in the same question to
 //! [`crate::store::downtimes::settle`], which may be asked any number of times.
@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::rota::Rota;
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::telling::Part;
-use komainu_watchdogs::turns::Turns;
 
 use self::window::Window;
 use crate::failing::Failing;
@@ -60,13 +60,13 @@ struct Waiting {
     is_anothers: bool,
 }
 
-/// Looks again and again until the future is dropped; what was not committed by then, another watchdog finds. `turns`: this
+/// Looks again and again until the future is dropped; what was not committed by then, another watchdog finds. `rota`: this
 /// watchdog's place among those that live, now.
-pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice, turns: impl Fn() -> Turns + Send + Sync) {
+pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice, rota: impl Fn() -> Rota + Send + Sync) {
     let mut watcher = Watcher::default();
     let mut failing = Failing::default();
     loop {
-        let looked = watcher.look(&store, &routing, turns()).await;
+        let looked = watcher.look(&store, &routing, rota()).await;
         voice.note(Part::Beats, &looked);
         failing.note(looked, "cannot watch the beats");
         tokio::time::sleep(LOOK).await;
@@ -74,10 +74,10 @@ pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice, turns: impl 
 }
 
 impl Watcher {
-    async fn look(&mut self, store: &Store, routing: &Routing, turns: Turns) -> Result<(), StoreError> {
+    async fn look(&mut self, store: &Store, routing: &Routing, rota: Rota) -> Result<(), StoreError> {
         let is_thorough = self.looks.is_multiple_of(SLOWER);
         self.looks += 1;
-        self.read_changes(store, turns).await?;
+        self.read_changes(store, rota).await?;
         let due: Vec<Waiting> = self.waiting.values().filter(|waiting| waiting.due_at <= self.looks).copied().collect();
         let mut monitors = to_settle(store, &due).await?;
         if is_thorough {
@@ -100,21 +100,21 @@ impl Watcher {
     }
 
     /// Adds to what is to be settled whatever changed since it was last looked at.
-    async fn read_changes(&mut self, store: &Store, turns: Turns) -> Result<(), StoreError> {
+    async fn read_changes(&mut self, store: &Store, rota: Rota) -> Result<(), StoreError> {
         let (last, marks) = downtimes::ends(store, &self.window.spans()).await?;
         let differing = self.window.differing(&marks);
         for span in differing.into_iter().chain(self.window.next(last)) {
             let changes = downtimes::changes(store, span).await?;
             for change in self.window.note(span, changes) {
-                self.wait_for(change, turns);
+                self.wait_for(change, rota);
             }
         }
         self.window.end_look();
         Ok(())
     }
 
-    fn wait_for(&mut self, change: Change, turns: Turns) {
-        let before_me = turns.before_me(change.monitor.0);
+    fn wait_for(&mut self, change: Change, rota: Rota) {
+        let before_me = rota.before_me(change.monitor.0);
         let new = Waiting { change, due_at: self.looks + LATER * before_me, is_anothers: before_me > 0 };
         // One that changes again and again is not put off for that.
         let waiting = self.waiting.entry(change.monitor).or_insert(new);

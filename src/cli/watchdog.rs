@@ -36,7 +36,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let shutdown = lifecycle::shutdown_on_signals().context("cannot listen for signals")?;
     let store = start::connect(&config.database.url).await?;
-    let listener = listen(watchdog.listen, "watchdog").await?;
+    let listener = listen(watchdog.listen, "watchdog")?;
     let settings = settings(&config, &watchdog, (key, store))?;
     let _certificates = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&settings.credentials).watch()));
     let (driver, published) = Driver::new(&settings)?;
@@ -122,7 +122,7 @@ fn identity(watchdog: &WatchdogConfig) -> WatchdogIdentity {
 }
 
 /// Takes a port, or says who needs it.
-pub(super) async fn listen(address: SocketAddr, section: &str) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
+pub(super) fn listen(address: SocketAddr, section: &str) -> anyhow::Result<TcpListener> {
+    let bound = surface::listen(address);
     bound.with_context(|| format!("cannot listen on {address}; free that port or change listen in [{section}]"))
 }

@@ -31,12 +31,11 @@ pub(super) async fn run((store, chores): (Store, Chores), mut view: watch::Recei
         let worked = prune::keep_up(&store, &mut rounds).await;
         chores.note(Chore::Pruning, &worked);
         let pause = match worked {
-            Ok(0) => PAUSE,
+            Ok(0) | Err(_) => PAUSE,
             Ok(rows) => {
                 tracing::debug!(rows, "pruned what is too old");
                 BETWEEN_STRETCHES
             }
-            Err(_) => PAUSE,
         };
         tokio::time::sleep(pause).await;
     }

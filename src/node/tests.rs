@@ -89,8 +89,8 @@ async fn what_may_have_ended_a_node_is_begun_apart_and_what_has_is_not_run_again
     // A process that is gone started two of them, and had begun one by itself.
     let row =
         |set: &str, monitor: MonitorId| format!("UPDATE komainu_assignment SET {set} WHERE monitor_id = {}", monitor.0);
-    site.sql(&row("started_at_ms = 1000", suspect)).await;
-    site.sql(&row("started_at_ms = 1000, begun_by = '00000000000000ff', begun_with = 1", deadly)).await;
+    site.sql(&row("started_after = 0", suspect)).await;
+    site.sql(&row("started_after = 0, begun_by = '00000000000000ff', begun_with = 1", deadly)).await;
     let node = site.start();
     site.until("SELECT COUNT(*) FROM komainu_assignment WHERE put_aside = 1", 1).await;
     site.beats(suspect, 1).await;

@@ -15,7 +15,6 @@ use axum::{Json, Router};
 use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::time::Mono;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +53,7 @@ pub async fn until_reached<T>(
             }
             Err(error) if is_mended_by_waiting(&error) => match &mut waiting {
                 Some(waiting) => waiting.say(&error),
-                None => waiting = Some(Waiting::begin((node, listen, entrance), &error).await?),
+                None => waiting = Some(Waiting::begin((node, listen, entrance), &error)?),
             },
             Err(error) => return Err(error.into()),
         }
@@ -97,11 +96,11 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn begin(
+    fn begin(
         (node, listen, entrance): (&NodeId, SocketAddr, &Entrance),
         error: &StoreError,
     ) -> Result<Self, NodeError> {
-        let listener = TcpListener::bind(listen).await.map_err(|source| NodeError::Listen { listen, source })?;
+        let listener = surface::listen(listen).map_err(|source| NodeError::Listen { listen, source })?;
         let (since, text) = (clock::now(), error.to_string());
         tracing::warn!(node.id = %node, error = text, "the node waits for its database, and runs nothing");
         let (reason, told) = watch::channel(text.clone());

@@ -21,7 +21,7 @@ async fn stage(places: Places) -> Stage {
 }
 
 async fn staged(entrance: Entrance) -> Stage {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (release, stopping) = (Arc::new(Notify::new()), CancellationToken::new());
     let held = Arc::clone(&release);
@@ -86,6 +86,42 @@ async fn strangers_with_half_a_line_keep_nobody_out_who_sends_a_whole_one() {
     let mut rest = vec![];
     let ended = strangers[0].read_to_end(&mut rest).await;
     assert!(ended.is_err() || rest.is_empty(), "the first ones had to go");
+}
+
+/// Sockets of this port that a process has taken; the kernel gives those an inode that nobody took yet, or that are closed, as 0.
+fn taken(port: u16) -> usize {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let local = format!(":{port:04X}");
+    let is_taken = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields[1].ends_with(&local) && fields[3] != LISTENING && fields[9] != "0"
+    };
+    sockets.lines().skip(1).filter(is_taken).count()
+}
+
+const LISTENING: &str = "0A";
+
+#[tokio::test]
+async fn who_has_to_go_holds_a_descriptor_too_and_all_together_hold_no_more_than_a_few_above_the_places() {
+    let stage = stage(Places { most: 20, most_of_one: 20 }).await;
+    let (port, counted) = (stage.address.port(), CancellationToken::new());
+    let counting = {
+        let counted = counted.clone();
+        std::thread::spawn(move || {
+            let mut peak = 0;
+            while !counted.is_cancelled() {
+                peak = peak.max(taken(port));
+            }
+            peak
+        })
+    };
+    // They are all there before the server takes the first: none of its tasks runs until this one waits.
+    let strangers: Vec<_> = (0..100).map(|_| std::net::TcpStream::connect(stage.address).unwrap()).collect();
+    assert_eq!(line(&mut stage.ask("/").await).await, "HTTP/1.1 200 OK", "whoever speaks is answered");
+    counted.cancel();
+    let peak = counting.join().unwrap();
+    assert!((1..=20 + LEAVING).contains(&peak), "{peak}");
+    drop(strangers);
 }
 
 #[tokio::test]

@@ -14,10 +14,10 @@ use crate::failover::{field, misfits, would_move};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
 use crate::io::Severity;
 use crate::quorum::Reach;
+use crate::rota::Rota;
 use crate::shard::Field;
 use crate::status::Lease;
 use crate::time::{Mono, Wall};
-use crate::turns::Turns;
 use crate::watchdog::Watchdog;
 
 /// The colour of the whole.
@@ -73,9 +73,9 @@ pub struct View {
 
 impl View {
     /// This watchdog's place among those that live.
-    pub fn turns(&self, me: &WatchdogId) -> Turns {
+    pub fn rota(&self, me: &WatchdogId) -> Rota {
         let living = self.watchdogs.iter().filter(|watchdog| !matches!(watchdog.status, "down" | "stopped"));
-        Turns::of(me, living.map(|watchdog| &watchdog.watchdog_id))
+        Rota::of(me, living.map(|watchdog| &watchdog.watchdog_id))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the simulation found, each told as one small story.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use komainu_watchdogs::facts::{
     ClusterRow, Counts, LeaderRow, MonitorRow, NodeRow, NodeStatus, Observation, ObservationRow, Round, Shard, Target,
@@ -162,6 +163,28 @@ fn a_watchdog_that_writes_but_reads_nothing_says_no_calm() {
         let is_calm = watchdog.view(Mono::secs(second)).status != Health::Down;
         assert_eq!(is_calm, second < 15, "at {second} s");
     }
+}
+
+#[test]
+fn a_count_that_fails_again_and_again_is_tried_once_a_second() {
+    let mut watchdog = watchdog();
+    let counted = Ok(Found::Counts(Box::default()));
+    drain(&mut watchdog);
+    watchdog.handle(Mono::secs(0), Input::Errand(Errand::Counts, counted));
+    watchdog.handle(Mono::secs(1), Input::RoundFailed(String::new()));
+    let mut tries = 0;
+    for tenth in 10..=100 {
+        let at = Mono::default() + Duration::from_millis(100 * tenth);
+        watchdog.handle(at, Input::Tick);
+        while let Some(output) = watchdog.poll_output() {
+            if output == Output::Errand(Errand::Counts) {
+                tries += 1;
+                assert!(tries <= 20, "tried again at once, at {at:?}");
+                watchdog.handle(at, Input::Errand(Errand::Counts, Err(String::new())));
+            }
+        }
+    }
+    assert!((8..=10).contains(&tries), "{tries} tries in nine seconds");
 }
 
 fn stamp(generation: u64) -> Stamp {

@@ -1,6 +1,7 @@
 "use strict";
-// How old the last push is. Kuma asks its own wall clock and the beat's time, which is of a host whose clock may be
-// another, or was set since: a beat in the future would keep its monitor from ever being late.
+// How old a beat is. Kuma asks its own wall clock and the beat's time, which is of a host whose clock may be another, or
+// was set since: a push in the future would keep its monitor from ever being late, and a clock that is set back by an hour
+// while a run lasts would keep the next one waiting for that hour.
 
 /**
  * The beat before a run's, as Kuma may judge it: in a run that looks whether a push is overdue, so old as it was heard
@@ -8,9 +9,18 @@
  */
 function aged(beat, { run, isPush }, clock) {
   if (!beat || !run || isPush || run.bean.type !== "push") return beat;
-  const at = new Date(clock.wall() - (clock.now() - run.heardAt));
-  beat.time = at.toISOString().slice(0, 23).replace("T", " ");
+  beat.time = wallTime(run.heardAt, clock);
   return beat;
 }
 
-module.exports = { aged };
+/** A run's own beat, which is stored: from its time on Kuma reckons when the next run is due. */
+function rebased(beat, { run, isPush }, clock) {
+  if (run && !isPush && run.begunAt !== undefined) beat.time = wallTime(run.begunAt, clock);
+}
+
+/** What the wall clock would have said then, had it been as it is now. */
+function wallTime(at, clock) {
+  return new Date(clock.wall() - (clock.now() - at)).toISOString().slice(0, 23).replace("T", " ");
+}
+
+module.exports = { aged, rebased };

@@ -6,7 +6,7 @@ const http = require("node:http");
 const https = require("node:https");
 const Module = require("node:module");
 
-const { aged } = require("./age");
+const { aged, rebased } = require("./age");
 const clock = require("./clock");
 const log = require("./log");
 const { StartLock, setupPage } = require("./firststart");
@@ -77,7 +77,10 @@ class Agent {
       // Before it is open Kuma may count old beats anew.
       if (!this.isOpen || (!isBeat && !(type in TABLES))) return store();
       const storeRow = () => this.runs.asRow(Number(bean.monitor_id), store);
-      return isBeat ? this.runs.beforeBeat(storeRow, bean) : storeRow();
+      if (!isBeat) return storeRow();
+      const id = await this.runs.beforeBeat(storeRow, bean);
+      rebased(bean, this.runs.current(), clock);
+      return id;
     });
     // The first thing a run does, before it asks for maintenance.
     wrap(R, "findOne", async (find, args) => {
@@ -103,7 +106,12 @@ class Agent {
     Monitor.prototype.stop = function () {
       return runs.askedToStop(this);
     };
-    wrap(Monitor, "isUnderMaintenance", (ask) => runs.beforeRun(ask));
+    // Where a run takes its beat's time.
+    wrap(Monitor, "isUnderMaintenance", (ask) => {
+      const { run, isPush } = runs.current();
+      if (run && !isPush) run.begunAt = clock.now();
+      return runs.beforeRun(ask);
+    });
     this.kuma.sendStats = (io, id, user) => {
       if (this.tenure.owns(Number(id))) return sendStats.call(Monitor, io, id, user);
       return Promise.all([

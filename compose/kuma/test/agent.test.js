@@ -249,6 +249,31 @@ test("the beat before a run's is the one that was stored last, whatever the time
   ]);
 });
 
+test("a wall clock that is set while a run lasts moves neither the next run nor the beat that is stored", async (t) => {
+  for (const step of [-3_600_000, 3_600_000]) {
+    let set = 0;
+    const { now } = Date;
+    t.mock.method(Date, "now", () => now() + set);
+    let stored = null;
+    const { agent, R, Monitor } = patched({ store: async (bean) => (stored = bean.time) });
+    agent.isOpen = true;
+    Object.assign(agent.tenure, { phase: "holding", renewedAt: clock.now(), isReconciled: true, mine: new Set([7]) });
+    const run = { id: 7, isAlive: true, bean: { id: 7, type: "http" } };
+    const beat = { monitor_id: 7, beanMeta: { type: "heartbeat" } };
+    const began = (beat.time = wallTime(0));
+    await agent.runs.context.run({ run, isPush: false }, async () => {
+      await Monitor.isUnderMaintenance(7);
+      set = step;
+      await R.store(beat);
+    });
+    assert.strictEqual(stored, began);
+    // Kuma's own reckoning of how much of the interval is over.
+    const over = Date.now() - Date.parse(`${beat.time.replace(" ", "T")}Z`);
+    assert.ok(over >= -50 && over < 1_000, `${over} ms`);
+    t.mock.restoreAll();
+  }
+});
+
 /** The age in seconds of the beat that Kuma finds, by Kuma's own reckoning, in a run of monitor 7 or a push to it. */
 async function ageFound({ time, type = "push", isPush = false, heardAgo }) {
   const { agent, R } = patched({ findOne: async () => ({ time, status: 1 }) });

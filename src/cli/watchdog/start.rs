@@ -110,8 +110,8 @@ pub(super) fn alerts(
 ) -> ([AbortOnDropHandle<()>; 7], watch::Receiver<Arc<Ids>>) {
     let routing = &settings.routing;
     let (me, view) = (settings.identity.watchdog.clone(), view.clone());
-    let turns = move || view.borrow().turns(&me);
-    let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing), voice.clone(), turns);
+    let rota = move || view.borrow().rota(&me);
+    let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing), voice.clone(), rota);
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing), chores.clone());
     let (seen, ids) = watch::channel(Arc::default());
     let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), chores.clone(), seen);

@@ -4,6 +4,7 @@
 //! half a request. Whoever is sent away comes again.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -44,6 +45,20 @@ impl Origin {
     }
 }
 
+/// Where they go.
+pub(crate) struct Doors {
+    /// Of the watchdogs.
+    pub(crate) ports: Vec<u16>,
+    /// The certificate of who signed theirs.
+    pub(crate) authority: PathBuf,
+}
+
+impl Doors {
+    pub(crate) fn of(cluster: &Cluster) -> Self {
+        Self { ports: cluster.watchdog_ports().collect(), authority: cluster.folder().join("ca.crt") }
+    }
+}
+
 /// A crowd; gone when dropped.
 pub(crate) struct Strangers {
     _all: JoinSet<()>,
@@ -51,11 +66,11 @@ pub(crate) struct Strangers {
 }
 
 impl Strangers {
-    /// So many at each of these watchdogs; whoever is sent away comes back after `pause`.
-    pub(crate) fn come(cluster: &Cluster, (many, origin): (usize, Origin), pause: Duration) -> Self {
-        let (opened, config) = (Arc::new(AtomicU64::new(0)), trusting(cluster));
+    /// So many at each door; whoever is sent away comes back after `pause`.
+    pub(crate) fn come(doors: &Doors, (many, origin): (usize, Origin), pause: Duration) -> Self {
+        let (opened, config) = (Arc::new(AtomicU64::new(0)), trusting(&doors.authority));
         let mut all = JoinSet::new();
-        for port in cluster.watchdog_ports() {
+        for &port in &doors.ports {
             for number in 0..many {
                 let (opened, config) = (Arc::clone(&opened), Arc::clone(&config));
                 let late = ARRIVAL * u32::try_from(number).unwrap() / u32::try_from(many).unwrap();
@@ -78,9 +93,9 @@ impl Strangers {
     }
 }
 
-/// Whom the cluster's certificates are signed by.
-fn trusting(cluster: &Cluster) -> Arc<ClientConfig> {
-    let pem = std::fs::read(cluster.folder().join("ca.crt")).unwrap();
+/// Trusts whom the cluster's certificates are signed by.
+fn trusting(authority: &Path) -> Arc<ClientConfig> {
+    let pem = std::fs::read(authority).unwrap();
     let mut roots = RootCertStore::empty();
     let authority = <CertificateDer<'_> as rustls::pki_types::pem::PemObject>::from_pem_slice(&pem);
     roots.add(authority.unwrap()).unwrap();

@@ -8,9 +8,9 @@ use komainu::store::{Beat, BeatStatus, downtimes, monitors};
 use komainu::voice::Voice;
 use komainu_watchdogs::downtime::State;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, WatchdogId};
+use komainu_watchdogs::rota::Rota;
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Wall;
-use komainu_watchdogs::turns::Turns;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fixture::{Fixture, Kind, StoresBeats, beat};
@@ -49,11 +49,9 @@ async fn native_node(fixture: &mut Fixture, node: &str) {
     fixture.raw.execute(&format!("UPDATE node SET runner = 'native' WHERE node_id = '{node}'")).await;
 }
 
-fn watch(fixture: &Fixture, turns: Turns) -> AbortOnDropHandle<()> {
+fn watch(fixture: &Fixture, rota: Rota) -> AbortOnDropHandle<()> {
     let (store, routing) = (fixture.store.clone(), Arc::new(routing()));
-    AbortOnDropHandle::new(tokio::spawn(komainu::alerts::monitors::run(store, routing, Voice::default(), move || {
-        turns
-    })))
+    AbortOnDropHandle::new(tokio::spawn(komainu::alerts::monitors::run(store, routing, Voice::default(), move || rota)))
 }
 
 async fn incidents(fixture: &mut Fixture) -> Vec<String> {
@@ -261,7 +259,7 @@ async fn a_change_that_commits_after_later_ones_is_seen(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     native_node(&mut fixture, "node1").await;
     let monitors = fixture.monitors(2, Some("node1")).await;
-    let _watching = watch(&fixture, Turns::alone());
+    let _watching = watch(&fixture, Rota::alone());
     fixture.change(monitors[0], UP, 0).await;
     // The ids before this one are given, and their beats not committed yet.
     fixture.raw.execute("UPDATE heartbeat SET id = 100").await;
@@ -282,7 +280,7 @@ async fn a_change_is_settled_though_the_watchdog_whose_turn_it_was_is_gone(kind:
     let monitors = fixture.monitors(6, Some("node1")).await;
     // Three watchdogs are thought to live, and this one alone does.
     let all = ["w1", "w2", "w3"].map(WatchdogId::from);
-    let _watching = watch(&fixture, Turns::of(&all[0], &all));
+    let _watching = watch(&fixture, Rota::of(&all[0], &all));
     for monitor in &monitors {
         fixture.change(*monitor, DOWN, 0).await;
     }

@@ -112,11 +112,12 @@ impl Errands {
 
 impl Watchdog {
     pub(super) fn handle_errand(&mut self, now: Mono, errand: Errand, result: Result<Found, String>) {
+        let is_answered = result.is_ok();
         self.errands.take(now, errand, result, &self.policy);
         if errand == Errand::Counts {
-            if let Some(at) = self.errands.counted_at.filter(|_| self.errands.counts.began_at < self.counts_from) {
-                // It shows what stood before the last transaction.
-                self.errands.count_anew(at);
+            // What was counted may show what stood before the last transaction. A count that failed is tried again after its pause.
+            if is_answered && self.errands.counts.began_at < self.counts_from {
+                self.errands.count_anew(self.counts_from.max(now));
             }
             self.lead(now);
         }

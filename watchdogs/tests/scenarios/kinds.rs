@@ -172,6 +172,6 @@ fn what_an_operator_pinned_stays_although_only_a_stock_kuma_can_look_at_it() {
 }
 
 fn owner(world: &World, monitor: i64) -> String {
-    let row = &world.database.monitors[&MonitorId(monitor)];
-    row.effective.as_ref().map_or_else(String::new, ToString::to_string)
+    let row = world.database.monitors.get(&MonitorId(monitor));
+    row.and_then(|row| row.effective.as_ref()).map_or_else(String::new, ToString::to_string)
 }

@@ -8,12 +8,12 @@ use crate::ids::WatchdogId;
 
 /// One watchdog's place among those that live.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Turns {
+pub struct Rota {
     place: u64,
     of: u64,
 }
 
-impl Turns {
+impl Rota {
     /// Who does not know of itself, or of nobody else, waits for nobody.
     pub fn of<'a>(me: &WatchdogId, living: impl IntoIterator<Item = &'a WatchdogId>) -> Self {
         let mut living: Vec<_> = living.into_iter().collect();
@@ -46,17 +46,17 @@ mod tests {
     fn each_piece_of_work_goes_round_among_all_that_live() {
         let all = ["w1", "w2", "w3"].map(WatchdogId::from);
         for piece in [0, 1, 2, 100_001] {
-            let places: BTreeSet<_> = all.iter().map(|me| Turns::of(me, &all).before_me(piece)).collect();
+            let places: BTreeSet<_> = all.iter().map(|me| Rota::of(me, &all).before_me(piece)).collect();
             assert_eq!(places, [0, 1, 2].into());
         }
-        let firsts = |me| (0..300).filter(|piece| Turns::of(me, &all).before_me(*piece) == 0).count();
+        let firsts = |me| (0..300).filter(|piece| Rota::of(me, &all).before_me(*piece) == 0).count();
         assert!(all.iter().all(|me| firsts(me) == 100));
     }
 
     #[test]
     fn who_does_not_stand_among_those_that_live_waits_for_nobody() {
         let (me, others) = (WatchdogId::from("w9"), ["w1", "w2"].map(WatchdogId::from));
-        assert!((0..10).all(|piece| Turns::of(&me, &others).before_me(piece) == 0));
-        assert!((0..10).all(|piece| Turns::of(&me, []).before_me(piece) == 0));
+        assert!((0..10).all(|piece| Rota::of(&me, &others).before_me(piece) == 0));
+        assert!((0..10).all(|piece| Rota::of(&me, []).before_me(piece) == 0));
     }
 }

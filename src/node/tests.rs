@@ -96,7 +96,8 @@ async fn what_may_have_ended_a_node_is_begun_apart_and_what_has_is_not_run_again
     site.beats(suspect, 1).await;
     let of = |monitor: MonitorId| format!("SELECT COUNT(*) FROM heartbeat WHERE monitor_id = {}", monitor.0);
     assert!(site.number(&of(innocent)).await >= 3, "it went on for seconds before the other was begun");
-    site.until("SELECT COUNT(*) FROM komainu_assignment WHERE begun_by IS NULL", 3).await;
+    // The mark of the process that is gone stays: it may be heard of again.
+    site.until("SELECT COUNT(*) FROM komainu_assignment WHERE begun_by IS NULL", 2).await;
     assert_eq!(site.number(&of(deadly)).await, 0);
     node.stop().await;
 }

@@ -51,6 +51,16 @@ enum Step {
     Idle,
 }
 
+/// Whether the queue is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Not,
+    /// Nothing may be sent; what changed meanwhile is held or cancelled.
+    Anyway,
+    /// Something may be sent, and no other courier is at it.
+    InTurn,
+}
+
 impl Courier {
     pub(super) fn new(outbox: Arc<Outbox>, name: String, outlet: Outlet) -> Self {
         let elsewhere = Elsewhere::than(&outbox, &name);
@@ -88,7 +98,8 @@ impl Courier {
     }
 
     async fn step(&mut self) -> Result<Step, StoreError> {
-        if !self.has_reason_to_look().await? {
+        let look = self.reason_to_look().await?;
+        if look == Look::Not {
             return Ok(Step::Idle);
         }
         let store = &self.served.outbox.store;
@@ -97,7 +108,12 @@ impl Courier {
         if plan.has_changes() {
             store::change(store, &plan).await?;
         }
-        let Some(message) = plan.message else { return Ok(Step::Idle) };
+        let Some(message) = plan.message else {
+            if look == Look::InTurn {
+                self.turn_at = Some(clock::now());
+            }
+            return Ok(Step::Idle);
+        };
         if self.is_crowded() || snapshot.next_at > snapshot.now || clock::now() < self.away_until {
             return Ok(Step::Idle);
         }
@@ -108,6 +124,7 @@ impl Courier {
         if message.is_exhausted {
             let reason = format!("no answer to {} attempts", message.unanswered);
             errand.give_up(&reason, false).await?;
+            self.turn_at = Some(clock::now());
             return Ok(Step::Again);
         }
         let facts = store::facts(store, &errand.claim).await?;
@@ -126,26 +143,28 @@ impl Courier {
     }
 
     /// Whether there may be something to do in the queue, which may be long; takes the turn where something may be sent.
-    async fn has_reason_to_look(&mut self) -> Result<bool, StoreError> {
+    ///
+    /// The turn stays with who looked, or sent, to the end. Who fails in between leaves it to whoever asks first when it has
+    /// passed: one that can do nothing but take turns keeps nobody from telling.
+    async fn reason_to_look(&mut self) -> Result<Look, StoreError> {
         let (store, channel) = (&self.served.outbox.store, &self.served.name);
         let now = clock::now();
         let had_turn = self.turn_at.is_some_and(|turn_at| now.since(turn_at) < TURN_LASTS);
         let slot = store::slot(store, channel).await?;
         if slot.is_anothers_turn(had_turn) {
-            return Ok(false);
+            return Ok(Look::Not);
         }
-        let may_send = !self.is_crowded() && self.away_until <= now && slot.next_at <= slot.now;
-        if may_send && !store::take_turn(store, channel, slot).await? {
-            return Ok(false);
-        }
-        let is_due = self.looked_at.is_none_or(|looked_at| now.since(looked_at) >= LOOK_ANYWAY);
-        if may_send {
-            self.turn_at = Some(now);
-        }
-        if may_send || is_due {
+        if !self.is_crowded() && self.away_until <= now && slot.next_at <= slot.now {
+            self.turn_at = None;
+            let is_taken = store::take_turn(store, channel, slot).await?;
             self.looked_at = Some(now);
+            return Ok(if is_taken { Look::InTurn } else { Look::Not });
         }
-        Ok(may_send || is_due)
+        if self.looked_at.is_some_and(|looked_at| now.since(looked_at) < LOOK_ANYWAY) {
+            return Ok(Look::Not);
+        }
+        self.looked_at = Some(now);
+        Ok(Look::Anyway)
     }
 
     /// Until it has ended, or others may overtake it.

@@ -16,11 +16,11 @@ struct Stage {
     server: tokio::task::JoinHandle<()>,
 }
 
-async fn stage(places: Places) -> Stage {
-    staged(Entrance { places, credentials: Credentials::none(), proxies: Proxies::default() }).await
+fn stage(places: Places) -> Stage {
+    staged(Entrance { places, credentials: Credentials::none(), proxies: Proxies::default() })
 }
 
-async fn staged(entrance: Entrance) -> Stage {
+fn staged(entrance: Entrance) -> Stage {
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (release, stopping) = (Arc::new(Notify::new()), CancellationToken::new());
@@ -69,7 +69,7 @@ async fn line(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn strangers_with_half_a_line_keep_nobody_out_who_sends_a_whole_one() {
-    let stage = stage(Places { most: 20, most_of_one: 20 }).await;
+    let stage = stage(Places { most: 20, most_of_one: 20 });
     let mut strangers = vec![];
     for _ in 0..200 {
         let mut stranger = stage.connect().await;
@@ -103,7 +103,7 @@ const LISTENING: &str = "0A";
 
 #[tokio::test]
 async fn who_has_to_go_holds_a_descriptor_too_and_all_together_hold_no_more_than_a_few_above_the_places() {
-    let stage = stage(Places { most: 20, most_of_one: 20 }).await;
+    let stage = stage(Places { most: 20, most_of_one: 20 });
     let (port, counted) = (stage.address.port(), CancellationToken::new());
     let counting = {
         let counted = counted.clone();
@@ -126,7 +126,7 @@ async fn who_has_to_go_holds_a_descriptor_too_and_all_together_hold_no_more_than
 
 #[tokio::test]
 async fn what_is_in_flight_is_answered_when_the_process_stops() {
-    let stage = stage(Places { most: 20, most_of_one: 20 }).await;
+    let stage = stage(Places { most: 20, most_of_one: 20 });
     let mut waiting = stage.ask("/held").await;
     let mut idle = stage.ask("/").await;
     assert_eq!(line(&mut idle).await, "HTTP/1.1 200 OK");
@@ -141,10 +141,10 @@ async fn what_is_in_flight_is_answered_when_the_process_stops() {
 }
 
 /// With a certificate of this office, and with proxies on this host.
-async fn tls_stage(office: &Office, proxies: Proxies) -> (Stage, Arc<Credentials>) {
+fn tls_stage(office: &Office, proxies: Proxies) -> (Stage, Arc<Credentials>) {
     let credentials = office.credentials();
     let places = Places { most: 20, most_of_one: 20 };
-    let stage = staged(Entrance { places, credentials: Arc::clone(&credentials), proxies }).await;
+    let stage = staged(Entrance { places, credentials: Arc::clone(&credentials), proxies });
     (stage, credentials)
 }
 
@@ -170,7 +170,7 @@ fn stranger(office: &Office, versions: &[&'static rustls::SupportedProtocolVersi
 #[tokio::test]
 async fn clients_of_tls_1_2_and_1_3_are_answered_and_plain_ones_are_not() {
     let office = Office::open();
-    let (stage, _) = tls_stage(&office, Proxies::default()).await;
+    let (stage, _) = tls_stage(&office, Proxies::default());
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         assert_eq!(get(stranger(&office, &[version]), stage.address, "/").await.unwrap(), "well");
     }
@@ -183,7 +183,7 @@ async fn clients_of_tls_1_2_and_1_3_are_answered_and_plain_ones_are_not() {
 #[tokio::test]
 async fn new_certificates_are_shown_without_a_refused_connection() {
     let office = Office::open();
-    let (stage, credentials) = tls_stage(&office, Proxies::default()).await;
+    let (stage, credentials) = tls_stage(&office, Proxies::default());
     // It has connected before the files change, and shakes hands afterwards.
     let half = stage.connect().await;
     for number in 2..12 {
@@ -203,7 +203,7 @@ async fn new_certificates_are_shown_without_a_refused_connection() {
 #[tokio::test]
 async fn half_handshakes_keep_nobody_out_who_brings_his_to_an_end() {
     let office = Office::open();
-    let (stage, credentials) = tls_stage(&office, Proxies::default()).await;
+    let (stage, credentials) = tls_stage(&office, Proxies::default());
     let mut strangers = vec![];
     for _ in 0..200 {
         let mut stranger = stage.connect().await;
@@ -220,7 +220,7 @@ async fn half_handshakes_keep_nobody_out_who_brings_his_to_an_end() {
 #[tokio::test]
 async fn a_handshake_that_never_ends_gives_its_place_back() {
     let office = Office::open();
-    let (stage, _) = tls_stage(&office, Proxies::default()).await;
+    let (stage, _) = tls_stage(&office, Proxies::default());
     let begun_at = clock::now();
     let mut stranger = stage.connect().await;
     stranger.write_all(&[0x16]).await.unwrap();
@@ -232,7 +232,7 @@ async fn a_handshake_that_never_ends_gives_its_place_back() {
 #[tokio::test]
 async fn whoever_shows_a_certificate_of_the_client_ca_is_told_from_others() {
     let office = Office::open();
-    let (stage, credentials) = tls_stage(&office, Proxies::default()).await;
+    let (stage, credentials) = tls_stage(&office, Proxies::default());
     assert_eq!(get(credentials.client(), stage.address, "/peers").await.unwrap(), "certified");
     let nobody = stranger(&office, rustls::ALL_VERSIONS);
     assert_eq!(get(nobody, stage.address, "/peers").await.unwrap(), "uncertified");
@@ -252,14 +252,14 @@ async fn whom_a_proxy_on_this_host_speaks_for_is_known_with_and_without_tls() {
     let office = Office::open();
     let here = Proxies { trusted: vec!["127.0.0.0/8".parse().unwrap()], ..Proxies::default() };
     let places = Places { most: 20, most_of_one: 20 };
-    let stage = staged(Entrance { places, credentials: Credentials::none(), proxies: here.clone() }).await;
+    let stage = staged(Entrance { places, credentials: Credentials::none(), proxies: here.clone() });
     let mut stream = stage.connect().await;
     let head = "GET /whose HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: 1.1.1.1, 203.0.113.9\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     assert!(end(&mut stream).await.ends_with("203.0.113.9"));
 
     let announcing = Proxies { announce: true, ..here };
-    let (stage, credentials) = tls_stage(&office, announcing).await;
+    let (stage, credentials) = tls_stage(&office, announcing);
     let mut stream = stage.connect().await;
     stream.write_all(b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 8900\r\n").await.unwrap();
     let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();

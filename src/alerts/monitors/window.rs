@@ -62,12 +62,12 @@ impl Window {
         self.seen.retain(|_, beat| *beat > after);
     }
 
-    /// Notes what a span holds that was read: one that is known, or what follows the newest. Returns the changes that
-    /// nobody has seen, the latest of each monitor.
+    /// Notes what a span holds that was read: one that is known, or what follows the newest; any other belongs to a table that
+    /// was emptied since, and moves nothing. Returns the changes that nobody has seen, the latest of each monitor.
     pub(super) fn note(&mut self, read: Span, changes: Vec<Change>) -> Vec<Change> {
         if let Some((_, mark)) = self.spans.iter_mut().find(|(span, _)| *span == read) {
             *mark = Mark::of(read, &changes);
-        } else if let Some((newest, mark)) = self.spans.back_mut() {
+        } else if let Some((newest, mark)) = self.spans.back_mut().filter(|(newest, _)| newest.upto == read.after) {
             newest.upto = read.upto;
             let more = Mark::of(*newest, &changes);
             mark.changes += more.changes;
@@ -147,6 +147,17 @@ mod tests {
     fn a_table_that_was_emptied_is_watched_from_its_new_end() {
         let mut window = at(100);
         assert_eq!(window.next(3), None);
+        assert_eq!(window.next(4), Some(Span { after: 3, upto: 4 }));
+    }
+
+    #[test]
+    fn a_span_of_a_table_that_was_emptied_does_not_hold_up_the_new_one() {
+        let mut window = at(100);
+        let read = window.next(103).unwrap();
+        window.note(read, vec![change(7, 103)]);
+        let differing = window.differing(&[Mark::default()]);
+        assert_eq!(window.next(3), None);
+        window.note(differing[0], vec![]);
         assert_eq!(window.next(4), Some(Span { after: 3, upto: 4 }));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -111,6 +112,11 @@ async fn one_address_has_so_many_bodies_under_way_and_no_more() {
     assert_eq!(refused.status().await, "HTTP/1.1 429");
     let said = stage.send("POST", "/upload", &[], "x").await;
     assert_eq!((said.status, said.header("retry-after")), (429, "1"), "whatever it is for");
+    // Those of one name come too fast as well: what is refused twice says the same.
+    let pushes = (0..120).map(|_| stage.send("POST", "/heartbeats/backup", &[], "{}"));
+    for said in futures_util::future::join_all(pushes).await {
+        assert_eq!((said.status, said.header("retry-after"), &said.json()["status"]), (429, "1", &json!(429)));
+    }
     assert_eq!(stage.get("/").await.status, 200, "what has no body goes on");
     drop(unfinished);
     let is_taken = async || stage.send("POST", "/upload", &[], "x").await.status == 200;

@@ -182,7 +182,7 @@ async fn of_a_thousand_incidents_none_is_lost_whatever_step_a_watchdog_dies_at()
     }
     let pending = "SELECT COUNT(*) FROM komainu_delivery WHERE state <> 'sent'";
     let all_are_noted = async || cluster.database.rows(pending).await[0][0] == "0";
-    wait_until("everything is told and noted", Duration::from_secs(60), all_are_noted).await;
+    wait_until("everything is told and noted", Duration::from_secs(120), all_are_noted).await;
     assert_each_is_told(&vendor, opener.opened);
 }
 

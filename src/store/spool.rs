@@ -4,12 +4,14 @@
 //! `database`, a message is known by its id, and what stands there already is left alone.
 
 use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::incidents::opening::{is_noted, open_on, resolve_on};
+use super::outbox::entry::{Happening, enter_event};
 use super::outbox::names;
 use super::pool::{Store, in_transaction};
 use super::session::Session;
@@ -91,7 +93,8 @@ pub struct BlackoutDelivery {
     pub vendor_ref: Option<String>,
 }
 
-/// What waits to be told, oldest first; and after which event a resolved outage is one that has not begun yet
+/// What waits to be told, oldest first, but for the database's own incident: that it is away has a line of its own, and the
+/// end of one outage would be read as that of the next. And after which event a resolved outage is one that has not begun yet
 /// ([`Outage::after_event`]).
 pub async fn undelivered(store: &Store) -> Result<(Vec<Undelivered>, i64), StoreError> {
     let act = "read what waits to be told";
@@ -99,14 +102,15 @@ pub async fn undelivered(store: &Store) -> Result<(Vec<Undelivered>, i64), Store
         "SELECT d.id, d.channel, d.incident_id, e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.k, \
          i.opened_at FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
          JOIN komainu_incident i ON i.id = d.incident_id \
-         WHERE d.state = 'waiting' AND d.due_at < {} + {SOON_MS} ORDER BY d.id LIMIT {MOST_UNDELIVERED}",
+         WHERE d.state = 'waiting' AND d.due_at < {} + {SOON_MS} AND i.k <> ? \
+         ORDER BY d.id LIMIT {MOST_UNDELIVERED}",
         store.dialect().now_ms()
     );
     let mut lease = store.lease(act).await?;
     let latest = "SELECT COALESCE(MAX(id), 0) AS id, (SELECT COUNT(*) FROM komainu_incident WHERE k = ? AND resolved_at IS NULL) \
          AS still_open FROM komainu_event"
         .to_owned();
-    let mut answers = lease.each(act, vec![(latest, values![KEY]), (sql, vec![])]).await?.into_iter();
+    let mut answers = lease.each(act, vec![(latest, values![KEY]), (sql, values![KEY])]).await?.into_iter();
     let latest = answers.next().and_then(|answer| answer.rows.into_iter().next());
     let latest = latest.ok_or_else(|| StoreError::unreadable(act, "id", "nothing"))?;
     let after_event = if latest.int("still_open")? > 0 { i64::MAX } else { latest.int("id")? };
@@ -290,10 +294,26 @@ async fn incident(session: &mut Session, routing: &Routing, outage: &Outage) -> 
         Some(known) => known,
         None => open(session, routing, outage).await?,
     };
-    let sql = "SELECT MAX(id) AS id FROM komainu_event WHERE incident_id = ? AND kind <> 'resolved'";
-    let row = session.row(act, sql, values![incident_id]).await?;
-    let event = row.map(|row| row.int("id")).transpose()?;
-    Ok((incident_id, event.ok_or_else(|| StoreError::unreadable(act, "event", "none"))?))
+    let latest = |which: &str| {
+        format!(
+            "SELECT MAX(e.id) AS id FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
+             WHERE e.incident_id = ? AND {which}"
+        )
+    };
+    let bad = session.row(act, latest("e.kind <> 'resolved'"), values![incident_id]).await?;
+    let end = session.row(act, latest("e.kind = 'resolved' AND i.resolved_at IS NULL"), values![incident_id]).await?;
+    let key = |row: Option<Row>| row.map_or(Ok(None), |row| row.maybe_int("id"));
+    let (bad, end) = (key(bad)?, key(end)?);
+    match bad.filter(|bad| Some(*bad) > end) {
+        Some(event_id) => Ok((incident_id, event_id)),
+        // It opened again, and the outbox had nobody to tell: whoever is told by others from here hears of this end, too.
+        None => Ok((incident_id, opened_again(session, incident_id, outage).await?)),
+    }
+}
+
+async fn opened_again(session: &mut Session, incident_id: i64, outage: &Outage) -> Result<i64, StoreError> {
+    let alarm = alarm(outage.summary.clone(), outage.votes);
+    enter_event(session, &Happening::of(incident_id, Event::Opened, &alarm)).await
 }
 
 async fn open(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<i64, StoreError> {

@@ -104,6 +104,8 @@ pub struct Blackout {
     lasts_at: Mono,
     /// Others can judge, and are the majority, since then.
     others_since: Option<Mono>,
+    /// An outage was left to those who can judge then, and was over for them.
+    left_at: Option<Mono>,
     note: Note,
     back_since: Option<Mono>,
     outputs: VecDeque<Output>,
@@ -177,6 +179,7 @@ impl Blackout {
             is_in_tables: false,
             lasts_at: now,
             others_since: None,
+            left_at: None,
             note: Note::None,
             back_since: None,
             outputs: VecDeque::new(),
@@ -244,6 +247,7 @@ impl Blackout {
         DatabaseReport {
             failing_ms: self.failing_for(now).map_or(0, millis),
             has_written: self.is_exact(),
+            last_well_ms: self.known_well_at().map(|at| millis(now.since(at))),
             is_blind: self.is_blind(now),
             well_ms: self.back_since.map_or(0, |since| millis(now.since(since))),
             egress: self.reaches_world(now),
@@ -292,6 +296,11 @@ impl Blackout {
     /// When it last did both.
     fn well_at(&self) -> Option<Mono> {
         self.written_at.zip(self.judged_at).map(|(written_at, judged_at)| written_at.min(judged_at))
+    }
+
+    /// When it was known for the last time to do both: by this process itself, or by those who can judge.
+    fn known_well_at(&self) -> Option<Mono> {
+        self.well_at().max(self.left_at)
     }
 
     fn takes_writes(&self, now: Mono) -> bool {
@@ -343,24 +352,24 @@ impl Blackout {
     }
 
     /// What a peer says was told is part of the outage at hand when that peer could not write since. One that was
-    /// started anew only remembers: then whoever wrote since knows better.
+    /// started anew, or did not run for a while, only remembers: then whoever was well since knows better, this one or that.
     fn is_of_this_outage(&self, now: Mono, report: &DatabaseReport, said: &ToldLine) -> bool {
         let age = Duration::from_millis(said.age_ms);
         let is_within = |span: Duration| age <= span + SLACK;
+        let mine = self.known_well_at().map(|at| now.since(at));
+        let theirs = report.last_well_ms.map(Duration::from_millis);
         is_within(Duration::from_millis(report.failing_ms))
-            || (!report.has_written && (!self.is_exact() || self.failing_for(now).is_some_and(is_within)))
+            || (!report.has_written && mine.into_iter().chain(theirs).all(is_within))
     }
 
-    /// What an earlier process of this watchdog told belongs to another outage if a peer has written since. It stays to
+    /// What an earlier process of this watchdog told belongs to another outage if a peer has been well since. It stays to
     /// be entered: the disk keeps it.
     fn forget_what_is_older(&mut self, now: Mono, report: &DatabaseReport) {
-        if !report.has_written {
-            return;
-        }
-        let failing = Duration::from_millis(report.failing_ms) + SLACK;
+        let Some(last_well_ms) = report.last_well_ms else { return };
+        let spared = Duration::from_millis(last_well_ms) + SLACK;
         let running_since = self.running_since;
         self.told.retain(|_, told| {
-            told.at.is_some() || Duration::from_millis(told.said.age_ms) + now.since(running_since) <= failing
+            told.at.is_some() || Duration::from_millis(told.said.age_ms) + now.since(running_since) <= spared
         });
     }
 

@@ -30,6 +30,8 @@ on_both_databases! {
     an_outage_that_began_before_the_end_of_the_one_before_was_told_is_another,
     what_may_have_arrived_is_told_again_although_a_fallback_took_it,
     a_channel_that_told_of_an_outage_that_is_over_by_then_tells_the_end,
+    a_fallback_that_told_of_an_outage_again_after_its_end_tells_that_end_too,
+    what_waits_of_an_earlier_outage_is_not_told_while_the_database_is_away_again,
 }
 
 fn routing() -> Routing {
@@ -301,7 +303,9 @@ async fn a_message_that_waited_when_the_database_went_away_is_told_once(kind: Ki
     enter(&fixture, &outage(vec![told("ops", "n1"), line])).await;
     let expected = ["opened mail waiting -", "opened ops sent n1", "opened mail waiting -", "opened ops sent n1"];
     assert_eq!(deliveries(&mut fixture).await, expected);
-    assert_eq!(spool::undelivered(&fixture.store).await.unwrap().0.len(), 2);
+    // That the database was down has a line of its own.
+    let (waiting, _) = spool::undelivered(&fixture.store).await.unwrap();
+    assert_eq!(waiting.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["node/node1"]);
 }
 
 async fn who_was_told_hears_that_it_is_over(kind: Kind) {
@@ -372,4 +376,32 @@ async fn a_channel_that_told_of_an_outage_that_is_over_by_then_tells_the_end(kin
     enter(&fixture, &outage(vec![BlackoutDelivery { via: "phone".to_owned(), ..told("ops", "n3") }])).await;
     let rows = deliveries(&mut fixture).await;
     assert_eq!(rows[4..], ["opened phone sent n3", "resolved phone waiting -"], "{rows:?}");
+}
+
+async fn a_fallback_that_told_of_an_outage_again_after_its_end_tells_that_end_too(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let by_phone = |notice: &str| BlackoutDelivery { via: "phone".to_owned(), ..told("ops", notice) };
+    let unsure = BlackoutDelivery { is_sent: false, ..told("ops", "n2") };
+    enter(&fixture, &outage(vec![told("mail", "n1"), unsure, by_phone("n3")])).await;
+    resolve(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent' WHERE channel = 'phone'").await;
+    // Nobody but the fallback has read of the end when the next one comes.
+    let second = Outage { began_at: Wall(komainu::clock::wall().0 + 1), ..outage(vec![by_phone("n4")]) };
+    enter(&fixture, &second).await;
+    resolve(&fixture).await;
+    let phone = |rows: Vec<String>| rows.into_iter().filter(|row| row.contains(" phone ")).collect::<Vec<_>>();
+    let rows = phone(deliveries(&mut fixture).await);
+    let expected =
+        ["opened phone sent n3", "resolved phone sent -", "opened phone sent n4", "resolved phone waiting -"];
+    assert_eq!(rows, expected);
+}
+
+async fn what_waits_of_an_earlier_outage_is_not_told_while_the_database_is_away_again(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    enter(&fixture, &outage(vec![told("ops", "n1")])).await;
+    resolve(&fixture).await;
+    super::outbox::raise(&fixture, "capacity", &routing()).await;
+    let (undelivered, _) = spool::undelivered(&fixture.store).await.unwrap();
+    let keys: Vec<_> = undelivered.iter().map(|row| row.key.as_str()).collect();
+    assert_eq!(keys, ["capacity", "capacity"], "an end would be read as that of the outage at hand");
 }

@@ -71,6 +71,7 @@ impl Blackout {
             && self.is_anybody_well(now);
         self.others_since = self.others_since.filter(|_| is_theirs).or_else(|| is_theirs.then_some(now));
         if self.others_since.is_some_and(|since| now.since(since) >= SETTLED) {
+            self.left_at = Some(now);
             self.end_outage();
         }
     }

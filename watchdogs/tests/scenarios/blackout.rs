@@ -257,6 +257,42 @@ fn what_was_told_of_an_earlier_outage_silences_nobody() {
 }
 
 #[test]
+fn what_a_watchdog_started_anew_remembers_is_not_believed_where_one_that_was_frozen_knows_better() {
+    let mut dark = Dark::watched_by(3);
+    dark.database_stops();
+    dark.run(60);
+    dark.kill("w1");
+    dark.database_returns();
+    dark.run(60);
+    // The next outage begins while nobody looks; one of them was well after the first.
+    dark.kill("w3");
+    dark.database_stops();
+    dark.freeze("w2", 20);
+    dark.start("w1");
+    dark.start("w3");
+    dark.run(200);
+    assert_eq!(dark.told().len(), 2, "{:?}", dark.told());
+    assert_eq!(dark.names().len(), 2);
+}
+
+#[test]
+fn what_a_watchdog_started_anew_remembers_is_not_believed_where_one_that_left_it_to_others_knows_better() {
+    let mut dark = Dark::watched_by(3);
+    dark.database_stops();
+    dark.run(60);
+    dark.kill("w1");
+    dark.dog("w3").can_judge = false;
+    dark.database_returns();
+    dark.run(60);
+    dark.kill("w2");
+    dark.database_stops();
+    dark.start("w1");
+    dark.run(200);
+    assert_eq!(dark.told().len(), 2, "{:?}", dark.told());
+    assert_eq!(dark.names().len(), 2);
+}
+
+#[test]
 fn a_watchdog_that_was_frozen_wakes_without_a_word() {
     let mut dark = Dark::watched_by(1);
     dark.freeze("w1", 60);

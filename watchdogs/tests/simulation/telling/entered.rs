@@ -20,7 +20,10 @@ impl Outbox {
         let planned = self.routing.plan(&Subject::of(&alarm()));
         let database = planned.into_iter().map(|one| Line { topic: DATABASE.to_owned(), channel: one.channel });
         let rows = self.deliveries.iter().enumerate();
-        let waiting = rows.filter(|(_, row)| row.state == State::Waiting && row.due_at < now + SOON);
+        // The end of one outage would be read as that of the next.
+        let is_elsewhere = |row: &Delivery| self.incidents[row.incident].key != DATABASE;
+        let is_urgent = |row: &Delivery| row.state == State::Waiting && row.due_at < now + SOON;
+        let waiting = rows.filter(|(_, row)| is_urgent(row) && is_elsewhere(row));
         let waiting = waiting.map(|(at, row)| Line { topic: at.to_string(), channel: channel_name(row.channel) });
         database.chain(waiting).collect()
     }
@@ -97,6 +100,18 @@ impl Outbox {
         }
     }
 
+    /// The latest; a new one where it opened again and the outbox had nobody to tell.
+    fn event_of_outage(&mut self, incident: usize) -> usize {
+        let rows = || self.deliveries.iter().filter(|row| row.incident == incident).map(|row| row.event);
+        let bad = rows().filter(|event| self.events[*event] != Event::Resolved).max();
+        let end =
+            rows().filter(|event| self.events[*event] == Event::Resolved && self.incidents[incident].is_open).max();
+        bad.filter(|bad| Some(*bad) > end).unwrap_or_else(|| {
+            self.events.push(Event::Opened);
+            self.events.len() - 1
+        })
+    }
+
     /// One channel was told of the outage; says of which incident, and by which of its events.
     pub(super) fn enter_told(
         &mut self,
@@ -109,8 +124,7 @@ impl Outbox {
             self.open(now, &alarm(), None);
             self.is_open(DATABASE).unwrap()
         });
-        let rows = self.deliveries.iter().filter(|row| row.incident == incident);
-        let event = rows.map(|row| row.event).filter(|event| self.events[*event] != Event::Resolved).max().unwrap();
+        let event = self.event_of_outage(incident);
         let mut rows = self.deliveries.iter().enumerate();
         let waits = |row: &Delivery| (row.event, row.channel, row.state) == (event, meant, State::Waiting);
         match rows.find(|(_, row)| waits(row)).map(|(at, _)| at) {

@@ -216,7 +216,7 @@ impl Outbox {
             event_key: key_of(row.event),
             event: self.events[row.event],
             standing: match row.state {
-                State::Waiting if row.is_begun || row.is_claimed(now) => Standing::Begun,
+                State::Waiting if row.is_begun || row.unanswered > 0 || row.is_claimed(now) => Standing::Begun,
                 State::Waiting => Standing::Untold,
                 State::Held => Standing::Held,
                 State::Sent => Standing::Told,

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_notifiers::{DeliveryError, Receipt};
-use komainu_watchdogs::blackout::{Blackout, DatabaseReport, Input, Line, Output, Tries};
+use komainu_watchdogs::blackout::{Blackout, DatabaseReport, Input, Line, Output, Speech, Tries};
 use komainu_watchdogs::facts::{Report, Target, Vote};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Mono;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use self::message::BlackoutMessage;
 use self::spool::Spool;
@@ -100,6 +101,8 @@ pub struct Driver {
     remember_at: Mono,
     /// Attempts in a row to enter what was told.
     refused: u32,
+    /// Says in the tables that an outage lasts.
+    lasting: Option<JoinHandle<()>>,
 }
 
 /// What came of something that was begun.
@@ -107,7 +110,7 @@ pub struct Driver {
 enum Event {
     Heard { asked: WatchdogId, report: Box<Report> },
     Answered { message: Box<BlackoutMessage>, via: String, answer: Result<Receipt, DeliveryError> },
-    Remembered(Option<Vec<Undelivered>>),
+    Remembered(Option<(Vec<Undelivered>, i64)>),
     Entered { count: usize, is_done: bool },
 }
 
@@ -152,6 +155,7 @@ impl Driver {
             unanswered: BTreeSet::new(),
             remember_at: now,
             refused: 0,
+            lasting: None,
         };
         driver.tell_members();
         driver.tell_wanted();
@@ -216,9 +220,13 @@ impl Driver {
         match event {
             Event::Heard { asked, report } => self.take_report(&asked, *report),
             Event::Answered { message, via, answer } => self.take_answer(*message, via, answer).await,
-            Event::Remembered(Some(undelivered)) => {
+            Event::Remembered(Some((undelivered, latest_event))) => {
                 self.known.undelivered = undelivered;
-                self.tries.clear();
+                // An outage in which the tables can be read began before that, and nothing is repeated more often for it.
+                if self.core.is_between_outages(clock::now()) {
+                    self.known.latest_event = Some(latest_event);
+                    self.tries.clear();
+                }
                 self.tell_wanted();
             }
             Event::Remembered(None) => {}
@@ -257,6 +265,7 @@ impl Driver {
                 Output::Note(speech) => self.note(&speech).await,
                 Output::Withdraw => self.spool.withdraw().await,
                 Output::Enter => self.enter(),
+                Output::Lasts(speech) => self.say_that_it_lasts(&speech),
             }
         }
     }
@@ -289,6 +298,20 @@ impl Driver {
             }
             drop(events.send(Event::Entered { count, is_done }));
         });
+    }
+
+    /// One after the other: what hangs is not repeated.
+    fn say_that_it_lasts(&mut self, speech: &Speech) {
+        if self.lasting.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let (store, routing) = (self.settings.store.clone(), Arc::clone(&self.settings.routing));
+        let (summary, votes) = (message::summary(speech.trouble, speech.votes), speech.votes);
+        self.lasting = Some(tokio::spawn(async move {
+            if let Err(error) = tables::lasts(&store, &routing, (summary, votes)).await {
+                tracing::warn!(%error, "could not enter that an outage lasts");
+            }
+        }));
     }
 
     /// While the database is there: what waits, and a copy of it all on disk.

@@ -35,12 +35,15 @@ pub struct LastKnownCluster {
     pub incidents: Vec<String>,
     /// Messages that were waiting.
     pub undelivered: Vec<Undelivered>,
+    /// How far the incidents' events had come before the outage at hand, or the next one.
+    pub latest_event: Option<i64>,
 }
 
 impl LastKnownCluster {
     /// The same, but for when it was read.
     pub fn is_like(&self, other: &Self) -> bool {
-        (&self.members, &self.incidents, &self.undelivered) == (&other.members, &other.incidents, &other.undelivered)
+        (&self.members, &self.incidents, &self.undelivered, self.latest_event)
+            == (&other.members, &other.incidents, &other.undelivered, other.latest_event)
     }
 }
 
@@ -56,6 +59,9 @@ pub struct Spooled {
     pub outage: String,
     /// When it began, by the database's clock as it was last known.
     pub began_at: Wall,
+    /// The latest event that was read before.
+    #[serde(default)]
+    pub after_event: Option<i64>,
     /// What people were told about the database.
     pub summary: String,
     /// Watchdogs that agreed, of how many that were known.

@@ -82,11 +82,13 @@ impl Spool {
         for entry in self.entries.iter().filter(|entry| entry.said.is_some() || !is_told) {
             let outage = outages.entry(&entry.outage).or_insert_with(|| Outage {
                 began_at: entry.began_at,
+                after_event: entry.after_event,
                 summary: entry.summary.clone(),
                 votes: entry.votes,
                 told: Vec::new(),
             });
             outage.began_at = outage.began_at.min(entry.began_at);
+            outage.after_event = outage.after_event.min(entry.after_event);
             outage.told.extend(entry.said.as_ref().map(|said| BlackoutDelivery {
                 delivery: delivery_of(&said.line),
                 channel: said.line.channel.clone(),

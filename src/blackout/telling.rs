@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use komainu_notifiers::{DeliveryError, Receipt};
-use komainu_watchdogs::blackout::{Doubt, Input, Line, Speech, ToldLine, Tries};
+use komainu_watchdogs::blackout::{self, Doubt, Input, Line, Speech, ToldLine, Tries};
 use komainu_watchdogs::time::Wall;
 
 use super::message::{self, BlackoutMessage, SpeechContext};
@@ -37,6 +37,19 @@ impl Driver {
             trouble = ?speech.trouble,
             "nothing is watched: telling people"
         );
+        let messages = self.messages(&speech);
+        let told: BTreeSet<_> = messages.iter().flat_map(|message| message.lines.clone()).collect();
+        let given_up = speech.lines.difference(&told).cloned().collect();
+        self.attempt = Some(Attempt { speech, messages: messages.len(), is_reached: false, given_up });
+        for message in messages {
+            for part in self.parts_to_begin_with(message) {
+                self.begin_message(part).await;
+            }
+        }
+        self.end_attempt();
+    }
+
+    fn messages(&self, speech: &Speech) -> Vec<BlackoutMessage> {
         let now = Wall(clock::wall().0.saturating_add(self.known.clock_ahead_ms));
         let context = SpeechContext {
             cluster: &self.settings.cluster,
@@ -45,17 +58,43 @@ impl Driver {
             began_at: self.began_at(),
             now,
         };
-        let messages = message::messages(&speech, &context);
-        let told: BTreeSet<_> = messages.iter().flat_map(|message| message.lines.clone()).collect();
-        let given_up = speech.lines.difference(&told).cloned().collect();
-        self.attempt = Some(Attempt { speech, messages: messages.len(), is_reached: false, given_up });
-        for message in messages {
-            match self.way(&message) {
-                Some(via) => self.send(message, via).await,
-                None => self.end_message(message),
-            }
+        message::messages(speech, &context)
+    }
+
+    /// The messages that say in parts what this one says; none where it cannot be divided.
+    fn parts(&self, message: &BlackoutMessage) -> Vec<BlackoutMessage> {
+        let (Some(attempt), Some(parts)) = (&self.attempt, blackout::parts(&message.lines)) else { return Vec::new() };
+        let speeches =
+            parts.into_iter().map(|part| Speech { lines: part.into_iter().collect(), ..attempt.speech.clone() });
+        let messages: Vec<_> = speeches.flat_map(|speech| self.messages(&speech)).collect();
+        let told: usize = messages.iter().map(|message| message.lines.len()).sum();
+        // What waits may have been read anew meanwhile: then it stays one.
+        if told == message.lines.len() { messages } else { Vec::new() }
+    }
+
+    /// Where one part was refused before, the other is tried all the same.
+    fn parts_to_begin_with(&mut self, message: BlackoutMessage) -> Vec<BlackoutMessage> {
+        let is_spent = |one: &BlackoutMessage| self.tries(one, &one.channel).is_spent();
+        let parts = if is_spent(&message) { self.parts(&message) } else { Vec::new() };
+        if parts.iter().all(is_spent) {
+            return vec![message];
         }
-        self.end_attempt();
+        self.put_in_place(parts.len());
+        parts
+    }
+
+    /// So many messages take the place of one.
+    fn put_in_place(&mut self, parts: usize) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.messages += parts.saturating_sub(1);
+        }
+    }
+
+    async fn begin_message(&mut self, message: BlackoutMessage) {
+        match self.way(&message) {
+            Some(via) => self.send(message, via).await,
+            None => self.end_message(message),
+        }
     }
 
     /// Spools, then sends.
@@ -66,6 +105,7 @@ impl Driver {
             is_sent: false,
             outage: attempt.speech.outage.clone(),
             began_at: self.began_at(),
+            after_event: self.known.latest_event,
             summary: message::summary(attempt.speech.trouble, attempt.speech.votes),
             votes: attempt.speech.votes,
             doubt: attempt.speech.doubt,
@@ -106,24 +146,37 @@ impl Driver {
             Err(error) => error,
         };
         tracing::warn!(channel = via, %error, "could not tell while the database is down");
-        let attempted = (message.notice.id.clone(), via.clone());
-        if matches!(error, DeliveryError::Unanswered { .. }) {
-            // It may have arrived: it is to be entered so.
-            self.unanswered.insert(attempted);
-            for line in &message.lines {
-                self.core.handle(clock::now(), Input::Unanswered(line.clone(), via.clone()));
-            }
-            self.core.handle(clock::now(), Input::Unentered);
-        } else if !self.unanswered.contains(&attempted) {
-            self.spool.forget(&attempted, &message.lines).await;
-        }
         attempt.is_reached |= matches!(error, DeliveryError::Permanent { .. } | DeliveryError::Retryable { .. });
+        self.note_failed(&message, &via, &error).await;
+        let is_refused = matches!(error, DeliveryError::Permanent { .. });
+        let parts = if is_refused { self.parts(&message) } else { Vec::new() };
+        if !parts.is_empty() {
+            self.put_in_place(parts.len());
+            for part in parts {
+                self.send(part, via.clone()).await;
+            }
+            return;
+        }
         for line in &message.lines {
             self.tries.entry((line.clone(), via.clone())).or_default().note(outbox::failure(&error));
         }
         match self.way_after(&message, &via) {
             Some(next) => self.send(message, next).await,
             None => self.end_message(message),
+        }
+    }
+
+    /// What may have arrived stays to be entered so, and what did not is forgotten.
+    async fn note_failed(&mut self, message: &BlackoutMessage, via: &str, error: &DeliveryError) {
+        let attempted = (message.notice.id.clone(), via.to_owned());
+        if matches!(error, DeliveryError::Unanswered { .. }) {
+            self.unanswered.insert(attempted);
+            for line in &message.lines {
+                self.core.handle(clock::now(), Input::Unanswered(line.clone(), via.to_owned()));
+            }
+            self.core.handle(clock::now(), Input::Unentered);
+        } else if !self.unanswered.contains(&attempted) {
+            self.spool.forget(&attempted, &message.lines).await;
         }
     }
 
@@ -197,6 +250,7 @@ impl Driver {
             is_sent: true,
             outage,
             began_at: self.began_at(),
+            after_event: self.known.latest_event,
             summary: message::summary(self.core.trouble(clock::now()), votes),
             votes,
             doubt: Doubt::DatabaseUnreachable,
@@ -218,6 +272,7 @@ impl Driver {
             is_sent: false,
             outage: speech.outage.clone(),
             began_at: self.began_at(),
+            after_event: self.known.latest_event,
             summary: message::summary(speech.trouble, speech.votes),
             votes: speech.votes,
             doubt: speech.doubt,

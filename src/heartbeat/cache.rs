@@ -60,7 +60,11 @@ impl Read {
     }
 
     fn vouched_for(self) -> Duration {
-        VOUCHED_FOR + 2 * self.read_at.since(self.began_at).min(MOST_OF_A_WAY)
+        VOUCHED_FOR + self.trip()
+    }
+
+    fn trip(self) -> Duration {
+        2 * self.read_at.since(self.began_at).min(MOST_OF_A_WAY)
     }
 }
 
@@ -112,7 +116,7 @@ impl HeartbeatCache {
     pub(super) fn outage(&self, now: Mono) -> Option<Duration> {
         let content = self.content.read().unwrap_or_else(PoisonError::into_inner);
         let read = content.read?;
-        let blind = Some(now.since(read.began_at)).filter(|age| *age > OUTAGE_AFTER);
+        let blind = Some(now.since(read.began_at)).filter(|age| *age > OUTAGE_AFTER + read.trip());
         let refused = read.outage_since.map(|since| Wall(read.server_us(now) / 1_000).since(since));
         refused.max(blind)
     }

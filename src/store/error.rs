@@ -212,6 +212,11 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
+    /// There was nothing to roll back: SQLite ends the whole transaction of a write that it interrupts.
+    pub(crate) fn is_of_no_transaction(&self) -> bool {
+        matches!(self, Self::Statement { source, .. } if source.to_string().contains("no transaction is active"))
+    }
+
     /// The same thing exists already.
     pub fn is_duplicate(&self) -> bool {
         matches!(self, Self::Duplicate { .. })

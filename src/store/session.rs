@@ -105,6 +105,9 @@ pub(crate) struct Session {
     in_transaction: bool,
     /// A statement was sent and its answer not yet seen: dropped in between, the connection is of no use.
     in_flight: bool,
+    /// A statement of the open transaction failed. The database may have rolled back all of it: what came after would then
+    /// be kept at once, and alone.
+    has_failed: bool,
     statements: u64,
     /// A statement named an index, a column or a table that is not there any more.
     found_misfit: bool,
@@ -148,6 +151,7 @@ impl Session {
             deadline: Deadline::default(),
             in_transaction: false,
             in_flight: false,
+            has_failed: false,
             statements: 0,
             found_misfit: false,
             distance: Arc::clone(url.distance()),
@@ -335,11 +339,19 @@ impl Session {
         if self.in_flight {
             return Err(StoreError::Lost { act, reason: "an earlier statement was never answered".to_owned() });
         }
+        if self.has_failed {
+            return Err(StoreError::Lost { act, reason: "an earlier statement of its transaction failed".to_owned() });
+        }
         self.in_flight = true;
         self.statements += 1;
         self.sent_at = clock::now();
         self.deadline.set(self.sent_at + self.limit().saturating_sub(BEFORE_SENDER));
         Ok(())
+    }
+
+    /// A limit that was chosen for a near database, with room for so many trips to this one.
+    pub(crate) fn allow_trips(&self, near: Duration, trips: u32) -> Duration {
+        self.distance.allow_trips(near, trips)
     }
 
     /// There and back twice: the first use of a prepared statement is two trips.
@@ -353,6 +365,7 @@ impl Session {
             self.distance.note(clock::now().since(self.sent_at));
         }
         self.in_flight = answer.as_ref().is_err_and(StoreError::is_lost_connection);
+        self.has_failed = self.in_transaction && answer.is_err();
         self.found_misfit |= answer.as_ref().is_err_and(StoreError::is_of_catalog);
         answer
     }

@@ -4,16 +4,18 @@
 //! `database`, a message is known by its id, and what stands there already is left alone.
 
 use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::incidents::opening::{open_on, resolve_on};
+use super::incidents::opening::{is_noted, open_on, resolve_on};
+use super::outbox::entry::{Happening, enter_event};
 use super::outbox::names;
 use super::pool::{Store, in_transaction};
 use super::session::Session;
-use super::value::{Row, values};
+use super::value::{Row, Value, values};
 
 /// The incident's key.
 pub const KEY: &str = "database";
@@ -24,7 +26,8 @@ const MOST_UNDELIVERED: u32 = 200;
 /// What is due later than this is not urgent: the end of something that flaps.
 const SOON_MS: i64 = 60_000;
 
-/// No outage is told, entered and over sooner: an incident that was resolved before is an earlier one's.
+/// Where no earlier process read how far the events had come: no outage is told, entered and over sooner, so an incident
+/// that was resolved before is an earlier one's.
 const LEAST_OUTAGE_MS: i64 = 10_000;
 
 /// A delivery that waits.
@@ -60,6 +63,9 @@ pub struct Undelivered {
 pub struct Outage {
     /// When it began, by the database's clock as far as it was known.
     pub began_at: Wall,
+    /// The latest event that was read before it began: what was resolved by a later one was resolved since. [`i64::MAX`]: an
+    /// earlier outage's end was still to come then.
+    pub after_event: Option<i64>,
     /// What they were told, or are to be told now.
     pub summary: String,
     /// Watchdogs that agreed, of how many that were known.
@@ -87,24 +93,34 @@ pub struct BlackoutDelivery {
     pub vendor_ref: Option<String>,
 }
 
-/// What waits to be told, oldest first.
-pub async fn undelivered(store: &Store) -> Result<Vec<Undelivered>, StoreError> {
+/// What waits to be told, oldest first, but for the database's own incident: that it is away has a line of its own, and the
+/// end of one outage would be read as that of the next. And after which event a resolved outage is one that has not begun yet
+/// ([`Outage::after_event`]).
+pub async fn undelivered(store: &Store) -> Result<(Vec<Undelivered>, i64), StoreError> {
     let act = "read what waits to be told";
     let sql = format!(
         "SELECT d.id, d.channel, d.incident_id, e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.k, \
          i.opened_at FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
          JOIN komainu_incident i ON i.id = d.incident_id \
-         WHERE d.state = 'waiting' AND d.due_at < {} + {SOON_MS} ORDER BY d.id LIMIT {MOST_UNDELIVERED}",
+         WHERE d.state = 'waiting' AND d.due_at < {} + {SOON_MS} AND i.k <> ? \
+         ORDER BY d.id LIMIT {MOST_UNDELIVERED}",
         store.dialect().now_ms()
     );
     let mut lease = store.lease(act).await?;
-    let rows = lease.rows(act, sql, vec![]).await?;
+    let latest = "SELECT COALESCE(MAX(id), 0) AS id, (SELECT COUNT(*) FROM komainu_incident WHERE k = ? AND resolved_at IS NULL) \
+         AS still_open FROM komainu_event"
+        .to_owned();
+    let mut answers = lease.each(act, vec![(latest, values![KEY]), (sql, values![KEY])]).await?.into_iter();
+    let latest = answers.next().and_then(|answer| answer.rows.into_iter().next());
+    let latest = latest.ok_or_else(|| StoreError::unreadable(act, "id", "nothing"))?;
+    let after_event = if latest.int("still_open")? > 0 { i64::MAX } else { latest.int("id")? };
+    let rows = answers.next().map(|answer| answer.rows).unwrap_or_default();
     let mut undelivered = rows.iter().map(row_of).collect::<Result<Vec<_>, _>>()?;
     let names = names(&mut lease, undelivered.iter().map(|row| row.key.as_str())).await?;
     for row in &mut undelivered {
         row.name = names.get(&row.key).cloned();
     }
-    Ok(undelivered)
+    Ok((undelivered, after_event))
 }
 
 fn row_of(row: &Row) -> Result<Undelivered, StoreError> {
@@ -127,6 +143,20 @@ fn row_of(row: &Row) -> Result<Undelivered, StoreError> {
 pub async fn enter(store: &Store, routing: &Routing, outage: &Outage) -> Result<(), StoreError> {
     let act = "enter what was told";
     in_transaction!(store, act, |session| enter_on(session, routing, outage).await)
+}
+
+/// An outage that was entered lasts: says how many see it by now.
+pub async fn lasts(store: &Store, routing: &Routing, (summary, votes): (String, (u32, u32))) -> Result<(), StoreError> {
+    let alarm = alarm(summary, votes);
+    let act = "say that an outage lasts";
+    if is_noted(&mut *store.lease(act).await?, &alarm).await? {
+        return Ok(());
+    }
+    in_transaction!(store, act, |session| open_on(session, &alarm, &Subject::of(&alarm), routing).await.map(|_| ()))
+}
+
+fn alarm(summary: String, votes: (u32, u32)) -> Alarm {
+    Alarm { key: KEY.to_owned(), severity: Severity::Critical, summary, votes }
 }
 
 async fn enter_on(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<(), StoreError> {
@@ -167,14 +197,21 @@ async fn enter_untold(session: &mut Session, routing: &Routing, outage: &Outage)
 async fn mark(session: &mut Session, delivery: i64, told: &BlackoutDelivery) -> Result<(), StoreError> {
     let act = "mark what was told";
     if !told.is_sent {
+        // What was taken back, and came again since, is not over for whoever read it.
         let sql = "UPDATE komainu_delivery SET state = 'waiting', may_be_repeated = 1, notice_id = ?, sending_at = ? \
-             WHERE id = ? AND state IN ('waiting', 'held') AND sending_at IS NULL AND claimed_until IS NULL";
-        return session.execute(act, sql, values![&told.notice_id, told.at, delivery]).await.map(|_| ());
+             WHERE id = ? AND sending_at IS NULL AND claimed_until IS NULL AND (state IN ('waiting', 'held') \
+             OR (state = 'cancelled' AND EXISTS (SELECT 1 FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
+             WHERE e.id = komainu_delivery.event_id AND e.kind <> 'resolved' AND i.resolved_at IS NULL)))";
+        session.execute(act, sql, values![&told.notice_id, told.at, delivery]).await?;
     }
     let sql =
         format!("SELECT event_id, incident_id FROM komainu_delivery WHERE id = ?{}", session.dialect().for_update());
     let Some(row) = session.row(act, sql, values![delivery]).await? else { return Ok(()) };
     let (incident_id, event_id) = (row.int("incident_id")?, row.int("event_id")?);
+    if !told.is_sent {
+        // It may have been taken back since: what may have arrived ends for whoever read it, too.
+        return tell_end(session, (incident_id, event_id), &told.via).await;
+    }
     // What may have arrived where it was meant for goes on being told there.
     let sql = "UPDATE komainu_delivery SET state = 'sent', channel = ?, sent_at = ?, notice_id = ?, vendor_ref = ?, \
          claimed_by = NULL, claimed_until = NULL WHERE id = ? AND state IN ('waiting', 'held', 'cancelled') \
@@ -228,17 +265,25 @@ async fn is_entered(session: &mut Session, told: &BlackoutDelivery) -> Result<bo
     Ok(session.row("look for what was told", sql, values).await?.is_some())
 }
 
-/// The outage's incident, if there is one already: it is open, or was resolved after this outage began. One that was resolved
-/// later than it is now was written by a clock that has been set back since, and is compared with nothing: told twice is
+/// The outage's incident, if there is one already: it is open, or was resolved since this outage began. Events say that by
+/// their order, whatever became of the clock meanwhile. Where none was known, times must do: one that was resolved later
+/// than it is now was written by a clock that has been set back since, and is compared with nothing, for told twice is
 /// better than not at all.
 async fn same(session: &mut Session, outage: &Outage) -> Result<Option<i64>, StoreError> {
+    let (since, value) = if let Some(event) = outage.after_event {
+        let since = "EXISTS (SELECT 1 FROM komainu_event e WHERE e.incident_id = komainu_incident.id \
+             AND e.kind = 'resolved' AND e.id > ?)";
+        (since.to_owned(), Value::Int(event))
+    } else {
+        let now = session.dialect().now_ms();
+        (format!("(resolved_at > ? + {LEAST_OUTAGE_MS} AND resolved_at <= {now})"), outage.began_at.into())
+    };
     let sql = format!(
-        "SELECT id FROM komainu_incident WHERE k = ? AND (resolved_at IS NULL \
-         OR (resolved_at > ? + {LEAST_OUTAGE_MS} AND resolved_at <= {})) ORDER BY id DESC LIMIT 1{}",
-        session.dialect().now_ms(),
+        "SELECT id FROM komainu_incident WHERE k = ? AND (resolved_at IS NULL OR {since}) \
+         ORDER BY id DESC LIMIT 1{}",
         session.dialect().for_update()
     );
-    let row = session.row("look for an outage", sql, values![KEY, outage.began_at]).await?;
+    let row = session.row("look for an outage", sql, values![KEY, value]).await?;
     row.map(|row| row.int("id")).transpose()
 }
 
@@ -249,19 +294,30 @@ async fn incident(session: &mut Session, routing: &Routing, outage: &Outage) -> 
         Some(known) => known,
         None => open(session, routing, outage).await?,
     };
-    let sql = "SELECT MAX(id) AS id FROM komainu_event WHERE incident_id = ? AND kind <> 'resolved'";
-    let row = session.row(act, sql, values![incident_id]).await?;
-    let event = row.map(|row| row.int("id")).transpose()?;
-    Ok((incident_id, event.ok_or_else(|| StoreError::unreadable(act, "event", "none"))?))
+    let latest = |which: &str| {
+        format!(
+            "SELECT MAX(e.id) AS id FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
+             WHERE e.incident_id = ? AND {which}"
+        )
+    };
+    let bad = session.row(act, latest("e.kind <> 'resolved'"), values![incident_id]).await?;
+    let end = session.row(act, latest("e.kind = 'resolved' AND i.resolved_at IS NULL"), values![incident_id]).await?;
+    let key = |row: Option<Row>| row.map_or(Ok(None), |row| row.maybe_int("id"));
+    let (bad, end) = (key(bad)?, key(end)?);
+    match bad.filter(|bad| Some(*bad) > end) {
+        Some(event_id) => Ok((incident_id, event_id)),
+        // It opened again, and the outbox had nobody to tell: whoever is told by others from here hears of this end, too.
+        None => Ok((incident_id, opened_again(session, incident_id, outage).await?)),
+    }
+}
+
+async fn opened_again(session: &mut Session, incident_id: i64, outage: &Outage) -> Result<i64, StoreError> {
+    let alarm = alarm(outage.summary.clone(), outage.votes);
+    enter_event(session, &Happening::of(incident_id, Event::Opened, &alarm)).await
 }
 
 async fn open(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<i64, StoreError> {
-    let alarm = Alarm {
-        key: KEY.to_owned(),
-        severity: Severity::Critical,
-        summary: outage.summary.clone(),
-        votes: outage.votes,
-    };
+    let alarm = alarm(outage.summary.clone(), outage.votes);
     let opened = open_on(session, &alarm, &Subject::of(&alarm), routing).await?;
     let sql = "UPDATE komainu_incident SET opened_at = ? WHERE id = ? AND opened_at > ?";
     let values = values![outage.began_at, opened.incident_id, outage.began_at];
@@ -278,7 +334,8 @@ async fn enter_told(session: &mut Session, at: (i64, i64), told: &BlackoutDelive
         let sql = "UPDATE komainu_delivery SET may_be_repeated = 1, notice_id = ?, sending_at = ? \
              WHERE event_id = ? AND channel = ? AND state = 'waiting' AND sending_at IS NULL AND claimed_until IS NULL";
         let values = values![&told.notice_id, told.at, event_id, &told.channel];
-        return session.execute(act, sql, values).await.map(|_| ());
+        session.execute(act, sql, values).await?;
+        return tell_end(session, at, &told.via).await;
     }
     // What may have arrived where it was meant for goes on being told there.
     let sql = "UPDATE komainu_delivery SET state = 'sent', sent_at = ?, notice_id = ?, vendor_ref = ?, channel = ?, \

@@ -335,6 +335,20 @@ impl Cluster {
         Process::start("node", &twin)
     }
 
+    /// Freezes one of its processes between two of its writes. One that stands still in the middle of one keeps everybody
+    /// else from writing to SQLite, which is an outage of the database, and another story.
+    pub(crate) async fn freeze(&mut self, name: &str) {
+        wait_until("it stands still between two writes", Duration::from_secs(30), async || {
+            self.process(name).freeze();
+            let is_free = self.database.takes_writes().await;
+            if !is_free {
+                self.process(name).wake();
+            }
+            is_free
+        })
+        .await;
+    }
+
     /// One of its processes.
     pub(crate) fn process(&mut self, name: &str) -> &mut Process {
         self.processes.get_mut(name).unwrap()

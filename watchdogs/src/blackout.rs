@@ -6,7 +6,9 @@
 //! world speaks at once, the next [`NEXT_SPEAKER`] later if it has not heard that it was told, and so on. Where all that
 //! answer agree and half of the members or more are silent, or nobody else answers at all, there is no majority: then the
 //! same happens after [`ALONE`] more, marked as unconfirmed. A minority among members that have the database says nothing.
-//! Whatever was told is *entered* as soon as the database takes writes; after [`SETTLED`] of being well it is over. That
+//! Whatever was told is *entered* as soon as the database takes writes; after [`SETTLED`] of being well it is over. Where
+//! it takes writes all the time, and only verdicts are missing, the tables tell the rest from then on, and a majority says
+//! there again and again that it *lasts*. That
 //! there is a verdict is *noted*, so that an outage of which nobody could be told is entered too, when it is over: unless a
 //! peer, asked then, had the database meanwhile and this one was only cut off.
 //!
@@ -27,7 +29,7 @@ mod turn;
 pub use self::messages::{
     DATABASE, DatabaseReport, Doubt, Input, Line, OutageName, Output, Speech, ToldLine, Trouble, Unanswered,
 };
-pub use self::tries::Tries;
+pub use self::tries::{Tries, parts};
 
 /// A last write older than this is more than one slow round: peers are asked from now on.
 pub const FAILING_AFTER: Duration = Duration::from_secs(3);
@@ -97,6 +99,13 @@ pub struct Blackout {
     enter_at: Mono,
     /// People were told something that stands in no table yet.
     is_unentered: bool,
+    /// Something of the outage at hand stands in the tables.
+    is_in_tables: bool,
+    lasts_at: Mono,
+    /// Others can judge, and are the majority, since then.
+    others_since: Option<Mono>,
+    /// An outage was left to those who can judge then, and was over for them.
+    left_at: Option<Mono>,
     note: Note,
     back_since: Option<Mono>,
     outputs: VecDeque<Output>,
@@ -167,6 +176,10 @@ impl Blackout {
             ask_at: now,
             entering: false,
             enter_at: now,
+            is_in_tables: false,
+            lasts_at: now,
+            others_since: None,
+            left_at: None,
             note: Note::None,
             back_since: None,
             outputs: VecDeque::new(),
@@ -201,6 +214,7 @@ impl Blackout {
             Input::Entered(is_done) => {
                 self.entering = false;
                 self.is_unentered &= !is_done;
+                self.is_in_tables |= is_done;
                 if is_done && self.note != Note::None {
                     self.note = Note::Done;
                 }
@@ -233,6 +247,7 @@ impl Blackout {
         DatabaseReport {
             failing_ms: self.failing_for(now).map_or(0, millis),
             has_written: self.is_exact(),
+            last_well_ms: self.known_well_at().map(|at| millis(now.since(at))),
             is_blind: self.is_blind(now),
             well_ms: self.back_since.map_or(0, |since| millis(now.since(since))),
             egress: self.reaches_world(now),
@@ -259,6 +274,19 @@ impl Blackout {
         self.failing_for(now).is_some_and(|span| span >= self.limit)
     }
 
+    /// Whether the own database takes writes and gives verdicts.
+    fn is_well(&self, now: Mono) -> bool {
+        self.failing_for(now).is_none()
+    }
+
+    /// Whether what people are told from now on belongs to an outage that comes: all is well, or the tables can be read, and
+    /// nobody was told, or ought to have been, of anything that is not over. An end that is read by now is not its end.
+    pub fn is_between_outages(&self, now: Mono) -> bool {
+        let is_untold =
+            self.told.is_empty() && self.speaking.is_empty() && !self.is_unentered && self.note == Note::None;
+        self.is_well(now) || (self.takes_writes(now) && is_untold)
+    }
+
     /// How long the own database has taken no write, or given no verdict; `None` while it does both.
     fn failing_for(&self, now: Mono) -> Option<Duration> {
         let span = now.since(self.well_at().unwrap_or_default().max(self.running_since));
@@ -268,6 +296,11 @@ impl Blackout {
     /// When it last did both.
     fn well_at(&self) -> Option<Mono> {
         self.written_at.zip(self.judged_at).map(|(written_at, judged_at)| written_at.min(judged_at))
+    }
+
+    /// When it was known for the last time to do both: by this process itself, or by those who can judge.
+    fn known_well_at(&self) -> Option<Mono> {
+        self.well_at().max(self.left_at)
     }
 
     fn takes_writes(&self, now: Mono) -> bool {
@@ -319,24 +352,24 @@ impl Blackout {
     }
 
     /// What a peer says was told is part of the outage at hand when that peer could not write since. One that was
-    /// started anew only remembers: then whoever wrote since knows better.
+    /// started anew, or did not run for a while, only remembers: then whoever was well since knows better, this one or that.
     fn is_of_this_outage(&self, now: Mono, report: &DatabaseReport, said: &ToldLine) -> bool {
         let age = Duration::from_millis(said.age_ms);
         let is_within = |span: Duration| age <= span + SLACK;
+        let mine = self.known_well_at().map(|at| now.since(at));
+        let theirs = report.last_well_ms.map(Duration::from_millis);
         is_within(Duration::from_millis(report.failing_ms))
-            || (!report.has_written && (!self.is_exact() || self.failing_for(now).is_some_and(is_within)))
+            || (!report.has_written && mine.into_iter().chain(theirs).all(is_within))
     }
 
-    /// What an earlier process of this watchdog told belongs to another outage if a peer has written since. It stays to
+    /// What an earlier process of this watchdog told belongs to another outage if a peer has been well since. It stays to
     /// be entered: the disk keeps it.
     fn forget_what_is_older(&mut self, now: Mono, report: &DatabaseReport) {
-        if !report.has_written {
-            return;
-        }
-        let failing = Duration::from_millis(report.failing_ms) + SLACK;
+        let Some(last_well_ms) = report.last_well_ms else { return };
+        let spared = Duration::from_millis(last_well_ms) + SLACK;
         let running_since = self.running_since;
         self.told.retain(|_, told| {
-            told.at.is_some() || Duration::from_millis(told.said.age_ms) + now.since(running_since) <= failing
+            told.at.is_some() || Duration::from_millis(told.said.age_ms) + now.since(running_since) <= spared
         });
     }
 
@@ -366,6 +399,9 @@ impl Blackout {
         self.speak(now);
         if self.is_unentered && self.takes_writes(now) {
             self.enter(now);
+        } else {
+            self.say_that_it_lasts(now);
+            self.leave_it_to_others(now);
         }
     }
 

@@ -276,9 +276,9 @@ fn is_ended(run: &Run, push: &Push) -> bool {
 }
 
 /// Since when no watchdog could take a push, if none can. `last_proof`: when one last showed that it could; all times are the
-/// database's.
-pub fn outage_since(last_proof: Option<Wall>, now: Wall) -> Option<Wall> {
-    last_proof.filter(|&last| now.since(last) > OUTAGE_AFTER)
+/// database's. `after`: [`OUTAGE_AFTER`], and more where the database is so far away that proofs are seldom.
+pub fn outage_since(last_proof: Option<Wall>, now: Wall, after: Duration) -> Option<Wall> {
+    last_proof.filter(|&last| now.since(last) > after)
 }
 
 /// What is to be done about the incident of pushes that nobody can take.

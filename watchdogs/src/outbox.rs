@@ -110,6 +110,8 @@ pub struct Entered {
     pub delivery: i64,
     /// The channel that is to carry it.
     pub channel: String,
+    /// Which event it tells: a later one has a larger key. What another channel told instead is entered late.
+    pub event_key: i64,
     /// What it tells.
     pub event: Event,
     /// How far it came.
@@ -134,6 +136,8 @@ pub struct Change {
 struct Knowledge {
     believes_open: bool,
     has_untold: bool,
+    /// The latest event of these.
+    latest: i64,
     group_wait: Duration,
 }
 
@@ -148,12 +152,18 @@ pub fn closing(entered: &[Entered], flaps: u32) -> Change {
         match (row.event, row.standing) {
             (_, Standing::Dropped) => {}
             (_, Standing::Held) => cancel.push(row.delivery),
+            // An earlier end, entered late: what came after it is not over.
+            (Event::Resolved, _) if row.event_key < knowledge.latest => {}
             (Event::Resolved, _) => *knowledge = Knowledge { group_wait: row.group_wait, ..Knowledge::default() },
             (_, Standing::Untold) => {
                 knowledge.has_untold = true;
+                knowledge.latest = knowledge.latest.max(row.event_key);
                 cancel.push(row.delivery);
             }
-            (_, Standing::Begun | Standing::Told) => knowledge.believes_open = true,
+            (_, Standing::Begun | Standing::Told) => {
+                knowledge.believes_open = true;
+                knowledge.latest = knowledge.latest.max(row.event_key);
+            }
         }
     }
     let is_flapping = flaps >= FLAPPING_FROM;
@@ -210,6 +220,7 @@ mod tests {
     fn entered(rows: &[(&str, Event, Standing)]) -> Vec<Entered> {
         let row = |(number, (channel, event, standing)): (usize, &(&str, Event, Standing))| Entered {
             delivery: i64::try_from(number).unwrap(),
+            event_key: i64::try_from(number).unwrap(),
             channel: (*channel).to_owned(),
             event: *event,
             standing: *standing,
@@ -246,6 +257,14 @@ mod tests {
     fn the_end_is_told_once() {
         let rows = [("ops", Event::Opened, Standing::Told), ("ops", Event::Resolved, Standing::Told)];
         assert!(closing(&entered(&rows), 1).tell.is_empty());
+    }
+
+    #[test]
+    fn an_earlier_end_that_is_entered_late_does_not_end_what_was_told_after_it() {
+        let rows = [("ops", Event::Resolved, Standing::Told), ("ops", Event::Opened, Standing::Told)];
+        let mut late = entered(&rows);
+        late.reverse();
+        assert_eq!(told(&closing(&late, 1)), [("ops", 5)]);
     }
 
     #[test]

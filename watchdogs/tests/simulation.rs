@@ -35,8 +35,10 @@ mod simulation {
     pub(crate) mod realm;
     pub(crate) mod telling {
         pub(crate) mod ability;
+        pub(crate) mod blind;
         pub(crate) mod courier;
         pub(crate) mod dark;
+        pub(crate) mod entered;
         pub(crate) mod faults;
         pub(crate) mod jobs;
         pub(crate) mod judge;
@@ -132,11 +134,17 @@ fn note(seed: u64, outcome: &Outcome, counts: &mut Counts, failed: &mut Vec<Stri
 /// Worlds in which people are told, of each test run.
 const TELLING_SEEDS: u64 = 1_000;
 
+/// Seeds that failed once. 810: a fallback told of an outage again after its end, and never of that end. 5250: the end of one
+/// outage was told, late, while the next one lasted. 6160: what was told of an earlier outage kept all from telling of the next.
+/// 1486: what may have arrived, and was to be sent in smaller messages, was held and ended without a word.
+const KEPT_TELLING_SEEDS: [u64; 4] = [810, 1486, 5250, 6160];
+
 #[test]
 fn whatever_fails_people_are_told_what_is_so_and_that_it_is_over() {
     let mut counts = TellingCounts::default();
     let mut failed = Vec::new();
-    for seed in 0..(TELLING_SEEDS * share_of_seeds()).div_ceil(100) {
+    let fresh = 0..(TELLING_SEEDS * share_of_seeds()).div_ceil(100);
+    for seed in KEPT_TELLING_SEEDS.into_iter().chain(fresh) {
         let (found, violation) = telling::world::run(seed, None);
         counts.add(&found);
         failed.extend(violation.map(|what| format!("{seed} {what}")));
@@ -345,7 +353,8 @@ fn beats_that_are_ordered_by_the_clocks_of_nodes_are_caught() {
 
 #[test]
 fn a_time_that_a_clock_left_ahead_and_that_is_believed_is_caught() {
-    assert_heard(telling::judge::Variant::ClocksBelieved, "no_silence", 2568);
+    assert_heard(telling::judge::Variant::ClocksBelieved, "every_incident_ends", 0);
+    assert_heard(telling::judge::Variant::ClocksBelieved, "no_false_alarm", 27);
 }
 
 #[test]
@@ -366,6 +375,16 @@ fn an_older_event_that_takes_back_a_later_one_is_caught() {
 #[test]
 fn a_dead_database_that_nobody_tells_of_is_caught() {
     assert_heard(telling::judge::Variant::NoBlackout, "no_silence", 15);
+}
+
+#[test]
+fn that_nobody_can_judge_and_nobody_sees_it_is_caught() {
+    assert_heard(telling::judge::Variant::BlindnessUnseen, "no_silence: nobody can judge", 33);
+}
+
+#[test]
+fn an_outage_that_lasts_and_of_which_nobody_says_so_again_is_caught() {
+    assert_heard(telling::judge::Variant::LastsUnsaid, "no_false_calm: called over", 31);
 }
 
 #[test]

@@ -12,6 +12,7 @@ const log = require("./log");
 const { StartLock, setupPage } = require("./firststart");
 const { Doors } = require("./doors");
 const { Maintenance } = require("./maintenance");
+const { Memory } = require("./memory");
 const { Rows } = require("./rows");
 const { Runs } = require("./runs");
 const { Statistics, TABLES } = require("./statistics");
@@ -44,6 +45,8 @@ class Agent {
     const { kuma, rows, runs, tenure } = this;
     this.window = new Window({ kuma, wire: this.wires.bulk, rows, runs, tenure, clock });
     this.maintenance = new Maintenance({ kuma, wire: this.wires.eyes, log });
+    const isWatched = (user) => this.window.isWatched(user);
+    this.memory = new Memory({ kuma, wire: this.wires.eyes, isWatched, dayjs: () => this.load("dayjs"), log });
   }
 
   /** File of Kuma, or package, to what is done to its exports. */
@@ -59,6 +62,8 @@ class Agent {
       },
       "server/settings.js": ({ Settings }) => (this.kuma.Settings = Settings),
       "server/model/status_page.js": (StatusPage) => (this.kuma.StatusPage = StatusPage),
+      "server/modules/apicache/index.js": (apicache) => (this.kuma.apicache = apicache),
+      "server/client.js": (client) => (this.kuma.client = client),
       "server/jobs/clear-old-data.js": (exports) => {
         wrap(exports, "clearOldData", async (clear) => {
           if (await this.rows.isFirstNode()) return clear();
@@ -73,6 +78,7 @@ class Agent {
     const read = (sql, values) => R.getAll(sql, values);
     wrap(R, "store", async (store, [bean]) => {
       const { type } = bean.beanMeta;
+      if (type === "setting") this.memory.noteSetting(bean);
       const isBeat = type === "heartbeat";
       // Before it is open Kuma may count old beats anew.
       if (!this.isOpen || (!isBeat && !(type in TABLES))) return store();
@@ -81,6 +87,10 @@ class Agent {
       const id = await this.runs.beforeBeat(storeRow, bean);
       rebased(bean, this.runs.current(), clock);
       return id;
+    });
+    wrap(R, "exec", (exec, [sql, values]) => {
+      this.memory.noteStatement(sql, values);
+      return exec();
     });
     // The first thing a run does, before it asks for maintenance.
     wrap(R, "findOne", async (find, args) => {
@@ -181,15 +191,8 @@ class Agent {
     this.every(1_000, () => this.window.lookAtBeats());
     this.every(2_000, () => this.window.keepPlaces());
     this.every(5_000, () => this.maintenance.look());
-    this.every(30_000, () => this.reloadPages());
+    this.every(2_000, () => this.memory.look());
     return [];
-  }
-
-  /** Kuma reads these two once and then keeps what its own UI makes of them. */
-  async reloadPages() {
-    const { server, Settings, StatusPage } = this.kuma;
-    server.entryPage = await Settings.get("entryPage");
-    await StatusPage.loadDomainMappingList();
   }
 
   async close() {
@@ -241,7 +244,12 @@ class Agent {
   }
 
   mysql() {
-    return Module.createRequire(`${this.root}/`)("mysql2/promise");
+    return this.load("mysql2/promise");
+  }
+
+  /** Kuma's own copy of a package. */
+  load(name) {
+    return Module.createRequire(`${this.root}/`)(name);
   }
 }
 

@@ -2,6 +2,7 @@
 // What this node answers to watchdogs and gateways, before any of Kuma's own handlers sees the request (Kuma parses
 // bodies, and what is signed is the raw body).
 
+const { Pushes } = require("./pushes");
 const { HEADER, refusal } = require("./signature");
 const { within } = require("./wire");
 
@@ -25,6 +26,7 @@ class Doors {
     Object.assign(this, { identity, tenure, runs, wire, clock, version });
     this.beatAt = clock.now();
     this.asked = null;
+    this.pushes = new Pushes({ runs, wire });
     setInterval(() => this.beat(), PULSE).unref();
   }
 
@@ -40,7 +42,7 @@ class Doors {
     if (path === PATH_HEALTH) return void this.health(res);
     if (path === PATH_HINT && req.method === "POST") return void this.hint(req, res, path, REREAD.test(query));
     const push = PUSH.exec(path);
-    if (push) return void this.push(decoded(push[1]), res, kuma);
+    if (push) return void this.pushes.take(push[1], res, kuma);
     kuma();
   }
 
@@ -90,17 +92,6 @@ class Doors {
   reread() {
     return within(REREAD_LIMIT, this.tenure.reread(), "reread").catch(() => null);
   }
-
-  /** A monitor's statistics have one writer: the node that runs it. Others answer as Kuma does for an unknown token. */
-  push(token, res, kuma) {
-    const run = this.runs.pushed(token);
-    if (!run) return answer(res, 404, { ok: false, msg: "Monitor not found or not active." });
-    if (this.runs.refusal(run)) {
-      res.setHeader("Retry-After", "1");
-      return answer(res, 503, { ok: false, msg: "This node could not store the push: it may be sent again." });
-    }
-    this.runs.asPush(run, res, kuma);
-  }
 }
 
 /** Path and query, also of a URL that is written out whole. */
@@ -108,14 +99,6 @@ function parts(url) {
   const [path, query] = url.split("?", 2);
   const whole = /^[a-z]+:\/\/[^/]*(\/.*)?$/i.exec(path);
   return [whole ? whole[1] ?? "/" : path, query];
-}
-
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 function answer(res, status, body, type = "application/json") {

@@ -9,12 +9,15 @@
 
 const { AsyncLocalStorage } = require("node:async_hooks");
 
+const { Storing } = require("./storing");
+
 const BATCH = 50;
 /** How long a batch may delay the next one; a slow target delays nothing for longer. */
 const PACE = 600;
 const RETRY = 2_000;
 /** Less than a leader waits for an acknowledgement. */
 const PUSH_MOST = 5_000;
+const STORING_MOST = 5_000;
 /** By then whoever pushes has found the way to a node that took over: gateways learn of it within seconds. */
 const FOUND = 10_000;
 /** A run that counted something this long ago has a row of statistics, unless somebody cleared them. */
@@ -38,7 +41,7 @@ class Runs {
     this.tokens = new Map();
     this.queue = [];
     this.starting = new Set();
-    this.storing = new Map();
+    this.storing = new Storing();
     this.ownBeats = new Set();
     this.isPumping = false;
     this.waiting = new Map();
@@ -63,14 +66,17 @@ class Runs {
     this.enqueue([...mine].filter((id) => !this.held.has(id)));
   }
 
-  /** Nothing of these is stored any more once this is fulfilled. */
+  /** Nothing of these is stored any more once this is fulfilled; what waits for one of Kuma's connections for long is left out. */
   async stop(ids) {
     const gone = new Set(ids);
     this.queue = this.queue.filter((id) => !gone.has(id));
     for (const id of gone) this.starting.delete(id);
     for (const id of gone) this.answer(id);
     for (const id of gone) this.end(this.held.get(id));
-    await Promise.all([...gone].map((id) => this.idle(id)));
+    const idle = Promise.all([...gone].map((id) => this.storing.idle(id)));
+    await Promise.race([idle, this.clock.sleep(STORING_MOST)]);
+    for (const id of gone) this.storing.cut(id);
+    await idle;
     for (const id of gone) {
       this.statistics.drop(id);
       this.gainedAt.delete(id);
@@ -80,7 +86,7 @@ class Runs {
   }
 
   stopAll() {
-    return this.stop([...this.held.keys(), ...this.queue, ...this.storing.keys(), ...this.statistics.known()]);
+    return this.stop([...this.held.keys(), ...this.queue, ...this.storing.ids(), ...this.statistics.known()]);
   }
 
   /** The runs end, the statistics stay. */
@@ -148,7 +154,7 @@ class Runs {
   asPush(run, res, act) {
     if (this.refusal(run)) return this.context.run({ isPush: true, run }, act);
     const context = { isPush: true, isHeld: true, run };
-    const release = this.hold(run.id);
+    const release = this.storing.hold(run);
     const end = () => {
       if (context.isHeld) release();
       context.isHeld = false;
@@ -182,7 +188,7 @@ class Runs {
     if (!run) return act();
     const reason = isHeld ? this.leaseRefusal() : this.refusal(run);
     if (reason) return this.refuse(run, isPush);
-    const release = this.hold(run.id);
+    const release = this.storing.hold(run);
     try {
       return await act(run);
     } catch (error) {
@@ -222,13 +228,14 @@ class Runs {
     if (row === undefined) return send();
     this.ensureOwn(row);
     Object.assign(statement, this.rows.fenced(statement));
-    const answer = await send();
+    const answer = await this.storing.send(row, send);
     if (answer.response[0].affectedRows === 0) throw new Refusal("not stored: the lease was revoked, or the row is gone");
     return answer;
   }
 
   ensureOwn(id) {
     const { run } = this.current();
+    if (run?.isCut) throw new Refusal("not stored: it waited for too long, and the monitor left");
     const reason = run ? this.leaseRefusal() : this.tenure.refusal(id);
     if (reason) throw new Refusal(`not stored: ${reason}`);
   }
@@ -269,25 +276,12 @@ class Runs {
     return isHeld && this.tenure.leaseLeft() > 0 ? null : "the lease is over";
   }
 
-  /** Until it is released, a monitor does not count as stopped. */
-  hold(id) {
-    const segment = this.storing.get(id) ?? { count: 0, waiters: [] };
-    this.storing.set(id, segment);
-    segment.count += 1;
-    return () => {
-      segment.count -= 1;
-      if (segment.count > 0) return;
-      this.storing.delete(id);
-      segment.waiters.forEach((resolve) => resolve());
-    };
-  }
-
   refusal(run) {
     return run.isAlive ? this.tenure.refusal(run.id) : "it was stopped";
   }
 
   refuse(run, isPush = false) {
-    if (isPush) throw new Error("Monitor not found or not active.");
+    if (isPush) throw new Error("the push was not stored: the monitor runs elsewhere, or the lease is over");
     this.end(run);
     return never();
   }
@@ -298,11 +292,6 @@ class Runs {
     run.isAlive = false;
     if (this.held.get(run.id) === run) this.held.delete(run.id);
     this.kuma.stop(run.bean).catch((error) => this.log.warn(`monitor ${run.id}: ${error.message}`));
-  }
-
-  idle(id) {
-    const segment = this.storing.get(id);
-    return segment ? new Promise((resolve) => segment.waiters.push(resolve)) : Promise.resolve();
   }
 
   forgetToken(id) {

@@ -192,7 +192,7 @@ class Tenure {
     const newest = this.isReconciled ? Infinity : (this.applied?.generation ?? -1);
     const gone = [...this.mine].filter((id) => !(monitors.get(id) <= newest));
     for (const id of gone) this.mine.delete(id);
-    await this.stop(() => this.runs.stop(gone));
+    await this.stop(() => this.runs.stop(gone), false);
     if (!isCurrent()) return;
     const beganAt = this.clock.now();
     const ours = await this.rows.renew(stamp, null);
@@ -255,7 +255,7 @@ class Tenure {
     this.disturbances += 1;
     this.isReconciled = false;
     this.mine = new Set();
-    await this.stop(() => this.runs.stopAll());
+    await this.stop(() => this.runs.stopAll(), true);
   }
 
   /** Fenced: runs end, what they know stays, and all go on as soon as the lease is back. */
@@ -267,15 +267,17 @@ class Tenure {
     this.runs.suspend();
   }
 
-  async stop(act) {
+  /** `isLeaseLost`: others may run all of it, and nothing begins here before it is over. A new process has new connections. */
+  async stop(act, isLeaseLost) {
     this.stopping += 1;
     try {
       const stopped = act();
-      if (!(await this.inTime(stopped, WATCH))) {
-        // A store that hangs: nothing can be acknowledged, and nothing begins. A new process has new connections.
-        this.giveUp("what was stopped is still being stored after 11 s: Kuma's database connections hang");
-        await stopped;
-      }
+      if (await this.inTime(stopped, WATCH)) return;
+      const words = "what was stopped is still being stored after 11 s: a statement hangs in the database";
+      if (isLeaseLost) this.giveUp(words);
+      // A move is a wish: its monitors wait, what runs goes on.
+      else this.log.warn(`${words}; a move waits for it`);
+      await stopped;
     } finally {
       this.stopping -= 1;
     }

@@ -94,7 +94,7 @@ class Window {
       return;
     }
     // Nobody looks: what is left to find are beats of one's own monitors that somebody else made.
-    const columns = this.kuma.server.io.engine.clientsCount > 0 ? "h.*" : "h.id, h.monitor_id, h.time";
+    const columns = this.kuma.server.io.engine.clientsCount > 0 ? "h.*" : "h.id, h.monitor_id, h.time, h.important";
     const sql =
       `SELECT ${columns}, m.user_id FROM heartbeat h JOIN monitor m ON m.id = h.monitor_id WHERE h.id > ? ORDER BY h.id LIMIT ?`;
     const beats = await this.wire.query(sql, [this.marks[0], TAIL_MOST], 5_000);
@@ -115,6 +115,8 @@ class Window {
     }
     this.doubtful.delete(beat.id);
     this.passed.set(beat.id, true);
+    // Kuma forgets the pages it made when one of its own monitors changes.
+    if (!isOwn && beat.important) this.kuma.apicache?.clear();
     if (isOwn || !this.isWatched(beat.user_id)) return;
     this.kuma.server.io.to(beat.user_id).emit("heartbeat", shown(beat));
     this.kuma.sendStats(this.kuma.server.io, beat.monitor_id, beat.user_id).catch(() => {});

@@ -17,6 +17,7 @@ function patched({ store, update, findOne } = {}) {
     find: async (type) => [`stock ${type}`],
     findOne: findOne ?? (async (type) => `one ${type}`),
     getAll: async () => [],
+    exec: async () => {},
   };
   class Monitor {
     constructor(id) {
@@ -111,7 +112,7 @@ test("a statement that waited for one of Kuma's connections until the lease was 
     await settle();
     assert.deepStrictEqual([sent, isSettled, run.isAlive], [[], false, false]);
     assert.strictEqual(7 in counters, name === "beat", "what was counted and not stored is read anew");
-    assert.strictEqual(agent.runs.storing.size, 0);
+    assert.strictEqual(agent.runs.storing.segments.size, 0);
     // What is no row of a monitor goes its way.
     await client._query(null, { sql: "SELECT" });
     assert.deepStrictEqual(sent, ["SELECT"]);
@@ -136,7 +137,7 @@ test("a push that waited for a connection until the lease was over is answered s
   await settle();
   agent.tenure.renewedAt = -Infinity;
   found();
-  await assert.rejects(pushed, /Monitor not found or not active/);
+  await assert.rejects(pushed, /the push was not stored/);
   assert.deepStrictEqual(sent, []);
 });
 
@@ -228,14 +229,13 @@ test("the self-test ends Kuma when a hook was not reached or health is not answe
   assert.deepStrictEqual(said.map((text) => /never loaded|did not come|not answered/.exec(text)[0]), ["not answered", "never loaded", "did not come", "not answered"]);
 });
 
-test("the entry page and the domains of status pages that were set on another node hold here too", async () => {
-  const { agent } = patched();
-  const patches = agent.patches();
-  let loads = 0;
-  patches["server/settings.js"]({ Settings: { get: async (name) => `${name} of the database` } });
-  patches["server/model/status_page.js"]({ loadDomainMappingList: async () => (loads += 1) });
-  await agent.reloadPages();
-  assert.deepStrictEqual([agent.kuma.server.entryPage, loads], ["entryPage of the database", 1]);
+test("a setting and a password that are changed in this process are known as its own", async () => {
+  const { agent, R } = patched();
+  await R.store({ key: "disableAuth", value: "false", beanMeta: { type: "setting" } });
+  await R.exec("UPDATE `user` SET password = ? WHERE id = ? ", ["$2a$mine", 1]);
+  await R.exec("DELETE FROM stat_minutely");
+  assert.strictEqual(agent.memory.ownSettings.get("disableAuth").value, "false");
+  assert.deepStrictEqual([...agent.memory.ownPasswords], ["$2a$mine"]);
 });
 
 test("the beat before a run's is the one that was stored last, whatever the times say", async () => {

@@ -10,7 +10,7 @@ const KEY = "ab".repeat(32);
 const PATH = "/api/v1/reconcile-monitors";
 
 /** A server with the agent's doors before a Kuma that answers 200 to everything else. */
-async function served(t, { refusal = () => null, answers = async () => [] } = {}) {
+async function served(t, { refusal = () => null, answers = async () => [], kuma = (res) => res.end("kuma") } = {}) {
   const seen = { hints: 0, pushes: [], stalls: 0 };
   const run = { id: 7 };
   const doors = new Doors({
@@ -27,7 +27,7 @@ async function served(t, { refusal = () => null, answers = async () => [] } = {}
     clock: { now: () => performance.now(), wall: () => Date.now() },
     version: "2.5.3",
   });
-  const server = http.createServer((req, res) => doors.take(req, res, () => res.end("kuma")));
+  const server = http.createServer((req, res) => doors.take(req, res, () => kuma(res)));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => server.close());
@@ -69,7 +69,7 @@ test("a hint whose sender waits is answered with when all rows were read", async
   assert.strictEqual((await (await fetch(at + PATH, { method: "POST", headers })).json()).reread_ms, null);
 });
 
-test("a push reaches Kuma only where its monitor runs; elsewhere it is answered as an unknown token", async (t) => {
+test("a push reaches Kuma only where its monitor runs; a token of nobody is answered as Kuma does", async (t) => {
   const { at, seen } = await served(t);
   assert.strictEqual(await (await fetch(`${at}/api/push/se%20cret?status=up`)).text(), "kuma");
   assert.deepStrictEqual(seen.pushes, [7]);
@@ -85,6 +85,56 @@ test("a push while the lease is out is not lost silently: 503, to be sent again"
   const { at, seen } = await served(t, { refusal: () => "the lease is too old" });
   const response = await fetch(`${at}/api/push/se%20cret`);
   assert.deepStrictEqual([response.status, response.headers.get("retry-after"), seen.pushes.length], [503, "1", 0]);
+});
+
+test("a push of a monitor that runs elsewhere, or of which nobody can say, may be sent again: 503, not 404", async (t) => {
+  const asked = [];
+  const answers = async (sql, [tokens]) => {
+    asked.push(tokens);
+    if (tokens.includes("away")) throw new Error("connect ECONNREFUSED 10.0.0.5:3306");
+    return [{ token: "Moved" }];
+  };
+  const { at } = await served(t, { answers });
+  const pushes = await Promise.all(["moved", "other", "moved"].map((token) => fetch(`${at}/api/push/${token}`)));
+  assert.deepStrictEqual(pushes.map(({ status }) => status), [503, 404, 503]);
+  assert.deepStrictEqual([pushes[0].headers.get("retry-after"), asked.length <= 2], ["1", true], "asked for together");
+  const away = await fetch(`${at}/api/push/away`);
+  assert.strictEqual(away.status, 503);
+  assert.doesNotMatch(await away.text(), /10\.0\.0\.5|ECONN/);
+  assert.strictEqual((await fetch(`${at}/api/push/${"x".repeat(300)}`)).status, 404, "no token is that long");
+  assert.strictEqual(asked.flat().length, 4);
+});
+
+test("what Kuma could not do with a push is 503 without a word of the database's; what it refuses stays 404", async (t) => {
+  const table = [
+    ["connect ECONNREFUSED 10.0.0.5:3306", 503],
+    ["insert into `heartbeat` - Duplicate entry", 503],
+    ["Monitor not found or not active.", 404],
+    ["Invalid ping value. Must be between 0 and 100000000000 ms.", 404],
+  ];
+  let words;
+  // As Express: what it does to `res` comes later.
+  const express = Object.assign(Object.create(http.ServerResponse.prototype), {
+    json(body) {
+      this.end(JSON.stringify(body));
+    },
+  });
+  const kuma = (res) => {
+    Object.setPrototypeOf(res, express);
+    res.statusCode = words ? 404 : 200;
+    res.json(words ? { ok: false, msg: words } : { ok: true });
+  };
+  const { at } = await served(t, { kuma });
+  for (const [said, status] of table) {
+    words = said;
+    const response = await fetch(`${at}/api/push/se%20cret`);
+    const { msg } = await response.json();
+    assert.strictEqual(response.status, status, said);
+    assert.strictEqual(msg === said, status === 404, msg);
+    assert.strictEqual(response.headers.get("retry-after"), status === 503 ? "1" : null);
+  }
+  words = null;
+  assert.deepStrictEqual(await (await fetch(`${at}/api/push/se%20cret`)).json(), { ok: true });
 });
 
 test("everything else is Kuma's", async (t) => {

@@ -190,7 +190,7 @@ test("a push is known by its token, and counts only where its monitor runs", asy
   n.rows.unassign(7);
   await n.clock.pass(2_000);
   assert.strictEqual(n.runs.pushed("secret"), null);
-  await assert.rejects(n.runs.asPush(run, answerOf(), () => n.runs.beforeBeat(async () => {}, {})), /not found or not active/);
+  await assert.rejects(n.runs.asPush(run, answerOf(), () => n.runs.beforeBeat(async () => {}, {})), /the push was not stored/);
 });
 
 test("a beat is known as one's own even if the answer to its storing was lost", async () => {

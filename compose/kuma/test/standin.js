@@ -145,6 +145,9 @@ class Rows {
         }));
   }
   async started() {}
+  fenced(statement) {
+    return { ...statement };
+  }
 
   /** A monitor in the database; assigned to this node unless told otherwise. */
   add(id, { isOwn = true, ...columns } = {}) {

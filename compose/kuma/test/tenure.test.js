@@ -1,7 +1,7 @@
 "use strict";
 const assert = require("node:assert");
 const { test } = require("node:test");
-const { node, Rows, settle } = require("./standin");
+const { gate, node, Rows, settle } = require("./standin");
 
 const RUN = ["load", "check", "tell", "count", "store"];
 
@@ -63,6 +63,57 @@ test("a monitor that left is acknowledged only when nothing of it can be stored 
   await n.clock.pass(1_000);
   assert.strictEqual(n.rows.node.applied.generation, before + 1);
   assert.deepStrictEqual(n.taken(7).slice(-2), ["store", "drop"]);
+});
+
+/** Stores by a statement that waits for one of Kuma's connections, and then for the database. */
+function storing(n) {
+  const [connection, answer] = [gate(), gate()];
+  const sent = [];
+  const send = () => (sent.push("statement"), answer.promise.then(() => ({ response: [{ affectedRows: 1 }] })));
+  n.kuma.steps.store = (bean) => n.runs.asRow(bean.id, () => connection.promise.then(() => n.runs.beforeSending(send, {})));
+  return { connection, answer, sent };
+}
+
+test("a monitor whose beat waits for one of Kuma's connections leaves without it, and nobody exits for a wish", async () => {
+  const n = node();
+  n.rows.add(7);
+  const { connection, sent } = storing(n);
+  await n.live();
+  n.rows.unassign(7);
+  await n.clock.pass(4_000);
+  assert.notDeepStrictEqual(n.rows.node.applied, n.rows.stamp, "it may still be stored");
+  await n.clock.pass(4_000);
+  assert.deepStrictEqual([n.rows.node.applied, n.exits], [n.rows.stamp, []], "before a leader's patience of 10 s ends");
+  // It comes back and runs; what waited is not sent.
+  n.kuma.steps.store = async () => {};
+  n.rows.assign(7);
+  await n.clock.pass(3_000);
+  assert.strictEqual(n.taken(7).at(-1), "store");
+  connection.open();
+  await n.clock.pass(20_000);
+  assert.deepStrictEqual([sent, n.exits, n.runs.held.has(7)], [[], [], true]);
+});
+
+test("a statement that hangs in the database lets a move wait, and ends the process where the lease is lost", async () => {
+  for (const isLost of [false, true]) {
+    const n = node();
+    n.rows.add(7);
+    n.rows.add(8);
+    const { connection, answer } = storing(n);
+    connection.open();
+    await n.live();
+    n.rows.unassign(7);
+    await n.clock.pass(15_000);
+    assert.notDeepStrictEqual(n.rows.node.applied, n.rows.stamp);
+    assert.deepStrictEqual([n.exits, n.tenure.refusal(8)], [[], null], "what stays goes on");
+    if (isLost) n.rows.node.incarnation = null;
+    await n.clock.pass(15_000);
+    assert.deepStrictEqual(n.exits.length, isLost ? 1 : 0);
+    if (isLost) continue;
+    answer.open();
+    await n.clock.pass(2_000);
+    assert.deepStrictEqual(n.rows.node.applied, n.rows.stamp);
+  }
 });
 
 test("an acknowledgement does not wait for a slow check, whose result is thrown away", async () => {

@@ -45,6 +45,11 @@ local function answers(node, is_failing)
   return node.keeps and not (is_failing and is_failing(node.id))
 end
 
+-- One that was slow once still has its sessions, and nobody else has.
+local function has_session(node, is_failing)
+  return answers(node, is_failing) or (node.keeps and is_failing(node.id) == "silent")
+end
+
 -- `session` and `cookie` are node ids or nil; `address()` is a number of the client; `is_failing(id)`, or nil when nobody
 -- is. Returns why; whom to try in turn, nobody when it is empty; whether the cookie is to be cleared.
 function choice.of(field, session, cookie, address, is_failing)
@@ -52,7 +57,7 @@ function choice.of(field, session, cookie, address, is_failing)
   -- A node that is being drained is online: its cookie stays, for later.
   local clears_cookie = cookie ~= nil and not (fixed and fixed.status == "online")
   local holder = session and field.by_id[session]
-  if holder and answers(holder, is_failing) then
+  if holder and has_session(holder, is_failing) then
     return "session", first_then_accepting(field, holder), clears_cookie
   end
   local pinned = field.pinned and field.by_id[field.pinned]

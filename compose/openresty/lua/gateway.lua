@@ -4,7 +4,6 @@ local balance = require("balance")
 local choice = require("choice")
 local cookies = require("cookies")
 local failing = require("failing")
-local pushes = require("pushes")
 local routes = require("routes")
 local sessions = require("sessions")
 local settings = require("settings")
@@ -17,7 +16,7 @@ local COOKIE = "cookie_" .. cookies.NAME
 -- Before there are processes.
 function gateway.prepare()
   settings.read()
-  for _, name in ipairs({ "guard", "lb", "pages" }) do
+  for _, name in ipairs({ "guard", "holding", "lb", "pages" }) do
     require(name)
   end
 end
@@ -96,6 +95,8 @@ local function choose_by_session(route)
   local id = sessions.id(ngx.var.arg_sid)
   choose(route, id and sessions.node(id))
   route.opens_session = id == nil
+  -- Whoever polls is answered when there is something to say.
+  route.waits = id ~= nil
 end
 
 -- Socket.IO: polling and websocket of one session to one node.
@@ -103,24 +104,10 @@ function gateway.to_session()
   return send(choose_by_session)
 end
 
-local function choose_owner(route)
-  local token = ngx.var.uri:match("^/[aA][pP][iI]/[pP][uU][sS][hH]/([^/]+)/?$")
-  local owner = token and pushes.owner(token)
-  if not owner then
-    return choose(route)
-  end
-  -- One on its way from one node to another, which takes some seconds, is nobody's.
-  route.via, route.order = "push-owner", { routes.field().by_id[owner] }
-end
-
--- A push, to the node that owns the monitor and to no other: another one says that there is no such monitor.
-function gateway.to_owner()
-  return send(choose_owner)
-end
-
 local function choose_watchdog(route)
   local field, now = routes.field()
   route.via, route.order = "watchdog", choice.of_all(field.watchdogs, failing.at(now))
+  route.waits = ngx.var.arg_wait ~= nil
 end
 
 -- What watching is about.

@@ -2,6 +2,7 @@
 --
 -- The watchdogs tell owners by HMAC-SHA1(gateway's key, token): the tokens themselves never leave the database.
 
+local disk = require("disk")
 local fetch = require("fetch")
 local json = require("json")
 local settings = require("settings")
@@ -10,8 +11,11 @@ local pushes = {}
 
 local owners = ngx.shared.komainu_pushes
 
--- Of the process that reads: what the dictionary holds, its tag, and whether somebody was told that it is old.
-local known, tag, is_told
+-- No digest: whether owners were ever told.
+local TOLD = "told"
+
+-- Of the process that reads: what the dictionary holds, its tag, whether somebody was told that it is old, and what is to be kept on disk.
+local known, tag, is_told, text
 
 local function hex(bytes)
   return (bytes:gsub(".", function(byte)
@@ -19,16 +23,16 @@ local function hex(bytes)
   end))
 end
 
--- The owner of a token: a node's id; "" when it is on its way from one to another; nil when nobody knows it.
+-- The owner of a token: a node's id; "" when it is on its way from one to another, or nothing is known of any; nil when it is nobody's.
 function pushes.owner(token)
-  return owners:get(hex(ngx.hmac_sha1(settings.key, token)))
+  return owners:get(hex(ngx.hmac_sha1(settings.key, token))) or (not owners:get(TOLD) and "" or nil)
 end
 
 -- What a process before this one put there: it stays in use until it is known to be wrong.
 local function left_behind()
   local found = {}
   for _, digest in ipairs(owners:get_keys(0)) do
-    found[digest] = owners:get(digest)
+    found[digest] = digest ~= TOLD and owners:get(digest) or nil
   end
   return found
 end
@@ -62,7 +66,22 @@ local function keep(list)
     end
   end
   known = list
+  owners:set(TOLD, true)
   return true
+end
+
+local function keep_text(body)
+  local list = json.decode(body)
+  local is_good = type(list) == "table" and are_owners(list.owners)
+  return is_good, is_good and keep(list.owners)
+end
+
+-- What this gateway knew in its last life, while it knows nothing yet.
+function pushes.recall()
+  local body = not owners:get(TOLD) and disk.read("pushes")
+  if body then
+    keep_text(body)
+  end
 end
 
 -- Reads them anew from this watchdog, if they changed.
@@ -71,12 +90,15 @@ function pushes.refresh(watchdog)
   local answer, reason = fetch.get(watchdog, "/lb/pushes", headers)
   if answer and answer.status == 304 then
     is_told = false
-    return
+    return text and disk.keep("pushes", text)
   end
-  local list = answer and answer.status == 200 and json.decode(answer.body)
-  if type(list) == "table" and are_owners(list.owners) then
-    tag = keep(list.owners) and answer.headers.etag or nil
-    is_told = false
+  local is_good, is_kept = false, false
+  if answer and answer.status == 200 then
+    is_good, is_kept = keep_text(answer.body)
+  end
+  if is_good then
+    tag, text, is_told = is_kept and answer.headers.etag or nil, answer.body, false
+    disk.keep("pushes", text)
   elseif not is_told then
     ngx.log(ngx.WARN, "no owners of push monitors from ", watchdog.host, ": ", reason or answer.status)
     is_told = true

@@ -4,6 +4,10 @@
 
 local retry = {}
 
+-- How long the first and the second who is asked may take, where another could answer: less than 8 s in all. A node is known to be
+-- frozen by its silence only.
+retry.PATIENCE_S = { 5, 2.5 }
+
 -- Whether bytes of the attempt before this one left, by `$upstream_bytes_sent`: a number for each attempt. The one that is
 -- about to begin has no peer yet, so that nginx writes nothing or a number behind the last mark. What is not understood
 -- counts as sent.

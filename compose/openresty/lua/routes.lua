@@ -4,6 +4,7 @@
 -- move) tells of the past: another is asked. When none moves the last table stays, and its age grows.
 
 local address = require("address")
+local disk = require("disk")
 local fetch = require("fetch")
 local field = require("field")
 local json = require("json")
@@ -45,16 +46,27 @@ local function ask(at)
     return nil, reason or field.wrong(shown)
   end
   seen[at] = seen[at] or {}
-  return shown, routes.is_moving(seen[at], shown.checked_at, ngx.now())
+  return shown, routes.is_moving(seen[at], shown.checked_at, ngx.now()), answer.body
 end
 
-local function keep(shown)
+local function keep(shown, told_at)
   local text = json.encode(field.of_routes(shown, address.parse, names.resolve))
   if text ~= shared:get("table") then
     shared:set("table", text)
     shared:incr("version", 1, 0)
   end
-  shared:set("renewed_at", ngx.now())
+  shared:set("renewed_at", told_at)
+end
+
+-- What this gateway knew in its last life, while it knows nothing yet: old in any case, however the clock was set.
+local function recall()
+  local body, at = disk.read("routes")
+  local shown = body and json.decode(body)
+  if shown and not field.wrong(shown) then
+    ngx.log(ngx.WARN, "no watchdog answers: people go where they went before the start")
+    keep(shown, math.min(at, ngx.now() - STALE_S - 1))
+    pushes.recall()
+  end
 end
 
 -- Addresses of the watchdogs, who answers first: requests of people go there.
@@ -79,14 +91,15 @@ end
 function routes.refresh()
   for turn = 0, #settings.watchdogs - 1 do
     local at = (current - 1 + turn) % #settings.watchdogs + 1
-    local shown, is_moving = ask(at)
+    local shown, is_moving, body = ask(at)
     -- Without any table an old one is better than none.
     if shown and (is_moving or not shared:get("table")) then
       if is_lost then
         ngx.log(ngx.WARN, "the routes are fresh again, from ", settings.watchdogs[at].host)
       end
       current, is_lost = at, false
-      keep(shown)
+      keep(shown, ngx.now())
+      disk.keep("routes", body)
       keep_watchdogs()
       return pushes.refresh(settings.watchdogs[at])
     end
@@ -94,6 +107,9 @@ function routes.refresh()
   if not is_lost then
     ngx.log(ngx.WARN, "no watchdog tells anything new: the routes stay as they are")
     is_lost = true
+  end
+  if not shared:get("table") then
+    recall()
   end
   keep_watchdogs()
 end

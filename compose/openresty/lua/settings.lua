@@ -37,6 +37,7 @@ end
 function settings.read()
   settings.watchdogs = watchdogs(os.getenv("KOMAINU_WATCHDOGS"))
   settings.key = key(os.getenv("KOMAINU_GATEWAY_KEY_FILE"))
+  settings.state = os.getenv("KOMAINU_GATEWAY_STATE_DIR")
 end
 
 return settings

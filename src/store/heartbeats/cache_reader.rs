@@ -56,36 +56,37 @@ impl CacheReader {
         Ok(Self { session: super::connect(store).await?, gaps: Gaps::default() })
     }
 
-    /// Reads all rows, or those that changed at this time or later.
+    /// Reads all rows, or those that changed at this time or later; on MariaDB in one round trip, unless there is a new gap.
     pub async fn glance(&mut self, since: Option<Wall>) -> Result<Glance, StoreError> {
         let began_at = clock::now();
         // First: rows that are read after the last proof show what was pushed before it.
-        let sql = format!(
+        let look = format!(
             "SELECT {} AS now_ms, {} AS last_proof, (SELECT COUNT(*) FROM komainu_heartbeat) AS heartbeats, \
              {NEWEST_GAP} AS newest_gap",
             self.session.dialect().now_ms(),
             outage::last_proof(self.session.dialect()),
         );
-        let row = self.session.row(ACT, sql, vec![]).await?;
-        let row = row.ok_or_else(|| StoreError::unreadable(ACT, "now_ms", "nothing"))?;
-        let now = row.wall("now_ms")?;
-        let outage_since = outage_since(row.maybe_wall("last_proof")?, now);
-        let (count, newest_gap) = (row.count("heartbeats")?, row.int("newest_gap")?);
-        // The database looked at its clock somewhere in between.
-        let read_at = began_at + clock::now().since(began_at) / 2;
-        self.gaps.refresh(&mut self.session, newest_gap).await?;
-        let gaps = self.gaps.known();
         let (condition, values) = match since {
             Some(since) => (" WHERE changed_at >= ?", values![since]),
             None => ("", vec![]),
         };
         let sql = format!("SELECT {DEFINITION}, {VITALS} FROM komainu_heartbeat{condition}");
-        let rows = self.session.rows(ACT, sql, values).await?;
+        let mut answers = self.session.each(ACT, vec![(look, vec![]), (sql, values)]).await?.into_iter();
+        let row = answers.next().and_then(|look| look.rows.into_iter().next());
+        let row = row.ok_or_else(|| StoreError::unreadable(ACT, "now_ms", "nothing"))?;
+        let now = row.wall("now_ms")?;
+        let outage_since = outage_since(row.maybe_wall("last_proof")?, now, outage::patience(&self.session));
+        let (count, newest_gap) = (row.count("heartbeats")?, row.int("newest_gap")?);
+        // The database looked at its clock somewhere in between.
+        let read_at = began_at + clock::now().since(began_at) / 2;
+        self.gaps.refresh(&mut self.session, newest_gap).await?;
+        let gaps = self.gaps.known();
         let known = |row| {
             let mut known = columns::known(row)?;
             known.count(gaps);
             Ok(known)
         };
+        let rows = answers.next().map(|answer| answer.rows).unwrap_or_default();
         let rows = rows.iter().map(known).collect::<Result<_, StoreError>>()?;
         let database_us = now.0 * 1_000;
         Ok(Glance { began_at, database_us, read_at, outage_since, gaps: gaps.to_vec(), count, rows })

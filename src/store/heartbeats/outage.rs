@@ -5,8 +5,10 @@
 //! their proofs enters the gap in `komainu_outage`, in the same transaction: once, because the proofs are locked meanwhile.
 //! What gaps make of a deadline is `komainu_watchdogs::heartbeat::limits`' business, and judged wherever a row is read.
 
+use std::time::Duration;
+
 use komainu_watchdogs::heartbeat::limits::{Gap, MOST_GAPS};
-use komainu_watchdogs::heartbeat::outage_since;
+use komainu_watchdogs::heartbeat::{OUTAGE_AFTER, outage_since};
 use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::time::Wall;
 
@@ -19,6 +21,10 @@ const ACT: &str = "prove that pushes can be taken";
 
 /// Larger than what any network passes on in one piece: a path that swallows full packets swallows pushes.
 const LARGE: usize = 12 * 1024;
+
+/// From one look of a watchdog to the next that others see: its own end, a batch of pushes in between, and the next one whole;
+/// less one, which is over by then.
+const PROOF_TRIPS: u32 = 4;
 
 /// A name that no heartbeat can have.
 const NOBODY: &str = "";
@@ -45,17 +51,23 @@ pub(super) struct OutageLook {
 /// Reads when the watchdogs last proved that they can store pushes.
 pub(super) async fn look(session: &mut Session) -> Result<OutageLook, StoreError> {
     let sql = looking(session.dialect());
-    look_of(session.row(ACT, sql, vec![]).await?)
+    let row = session.row(ACT, sql, vec![]).await?;
+    look_of(patience(session), row)
+}
+
+/// From a proof on, no gap is seen for so long: where the database is far away, proofs are seldom.
+pub(super) fn patience(session: &Session) -> Duration {
+    session.allow_trips(OUTAGE_AFTER, PROOF_TRIPS)
 }
 
 fn looking(dialect: Dialect) -> String {
     format!("SELECT {} AS now_ms, {} AS last_proof", dialect.now_ms(), last_proof(dialect))
 }
 
-fn look_of(row: Option<Row>) -> Result<OutageLook, StoreError> {
+fn look_of(patience: Duration, row: Option<Row>) -> Result<OutageLook, StoreError> {
     let row = row.ok_or_else(|| StoreError::unreadable(ACT, "now_ms", "nothing"))?;
     let at = row.wall("now_ms")?;
-    Ok(OutageLook { at, since: outage_since(row.maybe_wall("last_proof")?, at) })
+    Ok(OutageLook { at, since: outage_since(row.maybe_wall("last_proof")?, at, patience) })
 }
 
 /// Proves it for this watchdog, and ends the gap that this ends.
@@ -110,7 +122,7 @@ async fn prove_in(
     }
     statements.push(("DELETE FROM komainu_push WHERE name = ?".to_owned(), values![NOBODY]));
     let mut answers = session.begin_each(ACT, statements).await?.into_iter();
-    let look = look_of(answers.next().and_then(|look| look.rows.into_iter().next()))?;
+    let look = look_of(patience(session), answers.next().and_then(|look| look.rows.into_iter().next()))?;
     if look.since.is_some() { end_gap(session, watchdog).await } else { Ok((look, None)) }
 }
 
@@ -119,7 +131,7 @@ async fn end_gap(session: &mut Session, watchdog: &WatchdogId) -> Result<(Outage
     let dialect = session.dialect();
     let locking = format!("SELECT watchdog_id FROM komainu_intake ORDER BY watchdog_id{}", dialect.for_update());
     let mut answers = session.each(ACT, vec![(locking, vec![]), (looking(dialect), vec![])]).await?;
-    let look = look_of(answers.pop().and_then(|look| look.rows.into_iter().next()))?;
+    let look = look_of(patience(session), answers.pop().and_then(|look| look.rows.into_iter().next()))?;
     let sql = "INSERT INTO komainu_outage (began_at, ended_at, noticed_by) VALUES (?, ?, ?)".to_owned();
     Ok((look, look.since.map(|began_at| (sql, values![began_at, look.at, watchdog]))))
 }

@@ -41,11 +41,16 @@ pub(crate) async fn enter_after(
     happening: &Happening,
     waits: &BTreeMap<String, Duration>,
 ) -> Result<(), StoreError> {
-    let now = session.dialect().now_ms();
-    let sql = format!("{INSERT_EVENT} (?, ?, ?, ?, ?, ?, {now})");
-    let event_id = session.insert("enter an event", sql, event_values(happening)).await?;
+    let event_id = enter_event(session, happening).await?;
     let deliveries: Vec<_> = waits.iter().map(|wait| (event_id, happening.incident_id, wait)).collect();
     enter_deliveries(session, &deliveries).await
+}
+
+/// Enters an event that nobody waits for; says its key.
+pub(crate) async fn enter_event(session: &mut Session, happening: &Happening) -> Result<i64, StoreError> {
+    let now = session.dialect().now_ms();
+    let sql = format!("{INSERT_EVENT} (?, ?, ?, ?, ?, ?, {now})");
+    session.insert("enter an event", sql, event_values(happening)).await
 }
 
 const INSERT_EVENT: &str =
@@ -133,7 +138,7 @@ pub(crate) async fn of_incidents(
     );
     session.rows(act, Sql::Once(sql), vec![]).await?;
     let sql = format!(
-        "SELECT d.id, d.incident_id, d.channel, d.state, d.group_wait_ms, d.sending_at, e.kind, \
+        "SELECT d.id, d.incident_id, d.event_id, d.channel, d.state, d.group_wait_ms, d.sending_at, d.unanswered, e.kind, \
          CASE WHEN d.claimed_until > {} THEN 1 ELSE 0 END AS is_claimed \
          FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id WHERE d.incident_id IN ({incidents}) \
          ORDER BY d.id",
@@ -147,7 +152,8 @@ pub(crate) async fn of_incidents(
 }
 
 fn entered(row: &Row) -> Result<Entered, StoreError> {
-    let is_begun = row.flag("is_claimed")? || row.maybe_wall("sending_at")?.is_some();
+    // One that is begun anew, in other company, may have arrived in the first.
+    let is_begun = row.flag("is_claimed")? || row.maybe_wall("sending_at")?.is_some() || row.small("unanswered")? > 0;
     let standing = match row.text("state")?.as_str() {
         "waiting" if is_begun => Standing::Begun,
         "waiting" => Standing::Untold,
@@ -158,6 +164,7 @@ fn entered(row: &Row) -> Result<Entered, StoreError> {
     Ok(Entered {
         delivery: row.int("id")?,
         channel: row.text("channel")?,
+        event_key: row.int("event_id")?,
         // What a newer komainu tells is taken for an opening: its end is told too.
         event: Event::parse(&row.text("kind")?).unwrap_or(Event::Opened),
         standing,

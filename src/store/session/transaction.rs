@@ -28,6 +28,7 @@ impl Session {
         let begun = self.batch(act, text).await;
         // SQLite refuses BEGIN IMMEDIATE while another writes: then there is no transaction.
         self.in_transaction = begun.is_ok() || self.in_flight;
+        self.has_failed &= self.in_transaction;
         begun
     }
 
@@ -248,8 +249,17 @@ impl Session {
 
     /// Rolls back; a connection on which even that fails stays unclean and is closed by its owner.
     pub(crate) async fn roll_back(&mut self) {
-        if self.in_transaction && !self.in_flight && self.batch("roll back", "ROLLBACK").await.is_ok() {
-            self.in_transaction = false;
+        if !self.in_transaction || self.in_flight {
+            return;
+        }
+        // Failures are over with their transaction; that of the rollback itself is seen below.
+        self.has_failed = false;
+        let is_over = match self.batch("roll back", "ROLLBACK").await {
+            Ok(()) => true,
+            Err(error) => error.is_of_no_transaction(),
+        };
+        if is_over {
+            (self.in_transaction, self.has_failed) = (false, false);
         }
     }
 }
@@ -257,4 +267,80 @@ impl Session {
 /// It changes nothing, and its answer has rows.
 fn is_read(sql: &str) -> bool {
     sql.starts_with("SELECT") || sql.starts_with("START") || sql.starts_with("SET @")
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::url::DatabaseUrl;
+    use crate::store::value::values;
+
+    const NUMBERS: &str = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers)";
+
+    /// In an empty table, with little patience.
+    async fn session(folder: &TempDir) -> Session {
+        let mut session = Session::connect(&DatabaseUrl::sqlite(folder.path().join("komainu.db"))).await.unwrap();
+        session.batch("make a table", "CREATE TABLE IF NOT EXISTS t (a INT)").await.unwrap();
+        session.limit_statements_to(Duration::from_millis(400)).await.unwrap();
+        session
+    }
+
+    async fn insert(session: &mut Session, number: i64) -> Result<u64, StoreError> {
+        session.execute("insert", "INSERT INTO t VALUES (?)", values![number]).await
+    }
+
+    async fn insert_for_ever(session: &mut Session) -> Result<u64, StoreError> {
+        let sql = format!("INSERT INTO t {NUMBERS} SELECT COUNT(*) FROM numbers");
+        session.execute("insert for ever", sql, vec![]).await
+    }
+
+    async fn count(session: &mut Session) -> i64 {
+        session.row("count", "SELECT COUNT(*) AS n FROM t", vec![]).await.unwrap().unwrap().int("n").unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_write_ends_its_transaction_and_nothing_after_it_is_kept_alone() {
+        let folder = TempDir::new().unwrap();
+        let mut session = session(&folder).await;
+        session.begin("write", Purpose::Write).await.unwrap();
+        insert(&mut session, 1).await.unwrap();
+        let error = insert_for_ever(&mut session).await.unwrap_err();
+        assert!(error.is_unavailable(), "{error:?}");
+        assert!(insert(&mut session, 2).await.is_err(), "it would stand alone");
+        assert!(session.end("write", Err::<(), _>(error)).await.is_err());
+        assert!(session.is_clean(), "there was nothing left to roll back");
+        assert_eq!(count(&mut session).await, 0);
+        session.begin("write", Purpose::Write).await.unwrap();
+        let inserted = insert(&mut session, 3).await;
+        session.end("write", inserted).await.unwrap();
+        assert_eq!(count(&mut session).await, 1);
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_read_leaves_its_transaction_to_be_rolled_back() {
+        let folder = TempDir::new().unwrap();
+        let mut session = session(&folder).await;
+        session.begin("write", Purpose::Write).await.unwrap();
+        insert(&mut session, 1).await.unwrap();
+        let read = session.rows("read", format!("{NUMBERS} SELECT COUNT(*) FROM numbers"), vec![]).await;
+        assert!(session.end("write", read).await.is_err());
+        assert!(session.is_clean());
+        assert_eq!(count(&mut session).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_caller_went_away_keeps_nothing_and_frees_the_writers_place() {
+        let folder = TempDir::new().unwrap();
+        let (mut session, mut other) = (session(&folder).await, session(&folder).await);
+        session.begin("write", Purpose::Write).await.unwrap();
+        insert(&mut session, 1).await.unwrap();
+        let gone = tokio::time::timeout(Duration::from_millis(50), insert_for_ever(&mut session)).await;
+        assert!(gone.is_err() && !session.is_clean(), "nobody may lend it again");
+        drop(session);
+        other.limit_statements_to(Duration::from_secs(3)).await.unwrap();
+        insert(&mut other, 2).await.unwrap();
+        assert_eq!(count(&mut other).await, 1);
+    }
 }

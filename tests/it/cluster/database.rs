@@ -138,6 +138,15 @@ impl Database {
         }
     }
 
+    /// Whether nobody holds the one writer's place of SQLite for long. MariaDB has none.
+    pub(crate) async fn takes_writes(&self) -> bool {
+        let Self::Sqlite(path) = self else { return true };
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+        let options = options.busy_timeout(std::time::Duration::from_secs(1));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await.is_ok()
+    }
+
     /// All columns as text; NULL is empty.
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
         match self {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use komainu::clock;
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
@@ -171,4 +172,56 @@ async fn a_watchdog_that_cannot_say_is_not_the_last_to_be_asked() {
     assert_eq!((pushed.status, pushed.body.as_str()), (503, "nobody knows"));
     let takers = stage.watchdogs.iter().filter(|one| one.log().iter().any(|request| request.method == "POST")).count();
     assert_eq!(takers, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_visitor_of_a_frozen_node_is_served_by_another_within_eight_seconds() {
+    let stage = Stage::start(3, 2).await;
+    stage.nodes[0].freeze();
+    stage.nodes[1].freeze();
+    stage.watchdogs[0].freeze();
+    let began_at = clock::now();
+    let socket = "/socket.io/?EIO=4&transport=polling";
+    let asked = ["/", "/status/shop", "/metrics", socket, "/heartbeats/backup"].map(|path| stage.get(path));
+    for heard in futures_util::future::join_all(asked).await {
+        let by = heard.header("x-routed-to");
+        assert_eq!(heard.status, 200, "{heard:?}");
+        assert!(by == "node3" || heard.json()["watchdog"] == "w2", "{heard:?}");
+    }
+    let took = clock::now().since(began_at);
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    // It is known now: the next one waits for nobody.
+    let began_at = clock::now();
+    assert_eq!(stage.get("/").await.node(), "node3");
+    assert!(clock::now().since(began_at) < Duration::from_secs(2), "{:?}", clock::now().since(began_at));
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_gateway_that_starts_without_any_watchdog_has_the_table_of_its_last_life() {
+    let mut stage = Stage::start(2, 2).await;
+    stage.own("tokenOfShop", "node2").await;
+    let folder = stage.gateway.place().join("state");
+    let is_saved = async || ["routes", "pushes"].iter().all(|name| folder.join(name).exists());
+    wait_until("the tables are on disk", Duration::from_secs(30), is_saved).await;
+    for watchdog in &mut stage.watchdogs {
+        watchdog.die().await;
+    }
+    stage.restart_gateway().await;
+    let serves = async || stage.get("/").await.status == 200;
+    wait_until("it serves", Duration::from_secs(10), serves).await;
+    let heard = stage.get("/").await;
+    assert!(heard.header("x-routes-stale").parse::<u32>().is_ok(), "it says that this is old: {heard:?}");
+    assert_eq!(stage.get("/api/push/tokenOfShop").await.node(), "node2");
+    // What somebody else wrote there is nobody's table.
+    for name in ["routes", "pushes"] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        std::fs::write(folder.join(name), text.replace("node1", "node7").replace("node2", "node8")).unwrap();
+    }
+    stage.restart_gateway().await;
+    assert_eq!(stage.get("/").await.status, 503);
+    stage.watchdogs[0].start_again();
+    let serves = async || stage.get("/").await.status == 200;
+    wait_until("a watchdog tells it anew", Duration::from_secs(30), serves).await;
 }

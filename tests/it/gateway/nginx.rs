@@ -20,6 +20,7 @@ pub(crate) const KEY: &str = "00112233445566778899aabbccddeeff001122334455667788
 pub(crate) struct Nginx {
     folder: TempDir,
     port: u16,
+    command: Command,
     child: Child,
     http: reqwest::Client,
 }
@@ -52,7 +53,8 @@ impl Nginx {
         std::fs::write(&key_file, format!("{key}\n")).unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let port = free_port();
-        let child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("compose/openresty/start"))
+        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("compose/openresty/start"));
+        command
             .env("KOMAINU_GATEWAY_DIR", folder.path().join("place"))
             .env("KOMAINU_GATEWAY_LISTEN", format!("127.0.0.1:{port}"))
             .env("KOMAINU_GATEWAY_WORKERS", "2")
@@ -61,19 +63,35 @@ impl Nginx {
             .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+            .stderr(log);
+        let child = command.spawn().unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let limit = Duration::from_secs(20);
         let http = reqwest::Client::builder().redirect(Policy::none()).timeout(limit).build().unwrap();
-        let mut gateway = Self { folder, port, child, http };
+        let mut gateway = Self { folder, port, command, child, http };
+        gateway.wait_until_it_listens().await;
+        gateway
+    }
+
+    async fn wait_until_it_listens(&mut self) {
         let answers = async || {
-            assert!(gateway.child.try_wait().unwrap().is_none(), "the gateway ended: {}", gateway.log());
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+            assert!(self.child.try_wait().unwrap().is_none(), "the gateway ended: {}", self.log());
+            tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()
         };
         wait_until("the gateway listens", Duration::from_secs(30), answers).await;
-        gateway
+    }
+
+    /// Ends it, and starts it as it was started, in the same folder.
+    pub(crate) async fn restart(&mut self) {
+        self.signal(Signal::TERM);
+        self.child.wait().unwrap();
+        self.child = self.command.spawn().unwrap();
+        self.wait_until_it_listens().await;
+    }
+
+    /// Where it writes.
+    pub(crate) fn place(&self) -> std::path::PathBuf {
+        self.folder.path().join("place")
     }
 
     pub(crate) fn port(&self) -> u16 {

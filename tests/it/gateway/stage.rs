@@ -27,6 +27,8 @@ pub(crate) enum Nonsense {
 pub(crate) struct ServedTables {
     routes: Mutex<Value>,
     owners: Mutex<BTreeMap<String, String>>,
+    /// Nodes that do not run a monitor, whatever the table says, and what they answer to its pushes.
+    strangers: Mutex<BTreeMap<String, (u16, &'static str)>>,
     /// What the first of them answers in place of the table.
     garbled: Mutex<Option<Nonsense>>,
     looks: AtomicU64,
@@ -49,8 +51,8 @@ impl Stage {
 
     /// The same, with more variables for the gateway.
     pub(crate) async fn start_with(nodes: usize, watchdogs: usize, more: &[(&str, &str)]) -> Self {
-        let nodes: Vec<_> = (1..=nodes).map(|number| node(&format!("node{number}"))).collect();
         let shown = Arc::new(ServedTables::default());
+        let nodes: Vec<_> = (1..=nodes).map(|number| node(&format!("node{number}"), Arc::clone(&shown))).collect();
         let lines = nodes.iter().zip(1_u32..).map(|(node, number)| {
             json!({
                 "node_id": format!("node{number}"), "address": node.url(), "status": "online", "overlay": "none",
@@ -92,12 +94,31 @@ impl Stage {
 
     /// Says who owns a token's monitor, and waits until the gateway knows.
     pub(crate) async fn own(&self, token: &str, owner: &str) {
+        self.own_unseen(token, owner);
+        self.wait_for_look().await;
+    }
+
+    /// The same, without waiting.
+    pub(crate) fn own_unseen(&self, token: &str, owner: &str) {
         use hmac::{KeyInit, Mac};
         let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(KEY.as_bytes()).unwrap();
         mac.update(token.as_bytes());
         let digest = hex::encode(mac.finalize().into_bytes());
         self.shown.owners.lock().unwrap().insert(digest, owner.to_owned());
-        self.wait_for_look().await;
+    }
+
+    /// What a node answers to pushes from now on; nothing: it takes them.
+    pub(crate) fn answer_pushes(&self, node: &str, answer: Option<(u16, &'static str)>) {
+        let mut strangers = self.shown.strangers.lock().unwrap();
+        match answer {
+            Some(answer) => strangers.insert(node.to_owned(), answer),
+            None => strangers.remove(node),
+        };
+    }
+
+    /// Its watchdogs are gone with it; it starts again in the same place.
+    pub(crate) async fn restart_gateway(&mut self) {
+        self.gateway.restart().await;
     }
 
     /// The gateway's rounds go one after another: when the second begins, the first is over.
@@ -176,7 +197,7 @@ impl Websocket {
 }
 
 /// Says who it is; its sessions are those that it opened since it started, as in Kuma.
-fn node(name: &str) -> StandIn {
+fn node(name: &str, shown: Arc<ServedTables>) -> StandIn {
     let (name, opened) = (name.to_owned(), AtomicU64::new(0));
     StandIn::start(move |request| {
         let said = |status, body: String| Reply::Answer(status, vec![("Content-Type", "text/plain".to_owned())], body);
@@ -190,6 +211,11 @@ fn node(name: &str) -> StandIn {
             ];
             let claims = claims.into_iter().map(|(header, value)| (header, value.to_owned())).collect();
             return Reply::Answer(200, claims, json!({"node": name}).to_string());
+        }
+        if request.path.starts_with("/api/push/")
+            && let Some((status, body)) = shown.strangers.lock().unwrap().get(&name)
+        {
+            return said(*status, (*body).to_owned());
         }
         if request.path.starts_with("/hang-up") {
             return Reply::HangUp;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -43,6 +44,8 @@ pub(crate) struct StandIn {
     log: Arc<Mutex<Vec<Request>>>,
     /// Paths of requests whose heads came, whatever became of their bodies.
     begun: Arc<Mutex<Vec<String>>>,
+    /// Takes connections and what comes, and says nothing.
+    is_frozen: Arc<AtomicBool>,
     task: Option<AbortOnDropHandle<()>>,
 }
 
@@ -51,7 +54,8 @@ impl StandIn {
     pub(crate) fn start(answering: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let (log, begun) = (Arc::default(), Arc::default());
-        let mut server = Self { address, answering: Arc::new(answering), log, begun, task: None };
+        let (answering, is_frozen): (Arc<Answering>, _) = (Arc::new(answering), Arc::default());
+        let mut server = Self { address, answering, log, begun, is_frozen, task: None };
         server.start_again();
         server
     }
@@ -65,8 +69,14 @@ impl StandIn {
         let listener = socket.listen(1_024).unwrap();
         self.address = listener.local_addr().unwrap();
         let notes = (Arc::clone(&self.log), Arc::clone(&self.begun));
-        let serving = accept(listener, Arc::clone(&self.answering), notes);
+        let is_frozen = Arc::clone(&self.is_frozen);
+        let serving = accept(listener, Arc::clone(&self.answering), notes, is_frozen);
         self.task = Some(AbortOnDropHandle::new(tokio::spawn(serving)));
+    }
+
+    /// As a process that was stopped: its host goes on taking connections for it. For good.
+    pub(crate) fn freeze(&self) {
+        self.is_frozen.store(true, Ordering::SeqCst);
     }
 
     /// Dies: nobody listens, and every connection is closed.
@@ -95,13 +105,17 @@ impl StandIn {
 /// What arrived in full; what began to arrive.
 type Notes = (Arc<Mutex<Vec<Request>>>, Arc<Mutex<Vec<String>>>);
 
-async fn accept(listener: TcpListener, answering: Arc<Answering>, (log, begun): Notes) {
+async fn accept(listener: TcpListener, answering: Arc<Answering>, (log, begun): Notes, is_frozen: Arc<AtomicBool>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let (answering, log, begun) = (Arc::clone(&answering), Arc::clone(&log), Arc::clone(&begun));
+        let is_frozen = Arc::clone(&is_frozen);
         connections.spawn(async move {
             let mut stream = BufReader::new(stream);
             while let Some(request) = read(&mut stream, &begun).await {
+                if is_frozen.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
                 log.lock().unwrap().push(request.clone());
                 if !reply(&mut stream, &request, answering(&request)).await {
                     return;

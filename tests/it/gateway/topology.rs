@@ -87,6 +87,25 @@ impl Topology {
         }
     }
 
+    /// Pushes to each every second, and never again; what was not taken in the end.
+    async fn push_meanwhile(&self, tokens: &[String], act: impl Future<Output = ()>) -> Vec<String> {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+        let mut pushes = tokio::task::JoinSet::new();
+        let mut pace = tokio::time::interval(Duration::from_secs(1));
+        tokio::pin!(act);
+        loop {
+            tokio::select! {
+                () = &mut act => break,
+                _ = pace.tick() => for token in tokens {
+                    let asked = client.get(self.gateway.url(&format!("/api/push/{token}?status=up"))).send();
+                    pushes.spawn(asked);
+                },
+            }
+        }
+        let answers = pushes.join_all().await.into_iter().map(|answer| answer.unwrap());
+        answers.filter(|answer| answer.status() != 200).map(|answer| format!("{answer:?}")).collect()
+    }
+
     /// Made through the gateway as well; each beats.
     async fn add_http_monitors(&self) {
         for number in 1..=HTTP_MONITORS {
@@ -208,13 +227,20 @@ async fn a_whole_cluster_is_served_under_one_name_and_survives_its_parts() {
     wait_until("everybody goes to the pinned node", Duration::from_secs(20), to_the_pinned).await;
     assert_eq!(topology.ask("DELETE", "/api/v1/routing/pin", &Value::Null).await.status, 200);
 
-    let drained = topology.ask("POST", "/api/v1/nodes/node3/drain", &json!({})).await;
-    assert!(drained.status < 300, "{drained:?}");
-    topology.wait_for_nodes(&["node1", "node2"]).await;
-    topology.wait_for_pushes(&tokens).await;
-    let resumed = topology.ask("POST", "/api/v1/nodes/node3/resume", &json!({})).await;
-    assert!(resumed.status < 300, "{resumed:?}");
-    topology.wait_for_nodes(&["node1", "node2", "node3"]).await;
+    let moves = async {
+        let drained = topology.ask("POST", "/api/v1/nodes/node3/drain", &json!({})).await;
+        assert!(drained.status < 300, "{drained:?}");
+        topology.wait_for_nodes(&["node1", "node2"]).await;
+        let sql = "SELECT monitor_id FROM komainu_assignment WHERE effective_node NOT IN ('node1', 'node2')";
+        let has_moved = async || topology.cluster.database.rows(sql).await.is_empty();
+        wait_until("everything has moved", Duration::from_secs(60), has_moved).await;
+        topology.wait_for_pushes(&tokens).await;
+        let resumed = topology.ask("POST", "/api/v1/nodes/node3/resume", &json!({})).await;
+        assert!(resumed.status < 300, "{resumed:?}");
+        topology.wait_for_nodes(&["node1", "node2", "node3"]).await;
+    };
+    let lost = topology.push_meanwhile(&tokens, moves).await;
+    assert!(lost.is_empty(), "pushes of a planned move: {lost:?}");
 
     // A node and the leading watchdog at once.
     topology.cluster.process("node1").kill();

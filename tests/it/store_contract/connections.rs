@@ -18,6 +18,7 @@ use crate::support::raw::Raw;
 on_both_databases! {
     a_lock_wait_that_fills_fails_and_keeps_nothing,
     a_statement_that_takes_too_long_is_ended_where_it_runs_and_holds_nothing_afterwards,
+    a_write_that_is_ended_in_the_middle_keeps_nothing_whoever_ends_it,
 }
 
 /// `idle_transaction_timeout` is 5 s; the rest is what a loaded machine adds.
@@ -74,6 +75,31 @@ async fn a_statement_that_takes_too_long_is_ended_where_it_runs_and_holds_nothin
     fixture.raw.execute("DROP TRIGGER too_slow").await;
     monitors::create(&fixture.store, &shop).await.unwrap();
     assert!(clock::now().since(began_at) < Duration::from_secs(2), "nothing of it goes on");
+}
+
+/// The monitor is written, and what follows it never ends.
+const NEVER_DONE: &str = "CREATE TRIGGER too_slow AFTER INSERT ON monitor FOR EACH ROW SET @slept = SLEEP(60)";
+const NEVER_DONE_SQLITE: &str = "CREATE VIEW endless AS WITH RECURSIVE numbers(n) AS \
+     (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers; \
+     CREATE TRIGGER too_slow AFTER INSERT ON monitor BEGIN SELECT COUNT(*) FROM endless; END";
+
+async fn a_write_that_is_ended_in_the_middle_keeps_nothing_whoever_ends_it(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let is_sqlite = fixture.is_sqlite();
+    fixture.raw.execute(if is_sqlite { NEVER_DONE_SQLITE } else { NEVER_DONE }).await;
+    let spec = MonitorSpec { url: Some("http://shop/".to_owned()), ..MonitorSpec::default() };
+    let shop = NewMonitor { spec, ..NewMonitor::default() };
+    // By the statement's limit; by whoever waited for it; and by both, one after the other.
+    monitors::create(&fixture.store, &shop).await.unwrap_err();
+    let waiting = tokio::time::timeout(Duration::from_millis(500), monitors::create(&fixture.store, &shop));
+    assert!(waiting.await.is_err(), "nobody waits for it any more");
+    monitors::create(&fixture.store, &shop).await.unwrap_err();
+    let began_at = clock::now();
+    fixture.raw.execute("DROP TRIGGER too_slow").await;
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM monitor").await, 0);
+    monitors::create(&fixture.store, &shop).await.unwrap();
+    assert!(clock::now().since(began_at) < Duration::from_secs(2), "nothing of it goes on");
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM monitor").await, 1);
 }
 
 /// The server's id of the leadership's connection.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use komainu::clock;
 use komainu::store::heartbeats::{
     self, Arrival, CacheReader, CachedHeartbeat, Definition, IntakeConnection, Judged, LastPush, SettleConnection,
     Vitals, Words,
 };
 use komainu::store::prune::histories::{Histories, Share};
 use komainu::store::prune::{self, Rounds};
+use komainu::store::{DatabaseUrl, Store};
 use komainu_watchdogs::heartbeat::{Need, Push, PushStatus, Replayed, State, Terms};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Routing, Subject};
@@ -15,6 +17,8 @@ use komainu_watchdogs::time::Wall;
 
 use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
+use crate::cluster::proxy::Proxy;
+use crate::cluster::server::MariaDb;
 
 on_both_databases! {
     the_same_push_at_three_watchdogs_counts_once,
@@ -304,6 +308,39 @@ async fn a_deadlines_clock_stands_still_while_no_watchdog_proves_that_it_could_t
     let known = CacheReader::connect(&fixture.store).await.unwrap().glance(None).await.unwrap().rows;
     let soon = known.iter().find(|known| known.definition.name == "soon").unwrap();
     assert!(soon.vitals.record.deadline().unwrap().0 - now.0 >= 122_000, "the cache shows the same");
+}
+
+/// As the intake does: a proof is due each second, and what gathered meanwhile is taken in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn a_watchdog_a_second_away_that_is_busy_with_pushes_makes_no_gap_and_sees_in_one_trip() {
+    let mut fixture = Fixture::native(Kind::MariaDb).await;
+    make(&fixture, "bot", None).await;
+    let database = fixture.raw.one("SELECT DATABASE()").await;
+    let proxy = Proxy::start_afar(MariaDb::shared().port(), Duration::from_millis(500)).await;
+    let url = DatabaseUrl::parse(&crate::cluster::server::url(proxy.port(), &database)).unwrap();
+    let store = Store::unconnected(&url);
+    let pushing = async {
+        let mut intake = IntakeConnection::connect(&store, "w1".into()).await.unwrap();
+        for time_us in 1..=2 {
+            intake.prove(false).await.unwrap();
+            let began_at = clock::now();
+            let judged = intake.take(&[arrival("bot", time_us, PushStatus::Ok)], judge).await.unwrap();
+            assert_eq!(accepted(&judged), 1);
+            assert!(clock::now().since(began_at) < Duration::from_millis(2_800), "two trips");
+        }
+        intake.prove(false).await.unwrap();
+    };
+    let looking = async {
+        let mut cache = CacheReader::connect(&store).await.unwrap();
+        cache.glance(None).await.unwrap();
+        let began_at = clock::now();
+        cache.glance(Some(Wall(0))).await.unwrap();
+        clock::now().since(began_at)
+    };
+    let ((), took) = tokio::join!(pushing, looking);
+    assert!(took < Duration::from_millis(1_800), "{took:?}");
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_outage").await, 0);
 }
 
 async fn gaps_more_often_than_the_grace_delay_a_dead_job_by_their_length_and_a_minute(kind: Kind) {

@@ -15,15 +15,23 @@ on_both_databases! {
     an_outage_that_is_over_is_not_opened_again_by_a_late_entry,
     a_second_outage_is_told_and_entered_as_such,
     an_outage_after_the_clock_was_set_back_is_another_than_the_one_before,
+    an_outage_is_told_from_the_one_before_whatever_the_clock_says,
     an_outage_of_which_nobody_could_be_told_is_entered_once_and_told_by_its_end,
+    an_outage_that_lasts_is_not_called_over_by_whoever_read_it_before,
     what_may_have_been_told_is_told_again_under_its_id_and_marked,
     a_message_that_waited_when_the_database_went_away_is_told_once,
     who_was_told_hears_that_it_is_over,
     what_was_told_although_it_was_held_since_is_told,
     who_was_told_of_something_else_by_a_fallback_hears_of_its_end,
     what_was_told_and_taken_back_since_is_told_to_be_over,
+    what_may_have_been_told_and_was_taken_back_since_is_told_to_be_over,
+    what_may_have_been_told_was_taken_back_and_came_again_since_is_told_again,
+    an_end_that_is_entered_late_does_not_hide_what_was_told_after_it,
+    an_outage_that_began_before_the_end_of_the_one_before_was_told_is_another,
     what_may_have_arrived_is_told_again_although_a_fallback_took_it,
     a_channel_that_told_of_an_outage_that_is_over_by_then_tells_the_end,
+    a_fallback_that_told_of_an_outage_again_after_its_end_tells_that_end_too,
+    what_waits_of_an_earlier_outage_is_not_told_while_the_database_is_away_again,
 }
 
 fn routing() -> Routing {
@@ -44,7 +52,8 @@ fn told(channel: &str, notice: &str) -> BlackoutDelivery {
 
 fn outage(told: Vec<BlackoutDelivery>) -> Outage {
     let summary = "the database takes no writes; 3 of 3 watchdogs see it".to_owned();
-    Outage { began_at: Wall(komainu::clock::wall().0 - 40_000), summary, votes: (3, 3), told }
+    let began_at = Wall(komainu::clock::wall().0 - 40_000);
+    Outage { began_at, after_event: None, summary, votes: (3, 3), told }
 }
 
 /// Event, channel, state and message of each delivery.
@@ -106,6 +115,23 @@ async fn an_outage_that_is_over_is_not_opened_again_by_a_late_entry(kind: Kind) 
     assert!(deliveries(&mut fixture).await.contains(&"opened mail sent n3".to_owned()));
 }
 
+async fn an_outage_that_lasts_is_not_called_over_by_whoever_read_it_before(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    enter(&fixture, &outage(vec![told("mail", "n1"), told("ops", "n2")])).await;
+    let (store, routing) = (fixture.store.clone(), routing());
+    let lasts = || spool::lasts(&store, &routing, ("nobody can judge; 2 of 3".to_owned(), (2, 3)));
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    let seen = watch.incidents().await.unwrap()[0].last_bad_at;
+    lasts().await.unwrap();
+    assert!(!watch.resolve("database", seen).await.unwrap(), "somebody said since that it lasts");
+    resolve(&fixture).await;
+    // One that was called over all the same is told again.
+    lasts().await.unwrap();
+    let open = "SELECT COUNT(*) FROM komainu_incident WHERE k = 'database' AND resolved_at IS NULL";
+    assert_eq!(fixture.raw.count(open).await, 1);
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_incident").await, 1);
+}
+
 async fn a_second_outage_is_told_and_entered_as_such(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     let first = Outage { began_at: Wall(komainu::clock::wall().0 - 3_000), ..outage(vec![told("ops", "n1")]) };
@@ -133,6 +159,103 @@ async fn an_outage_after_the_clock_was_set_back_is_another_than_the_one_before(k
         let deliveries = deliveries(&mut fixture).await;
         assert!(deliveries.contains(&news.to_owned()), "{deliveries:?}");
     }
+}
+
+async fn an_outage_is_told_from_the_one_before_whatever_the_clock_says(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let first = Outage { after_event: Some(0), ..outage(vec![told("mail", "n1"), told("ops", "n2")]) };
+    enter(&fixture, &first).await;
+    resolve(&fixture).await;
+    // A clock that was set back: what it left ahead was pulled in, and so the end stands within the second outage.
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent' WHERE state = 'waiting'").await;
+    let (_, latest) = spool::undelivered(&fixture.store).await.unwrap();
+    let second = Outage { after_event: Some(latest), ..outage(vec![told("mail", "n3"), told("ops", "n4")]) };
+    let open = "SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL";
+    enter(&fixture, &second).await;
+    assert_eq!(fixture.raw.count(open).await, 1, "its end is still to be told");
+    resolve(&fixture).await;
+    // Both were told by others too, who come late: nothing is opened for that.
+    enter(&fixture, &Outage { told: vec![told("ops", "n5")], ..second }).await;
+    enter(&fixture, &Outage { told: vec![told("ops", "n6")], ..first }).await;
+    assert_eq!(fixture.raw.count(open).await, 0);
+}
+
+async fn an_outage_that_began_before_the_end_of_the_one_before_was_told_is_another(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    enter(&fixture, &Outage { after_event: Some(0), ..outage(vec![told("mail", "n1"), told("ops", "n2")]) }).await;
+    // All is well again, and the incident is still open when the next one begins; then it is resolved.
+    let (_, after_event) = spool::undelivered(&fixture.store).await.unwrap();
+    resolve(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent' WHERE state = 'waiting'").await;
+    let second = Outage { after_event: Some(after_event), ..outage(vec![told("mail", "n3"), told("ops", "n4")]) };
+    enter(&fixture, &second).await;
+    let open = "SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL";
+    assert_eq!(fixture.raw.count(open).await, 1, "its end is still to be told");
+    enter(&fixture, &second).await;
+    resolve(&fixture).await;
+    enter(&fixture, &second).await;
+    assert_eq!(fixture.raw.count(open).await, 0, "the same messages are known");
+}
+
+async fn what_may_have_been_told_and_was_taken_back_since_is_told_to_be_over(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    let severity = Severity::Critical;
+    let alarm = Alarm { key: "node/node1".to_owned(), severity, summary: "it is gone".to_owned(), votes: (2, 3) };
+    watch.raise(&alarm, &routing()).await.unwrap();
+    let (waiting, _) = spool::undelivered(&fixture.store).await.unwrap();
+    // It was over before anybody entered that it may have been told; nobody is told of an end by then.
+    let seen = watch.incidents().await.unwrap()[0].last_bad_at;
+    assert!(watch.resolve("node/node1", seen).await.unwrap());
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'cancelled'").await;
+    let unsure = BlackoutDelivery { delivery: Some(waiting[0].delivery), is_sent: false, ..told("mail", "n1") };
+    enter(&fixture, &outage(vec![unsure])).await;
+    let ends: Vec<_> = deliveries(&mut fixture).await.into_iter().filter(|row| row.contains("waiting")).collect();
+    assert_eq!(ends, ["resolved mail waiting -"]);
+}
+
+/// Of the lost node, before anybody entered what was told of it.
+async fn resolve_node(fixture: &Fixture) {
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    let open = watch.incidents().await.unwrap();
+    let seen = open.iter().find(|row| row.key == "node/node1").unwrap().last_bad_at;
+    assert!(watch.resolve("node/node1", seen).await.unwrap());
+}
+
+async fn what_may_have_been_told_was_taken_back_and_came_again_since_is_told_again(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let line = waiting_line(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'held'").await;
+    resolve_node(&fixture).await;
+    waiting_line(&fixture).await;
+    enter(&fixture, &outage(vec![BlackoutDelivery { is_sent: false, ..line }])).await;
+    let rows = deliveries(&mut fixture).await;
+    assert_eq!(rows[..2], ["opened mail cancelled -", "opened ops waiting n1"], "{rows:?}");
+}
+
+async fn an_end_that_is_entered_late_does_not_hide_what_was_told_after_it(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    waiting_line(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent'").await;
+    resolve_node(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent' WHERE channel = 'mail'").await;
+    // Somebody died over telling the end, and it opened again.
+    fixture.raw.execute("UPDATE komainu_delivery SET sending_at = 1 WHERE state = 'waiting'").await;
+    let (waiting, _) = spool::undelivered(&fixture.store).await.unwrap();
+    let end = waiting[0].delivery;
+    waiting_line(&fixture).await;
+    let (waiting, _) = spool::undelivered(&fixture.store).await.unwrap();
+    let opened = waiting.iter().rev().find(|row| row.channel == "ops").unwrap().delivery;
+    let by_phone = |delivery: i64, notice: &str| BlackoutDelivery {
+        delivery: Some(delivery),
+        via: "phone".to_owned(),
+        ..told("ops", notice)
+    };
+    enter(&fixture, &outage(vec![by_phone(opened, "n1"), by_phone(end, "n2")])).await;
+    resolve_node(&fixture).await;
+    let rows = deliveries(&mut fixture).await;
+    assert!(rows.contains(&"resolved phone sent n2".to_owned()), "{rows:?}");
+    assert!(rows.contains(&"resolved phone waiting -".to_owned()), "{rows:?}");
 }
 
 async fn an_outage_of_which_nobody_could_be_told_is_entered_once_and_told_by_its_end(kind: Kind) {
@@ -173,14 +296,16 @@ async fn a_message_that_waited_when_the_database_went_away_is_told_once(kind: Ki
     let severity = Severity::Critical;
     let alarm = Alarm { key: "node/node1".to_owned(), severity, summary: "it is gone".to_owned(), votes: (2, 3) };
     assert!(watch.raise(&alarm, &routing()).await.unwrap());
-    let waiting = spool::undelivered(&fixture.store).await.unwrap();
+    let (waiting, _) = spool::undelivered(&fixture.store).await.unwrap();
     let seen: Vec<_> = waiting.iter().map(|row| (row.key.as_str(), row.channel.as_str(), row.event.as_str())).collect();
     assert_eq!(seen, [("node/node1", "mail", "opened"), ("node/node1", "ops", "opened")]);
     let line = BlackoutDelivery { delivery: Some(waiting[1].delivery), ..told("ops", "n1") };
     enter(&fixture, &outage(vec![told("ops", "n1"), line])).await;
     let expected = ["opened mail waiting -", "opened ops sent n1", "opened mail waiting -", "opened ops sent n1"];
     assert_eq!(deliveries(&mut fixture).await, expected);
-    assert_eq!(spool::undelivered(&fixture.store).await.unwrap().len(), 2);
+    // That the database was down has a line of its own.
+    let (waiting, _) = spool::undelivered(&fixture.store).await.unwrap();
+    assert_eq!(waiting.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["node/node1"]);
 }
 
 async fn who_was_told_hears_that_it_is_over(kind: Kind) {
@@ -199,7 +324,7 @@ async fn waiting_line(fixture: &Fixture) -> BlackoutDelivery {
     let severity = Severity::Critical;
     let alarm = Alarm { key: "node/node1".to_owned(), severity, summary: "it is gone".to_owned(), votes: (2, 3) };
     assert!(watch.raise(&alarm, &routing()).await.unwrap());
-    let waiting = spool::undelivered(&fixture.store).await.unwrap();
+    let (waiting, _) = spool::undelivered(&fixture.store).await.unwrap();
     BlackoutDelivery { delivery: Some(waiting[1].delivery), ..told("ops", "n1") }
 }
 
@@ -251,4 +376,32 @@ async fn a_channel_that_told_of_an_outage_that_is_over_by_then_tells_the_end(kin
     enter(&fixture, &outage(vec![BlackoutDelivery { via: "phone".to_owned(), ..told("ops", "n3") }])).await;
     let rows = deliveries(&mut fixture).await;
     assert_eq!(rows[4..], ["opened phone sent n3", "resolved phone waiting -"], "{rows:?}");
+}
+
+async fn a_fallback_that_told_of_an_outage_again_after_its_end_tells_that_end_too(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let by_phone = |notice: &str| BlackoutDelivery { via: "phone".to_owned(), ..told("ops", notice) };
+    let unsure = BlackoutDelivery { is_sent: false, ..told("ops", "n2") };
+    enter(&fixture, &outage(vec![told("mail", "n1"), unsure, by_phone("n3")])).await;
+    resolve(&fixture).await;
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent' WHERE channel = 'phone'").await;
+    // Nobody but the fallback has read of the end when the next one comes.
+    let second = Outage { began_at: Wall(komainu::clock::wall().0 + 1), ..outage(vec![by_phone("n4")]) };
+    enter(&fixture, &second).await;
+    resolve(&fixture).await;
+    let phone = |rows: Vec<String>| rows.into_iter().filter(|row| row.contains(" phone ")).collect::<Vec<_>>();
+    let rows = phone(deliveries(&mut fixture).await);
+    let expected =
+        ["opened phone sent n3", "resolved phone sent -", "opened phone sent n4", "resolved phone waiting -"];
+    assert_eq!(rows, expected);
+}
+
+async fn what_waits_of_an_earlier_outage_is_not_told_while_the_database_is_away_again(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    enter(&fixture, &outage(vec![told("ops", "n1")])).await;
+    resolve(&fixture).await;
+    super::outbox::raise(&fixture, "capacity", &routing()).await;
+    let (undelivered, _) = spool::undelivered(&fixture.store).await.unwrap();
+    let keys: Vec<_> = undelivered.iter().map(|row| row.key.as_str()).collect();
+    assert_eq!(keys, ["capacity", "capacity"], "an end would be read as that of the outage at hand");
 }

@@ -119,7 +119,7 @@ async fn a_silent_heartbeat_is_late_everywhere_and_told_once_also_by_a_watchdog_
     let is_alive = async || bot.seen_at(&bases[2]).await == Some(200);
     wait_until("the last watchdog knows it", Duration::from_secs(5), is_alive).await;
     // Frozen with the knowledge that it is due in three seconds.
-    cluster.process("w3").freeze();
+    cluster.freeze("w3").await;
     for base in &bases[..2] {
         let is_late = async || bot.seen_at(base).await == Some(404);
         wait_until("it is late", Duration::from_secs(15), is_late).await;

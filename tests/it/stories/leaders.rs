@@ -68,7 +68,7 @@ async fn a_leader_frozen_past_its_lease_commits_nothing_when_it_wakes(kind: Kind
     // The node dies and its leader freezes: the moves are its successor's.
     let killed_at = Cluster::now_us();
     cluster.process("node2").kill();
-    cluster.process(&leader).freeze();
+    cluster.freeze(&leader).await;
     let is_replaced = async || cluster.leader().await.1 > epoch;
     wait_until("another watchdog leads", Duration::from_secs(30), is_replaced).await;
     cluster.wait_for_beats_elsewhere(&lost, "node2", killed_at).await;

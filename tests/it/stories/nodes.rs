@@ -43,7 +43,7 @@ async fn a_frozen_node_that_wakes_changes_nothing(kind: Kind) {
     let mut cluster = Cluster::start(kind, Shape { interval: 1, ..Shape::default() }).await;
     let lost = cluster.owned_by("node1").await;
     let frozen_at = Cluster::now_us();
-    cluster.process("node1").freeze();
+    cluster.freeze("node1").await;
     cluster.wait_for_beats_elsewhere(&lost, "node1", frozen_at).await;
     // At least 15 s, so that its lease and its fence are long over.
     let is_over = async || Cluster::now_us() - frozen_at >= 15_000_000;

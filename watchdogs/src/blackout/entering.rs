@@ -1,9 +1,11 @@
 //! What is entered, and when an outage is over.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::messages::Output;
+use super::messages::{Doubt, Output};
 use super::{Blackout, Note, SETTLED, SLACK, Verdict};
+use crate::incident::RAISE_AGAIN;
 use crate::time::Mono;
 
 impl Blackout {
@@ -12,6 +14,18 @@ impl Blackout {
         if !self.entering && now >= self.enter_at {
             self.entering = true;
             self.outputs.push_back(Output::Enter);
+        }
+    }
+
+    /// Most cannot judge, and the tables say so: one that can reads it there, and would call it over. Whoever was started
+    /// anew meanwhile counts at once: that it lasts needs no proof as long as that it is so.
+    pub(super) fn say_that_it_lasts(&mut self, now: Mono) {
+        let Some(outage) = &self.outage else { return };
+        if self.is_in_tables && self.takes_writes(now) && self.do_most_fail(now) && now >= self.lasts_at {
+            let outage = outage.name.clone();
+            self.lasts_at = now + RAISE_AGAIN;
+            let speech = self.speech(now, BTreeSet::new(), (Doubt::DatabaseUnreachable, outage));
+            self.outputs.push_back(Output::Lasts(speech));
         }
     }
 
@@ -29,15 +43,36 @@ impl Blackout {
         }
         let is_pending = self.is_unentered || matches!(self.note, Note::Pending(_));
         let is_over = !is_pending && self.speaking.is_empty() && now.since(back_since) >= SETTLED;
-        if is_over && self.outage.take().is_some() {
-            self.outages += 1;
-        }
         if is_over {
-            self.note = Note::None;
-            self.told.clear();
-            self.unanswered.clear();
-            self.saying.clear();
+            self.end_outage();
             self.heard.clear();
+        }
+    }
+
+    /// What comes next is another one.
+    fn end_outage(&mut self) {
+        self.outages += u32::from(self.outage.take().is_some());
+        self.note = Note::None;
+        self.is_in_tables = false;
+        self.others_since = None;
+        self.told.clear();
+        self.unanswered.clear();
+        self.saying.clear();
+    }
+
+    /// Few cannot judge by now, and everything is entered: those who can call it over. Whoever went on believing that it was
+    /// told would be silent, and make others silent, in the next one.
+    pub(super) fn leave_it_to_others(&mut self, now: Mono) {
+        let is_theirs = self.is_in_tables
+            && !self.is_unentered
+            && self.speaking.is_empty()
+            && self.takes_writes(now)
+            && !self.do_most_fail(now)
+            && self.is_anybody_well(now);
+        self.others_since = self.others_since.filter(|_| is_theirs).or_else(|| is_theirs.then_some(now));
+        if self.others_since.is_some_and(|since| now.since(since) >= SETTLED) {
+            self.left_at = Some(now);
+            self.end_outage();
         }
     }
 

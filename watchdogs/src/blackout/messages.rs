@@ -56,6 +56,10 @@ pub struct DatabaseReport {
     pub failing_ms: u64,
     /// The span is exact: this process was well before. Otherwise it began with the process.
     pub has_written: bool,
+    /// How long ago it was known to do both, whether or not this process has been running without a pause since: what was
+    /// told before that belongs to another outage.
+    #[serde(default)]
+    pub last_well_ms: Option<u64>,
     /// It takes writes: only the verdict is missing.
     #[serde(default)]
     pub is_blind: bool,
@@ -155,6 +159,8 @@ pub enum Output {
     Withdraw,
     /// Enter everything that was kept: the database takes writes.
     Enter,
+    /// It was entered, and lasts: say so in the tables, or whoever is well, and reads it there, calls it over. No lines.
+    Lasts(Speech),
 }
 
 /// What is to be told, and how sure it is.

@@ -5,10 +5,13 @@
 //! silence may be that of another's way to the vendor. Then the channel's fallback is told instead, or, where it has none, the others, one
 //! after the other until one takes it. A channel that only asks for patience, or cannot be reached, is tried on; whoever is
 //! named as its fallback is asked soon, others when a critical has waited for as long as it may.
+//!
+//! What a channel refuses may be one line that it dislikes: that the database is down is then told alone, and the rest once
+//! more without it. The rest is not divided further here: the outbox does that when the database is back.
 
 use crate::outbox::attempt::{CRITICAL_WITHIN, Failure, MOST_REPEATS};
 
-use super::TRY_AGAIN;
+use super::{DATABASE, Line, TRY_AGAIN};
 
 /// Failures, of whatever kind, before the fallback is asked.
 const PATIENCE: u32 = 2;
@@ -63,9 +66,25 @@ impl Tries {
     }
 }
 
+/// The two messages to send in place of one that was refused; `None`: it is told whole or not at all.
+pub fn parts<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Option<[Vec<Line>; 2]> {
+    let (database, rest): (Vec<_>, Vec<_>) = lines.into_iter().cloned().partition(|line| line.topic == DATABASE);
+    (!database.is_empty() && !rest.is_empty()).then_some([database, rest])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_the_database_is_down_is_told_alone_where_it_was_refused_along_with_others_and_not_divided_again() {
+        let line = |topic: &str| Line { topic: topic.to_owned(), channel: "ops".to_owned() };
+        let (database, rest) = (line(DATABASE), [line("delivery/1"), line("delivery/2")]);
+        let all = [rest.as_slice(), std::slice::from_ref(&database)].concat();
+        let [alone, others] = parts(&all).unwrap();
+        assert_eq!((&alone, &others), (&vec![database], &rest.to_vec()));
+        assert_eq!((parts(&alone), parts(&others)), (None, None));
+    }
 
     fn after(failures: &[Failure]) -> Tries {
         let mut tries = Tries::default();

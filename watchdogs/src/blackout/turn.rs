@@ -27,6 +27,18 @@ impl Blackout {
         (agreeing + usize::from(self.is_down(now)), known)
     }
 
+    /// Whether a majority fails now, for however short a time.
+    pub(super) fn do_most_fail(&self, now: Mono) -> bool {
+        let (_, known) = self.votes(now);
+        let failing = self.answering(now).filter(|(_, heard)| heard.report.failing_ms > 0).count();
+        2 * (failing + usize::from(self.failing_for(now).is_some())) > known
+    }
+
+    /// Whether a peer that answers takes writes and gives verdicts.
+    pub(super) fn is_anybody_well(&self, now: Mono) -> bool {
+        self.answering(now).any(|(_, heard)| heard.report.failing_ms == 0)
+    }
+
     fn agrees(&self, now: Mono, heard: &Heard) -> bool {
         let failing = Duration::from_millis(heard.report.failing_ms);
         heard.report.failing_ms > 0 && failing + now.since(heard.at) >= self.limit
@@ -82,7 +94,7 @@ impl Blackout {
         }
     }
 
-    fn speech(&self, now: Mono, lines: BTreeSet<Line>, (doubt, outage): (Doubt, String)) -> Speech {
+    pub(super) fn speech(&self, now: Mono, lines: BTreeSet<Line>, (doubt, outage): (Doubt, String)) -> Speech {
         let failing_for = self.failing_for(now).unwrap_or_default();
         Speech { lines, doubt, trouble: self.trouble(now), outage, votes: self.tally(now), failing_for }
     }
@@ -112,7 +124,7 @@ impl Blackout {
         let is_being_told =
             |line: &Line| self.saying.iter().any(|((_, one), at)| one == line && now.since(*at) < patience);
         // What waits in a database that takes writes is the outbox's to tell.
-        let is_ours = |line: &&Line| line.topic == DATABASE || !self.takes_writes(now);
+        let is_ours = |line: &&Line| !self.takes_writes(now) || (line.topic == DATABASE && !self.is_the_outboxs());
         let is_due = |line: &&Line| is_ours(line) && !self.told.contains_key(*line) && !is_being_told(line);
         let lines: BTreeSet<Line> = self.wanted.iter().filter(is_due).cloned().collect();
         if lines.is_empty() {
@@ -121,6 +133,11 @@ impl Blackout {
         self.speaking.clone_from(&lines);
         let speech = self.speech(now, lines, (doubt, outage));
         self.outputs.push_back(Output::Speak(speech));
+    }
+
+    /// People were told, and the tables say so: whoever was not hears it from the outbox.
+    fn is_the_outboxs(&self) -> bool {
+        self.is_in_tables && !self.is_unentered && self.told.keys().any(|line| line.topic == DATABASE)
     }
 
     /// Who should speak before this one, in order; `None`: another one should, this one does not reach the world.

@@ -167,7 +167,8 @@ pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     plan.cancel.extend(&superseded);
     let mut ready = vec![];
     for row in free.into_iter().filter(|row| !superseded.contains(&row.delivery)) {
-        match explained(now, row, parents) {
+        // Whoever may have read it has to hear its end; what is held ends without a word.
+        match explained(now, row, parents).filter(|_| row.unanswered == 0) {
             Some(parent) => plan.hold.push((row.delivery, parent)),
             None if is_resting(now, row) => {}
             None => ready.push(row),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use komainu_watchdogs::blackout::{Doubt, Trouble};
+use komainu_watchdogs::incident::CALM;
 
 use super::dark::Dark;
 
@@ -256,6 +257,42 @@ fn what_was_told_of_an_earlier_outage_silences_nobody() {
 }
 
 #[test]
+fn what_a_watchdog_started_anew_remembers_is_not_believed_where_one_that_was_frozen_knows_better() {
+    let mut dark = Dark::watched_by(3);
+    dark.database_stops();
+    dark.run(60);
+    dark.kill("w1");
+    dark.database_returns();
+    dark.run(60);
+    // The next outage begins while nobody looks; one of them was well after the first.
+    dark.kill("w3");
+    dark.database_stops();
+    dark.freeze("w2", 20);
+    dark.start("w1");
+    dark.start("w3");
+    dark.run(200);
+    assert_eq!(dark.told().len(), 2, "{:?}", dark.told());
+    assert_eq!(dark.names().len(), 2);
+}
+
+#[test]
+fn what_a_watchdog_started_anew_remembers_is_not_believed_where_one_that_left_it_to_others_knows_better() {
+    let mut dark = Dark::watched_by(3);
+    dark.database_stops();
+    dark.run(60);
+    dark.kill("w1");
+    dark.dog("w3").can_judge = false;
+    dark.database_returns();
+    dark.run(60);
+    dark.kill("w2");
+    dark.database_stops();
+    dark.start("w1");
+    dark.run(200);
+    assert_eq!(dark.told().len(), 2, "{:?}", dark.told());
+    assert_eq!(dark.names().len(), 2);
+}
+
+#[test]
 fn a_watchdog_that_was_frozen_wakes_without_a_word() {
     let mut dark = Dark::watched_by(1);
     dark.freeze("w1", 60);
@@ -353,6 +390,81 @@ fn what_waits_in_a_database_that_takes_writes_is_left_to_the_outbox() {
     dark.database_stops();
     dark.run(60);
     assert_eq!(dark.lines(), [("database", "ops"), ("delivery/7", "ops")]);
+    dark.assert_each_line_once();
+}
+
+#[test]
+fn while_most_cannot_judge_they_say_so_again_and_again_or_whoever_can_would_call_it_over() {
+    let mut dark = Dark::watched_by(3);
+    for name in ["w1", "w2"] {
+        dark.dog(name).can_judge = false;
+    }
+    dark.run(120);
+    assert_eq!(dark.told(), [("w1", Doubt::DatabaseUnreachable)]);
+    for name in ["w1", "w2"] {
+        let pause = dark.says_that_it_lasts_each(name);
+        assert!(pause.is_some_and(|pause| pause < CALM), "{name}: {pause:?}");
+    }
+    assert_eq!(dark.says_that_it_lasts_each("w3"), None, "it judges");
+}
+
+#[test]
+fn one_that_was_started_anew_while_most_cannot_judge_counts_at_once() {
+    let mut dark = Dark::watched_by(3);
+    for name in ["w1", "w2"] {
+        dark.dog(name).can_judge = false;
+    }
+    dark.run(60);
+    // Its peer has no majority meanwhile.
+    dark.kill("w2");
+    dark.start("w2");
+    dark.run(60);
+    for name in ["w1", "w2"] {
+        let pause = dark.says_that_it_lasts_each(name);
+        // It takes some seconds to see that it fails too, and no three intervals.
+        assert!(pause.is_some_and(|pause| pause < Duration::from_secs(10)), "{name}: {pause:?}");
+    }
+    assert_eq!(dark.told(), [("w1", Doubt::DatabaseUnreachable)]);
+}
+
+#[test]
+fn what_was_told_is_forgotten_by_the_few_who_cannot_judge_yet_and_the_next_outage_is_told() {
+    let mut dark = Dark::watched_by(3);
+    dark.all_dogs(|dog| dog.can_judge = false);
+    dark.run(60);
+    // Those who can judge again call it over; the last one cannot.
+    for name in ["w1", "w2"] {
+        dark.dog(name).can_judge = true;
+    }
+    dark.run(30);
+    dark.database_stops();
+    dark.run(120);
+    assert_eq!(dark.told().len(), 2, "{:?}", dark.told());
+    assert_eq!(dark.names().len(), 2);
+}
+
+#[test]
+fn a_database_that_takes_no_writes_is_not_asked_to_take_that_it_lasts() {
+    let mut dark = Dark::watched_by(3);
+    dark.database_stops();
+    dark.run(120);
+    assert_eq!(dark.says_that_it_lasts_each("w1"), None);
+}
+
+#[test]
+fn what_one_channel_did_not_take_is_the_outboxs_once_it_was_told_and_entered_that_nobody_can_judge() {
+    let mut dark = Dark::watched_by(3);
+    dark.everybody_wants(&[("database", "mail"), ("database", "ops")]);
+    dark.unreached = Some("mail");
+    dark.all_dogs(|dog| dog.can_judge = false);
+    dark.run(60);
+    dark.unreached = None;
+    dark.run(120);
+    assert_eq!(dark.lines(), [("database", "ops")]);
+    // It dies altogether: the tables tell nobody any more.
+    dark.database_stops();
+    dark.run(120);
+    assert_eq!(dark.lines(), [("database", "mail"), ("database", "ops")]);
     dark.assert_each_line_once();
 }
 

@@ -52,6 +52,10 @@ pub(crate) struct Dark {
     messages: Vec<Message>,
     entered: usize,
     withdrawn: usize,
+    /// Who said again that it lasts, and when.
+    lasting: Vec<(String, Duration)>,
+    /// Nobody gets through to it.
+    pub(crate) unreached: Option<&'static str>,
     incarnations: u64,
     /// The vendor gets the message, and its sender never hears of it.
     pub(crate) dies_when_told: Option<&'static str>,
@@ -69,6 +73,8 @@ impl Dark {
             messages: Vec::new(),
             entered: 0,
             withdrawn: 0,
+            lasting: Vec::new(),
+            unreached: None,
             incarnations: 0,
             dies_when_told: None,
         };
@@ -208,6 +214,7 @@ impl Dark {
             // Kept in memory alone: nobody is started anew between a note and its entry here.
             Output::Note(_) => {}
             Output::Withdraw => self.withdrawn += 1,
+            Output::Lasts(_) => self.lasting.push((name.to_owned(), now)),
             Output::Enter => {
                 self.entered += 1;
                 let dog = self.dog(name);
@@ -233,9 +240,9 @@ impl Dark {
     }
 
     fn finish_speaking(&mut self, name: &str) {
-        let now = self.now;
+        let (now, unreached) = (self.now, self.unreached);
         let dog = self.dog(name);
-        let Some((_, speech)) = dog.speaking.take_if(|(at, _)| now >= *at) else { return };
+        let Some((_, mut speech)) = dog.speaking.take_if(|(at, _)| now >= *at) else { return };
         let (clock, is_reached, is_heard) = (dog.clock(now), dog.reaches_vendor, dog.hears_vendor);
         if self.dies_when_told == Some(name) {
             self.kill(name);
@@ -247,15 +254,14 @@ impl Dark {
             return;
         }
         let core = self.dogs.get_mut(name).unwrap().core.as_mut().unwrap();
-        for line in speech.lines.iter().filter(|_| is_reached) {
+        speech.lines.retain(|line| is_reached && Some(line.channel.as_str()) != unreached);
+        for line in &speech.lines {
             let (via, notice_id) = (line.channel.clone(), speech.outage.clone());
             let said = ToldLine { line: line.clone(), via, notice_id, vendor_ref: None, at: Wall(0), age_ms: 0 };
             core.handle(clock, Input::Told(said));
         }
         core.handle(clock, Input::Spoke { is_reached, given_up: BTreeSet::new() });
-        if is_reached {
-            self.arrive(name, speech);
-        }
+        self.arrive(name, speech);
     }
 
     /// As the driver does: what is spent is not sent, and the rest arrives without an answer.
@@ -298,6 +304,12 @@ impl Dark {
     /// How many processes entered something.
     pub(crate) fn entered(&self) -> usize {
         self.entered
+    }
+
+    /// Between two of its sayings that it lasts this watchdog never lets more time pass; `None`: it said so once at most.
+    pub(crate) fn says_that_it_lasts_each(&self, name: &str) -> Option<Duration> {
+        let at: Vec<_> = self.lasting.iter().filter(|(by, _)| by == name).map(|(_, at)| *at).collect();
+        at.iter().zip(at.iter().skip(1)).map(|(before, after)| after.saturating_sub(*before)).max()
     }
 
     /// How many processes took back what they had noted.

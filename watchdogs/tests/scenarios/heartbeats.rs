@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use komainu_watchdogs::heartbeat::limits::{Gap, Limit, Limits, MOST_RUNS};
 use komainu_watchdogs::heartbeat::{
-    Need, OutageNeed, Push, PushStatus, Record, Replayed, State, Terms, counts_from, is_within_window, outage_need,
-    outage_since,
+    Need, OUTAGE_AFTER, OutageNeed, Push, PushStatus, Record, Replayed, State, Terms, counts_from, is_within_window,
+    outage_need, outage_since,
 };
 use komainu_watchdogs::time::Wall;
 use proptest::prelude::*;
@@ -127,10 +127,10 @@ fn a_start_without_a_longest_runtime_leaves_the_schedule_alone() {
 
 #[test]
 fn when_nobody_wrote_for_more_than_three_seconds_nobody_could_take_a_push() {
-    assert_eq!(outage_since(None, wall(10)), None, "nobody ever wrote");
-    assert_eq!(outage_since(Some(Wall(7_000)), wall(10)), None);
-    assert_eq!(outage_since(Some(Wall(6_999)), wall(10)), Some(Wall(6_999)));
-    assert_eq!(outage_since(Some(wall(11)), wall(10)), None, "the database's clock was set back");
+    assert_eq!(outage_since(None, wall(10), OUTAGE_AFTER), None, "nobody ever wrote");
+    assert_eq!(outage_since(Some(Wall(7_000)), wall(10), OUTAGE_AFTER), None);
+    assert_eq!(outage_since(Some(Wall(6_999)), wall(10), OUTAGE_AFTER), Some(Wall(6_999)));
+    assert_eq!(outage_since(Some(wall(11)), wall(10), OUTAGE_AFTER), None, "the database's clock was set back");
 }
 
 #[test]

@@ -84,7 +84,10 @@ impl Telling {
             let reasons = ability.map(|ability| ability.reasons).unwrap_or_default();
             // A channel that nobody needs any more is not known to work again until it is used.
             let is_of_use = |reason: &String| reason.contains("no channel");
-            if let Some(reason) = reasons.iter().find(|reason| !is_of_use(reason)) {
+            // What may have arrived, and nobody else can tell, is repeated seldom: until then it is missed in truth.
+            let is_true =
+                |reason: &String| reason.contains("a critical") && self.outbox.does_any_untold_rest(self.wall());
+            if let Some(reason) = reasons.iter().find(|reason| !is_of_use(reason) && !is_true(reason)) {
                 return Err(format!("no_false_alarm: all is well, and w{dog} says {reason}"));
             }
         }
@@ -101,6 +104,10 @@ impl Outbox {
             failing: failing.map(|(at, _)| channel_name(at)).collect(),
             untold: untold.map(|row| key_of(row.incident)).collect(),
         }
+    }
+
+    fn does_any_untold_rest(&self, now: Wall) -> bool {
+        self.deliveries.iter().any(|row| row.is_alone && row.rests(now) && self.is_untold(now, row))
     }
 
     /// It is due, of a critical, and nobody was told of its event. Reminders say what was told before.

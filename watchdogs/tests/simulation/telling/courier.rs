@@ -231,7 +231,7 @@ impl Telling {
             items,
             is_marked,
             is_dark: false,
-            says_dark: false,
+            says_dark: None,
             by_fallback: false,
         });
     }

@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use komainu_watchdogs::blackout::{Blackout, DATABASE, Input, Line, Output, Speech, ToldLine};
+use komainu_watchdogs::blackout::{self, Blackout, DATABASE, Input, Line, Output, Speech, ToldLine, Trouble};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::outbox::attempt::Failure;
-use komainu_watchdogs::routing::Subject;
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::judge::{Arrival, Variant};
-use super::outbox::{Delivery, Outbox, State, channel_index, channel_name};
+use super::outbox::{channel_index, channel_name};
 use super::world::{Ms, Telling};
 
 /// The database takes no write, or gives no verdict, for so long until it counts as down.
@@ -20,12 +19,6 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 /// What waits is read this often.
 const REMEMBER: Ms = 2_000;
-
-/// What is due later than this is not urgent.
-const SOON: Duration = Duration::from_secs(60);
-
-/// No outage is told, entered and over sooner: an incident that was resolved before is an earlier one's.
-const LEAST_OUTAGE: Duration = Duration::from_secs(10);
 
 /// Attempts that failed on a channel before its fallback is asked.
 const PATIENCE: u32 = 2;
@@ -42,14 +35,18 @@ pub(crate) struct Dark {
     /// What survives the process.
     spool: Vec<Spooled>,
     /// When an outage began that perhaps nobody was told of.
-    note: Option<Ms>,
+    /// After so many events.
+    note: Option<usize>,
+    /// How many events there were before the outage at hand, or the next one.
+    events: usize,
 }
 
 #[derive(Clone, Debug)]
 struct Spooled {
     said: ToldLine,
     at: Ms,
-    began_at: Ms,
+    /// Events before it.
+    events: usize,
     is_sent: bool,
 }
 
@@ -71,6 +68,7 @@ impl Dark {
             silent: BTreeMap::new(),
             spool: Vec::new(),
             note: None,
+            events: 0,
         }
     }
 
@@ -108,7 +106,8 @@ impl Telling {
         let mut inputs = vec![Input::Egress(self.dogs[dog].has_egress)];
         let now = clock(dog, self.now);
         if self.is_database_up {
-            inputs.extend([Input::Written(now), Input::Judged(now)]);
+            inputs.push(Input::Written(now));
+            inputs.extend(self.has_judged(dog).then_some(Input::Judged(now)));
         }
         inputs.extend(self.finish_speaking(dog));
         inputs.push(Input::Tick);
@@ -143,7 +142,13 @@ impl Telling {
         }
         let wanted = self.outbox.wanted(self.wall());
         self.dogs[dog].dark.remember_at = self.now + REMEMBER;
-        self.dogs[dog].dark.silent.clear();
+        let now = clock(dog, self.now);
+        if self.dogs[dog].dark.core.as_ref().is_some_and(|core| core.is_between_outages(now)) {
+            self.dogs[dog].dark.silent.clear();
+            // The end of one that is open is not that of the next.
+            let is_open = self.outbox.is_open(DATABASE).is_some();
+            self.dogs[dog].dark.events = if is_open { usize::MAX } else { self.outbox.events.len() };
+        }
         self.dogs[dog].dark.wanted.clone_from(&wanted);
         self.wake_dark(dog, Input::Wanted(wanted));
     }
@@ -163,12 +168,13 @@ impl Telling {
             Output::Ask(peer) => self.ask(dog, &peer),
             Output::Speak(speech) => self.speak(dog, &speech),
             Output::Keep(said) => self.keep(dog, said),
-            Output::Note(speech) => {
-                let began_at = self.now.saturating_sub(millis(speech.failing_for));
-                self.dogs[dog].dark.note.get_or_insert(began_at);
+            Output::Note(_) => {
+                let dark = &mut self.dogs[dog].dark;
+                dark.note.get_or_insert(dark.events);
             }
             Output::Withdraw => self.dogs[dog].dark.note = None,
             Output::Enter => self.enter_outage(dog),
+            Output::Lasts(_) => self.say_that_it_lasts(),
         }
     }
 
@@ -183,7 +189,8 @@ impl Telling {
     /// Each message is on disk before it leaves.
     fn speak(&mut self, dog: usize, speech: &Speech) {
         self.counts.speeches += 1;
-        let (now, began_at) = (self.now, self.now.saturating_sub(millis(speech.failing_for)));
+        self.counts.blind_speeches += u64::from(speech.trouble == Trouble::NoVerdict);
+        let (now, events) = (self.now, self.dogs[dog].dark.events);
         let (mut sent, mut longest) = (Vec::new(), 0);
         for channel in 0..self.moods.len() {
             let lines: Vec<_> =
@@ -191,29 +198,36 @@ impl Telling {
             if lines.is_empty() {
                 continue;
             }
-            let (via, failure, takes) = self.send_dark(dog, channel, &lines);
-            longest = longest.max(takes);
-            for line in &lines {
-                let said = ToldLine {
-                    line: line.clone(),
-                    via: channel_name(via),
-                    notice_id: speech.outage.clone(),
-                    vendor_ref: None,
-                    at: Wall(0),
-                    age_ms: 0,
-                };
-                self.dogs[dog].dark.spool.push(Spooled { said, at: now, began_at, is_sent: false });
+            for (letter, takes) in self.send_dark(dog, channel, (lines, &speech.outage)) {
+                longest = longest.max(takes);
+                for line in &letter.lines {
+                    let said = ToldLine {
+                        line: line.clone(),
+                        via: channel_name(letter.via),
+                        notice_id: speech.outage.clone(),
+                        vendor_ref: None,
+                        at: Wall(0),
+                        age_ms: 0,
+                    };
+                    self.dogs[dog].dark.spool.push(Spooled { said, at: now, events, is_sent: false });
+                }
+                sent.push(letter);
             }
-            sent.push(SentLines { lines, via, failure });
         }
         self.trace(&(dog, "speaks", &sent));
         self.dogs[dog].dark.speaking = Some((now + longest, sent));
     }
 
     /// By the channel itself, or by its fallback where it refuses, or has failed for long enough.
-    fn send_dark(&mut self, dog: usize, channel: usize, lines: &[Line]) -> (usize, Option<Failure>, Ms) {
+    /// What is refused whole is told in parts.
+    fn send_dark(&mut self, dog: usize, channel: usize, (lines, outage): (Vec<Line>, &str)) -> Vec<(SentLines, Ms)> {
         let keys: Vec<_> = lines.iter().map(|line| self.key_of_line(line)).collect();
         let (failure, takes, arrives) = self.send(dog, channel, &keys);
+        let parts = blackout::parts(&lines).filter(|_| failure == Some(Failure::Refused));
+        if let Some(parts) = parts {
+            self.counts.told_in_parts += 1;
+            return parts.into_iter().flat_map(|part| self.send_dark(dog, channel, (part, outage))).collect();
+        }
         let mut failures = 0;
         for line in lines.iter().filter(|_| failure.is_some()) {
             let count = self.dogs[dog].dark.silent.entry(line.clone()).or_default();
@@ -232,7 +246,7 @@ impl Telling {
         if arrives {
             let items = lines.iter().filter_map(|line| Some(self.item(delivery_of(line)?))).collect();
             let by_fallback = via != channel;
-            let says_dark = lines.iter().any(|line| line.topic == DATABASE);
+            let says_dark = lines.iter().any(|line| line.topic == DATABASE).then(|| outage.to_owned());
             self.arrivals.push(Arrival {
                 at: self.now + takes.min(2_000),
                 channel: via,
@@ -243,7 +257,7 @@ impl Telling {
                 by_fallback,
             });
         }
-        (via, failure, takes)
+        vec![(SentLines { lines, via, failure }, takes)]
     }
 
     fn key_of_line(&self, line: &Line) -> String {
@@ -283,10 +297,10 @@ impl Telling {
 
     /// Told here, or elsewhere.
     fn keep(&mut self, dog: usize, said: ToldLine) {
-        let (now, spool) = (self.now, &mut self.dogs[dog].dark.spool);
-        if !spool.iter().any(|one| one.said.line == said.line && one.is_sent) {
+        let (now, dark) = (self.now, &mut self.dogs[dog].dark);
+        if !dark.spool.iter().any(|one| one.said.line == said.line && one.is_sent) {
             let at = now.saturating_sub(said.age_ms);
-            spool.push(Spooled { began_at: at.saturating_sub(millis(LIMIT)), said, at, is_sent: true });
+            dark.spool.push(Spooled { events: dark.events, said, at, is_sent: true });
         }
     }
 
@@ -295,20 +309,20 @@ impl Telling {
         if is_done {
             let (spool, note) = (std::mem::take(&mut self.dogs[dog].dark.spool), self.dogs[dog].dark.note.take());
             if !self.is_broken(Variant::NeverEntered) {
+                let was_open = self.outbox.is_open(DATABASE).is_some();
                 self.enter_spool(&spool, note);
+                self.outage_said_at = if was_open { self.outage_said_at } else { self.now };
             }
         }
         self.wake_dark(dog, Input::Entered(is_done));
     }
 
-    fn enter_spool(&mut self, spool: &[Spooled], note: Option<Ms>) {
+    fn enter_spool(&mut self, spool: &[Spooled], note: Option<usize>) {
         let now = self.wall();
-        let at = |point: Ms| Wall(now.0 - i64::try_from(self.now - point).unwrap());
-        let told: Vec<_> = spool.iter().map(|one| (one.clone(), at(one.began_at))).collect();
-        if let Some(began_at) = note.map(at).filter(|_| told.is_empty()) {
-            self.counts.entered_untold += u64::from(self.outbox.enter_untold(now, began_at));
+        if let Some(events) = note.filter(|_| spool.is_empty()) {
+            self.counts.entered_untold += u64::from(self.outbox.enter_untold(now, events));
         }
-        for (one, began_at) in told {
+        for one in spool {
             self.counts.entered += 1;
             if let Some(delivery) = delivery_of(&one.said.line) {
                 self.outbox.mark_told(now, delivery, (channel_index(&one.said.via), one.is_sent));
@@ -316,13 +330,15 @@ impl Telling {
             }
             let meant = channel_index(&one.said.line.channel);
             let via = channel_index(&one.said.via);
-            let (incident, event) = self.outbox.enter_told(now, (meant, via), began_at, one.is_sent);
-            if one.is_sent {
-                self.dark_beliefs.remove(&via);
+            let message = (one.said.notice_id.clone(), meant, via);
+            if one.is_sent && !self.outbox.entered_in_the_dark.insert(message) {
+                continue;
+            }
+            let (incident, event) = self.outbox.enter_told(now, (meant, via), one.events, one.is_sent);
+            // Unless its end was read since.
+            if one.is_sent && self.dark_beliefs.remove(&(via, one.said.notice_id.clone())) {
                 let known = self.beliefs.entry((via, incident)).or_insert((event, Event::Opened));
-                if event > known.0 {
-                    *known = (event, Event::Opened);
-                }
+                *known = (event.max(known.0), Event::Opened);
             }
         }
     }
@@ -332,109 +348,6 @@ fn delivery_of(line: &Line) -> Option<usize> {
     line.topic.parse().ok()
 }
 
-fn millis(span: Duration) -> Ms {
-    Ms::try_from(span.as_millis()).unwrap()
-}
-
-impl Outbox {
-    /// That the database is away, for whoever is told of it, and what waits by now.
-    fn wanted(&self, now: Wall) -> BTreeSet<Line> {
-        let planned = self.routing.plan(&Subject::of(&alarm()));
-        let database = planned.into_iter().map(|one| Line { topic: DATABASE.to_owned(), channel: one.channel });
-        let rows = self.deliveries.iter().enumerate();
-        let waiting = rows.filter(|(_, row)| row.state == State::Waiting && row.due_at < now + SOON);
-        let waiting = waiting.map(|(at, row)| Line { topic: at.to_string(), channel: channel_name(row.channel) });
-        database.chain(waiting).collect()
-    }
-
-    /// The outage's incident, if there is one already.
-    fn same(&self, now: Wall, began_at: Wall) -> Option<usize> {
-        let is_same = |incident: &super::outbox::Incident| {
-            let is_later = incident.resolved_at > began_at + LEAST_OUTAGE && incident.resolved_at <= now;
-            incident.key == DATABASE && (incident.is_open || is_later)
-        };
-        self.incidents.iter().rposition(is_same)
-    }
-
-    /// Opened and over in one: people hear of it once, by its end. Unless somebody else entered it.
-    fn enter_untold(&mut self, now: Wall, began_at: Wall) -> bool {
-        if self.same(now, began_at).is_some() {
-            return false;
-        }
-        self.open(now, &alarm(), None);
-        let incident = self.is_open(DATABASE).unwrap();
-        self.resolve(now, incident);
-        true
-    }
-
-    /// A delivery that waited when the database went away. Who was told by another channel hears the rest from that one.
-    /// It may have been held, told or taken back meanwhile: people were told of it all the same.
-    fn mark_told(&mut self, now: Wall, delivery: usize, (via, is_sent): (usize, bool)) {
-        let row = &self.deliveries[delivery];
-        let (event, incident, meant) = (row.event, row.incident, row.channel);
-        let is_there = self.deliveries.iter().any(|other| (other.event, other.channel) == (event, via));
-        let row = &mut self.deliveries[delivery];
-        if !is_sent {
-            if matches!(row.state, State::Waiting | State::Held) && !row.is_begun && row.claim.is_none() {
-                (row.state, row.is_begun) = (State::Waiting, true);
-                row.notice = Some(u64::try_from(delivery).unwrap());
-            }
-            return;
-        }
-        let may_be_known = row.is_begun && via != meant;
-        if !may_be_known && matches!(row.state, State::Waiting | State::Held | State::Cancelled) {
-            (row.state, row.claim, row.sent_at) = (State::Sent, None, now);
-            row.channel = if is_there { meant } else { via };
-        } else if !is_there {
-            self.enter_sent(now, (event, incident), via);
-        }
-        if via != meant {
-            self.refused_in_the_dark.insert((meant, incident));
-        }
-        if self.events[event] != Event::Resolved {
-            self.tell_end(now, (event, incident), via);
-        }
-    }
-
-    fn enter_sent(&mut self, now: Wall, at: (usize, usize), via: usize) {
-        let row = Delivery::fresh(now, at, via, Duration::ZERO);
-        self.deliveries.push(Delivery { state: State::Sent, sent_at: now, ..row });
-    }
-
-    /// Whoever was told of what is over by now hears of the end.
-    fn tell_end(&mut self, now: Wall, (event, incident): (usize, usize), channel: usize) {
-        let is_later = |row: &Delivery| row.incident == incident && row.event > event;
-        let is_end = |row: &&Delivery| is_later(row) && self.events[row.event] == Event::Resolved;
-        let has_end = self.deliveries.iter().filter(is_end).any(|row| row.channel == channel);
-        if !self.incidents[incident].is_open && !has_end {
-            self.enter(now, incident, Event::Resolved, &BTreeMap::from([(channel_name(channel), Duration::ZERO)]));
-        }
-    }
-
-    /// One channel was told of the outage; says of which incident, and by which of its events.
-    fn enter_told(&mut self, now: Wall, (meant, via): (usize, usize), began_at: Wall, is_sent: bool) -> (usize, usize) {
-        let incident = self.same(now, began_at).unwrap_or_else(|| {
-            self.open(now, &alarm(), None);
-            self.is_open(DATABASE).unwrap()
-        });
-        let rows = self.deliveries.iter().filter(|row| row.incident == incident);
-        let event = rows.map(|row| row.event).filter(|event| self.events[*event] != Event::Resolved).max().unwrap();
-        let mut rows = self.deliveries.iter().enumerate();
-        let waits = |row: &Delivery| (row.event, row.channel, row.state) == (event, meant, State::Waiting);
-        match rows.find(|(_, row)| waits(row)).map(|(at, _)| at) {
-            Some(at) => {
-                self.mark_told(now, at, (via, is_sent));
-            }
-            None if is_sent => {
-                self.enter_sent(now, (event, incident), via);
-                self.tell_end(now, (event, incident), via);
-            }
-            None => {}
-        }
-        (incident, event)
-    }
-}
-
-fn alarm() -> Alarm {
+pub(super) fn alarm() -> Alarm {
     Alarm { key: DATABASE.to_owned(), severity: Severity::Critical, summary: String::new(), votes: (1, 1) }
 }

@@ -9,7 +9,7 @@ impl Telling {
     pub(super) fn go_wrong(&mut self) {
         let (monitor, node) = (self.rng.index(self.monitors.len()), self.rng.index(self.nodes.len()));
         let (dog, channel) = (self.rng.index(self.dogs.len()), self.rng.index(self.moods.len()));
-        let fault = self.rng.below(17);
+        let fault = self.rng.below(18);
         self.trace(&("fault", fault, monitor, node, dog, channel, &self.moods));
         match fault {
             0..=3 => {
@@ -35,6 +35,7 @@ impl Telling {
             }
             14 | 15 => self.turn_job(),
             16 => self.drift_node_clock(node),
+            17 => self.blind_some(),
             8 | 9 => self.hit_dog(dog),
             10 => {
                 self.counts.egress_losses += 1;
@@ -53,7 +54,6 @@ impl Telling {
     fn jump_database_clock(&mut self, jump: i64) {
         self.counts.clock_jumps += 1;
         self.offset += jump;
-        self.was_set_back |= jump < 0;
         let lasts = u64::try_from(-jump).unwrap_or(0).min(600_000);
         for until in &mut self.paused_until {
             *until = (*until).max(self.now + lasts);
@@ -117,6 +117,7 @@ impl Telling {
         self.database_back_at = 0;
         for dog in &mut self.dogs {
             (dog.has_egress, dog.back_at) = (true, self.now);
+            dog.blind_until = dog.blind_until.min(self.now);
         }
         for node in &mut self.nodes {
             node.back_at = node.back_at.min(self.now + 5_000);

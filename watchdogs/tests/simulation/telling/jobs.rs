@@ -108,7 +108,7 @@ impl Telling {
         self.count_gaps(job);
         let (now, key) = (self.wall(), job_key(job));
         let open = self.outbox.is_open(&key);
-        let is_outage = heartbeat::outage_since(self.intake.last_proof, now).is_some();
+        let is_outage = heartbeat::outage_since(self.intake.last_proof, now, OUTAGE_AFTER).is_some();
         let need = self.jobs[job].record.need(now, open.is_some(), is_outage);
         match need {
             Some(Need::Recount) => {

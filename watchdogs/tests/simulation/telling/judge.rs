@@ -30,6 +30,10 @@ pub(crate) enum Variant {
     NoBlackout,
     /// What was told while the database was away is entered nowhere.
     NeverEntered,
+    /// Whoever can write believes that it can judge.
+    BlindnessUnseen,
+    /// Nobody says again that most cannot judge.
+    LastsUnsaid,
     /// Nobody looks whether people can be told.
     TellingUnseen,
     /// Nobody counts the times in which no push could be taken.
@@ -47,7 +51,6 @@ pub(crate) struct Item {
 }
 
 /// A message that reached people.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) at: Ms,
@@ -56,8 +59,8 @@ pub(crate) struct Arrival {
     pub(crate) is_marked: bool,
     /// It was sent while the database was away.
     pub(crate) is_dark: bool,
-    /// It says so.
-    pub(crate) says_dark: bool,
+    /// It says so, of this outage.
+    pub(crate) says_dark: Option<String>,
     /// By a channel that it was not meant for.
     pub(crate) by_fallback: bool,
 }
@@ -67,9 +70,6 @@ const TOLD_WITHIN: Ms = 45_000;
 
 /// What its own channels do not tell is told by their fallbacks, two minutes later.
 const RESCUED_WITHIN: Ms = TOLD_WITHIN + 150_000;
-
-/// The limit, the wait of who has no majority, each watchdog's turn, and some attempts on channels that fail meanwhile.
-const TOLD_IN_THE_DARK: Ms = 15_000 + 60_000 + 3 * 30_000 + 60_000;
 
 /// The first message and three repeats.
 const MOST_COPIES: usize = 4;
@@ -94,15 +94,15 @@ impl Telling {
 
     pub(crate) fn hear(&mut self, arrival: &Arrival) {
         if arrival.by_fallback {
-            self.unsure.insert((arrival.channel, None));
-            self.unsure.extend(arrival.items.iter().map(|item| (arrival.channel, Some(item.incident))));
+            self.unsure.extend(arrival.items.iter().map(|item| (arrival.channel, item.incident)));
+            self.unsure_dark.extend(arrival.says_dark.iter().map(|outage| (arrival.channel, outage.clone())));
         }
         let is_of_it = |item: &Item| self.outbox.incidents[item.incident].key == "database";
-        if arrival.says_dark {
-            self.dark_beliefs.insert(arrival.channel);
+        if let Some(outage) = &arrival.says_dark {
+            self.dark_beliefs.insert((arrival.channel, outage.clone()));
         } else if arrival.items.iter().any(is_of_it) {
             // From now on the tables say how that ends.
-            self.dark_beliefs.remove(&arrival.channel);
+            self.dark_beliefs.retain(|(channel, _)| *channel != arrival.channel);
         }
         for item in &arrival.items {
             // A copy of something that was overtaken changes nobody's mind.
@@ -124,7 +124,7 @@ impl Telling {
     }
 
     /// What is learnt through the database is not expected of somebody who was told that it is away.
-    fn is_explained(&self) -> bool {
+    pub(super) fn is_explained(&self) -> bool {
         !self.dark_beliefs.is_empty() || self.anybody_believes("database")
     }
 
@@ -170,22 +170,6 @@ impl Telling {
         Ok(())
     }
 
-    /// That the database is away is told, while a watchdog that runs reaches a channel that works.
-    pub(crate) fn invariant_no_silence_in_the_dark(&mut self) -> Result<(), String> {
-        let could_tell = (0..self.moods.len()).any(|channel| self.moods[channel].works());
-        let has_teller = self.dogs.iter().any(|dog| dog.is_running(self.now) && dog.has_egress);
-        let is_told = !self.dark_beliefs.is_empty() || self.anybody_believes("database");
-        if self.is_database_up || is_told || !(could_tell && has_teller) {
-            self.dark_for = 0;
-        } else {
-            self.dark_for += super::world::TICK;
-        }
-        if self.dark_for > TOLD_IN_THE_DARK {
-            return Err(format!("no_silence: the database is away and nobody was told for {} ms", self.dark_for));
-        }
-        Ok(())
-    }
-
     /// A job that lives, and tries until it is taken, is never late.
     pub(crate) fn invariant_no_living_job_is_late(&self, job: usize) -> Result<(), String> {
         if self.jobs[job].is_dead {
@@ -227,26 +211,22 @@ impl Telling {
             let rows = self.outbox.deliveries.iter().filter(|row| (row.channel, row.incident) == (*channel, *incident));
             // Whoever sent it by a fallback may have died over it: then nobody knows that it came.
             let is_known = rows.clone().any(|row| row.state == State::Sent && row.event >= *event);
-            let is_unsure = self.unsure.contains(&(*channel, Some(*incident))) && !is_known;
+            let is_unsure = self.unsure.contains(&(*channel, *incident)) && !is_known;
             let was_refused = is_unsure
                 || rows.clone().any(|row| row.state == State::Failed)
                 || self.outbox.refused_in_the_dark.contains(&(*channel, *incident));
             let key = &self.outbox.incidents[*incident].key;
-            let was_refused = was_refused || (self.was_set_back && key == "database");
             if *what != Event::Resolved && !was_refused && is_told(key) {
                 return Err(format!("every_incident_ends: {} believes that {key} is {what:?}", channel_name(*channel)));
             }
         }
-        let was_refused = |channel: &usize| {
-            let mut rows = self.outbox.deliveries.iter().filter(|row| row.channel == *channel);
+        let was_refused = |belief: &(usize, String)| {
+            let mut rows = self.outbox.deliveries.iter().filter(|row| row.channel == belief.0);
             let is_of_it = |row: &super::outbox::Delivery| self.outbox.incidents[row.incident].key == "database";
-            let is_known = rows.clone().any(|row| is_of_it(row) && row.state == State::Sent);
-            let is_unsure = self.unsure.contains(&(*channel, None)) && !is_known;
-            is_unsure || rows.any(|row| is_of_it(row) && row.state == State::Failed)
+            self.unsure_dark.contains(belief) || rows.any(|row| is_of_it(row) && row.state == State::Failed)
         };
-        // Two outages may look like one where the clock that tells them apart was set back.
-        let mut away = self.dark_beliefs.iter().filter(|channel| !self.was_set_back && !was_refused(channel));
-        if let Some(channel) = away.next() {
+        let mut away = self.dark_beliefs.iter().filter(|belief| !was_refused(belief));
+        if let Some((channel, _)) = away.next() {
             return Err(format!("every_incident_ends: {} believes that the database is away", channel_name(*channel)));
         }
         let now = self.wall();

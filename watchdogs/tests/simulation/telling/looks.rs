@@ -10,7 +10,7 @@ use super::judge::Variant;
 use super::world::{Ms, Telling, monitor_key, node_name};
 
 /// The database has worked for so long when its incident is called over.
-const CALM: Ms = 7_000;
+pub(super) const CALM: Ms = 7_000;
 
 impl Telling {
     /// What a watchdog looks at each second.
@@ -28,8 +28,11 @@ impl Telling {
             self.outbox.put_right(now);
             self.put_intake_right(now);
         }
+        // Nodes are judged by rounds alone; the rest is read on connections of its own.
         for node in 0..self.nodes.len() {
-            self.look_at_node(node);
+            if !self.is_blind(dog) {
+                self.look_at_node(node);
+            }
         }
         for monitor in 0..self.monitors.len() {
             self.look_at_monitor(monitor);
@@ -38,21 +41,12 @@ impl Telling {
         for job in 0..self.jobs.len() {
             self.look_at_job(job);
         }
-        if self.now >= self.database_up_since + CALM && !self.dogs[dog].dark.is_unentered() {
-            self.resolve_outage();
-        }
+        self.resolve_outage(dog);
         if !self.is_broken(Variant::NoRescue) {
             self.counts.rescues += self.outbox.rescue(now);
         }
         self.see_telling(dog);
         self.counts.reminders += self.outbox.remind(now, Duration::from_secs(240));
-    }
-
-    fn resolve_outage(&mut self) {
-        if let Some(incident) = self.outbox.is_open("database") {
-            let now = self.wall();
-            self.outbox.resolve(now, incident);
-        }
     }
 
     fn look_at_node(&mut self, node: usize) {

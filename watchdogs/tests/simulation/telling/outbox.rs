@@ -25,6 +25,8 @@ pub(crate) struct Incident {
     pub(crate) is_open: bool,
     pub(super) opened_at: Wall,
     pub(super) resolved_at: Wall,
+    /// So many events there were before its end.
+    pub(super) events_before_end: usize,
     pub(super) flaps: u32,
     was_critical: bool,
 }
@@ -87,6 +89,8 @@ pub(crate) struct Outbox {
     pub(crate) fallbacks: Vec<Option<usize>>,
     /// Channels that refused to be told of an incident while the database was away.
     pub(super) refused_in_the_dark: BTreeSet<(usize, usize)>,
+    /// Messages that the database was away: outage, channel meant, channel told.
+    pub(super) entered_in_the_dark: BTreeSet<(String, usize, usize)>,
     /// A broken rule: what is overtaken is copied all the same.
     pub(crate) copies_overtaken: bool,
 }
@@ -123,6 +127,7 @@ impl Outbox {
                 is_open: true,
                 opened_at: now,
                 resolved_at: Wall(0),
+                events_before_end: 0,
                 flaps: 0,
                 was_critical: alarm.severity == Severity::Critical,
             });
@@ -172,6 +177,7 @@ impl Outbox {
     pub(crate) fn resolve(&mut self, now: Wall, incident: usize) {
         let change = outbox::closing(&self.entered(now, incident), self.incidents[incident].flaps);
         (self.incidents[incident].is_open, self.incidents[incident].resolved_at) = (false, now);
+        self.incidents[incident].events_before_end = self.events.len();
         self.cancel(&change.cancel);
         self.enter(now, incident, Event::Resolved, &change.tell);
     }
@@ -207,9 +213,10 @@ impl Outbox {
         let entered = rows.map(|(index, row)| Entered {
             delivery: key_of(index),
             channel: channel_name(row.channel),
+            event_key: key_of(row.event),
             event: self.events[row.event],
             standing: match row.state {
-                State::Waiting if row.is_begun || row.is_claimed(now) => Standing::Begun,
+                State::Waiting if row.is_begun || row.unanswered > 0 || row.is_claimed(now) => Standing::Begun,
                 State::Waiting => Standing::Untold,
                 State::Held => Standing::Held,
                 State::Sent => Standing::Told,

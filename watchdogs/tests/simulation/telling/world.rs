@@ -13,6 +13,7 @@ use komainu_watchdogs::routing::{Matcher, Route, Routing};
 use komainu_watchdogs::telling;
 use komainu_watchdogs::time::Wall;
 
+use super::blind::Lasting;
 use super::courier::{Courier, Mood};
 use super::dark::Dark;
 use super::jobs::{Intake, Job};
@@ -36,6 +37,8 @@ const FAILOVER: Ms = 15_000;
 pub(crate) struct Dog {
     pub(crate) process: u64,
     pub(super) back_at: Ms,
+    /// The reads of its rounds fail until then.
+    pub(super) blind_until: Ms,
     pub(crate) has_egress: bool,
     pub(super) look_at: Ms,
     pub(crate) couriers: Vec<Courier>,
@@ -51,6 +54,7 @@ impl Dog {
         Self {
             process: u64::try_from(number).unwrap() + 1,
             back_at: 0,
+            blind_until: 0,
             has_egress: true,
             look_at: 0,
             couriers: vec![Courier::default(); channels],
@@ -120,13 +124,14 @@ pub(crate) struct Telling {
     pub(crate) inbox: BTreeMap<(usize, usize), Vec<(bool, bool)>>,
     pub(crate) beliefs: BTreeMap<(usize, usize), (usize, Event)>,
     /// Channels that were told that the database is away, which no table knows of yet.
-    pub(crate) dark_beliefs: BTreeSet<usize>,
+    pub(crate) dark_beliefs: BTreeSet<(usize, String)>,
     /// What was told by channels that it was not meant for.
-    pub(crate) unsure: BTreeSet<(usize, Option<usize>)>,
-    /// The database's clock was set back at least once.
-    pub(crate) was_set_back: bool,
-    /// The judge's: for how long the database has been away while somebody could have told.
-    pub(crate) dark_for: Ms,
+    pub(crate) unsure: BTreeSet<(usize, usize)>,
+    /// The same, of outages.
+    pub(super) unsure_dark: BTreeSet<(usize, String)>,
+    /// When it was last said in the tables that the outage lasts.
+    pub(super) outage_said_at: Ms,
+    pub(super) lasting: Lasting,
     pub(crate) is_database_up: bool,
     pub(super) database_back_at: Ms,
     pub(super) database_up_since: Ms,
@@ -230,8 +235,9 @@ impl Telling {
             beliefs: BTreeMap::new(),
             dark_beliefs: BTreeSet::new(),
             unsure: BTreeSet::new(),
-            was_set_back: false,
-            dark_for: 0,
+            unsure_dark: BTreeSet::new(),
+            outage_said_at: 0,
+            lasting: Lasting::default(),
             jobs: Vec::new(),
             intake: Intake::default(),
             is_database_up: true,
@@ -285,6 +291,8 @@ impl Telling {
         if self.now >= self.chaos_until && self.now < self.chaos_until + TICK {
             self.heal();
         }
+        // Before their answers: nobody enters what nobody has read.
+        self.arrive();
         for node in 0..self.nodes.len() {
             self.watch_node(node);
         }
@@ -303,7 +311,6 @@ impl Telling {
                 }
             }
         }
-        self.arrive();
         let found = self.invariant_no_silence();
         self.judge(found);
         let found = self.invariant_no_silence_of_jobs();
@@ -344,7 +351,7 @@ impl Telling {
         let Some(lost_at) = self.nodes[node].lost_at else { return };
         if self.now >= self.nodes[node].back_at {
             self.nodes[node].lost_at = None;
-        } else if self.now >= lost_at + FAILOVER && self.is_database_up {
+        } else if self.now >= lost_at + FAILOVER && self.anybody_judges() {
             let takers: Vec<_> = (0..self.nodes.len()).filter(|other| self.nodes[*other].is_running()).collect();
             let Some(taker) = self.rng.pick(&takers) else { return };
             for monitor in self.monitors.iter_mut().filter(|monitor| monitor.node == node) {

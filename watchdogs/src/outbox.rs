@@ -95,7 +95,7 @@ pub enum Standing {
     Untold,
     /// Somebody sends it, or died over it: it may arrive.
     Begun,
-    /// The channel took it.
+    /// The channel took it, or may have, and nobody sends it any more.
     Told,
     /// Something worse explains it.
     Held,

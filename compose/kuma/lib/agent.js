@@ -13,6 +13,7 @@ const { StartLock, setupPage } = require("./firststart");
 const { Doors } = require("./doors");
 const { Maintenance } = require("./maintenance");
 const { Memory } = require("./memory");
+const { Metrics } = require("./metrics");
 const { Rows } = require("./rows");
 const { Runs } = require("./runs");
 const { Statistics, TABLES } = require("./statistics");
@@ -42,8 +43,10 @@ class Agent {
     this.runs = new Runs({ kuma: this.kuma, rows: this.rows, statistics: this.statistics, clock, log });
     this.tenure = new Tenure({ rows: this.rows, runs: this.runs, clock, log, exit: log.fatal, giveUp: log.giveUp });
     this.runs.tenure = this.tenure;
-    const { kuma, rows, runs, tenure } = this;
-    this.window = new Window({ kuma, wire: this.wires.bulk, rows, runs, tenure, clock });
+    const { kuma, rows, runs, tenure, statistics } = this;
+    this.window = new Window({ kuma, wire: this.wires.bulk, rows, runs, tenure, statistics, clock });
+    const labels = () => this.load("prom-client").register.getSingleMetric("monitor_status").labelNames;
+    this.metrics = new Metrics({ runs, tenure, labels });
     this.maintenance = new Maintenance({ kuma, wire: this.wires.eyes, log });
     const isWatched = (user) => this.window.isWatched(user);
     this.memory = new Memory({ kuma, wire: this.wires.eyes, isWatched, dayjs: () => this.load("dayjs"), log });
@@ -63,6 +66,7 @@ class Agent {
       "server/settings.js": ({ Settings }) => (this.kuma.Settings = Settings),
       "server/model/status_page.js": (StatusPage) => (this.kuma.StatusPage = StatusPage),
       "server/modules/apicache/index.js": (apicache) => (this.kuma.apicache = apicache),
+      "server/prometheus.js": ({ Prometheus }) => this.patchPrometheus(Prometheus),
       "server/client.js": (client) => (this.kuma.client = client),
       "server/jobs/clear-old-data.js": (exports) => {
         wrap(exports, "clearOldData", async (clear) => {
@@ -108,8 +112,11 @@ class Agent {
     const { start, stop } = Monitor.prototype;
     const { sendStats } = Monitor;
     this.kuma.start = (bean) => start.call(bean, this.kuma.server.io);
-    this.kuma.stop = (bean) => stop.call(bean);
-    const { runs } = this;
+    const { metrics, runs } = this;
+    this.kuma.stop = async (bean) => {
+      await stop.call(bean);
+      metrics.forget(Number(bean.id));
+    };
     Monitor.prototype.start = function () {
       return runs.askedToStart(this);
     };
@@ -137,6 +144,14 @@ class Agent {
     this.statistics.calculator = UptimeCalculator;
     UptimeCalculator.getUptimeCalculator = (id) => this.statistics.of(id);
     wrap(UptimeCalculator.prototype, "update", (update) => this.runs.beforeCounting(update));
+  }
+
+  patchPrometheus(Prometheus) {
+    const { update } = Prometheus.prototype;
+    const { metrics } = this;
+    Prometheus.prototype.update = function (...args) {
+      if (metrics.mayShow(this)) update.apply(this, args);
+    };
   }
 
   patchServer(UptimeKumaServer) {

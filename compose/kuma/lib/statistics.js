@@ -79,6 +79,11 @@ class Statistics {
     return made;
   }
 
+  /** Another node counted a beat: who looks at its numbers next sees them anew. */
+  renew(id) {
+    this.shown.delete(id);
+  }
+
   /** Of a monitor that another node runs: to be looked at, never kept for counting. */
   async ofAnother(id) {
     const now = this.clock.now();

@@ -2,6 +2,8 @@
 // What people see on this node of monitors that other nodes run: which node that is, and their beats as they come.
 // Nothing of it is written to Kuma's tables: the tag `node` exists only in what is sent to browsers.
 
+const { Figures, SPANS } = require("./figures");
+
 /** Places that were read longer ago are read again before they are shown. */
 const PLACES_KEPT = 3_000;
 const COLORS = ["#4B5563", "#2563EB", "#7C3AED", "#DB2777", "#D97706", "#059669", "#0E7490", "#9F1239"];
@@ -13,23 +15,15 @@ const OWN_GRACE = 3_000;
 /** A former owner's last beats are past by then. */
 const LONG_HELD = 60_000;
 const CHANGES_MOST = 50;
-const FIGURES_KEPT = 60_000;
-const FIGURES_AT_ONCE = 100;
-const SPANS = [
-  [24, "stat_minutely", 60, 1_440],
-  [720, "stat_daily", 86_400, 30],
-  ["1y", "stat_daily", 86_400, 365],
-];
 
 class Window {
-  constructor({ kuma, wire, rows, runs, tenure, clock }) {
-    Object.assign(this, { kuma, wire, rows, runs, tenure, clock });
+  constructor({ kuma, wire, rows, runs, tenure, statistics, clock }) {
+    Object.assign(this, { kuma, wire, rows, runs, tenure, statistics, clock });
     this.places = null;
     this.marks = [];
     this.passed = new Map();
     this.doubtful = new Map();
-    this.figures = new Map();
-    this.asked = [];
+    this.figures = new Figures({ wire, clock });
     this.placesAt = -Infinity;
   }
 
@@ -115,6 +109,7 @@ class Window {
     }
     this.doubtful.delete(beat.id);
     this.passed.set(beat.id, true);
+    if (!isOwn) this.forgetFigures(beat.monitor_id);
     // Kuma forgets the pages it made when one of its own monitors changes.
     if (!isOwn && beat.important) this.kuma.apicache?.clear();
     if (isOwn || !this.isWatched(beat.user_id)) return;
@@ -124,58 +119,24 @@ class Window {
 
   // ---- their figures ----
 
+  /** The owner has counted a beat. */
+  forgetFigures(id) {
+    this.figures.renew(id);
+    this.statistics.renew(id);
+  }
+
   /**
-   * Instead of `Monitor.sendStats`, for others' monitors: summed by the database, many at once, good for a minute. What
-   * cannot be read is not shown: a login waits for this, and must not fail by it.
+   * Instead of `Monitor.sendStats`, for others' monitors. What cannot be read is not shown: a login waits for this, and must
+   * not fail by it.
    */
   async sendFigures(io, id, user) {
     if (!this.isWatched(user)) return;
-    const figures = await this.figuresOf(Number(id)).catch(() => null);
+    const figures = await this.figures.of(Number(id)).catch(() => null);
     if (!figures) return;
     const [day] = figures;
     io.to(user).emit("avgPing", id, day.avgPing ? Number(day.avgPing.toFixed(2)) : null);
     figures.forEach(({ uptime }, at) => io.to(user).emit("uptime", id, SPANS[at][0], uptime));
   }
-
-  figuresOf(id) {
-    const known = this.figures.get(id);
-    if (known && this.clock.now() - known.at < FIGURES_KEPT) return known.answer;
-    const answer = new Promise((resolve, reject) => this.asked.push({ id, resolve, reject }));
-    this.figures.set(id, { at: this.clock.now(), answer });
-    answer.catch(() => this.figures.delete(id));
-    if (this.asked.length === 1) setTimeout(() => this.readFigures(), 20);
-    return answer;
-  }
-
-  async readFigures() {
-    const asked = this.asked;
-    this.asked = [];
-    for (let at = 0; at < asked.length; at += FIGURES_AT_ONCE) {
-      const part = asked.slice(at, at + FIGURES_AT_ONCE);
-      try {
-        const ids = part.map(({ id }) => id);
-        const sums = [];
-        for (const span of SPANS) sums.push(await this.sum(ids, span));
-        part.forEach(({ id, resolve }) => resolve(sums.map((of) => figure(of.get(id)))));
-      } catch (error) {
-        part.forEach(({ reject }) => reject(error));
-      }
-    }
-  }
-
-  async sum(ids, [, table, bucket, buckets]) {
-    const key = Math.floor(this.clock.wall() / 1_000 / bucket) * bucket;
-    const sql =
-      `SELECT monitor_id AS id, SUM(up) AS up, SUM(down) AS down, SUM(ping * up) AS ping FROM ${table} ` +
-      "WHERE monitor_id IN (?) AND timestamp >= ? GROUP BY monitor_id";
-    const rows = await this.wire.query(sql, [ids, key - bucket * (buckets - 1)], 20_000);
-    return new Map(rows.map((row) => [row.id, { up: Number(row.up), down: Number(row.down), ping: Number(row.ping) }]));
-  }
-}
-
-function figure(sum) {
-  if (!sum || sum.up + sum.down === 0) return { uptime: 0, avgPing: null };
-  return { uptime: sum.up / (sum.up + sum.down), avgPing: sum.up === 0 ? null : sum.ping / sum.up };
 }
 
 /** As a beat that was just made looks to a browser. */

@@ -152,13 +152,15 @@ pub(crate) async fn of_incidents(
 }
 
 fn entered(row: &Row) -> Result<Entered, StoreError> {
-    // One that is begun anew, in other company, may have arrived in the first.
-    let is_begun = row.flag("is_claimed")? || row.maybe_wall("sending_at")?.is_some() || row.small("unanswered")? > 0;
+    // What is begun anew, in other company, or was overtaken meanwhile may have arrived before.
+    let may_have_arrived = row.small("unanswered")? > 0;
+    let is_begun = may_have_arrived || row.flag("is_claimed")? || row.maybe_wall("sending_at")?.is_some();
     let standing = match row.text("state")?.as_str() {
         "waiting" if is_begun => Standing::Begun,
         "waiting" => Standing::Untold,
         "held" => Standing::Held,
         "sent" => Standing::Told,
+        "cancelled" if may_have_arrived => Standing::Told,
         _ => Standing::Dropped,
     };
     Ok(Entered {

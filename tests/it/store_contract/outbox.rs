@@ -1,35 +1,29 @@
 //! The outbox and its deliverer: told once, together, by whoever can, and never to nobody.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use komainu::chores::Chores;
-use komainu::outbox::{Outbox, Outlet, Sends};
+use komainu::outbox::Outlet;
 use komainu::store::outbox::{self as store, Begin, Claim, Refusal};
-use komainu_notifiers::{DeliveryError, Doubt, EventKind, Notice, Receipt};
+use komainu_notifiers::{DeliveryError, Doubt, Notice};
 use komainu_watchdogs::ids::Incarnation;
-use komainu_watchdogs::io::{Alarm, Severity};
-use komainu_watchdogs::routing::{Matcher, Route, Routing};
-use tokio_util::sync::CancellationToken;
+use komainu_watchdogs::routing::Routing;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
+use super::vendor::{PATIENCE, Vendor, deliverer, raise, resolve, routing, start};
 use crate::cluster::wait::wait_until;
 use crate::support::raw::Raw;
 
 on_both_databases! {
-    ends_that_are_told_together_know_their_own_headlines,
-    what_opens_together_is_one_message_and_so_is_its_end,
     three_deliverers_tell_everything_once,
     more_than_ten_are_told_as_a_digest,
     a_message_whose_sender_died_is_repeated_and_says_so,
     what_was_tried_since_it_was_planned_is_not_claimed,
     what_a_channel_refuses_for_good_falls_to_its_fallback,
     what_the_only_channel_refuses_for_good_is_told_when_it_changes_its_mind,
-    whoever_heard_that_a_flapping_incident_is_over_hears_that_it_is_back,
     a_watchdog_that_does_not_reach_a_vendor_leaves_it_to_another,
     a_refused_message_waits_as_long_as_the_vendor_asks,
     the_monitors_of_a_lost_node_are_held_until_it_is_back,
@@ -37,157 +31,6 @@ on_both_databases! {
     what_nobody_takes_care_of_is_told_again,
     what_waits_for_a_channel_that_is_gone_is_told_elsewhere,
     a_channel_that_a_clock_ahead_has_paused_tells_again,
-}
-
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A vendor that takes everything, or answers as it is told.
-#[derive(Clone, Default)]
-pub(super) struct Vendor {
-    taken: Arc<Mutex<Vec<Notice>>>,
-    refuses: Arc<Mutex<Option<DeliveryError>>>,
-}
-
-impl Vendor {
-    fn refuse(&self, error: Option<DeliveryError>) {
-        *self.refuses.lock().unwrap() = error;
-    }
-
-    fn taken(&self) -> Vec<Notice> {
-        self.taken.lock().unwrap().clone()
-    }
-
-    /// `event key` of everything that arrived, a message each.
-    pub(super) fn told(&self) -> Vec<Vec<String>> {
-        let word = |event| match event {
-            EventKind::Opened => "opened",
-            EventKind::Worse => "worse",
-            EventKind::Reminder => "reminder",
-            EventKind::Flapping => "flapping",
-            EventKind::Resolved => "resolved",
-        };
-        let told =
-            |notice: &Notice| notice.items.iter().map(|item| format!("{} {}", word(item.event), item.key)).collect();
-        self.taken().iter().map(told).collect()
-    }
-
-    pub(super) async fn wait_for(&self, messages: usize) {
-        let is_there = async || self.taken().len() >= messages;
-        wait_until(&format!("{messages} messages arrived"), PATIENCE, is_there).await;
-    }
-}
-
-impl Sends for Vendor {
-    fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
-        Box::pin(async {
-            if let Some(error) = self.refuses.lock().unwrap().clone() {
-                return Err(error);
-            }
-            self.taken.lock().unwrap().push(notice.clone());
-            Ok(Receipt {
-                vendor_ref: Some(format!("ref-{}", notice.id)),
-                answer: "ok".to_owned(),
-                ..Receipt::default()
-            })
-        })
-    }
-
-    fn longest(&self) -> Duration {
-        Duration::from_secs(12)
-    }
-
-    fn min_interval(&self) -> Duration {
-        Duration::ZERO
-    }
-}
-
-/// Everything to all of these channels, half a second after it opened.
-pub(super) fn routing(channels: &[&str], repeat: Option<Duration>) -> Routing {
-    let channels: Vec<_> = channels.iter().map(|&name| name.to_owned()).collect();
-    let group_wait = Duration::from_millis(500);
-    let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat };
-    Routing { channels, routes: vec![route] }
-}
-
-pub(super) fn deliverer(
-    fixture: &Fixture,
-    me: u64,
-    routing: &Routing,
-    vendors: &[(&str, &Vendor)],
-) -> AbortOnDropHandle<()> {
-    let outlet = |vendor: &Vendor| Outlet { channel: Arc::new(vendor.clone()), fallback: None };
-    let outlets = vendors.iter().map(|(name, vendor)| ((*name).to_owned(), outlet(vendor))).collect();
-    start(fixture, me, routing, outlets)
-}
-
-pub(super) fn start(
-    fixture: &Fixture,
-    me: u64,
-    routing: &Routing,
-    outlets: BTreeMap<String, Outlet>,
-) -> AbortOnDropHandle<()> {
-    let outbox = Outbox {
-        store: fixture.store.clone(),
-        cluster: "test".to_owned(),
-        me: Incarnation(me),
-        routing: Arc::new(routing.clone()),
-        outlets,
-        runbook: "http://w1:8900/runbook".to_owned(),
-        voice: komainu::voice::Voice::default(),
-        is_told_elsewhere: tokio::sync::watch::channel(false).1,
-    };
-    AbortOnDropHandle::new(tokio::spawn(komainu::outbox::run(outbox, CancellationToken::new())))
-}
-
-pub(super) async fn raise(fixture: &Fixture, key: &str, routing: &Routing) {
-    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
-    let alarm =
-        Alarm { key: key.to_owned(), severity: Severity::Critical, summary: format!("{key} is bad"), votes: (2, 3) };
-    watch.raise(&alarm, routing).await.unwrap();
-}
-
-pub(super) async fn resolve(fixture: &Fixture, key: &str) {
-    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
-    let open = watch.incidents().await.unwrap();
-    let seen = open.iter().find(|incident| incident.key == key).unwrap().last_bad_at;
-    assert!(watch.resolve(key, seen).await.unwrap());
-}
-
-async fn ends_that_are_told_together_know_their_own_headlines(kind: Kind) {
-    let fixture = Fixture::native(kind).await;
-    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
-    let running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
-    for (messages, key) in [(1, "node/node1"), (2, "capacity")] {
-        raise(&fixture, key, &routing).await;
-        ops.wait_for(messages).await;
-    }
-    drop(running);
-    for key in ["node/node1", "capacity"] {
-        resolve(&fixture, key).await;
-    }
-    let _again = deliverer(&fixture, 2, &routing, &[("ops", &ops)]);
-    ops.wait_for(3).await;
-    let taken = ops.taken();
-    let headline = |notice: &Notice| (notice.items[0].incident_id.clone(), format!("ref-{}", notice.id));
-    assert_eq!(taken[2].threads, taken[..2].iter().map(headline).collect());
-}
-
-async fn what_opens_together_is_one_message_and_so_is_its_end(kind: Kind) {
-    let fixture = Fixture::native(kind).await;
-    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
-    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
-    raise(&fixture, "node/node1", &routing).await;
-    raise(&fixture, "capacity", &routing).await;
-    ops.wait_for(1).await;
-    resolve(&fixture, "capacity").await;
-    ops.wait_for(2).await;
-    let expected =
-        [vec!["opened node/node1".to_owned(), "opened capacity".to_owned()], vec!["resolved capacity".to_owned()]];
-    assert_eq!(ops.told(), expected);
-    let first = &ops.taken()[0];
-    assert_eq!((first.cluster.as_str(), first.doubt, &first.lateness), ("test", None, &None));
-    assert_eq!(first.items[0].runbook_url, "http://w1:8900/runbook#node");
-    assert_eq!(first.items[0].votes, (2, 3));
 }
 
 async fn three_deliverers_tell_everything_once(kind: Kind) {
@@ -328,24 +171,6 @@ async fn what_the_only_channel_refuses_for_good_is_told_when_it_changes_its_mind
     fixture.raw.execute("UPDATE komainu_delivery SET retry_at = NULL").await;
     ops.wait_for(1).await;
     assert_eq!(ops.told().concat(), ["opened leader"]);
-}
-
-async fn whoever_heard_that_a_flapping_incident_is_over_hears_that_it_is_back(kind: Kind) {
-    let mut fixture = Fixture::native(kind).await;
-    let routing = routing(&["mail", "ops"], None);
-    raise(&fixture, "node/node1", &routing).await;
-    fixture.raw.execute("UPDATE komainu_incident SET flaps = 5, resolved_at = opened_at").await;
-    let told = "INSERT INTO komainu_event (id, incident_id, kind, severity, summary, at) \
-         SELECT 100, id, 'resolved', 'critical', '', 1 FROM komainu_incident";
-    fixture.raw.execute(told).await;
-    fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent'").await;
-    let told = "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, group_wait_ms, due_at, created_at) \
-         SELECT 100, id, 'ops', 'sent', 1, 1, 1 FROM komainu_incident";
-    fixture.raw.execute(told).await;
-    raise(&fixture, "node/node1", &routing).await;
-    let news = "SELECT d.channel, e.kind FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
-         WHERE d.state = 'waiting'";
-    assert_eq!(fixture.raw.rows(news).await, [["ops", "flapping"]]);
 }
 
 trait Summaries {

@@ -9,7 +9,7 @@ use komainu_watchdogs::routing::{Matcher, Route, Routing};
 
 use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
-use super::outbox::{PATIENCE, Vendor, deliverer, raise, resolve};
+use super::vendor::{PATIENCE, Vendor, deliverer, raise, resolve};
 use crate::cluster::wait::wait_until;
 
 on_both_databases! {

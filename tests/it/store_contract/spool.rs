@@ -400,7 +400,7 @@ async fn what_waits_of_an_earlier_outage_is_not_told_while_the_database_is_away_
     let fixture = Fixture::native(kind).await;
     enter(&fixture, &outage(vec![told("ops", "n1")])).await;
     resolve(&fixture).await;
-    super::outbox::raise(&fixture, "capacity", &routing()).await;
+    super::vendor::raise(&fixture, "capacity", &routing()).await;
     let (undelivered, _) = spool::undelivered(&fixture.store).await.unwrap();
     let keys: Vec<_> = undelivered.iter().map(|row| row.key.as_str()).collect();
     assert_eq!(keys, ["capacity", "capacity"], "an end would be read as that of the outage at hand");

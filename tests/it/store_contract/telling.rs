@@ -8,7 +8,7 @@ use komainu_watchdogs::routing::Routing;
 use self::scripted::{Scripted, has, outlets};
 use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
-use super::outbox::{PATIENCE, raise, resolve, routing, start};
+use super::vendor::{PATIENCE, raise, resolve, routing, start};
 use crate::cluster::wait::wait_until;
 
 mod instead;

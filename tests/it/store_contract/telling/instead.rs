@@ -7,7 +7,7 @@ use komainu_watchdogs::ids::Incarnation;
 
 use crate::store_contract::fixture::{Fixture, Kind};
 use crate::store_contract::on_both_databases;
-use crate::store_contract::outbox::{raise, resolve, routing};
+use crate::store_contract::vendor::{raise, resolve, routing};
 
 on_both_databases! {
     who_is_told_instead_of_what_is_over_by_then_is_told_the_end_too,

@@ -9,7 +9,7 @@ use komainu::outbox::{Outlet, Sends};
 use komainu_notifiers::{DeliveryError, Notice, Receipt};
 
 use crate::cluster::wait::wait_until;
-use crate::store_contract::outbox::PATIENCE;
+use crate::store_contract::vendor::PATIENCE;
 
 type Answer = Result<Receipt, DeliveryError>;
 type Script = dyn Fn(&Notice) -> (Duration, Answer) + Send + Sync;

@@ -21,7 +21,7 @@ use super::scripted::{Scripted, outlets};
 use crate::cluster::wait::wait_until;
 use crate::store_contract::fixture::{Fixture, Kind};
 use crate::store_contract::on_both_databases;
-use crate::store_contract::outbox::{PATIENCE, raise, routing, start};
+use crate::store_contract::vendor::{PATIENCE, raise, routing, start};
 use crate::support::raw::Raw;
 
 on_both_databases! {

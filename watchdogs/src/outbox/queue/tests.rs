@@ -106,6 +106,13 @@ fn the_monitors_of_a_lost_node_are_held_and_others_are_not() {
 }
 
 #[test]
+fn what_may_have_arrived_is_not_held_for_what_is_held_ends_without_a_word() {
+    let queue = [Queued { unanswered: 1, ..monitor(2, "node1", 10) }, monitor(3, "node1", 10)];
+    let plan = plan(NOW, &queue, &[parent(9, "node/node1")]);
+    assert_eq!((plan.hold.as_slice(), sent(&plan)), ([(3, 9)].as_slice(), vec![2]));
+}
+
+#[test]
 fn a_node_that_merely_cannot_be_reached_hides_nothing() {
     let unreachable = Parent { severity: Severity::Warning, ..parent(9, "node/node1") };
     let queue = [monitor(1, "node1", 1), Queued { is_held: true, ..monitor(2, "node1", 60) }];

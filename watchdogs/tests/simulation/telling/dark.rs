@@ -48,6 +48,8 @@ struct Spooled {
     /// Events before it.
     events: usize,
     is_sent: bool,
+    /// An attempt had no answer: what becomes of later ones takes nothing back.
+    may_have_arrived: bool,
 }
 
 /// What one channel is told at once, and what becomes of it.
@@ -209,7 +211,13 @@ impl Telling {
                         at: Wall(0),
                         age_ms: 0,
                     };
-                    self.dogs[dog].dark.spool.push(Spooled { said, at: now, events, is_sent: false });
+                    self.dogs[dog].dark.spool.push(Spooled {
+                        said,
+                        at: now,
+                        events,
+                        is_sent: false,
+                        may_have_arrived: false,
+                    });
                 }
                 sent.push(letter);
             }
@@ -283,12 +291,15 @@ impl Telling {
                     }
                 }
                 // It may have arrived: it is to be entered so.
-                Some(Failure::Unanswered) => inputs.push(Input::Unentered),
-                Some(Failure::Refused) if self.outbox.fallbacks[letter.via].is_none() => {
-                    spool.retain(|one| !is_of(one));
-                    given_up.extend(letter.lines);
+                Some(Failure::Unanswered) => {
+                    spool.iter_mut().filter(|one| is_of(one)).for_each(|one| one.may_have_arrived = true);
+                    inputs.push(Input::Unentered);
                 }
-                Some(Failure::Refused | Failure::Later | Failure::Unreached) => spool.retain(|one| !is_of(one)),
+                Some(failure) => {
+                    spool.retain(|one| one.may_have_arrived || !is_of(one));
+                    let is_last = self.outbox.fallbacks[letter.via].is_none();
+                    given_up.extend(letter.lines.into_iter().filter(|_| is_last && failure == Failure::Refused));
+                }
             }
         }
         inputs.push(Input::Spoke { is_reached, given_up });
@@ -300,7 +311,8 @@ impl Telling {
         let (now, dark) = (self.now, &mut self.dogs[dog].dark);
         if !dark.spool.iter().any(|one| one.said.line == said.line && one.is_sent) {
             let at = now.saturating_sub(said.age_ms);
-            dark.spool.push(Spooled { events: dark.events, said, at, is_sent: true });
+            let events = dark.events;
+            dark.spool.push(Spooled { events, said, at, is_sent: true, may_have_arrived: true });
         }
     }
 

@@ -271,8 +271,10 @@ pub struct IncidentRow {
     pub key: String,
     /// `critical` or `warning`.
     pub severity: String,
-    /// When it opened, by the database's clock.
+    /// When it opened, by the database's clock; of one that came back, when it did.
     pub opened_at: Wall,
+    /// When one that came back opened for the first time.
+    pub first_opened_at: Option<Wall>,
     /// When somebody last saw it bad: a resolve is guarded by this value.
     pub last_bad_at: Wall,
 }

@@ -175,8 +175,10 @@ pub struct IncidentView {
     pub key: String,
     /// Whether somebody is to get up for it.
     pub severity: Severity,
-    /// Since when, by the database's clock.
+    /// Since when, by the database's clock; of one that came back, since when again.
     pub since: Wall,
+    /// When it opened for the first time.
+    pub first_since: Wall,
 }
 
 /// What automation would do if it might.
@@ -326,5 +328,6 @@ impl Watchdog {
 
 fn incident_view(row: &crate::facts::IncidentRow) -> IncidentView {
     let severity = if row.severity == "critical" { Severity::Critical } else { Severity::Warning };
-    IncidentView { key: row.key.clone(), severity, since: row.opened_at }
+    let first_since = row.first_opened_at.unwrap_or(row.opened_at);
+    IncidentView { key: row.key.clone(), severity, since: row.opened_at, first_since }
 }

@@ -103,8 +103,11 @@ struct OpenIncident {
     key: String,
     /// `critical` or `warning`.
     severity: String,
+    /// Of one that came back soon after it was over: when it did.
     #[schema(value_type = Millis)]
     since: i64,
+    #[schema(value_type = Millis)]
+    first_since: i64,
 }
 
 #[derive(ToSchema)]

@@ -371,6 +371,7 @@ impl Database {
             key: alarm.key.clone(),
             severity: severity.to_owned(),
             opened_at: wall(now),
+            first_opened_at: None,
             last_bad_at: wall(now),
         });
         row.last_bad_at = wall(now);

@@ -341,6 +341,7 @@ impl Database {
             key: alarm.key.clone(),
             severity: severity.to_owned(),
             opened_at: at,
+            first_opened_at: None,
             last_bad_at: at,
         });
     }

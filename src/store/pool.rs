@@ -307,16 +307,16 @@ mod tests {
     async fn a_transaction_that_meets_others_again_and_again_is_carried_out_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::connect(&DatabaseUrl::sqlite(folder.path().join("komainu.db"))).await.unwrap();
-        let mut met = 0;
+        let mut tries = 0;
         let act = "count";
-        let meet = |met: &mut i64| {
-            *met += 1;
+        let meet = |tries: &mut i64| {
+            *tries += 1;
             let reason = "Deadlock found".to_owned();
-            if *met < 9 { Err(StoreError::Contention { act, is_deadlock: true, reason }) } else { Ok(*met) }
+            if *tries < 9 { Err(StoreError::Contention { act, is_deadlock: true, reason }) } else { Ok(*tries) }
         };
         let carried_out: Result<i64, StoreError> = async {
             in_transaction!(store, act, |session| match session.row(act, "SELECT 1 AS one", vec![]).await {
-                Ok(_) => meet(&mut met),
+                Ok(_) => meet(&mut tries),
                 Err(error) => Err(error),
             })
         }

@@ -26,11 +26,11 @@ impl Again {
     /// Whether it is to be tried again after this error; returns when it is time.
     pub(crate) async fn after(&mut self, error: &StoreError) -> bool {
         self.tries += 1;
-        let most = match error {
-            StoreError::Contention { is_deadlock: true, .. } => AT_ONCE,
-            _ if error.is_contention() => AFTER_WAITS,
-            _ => return false,
-        };
+        if !error.is_contention() {
+            return false;
+        }
+        let is_deadlock = matches!(error, StoreError::Contention { is_deadlock: true, .. });
+        let most = if is_deadlock { AT_ONCE } else { AFTER_WAITS };
         if self.tries >= most {
             return false;
         }

@@ -44,7 +44,8 @@ class Agent {
     this.runs = new Runs({ kuma: this.kuma, rows: this.rows, statistics: this.statistics, clock, log });
     this.tenure = new Tenure({ rows: this.rows, runs: this.runs, clock, log, exit: log.fatal, giveUp: log.giveUp });
     this.runs.tenure = this.tenure;
-    this.telling = new Telling({ runs: this.runs, wire: this.wires.health, log });
+    this.telling = new Telling({ kuma: this.kuma, runs: this.runs, wire: this.wires.health, log });
+    this.runs.telling = this.telling;
     const { kuma, rows, runs, tenure, statistics } = this;
     this.window = new Window({ kuma, wire: this.wires.bulk, rows, runs, tenure, statistics, clock });
     const labels = () => this.load("prom-client").register.getSingleMetric("monitor_status").labelNames;
@@ -90,6 +91,7 @@ class Agent {
       if (!this.isOpen || (!isBeat && !(type in TABLES))) return store();
       const storeRow = () => this.runs.asRow(Number(bean.monitor_id), store);
       if (!isBeat) return storeRow();
+      await this.telling.endOpen(bean);
       const id = await this.runs.beforeBeat(storeRow, bean);
       rebased(bean, this.runs.current(), clock);
       return id;
@@ -113,6 +115,7 @@ class Agent {
   patchMonitor(Monitor) {
     const { start, stop } = Monitor.prototype;
     const { sendStats } = Monitor;
+    this.kuma.sendNotification = (...said) => Monitor.sendNotification(...said);
     this.kuma.start = (bean) => start.call(bean, this.kuma.server.io);
     const { metrics, runs } = this;
     this.kuma.stop = async (bean) => {

@@ -34,6 +34,7 @@ class Runs {
   constructor({ kuma, rows, statistics, clock, log }) {
     Object.assign(this, { kuma, rows, statistics, clock, log });
     this.tenure = null; // set by whoever makes both
+    this.telling = null; // likewise; without it nothing is noted of messages
     this.context = new AsyncLocalStorage();
     this.held = new Map();
     this.tokens = new Map();
@@ -345,8 +346,9 @@ class Runs {
     prepared.then(() => this.statistics.prepare(next)).catch(() => {});
     const failed = await prepared;
     if (failed.size > 0) this.startLater([...failed.keys()], [...failed.values()][0]);
+    const toldDown = (await this.telling?.toldDown(owned)) ?? new Set();
     const rows = await this.rows.readMonitors(owned.filter((id) => !failed.has(id)));
-    const runs = rows.filter((row) => !this.tenure.refusal(row.id)).map((row) => this.startOne(row));
+    const runs = rows.filter((row) => !this.tenure.refusal(row.id)).map((row) => this.startOne(row, toldDown.has(row.id)));
     this.rows.started(runs.map((run) => run.id)).catch((error) => this.log.warn(`noting the starts: ${error.message}`));
     const until = this.clock.now() + PACE;
     while (this.clock.now() < until && runs.some((run) => run.isAlive && !run.isFirstBeatDone)) await this.clock.sleep(20);
@@ -358,7 +360,7 @@ class Runs {
     setTimeout(() => this.enqueue(ids.filter((id) => this.tenure.owns(id) && !this.held.has(id))), RETRY).unref();
   }
 
-  startOne(row) {
+  startOne(row, isToldDown) {
     const { komainu_fingerprint: fingerprint, ...columns } = row;
     this.end(this.held.get(row.id));
     const [bean] = this.kuma.R.convertToBeans("monitor", [columns]);
@@ -369,6 +371,7 @@ class Runs {
       fingerprint,
       token,
       isAlive: true,
+      isToldDown,
       startedAt: this.clock.now(),
       heardAt: this.clock.now(),
       countedAt: null,

@@ -6,11 +6,34 @@
 
 const crypto = require("node:crypto");
 
+const [DOWN, UP] = [0, 1];
 const MARK = "(may have been told before: the node that was telling it was lost)";
 
 class Telling {
-  constructor({ runs, wire, log }) {
-    Object.assign(this, { runs, wire, log });
+  /** `kuma` has sendNotification(isFirstBeat, monitor, beat). */
+  constructor({ kuma, runs, wire, log }) {
+    Object.assign(this, { kuma, runs, wire, log });
+  }
+
+  /** Of these monitors, those of which people were told DOWN although the last change that was stored is another. */
+  async toldDown(ids) {
+    const sql =
+      "SELECT DISTINCT t.monitor_id AS id FROM komainu_told t WHERE t.monitor_id IN (?) AND t.status = 0 AND t.since = " +
+      "COALESCE((SELECT MAX(h.id) FROM heartbeat h WHERE h.monitor_id = t.monitor_id AND h.important = 1), 0)";
+    const rows = await this.wire.query(sql, [ids]).catch(() => []);
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  /** Before a beat is stored: where people were told DOWN and it is up, they are told UP, though for Kuma nothing changed. */
+  async endOpen(beat) {
+    const { run } = this.runs.current();
+    // Pending and maintenance decide nothing.
+    if (!run?.isToldDown || ![UP, DOWN].includes(beat.status)) return;
+    run.isToldDown = false;
+    if (beat.status !== UP || beat.important) return;
+    beat.important = true;
+    this.log.info(`monitor ${run.id}: told DOWN by a node that was lost before it had stored that, and up: told`);
+    await this.kuma.sendNotification(false, run.bean, beat);
   }
 
   /** Instead of `Notification.send(config, msg, monitor, beat)`, whose arguments are `args`. */

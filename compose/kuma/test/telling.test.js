@@ -14,6 +14,10 @@ function cluster() {
   const wire = {
     query: async (sql, values) => {
       if (state.fails) throw new Error("away");
+      if (sql.startsWith("SELECT DISTINCT")) {
+        const isOpen = (id) => [...notes].some(([name, note]) => name.startsWith(`${id} `) && note.status === 0 && note.since === state.important);
+        return values[0].filter(isOpen).map((id) => ({ id }));
+      }
       if (sql.startsWith("SELECT")) {
         const note = notes.get(`${values[1]} ${values[2]}`);
         return [{ since: String(state.important), told_since: note?.since ?? null, status: note?.status ?? null, is_done: note?.is_done ?? null }];
@@ -31,12 +35,12 @@ function cluster() {
   const heard = [];
   const node = (act = async () => {}) => {
     const runs = { current: () => ({ run: runs.run }), beforeTelling: (send) => send(), run: { id: 7 } };
-    const telling = new Telling({ runs, wire, log: silent });
+    const telling = new Telling({ kuma: {}, runs, wire, log: silent });
     const tell = (config, beat) => {
       const args = [config, `[site] ${beat.msg}`, {}, beat];
       return telling.tell(async () => (heard.push(args[1], args[3].msg), act()), args);
     };
-    return { runs, tell };
+    return { runs, tell, telling };
   };
   return { heard, node, state, notes };
 }
@@ -68,6 +72,28 @@ test("the other change is told, although none was stored between", async () => {
   await node().tell(OPS, DOWN);
   await node().tell(OPS, { status: 1, important: true, msg: "200 - OK" });
   assert.strictEqual(heard.length, 4);
+});
+
+test("who was told DOWN by a node that was lost before it stored that hears UP from the owner that finds it up", async () => {
+  const { heard, node, notes } = cluster();
+  await node().tell(OPS, DOWN);
+  heard.splice(0);
+  for (const [status, isToldDown, told, later] of [[0, true, 0, 0], [2, true, 0, 1], [1, false, 0, 0], [1, true, 1, 1]]) {
+    const { telling, runs } = node();
+    const sent = [];
+    telling.kuma = { sendNotification: async (...said) => sent.push(said) };
+    runs.run = { id: 7, isToldDown, bean: { id: 7 } };
+    const beat = { status, important: false };
+    await telling.endOpen(beat);
+    assert.deepStrictEqual([sent.length, beat.important], [told, told === 1], `${status} ${isToldDown}`);
+    // Once: what comes after is a beat like any other.
+    for (let i = 0; i < 2; i += 1) await telling.endOpen({ status: 1, important: false });
+    assert.strictEqual(sent.length, later, `${status} ${isToldDown}`);
+  }
+  const { telling } = node();
+  assert.deepStrictEqual([...(await telling.toldDown([7, 8]))], [7]);
+  notes.clear();
+  assert.deepStrictEqual([...(await telling.toldDown([7, 8]))], []);
 });
 
 test("what Kuma says again and again, tests, and what cannot be noted are told as they are", async () => {

@@ -5,6 +5,7 @@
 //! must be quick and alone has a connection of its own ([`Watch`], [`Leadership`], [`TenureConnection`]); the rest borrows
 //! from the few of its [`Share`].
 
+mod again;
 pub mod ahead;
 pub mod apikeys;
 pub mod aside;
@@ -49,6 +50,7 @@ mod watch;
 pub mod watchdogs;
 pub mod windows;
 
+pub(crate) use again::Again;
 pub use beats::{Beat, BeatStatus, LastBeat};
 pub use error::StoreError;
 pub use leadership::Leadership;

@@ -6,6 +6,7 @@ use komainu::clock;
 use komainu::store::Store;
 use komainu::store::hands::{self, Goal, HandMove, Selection};
 use komainu_watchdogs::ids::MonitorId;
+use komainu_watchdogs::time::Mono;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::crowd::Crowd;
@@ -51,10 +52,11 @@ pub(crate) async fn mass_outage(crowd: &Crowd) {
     crowd.cluster.database.execute(&beat).await;
     let open = "SELECT COUNT(*) FROM komainu_incident WHERE k LIKE 'monitor/%' AND resolved_at IS NULL";
     let (began, mut oldest, mut memory, mut entered) = (clock::now(), Duration::ZERO, 0, None);
-    let mut told = None;
+    let (mut told, mut rounds) = (None, Rounds::default());
     while clock::now().since(began) < PATIENCE && (entered.is_none() || told.is_none()) {
         tokio::time::sleep(LOOK).await;
         oldest = oldest.max(crowd.oldest_verdict().await);
+        rounds.look(crowd).await;
         memory = memory.max(crowd.most_memory());
         let took = || Some(clock::now().since(began));
         if entered.is_none() && crowd.count(open).await >= i64::try_from(down).unwrap() {
@@ -67,9 +69,32 @@ pub(crate) async fn mass_outage(crowd: &Crowd) {
     if entered.is_none() {
         eprintln!("  {} of {down} were entered", crowd.count(open).await);
     }
-    // A round begins each second, so a verdict is as old as that and the round's own time.
-    seconds("  the oldest verdict meanwhile", Some(oldest), Duration::from_secs(2));
+    // A round begins a second after the one before it has ended, so that between two writes there is that and a round's time.
+    seconds("  the longest between two rounds of a watchdog", Some(rounds.longest), Duration::from_secs(2));
+    // Which counts as a verdict once everything is counted, too; `/status` is 200 for this long.
+    seconds("  the oldest verdict meanwhile", Some(oldest), Duration::from_secs(15));
     line("  memory of the largest watchdog", &format!("{memory} MiB"), "<= 300 MiB", memory <= 300);
+}
+
+/// When each watchdog was last seen to have written its own row, and the longest that one took for it.
+#[derive(Default)]
+struct Rounds {
+    counters: std::collections::BTreeMap<String, (String, Mono)>,
+    longest: Duration,
+}
+
+impl Rounds {
+    async fn look(&mut self, crowd: &Crowd) {
+        let now = clock::now();
+        for row in crowd.cluster.database.rows("SELECT watchdog_id, seq FROM komainu_watchdog").await {
+            let [watchdog, counter] = row.try_into().expect("two columns");
+            let known = self.counters.entry(watchdog).or_insert_with(|| (counter.clone(), now));
+            if known.0 != counter {
+                self.longest = self.longest.max(now.since(known.1));
+                *known = (counter, now);
+            }
+        }
+    }
 }
 
 /// A node is lost while hands move monitors of others.
@@ -134,7 +159,7 @@ pub(crate) async fn slow_queries(crowd: &Crowd) {
     let ours = "FROM mysql.slow_log WHERE db = 'kuma' AND sql_text NOT LIKE '%seq_1_to_%' AND sql_text NOT LIKE 'SELECT COUNT(*) FROM komainu_%'";
     let slow = crowd.count(&format!("SELECT COUNT(*) {ours}")).await;
     line("  queries of more than a second so far", &slow.to_string(), "0", slow == 0);
-    let worst = format!("SELECT CAST(query_time AS CHAR), LEFT(sql_text, 160) {ours} ORDER BY query_time DESC LIMIT 5");
+    let worst = format!("SELECT CAST(query_time AS CHAR), LEFT(sql_text, 900) {ours} ORDER BY query_time DESC LIMIT 5");
     for row in crowd.cluster.database.rows(&worst).await {
         eprintln!("  {} {}", row[0], row[1].replace('\n', " "));
     }

@@ -17,6 +17,9 @@ ALTER TABLE node ADD COLUMN clock_stepped_ms BIGINT NULL;
 -- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
 ALTER TABLE komainu_incident ADD COLUMN IF NOT EXISTS resolved_by VARCHAR(190) NULL;
 
+-- When an incident that is back opened for the first time; `opened_at` is when it opened last. None: only once.
+ALTER TABLE komainu_incident ADD COLUMN IF NOT EXISTS first_opened_at BIGINT NULL;
+
 -- The process that began it apart from others, because a node may have been lost over it, and with how many; taken back once
 -- that run is over. That no node is to run it any more: 1 until a watchdog has paused it and told people, 2 from then on. And the newest
 -- of all beats when a node last started it: what it stored of this monitor since has a larger id.

@@ -20,6 +20,9 @@ CREATE INDEX IF NOT EXISTS komainu_delivery_elsewhere ON komainu_delivery (state
 -- What is due first, whatever its channel.
 CREATE INDEX IF NOT EXISTS komainu_delivery_waiting ON komainu_delivery (state, due_at);
 
+-- All of one message, when it is repeated as it was.
+CREATE INDEX IF NOT EXISTS komainu_delivery_notice ON komainu_delivery (notice_id);
+
 -- Messages of one incident that the channel refused in a row, with nothing taken between them.
 ALTER TABLE komainu_channel ADD COLUMN IF NOT EXISTS refused_alone INT NOT NULL DEFAULT 0;
 

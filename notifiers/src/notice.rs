@@ -51,6 +51,9 @@ pub struct Item {
     pub summary: String,
     /// When it opened, milliseconds UTC.
     pub opened_at_ms: i64,
+    /// Of one that came back soon after it was over: when it opened for the first time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_opened_at_ms: Option<i64>,
     /// When the event happened, milliseconds UTC.
     pub at_ms: i64,
     /// Watchdogs that see it, of how many that may vote; `(0, 0)` where nobody votes.

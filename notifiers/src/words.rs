@@ -141,14 +141,18 @@ fn part(item: &Item, lines: Vec<String>) -> Part {
 }
 
 fn when_and_who(item: &Item) -> String {
+    let span = lasted(item.at_ms - item.opened_at_ms);
     let when = match item.event {
         EventKind::Opened => format!("since {}", time(item.opened_at_ms)),
         EventKind::Worse | EventKind::Reminder | EventKind::Flapping => {
-            format!("since {}, for {}", time(item.opened_at_ms), lasted(item.at_ms - item.opened_at_ms))
+            format!("since {}, for {span}", time(item.opened_at_ms))
         }
-        EventKind::Resolved => {
-            format!("over at {}, lasted {}", time(item.at_ms), lasted(item.at_ms - item.opened_at_ms))
-        }
+        EventKind::Resolved => format!("over at {}, lasted {span}", time(item.at_ms)),
+    };
+    // It was over in between: nobody is told that it lasted all that time.
+    let when = match item.first_opened_at_ms {
+        Some(first_ms) => format!("{when}, first opened at {}", time(first_ms)),
+        None => when,
     };
     match item.votes {
         (_, 0) => when,
@@ -247,5 +251,27 @@ mod tests {
         assert_eq!(lasted(723_400), "12m 3s");
         assert_eq!(lasted(-5), "0s");
         assert_eq!(time(1_763_800_000_250), "2025-11-22 08:26:40 UTC");
+    }
+
+    #[test]
+    fn what_opened_again_says_when_it_did_so_and_when_it_did_first() {
+        let item = Item {
+            incident_id: "1".to_owned(),
+            event: EventKind::Flapping,
+            key: "node/node1".to_owned(),
+            name: None,
+            severity: Severity::Critical,
+            summary: "node node1 is offline".to_owned(),
+            opened_at_ms: 1_763_800_480_000,
+            first_opened_at_ms: Some(1_763_800_000_000),
+            at_ms: 1_763_800_490_000,
+            votes: (0, 0),
+            done: vec![],
+            runbook_url: String::new(),
+            instead_of: None,
+        };
+        let said = "since 2025-11-22 08:34:40 UTC, for 10s, first opened at 2025-11-22 08:26:40 UTC";
+        assert_eq!(when_and_who(&item), said);
+        assert_eq!(when_and_who(&Item { first_opened_at_ms: None, ..item }), "since 2025-11-22 08:34:40 UTC, for 10s");
     }
 }

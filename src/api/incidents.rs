@@ -27,8 +27,11 @@ pub(super) struct IncidentView {
     /// Watchdogs that see it, of how many that may vote.
     #[schema(value_type = [u32; 2])]
     votes: (u32, u32),
+    /// Of one that came back soon after it was over: when it did.
     #[schema(value_type = Millis)]
     opened_at: Wall,
+    #[schema(value_type = Millis)]
+    first_opened_at: Wall,
     #[schema(value_type = Millis)]
     last_bad_at: Wall,
     #[schema(value_type = Option<Millis>, required)]
@@ -119,6 +122,7 @@ impl From<Incident> for IncidentView {
             summary: incident.summary,
             votes: (incident.votes_bad, incident.votes_of),
             opened_at: incident.opened_at,
+            first_opened_at: incident.first_opened_at,
             last_bad_at: incident.last_bad_at,
             resolved_at: incident.resolved_at,
             resolved_by: incident.resolved_by,

@@ -187,6 +187,7 @@ impl ApiError {
             Self::Push(error) => refusal::status_and_kind(error),
             Self::Store(error) if error.is_duplicate() => (StatusCode::CONFLICT, "/problems/conflict"),
             Self::Store(error) if error.is_own_crowd() => (StatusCode::SERVICE_UNAVAILABLE, "/problems/busy"),
+            Self::Store(error) if error.is_contention() => (StatusCode::SERVICE_UNAVAILABLE, "/problems/busy"),
             Self::Store(error) if is_database_away(error) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "/problems/database-unavailable")
             }
@@ -199,6 +200,10 @@ impl ApiError {
         match status {
             StatusCode::SERVICE_UNAVAILABLE if self.is_shed() => {
                 "this watchdog has too many requests at once; nothing was changed, try again, here or at another"
+                    .to_owned()
+            }
+            StatusCode::SERVICE_UNAVAILABLE if self.has_met_others() => {
+                "others are changing the same rows, and it met them at each of several tries; nothing was changed, try again"
                     .to_owned()
             }
             StatusCode::SERVICE_UNAVAILABLE if !matches!(self, Self::Push(_)) => {
@@ -241,6 +246,11 @@ impl ApiError {
         matches!(self, Self::Crowded) || matches!(self, Self::Store(error) if error.is_own_crowd())
     }
 
+    /// It met other changes of the same rows, however often it was tried.
+    fn has_met_others(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_contention())
+    }
+
     fn into_errors(self) -> Vec<FieldError> {
         match self {
             Self::Invalid { errors, .. } | Self::Conflict { errors, .. } => errors,
@@ -268,9 +278,13 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, kind) = self.status_and_kind();
         let is_shed = self.is_shed();
+        let has_met_others = self.has_met_others();
+        if has_met_others {
+            tracing::warn!(error = %with_causes(&self), "a request met others at each of its tries");
+        }
         // What a heartbeat's task could not store it has logged once, not once for each sender.
         // Nor what it sheds: that would be as many lines as requests.
-        if status.is_server_error() && !matches!(self, Self::Push(_)) && !is_shed {
+        if status.is_server_error() && !matches!(self, Self::Push(_)) && !is_shed && !has_met_others {
             tracing::error!(http.status = status.as_u16(), error = %with_causes(&self), "request failed");
         }
         let mut response = status.into_response();
@@ -282,7 +296,7 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            let wait = if is_shed { RETRY_SHED_AFTER_S } else { RETRY_AFTER_S };
+            let wait = if is_shed || has_met_others { RETRY_SHED_AFTER_S } else { RETRY_AFTER_S };
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(wait));
         }
         let problem = Problem {
@@ -313,7 +327,7 @@ fn is_database_away(error: &StoreError) -> bool {
             | StoreError::SchemaTooOld { .. }
             | StoreError::SchemaTooNew { .. }
     );
-    error.is_lost_connection() || error.is_contention() || error.is_unavailable() || is_unready
+    error.is_lost_connection() || error.is_unavailable() || is_unready
 }
 
 pub(super) async fn unknown_route(uri: Uri) -> ApiError {
@@ -397,6 +411,22 @@ mod tests {
         let (status, _, body) = answer(broken, "not plain: \"").await;
         assert_eq!(status.as_u16(), 500);
         assert!(!body.to_string().contains("secret") && body["request_id"] != "not plain: \"", "{body}");
+    }
+
+    #[tokio::test]
+    async fn who_meets_others_is_told_so_and_not_that_the_database_is_away() {
+        let met = || {
+            let reason = "Deadlock found when trying to get lock".to_owned();
+            ApiError::Store(StoreError::Contention { act: "move monitors", is_deadlock: true, reason })
+        };
+        let (status, headers, body) = answer(met, "plain").await;
+        assert_eq!((status.as_u16(), &body["type"]), (503, &"/problems/busy".into()));
+        assert!(headers.contains_key(header::RETRY_AFTER));
+        let detail = body["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with("others are changing the same rows") && detail.contains("nothing was changed"),
+            "{detail}"
+        );
     }
 
     #[tokio::test]

@@ -225,7 +225,12 @@ pub(super) fn view() -> View {
         generation: Generation(42),
         nodes: vec![node()],
         monitors: MonitorsView { active: 100, watched: 100, ..MonitorsView::default() },
-        incidents: vec![IncidentView { key: "node/node2".to_owned(), severity: Severity::Critical, since: Wall(1) }],
+        incidents: vec![IncidentView {
+            key: "node/node2".to_owned(),
+            severity: Severity::Critical,
+            since: Wall(1),
+            first_since: Wall(1),
+        }],
         checked_at: Some(Wall(1_763_800_000_000)),
         verdict_age_ms: Some(3),
         ..View::default()

@@ -73,7 +73,8 @@ async fn list(all: bool, key: Option<&String>, output: &OutputArgs) -> anyhow::R
     let rows = items.iter().map(|item| {
         let [id, key, severity, by, summary] =
             ["id", "key", "severity", "acknowledged_by", "summary"].map(|name| print::cell(item.get(name)));
-        [id, key, severity, print::time(item.get("opened_at")), print::time(item.get("resolved_at")), by, summary]
+        let opened = print::opened(item.get("opened_at"), item.get("first_opened_at"));
+        [id, key, severity, opened, print::time(item.get("resolved_at")), by, summary]
     });
     print::table(["ID", "KEY", "SEVERITY", "OPENED", "RESOLVED", "ACKNOWLEDGED BY", "SUMMARY"], rows);
     Ok(())

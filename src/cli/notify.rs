@@ -111,6 +111,7 @@ fn test_notice(name: &str, cluster: &str, runbook: &str) -> Notice {
         severity: Severity::Warning,
         summary: format!("this is only a test, sent by hand: messages through channel {name} arrive"),
         opened_at_ms: now_ms,
+        first_opened_at_ms: None,
         at_ms: now_ms,
         votes: (0, 0),
         done: Vec::new(),

@@ -47,3 +47,11 @@ pub(super) fn time(value: Option<&serde_json::Value>) -> String {
     let stamp = value.and_then(serde_json::Value::as_i64).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     stamp.map_or_else(|| "-".to_owned(), |stamp| stamp.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
+
+/// When something opened; where it opened again, both times.
+pub(super) fn opened(last: Option<&serde_json::Value>, first: Option<&serde_json::Value>) -> String {
+    match first.filter(|first| !first.is_null() && Some(*first) != last) {
+        Some(first) => format!("{} (first {})", time(last), time(Some(first))),
+        None => time(last),
+    }
+}

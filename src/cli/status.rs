@@ -29,21 +29,20 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn show(status: &Value) {
-    let leader = match status.get("leader").filter(|leader| !leader.is_null()) {
-        Some(leader) => format!("{}, epoch {}", cell(leader.get("watchdog_id")), cell(leader.get("epoch"))),
-        None => "none".to_owned(),
-    };
-    let frozen = if status.get("frozen").and_then(Value::as_bool) == Some(true) { ", frozen" } else { "" };
     let (cluster, colour) = (cell(status.get("cluster")), cell(status.get("status")));
-    print::line(format!("{cluster}: {colour} ({}{frozen})", cell(status.get("mode"))));
-    for reason in items(status, "reasons") {
-        print::line(format!("  {}", cell(Some(reason))));
+    print::line(format!("{cluster}: {colour} ({})", cell(status.get("mode"))));
+    for reason in reasons(status) {
+        print::line(format!("  {reason}"));
     }
-    print::line(format!("leader: {leader}; database: {}", cell(status.get("database"))));
+    let who = who_and_what(status);
+    if !who.is_empty() {
+        print::line(who);
+    }
     if let Some(monitors) = status.get("monitors") {
         let (active, watched) = (cell(monitors.get("active")), cell(monitors.get("watched")));
         print::line(format!("monitors: {active} active, {watched} watched"));
-        if monitors.get("unplaceable").and_then(Value::as_u64).is_some_and(|count| count > 0) {
+        let says_unplaceable = reasons(status).iter().any(|reason| reason.contains("that no node can run"));
+        if !says_unplaceable && monitors.get("unplaceable").and_then(Value::as_u64).is_some_and(|count| count > 0) {
             print::line(format!("  {} of a type that no node can run", cell(monitors.get("unplaceable"))));
         }
     }
@@ -57,6 +56,33 @@ fn show(status: &Value) {
     }
     print::line("");
     show_tables(status);
+}
+
+/// Why it is not ok, each thing once: what is no more than the status of a node or a watchdog stands in their tables.
+fn reasons(status: &Value) -> Vec<String> {
+    let rows = |list: &str, kind: &str, id: &str| -> Vec<String> {
+        let said = |item: &Value| format!("{kind} {} is {}", cell(item.get(id)), cell(item.get("status")));
+        items(status, list).iter().map(said).collect()
+    };
+    let below = [rows("nodes", "node", "node_id"), rows("watchdogs", "watchdog", "watchdog_id")].concat();
+    let mut reasons = Vec::new();
+    for reason in items(status, "reasons").iter().map(|reason| cell(Some(reason))) {
+        if !below.contains(&reason) && !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons
+}
+
+/// Who leads, and how the database is, where no reason says that nobody leads, or that it is not well.
+fn who_and_what(status: &Value) -> String {
+    let leader = status.get("leader").filter(|leader| !leader.is_null());
+    let leads =
+        |leader: &Value| format!("leader: {}, epoch {}", cell(leader.get("watchdog_id")), cell(leader.get("epoch")));
+    let says = |word: &str| reasons(status).iter().any(|reason| reason.contains(word));
+    let leader = leader.map(leads).or_else(|| (!says("no watchdog leads")).then(|| "leader: none".to_owned()));
+    let database = (!says("the database")).then(|| format!("database: {}", cell(status.get("database"))));
+    [leader, database].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// Nothing of ids that will not end.
@@ -86,8 +112,9 @@ fn show_tables(status: &Value) {
     let incidents = items(status, "incidents");
     if !incidents.is_empty() {
         print::line("");
-        let rows = incidents.iter().map(|item| ["key", "severity"].map(|name| cell(item.get(name))));
-        print::table(["INCIDENT", "SEVERITY"], rows);
+        let opened = |item: &Value| print::opened(item.get("since"), item.get("first_since"));
+        let rows = incidents.iter().map(|item| [cell(item.get("key")), cell(item.get("severity")), opened(item)]);
+        print::table(["INCIDENT", "SEVERITY", "SINCE"], rows);
     }
 }
 
@@ -115,5 +142,29 @@ mod tests {
         assert_eq!(would_move(&would), "would move 312 from node2: node_offline");
         let would = json!({"from": null, "monitors": 79, "reason": "new_monitor"});
         assert_eq!(would_move(&would), "would place 79: new_monitor");
+    }
+
+    #[test]
+    fn each_thing_is_said_once() {
+        let status = json!({
+            "reasons": ["no watchdog leads", "the database is failing", "frozen: nothing moves by itself", "node node1 is offline",
+                "watchdog w2 is down", "monitors of node1 are not moved yet: waiting", "no watchdog leads"],
+            "leader": null, "database": "failing",
+            "nodes": [{"node_id": "node1", "status": "offline"}, {"node_id": "node2", "status": "online"}],
+            "watchdogs": [{"watchdog_id": "w2", "status": "down"}],
+        });
+        let frozen = "frozen: nothing moves by itself";
+        let waiting = "monitors of node1 are not moved yet: waiting";
+        assert_eq!(reasons(&status), ["no watchdog leads", "the database is failing", frozen, waiting]);
+        assert_eq!(who_and_what(&status), "");
+        let status = json!({"leader": {"watchdog_id": "w1", "epoch": 3}, "database": "up"});
+        assert_eq!(who_and_what(&status), "leader: w1, epoch 3; database: up");
+    }
+
+    #[test]
+    fn what_opened_again_shows_when_it_did_so_first() {
+        let (last, first) = (json!(1_763_800_480_000_i64), json!(1_763_800_000_000_i64));
+        assert_eq!(print::opened(Some(&last), Some(&first)), "2025-11-22 08:34:40Z (first 2025-11-22 08:26:40Z)");
+        assert_eq!(print::opened(Some(&last), Some(&last)), "2025-11-22 08:34:40Z");
     }
 }

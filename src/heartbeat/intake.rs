@@ -16,7 +16,7 @@ use super::refresher::WakeSignal;
 use super::schedule::Schedule;
 use crate::clock;
 use crate::store::heartbeats::{Arrival, CachedHeartbeat, Definition, IntakeConnection, Judged, Vitals};
-use crate::store::{Store, StoreError};
+use crate::store::{Again, Store, StoreError};
 
 /// How long the first push of a batch waits for company at most: until as many are there as the last time. Those who were
 /// answered then are the ones who push again now, and waiting longer than for them would only cost time.
@@ -30,9 +30,6 @@ const MOST_MESSAGE_BYTES: usize = 1024 * 1024;
 
 /// More are waiting than a working database lets wait: they are told to come back.
 const MOST_WAITING: usize = 4_096;
-
-/// How often a batch is tried that met another transaction.
-const ATTEMPTS: u32 = 3;
 
 /// Between two proofs that pushes can be taken, a third of what is called an outage.
 const PROOF: Duration = Duration::from_secs(1);
@@ -182,16 +179,19 @@ impl Batcher {
     }
 
     async fn try_to_take(&mut self, batch: &[Arrival]) -> Result<Vec<Judged>, StoreError> {
-        let mut attempt = 0;
+        let mut again = Again::default();
         loop {
-            attempt += 1;
             let taken = self.connected().await?.take(batch, judge).await;
             if !self.connection.as_ref().is_some_and(IntakeConnection::is_usable) {
                 self.connection = None;
             }
             match taken {
-                Err(error) if error.is_contention() && attempt < ATTEMPTS => {}
                 Err(error) if error.is_lost_connection() => return self.look_for(batch, error).await,
+                Err(error) => {
+                    if !again.after(&error).await {
+                        return Err(error);
+                    }
+                }
                 taken => return taken,
             }
         }

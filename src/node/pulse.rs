@@ -45,6 +45,11 @@ impl Pulse {
         clock::now().since(beat_at).saturating_sub(BEAT)
     }
 
+    /// When the process last went on after it had stood still.
+    pub fn stall_ended_at(&self) -> Mono {
+        Mono::micros(self.stall_ended_us.load(Ordering::Relaxed))
+    }
+
     /// Whether the process stood still at some time since `since`.
     pub fn stalled_since(&self, since: Mono) -> bool {
         Mono::micros(self.stall_ended_us.load(Ordering::Relaxed)) > since || self.lag() > STALL

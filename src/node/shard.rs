@@ -369,15 +369,15 @@ impl Shard {
         }
     }
 
-    /// Monitors begin, or begin anew. Whoever pushes has an interval for it from now on: nobody could before.
+    /// Monitors begin, or begin anew. Whoever pushes has an interval for it from where they can: nobody could before.
     fn begin(&mut self, now: Mono, monitors: &[(MonitorId, Duration)]) {
         let is_pushed = |monitor: &MonitorId| self.held.get(monitor).is_some_and(|held| held.spec.kind == "push");
         let (pushed, asked): (Vec<_>, Vec<_>) = monitors.iter().copied().partition(|(monitor, _)| is_pushed(monitor));
-        for (monitor, interval) in pushed {
+        for (monitor, _) in pushed {
             if let Some(held) = self.held.get_mut(&monitor) {
-                held.heard_at = now;
+                let late_at = held.await_push(now);
+                self.schedule.set(monitor, late_at);
             }
-            self.schedule.set(monitor, now + interval);
         }
         self.spread(now, &asked);
     }

@@ -46,6 +46,7 @@ fn item(outbox: &Outbox, fact: Fact) -> Item {
         event: event(fact.event),
         severity: if fact.severity == "warning" { Severity::Warning } else { Severity::Critical },
         opened_at_ms: fact.opened_at.0,
+        first_opened_at_ms: fact.first_opened_at.map(|at| at.0),
         at_ms: fact.at.0,
         votes: fact.votes,
         done: done(&fact.elsewhere),

@@ -114,8 +114,8 @@ const RULES: [Rule; 15] = [
     Rule {
         table: "komainu_incident",
         key: Key::Number("id"),
-        is_ahead: "resolved_at IS NULL AND opened_at > {now}",
-        becomes: "opened_at = {now}",
+        is_ahead: "resolved_at IS NULL AND (opened_at > {now} OR first_opened_at > {now})",
+        becomes: "opened_at = {least}(opened_at, {now}), first_opened_at = {least}(first_opened_at, {now})",
     },
     // The cool-off counts from it.
     Rule { table: "node", key: Key::Name("node_id"), is_ahead: "lost_at_ms > {now}", becomes: "lost_at_ms = {now}" },

@@ -32,8 +32,10 @@ pub struct Incident {
     pub votes_bad: u32,
     /// Watchdogs that may vote.
     pub votes_of: u32,
-    /// By the database's clock.
+    /// By the database's clock; of one that came back, when it did.
     pub opened_at: Wall,
+    /// When it opened for the first time.
+    pub first_opened_at: Wall,
     /// When somebody last saw it bad.
     pub last_bad_at: Wall,
     /// `None`: it is open.
@@ -106,7 +108,7 @@ pub struct IncidentFilter {
     pub key: Option<String>,
 }
 
-const COLUMNS: &str = "id, k, severity, summary, votes_bad, votes_of, opened_at, last_bad_at, resolved_at, \
+const COLUMNS: &str = "id, k, severity, summary, votes_bad, votes_of, opened_at, first_opened_at, last_bad_at, resolved_at, \
      resolved_by, acknowledged_at, acknowledged_by, flaps";
 
 /// The keys of the next so many open incidents of a kind after this key, and the key that the look after it begins behind:
@@ -212,6 +214,7 @@ fn incident(row: &Row) -> Result<Incident, StoreError> {
         votes_bad: row.small("votes_bad")?,
         votes_of: row.small("votes_of")?,
         opened_at: row.wall("opened_at")?,
+        first_opened_at: row.maybe_wall("first_opened_at")?.map_or_else(|| row.wall("opened_at"), Ok)?,
         last_bad_at: row.wall("last_bad_at")?,
         resolved_at: row.maybe_wall("resolved_at")?,
         resolved_by: row.maybe_text("resolved_by")?,

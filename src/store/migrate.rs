@@ -144,17 +144,25 @@ pub async fn apply(store: &Store, options: MigrateOptions) -> Result<MigrationPl
     done
 }
 
-/// Whether an Uptime Kuma has made its tables here. It enters the secret of its sessions once its own migrations are done;
-/// tables that `--without-kuma` made hold no settings.
+/// Whether an Uptime Kuma has made all its tables here, however slow it is. It makes `setting` after `monitor`, and enters the
+/// secret of its sessions once its own migrations are done; one of a later version holds a lock while it migrates anew.
+/// Tables that `--without-kuma` made hold no settings, and have ours beside them.
 pub async fn has_kuma(store: &Store) -> Result<bool, StoreError> {
     let act = "look for Kuma's tables";
     let mut lease = store.lease(act).await?;
     let catalog = Catalog::read(&mut lease).await?;
     if !catalog.has_table("monitor") || !catalog.has_table("setting") {
-        return Ok(catalog.has_table("monitor"));
+        return Ok(catalog.has_table("monitor") && catalog.has_table("komainu_schema"));
     }
     let sql = "SELECT 1 AS one FROM setting WHERE `key` = 'jwtSecret'";
-    Ok(lease.row(act, sql, vec![]).await?.is_some())
+    if lease.row(act, sql, vec![]).await?.is_none() {
+        return Ok(false);
+    }
+    if !catalog.has_table("knex_migrations_lock") {
+        return Ok(true);
+    }
+    let sql = "SELECT 1 AS one FROM knex_migrations_lock WHERE is_locked = 1";
+    Ok(lease.row(act, sql, vec![]).await?.is_none())
 }
 
 /// What [`remove`] would do.

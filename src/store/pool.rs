@@ -24,7 +24,7 @@ use super::watch::{Errands, Watch, WatchdogIdentity};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Reads of the API give way first: their clients can ask another watchdog.
 const PATIENCE_OF_READS: Duration = Duration::from_secs(1);
-/// How often a transaction of the pool is tried when it met another one (1205, 1213).
+/// How often what belongs to a round is tried when it met another transaction (1205, 1213).
 pub(crate) const ATTEMPTS: u32 = 3;
 
 /// What connections are for. Their numbers together, over all watchdogs and nodes, stay below MariaDB's default of 151;
@@ -256,7 +256,7 @@ impl Drop for Lease {
 /// was kept then. The expression must have no effect outside the database.
 macro_rules! in_transaction {
     ($store:expr, $act:expr, |$session:ident| $body:expr) => {{
-        let mut attempt = 0;
+        let mut again = $crate::store::Again::default();
         loop {
             let mut lease = $store.lease($act).await?;
             let outcome = match lease.begin($act, $crate::store::session::Purpose::Write).await {
@@ -267,10 +267,15 @@ macro_rules! in_transaction {
                 }
                 Err(error) => Err(error),
             };
-            attempt += 1;
+            // Others may have its connection meanwhile.
+            drop(lease);
             match outcome {
-                Err(error) if error.is_contention() && attempt < $crate::store::pool::ATTEMPTS => {}
-                other => break other,
+                Err(error) => {
+                    if !again.after(&error).await {
+                        break Err(error);
+                    }
+                }
+                done => break done,
             }
         }
     }};
@@ -296,6 +301,27 @@ mod tests {
         alerts.lease("read the outbox").await.unwrap();
         lent.pop();
         reads.lease("list").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_meets_others_again_and_again_is_carried_out_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::connect(&DatabaseUrl::sqlite(folder.path().join("komainu.db"))).await.unwrap();
+        let mut met = 0;
+        let act = "count";
+        let meet = |met: &mut i64| {
+            *met += 1;
+            let reason = "Deadlock found".to_owned();
+            if *met < 9 { Err(StoreError::Contention { act, is_deadlock: true, reason }) } else { Ok(*met) }
+        };
+        let carried_out: Result<i64, StoreError> = async {
+            in_transaction!(store, act, |session| match session.row(act, "SELECT 1 AS one", vec![]).await {
+                Ok(_) => meet(&mut met),
+                Err(error) => Err(error),
+            })
+        }
+        .await;
+        assert_eq!(carried_out.unwrap(), 9);
     }
 
     #[tokio::test]

@@ -8,6 +8,9 @@
 //! Kuma's table has no timestamp that can be trusted, so an edit in its UI shows by the start that the node reports.
 //! A monitor in maintenance beats as well, and so needs no exception.
 //! Of a large node a part is looked at, and what is found in it stands for the whole.
+//!
+//! A monitor beats while its last beat is no older than its interval and [`SLACK`]; one that began since has [`FIRST_BEAT`].
+//! A single one may take longer, as its target hangs: that none of many does says that nothing is being run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +24,12 @@ use super::dialect::Dialect;
 use super::error::StoreError;
 use super::session::Session;
 use super::value::{Value, values};
+
+/// What a run, and storing its beat, may take beyond the interval.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// How soon the first beats of a node are stored, at the latest: the first runs of many begin within five seconds.
+const FIRST_BEAT: Duration = Duration::from_secs(20);
 
 /// Progress of each node that runs active probing monitors, by what is asked of it; everything of a node that is not
 /// named.
@@ -37,8 +46,8 @@ pub(crate) async fn read(
             let node = row.node("node")?;
             let part = looks.get(&node).and_then(|look| look.part);
             let whole = |found: u32| found.saturating_mul(part.map_or(1, |part| part.of));
-            let (probing, overdue) = (whole(row.small("probing")?), whole(row.small("overdue")?));
-            Ok(ProgressRow { node, probing, overdue })
+            let [probing, overdue, beating] = ["probing", "overdue", "beating"].map(|name| row.small(name).map(whole));
+            Ok(ProgressRow { node, probing: probing?, overdue: overdue?, beating: beating? })
         })
         .collect()
 }
@@ -52,14 +61,16 @@ fn statement(dialect: Dialect, stored_hint: &str, looks: &BTreeMap<NodeId, Look>
     // Which monitors are looked at stands in one small index; of those, one jump each through the index on the id of a
     // monitor, however many beats there are.
     let sql = format!(
-        "SELECT x.node, COUNT(*) AS probing, COUNT(CASE WHEN x.waited > x.allowed THEN 1 END) AS overdue FROM ( \
-           SELECT a.effective_node AS node, \
-             {least}({now} - {greatest}( \
-               COALESCE(CASE WHEN {corrected} <= {now} + {ahead} THEN {corrected} END, 0), \
-               COALESCE(n.clock_stepped_ms + m.`interval` * 1000, 0), \
-               a.changed_at + m.`interval` * 1000, \
-               COALESCE(a.started_at_ms + m.`interval` * 1000, 0), \
-               COALESCE(k.updated_at + m.`interval` * 1000, 0)), {bounds}) AS waited, \
+        "SELECT x.node, COUNT(*) AS probing, \
+           COUNT(CASE WHEN {least}({now} - {greatest}(x.beat_at, x.begun_at + x.every), x.bound) > x.allowed THEN 1 END) \
+             AS overdue, \
+           COUNT(CASE WHEN {least}({now} - {greatest}(x.beat_at, x.begun_at), x.bound) <= \
+             CASE WHEN x.beat_at + 1000 > x.begun_at THEN x.every + {slack} ELSE {first} END THEN 1 END) AS beating \
+         FROM ( \
+           SELECT a.effective_node AS node, m.`interval` * 1000 AS every, {bounds} AS bound, \
+             COALESCE(CASE WHEN {corrected} <= {now} + {ahead} THEN {corrected} END, 0) AS beat_at, \
+             {greatest}(COALESCE(n.clock_stepped_ms, 0), a.changed_at, COALESCE(a.started_at_ms, 0), \
+               COALESCE(k.updated_at, 0)) AS begun_at, \
              m.`interval` * 2000 + 1000 * (CASE WHEN m.timeout > 0 THEN m.timeout ELSE m.`interval` * 0.8 END) \
                AS allowed \
            FROM komainu_assignment s{by_node} {straight} komainu_assignment a ON a.monitor_id = s.monitor_id \
@@ -69,6 +80,8 @@ fn statement(dialect: Dialect, stored_hint: &str, looks: &BTreeMap<NodeId, Look>
              ORDER BY l.id DESC LIMIT 1) \
            WHERE {parts} AND m.active = 1 AND m.type NOT IN ('push', 'group', 'manual') \
          ) x GROUP BY x.node ORDER BY x.node",
+        slack = SLACK.as_millis(),
+        first = FIRST_BEAT.as_millis(),
         now = dialect.now_ms(),
         least = dialect.least(),
         greatest = dialect.greatest(),

@@ -93,18 +93,21 @@ pub struct BlackoutDelivery {
     pub vendor_ref: Option<String>,
 }
 
-/// What waits to be told, oldest first, but for the database's own incident: that it is away has a line of its own, and the
+/// What waits to be told, what is due first, but for the database's own incident: that it is away has a line of its own, and the
 /// end of one outage would be read as that of the next. And after which event a resolved outage is one that has not begun yet
 /// ([`Outage::after_event`]).
 pub async fn undelivered(store: &Store) -> Result<(Vec<Undelivered>, i64), StoreError> {
     let act = "read what waits to be told";
+    let dialect = store.dialect();
     let sql = format!(
         "SELECT d.id, d.channel, d.incident_id, e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.k, \
-         i.opened_at FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
-         JOIN komainu_incident i ON i.id = d.incident_id \
-         WHERE d.state = 'waiting' AND d.due_at < {} + {SOON_MS} AND i.k <> ? \
-         ORDER BY d.id LIMIT {MOST_UNDELIVERED}",
-        store.dialect().now_ms()
+         i.opened_at FROM komainu_delivery d{waiting} {straight} komainu_event e ON e.id = d.event_id \
+         {straight} komainu_incident i ON i.id = d.incident_id \
+         WHERE d.state = 'waiting' AND d.due_at < {now} + {SOON_MS} AND i.k <> ? \
+         ORDER BY d.due_at, d.id LIMIT {MOST_UNDELIVERED}",
+        waiting = dialect.by_index("komainu_delivery_waiting"),
+        straight = dialect.straight(),
+        now = dialect.now_ms(),
     );
     let mut lease = store.lease(act).await?;
     let latest = "SELECT COALESCE(MAX(id), 0) AS id, (SELECT COUNT(*) FROM komainu_incident WHERE k = ? AND resolved_at IS NULL) \

@@ -16,6 +16,7 @@ mod nodes;
 mod onboarding;
 mod outbox;
 mod secrets;
+mod several;
 mod starting;
 mod stopping;
 mod strangers;

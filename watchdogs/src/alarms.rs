@@ -13,6 +13,7 @@ use crate::failover::{Misfit, Situation};
 use crate::ids::{NodeId, WatchdogId};
 use crate::io::{Alarm, Severity};
 use crate::outbox::SO_FAR;
+use crate::refill::registering;
 use crate::roster::Voters;
 
 /// The kinds of incident that are raised, and called over, by what is found here. All others belong to somebody else.
@@ -108,7 +109,7 @@ fn certainly_answers(situation: &Situation<'_>, node: &Assessment) -> bool {
     // The last renewal that was seen is older by as long as the lease was watched.
     let silent_for = node.ended_since.map(|since| now.since(since) + policy.lease_watch).unwrap_or_default();
     let reached_for = node.reached_since.map(|since| now.since(since)).unwrap_or_default();
-    let registering = policy.lease_watch + 2 * policy.lease_renewal;
+    let registering = registering(policy);
     silent_for >= until_down + registering && reached_for >= registering
 }
 

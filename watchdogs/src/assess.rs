@@ -12,19 +12,25 @@ use crate::facts::{NodeRow, NodeStatus, Vote};
 use crate::ids::NodeId;
 use crate::policy::Policy;
 use crate::quorum::{Ballot, Reach, Tally, count};
+use crate::refill::Refill;
 use crate::status::{Lease, Progress, decide_status};
 use crate::time::Mono;
 
 /// One reading may fall into the moment in which everything is stored that waited.
 const STALE_READINGS: u32 = 2;
 
+/// Fewer monitors than these may all wait for targets that hang.
+const ENOUGH: u32 = 5;
+
 /// All nodes, as one watchdog sees them.
 #[derive(Debug, Default)]
 pub struct Assessor {
     nodes: BTreeMap<NodeId, Assessment>,
+    refill: Refill,
 }
 
 /// One node, as one watchdog sees it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 pub struct Assessment {
     /// Whether its lease holds.
@@ -39,6 +45,8 @@ pub struct Assessment {
     pub progress: Progress,
     /// Monitors of it that are overdue.
     pub overdue: u32,
+    /// Whether any of its monitors beats in time.
+    pub beats: Beats,
     /// The status that follows.
     pub status: NodeStatus,
     /// Why it has this status.
@@ -59,13 +67,40 @@ pub struct Assessment {
     pub online_since: Option<Mono>,
     /// When its status was last online.
     pub last_online: Option<Mono>,
-    is_fenced: bool,
+    /// Its counter stood still for so long that it has fenced itself.
+    pub is_fenced: bool,
+    /// Its counter moved within the last renewals.
+    pub is_renewing: bool,
+    /// This watchdog has seen it hold its lease.
+    pub was_fresh: bool,
     fresh_since: Option<Mono>,
     /// Readings in a row that showed no progress.
     stale_readings: u32,
     tally: Tally,
     /// The lease's counter when it was found unreachable.
     unreachable_seq: Option<u64>,
+}
+
+/// Whether anything of a node beats in time. No more than a word in `/status`: what follows from a lack of progress rests
+/// on what is overdue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Beats {
+    /// Some do, or there are so few that all may hang at their targets.
+    #[default]
+    Some,
+    /// None does.
+    None,
+}
+
+/// How far behind a node's monitors are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Behind {
+    /// Active ones that probe.
+    pub probing: u32,
+    /// Those of them that are overdue.
+    pub overdue: u32,
+    /// Those of them that beat in time.
+    pub beating: u32,
 }
 
 /// What a round says of one node.
@@ -81,8 +116,8 @@ pub struct Evidence<'a> {
     pub is_renewing: bool,
     /// The voters' words; `None`: too few may vote.
     pub ballots: Option<Vec<Ballot>>,
-    /// Overdue monitors of it, of how many that probe; `None`: not read this round.
-    pub progress: Option<(u32, u32)>,
+    /// How far behind its monitors are; `None`: not read this round.
+    pub progress: Option<Behind>,
 }
 
 impl Assessment {
@@ -94,6 +129,7 @@ impl Assessment {
             votes_down: (0, 0),
             progress: Progress::Ok,
             overdue: 0,
+            beats: Beats::default(),
             status: row.status,
             reason: StatusReason::AllWell,
             is_decided: false,
@@ -105,6 +141,8 @@ impl Assessment {
             online_since: None,
             last_online: None,
             is_fenced: false,
+            is_renewing: false,
+            was_fresh: false,
             fresh_since: None,
             stale_readings: 0,
             tally: Tally::default(),
@@ -114,11 +152,13 @@ impl Assessment {
 
     fn handle(&mut self, now: Mono, evidence: &Evidence<'_>, policy: &Policy) {
         self.lease = evidence.lease;
+        self.was_fresh |= self.lease == Lease::Fresh;
         self.fresh_since = (self.lease == Lease::Fresh).then(|| self.fresh_since.unwrap_or(now));
-        self.is_fenced = evidence.is_fenced;
+        (self.is_fenced, self.is_renewing) = (evidence.is_fenced, evidence.is_renewing);
         self.count(evidence.ballots.as_deref(), policy);
-        if let Some((overdue, probing)) = evidence.progress {
+        if let Some(Behind { probing, overdue, beating }) = evidence.progress {
             self.overdue = overdue;
+            self.beats = if beating > 0 || probing < ENOUGH { Beats::Some } else { Beats::None };
             let is_behind = 2 * overdue > probing && evidence.is_renewing;
             self.stale_readings = if is_behind { self.stale_readings.saturating_add(1) } else { 0 };
             let is_stale = self.stale_readings >= STALE_READINGS;
@@ -224,6 +264,12 @@ impl Assessor {
             let assessment = self.nodes.entry(one.row.node.clone()).or_insert_with(|| Assessment::new(one.row));
             assessment.handle(now, one, policy);
         }
+        self.refill.handle(now, &self.nodes);
+    }
+
+    /// What is to be known where no node ran anything a while ago.
+    pub fn refill(&self) -> Refill {
+        self.refill
     }
 
     /// Reach is not known any more: an outage of one's own says nothing about the nodes.
@@ -242,19 +288,6 @@ impl Assessor {
     /// What is made of all nodes.
     pub fn all(&self) -> impl Iterator<Item = (&NodeId, &Assessment)> {
         self.nodes.iter()
-    }
-
-    /// Most of the nodes that were online lately lost their lease together: rather the network, or the database, than
-    /// the nodes. Leases that ended together are not *seen* to end together, as each was renewed at another moment: one
-    /// that stood still until its node has fenced itself is lost too.
-    pub fn is_mass_loss(&self, now: Mono, policy: &Policy) -> bool {
-        let lately = self
-            .nodes
-            .values()
-            .filter(|assessment| assessment.last_online.is_some_and(|at| now.since(at) <= policy.mass_loss_window));
-        let holds = |assessment: &&Assessment| !assessment.lease.is_over() && !assessment.is_fenced;
-        let holding = lately.clone().filter(holds).count();
-        2 * holding < lately.count()
     }
 
     /// Another node went stale at about the same time: the common cause is elsewhere.

@@ -259,6 +259,9 @@ pub struct ProgressRow {
     /// Those overdue by more than 2 x interval + timeout, counted from the latest of last beat, acknowledged start,
     /// activation and edit, and corrected by the node's clock offset.
     pub overdue: u32,
+    /// Those of which a beat was stored within their interval and ten seconds, or that began so lately that their first
+    /// one need not be there.
+    pub beating: u32,
 }
 
 /// An open row of `komainu_incident`.
@@ -268,8 +271,10 @@ pub struct IncidentRow {
     pub key: String,
     /// `critical` or `warning`.
     pub severity: String,
-    /// When it opened, by the database's clock.
+    /// When it opened, by the database's clock; of one that came back, when it did.
     pub opened_at: Wall,
+    /// When one that came back opened for the first time.
+    pub first_opened_at: Option<Wall>,
     /// When somebody last saw it bad: a resolve is guarded by this value.
     pub last_bad_at: Wall,
 }

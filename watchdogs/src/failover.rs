@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assess::{Assessment, Assessor, cool_off, is_emptied};
 use crate::decision::{Decision, MoveReason, Revoke, StatusChange, Step};
+use crate::doubt::{Footing, decide_wait};
 use crate::facts::{Counts, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Source};
 use crate::ids::{Epoch, Incarnation, NodeId, Stamp};
 use crate::policy::{Policy, Recovery};
@@ -37,6 +38,8 @@ pub struct Situation<'a> {
     pub assessor: &'a Assessor,
     /// Only one watchdog of several speaks: it moves what the lease gave up, and nothing else.
     pub is_sole_witness: bool,
+    /// What this watchdog stands on when it judges others.
+    pub footing: Footing,
     /// Nodes whose status another program wrote, and then left alone for long enough: it is written anew.
     pub overwritten: &'a BTreeSet<NodeId>,
     /// The thresholds that the configuration sets.
@@ -54,6 +57,17 @@ impl Situation<'_> {
 
     fn groups_of(&self, node: &NodeId) -> impl Iterator<Item = &ShardGroup> {
         self.groups().filter(move |group| group.effective.as_ref() == Some(node))
+    }
+
+    /// How many monitors a node has, paused ones too.
+    pub fn monitors_of(&self, node: &NodeId) -> u32 {
+        self.groups_of(node).map(|group| group.monitors).sum()
+    }
+
+    /// Whether any node takes monitors.
+    pub fn has_taker(&self) -> bool {
+        let takes = |row: &NodeRow| self.assessor.of(&row.node).is_some_and(|node| is_eligible(row, node));
+        self.round.nodes.iter().any(takes)
     }
 }
 
@@ -80,16 +94,13 @@ pub fn decide_loss(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) 
             if is_stale && is_alone { Loss::Revoke } else { Loss::No }
         }
         Lease::Ended | Lease::Released => {
-            let was_emptied = row.incarnation.is_none() && row.emptied.is_some();
-            let is_certain = node.lease == Lease::Released || node.reach == Reach::Down || was_emptied;
-            let is_due = is_certain && !assessor.is_mass_loss(now, policy);
             let reason = match node.status {
                 NodeStatus::Offline => MoveReason::NodeOffline,
                 NodeStatus::New | NodeStatus::Online | NodeStatus::Unreachable | NodeStatus::Stalled => {
                     MoveReason::NodeStalled
                 }
             };
-            if is_due || has_waited(node.ended_since) { Loss::Lost(reason) } else { Loss::No }
+            if decide_wait(situation, row, node).is_none() { Loss::Lost(reason) } else { Loss::No }
         }
     }
 }
@@ -142,11 +153,12 @@ pub fn field(situation: &Situation<'_>) -> Field {
         let unreachable_for = node.unreachable_since.map(|since| now.since(since));
         let eligible = is_eligible(row, node);
         let capacity = row.capacity.unwrap_or(policy.monitor_limit_per_node);
-        let monitors: u32 = situation.groups_of(&row.node).map(|group| group.monitors).sum();
+        let monitors = situation.monitors_of(&row.node);
         let slot = Slot {
             is_eligible: eligible || is_last_resort(situation, row, node),
             welcomes_home: eligible && welcomes_home(situation, row, node),
             lost,
+            is_refill: lost.is_some() && monitors > 0 && assessor.refill().concerns(node),
             has_holder: row.incarnation.is_some(),
             is_draining: row.overlay != Overlay::None && node.lease == Lease::Fresh,
             drains_pinned: row.drains_pinned,
@@ -175,7 +187,7 @@ pub fn overloaded(situation: &Situation<'_>, planned: &BTreeSet<NodeId>) -> BTre
         let Some(node) = situation.assessor.of(&row.node).filter(|node| node.lease == Lease::Fresh) else {
             continue;
         };
-        let monitors: u32 = situation.groups_of(&row.node).map(|group| group.monitors).sum();
+        let monitors = situation.monitors_of(&row.node);
         let capacity = row.capacity.unwrap_or(situation.policy.monitor_limit_per_node);
         if monitors > capacity {
             over.push(row);
@@ -230,6 +242,7 @@ fn needs_step(field: &Field, group: &ShardGroup) -> Option<MoveReason> {
     let is_possible = match need.step {
         Step::Release => field.release_budget > 0 && is_in_time(field, &need, group),
         Step::Place => field.has_taker_now(&group.kind, &group.run_on, None),
+        Step::Failover if need.is_refill => field.has_taker_now(&group.kind, &group.run_on, None),
         Step::Arrive | Step::Failover => field.has_taker(&group.kind, &group.run_on, None),
     };
     is_possible.then_some(need.reason)

@@ -116,7 +116,14 @@ mod tests {
     }
 
     fn open() -> IncidentRow {
-        IncidentRow { key: "node/node1".into(), severity: "critical".into(), opened_at: Wall(1), last_bad_at: Wall(2) }
+        let (opened_at, last_bad_at) = (Wall(1), Wall(2));
+        IncidentRow {
+            key: "node/node1".into(),
+            severity: "critical".into(),
+            opened_at,
+            first_opened_at: None,
+            last_bad_at,
+        }
     }
 
     #[test]

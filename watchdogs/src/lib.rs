@@ -20,6 +20,7 @@ pub mod capacity;
 pub mod certificate;
 pub mod clocks;
 pub mod decision;
+pub mod doubt;
 pub mod downtime;
 
 pub mod facts;
@@ -37,6 +38,7 @@ pub mod pace;
 pub mod policy;
 mod progress;
 pub mod quorum;
+pub mod refill;
 pub mod reminder;
 pub mod roster;
 pub mod rota;

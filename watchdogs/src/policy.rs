@@ -70,6 +70,9 @@ pub struct Policy {
     pub stale_together: Duration,
     /// A node that was online within this span counts when asking whether most nodes were lost at once.
     pub mass_loss_window: Duration,
+    /// How long the first node that is back after none ran anything waits for others before it gets what they had: what
+    /// took all of them gives them back within seconds of each other.
+    pub company_wait: Duration,
     /// First wait before monitors go home; doubles with each loss.
     pub cool_off_first: Duration,
     /// The longest such wait.
@@ -122,6 +125,7 @@ impl Default for Policy {
             acknowledge_wait: Duration::from_secs(10),
             stale_together: Duration::from_secs(60),
             mass_loss_window: Duration::from_secs(60),
+            company_wait: Duration::from_secs(5),
             cool_off_first: Duration::from_secs(30),
             cool_off_most: Duration::from_secs(3_600),
             cool_off_forgotten: Duration::from_secs(6 * 3_600),

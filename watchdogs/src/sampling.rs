@@ -202,11 +202,15 @@ mod tests {
             let looks = looks(std::slice::from_ref(&group), &BTreeMap::new(), last, 1);
             looks[&NodeId::from("n1")].part.unwrap().of
         };
-        let found = |overdue| vec![ProgressRow { node: "n1".into(), probing: 20_000, overdue }];
+        let found = |overdue| vec![ProgressRow { node: "n1".into(), probing: 20_000, overdue, beating: 0 }];
         assert_eq!(parts_after(&[]), 40, "nothing is known");
         assert_eq!(parts_after(&found(0)), 200);
         assert_eq!(parts_after(&found(5_000)), 200);
         assert_eq!(parts_after(&found(5_001)), 40);
-        assert_eq!(parts_after(&[ProgressRow { node: "n1".into(), probing: 0, overdue: 0 }]), 40, "a part was empty");
+        assert_eq!(
+            parts_after(&[ProgressRow { node: "n1".into(), probing: 0, overdue: 0, beating: 0 }]),
+            40,
+            "a part was empty"
+        );
     }
 }

@@ -43,6 +43,8 @@ pub struct Slot {
     pub welcomes_home: bool,
     /// Nothing of it runs any more: its monitors move, for this reason.
     pub lost: Option<MoveReason>,
+    /// It was lost before a time in which no node ran anything was over: what it had is given at a stock node's pace.
+    pub is_refill: bool,
     /// Somebody holds its lease, and can acknowledge that monitors were taken from it.
     pub has_holder: bool,
     /// An operator is emptying it.
@@ -112,6 +114,7 @@ impl Default for Slot {
             is_eligible: true,
             welcomes_home: true,
             lost: None,
+            is_refill: false,
             has_holder: true,
             is_draining: false,
             drains_pinned: false,
@@ -168,8 +171,11 @@ pub fn plan(shard: &Shard, field: &Field) -> Plan {
     let mut planner = Planner::new(shard, field);
     let wish = |monitor| Some(Wish { monitor, need: field.need(&Case::from(monitor))? });
     let mut wishes: Vec<_> = shard.monitors.iter().filter_map(wish).collect();
-    // The heaviest first, so that the last ones even out what the first ones made uneven.
-    wishes.sort_by_key(|wish| (Reverse((rate(wish.monitor), full_rate(wish.monitor))), wish.monitor.monitor));
+    // The heaviest first, so that the last ones even out what the first ones made uneven; they are the most urgent too.
+    // Where not all can come now, push monitors come before them: what is sent to them meanwhile is lost.
+    let is_first = |wish: &Wish<'_>| wish.need.is_refill && wish.monitor.active && wish.monitor.kind == "push";
+    let weight = |wish: &Wish<'_>| (is_first(wish), rate(wish.monitor), full_rate(wish.monitor));
+    wishes.sort_by_key(|wish| (Reverse(weight(wish)), wish.monitor.monitor));
     let (releases, others): (Vec<_>, Vec<_>) = wishes.into_iter().partition(|wish| wish.need.step == Step::Release);
     for wish in others {
         planner.grant(&wish);
@@ -220,20 +226,26 @@ impl<'a> Planner<'a> {
         Self { field, load, left, releases: 0, plan: Plan::default() }
     }
 
-    /// A new monitor waits where it must; one that was taken from somebody is not left unwatched for the sake of pace.
+    /// A new monitor waits where it must; one that was taken from somebody is not left unwatched for the sake of pace,
+    /// but where everything was lost.
     fn grant(&mut self, wish: &Wish<'a>) {
         let Wish { monitor, need } = wish;
         let takers = match need.step {
             Step::Place => Takers::WithArrivalsLeft,
             Step::Arrive => Takers::RatherWithArrivalsLeft,
+            Step::Failover if need.is_refill => Takers::WithArrivalsLeft,
             Step::Failover | Step::Release => Takers::Any,
         };
+        let is_spent = |node: &&NodeId| need.is_refill && self.left.get(*node) == Some(&0);
+        if need.only.as_ref().is_some_and(is_spent) {
+            return;
+        }
         let Some(target) = need.only.or_else(|| self.least_loaded(monitor, takers)) else {
             let is_waiting = self.field.has_taker(&monitor.kind, &monitor.run_on, None);
             self.plan.unplaceable += u32::from(!is_waiting);
             return;
         };
-        if need.step != Step::Failover {
+        if need.step != Step::Failover || need.is_refill {
             self.spend(target);
         }
         let load = self.load.entry(target).or_default();

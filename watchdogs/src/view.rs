@@ -3,12 +3,11 @@
 //! Owns the shape. [`crate::watchdog::Watchdog::view`] fills it from the same rows the decisions are made of; nothing
 //! is read anew for a request.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use crate::assess::Assessment;
 use crate::decision::MoveReason;
+use crate::doubt::{self, Waiting};
 use crate::facts::{Mode, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Vote, WatchdogRow};
 use crate::failover::{field, misfits, would_move};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
@@ -19,6 +18,8 @@ use crate::shard::Field;
 use crate::status::Lease;
 use crate::time::{Mono, Wall};
 use crate::watchdog::Watchdog;
+
+mod colour;
 
 /// The colour of the whole.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
@@ -62,6 +63,8 @@ pub struct View {
     pub incidents: Vec<IncidentView>,
     /// In observe mode or while frozen: what automation would do.
     pub would_move: Vec<WouldMove>,
+    /// Monitors of lost nodes that would move, were it not for a doubt.
+    pub waiting: Vec<Waiting>,
     /// The database's time of the read this view rests on; `None`: it never read anything.
     pub checked_at: Option<Wall>,
     /// How long ago this watchdog last completed a round of verdicts, in milliseconds.
@@ -172,8 +175,10 @@ pub struct IncidentView {
     pub key: String,
     /// Whether somebody is to get up for it.
     pub severity: Severity,
-    /// Since when, by the database's clock.
+    /// Since when, by the database's clock; of one that came back, since when again.
     pub since: Wall,
+    /// When it opened for the first time.
+    pub first_since: Wall,
 }
 
 /// What automation would do if it might.
@@ -239,6 +244,7 @@ impl Watchdog {
             monitors,
             incidents: self.errands.incidents.iter().map(incident_view).collect(),
             would_move: if is_held { would_move(&situation, &field) } else { Vec::new() },
+            waiting: if is_held || !situation.has_taker() { Vec::new() } else { doubt::waiting(&situation) },
             field,
             checked_at: Some(round.database_time),
             verdict_age_ms: self.verdict_at().map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
@@ -247,7 +253,7 @@ impl Watchdog {
         view
     }
 
-    fn database_view(&self, now: Mono) -> DatabaseView {
+    pub(crate) fn database_view(&self, now: Mono) -> DatabaseView {
         let limit = self.policy.verdict_limit();
         let age = self.database.written_at.map(|at| now.since(at));
         match age {
@@ -318,72 +324,10 @@ impl Watchdog {
             last_seen_ms: row.last_seen,
         })
     }
-
-    /// 503 exactly when watching does not really happen.
-    fn colour(&self, now: Mono, view: &mut View) {
-        let voters = self.voters();
-        let mut down = Vec::new();
-        if view.database == DatabaseView::Down {
-            down.push("the database took no write for three intervals".to_owned());
-        }
-        let verdict_age = self.verdict_at().map_or(Duration::MAX, |at| now.since(at));
-        if verdict_age >= self.policy.verdict_limit() {
-            down.push("there was no verdict for three intervals".to_owned());
-        } else if !self.has_watched {
-            down.push("the leases of the nodes have not been watched long enough yet".to_owned());
-        }
-        if !voters.is_majority() {
-            down.push(format!("{} of {} watchdogs live: no majority", voters.living, voters.registered));
-        }
-        let runs = |node: &NodeView| node.status == NodeStatus::Online && node.lease != Lease::Ended.as_str();
-        if !view.nodes.iter().any(runs) {
-            down.push("no node is online".to_owned());
-        }
-        if view.monitors.orphaned > 0 {
-            down.push(orphaned_text(view));
-        }
-        let mut degraded = Vec::new();
-        if view.frozen {
-            degraded.push("frozen: nothing moves by itself".to_owned());
-        }
-        if view.incidents.iter().any(|incident| incident.key == "foreign-runner") {
-            degraded.push("another program runs monitors or writes statuses: nothing moves by itself".to_owned());
-        }
-        if self.is_leaderless(now) {
-            degraded.push("no watchdog leads".to_owned());
-        }
-        if self.round.as_ref().is_some_and(|round| !self.foreign.nodes(now, round).is_empty()) {
-            degraded.push("another program runs monitors or writes statuses: nothing moves by itself".to_owned());
-        }
-        if view.database == DatabaseView::Failing {
-            degraded.push("the database is failing".to_owned());
-        }
-        degraded.extend(self.slowness.reason());
-        degraded.extend(self.errands.upkeep.reasons());
-        let ill = view.nodes.iter().filter(|node| !matches!(node.status, NodeStatus::Online | NodeStatus::New));
-        degraded.extend(ill.map(|node| format!("node {} is {}", node.node_id, node.status.as_str())));
-        let silent = view.watchdogs.iter().filter(|one| matches!(one.status, "down" | "isolated"));
-        degraded.extend(silent.map(|one| format!("watchdog {} is {}", one.watchdog_id, one.status)));
-        view.status = match (down.is_empty(), degraded.is_empty()) {
-            (false, _) => Health::Down,
-            (true, false) => Health::Degraded,
-            (true, true) => Health::Ok,
-        };
-        view.reasons = down.into_iter().chain(degraded).collect();
-    }
-}
-
-fn orphaned_text(view: &View) -> String {
-    let MonitorsView { orphaned, unplaceable, .. } = view.monitors;
-    let why = match (view.mode, unplaceable) {
-        (Mode::Observe, _) => "; komainu only observes until `komainu adopt`".to_owned(),
-        (Mode::Active, 0) => String::new(),
-        (Mode::Active, some) => format!("; {some} of them are of a type that no node can run"),
-    };
-    format!("{orphaned} active monitors have had no living owner for too long{why}")
 }
 
 fn incident_view(row: &crate::facts::IncidentRow) -> IncidentView {
     let severity = if row.severity == "critical" { Severity::Critical } else { Severity::Warning };
-    IncidentView { key: row.key.clone(), severity, since: row.opened_at }
+    let first_since = row.first_opened_at.unwrap_or(row.opened_at);
+    IncidentView { key: row.key.clone(), severity, since: row.opened_at, first_since }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::assess::Assessor;
 use crate::clocks::Clocks;
+use crate::doubt::Footing;
 use crate::facts::{Report, Round, Target, Vote, WatchdogRow};
 use crate::failover::Situation;
 use crate::foreign::Foreign;
@@ -22,6 +23,7 @@ use crate::policy::Policy;
 use crate::roster::{Roster, Voters};
 use crate::slowness::Slowness;
 use crate::time::Mono;
+use crate::view::DatabaseView;
 
 pub(crate) mod errands;
 mod judging;
@@ -224,8 +226,22 @@ impl Watchdog {
             is_counted: self.is_counted(),
             assessor: &self.assessor,
             is_sole_witness: self.voters().is_sole_witness(),
+            footing: self.footing(now),
             overwritten,
             policy: &self.policy,
+        }
+    }
+
+    /// What this watchdog stands on when it judges others.
+    fn footing(&self, now: Mono) -> Footing {
+        let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let voters = self.voters();
+        let mut canaries = self.healths.iter().filter(|(target, _)| matches!(target, Target::Canary(_))).peekable();
+        Footing {
+            registered: small(voters.registered),
+            cut_off: small(voters.living.saturating_sub(voters.voting.len())),
+            reaches_world: canaries.peek().is_none() || canaries.any(|(_, health)| health.vote() == Vote::Up),
+            is_database_well: self.database_view(now) == DatabaseView::Up && self.slowness.trip().is_none(),
         }
     }
 

@@ -9,6 +9,7 @@ mod scenarios {
     mod beginning;
     mod blackout;
     mod caution;
+    mod doubt;
     mod handover;
     mod hands;
     mod heartbeats;
@@ -19,6 +20,7 @@ mod scenarios {
     mod leading;
     mod operators;
     mod page;
+    mod refill;
     mod status_table;
     mod votes;
 

@@ -181,7 +181,11 @@ const CAUGHT_WITHIN: u64 = 10_000;
 /// A broken rule is caught by one of these invariants, on a seed on which the unbroken rule holds. `seed`: where it showed
 /// last, tried first; once the simulation draws other numbers, it is looked for.
 fn assert_caught(variant: Variant, invariants: &[&str], seed: u64) {
-    let caught = std::iter::once(seed).chain(0..CAUGHT_WITHIN).find_map(|seed| {
+    assert_caught_among(variant, invariants, std::iter::once(seed).chain(0..CAUGHT_WITHIN));
+}
+
+fn assert_caught_among(variant: Variant, invariants: &[&str], mut seeds: impl Iterator<Item = u64>) {
+    let caught = seeds.find_map(|seed| {
         let violation = run(seed, Some(variant)).violation?;
         let is_meant = invariants.iter().any(|name| violation.what.starts_with(name));
         (is_meant && run(seed, None).violation.is_none()).then_some((seed, violation))
@@ -293,6 +297,12 @@ fn a_node_that_starts_at_once_after_a_lost_tail_is_caught() {
 #[test]
 fn a_beat_of_another_tenure_of_the_right_node_is_caught() {
     assert_caught(Variant::AnyTenureStores, &["one_owner"], 153);
+}
+
+#[test]
+fn a_loss_of_most_nodes_that_is_plain_and_waited_for_all_the_same_is_caught() {
+    let seeds = Realm::Spared.seeds(100);
+    assert_caught_among(Variant::EverythingDoubted, &["no_orphan_during_faults"], seeds);
 }
 
 #[test]

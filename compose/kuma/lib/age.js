@@ -5,11 +5,12 @@
 
 /**
  * The beat before a run's, as Kuma may judge it: in a run that looks whether a push is overdue, so old as it was heard
- * here, or as the run, where none was: whoever pushes has an interval from then on, for nobody could before.
+ * here, or as the moment from which on this node could take pushes of it, where none was: whoever pushes has an interval
+ * from then on, for nobody could before. `ableAt`: when this node's loop last stood still.
  */
-function aged(beat, { run, isPush }, clock) {
+function aged(beat, { run, isPush }, clock, ableAt) {
   if (!beat || !run || isPush || run.bean.type !== "push") return beat;
-  beat.time = wallTime(run.heardAt, clock);
+  beat.time = wallTime(Math.max(run.heardAt, ableAt), clock);
   return beat;
 }
 

@@ -16,6 +16,8 @@ const PUSH = /^\/api\/push\/([^/]+)\/?$/i;
 const BODY_MOST = 1_024 * 1_024;
 const LAG_MOST = 2_000;
 const PULSE = 250;
+/** A loop that is late by as much stood still. */
+const STALL = 1_000;
 const CACHED = 1_000;
 const DATABASE_TIMEOUT = 2_000;
 
@@ -25,7 +27,13 @@ class Doors {
     this.beatAt = clock.now();
     this.asked = null;
     this.pushes = new Pushes({ runs, wire });
-    setInterval(() => (this.beatAt = clock.now()), PULSE).unref();
+    setInterval(() => this.beat(), PULSE).unref();
+  }
+
+  beat() {
+    const now = this.clock.now();
+    if (now - this.beatAt > PULSE + STALL) this.runs.noteStall();
+    this.beatAt = now;
   }
 
   /** Instead of the Express application's `handle`. */

@@ -9,6 +9,7 @@
 
 const { AsyncLocalStorage } = require("node:async_hooks");
 
+const { OwnBeats } = require("./ownbeats");
 const { Storing } = require("./storing");
 
 const BATCH = 50;
@@ -18,11 +19,10 @@ const RETRY = 2_000;
 /** Less than a leader waits for an acknowledgement. */
 const PUSH_MOST = 5_000;
 const STORING_MOST = 5_000;
+/** By then whoever pushes has found the way to a node that took over: gateways learn of it within seconds. */
+const FOUND = 10_000;
 /** A run that counted something this long ago has a row of statistics, unless somebody cleared them. */
 const COUNTED = 10_000;
-
-/** The database keeps whole seconds. */
-const nameOf = (monitor, time) => `${monitor}@${String(time).slice(0, 19)}`;
 
 const never = () => new Promise(() => {});
 
@@ -41,16 +41,22 @@ class Runs {
     this.queue = [];
     this.starting = new Set();
     this.storing = new Storing();
-    this.ownBeats = new Set();
+    this.ownBeats = new OwnBeats();
     this.isPumping = false;
     this.waiting = new Map();
+    this.gainedAt = new Map();
+    /** Since when this process has been taking pushes without a break, as far as its loop knows. */
+    this.ableAt = -Infinity;
   }
 
   // ---- what the tenure orders ----
 
   /** Monitors that became this node's: what was counted before is somebody else's number by now. */
   start(ids) {
-    for (const id of ids) this.statistics.drop(id);
+    for (const id of ids) {
+      this.statistics.drop(id);
+      this.gainedAt.set(id, this.clock.now());
+    }
     this.enqueue(ids);
   }
 
@@ -72,6 +78,7 @@ class Runs {
     await idle;
     for (const id of gone) {
       this.statistics.drop(id);
+      this.gainedAt.delete(id);
       this.forgetToken(id);
       delete this.kuma.server.monitorList[id];
     }
@@ -104,6 +111,11 @@ class Runs {
       this.end(run);
       this.enqueue([row.id], true);
     }
+  }
+
+  /** The loop stood still: what was pushed meanwhile is late, or was given up by who sent it. */
+  noteStall() {
+    this.ableAt = this.clock.now();
   }
 
   // ---- what Kuma asks ----
@@ -230,11 +242,11 @@ class Runs {
   beforeBeat(act, bean) {
     return this.beforeStoring(async (run) => {
       // Before it is stored: an answer may be lost.
-      if (run) this.noteOwnBeat(nameOf(run.id, bean.time));
+      if (run) this.ownBeats.noteTime(run.id, bean.time);
       const answer = await act();
       if (run) {
         Object.assign(run, { isFirstBeatDone: true, heardAt: this.clock.now() });
-        this.noteOwnBeat(bean.id);
+        this.ownBeats.noteId(bean.id);
       }
       return answer;
     });
@@ -242,7 +254,7 @@ class Runs {
 
   /** Whether this process made the beat of this row of `heartbeat`. */
   made(row) {
-    return this.ownBeats.has(row.id) || this.ownBeats.has(nameOf(row.monitor_id, row.time));
+    return this.ownBeats.has(row);
   }
 
   async beforeTelling(act) {
@@ -283,11 +295,6 @@ class Runs {
 
   forgetToken(id) {
     for (const [token, run] of this.tokens) if (run.id === id) this.tokens.delete(token);
-  }
-
-  noteOwnBeat(beat) {
-    this.ownBeats.add(beat);
-    if (this.ownBeats.size > 40_000) this.ownBeats.delete(this.ownBeats.values().next().value);
   }
 
   /** Fulfilled when the last of these was started, or found not to be startable. */
@@ -373,7 +380,7 @@ class Runs {
       isAlive: true,
       isToldDown,
       startedAt: this.clock.now(),
-      heardAt: this.clock.now(),
+      heardAt: Math.max(this.clock.now(), (this.gainedAt.get(row.id) ?? -Infinity) + FOUND),
       countedAt: null,
       // A push monitor makes its first when an interval has passed.
       isFirstBeatDone: row.type === "push",

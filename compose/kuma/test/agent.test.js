@@ -275,10 +275,11 @@ test("a wall clock that is set while a run lasts moves neither the next run nor 
 });
 
 /** The age in seconds of the beat that Kuma finds, by Kuma's own reckoning, in a run of monitor 7 or a push to it. */
-async function ageFound({ time, type = "push", isPush = false, heardAgo }) {
+async function ageFound({ time, type = "push", isPush = false, heardAgo, stoodStillAgo = Infinity }) {
   const { agent, R } = patched({ findOne: async () => ({ time, status: 1 }) });
   Object.assign(agent.tenure, { phase: "holding", renewedAt: clock.now(), isReconciled: true, mine: new Set([7]) });
   const run = { id: 7, isAlive: true, bean: { id: 7, type }, heardAt: clock.now() - heardAgo };
+  agent.runs.ableAt = clock.now() - stoodStillAgo;
   const beat = await agent.runs.context.run({ run, isPush }, () => R.findOne("heartbeat", " monitor_id = ? ", [7]));
   return Math.round((Date.now() - Date.parse(`${beat.time.replace(" ", "T")}Z`)) / 1000);
 }
@@ -288,6 +289,11 @@ const wallTime = (secondsAgo) => new Date(Date.now() - secondsAgo * 1000).toISOS
 test("how old the last push is, a run asks this process's own clock, not whoever's wall clock made the beat", async () => {
   assert.strictEqual(await ageFound({ time: wallTime(-3_600), heardAgo: 62_000 }), 62, "a beat in the future is late too");
   assert.strictEqual(await ageFound({ time: wallTime(3_600), heardAgo: 5_000 }), 5, "one that looks old is in time");
+});
+
+test("whoever pushes has an interval from when this node's loop stood still, too", async () => {
+  assert.strictEqual(await ageFound({ time: wallTime(100), heardAgo: 62_000, stoodStillAgo: 3_000 }), 3);
+  assert.strictEqual(await ageFound({ time: wallTime(100), heardAgo: 2_000, stoodStillAgo: 3_000 }), 2);
 });
 
 test("what asks for no push that is overdue finds beats as they are", async () => {

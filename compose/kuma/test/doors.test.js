@@ -11,7 +11,7 @@ const PATH = "/api/v1/reconcile-monitors";
 
 /** A server with the agent's doors before a Kuma that answers 200 to everything else. */
 async function served(t, { refusal = () => null, answers = async () => [], kuma = (res) => res.end("kuma") } = {}) {
-  const seen = { hints: 0, pushes: [] };
+  const seen = { hints: 0, pushes: [], stalls: 0 };
   const run = { id: 7 };
   const doors = new Doors({
     identity: { id: "kuma1", incarnation: "aaaaaaaaaaaaaaaa", key: KEY },
@@ -20,6 +20,7 @@ async function served(t, { refusal = () => null, answers = async () => [], kuma 
       held: new Map([[7, run]]),
       refusal,
       pushed: (token) => (token === "se cret" ? run : null),
+      noteStall: () => (seen.stalls += 1),
       asPush: (of, res, act) => (seen.pushes.push(of.id), act()),
     },
     wire: { query: answers },

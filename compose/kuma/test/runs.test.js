@@ -186,7 +186,7 @@ test("a push is known by its token, and counts only where its monitor runs", asy
   const res = answerOf();
   await n.runs.asPush(run, res, () => n.runs.beforeBeat(async () => n.journal.push("pushed 7"), { id: 5 }));
   res.emit("close");
-  assert.ok(n.runs.ownBeats.has(5));
+  assert.ok(n.runs.made({ id: 5, monitor_id: 0, time: "" }));
   n.rows.unassign(7);
   await n.clock.pass(2_000);
   assert.strictEqual(n.runs.pushed("secret"), null);
@@ -297,13 +297,30 @@ test("a run whose time comes when its monitor may not run here does not reach it
   }
 });
 
-test("a push is heard when it was stored here; whoever pushes has an interval from where a run begins", async () => {
+test("a push is heard when it was stored here; whoever pushes has an interval from where it can be taken and found", async () => {
+  const n = node();
+  n.rows.add(7, { type: "push", push_token: "token" });
+  // Kuma looks for the first time when an interval is over.
+  n.kuma.steps.check = () => new Promise(() => {});
+  await n.live();
+  const run = n.runs.held.get(7);
+  const gainedAt = n.runs.gainedAt.get(7);
+  assert.strictEqual(run.heardAt, gainedAt + 10_000);
+  await n.clock.pass(15_000);
+  await n.runs.enqueue([7], true);
+  const again = n.runs.held.get(7);
+  assert.notStrictEqual(again, run);
+  assert.strictEqual(again.heardAt, again.startedAt, "an edit is no take-over");
+  await n.runs.stop([7]);
+  assert.strictEqual(n.runs.gainedAt.size, 0);
+});
+
+test("a push is heard when it was stored", async () => {
   const n = node();
   n.rows.add(7, { type: "push", push_token: "token" });
   await n.live();
   const run = n.runs.held.get(7);
-  assert.strictEqual(run.heardAt, run.startedAt);
-  await n.clock.pass(5_000);
+  await n.clock.pass(15_000);
   const beat = { beanMeta: { type: "heartbeat" } };
   await n.runs.context.run({ run, isPush: true }, () => n.runs.beforeBeat(async () => {}, beat));
   assert.strictEqual(run.heardAt, n.clock.now());

@@ -29,6 +29,8 @@ pub(super) struct ViewShown {
     incidents: Vec<OpenIncident>,
     /// In observe mode or while frozen: what automation would do.
     would_move: Vec<WouldMoveShown>,
+    /// Monitors of lost nodes that would move, were it not for a doubt.
+    waiting: Vec<WaitingShown>,
     #[schema(value_type = Option<Millis>, required)]
     checked_at: Option<i64>,
     /// How long ago this watchdog last completed a round of verdicts.
@@ -101,8 +103,11 @@ struct OpenIncident {
     key: String,
     /// `critical` or `warning`.
     severity: String,
+    /// Of one that came back soon after it was over: when it did.
     #[schema(value_type = Millis)]
     since: i64,
+    #[schema(value_type = Millis)]
+    first_since: i64,
 }
 
 #[derive(ToSchema)]
@@ -113,4 +118,16 @@ struct WouldMoveShown {
     from: Option<String>,
     monitors: u32,
     reason: String,
+}
+
+#[derive(ToSchema)]
+#[schema(as = Waiting)]
+struct WaitingShown {
+    node_id: String,
+    monitors: u32,
+    /// By the database's clock, unless the doubt or the loss ends before.
+    #[schema(value_type = Millis)]
+    until: i64,
+    /// In words.
+    because: String,
 }

@@ -1,6 +1,7 @@
 //! One run, as a task of its own: asked for once more, carried out, and judged for trouble of the node's own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use komainu_watchdogs::time::{Mono, Wall};
 
@@ -54,7 +55,7 @@ impl<F: Families> Task<F> {
         let kind = launch.monitor.kind.as_str();
         let result = match kind {
             "group" => group::run(&self.families, &launch.monitor).await,
-            "push" => match push::look(launch.previous.as_ref(), &launch.monitor, began_at.since(launch.heard_at)) {
+            "push" => match push::look(launch.previous.as_ref(), &launch.monitor, self.unheard(launch, began_at)) {
                 PushLook::InTime(again) => return (RunOutcome::LookAgain(again), self.clock.stamp()),
                 PushLook::Late(result) => result,
             },
@@ -70,6 +71,12 @@ impl<F: Families> Task<F> {
         let was_in_vain = result.status == RunStatus::Down && is_maintained(ended_at);
         let result = if was_in_vain { windows::left_alone() } else { result };
         (RunOutcome::Result(result), ended_at)
+    }
+
+    /// For how long a push could have been taken and none was. What was pushed while this node stood still is late, or was
+    /// given up by who sent it.
+    fn unheard(&self, launch: &Launch, began_at: Mono) -> Duration {
+        began_at.since(launch.heard_at.max(self.pulse.stall_ended_at()))
     }
 
     /// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.

@@ -48,9 +48,12 @@ pub(super) struct HeldMonitor {
     pub(super) made: Vec<Wall>,
     /// The beat stored last that is accounted for: read at the beginning, made here, or counted as foreign.
     pub(super) known_id: i64,
-    /// When the last beat was made here, or when the monitor began: whoever pushes had no chance before.
+    /// When the last beat was made here, or from when on a push could be taken: whoever pushes had no chance before.
     pub(super) heard_at: Mono,
 }
+
+/// By then whoever pushes has found the way to a node that took over: gateways learn of it within seconds.
+const FOUND: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) enum Memory {
@@ -78,6 +81,12 @@ impl HeldMonitor {
             known_id: 0,
             heard_at: now,
         }
+    }
+
+    /// A push can be taken from now on. Returns when one is overdue.
+    pub(super) fn await_push(&mut self, now: Mono) -> Mono {
+        self.heard_at = now.max(self.gained_at + FOUND);
+        self.heard_at + spec::interval(&self.spec)
     }
 
     /// A beat was made. The last few are remembered: what was read a moment ago may be one before the newest.
@@ -132,7 +141,11 @@ impl Shard {
             held.known_id = last.get(monitor).map_or(held.known_id, |last| held.known_id.max(last.id));
             held.decide_turn(last.get(monitor).map(|last| last.id));
             held.memory = Memory::Known { previous, is_fresh: true };
-            if std::mem::take(&mut held.is_waiting) {
+            let was_waiting = std::mem::take(&mut held.is_waiting);
+            if held.spec.kind == "push" {
+                let late_at = held.await_push(now);
+                self.schedule.set(*monitor, late_at);
+            } else if was_waiting {
                 self.schedule.set(*monitor, now);
             }
         }

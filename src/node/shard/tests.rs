@@ -303,27 +303,43 @@ fn any(_: MonitorId) -> Result<(), Fence> {
 #[test]
 fn a_push_monitor_is_looked_at_when_its_interval_is_over_and_not_before() {
     let mut shard = started(vec![push(1, "abc")]);
-    assert!(launched(&mut shard, Mono::secs(59)).is_empty());
-    assert_eq!(launched(&mut shard, Mono::secs(60)), [1]);
+    // Ten seconds until whoever pushes has found the way here.
+    assert!(launched(&mut shard, Mono::secs(69)).is_empty());
+    assert_eq!(launch(&mut shard, Mono::secs(70)).heard_at, Mono::secs(10));
+    let edited = MonitorSpec { name: "another".to_owned(), ..push(1, "abc") };
+    shard.compare(Mono::secs(71), (0, 1), vec![edited]);
+    assert!(launched(&mut shard, Mono::secs(130)).is_empty());
+    assert_eq!(launch(&mut shard, Mono::secs(131)).heard_at, Mono::secs(71), "an edit is no take-over");
+}
+
+#[test]
+fn whoever_pushes_has_an_interval_from_when_a_push_could_be_taken() {
+    let mut shard = Shard::default();
+    shard.start(Mono::secs(0), vec![push(1, "abc")]);
+    let (read, asked) = shard.unread(100).unwrap();
+    assert!(launched(&mut shard, Mono::secs(90)).is_empty(), "its last beat is not known yet");
+    shard.remember(Mono::secs(95), read, &asked, &[]);
+    assert!(launched(&mut shard, Mono::secs(154)).is_empty());
+    assert_eq!(launch(&mut shard, Mono::secs(155)).heard_at, Mono::secs(95));
 }
 
 #[test]
 fn a_push_becomes_a_beat_and_makes_the_look_under_way_worthless() {
     let mut shard = started(vec![push(1, "abc")]);
-    let look = launch(&mut shard, Mono::secs(60));
+    let look = launch(&mut shard, Mono::secs(70));
     let said = Report { is_up: true, msg: "OK".to_owned(), ping_ms: None };
-    let pushed = shard.push((Mono::secs(60), Wall(60_000)), "abc", said.clone(), false);
+    let pushed = shard.push((Mono::secs(70), Wall(60_000)), "abc", said.clone(), false);
     let Pushed::Beat(queued) = pushed else { panic!("{pushed:?}") };
     assert_eq!((queued.beat.status, queued.beat.time), (BeatStatus::Up, Wall(60_000)));
-    assert!(shard.finish(Mono::secs(61), done(&look, Mono::secs(60), RunStatus::Down)).is_none());
-    let next = launch(&mut shard, Mono::secs(120));
+    assert!(shard.finish(Mono::secs(71), done(&look, Mono::secs(70), RunStatus::Down)).is_none());
+    let next = launch(&mut shard, Mono::secs(130));
     assert_eq!(next.previous.as_ref().map(|previous| previous.time), Some(Wall(60_000)));
     let again = RunDone {
         outcome: RunOutcome::LookAgain(Duration::from_secs(9)),
-        ..done(&next, Mono::secs(120), RunStatus::Up)
+        ..done(&next, Mono::secs(130), RunStatus::Up)
     };
-    assert!(shard.finish(Mono::secs(120), again).is_none());
-    assert_eq!(launched(&mut shard, Mono::secs(129)), [1]);
+    assert!(shard.finish(Mono::secs(130), again).is_none());
+    assert_eq!(launched(&mut shard, Mono::secs(139)), [1]);
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Fact {
     pub votes: (u32, u32),
     /// When the incident opened.
     pub opened_at: Wall,
+    /// When one that came back opened for the first time.
+    pub first_opened_at: Option<Wall>,
     /// When the event happened.
     pub at: Wall,
     /// Of a node's incident: its monitors that others run, by node.
@@ -49,7 +51,7 @@ pub async fn facts(store: &Store, claim: &Claim) -> Result<Vec<Fact>, StoreError
     let act = "read what a message tells";
     let mut lease = store.lease(act).await?;
     let sql = format!(
-        "SELECT e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.id, i.k, i.opened_at, \
+        "SELECT e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.id, i.k, i.opened_at, i.first_opened_at, \
          d.instead_of, d.told_to \
          FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
          JOIN komainu_incident i ON i.id = d.incident_id WHERE d.id IN ({}) ORDER BY d.id",
@@ -81,6 +83,7 @@ fn fact(row: &Row) -> Result<Fact, StoreError> {
         summary: row.text("summary")?,
         votes: (row.small("votes_bad")?, row.small("votes_of")?),
         opened_at: row.wall("opened_at")?,
+        first_opened_at: row.maybe_wall("first_opened_at")?,
         at: row.wall("at")?,
         elsewhere: vec![],
         thread: None,

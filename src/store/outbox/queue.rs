@@ -189,7 +189,7 @@ async fn queue(session: &mut Session, channel: &str, now: Wall) -> Result<Vec<Qu
         now = now.0
     );
     let first = |most: usize| format!("ORDER BY d.due_at, d.id LIMIT {most}");
-    rows(session, channel, (&is_ready, &first(MOST_READY)), &mut queue).await?;
+    rows(session, channel, (&is_ready, DUE, &first(MOST_READY)), &mut queue).await?;
     if !queue.is_empty() {
         // Whatever else of these incidents waits: one after the other, and only the last is still true.
         let incidents: Vec<i64> = queue.values().map(|row| row.incident).collect();
@@ -199,27 +199,30 @@ async fn queue(session: &mut Session, channel: &str, now: Wall) -> Result<Vec<Qu
             id_list(&incidents),
             id_list(&known)
         );
-        rows(session, channel, (&is_kin, ""), &mut queue).await?;
+        rows(session, channel, (&is_kin, "komainu_delivery_incident", ""), &mut queue).await?;
     }
     let begun: BTreeSet<_> = queue.values().filter_map(|row| row.begun.clone()).collect();
     if !begun.is_empty() {
         // A message that may have arrived is repeated as it was.
         let notices = begun.iter().map(|notice| format!("'{}'", notice.replace('\'', "''"))).collect::<Vec<_>>();
         let is_of_it = format!("d.state = 'waiting' AND d.notice_id IN ({})", notices.join(", "));
-        rows(session, channel, (&is_of_it, ""), &mut queue).await?;
+        rows(session, channel, (&is_of_it, "komainu_delivery_notice", ""), &mut queue).await?;
     }
-    rows(session, channel, ("d.state = 'held'", &first(MOST_HELD)), &mut queue).await?;
+    rows(session, channel, ("d.state = 'held'", DUE, &first(MOST_HELD)), &mut queue).await?;
     Ok(queue.into_values().collect())
 }
 
-/// Adds the deliveries of a channel to which this applies.
+/// By channel and state, what is due first.
+const DUE: &str = "komainu_delivery_due";
+
+/// Adds the deliveries of a channel to which this applies, found by this index: tens of thousands may wait.
 async fn rows(
     session: &mut Session,
     channel: &str,
-    (which, order): (&str, &str),
+    (which, index, order): (&str, &str, &str),
     queue: &mut BTreeMap<i64, Queued>,
 ) -> Result<(), StoreError> {
-    let index = if order.is_empty() { String::new() } else { session.dialect().by_index("komainu_delivery_due") };
+    let index = session.dialect().by_index(index);
     let sql = format!(
         "SELECT d.id, d.incident_id, d.state, d.due_at, d.group_wait_ms, d.claimed_until, d.sending_at, \
          d.notice_id, d.attempts, d.last_error, d.created_at, d.retry_at, d.failed_at, d.unanswered, d.company, \

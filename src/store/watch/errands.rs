@@ -65,7 +65,7 @@ impl Errands {
         let own: Vec<_> = KINDS.iter().map(|kind| format!("k = '{kind}' OR k LIKE '{kind}/%'")).collect();
         let own = own.join(" OR ");
         // Not by the virtual column: a consistent read through its index has been seen to miss a row just inserted.
-        let columns = "SELECT k, severity, opened_at, last_bad_at, id FROM komainu_incident";
+        let columns = "SELECT k, severity, opened_at, first_opened_at, last_bad_at, id FROM komainu_incident";
         let by_urgency = self.session.dialect().by_index("komainu_incident_urgent");
         // Each severity by itself, the latest first as its index has them: however many are open, so many are looked at.
         let others = |severity: &str| {
@@ -135,6 +135,7 @@ fn incident_row(row: &Row) -> Result<IncidentRow, StoreError> {
         key: row.text("k")?,
         severity: row.text("severity")?,
         opened_at: row.wall("opened_at")?,
+        first_opened_at: row.maybe_wall("first_opened_at")?,
         last_bad_at: row.wall("last_bad_at")?,
     })
 }

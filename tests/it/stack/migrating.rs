@@ -40,9 +40,16 @@ async fn kuma_is_there_once_its_own_migrations_are_done() {
     let (url, mut raw) = empty_database().await;
     let store = Store::connect(&DatabaseUrl::parse(&url).unwrap()).await.unwrap();
     assert!(!migrate::has_kuma(&store).await.unwrap(), "an empty database");
+    raw.execute("CREATE TABLE monitor (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY)").await;
+    assert!(!migrate::has_kuma(&store).await.unwrap(), "its settings come after its monitors");
+    raw.execute("DROP TABLE monitor").await;
     make_tables(&mut raw).await;
     assert!(!migrate::has_kuma(&store).await.unwrap(), "tables alone may be half made");
     raw.execute(SECRET).await;
+    assert!(migrate::has_kuma(&store).await.unwrap());
+    raw.execute("INSERT INTO knex_migrations_lock (is_locked) VALUES (1)").await;
+    assert!(!migrate::has_kuma(&store).await.unwrap(), "a later version migrates anew");
+    raw.execute("UPDATE knex_migrations_lock SET is_locked = 0").await;
     assert!(migrate::has_kuma(&store).await.unwrap());
 }
 

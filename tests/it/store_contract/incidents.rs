@@ -12,6 +12,7 @@ on_both_databases! {
     twenty_who_raise_at_once_open_one_incident,
     a_resolve_fails_when_somebody_saw_it_bad_since,
     what_comes_back_within_ten_minutes_is_the_same_incident_and_flaps_in_silence,
+    what_comes_back_keeps_when_it_opened_first_and_shows_both,
     what_comes_back_after_ten_minutes_is_another_incident,
     what_is_over_before_it_was_told_is_told_as_its_end,
     people_list_and_acknowledge,
@@ -165,6 +166,29 @@ async fn what_comes_back_within_ten_minutes_is_the_same_incident_and_flaps_in_si
     assert_eq!(told, ["opened", "resolved", "opened", "resolved", "opened", "resolved", "flapping"]);
     let waiting: Vec<_> = of_mail.iter().filter(|row| row.ends_with("waiting")).collect();
     assert_eq!(waiting, ["resolved mail waiting"], "its end is told once, when it has been calm");
+}
+
+async fn what_comes_back_keeps_when_it_opened_first_and_shows_both(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut watch = fixture.store.errands(&"w1".into()).await.unwrap();
+    raise_and_resolve(&mut watch).await;
+    for _ in 0..2 {
+        // Each time it opened a minute before it is back.
+        fixture
+            .raw
+            .execute(
+                "UPDATE komainu_incident SET opened_at = opened_at - 60000, first_opened_at = first_opened_at - 60000",
+            )
+            .await;
+        watch.raise(&alarm("capacity"), &routing()).await.unwrap();
+        resolve(&mut watch).await;
+    }
+    watch.raise(&alarm("capacity"), &routing()).await.unwrap();
+    let shown = incidents::list(&fixture.store, &IncidentFilter::default(), None, 10).await.unwrap().items.remove(0);
+    let span = shown.opened_at.since(shown.first_opened_at).as_secs();
+    assert!((120..130).contains(&span), "{span} s between the first opening and the last");
+    let open = watch.incidents().await.unwrap().remove(0);
+    assert_eq!((open.opened_at, open.first_opened_at), (shown.opened_at, Some(shown.first_opened_at)));
 }
 
 async fn what_comes_back_after_ten_minutes_is_another_incident(kind: Kind) {

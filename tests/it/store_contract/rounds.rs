@@ -16,6 +16,7 @@ use komainu_watchdogs::time::Wall;
 use super::fixture::{Fixture, Kind, StoresBeats, beat, identity, step};
 use super::on_both_databases;
 use crate::cluster::wait::wait_until;
+use crate::support::raw::Raw;
 
 on_both_databases! {
     a_round_of_a_fresh_cluster_is_empty,
@@ -31,6 +32,7 @@ on_both_databases! {
     a_watchdog_that_stopped_is_replaced_at_once,
     a_removed_watchdog_writes_all_of_it_again,
     overdue_monitors_are_counted_from_the_latest_sign_of_life,
+    a_monitor_beats_while_its_last_beat_is_no_older_than_its_interval_and_a_little,
     of_a_large_node_a_part_is_looked_at_and_stands_for_the_whole,
     a_node_whose_clock_is_wrong_is_not_behind,
     a_step_of_a_nodes_clock_neither_makes_it_overdue_nor_hides_that_it_is,
@@ -275,14 +277,14 @@ async fn overdue_monitors_are_counted_from_the_latest_sign_of_life(kind: Kind) {
     let made = fixture.monitors(5, Some("node1")).await;
     let mut errands = fixture.store.errands(&"w1".into()).await.unwrap();
     let fresh = errands.progress(&BTreeMap::new()).await.unwrap();
-    assert_eq!(fresh, [ProgressRow { node: "node1".into(), probing: 5, overdue: 0 }], "just made");
+    assert_eq!(fresh, [ProgressRow { node: "node1".into(), probing: 5, overdue: 0, beating: 5 }], "just made");
     // All of it long ago: assigned, made, no beat ever. One is pushed to and one paused: they do not probe.
     fixture.raw.execute("UPDATE komainu_assignment SET changed_at = 0").await;
     fixture.raw.execute("UPDATE komainu_monitor SET updated_at = 0").await;
     fixture.raw.execute(&format!("UPDATE monitor SET type = 'push' WHERE id = {}", made[3])).await;
     fixture.raw.execute(&format!("UPDATE monitor SET active = 0 WHERE id = {}", made[4])).await;
     let progress = errands.progress(&BTreeMap::new()).await.unwrap();
-    assert_eq!(progress, [ProgressRow { node: "node1".into(), probing: 3, overdue: 3 }]);
+    assert_eq!(progress, [ProgressRow { node: "node1".into(), probing: 3, overdue: 3, beating: 0 }]);
     let within = |seconds| Look { within: Some(Duration::from_secs(seconds)), part: None };
     let span = |seconds| BTreeMap::from([("node1".into(), within(seconds))]);
     assert_eq!(errands.progress(&span(100)).await.unwrap()[0].overdue, 0, "it could not have run them yet");
@@ -294,6 +296,43 @@ async fn overdue_monitors_are_counted_from_the_latest_sign_of_life(kind: Kind) {
     assert_eq!(errands.progress(&BTreeMap::new()).await.unwrap()[0].overdue, 2);
     Beginnings::new(fixture.store.clone(), "node1".into(), Incarnation(11)).start(&[made[2]]).await.unwrap();
     assert_eq!(errands.progress(&BTreeMap::new()).await.unwrap()[0].overdue, 1);
+}
+
+async fn a_monitor_beats_while_its_last_beat_is_no_older_than_its_interval_and_a_little(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let _node = fixture.start_node("node1", 11).await;
+    let made = fixture.monitors(3, Some("node1")).await;
+    let mut errands = fixture.store.errands(&"w1".into()).await.unwrap();
+    let mut beating = async |span: u64| {
+        let look = Look { within: Some(Duration::from_secs(span)), part: None };
+        let rows = errands.progress(&BTreeMap::from([("node1".into(), look)])).await.unwrap();
+        (rows[0].beating, rows[0].overdue)
+    };
+    began_ago(&mut fixture.raw, 15).await;
+    assert_eq!(beating(3_600).await, (3, 0), "their first beats need not be there yet");
+    began_ago(&mut fixture.raw, 25).await;
+    assert_eq!(beating(3_600).await, (0, 0), "nothing was run, and nothing is overdue");
+    assert_eq!(beating(15).await, (3, 0), "whoever runs them has only just begun");
+    let beats = [Beat { time: Wall(ago(20)), ..beat(made[0]) }, Beat { time: Wall(ago(20)), ..beat(made[1]) }];
+    fixture.store.store_beats(&"node1".into(), Incarnation(11), &beats).await.unwrap();
+    assert_eq!(beating(3_600).await, (2, 0));
+    began_ago(&mut fixture.raw, 3_600).await;
+    fixture.raw.execute("UPDATE monitor SET `interval` = 20").await;
+    fixture
+        .store
+        .store_beats(&"node1".into(), Incarnation(11), &[Beat { time: Wall(ago(35)), ..beat(made[1]) }])
+        .await
+        .unwrap();
+    assert_eq!(beating(3_600).await, (1, 1), "20 s and 10 s; the third has never beaten");
+}
+
+fn ago(seconds: i64) -> i64 {
+    komainu::clock::wall().0 - seconds * 1_000
+}
+
+async fn began_ago(raw: &mut Raw, seconds: i64) {
+    raw.execute(&format!("UPDATE komainu_assignment SET changed_at = {}", ago(seconds))).await;
+    raw.execute(&format!("UPDATE komainu_monitor SET updated_at = {}", ago(seconds))).await;
 }
 
 async fn of_a_large_node_a_part_is_looked_at_and_stands_for_the_whole(kind: Kind) {
@@ -313,8 +352,8 @@ async fn of_a_large_node_a_part_is_looked_at_and_stands_for_the_whole(kind: Kind
             let looks = BTreeMap::from([("node1".into(), Look { within, part: Some(part) })]);
             let probing = u32::try_from(looked * 3).unwrap();
             let overdue = if within.is_none() { probing } else { 0 };
-            let large = ProgressRow { node: "node1".into(), probing, overdue };
-            let small = ProgressRow { node: "node2".into(), probing: 3, overdue: 3 };
+            let large = ProgressRow { node: "node1".into(), probing, overdue, beating: 0 };
+            let small = ProgressRow { node: "node2".into(), probing: 3, overdue: 3, beating: 0 };
             assert_eq!(errands.progress(&looks).await.unwrap(), [large, small]);
         }
     }

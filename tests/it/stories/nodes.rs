@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+use tokio::net::TcpListener;
+
 use super::on_both;
 use crate::cluster::database::Kind;
 use crate::cluster::wait::wait_until;
@@ -89,4 +92,45 @@ async fn what_runs_for_months_keeps_few_heaps() {
         let heaps = environment.split(|byte| *byte == 0).find_map(|line| line.strip_prefix(b"MALLOC_ARENA_MAX="));
         assert_eq!(heaps, Some(b"2".as_slice()), "{name}");
     }
+}
+
+/// Stands for whatever in a target's answer ends a process: who asks is killed before it has one. Nodes come back, as under
+/// a supervisor.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_over_which_two_nodes_died_is_put_aside_and_not_handed_on() {
+    let shape = Shape { watchdogs: 1, monitors: 6, ..Shape::default() };
+    let mut cluster = Cluster::start(Kind::MariaDb, shape).await;
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", target.local_addr().unwrap());
+    let made = cluster.post("/api/v1/monitors", &json!({"name": "deadly", "type": "http", "url": url})).await;
+    let deadly = made["id"].as_i64().unwrap();
+    let mut deaths = vec![];
+    while !is_put_aside(&cluster, deadly).await {
+        let Ok(asked) = tokio::time::timeout(Duration::from_millis(100), target.accept()).await else { continue };
+        let owner = owner_of(&cluster, deadly).await;
+        cluster.process(&owner).kill();
+        drop(asked);
+        deaths.push(owner.clone());
+        assert!(deaths.len() <= 2, "it goes on: {deaths:?}");
+        cluster.start_process(&owner);
+    }
+    assert_eq!(deaths.len(), 2, "{deaths:?}");
+    let active = cluster.database.rows(&format!("SELECT active FROM monitor WHERE id = {deadly}")).await;
+    assert_eq!(active, [["0"]], "it is paused until somebody resumes it");
+    // Whatever else they ran runs on.
+    cluster.wait_for_beats(&[1, 2, 3, 4, 5, 6], Cluster::now_us(), Duration::from_secs(60)).await;
+    cluster.assert_one_owner().await;
+    cluster.assert_no_false_down().await;
+}
+
+async fn is_put_aside(cluster: &Cluster, monitor: i64) -> bool {
+    let key = format!("aside/{monitor}");
+    let incidents = cluster.status().await.map(|status| status["incidents"].clone());
+    incidents.is_some_and(|incidents| incidents.as_array().unwrap().iter().any(|one| one["key"] == key.as_str()))
+}
+
+async fn owner_of(cluster: &Cluster, monitor: i64) -> String {
+    let effective = "COALESCE(assigned_node, node_id, '')";
+    let sql = format!("SELECT {effective} FROM komainu_assignment WHERE monitor_id = {monitor}");
+    cluster.database.rows(&sql).await[0][0].clone()
 }

@@ -60,13 +60,15 @@ pub struct Need<'a> {
     pub reason: MoveReason,
     /// The one node it leads to; otherwise the least loaded.
     pub only: Option<&'a NodeId>,
+    /// Everything was lost: it is given at a stock node's pace.
+    pub is_refill: bool,
 }
 
 impl Field {
     /// What such a monitor needs now.
     pub fn need<'a>(&self, case: &Case<'a>) -> Option<Need<'a>> {
         let home = self.home_for(case);
-        let need = |step, reason, only| Some(Need { step, reason, only });
+        let need = |step, reason, only| Some(Need { step, reason, only, is_refill: false });
         let Some(effective) = case.effective else {
             return self.needs_node(case, home);
         };
@@ -77,8 +79,9 @@ impl Field {
             None if !self.is_frozen => return need(Step::Failover, MoveReason::NodeOffline, home),
             // Just revoked: it is lost once that was watched for a lease.
             Some(Slot { lost: None, has_holder: false, .. }) | None => return None,
-            Some(Slot { lost: Some(reason), .. }) => {
-                return if self.is_frozen { None } else { need(Step::Failover, *reason, home) };
+            Some(Slot { lost: Some(reason), is_refill, .. }) => {
+                let failover = Need { step: Step::Failover, reason: *reason, only: home, is_refill: *is_refill };
+                return (!self.is_frozen).then_some(failover);
             }
             Some(Slot { lost: None, has_holder: true, .. }) => {}
         }
@@ -96,6 +99,7 @@ impl Field {
             step: Step::Release,
             reason,
             only: None,
+            is_refill: false,
         })
     }
 
@@ -127,7 +131,7 @@ impl Field {
             Some(_) | None if case.asked && home.is_some() => (Step::Arrive, MoveReason::Operator, home),
             Some(_) | None => (Step::Arrive, MoveReason::Unowned, home),
         };
-        Some(Need { step, reason, only })
+        Some(Need { step, reason, only, is_refill: false })
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Watchdog;
 use crate::alarms::{self, Surroundings, alarms};
-use crate::assess::Evidence;
+use crate::assess::{Behind, Evidence};
 use crate::facts::{Mode, NodeRow, NodeStatus, ProgressRow, Round, ShardGroup, Target};
 use crate::failover::{field, misfits, overloaded};
 use crate::health::Health;
@@ -199,7 +199,12 @@ fn is_absorbed(key: &str, found: &[Alarm]) -> bool {
     is_of_a_node && found.iter().any(|alarm| alarm.key == "nodes")
 }
 
-/// Overdue monitors of a node, of how many that probe. A node without a row has nothing to probe.
-fn progress_of(row: &NodeRow, rows: &[ProgressRow]) -> (u32, u32) {
-    rows.iter().find(|one| one.node == row.node).map_or((0, 0), |one| (one.overdue, one.probing))
+/// A node without a row has nothing to probe.
+fn progress_of(row: &NodeRow, rows: &[ProgressRow]) -> Behind {
+    let found = rows.iter().find(|one| one.node == row.node);
+    found.map_or_else(Behind::default, |&ProgressRow { probing, overdue, beating, .. }| Behind {
+        probing,
+        overdue,
+        beating,
+    })
 }

@@ -96,6 +96,7 @@ impl Watchdog {
                 is_counted: self.is_counted(),
                 assessor: &self.assessor,
                 is_sole_witness: self.voters().is_sole_witness(),
+                footing: self.footing(now),
                 overwritten: &overwritten,
                 policy: &self.policy,
             };

@@ -36,6 +36,8 @@ pub(crate) struct Database {
     pub(crate) history: BTreeMap<Generation, Nonce>,
     /// Monitors overdue, by node.
     pub(crate) overdue: BTreeMap<NodeId, u32>,
+    /// Nodes of which nothing beats in time.
+    pub(crate) silent: BTreeSet<NodeId>,
     /// Single monitors that are overdue, wherever they run.
     pub(crate) stopped: BTreeSet<MonitorId>,
     /// A broken rule: all readings look at the part that the first one looked at.
@@ -132,7 +134,10 @@ impl Database {
             let is_young = looks.get(node).and_then(|look| look.within).is_some_and(|span| span <= ALLOWED);
             let overdue = self.overdue.get(node).copied().unwrap_or(0).max(stopped).min(probing);
             let overdue = if is_young { 0 } else { overdue * times };
-            ProgressRow { node: node.clone(), probing: probing * times, overdue }
+            let probing = probing * times;
+            let is_silent = !is_young && self.silent.contains(node);
+            let beating = if is_silent { 0 } else { probing - overdue };
+            ProgressRow { node: node.clone(), probing, overdue, beating }
         };
         looked.into_iter().map(row).collect()
     }
@@ -366,6 +371,7 @@ impl Database {
             key: alarm.key.clone(),
             severity: severity.to_owned(),
             opened_at: wall(now),
+            first_opened_at: None,
             last_bad_at: wall(now),
         });
         row.last_bad_at = wall(now);

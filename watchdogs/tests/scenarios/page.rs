@@ -156,3 +156,30 @@ fn a_verdict_tells_its_age() {
     let world = World::settled();
     assert!(world.view().verdict_age_ms.is_some_and(|age| age <= 1_000), "at {:?}", Mono::secs(30));
 }
+
+#[test]
+fn while_nothing_beats_status_is_not_ok_and_says_so() {
+    let mut world = World::settled();
+    world.database.silent.insert("node2".into());
+    world.run_to(36);
+    assert_eq!(world.view().status, Health::Degraded);
+    let said = "nothing beats there: no monitor of node2 has a beat that is as new as its interval and 10 s";
+    assert_eq!(reasons(&world), said);
+    for node in ["node1", "node3"] {
+        world.database.silent.insert(node.into());
+    }
+    world.run_to(42);
+    assert!(reasons(&world).contains("nothing beats at all: no monitor of node1, node2, node3"), "{}", reasons(&world));
+    world.database.silent.clear();
+    world.run_to(48);
+    assert_eq!((world.view().status, reasons(&world)), (Health::Ok, String::new()));
+    assert!(!world.has_moved_anything());
+}
+
+#[test]
+fn a_few_monitors_that_all_hang_at_their_targets_are_no_silence() {
+    let mut world = World::settled_with(&Setup { monitors_per_node: 4, ..Setup::default() });
+    world.database.silent.insert("node2".into());
+    world.run_to(42);
+    assert_eq!(world.view().status, Health::Ok);
+}

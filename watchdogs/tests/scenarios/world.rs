@@ -92,6 +92,8 @@ pub(crate) struct World {
     pub(crate) failing: BTreeSet<Errand>,
     /// Incidents can be neither opened nor resolved.
     pub(crate) refuse_telling: bool,
+    /// How long the database takes to answer what is read.
+    pub(crate) database_takes: Duration,
     /// How long the leadership's own connection takes to answer.
     pub(crate) leadership_takes: Duration,
     pub(crate) deeds: Vec<(Mono, Deed)>,
@@ -131,6 +133,7 @@ impl World {
             fail_leadership: false,
             failing: BTreeSet::new(),
             refuse_telling: false,
+            database_takes: DATABASE,
             leadership_takes: DATABASE,
             deeds: Vec::new(),
             policy: setup.policy.clone(),
@@ -334,9 +337,10 @@ impl World {
         let down = || "no connection".to_owned();
         match output {
             Output::ReadRound => {
-                let round = self.database.read_round(now, now + DATABASE);
+                let takes = self.database_takes;
+                let round = self.database.read_round(now, now + takes);
                 let answer = if is_down { Input::RoundFailed(down()) } else { Input::Round(Box::new(round)) };
-                self.answer(DATABASE, answer);
+                self.answer(takes, answer);
             }
             Output::Errand(errand) => {
                 let found = self.database.find(now, errand);

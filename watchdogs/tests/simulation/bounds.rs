@@ -2,7 +2,7 @@
 //! beats elsewhere within the bounds of the design, whatever else fails meanwhile.
 //!
 //! Each loss of a node is watched by itself. What makes a longer bound right (the node comes back half-way, the leader is
-//! lost too, most nodes are lost together, progress cannot be read where only progress tells) is added to it; a monitor that is lost a second time belongs to the later loss.
+//! lost too, most nodes are lost together and some of them answer or come back, progress cannot be read where only progress tells) is added to it; a monitor that is lost a second time belongs to the later loss.
 
 use komainu_watchdogs::facts::{NodeStatus, Overlay};
 
@@ -38,7 +38,7 @@ impl Blow {
     }
 }
 
-/// Most nodes are lost together: the grace of a stalled node is waited for.
+/// Most nodes are lost together, and it is not plain that they are gone: the grace of a stalled node is waited for.
 const MASS_LOSS: Time = 30 * SEC;
 
 /// The leader is lost too: until another one decides.
@@ -75,8 +75,8 @@ pub(crate) struct Loss {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Blows {
     losses: Vec<Loss>,
-    /// The last blow of each node.
-    last: Vec<(usize, Time)>,
+    /// Every blow to a node.
+    last: Vec<(usize, Time, Blow)>,
     pub(crate) leader_at: Time,
     /// The last moment at which `/status` had reason to be 503.
     pub(crate) doubt_at: Time,
@@ -130,7 +130,7 @@ impl World {
             return;
         }
         self.trace(&("hit", node, blow));
-        self.blows.last.push((node, self.now));
+        self.blows.last.push((node, self.now, blow));
         if blow == Blow::Back {
             for loss in self.blows.losses.iter_mut().filter(|loss| loss.node == node) {
                 loss.bound = loss.bound.max(Blow::Back.bound());
@@ -176,16 +176,25 @@ impl World {
         self.judge(found);
     }
 
-    fn extension(&self, loss: &Loss) -> Time {
+    /// Most nodes were lost together, and whether it is plain to everybody that they are gone.
+    fn most_are_gone(&self, loss: &Loss) -> Option<bool> {
         let hit_lately = |node: usize| {
             let is_near = |at: Time| at + 60 * SEC >= loss.at && at <= loss.at + 60 * SEC;
-            self.blows.last.iter().any(|(other, at)| *other == node && is_near(*at))
+            self.blows.last.iter().any(|(other, at, _)| *other == node && is_near(*at))
         };
         let is_online = |node: usize| self.database.nodes[node].status == NodeStatus::Online;
         // Those that were lost long ago do not count.
         let all = (0..self.setup.nodes).filter(|node| is_online(*node) || hit_lately(*node)).count();
         let hit = (0..self.setup.nodes).filter(|node| hit_lately(*node)).count();
-        let mass = if 2 * hit >= all { MASS_LOSS } else { 0 };
+        let is_doubtful = |at: Time, blow: Blow| {
+            at + 120 * SEC >= loss.at && at <= loss.at + 60 * SEC && !matches!(blow, Blow::Killed | Blow::Vanished)
+        };
+        let is_plain = hit < all && !self.blows.last.iter().any(|(_, at, blow)| is_doubtful(*at, *blow));
+        (2 * hit >= all).then_some(is_plain)
+    }
+
+    fn extension(&self, loss: &Loss) -> Time {
+        let mass = if self.most_are_gone(loss) == Some(false) { MASS_LOSS } else { 0 };
         let is_leader_lost = self.blows.leader_at + 20 * SEC >= loss.at && self.blows.leader_at > 0;
         let leader = if is_leader_lost { LEADER_LOSS } else { 0 };
         let has_release = self
@@ -203,7 +212,7 @@ impl World {
     fn invariant_no_orphan_during_faults(&mut self, loss: &Loss) -> Result<(), String> {
         // Nobody could take it: everybody else was hit too.
         let is_hit =
-            |node: usize| self.blows.last.iter().any(|(other, at)| *other == node && *at + 100 * SEC > loss.at);
+            |node: usize| self.blows.last.iter().any(|(other, at, _)| *other == node && *at + 100 * SEC > loss.at);
         let others = (0..self.setup.nodes).filter(|node| *node != loss.node);
         let takers: Vec<_> = others
             .filter(|node| {
@@ -228,6 +237,8 @@ impl World {
             }
         }
         self.counts.timely_failovers += u64::from(!loss.monitors.is_empty());
+        let is_prompt = self.most_are_gone(loss) == Some(true) && !loss.monitors.is_empty();
+        self.counts.prompt_mass_failovers += u64::from(is_prompt);
         Ok(())
     }
 

@@ -78,6 +78,7 @@ counts! { Counts {
     offline: "nodes declared offline",
     stalled: "nodes declared stalled",
     timely_failovers: "losses of nodes amid faults, their monitors seen elsewhere in time",
+    prompt_mass_failovers: "losses of most nodes, plainly gone, their monitors seen elsewhere without waiting for more",
     told_losses: "losses of nodes amid faults that were told",
     told_clocks: "looks at a wrong clock that was told",
     owned_views: "looks at monitors that are all owned",

@@ -254,7 +254,7 @@ impl Database {
     fn progress(&self, now: Time, server: &Server, spans: &BTreeMap<NodeId, Duration>) -> Vec<ProgressRow> {
         let present = self.nodes.iter().enumerate().filter(|(node, _)| self.is_present[*node]);
         let rows = present.map(|(node, row)| {
-            let mut progress = ProgressRow { node: row.node.clone(), probing: 0, overdue: 0 };
+            let mut progress = ProgressRow { node: row.node.clone(), probing: 0, overdue: 0, beating: 0 };
             for monitor in &self.monitors {
                 if monitor.runs() && !monitor.is_push() && monitor.effective() == Some(node) {
                     let since = monitor.due_since.max(monitor.last_beat_at);
@@ -262,8 +262,9 @@ impl Database {
                     let is_late = now.saturating_sub(since) > allowed;
                     let span = spans.get(&row.node).map_or(Time::MAX, |span| span.as_micros().try_into().unwrap());
                     progress.probing += 1;
-                    progress.overdue +=
-                        u32::from((is_late || now < server.skewed_until || self.unmeasured[node]) && span > allowed);
+                    let is_overdue = (is_late || now < server.skewed_until || self.unmeasured[node]) && span > allowed;
+                    progress.overdue += u32::from(is_overdue);
+                    progress.beating += u32::from(!is_overdue);
                 }
             }
             progress
@@ -340,6 +341,7 @@ impl Database {
             key: alarm.key.clone(),
             severity: severity.to_owned(),
             opened_at: at,
+            first_opened_at: None,
             last_bad_at: at,
         });
     }

@@ -36,3 +36,15 @@ CREATE TABLE IF NOT EXISTS komainu_only_kuma (
   url TEXT NULL,
   ignore_tls INT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+-- What a stock node handed over to one of Kuma's notifications (`channel`: 16 hex digits of its configuration's SHA-256) of a change of a
+-- monitor: since which stored change, to what, and whether it was handed over completely. Kuma stores the beat after that: whoever
+-- takes over from a node that was lost in between would tell it again. At most a row per monitor and notification.
+CREATE TABLE IF NOT EXISTS komainu_told (
+  monitor_id BIGINT NOT NULL,
+  channel CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  since BIGINT NOT NULL,
+  status INT NOT NULL,
+  is_done INT NOT NULL,
+  PRIMARY KEY (monitor_id, channel)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

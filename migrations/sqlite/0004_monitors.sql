@@ -36,3 +36,15 @@ CREATE TABLE IF NOT EXISTS komainu_only_kuma (
   url TEXT NULL,
   ignore_tls INTEGER NOT NULL
 );
+
+-- What a stock node handed over to one of Kuma's notifications (`channel`: 16 hex digits of its configuration's SHA-256) of a change of a
+-- monitor: since which stored change, to what, and whether it was handed over completely. Kuma stores the beat after that: whoever
+-- takes over from a node that was lost in between would tell it again. At most a row per monitor and notification.
+CREATE TABLE IF NOT EXISTS komainu_told (
+  monitor_id INTEGER NOT NULL,
+  channel TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  is_done INTEGER NOT NULL,
+  PRIMARY KEY (monitor_id, channel)
+);

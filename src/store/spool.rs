@@ -206,6 +206,9 @@ async fn mark(session: &mut Session, delivery: i64, told: &BlackoutDelivery) -> 
              OR (state = 'cancelled' AND EXISTS (SELECT 1 FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
              WHERE e.id = komainu_delivery.event_id AND e.kind <> 'resolved' AND i.resolved_at IS NULL)))";
         session.execute(act, sql, values![&told.notice_id, told.at, delivery]).await?;
+        // Nor is it unheard of for having been taken back.
+        let sql = "UPDATE komainu_delivery SET unanswered = 1 WHERE id = ? AND state = 'cancelled' AND unanswered = 0";
+        session.execute(act, sql, values![delivery]).await?;
     }
     let sql =
         format!("SELECT event_id, incident_id FROM komainu_delivery WHERE id = ?{}", session.dialect().for_update());

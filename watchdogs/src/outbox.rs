@@ -95,8 +95,10 @@ pub enum Standing {
     Untold,
     /// Somebody sends it, or died over it: it may arrive.
     Begun,
-    /// The channel took it, or may have, and nobody sends it any more.
+    /// The channel took it.
     Told,
+    /// Nobody sends it any more, and it may have arrived: whoever goes by it believes what is the worse mistake.
+    Unsure,
     /// Something worse explains it.
     Held,
     /// Cancelled or failed: it will not arrive.
@@ -150,7 +152,7 @@ pub fn closing(entered: &[Entered], flaps: u32) -> Change {
         let knowledge = known.entry(&row.channel).or_default();
         knowledge.group_wait = row.group_wait;
         match (row.event, row.standing) {
-            (_, Standing::Dropped) => {}
+            (_, Standing::Dropped) | (Event::Resolved, Standing::Unsure) => {}
             (_, Standing::Held) => cancel.push(row.delivery),
             // An earlier end, entered late: what came after it is not over.
             (Event::Resolved, _) if row.event_key < knowledge.latest => {}
@@ -160,7 +162,7 @@ pub fn closing(entered: &[Entered], flaps: u32) -> Change {
                 knowledge.latest = knowledge.latest.max(row.event_key);
                 cancel.push(row.delivery);
             }
-            (_, Standing::Begun | Standing::Told) => {
+            (_, Standing::Begun | Standing::Told | Standing::Unsure) => {
                 knowledge.believes_open = true;
                 knowledge.latest = knowledge.latest.max(row.event_key);
             }
@@ -181,9 +183,10 @@ pub fn worsening(entered: &[Entered]) -> Change {
         match (row.event, row.standing) {
             (_, Standing::Dropped | Standing::Held) => {}
             (_, Standing::Untold) => change.cancel.push(row.delivery),
-            (Event::Resolved, Standing::Begun | Standing::Told) => {
+            (Event::Resolved, Standing::Begun | Standing::Told | Standing::Unsure) => {
                 change.believers.remove(&row.channel);
             }
+            (_, Standing::Unsure) => {}
             (_, Standing::Begun | Standing::Told) => {
                 change.believers.insert(row.channel.clone());
             }
@@ -202,6 +205,7 @@ pub fn reopening(entered: &[Entered]) -> Change {
             (Event::Resolved, _) => {
                 change.believers.remove(&row.channel);
             }
+            (_, Standing::Unsure) => {}
             (_, Standing::Begun | Standing::Told | Standing::Untold) => {
                 change.believers.insert(row.channel.clone());
             }
@@ -238,6 +242,16 @@ mod tests {
         let rows = [("mail", Event::Opened, Standing::Told), ("ops", Event::Opened, Standing::Begun)];
         let change = closing(&entered(&rows), 0);
         assert_eq!((told(&change), change.cancel.len()), (vec![("mail", 5), ("ops", 5)], 0));
+    }
+
+    #[test]
+    fn who_may_have_been_told_hears_of_the_end_and_who_may_have_heard_of_it_hears_that_it_is_back() {
+        let opened = [("ops", Event::Opened, Standing::Unsure)];
+        assert_eq!(told(&closing(&entered(&opened), 0)), [("ops", 5)]);
+        let ended = [("ops", Event::Opened, Standing::Told), ("ops", Event::Resolved, Standing::Unsure)];
+        assert_eq!(told(&closing(&entered(&ended), 0)), [("ops", 5)]);
+        assert!(reopening(&entered(&ended)).believers.is_empty());
+        assert!(reopening(&entered(&opened)).believers.is_empty());
     }
 
     #[test]

@@ -17,6 +17,7 @@ const { Metrics } = require("./metrics");
 const { Rows } = require("./rows");
 const { Runs } = require("./runs");
 const { Statistics, TABLES } = require("./statistics");
+const { Telling } = require("./telling");
 const { Tenure } = require("./tenure");
 const { Window } = require("./window");
 const { Wire } = require("./wire");
@@ -43,6 +44,8 @@ class Agent {
     this.runs = new Runs({ kuma: this.kuma, rows: this.rows, statistics: this.statistics, clock, log });
     this.tenure = new Tenure({ rows: this.rows, runs: this.runs, clock, log, exit: log.fatal, giveUp: log.giveUp });
     this.runs.tenure = this.tenure;
+    this.telling = new Telling({ kuma: this.kuma, runs: this.runs, wire: this.wires.health, log });
+    this.runs.telling = this.telling;
     const { kuma, rows, runs, tenure, statistics } = this;
     this.window = new Window({ kuma, wire: this.wires.bulk, rows, runs, tenure, statistics, clock });
     const labels = () => this.load("prom-client").register.getSingleMetric("monitor_status").labelNames;
@@ -61,7 +64,7 @@ class Agent {
       "server/uptime-kuma-server.js": ({ UptimeKumaServer }) => this.patchServer(UptimeKumaServer),
       "server/database.js": (Database) => this.patchDatabase(Database),
       "server/notification.js": ({ Notification }) => {
-        wrap(Notification, "send", (send) => this.runs.beforeTelling(send));
+        wrap(Notification, "send", (send, args) => this.telling.tell(send, args));
       },
       "server/settings.js": ({ Settings }) => (this.kuma.Settings = Settings),
       "server/model/status_page.js": (StatusPage) => (this.kuma.StatusPage = StatusPage),
@@ -88,6 +91,7 @@ class Agent {
       if (!this.isOpen || (!isBeat && !(type in TABLES))) return store();
       const storeRow = () => this.runs.asRow(Number(bean.monitor_id), store);
       if (!isBeat) return storeRow();
+      await this.telling.endOpen(bean);
       const id = await this.runs.beforeBeat(storeRow, bean);
       rebased(bean, this.runs.current(), clock);
       return id;
@@ -111,6 +115,7 @@ class Agent {
   patchMonitor(Monitor) {
     const { start, stop } = Monitor.prototype;
     const { sendStats } = Monitor;
+    this.kuma.sendNotification = (...said) => Monitor.sendNotification(...said);
     this.kuma.start = (bean) => start.call(bean, this.kuma.server.io);
     const { metrics, runs } = this;
     this.kuma.stop = async (bean) => {

@@ -9,6 +9,7 @@
 
 const { AsyncLocalStorage } = require("node:async_hooks");
 
+const { OwnBeats } = require("./ownbeats");
 const { Storing } = require("./storing");
 
 const BATCH = 50;
@@ -23,9 +24,6 @@ const FOUND = 10_000;
 /** A run that counted something this long ago has a row of statistics, unless somebody cleared them. */
 const COUNTED = 10_000;
 
-/** The database keeps whole seconds. */
-const nameOf = (monitor, time) => `${monitor}@${String(time).slice(0, 19)}`;
-
 const never = () => new Promise(() => {});
 
 /** What may not be stored, found between the look and the statement. */
@@ -36,13 +34,14 @@ class Runs {
   constructor({ kuma, rows, statistics, clock, log }) {
     Object.assign(this, { kuma, rows, statistics, clock, log });
     this.tenure = null; // set by whoever makes both
+    this.telling = null; // likewise; without it nothing is noted of messages
     this.context = new AsyncLocalStorage();
     this.held = new Map();
     this.tokens = new Map();
     this.queue = [];
     this.starting = new Set();
     this.storing = new Storing();
-    this.ownBeats = new Set();
+    this.ownBeats = new OwnBeats();
     this.isPumping = false;
     this.waiting = new Map();
     this.gainedAt = new Map();
@@ -243,11 +242,11 @@ class Runs {
   beforeBeat(act, bean) {
     return this.beforeStoring(async (run) => {
       // Before it is stored: an answer may be lost.
-      if (run) this.noteOwnBeat(nameOf(run.id, bean.time));
+      if (run) this.ownBeats.noteTime(run.id, bean.time);
       const answer = await act();
       if (run) {
         Object.assign(run, { isFirstBeatDone: true, heardAt: this.clock.now() });
-        this.noteOwnBeat(bean.id);
+        this.ownBeats.noteId(bean.id);
       }
       return answer;
     });
@@ -255,7 +254,7 @@ class Runs {
 
   /** Whether this process made the beat of this row of `heartbeat`. */
   made(row) {
-    return this.ownBeats.has(row.id) || this.ownBeats.has(nameOf(row.monitor_id, row.time));
+    return this.ownBeats.has(row);
   }
 
   async beforeTelling(act) {
@@ -296,11 +295,6 @@ class Runs {
 
   forgetToken(id) {
     for (const [token, run] of this.tokens) if (run.id === id) this.tokens.delete(token);
-  }
-
-  noteOwnBeat(beat) {
-    this.ownBeats.add(beat);
-    if (this.ownBeats.size > 40_000) this.ownBeats.delete(this.ownBeats.values().next().value);
   }
 
   /** Fulfilled when the last of these was started, or found not to be startable. */
@@ -359,8 +353,9 @@ class Runs {
     prepared.then(() => this.statistics.prepare(next)).catch(() => {});
     const failed = await prepared;
     if (failed.size > 0) this.startLater([...failed.keys()], [...failed.values()][0]);
+    const toldDown = (await this.telling?.toldDown(owned)) ?? new Set();
     const rows = await this.rows.readMonitors(owned.filter((id) => !failed.has(id)));
-    const runs = rows.filter((row) => !this.tenure.refusal(row.id)).map((row) => this.startOne(row));
+    const runs = rows.filter((row) => !this.tenure.refusal(row.id)).map((row) => this.startOne(row, toldDown.has(row.id)));
     this.rows.started(runs.map((run) => run.id)).catch((error) => this.log.warn(`noting the starts: ${error.message}`));
     const until = this.clock.now() + PACE;
     while (this.clock.now() < until && runs.some((run) => run.isAlive && !run.isFirstBeatDone)) await this.clock.sleep(20);
@@ -372,7 +367,7 @@ class Runs {
     setTimeout(() => this.enqueue(ids.filter((id) => this.tenure.owns(id) && !this.held.has(id))), RETRY).unref();
   }
 
-  startOne(row) {
+  startOne(row, isToldDown) {
     const { komainu_fingerprint: fingerprint, ...columns } = row;
     this.end(this.held.get(row.id));
     const [bean] = this.kuma.R.convertToBeans("monitor", [columns]);
@@ -383,6 +378,7 @@ class Runs {
       fingerprint,
       token,
       isAlive: true,
+      isToldDown,
       startedAt: this.clock.now(),
       heardAt: Math.max(this.clock.now(), (this.gainedAt.get(row.id) ?? -Infinity) + FOUND),
       countedAt: null,

@@ -186,7 +186,7 @@ test("a push is known by its token, and counts only where its monitor runs", asy
   const res = answerOf();
   await n.runs.asPush(run, res, () => n.runs.beforeBeat(async () => n.journal.push("pushed 7"), { id: 5 }));
   res.emit("close");
-  assert.ok(n.runs.ownBeats.has(5));
+  assert.ok(n.runs.made({ id: 5, monitor_id: 0, time: "" }));
   n.rows.unassign(7);
   await n.clock.pass(2_000);
   assert.strictEqual(n.runs.pushed("secret"), null);

@@ -92,7 +92,7 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 40] = [
+const RIGHTS: [Rights; 41] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
@@ -119,6 +119,8 @@ const RIGHTS: [Rights; 40] = [
     of("komainu_down", "SELECT, DELETE", ROWS),
     // And at whose target it cannot look.
     of("komainu_only_kuma", "SELECT, DELETE", "SELECT, INSERT, DELETE"),
+    // What stock nodes handed over, by Kuma's own user.
+    of("komainu_told", "SELECT, DELETE", NOTHING),
     of("node", ROWS, OWN_LEASE),
     // Kuma's. Native nodes store beats, statistics and certificates as Kuma does.
     of("monitor", ROWS, READ),

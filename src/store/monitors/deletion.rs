@@ -25,7 +25,7 @@ const HISTORY: [&str; 4] = ["heartbeat", "stat_minutely", "stat_hourly", "stat_d
 
 /// The rest that hangs on a monitor, of Kuma's tables and ours. By name: other tables with such a column are somebody
 /// else's, a team's own reports perhaps.
-const HANGING: [&str; 10] = [
+const HANGING: [&str; 11] = [
     "monitor_tag",
     "monitor_notification",
     "monitor_group",
@@ -36,6 +36,7 @@ const HANGING: [&str; 10] = [
     "komainu_monitor",
     "komainu_down",
     "komainu_only_kuma",
+    "komainu_told",
 ];
 
 /// Deletes one, if it is still one of `if_match` (empty: whatever it is).

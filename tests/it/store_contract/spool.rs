@@ -212,6 +212,13 @@ async fn what_may_have_been_told_and_was_taken_back_since_is_told_to_be_over(kin
     enter(&fixture, &outage(vec![unsure])).await;
     let ends: Vec<_> = deliveries(&mut fixture).await.into_iter().filter(|row| row.contains("waiting")).collect();
     assert_eq!(ends, ["resolved mail waiting -"]);
+    // It comes back before anybody told that end, and is over again: whoever may have read of it hears of it all the same.
+    watch.raise(&alarm, &routing()).await.unwrap();
+    fixture.raw.execute("UPDATE komainu_delivery SET state = 'cancelled' WHERE state = 'waiting'").await;
+    let seen = watch.incidents().await.unwrap()[0].last_bad_at;
+    assert!(watch.resolve("node/node1", seen).await.unwrap());
+    let ends: Vec<_> = deliveries(&mut fixture).await.into_iter().filter(|row| row.contains("waiting")).collect();
+    assert_eq!(ends, ["resolved mail waiting -"]);
 }
 
 /// Of the lost node, before anybody entered what was told of it.

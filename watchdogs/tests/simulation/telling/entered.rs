@@ -64,6 +64,8 @@ impl Outbox {
             if is_there && !row.is_begun && row.claim.is_none() {
                 (row.state, row.is_begun) = (State::Waiting, true);
                 row.notice = Some(u64::try_from(delivery).unwrap());
+            } else if row.state == State::Cancelled {
+                row.unanswered = row.unanswered.max(1);
             }
             if self.events[event] != Event::Resolved {
                 self.tell_end(now, (event, incident), via);
@@ -94,7 +96,8 @@ impl Outbox {
     fn tell_end(&mut self, now: Wall, (event, incident): (usize, usize), channel: usize) {
         let is_later = |row: &Delivery| row.incident == incident && row.event > event;
         let is_end = |row: &&Delivery| is_later(row) && self.events[row.event] == Event::Resolved;
-        let has_end = self.deliveries.iter().filter(is_end).any(|row| row.channel == channel);
+        let is_told = |row: &Delivery| row.channel == channel && row.state != State::Cancelled;
+        let has_end = self.deliveries.iter().filter(is_end).any(is_told);
         if !self.incidents[incident].is_open && !has_end {
             self.enter(now, incident, Event::Resolved, &BTreeMap::from([(channel_name(channel), Duration::ZERO)]));
         }

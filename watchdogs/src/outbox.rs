@@ -181,12 +181,11 @@ pub fn worsening(entered: &[Entered]) -> Change {
     let mut change = Change::default();
     for row in entered {
         match (row.event, row.standing) {
-            (_, Standing::Dropped | Standing::Held) => {}
-            (_, Standing::Untold) => change.cancel.push(row.delivery),
             (Event::Resolved, Standing::Begun | Standing::Told | Standing::Unsure) => {
                 change.believers.remove(&row.channel);
             }
-            (_, Standing::Unsure) => {}
+            (_, Standing::Dropped | Standing::Held | Standing::Unsure) => {}
+            (_, Standing::Untold) => change.cancel.push(row.delivery),
             (_, Standing::Begun | Standing::Told) => {
                 change.believers.insert(row.channel.clone());
             }
@@ -201,11 +200,10 @@ pub fn reopening(entered: &[Entered]) -> Change {
     let mut change = Change::default();
     for row in entered {
         match (row.event, row.standing) {
-            (_, Standing::Dropped | Standing::Held) | (Event::Resolved, Standing::Untold) => {}
-            (Event::Resolved, _) => {
+            (Event::Resolved, Standing::Begun | Standing::Told | Standing::Unsure) => {
                 change.believers.remove(&row.channel);
             }
-            (_, Standing::Unsure) => {}
+            (_, Standing::Dropped | Standing::Held | Standing::Unsure) | (Event::Resolved, Standing::Untold) => {}
             (_, Standing::Begun | Standing::Told | Standing::Untold) => {
                 change.believers.insert(row.channel.clone());
             }

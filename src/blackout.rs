@@ -136,6 +136,9 @@ impl Driver {
         if !spool.is_empty() {
             core.handle(now, Input::Unentered);
         }
+        if let Some(latest_event) = known.latest_event {
+            core.handle(now, Input::Events(latest_event));
+        }
         let (database_report, report_receiver) = watch::channel(Arc::new(core.report(now)));
         let (is_unentered, unentered_receiver) = watch::channel(core.is_unentered());
         let published = Published { database_report: report_receiver, is_unentered: unentered_receiver };
@@ -225,6 +228,7 @@ impl Driver {
                 // An outage in which the tables can be read began before that, and nothing is repeated more often for it.
                 if self.core.is_between_outages(clock::now()) {
                     self.known.latest_event = Some(latest_event);
+                    self.core.handle(clock::now(), Input::Events(latest_event));
                     self.tries.clear();
                 }
                 self.tell_wanted();

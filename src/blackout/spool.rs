@@ -88,7 +88,7 @@ impl Spool {
                 told: Vec::new(),
             });
             outage.began_at = outage.began_at.min(entry.began_at);
-            outage.after_event = outage.after_event.min(entry.after_event);
+            outage.after_event = outage.after_event.max(entry.after_event);
             outage.told.extend(entry.said.as_ref().map(|said| BlackoutDelivery {
                 delivery: delivery_of(&said.line),
                 channel: said.line.channel.clone(),

@@ -81,6 +81,7 @@ pub struct Blackout {
     has_egress: bool,
     outage: Option<OutageName>,
     outages: u32,
+    after_event: Option<i64>,
     verdict: Option<(Mono, Verdict)>,
     /// Who should speak before this one, and since when it is that one's turn.
     turn: Option<(WatchdogId, Mono)>,
@@ -163,6 +164,7 @@ impl Blackout {
             has_egress: true,
             outage: None,
             outages: 0,
+            after_event: None,
             verdict: None,
             turn: None,
             speaking: BTreeSet::new(),
@@ -198,6 +200,7 @@ impl Blackout {
             Input::Written(at) => self.written_at = self.written_at.max(Some(at)),
             Input::Judged(at) => self.judged_at = self.judged_at.max(Some(at)),
             Input::Heard(peer, report) => self.handle_report(now, peer, report),
+            Input::Events(latest) => self.after_event = Some(latest),
             Input::Wanted(lines) => self.wanted = lines,
             Input::Egress(has_egress) => self.has_egress = has_egress,
             Input::Told(said) => self.note_told(now, said),
@@ -252,6 +255,7 @@ impl Blackout {
             well_ms: self.back_since.map_or(0, |since| millis(now.since(since))),
             egress: self.reaches_world(now),
             outage: self.outage.clone(),
+            after_event: self.after_event,
             saying: self.speaking.iter().filter(|line| !self.told.contains_key(line)).cloned().collect(),
             said: self.told.values().map(age).collect(),
             unanswered: self.unanswered.iter().map(unanswered).collect(),
@@ -267,6 +271,11 @@ impl Blackout {
     /// Something was told that stands in no table yet: whoever reads the tables would tell it again.
     pub fn is_unentered(&self) -> bool {
         self.is_unentered
+    }
+
+    /// The outage at hand began after this event, as far as this watchdog or a peer that fails too has read.
+    pub fn after_event(&self) -> Option<i64> {
+        self.after_event
     }
 
     /// Whether the own database has been failing, in either way, for the limit.
@@ -338,6 +347,8 @@ impl Blackout {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),
             };
+            // Whoever slept through an earlier outage, and its end, would take this one for that.
+            self.after_event = self.after_event.max(report.after_event);
             let known: Vec<_> = report.said.iter().filter(|said| self.is_of_this_outage(now, &report, said)).collect();
             for said in known {
                 self.note_told(now, said.clone());

@@ -70,6 +70,9 @@ pub struct DatabaseReport {
     pub egress: bool,
     /// The name that it has given this outage, or taken over.
     pub outage: Option<OutageName>,
+    /// The latest event of all incidents, as read before this outage began ([`Input::Events`]).
+    #[serde(default)]
+    pub after_event: Option<i64>,
     /// What it is telling right now.
     pub saying: Vec<Line>,
     /// What it knows to have been told.
@@ -101,6 +104,8 @@ pub enum Input {
     Judged(Mono),
     /// A peer's report, verified.
     Heard(WatchdogId, DatabaseReport),
+    /// The latest event of all incidents, as read while [`super::Blackout::is_between_outages`].
+    Events(i64),
     /// What people ought to be told while the database is away.
     Wanted(BTreeSet<Line>),
     /// Whether this host reaches the world, as far as its canaries say.

@@ -37,8 +37,8 @@ pub(crate) struct Dark {
     /// When an outage began that perhaps nobody was told of.
     /// After so many events.
     note: Option<usize>,
-    /// How many events there were before the outage at hand, or the next one.
-    events: usize,
+    /// How many events there were before the outage at hand, or the next one, as this one read.
+    events: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ impl Dark {
             silent: BTreeMap::new(),
             spool: Vec::new(),
             note: None,
-            events: 0,
+            events: None,
         }
     }
 
@@ -78,6 +78,12 @@ impl Dark {
     pub(crate) fn reset(&mut self) {
         (self.core, self.speaking) = (None, None);
         self.silent.clear();
+    }
+
+    /// So many events came before the outage at hand.
+    fn begun_after(&self) -> usize {
+        let known = self.core.as_ref().and_then(Blackout::after_event);
+        known.map_or(0, |events| usize::try_from(events).unwrap())
     }
 
     /// Whoever reads the tables now would tell again what was told meanwhile.
@@ -131,6 +137,9 @@ impl Telling {
         self.wake_dark(dog, Input::Members(members));
         let wanted = self.dogs[dog].dark.wanted.clone();
         self.wake_dark(dog, Input::Wanted(wanted));
+        if let Some(events) = self.dogs[dog].dark.events {
+            self.wake_dark(dog, Input::Events(events));
+        }
         if is_unentered {
             self.wake_dark(dog, Input::Unentered);
         }
@@ -149,7 +158,9 @@ impl Telling {
             self.dogs[dog].dark.silent.clear();
             // The end of one that is open is not that of the next.
             let is_open = self.outbox.is_open(DATABASE).is_some();
-            self.dogs[dog].dark.events = if is_open { usize::MAX } else { self.outbox.events.len() };
+            let events = if is_open { i64::MAX } else { i64::try_from(self.outbox.events.len()).unwrap() };
+            self.dogs[dog].dark.events = Some(events);
+            self.wake_dark(dog, Input::Events(events));
         }
         self.dogs[dog].dark.wanted.clone_from(&wanted);
         self.wake_dark(dog, Input::Wanted(wanted));
@@ -172,7 +183,8 @@ impl Telling {
             Output::Keep(said) => self.keep(dog, said),
             Output::Note(_) => {
                 let dark = &mut self.dogs[dog].dark;
-                dark.note.get_or_insert(dark.events);
+                let events = dark.begun_after();
+                dark.note.get_or_insert(events);
             }
             Output::Withdraw => self.dogs[dog].dark.note = None,
             Output::Enter => self.enter_outage(dog),
@@ -192,7 +204,7 @@ impl Telling {
     fn speak(&mut self, dog: usize, speech: &Speech) {
         self.counts.speeches += 1;
         self.counts.blind_speeches += u64::from(speech.trouble == Trouble::NoVerdict);
-        let (now, events) = (self.now, self.dogs[dog].dark.events);
+        let (now, events) = (self.now, self.dogs[dog].dark.begun_after());
         let (mut sent, mut longest) = (Vec::new(), 0);
         for channel in 0..self.moods.len() {
             let lines: Vec<_> =
@@ -311,7 +323,7 @@ impl Telling {
         let (now, dark) = (self.now, &mut self.dogs[dog].dark);
         if !dark.spool.iter().any(|one| one.said.line == said.line && one.is_sent) {
             let at = now.saturating_sub(said.age_ms);
-            let events = dark.events;
+            let events = dark.begun_after();
             dark.spool.push(Spooled { events, said, at, is_sent: true, may_have_arrived: true });
         }
     }

@@ -104,7 +104,7 @@ class Agent {
     wrap(R, "findOne", async (find, args) => {
       if (args[0] !== "heartbeat") return find();
       if (args[1] === LAST_BY_TIME) args[1] = LAST_STORED;
-      return aged(await this.runs.beforeRun(find), this.runs.current(), clock, this.runs.ableAt);
+      return aged(await this.runs.beforeRun(find), this.runs.current(), clock, this.runs.stalls);
     });
     wrap(R, "find", async (find, [type, clause, data]) => {
       if (type === "monitor" && clause === ALL_MONITORS) return this.open();

@@ -32,7 +32,7 @@ class Doors {
 
   beat() {
     const now = this.clock.now();
-    if (now - this.beatAt > PULSE + STALL) this.runs.noteStall();
+    if (now - this.beatAt > PULSE + STALL) this.runs.noteStall(this.beatAt);
     this.beatAt = now;
   }
 

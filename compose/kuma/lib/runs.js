@@ -9,6 +9,7 @@
 
 const { AsyncLocalStorage } = require("node:async_hooks");
 
+const { Stalls } = require("./age");
 const { OwnBeats } = require("./ownbeats");
 const { Storing } = require("./storing");
 
@@ -46,7 +47,7 @@ class Runs {
     this.waiting = new Map();
     this.gainedAt = new Map();
     /** Since when this process has been taking pushes without a break, as far as its loop knows. */
-    this.ableAt = -Infinity;
+    this.stalls = new Stalls();
   }
 
   // ---- what the tenure orders ----
@@ -114,8 +115,8 @@ class Runs {
   }
 
   /** The loop stood still: what was pushed meanwhile is late, or was given up by who sent it. */
-  noteStall() {
-    this.ableAt = this.clock.now();
+  noteStall(from) {
+    this.stalls.note(from, this.clock.now());
   }
 
   // ---- what Kuma asks ----
@@ -246,6 +247,8 @@ class Runs {
       const answer = await act();
       if (run) {
         Object.assign(run, { isFirstBeatDone: true, heardAt: this.clock.now() });
+        // From here on Kuma knows of the change, and tells how it ends.
+        if (bean.important) run.isToldDown = false;
         this.ownBeats.noteId(bean.id);
       }
       return answer;
@@ -353,9 +356,9 @@ class Runs {
     prepared.then(() => this.statistics.prepare(next)).catch(() => {});
     const failed = await prepared;
     if (failed.size > 0) this.startLater([...failed.keys()], [...failed.values()][0]);
-    const toldDown = (await this.telling?.toldDown(owned)) ?? new Set();
+    const toldDown = this.telling ? await this.telling.toldDown(owned) : new Set();
     const rows = await this.rows.readMonitors(owned.filter((id) => !failed.has(id)));
-    const runs = rows.filter((row) => !this.tenure.refusal(row.id)).map((row) => this.startOne(row, toldDown.has(row.id)));
+    const runs = rows.filter((row) => !this.tenure.refusal(row.id)).map((row) => this.startOne(row, toldDown?.has(row.id)));
     this.rows.started(runs.map((run) => run.id)).catch((error) => this.log.warn(`noting the starts: ${error.message}`));
     const until = this.clock.now() + PACE;
     while (this.clock.now() < until && runs.some((run) => run.isAlive && !run.isFirstBeatDone)) await this.clock.sleep(20);

@@ -15,24 +15,27 @@ class Telling {
     Object.assign(this, { kuma, runs, wire, log });
   }
 
-  /** Of these monitors, those of which people were told DOWN although the last change that was stored is another. */
+  /**
+   * Of these monitors, those of which people were told DOWN although the last change that was stored is another; undefined
+   * where that could not be read: a table of ours keeps nobody from watching, and is asked again.
+   */
   async toldDown(ids) {
     const sql =
       "SELECT DISTINCT t.monitor_id AS id FROM komainu_told t WHERE t.monitor_id IN (?) AND t.status = 0 AND t.since = " +
       "COALESCE((SELECT MAX(h.id) FROM heartbeat h WHERE h.monitor_id = t.monitor_id AND h.important = 1), 0)";
-    const rows = await this.wire.query(sql, [ids]).catch(() => []);
-    return new Set(rows.map(({ id }) => id));
+    const rows = await this.wire.query(sql, [ids]).catch(() => undefined);
+    return rows && new Set(rows.map(({ id }) => id));
   }
 
   /** Before a beat is stored: where people were told DOWN and it is up, they are told UP, though for Kuma nothing changed. */
   async endOpen(beat) {
     const { run } = this.runs.current();
-    // Pending and maintenance decide nothing.
-    if (!run?.isToldDown || ![UP, DOWN].includes(beat.status)) return;
-    run.isToldDown = false;
-    if (beat.status !== UP || beat.important) return;
+    // Only UP decides anything; of an important one Kuma tells.
+    if (!run || beat.status !== UP || beat.important) return;
+    run.isToldDown ??= (await this.toldDown([run.id]))?.has(run.id);
+    if (!run.isToldDown) return;
     beat.important = true;
-    this.log.info(`monitor ${run.id}: told DOWN by a node that was lost before it had stored that, and up: told`);
+    this.log.info(`monitor ${run.id}: told DOWN before that could be stored, and up: told`);
     await this.kuma.sendNotification(false, run.bean, beat);
   }
 
@@ -59,6 +62,9 @@ class Telling {
 
   async send(note, send) {
     const answer = await send();
+    // Until a change is stored, what people know is more than Kuma does.
+    const { run } = this.runs.current();
+    if (run) run.isToldDown = note.status === DOWN;
     // Before anything else of this process can fail.
     if (note.since !== undefined) await this.done(note).catch((error) => this.log.warn(`noting a message: ${error.message}`));
     return answer;

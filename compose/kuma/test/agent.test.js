@@ -275,11 +275,11 @@ test("a wall clock that is set while a run lasts moves neither the next run nor 
 });
 
 /** The age in seconds of the beat that Kuma finds, by Kuma's own reckoning, in a run of monitor 7 or a push to it. */
-async function ageFound({ time, type = "push", isPush = false, heardAgo, stoodStillAgo = Infinity }) {
+async function ageFound({ time, type = "push", isPush = false, heardAgo, stoodStillAgo = Infinity, interval = 60 }) {
   const { agent, R } = patched({ findOne: async () => ({ time, status: 1 }) });
   Object.assign(agent.tenure, { phase: "holding", renewedAt: clock.now(), isReconciled: true, mine: new Set([7]) });
-  const run = { id: 7, isAlive: true, bean: { id: 7, type }, heardAt: clock.now() - heardAgo };
-  agent.runs.ableAt = clock.now() - stoodStillAgo;
+  const run = { id: 7, isAlive: true, bean: { id: 7, type, interval }, heardAt: clock.now() - heardAgo };
+  agent.runs.stalls.note(clock.now() - stoodStillAgo - 1_500, clock.now() - stoodStillAgo);
   const beat = await agent.runs.context.run({ run, isPush }, () => R.findOne("heartbeat", " monitor_id = ? ", [7]));
   return Math.round((Date.now() - Date.parse(`${beat.time.replace(" ", "T")}Z`)) / 1000);
 }
@@ -291,7 +291,8 @@ test("how old the last push is, a run asks this process's own clock, not whoever
   assert.strictEqual(await ageFound({ time: wallTime(3_600), heardAgo: 5_000 }), 5, "one that looks old is in time");
 });
 
-test("whoever pushes has an interval from when this node's loop stood still, too", async () => {
+test("a push that fell due while this node's loop stood still is waited for anew, and no other", async () => {
+  assert.strictEqual(await ageFound({ time: wallTime(100), heardAgo: 62_000, stoodStillAgo: 3_000, interval: 86_400 }), 62);
   assert.strictEqual(await ageFound({ time: wallTime(100), heardAgo: 62_000, stoodStillAgo: 3_000 }), 3);
   assert.strictEqual(await ageFound({ time: wallTime(100), heardAgo: 2_000, stoodStillAgo: 3_000 }), 2);
 });

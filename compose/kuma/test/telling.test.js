@@ -78,22 +78,56 @@ test("who was told DOWN by a node that was lost before it stored that hears UP f
   const { heard, node, notes } = cluster();
   await node().tell(OPS, DOWN);
   heard.splice(0);
-  for (const [status, isToldDown, told, later] of [[0, true, 0, 0], [2, true, 0, 1], [1, false, 0, 0], [1, true, 1, 1]]) {
+  for (const [status, isToldDown, told, later] of [[0, true, 0, 1], [2, true, 0, 1], [1, false, 0, 0], [1, true, 1, 1]]) {
     const { telling, runs } = node();
     const sent = [];
     telling.kuma = { sendNotification: async (...said) => sent.push(said) };
     runs.run = { id: 7, isToldDown, bean: { id: 7 } };
     const beat = { status, important: false };
-    await telling.endOpen(beat);
+    // What is stored as a change ends it, as `runs.beforeBeat` does.
+    const store = async (one) => {
+      await telling.endOpen(one);
+      if (one.important) runs.run.isToldDown = false;
+    };
+    await store(beat);
     assert.deepStrictEqual([sent.length, beat.important], [told, told === 1], `${status} ${isToldDown}`);
     // Once: what comes after is a beat like any other.
-    for (let i = 0; i < 2; i += 1) await telling.endOpen({ status: 1, important: false });
+    for (let i = 0; i < 2; i += 1) await store({ status: 1, important: false });
     assert.strictEqual(sent.length, later, `${status} ${isToldDown}`);
   }
   const { telling } = node();
   assert.deepStrictEqual([...(await telling.toldDown([7, 8]))], [7]);
   notes.clear();
   assert.deepStrictEqual([...(await telling.toldDown([7, 8]))], []);
+});
+
+test("who was told DOWN by a node that could not store it hears UP from that node, and DOWN the next time", async () => {
+  const { heard, node } = cluster();
+  const { runs, tell, telling } = node();
+  await tell(OPS, DOWN);
+  assert.strictEqual(runs.run.isToldDown, true);
+  // Storing it failed, and an interval later it is up, which for Kuma is no change.
+  const up = { status: 1, important: false, msg: "200 - OK" };
+  telling.kuma = { sendNotification: (isFirst, bean, beat) => tell(OPS, beat) };
+  await telling.endOpen(up);
+  assert.deepStrictEqual([up.important, runs.run.isToldDown], [true, false]);
+  await tell(OPS, DOWN);
+  assert.deepStrictEqual(heard.filter((_, i) => i % 2 === 0), ["[site] timeout", "[site] 200 - OK", "[site] timeout"]);
+});
+
+test("what people were told is asked for again where it could not be read as a monitor was taken over", async () => {
+  const { node, state } = cluster();
+  await node().tell(OPS, DOWN);
+  const { runs, telling } = node();
+  const sent = [];
+  telling.kuma = { sendNotification: async (...said) => sent.push(said) };
+  state.fails = true;
+  assert.strictEqual(await telling.toldDown([7]), undefined);
+  const up = () => ({ status: 1, important: false, msg: "200 - OK" });
+  await telling.endOpen(up());
+  state.fails = false;
+  await telling.endOpen(up());
+  assert.deepStrictEqual([sent.length, runs.run.isToldDown], [1, true]);
 });
 
 test("what Kuma says again and again, tests, and what cannot be noted are told as they are", async () => {

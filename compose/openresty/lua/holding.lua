@@ -23,6 +23,8 @@ local LOOK_S = 0.1
 local SOON_S, SELDOM_S = 0.2, 1
 -- An answer that is on its way is waited for so long at least.
 local SHORTEST_TRY_S = 2
+-- And at most: an owner that is frozen takes what it is given and says nothing, while the next one may have it by then.
+local LONGEST_TRY_S = 4
 -- Kuma's word for a token of no monitor, which is also that of a native node for a monitor that another one runs.
 local NO_SUCH = "Monitor not found or not active."
 
@@ -63,9 +65,10 @@ local function bring(token, ends_at)
     local owner = pushes.owner(token)
     local route = route_of(owner)
     if route then
-      route.patience = math.max(ends_at - ngx.now(), SHORTEST_TRY_S)
+      route.patience = math.min(math.max(ends_at - ngx.now(), SHORTEST_TRY_S), LONGEST_TRY_S)
       local answer = ngx.location.capture("/push-to-owner", { ctx = route })
-      if holding.is_final(answer.status, answer.body, owner ~= nil) then
+      -- A token that nobody has is tried once, or whoever makes up many would fill the places of the others.
+      if owner == nil and pushes.owner(token) == nil or holding.is_final(answer.status, answer.body, owner ~= nil) then
         return answer, route
       end
     end

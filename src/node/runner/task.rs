@@ -14,6 +14,7 @@ use crate::node::pulse::Pulse;
 use crate::node::push::{self, PushLook};
 use crate::node::run::{RunResult, RunStatus, Runs, group};
 use crate::node::shard::{Launch, RunDone, RunOutcome};
+use crate::node::spec;
 use crate::node::trace::{Event, Trace};
 use crate::node::windows::{self, Windows};
 use crate::store::families::Families;
@@ -73,10 +74,9 @@ impl<F: Families> Task<F> {
         (RunOutcome::Result(result), ended_at)
     }
 
-    /// For how long a push could have been taken and none was. What was pushed while this node stood still is late, or was
-    /// given up by who sent it.
+    /// For how long a push could have been taken and none was.
     fn unheard(&self, launch: &Launch, began_at: Mono) -> Duration {
-        began_at.since(launch.heard_at.max(self.pulse.stall_ended_at()))
+        began_at.since(self.pulse.waits_since(launch.heard_at, spec::interval(&launch.monitor)))
     }
 
     /// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.

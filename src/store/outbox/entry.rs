@@ -160,7 +160,7 @@ fn entered(row: &Row) -> Result<Entered, StoreError> {
         "waiting" => Standing::Untold,
         "held" => Standing::Held,
         "sent" => Standing::Told,
-        "cancelled" | "failed" if may_have_arrived => Standing::Unsure,
+        "cancelled" if may_have_arrived => Standing::Unsure,
         _ => Standing::Dropped,
     };
     Ok(Entered {

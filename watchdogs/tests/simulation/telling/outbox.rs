@@ -220,7 +220,7 @@ impl Outbox {
                 State::Waiting => Standing::Untold,
                 State::Held => Standing::Held,
                 State::Sent => Standing::Told,
-                State::Cancelled | State::Failed if row.unanswered > 0 => Standing::Unsure,
+                State::Cancelled if row.unanswered > 0 => Standing::Unsure,
                 State::Cancelled | State::Failed => Standing::Dropped,
             },
             group_wait: row.group_wait,

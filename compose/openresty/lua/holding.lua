@@ -17,6 +17,8 @@ local holding = {}
 local LONGEST_S = 10
 -- Held by one process at once; a head has at most 40 KiB.
 local AT_ONCE = 512
+-- Of these, of tokens that nobody is known to have: of monitors that were just made, or made up by somebody.
+local UNKNOWN_AT_ONCE = 128
 -- Between two looks at what all processes share.
 local LOOK_S = 0.1
 -- Between two tries at one node, which may be one that has just begun: soon, then seldom.
@@ -28,7 +30,7 @@ local LONGEST_TRY_S = 4
 -- Kuma's word for a token of no monitor, which is also that of a native node for a monitor that another one runs.
 local NO_SUCH = "Monitor not found or not active."
 
-local held = 0
+local held, held_unknown = 0, 0
 
 -- Whether an answer is the last word: not that of a node which says that it did not take the push, nor that of an owner which
 -- does not know yet, or not any more, that it is one. Pure.
@@ -67,8 +69,7 @@ local function bring(token, ends_at)
     if route then
       route.patience = math.min(math.max(ends_at - ngx.now(), SHORTEST_TRY_S), LONGEST_TRY_S)
       local answer = ngx.location.capture("/push-to-owner", { ctx = route })
-      -- A token that nobody has is tried once, or whoever makes up many would fill the places of the others.
-      if owner == nil and pushes.owner(token) == nil or holding.is_final(answer.status, answer.body, owner ~= nil) then
+      if holding.is_final(answer.status, answer.body, owner ~= nil) then
         return answer, route
       end
     end
@@ -117,10 +118,11 @@ function holding.push()
   ngx.req.discard_body()
   local token = ngx.var.uri:match("^/[aA][pP][iI]/[pP][uU][sS][hH]/([^/]+)/?$") or ""
   local answer, route
-  if held < AT_ONCE then
-    held = held + 1
+  local unknown = pushes.owner(token) == nil and 1 or 0
+  if held < AT_ONCE and held_unknown + unknown <= UNKNOWN_AT_ONCE then
+    held, held_unknown = held + 1, held_unknown + unknown
     answer, route = in_turn(token)
-    held = held - 1
+    held, held_unknown = held - 1, held_unknown - unknown
   end
   local stale = routes.stale()
   if stale then

@@ -71,8 +71,8 @@ pub struct Assessment {
     pub is_fenced: bool,
     /// Its counter moved within the last renewals.
     pub is_renewing: bool,
-    /// This watchdog has seen it hold its lease.
-    pub was_fresh: bool,
+    /// It did not hold its lease when the first node was back after none ran anything, and has not since.
+    pub was_lost_with_all: bool,
     fresh_since: Option<Mono>,
     /// Readings in a row that showed no progress.
     stale_readings: u32,
@@ -142,7 +142,7 @@ impl Assessment {
             last_online: None,
             is_fenced: false,
             is_renewing: false,
-            was_fresh: false,
+            was_lost_with_all: false,
             fresh_since: None,
             stale_readings: 0,
             tally: Tally::default(),
@@ -152,7 +152,7 @@ impl Assessment {
 
     fn handle(&mut self, now: Mono, evidence: &Evidence<'_>, policy: &Policy) {
         self.lease = evidence.lease;
-        self.was_fresh |= self.lease == Lease::Fresh;
+        self.was_lost_with_all &= self.lease != Lease::Fresh;
         self.fresh_since = (self.lease == Lease::Fresh).then(|| self.fresh_since.unwrap_or(now));
         (self.is_fenced, self.is_renewing) = (evidence.is_fenced, evidence.is_renewing);
         self.count(evidence.ballots.as_deref(), policy);
@@ -264,7 +264,11 @@ impl Assessor {
             let assessment = self.nodes.entry(one.row.node.clone()).or_insert_with(|| Assessment::new(one.row));
             assessment.handle(now, one, policy);
         }
-        self.refill.handle(now, &self.nodes);
+        if self.refill.handle(now, &self.nodes) {
+            for node in self.nodes.values_mut() {
+                node.was_lost_with_all = node.lease != Lease::Fresh;
+            }
+        }
     }
 
     /// What is to be known where no node ran anything a while ago.

@@ -190,7 +190,9 @@ fn wait_of(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> Optio
         (at, doubt.to_string())
     } else {
         let is_stale = node.progress == Progress::Stale && node.reason == StatusReason::NoProgress;
-        let at = node.stale_since.filter(|_| is_stale)? + policy.stall_grace;
+        // Where nothing will be revoked there is nothing to wait for.
+        let is_due = is_stale && situation.may_revoke(&row.node);
+        let at = node.stale_since.filter(|_| is_due)? + policy.stall_grace;
         (at, "it renews its lease, but its monitors make no progress".to_owned())
     };
     let left = at.since(now);

@@ -64,6 +64,12 @@ impl Situation<'_> {
         self.groups_of(node).map(|group| group.monitors).sum()
     }
 
+    /// Whether a stale node's lease may be taken away: not that of several which went stale together, whose cause is
+    /// elsewhere, and not by a sole witness.
+    pub fn may_revoke(&self, node: &NodeId) -> bool {
+        !self.is_sole_witness && !self.assessor.is_stale_together(node, self.policy)
+    }
+
     /// Whether any node takes monitors.
     pub fn has_taker(&self) -> bool {
         let takes = |row: &NodeRow| self.assessor.of(&row.node).is_some_and(|node| is_eligible(row, node));
@@ -84,14 +90,13 @@ pub enum Loss {
 
 /// Whether a node's monitors move.
 pub fn decide_loss(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> Loss {
-    let Situation { now, assessor, policy, .. } = *situation;
+    let Situation { now, policy, .. } = *situation;
     let has_waited = |since: Option<Mono>| since.is_some_and(|since| now.since(since) >= policy.stall_grace);
     match node.lease {
         Lease::Unknown => Loss::No,
         Lease::Fresh => {
-            let is_alone = !assessor.is_stale_together(&row.node, policy) && !situation.is_sole_witness;
             let is_stale = node.progress == Progress::Stale && has_waited(node.stale_since);
-            if is_stale && is_alone { Loss::Revoke } else { Loss::No }
+            if is_stale && situation.may_revoke(&row.node) { Loss::Revoke } else { Loss::No }
         }
         Lease::Ended | Lease::Released => {
             let reason = match node.status {

@@ -4,8 +4,9 @@
 //! only seconds behind: whatever took all of them usually gives all of them back. So what was lost *before* the first
 //! node was back waits a moment for company ([`crate::policy::Policy::company_wait`]), and for a node that answers again
 //! until it can have taken its row; then it moves at a stock node's pace ([`crate::pace`]), the most important first
-//! ([`crate::shard`]). What is lost afterwards is a loss like any other. A watchdog that has just started does not know
-//! what was before: to it, nothing ran.
+//! ([`crate::shard`]). What is lost afterwards is a loss like any other. Which is which each node's assessment keeps until
+//! it holds its lease again: a database that fails for a moment, and leases that are watched anew for it, change nothing.
+//! A watchdog that has just started does not know what was before: to it, nothing ran.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,20 +36,23 @@ pub enum Pause {
 }
 
 impl Refill {
-    /// Takes in what was made of the nodes this round.
-    pub(crate) fn handle(&mut self, now: Mono, nodes: &BTreeMap<NodeId, Assessment>) {
+    /// Takes in what was made of the nodes this round; says whether the first one is back at this moment.
+    pub(crate) fn handle(&mut self, now: Mono, nodes: &BTreeMap<NodeId, Assessment>) -> bool {
         let is_online = |node: &Assessment| node.is_decided && node.status == NodeStatus::Online;
         if !nodes.values().any(Assessment::is_watching) {
             *self = Self::default();
-        } else if !self.is_light && nodes.values().any(is_online) {
+            return false;
+        }
+        let is_back = !self.is_light && nodes.values().any(is_online);
+        if is_back {
             *self = Self { is_light: true, since: Some(now) };
         }
+        is_back
     }
 
     /// Whether a lost node was lost before the first one was back.
     pub fn concerns(&self, node: &Assessment) -> bool {
-        let was_before = |since: Mono| !node.was_fresh || node.ended_since.is_some_and(|ended| ended <= since);
-        node.lease.is_over() && self.since.is_none_or(was_before)
+        node.lease.is_over() && (self.since.is_none() || node.was_lost_with_all)
     }
 
     /// Until when, and why, what a lost node had is not moved yet.

@@ -110,6 +110,21 @@ fn a_stock_kuma_that_is_back_first_is_filled_at_its_pace_push_monitors_first() {
 }
 
 #[test]
+fn a_database_that_fails_for_a_moment_meanwhile_does_not_give_it_everything_at_once() {
+    for fails_at in [108, 125] {
+        let mut world = one_kuma_is_back();
+        world.run_to(fails_at);
+        world.database.is_down = true;
+        world.run_to(fails_at + 4);
+        world.database.is_down = false;
+        world.run_to(260);
+        assert_eq!(world.spread(), [900, 0, 0], "the database failed at {fails_at} s");
+        let most = most_in_a_step(&world.steps());
+        assert!(most <= 84, "{most} in five seconds, where the database failed at {fails_at} s");
+    }
+}
+
+#[test]
 fn whoever_is_back_while_another_is_filled_keeps_what_is_left() {
     let mut world = one_kuma_is_back();
     world.run_to(116);

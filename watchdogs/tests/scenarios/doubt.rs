@@ -181,3 +181,16 @@ fn a_doubt_that_ends_is_not_waited_for() {
     world.run_to(60);
     assert_between(world.left_at("node1", Step::Failover), 52, 56);
 }
+
+#[test]
+fn nothing_is_said_to_be_waited_for_where_nothing_will_be_taken_away() {
+    let mut world = World::settled();
+    world.hang("node1");
+    world.hang("node2");
+    for second in 30..200 {
+        world.run_to(second);
+        assert_eq!(world.view().waiting, [], "at {second} s");
+    }
+    assert!(world.raised().contains(&"progress/node1"));
+    assert!(!world.has_moved_anything());
+}

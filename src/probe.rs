@@ -46,6 +46,7 @@ impl From<Result<(), ProbeError>> for ProbeResult {
         let outcome = match result {
             Ok(()) => ProbeOutcome::Answered,
             Err(ProbeError::OwnTrouble(trouble)) => ProbeOutcome::Unable(trouble),
+            Err(ProbeError::Refused(words)) => ProbeOutcome::Refused(words),
             Err(error) => ProbeOutcome::Failed(error.to_string()),
         };
         Self { outcome, report: None }
@@ -67,6 +68,9 @@ pub enum ProbeError {
     /// The connection failed.
     #[error("{0}")]
     Connect(String),
+    /// Its host said that nobody listens there.
+    #[error("{0}")]
+    Refused(String),
     /// This host could not even try.
     #[error("{0}")]
     OwnTrouble(String),
@@ -165,7 +169,11 @@ pub(crate) fn reason(error: &reqwest::Error) -> ProbeError {
 fn unconnected(error: &std::io::Error) -> ProbeError {
     // A host that is off looks unreachable from the same network; a network is out of reach without a route of one's own.
     let is_own = failure::is_want(error) || error.kind() == std::io::ErrorKind::NetworkUnreachable;
-    if is_own { ProbeError::OwnTrouble(error.to_string()) } else { ProbeError::Connect(error.to_string()) }
+    match error.kind() {
+        _ if is_own => ProbeError::OwnTrouble(error.to_string()),
+        std::io::ErrorKind::ConnectionRefused => ProbeError::Refused(error.to_string()),
+        _ => ProbeError::Connect(error.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ ALTER TABLE node ADD COLUMN noting_incarnation CHAR(16) CHARACTER SET ascii COLL
 ALTER TABLE node ADD COLUMN clock_off_ms BIGINT NULL;
 ALTER TABLE node ADD COLUMN clock_stepped_ms BIGINT NULL;
 
+-- 1: the process that renewed this lease last held, on the connection on which it did, a lock that ends with it.
+ALTER TABLE node ADD COLUMN had_lock TINYINT(1) NOT NULL DEFAULT 0;
+
 -- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
 ALTER TABLE komainu_incident ADD COLUMN IF NOT EXISTS resolved_by VARCHAR(190) NULL;
 

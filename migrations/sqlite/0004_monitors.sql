@@ -14,6 +14,9 @@ ALTER TABLE node ADD COLUMN noting_incarnation TEXT NULL;
 ALTER TABLE node ADD COLUMN clock_off_ms INTEGER NULL;
 ALTER TABLE node ADD COLUMN clock_stepped_ms INTEGER NULL;
 
+-- 1: the process that renewed this lease last held, on the connection on which it did, a lock that ends with it.
+ALTER TABLE node ADD COLUMN had_lock INTEGER NOT NULL DEFAULT 0;
+
 -- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
 ALTER TABLE komainu_incident ADD COLUMN resolved_by TEXT NULL;
 

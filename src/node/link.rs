@@ -118,6 +118,8 @@ pub struct Link {
     parts: Parts,
     inputs: mpsc::UnboundedReceiver<Input>,
     connection: Option<TenureConnection>,
+    /// One that did not answer in time, with this process' lock: kept until a renewal has said that there is none any more.
+    parked: Option<TenureConnection>,
     connect_not_before: Mono,
     is_failing: bool,
     assignments: Arc<Assignments>,
@@ -134,6 +136,7 @@ impl Link {
             parts,
             inputs,
             connection: None,
+            parked: None,
             connect_not_before: Mono::default(),
             is_failing: false,
             assignments: Arc::default(),
@@ -289,9 +292,29 @@ impl Link {
         };
         // The lease counts from before the request was sent.
         let began_at = clock::now();
-        let input = within(REQUEST_TIMEOUT, act(&mut connection, began_at)).await?;
-        self.connection = Some(connection);
-        Ok(input)
+        let had_lock = connection.has_lock();
+        match within(REQUEST_TIMEOUT, act(&mut connection, began_at)).await {
+            Ok(input) => {
+                if matches!(input, Input::Renewed { ours: true, .. }) {
+                    self.parked = None;
+                }
+                self.connection = Some(connection);
+                Ok(input)
+            }
+            // Whoever closes it frees the lock, and may be taken for killed: not while an answer may come late.
+            Err(error @ RequestError::Timeout(_)) => {
+                if had_lock {
+                    self.parked = Some(connection);
+                }
+                Err(error)
+            }
+            Err(error) => {
+                if had_lock {
+                    self.handle(Input::LockLost);
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn connect(&self) -> Result<TenureConnection, RequestError> {

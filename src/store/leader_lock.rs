@@ -110,7 +110,7 @@ fn lost(reason: &str) -> StoreError {
     StoreError::Lost { act: "check the leader lock", reason: reason.to_owned() }
 }
 
-async fn is_galera(session: &mut Session) -> Result<bool, StoreError> {
+pub(super) async fn is_galera(session: &mut Session) -> Result<bool, StoreError> {
     let row = session.row("ask for Galera", "SHOW VARIABLES LIKE 'wsrep_on'", vec![]).await?;
     let on = row.map_or(Ok(String::new()), |row| row.text("Value"))?;
     Ok(on.eq_ignore_ascii_case("on") || on == "1")

@@ -2,6 +2,10 @@
 //!
 //! A failed call closes the connection; the next call opens a new one. That is safe because each statement here is
 //! guarded by the process's incarnation and none rests on an earlier one.
+//!
+//! Where the server knows locks that end with a connection (one MariaDB; not Galera, where each server has its own) the
+//! connection that renews holds one. A process that is killed loses it at that moment, and watchdogs need not watch its
+//! counter for a whole lease ([`LeaseLock`](komainu_watchdogs::facts::LeaseLock)).
 
 use std::sync::Arc;
 
@@ -10,7 +14,9 @@ use komainu_watchdogs::ids::{Incarnation, NodeId, Stamp};
 use komainu_watchdogs::tenure::OwnRow;
 
 use super::catalog::Catalog;
+use super::dialect::Dialect;
 use super::error::StoreError;
+use super::leader_lock::is_galera;
 use super::monitors::MonitorSpec;
 use super::monitors::columns::SpecColumns;
 use super::nodes;
@@ -48,13 +54,39 @@ pub struct TenureConnection {
     incarnation: Incarnation,
     process: NodeProcess,
     clock: DatabaseClock,
+    lock: Lock,
+}
+
+/// The lock on the present session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lock {
+    /// It was not asked yet whether there are any.
+    Unasked,
+    /// There are none.
+    Nothing,
+    /// It is not had yet: an earlier session of this process, which the server still keeps, may have it.
+    Wanted,
+    Held,
+}
+
+/// The name of the lock of one process, in SQL that gives its incarnation as text.
+pub(crate) fn lock_of(incarnation: &str) -> String {
+    format!("CONCAT('komainu:lease:', {incarnation})")
 }
 
 impl TenureConnection {
     pub(crate) async fn connect(store: &Store, process: NodeProcess) -> Result<Self, StoreError> {
         let session = Some(Session::connect(store.url()).await?);
         let (node, incarnation) = (process.node.clone(), process.incarnation);
-        Ok(Self { store: store.clone(), session, node, incarnation, process, clock: DatabaseClock::default() })
+        Ok(Self {
+            store: store.clone(),
+            session,
+            node,
+            incarnation,
+            process,
+            clock: DatabaseClock::default(),
+            lock: Lock::Unasked,
+        })
     }
 
     /// Keeps this clock, which others stamp with.
@@ -94,7 +126,7 @@ impl TenureConnection {
         let dialect = session.dialect();
         let sql = format!(
             "UPDATE node SET incarnation = ?, lease_seq = lease_seq + 1, is_released = 0, applied_generation = NULL, \
-             applied_nonce = NULL, foreign_beats = 0, host = ?, hostname = ?, address = ?, kinds = ?, runner = 'native', \
+             applied_nonce = NULL, foreign_beats = 0, had_lock = 0, host = ?, hostname = ?, address = ?, kinds = ?, runner = 'native', \
              noting_incarnation = ?, clock_ms = ?, clock_off_ms = ?, last_seen_ms = {}, last_seen = {} \
              WHERE node_id = ? AND incarnation {} ? AND lease_seq = ?",
             dialect.now_ms(),
@@ -114,17 +146,45 @@ impl TenureConnection {
         self.raise("acknowledge the assignment", Some(stamp), None).await
     }
 
+    /// Whether the present connection holds this process' lock.
+    pub fn has_lock(&self) -> bool {
+        self.lock == Lock::Held && self.session.is_some()
+    }
+
+    /// Takes the lock, if there is one to take and nobody has it.
+    async fn take_lock(&mut self) -> Result<(), StoreError> {
+        let incarnation = self.incarnation;
+        if self.lock == Lock::Unasked {
+            let session = self.session().await?;
+            let is_there = session.dialect() == Dialect::MariaDb && !is_galera(session).await?;
+            self.lock = if is_there { Lock::Wanted } else { Lock::Nothing };
+        }
+        if self.lock == Lock::Wanted {
+            let sql = format!("SELECT CAST(GET_LOCK({}, 0) AS SIGNED) AS locked", lock_of("?"));
+            let row = self.session().await?.row("take the lock of the lease", sql, values![incarnation]).await?;
+            if row.map_or(Ok(0), |row| row.small("locked"))? == 1 {
+                self.lock = Lock::Held;
+            }
+        }
+        Ok(())
+    }
+
     async fn raise(
         &mut self,
         act: &'static str,
         applied: Option<Stamp>,
         foreign_beats: Option<u64>,
     ) -> Result<bool, StoreError> {
+        self.session().await?;
+        if matches!(self.lock, Lock::Unasked | Lock::Wanted) {
+            self.take_lock().await?;
+        }
         let off_ms = self.clock.off_ms();
         let values = values![
             applied.map(|stamp| stamp.generation),
             applied.map(|stamp| stamp.nonce),
             foreign_beats,
+            i64::from(self.has_lock()),
             off_ms,
             self.clock.stamp(),
             off_ms,
@@ -135,7 +195,7 @@ impl TenureConnection {
         let dialect = session.dialect();
         let sql = format!(
             "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, \
-             foreign_beats = COALESCE(?, foreign_beats), clock_stepped_ms = CASE WHEN ABS(? - clock_off_ms) > {step} \
+             foreign_beats = COALESCE(?, foreign_beats), had_lock = ?, clock_stepped_ms = CASE WHEN ABS(? - clock_off_ms) > {step} \
              THEN {now} ELSE clock_stepped_ms END, clock_ms = ?, clock_off_ms = ?, last_seen_ms = {now}, \
              last_seen = {} WHERE node_id = ? AND incarnation = ?",
             dialect.now_datetime(),
@@ -219,7 +279,10 @@ impl TenureConnection {
         }
         match &mut self.session {
             Some(session) => Ok(session),
-            empty => Ok(empty.insert(Session::connect(self.store.url()).await?)),
+            empty => {
+                self.lock = Lock::Unasked;
+                Ok(empty.insert(Session::connect(self.store.url()).await?))
+            }
         }
     }
 }

@@ -135,6 +135,12 @@ fn node_alarm(situation: &Situation<'_>, id: &NodeId, node: &Assessment) -> Opti
             (true, format!("node {id} renews its lease, but {} of its monitors are overdue", node.overdue))
         }
         (_, StatusReason::Released) => (false, format!("node {id} stopped")),
+        (_, StatusReason::ProcessGone) => {
+            let text = format!(
+                "node {id} is offline: its process is gone, its port refuses {down} of {voters} watchdogs and its database session ended"
+            );
+            (false, text)
+        }
         (NodeStatus::Stalled, _) if certainly_answers(situation, node) => {
             (false, format!("node {id} answers, but its lease ended"))
         }

@@ -169,7 +169,12 @@ impl Assessment {
         match decided {
             Some(found) => {
                 let has_just_come = self.fresh_since.is_some_and(|since| now.since(since) < policy.stall_grace);
+                let was_killed = self.reason == StatusReason::ProcessGone;
                 (self.status, self.reason) = Self::settle(found, evidence.row, has_just_come);
+                // Once its lease was taken away only that can be seen; what it was is known.
+                if was_killed && self.reason == StatusReason::LeaseEndedUnreachable {
+                    self.reason = StatusReason::ProcessGone;
+                }
             }
             None => self.keep(evidence.row.status),
         }
@@ -339,7 +344,7 @@ mod tests {
         lease: Lease,
         vote: Vote,
     ) -> (NodeStatus, StatusReason) {
-        let ballots = Some(vec![Ballot { zone: "a".into(), vote }]);
+        let ballots = Some(vec![Ballot { zone: "a".into(), vote, is_refused: false }]);
         let evidence = [Evidence { row, lease, is_fenced: false, is_renewing: true, ballots, progress: None }];
         assessor.handle(Mono::secs(second), &evidence, &Policy::default());
         let node = assessor.of(&row.node).unwrap();

@@ -158,6 +158,8 @@ pub enum StatusReason {
     LeaseEndedReachable,
     /// Its lease ended and a majority cannot reach it.
     LeaseEndedUnreachable,
+    /// Its process was killed, and everything says so.
+    ProcessGone,
     /// It stopped cleanly.
     Released,
     /// A drain began, ended or was asked for.

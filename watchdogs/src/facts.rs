@@ -141,6 +141,8 @@ pub struct NodeRow {
     pub is_released: bool,
     /// Raised by each renewal and by each registration.
     pub lease_seq: u64,
+    /// What the database says of the holder's lock.
+    pub lock: LeaseLock,
     /// The last assignment the holder acknowledged.
     pub applied: Option<Stamp>,
     /// That acknowledgement is one of an assignment this database knows (same number, same nonce).
@@ -171,6 +173,20 @@ pub struct NodeRow {
     pub clock_off_ms: Option<i64>,
     /// When it last renewed, for display.
     pub last_seen: Option<Wall>,
+}
+
+/// A lock that ends with a connection of the process that holds the lease, as a node takes one where its database knows
+/// such locks. It is no lease: a connection may end while its process lives. That it is free is one of the things that
+/// together say that a process was killed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LeaseLock {
+    /// The database has none that would say anything, or the holder did not have it when it renewed last.
+    #[default]
+    Unknown,
+    /// The holder has it.
+    Held,
+    /// The holder had it when it renewed last, and has it no more.
+    Free,
 }
 
 impl NodeRow {

@@ -98,7 +98,7 @@ pub fn decide_loss(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) 
             let is_stale = node.progress == Progress::Stale && has_waited(node.stale_since);
             if is_stale && situation.may_revoke(&row.node) { Loss::Revoke } else { Loss::No }
         }
-        Lease::Ended | Lease::Released => {
+        Lease::Ended | Lease::Killed | Lease::Released => {
             let reason = match node.status {
                 NodeStatus::Offline => MoveReason::NodeOffline,
                 NodeStatus::New | NodeStatus::Online | NodeStatus::Unreachable | NodeStatus::Stalled => {

@@ -4,7 +4,8 @@
 //! [`Policy::failure_threshold`] failures to turn up into down and [`Policy::recovery_threshold`] answers to turn back.
 //! An outcome that is this host's own trouble counts for neither; after as many of those as failures would take, nothing is
 //! known any more. While a streak is being counted the target is probed every [`Policy::retry_interval`], else every
-//! [`Policy::probe_interval`]. What a majority makes of it is [`crate::quorum`]'s business.
+//! [`Policy::probe_interval`]; at once, and four times as often, where something else says that it may be gone
+//! ([`Health::hurry`]). What a majority makes of it is [`crate::quorum`]'s business.
 
 use crate::facts::{Observation, Target, Vote};
 use crate::io::ProbeOutcome;
@@ -21,6 +22,8 @@ pub struct Health {
     /// Own troubles in a row.
     troubles: u32,
     detail: String,
+    is_refused: bool,
+    is_hurried: bool,
     due_at: Mono,
     in_flight: bool,
 }
@@ -35,6 +38,8 @@ impl Health {
             outcomes: 0,
             troubles: 0,
             detail: String::new(),
+            is_refused: false,
+            is_hurried: false,
             due_at: now,
             in_flight: false,
         }
@@ -53,6 +58,14 @@ impl Health {
         begins
     }
 
+    /// Something else says that it may be gone: it is probed now, and soon again until it answers or is down.
+    pub fn hurry(&mut self, now: Mono) {
+        if !self.is_hurried && self.vote != Vote::Down {
+            self.is_hurried = true;
+            self.due_at = self.due_at.min(now);
+        }
+    }
+
     /// When the next probe is due.
     pub fn due_at(&self) -> Option<Mono> {
         (!self.in_flight).then_some(self.due_at)
@@ -60,24 +73,27 @@ impl Health {
 
     /// Takes in an outcome; returns whether the observation changed.
     pub fn handle(&mut self, now: Mono, outcome: &ProbeOutcome, policy: &Policy) -> bool {
-        let before = (self.vote, self.failures);
+        let before = (self.vote, self.failures, self.is_refused);
         self.in_flight = false;
+        self.is_refused = matches!(outcome, ProbeOutcome::Refused(_));
         self.count(outcome, policy);
         match outcome {
             ProbeOutcome::Answered => {
                 self.failures = 0;
                 self.detail.clear();
+                self.is_hurried = false;
                 self.answers = (self.answers + 1).min(policy.recovery_threshold);
                 if self.answers == policy.recovery_threshold {
                     self.vote = Vote::Up;
                 }
             }
-            ProbeOutcome::Failed(detail) => {
+            ProbeOutcome::Failed(detail) | ProbeOutcome::Refused(detail) => {
                 self.answers = 0;
                 self.detail.clone_from(detail);
                 self.failures = (self.failures + 1).min(policy.failure_threshold);
                 if self.failures == policy.failure_threshold {
                     self.vote = Vote::Down;
+                    self.is_hurried = false;
                 }
             }
             ProbeOutcome::Unable(detail) if self.is_unable(policy) => {
@@ -88,18 +104,22 @@ impl Health {
         }
         let is_settled = match outcome {
             ProbeOutcome::Answered => self.vote == Vote::Up,
-            ProbeOutcome::Failed(_) => self.vote == Vote::Down,
+            ProbeOutcome::Failed(_) | ProbeOutcome::Refused(_) => self.vote == Vote::Down,
             ProbeOutcome::Unable(_) => false,
         };
         // A target that is down stays on the short interval too: its return is worth knowing soon.
-        let pause = if is_settled && self.failures == 0 { policy.probe_interval } else { policy.retry_interval };
+        let pause = match is_settled && self.failures == 0 {
+            _ if self.is_hurried => policy.retry_interval / 4,
+            true => policy.probe_interval,
+            false => policy.retry_interval,
+        };
         self.due_at = now + pause;
-        before != (self.vote, self.failures)
+        before != (self.vote, self.failures, self.is_refused)
     }
 
     fn count(&mut self, outcome: &ProbeOutcome, policy: &Policy) {
         match outcome {
-            ProbeOutcome::Answered | ProbeOutcome::Failed(_) => {
+            ProbeOutcome::Answered | ProbeOutcome::Failed(_) | ProbeOutcome::Refused(_) => {
                 self.outcomes = self.outcomes.saturating_add(1);
                 self.troubles = 0;
             }
@@ -124,7 +144,18 @@ impl Health {
 
     /// As it is written to the database and told to peers.
     pub fn observation(&self, target: Target) -> Observation {
-        Observation { target, vote: self.vote, failures: self.failures, detail: self.detail.clone() }
+        Observation {
+            target,
+            vote: self.vote,
+            failures: self.failures,
+            detail: self.detail.clone(),
+            is_refused: self.is_refused(),
+        }
+    }
+
+    /// It is down, and its host said last that nobody listens there.
+    pub fn is_refused(&self) -> bool {
+        self.vote == Vote::Down && self.is_refused
     }
 }
 

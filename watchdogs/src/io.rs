@@ -83,6 +83,8 @@ pub enum ProbeOutcome {
     Answered,
     /// No answer, or none that a node or peer would give; in words for people.
     Failed(String),
+    /// Its host said that nobody listens there; in words for people.
+    Refused(String),
     /// It was not asked: this host had no descriptor, memory, address or route for it; in words for people. Says nothing of
     /// the target.
     Unable(String),

@@ -42,6 +42,9 @@ pub struct Policy {
     /// How long a lease must be watched unchanged until it has ended: longer than [`Self::lease_fence`] plus one
     /// renewal, so that a node stops by itself before anybody takes over.
     pub lease_watch: Duration,
+    /// How long a killed process is watched: its lock is free and its counter stands for this long. Longer than one renewal:
+    /// a node that lives has renewed by then, and said so, or found that its connection is gone, and stopped.
+    pub killed_watch: Duration,
     /// How long a node starts nothing after it saw that the database lost its tail: who does not know yet has lost its
     /// lease by then, or seen it too.
     pub quarantine: Duration,
@@ -112,6 +115,7 @@ impl Default for Policy {
             lease_renewal: Duration::from_secs(2),
             lease_fence: Duration::from_secs(8),
             lease_watch: Duration::from_secs(11),
+            killed_watch: Duration::from_millis(2_500),
             quarantine: Duration::from_secs(11),
             stall_grace: Duration::from_secs(30),
             push_grace: Duration::from_secs(60),
@@ -169,6 +173,7 @@ impl Policy {
                 "lease_watch",
                 "must be at least lease_fence + lease_renewal",
             ),
+            (self.killed_watch > self.lease_renewal, "killed_watch", "must be longer than lease_renewal"),
             (self.quarantine >= self.lease_fence, "quarantine", "must be at least lease_fence"),
             (self.claim_without_lock > self.leader_fence, "claim_without_lock", "must be longer than leader_fence"),
             (self.monitor_limit_per_node > 0, "monitor_limit_per_node", "must be at least 1"),

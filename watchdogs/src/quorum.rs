@@ -17,6 +17,14 @@ pub struct Ballot {
     pub zone: Zone,
     /// What it says.
     pub vote: Vote,
+    /// It is down, and its host said so.
+    pub is_refused: bool,
+}
+
+/// A strict majority has it from the target's host itself that nobody listens there, and nobody reaches it.
+pub fn is_refused_by_most(ballots: &[Ballot]) -> bool {
+    let refused = ballots.iter().filter(|ballot| ballot.is_refused && ballot.vote == Vote::Down).count();
+    2 * refused > ballots.len() && ballots.iter().all(|ballot| ballot.vote != Vote::Up)
 }
 
 /// What the votes of one round amount to.
@@ -118,7 +126,7 @@ mod tests {
     use super::*;
 
     fn ballots(votes: &[(&str, Vote)]) -> Vec<Ballot> {
-        votes.iter().map(|&(zone, vote)| Ballot { zone: zone.into(), vote }).collect()
+        votes.iter().map(|&(zone, vote)| Ballot { zone: zone.into(), vote, is_refused: false }).collect()
     }
 
     #[test]

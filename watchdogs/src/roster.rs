@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::{NodeRow, Observation, ObservationRow, Report, Round, Target, Vote, WatchdogRow};
+use crate::facts::{LeaseLock, NodeRow, Observation, ObservationRow, Report, Round, Target, Vote, WatchdogRow};
 use crate::ids::{Incarnation, NodeId, WatchdogId};
 use crate::policy::Policy;
 use crate::quorum::Ballot;
@@ -28,8 +28,35 @@ pub struct Roster {
 struct WatchedLease {
     counter: Stillness<LeaseCounter>,
     has_moved: bool,
+    lock: WatchedLock,
     /// The row stands as this watchdog left it when it revoked a lease it had watched to its end.
     vacated_at: Option<u64>,
+}
+
+/// The lock of a lease's holder. A process that was killed has lost it at that moment; but so has one whose connection was
+/// ended by somebody (an operator, a proxy, the server). That one goes on renewing, and says then that it has none; or it
+/// finds out, and stops. So the counter must stand while the lock is free, for longer than one renewal.
+#[derive(Debug, Default)]
+struct WatchedLock {
+    /// Whose it was when it was seen to be held last.
+    held_by: Option<Incarnation>,
+    /// The counter, since the lock is free.
+    free: Stillness<LeaseCounter>,
+}
+
+impl WatchedLock {
+    fn see(&mut self, round: &Round, row: &NodeRow) {
+        match row.lock {
+            LeaseLock::Held => *self = Self { held_by: row.incarnation, free: Stillness::new() },
+            LeaseLock::Unknown => *self = Self::default(),
+            LeaseLock::Free => {
+                let has_moved = self.free.see(round.began_at, round.ended_at, (row.incarnation, row.lease_seq));
+                if has_moved || self.held_by != row.incarnation {
+                    *self = Self::default();
+                }
+            }
+        }
+    }
 }
 
 /// The row of a watchdog. Until it was seen to move (also after an own database error) its author may be long gone: it
@@ -82,6 +109,7 @@ impl Roster {
         self.leases.retain(|node, _| round.nodes.iter().any(|row| &row.node == node));
         for row in &round.nodes {
             let lease = self.leases.entry(row.node.clone()).or_default();
+            lease.lock.see(round, row);
             lease.has_moved |= lease.counter.see(began_at, ended_at, (row.incarnation, row.lease_seq));
             if row.incarnation.is_some() || lease.vacated_at != Some(row.lease_seq) {
                 lease.vacated_at = None;
@@ -137,6 +165,7 @@ impl Roster {
     pub fn reset(&mut self) {
         for lease in self.leases.values_mut() {
             lease.counter.reset();
+            lease.lock = WatchedLock::default();
             lease.has_moved = false;
         }
         for row in self.rows.values_mut() {
@@ -167,6 +196,16 @@ impl Roster {
         } else {
             Lease::Unknown
         }
+    }
+
+    /// The lock of a lease's holder was seen to be held, and is free now: its process may be gone.
+    pub fn has_lost_lock(&self, row: &NodeRow) -> bool {
+        self.leases.get(&row.node).is_some_and(|lease| lease.lock.free.value().is_some())
+    }
+
+    /// It is free for so long, while the counter stands, that only a majority's word is missing.
+    pub fn is_without_lock(&self, row: &NodeRow, policy: &Policy) -> bool {
+        self.leases.get(&row.node).is_some_and(|lease| lease.lock.free.is_still_for(policy.killed_watch))
     }
 
     /// A node's counter stood still for [`Policy::lease_fence`]: it has stopped by itself, or is about to renew.
@@ -201,19 +240,21 @@ impl Roster {
             && self.rows.get(&row.watchdog).is_some_and(|watch| !watch.counter.is_still_for(policy.voter_watch))
     }
 
-    /// The voters' words on one target; `mine` is this watchdog's own, which no table delays.
-    pub fn ballots(&self, voters: &Voters, me: &WatchdogId, target: &Target, mine: Vote) -> Vec<Ballot> {
+    /// The voters' words on one target; `mine` is this watchdog's own, which no table delays, and whether it was refused.
+    pub fn ballots(&self, voters: &Voters, me: &WatchdogId, target: &Target, mine: (Vote, bool)) -> Vec<Ballot> {
         let word = |row: &WatchdogRow| {
             let words = self.words.get(&row.watchdog)?;
             self.rows.get(&row.watchdog).filter(|watch| watch.has_moved)?;
-            (words.incarnation == row.incarnation).then(|| words.by_target.get(target))?.map(|(_, seen)| seen.vote)
+            (words.incarnation == row.incarnation)
+                .then(|| words.by_target.get(target))?
+                .map(|(_, seen)| (seen.vote, seen.is_refused))
         };
         voters
             .voting
             .iter()
-            .map(|row| Ballot {
-                zone: row.zone.clone(),
-                vote: if &row.watchdog == me { mine } else { word(row).unwrap_or_default() },
+            .map(|row| {
+                let (vote, is_refused) = if &row.watchdog == me { mine } else { word(row).unwrap_or_default() };
+                Ballot { zone: row.zone.clone(), vote, is_refused }
             })
             .collect()
     }

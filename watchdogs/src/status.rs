@@ -16,6 +16,9 @@ pub enum Lease {
     Fresh,
     /// The counter stood still for one watched lease, or the row has been without a holder for as long.
     Ended,
+    /// Its holder was killed: its lock at the database is free, its counter stands, and its host tells a majority that
+    /// nobody listens where it answered. What each of these rests on: [`crate::roster`].
+    Killed,
     /// The holder stopped cleanly and said so.
     Released,
 }
@@ -23,7 +26,7 @@ pub enum Lease {
 impl Lease {
     /// Whether nothing of its last holder runs any more.
     pub fn is_over(self) -> bool {
-        matches!(self, Self::Ended | Self::Released)
+        matches!(self, Self::Ended | Self::Killed | Self::Released)
     }
 
     /// Its name, for `/status` and for people.
@@ -32,6 +35,7 @@ impl Lease {
             Self::Unknown => "unknown",
             Self::Fresh => "fresh",
             Self::Ended => "ended",
+            Self::Killed => "killed",
             Self::Released => "released",
         }
     }
@@ -58,6 +62,7 @@ pub fn decide_status(lease: Lease, reach: Reach, progress: Progress) -> Option<(
         (Lease::Ended, Reach::Up | Reach::Undecided | Reach::Unknown, _) => {
             Some((NodeStatus::Stalled, StatusReason::LeaseEndedReachable))
         }
+        (Lease::Killed, _, _) => Some((NodeStatus::Offline, StatusReason::ProcessGone)),
         (Lease::Released, _, _) => Some((NodeStatus::Offline, StatusReason::Released)),
         (Lease::Fresh, Reach::Undecided | Reach::Unknown, Progress::Ok) | (Lease::Unknown, _, _) => None,
     }

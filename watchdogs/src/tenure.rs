@@ -2,7 +2,8 @@
 //!
 //! Life: a process *registers* its incarnation in its own row once the former holder is released, gone for one watched
 //! lease, or revoked. It then *renews* every [`Policy::lease_renewal`]. It may run only while its last successful
-//! renewal was **sent** less than [`Policy::lease_fence`] ago. When the generation (or its nonce) differs from the one
+//! renewal was **sent** less than [`Policy::lease_fence`] ago; and where the lock that its process holds at the database is
+//! lost, only from the next renewal on: others may take it for killed. When the generation (or its nonce) differs from the one
 //! it applied it *reconciles*: reads the assignments, stops what is not its own any more, waits until nothing of that
 //! can be stored any longer, acknowledges, and only then starts what is new. When it
 //! loses its row, everything stops and it registers anew, under the same incarnation.
@@ -33,6 +34,8 @@ pub struct Tenure {
     phase: Phase,
     /// When the last successful renewal was sent: the right to run counts from here.
     renewed_at: Option<Mono>,
+    /// What was sent before gives no right to run any more.
+    lock_lost_at: Option<Mono>,
     /// The stamp acknowledged last.
     applied: Option<Stamp>,
     /// Monitors that may run.
@@ -84,6 +87,7 @@ impl Tenure {
             incarnation,
             phase,
             renewed_at: None,
+            lock_lost_at: None,
             applied: None,
             mine: BTreeSet::new(),
             unreconciled_since: Some(now),
@@ -116,6 +120,7 @@ impl Tenure {
             Input::Edited => self.handle_edited(now),
             Input::Hint => self.look_at = now,
             Input::Failed(request) => self.handle_failed(now, request),
+            Input::LockLost => self.handle_lock_lost(now),
             Input::Stop => self.handle_stop(now),
             Input::Tick => {}
         }
@@ -213,6 +218,10 @@ impl Tenure {
             self.lose_row(now);
             return;
         }
+        if self.lock_lost_at.is_some_and(|lost_at| began_at <= lost_at) {
+            self.renew_at = now;
+            return;
+        }
         if self.lease_left(now).is_zero() {
             // Out for longer than the fence: others may have been given what this node ran.
             self.demand_reconcile(now);
@@ -236,6 +245,16 @@ impl Tenure {
             Request::Release => self.end(ExitReason::Stopped),
             Request::Renew => self.renew_at = now + self.policy.lease_renewal / 4,
             Request::ReadStamp | Request::ReadAssignments | Request::Acknowledge => {}
+        }
+    }
+
+    /// Nothing runs until a renewal that is sent from now on says that this process lives. It is sent at once.
+    fn handle_lock_lost(&mut self, now: Mono) {
+        self.lock_lost_at = Some(now);
+        self.renewed_at = None;
+        if matches!(self.phase, Phase::Holding) {
+            self.renew_at = now;
+            self.demand_reconcile(now);
         }
     }
 

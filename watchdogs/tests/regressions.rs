@@ -137,12 +137,18 @@ fn a_peer_whose_row_was_not_seen_to_move_since_the_last_error_says_nothing() {
     let hear = |roster: &mut Roster, second: u64, seq: u64| {
         let mut round = rows(Mono::secs(second), node(NodeStatus::Online, second));
         round.watchdogs.push(row_of("w2", 8, seq));
-        let observation = Observation { target: target.clone(), vote: Vote::Down, failures: 3, detail: String::new() };
+        let observation = Observation {
+            target: target.clone(),
+            vote: Vote::Down,
+            failures: 3,
+            detail: String::new(),
+            is_refused: false,
+        };
         round.observations =
             vec![ObservationRow { watchdog: "w2".into(), incarnation: Incarnation(8), seq: 1, observation }];
         roster.handle_round(&round);
         let voters = roster.voters(&me, false, &policy);
-        let ballots = roster.ballots(&voters, &me, &target, Vote::Up);
+        let ballots = roster.ballots(&voters, &me, &target, (Vote::Up, false));
         ballots.iter().map(|ballot| ballot.vote).collect::<Vec<_>>()
     };
     hear(&mut roster, 1, 1);

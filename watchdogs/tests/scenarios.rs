@@ -15,6 +15,7 @@ mod scenarios {
     mod heartbeats;
     mod homecoming;
     mod incidents;
+    mod killed;
     mod kinds;
     mod large;
     mod leading;

@@ -23,6 +23,7 @@ mod simulation {
     pub(crate) mod healing;
     pub(crate) mod invariants;
     pub(crate) mod leading;
+    pub(crate) mod lease_locks;
     pub(crate) mod leases;
     pub(crate) mod ledger;
     pub(crate) mod model_store;
@@ -193,6 +194,21 @@ fn assert_caught_among(variant: Variant, invariants: &[&str], mut seeds: impl It
     });
     println!("{variant:?}: {caught:?}");
     assert!(caught.is_some(), "{variant:?} was not caught by {invariants:?}");
+}
+
+#[test]
+fn a_node_that_goes_on_without_its_lock_is_caught() {
+    assert_caught(Variant::LostLockIgnored, &["one_owner", "majority"], 2);
+}
+
+#[test]
+fn taking_a_process_for_killed_the_moment_its_lock_is_free_is_caught() {
+    assert_caught(Variant::HastyKilledWatch, &["one_owner", "majority"], 2);
+}
+
+#[test]
+fn taking_silence_for_a_host_that_refuses_is_caught() {
+    assert_caught(Variant::SilenceIsRefusal, &["one_owner", "majority"], 2);
 }
 
 #[test]

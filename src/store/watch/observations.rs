@@ -18,6 +18,8 @@ struct StoredObservation {
     failures: u32,
     #[serde(default)]
     detail: String,
+    #[serde(default)]
+    refused: bool,
 }
 
 /// The text of a report.
@@ -43,6 +45,7 @@ fn word(seen: &Observation) -> StoredObservation {
         vote: vote.to_owned(),
         failures: seen.failures,
         detail: seen.detail.chars().take(DETAIL).collect(),
+        refused: seen.is_refused,
     }
 }
 
@@ -73,5 +76,5 @@ fn seen(word: StoredObservation) -> Option<Observation> {
         "down" => Vote::Down,
         _ => Vote::Unknown,
     };
-    Some(Observation { target, vote, failures: word.failures, detail: word.detail })
+    Some(Observation { target, vote, failures: word.failures, detail: word.detail, is_refused: word.refused })
 }

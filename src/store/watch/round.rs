@@ -1,12 +1,16 @@
 //! Reads one round: the small tables that leases hang on, as rows of the decision core.
 
-use komainu_watchdogs::facts::{ClusterRow, LeaderRow, Mode, NodeRow, NodeStatus, Overlay, Round, WatchdogRow};
+use komainu_watchdogs::facts::{
+    ClusterRow, LeaderRow, LeaseLock, Mode, NodeRow, NodeStatus, Overlay, Round, WatchdogRow,
+};
 use komainu_watchdogs::ids::{Epoch, Generation, Stamp, WatchdogId, Zone};
 use komainu_watchdogs::time::Mono;
 
 use super::observations;
+use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::session::Session;
+use crate::store::tenure::lock_of;
 use crate::store::value::Row;
 
 const ACT: &str = "read the round";
@@ -18,7 +22,8 @@ pub(super) async fn read(session: &mut Session) -> Result<Round, StoreError> {
          FROM komainu_cluster c JOIN komainu_leader l ON l.id = c.id WHERE c.id = 1",
         session.dialect().now_ms()
     );
-    let sets = session.snapshot(ACT, &[&heads, NODES, WATCHDOGS]).await?;
+    let nodes = nodes(session.dialect());
+    let sets = session.snapshot(ACT, &[&heads, &nodes, WATCHDOGS]).await?;
     let [heads, nodes, watchdogs] =
         <[Vec<Row>; 3]>::try_from(sets).map_err(|sets| StoreError::unreadable(ACT, "answers", sets.len()))?;
     let head = heads.first().ok_or(StoreError::SchemaMissing)?;
@@ -77,13 +82,30 @@ pub(in crate::store) fn watchdog_row(row: &Row) -> Result<WatchdogRow, StoreErro
 }
 
 /// A restored database may have the number of an acknowledgement, but not with this nonce.
-const NODES: &str = "SELECT n.node_id, n.address, n.status, n.komainu_status, n.overlay, n.incarnation, n.is_released, \
-     n.lease_seq, n.applied_generation, n.applied_nonce, g.generation AS known, n.weight, n.capacity, n.kinds, \
-     n.labels, n.drains_pinned, n.runner, \
-     n.losses, n.lost_at_ms, n.emptied, n.recover_asked, n.foreign_beats, n.last_seen_ms, CASE WHEN n.noting_incarnation = n.incarnation \
-     THEN n.clock_off_ms ELSE n.clock_ms - n.last_seen_ms END AS clock_off_ms FROM node n \
-     LEFT JOIN komainu_generation g ON g.generation = n.applied_generation AND g.nonce = n.applied_nonce \
-     ORDER BY n.node_id";
+fn nodes(dialect: Dialect) -> String {
+    let is_held = match dialect {
+        Dialect::MariaDb => format!("IS_USED_LOCK({}) IS NOT NULL", lock_of("n.incarnation")),
+        Dialect::Sqlite => "0".to_owned(),
+    };
+    format!(
+        "SELECT n.node_id, n.address, n.status, n.komainu_status, n.overlay, n.incarnation, n.is_released, \
+         n.lease_seq, n.applied_generation, n.applied_nonce, g.generation AS known, n.weight, n.capacity, n.kinds, \
+         n.labels, n.drains_pinned, n.runner, CASE WHEN n.had_lock = 1 THEN {is_held} END AS has_lock, \
+         n.losses, n.lost_at_ms, n.emptied, n.recover_asked, n.foreign_beats, n.last_seen_ms, \
+         CASE WHEN n.noting_incarnation = n.incarnation \
+         THEN n.clock_off_ms ELSE n.clock_ms - n.last_seen_ms END AS clock_off_ms FROM node n \
+         LEFT JOIN komainu_generation g ON g.generation = n.applied_generation AND g.nonce = n.applied_nonce \
+         ORDER BY n.node_id"
+    )
+}
+
+fn lease_lock(row: &Row) -> Result<LeaseLock, StoreError> {
+    Ok(match row.maybe_int("has_lock")? {
+        None => LeaseLock::Unknown,
+        Some(0) => LeaseLock::Free,
+        Some(_) => LeaseLock::Held,
+    })
+}
 
 fn node_row(row: &Row) -> Result<NodeRow, StoreError> {
     let decided = row.maybe_text("komainu_status")?;
@@ -98,6 +120,7 @@ fn node_row(row: &Row) -> Result<NodeRow, StoreError> {
         incarnation: row.maybe_hex("incarnation")?,
         is_released: row.flag("is_released")?,
         lease_seq: row.count("lease_seq")?,
+        lock: lease_lock(row)?,
         applied: applied(row)?,
         applied_is_known: row.maybe_int("known")?.is_some(),
         weight: row.small("weight")?,

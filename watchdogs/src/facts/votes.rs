@@ -41,6 +41,9 @@ pub struct Observation {
     pub failures: u32,
     /// Why the last probe failed; empty while it answers.
     pub detail: String,
+    /// It is down, and its host itself said that nobody listens there.
+    #[serde(default)]
+    pub is_refused: bool,
 }
 
 /// Everything one watchdog says at one moment: what it writes to the database and what it answers its peers.

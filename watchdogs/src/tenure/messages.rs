@@ -70,6 +70,8 @@ pub enum Input {
     Hint,
     /// A request failed or timed out.
     Failed(Request),
+    /// The connection that holds this process' lock ([`crate::facts::LeaseLock`]) has ended, whoever ended it.
+    LockLost,
     /// The process was asked to stop.
     Stop,
     /// Nothing happened but time.

@@ -12,6 +12,7 @@ use crate::failover::{field, misfits, overloaded};
 use crate::health::Health;
 use crate::ids::NodeId;
 use crate::io::{Alarm, Severity};
+use crate::quorum::{Ballot, is_refused_by_most};
 use crate::status::Lease;
 use crate::time::Mono;
 use crate::upkeep::Chore;
@@ -66,18 +67,25 @@ impl Watchdog {
         let voters = self.voters();
         let is_suspended = voters.is_suspended();
         let progress = self.errands.progress.take();
+        for row in round.nodes.iter().filter(|row| self.roster.has_lost_lock(row)) {
+            if let Some(health) = self.healths.get_mut(&Target::Node(row.node.clone())) {
+                health.hurry(now);
+            }
+        }
         let evidence: Vec<_> = round
             .nodes
             .iter()
             .map(|row| {
                 let target = Target::Node(row.node.clone());
-                let mine = self.vote(&target);
+                let is_refused = self.healths.get(&target).is_some_and(Health::is_refused);
+                let mine = (self.vote(&target), is_refused);
+                let ballots = self.roster.ballots(&voters, &self.identity.watchdog, &target, mine);
+                let ballots = (!is_suspended).then_some(ballots);
                 Evidence {
                     row,
-                    lease: self.lease_of(row),
+                    lease: self.lease_with(row, ballots.as_deref(), voters.is_majority()),
                     is_fenced: self.roster.is_fenced(row, &self.policy),
-                    ballots: (!is_suspended)
-                        .then(|| self.roster.ballots(&voters, &self.identity.watchdog, &target, mine)),
+                    ballots,
                     is_renewing: self.roster.is_renewing(&row.node, &self.policy),
                     progress: progress.as_deref().map(|rows| progress_of(row, rows)),
                 }
@@ -88,6 +96,16 @@ impl Watchdog {
 
     fn lease_of(&self, row: &NodeRow) -> Lease {
         self.roster.lease(row, &self.policy)
+    }
+
+    /// A process that was killed need not be watched for a whole lease, where everything says that it was.
+    fn lease_with(&self, row: &NodeRow, ballots: Option<&[Ballot]>, is_majority: bool) -> Lease {
+        let lease = self.lease_of(row);
+        let is_killed = !lease.is_over()
+            && is_majority
+            && self.roster.is_without_lock(row, &self.policy)
+            && ballots.is_some_and(is_refused_by_most);
+        if is_killed { Lease::Killed } else { lease }
     }
 
     fn has_probed_all(&self, round: &Round) -> bool {

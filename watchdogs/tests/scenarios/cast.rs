@@ -15,6 +15,8 @@ pub(crate) struct Node {
     pub(crate) incarnation: Incarnation,
     pub(crate) renews: bool,
     pub(crate) answers: bool,
+    /// While it does not answer, its host says that nobody listens there.
+    pub(crate) refuses: bool,
     pub(crate) acknowledges: bool,
     /// How long it takes to answer a probe.
     pub(crate) answer_takes_ms: u64,
@@ -32,6 +34,8 @@ pub(crate) struct Peer {
     pub(crate) leads: bool,
     /// What it says of a node, whatever it is; otherwise it says the truth.
     pub(crate) says: BTreeMap<NodeId, Vote>,
+    /// Packets to nodes are lost on its way: it hears no refusal.
+    pub(crate) hears_silence: bool,
     pub(super) seq: u64,
 }
 
@@ -90,7 +94,8 @@ impl Peer {
             let vote = self.says.get(node).copied().unwrap_or(truth);
             let target = Target::Node(node.clone());
             let failures = u32::from(vote == Vote::Down) * 3;
-            let observation = Observation { target: target.clone(), vote, failures, detail: String::new() };
+            let is_refused = vote == Vote::Down && process.refuses && !self.hears_silence;
+            let observation = Observation { target: target.clone(), vote, failures, detail: String::new(), is_refused };
             let row = ObservationRow {
                 watchdog: watchdog.clone(),
                 incarnation: self.incarnation,

@@ -151,6 +151,7 @@ impl World {
                 isolated: false,
                 leads: false,
                 says: BTreeMap::new(),
+                hears_silence: false,
                 seq: 0,
             };
             world.peers.insert(format!("w{}", index + 1).into(), peer);
@@ -207,6 +208,7 @@ impl World {
             incarnation,
             renews: true,
             answers: true,
+            refuses: false,
             acknowledges: true,
             answer_takes_ms: 7,
             registers: true,
@@ -421,7 +423,12 @@ impl World {
             Target::Canary(_) => self.canaries_answer,
         };
         let is_seen = is_there && !self.blind_to.contains(&target);
-        let outcome = if is_seen { ProbeOutcome::Answered } else { ProbeOutcome::Failed("refused".to_owned()) };
+        let is_refused = matches!(&target, Target::Node(node) if self.nodes.get(node).is_some_and(|node| node.refuses));
+        let outcome = match is_seen {
+            true => ProbeOutcome::Answered,
+            false if is_refused && !self.blind_to.contains(&target) => ProbeOutcome::Refused("refused".to_owned()),
+            false => ProbeOutcome::Failed("no answer".to_owned()),
+        };
         let takes = match &target {
             Target::Node(node) => {
                 self.nodes.get(node).map_or(PROBE, |node| Duration::from_millis(node.answer_takes_ms))

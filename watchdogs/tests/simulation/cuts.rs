@@ -35,6 +35,16 @@ impl World {
         }
     }
 
+    /// A node loses its way to the database, and nothing else.
+    pub(crate) fn cut_node_from_database(&mut self, node: usize) {
+        let (one, database) = (self.setup.dogs + node, self.database_end());
+        let until = self.now + self.lock_rng.between(5, 30) * SEC;
+        self.network.cut(one, database, until);
+        self.network.cut(database, one, until);
+        self.hit(node, Blow::Mute);
+        self.schedule(until, Event::Back(node));
+    }
+
     pub(crate) fn cut_two(&mut self) {
         let ends = self.database_end();
         let (one, other) = (self.rng.index(ends), self.rng.index(ends));

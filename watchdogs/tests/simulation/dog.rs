@@ -91,15 +91,21 @@ impl World {
         let input = match message {
             Message::Answer { line, number, answer } => self.take_answer(dog, line, number, answer),
             Message::GiveUp { line, number } => self.take_answer(dog, line, number, Answer::Failed),
-            Message::Probed { target, is_up } => {
+            Message::Probed { target, is_up, is_refused } => {
                 if let Target::Node(node) = &target {
                     self.dogs[dog].tallies[node_index(node)].note(is_up, self.now);
                 }
-                let outcome = if is_up { ProbeOutcome::Answered } else { ProbeOutcome::Failed(String::new()) };
+                let outcome = match is_up {
+                    true => ProbeOutcome::Answered,
+                    false if is_refused => ProbeOutcome::Refused(String::new()),
+                    false => ProbeOutcome::Failed(String::new()),
+                };
                 Some(Input::Probed(target, outcome))
             }
             Message::Reported(report) => Some(Input::Reported(report)),
-            Message::Hint | Message::RunEnds { .. } | Message::Stopped | Message::Stored { .. } => None,
+            Message::Hint | Message::RunEnds { .. } | Message::Stopped | Message::LockLost | Message::Stored { .. } => {
+                None
+            }
         };
         if let Some(input) = input {
             self.wake_dog(dog, input);
@@ -297,19 +303,25 @@ impl World {
             Target::Canary(_) => {
                 let is_up = self.now >= self.network.worldless_until[me];
                 let takes = if is_up { 20 * MS } else { 3 * SEC };
-                self.schedule(self.now + takes, Event::Tell(Who::Dog(dog), Message::Probed { target, is_up }));
+                self.schedule(
+                    self.now + takes,
+                    Event::Tell(Who::Dog(dog), Message::Probed { target, is_up, is_refused: false }),
+                );
                 return;
             }
         };
         let there = self.network.route(me, to, self.now, &mut self.rng);
         let back = self.network.route(to, me, self.now, &mut self.rng);
         let takes = there.zip(back).map(|(there, back)| there + back);
-        let (takes, is_up) = match (takes, answering) {
-            (Some(takes), Some(who)) if self.is_running(who) => (takes, takes < 3 * SEC),
+        let is_closed = matches!(&target, Target::Node(node) if self.is_port_closed(node_index(node)));
+        let (takes, is_up, is_refused) = match (takes, answering) {
+            (Some(takes), _) if is_closed => (takes, false, takes < 3 * SEC),
+            (Some(takes), Some(who)) if self.is_running(who) => (takes, takes < 3 * SEC, false),
             // Nobody listens: refused at once.
-            (Some(takes), None) => (takes, false),
-            _ => (3 * SEC, false),
+            (Some(takes), None) => (takes, false, takes < 3 * SEC),
+            _ => (3 * SEC, false, false),
         };
+        let is_refused = is_refused || !is_up && self.variant == Some(Variant::SilenceIsRefusal);
         let at = self.now + takes.min(3 * SEC);
         if let (true, Some(Who::Dog(peer)), Target::Watchdog(_)) = (is_up, answering, &target)
             && self.variant != Some(Variant::NoMajority)
@@ -317,7 +329,7 @@ impl World {
             let report = Box::new(self.dogs[peer].core.report());
             self.schedule(at, Event::Tell(Who::Dog(dog), Message::Reported(report)));
         }
-        self.schedule(at, Event::Tell(Who::Dog(dog), Message::Probed { target, is_up }));
+        self.schedule(at, Event::Tell(Who::Dog(dog), Message::Probed { target, is_up, is_refused }));
     }
 
     /// A watchdog's request is executed by the database.

@@ -108,6 +108,8 @@ pub(crate) enum Message {
     Probed {
         target: Target,
         is_up: bool,
+        /// Its host said that nobody listens there.
+        is_refused: bool,
     },
     Reported(Box<Report>),
     Hint,
@@ -116,6 +118,8 @@ pub(crate) enum Message {
         run: u32,
     },
     Stopped,
+    /// The connection that holds a node's lock has ended.
+    LockLost,
     /// A beat's statement was answered, or given up.
     Stored {
         number: u32,
@@ -169,6 +173,12 @@ pub(crate) enum Event {
         connection: u32,
     },
     Farewell(usize),
+    /// A node process asks for its lock.
+    TakeLeaseLock(usize),
+    /// The server notices that the holder of a node's lock is gone.
+    FreeLeaseLock(Incarnation),
+    /// The way between a node and the database is lost.
+    CutFromDatabase(usize),
     /// A node can be reached again.
     Back(usize),
     Chaos,

@@ -39,6 +39,9 @@ impl World {
     /// Once a second: what holds at all times, and whether what must come has come.
     pub(crate) fn check(&mut self) {
         self.note_owners();
+        if self.phase == Phase::Chaos {
+            self.meddle_with_locks();
+        }
         for dog in &mut self.dogs {
             if dog.life != Life::Dead {
                 for tally in &mut dog.tallies {

@@ -148,7 +148,8 @@ fn ensure_sent(world: &World, decision: &Decision) -> Result<(), String> {
 pub(crate) fn invariant_majority(world: &World, decision: &Decision) -> Result<(), String> {
     for change in &decision.statuses {
         let is_by_reach = change.status == NodeStatus::Unreachable
-            || change.reason == StatusReason::LeaseEndedUnreachable && change.status == NodeStatus::Offline;
+            || change.status == NodeStatus::Offline
+                && matches!(change.reason, StatusReason::LeaseEndedUnreachable | StatusReason::ProcessGone);
         let is_new = world.database.nodes[node_index(&change.node)].status != change.status;
         if is_by_reach && is_new {
             ensure_majority(world, node_index(&change.node))?;
@@ -157,12 +158,23 @@ pub(crate) fn invariant_majority(world: &World, decision: &Decision) -> Result<(
     for step in decision.moves.iter().filter(|step| step.step == Step::Failover) {
         let Some(node) = step.from.as_ref().map(node_index) else { continue };
         let log = &world.ledger.nodes[node];
-        if !log.is_released && world.now - log.renewed_at < world.at_least(LEASE_WATCH) {
+        if !log.is_released && world.now - log.renewed_at < world.at_least(LEASE_WATCH) && holder_may_run(world, node) {
             let ago = Duration::from_micros(world.now - log.renewed_at);
             return Err(format!("majority: monitors were moved off node {node}, which renewed {ago:?} ago"));
         }
     }
     Ok(())
+}
+
+/// The process that holds a node's lease lives, and nothing has told it to stop.
+fn holder_may_run(world: &World, node: usize) -> bool {
+    let holder = world.database.nodes[node].incarnation;
+    world.nodes.iter().enumerate().any(|(at, process)| {
+        process.id == node
+            && Some(process.incarnation) == holder
+            && process.life != Life::Dead
+            && !process.tenure.lease_left(world.local(Who::Node(at))).is_zero()
+    })
 }
 
 /// Even with every doubtful watchdog counted for it, the verdict must have had a majority.

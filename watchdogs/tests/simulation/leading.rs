@@ -1,6 +1,6 @@
 //! Leading, on the database's side: the advisory lock, the row of the leader, and the decisions, judged and counted.
 
-use komainu_watchdogs::decision::{Commit, Decision, Refusal, Step};
+use komainu_watchdogs::decision::{Commit, Decision, Refusal, StatusReason, Step};
 use komainu_watchdogs::facts::{NodeStatus, Overlay};
 use komainu_watchdogs::ids::Nonce;
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
@@ -114,7 +114,10 @@ impl World {
         for change in &decision.statuses {
             match change.status {
                 NodeStatus::Unreachable => counts.unreachable += 1,
-                NodeStatus::Offline => counts.offline += 1,
+                NodeStatus::Offline => {
+                    counts.offline += 1;
+                    counts.killed_at_sight += u64::from(change.reason == StatusReason::ProcessGone);
+                }
                 NodeStatus::Stalled => counts.stalled += 1,
                 NodeStatus::New | NodeStatus::Online => {}
             }

@@ -21,6 +21,8 @@ pub(crate) struct Statement<'a> {
     pub(crate) incarnation: Incarnation,
     /// What its host's clock is ahead of the database's.
     pub(crate) clock_off_ms: i64,
+    /// The server says that it holds its lock.
+    pub(crate) has_lock: bool,
 }
 
 impl Statement<'_> {
@@ -48,6 +50,7 @@ impl Statement<'_> {
         row.lease_seq += 1;
         row.is_released = false;
         row.applied = None;
+        self.database.had_lock[self.node] = false;
         self.ledger.registered(self.node, self.incarnation, self.now);
         for monitor in &mut self.database.monitors {
             if monitor.effective() == Some(self.node) {
@@ -70,6 +73,7 @@ impl Statement<'_> {
         if self.variant == Some(Variant::AcknowledgesBeforeStopping) {
             row.applied = Some(newest);
         }
+        self.database.had_lock[self.node] = self.has_lock;
         self.ledger.renewed(self.node, self.now);
         self.database.unmeasured[self.node] = false;
         if let Some(stamp) = applied.filter(|_| is_known) {

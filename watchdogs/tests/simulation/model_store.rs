@@ -4,7 +4,7 @@
 //! in `leases`, the leader's transaction is in `decisions`. A copy of the whole is what a database that loses its tail
 //! goes back to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use komainu_watchdogs::facts::{
@@ -87,6 +87,8 @@ pub(crate) struct Database {
     pub(crate) is_present: Vec<bool>,
     /// Nodes whose clock has jumped since they last renewed.
     pub(crate) unmeasured: Vec<bool>,
+    /// The holder had its lock when it renewed last.
+    pub(crate) had_lock: Vec<bool>,
     pub(crate) observations: Vec<ObservationRow>,
     pub(crate) monitors: Vec<Monitor>,
     pub(crate) incidents: Vec<IncidentRow>,
@@ -109,6 +111,8 @@ pub(crate) struct Server {
     pub(crate) far: (Time, Time),
     /// Which watchdog process holds the advisory lock, on which of its connections.
     pub(crate) lock: Option<(usize, u32)>,
+    /// Which node processes hold their locks.
+    pub(crate) lease_locks: BTreeSet<Incarnation>,
 }
 
 impl Server {
@@ -148,6 +152,7 @@ impl Database {
             nodes: (0..nodes).map(row).collect(),
             is_present: vec![true; nodes],
             unmeasured: vec![false; nodes],
+            had_lock: vec![false; nodes],
             observations: Vec::new(),
             monitors: Vec::new(),
             incidents: Vec::new(),
@@ -169,7 +174,7 @@ impl Database {
         let present = self.nodes.iter().zip(&self.is_present).filter(|(_, is_present)| **is_present);
         let nodes = present.map(|(row, _)| {
             let applied_is_known = row.applied.is_some_and(|applied| self.knows(applied));
-            NodeRow { applied_is_known, ..row.clone() }
+            NodeRow { applied_is_known, lock: self.lease_lock(node_index(&row.node), server), ..row.clone() }
         });
         Round {
             began_at: Mono::default(),

@@ -46,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) before_loss: Option<BeforeLoss>,
     /// It saw that what it had applied was lost.
     pub(crate) knows_of_loss: bool,
+    /// The life of the server in which it took its lock last.
+    pub(crate) lock_life: u32,
     pub(crate) spins: u32,
 }
 
@@ -94,6 +96,7 @@ impl Node {
             slow_until: 0,
             before_loss: None,
             knows_of_loss: false,
+            lock_life: 0,
             spins: 0,
         }
     }
@@ -108,6 +111,7 @@ impl World {
             Message::Stopped => self.take_stopped(node),
             Message::RunEnds { monitor, run } => self.end_run(node, monitor, run),
             Message::Stored { number, is_answered } => self.take_stored(node, number, is_answered),
+            Message::LockLost => self.take_lost_lock(node),
             Message::Probed { .. } | Message::Reported(_) => {}
         }
     }
@@ -338,6 +342,7 @@ impl World {
     pub(crate) fn statement(&mut self, node: usize) -> Statement<'_> {
         let process = &self.nodes[node];
         let clock_off_ms = self.clock_off(process.id);
+        let has_lock = self.server.lease_locks.contains(&process.incarnation);
         Statement {
             database: &mut self.database,
             ledger: &mut self.ledger,
@@ -346,6 +351,7 @@ impl World {
             node: process.id,
             incarnation: process.incarnation,
             clock_off_ms,
+            has_lock,
         }
     }
 

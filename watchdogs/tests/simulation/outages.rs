@@ -25,6 +25,7 @@ impl World {
         self.server.is_down = true;
         self.server.life += 1;
         self.server.lock = None;
+        self.drop_lease_locks();
         let span = self.rng.between(SEC / 2, 25 * SEC);
         self.schedule(self.now + span, Event::DatabaseUp);
     }
@@ -67,6 +68,7 @@ impl World {
         self.database = database;
         self.server.life += 1;
         self.server.lock = None;
+        self.drop_lease_locks();
         self.counts.tail_losses += 1;
         // A lease counter that goes back has moved, too: its holder is believed alive for one lease more.
         self.unowned_since.clear();

@@ -69,6 +69,7 @@ impl World {
         self.trace(&("start", "node", self.nodes.len(), "of", id, incarnation));
         self.nodes.push(Node::new(id, incarnation, tenure, clock));
         self.perform_node(self.nodes.len() - 1);
+        self.take_lease_lock(self.nodes.len() - 1);
         self.schedule(self.now + 5 * SEC, Event::Slice(self.nodes.len() - 1));
     }
 
@@ -230,6 +231,7 @@ impl World {
                 process.life = Life::Dead;
                 process.inbox.clear();
                 process.jobs.clear();
+                self.abandon_lease_lock(node);
             }
         }
     }

@@ -56,6 +56,12 @@ pub(crate) enum Variant {
     AnyTenureStores,
     /// The database looks slow to everybody, so that no loss of most nodes is ever believed at once.
     EverythingDoubted,
+    /// A node goes on although the lock that its process holds is lost.
+    LostLockIgnored,
+    /// A process whose lock is free is taken for killed at once, whatever its counter does.
+    HastyKilledWatch,
+    /// Watchdogs take whatever does not answer for a host that says that nobody listens.
+    SilenceIsRefusal,
     /// The clocks of nodes run slow, and those of watchdogs fast, by more than the design allows.
     ClocksRunAway,
 }
@@ -65,6 +71,7 @@ impl Variant {
     pub(crate) fn policy(variant: Option<Self>, policy: Policy) -> Policy {
         match variant {
             Some(Self::HastyLeaseWatch) => Policy { lease_watch: Duration::from_secs(3), ..policy },
+            Some(Self::HastyKilledWatch) => Policy { killed_watch: Duration::ZERO, ..policy },
             Some(Self::LateFence) => Policy { lease_fence: Duration::from_secs(20), ..policy },
             Some(Self::NoQuarantine) => Policy { quarantine: Duration::ZERO, ..policy },
             _ => policy,

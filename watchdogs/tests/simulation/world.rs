@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) drift: u64,
     /// Of a thousand decisions, how many an operator is just ahead of.
     pub(crate) quick_hands: u64,
+    /// Nodes hold locks that end with their processes.
+    pub(crate) has_lease_locks: bool,
 }
 
 /// An invariant that did not hold.
@@ -56,6 +58,9 @@ pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) rng: Prng,
     pub(crate) clock_rng: Prng,
+    pub(crate) lock_rng: Prng,
+    /// Until when nobody can connect to a node, although it lives.
+    pub(crate) port_closed_until: Vec<Time>,
     pub(crate) variant: Option<Variant>,
     pub(crate) setup: Setup,
     pub(crate) policy: Policy,
@@ -110,6 +115,7 @@ impl Setup {
             zones: rng.pick(&[1, 2, 5]).unwrap(),
             drift: draw_drift(seed, realm),
             quick_hands: draw_hands(seed, realm),
+            has_lease_locks: seed % 4 == 2,
         }
     }
 
@@ -147,6 +153,8 @@ impl World {
             wall_clocks: vec![WallClock::default(); setup.nodes],
             wrong_clock_at: vec![0; setup.nodes],
             clock_rng: Prng::new(seed ^ 0x6472_6966),
+            lock_rng: Prng::new(seed ^ 0x6c6f_636b),
+            port_closed_until: vec![0; setup.nodes],
             network,
             dogs: Vec::new(),
             nodes: Vec::new(),
@@ -260,6 +268,9 @@ impl World {
                 }
             }
             Event::CloseIdle { dog, connection } => self.close_idle(dog, connection),
+            Event::TakeLeaseLock(node) => self.take_lease_lock(node),
+            Event::FreeLeaseLock(incarnation) => self.free_lease_lock(incarnation),
+            Event::CutFromDatabase(id) => self.cut_node_from_database(id),
             Event::Farewell(dog) => self.end_process(Who::Dog(dog), true),
             Event::Back(node) => self.hit(node, Blow::Back),
             Event::Chaos => self.act(),
@@ -291,6 +302,9 @@ impl World {
             | Event::Resume(_)
             | Event::CloseIdle { .. }
             | Event::Farewell(_)
+            | Event::TakeLeaseLock(_)
+            | Event::FreeLeaseLock(_)
+            | Event::CutFromDatabase(_)
             | Event::Back(_)
             | Event::Chaos
             | Event::Heal

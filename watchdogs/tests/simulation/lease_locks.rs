@@ -1,0 +1,127 @@
+//! Locks that end with a connection of the process that holds a lease: who has one, how it is lost, and ports that refuse
+//! although their process lives.
+
+use komainu_watchdogs::facts::LeaseLock;
+use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::tenure::Input;
+
+use super::events::{Event, MS, Message, SEC, Time, Who};
+use super::model_store::{Database, Server};
+use super::variants::Variant;
+use super::world::{Life, World};
+
+/// The server ends a connection that has been silent for so long.
+const IDLE: Time = 10 * SEC;
+
+impl Database {
+    /// What a watchdog reads of the holder's lock.
+    pub(crate) fn lease_lock(&self, node: usize, server: &Server) -> LeaseLock {
+        match self.nodes[node].incarnation {
+            Some(holder) if self.had_lock[node] => {
+                if server.lease_locks.contains(&holder) {
+                    LeaseLock::Held
+                } else {
+                    LeaseLock::Free
+                }
+            }
+            Some(_) | None => LeaseLock::Unknown,
+        }
+    }
+}
+
+impl World {
+    /// The process asks for its lock until it has it.
+    pub(crate) fn take_lease_lock(&mut self, node: usize) {
+        let process = &self.nodes[node];
+        if !self.setup.has_lease_locks || process.life == Life::Dead {
+            return;
+        }
+        let incarnation = process.incarnation;
+        let is_answered = process.life == Life::Running && !self.server.is_down && self.reaches_database(node);
+        if is_answered {
+            self.server.lease_locks.insert(incarnation);
+            self.nodes[node].lock_life = self.server.life;
+        } else {
+            self.schedule(self.now + SEC, Event::TakeLeaseLock(node));
+        }
+    }
+
+    fn reaches_database(&mut self, node: usize) -> bool {
+        let (me, database) = (self.end_of(Who::Node(node)), self.database_end());
+        let there = self.network.route(me, database, self.now, &mut self.lock_rng);
+        there.is_some() && self.network.route(database, me, self.now, &mut self.lock_rng).is_some()
+    }
+
+    /// The process is gone: its host ends its connections, and the server hears of it if it can.
+    pub(crate) fn abandon_lease_lock(&mut self, node: usize) {
+        if self.setup.has_lease_locks {
+            let wait = if self.reaches_database(node) { MS } else { IDLE };
+            self.schedule(self.now + wait, Event::FreeLeaseLock(self.nodes[node].incarnation));
+        }
+    }
+
+    /// The server starts anew: nobody holds anything, and every host tells its processes so.
+    pub(crate) fn drop_lease_locks(&mut self) {
+        self.server.lease_locks.clear();
+        for node in 0..self.nodes.len() {
+            self.tell_of_lost_lock(node);
+        }
+    }
+
+    /// A connection that ended is found by whoever looks at it next, and it is looked at each second.
+    fn tell_of_lost_lock(&mut self, node: usize) {
+        if self.setup.has_lease_locks && self.is_alive(Who::Node(node)) {
+            let pause = self.lock_rng.below(SEC);
+            self.schedule(self.now + pause, Event::Tell(Who::Node(node), Message::LockLost));
+        }
+    }
+
+    pub(crate) fn take_lost_lock(&mut self, node: usize) {
+        if self.variant != Some(Variant::LostLockIgnored) {
+            self.wake_node(node, Input::LockLost);
+        }
+        let pause = self.lock_rng.below(SEC);
+        self.schedule(self.now + pause, Event::TakeLeaseLock(node));
+    }
+
+    /// Somebody ends the connection that holds a node's lock; at times nobody can connect to the node any more besides, or
+    /// its way to the database is lost right afterwards.
+    pub(crate) fn meddle_with_locks(&mut self) {
+        if !self.setup.has_lease_locks || !self.lock_rng.per_mille(25) || self.nodes.is_empty() {
+            return;
+        }
+        let node = self.lock_rng.index(self.nodes.len());
+        if !self.is_running(Who::Node(node)) || self.server.is_down {
+            return;
+        }
+        let id = self.nodes[node].id;
+        // Whose packets are lost is not told that its connection was ended, and goes on until its lease is too old.
+        let is_told = self.reaches_database(node);
+        let incarnation = self.nodes[node].incarnation;
+        if self.server.lease_locks.remove(&incarnation) {
+            self.counts.ended_locks += 1;
+            self.trace(&("lock ended", node, is_told));
+        }
+        if is_told {
+            self.tell_of_lost_lock(node);
+            if self.lock_rng.per_mille(600) {
+                self.counts.closed_ports += 1;
+                self.port_closed_until[id] = self.now + self.lock_rng.between(2, 25) * SEC;
+                self.trace(&("port closed", id));
+            }
+            if self.lock_rng.per_mille(400) {
+                self.schedule(self.now + SEC, Event::CutFromDatabase(id));
+            }
+        } else {
+            self.port_closed_until[id] = 0;
+        }
+    }
+
+    pub(crate) fn is_port_closed(&self, id: usize) -> bool {
+        self.now < self.port_closed_until[id]
+    }
+
+    pub(crate) fn free_lease_lock(&mut self, incarnation: Incarnation) {
+        self.server.lease_locks.remove(&incarnation);
+    }
+}

@@ -87,13 +87,16 @@ impl World {
     /// Somebody ends the connection that holds a node's lock; at times nobody can connect to the node any more besides, or
     /// its way to the database is lost right afterwards.
     pub(crate) fn meddle_with_locks(&mut self) {
-        if !self.setup.has_lease_locks || !self.lock_rng.per_mille(25) || self.nodes.is_empty() {
+        if !self.setup.has_lease_locks || !self.lock_rng.per_mille(40) {
             return;
         }
-        let node = self.lock_rng.index(self.nodes.len());
-        if !self.is_running(Who::Node(node)) || self.server.is_down {
+        if self.server.is_down {
             return;
         }
+        let running: Vec<_> = (0..self.nodes.len()).filter(|node| self.is_running(Who::Node(*node))).collect();
+        let cut_off: Vec<_> = running.iter().copied().filter(|node| !self.reaches_database(*node)).collect();
+        let is_cut = !cut_off.is_empty() && self.lock_rng.per_mille(600);
+        let Some(node) = self.lock_rng.pick(if is_cut { &cut_off } else { &running }) else { return };
         let id = self.nodes[node].id;
         // Whose packets are lost is not told that its connection was ended, and goes on until its lease is too old.
         let is_told = self.reaches_database(node);

@@ -35,6 +35,15 @@ impl World {
         }
     }
 
+    /// No watchdog reaches a node, nor it them.
+    pub(crate) fn cut_node_from_watchdogs(&mut self, node: usize) {
+        let (one, until) = (self.setup.dogs + node, self.now + 40 * SEC);
+        for dog in 0..self.setup.dogs {
+            self.network.cut(one, dog, until);
+            self.network.cut(dog, one, until);
+        }
+    }
+
     /// A node loses its way to the database, and nothing else.
     pub(crate) fn cut_node_from_database(&mut self, node: usize) {
         let (one, database) = (self.setup.dogs + node, self.database_end());

@@ -177,6 +177,8 @@ pub(crate) enum Event {
     TakeLeaseLock(usize),
     /// The server notices that the holder of a node's lock is gone.
     FreeLeaseLock(Incarnation),
+    /// Somebody ends the connection that holds the lock of this node process.
+    EndLeaseLock(usize),
     /// The way between a node and the database is lost.
     CutFromDatabase(usize),
     /// A node can be reached again.

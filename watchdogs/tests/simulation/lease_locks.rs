@@ -87,7 +87,9 @@ impl World {
     /// Somebody ends the connection that holds a node's lock; at times nobody can connect to the node any more besides, or
     /// its way to the database is lost right afterwards.
     pub(crate) fn meddle_with_locks(&mut self) {
-        if !self.setup.has_lease_locks || !self.lock_rng.per_mille(40) {
+        // Where the bounds are looked at during faults, nodes have locks, and nobody meddles with them.
+        let is_meddled_with = self.setup.has_lease_locks && !self.setup.realm.spares_majority();
+        if !is_meddled_with || !self.lock_rng.per_mille(40) {
             return;
         }
         if self.server.is_down {
@@ -97,8 +99,28 @@ impl World {
         let cut_off: Vec<_> = running.iter().copied().filter(|node| !self.reaches_database(*node)).collect();
         let is_cut = !cut_off.is_empty() && self.lock_rng.per_mille(600);
         let Some(node) = self.lock_rng.pick(if is_cut { &cut_off } else { &running }) else { return };
+        if self.lock_rng.per_mille(200) {
+            return self.lose_step_by_step(node);
+        }
         let id = self.nodes[node].id;
-        // Whose packets are lost is not told that its connection was ended, and goes on until its lease is too old.
+        if !self.end_lease_lock(node) {
+            return;
+        }
+        if self.lock_rng.per_mille(600) {
+            self.counts.closed_ports += 1;
+            self.port_closed_until[id] = self.now + self.lock_rng.between(2, 25) * SEC;
+            self.trace(&("port closed", id));
+        }
+        if self.lock_rng.per_mille(400) {
+            self.schedule(self.now + SEC, Event::CutFromDatabase(id));
+        }
+    }
+
+    /// Somebody ends it. Whose packets are lost is not told, and goes on until its lease is too old: `false`.
+    pub(crate) fn end_lease_lock(&mut self, node: usize) -> bool {
+        if !self.is_alive(Who::Node(node)) {
+            return false;
+        }
         let is_told = self.reaches_database(node);
         let incarnation = self.nodes[node].incarnation;
         if self.server.lease_locks.remove(&incarnation) {
@@ -107,17 +129,22 @@ impl World {
         }
         if is_told {
             self.tell_of_lost_lock(node);
-            if self.lock_rng.per_mille(600) {
-                self.counts.closed_ports += 1;
-                self.port_closed_until[id] = self.now + self.lock_rng.between(2, 25) * SEC;
-                self.trace(&("port closed", id));
-            }
-            if self.lock_rng.per_mille(400) {
-                self.schedule(self.now + SEC, Event::CutFromDatabase(id));
-            }
         } else {
-            self.port_closed_until[id] = 0;
+            // All three at once (packets lost one way, the connection ended the other way, and a port that refuses) is more than
+            // the design is proof against: such a node runs on for up to its fence, and stores nothing.
+            self.port_closed_until[self.nodes[node].id] = 0;
         }
+        is_told
+    }
+
+    /// First no watchdog reaches it, then it does not reach the database, and then its connection there is ended.
+    fn lose_step_by_step(&mut self, node: usize) {
+        let id = self.nodes[node].id;
+        self.cut_node_from_watchdogs(id);
+        let at = self.now + self.lock_rng.between(11, 18) * SEC;
+        self.schedule(at, Event::CutFromDatabase(id));
+        let pause = self.lock_rng.below(SEC);
+        self.schedule(at + pause, Event::EndLeaseLock(node));
     }
 
     pub(crate) fn is_port_closed(&self, id: usize) -> bool {

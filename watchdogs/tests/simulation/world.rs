@@ -270,6 +270,9 @@ impl World {
             Event::CloseIdle { dog, connection } => self.close_idle(dog, connection),
             Event::TakeLeaseLock(node) => self.take_lease_lock(node),
             Event::FreeLeaseLock(incarnation) => self.free_lease_lock(incarnation),
+            Event::EndLeaseLock(node) => {
+                self.end_lease_lock(node);
+            }
             Event::CutFromDatabase(id) => self.cut_node_from_database(id),
             Event::Farewell(dog) => self.end_process(Who::Dog(dog), true),
             Event::Back(node) => self.hit(node, Blow::Back),
@@ -304,6 +307,7 @@ impl World {
             | Event::Farewell(_)
             | Event::TakeLeaseLock(_)
             | Event::FreeLeaseLock(_)
+            | Event::EndLeaseLock(_)
             | Event::CutFromDatabase(_)
             | Event::Back(_)
             | Event::Chaos

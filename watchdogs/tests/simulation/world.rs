@@ -270,6 +270,7 @@ impl World {
             Event::CloseIdle { dog, connection } => self.close_idle(dog, connection),
             Event::TakeLeaseLock(node) => self.take_lease_lock(node),
             Event::FreeLeaseLock(incarnation) => self.free_lease_lock(incarnation),
+            Event::EndLeaseLock(_) | Event::CutFromDatabase(_) if self.phase != Phase::Chaos => {}
             Event::EndLeaseLock(node) => {
                 self.end_lease_lock(node);
             }

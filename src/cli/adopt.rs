@@ -60,18 +60,6 @@ fn untold(told_by_kuma: u32, has_channels: Option<bool>) -> Option<String> {
     ))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::untold;
-
-    #[test]
-    fn adoption_warns_where_nobody_would_be_told_without_a_stock_node() {
-        assert!(untold(3, Some(false)).unwrap().ends_with("there is no [[channel]] in this configuration"));
-        assert!(untold(3, None).unwrap().contains("3 monitors"), "whether there is one is not known here");
-        assert_eq!([untold(3, Some(true)), untold(0, Some(false))], [None, None]);
-    }
-}
-
 async fn ensure_node(store: &Store, node: &NodeId) -> anyhow::Result<()> {
     if nodes::get(store, node).await?.is_none() {
         let known: Vec<String> = nodes::list(store).await?.into_iter().map(|info| info.node_id.to_string()).collect();
@@ -84,4 +72,16 @@ async fn ensure_node(store: &Store, node: &NodeId) -> anyhow::Result<()> {
 /// As the audit trail names whoever works on the database directly.
 pub(super) fn who() -> String {
     format!("cli/{}", env::var("USER").unwrap_or_else(|_| "unknown".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::untold;
+
+    #[test]
+    fn adoption_warns_where_nobody_would_be_told_without_a_stock_node() {
+        assert!(untold(3, Some(false)).unwrap().ends_with("there is no [[channel]] in this configuration"));
+        assert!(untold(3, None).unwrap().contains("3 monitors"), "whether there is one is not known here");
+        assert_eq!([untold(3, Some(true)), untold(0, Some(false))], [None, None]);
+    }
 }

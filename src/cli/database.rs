@@ -32,10 +32,9 @@ impl DatabaseArgs {
     /// What the database's address stands in; none where that was given.
     pub(super) fn configuration(&self) -> anyhow::Result<Option<Config>> {
         Ok(match (&self.database, &self.config) {
-            (Some(_), _) => None,
             (None, Some(file)) => Some(Config::load(file)?),
             (None, None) if Path::new(DEFAULT).exists() => Some(Config::load(Path::new(DEFAULT))?),
-            (None, None) => None,
+            (Some(_), _) | (None, None) => None,
         })
     }
 

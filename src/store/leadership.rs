@@ -10,6 +10,7 @@ use komainu_watchdogs::ids::{Epoch, Incarnation};
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 use std::time::Duration;
 
+use super::catalog;
 use super::decisions::{self, DecisionOutcome};
 use super::dialect::Dialect;
 use super::error::StoreError;
@@ -38,6 +39,8 @@ pub struct Leadership {
 struct LockSession {
     session: Session,
     lock: LeaderLock,
+    /// Kuma has notifications here; asked when the connection is made.
+    has_notifications: bool,
 }
 
 impl Leadership {
@@ -87,8 +90,7 @@ impl Leadership {
     pub async fn read_shard(&mut self) -> Result<Shard, StoreError> {
         let act = "read the assignments";
         let not_connected = || StoreError::Lost { act, reason: "not connected".to_owned() };
-        let session = &mut self.link.as_mut().ok_or_else(not_connected)?.session;
-        let read = shard::read(session, SHARD_TIMEOUT).await;
+        let read = self.link.as_mut().ok_or_else(not_connected)?.read_shard().await;
         if read.is_err() {
             self.link = None;
         }
@@ -125,7 +127,8 @@ impl Leadership {
         if lock.is_nothing() {
             session.write_singly();
         }
-        Ok(LockSession { session, lock })
+        let has_notifications = catalog::has_notifications(&mut session).await?;
+        Ok(LockSession { session, lock, has_notifications })
     }
 
     async fn claim(&mut self, seen: Epoch, with_lock: bool) -> Result<LeadershipAnswer, StoreError> {
@@ -179,6 +182,10 @@ enum Written {
 }
 
 impl LockSession {
+    async fn read_shard(&mut self) -> Result<Shard, StoreError> {
+        shard::read(&mut self.session, SHARD_TIMEOUT, self.has_notifications).await
+    }
+
     /// Writes only while the lock is held, if it needs to be, and the server takes writes; on MariaDB in one round trip.
     ///
     /// Both are asked into variables of the session: a replica that repeats the statement gets their values with it, where

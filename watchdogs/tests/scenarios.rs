@@ -19,6 +19,7 @@ mod scenarios {
     mod kinds;
     mod large;
     mod leading;
+    mod no_verdict;
     mod operators;
     mod page;
     mod refill;

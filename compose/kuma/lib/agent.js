@@ -11,6 +11,7 @@ const clock = require("./clock");
 const log = require("./log");
 const { StartLock, setupPage } = require("./firststart");
 const { Doors } = require("./doors");
+const { LeaseLock } = require("./leaselock");
 const { Maintenance } = require("./maintenance");
 const { Memory } = require("./memory");
 const { Metrics } = require("./metrics");
@@ -40,7 +41,8 @@ class Agent {
     this.isClosing = false;
     const dial = () => this.mysql().createConnection(this.kuma.R.knex.client.config.connection);
     this.wires = { lease: new Wire(dial), eyes: new Wire(dial), bulk: new Wire(dial), health: new Wire(dial), relay: new Wire(dial) };
-    this.rows = new Rows(identity, this.wires.lease, this.wires.eyes);
+    const lock = new LeaseLock({ wire: this.wires.lease, incarnation: identity.incarnation, lost: () => this.tenure.loseLock() });
+    this.rows = new Rows({ identity, lease: this.wires.lease, eyes: this.wires.eyes, lock });
     const owns = (id) => this.tenure.owns(id);
     this.statistics = new Statistics({ calculator: null, wire: this.wires.bulk, clock, owns });
     this.runs = new Runs({ kuma: this.kuma, rows: this.rows, statistics: this.statistics, clock, log });

@@ -11,11 +11,9 @@ const IDS_AT_ONCE = 1_000;
 const STEP_MS = 5_000;
 
 class Rows {
-  /** `lease` carries renewals and acknowledgements only: nothing slow may stand before them. */
-  constructor(identity, lease, eyes) {
-    this.identity = identity;
-    this.lease = lease;
-    this.eyes = eyes;
+  /** `lease` carries renewals and acknowledgements only: nothing slow may stand before them. `lock` is on its connection. */
+  constructor({ identity, lease, eyes, lock }) {
+    Object.assign(this, { identity, lease, eyes, lock });
     this.fingerprint = null;
   }
 
@@ -30,7 +28,7 @@ class Rows {
     const { id, incarnation, address, hostname } = this.identity;
     const sql =
       "UPDATE node SET incarnation = ?, lease_seq = lease_seq + 1, is_released = 0, applied_generation = NULL, " +
-      "applied_nonce = NULL, foreign_beats = 0, host = ?, hostname = ?, address = ?, kinds = NULL, runner = 'kuma', " +
+      "applied_nonce = NULL, foreign_beats = 0, had_lock = 0, host = ?, hostname = ?, address = ?, kinds = NULL, runner = 'kuma', " +
       `clock_ms = ?, last_seen_ms = ${NOW_MS}, last_seen = UTC_TIMESTAMP() ` +
       "WHERE node_id = ? AND incarnation <=> ? AND lease_seq = ?";
     const values = [incarnation, new URL(address).host, hostname, address, Date.now(), id, seen.incarnation, seen.lease_seq];
@@ -40,16 +38,20 @@ class Rows {
   /** Raises the counter; false: the row is another's. */
   async renew(applied, foreignBeats) {
     const { id, incarnation } = this.identity;
+    const hasLock = await this.lock.take();
     const sql =
-      "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, " +
+      "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, had_lock = ?, " +
       // From left to right: it looks at the clock of the renewal before.
       `foreign_beats = COALESCE(?, foreign_beats), clock_stepped_ms = CASE WHEN ABS((? - ${NOW_MS}) - ` +
       `(clock_ms - last_seen_ms)) > ${STEP_MS} THEN ${NOW_MS} ELSE clock_stepped_ms END, ` +
       `clock_ms = ?, last_seen_ms = ${NOW_MS}, last_seen = UTC_TIMESTAMP() ` +
       "WHERE node_id = ? AND incarnation = ?";
     const clock = Date.now();
-    const values = [applied?.generation ?? null, applied?.nonce ?? null, foreignBeats ?? null, clock, clock, id, incarnation];
-    return (await this.lease.query(sql, values)).affectedRows === 1;
+    const stamp = [applied?.generation ?? null, applied?.nonce ?? null];
+    const values = [...stamp, hasLock ? 1 : 0, foreignBeats ?? null, clock, clock, id, incarnation];
+    const isOurs = (await this.lease.query(sql, values)).affectedRows === 1;
+    if (!hasLock) this.lock.settle();
+    return isOurs;
   }
 
   async release() {

@@ -3,8 +3,9 @@
 // holder is released, or was watched standing still for one lease. It then *renews* every two seconds, and may run only
 // while its last successful renewal was sent less than eight seconds ago. When the generation differs from the one it
 // applied, or it was out, it *reconciles*: reads the assignments, stops what is not its own any more, acknowledges once
-// nothing of that can be stored any longer, and only then starts what is new. When it loses its row, everything stops
-// and it registers anew. It knows nothing of how monitors are run: `runs` does.
+// nothing of that can be stored any longer, and only then starts what is new. When it loses the lock that its process holds
+// at the database, others may take it for killed: nothing runs until a renewal that is sent from then on. When it loses its
+// row, everything stops and it registers anew. It knows nothing of how monitors are run: `runs` does.
 
 const RENEWAL = 2_000;
 const FENCE = 8_000;
@@ -26,6 +27,7 @@ class Tenure {
     this.mine = new Set();
     this.applied = null;
     this.renewedAt = -Infinity;
+    this.lockLostAt = -Infinity;
     this.isReconciled = false;
     this.quarantinedUntil = -Infinity;
     this.failedAt = -Infinity;
@@ -37,6 +39,7 @@ class Tenure {
     this.complaint = "";
     this.isHinted = false;
     this.wake = () => {};
+    this.renewNow = () => {};
   }
 
   owns(id) {
@@ -89,7 +92,8 @@ class Tenure {
         rest = Math.max(0, rest - (this.clock.now() - beganAt));
       }
       if (this.leaseLeft() === 0) this.suspend();
-      await this.clock.sleep(rest);
+      const asked = new Promise((resolve) => (this.renewNow = resolve));
+      await Promise.race([this.clock.sleep(rest), asked]);
     }
   }
 
@@ -137,6 +141,7 @@ class Tenure {
   async noteRenewal(beganAt, ours) {
     if (this.phase !== "holding") return;
     if (!ours) return this.loseRow();
+    if (beganAt <= this.lockLostAt) return;
     // Out for longer than the fence: others may have been given what this node ran.
     if (this.leaseLeft() === 0) this.suspend();
     this.renewedAt = Math.max(this.renewedAt, beganAt);
@@ -258,11 +263,20 @@ class Tenure {
     await this.stop(() => this.runs.stopAll(), true);
   }
 
+  /** The connection that held this process' lock has ended, whoever ended it. */
+  loseLock() {
+    if (this.phase !== "holding") return;
+    this.lockLostAt = this.clock.now();
+    this.renewedAt = -Infinity;
+    this.suspend("the connection that holds the lock of this lease was ended");
+    this.renewNow();
+  }
+
   /** Fenced: runs end, what they know stays, and all go on as soon as the lease is back. */
-  suspend() {
+  suspend(why = "no renewal for 8 s") {
     this.disturbances += 1;
     if (!this.isReconciled) return;
-    this.log.warn("no renewal for 8 s: runs are suspended until the lease is back");
+    this.log.warn(`${why}: runs are suspended until the lease is renewed`);
     this.isReconciled = false;
     this.runs.suspend();
   }

@@ -18,6 +18,10 @@ class Wire {
     this.connect = connect;
     this.opening = null;
     this.failedAt = -Infinity;
+    this.parked = null;
+    /** Told that the present connection was given up; `true`: it is kept open until `releaseParked`. */
+    this.ended = () => false;
+    this.parkedEnded = () => {};
   }
 
   async query(sql, values = [], timeout = STATEMENT_TIMEOUT) {
@@ -28,7 +32,7 @@ class Wire {
       return answer;
     } catch (error) {
       // What the server itself refused leaves the connection as it was.
-      if (!error.sqlState || error.fatal) this.drop(opening);
+      if (!error.sqlState || error.fatal) this.drop(opening, error instanceof Late);
       throw error;
     }
   }
@@ -58,23 +62,48 @@ class Wire {
   }
 
   /** Closes one connection; another may have taken its place meanwhile. */
-  drop(opening = this.opening) {
+  drop(opening = this.opening, isLate = false) {
+    if (!opening) return;
+    if (this.parked === opening) {
+      // Whoever waits for a second answer of it gives up.
+      if (isLate) return;
+      this.parked = null;
+      this.parkedEnded();
+    }
     if (this.opening === opening) {
       this.opening = null;
       this.failedAt = clock.now();
+      if (this.ended(isLate)) {
+        this.parked = opening;
+        return;
+      }
     }
-    opening?.then((connection) => connection.destroy(), () => {});
+    destroy(opening);
+  }
+
+  releaseParked() {
+    const { parked } = this;
+    this.parked = null;
+    destroy(parked);
   }
 
   close() {
+    this.releaseParked();
     this.drop();
   }
 }
 
+function destroy(opening) {
+  opening?.then((connection) => connection.destroy(), () => {});
+}
+
+/** No answer came in time. */
+class Late extends Error {}
+
 function within(limit, promise, act) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${limit} ms: ${act.slice(0, 60)}`)), limit);
+    timer = setTimeout(() => reject(new Late(`no answer within ${limit} ms: ${act.slice(0, 60)}`)), limit);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

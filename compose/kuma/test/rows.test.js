@@ -3,7 +3,7 @@ const assert = require("node:assert");
 const { test } = require("node:test");
 const { Rows } = require("../lib/rows");
 
-const rows = new Rows({ id: "kuma1", incarnation: "aaaaaaaaaaaaaaaa" }, null, null);
+const rows = new Rows({ identity: { id: "kuma1", incarnation: "aaaaaaaaaaaaaaaa" } });
 const HELD = "exists (select 1 from `node` where `node_id` = ? and `incarnation` = ?)";
 
 test("a row's statement does nothing once the node's lease is another's", () => {

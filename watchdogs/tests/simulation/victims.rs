@@ -110,7 +110,13 @@ impl World {
                 let connection = self.dogs[dog].leader_lock.connection;
                 self.schedule(self.now + 10 * SEC, Event::CloseIdle { dog, connection });
             }
-            Who::Node(node) => self.nodes[node].life = Life::Paused,
+            Who::Node(node) => {
+                self.nodes[node].life = Life::Paused;
+                // A host goes on to accept for a paused process. That something else refuses in its place, and somebody ended its
+                // connection before it was paused, and it had not yet been told, is more than the design is proof against: it may
+                // begin runs for a second after it goes on, and stores nothing.
+                self.port_closed_until[self.nodes[node].id] = 0;
+            }
         }
         let span = self.rng.between(SEC, most_secs * SEC);
         self.trace(&("pause", who, span / SEC));

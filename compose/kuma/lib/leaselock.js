@@ -1,0 +1,59 @@
+"use strict";
+// A lock at the database that ends with the connection that renews. A process that is killed loses it at that moment, and
+// watchdogs need not watch its lease to the end. Who loses it and lives says so to the tenure: nothing runs before another
+// renewal. A connection that gives no answer in time is kept until a renewal on another one has said that this process has
+// no lock: closing it would look like a death. On Galera, where each server has locks of its own, there is none.
+
+class LeaseLock {
+  /** `wire` carries the renewals; `lost` is told when a connection that held the lock has ended. */
+  constructor({ wire, incarnation, lost }) {
+    Object.assign(this, { wire, incarnation, lost });
+    this.state = "unasked";
+    this.isParked = false;
+    wire.ended = (isLate) => this.end(isLate);
+    wire.parkedEnded = () => this.endParked();
+  }
+
+  /** Whether the present connection has it; it is asked for until it does. A server that refuses has none. */
+  async take() {
+    try {
+      if (this.state === "unasked") this.state = (await this.isGalera()) ? "none" : "wanted";
+      if (this.state === "wanted") {
+        const [row] = await this.wire.query("SELECT GET_LOCK(CONCAT('komainu:lease:', ?), 0) AS locked", [this.incarnation]);
+        if (Number(row.locked) === 1) this.state = "held";
+      }
+    } catch (error) {
+      if (!error.sqlState || error.fatal) throw error;
+      this.state = "none";
+    }
+    return this.state === "held";
+  }
+
+  /** A renewal has said that this process has no lock. */
+  settle() {
+    this.isParked = false;
+    this.wire.releaseParked();
+  }
+
+  async isGalera() {
+    const [on] = await this.wire.query("SHOW VARIABLES LIKE 'wsrep_on'");
+    return Boolean(on) && /^(on|1)$/i.test(on.Value);
+  }
+
+  /** The present connection was given up; whether it is kept open. */
+  end(isLate) {
+    const wasHeld = this.state === "held";
+    this.state = "unasked";
+    if (!wasHeld) return false;
+    this.isParked = isLate;
+    if (!isLate) this.lost();
+    return isLate;
+  }
+
+  endParked() {
+    if (this.isParked) this.lost();
+    this.isParked = false;
+  }
+}
+
+module.exports = { LeaseLock };

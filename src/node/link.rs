@@ -118,7 +118,7 @@ pub struct Link {
     parts: Parts,
     inputs: mpsc::UnboundedReceiver<Input>,
     connection: Option<TenureConnection>,
-    /// One that did not answer in time, with this process' lock: kept until a renewal has said that there is none any more.
+    /// One that failed, or did not answer in time, and has this process' lock: kept until a renewal has said that there is none any more.
     parked: Option<TenureConnection>,
     connect_not_before: Mono,
     is_failing: bool,
@@ -301,16 +301,14 @@ impl Link {
                 self.connection = Some(connection);
                 Ok(input)
             }
-            // Whoever closes it frees the lock, and may be taken for killed: not while an answer may come late.
-            Err(error @ RequestError::Timeout(_)) => {
-                if had_lock {
-                    self.parked = Some(connection);
-                }
-                Err(error)
-            }
+            Err(error) if !had_lock => Err(error),
             Err(error) => {
-                if had_lock {
+                let is_lost = connection.is_broken() && !matches!(error, RequestError::Timeout(_));
+                if is_lost {
                     self.handle(Input::LockLost);
+                } else {
+                    // Whoever closes it frees the lock, and may be taken for killed.
+                    self.parked = Some(connection);
                 }
                 Err(error)
             }

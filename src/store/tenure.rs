@@ -151,8 +151,23 @@ impl TenureConnection {
         self.lock == Lock::Held && self.session.is_some()
     }
 
-    /// Takes the lock, if there is one to take and nobody has it.
+    /// Its connection has ended, and with it all that rests on it.
+    pub fn is_broken(&self) -> bool {
+        self.session.as_ref().is_none_or(Session::is_broken)
+    }
+
+    /// Takes the lock, if there is one to take and nobody has it. A server that refuses has none.
     async fn take_lock(&mut self) -> Result<(), StoreError> {
+        match self.try_lock().await {
+            Err(StoreError::Statement { .. } | StoreError::MissingGrant { .. }) => {
+                self.lock = Lock::Nothing;
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn try_lock(&mut self) -> Result<(), StoreError> {
         let incarnation = self.incarnation;
         if self.lock == Lock::Unasked {
             let session = self.session().await?;

@@ -17,6 +17,7 @@ mod hands;
 mod heartbeats;
 mod incidents;
 mod leadership;
+mod lease_locks;
 mod migrations;
 mod moves;
 mod nodes;

@@ -230,6 +230,9 @@ impl Driver {
                     self.known.latest_event = Some(latest_event);
                     self.core.handle(clock::now(), Input::Events(latest_event));
                     self.tries.clear();
+                    if self.spool.is_empty() {
+                        self.unanswered.clear();
+                    }
                 }
                 self.tell_wanted();
             }

@@ -52,3 +52,13 @@ CREATE TABLE IF NOT EXISTS komainu_told (
   is_done INT NOT NULL,
   PRIMARY KEY (monitor_id, channel)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+-- Who tells what a native node found of a monitor with Kuma's notifications: the change (its beat), the process of a stock node that sends
+-- Kuma's own messages of it, or `komainu`, since when it has it, and whether it is done. At most a row per monitor.
+CREATE TABLE IF NOT EXISTS komainu_relay (
+  monitor_id BIGINT NOT NULL PRIMARY KEY,
+  beat BIGINT NOT NULL,
+  holder CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  is_done INT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

@@ -52,3 +52,13 @@ CREATE TABLE IF NOT EXISTS komainu_told (
   is_done INTEGER NOT NULL,
   PRIMARY KEY (monitor_id, channel)
 );
+
+-- Who tells what a native node found of a monitor with Kuma's notifications: the change (its beat), the process of a stock node that sends
+-- Kuma's own messages of it, or `komainu`, since when it has it, and whether it is done. At most a row per monitor.
+CREATE TABLE IF NOT EXISTS komainu_relay (
+  monitor_id INTEGER NOT NULL PRIMARY KEY,
+  beat INTEGER NOT NULL,
+  holder TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  is_done INTEGER NOT NULL
+);

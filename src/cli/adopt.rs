@@ -38,7 +38,26 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     if adoption.homeless > 0 {
         print::line(format!("{} have none: the leader places them", adoption.homeless));
     }
+    // What migrations are done with has no channels, wherever the watchdogs have theirs.
+    let watchdogs = args.database.configuration()?.filter(|config| config.watchdog.is_some());
+    let has_channels = watchdogs.map(|config| !config.channels.is_empty());
+    if let Some(warning) = untold(adoption.told_by_kuma, has_channels) {
+        print::line(warning);
+    }
     Ok(())
+}
+
+/// What people do not hear: Kuma's own notifications need a stock node that sends them. `has_channels`: by the configuration here.
+fn untold(told_by_kuma: u32, has_channels: Option<bool>) -> Option<String> {
+    let where_it_stands = match (told_by_kuma, has_channels) {
+        (0, _) | (_, Some(true)) => return None,
+        (_, Some(false)) => "there is no [[channel]] in this configuration",
+        (_, None) => "see that the watchdogs' configuration has a [[channel]]",
+    };
+    Some(format!(
+        "warning: {told_by_kuma} monitors are told by Kuma's own notifications, and by komainu while no Uptime Kuma node is up that \
+         sends these: {where_it_stands}"
+    ))
 }
 
 async fn ensure_node(store: &Store, node: &NodeId) -> anyhow::Result<()> {
@@ -53,4 +72,16 @@ async fn ensure_node(store: &Store, node: &NodeId) -> anyhow::Result<()> {
 /// As the audit trail names whoever works on the database directly.
 pub(super) fn who() -> String {
     format!("cli/{}", env::var("USER").unwrap_or_else(|_| "unknown".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::untold;
+
+    #[test]
+    fn adoption_warns_where_nobody_would_be_told_without_a_stock_node() {
+        assert!(untold(3, Some(false)).unwrap().ends_with("there is no [[channel]] in this configuration"));
+        assert!(untold(3, None).unwrap().contains("3 monitors"), "whether there is one is not known here");
+        assert_eq!([untold(3, Some(true)), untold(0, Some(false))], [None, None]);
+    }
 }

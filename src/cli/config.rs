@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use komainu_notifiers::with_causes;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, NodeId, WatchdogId};
 use url::Url;
@@ -10,7 +10,7 @@ use url::Url;
 use super::adopt::who;
 use super::print;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::nodes::{self, NodeChange};
 use crate::store::watchdogs::Stillness;
@@ -28,7 +28,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let Command::Check { config: file } = command;
-    let config = Config::load(&file)?;
+    let config = Config::load(&file).map_err(with_supplies)?;
     print::line(config.effective());
     if config.watchdog.is_some() && config.channels.is_empty() {
         print::line("No [[channel]]: nobody is told of anything.");
@@ -58,6 +58,26 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         print::complaint(format!("{}: [database] {fault}", file.display()));
     }
     bail!("{} {} to mend", faults.len(), if faults.len() == 1 { "fault" } else { "faults" })
+}
+
+/// The files that komainu ships are whole only with what a unit or a container adds.
+fn with_supplies(error: ConfigError) -> anyhow::Error {
+    match supplies(&error) {
+        Some(variables) => {
+            anyhow!("{error}\nWhat a unit or a container supplies stands in its environment: {variables}")
+        }
+        None => error.into(),
+    }
+}
+
+/// The variables that would say what is missing, or name the files that cannot be read.
+fn supplies(error: &ConfigError) -> Option<String> {
+    let ConfigError::Faults { faults, .. } = error else { return None };
+    let is_lacking = |problem: &str| problem == "is missing" || problem.starts_with("cannot read");
+    let lacking = faults.iter().filter(|fault| fault.entry.is_none() && is_lacking(&fault.problem));
+    let variable = |section: &str, key: &str| format!("KOMAINU__{section}__{key}").to_uppercase();
+    let variables: Vec<_> = lacking.filter_map(|fault| Some(variable(&fault.section, fault.key.as_deref()?))).collect();
+    (!variables.is_empty()).then(|| variables.join(", "))
 }
 
 /// What is wrong with the database, in the store's words, which say what to do.
@@ -93,4 +113,20 @@ async fn try_as_watchdog(store: &Store) -> Vec<StoreError> {
         monitors::delete(store, "", MonitorId(-1), &[]).await.err(),
     ];
     tried.into_iter().flatten().filter(|error| !matches!(error, StoreError::NoKuma)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_shipped_configuration_of_a_watchdog_names_what_its_unit_supplies() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("compose/config/watchdog.toml");
+        let error = Config::load(&shipped).unwrap_err();
+        assert!(supplies(&error).unwrap().contains("KOMAINU__WATCHDOG__ID"), "{error}");
+        let nowhere = Config::load(Path::new("/nowhere/komainu.toml")).unwrap_err();
+        assert_eq!(supplies(&nowhere), None);
+    }
 }

@@ -22,12 +22,20 @@ pub(super) struct DatabaseArgs {
 
 impl DatabaseArgs {
     pub(super) fn url(&self) -> anyhow::Result<DatabaseUrl> {
-        match (&self.database, &self.config) {
+        match (&self.database, self.configuration()?) {
             (Some(url), _) => Ok(DatabaseUrl::parse(url)?),
-            (None, Some(file)) => Ok(Config::load(file)?.database.url),
-            (None, None) if Path::new(DEFAULT).exists() => Ok(Config::load(Path::new(DEFAULT))?.database.url),
+            (None, Some(config)) => Ok(config.database.url),
             (None, None) => bail!("which database? There is no {DEFAULT} here; say --config F or --database URL"),
         }
+    }
+
+    /// What the database's address stands in; none where that was given.
+    pub(super) fn configuration(&self) -> anyhow::Result<Option<Config>> {
+        Ok(match (&self.database, &self.config) {
+            (None, Some(file)) => Some(Config::load(file)?),
+            (None, None) if Path::new(DEFAULT).exists() => Some(Config::load(Path::new(DEFAULT))?),
+            (Some(_), _) | (None, None) => None,
+        })
     }
 
     pub(super) async fn connect(&self) -> anyhow::Result<Store> {

@@ -22,12 +22,6 @@ const STALL: Duration = Duration::from_millis(1_500);
 /// So many stalls are remembered.
 const MOST_STALLS: usize = 1_024;
 
-/// So many pushes in a row may fall into stalls: a job that is dead is told of all the same.
-const MOST_EXCUSES: usize = 2;
-
-/// A push that is due so shortly before or after a stall may have been sent within it.
-const NEAR: Duration = Duration::from_secs(2);
-
 /// Shared by the loop, which beats, and those who ask.
 #[derive(Debug)]
 pub struct Pulse {
@@ -67,20 +61,10 @@ impl Pulse {
         clock::now().since(beat_at).saturating_sub(BEAT)
     }
 
-    /// Since when a push is waited for, of which the last was heard then and one is due in each interval. What fell due while
-    /// the process stood still was given up by who sent it: the next one is waited for from the end of the stall. Any other
-    /// stall excuses nothing, or a job with a long interval could be dead for ever on a node that stands still now and then.
-    pub fn waits_since(&self, heard_at: Mono, interval: Duration) -> Mono {
+    /// From when to when the process stood still, of the stalls that ended since; the latest last.
+    pub fn stalls_since(&self, since: Mono) -> Vec<(Mono, Mono)> {
         let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut since, mut excuses) = (heard_at, 0);
-        for (began_at, ended_at) in stalls.iter().filter(|(_, ended_at)| *ended_at > heard_at) {
-            let due_at = since + interval;
-            let is_lost = due_at + NEAR >= *began_at && due_at <= *ended_at + NEAR;
-            if is_lost && excuses < MOST_EXCUSES {
-                (since, excuses) = (*ended_at, excuses + 1);
-            }
-        }
-        since
+        stalls.iter().filter(|(_, ended_at)| *ended_at > since).copied().collect()
     }
 
     /// Whether the process stood still at some time since `since`.
@@ -94,31 +78,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_push_that_fell_due_while_the_loop_stood_still_is_waited_for_anew() {
-        let day = Duration::from_secs(86_400);
-        let (heard_at, pulse) = (Mono::secs(1_000), Pulse::new(Mono::secs(1_000)));
-        let stand_still = |from: u64, to: u64| {
-            pulse.beat_at_us.store(Mono::secs(from).as_micros(), Ordering::Relaxed);
-            pulse.beat(Mono::secs(to));
-        };
-        stand_still(50_000, 50_010);
-        assert_eq!(pulse.waits_since(heard_at, day), heard_at, "nothing was due then");
-        stand_still(87_395, 87_405);
-        assert_eq!(pulse.waits_since(heard_at, day), Mono::secs(87_405));
-        stand_still(87_500, 87_510);
-        assert_eq!(pulse.waits_since(heard_at, day), Mono::secs(87_405), "a stall more takes nothing back");
-        assert_eq!(pulse.waits_since(Mono::secs(87_450), day), Mono::secs(87_450), "one that came is heard");
-    }
-
-    #[test]
-    fn a_job_that_is_dead_is_late_however_often_the_loop_stands_still() {
+    fn so_many_stalls_are_remembered_and_no_more() {
         let pulse = Pulse::new(Mono::secs(0));
-        for second in (10..3_000).step_by(10) {
+        for second in (10..20_000).step_by(10) {
             pulse.beat_at_us.store(Mono::secs(second).as_micros(), Ordering::Relaxed);
             pulse.beat(Mono::secs(second + 5));
         }
-        assert!(pulse.waits_since(Mono::secs(5), Duration::from_secs(20)) < Mono::secs(100));
-        assert_eq!(pulse.stalls.lock().unwrap().len(), 299);
+        assert_eq!(pulse.stalls_since(Mono::secs(0)).len(), MOST_STALLS);
+        assert_eq!(pulse.stalls_since(Mono::secs(19_990)), [(Mono::secs(19_990), Mono::secs(19_995))]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use komainu_watchdogs::time::Wall;
+use komainu_watchdogs::time::{Mono, Wall};
 
 use super::beat::{self, Previous, Rules, Times};
 use super::run::{RunResult, RunStatus};
@@ -17,6 +17,12 @@ use crate::store::monitors::MonitorSpec;
 
 /// A push travels.
 const BUFFER: Duration = Duration::from_secs(1);
+
+/// So many pushes in a row may fall into stalls: a job that is dead is told of all the same.
+const MOST_EXCUSES: usize = 2;
+
+/// A push that is due so shortly before or after a stall may have been sent within it.
+const NEAR: Duration = Duration::from_secs(2);
 
 /// The longest time a push may name, as in Kuma: it fits into every column that holds one.
 const PING_MOST_MS: f64 = 100_000_000_000.0;
@@ -49,6 +55,23 @@ impl Report {
             ping_ms: ping.map(whole_millis),
         })
     }
+}
+
+/// Since when a push is waited for, of which the last was heard then and one is due in each interval. `stalls`: from when to
+/// when this node stood still since, the latest last.
+///
+/// What fell due while it stood still was given up by who sent it: the next one is waited for from the end of the stall. Any
+/// other stall excuses nothing, or a job with a long interval could be dead for ever on a node that stands still now and then.
+pub fn waits_since(heard_at: Mono, interval: Duration, stalls: &[(Mono, Mono)]) -> Mono {
+    let (mut since, mut excuses) = (heard_at, 0);
+    for (began_at, ended_at) in stalls {
+        let due_at = since + interval;
+        let is_lost = due_at + NEAR >= *began_at && due_at <= *ended_at + NEAR;
+        if is_lost && excuses < MOST_EXCUSES {
+            (since, excuses) = (*ended_at, excuses + 1);
+        }
+    }
+    since
 }
 
 #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "between 0 and a hundred billion")]
@@ -160,6 +183,23 @@ mod tests {
     use BeatStatus::{Down, Maintenance, Pending, Up};
 
     const RULES: Rules = Rules { monitor: MonitorId(7), max_retries: 0, resend_interval: 0, upside_down: false };
+
+    #[test]
+    fn only_a_push_that_fell_due_while_this_node_stood_still_is_waited_for_anew() {
+        let (heard_at, day) = (Mono::secs(1_000), Duration::from_secs(86_400));
+        let stalls = [(50_000, 50_010), (87_395, 87_405), (87_500, 87_510)];
+        let stalls = stalls.map(|(from, to)| (Mono::secs(from), Mono::secs(to)));
+        assert_eq!(waits_since(heard_at, day, &stalls[..1]), heard_at, "nothing was due then");
+        assert_eq!(waits_since(heard_at, day, &stalls[..2]), Mono::secs(87_405));
+        assert_eq!(waits_since(heard_at, day, &stalls), Mono::secs(87_405), "a stall more takes nothing back");
+        assert_eq!(waits_since(Mono::secs(87_450), day, &stalls[2..]), Mono::secs(87_450), "one that came is heard");
+    }
+
+    #[test]
+    fn a_job_that_is_dead_is_late_however_often_this_node_stands_still() {
+        let stalls: Vec<_> = (10..3_000).step_by(10).map(|at| (Mono::secs(at), Mono::secs(at + 5))).collect();
+        assert!(waits_since(Mono::secs(5), Duration::from_secs(20), &stalls) < Mono::secs(100));
+    }
 
     #[test]
     fn a_push_without_words_is_ok_and_up() {

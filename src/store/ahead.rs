@@ -60,7 +60,7 @@ struct Rule {
 }
 
 /// One for each stored time that holds something; DESIGN §6 asks for it.
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     // A pause is as long as its writer said, from when it was said.
     Rule {
         table: "komainu_channel",
@@ -131,6 +131,13 @@ const RULES: [Rule; 15] = [
         key: Key::Number("monitor_id"),
         is_ahead: "updated_at > {now}",
         becomes: "updated_at = {now}",
+    },
+    // Who tells it holds it for so long only, unless it was renewed.
+    Rule {
+        table: "komainu_relay",
+        key: Key::Number("monitor_id"),
+        is_ahead: "is_done = 0 AND at > {now}",
+        becomes: "at = {now}",
     },
     // Gaps in which no push could be taken are over by now.
     Rule {
@@ -263,7 +270,7 @@ mod tests {
         ("komainu_delivery.created_at", "kept so much longer"),
         ("komainu_delivery.elsewhere_at", "set or not"),
         ("komainu_deletion.deleted_at", "an order only"),
-        ("komainu_down.at", "shown"),
+        ("komainu_down.at", "waited for where it is read, and only if it is near"),
         ("komainu_intake.proved_at", "what is ahead is left out where it is read"),
         ("komainu_schema.migrated_at", "shown"),
     ];

@@ -8,6 +8,9 @@ use super::session::Session;
 use super::value::values;
 use crate::monitor::Table;
 
+/// Which of Kuma's notifications tell of which monitors.
+const NOTIFICATIONS: &str = "monitor_notification";
+
 /// Tables with their columns, by lower-case name.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Catalog {
@@ -82,6 +85,11 @@ impl Catalog {
         self.tables.contains_key(table)
     }
 
+    /// Kuma's own notifications are of this database.
+    pub(crate) fn has_notifications(&self) -> bool {
+        self.has_table(NOTIFICATIONS)
+    }
+
     pub(crate) fn has_column(&self, table: &str, column: &str) -> bool {
         self.tables.get(table).is_some_and(|columns| columns.contains(column))
     }
@@ -117,6 +125,18 @@ async fn index_of(session: &mut Session, column: &str) -> Result<Option<String>,
          GROUP BY index_name HAVING COUNT(*) = 1 AND MAX(column_name) = ? LIMIT 1";
     let row = session.row("read the catalog", sql, values![column]).await?;
     row.map_or(Ok(None), |row| row.maybe_text("name"))
+}
+
+/// [`Catalog::has_notifications`], for who needs to know nothing else.
+pub(crate) async fn has_notifications(session: &mut Session) -> Result<bool, StoreError> {
+    let sql = match session.dialect() {
+        Dialect::MariaDb => {
+            "SELECT COUNT(*) AS found FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?"
+        }
+        Dialect::Sqlite => "SELECT COUNT(*) AS found FROM sqlite_master WHERE type = 'table' AND name = ?",
+    };
+    let row = session.row("read the catalog", sql, values![NOTIFICATIONS]).await?;
+    row.map_or(Ok(false), |row| row.flag("found"))
 }
 
 /// An index of `heartbeat` that begins with these columns in this order.

@@ -34,6 +34,8 @@ pub struct Adoption {
     pub homed: u32,
     /// Monitors that have none yet: the leader places them.
     pub homeless: u32,
+    /// Monitors of which Kuma's own notifications tell.
+    pub told_by_kuma: u32,
 }
 
 /// Mode, freeze, stamp.
@@ -137,7 +139,13 @@ async fn adopt_in(session: &mut Session, catalog: &Catalog, homes: &Homes) -> Re
     let sql = "SELECT COUNT(*) AS homeless FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
          WHERE COALESCE(a.node_id, '') = ''";
     let homeless = session.row(act, sql, vec![]).await?.map_or(Ok(0), |row| row.small("homeless"))?;
-    Ok(Adoption { homed: u32::try_from(adopted).unwrap_or(u32::MAX), homeless })
+    let told_by_kuma = if catalog.has_notifications() {
+        let sql = "SELECT COUNT(DISTINCT monitor_id) AS told FROM monitor_notification";
+        session.row(act, sql, vec![]).await?.map_or(Ok(0), |row| row.small("told"))?
+    } else {
+        0
+    };
+    Ok(Adoption { homed: u32::try_from(adopted).unwrap_or(u32::MAX), homeless, told_by_kuma })
 }
 
 /// The types of monitor that a node says it can run; none: all, or it never started.

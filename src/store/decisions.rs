@@ -163,7 +163,7 @@ fn ensure_generation(row: &Row, decision: &Decision) -> Result<Stamp, Stop> {
 /// Monitors deleted in Kuma leave their assignments behind.
 async fn forget_leftover(session: &mut Session) -> Result<(), StoreError> {
     let act = "forget assignments of monitors that are gone";
-    for table in ["komainu_assignment", "komainu_monitor", "komainu_only_kuma", "komainu_told"] {
+    for table in ["komainu_assignment", "komainu_monitor", "komainu_only_kuma", "komainu_told", "komainu_relay"] {
         let sql = format!(
             "SELECT t.monitor_id FROM {table} t LEFT JOIN monitor m ON m.id = t.monitor_id WHERE m.id IS NULL \
              ORDER BY t.monitor_id LIMIT {LEFTOVER_BATCH}"

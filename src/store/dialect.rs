@@ -117,6 +117,11 @@ impl Dialect {
         self.pick("LEAST", "MIN")
     }
 
+    /// The beginning of an INSERT that leaves rows alone whose key is there already.
+    pub(crate) fn insert_ignore(self) -> &'static str {
+        self.pick("INSERT IGNORE", "INSERT OR IGNORE")
+    }
+
     /// The tail of an INSERT that replaces the `columns` of a row whose `key` is there already.
     pub(crate) fn or_update(self, key: &str, columns: &[&str]) -> String {
         let sets = |wrap: &dyn Fn(&str) -> String| {

@@ -2,6 +2,7 @@
 //!
 //! Whether a state is an incident is [`komainu_watchdogs::downtime`]'s to say; when it is asked is [`super::settling`]'s.
 
+mod relays;
 pub(super) mod spells;
 mod tail;
 
@@ -9,7 +10,7 @@ pub use tail::{Change, Mark, Span, changes, ends};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use komainu_watchdogs::downtime::{self, End, Facts, FoundDown, State, Verdict};
+use komainu_watchdogs::downtime::{self, ByKuma, End, Facts, FoundDown, State, Verdict};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Routing, Subject};
@@ -27,6 +28,10 @@ use super::watch::text_list;
 
 /// As much of a beat's message as people are told.
 const LONGEST_MESSAGE: usize = 300;
+
+/// Who is told by komainu what Kuma used to tell learns why.
+const INSTEAD: &str =
+    "Kuma's own notifications were not sent: a native node runs it, and no Uptime Kuma node sends them";
 
 /// The next so many monitors after this one that are down or have an open incident.
 pub async fn suspects(
@@ -125,6 +130,17 @@ impl Settling for Downtimes {
         self.0.get(&monitor).is_some_and(|known| downtime::is_note_stale(Some(&known.facts)))
     }
 
+    async fn taken_meanwhile(
+        &self,
+        session: &mut Session,
+        monitors: &[MonitorId],
+    ) -> Result<BTreeSet<MonitorId>, StoreError> {
+        let wanted = |monitor: &&MonitorId| self.0.get(*monitor).is_some_and(DownMonitor::is_instead_of_kuma);
+        let beat_of = |monitor: &MonitorId| Some((*monitor, self.0.get(monitor)?.changed_by?));
+        let wanted: BTreeMap<_, _> = monitors.iter().filter(wanted).filter_map(beat_of).collect();
+        relays::take(session, &wanted).await
+    }
+
     /// Unless it was written anew since it was read.
     async fn forget_stale_note(&self, session: &mut Session, monitor: MonitorId) -> Result<(), StoreError> {
         let known = self.0.get(&monitor);
@@ -148,6 +164,15 @@ struct DownMonitor {
     channels: Vec<String>,
     message: String,
     noted_at: Option<Wall>,
+    /// The beat of its last change, where Kuma's notifications are to tell it.
+    changed_by: Option<i64>,
+}
+
+impl DownMonitor {
+    /// A native node found it down, and none of those who send Kuma's notifications tells it.
+    fn is_instead_of_kuma(&self) -> bool {
+        self.facts.by_kuma == ByKuma::Cannot && self.noted_at.is_some()
+    }
 }
 
 async fn known(
@@ -164,8 +189,8 @@ async fn known(
     let sql = format!(
         "SELECT m.id, m.name, m.active, k.made_by, k.channels, a.effective_node, a.changed_at, h.status, h.msg, \
          d.at AS noted_at, CASE WHEN {notes_nothing} AND h.status = 0 THEN (SELECT {time} FROM heartbeat c{changes} \
-         WHERE c.monitor_id = m.id AND c.important = 1 ORDER BY c.time DESC, c.id DESC LIMIT 1) END AS unnoted_at \
-         FROM monitor m LEFT JOIN komainu_monitor k ON k.monitor_id = m.id \
+         WHERE c.monitor_id = m.id AND c.important = 1 ORDER BY c.time DESC, c.id DESC LIMIT 1) END AS unnoted_at, \
+         n.runner{of_kuma} FROM monitor m LEFT JOIN komainu_monitor k ON k.monitor_id = m.id \
          LEFT JOIN komainu_assignment a ON a.monitor_id = m.id LEFT JOIN node n ON n.node_id = a.effective_node \
          LEFT JOIN komainu_down d ON d.monitor_id = m.id \
          LEFT JOIN heartbeat h ON h.id = (SELECT l.id FROM heartbeat l{stored} WHERE l.monitor_id = m.id \
@@ -175,6 +200,7 @@ async fn known(
         time = session.dialect().datetime_ms("c.time"),
         changes = catalog.change_hint(),
         stored = catalog.stored_hint(),
+        of_kuma = relays::columns(catalog, session.dialect()),
         ids = id_list(&ids)
     );
     let rows = session.rows("look at monitors", Sql::Once(sql), vec![]).await?;
@@ -196,9 +222,11 @@ fn read(row: &Row) -> Result<DownMonitor, StoreError> {
     let noted_at = row.maybe_wall("noted_at")?;
     let moved_at = row.maybe_wall("changed_at")?;
     let unnoted_at = row.maybe_wall("unnoted_at")?;
+    let is_api_made = row.maybe_text("made_by")?.as_deref() == Some("api");
     let facts = Facts {
         is_active: row.flag("active")?,
-        is_api_made: row.maybe_text("made_by")?.as_deref() == Some("api"),
+        is_api_made,
+        by_kuma: if is_api_made { ByKuma::No } else { relays::by_kuma(row)? },
         by_native: match (noted_at, unnoted_at) {
             (Some(_), _) => FoundDown::Noted,
             (None, Some(down_at)) if downtime::went_down_since(moved_at, down_at) => FoundDown::Unnoted,
@@ -213,6 +241,7 @@ fn read(row: &Row) -> Result<DownMonitor, StoreError> {
         channels: text_list(&row.text("channels")?),
         message: row.text("msg")?,
         noted_at,
+        changed_by: row.maybe_int("changed_by")?,
     })
 }
 
@@ -245,6 +274,7 @@ pub(super) async fn tags(
 
 fn told(monitor: MonitorId, known: &DownMonitor) -> (Alarm, Subject) {
     let message: String = known.message.chars().take(LONGEST_MESSAGE).collect();
+    let message = if known.facts.by_kuma == ByKuma::Cannot { format!("{message} ({INSTEAD})") } else { message };
     let alarm = Alarm {
         key: settling::key::<Downtimes>(monitor),
         severity: Severity::Critical,

@@ -11,6 +11,7 @@ use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 use komainu_watchdogs::time::Mono;
 use std::time::Duration;
 
+use super::catalog;
 use super::decisions::{self, DecisionOutcome};
 use super::dialect::Dialect;
 use super::error::StoreError;
@@ -47,6 +48,8 @@ pub struct Leadership {
 struct LockSession {
     session: Session,
     lock: LeaderLock,
+    /// Kuma has notifications here; asked once.
+    has_notifications: Option<bool>,
 }
 
 impl Leadership {
@@ -98,8 +101,7 @@ impl Leadership {
     pub async fn read_shard(&mut self) -> Result<Shard, StoreError> {
         let act = "read the assignments";
         let not_connected = || StoreError::Lost { act, reason: "not connected".to_owned() };
-        let session = &mut self.link.as_mut().ok_or_else(not_connected)?.session;
-        let read = shard::read(session, SHARD_TIMEOUT).await;
+        let read = self.link.as_mut().ok_or_else(not_connected)?.read_shard().await;
         if read.is_err() {
             self.link = None;
         }
@@ -141,7 +143,7 @@ impl Leadership {
             session.batch("set up the session", "SET SESSION wait_timeout = 10").await?;
         }
         let lock = LeaderLock::of(&session, &self.url, &self.cluster);
-        Ok(LockSession { session, lock })
+        Ok(LockSession { session, lock, has_notifications: None })
     }
 
     async fn claim(&mut self, seen: Epoch, with_lock: bool) -> Result<LeadershipAnswer, StoreError> {
@@ -239,6 +241,14 @@ enum Written {
 }
 
 impl LockSession {
+    async fn read_shard(&mut self) -> Result<Shard, StoreError> {
+        let has_notifications = match self.has_notifications {
+            Some(has_notifications) => has_notifications,
+            None => *self.has_notifications.insert(catalog::has_notifications(&mut self.session).await?),
+        };
+        shard::read(&mut self.session, SHARD_TIMEOUT, has_notifications).await
+    }
+
     /// Writes only while the lock is held, if it needs to be, and the server takes writes; on MariaDB in one round trip.
     ///
     /// Both are asked into variables of the session: a replica that repeats the statement gets their values with it, where

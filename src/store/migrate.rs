@@ -79,7 +79,8 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 22] = [
+    "komainu_relay",
     "komainu_told",
     "komainu_only_kuma",
     "komainu_down",

@@ -3,7 +3,7 @@
 //! What is true is read, the core says what follows, and where something follows both are done again inside the transaction
 //! that opens or resolves. Any watchdog does it, as often as it likes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use komainu_watchdogs::ids::MonitorId;
@@ -35,6 +35,15 @@ pub(super) trait Settling: Sized {
 
     /// What is to be done about this monitor, whose incident this is.
     fn step(&self, monitor: MonitorId, incident: Option<&OpenIncident>) -> Step;
+
+    /// Of these monitors, whose incidents are to be opened, those that somebody else tells by now; of the others nobody else will.
+    fn taken_meanwhile(
+        &self,
+        _session: &mut Session,
+        _monitors: &[MonitorId],
+    ) -> impl Future<Output = Result<BTreeSet<MonitorId>, StoreError>> + Send {
+        std::future::ready(Ok(BTreeSet::new()))
+    }
 
     /// Whether something that was noted of this monitor is true no more, which alone is worth a transaction.
     fn has_stale_note(&self, _monitor: MonitorId) -> bool {
@@ -151,6 +160,8 @@ pub(super) async fn settle_on<S: Settling>(
         looked.forget_stale_note(session, *monitor).await?;
     }
     let ids: Vec<_> = opening.iter().map(|(monitor, ..)| *monitor).collect();
+    let taken = looked.taken_meanwhile(session, &ids).await?;
+    opening.retain(|(monitor, ..)| !taken.contains(monitor));
     let mut tags = super::downtimes::tags(session, catalog, &ids).await?;
     let alarms: Vec<_> = opening
         .into_iter()

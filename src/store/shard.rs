@@ -18,6 +18,10 @@ use super::watch::{stamp, text_list};
 
 const ACT: &str = "read the assignments";
 
+/// Monitors of which Kuma's own notifications tell.
+const TOLD_BY_KUMA: &str = "SELECT DISTINCT monitor_id FROM monitor_notification";
+const NOTHING: &str = "SELECT monitor_id FROM komainu_relay WHERE 1 = 0";
+
 /// A tag of this name in Kuma's own UI names the labels that a monitor's node must bear.
 pub(super) const TAG: &str = "run_on";
 
@@ -63,8 +67,8 @@ const AFFINITY_WITHIN: &str = "LEFT JOIN komainu_monitor k ON k.monitor_id = m.i
 /// All monitors with their assignments, in one snapshot; on MariaDB in one round trip.
 ///
 /// Each table is read by itself and put together here: for the server that is a third of the work of a join, and no
-/// statement takes long.
-pub(crate) async fn read(session: &mut Session, limit: Duration) -> Result<Shard, StoreError> {
+/// statement takes long. `has_notifications`: Kuma made the tables, its notifications among them.
+pub(crate) async fn read(session: &mut Session, limit: Duration, has_notifications: bool) -> Result<Shard, StoreError> {
     let tagged = format!(
         "SELECT p.monitor_id, p.value FROM tag g JOIN monitor_tag p ON p.tag_id = g.id WHERE g.name = '{TAG}' \
          ORDER BY p.monitor_id"
@@ -78,12 +82,14 @@ pub(crate) async fn read(session: &mut Session, limit: Duration) -> Result<Shard
         "SELECT monitor_id, run_on FROM komainu_monitor WHERE run_on IS NOT NULL ORDER BY monitor_id",
         &tagged,
         &only_kuma,
+        if has_notifications { TOLD_BY_KUMA } else { NOTHING },
     ];
     let sets = session.snapshot_within(ACT, limit, &statements).await?;
-    let [head, monitors, assignments, said, tagged, only_kuma] =
-        <[Vec<Row>; 6]>::try_from(sets).map_err(|sets| StoreError::unreadable(ACT, "answers", sets.len()))?;
+    let [head, monitors, assignments, said, tagged, only_kuma, told] =
+        <[Vec<Row>; 7]>::try_from(sets).map_err(|sets| StoreError::unreadable(ACT, "answers", sets.len()))?;
     let stamp = stamp(head.first().ok_or(StoreError::SchemaMissing)?)?;
     let (mut labels, only_kuma) = (labels(&said, &tagged)?, only_kuma::of(&only_kuma)?);
+    let told = told.iter().map(|row| row.int("monitor_id")).collect::<Result<BTreeSet<_>, _>>()?;
     let mut assignments = assignments.into_iter().peekable();
     let mut rows = Vec::with_capacity(monitors.len());
     for row in monitors {
@@ -98,7 +104,7 @@ pub(crate) async fn read(session: &mut Session, limit: Duration) -> Result<Shard
         let assignment = assignments.next_if(is_its);
         let run_on = labels.remove(&id).unwrap_or_default().into_iter().collect();
         let read = monitor(&row, assignment.as_ref(), run_on)?;
-        rows.push(MonitorRow { only_kuma: only_kuma.contains(&id), ..read });
+        rows.push(MonitorRow { only_kuma: only_kuma.contains(&id), kuma_tells: told.contains(&id), ..read });
     }
     Ok(Shard { stamp, monitors: rows })
 }
@@ -131,6 +137,7 @@ fn monitor(row: &Row, assignment: Option<&Row>, run_on: Vec<String>) -> Result<M
         asked: flag("asked")?,
         run_on,
         only_kuma: false,
+        kuma_tells: false,
         source: assignment.map_or(Ok(None), source)?,
     })
 }

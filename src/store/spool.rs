@@ -199,22 +199,16 @@ async fn enter_untold(session: &mut Session, routing: &Routing, outage: &Outage)
 /// told of it all the same. Who was told by another channel hears the rest from that one.
 async fn mark(session: &mut Session, delivery: i64, told: &BlackoutDelivery) -> Result<(), StoreError> {
     let act = "mark what was told";
-    if !told.is_sent {
-        // What was taken back, and came again since, is not over for whoever read it.
-        let sql = "UPDATE komainu_delivery SET state = 'waiting', may_be_repeated = 1, notice_id = ?, sending_at = ? \
-             WHERE id = ? AND sending_at IS NULL AND claimed_until IS NULL AND (state IN ('waiting', 'held') \
-             OR (state = 'cancelled' AND EXISTS (SELECT 1 FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
-             WHERE e.id = komainu_delivery.event_id AND e.kind <> 'resolved' AND i.resolved_at IS NULL)))";
-        session.execute(act, sql, values![&told.notice_id, told.at, delivery]).await?;
-        // Nor is it unheard of for having been taken back.
-        let sql = "UPDATE komainu_delivery SET unanswered = 1 WHERE id = ? AND state = 'cancelled' AND unanswered = 0";
-        session.execute(act, sql, values![delivery]).await?;
-    }
     let sql =
         format!("SELECT event_id, incident_id FROM komainu_delivery WHERE id = ?{}", session.dialect().for_update());
     let Some(row) = session.row(act, sql, values![delivery]).await? else { return Ok(()) };
     let (incident_id, event_id) = (row.int("incident_id")?, row.int("event_id")?);
     if !told.is_sent {
+        if told.via == told.channel {
+            mark_unsure(session, delivery, told).await?;
+        } else {
+            enter_unsure(session, (incident_id, event_id), told).await?;
+        }
         // It may have been taken back since: what may have arrived ends for whoever read it, too.
         return tell_end(session, (incident_id, event_id), &told.via).await;
     }
@@ -230,6 +224,37 @@ async fn mark(session: &mut Session, delivery: i64, told: &BlackoutDelivery) -> 
         enter_sent(session, (incident_id, event_id), told).await?;
     }
     tell_end(session, (incident_id, event_id), &told.via).await
+}
+
+/// Its own channel may have told it: it is told again under its id, and marked.
+async fn mark_unsure(session: &mut Session, delivery: i64, told: &BlackoutDelivery) -> Result<(), StoreError> {
+    let act = "mark what may have been told";
+    // What was taken back, and came again since, is not over for whoever read it; unless they were told more meanwhile.
+    let sql = "UPDATE komainu_delivery SET state = 'waiting', may_be_repeated = 1, notice_id = ?, sending_at = ? \
+         WHERE id = ? AND sending_at IS NULL AND claimed_until IS NULL AND (state IN ('waiting', 'held') \
+         OR (state = 'cancelled' AND EXISTS (SELECT 1 FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
+         WHERE e.id = komainu_delivery.event_id AND e.kind <> 'resolved' AND i.resolved_at IS NULL) \
+         AND NOT EXISTS (SELECT 1 FROM komainu_delivery o WHERE o.incident_id = komainu_delivery.incident_id \
+         AND o.channel = komainu_delivery.channel AND o.event_id > komainu_delivery.event_id \
+         AND (o.state = 'sent' OR o.sending_at IS NOT NULL))))";
+    session.execute(act, sql, values![&told.notice_id, told.at, delivery]).await?;
+    // Nor is it unheard of for having been taken back.
+    let sql = "UPDATE komainu_delivery SET unanswered = 1 WHERE id = ? AND state = 'cancelled' AND unanswered = 0";
+    session.execute(act, sql, values![delivery]).await.map(|_| ())
+}
+
+/// Another channel may have told it, and is not to tell it again: whoever goes by that hears of its end.
+async fn enter_unsure(session: &mut Session, at: (i64, i64), told: &BlackoutDelivery) -> Result<(), StoreError> {
+    let act = "enter what a channel may have told";
+    let (incident_id, event_id) = at;
+    let now = session.dialect().now_ms();
+    let sql = format!(
+        "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, notice_id, unanswered, created_at) \
+         SELECT e.id, e.incident_id, ?, 'cancelled', ?, ?, 1, {now} FROM komainu_event e WHERE e.id = ? AND e.incident_id = ? \
+         AND NOT EXISTS (SELECT 1 FROM komainu_delivery o WHERE o.event_id = ? AND o.channel = ?)"
+    );
+    let values = values![&told.via, told.at, &told.notice_id, event_id, incident_id, event_id, &told.via];
+    session.execute(act, sql, values).await.map(|_| ())
 }
 
 /// A channel that the tables did not expect to tell it has told it.
@@ -335,6 +360,10 @@ async fn open(session: &mut Session, routing: &Routing, outage: &Outage) -> Resu
 async fn enter_told(session: &mut Session, at: (i64, i64), told: &BlackoutDelivery) -> Result<(), StoreError> {
     let (_, event_id) = at;
     let act = "enter what a channel was told";
+    if !told.is_sent && told.via != told.channel {
+        enter_unsure(session, at, told).await?;
+        return tell_end(session, at, &told.via).await;
+    }
     if !told.is_sent {
         // As if the outbox had begun to send it: it is sent again under its id, and marked.
         let sql = "UPDATE komainu_delivery SET may_be_repeated = 1, notice_id = ?, sending_at = ? \

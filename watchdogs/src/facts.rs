@@ -338,6 +338,8 @@ pub struct MonitorRow {
     pub run_on: Vec<String>,
     /// A native node found that it cannot look at its target, and that a stock Kuma can.
     pub only_kuma: bool,
+    /// It has notifications of Kuma's, which a stock node sends itself.
+    pub kuma_tells: bool,
     /// Who ran it, while it is nobody's.
     pub source: Option<Source>,
 }

@@ -245,6 +245,9 @@ impl<'a> Planner<'a> {
             self.plan.unplaceable += u32::from(!is_waiting);
             return;
         };
+        if need.step == Step::Place && self.waits_for_kuma(monitor, target) {
+            return;
+        }
         if need.step != Step::Failover || need.is_refill {
             self.spend(target);
         }
@@ -324,6 +327,20 @@ impl<'a> Planner<'a> {
         });
     }
 
+    /// What Kuma's own notifications tell of stays on stock nodes while any has room: a new one waits for the next minute's.
+    fn waits_for_kuma(&self, monitor: &MonitorRow, target: &NodeId) -> bool {
+        let is_kuma = self.field.nodes.get(target).is_some_and(|slot| slot.is_kuma);
+        monitor.kuma_tells && !is_kuma && self.has_room_at_kuma(monitor)
+    }
+
+    fn has_room_at_kuma(&self, monitor: &MonitorRow) -> bool {
+        self.field.nodes.iter().any(|(node, slot)| {
+            let load = self.load.get(node).copied().unwrap_or_default();
+            let fits = slot.is_eligible && slot.takes(&monitor.kind, &monitor.run_on);
+            slot.is_kuma && fits && load.monitors < slot.capacity
+        })
+    }
+
     /// The least loaded eligible node with room; without room anywhere, the least loaded one. A paused monitor goes
     /// where the fewest are paused: all of them on one node would be one node's trouble on the day they are resumed.
     fn least_loaded(&self, monitor: &MonitorRow, takers: Takers) -> Option<&'a NodeId> {
@@ -337,10 +354,12 @@ impl<'a> Planner<'a> {
                 let is_full = load.monitors >= slot.capacity;
                 let weight = u64::from(slot.weight.max(1));
                 // Where native nodes cannot look, a stock Kuma with room comes first; without one it is watched as far as may be.
-                let is_vain = monitor.only_kuma && (!slot.is_kuma || is_full);
+                let is_no_kuma = !slot.is_kuma || is_full;
+                let is_vain = monitor.only_kuma && is_no_kuma;
+                let is_untold = monitor.kuma_tells && is_no_kuma;
                 let rate = if monitor.active { load.rate } else { load.paused_rate };
                 let monitors = u64::from(load.monitors) * 1_000 / weight;
-                (is_vain, is_spent(node), is_full, rate * 1_000 / weight, monitors, *node)
+                (is_vain, is_spent(node), is_untold, is_full, rate * 1_000 / weight, monitors, *node)
             })
             .map(|(node, _)| node)
     }

@@ -242,6 +242,7 @@ fn a_step_names_the_home_it_was_planned_by() {
     let node = |node: &str| Some(NodeId::from(node));
     let monitor = MonitorRow {
         only_kuma: false,
+        kuma_tells: false,
         monitor: MonitorId(1),
         kind: "http".into(),
         interval_s: 60,

@@ -14,6 +14,7 @@ const { Doors } = require("./doors");
 const { Maintenance } = require("./maintenance");
 const { Memory } = require("./memory");
 const { Metrics } = require("./metrics");
+const { Relay } = require("./relay");
 const { Rows } = require("./rows");
 const { Runs } = require("./runs");
 const { Statistics, TABLES } = require("./statistics");
@@ -23,6 +24,7 @@ const { Window } = require("./window");
 const { Wire } = require("./wire");
 
 const SELF_TEST_AFTER = 20_000;
+const UP = 1;
 const ALL_MONITORS = " active = 1 ";
 /** The beat before a run's: by time it may be one of before the clock stepped. As Kuma itself asks where somebody pushes. */
 const LAST_BY_TIME = " monitor_id = ? ORDER BY time DESC";
@@ -37,7 +39,7 @@ class Agent {
     this.isOpen = false;
     this.isClosing = false;
     const dial = () => this.mysql().createConnection(this.kuma.R.knex.client.config.connection);
-    this.wires = { lease: new Wire(dial), eyes: new Wire(dial), bulk: new Wire(dial), health: new Wire(dial) };
+    this.wires = { lease: new Wire(dial), eyes: new Wire(dial), bulk: new Wire(dial), health: new Wire(dial), relay: new Wire(dial) };
     this.rows = new Rows(identity, this.wires.lease, this.wires.eyes);
     const owns = (id) => this.tenure.owns(id);
     this.statistics = new Statistics({ calculator: null, wire: this.wires.bulk, clock, owns });
@@ -46,7 +48,8 @@ class Agent {
     this.runs.tenure = this.tenure;
     this.telling = new Telling({ kuma: this.kuma, runs: this.runs, wire: this.wires.health, log });
     this.runs.telling = this.telling;
-    const { kuma, rows, runs, tenure, statistics } = this;
+    const { kuma, rows, runs, tenure, statistics, telling } = this;
+    this.relay = new Relay({ kuma, identity, wire: this.wires.relay, runs, tenure, telling, log });
     this.window = new Window({ kuma, wire: this.wires.bulk, rows, runs, tenure, statistics, clock });
     const labels = () => this.load("prom-client").register.getSingleMetric("monitor_status").labelNames;
     this.metrics = new Metrics({ runs, tenure, labels });
@@ -92,6 +95,7 @@ class Agent {
       const storeRow = () => this.runs.asRow(Number(bean.monitor_id), store);
       if (!isBeat) return storeRow();
       await this.telling.endOpen(bean);
+      if (bean.important && bean.status === UP) await this.telling.settle(Number(bean.monitor_id));
       const id = await this.runs.beforeBeat(storeRow, bean);
       rebased(bean, this.runs.current(), clock);
       return id;
@@ -212,6 +216,7 @@ class Agent {
     this.every(2_000, () => this.window.keepPlaces());
     this.every(5_000, () => this.maintenance.look());
     this.every(2_000, () => this.memory.look());
+    this.every(2_000, () => this.relay.look());
     return [];
   }
 

@@ -20,6 +20,8 @@ class Window {
   constructor({ kuma, wire, rows, runs, tenure, statistics, clock }) {
     Object.assign(this, { kuma, wire, rows, runs, tenure, statistics, clock });
     this.places = null;
+    /** What browsers were told of places last. */
+    this.told = null;
     this.marks = [];
     this.passed = new Map();
     this.doubtful = new Map();
@@ -45,7 +47,8 @@ class Window {
 
   /** Adds the tag to what `getMonitorJSONList` made. */
   async tagged(list) {
-    if (this.clock.now() - this.placesAt > PLACES_KEPT) await this.lookAtPlaces().catch(() => {});
+    // A login waits for its list, not for what others are told meanwhile, which after a failover is another whole list.
+    if (this.clock.now() - this.placesAt > PLACES_KEPT) await this.readPlaces().catch(() => {});
     for (const monitor of Object.values(list)) {
       const tags = (monitor.tags ?? []).filter((tag) => tag.id !== 0);
       monitor.tags = [...tags, tagOf(monitor.id, this.places?.get(monitor.id)?.node)];
@@ -55,16 +58,23 @@ class Window {
 
   /** Tells browsers of monitors that came, went, or run elsewhere now. */
   async lookAtPlaces() {
-    this.placesAt = this.clock.now();
-    const rows = await this.rows.readPlaces();
-    const before = this.places ?? new Map(rows.map((row) => [row.id, { text: JSON.stringify(row) }]));
-    this.places = new Map(rows.map((row) => [row.id, { user: row.user_id, node: row.node, text: JSON.stringify(row) }]));
-    const changed = rows.filter((row) => before.get(row.id)?.text !== this.places.get(row.id).text);
-    const gone = [...before].filter(([id]) => !this.places.has(id));
+    const { rows, places } = await this.readPlaces();
+    const before = this.told ?? places;
+    this.told = places;
+    const changed = rows.filter((row) => before.get(row.id)?.text !== places.get(row.id).text);
+    const gone = [...before].filter(([id]) => !places.has(id));
     for (const [id, { user }] of gone) this.kuma.server.io.to(user).emit("deleteMonitorFromList", id);
     for (const user of new Set(changed.map((row) => row.user_id))) {
       if (this.isWatched(user)) await this.tell(user, changed.filter((row) => row.user_id === user));
     }
+  }
+
+  async readPlaces() {
+    this.placesAt = this.clock.now();
+    const rows = await this.rows.readPlaces();
+    const places = new Map(rows.map((row) => [row.id, { user: row.user_id, node: row.node, text: JSON.stringify(row) }]));
+    this.places = places;
+    return { rows, places };
   }
 
   async tell(user, changed) {

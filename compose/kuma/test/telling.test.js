@@ -13,11 +13,12 @@ function cluster() {
   const state = { important: 40, fails: false };
   const wire = {
     query: async (sql, values) => {
-      if (state.fails) throw new Error("away");
+      if (state.fails) throw Object.assign(new Error("away"), { errno: state.fails });
       if (sql.startsWith("SELECT DISTINCT")) {
         const isOpen = (id) => [...notes].some(([name, note]) => name.startsWith(`${id} `) && note.status === 0 && note.since === state.important);
         return values[0].filter(isOpen).map((id) => ({ id }));
       }
+      if (sql.startsWith("SELECT EXISTS")) return [{ is_noted: 0, is_told: 0 }];
       if (sql.startsWith("SELECT")) {
         const note = notes.get(`${values[1]} ${values[2]}`);
         return [{ since: String(state.important), told_since: note?.since ?? null, status: note?.status ?? null, is_done: note?.is_done ?? null }];
@@ -26,8 +27,9 @@ function cluster() {
         const [monitor, channel, since, status] = values;
         notes.set(`${monitor} ${channel}`, { since, status, is_done: 0 });
       } else {
-        const note = notes.get(`${values[0]} ${values[1]}`);
-        if (note?.since === values[2] && note.status === values[3]) note.is_done = 1;
+        const [outcome, monitor, channel, since, status] = values;
+        const note = notes.get(`${monitor} ${channel}`);
+        if (note?.since === since && note.status === status) note.is_done = outcome;
       }
       return { affectedRows: 1 };
     },
@@ -130,6 +132,42 @@ test("what people were told is asked for again where it could not be read as a m
   assert.deepStrictEqual([sent.length, runs.run.isToldDown], [1, true]);
 });
 
+test("while the database does not answer nothing is told, and then once; of what was told it is noted as soon as it answers", async () => {
+  const { heard, node, state, notes } = cluster();
+  const { runs, tell } = node();
+  const stands = { isRefused: false };
+  runs.beforeTelling = (act) => (stands.isRefused ? new Promise(() => {}) : act());
+  state.fails = true;
+  const telling = tell(OPS, DOWN);
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  assert.deepStrictEqual(heard, []);
+  state.fails = false;
+  await telling;
+  assert.deepStrictEqual([heard.length, [...notes.values()]], [2, [{ since: 40, status: 0, is_done: 1 }]]);
+  // It fails as the message is handed over.
+  state.important = 41;
+  const up = node(async () => (state.fails = true)).tell(OPS, { status: 1, important: true, msg: "200 - OK" });
+  await settle();
+  assert.deepStrictEqual([...notes.values()].map((note) => note.is_done), [0]);
+  state.fails = false;
+  await up;
+  assert.deepStrictEqual([...notes.values()], [{ since: 41, status: 1, is_done: 1 }]);
+  // It is still away as the lease ends: whoever stores the change tells it.
+  [state.fails, stands.isRefused, state.important] = [true, true, 42];
+  heard.splice(0);
+  tell(OPS, DOWN);
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  state.fails = false;
+  await settle();
+  assert.deepStrictEqual(heard, []);
+});
+
+test("of a message that the vendor refused, as of any that Kuma gave up, it is noted that nobody is telling it any more", async () => {
+  const { node, notes } = cluster();
+  await assert.rejects(node(() => Promise.reject(new Error("410"))).tell(OPS, DOWN), /410/);
+  assert.deepStrictEqual([...notes.values()], [{ since: 40, status: 0, is_done: 2 }]);
+});
+
 test("what Kuma says again and again, tests, and what cannot be noted are told as they are", async () => {
   const { heard, node, state, notes } = cluster();
   const one = node();
@@ -138,8 +176,84 @@ test("what Kuma says again and again, tests, and what cannot be noted are told a
   await one.tell(OPS, DOWN);
   assert.deepStrictEqual([heard.length, notes.size], [6, 0]);
   one.runs.run = { id: 7 };
-  state.fails = true;
+  // There is no such table.
+  state.fails = 1146;
   await one.tell(OPS, DOWN);
   await one.tell(OPS, DOWN);
   assert.deepStrictEqual(heard.slice(6), ["[site] timeout", "timeout", "[site] timeout", "timeout"]);
+});
+
+/** Numbers from 0 to 1, the same in every run of the tests. */
+function chance(seed) {
+  let a = seed;
+  return () => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+test("of a hundred targets that change while their node dies each is told once, and twice only what was under way, marked", async () => {
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const random = chance(seed);
+    const pause = async () => {
+      for (let steps = Math.floor(random() * 4); steps > 0; steps -= 1) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const [notes, stored, heard] = [new Map(), new Map(), new Map()];
+    /** One node: from its death on nothing of it happens any more. */
+    const node = () => {
+      const life = { isDead: false, underWay: new Set() };
+      const alive = () => (life.isDead ? new Promise(() => {}) : undefined);
+      const query = async (sql, values) => {
+        await pause();
+        await alive();
+        if (sql.startsWith("SELECT EXISTS")) return [{ is_noted: 0, is_told: 0 }];
+        const [a, b, c, d, e] = values;
+        if (sql.startsWith("SELECT")) {
+          const note = notes.get(b);
+          return [{ since: stored.get(b) ?? 0, told_since: note?.since ?? null, status: note?.status ?? null, is_done: note?.is_done ?? null }];
+        }
+        if (sql.startsWith("INSERT")) notes.set(a, { since: c, status: d, is_done: 0 });
+        else if (notes.get(b)?.since === d && notes.get(b).status === e) notes.get(b).is_done = a;
+        await pause();
+        await alive();
+        return { affectedRows: 1 };
+      };
+      const run = async (id) => {
+        const runs = { current: () => ({ run: { id } }), beforeTelling: async (act) => (await alive(), act()) };
+        const telling = new Telling({ kuma: {}, runs, wire: { query }, log: silent });
+        const args = [OPS, "[site] timeout", {}, { ...DOWN }];
+        const send = async () => {
+          await alive();
+          life.underWay.add(id);
+          heard.set(id, [...(heard.get(id) ?? []), args[1]]);
+          await pause();
+          await alive();
+        };
+        await telling.tell(send, args);
+        life.underWay.delete(id);
+        await pause();
+        await alive();
+        stored.set(id, id);
+      };
+      return { life, run };
+    };
+    const ids = Array.from({ length: 100 }, (_, i) => i + 1);
+    const first = node();
+    for (const id of ids) {
+      first.run(id);
+      await pause();
+      if (id === 20 + Math.floor(random() * 60)) break;
+    }
+    first.life.isDead = true;
+    const second = node();
+    await Promise.all(ids.filter((id) => !stored.has(id)).map((id) => second.run(id)));
+    for (const id of ids) {
+      const told = heard.get(id) ?? [];
+      const isOnce = told.length === 1;
+      const isMarked = told.length === 2 && first.life.underWay.has(id) && told[1].endsWith(MARK);
+      assert.ok(isOnce || isMarked, `seed ${seed}, monitor ${id}: ${JSON.stringify(told)}`);
+    }
+  }
 });

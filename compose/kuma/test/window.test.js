@@ -133,6 +133,18 @@ test("many moves at once are told as one list", async () => {
   assert.deepStrictEqual(emitted.map(([, event]) => event), ["monitorList"]);
 });
 
+test("a login after a failover waits for its own list only, and browsers that were there hear of the moves all the same", async () => {
+  const { window, places, emitted, clock } = shown();
+  for (let id = 1; id <= 60; id += 1) places.push({ id, user_id: USER, node: "kuma1" });
+  await window.lookAtPlaces();
+  places.forEach((row) => (row.node = "kuma2"));
+  await clock.pass(4_000, 4_000);
+  const list = await window.tagged({ 5: { id: 5 } });
+  assert.deepStrictEqual([list[5].tags[0].value, emitted.length], ["kuma2", 0]);
+  await window.lookAtPlaces();
+  assert.deepStrictEqual(emitted.map(([, event]) => event), ["monitorList"]);
+});
+
 test("figures of others' monitors are told as Kuma tells its own, and anew with every beat", async () => {
   const beats = [];
   const { window, emitted, io, queries, renewed } = shown({ beats, sums: [{ id: 5, up: "9", down: "1", ping: "45" }] });

@@ -76,7 +76,8 @@ impl<F: Families> Task<F> {
 
     /// For how long a push could have been taken and none was.
     fn unheard(&self, launch: &Launch, began_at: Mono) -> Duration {
-        began_at.since(self.pulse.waits_since(launch.heard_at, spec::interval(&launch.monitor)))
+        let stalls = self.pulse.stalls_since(launch.heard_at);
+        began_at.since(push::waits_since(launch.heard_at, spec::interval(&launch.monitor), &stalls))
     }
 
     /// A failure that is the node's own is not told of the target: no canary answers, or the process stood still.

@@ -20,7 +20,8 @@ const CHUNK: usize = 10_000;
 
 /// All monitors with their assignments, as of one moment.
 pub async fn read_shard(store: &Store) -> Result<Shard, StoreError> {
-    shard::read(&mut *store.lease("read the assignments").await?, STATEMENT_TIMEOUT).await
+    let has_notifications = store.catalog().await?.has_notifications();
+    shard::read(&mut *store.lease("read the assignments").await?, STATEMENT_TIMEOUT, has_notifications).await
 }
 
 /// The names of these monitors, by rising key.

@@ -41,7 +41,8 @@ pub(super) async fn reopen_many(
     entry::enter_many(session, &happenings).await
 }
 
-/// It counts from now, and keeps when it opened first: what was in between stands in its events. Whoever took care of it thought that it was over.
+/// It counts from now, and keeps when it opened first: what was in between stands in its events. Whoever took care of it
+/// thought that it was over.
 async fn write(session: &mut Session, returns: &[(&Alarm, &Subject, &Latest)]) -> Result<(), StoreError> {
     let dialect = session.dialect();
     let now = dialect.now_ms();
@@ -50,7 +51,8 @@ async fn write(session: &mut Session, returns: &[(&Alarm, &Subject, &Latest)]) -
     let sql = format!(
         "INSERT INTO komainu_incident \
          (severity, summary, votes_bad, votes_of, id, k, subject_json, opened_at, last_bad_at) VALUES {rows}{update}, \
-         first_opened_at = COALESCE(first_opened_at, komainu_incident.opened_at), opened_at = {now}, resolved_at = NULL, flaps = flaps + 1, last_bad_at = {greatest}(last_bad_at + 1, {now}), \
+         first_opened_at = COALESCE(first_opened_at, komainu_incident.opened_at), opened_at = {now}, \
+         resolved_at = NULL, flaps = flaps + 1, last_bad_at = {greatest}(last_bad_at + 1, {now}), \
          acknowledged_at = NULL, acknowledged_by = NULL",
         rows = vec![row; returns.len()].join(", "),
         update = dialect.or_update("id", &["severity", "summary", "votes_bad", "votes_of", "subject_json"]),

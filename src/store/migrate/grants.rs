@@ -92,7 +92,7 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 41] = [
+const RIGHTS: [Rights; 42] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
@@ -121,6 +121,8 @@ const RIGHTS: [Rights; 41] = [
     of("komainu_only_kuma", "SELECT, DELETE", "SELECT, INSERT, DELETE"),
     // What stock nodes handed over, by Kuma's own user.
     of("komainu_told", "SELECT, DELETE", NOTHING),
+    // And what they are to tell for native nodes, until a watchdog takes that over.
+    of("komainu_relay", ROWS, NOTHING),
     of("node", ROWS, OWN_LEASE),
     // Kuma's. Native nodes store beats, statistics and certificates as Kuma does.
     of("monitor", ROWS, READ),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu::store::downtimes::{Change, Mark, Span};
-use komainu::store::{Beat, BeatStatus, downtimes, monitors};
+use komainu::store::{Beat, BeatStatus, Store, downtimes, monitors};
 use komainu::voice::Voice;
 use komainu_watchdogs::downtime::State;
 use komainu_watchdogs::ids::{Incarnation, MonitorId, WatchdogId};
@@ -23,6 +23,9 @@ on_both_databases! {
     a_node_whose_clock_steps_neither_hides_a_down_nor_keeps_its_end,
     a_down_stored_right_before_a_release_is_told_wherever_the_monitor_runs_then,
     a_down_that_kuma_told_is_not_told_again_for_a_move,
+    what_kumas_notifications_tell_is_komainus_only_where_no_stock_node_sends_them,
+    what_a_stock_node_tells_for_a_native_one_is_told_by_it_alone,
+    what_stock_nodes_told_is_handed_over_once_all_of_them_are_gone,
     own_trouble_right_after_a_down_hides_nothing,
     a_note_of_a_down_ends_with_it_whoever_finds_the_monitor_up,
     a_paused_and_a_deleted_monitor_have_no_incident,
@@ -161,6 +164,81 @@ async fn a_down_that_kuma_told_is_not_told_again_for_a_move(kind: Kind) {
     store(&fixture, monitor, BeatStatus::Up, 0).await;
     store(&fixture, monitor, BeatStatus::Down, 0).await;
     assert_eq!(settle(&fixture, &[monitor]).await, (1, 0), "this one is komainu's");
+}
+
+/// A native `node1`, and `kuma1`, whose notifications tell of all monitors.
+async fn with_kumas_notifications(kind: Kind) -> (Fixture, impl Sized) {
+    let mut fixture = Fixture::native(kind).await;
+    let node = fixture.start_node("node1", 11).await;
+    fixture.add_node("kuma1").await;
+    fixture.raw.execute("CREATE TABLE monitor_notification (monitor_id INT, notification_id INT)").await;
+    fixture.give_new_tables().await;
+    fixture.store = Store::connect(&fixture.url).await.unwrap();
+    (fixture, node)
+}
+
+async fn kuma_was_seen(fixture: &mut Fixture, seconds_ago: i64) {
+    let now = komainu::clock::wall().0;
+    let sql = format!(
+        "UPDATE node SET runner = 'kuma', incarnation = 'aaaaaaaaaaaaaaaa', last_seen_ms = {now} - {seconds_ago} * 1000 \
+         WHERE node_id = 'kuma1'"
+    );
+    fixture.raw.execute(&sql).await;
+}
+
+async fn told_by_kuma(fixture: &mut Fixture, node: &str) -> MonitorId {
+    let monitor = of_kumas_ui(fixture, node).await;
+    fixture.raw.execute(&format!("INSERT INTO monitor_notification VALUES ({monitor}, 1)")).await;
+    monitor
+}
+
+async fn what_kumas_notifications_tell_is_komainus_only_where_no_stock_node_sends_them(kind: Kind) {
+    let (mut fixture, _node) = with_kumas_notifications(kind).await;
+    let monitor = told_by_kuma(&mut fixture, "node1").await;
+    kuma_was_seen(&mut fixture, 1).await;
+    store(&fixture, monitor, BeatStatus::Down, 0).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "kuma1 is about to send them");
+    kuma_was_seen(&mut fixture, 40).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (1, 0), "nobody is");
+    let told = fixture.raw.rows("SELECT summary FROM komainu_event WHERE kind = 'opened'").await.concat();
+    assert!(told[0].contains("Kuma's own notifications were not sent"), "{told:?}");
+    let taken = "SELECT COUNT(*) FROM komainu_relay WHERE holder = 'komainu' AND is_done = 1 \
+                 AND beat = (SELECT MAX(id) FROM heartbeat)";
+    assert_eq!(fixture.raw.count(taken).await, 1, "so that no stock node tells it as well");
+    store(&fixture, monitor, BeatStatus::Up, 0).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 1));
+}
+
+async fn what_a_stock_node_tells_for_a_native_one_is_told_by_it_alone(kind: Kind) {
+    let (mut fixture, _node) = with_kumas_notifications(kind).await;
+    let monitor = told_by_kuma(&mut fixture, "node1").await;
+    store(&fixture, monitor, BeatStatus::Down, 0).await;
+    let (now, beat) = (komainu::clock::wall().0, fixture.raw.count("SELECT MAX(id) FROM heartbeat").await);
+    let sql = format!(
+        "INSERT INTO komainu_relay (monitor_id, beat, holder, at, is_done) \
+         VALUES ({monitor}, {beat}, 'aaaaaaaaaaaaaaaa', {now}, 0)"
+    );
+    fixture.raw.execute(&sql).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "it is sending them");
+    fixture.raw.execute("UPDATE komainu_relay SET is_done = 1, at = 0").await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "it sent them");
+    fixture.raw.execute("UPDATE komainu_relay SET is_done = 0").await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (1, 0), "it was lost meanwhile");
+}
+
+async fn what_stock_nodes_told_is_handed_over_once_all_of_them_are_gone(kind: Kind) {
+    let (mut fixture, _node) = with_kumas_notifications(kind).await;
+    let monitor = told_by_kuma(&mut fixture, "kuma1").await;
+    fixture.change(monitor, DOWN, 0).await;
+    kuma_was_seen(&mut fixture, 70).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "still Kuma's");
+    move_to(&mut fixture, "node1").await;
+    kuma_was_seen(&mut fixture, 40).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 0), "it may only be started anew");
+    kuma_was_seen(&mut fixture, 70).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (1, 0));
+    store(&fixture, monitor, BeatStatus::Up, 0).await;
+    assert_eq!(settle(&fixture, &[monitor]).await, (0, 1));
 }
 
 async fn own_trouble_right_after_a_down_hides_nothing(kind: Kind) {

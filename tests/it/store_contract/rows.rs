@@ -206,12 +206,12 @@ async fn adoption_gives_everything_to_one_node(kind: Kind) {
     fixture.add_node("node1").await;
     let before = fixture.stamp().await.generation;
     let adopted = cluster::adopt(&fixture.store, &homes, "cli/ada").await.unwrap();
-    assert_eq!(adopted, Adoption { homed: 3, homeless: 0 });
+    assert_eq!(adopted, Adoption { homed: 3, homeless: 0, told_by_kuma: 0 });
     let cluster = cluster::get(&fixture.store).await.unwrap();
     assert_eq!((cluster.mode, cluster.stamp.generation), (Mode::Active, before.next()));
     assert_eq!(fixture.running_on("node1").await, 3);
     let again = cluster::adopt(&fixture.store, &homes, "cli/ada").await.unwrap();
-    assert_eq!(again, Adoption { homed: 0, homeless: 0 });
+    assert_eq!(again, Adoption { homed: 0, homeless: 0, told_by_kuma: 0 });
 }
 
 async fn adoption_gives_a_node_only_what_it_can_run(kind: Kind) {
@@ -222,7 +222,7 @@ async fn adoption_gives_a_node_only_what_it_can_run(kind: Kind) {
         nodes::NodeChange { kinds: Some(vec!["http".to_owned(), "ping".to_owned()]), ..nodes::NodeChange::default() };
     assert!(nodes::edit(&fixture.store, &"node1".into(), &change, "test").await.unwrap());
     let adopted = cluster::adopt(&fixture.store, &Homes::All("node1".into()), "cli/ada").await.unwrap();
-    assert_eq!(adopted, Adoption { homed: 2, homeless: 1 });
+    assert_eq!(adopted, Adoption { homed: 2, homeless: 1, told_by_kuma: 0 });
 }
 
 async fn adoption_takes_the_homes_of_the_fork(kind: Kind) {
@@ -234,7 +234,7 @@ async fn adoption_takes_the_homes_of_the_fork(kind: Kind) {
     let orphan = "INSERT INTO monitor (name, type, node_id, assigned_node) VALUES ('d', 'http', 'node9', 'node2')";
     fixture.raw.execute(orphan).await;
     let adopted = cluster::adopt(&fixture.store, &Homes::FromFork, "cli/ada").await.unwrap();
-    assert_eq!(adopted, Adoption { homed: 3, homeless: 1 });
+    assert_eq!(adopted, Adoption { homed: 3, homeless: 1, told_by_kuma: 0 });
     assert_eq!((fixture.running_on("node1").await, fixture.running_on("node2").await), (1, 2));
     let deed = fixture.raw.rows("SELECT who, what FROM komainu_audit").await.concat();
     assert_eq!(deed, ["cli/ada", "cluster.adopt"]);
@@ -245,5 +245,5 @@ async fn adoption_without_the_forks_columns_says_so(kind: Kind) {
     let error = cluster::adopt(&fixture.store, &Homes::FromFork, "cli/ada").await.unwrap_err();
     assert!(error.to_string().contains("--home NODE"), "{error}");
     let adopted = cluster::adopt(&fixture.store, &Homes::ByLeader, "cli/ada").await.unwrap();
-    assert_eq!(adopted, Adoption { homed: 0, homeless: 3 });
+    assert_eq!(adopted, Adoption { homed: 0, homeless: 3, told_by_kuma: 0 });
 }

@@ -32,6 +32,8 @@ on_both_databases! {
     a_channel_that_told_of_an_outage_that_is_over_by_then_tells_the_end,
     a_fallback_that_told_of_an_outage_again_after_its_end_tells_that_end_too,
     what_waits_of_an_earlier_outage_is_not_told_while_the_database_is_away_again,
+    what_a_fallback_may_have_told_goes_on_being_told_where_it_was_meant_for_and_ends_for_both,
+    what_may_have_been_told_is_not_told_again_after_more_was_told,
 }
 
 fn routing() -> Routing {
@@ -411,4 +413,38 @@ async fn what_waits_of_an_earlier_outage_is_not_told_while_the_database_is_away_
     let (undelivered, _) = spool::undelivered(&fixture.store).await.unwrap();
     let keys: Vec<_> = undelivered.iter().map(|row| row.key.as_str()).collect();
     assert_eq!(keys, ["capacity", "capacity"], "an end would be read as that of the outage at hand");
+}
+
+async fn what_a_fallback_may_have_told_goes_on_being_told_where_it_was_meant_for_and_ends_for_both(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let line = waiting_line(&fixture).await;
+    let by_phone = |line: BlackoutDelivery| BlackoutDelivery { via: "phone".to_owned(), is_sent: false, ..line };
+    let told_of = outage(vec![told("mail", "n1"), by_phone(line), by_phone(told("ops", "n2"))]);
+    for _ in 0..2 {
+        enter(&fixture, &told_of).await;
+    }
+    let phone = |rows: Vec<String>| rows.into_iter().filter(|row| row.contains(" phone ")).collect::<Vec<_>>();
+    let rows = deliveries(&mut fixture).await;
+    assert_eq!(rows.iter().filter(|row| *row == "opened ops waiting -").count(), 2, "{rows:?}");
+    assert_eq!(phone(rows), ["opened phone cancelled n1", "opened phone cancelled n2"]);
+    resolve(&fixture).await;
+    resolve_node(&fixture).await;
+    let ends = phone(deliveries(&mut fixture).await).split_off(2);
+    assert_eq!(ends, ["resolved phone waiting -", "resolved phone waiting -"]);
+}
+
+async fn what_may_have_been_told_is_not_told_again_after_more_was_told(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let line = BlackoutDelivery { is_sent: false, ..waiting_line(&fixture).await };
+    let delivery = line.delivery.unwrap();
+    fixture.raw.execute(&format!("UPDATE komainu_delivery SET state = 'cancelled' WHERE id = {delivery}")).await;
+    let worse = "INSERT INTO komainu_event (incident_id, kind, severity, summary, at) \
+         SELECT id, 'worse', 'critical', 'it is offline', opened_at FROM komainu_incident";
+    fixture.raw.execute(worse).await;
+    let sent = "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, created_at) \
+         SELECT MAX(id), incident_id, 'ops', 'sent', 1, 1 FROM komainu_event GROUP BY incident_id";
+    fixture.raw.execute(sent).await;
+    enter(&fixture, &outage(vec![line])).await;
+    let rows = deliveries(&mut fixture).await;
+    assert_eq!(rows, ["opened mail waiting -", "opened ops cancelled -", "worse ops sent -"]);
 }

@@ -21,7 +21,10 @@ impl Blackout {
     /// anew meanwhile counts at once: that it lasts needs no proof as long as that it is so.
     pub(super) fn say_that_it_lasts(&mut self, now: Mono) {
         let Some(outage) = &self.outage else { return };
-        if self.is_in_tables && self.takes_writes(now) && self.do_most_fail(now) && now >= self.lasts_at {
+        // Where no vendor could be reached others may reach one, and what the tables say of an earlier outage is not over.
+        let is_untold = self.told.is_empty() && self.is_cut_off && self.note == Note::Pending(Verdict::Majority);
+        let is_theirs = (self.is_in_tables || is_untold) && self.takes_writes(now);
+        if is_theirs && self.do_most_fail(now) && now >= self.lasts_at {
             let outage = outage.name.clone();
             self.lasts_at = now + RAISE_AGAIN;
             let speech = self.speech(now, BTreeSet::new(), (Doubt::DatabaseUnreachable, outage));

@@ -37,8 +37,8 @@ pub fn rebalance(shard: &Shard, field: &Field) -> Rebalance {
 /// Movable monitors of one node that are alike for every receiver: by their rate, and by their home.
 type Alike<'a> = BTreeMap<u64, BTreeMap<Option<&'a NodeId>, BTreeSet<MonitorId>>>;
 
-/// Type and labels: which nodes take it.
-type Class<'a> = (&'a str, &'a [String]);
+/// Type, labels, and whether Kuma's own notifications tell of it: which nodes take it.
+type Class<'a> = (&'a str, &'a [String], bool);
 
 struct Scales<'a> {
     field: &'a Field,
@@ -84,15 +84,14 @@ impl<'a> Scales<'a> {
 
     fn put(&mut self, node: &'a NodeId, monitor: &'a MonitorRow) {
         let classes = self.movable.entry(node).or_default();
-        let alike = classes.entry((&monitor.kind, &monitor.run_on)).or_default();
+        let alike = classes.entry(class(monitor)).or_default();
         let of_home = alike.entry(rate(monitor)).or_default().entry(monitor.home.as_ref()).or_default();
         of_home.insert(monitor.monitor);
     }
 
     fn take(&mut self, node: &NodeId, monitor: &'a MonitorRow) {
         let classes = self.movable.get_mut(node);
-        let class: Class<'_> = (&monitor.kind, &monitor.run_on);
-        let Some(alike) = classes.and_then(|classes| classes.get_mut(&class)) else { return };
+        let Some(alike) = classes.and_then(|classes| classes.get_mut(&class(monitor))) else { return };
         let Some(homes) = alike.get_mut(&rate(monitor)) else { return };
         if let Some(of_home) = homes.get_mut(&monitor.home.as_ref()) {
             of_home.remove(&monitor.monitor);
@@ -160,7 +159,9 @@ impl<'a> Scales<'a> {
         let gap = share(has, takes).saturating_sub(share(lacks, gives));
         let ideal = gap / (weight(gives) + weight(takes));
         let ideal = u64::try_from(ideal).unwrap_or(u64::MAX);
-        let classes = self.movable.get(from)?.iter().filter(|((kind, run_on), _)| takes.takes(kind, run_on));
+        let stays = |told: bool| told && !takes.is_kuma && (evens || self.has_room_at_kuma());
+        let is_taken = |(kind, run_on, told): &Class<'_>| takes.takes(kind, run_on) && !stays(*told);
+        let classes = self.movable.get(from)?.iter().filter(|(class, _)| is_taken(class));
         let (mut best, mut lightest) = (None, None);
         for (_, alike) in classes {
             best = best.max(alike.range(..=ideal).next_back().map(|(rate, homes)| (*rate, pick(homes, to))));
@@ -170,6 +171,11 @@ impl<'a> Scales<'a> {
         let is_of_use = |(rate, _): &(u64, _)| !evens || (*rate > 0 && share(lacks + rate, gives) < share(has, takes));
         let (_, monitor) = best.filter(|(rate, _)| *rate > 0).or(lightest.filter(is_of_use))?;
         Some(Shift { monitor: monitor?, from, to })
+    }
+
+    fn has_room_at_kuma(&self) -> bool {
+        let has_room = |node: &NodeId, slot: &Slot| self.load_of(node).monitors < slot.capacity;
+        self.field.nodes.iter().any(|(node, slot)| slot.is_kuma && slot.is_eligible && has_room(node, slot))
     }
 
     fn apply(&mut self, shift: &Shift<'a>) {
@@ -199,6 +205,10 @@ impl<'a> Scales<'a> {
             reason: MoveReason::Rebalance,
         })
     }
+}
+
+fn class(monitor: &MonitorRow) -> Class<'_> {
+    (&monitor.kind, &monitor.run_on, monitor.kuma_tells)
 }
 
 fn weight(slot: &Slot) -> u128 {

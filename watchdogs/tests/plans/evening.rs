@@ -177,3 +177,17 @@ fn a_hundred_thousand_monitors_are_evened_out() {
     assert_eq!(evened.moves.len(), 50_000);
     assert!(evened.after.values().all(|load| load.monitors == 5_000));
 }
+
+#[test]
+fn what_kumas_own_notifications_tell_of_is_evened_out_among_stock_nodes_only() {
+    let mut situation = Situation::of(3, 0);
+    for node in ["node1", "node2"] {
+        situation.field.nodes.get_mut(&NodeId::from(node)).unwrap().is_kuma = true;
+    }
+    for _ in 0..12 {
+        situation.add("node1", "http", 60).kuma_tells = true;
+    }
+    let evened = rebalance(&situation.shard, &situation.field);
+    let goals: Vec<_> = evened.moves.iter().map(|step| step.to.as_ref().unwrap().as_str()).collect();
+    assert_eq!(goals, ["node2"; 6]);
+}

@@ -34,6 +34,7 @@ impl Situation {
         let monitor = MonitorId(i64::try_from(self.shard.monitors.len()).unwrap() + 1);
         self.shard.monitors.push(MonitorRow {
             only_kuma: false,
+            kuma_tells: false,
             monitor,
             kind: kind.to_owned(),
             interval_s,

@@ -409,6 +409,19 @@ fn while_most_cannot_judge_they_say_so_again_and_again_or_whoever_can_would_call
 }
 
 #[test]
+fn while_most_cannot_judge_and_reach_no_vendor_the_tables_say_so_to_whoever_can_tell() {
+    let mut dark = Dark::watched_by(3);
+    for name in ["w1", "w2"] {
+        dark.dog(name).can_judge = false;
+        dark.dog(name).reaches_vendor = false;
+    }
+    dark.run(120);
+    assert_eq!(dark.told(), []);
+    let pauses: Vec<_> = ["w1", "w2"].iter().filter_map(|name| dark.says_that_it_lasts_each(name)).collect();
+    assert!(!pauses.is_empty() && pauses.iter().all(|pause| *pause < CALM), "{pauses:?}");
+}
+
+#[test]
 fn one_that_was_started_anew_while_most_cannot_judge_counts_at_once() {
     let mut dark = Dark::watched_by(3);
     for name in ["w1", "w2"] {

@@ -171,6 +171,27 @@ fn what_an_operator_pinned_stays_although_only_a_stock_kuma_can_look_at_it() {
     assert!(!world.has_moved_anything());
 }
 
+#[test]
+fn what_kumas_own_notifications_tell_of_stays_on_stock_nodes_while_any_has_room() {
+    let mut world = World::settled();
+    for node in ["node1", "node2"] {
+        world.database.node(node).is_native = false;
+    }
+    for monitor in 1..=12 {
+        world.change(monitor, |row| row.kuma_tells = true);
+    }
+    world.database.node("node2").capacity = Some(20);
+    world.kill("node1");
+    world.run_to(100);
+    let owners: Vec<_> = (1..=12).map(|monitor| owner(&world, monitor)).collect();
+    let on = |node: &str| owners.iter().filter(|owner| *owner == node).count();
+    assert_eq!(
+        (on("node2"), on("node3")),
+        (8, 4),
+        "as many as there is room for, although node3 is as empty: {owners:?}"
+    );
+}
+
 fn owner(world: &World, monitor: i64) -> String {
     let row = world.database.monitors.get(&MonitorId(monitor));
     row.and_then(|row| row.effective.as_ref()).map_or_else(String::new, ToString::to_string)

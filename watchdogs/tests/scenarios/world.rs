@@ -229,6 +229,7 @@ impl World {
         let home = Some(NodeId::from(home));
         let row = MonitorRow {
             only_kuma: false,
+            kuma_tells: false,
             monitor,
             kind: kind.to_owned(),
             interval_s: 60,

@@ -277,6 +277,7 @@ impl Database {
             let assignment = monitor.assignment.clone().unwrap_or_default();
             MonitorRow {
                 only_kuma: false,
+                kuma_tells: false,
                 monitor: monitor_id(index),
                 kind: monitor.kind.to_owned(),
                 interval_s: u32::try_from(monitor.interval / SEC).unwrap(),

@@ -52,26 +52,20 @@ impl Outbox {
     pub(super) fn mark_told(&mut self, now: Wall, delivery: usize, (via, is_sent): (usize, bool)) {
         let row = &self.deliveries[delivery];
         let (event, incident, meant) = (row.event, row.incident, row.channel);
-        let is_there = self.deliveries.iter().any(|other| (other.event, other.channel) == (event, via));
-        let row = &mut self.deliveries[delivery];
+        let is_of_via = |other: &Delivery| (other.event, other.channel) == (event, via);
+        let is_there = self.deliveries.iter().any(|other| is_of_via(other) && other.state != State::Cancelled);
         if !is_sent {
-            // What was taken back, and came again since, is not over for whoever read it.
-            let is_there = match row.state {
-                State::Waiting | State::Held => true,
-                State::Cancelled => self.incidents[incident].is_open && self.events[event] != Event::Resolved,
-                State::Sent | State::Failed => false,
-            };
-            if is_there && !row.is_begun && row.claim.is_none() {
-                (row.state, row.is_begun) = (State::Waiting, true);
-                row.notice = Some(u64::try_from(delivery).unwrap());
-            } else if row.state == State::Cancelled {
-                row.unanswered = row.unanswered.max(1);
+            if via == meant {
+                self.mark_unsure(delivery);
+            } else {
+                self.enter_unsure(now, (event, incident), via);
             }
             if self.events[event] != Event::Resolved {
                 self.tell_end(now, (event, incident), via);
             }
             return;
         }
+        let row = &mut self.deliveries[delivery];
         let may_be_known = row.is_begun && via != meant;
         if !may_be_known && matches!(row.state, State::Waiting | State::Held | State::Cancelled) {
             (row.state, row.claim, row.sent_at) = (State::Sent, None, now);
@@ -84,6 +78,38 @@ impl Outbox {
         }
         if self.events[event] != Event::Resolved {
             self.tell_end(now, (event, incident), via);
+        }
+    }
+
+    /// Its own channel may have told it: it is told again, unless people were told more meanwhile.
+    fn mark_unsure(&mut self, delivery: usize) {
+        let row = self.deliveries[delivery].clone();
+        let is_later = |other: &Delivery| {
+            (other.incident, other.channel) == (row.incident, row.channel)
+                && other.event > row.event
+                && (other.state == State::Sent || other.is_begun)
+        };
+        let is_bad = self.incidents[row.incident].is_open && self.events[row.event] != Event::Resolved;
+        let is_there = match row.state {
+            State::Waiting | State::Held => true,
+            // What was taken back, and came again since, is not over for whoever read it.
+            State::Cancelled => is_bad && !self.deliveries.iter().any(is_later),
+            State::Sent | State::Failed => false,
+        };
+        let row = &mut self.deliveries[delivery];
+        if is_there && !row.is_begun && row.claim.is_none() {
+            (row.state, row.is_begun) = (State::Waiting, true);
+            row.notice = Some(u64::try_from(delivery).unwrap());
+        } else if row.state == State::Cancelled {
+            row.unanswered = row.unanswered.max(1);
+        }
+    }
+
+    /// Another channel may have told it, and is not to tell it again.
+    fn enter_unsure(&mut self, now: Wall, at: (usize, usize), via: usize) {
+        if !self.deliveries.iter().any(|other| (other.event, other.channel) == (at.0, via)) {
+            let row = Delivery::fresh(now, at, via, Duration::ZERO);
+            self.deliveries.push(Delivery { state: State::Cancelled, unanswered: 1, ..row });
         }
     }
 
@@ -138,7 +164,12 @@ impl Outbox {
                 self.enter_sent(now, (event, incident), via);
                 self.tell_end(now, (event, incident), via);
             }
-            None => self.tell_end(now, (event, incident), via),
+            None => {
+                if via != meant {
+                    self.enter_unsure(now, (event, incident), via);
+                }
+                self.tell_end(now, (event, incident), via);
+            }
         }
         (incident, event)
     }

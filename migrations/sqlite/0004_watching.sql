@@ -11,3 +11,7 @@ CREATE INDEX IF NOT EXISTS komainu_assignment_generation ON komainu_assignment (
 
 -- From where a deed was asked for; none: by the cluster itself, or on the database directly.
 ALTER TABLE komainu_audit ADD COLUMN address TEXT NULL;
+
+-- A place on a circle, by its key alone: of a large node an arc is looked at, and found without looking at the rest.
+ALTER TABLE komainu_assignment ADD COLUMN place INTEGER AS (monitor_id % 65521 * 40494 % 65521) VIRTUAL;
+CREATE INDEX IF NOT EXISTS komainu_assignment_place ON komainu_assignment (effective_node, place);

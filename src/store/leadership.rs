@@ -48,8 +48,8 @@ pub struct Leadership {
 struct LockSession {
     session: Session,
     lock: LeaderLock,
-    /// Kuma has notifications here; asked once.
-    has_notifications: Option<bool>,
+    /// Kuma has notifications here; asked when the connection is made.
+    has_notifications: bool,
 }
 
 impl Leadership {
@@ -143,7 +143,8 @@ impl Leadership {
             session.batch("set up the session", "SET SESSION wait_timeout = 10").await?;
         }
         let lock = LeaderLock::of(&session, &self.url, &self.cluster);
-        Ok(LockSession { session, lock, has_notifications: None })
+        let has_notifications = catalog::has_notifications(&mut session).await?;
+        Ok(LockSession { session, lock, has_notifications })
     }
 
     async fn claim(&mut self, seen: Epoch, with_lock: bool) -> Result<LeadershipAnswer, StoreError> {
@@ -242,11 +243,7 @@ enum Written {
 
 impl LockSession {
     async fn read_shard(&mut self) -> Result<Shard, StoreError> {
-        let has_notifications = match self.has_notifications {
-            Some(has_notifications) => has_notifications,
-            None => *self.has_notifications.insert(catalog::has_notifications(&mut self.session).await?),
-        };
-        shard::read(&mut self.session, SHARD_TIMEOUT, has_notifications).await
+        shard::read(&mut self.session, SHARD_TIMEOUT, self.has_notifications).await
     }
 
     /// Writes only while the lock is held, if it needs to be, and the server takes writes; on MariaDB in one round trip.

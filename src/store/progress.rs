@@ -18,7 +18,7 @@ use std::time::Duration;
 use komainu_watchdogs::clocks::CLOCK_OFF;
 use komainu_watchdogs::facts::ProgressRow;
 use komainu_watchdogs::ids::NodeId;
-use komainu_watchdogs::sampling::{CIRCLE, FACTOR, Look};
+use komainu_watchdogs::sampling::Look;
 
 use super::dialect::Dialect;
 use super::error::StoreError;
@@ -58,8 +58,8 @@ fn statement(dialect: Dialect, stored_hint: &str, looks: &BTreeMap<NodeId, Look>
     let (bounds, mut values) = bounds(looks);
     let (parts, of_parts) = parts(looks);
     values.extend(of_parts);
-    // Which monitors are looked at stands in one small index; of those, one jump each through the index on the id of a
-    // monitor, however many beats there are.
+    // Which monitors are looked at an index says by node and place; of those, one jump each through the index on the id
+    // of a monitor, however many beats there are.
     let sql = format!(
         "SELECT x.node, COUNT(*) AS probing, \
            COUNT(CASE WHEN {least}({now} - {greatest}(x.beat_at, x.begun_at + x.every), x.bound) > x.allowed THEN 1 END) \
@@ -86,7 +86,7 @@ fn statement(dialect: Dialect, stored_hint: &str, looks: &BTreeMap<NodeId, Look>
         least = dialect.least(),
         greatest = dialect.greatest(),
         straight = dialect.straight(),
-        by_node = dialect.by_index("komainu_assignment_effective"),
+        by_node = dialect.by_index("komainu_assignment_place"),
     );
     (sql, values)
 }
@@ -109,8 +109,9 @@ fn parts(looks: &BTreeMap<NodeId, Look>) -> (String, Vec<Value>) {
     if parts.is_empty() {
         return ("1 = 1".to_owned(), vec![]);
     }
-    let place = format!("s.monitor_id % {CIRCLE} * {FACTOR} % {CIRCLE}");
-    let arms = format!(" WHEN ? THEN {place} >= ? AND {place} < ?").repeat(parts.len());
-    let values = parts.iter().flat_map(|(node, part)| values![*node, part.from, part.until]).collect();
-    (format!("CASE s.effective_node{arms} ELSE 1 = 1 END"), values)
+    let arcs = vec!["(s.effective_node = ? AND s.place >= ? AND s.place < ?)"; parts.len()].join(" OR ");
+    let others = vec!["?"; parts.len()].join(", ");
+    let mut values: Vec<_> = parts.iter().flat_map(|(node, part)| values![*node, part.from, part.until]).collect();
+    values.extend(parts.iter().flat_map(|(node, _)| values![*node]));
+    (format!("({arcs} OR s.effective_node NOT IN ({others}))"), values)
 }

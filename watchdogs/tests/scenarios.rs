@@ -18,6 +18,7 @@ mod scenarios {
     mod kinds;
     mod large;
     mod leading;
+    mod no_verdict;
     mod operators;
     mod page;
     mod refill;

@@ -222,13 +222,14 @@ async fn rows(
     (which, index, order): (&str, &str, &str),
     queue: &mut BTreeMap<i64, Queued>,
 ) -> Result<(), StoreError> {
-    let index = session.dialect().by_index(index);
+    // Deliveries first: by their index, all of a channel would be read again for each incident.
+    let (index, straight) = (session.dialect().by_index(index), session.dialect().straight());
     let sql = format!(
         "SELECT d.id, d.incident_id, d.state, d.due_at, d.group_wait_ms, d.claimed_until, d.sending_at, \
          d.notice_id, d.attempts, d.last_error, d.created_at, d.retry_at, d.failed_at, d.unanswered, d.company, \
          d.told_to IS NOT NULL AS has_readers, e.kind, i.k, i.resolved_at FROM komainu_delivery d{index} \
-         JOIN komainu_event e ON e.id = d.event_id JOIN komainu_incident i ON i.id = d.incident_id \
-         WHERE d.channel = ? AND {which} {order}"
+         {straight} komainu_event e ON e.id = d.event_id {straight} komainu_incident i \
+         ON i.id = d.incident_id WHERE d.channel = ? AND {which} {order}"
     );
     for row in session.rows("read a channel's queue", Sql::Once(sql), values![channel]).await? {
         let row = queued(&row)?;

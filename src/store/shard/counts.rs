@@ -3,8 +3,8 @@
 //! Remembers the counts of ranges of monitors, each of about a thousand, and counts a range again when an assignment in
 //! it bears a later generation than was seen, when it is the last one (there new monitors appear: a leader counts it each
 //! time, others when the newest monitor is another), and in turn: Kuma's table has no mark of a change, and edits in its
-//! UI show when their range's turn comes. All ranges have had theirs after twenty rounds of a leader, a hundred of another
-//! watchdog ([`LEADERS_TURN`], [`FOLLOWERS_TURN`]); of up to [`FEW`] ranges each round counts all. A leader counts all that
+//! UI show when their range's turn comes. All ranges have had theirs after twenty rounds of a leader ([`LEADERS_TURN`]); other
+//! watchdogs count one each [`FOLLOWERS_PAUSE`] rounds; of up to [`FEW`] ranges each round counts all. A leader counts all that
 //! changed at once; the others, who only show it, [`AT_ONCE`] ranges a round, first those in which monitors were nobody's: a
 //! failover of tens of thousands is no time to have seven watchdogs count everything. A database that lost its tail is
 //! counted from the start.
@@ -26,9 +26,10 @@ const ACT: &str = "count the assignments";
 
 /// Monitors of one range, when it is made.
 const RANGE: i64 = 1_000;
-/// Rounds in which all ranges are counted again.
+/// Rounds in which a leader counts all ranges again.
 const LEADERS_TURN: usize = 20;
-const FOLLOWERS_TURN: usize = 100;
+/// Rounds of a follower for each range.
+const FOLLOWERS_PAUSE: usize = 3;
 /// So many ranges are all counted in each round.
 const FEW: usize = 2;
 /// More changes than these are counted by counting everything.
@@ -45,6 +46,7 @@ pub(crate) struct Counts {
     /// By rising key; the first begins at 0, the last has no end. Never empty after a read.
     ranges: Vec<Range>,
     next: usize,
+    rounds: usize,
     /// Monitors that only a stock Kuma can run; mostly there are none.
     only_kuma: BTreeSet<i64>,
     /// Ranges that are to be counted still.
@@ -110,9 +112,13 @@ impl Counts {
             }
             due.extend(changed.into_iter().map(|id| self.range_of(id)));
         }
-        let turn = if leads { LEADERS_TURN } else { FOLLOWERS_TURN };
+        self.rounds = self.rounds.wrapping_add(1);
         let (len, begins) = (self.ranges.len(), self.next);
-        let now = if len <= FEW { len } else { len.div_ceil(turn) };
+        let now = match leads {
+            _ if len <= FEW => len,
+            true => len.div_ceil(LEADERS_TURN),
+            false => usize::from(self.rounds.is_multiple_of(FOLLOWERS_PAUSE)),
+        };
         due.extend((0..now).map(|step| (begins + step) % len.max(1)));
         self.next = (begins + now) % len.max(1);
         Ok(due)

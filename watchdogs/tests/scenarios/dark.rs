@@ -340,6 +340,12 @@ impl Dark {
     pub(crate) fn assert_each_line_once(&self) {
         assert_eq!(self.lines().len(), self.messages.len());
     }
+
+    /// Each once, under a name of its own.
+    pub(crate) fn assert_two_outages_were_told(&self) {
+        assert_eq!(self.told().len(), 2, "{:?}", self.told());
+        assert_eq!(self.names().len(), 2);
+    }
 }
 
 impl Dog {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use komainu_watchdogs::downtime::{self, Facts, FoundDown, Verdict};
+use komainu_watchdogs::downtime::{self, ByKuma, Facts, FoundDown, Verdict};
 use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::io::{Alarm, Severity};
 
@@ -75,6 +75,7 @@ impl Telling {
             is_active: true,
             is_api_made: true,
             by_native: FoundDown::Noted,
+            by_kuma: ByKuma::No,
             state: latest.map(|(state, _)| *state),
         };
         let node = NodeId::from(node_name(row.node));

@@ -17,6 +17,10 @@ ALTER TABLE node ADD COLUMN clock_stepped_ms BIGINT NULL;
 -- 1: the process that renewed this lease last held, on the connection on which it did, a lock that ends with it.
 ALTER TABLE node ADD COLUMN had_lock TINYINT(1) NOT NULL DEFAULT 0;
 
+-- Raised by whoever rests on this row without changing it, where locks hold on one server alone (Galera): what two servers
+-- write at once, one of them must make anew.
+ALTER TABLE node ADD COLUMN fence BIGINT NOT NULL DEFAULT 0;
+
 -- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
 ALTER TABLE komainu_incident ADD COLUMN IF NOT EXISTS resolved_by VARCHAR(190) NULL;
 

@@ -17,6 +17,10 @@ ALTER TABLE node ADD COLUMN clock_stepped_ms INTEGER NULL;
 -- 1: the process that renewed this lease last held, on the connection on which it did, a lock that ends with it.
 ALTER TABLE node ADD COLUMN had_lock INTEGER NOT NULL DEFAULT 0;
 
+-- Raised by whoever rests on this row without changing it, where locks hold on one server alone (Galera): what two servers
+-- write at once, one of them must make anew.
+ALTER TABLE node ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;
+
 -- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
 ALTER TABLE komainu_incident ADD COLUMN resolved_by TEXT NULL;
 

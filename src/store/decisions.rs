@@ -19,7 +19,7 @@ use self::nodes::LockedNodes;
 use super::audit::{self, Deed};
 use super::cluster;
 use super::error::StoreError;
-use super::session::{Session, StatementAnswer};
+use super::session::Session;
 use super::value::{Row, values};
 use super::watch::{WatchdogIdentity, cluster_row};
 
@@ -109,9 +109,12 @@ async fn lock(session: &mut Session, decision: &Decision) -> Result<(Stamp, Lock
         nodes::locking(dialect, decision),
         nodes::looking(),
     ];
+    let is_galera = session.is_galera();
+    let statements = statements.into_iter().chain(is_galera.then(|| nodes::fencing(decision))).collect();
     let answers = session.begin_each(ACT, statements).await?;
-    let [fence, generation, locked, seen] =
-        <[StatementAnswer; 4]>::try_from(answers).map_err(|all| StoreError::unreadable(ACT, "answers", all.len()))?;
+    let [fence, generation, locked, seen, ..] = answers.as_slice() else {
+        return Err(StoreError::unreadable(ACT, "answers", answers.len()).into());
+    };
     if fence.changed != 1 {
         return Err(Stop::Refused(Refusal::Deposed));
     }

@@ -161,8 +161,9 @@ pub enum StoreError {
 
 /// Server codes that mean "you may not do that".
 const GRANT_CODES: [u16; 6] = [1044, 1142, 1143, 1227, 1370, 1419];
-/// Server codes after which the connection is of no use: shutdown, killed, server gone, idle timeout.
-const LOST_CODES: [u16; 7] = [1053, 1152, 1158, 1927, 2006, 2013, 4031];
+/// Server codes after which the connection is of no use: shutdown, killed, server gone, idle timeout; and a commit of which
+/// the server does not know what became of it (Galera: it lost the others meanwhile).
+const LOST_CODES: [u16; 8] = [1053, 1152, 1158, 1180, 1927, 2006, 2013, 4031];
 
 /// Server codes that mean "not now": no memory, disk full, too many connections, no thread, table full, WSREP not ready,
 /// too many connections of this user, over a user's limit, read-only, in read-only mode, the

@@ -26,13 +26,11 @@ pub(crate) enum LeaderLock {
 }
 
 impl LeaderLock {
-    pub(crate) async fn of(session: &mut Session, url: &DatabaseUrl, cluster: &str) -> Result<Self, StoreError> {
+    pub(crate) fn of(session: &Session, url: &DatabaseUrl, cluster: &str) -> Self {
         match url.place() {
-            DatabasePlace::Sqlite(path) => {
-                Ok(Self::File { beside: format!("{}.leader.lock", path.display()), held: None })
-            }
-            DatabasePlace::MariaDb(_) if is_galera(session).await? => Ok(Self::Nothing),
-            DatabasePlace::MariaDb(_) => Ok(Self::Server { name: lock_name(&url.database(), cluster), held: false }),
+            DatabasePlace::Sqlite(path) => Self::File { beside: format!("{}.leader.lock", path.display()), held: None },
+            DatabasePlace::MariaDb(_) if session.is_galera() => Self::Nothing,
+            DatabasePlace::MariaDb(_) => Self::Server { name: lock_name(&url.database(), cluster), held: false },
         }
     }
 
@@ -74,20 +72,21 @@ impl LeaderLock {
         }
     }
 
-    /// An expression: 1 when it is held, by the word of who keeps it.
+    /// Galera: the row alone says who leads, on whichever connection.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    /// An expression: 1 when it is held, by the word of who keeps it, or where there is none.
     pub(crate) fn is_held(&self) -> (String, Vec<Value>) {
         match self {
-            Self::Nothing | Self::Server { held: false, .. } => ("0".to_owned(), vec![]),
+            Self::Nothing => ("1".to_owned(), vec![]),
+            Self::Server { held: false, .. } => ("0".to_owned(), vec![]),
             Self::File { held, .. } => (u8::from(held.is_some()).to_string(), vec![]),
             Self::Server { name, held: true } => {
                 ("CAST(COALESCE(IS_USED_LOCK(?) = CONNECTION_ID(), 0) AS SIGNED)".to_owned(), values![name])
             }
         }
-    }
-
-    /// Galera, where no lock is worth anything.
-    pub(crate) fn is_nothing(&self) -> bool {
-        matches!(self, Self::Nothing)
     }
 
     /// Gives it back.
@@ -108,12 +107,6 @@ impl LeaderLock {
 
 fn lost(reason: &str) -> StoreError {
     StoreError::Lost { act: "check the leader lock", reason: reason.to_owned() }
-}
-
-pub(super) async fn is_galera(session: &mut Session) -> Result<bool, StoreError> {
-    let row = session.row("ask for Galera", "SHOW VARIABLES LIKE 'wsrep_on'", vec![]).await?;
-    let on = row.map_or(Ok(String::new()), |row| row.text("Value"))?;
-    Ok(on.eq_ignore_ascii_case("on") || on == "1")
 }
 
 /// `None`: another process holds it.

@@ -8,6 +8,7 @@ use komainu_watchdogs::decision::{Commit, Decision};
 use komainu_watchdogs::facts::{LeaderRow, Shard};
 use komainu_watchdogs::ids::{Epoch, Incarnation};
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
+use komainu_watchdogs::time::Mono;
 use std::time::Duration;
 
 use super::catalog;
@@ -15,17 +16,25 @@ use super::decisions::{self, DecisionOutcome};
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::leader_lock::LeaderLock;
-use super::session::{Session, Statement};
+use super::session::{STATEMENT_TIMEOUT, Session, Statement};
 use super::shard;
 use super::url::DatabaseUrl;
 use super::value::values;
 use super::watch::{WatchdogIdentity, leader_row};
+use crate::clock;
 
 /// A hundred thousand monitors take a while to arrive (measured: 2 s); the leader's fence of 8 s must not pass meanwhile.
 const SHARD_TIMEOUT: Duration = Duration::from_secs(6);
 /// A deadlock (1213) rolled everything back before the commit: the same decision may be tried again. A lock wait that
 /// timed out (1205) is not: it took 3 s of the leadership's 8.
 const ATTEMPTS: u32 = 3;
+
+/// How long an answer to what only a leader does is waited for: just less than the leader's fence of 8 s. A Galera cluster
+/// that lost a server commits nothing for 5 to 7 s, and a leadership is not lost for it.
+const PATIENCE: Duration = Duration::from_millis(7_500);
+
+/// Between two connections while a leadership is to be kept: a proxy takes a moment to find the next server.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// The connection, opened at the first attempt.
 pub struct Leadership {
@@ -51,10 +60,11 @@ impl Leadership {
 
     /// Performs one act; an error or a timeout closes the connection, which gives the lock back.
     pub async fn perform(&mut self, act: LeadershipAct) -> LeadershipAnswer {
+        self.wait_for_answers(patience(act));
         let answer = match act {
             LeadershipAct::Attempt => self.attempt().await,
             LeadershipAct::Claim { seen, with_lock } => self.claim(seen, with_lock).await,
-            LeadershipAct::Renew { epoch, with_lock } => self.renew(epoch, with_lock).await,
+            LeadershipAct::Renew { epoch, with_lock } => self.keep_renewing(epoch, with_lock).await,
             LeadershipAct::Release => {
                 self.release().await;
                 Ok(LeadershipAnswer::Released)
@@ -69,6 +79,7 @@ impl Leadership {
 
     /// Carries out a decision in one guarded transaction.
     pub async fn commit(&mut self, decision: &Decision) -> Commit {
+        self.wait_for_answers(PATIENCE);
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -102,6 +113,12 @@ impl Leadership {
         self.link.as_ref().map_or(0, |link| link.session.statements())
     }
 
+    fn wait_for_answers(&mut self, limit: Duration) {
+        if let Some(link) = &mut self.link {
+            link.session.wait_for_answers(limit);
+        }
+    }
+
     async fn attempt(&mut self) -> Result<LeadershipAnswer, StoreError> {
         if self.link.as_ref().is_none_or(|link| !link.session.is_clean()) {
             self.link = None;
@@ -112,8 +129,10 @@ impl Leadership {
         let asked = vec![link.lock.attempt(), (sql.to_owned(), vec![])];
         let answers = link.session.each("read the leader", asked).await?;
         let [lock, leader] = answers.as_slice() else { return Err(StoreError::SchemaMissing) };
-        let locked = link.lock.take(lock.rows.first())?;
         let row: LeaderRow = leader_row(leader.rows.first().ok_or(StoreError::SchemaMissing)?)?;
+        // Where there is no lock, a leader that went in order leaves its row to whoever comes first.
+        let is_left = link.lock.is_nothing() && row.holder.is_none();
+        let locked = link.lock.take(lock.rows.first())? || is_left;
         Ok(LeadershipAnswer::Attempted { locked, row })
     }
 
@@ -123,10 +142,7 @@ impl Leadership {
             // A holder whose host vanished is freed in 10 s, not in hours.
             session.batch("set up the session", "SET SESSION wait_timeout = 10").await?;
         }
-        let lock = LeaderLock::of(&mut session, &self.url, &self.cluster).await?;
-        if lock.is_nothing() {
-            session.write_singly();
-        }
+        let lock = LeaderLock::of(&session, &self.url, &self.cluster);
         let has_notifications = catalog::has_notifications(&mut session).await?;
         Ok(LockSession { session, lock, has_notifications })
     }
@@ -159,11 +175,55 @@ impl Leadership {
         })
     }
 
+    /// Where the row alone says who leads (Galera), a connection that ends takes nothing with it: the renewal goes on on
+    /// the next one, at whichever server, as long as an answer is waited for.
+    async fn keep_renewing(&mut self, epoch: Epoch, with_lock: bool) -> Result<LeadershipAnswer, StoreError> {
+        let until = clock::now() + PATIENCE;
+        loop {
+            let outcome = self.renew(epoch, with_lock).await;
+            let Err(error) = outcome else { return outcome };
+            let rests_on_row = self.link.as_ref().is_some_and(|link| link.lock.is_nothing());
+            if !rests_on_row || !self.connect_again(until).await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Until then; whether there is a connection to a server of such a cluster.
+    async fn connect_again(&mut self, until: Mono) -> bool {
+        self.link = None;
+        while clock::now() < until {
+            clock::sleep_until((clock::now() + RECONNECT_PAUSE).min(until)).await;
+            let left = until.since(clock::now());
+            if let Ok(Ok(mut link)) = tokio::time::timeout(left, self.connect()).await {
+                link.session.wait_for_answers(until.since(clock::now()));
+                let is_such = link.lock.is_nothing();
+                self.link = Some(link);
+                return is_such;
+            }
+        }
+        false
+    }
+
     async fn release(&mut self) {
         let Some(mut link) = self.link.take() else { return };
+        // Whoever comes next need not wait until the row has stood still for long.
+        let sql = "UPDATE komainu_leader SET holder = NULL WHERE id = 1 AND holder = ?";
+        let _ = link.session.execute("leave the leadership", sql, values![self.incarnation]).await;
         // Closing gives the lock back too; asked for explicitly it is free before the socket is gone.
         let _ = link.lock.release(&mut link.session).await;
         link.session.close().await;
+    }
+}
+
+/// How long an answer to this act is waited for.
+fn patience(act: LeadershipAct) -> Duration {
+    match act {
+        // A follower is better off with a new connection.
+        LeadershipAct::Attempt => STATEMENT_TIMEOUT,
+        LeadershipAct::Claim { .. } | LeadershipAct::Renew { .. } => PATIENCE,
+        // A process that stops waits for it.
+        LeadershipAct::Release => Duration::from_secs(1),
     }
 }
 

@@ -1,7 +1,8 @@
 //! One database connection with the settings that safety rests on.
 //!
 //! Owns: connecting, the session settings, the time limit of each statement, transactions that roll back on any error,
-//! and knowing when a connection is of no use any more. It never reconnects and never retries.
+//! and knowing when a connection is of no use any more. It never reconnects, and repeats nothing but, on Galera, a statement
+//! that stood alone and met another server's write.
 //!
 //! A statement that will not be seen again is not prepared on MariaDB: closing it sends a packet without an answer, and
 //! the packet after that waits 40 ms for the acknowledgement of the first (the driver leaves Nagle's algorithm on).
@@ -27,6 +28,7 @@ use crate::clock;
 
 mod bind;
 mod deadline;
+mod galera;
 mod transaction;
 
 /// Longer than the server's own lock wait (3 s), so that its answer comes first and says which lock it was.
@@ -42,9 +44,10 @@ const BEFORE_SENDER: Duration = Duration::from_millis(100);
 /// Without these a vanished leader's open transaction blocks its successors for hours.
 const MARIADB_SETTINGS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
      SET SESSION idle_transaction_timeout = 5, SESSION innodb_lock_wait_timeout = 3, SESSION autocommit = 1, \
-     SESSION max_statement_time = 3.4";
+     SESSION max_statement_time = 3.4; SHOW VARIABLES LIKE 'wsrep_on'";
 
 /// A statement's text.
+#[derive(Clone)]
 pub(crate) enum Sql {
     /// One of a bounded set: prepared once per connection.
     Fixed(String),
@@ -114,9 +117,8 @@ pub(crate) struct Session {
     distance: Arc<Distance>,
     /// When the last statement left.
     sent_at: Mono,
-    /// Galera: of several writing statements in one packet, one that loses its transaction half-way is answered as if it
-    /// had not.
-    writes_singly: bool,
+    /// The server is one of a Galera cluster.
+    is_galera: bool,
 }
 
 impl Session {
@@ -156,7 +158,7 @@ impl Session {
             found_misfit: false,
             distance: Arc::clone(url.distance()),
             sent_at: Mono::default(),
-            writes_singly: false,
+            is_galera: false,
         };
         session.set_up().await?;
         Ok(session)
@@ -165,14 +167,18 @@ impl Session {
     async fn set_up(&mut self) -> Result<(), StoreError> {
         let act = "set up the session";
         match &mut self.wire {
-            Wire::MariaDb(_) => self.batch(act, MARIADB_SETTINGS).await,
+            Wire::MariaDb(_) => {
+                let answers = self.answers(act, MARIADB_SETTINGS).await?;
+                self.is_galera = answers.last().map_or(Ok(false), galera::is_on)?;
+                Ok(())
+            }
             Wire::Sqlite(wire) => self.deadline.keep_on(wire).await.map_err(|error| StoreError::of(act, error)),
         }
     }
 
-    /// From now on each writing statement travels alone.
-    pub(crate) fn write_singly(&mut self) {
-        self.writes_singly = true;
+    /// One of several servers that certify each other's writes: locks hold on this one alone.
+    pub(crate) fn is_galera(&self) -> bool {
+        self.is_galera
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -205,6 +211,12 @@ impl Session {
         }
         self.statement_timeout = limit;
         Ok(())
+    }
+
+    /// On this side alone: the server goes on ending by its own limit what runs or waits for a lock. Only an answer that is
+    /// late for another reason is waited for so long, as that to a commit while a Galera cluster finds out who is gone.
+    pub(crate) fn wait_for_answers(&mut self, limit: Duration) {
+        self.statement_timeout = limit;
     }
 
     /// Changes rows; says how many the WHERE clause found.
@@ -307,7 +319,7 @@ impl Session {
         let _ = tokio::time::timeout(Duration::from_secs(1), closing).await;
     }
 
-    async fn change(&mut self, act: &'static str, sql: Sql, values: Vec<Value>) -> Result<Changed, StoreError> {
+    async fn change_once(&mut self, act: &'static str, sql: Sql, values: Vec<Value>) -> Result<Changed, StoreError> {
         self.depart(act)?;
         let limit = self.limit();
         let answer = match &mut self.wire {

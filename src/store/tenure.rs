@@ -16,7 +16,6 @@ use komainu_watchdogs::tenure::OwnRow;
 use super::catalog::Catalog;
 use super::dialect::Dialect;
 use super::error::StoreError;
-use super::leader_lock::is_galera;
 use super::monitors::MonitorSpec;
 use super::monitors::columns::SpecColumns;
 use super::nodes;
@@ -171,7 +170,7 @@ impl TenureConnection {
         let incarnation = self.incarnation;
         if self.lock == Lock::Unasked {
             let session = self.session().await?;
-            let is_there = session.dialect() == Dialect::MariaDb && !is_galera(session).await?;
+            let is_there = session.dialect() == Dialect::MariaDb && !session.is_galera();
             self.lock = if is_there { Lock::Wanted } else { Lock::Nothing };
         }
         if self.lock == Lock::Wanted {

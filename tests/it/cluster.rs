@@ -5,6 +5,8 @@
 
 pub(crate) mod bot;
 pub(crate) mod database;
+pub(crate) mod galera;
+pub(crate) mod haproxy;
 pub(crate) mod judge;
 pub(crate) mod ports;
 pub(crate) mod process;
@@ -195,10 +197,28 @@ impl Cluster {
         sections: &str,
         ground: impl Fn(&Target) -> String,
     ) -> Self {
+        let folder = tempfile::Builder::new().prefix("komainu-it-").tempdir().unwrap();
+        let fresh = database::fresh(kind, folder.path()).await;
+        Self::prepare_at((folder, fresh), shape, sections, ground).await
+    }
+
+    /// Starts everything on a database that somebody else keeps.
+    pub(crate) async fn start_at(url: &str, shape: Shape) -> Self {
+        let folder = tempfile::Builder::new().prefix("komainu-it-").tempdir().unwrap();
+        let fresh = (None, Database::MariaDb(url.to_owned()), url.to_owned());
+        let mut cluster = Self::prepare_at((folder, fresh), shape, "", |_| String::new()).await;
+        cluster.begin(shape).await;
+        cluster
+    }
+
+    async fn prepare_at(
+        (folder, (server, database, url)): (TempDir, (Option<MariaDb>, Database, String)),
+        shape: Shape,
+        sections: &str,
+        ground: impl Fn(&Target) -> String,
+    ) -> Self {
         // The first of several tests installs it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::Builder::new().prefix("komainu-it-").tempdir().unwrap();
-        let (server, database, url) = database::fresh(kind, folder.path()).await;
         let target = Target::start().await;
         // Of SQLite this makes the file.
         let store = Store::connect(&DatabaseUrl::parse(&url).unwrap()).await.unwrap();

@@ -13,6 +13,7 @@ mod channels;
 mod cluster;
 mod commands;
 mod contract;
+mod galera;
 mod gateway;
 mod senders;
 mod stack;

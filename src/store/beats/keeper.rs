@@ -8,7 +8,8 @@
 //!
 //! When the answer to the second was lost, nobody knows whether it was carried out, or still is. The next attempt says so
 //! ([`Earlier::InDoubt`]): it takes the node's row exclusively, which waits for the end of the one before, and then leaves
-//! out the very beats that are there. So a beat counts once, and none is taken for another one.
+//! out the very beats that are there. So a beat counts once, and none is taken for another one. On Galera each attempt writes
+//! the node's row: of two that meet, on whichever servers, one has to begin anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -161,7 +162,11 @@ impl BeatKeeper {
         statements.push((held(dialect), values![&monitors]));
         statements.push((active(dialect), values![&monitors]));
         statements.extend(stats::locking(dialect, catalog, &stats::keys(beats())));
-        if first_doubted.is_some() {
+        if session.is_galera() {
+            // Locks hold on this server alone: whoever takes the lease away on another one writes this row too.
+            let sql = "UPDATE node SET fence = fence + 1 WHERE node_id = ? AND incarnation = ?".to_owned();
+            statements.push((sql, values![&self.node, self.incarnation]));
+        } else if first_doubted.is_some() {
             let sql = format!("SELECT 'node' AS found FROM node WHERE node_id = ?{}", dialect.for_update());
             statements.push((sql, values![&self.node]));
         }

@@ -1,4 +1,4 @@
-//! The moves of a decision, as few statements as there are kinds of move: thousands of monitors go in one.
+//! The moves of a decision: one statement for up to [`STATEMENT_MONITORS`] monitors of a kind of move.
 //!
 //! Each statement names what the plan saw of the row: effective node, home, pin, wish, and that nothing was written there
 //! since. One that says otherwise is left alone, as are those that name a node of which something else was asked since.
@@ -14,6 +14,9 @@ use super::nodes::LockedNodes;
 use crate::store::dialect::Dialect;
 use crate::store::session::Statement;
 use crate::store::value::{Value, values};
+
+/// So many monitors at most go in one statement: 5,000 in one took over a second while others wrote as much.
+const STATEMENT_MONITORS: usize = 1_000;
 
 /// Moves that one statement can make.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,13 +67,16 @@ pub(super) fn planned(
 ) -> Result<Vec<(Kind, Vec<Statement>)>, Stop> {
     let mut planned = Vec::new();
     for (kind, monitors) in by_kind(decision, nodes) {
-        let batch = Batch { dialect, decision, makes, kind: &kind, ids: id_list_of(&monitors) };
-        let statements = match kind.step {
-            Step::Place => batch.place(),
-            Step::Release => batch.release(nodes)?,
-            Step::Arrive => batch.arrive(),
-            Step::Failover => batch.fail_over(nodes)?,
-        };
+        let mut statements = Vec::new();
+        for monitors in monitors.chunks(STATEMENT_MONITORS) {
+            let batch = Batch { dialect, decision, makes, kind: &kind, ids: id_list_of(monitors) };
+            statements.extend(match kind.step {
+                Step::Place => batch.place(),
+                Step::Release => batch.release(nodes)?,
+                Step::Arrive => batch.arrive(),
+                Step::Failover => batch.fail_over(nodes)?,
+            });
+        }
         planned.push((kind, statements));
     }
     Ok(planned)

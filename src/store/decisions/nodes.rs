@@ -44,6 +44,15 @@ pub(super) fn locking(dialect: Dialect, decision: &Decision) -> Statement {
     (sql, named.into_iter().map(Value::from).collect())
 }
 
+/// Writes the rows that the decision rests on, where locks hold on one server alone (Galera): a node that registers on
+/// another one meets it.
+pub(super) fn fencing(decision: &Decision) -> Statement {
+    let named = named(decision);
+    let marks = if named.is_empty() { "NULL".to_owned() } else { vec!["?"; named.len()].join(", ") };
+    let sql = format!("UPDATE node SET fence = fence + 1 WHERE node_id IN ({marks})");
+    (sql, named.into_iter().map(Value::from).collect())
+}
+
 /// All nodes as they are now. Whoever changes their overlay, types or labels holds the lock on the cluster's row, as this
 /// transaction does.
 pub(super) fn looking() -> Statement {

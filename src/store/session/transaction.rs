@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::bind::written_out_text;
+use super::galera::packets;
 use super::{BEFORE_SENDER, Purpose, Session, Sql, Statement, StatementAnswer};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
@@ -89,13 +90,39 @@ impl Session {
         if statements.is_empty() {
             return Ok(Vec::new());
         }
-        let writing = statements.iter().filter(|(sql, _)| !is_read(sql)).count();
-        if self.dialect() == Dialect::MariaDb && !(self.writes_singly && writing > 1) {
-            let texts: Vec<_> = statements.iter().map(|(sql, values)| written_out_text(sql, values)).collect();
-            let answers = self.answers(act, &texts.join("; ")).await?;
-            let (found, sent) = (answers.len(), statements.len());
-            return if found == sent { Ok(answers) } else { Err(StoreError::unreadable(act, "answers", found)) };
+        if self.is_galera() {
+            let mut answers = Vec::new();
+            for packet in packets(statements) {
+                answers.extend(if packet.len() > 1 {
+                    self.each_at_once(act, packet).await?
+                } else {
+                    self.each_alone(act, packet).await?
+                });
+            }
+            return Ok(answers);
         }
+        match self.dialect() {
+            Dialect::MariaDb => self.each_at_once(act, statements).await,
+            Dialect::Sqlite => self.each_alone(act, statements).await,
+        }
+    }
+
+    async fn each_at_once(
+        &mut self,
+        act: &'static str,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<StatementAnswer>, StoreError> {
+        let texts: Vec<_> = statements.iter().map(|(sql, values)| written_out_text(sql, values)).collect();
+        let answers = self.answers(act, &texts.join("; ")).await?;
+        let (found, sent) = (answers.len(), statements.len());
+        if found == sent { Ok(answers) } else { Err(StoreError::unreadable(act, "answers", found)) }
+    }
+
+    async fn each_alone(
+        &mut self,
+        act: &'static str,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<StatementAnswer>, StoreError> {
         let mut answers = Vec::new();
         for (sql, values) in statements {
             let is_read = is_read(&sql);
@@ -114,7 +141,7 @@ impl Session {
         act: &'static str,
         statements: Vec<Statement>,
     ) -> Result<Vec<StatementAnswer>, StoreError> {
-        if self.dialect() == Dialect::Sqlite {
+        if self.travels_singly() {
             self.begin(act, Purpose::Write).await?;
             return self.each(act, statements).await;
         }
@@ -148,22 +175,23 @@ impl Session {
         act: &'static str,
         statements: Vec<(String, Vec<Value>)>,
     ) -> Result<Vec<Row>, StoreError> {
-        match self.dialect() {
-            Dialect::MariaDb => {
-                self.in_transaction = true;
-                let (texts, values): (Vec<_>, Vec<_>) = statements.into_iter().unzip();
-                let text = format!("START TRANSACTION; {}", texts.join("; "));
-                self.rows(act, Sql::Once(text), values.concat()).await
+        if self.travels_singly() {
+            self.begin(act, Purpose::Write).await?;
+            let mut rows = Vec::new();
+            for (sql, values) in statements {
+                rows.extend(self.rows(act, Sql::Once(sql), values).await?);
             }
-            Dialect::Sqlite => {
-                self.begin(act, Purpose::Write).await?;
-                let mut rows = Vec::new();
-                for (sql, values) in statements {
-                    rows.extend(self.rows(act, Sql::Once(sql), values).await?);
-                }
-                Ok(rows)
-            }
+            return Ok(rows);
         }
+        self.in_transaction = true;
+        let (texts, values): (Vec<_>, Vec<_>) = statements.into_iter().unzip();
+        let text = format!("START TRANSACTION; {}", texts.join("; "));
+        self.rows(act, Sql::Once(text), values.concat()).await
+    }
+
+    /// SQLite is no trip away; a Galera server must not be given more than it can say no to.
+    fn travels_singly(&self) -> bool {
+        self.dialect() == Dialect::Sqlite || self.is_galera()
     }
 
     /// Ends a write transaction with these statements; on MariaDB in one round trip. After an error nothing was kept,
@@ -173,20 +201,15 @@ impl Session {
         act: &'static str,
         statements: Vec<(String, Vec<Value>)>,
     ) -> Result<(), StoreError> {
-        let done = match self.dialect() {
-            Dialect::MariaDb if self.writes_singly => match self.execute_all(act, statements).await {
+        let done = if self.travels_singly() {
+            match self.execute_all(act, statements).await {
                 Ok(()) => self.batch(act, "COMMIT").await,
                 Err(error) => Err(error),
-            },
-            Dialect::MariaDb => {
-                let texts = statements.iter().map(|(sql, values)| written_out_text(sql, values));
-                let text = texts.chain(["COMMIT".to_owned()]).collect::<Vec<_>>().join("; ");
-                self.batch(act, &text).await
             }
-            Dialect::Sqlite => match self.execute_all(act, statements).await {
-                Ok(()) => self.batch(act, "COMMIT").await,
-                Err(error) => Err(error),
-            },
+        } else {
+            let texts = statements.iter().map(|(sql, values)| written_out_text(sql, values));
+            let text = texts.chain(["COMMIT".to_owned()]).collect::<Vec<_>>().join("; ");
+            self.batch(act, &text).await
         };
         if done.is_err() {
             self.roll_back().await;
@@ -202,7 +225,7 @@ impl Session {
         act: &'static str,
         statements: Vec<(String, Vec<Value>)>,
     ) -> Result<(), StoreError> {
-        if self.dialect() == Dialect::Sqlite {
+        if self.travels_singly() {
             return self.execute_all(act, statements).await;
         }
         let mut text = String::new();

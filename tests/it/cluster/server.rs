@@ -29,7 +29,7 @@ esac
 "#;
 
 /// A small one: it is written when a server is installed, and many tests install one.
-const LOG_FILE: &str = "--innodb-log-file-size=16M";
+pub(super) const LOG_FILE: &str = "--innodb-log-file-size=16M";
 
 /// A server, running or stopped.
 pub(crate) struct MariaDb {
@@ -38,10 +38,48 @@ pub(crate) struct MariaDb {
     keeper: Option<Keeper>,
 }
 
-struct Keeper {
+/// The shell between the test and a server.
+pub(super) struct Keeper {
     shell: Child,
     words: ChildStdin,
-    pid: u32,
+    /// Of the server.
+    pub(super) pid: u32,
+}
+
+impl Keeper {
+    /// Starts `mariadbd` with these arguments, on this folder, which goes with the test.
+    pub(super) fn start(dir: &Path, arguments: impl IntoIterator<Item = String>) -> Self {
+        let mut shell = Command::new("sh")
+            // A signal to the test's whole group must not take the keeper before it has cleaned up.
+            .process_group(0)
+            .args(["-c", KEEPER, "keeper"])
+            .arg(dir)
+            .arg(mariadbd())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_until_ready(&mut shell);
+        let mut pid = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        let words = shell.stdin.take().unwrap();
+        Self { shell, words, pid: pid.trim().parse().unwrap() }
+    }
+
+    /// `stop` or `kill`; returns once it has ended.
+    pub(super) fn end(mut self, word: &str) {
+        writeln!(self.words, "{word}").unwrap();
+        self.shell.wait().unwrap();
+    }
+
+    /// The server and its folder go.
+    pub(super) fn sweep(self) {
+        let Self { mut shell, words, .. } = self;
+        drop(words);
+        let _ = shell.wait();
+    }
 }
 
 impl MariaDb {
@@ -64,31 +102,25 @@ impl MariaDb {
     pub(crate) fn start_again(&mut self) {
         assert!(self.keeper.is_none(), "the server runs already");
         let dir = self.dir.display();
-        let mut shell = Command::new("sh")
-            // A signal to the test's whole group must not take the keeper before it has cleaned up.
-            .process_group(0)
-            .args(["-c", KEEPER, "keeper"])
-            .arg(&self.dir)
-            .arg(mariadbd())
-            .args(["--no-defaults", LOG_FILE])
-            .args([format!("--datadir={dir}/data"), format!("--socket={dir}/s"), format!("--pid-file={dir}/pid")])
+        let arguments = [
+            "--no-defaults".to_owned(),
+            LOG_FILE.to_owned(),
+            format!("--datadir={dir}/data"),
+            format!("--socket={dir}/s"),
+            format!("--pid-file={dir}/pid"),
             // Whoever starts removes the temporary tables that are in this folder, also those of others.
-            .arg(format!("--tmpdir={dir}"))
-            .args([format!("--port={}", self.port), "--bind-address=127.0.0.1".to_owned(), user_flag()])
-            .args(["--skip-name-resolve", "--max-connections=500", "--innodb-buffer-pool-size=256M"])
+            format!("--tmpdir={dir}"),
+            format!("--port={}", self.port),
+            "--bind-address=127.0.0.1".to_owned(),
+            user_flag(),
+            "--skip-name-resolve".to_owned(),
+            "--max-connections=500".to_owned(),
+            "--innodb-buffer-pool-size=256M".to_owned(),
             // A commit is in the system's cache when it is answered: it outlives a kill of the server, which is all that
             // is tried here, and a slow disk is not taken for a database that fails.
-            .arg("--innodb-flush-log-at-trx-commit=2")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        wait_until_ready(&mut shell);
-        let mut pid = String::new();
-        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut pid).unwrap();
-        let words = shell.stdin.take().unwrap();
-        self.keeper = Some(Keeper { shell, words, pid: pid.trim().parse().unwrap() });
+            "--innodb-flush-log-at-trx-commit=2".to_owned(),
+        ];
+        self.keeper = Some(Keeper::start(&self.dir, arguments));
     }
 
     /// Asks it to stop, and waits.
@@ -132,19 +164,14 @@ impl MariaDb {
     }
 
     fn end(&mut self, word: &str) {
-        let mut keeper = self.keeper.take().expect("a running server");
-        writeln!(keeper.words, "{word}").unwrap();
-        keeper.shell.wait().unwrap();
+        self.keeper.take().expect("a running server").end(word);
     }
 }
 
 impl Drop for MariaDb {
     fn drop(&mut self) {
         match self.keeper.take() {
-            Some(Keeper { mut shell, words, .. }) => {
-                drop(words);
-                let _ = shell.wait();
-            }
+            Some(keeper) => keeper.sweep(),
             None => drop(std::fs::remove_dir_all(&self.dir)),
         }
     }
@@ -161,7 +188,7 @@ fn mariadbd() -> &'static str {
     if Path::new(sbin).exists() { sbin } else { "mariadbd" }
 }
 
-fn install(dir: &Path) {
+pub(super) fn install(dir: &Path) {
     let done = Command::new("mariadb-install-db")
         .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
         .args([format!("--datadir={}/data", dir.display()), user_flag()])

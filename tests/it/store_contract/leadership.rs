@@ -57,7 +57,9 @@ async fn the_lock_is_held_by_one_and_free_after_a_release(kind: Kind) {
     assert!(!two.attempt().await.0);
     assert_eq!(one.renew().await, LeadershipAnswer::Renewed);
     assert_eq!(one.leadership.perform(LeadershipAct::Release).await, LeadershipAnswer::Released);
-    assert!(two.attempt().await.0);
+    let answer = two.leadership.perform(LeadershipAct::Attempt).await;
+    let LeadershipAnswer::Attempted { locked, row } = answer else { panic!("{answer:?}") };
+    assert_eq!((locked, row.holder), (true, None), "whoever comes next claims at once");
 }
 
 async fn a_lock_held_already_is_not_taken_twice(kind: Kind) {

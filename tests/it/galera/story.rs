@@ -1,0 +1,124 @@
+//! Three watchdogs and three nodes on a Galera cluster behind `HAProxy`, whose servers die, freeze, stop and come back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sqlx::Connection as _;
+
+use crate::cluster::bot::Bot;
+use crate::cluster::database::Database;
+use crate::cluster::galera::Galera;
+use crate::cluster::haproxy::HaProxy;
+use crate::cluster::wait::wait_until;
+use crate::cluster::{Cluster, Shape};
+use crate::support::raw::Raw;
+
+/// A stall of commits, a proxy that looks around, and a machine that is busy with other tests.
+const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Between two pushes of a bot.
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn servers_that_die_freeze_and_join_lose_no_push_that_was_answered_and_double_no_monitor() {
+    let Some(mut galera) = Galera::start().await else { return };
+    Raw::connect(&galera.url(0, "mysql")).await.execute("CREATE DATABASE kuma CHARACTER SET utf8mb4").await;
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = HaProxy::start(folder.path(), &galera.ports());
+    let url = crate::cluster::server::url(proxy.port(), "kuma");
+    wait_until("the proxy has a server", RECOVERS_WITHIN, async || sqlx::MySqlConnection::connect(&url).await.is_ok())
+        .await;
+    let shape = Shape { monitors: 12, ..Shape::default() };
+    let mut cluster = Cluster::start_at(&url, shape).await;
+    // The test itself looks past the proxy, at the server that lives through all of it.
+    cluster.database = Database::MariaDb(galera.url(2, "kuma"));
+    let pushers = Pushers::start(&cluster).await;
+
+    galera.kill(0);
+    pushers.wait_for_more("the writer was killed").await;
+    // With a failover while the killed one gets its data from a donor.
+    let lost = cluster.owned_by("node3").await;
+    let killed_at = Cluster::now_us();
+    cluster.process("node3").kill();
+    galera.start_again(0, &[]).await;
+    pushers.wait_for_more("a server joined").await;
+    cluster.wait_for_beats_elsewhere(&lost, "node3", killed_at).await;
+    galera.freeze(1);
+    pushers.wait_for_more("the next writer froze").await;
+    galera.wake(1);
+
+    let answered = pushers.end().await;
+    let mut raw = Raw::connect(&galera.url(2, "kuma")).await;
+    raw.execute("SET SESSION wsrep_sync_wait = 1").await;
+    let rows = raw.rows("SELECT name, time_us, COUNT(*) FROM komainu_push GROUP BY name, time_us").await;
+    let kept: BTreeMap<(String, i64), String> =
+        rows.into_iter().map(|row| ((row[0].clone(), row[1].parse().unwrap()), row[2].clone())).collect();
+    let doubled: Vec<_> = kept.iter().filter(|(_, rows)| *rows != "1").collect();
+    assert!(doubled.is_empty(), "pushes that count twice: {doubled:?}");
+    let lost: Vec<_> = answered.iter().filter(|push| !kept.contains_key(push)).collect();
+    assert!(lost.is_empty(), "answered 200 and in no row: {lost:?} of {}", answered.len());
+    cluster.assert_one_owner().await;
+    cluster.assert_no_false_down().await;
+}
+
+/// Three bots; each offers every push to all three watchdogs at once.
+struct Pushers {
+    accepted: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<Vec<(String, i64)>>>,
+}
+
+impl Pushers {
+    async fn start(cluster: &Cluster) -> Self {
+        let (accepted, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let watchdogs: Vec<_> = ["w1", "w2", "w3"].iter().map(|name| cluster.url_of(name, "")).collect();
+        let mut tasks = Vec::new();
+        for name in ["bot1", "bot2", "bot3"] {
+            let bot = Bot::make(cluster, name, 3_600).await;
+            tasks.push(tokio::spawn(push(bot, watchdogs.clone(), Arc::clone(&accepted), Arc::clone(&is_over))));
+        }
+        Self { accepted, is_over, tasks }
+    }
+
+    /// Until each bot has been answered some times more.
+    async fn wait_for_more(&self, after: &str) {
+        let before = self.accepted.load(Ordering::Relaxed);
+        let has_more = async || self.accepted.load(Ordering::Relaxed) >= before + 30;
+        wait_until(&format!("pushes are taken after this: {after}"), RECOVERS_WITHIN, has_more).await;
+    }
+
+    /// What was answered 200: which heartbeat, and the push's time.
+    async fn end(self) -> Vec<(String, i64)> {
+        self.is_over.store(true, Ordering::Relaxed);
+        let mut answered = Vec::new();
+        for task in self.tasks {
+            answered.extend(task.await.unwrap());
+        }
+        answered
+    }
+}
+
+async fn push(
+    bot: Bot,
+    watchdogs: Vec<String>,
+    accepted: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
+) -> Vec<(String, i64)> {
+    let mut answered = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        let time_us = Cluster::now_us();
+        let offers = watchdogs.iter().map(|watchdog| bot.push(watchdog, time_us));
+        let codes = futures_util::future::join_all(offers).await;
+        let taken = codes.iter().filter(|code| **code == Some(200)).count();
+        assert!(taken <= 1, "{} at {time_us} was accepted {taken} times", bot.name);
+        if taken == 1 {
+            answered.push((bot.name.clone(), time_us));
+            accepted.fetch_add(1, Ordering::Relaxed);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    answered
+}

@@ -169,10 +169,12 @@ pub(crate) fn reason(error: &reqwest::Error) -> ProbeError {
 fn unconnected(error: &std::io::Error) -> ProbeError {
     // A host that is off looks unreachable from the same network; a network is out of reach without a route of one's own.
     let is_own = failure::is_want(error) || error.kind() == std::io::ErrorKind::NetworkUnreachable;
-    match error.kind() {
-        _ if is_own => ProbeError::OwnTrouble(error.to_string()),
-        std::io::ErrorKind::ConnectionRefused => ProbeError::Refused(error.to_string()),
-        _ => ProbeError::Connect(error.to_string()),
+    if is_own {
+        ProbeError::OwnTrouble(error.to_string())
+    } else if error.kind() == std::io::ErrorKind::ConnectionRefused {
+        ProbeError::Refused(error.to_string())
+    } else {
+        ProbeError::Connect(error.to_string())
     }
 }
 

@@ -108,10 +108,12 @@ impl Health {
             ProbeOutcome::Unable(_) => false,
         };
         // A target that is down stays on the short interval too: its return is worth knowing soon.
-        let pause = match is_settled && self.failures == 0 {
-            _ if self.is_hurried => policy.retry_interval / 4,
-            true => policy.probe_interval,
-            false => policy.retry_interval,
+        let pause = if self.is_hurried {
+            policy.retry_interval / 4
+        } else if is_settled && self.failures == 0 {
+            policy.probe_interval
+        } else {
+            policy.retry_interval
         };
         self.due_at = now + pause;
         before != (self.vote, self.failures, self.is_refused)

@@ -1,6 +1,6 @@
 //! Who plays in the scripted world: nodes that hold leases, and watchdogs that vote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use komainu_watchdogs::facts::{NodeRow, Observation, ObservationRow, Target, Vote, WatchdogRow};
@@ -34,8 +34,8 @@ pub(crate) struct Peer {
     pub(crate) leads: bool,
     /// What it says of a node, whatever it is; otherwise it says the truth.
     pub(crate) says: BTreeMap<NodeId, Vote>,
-    /// Packets to nodes are lost on its way: it hears no refusal.
-    pub(crate) hears_silence: bool,
+    /// Packets to these are lost on its way: it hears no refusal of theirs.
+    pub(crate) silent: BTreeSet<NodeId>,
     pub(super) seq: u64,
 }
 
@@ -94,7 +94,7 @@ impl Peer {
             let vote = self.says.get(node).copied().unwrap_or(truth);
             let target = Target::Node(node.clone());
             let failures = u32::from(vote == Vote::Down) * 3;
-            let is_refused = vote == Vote::Down && process.refuses && !self.hears_silence;
+            let is_refused = vote == Vote::Down && process.refuses && !self.silent.contains(node);
             let observation = Observation { target: target.clone(), vote, failures, detail: String::new(), is_refused };
             let row = ObservationRow {
                 watchdog: watchdog.clone(),

@@ -65,7 +65,7 @@ fn a_host_that_is_silent_is_watched_to_its_end() {
 fn a_refusal_that_only_a_minority_hears_proves_nothing() {
     let mut world = settled();
     for peer in ["w2", "w3"] {
-        world.peer(peer).hears_silence = true;
+        world.peer(peer).silent.insert("node1".into());
     }
     kill(&mut world, "node1");
     world.run_to(60);

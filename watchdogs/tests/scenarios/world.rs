@@ -151,7 +151,7 @@ impl World {
                 isolated: false,
                 leads: false,
                 says: BTreeMap::new(),
-                hears_silence: false,
+                silent: BTreeSet::new(),
                 seq: 0,
             };
             world.peers.insert(format!("w{}", index + 1).into(), peer);
@@ -425,10 +425,12 @@ impl World {
         };
         let is_seen = is_there && !self.blind_to.contains(&target);
         let is_refused = matches!(&target, Target::Node(node) if self.nodes.get(node).is_some_and(|node| node.refuses));
-        let outcome = match is_seen {
-            true => ProbeOutcome::Answered,
-            false if is_refused && !self.blind_to.contains(&target) => ProbeOutcome::Refused("refused".to_owned()),
-            false => ProbeOutcome::Failed("no answer".to_owned()),
+        let outcome = if is_seen {
+            ProbeOutcome::Answered
+        } else if is_refused && !self.blind_to.contains(&target) {
+            ProbeOutcome::Refused("refused".to_owned())
+        } else {
+            ProbeOutcome::Failed("no answer".to_owned())
         };
         let takes = match &target {
             Target::Node(node) => {

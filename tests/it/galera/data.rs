@@ -96,12 +96,12 @@ async fn store(galera: &Galera, at: usize) -> Store {
 async fn pushes_count_once((one, other): (&Store, &Store), raw: &mut Raw) {
     let definition = Definition { name: "bot".to_owned(), period_s: Some(60), grace_s: 5, ..definition() };
     heartbeats::create(one, &definition, None, "test").await.unwrap();
-    let mut first = IntakeConnection::connect(one, "w1".into()).await.unwrap();
-    let mut second = IntakeConnection::connect(other, "w2".into()).await.unwrap();
+    let mut first = Intake { connection: connected(one).await, store: one.clone() };
+    let mut second = Intake { connection: connected(other).await, store: other.clone() };
     let mut answered = BTreeMap::new();
     for number in 1..=PUSHES {
         let (here, there) = (arrival(number), arrival(number));
-        let (here, there) = tokio::join!(take(&mut first, here), take(&mut second, there));
+        let (here, there) = tokio::join!(first.take(here), second.take(there));
         let accepted: Vec<_> = here.into_iter().chain(there).collect();
         assert_eq!(accepted.len(), 1, "push {number} counts once");
         answered.extend(accepted.into_iter().map(|id| (id, number)));
@@ -128,17 +128,35 @@ fn arrival(time_us: i64) -> Arrival {
     }
 }
 
-/// The id of the push, if it was accepted; a conflict is tried again, as the program does.
-async fn take(intake: &mut IntakeConnection, arrival: Arrival) -> Option<String> {
-    let batch = [arrival];
-    for _ in 0..50 {
-        match intake.take(&batch, judge).await {
-            Ok(judged) if matches!(judged[0], Judged::Accepted(_)) => return Some(batch[0].push_id.clone()),
-            Ok(_) => return None,
-            Err(error) => assert!(error.is_contention(), "{error}"),
+/// What takes pushes at one server, as the program does it.
+struct Intake {
+    connection: IntakeConnection,
+    store: Store,
+}
+
+impl Intake {
+    /// The id of the push, if it was accepted. A conflict is tried again; after an answer that was lost the history knows.
+    async fn take(&mut self, arrival: Arrival) -> Option<String> {
+        let batch = [arrival];
+        let mut was_lost = false;
+        for _ in 0..50 {
+            match self.connection.take(&batch, judge).await {
+                Ok(judged) if matches!(judged[0], Judged::Accepted(_)) => return Some(batch[0].push_id.clone()),
+                Ok(_) if was_lost => return self.connection.find(&batch).await.unwrap().pop_first(),
+                Ok(_) => return None,
+                Err(error) if error.is_lost_connection() => {
+                    was_lost = true;
+                    self.connection = connected(&self.store).await;
+                }
+                Err(error) => assert!(error.is_contention(), "{error}"),
+            }
         }
+        panic!("a push met another one fifty times");
     }
-    panic!("a push met another one fifty times");
+}
+
+async fn connected(store: &Store) -> IntakeConnection {
+    IntakeConnection::connect(store, "w1".into()).await.unwrap()
 }
 
 fn judge(known: &CachedHeartbeat, push: &Push, now: Wall) -> Result<Vitals, Replayed> {

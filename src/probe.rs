@@ -230,9 +230,10 @@ mod tests {
         for own in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::ADDRNOTAVAIL, Errno::NETUNREACH] {
             assert!(matches!(of(own), ProbeError::OwnTrouble(_)), "{own}");
         }
-        for theirs in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::CONNRESET, Errno::TIMEDOUT] {
+        for theirs in [Errno::HOSTUNREACH, Errno::CONNRESET, Errno::TIMEDOUT] {
             assert!(matches!(of(theirs), ProbeError::Connect(_)), "{theirs}");
         }
+        assert!(matches!(of(Errno::CONNREFUSED), ProbeError::Refused(_)), "a host that says that nobody listens");
     }
 
     #[tokio::test]

@@ -31,23 +31,39 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// These sections on one database.
 pub(crate) async fn run(kind: Kind, sections: &[Section], options: &Options, table: &Table) {
-    let shape = Shape { interval: INTERVAL, with_proxies: kind == Kind::MariaDb, ..Shape::default() };
-    eprintln!("{}: starting {} clusters", name(kind), options.clusters);
-    let mut clusters = join_all((0..options.clusters).map(|_| Cluster::start(kind, shape))).await;
-    for &section in sections {
-        let each = options.trials.div_ceil(clusters.len());
-        eprintln!("{}: {section:?}, {each} trials on each of {} clusters", name(kind), clusters.len());
-        let trials = clusters.iter_mut().map(|cluster| try_all(kind, section, cluster, each));
-        let times: Vec<_> = join_all(trials).await.into_iter().flatten().collect();
-        let (what, bar) = words(section);
-        table.times(what, kind, &times, bar);
+    for with_proxies in [false, true] {
+        let sections: Vec<_> =
+            sections.iter().filter(|section| needs_proxies(kind, **section) == with_proxies).collect();
+        if sections.is_empty() {
+            continue;
+        }
+        let shape = Shape { interval: INTERVAL, with_proxies, ..Shape::default() };
+        eprintln!("{}: starting {} clusters", name(kind), options.clusters);
+        let mut clusters = join_all((0..options.clusters).map(|_| Cluster::start(kind, shape))).await;
+        for &section in sections {
+            let each = options.trials.div_ceil(clusters.len());
+            eprintln!("{}: {section:?}, {each} trials on each of {} clusters", name(kind), clusters.len());
+            let trials = clusters.iter_mut().map(|cluster| try_all(kind, section, cluster, each));
+            let times: Vec<_> = join_all(trials).await.into_iter().flatten().collect();
+            let (what, bar) = words(kind, section);
+            table.times(what, kind, &times, bar);
+        }
     }
 }
 
-fn words(section: Section) -> (&'static str, Bar) {
+/// Whose host vanishes does so behind them. Whoever is killed is not: a proxy goes on to accept for a process that is gone.
+fn needs_proxies(kind: Kind, section: Section) -> bool {
+    kind == Kind::MariaDb && matches!(section, Section::Vanished | Section::LeaderVanished)
+}
+
+fn words(kind: Kind, section: Section) -> (&'static str, Bar) {
     let seconds = Duration::from_secs;
+    let killed = match kind {
+        Kind::MariaDb => seconds(6),
+        Kind::Sqlite => seconds(20),
+    };
     match section {
-        Section::Killed => ("node killed -> first beats of all its monitors", Bar::P99(seconds(20))),
+        Section::Killed => ("node killed -> first beats of all its monitors", Bar::P99(killed)),
         Section::Vanished => ("node vanished -> first beats of all its monitors", Bar::P99(seconds(25))),
         Section::Handover => ("node stopped cleanly -> first beats of all of them", Bar::None),
         Section::LeaderKilled => ("leader killed -> next leader's claim", Bar::Most(seconds(3))),

@@ -9,19 +9,20 @@ use std::time::Duration;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::Mono;
 
-/// Monitors gained together are all run for the first time within this span: a thousand of them are 250 runs a
-/// second, which neither the node nor a shared target notices. A second of the five that a node may take for them is
-/// left for learning of them.
+/// Monitors gained together are run for the first time at this rate, which neither the node nor a shared target notices: a few
+/// are run at once.
+const STARTS_PER_SECOND: f64 = 250.0;
+
+/// More of them are all run within this span. A second of the five that a node may take for them is left for learning of them.
 const START_SPAN: Duration = Duration::from_secs(4);
 
-/// More monitors than fit into [`START_SPAN`] at this rate take longer: a burst of connections would delay the answers
-/// that it measures.
-const STARTS_PER_SECOND: f64 = 2_000.0;
+/// More than fit into [`START_SPAN`] at this rate take longer: a burst of connections would delay the answers that it measures.
+const MOST_STARTS_PER_SECOND: f64 = 2_000.0;
 
 /// How soon monitors that start together have their first run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum StartSpread {
-    /// All within 4 s, or within their interval where that is shorter.
+    /// 250 a second, all within 4 s or within their interval where that is shorter.
     #[default]
     Soon,
     /// Spread over their whole interval: for targets that must not be asked at once.
@@ -43,7 +44,8 @@ pub struct Start {
 /// Spreads monitors that start at `now`, in the order given.
 pub fn spread(now: Mono, monitors: &[(MonitorId, Duration)], how: StartSpread) -> Vec<Start> {
     let count = u32::try_from(monitors.len()).unwrap_or(u32::MAX);
-    let start_span = START_SPAN.max(Duration::from_secs_f64(f64::from(count) / STARTS_PER_SECOND));
+    let at_rate = |rate: f64| Duration::from_secs_f64(f64::from(count) / rate);
+    let start_span = at_rate(STARTS_PER_SECOND).min(START_SPAN).max(at_rate(MOST_STARTS_PER_SECOND));
     let places = 0_u32..;
     places
         .zip(monitors)
@@ -129,9 +131,16 @@ mod tests {
     }
 
     #[test]
+    fn a_few_monitors_do_not_wait_for_one_another() {
+        let starts = spread(Mono::secs(100), &monitors(50, 60), StartSpread::Soon);
+        assert!(starts.iter().all(|start| start.at < Mono::secs(100) + Duration::from_millis(200)));
+    }
+
+    #[test]
     fn monitors_with_a_short_interval_start_within_it() {
-        let starts = spread(Mono::secs(100), &monitors(10, 2), StartSpread::Soon);
+        let starts = spread(Mono::secs(100), &monitors(900, 2), StartSpread::Soon);
         assert!(starts.iter().all(|start| start.at < Mono::secs(102)));
+        assert!(starts.iter().any(|start| start.at >= Mono::secs(101)));
     }
 
     #[test]

@@ -17,6 +17,11 @@ on_both_databases! {
 /// A connection ends at the server in its own time.
 const ENDS: Duration = Duration::from_secs(10);
 
+/// Locks are the server's, and tests share it: each has processes of its own.
+fn process() -> u64 {
+    rand::random()
+}
+
 async fn lock(fixture: &Fixture) -> LeaseLock {
     let mut watch = fixture.store.watch(identity("w9")).await.unwrap();
     watch.read_round().await.unwrap().nodes[0].lock
@@ -35,8 +40,9 @@ fn said(kind: Kind, lock: LeaseLock) -> LeaseLock {
 }
 
 async fn a_lease_is_watched_with_what_the_database_says_of_its_holders_lock(kind: Kind) {
+    let me = process();
     let fixture = Fixture::native(kind).await;
-    let mut node = fixture.start_node("node1", 11).await;
+    let mut node = fixture.start_node("node1", me).await;
     assert_eq!(lock(&fixture).await, LeaseLock::Unknown, "it has not renewed yet");
     assert!(node.renew(None, 0).await.unwrap());
     assert_eq!(lock(&fixture).await, said(kind, LeaseLock::Held));
@@ -45,10 +51,11 @@ async fn a_lease_is_watched_with_what_the_database_says_of_its_holders_lock(kind
 }
 
 async fn a_second_connection_of_the_same_process_says_that_it_has_no_lock(kind: Kind) {
+    let me = process();
     let fixture = Fixture::native(kind).await;
-    let mut node = fixture.start_node("node1", 11).await;
+    let mut node = fixture.start_node("node1", me).await;
     assert!(node.renew(None, 0).await.unwrap());
-    let mut second = fixture.tenure("node1", 11).await;
+    let mut second = fixture.tenure("node1", me).await;
     assert!(second.renew(None, 0).await.unwrap());
     assert!(!second.has_lock());
     assert_eq!(lock(&fixture).await, LeaseLock::Unknown, "the first connection may end at any moment");
@@ -61,11 +68,12 @@ async fn a_second_connection_of_the_same_process_says_that_it_has_no_lock(kind: 
 }
 
 async fn a_registration_says_nothing_of_the_lock_of_the_process_before(kind: Kind) {
+    let me = process();
     let fixture = Fixture::native(kind).await;
-    let mut node = fixture.start_node("node1", 11).await;
+    let mut node = fixture.start_node("node1", me).await;
     assert!(node.renew(None, 0).await.unwrap());
     let seen = node.read_row().await.unwrap().unwrap();
-    let mut next = fixture.tenure("node1", 12).await;
+    let mut next = fixture.tenure("node1", process()).await;
     assert!(next.register(seen.incarnation, seen.lease_seq).await.unwrap());
     assert_eq!(lock(&fixture).await, LeaseLock::Unknown);
     assert!(next.renew(None, 0).await.unwrap());
@@ -75,8 +83,9 @@ async fn a_registration_says_nothing_of_the_lock_of_the_process_before(kind: Kin
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB"]
 async fn a_connection_that_somebody_ended_is_free_and_the_next_renewal_has_the_lock_again() {
+    let me = process();
     let mut fixture = Fixture::native(Kind::MariaDb).await;
-    let mut node = fixture.start_node("node1", 11).await;
+    let mut node = fixture.start_node("node1", me).await;
     assert!(node.renew(None, 0).await.unwrap());
     let sql = "SELECT IS_USED_LOCK(CONCAT('komainu:lease:', incarnation)) FROM node";
     let connection = fixture.raw.rows(sql).await[0][0].clone();

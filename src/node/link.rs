@@ -292,7 +292,6 @@ impl Link {
         };
         // The lease counts from before the request was sent.
         let began_at = clock::now();
-        let had_lock = connection.has_lock();
         match within(REQUEST_TIMEOUT, act(&mut connection, began_at)).await {
             Ok(input) => {
                 if matches!(input, Input::Renewed { ours: true, .. }) {
@@ -301,7 +300,8 @@ impl Link {
                 self.connection = Some(connection);
                 Ok(input)
             }
-            Err(error) if !had_lock => Err(error),
+            // Asked afterwards: the request itself may have taken the lock.
+            Err(error) if !connection.has_lock() => Err(error),
             Err(error) => {
                 let is_lost = connection.is_broken() && !matches!(error, RequestError::Timeout(_));
                 if is_lost {

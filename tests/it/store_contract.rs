@@ -11,7 +11,7 @@ mod downtimes;
 mod ends;
 mod families;
 mod figures;
-mod fixture;
+pub(crate) mod fixture;
 mod grants;
 mod hands;
 mod heartbeats;

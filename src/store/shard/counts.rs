@@ -114,10 +114,12 @@ impl Counts {
         }
         self.rounds = self.rounds.wrapping_add(1);
         let (len, begins) = (self.ranges.len(), self.next);
-        let now = match leads {
-            _ if len <= FEW => len,
-            true => len.div_ceil(LEADERS_TURN),
-            false => usize::from(self.rounds.is_multiple_of(FOLLOWERS_PAUSE)),
+        let now = if len <= FEW {
+            len
+        } else if leads {
+            len.div_ceil(LEADERS_TURN)
+        } else {
+            usize::from(self.rounds.is_multiple_of(FOLLOWERS_PAUSE))
         };
         due.extend((0..now).map(|step| (begins + step) % len.max(1)));
         self.next = (begins + now) % len.max(1);

@@ -15,9 +15,7 @@ use komainu::store::heartbeats::{
 use komainu::store::migrate::{self, MigrateOptions};
 use komainu::store::monitors::{self, MonitorSpec, NewMonitor};
 use komainu::store::nodes::{self, NewNode};
-use komainu::store::{
-    Beat, BeatStatus, DatabaseUrl, Leadership, NodeProcess, Store, StoreError, TenureConnection, WatchdogIdentity,
-};
+use komainu::store::{Beat, BeatStatus, DatabaseUrl, Leadership, NodeProcess, Store, StoreError, TenureConnection};
 use komainu_watchdogs::heartbeat::{Push, PushStatus, Replayed, Terms};
 use komainu_watchdogs::ids::{Epoch, Incarnation, MonitorId, NodeId};
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
@@ -27,6 +25,7 @@ use crate::cluster::galera::Galera;
 use crate::cluster::haproxy::HaProxy;
 use crate::cluster::server;
 use crate::cluster::wait::wait_until;
+use crate::store_contract::fixture::identity;
 use crate::support::raw::Raw;
 
 /// Each is sent to both servers at once.
@@ -75,16 +74,6 @@ async fn attempted(leadership: &mut Leadership) -> (bool, Epoch) {
     match leadership.perform(LeadershipAct::Attempt).await {
         LeadershipAnswer::Attempted { locked, row } => (locked, row.epoch),
         other => panic!("{other:?}"),
-    }
-}
-
-fn identity(watchdog: &str) -> WatchdogIdentity {
-    WatchdogIdentity {
-        watchdog: watchdog.into(),
-        zone: "rack-a".into(),
-        advertise: format!("http://{watchdog}:8900"),
-        hostname: "host".to_owned(),
-        version: "0.1.0".to_owned(),
     }
 }
 

@@ -177,7 +177,7 @@ impl Fixture {
     }
 }
 
-pub(super) fn identity(watchdog: &str) -> WatchdogIdentity {
+pub(crate) fn identity(watchdog: &str) -> WatchdogIdentity {
     WatchdogIdentity {
         watchdog: watchdog.into(),
         zone: "rack-a".into(),

@@ -56,8 +56,11 @@ async fn the_last_of_three_watchdogs_still_fails_over(kind: Kind) {
     let killed_at = Cluster::now_us();
     cluster.process("node1").kill();
     cluster.wait_for_beats_elsewhere(&lost, "node1", killed_at).await;
-    let (_, status) = cluster.status_of("w3").await.unwrap();
-    assert!(status["incidents"].to_string().contains("node/node1"), "{status}");
+    let is_shown = async || {
+        let (_, status) = cluster.status_of("w3").await.unwrap();
+        status["incidents"].to_string().contains("node/node1")
+    };
+    wait_until("the incident is shown", Duration::from_secs(10), is_shown).await;
     cluster.assert_one_owner().await;
 }
 

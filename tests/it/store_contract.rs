@@ -5,6 +5,7 @@ mod beats;
 mod beginnings;
 mod certificates;
 mod clocks;
+mod conflicts;
 mod connections;
 mod counts;
 mod downtimes;

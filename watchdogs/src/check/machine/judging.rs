@@ -19,8 +19,9 @@ impl Machine {
         slot.verdict = verdict;
         if verdict.0 != before {
             (slot.since, slot.changed_at, slot.differs_since) = (Some(at.wall), at.now, None);
-            // What stands against the new verdict begins with the look that first does.
-            slot.suspected_at = None;
+            // What stands against a verdict is the other thing from now on.
+            let is_turned = (before == State::Down) != (verdict.0 == State::Down);
+            slot.suspected_at = slot.suspected_at.filter(|_| !is_turned);
         }
         self.bad.note(name, slot);
         let is_due = if verdict.0 == State::Unknown {

@@ -10,17 +10,19 @@ use crate::store::value::values;
 
 const ACT: &str = "read the checks";
 
-/// The connection on which changes are read; it never reconnects by itself.
+/// The connection on which changes are read; it never reconnects by itself. What it knows goes with it: a database that was
+/// restored is a new connection, and is read as a whole.
 pub struct CheckReader {
     session: Session,
+    known: Option<u64>,
 }
 
-/// What changed since a revision.
+/// What changed since the last reading.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Changes {
-    /// What to ask with the next time.
+    /// Of the last write that is surely among them.
     pub revision: u64,
-    /// Those that were written since, or all.
+    /// Those that were written since; the first time, all.
     pub changed: Vec<Check>,
     /// The names of all that there are: what is not among them was deleted.
     pub names: BTreeSet<String>,
@@ -29,26 +31,29 @@ pub struct Changes {
 impl CheckReader {
     /// Connects.
     pub async fn connect(store: &Store) -> Result<Self, StoreError> {
-        Ok(Self { session: Session::connect(store.url()).await? })
+        Ok(Self { session: Session::connect(store.url()).await?, known: None })
     }
 
-    /// What was written since this revision; `since`: none, everything. `None`: nothing was.
-    pub async fn changes(&mut self, since: Option<u64>) -> Result<Option<Changes>, StoreError> {
+    /// What was written since the last reading on this connection. `None`: nothing was.
+    pub async fn changes(&mut self) -> Result<Option<Changes>, StoreError> {
         let sql = "SELECT revision FROM komainu_check_revision WHERE id = 1";
         let row = self.session.row(ACT, sql, vec![]).await?;
         // Read first: what is written after it is read again the next time.
         let revision = row.ok_or_else(|| StoreError::unreadable(ACT, "revision", "nothing"))?.count("revision")?;
-        if since == Some(revision) {
+        if self.known == Some(revision) {
             return Ok(None);
         }
-        // A database that was restored has gone back: then everything is read.
-        let after = since.filter(|since| *since < revision).unwrap_or_default();
-        let sql = format!("{} WHERE c.revision > ? ORDER BY c.name", columns::SELECT);
-        let rows = self.session.rows(ACT, sql, values![after]).await?;
+        // Somebody may have put an older table in its place: then everything is read.
+        let (condition, values) = match self.known.filter(|known| *known < revision) {
+            Some(known) => (" WHERE c.revision > ?", values![known]),
+            None => ("", vec![]),
+        };
+        let rows = self.session.rows(ACT, format!("{}{condition}", columns::SELECT), values).await?;
         let changed = rows.iter().map(columns::check).collect::<Result<_, _>>()?;
         // Last: what is named here and was not read yet has a higher revision.
         let rows = self.session.rows(ACT, "SELECT name FROM komainu_check", vec![]).await?;
         let names = rows.iter().map(|row| row.text("name")).collect::<Result<_, _>>()?;
+        self.known = Some(revision);
         Ok(Some(Changes { revision, changed, names }))
     }
 }

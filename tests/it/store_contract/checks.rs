@@ -137,36 +137,41 @@ async fn a_cluster_has_no_more_checks_than_its_bound_whoever_writes_at_once(kind
 async fn whoever_watches_the_checks_reads_what_changed_and_nothing_else(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     let mut reader = CheckReader::connect(&fixture.store).await.unwrap();
-    let first = reader.changes(None).await.unwrap().unwrap();
+    let first = reader.changes().await.unwrap().unwrap();
     assert!(first.changed.is_empty() && first.names.is_empty());
-    assert_eq!(reader.changes(Some(first.revision)).await.unwrap(), None);
+    assert_eq!(reader.changes().await.unwrap(), None);
     for name in ["a", "b", "c"] {
         make(&fixture, &ping(name)).await;
     }
-    let made = reader.changes(Some(first.revision)).await.unwrap().unwrap();
+    let made = reader.changes().await.unwrap().unwrap();
     assert_eq!((made.changed.len(), made.names.len()), (3, 3));
     let edit = [wish(Target::Existing, &json!({"name": "b", "paused": true})), wish(Target::Named, &ping("a"))];
     assert_eq!(try_write(&fixture, &edit).await, Ok(vec![Change::Updated, Change::Unchanged]));
     checks::delete(&fixture.store, "key/test", "c", &[]).await.unwrap().unwrap();
-    let later = reader.changes(Some(made.revision)).await.unwrap().unwrap();
+    let later = reader.changes().await.unwrap().unwrap();
     let changed: Vec<_> = later.changed.iter().map(|check| check.definition.name.as_str()).collect();
     assert_eq!(changed, ["b"]);
     assert_eq!(later.names, ["a", "b"].map(str::to_owned).into());
     assert_eq!(try_write(&fixture, &[wish(Target::Named, &ping("a"))]).await, Ok(vec![Change::Unchanged]));
-    assert_eq!(reader.changes(Some(later.revision)).await.unwrap(), None);
+    assert_eq!(reader.changes().await.unwrap(), None);
 }
 
 async fn a_watcher_goes_back_with_a_database_that_was_restored(kind: Kind) {
     let mut fixture = Fixture::native(kind).await;
     make(&fixture, &ping("a")).await;
     let mut reader = CheckReader::connect(&fixture.store).await.unwrap();
-    let known = reader.changes(None).await.unwrap().unwrap().revision;
-    fixture.raw.execute("UPDATE komainu_check_revision SET revision = 0").await;
-    fixture.raw.execute("UPDATE komainu_check SET revision = 0, quorum = 'any'").await;
     make(&fixture, &ping("b")).await;
-    fixture.raw.execute("UPDATE komainu_check_revision SET revision = 0").await;
-    let all = reader.changes(Some(known)).await.unwrap().unwrap();
-    assert_eq!((all.revision, all.changed.len()), (0, 2));
+    assert_eq!(reader.changes().await.unwrap().unwrap().changed.len(), 2);
+    fixture.raw.execute("UPDATE komainu_check_revision SET revision = 1").await;
+    fixture.raw.execute("UPDATE komainu_check SET revision = 1, quorum = 'any'").await;
+    let all = reader.changes().await.unwrap().unwrap();
+    assert_eq!((all.revision, all.changed.len()), (1, 2));
+    // Past where it was, on a connection that ended meanwhile.
+    for at in 0..3 {
+        make(&fixture, &ping(&format!("c{at}"))).await;
+    }
+    let mut anew = CheckReader::connect(&fixture.store).await.unwrap();
+    assert_eq!(anew.changes().await.unwrap().unwrap().changed.len(), 5);
 }
 
 async fn a_deleted_check_leaves_nothing_behind_and_ends_its_incidents(kind: Kind) {

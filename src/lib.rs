@@ -24,6 +24,7 @@ pub mod node;
 pub mod outbox;
 pub mod probe;
 mod rate_limit;
+pub mod run;
 pub mod sender;
 pub mod signature;
 pub mod state_dir;

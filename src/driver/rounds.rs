@@ -102,6 +102,10 @@ async fn limited<T>(act: impl Future<Output = Result<T, StoreError>>) -> Result<
 
 pub(super) fn log(error: &StoreError) -> String {
     let text = with_causes(error);
-    tracing::warn!(error = text, "database access failed");
+    if error.is_contention() {
+        tracing::warn!(error = text, "a write met others at each of its tries");
+    } else {
+        tracing::warn!(error = text, "database access failed");
+    }
     text
 }

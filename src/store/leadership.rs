@@ -4,13 +4,14 @@
 //! which gives the lock back; the next attempt makes a new one. When to claim is the core's to decide.
 
 use komainu_notifiers::with_causes;
-use komainu_watchdogs::decision::{Commit, Decision};
+use komainu_watchdogs::decision::{Commit, Decision, Refusal};
 use komainu_watchdogs::facts::{LeaderRow, Shard};
 use komainu_watchdogs::ids::{Epoch, Incarnation};
 use komainu_watchdogs::io::{LeadershipAct, LeadershipAnswer};
 use komainu_watchdogs::time::Mono;
 use std::time::Duration;
 
+use super::again::Again;
 use super::catalog;
 use super::decisions::{self, DecisionOutcome};
 use super::dialect::Dialect;
@@ -25,10 +26,6 @@ use crate::clock;
 
 /// A hundred thousand monitors take a while to arrive (measured: 2 s); the leader's fence of 8 s must not pass meanwhile.
 const SHARD_TIMEOUT: Duration = Duration::from_secs(6);
-/// A deadlock (1213) rolled everything back before the commit: the same decision may be tried again. A lock wait that
-/// timed out (1205) is not: it took 3 s of the leadership's 8.
-const ATTEMPTS: u32 = 3;
-
 /// How long an answer to what only a leader does is waited for: just less than the leader's fence of 8 s. A Galera cluster
 /// that lost a server commits nothing for 5 to 7 s, and a leadership is not lost for it.
 const PATIENCE: Duration = Duration::from_millis(7_500);
@@ -78,17 +75,22 @@ impl Leadership {
     }
 
     /// Carries out a decision in one guarded transaction.
+    ///
+    /// A deadlock (1213) rolled everything back before the commit: the same decision is tried again, and what meets others
+    /// each time is refused, for nothing of it is done. A lock wait that timed out (1205) took 3 s of the leadership's 8.
     pub async fn commit(&mut self, decision: &Decision) -> Commit {
         self.wait_for_answers(PATIENCE);
-        let mut attempt = 0;
+        let mut again = Again::default();
         loop {
-            attempt += 1;
             let Some(link) = self.link.as_mut() else { return Commit::Failed("not connected".to_owned()) };
             match decisions::commit(&mut link.session, decision, &self.identity).await {
                 Ok(DecisionOutcome::Done { stamp, moved }) => return Commit::Done { stamp, moved },
                 Ok(DecisionOutcome::Refused(refusal)) => return Commit::Refused(refusal),
-                Err(StoreError::Contention { is_deadlock: true, .. })
-                    if attempt < ATTEMPTS && link.session.is_clean() => {}
+                Err(error @ StoreError::Contention { is_deadlock: true, .. }) if link.session.is_clean() => {
+                    if !again.after(&error).await {
+                        return Commit::Refused(Refusal::MetOthers);
+                    }
+                }
                 Err(error) => {
                     self.link = None;
                     return Commit::Failed(with_causes(&error));

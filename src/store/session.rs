@@ -1,8 +1,8 @@
 //! One database connection with the settings that safety rests on.
 //!
 //! Owns: connecting, the session settings, the time limit of each statement, transactions that roll back on any error,
-//! and knowing when a connection is of no use any more. It never reconnects, and repeats nothing but, on Galera, a statement
-//! that stood alone and met another server's write.
+//! and knowing when a connection is of no use any more. It never reconnects, and repeats nothing but a statement
+//! that stood alone and met others.
 //!
 //! A statement that will not be seen again is not prepared on MariaDB: closing it sends a packet without an answer, and
 //! the packet after that waits 40 ms for the acknowledgement of the first (the driver leaves Nagle's algorithm on).
@@ -26,6 +26,7 @@ use super::url::{DatabasePlace, DatabaseUrl};
 use super::value::{Row, Value};
 use crate::clock;
 
+mod alone;
 mod bind;
 mod deadline;
 mod galera;

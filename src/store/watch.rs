@@ -18,7 +18,7 @@ use komainu_watchdogs::io::Write;
 use komainu_watchdogs::time::Mono;
 
 use super::error::StoreError;
-use super::pool::{ATTEMPTS, Store};
+use super::pool::Store;
 use super::session::Session;
 use crate::clock;
 
@@ -64,19 +64,8 @@ impl Watch {
     /// Writes the own row with everything that this watchdog sees: one statement, but for a process that has just come.
     ///
     /// [`StoreError::IdInUse`] while another living process writes this row.
-    ///
-    /// A deadlock (1213) rolled all of it back at once and is tried again; a lock wait that timed out (1205) is not, it
-    /// took longer than a round already.
     pub async fn write(&mut self, write: &Write) -> Result<(), StoreError> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            match own_row::write(&mut self.session, &self.identity, write, &mut self.other).await {
-                Err(StoreError::Contention { is_deadlock: true, .. })
-                    if attempt < ATTEMPTS && self.session.is_clean() => {}
-                outcome => return outcome,
-            }
-        }
+        own_row::write(&mut self.session, &self.identity, write, &mut self.other).await
     }
 
     /// Round trips so far.

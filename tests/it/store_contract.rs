@@ -6,6 +6,7 @@ mod beginnings;
 mod certificates;
 mod checks;
 mod clocks;
+mod conflicts;
 mod connections;
 mod counts;
 mod downtimes;

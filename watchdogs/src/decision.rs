@@ -283,6 +283,8 @@ pub enum Refusal {
     UnknownGeneration,
     /// An operator froze the cluster, or set it to observe, before the decision was carried out.
     Frozen,
+    /// Others were changing the same rows at each of several tries; each was rolled back as a whole.
+    MetOthers,
     /// The node that was to be revoked renewed, or registered anew.
     NodeLives(NodeId),
     /// A guard did not hold.

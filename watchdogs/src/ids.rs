@@ -61,6 +61,11 @@ name_type! {
     Zone
 }
 
+name_type! {
+    /// A check, by the name that its owner gave it (`api`).
+    CheckName
+}
+
 macro_rules! number_type {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*

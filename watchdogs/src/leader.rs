@@ -290,6 +290,7 @@ fn refusal_text(refusal: &Refusal) -> String {
         Refusal::Deposed => "another watchdog leads".to_owned(),
         Refusal::UnknownGeneration => "the database lost the assignment that was read".to_owned(),
         Refusal::Frozen => "an operator froze the cluster".to_owned(),
+        Refusal::MetOthers => "others were changing the same rows at each of its tries".to_owned(),
         Refusal::NodeLives(node) => format!("node {node} renewed or registered anew"),
         Refusal::GuardFailed(guard) => format!("no longer true: {guard:?}"),
     }

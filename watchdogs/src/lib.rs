@@ -18,6 +18,7 @@ pub mod beginning;
 pub mod blackout;
 pub mod capacity;
 pub mod certificate;
+pub mod check;
 pub mod clocks;
 pub mod decision;
 pub mod doubt;

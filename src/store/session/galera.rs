@@ -4,10 +4,8 @@
 //! Of several statements in one packet the server then carries out the rest, outside of the transaction that is gone, and
 //! answers OK: so whatever takes a lock or writes travels alone, and its answer is looked at before the next one leaves.
 
-use super::{Changed, Session, Sql, Statement, StatementAnswer};
-use crate::store::again::Again;
+use super::{Statement, StatementAnswer};
 use crate::store::error::StoreError;
-use crate::store::value::Value;
 
 /// The answer to `SHOW VARIABLES LIKE 'wsrep_on'`; a server that was built without has none.
 pub(super) fn is_on(answer: &StatementAnswer) -> Result<bool, StoreError> {
@@ -31,32 +29,6 @@ pub(super) fn packets(statements: Vec<Statement>) -> Vec<Vec<Statement>> {
 fn is_mere_read((sql, _): &Statement) -> bool {
     let locks = sql.contains(" FOR UPDATE") || sql.contains(" IN SHARE MODE");
     (sql.starts_with("SELECT") && !locks) || sql.starts_with("SET @")
-}
-
-impl Session {
-    /// A statement that stood alone was rolled back alone: it is sent again as the server does by itself, as often as its
-    /// `wsrep_retry_autocommit` says, which may be never.
-    pub(super) async fn change(
-        &mut self,
-        act: &'static str,
-        sql: Sql,
-        values: Vec<Value>,
-    ) -> Result<Changed, StoreError> {
-        if !self.is_galera || self.in_transaction {
-            return self.change_once(act, sql, values).await;
-        }
-        let mut again = Again::default();
-        loop {
-            match self.change_once(act, sql.clone(), values.clone()).await {
-                Err(error @ StoreError::Contention { is_deadlock: true, .. }) => {
-                    if !again.after(&error).await {
-                        return Err(error);
-                    }
-                }
-                outcome => return outcome,
-            }
-        }
-    }
 }
 
 #[cfg(test)]

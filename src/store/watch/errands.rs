@@ -14,9 +14,10 @@ use komainu_watchdogs::sampling::Look;
 use komainu_watchdogs::time::Wall;
 
 use crate::clock;
+use crate::store::again::Again;
 use crate::store::error::StoreError;
 use crate::store::incidents::opening::{is_noted, open_on, resolve_on};
-use crate::store::pool::{ATTEMPTS, Store};
+use crate::store::pool::Store;
 use crate::store::session::{Purpose, Session};
 use crate::store::value::{Row, values};
 use crate::store::{progress, shard};
@@ -92,9 +93,8 @@ impl Errands {
             return Ok(false);
         }
         let act = "open an incident";
-        let mut attempt = 0;
+        let mut again = Again::default();
         loop {
-            attempt += 1;
             let opened = match self.session.begin(act, Purpose::Write).await {
                 Ok(()) => {
                     let opened = open_on(&mut self.session, alarm, &Subject::of(alarm), routing).await;
@@ -103,8 +103,8 @@ impl Errands {
                 Err(error) => Err(error),
             };
             match opened {
-                Err(error) if error.is_contention() && attempt < ATTEMPTS && self.session.is_clean() => {}
-                outcome => return outcome.map(|opened| opened.is_news),
+                Err(error) => self.give_up_or_wait(&mut again, error).await?,
+                Ok(opened) => return Ok(opened.is_news),
             }
         }
     }
@@ -112,9 +112,8 @@ impl Errands {
     /// Resolves this incident unless somebody saw it bad after `last_bad_at`. Says whether it did.
     pub async fn resolve(&mut self, key: &str, last_bad_at: Wall) -> Result<bool, StoreError> {
         let act = "resolve an incident";
-        let mut attempt = 0;
+        let mut again = Again::default();
         loop {
-            attempt += 1;
             let resolved = match self.session.begin(act, Purpose::Write).await {
                 Ok(()) => {
                     let resolved = resolve_seen(&mut self.session, key, last_bad_at).await;
@@ -123,10 +122,15 @@ impl Errands {
                 Err(error) => Err(error),
             };
             match resolved {
-                Err(error) if error.is_contention() && attempt < ATTEMPTS && self.session.is_clean() => {}
-                outcome => return outcome,
+                Err(error) => self.give_up_or_wait(&mut again, error).await?,
+                Ok(is_resolved) => return Ok(is_resolved),
             }
         }
+    }
+
+    /// Returns when it is time to try again; the error, where that is of no use.
+    async fn give_up_or_wait(&self, again: &mut Again, error: StoreError) -> Result<(), StoreError> {
+        if self.session.is_clean() && again.after(&error).await { Ok(()) } else { Err(error) }
     }
 }
 

@@ -103,7 +103,7 @@ impl World {
             Refusal::Deposed => &mut counts.deposed_commits,
             Refusal::Frozen => &mut counts.frozen_refusals,
             Refusal::NodeLives(_) => &mut counts.lives_refusals,
-            Refusal::GuardFailed(_) | Refusal::UnknownGeneration => &mut counts.guard_refusals,
+            Refusal::GuardFailed(_) | Refusal::UnknownGeneration | Refusal::MetOthers => &mut counts.guard_refusals,
         };
         *count += 1;
     }

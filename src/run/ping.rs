@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use komainu_watchdogs::check::{Failure as Cause, Trouble};
 use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, Pinger, SurgeError};
 
 use super::failure::Failure;
 use super::names::Names;
+use super::phases::{self, Phase};
 use super::{RunResult, resolve, whole_millis};
 use crate::clock;
-use crate::node::spec;
+use crate::run::spec;
 use crate::store::monitors::MonitorSpec;
 
 /// ping(8) sends one a second.
@@ -38,10 +40,13 @@ pub(super) struct Sockets {
 impl Sockets {
     async fn pinger(&self, address: IpAddr) -> Result<Pinger, Failure> {
         let client = self.client(address).map_err(|error| {
-            Failure::own(format!(
-                "this node may not send pings ({error}): give it CAP_NET_RAW, or its group a place in \
+            Failure::lacking(
+                Trouble::Permission,
+                format!(
+                    "this node may not send pings ({error}): give it CAP_NET_RAW, or its group a place in \
                  net.ipv4.ping_group_range"
-            ))
+                ),
+            )
         })?;
         Ok(client.pinger(address, PingIdentifier(rand::random())).await)
     }
@@ -81,6 +86,8 @@ async fn echo(sockets: &Sockets, monitor: &MonitorSpec, host: &str, address: IpA
     let payload = vec![0; usize::try_from(monitor.packet_size).unwrap_or(0).clamp(1, PACKET_SIZE_MOST)];
     let deadline = clock::now() + spec::timeout(monitor);
 
+    phases::enter(Phase::FirstByte);
+    phases::ask(address);
     let mut pinger = sockets.pinger(address).await?;
     pinger.timeout(echo_timeout.min(spec::timeout(monitor)));
     // As Kuma, the time is that of the first answer.
@@ -164,7 +171,7 @@ fn lost(host: &str, address: IpAddr, sent: u32, loss: Option<Loss>) -> Failure {
     let nothing = format!("PING {host} ({address}): {sent} sent, 0 received, 100% packet loss");
     match loss {
         Some(Loss::Failed(SurgeError::IOError(error))) => Failure::connect(&address.to_string(), &error),
-        Some(Loss::Refused(refusal)) => Failure::target(format!("{nothing} ({refusal})")),
-        Some(Loss::Failed(_)) | None => Failure::target(nothing),
+        Some(Loss::Refused(refusal)) => Failure::found(Cause::Unreachable, format!("{nothing} ({refusal})")),
+        Some(Loss::Failed(_)) | None => Failure::found(Cause::AnswerTimeout, nothing),
     }
 }

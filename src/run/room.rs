@@ -12,8 +12,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 
-/// Four of the largest answers, or some thousand of the usual ones.
-const MOST: usize = 64 * 1_024 * 1_024;
+/// Bytes of answers that are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keeps {
+    /// Of one answer.
+    pub body: usize,
+    /// Of all at once.
+    pub together: usize,
+}
+
+impl Keeps {
+    /// Four of the largest answers, or some thousand of the usual ones: hundreds of runs are under way at once.
+    pub const OF_NODES: Self = Self { body: 16 * 1_024 * 1_024, together: 64 * 1_024 * 1_024 };
+
+    /// A watchdog has more to do than to look: what a query asks is in the beginning, and a keyword is looked for in what
+    /// is not kept as well.
+    pub const OF_WATCHDOGS: Self = Self { body: 64 * 1_024, together: 8 * 1_024 * 1_024 };
+}
 
 /// Which run, by the order in which they came.
 type Key = u64;
@@ -78,11 +93,14 @@ impl Shares {
 
 /// A run's answer has no room: the node's own trouble.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct NoRoom;
+pub(super) struct NoRoom {
+    /// Bytes that there are.
+    most: usize,
+}
 
 impl From<NoRoom> for Failure {
-    fn from(_: NoRoom) -> Self {
-        let most = MOST / (1_024 * 1_024);
+    fn from(NoRoom { most }: NoRoom) -> Self {
+        let most = most / (1_024 * 1_024);
         Self::own(format!("this node keeps {most} MiB of answers at once, and this one was the largest of too many"))
     }
 }
@@ -97,14 +115,9 @@ struct Inside {
     ends: BTreeMap<Key, CancellationToken>,
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self::of(MOST)
-    }
-}
-
 impl Room {
-    fn of(most: usize) -> Self {
+    /// With so many bytes.
+    pub(super) fn of(most: usize) -> Self {
         Self(Arc::new(Mutex::new(Inside { shares: Shares::new(most), ends: BTreeMap::new() })))
     }
 
@@ -148,7 +161,7 @@ impl HeldRoom {
                 }
                 Ok(())
             }
-            Granted::Refused => Err(NoRoom),
+            Granted::Refused => Err(NoRoom { most: inside.shares.most }),
         }
     }
 
@@ -157,7 +170,11 @@ impl HeldRoom {
         &self,
         act: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        self.taken.run_until_cancelled(act).await.unwrap_or_else(|| Err(NoRoom.into()))
+        self.taken.run_until_cancelled(act).await.unwrap_or_else(|| Err(self.no_room().into()))
+    }
+
+    fn no_room(&self) -> NoRoom {
+        NoRoom { most: self.place.as_ref().map_or(0, |(room, _)| room.inside().shares.most) }
     }
 }
 
@@ -205,7 +222,7 @@ mod tests {
         large.grow(90).unwrap();
         small.grow(20).unwrap();
         let waited = large.unless_taken(std::future::pending::<Result<(), NoRoom>>()).await;
-        assert_eq!(waited, Err(NoRoom));
+        assert_eq!(waited, Err(NoRoom { most: 100 }));
         drop((large, small));
         assert_eq!(room.inside().shares.total, 0);
         assert!(room.inside().ends.is_empty());

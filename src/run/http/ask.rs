@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::super::failure::Failure;
 use super::super::json::{self, Script};
-use crate::node::spec;
+use crate::run::spec;
 use crate::store::monitors::MonitorSpec;
 
 /// What a browser sends, as Kuma does: some sites answer 406 without it.

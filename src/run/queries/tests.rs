@@ -2,10 +2,10 @@
 
 use super::*;
 
-const SERVES: &str = "node::run::queries::tests::a_worker_serves";
+const SERVES: &str = "run::queries::tests::a_worker_serves";
 
 /// A worker for tests of runs.
-pub(in crate::node) fn program() -> Program {
+pub(crate) fn program() -> Program {
     Program::this(&["--exact", SERVES, "--ignored", "--nocapture"])
 }
 
@@ -86,9 +86,9 @@ async fn how_a_process_ended_says_whose_fault_it_was() {
     assert!(told("echo 'memory allocation of 8 bytes failed' >&2; kill -ABRT $$").await.contains("of memory"));
     assert!(told("kill -SEGV $$").await.contains("the evaluator broke"));
     let own = ended("echo no limits here >&2; exit 1").await.unwrap_err();
-    assert!(own.is_own_trouble && own.msg.contains("no limits here"), "{own:?}");
+    assert!(own.is_own_trouble() && own.msg.contains("no limits here"), "{own:?}");
     let missing = Queries::new(Program::at("/nowhere", &[])).ask("{}", &query("a", "==", Some("1"))).await;
-    assert!(missing.unwrap_err().is_own_trouble);
+    assert!(missing.unwrap_err().is_own_trouble());
 }
 
 #[tokio::test]

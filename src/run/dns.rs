@@ -13,13 +13,15 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use komainu_watchdogs::check::Failure as Cause;
 
 use super::conditions::Conditions;
-use super::failure::Failure;
-use super::names::Names;
+use super::failure::{Failure, Fault};
+use super::names::{self, Names};
+use super::phases::{self, Phase};
 use super::{RunResult, millis_since};
 use crate::clock;
-use crate::node::spec;
+use crate::run::spec;
 use crate::store::monitors::MonitorSpec;
 
 /// How long one server may take to answer once.
@@ -38,6 +40,10 @@ async fn ask(names: &Names, monitor: &MonitorSpec, limit: Duration) -> Result<Ru
     let began_at = clock::now();
     let servers = servers(names, monitor.dns_resolve_server.as_deref().unwrap_or_default()).await?;
     let resolver = resolver(&servers, monitor.port.unwrap_or(53), limit)?;
+    phases::enter(Phase::FirstByte);
+    if let Some(server) = servers.first() {
+        phases::ask(*server);
+    }
     let found = resolver.lookup(question.name.clone(), question.kind).await;
     let records: Vec<RData> = match found {
         Ok(found) => {
@@ -47,7 +53,7 @@ async fn ask(names: &Names, monitor: &MonitorSpec, limit: Duration) -> Result<Ru
         Err(error) => return Err(question.failure(&error)),
     };
     let ping_ms = millis_since(began_at);
-    let failure = |msg| Failure { ping_ms: Some(ping_ms), ..Failure::target(msg) };
+    let failure = |msg| Failure { ping_ms: Some(ping_ms), ..Failure::found(Cause::Content, msg) };
     if records.is_empty() {
         return Err(question.told("ENODATA"));
     }
@@ -98,7 +104,7 @@ impl Question {
                 format!("query{first}{}", rest.to_ascii_lowercase())
             }
         };
-        Failure::target(format!("{call} {why} {}", self.host))
+        Failure::found(cause_of(why), format!("{call} {why} {}", self.host))
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enums that grow; their own words are good enough")]
@@ -110,10 +116,21 @@ impl Question {
             NetError::NoConnections => self.told("ECONNREFUSED"),
             NetError::Io(io) => {
                 let failure = Failure::connect(&self.host, io);
-                if failure.is_own_trouble { failure } else { self.told("ECONNREFUSED") }
+                if matches!(failure.fault, Fault::Target(_)) { self.told("ECONNREFUSED") } else { failure }
             }
             other => Failure::target(format!("{}: {other}", self.told("EBADRESP").msg)),
         }
+    }
+}
+
+/// What Node's word means.
+fn cause_of(why: &str) -> Cause {
+    match why {
+        "ENOTFOUND" => Cause::NoName,
+        "ENODATA" => Cause::Content,
+        "ETIMEOUT" => Cause::AnswerTimeout,
+        "ECONNREFUSED" => Cause::Refused,
+        _ => Cause::Protocol,
     }
 }
 
@@ -153,7 +170,11 @@ async fn servers(names: &Names, list: &str) -> Result<Vec<IpAddr>, Failure> {
     }
     let mut servers = Vec::new();
     for server in wanted {
-        servers.extend(names.lookup(server).await.unwrap_or_default());
+        match names.lookup(server).await {
+            Ok(addresses) => servers.extend(addresses),
+            Err(error) if names::refused(&error).is_some() => return Err(Failure::resolve(server, &error)),
+            Err(_) => {}
+        }
     }
     if servers.is_empty() {
         return Err(Failure::target(

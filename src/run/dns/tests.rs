@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::node::run::RunStatus;
+use crate::run::RunStatus;
 
 #[tokio::test]
 async fn each_type_of_record_is_told_as_kuma_tells_it() {

@@ -197,4 +197,4 @@ impl End {
 }
 
 #[cfg(test)]
-pub(in crate::node) mod tests;
+pub(crate) mod tests;

@@ -8,9 +8,10 @@ use tokio::net::TcpStream;
 
 use super::failure::Failure;
 use super::names::Names;
+use super::phases::{self, Phase};
 use super::{RunResult, millis_since, resolve};
 use crate::clock;
-use crate::node::spec;
+use crate::run::spec;
 use crate::store::monitors::MonitorSpec;
 
 /// As long as Kuma waits: time for two retransmitted SYNs.
@@ -39,6 +40,8 @@ async fn connect(names: &Names, monitor: &MonitorSpec, host: &str, port: u16) ->
     for address in addresses {
         // Kuma's time is that of the connection alone, without the name's resolution.
         let began_at = clock::now();
+        phases::enter(Phase::Connect);
+        phases::ask(address.ip());
         match TcpStream::connect(address).await {
             Ok(_) => {
                 let ping_ms = millis_since(began_at);

@@ -12,10 +12,11 @@ use reqwest::{Client, Response, Url};
 use super::super::failure::{Failure, is_refusal};
 use super::super::hello;
 use super::super::names::Names;
-use super::super::room::Room;
+use super::super::phases::{self, Connecting};
+use super::super::room::{Keeps, Room};
 use super::super::tls::{self, Certificates};
 use super::ask::Ask;
-use crate::node::spec;
+use crate::run::spec;
 use crate::store::monitors::MonitorSpec;
 
 /// Distinct sets of options that are kept at once; more of them at once are unheard of, so all are built anew then.
@@ -117,6 +118,7 @@ fn alias(ask: &Ask) -> Option<(String, String)> {
 pub struct Clients {
     caller: Caller,
     names: Names,
+    keeps: Keeps,
     room: Room,
     built: Mutex<HashMap<Options, Client>>,
 }
@@ -124,7 +126,22 @@ pub struct Clients {
 impl Clients {
     /// No client yet; all say who asks.
     pub fn new(caller: Caller, names: Names) -> Self {
-        Self { caller, names, room: Room::default(), built: Mutex::new(HashMap::new()) }
+        Self::keeping(Keeps::OF_NODES, caller, names)
+    }
+
+    /// The same, for others than nodes.
+    pub fn keeping(keeps: Keeps, caller: Caller, names: Names) -> Self {
+        Self { caller, names, keeps, room: Room::of(keeps.together), built: Mutex::new(HashMap::new()) }
+    }
+
+    /// Where names are looked up.
+    pub(in crate::run) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// What is kept of answers.
+    pub(in crate::run) fn keeps(&self) -> Keeps {
+        self.keeps
     }
 
     /// A client without special options, that asks once and follows nothing.
@@ -145,18 +162,32 @@ impl Clients {
     /// Sends one request; redirects are the caller's to follow.
     pub(super) async fn send(&self, monitor: &MonitorSpec, ask: &Ask) -> Result<Response, Failure> {
         let options = Options::of(monitor, ask);
+        self.ensure_allowed(&ask.url)?;
         let mut url = ask.url.clone();
         if let Some((name, _)) = &options.alias {
             url.set_host(Some(name)).map_err(|error| Failure::target(format!("the Host {name}: {error}")))?;
         }
         let client = self.with(options)?;
         match client.execute(ask.request(url.clone())).await {
-            Ok(response) => Ok(response),
+            Ok(response) => {
+                if let Some(peer) = response.remote_addr() {
+                    phases::ask(peer.ip());
+                }
+                Ok(response)
+            }
             Err(error) if is_refusal(&error) && self.would_agree(ask, &url).await => {
                 Err(Failure::only_kumas("the server speaks only what this node's TLS does not"))
             }
             Err(error) => Err(Failure::request(&error, &ask.url, spec::timeout(monitor))),
         }
+    }
+
+    /// Names are looked at where they are resolved; the client resolves no literal address.
+    fn ensure_allowed(&self, url: &Url) -> Result<(), Failure> {
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let Ok(address) = host.parse::<IpAddr>() else { return Ok(()) };
+        phases::ask(address);
+        self.names.allowed(vec![address]).map(|_| ()).map_err(|error| Failure::resolve(host, &error))
     }
 
     /// Whether who refused this node's TLS would agree with OpenSSL. Who showed a certificate had agreed before.
@@ -201,6 +232,7 @@ fn build(options: &Options, names: Names) -> Result<Client, Failure> {
         .pool_max_idle_per_host(0)
         .local_address(options.family)
         .cookie_provider(Arc::new(CookiesOfThisRun))
+        .connector_layer(Connecting)
         .build()
         .map_err(|error| Failure::own(format!("this node could not set up HTTP: {error}")))
 }

@@ -10,6 +10,7 @@ mod unpacking;
 
 use http::StatusCode;
 use hyper::ext::ReasonPhrase;
+use komainu_watchdogs::check::Failure as Cause;
 use reqwest::Response;
 use reqwest::cookie::Jar;
 
@@ -17,15 +18,13 @@ use self::ask::Ask;
 pub use self::clients::{Caller, Clients};
 use super::body::kept;
 use super::failure::Failure;
-use super::reading::{self, Stopped};
-use super::room::{HeldRoom, NoRoom};
+use super::phases;
+use super::reading::{self, Body, Stopped};
+use super::room::HeldRoom;
 use super::{RunResult, millis_since};
 use crate::clock;
-use crate::node::spec;
+use crate::run::spec;
 use crate::store::monitors::MonitorSpec;
-
-/// A keyword is looked for in the first 16 MiB: hundreds of runs are under way at once.
-const BODY_MOST: usize = 16 * 1_024 * 1_024;
 
 /// What Node reads of an answer's head: names and values.
 const HEAD_MOST: usize = 16 * 1_024;
@@ -35,11 +34,13 @@ const BEGINNING: usize = 64 * 1_024;
 
 /// What of an accepted answer somebody looks at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Wanted {
+pub(super) enum Wanted<'t> {
     /// Nothing but the head of the answer.
     Head,
     /// The body too, which is read to its end.
     Body,
+    /// The same, and whether a text stands in it.
+    Text(&'t str),
 }
 
 /// A well-formed, accepted answer.
@@ -49,6 +50,10 @@ pub(super) struct HttpAnswer {
     pub(super) summary: String,
     /// The body, if it was asked for.
     pub(super) body: String,
+    /// There was more of it than is kept.
+    pub(super) is_cut: bool,
+    /// The text that was looked for stands in it.
+    pub(super) has_text: bool,
     /// From before the request to the body's end.
     pub(super) ping_ms: i64,
     /// What is kept of the body.
@@ -64,7 +69,7 @@ pub(super) async fn run(clients: &Clients, monitor: &MonitorSpec) -> Result<RunR
 }
 
 /// Asks once; an answer whose status code is not accepted is a failure.
-pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wanted: Wanted) -> Result<HttpAnswer, Failure> {
+pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wanted: Wanted<'_>) -> Result<HttpAnswer, Failure> {
     if monitor.proxy_id.is_some() {
         return Err(Failure::own("a native node cannot ask through a proxy: move this monitor to an Uptime Kuma node"));
     }
@@ -75,25 +80,30 @@ pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wanted: Want
         let began_at = clock::now();
         let response = follow(clients, monitor, &mut ask).await?;
         let (status, summary) = (response.status(), summary(&response));
+        phases::answered(status.as_u16());
         let is_accepted = spec::accepts_status(&accepted, status.as_u16());
         let is_kept = monitor.save_error_response && (monitor.save_response || !is_accepted);
         let most = match wanted {
-            Wanted::Body if is_accepted => BODY_MOST,
-            Wanted::Body | Wanted::Head if is_kept => beginning_of(monitor.response_max_length),
-            Wanted::Body | Wanted::Head => 0,
+            Wanted::Body | Wanted::Text(_) if is_accepted => clients.keeps().body,
+            Wanted::Body | Wanted::Text(_) | Wanted::Head if is_kept => {
+                beginning_of(monitor.response_max_length).min(clients.keeps().body)
+            }
+            Wanted::Body | Wanted::Text(_) | Wanted::Head => 0,
         };
+        let sought = if let Wanted::Text(text) = wanted { text } else { "" };
         let answer = unpacking::unpacked(response, &ask.method);
-        let body = reading::read(answer, most, clients.room()).await.map_err(|stopped| match stopped {
+        let body = reading::read(answer, most, sought, clients.room()).await.map_err(|stopped| match stopped {
             Stopped::Broken(error) => Failure::request(&error, &ask.url, limit),
-            Stopped::NoRoom => NoRoom.into(),
+            Stopped::NoRoom(no_room) => no_room.into(),
         })?;
         let ping_ms = millis_since(began_at);
         let response = if is_kept { kept(&body.text, monitor.response_max_length, body.is_cut) } else { None };
         if !is_accepted {
             let msg = format!("Request failed with status code {}", status.as_u16());
-            return Err(Failure { response, ..Failure::target(msg) });
+            return Err(Failure { response, ..Failure::found(Cause::Status, msg) });
         }
-        Ok(HttpAnswer { summary, body: body.text, ping_ms, response, room: body.room })
+        let Body { text: body, is_cut, has_text, room } = body;
+        Ok(HttpAnswer { summary, body, is_cut, has_text, ping_ms, response, room })
     });
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(Failure::timeout(limit)))
 }
@@ -115,7 +125,7 @@ async fn follow(clients: &Clients, monitor: &MonitorSpec, ask: &mut Ask) -> Resu
         let location = redirects::location(response.status(), response.headers());
         let Some(location) = location.filter(|_| monitor.maxredirects > 0) else { return Ok(response) };
         if left == 0 {
-            return Err(Failure::target("Maximum number of redirects exceeded"));
+            return Err(Failure::found(Cause::TooMuch, "Maximum number of redirects exceeded"));
         }
         left -= 1;
         *ask = redirects::follow(ask.clone(), response.status(), &location)?;
@@ -129,7 +139,7 @@ fn ensure_is_answer(response: &Response) -> Result<(), Failure> {
         ));
     }
     let length: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if length > HEAD_MOST { Err(Failure::target("Parse Error: Header overflow")) } else { Ok(()) }
+    if length > HEAD_MOST { Err(Failure::found(Cause::TooMuch, "Parse Error: Header overflow")) } else { Ok(()) }
 }
 
 fn accepted_status_codes(monitor: &MonitorSpec) -> Result<Vec<String>, Failure> {
@@ -139,8 +149,7 @@ fn accepted_status_codes(monitor: &MonitorSpec) -> Result<Vec<String>, Failure> 
 
 /// Enough bytes of a body for so many characters of it, also where Kuma keeps them without the white space of JSON.
 fn beginning_of(characters: u32) -> usize {
-    let characters = usize::try_from(characters).unwrap_or(BODY_MOST);
-    characters.saturating_mul(4).saturating_add(BEGINNING).min(BODY_MOST)
+    usize::try_from(characters).unwrap_or(usize::MAX).saturating_mul(4).saturating_add(BEGINNING)
 }
 
 /// `200 - OK`, with the reason that the server itself gives.

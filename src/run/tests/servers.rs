@@ -168,3 +168,12 @@ impl axum::serve::Listener for TlsListener {
         self.tcp.local_addr()
     }
 }
+
+/// A server that leads whoever asks it elsewhere.
+pub(super) async fn leading_to(place: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = Router::new().fallback(move || async move { Redirect::temporary(place) });
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    address
+}

@@ -6,9 +6,24 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use komainu_watchdogs::check::{Failure as Cause, Trouble};
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
-use super::tls;
+use super::{names, tls};
+
+/// Why a run failed, in the words of [`komainu_watchdogs::check`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The target is to blame.
+    Target(Cause),
+    /// This host knows no way to the target: no route, or no name server that answers. A monitor is down then, as in
+    /// Kuma; a watchdog's look says nothing of the target.
+    Way(Trouble),
+    /// The node is to blame, or nobody: says nothing of the target.
+    Own(Trouble),
+    /// The node, for good: a stock Kuma could look at this target.
+    OnlyKumas,
+}
 
 /// A run that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,47 +34,60 @@ pub struct Failure {
     pub ping_ms: Option<i64>,
     /// What is kept of the answer's body.
     pub response: Option<String>,
-    /// The node is to blame, or nobody: says nothing of the target.
-    pub is_own_trouble: bool,
-    /// Own trouble for good: a stock Kuma could look at this target.
-    pub is_only_kumas: bool,
+    /// Why, and who is to blame.
+    pub fault: Fault,
     /// Trying again would show the same: it is down at once.
     pub is_final: bool,
 }
 
 impl Failure {
-    /// The target is to blame.
+    fn new(fault: Fault, msg: impl Into<String>) -> Self {
+        Self { msg: msg.into(), ping_ms: None, response: None, fault, is_final: false }
+    }
+
+    /// The target is to blame: what it says cannot be taken for an answer, or cannot be asked for.
     pub fn target(msg: impl Into<String>) -> Self {
-        Self {
-            msg: msg.into(),
-            ping_ms: None,
-            response: None,
-            is_own_trouble: false,
-            is_only_kumas: false,
-            is_final: false,
-        }
+        Self::found(Cause::Protocol, msg)
+    }
+
+    /// The target is to blame, for this.
+    pub fn found(cause: Cause, msg: impl Into<String>) -> Self {
+        Self::new(Fault::Target(cause), msg)
     }
 
     /// The node is to blame.
     pub fn own(msg: impl Into<String>) -> Self {
-        Self { is_own_trouble: true, ..Self::target(msg) }
+        Self::lacking(Trouble::Internal, msg)
+    }
+
+    /// The node is to blame, for this.
+    pub fn lacking(trouble: Trouble, msg: impl Into<String>) -> Self {
+        Self::new(Fault::Own(trouble), msg)
+    }
+
+    /// Says nothing of the target.
+    pub fn is_own_trouble(&self) -> bool {
+        match self.fault {
+            Fault::Own(_) | Fault::OnlyKumas => true,
+            Fault::Target(_) | Fault::Way(_) => false,
+        }
     }
 
     /// This node cannot look at such a target, and a stock Kuma can.
     pub(super) fn only_kumas(why: &str) -> Self {
-        Self { is_only_kumas: true, ..Self::own(format!("{why}: {MOVE}")) }
+        Self::new(Fault::OnlyKumas, format!("{why}: {MOVE}"))
     }
 
     /// The run took too long.
     pub fn timeout(limit: Duration) -> Self {
-        Self::target(format!("timeout of {}ms exceeded", limit.as_millis()))
+        Self::found(Cause::AnswerTimeout, format!("timeout of {}ms exceeded", limit.as_millis()))
     }
 
     /// A name could not be resolved.
     pub fn resolve(host: &str, error: &io::Error) -> Self {
         match own_trouble(error) {
             Some(failure) => failure,
-            None => Self::target(format!("getaddrinfo ENOTFOUND {host}")),
+            None => Self::new(unfound_by(error), unfound(host)),
         }
     }
 
@@ -67,7 +95,7 @@ impl Failure {
     pub fn connect(peer: &str, error: &io::Error) -> Self {
         match own_trouble(error) {
             Some(failure) => failure,
-            None => Self::target(format!("connect {}", describe_io(error, Some(peer)))),
+            None => Self::new(fault_of(error), format!("connect {}", describe_io(error, Some(peer)))),
         }
     }
 
@@ -103,12 +131,13 @@ fn describe_chain(error: &reqwest::Error, host: &str, peer: Option<&str>) -> Fai
         innermost = current;
         cause = current.source();
     }
+    let io = innermost.downcast_ref::<io::Error>();
     if is_name_lookup {
-        return Failure::target(format!("getaddrinfo ENOTFOUND {host}"));
+        return Failure::new(io.map_or(Fault::Target(Cause::NoName), unfound_by), unfound(host));
     }
-    match innermost.downcast_ref::<io::Error>() {
+    match io {
         Some(io) if error.is_connect() => Failure::connect(peer.unwrap_or(host), io),
-        Some(io) => Failure::target(describe_io(io, None)),
+        Some(io) => Failure::new(fault_of(io), describe_io(io, None)),
         None => Failure::target(describe_http(&innermost.to_string())),
     }
 }
@@ -130,7 +159,7 @@ fn as_tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Erro
 fn tls_failure(error: &rustls::Error) -> Failure {
     let is_unknown = matches!(error, rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer));
     if is_unknown && tls::has_no_roots() {
-        return Failure::own("this node has no CA certificates: install ca-certificates");
+        return Failure::lacking(Trouble::Unsupported, "this node has no CA certificates: install ca-certificates");
     }
     if let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error
         && let Some(beyond) = other.0.downcast_ref::<tls::Beyond>()
@@ -142,7 +171,8 @@ fn tls_failure(error: &rustls::Error) -> Failure {
     {
         return Failure::only_kumas(&format!("this node cannot agree with the server on TLS ({error})"));
     }
-    Failure::target(describe_tls(error))
+    let is_certificate = matches!(error, rustls::Error::InvalidCertificate(_));
+    Failure::found(if is_certificate { Cause::Certificate } else { Cause::Tls }, describe_tls(error))
 }
 
 /// The way out of what only OpenSSL can do.
@@ -192,17 +222,60 @@ fn describe_tls(error: &rustls::Error) -> String {
     }
 }
 
-/// What the node ran out of, if it did.
+fn unfound(host: &str) -> String {
+    format!("getaddrinfo ENOTFOUND {host}")
+}
+
+/// Of a lookup that failed, where this process lacks nothing.
+fn unfound_by(error: &io::Error) -> Fault {
+    if names::is_unanswered(error) { Fault::Way(Trouble::NameServer) } else { Fault::Target(Cause::NoName) }
+}
+
+/// Of a connection that failed, where this process lacks nothing.
+fn fault_of(error: &io::Error) -> Fault {
+    let causes = [
+        (io::ErrorKind::ConnectionRefused, Cause::Refused),
+        (io::ErrorKind::ConnectionReset, Cause::Reset),
+        (io::ErrorKind::ConnectionAborted, Cause::Reset),
+        (io::ErrorKind::BrokenPipe, Cause::Reset),
+        (io::ErrorKind::UnexpectedEof, Cause::Reset),
+        (io::ErrorKind::HostUnreachable, Cause::Unreachable),
+        (io::ErrorKind::TimedOut, Cause::ConnectTimeout),
+    ];
+    // A host that is off looks unreachable from the same network; a network is out of reach without a route of one's own.
+    if error.kind() == io::ErrorKind::NetworkUnreachable {
+        return Fault::Way(Trouble::Route);
+    }
+    let known = causes.iter().find(|(kind, _)| *kind == error.kind());
+    Fault::Target(known.map_or(Cause::Protocol, |&(_, cause)| cause))
+}
+
+/// What the node ran out of, if it did, or what it must not look at.
 fn own_trouble(error: &io::Error) -> Option<Failure> {
-    is_want(error).then(|| Failure::own(format!("this node could not run the monitor: {error}")))
+    if let Some(refused) = names::refused(error) {
+        return Some(Failure::found(Cause::Forbidden, refused.to_string()));
+    }
+    let trouble = want(error)?;
+    Some(Failure::lacking(trouble, format!("this node could not run the monitor: {error}")))
 }
 
 /// Whether this process or host lacks something, so that nobody was asked: descriptors, memory, or a local port for an
 /// outgoing connection.
 pub(crate) fn is_want(error: &io::Error) -> bool {
+    want(error).is_some()
+}
+
+fn want(error: &io::Error) -> Option<Trouble> {
     use rustix::io::Errno;
-    let wants = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
-    Errno::from_io_error(error).is_some_and(|errno| wants.contains(&errno))
+    let wants = [
+        (Errno::MFILE, Trouble::Descriptors),
+        (Errno::NFILE, Trouble::Descriptors),
+        (Errno::NOBUFS, Trouble::Memory),
+        (Errno::NOMEM, Trouble::Memory),
+        (Errno::ADDRNOTAVAIL, Trouble::Address),
+    ];
+    let errno = Errno::from_io_error(error)?;
+    wants.iter().find(|(wanted, _)| *wanted == errno).map(|&(_, trouble)| trouble)
 }
 
 /// `ECONNREFUSED 127.0.0.1:1 (Connection refused)`: the name that Kuma shows, and words.
@@ -235,14 +308,14 @@ mod tests {
     #[test]
     fn a_node_without_file_descriptors_blames_itself() {
         let error = io::Error::from(rustix::io::Errno::MFILE);
-        assert!(Failure::connect("example.com:80", &error).is_own_trouble);
+        assert!(Failure::connect("example.com:80", &error).is_own_trouble());
     }
 
     #[test]
     fn a_refused_connection_names_the_peer() {
         let error = io::Error::from(rustix::io::Errno::CONNREFUSED);
         let failure = Failure::connect("127.0.0.1:1", &error);
-        assert_eq!(failure, Failure::target("connect ECONNREFUSED 127.0.0.1:1"));
+        assert_eq!(failure, Failure::found(Cause::Refused, "connect ECONNREFUSED 127.0.0.1:1"));
     }
 
     #[test]

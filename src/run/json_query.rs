@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use jsonata_core::Expression;
 use jsonata_core::evaluator::EvaluatorOptions;
 use jsonata_core::value::JValue;
+use komainu_watchdogs::check::{Failure as Cause, Trouble};
 use serde::{Deserialize, Serialize};
 
 use super::RunResult;
@@ -49,6 +50,13 @@ pub struct Compared {
 /// Asks once and compares.
 pub(super) async fn run(clients: &Clients, queries: &Queries, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let mut answer = fetch(clients, monitor, Wanted::Body).await?;
+    if answer.is_cut {
+        let most = clients.keeps().body / 1_024;
+        return Err(Failure::lacking(
+            Trouble::Unsupported,
+            format!("the answer is longer than {most} KiB, and more is not kept here for a query"),
+        ));
+    }
     let query = Query {
         path: monitor.json_path.clone().unwrap_or_default(),
         operator: monitor.json_path_operator.clone().unwrap_or_else(|| "null".to_owned()),
@@ -71,7 +79,7 @@ fn judge(
         ping_ms: Some(answer.ping_ms),
         response: answer.response.clone(),
         is_final,
-        ..Failure::target(msg)
+        ..Failure::found(Cause::Content, msg)
     };
     let compared = compared.map_err(|msg| failure(msg, false))?;
     let expected = query.expected.as_deref().unwrap_or("null");
@@ -274,7 +282,7 @@ fn cut(text: &str, most: usize) -> (&str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::run::room::HeldRoom;
+    use crate::run::room::HeldRoom;
 
     const BODY: &str = r#"{"status": "ok", "load": 0.75, "jobs": [{"name": "a", "left": 3}, {"name": "b", "left": 4}],
         "none": null, "on": true}"#;
@@ -353,6 +361,8 @@ mod tests {
             body: String::new(),
             ping_ms: 12,
             response: None,
+            is_cut: false,
+            has_text: false,
             room: HeldRoom::none(),
         };
         let query = query("status", "==", "ok");

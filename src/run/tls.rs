@@ -11,8 +11,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -23,6 +23,7 @@ use super::certificate::{
     subject_of,
 };
 use super::failure::Failure;
+use super::phases;
 
 /// A monitor's certificates, PEM: Kuma's `tls_ca`, `tls_cert`, `tls_key`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -53,7 +54,7 @@ pub fn client_config(ignore_tls: bool, certificates: &Certificates) -> Result<Cl
             .map_err(|error| Failure::target(format!("the TLS certificate and key do not fit: {error}")))?,
         None => builder.with_no_client_auth(),
     };
-    config.resumption = Resumption::disabled();
+    config.resumption = phases::without_resumption();
     Ok(config)
 }
 

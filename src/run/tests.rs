@@ -11,6 +11,7 @@ use self::servers::{closed_port, endless, half_an_answer, one_answer, serve, ser
 use super::*;
 
 mod certificates;
+mod looks;
 mod requests;
 mod servers;
 

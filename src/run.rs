@@ -17,11 +17,13 @@ mod json_query;
 pub mod keyword;
 mod manual;
 pub mod names;
+pub mod phases;
 pub mod ping;
 pub mod port;
 pub mod queries;
 mod reading;
 mod room;
+pub mod spec;
 pub mod tls;
 
 #[cfg(test)]
@@ -31,12 +33,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use komainu_watchdogs::check::Failure as Cause;
 use komainu_watchdogs::time::Mono;
 
 use self::certificate::Certificate;
-use self::failure::Failure;
-use self::names::Names;
+use self::failure::{Failure, Fault};
+use self::names::{Names, Refuses};
+use self::phases::Phases;
 use self::queries::{Program, Queries};
+use self::room::Keeps;
 use crate::clock;
 use crate::store::monitors::MonitorSpec;
 
@@ -72,6 +77,8 @@ pub struct RunResult {
     pub is_final: bool,
     /// Of [`RunStatus::Unable`]: a stock Kuma could look at this target.
     pub is_only_kumas: bool,
+    /// Why, if it is [`RunStatus::Down`] or [`RunStatus::Unable`].
+    pub fault: Option<Fault>,
     /// Seconds that the beat speaks of; Kuma tells them for push monitors only.
     pub duration_s: i64,
 }
@@ -87,6 +94,7 @@ impl RunResult {
             certificate: None,
             is_final: false,
             is_only_kumas: false,
+            fault: None,
             duration_s: 0,
         }
     }
@@ -98,9 +106,10 @@ impl RunResult {
 
 impl From<Failure> for RunResult {
     fn from(failure: Failure) -> Self {
-        let status = if failure.is_own_trouble { RunStatus::Unable } else { RunStatus::Down };
-        let Failure { msg, ping_ms, response, is_final, is_only_kumas, .. } = failure;
-        Self { ping_ms, response, is_final, is_only_kumas, ..Self::new(status, msg) }
+        let status = if failure.is_own_trouble() { RunStatus::Unable } else { RunStatus::Down };
+        let Failure { msg, ping_ms, response, fault, is_final } = failure;
+        let is_only_kumas = fault == Fault::OnlyKumas;
+        Self { ping_ms, response, is_final, is_only_kumas, fault: Some(fault), ..Self::new(status, msg) }
     }
 }
 
@@ -115,13 +124,18 @@ pub struct Runs {
 impl Runs {
     /// The runs of one node, which names itself so to HTTP servers; `evaluator` is how queries are evaluated.
     pub fn new(caller: http::Caller, evaluator: Program) -> Self {
-        let names = Names::of_system();
-        Self {
-            http: Arc::new(http::Clients::new(caller, names.clone())),
-            names,
-            ping: ping::Sockets::default(),
-            queries: Queries::new(evaluator),
-        }
+        Self::with(http::Clients::new(caller, Names::of_system()), evaluator)
+    }
+
+    /// The looks of one watchdog, which refuses some addresses.
+    pub fn of_watchdog(caller: http::Caller, evaluator: Program, refuses: Refuses) -> Self {
+        let names = Names::of_system().refusing(refuses);
+        Self::with(http::Clients::keeping(Keeps::OF_WATCHDOGS, caller, names), evaluator)
+    }
+
+    fn with(http: http::Clients, evaluator: Program) -> Self {
+        let names = http.names().clone();
+        Self { http: Arc::new(http), names, ping: ping::Sockets::default(), queries: Queries::new(evaluator) }
     }
 
     /// The HTTP clients, which the canaries use as well.
@@ -144,6 +158,11 @@ impl Runs {
         outcome.unwrap_or_else(RunResult::from)
     }
 
+    /// The same, with where its time went.
+    pub async fn look(&self, monitor: &MonitorSpec) -> (RunResult, Phases) {
+        Box::pin(phases::noting(self.run(monitor))).await
+    }
+
     /// The kinds that begin with an HTTP request, which may go over TLS.
     async fn run_http(&self, monitor: &MonitorSpec) -> RunResult {
         let url = monitor.url.as_deref().and_then(|url| url::Url::parse(url).ok());
@@ -154,7 +173,7 @@ impl Runs {
                 _ => http::run(&self.http, monitor).await,
             }
         };
-        let (outcome, certificate) = tls::noting(url.as_ref().and_then(url::Url::host_str), asking).await;
+        let (outcome, certificate) = tls::noting(url.as_ref().and_then(url::Url::host_str), Box::pin(asking)).await;
         RunResult { certificate, ..outcome.unwrap_or_else(RunResult::from) }
     }
 }
@@ -190,7 +209,7 @@ async fn resolve(
     let addresses: Vec<_> = fitting.map(|address| std::net::SocketAddr::new(address, port)).collect();
     if addresses.is_empty() {
         let family = monitor.ip_family.as_deref().unwrap_or("any");
-        return Err(Failure::target(format!("{host} has no address of family {family}")));
+        return Err(Failure::found(Cause::NoName, format!("{host} has no address of family {family}")));
     }
     Ok(addresses)
 }

@@ -1,0 +1,62 @@
+//! Every threshold of checks, with the reason for its number.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// The thresholds of one watchdog's checks. All of a cluster's watchdogs are configured alike.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Policy {
+    /// Looks in a row until a watchdog's word counts, either way: one lost packet is not a failure.
+    pub looks_running: u32,
+    /// Looks in a row that a minority fails until people are told of it.
+    pub partial_rounds: u32,
+    /// Between the first look of a run and its confirmation: what restarts in less is not down. A look asked for twice
+    /// within it is one look.
+    pub second_look_after: Duration,
+    /// A look that takes longer than this, and twice what the last one took, makes its watchdog ask the others before it has
+    /// ended: otherwise a target that hangs costs two timeouts, one after the other.
+    pub slow_after: Duration,
+    /// A vote is fresh for its check's interval, its timeout, and this: the way of a vote to everybody.
+    pub vote_slack: Duration,
+    /// After a start, or a definition's change, the first look comes within this, however long the interval is.
+    pub first_look_within: Duration,
+    /// The first looks of many new checks come this far apart.
+    pub first_look_spacing: Duration,
+    /// A watchdog whose word stands against the verdict, or that could not look, looks again within this, where the interval
+    /// is longer.
+    pub dissent_interval: Duration,
+    /// Who is asked to look answers within this, with what it has; what still runs is asked for again.
+    pub answer_within: Duration,
+    /// Looks under way at once; the others wait for their turn.
+    pub budget: usize,
+    /// A look that has not ended so long after its timeout never will.
+    pub lost_after: Duration,
+    /// Canaries are asked for at most so often.
+    pub canary_pause: Duration,
+    /// Intervals without a fresh majority until people are told of it.
+    pub unknown_intervals: u32,
+    /// It is told at the latest after this, however long the interval is.
+    pub unknown_at_most: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            looks_running: 2,
+            partial_rounds: 3,
+            second_look_after: Duration::from_secs(1),
+            slow_after: Duration::from_secs(2),
+            vote_slack: Duration::from_secs(5),
+            first_look_within: Duration::from_secs(30),
+            first_look_spacing: Duration::from_millis(20),
+            dissent_interval: Duration::from_secs(60),
+            answer_within: Duration::from_secs(2),
+            budget: 256,
+            lost_after: Duration::from_secs(10),
+            canary_pause: Duration::from_secs(1),
+            unknown_intervals: 3,
+            unknown_at_most: Duration::from_secs(3_600),
+        }
+    }
+}

@@ -5,6 +5,7 @@ pub mod api;
 pub mod blackout;
 mod byte_order_mark;
 pub mod channels;
+pub mod check;
 pub mod chores;
 pub mod cli;
 pub mod clock;

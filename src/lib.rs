@@ -24,6 +24,7 @@ pub mod outbox;
 pub mod probe;
 mod rate_limit;
 pub mod sender;
+pub mod server_watch;
 pub mod signature;
 pub mod state_dir;
 pub mod steps;

@@ -224,12 +224,14 @@ impl TenureConnection {
         let values = values![applied.map(|stamp| stamp.generation), applied.map(|stamp| stamp.nonce)];
         let sql = format!(
             "SELECT c.generation, c.nonce, (SELECT COUNT(*) FROM komainu_generation g \
-             WHERE g.generation = ? AND g.nonce = ?) AS known, {} AS now FROM komainu_cluster c WHERE c.id = 1",
+             WHERE g.generation = ? AND g.nonce = ?) AS known, \
+             (SELECT l.server FROM komainu_leader l WHERE l.id = 1) AS server, {} AS now FROM komainu_cluster c WHERE c.id = 1",
             self.store.dialect().now_ms()
         );
         let session = self.session().await?;
         let sent_at = clock::now();
         let row = session.row("read the generation", sql, values).await?.ok_or(StoreError::SchemaMissing)?;
+        session.follow(row.maybe_text("server")?.as_deref());
         self.clock.note(row.wall("now")?, sent_at, clock::now());
         Ok((stamp(&row)?, applied.is_none() || row.flag("known")?))
     }

@@ -37,7 +37,7 @@ struct Full<'a> {
     checks: Checks,
     ids: Vec<IdsUsed>,
     #[schema(required)]
-    database_server: Option<server::Shown>,
+    database_server: Option<Box<server::Shown>>,
 }
 
 /// What a caller without a key sees where `[status] details = "key"`.
@@ -130,7 +130,7 @@ pub(super) async fn show(context: Ctx, parts: Parts) -> Response {
     }
     let cluster = &context.state.cluster;
     let (heartbeats, checks, ids) = (Heartbeats::of(&context), Checks::default(), IdsUsed::of(&context));
-    let database_server = context.reads.server().map(server::Shown::of);
+    let database_server = context.reads.server().map(server::Shown::of).map(Box::new);
     (code, no_store, Json(Full { cluster, view: &view, heartbeats, checks, ids, database_server })).into_response()
 }
 

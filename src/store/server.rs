@@ -165,9 +165,8 @@ async fn behind(session: &mut Session) -> Result<Option<Duration>, StoreError> {
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name)?;
-        match &self.galera {
-            Some(galera) => write!(f, ", Galera, {}, {} servers", galera.state, galera.size)?,
-            None => {}
+        if let Some(galera) = &self.galera {
+            write!(f, ", Galera, {}, {} servers", galera.state, galera.size)?;
         }
         if self.is_read_only {
             f.write_str(", read-only")?;

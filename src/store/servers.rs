@@ -157,18 +157,14 @@ pub(super) async fn connect(
     {
         return Ok(session);
     }
-    let unreachable = |reason| StoreError::Unreachable { url: url.to_string(), reason };
     if let Some(reason) = servers.vain_since(asked_at) {
-        return Err(unreachable(reason));
+        return Err(StoreError::Unreachable { url: url.to_string(), reason });
     }
     let began_at = clock::now();
-    look(limit, (url, addresses)).await.map_err(|error| {
-        let reason = match error {
-            StoreError::Unreachable { ref reason, .. } => reason.clone(),
-            other => return other,
-        };
-        servers.fail(began_at, &reason);
-        unreachable(reason)
+    look(limit, (url, addresses)).await.inspect_err(|error| {
+        if let StoreError::Unreachable { reason, .. } = error {
+            servers.fail(began_at, reason);
+        }
     })
 }
 
@@ -242,7 +238,7 @@ async fn gather(
     let (mut found, mut refused, mut is_late) = (Vec::new(), Vec::new(), false);
     let soon = tokio::time::sleep(soon);
     tokio::pin!(soon);
-    while !(is_late && !found.is_empty()) {
+    while !is_late || found.is_empty() {
         tokio::select! {
             answer = each.next() => match answer {
                 Some(Ok(one)) => found.push(one),
@@ -274,11 +270,11 @@ impl Refused {
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unreachable { reason, .. } => Self::saying(reason),
-            StoreError::AccessDenied { ref reason, .. } => Self { reason: reason.clone(), denied: Some(error) },
-            other => Self::saying(other.to_string()),
+        if let StoreError::AccessDenied { reason, .. } = &error {
+            return Self { reason: reason.clone(), denied: Some(error) };
         }
+        let StoreError::Unreachable { reason, .. } = error else { return Self::saying(error.to_string()) };
+        Self::saying(reason)
     }
 }
 

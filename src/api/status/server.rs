@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::server::Server;
+use crate::store::server::{Server, Weakness};
 
 /// As it said last: when a connection was made, and each ten seconds.
 #[derive(Serialize, ToSchema)]
@@ -37,7 +37,7 @@ struct GaleraShown {
 
 impl Shown {
     pub(super) fn of(server: Server) -> Self {
-        let warnings = server.weaknesses().into_iter().map(|weakness| weakness.words()).collect();
+        let warnings = server.weaknesses().into_iter().map(Weakness::words).collect();
         let behind_ms = server.behind.map(|behind| u64::try_from(behind.as_millis()).unwrap_or(u64::MAX));
         let galera =
             server.galera.map(|galera| GaleraShown { ready: galera.is_ready, state: galera.state, size: galera.size });

@@ -39,10 +39,10 @@ impl Session {
     async fn connect_within(limit: Duration, url: &DatabaseUrl) -> Result<Self, StoreError> {
         match url.place() {
             DatabasePlace::MariaDb(addresses) if addresses.are_several() => {
-                servers::connect(limit, (url, addresses)).await
+                Box::pin(servers::connect(limit, (url, addresses))).await
             }
             DatabasePlace::MariaDb(addresses) => {
-                let session = Self::connect_to(limit, (url, addresses.first())).await?;
+                let session = Box::pin(Self::connect_to(limit, (url, addresses.first()))).await?;
                 url.servers().note(session.server());
                 Ok(session)
             }

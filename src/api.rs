@@ -24,6 +24,7 @@ use self::auth::KnownKeys;
 use self::freshness::Freshness;
 use self::rates::Rates;
 use self::traffic::Traffic;
+use crate::check::Guard;
 use crate::config::Details;
 use crate::final_slash;
 use crate::heartbeat::Heartbeats;
@@ -39,6 +40,7 @@ mod audit;
 mod auth;
 mod body;
 mod channels;
+mod checks;
 mod cluster;
 mod fields;
 mod freshness;
@@ -104,6 +106,8 @@ pub struct State {
     pub stopping: CancellationToken,
     /// How far the ids of Kuma's tables are used up.
     pub ids: watch::Receiver<Arc<Ids>>,
+    /// What no watchdog looks at.
+    pub guard: Guard,
     /// What the surface shows of itself.
     pub credentials: Arc<Credentials>,
 }
@@ -208,6 +212,9 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(heartbeats::show, heartbeats::change, heartbeats::remove))
         .routes(routes!(heartbeats::rotate))
         .routes(routes!(heartbeats::pushes))
+        .routes(routes!(checks::list, checks::create))
+        .routes(routes!(checks::bulk::bulk))
+        .routes(routes!(checks::show, checks::put, checks::change, checks::remove))
         .routes(routes!(apikeys::list, apikeys::create))
         .routes(routes!(apikeys::remove))
         .routes(routes!(audit::list))

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::node::run::queries;
+use crate::run::queries;
 
 mod adopt;
 mod apikeys;

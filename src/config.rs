@@ -25,6 +25,7 @@ use crate::surface::Proxies;
 use crate::tls::TlsFiles;
 
 mod channel;
+mod checks;
 mod cluster;
 mod database;
 mod deadman;
@@ -45,6 +46,7 @@ mod unmatched;
 mod watchdog;
 
 pub use self::channel::ChannelConfig;
+pub use self::checks::ChecksConfig;
 pub use self::cluster::ClusterConfig;
 pub use self::database::DatabaseConfig;
 pub use self::deadman::DeadmanConfig;
@@ -55,8 +57,8 @@ pub use self::status::{Details, StatusConfig};
 pub use self::watchdog::WatchdogConfig;
 
 /// The sections that this version understands.
-const SECTIONS: [&str; 10] =
-    ["cluster", "watchdog", "node", "database", "policy", "status", "server", "tls", "routing", "deadman"];
+const SECTIONS: [&str; 11] =
+    ["cluster", "watchdog", "node", "database", "policy", "checks", "status", "server", "tls", "routing", "deadman"];
 
 /// The sections of which there may be several, each in double brackets.
 const ENTRIES: [&str; 3] = ["channel", "route", "heartbeat"];
@@ -110,6 +112,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Thresholds.
     pub policy: Policy,
+    /// Of what watchdogs look at themselves.
+    pub checks: ChecksConfig,
     /// Of the status page.
     pub status: StatusConfig,
     /// Who may say whose connection it is.
@@ -213,6 +217,8 @@ impl Source {
         let database = database.and_then(|section| section.resolve(folder, faults));
         let policy: Option<policy::Section> = self.section("policy", faults);
         let policy = policy.and_then(|section| section.resolve(faults));
+        let checks: Option<checks::Section> = self.section("checks", faults);
+        let checks = checks.and_then(|section| section.resolve(faults));
         let status: Option<status::Section> = self.section("status", faults);
         let proxies: Option<server::Section> = self.section("server", faults);
         let proxies = proxies.and_then(|section| section.resolve(faults));
@@ -232,6 +238,7 @@ impl Source {
             node,
             database: database?,
             policy: policy?,
+            checks: checks?,
             status: StatusConfig { details: status?.details },
             proxies: proxies?,
             tls: tls?,

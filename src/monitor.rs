@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+pub(crate) use draft::names as read_names;
 pub use draft::{Draft, MOST_NAMES, NODE_CHARS, REF_CHARS};
 pub use etag::{Ours, etag};
 pub use kinds::{KINDS, needs_group};
@@ -26,6 +27,7 @@ pub use rules::{Form, field_of, form, is_always_shown, is_json, is_settable, kno
 pub use secrecy::{Secrecy, holds_credentials, veiled};
 pub use table::{Column, Kind, Table};
 pub use value::{HOST_CHARS, URL_CHARS};
+pub(crate) use value::{flag as read_flag, kind as kind_of_json, real as read_real, whole as read_whole};
 
 /// Columns of one row by name: flags as `true` and `false`, numbers and texts as they are, JSON columns as their text.
 pub type Columns = BTreeMap<String, Json>;

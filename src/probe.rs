@@ -13,7 +13,7 @@ use komainu_watchdogs::io::ProbeOutcome;
 use komainu_watchdogs::time::Wall;
 
 use crate::keys::ClusterKey;
-use crate::node::run::failure;
+use crate::run::failure;
 use crate::tls::Credentials;
 
 pub(crate) mod answer;

@@ -15,6 +15,7 @@ pub mod beginning;
 pub mod capacity;
 mod catalog;
 pub mod certificates;
+pub mod checks;
 pub mod cluster;
 mod decisions;
 mod dialect;

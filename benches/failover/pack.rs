@@ -69,6 +69,7 @@ impl Pack {
                 key: settings.key,
                 policy: settings.policy,
                 details: Details::Public,
+                guard: komainu::check::Guard::default(),
                 heartbeats: heartbeats.unwrap(),
                 channels: Vec::new(),
                 stopping: pack.shutdown.clone(),

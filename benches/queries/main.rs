@@ -7,7 +7,7 @@
 #![expect(clippy::indexing_slicing, reason = "a missing element ends the bench")]
 
 use komainu::clock;
-use komainu::node::run::queries::{Program, Queries, Query, SUBCOMMAND, evaluate};
+use komainu::run::queries::{Program, Queries, Query, SUBCOMMAND, evaluate};
 
 #[tokio::main]
 async fn main() {

@@ -20,20 +20,22 @@ use super::problem::{ApiError, Problem};
 use super::request::{Asked, Field, Flag, Shape, Text, request};
 use super::{Context, Ctx, channels};
 use crate::monitor::{Draft, FieldFault, Table};
-use crate::store::audit::{self, Deed};
 use crate::store::monitors::{self, MonitorFilter, MonitorState, MonitorView, Target, Wish};
 use crate::store::{BeatStatus, LastBeat, Store};
 
 pub(super) mod beats;
 pub(crate) mod bulk;
 pub(super) mod by_ref;
-mod document;
+pub(super) mod document;
 pub(super) mod refusal;
-mod shown;
+pub(super) mod shown;
 #[cfg(test)]
 mod tests;
 pub(super) mod uptime;
 mod wait;
+
+/// As refusals name it.
+const THING: &str = "monitor";
 
 request! {
     pub(super) struct MonitorsAsked {
@@ -144,25 +146,17 @@ pub(super) async fn show(
     answer_with(&context.reads, sight, StatusCode::OK, &view, json!({})).await
 }
 
-/// What this caller sees. That secrets were shown stands in the audit trail before they are.
 async fn sight(
     context: &Context,
     caller: &Caller,
     wants_secrets: Option<bool>,
     monitors: &[MonitorId],
 ) -> Result<Sight, ApiError> {
-    if !wants_secrets.unwrap_or_default() {
-        return Ok(Sight::of(caller));
-    }
-    caller.ensure_admin()?;
     let subject = match monitors {
         [one] => format!("monitor/{one}"),
         _ => "monitors".to_owned(),
     };
-    let after = Some(json!({ "monitors": monitors }).to_string());
-    let deed = Deed { who: caller.who(), what: "monitor.reveal".to_owned(), subject, before: None, after };
-    audit::append(&context.state.store, &deed).await?;
-    Ok(Sight::Secrets)
+    Sight::asked(context, (caller, wants_secrets), ("monitor.reveal", subject, json!({ "monitors": monitors }))).await
 }
 
 /// Makes a monitor. The leader finds a node for it within its next round.
@@ -210,7 +204,7 @@ async fn write(
     let draft = read(context, &fields.into_object()).await?;
     let name = if let Target::Existing(id) = target { id.to_string() } else { String::new() };
     let written = monitors::write(store, &caller.who(), &[Wish { target, draft, if_match }]).await?;
-    let written = written.map_err(|refused| refusal::one(refused, &name))?;
+    let written = written.map_err(|refused| refusal::one(refused, THING, &name))?;
     let first = written.first().ok_or_else(|| ApiError::Internal("nothing was written".to_owned()))?;
     find_view(store, first.id).await
 }
@@ -247,7 +241,7 @@ pub(super) async fn remove(
 
 async fn delete(context: &Ctx, caller: &Caller, id: MonitorId, headers: &HeaderMap) -> Result<StatusCode, ApiError> {
     let done = monitors::delete(&context.state.store, &caller.who(), id, &refusal::if_match(headers)?).await?;
-    done.map_err(|refused| refusal::one(refused, &id.to_string()))?;
+    done.map_err(|refused| refusal::one(refused, THING, &id.to_string()))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::State;
+use crate::check::Guard;
 use crate::config::Details;
 use crate::heartbeat::{Heartbeats, Settings};
 use crate::keys::{ApiKey, ClusterKey};
@@ -110,6 +111,7 @@ impl Surface {
             database_report: watch::channel(Arc::default()).1,
             stopping: CancellationToken::new(),
             ids: watch::channel(Arc::default()).1,
+            guard: Guard::default(),
             credentials: Credentials::none(),
         };
         Self { state, lasting: None, _folder: folder, _published: (view_sender, report_sender) }

@@ -129,6 +129,12 @@ listen = "127.0.0.1:8900"
 # monitor_limit_per_node = 1000
 # mute_limit = "15m"                # while nobody can be told anything for so long, /status is down
 
+# What watchdogs look at themselves: docs/checks.md. Link-local addresses, where clouds answer with secrets, are never looked at.
+# [checks]
+# allow_link_local = false
+# deny = ["10.0.0.0/8"]             # networks where no check may look
+# looks_at_once = 200
+
 # [status]
 # details = "public"                # or "key": strangers see ok, degraded or down only
 

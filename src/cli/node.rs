@@ -7,9 +7,9 @@ use komainu_watchdogs::ids::NodeId;
 
 use crate::config::{Config, NodeConfig, without_slash};
 use crate::lifecycle;
-use crate::node::run::queries::Program;
 use crate::node::waiting::until_reached;
 use crate::node::{self, ExitReason, NodeSettings};
+use crate::run::queries::Program;
 use crate::store::Store;
 use crate::store::nodes::{self, NodeInfo};
 use crate::surface::Entrance;

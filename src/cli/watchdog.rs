@@ -68,6 +68,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         database_report: told.database_report,
         stopping: shutdown.clone(),
         ids,
+        guard: config.checks.guard.clone(),
         credentials: Arc::clone(&settings.credentials),
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");

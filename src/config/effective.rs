@@ -16,7 +16,7 @@ use crate::node::StartSpread;
 use crate::surface::{ClientHeader, Proxies};
 use crate::tls::TlsFiles;
 
-use super::{ChannelConfig, ClusterConfig, Config, Details, NodeConfig, WatchdogConfig, shape};
+use super::{ChannelConfig, ChecksConfig, ClusterConfig, Config, Details, NodeConfig, WatchdogConfig, shape};
 
 /// Stands for a secret.
 const SET: &str = "(set)";
@@ -37,6 +37,7 @@ pub(super) fn print(config: &Config) -> String {
     }
     all.insert("database".to_owned(), section(database));
     all.insert("policy".to_owned(), policy(&config.policy));
+    all.insert("checks".to_owned(), checks(&config.checks));
     all.insert("status".to_owned(), section([("details", Some(details.into()))]));
     if config.proxies != Proxies::default() {
         all.insert("server".to_owned(), server(&config.proxies));
@@ -121,6 +122,15 @@ fn tls(files: &TlsFiles) -> Value {
         ("key", files.own.as_ref().map(|own| name(&own.key))),
         ("ca", files.ca.as_ref().map(name)),
         ("client_ca", files.client_ca.as_ref().map(name)),
+    ])
+}
+
+fn checks(config: &ChecksConfig) -> Value {
+    let deny: Vec<String> = config.guard.deny.iter().map(ToString::to_string).collect();
+    section([
+        ("allow_link_local", Some(config.guard.allow_link_local.into())),
+        ("deny", Some(deny.into())),
+        ("looks_at_once", Some(i64::from(config.looks_at_once).into())),
     ])
 }
 

@@ -1,11 +1,9 @@
 //! `[server]`: who stands between the listener and those who connect.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::fault::Faults;
+use super::shape;
 use crate::surface::{ClientHeader, Proxies};
 
 #[derive(Deserialize, Default)]
@@ -27,7 +25,7 @@ enum Header {
 
 impl Section {
     pub(super) fn resolve(self, faults: &mut Faults) -> Option<Proxies> {
-        let networks = self.trusted_proxies.iter().map(|text| network(text));
+        let networks = self.trusted_proxies.iter().map(|text| shape::parse_network(text));
         let trusted = faults.note("server", "trusted_proxies", networks.collect::<Result<Vec<_>, _>>())?;
         if self.proxy_protocol && trusted.is_empty() {
             faults.add("server", "proxy_protocol", "needs trusted_proxies: nobody else may say whose connection it is");
@@ -38,13 +36,4 @@ impl Section {
         };
         Some(Proxies { trusted, announce: self.proxy_protocol, header })
     }
-}
-
-/// A network, or one address.
-fn network(text: &str) -> Result<IpNet, String> {
-    let network: Option<IpNet> = text.parse().ok();
-    let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    network
-        .map(|network| network.trunc())
-        .ok_or_else(|| format!("\"{text}\" is no network; write 10.0.0.0/8 or 10.0.0.5"))
 }

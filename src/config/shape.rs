@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use url::Url;
 
 /// As long as the fork's `node.node_id` column takes.
@@ -79,4 +80,13 @@ pub(super) fn advertise_of(listen: SocketAddr, scheme: &str) -> Option<Url> {
         IpAddr::V6(ip) => !ip.is_unspecified(),
     };
     is_one_address.then(|| Url::parse(&format!("{scheme}://{listen}")).ok()).flatten()
+}
+
+/// A network, or one address.
+pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
+    let network: Option<IpNet> = text.parse().ok();
+    let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    network
+        .map(|network| network.trunc())
+        .ok_or_else(|| format!("\"{text}\" is no network; write 10.0.0.0/8 or 10.0.0.5"))
 }

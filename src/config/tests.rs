@@ -102,7 +102,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "[policy]",
         "[polizy]",
-        "komainu.toml: [polizy]: unknown section; this version knows [cluster], [watchdog], [node], [database], [policy], [status], [server], [tls], [routing], [deadman], [[channel]], [[route]], [[heartbeat]]",
+        "komainu.toml: [polizy]: unknown section; this version knows [cluster], [watchdog], [node], [database], [policy], [checks], [status], [server], [tls], [routing], [deadman], [[channel]], [[route]], [[heartbeat]]",
     ),
     ("id = \"w1\"", "", "komainu.toml: [watchdog] id: is missing"),
     (

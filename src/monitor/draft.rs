@@ -144,7 +144,7 @@ fn name(sent: &Json, most: usize) -> Result<Option<String>, String> {
 }
 
 /// Sorted, each once: their order says nothing.
-fn names(sent: &Json) -> Result<Vec<String>, String> {
+pub(crate) fn names(sent: &Json) -> Result<Vec<String>, String> {
     let items = match sent {
         Json::Null => return Ok(vec![]),
         Json::Array(items) if items.len() <= MOST_NAMES => items,

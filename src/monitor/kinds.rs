@@ -152,7 +152,7 @@ fn missing(row: &Columns, kind: &str) -> Vec<FieldFault> {
         Some(Json::Null | Json::Array(_) | Json::Object(_)) | None => false,
     };
     let absent = needs.into_iter().filter(|column| !is_there(column));
-    absent.map(|column| FieldFault::new(column, format!("is missing: a monitor of type {kind} needs it"))).collect()
+    absent.map(|column| FieldFault::new(column, format!("is missing: type {kind} needs it"))).collect()
 }
 
 fn address(row: &Columns, kind: &str) -> Option<FieldFault> {

@@ -85,7 +85,7 @@ fn text(sent: &Json, most: usize) -> Result<String, String> {
 }
 
 /// `true` or `false`; Kuma's own 1 and 0 too.
-fn flag(sent: &Json) -> Result<bool, String> {
+pub(crate) fn flag(sent: &Json) -> Result<bool, String> {
     match (sent.as_bool(), sent.as_i64()) {
         (Some(flag), _) => Ok(flag),
         (_, Some(0)) => Ok(false),
@@ -94,7 +94,7 @@ fn flag(sent: &Json) -> Result<bool, String> {
     }
 }
 
-fn whole(sent: &Json, least: i64, most: i64) -> Result<Json, String> {
+pub(crate) fn whole(sent: &Json, least: i64, most: i64) -> Result<Json, String> {
     // 30.0 is what some programs make of 30.
     let number = sent.as_i64().or_else(|| sent.as_f64().and_then(exact));
     match number {
@@ -107,7 +107,7 @@ fn exact(real: f64) -> Option<i64> {
     (real.fract() == 0.0 && real.abs() < 9e15).then(|| format!("{real:.0}").parse().ok()).flatten()
 }
 
-fn real(sent: &Json, least: f64, most: f64) -> Result<Json, String> {
+pub(crate) fn real(sent: &Json, least: f64, most: f64) -> Result<Json, String> {
     match sent.as_f64() {
         Some(number) if (least..=most).contains(&number) => Ok(json!(number)),
         _ => Err(format!("must be a number from {least} to {most}")),
@@ -214,7 +214,7 @@ fn object(sent: &Json) -> Result<Json, String> {
     }
 }
 
-pub(super) fn kind(value: &Json) -> &'static str {
+pub(crate) fn kind(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
         Json::Bool(_) => "true or false",

@@ -10,7 +10,7 @@ use std::time::Duration;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::Wall;
 
-use super::run::{RunResult, RunStatus};
+use crate::run::{RunResult, RunStatus};
 use crate::store::beats::{Beat, BeatStatus, LastBeat};
 use crate::store::monitors::MonitorSpec;
 

@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::run::failure::peer_of;
-use super::run::http::Clients;
 use crate::clock;
+use crate::run::failure::peer_of;
+use crate::run::http::Clients;
 
 /// How often canaries are probed while nothing fails.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -184,7 +184,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::node::run::http::Caller;
+    use crate::run::http::Caller;
 
     #[tokio::test]
     async fn without_canaries_every_failure_counts() {
@@ -213,10 +213,8 @@ mod tests {
 
     async fn are_lost(addresses: &[String]) -> bool {
         let canaries = Canaries::new(addresses).unwrap();
-        let clients = Arc::new(Clients::new(
-            Caller::new(&NodeId::from("node1"), None),
-            crate::node::run::names::Names::of_system(),
-        ));
+        let clients =
+            Arc::new(Clients::new(Caller::new(&NodeId::from("node1"), None), crate::run::names::Names::of_system()));
         let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
         tokio::spawn(canaries.clone().probe(clients, ended));

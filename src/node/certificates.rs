@@ -11,8 +11,8 @@ use komainu_watchdogs::time::Mono;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::run::certificate::Certificate;
 use crate::clock;
+use crate::run::certificate::Certificate;
 use crate::store::Store;
 use crate::store::certificates::SeenChain;
 

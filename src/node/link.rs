@@ -19,11 +19,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 
 use super::runner::{Command, Gauges};
-use super::spec::KINDS;
 use super::storage::Storage;
 use super::trace::{Event, Trace};
 use crate::clock;
 use crate::clock::database::DatabaseClock;
+use crate::run::spec::KINDS;
 use crate::store::monitors::MonitorSpec;
 use crate::store::{NodeProcess, Store, StoreError, TenureConnection};
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::beat::{self, Previous, Rules, Times};
-use super::run::{RunResult, RunStatus};
-use super::spec;
+use crate::run::spec;
+use crate::run::{RunResult, RunStatus};
 use crate::store::beats::{Beat, BeatStatus};
 use crate::store::monitors::MonitorSpec;
 

@@ -16,11 +16,11 @@ use self::memory::{HeldMonitor, Memory};
 use super::beat::{self, Previous, Rules, Times};
 use super::beginner::RunNews;
 use super::push::{self, Report};
-use super::run::RunResult;
-use super::run::certificate::Certificate;
 use super::schedule::{Schedule, StartSpread, spread};
-use super::spec;
 use super::storage::Queued;
+use crate::run::RunResult;
+use crate::run::certificate::Certificate;
+use crate::run::spec;
 use crate::store::beats::{BeatStatus, LastBeat};
 use crate::store::monitors::MonitorSpec;
 

@@ -330,5 +330,7 @@ async fn serve() -> String {
 }
 
 fn reqwest_plain() -> reqwest::Client {
-    run::http::Clients::new(Caller::new(&NodeId::from("test"), None), run::names::Names::of_system()).plain().unwrap()
+    crate::run::http::Clients::new(Caller::new(&NodeId::from("test"), None), crate::run::names::Names::of_system())
+        .plain()
+        .unwrap()
 }

@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::calendar::{Span, Window};
-use super::run::{RunResult, RunStatus};
 use crate::clock::database::DatabaseClock;
+use crate::run::{RunResult, RunStatus};
 use crate::store::windows::{self, Plan};
 use crate::store::{Store, StoreError};
 

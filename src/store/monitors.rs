@@ -28,6 +28,7 @@ pub use beats::{ShownBeat, beats};
 pub use creation::create_all;
 pub use deletion::{delete, sweep};
 pub use listing::{find_by_ref, get, list};
+pub(super) use trail::shown;
 pub use writing::{Change, Refusal, Target, Wish, Written, rehearse, write};
 
 /// A row of `monitor`, as a node needs it to run it. Field names are Kuma's; `kind` is its `type`.

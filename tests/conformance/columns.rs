@@ -1,8 +1,8 @@
 //! A case's columns as a native node reads them.
 
-use komainu::node::run::Runs;
-use komainu::node::run::http::Caller;
-use komainu::node::run::queries::{Program, SUBCOMMAND};
+use komainu::run::Runs;
+use komainu::run::http::Caller;
+use komainu::run::queries::{Program, SUBCOMMAND};
 use komainu::store::monitors::MonitorSpec;
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use serde_json::Value;

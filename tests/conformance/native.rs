@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use komainu::node::beat::{self, Previous, Rules, Times};
 use komainu::node::push::{self, PushLook};
-use komainu::node::run::{RunResult, Runs, group};
+use komainu::run::{RunResult, Runs, group};
 use komainu::store::StoreError;
 use komainu::store::beats::BeatStatus;
 use komainu::store::families::{Child, Families};

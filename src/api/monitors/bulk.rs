@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use self::items::RawItem;
 use super::document::MonitorFields;
-use super::{read_what_can_be, refusal};
+use super::{THING, read_what_can_be, refusal};
 use crate::api::Ctx;
 use crate::api::auth::Writer;
 use crate::api::problem::{ApiError, Problem};
@@ -24,7 +24,8 @@ use crate::store::monitors::{self, Change, Refusal, Target, Wish, Written};
 
 pub(crate) mod items;
 
-const LIMIT: usize = 16 * 1024 * 1024;
+/// Bytes of a body.
+pub(in crate::api) const LIMIT: usize = 16 * 1024 * 1024;
 /// Fields by which others of the same monitor are judged.
 const DECIDING: [&str; 11] = [
     "auth_method",
@@ -63,21 +64,17 @@ struct Item {
 
 impl From<Written> for Item {
     fn from(written: Written) -> Self {
-        let change = match written.change {
-            Change::Created => "created",
-            Change::Updated => "updated",
-            Change::Unchanged => "unchanged",
-        };
+        let change = written.change.as_str();
         Self { id: Some(written.id).filter(|id| id.0 != 0), reference: written.reference, change }
     }
 }
 
 request! {
     pub(in crate::api) struct BulkAsked {
-        /// Change those whose ref exists, in what is named
-        upsert: Option<Flag>,
+        /// Change those that exist, in what is named
+        pub(in crate::api) upsert: Option<Flag>,
         /// Only say what would become of each
-        dry_run: Option<Flag>,
+        pub(in crate::api) dry_run: Option<Flag>,
     }
 }
 
@@ -104,14 +101,14 @@ pub(in crate::api) async fn bulk(
     if !misread.is_empty() {
         // What can be judged of the rest is told in the same answer.
         let judged = monitors::rehearse(store, &wishes).await?;
-        return Err(refusal::many(Refusal::Faults(all_faults(misread, judged.err(), upsert))));
+        return Err(refusal::many(Refusal::Faults(all_faults(misread, judged.err(), upsert)), THING));
     }
     let written = if dry_run {
         monitors::rehearse(store, &wishes).await?
     } else {
         monitors::write(store, &caller.who(), &wishes).await?
     };
-    let written = written.map_err(refusal::many)?;
+    let written = written.map_err(|refused| refusal::many(refused, THING))?;
     let is_new = !dry_run && written.iter().any(|written| written.change == Change::Created);
     let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((code, Json(BulkWritten { items: written.into_iter().map(Item::from).collect() })))

@@ -11,7 +11,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::document::{Monitor, MonitorFields};
-use super::{SecretsAsked, answer, answer_with, find_view, read, refusal, sight, wait};
+use super::{SecretsAsked, THING, answer, answer_with, find_view, read, refusal, sight, wait};
 use crate::api::Ctx;
 use crate::api::auth::{Caller, Reader, Writer};
 use crate::api::body::Object;
@@ -115,7 +115,11 @@ async fn write(
         Err(refused) => refused,
     };
     let is_taken = |refused: &monitors::Refusal| matches!(refused, monitors::Refusal::Faults(faults) if faults.iter().any(|(_, fault)| fault.field == "ref"));
-    if wants_new && is_taken(&refused) { Err(refusal::stale()) } else { Err(refusal::one(refused, reference)) }
+    if wants_new && is_taken(&refused) {
+        Err(refusal::stale(THING))
+    } else {
+        Err(refusal::one(refused, THING, reference))
+    }
 }
 
 /// Deletes the monitor of this name.

@@ -110,7 +110,7 @@ const USUAL: [(&str, &[&str]); 10] = [
     ("parent", &["An id of a monitor of type group."]),
 ];
 
-fn shape(form: Form) -> Shape {
+pub(in crate::api) fn shape(form: Form) -> Shape {
     match form {
         Form::Text(most) => text(most),
         Form::Url => text(URL_CHARS),
@@ -131,7 +131,7 @@ fn shape(form: Form) -> Shape {
     }
 }
 
-fn text(most: usize) -> Shape {
+pub(in crate::api) fn text(most: usize) -> Shape {
     Shape::one(Type::String, |text| text.max_length(Some(most)))
 }
 

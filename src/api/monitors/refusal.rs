@@ -9,21 +9,21 @@ use crate::store::monitors::Refusal;
 /// A list of ten thousand faults helps nobody.
 const MOST_ERRORS: usize = 1_000;
 
-/// Of a request on one monitor.
-pub(super) fn one(refusal: Refusal, name: &str) -> ApiError {
+/// Of a request on one; `thing`: `monitor`.
+pub(in crate::api) fn one(refusal: Refusal, thing: &str, name: &str) -> ApiError {
     match refusal {
         Refusal::Faults(faults) => error_of(faults.into_iter().map(|(_, fault)| fault).collect()),
-        Refusal::Unknown => ApiError::not_found("monitor", name),
-        Refusal::Stale => stale(),
+        Refusal::Unknown => ApiError::not_found(thing, name),
+        Refusal::Stale => stale(thing),
     }
 }
 
-pub(super) fn stale() -> ApiError {
-    ApiError::Stale("the monitor is not, or no longer, what If-Match or If-None-Match says; read it again".to_owned())
+pub(in crate::api) fn stale(thing: &str) -> ApiError {
+    ApiError::Stale(format!("the {thing} is not, or no longer, what If-Match or If-None-Match says; read it again"))
 }
 
 /// Of a request on many: each field is named with its item.
-pub(super) fn many(refusal: Refusal) -> ApiError {
+pub(in crate::api) fn many(refusal: Refusal, thing: &str) -> ApiError {
     match refusal {
         Refusal::Faults(faults) => error_of(
             faults
@@ -32,12 +32,12 @@ pub(super) fn many(refusal: Refusal) -> ApiError {
                 .collect(),
         ),
         // No item names a key, so none can be unknown; one whose row went meanwhile is tried again by the client.
-        Refusal::Unknown | Refusal::Stale => stale(),
+        Refusal::Unknown | Refusal::Stale => stale(thing),
     }
 }
 
 /// 409 when all that is wrong is what is there already; 400 otherwise.
-pub(super) fn error_of(faults: Vec<FieldFault>) -> ApiError {
+pub(in crate::api) fn error_of(faults: Vec<FieldFault>) -> ApiError {
     let is_conflict = faults.iter().all(|fault| fault.is_conflict);
     let count = faults.len();
     let errors: Vec<FieldError> =
@@ -68,7 +68,7 @@ pub(in crate::api) fn if_match(headers: &HeaderMap) -> Result<Vec<String>, ApiEr
     Ok(tags)
 }
 
-/// Whether the caller wants a new monitor and nothing else (`If-None-Match: *`).
-pub(super) fn wants_new(headers: &HeaderMap) -> bool {
+/// Whether the caller wants a new one and nothing else (`If-None-Match: *`).
+pub(in crate::api) fn wants_new(headers: &HeaderMap) -> bool {
     headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes().trim_ascii() == b"*")
 }

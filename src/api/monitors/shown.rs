@@ -5,11 +5,15 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use crate::api::Context;
 use crate::api::auth::Caller;
 use crate::api::openapi::Millis;
+use crate::api::problem::ApiError;
 use crate::monitor::{
-    Column, Secrecy, Table, field_of, holds_credentials, is_always_shown, is_json, is_settable, secrecy, veiled,
+    Column, Columns, Secrecy, Table, field_of, holds_credentials, is_always_shown, is_json, is_settable, secrecy,
+    veiled,
 };
+use crate::store::audit::{self, Deed};
 use crate::store::monitors::{MonitorView, ShownBeat};
 use crate::store::{BeatStatus, LastBeat};
 
@@ -78,7 +82,7 @@ pub(super) struct MonitorPresenter<'a> {
 
 /// How much of a monitor's secrets a caller sees.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Sight {
+pub(in crate::api) enum Sight {
     /// None.
     Plain,
     /// Where pushes go.
@@ -89,8 +93,25 @@ pub(super) enum Sight {
 
 impl Sight {
     /// Without asking for more.
-    pub(super) fn of(caller: &Caller) -> Self {
+    pub(in crate::api) fn of(caller: &Caller) -> Self {
         if caller.may_write() { Self::Tokens } else { Self::Plain }
+    }
+
+    /// What this caller sees. That secrets were shown stands in the audit trail before they are: what was done, to what, and
+    /// which of them.
+    pub(in crate::api) async fn asked(
+        context: &Context,
+        (caller, wants_secrets): (&Caller, Option<bool>),
+        (what, subject, after): (&str, String, Value),
+    ) -> Result<Self, ApiError> {
+        if !wants_secrets.unwrap_or_default() {
+            return Ok(Self::of(caller));
+        }
+        caller.ensure_admin()?;
+        let (what, after) = (what.to_owned(), Some(after.to_string()));
+        let deed = Deed { who: caller.who(), what, subject, before: None, after };
+        audit::append(&context.state.store, &deed).await?;
+        Ok(Self::Secrets)
     }
 
     fn sees(self, column: &str) -> bool {
@@ -104,27 +125,8 @@ impl Sight {
 
 impl MonitorPresenter<'_> {
     pub(super) fn show(self, view: &MonitorView, last: Option<LastBeat>) -> Value {
-        let mut shown = Map::new();
+        let mut shown = columns_shown(self.table, &view.columns, self.sight);
         shown.insert("id".to_owned(), json!(view.spec.id));
-        let mut hidden: Vec<&str> = vec![];
-        // What is unset of the others says nothing.
-        for (name, column) in self.table.columns().filter(|(name, _)| is_settable(name)) {
-            let value = view.columns.get(name).unwrap_or(&Value::Null);
-            if !is_always_shown(name) && !is_set(column, value) {
-                continue;
-            }
-            let is_partly =
-                secrecy(name) == Secrecy::Address && self.sight < Sight::Secrets && holds_credentials(value);
-            if is_partly || !self.sight.sees(name) {
-                hidden.push(field_of(name));
-            }
-            if is_partly {
-                shown.insert(field_of(name).to_owned(), veiled(value));
-            } else if self.sight.sees(name) {
-                shown.insert(field_of(name).to_owned(), as_sent(name, value));
-            }
-        }
-        shown.insert("hidden".to_owned(), json!(hidden));
         let last = last.map(BeatShown::from);
         let status = match (&last, view.spec.active) {
             (_, false) => "paused",
@@ -152,6 +154,29 @@ impl MonitorPresenter<'_> {
         }
         Value::Object(shown)
     }
+}
+
+/// The columns of a row that are shown, and the names of the others as `hidden`.
+pub(in crate::api) fn columns_shown(table: &Table, columns: &Columns, sight: Sight) -> Map<String, Value> {
+    let (mut shown, mut hidden) = (Map::new(), Vec::<&str>::new());
+    // What is unset of the others says nothing.
+    for (name, column) in table.columns().filter(|(name, _)| is_settable(name)) {
+        let value = columns.get(name).unwrap_or(&Value::Null);
+        if !is_always_shown(name) && !is_set(column, value) {
+            continue;
+        }
+        let is_partly = secrecy(name) == Secrecy::Address && sight < Sight::Secrets && holds_credentials(value);
+        if is_partly || !sight.sees(name) {
+            hidden.push(field_of(name));
+        }
+        if is_partly {
+            shown.insert(field_of(name).to_owned(), veiled(value));
+        } else if sight.sees(name) {
+            shown.insert(field_of(name).to_owned(), as_sent(name, value));
+        }
+    }
+    shown.insert("hidden".to_owned(), json!(hidden));
+    shown
 }
 
 fn is_set(column: &Column, value: &Value) -> bool {

@@ -146,13 +146,9 @@ async fn every_fault_is_named_at_once() {
 async fn each_type_names_what_it_cannot_do_without() {
     let surface = Surface::plain().await;
     let table = [
-        (json!({"name": "x", "type": "http"}), "url", "is missing: a monitor of type http needs it"),
-        (
-            json!({"name": "x", "type": "keyword", "url": "http://x"}),
-            "keyword",
-            "is missing: a monitor of type keyword needs it",
-        ),
-        (json!({"name": "x", "type": "port", "hostname": "h"}), "port", "is missing: a monitor of type port needs it"),
+        (json!({"name": "x", "type": "http"}), "url", "is missing: type http needs it"),
+        (json!({"name": "x", "type": "keyword", "url": "http://x"}), "keyword", "is missing: type keyword needs it"),
+        (json!({"name": "x", "type": "port", "hostname": "h"}), "port", "is missing: type port needs it"),
         (
             json!({"name": "x", "type": "port", "hostname": "https://joe@shop.example:8443/a", "port": 443}),
             "hostname",
@@ -168,7 +164,7 @@ async fn each_type_names_what_it_cannot_do_without() {
             "hostname",
             "must be a host name or an IP address and nothing else: write example.com",
         ),
-        (json!({"name": "x", "type": "ping"}), "hostname", "is missing: a monitor of type ping needs it"),
+        (json!({"name": "x", "type": "ping"}), "hostname", "is missing: type ping needs it"),
         (
             json!({"name": "x", "type": "mqtt", "hostname": "h"}),
             "type",

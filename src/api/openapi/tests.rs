@@ -216,6 +216,7 @@ async fn answers_have_the_fields_that_the_document_names() {
     for (path, body) in [
         ("heartbeats", r#"{"name": "backup", "period_s": 60}"#),
         ("monitors", r#"{"name": "a", "type": "http", "url": "http://t/", "ref": "shop"}"#),
+        ("checks", r#"{"name": "backup", "type": "http", "url": "http://t/"}"#),
     ] {
         assert_eq!(surface.send("POST", &format!("/api/v1/{path}"), Some(&key), body).await.code, 201);
     }
@@ -231,7 +232,15 @@ async fn answers_have_the_fields_that_the_document_names() {
             compared.insert(path);
         }
     }
-    for path in ["/status", "/api/v1/nodes/{id}", "/api/v1/monitors", "/api/v1/heartbeats", "/api/v1/incidents/{id}"] {
+    for path in [
+        "/status",
+        "/api/v1/nodes/{id}",
+        "/api/v1/monitors",
+        "/api/v1/heartbeats",
+        "/api/v1/incidents/{id}",
+        "/api/v1/checks",
+        "/api/v1/checks/{name}",
+    ] {
         assert!(compared.contains(path), "{path}: {compared:?}");
     }
 }

@@ -12,11 +12,11 @@ use crate::node::canary::Canaries;
 use crate::node::link::SharedTenure;
 use crate::node::pulse::Pulse;
 use crate::node::push::{self, PushLook};
-use crate::node::run::{RunResult, RunStatus, Runs, group};
 use crate::node::shard::{Launch, RunDone, RunOutcome};
-use crate::node::spec;
 use crate::node::trace::{Event, Trace};
 use crate::node::windows::{self, Windows};
+use crate::run::spec;
+use crate::run::{RunResult, RunStatus, Runs, group};
 use crate::store::families::Families;
 
 /// What one run takes along.

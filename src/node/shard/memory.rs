@@ -14,7 +14,7 @@ use komainu_watchdogs::time::{Mono, Wall};
 use super::turn::Turn;
 use super::{ReadId, RunId, Shard};
 use crate::node::beat::Previous;
-use crate::node::spec;
+use crate::run::spec;
 use crate::store::beats::LastBeat;
 use crate::store::monitors::MonitorSpec;
 

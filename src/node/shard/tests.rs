@@ -4,7 +4,7 @@ use komainu_watchdogs::beginning::{Beginning, Past};
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::*;
-use crate::node::run::RunStatus;
+use crate::run::RunStatus;
 
 #[test]
 fn a_monitor_runs_only_once_its_last_beat_is_read() {

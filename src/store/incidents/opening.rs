@@ -85,16 +85,19 @@ pub(super) async fn open_again(
 }
 
 /// The newest incident of a key.
-pub(super) struct Latest {
-    pub(super) id: i64,
-    pub(super) is_open: bool,
+pub(in crate::store) struct Latest {
+    pub(in crate::store) id: i64,
+    pub(in crate::store) is_open: bool,
     pub(super) severity: Severity,
     summary: String,
     pub(super) flaps: u32,
 }
 
 /// Of each of these keys the incident that is open, or was until a moment ago; locked.
-pub(super) async fn latest(session: &mut Session, keys: &[&str]) -> Result<BTreeMap<String, Latest>, StoreError> {
+pub(in crate::store) async fn latest(
+    session: &mut Session,
+    keys: &[&str],
+) -> Result<BTreeMap<String, Latest>, StoreError> {
     let sql = format!(
         "SELECT id, k, resolved_at, severity, summary, flaps FROM komainu_incident{} WHERE k IN ({}) \
          AND (resolved_at IS NULL OR (resolved_at > {} - {} AND resolved_by IS NULL)) ORDER BY k, id{}",

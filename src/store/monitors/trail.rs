@@ -117,7 +117,7 @@ fn of_update(update: &Update) -> (Json, Json) {
     (Json::Object(before), Json::Object(after))
 }
 
-fn shown(column: &str, value: &Json) -> Json {
+pub(in crate::store) fn shown(column: &str, value: &Json) -> Json {
     match secrecy(column) {
         Secrecy::Open => value.clone(),
         Secrecy::Address => veiled(value),

@@ -55,6 +55,17 @@ pub enum Change {
     Unchanged,
 }
 
+impl Change {
+    /// As the API and the command line say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
 /// What became of a wish, and of which monitor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Written {

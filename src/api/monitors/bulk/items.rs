@@ -16,13 +16,13 @@ const MOST_ITEMS: usize = 10_000;
 const LONGEST_ITEM: usize = 1024 * 1024;
 
 /// The text of one item, and in which line it stands.
-pub(super) struct RawItem<'a> {
+pub(in crate::api) struct RawItem<'a> {
     line: usize,
     text: &'a str,
 }
 
 impl RawItem<'_> {
-    pub(super) fn parse(&self, at: usize) -> Result<Map<String, Value>, ApiError> {
+    pub(in crate::api) fn parse(&self, at: usize) -> Result<Map<String, Value>, ApiError> {
         match serde_json::from_str(self.text) {
             Ok(Value::Object(object)) => Ok(object),
             Ok(_) => Err(not_an_object(at)),
@@ -32,7 +32,7 @@ impl RawItem<'_> {
 }
 
 /// The items of a body, none of them parsed.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<RawItem<'_>>, ApiError> {
+pub(in crate::api) fn read(bytes: &[u8]) -> Result<Vec<RawItem<'_>>, ApiError> {
     let bytes = byte_order_mark::stripped_bytes(bytes).trim_ascii();
     let found = if bytes.first() == Some(&b'[') {
         let (mut reader, mut refused) = (serde_json::Deserializer::from_slice(bytes), None);

@@ -1,0 +1,40 @@
+-- Checks: what every watchdog looks at itself, and of which the majority says how it is.
+
+-- What people chose. `settings`: a JSON object of Kuma's columns, those that its type uses. `timeout_s`: NULL where the
+-- interval decides. `revision`: that of komainu_check_revision when it was last written.
+CREATE TABLE IF NOT EXISTS komainu_check (
+  name VARCHAR(100) NOT NULL PRIMARY KEY,
+  type VARCHAR(20) NOT NULL,
+  settings MEDIUMTEXT NOT NULL,
+  interval_s INT NOT NULL,
+  timeout_s DOUBLE NULL,
+  quorum VARCHAR(20) NOT NULL,
+  zones MEDIUMTEXT NOT NULL,
+  severity VARCHAR(10) NOT NULL,
+  channels MEDIUMTEXT NOT NULL,
+  tags MEDIUMTEXT NOT NULL,
+  is_paused TINYINT(1) NOT NULL DEFAULT 0,
+  managed_by VARCHAR(190) NULL,
+  revision BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by VARCHAR(190) NOT NULL,
+  changed_at BIGINT NOT NULL,
+  changed_by VARCHAR(190) NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
+CREATE INDEX IF NOT EXISTS komainu_check_by_revision ON komainu_check (revision);
+
+-- How a check is, for as long as it is there: the verdict, why, since when, and which verdict people were told last.
+CREATE TABLE IF NOT EXISTS komainu_check_state (
+  name VARCHAR(100) NOT NULL PRIMARY KEY,
+  state VARCHAR(10) NOT NULL,
+  reason TEXT NULL,
+  since_ms BIGINT NOT NULL,
+  told VARCHAR(10) NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
+
+-- Raised by every write to komainu_check, which locks this row first: whoever sees the number it knows has read them all.
+CREATE TABLE IF NOT EXISTS komainu_check_revision (
+  id INT NOT NULL PRIMARY KEY,
+  revision BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+INSERT INTO komainu_check_revision (id, revision) SELECT 1, 0 FROM (SELECT 1) one WHERE NOT EXISTS (SELECT 1 FROM komainu_check_revision);

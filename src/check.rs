@@ -1,0 +1,140 @@
+//! What a check may be: what every watchdog looks at itself, and of which the majority says how it is.
+//!
+//! Pure: reads what a client sent ([`Draft`]), judges it by the rules of Kuma's columns ([`crate::monitor`]) and by what
+//! may be looked at at all ([`Guard`]), and says what is to be stored ([`Definition`]). Stores nothing, looks at nothing,
+//! and decides nothing of how a check is.
+
+mod columns;
+mod draft;
+mod guard;
+mod plan;
+mod spec;
+mod target;
+
+use std::fmt;
+use std::str::FromStr;
+
+use komainu_watchdogs::io::Severity;
+use serde_json::{Value as Json, json};
+
+pub(crate) use columns::all_columns;
+pub use columns::{KINDS, columns_of, shown_table, uses};
+pub use draft::{Draft, FIELDS, MOST_ZONE_CHARS};
+pub use guard::{Denial, Guard};
+pub use plan::{created, edited, replaced};
+
+use crate::monitor::Columns;
+
+/// Seconds between the looks of one watchdog.
+pub const INTERVAL_S: u32 = 60;
+/// More often is a load test.
+pub const LEAST_INTERVAL_S: u32 = 5;
+/// A day.
+pub const MOST_INTERVAL_S: u32 = 86_400;
+/// Shorter than a round trip around the earth and a handshake.
+pub const LEAST_TIMEOUT_S: f64 = 0.1;
+/// What takes longer is no answer that people wait for.
+pub const MOST_TIMEOUT_S: f64 = 120.0;
+/// As many watchdogs can be asked for by number.
+pub const MOST_VOTES: u32 = 99;
+
+/// A look takes at most so large a part of the interval, as a monitor's run, unless somebody says otherwise.
+const TIMEOUT_PART: f64 = 0.8;
+/// And at most so long: whoever is asked for a second opinion answers within seconds.
+const TIMEOUT_S: f64 = 10.0;
+
+/// How many watchdogs must agree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Quorum {
+    /// More than half of those that vote.
+    #[default]
+    Majority,
+    /// All that vote.
+    All,
+    /// One is enough.
+    Any,
+    /// So many.
+    Number(u32),
+}
+
+impl Quorum {
+    /// As it is shown: a word, or a number.
+    pub fn json(self) -> Json {
+        match self {
+            Self::Number(number) => json!(number),
+            Self::Majority | Self::All | Self::Any => json!(self.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Quorum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Majority => f.write_str("majority"),
+            Self::All => f.write_str("all"),
+            Self::Any => f.write_str("any"),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+impl FromStr for Quorum {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = || text.parse().ok().filter(|number| (1..=MOST_VOTES).contains(number)).map(Self::Number);
+        match text {
+            "majority" => Ok(Self::Majority),
+            "all" => Ok(Self::All),
+            "any" => Ok(Self::Any),
+            _ => number().ok_or_else(|| format!("must be majority, all, any or a number from 1 to {MOST_VOTES}")),
+        }
+    }
+}
+
+/// What people chose for a check.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Definition {
+    /// Its name: the key.
+    pub name: String,
+    /// One of [`KINDS`].
+    pub kind: String,
+    /// Kuma's columns that its type uses, by name.
+    pub settings: Columns,
+    /// Between the looks of one watchdog.
+    pub interval_s: u32,
+    /// How long one look may take; `None`: as the interval says.
+    pub timeout_s: Option<f64>,
+    /// How many must agree.
+    pub quorum: Quorum,
+    /// Only watchdogs there look; empty: all.
+    pub zones: Vec<String>,
+    /// Of its incident.
+    pub severity: Severity,
+    /// Channels of its own; empty: the routes decide.
+    pub channels: Vec<String>,
+    /// Tags that routes may go by.
+    pub tags: Vec<String>,
+    /// Nobody looks.
+    pub is_paused: bool,
+    /// The set that made it.
+    pub managed_by: Option<String>,
+}
+
+impl Definition {
+    /// How long one look may take, in seconds.
+    pub fn timeout_s(&self) -> f64 {
+        let usual = || usual_timeout_s(self.interval_s, &self.settings);
+        self.timeout_s.unwrap_or_else(usual)
+    }
+}
+
+/// How long a look may take where nobody says: a part of the interval, and never so short that one echo has no time.
+fn usual_timeout_s(interval_s: u32, settings: &Columns) -> f64 {
+    let usual = (f64::from(interval_s) * TIMEOUT_PART).min(TIMEOUT_S);
+    let echo = settings.get("ping_per_request_timeout").and_then(Json::as_f64);
+    echo.map_or(usual, |echo| usual.max(echo))
+}
+
+#[cfg(test)]
+mod tests;

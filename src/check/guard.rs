@@ -1,0 +1,114 @@
+//! What no watchdog looks at: addresses where a cloud tells its secrets to whoever asks, and what the configuration denies.
+//!
+//! Judges single addresses. Who has a name resolves it first, and asks about what it resolved to, also after a redirect.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+/// Where AWS answers instances over IPv6; elsewhere it is 169.254.169.254.
+const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+/// What may not be looked at.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Guard {
+    /// Link-local and metadata addresses may.
+    pub allow_link_local: bool,
+    /// These may not.
+    pub deny: Vec<IpNet>,
+}
+
+/// Why an address may not be looked at. Displayed, it goes on from the address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Denial {
+    /// `169.254.0.0/16` or `fe80::/10`.
+    LinkLocal,
+    /// `fd00:ec2::254`.
+    Metadata,
+    /// The configuration names this network.
+    Configured(IpNet),
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LinkLocal => f.write_str(
+                "is a link-local address, where clouds answer with secrets; [checks] allow_link_local = true allows it",
+            ),
+            Self::Metadata => f.write_str(
+                "is an address where a cloud answers with secrets; [checks] allow_link_local = true allows it",
+            ),
+            Self::Configured(network) => write!(f, "lies in {network}, which [checks] deny names"),
+        }
+    }
+}
+
+impl Guard {
+    /// Why a watchdog does not look there; `None`: it may.
+    pub fn refuses(&self, address: IpAddr) -> Option<Denial> {
+        let address = meant(address);
+        if !self.allow_link_local {
+            let is_link_local = match address {
+                IpAddr::V4(address) => address.is_link_local(),
+                IpAddr::V6(address) => address.is_unicast_link_local(),
+            };
+            if is_link_local {
+                return Some(Denial::LinkLocal);
+            }
+            if address == METADATA {
+                return Some(Denial::Metadata);
+            }
+        }
+        self.deny.iter().find(|network| network.contains(&address)).copied().map(Denial::Configured)
+    }
+}
+
+/// The address behind one that is written within another: `::ffff:a.b.c.d`, and `64:ff9b::a.b.c.d` (RFC 6052), which a
+/// gateway translates.
+fn meant(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(six) = address else { return address };
+    match six.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let [a, b] = high.to_be_bytes();
+            let [c, d] = low.to_be_bytes();
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        }
+        _ => address.to_canonical(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(guard: &Guard, address: &str) -> Option<Denial> {
+        guard.refuses(address.parse().unwrap())
+    }
+
+    #[test]
+    fn where_clouds_tell_secrets_nobody_looks() {
+        let guard = Guard::default();
+        for address in
+            ["169.254.169.254", "169.254.0.1", "fe80::1", "febf::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe"]
+        {
+            assert_eq!(refused(&guard, address), Some(Denial::LinkLocal), "{address}");
+        }
+        assert_eq!(refused(&guard, "fd00:ec2::254"), Some(Denial::Metadata));
+        for address in ["127.0.0.1", "10.0.0.1", "169.253.255.255", "169.255.0.0", "fec0::1", "fd00:ec2::253", "::1"] {
+            assert_eq!(refused(&guard, address), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_allows_them_and_denies_others() {
+        let denied: IpNet = "10.0.0.0/8".parse().unwrap();
+        let guard = Guard { allow_link_local: true, deny: vec![denied] };
+        assert_eq!(refused(&guard, "169.254.169.254"), None);
+        assert_eq!(refused(&guard, "fd00:ec2::254"), None);
+        for address in ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203"] {
+            assert_eq!(refused(&guard, address), Some(Denial::Configured(denied)), "{address}");
+        }
+        assert_eq!(refused(&guard, "11.0.0.1"), None);
+    }
+}

@@ -10,6 +10,7 @@
 use crate::facts::{Observation, Target, Vote};
 use crate::io::ProbeOutcome;
 use crate::policy::Policy;
+use crate::quorum::Word;
 use crate::time::Mono;
 
 /// One watchdog's probing of one target.
@@ -23,6 +24,7 @@ pub struct Health {
     troubles: u32,
     detail: String,
     is_refused: bool,
+    is_blind: bool,
     is_hurried: bool,
     due_at: Mono,
     in_flight: bool,
@@ -39,6 +41,7 @@ impl Health {
             troubles: 0,
             detail: String::new(),
             is_refused: false,
+            is_blind: false,
             is_hurried: false,
             due_at: now,
             in_flight: false,
@@ -73,12 +76,13 @@ impl Health {
 
     /// Takes in an outcome; returns whether the observation changed.
     pub fn handle(&mut self, now: Mono, outcome: &ProbeOutcome, policy: &Policy) -> bool {
-        let before = (self.vote, self.failures, self.is_refused);
+        let before = (self.vote, self.failures, self.is_refused, self.is_blind);
         self.in_flight = false;
         self.is_refused = matches!(outcome, ProbeOutcome::Refused(_));
+        self.is_blind = matches!(outcome, ProbeOutcome::Blind);
         self.count(outcome, policy);
         match outcome {
-            ProbeOutcome::Answered => {
+            ProbeOutcome::Answered | ProbeOutcome::Blind => {
                 self.failures = 0;
                 self.detail.clear();
                 self.is_hurried = false;
@@ -103,7 +107,7 @@ impl Health {
             ProbeOutcome::Unable(_) => {}
         }
         let is_settled = match outcome {
-            ProbeOutcome::Answered => self.vote == Vote::Up,
+            ProbeOutcome::Answered | ProbeOutcome::Blind => self.vote == Vote::Up,
             ProbeOutcome::Failed(_) | ProbeOutcome::Refused(_) => self.vote == Vote::Down,
             ProbeOutcome::Unable(_) => false,
         };
@@ -116,12 +120,12 @@ impl Health {
             policy.retry_interval
         };
         self.due_at = now + pause;
-        before != (self.vote, self.failures, self.is_refused)
+        before != (self.vote, self.failures, self.is_refused, self.is_blind)
     }
 
     fn count(&mut self, outcome: &ProbeOutcome, policy: &Policy) {
         match outcome {
-            ProbeOutcome::Answered | ProbeOutcome::Failed(_) | ProbeOutcome::Refused(_) => {
+            ProbeOutcome::Answered | ProbeOutcome::Blind | ProbeOutcome::Failed(_) | ProbeOutcome::Refused(_) => {
                 self.outcomes = self.outcomes.saturating_add(1);
                 self.troubles = 0;
             }
@@ -152,7 +156,18 @@ impl Health {
             failures: self.failures,
             detail: self.detail.clone(),
             is_refused: self.is_refused(),
+            is_blind: self.is_blind(),
         }
+    }
+
+    /// It is up, and said last that the database does not answer it.
+    pub fn is_blind(&self) -> bool {
+        self.vote == Vote::Up && self.is_blind
+    }
+
+    /// What this watchdog says of it in a vote.
+    pub fn word(&self) -> Word {
+        Word { vote: self.vote, is_refused: self.is_refused(), is_blind: self.is_blind() }
     }
 
     /// It is down, and its host said last that nobody listens there.

@@ -53,6 +53,7 @@ mod value;
 mod watch;
 pub mod watchdogs;
 pub mod windows;
+pub mod writers;
 
 pub(crate) use again::Again;
 pub use beats::{Beat, BeatStatus, LastBeat};

@@ -18,3 +18,5 @@ CREATE INDEX IF NOT EXISTS komainu_assignment_place ON komainu_assignment (effec
 
 -- Which database server the leader writes to, by the server's own name: where there are several, everybody goes there.
 ALTER TABLE komainu_leader ADD COLUMN IF NOT EXISTS server VARCHAR(190) NULL;
+-- And which one each process writes to.
+ALTER TABLE komainu_watchdog ADD COLUMN IF NOT EXISTS server VARCHAR(190) NULL;

@@ -194,11 +194,13 @@ impl TenureConnection {
             self.take_lock().await?;
         }
         let off_ms = self.clock.off_ms();
+        let server = self.session().await?.server_name();
         let values = values![
             applied.map(|stamp| stamp.generation),
             applied.map(|stamp| stamp.nonce),
             foreign_beats,
             i64::from(self.has_lock()),
+            server,
             off_ms,
             self.clock.stamp(),
             off_ms,
@@ -209,7 +211,7 @@ impl TenureConnection {
         let dialect = session.dialect();
         let sql = format!(
             "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, \
-             foreign_beats = COALESCE(?, foreign_beats), had_lock = ?, clock_stepped_ms = CASE WHEN ABS(? - clock_off_ms) > {step} \
+             foreign_beats = COALESCE(?, foreign_beats), had_lock = ?, server = ?, clock_stepped_ms = CASE WHEN ABS(? - clock_off_ms) > {step} \
              THEN {now} ELSE clock_stepped_ms END, clock_ms = ?, clock_off_ms = ?, last_seen_ms = {now}, \
              last_seen = {} WHERE node_id = ? AND incarnation = ?",
             dialect.now_datetime(),

@@ -23,11 +23,30 @@ pub struct Health {
     /// Own troubles in a row.
     troubles: u32,
     detail: String,
-    is_refused: bool,
-    is_blind: bool,
+    last: LastWord,
     is_hurried: bool,
     due_at: Mono,
     in_flight: bool,
+}
+
+/// What a target, or its host, said of itself when it was probed last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum LastWord {
+    None,
+    /// Nobody listens there.
+    Refused,
+    /// The database does not answer it.
+    Blind,
+}
+
+impl LastWord {
+    fn of(outcome: &ProbeOutcome) -> Self {
+        match outcome {
+            ProbeOutcome::Refused(_) => Self::Refused,
+            ProbeOutcome::Blind => Self::Blind,
+            ProbeOutcome::Answered | ProbeOutcome::Failed(_) | ProbeOutcome::Unable(_) => Self::None,
+        }
+    }
 }
 
 impl Health {
@@ -40,8 +59,7 @@ impl Health {
             outcomes: 0,
             troubles: 0,
             detail: String::new(),
-            is_refused: false,
-            is_blind: false,
+            last: LastWord::None,
             is_hurried: false,
             due_at: now,
             in_flight: false,
@@ -76,10 +94,9 @@ impl Health {
 
     /// Takes in an outcome; returns whether the observation changed.
     pub fn handle(&mut self, now: Mono, outcome: &ProbeOutcome, policy: &Policy) -> bool {
-        let before = (self.vote, self.failures, self.is_refused, self.is_blind);
+        let before = (self.vote, self.failures, self.last);
         self.in_flight = false;
-        self.is_refused = matches!(outcome, ProbeOutcome::Refused(_));
-        self.is_blind = matches!(outcome, ProbeOutcome::Blind);
+        self.last = LastWord::of(outcome);
         self.count(outcome, policy);
         match outcome {
             ProbeOutcome::Answered | ProbeOutcome::Blind => {
@@ -120,7 +137,7 @@ impl Health {
             policy.retry_interval
         };
         self.due_at = now + pause;
-        before != (self.vote, self.failures, self.is_refused, self.is_blind)
+        before != (self.vote, self.failures, self.last)
     }
 
     fn count(&mut self, outcome: &ProbeOutcome, policy: &Policy) {
@@ -162,7 +179,7 @@ impl Health {
 
     /// It is up, and said last that the database does not answer it.
     pub fn is_blind(&self) -> bool {
-        self.vote == Vote::Up && self.is_blind
+        self.vote == Vote::Up && self.last == LastWord::Blind
     }
 
     /// What this watchdog says of it in a vote.
@@ -172,7 +189,7 @@ impl Health {
 
     /// It is down, and its host said last that nobody listens there.
     pub fn is_refused(&self) -> bool {
-        self.vote == Vote::Down && self.is_refused
+        self.vote == Vote::Down && self.last == LastWord::Refused
     }
 }
 

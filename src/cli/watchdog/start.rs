@@ -108,7 +108,7 @@ pub(super) fn alerts(
     store: &Store,
     settings: &WatchdogSettings,
     (voice, view, chores): (&Voice, &watch::Receiver<Arc<View>>, &Chores),
-) -> ([AbortOnDropHandle<()>; 8], watch::Receiver<Arc<Ids>>) {
+) -> ([AbortOnDropHandle<()>; 9], watch::Receiver<Arc<Ids>>) {
     let routing = &settings.routing;
     let (me, view) = (settings.identity.watchdog.clone(), view.clone());
     let rota = move || view.borrow().rota(&me);
@@ -123,7 +123,9 @@ pub(super) fn alerts(
     let steps = tokio::spawn(steps::run(store.clone(), chores.clone()));
     let (monitors, certificates) = (tokio::spawn(monitors), tokio::spawn(certificates));
     let server = tokio::spawn(server_watch::run(store.clone()));
-    let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), aside, steps, own, server];
+    let servers = tokio::spawn(alerts::servers::run(store.clone(), Arc::clone(routing), chores.clone()));
+    let tasks =
+        [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), aside, steps, own, server, servers];
     (tasks.map(AbortOnDropHandle::new), ids)
 }
 

@@ -80,7 +80,7 @@ const MIGRATE: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDE
 /// A native node's own lease and what it says of itself; what it is told to do stands in the other columns.
 const OWN_LEASE: &str = "SELECT, UPDATE (incarnation, is_released, lease_seq, applied_generation, applied_nonce, \
      foreign_beats, host, hostname, address, kinds, runner, noting_incarnation, clock_ms, clock_off_ms, clock_stepped_ms, had_lock, \
-     last_seen_ms, last_seen, fence)";
+     last_seen_ms, last_seen, fence, server)";
 
 struct Rights {
     table: &'static str,

@@ -218,6 +218,7 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(heartbeats::rotate))
         .routes(routes!(heartbeats::pushes))
         .routes(routes!(checks::list, checks::create))
+        .routes(routes!(checks::history::transitions))
         .routes(routes!(checks::bulk::bulk))
         .routes(routes!(checks::show, checks::put, checks::change, checks::remove))
         .routes(routes!(apikeys::list, apikeys::create))

@@ -1,13 +1,14 @@
 //! The watchdog's own eyes: its checks at work.
 //!
 //! One task ([`driver`]) feeds the machine of [`komainu_watchdogs::check`] and does what it orders; the rest asks it through
-//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`clerk`] reads and writes the tables, and fails without
+//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`slow_way`] is for peers that cannot be asked, [`clerk`] reads and writes the tables, and fails without
 //! anybody waiting for it: looks, votes and verdicts go on while the database is away.
 
 mod clerk;
 mod driver;
 mod looker;
 pub mod peers;
+mod slow_way;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -154,6 +155,11 @@ impl Looks {
     /// What is wrong now.
     pub fn alarms(&self) -> Vec<Alarm> {
         self.shared.machine().alarms(clock::now())
+    }
+
+    /// That some checks have had no fresh majority for long.
+    pub fn unjudged(&self) -> Option<Alarm> {
+        self.shared.machine().unjudged(clock::now())
     }
 
     /// Whether this watchdog has read the checks.

@@ -58,7 +58,7 @@ CREATE INDEX IF NOT EXISTS komainu_check_transition_by_time ON komainu_check_tra
 -- The slow way of votes: what a watchdog saw last, for peers that cannot ask it. Written while one of them does not.
 CREATE TABLE IF NOT EXISTS komainu_check_report (
   watchdog_id VARCHAR(190) NOT NULL PRIMARY KEY,
-  incarnation BIGINT NOT NULL,
+  incarnation VARCHAR(16) NOT NULL,
   seq BIGINT NOT NULL,
   looks MEDIUMTEXT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;

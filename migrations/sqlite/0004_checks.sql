@@ -58,7 +58,7 @@ CREATE INDEX IF NOT EXISTS komainu_check_transition_by_time ON komainu_check_tra
 -- The slow way of votes: what a watchdog saw last, for peers that cannot ask it. Written while one of them does not.
 CREATE TABLE IF NOT EXISTS komainu_check_report (
   watchdog_id TEXT NOT NULL PRIMARY KEY,
-  incarnation INTEGER NOT NULL,
+  incarnation TEXT NOT NULL,
   seq INTEGER NOT NULL,
   looks TEXT NOT NULL
 );

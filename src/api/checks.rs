@@ -27,6 +27,7 @@ use crate::store::checks::{self, Change, Check, CheckFilter, Refusal, Target, Wi
 pub(super) mod answer;
 pub(super) mod bulk;
 mod document;
+pub(super) mod history;
 mod shown;
 #[cfg(test)]
 mod tests;

@@ -172,6 +172,10 @@ pub(super) fn current(context: &Context) -> View {
         view.reasons.push(trouble);
         view.status = view.status.max(Health::Degraded);
     }
+    if let Some(unjudged) = context.state.looks.unjudged() {
+        view.reasons.push(format!("checks: {}", unjudged.summary));
+        view.status = view.status.max(Health::Degraded);
+    }
     if let Some(outage) = context.state.heartbeats.outage() {
         note_outage(&mut view, outage);
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::check::{Input, Transition};
+use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
@@ -18,7 +19,7 @@ use super::driver::Event;
 use crate::check;
 use crate::chores::Chores;
 use crate::clock;
-use crate::store::checks::{self, Check, CheckReader};
+use crate::store::checks::{self, Check, CheckReader, WrittenReport};
 use crate::store::{Store, StoreError};
 
 /// Between two readings.
@@ -39,6 +40,10 @@ pub(super) enum Order {
     Raise(Box<(Alarm, Subject)>),
     /// The end of one.
     Resolve { key: String, last_bad_at: Wall },
+    /// What this watchdog saw, for peers that do not ask it.
+    Report(Box<WrittenReport>),
+    /// What these peers wrote is to be read.
+    ReadReports(Vec<WatchdogId>),
     /// Checks changed.
     Refresh,
 }
@@ -91,6 +96,8 @@ impl Clerk {
                 Order::Enter(transition) => entered.push(*transition),
                 Order::Raise(alarm) => raised.push(*alarm),
                 Order::Resolve { key, last_bad_at } => ended.push((key, last_bad_at)),
+                Order::Report(report) => self.write_report(&report).await,
+                Order::ReadReports(of) => self.read_reports(&of).await,
                 Order::Refresh => is_refresh = true,
             }
         }
@@ -133,6 +140,20 @@ impl Clerk {
         }
         for (alarm, _) in raised {
             self.told(alarm.key.clone(), outcome.is_ok()).await;
+        }
+    }
+
+    async fn write_report(&self, report: &WrittenReport) {
+        if let Err(error) = checks::write_report(&self.store, report).await {
+            tracing::debug!(%error, "what was seen of checks could not be written for peers");
+        }
+    }
+
+    async fn read_reports(&self, of: &[WatchdogId]) {
+        let sent_at = clock::now();
+        match checks::reports(&self.store, of).await {
+            Ok(reports) => drop(self.events.send(Event::Reports { sent_at, reports }).await),
+            Err(error) => tracing::debug!(%error, "what peers saw of checks could not be read"),
         }
     }
 

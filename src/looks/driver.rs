@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use komainu_watchdogs::check::{CheckName, Definition, Heard, Input, Look, Output, Quorum};
+use komainu_watchdogs::check::{CheckName, Heard, Input, Look, Output};
 use komainu_watchdogs::facts::Target;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};
 use komainu_watchdogs::io::{Alarm, ProbeOutcome};
@@ -13,20 +13,23 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clerk::{Clerk, Order, subject};
 use super::peers::{MOST_LOOKS, Peers, Question, Told};
+use super::slow_way::SlowWay;
 use super::{Settings, Shared, looker, members_of};
-use crate::check;
 use crate::clock;
 use crate::driver::Contact;
 use crate::probe::Prober;
 use crate::run::Runs;
 use crate::store::MonitorSpec;
-use crate::store::checks::Check;
+use crate::store::checks::{Check, WrittenReport};
 
 /// Between two calls to a peer of which nothing is wanted but what it saw.
 const FETCH_EACH: Duration = Duration::from_secs(2);
 
 /// A peer that was heard so lately lives, whatever its row says: three calls.
 const HEARD_FOR: Duration = Duration::from_secs(7);
+
+/// Looks of one row for peers: of every check that there may be.
+const WRITTEN_MOST: usize = 10_000;
 
 /// What waits to be entered; more is found to be missing by the next reading.
 const ORDERS_MOST: usize = 4_096;
@@ -37,6 +40,8 @@ pub(super) enum Event {
     Input(Box<Input>),
     /// All checks, as just read.
     Defined(Vec<Arc<Check>>),
+    /// What peers wrote that cannot be asked; when the reading was sent.
+    Reports { sent_at: Mono, reports: Vec<WrittenReport> },
     /// They changed.
     Refresh,
     /// A peer asks.
@@ -57,6 +62,12 @@ struct Peer {
     is_fetching: bool,
 }
 
+impl Peer {
+    fn is_heard(&self, now: Mono) -> bool {
+        self.heard_at.is_some_and(|at| now.since(at) < HEARD_FOR)
+    }
+}
+
 /// Who asked, and what of this process it knows.
 struct Caller {
     reply: oneshot::Sender<Told>,
@@ -75,6 +86,7 @@ pub(super) struct Driver {
     peers: BTreeMap<WatchdogId, Peer>,
     callers: BTreeMap<u64, Caller>,
     last_ticket: u64,
+    slow: SlowWay,
     /// Ends with the driver.
     _clerk: tokio_util::task::AbortOnDropHandle<()>,
 }
@@ -100,6 +112,7 @@ impl Driver {
             peers: BTreeMap::new(),
             callers: BTreeMap::new(),
             last_ticket: 0,
+            slow: SlowWay::new(clock::now()),
             _clerk: tokio_util::task::AbortOnDropHandle::new(tokio::spawn(clerk.run(received))),
         }
     }
@@ -109,6 +122,7 @@ impl Driver {
         self.take_contact();
         loop {
             self.fetch_due();
+            self.go_the_slow_way();
             self.perform_all();
             let wakes_at = self.wakes_at();
             tokio::select! {
@@ -125,7 +139,7 @@ impl Driver {
     fn wakes_at(&self) -> Mono {
         let machine = self.shared.machine().poll_timeout();
         let fetches = self.peers.values().filter(|peer| !peer.is_fetching).filter_map(|peer| peer.fetch_at);
-        fetches.fold(machine, Mono::min)
+        fetches.fold(machine.min(self.slow.due_at()), Mono::min)
     }
 
     fn handle(&self, input: Input) {
@@ -138,6 +152,7 @@ impl Driver {
         match event {
             Event::Input(input) => self.handle(*input),
             Event::Defined(checks) => self.define(checks),
+            Event::Reports { sent_at, reports } => self.take_reports(sent_at, reports),
             Event::Refresh => self.order(Order::Refresh),
             Event::Asked { question, reply } => self.take_question(*question, reply),
             Event::Answered { peer, told, is_fetch } => self.take_answer(&peer, told.map(|told| *told), is_fetch),
@@ -152,7 +167,7 @@ impl Driver {
             (name, (check, spec))
         };
         self.checks = checks.into_iter().map(spec).collect();
-        let definitions = self.checks.values().map(|(check, _)| definition_of(check)).collect();
+        let definitions = self.checks.values().map(|(check, _)| check.definition.deciding(check.revision)).collect();
         self.handle(Input::Defined(definitions));
     }
 
@@ -172,8 +187,7 @@ impl Driver {
 
     fn tell_members(&self) {
         let now = clock::now();
-        let is_heard = |peer: &&Peer| peer.heard_at.is_some_and(|at| now.since(at) < HEARD_FOR);
-        let heard = self.peers.iter().filter(|(_, peer)| is_heard(peer));
+        let heard = self.peers.iter().filter(|(_, peer)| peer.is_heard(now));
         let heard = heard.filter_map(|(id, peer)| Some((id.clone(), (peer.zone.clone()?, peer.is_isolated)))).collect();
         let members = members_of(&self.contact.borrow(), &heard);
         self.handle(Input::Members(members));
@@ -194,6 +208,35 @@ impl Driver {
             self.ask(&peer, vec![], true);
         }
         self.tell_members();
+    }
+
+    /// Where a living peer does not ask, or cannot be asked, the tables carry the votes.
+    fn go_the_slow_way(&mut self) {
+        let now = clock::now();
+        if !self.slow.is_due(now) {
+            return;
+        }
+        let contact = Arc::clone(&self.contact.borrow());
+        let me = &self.shared.identity;
+        let living = contact.voters.living.iter().map(|(id, _, _)| id).filter(|id| **id != me.watchdog);
+        let is_heard = |id: &WatchdogId| self.peers.get(id).is_some_and(|peer| peer.is_heard(now));
+        let unheard: Vec<_> = living.clone().filter(|id| !is_heard(id)).cloned().collect();
+        if let Some(seq) = self.slow.needs_writing(now, living) {
+            let looks = self.shared.machine().report(now, 0, WRITTEN_MOST);
+            let (watchdog, incarnation) = (me.watchdog.clone(), me.incarnation);
+            self.order(Order::Report(Box::new(WrittenReport { watchdog, incarnation, seq, looks })));
+        }
+        if !unheard.is_empty() {
+            self.order(Order::ReadReports(unheard));
+        }
+    }
+
+    fn take_reports(&mut self, sent_at: Mono, reports: Vec<WrittenReport>) {
+        for report in reports {
+            if let Some(heard) = self.slow.hear(sent_at, report) {
+                self.handle(Input::Heard(heard));
+            }
+        }
     }
 
     fn ask(&self, peer: &WatchdogId, checks: Vec<CheckName>, is_fetch: bool) {
@@ -239,6 +282,7 @@ impl Driver {
     }
 
     fn take_question(&mut self, question: Question, reply: oneshot::Sender<Told>) {
+        self.slow.note_asked_by(question.watchdog.clone(), clock::now());
         let is_mine = question.of == Some(self.shared.identity.incarnation);
         let after = if is_mine { question.after } else { 0 };
         let caller = Caller { reply, after };
@@ -342,25 +386,5 @@ impl Driver {
     /// Whether the clerk will do it.
     fn order_told(&self, order: Order) -> bool {
         self.orders.try_send(order).is_ok()
-    }
-}
-
-/// What the machine needs of a check.
-fn definition_of(check: &Check) -> Definition {
-    let chosen = &check.definition;
-    Definition {
-        name: CheckName::from(chosen.name.as_str()),
-        version: check.revision,
-        interval: Duration::from_secs(u64::from(chosen.interval_s)),
-        timeout: Duration::from_secs_f64(chosen.timeout_s().max(0.0)),
-        quorum: match chosen.quorum {
-            check::Quorum::Majority => Quorum::Majority,
-            check::Quorum::All => Quorum::All,
-            check::Quorum::Any => Quorum::Any,
-            check::Quorum::Number(count) => Quorum::AtLeast(count),
-        },
-        zones: chosen.zones.iter().map(|zone| Zone::from(zone.as_str())).collect(),
-        severity: chosen.severity,
-        paused: chosen.is_paused,
     }
 }

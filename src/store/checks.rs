@@ -7,6 +7,7 @@
 
 mod columns;
 mod reader;
+mod reports;
 mod trail;
 mod verdicts;
 mod writing;
@@ -21,6 +22,7 @@ use crate::check::Definition;
 
 pub use super::monitors::{Change, Refusal};
 pub use reader::{Changes, CheckReader};
+pub use reports::{WrittenReport, reports, write_report};
 pub use verdicts::{ShownTransition, enter, incidents, raise, resolve, transitions, verdicts};
 pub use writing::{MOST_CHECKS, Target, Wish, Written, delete, rehearse, write};
 

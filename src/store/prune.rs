@@ -33,6 +33,8 @@ pub struct Retention {
     pub audit: Duration,
     /// Accepted pushes of heartbeats.
     pub pushes: Duration,
+    /// Changes of checks' verdicts.
+    pub verdicts: Duration,
 }
 
 impl Default for Retention {
@@ -49,6 +51,7 @@ impl Default for Retention {
             incidents: days(365),
             audit: days(400),
             pushes: days(30),
+            verdicts: days(400),
         }
     }
 }
@@ -98,6 +101,7 @@ impl Store {
         let audit = format!("at < {now} - {}", retention.audit.as_millis());
         let incidents = format!("resolved_at < {now} - {}", retention.incidents.as_millis());
         let pushes = format!("at < {now} - {}", retention.pushes.as_millis());
+        let verdicts = format!("at_ms < {now} - {}", retention.verdicts.as_millis());
         // What was told of an incident goes with it.
         let orphaned = |table: &str, at: &str| {
             let age = retention.incidents.as_millis();
@@ -111,6 +115,7 @@ impl Store {
             + self.prune_table("komainu_event", "id", &orphaned("komainu_event", "at")).await?
             + self.prune_table("komainu_delivery", "id", &orphaned("komainu_delivery", "created_at")).await?
             + self.prune_table("komainu_push", "id", &pushes).await?
+            + self.prune_table("komainu_check_transition", "id", &verdicts).await?
             + self.prune_table("komainu_generation", "generation", &stamps).await?;
         Ok(pruned + self.prune_growing(retention).await?)
     }

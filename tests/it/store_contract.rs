@@ -34,6 +34,7 @@ mod statistics;
 mod statuses;
 mod telling;
 mod vendor;
+mod verdicts;
 mod widening;
 mod windows;
 mod writers;

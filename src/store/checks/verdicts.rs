@@ -6,6 +6,7 @@
 
 use komainu_watchdogs::check::{CheckName, Known, State, Transition};
 use komainu_watchdogs::facts::IncidentRow;
+use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
@@ -16,6 +17,9 @@ use crate::store::incidents::opening::resolve_on;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Value, values};
+
+/// Changes of one check's verdict that are kept, the latest, however fast it flaps: each holds what every watchdog said.
+const KEPT: u32 = 1_000;
 
 /// Kinds of the incidents that checks open.
 const KINDS: [&str; 3] = ["check", "partial", "checks"];
@@ -96,9 +100,12 @@ async fn note(session: &mut Session, transition: &Transition) -> Result<(), Stor
         "INSERT INTO komainu_check_transition (name, at_ms, from_state, to_state, reason, votes, first_failing) \
          VALUES (?, {least}(?, {now}), ?, ?, ?, ?, ?)"
     );
-    let first = first_failing.as_ref().map(komainu_watchdogs::ids::WatchdogId::as_str);
+    let first = first_failing.as_ref().map(WatchdogId::as_str);
     let values = values![check.as_str(), *at, from.as_str(), to.as_str(), reason.to_string(), votes, first];
-    session.execute(act, sql, values).await.map(|_| ())
+    session.execute(act, sql, values).await?;
+    let sql = "DELETE FROM komainu_check_transition WHERE name = ? AND id <= (SELECT id FROM \
+               (SELECT id FROM komainu_check_transition WHERE name = ? ORDER BY id DESC LIMIT 1 OFFSET ?) oldest)";
+    session.execute(act, sql, values![check.as_str(), check.as_str(), KEPT]).await.map(|_| ())
 }
 
 /// The open incidents of checks.

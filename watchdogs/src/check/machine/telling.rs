@@ -115,7 +115,7 @@ impl Machine {
     }
 
     /// Checks that have had no fresh majority for long. Where most watchdogs are cut off, that is told already.
-    fn unjudged(&self, now: Mono) -> Option<Alarm> {
+    pub fn unjudged(&self, now: Mono) -> Option<Alarm> {
         let limit =
             |slot: &Slot| (slot.definition.interval * self.policy.unknown_intervals).min(self.policy.unknown_at_most);
         let is_long = |(name, since): &(&CheckName, &Mono)| {

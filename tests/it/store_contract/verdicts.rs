@@ -1,0 +1,158 @@
+//! Verdicts of checks: entered once, in the place of the one that was known, and kept within bounds; votes through the tables.
+
+use komainu::check::{Draft, Guard};
+use komainu::store::checks::{self, Target, Wish, WrittenReport};
+use komainu_watchdogs::check::{Reason, State, Transition};
+use komainu_watchdogs::ids::{CheckName, Incarnation};
+use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::routing::{Routing, Subject};
+use komainu_watchdogs::time::Wall;
+use serde_json::json;
+
+use super::fixture::{Fixture, Kind};
+use super::on_both_databases;
+
+on_both_databases! {
+    of_several_who_find_the_same_verdict_one_enters_it,
+    a_verdict_is_entered_only_in_the_place_of_the_one_that_was_known,
+    what_stands_is_read_once_and_again_when_it_changed,
+    of_a_check_that_flaps_the_latest_changes_are_kept,
+    a_verdict_of_a_check_that_is_gone_is_entered_nowhere,
+    incidents_of_checks_are_opened_once_noted_and_resolved_by_who_saw_the_last_of_them,
+    what_a_watchdog_writes_for_its_peers_is_what_they_read,
+}
+
+async fn make(fixture: &Fixture, name: &str) {
+    let fields = json!({"name": name, "type": "ping", "hostname": "a.example"});
+    let (draft, _) = Draft::read_what_can_be(fields.as_object().unwrap());
+    let wish = Wish { target: Target::New, draft, if_match: vec![] };
+    checks::write(&fixture.store, "key/test", &[wish], &Guard::default()).await.unwrap().unwrap();
+}
+
+fn change(name: &str, from: State, to: State) -> Transition {
+    Transition {
+        check: name.into(),
+        version: 1,
+        from,
+        to,
+        reason: Reason::Failed { failed: 2, voters: 3 },
+        at: Wall(1_000),
+        votes: vec![],
+        first_failing: Some("w2".into()),
+    }
+}
+
+/// Says whether it was entered.
+async fn enter(fixture: &Fixture, name: &str, from: State, to: State) -> bool {
+    checks::enter(&fixture.store, &[change(name, from, to)]).await.unwrap().is_empty()
+}
+
+async fn standing(fixture: &Fixture) -> Vec<(CheckName, State)> {
+    let (_, known) = checks::verdicts(&fixture.store, None).await.unwrap().unwrap();
+    known.into_iter().map(|known| (known.check, known.state)).collect()
+}
+
+async fn of_several_who_find_the_same_verdict_one_enters_it(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    make(&fixture, "shop").await;
+    let finders = (0..5).map(|_| enter(&fixture, "shop", State::Unknown, State::Up));
+    let entered = futures_util::future::join_all(finders).await;
+    assert_eq!(entered.iter().filter(|entered| **entered).count(), 1);
+    let finders = (0..5).map(|_| enter(&fixture, "shop", State::Up, State::Down));
+    let entered = futures_util::future::join_all(finders).await;
+    assert_eq!(entered.iter().filter(|entered| **entered).count(), 1);
+    let page = checks::transitions(&fixture.store, "shop", None, 10).await.unwrap();
+    let changes: Vec<_> = page.items.iter().map(|change| (change.from.as_str(), change.to.as_str())).collect();
+    assert_eq!(changes, [("up", "down"), ("unknown", "up")]);
+    assert_eq!((page.items[0].at, page.items[0].first_failing.as_deref()), (Wall(1_000), Some("w2")));
+}
+
+async fn a_verdict_is_entered_only_in_the_place_of_the_one_that_was_known(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    make(&fixture, "shop").await;
+    assert!(!enter(&fixture, "shop", State::Up, State::Down).await, "nothing stands there yet");
+    assert!(enter(&fixture, "shop", State::Unknown, State::Up).await);
+    assert!(!enter(&fixture, "shop", State::Unknown, State::Down).await, "from one who slept");
+    assert_eq!(standing(&fixture).await, [("shop".into(), State::Up)]);
+    let ahead = Transition { at: Wall(i64::MAX), ..change("shop", State::Up, State::Down) };
+    assert_eq!(checks::enter(&fixture.store, &[ahead]).await.unwrap(), []);
+    let (_, known) = checks::verdicts(&fixture.store, None).await.unwrap().unwrap();
+    assert!(known[0].since < Wall(i64::MAX), "no finder's clock dates it ahead");
+}
+
+async fn what_stands_is_read_once_and_again_when_it_changed(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    make(&fixture, "shop").await;
+    enter(&fixture, "shop", State::Unknown, State::Up).await;
+    let (revision, known) = checks::verdicts(&fixture.store, None).await.unwrap().unwrap();
+    assert_eq!((known.len(), known[0].since), (1, Wall(1_000)));
+    assert_eq!(checks::verdicts(&fixture.store, Some(revision)).await.unwrap(), None);
+    enter(&fixture, "shop", State::Up, State::Partial).await;
+    let (later, known) = checks::verdicts(&fixture.store, Some(revision)).await.unwrap().unwrap();
+    assert!(later > revision && known[0].state == State::Partial);
+}
+
+async fn of_a_check_that_flaps_the_latest_changes_are_kept(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    make(&fixture, "shop").await;
+    enter(&fixture, "shop", State::Unknown, State::Up).await;
+    let flaps = (0..1_100).map(|number| match number % 2 {
+        0 => change("shop", State::Up, State::Down),
+        _ => change("shop", State::Down, State::Up),
+    });
+    let flaps: Vec<_> = flaps.collect();
+    for some in flaps.chunks(200) {
+        assert_eq!(checks::enter(&fixture.store, some).await.unwrap(), []);
+    }
+    let page = checks::transitions(&fixture.store, "shop", None, 5_000).await.unwrap();
+    assert_eq!((page.items.len(), page.items[0].to.as_str()), (1_000, "up"));
+}
+
+async fn a_verdict_of_a_check_that_is_gone_is_entered_nowhere(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    make(&fixture, "shop").await;
+    enter(&fixture, "shop", State::Unknown, State::Up).await;
+    checks::delete(&fixture.store, "key/test", "shop", &[]).await.unwrap().unwrap();
+    assert!(!enter(&fixture, "shop", State::Up, State::Down).await);
+    assert!(!enter(&fixture, "shop", State::Unknown, State::Down).await);
+    assert_eq!(standing(&fixture).await, []);
+    assert_eq!(checks::transitions(&fixture.store, "shop", None, 10).await.unwrap().items, []);
+}
+
+async fn incidents_of_checks_are_opened_once_noted_and_resolved_by_who_saw_the_last_of_them(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let alarm = |name: &str| {
+        let alarm = Alarm {
+            key: format!("check/{name}"),
+            severity: Severity::Critical,
+            summary: "2 of 3 watchdogs see it fail".to_owned(),
+            votes: (2, 3),
+        };
+        let subject = Subject::of(&alarm);
+        (alarm, subject)
+    };
+    let alarms: Vec<_> = ["api", "shop"].map(alarm).into();
+    assert_eq!(checks::raise(&fixture.store, &alarms, &Routing::default()).await.unwrap(), 2);
+    let open = checks::incidents(&fixture.store).await.unwrap();
+    assert_eq!(checks::raise(&fixture.store, &alarms, &Routing::default()).await.unwrap(), 0, "they are open");
+    let seen = open.iter().find(|row| row.key == "check/shop").unwrap();
+    assert!(
+        !checks::resolve(&fixture.store, "check/shop", seen.last_bad_at).await.unwrap(),
+        "somebody saw it bad since"
+    );
+    let open = checks::incidents(&fixture.store).await.unwrap();
+    let seen = open.iter().find(|row| row.key == "check/shop").unwrap();
+    assert!(checks::resolve(&fixture.store, "check/shop", seen.last_bad_at).await.unwrap());
+    let left: Vec<_> = checks::incidents(&fixture.store).await.unwrap().into_iter().map(|row| row.key).collect();
+    assert_eq!(left, ["check/api"]);
+}
+
+async fn what_a_watchdog_writes_for_its_peers_is_what_they_read(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let report = |seq| WrittenReport { watchdog: "w2".into(), incarnation: Incarnation(u64::MAX), seq, looks: vec![] };
+    for seq in [1, 2] {
+        checks::write_report(&fixture.store, &report(seq)).await.unwrap();
+    }
+    let read = checks::reports(&fixture.store, &["w2".into(), "w3".into()]).await.unwrap();
+    assert_eq!(read, [report(2)]);
+}

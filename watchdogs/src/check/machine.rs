@@ -129,6 +129,11 @@ impl Machine {
         self.slots.get(name).map(|slot| Standing { state: slot.verdict.0, since: slot.since })
     }
 
+    /// Whether the checks were read.
+    pub fn is_defined(&self) -> bool {
+        self.is_defined
+    }
+
     /// All checks, with what each is.
     pub fn all(&self) -> impl Iterator<Item = (&Definition, Standing)> {
         self.slots.values().map(|slot| (&slot.definition, Standing { state: slot.verdict.0, since: slot.since }))

@@ -82,7 +82,7 @@ async fn rehearse(
     (known, new_count): (&BTreeSet<String>, usize),
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let reasons = match bulk::rehearse(client, &items(&wanted, known)).await? {
+    let reasons = match bulk::rehearse(client, monitors::PATH, &items(&wanted, known)).await? {
         BulkOutcome::Done(_) => BTreeMap::new(),
         BulkOutcome::Refused(faults) => reasons(faults),
     };
@@ -112,7 +112,7 @@ async fn write(
 ) -> anyhow::Result<()> {
     // What is refused is left out and the rest tried again; each round is shorter, so this ends.
     while !wanted.is_empty() {
-        match bulk::upsert(client, &items(&wanted, &known)).await? {
+        match bulk::upsert(client, monitors::PATH, &items(&wanted, &known)).await? {
             BulkOutcome::Done(done) => {
                 for done in &done {
                     match done.act {

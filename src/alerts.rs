@@ -6,3 +6,4 @@ pub mod certificates;
 pub mod leftover;
 pub mod monitors;
 pub mod own_certificate;
+pub mod servers;

@@ -26,6 +26,7 @@ pub mod probe;
 mod rate_limit;
 pub mod run;
 pub mod sender;
+pub mod server_watch;
 pub mod signature;
 pub mod state_dir;
 pub mod steps;

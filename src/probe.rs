@@ -45,6 +45,7 @@ impl From<Result<(), ProbeError>> for ProbeResult {
     fn from(result: Result<(), ProbeError>) -> Self {
         let outcome = match result {
             Ok(()) => ProbeOutcome::Answered,
+            Err(ProbeError::Blind) => ProbeOutcome::Blind,
             Err(ProbeError::OwnTrouble(trouble)) => ProbeOutcome::Unable(trouble),
             Err(ProbeError::Refused(words)) => ProbeOutcome::Refused(words),
             Err(error) => ProbeOutcome::Failed(error.to_string()),
@@ -71,6 +72,9 @@ pub enum ProbeError {
     /// Its host said that nobody listens there.
     #[error("{0}")]
     Refused(String),
+    /// The node is there, and the database does not answer it.
+    #[error("the node says that the database does not answer it")]
+    Blind,
     /// This host could not even try.
     #[error("{0}")]
     OwnTrouble(String),
@@ -201,6 +205,14 @@ mod tests {
 
     async fn outcome(target: Target, address: &str) -> ProbeOutcome {
         prober().probe(&target, Some(address)).await.outcome
+    }
+
+    #[tokio::test]
+    async fn a_node_that_the_database_does_not_answer_is_reached_and_says_so() {
+        let address = answering(503, r#"{"node_id": "node1", "status": "down", "database": false}"#).await;
+        assert_eq!(outcome(Target::Node("node1".into()), &address).await, ProbeOutcome::Blind);
+        let address = answering(503, r#"{"node_id": "node1", "status": "down", "database": true}"#).await;
+        assert_eq!(outcome(Target::Node("node1".into()), &address).await, ProbeOutcome::Answered);
     }
 
     #[tokio::test]

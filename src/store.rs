@@ -38,6 +38,9 @@ mod pool;
 mod progress;
 pub mod prune;
 pub mod push_owners;
+mod reach;
+pub mod server;
+mod servers;
 mod session;
 mod settling;
 mod shard;
@@ -50,6 +53,7 @@ mod value;
 mod watch;
 pub mod watchdogs;
 pub mod windows;
+pub mod writers;
 
 pub(crate) use again::Again;
 pub use beats::{Beat, BeatStatus, LastBeat};

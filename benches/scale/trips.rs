@@ -55,6 +55,7 @@ async fn of_round(simulated: &Simulated, identity: WatchdogIdentity) -> u64 {
         database_ok: true,
         observations: Vec::new(),
         database_report: None,
+        seen: None,
     };
     let mut watch = simulated.store.watch(identity).await.unwrap();
     // The first takes the row.

@@ -21,6 +21,9 @@ ALTER TABLE node ADD COLUMN had_lock INTEGER NOT NULL DEFAULT 0;
 -- write at once, one of them must make anew.
 ALTER TABLE node ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;
 
+-- Which database server its process writes to, by the server's own name.
+ALTER TABLE node ADD COLUMN server TEXT NULL;
+
 -- Whose hand resolved it: what is seen bad afterwards is a new incident, not this one come back.
 ALTER TABLE komainu_incident ADD COLUMN resolved_by TEXT NULL;
 

@@ -15,3 +15,8 @@ ALTER TABLE komainu_audit ADD COLUMN address TEXT NULL;
 -- A place on a circle, by its key alone: of a large node an arc is looked at, and found without looking at the rest.
 ALTER TABLE komainu_assignment ADD COLUMN place INTEGER AS (monitor_id % 65521 * 40494 % 65521) VIRTUAL;
 CREATE INDEX IF NOT EXISTS komainu_assignment_place ON komainu_assignment (effective_node, place);
+
+-- Which database server the leader writes to, by the server's own name: where there are several, everybody goes there.
+ALTER TABLE komainu_leader ADD COLUMN server TEXT NULL;
+-- And which one each process writes to.
+ALTER TABLE komainu_watchdog ADD COLUMN server TEXT NULL;

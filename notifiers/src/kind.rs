@@ -28,6 +28,8 @@ pub enum Kind {
     Clock,
     /// The database cannot be written.
     Database,
+    /// Watchdogs and nodes write to several database servers.
+    Servers,
     /// No watchdog can store the pushes of heartbeats.
     Pushes,
     /// Something that a watchdog does beside the watching fails.
@@ -44,7 +46,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Node,
         Self::Nodes,
         Self::Progress,
@@ -56,6 +58,7 @@ impl Kind {
         Self::ForeignRunner,
         Self::Clock,
         Self::Database,
+        Self::Servers,
         Self::Pushes,
         Self::Upkeep,
         Self::Heartbeat,
@@ -78,6 +81,7 @@ impl Kind {
             Self::ForeignRunner => "foreign-runner",
             Self::Clock => "clock",
             Self::Database => "database",
+            Self::Servers => "servers",
             Self::Pushes => "pushes",
             Self::Upkeep => "upkeep",
             Self::Heartbeat => "heartbeat",

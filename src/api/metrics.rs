@@ -19,6 +19,7 @@ use super::{Context, Ctx, health, status};
 use crate::store::{Store, incidents};
 
 mod outbox;
+mod server;
 mod telling;
 
 const STATUSES: [NodeStatus; 5] =
@@ -61,6 +62,7 @@ pub(super) async fn show(_: Spectator, context: Ctx) -> Result<Response, ApiErro
     let view = status::current(&context);
     let mut registry = Registry::with_prefix("komainu");
     register_cluster(&mut registry, &view);
+    server::register(&mut registry, context.reads.server());
     register_monitors(&mut registry, &view);
     register_nodes(&mut registry, &view);
     register_incidents(&mut registry, &view, &context.reads).await;

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use komainu_watchdogs::blackout::DatabaseReport;
-use komainu_watchdogs::facts::Report;
+use komainu_watchdogs::facts::{Report, Seen};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -59,6 +59,11 @@ impl<S: Sync> FromRequestParts<S> for Certified {
         (status = 403, description = "The signature is missing or does not fit", body = Problem)))]
 pub(super) async fn report(_: Certified, context: Ctx, headers: HeaderMap) -> Result<Response, ApiError> {
     let mut report = Report::clone(&context.state.report.borrow());
+    let (status, reasons) = {
+        let view = context.state.view.borrow();
+        (view.status, view.reasons.clone())
+    };
+    report.seen = Some(Seen { status, reasons });
     report.database_report = Some(DatabaseReport::clone(&context.state.database_report.borrow()));
     answer(&context, &headers, PATH, &report)
 }
@@ -102,6 +107,7 @@ mod tests {
         let report: Report = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(report.watchdog.as_str(), "w1");
         assert_eq!(report.database_report, Some(DatabaseReport::default()), "how its database fares");
+        assert!(report.seen.is_some(), "how it finds the cluster");
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ use super::{Context, Ctx, auth, health};
 use crate::clock;
 
 mod schema;
+mod server;
 
 /// How the cluster is.
 #[derive(Serialize, ToSchema)]
@@ -35,6 +36,8 @@ struct Full<'a> {
     heartbeats: Heartbeats,
     checks: Checks,
     ids: Vec<IdsUsed>,
+    #[schema(required)]
+    database_server: Option<Box<server::Shown>>,
 }
 
 /// What a caller without a key sees where `[status] details = "key"`.
@@ -127,7 +130,8 @@ pub(super) async fn show(context: Ctx, parts: Parts) -> Response {
     }
     let cluster = &context.state.cluster;
     let (heartbeats, checks, ids) = (Heartbeats::of(&context), Checks::default(), IdsUsed::of(&context));
-    (code, no_store, Json(Full { cluster, view: &view, heartbeats, checks, ids })).into_response()
+    let database_server = context.reads.server().map(server::Shown::of).map(Box::new);
+    (code, no_store, Json(Full { cluster, view: &view, heartbeats, checks, ids, database_server })).into_response()
 }
 
 /// The view as published, with the age it has now; down when it is too old to be believed.
@@ -204,6 +208,7 @@ mod tests {
             "heartbeats",
             "checks",
             "ids",
+            "database_server",
             "incidents",
             "checked_at",
             "would_move",

@@ -267,5 +267,6 @@ fn report() -> Report {
         database_ok: true,
         observations: Vec::new(),
         database_report: None,
+        seen: None,
     }
 }

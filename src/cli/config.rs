@@ -86,6 +86,12 @@ async fn look_at_database(config: &Config) -> Vec<String> {
         Ok(store) => store,
         Err(error) => return vec![with_causes(&error)],
     };
+    if let Some(server) = store.server() {
+        print::line(format!("[database] server: {}", server.in_full()));
+        for weakness in server.weaknesses() {
+            print::line(format!("[database] warning: {}.", weakness.words()));
+        }
+    }
     if let Err(error) = store.check_schema().await {
         return vec![with_causes(&error)];
     }

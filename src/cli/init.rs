@@ -93,6 +93,7 @@ key_file = "cluster.key"
 # canaries = ["tcp://1.1.1.1:443", "https://example.com"]
 
 [database]
+# Several servers of one database, in one order for all: mysql://user:password@db1,db2:3307,db3/kuma
 url = {database}
 
 # Leave this section out on a host that runs a node only.

@@ -38,6 +38,9 @@ fn show(status: &Value) {
     if !who.is_empty() {
         print::line(who);
     }
+    for warning in status.get("database_server").map_or(&[][..], |server| items(server, "warnings")) {
+        print::line(format!("  {}", cell(Some(warning))));
+    }
     if let Some(monitors) = status.get("monitors") {
         let (active, watched) = (cell(monitors.get("active")), cell(monitors.get("watched")));
         print::line(format!("monitors: {active} active, {watched} watched"));
@@ -81,8 +84,25 @@ fn who_and_what(status: &Value) -> String {
         |leader: &Value| format!("leader: {}, epoch {}", cell(leader.get("watchdog_id")), cell(leader.get("epoch")));
     let says = |word: &str| reasons(status).iter().any(|reason| reason.contains(word));
     let leader = leader.map(leads).or_else(|| (!says("no watchdog leads")).then(|| "leader: none".to_owned()));
-    let database = (!says("the database")).then(|| format!("database: {}", cell(status.get("database"))));
+    let database =
+        (!says("the database")).then(|| format!("database: {}{}", cell(status.get("database")), server(status)));
     [leader, database].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// Which server it is, and how that is; nothing of a file.
+fn server(status: &Value) -> String {
+    let Some(server) = status.get("database_server").filter(|server| !server.is_null()) else { return String::new() };
+    let mut words = vec![cell(server.get("name"))];
+    if let Some(galera) = server.get("galera").filter(|galera| !galera.is_null()) {
+        words.push(format!("Galera, {}, {} servers", cell(galera.get("state")), cell(galera.get("size"))));
+    }
+    if server.get("read_only").and_then(Value::as_bool) == Some(true) {
+        words.push("read-only".to_owned());
+    }
+    if let Some(behind) = server.get("behind_ms").and_then(Value::as_u64) {
+        words.push(format!("{} s behind", behind / 1_000));
+    }
+    format!(" ({})", words.join(", "))
 }
 
 /// Nothing of ids that will not end.
@@ -159,6 +179,17 @@ mod tests {
         assert_eq!(who_and_what(&status), "");
         let status = json!({"leader": {"watchdog_id": "w1", "epoch": 3}, "database": "up"});
         assert_eq!(who_and_what(&status), "leader: w1, epoch 3; database: up");
+    }
+
+    #[test]
+    fn the_database_server_is_told_with_what_is_peculiar_to_it() {
+        let galera = json!({"ready": true, "state": "Synced", "size": 3});
+        let of = |server: Value| who_and_what(&json!({"database": "up", "leader": null, "database_server": server}));
+        let server = json!({"name": "g1:3306", "read_only": false, "behind_ms": null, "galera": galera});
+        assert_eq!(of(server), "leader: none; database: up (g1:3306, Galera, Synced, 3 servers)");
+        let replica = json!({"name": "db2:3306", "read_only": true, "behind_ms": 2_400, "galera": null});
+        assert_eq!(of(replica), "leader: none; database: up (db2:3306, read-only, 2 s behind)");
+        assert_eq!(of(json!(null)), "leader: none; database: up");
     }
 
     #[test]

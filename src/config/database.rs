@@ -20,19 +20,32 @@ pub struct DatabaseConfig {
 pub(super) struct Section {
     url: Option<String>,
     url_file: Option<PathBuf>,
+    urls: Option<Vec<String>>,
 }
 
 impl Section {
     pub(super) fn resolve(self, folder: &Path, faults: &mut Faults) -> Option<DatabaseConfig> {
-        if self.url.is_none() && self.url_file.is_none() {
-            faults.add(
-                "database",
-                "url_file",
-                "is missing: a file that holds mysql://user:password@host/database or sqlite:///path; or say it as url",
-            );
-        }
         let secret = Secret { place: "database".into(), name: "url", inline: self.url, file: self.url_file };
-        let url = secret.read(folder, faults, |text| DatabaseUrl::parse(text.trim()))?;
-        Some(DatabaseConfig { url })
+        let url = match self.urls {
+            Some(_) if secret.is_given() => {
+                faults.add(
+                    "database",
+                    "urls",
+                    "another url is given too; keep one: a url may name several servers itself",
+                );
+                None
+            }
+            Some(urls) => faults.note("database", "urls", DatabaseUrl::parse_all(&urls)),
+            None if secret.is_given() => secret.read(folder, faults, |text| DatabaseUrl::parse(text.trim())),
+            None => {
+                faults.add(
+                    "database",
+                    "url_file",
+                    "is missing: a file that holds mysql://user:password@host/database or sqlite:///path; or say it as url",
+                );
+                None
+            }
+        };
+        Some(DatabaseConfig { url: url? })
     }
 }

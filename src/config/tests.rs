@@ -177,6 +177,16 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "url_file = \"no.url\"",
         "komainu.toml: [database] url_file: cannot read no.url: No such file or directory (os error 2)",
     ),
+    (
+        "url_file = \"database.url\"",
+        "url_file = \"database.url\"\nurls = [\"mysql://k@db1/kuma\"]",
+        "komainu.toml: [database] urls: another url is given too; keep one: a url may name several servers itself",
+    ),
+    (
+        "url_file = \"database.url\"",
+        "urls = [\"mysql://k@db1/kuma\", \"mysql://k@db2/other\"]",
+        "komainu.toml: [database] urls: database url: its servers have one database, not kuma and other",
+    ),
     ("database.url", "empty.url", "komainu.toml: [database] url_file: empty.url is empty"),
 ];
 
@@ -185,6 +195,15 @@ fn each_fault_names_file_section_key_and_remedy() {
     for (line, becomes, expected) in FAULTS {
         assert_eq!(fault_after(line, becomes), *expected, "after {becomes}");
     }
+}
+
+#[test]
+fn several_servers_are_given_as_one_url_or_as_a_list() {
+    let urls = "urls = [\"mysql://k:x@db1/kuma\", \"mysql://k:x@db2:3307/kuma\"]";
+    let config = Folder::with(&GOOD.replace("url_file = \"database.url\"", urls)).load().unwrap();
+    let one = Folder::with(GOOD);
+    one.write("database.url", "mysql://k:x@db1,db2:3307/kuma\n");
+    assert_eq!(config.database.url, one.load().unwrap().database.url);
 }
 
 #[test]

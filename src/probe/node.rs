@@ -16,9 +16,12 @@ const RECONCILE: &str = "/api/v1/reconcile-monitors";
 #[derive(Deserialize)]
 struct Health {
     node_id: String,
+    /// Whether the database answers it.
+    database: Option<bool>,
 }
 
-/// Any well-formed answer of this very node, a 503 too, counts: whether it is well is told by its lease and its beats.
+/// Any well-formed answer of this very node, a 503 too, counts: whether it is well is told by its lease and its beats, and
+/// whether the database answers it by itself.
 pub(super) async fn probe(http: &reqwest::Client, id: &NodeId, address: Option<&str>) -> Result<(), ProbeError> {
     let address = address.filter(|address| !address.is_empty()).ok_or(ProbeError::NoAddress)?;
     let url = format!("{}/api/v1/health", address.trim_end_matches('/'));
@@ -28,7 +31,10 @@ pub(super) async fn probe(http: &reqwest::Client, id: &NodeId, address: Option<&
     let malformed = |found| ProbeError::Malformed { expected: "node", found };
     let health: Health =
         serde_json::from_slice(&body).map_err(|_| malformed(format!("HTTP {} without node_id", status.as_u16())))?;
-    if health.node_id == id.as_str() { Ok(()) } else { Err(malformed(format!("node {} answers", health.node_id))) }
+    if health.node_id != id.as_str() {
+        return Err(malformed(format!("node {} answers", health.node_id)));
+    }
+    if health.database == Some(false) { Err(ProbeError::Blind) } else { Ok(()) }
 }
 
 /// Signed with the node's own key.

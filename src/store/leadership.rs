@@ -153,10 +153,10 @@ impl Leadership {
         let Some(link) = self.link.as_mut() else { return Ok(not_connected()) };
         let sql = format!(
             "UPDATE komainu_leader SET epoch = epoch + 1, holder = ?, watchdog_id = ?, renewals = renewals + 1, \
-             claimed_at = {} WHERE id = 1 AND epoch = ?",
+             server = ?, claimed_at = {} WHERE id = 1 AND epoch = ?",
             link.session.dialect().now_ms()
         );
-        let values = values![self.incarnation, &self.identity.watchdog, seen];
+        let values = values![self.incarnation, &self.identity.watchdog, link.session.server_name(), seen];
         Ok(match link.write("claim the leadership", with_lock, (sql, values)).await? {
             Written::ReadOnly => LeadershipAnswer::Failed("the database server is read-only".to_owned()),
             Written::Rows(1) => LeadershipAnswer::Claimed(Epoch(seen.0 + 1)),
@@ -166,8 +166,9 @@ impl Leadership {
 
     async fn renew(&mut self, epoch: Epoch, with_lock: bool) -> Result<LeadershipAnswer, StoreError> {
         let Some(link) = self.link.as_mut() else { return Ok(not_connected()) };
-        let sql = "UPDATE komainu_leader SET renewals = renewals + 1 WHERE id = 1 AND epoch = ? AND holder = ?";
-        let values = values![epoch, self.incarnation];
+        let sql =
+            "UPDATE komainu_leader SET renewals = renewals + 1, server = ? WHERE id = 1 AND epoch = ? AND holder = ?";
+        let values = values![link.session.server_name(), epoch, self.incarnation];
         let deposed = |reason: &str| LeadershipAnswer::Deposed(reason.to_owned());
         Ok(match link.write("renew the leadership", with_lock, (sql.to_owned(), values)).await? {
             Written::WithoutLock => deposed("the advisory lock is not held any more"),

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::catalog::Catalog;
 use super::dialect::Dialect;
 use super::error::StoreError;
+use super::server::Server;
 use super::session::Session;
 use super::tenure::{NodeProcess, TenureConnection};
 use super::url::DatabaseUrl;
@@ -127,6 +128,11 @@ impl Store {
     /// Where it is.
     pub fn url(&self) -> &DatabaseUrl {
         &self.shared.url
+    }
+
+    /// The server that all connections of this process use, as it said last; none before the first one, and for a file.
+    pub fn server(&self) -> Option<Server> {
+        self.shared.url.servers().used()
     }
 
     pub(crate) fn dialect(&self) -> Dialect {

@@ -1,51 +1,44 @@
 //! One database connection with the settings that safety rests on.
 //!
-//! Owns: connecting, the session settings, the time limit of each statement, transactions that roll back on any error,
+//! Owns: connecting ([`connecting`]), the session settings, the time limit of each statement, transactions that roll back on any error,
 //! and knowing when a connection is of no use any more. It never reconnects, and repeats nothing but a statement
 //! that stood alone and met others.
 //!
 //! A statement that will not be seen again is not prepared on MariaDB: closing it sends a packet without an answer, and
 //! the packet after that waits 40 ms for the acknowledgement of the first (the driver leaves Nagle's algorithm on).
 
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use komainu_watchdogs::time::Mono;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either};
+use sqlx::mysql::MySqlConnection;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Connection, Either};
 
 use self::bind::{bind_mariadb, bind_sqlite, written_out};
 use self::deadline::Deadline;
 use super::dialect::Dialect;
 use super::distance::Distance;
-use super::error::{StoreError, server_code};
-use super::url::{DatabasePlace, DatabaseUrl};
+use super::error::StoreError;
+use super::server::Server;
+use super::servers;
+use super::url::DatabaseUrl;
 use super::value::{Row, Value};
 use crate::clock;
 
 mod alone;
 mod bind;
+mod connecting;
 mod deadline;
 mod galera;
 mod transaction;
 
 /// Longer than the server's own lock wait (3 s), so that its answer comes first and says which lock it was.
 pub(crate) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(3_500);
-/// For connections that leases hang on. A second away, a connection takes five trips and more.
-const FAR_CONNECT_TIMEOUT: Duration = Duration::from_secs(9);
-/// What a lock wait may take; the same in both databases.
-const LOCK_WAIT: Duration = Duration::from_secs(3);
 
 /// The database gives a statement up before its sender does: nothing that was abandoned goes on there.
 const BEFORE_SENDER: Duration = Duration::from_millis(100);
-
-/// Without these a vanished leader's open transaction blocks its successors for hours.
-const MARIADB_SETTINGS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-     SET SESSION idle_transaction_timeout = 5, SESSION innodb_lock_wait_timeout = 3, SESSION autocommit = 1, \
-     SESSION max_statement_time = 3.4; SHOW VARIABLES LIKE 'wsrep_on'";
 
 /// A statement's text.
 #[derive(Clone)]
@@ -118,68 +111,33 @@ pub(crate) struct Session {
     distance: Arc<Distance>,
     /// When the last statement left.
     sent_at: Mono,
-    /// The server is one of a Galera cluster.
-    is_galera: bool,
+    /// As it said when the connection was made; a SQLite file says nothing.
+    server: Server,
+    /// Where it was connected to; which server all connections of this process use.
+    url: DatabaseUrl,
+    /// The choice of a server that this connection was made for, or that was seen to be its own.
+    era: u64,
 }
 
 impl Session {
-    /// For what leases hang on: patient with a database that is a second away.
-    pub(crate) async fn connect_afar(url: &DatabaseUrl) -> Result<Self, StoreError> {
-        Self::connect_within(FAR_CONNECT_TIMEOUT, url).await
-    }
-
-    /// Waited for by how far away the database was lately.
-    pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
-        Self::connect_within(url.distance().patience(), url).await
-    }
-
-    async fn connect_within(limit: Duration, url: &DatabaseUrl) -> Result<Self, StoreError> {
-        let connecting = async {
-            match url.place() {
-                DatabasePlace::MariaDb(address) => connect_mariadb(address).await,
-                DatabasePlace::Sqlite(path) => connect_sqlite(path).await,
-            }
-        };
-        let wire = match tokio::time::timeout(limit, connecting).await {
-            Ok(Ok(wire)) => wire,
-            Ok(Err(error)) => return Err(not_connected(url, &error)),
-            Err(_) => {
-                let reason = format!("no answer within {} s", limit.as_secs());
-                return Err(StoreError::Unreachable { url: url.to_string(), reason });
-            }
-        };
-        let mut session = Self {
-            wire,
-            statement_timeout: STATEMENT_TIMEOUT,
-            deadline: Deadline::default(),
-            in_transaction: false,
-            in_flight: false,
-            has_failed: false,
-            statements: 0,
-            found_misfit: false,
-            distance: Arc::clone(url.distance()),
-            sent_at: Mono::default(),
-            is_galera: false,
-        };
-        session.set_up().await?;
-        Ok(session)
-    }
-
-    async fn set_up(&mut self) -> Result<(), StoreError> {
-        let act = "set up the session";
-        match &mut self.wire {
-            Wire::MariaDb(_) => {
-                let answers = self.answers(act, MARIADB_SETTINGS).await?;
-                self.is_galera = answers.last().map_or(Ok(false), galera::is_on)?;
-                Ok(())
-            }
-            Wire::Sqlite(wire) => self.deadline.keep_on(wire).await.map_err(|error| StoreError::of(act, error)),
-        }
-    }
-
     /// One of several servers that certify each other's writes: locks hold on this one alone.
     pub(crate) fn is_galera(&self) -> bool {
-        self.is_galera
+        self.server.galera.is_some()
+    }
+
+    /// What the server said of itself when the connection was made.
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// For the leader's row: none for a file.
+    pub(crate) fn server_name(&self) -> Option<String> {
+        (self.dialect() == Dialect::MariaDb).then(|| self.server.name.clone())
+    }
+
+    /// The leader uses this server, its row says: whoever can goes there, too.
+    pub(crate) fn follow(&self, leaders: Option<&str>) {
+        servers::follow(&self.url, leaders);
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -355,10 +313,39 @@ impl Session {
         if self.has_failed {
             return Err(StoreError::Lost { act, reason: "an earlier statement of its transaction failed".to_owned() });
         }
+        if !self.in_transaction {
+            self.ensure_here(act)?;
+        }
         self.in_flight = true;
         self.statements += 1;
         self.sent_at = clock::now();
         self.deadline.set(self.sent_at + self.limit().saturating_sub(BEFORE_SENDER));
+        Ok(())
+    }
+
+    /// All connections of this process go to one server; one to another is of no use once nothing is open on it.
+    fn ensure_here(&mut self, act: &'static str) -> Result<(), StoreError> {
+        let servers = self.url.servers();
+        if servers.is_still(self.era) {
+            return Ok(());
+        }
+        let Some(used) = servers.other_than(&self.server.name) else {
+            self.era = servers.era();
+            return Ok(());
+        };
+        self.in_flight = true;
+        Err(StoreError::Lost {
+            act,
+            reason: format!("the database server is {used} now, this was one to {}", self.server.name),
+        })
+    }
+
+    /// Within a transaction from here on.
+    fn enter(&mut self, act: &'static str) -> Result<(), StoreError> {
+        if !self.in_flight {
+            self.ensure_here(act)?;
+        }
+        self.in_transaction = true;
         Ok(())
     }
 
@@ -379,6 +366,9 @@ impl Session {
         }
         self.in_flight = answer.as_ref().is_err_and(StoreError::is_lost_connection);
         self.has_failed = self.in_transaction && answer.is_err();
+        if answer.as_ref().is_err_and(StoreError::is_unavailable) {
+            servers::suspect(&self.url);
+        }
         self.found_misfit |= answer.as_ref().is_err_and(StoreError::is_of_catalog);
         answer
     }
@@ -387,35 +377,4 @@ impl Session {
 /// The outer error leaves the connection marked as in flight: its answer never came.
 async fn within<T>(act: &'static str, limit: Duration, answer: impl Future<Output = T>) -> Result<T, StoreError> {
     tokio::time::timeout(limit, answer).await.map_err(|_| StoreError::TimedOut { act, millis: limit.as_millis() })
-}
-
-async fn connect_mariadb(address: &url::Url) -> Result<Wire, sqlx::Error> {
-    let options = MySqlConnectOptions::from_url(address)?.disable_statement_logging();
-    Ok(Wire::MariaDb(Box::new(options.connect().await?)))
-}
-
-async fn connect_sqlite(path: &std::path::Path) -> Result<Wire, sqlx::Error> {
-    // Push tokens and headers with passwords are in it: a new one is nobody's business but its owner's and group's. The files
-    // beside it get the same mode. If it cannot be made, SQLite says why.
-    let _made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o660).open(path);
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // Survives the death of any process; the last commits may go with the power.
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(LOCK_WAIT)
-        .foreign_keys(true)
-        .disable_statement_logging();
-    Ok(Wire::Sqlite(Box::new(options.connect().await?)))
-}
-
-fn not_connected(url: &DatabaseUrl, error: &sqlx::Error) -> StoreError {
-    let reason = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
-    let url = url.to_string();
-    match server_code(error) {
-        // Access denied for user, for database, unknown database, host not allowed.
-        Some(1045 | 1044 | 1049 | 1130 | 1698) => StoreError::AccessDenied { url, reason },
-        _ => StoreError::Unreachable { url, reason },
-    }
 }

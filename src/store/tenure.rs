@@ -194,11 +194,13 @@ impl TenureConnection {
             self.take_lock().await?;
         }
         let off_ms = self.clock.off_ms();
+        let server = self.session().await?.server_name();
         let values = values![
             applied.map(|stamp| stamp.generation),
             applied.map(|stamp| stamp.nonce),
             foreign_beats,
             i64::from(self.has_lock()),
+            server,
             off_ms,
             self.clock.stamp(),
             off_ms,
@@ -209,7 +211,7 @@ impl TenureConnection {
         let dialect = session.dialect();
         let sql = format!(
             "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, \
-             foreign_beats = COALESCE(?, foreign_beats), had_lock = ?, clock_stepped_ms = CASE WHEN ABS(? - clock_off_ms) > {step} \
+             foreign_beats = COALESCE(?, foreign_beats), had_lock = ?, server = ?, clock_stepped_ms = CASE WHEN ABS(? - clock_off_ms) > {step} \
              THEN {now} ELSE clock_stepped_ms END, clock_ms = ?, clock_off_ms = ?, last_seen_ms = {now}, \
              last_seen = {} WHERE node_id = ? AND incarnation = ?",
             dialect.now_datetime(),
@@ -224,12 +226,14 @@ impl TenureConnection {
         let values = values![applied.map(|stamp| stamp.generation), applied.map(|stamp| stamp.nonce)];
         let sql = format!(
             "SELECT c.generation, c.nonce, (SELECT COUNT(*) FROM komainu_generation g \
-             WHERE g.generation = ? AND g.nonce = ?) AS known, {} AS now FROM komainu_cluster c WHERE c.id = 1",
+             WHERE g.generation = ? AND g.nonce = ?) AS known, \
+             (SELECT l.server FROM komainu_leader l WHERE l.id = 1) AS server, {} AS now FROM komainu_cluster c WHERE c.id = 1",
             self.store.dialect().now_ms()
         );
         let session = self.session().await?;
         let sent_at = clock::now();
         let row = session.row("read the generation", sql, values).await?.ok_or(StoreError::SchemaMissing)?;
+        session.follow(row.maybe_text("server")?.as_deref());
         self.clock.note(row.wall("now")?, sent_at, clock::now());
         Ok((stamp(&row)?, applied.is_none() || row.flag("known")?))
     }

@@ -203,9 +203,11 @@ impl Cluster {
     }
 
     /// Starts everything on a database that somebody else keeps.
-    pub(crate) async fn start_at(url: &str, shape: Shape) -> Self {
+    ///
+    /// `database`: as the test itself sees it.
+    pub(crate) async fn start_at((url, database): (&str, Database), shape: Shape) -> Self {
         let folder = tempfile::Builder::new().prefix("komainu-it-").tempdir().unwrap();
-        let fresh = (None, Database::MariaDb(url.to_owned()), url.to_owned());
+        let fresh = (None, database, url.to_owned());
         let mut cluster = Self::prepare_at((folder, fresh), shape, "", |_| String::new()).await;
         cluster.begin(shape).await;
         cluster

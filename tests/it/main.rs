@@ -16,6 +16,7 @@ mod contract;
 mod galera;
 mod gateway;
 mod senders;
+mod servers;
 mod stack;
 mod store_contract;
 mod stories;

@@ -36,6 +36,7 @@ mod telling;
 mod vendor;
 mod widening;
 mod windows;
+mod writers;
 mod writing;
 
 /// Makes a test on each database of each of these functions.

@@ -11,7 +11,7 @@ use crate::decision::StatusReason;
 use crate::facts::{NodeRow, NodeStatus, Vote};
 use crate::ids::NodeId;
 use crate::policy::Policy;
-use crate::quorum::{Ballot, Reach, Tally, count};
+use crate::quorum::{Ballot, Reach, Tally, count, is_blind_by_most};
 use crate::refill::Refill;
 use crate::status::{Lease, Progress, decide_status};
 use crate::time::Mono;
@@ -39,6 +39,8 @@ pub struct Assessment {
     pub reach: Reach,
     /// One zone contradicts another, or the votes stay split.
     pub is_disputed: bool,
+    /// It told a majority that the database does not answer it.
+    pub is_blind: bool,
     /// Watchdogs that cannot reach it, of how many that may vote.
     pub votes_down: (u32, u32),
     /// How far behind it is.
@@ -126,6 +128,7 @@ impl Assessment {
             lease: Lease::Unknown,
             reach: Reach::Unknown,
             is_disputed: false,
+            is_blind: false,
             votes_down: (0, 0),
             progress: Progress::Ok,
             overdue: 0,
@@ -223,12 +226,13 @@ impl Assessment {
     fn count(&mut self, ballots: Option<&[Ballot]>, policy: &Policy) {
         match ballots {
             Some(ballots) => {
-                let down = ballots.iter().filter(|ballot| ballot.vote == Vote::Down).count();
+                let down = ballots.iter().filter(|ballot| ballot.word.vote == Vote::Down).count();
                 self.votes_down = (small(down), small(ballots.len()));
                 self.tally.handle(count(ballots), policy);
             }
             None => self.tally.suspend(),
         }
+        self.is_blind = ballots.is_some_and(is_blind_by_most);
         self.reach = self.tally.reach();
         self.is_disputed = self.tally.is_disagreement();
     }
@@ -332,6 +336,7 @@ pub fn cool_off(losses: u32, policy: &Policy) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quorum::Word;
 
     fn row(status: NodeStatus) -> NodeRow {
         NodeRow { status, incarnation: Some(crate::ids::Incarnation(7)), lease_seq: 3, ..NodeRow::default() }
@@ -344,7 +349,7 @@ mod tests {
         lease: Lease,
         vote: Vote,
     ) -> (NodeStatus, StatusReason) {
-        let ballots = Some(vec![Ballot { zone: "a".into(), vote, is_refused: false }]);
+        let ballots = Some(vec![Ballot { zone: "a".into(), word: Word { vote, ..Word::default() } }]);
         let evidence = [Evidence { row, lease, is_fenced: false, is_renewing: true, ballots, progress: None }];
         assessor.handle(Mono::secs(second), &evidence, &Policy::default());
         let node = assessor.of(&row.node).unwrap();

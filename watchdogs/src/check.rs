@@ -10,10 +10,9 @@
 //! | `check/schedule.rs` | when this watchdog looks, so that N watchdogs share an interval |
 //! | `check/queue.rs` | which look begins next when not all may run at once |
 //! | `check/eye.rs` | what one's own looks amount to: runs, own trouble, doubt until the outside world answered |
-//! | `check/words.rs` | what others saw, and how old that is at most |
 //! | `check/verdict.rs` | what a majority makes of it |
 //! | `check/io.rs` | what goes into [`Machine`] and comes out of it |
-//! | `check/machine.rs` | one watchdog's checks put together |
+//! | `check/machine.rs` | one watchdog's checks put together; `machine/` has a file for each of its sides |
 //!
 //! The machine stands beside [`crate::watchdog::Watchdog`], which tells it who may vote; it needs no database: definitions
 //! stay as last read, and votes come over the peers' channel. It probes nothing, stores nothing and tells nobody.
@@ -30,9 +29,12 @@ use crate::io::Severity;
 use crate::time::Wall;
 
 pub mod answer;
+mod eye;
 pub mod io;
 pub mod machine;
 pub mod policy;
+mod queue;
+mod schedule;
 pub mod verdict;
 
 pub use self::answer::{Answer, Failure, Outcome, Phases, Trouble};

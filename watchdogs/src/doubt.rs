@@ -4,8 +4,8 @@
 //! question: where most nodes go at once, the network or the database may be ill rather than the nodes, and moving
 //! everything to the few that are left would make it worse. The hold ([`crate::policy::Policy::stall_grace`]) is for such
 //! doubt, not for proof: a majority of the watchdogs sees the hosts refuse or silent, while the world outside answers, the
-//! database takes what is written, and the nodes that are left are well. Then nothing is waited for. What moves, and
-//! where, is [`crate::failover`]'s.
+//! database takes what is written, and the nodes that are left are well. Then nothing is waited for. Nor for one that tells a majority
+//! that its own way to the database is gone, while the database is well. What moves, and where, is [`crate::failover`]'s.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -94,7 +94,9 @@ fn decide_doubt(situation: &Situation<'_>, row: &NodeRow, node: &Assessment) -> 
     if node.lease == Lease::Released || was_emptied {
         return None;
     }
-    if node.reach != Reach::Down {
+    // One that says itself that its way to the database is gone, while the database is well, is not about to renew.
+    let is_cut_off = node.is_blind && situation.footing.is_database_well;
+    if node.reach != Reach::Down && !is_cut_off {
         return Some(Doubt::Answers);
     }
     let lately = Lately::of(situation.now, situation.assessor, situation.policy);

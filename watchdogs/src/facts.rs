@@ -11,7 +11,7 @@ use crate::time::{Mono, Wall};
 
 mod votes;
 
-pub use self::votes::{Observation, ObservationRow, Report, Target, Vote};
+pub use self::votes::{Observation, ObservationRow, Report, Seen, Target, Vote};
 
 /// Whether automation acts or only says what it would do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -10,6 +10,7 @@
 use crate::facts::{Observation, Target, Vote};
 use crate::io::ProbeOutcome;
 use crate::policy::Policy;
+use crate::quorum::Word;
 use crate::time::Mono;
 
 /// One watchdog's probing of one target.
@@ -22,10 +23,30 @@ pub struct Health {
     /// Own troubles in a row.
     troubles: u32,
     detail: String,
-    is_refused: bool,
+    last: LastWord,
     is_hurried: bool,
     due_at: Mono,
     in_flight: bool,
+}
+
+/// What a target, or its host, said of itself when it was probed last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum LastWord {
+    None,
+    /// Nobody listens there.
+    Refused,
+    /// The database does not answer it.
+    Blind,
+}
+
+impl LastWord {
+    fn of(outcome: &ProbeOutcome) -> Self {
+        match outcome {
+            ProbeOutcome::Refused(_) => Self::Refused,
+            ProbeOutcome::Blind => Self::Blind,
+            ProbeOutcome::Answered | ProbeOutcome::Failed(_) | ProbeOutcome::Unable(_) => Self::None,
+        }
+    }
 }
 
 impl Health {
@@ -38,7 +59,7 @@ impl Health {
             outcomes: 0,
             troubles: 0,
             detail: String::new(),
-            is_refused: false,
+            last: LastWord::None,
             is_hurried: false,
             due_at: now,
             in_flight: false,
@@ -73,12 +94,12 @@ impl Health {
 
     /// Takes in an outcome; returns whether the observation changed.
     pub fn handle(&mut self, now: Mono, outcome: &ProbeOutcome, policy: &Policy) -> bool {
-        let before = (self.vote, self.failures, self.is_refused);
+        let before = (self.vote, self.failures, self.last);
         self.in_flight = false;
-        self.is_refused = matches!(outcome, ProbeOutcome::Refused(_));
+        self.last = LastWord::of(outcome);
         self.count(outcome, policy);
         match outcome {
-            ProbeOutcome::Answered => {
+            ProbeOutcome::Answered | ProbeOutcome::Blind => {
                 self.failures = 0;
                 self.detail.clear();
                 self.is_hurried = false;
@@ -103,7 +124,7 @@ impl Health {
             ProbeOutcome::Unable(_) => {}
         }
         let is_settled = match outcome {
-            ProbeOutcome::Answered => self.vote == Vote::Up,
+            ProbeOutcome::Answered | ProbeOutcome::Blind => self.vote == Vote::Up,
             ProbeOutcome::Failed(_) | ProbeOutcome::Refused(_) => self.vote == Vote::Down,
             ProbeOutcome::Unable(_) => false,
         };
@@ -116,12 +137,12 @@ impl Health {
             policy.retry_interval
         };
         self.due_at = now + pause;
-        before != (self.vote, self.failures, self.is_refused)
+        before != (self.vote, self.failures, self.last)
     }
 
     fn count(&mut self, outcome: &ProbeOutcome, policy: &Policy) {
         match outcome {
-            ProbeOutcome::Answered | ProbeOutcome::Failed(_) | ProbeOutcome::Refused(_) => {
+            ProbeOutcome::Answered | ProbeOutcome::Blind | ProbeOutcome::Failed(_) | ProbeOutcome::Refused(_) => {
                 self.outcomes = self.outcomes.saturating_add(1);
                 self.troubles = 0;
             }
@@ -152,12 +173,23 @@ impl Health {
             failures: self.failures,
             detail: self.detail.clone(),
             is_refused: self.is_refused(),
+            is_blind: self.is_blind(),
         }
+    }
+
+    /// It is up, and said last that the database does not answer it.
+    pub fn is_blind(&self) -> bool {
+        self.vote == Vote::Up && self.last == LastWord::Blind
+    }
+
+    /// What this watchdog says of it in a vote.
+    pub fn word(&self) -> Word {
+        Word { vote: self.vote, is_refused: self.is_refused(), is_blind: self.is_blind() }
     }
 
     /// It is down, and its host said last that nobody listens there.
     pub fn is_refused(&self) -> bool {
-        self.vote == Vote::Down && self.is_refused
+        self.vote == Vote::Down && self.last == LastWord::Refused
     }
 }
 

@@ -81,6 +81,8 @@ pub enum Found {
 pub enum ProbeOutcome {
     /// A well-formed answer, whatever it says (a 503 of `/api/v1/health` too).
     Answered,
+    /// A node answered, and said that its own way to the database is gone.
+    Blind,
     /// No answer, or none that a node or peer would give; in words for people.
     Failed(String),
     /// Its host said that nobody listens there; in words for people.

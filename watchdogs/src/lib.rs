@@ -34,6 +34,7 @@ pub mod incident;
 pub mod io;
 pub mod leader;
 pub mod leadership;
+mod others;
 pub mod outbox;
 pub mod pace;
 pub mod policy;

@@ -16,15 +16,29 @@ pub struct Ballot {
     /// Where the voter stands.
     pub zone: Zone,
     /// What it says.
+    pub word: Word,
+}
+
+/// What a voter says about one target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Word {
+    /// Up, down, or not known.
     pub vote: Vote,
     /// It is down, and its host said so.
     pub is_refused: bool,
+    /// It is up, and says that the database does not answer it.
+    pub is_blind: bool,
 }
 
 /// A strict majority has it from the target's host itself that nobody listens there, and nobody reaches it.
 pub fn is_refused_by_most(ballots: &[Ballot]) -> bool {
-    let refused = ballots.iter().filter(|ballot| ballot.is_refused && ballot.vote == Vote::Down).count();
-    2 * refused > ballots.len() && ballots.iter().all(|ballot| ballot.vote != Vote::Up)
+    let refused = ballots.iter().filter(|ballot| ballot.word.is_refused && ballot.word.vote == Vote::Down).count();
+    2 * refused > ballots.len() && ballots.iter().all(|ballot| ballot.word.vote != Vote::Up)
+}
+
+/// A strict majority has it from the target itself that the database does not answer it.
+pub fn is_blind_by_most(ballots: &[Ballot]) -> bool {
+    2 * ballots.iter().filter(|ballot| ballot.word.is_blind).count() > ballots.len()
 }
 
 /// What the votes of one round amount to.
@@ -44,7 +58,7 @@ pub enum Verdict {
 
 /// Counts the ballots of one target.
 pub fn count(ballots: &[Ballot]) -> Verdict {
-    let voted = |vote| ballots.iter().filter(move |ballot| ballot.vote == vote);
+    let voted = |vote| ballots.iter().filter(move |ballot| ballot.word.vote == vote);
     let is_majority = |votes: usize| 2 * votes > ballots.len();
     if is_majority(voted(Vote::Down).count()) {
         let zones: BTreeSet<_> = voted(Vote::Down).map(|ballot| &ballot.zone).collect();
@@ -126,7 +140,7 @@ mod tests {
     use super::*;
 
     fn ballots(votes: &[(&str, Vote)]) -> Vec<Ballot> {
-        votes.iter().map(|&(zone, vote)| Ballot { zone: zone.into(), vote, is_refused: false }).collect()
+        votes.iter().map(|&(zone, vote)| Ballot { zone: zone.into(), word: Word { vote, ..Word::default() } }).collect()
     }
 
     #[test]

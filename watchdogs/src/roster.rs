@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::{LeaseLock, NodeRow, Observation, ObservationRow, Report, Round, Target, Vote, WatchdogRow};
+use crate::facts::{LeaseLock, NodeRow, Observation, ObservationRow, Report, Round, Target, WatchdogRow};
 use crate::ids::{Incarnation, NodeId, WatchdogId};
 use crate::policy::Policy;
-use crate::quorum::Ballot;
+use crate::quorum::{Ballot, Word};
 use crate::status::Lease;
 use crate::watch::Stillness;
 
@@ -240,21 +240,23 @@ impl Roster {
             && self.rows.get(&row.watchdog).is_some_and(|watch| !watch.counter.is_still_for(policy.voter_watch))
     }
 
-    /// The voters' words on one target; `mine` is this watchdog's own, which no table delays, and whether it was refused.
-    pub fn ballots(&self, voters: &Voters, me: &WatchdogId, target: &Target, mine: (Vote, bool)) -> Vec<Ballot> {
+    /// The voters' words on one target; `mine` is this watchdog's own, which no table delays.
+    pub fn ballots(&self, voters: &Voters, me: &WatchdogId, target: &Target, mine: Word) -> Vec<Ballot> {
         let word = |row: &WatchdogRow| {
             let words = self.words.get(&row.watchdog)?;
             self.rows.get(&row.watchdog).filter(|watch| watch.has_moved)?;
-            (words.incarnation == row.incarnation)
-                .then(|| words.by_target.get(target))?
-                .map(|(_, seen)| (seen.vote, seen.is_refused))
+            (words.incarnation == row.incarnation).then(|| words.by_target.get(target))?.map(|(_, seen)| Word {
+                vote: seen.vote,
+                is_refused: seen.is_refused,
+                is_blind: seen.is_blind,
+            })
         };
         voters
             .voting
             .iter()
             .map(|row| {
-                let (vote, is_refused) = if &row.watchdog == me { mine } else { word(row).unwrap_or_default() };
-                Ballot { zone: row.zone.clone(), vote, is_refused }
+                let word = if &row.watchdog == me { mine } else { word(row).unwrap_or_default() };
+                Ballot { zone: row.zone.clone(), word }
             })
             .collect()
     }

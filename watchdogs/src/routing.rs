@@ -148,7 +148,8 @@ impl Routing {
 }
 
 /// Kinds of which there is only one at a time, whose key is the kind alone; or, of capacity, may be.
-const WITHOUT_SUBJECT: [&str; 7] = ["nodes", "leader", "capacity", "isolation", "foreign-runner", "database", "pushes"];
+const WITHOUT_SUBJECT: [&str; 8] =
+    ["nodes", "leader", "capacity", "isolation", "foreign-runner", "database", "servers", "pushes"];
 
 const SEVERITIES: [Severity; 2] = [Severity::Critical, Severity::Warning];
 

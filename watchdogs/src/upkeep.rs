@@ -40,6 +40,8 @@ pub enum Chore {
     Ids,
     /// Ending incidents of what is gone.
     Leftovers,
+    /// Looking who writes to which database server.
+    Servers,
     /// Looking for times that stand ahead of the database's clock.
     Ahead,
 }
@@ -58,6 +60,7 @@ impl Chore {
             Self::OwnCertificate => "own-certificate",
             Self::Ids => "ids",
             Self::Leftovers => "leftovers",
+            Self::Servers => "servers",
             Self::Ahead => "ahead",
         }
     }
@@ -75,6 +78,7 @@ impl Chore {
             Self::OwnCertificate => "this watchdog's own certificate would not be told of before it ends",
             Self::Ids => "ids that are used up would not be told of",
             Self::Leftovers => "incidents of what is gone do not end",
+            Self::Servers => "that several database servers are written to would not be told of",
             Self::Ahead => "times that stand ahead of the database's clock are not put right",
         }
     }

@@ -3,7 +3,7 @@
 //! Owns the shape. [`crate::watchdog::Watchdog::view`] fills it from the same rows the decisions are made of; nothing
 //! is read anew for a request.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::assess::Assessment;
 use crate::decision::MoveReason;
@@ -22,7 +22,7 @@ use crate::watchdog::Watchdog;
 mod colour;
 
 /// The colour of the whole.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// Watching really happens.
@@ -250,6 +250,9 @@ impl Watchdog {
             verdict_age_ms: self.verdict_at().map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
         };
         self.colour(now, &mut view);
+        if view.database == DatabaseView::Down {
+            self.others.lend((now, self.policy.verdict_limit()), self.roster.watchdogs(), &mut view);
+        }
         view
     }
 

@@ -19,6 +19,7 @@ use crate::incident::Incidents;
 use crate::io::{Input, Output, ProbeOutcome, Write};
 use crate::leader::Leader;
 use crate::leadership::{Leadership, Turn};
+use crate::others::Others;
 use crate::policy::Policy;
 use crate::roster::{Roster, Voters};
 use crate::slowness::Slowness;
@@ -52,6 +53,7 @@ pub struct Watchdog {
     pub(crate) policy: Policy,
     pub(crate) healths: BTreeMap<Target, Health>,
     pub(crate) roster: Roster,
+    pub(crate) others: Others,
     pub(crate) assessor: Assessor,
     pub(crate) round: Option<Box<Round>>,
     pub(crate) database: Database,
@@ -103,6 +105,7 @@ impl Watchdog {
             identity,
             policy,
             roster: Roster::default(),
+            others: Others::default(),
             assessor: Assessor::default(),
             round: None,
             database: Database { written_at: None, failing_since: None, is_current: false },
@@ -139,7 +142,10 @@ impl Watchdog {
             }
             Input::Written(result) => self.handle_written(now, &result),
             Input::Probed(target, outcome) => self.handle_probed(now, &target, &outcome),
-            Input::Reported(report) => self.roster.handle_report(&report),
+            Input::Reported(report) => {
+                self.others.hear(now, &report);
+                self.roster.handle_report(&report);
+            }
             Input::Leadership { began_at, answer } => self.handle_leadership(now, began_at, answer),
             Input::Shard(shard) => self.handle_shard(now, shard),
             Input::Committed { began_at, commit } => self.handle_committed(now, began_at, &commit),
@@ -179,6 +185,7 @@ impl Watchdog {
             database_ok: self.database.failing_since.is_none() && self.database.written_at.is_some(),
             observations: self.healths.iter().map(|(target, health)| health.observation(target.clone())).collect(),
             database_report: None,
+            seen: None,
         }
     }
 
@@ -198,10 +205,6 @@ impl Watchdog {
 
     pub(crate) fn voters(&self) -> Voters {
         self.roster.voters(&self.identity.watchdog, self.is_isolated(), &self.policy)
-    }
-
-    pub(crate) fn vote(&self, target: &Target) -> Vote {
-        self.healths.get(target).map_or(Vote::Unknown, Health::vote)
     }
 
     /// Registered watchdogs whose row stands still.

@@ -10,6 +10,7 @@ use komainu_watchdogs::facts::{
 use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
 use komainu_watchdogs::io::{Errand, Found, Input, LeadershipAnswer, Output, ProbeOutcome};
 use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::quorum::Word;
 use komainu_watchdogs::roster::Roster;
 use komainu_watchdogs::shard::{Field, Slot, plan};
 use komainu_watchdogs::tenure::{self, OwnRow, Request, Tenure};
@@ -143,13 +144,14 @@ fn a_peer_whose_row_was_not_seen_to_move_since_the_last_error_says_nothing() {
             failures: 3,
             detail: String::new(),
             is_refused: false,
+            is_blind: false,
         };
         round.observations =
             vec![ObservationRow { watchdog: "w2".into(), incarnation: Incarnation(8), seq: 1, observation }];
         roster.handle_round(&round);
         let voters = roster.voters(&me, false, &policy);
-        let ballots = roster.ballots(&voters, &me, &target, (Vote::Up, false));
-        ballots.iter().map(|ballot| ballot.vote).collect::<Vec<_>>()
+        let ballots = roster.ballots(&voters, &me, &target, Word { vote: Vote::Up, ..Word::default() });
+        ballots.iter().map(|ballot| ballot.word.vote).collect::<Vec<_>>()
     };
     hear(&mut roster, 1, 1);
     assert_eq!(hear(&mut roster, 2, 2), [Vote::Up, Vote::Down]);

@@ -9,6 +9,7 @@ mod scenarios {
     mod beginning;
     mod blackout;
     mod caution;
+    mod checks;
     mod checks_judged;
     mod doubt;
     mod handover;

@@ -18,6 +18,7 @@ const { Metrics } = require("./metrics");
 const { Relay } = require("./relay");
 const { Rows } = require("./rows");
 const { Runs } = require("./runs");
+const { Servers } = require("./servers");
 const { Statistics, TABLES } = require("./statistics");
 const { Telling } = require("./telling");
 const { Tenure } = require("./tenure");
@@ -39,6 +40,8 @@ class Agent {
     this.kuma = { R: null, server: { monitorList: {}, maintenanceList: {} }, start: null, stop: null, sendStats: null };
     this.isOpen = false;
     this.isClosing = false;
+    /** Which database server is used, where there are several. */
+    this.servers = null;
     const dial = () => this.mysql().createConnection(this.kuma.R.knex.client.config.connection);
     this.wires = { lease: new Wire(dial), eyes: new Wire(dial), bulk: new Wire(dial), health: new Wire(dial), relay: new Wire(dial) };
     const lock = new LeaseLock({ wire: this.wires.lease, incarnation: identity.incarnation, lost: () => this.tenure.loseLock() });
@@ -178,10 +181,10 @@ class Agent {
 
   patchDatabase(Database) {
     wrap(Database, "connect", async (connect) => {
+      await this.chooseServer(Database);
       const { type, hostname, port, username, password, socketPath, dbName, ssl, ca } = Database.readDBConfig();
       if (type !== "mariadb") log.fatal(`a node of a cluster needs MariaDB, this Kuma is set to ${type}`);
-      const tls = ssl ? { ssl: { rejectUnauthorized: true, ...(ca?.trim() ? { ca: [ca] } : {}) } } : {};
-      const settings = { host: hostname, port, user: username, password, socketPath, ...tls };
+      const settings = { host: hostname, port, user: username, password, socketPath, ...tlsOf(ssl, ca) };
       const name = `komainu-start:${crypto.createHash("sha256").update(dbName).digest("hex").slice(0, 24)}`;
       this.startLock = new StartLock({ connect: () => this.mysql().createConnection(settings), name, log });
       await this.startLock.take();
@@ -190,8 +193,42 @@ class Agent {
     });
   }
 
+  /** Where `KOMAINU_DATABASE_SERVERS` names several, Kuma is told the one that is used, instead of the one it is set to. */
+  async chooseServer(Database) {
+    const { servers: list } = this.identity;
+    if (!list?.length || this.servers) return;
+    const { username, password, dbName, ssl, ca } = Database.readDBConfig();
+    const settings = { user: username, password, ...tlsOf(ssl, ca) };
+    const connect = async (server) => {
+      const connection = await this.mysql().createConnection({ ...settings, ...server });
+      // There may be no database yet: Kuma makes it.
+      await connection.query("USE ??", [dbName]).catch((error) => {
+        if (error.sqlState && !error.fatal) return;
+        connection.destroy();
+        throw error;
+      });
+      return connection;
+    };
+    const servers = new Servers({ list, connect, moved: (server) => this.move(server), clock, log });
+    await servers.first();
+    this.servers = servers;
+    wrap(Database, "readDBConfig", (read) => ({ ...read(), hostname: servers.used.host, port: servers.used.port }));
+  }
+
+  /** Everything goes to this server from here on: new connections, idle ones, and those that wait for an answer elsewhere. */
+  move({ host, port }) {
+    const client = this.kuma.R?.knex?.client;
+    if (!client || !this.servers) return;
+    for (const settings of [client.config?.connection, client.connectionSettings]) if (settings) Object.assign(settings, { host, port });
+    for (const wire of Object.values(this.wires)) wire.drop();
+    for (const { resource } of client.pool?.used ?? []) {
+      if (!this.servers.isUsed(resource.config)) resource.stream.destroy(new Error("the database server is another one now"));
+    }
+  }
+
   /** Each statement comes here with the connection it waited for. */
   patchClient(client) {
+    if (this.servers) wrap(client, "validateConnection", (isValid, [connection]) => isValid() && this.servers.isUsed(connection.config));
     wrap(client, "_query", (query, [, statement]) => this.runs.beforeSending(query, statement));
   }
 
@@ -202,6 +239,7 @@ class Agent {
     const doors = new Doors({ identity, tenure, runs, wire: this.wires.health, clock, version: this.version });
     const handle = server.app.handle;
     server.app.handle = (req, res, next) => doors.take(req, res, () => handle.call(server.app, req, res, next));
+    if (this.servers?.areSeveral) this.every(1_000, () => this.servers.watch((sql) => this.wires.health.query(sql)));
     const hasUser = async () => Number((await this.wires.eyes.query("SELECT COUNT(*) AS users FROM user"))[0].users) > 0;
     server.io.use(setupPage(hasUser));
     for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => this.close());
@@ -278,6 +316,11 @@ class Agent {
   load(name) {
     return Module.createRequire(`${this.root}/`)(name);
   }
+}
+
+/** As Kuma connects. */
+function tlsOf(ssl, ca) {
+  return ssl ? { ssl: { rejectUnauthorized: true, ...(ca?.trim() ? { ca: [ca] } : {}) } } : {};
 }
 
 /** Replaces a method by `by(original, arguments)`, where `original()` goes on as it would have gone. */

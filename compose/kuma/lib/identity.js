@@ -6,6 +6,8 @@ const crypto = require("node:crypto");
 const fs = require("node:fs");
 const os = require("node:os");
 
+const { parse: parseServers } = require("./servers");
+
 /** The identity, or an Error whose message names the variable. */
 function read(env) {
   const id = (env.KOMAINU_NODE_ID || "").trim();
@@ -18,7 +20,9 @@ function read(env) {
   if (!isAddress(address)) {
     return new Error("KOMAINU_NODE_ADDRESS is not the address that watchdogs reach this node by, such as http://kuma1:3001");
   }
-  return { id, key, address, hostname: os.hostname(), incarnation: crypto.randomBytes(8).toString("hex") };
+  const servers = env.KOMAINU_DATABASE_SERVERS ? parseServers(env.KOMAINU_DATABASE_SERVERS) : [];
+  if (servers instanceof Error) return new Error(`KOMAINU_DATABASE_SERVERS: ${servers.message}`);
+  return { id, key, address, servers, hostname: os.hostname(), incarnation: crypto.randomBytes(8).toString("hex") };
 }
 
 /** Scheme, host and port, nothing else. */

@@ -303,3 +303,37 @@ test("what asks for no push that is overdue finds beats as they are", async () =
   const { R } = patched({ findOne: async () => null });
   assert.strictEqual(await R.findOne("heartbeat", " monitor_id = ? ", [7]), null);
 });
+
+test("once another database server is used Kuma's idle connections to the old one are lent no more, and those that wait fail", async () => {
+  const { agent } = patched();
+  const [old, next] = [{ host: "db1", port: 3306 }, { host: "db2", port: 3307 }];
+  agent.servers = { used: old, isUsed: ({ host, port }) => host === agent.servers.used.host && port === agent.servers.used.port };
+  const failed = [];
+  const connection = (config) => ({ config, stream: { destroy: (error) => failed.push(`${config.host}: ${error.message}`) } });
+  const client = { validateConnection: () => true, connectionSettings: { ...old }, config: { connection: { ...old } } };
+  client.pool = { used: [{ resource: connection(old) }, { resource: connection(next) }] };
+  agent.kuma.R.knex = { client };
+  agent.patchClient(client);
+  assert.strictEqual(client.validateConnection(connection(old)), true);
+  agent.servers.used = next;
+  agent.move(next);
+  assert.deepStrictEqual([client.connectionSettings, client.config.connection], [next, next]);
+  assert.deepStrictEqual(failed, ["db1: the database server is another one now"]);
+  assert.strictEqual(client.validateConnection(connection(old)), false);
+  assert.strictEqual(client.validateConnection(connection(next)), true);
+});
+
+test("Kuma is told the database server that is used, instead of the one it is set to", async () => {
+  const agent = new Agent({ ...IDENTITY, servers: [{ host: "db1", port: 3306 }, { host: "db2", port: 3307 }] }, "/nowhere", "2.5.3");
+  const answers = (port) => ({
+    query: async (sql) => [sql.startsWith("SHOW V") ? [{ Variable_name: "read_only", Value: port === 3306 ? "ON" : "OFF" }] : []],
+    destroy() {},
+  });
+  const dialled = [];
+  agent.mysql = () => ({ createConnection: async (settings) => (dialled.push(settings), answers(settings.port)) });
+  const config = { type: "mariadb", hostname: "db", port: 1, username: "kuma", password: "x", dbName: "kuma" };
+  const Database = { readDBConfig: () => config };
+  await agent.chooseServer(Database);
+  assert.deepStrictEqual(Database.readDBConfig(), { ...config, hostname: "db2", port: 3307 });
+  assert.deepStrictEqual(dialled.map(({ host, user, password }) => `${user}:${password}@${host}`), ["kuma:x@db1", "kuma:x@db2"]);
+});

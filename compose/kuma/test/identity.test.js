@@ -37,6 +37,13 @@ test("a key file that an editor of another system wrote is read; one without a k
   assert.match(read({ ...GOOD, KOMAINU_NODE_KEY_FILE: file }).message, /KOMAINU_NODE_KEY_FILE: ENOENT/);
 });
 
+test("several database servers are read in their order, and what is none refuses the start", () => {
+  assert.deepStrictEqual(read(GOOD).servers, []);
+  const servers = read({ ...GOOD, KOMAINU_DATABASE_SERVERS: "db1,db2:3307" }).servers;
+  assert.deepStrictEqual(servers, [{ host: "db1", port: 3306 }, { host: "db2", port: 3307 }]);
+  assert.match(read({ ...GOOD, KOMAINU_DATABASE_SERVERS: "db1,,db2" }).message, /KOMAINU_DATABASE_SERVERS: "" is no/);
+});
+
 test("a key may stand in a file, with a line end", (t) => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "komainu-agent-"));
   t.after(() => fs.rmSync(dir, { recursive: true }));

@@ -20,6 +20,7 @@ use crate::driver::{Published, WatchdogSettings};
 use crate::heartbeat::{self, Heartbeats};
 use crate::outbox::Outbox;
 use crate::probe::Prober;
+use crate::server_watch;
 use crate::state_dir::StateDir;
 use crate::steps;
 use crate::store::capacity::Ids;
@@ -101,13 +102,13 @@ pub(super) fn outbox(
     })
 }
 
-/// Looks for monitors that are down, certificates that expire, ids that end, what was put aside, what is gone and steps of the clock,
+/// Looks for monitors that are down, certificates that expire, ids that end, what was put aside, what is gone, steps of the clock and the server,
 /// until the handles are dropped. Publishes how far the ids are used up.
 pub(super) fn alerts(
     store: &Store,
     settings: &WatchdogSettings,
     (voice, view, chores): (&Voice, &watch::Receiver<Arc<View>>, &Chores),
-) -> ([AbortOnDropHandle<()>; 7], watch::Receiver<Arc<Ids>>) {
+) -> ([AbortOnDropHandle<()>; 9], watch::Receiver<Arc<Ids>>) {
     let routing = &settings.routing;
     let (me, view) = (settings.identity.watchdog.clone(), view.clone());
     let rota = move || view.borrow().rota(&me);
@@ -121,7 +122,10 @@ pub(super) fn alerts(
     let aside = tokio::spawn(alerts::aside::run(store.clone(), Arc::clone(routing), chores.clone()));
     let steps = tokio::spawn(steps::run(store.clone(), chores.clone()));
     let (monitors, certificates) = (tokio::spawn(monitors), tokio::spawn(certificates));
-    let tasks = [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), aside, steps, own];
+    let server = tokio::spawn(server_watch::run(store.clone()));
+    let servers = tokio::spawn(alerts::servers::run(store.clone(), Arc::clone(routing), chores.clone()));
+    let tasks =
+        [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), aside, steps, own, server, servers];
     (tasks.map(AbortOnDropHandle::new), ids)
 }
 

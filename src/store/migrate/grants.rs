@@ -80,7 +80,7 @@ const MIGRATE: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDE
 /// A native node's own lease and what it says of itself; what it is told to do stands in the other columns.
 const OWN_LEASE: &str = "SELECT, UPDATE (incarnation, is_released, lease_seq, applied_generation, applied_nonce, \
      foreign_beats, host, hostname, address, kinds, runner, noting_incarnation, clock_ms, clock_off_ms, clock_stepped_ms, had_lock, \
-     last_seen_ms, last_seen, fence)";
+     last_seen_ms, last_seen, fence, server)";
 
 struct Rights {
     table: &'static str,
@@ -96,7 +96,8 @@ const RIGHTS: [Rights; 45] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
-    of("komainu_leader", "SELECT, UPDATE", NOTHING),
+    // Nodes go to the server that the leader uses.
+    of("komainu_leader", "SELECT, UPDATE", "SELECT (id, epoch, renewals, server)"),
     of("komainu_generation", LOG, READ),
     // A node says how it began a monitor; where a monitor runs it does not say.
     of("komainu_assignment", ROWS, "SELECT, UPDATE (started_at_ms, started_after, begun_by, begun_with, put_aside)"),
@@ -163,9 +164,9 @@ pub(super) fn tables(has_table: impl Fn(&str) -> bool, makes_kuma: bool) -> Vec<
 
 /// The GRANT statements of each role, in the order in which they are needed; none for SQLite, where files have owners.
 pub fn statements(url: &DatabaseUrl, plan: &MigrationPlan, accounts: &Accounts) -> Vec<(Role, Vec<String>)> {
-    let DatabasePlace::MariaDb(address) = url.place() else { return vec![] };
+    let DatabasePlace::MariaDb(addresses) = url.place() else { return vec![] };
     let database = url.database();
-    let migrate = Account { user: address.username().to_owned(), host: "%".to_owned() };
+    let migrate = Account { user: addresses.first().username().to_owned(), host: "%".to_owned() };
     let all = Role::ALL.map(|role| {
         let statements = match role {
             Role::Migrate => vec![of_migrate(&database, &migrate)],

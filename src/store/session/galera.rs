@@ -4,14 +4,7 @@
 //! Of several statements in one packet the server then carries out the rest, outside of the transaction that is gone, and
 //! answers OK: so whatever takes a lock or writes travels alone, and its answer is looked at before the next one leaves.
 
-use super::{Statement, StatementAnswer};
-use crate::store::error::StoreError;
-
-/// The answer to `SHOW VARIABLES LIKE 'wsrep_on'`; a server that was built without has none.
-pub(super) fn is_on(answer: &StatementAnswer) -> Result<bool, StoreError> {
-    let on = answer.rows.first().map_or(Ok(String::new()), |row| row.text("Value"))?;
-    Ok(on.eq_ignore_ascii_case("on") || on == "1")
-}
+use super::Statement;
 
 /// Statements that may share a packet: those that neither write nor lock, as long as they follow each other. All others
 /// are alone.

@@ -25,7 +25,7 @@ impl Session {
             (Dialect::Sqlite, Purpose::Snapshot) => "BEGIN",
             (Dialect::Sqlite, Purpose::Write) => "BEGIN IMMEDIATE",
         };
-        self.in_transaction = true;
+        self.enter(act)?;
         let begun = self.batch(act, text).await;
         // SQLite refuses BEGIN IMMEDIATE while another writes: then there is no transaction.
         self.in_transaction = begun.is_ok() || self.in_flight;
@@ -41,7 +41,7 @@ impl Session {
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         let answer = match self.dialect() {
             Dialect::MariaDb => {
-                self.in_transaction = true;
+                self.enter(act)?;
                 // The first two answers are those of the settings, the last is that of the end.
                 let text = format!("{SNAPSHOT}; {}; COMMIT", statements.join("; "));
                 let answers = self.answers(act, &text).await;
@@ -145,7 +145,7 @@ impl Session {
             self.begin(act, Purpose::Write).await?;
             return self.each(act, statements).await;
         }
-        self.in_transaction = true;
+        self.enter(act)?;
         let begin = ("START TRANSACTION".to_owned(), Vec::new());
         let answers = self.each(act, std::iter::once(begin).chain(statements).collect()).await?;
         Ok(answers.into_iter().skip(1).collect())
@@ -183,7 +183,7 @@ impl Session {
             }
             return Ok(rows);
         }
-        self.in_transaction = true;
+        self.enter(act)?;
         let (texts, values): (Vec<_>, Vec<_>) = statements.into_iter().unzip();
         let text = format!("START TRANSACTION; {}", texts.join("; "));
         self.rows(act, Sql::Once(text), values.concat()).await

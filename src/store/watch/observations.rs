@@ -20,6 +20,8 @@ struct StoredObservation {
     detail: String,
     #[serde(default)]
     refused: bool,
+    #[serde(default)]
+    blind: bool,
 }
 
 /// The text of a report.
@@ -46,6 +48,7 @@ fn word(seen: &Observation) -> StoredObservation {
         failures: seen.failures,
         detail: seen.detail.chars().take(DETAIL).collect(),
         refused: seen.is_refused,
+        blind: seen.is_blind,
     }
 }
 
@@ -76,5 +79,6 @@ fn seen(word: StoredObservation) -> Option<Observation> {
         "down" => Vote::Down,
         _ => Vote::Unknown,
     };
-    Some(Observation { target, vote, failures: word.failures, detail: word.detail, is_refused: word.refused })
+    let StoredObservation { failures, detail, refused: is_refused, blind: is_blind, .. } = word;
+    Some(Observation { target, vote, failures, detail, is_refused, is_blind })
 }

@@ -63,20 +63,21 @@ async fn update(
     let seq_too = if guard.len() > 1 { " AND seq = ?" } else { "" };
     let sql = format!(
         "UPDATE komainu_watchdog SET incarnation = ?, seq = ?, zone = ?, advertise = ?, hostname = ?, version = ?, \
-         isolated = ?, stopped = ?, words = ?, last_seen = {} WHERE watchdog_id = ? AND incarnation = ?{seq_too}",
+         isolated = ?, stopped = ?, words = ?, server = ?, last_seen = {} WHERE watchdog_id = ? AND incarnation = ?{seq_too}",
         session.dialect().now_ms()
     );
-    let values = [columns(identity, write), values![&identity.watchdog], guard].concat();
+    let server = values![session.server_name()];
+    let values = [columns(identity, write), server, values![&identity.watchdog], guard].concat();
     Ok(session.execute("write the watchdog's row", sql, values).await? == 1)
 }
 
 async fn insert(session: &mut Session, identity: &WatchdogIdentity, write: &Write) -> Result<(), StoreError> {
     let sql = format!(
         "INSERT INTO komainu_watchdog (incarnation, seq, zone, advertise, hostname, version, isolated, stopped, words, \
-         watchdog_id, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {})",
+         server, watchdog_id, last_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {})",
         session.dialect().now_ms()
     );
-    let values = [columns(identity, write), values![&identity.watchdog]].concat();
+    let values = [columns(identity, write), values![session.server_name(), &identity.watchdog]].concat();
     session.execute("write the watchdog's row", sql, values).await.map(|_| ())
 }
 

@@ -18,7 +18,7 @@ const ACT: &str = "read the round";
 /// All of it in one snapshot; on MariaDB in one round trip.
 pub(super) async fn read(session: &mut Session) -> Result<Round, StoreError> {
     let heads = format!(
-        "SELECT c.mode, c.frozen, c.pinned_node, c.generation, c.nonce, l.epoch, l.holder, l.watchdog_id, l.renewals, {} AS now \
+        "SELECT c.mode, c.frozen, c.pinned_node, c.generation, c.nonce, l.epoch, l.holder, l.watchdog_id, l.renewals, l.server, {} AS now \
          FROM komainu_cluster c JOIN komainu_leader l ON l.id = c.id WHERE c.id = 1",
         session.dialect().now_ms()
     );
@@ -27,6 +27,7 @@ pub(super) async fn read(session: &mut Session) -> Result<Round, StoreError> {
     let [heads, nodes, watchdogs] =
         <[Vec<Row>; 3]>::try_from(sets).map_err(|sets| StoreError::unreadable(ACT, "answers", sets.len()))?;
     let head = heads.first().ok_or(StoreError::SchemaMissing)?;
+    session.follow(head.maybe_text("server")?.as_deref());
     let mut observations = Vec::new();
     let mut rows = Vec::new();
     for row in &watchdogs {

@@ -1,4 +1,5 @@
-//! Three watchdogs and three nodes on a Galera cluster behind `HAProxy`, whose servers die, freeze, stop and come back.
+//! Three watchdogs and three nodes on a Galera cluster whose servers die, freeze and come back: behind `HAProxy`, and
+//! without it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,17 +26,55 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[ignore = "needs MariaDB"]
 async fn servers_that_die_freeze_and_join_lose_no_push_that_was_answered_and_double_no_monitor() {
     let Some(mut galera) = Galera::start().await else { return };
-    Raw::connect(&galera.url(0, "mysql")).await.execute("CREATE DATABASE kuma CHARACTER SET utf8mb4").await;
+    make_database(&galera).await;
     let folder = tempfile::tempdir().unwrap();
     let proxy = HaProxy::start(folder.path(), &galera.ports());
     let url = crate::cluster::server::url(proxy.port(), "kuma");
     wait_until("the proxy has a server", RECOVERS_WITHIN, async || sqlx::MySqlConnection::connect(&url).await.is_ok())
         .await;
-    let shape = Shape { monitors: 12, ..Shape::default() };
-    let mut cluster = Cluster::start_at(&url, shape).await;
+    let mut cluster = Cluster::start_at((&url, Database::MariaDb(url.clone())), shape()).await;
     // The test itself looks past the proxy, at the server that lives through all of it.
     cluster.database = Database::MariaDb(galera.url(2, "kuma"));
-    let pushers = Pushers::start(&cluster).await;
+    live_through(&mut galera, &mut cluster, async |_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn without_a_proxy_all_go_to_the_next_server_together_and_none_goes_back_to_one_that_joins() {
+    let Some(mut galera) = Galera::start().await else { return };
+    make_database(&galera).await;
+    let hosts: Vec<_> = galera.ports().iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let url = format!("mysql://root@{}/kuma", hosts.join(","));
+    let database = Database::MariaDb(galera.url(2, "kuma"));
+    let mut cluster = Cluster::start_at((&url, database), shape()).await;
+    assert_eq!(users_of(&galera, [1, 2]).await, [0, 0], "all are on the first one");
+    live_through(&mut galera, &mut cluster, async |galera| {
+        assert_eq!(users_of(galera, [0, 2]).await, [0, 0], "the first one is back, and draws nobody");
+    })
+    .await;
+}
+
+fn shape() -> Shape {
+    Shape { monitors: 12, ..Shape::default() }
+}
+
+async fn make_database(galera: &Galera) {
+    Raw::connect(&galera.url(0, "mysql")).await.execute("CREATE DATABASE kuma CHARACTER SET utf8mb4").await;
+}
+
+/// How many connections watchdogs and nodes have to these servers.
+async fn users_of(galera: &Galera, servers: [usize; 2]) -> [i64; 2] {
+    let mut counts = [0; 2];
+    for (count, at) in counts.iter_mut().zip(servers) {
+        let sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE user LIKE 'komainu%'";
+        *count = Raw::connect(&galera.url(at, "mysql")).await.count(sql).await;
+    }
+    counts
+}
+
+/// The writer dies and joins again, with a failover meanwhile; the next one freezes. `joined` looks in between.
+async fn live_through(galera: &mut Galera, cluster: &mut Cluster, joined: impl AsyncFnOnce(&Galera)) {
+    let pushers = Pushers::start(cluster).await;
 
     galera.kill(0);
     pushers.wait_for_more("the writer was killed").await;
@@ -46,6 +85,7 @@ async fn servers_that_die_freeze_and_join_lose_no_push_that_was_answered_and_dou
     galera.start_again(0, &[]).await;
     pushers.wait_for_more("a server joined").await;
     cluster.wait_for_beats_elsewhere(&lost, "node3", killed_at).await;
+    joined(galera).await;
     galera.freeze(1);
     pushers.wait_for_more("the next writer froze").await;
     galera.wake(1);

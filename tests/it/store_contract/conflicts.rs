@@ -33,6 +33,7 @@ fn write(seq: u64) -> Write {
         database_ok: true,
         observations: vec![],
         database_report: None,
+        seen: None,
     };
     Write { report, stopped: false }
 }

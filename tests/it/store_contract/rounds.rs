@@ -40,7 +40,7 @@ on_both_databases! {
 }
 
 fn seen(target: Target, vote: Vote) -> Observation {
-    Observation { target, vote, failures: 0, detail: String::new(), is_refused: false }
+    Observation { target, vote, failures: 0, detail: String::new(), is_refused: false, is_blind: false }
 }
 
 fn write(incarnation: u64, seq: u64, observations: Vec<Observation>) -> Write {
@@ -53,6 +53,7 @@ fn write(incarnation: u64, seq: u64, observations: Vec<Observation>) -> Write {
         database_ok: true,
         observations,
         database_report: None,
+        seen: None,
     };
     Write { report, stopped: false }
 }
@@ -175,7 +176,8 @@ async fn a_watchdog_writes_all_that_it_sees_with_its_counter(kind: Kind) {
     let mut watch = fixture.store.watch(identity("w1")).await.unwrap();
     let (node, canary) = (Target::Node("node1".into()), Target::Canary("tcp://1.1.1.1:443".to_owned()));
     let detail = "connection refused: \"node1\", 'quoted' \\ and \u{1f436}".to_owned();
-    let down = Observation { target: node.clone(), vote: Vote::Down, failures: 3, detail, is_refused: true };
+    let down =
+        Observation { target: node.clone(), vote: Vote::Down, failures: 3, detail, is_refused: true, is_blind: false };
     watch.write(&write(1, 1, vec![seen(node.clone(), Vote::Up), seen(canary.clone(), Vote::Up)])).await.unwrap();
     watch.write(&write(1, 2, vec![down.clone(), seen(canary.clone(), Vote::Up)])).await.unwrap();
     let round = watch.read_round().await.unwrap();

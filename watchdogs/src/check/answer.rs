@@ -116,6 +116,8 @@ codes! {
         Unsupported = "unsupported", "cannot look at this type";
         /// The look itself went wrong.
         Internal = "internal", "internal error";
+        /// Its process stood still meanwhile.
+        Stalled = "stalled", "this watchdog stood still";
         /// It began and never ended.
         Lost = "lost", "look never ended";
     }

@@ -108,7 +108,7 @@ pub enum Output {
     Look {
         /// At what.
         check: CheckName,
-        /// Of this look; [`Look::number`].
+        /// Of this look, to be handed back; not [`Look::number`].
         number: u64,
     },
     /// Ask these peers to look at these now: one `POST /peer/v1/look` each. Their answers come in as [`Input::Heard`]; a lost

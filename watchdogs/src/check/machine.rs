@@ -1,35 +1,117 @@
 //! One watchdog's checks put together: looks when it is time, asks and answers peers, judges, says what changed.
+//!
+//! Each check is a slot with one deadline, so an event costs what its own check costs, however many there are. What is
+//! composed here is decided in the files that [`crate::check`] lists.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
-use super::{CheckName, Definition, Input, Look, Output, Policy, State, Verdict};
-use crate::facts::IncidentRow;
-use crate::ids::{WatchdogId, Zone};
-use crate::io::Alarm;
+use self::slot::Slot;
+use super::queue::Queue;
+use super::schedule::{self, Moment, Share};
+use super::verdict::{Electorate, judge};
+use super::{CheckName, Definition, Input, Look, Members, Output, Policy, Standing, Verdict};
+use crate::ids::{Incarnation, WatchdogId};
+use crate::incident::Incidents;
 use crate::time::{Mono, Wall};
+use crate::watchdog::Identity;
+
+mod asking;
+mod hearing;
+mod judging;
+mod looking;
+mod slot;
+mod telling;
 
 /// One watchdog's checks. Contract as of every machine here: after each `handle` drain `poll_output`, then sleep until
 /// `poll_timeout`.
 #[derive(Debug)]
 pub struct Machine {
-    me: WatchdogId,
-    zone: Zone,
+    identity: Identity,
     policy: Policy,
-    checks: BTreeMap<CheckName, Definition>,
+    slots: BTreeMap<CheckName, Slot>,
+    /// When each slot has something to do.
+    wakes: BTreeSet<(Mono, CheckName)>,
+    queue: Queue,
+    members: Members,
+    world: World,
+    asking: asking::Asking,
+    tickets: asking::Tickets,
+    /// The process of each peer that was heard last, and what it said last was not said before.
+    peers: BTreeMap<WatchdogId, (Incarnation, Mono)>,
+    /// Own looks that count, by their number.
+    numbers: BTreeMap<u64, CheckName>,
+    last_number: u64,
+    last_ticket: u64,
+    incidents: Incidents,
+    bad: telling::Bad,
+    is_defined: bool,
+    handled_at: Mono,
     outputs: VecDeque<Output>,
-    timeout: Mono,
+}
+
+/// What is known of the outside world: failures that may be one's own are believed only beside a canary that answers.
+#[derive(Debug)]
+struct World {
+    /// The latest probe of a canary that was answered began then; `None`: there are no canaries.
+    reached_at: Option<Mono>,
+    /// When canaries were asked for.
+    asked_at: Option<Mono>,
+    /// Checks with a failure that waits for a canary.
+    doubted: BTreeSet<CheckName>,
 }
 
 impl Machine {
     /// A process that has just started.
-    pub fn new(me: WatchdogId, zone: Zone, policy: Policy, now: Mono) -> Self {
-        Self { me, zone, policy, checks: BTreeMap::new(), outputs: VecDeque::new(), timeout: now }
+    pub fn new(identity: Identity, policy: Policy, now: Mono) -> Self {
+        // Nothing begins before this process did.
+        let never = Mono::micros(0);
+        let reached_at = (!identity.canaries.is_empty()).then_some(never);
+        Self {
+            identity,
+            policy,
+            slots: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            queue: Queue::default(),
+            members: Members::default(),
+            world: World { reached_at, asked_at: None, doubted: BTreeSet::new() },
+            asking: asking::Asking::default(),
+            tickets: asking::Tickets::default(),
+            peers: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            last_number: 0,
+            last_ticket: 0,
+            incidents: Incidents::default(),
+            bad: telling::Bad::default(),
+            is_defined: false,
+            handled_at: now,
+            outputs: VecDeque::new(),
+        }
     }
 
     /// Takes in what happened. `wall`: the database's time as far as it is known, else this host's: watchdogs share an
     /// interval by it, and nothing else is decided by it.
     pub fn handle(&mut self, now: Mono, wall: Wall, input: Input) {
-        let _ = (now, wall, input, &self.me, &self.zone, &self.policy);
+        let at = Moment { now, wall };
+        if now.since(self.handled_at) > self.policy.stood_still {
+            self.start_anew(at);
+        }
+        self.handled_at = now;
+        match input {
+            Input::Defined(definitions) => self.handle_defined(at, definitions),
+            Input::Stored(known) => self.handle_stored(at, &known),
+            Input::Members(members) => self.handle_members(at, members),
+            Input::Looked { check, number, outcome, answer } => {
+                self.handle_looked(at, &check, number, (outcome, answer));
+            }
+            Input::Heard(heard) => self.handle_heard(at, heard),
+            Input::Asked { ticket, checks } => self.handle_asked(now, ticket, checks),
+            Input::Canary { began_at, is_answered } => self.handle_canary(at, began_at, is_answered),
+            Input::Incidents(open) => self.handle_incidents(now, &open),
+            Input::Told { key, is_done } => self.incidents.handle_answer(&key, is_done),
+            Input::Tick => {}
+        }
+        self.tick(at);
     }
 
     /// The next thing to do, until `None`.
@@ -39,31 +121,159 @@ impl Machine {
 
     /// When to call [`Self::handle`] with [`Input::Tick`] at the latest.
     pub fn poll_timeout(&self) -> Mono {
-        self.timeout
+        let wake = self.wakes.first().map(|(at, _)| *at);
+        // A process that stood still finds out at once.
+        let alive = self.handled_at + self.policy.stood_still / 2;
+        [wake, self.asking.due_at(&self.policy), self.tickets.due_at()].into_iter().flatten().fold(alive, Mono::min)
     }
 
     /// What is to be said of a check, with each voter's word; `None`: no such check.
-    pub fn verdict(&self, _now: Mono, name: &CheckName) -> Option<Verdict> {
-        self.checks.get(name).map(|_| Verdict {
-            state: State::Unknown,
-            reason: super::Reason::NoVoters,
-            views: Vec::new(),
-        })
+    pub fn verdict(&self, now: Mono, name: &CheckName) -> Option<Verdict> {
+        let slot = self.slots.get(name)?;
+        let before = slot.verdict.0;
+        Some(judge(now, &slot.definition, &self.electorate(slot), before, &self.policy))
     }
 
-    /// What this watchdog saw, of every check whose last look bears a higher number: for peers that fetch it, and for the rows
-    /// of observations. An isolated watchdog says nothing.
-    pub fn report(&self, _now: Mono, _after: u64) -> Vec<Look> {
-        Vec::new()
+    /// What a check is, and since when; `None`: no such check.
+    pub fn standing(&self, name: &CheckName) -> Option<Standing> {
+        self.slots.get(name).map(|slot| Standing { state: slot.verdict.0, since: slot.since })
     }
 
-    /// What is wrong now, for whoever tells it while the database is away.
-    pub fn alarms(&self, _now: Mono) -> Vec<Alarm> {
-        Vec::new()
+    /// All checks, with what each is.
+    pub fn all(&self) -> impl Iterator<Item = (&Definition, Standing)> {
+        self.slots.values().map(|slot| (&slot.definition, Standing { state: slot.verdict.0, since: slot.since }))
     }
 
-    /// Whether an open incident is of a check, and can be judged now.
-    pub fn may_judge(&self, _now: Mono, _row: &IncidentRow) -> bool {
-        false
+    /// What this watchdog saw, of every check whose last look bears a higher number, at most so many, oldest first: for peers
+    /// that fetch it, and for the rows of observations.
+    pub fn report(&self, now: Mono, after: u64, at_most: usize) -> Vec<Look> {
+        let names = self.numbers.range(after.saturating_add(1)..).map(|(_, name)| name);
+        names.filter_map(|name| self.own_look(now, name)).take(at_most).collect()
+    }
+
+    /// Looks that run, and looks that are due and wait for their turn.
+    pub fn load(&self) -> (usize, usize) {
+        (self.queue.running(), self.queue.waiting())
+    }
+
+    fn own_look(&self, now: Mono, name: &CheckName) -> Option<Look> {
+        let vote = self.slots.get(name)?.votes.get(&self.identity.watchdog)?;
+        let age_ms = u64::try_from(now.since(vote.looked_at).as_millis()).unwrap_or(u64::MAX);
+        Some(Look { age_ms, ..vote.look.clone() })
+    }
+
+    /// Who may vote on a check, with their words.
+    fn electorate<'a>(&'a self, slot: &'a Slot) -> Electorate<'a> {
+        let near = self.members.living.iter().filter(|(_, zone, _)| slot.definition.is_for(zone));
+        let is_voting = |watchdog: &WatchdogId, may_vote: bool| {
+            if watchdog == &self.identity.watchdog { !self.members.is_isolated } else { may_vote }
+        };
+        let voting = near.clone().filter(|(watchdog, _, may_vote)| is_voting(watchdog, *may_vote));
+        let ballots =
+            voting.map(|(watchdog, zone, _)| super::Ballot { watchdog, zone, vote: slot.votes.get(watchdog) });
+        Electorate { ballots: ballots.collect(), living: near.count() }
+    }
+
+    /// This watchdog's place among those that look at a check.
+    fn share(&self, definition: &Definition) -> Share {
+        let mut near: Vec<_> = self.members.living.iter().filter(|(_, zone, _)| definition.is_for(zone)).collect();
+        near.sort_unstable();
+        let index = near.iter().position(|(watchdog, _, _)| watchdog == &self.identity.watchdog).unwrap_or(0);
+        Share { index, of: near.len().max(1) }
+    }
+
+    fn handle_defined(&mut self, at: Moment, definitions: Vec<Definition>) {
+        self.is_defined = true;
+        let wanted: BTreeSet<_> = definitions.iter().map(|definition| definition.name.clone()).collect();
+        let gone: Vec<_> = self.slots.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+        for name in gone {
+            self.forget(&name);
+        }
+        let is_known = |definition: &&Definition| self.slots.contains_key(&definition.name);
+        let new = definitions.iter().filter(|definition| !is_known(definition)).count();
+        let each = self.policy.first_look_spacing * u32::try_from(new).unwrap_or(u32::MAX);
+        for definition in definitions {
+            self.define(at, definition, each.min(self.policy.first_look_within));
+        }
+    }
+
+    fn define(&mut self, at: Moment, definition: Definition, spread: Duration) {
+        let name = definition.name.clone();
+        let first = schedule::first(at.now, &name, spread.min(definition.interval));
+        match self.slots.get_mut(&name) {
+            Some(slot) if slot.definition == definition => return,
+            Some(slot) => {
+                if slot.definition.version != definition.version {
+                    if slot.look_anew() {
+                        self.queue.end();
+                    }
+                    slot.due_at = at.now;
+                }
+                slot.due_at = slot.due_at.min(at.now + definition.interval);
+                slot.definition = definition;
+            }
+            None => {
+                self.slots.insert(name.clone(), Slot::new(definition, first, at.now));
+            }
+        }
+        self.judge(at, &name);
+    }
+
+    fn forget(&mut self, name: &CheckName) {
+        let Some(slot) = self.slots.remove(name) else {
+            return;
+        };
+        if slot.eye.running().is_some() {
+            self.queue.end();
+        }
+        self.wakes.remove(&(slot.wake_at, name.clone()));
+        self.numbers.retain(|_, numbered| numbered != name);
+        self.world.doubted.remove(name);
+        self.bad.forget(name);
+    }
+
+    fn handle_members(&mut self, at: Moment, members: Members) {
+        if members == self.members {
+            return;
+        }
+        self.members = members;
+        let names: Vec<_> = self.slots.keys().cloned().collect();
+        for name in names {
+            self.judge(at, &name);
+        }
+    }
+
+    /// After a time in which this process stood still its verdicts say nothing, until it has heard and looked anew.
+    fn start_anew(&mut self, at: Moment) {
+        self.incidents.reset();
+        for (name, slot) in &mut self.slots {
+            slot.doubt(at.now);
+            self.bad.note(name, slot);
+        }
+    }
+
+    /// Sets a slot's deadline anew.
+    fn wake(&mut self, name: &CheckName) {
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        let is_looking = slot.definition.is_for(&self.identity.zone) && !slot.definition.paused;
+        let wake_at = slot.next_wake(is_looking, &self.policy);
+        self.wakes.remove(&(slot.wake_at, name.clone()));
+        slot.wake_at = wake_at;
+        self.wakes.insert((wake_at, name.clone()));
+    }
+
+    fn tick(&mut self, at: Moment) {
+        while let Some((due_at, name)) = self.wakes.first().cloned() {
+            if due_at > at.now {
+                break;
+            }
+            self.wakes.remove(&(due_at, name.clone()));
+            self.awake(at, &name);
+        }
+        self.begin_looks(at);
+        self.answer_late(at.now);
+        self.flush_asks(at.now);
     }
 }

@@ -32,12 +32,28 @@ pub struct Policy {
     pub budget: usize,
     /// A look that has not ended so long after its timeout never will.
     pub lost_after: Duration,
+    /// A failure that may be one's own network's waits this long for a canary to answer: longer than a canary's timeout.
+    pub doubt_at_most: Duration,
+    /// A verdict that became unknown is entered only when it has been so for this long: votes come a moment after a start.
+    pub unknown_entered_after: Duration,
+    /// What stands in the store differs for this long from what is judged here: whoever found it could not enter it.
+    pub enter_again_after: Duration,
+    /// Asks of one moment go out together.
+    pub ask_linger: Duration,
+    /// Nothing was handled for this long: this process stood still, and what it knew is old.
+    pub stood_still: Duration,
     /// Canaries are asked for at most so often.
     pub canary_pause: Duration,
     /// Intervals without a fresh majority until people are told of it.
     pub unknown_intervals: u32,
     /// It is told at the latest after this, however long the interval is.
     pub unknown_at_most: Duration,
+}
+
+impl Policy {
+    /// A look that was asked for and lasted this long saw more than a moment: it counts for two. As long as lies between a
+    /// look and its confirmation.
+    pub const TOOK_A_WHILE: Duration = Duration::from_secs(1);
 }
 
 impl Default for Policy {
@@ -54,6 +70,11 @@ impl Default for Policy {
             answer_within: Duration::from_secs(2),
             budget: 256,
             lost_after: Duration::from_secs(10),
+            doubt_at_most: Duration::from_secs(5),
+            unknown_entered_after: Duration::from_secs(10),
+            enter_again_after: Duration::from_secs(10),
+            ask_linger: Duration::from_millis(20),
+            stood_still: Duration::from_secs(6),
             canary_pause: Duration::from_secs(1),
             unknown_intervals: 3,
             unknown_at_most: Duration::from_secs(3_600),

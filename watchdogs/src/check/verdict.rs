@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Definition, Look, Outcome, Policy, State};
-use crate::ids::{WatchdogId, Zone};
+use crate::ids::{Incarnation, WatchdogId, Zone};
 use crate::time::Mono;
 
 /// One voter's latest look, as this process knows it.
@@ -19,6 +19,10 @@ pub struct Vote {
     pub look: Look,
     /// When that look ended at the earliest, on this process's own clock.
     pub looked_at: Mono,
+    /// Which process of that watchdog said it.
+    pub incarnation: Incarnation,
+    /// It was found stale, and nobody waits for that any more.
+    pub is_expired: bool,
 }
 
 /// A voter and its word on one check.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blackout::DatabaseReport;
 use crate::ids::{Incarnation, NodeId, WatchdogId, Zone};
+use crate::view::Health;
 
 /// What one watchdog says of one target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ pub struct Observation {
     /// It is down, and its host itself said that nobody listens there.
     #[serde(default)]
     pub is_refused: bool,
+    /// It answers, and says that the database does not answer it.
+    #[serde(default)]
+    pub is_blind: bool,
 }
 
 /// Everything one watchdog says at one moment: what it writes to the database and what it answers its peers.
@@ -67,6 +71,18 @@ pub struct Report {
     /// watchdogs, which earlier versions know.
     #[serde(default, rename = "word")]
     pub database_report: Option<DatabaseReport>,
+    /// How it finds the cluster, to its peers only; `None`: a version that says none.
+    #[serde(default)]
+    pub seen: Option<Seen>,
+}
+
+/// How one watchdog finds the cluster, in short: for peers that cannot look themselves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Seen {
+    /// Ok, degraded or down.
+    pub status: Health,
+    /// Why it is not ok.
+    pub reasons: Vec<String>,
 }
 
 /// A row of `komainu_observation`.

@@ -77,8 +77,7 @@ impl Watchdog {
             .iter()
             .map(|row| {
                 let target = Target::Node(row.node.clone());
-                let is_refused = self.healths.get(&target).is_some_and(Health::is_refused);
-                let mine = (self.vote(&target), is_refused);
+                let mine = self.healths.get(&target).map(Health::word).unwrap_or_default();
                 let ballots = self.roster.ballots(&voters, &self.identity.watchdog, &target, mine);
                 let ballots = (!is_suspended).then_some(ballots);
                 Evidence {

@@ -18,6 +18,8 @@ pub(crate) struct Node {
     /// While it does not answer, its host says that nobody listens there.
     pub(crate) refuses: bool,
     pub(crate) acknowledges: bool,
+    /// While it answers, it says that the database does not answer it.
+    pub(crate) is_blind: bool,
     /// How long it takes to answer a probe.
     pub(crate) answer_takes_ms: u64,
     /// It takes its row again when that has been vacant for one lease.
@@ -95,7 +97,9 @@ impl Peer {
             let target = Target::Node(node.clone());
             let failures = u32::from(vote == Vote::Down) * 3;
             let is_refused = vote == Vote::Down && process.refuses && !self.silent.contains(node);
-            let observation = Observation { target: target.clone(), vote, failures, detail: String::new(), is_refused };
+            let is_blind = vote == Vote::Up && process.is_blind;
+            let detail = String::new();
+            let observation = Observation { target: target.clone(), vote, failures, detail, is_refused, is_blind };
             let row = ObservationRow {
                 watchdog: watchdog.clone(),
                 incarnation: self.incarnation,

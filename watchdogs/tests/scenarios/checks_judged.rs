@@ -7,7 +7,7 @@ use komainu_watchdogs::check::{
     Answer, Ballot, Definition, Electorate, Failure, Look, Outcome, Policy, Quorum, Reason, Stand, State, Trouble,
     Vote, judge,
 };
-use komainu_watchdogs::ids::{WatchdogId, Zone};
+use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::time::Mono;
 
@@ -53,7 +53,7 @@ fn vote(says: Says, age: Duration) -> Option<Vote> {
         age_ms: 0,
         answer: Answer::default(),
     };
-    Some(Vote { look, looked_at: NOW - age })
+    Some(Vote { look, looked_at: NOW - age, incarnation: Incarnation(1), is_expired: false })
 }
 
 /// Voters w1, w2, …, each in its zone.

@@ -59,6 +59,24 @@ fn a_cluster_of_two_nodes_fails_over_as_fast_as_one_of_three() {
 }
 
 #[test]
+fn a_node_that_says_that_its_own_way_to_the_database_is_gone_is_believed_at_once() {
+    let mut world = World::settled();
+    world.lose_database_of("node1");
+    world.run_to(60);
+    assert_eq!(world.status("node1"), NodeStatus::Stalled);
+    assert_between(world.left_at("node1", Step::Failover), 39, 45);
+    assert_eq!(world.spread(), [0, 18, 18]);
+}
+
+#[test]
+fn most_nodes_that_say_so_are_not() {
+    let mut world = World::settled();
+    world.lose_database_of("node1");
+    world.lose_database_of("node2");
+    assert_doubted(&mut world, "most nodes were lost at once and only 0 of 3 watchdogs see it gone");
+}
+
+#[test]
 fn one_watchdog_of_three_that_is_gone_with_them_leaves_no_doubt() {
     let mut world = World::settled();
     two_of_three(&mut world);

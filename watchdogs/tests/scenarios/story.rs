@@ -51,6 +51,12 @@ impl World {
         self.node(node).renews = false;
     }
 
+    /// Its own way to the database is gone, and it says so where it is asked.
+    pub(crate) fn lose_database_of(&mut self, node: &str) {
+        self.stop_renewing(node);
+        self.node(node).is_blind = true;
+    }
+
     /// Its lease goes on, nobody reaches it.
     pub(crate) fn cut_off(&mut self, node: &str) {
         self.node(node).answers = false;

@@ -209,6 +209,7 @@ impl World {
             renews: true,
             answers: true,
             refuses: false,
+            is_blind: false,
             acknowledges: true,
             answer_takes_ms: 7,
             registers: true,
@@ -425,7 +426,10 @@ impl World {
         };
         let is_seen = is_there && !self.blind_to.contains(&target);
         let is_refused = matches!(&target, Target::Node(node) if self.nodes.get(node).is_some_and(|node| node.refuses));
-        let outcome = if is_seen {
+        let is_blind = matches!(&target, Target::Node(node) if self.nodes.get(node).is_some_and(|node| node.is_blind));
+        let outcome = if is_seen && is_blind {
+            ProbeOutcome::Blind
+        } else if is_seen {
             ProbeOutcome::Answered
         } else if is_refused && !self.blind_to.contains(&target) {
             ProbeOutcome::Refused("refused".to_owned())

@@ -1,0 +1,182 @@
+//! What one watchdog's own looks at one check amount to.
+//!
+//! Life of a look: it runs; it ends with an outcome. A failure that would look the same if this watchdog's own network were
+//! gone is *held* until a canary, probed since the look began, has answered: then it counts, else it was own trouble.
+//! Outcomes that count make runs; own trouble ends both.
+
+use super::{Answer, CheckName, Failure, Look, Outcome, Policy, Trouble};
+use crate::time::Mono;
+
+/// No run is counted further.
+const MOST: u32 = 1_000_000;
+
+/// One watchdog's looks at one check.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Eye {
+    last: Option<Seen>,
+    running: Option<Running>,
+    held: Option<Held>,
+    /// When the last look began, and whether somebody had asked for it.
+    pub(crate) begun: Option<(Mono, bool)>,
+}
+
+/// The last look that counts, or could not be made.
+#[derive(Clone, Debug)]
+struct Seen {
+    number: u64,
+    outcome: Outcome,
+    failures: u32,
+    successes: u32,
+    began_at: Mono,
+    ended_at: Mono,
+    answer: Answer,
+}
+
+/// A look that runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running {
+    pub(crate) number: u64,
+    pub(crate) began_at: Mono,
+    /// A peer asked for it then.
+    pub(crate) asked_at: Option<Mono>,
+    /// It took so long that the others were asked.
+    pub(crate) is_slow: bool,
+}
+
+/// A look that failed in a way that may be this watchdog's own trouble.
+#[derive(Clone, Debug)]
+struct Held {
+    running: Running,
+    failure: Failure,
+    answer: Answer,
+    ended_at: Mono,
+}
+
+/// What the end of a look leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ended {
+    /// It counts.
+    Counted,
+    /// It waits until a canary answers.
+    Held,
+}
+
+impl Eye {
+    /// A look begins.
+    pub(crate) fn begin(&mut self, now: Mono, number: u64, asked_at: Option<Mono>) {
+        self.running = Some(Running { number, began_at: now, asked_at, is_slow: false });
+        self.begun = Some((now, asked_at.is_some()));
+    }
+
+    /// The look that runs; one that is held is over, and yet not known.
+    pub(crate) fn running(&self) -> Option<&Running> {
+        self.running.as_ref()
+    }
+
+    pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
+        self.running.as_mut()
+    }
+
+    /// Nothing is known yet of a look that began.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.running.is_some() || self.held.is_some()
+    }
+
+    /// Until when a held failure waits.
+    pub(crate) fn held_until(&self, policy: &Policy) -> Option<Mono> {
+        self.held.as_ref().map(|held| held.ended_at + policy.doubt_at_most)
+    }
+
+    /// The look that runs ended. `reached_at`: when the latest canary that answered was probed; `None`: there are no canaries.
+    pub(crate) fn end(&mut self, now: Mono, outcome: Outcome, answer: Answer, reached_at: Option<Mono>) -> Ended {
+        let Some(running) = self.running.take() else {
+            return Ended::Held;
+        };
+        let is_proven = reached_at.is_none_or(|reached_at| reached_at >= running.began_at);
+        match outcome {
+            Outcome::Failed(failure) if failure.is_doubtful() && !is_proven => {
+                self.held = Some(Held { running, failure, answer, ended_at: now });
+                Ended::Held
+            }
+            Outcome::Up | Outcome::Failed(_) | Outcome::Unable(_) => {
+                self.held = None;
+                self.take(running, outcome, answer, now);
+                Ended::Counted
+            }
+        }
+    }
+
+    /// A canary that was probed then answered, or time has passed; whether a held look is known now.
+    pub(crate) fn settle(&mut self, now: Mono, reached_at: Option<Mono>, policy: &Policy) -> bool {
+        let Some(held) = self.held.take() else {
+            return false;
+        };
+        if reached_at.is_none_or(|reached_at| reached_at >= held.running.began_at) {
+            self.take(held.running, Outcome::Failed(held.failure), held.answer, held.ended_at);
+            return true;
+        }
+        if now >= held.ended_at + policy.doubt_at_most {
+            self.take(held.running, Outcome::Unable(Trouble::CutOff), held.answer, held.ended_at);
+            return true;
+        }
+        self.held = Some(held);
+        false
+    }
+
+    /// Numbers the last look, once it counts.
+    pub(crate) fn number(&mut self, number: u64) {
+        if let Some(seen) = &mut self.last {
+            seen.number = number;
+        }
+    }
+
+    fn take(&mut self, running: Running, outcome: Outcome, answer: Answer, ended_at: Mono) {
+        let (failures, successes) = self.last.as_ref().map_or((0, 0), |seen| (seen.failures, seen.successes));
+        let took_long = |asked_at: Mono| ended_at.since(asked_at) >= Policy::TOOK_A_WHILE;
+        let (failures, successes) = match outcome {
+            Outcome::Up => (0, (successes + 1).min(MOST)),
+            // Whoever asked for it had seen the first failure.
+            Outcome::Failed(_) if failures == 0 && running.asked_at.is_some_and(took_long) => (2, 0),
+            Outcome::Failed(_) => ((failures + 1).min(MOST), 0),
+            Outcome::Unable(_) => (0, 0),
+        };
+        let began_at = running.began_at;
+        self.last = Some(Seen { number: 0, outcome, failures, successes, began_at, ended_at, answer });
+    }
+
+    /// What came of the last look.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.last.as_ref().map(|seen| seen.outcome)
+    }
+
+    /// When that look began.
+    pub(crate) fn began_at(&self) -> Option<Mono> {
+        self.last.as_ref().map(|seen| seen.began_at)
+    }
+
+    /// How many looks in a row said the same.
+    pub(crate) fn run(&self) -> u32 {
+        self.last.as_ref().map_or(0, |seen| seen.failures.max(seen.successes))
+    }
+
+    /// How long the last look took that succeeded.
+    pub(crate) fn usual_ms(&self) -> Option<u32> {
+        self.last.as_ref().filter(|seen| seen.outcome == Outcome::Up).map(|seen| seen.answer.ms)
+    }
+
+    /// As it is told to peers, with the moment at which it ended.
+    pub(crate) fn look(&self, now: Mono, check: &CheckName, version: u64) -> Option<(Look, Mono)> {
+        let seen = self.last.as_ref()?;
+        let look = Look {
+            check: check.clone(),
+            version,
+            number: seen.number,
+            outcome: seen.outcome,
+            failures: seen.failures,
+            successes: seen.successes,
+            age_ms: u64::try_from(now.since(seen.ended_at).as_millis()).unwrap_or(u64::MAX),
+            answer: seen.answer.clone(),
+        };
+        Some((look, seen.ended_at))
+    }
+}

@@ -1,0 +1,191 @@
+//! Looks begin and end.
+
+use super::Machine;
+use crate::check::eye::Ended;
+use crate::check::schedule::{self, Moment};
+use crate::check::verdict::Vote;
+use crate::check::{Answer, CheckName, Outcome, Output, State, Trouble};
+use crate::time::Mono;
+
+/// A look that took so much longer than its timeout was timed by nobody: its process stood still.
+const UNTIMED: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Machine {
+    /// A slot's deadline has come.
+    pub(super) fn awake(&mut self, at: Moment, name: &CheckName) {
+        let policy = self.policy.clone();
+        let reached_at = self.world.reached_at;
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        slot.expire(at.now, &policy);
+        let is_looking = slot.definition.is_for(&self.identity.zone) && !slot.definition.paused;
+        if is_looking && !slot.is_waiting && !slot.eye.is_pending() && slot.is_due(at.now) {
+            slot.is_waiting = true;
+            let is_urgent = at.now < slot.due_at;
+            self.queue.push(name.clone(), is_urgent);
+        }
+        let is_slow = slot.slow_at(&policy).is_some_and(|slow_at| at.now >= slow_at);
+        let is_lost = slot.lost_at(&policy).is_some_and(|lost_at| at.now >= lost_at);
+        let is_over = slot.eye.held_until(&policy).is_some_and(|until| at.now >= until);
+        if is_slow {
+            self.note_slow(at.now, name);
+        }
+        if is_lost {
+            self.end(at, name, Outcome::Unable(Trouble::Lost), Answer::default());
+        } else if is_over && self.settle(at.now, name, reached_at) {
+            self.counted(at, name);
+        } else {
+            self.judge(at, name);
+        }
+    }
+
+    pub(super) fn begin_looks(&mut self, at: Moment) {
+        while let Some(name) = self.queue.pop(self.policy.budget) {
+            self.begin(at, &name);
+            self.wake(&name);
+        }
+    }
+
+    fn begin(&mut self, at: Moment, name: &CheckName) {
+        let Some(share) = self.slots.get(name).map(|slot| self.share(&slot.definition)) else {
+            return;
+        };
+        let Some(slot) = self.slots.get_mut(name).filter(|slot| slot.is_waiting) else {
+            return;
+        };
+        slot.is_waiting = false;
+        // It may have been paused while it waited.
+        if slot.definition.paused || slot.eye.is_pending() {
+            return;
+        }
+        if at.now >= slot.due_at {
+            slot.due_at = schedule::next(at, name, slot.definition.interval, share);
+        }
+        slot.extra_at = slot.extra_at.filter(|extra| *extra > at.now);
+        self.last_ticket += 1;
+        slot.eye.begin(at.now, self.last_ticket, slot.asked_at.take());
+        self.queue.begin();
+        self.outputs.push_back(Output::Look { check: name.clone(), number: self.last_ticket });
+    }
+
+    /// The look of this number ended.
+    pub(super) fn handle_looked(&mut self, at: Moment, name: &CheckName, number: u64, seen: (Outcome, Answer)) {
+        let (outcome, answer) = seen;
+        let running = self.slots.get(name).and_then(|slot| slot.eye.running().copied());
+        let Some(running) = running.filter(|running| running.number == number) else {
+            return;
+        };
+        let timeout = self.slots.get(name).map(|slot| slot.definition.timeout).unwrap_or_default();
+        let is_untimed = at.now.since(running.began_at) > timeout + UNTIMED;
+        let outcome = match outcome {
+            Outcome::Failed(_) if self.members.is_isolated => Outcome::Unable(Trouble::CutOff),
+            Outcome::Failed(_) if is_untimed => Outcome::Unable(Trouble::Stalled),
+            Outcome::Up | Outcome::Failed(_) | Outcome::Unable(_) => outcome,
+        };
+        self.end(at, name, outcome, answer);
+    }
+
+    fn end(&mut self, at: Moment, name: &CheckName, outcome: Outcome, answer: Answer) {
+        self.queue.end();
+        let reached_at = self.world.reached_at;
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        match slot.eye.end(at.now, outcome, answer, reached_at) {
+            Ended::Counted => self.counted(at, name),
+            Ended::Held => {
+                self.world.doubted.insert(name.clone());
+                self.ask_canaries(at.now);
+                self.wake(name);
+            }
+        }
+    }
+
+    fn ask_canaries(&mut self, now: Mono) {
+        let is_due = self.world.asked_at.is_none_or(|at| now.since(at) >= self.policy.canary_pause);
+        if is_due {
+            self.world.asked_at = Some(now);
+            self.outputs.push_back(Output::ProbeCanaries);
+        }
+    }
+
+    pub(super) fn handle_canary(&mut self, at: Moment, began_at: Mono, is_answered: bool) {
+        let Some(reached_at) = self.world.reached_at else {
+            return;
+        };
+        if is_answered {
+            self.world.reached_at = Some(reached_at.max(began_at));
+        }
+        let doubted: Vec<_> = self.world.doubted.iter().cloned().collect();
+        for name in doubted {
+            if self.settle(at.now, &name, self.world.reached_at) {
+                self.counted(at, &name);
+            }
+        }
+        if !self.world.doubted.is_empty() && !is_answered {
+            self.ask_canaries(at.now);
+        }
+    }
+
+    /// Whether a failure that was doubted is known now.
+    fn settle(&mut self, now: Mono, name: &CheckName, reached_at: Option<Mono>) -> bool {
+        let slot = self.slots.get_mut(name);
+        let is_known = slot.is_some_and(|slot| slot.eye.settle(now, reached_at, &self.policy));
+        let is_held = self.slots.get(name).is_some_and(|slot| slot.eye.held_until(&self.policy).is_some());
+        if !is_held {
+            self.world.doubted.remove(name);
+        }
+        is_known
+    }
+
+    /// A look is known: it is a vote, or own trouble.
+    fn counted(&mut self, at: Moment, name: &CheckName) {
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        self.last_number += 1;
+        slot.eye.number(self.last_number);
+        let Some((look, looked_at)) = slot.eye.look(at.now, name, slot.definition.version) else {
+            return;
+        };
+        let vote = Vote { look, looked_at, incarnation: self.identity.incarnation, is_expired: false };
+        let earlier = slot.votes.insert(self.identity.watchdog.clone(), vote);
+        if let Some(earlier) = earlier {
+            self.numbers.remove(&earlier.look.number);
+        }
+        self.numbers.insert(self.last_number, name.clone());
+        self.judge(at, name);
+        self.follow_up(at.now, name);
+        self.answer_tickets(at.now, name);
+        self.wake(name);
+    }
+
+    /// When the next look is wanted, and whether the others are asked.
+    fn follow_up(&mut self, now: Mono, name: &CheckName) {
+        let policy = self.policy.clone();
+        let Some(slot) = self.slots.get_mut(name) else {
+            return;
+        };
+        let (Some(outcome), Some(began_at)) = (slot.eye.outcome(), slot.eye.began_at()) else {
+            return;
+        };
+        let state = slot.verdict.0;
+        let (is_unable, is_against) = match outcome {
+            Outcome::Up => (false, state == State::Down),
+            Outcome::Failed(_) => (false, state != State::Down),
+            Outcome::Unable(_) => (true, false),
+        };
+        if !is_unable && slot.eye.run() < policy.looks_running {
+            slot.want(now.max(began_at + policy.second_look_after));
+        } else if is_unable || is_against {
+            slot.want(now + policy.dissent_interval.min(slot.definition.interval));
+        }
+        if !is_against {
+            slot.suspected_at = None;
+            return;
+        }
+        slot.suspected_at.get_or_insert(began_at);
+        self.ask_about(now, name);
+    }
+}

@@ -1,0 +1,134 @@
+//! One check as one watchdog holds it: its own looks, everybody's words, the verdict, and when there is something to do.
+
+use std::collections::BTreeMap;
+
+use crate::check::eye::Eye;
+use crate::check::verdict::{Vote, fresh_for};
+use crate::check::{Definition, Policy, Reason, State};
+use crate::ids::WatchdogId;
+use crate::time::{Mono, Wall};
+
+/// Everything one watchdog knows of one check.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) definition: Definition,
+    pub(super) eye: Eye,
+    /// Each watchdog's latest look, this one's among them.
+    pub(super) votes: BTreeMap<WatchdogId, Vote>,
+    /// The next regular look.
+    pub(super) due_at: Mono,
+    /// A look beside those: to confirm, because a peer asked, or while it stands against the verdict.
+    pub(super) extra_at: Option<Mono>,
+    /// A peer asked for the next look then.
+    pub(super) asked_at: Option<Mono>,
+    /// A peer asked lately, and asks all others itself.
+    pub(super) asked_by_peer_at: Option<Mono>,
+    /// It waits in the queue.
+    pub(super) is_waiting: bool,
+    /// The first look that contradicts the verdict began then.
+    pub(super) suspected_at: Option<Mono>,
+    pub(super) verdict: (State, Reason),
+    pub(super) since: Option<Wall>,
+    /// When the verdict became what it is.
+    pub(super) changed_at: Mono,
+    /// What stands in the store, as far as is known.
+    pub(super) stored: Option<State>,
+    /// The store differs from the verdict since then.
+    pub(super) differs_since: Option<Mono>,
+    pub(super) wake_at: Mono,
+}
+
+impl Slot {
+    pub(super) fn new(definition: Definition, first_at: Mono, now: Mono) -> Self {
+        Self {
+            definition,
+            eye: Eye::default(),
+            votes: BTreeMap::new(),
+            due_at: first_at,
+            extra_at: None,
+            asked_at: None,
+            asked_by_peer_at: None,
+            is_waiting: false,
+            suspected_at: None,
+            verdict: (State::Unknown, Reason::NoVoters),
+            since: None,
+            changed_at: now,
+            stored: None,
+            differs_since: None,
+            wake_at: now,
+        }
+    }
+
+    /// Something else is looked at from now on; whether a look at what was before runs, which nobody waits for any more.
+    pub(super) fn look_anew(&mut self) -> bool {
+        let is_running = self.eye.running().is_some();
+        self.eye = Eye::default();
+        self.votes.clear();
+        self.suspected_at = None;
+        is_running
+    }
+
+    /// Nothing is sure any more, until it is judged again.
+    pub(super) fn doubt(&mut self, now: Mono) {
+        self.verdict.0 = State::Unknown;
+        self.changed_at = now;
+        self.suspected_at = None;
+        self.differs_since = None;
+    }
+
+    /// A look is due.
+    pub(super) fn is_due(&self, now: Mono) -> bool {
+        now >= self.due_at || self.extra_at.is_some_and(|at| now >= at)
+    }
+
+    /// A look is wanted at this moment at the latest.
+    pub(super) fn want(&mut self, at: Mono) {
+        self.extra_at = Some(self.extra_at.map_or(at, |known| known.min(at)));
+    }
+
+    /// Its verdict is unknown, and not entered as such: when it will be.
+    pub(super) fn unknown_entered_at(&self, policy: &Policy) -> Option<Mono> {
+        let is_news = self.stored.is_some_and(|stored| stored != State::Unknown);
+        (self.verdict.0 == State::Unknown && is_news).then(|| self.changed_at + policy.unknown_entered_after)
+    }
+
+    /// A look that runs is slow, unless something speaks against asking for that.
+    pub(super) fn slow_at(&self, policy: &Policy) -> Option<Mono> {
+        let running = self.eye.running().filter(|running| !running.is_slow && running.asked_at.is_none())?;
+        let usual = std::time::Duration::from_millis(2 * u64::from(self.eye.usual_ms()?));
+        let slow_after = policy.slow_after.max(usual);
+        let is_news = self.verdict.0 != State::Down && slow_after < self.definition.timeout;
+        is_news.then(|| running.began_at + slow_after)
+    }
+
+    /// A look that runs will never end.
+    pub(super) fn lost_at(&self, policy: &Policy) -> Option<Mono> {
+        self.eye.running().map(|running| running.began_at + self.definition.timeout + policy.lost_after)
+    }
+
+    /// When there is something to do next. Votes that are stale already bring nothing.
+    pub(super) fn next_wake(&self, is_looking: bool, policy: &Policy) -> Mono {
+        let begins = is_looking && !self.is_waiting && !self.eye.is_pending();
+        let due = begins.then(|| self.extra_at.map_or(self.due_at, |extra| extra.min(self.due_at)));
+        let fresh = fresh_for(&self.definition, policy);
+        let stale = self.votes.values().filter(|vote| !vote.is_expired).map(|vote| vote.looked_at + fresh).min();
+        let stale = stale.map(|at| at + std::time::Duration::from_micros(1));
+        let deadlines = [
+            due,
+            stale,
+            self.slow_at(policy),
+            self.lost_at(policy),
+            self.eye.held_until(policy),
+            self.unknown_entered_at(policy),
+        ];
+        deadlines.into_iter().flatten().min().unwrap_or(Mono::micros(u64::MAX))
+    }
+
+    /// Votes that are stale by now are not waited for any more.
+    pub(super) fn expire(&mut self, now: Mono, policy: &Policy) {
+        let fresh = fresh_for(&self.definition, policy);
+        for vote in self.votes.values_mut() {
+            vote.is_expired = now.since(vote.looked_at) > fresh;
+        }
+    }
+}

@@ -101,6 +101,9 @@ enum Command {
     /// What nodes run.
     #[command(subcommand)]
     Monitors(monitors::Command),
+    /// What other services watch, as checks.
+    #[command(subcommand)]
+    Import(import::Command),
     /// Programs that are expected to report.
     #[command(subcommand)]
     Heartbeats(heartbeats::Command),
@@ -149,6 +152,7 @@ impl Command {
             | Self::Cluster(_)
             | Self::Heartbeats(_)
             | Self::Checks(_)
+            | Self::Import(_)
             | Self::Monitors(_)
             | Self::Apply(_)
             | Self::Completions(_)
@@ -216,6 +220,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Monitors(command) => Box::pin(monitors::run(command)).await,
         Command::Heartbeats(command) => heartbeats::run(command).await,
         Command::Checks(command) => checks::run(command).await,
+        Command::Import(command) => Box::pin(import::take_over(command)).await,
         Command::Openapi => openapi::run(),
         Command::EvaluateQueries => queries::serve().map_err(Into::into),
         Command::Completions(args) => {
@@ -301,6 +306,9 @@ mod tests {
             "checks pause shop db",
             "checks resume --tag shop",
             "checks delete shop",
+            "import uptimerobot robot.json --dry-run --json",
+            "import uptimerobot robot.json --skip-invalid --update --secrets-to secrets",
+            "import uptimerobot --uptimerobot-key-file robot.key",
         ] {
             let words = std::iter::once("komainu").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

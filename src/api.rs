@@ -29,6 +29,7 @@ use crate::config::Details;
 use crate::final_slash;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
+use crate::looks::Looks;
 use crate::probe::Prober;
 use crate::store::capacity::Ids;
 use crate::store::{Share, Store};
@@ -104,6 +105,8 @@ pub struct State {
     pub database_report: watch::Receiver<Arc<DatabaseReport>>,
     /// Whoever waits for something is answered when this is cancelled: the process stops.
     pub stopping: CancellationToken,
+    /// What this watchdog sees of checks.
+    pub looks: Looks,
     /// How far the ids of Kuma's tables are used up.
     pub ids: watch::Receiver<Arc<Ids>>,
     /// What no watchdog looks at.
@@ -177,6 +180,8 @@ fn open_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(lb::routes))
         .routes(routes!(lb::pushes::show))
         .routes(routes!(peer::report))
+        .routes(routes!(peer::look::answer))
+        .routes(routes!(checks::answer::show))
         .routes(routes!(heartbeats::alive::show, heartbeats::push::take))
         .routes(routes!(heartbeats::alive::tell_peer))
         .routes(routes!(runbook::show))

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use komainu_watchdogs::check::Members;
 use komainu_watchdogs::facts::{Report, Round, Target};
 use komainu_watchdogs::ids::{Incarnation, NodeId, WatchdogId};
 use komainu_watchdogs::io::{Announcement, Errand, Input, Output};
@@ -82,6 +83,8 @@ pub struct Contact {
     pub members: BTreeMap<WatchdogId, String>,
     /// Kind and subject of the incidents that were open.
     pub incidents: Vec<String>,
+    /// Who may vote on checks, by their rows.
+    pub voters: Members,
 }
 
 /// Why a watchdog's process ends by itself.
@@ -217,10 +220,17 @@ impl Driver {
 
     fn publish_contact(&self, read: Option<Contact>) {
         let (written_at, verdict_at) = (self.core.written_at(), self.core.verdict_at());
+        let voters = self.core.members();
         let incidents = read.is_some().then(|| self.core.open_incidents().map(str::to_owned).collect());
         self.contact.send_if_modified(|contact| {
             let incidents = incidents.unwrap_or_else(|| contact.incidents.clone());
-            let next = Contact { written_at, verdict_at, incidents, ..read.unwrap_or_else(|| Contact::clone(contact)) };
+            let next = Contact {
+                written_at,
+                verdict_at,
+                incidents,
+                voters,
+                ..read.unwrap_or_else(|| Contact::clone(contact))
+            };
             let is_news = **contact != next;
             *contact = Arc::new(next);
             is_news

@@ -19,6 +19,7 @@ pub mod heartbeat;
 pub mod hostile;
 pub mod keys;
 pub mod lifecycle;
+pub mod looks;
 pub mod monitor;
 pub mod node;
 pub mod outbox;

@@ -1,18 +1,21 @@
 //! Three watchdogs of this very process: drivers with their HTTP surface, as `komainu watchdog` starts them.
 
 use komainu::api;
-use komainu::config::Details;
-use komainu::driver::{Driver, WatchdogSettings};
+use komainu::config::{ChecksConfig, Details};
+use komainu::driver::{Driver, Published, WatchdogSettings};
 use komainu::heartbeat::{self, Heartbeats};
+use komainu::looks::Looks;
 use komainu::probe::Prober;
 use komainu::store::{Store, WatchdogIdentity};
 use komainu::tls::Credentials;
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::watchdog::Identity;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::simulated::Simulated;
 
@@ -55,7 +58,9 @@ impl Pack {
                 view: published.view.clone(),
                 credentials: Credentials::none(),
             });
+            let (looks, looking) = looks(&settings, &published, &driver);
             let router = api::router(api::State {
+                looks,
                 voice: komainu::voice::Voice::default(),
                 database_report: tokio::sync::watch::channel(std::sync::Arc::default()).1,
                 store: settings.store,
@@ -76,14 +81,23 @@ impl Pack {
                 credentials: Credentials::none(),
                 ids: tokio::sync::watch::channel(std::sync::Arc::default()).1,
             });
-            let shutdown = pack.shutdown.clone();
-            pack.tasks.spawn(async move {
-                let server = tokio::spawn(async move { axum::serve(listener, router).await });
-                Box::pin(driver.run(shutdown)).await.unwrap();
-                server.abort();
-            });
+            pack.run((driver, looking), (listener, router));
         }
         pack
+    }
+
+    fn run(
+        &mut self,
+        (driver, looking): (Driver, AbortOnDropHandle<()>),
+        (listener, router): (TcpListener, axum::Router),
+    ) {
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            let server = tokio::spawn(async move { axum::serve(listener, router).await });
+            Box::pin(driver.run(shutdown)).await.unwrap();
+            drop(looking);
+            server.abort();
+        });
     }
 
     /// Stops them as SIGTERM does.
@@ -91,6 +105,29 @@ impl Pack {
         self.shutdown.cancel();
         while self.tasks.join_next().await.is_some() {}
     }
+}
+
+/// Eyes that have nothing to look at.
+fn looks(settings: &WatchdogSettings, published: &Published, driver: &Driver) -> (Looks, AbortOnDropHandle<()>) {
+    let identity = Identity {
+        watchdog: settings.identity.watchdog.clone(),
+        incarnation: settings.incarnation,
+        zone: settings.identity.zone.clone(),
+        canaries: Vec::new(),
+    };
+    Looks::start(komainu::looks::Settings {
+        identity,
+        checks: ChecksConfig { guard: komainu::check::Guard::default(), looks_at_once: 200 },
+        store: settings.store.clone(),
+        routing: std::sync::Arc::default(),
+        key: settings.key.clone(),
+        credentials: Credentials::none(),
+        prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials).unwrap(),
+        evaluator: komainu::run::queries::Program::default(),
+        contact: published.contact.clone(),
+        chores: driver.chores(),
+    })
+    .unwrap()
 }
 
 /// Who a watchdog says it is.

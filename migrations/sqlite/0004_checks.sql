@@ -32,9 +32,33 @@ CREATE TABLE IF NOT EXISTS komainu_check_state (
   told TEXT NULL
 );
 
--- Raised by every write to komainu_check, which locks this row first: whoever sees the number it knows has read them all.
+-- The row with id 1 is raised by every write to komainu_check, which locks it first: whoever sees the number it knows has read
+-- them all. The row with id 2 is raised by every change of a verdict.
 CREATE TABLE IF NOT EXISTS komainu_check_revision (
   id INTEGER NOT NULL PRIMARY KEY,
   revision INTEGER NOT NULL
 );
-INSERT INTO komainu_check_revision (id, revision) SELECT 1, 0 FROM (SELECT 1) one WHERE NOT EXISTS (SELECT 1 FROM komainu_check_revision);
+INSERT INTO komainu_check_revision (id, revision) SELECT 1, 0 FROM (SELECT 1) one WHERE NOT EXISTS (SELECT 1 FROM komainu_check_revision WHERE id = 1);
+INSERT INTO komainu_check_revision (id, revision) SELECT 2, 0 FROM (SELECT 1) one WHERE NOT EXISTS (SELECT 1 FROM komainu_check_revision WHERE id = 2);
+
+-- How verdicts came to change: each voter's word at that moment (JSON), and who saw it first.
+CREATE TABLE IF NOT EXISTS komainu_check_transition (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  from_state TEXT NOT NULL,
+  to_state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  votes TEXT NOT NULL,
+  first_failing TEXT NULL
+);
+CREATE INDEX IF NOT EXISTS komainu_check_transition_by_name ON komainu_check_transition (name, id);
+CREATE INDEX IF NOT EXISTS komainu_check_transition_by_time ON komainu_check_transition (at_ms);
+
+-- The slow way of votes: what a watchdog saw last, for peers that cannot ask it. Written while one of them does not.
+CREATE TABLE IF NOT EXISTS komainu_check_report (
+  watchdog_id TEXT NOT NULL PRIMARY KEY,
+  incarnation INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  looks TEXT NOT NULL
+);

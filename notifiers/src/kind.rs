@@ -40,13 +40,19 @@ pub enum Kind {
     Monitor,
     /// A certificate that a monitor saw expires soon.
     Certificate,
+    /// Enough watchdogs see a check fail.
+    Check,
+    /// Some watchdogs see a check fail, and too few to call it down.
+    Partial,
+    /// Nobody can say how some checks are.
+    Checks,
     /// Messages cannot be delivered through a channel.
     Channel,
 }
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Node,
         Self::Nodes,
         Self::Progress,
@@ -64,6 +70,9 @@ impl Kind {
         Self::Heartbeat,
         Self::Monitor,
         Self::Certificate,
+        Self::Check,
+        Self::Partial,
+        Self::Checks,
         Self::Channel,
     ];
 
@@ -87,6 +96,9 @@ impl Kind {
             Self::Heartbeat => "heartbeat",
             Self::Monitor => "monitor",
             Self::Certificate => "certificate",
+            Self::Check => "check",
+            Self::Partial => "partial",
+            Self::Checks => "checks",
             Self::Channel => "channel",
         }
     }

@@ -24,6 +24,7 @@ use crate::monitor::FieldFault;
 use crate::store::Store;
 use crate::store::checks::{self, Change, Check, CheckFilter, Refusal, Target, Wish, Written};
 
+pub(super) mod answer;
 pub(super) mod bulk;
 mod document;
 mod shown;
@@ -196,6 +197,7 @@ pub(super) async fn remove(
     let if_match = refusal::if_match(&headers)?;
     let done = checks::delete(&context.state.store, &caller.who(), &name, &if_match).await?;
     done.map_err(|refused| refusal::one(refused, THING, &name))?;
+    context.state.looks.refresh();
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -233,7 +235,9 @@ async fn write(
     if dry_run.dry_run.unwrap_or_default() {
         return Ok(checks::rehearse(store, &[wish], guard).await?.map(|_| None));
     }
-    Ok(checks::write(store, &caller.who(), &[wish], guard).await?.map(|written| written.into_iter().next()))
+    let written = checks::write(store, &caller.who(), &[wish], guard).await?;
+    context.state.looks.refresh();
+    Ok(written.map(|written| written.into_iter().next()))
 }
 
 /// The check as it is now; what was just written is read on the connections of writers.

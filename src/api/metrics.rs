@@ -18,6 +18,7 @@ use super::problem::{ApiError, Problem};
 use super::{Context, Ctx, health, status};
 use crate::store::{Store, incidents};
 
+mod checks;
 mod outbox;
 mod server;
 mod telling;
@@ -67,6 +68,7 @@ pub(super) async fn show(_: Spectator, context: Ctx) -> Result<Response, ApiErro
     register_nodes(&mut registry, &view);
     register_incidents(&mut registry, &view, &context.reads).await;
     register_heartbeats(&mut registry, &context);
+    checks::register(&mut registry, &context);
     context.traffic.register(&mut registry);
     telling::register(&mut registry, &context.state.voice);
     register_self(&mut registry, &view, &context);

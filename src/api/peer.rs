@@ -1,4 +1,4 @@
-//! `GET /peer/v1/report`: what this watchdog sees, told to its peers without the database in between.
+//! What watchdogs say to each other. `GET /peer/v1/report`: what this watchdog sees, told to its peers without the database in between.
 //!
 //! Both directions are signed with the cluster key: the request over an empty body, the answer over the report, so that
 //! nobody can speak for a watchdog.
@@ -18,6 +18,8 @@ use super::{Context, Ctx};
 use crate::clock;
 use crate::signature;
 use crate::surface::{UNCERTIFIED, Uncertified};
+
+pub(super) mod look;
 
 /// Where it answers.
 pub(super) const PATH: &str = "/peer/v1/report";
@@ -75,14 +77,26 @@ pub(super) fn answer(
     path: &str,
     told: &impl Serialize,
 ) -> Result<Response, ApiError> {
-    let key = context.state.key.as_bytes();
+    ensure_signed(context, headers, ("GET", path), b"")?;
+    signed_answer(context, ("GET", path), told)
+}
+
+/// Refuses whoever does not hold the cluster's key.
+fn ensure_signed(
+    context: &Context,
+    headers: &HeaderMap,
+    (method, path): (&str, &str),
+    body: &[u8],
+) -> Result<(), ApiError> {
     let claimed = headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
     let claimed = claimed.ok_or_else(|| ApiError::Forbidden(format!("{} is missing", signature::HEADER)))?;
-    signature::verify(key, claimed, clock::wall(), "GET", path, b"")
-        .map_err(|error| ApiError::Forbidden(error.to_string()))?;
+    signature::verify(context.state.key.as_bytes(), claimed, clock::wall(), method, path, body)
+        .map_err(|error| ApiError::Forbidden(error.to_string()))
+}
 
+fn signed_answer(context: &Context, (method, path): (&str, &str), told: &impl Serialize) -> Result<Response, ApiError> {
     let body = serde_json::to_vec(told).map_err(|error| ApiError::Internal(error.to_string()))?;
-    let signed = signature::sign(key, clock::wall(), "GET", path, &body);
+    let signed = signature::sign(context.state.key.as_bytes(), clock::wall(), method, path, &body);
     let signed = HeaderValue::from_str(&signed).map_err(|error| ApiError::Internal(error.to_string()))?;
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(signature::HEADER, signed);

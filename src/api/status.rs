@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::capacity::IdRange;
+use komainu_watchdogs::check::State as CheckState;
 use komainu_watchdogs::heartbeat::{OUTAGE_TOLD_AFTER, State};
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{Health, View};
@@ -93,12 +94,30 @@ impl IdsUsed {
     }
 }
 
-/// Checks by state; none can be configured yet.
+/// Checks by state.
 #[derive(Serialize, ToSchema, Default)]
 #[schema(as = CheckCounts)]
 struct Checks {
     up: u32,
     down: u32,
+    partial: u32,
+    unknown: u32,
+    paused: u32,
+}
+
+impl Checks {
+    fn of(context: &Context) -> Self {
+        let looks = &context.state.looks;
+        let counts = looks.by_state();
+        let of = |state: CheckState| counts.get(&state).copied().unwrap_or(0);
+        Self {
+            up: of(CheckState::Up),
+            down: of(CheckState::Down),
+            partial: of(CheckState::Partial),
+            unknown: of(CheckState::Unknown),
+            paused: looks.paused(),
+        }
+    }
 }
 
 /// Either of them, for the document.
@@ -129,7 +148,7 @@ pub(super) async fn show(context: Ctx, parts: Parts) -> Response {
         return (code, no_store, Json(Short { status: view.status, checked_at: view.checked_at })).into_response();
     }
     let cluster = &context.state.cluster;
-    let (heartbeats, checks, ids) = (Heartbeats::of(&context), Checks::default(), IdsUsed::of(&context));
+    let (heartbeats, checks, ids) = (Heartbeats::of(&context), Checks::of(&context), IdsUsed::of(&context));
     let database_server = context.reads.server().map(server::Shown::of).map(Box::new);
     (code, no_store, Json(Full { cluster, view: &view, heartbeats, checks, ids, database_server })).into_response()
 }

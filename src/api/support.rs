@@ -15,18 +15,23 @@ use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{DatabaseView, Health, IncidentView, LeaderView, MonitorsView, NodeView, View};
+use komainu_watchdogs::watchdog::Identity;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use super::State;
 use crate::check::Guard;
-use crate::config::Details;
+use crate::chores::Chores;
+use crate::config::{ChecksConfig, Details};
 use crate::heartbeat::{Heartbeats, Settings};
 use crate::keys::{ApiKey, ClusterKey};
+use crate::looks::{self, Looks};
 use crate::probe::Prober;
+use crate::run::queries::Program;
 use crate::store::apikeys::{self, Scope};
 use crate::store::incidents::{self, IncidentFilter};
 use crate::store::migrate::{self, MigrateOptions};
@@ -45,6 +50,7 @@ pub(super) struct Surface {
     lasting: Option<Router>,
     _folder: TempDir,
     _published: (watch::Sender<Arc<View>>, watch::Sender<Arc<Report>>),
+    _looking: AbortOnDropHandle<()>,
 }
 
 /// What came back.
@@ -70,6 +76,26 @@ fn voice() -> Voice {
     Voice::new(&routing, &[], &Policy::default())
 }
 
+/// Of a watchdog alone, which has no checks.
+fn looks(store: &Store) -> (Looks, AbortOnDropHandle<()>) {
+    let key = || ClusterKey::parse(KEY).unwrap();
+    let identity =
+        Identity { watchdog: "w1".into(), incarnation: Incarnation(1), zone: "here".into(), canaries: Vec::new() };
+    let settings = looks::Settings {
+        identity,
+        checks: ChecksConfig { guard: Guard::default(), looks_at_once: 10 },
+        store: store.clone(),
+        routing: Arc::default(),
+        key: key(),
+        credentials: Credentials::none(),
+        prober: Prober::new(key(), Policy::default().probe_timeout, &Credentials::none()).unwrap(),
+        evaluator: Program::default(),
+        contact: watch::channel(Arc::default()).1,
+        chores: Chores::new(|_, _| {}),
+    };
+    Looks::start(settings).unwrap()
+}
+
 impl Surface {
     pub(super) async fn plain() -> Self {
         Self::showing(view()).await
@@ -93,8 +119,10 @@ impl Surface {
             credentials: Credentials::none(),
         })
         .unwrap();
+        let (looks, looking) = looks(&store);
         let state = State {
             store,
+            looks,
             view,
             report,
             cluster: "test".to_owned(),
@@ -114,7 +142,7 @@ impl Surface {
             guard: Guard::default(),
             credentials: Credentials::none(),
         };
-        Self { state, lasting: None, _folder: folder, _published: (view_sender, report_sender) }
+        Self { state, lasting: None, _folder: folder, _published: (view_sender, report_sender), _looking: looking }
     }
 
     pub(super) fn with_voice(mut self, voice: Voice) -> Self {

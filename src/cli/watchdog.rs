@@ -51,7 +51,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     let (_alerts, ids) = start::alerts(&alerts, &settings, (&voice, &published.view, &driver.chores()));
+    let (looks, _looking) = start::looks(&config, (&settings, &alerts), &published, &driver.chores())?;
     let router = api::router(api::State {
+        looks,
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)?,
         store: settings.store,
         view: published.view,

@@ -8,6 +8,7 @@
 mod columns;
 mod reader;
 mod trail;
+mod verdicts;
 mod writing;
 
 use komainu_watchdogs::time::Wall;
@@ -20,6 +21,7 @@ use crate::check::Definition;
 
 pub use super::monitors::{Change, Refusal};
 pub use reader::{Changes, CheckReader};
+pub use verdicts::{ShownTransition, enter, incidents, raise, resolve, transitions, verdicts};
 pub use writing::{MOST_CHECKS, Target, Wish, Written, delete, rehearse, write};
 
 /// A check as it is stored.

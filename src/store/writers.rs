@@ -1,4 +1,4 @@
-//! Which database servers watchdogs and native nodes write to, by their own rows, and the incident of there being several.
+//! Which database servers watchdogs and nodes write to, by their own rows, and the incident of there being several.
 //!
 //! Each process enters the server's own name with what it writes each second or two anyway. Where all go to one, by their URL
 //! or by a proxy, there is one name. It decides nothing else: leases, decisions and pushes are safe with two Galera
@@ -32,7 +32,7 @@ pub async fn seen(store: &Store) -> Result<Writers, StoreError> {
         "SELECT watchdog_id AS name, server FROM komainu_watchdog \
          WHERE stopped = 0 AND server IS NOT NULL AND last_seen >= {now} - ? \
          UNION ALL SELECT node_id AS name, server FROM node \
-         WHERE incarnation IS NOT NULL AND runner = 'native' AND server IS NOT NULL AND last_seen_ms >= {now} - ?"
+         WHERE incarnation IS NOT NULL AND server IS NOT NULL AND last_seen_ms >= {now} - ?"
     );
     let mut writers = Writers::new();
     for row in store.lease(ACT).await?.rows(ACT, sql, values![LATELY_MS, LATELY_MS]).await? {

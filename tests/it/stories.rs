@@ -5,6 +5,7 @@
 mod adoption;
 mod blackout;
 mod certificates;
+mod checks;
 mod databases;
 mod expiry;
 mod far;

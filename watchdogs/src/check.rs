@@ -10,6 +10,7 @@
 //! | `check/schedule.rs` | when this watchdog looks, so that N watchdogs share an interval |
 //! | `check/queue.rs` | which look begins next when not all may run at once |
 //! | `check/eye.rs` | what one's own looks amount to: runs, own trouble, doubt until the outside world answered |
+//! | `check/world.rs` | whether the outside world answered meanwhile |
 //! | `check/verdict.rs` | what a majority makes of it |
 //! | `check/io.rs` | what goes into [`Machine`] and comes out of it |
 //! | `check/machine.rs` | one watchdog's checks put together; `machine/` has a file for each of its sides |
@@ -36,6 +37,7 @@ pub mod policy;
 mod queue;
 mod schedule;
 pub mod verdict;
+mod world;
 
 pub use self::answer::{Answer, Failure, Outcome, Phases, Trouble};
 pub use self::io::{Heard, Input, Known, Members, Output, Transition};

@@ -222,8 +222,7 @@ impl Roster {
     /// Who may vote now. `me` votes unless it is isolated itself.
     pub fn voters(&self, me: &WatchdogId, is_isolated: bool, policy: &Policy) -> Voters {
         let registered = self.watchdogs.iter().filter(|row| !row.stopped || &row.watchdog == me);
-        let living: Vec<_> =
-            registered.clone().filter(|row| &row.watchdog == me || self.is_moving(row, policy)).collect();
+        let living: Vec<_> = self.living(me, policy).collect();
         let may_vote = |row: &&&WatchdogRow| {
             if &row.watchdog == me { !is_isolated } else { !row.isolated }
         };
@@ -232,6 +231,11 @@ impl Roster {
             living: living.len(),
             registered: registered.count(),
         }
+    }
+
+    /// Watchdogs whose row moves, and this one.
+    pub fn living<'a>(&'a self, me: &'a WatchdogId, policy: &'a Policy) -> impl Iterator<Item = &'a WatchdogRow> {
+        self.watchdogs.iter().filter(move |row| &row.watchdog == me || self.is_moving(row, policy))
     }
 
     /// A watchdog's row has been moving lately.

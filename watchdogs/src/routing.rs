@@ -94,7 +94,9 @@ impl Routing {
         let mut planned = BTreeMap::new();
         let matching = || self.routes.iter().filter(|route| route.matcher.takes(subject));
         let repeat = matching().filter_map(|route| route.repeat).min();
-        if subject.channels.is_empty() {
+        let is_quiet = !is_told_unasked(kind_of(&subject.key));
+        // A check's channels are for when it is down.
+        if subject.channels.is_empty() || is_quiet {
             for route in matching() {
                 for channel in route.channels.iter().filter(|channel| self.channels.contains(channel)) {
                     note(&mut planned, channel, route.group_wait, route.repeat);
@@ -106,7 +108,7 @@ impl Routing {
             }
         }
         let reaches_nobody = planned.is_empty() && (self.routes.is_empty() || !subject.channels.is_empty());
-        if reaches_nobody {
+        if reaches_nobody && !is_quiet {
             for channel in &self.channels {
                 note(&mut planned, channel, GROUP_WAIT, repeat);
             }
@@ -132,7 +134,8 @@ impl Routing {
         if self.routes.is_empty() {
             return vec![];
         }
-        let each = kinds.into_iter().flat_map(|kind| SEVERITIES.map(|severity| (kind, severity)));
+        let told = kinds.into_iter().filter(|kind| is_told_unasked(kind));
+        let each = told.flat_map(|kind| SEVERITIES.map(|severity| (kind, severity)));
         each.filter(|(kind, severity)| !self.takes_all_of(Some(kind), *severity)).collect()
     }
 
@@ -148,8 +151,11 @@ impl Routing {
 }
 
 /// Kinds of which there is only one at a time, whose key is the kind alone; or, of capacity, may be.
-const WITHOUT_SUBJECT: [&str; 8] =
-    ["nodes", "leader", "capacity", "isolation", "foreign-runner", "database", "servers", "pushes"];
+const WITHOUT_SUBJECT: [&str; 9] =
+    ["nodes", "leader", "capacity", "isolation", "foreign-runner", "database", "servers", "pushes", "checks"];
+
+/// Kinds that nobody is told of but who asks for them by their name.
+const ASKED_FOR_ONLY: [&str; 1] = ["partial"];
 
 const SEVERITIES: [Severity; 2] = [Severity::Critical, Severity::Warning];
 
@@ -184,12 +190,24 @@ impl Matcher {
     }
 
     fn takes(&self, subject: &Subject) -> bool {
-        let kind = subject.key.split_once('/').map_or(subject.key.as_str(), |(kind, _)| kind);
-        self.kind.as_ref().is_none_or(|wanted| wanted == kind)
+        let kind = kind_of(&subject.key);
+        let is_asked_for = is_told_unasked(kind) || self.kind.is_some();
+        is_asked_for
+            && self.kind.as_ref().is_none_or(|wanted| wanted == kind)
             && self.severity.is_none_or(|wanted| wanted == subject.severity)
             && self.tag.as_ref().is_none_or(|wanted| subject.tags.contains(wanted))
             && self.key.as_ref().is_none_or(|pattern| is_like(pattern, &subject.key))
     }
+}
+
+/// The first part of an incident's key.
+fn kind_of(key: &str) -> &str {
+    key.split_once('/').map_or(key, |(kind, _)| kind)
+}
+
+/// Whether incidents of this kind go to routes that do not name it.
+pub fn is_told_unasked(kind: &str) -> bool {
+    !ASKED_FOR_ONLY.contains(&kind)
 }
 
 /// Whether a text is like a pattern in which `*` stands for any characters.
@@ -234,6 +252,33 @@ mod tests {
 
     fn subject(key: &str, severity: Severity) -> Subject {
         Subject { key: key.to_owned(), severity, tags: vec![], channels: vec![], node: None }
+    }
+
+    #[test]
+    fn what_a_minority_sees_is_told_to_whoever_asks_for_it_and_to_nobody_else() {
+        let subject = |channels: &[&str]| Subject {
+            key: "partial/shop".to_owned(),
+            severity: Severity::Warning,
+            tags: vec![],
+            channels: channels.iter().map(|&name| name.to_owned()).collect(),
+            node: None,
+        };
+        let told = |routing: &Routing, subject: &Subject| -> Vec<String> {
+            routing.plan(subject).into_iter().map(|planned| planned.channel).collect()
+        };
+        let of = |kind: Option<&str>| Route {
+            matcher: Matcher { kind: kind.map(str::to_owned), ..Matcher::default() },
+            channels: vec!["ops".to_owned()],
+            group_wait: Duration::from_secs(5),
+            repeat: None,
+        };
+        let with = |routes: Vec<Route>| Routing { channels: vec!["ops".to_owned()], routes };
+        let nobody: [String; 0] = [];
+        assert_eq!(told(&with(vec![]), &subject(&[])), nobody);
+        assert_eq!(told(&with(vec![]), &subject(&["ops"])), nobody, "the check's own channels are for when it is down");
+        assert_eq!(told(&with(vec![of(None)]), &subject(&[])), nobody);
+        assert_eq!(with(vec![of(Some("node"))]).unheard(["partial"]), []);
+        assert_eq!(told(&with(vec![of(Some("partial"))]), &subject(&[])), ["ops"]);
     }
 
     #[test]

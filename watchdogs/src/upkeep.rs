@@ -44,6 +44,8 @@ pub enum Chore {
     Servers,
     /// Looking for times that stand ahead of the database's clock.
     Ahead,
+    /// Reading checks, and entering what is found of them.
+    Checks,
 }
 
 impl Chore {
@@ -62,6 +64,7 @@ impl Chore {
             Self::Leftovers => "leftovers",
             Self::Servers => "servers",
             Self::Ahead => "ahead",
+            Self::Checks => "checks",
         }
     }
 
@@ -80,6 +83,7 @@ impl Chore {
             Self::Leftovers => "incidents of what is gone do not end",
             Self::Servers => "that several database servers are written to would not be told of",
             Self::Ahead => "times that stand ahead of the database's clock are not put right",
+            Self::Checks => "new checks are not looked at, and what is found of checks is not entered",
         }
     }
 }

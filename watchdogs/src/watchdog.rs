@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::assess::Assessor;
+use crate::check::Members;
 use crate::clocks::Clocks;
 use crate::doubt::Footing;
 use crate::facts::{Report, Round, Target, Vote, WatchdogRow};
@@ -201,6 +202,18 @@ impl Watchdog {
         let is_down = |(_, health): &&(&Target, &Health)| health.vote() == Vote::Down || health.is_unable(&self.policy);
         let lost = others.iter().filter(is_down).count();
         !canaries.is_empty() && canaries.iter().all(|canary| is_down(&canary)) && 2 * lost >= others.len()
+    }
+
+    /// Who may vote on checks, as far as the tables say.
+    pub fn members(&self) -> Members {
+        let voters = self.voters();
+        let may_vote = |id: &WatchdogId| voters.voting.iter().any(|row| &row.watchdog == id);
+        let living = self.roster.living(&self.identity.watchdog, &self.policy);
+        Members {
+            is_isolated: self.is_isolated(),
+            living: living.map(|row| (row.watchdog.clone(), row.zone.clone(), may_vote(&row.watchdog))).collect(),
+            registered: voters.registered,
+        }
     }
 
     pub(crate) fn voters(&self) -> Voters {

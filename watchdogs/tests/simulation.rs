@@ -14,6 +14,14 @@ mod simulation {
     pub(crate) mod calm;
     pub(crate) mod changes;
     pub(crate) mod chaos;
+    pub(crate) mod checks {
+        pub(crate) mod dog;
+        pub(crate) mod judge;
+        mod pace;
+        pub(crate) mod plan;
+        mod runs;
+        pub(crate) mod world;
+    }
     pub(crate) mod clocks;
     pub(crate) mod counts;
     pub(crate) mod cuts;
@@ -165,7 +173,12 @@ fn whatever_fails_people_are_told_what_is_so_and_that_it_is_over() {
 #[ignore = "tells a run in full: cargo test --test simulation one_run -- --ignored --nocapture 4711"]
 fn one_run_is_told_in_full() {
     let is_telling = std::env::args().any(|word| word == "telling");
+    let is_checks = std::env::args().any(|word| word == "checks");
     for seed in std::env::args().filter_map(|word| word.parse().ok()) {
+        if is_checks {
+            simulation::checks::world::tell(seed);
+            continue;
+        }
         if is_telling {
             telling::world::tell(seed);
             continue;

@@ -4,11 +4,15 @@
 // renewal. A connection that gives no answer in time is kept until a renewal on another one has said that this process has
 // no lock: closing it would look like a death. On Galera, where each server has locks of its own, there is none.
 
+const { ABOUT, nameOf, saidBy } = require("./servers");
+
 class LeaseLock {
   /** `wire` carries the renewals; `lost` is told when a connection that held the lock has ended. */
   constructor({ wire, incarnation, lost }) {
     Object.assign(this, { wire, incarnation, lost });
     this.state = "unasked";
+    /** The name of the server that the present connection is one to. */
+    this.server = null;
     this.isParked = false;
     wire.ended = (isLate) => this.end(isLate);
     wire.parkedEnded = () => this.endParked();
@@ -17,7 +21,7 @@ class LeaseLock {
   /** Whether the present connection has it; it is asked for until it does. A server that refuses has none. */
   async take() {
     try {
-      if (this.state === "unasked") this.state = (await this.isGalera()) ? "none" : "wanted";
+      if (this.state === "unasked") this.state = (await this.lookAtServer()).isGalera ? "none" : "wanted";
       if (this.state === "wanted") {
         const [row] = await this.wire.query("SELECT GET_LOCK(CONCAT('komainu:lease:', ?), 0) AS locked", [this.incarnation]);
         if (Number(row.locked) === 1) this.state = "held";
@@ -35,15 +39,17 @@ class LeaseLock {
     this.wire.releaseParked();
   }
 
-  async isGalera() {
-    const [on] = await this.wire.query("SHOW VARIABLES LIKE 'wsrep_on'");
-    return Boolean(on) && /^(on|1)$/i.test(on.Value);
+  async lookAtServer() {
+    const said = saidBy(await this.wire.query(ABOUT));
+    this.server = nameOf(said);
+    return said;
   }
 
   /** The present connection was given up; whether it is kept open. */
   end(isLate) {
     const wasHeld = this.state === "held";
     this.state = "unasked";
+    this.server = null;
     if (!wasHeld) return false;
     this.isParked = isLate;
     if (!isLate) this.lost();

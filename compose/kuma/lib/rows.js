@@ -28,7 +28,7 @@ class Rows {
     const { id, incarnation, address, hostname } = this.identity;
     const sql =
       "UPDATE node SET incarnation = ?, lease_seq = lease_seq + 1, is_released = 0, applied_generation = NULL, " +
-      "applied_nonce = NULL, foreign_beats = 0, had_lock = 0, host = ?, hostname = ?, address = ?, kinds = NULL, runner = 'kuma', " +
+      "applied_nonce = NULL, foreign_beats = 0, had_lock = 0, server = NULL, host = ?, hostname = ?, address = ?, kinds = NULL, runner = 'kuma', " +
       `clock_ms = ?, last_seen_ms = ${NOW_MS}, last_seen = UTC_TIMESTAMP() ` +
       "WHERE node_id = ? AND incarnation <=> ? AND lease_seq = ?";
     const values = [incarnation, new URL(address).host, hostname, address, Date.now(), id, seen.incarnation, seen.lease_seq];
@@ -40,7 +40,7 @@ class Rows {
     const { id, incarnation } = this.identity;
     const hasLock = await this.lock.take();
     const sql =
-      "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, had_lock = ?, " +
+      "UPDATE node SET lease_seq = lease_seq + 1, applied_generation = ?, applied_nonce = ?, had_lock = ?, server = ?, " +
       // From left to right: it looks at the clock of the renewal before.
       `foreign_beats = COALESCE(?, foreign_beats), clock_stepped_ms = CASE WHEN ABS((? - ${NOW_MS}) - ` +
       `(clock_ms - last_seen_ms)) > ${STEP_MS} THEN ${NOW_MS} ELSE clock_stepped_ms END, ` +
@@ -48,7 +48,7 @@ class Rows {
       "WHERE node_id = ? AND incarnation = ?";
     const clock = Date.now();
     const stamp = [applied?.generation ?? null, applied?.nonce ?? null];
-    const values = [...stamp, hasLock ? 1 : 0, foreignBeats ?? null, clock, clock, id, incarnation];
+    const values = [...stamp, hasLock ? 1 : 0, this.lock.server, foreignBeats ?? null, clock, clock, id, incarnation];
     const isOurs = (await this.lease.query(sql, values)).affectedRows === 1;
     if (!hasLock) this.lock.settle();
     return isOurs;

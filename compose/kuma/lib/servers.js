@@ -134,15 +134,27 @@ async function view(query) {
   return { epoch: 0, renewals: 0, leaders: null };
 }
 
+const isOn = (value) => /^(on|1)$/i.test(value ?? "");
+
+/** The rows of a SHOW, by name, and whether the server is one of a Galera cluster. */
+function saidBy(rows) {
+  const said = Object.fromEntries(rows.map((row) => [row.Variable_name.toLowerCase(), String(row.Value)]));
+  return { ...said, isGalera: isOn(said.wsrep_on) };
+}
+
+/** By which all of komainu's processes tell servers apart. */
+function nameOf(said) {
+  return `${(said.isGalera && said.wsrep_node_name) || said.hostname}:${said.port}`;
+}
+
 function about(variables, status) {
-  const said = Object.fromEntries([...variables, ...status].map((row) => [row.Variable_name.toLowerCase(), String(row.Value)]));
-  const isOn = (name) => /^(on|1)$/i.test(said[name] ?? "");
-  const isGalera = isOn("wsrep_on");
-  const name = `${(isGalera && said.wsrep_node_name) || said.hostname}:${said.port}`;
+  const said = saidBy([...variables, ...status]);
+  const { isGalera } = said;
+  const name = nameOf(said);
   const cluster = isGalera ? said.wsrep_cluster_state_uuid : null;
   let shut = null;
   if (!/^(off|0)$/i.test(said.read_only ?? "off")) shut = "it is read-only";
-  else if (isGalera && !isOn("wsrep_ready")) shut = "its Galera is not ready";
+  else if (isGalera && !isOn(said.wsrep_ready)) shut = "its Galera is not ready";
   return { name, cluster, shut };
 }
 
@@ -181,4 +193,4 @@ function within(limit, promise, tooLate) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-module.exports = { Servers, choose, parse };
+module.exports = { ABOUT, Servers, choose, nameOf, parse, saidBy };

@@ -13,14 +13,17 @@ const refused = (text) => Object.assign(new Error(text), { sqlState: "42000" });
 function server({ wsrep = "OFF" } = {}) {
   const state = { holder: null, hadLock: null, made: [], isSilent: false, refusesLocks: false, lost: 0 };
   const answers = (connection, sql, values) => {
-    if (/wsrep_on/.test(sql)) return [{ Variable_name: "wsrep_on", Value: wsrep }];
+    if (/wsrep_on/.test(sql)) {
+      const said = { wsrep_on: wsrep, wsrep_node_name: "g1", hostname: "db1", port: "3306" };
+      return Object.entries(said).map(([Variable_name, Value]) => ({ Variable_name, Value }));
+    }
     if (/GET_LOCK/.test(sql)) {
       if (state.refusesLocks) throw refused("GET_LOCK is not allowed here");
       state.holder ??= connection;
       return [{ locked: state.holder === connection ? 1 : 0 }];
     }
     if (/^UPDATE node/.test(sql)) {
-      state.hadLock = values[2];
+      [state.hadLock, state.server] = values.slice(2);
       return { affectedRows: 1 };
     }
     return [];
@@ -57,6 +60,14 @@ test("a renewal says that its connection holds the lock of this process", async 
   await rows.renew(null, 0);
   assert.strictEqual(state.hadLock, 1);
   assert.strictEqual(state.holder, state.made[0]);
+});
+
+test("a renewal enters the server that it was written to, by the server's own name", async () => {
+  for (const [wsrep, name] of [["OFF", "db1:3306"], ["ON", "g1:3306"]]) {
+    const { state, rows } = server({ wsrep });
+    await rows.renew(null, 0);
+    assert.strictEqual(state.server, name);
+  }
 });
 
 test("there is no lock on Galera, nor where the server refuses it, and the lease is renewed all the same", async () => {

@@ -75,6 +75,7 @@ pub(in crate::api) async fn bulk(
         checks::write(store, &caller.who(), &wishes, guard).await?
     };
     let written = written.map_err(|refused| refusal::many(refused, THING))?;
+    context.state.looks.refresh();
     let is_new = !dry_run && written.iter().any(|written| written.change == Change::Created);
     let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((code, Json(BulkWritten { items: written.into_iter().map(Item::from).collect() })))

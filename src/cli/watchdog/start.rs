@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::view::View;
+use komainu_watchdogs::watchdog::Identity;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -18,8 +19,10 @@ use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::deadman::{self, Deadman};
 use crate::driver::{Published, WatchdogSettings};
 use crate::heartbeat::{self, Heartbeats};
+use crate::looks::{self, Looks};
 use crate::outbox::Outbox;
 use crate::probe::Prober;
+use crate::run::queries::Program;
 use crate::server_watch;
 use crate::state_dir::StateDir;
 use crate::steps;
@@ -165,4 +168,32 @@ pub(super) fn heartbeats(
 /// For senders that cannot change theirs.
 fn fixed_secrets(config: &Config) -> BTreeMap<String, String> {
     config.heartbeat_secrets.iter().map(|(name, secret)| (name.clone(), secret.reveal().to_owned())).collect()
+}
+
+/// The watchdog's own eyes, open until the handle is dropped.
+pub(super) fn looks(
+    config: &Config,
+    (settings, store): (&WatchdogSettings, &Store),
+    published: &Published,
+    chores: &Chores,
+) -> anyhow::Result<(Looks, AbortOnDropHandle<()>)> {
+    let identity = Identity {
+        watchdog: settings.identity.watchdog.clone(),
+        incarnation: settings.incarnation,
+        zone: settings.identity.zone.clone(),
+        canaries: settings.canaries.clone(),
+    };
+    let settings = looks::Settings {
+        identity,
+        checks: config.checks.clone(),
+        store: store.clone(),
+        routing: Arc::clone(&settings.routing),
+        key: settings.key.clone(),
+        credentials: Arc::clone(&settings.credentials),
+        prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)?,
+        evaluator: Program::default(),
+        contact: published.contact.clone(),
+        chores: chores.clone(),
+    };
+    Looks::start(settings).context("cannot set up looks at checks")
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::ids::{NodeId, WatchdogId};
 use reqwest::cookie::{CookieStore, Jar};
 use reqwest::{Client, Response, Url};
 
@@ -29,11 +29,15 @@ const HEADERS_MOST: usize = 2_000;
 /// does not hang on who runs the monitor.
 const NODE: HeaderName = HeaderName::from_static("komainu-node");
 
+/// The same of a watchdog that looks at a check.
+const WATCHDOG: HeaderName = HeaderName::from_static("komainu-watchdog");
+
 /// Who asks, as targets see it.
 #[derive(Clone, Debug)]
 pub struct Caller {
     user_agent: HeaderValue,
-    node: HeaderValue,
+    header: HeaderName,
+    name: HeaderValue,
 }
 
 impl Caller {
@@ -43,12 +47,19 @@ impl Caller {
         Self {
             user_agent: user_agent.cloned().unwrap_or_else(usual),
             // Ids of nodes are plain.
-            node: HeaderValue::from_str(&node.to_string()).unwrap_or_else(|_| HeaderValue::from_static("")),
+            header: NODE,
+            name: HeaderValue::from_str(&node.to_string()).unwrap_or_else(|_| HeaderValue::from_static("")),
         }
     }
 
+    /// A watchdog, whose looks are no node's.
+    pub fn of_watchdog(watchdog: &WatchdogId) -> Self {
+        let name = HeaderValue::from_str(watchdog.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""));
+        Self { header: WATCHDOG, name, ..Self::new(&NodeId::from(""), None) }
+    }
+
     fn headers(&self) -> HeaderMap {
-        HeaderMap::from_iter([(header::USER_AGENT, self.user_agent.clone()), (NODE, self.node.clone())])
+        HeaderMap::from_iter([(header::USER_AGENT, self.user_agent.clone()), (self.header.clone(), self.name.clone())])
     }
 }
 

@@ -252,7 +252,7 @@ async fn delete_in(
     if !is_met(if_match, Some(&gone)) {
         return Ok(Err(Refusal::Stale));
     }
-    for table in ["komainu_check", "komainu_check_state"] {
+    for table in ["komainu_check", "komainu_check_state", "komainu_check_transition"] {
         session.execute(act, Sql::Once(format!("DELETE FROM {table} WHERE name = ?")), values![name]).await?;
     }
     raise(session, revision + 1).await?;

@@ -92,7 +92,7 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 45] = [
+const RIGHTS: [Rights; 47] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
@@ -128,6 +128,8 @@ const RIGHTS: [Rights; 45] = [
     of("komainu_check", ROWS, NOTHING),
     of("komainu_check_state", ROWS, NOTHING),
     of("komainu_check_revision", "SELECT, UPDATE", NOTHING),
+    of("komainu_check_transition", ROWS, NOTHING),
+    of("komainu_check_report", ROWS, NOTHING),
     of("node", ROWS, OWN_LEASE),
     // Kuma's. Native nodes store beats, statistics and certificates as Kuma does.
     of("monitor", ROWS, READ),

@@ -1,9 +1,10 @@
 //! What one watchdog's own looks at one check amount to.
 //!
 //! Life of a look: it runs; it ends with an outcome. A failure that would look the same if this watchdog's own network were
-//! gone is *held* until a canary, probed since the look began, has answered: then it counts, else it was own trouble.
-//! Outcomes that count make runs; own trouble ends both.
+//! gone counts only beside a canary that answered meanwhile ([`World`]). Until there is one it is *held*; if none comes it was
+//! own trouble. Outcomes that count make runs; own trouble ends both.
 
+use super::world::World;
 use super::{Answer, CheckName, Failure, Look, Outcome, Policy, Trouble};
 use crate::time::Mono;
 
@@ -41,6 +42,8 @@ pub(crate) struct Running {
     pub(crate) asked_at: Option<Mono>,
     /// It took so long that the others were asked.
     pub(crate) is_slow: bool,
+    /// It took so long that canaries were asked for.
+    pub(crate) is_doubted: bool,
 }
 
 /// A look that failed in a way that may be this watchdog's own trouble.
@@ -64,7 +67,7 @@ pub(crate) enum Ended {
 impl Eye {
     /// A look begins.
     pub(crate) fn begin(&mut self, now: Mono, number: u64, asked_at: Option<Mono>) {
-        self.running = Some(Running { number, began_at: now, asked_at, is_slow: false });
+        self.running = Some(Running { number, began_at: now, asked_at, is_slow: false, is_doubted: false });
         self.begun = Some((now, asked_at.is_some()));
     }
 
@@ -87,18 +90,19 @@ impl Eye {
         self.held.as_ref().map(|held| held.ended_at + policy.doubt_at_most)
     }
 
-    /// The look that runs ended. `reached_at`: when the latest canary that answered was probed; `None`: there are no canaries.
-    pub(crate) fn end(&mut self, now: Mono, outcome: Outcome, answer: Answer, reached_at: Option<Mono>) -> Ended {
+    /// The look that runs ended.
+    pub(crate) fn end(&mut self, now: Mono, seen: (Outcome, Answer), world: &World, policy: &Policy) -> Ended {
         let Some(running) = self.running.take() else {
             return Ended::Held;
         };
-        let is_proven = reached_at.is_none_or(|reached_at| reached_at >= running.began_at);
-        match outcome {
-            Outcome::Failed(failure) if failure.is_doubtful() && !is_proven => {
+        match seen {
+            (Outcome::Failed(failure), answer)
+                if failure.is_doubtful() && !world.answered_beside(running.began_at, now, policy) =>
+            {
                 self.held = Some(Held { running, failure, answer, ended_at: now });
                 Ended::Held
             }
-            Outcome::Up | Outcome::Failed(_) | Outcome::Unable(_) => {
+            (outcome, answer) => {
                 self.held = None;
                 self.take(running, outcome, answer, now);
                 Ended::Counted
@@ -106,21 +110,22 @@ impl Eye {
         }
     }
 
-    /// A canary that was probed then answered, or time has passed; whether a held look is known now.
-    pub(crate) fn settle(&mut self, now: Mono, reached_at: Option<Mono>, policy: &Policy) -> bool {
+    /// A canary answered, or time has passed; whether a held look is known now.
+    pub(crate) fn settle(&mut self, now: Mono, world: &World, policy: &Policy) -> bool {
         let Some(held) = self.held.take() else {
             return false;
         };
-        if reached_at.is_none_or(|reached_at| reached_at >= held.running.began_at) {
-            self.take(held.running, Outcome::Failed(held.failure), held.answer, held.ended_at);
-            return true;
-        }
-        if now >= held.ended_at + policy.doubt_at_most {
-            self.take(held.running, Outcome::Unable(Trouble::CutOff), held.answer, held.ended_at);
-            return true;
-        }
-        self.held = Some(held);
-        false
+        let Held { running, failure, answer, ended_at } = held;
+        let outcome = if world.answered_beside(running.began_at, ended_at, policy) {
+            Outcome::Failed(failure)
+        } else if now >= ended_at + policy.doubt_at_most {
+            Outcome::Unable(Trouble::CutOff)
+        } else {
+            self.held = Some(Held { running, failure, answer, ended_at });
+            return false;
+        };
+        self.take(running, outcome, answer, ended_at);
+        true
     }
 
     /// Numbers the last look, once it counts.

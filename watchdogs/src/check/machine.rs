@@ -10,6 +10,7 @@ use self::slot::Slot;
 use super::queue::Queue;
 use super::schedule::{self, Moment, Share};
 use super::verdict::{Electorate, judge};
+use super::world::World;
 use super::{CheckName, Definition, Input, Look, Members, Output, Policy, Standing, Verdict};
 use crate::ids::{Incarnation, WatchdogId};
 use crate::incident::Incidents;
@@ -50,31 +51,17 @@ pub struct Machine {
     outputs: VecDeque<Output>,
 }
 
-/// What is known of the outside world: failures that may be one's own are believed only beside a canary that answers.
-#[derive(Debug)]
-struct World {
-    /// The latest probe of a canary that was answered began then; `None`: there are no canaries.
-    reached_at: Option<Mono>,
-    /// When canaries were asked for.
-    asked_at: Option<Mono>,
-    /// Checks with a failure that waits for a canary.
-    doubted: BTreeSet<CheckName>,
-}
-
 impl Machine {
     /// A process that has just started.
     pub fn new(identity: Identity, policy: Policy, now: Mono) -> Self {
-        // Nothing begins before this process did.
-        let never = Mono::micros(0);
-        let reached_at = (!identity.canaries.is_empty()).then_some(never);
         Self {
+            world: World::new(!identity.canaries.is_empty()),
             identity,
             policy,
             slots: BTreeMap::new(),
             wakes: BTreeSet::new(),
             queue: Queue::default(),
             members: Members::default(),
-            world: World { reached_at, asked_at: None, doubted: BTreeSet::new() },
             asking: asking::Asking::default(),
             tickets: asking::Tickets::default(),
             peers: BTreeMap::new(),
@@ -124,7 +111,10 @@ impl Machine {
         let wake = self.wakes.first().map(|(at, _)| *at);
         // A process that stood still finds out at once.
         let alive = self.handled_at + self.policy.stood_still / 2;
-        [wake, self.asking.due_at(&self.policy), self.tickets.due_at()].into_iter().flatten().fold(alive, Mono::min)
+        [wake, self.asking.due_at(&self.policy), self.tickets.due_at(), self.world.ask_at]
+            .into_iter()
+            .flatten()
+            .fold(alive, Mono::min)
     }
 
     /// What is to be said of a check, with each voter's word; `None`: no such check.
@@ -137,6 +127,11 @@ impl Machine {
     /// What a check is, and since when; `None`: no such check.
     pub fn standing(&self, name: &CheckName) -> Option<Standing> {
         self.slots.get(name).map(|slot| Standing { state: slot.verdict.0, since: slot.since })
+    }
+
+    /// Whether the checks were read.
+    pub fn is_defined(&self) -> bool {
+        self.is_defined
     }
 
     /// All checks, with what each is.
@@ -274,6 +269,9 @@ impl Machine {
         }
         self.begin_looks(at);
         self.answer_late(at.now);
+        if self.world.try_ask(at.now) {
+            self.outputs.push_back(Output::ProbeCanaries);
+        }
         self.flush_asks(at.now);
     }
 }

@@ -32,6 +32,8 @@ pub struct Policy {
     pub budget: usize,
     /// A look that has not ended so long after its timeout never will.
     pub lost_after: Duration,
+    /// A look that takes longer than this, or half of its timeout, has canaries probed beside it.
+    pub doubt_after: Duration,
     /// A failure that may be one's own network's waits this long for a canary to answer: longer than a canary's timeout.
     pub doubt_at_most: Duration,
     /// A verdict that became unknown is entered only when it has been so for this long: votes come a moment after a start.
@@ -70,12 +72,13 @@ impl Default for Policy {
             answer_within: Duration::from_secs(2),
             budget: 256,
             lost_after: Duration::from_secs(10),
+            doubt_after: Duration::from_secs(1),
             doubt_at_most: Duration::from_secs(5),
             unknown_entered_after: Duration::from_secs(10),
             enter_again_after: Duration::from_secs(10),
             ask_linger: Duration::from_millis(20),
             stood_still: Duration::from_secs(6),
-            canary_pause: Duration::from_secs(1),
+            canary_pause: Duration::from_millis(500),
             unknown_intervals: 3,
             unknown_at_most: Duration::from_secs(3_600),
         }

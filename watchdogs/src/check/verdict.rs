@@ -234,6 +234,8 @@ struct Count {
     failed: usize,
     /// Successes in two looks running.
     reached: usize,
+    /// Successes in three looks running.
+    reached_for_long: usize,
     /// Failures in three looks running.
     failed_for_long: usize,
     /// Votes of either kind in three looks running.
@@ -270,6 +272,7 @@ impl Count {
     fn note_reached(&mut self, successes: u32, policy: &Policy) {
         self.fresh += 1;
         self.reached += usize::from(successes >= policy.looks_running);
+        self.reached_for_long += usize::from(successes >= policy.partial_rounds);
         self.lasting += usize::from(successes >= policy.partial_rounds);
     }
 
@@ -292,9 +295,13 @@ impl Count {
             return (State::Down, Reason::Failed { failed, voters: of });
         }
         if !is_enough && self.reached >= quorum.to_be_up(voters) {
+            // Who reaches it again since a moment ago has just asked those who have not looked since: their word is an old one.
+            let is_lasting = before == State::Partial || self.reached_for_long >= quorum.to_be_up(voters);
             return match self.failed_for_long {
-                0 => (State::Up, Reason::Reached { reached, voters: of }),
-                failed => (State::Partial, Reason::MinorityFails { failed: small(failed), voters: of }),
+                failed if failed > 0 && is_lasting => {
+                    (State::Partial, Reason::MinorityFails { failed: small(failed), voters: of })
+                }
+                _ => (State::Up, Reason::Reached { reached, voters: of }),
             };
         }
         // Neither has it, and more looks would say the same.

@@ -132,3 +132,25 @@ counts! { TellingCounts {
     lost_claims: "claims lost to another watchdog",
     reminders: "reminders",
 } }
+
+counts! { CheckCounts {
+    steps: "steps",
+    looks: "looks",
+    abstentions: "looks that were own trouble",
+    asks: "asks of peers",
+    lost: "messages lost",
+    slept: "things that waited while a watchdog stood still",
+    isolations: "rounds of isolated watchdogs",
+    crashes: "watchdogs killed",
+    up: "verdicts up",
+    down: "verdicts down",
+    partial: "verdicts partial",
+    unknown: "verdicts unknown",
+    entered: "verdicts entered",
+    entered_by_others: "verdicts that somebody else had entered",
+    silences_looked_at: "targets that failed for all, looked at in time",
+    ends_looked_at: "targets that were back for all, looked at in time",
+    refusals_found: "refusals found",
+    hangs_found: "hangs found",
+    overtaken: "verdicts down by votes that were fresh and overtaken",
+} }

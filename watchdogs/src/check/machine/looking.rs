@@ -14,7 +14,6 @@ impl Machine {
     /// A slot's deadline has come.
     pub(super) fn awake(&mut self, at: Moment, name: &CheckName) {
         let policy = self.policy.clone();
-        let reached_at = self.world.reached_at;
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
@@ -28,12 +27,16 @@ impl Machine {
         let is_slow = slot.slow_at(&policy).is_some_and(|slow_at| at.now >= slow_at);
         let is_lost = slot.lost_at(&policy).is_some_and(|lost_at| at.now >= lost_at);
         let is_over = slot.eye.held_until(&policy).is_some_and(|until| at.now >= until);
+        let is_doubted = slot.doubt_at(&policy).is_some_and(|doubt_at| at.now >= doubt_at);
         if is_slow {
             self.note_slow(at.now, name);
         }
+        if is_doubted {
+            self.note_doubted(at.now, name);
+        }
         if is_lost {
             self.end(at, name, Outcome::Unable(Trouble::Lost), Answer::default());
-        } else if is_over && self.settle(at.now, name, reached_at) {
+        } else if is_over && self.settle(at.now, name) {
             self.counted(at, name);
         } else {
             self.judge(at, name);
@@ -88,52 +91,49 @@ impl Machine {
 
     fn end(&mut self, at: Moment, name: &CheckName, outcome: Outcome, answer: Answer) {
         self.queue.end();
-        let reached_at = self.world.reached_at;
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        match slot.eye.end(at.now, outcome, answer, reached_at) {
+        let began_at = slot.eye.running().map_or(at.now, |running| running.began_at);
+        match slot.eye.end(at.now, (outcome, answer), &self.world, &self.policy) {
             Ended::Counted => self.counted(at, name),
             Ended::Held => {
                 self.world.doubted.insert(name.clone());
-                self.ask_canaries(at.now);
+                self.world.want(at.now, began_at, &self.policy);
                 self.wake(name);
             }
         }
     }
 
-    fn ask_canaries(&mut self, now: Mono) {
-        let is_due = self.world.asked_at.is_none_or(|at| now.since(at) >= self.policy.canary_pause);
-        if is_due {
-            self.world.asked_at = Some(now);
-            self.outputs.push_back(Output::ProbeCanaries);
+    /// A look takes long: if it fails, a canary that answers now shows that the network was well.
+    fn note_doubted(&mut self, now: Mono, name: &CheckName) {
+        let running = self.slots.get_mut(name).and_then(|slot| slot.eye.running_mut());
+        if let Some(running) = running {
+            running.is_doubted = true;
+            self.world.want(now, running.began_at, &self.policy);
         }
     }
 
     pub(super) fn handle_canary(&mut self, at: Moment, began_at: Mono, is_answered: bool) {
-        let Some(reached_at) = self.world.reached_at else {
+        if !is_answered {
             return;
-        };
-        if is_answered {
-            self.world.reached_at = Some(reached_at.max(began_at));
         }
+        self.world.note(at.now, began_at);
         let doubted: Vec<_> = self.world.doubted.iter().cloned().collect();
         for name in doubted {
-            if self.settle(at.now, &name, self.world.reached_at) {
+            if self.settle(at.now, &name) {
                 self.counted(at, &name);
             }
-        }
-        if !self.world.doubted.is_empty() && !is_answered {
-            self.ask_canaries(at.now);
         }
     }
 
     /// Whether a failure that was doubted is known now.
-    fn settle(&mut self, now: Mono, name: &CheckName, reached_at: Option<Mono>) -> bool {
-        let slot = self.slots.get_mut(name);
-        let is_known = slot.is_some_and(|slot| slot.eye.settle(now, reached_at, &self.policy));
-        let is_held = self.slots.get(name).is_some_and(|slot| slot.eye.held_until(&self.policy).is_some());
-        if !is_held {
+    fn settle(&mut self, now: Mono, name: &CheckName) -> bool {
+        let Some(slot) = self.slots.get_mut(name) else {
+            return false;
+        };
+        let is_known = slot.eye.settle(now, &self.world, &self.policy);
+        if slot.eye.held_until(&self.policy).is_none() {
             self.world.doubted.remove(name);
         }
         is_known

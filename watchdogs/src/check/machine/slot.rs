@@ -101,6 +101,12 @@ impl Slot {
         is_news.then(|| running.began_at + slow_after)
     }
 
+    /// A look that runs may end as a failure that needs a canary beside it.
+    pub(super) fn doubt_at(&self, policy: &Policy) -> Option<Mono> {
+        let running = self.eye.running().filter(|running| !running.is_doubted)?;
+        Some(running.began_at + policy.doubt_after.min(self.definition.timeout / 2))
+    }
+
     /// A look that runs will never end.
     pub(super) fn lost_at(&self, policy: &Policy) -> Option<Mono> {
         self.eye.running().map(|running| running.began_at + self.definition.timeout + policy.lost_after)
@@ -117,6 +123,7 @@ impl Slot {
             due,
             stale,
             self.slow_at(policy),
+            self.doubt_at(policy),
             self.lost_at(policy),
             self.eye.held_until(policy),
             self.unknown_entered_at(policy),

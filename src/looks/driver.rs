@@ -1,0 +1,366 @@
+//! The loop that owns a watchdog's checks: feeds the machine, does what it orders, decides nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu_watchdogs::check::{CheckName, Definition, Heard, Input, Look, Output, Quorum};
+use komainu_watchdogs::facts::Target;
+use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};
+use komainu_watchdogs::io::{Alarm, ProbeOutcome};
+use komainu_watchdogs::time::{Mono, Wall};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::clerk::{Clerk, Order, subject};
+use super::peers::{MOST_LOOKS, Peers, Question, Told};
+use super::{Settings, Shared, looker, members_of};
+use crate::check;
+use crate::clock;
+use crate::driver::Contact;
+use crate::probe::Prober;
+use crate::run::Runs;
+use crate::store::MonitorSpec;
+use crate::store::checks::Check;
+
+/// Between two calls to a peer of which nothing is wanted but what it saw.
+const FETCH_EACH: Duration = Duration::from_secs(2);
+
+/// A peer that was heard so lately lives, whatever its row says: three calls.
+const HEARD_FOR: Duration = Duration::from_secs(7);
+
+/// What waits to be entered; more is found to be missing by the next reading.
+const ORDERS_MOST: usize = 4_096;
+
+/// What the loop is told.
+pub(super) enum Event {
+    /// For the machine.
+    Input(Box<Input>),
+    /// All checks, as just read.
+    Defined(Vec<Arc<Check>>),
+    /// They changed.
+    Refresh,
+    /// A peer asks.
+    Asked { question: Box<Question>, reply: oneshot::Sender<Told> },
+    /// A peer answered, or did not.
+    Answered { peer: WatchdogId, told: Option<Box<(Told, Heard)>>, is_fetch: bool },
+}
+
+/// What is known of a peer beside its looks.
+#[derive(Debug, Default)]
+struct Peer {
+    /// Whose looks are known, and up to which number.
+    known: Option<(Incarnation, u64)>,
+    zone: Option<Zone>,
+    is_isolated: bool,
+    heard_at: Option<Mono>,
+    fetch_at: Option<Mono>,
+    is_fetching: bool,
+}
+
+/// Who asked, and what of this process it knows.
+struct Caller {
+    reply: oneshot::Sender<Told>,
+    after: u64,
+}
+
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    peers_client: Peers,
+    runs: Arc<Runs>,
+    prober: Prober,
+    contact: watch::Receiver<Arc<Contact>>,
+    events: mpsc::Sender<Event>,
+    orders: mpsc::Sender<Order>,
+    checks: BTreeMap<CheckName, (Arc<Check>, Arc<MonitorSpec>)>,
+    peers: BTreeMap<WatchdogId, Peer>,
+    callers: BTreeMap<u64, Caller>,
+    last_ticket: u64,
+    /// Ends with the driver.
+    _clerk: tokio_util::task::AbortOnDropHandle<()>,
+}
+
+impl Driver {
+    pub(super) fn new(
+        settings: Settings,
+        (shared, peers_client, runs): (Arc<Shared>, Peers, Runs),
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        let Settings { store, routing, chores, prober, contact, .. } = settings;
+        let (orders, received) = mpsc::channel(ORDERS_MOST);
+        let clerk = Clerk { store, routing, chores, events: events.clone() };
+        Self {
+            shared,
+            peers_client,
+            runs: Arc::new(runs),
+            prober,
+            contact,
+            events,
+            orders,
+            checks: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            last_ticket: 0,
+            _clerk: tokio_util::task::AbortOnDropHandle::new(tokio::spawn(clerk.run(received))),
+        }
+    }
+
+    /// Looks until it is dropped.
+    pub(super) async fn run(mut self, mut received: mpsc::Receiver<Event>) {
+        self.take_contact();
+        loop {
+            self.fetch_due();
+            self.perform_all();
+            let wakes_at = self.wakes_at();
+            tokio::select! {
+                Some(event) = received.recv() => self.take(event),
+                changed = self.contact.changed() => match changed {
+                    Ok(()) => self.take_contact(),
+                    Err(_) => return,
+                },
+                () = clock::sleep_until(wakes_at) => self.handle(Input::Tick),
+            }
+        }
+    }
+
+    fn wakes_at(&self) -> Mono {
+        let machine = self.shared.machine().poll_timeout();
+        let fetches = self.peers.values().filter(|peer| !peer.is_fetching).filter_map(|peer| peer.fetch_at);
+        fetches.fold(machine, Mono::min)
+    }
+
+    fn handle(&self, input: Input) {
+        let now = clock::now();
+        let wall = Wall(clock::wall().0.saturating_add(self.contact.borrow().clock_ahead_ms));
+        self.shared.machine().handle(now, wall, input);
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Input(input) => self.handle(*input),
+            Event::Defined(checks) => self.define(checks),
+            Event::Refresh => self.order(Order::Refresh),
+            Event::Asked { question, reply } => self.take_question(*question, reply),
+            Event::Answered { peer, told, is_fetch } => self.take_answer(&peer, told.map(|told| *told), is_fetch),
+        }
+    }
+
+    fn define(&mut self, checks: Vec<Arc<Check>>) {
+        let spec = |check: Arc<Check>| {
+            let name = CheckName::from(check.definition.name.as_str());
+            let known = self.checks.get(&name).filter(|(known, _)| known.revision == check.revision);
+            let spec = known.map_or_else(|| Arc::new(check.definition.spec()), |(_, spec)| Arc::clone(spec));
+            (name, (check, spec))
+        };
+        self.checks = checks.into_iter().map(spec).collect();
+        let definitions = self.checks.values().map(|(check, _)| definition_of(check)).collect();
+        self.handle(Input::Defined(definitions));
+    }
+
+    fn take_contact(&mut self) {
+        let contact = Arc::clone(&self.contact.borrow_and_update());
+        let me = &self.shared.identity.watchdog;
+        let now = clock::now();
+        if !contact.members.is_empty() {
+            self.peers.retain(|peer, _| contact.members.contains_key(peer));
+        }
+        for peer in contact.members.keys().filter(|peer| *peer != me) {
+            let peer = self.peers.entry(peer.clone()).or_default();
+            peer.fetch_at.get_or_insert(now);
+        }
+        self.tell_members();
+    }
+
+    fn tell_members(&self) {
+        let now = clock::now();
+        let is_heard = |peer: &&Peer| peer.heard_at.is_some_and(|at| now.since(at) < HEARD_FOR);
+        let heard = self.peers.iter().filter(|(_, peer)| is_heard(peer));
+        let heard = heard.filter_map(|(id, peer)| Some((id.clone(), (peer.zone.clone()?, peer.is_isolated)))).collect();
+        let members = members_of(&self.contact.borrow(), &heard);
+        self.handle(Input::Members(members));
+    }
+
+    /// Asks every peer for what it saw, when it is time.
+    fn fetch_due(&mut self) {
+        let now = clock::now();
+        let is_due = |peer: &Peer| !peer.is_fetching && peer.fetch_at.is_some_and(|at| at <= now);
+        let due: Vec<_> = self.peers.iter().filter(|(_, peer)| is_due(peer)).map(|(id, _)| id.clone()).collect();
+        if due.is_empty() {
+            return;
+        }
+        for peer in due {
+            if let Some(peer) = self.peers.get_mut(&peer) {
+                peer.is_fetching = true;
+            }
+            self.ask(&peer, vec![], true);
+        }
+        self.tell_members();
+    }
+
+    fn ask(&self, peer: &WatchdogId, checks: Vec<CheckName>, is_fetch: bool) {
+        let address = self.contact.borrow().members.get(peer).cloned().unwrap_or_default();
+        let known = self.peers.get(peer).and_then(|peer| peer.known);
+        let question = Question {
+            watchdog: self.shared.identity.watchdog.clone(),
+            checks,
+            of: known.map(|(incarnation, _)| incarnation),
+            after: known.map_or(0, |(_, number)| number),
+        };
+        let (client, events, peer) = (self.peers_client.clone(), self.events.clone(), peer.clone());
+        tokio::spawn(async move {
+            let asked = client.ask((&peer, &address), &question).await;
+            let told = match asked {
+                Ok(told) => Some(Box::new(told)),
+                Err(error) => {
+                    tracing::debug!(watchdog.id = %peer, %error, "a peer could not be asked to look");
+                    None
+                }
+            };
+            let _ = events.send(Event::Answered { peer, told, is_fetch }).await;
+        });
+    }
+
+    fn take_answer(&mut self, id: &WatchdogId, told: Option<(Told, Heard)>, is_fetch: bool) {
+        let now = clock::now();
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let is_more = told.as_ref().is_some_and(|(told, _)| told.is_more);
+        if is_fetch {
+            peer.is_fetching = false;
+            peer.fetch_at = Some(if is_more { now } else { now + FETCH_EACH });
+        }
+        let Some((told, heard)) = told else { return };
+        if is_fetch {
+            let last = told.looks.iter().map(|look| look.number).max().unwrap_or(0);
+            let before = peer.known.filter(|(incarnation, _)| *incarnation == told.incarnation);
+            peer.known = Some((told.incarnation, before.map_or(last, |(_, number)| number.max(last))));
+        }
+        (peer.zone, peer.is_isolated, peer.heard_at) = (Some(told.zone), told.is_isolated, Some(now));
+        self.tell_members();
+        self.handle(Input::Heard(heard));
+    }
+
+    fn take_question(&mut self, question: Question, reply: oneshot::Sender<Told>) {
+        let is_mine = question.of == Some(self.shared.identity.incarnation);
+        let after = if is_mine { question.after } else { 0 };
+        let caller = Caller { reply, after };
+        if question.checks.is_empty() {
+            return self.reply(caller, vec![], vec![]);
+        }
+        self.last_ticket += 1;
+        self.callers.insert(self.last_ticket, caller);
+        self.handle(Input::Asked { ticket: self.last_ticket, checks: question.checks });
+    }
+
+    /// With what was asked for, and what the caller does not know yet.
+    fn reply(&self, caller: Caller, mut looks: Vec<Look>, pending: Vec<CheckName>) {
+        let identity = &self.shared.identity;
+        let is_asked = !looks.is_empty() || !pending.is_empty();
+        let fresh =
+            if is_asked { vec![] } else { self.shared.machine().report(clock::now(), caller.after, MOST_LOOKS) };
+        let is_more = fresh.len() >= MOST_LOOKS;
+        looks.extend(fresh);
+        let told = Told {
+            watchdog: identity.watchdog.clone(),
+            incarnation: identity.incarnation,
+            zone: identity.zone.clone(),
+            is_isolated: self.contact.borrow().voters.is_isolated,
+            looks,
+            pending,
+            is_more,
+        };
+        // Who asked may have gone.
+        let _ = caller.reply.send(told);
+    }
+
+    fn perform_all(&mut self) {
+        loop {
+            let output = self.shared.machine().poll_output();
+            let Some(output) = output else { return };
+            self.perform(output);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Look { check, number } => self.look(check, number),
+            Output::AskPeers { peers, checks } => {
+                for peer in peers {
+                    self.ask(&peer, checks.clone(), false);
+                }
+            }
+            Output::Answer { ticket, looks, pending } => {
+                if let Some(caller) = self.callers.remove(&ticket) {
+                    self.reply(caller, looks, pending);
+                }
+            }
+            Output::ProbeCanaries => self.probe_canaries(),
+            Output::Changed(transition) => self.order(Order::Enter(transition)),
+            Output::Raise(alarm) => self.raise(alarm),
+            Output::Resolve { key, last_bad_at } => {
+                if !self.order_told(Order::Resolve { key: key.clone(), last_bad_at }) {
+                    self.handle(Input::Told { key, is_done: false });
+                }
+            }
+        }
+    }
+
+    fn look(&self, name: CheckName, number: u64) {
+        let Some((_, spec)) = self.checks.get(&name) else { return };
+        let (runs, spec, events) = (Arc::clone(&self.runs), Arc::clone(spec), self.events.clone());
+        tokio::spawn(async move {
+            let (outcome, answer) = looker::look(&runs, &spec).await;
+            let input = Input::Looked { check: name, number, outcome, answer };
+            let _ = events.send(Event::Input(Box::new(input))).await;
+        });
+    }
+
+    fn probe_canaries(&self) {
+        for canary in self.shared.identity.canaries.clone() {
+            let (prober, events) = (self.prober.clone(), self.events.clone());
+            tokio::spawn(async move {
+                let began_at = clock::now();
+                let seen = prober.probe(&Target::Canary(canary), None).await;
+                let is_answered = matches!(seen.outcome, ProbeOutcome::Answered);
+                let _ = events.send(Event::Input(Box::new(Input::Canary { began_at, is_answered }))).await;
+            });
+        }
+    }
+
+    fn raise(&self, alarm: Alarm) {
+        let name = alarm.key.split_once('/').map(|(_, name)| CheckName::from(name));
+        let definition = name.and_then(|name| self.checks.get(&name)).map(|(check, _)| &check.definition);
+        let subject = subject(&alarm, definition);
+        let key = alarm.key.clone();
+        if !self.order_told(Order::Raise(Box::new((alarm, subject)))) {
+            self.handle(Input::Told { key, is_done: false });
+        }
+    }
+
+    fn order(&self, order: Order) {
+        let _ = self.order_told(order);
+    }
+
+    /// Whether the clerk will do it.
+    fn order_told(&self, order: Order) -> bool {
+        self.orders.try_send(order).is_ok()
+    }
+}
+
+/// What the machine needs of a check.
+fn definition_of(check: &Check) -> Definition {
+    let chosen = &check.definition;
+    Definition {
+        name: CheckName::from(chosen.name.as_str()),
+        version: check.revision,
+        interval: Duration::from_secs(u64::from(chosen.interval_s)),
+        timeout: Duration::from_secs_f64(chosen.timeout_s().max(0.0)),
+        quorum: match chosen.quorum {
+            check::Quorum::Majority => Quorum::Majority,
+            check::Quorum::All => Quorum::All,
+            check::Quorum::Any => Quorum::Any,
+            check::Quorum::Number(count) => Quorum::AtLeast(count),
+        },
+        zones: chosen.zones.iter().map(|zone| Zone::from(zone.as_str())).collect(),
+        severity: chosen.severity,
+        paused: chosen.is_paused,
+    }
+}

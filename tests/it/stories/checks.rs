@@ -1,0 +1,161 @@
+//! Checks at real watchdogs: what all of them see, what only one sees, what one zone sees, and what people hear of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::on_both;
+use crate::cluster::database::Kind;
+use crate::cluster::vendor::Vendor;
+use crate::cluster::wait::wait_until;
+use crate::cluster::{Cluster, Shape};
+
+on_both!(
+    a_target_that_fails_for_all_is_told_and_so_is_its_return,
+    a_target_that_fails_for_one_watchdog_is_partial_and_nobody_is_paged,
+    a_target_that_fails_from_one_zone_only_is_no_outage,
+);
+
+const WATCHDOGS: [&str; 3] = ["w1", "w2", "w3"];
+
+/// A target that answers each watchdog as it was told to.
+#[derive(Clone)]
+struct Site {
+    port: u16,
+    statuses: Arc<Mutex<BTreeMap<String, StatusCode>>>,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let site = Self { port: listener.local_addr().unwrap().port(), statuses: Arc::default() };
+        let app = Router::new().fallback(answer).with_state(site.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        site
+    }
+
+    /// From now on these watchdogs are answered so.
+    fn answer(&self, watchdogs: &[&str], status: StatusCode) {
+        self.statuses.lock().unwrap().extend(watchdogs.iter().map(|&name| (name.to_owned(), status)));
+    }
+
+    async fn watch(&self, cluster: &Cluster, name: &str) {
+        let url = format!("http://127.0.0.1:{}/", self.port);
+        let check = json!({"name": name, "type": "http", "url": url, "interval": 5, "timeout": 2});
+        cluster.post("/api/v1/checks", &check).await;
+        for watchdog in WATCHDOGS {
+            wait_for(cluster, watchdog, (name, "up")).await;
+        }
+    }
+}
+
+async fn answer(State(site): State<Site>, headers: HeaderMap) -> StatusCode {
+    let watchdog = headers.get("komainu-watchdog").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    site.statuses.lock().unwrap().get(watchdog).copied().unwrap_or(StatusCode::OK)
+}
+
+/// As one watchdog shows it to whoever asks.
+async fn shown(cluster: &Cluster, watchdog: &str, name: &str) -> Option<(u16, Value)> {
+    let answer = reqwest::get(cluster.url_of(watchdog, &format!("/checks/{name}"))).await.ok()?;
+    let code = answer.status().as_u16();
+    Some((code, serde_json::from_slice(&answer.bytes().await.ok()?).ok()?))
+}
+
+async fn wait_for(cluster: &Cluster, watchdog: &str, (name, state): (&str, &str)) -> (u16, Value) {
+    let is_so = async || shown(cluster, watchdog, name).await.is_some_and(|(_, check)| check["state"] == state);
+    wait_until(&format!("{watchdog} says that {name} is {state}"), Duration::from_secs(60), is_so).await;
+    shown(cluster, watchdog, name).await.unwrap()
+}
+
+async fn start(kind: Kind, zones: [&str; 3], sections: &str) -> Cluster {
+    let shape = Shape { nodes: 1, monitors: 1, ..Shape::default() };
+    let mut cluster = Cluster::prepare(kind, shape, sections).await;
+    for (watchdog, zone) in WATCHDOGS.into_iter().zip(zones) {
+        let id = format!("id = \"{watchdog}\"\n");
+        cluster.edit_config(watchdog, |text| text.replace(&id, &format!("{id}zone = \"{zone}\"\n")));
+    }
+    cluster.begin(shape).await;
+    cluster
+}
+
+async fn count(cluster: &Cluster, sql: &str) -> i64 {
+    cluster.database.rows(sql).await[0][0].parse().unwrap()
+}
+
+async fn wait_for_incident(cluster: &Cluster, key: &str, is_open: bool) {
+    let open = if is_open { "IS NULL" } else { "IS NOT NULL" };
+    let sql = format!("SELECT COUNT(*) FROM komainu_incident WHERE k = '{key}' AND resolved_at {open}");
+    let is_so = async || count(cluster, &sql).await == 1;
+    wait_until(&format!("the incident {key} is open: {is_open}"), Duration::from_secs(60), is_so).await;
+}
+
+async fn a_target_that_fails_for_all_is_told_and_so_is_its_return(kind: Kind) {
+    let vendor = Vendor::start().await;
+    let (cluster, site) = (start(kind, ["a", "b", "c"], &vendor.sections()).await, Site::start().await);
+    site.watch(&cluster, "shop").await;
+    site.answer(&WATCHDOGS, StatusCode::BAD_GATEWAY);
+    for watchdog in WATCHDOGS {
+        let (code, check) = wait_for(&cluster, watchdog, ("shop", "down")).await;
+        assert_eq!((code, &check["because"]["code"]), (404, &json!("failed")), "{check}");
+    }
+    let (_, check) = shown(&cluster, "w1", "shop").await.unwrap();
+    let vote = &check["votes"][0];
+    assert_eq!((&vote["verdict"], &vote["reason"], &vote["status"]), (&json!("failed"), &json!("status"), &json!(502)));
+    let is_told = async || !vendor.told("check/shop", "opened").is_empty();
+    wait_until("people are told", Duration::from_secs(30), is_told).await;
+    let told = vendor.told("check/shop", "opened");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].summaries[0].contains("of 3 watchdogs see it fail"), "{told:?}");
+    site.answer(&WATCHDOGS, StatusCode::OK);
+    for watchdog in WATCHDOGS {
+        assert_eq!(wait_for(&cluster, watchdog, ("shop", "up")).await.0, 200);
+    }
+    let is_over = async || !vendor.told("check/shop", "resolved").is_empty();
+    wait_until("its return is told", Duration::from_secs(30), is_over).await;
+    let changes = "SELECT from_state, to_state FROM komainu_check_transition WHERE name = 'shop' ORDER BY id";
+    let expected = [["unknown", "up"], ["up", "down"], ["down", "up"]];
+    assert_eq!(cluster.database.rows(changes).await, expected, "each change once, whoever found it");
+}
+
+async fn a_target_that_fails_for_one_watchdog_is_partial_and_nobody_is_paged(kind: Kind) {
+    let vendor = Vendor::start().await;
+    let (cluster, site) = (start(kind, ["a", "b", "c"], &vendor.sections()).await, Site::start().await);
+    site.watch(&cluster, "shop").await;
+    site.answer(&["w2"], StatusCode::INTERNAL_SERVER_ERROR);
+    for watchdog in WATCHDOGS {
+        let (code, check) = wait_for(&cluster, watchdog, ("shop", "partial")).await;
+        assert_eq!((code, &check["because"]["code"]), (200, &json!("minority_fails")), "{check}");
+    }
+    wait_for_incident(&cluster, "partial/shop", true).await;
+    let summary = "SELECT summary FROM komainu_incident WHERE k = 'partial/shop'";
+    let summary = cluster.database.rows(summary).await[0][0].clone();
+    assert!(summary.contains("w2 in b") && summary.contains("500"), "{summary}");
+    site.answer(&["w2"], StatusCode::OK);
+    wait_for(&cluster, "w1", ("shop", "up")).await;
+    wait_for_incident(&cluster, "partial/shop", false).await;
+    let deliveries = "SELECT COUNT(*) FROM komainu_delivery d JOIN komainu_incident i ON i.id = d.incident_id WHERE i.k LIKE '%shop'";
+    assert_eq!(count(&cluster, deliveries).await, 0, "nobody asked to hear of what a minority sees");
+    assert_eq!(count(&cluster, "SELECT COUNT(*) FROM komainu_incident WHERE k = 'check/shop'").await, 0);
+}
+
+async fn a_target_that_fails_from_one_zone_only_is_no_outage(kind: Kind) {
+    let (cluster, site) = (start(kind, ["a", "a", "b"], "").await, Site::start().await);
+    site.watch(&cluster, "shop").await;
+    site.answer(&["w1", "w2"], StatusCode::INTERNAL_SERVER_ERROR);
+    for watchdog in WATCHDOGS {
+        let (code, check) = wait_for(&cluster, watchdog, ("shop", "partial")).await;
+        assert_eq!((code, &check["because"]["code"]), (200, &json!("one_zone")), "{check}");
+    }
+    site.answer(&["w3"], StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(wait_for(&cluster, "w3", ("shop", "down")).await.0, 404);
+    wait_for_incident(&cluster, "check/shop", true).await;
+    let paused = json!({"paused": true});
+    cluster.patch("/api/v1/checks/shop", &paused).await;
+    wait_for(&cluster, "w1", ("shop", "unknown")).await;
+    wait_for_incident(&cluster, "check/shop", false).await;
+}

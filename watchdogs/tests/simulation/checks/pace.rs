@@ -1,0 +1,91 @@
+//! How soon a verdict comes where nothing but the target fails, and a day in which targets flap.
+
+use komainu_watchdogs::check::State;
+
+use super::plan::{Fault, Manner, Plan, SECOND, Span, Us, Weather, Whom};
+use super::world::{Setup, World};
+use crate::simulation::prng::Prng;
+
+const DAY: Us = 24 * 3_600 * SECOND;
+
+fn world(seed: u64, checks: Vec<(Us, Us)>, spans: Vec<Span>, length: Us) -> World {
+    let zones = vec![0, 1, 2];
+    let plan = Some(Plan { zones: zones.clone(), spans });
+    World::new(Prng::new(seed), &Setup { zones, checks, plan, weather: Weather::Fair, length }, None)
+}
+
+/// From the fault to the first verdict, in milliseconds, of a thousand faults: the median and the 99th of a hundred.
+fn delays(interval: Us, timeout: Us, manner: Manner) -> (Us, Us) {
+    const CHECKS: usize = 10;
+    let mut delays = Vec::new();
+    for seed in 0..100 {
+        let mut rng = Prng::new(seed);
+        let spans = (0..CHECKS).map(|check| {
+            let from = rng.between(200 * SECOND, 300 * SECOND);
+            Span { fault: Fault::Target { check, whom: Whom::All, manner, period: None }, from, until: 600 * SECOND }
+        });
+        let spans: Vec<_> = spans.collect();
+        let mut world = world(seed, vec![(interval, timeout); CHECKS], spans.clone(), 500 * SECOND);
+        world.run();
+        assert_eq!(world.violation, None);
+        let found = spans.iter().enumerate().map(|(check, span)| {
+            (world.judge.first(&[0, 1, 2], check, span.from, State::Down).unwrap() - span.from) / 1_000
+        });
+        delays.extend(found);
+    }
+    delays.sort_unstable();
+    let found = (delays[delays.len() / 2], delays[delays.len() * 99 / 100]);
+    println!("interval {interval} s, {manner:?} (timeout {timeout} s): p50 {} ms, p99 {} ms", found.0, found.1);
+    found
+}
+
+#[test]
+fn a_target_that_refuses_is_down_within_the_bounds_of_the_design() {
+    let (half, most) = delays(20, 5, Manner::Refuses);
+    assert!(half <= 6_000 && most <= 10_000, "{half} {most}");
+    let (_, most) = delays(60, 5, Manner::Refuses);
+    assert!(most <= 25_000, "{most}");
+}
+
+#[test]
+fn a_target_that_hangs_is_down_one_timeout_later() {
+    let (half, most) = delays(20, 16, Manner::Hangs);
+    assert!(half <= 22_000 && most <= 26_000, "{half} {most}");
+    let (_, most) = delays(60, 48, Manner::Hangs);
+    assert!(most <= 73_000, "{most}");
+}
+
+/// Failures of half a second or so, again and again.
+fn blips(rng: &mut Prng, check: usize, whom: Whom) -> Vec<Span> {
+    let mut spans = Vec::new();
+    let mut from = 100 * SECOND;
+    while from < DAY {
+        let until = from + rng.between(100_000, 900_000);
+        spans.push(Span { fault: Fault::Target { check, whom, manner: Manner::Refuses, period: None }, from, until });
+        from = until + rng.between(5, 60) * SECOND;
+    }
+    spans
+}
+
+#[test]
+fn a_day_of_flapping_brings_no_false_alarm() {
+    let mut rng = Prng::new(1);
+    let flaps = |check, whom, manner, period| Span {
+        fault: Fault::Target { check, whom, manner, period: Some(period) },
+        from: 100 * SECOND,
+        until: DAY,
+    };
+    let mut spans = blips(&mut rng, 0, Whom::All);
+    spans.push(flaps(1, Whom::One(0), Manner::Refuses, 7 * SECOND));
+    spans.push(flaps(2, Whom::Zone(1), Manner::Hangs, 47 * SECOND));
+    spans.push(flaps(2, Whom::One(2), Manner::Refuses, 310 * SECOND));
+    spans.push(flaps(3, Whom::All, Manner::Refuses, 95 * SECOND));
+    let mut world = world(1, vec![(20, 5); 4], spans, DAY);
+    world.run();
+    assert_eq!(world.violation, None, "each verdict is judged by what was true");
+    let downs = [0, 1, 2, 3].map(|check| world.judge.times(0, check, State::Down));
+    println!("a day of flapping: verdicts down by check {downs:?}, {} partial", world.counts.partial);
+    assert_eq!((downs[0], downs[1]), (0, 0), "blips, and one watchdog's path");
+    let times = usize::try_from(DAY / (190 * SECOND)).unwrap();
+    assert!(downs[3] + 5 >= times, "a minute and a half of failing is down each time: {} of {times}", downs[3]);
+}

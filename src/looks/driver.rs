@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use komainu_watchdogs::check::{CheckName, Definition, Heard, Input, Look, Output, Quorum};
+use komainu_watchdogs::check::{CheckName, Heard, Input, Look, Output};
 use komainu_watchdogs::facts::Target;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};
 use komainu_watchdogs::io::{Alarm, ProbeOutcome};
@@ -14,7 +14,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::clerk::{Clerk, Order, subject};
 use super::peers::{MOST_LOOKS, Peers, Question, Told};
 use super::{Settings, Shared, looker, members_of};
-use crate::check;
 use crate::clock;
 use crate::driver::Contact;
 use crate::probe::Prober;
@@ -152,7 +151,7 @@ impl Driver {
             (name, (check, spec))
         };
         self.checks = checks.into_iter().map(spec).collect();
-        let definitions = self.checks.values().map(|(check, _)| definition_of(check)).collect();
+        let definitions = self.checks.values().map(|(check, _)| check.definition.judged(check.revision)).collect();
         self.handle(Input::Defined(definitions));
     }
 
@@ -342,25 +341,5 @@ impl Driver {
     /// Whether the clerk will do it.
     fn order_told(&self, order: Order) -> bool {
         self.orders.try_send(order).is_ok()
-    }
-}
-
-/// What the machine needs of a check.
-fn definition_of(check: &Check) -> Definition {
-    let chosen = &check.definition;
-    Definition {
-        name: CheckName::from(chosen.name.as_str()),
-        version: check.revision,
-        interval: Duration::from_secs(u64::from(chosen.interval_s)),
-        timeout: Duration::from_secs_f64(chosen.timeout_s().max(0.0)),
-        quorum: match chosen.quorum {
-            check::Quorum::Majority => Quorum::Majority,
-            check::Quorum::All => Quorum::All,
-            check::Quorum::Any => Quorum::Any,
-            check::Quorum::Number(count) => Quorum::AtLeast(count),
-        },
-        zones: chosen.zones.iter().map(|zone| Zone::from(zone.as_str())).collect(),
-        severity: chosen.severity,
-        paused: chosen.is_paused,
     }
 }

@@ -8,20 +8,23 @@ mod columns;
 mod draft;
 mod guard;
 mod plan;
+mod quorum;
 mod spec;
 mod target;
 
-use std::fmt;
-use std::str::FromStr;
+use std::time::Duration;
 
+use komainu_watchdogs::check::{self as core, CheckName, Quorum};
+use komainu_watchdogs::ids::Zone;
 use komainu_watchdogs::io::Severity;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 pub(crate) use columns::all_columns;
 pub use columns::{KINDS, columns_of, shown_table, uses};
 pub use draft::{Draft, FIELDS, MOST_ZONE_CHARS};
 pub use guard::{Denial, Guard};
 pub use plan::{created, edited, replaced};
+pub use quorum::{parse_quorum, quorum_json, quorum_text};
 
 use crate::monitor::Columns;
 
@@ -42,55 +45,6 @@ pub const MOST_VOTES: u32 = 99;
 const TIMEOUT_PART: f64 = 0.8;
 /// And at most so long: whoever is asked for a second opinion answers within seconds.
 const TIMEOUT_S: f64 = 10.0;
-
-/// How many watchdogs must agree.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Quorum {
-    /// More than half of those that vote.
-    #[default]
-    Majority,
-    /// All that vote.
-    All,
-    /// One is enough.
-    Any,
-    /// So many.
-    Number(u32),
-}
-
-impl Quorum {
-    /// As it is shown: a word, or a number.
-    pub fn json(self) -> Json {
-        match self {
-            Self::Number(number) => json!(number),
-            Self::Majority | Self::All | Self::Any => json!(self.to_string()),
-        }
-    }
-}
-
-impl fmt::Display for Quorum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Majority => f.write_str("majority"),
-            Self::All => f.write_str("all"),
-            Self::Any => f.write_str("any"),
-            Self::Number(number) => write!(f, "{number}"),
-        }
-    }
-}
-
-impl FromStr for Quorum {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = || text.parse().ok().filter(|number| (1..=MOST_VOTES).contains(number)).map(Self::Number);
-        match text {
-            "majority" => Ok(Self::Majority),
-            "all" => Ok(Self::All),
-            "any" => Ok(Self::Any),
-            _ => number().ok_or_else(|| format!("must be majority, all, any or a number from 1 to {MOST_VOTES}")),
-        }
-    }
-}
 
 /// What people chose for a check.
 #[derive(Clone, PartialEq, Debug)]
@@ -126,6 +80,20 @@ impl Definition {
     pub fn timeout_s(&self) -> f64 {
         let usual = || usual_timeout_s(self.interval_s, &self.settings);
         self.timeout_s.unwrap_or_else(usual)
+    }
+
+    /// What decides about it; `revision`: of the write that made it so.
+    pub fn judged(&self, revision: u64) -> core::Definition {
+        core::Definition {
+            name: CheckName::from(self.name.as_str()),
+            version: revision,
+            interval: Duration::from_secs(self.interval_s.into()),
+            timeout: Duration::try_from_secs_f64(self.timeout_s()).unwrap_or_default(),
+            quorum: self.quorum,
+            zones: self.zones.iter().map(|zone| Zone::from(zone.as_str())).collect(),
+            severity: self.severity,
+            paused: self.is_paused,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod adopt;
 mod apikeys;
 pub(crate) mod apply;
 mod audit;
+mod checks;
 mod client;
 mod cluster;
 mod completions;
@@ -95,14 +96,20 @@ enum Command {
     /// The cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::Command),
-    /// Make monitors, heartbeats and nodes' settings what a file says.
+    /// Make monitors, heartbeats, checks and nodes' settings what a file says.
     Apply(apply::Args),
     /// What nodes run.
     #[command(subcommand)]
     Monitors(monitors::Command),
+    /// What other services watch, as checks.
+    #[command(subcommand)]
+    Import(import::Command),
     /// Programs that are expected to report.
     #[command(subcommand)]
     Heartbeats(heartbeats::Command),
+    /// What every watchdog looks at itself.
+    #[command(subcommand)]
+    Checks(checks::Command),
     /// Print the contract of the HTTP API, as `/api/v1/openapi.json` shows it.
     Openapi,
     /// The channels that people are told through.
@@ -144,6 +151,8 @@ impl Command {
             | Self::Apikeys(_)
             | Self::Cluster(_)
             | Self::Heartbeats(_)
+            | Self::Checks(_)
+            | Self::Import(_)
             | Self::Monitors(_)
             | Self::Apply(_)
             | Self::Completions(_)
@@ -210,6 +219,8 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cluster(command) => cluster::run(command).await,
         Command::Monitors(command) => Box::pin(monitors::run(command)).await,
         Command::Heartbeats(command) => heartbeats::run(command).await,
+        Command::Checks(command) => checks::run(command).await,
+        Command::Import(command) => Box::pin(import::take_over(command)).await,
         Command::Openapi => openapi::run(),
         Command::EvaluateQueries => queries::serve().map_err(Into::into),
         Command::Completions(args) => {
@@ -278,6 +289,26 @@ mod tests {
             "keygen --node node1 --key-file cluster.key",
             "cluster freeze",
             "cluster thaw",
+        ] {
+            let words = std::iter::once("komainu").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_documented_line_of_checks_is_understood() {
+        for line in [
+            "checks add shop --type http --target https://shop.example.com/ --interval 20s --tags shop",
+            "checks add db --type port --hostname db.example.com --port 5432 --quorum 2 --zones eu,us",
+            "checks list --type http --tag shop --managed-by apply/shop --paused=false --json",
+            "checks show shop --secrets",
+            "checks edit shop --timeout 5s --severity warning --set ignore_tls=true",
+            "checks pause shop db",
+            "checks resume --tag shop",
+            "checks delete shop",
+            "import uptimerobot robot.json --dry-run --json",
+            "import uptimerobot robot.json --skip-invalid --update --secrets-to secrets",
+            "import uptimerobot --uptimerobot-key-file robot.key",
         ] {
             let words = std::iter::once("komainu").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

@@ -105,10 +105,9 @@ impl Looks {
         let shared = Arc::new(Shared { identity: settings.identity.clone(), machine: Mutex::new(machine) });
         let (events, received) = mpsc::channel(EVENTS_MOST);
         let peers = Peers::new(settings.key.clone(), &settings.credentials)?;
-        let guard = settings.checks.guard.clone();
-        let refuses = move |address| guard.refuses(address).map(|denial| denial.to_string());
+        let refuses = settings.checks.guard.clone().for_looks();
         let caller = Caller::of_watchdog(&settings.identity.watchdog);
-        let runs = Runs::of_watchdog(caller, settings.evaluator.clone(), Arc::new(refuses));
+        let runs = Runs::of_watchdog(caller, settings.evaluator.clone(), refuses);
         let driver = Driver::new(settings, (Arc::clone(&shared), peers, runs), events.clone());
         let task = AbortOnDropHandle::new(tokio::spawn(driver.run(received)));
         Ok((Self { shared, events }, task))

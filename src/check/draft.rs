@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value as Json};
 
+use komainu_watchdogs::check::Quorum;
 use komainu_watchdogs::io::Severity;
 
 use super::columns::all_columns;
-use super::{LEAST_INTERVAL_S, LEAST_TIMEOUT_S, MOST_INTERVAL_S, MOST_TIMEOUT_S, Quorum};
+use super::{LEAST_INTERVAL_S, LEAST_TIMEOUT_S, MOST_INTERVAL_S, MOST_TIMEOUT_S, parse_quorum};
 use crate::heartbeat::{NAME_CHARS, is_name};
 use crate::monitor::{self, Columns, FieldFault, field_of, kind_of_json, read_flag, read_names, read_real, read_whole};
 
@@ -139,8 +140,8 @@ fn timeout(sent: &Json) -> Result<Option<f64>, String> {
 fn quorum(sent: &Json) -> Result<Quorum, String> {
     match sent {
         Json::Null => Ok(Quorum::Majority),
-        Json::String(text) => text.parse(),
-        Json::Number(_) | Json::Bool(_) | Json::Array(_) | Json::Object(_) => sent.to_string().parse(),
+        Json::String(text) => parse_quorum(text),
+        Json::Number(_) | Json::Bool(_) | Json::Array(_) | Json::Object(_) => parse_quorum(&sent.to_string()),
     }
 }
 

@@ -4,8 +4,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
+
+use crate::run::names::Refuses;
 
 /// Where AWS answers instances over IPv6; elsewhere it is 169.254.169.254.
 const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
@@ -19,7 +22,7 @@ pub struct Guard {
     pub deny: Vec<IpNet>,
 }
 
-/// Why an address may not be looked at. Displayed, it goes on from the address.
+/// Why an address may not be looked at. Displayed, it says what that address is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Denial {
     /// `169.254.0.0/16` or `fe80::/10`.
@@ -34,12 +37,12 @@ impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LinkLocal => f.write_str(
-                "is a link-local address, where clouds answer with secrets; [checks] allow_link_local = true allows it",
+                "it is a link-local address, where clouds answer with secrets; [checks] allow_link_local = true allows it",
             ),
             Self::Metadata => f.write_str(
-                "is an address where a cloud answers with secrets; [checks] allow_link_local = true allows it",
+                "a cloud answers with secrets; [checks] allow_link_local = true allows it",
             ),
-            Self::Configured(network) => write!(f, "lies in {network}, which [checks] deny names"),
+            Self::Configured(network) => write!(f, "it lies in {network}, which [checks] deny names"),
         }
     }
 }
@@ -61,6 +64,11 @@ impl Guard {
             }
         }
         self.deny.iter().find(|network| network.contains(&address)).copied().map(Denial::Configured)
+    }
+
+    /// As the looks ask it, of every address that a name or a redirect leads to.
+    pub fn for_looks(self) -> Refuses {
+        Arc::new(move |address| self.refuses(address).map(|denial| denial.to_string()))
     }
 }
 

@@ -1,10 +1,11 @@
 //! From a draft to a definition: a new one, one that is changed in what is named, or one that is replaced as a whole.
 
+use komainu_watchdogs::check::Quorum;
 use komainu_watchdogs::io::Severity;
 use serde_json::{Value as Json, json};
 
 use super::draft::Draft;
-use super::{Definition, Guard, INTERVAL_S, Quorum, columns, target, usual_timeout_s};
+use super::{Definition, Guard, INTERVAL_S, columns, target, usual_timeout_s};
 use crate::monitor::{self, Columns, FieldFault, field_of};
 
 /// Of Kuma's, those that a native look can do.

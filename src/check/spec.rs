@@ -1,35 +1,11 @@
-//! A check as others take it: the looks as the row of a monitor, because a native node's are theirs too; the machine that judges as
-//! what decides.
+//! A check as the looks take it: as the row of a monitor, because a native node's looks are theirs too.
 
-use std::time::Duration;
-
-use komainu_watchdogs::check;
-use komainu_watchdogs::ids::{CheckName, Zone};
 use serde_json::Value as Json;
 
-use super::{Definition, Quorum};
+use super::Definition;
 use crate::store::MonitorSpec;
 
 impl Definition {
-    /// What decides about it; `version`: of what is looked at.
-    pub fn deciding(&self, version: u64) -> check::Definition {
-        check::Definition {
-            name: CheckName::from(self.name.as_str()),
-            version,
-            interval: Duration::from_secs(u64::from(self.interval_s)),
-            timeout: Duration::from_secs_f64(self.timeout_s().max(0.0)),
-            quorum: match self.quorum {
-                Quorum::Majority => check::Quorum::Majority,
-                Quorum::All => check::Quorum::All,
-                Quorum::Any => check::Quorum::Any,
-                Quorum::Number(count) => check::Quorum::AtLeast(count),
-            },
-            zones: self.zones.iter().map(|zone| Zone::from(zone.as_str())).collect(),
-            severity: self.severity,
-            paused: self.is_paused,
-        }
-    }
-
     /// The monitor that a native node would look at in the same way.
     pub fn spec(&self) -> MonitorSpec {
         let ours = MonitorSpec::default();

@@ -18,7 +18,7 @@ pub(super) fn fault(guard: &Guard, kind: &str, settings: &Columns) -> Option<Fie
         _ => ("url", of_url(text("url"))),
     };
     let denied = addresses.into_iter().find_map(|address| Some((address, guard.refuses(address)?)));
-    denied.map(|(address, denial)| FieldFault::new(field, format!("{address} {denial}")))
+    denied.map(|(address, denial)| FieldFault::new(field, format!("{address} is not looked at: {denial}")))
 }
 
 fn of_url(text: &str) -> Vec<IpAddr> {

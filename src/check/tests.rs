@@ -116,7 +116,7 @@ fn what_a_monitor_has_and_a_check_has_not_is_unknown() {
 
 #[test]
 fn where_clouds_tell_secrets_no_check_is_made() {
-    let denied = |address: &str| format!("{address} {}", Denial::LinkLocal);
+    let denied = |address: &str| format!("{address} is not looked at: {}", Denial::LinkLocal);
     for (fields, field, address) in [
         (json!({"type": "http", "url": "http://169.254.169.254/latest"}), "url", "169.254.169.254"),
         (json!({"type": "http", "url": "http://0xa9fea9fe/"}), "url", "169.254.169.254"),
@@ -137,7 +137,7 @@ fn where_clouds_tell_secrets_no_check_is_made() {
         assert_eq!(told(&fields), [(field.to_owned(), denied(address))]);
     }
     let aws = told(&json!({"type": "http", "url": "http://[fd00:ec2::254]/"}));
-    assert_eq!(aws, [("url".to_owned(), format!("fd00:ec2::254 {}", Denial::Metadata))]);
+    assert_eq!(aws, [("url".to_owned(), format!("fd00:ec2::254 is not looked at: {}", Denial::Metadata))]);
     let open = Guard { allow_link_local: true, deny: vec![] };
     let fields = json!({"name": "imds", "type": "http", "url": "http://169.254.169.254/"});
     assert!(created(&draft(&fields), &open).is_ok());
@@ -163,7 +163,7 @@ fn an_edit_changes_what_it_names_and_null_takes_back() {
     let after =
         edited(&draft(&json!({"interval": null, "timeout": null, "headers": null, "tags": ["x"]})), &before, &guard);
     let after = after.unwrap();
-    assert_eq!((after.interval_s, after.timeout_s(), after.quorum), (60, 10.0, Quorum::Number(2)));
+    assert_eq!((after.interval_s, after.timeout_s(), after.quorum), (60, 10.0, Quorum::AtLeast(2)));
     assert!(!after.settings.contains_key("headers") && after.tags == ["x"]);
     assert_eq!(after.managed_by.as_deref(), Some("apply/shop"));
     assert_eq!(edited(&draft(&json!({"interval": 20})), &before, &guard).unwrap(), before);
@@ -216,9 +216,9 @@ fn a_look_is_told_all_that_the_check_says() {
 
 #[test]
 fn what_is_asked_of_a_quorum_is_read_as_it_is_shown() {
-    for quorum in [Quorum::Majority, Quorum::All, Quorum::Any, Quorum::Number(3)] {
-        assert_eq!(quorum.to_string().parse(), Ok(quorum));
-        let fields = json!({"type": "ping", "hostname": "a.example", "quorum": quorum.json()});
+    for quorum in [Quorum::Majority, Quorum::All, Quorum::Any, Quorum::AtLeast(3)] {
+        assert_eq!(parse_quorum(&quorum_text(quorum)), Ok(quorum));
+        let fields = json!({"type": "ping", "hostname": "a.example", "quorum": quorum_json(quorum)});
         assert_eq!(made(&fields).unwrap().quorum, quorum);
     }
 }

@@ -1,7 +1,7 @@
-//! `komainu apply`: monitors, heartbeats and nodes' settings as a file says them.
+//! `komainu apply`: monitors, heartbeats, checks and nodes' settings as a file says them.
 //!
 //! Reads the file, reads what is there, says what differs, lets the watchdog judge all of it, and makes it so. What a file does not name is left alone, but
-//! for what an earlier run of the same set made, with `--prune`. All monitors are written in one request; a run that broke
+//! for what an earlier run of the same set made, with `--prune`. All monitors are written in one request, and all checks; a run that broke
 //! off is finished by the next.
 
 mod diff;
@@ -22,7 +22,7 @@ use self::document::Document;
 use self::plan::{Act, Step, There};
 use super::client::Client;
 use super::output::OutputArgs;
-use super::{monitors, print};
+use super::{checks, monitors, print};
 
 /// With `--dry-run --exit-code`: there are changes.
 const CHANGES: u8 = 3;
@@ -98,6 +98,9 @@ async fn read_there(client: &Client, document: &Document) -> anyhow::Result<Ther
     }
     if document.heartbeats.is_some() {
         there.heartbeats = list(client, "/api/v1/heartbeats").await?;
+    }
+    if document.checks.is_some() {
+        there.checks = list(client, checks::PATH).await?;
     }
     if document.nodes.is_some() {
         there.nodes = client.list("/api/v1/nodes").await?;

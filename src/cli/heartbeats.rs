@@ -163,6 +163,13 @@ pub(super) enum StateArg {
     Failed,
 }
 
+impl SeverityArg {
+    /// As the API says it.
+    pub(super) fn word(self) -> String {
+        word(&self)
+    }
+}
+
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Add { name, schedule, settings, print, output } => {

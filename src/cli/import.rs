@@ -1,9 +1,10 @@
-//! `komainu monitors import`: the monitors of an Uptime Kuma 1.x backup.
+//! `komainu monitors import`: the monitors of an Uptime Kuma 1.x backup. Below, `komainu import`: of other services.
 //!
 //! Each gets the ref `kuma-backup/<its id there>`, so that a second run finds what the first one made. Everything is
 //! written in one request that is taken as a whole or refused as a whole; parents are named by their refs.
 
 pub(crate) mod backup;
+mod uptimerobot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,6 +17,13 @@ use super::client::Client;
 use super::monitors::bulk::{self, Act, BulkOutcome, Fields, ItemFault};
 use super::output::OutputArgs;
 use super::{monitors, print};
+
+/// What others watch, as komainu's own.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Make checks of UptimeRobot's monitors, and heartbeats of its heartbeats.
+    Uptimerobot(Box<uptimerobot::Args>),
+}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -44,6 +52,13 @@ struct Report {
     /// By name, and why.
     refused: Vec<(String, String)>,
     left_behind: BTreeSet<&'static str>,
+}
+
+/// `komainu import`.
+pub(super) async fn take_over(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Uptimerobot(args) => uptimerobot::run(*args).await,
+    }
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
@@ -82,7 +97,7 @@ async fn rehearse(
     (known, new_count): (&BTreeSet<String>, usize),
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let reasons = match bulk::rehearse(client, &items(&wanted, known)).await? {
+    let reasons = match bulk::rehearse(client, monitors::PATH, &items(&wanted, known)).await? {
         BulkOutcome::Done(_) => BTreeMap::new(),
         BulkOutcome::Refused(faults) => reasons(faults),
     };
@@ -112,7 +127,7 @@ async fn write(
 ) -> anyhow::Result<()> {
     // What is refused is left out and the rest tried again; each round is shorter, so this ends.
     while !wanted.is_empty() {
-        match bulk::upsert(client, &items(&wanted, &known)).await? {
+        match bulk::upsert(client, monitors::PATH, &items(&wanted, &known)).await? {
             BulkOutcome::Done(done) => {
                 for done in &done {
                     match done.act {

@@ -3,10 +3,10 @@
 //! A monitor is named by its id, its ref, or its name where only one has it.
 
 pub(super) mod bulk;
-mod edited;
+pub(super) mod edited;
 mod found;
 mod hands;
-mod shown;
+pub(super) mod shown;
 mod told;
 mod waiting;
 

@@ -167,7 +167,7 @@ impl Driver {
             (name, (check, spec))
         };
         self.checks = checks.into_iter().map(spec).collect();
-        let definitions = self.checks.values().map(|(check, _)| check.definition.deciding(check.revision)).collect();
+        let definitions = self.checks.values().map(|(check, _)| check.definition.judged(check.revision)).collect();
         self.handle(Input::Defined(definitions));
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::monitors::shown::{Sight, columns_shown};
-use crate::check::shown_table;
+use crate::check::{quorum_json, shown_table};
 use crate::store::checks::Check;
 
 pub(super) fn show(check: &Check, sight: Sight) -> Value {
@@ -19,7 +19,7 @@ pub(super) fn show(check: &Check, sight: Sight) -> Value {
         "type": definition.kind,
         "interval": definition.interval_s,
         "timeout": definition.timeout_s(),
-        "quorum": definition.quorum.json(),
+        "quorum": quorum_json(definition.quorum),
         "zones": definition.zones,
         "severity": definition.severity,
         "channels": definition.channels,

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::FileFault;
-use super::fields::{HEARTBEAT, NODE, is_monitor_field};
+use super::fields::{HEARTBEAT, NODE, is_check_field, is_monitor_field};
 use super::yaml::{self, Node, NodeContent};
+use crate::check;
 use crate::cli::duration;
 
 /// How names of sets begin where they are stored: who manages a row.
@@ -25,6 +26,8 @@ pub(super) struct Document {
     pub(super) monitors: Option<Vec<Entry>>,
     /// The heartbeats, each under its name.
     pub(super) heartbeats: Option<Vec<Entry>>,
+    /// The checks, each under its name.
+    pub(super) checks: Option<Vec<Entry>>,
     /// By id.
     pub(super) nodes: Option<Vec<Entry>>,
 }
@@ -43,6 +46,7 @@ pub(super) struct Entry {
 enum Section {
     Monitors,
     Heartbeats,
+    Checks,
     Nodes,
 }
 
@@ -77,6 +81,14 @@ impl Entry {
     }
 }
 
+/// Fields of every monitor, heartbeat and check that does not say otherwise.
+#[derive(Default)]
+struct Defaults {
+    monitors: Map<String, Value>,
+    heartbeats: Map<String, Value>,
+    checks: Map<String, Value>,
+}
+
 #[derive(Default)]
 struct Reading {
     document: Document,
@@ -92,10 +104,17 @@ impl Reading {
             match key.as_str() {
                 "set" => self.document.set = Some(self.set_name(node)),
                 "defaults" => {}
-                "monitors" => self.document.monitors = self.section(node, Section::Monitors, &defaults.0),
-                "heartbeats" => self.document.heartbeats = self.section(node, Section::Heartbeats, &defaults.1),
+                "monitors" => self.document.monitors = self.section(node, Section::Monitors, &defaults.monitors),
+                "heartbeats" => {
+                    self.document.heartbeats = self.section(node, Section::Heartbeats, &defaults.heartbeats);
+                }
+                "checks" => self.document.checks = self.section(node, Section::Checks, &defaults.checks),
                 "nodes" => self.document.nodes = self.section(node, Section::Nodes, &Map::new()),
-                _ => self.fault(node.line, key, "unknown key; known are set, defaults, monitors, heartbeats, nodes"),
+                _ => self.fault(
+                    node.line,
+                    key,
+                    "unknown key; known are set, defaults, monitors, heartbeats, checks, nodes",
+                ),
             }
         }
     }
@@ -109,17 +128,17 @@ impl Reading {
         name
     }
 
-    /// Fields of every monitor and of every heartbeat that does not say otherwise.
-    fn defaults(&mut self, node: Option<&Node>) -> (Map<String, Value>, Map<String, Value>) {
-        let mut found = (Map::new(), Map::new());
+    fn defaults(&mut self, node: Option<&Node>) -> Defaults {
+        let mut found = Defaults::default();
         let Some(node) = node else { return found };
         let Some(entries) = self.map(node, "defaults") else { return found };
         for (key, node) in entries {
             let path = format!("defaults.{key}");
             match key.as_str() {
-                "monitors" => found.0 = self.fields(node, Section::Monitors, &path).0,
-                "heartbeats" => found.1 = self.fields(node, Section::Heartbeats, &path).0,
-                _ => self.fault(node.line, &path, "unknown key; known are monitors, heartbeats"),
+                "monitors" => found.monitors = self.fields(node, Section::Monitors, &path).0,
+                "heartbeats" => found.heartbeats = self.fields(node, Section::Heartbeats, &path).0,
+                "checks" => found.checks = self.fields(node, Section::Checks, &path).0,
+                _ => self.fault(node.line, &path, "unknown key; known are monitors, heartbeats, checks"),
             }
         }
         found
@@ -136,8 +155,7 @@ impl Reading {
         let mut wanted = Vec::with_capacity(entries.len());
         for (key, node) in entries {
             let (own, lines) = self.fields(node, section, &format!("{name}.{key}"));
-            let mut fields = defaults.clone();
-            fields.extend(own);
+            let fields = section.with_defaults(&own, defaults);
             wanted.push(Entry { name: key.clone(), line: node.line, fields, lines });
         }
         Some(wanted)
@@ -178,8 +196,22 @@ impl Section {
         match self {
             Self::Monitors => "monitors",
             Self::Heartbeats => "heartbeats",
+            Self::Checks => "checks",
             Self::Nodes => "nodes",
         }
+    }
+
+    /// A check has of the defaults what its type has: those of web addresses say nothing of a ping.
+    fn with_defaults(self, own: &Map<String, Value>, defaults: &Map<String, Value>) -> Map<String, Value> {
+        let mut fields = defaults.clone();
+        fields.extend(own.clone());
+        let kind = fields.get("type").and_then(Value::as_str).filter(|_| self == Self::Checks);
+        if let Some(kind) = kind.filter(|kind| check::KINDS.contains(kind)).map(str::to_owned) {
+            fields.retain(|field, _| {
+                own.contains_key(field) || check::FIELDS.contains(&field.as_str()) || check::uses(&kind, field)
+            });
+        }
+        fields
     }
 
     /// A field as the API names it and takes it.
@@ -193,6 +225,7 @@ impl Section {
                 Err(format!("unknown field: neither a column of Kuma's monitors nor one of komainu's{hint}"))
             }
             Self::Heartbeats => heartbeat_field(key, value),
+            Self::Checks => check_field(key, value),
             Self::Nodes if NODE.contains(&key) => Ok((key.to_owned(), value)),
             Self::Nodes => Err(format!("unknown field; known are {}", NODE.join(", "))),
         }
@@ -216,6 +249,20 @@ fn heartbeat_field(key: &str, value: Value) -> Result<(String, Value), String> {
         None if value.is_null() => Ok((field, value)),
         None => Err("write it with its unit: 90s, 1h30m, 7d".to_owned()),
     }
+}
+
+/// Durations may be written with their unit, and a number of watchdogs as text.
+fn check_field(key: &str, value: Value) -> Result<(String, Value), String> {
+    if !is_check_field(key) {
+        return Err("unknown field: neither one of a check's own nor one of Kuma's columns that checks have".to_owned());
+    }
+    let Some(text) = value.as_str() else { return Ok((key.to_owned(), value)) };
+    let value = match key {
+        "interval" | "timeout" => duration::parse_seconds(text)?.into(),
+        "quorum" => check::parse_quorum(text).map(check::quorum_json)?,
+        _ => value,
+    };
+    Ok((key.to_owned(), value))
 }
 
 #[cfg(test)]

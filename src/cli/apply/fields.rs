@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::check;
 use crate::monitor::{Secrecy, holds_credentials, secrecy};
 
 /// A monitor's own, beside Kuma's columns. Its ref is its key, who manages it is the file's `set`.
@@ -26,7 +27,7 @@ pub(super) const HEARTBEAT: [&str; 11] = [
 pub(super) const NODE: [&str; 4] = ["name", "weight", "capacity", "labels"];
 
 /// Lists whose order says nothing.
-const SETS: [&str; 5] = ["channels", "labels", "run_on", "tags", "accepted_statuscodes"];
+const SETS: [&str; 6] = ["channels", "labels", "run_on", "tags", "zones", "accepted_statuscodes"];
 
 /// Columns of Kuma's monitors that clients may set, JSON columns without their suffix.
 const COLUMNS: &str = "accepted_statuscodes active auth_domain auth_method auth_workstation basic_auth_pass basic_auth_user \
@@ -46,6 +47,12 @@ const COLUMNS: &str = "accepted_statuscodes active auth_domain auth_method auth_
     retry_interval retry_only_on_status_code_failure save_error_response save_response screenshot_delay \
     smtp_security snmp_oid snmp_v3_username snmp_version subtype system_service_name timeout tls_ca tls_cert \
     tls_key type upside_down url weight ws_ignore_sec_websocket_accept_header ws_subprotocol";
+
+/// What a file may say of a check: its name is its key, who manages it is the file's `set`.
+pub(super) fn is_check_field(name: &str) -> bool {
+    let is_own = check::FIELDS.contains(&name) && !["name", "managed_by"].contains(&name);
+    is_own || check::KINDS.into_iter().any(|kind| check::uses(kind, name))
+}
 
 pub(super) fn is_monitor_field(name: &str) -> bool {
     OURS.contains(&name) || COLUMNS.split(' ').any(|column| column == name)

@@ -10,7 +10,7 @@ use super::FileFault;
 use super::plan::{Act, Kind, PARENT_REF, Step};
 use crate::cli::client::{Client, Request, segment};
 use crate::cli::monitors::bulk::{self, BulkOutcome};
-use crate::cli::{files, monitors, print};
+use crate::cli::{checks, files, monitors, print};
 
 /// What was done, and why no more was.
 pub(super) struct Performed {
@@ -39,8 +39,8 @@ pub(super) async fn perform(client: &Client, steps: Vec<Step>, secrets_to: Optio
 /// Lets the watchdog judge all that would be sent, and write nothing.
 pub(super) async fn rehearse(client: &Client, steps: &[Step]) -> Result<(), Stopped> {
     let is_sent = |step: &&Step| !matches!(step.act, Act::Delete { .. });
-    let (monitors, others): (Vec<&Step>, Vec<&Step>) =
-        steps.iter().filter(is_sent).partition(|step| step.kind == Kind::Monitor);
+    let (together, others): (Vec<&Step>, Vec<&Step>) =
+        steps.iter().filter(is_sent).partition(|step| step.kind.is_written_together());
     let mut found = vec![];
     for step in others {
         let path = match (step.kind, &step.act) {
@@ -67,11 +67,15 @@ pub(super) async fn rehearse(client: &Client, steps: &[Step]) -> Result<(), Stop
     }
     // A home may fit only once its node bears the labels that the same file gives it.
     let are_judged = !steps.iter().any(|step| step.kind == Kind::Node);
-    let items: Vec<_> = monitors.iter().filter(|_| are_judged).map(|step| step.fields.clone()).collect();
-    if let BulkOutcome::Refused(faults) = bulk::rehearse(client, &items).await? {
-        let placed =
-            faults.iter().filter_map(|one| Some(fault(monitors.get(one.item)?, &one.field, one.message.clone())));
-        found.extend(placed);
+    for (kind, path) in [(Kind::Monitor, monitors::PATH), (Kind::Check, checks::PATH)] {
+        let is_judged = |step: &&Step| step.kind == kind && (are_judged || kind != Kind::Monitor);
+        let judged: Vec<&Step> = together.iter().copied().filter(is_judged).collect();
+        let items: Vec<_> = judged.iter().map(|step| step.fields.clone()).collect();
+        if let BulkOutcome::Refused(faults) = bulk::rehearse(client, path, &items).await? {
+            let placed =
+                faults.iter().filter_map(|one| Some(fault(judged.get(one.item)?, &one.field, one.message.clone())));
+            found.extend(placed);
+        }
     }
     found.sort_by_key(|fault| fault.line);
     if found.is_empty() { Ok(()) } else { Err(Stopped::Faults(found)) }
@@ -88,12 +92,14 @@ impl Performing<'_> {
         let (deletions, rest): (Vec<_>, Vec<_>) =
             steps.into_iter().partition(|step| matches!(step.act, Act::Delete { .. }));
         let (monitors, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Monitor);
+        let (checks, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Check);
         let (nodes, heartbeats): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Node);
         for step in nodes {
             let path = format!("/api/v1/nodes/{}", segment(&step.name));
             self.one(Method::PATCH, &path, step).await?;
         }
-        self.monitors(monitors).await?;
+        self.together(monitors::PATH, monitors).await?;
+        self.together(checks::PATH, checks).await?;
         for step in heartbeats {
             self.heartbeat(step).await?;
         }
@@ -114,13 +120,13 @@ impl Performing<'_> {
         Ok(answer)
     }
 
-    /// One request for all, also for those whose group it makes.
-    async fn monitors(&mut self, steps: Vec<Step>) -> Result<(), Stopped> {
+    /// One request for all, also for monitors whose group it makes.
+    async fn together(&mut self, path: &str, steps: Vec<Step>) -> Result<(), Stopped> {
         if steps.is_empty() {
             return Ok(());
         }
         let items: Vec<_> = steps.iter().map(|step| step.fields.clone()).collect();
-        let done = match bulk::upsert(self.client, &items).await? {
+        let done = match bulk::upsert(self.client, path, &items).await? {
             BulkOutcome::Done(done) => done,
             BulkOutcome::Refused(found) => return Err(Stopped::Faults(placed(&steps, &found))),
         };
@@ -164,7 +170,7 @@ impl Performing<'_> {
         let path = match &step.act {
             Act::Delete { id: Some(id) } if step.kind == Kind::Monitor => format!("{}/{id}", monitors::PATH),
             Act::Delete { .. } | Act::Create | Act::Change | Act::Compare => {
-                format!("/api/v1/heartbeats/{}", segment(&step.name))
+                format!("/api/v1/{}s/{}", step.kind.word(), segment(&step.name))
             }
         };
         let read = self.client.send(Request { path: &path, ..Request::default() }).await?;

@@ -16,6 +16,7 @@ pub(super) const PARENT_REF: &str = "parent_ref";
 pub(super) struct There {
     pub(super) monitors: Vec<Value>,
     pub(super) heartbeats: Vec<Value>,
+    pub(super) checks: Vec<Value>,
     pub(super) nodes: Vec<Value>,
 }
 
@@ -24,6 +25,7 @@ pub(super) enum Kind {
     Node,
     Monitor,
     Heartbeat,
+    Check,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -57,6 +59,15 @@ impl Kind {
             Self::Node => "node",
             Self::Monitor => "monitor",
             Self::Heartbeat => "heartbeat",
+            Self::Check => "check",
+        }
+    }
+
+    /// Written by one request for all of them.
+    pub(super) fn is_written_together(self) -> bool {
+        match self {
+            Self::Monitor | Self::Check => true,
+            Self::Node | Self::Heartbeat => false,
         }
     }
 
@@ -65,7 +76,7 @@ impl Kind {
         match self {
             Self::Node => "node_id",
             Self::Monitor => "ref",
-            Self::Heartbeat => "name",
+            Self::Heartbeat | Self::Check => "name",
         }
     }
 }
@@ -76,9 +87,11 @@ pub(super) fn plan(document: &Document, there: &There, prune: bool) -> Result<Ve
     planning.nodes(document.nodes.as_deref().unwrap_or_default(), &there.nodes);
     planning.monitors(document.monitors.as_deref().unwrap_or_default(), &there.monitors);
     planning.managed(Kind::Heartbeat, document.heartbeats.as_deref().unwrap_or_default(), &there.heartbeats);
+    planning.managed(Kind::Check, document.checks.as_deref().unwrap_or_default(), &there.checks);
     if prune {
         planning.prune(Kind::Monitor, document.monitors.as_deref(), &there.monitors);
         planning.prune(Kind::Heartbeat, document.heartbeats.as_deref(), &there.heartbeats);
+        planning.prune(Kind::Check, document.checks.as_deref(), &there.checks);
     }
     if planning.faults.is_empty() { Ok(planning.steps) } else { Err(planning.faults) }
 }
@@ -190,7 +203,7 @@ impl Planning {
             Some(_) => return,
         };
         let mut fields = fields;
-        if kind == Kind::Monitor || act == Act::Create {
+        if kind.is_written_together() || act == Act::Create {
             fields.insert(kind.key().to_owned(), entry.name.clone().into());
         }
         self.steps.push(Step {

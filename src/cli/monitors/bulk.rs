@@ -1,16 +1,15 @@
-//! Many monitors in one request: all of them or none.
+//! Many monitors, or checks, in one request: all of them or none.
 
 use anyhow::ensure;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use super::PATH;
 use crate::cli::client::{BULK_TIMEOUT, Client, Request};
 
 /// What the API takes in one request.
 pub(in crate::cli) const MOST: usize = 10_000;
 
-/// A monitor as it is sent.
+/// One of them as it is sent.
 pub(in crate::cli) type Fields = Map<String, Value>;
 
 /// What became of a request.
@@ -24,7 +23,7 @@ pub(in crate::cli) enum BulkOutcome {
 /// What became of one item.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::cli) struct BulkDone {
-    /// None: it would be new, in a rehearsal.
+    /// Of a monitor; none: it would be new, in a rehearsal.
     pub(in crate::cli) id: Option<i64>,
     pub(in crate::cli) act: Act,
 }
@@ -45,21 +44,21 @@ pub(in crate::cli) struct ItemFault {
     pub(in crate::cli) message: String,
 }
 
-/// Makes those whose ref is new, and changes the named fields of the others.
-pub(in crate::cli) async fn upsert(client: &Client, items: &[Fields]) -> anyhow::Result<BulkOutcome> {
-    send(client, items, &format!("{PATH}/bulk?upsert=true")).await
+/// Makes those whose ref, or name, is new, and changes the named fields of the others. `path`: of the API's list of them.
+pub(in crate::cli) async fn upsert(client: &Client, path: &str, items: &[Fields]) -> anyhow::Result<BulkOutcome> {
+    send(client, items, &format!("{path}/bulk?upsert=true")).await
 }
 
 /// What [`upsert`] would do.
-pub(in crate::cli) async fn rehearse(client: &Client, items: &[Fields]) -> anyhow::Result<BulkOutcome> {
+pub(in crate::cli) async fn rehearse(client: &Client, path: &str, items: &[Fields]) -> anyhow::Result<BulkOutcome> {
     if items.is_empty() {
         return Ok(BulkOutcome::Done(vec![]));
     }
-    send(client, items, &format!("{PATH}/bulk?upsert=true&dry_run=true")).await
+    send(client, items, &format!("{path}/bulk?upsert=true&dry_run=true")).await
 }
 
 async fn send(client: &Client, items: &[Fields], path: &str) -> anyhow::Result<BulkOutcome> {
-    ensure!(items.len() <= MOST, "{} monitors at once are too many; {MOST} can be written together", items.len());
+    ensure!(items.len() <= MOST, "{} at once are too many; {MOST} can be written together", items.len());
     let body = Value::from(items.iter().cloned().map(Value::from).collect::<Vec<_>>());
     let request = Request { method: Method::POST, path, body: Some(body), timeout: Some(BULK_TIMEOUT), if_match: None };
     let answer = client.send(request).await?;
@@ -84,7 +83,7 @@ fn done(item: &Value) -> Option<BulkDone> {
         "unchanged" => Act::Unchanged,
         _ => return None,
     };
-    Some(BulkDone { id: item.get("id")?.as_i64(), act })
+    Some(BulkDone { id: item.get("id").and_then(Value::as_i64), act })
 }
 
 /// Those that name an item: `items[17].url`.

@@ -72,19 +72,27 @@ impl Edits {
             ("tags", list(&self.tags)),
             ("channels", list(&self.channels)),
         ];
-        let named = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        let mut body = Map::new();
-        for (name, value) in named.chain(self.set.iter().cloned()) {
-            if body.insert(name.clone(), value).is_some() {
-                bail!("{name} is named twice");
-            }
-        }
-        Ok(body)
+        merged(fields, &self.set)
     }
 }
 
+/// What was named by an option of its own, and by `--set`.
+pub(in crate::cli) fn merged<const N: usize>(
+    fields: [(&str, Option<Value>); N],
+    set: &[(String, Value)],
+) -> anyhow::Result<Map<String, Value>> {
+    let named = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let mut body = Map::new();
+    for (name, value) in named.chain(set.iter().cloned()) {
+        if body.insert(name.clone(), value).is_some() {
+            bail!("{name} is named twice");
+        }
+    }
+    Ok(body)
+}
+
 /// The value as JSON where it is JSON, else as the text that it is.
-fn parse_setting(text: &str) -> Result<(String, Value), String> {
+pub(in crate::cli) fn parse_setting(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("write FIELD=VALUE")?;
     if name.is_empty() {
         return Err("write FIELD=VALUE".to_owned());
@@ -94,6 +102,6 @@ fn parse_setting(text: &str) -> Result<(String, Value), String> {
 }
 
 /// `--tags ""` says that there are none.
-fn words(list: &[String]) -> Value {
+pub(in crate::cli) fn words(list: &[String]) -> Value {
     list.iter().map(|word| word.trim()).filter(|word| !word.is_empty()).collect::<Vec<_>>().into()
 }

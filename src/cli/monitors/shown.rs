@@ -38,18 +38,20 @@ pub(super) fn row(monitor: &Value) -> [String; 8] {
 
 /// All of one, a field a line; what it does not say is left out.
 pub(super) fn one(monitor: &Value) -> String {
-    let all = monitor.as_object().cloned().unwrap_or_default();
-    let is_later = |name: &&String| !FIRST.contains(&name.as_str()) && name.as_str() != LAST_BEAT;
-    let names = FIRST.into_iter().chain(all.keys().filter(is_later).map(String::as_str));
-    let mut lines: Vec<_> = names
-        .filter_map(|name| {
-            all.get(name).filter(|value| says_something(value)).map(|value| format!("{name}: {}", field(value)))
-        })
-        .collect();
-    if all.contains_key(LAST_BEAT) {
+    let mut lines = fields(monitor, &FIRST, &[LAST_BEAT]);
+    if monitor.get(LAST_BEAT).is_some() {
         lines.push(last_beat(monitor));
     }
     lines.join("\n")
+}
+
+/// The fields of one that say something, a line each: these first, these not at all.
+pub(in crate::cli) fn fields(one: &Value, first: &[&str], without: &[&str]) -> Vec<String> {
+    let all = one.as_object().cloned().unwrap_or_default();
+    let is_later = |name: &&str| !first.contains(name) && !without.contains(name);
+    let names = first.iter().copied().chain(all.keys().map(String::as_str).filter(is_later));
+    let said = names.filter_map(|name| Some((name, all.get(name).filter(|value| says_something(value))?)));
+    said.map(|(name, value)| format!("{name}: {}", field(value))).collect()
 }
 
 /// The last beat on one line.

@@ -4,7 +4,7 @@ use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::time::Wall;
 
 use super::{Check, State};
-use crate::check::{Definition, Quorum};
+use crate::check::{Definition, parse_quorum, quorum_text};
 use crate::monitor::Columns;
 use crate::store::error::StoreError;
 use crate::store::value::{Row, Value, values};
@@ -64,7 +64,7 @@ fn definition(row: &Row) -> Result<Definition, StoreError> {
         interval_s: row.small("interval_s")?,
         timeout_s: row.maybe_real("timeout_s")?,
         // What a newer komainu calls otherwise is taken for the usual.
-        quorum: row.text("quorum")?.parse().unwrap_or(Quorum::Majority),
+        quorum: parse_quorum(&row.text("quorum")?).unwrap_or_default(),
         zones: text_list(&row.text("zones")?),
         severity: Severity::parse(&row.text("severity")?),
         channels: text_list(&row.text("channels")?),
@@ -94,7 +94,7 @@ pub(super) fn written(definition: &Definition, before: Option<&Check>, stamp: &S
         settings,
         definition.interval_s,
         definition.timeout_s,
-        definition.quorum.to_string(),
+        quorum_text(definition.quorum),
         text(&definition.zones),
         definition.severity.as_str(),
         text(&definition.channels),

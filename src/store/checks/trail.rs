@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::Check;
-use crate::check::Definition;
+use crate::check::{Definition, quorum_json};
 use crate::monitor::{Secrecy, field_of, secrecy};
 use crate::store::audit::{self, Deed};
 use crate::store::error::StoreError;
@@ -66,7 +66,7 @@ fn own(definition: &Definition) -> Fields {
         ("type", json!(definition.kind)),
         ("interval", json!(definition.interval_s)),
         ("timeout", json!(definition.timeout_s)),
-        ("quorum", definition.quorum.json()),
+        ("quorum", quorum_json(definition.quorum)),
         ("zones", json!(definition.zones)),
         ("severity", json!(definition.severity)),
         ("channels", json!(definition.channels)),

@@ -104,3 +104,61 @@ async fn what_is_wrong_is_told_with_its_line_and_nothing_is_done() {
     let (code, complaint) = cli.refused(&apply(&["--prune"])).await;
     assert!(code == 1 && complaint.contains("set: NAME"), "{complaint}");
 }
+
+const WATCHED: &str = "\
+set: shop
+defaults:
+  checks: {interval: 20s, accepted_statuscodes: ['200']}
+checks:
+  front: {type: http, url: https://joe:s3@shop.example.com/, tags: [shop], headers: {X-Key: hidden}}
+  gate:
+    type: port
+    hostname: gate.example.com
+    port: 22
+    quorum: all
+";
+
+#[tokio::test]
+async fn checks_are_made_by_a_file_and_by_hand() {
+    let cli = CommandLine::start().await;
+    cli.write("komainu.yaml", WATCHED);
+    let dry = cli.said(&apply(&["--dry-run"])).await;
+    assert!(dry.contains("+ check front") && dry.ends_with("2 would be created\n") && !dry.contains("hidden"), "{dry}");
+    assert!(cli.said(&apply(&[])).await.ends_with("2 created\n"));
+    assert_eq!(cli.said(&apply(&["--prune"])).await, "nothing to do\n");
+    cli.write("komainu.yaml", &WATCHED.replace("port: 22", "port: 0"));
+    let (code, complaint) = cli.refused(&apply(&[])).await;
+    assert!(code == 1 && complaint.starts_with("komainu.yaml:9: checks.gate.port: must be"), "{complaint}");
+    cli.write("komainu.yaml", &WATCHED.replace("gate.example.com", "169.254.169.254"));
+    let (_, complaint) = cli.refused(&apply(&[])).await;
+    assert!(
+        complaint.starts_with("komainu.yaml:8: checks.gate.hostname: 169.254.169.254 is not looked at"),
+        "{complaint}"
+    );
+
+    let added =
+        cli.json(&["checks", "add", "mine", "--type=ping", "--hostname=127.0.0.1", "--tags=own", "--quorum=2"]).await;
+    assert_eq!((&added["quorum"], &added["state"]), (&2.into(), &"unknown".into()));
+    let list = cli.said(&["checks", "list"]).await;
+    assert!(
+        list.contains("gate.example.com:22") && list.contains("not-shown@shop.example.com") && !list.contains("s3@"),
+        "{list}"
+    );
+    assert!(
+        cli.said(&["checks", "edit", "mine", "--interval=30s", "--set", "ping_count=2"])
+            .await
+            .contains("interval: 30\n")
+    );
+    assert_eq!(cli.said(&["checks", "pause", "mine", "gate"]).await, "paused mine\npaused gate\n");
+    assert_eq!(cli.json(&["checks", "show", "gate"]).await["state"], "paused");
+    assert_eq!(cli.said(&["checks", "resume", "--tag=own"]).await, "resumed mine\n");
+    assert!(cli.said(&["checks", "show", "front", "--secrets"]).await.contains("hidden"));
+
+    cli.write("komainu.yaml", "set: shop\nchecks:\n  front: {type: http}\n");
+    let pruned = cli.said(&apply(&["--prune"])).await;
+    assert!(pruned.contains("- check gate") && pruned.ends_with("1 deleted\n"), "{pruned}");
+    assert_eq!(cli.said(&["checks", "delete", "mine"]).await, "deleted mine\n");
+    let (code, complaint) = cli.refused(&["checks", "show", "mine"]).await;
+    assert!(code == 1 && complaint.contains("there is no check mine"), "{complaint}");
+    assert_eq!(cli.json(&["checks", "list"]).await.as_array().unwrap().len(), 1);
+}

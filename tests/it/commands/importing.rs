@@ -34,3 +34,39 @@ async fn a_backup_is_imported_as_a_whole_or_not_at_all_and_once() {
     let updated = cli.json(&["monitors", "import", "backup.json", "--skip-invalid", "--update"]).await;
     assert_eq!(updated["updated"], 1, "{updated}");
 }
+
+const ROBOTS: &str = r#"{"stat": "ok", "monitors": [
+  {"id": 1, "friendly_name": "My shop", "url": "https://shop.example.com/", "type": 1, "http_method": 2, "interval": 300, "status": 2},
+  {"id": 2, "friendly_name": "Gate", "url": "gate.example.com", "type": 4, "sub_type": "99", "port": "22", "interval": 60, "status": 0},
+  {"id": 3, "friendly_name": "Backup", "url": "x", "type": 5, "interval": 3600, "status": 2},
+  {"id": 4, "friendly_name": "Metadata", "url": "http://169.254.169.254/", "type": 1, "interval": 300, "status": 2}
+]}"#;
+
+#[tokio::test]
+async fn monitors_of_uptimerobot_become_checks_and_heartbeats_once() {
+    let cli = CommandLine::start().await;
+    cli.write("robot.json", ROBOTS);
+    let line = ["import", "uptimerobot", "robot.json"];
+    let dry = cli.said(&[&line[..], &["--dry-run"]].concat()).await;
+    assert!(
+        dry.contains("My shop -> check my-shop (new)") && dry.contains("Backup -> heartbeat backup (new)"),
+        "{dry}"
+    );
+    assert!(dry.contains("cannot import Metadata: url: 169.254.169.254 is not looked at"), "{dry}");
+    assert_eq!(cli.json(&["checks", "list"]).await.as_array().unwrap().len(), 0);
+    let (code, complaint) = cli.refused(&line).await;
+    assert!(code == 1 && complaint.contains("nothing was imported"), "{complaint}");
+    let skipping = [&line[..], &["--skip-invalid", "--secrets-to", "secrets"]].concat();
+    let done = cli.said(&skipping).await;
+    assert!(done.contains("3 to import, 0 there already, 1 cannot be imported"), "{done}");
+    let gate = cli.json(&["checks", "show", "gate"]).await;
+    assert_eq!((&gate["port"], &gate["paused"], &gate["interval"]), (&22.into(), &true.into(), &60.into()));
+    assert_eq!(cli.json(&["heartbeats", "show", "backup"]).await["period_s"], 3600);
+    assert!(cli.folder.path().join("secrets/backup").is_file());
+    cli.said(&["checks", "edit", "gate", "--port=2222"]).await;
+    let again = cli.said(&skipping).await;
+    assert!(again.contains("0 to import, 3 there already"), "{again}");
+    assert_eq!(cli.json(&["checks", "show", "gate"]).await["port"], 2222);
+    cli.said(&[&skipping[..], &["--update"]].concat()).await;
+    assert_eq!(cli.json(&["checks", "show", "gate"]).await["port"], 22);
+}

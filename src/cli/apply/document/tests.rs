@@ -118,3 +118,19 @@ fn a_byte_order_mark_is_no_part_of_a_file() {
     assert_eq!(document.manager().as_deref(), Some("apply/shop"));
     assert_eq!(document.monitors.unwrap()[0].name, "007");
 }
+
+#[test]
+fn a_check_has_its_own_fields_and_of_the_defaults_what_its_type_has() {
+    let text = "defaults:\n  checks: {interval: 20s, quorum: '2', accepted_statuscodes: ['200']}\nchecks:\n\
+                \x20 web: {type: http, url: https://a.example/, interval: 1m}\n  gate: {type: ping, hostname: a.example}\n";
+    let checks = read(text).unwrap().checks.unwrap();
+    let web = json!({"type": "http", "url": "https://a.example/", "interval": 60, "quorum": 2, "accepted_statuscodes": ["200"]});
+    assert_eq!(Value::from(checks[0].fields.clone()), web);
+    let gate = json!({"type": "ping", "hostname": "a.example", "interval": 20, "quorum": 2});
+    assert_eq!(Value::from(checks[1].fields.clone()), gate);
+    let wrong = "checks:\n  a:\n    maxretries: 1\n    interval: soon\n    quorum: most\n    managed_by: x\n";
+    let found: Vec<_> = faults(wrong).into_iter().map(|(line, field, _)| (line, field)).collect();
+    let expected =
+        [(3, "checks.a.maxretries"), (4, "checks.a.interval"), (5, "checks.a.quorum"), (6, "checks.a.managed_by")];
+    assert_eq!(found, expected.map(|(line, field)| (line, field.to_owned())));
+}

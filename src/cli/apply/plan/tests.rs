@@ -13,6 +13,11 @@ fn there() -> There {
             json!({"id": 5, "ref": "group", "name": "Group", "type": "group", "managed_by": null}),
         ],
         heartbeats: vec![json!({"name": "backup", "period_s": 3_600, "managed_by": null})],
+        checks: vec![
+            json!({"name": "gate", "type": "ping", "interval": 60, "zones": ["b", "a"], "quorum": 2, "managed_by": "apply/shop"}),
+            json!({"name": "gone", "type": "ping", "managed_by": "apply/shop"}),
+            json!({"name": "others", "type": "ping", "managed_by": "apply/other"}),
+        ],
         nodes: vec![json!({"node_id": "node1", "weight": 100, "labels": ["eu"]})],
     }
 }
@@ -82,4 +87,26 @@ fn a_parent_is_a_group_by_its_ref_there_or_in_the_file() {
     for (step, act) in [(&steps[1], Act::Create), (&steps[3], Act::Change)] {
         assert_eq!((&step.fields["parent_ref"], step.fields.get("parent"), &step.act), (&json!("made"), None, &act));
     }
+}
+
+#[test]
+fn checks_are_compared_made_and_pruned_by_name() {
+    let same = "set: shop\nchecks:\n  gate: {type: ping, interval: 60s, zones: [a, b], quorum: '2'}\n";
+    assert_eq!(steps(same, false), []);
+    let text =
+        "set: shop\nchecks:\n  gate: {interval: 20}\n  new: {type: http, url: https://a.example/, bearer_token: x}\n";
+    let name = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        steps(text, true),
+        [
+            (Kind::Check, "gate".to_owned(), Act::Change, name(&["interval"])),
+            (Kind::Check, "new".to_owned(), Act::Create, name(&["managed_by", "type", "url"])),
+            (Kind::Check, "gone".to_owned(), Act::Delete { id: None }, vec![]),
+        ]
+    );
+    let sent = plan(&document::read(text).unwrap(), &there(), false).unwrap();
+    assert!(sent.iter().all(|step| step.fields["name"] == step.name.as_str()));
+    let faults =
+        plan(&document::read("set: shop\nchecks:\n  others: {interval: 30}\n").unwrap(), &there(), false).unwrap_err();
+    assert_eq!((faults[0].line, faults[0].field.as_str()), (3, "checks.others"));
 }

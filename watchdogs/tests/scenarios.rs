@@ -10,7 +10,9 @@ mod scenarios {
     mod blackout;
     mod caution;
     mod checks;
+    mod checks_believed;
     mod checks_judged;
+    mod checks_told;
     mod doubt;
     mod handover;
     mod hands;
@@ -29,6 +31,7 @@ mod scenarios {
     mod votes;
 
     mod cast;
+    mod checks_desk;
     mod dark;
     mod database;
     mod story;

@@ -17,9 +17,12 @@ mod simulation {
     pub(crate) mod checks {
         pub(crate) mod dog;
         pub(crate) mod judge;
+        pub(crate) mod network;
         mod pace;
         pub(crate) mod plan;
+        pub(crate) mod rows;
         mod runs;
+        pub(crate) mod sights;
         pub(crate) mod world;
     }
     pub(crate) mod clocks;

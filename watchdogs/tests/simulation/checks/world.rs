@@ -5,29 +5,22 @@
 
 use std::collections::BTreeMap;
 
-use komainu_watchdogs::check::{
-    Answer, CheckName, Definition, Failure, Heard, Input, Look, Members, Outcome, Output, Policy, State, Transition,
-    Trouble,
-};
-use komainu_watchdogs::ids::Incarnation;
-use komainu_watchdogs::io::ProbeOutcome;
-use komainu_watchdogs::policy::Policy as WatchdogPolicy;
+use komainu_watchdogs::check::{Answer, Definition, Heard, Input, Look, Outcome, Output, Policy, State};
 use komainu_watchdogs::time::Mono;
 
 use super::dog::{Dog, Store, definition, identity, name, wall};
 use super::judge::{Judge, Variant};
-use super::plan::{Fault, Manner, Plan, SECOND, Us, Weather, draw};
+use super::network::Message;
+use super::plan::{Fault, Plan, SECOND, Us, Weather, draw};
+use super::sights::Sight;
 use crate::simulation::counts::CheckCounts;
 use crate::simulation::prng::Prng;
 
 /// Asks that are not answered by then are given up.
 const PATIENCE: Us = 5 * SECOND;
 
-/// When a connection that nobody answers is tried again, after its beginning.
-const TRIES: [Us; 3] = [SECOND, 3 * SECOND, 7 * SECOND];
-
 #[derive(Clone, Debug)]
-enum Event {
+pub(super) enum Event {
     /// A process begins, or ends.
     Begin(usize),
     /// Rows are written and read.
@@ -55,27 +48,6 @@ enum Event {
     },
 }
 
-/// A look of one process.
-#[derive(Clone, Debug)]
-struct Sight {
-    dog: usize,
-    process: u64,
-    check: usize,
-    number: u64,
-    began_at: Us,
-}
-
-/// A request of one peer to another, and when it was sent.
-#[derive(Clone, Debug)]
-struct Message {
-    process: u64,
-    sent_at: Us,
-    said_after: Mono,
-    /// What is to be looked at; `None`: what is there since this number is fetched.
-    checks: Option<Vec<CheckName>>,
-    after: u64,
-}
-
 pub(crate) struct World {
     pub(super) now: Us,
     pub(super) rng: Prng,
@@ -87,11 +59,11 @@ pub(crate) struct World {
     pub(super) variant: Option<Variant>,
     pub(super) judge: Judge,
     pub(super) store: Store,
-    looks: BTreeMap<(usize, usize), (u64, Us, Look)>,
+    pub(super) looks: BTreeMap<(usize, usize), (u64, Us, Look)>,
     events: BTreeMap<(Us, u64), Event>,
-    serial: u64,
-    loss: u64,
-    tickets: BTreeMap<u64, (usize, Message)>,
+    pub(super) serial: u64,
+    pub(super) loss: u64,
+    pub(super) tickets: BTreeMap<u64, (usize, Message)>,
     length: Us,
     is_told: bool,
 }
@@ -196,7 +168,7 @@ impl World {
         }
     }
 
-    fn at(&mut self, at: Us, event: Event) {
+    pub(super) fn at(&mut self, at: Us, event: Event) {
         self.serial += 1;
         self.events.insert((at, self.serial), event);
     }
@@ -232,7 +204,7 @@ impl World {
         }
     }
 
-    fn is_alive(&self, dog: usize) -> bool {
+    pub(super) fn is_alive(&self, dog: usize) -> bool {
         self.dogs[dog].process > 0 && !self.plan.is(self.now, |fault| *fault == Fault::Dead { dog })
     }
 
@@ -259,7 +231,7 @@ impl World {
         self.tell(dog, Input::Tick);
     }
 
-    fn tell(&mut self, dog: usize, input: Input) {
+    pub(super) fn tell(&mut self, dog: usize, input: Input) {
         let is_deaf = self.variant == Some(Variant::NobodyHears) && matches!(input, Input::Heard(_));
         let input = if is_deaf { Input::Tick } else { input };
         let (now, off) = (self.dogs[dog].mono(self.now), self.plan.clock_off_ms(dog, self.now));
@@ -324,104 +296,6 @@ impl World {
         }
     }
 
-    fn enter(&mut self, dog: usize, transition: &Transition) {
-        if self.plan.is(self.now, |fault| *fault == Fault::Database) {
-            return;
-        }
-        let name = transition.check.to_string();
-        let stands = self.store.verdicts.get(&name).map_or(State::Unknown, |(state, _)| *state);
-        if stands != transition.from {
-            self.counts.entered_by_others += 1;
-            return;
-        }
-        self.counts.entered += 1;
-        self.store.verdicts.insert(name, (transition.to, wall(self.now, self.plan.clock_off_ms(dog, self.now))));
-    }
-
-    fn look(&mut self, dog: usize, check: &CheckName, number: u64) {
-        self.counts.looks += 1;
-        let check = self.definitions.iter().position(|definition| definition.name == *check).unwrap();
-        let sight = Sight { dog, process: self.dogs[dog].process, check, number, began_at: self.now };
-        if self.plan.is(self.now, |fault| *fault == Fault::Trouble { dog }) {
-            self.counts.abstentions += 1;
-            let own = Outcome::Unable(Trouble::Descriptors);
-            let own = if self.variant == Some(Variant::OwnTroubleVotes) { REFUSED } else { own };
-            self.at(self.now + 1_000, Event::LookEnded(sight, own));
-            return;
-        }
-        self.try_look(sight);
-    }
-
-    fn try_look(&mut self, sight: Sight) {
-        let definition = &self.definitions[sight.check];
-        let over_at = sight.began_at + Us::try_from(definition.timeout.as_micros()).unwrap();
-        match self.plan.manner(sight.check, sight.dog, self.now) {
-            None => {
-                let ends_at = self.now + self.plan.takes(sight.check, self.now);
-                let outcome = if ends_at <= over_at { Outcome::Up } else { HANGS };
-                self.at(ends_at.min(over_at), Event::LookEnded(sight, outcome));
-            }
-            Some(Manner::Refuses) => self.at(self.now + 30_000, Event::LookEnded(sight, REFUSED)),
-            Some(Manner::Hangs) => {
-                let tries = TRIES.iter().map(|after| sight.began_at + after);
-                match tries.filter(|at| *at > self.now && *at < over_at).min() {
-                    Some(at) => self.at(at, Event::LookTried(sight)),
-                    None => self.at(over_at, Event::LookEnded(sight, HANGS)),
-                }
-            }
-        }
-    }
-
-    fn probe_canary(&mut self, dog: usize, is_round: bool) {
-        let is_cut = self.plan.is(self.now, |fault| matches!(fault, Fault::Uplink { dog: cut, .. } if *cut == dog));
-        let takes = if is_cut { 3 * SECOND } else { 20_000 };
-        let process = self.dogs[dog].process;
-        self.at(self.now + takes, Event::CanaryEnded { dog, process, began_at: self.now, is_round });
-    }
-
-    /// A request goes out; it may be lost, and its answer too.
-    fn send(&mut self, from: usize, to: usize, checks: Option<Vec<CheckName>>, after: u64) {
-        let (process, said_after) = (self.dogs[from].process, self.dogs[from].mono(self.now));
-        let message = Message { process, sent_at: self.now, said_after, checks, after };
-        if self.is_through(from, to) {
-            let delay = self.rng.between(1_000, 40_000);
-            self.at(self.now + delay, Event::Asked { from, to, message });
-        }
-    }
-
-    fn is_through(&mut self, from: usize, to: usize) -> bool {
-        let is_cut = self.plan.is(self.now, |fault| match fault {
-            Fault::OneWay { from: one, to: other } => (*one, *other) == (from, to),
-            Fault::Uplink { dog, takes_peers } => *takes_peers && (*dog == from || *dog == to),
-            Fault::Target { .. }
-            | Fault::Slow { .. }
-            | Fault::Dead { .. }
-            | Fault::Frozen { .. }
-            | Fault::Trouble { .. }
-            | Fault::Database
-            | Fault::Clock { .. } => false,
-        });
-        let is_lost = self.rng.per_mille(self.loss);
-        self.counts.lost += u64::from(is_cut || is_lost);
-        !is_cut && !is_lost
-    }
-
-    fn answer(&mut self, dog: usize, to: usize, message: &Message, said: (Vec<Look>, Vec<CheckName>)) {
-        if !self.is_through(dog, to) {
-            return;
-        }
-        let delay = self.rng.between(1_000, 40_000);
-        let heard = Heard {
-            watchdog: name(dog).as_str().into(),
-            incarnation: Incarnation(self.dogs[dog].process),
-            said_after: message.said_after,
-            looks: said.0,
-            pending: said.1,
-        };
-        let (process, sent_at) = (message.process, message.sent_at);
-        self.at(self.now + delay, Event::Answered { to, process, sent_at, heard });
-    }
-
     fn happen(&mut self, event: Event) {
         if let Some((dog, process)) = event.of() {
             let is_gone = !self.is_alive(dog) || process.is_some_and(|process| process != self.dogs[dog].process);
@@ -468,110 +342,9 @@ impl World {
         let definitions = Variant::define(self.variant, &self.definitions, self.dogs.len());
         self.tell(dog, Input::Defined(definitions));
     }
-
-    fn canary_ended(&mut self, dog: usize, began_at: Us, is_round: bool) {
-        let is_answered = self.now - began_at < SECOND
-            || !self.plan.was(
-                began_at,
-                self.now,
-                |fault| matches!(fault, Fault::Uplink { dog: cut, .. } if *cut == dog),
-            );
-        let now = self.dogs[dog].mono(self.now);
-        if is_round {
-            let outcome = if is_answered { ProbeOutcome::Answered } else { ProbeOutcome::Failed(String::new()) };
-            self.dogs[dog].canary.handle(now, &outcome, &WatchdogPolicy::default());
-        }
-        let began_at = self.dogs[dog].mono(began_at);
-        self.tell(dog, Input::Canary { began_at, is_answered });
-    }
-
-    fn asked(&mut self, from: usize, to: usize, message: Message) {
-        if let Some(checks) = message.checks.clone() {
-            self.serial += 1;
-            let ticket = self.serial;
-            self.tickets.insert(ticket, (from, message));
-            self.tell(to, Input::Asked { ticket, checks });
-        } else {
-            let now = self.dogs[to].mono(self.now);
-            let looks = self.dogs[to].machine.report(now, message.after, 100);
-            self.answer(to, from, &message, (looks, Vec::new()));
-        }
-    }
-
-    /// Every 5 s what peers have is fetched, whatever the database does.
-    fn fetch(&mut self, dog: usize) {
-        if self.is_alive(dog) {
-            for to in (0..self.dogs.len()).filter(|to| *to != dog) {
-                self.send(dog, to, None, 0);
-            }
-        }
-        self.at(self.now + 5 * SECOND, Event::Fetch(dog));
-    }
-
-    /// Every second rows are written and read.
-    fn round(&mut self, dog: usize) {
-        self.at(self.now + SECOND, Event::Round(dog));
-        if !self.is_alive(dog) || self.plan.is(self.now, |fault| *fault == Fault::Database) {
-            return;
-        }
-        let now = self.dogs[dog].mono(self.now);
-        let takes_peers = self
-            .plan
-            .is(self.now, |fault| matches!(fault, Fault::Uplink { dog: cut, takes_peers: true } if *cut == dog));
-        let is_isolated = self.dogs[dog].is_cut_off() && takes_peers;
-        self.counts.isolations += u64::from(is_isolated);
-        self.store.rows.insert(dog, (self.now, is_isolated));
-        for look in self.dogs[dog].machine.report(now, self.dogs[dog].written, 100) {
-            self.dogs[dog].written = look.number;
-            let check = self.definitions.iter().position(|definition| definition.name == look.check).unwrap();
-            self.looks.insert((dog, check), (self.dogs[dog].process, self.now, look));
-        }
-        self.read(dog, now, is_isolated);
-    }
-
-    fn read(&mut self, dog: usize, now: Mono, is_isolated: bool) {
-        let last = self.dogs[dog].read_at.replace(now);
-        let living = self.store.rows.iter().filter(|(_, (at, _))| *at + 6 * SECOND > self.now);
-        let living = living.map(|(dog, (_, isolated))| (*dog, !isolated));
-        let living: Vec<_> = living.collect();
-        let members = Members {
-            is_isolated,
-            living: living
-                .iter()
-                .map(|(dog, votes)| {
-                    (name(*dog).as_str().into(), format!("z{}", self.plan.zones[*dog]).as_str().into(), *votes)
-                })
-                .collect(),
-            registered: self.dogs.len(),
-        };
-        self.dogs[dog].members = members.clone();
-        self.tell(dog, Input::Members(Variant::distort(self.variant, members)));
-        let known = self.store.known();
-        self.tell(dog, Input::Stored(known));
-        let Some(said_after) = last else {
-            return;
-        };
-        let seen_at = self.dogs[dog].world(0, said_after).min(self.now);
-        let fresh: Vec<_> = self.looks.iter().filter(|((of, _), (_, at, _))| *of != dog && *at >= seen_at).collect();
-        let heard: Vec<_> = fresh
-            .into_iter()
-            .map(|((of, _), (process, _, look))| Heard {
-                watchdog: name(*of).as_str().into(),
-                incarnation: Incarnation(*process),
-                said_after,
-                looks: vec![look.clone()],
-                pending: Vec::new(),
-            })
-            .collect();
-        for heard in heard {
-            self.tell(dog, Input::Heard(heard));
-        }
-    }
 }
 
 const FAR: Mono = Mono::micros(u64::MAX);
-const REFUSED: Outcome = Outcome::Failed(Failure::Refused);
-const HANGS: Outcome = Outcome::Failed(Failure::ConnectTimeout);
 
 impl Event {
     /// Whose it is, and of which process.

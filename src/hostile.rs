@@ -26,7 +26,7 @@ use crate::{api, cli, probe, sender};
 pub type Target = fn(&[u8]);
 
 /// By name: a binary of `fuzz/` each, and a folder of seeds.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("push_body", push_body),
     ("push_path", push_path),
     ("push_signature", push_signature),
@@ -36,6 +36,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("push_answer", push_answer),
     ("bulk", api::monitors::bulk::items::hostile),
     ("backup", cli::import::backup::hostile),
+    ("uptimerobot", cli::import::uptimerobot::hostile),
     ("apply", cli::apply::document::hostile),
     ("kuma_columns", kuma_columns),
     ("cron", cron),

@@ -4,7 +4,7 @@
 //! written in one request that is taken as a whole or refused as a whole; parents are named by their refs.
 
 pub(crate) mod backup;
-mod uptimerobot;
+pub(crate) mod uptimerobot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

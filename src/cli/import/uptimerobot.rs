@@ -82,6 +82,19 @@ pub(in crate::cli) async fn run(args: Args) -> anyhow::Result<()> {
     import.write(&lines).await
 }
 
+/// For [`crate::hostile`]: a file that calls itself a list of monitors. Each becomes something under a name that needs no escaping.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn hostile(bytes: &[u8]) {
+    let Ok(robots) = robot::read(&String::from_utf8_lossy(bytes)) else { return };
+    let lines = became::all(&robots);
+    assert_eq!(lines.len(), robots.len(), "each becomes something, or nothing for a reason");
+    for line in lines {
+        if let Became::Check(fields) = line.what {
+            let _ = crate::check::Draft::read_what_can_be(&fields);
+        }
+    }
+}
+
 /// What bears a name already.
 struct There {
     checks: BTreeSet<String>,

@@ -219,6 +219,8 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(heartbeats::pushes))
         .routes(routes!(checks::list, checks::create))
         .routes(routes!(checks::history::transitions))
+        .routes(routes!(checks::history::uptime))
+        .routes(routes!(checks::history::results))
         .routes(routes!(checks::bulk::bulk))
         .routes(routes!(checks::show, checks::put, checks::change, checks::remove))
         .routes(routes!(apikeys::list, apikeys::create))

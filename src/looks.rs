@@ -1,7 +1,7 @@
 //! The watchdog's own eyes: its checks at work.
 //!
 //! One task ([`driver`]) feeds the machine of [`komainu_watchdogs::check`] and does what it orders; the rest asks it through
-//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`slow_way`] is for peers that cannot be asked, [`clerk`] reads and writes the tables, and fails without
+//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`tally`] counts, [`slow_way`] is for peers that cannot be asked, [`clerk`] reads and writes the tables, and fails without
 //! anybody waiting for it: looks, votes and verdicts go on while the database is away.
 
 mod clerk;
@@ -9,6 +9,7 @@ mod driver;
 mod looker;
 pub mod peers;
 mod slow_way;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -62,3 +62,30 @@ CREATE TABLE IF NOT EXISTS komainu_check_report (
   seq BIGINT NOT NULL,
   looks MEDIUMTEXT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
+
+-- Of which check and watchdog rows of komainu_check_stat are; '' of the verdict. A check that was deleted leaves its name NULL until its rows
+-- are gone.
+CREATE TABLE IF NOT EXISTS komainu_check_series (
+  id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  name VARCHAR(100) NULL,
+  watchdog_id VARCHAR(190) NOT NULL,
+  UNIQUE KEY komainu_check_series_of (name, watchdog_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
+
+-- A row for each minute (span 60), hour (3600) and day (86400): looks by what came of them and how long those that succeeded took, of a
+-- watchdog; seconds in each state, of the verdict. `at`: when it began, seconds UTC.
+CREATE TABLE IF NOT EXISTS komainu_check_stat (
+  series_id BIGINT NOT NULL,
+  span INT NOT NULL,
+  at BIGINT NOT NULL,
+  up INT NOT NULL,
+  failed INT NOT NULL,
+  unable INT NOT NULL,
+  ms_sum BIGINT NOT NULL,
+  ms_most INT NOT NULL,
+  up_s INT NOT NULL,
+  partial_s INT NOT NULL,
+  down_s INT NOT NULL,
+  unknown_s INT NOT NULL,
+  PRIMARY KEY (series_id, span, at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;

@@ -62,3 +62,30 @@ CREATE TABLE IF NOT EXISTS komainu_check_report (
   seq INTEGER NOT NULL,
   looks TEXT NOT NULL
 );
+
+-- Of which check and watchdog rows of komainu_check_stat are; '' of the verdict. A check that was deleted leaves its name NULL until its rows
+-- are gone.
+CREATE TABLE IF NOT EXISTS komainu_check_series (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  name TEXT NULL,
+  watchdog_id TEXT NOT NULL,
+  UNIQUE (name, watchdog_id)
+);
+
+-- A row for each minute (span 60), hour (3600) and day (86400): looks by what came of them and how long those that succeeded took, of a
+-- watchdog; seconds in each state, of the verdict. `at`: when it began, seconds UTC.
+CREATE TABLE IF NOT EXISTS komainu_check_stat (
+  series_id INTEGER NOT NULL,
+  span INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  up INTEGER NOT NULL,
+  failed INTEGER NOT NULL,
+  unable INTEGER NOT NULL,
+  ms_sum INTEGER NOT NULL,
+  ms_most INTEGER NOT NULL,
+  up_s INTEGER NOT NULL,
+  partial_s INTEGER NOT NULL,
+  down_s INTEGER NOT NULL,
+  unknown_s INTEGER NOT NULL,
+  PRIMARY KEY (series_id, span, at)
+);

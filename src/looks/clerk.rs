@@ -16,10 +16,11 @@ use komainu_watchdogs::upkeep::Chore;
 use tokio::sync::mpsc;
 
 use super::driver::Event;
+use super::tally::Waiting;
 use crate::check;
 use crate::chores::Chores;
 use crate::clock;
-use crate::store::checks::{self, Check, CheckReader, WrittenReport};
+use crate::store::checks::{self, Check, CheckReader, Minute, WrittenReport};
 use crate::store::{Store, StoreError};
 
 /// Between two readings.
@@ -44,11 +45,14 @@ pub(super) enum Order {
     Report(Box<WrittenReport>),
     /// What these peers wrote is to be read.
     ReadReports(Vec<WatchdogId>),
+    /// A minute is over.
+    Count(Box<Minute>),
     /// Checks changed.
     Refresh,
 }
 
 pub(super) struct Clerk {
+    pub(super) watchdog: WatchdogId,
     pub(super) store: Store,
     pub(super) routing: Arc<Routing>,
     pub(super) chores: Chores,
@@ -69,18 +73,22 @@ impl Clerk {
     pub(super) async fn run(self, mut orders: mpsc::Receiver<Order>) {
         let mut read = Read::default();
         let mut read_at = clock::now();
-        let mut many = Vec::new();
+        let (mut many, mut waiting) = (Vec::new(), Waiting::default());
         loop {
             tokio::select! {
                 received = orders.recv_many(&mut many, MANY) => match received {
                     0 => return,
-                    _ => if self.perform(&mut many).await { read_at = clock::now() },
+                    _ => if self.perform(&mut many, &mut waiting).await { read_at = clock::now() },
                 },
                 () = clock::sleep_until(read_at) => {
                     let outcome = self.read(&mut read).await;
                     if outcome.is_err() {
                         read = Read { checks: read.checks, ..Read::default() };
                     }
+                    let outcome = match outcome {
+                        Ok(()) => self.count(&mut waiting).await,
+                        Err(error) => Err(error),
+                    };
                     self.chores.note(Chore::Checks, &outcome);
                     read_at = clock::now() + PAUSE;
                 }
@@ -89,7 +97,7 @@ impl Clerk {
     }
 
     /// Says whether checks are to be read at once.
-    async fn perform(&self, orders: &mut Vec<Order>) -> bool {
+    async fn perform(&self, orders: &mut Vec<Order>, waiting: &mut Waiting) -> bool {
         let (mut entered, mut raised, mut ended, mut is_refresh) = (vec![], vec![], vec![], false);
         for order in orders.drain(..) {
             match order {
@@ -98,6 +106,7 @@ impl Clerk {
                 Order::Resolve { key, last_bad_at } => ended.push((key, last_bad_at)),
                 Order::Report(report) => self.write_report(&report).await,
                 Order::ReadReports(of) => self.read_reports(&of).await,
+                Order::Count(minute) => waiting.push(*minute),
                 Order::Refresh => is_refresh = true,
             }
         }
@@ -141,6 +150,15 @@ impl Clerk {
         for (alarm, _) in raised {
             self.told(alarm.key.clone(), outcome.is_ok()).await;
         }
+    }
+
+    /// Enters the minutes that are over, one after another.
+    async fn count(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
+        while let Some((minute, folds)) = waiting.next() {
+            checks::count(&self.store, &self.watchdog, minute, &folds).await?;
+            waiting.done();
+        }
+        Ok(())
     }
 
     async fn write_report(&self, report: &WrittenReport) {

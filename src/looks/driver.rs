@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::clerk::{Clerk, Order, subject};
 use super::peers::{MOST_LOOKS, Peers, Question, Told};
 use super::slow_way::SlowWay;
+use super::tally::Tally;
 use super::{Settings, Shared, looker, members_of};
 use crate::clock;
 use crate::driver::Contact;
@@ -87,6 +88,7 @@ pub(super) struct Driver {
     callers: BTreeMap<u64, Caller>,
     last_ticket: u64,
     slow: SlowWay,
+    tally: Tally,
     /// Ends with the driver.
     _clerk: tokio_util::task::AbortOnDropHandle<()>,
 }
@@ -99,7 +101,8 @@ impl Driver {
     ) -> Self {
         let Settings { store, routing, chores, prober, contact, .. } = settings;
         let (orders, received) = mpsc::channel(ORDERS_MOST);
-        let clerk = Clerk { store, routing, chores, events: events.clone() };
+        let watchdog = shared.identity.watchdog.clone();
+        let clerk = Clerk { watchdog, store, routing, chores, events: events.clone() };
         Self {
             shared,
             peers_client,
@@ -113,6 +116,7 @@ impl Driver {
             callers: BTreeMap::new(),
             last_ticket: 0,
             slow: SlowWay::new(clock::now()),
+            tally: Tally::new(clock::now(), clock::wall()),
             _clerk: tokio_util::task::AbortOnDropHandle::new(tokio::spawn(clerk.run(received))),
         }
     }
@@ -123,6 +127,7 @@ impl Driver {
         loop {
             self.fetch_due();
             self.go_the_slow_way();
+            self.sample();
             self.perform_all();
             let wakes_at = self.wakes_at();
             tokio::select! {
@@ -139,18 +144,43 @@ impl Driver {
     fn wakes_at(&self) -> Mono {
         let machine = self.shared.machine().poll_timeout();
         let fetches = self.peers.values().filter(|peer| !peer.is_fetching).filter_map(|peer| peer.fetch_at);
-        fetches.fold(machine.min(self.slow.due_at()), Mono::min)
+        fetches.fold(machine.min(self.slow.due_at()).min(self.tally.due_at()), Mono::min)
     }
 
     fn handle(&self, input: Input) {
         let now = clock::now();
-        let wall = Wall(clock::wall().0.saturating_add(self.contact.borrow().clock_ahead_ms));
-        self.shared.machine().handle(now, wall, input);
+        self.shared.machine().handle(now, self.wall(), input);
+    }
+
+    /// The database's time, as far as it is known.
+    fn wall(&self) -> Wall {
+        Wall(clock::wall().0.saturating_add(self.contact.borrow().clock_ahead_ms))
+    }
+
+    fn sample(&mut self) {
+        let now = clock::now();
+        if now < self.tally.due_at() {
+            return;
+        }
+        let at = (now, self.wall());
+        let machine = self.shared.machine();
+        let verdicts = machine.all().filter(|(definition, _)| !definition.paused);
+        let verdicts = verdicts.map(|(definition, standing)| (&definition.name, standing.state));
+        let minute = self.tally.sample(at, verdicts);
+        drop(machine);
+        if let Some(minute) = minute {
+            self.order(Order::Count(Box::new(minute)));
+        }
     }
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Input(input) => self.handle(*input),
+            Event::Input(input) => {
+                if let Input::Looked { check, outcome, answer, .. } = &*input {
+                    self.tally.note_look(check, *outcome, answer.ms);
+                }
+                self.handle(*input);
+            }
             Event::Defined(checks) => self.define(checks),
             Event::Reports { sent_at, reports } => self.take_reports(sent_at, reports),
             Event::Refresh => self.order(Order::Refresh),

@@ -6,6 +6,7 @@
 //! rows up to it. How a check is, is in `komainu_check_state`, which goes with its check.
 
 mod columns;
+mod history;
 mod reader;
 mod reports;
 mod trail;
@@ -21,6 +22,7 @@ use super::value::{Value, values};
 use crate::check::Definition;
 
 pub use super::monitors::{Change, Refusal};
+pub use history::{Availability, Counted, Counts, Minute, Span, availability, count, history};
 pub use reader::{Changes, CheckReader};
 pub use reports::{WrittenReport, reports, write_report};
 pub use verdicts::{ShownTransition, enter, incidents, raise, resolve, transitions, verdicts};

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use self::check_statistics::CheckStatistics;
 use self::histories::Histories;
 use self::thinning::Thinning;
 use super::decisions::id_list;
@@ -15,6 +16,7 @@ use super::pool::Store;
 use super::session::Sql;
 use crate::clock;
 
+pub mod check_statistics;
 pub mod histories;
 pub mod thinning;
 
@@ -71,6 +73,8 @@ pub struct Rounds {
     pub thinning: Thinning,
     /// Pushes of heartbeats.
     pub histories: Histories,
+    /// Statistics of checks.
+    pub check_statistics: CheckStatistics,
 }
 
 /// Deletes what is too old, for [`STRETCH`] or until nothing is left; says how many rows went. Call it again soon while
@@ -85,6 +89,7 @@ pub async fn keep_up(store: &Store, rounds: &mut Rounds) -> Result<u64, StoreErr
     loop {
         let batch_at = clock::now();
         let gone_through = rounds.thinning.step(store).await? + rounds.histories.step(store).await?;
+        let gone_through = gone_through + rounds.check_statistics.step(store).await?;
         let grown = store.prune_growing(&retention).await? + gone_through;
         rows += grown;
         if grown == 0 || clock::now().since(began_at) >= STRETCH {

@@ -4,6 +4,7 @@ mod assignments;
 mod beats;
 mod beginnings;
 mod certificates;
+mod check_history;
 mod checks;
 mod clocks;
 mod conflicts;

@@ -255,6 +255,8 @@ async fn delete_in(
     for table in ["komainu_check", "komainu_check_state", "komainu_check_transition"] {
         session.execute(act, Sql::Once(format!("DELETE FROM {table} WHERE name = ?")), values![name]).await?;
     }
+    // What was counted of it goes later, in small parts.
+    session.execute(act, "UPDATE komainu_check_series SET name = NULL WHERE name = ?", values![name]).await?;
     raise(session, revision + 1).await?;
     let (whole, part) = (format!("check/{name}"), format!("partial/{name}"));
     let open = latest(session, &[&whole, &part]).await?;

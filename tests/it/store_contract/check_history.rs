@@ -1,0 +1,128 @@
+//! What is counted of checks: by watchdog and minute, folded into hours and days, and gone when its time has come.
+
+use std::collections::BTreeMap;
+
+use komainu::check::{Draft, Guard};
+use komainu::clock;
+use komainu::store::checks::{self, Counted, Counts, Minute, Span, Target, Wish};
+use komainu::store::prune::check_statistics::CheckStatistics;
+use komainu_watchdogs::ids::WatchdogId;
+use serde_json::json;
+
+use super::fixture::{Fixture, Kind};
+use super::on_both_databases;
+
+on_both_databases! {
+    looks_of_one_minute_add_up_and_of_verdicts_the_longest_is_believed,
+    hours_and_days_are_made_of_what_they_consist_of_however_often,
+    an_uptime_is_of_the_time_in_which_anybody_could_say,
+    what_is_too_old_goes_and_what_was_counted_of_a_deleted_check_goes_too,
+    of_a_check_that_is_not_there_nothing_is_counted,
+}
+
+async fn make(fixture: &Fixture, name: &str) {
+    let fields = json!({"name": name, "type": "ping", "hostname": "a.example"});
+    let (draft, _) = Draft::read_what_can_be(fields.as_object().unwrap());
+    let wish = Wish { target: Target::New, draft, if_match: vec![] };
+    checks::write(&fixture.store, "key/test", &[wish], &Guard::default()).await.unwrap().unwrap();
+}
+
+fn looks(up: u32, failed: u32) -> Counts {
+    Counts { up, failed, ms_sum: u64::from(up) * 20, ms_most: 30, ..Counts::default() }
+}
+
+fn stood(up_s: u32, down_s: u32, unknown_s: u32) -> Counts {
+    Counts { up_s, down_s, unknown_s, ..Counts::default() }
+}
+
+fn minute(at: i64, looks: Counts, verdict: Counts) -> Minute {
+    let of = |counts| BTreeMap::from([("shop".to_owned(), counts)]);
+    Minute { at, looks: of(looks), verdicts: of(verdict) }
+}
+
+async fn count(fixture: &Fixture, watchdog: &str, minute: &Minute, folds: &[(Span, i64)]) {
+    checks::count(&fixture.store, &WatchdogId::from(watchdog), minute, folds).await.unwrap();
+}
+
+async fn rows(fixture: &Fixture, span: Span) -> Vec<Counted> {
+    checks::history(&fixture.store, "shop", span, 0).await.unwrap()
+}
+
+async fn looks_of_one_minute_add_up_and_of_verdicts_the_longest_is_believed(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    make(&fixture, "shop").await;
+    for (watchdog, up, verdict) in [("w1", 2, stood(20, 0, 5)), ("w1", 1, stood(3, 1, 0)), ("w2", 3, stood(30, 30, 0))]
+    {
+        count(&fixture, watchdog, &minute(600, looks(up, 1), verdict), &[]).await;
+    }
+    count(&fixture, "w3", &minute(600, looks(0, 0), stood(0, 0, 59)), &[]).await;
+    let counted = rows(&fixture, Span::Minute).await;
+    let of = |watchdog: Option<&str>| {
+        let row = counted.iter().find(|row| row.watchdog.as_ref().map(WatchdogId::as_str) == watchdog);
+        row.unwrap().counts
+    };
+    assert_eq!(of(Some("w1")), Counts { failed: 2, ..looks(3, 0) });
+    assert_eq!(of(Some("w2")), looks(3, 1));
+    assert_eq!(of(None), stood(30, 30, 0), "who watched longest knows");
+}
+
+async fn hours_and_days_are_made_of_what_they_consist_of_however_often(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    make(&fixture, "shop").await;
+    let (hour, day) = ((Span::Hour, 86_400), (Span::Day, 86_400));
+    for at in [86_400, 86_460, 86_400 + 3_600] {
+        count(&fixture, "w1", &minute(at, looks(2, 1), stood(50, 10, 0)), &[]).await;
+    }
+    for _ in 0..2 {
+        count(&fixture, "w1", &minute(2 * 86_400, looks(1, 0), stood(60, 0, 0)), &[hour, (Span::Hour, 90_000), day])
+            .await;
+    }
+    let hours = rows(&fixture, Span::Hour).await;
+    let verdicts: Vec<_> = hours.iter().filter(|row| row.watchdog.is_none()).map(|row| (row.at, row.counts)).collect();
+    assert_eq!(verdicts, [(86_400, stood(100, 20, 0)), (90_000, stood(50, 10, 0))]);
+    let days = rows(&fixture, Span::Day).await;
+    let own: Vec<_> = days.iter().filter(|row| row.watchdog.is_some()).map(|row| (row.at, row.counts)).collect();
+    assert_eq!(own, [(86_400, Counts { failed: 3, ms_sum: 120, ..looks(6, 0) })]);
+}
+
+async fn an_uptime_is_of_the_time_in_which_anybody_could_say(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    make(&fixture, "shop").await;
+    let now = 100 * 86_400 + 7_300;
+    let at = Span::Minute.of(now) - 60;
+    count(&fixture, "w1", &minute(at, looks(2, 1), stood(30, 10, 20)), &[]).await;
+    count(&fixture, "w2", &minute(at, looks(2, 1), stood(30, 10, 20)), &[]).await;
+    let week = 86_400 * 96;
+    count(&fixture, "w1", &minute(week, looks(0, 3), stood(0, 40, 0)), &[]).await;
+    count(&fixture, "w1", &minute(at, looks(0, 0), stood(0, 0, 0)), &[(Span::Hour, week), (Span::Day, week)]).await;
+    let of = async |days| checks::availability(&fixture.store, "shop", days, now).await.unwrap();
+    let day = of(1).await;
+    assert_eq!((day.share(), day.avg_ms(), day.counts.unknown_s), (Some(0.75), Some(20.0), 20));
+    for days in [7, 30, 90] {
+        assert_eq!(of(days).await.share(), Some(30.0 / 80.0), "{days} days");
+    }
+    assert_eq!(checks::availability(&fixture.store, "gone", 1, now).await.unwrap().share(), None);
+}
+
+async fn what_is_too_old_goes_and_what_was_counted_of_a_deleted_check_goes_too(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    make(&fixture, "shop").await;
+    let now = clock::wall().0 / 1_000;
+    for at in [now - 27 * 3_600, now - 25 * 3_600] {
+        count(&fixture, "w1", &minute(Span::Minute.of(at), looks(1, 0), stood(60, 0, 0)), &[]).await;
+    }
+    assert_eq!(CheckStatistics::default().step(&fixture.store).await.unwrap(), 0);
+    assert_eq!(rows(&fixture, Span::Minute).await.len(), 2, "one of the looks, one of the verdict");
+    checks::delete(&fixture.store, "key/test", "shop", &[]).await.unwrap().unwrap();
+    make(&fixture, "shop").await;
+    assert_eq!(rows(&fixture, Span::Minute).await, [], "another check of the same name begins anew");
+    CheckStatistics::default().step(&fixture.store).await.unwrap();
+    let left = fixture.raw.rows("SELECT COUNT(*) FROM komainu_check_stat").await;
+    assert_eq!(left, [["0"]]);
+}
+
+async fn of_a_check_that_is_not_there_nothing_is_counted(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    count(&fixture, "w1", &minute(600, looks(1, 0), stood(60, 0, 0)), &[(Span::Hour, 0)]).await;
+    assert_eq!(rows(&fixture, Span::Minute).await, []);
+}

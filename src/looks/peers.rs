@@ -1,7 +1,7 @@
 //! `POST /peer/v1/look`: asking peers to look now, and hearing what they saw.
 //!
 //! One call does both: it names checks to be looked at at once, possibly none, and says up to which look the caller knows the peer's.
-//! LookRequest and answer are signed with the cluster key. The connections are kept: these calls are no probes, and come every two seconds.
+//! Request and answer are signed with the cluster key. The connections are kept: these calls are no probes, and come every two seconds.
 
 use std::sync::Arc;
 use std::time::Duration;

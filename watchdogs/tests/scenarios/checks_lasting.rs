@@ -153,3 +153,17 @@ fn a_process_that_stood_still_goes_by_the_votes_that_are_fresh() {
     desk.tell(Input::Tick);
     assert_eq!(desk.state(), State::Unknown, "and by none that is not");
 }
+
+#[test]
+fn a_zone_that_falls_silent_makes_what_the_others_see_down_without_anything_new() {
+    let mut desk = Desk::with(Policy::default(), &[]);
+    desk.tell(Input::Members(living(&[("w1", "a", true), ("w2", "a", true), ("w3", "c", true)])));
+    desk.tell(Input::Defined(vec![check("api")]));
+    desk.targets.insert("api".into(), REFUSED);
+    desk.run(25);
+    desk.hear("w2", REFUSED, 9);
+    assert_eq!(desk.state(), State::Partial, "it may still be heard of: {:?}", desk.reason());
+    desk.hanging.insert("api".into());
+    desk.run(6);
+    assert_eq!(desk.state(), State::Down);
+}

@@ -107,15 +107,14 @@ struct Checks {
 
 impl Checks {
     fn of(context: &Context) -> Self {
-        let looks = &context.state.looks;
-        let counts = looks.by_state();
+        let (counts, paused) = context.state.looks.counts();
         let of = |state: CheckState| counts.get(&state).copied().unwrap_or(0);
         Self {
             up: of(CheckState::Up),
             down: of(CheckState::Down),
             partial: of(CheckState::Partial),
             unknown: of(CheckState::Unknown),
-            paused: looks.paused(),
+            paused,
         }
     }
 }
@@ -172,7 +171,10 @@ pub(super) fn current(context: &Context) -> View {
         view.reasons.push(trouble);
         view.status = view.status.max(Health::Degraded);
     }
-    if let Some(unjudged) = context.state.looks.unjudged() {
+    if let Some(blindness) = context.state.looks.blindness() {
+        view.reasons.push(format!("checks: {blindness}"));
+        view.status = Health::Down;
+    } else if let Some(unjudged) = context.state.looks.unjudged() {
         view.reasons.push(format!("checks: {}", unjudged.summary));
         view.status = view.status.max(Health::Degraded);
     }

@@ -25,7 +25,7 @@ pub(super) async fn look(runs: &Runs, spec: &MonitorSpec) -> (Outcome, Answer) {
         },
         address: noted.address.map(|address| address.to_string()),
         status: noted.status,
-        detail: shortened(&result.msg),
+        detail: detail(outcome, &result.msg),
         certificate_ends_at: ends_at(&result),
     };
     (outcome, answer)
@@ -46,6 +46,14 @@ fn outcome(result: &RunResult, noted: &Noted) -> Outcome {
         return Outcome::Unable(Trouble::NameServer);
     }
     seen
+}
+
+/// Of own trouble the run speaks as a node would, which this is not. An answer has words too: it may be what is wrong.
+fn detail(outcome: Outcome, msg: &str) -> String {
+    match outcome {
+        Outcome::Unable(trouble) if trouble != Trouble::Internal => trouble.to_string(),
+        Outcome::Up | Outcome::Failed(_) | Outcome::Unable(_) => shortened(msg),
+    }
 }
 
 /// A timeout says what it waited for.

@@ -1,7 +1,7 @@
 //! The watchdog's own eyes: its checks at work.
 //!
 //! One task ([`driver`]) feeds the machine of [`komainu_watchdogs::check`] and does what it orders; the rest asks it through
-//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`tally`] counts, [`slow_way`] is for peers that cannot be asked, [`clerk`] reads and writes the tables, and fails without
+//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`trial`] looks before there is a check, [`tally`] counts, [`slow_way`] is for peers that cannot be asked, [`clerk`] reads and writes the tables, and fails without
 //! anybody waiting for it: looks, votes and verdicts go on while the database is away.
 
 mod clerk;
@@ -10,6 +10,7 @@ mod looker;
 pub mod peers;
 mod slow_way;
 mod tally;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::driver::{Driver, Event};
 use self::peers::{Peers, Question, Told};
+use self::trial::Trials;
 use crate::chores::Chores;
 use crate::clock;
 use crate::config::ChecksConfig;
@@ -72,6 +74,7 @@ pub struct Settings {
 pub struct Looks {
     shared: Arc<Shared>,
     events: mpsc::Sender<Event>,
+    trials: Arc<Trials>,
 }
 
 struct Shared {
@@ -108,10 +111,11 @@ impl Looks {
         let peers = Peers::new(settings.key.clone(), &settings.credentials)?;
         let refuses = settings.checks.guard.clone().for_looks();
         let caller = Caller::of_watchdog(&settings.identity.watchdog);
-        let runs = Runs::of_watchdog(caller, settings.evaluator.clone(), refuses);
+        let runs = Arc::new(Runs::of_watchdog(caller, settings.evaluator.clone(), refuses));
+        let trials = Arc::new(Trials::new(&settings, peers.clone(), Arc::clone(&runs)));
         let driver = Driver::new(settings, (Arc::clone(&shared), peers, runs), events.clone());
         let task = AbortOnDropHandle::new(tokio::spawn(driver.run(received)));
-        Ok((Self { shared, events }, task))
+        Ok((Self { shared, events, trials }, task))
     }
 
     /// A check, with each voter's word; `None`: there is none of this name, as far as this watchdog knows.

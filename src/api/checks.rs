@@ -31,6 +31,7 @@ pub(super) mod history;
 mod shown;
 #[cfg(test)]
 mod tests;
+pub(super) mod trial;
 
 /// As refusals name it.
 const THING: &str = "check";

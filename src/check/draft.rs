@@ -15,8 +15,11 @@ pub const FIELDS: [&str; 11] =
     ["channels", "interval", "managed_by", "name", "paused", "quorum", "severity", "tags", "timeout", "type", "zones"];
 
 /// What the API shows and nobody sends.
-const SHOWN_ONLY: [&str; 8] =
-    ["changed_at", "changed_by", "created_at", "created_by", "hidden", "revision", "since", "state"];
+const SHOWN_ONLY: [&str; 9] =
+    ["changed_at", "changed_by", "created_at", "created_by", "hidden", "reason", "revision", "since", "state"];
+
+/// Words that stand in the place of a name in the API's paths: no check is called so.
+pub const WORDS_OF_PATHS: [&str; 2] = ["bulk", "try"];
 
 /// Characters of a zone's name.
 pub const MOST_ZONE_CHARS: usize = 100;
@@ -109,6 +112,9 @@ fn name(sent: &Json) -> Result<String, String> {
     };
     match sent {
         Json::Null => Err("is missing".to_owned()),
+        Json::String(text) if WORDS_OF_PATHS.contains(&text.as_str()) => {
+            Err(format!("{text} is a word of the API's paths; take another one"))
+        }
         Json::String(text) if is_name(text) => Ok(text.clone()),
         Json::String(_) => Err(rule()),
         Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {

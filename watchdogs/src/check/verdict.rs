@@ -211,7 +211,7 @@ impl Ballot<'_> {
         }
     }
 
-    fn view(&self, now: Mono, definition: &Definition, policy: &Policy) -> View {
+    pub(super) fn view(&self, now: Mono, definition: &Definition, policy: &Policy) -> View {
         let aged = |vote: &Vote| {
             let age_ms = u64::try_from(now.since(vote.looked_at).as_millis()).unwrap_or(u64::MAX);
             Look { age_ms, ..vote.look.clone() }

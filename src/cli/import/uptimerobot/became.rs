@@ -47,7 +47,7 @@ pub(super) fn all(robots: &[Robot]) -> Vec<Line> {
         let is_alone = count.get(&stem).is_none_or(|count| *count == 1);
         if stem.is_empty() {
             format!("uptimerobot-{}", robot.id)
-        } else if is_alone {
+        } else if is_alone && !WORDS_OF_PATHS.contains(&stem.as_str()) {
             stem
         } else {
             format!("{stem}-{}", robot.id)

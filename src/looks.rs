@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use komainu_watchdogs::check::{Definition, Machine, Members, Policy, Standing, State, Verdict};
+use komainu_watchdogs::check::{Machine, Members, Policy, Standing, State, Verdict};
 use komainu_watchdogs::ids::{CheckName, Zone};
 use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::Routing;
@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::driver::{Driver, Event};
-use self::peers::{Peers, Question, Told};
+use self::peers::{LookAnswer, LookRequest, Peers};
 use self::trial::Trials;
 use crate::chores::Chores;
 use crate::clock;
@@ -91,8 +91,6 @@ impl Shared {
 /// One check, as this watchdog can show it now.
 #[derive(Clone, Debug)]
 pub struct ShownCheck {
-    /// What decides about it.
-    pub definition: Definition,
     /// What it is, and since when.
     pub standing: Standing,
     /// What the votes amount to at this moment.
@@ -122,9 +120,7 @@ impl Looks {
     pub fn shown(&self, name: &str) -> Option<ShownCheck> {
         let (now, name) = (clock::now(), CheckName::from(name));
         let machine = self.shared.machine();
-        let verdict = machine.verdict(now, &name)?;
-        let (definition, standing) = machine.all().find(|(definition, _)| definition.name == name)?;
-        Some(ShownCheck { definition: definition.clone(), standing, verdict })
+        Some(ShownCheck { standing: machine.standing(&name)?, verdict: machine.verdict(now, &name)? })
     }
 
     /// How many checks there are in each state; those that are paused are left out.
@@ -156,11 +152,6 @@ impl Looks {
         self.shared.machine().load()
     }
 
-    /// What is wrong now.
-    pub fn alarms(&self) -> Vec<Alarm> {
-        self.shared.machine().alarms(clock::now())
-    }
-
     /// That some checks have had no fresh majority for long.
     pub fn unjudged(&self) -> Option<Alarm> {
         self.shared.machine().unjudged(clock::now())
@@ -178,7 +169,7 @@ impl Looks {
     }
 
     /// Answers a peer; `None`: too much is asked at once.
-    pub async fn answer(&self, question: Question) -> Option<Told> {
+    pub async fn answer(&self, question: LookRequest) -> Option<LookAnswer> {
         let (reply, answered) = oneshot::channel();
         self.events.try_send(Event::Asked { question: Box::new(question), reply }).ok()?;
         tokio::time::timeout(ANSWER_LIMIT, answered).await.ok()?.ok()

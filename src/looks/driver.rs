@@ -12,7 +12,7 @@ use komainu_watchdogs::time::{Mono, Wall};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clerk::{Clerk, Order, subject};
-use super::peers::{MOST_LOOKS, Peers, Question, Told};
+use super::peers::{LookAnswer, LookRequest, MOST_LOOKS, Peers};
 use super::slow_way::SlowWay;
 use super::tally::Tally;
 use super::{Settings, Shared, looker, members_of};
@@ -46,9 +46,9 @@ pub(super) enum Event {
     /// They changed.
     Refresh,
     /// A peer asks.
-    Asked { question: Box<Question>, reply: oneshot::Sender<Told> },
+    Asked { question: Box<LookRequest>, reply: oneshot::Sender<LookAnswer> },
     /// A peer answered, or did not.
-    Answered { peer: WatchdogId, told: Option<Box<(Told, Heard)>>, is_fetch: bool },
+    Answered { peer: WatchdogId, told: Option<Box<(LookAnswer, Heard)>>, is_fetch: bool },
 }
 
 /// What is known of a peer beside its looks.
@@ -71,7 +71,7 @@ impl Peer {
 
 /// Who asked, and what of this process it knows.
 struct Caller {
-    reply: oneshot::Sender<Told>,
+    reply: oneshot::Sender<LookAnswer>,
     after: u64,
 }
 
@@ -272,7 +272,7 @@ impl Driver {
     fn ask(&self, peer: &WatchdogId, checks: Vec<CheckName>, is_fetch: bool) {
         let address = self.contact.borrow().members.get(peer).cloned().unwrap_or_default();
         let known = self.peers.get(peer).and_then(|peer| peer.known);
-        let question = Question {
+        let question = LookRequest {
             watchdog: self.shared.identity.watchdog.clone(),
             checks,
             of: known.map(|(incarnation, _)| incarnation),
@@ -292,7 +292,7 @@ impl Driver {
         });
     }
 
-    fn take_answer(&mut self, id: &WatchdogId, told: Option<(Told, Heard)>, is_fetch: bool) {
+    fn take_answer(&mut self, id: &WatchdogId, told: Option<(LookAnswer, Heard)>, is_fetch: bool) {
         let now = clock::now();
         let Some(peer) = self.peers.get_mut(id) else { return };
         let is_more = told.as_ref().is_some_and(|(told, _)| told.is_more);
@@ -311,7 +311,7 @@ impl Driver {
         self.handle(Input::Heard(heard));
     }
 
-    fn take_question(&mut self, question: Question, reply: oneshot::Sender<Told>) {
+    fn take_question(&mut self, question: LookRequest, reply: oneshot::Sender<LookAnswer>) {
         self.slow.note_asked_by(question.watchdog.clone(), clock::now());
         let is_mine = question.of == Some(self.shared.identity.incarnation);
         let after = if is_mine { question.after } else { 0 };
@@ -332,7 +332,7 @@ impl Driver {
             if is_asked { vec![] } else { self.shared.machine().report(clock::now(), caller.after, MOST_LOOKS) };
         let is_more = fresh.len() >= MOST_LOOKS;
         looks.extend(fresh);
-        let told = Told {
+        let told = LookAnswer {
             watchdog: identity.watchdog.clone(),
             incarnation: identity.incarnation,
             zone: identity.zone.clone(),

@@ -1,7 +1,7 @@
 //! `POST /peer/v1/look`: asking peers to look now, and hearing what they saw.
 //!
 //! One call does both: it names checks to be looked at at once, possibly none, and says up to which look the caller knows the peer's.
-//! Question and answer are signed with the cluster key. The connections are kept: these calls are no probes, and come every two seconds.
+//! Request and answer are signed with the cluster key. The connections are kept: these calls are no probes, and come every two seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ const MOST_BYTES: usize = 512 * 1024;
 /// What one watchdog asks another.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Question {
+pub struct LookRequest {
     /// Who asks.
     pub watchdog: WatchdogId,
     /// To be looked at now.
@@ -46,7 +46,7 @@ pub struct Question {
 
 /// What it answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Told {
+pub struct LookAnswer {
     /// Who answers.
     pub watchdog: WatchdogId,
     /// Which process of it.
@@ -107,11 +107,11 @@ impl Peers {
     pub(super) async fn ask(
         &self,
         (peer, address): (&WatchdogId, &str),
-        question: &Question,
-    ) -> Result<(Told, Heard), PeerError> {
+        question: &LookRequest,
+    ) -> Result<(LookAnswer, Heard), PeerError> {
         let said_after = clock::now();
         let body = self.call((address, PATH), serde_json::to_vec(question)?, LIMIT).await?;
-        let told: Told = serde_json::from_slice(&body)?;
+        let told: LookAnswer = serde_json::from_slice(&body)?;
         if &told.watchdog != peer {
             return Err(PeerError::Another(told.watchdog));
         }

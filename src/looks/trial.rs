@@ -44,7 +44,7 @@ const UNTIMED: Duration = Duration::from_secs(1);
 /// What one watchdog asks another.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TrialQuestion {
+pub struct TrialRequest {
     /// Who asks.
     pub watchdog: WatchdogId,
     /// The fields of a check, as its client sent them.
@@ -53,7 +53,7 @@ pub struct TrialQuestion {
 
 /// What one watchdog saw.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Tried {
+pub struct TrialAnswer {
     /// Who.
     pub watchdog: WatchdogId,
     /// Where it stands.
@@ -143,7 +143,7 @@ impl Trials {
     }
 
     /// Looks once, and believes a failure that may be its own network's only beside a canary that answers.
-    async fn look(&self, definition: &Definition) -> Tried {
+    async fn look(&self, definition: &Definition) -> TrialAnswer {
         let began_at = clock::now();
         let canaries = self.identity.canaries.clone();
         let outside = AbortOnDropHandle::new(tokio::spawn(is_answered_outside(self.prober.clone(), canaries)));
@@ -157,11 +157,11 @@ impl Trials {
             Outcome::Up | Outcome::Unable(_) => outcome,
         };
         let Identity { watchdog, zone, .. } = self.identity.clone();
-        Tried { watchdog, zone, is_isolated, outcome, answer }
+        TrialAnswer { watchdog, zone, is_isolated, outcome, answer }
     }
 
     /// Asks these peers, all at once.
-    fn ask(&self, peers: Vec<WatchdogId>, question: &TrialQuestion, limit: Duration) -> JoinSet<(WatchdogId, Said)> {
+    fn ask(&self, peers: Vec<WatchdogId>, question: &TrialRequest, limit: Duration) -> JoinSet<(WatchdogId, Said)> {
         let contact = Arc::clone(&self.contact.borrow());
         let mut asked = JoinSet::new();
         for peer in peers {
@@ -176,16 +176,16 @@ impl Trials {
     }
 }
 
-type Said = Result<Tried, Silence>;
+type Said = Result<TrialAnswer, Silence>;
 
 async fn ask(
     client: &Peers,
     (peer, address): (&WatchdogId, &str),
-    question: &TrialQuestion,
+    question: &TrialRequest,
     limit: Duration,
-) -> Result<Tried, PeerError> {
+) -> Result<TrialAnswer, PeerError> {
     let body = client.call((address, PATH), serde_json::to_vec(question)?, limit).await?;
-    let tried: Tried = serde_json::from_slice(&body)?;
+    let tried: TrialAnswer = serde_json::from_slice(&body)?;
     if &tried.watchdog == peer { Ok(tried) } else { Err(PeerError::Another(tried.watchdog)) }
 }
 
@@ -225,7 +225,7 @@ impl Looks {
     }
 
     /// What this watchdog sees of it.
-    pub async fn look_once(&self, _: &Room, definition: &Definition) -> Tried {
+    pub async fn look_once(&self, _: &Room, definition: &Definition) -> TrialAnswer {
         self.trials.look(definition).await
     }
 
@@ -236,7 +236,7 @@ impl Looks {
         let me = &self.shared.identity;
         let near = members.living.iter().filter(|(id, zone, _)| judged.is_for(zone) && *id != me.watchdog);
         let peers = near.map(|(watchdog, _, _)| watchdog.clone()).collect();
-        let question = TrialQuestion { watchdog: me.watchdog.clone(), check: fields };
+        let question = TrialRequest { watchdog: me.watchdog.clone(), check: fields };
         let mut asked = self.trials.ask(peers, &question, judged.timeout + SLACK);
         let mut said = BTreeMap::new();
         if judged.is_for(&me.zone) {
@@ -266,7 +266,7 @@ impl Looks {
     }
 }
 
-fn seen(tried: &Tried) -> (Outcome, Answer) {
+fn seen(tried: &TrialAnswer) -> (Outcome, Answer) {
     (tried.outcome, tried.answer.clone())
 }
 

@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::{Certified, SignedParams, SignedReport, ensure_signed, signed_answer};
 use crate::api::Ctx;
 use crate::api::problem::{ApiError, Problem};
-use crate::looks::peers::{PATH, Question};
+use crate::looks::peers::{LookRequest, PATH};
 
 /// A thousand names of checks, and some.
 const LIMIT: usize = 256 * 1024;
@@ -29,7 +29,7 @@ pub(in crate::api) async fn answer(
     // Of a peer, which must be heard while strangers send; who it is shows only when its body is there.
     let body = read(&context, request.into_body()).await?;
     ensure_signed(&context, &headers, ("POST", PATH), &body)?;
-    let question: Question =
+    let question: LookRequest =
         serde_json::from_slice(&body).map_err(|error| ApiError::field("body", error.to_string()))?;
     let told = context.state.looks.answer(question).await.ok_or(ApiError::Crowded)?;
     signed_answer(&context, ("POST", PATH), &told)
@@ -43,7 +43,7 @@ async fn read(context: &Ctx, body: Body) -> Result<Vec<u8>, ApiError> {
 mod tests {
     use crate::api::support::{KEY, Surface, view};
     use crate::clock;
-    use crate::looks::peers::{PATH, Told};
+    use crate::looks::peers::{LookAnswer, PATH};
     use crate::signature;
 
     #[tokio::test]
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(answer.code, 200);
         let back = answer.header(signature::HEADER);
         signature::verify(KEY.as_bytes(), &back, clock::wall(), "POST", PATH, &answer.body).unwrap();
-        let told: Told = serde_json::from_slice(&answer.body).unwrap();
+        let told: LookAnswer = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!((told.watchdog.as_str(), told.looks.len(), told.is_more), ("w1", 0, false));
         let forged = signature::sign(b"another key", clock::wall(), "POST", PATH, question.as_bytes());
         let other = signature::sign(KEY.as_bytes(), clock::wall(), "POST", PATH, b"{}");

@@ -8,7 +8,7 @@ use super::{Certified, SignedParams, SignedReport, ensure_signed, signed_answer}
 use crate::api::Ctx;
 use crate::api::checks::trial::of_peer;
 use crate::api::problem::{ApiError, Problem};
-use crate::looks::trial::{PATH, TrialQuestion};
+use crate::looks::trial::{PATH, TrialRequest};
 
 /// A body of the API, and some: numbers may be written at greater length.
 const LIMIT: usize = 2 * 1024 * 1024;
@@ -28,7 +28,7 @@ pub(in crate::api) async fn answer(
 ) -> Result<Response, ApiError> {
     let body = context.budgets.strangers.read(request.into_body(), LIMIT).await?.to_vec();
     ensure_signed(&context, &headers, ("POST", PATH), &body)?;
-    let TrialQuestion { check, .. } =
+    let TrialRequest { check, .. } =
         serde_json::from_slice(&body).map_err(|error| ApiError::field("body", error.to_string()))?;
     let definition = of_peer(&check)?;
     let looks = &context.state.looks;
@@ -47,7 +47,7 @@ mod tests {
 
     use crate::api::support::{KEY, Surface, TestAnswer};
     use crate::clock;
-    use crate::looks::trial::{MOST_AT_ONCE, PATH, Tried};
+    use crate::looks::trial::{MOST_AT_ONCE, PATH, TrialAnswer};
     use crate::signature;
 
     async fn ask(surface: &Surface, check: &Value) -> TestAnswer {
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(answer.code, 200);
         let back = answer.header(signature::HEADER);
         signature::verify(KEY.as_bytes(), &back, clock::wall(), "POST", PATH, &answer.body).unwrap();
-        let tried: Tried = serde_json::from_slice(&answer.body).unwrap();
+        let tried: TrialAnswer = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!((tried.watchdog.as_str(), tried.zone.as_str()), ("w1", "here"));
         assert_eq!(tried.outcome, Outcome::Failed(Failure::Refused));
         let question = json!({"watchdog": "w2", "check": closed()}).to_string();
@@ -83,7 +83,7 @@ mod tests {
     async fn a_peer_whose_guard_is_wider_leads_nobody_to_secrets() {
         let surface = Surface::plain().await;
         let check = json!({"name": "tried", "type": "http", "url": "http://169.254.169.254/", "timeout": 2});
-        let tried: Tried = serde_json::from_slice(&ask(&surface, &check).await.body).unwrap();
+        let tried: TrialAnswer = serde_json::from_slice(&ask(&surface, &check).await.body).unwrap();
         assert_eq!(tried.outcome, Outcome::Failed(Failure::Forbidden), "{tried:?}");
     }
 

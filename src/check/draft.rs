@@ -56,15 +56,29 @@ pub struct Draft {
 impl Draft {
     /// The fields that can be read, and what is wrong with the others: for judging the rest of it too.
     pub fn read_what_can_be(fields: &Map<String, Json>) -> (Self, Vec<FieldFault>) {
+        Self::read(fields, &FIELDS)
+    }
+
+    /// The same of what is only tried: it has no name.
+    pub fn read_nameless(fields: &Map<String, Json>) -> (Self, Vec<FieldFault>) {
+        let own: Vec<&str> = FIELDS.into_iter().filter(|field| *field != "name").collect();
+        Self::read(fields, &own)
+    }
+
+    /// `own`: those of [`FIELDS`] that may be said.
+    fn read(fields: &Map<String, Json>, own: &[&str]) -> (Self, Vec<FieldFault>) {
         let mut draft = Self::default();
         let (mut faults, mut rest) = (vec![], Map::new());
         for (field, sent) in fields {
+            if !is_known(field, own) {
+                faults.push(FieldFault::new(field, unknown(field, own)));
+                continue;
+            }
             match draft.take_own(field, sent) {
                 Some(taken) => faults.extend(taken.err().map(|message| FieldFault::new(field, message))),
-                None if is_known(field) => {
+                None => {
                     rest.insert(field.clone(), sent.clone());
                 }
-                None => faults.push(FieldFault::new(field, unknown(field))),
             }
         }
         // Read as a monitor's are, with the same words for what is wrong.
@@ -90,16 +104,16 @@ impl Draft {
     }
 }
 
-fn is_known(field: &str) -> bool {
-    FIELDS.contains(&field) || all_columns().columns().any(|(column, _)| field_of(column) == field)
+fn is_known(field: &str, own: &[&str]) -> bool {
+    own.contains(&field) || all_columns().columns().any(|(column, _)| field_of(column) == field)
 }
 
-fn unknown(field: &str) -> String {
+fn unknown(field: &str, own: &[&str]) -> String {
     if SHOWN_ONLY.contains(&field) {
         return "is shown, not set".to_owned();
     }
     let columns = all_columns().columns().map(|(column, _)| field_of(column));
-    let mut known: Vec<&str> = FIELDS.into_iter().chain(columns).collect();
+    let mut known: Vec<&str> = own.iter().copied().chain(columns).collect();
     known.sort_unstable();
     format!("unknown field; known are {}", known.join(", "))
 }

@@ -4,12 +4,12 @@ use axum::Json;
 use komainu_watchdogs::check::{Reason, State, Verdict};
 use komainu_watchdogs::ids::{WatchdogId, Zone};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::answer::VoteView;
 use super::document::TriedFields;
-use super::read_what_can_be;
+use super::lost_channels;
 use crate::api::auth::Writer;
 use crate::api::body::Object;
 use crate::api::monitors::refusal;
@@ -17,10 +17,13 @@ use crate::api::page::Nothing;
 use crate::api::problem::{ApiError, Problem};
 use crate::api::request::Asked;
 use crate::api::{Context, Ctx};
-use crate::check::{self, Definition, Guard};
+use crate::check::{self, Definition, Draft, Guard};
 use crate::looks::trial::{Room, Silence, Trial};
 use crate::monitor::FieldFault;
 use crate::store::checks;
+
+/// Whoever waits for a look is told so.
+pub(in crate::api) const STOPS: ApiError = ApiError::Busy("this watchdog stops");
 
 /// What is only tried has a name where one is needed, and nowhere else.
 const NAME: &str = "tried";
@@ -88,24 +91,38 @@ pub(in crate::api) async fn try_once(
     _: Asked<Nothing>,
     Object(fields): Object,
 ) -> Result<Json<TrialView>, ApiError> {
-    let (definition, fields) = judged(&context, fields.into_object())?;
-    let room =
-        context.state.looks.room_for_trial().ok_or(ApiError::Busy("as many checks are tried as may be at once"))?;
+    let fields = fields.into_object();
+    let definition = judged(&context, &fields)?;
+    let room = room(&context)?;
     checks::note_trial(&context.state.store, &caller.who(), &definition).await?;
     let trial = Box::pin(until_stopped(&context, &room, &definition, fields)).await?;
     Ok(Json(trial.into()))
 }
 
-/// Judged as a new check would be: its definition, and its fields with a name.
-fn judged(context: &Context, mut fields: Map<String, Value>) -> Result<(Definition, Map<String, Value>), ApiError> {
-    let named = fields.insert("name".to_owned(), json!(NAME));
-    let (draft, mut faults) = read_what_can_be(&fields, &context.state.channels);
-    faults.extend(named.map(|_| FieldFault::new("name", "nothing is made of it: a try has no name")));
+/// For one try; a client's, or a peer's.
+pub(in crate::api) fn room(context: &Context) -> Result<Room, ApiError> {
+    context.state.looks.room_for_trial().ok_or(ApiError::Busy("as many checks are tried as may be at once"))
+}
+
+/// Judged as a new check would be.
+fn judged(context: &Context, fields: &Map<String, Value>) -> Result<Definition, ApiError> {
+    let (draft, mut faults) = Draft::read_nameless(fields);
+    faults.extend(lost_channels(&draft, &context.state.channels));
+    made_of(draft, faults, &context.state.guard)
+}
+
+/// What a peer wants tried. Where this watchdog does not look is found by the look itself, as with a check that is stored.
+pub(in crate::api) fn of_peer(fields: &Map<String, Value>) -> Result<Definition, ApiError> {
+    let (draft, faults) = Draft::read_nameless(fields);
+    made_of(draft, faults, &Guard { allow_link_local: true, deny: vec![] })
+}
+
+fn made_of(draft: Draft, faults: Vec<FieldFault>, guard: &Guard) -> Result<Definition, ApiError> {
     if !faults.is_empty() {
         return Err(refusal::error_of(faults));
     }
-    let definition = check::created(&draft, &context.state.guard).map_err(refusal::error_of)?;
-    Ok((definition, fields))
+    let named = Draft { name: Some(NAME.to_owned()), ..draft };
+    check::created(&named, guard).map_err(refusal::error_of)
 }
 
 async fn until_stopped(
@@ -116,17 +133,6 @@ async fn until_stopped(
 ) -> Result<Trial, ApiError> {
     tokio::select! {
         trial = context.state.looks.trial(room, definition, fields) => Ok(trial),
-        () = context.state.stopping.cancelled() => Err(ApiError::Busy("this watchdog stops")),
+        () = context.state.stopping.cancelled() => Err(STOPS),
     }
-}
-
-/// A check that a peer wants tried. Where this watchdog does not look is found by the look itself, as with a check that is
-/// stored.
-pub(in crate::api) fn of_peer(fields: &Map<String, Value>) -> Result<Definition, ApiError> {
-    let (draft, faults) = check::Draft::read_what_can_be(fields);
-    if !faults.is_empty() {
-        return Err(refusal::error_of(faults));
-    }
-    let open = Guard { allow_link_local: true, deny: vec![] };
-    check::created(&draft, &open).map_err(refusal::error_of)
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::{Certified, SignedParams, SignedReport, ensure_signed, signed_answer};
 use crate::api::Ctx;
-use crate::api::checks::trial::of_peer;
+use crate::api::checks::trial::{STOPS, of_peer, room};
 use crate::api::problem::{ApiError, Problem};
 use crate::looks::trial::{PATH, TrialRequest};
 
@@ -31,11 +31,10 @@ pub(in crate::api) async fn answer(
     let TrialRequest { check, .. } =
         serde_json::from_slice(&body).map_err(|error| ApiError::field("body", error.to_string()))?;
     let definition = of_peer(&check)?;
-    let looks = &context.state.looks;
-    let room = looks.room_for_trial().ok_or(ApiError::Busy("as many checks are tried as may be at once"))?;
+    let (room, looks) = (room(&context)?, &context.state.looks);
     let tried = tokio::select! {
         tried = Box::pin(looks.look_once(&room, &definition)) => tried,
-        () = context.state.stopping.cancelled() => return Err(ApiError::Busy("this watchdog stops")),
+        () = context.state.stopping.cancelled() => return Err(STOPS),
     };
     signed_answer(&context, ("POST", PATH), &tried)
 }
@@ -57,7 +56,7 @@ mod tests {
     }
 
     fn closed() -> Value {
-        json!({"name": "tried", "type": "port", "hostname": "127.0.0.1", "port": 1, "timeout": 2})
+        json!({"type": "port", "hostname": "127.0.0.1", "port": 1, "timeout": 2})
     }
 
     #[tokio::test]
@@ -82,7 +81,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_whose_guard_is_wider_leads_nobody_to_secrets() {
         let surface = Surface::plain().await;
-        let check = json!({"name": "tried", "type": "http", "url": "http://169.254.169.254/", "timeout": 2});
+        let check = json!({"type": "http", "url": "http://169.254.169.254/", "timeout": 2});
         let tried: TrialAnswer = serde_json::from_slice(&ask(&surface, &check).await.body).unwrap();
         assert_eq!(tried.outcome, Outcome::Failed(Failure::Forbidden), "{tried:?}");
     }
@@ -90,7 +89,7 @@ mod tests {
     #[tokio::test]
     async fn a_question_that_is_none_is_refused_and_so_is_one_too_many() {
         let surface = Surface::plain().await;
-        assert_eq!(ask(&surface, &json!({"name": "tried", "type": "port"})).await.code, 400);
+        assert_eq!(ask(&surface, &json!({"type": "port"})).await.code, 400);
         assert_eq!(ask(&surface, &json!({"colour": 1})).await.code, 400);
         let rooms: Vec<_> = (0..MOST_AT_ONCE).map(|_| surface.state.looks.room_for_trial().unwrap()).collect();
         assert_eq!(ask(&surface, &closed()).await.code, 503);

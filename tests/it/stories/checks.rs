@@ -185,10 +185,11 @@ async fn a_try_shows_what_each_watchdog_sees_and_leaves_nothing(kind: Kind) {
     let (mut cluster, site) = (start(kind, ["a", "b", "c"], "").await, Site::start().await);
     let body = json!({"type": "http", "url": format!("http://127.0.0.1:{}/", site.port), "interval": 5, "timeout": 2});
     let up = |name: &str| (name.to_owned(), json!("up"), Value::Null, json!(200));
-    let is_seen_by_all = async || {
-        tried(&cluster, "w1", &body).await.1["because"] == json!({"code": "reached", "reached": 3, "voters": 3})
-    };
-    wait_until("all three look", Duration::from_secs(60), is_seen_by_all).await;
+    let by_all = json!({"code": "reached", "reached": 3, "voters": 3});
+    for watchdog in WATCHDOGS {
+        let is_so = async || tried(&cluster, watchdog, &body).await.1["because"] == by_all;
+        wait_until(&format!("all three look for {watchdog}"), Duration::from_secs(60), is_so).await;
+    }
     site.answer(&["w3"], StatusCode::INTERNAL_SERVER_ERROR);
     let failed = |name: &str| (name.to_owned(), json!("failed"), json!("status"), json!(500));
     for asked in WATCHDOGS {

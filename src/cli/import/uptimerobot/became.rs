@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::robot::{Auth, Kind, Robot};
+use crate::check::WORDS_OF_PATHS;
 use crate::cli::monitors::bulk::Fields;
 use crate::heartbeat::NAME_CHARS;
 

@@ -60,10 +60,12 @@ impl Incidents {
     /// Compares what is wrong with what is open, once a round.
     pub fn handle_round(&mut self, now: Mono, alarms: Vec<Alarm>, open: &[IncidentRow]) -> Vec<Output> {
         let mut outputs = Vec::new();
-        self.raised.retain(|key, _| alarms.iter().any(|alarm| &alarm.key == key));
-        self.open.retain(|key, _| open.iter().any(|row| &row.key == key));
+        let bad: BTreeSet<_> = alarms.iter().map(|alarm| alarm.key.as_str()).collect();
+        let rows: BTreeSet<_> = open.iter().map(|row| row.key.as_str()).collect();
+        self.raised.retain(|key, _| bad.contains(key.as_str()));
+        self.open.retain(|key, _| rows.contains(key.as_str()));
         for row in open {
-            let is_bad = alarms.iter().any(|alarm| alarm.key == row.key);
+            let is_bad = bad.contains(row.key.as_str());
             let fresh = Open { last_bad_at: row.last_bad_at, since: now, calm_rounds: 0 };
             let seen = self.open.entry(row.key.clone()).or_insert(fresh);
             if seen.last_bad_at != row.last_bad_at {

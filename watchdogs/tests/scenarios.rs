@@ -12,6 +12,7 @@ mod scenarios {
     mod checks;
     mod checks_believed;
     mod checks_judged;
+    mod checks_lasting;
     mod checks_told;
     mod doubt;
     mod handover;

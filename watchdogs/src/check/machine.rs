@@ -24,6 +24,9 @@ mod looking;
 mod slot;
 mod telling;
 
+/// Longer than any answer is on its way.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
+
 /// One watchdog's checks. Contract as of every machine here: after each `handle` drain `poll_output`, then sleep until
 /// `poll_timeout`.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Machine {
     wakes: BTreeSet<(Mono, CheckName)>,
     queue: Queue,
     members: Members,
+    /// Since when each that lives was seen to.
+    living_since: BTreeMap<WatchdogId, Mono>,
     world: World,
     asking: asking::Asking,
     tickets: asking::Tickets,
@@ -62,6 +67,7 @@ impl Machine {
             wakes: BTreeSet::new(),
             queue: Queue::default(),
             members: Members::default(),
+            living_since: BTreeMap::new(),
             asking: asking::Asking::default(),
             tickets: asking::Tickets::default(),
             peers: BTreeMap::new(),
@@ -86,7 +92,7 @@ impl Machine {
         self.handled_at = now;
         match input {
             Input::Defined(definitions) => self.handle_defined(at, definitions),
-            Input::Stored(known) => self.handle_stored(at, &known),
+            Input::Stored(known) => self.handle_stored(now, &known),
             Input::Members(members) => self.handle_members(at, members),
             Input::Looked { check, number, outcome, answer } => {
                 self.handle_looked(at, &check, number, (outcome, answer));
@@ -145,10 +151,16 @@ impl Machine {
     }
 
     /// What this watchdog saw, of every check whose last look bears a higher number, at most so many, oldest first: for peers
-    /// that fetch it, and for the rows of observations.
+    /// that fetch it, and for the rows of observations. The number of the last one is where to go on.
     pub fn report(&self, now: Mono, after: u64, at_most: usize) -> Vec<Look> {
-        let names = self.numbers.range(after.saturating_add(1)..).map(|(_, name)| name);
-        names.filter_map(|name| self.own_look(now, name)).take(at_most).collect()
+        let numbered = self.numbers.range(after.saturating_add(1)..);
+        let look = |(number, name): (&u64, &CheckName)| self.own_look(now, name).filter(|look| look.number == *number);
+        numbered.filter_map(look).take(at_most).collect()
+    }
+
+    /// When something came in last: a loop that goes on calls at least every few seconds ([`Self::poll_timeout`]).
+    pub fn handled_at(&self) -> Mono {
+        self.handled_at
     }
 
     /// Looks that run, and looks that are due and wait for their turn.
@@ -204,6 +216,9 @@ impl Machine {
             Some(slot) if slot.definition == definition => return,
             Some(slot) => {
                 if slot.definition.version != definition.version {
+                    if let Some(own) = slot.votes.get(&self.identity.watchdog) {
+                        self.numbers.remove(&own.look.number);
+                    }
                     if slot.look_anew() {
                         self.queue.end();
                     }
@@ -227,7 +242,9 @@ impl Machine {
             self.queue.end();
         }
         self.wakes.remove(&(slot.wake_at, name.clone()));
-        self.numbers.retain(|_, numbered| numbered != name);
+        if let Some(own) = slot.votes.get(&self.identity.watchdog) {
+            self.numbers.remove(&own.look.number);
+        }
         self.world.doubted.remove(name);
         self.bad.forget(name);
     }
@@ -236,19 +253,42 @@ impl Machine {
         if members == self.members {
             return;
         }
+        let since = |watchdog: &WatchdogId| self.living_since.get(watchdog).copied().unwrap_or(at.now);
+        let living = members.living.iter().map(|(watchdog, _, _)| (watchdog.clone(), since(watchdog)));
+        self.living_since = living.collect();
         self.members = members;
+        let (me, living) = (&self.identity.watchdog, &self.living_since);
+        // What a process said that is no more is not heard any more by then.
+        let is_heard = |said_after: Mono| at.now.since(said_after) < FORGOTTEN_AFTER;
+        self.peers.retain(|peer, (_, said_after)| living.contains_key(peer) || is_heard(*said_after));
+        for slot in self.slots.values_mut() {
+            // Others came or went: who was contradicted may be the only one left.
+            slot.is_contradicted = false;
+            slot.expire(at.now, &self.policy, |watchdog| watchdog == me || living.contains_key(watchdog));
+        }
+        self.judge_all(at);
+    }
+
+    fn judge_all(&mut self, at: Moment) {
         let names: Vec<_> = self.slots.keys().cloned().collect();
         for name in names {
             self.judge(at, &name);
         }
     }
 
-    /// After a time in which this process stood still its verdicts say nothing, until it has heard and looked anew.
+    /// After a time in which this process stood still its verdicts say nothing, but by votes that are fresh all the same.
     fn start_anew(&mut self, at: Moment) {
         self.incidents.reset();
+        let mut before = Vec::new();
         for (name, slot) in &mut self.slots {
+            before.push((name.clone(), slot.verdict.0, slot.since));
             slot.doubt(at.now);
-            self.bad.note(name, slot);
+        }
+        self.judge_all(at);
+        for (name, state, since) in before {
+            if let Some(slot) = self.slots.get_mut(&name).filter(|slot| slot.verdict.0 == state) {
+                slot.since = since;
+            }
         }
     }
 

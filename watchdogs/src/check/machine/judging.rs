@@ -1,9 +1,12 @@
 //! Judging a check anew whenever something about it is new, and saying what changed.
 
+use std::collections::BTreeMap;
+
 use super::Machine;
 use crate::check::schedule::Moment;
 use crate::check::verdict::{judge, weigh};
-use crate::check::{CheckName, Known, Output, Stand, State, Transition, View};
+use crate::check::{CheckName, Known, Output, Reason, Stand, State, Transition, View};
+use crate::time::Mono;
 
 impl Machine {
     /// Judges one check, and sets its deadline anew.
@@ -11,7 +14,7 @@ impl Machine {
         let Some(slot) = self.slots.get(name) else {
             return;
         };
-        let before = slot.verdict.0;
+        let (before, reason) = slot.verdict;
         let verdict = weigh(at.now, &slot.definition, &self.electorate(slot), before, &self.policy);
         let Some(slot) = self.slots.get_mut(name) else {
             return;
@@ -19,17 +22,19 @@ impl Machine {
         slot.verdict = verdict;
         if verdict.0 != before {
             (slot.since, slot.changed_at, slot.differs_since) = (Some(at.wall), at.now, None);
+            slot.is_contradicted = false;
             // What stands against a verdict is the other thing from now on.
             let is_turned = (before == State::Down) != (verdict.0 == State::Down);
             slot.suspected_at = slot.suspected_at.filter(|_| !is_turned);
+        } else if is_told_elsewhere(reason) && !is_told_elsewhere(verdict.1) {
+            // It is unknown for another cause from now on.
+            slot.changed_at = at.now;
+            self.bad.forget(name);
         }
         self.bad.note(name, slot);
-        let is_due = if verdict.0 == State::Unknown {
-            slot.unknown_entered_at(&self.policy).is_some_and(|entered_at| at.now >= entered_at)
-        } else {
-            verdict.0 != before && slot.stored != Some(verdict.0)
-        };
-        if is_due {
+        let is_changed = verdict.0 != State::Unknown && verdict.0 != before && slot.stored != Some(verdict.0);
+        let entered_at = slot.unknown_entered_at(&self.policy).or(slot.entered_again_at(&self.policy));
+        if is_changed || entered_at.is_some_and(|entered_at| at.now >= entered_at) {
             self.enter(at, name);
         }
         self.wake(name);
@@ -37,23 +42,14 @@ impl Machine {
 
     /// The verdicts that stand in the store. One that differs for long could not be entered by whoever found it; one that
     /// differs for a moment was found by somebody who knows more.
-    pub(super) fn handle_stored(&mut self, at: Moment, known: &[Known]) {
-        for Known { check, state, since } in known {
-            let Some(slot) = self.slots.get_mut(check) else {
-                continue;
-            };
-            slot.stored = Some(*state);
-            if slot.verdict.0 == *state {
-                slot.since = Some(*since);
-                slot.differs_since = None;
-            } else if slot.verdict.0 != State::Unknown {
-                let since = *slot.differs_since.get_or_insert(at.now);
-                if at.now.since(since) >= self.policy.enter_again_after {
-                    slot.differs_since = None;
-                    self.enter(at, check);
-                }
-            }
-            self.wake(check);
+    pub(super) fn handle_stored(&mut self, now: Mono, known: &[Known]) {
+        let known: BTreeMap<_, _> = known.iter().map(|known| (&known.check, (known.state, known.since))).collect();
+        for (name, slot) in &mut self.slots {
+            slot.take_stored(now, known.get(name).copied());
+        }
+        let names: Vec<_> = self.slots.keys().cloned().collect();
+        for name in names {
+            self.wake(&name);
         }
     }
 
@@ -69,14 +65,29 @@ impl Machine {
             from: slot.stored.unwrap_or_default(),
             to,
             reason,
-            at: at.wall,
+            at: slot.since.unwrap_or(at.wall),
             first_failing: first_failing(&votes),
             votes,
         };
         self.outputs.push_back(Output::Changed(Box::new(transition)));
         if let Some(slot) = self.slots.get_mut(name) {
-            slot.stored = Some(to);
+            (slot.stored, slot.differs_since) = (Some(to), None);
         }
+    }
+}
+
+/// Nobody is to look, or most are cut off: people know that already, and it says nothing of how few look at the check.
+fn is_told_elsewhere(reason: Reason) -> bool {
+    match reason {
+        Reason::Paused | Reason::Isolated { .. } => true,
+        Reason::Reached { .. }
+        | Reason::Failed { .. }
+        | Reason::MinorityFails { .. }
+        | Reason::OneZone { .. }
+        | Reason::Split { .. }
+        | Reason::Settling { .. }
+        | Reason::TooFewFresh { .. }
+        | Reason::NoVoters => false,
     }
 }
 

@@ -17,7 +17,8 @@ impl Machine {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        slot.expire(at.now, &policy);
+        let (me, living) = (&self.identity.watchdog, &self.living_since);
+        slot.expire(at.now, &policy, |watchdog| watchdog == me || living.contains_key(watchdog));
         let is_looking = slot.definition.is_for(&self.identity.zone) && !slot.definition.paused;
         if is_looking && !slot.is_waiting && !slot.eye.is_pending() && slot.is_due(at.now) {
             slot.is_waiting = true;

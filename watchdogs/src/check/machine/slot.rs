@@ -31,8 +31,12 @@ pub(super) struct Slot {
     pub(super) since: Option<Wall>,
     /// When the verdict became what it is.
     pub(super) changed_at: Mono,
-    /// What stands in the store, as far as is known.
+    /// What stands in the store, as far as is known: what was read, or entered here since.
     pub(super) stored: Option<State>,
+    /// What was read there last.
+    pub(super) read: Option<State>,
+    /// While it was unknown here somebody else could say what it is, and entered that.
+    pub(super) is_contradicted: bool,
     /// The store differs from the verdict since then.
     pub(super) differs_since: Option<Mono>,
     pub(super) wake_at: Mono,
@@ -54,6 +58,8 @@ impl Slot {
             since: None,
             changed_at: now,
             stored: None,
+            read: None,
+            is_contradicted: false,
             differs_since: None,
             wake_at: now,
         }
@@ -64,12 +70,14 @@ impl Slot {
         let is_running = self.eye.running().is_some();
         self.eye = Eye::default();
         self.votes.clear();
-        self.suspected_at = None;
+        (self.suspected_at, self.extra_at) = (None, None);
+        (self.asked_at, self.asked_by_peer_at) = (None, None);
         is_running
     }
 
     /// Nothing is sure any more, until it is judged again.
     pub(super) fn doubt(&mut self, now: Mono) {
+        self.is_contradicted &= self.verdict.0 == State::Unknown;
         self.verdict.0 = State::Unknown;
         self.changed_at = now;
         self.suspected_at = None;
@@ -86,10 +94,35 @@ impl Slot {
         self.extra_at = Some(self.extra_at.map_or(at, |known| known.min(at)));
     }
 
-    /// Its verdict is unknown, and not entered as such: when it will be.
+    /// Its verdict is unknown, and not entered as such: when it will be. One watchdog that does not know says nothing against
+    /// those that do; that nobody looks, by order, is known.
     pub(super) fn unknown_entered_at(&self, policy: &Policy) -> Option<Mono> {
         let is_news = self.stored.is_some_and(|stored| stored != State::Unknown);
-        (self.verdict.0 == State::Unknown && is_news).then(|| self.changed_at + policy.unknown_entered_after)
+        let is_ours_to_say = !self.is_contradicted || self.verdict.1 == Reason::Paused;
+        let is_entered = self.verdict.0 == State::Unknown && is_news && is_ours_to_say;
+        is_entered.then(|| self.changed_at + policy.unknown_entered_after)
+    }
+
+    /// Its verdict is known, and another one stands in the store: when it is entered again.
+    pub(super) fn entered_again_at(&self, policy: &Policy) -> Option<Mono> {
+        let since = self.differs_since.filter(|_| self.verdict.0 != State::Unknown)?;
+        (self.stored != Some(self.verdict.0)).then(|| since + policy.enter_again_after)
+    }
+
+    /// This stands in the store; nothing does where there is no row.
+    pub(super) fn take_stored(&mut self, now: Mono, found: Option<(State, Wall)>) {
+        let state = found.map(|(state, _)| state);
+        let is_news = self.stored.is_some() && self.stored != state && self.read != state;
+        if is_news && self.verdict.0 == State::Unknown && state.is_some_and(|state| state != State::Unknown) {
+            self.is_contradicted = true;
+        }
+        (self.stored, self.read) = (state, state);
+        if state == Some(self.verdict.0) {
+            self.since = found.map(|(_, since)| since);
+            self.differs_since = None;
+        } else {
+            self.differs_since.get_or_insert(now);
+        }
     }
 
     /// A look that runs is slow, unless something speaks against asking for that.
@@ -127,15 +160,17 @@ impl Slot {
             self.lost_at(policy),
             self.eye.held_until(policy),
             self.unknown_entered_at(policy),
+            self.entered_again_at(policy),
         ];
         deadlines.into_iter().flatten().min().unwrap_or(Mono::micros(u64::MAX))
     }
 
-    /// Votes that are stale by now are not waited for any more.
-    pub(super) fn expire(&mut self, now: Mono, policy: &Policy) {
+    /// Votes that are stale by now are not waited for any more, and those of watchdogs that are no more are forgotten.
+    pub(super) fn expire(&mut self, now: Mono, policy: &Policy, is_known: impl Fn(&WatchdogId) -> bool) {
         let fresh = fresh_for(&self.definition, policy);
-        for vote in self.votes.values_mut() {
+        self.votes.retain(|watchdog, vote| {
             vote.is_expired = now.since(vote.looked_at) > fresh;
-        }
+            !vote.is_expired || is_known(watchdog)
+        });
     }
 }

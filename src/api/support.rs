@@ -50,7 +50,8 @@ pub(super) struct Surface {
     /// The same surface for all requests, which it remembers.
     lasting: Option<Router>,
     _folder: TempDir,
-    _published: (watch::Sender<Arc<View>>, watch::Sender<Arc<Report>>, watch::Sender<Arc<Contact>>),
+    _published: (watch::Sender<Arc<View>>, watch::Sender<Arc<Report>>),
+    _contact: watch::Sender<Arc<Contact>>,
     _looking: AbortOnDropHandle<()>,
 }
 
@@ -148,7 +149,8 @@ impl Surface {
             state,
             lasting: None,
             _folder: folder,
-            _published: (view_sender, report_sender, contact_sender),
+            _published: (view_sender, report_sender),
+            _contact: contact_sender,
             _looking: looking,
         }
     }

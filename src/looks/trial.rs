@@ -208,8 +208,8 @@ async fn is_answered_outside(prober: Prober, canaries: Vec<String>) -> bool {
         let prober = prober.clone();
         async move { matches!(prober.probe(&Target::Canary(canary), None).await.outcome, ProbeOutcome::Answered) }
     };
-    let mut probes: JoinSet<bool> = canaries.into_iter().map(probe).collect();
-    while let Some(answered) = probes.join_next().await {
+    let mut asked: JoinSet<bool> = canaries.into_iter().map(probe).collect();
+    while let Some(answered) = asked.join_next().await {
         if answered.unwrap_or(false) {
             return true;
         }

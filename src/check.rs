@@ -17,7 +17,8 @@ use std::time::Duration;
 use komainu_watchdogs::check::{self as core, CheckName, Quorum};
 use komainu_watchdogs::ids::Zone;
 use komainu_watchdogs::io::Severity;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 
 pub(crate) use columns::all_columns;
 pub use columns::{KINDS, columns_of, shown_table, uses};
@@ -82,11 +83,18 @@ impl Definition {
         self.timeout_s.unwrap_or_else(usual)
     }
 
-    /// What decides about it; `revision`: of the write that made it so.
-    pub fn judged(&self, revision: u64) -> core::Definition {
+    /// Which version of what is looked at: every watchdog draws the same of the same definition, and an edit of tags is none.
+    fn version(&self) -> u64 {
+        let looked_at = json!([self.kind, self.settings, self.timeout_s()]).to_string();
+        let hash = Sha256::digest(looked_at.as_bytes());
+        hash.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    }
+
+    /// What decides about it.
+    pub fn judged(&self) -> core::Definition {
         core::Definition {
             name: CheckName::from(self.name.as_str()),
-            version: revision,
+            version: self.version(),
             interval: Duration::from_secs(self.interval_s.into()),
             timeout: Duration::try_from_secs_f64(self.timeout_s()).unwrap_or_default(),
             quorum: self.quorum,

@@ -13,13 +13,15 @@ mod tally;
 pub mod trial;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use komainu_watchdogs::check::{Machine, Members, Policy, Standing, State, Verdict};
+use komainu_watchdogs::check::{Input, Machine, Members, Policy, Standing, State, Verdict};
 use komainu_watchdogs::ids::{CheckName, Zone};
 use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::time::{Mono, Wall};
 use komainu_watchdogs::watchdog::Identity;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -37,6 +39,7 @@ use crate::run::Runs;
 use crate::run::http::Caller;
 use crate::run::queries::Program;
 use crate::store::Store;
+use crate::surface;
 use crate::tls::Credentials;
 
 /// Events that wait for the machine: looks that ended, answers of peers, questions of peers.
@@ -44,6 +47,9 @@ const EVENTS_MOST: usize = 4_096;
 
 /// Whoever answers a peer's question waits for at most so long: it has been answered with what there is by then.
 const ANSWER_LIMIT: Duration = Duration::from_secs(4);
+
+/// The machine wakes every few seconds; a loop that was not heard of for so long hangs.
+const STANDS_STILL: Duration = Duration::from_secs(10);
 
 /// Everything the task is told.
 pub struct Settings {
@@ -80,9 +86,18 @@ pub struct Looks {
 struct Shared {
     identity: Identity,
     machine: Mutex<Machine>,
+    /// When the loop last took anything in, on this process's clock.
+    handled_at: Mutex<Mono>,
+    /// Neither the database nor any peer was heard of lately, and there are some.
+    is_alone: AtomicBool,
 }
 
 impl Shared {
+    fn handle(&self, now: Mono, wall: Wall, input: Input) {
+        self.machine().handle(now, wall, input);
+        *self.handled_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
     fn machine(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -101,10 +116,14 @@ impl Looks {
     /// Begins to look; ends when the handle is dropped.
     pub fn start(settings: Settings) -> Result<(Self, AbortOnDropHandle<()>), reqwest::Error> {
         let now = clock::now();
-        let budget = usize::try_from(settings.checks.looks_at_once).unwrap_or(usize::MAX);
-        let policy = Policy { budget, ..Policy::default() };
+        let policy = Policy { budget: at_once(&settings.checks), ..Policy::default() };
         let machine = Machine::new(settings.identity.clone(), policy, now);
-        let shared = Arc::new(Shared { identity: settings.identity.clone(), machine: Mutex::new(machine) });
+        let shared = Arc::new(Shared {
+            identity: settings.identity.clone(),
+            machine: Mutex::new(machine),
+            handled_at: Mutex::new(now),
+            is_alone: AtomicBool::new(false),
+        });
         let (events, received) = mpsc::channel(EVENTS_MOST);
         let peers = Peers::new(settings.key.clone(), &settings.credentials)?;
         let refuses = settings.checks.guard.clone().for_looks();
@@ -116,6 +135,17 @@ impl Looks {
         Ok((Self { shared, events, trials }, task))
     }
 
+    /// Why this watchdog can vouch for no verdict; `None`: it can.
+    pub fn blindness(&self) -> Option<String> {
+        let handled_at = *self.shared.handled_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let still = clock::now().since(handled_at);
+        if still > STANDS_STILL {
+            return Some(format!("the loop of this watchdog's checks stands still since {} s", still.as_secs()));
+        }
+        let is_alone = self.shared.is_alone.load(Ordering::Relaxed);
+        is_alone.then(|| "this watchdog hears neither the database nor any other watchdog".to_owned())
+    }
+
     /// A check, with each voter's word; `None`: there is none of this name, as far as this watchdog knows.
     pub fn shown(&self, name: &str) -> Option<ShownCheck> {
         let (now, name) = (clock::now(), CheckName::from(name));
@@ -123,28 +153,27 @@ impl Looks {
         Some(ShownCheck { standing: machine.standing(&name)?, verdict: machine.verdict(now, &name)? })
     }
 
-    /// How many checks there are in each state; those that are paused are left out.
-    pub fn by_state(&self) -> BTreeMap<State, u32> {
-        let mut counts = BTreeMap::new();
+    /// How many checks there are in each state, and how many are paused. Where this watchdog can vouch for nothing, all are unknown.
+    pub fn counts(&self) -> (BTreeMap<State, u32>, u32) {
+        let is_blind = self.blindness().is_some();
+        let (mut counts, mut paused) = (BTreeMap::new(), 0);
         for (definition, standing) in self.shared.machine().all() {
-            if !definition.paused {
-                *counts.entry(standing.state).or_default() += 1;
+            if definition.paused {
+                paused += 1;
+            } else {
+                *counts.entry(if is_blind { State::Unknown } else { standing.state }).or_default() += 1;
             }
         }
-        counts
+        (counts, paused)
     }
 
     /// What each check is that is not paused.
     pub fn states(&self) -> Vec<(String, State)> {
+        let is_blind = self.blindness().is_some();
         let machine = self.shared.machine();
         let live = machine.all().filter(|(definition, _)| !definition.paused);
-        live.map(|(definition, standing)| (definition.name.to_string(), standing.state)).collect()
-    }
-
-    /// How many checks are paused.
-    pub fn paused(&self) -> u32 {
-        let count = self.shared.machine().all().filter(|(definition, _)| definition.paused).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
+        let of = |state| if is_blind { State::Unknown } else { state };
+        live.map(|(definition, standing)| (definition.name.to_string(), of(standing.state))).collect()
     }
 
     /// Looks that run, and looks that wait for their turn.
@@ -174,6 +203,11 @@ impl Looks {
         self.events.try_send(Event::Asked { question: Box::new(question), reply }).ok()?;
         tokio::time::timeout(ANSWER_LIMIT, answered).await.ok()?.ok()
     }
+}
+
+/// How many looks this process has under way at most.
+pub fn at_once(checks: &ChecksConfig) -> usize {
+    surface::looks_at_once(checks.looks_at_once)
 }
 
 /// Who may vote: whose row moves, and whoever answers although its row does not.

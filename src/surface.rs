@@ -75,10 +75,18 @@ pub fn descriptors() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
+/// Looks at once, as many as are wanted and as a third of what is left of this process' descriptors allows: each is a socket, and those who
+/// connect need theirs.
+pub fn looks_at_once(wanted: u32) -> usize {
+    let most = descriptors().saturating_sub(OWN_DESCRIPTORS) / 3;
+    usize::try_from(most.min(wanted.into())).unwrap_or(usize::MAX).max(8)
+}
+
 impl Places {
-    /// As many as this process' descriptors allow.
-    pub fn available() -> Self {
-        let left = descriptors().saturating_sub(OWN_DESCRIPTORS);
+    /// As many as this process' descriptors allow beside so many looks at once.
+    pub fn beside(looks: usize) -> Self {
+        let looks = u64::try_from(looks).unwrap_or(u64::MAX);
+        let left = descriptors().saturating_sub(OWN_DESCRIPTORS).saturating_sub(looks);
         let most = usize::try_from(left).unwrap_or(MOST_PLACES).saturating_sub(LEAVING).clamp(64, MOST_PLACES);
         Self { most, most_of_one: most / 2 }
     }

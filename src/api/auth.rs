@@ -92,6 +92,11 @@ pub(super) async fn may_see(parts: &Parts, context: &Context) -> bool {
     ensure_sees(parts, context).await.is_ok()
 }
 
+/// Whether a request bears a key that holds.
+pub(super) async fn has_key(parts: &Parts, context: &Context) -> bool {
+    bearer(&parts.headers).is_some() && authenticate(&parts.headers, &parts.extensions, context).await.is_ok()
+}
+
 /// The same, with why not: that keys cannot be read just now does not make a good one unknown.
 async fn ensure_sees(parts: &Parts, context: &Context) -> Result<(), ApiError> {
     match context.state.details {

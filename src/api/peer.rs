@@ -89,10 +89,14 @@ fn ensure_signed(
     (method, path): (&str, &str),
     body: &[u8],
 ) -> Result<(), ApiError> {
-    let claimed = headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
-    let claimed = claimed.ok_or_else(|| ApiError::Forbidden(format!("{} is missing", signature::HEADER)))?;
-    signature::verify(context.state.key.as_bytes(), claimed, clock::wall(), method, path, body)
+    signature::verify(context.state.key.as_bytes(), claimed(headers)?, clock::wall(), method, path, body)
         .map_err(|error| ApiError::Forbidden(error.to_string()))
+}
+
+/// The signature, as it is claimed to be.
+fn claimed(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let claimed = headers.get(signature::HEADER).and_then(|value| value.to_str().ok());
+    claimed.ok_or_else(|| ApiError::Forbidden(format!("{} is missing", signature::HEADER)))
 }
 
 fn signed_answer(context: &Context, (method, path): (&str, &str), told: &impl Serialize) -> Result<Response, ApiError> {

@@ -113,7 +113,7 @@ const MOST_NAMES: usize = 100;
 impl Checks {
     fn of(context: &Context) -> Self {
         let looks = &context.state.looks;
-        let counts = looks.by_state();
+        let (counts, paused) = looks.counts();
         let down = looks.states().into_iter().filter(|(_, state)| *state == CheckState::Down);
         let of = |state: CheckState| counts.get(&state).copied().unwrap_or(0);
         Self {
@@ -121,7 +121,7 @@ impl Checks {
             down: of(CheckState::Down),
             partial: of(CheckState::Partial),
             unknown: of(CheckState::Unknown),
-            paused: looks.paused(),
+            paused,
             down_names: down.map(|(name, _)| name).take(MOST_NAMES).collect(),
         }
     }
@@ -179,7 +179,10 @@ pub(super) fn current(context: &Context) -> View {
         view.reasons.push(trouble);
         view.status = view.status.max(Health::Degraded);
     }
-    if let Some(unjudged) = context.state.looks.unjudged() {
+    if let Some(blindness) = context.state.looks.blindness() {
+        view.reasons.push(format!("checks: {blindness}"));
+        view.status = Health::Down;
+    } else if let Some(unjudged) = context.state.looks.unjudged() {
         view.reasons.push(format!("checks: {}", unjudged.summary));
         view.status = view.status.max(Health::Degraded);
     }

@@ -75,8 +75,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let unserved = CancellationToken::new();
-    let entrance =
-        Entrance { places: Places::available(), credentials: settings.credentials, proxies: config.proxies.clone() };
+    let places = Places::beside(crate::looks::at_once(&config.checks));
+    let entrance = Entrance { places, credentials: settings.credentials, proxies: config.proxies.clone() };
     let server = tokio::spawn(surface::serve(listener, router, entrance, unserved.clone()));
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {

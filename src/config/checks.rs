@@ -6,8 +6,9 @@ use super::fault::Faults;
 use super::shape;
 use crate::check::Guard;
 
-/// A thousand checks each 20 s are fifty looks a second, and of those that hang each takes its ten seconds.
-const LOOKS_AT_ONCE: u32 = 200;
+/// A thousand checks each 20 s are fifty looks a second, and of those that hang each takes its ten seconds: so that all may hang at once and be
+/// known to.
+const LOOKS_AT_ONCE: u32 = 1_000;
 
 /// Each look takes a socket or two.
 const MOST_LOOKS_AT_ONCE: u32 = 5_000;

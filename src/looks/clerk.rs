@@ -40,7 +40,7 @@ pub(super) enum Order {
     /// An incident, and who hears of it.
     Raise(Box<(Alarm, Subject)>),
     /// The end of one.
-    Resolve { key: String, last_bad_at: Wall },
+    Resolve { key: String, last_bad_at: Wall, is_paused: bool },
     /// What this watchdog saw, for peers that do not ask it.
     Report(Box<WrittenReport>),
     /// What these peers wrote is to be read.
@@ -103,7 +103,7 @@ impl Clerk {
             match order {
                 Order::Enter(transition) => entered.push(*transition),
                 Order::Raise(alarm) => raised.push(*alarm),
-                Order::Resolve { key, last_bad_at } => ended.push((key, last_bad_at)),
+                Order::Resolve { key, last_bad_at, is_paused } => ended.push((key, last_bad_at, is_paused)),
                 Order::Report(report) => self.write_report(&report).await,
                 Order::ReadReports(of) => self.read_reports(&of).await,
                 Order::Count(minute) => waiting.push(*minute),
@@ -116,8 +116,9 @@ impl Clerk {
         if !raised.is_empty() {
             self.raise(&raised).await;
         }
-        for (key, last_bad_at) in ended {
-            let outcome = checks::resolve(&self.store, &key, last_bad_at).await;
+        for (key, last_bad_at, is_paused) in ended {
+            let why = is_paused.then_some("the check was paused");
+            let outcome = checks::resolve(&self.store, &key, last_bad_at, why).await;
             if matches!(outcome, Ok(true)) {
                 tracing::info!(incident.key = key, "incident resolved");
             }

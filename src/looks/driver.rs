@@ -1,10 +1,11 @@
 //! The loop that owns a watchdog's checks: feeds the machine, does what it orders, decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use komainu_watchdogs::check::{CheckName, Heard, Input, Look, Output};
+use komainu_watchdogs::check::{Answer, CheckName, Heard, Input, Look, Outcome, Output};
 use komainu_watchdogs::facts::Target;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};
 use komainu_watchdogs::io::{Alarm, ProbeOutcome};
@@ -31,6 +32,9 @@ const HEARD_FOR: Duration = Duration::from_secs(7);
 
 /// Looks of one row for peers: of every check that there may be.
 const WRITTEN_MOST: usize = 10_000;
+
+/// Names in one question.
+const ASKED_MOST: usize = 1_000;
 
 /// What waits to be entered; more is found to be missing by the next reading.
 const ORDERS_MOST: usize = 4_096;
@@ -148,8 +152,7 @@ impl Driver {
     }
 
     fn handle(&self, input: Input) {
-        let now = clock::now();
-        self.shared.machine().handle(now, self.wall(), input);
+        self.shared.handle(clock::now(), self.wall(), input);
     }
 
     /// The database's time, as far as it is known.
@@ -197,7 +200,7 @@ impl Driver {
             (name, (check, spec))
         };
         self.checks = checks.into_iter().map(spec).collect();
-        let definitions = self.checks.values().map(|(check, _)| check.definition.judged(check.revision)).collect();
+        let definitions = self.checks.values().map(|(check, _)| check.definition.judged()).collect();
         self.handle(Input::Defined(definitions));
     }
 
@@ -218,8 +221,13 @@ impl Driver {
     fn tell_members(&self) {
         let now = clock::now();
         let heard = self.peers.iter().filter(|(_, peer)| peer.is_heard(now));
-        let heard = heard.filter_map(|(id, peer)| Some((id.clone(), (peer.zone.clone()?, peer.is_isolated)))).collect();
-        let members = members_of(&self.contact.borrow(), &heard);
+        let heard: BTreeMap<_, _> =
+            heard.filter_map(|(id, peer)| Some((id.clone(), (peer.zone.clone()?, peer.is_isolated)))).collect();
+        let contact = Arc::clone(&self.contact.borrow());
+        let knows_tables = contact.verdict_at.is_some_and(|at| now.since(at) < HEARD_FOR);
+        let is_alone = !knows_tables && heard.is_empty() && contact.members.len() > 1;
+        self.shared.is_alone.store(is_alone, Ordering::Relaxed);
+        let members = members_of(&contact, &heard);
         self.handle(Input::Members(members));
     }
 
@@ -252,7 +260,7 @@ impl Driver {
         let is_heard = |id: &WatchdogId| self.peers.get(id).is_some_and(|peer| peer.is_heard(now));
         let unheard: Vec<_> = living.clone().filter(|id| !is_heard(id)).cloned().collect();
         if let Some(seq) = self.slow.needs_writing(now, living) {
-            let looks = self.shared.machine().report(now, 0, WRITTEN_MOST);
+            let looks = self.shared.machine().report(now, 0, WRITTEN_MOST).into_iter().map(in_short).collect();
             let (watchdog, incarnation) = (me.watchdog.clone(), me.incarnation);
             self.order(Order::Report(Box::new(WrittenReport { watchdog, incarnation, seq, looks })));
         }
@@ -321,7 +329,9 @@ impl Driver {
         }
         self.last_ticket += 1;
         self.callers.insert(self.last_ticket, caller);
-        self.handle(Input::Asked { ticket: self.last_ticket, checks: question.checks });
+        // Whoever names one twice, or more than are asked for at once, is answered for as many.
+        let checks: BTreeSet<_> = question.checks.into_iter().take(ASKED_MOST).collect();
+        self.handle(Input::Asked { ticket: self.last_ticket, checks: checks.into_iter().collect() });
     }
 
     /// With what was asked for, and what the caller does not know yet.
@@ -370,7 +380,8 @@ impl Driver {
             Output::Changed(transition) => self.order(Order::Enter(transition)),
             Output::Raise(alarm) => self.raise(alarm),
             Output::Resolve { key, last_bad_at } => {
-                if !self.order_told(Order::Resolve { key: key.clone(), last_bad_at }) {
+                let is_paused = self.named_by(&key).is_some_and(|check| check.definition.is_paused);
+                if !self.order_told(Order::Resolve { key: key.clone(), last_bad_at, is_paused }) {
                     self.handle(Input::Told { key, is_done: false });
                 }
             }
@@ -400,13 +411,17 @@ impl Driver {
     }
 
     fn raise(&self, alarm: Alarm) {
-        let name = alarm.key.split_once('/').map(|(_, name)| CheckName::from(name));
-        let definition = name.and_then(|name| self.checks.get(&name)).map(|(check, _)| &check.definition);
-        let subject = subject(&alarm, definition);
+        let subject = subject(&alarm, self.named_by(&alarm.key).map(|check| &check.definition));
         let key = alarm.key.clone();
         if !self.order_told(Order::Raise(Box::new((alarm, subject)))) {
             self.handle(Input::Told { key, is_done: false });
         }
+    }
+
+    /// The check that an incident is about.
+    fn named_by(&self, key: &str) -> Option<&Check> {
+        let (_, name) = key.split_once('/')?;
+        self.checks.get(&CheckName::from(name)).map(|(check, _)| &**check)
     }
 
     fn order(&self, order: Order) {
@@ -416,5 +431,13 @@ impl Driver {
     /// Whether the clerk will do it.
     fn order_told(&self, order: Order) -> bool {
         self.orders.try_send(order).is_ok()
+    }
+}
+
+/// What a target answered in detail is wanted of those that fail.
+fn in_short(look: Look) -> Look {
+    match look.outcome {
+        Outcome::Up => Look { answer: Answer::default(), ..look },
+        Outcome::Failed(_) | Outcome::Unable(_) => look,
     }
 }

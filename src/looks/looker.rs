@@ -15,7 +15,6 @@ const DETAIL_MOST: usize = 200;
 pub(super) async fn look(runs: &Runs, spec: &MonitorSpec) -> (Outcome, Answer) {
     let (result, noted) = Box::pin(runs.look(spec)).await;
     let outcome = outcome(&result, &noted, spec.upside_down);
-    let is_well = outcome == Outcome::Up;
     let answer = Answer {
         ms: small(noted.total_ms),
         phases: Phases {
@@ -26,7 +25,7 @@ pub(super) async fn look(runs: &Runs, spec: &MonitorSpec) -> (Outcome, Answer) {
         },
         address: noted.address.map(|address| address.to_string()),
         status: noted.status,
-        detail: if is_well { String::new() } else { shortened(&result.msg) },
+        detail: detail(outcome, &result.msg),
         certificate_ends_at: ends_at(&result),
     };
     (outcome, answer)
@@ -50,6 +49,15 @@ fn outcome(result: &RunResult, noted: &Noted, is_upside_down: bool) -> Outcome {
         Outcome::Up if is_upside_down => Outcome::Failed(Failure::Content),
         Outcome::Failed(_) if is_upside_down => Outcome::Up,
         Outcome::Up | Outcome::Failed(_) | Outcome::Unable(_) => seen,
+    }
+}
+
+/// Of own trouble the run speaks as a node would, which this is not.
+fn detail(outcome: Outcome, msg: &str) -> String {
+    match outcome {
+        Outcome::Up => String::new(),
+        Outcome::Unable(trouble) if trouble != Trouble::Internal => trouble.to_string(),
+        Outcome::Failed(_) | Outcome::Unable(_) => shortened(msg),
     }
 }
 

@@ -240,7 +240,7 @@ mod tests {
     use crate::store::migrate::time_columns;
 
     /// Stored times that hold nothing, each with the reason.
-    const HARMLESS: [(&str, &str); 31] = [
+    const HARMLESS: [(&str, &str); 32] = [
         ("node.clock_ms", "what the node's clock shows; renewed every two seconds, with the database's beside it"),
         ("node.last_seen_ms", "see clock_ms"),
         ("komainu_assignment.released_at", "a generation"),
@@ -273,6 +273,7 @@ mod tests {
         ("komainu_down.at", "waited for where it is read, and only if it is near"),
         ("komainu_intake.proved_at", "what is ahead is left out where it is read"),
         ("komainu_check.created_at", "shown, and a part of its tag"),
+        ("komainu_check_stat.at", "what is ahead is left out where it is read, and kept so much longer"),
         ("komainu_check.changed_at", "shown; what changed is known by a number"),
         ("komainu_schema.migrated_at", "shown"),
     ];

@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::extract::Path;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::check::{Look, Outcome, Reason, Stand, State, View};
@@ -11,8 +12,8 @@ use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::Ctx;
 use crate::api::openapi::Millis;
+use crate::api::{Ctx, auth};
 use crate::looks::ShownCheck;
 
 /// What a check is, and each voter's word.
@@ -51,7 +52,7 @@ pub(in crate::api) struct VoteView {
     /// In a word: `refused`, `status`, … of a failure, `route`, `descriptors`, … of own trouble.
     #[schema(value_type = Option<String>, required)]
     reason: Option<&'static str>,
-    /// In words for people.
+    /// In words for people, to callers with a key.
     #[serde(skip_serializing_if = "String::is_empty")]
     message: String,
     /// How long the look took; `null`: there was none.
@@ -59,6 +60,7 @@ pub(in crate::api) struct VoteView {
     ms: Option<u32>,
     #[schema(value_type = Object)]
     phases: komainu_watchdogs::check::Phases,
+    /// The last one that was asked, to callers with a key.
     #[schema(required)]
     address: Option<String>,
     /// The status of an HTTP answer.
@@ -99,7 +101,12 @@ impl From<View> for VoteView {
 }
 
 impl CheckStateView {
-    pub(in crate::api) fn of(name: String, shown: Option<ShownCheck>) -> Self {
+    /// Where this watchdog can vouch for nothing, that is the reason, and nobody's word counts.
+    pub(in crate::api) fn of(name: String, shown: Option<ShownCheck>, blindness: Option<String>) -> Self {
+        if blindness.is_some() {
+            let state = shown.map(|_| State::Unknown);
+            return Self { name, state, since: None, reason: blindness, because: None, votes: vec![] };
+        }
         let Some(ShownCheck { standing, verdict, .. }) = shown else {
             return Self { name, state: None, since: None, reason: None, because: None, votes: vec![] };
         };
@@ -114,21 +121,39 @@ impl CheckStateView {
     }
 }
 
+impl CheckStateView {
+    fn seen_by(mut self, has_key: bool) -> Self {
+        if !has_key {
+            for vote in &mut self.votes {
+                vote.message.clear();
+                vote.address = None;
+            }
+        }
+        self
+    }
+}
+
 /// What a check is, for outside uptime services. HEAD answers the same status.
 #[utoipa::path(get, path = "/checks/{name}", tag = "watching",
+    security((), ("key" = ["read"])),
     params(("name" = String, Path, description = "Its name")),
     responses((status = 200, description = "It is up, or partial", body = CheckStateView),
         (status = 404, description = "It is down, or there is none of this name", body = CheckStateView),
         (status = 503, description = "Nobody can say, or this watchdog cannot", body = CheckStateView)))]
-pub(in crate::api) async fn show(context: Ctx, Path(name): Path<String>) -> Response {
-    let shown = context.state.looks.shown(&name);
+pub(in crate::api) async fn show(context: Ctx, Path(name): Path<String>, parts: Parts) -> Response {
+    let looks = &context.state.looks;
+    let shown = looks.shown(&name);
+    let blindness = looks.blindness();
     let code = match shown.as_ref().map(|shown| shown.verdict.state) {
+        _ if blindness.is_some() => StatusCode::SERVICE_UNAVAILABLE,
         Some(State::Up | State::Partial) => StatusCode::OK,
         Some(State::Down) => StatusCode::NOT_FOUND,
-        None if context.state.looks.is_defined() => StatusCode::NOT_FOUND,
+        None if looks.is_defined() => StatusCode::NOT_FOUND,
         Some(State::Unknown) | None => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let body = Json(CheckStateView::of(name, shown));
+    // A stranger is told what outside services need; what a target says, and where it stands, is for those with a key.
+    let has_key = auth::has_key(&parts, &context).await;
+    let body = Json(CheckStateView::of(name, shown, blindness).seen_by(has_key));
     let mut response = (code, [(header::CACHE_CONTROL, "no-store")], body).into_response();
     if code == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

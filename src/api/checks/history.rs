@@ -194,7 +194,8 @@ pub(in crate::api) async fn results(
 ) -> Result<Json<ResultsView>, ApiError> {
     find(&context.reads, &name).await?;
     let span = span.unwrap_or(Span::Minute);
-    let since = since.unwrap_or_else(|| clock::wall().0 / 1_000 - USUAL_ROWS * span.seconds());
-    let rows = checks::history(&context.reads, &name, span, since).await?;
+    let now = clock::wall().0 / 1_000;
+    let since = since.unwrap_or(now - USUAL_ROWS * span.seconds());
+    let rows = checks::history(&context.reads, &name, span, since..now).await?;
     Ok(Json(ResultsView { items: rows.into_iter().map(ResultView::from).collect() }))
 }

@@ -23,12 +23,13 @@ struct LookLabel {
 
 pub(super) fn register(registry: &mut Registry, context: &Context) {
     let looks = &context.state.looks;
-    let (counts, states) = (Family::<StateLabel, Gauge>::default(), looks.by_state());
+    let counts = Family::<StateLabel, Gauge>::default();
+    let (states, paused) = looks.counts();
     for state in STATES {
         let count = states.get(&state).copied().unwrap_or(0);
         counts.get_or_create(&StateLabel { state: state.as_str() }).set(i64::from(count));
     }
-    counts.get_or_create(&StateLabel { state: "paused" }).set(i64::from(looks.paused()));
+    counts.get_or_create(&StateLabel { state: "paused" }).set(i64::from(paused));
     registry.register("checks", "Checks by state", counts);
     let up = Family::<CheckLabel, Gauge>::default();
     for (name, state) in looks.states() {

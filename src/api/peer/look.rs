@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::{Certified, SignedParams, SignedReport, ensure_signed, signed_answer};
+use super::{Certified, SignedParams, SignedReport, claimed, ensure_signed, signed_answer};
 use crate::api::Ctx;
 use crate::api::problem::{ApiError, Problem};
 use crate::looks::peers::{LookRequest, PATH};
@@ -27,6 +27,7 @@ pub(in crate::api) async fn answer(
     request: Request,
 ) -> Result<Response, ApiError> {
     // Of a peer, which must be heard while strangers send; who it is shows only when its body is there.
+    claimed(&headers)?;
     let body = read(&context, request.into_body()).await?;
     ensure_signed(&context, &headers, ("POST", PATH), &body)?;
     let question: LookRequest =

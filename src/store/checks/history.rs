@@ -5,6 +5,7 @@
 //! consist of, so that making them twice changes nothing.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use komainu_watchdogs::ids::WatchdogId;
@@ -294,11 +295,11 @@ impl Availability {
 pub async fn availability(store: &Store, name: &str, days: i64, now: i64) -> Result<Availability, StoreError> {
     let act = "read how a check was";
     let (hour, day, from) = (Span::Hour.of(now), Span::Day.of(now), now - days * Span::Day.seconds());
-    // Minutes for a day; hours for a week, days for longer, each with what is not over yet.
+    // Minutes for a day; hours for a week, days for longer, each with what is not over yet. What a clock dated ahead is left out.
     let pieces = match days {
-        ..=1 => vec![(Span::Minute, from, i64::MAX)],
-        2..=7 => vec![(Span::Hour, Span::Hour.of(from), hour), (Span::Minute, hour, i64::MAX)],
-        _ => vec![(Span::Day, Span::Day.of(from), day), (Span::Hour, day, hour), (Span::Minute, hour, i64::MAX)],
+        ..=1 => vec![(Span::Minute, from, now)],
+        2..=7 => vec![(Span::Hour, Span::Hour.of(from), hour), (Span::Minute, hour, now)],
+        _ => vec![(Span::Day, Span::Day.of(from), day), (Span::Hour, day, hour), (Span::Minute, hour, now)],
     };
     let mut lease = store.lease(act).await?;
     let mut counts = Counts::default();
@@ -361,13 +362,13 @@ pub struct Counted {
     pub counts: Counts,
 }
 
-/// Rows of a check since this second, the oldest first: those of the verdict and of every watchdog.
-pub async fn history(store: &Store, name: &str, span: Span, since: i64) -> Result<Vec<Counted>, StoreError> {
+/// Rows of a check that began in these seconds, the oldest first: those of the verdict and of every watchdog.
+pub async fn history(store: &Store, name: &str, span: Span, within: Range<i64>) -> Result<Vec<Counted>, StoreError> {
     let act = "read the history of a check";
     let sql = "SELECT s.watchdog_id, t.at, t.up, t.failed, t.unable, t.ms_sum, t.ms_most, t.up_s, t.partial_s, t.down_s, t.unknown_s \
          FROM komainu_check_series s JOIN komainu_check_stat t ON t.series_id = s.id \
-         WHERE s.name = ? AND t.span = ? AND t.at >= ? ORDER BY t.at, s.watchdog_id LIMIT 20000";
-    let rows = store.lease(act).await?.rows(act, sql, values![name, span.seconds(), since]).await?;
+         WHERE s.name = ? AND t.span = ? AND t.at >= ? AND t.at < ? ORDER BY t.at, s.watchdog_id LIMIT 20000";
+    let rows = store.lease(act).await?.rows(act, sql, values![name, span.seconds(), within.start, within.end]).await?;
     let counted = |row: &Row| {
         let watchdog = row.text("watchdog_id")?;
         let watchdog = (!watchdog.is_empty()).then(|| WatchdogId::from(watchdog));

@@ -4,6 +4,8 @@
 //! same one enters it. The row with id 2 of `komainu_check_revision` is raised by each change, so that reading what stands costs one row
 //! while nothing does.
 
+use std::collections::BTreeMap;
+
 use komainu_watchdogs::check::{CheckName, Known, State, Transition};
 use komainu_watchdogs::facts::IncidentRow;
 use komainu_watchdogs::ids::WatchdogId;
@@ -137,31 +139,49 @@ pub async fn raise(store: &Store, alarms: &[(Alarm, Subject)], routing: &Routing
 
 async fn raise_in(session: &mut Session, alarms: &[(Alarm, Subject)], routing: &Routing) -> Result<u32, StoreError> {
     let opened = open_many(session, alarms, routing).await?;
+    let act = "note incidents of checks";
+    // In the order of their keys, as they were opened: two watchdogs wait for each other only in one direction.
+    let alarms: BTreeMap<&str, &Alarm> = alarms.iter().map(|(alarm, _)| (alarm.key.as_str(), alarm)).collect();
+    let places = vec!["?"; alarms.len()].join(", ");
+    let keys = || alarms.keys().map(|key| Value::from(*key)).collect::<Vec<_>>();
+    let sql = format!("SELECT k, summary FROM komainu_incident WHERE resolved_at IS NULL AND k IN ({places})");
+    for row in session.rows(act, Sql::Once(sql), keys()).await? {
+        let (key, summary) = (row.text("k")?, row.text("summary")?);
+        let Some(alarm) = alarms.get(key.as_str()).filter(|alarm| alarm.summary != summary) else { continue };
+        let sql =
+            "UPDATE komainu_incident SET summary = ?, votes_bad = ?, votes_of = ? WHERE k = ? AND resolved_at IS NULL";
+        session.execute(act, sql, values![&alarm.summary, alarm.votes.0, alarm.votes.1, &key]).await?;
+    }
     let (greatest, now) = (session.dialect().greatest(), session.dialect().now_ms());
     let sql = format!(
-        "UPDATE komainu_incident SET last_bad_at = {greatest}(last_bad_at + 1, {now}), summary = ?, votes_bad = ?, votes_of = ? \
-         WHERE k = ? AND resolved_at IS NULL AND severity = ?"
+        "UPDATE komainu_incident SET last_bad_at = {greatest}(last_bad_at + 1, {now}) WHERE resolved_at IS NULL AND k IN ({places})"
     );
-    for (alarm, _) in alarms {
-        let values = values![&alarm.summary, alarm.votes.0, alarm.votes.1, &alarm.key, alarm.severity.as_str()];
-        session.execute("note an incident of a check", sql.clone(), values).await?;
-    }
+    session.execute(act, Sql::Once(sql), keys()).await?;
     Ok(opened)
 }
 
-/// Resolves an incident unless somebody saw it bad after `last_bad_at`. Says whether it did.
-pub async fn resolve(store: &Store, key: &str, last_bad_at: Wall) -> Result<bool, StoreError> {
-    in_transaction!(store, "resolve an incident of a check", |session| resolve_in(session, key, last_bad_at).await)
+/// Resolves an incident unless somebody saw it bad after `last_bad_at`. Says whether it did. `why`: what is told, if not that it is no longer so.
+pub async fn resolve(store: &Store, key: &str, last_bad_at: Wall, why: Option<&str>) -> Result<bool, StoreError> {
+    in_transaction!(store, "resolve an incident of a check", |session| resolve_in(session, (key, why), last_bad_at)
+        .await)
 }
 
-async fn resolve_in(session: &mut Session, key: &str, last_bad_at: Wall) -> Result<bool, StoreError> {
+async fn resolve_in(
+    session: &mut Session,
+    (key, why): (&str, Option<&str>),
+    last_bad_at: Wall,
+) -> Result<bool, StoreError> {
     let sql = format!(
         "SELECT id, summary FROM komainu_incident WHERE resolved_at IS NULL AND k = ? AND last_bad_at = ?{}",
         session.dialect().for_update()
     );
     let row = session.row("resolve an incident of a check", sql, values![key, last_bad_at]).await?;
     let Some(row) = row else { return Ok(false) };
-    resolve_on(session, row.int("id")?, &format!("no longer: {}", row.text("summary")?)).await
+    let summary = match why {
+        Some(why) => why.to_owned(),
+        None => format!("no longer: {}", row.text("summary")?),
+    };
+    resolve_on(session, row.int("id")?, &summary).await
 }
 
 /// Changes of one check's verdict, the latest first.

@@ -45,7 +45,7 @@ async fn count(fixture: &Fixture, watchdog: &str, minute: &Minute, folds: &[(Spa
 }
 
 async fn rows(fixture: &Fixture, span: Span) -> Vec<Counted> {
-    checks::history(&fixture.store, "shop", span, 0).await.unwrap()
+    checks::history(&fixture.store, "shop", span, 0..i64::MAX).await.unwrap()
 }
 
 async fn looks_of_one_minute_add_up_and_of_verdicts_the_longest_is_believed(kind: Kind) {

@@ -137,12 +137,12 @@ async fn incidents_of_checks_are_opened_once_noted_and_resolved_by_who_saw_the_l
     assert_eq!(checks::raise(&fixture.store, &alarms, &Routing::default()).await.unwrap(), 0, "they are open");
     let seen = open.iter().find(|row| row.key == "check/shop").unwrap();
     assert!(
-        !checks::resolve(&fixture.store, "check/shop", seen.last_bad_at).await.unwrap(),
+        !checks::resolve(&fixture.store, "check/shop", seen.last_bad_at, None).await.unwrap(),
         "somebody saw it bad since"
     );
     let open = checks::incidents(&fixture.store).await.unwrap();
     let seen = open.iter().find(|row| row.key == "check/shop").unwrap();
-    assert!(checks::resolve(&fixture.store, "check/shop", seen.last_bad_at).await.unwrap());
+    assert!(checks::resolve(&fixture.store, "check/shop", seen.last_bad_at, None).await.unwrap());
     let left: Vec<_> = checks::incidents(&fixture.store).await.unwrap().into_iter().map(|row| row.key).collect();
     assert_eq!(left, ["check/api"]);
 }

@@ -86,7 +86,7 @@ impl Vendor {
         for told in self.told() {
             keys.entry(told.key.clone()).or_default().push(told);
         }
-        keys.retain(|key, _| key.starts_with("check/"));
+        keys.retain(|key, _| key.starts_with("later/"));
         keys
     }
 }
@@ -127,7 +127,8 @@ impl Opener {
         for _ in 0..how_many {
             self.opened += 1;
             let alarm = Alarm {
-                key: format!("check/{}", self.opened),
+                // Of a kind that only a later version knows: no watchdog judges it.
+                key: format!("later/{}", self.opened),
                 severity: Severity::Critical,
                 summary: "it fails".to_owned(),
                 votes: (3, 3),
@@ -222,7 +223,7 @@ async fn a_watchdog_without_egress_leaves_its_messages_to_another(kind: Kind) {
     wait_until("the others deliver", Duration::from_secs(15), async || vendor.keys().len() == 21).await;
     let told = vendor.told();
     assert!(told.iter().all(|told| !told.may_be_repeated), "what did not leave is not repeated");
-    let first_us = told.iter().find(|told| told.key == "check/1").unwrap().at_us - failed_at;
+    let first_us = told.iter().find(|told| told.key == "later/1").unwrap().at_us - failed_at;
     assert!(first_us < 15_000_000, "{first_us} us");
 }
 

@@ -231,7 +231,7 @@ impl Looks {
 
     /// What every watchdog sees of it that may look. `fields`: the same as its client sent it, for the others.
     pub async fn trial(&self, room: &Room, definition: &Definition, fields: Map<String, Value>) -> Trial {
-        let judged = komainu_watchdogs::check::Definition { paused: false, ..definition.judged(0) };
+        let judged = komainu_watchdogs::check::Definition { paused: false, ..definition.judged() };
         let mut members = self.members_of_trial();
         let me = &self.shared.identity;
         let near = members.living.iter().filter(|(id, zone, _)| judged.is_for(zone) && *id != me.watchdog);

@@ -101,6 +101,7 @@ impl Definition {
             zones: self.zones.iter().map(|zone| Zone::from(zone.as_str())).collect(),
             severity: self.severity,
             paused: self.is_paused,
+            upside_down: self.settings.get("upside_down").and_then(Json::as_bool).unwrap_or_default(),
         }
     }
 }

@@ -180,7 +180,9 @@ impl Driver {
         match event {
             Event::Input(input) => {
                 if let Input::Looked { check, outcome, answer, .. } = &*input {
-                    self.tally.note_look(check, *outcome, answer.ms);
+                    let is_upside_down = self.checks.get(check).is_some_and(|(_, spec)| spec.upside_down);
+                    let outcome = if is_upside_down { outcome.turned() } else { *outcome };
+                    self.tally.note_look(check, outcome, answer.ms);
                 }
                 self.handle(*input);
             }

@@ -14,7 +14,7 @@ const DETAIL_MOST: usize = 200;
 /// Looks once. Ends within the check's timeout.
 pub(super) async fn look(runs: &Runs, spec: &MonitorSpec) -> (Outcome, Answer) {
     let (result, noted) = Box::pin(runs.look(spec)).await;
-    let outcome = outcome(&result, &noted, spec.upside_down);
+    let outcome = outcome(&result, &noted);
     let answer = Answer {
         ms: small(noted.total_ms),
         phases: Phases {
@@ -31,7 +31,7 @@ pub(super) async fn look(runs: &Runs, spec: &MonitorSpec) -> (Outcome, Answer) {
     (outcome, answer)
 }
 
-fn outcome(result: &RunResult, noted: &Noted, is_upside_down: bool) -> Outcome {
+fn outcome(result: &RunResult, noted: &Noted) -> Outcome {
     let seen = match (result.status, result.fault) {
         (RunStatus::Up, _) => Outcome::Up,
         (_, Some(Fault::Target(cause))) => Outcome::Failed(in_phase(cause, noted)),
@@ -45,19 +45,14 @@ fn outcome(result: &RunResult, noted: &Noted, is_upside_down: bool) -> Outcome {
     if seen == Outcome::Failed(Failure::AnswerTimeout) && noted.ended_in == Some(Phase::Name) {
         return Outcome::Unable(Trouble::NameServer);
     }
-    match seen {
-        Outcome::Up if is_upside_down => Outcome::Failed(Failure::Content),
-        Outcome::Failed(_) if is_upside_down => Outcome::Up,
-        Outcome::Up | Outcome::Failed(_) | Outcome::Unable(_) => seen,
-    }
+    seen
 }
 
-/// Of own trouble the run speaks as a node would, which this is not.
+/// Of own trouble the run speaks as a node would, which this is not. An answer has words too: it may be what is wrong.
 fn detail(outcome: Outcome, msg: &str) -> String {
     match outcome {
-        Outcome::Up => String::new(),
         Outcome::Unable(trouble) if trouble != Trouble::Internal => trouble.to_string(),
-        Outcome::Failed(_) | Outcome::Unable(_) => shortened(msg),
+        Outcome::Up | Outcome::Failed(_) | Outcome::Unable(_) => shortened(msg),
     }
 }
 
@@ -100,7 +95,7 @@ mod tests {
     fn a_timeout_says_what_was_waited_for() {
         let timeout = failed(Fault::Target(Failure::AnswerTimeout));
         let outcomes = [Phase::Name, Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Body]
-            .map(|phase| outcome(&timeout, &at(phase), false));
+            .map(|phase| outcome(&timeout, &at(phase)));
         let late = Outcome::Failed(Failure::AnswerTimeout);
         let expected =
             [Outcome::Unable(Trouble::NameServer), Outcome::Failed(Failure::ConnectTimeout), late, late, late];
@@ -108,13 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_upside_down_is_well_when_it_fails_and_own_trouble_stays_that() {
+    fn what_a_look_met_is_said_as_it_was() {
         let refused = failed(Fault::Target(Failure::Refused));
-        assert_eq!(outcome(&refused, &at(Phase::Connect), true), Outcome::Up);
+        assert_eq!(outcome(&refused, &at(Phase::Connect)), Outcome::Failed(Failure::Refused));
         let up = RunResult::new(RunStatus::Up, "200 - OK");
-        assert_eq!(outcome(&up, &at(Phase::Body), true), Outcome::Failed(Failure::Content));
+        assert_eq!(outcome(&up, &at(Phase::Body)), Outcome::Up);
         let lacking = failed(Fault::Way(Trouble::Route));
-        assert_eq!(outcome(&lacking, &at(Phase::Connect), true), Outcome::Unable(Trouble::Route));
+        assert_eq!(outcome(&lacking, &at(Phase::Connect)), Outcome::Unable(Trouble::Route));
     }
 
     #[test]

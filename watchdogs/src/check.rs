@@ -74,11 +74,14 @@ impl Quorum {
     }
 
     /// How many of so many voters must have succeeded for it to be up: more than half likewise; otherwise so many that those
-    /// that are left are too few to make it down.
-    pub fn to_be_up(self, voters: usize) -> usize {
+    /// that are left are too few to make it down. Where fewer than half make it down, those are left that have looked lately:
+    /// who cannot look, or is not heard of, makes nothing down.
+    pub fn to_be_up(self, voters: usize, fresh: usize) -> usize {
+        let (needed, majority) = (self.to_be_down(voters), voters / 2 + 1);
+        let of = if needed < majority { fresh } else { voters };
         match self {
-            Self::Majority => voters / 2 + 1,
-            Self::All | Self::Any | Self::AtLeast(_) => (voters + 1).saturating_sub(self.to_be_down(voters)).max(1),
+            Self::Majority => majority,
+            Self::All | Self::Any | Self::AtLeast(_) => (of + 1).saturating_sub(needed).max(1),
         }
     }
 }
@@ -102,6 +105,8 @@ pub struct Definition {
     pub severity: Severity,
     /// Nobody looks.
     pub paused: bool,
+    /// It is well where its target does not answer ([`Outcome::turned`]).
+    pub upside_down: bool,
 }
 
 impl Definition {

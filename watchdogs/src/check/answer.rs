@@ -18,6 +18,18 @@ pub enum Outcome {
     Unable(Trouble),
 }
 
+impl Outcome {
+    /// What it means where an answer is the fault. Own trouble stays that, and so does a target that nobody may look at.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        match self {
+            Self::Up => Self::Failed(Failure::Content),
+            Self::Failed(Failure::Forbidden) | Self::Unable(_) => self,
+            Self::Failed(_) => Self::Up,
+        }
+    }
+}
+
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal, $words:literal;)* }) => {
         $(#[$doc])*

@@ -2,7 +2,8 @@
 //!
 //! Life of a look: it runs; it ends with an outcome. A failure that would look the same if this watchdog's own network were
 //! gone counts only beside a canary that answered meanwhile ([`World`]). Until there is one it is *held*; if none comes it was
-//! own trouble. Outcomes that count make runs; own trouble ends both.
+//! own trouble. Only then is it turned round where the check is upside down: so a timeout is no success either before a canary
+//! answered. Outcomes that count make runs; own trouble ends both.
 
 use super::world::World;
 use super::{Answer, CheckName, Failure, Look, Outcome, Policy, Trouble};
@@ -44,6 +45,8 @@ pub(crate) struct Running {
     pub(crate) is_slow: bool,
     /// It took so long that canaries were asked for.
     pub(crate) is_doubted: bool,
+    /// It is well if it fails.
+    is_upside_down: bool,
 }
 
 /// A look that failed in a way that may be this watchdog's own trouble.
@@ -66,8 +69,9 @@ pub(crate) enum Ended {
 
 impl Eye {
     /// A look begins.
-    pub(crate) fn begin(&mut self, now: Mono, number: u64, asked_at: Option<Mono>) {
-        self.running = Some(Running { number, began_at: now, asked_at, is_slow: false, is_doubted: false });
+    pub(crate) fn begin(&mut self, now: Mono, number: u64, asked_at: Option<Mono>, is_upside_down: bool) {
+        let (is_slow, is_doubted) = (false, false);
+        self.running = Some(Running { number, began_at: now, asked_at, is_slow, is_doubted, is_upside_down });
         self.begun = Some((now, asked_at.is_some()));
     }
 
@@ -135,7 +139,11 @@ impl Eye {
         }
     }
 
-    fn take(&mut self, running: Running, outcome: Outcome, answer: Answer, ended_at: Mono) {
+    fn take(&mut self, running: Running, outcome: Outcome, mut answer: Answer, ended_at: Mono) {
+        let outcome = if running.is_upside_down { outcome.turned() } else { outcome };
+        if outcome == Outcome::Up {
+            answer.detail.clear();
+        }
         let (failures, successes) = self.last.as_ref().map_or((0, 0), |seen| (seen.failures, seen.successes));
         let took_long = |asked_at: Mono| ended_at.since(asked_at) >= Policy::TOOK_A_WHILE;
         let (failures, successes) = match outcome {

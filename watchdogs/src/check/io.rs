@@ -27,7 +27,7 @@ pub enum Input {
         check: CheckName,
         /// [`Output::Look`]'s number.
         number: u64,
-        /// What came of it.
+        /// What came of it, as it was: the machine turns it round where the check is upside down.
         outcome: Outcome,
         /// What it saw.
         answer: Answer,

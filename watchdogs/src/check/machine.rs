@@ -181,8 +181,15 @@ impl Machine {
             if watchdog == &self.identity.watchdog { !self.members.is_isolated } else { may_vote }
         };
         let voting = near.clone().filter(|(watchdog, _, may_vote)| is_voting(watchdog, *may_vote));
-        let ballots =
-            voting.map(|(watchdog, zone, _)| super::Ballot { watchdog, zone, vote: slot.votes.get(watchdog) });
+        let ballots = voting.map(|(watchdog, zone, _)| super::Ballot {
+            watchdog,
+            zone,
+            vote: slot.votes.get(watchdog),
+            awaited_since: self
+                .living_since
+                .get(watchdog)
+                .map_or(slot.known_since, |since| slot.known_since.max(*since)),
+        });
         Electorate { ballots: ballots.collect(), living: near.count() }
     }
 
@@ -219,7 +226,7 @@ impl Machine {
                     if let Some(own) = slot.votes.get(&self.identity.watchdog) {
                         self.numbers.remove(&own.look.number);
                     }
-                    if slot.look_anew() {
+                    if slot.look_anew(at.now) {
                         self.queue.end();
                     }
                     slot.due_at = at.now;
@@ -261,7 +268,11 @@ impl Machine {
         // What a process said that is no more is not heard any more by then.
         let is_heard = |said_after: Mono| at.now.since(said_after) < FORGOTTEN_AFTER;
         self.peers.retain(|peer, (_, said_after)| living.contains_key(peer) || is_heard(*said_after));
+        let is_joined = living.values().any(|since| *since == at.now);
         for slot in self.slots.values_mut() {
+            if is_joined {
+                slot.awaiting_since = Some(at.now);
+            }
             // Others came or went: who was contradicted may be the only one left.
             slot.is_contradicted = false;
             slot.expire(at.now, &self.policy, |watchdog| watchdog == me || living.contains_key(watchdog));
@@ -320,3 +331,6 @@ impl Machine {
         self.flush_asks(at.now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,8 @@ pub struct Ballot<'a> {
     pub zone: &'a Zone,
     /// Its latest look; `None`: nothing was heard.
     pub vote: Option<&'a Vote>,
+    /// Since when it could be heard here: it is there, the check is as it is, and this process has not stood still.
+    pub awaited_since: Mono,
 }
 
 /// Who may vote on one check.
@@ -240,7 +242,8 @@ struct Count {
     failed_for_long: usize,
     /// Votes of either kind in three looks running.
     lasting: usize,
-    /// Those that failed in two looks running stand in one zone, while a voter that can look stands in another.
+    /// Those that failed in two looks running stand in one zone, while a voter stands in another that can look, or may yet say
+    /// that it did.
     is_one_zone: bool,
 }
 
@@ -251,7 +254,12 @@ impl Count {
         for ballot in &electorate.ballots {
             let stand = ballot.stand(now, definition, policy);
             let runs = ballot.vote.map_or((0, 0), |vote| (vote.look.failures, vote.look.successes));
-            if stand != Stand::Unable {
+            let is_seeing = match stand {
+                Stand::Up | Stand::Failed => true,
+                Stand::Stale | Stand::Silent => now.since(ballot.awaited_since) <= fresh_for(definition, policy),
+                Stand::Unable => false,
+            };
+            if is_seeing {
                 seeing.insert(ballot.zone);
             }
             match stand {
@@ -294,9 +302,10 @@ impl Count {
         if is_enough && !is_contradicted {
             return (State::Down, Reason::Failed { failed, voters: of });
         }
-        if !is_enough && self.reached >= quorum.to_be_up(voters) {
+        let to_be_up = quorum.to_be_up(voters, self.fresh);
+        if !is_enough && self.reached >= to_be_up {
             // Who reaches it again since a moment ago has just asked those who have not looked since: their word is an old one.
-            let is_lasting = before == State::Partial || self.reached_for_long >= quorum.to_be_up(voters);
+            let is_lasting = before == State::Partial || self.reached_for_long >= to_be_up;
             return match self.failed_for_long {
                 failed if failed > 0 && is_lasting => {
                     (State::Partial, Reason::MinorityFails { failed: small(failed), voters: of })

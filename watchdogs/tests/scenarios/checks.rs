@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use komainu_watchdogs::check::{CheckName, Definition, Heard, Input, Outcome, Policy, Reason, State, Trouble};
+use komainu_watchdogs::check::{CheckName, Definition, Failure, Heard, Input, Outcome, Policy, Reason, State, Trouble};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::time::Mono;
 
@@ -216,4 +216,37 @@ fn a_target_that_refuses_needs_no_canary() {
     desk.targets.insert("api".into(), REFUSED);
     desk.run(1);
     assert_eq!(desk.machine.report(desk.now, 0, 9)[0].outcome, REFUSED);
+}
+
+/// A watchdog with canaries whose one check is well where its target does not answer.
+fn upside_down(sees: Outcome) -> Desk {
+    let mut desk = Desk::with(Policy::default(), &["tcp://1.1.1.1:443"]);
+    desk.targets.insert("api".into(), sees);
+    desk.tell(Input::Defined(vec![Definition { upside_down: true, ..check("api") }]));
+    desk.run(1);
+    desk
+}
+
+#[test]
+fn what_is_upside_down_is_well_when_it_fails_and_only_beside_a_canary_where_it_may_be_ones_own_network() {
+    let mut desk = upside_down(HANGS);
+    assert_eq!((desk.canaries, desk.machine.report(desk.now, 0, 9)), (1, Vec::new()));
+    desk.tell(Input::Canary { began_at: desk.now, is_answered: true });
+    assert_eq!(desk.machine.report(desk.now, 0, 9)[0].outcome, Outcome::Up);
+    let mut desk = upside_down(HANGS);
+    desk.run(6);
+    assert_eq!(desk.machine.report(desk.now, 0, 9)[0].outcome, Outcome::Unable(Trouble::CutOff));
+    let desk = upside_down(REFUSED);
+    assert_eq!(desk.machine.report(desk.now, 0, 9)[0].outcome, Outcome::Up, "its host said so itself");
+}
+
+#[test]
+fn what_is_upside_down_fails_when_it_answers_and_is_not_well_where_nobody_may_look() {
+    let seen = |sees| {
+        let desk = upside_down(sees);
+        desk.machine.report(desk.now, 0, 9)[0].outcome
+    };
+    assert_eq!(seen(Outcome::Up), Outcome::Failed(Failure::Content));
+    assert_eq!(seen(Outcome::Failed(Failure::Forbidden)), Outcome::Failed(Failure::Forbidden));
+    assert_eq!(seen(Outcome::Unable(Trouble::Route)), Outcome::Unable(Trouble::Route));
 }

@@ -26,6 +26,7 @@ pub(super) fn check(name: &str) -> Definition {
         zones: BTreeSet::new(),
         severity: Severity::Critical,
         paused: false,
+        upside_down: false,
     }
 }
 

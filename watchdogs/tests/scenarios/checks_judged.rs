@@ -33,6 +33,7 @@ fn api() -> Definition {
         zones: BTreeSet::new(),
         severity: Severity::Critical,
         paused: false,
+        upside_down: false,
     }
 }
 
@@ -60,21 +61,31 @@ fn vote(says: Says, age: Duration) -> Option<Vote> {
 struct Room {
     voters: Vec<(WatchdogId, Zone, Option<Vote>)>,
     cut_off: usize,
+    /// Since when all of them could be heard.
+    awaited_since: Mono,
 }
 
 fn room(words: &[(&str, Says)]) -> Room {
     let voters = words.iter().enumerate().map(|(number, &(zone, says))| {
         (format!("w{}", number + 1).into(), zone.into(), vote(says, Duration::from_secs(1)))
     });
-    Room { voters: voters.collect(), cut_off: 0 }
+    Room { voters: voters.collect(), cut_off: 0, awaited_since: Mono::secs(0) }
 }
 
 impl Room {
     fn judge(&self, definition: &Definition, before: State) -> (State, Reason) {
-        let ballots = self.voters.iter().map(|(watchdog, zone, vote)| Ballot { watchdog, zone, vote: vote.as_ref() });
-        let electorate = Electorate { ballots: ballots.collect(), living: self.voters.len() + self.cut_off };
-        let verdict = judge(NOW, definition, &electorate, before, &Policy::default());
+        let verdict = judge(NOW, definition, &self.electorate(), before, &Policy::default());
         (verdict.state, verdict.reason)
+    }
+
+    fn electorate(&self) -> Electorate<'_> {
+        let ballots = self.voters.iter().map(|(watchdog, zone, vote)| Ballot {
+            watchdog,
+            zone,
+            vote: vote.as_ref(),
+            awaited_since: self.awaited_since,
+        });
+        Electorate { ballots: ballots.collect(), living: self.voters.len() + self.cut_off }
     }
 }
 
@@ -126,8 +137,38 @@ fn where_the_voters_stand_in_two_zones_the_failing_ones_do_too() {
     assert_eq!(judged(&words, State::Up), (State::Partial, Reason::OneZone { failed: 2, voters: 3 }));
     let all_in_one = [("a", Fails(3)), ("a", Fails(3)), ("a", Reaches(9))];
     assert_eq!(judged(&all_in_one, State::Up).0, State::Down);
-    let silent = [("a", Fails(3)), ("a", Fails(3)), ("b", Nothing)];
-    assert_eq!(judged(&silent, State::Up).0, State::Partial, "it may reach it, and cannot say so");
+}
+
+#[test]
+fn a_zone_of_which_nothing_is_heard_yet_may_reach_it_and_one_that_has_had_its_time_contradicts_nobody() {
+    let one_zone = (State::Partial, Reason::OneZone { failed: 2, voters: 3 });
+    let mut silent = room(&[("a", Fails(3)), ("a", Fails(3)), ("b", Nothing)]);
+    silent.awaited_since = NOW - Duration::from_secs(30);
+    assert_eq!(silent.judge(&api(), State::Up), one_zone, "it may reach it, and cannot say so yet");
+    silent.awaited_since = NOW - Duration::from_millis(30_001);
+    assert_eq!(silent.judge(&api(), State::Up).0, State::Down);
+    let mut stale = room(&[("a", Fails(3)), ("a", Fails(3)), ("b", Nothing)]);
+    stale.voters[2].2 = vote(Reaches(9), Duration::from_secs(31));
+    stale.awaited_since = NOW - Duration::from_secs(2);
+    assert_eq!(stale.judge(&api(), State::Up), one_zone, "who judges stood still, and has not heard of it since");
+    stale.awaited_since = Mono::secs(0);
+    assert_eq!(stale.judge(&api(), State::Up).0, State::Down);
+}
+
+#[test]
+fn where_one_makes_it_down_it_is_up_again_when_all_that_have_looked_lately_reach_it() {
+    let any = Definition { quorum: Quorum::Any, ..api() };
+    let mut words = room(&[("a", Fails(1)), ("b", Reaches(9)), ("c", Reaches(9))]);
+    assert_eq!(words.judge(&any, State::Down).0, State::Down, "it looks again in a second");
+    words.voters[0].2 = vote(Cannot, Duration::from_secs(1));
+    assert_eq!(words.judge(&any, State::Down), (State::Up, Reason::Reached { reached: 2, voters: 3 }));
+    words.voters[0].2 = vote(Fails(1), Duration::from_secs(31));
+    assert_eq!(words.judge(&any, State::Down).0, State::Up);
+    let two_of_five = Definition { quorum: Quorum::AtLeast(2), ..api() };
+    let words = [("a", Fails(1)), ("b", Reaches(2)), ("c", Reaches(2)), ("d", Cannot), ("e", Nothing)];
+    assert_eq!(room(&words).judge(&two_of_five, State::Down).0, State::Up, "one of them alone makes it not down");
+    let words = [("a", Fails(1)), ("b", Fails(1)), ("c", Reaches(2)), ("d", Cannot), ("e", Nothing)];
+    assert_eq!(room(&words).judge(&two_of_five, State::Down).0, State::Down);
 }
 
 #[test]
@@ -227,9 +268,7 @@ fn a_quorum_of_all_any_or_a_number_is_what_it_says() {
 fn a_verdict_shows_how_each_voters_word_counts() {
     let mut room = room(&[("a", Fails(2)), ("b", Cannot), ("c", Nothing), ("d", Reaches(2))]);
     room.voters[3].2 = vote(Reaches(2), Duration::from_secs(99));
-    let ballots = room.voters.iter().map(|(watchdog, zone, vote)| Ballot { watchdog, zone, vote: vote.as_ref() });
-    let electorate = Electorate { ballots: ballots.collect(), living: 4 };
-    let verdict = judge(NOW, &api(), &electorate, State::Up, &Policy::default());
+    let verdict = judge(NOW, &api(), &room.electorate(), State::Up, &Policy::default());
     let stands: Vec<_> = verdict.views.iter().map(|view| view.stand).collect();
     assert_eq!(stands, [Stand::Failed, Stand::Unable, Stand::Silent, Stand::Stale]);
     assert_eq!(verdict.views[3].look.as_ref().map(|look| look.age_ms), Some(99_000));

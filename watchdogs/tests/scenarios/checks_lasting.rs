@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use komainu_watchdogs::check::{CheckName, Definition, Input, Known, Outcome, Policy, Reason, State};
+use komainu_watchdogs::check::{CheckName, Definition, Heard, Input, Known, Outcome, Policy, Reason, State};
+use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::time::Wall;
 
-use super::checks_desk::{Desk, HANGS, REFUSED, check, living, three};
+use super::checks_desk::{Desk, HANGS, REFUSED, check, living, look, three};
 
 fn hourly(count: usize, version: u64) -> Vec<Definition> {
     let of = |number| Definition { version, interval: Duration::from_secs(3_600), ..check(&format!("check{number}")) };
@@ -152,4 +153,32 @@ fn a_process_that_stood_still_goes_by_the_votes_that_are_fresh() {
     desk.now += Duration::from_secs(60);
     desk.tell(Input::Tick);
     assert_eq!(desk.state(), State::Unknown, "and by none that is not");
+}
+
+#[test]
+fn a_zone_that_falls_silent_makes_what_the_others_see_down_without_anything_new() {
+    let mut desk = Desk::with(Policy::default(), &[]);
+    desk.tell(Input::Members(living(&[("w1", "a", true), ("w2", "a", true), ("w3", "c", true)])));
+    desk.tell(Input::Defined(vec![check("api")]));
+    desk.targets.insert("api".into(), REFUSED);
+    desk.run(25);
+    desk.hear("w2", REFUSED, 9);
+    assert_eq!(desk.state(), State::Partial, "it may still be heard of: {:?}", desk.reason());
+    desk.hanging.insert("api".into());
+    desk.run(6);
+    assert_eq!(desk.state(), State::Down);
+}
+
+#[test]
+fn a_look_that_came_a_long_way_is_no_older_than_the_one_before_it() {
+    let mut desk = Desk::settled();
+    desk.targets.insert("api".into(), REFUSED);
+    desk.run(22);
+    desk.hear("w2", REFUSED, 2);
+    assert_eq!(desk.state(), State::Down);
+    let said_after = desk.now - Duration::from_secs(160);
+    let looks = vec![look(REFUSED, 3, 0, u64::MAX)];
+    let incarnation = Incarnation(7);
+    desk.tell(Input::Heard(Heard { watchdog: "w2".into(), incarnation, said_after, looks, pending: Vec::new() }));
+    assert_eq!(desk.state(), State::Down);
 }

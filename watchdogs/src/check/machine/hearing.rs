@@ -31,16 +31,15 @@ impl Machine {
         }
     }
 
-    fn hear(&mut self, at: Moment, peer: &WatchdogId, vote: Vote) {
+    fn hear(&mut self, at: Moment, peer: &WatchdogId, mut vote: Vote) {
         let name = vote.look.check.clone();
         let Some(slot) = self.slots.get_mut(&name) else {
             return;
         };
-        let is_news = slot
-            .votes
-            .get(peer)
-            .is_none_or(|known| known.incarnation != vote.incarnation || vote.look.number > known.look.number);
-        if is_news {
+        let known = slot.votes.get(peer).filter(|known| known.incarnation == vote.incarnation);
+        if known.is_none_or(|known| vote.look.number > known.look.number) {
+            // It ended after the one before it, however long its way was.
+            vote.looked_at = known.map_or(vote.looked_at, |known| known.looked_at.max(vote.looked_at));
             slot.votes.insert(peer.clone(), vote);
             self.judge(at, &name);
         }

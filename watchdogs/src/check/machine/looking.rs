@@ -68,7 +68,7 @@ impl Machine {
         }
         slot.extra_at = slot.extra_at.filter(|extra| *extra > at.now);
         self.last_ticket += 1;
-        slot.eye.begin(at.now, self.last_ticket, slot.asked_at.take());
+        slot.eye.begin(at.now, self.last_ticket, slot.asked_at.take(), slot.definition.upside_down);
         self.queue.begin();
         self.outputs.push_back(Output::Look { check: name.clone(), number: self.last_ticket });
     }

@@ -13,6 +13,10 @@ use crate::time::{Mono, Wall};
 pub(super) struct Slot {
     pub(super) definition: Definition,
     pub(super) eye: Eye,
+    /// It is what it is since then, and this process has not stood still.
+    pub(super) known_since: Mono,
+    /// Since then somebody may not have been heard of yet; `None`: whoever says nothing now has nothing to say.
+    pub(super) awaiting_since: Option<Mono>,
     /// Each watchdog's latest look, this one's among them.
     pub(super) votes: BTreeMap<WatchdogId, Vote>,
     /// The next regular look.
@@ -48,6 +52,8 @@ impl Slot {
             definition,
             eye: Eye::default(),
             votes: BTreeMap::new(),
+            known_since: now,
+            awaiting_since: Some(now),
             due_at: first_at,
             extra_at: None,
             asked_at: None,
@@ -66,8 +72,9 @@ impl Slot {
     }
 
     /// Something else is looked at from now on; whether a look at what was before runs, which nobody waits for any more.
-    pub(super) fn look_anew(&mut self) -> bool {
+    pub(super) fn look_anew(&mut self, now: Mono) -> bool {
         let is_running = self.eye.running().is_some();
+        self.await_all(now);
         self.eye = Eye::default();
         self.votes.clear();
         (self.suspected_at, self.extra_at) = (None, None);
@@ -80,8 +87,13 @@ impl Slot {
         self.is_contradicted &= self.verdict.0 == State::Unknown;
         self.verdict.0 = State::Unknown;
         self.changed_at = now;
+        self.await_all(now);
         self.suspected_at = None;
         self.differs_since = None;
+    }
+
+    fn await_all(&mut self, now: Mono) {
+        (self.known_since, self.awaiting_since) = (now, Some(now));
     }
 
     /// A look is due.
@@ -152,9 +164,11 @@ impl Slot {
         let fresh = fresh_for(&self.definition, policy);
         let stale = self.votes.values().filter(|vote| !vote.is_expired).map(|vote| vote.looked_at + fresh).min();
         let stale = stale.map(|at| at + std::time::Duration::from_micros(1));
+        let heard = self.awaiting_since.map(|since| since + fresh + std::time::Duration::from_micros(1));
         let deadlines = [
             due,
             stale,
+            heard,
             self.slow_at(policy),
             self.doubt_at(policy),
             self.lost_at(policy),
@@ -168,6 +182,7 @@ impl Slot {
     /// Votes that are stale by now are not waited for any more, and those of watchdogs that are no more are forgotten.
     pub(super) fn expire(&mut self, now: Mono, policy: &Policy, is_known: impl Fn(&WatchdogId) -> bool) {
         let fresh = fresh_for(&self.definition, policy);
+        self.awaiting_since = self.awaiting_since.filter(|since| now.since(*since) <= fresh);
         self.votes.retain(|watchdog, vote| {
             vote.is_expired = now.since(vote.looked_at) > fresh;
             !vote.is_expired || is_known(watchdog)

@@ -122,5 +122,6 @@ pub(super) fn definition(number: usize, interval: Us, timeout: Us) -> Definition
         zones: std::collections::BTreeSet::new(),
         severity: komainu_watchdogs::io::Severity::Critical,
         paused: false,
+        upside_down: false,
     }
 }

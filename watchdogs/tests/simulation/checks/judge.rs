@@ -26,6 +26,8 @@ pub(crate) enum Variant {
     OneLookIsEnough,
     /// Nobody takes in what others say.
     NobodyHears,
+    /// The first of them takes a verdict that is unknown in the store for the one that stood there before.
+    UnknownIsNotRead,
 }
 
 impl Variant {
@@ -108,7 +110,8 @@ impl World {
         if invariant_no_false_alarm(&voters, &reaches) {
             return what("no_false_alarm");
         }
-        if self.invariant_two_zones(&voters, &reaches) {
+        let is_heard = |one: &usize| self.could_hear(dog, *one, from);
+        if self.invariant_two_zones(&voters, &reaches, &is_heard) {
             return what("two_zones");
         }
         if self.invariant_majority(&voters, check, from) {
@@ -129,11 +132,36 @@ impl World {
         (micros(definition.interval), micros(definition.timeout))
     }
 
-    /// Where a watchdog could reach it all the time, those that could not stand in more than one zone.
-    fn invariant_two_zones(&self, voters: &[usize], reaches: &impl Fn(&usize) -> bool) -> bool {
+    /// Where a watchdog could reach it all the time, and be heard, those that could not stand in more than one zone.
+    fn invariant_two_zones(
+        &self,
+        voters: &[usize],
+        reaches: &impl Fn(&usize) -> bool,
+        is_heard: &impl Fn(&usize) -> bool,
+    ) -> bool {
         let zone = |one: &usize| self.plan.zones[*one];
         let failing: BTreeSet<_> = voters.iter().filter(|one| !reaches(one)).map(zone).collect();
-        failing.len() == 1 && voters.iter().any(|one| reaches(one) && !failing.contains(&zone(one)))
+        let contradicts = |one: &&usize| reaches(one) && is_heard(one) && !failing.contains(&zone(one));
+        failing.len() == 1 && voters.iter().any(|one| contradicts(&one))
+    }
+
+    /// What one watchdog sees gets to another, by the network or by the database: whoever is heard in neither way for as long as
+    /// votes are fresh contradicts nobody.
+    fn could_hear(&self, dog: usize, other: usize, from: Us) -> bool {
+        let was = |is_meant: &dyn Fn(&Fault) -> bool| self.plan.was(from, self.now, is_meant);
+        let is_cut = was(&|fault| match fault {
+            Fault::OneWay { from, to } => (*from, *to) == (dog, other) || (*from, *to) == (other, dog),
+            Fault::Uplink { dog: cut, takes_peers } => *takes_peers && (*cut == dog || *cut == other),
+            Fault::Target { .. }
+            | Fault::Slow { .. }
+            | Fault::Dead { .. }
+            | Fault::Frozen { .. }
+            | Fault::Trouble { .. }
+            | Fault::Deaf { .. }
+            | Fault::Database
+            | Fault::Clock { .. } => false,
+        });
+        !(was(&|fault| *fault == Fault::Database) && (is_cut || self.loss > 0))
     }
 
     /// The target itself, or its path, failed for a majority of the voters lately: own trouble is no vote.

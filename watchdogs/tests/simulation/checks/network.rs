@@ -39,6 +39,7 @@ impl World {
             | Fault::Dead { .. }
             | Fault::Frozen { .. }
             | Fault::Trouble { .. }
+            | Fault::Deaf { .. }
             | Fault::Database
             | Fault::Clock { .. } => false,
         });

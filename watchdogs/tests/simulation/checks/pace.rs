@@ -2,6 +2,7 @@
 
 use komainu_watchdogs::check::State;
 
+use super::judge::Variant;
 use super::plan::{Fault, Manner, Plan, SECOND, Span, Us, Weather, Whom};
 use super::world::{Setup, World};
 use crate::simulation::prng::Prng;
@@ -88,4 +89,22 @@ fn a_day_of_flapping_brings_no_false_alarm() {
     assert_eq!((downs[0], downs[1]), (0, 0), "blips, and one watchdog's path");
     let times = usize::try_from(DAY / (190 * SECOND)).unwrap();
     assert!(downs[3] + 5 >= times, "a minute and a half of failing is down each time: {} of {times}", downs[3]);
+}
+
+/// How often a verdict was entered in an hour in which one watchdog of three hears nobody, and nothing fails.
+fn entered_beside_a_deaf_one(variant: Option<Variant>) -> u64 {
+    let zones = vec![0, 1, 2];
+    let spans = vec![Span { fault: Fault::Deaf { dog: 0 }, from: 300 * SECOND, until: 3_900 * SECOND }];
+    let plan = Some(Plan { zones: zones.clone(), spans });
+    let setup = Setup { zones, checks: vec![(20, 5)], plan, weather: Weather::Fair, length: 4_000 * SECOND };
+    let mut world = World::new(Prng::new(1), &setup, variant);
+    world.run();
+    world.counts.entered
+}
+
+#[test]
+fn one_watchdog_that_hears_nobody_has_no_verdict_rewritten_again_and_again() {
+    assert_eq!(entered_beside_a_deaf_one(None), 3, "up, unknown, up");
+    let entered = entered_beside_a_deaf_one(Some(Variant::UnknownIsNotRead));
+    assert!(entered > 100, "where it does not see that it is contradicted: {entered}");
 }

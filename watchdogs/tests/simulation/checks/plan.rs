@@ -30,6 +30,8 @@ pub(super) enum Fault {
     Frozen { dog: usize },
     /// It has no descriptor free.
     Trouble { dog: usize },
+    /// It takes in nothing of what others saw, whatever way it comes.
+    Deaf { dog: usize },
     /// The database does not answer.
     Database,
     /// A wall clock is off.
@@ -140,7 +142,8 @@ impl Plan {
             Fault::Uplink { dog: one, .. }
             | Fault::Dead { dog: one }
             | Fault::Frozen { dog: one }
-            | Fault::Trouble { dog: one } => *one == dog,
+            | Fault::Trouble { dog: one }
+            | Fault::Deaf { dog: one } => *one == dog,
             Fault::Target { .. }
             | Fault::Slow { .. }
             | Fault::OneWay { .. }

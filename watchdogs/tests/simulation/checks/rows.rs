@@ -62,7 +62,10 @@ impl World {
         };
         self.dogs[dog].members = members.clone();
         self.tell(dog, Input::Members(Variant::distort(self.variant, members)));
-        let known = self.store.known();
+        let mut known = self.store.known();
+        if self.variant == Some(Variant::UnknownIsNotRead) && dog == 0 {
+            known.iter_mut().filter(|known| known.state == State::Unknown).for_each(|known| known.state = State::Up);
+        }
         self.tell(dog, Input::Stored(known));
         let Some(said_after) = last else {
             return;

@@ -232,8 +232,9 @@ impl World {
     }
 
     pub(super) fn tell(&mut self, dog: usize, input: Input) {
-        let is_deaf = self.variant == Some(Variant::NobodyHears) && matches!(input, Input::Heard(_));
-        let input = if is_deaf { Input::Tick } else { input };
+        let is_deaf =
+            self.variant == Some(Variant::NobodyHears) || self.plan.is(self.now, |fault| *fault == Fault::Deaf { dog });
+        let input = if is_deaf && matches!(input, Input::Heard(_)) { Input::Tick } else { input };
         let (now, off) = (self.dogs[dog].mono(self.now), self.plan.clock_off_ms(dog, self.now));
         let wall = wall(self.now, off);
         self.dogs[dog].machine.handle(now, wall, input);

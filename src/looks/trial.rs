@@ -147,7 +147,7 @@ impl Trials {
         let began_at = clock::now();
         let canaries = self.identity.canaries.clone();
         let outside = AbortOnDropHandle::new(tokio::spawn(is_answered_outside(self.prober.clone(), canaries)));
-        let (outcome, answer) = looker::look(&self.runs, &definition.spec()).await;
+        let (outcome, mut answer) = looker::look(&self.runs, &definition.spec()).await;
         let is_untimed = clock::now().since(began_at) > timeout(definition) + UNTIMED;
         let is_isolated = self.contact.borrow().voters.is_isolated;
         let outcome = match outcome {
@@ -156,6 +156,13 @@ impl Trials {
             Outcome::Failed(failure) => believed(failure, outside).await,
             Outcome::Up | Outcome::Unable(_) => outcome,
         };
+        // Turned only now: what is one's own trouble stays that.
+        let outcome = if definition.judged().upside_down { outcome.turned() } else { outcome };
+        match outcome {
+            Outcome::Up => answer.detail.clear(),
+            Outcome::Unable(trouble @ (Trouble::CutOff | Trouble::Stalled)) => answer.detail = trouble.to_string(),
+            Outcome::Failed(_) | Outcome::Unable(_) => {}
+        }
         let Identity { watchdog, zone, .. } = self.identity.clone();
         TrialAnswer { watchdog, zone, is_isolated, outcome, answer }
     }

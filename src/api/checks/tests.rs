@@ -290,6 +290,9 @@ async fn what_fails_is_tried_with_its_reason() {
         assert_eq!((&vote["verdict"], &vote["reason"], &vote["status"]), (&json!("failed"), &json!(reason), &status));
         assert!(vote["message"].as_str().is_some_and(|message| !message.is_empty()), "{vote}");
     }
+    let gone = json!({"type": "port", "hostname": "127.0.0.1", "port": 1, "upside_down": true});
+    let seen = surface.send("POST", TRY, Some(&key), &gone.to_string()).await.json();
+    assert_eq!((&seen["state"], &seen["votes"][0]["verdict"]), (&json!("up"), &json!("up")), "{seen}");
     let elsewhere = json!({"type": "port", "hostname": "127.0.0.1", "port": 1, "zones": ["there"]});
     let seen = surface.send("POST", TRY, Some(&key), &elsewhere.to_string()).await.json();
     assert_eq!((&seen["because"]["code"], &seen["votes"]), (&json!("no_voters"), &json!([])));

@@ -11,6 +11,9 @@ use super::{
 use crate::ids::{Incarnation, WatchdogId};
 use crate::time::Mono;
 
+/// Long after everybody could have been heard: whoever was silent in its time holds up no verdict.
+const NOW: Mono = Mono::secs(1_000_000);
+
 /// What would be said of it, and what those saw who have no vote.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Supposed {
@@ -27,13 +30,13 @@ pub fn supposed(
     seen: &BTreeMap<WatchdogId, (Outcome, Answer)>,
     policy: &Policy,
 ) -> Supposed {
-    let now = Mono::secs(0);
+    let (now, awaited_since) = (NOW, Mono::secs(0));
     let votes: BTreeMap<_, _> =
         seen.iter().map(|(watchdog, seen)| (watchdog, vote(now, definition, seen, policy))).collect();
     let near: Vec<_> = members.living.iter().filter(|(_, zone, _)| definition.is_for(zone)).collect();
     let ballots = |is_voting: bool| {
         let such = near.iter().filter(move |(_, _, may_vote)| *may_vote == is_voting);
-        such.map(|(watchdog, zone, _)| Ballot { watchdog, zone, vote: votes.get(watchdog) })
+        such.map(|(watchdog, zone, _)| Ballot { watchdog, zone, vote: votes.get(watchdog), awaited_since })
     };
     let electorate = Electorate { ballots: ballots(true).collect(), living: near.len() };
     let abstaining = ballots(false).filter(|ballot| ballot.vote.is_some());
@@ -88,6 +91,7 @@ mod tests {
             zones: BTreeSet::new(),
             severity: Severity::Critical,
             paused: false,
+            upside_down: false,
         }
     }
 

@@ -1,8 +1,9 @@
 //! The watchdog's own eyes: its checks at work.
 //!
 //! One task ([`driver`]) feeds the machine of [`komainu_watchdogs::check`] and does what it orders; the rest asks it through
-//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`trial`] looks before there is a check, [`tally`] counts, [`slow_way`] is for peers that cannot be asked, [`clerk`] reads and writes the tables, and fails without
-//! anybody waiting for it: looks, votes and verdicts go on while the database is away.
+//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`trial`] looks before there is a check, [`slow_way`]
+//! is for peers that cannot be asked, [`tally`] counts. [`clerk`] reads and writes the tables, and fails without anybody waiting for
+//! it: looks, votes and verdicts go on while the database is away.
 
 mod clerk;
 mod driver;
@@ -17,11 +18,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use komainu_watchdogs::check::{Input, Machine, Members, Policy, Standing, State, Verdict};
-use komainu_watchdogs::ids::{CheckName, Zone};
+use komainu_watchdogs::check::{Machine, Members, Policy, Standing, State, Verdict};
+use komainu_watchdogs::ids::{CheckName, WatchdogId, Zone};
 use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::Routing;
-use komainu_watchdogs::time::{Mono, Wall};
 use komainu_watchdogs::watchdog::Identity;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -86,18 +86,11 @@ pub struct Looks {
 struct Shared {
     identity: Identity,
     machine: Mutex<Machine>,
-    /// When the loop last took anything in, on this process's clock.
-    handled_at: Mutex<Mono>,
     /// Neither the database nor any peer was heard of lately, and there are some.
     is_alone: AtomicBool,
 }
 
 impl Shared {
-    fn handle(&self, now: Mono, wall: Wall, input: Input) {
-        self.machine().handle(now, wall, input);
-        *self.handled_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
-    }
-
     fn machine(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,7 +114,6 @@ impl Looks {
         let shared = Arc::new(Shared {
             identity: settings.identity.clone(),
             machine: Mutex::new(machine),
-            handled_at: Mutex::new(now),
             is_alone: AtomicBool::new(false),
         });
         let (events, received) = mpsc::channel(EVENTS_MOST);
@@ -137,8 +129,7 @@ impl Looks {
 
     /// Why this watchdog can vouch for no verdict; `None`: it can.
     pub fn blindness(&self) -> Option<String> {
-        let handled_at = *self.shared.handled_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let still = clock::now().since(handled_at);
+        let still = clock::now().since(self.shared.machine().handled_at());
         if still > STANDS_STILL {
             return Some(format!("the loop of this watchdog's checks stands still since {} s", still.as_secs()));
         }
@@ -211,7 +202,7 @@ pub fn at_once(checks: &ChecksConfig) -> usize {
 }
 
 /// Who may vote: whose row moves, and whoever answers although its row does not.
-fn members_of(contact: &Contact, heard: &BTreeMap<komainu_watchdogs::ids::WatchdogId, (Zone, bool)>) -> Members {
+fn members_of(contact: &Contact, heard: &BTreeMap<WatchdogId, (Zone, bool)>) -> Members {
     let mut members = contact.voters.clone();
     for (watchdog, (zone, is_isolated)) in heard {
         let is_known = members.living.iter().any(|(known, _, _)| known == watchdog);

@@ -73,7 +73,7 @@ async fn watch(cluster: &Cluster, urls: &BTreeMap<String, String>, interval: u64
             |(name, url)| json!({"name": name, "type": "http", "url": url, "interval": interval, "timeout": TIMEOUT_S}),
         )
         .collect();
-    cluster.post("/api/v1/checks/bulk", &json!({"items": items})).await;
+    cluster.post("/api/v1/checks/bulk", &Value::Array(items)).await;
     for watchdog in WATCHDOGS {
         let are_up = async || {
             let status = cluster.status_of(watchdog).await;

@@ -23,13 +23,12 @@ CREATE TABLE IF NOT EXISTS komainu_check (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
 CREATE INDEX IF NOT EXISTS komainu_check_by_revision ON komainu_check (revision);
 
--- How a check is, for as long as it is there: the verdict, why, since when, and which verdict people were told last.
+-- How a check is, for as long as it is there: the verdict, why, and since when.
 CREATE TABLE IF NOT EXISTS komainu_check_state (
   name VARCHAR(100) NOT NULL PRIMARY KEY,
   state VARCHAR(10) NOT NULL,
   reason TEXT NULL,
-  since_ms BIGINT NOT NULL,
-  told VARCHAR(10) NULL
+  since_ms BIGINT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
 
 -- The row with id 1 is raised by every write to komainu_check, which locks it first: whoever sees the number it knows has read

@@ -23,13 +23,12 @@ CREATE TABLE IF NOT EXISTS komainu_check (
 );
 CREATE INDEX IF NOT EXISTS komainu_check_by_revision ON komainu_check (revision);
 
--- How a check is, for as long as it is there: the verdict, why, since when, and which verdict people were told last.
+-- How a check is, for as long as it is there: the verdict, why, and since when.
 CREATE TABLE IF NOT EXISTS komainu_check_state (
   name TEXT NOT NULL PRIMARY KEY,
   state TEXT NOT NULL,
   reason TEXT NULL,
-  since_ms INTEGER NOT NULL,
-  told TEXT NULL
+  since_ms INTEGER NOT NULL
 );
 
 -- The row with id 1 is raised by every write to komainu_check, which locks it first: whoever sees the number it knows has read

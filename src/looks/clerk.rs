@@ -11,7 +11,7 @@ use komainu_watchdogs::check::{Input, Transition};
 use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::{Routing, Subject};
-use komainu_watchdogs::time::Wall;
+use komainu_watchdogs::time::{Mono, Wall};
 use komainu_watchdogs::upkeep::Chore;
 use tokio::sync::mpsc;
 
@@ -65,7 +65,7 @@ struct Read {
     reader: Option<CheckReader>,
     checks: BTreeMap<String, Arc<Check>>,
     verdicts: Option<u64>,
-    whole_at: Option<komainu_watchdogs::time::Mono>,
+    whole_at: Option<Mono>,
 }
 
 impl Clerk {

@@ -152,7 +152,7 @@ impl Driver {
     }
 
     fn handle(&self, input: Input) {
-        self.shared.handle(clock::now(), self.wall(), input);
+        self.shared.machine().handle(clock::now(), self.wall(), input);
     }
 
     /// The database's time, as far as it is known.
@@ -212,6 +212,7 @@ impl Driver {
         let now = clock::now();
         if !contact.members.is_empty() {
             self.peers.retain(|peer, _| contact.members.contains_key(peer));
+            self.slow.keep(|peer| contact.members.contains_key(peer));
         }
         for peer in contact.members.keys().filter(|peer| *peer != me) {
             let peer = self.peers.entry(peer.clone()).or_default();

@@ -56,6 +56,12 @@ impl SlowWay {
         self.asked_by.insert(peer, now);
     }
 
+    /// Forgets whoever is gone.
+    pub(super) fn keep(&mut self, is_there: impl Fn(&WatchdogId) -> bool) {
+        self.asked_by.retain(|peer, _| is_there(peer));
+        self.read.retain(|peer, _| is_there(peer));
+    }
+
     /// The number of the next writing, if one of those that live does not ask.
     pub(super) fn needs_writing<'a>(
         &mut self,

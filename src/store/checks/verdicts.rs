@@ -15,7 +15,7 @@ use komainu_watchdogs::time::Wall;
 
 use crate::store::error::StoreError;
 use crate::store::incidents::bulk::open_many;
-use crate::store::incidents::opening::resolve_on;
+use crate::store::incidents::opening::{incident_row, resolve_seen};
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Value, values};
@@ -120,16 +120,7 @@ pub async fn incidents(store: &Store) -> Result<Vec<IncidentRow>, StoreError> {
         kinds.join(" OR ")
     );
     let rows = store.lease(act).await?.rows(act, sql, vec![]).await?;
-    let incident = |row: &crate::store::value::Row| {
-        Ok(IncidentRow {
-            key: row.text("k")?,
-            severity: row.text("severity")?,
-            opened_at: row.wall("opened_at")?,
-            first_opened_at: row.maybe_wall("first_opened_at")?,
-            last_bad_at: row.wall("last_bad_at")?,
-        })
-    };
-    rows.iter().map(incident).collect()
+    rows.iter().map(incident_row).collect()
 }
 
 /// Opens these incidents, opens them again, or notes that they are still bad.
@@ -160,28 +151,12 @@ async fn raise_in(session: &mut Session, alarms: &[(Alarm, Subject)], routing: &
     Ok(opened)
 }
 
-/// Resolves an incident unless somebody saw it bad after `last_bad_at`. Says whether it did. `why`: what is told, if not that it is no longer so.
+/// Resolves an incident unless somebody saw it bad after `last_bad_at`. Says whether it did. `why`: what is told, if not that
+/// it is no longer so.
 pub async fn resolve(store: &Store, key: &str, last_bad_at: Wall, why: Option<&str>) -> Result<bool, StoreError> {
-    in_transaction!(store, "resolve an incident of a check", |session| resolve_in(session, (key, why), last_bad_at)
-        .await)
-}
-
-async fn resolve_in(
-    session: &mut Session,
-    (key, why): (&str, Option<&str>),
-    last_bad_at: Wall,
-) -> Result<bool, StoreError> {
-    let sql = format!(
-        "SELECT id, summary FROM komainu_incident WHERE resolved_at IS NULL AND k = ? AND last_bad_at = ?{}",
-        session.dialect().for_update()
-    );
-    let row = session.row("resolve an incident of a check", sql, values![key, last_bad_at]).await?;
-    let Some(row) = row else { return Ok(false) };
-    let summary = match why {
-        Some(why) => why.to_owned(),
-        None => format!("no longer: {}", row.text("summary")?),
-    };
-    resolve_on(session, row.int("id")?, &summary).await
+    in_transaction!(store, "resolve an incident of a check", |session| {
+        resolve_seen(session, (key, why), last_bad_at).await
+    })
 }
 
 /// Changes of one check's verdict, the latest first.

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use komainu_watchdogs::facts::IncidentRow;
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::outbox::{self, Entered, Event, FLAPPING_FROM, REOPEN_WITHIN, Standing};
 use komainu_watchdogs::routing::{Planned, Routing, Subject};
+use komainu_watchdogs::time::Wall;
 
 use super::{bulk, returning};
 use crate::store::dialect::Dialect;
@@ -245,6 +247,37 @@ async fn note(session: &mut Session, alarm: &Alarm, id: i64) -> Result<(), Store
         session.dialect().now_ms()
     );
     session.execute("note an incident", sql, [details(alarm), values![id]].concat()).await.map(|_| ())
+}
+
+/// An open incident, as whoever judges it needs it.
+pub(crate) fn incident_row(row: &Row) -> Result<IncidentRow, StoreError> {
+    Ok(IncidentRow {
+        key: row.text("k")?,
+        severity: row.text("severity")?,
+        opened_at: row.wall("opened_at")?,
+        first_opened_at: row.maybe_wall("first_opened_at")?,
+        last_bad_at: row.wall("last_bad_at")?,
+    })
+}
+
+/// Resolves the open incident of this key if it was last seen bad exactly then. `why`: what is told, if not that it is so no longer.
+pub(crate) async fn resolve_seen(
+    session: &mut Session,
+    (key, why): (&str, Option<&str>),
+    last_bad_at: Wall,
+) -> Result<bool, StoreError> {
+    let sql = format!(
+        "SELECT id, summary FROM komainu_incident WHERE resolved_at IS NULL AND k = ? AND last_bad_at = ?{}",
+        session.dialect().for_update()
+    );
+    let row = session.row("resolve an incident", sql, values![key, last_bad_at]).await?;
+    let Some(row) = row else { return Ok(false) };
+    // What was wrong is said once more, and must not read as if it still were.
+    let summary = match why {
+        Some(why) => why.to_owned(),
+        None => format!("no longer: {}", row.text("summary")?),
+    };
+    resolve_on(session, row.int("id")?, &summary).await
 }
 
 /// Resolves this incident; `false`: it is over already. `summary`: what was wrong, or that it is well again.

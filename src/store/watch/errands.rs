@@ -16,10 +16,9 @@ use komainu_watchdogs::time::Wall;
 use crate::clock;
 use crate::store::again::Again;
 use crate::store::error::StoreError;
-use crate::store::incidents::opening::{is_noted, open_on, resolve_on};
+use crate::store::incidents::opening::{incident_row, is_noted, open_on, resolve_seen};
 use crate::store::pool::Store;
 use crate::store::session::{Purpose, Session};
-use crate::store::value::{Row, values};
 use crate::store::{progress, shard};
 
 /// Of incidents that others judge, so many are shown: the most urgent, and of those the latest.
@@ -116,7 +115,7 @@ impl Errands {
         loop {
             let resolved = match self.session.begin(act, Purpose::Write).await {
                 Ok(()) => {
-                    let resolved = resolve_seen(&mut self.session, key, last_bad_at).await;
+                    let resolved = resolve_seen(&mut self.session, (key, None), last_bad_at).await;
                     self.session.end(act, resolved).await
                 }
                 Err(error) => Err(error),
@@ -132,26 +131,4 @@ impl Errands {
     async fn give_up_or_wait(&self, again: &mut Again, error: StoreError) -> Result<(), StoreError> {
         if self.session.is_clean() && again.after(&error).await { Ok(()) } else { Err(error) }
     }
-}
-
-fn incident_row(row: &Row) -> Result<IncidentRow, StoreError> {
-    Ok(IncidentRow {
-        key: row.text("k")?,
-        severity: row.text("severity")?,
-        opened_at: row.wall("opened_at")?,
-        first_opened_at: row.maybe_wall("first_opened_at")?,
-        last_bad_at: row.wall("last_bad_at")?,
-    })
-}
-
-/// Resolves the open incident of this key if it was last seen bad exactly then.
-async fn resolve_seen(session: &mut Session, key: &str, last_bad_at: Wall) -> Result<bool, StoreError> {
-    let sql = format!(
-        "SELECT id, summary FROM komainu_incident WHERE resolved_at IS NULL AND k = ? AND last_bad_at = ?{}",
-        session.dialect().for_update()
-    );
-    let row = session.row("resolve an incident", sql, values![key, last_bad_at]).await?;
-    let Some(row) = row else { return Ok(false) };
-    // What was wrong is said once more, and must not read as if it still were.
-    resolve_on(session, row.int("id")?, &format!("no longer: {}", row.text("summary")?)).await
 }

@@ -120,7 +120,7 @@ async fn a_verdict_of_a_check_that_is_gone_is_entered_nowhere(kind: Kind) {
 }
 
 async fn incidents_of_checks_are_opened_once_noted_and_resolved_by_who_saw_the_last_of_them(kind: Kind) {
-    let fixture = Fixture::native(kind).await;
+    let mut fixture = Fixture::native(kind).await;
     let alarm = |name: &str| {
         let alarm = Alarm {
             key: format!("check/{name}"),
@@ -145,6 +145,13 @@ async fn incidents_of_checks_are_opened_once_noted_and_resolved_by_who_saw_the_l
     assert!(checks::resolve(&fixture.store, "check/shop", seen.last_bad_at, None).await.unwrap());
     let left: Vec<_> = checks::incidents(&fixture.store).await.unwrap().into_iter().map(|row| row.key).collect();
     assert_eq!(left, ["check/api"]);
+    let open = checks::incidents(&fixture.store).await.unwrap();
+    let why = Some("the check was paused");
+    assert!(checks::resolve(&fixture.store, "check/api", open[0].last_bad_at, why).await.unwrap());
+    let told = "SELECT e.summary FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
+                WHERE e.kind = 'resolved' ORDER BY i.k";
+    let expected = [["the check was paused"], ["no longer: 2 of 3 watchdogs see it fail"]];
+    assert_eq!(fixture.raw.rows(told).await, expected, "a pause is no recovery");
 }
 
 async fn what_a_watchdog_writes_for_its_peers_is_what_they_read(kind: Kind) {

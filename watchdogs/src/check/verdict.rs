@@ -236,7 +236,7 @@ struct Count {
     failed: usize,
     /// Successes in two looks running.
     reached: usize,
-    /// Successes in three looks running.
+    /// Successes in five looks running.
     reached_for_long: usize,
     /// Failures in three looks running.
     failed_for_long: usize,
@@ -280,7 +280,8 @@ impl Count {
     fn note_reached(&mut self, successes: u32, policy: &Policy) {
         self.fresh += 1;
         self.reached += usize::from(successes >= policy.looks_running);
-        self.reached_for_long += usize::from(successes >= policy.partial_rounds);
+        // Two rounds more than a failure needs: by then everybody has heard what the others see since it is reached again.
+        self.reached_for_long += usize::from(successes >= policy.partial_rounds + 2);
         self.lasting += usize::from(successes >= policy.partial_rounds);
     }
 

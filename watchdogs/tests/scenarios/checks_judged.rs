@@ -125,7 +125,7 @@ fn who_has_not_looked_since_the_others_reach_it_again_makes_it_no_partial_outage
     let words = [("a", Reaches(2)), ("b", Reaches(2)), ("c", Fails(9))];
     assert_eq!(judged(&words, State::Down), (State::Up, Reason::Reached { reached: 2, voters: 3 }));
     assert_eq!(judged(&words, State::Up).0, State::Up, "its failures are those of the outage that is over");
-    let lasting = [("a", Reaches(3)), ("b", Reaches(3)), ("c", Fails(10))];
+    let lasting = [("a", Reaches(5)), ("b", Reaches(5)), ("c", Fails(10))];
     assert_eq!(judged(&lasting, State::Up), (State::Partial, Reason::MinorityFails { failed: 1, voters: 3 }));
     let restarted = [("a", Reaches(3)), ("b", Reaches(2)), ("c", Fails(10))];
     assert_eq!(judged(&restarted, State::Partial).0, State::Partial, "a watchdog that was started anew ends nothing");

@@ -178,13 +178,17 @@ fn keyword(of: &Map<String, Value>) -> Keyword {
     }
 }
 
-/// Those that count as up; version 2 writes `404:0_200:1`.
+/// Those that count as up; version 2 writes `404:0_200:1`, and what counts as down there is said to be lost.
 fn codes(of: &Map<String, Value>) -> Vec<String> {
     if let Some(list) = of.get("successHttpResponseCodes").and_then(Value::as_array) {
         return list.iter().map(plain).collect();
     }
     let text = of.get("custom_http_statuses").map(plain).unwrap_or_default();
-    text.split('_').filter_map(|one| one.strip_suffix(":1")).map(str::to_owned).collect()
+    let said = |one: &str| match one.strip_suffix(":0") {
+        Some(down) => format!("{down} as down"),
+        None => one.trim_end_matches(":1").to_owned(),
+    };
+    text.split('_').filter(|one| !one.is_empty()).map(said).collect()
 }
 
 fn body(of: &Map<String, Value>) -> Body {

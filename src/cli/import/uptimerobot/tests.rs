@@ -50,6 +50,7 @@ fn monitors_of_the_second_version_become_checks_and_heartbeats() {
     let shop = json!({"name": "my-shop-eu", "type": "http", "url": "https://shop.example.com/", "method": "GET", "interval": 300,
         "timeout": 30, "paused": false, "accepted_statuscodes": ["200"]});
     assert_eq!(lines[0].1, json!({ "check": shop }));
+    assert_eq!(lines[0].2, ["the status code 404 as down"]);
     let basket = &lines[1].1["check"];
     assert_eq!(
         (&basket["keyword"], &basket["invert_keyword"], &basket["paused"]),

@@ -12,6 +12,7 @@ use super::frame::refusal;
 /// One of them.
 struct Asset {
     name: String,
+    path: String,
     kind: &'static str,
     content: &'static str,
 }
@@ -27,27 +28,24 @@ impl Asset {
     fn new(stem: &str, extension: &str, kind: &'static str, content: &'static str) -> Self {
         let hash = hex::encode(Sha256::digest(content.as_bytes()));
         let name = format!("{stem}.{}.{extension}", hash.get(..16).unwrap_or_default());
-        Self { name, kind, content }
-    }
-
-    fn path(&self) -> String {
-        format!("/watch/assets/{}", self.name)
+        let path = format!("/watch/assets/{name}");
+        Self { name, path, kind, content }
     }
 }
 
 /// Where the style is.
-pub(super) fn style() -> String {
-    STYLE.path()
+pub(super) fn style() -> &'static str {
+    &STYLE.path
 }
 
 /// Where the script is.
-pub(super) fn script() -> String {
-    SCRIPT.path()
+pub(super) fn script() -> &'static str {
+    &SCRIPT.path
 }
 
 /// Where the picture for the browser's tab is.
-pub(super) fn icon() -> String {
-    ICON.path()
+pub(super) fn icon() -> &'static str {
+    &ICON.path
 }
 
 /// Kept for a year: under this name it never changes.

@@ -155,70 +155,66 @@ impl Deed {
 
     /// What is asked once before it is done.
     pub(super) fn question(&self, view: &View) -> Question {
-        let plain = |title: String, button: &'static str, consequences: Vec<String>| Question {
-            title,
-            consequences,
-            button,
-            is_grave: false,
-            wants: None,
+        let title = match self {
+            Self::Acknowledge { key, .. } => format!("Acknowledge {key}?"),
+            Self::Resolve { key, .. } => format!("Resolve {key}?"),
+            Self::Drain { node } => format!("Drain {node}?"),
+            Self::Resume { node } => format!("Resume {node}?"),
+            Self::Recover { node } => format!("Bring the monitors of {node} home now?"),
+            Self::Freeze => "Freeze the cluster?".to_owned(),
+            Self::Thaw => "Thaw the cluster?".to_owned(),
+            Self::Rebalance => "Spread the monitors evenly?".to_owned(),
+            Self::ForgetWatchdog { watchdog } => format!("Forget {watchdog}?"),
         };
+        let wants = matches!(self, Self::Resolve { .. });
+        Question {
+            title,
+            consequences: self.consequences(view),
+            button: self.button(),
+            is_grave: matches!(self, Self::Drain { .. } | Self::Freeze | Self::ForgetWatchdog { .. }),
+            wants: wants.then_some(("why", "Why it is over, for whoever is told and for the audit trail")),
+        }
+    }
+
+    fn button(&self) -> &'static str {
         match self {
-            Self::Acknowledge { key, .. } => plain(
-                format!("Acknowledge {key}?"),
-                "Acknowledge",
-                vec!["It stays open and shown; nobody is reminded of it. Everybody sees that you take care of it.".to_owned()],
+            Self::Acknowledge { .. } => "Acknowledge",
+            Self::Resolve { .. } => "Resolve",
+            Self::Drain { .. } => "Drain",
+            Self::Resume { .. } => "Resume",
+            Self::Recover { .. } => "Recover",
+            Self::Freeze => "Freeze",
+            Self::Thaw => "Thaw",
+            Self::Rebalance => "Rebalance",
+            Self::ForgetWatchdog { .. } => "Forget",
+        }
+    }
+
+    /// What becomes of it, one sentence each.
+    fn consequences(&self, view: &View) -> Vec<String> {
+        let one = |words: &str| vec![words.to_owned()];
+        match self {
+            Self::Acknowledge { .. } => {
+                one("It stays open and shown; nobody is reminded of it. Everybody sees that you take care of it.")
+            }
+            Self::Resolve { .. } => one(
+                "Its end is told wherever its beginning was. Where what is wrong still is, the next look opens it anew.",
             ),
-            Self::Resolve { key, .. } => Question {
-                wants: Some(("why", "Why it is over, for whoever is told and for the audit trail")),
-                ..plain(
-                    format!("Resolve {key}?"),
-                    "Resolve",
-                    vec!["Its end is told wherever its beginning was. Where what is wrong still is, the next look opens it anew.".to_owned()],
-                )
-            },
-            Self::Drain { node } => Question {
-                is_grave: true,
-                ..plain(format!("Drain {node}?"), "Drain", drained(view, node))
-            },
-            Self::Resume { node } => plain(
-                format!("Resume {node}?"),
-                "Resume",
-                vec!["It takes monitors again, and those whose home it is come back.".to_owned()],
-            ),
-            Self::Recover { node } => plain(
-                format!("Bring the monitors of {node} home now?"),
-                "Recover",
-                vec!["Its monitors come home without waiting for the time that a node is watched after it was lost.".to_owned()],
-            ),
-            Self::Freeze => Question {
-                is_grave: true,
-                ..plain(
-                    "Freeze the cluster?".to_owned(),
-                    "Freeze",
-                    vec![
-                        "Nothing moves by itself until somebody thaws it: the monitors of a node that is lost are not watched meanwhile.".to_owned(),
-                        "What you ask for by hand is done. /status is degraded.".to_owned(),
-                    ],
-                )
-            },
-            Self::Thaw => plain(
-                "Thaw the cluster?".to_owned(),
-                "Thaw",
-                [vec!["Automation acts again, at once.".to_owned()], waiting(view)].concat(),
-            ),
-            Self::Rebalance => plain(
-                "Spread the monitors evenly?".to_owned(),
-                "Rebalance",
-                vec!["Monitors that are pinned, or asked for elsewhere, stay where they are.".to_owned()],
-            ),
-            Self::ForgetWatchdog { watchdog } => Question {
-                is_grave: true,
-                ..plain(
-                    format!("Forget {watchdog}?"),
-                    "Forget",
-                    vec!["It no longer counts as a voter. If its process starts again, it enters itself again.".to_owned()],
-                )
-            },
+            Self::Drain { node } => drained(view, node),
+            Self::Resume { .. } => one("It takes monitors again, and those whose home it is come back."),
+            Self::Recover { .. } => {
+                one("Its monitors come home without waiting for the time that a node is watched after it was lost.")
+            }
+            Self::Freeze => [
+                one("Nothing moves by itself until somebody thaws it: what a lost node ran is not watched meanwhile."),
+                one("What you ask for by hand is done. /status is degraded."),
+            ]
+            .concat(),
+            Self::Thaw => [one("Automation acts again, at once."), waiting(view)].concat(),
+            Self::Rebalance => one("Monitors that are pinned, or asked for elsewhere, stay where they are."),
+            Self::ForgetWatchdog { .. } => {
+                one("It no longer counts as a voter. If its process starts again, it enters itself again.")
+            }
         }
     }
 }

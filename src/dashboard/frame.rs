@@ -9,11 +9,12 @@ use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{Health, View};
 use serde::{Deserialize, Serialize};
 
+use super::Desk;
 use super::form::Form;
 use super::sealed::Purpose;
 use super::visit::{self, Visitor};
 use super::words::{Ago, At, Moment, span};
-use super::{Desk, assets};
+use crate::store::apikeys::Scope;
 
 /// The parts of the dashboard, in the order in which they are offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +30,7 @@ pub(super) enum Section {
 }
 
 impl Section {
-    const OFFERED: [Self; 3] = [Self::Overview, Self::Incidents, Self::Nodes];
+    pub(super) const OFFERED: [Self; 3] = [Self::Overview, Self::Incidents, Self::Nodes];
 
     pub(super) fn path(self) -> &'static str {
         match self {
@@ -94,20 +95,14 @@ impl Frame {
         }
     }
 
-    pub(super) fn sections(&self) -> &'static [Section] {
-        &Section::OFFERED
+    /// Whether whoever looks may change monitors and acknowledge.
+    pub(super) fn may_write(&self) -> bool {
+        self.visitor.caller.scope >= Scope::Write
     }
 
-    pub(super) fn style(&self) -> String {
-        assets::style()
-    }
-
-    pub(super) fn script(&self) -> String {
-        assets::script()
-    }
-
-    pub(super) fn icon(&self) -> String {
-        assets::icon()
+    /// Whether whoever looks may do everything.
+    pub(super) fn is_admin(&self) -> bool {
+        self.visitor.caller.scope >= Scope::Admin
     }
 
     /// The sign and the word for the whole.
@@ -151,14 +146,12 @@ pub(super) fn unread(desk: &Desk, visitor: &Visitor, here: Section, (status, wor
 #[derive(Template)]
 #[template(path = "refusal.html")]
 struct Refusal<'a> {
-    style: String,
-    icon: String,
     words: &'a str,
 }
 
 /// A page that says only why there is none.
 pub(super) fn refusal(status: StatusCode, words: &str) -> Response {
-    page_with(status, &Refusal { style: assets::style(), icon: assets::icon(), words })
+    page_with(status, &Refusal { words })
 }
 
 /// A page as an answer.

@@ -15,7 +15,6 @@ use super::frame::{Frame, Section, page, unread};
 use super::recall::Reading;
 use super::visit::Visitor;
 use super::words::{At, span};
-use crate::store::apikeys::Scope;
 
 /// As many as a page holds.
 const A_PAGE: &str = "100";
@@ -91,8 +90,8 @@ impl Incident {
     }
 
     /// How long it lasted; of one that is open, until now.
-    fn lasted(&self, now: &Wall) -> String {
-        let ended = self.resolved_at.unwrap_or(now.0);
+    fn lasted(&self, frame: &Frame) -> String {
+        let ended = self.resolved_at.unwrap_or(frame.now.0);
         span(Duration::from_millis(u64::try_from(ended.saturating_sub(self.first_opened_at)).unwrap_or(0)))
     }
 
@@ -156,7 +155,6 @@ struct Story {
     incident: Incident,
     events: Vec<Event>,
     remembered: Option<String>,
-    may_write: bool,
 }
 
 /// Something that happened to it.
@@ -221,6 +219,5 @@ pub(super) async fn show(
         incident: read.incident,
         events: read.events,
         remembered: age.map(span),
-        may_write: visitor.may(Scope::Write),
     })
 }

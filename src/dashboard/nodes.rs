@@ -10,14 +10,12 @@ use komainu_watchdogs::view::NodeView;
 use super::frame::{Frame, Section, page};
 use super::visit::Visitor;
 use super::words::{At, grouped};
-use crate::store::apikeys::Scope;
 
 #[derive(Template)]
 #[template(path = "nodes.html")]
 struct Nodes {
     frame: Frame,
     nodes: Vec<NodeRow>,
-    is_admin: bool,
 }
 
 /// A node in a table.
@@ -75,7 +73,6 @@ pub(super) async fn list(State(desk): super::Counter, Extension(visitor): Extens
     let view = desk.inside.view();
     page(&Nodes {
         nodes: view.nodes.iter().map(NodeRow::of).collect(),
-        is_admin: visitor.may(Scope::Admin),
         frame: Frame::of(&desk, &visitor, Section::Nodes, &view),
     })
 }

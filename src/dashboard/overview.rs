@@ -5,6 +5,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{Redirect, Response};
 use komainu_watchdogs::check::State as CheckState;
+use komainu_watchdogs::facts::Mode;
 use komainu_watchdogs::heartbeat::State as HeartbeatState;
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::view::{DatabaseView, IncidentView, MonitorsView, View};
@@ -15,7 +16,6 @@ use super::nodes::NodeRow;
 use super::visit::Visitor;
 use super::words::{At, counted, grouped};
 use super::{Desk, ROOT};
-use crate::store::apikeys::Scope;
 
 /// More are not read; the list of incidents has them all.
 const MOST_PROBLEMS: usize = 50;
@@ -35,15 +35,33 @@ struct Overview {
     leader: Option<String>,
     database: &'static str,
     server: Option<String>,
-    frozen: bool,
-    observing: bool,
+    automation: Automation,
     pinned_node: Option<String>,
     monitors: MonitorsView,
     checks: Vec<Tally>,
     heartbeats: Vec<Tally>,
     plans: Vec<String>,
-    may_write: bool,
-    is_admin: bool,
+}
+
+/// Whether anything moves by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Automation {
+    /// It says what it would do.
+    Observes,
+    /// An operator stopped it.
+    Frozen,
+    /// It acts.
+    Active,
+}
+
+impl Automation {
+    fn of(view: &View) -> Self {
+        match view.mode {
+            Mode::Observe => Self::Observes,
+            Mode::Active if view.frozen => Self::Frozen,
+            Mode::Active => Self::Active,
+        }
+    }
 }
 
 /// Something that is wrong.
@@ -115,15 +133,12 @@ pub(super) async fn show(State(desk): super::Counter, Extension(visitor): Extens
         leader: view.leader.as_ref().map(|leader| format!("{}, epoch {}", leader.watchdog_id, leader.epoch)),
         database: database(view.database),
         server,
-        frozen: view.frozen,
-        observing: view.mode == komainu_watchdogs::facts::Mode::Observe,
+        automation: Automation::of(&view),
         pinned_node: view.pinned_node.as_ref().map(ToString::to_string),
         monitors: view.monitors,
         checks: checks(&desk),
         heartbeats: heartbeats(&desk),
         plans: plans(&view),
-        may_write: visitor.may(Scope::Write),
-        is_admin: visitor.may(Scope::Admin),
         frame: Frame::of(&desk, &visitor, Section::Overview, &view),
     })
 }

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn what_was_asked_for_least_recently_goes_first() {
         let mut held = Held::default();
-        for number in 0..=MOST_ANSWERS as u64 {
+        for number in 0..=u64::try_from(MOST_ANSWERS).unwrap() {
             held.put(("read", number.to_string()), Remembered::of(Value::from(number), Mono::secs(number)));
             // The first one is looked at all the time.
             assert!(held.find(&("read", "0".to_owned()), Mono::secs(number)).is_some());

@@ -9,15 +9,13 @@ use super::form::Form;
 use super::frame::page_with;
 use super::session::{self, Session};
 use super::visit::{self, own_place};
-use super::{Counter, ROOT, assets};
+use super::{Counter, ROOT};
 use crate::api::ApiError;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignIn<'a> {
     cluster: &'a str,
-    style: String,
-    icon: String,
     next: &'a str,
     refusal: Option<String>,
 }
@@ -34,7 +32,7 @@ pub(super) async fn show(State(desk): Counter, RawQuery(query): RawQuery, header
 
 fn asking(cluster: &str, next: &str, refusal: Option<(StatusCode, String)>) -> Response {
     let (status, refusal) = refusal.map_or((StatusCode::OK, None), |(status, words)| (status, Some(words)));
-    page_with(status, &SignIn { cluster, style: assets::style(), icon: assets::icon(), next, refusal })
+    page_with(status, &SignIn { cluster, next, refusal })
 }
 
 /// Takes the key; the browser gets a cookie for it.

@@ -100,7 +100,7 @@ async fn every_answer_forbids_what_is_not_its_own() {
         }
     }
     let page = browser.page("/watch").await;
-    let style = page.split('"').find(|part| part.ends_with(".css")).unwrap();
+    let style = page.split('"').find(|part| part.starts_with("/watch/assets/watch.")).unwrap();
     assert_eq!(browser.get(style).await.header("cache-control"), "public, max-age=31536000, immutable");
 }
 

@@ -10,12 +10,15 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
+use self::atlas::Atlas;
 use self::events::Streams;
 use self::recall::Recall;
 use self::sealed::Seals;
 use crate::api::Inside;
 
 mod assets;
+mod atlas;
+mod chart;
 mod deeds;
 mod events;
 mod form;
@@ -23,6 +26,8 @@ mod frame;
 mod hands;
 mod headers;
 mod incidents;
+mod monitor;
+mod monitors;
 mod nodes;
 mod origin;
 mod overview;
@@ -44,6 +49,7 @@ struct Desk {
     inside: Inside,
     seals: Seals,
     recall: Recall,
+    atlas: Atlas,
     streams: Streams,
 }
 
@@ -53,9 +59,14 @@ type Counter = axum::extract::State<Arc<Desk>>;
 /// Every page.
 pub(crate) fn routes(inside: Inside) -> Router {
     let seals = Seals::of(&inside.state().key);
-    let desk = Arc::new(Desk { seals, recall: Recall::default(), streams: Streams::default(), inside });
+    let (recall, atlas, streams) = (Recall::default(), Atlas::default(), Streams::default());
+    let desk = Arc::new(Desk { seals, recall, atlas, streams, inside });
+    // It ends when nobody has the pages any more.
+    tokio::spawn(atlas::keep(Arc::downgrade(&desk)));
     let pages = Router::new()
         .route("/watch", get(overview::show))
+        .route("/watch/monitors", get(monitors::list))
+        .route("/watch/monitors/{id}", get(monitor::show))
         .route("/watch/nodes", get(nodes::list))
         .route("/watch/incidents", get(incidents::list))
         .route("/watch/incidents/{id}", get(incidents::show))

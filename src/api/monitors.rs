@@ -28,6 +28,7 @@ pub(crate) mod bulk;
 pub(super) mod by_ref;
 pub(super) mod document;
 pub(super) mod refusal;
+pub(super) mod series;
 pub(super) mod shown;
 #[cfg(test)]
 mod tests;

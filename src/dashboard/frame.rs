@@ -25,18 +25,21 @@ pub(super) enum Section {
     Nodes,
     /// Incidents.
     Incidents,
+    /// Monitors.
+    Monitors,
     /// Nothing that is offered: a question, a refusal.
     Elsewhere,
 }
 
 impl Section {
-    pub(super) const OFFERED: [Self; 3] = [Self::Overview, Self::Incidents, Self::Nodes];
+    pub(super) const OFFERED: [Self; 4] = [Self::Overview, Self::Incidents, Self::Monitors, Self::Nodes];
 
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Overview | Self::Elsewhere => "/watch",
             Self::Nodes => "/watch/nodes",
             Self::Incidents => "/watch/incidents",
+            Self::Monitors => "/watch/monitors",
         }
     }
 
@@ -45,6 +48,7 @@ impl Section {
             Self::Overview => "Overview",
             Self::Nodes => "Nodes",
             Self::Incidents => "Incidents",
+            Self::Monitors => "Monitors",
             Self::Elsewhere => "",
         }
     }

@@ -231,3 +231,35 @@ async fn the_story_of_an_incident_says_what_was_told_and_where() {
     let missing = browser.get("/watch/incidents/999").await;
     assert!(missing.code == 404 && text(missing).contains("incident 999"));
 }
+
+#[tokio::test]
+async fn a_monitor_is_found_and_shown_with_where_it_runs_and_why() {
+    let browser = Browser::signed_in("write").await;
+    let key = browser.surface.key("admin").await;
+    let body = json!({"name": "shop & sons", "type": "http", "url": "https://ada:secret@shop.example/"}).to_string();
+    let made = browser.surface.send("POST", "/api/v1/monitors", Some(&key), &body).await.json();
+    let id = &made["id"];
+    // The list is read by a task of its own.
+    let list = loop {
+        let answer = browser.get("/watch/monitors?q=sons").await;
+        let page = text(answer);
+        if page.contains("shop &#38; sons") {
+            break page;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(list.contains(&format!("href=\"/watch/monitors/{id}\"")) && list.contains("1 monitor."), "{list}");
+    let shown = browser.page(&format!("/watch/monitors/{id}")).await;
+    for words in ["shop &#38; sons", "It has no beat yet.", "Nobody runs it yet.", "Nothing was counted in this time."]
+    {
+        assert!(shown.contains(words), "{words} is missing in {shown}");
+    }
+    assert!(!list.contains("secret") && !shown.contains("secret"), "a password is nobody's to see");
+    let paused = browser
+        .post("/watch/hands", &format!("deed=monitor.pause&monitor={id}&name=shop&back=/watch/monitors/{id}"))
+        .await;
+    assert_eq!(paused.code, 303);
+    let shown = browser.page(&paused.header("location")).await;
+    assert!(shown.contains("shop is paused.") && shown.contains("deed=monitor.resume"), "{shown}");
+    assert_eq!(browser.get("/watch/monitors/4711").await.code, 404);
+}

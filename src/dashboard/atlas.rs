@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::{Mono, Wall};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::Desk;
 use crate::clock;
@@ -36,6 +36,9 @@ const WHOLE_AFTER: Duration = Duration::from_secs(10);
 
 /// Somebody looked within this: somebody may look again.
 const LOOKED_WITHIN: Duration = Duration::from_secs(300);
+
+/// Whoever looks first after a while waits no longer for a new reading.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Reading takes at most one part in so many of the time.
 const SHARE: u32 = 20;
@@ -100,17 +103,25 @@ pub(super) struct Atlas {
     states: RwLock<States>,
     looked_at: RwLock<Option<Mono>>,
     looked: Notify,
+    /// How often all of it was read.
+    readings: watch::Sender<u64>,
 }
 
 impl Atlas {
-    /// All of them, for somebody who looks.
-    pub(super) fn chart(&self) -> Arc<Chart> {
-        let mut looked_at = self.looked_at.write().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::now();
-        if looked_at.is_none_or(|at| now.since(at) > LOOKED_WITHIN) {
+    /// All of them, for somebody who looks. Where nobody looked for long it is read anew, for which they wait a moment.
+    pub(super) async fn chart(&self) -> Arc<Chart> {
+        let was_watched = self.is_watched();
+        *self.looked_at.write().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
+        let mut readings = self.readings.subscribe();
+        if !was_watched {
             self.looked.notify_one();
+            // What is old is shown with its age.
+            let _too_late = tokio::time::timeout(PATIENCE, readings.changed()).await;
         }
-        *looked_at = Some(now);
+        self.held()
+    }
+
+    fn held(&self) -> Arc<Chart> {
         Arc::clone(&self.chart.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -136,6 +147,10 @@ impl Atlas {
         states.retain(|id, _| is_there(id));
         drop(states);
         *self.chart.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(chart);
+    }
+
+    fn tell(&self) {
+        self.readings.send_modify(|readings| *readings += 1);
     }
 }
 
@@ -166,8 +181,9 @@ pub(super) async fn keep(desk: Weak<Desk>) {
     loop {
         let Some(desk) = desk.upgrade() else { return };
         let began_at = clock::now();
-        if let Err(error) = progress.advance(&desk.atlas, desk.inside.reads()).await {
-            tracing::debug!(%error, "the list of monitors is not read anew");
+        match progress.advance(&desk.atlas, desk.inside.reads()).await {
+            Ok(()) => desk.atlas.tell(),
+            Err(error) => tracing::debug!(%error, "the list of monitors is not read anew"),
         }
         let took = clock::now().since(began_at);
         let pause = if desk.atlas.is_watched() { WATCHED } else { UNWATCHED };
@@ -206,7 +222,7 @@ impl Progress {
 
     /// The last beats of the next few; of all that were never read, at once.
     async fn read_turn(&mut self, atlas: &Atlas, store: &Store) -> Result<(), StoreError> {
-        let chart = Arc::clone(&atlas.chart.read().unwrap_or_else(PoisonError::into_inner));
+        let chart = atlas.held();
         let after = self.turn;
         let ids: Vec<MonitorId> =
             chart.briefs.iter().map(|brief| brief.id).filter(|id| *id > after).take(TURN).collect();
@@ -272,7 +288,7 @@ mod tests {
         let made = surface.send("POST", "/api/v1/monitors", Some(&key), body).await;
         assert_eq!(made.code, 201, "{}", made.json());
         let (atlas, _) = charted(&surface).await;
-        let chart = atlas.chart();
+        let chart = atlas.held();
         let [shop] = chart.briefs.as_slice() else { panic!("{:?}", chart.briefs) };
         assert_eq!((shop.name.as_str(), shop.kind.as_str(), shop.active), ("shop", "http", true));
         assert_eq!(shop.tags, ["eu"]);
@@ -288,10 +304,10 @@ mod tests {
         let made = surface.send("POST", "/api/v1/monitors", Some(&key), body).await.json();
         let (atlas, mut progress) = charted(&surface).await;
         atlas.learn([(MonitorId(made["id"].as_i64().unwrap()), BeatStatus::Down)]);
-        assert_eq!(atlas.states(&atlas.chart().briefs), [MonitorState::Down]);
+        assert_eq!(atlas.states(&atlas.held().briefs), [MonitorState::Down]);
         surface.send("DELETE", &format!("/api/v1/monitors/{}", made["id"]), Some(&key), "").await;
         progress.whole_at = None;
         progress.advance(&atlas, &surface.state.store).await.unwrap();
-        assert!(atlas.chart().briefs.is_empty() && atlas.states.read().unwrap().is_empty());
+        assert!(atlas.held().briefs.is_empty() && atlas.states.read().unwrap().is_empty());
     }
 }

@@ -52,6 +52,8 @@ struct Monitor {
     reason: Option<String>,
     #[serde(default)]
     tags: Vec<String>,
+    created_at: Option<i64>,
+    updated_at: Option<i64>,
     last_beat: Option<Beat>,
     #[serde(flatten)]
     rest: serde_json::Map<String, Value>,
@@ -134,6 +136,14 @@ impl Reach {
 }
 
 impl Monitor {
+    fn created(&self) -> Option<At> {
+        self.created_at.map(Wall).map(At)
+    }
+
+    fn updated(&self) -> Option<At> {
+        self.updated_at.map(Wall).map(At)
+    }
+
     /// Where it runs and why, in sentences.
     fn place(&self) -> Vec<String> {
         let home = self.node_id.as_deref();
@@ -243,14 +253,14 @@ fn overdue(desk: &Desk, monitor: &Monitor) -> Option<String> {
 fn settings(monitor: &Monitor) -> Vec<(String, String)> {
     let shown = |(name, value): (&String, &Value)| {
         let text = match value {
-            Value::Null => return None,
+            Value::Null | Value::Bool(false) => return None,
             Value::String(text) if text.is_empty() => return None,
             Value::String(text) => text.clone(),
             Value::Array(items) if items.is_empty() => return None,
             Value::Array(items) if items.iter().all(Value::is_string) => {
                 items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
             }
-            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+            Value::Bool(true) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
         };
         Some((name.clone(), text))
     };

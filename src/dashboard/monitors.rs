@@ -189,7 +189,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Response {
     let mut wanted = Wanted::read(&Form::of_query(query.as_deref()));
-    let chart = desk.atlas.chart();
+    let chart = desk.atlas.chart().await;
     let Some(read_at) = chart.read_at else { return unread(&desk, &visitor, Section::Monitors, AWAY) };
     let states = desk.atlas.states(&chart.briefs);
     let (found, counts) = select(&chart, &states, &wanted);

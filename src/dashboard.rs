@@ -18,13 +18,16 @@ use crate::api::Inside;
 
 mod assets;
 mod atlas;
+mod audit;
 mod chart;
+mod checks;
 mod deeds;
 mod events;
 mod form;
 mod frame;
 mod hands;
 mod headers;
+mod heartbeats;
 mod incidents;
 mod monitor;
 mod monitors;
@@ -67,6 +70,11 @@ pub(crate) fn routes(inside: Inside) -> Router {
         .route("/watch", get(overview::show))
         .route("/watch/monitors", get(monitors::list))
         .route("/watch/monitors/{id}", get(monitor::show))
+        .route("/watch/checks", get(checks::list))
+        .route("/watch/checks/{name}", get(checks::show))
+        .route("/watch/heartbeats", get(heartbeats::list))
+        .route("/watch/heartbeats/{name}", get(heartbeats::show))
+        .route("/watch/audit", get(audit::list))
         .route("/watch/nodes", get(nodes::list))
         .route("/watch/incidents", get(incidents::list))
         .route("/watch/incidents/{id}", get(incidents::show))

@@ -32,7 +32,7 @@ const WATCHED: Duration = Duration::from_secs(2);
 const UNWATCHED: Duration = Duration::from_secs(60);
 
 /// All of it is read again after this.
-const WHOLE_AFTER: Duration = Duration::from_secs(10);
+const WHOLE_AFTER: Duration = Duration::from_secs(4);
 
 /// Somebody looked within this: somebody may look again.
 const LOOKED_WITHIN: Duration = Duration::from_secs(300);
@@ -169,6 +169,8 @@ pub(super) fn state(brief: &MonitorBrief, last: Option<BeatStatus>) -> MonitorSt
 #[derive(Default)]
 struct Progress {
     whole_at: Option<Mono>,
+    /// When the first pages of the other lists were read.
+    remembered_at: Option<Mono>,
     /// The last id of a beat that was looked at; `None`: none yet.
     beats_until: Option<i64>,
     /// Whose last beat is read next.
@@ -184,6 +186,10 @@ pub(super) async fn keep(desk: Weak<Desk>) {
         match progress.advance(&desk.atlas, desk.inside.reads()).await {
             Ok(()) => desk.atlas.tell(),
             Err(error) => tracing::debug!(%error, "the list of monitors is not read anew"),
+        }
+        if progress.remembered_at.is_none_or(|at| began_at.since(at) >= UNWATCHED) {
+            progress.remembered_at = Some(began_at);
+            desk.remember().await;
         }
         let took = clock::now().since(began_at);
         let pause = if desk.atlas.is_watched() { WATCHED } else { UNWATCHED };

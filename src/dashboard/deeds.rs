@@ -35,6 +35,8 @@ pub(super) enum Deed {
     Rebalance,
     /// A monitor stops running, or runs again.
     Monitor { act: MonitorAct, monitor: i64, name: String },
+    /// A check is looked at no more, or again.
+    Check { name: String, pause: bool },
     /// A monitor gets another home.
     Move { monitor: i64, name: String, node: String },
     /// A watchdog that is gone for good no longer counts.
@@ -141,6 +143,8 @@ impl Deed {
             "cluster.thaw" => Self::Thaw,
             "cluster.rebalance" => Self::Rebalance,
             "watchdog.remove" => Self::ForgetWatchdog { watchdog: text("watchdog")? },
+            "check.pause" => Self::Check { name: text("check")?, pause: true },
+            "check.resume" => Self::Check { name: text("check")?, pause: false },
             "monitor.move" => {
                 let node = form.field("node").unwrap_or_default().to_owned();
                 Self::Move { monitor: number("monitor")?, name: text("name")?, node }
@@ -168,6 +172,9 @@ impl Deed {
             Self::Monitor { act, monitor, name } => {
                 (act.deed(), vec![("monitor", monitor.to_string()), ("name", name.clone())])
             }
+            Self::Check { name, pause } => {
+                (if *pause { "check.pause" } else { "check.resume" }, vec![("check", name.clone())])
+            }
             Self::Move { monitor, name, .. } => {
                 ("monitor.move", vec![("monitor", monitor.to_string()), ("name", name.clone())])
             }
@@ -179,7 +186,11 @@ impl Deed {
     /// The least that a key must allow for it.
     pub(super) fn needs(&self) -> Scope {
         match self {
-            Self::Acknowledge { .. } | Self::Resolve { .. } | Self::Monitor { .. } | Self::Move { .. } => Scope::Write,
+            Self::Acknowledge { .. }
+            | Self::Resolve { .. }
+            | Self::Monitor { .. }
+            | Self::Check { .. }
+            | Self::Move { .. } => Scope::Write,
             Self::Drain { .. }
             | Self::Resume { .. }
             | Self::Recover { .. }
@@ -215,6 +226,10 @@ impl Deed {
                     MonitorAct::Unpin => Wish { method: Method::DELETE, path: format!("{path}/pin"), body: None },
                 }
             }
+            Self::Check { name, pause } => {
+                let path = format!("/api/v1/checks/{}", encoded(name));
+                Wish { method: Method::PATCH, path, body: Some(json!({ "paused": pause })) }
+            }
             Self::Move { monitor, node, .. } => {
                 Wish { body: Some(json!({ "node_id": node })), ..post(format!("/monitors/{monitor}/move")) }
             }
@@ -243,6 +258,8 @@ impl Deed {
             Self::Thaw => "Thawed: automation acts again.".to_owned(),
             Self::Rebalance => "Monitors are being spread evenly.".to_owned(),
             Self::Monitor { act, name, .. } => act.done(name),
+            Self::Check { name, pause: true } => format!("{name} is paused."),
+            Self::Check { name, pause: false } => format!("{name} is looked at again."),
             Self::Move { name, node, .. } => format!("{name} moves to {node}."),
             Self::ForgetWatchdog { watchdog } => format!("{watchdog} no longer counts as a voter."),
         }
@@ -260,6 +277,8 @@ impl Deed {
             Self::Thaw => "Thaw the cluster?".to_owned(),
             Self::Rebalance => "Spread the monitors evenly?".to_owned(),
             Self::Monitor { act, name, .. } => format!("{} {name}?", act.verb()),
+            Self::Check { name, pause: true } => format!("Pause {name}?"),
+            Self::Check { name, pause: false } => format!("Resume {name}?"),
             Self::Move { name, .. } => format!("Move {name}?"),
             Self::ForgetWatchdog { watchdog } => format!("Forget {watchdog}?"),
         };
@@ -292,6 +311,8 @@ impl Deed {
             Self::Thaw => "Thaw",
             Self::Rebalance => "Rebalance",
             Self::Monitor { act, .. } => act.verb(),
+            Self::Check { pause: true, .. } => "Pause",
+            Self::Check { pause: false, .. } => "Resume",
             Self::Move { .. } => "Move",
             Self::ForgetWatchdog { .. } => "Forget",
         }
@@ -320,6 +341,10 @@ impl Deed {
             Self::Thaw => [one("Automation acts again, at once."), waiting(view)].concat(),
             Self::Rebalance => one("Monitors that are pinned, or asked for elsewhere, stay where they are."),
             Self::Monitor { act, .. } => one(act.consequence()),
+            Self::Check { pause: true, .. } => {
+                one("No watchdog looks at it until somebody resumes it, and nobody is told of it.")
+            }
+            Self::Check { pause: false, .. } => one("Every watchdog looks at it again."),
             Self::Move { .. } => one(
                 "That node becomes its home. It stops where it runs before it starts there, so it is never looked at twice.",
             ),
@@ -382,6 +407,7 @@ mod tests {
             "deed=watchdog.remove&watchdog=w3",
             "deed=monitor.pause&monitor=7&name=shop",
             "deed=monitor.unpin&monitor=7&name=shop",
+            "deed=check.pause&check=shop",
             "deed=monitor.move&monitor=7&name=shop",
         ];
         for query in all {

@@ -27,12 +27,19 @@ pub(super) enum Section {
     Incidents,
     /// Monitors.
     Monitors,
+    /// Checks.
+    Checks,
+    /// Heartbeats.
+    Heartbeats,
+    /// The audit trail.
+    Audit,
     /// Nothing that is offered: a question, a refusal.
     Elsewhere,
 }
 
 impl Section {
-    pub(super) const OFFERED: [Self; 4] = [Self::Overview, Self::Incidents, Self::Monitors, Self::Nodes];
+    pub(super) const OFFERED: [Self; 7] =
+        [Self::Overview, Self::Incidents, Self::Monitors, Self::Checks, Self::Heartbeats, Self::Nodes, Self::Audit];
 
     pub(super) fn path(self) -> &'static str {
         match self {
@@ -40,6 +47,9 @@ impl Section {
             Self::Nodes => "/watch/nodes",
             Self::Incidents => "/watch/incidents",
             Self::Monitors => "/watch/monitors",
+            Self::Audit => "/watch/audit",
+            Self::Heartbeats => "/watch/heartbeats",
+            Self::Checks => "/watch/checks",
         }
     }
 
@@ -49,6 +59,9 @@ impl Section {
             Self::Nodes => "Nodes",
             Self::Incidents => "Incidents",
             Self::Monitors => "Monitors",
+            Self::Audit => "Audit",
+            Self::Heartbeats => "Heartbeats",
+            Self::Checks => "Checks",
             Self::Elsewhere => "",
         }
     }

@@ -16,6 +16,9 @@ use super::recall::Reading;
 use super::visit::Visitor;
 use super::words::{At, span};
 
+/// The first page of the list: read now and then, so that it is known when the database goes.
+pub(super) const FIRST: &str = "/api/v1/incidents?limit=100";
+
 /// As many as a page holds.
 const A_PAGE: &str = "100";
 

@@ -32,9 +32,9 @@ impl Process {
     /// The same, started by another program, which becomes it.
     pub(crate) fn start_by(starter: &[String], command: &str, config: &Path) -> Self {
         let (program, words) = starter.split_first().unwrap();
-        let mut started = Command::new(program);
-        started.args(words).arg(KOMAINU);
-        Self::spawn(started, (command, LEVEL), config)
+        let mut wrapped = Command::new(program);
+        wrapped.args(words).arg(KOMAINU);
+        Self::spawn(wrapped, (command, LEVEL), config)
     }
 
     /// Makes certificates in this folder: `NAME.crt`, `NAME.key`, `ca.crt`.

@@ -37,9 +37,11 @@ fn stood(up_s: u32, down_s: u32, unknown_s: u32) -> Counts {
     Counts { up_s, down_s, unknown_s, ..Counts::default() }
 }
 
+/// Minutes of one process bear ever higher numbers.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
 fn minute(at: i64, looks: Counts, verdict: Counts) -> Minute {
     let of = |counts| BTreeMap::from([("shop".to_owned(), counts)]);
-    static LAST: AtomicU64 = AtomicU64::new(0);
     Minute { number: LAST.fetch_add(1, Ordering::Relaxed), at, looks: of(looks), verdicts: of(verdict) }
 }
 

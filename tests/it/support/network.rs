@@ -39,9 +39,9 @@ impl Network {
             }
             return None;
         }
-        network.within(&network.router(), &["ip", "link", "set", "lo", "up"]);
+        run(&network.router(), &["ip", "link", "set", "lo", "up"]);
         let forwards = "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";
-        network.within(&network.router(), &["sh", "-c", forwards]);
+        run(&network.router(), &["sh", "-c", forwards]);
         network.hosts.keys().for_each(|host| network.connect(host));
         Some(network)
     }
@@ -51,15 +51,15 @@ impl Network {
         ip(&["netns", "add", &host_side]);
         ip(&["link", "add", &link, "netns", &router, "type", "veth", "peer", "name", "eth0", "netns", &host_side]);
         for (namespace, device, last) in [(&host_side, "eth0", 2), (&router, link.as_str(), 1)] {
-            self.within(namespace, &["ip", "link", "set", "lo", "up"]);
-            self.within(namespace, &["ip", "link", "set", device, "up"]);
+            run(namespace, &["ip", "link", "set", "lo", "up"]);
+            run(namespace, &["ip", "link", "set", device, "up"]);
             let (four, six) = self.addresses(host, last);
-            self.within(namespace, &["ip", "address", "add", &format!("{four}/24"), "dev", device]);
-            self.within(namespace, &["ip", "address", "add", &format!("{six}/64"), "dev", device, "nodad"]);
+            run(namespace, &["ip", "address", "add", &format!("{four}/24"), "dev", device]);
+            run(namespace, &["ip", "address", "add", &format!("{six}/64"), "dev", device, "nodad"]);
         }
         let (four, six) = self.addresses(host, 1);
-        self.within(&host_side, &["ip", "route", "add", "default", "via", &four.to_string()]);
-        self.within(&host_side, &["ip", "route", "add", "default", "via", &six.to_string()]);
+        run(&host_side, &["ip", "route", "add", "default", "via", &four.to_string()]);
+        run(&host_side, &["ip", "route", "add", "default", "via", &six.to_string()]);
     }
 
     fn addresses(&self, host: &str, last: u8) -> (Ipv4Addr, Ipv6Addr) {
@@ -114,14 +114,14 @@ impl Network {
 
     fn drop_packets(&self, family: &str, which: &[&str]) {
         let rule = ["ip", family, "rule", "add", "priority", "100"];
-        self.within(&self.router(), &[&rule[..], which, &["type", "blackhole"]].concat());
+        run(&self.router(), &[&rule[..], which, &["type", "blackhole"]].concat());
     }
 
     /// Everything gets through again.
     pub(crate) fn heal(&self) {
         for family in ["-4", "-6"] {
             let all = format!("while ip {family} rule delete priority 100 2>/dev/null; do :; done");
-            self.within(&self.router(), &["sh", "-c", &all]);
+            run(&self.router(), &["sh", "-c", &all]);
         }
     }
 
@@ -180,10 +180,6 @@ impl Network {
         self.namespace("router")
     }
 
-    fn within(&self, namespace: &str, words: &[&str]) {
-        ip(&[&["netns", "exec", namespace], words].concat());
-    }
-
     fn on<T: Send + 'static>(&self, host: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
         within(&self.namespace(host), act)
     }
@@ -211,6 +207,11 @@ fn within<T: Send + 'static>(namespace: &str, act: impl FnOnce() -> T + Send + '
         act()
     });
     thread.join().unwrap()
+}
+
+/// A program on a host.
+fn run(namespace: &str, words: &[&str]) {
+    ip(&[&["netns", "exec", namespace], words].concat());
 }
 
 fn ip(words: &[&str]) {

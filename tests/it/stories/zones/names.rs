@@ -69,7 +69,9 @@ async fn a_name_that_stands_for_something_else_in_one_zone_is_partial_and_one_th
     stage.assert_nobody_is_paged().await;
     servers[2].set("shop.test", &[shop.into()]);
     stage.wait_for("shop", "up").await;
-    servers.iter().for_each(|server| server.forget("shop.test"));
+    for server in &servers {
+        server.forget("shop.test");
+    }
     let shown = stage.wait_for("shop", "down").await;
     assert_eq!(WATCHDOGS.map(|watchdog| vote(&shown, watchdog)["reason"].clone()), ["no_name"; 3]);
 }
@@ -79,7 +81,9 @@ async fn a_name_that_stands_for_something_else_in_one_zone_is_partial_and_one_th
 async fn a_target_that_has_no_address_but_one_of_ipv6_is_reached_by_name_and_by_address() {
     let Some((mut stage, servers)) = with_name_servers().await else { return };
     let shop = stage.network.address_6("shop");
-    servers.iter().for_each(|server| server.set("six.test", &[shop.into()]));
+    for server in &servers {
+        server.set("six.test", &[shop.into()]);
+    }
     stage.begin().await;
     let serving = answer_all(stage.network.listen("shop", shop.into(), SHOP_PORT));
     let checks = [
@@ -108,7 +112,9 @@ async fn a_target_that_has_no_address_but_one_of_ipv6_is_reached_by_name_and_by_
 async fn a_certificate_that_one_of_three_does_not_trust_is_partial() {
     let Some((mut stage, servers)) = with_name_servers().await else { return };
     let shop = stage.network.address("shop");
-    servers.iter().for_each(|server| server.set("shop.test", &[shop.into()]));
+    for server in &servers {
+        server.set("shop.test", &[shop.into()]);
+    }
     let target = TlsTarget::start_for_all(stage.network.listen("shop", shop.into(), 443), "shop.test");
     let trusted = stage.cluster.folder().join("trusted.pem");
     std::fs::write(&trusted, target.authority()).unwrap();

@@ -64,7 +64,9 @@ impl Stage {
 
     /// Starts all of them, and waits until each sees all. No node is there: what watchdogs look at needs none.
     pub(super) async fn begin(&mut self) {
-        WATCHDOGS.iter().for_each(|watchdog| self.cluster.start_process(watchdog));
+        for watchdog in WATCHDOGS {
+            self.cluster.start_process(watchdog);
+        }
         for watchdog in WATCHDOGS {
             let sees_all = async || {
                 let status = self.cluster.status_of(watchdog).await;

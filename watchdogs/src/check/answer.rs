@@ -21,7 +21,7 @@ pub enum Outcome {
 impl Outcome {
     /// What it means where an answer is the fault. Own trouble stays that, and so does a target that nobody may look at.
     #[must_use]
-    pub(crate) fn turned(self) -> Self {
+    pub fn turned(self) -> Self {
         match self {
             Self::Up => Self::Failed(Failure::Content),
             Self::Failed(Failure::Forbidden) | Self::Unable(_) => self,

@@ -111,15 +111,23 @@ impl Stage {
 
     /// Waits until all watchdogs say so; returns what the first one shows.
     pub(super) async fn wait_for(&self, check: &str, state: &str) -> Value {
-        self.wait_for_on(&WATCHDOGS, check, state).await;
-        self.shown("w1", check).await.unwrap().1
-    }
-
-    pub(super) async fn wait_for_on(&self, watchdogs: &[&str], check: &str, state: &str) {
-        for watchdog in watchdogs {
+        for watchdog in WATCHDOGS {
             let is_so = async || self.state(watchdog, check).await.is_some_and(|shown| shown == state);
             wait_until(&format!("{watchdog} says that {check} is {state}"), LIMIT, is_so).await;
         }
+        self.shown("w1", check).await.unwrap().1
+    }
+
+    /// Waits until the votes of all three name this reason: two are enough for a verdict.
+    pub(super) async fn wait_for_reason(&self, check: &str, reason: &str) {
+        let do_all = async || {
+            let shown = self.shown("w1", check).await;
+            let says = |vote: &Value| vote["reason"] == reason;
+            shown.is_some_and(|(_, shown)| {
+                shown["votes"].as_array().is_some_and(|votes| votes.len() == 3 && votes.iter().all(says))
+            })
+        };
+        wait_until(&format!("all see of {check}: {reason}"), LIMIT, do_all).await;
     }
 
     pub(super) async fn count(&self, sql: &str) -> i64 {

@@ -59,7 +59,9 @@ fn sources() -> String {
     let list = std::fs::read_to_string(format!("{}.d", env!("CARGO_BIN_EXE_komainu"))).unwrap();
     let root = repository("").display().to_string();
     let files = list.split_whitespace().skip(1).filter_map(|file| file.strip_prefix(&root));
-    files.map(|file| file.to_owned() + "\n").collect()
+    let files: String = files.map(|file| file.to_owned() + "\n").collect();
+    assert!(files.contains("src/main.rs"), "{list}");
+    files
 }
 
 /// By which name compose.yaml has a service's image.

@@ -26,7 +26,7 @@ async fn the_image_and_the_stack_run_under_podman_as_their_pages_say() {
     let Some(engine) = Engine::start() else { return };
     let begin = clock::now();
     let told = |what: &str| {
-        say(&format!("containers: {what} {:.0} s after the begin", clock::now().since(begin).as_secs_f32()))
+        say(&format!("containers: {what} {:.0} s after the begin", clock::now().since(begin).as_secs_f32()));
     };
     if !images::make(&engine) {
         return;

@@ -49,19 +49,8 @@ pub(super) fn make(engine: &Engine) -> bool {
         let mut strip = Command::new("strip");
         strip.arg(env!("CARGO_BIN_EXE_komainu")).arg("-o").arg(context.join("komainu"));
         answered("strip", &strip.output().unwrap());
-        std::fs::write(context.join("needed"), sources()).unwrap();
     });
     true
-}
-
-/// What the compiler read of this repository to make the program, by its own word.
-fn sources() -> String {
-    let list = std::fs::read_to_string(format!("{}.d", env!("CARGO_BIN_EXE_komainu"))).unwrap();
-    let root = repository("").display().to_string();
-    let files = list.split_whitespace().skip(1).filter_map(|file| file.strip_prefix(&root));
-    let files: String = files.map(|file| file.to_owned() + "\n").collect();
-    assert!(files.contains("src/main.rs"), "{list}");
-    files
 }
 
 /// By which name compose.yaml has a service's image.

@@ -62,10 +62,9 @@ pub(super) async fn schema_misfit(store: Store) -> StoreError {
 
 /// The task that speaks while the database is down.
 pub(super) async fn blackout(
-    config: &Config,
-    watchdog: &WatchdogConfig,
+    (config, watchdog): (&Config, &WatchdogConfig),
     (settings, alerts): (&WatchdogSettings, &Store),
-    published: &Published,
+    (published, looks): (&Published, &Looks),
 ) -> anyhow::Result<(blackout::Driver, blackout::Published)> {
     if watchdog.state_dir.is_none() && !config.channels.is_empty() {
         tracing::warn!("[watchdog] has no state_dir: what is told while the database is down dies with this process");
@@ -82,6 +81,7 @@ pub(super) async fn blackout(
         routing: Arc::clone(&settings.routing),
         state: StateDir::open(watchdog.state_dir.clone()),
         channels: Channels::prepare(&config.channels)?,
+        looks: looks.clone(),
     };
     Ok(blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await)
 }
@@ -171,11 +171,10 @@ fn fixed_secrets(config: &Config) -> BTreeMap<String, String> {
 }
 
 /// The watchdog's own eyes, open until the handle is dropped.
-pub(super) fn looks(
-    config: &Config,
+pub(super) async fn looks(
+    (config, watchdog): (&Config, &WatchdogConfig),
     (settings, store): (&WatchdogSettings, &Store),
-    published: &Published,
-    chores: &Chores,
+    (published, chores): (&Published, &Chores),
 ) -> anyhow::Result<(Looks, AbortOnDropHandle<()>)> {
     let identity = Identity {
         watchdog: settings.identity.watchdog.clone(),
@@ -194,6 +193,7 @@ pub(super) fn looks(
         evaluator: Program::default(),
         contact: published.contact.clone(),
         chores: chores.clone(),
+        state: StateDir::open(watchdog.state_dir.clone()),
     };
-    Looks::start(settings).context("cannot set up looks at checks")
+    Looks::start(settings).await.context("cannot set up looks at checks")
 }

@@ -1,9 +1,10 @@
 //! The watchdog's own eyes: its checks at work.
 //!
 //! One task ([`driver`]) feeds the machine of [`komainu_watchdogs::check`] and does what it orders; the rest asks it through
-//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`slow_way`] is for peers that cannot be asked, [`tally`]
-//! counts, [`keeper`] keeps on disk what the next process needs, [`picture`] is for whoever tells people while the database is away. [`clerk`] reads and writes the tables, and fails without anybody waiting for it: looks, votes and verdicts go on while the
-//! database is away.
+//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`trial`] looks before there is a check, [`slow_way`]
+//! is for peers that cannot be asked, [`tally`] counts, [`keeper`] keeps on disk what the next process needs, [`picture`] is for
+//! whoever tells people while the database is away. [`clerk`] reads and writes the tables, and fails without anybody waiting for
+//! it: looks, votes and verdicts go on while the database is away.
 
 mod clerk;
 mod driver;
@@ -13,6 +14,7 @@ pub mod peers;
 mod picture;
 mod slow_way;
 mod tally;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +33,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::driver::{Driver, Event};
 use self::peers::{LookAnswer, LookRequest, Peers};
 use self::picture::{Seen, Tables};
+use self::trial::Trials;
 use crate::chores::Chores;
 use crate::clock;
 use crate::config::ChecksConfig;
@@ -86,6 +89,7 @@ pub struct Settings {
 pub struct Looks {
     shared: Arc<Shared>,
     events: mpsc::Sender<Event>,
+    trials: Arc<Trials>,
 }
 
 struct Shared {
@@ -132,12 +136,13 @@ impl Looks {
         let peers = Peers::new(settings.key.clone(), &settings.credentials)?;
         let refuses = settings.checks.guard.clone().for_looks();
         let caller = Caller::of_watchdog(&settings.identity.watchdog);
-        let runs = Runs::of_watchdog(caller, settings.evaluator.clone(), refuses);
+        let runs = Arc::new(Runs::of_watchdog(caller, settings.evaluator.clone(), refuses));
+        let trials = Arc::new(Trials::new(&settings, peers.clone(), Arc::clone(&runs)));
         let kept = driver::LastKnown::read(&settings.state).await;
         let mut driver = Driver::new(settings, (Arc::clone(&shared), peers, runs), events.clone());
         driver.go_by(kept);
         let task = AbortOnDropHandle::new(tokio::spawn(driver.run(received)));
-        Ok((Self { shared, events }, task))
+        Ok((Self { shared, events, trials }, task))
     }
 
     /// Why this watchdog can vouch for no verdict; `None`: it can.

@@ -27,6 +27,7 @@ use super::State;
 use crate::check::Guard;
 use crate::chores::Chores;
 use crate::config::{ChecksConfig, Details};
+use crate::driver::Contact;
 use crate::heartbeat::{Heartbeats, Settings};
 use crate::keys::{ApiKey, ClusterKey};
 use crate::looks::{self, Looks};
@@ -50,6 +51,7 @@ pub(super) struct Surface {
     lasting: Option<Router>,
     _folder: TempDir,
     _published: (watch::Sender<Arc<View>>, watch::Sender<Arc<Report>>),
+    _contact: watch::Sender<Arc<Contact>>,
     _looking: AbortOnDropHandle<()>,
 }
 
@@ -77,7 +79,7 @@ fn voice() -> Voice {
 }
 
 /// Of a watchdog alone, which has no checks.
-fn looks(store: &Store) -> (Looks, AbortOnDropHandle<()>) {
+fn looks(store: &Store, contact: watch::Receiver<Arc<Contact>>) -> (Looks, AbortOnDropHandle<()>) {
     let key = || ClusterKey::parse(KEY).unwrap();
     let identity =
         Identity { watchdog: "w1".into(), incarnation: Incarnation(1), zone: "here".into(), canaries: Vec::new() };
@@ -90,7 +92,7 @@ fn looks(store: &Store) -> (Looks, AbortOnDropHandle<()>) {
         credentials: Credentials::none(),
         prober: Prober::new(key(), Policy::default().probe_timeout, &Credentials::none()).unwrap(),
         evaluator: Program::default(),
-        contact: watch::channel(Arc::default()).1,
+        contact,
         chores: Chores::new(|_, _| {}),
     };
     Looks::start(settings).unwrap()
@@ -119,7 +121,8 @@ impl Surface {
             credentials: Credentials::none(),
         })
         .unwrap();
-        let (looks, looking) = looks(&store);
+        let (contact_sender, contact) = watch::channel(Arc::default());
+        let (looks, looking) = looks(&store, contact);
         let state = State {
             store,
             looks,
@@ -142,7 +145,14 @@ impl Surface {
             guard: Guard::default(),
             credentials: Credentials::none(),
         };
-        Self { state, lasting: None, _folder: folder, _published: (view_sender, report_sender), _looking: looking }
+        Self {
+            state,
+            lasting: None,
+            _folder: folder,
+            _published: (view_sender, report_sender),
+            _contact: contact_sender,
+            _looking: looking,
+        }
     }
 
     pub(super) fn with_voice(mut self, voice: Voice) -> Self {

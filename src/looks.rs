@@ -30,6 +30,7 @@ use komainu_watchdogs::watchdog::Identity;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::driver::LastKnown;
 use self::driver::{Driver, Event};
 use self::peers::{LookAnswer, LookRequest, Peers};
 use self::picture::{Seen, Tables};
@@ -121,8 +122,8 @@ pub struct ShownCheck {
 }
 
 impl Looks {
-    /// Begins to look; ends when the handle is dropped.
-    pub async fn start(settings: Settings) -> Result<(Self, AbortOnDropHandle<()>), reqwest::Error> {
+    /// Begins to look, at what was known last until the tables are read; ends when the handle is dropped.
+    pub fn start(settings: Settings, known: LastKnown) -> Result<(Self, AbortOnDropHandle<()>), reqwest::Error> {
         let now = clock::now();
         let policy = Policy { budget: at_once(&settings.checks), ..Policy::default() };
         let machine = Machine::new(settings.identity.clone(), policy, now);
@@ -138,9 +139,8 @@ impl Looks {
         let caller = Caller::of_watchdog(&settings.identity.watchdog);
         let runs = Arc::new(Runs::of_watchdog(caller, settings.evaluator.clone(), refuses));
         let trials = Arc::new(Trials::new(&settings, peers.clone(), Arc::clone(&runs)));
-        let kept = driver::LastKnown::read(&settings.state).await;
         let mut driver = Driver::new(settings, (Arc::clone(&shared), peers, runs), events.clone());
-        driver.go_by(kept);
+        driver.go_by(known);
         let task = AbortOnDropHandle::new(tokio::spawn(driver.run(received)));
         Ok((Self { shared, events, trials }, task))
     }
@@ -266,6 +266,8 @@ fn members_of(contact: &Contact, me: (&Identity, usize), heard: &BTreeMap<Watchd
 
 #[cfg(test)]
 mod tests {
+    use komainu_watchdogs::ids::Incarnation;
+
     use super::*;
 
     #[test]
@@ -275,7 +277,7 @@ mod tests {
         let members = ["w1", "w2", "w3"].map(|name| (name.into(), String::new())).into();
         let contact = Contact { members, voters, ..Contact::default() };
         let heard = [("w1".into(), (Zone::from("b"), false)), ("w3".into(), (Zone::from("c"), true))].into();
-        let me = Identity { watchdog: "w2".into(), incarnation: 1.into(), zone: "a".into(), canaries: vec![] };
+        let me = Identity { watchdog: "w2".into(), incarnation: Incarnation(1), zone: "a".into(), canaries: vec![] };
         let members = members_of(&contact, (&me, 3), &heard);
         let expected = vec![("w1".into(), Zone::from("b"), true), row("w2"), ("w3".into(), Zone::from("c"), false)];
         assert_eq!((members.living, members.registered), (expected, 3));

@@ -175,7 +175,7 @@ impl StateDir {
 
     async fn write<T: Serialize + ?Sized>(&self, name: &str, value: &T) {
         let Some(folder) = &self.folder else { return };
-        let text = serde_json::to_vec_pretty(value).expect("plain rows become JSON");
+        let text = serde_json::to_vec(value).expect("plain rows become JSON");
         if let Err(error) = replace(folder, name, &text).await {
             tracing::error!(folder = %folder.display(), file = name, %error, "cannot keep what must survive this process");
         }
@@ -263,7 +263,7 @@ mod tests {
         let file = folder.path().join(VERDICTS);
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
-        let later = std::fs::read_to_string(&file).unwrap().replace("\"version\": 1", "\"version\": 2");
+        let later = std::fs::read_to_string(&file).unwrap().replace("\"version\":1", "\"version\":2");
         std::fs::write(&file, later).unwrap();
         assert_eq!(state.verdicts().await, (vec![], vec![]));
     }

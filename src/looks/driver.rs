@@ -24,7 +24,7 @@ use crate::run::Runs;
 use crate::store::MonitorSpec;
 use crate::store::checks::{Check, WrittenReport};
 
-pub(super) use self::known::LastKnown;
+pub use self::known::LastKnown;
 
 mod calls;
 mod known;

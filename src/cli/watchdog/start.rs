@@ -19,7 +19,7 @@ use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::deadman::{self, Deadman};
 use crate::driver::{Published, WatchdogSettings};
 use crate::heartbeat::{self, Heartbeats};
-use crate::looks::{self, Looks};
+use crate::looks::{self, LastKnown, Looks};
 use crate::outbox::Outbox;
 use crate::probe::Prober;
 use crate::run::queries::Program;
@@ -60,12 +60,12 @@ pub(super) async fn schema_misfit(store: Store) -> StoreError {
     }
 }
 
-/// The task that speaks while the database is down.
+/// The task that speaks while the database is down, until the handle is dropped.
 pub(super) async fn blackout(
     (config, watchdog): (&Config, &WatchdogConfig),
     (settings, alerts): (&WatchdogSettings, &Store),
     (published, looks): (&Published, &Looks),
-) -> anyhow::Result<(blackout::Driver, blackout::Published)> {
+) -> anyhow::Result<(AbortOnDropHandle<()>, blackout::Published)> {
     if watchdog.state_dir.is_none() && !config.channels.is_empty() {
         tracing::warn!("[watchdog] has no state_dir: what is told while the database is down dies with this process");
     }
@@ -83,7 +83,8 @@ pub(super) async fn blackout(
         channels: Channels::prepare(&config.channels)?,
         looks: looks.clone(),
     };
-    Ok(blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await)
+    let (driver, told) = blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await;
+    Ok((AbortOnDropHandle::new(tokio::spawn(driver.run())), told))
 }
 
 /// What the deliverer needs; it waits while something that was told is not entered yet.
@@ -195,5 +196,6 @@ pub(super) async fn looks(
         chores: chores.clone(),
         state: StateDir::open(watchdog.state_dir.clone()),
     };
-    Looks::start(settings).await.context("cannot set up looks at checks")
+    let known = LastKnown::read(&settings.state).await;
+    Looks::start(settings, known).context("cannot set up looks at checks")
 }

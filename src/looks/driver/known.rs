@@ -12,8 +12,8 @@ use crate::state_dir::StateDir;
 use crate::store::checks::Check;
 
 /// What an earlier process left: the checks, how they were, and where peers answer.
-#[derive(Debug)]
-pub(in crate::looks) struct LastKnown {
+#[derive(Debug, Default)]
+pub struct LastKnown {
     members: BTreeMap<WatchdogId, String>,
     clock_ahead_ms: i64,
     checks: Vec<Arc<Check>>,
@@ -22,7 +22,8 @@ pub(in crate::looks) struct LastKnown {
 }
 
 impl LastKnown {
-    pub(in crate::looks) async fn read(state: &StateDir) -> Self {
+    /// From the disk.
+    pub async fn read(state: &StateDir) -> Self {
         let known = state.known().await;
         let (verdicts, open) = state.verdicts().await;
         let checks = state.checks().await;

@@ -73,12 +73,27 @@ pub async fn enter_news(
     let mut all: Vec<_> = told.into_iter().collect();
     for (_, told) in &mut all {
         told.sort_by_key(|one| one.news.at);
+        leave_out_overtaken(told);
     }
     for part in all.chunks(AT_ONCE) {
         let part: BTreeMap<&str, Vec<Told<'_>>> = part.iter().cloned().collect();
         in_transaction!(store, act, |session| enter_on(session, routing, (part.clone(), subjects)).await)?;
     }
     Ok(())
+}
+
+/// What was meant for a channel, and told later for sure, says what it believes.
+fn leave_out_overtaken(told: &mut Vec<Told<'_>>) {
+    let mut known = BTreeSet::new();
+    for at in (0..told.len()).rev() {
+        let Some(one) = told.get(at).copied() else { continue };
+        let is_overtaken = known.contains(&one.news.channel);
+        if is_overtaken {
+            told.remove(at);
+        } else if one.news.is_sent {
+            known.insert(&one.news.channel);
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -137,6 +152,7 @@ async fn enter_on(
     end_what_came_back(session, &entries, &standing).await?;
     open(session, routing, (&entries, subjects, &standing)).await?;
     let incidents = self::standing(session, &entries).await?;
+    date_back(session, &entries, &incidents).await?;
     for one in entries.values().flat_map(|entry| &entry.told).filter(|one| !one.is_end()) {
         let incident = incidents.get(one.change.key.as_str()).map(|standing| standing.id);
         if let Some(incident) = incident {
@@ -253,19 +269,28 @@ async fn open(
         let subject = subjects.get(&change.key).cloned().unwrap_or_else(|| Subject::of(&alarm));
         (alarm, subject)
     });
-    open_many(session, &new.collect::<Vec<_>>(), routing).await?;
-    let cases = "WHEN ? THEN ? ".repeat(entries.len());
-    let sql = format!(
-        "UPDATE komainu_incident SET opened_at = {}(opened_at, CASE k {cases}ELSE opened_at END) \
-         WHERE resolved_at IS NULL AND k IN ({})",
-        session.dialect().least(),
-        places(entries.len())
-    );
-    let mut values = vec![];
-    for (key, entry) in entries {
-        values.extend(values![*key, entry.last.change.began_at]);
+    open_many(session, &new.collect::<Vec<_>>(), routing).await.map(|_| ())
+}
+
+/// They opened when it began to be so, not when it was entered.
+async fn date_back(
+    session: &mut Session,
+    entries: &ByKey<'_, Entry<'_>>,
+    incidents: &BTreeMap<String, Standing>,
+) -> Result<(), StoreError> {
+    let open = incidents.iter().filter(|(_, standing)| standing.is_open);
+    let began = open.filter_map(|(key, standing)| Some((standing.id, entries.get(key.as_str())?.last.change.began_at)));
+    let began: Vec<_> = began.collect();
+    if began.is_empty() {
+        return Ok(());
     }
-    values.extend(entries.keys().map(|key| Value::from(*key)));
+    let sql = format!(
+        "UPDATE komainu_incident SET opened_at = {}(opened_at, CASE id {}ELSE opened_at END) WHERE id IN ({})",
+        session.dialect().least(),
+        "WHEN ? THEN ? ".repeat(began.len()),
+        id_list(&began.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    );
+    let values = began.iter().flat_map(|(id, began_at)| values![*id, *began_at]).collect();
     session.execute("date incidents of checks back", Sql::Once(sql), values).await.map(|_| ())
 }
 
@@ -319,13 +344,21 @@ async fn mark(session: &mut Session, incident: i64, (one, is_end): (&Told<'_>, b
         let values = values![&news.notice_id, news.at, incident, &news.channel, incident];
         return session.execute(act, sql, values).await;
     }
+    // Whoever was told since that it is open, or is being told, is still to hear of the end.
+    let otherwise = "AND NOT EXISTS (SELECT 1 FROM komainu_delivery o JOIN komainu_event b ON b.id = o.event_id \
+         WHERE o.incident_id = ? AND o.channel = ? AND b.kind <> 'resolved' AND (o.sent_at > ? \
+         OR (o.state = 'waiting' AND (o.sending_at IS NOT NULL OR o.claimed_until IS NOT NULL))))";
     let sql = format!(
         "UPDATE komainu_delivery SET state = 'sent', sent_at = ?, notice_id = ?, vendor_ref = ?, channel = ?, \
-         claimed_by = NULL, claimed_until = NULL WHERE {of} AND (channel = ? OR sending_at IS NULL)"
+         claimed_by = NULL, claimed_until = NULL WHERE {of} AND (channel = ? OR sending_at IS NULL) {}",
+        if is_end { otherwise } else { "" }
     );
     let vendor_ref = news.vendor_ref.as_deref();
     let mut values = values![news.at, &news.notice_id, vendor_ref, &news.via, incident, &news.channel, incident];
     values.extend(values![&news.via]);
+    if is_end {
+        values.extend(values![incident, &news.via, news.at]);
+    }
     session.execute(act, sql, values).await
 }
 

@@ -197,6 +197,7 @@ async fn what_is_entered_late_leaves_a_later_incident_alone(kind: Kind) {
     }
     let open = "SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL";
     assert_eq!(fixture.raw.count(open).await, 1);
+    assert!(times(&mut fixture).await[1][1] > at.0 + HOUR_MS / 2, "it opened a moment ago");
     let waiting = "SELECT COUNT(*) FROM komainu_delivery d JOIN komainu_incident i ON i.id = d.incident_id \
                    WHERE i.resolved_at IS NULL AND d.state = 'waiting'";
     assert_eq!(fixture.raw.count(waiting).await, 2, "both channels are still to hear of it");

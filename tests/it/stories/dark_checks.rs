@@ -136,7 +136,8 @@ async fn watchdogs_killed_and_started_in_the_dark_look_and_vote_by_what_is_on_th
     site.answer(&WATCHDOGS, StatusCode::BAD_GATEWAY);
     let opened = told(&vendor, "opened", (fell_us, 1)).await;
     assert_eq!(opened[0].doubt.as_deref(), Some("database_unreachable"));
-    // The one that told it dies, and the other one tells the end.
+    // The one that told it dies once the other one has heard so, and that one tells the end.
+    let_pass(5).await;
     cluster.process("w1").kill();
     cluster.start_process("w3");
     wait_for(&cluster, "w3", ("shop", "down")).await;

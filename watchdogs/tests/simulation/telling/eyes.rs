@@ -207,6 +207,15 @@ impl Outbox {
 
     /// What was told of one check, in the order of telling: as the store enters it.
     pub(super) fn enter_news(&mut self, now: Wall, key: &str, (mut told, events): (Vec<News>, usize)) {
+        // What was meant for a channel, and told later for sure, says what it believes.
+        let mut known = BTreeSet::new();
+        told.reverse();
+        told.retain(|one| {
+            let is_new = !known.contains(&one.meant);
+            known.extend(one.is_sent.then_some(one.meant));
+            is_new
+        });
+        told.reverse();
         told.retain(|one| !self.entered_news.contains(&(key.to_owned(), one.via, one.notice.clone())));
         let Some(last) = told.last().map(|one| one.change.clone()) else { return };
         let last_at = told.last().map(|one| one.at).unwrap_or_default();
@@ -258,6 +267,17 @@ impl Outbox {
         let mut is_any = false;
         // Whoever believes that it is open is still to hear of the end, whoever else was told instead.
         if (is_end || !one.is_sent) && one.via != one.meant {
+            return false;
+        }
+        // Whoever was told since that it is open, or is being told, is still to hear of the end.
+        let is_otherwise = |row: &super::outbox::Delivery| {
+            let is_begun = row.state == State::Waiting && (row.is_begun || row.is_claimed(now));
+            let is_later = row.state == State::Sent && row.sent_at > one.at;
+            (row.incident, row.channel) == (incident, one.via)
+                && self.events[row.event] != Event::Resolved
+                && (is_begun || is_later)
+        };
+        if is_end && one.is_sent && self.deliveries.iter().any(is_otherwise) {
             return false;
         }
         for at in 0..self.deliveries.len() {

@@ -244,6 +244,8 @@ impl Driver {
         if has_eyes || self.has_eyes {
             self.core.handle(now, Input::Checks(picture));
         }
+        // Where nobody can see them, what waited of them is told as it was known last; but not after others told more.
+        let has_eyes = has_eyes || (is_ours && self.core.has_told_of_checks());
         if std::mem::replace(&mut self.has_eyes, has_eyes) != has_eyes {
             self.tell_wanted();
         }

@@ -85,7 +85,7 @@ impl Spool {
         for entry in self.entries.iter_mut().rev() {
             let is_sent = entry.is_sent;
             let Some(said) = entry.said.as_mut().filter(|said| !said.changes.is_empty()) else { continue };
-            let known = known.entry(said.line.channel.clone()).or_default();
+            let known = known.entry(said.via.clone()).or_default();
             said.changes.retain(|change| !known.contains(&change.key));
             if is_sent {
                 known.extend(said.changes.iter().map(|change| change.key.clone()));

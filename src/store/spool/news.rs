@@ -82,16 +82,16 @@ pub async fn enter_news(
     Ok(())
 }
 
-/// What was meant for a channel, and told later for sure, says what it believes.
+/// What a channel told later for sure says what is believed there.
 fn leave_out_overtaken(told: &mut Vec<Told<'_>>) {
     let mut known = BTreeSet::new();
     for at in (0..told.len()).rev() {
         let Some(one) = told.get(at).copied() else { continue };
-        let is_overtaken = known.contains(&one.news.channel);
+        let is_overtaken = known.contains(&one.news.via);
         if is_overtaken {
             told.remove(at);
         } else if one.news.is_sent {
-            known.insert(&one.news.channel);
+            known.insert(&one.news.via);
         }
     }
 }

@@ -287,6 +287,11 @@ impl Blackout {
         self.checks.unsure.extend(unsure);
     }
 
+    /// People were told news of checks in this outage: what waited of them is no longer the last word.
+    pub fn has_told_of_checks(&self) -> bool {
+        self.told.keys().any(|line| news_number(line).is_some())
+    }
+
     /// Whether a line about checks that a peer names was forgotten here, as what came later says more.
     pub(super) fn is_forgotten(&self, line: &Line) -> bool {
         let passed = self.checks.passed.get(&line.channel).copied();

@@ -51,6 +51,9 @@ struct Message {
     changes: Vec<Change>,
 }
 
+/// Seconds since the end of the database, who told it, on which channel, and what of which incident.
+pub(crate) type News<'a> = (u64, &'a str, &'a str, Vec<(&'a str, Event)>);
+
 pub(crate) struct Dark {
     now: Duration,
     dogs: BTreeMap<String, Dog>,
@@ -345,7 +348,7 @@ impl Dark {
     }
 
     /// What was told of checks, in order: when since the end of the database, by whom, on which channel, and what.
-    pub(crate) fn news(&self) -> Vec<(u64, &str, &str, Vec<(&str, Event)>)> {
+    pub(crate) fn news(&self) -> Vec<News<'_>> {
         let news = self.messages.iter().filter(|message| !message.changes.is_empty());
         news.map(|message| {
             let changes = message.changes.iter().map(|change| (change.key.as_str(), change.event)).collect();
@@ -364,7 +367,7 @@ impl Dark {
 
     /// What a watchdog kept that is to be entered: key and event.
     pub(crate) fn kept(&self, name: &str) -> BTreeSet<(&str, Event)> {
-        let changes = self.dogs[name].spool.iter().flat_map(|(said, _)| &said.changes);
+        let changes = self.dogs.get(name).unwrap().spool.iter().flat_map(|(said, _)| &said.changes);
         changes.map(|change| (change.key.as_str(), change.event)).collect()
     }
 

@@ -163,7 +163,7 @@ impl Telling {
         if !self.is_database_up || self.now < dark.remember_at || dark.is_unentered() {
             return;
         }
-        let wanted = self.outbox.wanted(self.wall(), self.dogs[dog].has_egress);
+        let wanted = self.outbox.wanted(self.wall());
         self.dogs[dog].dark.open = self.outbox.believed();
         self.dogs[dog].dark.remember_at = self.now + REMEMBER;
         let now = clock(dog, self.now);

@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 impl Outbox {
     /// That the database is away, for whoever is told of it, and what waits by now.
-    pub(super) fn wanted(&self, now: Wall, has_eyes: bool) -> BTreeSet<Line> {
+    pub(super) fn wanted(&self, now: Wall) -> BTreeSet<Line> {
         let planned = self.routing.plan(&Subject::of(&alarm()));
         let database = planned.into_iter().map(|one| Line { topic: DATABASE.to_owned(), channel: one.channel });
         let rows = self.deliveries.iter().enumerate();
@@ -24,7 +24,7 @@ impl Outbox {
         let is_elsewhere = |row: &Delivery| self.incidents[row.incident].key != DATABASE;
         let is_urgent = |row: &Delivery| row.state == State::Waiting && row.due_at < now + SOON;
         let is_check = |row: &Delivery| self.incidents[row.incident].key.starts_with("check/");
-        let waiting = rows.filter(|(_, row)| is_urgent(row) && is_elsewhere(row) && !(has_eyes && is_check(row)));
+        let waiting = rows.filter(|(_, row)| is_urgent(row) && is_elsewhere(row) && !is_check(row));
         let waiting = waiting.map(|(at, row)| Line { topic: at.to_string(), channel: channel_name(row.channel) });
         database.chain(waiting).collect()
     }

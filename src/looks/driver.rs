@@ -114,8 +114,8 @@ impl Driver {
     ) -> Self {
         let Settings { store, routing, chores, prober, contact, state, .. } = settings;
         let (orders, received) = mpsc::channel(ORDERS_MOST);
-        let watchdog = shared.identity.watchdog.clone();
-        let clerk = Clerk { watchdog, store, routing, chores, events: events.clone() };
+        let (watchdog, process) = (shared.identity.watchdog.clone(), shared.identity.incarnation);
+        let clerk = Clerk { watchdog, process, store, routing, chores, events: events.clone() };
         let (kept, to_keep) = watch::channel(Kept::default());
         let tasks = [tokio::spawn(clerk.run(received)), tokio::spawn(keeper::run(state, to_keep))];
         Self {
@@ -194,11 +194,6 @@ impl Driver {
         match event {
             Event::Input(input) => {
                 self.note_tables(&input);
-                if let Input::Looked { check, outcome, answer, .. } = &*input {
-                    let is_upside_down = self.checks.get(check).is_some_and(|(_, spec)| spec.upside_down);
-                    let outcome = if is_upside_down { outcome.turned() } else { *outcome };
-                    self.tally.note_look(check, outcome, answer.ms);
-                }
                 self.handle(*input);
             }
             Event::Defined(checks) => {
@@ -263,6 +258,7 @@ impl Driver {
                     self.reply(caller, looks, pending);
                 }
             }
+            Output::Counted { check, outcome, ms } => self.tally.note_look(&check, outcome, ms),
             Output::ProbeCanaries => self.probe_canaries(),
             Output::Changed(transition) => self.order(Order::Enter(transition)),
             Output::Raise(alarm) => self.raise(alarm),

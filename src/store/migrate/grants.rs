@@ -92,7 +92,7 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 49] = [
+const RIGHTS: [Rights; 50] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
@@ -132,6 +132,7 @@ const RIGHTS: [Rights; 49] = [
     of("komainu_check_report", ROWS, NOTHING),
     of("komainu_check_series", ROWS, NOTHING),
     of("komainu_check_stat", ROWS, NOTHING),
+    of("komainu_check_counted", ROWS, NOTHING),
     of("node", ROWS, OWN_LEASE),
     // Kuma's. Native nodes store beats, statistics and certificates as Kuma does.
     of("monitor", ROWS, READ),

@@ -112,6 +112,9 @@ impl News {
 
 impl Checks {
     pub(super) fn see(&mut self, now: Mono, picture: Option<Picture>) {
+        if self.picture == picture {
+            return;
+        }
         self.picture = picture;
         self.look_for_news(now);
     }

@@ -47,7 +47,9 @@ async fn told(vendor: &Vendor, event: &str, (since_us, awaited): (i64, usize)) -
     let told = vendor.told("check/shop", event);
     let took_ms = (told[awaited - 1].at_us - since_us) / 1_000;
     #[expect(clippy::print_stdout, reason = "a figure")]
-    let () = println!("check/shop {event} told {took_ms} ms after the target changed");
+    {
+        println!("check/shop {event} told {took_ms} ms after the target changed");
+    }
     told
 }
 
@@ -133,7 +135,9 @@ async fn watchdogs_killed_and_started_in_the_dark_look_and_vote_by_what_is_on_th
     }
     let judged_ms = (Cluster::now_us() - started_us) / 1_000;
     #[expect(clippy::print_stdout, reason = "a figure")]
-    let () = println!("two watchdogs judged {judged_ms} ms after they were started");
+    {
+        println!("two watchdogs judged {judged_ms} ms after they were started");
+    }
     wait_until_dark(&vendor).await;
     let fell_us = Cluster::now_us();
     site.answer(&WATCHDOGS, StatusCode::BAD_GATEWAY);

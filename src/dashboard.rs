@@ -63,7 +63,7 @@ type Counter = axum::extract::State<Arc<Desk>>;
 pub(crate) fn routes(inside: Inside) -> Router {
     let seals = Seals::of(&inside.state().key);
     let (recall, atlas, streams) = (Recall::default(), Atlas::default(), Streams::default());
-    let desk = Arc::new(Desk { seals, recall, atlas, streams, inside });
+    let desk = Arc::new(Desk { inside, seals, recall, atlas, streams });
     // It ends when nobody has the pages any more.
     tokio::spawn(atlas::keep(Arc::downgrade(&desk)));
     let pages = Router::new()

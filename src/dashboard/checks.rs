@@ -141,7 +141,7 @@ impl Vote {
         });
         let words = [code.unwrap_or_default(), answer.detail.as_str()];
         let words: Vec<&str> = words.into_iter().filter(|words| !words.is_empty()).collect();
-        let phases = serde_json::to_value(&answer.phases).unwrap_or_default();
+        let phases = serde_json::to_value(answer.phases).unwrap_or_default();
         let phases = phases.as_object().into_iter().flatten().filter(|(_, ms)| !ms.is_null());
         Self {
             watchdog: watchdog.to_string(),

@@ -58,6 +58,10 @@ impl Heartbeat {
         format!("/watch/heartbeats/{}", encoded(&self.name))
     }
 
+    fn took(&self) -> Option<String> {
+        self.last_duration_ms.map(took)
+    }
+
     fn deadline(&self) -> Option<At> {
         self.deadline.map(Wall).map(At)
     }
@@ -85,8 +89,8 @@ struct Items<T> {
 }
 
 /// How a span of milliseconds is written.
-fn took(ms: &i64) -> String {
-    let ms = u64::try_from(*ms).unwrap_or(0);
+fn took(ms: i64) -> String {
+    let ms = u64::try_from(ms).unwrap_or(0);
     if ms < 1_000 { format!("{ms} ms") } else { span(std::time::Duration::from_millis(ms)) }
 }
 
@@ -139,6 +143,10 @@ struct Push {
 impl Push {
     fn at(&self) -> At {
         At(Wall(self.at))
+    }
+
+    fn took(&self) -> Option<String> {
+        self.duration_ms.map(took)
     }
 
     /// Its colour.

@@ -1,8 +1,8 @@
 //! `[watchdog] state_dir`: what a watchdog must know of its cluster while the database cannot be asked.
 //!
-//! Two files, each replaced as a whole: *known.json* (members with their addresses, what was waiting to be told; a copy
+//! Three files, each replaced as a whole: *known.json* (members with their addresses, what was waiting to be told; a copy
 //! that may be old or missing) and *spool.json* (what was told while the database was down and is not entered yet; on
-//! disk before anything is sent). A file that is missing or cannot be read is said once and costs what it held, never the
+//! disk before anything is sent), and *answered.json* (how many writes of this watchdog the database had answered). A file that is missing or cannot be read is said once and costs what it held, never the
 //! start. Without a folder the same is kept in memory only.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use komainu_watchdogs::blackout::{Doubt, ToldLine};
 use komainu_watchdogs::ids::WatchdogId;
+use komainu_watchdogs::tail::Remembrance;
 use komainu_watchdogs::time::Wall;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use crate::store::spool::Undelivered;
 
 const KNOWN: &str = "known.json";
 const SPOOL: &str = "spool.json";
+const ANSWERED: &str = "answered.json";
 
 /// The cluster as it was last read.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -105,6 +107,16 @@ impl StateDir {
     /// Replaces it; on disk when this returns.
     pub async fn keep_spool(&self, spool: &[Spooled]) {
         self.write(SPOOL, spool).await;
+    }
+
+    /// What the process before had been answered.
+    pub async fn answered(&self) -> Remembrance {
+        self.read(ANSWERED).await
+    }
+
+    /// Replaces it.
+    pub async fn keep_answered(&self, answered: &Remembrance) {
+        self.write(ANSWERED, answered).await;
     }
 
     async fn read<T: DeserializeOwned + Default>(&self, name: &str) -> T {

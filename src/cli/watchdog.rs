@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::tail::Remembrance;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -14,6 +15,7 @@ use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
+use crate::state_dir::StateDir;
 use crate::store::{Share, Store, WatchdogIdentity};
 use crate::surface::{self, Entrance, Places};
 use crate::tls::Credentials;
@@ -37,12 +39,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let shutdown = lifecycle::shutdown_on_signals().context("cannot listen for signals")?;
     let store = start::connect(&config.database.url).await?;
     let listener = listen(watchdog.listen, "watchdog")?;
-    let settings = settings(&config, &watchdog, (key, store))?;
-    let _certificates = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&settings.credentials).watch()));
-    let (driver, published) = Driver::new(&settings)?;
+    let state = StateDir::open(watchdog.state_dir.clone());
+    let settings = settings(&config, &watchdog, (key, store), state.answered().await)?;
+    let (mut driver, published) = Driver::new(&settings)?;
     let alerts = settings.store.share(Share::Alerts);
     let voice = Voice::new(&settings.routing, &config.channels, &settings.policy);
     let heartbeats = start::heartbeats(&config, &watchdog, &settings, (&published, &voice))?;
+    let _beside = start::beside((&settings, &alerts), (&heartbeats, driver.lost_tails()), (state, &published));
     let (dark, told) = start::blackout(&config, &watchdog, (&settings, &alerts), &published).await?;
     let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
     let _deadman = start::deadman(&config, &settings, (&published, &voice));
@@ -97,6 +100,7 @@ fn settings(
     config: &Config,
     watchdog: &WatchdogConfig,
     (key, store): (ClusterKey, Store),
+    earlier: Remembrance,
 ) -> anyhow::Result<WatchdogSettings> {
     if let Some(unheard) = config.unheard() {
         tracing::warn!(unheard, "no route takes these kinds, and unmatched = \"drop\": nobody is told of them");
@@ -111,6 +115,7 @@ fn settings(
         store,
         routing: Arc::new(config.routing.clone()),
         credentials: Credentials::open(config.tls.clone()).context("[tls]")?,
+        earlier,
     })
 }
 

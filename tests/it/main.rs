@@ -15,6 +15,7 @@ mod commands;
 mod contract;
 mod galera;
 mod gateway;
+mod replicas;
 mod senders;
 mod servers;
 mod stack;

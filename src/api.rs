@@ -26,7 +26,6 @@ use self::rates::Rates;
 use self::traffic::Traffic;
 use crate::check::Guard;
 use crate::config::Details;
-use crate::final_slash;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::looks::Looks;
@@ -35,6 +34,7 @@ use crate::store::capacity::Ids;
 use crate::store::{Share, Store};
 use crate::tls::Credentials;
 use crate::voice::Voice;
+use crate::{dashboard, final_slash};
 
 mod apikeys;
 mod audit;
@@ -48,6 +48,7 @@ mod freshness;
 mod health;
 mod heartbeats;
 mod incidents;
+mod inside;
 mod lb;
 mod metrics;
 pub(crate) mod monitors;
@@ -68,8 +69,10 @@ mod traffic;
 mod watchdogs;
 
 #[cfg(test)]
-mod support;
+pub(crate) mod support;
 
+pub(crate) use self::auth::{Caller, Holding};
+pub(crate) use self::inside::{Answer, Inside};
 pub use self::problem::ApiError;
 
 /// What the surface shows and writes to.
@@ -151,7 +154,9 @@ pub fn router(mut state: State) -> Router {
         .fallback(problem::unknown_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(noted.clone())
-        .with_state(context);
+        .with_state(Arc::clone(&context));
+    let inside = Inside::new(routes.clone().layer(from_fn(request_id::attach)), context);
+    let routes = routes.merge(dashboard::routes(inside).layer(noted.clone()));
     // The page of the document stands at a path with a slash at its end.
     final_slash::ignored(routes)
         .merge(openapi::routes(&openapi::completed(document)).layer(noted))
@@ -181,6 +186,7 @@ fn open_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(lb::pushes::show))
         .routes(routes!(peer::report))
         .routes(routes!(peer::look::answer))
+        .routes(routes!(peer::trial::answer))
         .routes(routes!(checks::answer::show))
         .routes(routes!(heartbeats::alive::show, heartbeats::push::take))
         .routes(routes!(heartbeats::alive::tell_peer))
@@ -222,6 +228,7 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(checks::history::uptime))
         .routes(routes!(checks::history::results))
         .routes(routes!(checks::bulk::bulk))
+        .routes(routes!(checks::trial::try_once))
         .routes(routes!(checks::show, checks::put, checks::change, checks::remove))
         .routes(routes!(apikeys::list, apikeys::create))
         .routes(routes!(apikeys::remove))

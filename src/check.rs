@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use columns::all_columns;
 pub use columns::{KINDS, columns_of, shown_table, uses};
-pub use draft::{Draft, FIELDS, MOST_ZONE_CHARS};
+pub use draft::{Draft, FIELDS, MOST_ZONE_CHARS, WORDS_OF_PATHS};
 pub use guard::{Denial, Guard};
 pub use plan::{created, edited, replaced};
 pub use quorum::{parse_quorum, quorum_json, quorum_text};

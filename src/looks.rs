@@ -1,9 +1,9 @@
 //! The watchdog's own eyes: its checks at work.
 //!
 //! One task ([`driver`]) feeds the machine of [`komainu_watchdogs::check`] and does what it orders; the rest asks it through
-//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`slow_way`] is for peers that cannot be asked, [`tally`]
-//! counts. [`clerk`] reads and writes the tables, and fails without anybody waiting for it: looks, votes and verdicts go on while the
-//! database is away.
+//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`trial`] looks before there is a check, [`slow_way`]
+//! is for peers that cannot be asked, [`tally`] counts. [`clerk`] reads and writes the tables, and fails without anybody waiting for
+//! it: looks, votes and verdicts go on while the database is away.
 
 mod clerk;
 mod driver;
@@ -11,6 +11,7 @@ mod looker;
 pub mod peers;
 mod slow_way;
 mod tally;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::driver::{Driver, Event};
 use self::peers::{LookAnswer, LookRequest, Peers};
+use self::trial::Trials;
 use crate::chores::Chores;
 use crate::clock;
 use crate::config::ChecksConfig;
@@ -78,6 +80,7 @@ pub struct Settings {
 pub struct Looks {
     shared: Arc<Shared>,
     events: mpsc::Sender<Event>,
+    trials: Arc<Trials>,
 }
 
 struct Shared {
@@ -117,10 +120,11 @@ impl Looks {
         let peers = Peers::new(settings.key.clone(), &settings.credentials)?;
         let refuses = settings.checks.guard.clone().for_looks();
         let caller = Caller::of_watchdog(&settings.identity.watchdog);
-        let runs = Runs::of_watchdog(caller, settings.evaluator.clone(), refuses);
+        let runs = Arc::new(Runs::of_watchdog(caller, settings.evaluator.clone(), refuses));
+        let trials = Arc::new(Trials::new(&settings, peers.clone(), Arc::clone(&runs)));
         let driver = Driver::new(settings, (Arc::clone(&shared), peers, runs), events.clone());
         let task = AbortOnDropHandle::new(tokio::spawn(driver.run(received)));
-        Ok((Self { shared, events }, task))
+        Ok((Self { shared, events, trials }, task))
     }
 
     /// Why this watchdog can vouch for no verdict; `None`: it can.

@@ -31,6 +31,7 @@ pub(super) mod history;
 mod shown;
 #[cfg(test)]
 mod tests;
+pub(super) mod trial;
 
 /// As refusals name it.
 const THING: &str = "check";
@@ -220,9 +221,14 @@ fn read(context: &Context, object: &Map<String, Value>) -> Result<Draft, ApiErro
 /// The fields that can be read, and what is wrong with the others.
 fn read_what_can_be(object: &Map<String, Value>, channels: &[String]) -> (Draft, Vec<FieldFault>) {
     let (draft, mut faults) = Draft::read_what_can_be(object);
-    let named = draft.channels.as_deref().unwrap_or_default();
-    faults.extend(channels::fault(named, channels).map(|message| FieldFault::new("channels", message)));
+    faults.extend(lost_channels(&draft, channels));
     (draft, faults)
+}
+
+/// It names channels that this watchdog does not have.
+fn lost_channels(draft: &Draft, channels: &[String]) -> Option<FieldFault> {
+    let named = draft.channels.as_deref().unwrap_or_default();
+    channels::fault(named, channels).map(|message| FieldFault::new("channels", message))
 }
 
 /// What became of it; `None`: it was only judged.

@@ -20,6 +20,7 @@ use crate::signature;
 use crate::surface::{UNCERTIFIED, Uncertified};
 
 pub(super) mod look;
+pub(super) mod trial;
 
 /// Where it answers.
 pub(super) const PATH: &str = "/peer/v1/report";

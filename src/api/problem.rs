@@ -86,6 +86,9 @@ pub enum ApiError {
     /// Too many bodies are being read at once.
     #[error("too many requests are being read at once")]
     Crowded,
+    /// There is no room for this now.
+    #[error("{0}")]
+    Busy(&'static str),
     /// Too many requests with this key, or too many unknown keys from this address.
     #[error("too many requests; try again in {retry_after_s} s")]
     TooMany {
@@ -182,7 +185,7 @@ impl ApiError {
             Self::Stale(_) => (StatusCode::PRECONDITION_FAILED, "/problems/stale"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large"),
             Self::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "/problems/too-slow"),
-            Self::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "/problems/busy"),
+            Self::Crowded | Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "/problems/busy"),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "/problems/too-many"),
             Self::Push(error) => refusal::status_and_kind(error),
             Self::Store(error) if error.is_duplicate() => (StatusCode::CONFLICT, "/problems/conflict"),
@@ -236,6 +239,7 @@ impl ApiError {
             | Self::TooLarge { .. }
             | Self::TooSlow { .. }
             | Self::Crowded
+            | Self::Busy(_)
             | Self::Store(_)
             | Self::Internal(_) => Map::new(),
         }
@@ -243,7 +247,7 @@ impl ApiError {
 
     /// Refused for want of a connection or of room: the others have theirs.
     fn is_shed(&self) -> bool {
-        matches!(self, Self::Crowded) || matches!(self, Self::Store(error) if error.is_own_crowd())
+        matches!(self, Self::Crowded | Self::Busy(_)) || matches!(self, Self::Store(error) if error.is_own_crowd())
     }
 
     /// It met other changes of the same rows, however often it was tried.
@@ -267,6 +271,7 @@ impl ApiError {
             | Self::TooLarge { .. }
             | Self::TooSlow { .. }
             | Self::Crowded
+            | Self::Busy(_)
             | Self::TooMany { .. }
             | Self::Store(_)
             | Self::Internal(_) => Vec::new(),

@@ -103,11 +103,18 @@ struct Checks {
     partial: u32,
     unknown: u32,
     paused: u32,
+    /// Those that are down, by name: a hundred at most.
+    down_names: Vec<String>,
 }
+
+/// More of them help nobody who reads.
+const MOST_NAMES: usize = 100;
 
 impl Checks {
     fn of(context: &Context) -> Self {
-        let (counts, paused) = context.state.looks.counts();
+        let looks = &context.state.looks;
+        let (counts, paused) = looks.counts();
+        let down = looks.states().into_iter().filter(|(_, state)| *state == CheckState::Down);
         let of = |state: CheckState| counts.get(&state).copied().unwrap_or(0);
         Self {
             up: of(CheckState::Up),
@@ -115,6 +122,7 @@ impl Checks {
             partial: of(CheckState::Partial),
             unknown: of(CheckState::Unknown),
             paused,
+            down_names: down.map(|(name, _)| name).take(MOST_NAMES).collect(),
         }
     }
 }
@@ -243,6 +251,8 @@ mod tests {
         }
         assert_eq!(body["leader"], json!({"watchdog_id": "w1", "epoch": 7}));
         assert_eq!(body["heartbeats"], json!({"up": 0, "late": 0, "failed": 0, "new": 0}));
+        let checks = json!({"up": 0, "down": 0, "partial": 0, "unknown": 0, "paused": 0, "down_names": []});
+        assert_eq!(body["checks"], checks);
         assert_eq!(body["nodes"][0]["node_id"], "node1");
     }
 

@@ -15,8 +15,11 @@ pub const FIELDS: [&str; 11] =
     ["channels", "interval", "managed_by", "name", "paused", "quorum", "severity", "tags", "timeout", "type", "zones"];
 
 /// What the API shows and nobody sends.
-const SHOWN_ONLY: [&str; 8] =
-    ["changed_at", "changed_by", "created_at", "created_by", "hidden", "revision", "since", "state"];
+const SHOWN_ONLY: [&str; 9] =
+    ["changed_at", "changed_by", "created_at", "created_by", "hidden", "reason", "revision", "since", "state"];
+
+/// Words that stand in the place of a name in the API's paths: no check is called so.
+pub const WORDS_OF_PATHS: [&str; 2] = ["bulk", "try"];
 
 /// Characters of a zone's name.
 pub const MOST_ZONE_CHARS: usize = 100;
@@ -53,15 +56,29 @@ pub struct Draft {
 impl Draft {
     /// The fields that can be read, and what is wrong with the others: for judging the rest of it too.
     pub fn read_what_can_be(fields: &Map<String, Json>) -> (Self, Vec<FieldFault>) {
+        Self::read(fields, &FIELDS)
+    }
+
+    /// The same of what is only tried: it has no name.
+    pub fn read_nameless(fields: &Map<String, Json>) -> (Self, Vec<FieldFault>) {
+        let own: Vec<&str> = FIELDS.into_iter().filter(|field| *field != "name").collect();
+        Self::read(fields, &own)
+    }
+
+    /// `own`: those of [`FIELDS`] that may be said.
+    fn read(fields: &Map<String, Json>, own: &[&str]) -> (Self, Vec<FieldFault>) {
         let mut draft = Self::default();
         let (mut faults, mut rest) = (vec![], Map::new());
         for (field, sent) in fields {
+            if !is_known(field, own) {
+                faults.push(FieldFault::new(field, unknown(field, own)));
+                continue;
+            }
             match draft.take_own(field, sent) {
                 Some(taken) => faults.extend(taken.err().map(|message| FieldFault::new(field, message))),
-                None if is_known(field) => {
+                None => {
                     rest.insert(field.clone(), sent.clone());
                 }
-                None => faults.push(FieldFault::new(field, unknown(field))),
             }
         }
         // Read as a monitor's are, with the same words for what is wrong.
@@ -87,16 +104,16 @@ impl Draft {
     }
 }
 
-fn is_known(field: &str) -> bool {
-    FIELDS.contains(&field) || all_columns().columns().any(|(column, _)| field_of(column) == field)
+fn is_known(field: &str, own: &[&str]) -> bool {
+    own.contains(&field) || all_columns().columns().any(|(column, _)| field_of(column) == field)
 }
 
-fn unknown(field: &str) -> String {
+fn unknown(field: &str, own: &[&str]) -> String {
     if SHOWN_ONLY.contains(&field) {
         return "is shown, not set".to_owned();
     }
     let columns = all_columns().columns().map(|(column, _)| field_of(column));
-    let mut known: Vec<&str> = FIELDS.into_iter().chain(columns).collect();
+    let mut known: Vec<&str> = own.iter().copied().chain(columns).collect();
     known.sort_unstable();
     format!("unknown field; known are {}", known.join(", "))
 }
@@ -109,6 +126,9 @@ fn name(sent: &Json) -> Result<String, String> {
     };
     match sent {
         Json::Null => Err("is missing".to_owned()),
+        Json::String(text) if WORDS_OF_PATHS.contains(&text.as_str()) => {
+            Err(format!("{text} is a word of the API's paths; take another one"))
+        }
         Json::String(text) if is_name(text) => Ok(text.clone()),
         Json::String(_) => Err(rule()),
         Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {

@@ -4,14 +4,20 @@
 
 mod edited;
 mod shown;
+mod votes;
+
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use self::edited::Edits;
-use super::client::{Client, segment, with_query};
+use super::client::{Client, Request, segment, with_query};
 use super::output::OutputArgs;
 use super::print;
+
+/// A try takes as long as the slowest look: two minutes, and some for those who do not answer.
+const TRY_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// The API's path.
 pub(super) const PATH: &str = "/api/v1/checks";
@@ -27,14 +33,21 @@ pub(super) enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Show checks.
+    /// Look once, now, from every watchdog, and say who sees what. Nothing is stored.
+    Try {
+        #[command(flatten)]
+        edits: Box<Edits>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show checks: what each is, since when, and why.
     List {
         #[command(flatten)]
         filter: Filter,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Show all of one check.
+    /// Show all of one check, what each watchdog sees of it now, and how much of the time it was reached.
     Show {
         /// Its name.
         name: String,
@@ -112,13 +125,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             output.say(&added, || shown::one(&added));
             Ok(())
         }
+        Command::Try { edits, output } => try_once(&edits, &output).await,
         Command::List { filter, output } => list(&filter, &output).await,
-        Command::Show { name, secrets, output } => {
-            let path = if secrets { format!("{}?secrets=true", of(&name)) } else { of(&name) };
-            let check = output.client()?.call(Method::GET, &path, None).await?;
-            output.say(&check, || shown::one(&check));
-            Ok(())
-        }
+        Command::Show { name, secrets, output } => show(&name, secrets, &output).await,
         Command::Edit { name, edits, output } => {
             let body = edits.body()?;
             anyhow::ensure!(!body.is_empty(), "nothing to change was named; see `komainu checks edit --help`");
@@ -130,6 +139,30 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Resume { many, output } => switch(&many, &output, false).await,
         Command::Delete { many, output } => delete(&many, &output).await,
     }
+}
+
+async fn try_once(edits: &Edits, output: &OutputArgs) -> anyhow::Result<()> {
+    let client = output.client()?;
+    let (path, body) = (format!("{PATH}/try"), Some(edits.body()?.into()));
+    let request = Request { method: Method::POST, path: &path, body, timeout: Some(TRY_TIMEOUT), ..Request::default() };
+    let answer = client.send(request).await?;
+    if !answer.status.is_success() {
+        return Err(client.explain(answer.status, &answer.body));
+    }
+    output.say(&answer.body, || votes::trial(&answer.body));
+    Ok(())
+}
+
+async fn show(name: &str, secrets: bool, output: &OutputArgs) -> anyhow::Result<()> {
+    let client = output.client()?;
+    let path = if secrets { format!("{}?secrets=true", of(name)) } else { of(name) };
+    let check = client.call(Method::GET, &path, None).await?;
+    let uptime = client.call(Method::GET, &format!("{}/uptime", of(name)), None).await?;
+    // Its status says what the check is, and its body the same in words.
+    let (_, now) = client.ask(Method::GET, &format!("/checks/{}", segment(name)), None).await?;
+    let whole = shown::whole(&check, &now, uptime);
+    output.say(&whole, || shown::one(&whole));
+    Ok(())
 }
 
 async fn list(filter: &Filter, output: &OutputArgs) -> anyhow::Result<()> {
@@ -207,7 +240,9 @@ mod tests {
     fn body(words: &[&str]) -> anyhow::Result<Value> {
         let line = Line::try_parse_from(std::iter::once(&"checks").chain(words))?;
         match line.command {
-            Command::Add { edits, .. } | Command::Edit { edits, .. } => Ok(edits.body()?.into()),
+            Command::Add { edits, .. } | Command::Edit { edits, .. } | Command::Try { edits, .. } => {
+                Ok(edits.body()?.into())
+            }
             Command::List { .. }
             | Command::Show { .. }
             | Command::Pause { .. }
@@ -225,6 +260,15 @@ mod tests {
             "timeout": 5, "quorum": 2, "zones": ["a", "b"], "severity": "warning", "channels": ["ops", "phone"],
             "tags": ["web"], "ignore_tls": true});
         assert_eq!(body(&line).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_try_takes_what_a_check_takes_and_no_name() {
+        let line = "try --type http --target https://shop.example/ --timeout 5s";
+        let line: Vec<&str> = line.split_whitespace().collect();
+        let expected = json!({"type": "http", "url": "https://shop.example/", "timeout": 5});
+        assert_eq!(body(&line).unwrap(), expected);
+        assert!(body(&["try", "shop", "--type", "http"]).is_err());
     }
 
     #[test]

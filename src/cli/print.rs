@@ -26,12 +26,17 @@ pub(super) fn failure(error: &anyhow::Error) {
 
 /// A plain table: headings and rows, no frames, so that it can be cut by awk.
 pub(super) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+    line(tabled(headings, rows));
+}
+
+/// The same, not printed yet.
+pub(super) fn tabled<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(headings);
     for row in rows {
         table.add_row(row);
     }
-    line(table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// A JSON value as a cell of a table.

@@ -49,6 +49,9 @@ fn show(status: &Value) {
             print::line(format!("  {} of a type that no node can run", cell(monitors.get("unplaceable"))));
         }
     }
+    for line in status.get("checks").map(checks).unwrap_or_default() {
+        print::line(line);
+    }
     for ids in items(status, "ids") {
         if let Some(line) = ids_used(ids) {
             print::line(line);
@@ -105,6 +108,22 @@ fn server(status: &Value) -> String {
     format!(" ({})", words.join(", "))
 }
 
+/// How many are in which state, and which are down; nothing where there are none.
+fn checks(checks: &Value) -> Vec<String> {
+    let count = |name: &str| checks.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let states = ["up", "down", "partial", "unknown", "paused"].map(|name| (name, count(name)));
+    let said: Vec<_> =
+        states.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+    if said.is_empty() {
+        return vec![];
+    }
+    let names: Vec<_> = items(checks, "down_names").iter().map(|name| cell(Some(name))).collect();
+    let unnamed = usize::try_from(count("down")).unwrap_or(usize::MAX).saturating_sub(names.len());
+    let more = if unnamed > 0 { format!(" and {unnamed} more") } else { String::new() };
+    let down = (!names.is_empty()).then(|| format!("  down: {}{more}", names.join(", ")));
+    std::iter::once(format!("checks: {}", said.join(", "))).chain(down).collect()
+}
+
 /// Nothing of ids that will not end.
 fn ids_used(ids: &Value) -> Option<String> {
     let ends_on = ids.get("ends_at").and_then(Value::as_i64).map(|at| capacity::date(Wall(at)));
@@ -154,6 +173,17 @@ mod tests {
         let line = "ids of heartbeat: 52 % used; at today's rate they end on 2027-01-01";
         assert_eq!(ids_used(&ids).as_deref(), Some(line));
         assert_eq!(ids_used(&json!({"table": "stat_daily", "used": 0, "ends_at": null})), None);
+    }
+
+    #[test]
+    fn checks_are_counted_by_state_and_those_that_are_down_are_named() {
+        let counted =
+            json!({"up": 12, "down": 2, "partial": 0, "unknown": 1, "paused": 0, "down_names": ["gate", "shop"]});
+        assert_eq!(checks(&counted), ["checks: 12 up, 2 down, 1 unknown", "  down: gate, shop"]);
+        let many = json!({"up": 0, "down": 150, "down_names": ["a", "b"]});
+        assert_eq!(checks(&many), ["checks: 150 down", "  down: a, b and 148 more"]);
+        let none = json!({"up": 0, "down": 0, "partial": 0, "unknown": 0, "paused": 0, "down_names": []});
+        assert_eq!(checks(&none), Vec::<String>::new());
     }
 
     #[test]

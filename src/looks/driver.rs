@@ -100,7 +100,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         settings: Settings,
-        (shared, peers_client, runs): (Arc<Shared>, Peers, Runs),
+        (shared, peers_client, runs): (Arc<Shared>, Peers, Arc<Runs>),
         events: mpsc::Sender<Event>,
     ) -> Self {
         let Settings { store, routing, chores, prober, contact, .. } = settings;
@@ -110,7 +110,7 @@ impl Driver {
         Self {
             shared,
             peers_client,
-            runs: Arc::new(runs),
+            runs,
             prober,
             contact,
             events,

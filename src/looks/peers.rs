@@ -91,7 +91,6 @@ impl Peers {
     pub(super) fn new(key: ClusterKey, credentials: &Arc<Credentials>) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(credentials.client())
-            .timeout(LIMIT)
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(1)
             .pool_idle_timeout(Duration::from_secs(10))
@@ -111,22 +110,7 @@ impl Peers {
         question: &LookRequest,
     ) -> Result<(LookAnswer, Heard), PeerError> {
         let said_after = clock::now();
-        let body = serde_json::to_vec(question)?;
-        let signed = signature::sign(self.key.as_bytes(), clock::wall(), "POST", PATH, &body);
-        let url = format!("{}{PATH}", address.trim_end_matches('/'));
-        let request = self.http.post(url).header(signature::HEADER, signed);
-        let mut answer = request.header(http::header::CONTENT_TYPE, "application/json").body(body).send().await?;
-        let unsigned = PeerError::Unsigned(answer.status().as_u16());
-        let header = answer.headers().get(signature::HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let header = header.ok_or(unsigned)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await? {
-            if body.len() + chunk.len() > MOST_BYTES {
-                return Err(PeerError::TooLong);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        signature::verify(self.key.as_bytes(), &header, clock::wall(), "POST", PATH, &body)?;
+        let body = self.call((address, PATH), serde_json::to_vec(question)?, LIMIT).await?;
         let told: LookAnswer = serde_json::from_slice(&body)?;
         if &told.watchdog != peer {
             return Err(PeerError::Another(told.watchdog));
@@ -139,5 +123,30 @@ impl Peers {
             pending: told.pending.clone(),
         };
         Ok((told, heard))
+    }
+
+    /// One signed call: the body of an answer that is signed as well.
+    pub(super) async fn call(
+        &self,
+        (address, path): (&str, &str),
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Vec<u8>, PeerError> {
+        let signed = signature::sign(self.key.as_bytes(), clock::wall(), "POST", path, &body);
+        let url = format!("{}{path}", address.trim_end_matches('/'));
+        let request = self.http.post(url).header(signature::HEADER, signed).timeout(limit);
+        let mut answer = request.header(http::header::CONTENT_TYPE, "application/json").body(body).send().await?;
+        let unsigned = PeerError::Unsigned(answer.status().as_u16());
+        let header = answer.headers().get(signature::HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header = header.ok_or(unsigned)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await? {
+            if body.len() + chunk.len() > MOST_BYTES {
+                return Err(PeerError::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        signature::verify(self.key.as_bytes(), &header, clock::wall(), "POST", path, &body)?;
+        Ok(body)
     }
 }

@@ -25,6 +25,7 @@ pub use super::monitors::{Change, Refusal};
 pub use history::{Availability, Counted, Counts, Minute, Span, availability, count, history};
 pub use reader::{Changes, CheckReader};
 pub use reports::{WrittenReport, reports, write_report};
+pub use trail::note_trial;
 pub use verdicts::{ShownTransition, enter, incidents, raise, resolve, transitions, verdicts};
 pub use writing::{MOST_CHECKS, Target, Wish, Written, delete, rehearse, write};
 

@@ -12,6 +12,7 @@
 //! | `check/eye.rs` | what one's own looks amount to: runs, own trouble, doubt until the outside world answered |
 //! | `check/world.rs` | whether the outside world answered meanwhile |
 //! | `check/verdict.rs` | what a majority makes of it |
+//! | `check/trial.rs` | what it would make of one look of each, without there being a check |
 //! | `check/io.rs` | what goes into [`Machine`] and comes out of it |
 //! | `check/machine.rs` | one watchdog's checks put together; `machine/` has a file for each of its sides |
 //!
@@ -36,6 +37,7 @@ pub mod machine;
 pub mod policy;
 mod queue;
 mod schedule;
+pub mod trial;
 pub mod verdict;
 mod world;
 

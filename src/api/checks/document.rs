@@ -48,6 +48,9 @@ pub(in crate::api) struct CheckShown {
     /// Since when it is so; `null`: nothing was said of it yet.
     #[schema(value_type = Option<Millis>, required)]
     since: Option<i64>,
+    /// Why, in words for people; `null`: nothing was said of it yet, or it is paused.
+    #[schema(required)]
+    reason: Option<String>,
     /// Fields that are set and not shown, or, of addresses, without the user and password in them. An admin sees them with
     /// `?secrets=true`.
     hidden: Vec<String>,
@@ -69,6 +72,9 @@ pub(in crate::api) struct NewCheck;
 /// What a client says of a check that it names in the path.
 pub(in crate::api) struct CheckFields;
 
+/// What would be a check, and is only tried.
+pub(in crate::api) struct TriedFields;
+
 const WORDS: &str =
     "What a client says of a check: its own fields, and Kuma's columns, of which each type has its own.";
 
@@ -89,6 +95,16 @@ impl PartialSchema for CheckFields {
 }
 
 impl ToSchema for CheckFields {}
+
+impl PartialSchema for TriedFields {
+    fn schema() -> RefOr<Schema> {
+        let fields = fields().filter(|property| property.name != "name");
+        let fields = fields.map(|property| Property { is_required: property.name == "type", ..property });
+        request::object(&[WORDS], fields.collect()).into()
+    }
+}
+
+impl ToSchema for TriedFields {}
 
 fn fields() -> impl Iterator<Item = Property> {
     let columns = all_columns().columns().filter_map(|(column, _)| {

@@ -28,6 +28,7 @@ pub(super) fn show(check: &Check, sight: Sight) -> Value {
         "managed_by": definition.managed_by,
         "state": state,
         "since": check.state.as_ref().map(|state| state.since),
+        "reason": check.state.as_ref().filter(|_| !definition.is_paused).and_then(|state| state.reason.clone()),
         "revision": check.revision,
         "created_at": check.created_at,
         "created_by": check.created_by,

@@ -1,8 +1,29 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::api::support::Surface;
+use crate::looks::trial::MOST_AT_ONCE;
 
 const PATH: &str = "/api/v1/checks";
+
+const TRY: &str = "/api/v1/checks/try";
+
+/// A server that answers so; its port, and how often it was asked.
+async fn site(status: StatusCode) -> (u16, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, asked) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&asked);
+    let app = Router::new().fallback(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(status)
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (port, asked)
+}
 
 fn shop() -> Value {
     json!({"name": "shop", "type": "http", "url": "https://joe:s3@shop.example/", "headers": {"X-Key": "s3cr3t"}})
@@ -227,4 +248,113 @@ async fn whoever_may_only_read_makes_none() {
         assert_eq!(surface.send(method, path, Some(&key), "{}").await.code, 403, "{method}");
     }
     assert_eq!(surface.get(PATH).await.code, 401);
+}
+
+#[tokio::test]
+async fn a_watchdog_alone_tries_a_check_and_makes_none() {
+    let surface = Surface::plain().await.lasting();
+    let (key, (port, asked)) = (surface.key("write").await, site(StatusCode::OK).await);
+    let body = json!({"type": "http", "url": format!("http://joe:s3cr3t@127.0.0.1:{port}/"), "timeout": 5,
+        "headers": {"X-Key": "s3cr3t"}, "tags": ["shop"], "channels": ["ops"], "paused": true});
+    let tried = surface.send("POST", TRY, Some(&key), &body.to_string()).await;
+    let seen = tried.json();
+    assert_eq!(
+        (tried.code, &seen["state"], &seen["because"]["code"]),
+        (200, &json!("up"), &json!("reached")),
+        "{seen}"
+    );
+    assert_eq!(seen["reason"], "1 of 1 watchdogs reach it");
+    let vote = &seen["votes"][0];
+    assert_eq!((&vote["watchdog"], &vote["zone"], &vote["verdict"]), (&json!("w1"), &json!("here"), &json!("up")));
+    assert_eq!((&vote["status"], &vote["address"]), (&json!(200), &json!("127.0.0.1")));
+    assert!(vote["ms"].is_u64() && vote["phases"]["first_byte_ms"].is_u64(), "{vote}");
+    assert_eq!((&seen["abstaining"], &seen["unanswered"]), (&json!([]), &json!([])));
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "one look");
+    let page = surface.send("GET", PATH, Some(&key), "").await.json();
+    assert_eq!(page["items"], json!([]), "nothing is made");
+    let deeds = trail(&surface, "check.try").await;
+    assert_eq!((deeds.len(), &deeds[0]["who"], &deeds[0]["after"]["type"]), (1, &json!("key/write"), &json!("http")));
+    assert!(!json!(deeds).to_string().contains("s3cr3t"), "{deeds:?}");
+}
+
+#[tokio::test]
+async fn what_fails_is_tried_with_its_reason() {
+    let surface = Surface::plain().await.lasting();
+    let (key, (port, _)) = (surface.key("write").await, site(StatusCode::IM_A_TEAPOT).await);
+    let web = json!({"type": "http", "url": format!("http://127.0.0.1:{port}/")});
+    let closed = json!({"type": "port", "hostname": "127.0.0.1", "port": 1});
+    for (body, reason, status) in [(web, "status", json!(418)), (closed, "refused", Value::Null)] {
+        let seen = surface.send("POST", TRY, Some(&key), &body.to_string()).await.json();
+        assert_eq!((&seen["state"], &seen["because"]["code"]), (&json!("down"), &json!("failed")), "{seen}");
+        let vote = &seen["votes"][0];
+        assert_eq!((&vote["verdict"], &vote["reason"], &vote["status"]), (&json!("failed"), &json!(reason), &status));
+        assert!(vote["message"].as_str().is_some_and(|message| !message.is_empty()), "{vote}");
+    }
+    let gone = json!({"type": "port", "hostname": "127.0.0.1", "port": 1, "upside_down": true});
+    let seen = surface.send("POST", TRY, Some(&key), &gone.to_string()).await.json();
+    assert_eq!((&seen["state"], &seen["votes"][0]["verdict"]), (&json!("up"), &json!("up")), "{seen}");
+    let elsewhere = json!({"type": "port", "hostname": "127.0.0.1", "port": 1, "zones": ["there"]});
+    let seen = surface.send("POST", TRY, Some(&key), &elsewhere.to_string()).await.json();
+    assert_eq!((&seen["because"]["code"], &seen["votes"]), (&json!("no_voters"), &json!([])));
+}
+
+#[tokio::test]
+async fn a_try_is_judged_as_a_new_check_before_anybody_looks() {
+    let mut surface = Surface::plain().await;
+    surface.state.guard.deny = vec!["127.0.0.0/8".parse().unwrap()];
+    let surface = surface.lasting();
+    let (key, (port, asked)) = (surface.key("write").await, site(StatusCode::OK).await);
+    for (body, fields) in [
+        (json!({"type": "http", "url": format!("http://127.0.0.1:{port}/")}), vec!["url"]),
+        (json!({"type": "http", "url": "http://169.254.169.254/"}), vec!["url"]),
+        (json!({"type": "http"}), vec!["url"]),
+        (json!({"url": "http://a.example/"}), vec!["type"]),
+        (json!({"type": "port", "hostname": "a.example", "port": 1, "name": "shop"}), vec!["name"]),
+        (
+            json!({"type": "http", "url": "nothing", "interval": 1, "channels": ["lost"], "colour": 1}),
+            vec!["channels", "colour", "interval", "url"],
+        ),
+    ] {
+        let refused = surface.send("POST", TRY, Some(&key), &body.to_string()).await;
+        let errors = refused.json()["errors"].as_array().unwrap().clone();
+        let mut named: Vec<_> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
+        named.sort_unstable();
+        assert_eq!((refused.code, named), (400, fields), "{body}");
+    }
+    let dry = surface.send("POST", &format!("{TRY}?dry_run=true"), Some(&key), "{}").await;
+    assert_eq!((dry.code, &dry.json()["errors"][0]["field"]), (400, &json!("dry_run")));
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody looked");
+    assert!(trail(&surface, "check.try").await.is_empty());
+}
+
+#[tokio::test]
+async fn eight_are_tried_at_once_and_only_by_those_who_may_write() {
+    let surface = Surface::plain().await.lasting();
+    let (key, reader) = (surface.key("write").await, surface.key("read").await);
+    let body = json!({"type": "port", "hostname": "127.0.0.1", "port": 1}).to_string();
+    assert_eq!(surface.send("POST", TRY, None, &body).await.code, 401);
+    assert_eq!(surface.send("POST", TRY, Some(&reader), &body).await.code, 403);
+    let rooms: Vec<_> = (0..MOST_AT_ONCE).map(|_| surface.state.looks.room_for_trial().unwrap()).collect();
+    let busy = surface.send("POST", TRY, Some(&key), &body).await;
+    assert_eq!((busy.code, busy.header("retry-after")), (503, "2".to_owned()));
+    drop(rooms);
+    assert_eq!(surface.send("POST", TRY, Some(&key), &body).await.code, 200);
+    assert_eq!(trail(&surface, "check.try").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_watchdog_that_stops_waits_for_no_look() {
+    let surface = Surface::plain().await.lasting();
+    let key = surface.key("write").await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let body = json!({"type": "http", "url": url, "timeout": 50}).to_string();
+    let stops = async {
+        // It was asked, and will not answer.
+        let taken = listener.accept().await.unwrap();
+        surface.state.stopping.cancel();
+        taken
+    };
+    let (answer, _taken) = tokio::join!(surface.send("POST", TRY, Some(&key), &body), stops);
+    assert_eq!(answer.code, 503);
 }

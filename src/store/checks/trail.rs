@@ -8,6 +8,7 @@ use crate::monitor::{Secrecy, field_of, secrecy};
 use crate::store::audit::{self, Deed};
 use crate::store::error::StoreError;
 use crate::store::monitors::shown;
+use crate::store::pool::Store;
 use crate::store::session::Session;
 
 /// One row: of the one check that was written, or of all of them together.
@@ -42,6 +43,13 @@ pub(super) async fn note(
 /// It is gone.
 pub(super) async fn note_deletion(session: &mut Session, by: &str, gone: &Definition) -> Result<(), StoreError> {
     audit::append_in(session, &deed(by, "check.delete", &gone.name, (Some(whole(gone)), None))).await
+}
+
+/// It was tried, and nothing was made of it.
+pub async fn note_trial(store: &Store, by: &str, tried: &Definition) -> Result<(), StoreError> {
+    let (who, what, subject) = (by.to_owned(), "check.try".to_owned(), "checks".to_owned());
+    let after = Some(Json::Object(whole(tried)).to_string());
+    audit::append(store, &Deed { who, what, subject, before: None, after }).await
 }
 
 type Fields = Map<String, Json>;

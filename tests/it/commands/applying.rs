@@ -153,6 +153,15 @@ async fn checks_are_made_by_a_file_and_by_hand() {
     assert_eq!(cli.json(&["checks", "show", "gate"]).await["state"], "paused");
     assert_eq!(cli.said(&["checks", "resume", "--tag=own"]).await, "resumed mine\n");
     assert!(cli.said(&["checks", "show", "front", "--secrets"]).await.contains("hidden"));
+    let shown = cli.said(&["checks", "show", "mine"]).await;
+    assert!(shown.contains("\nuptime: 24h ") && shown.contains("WATCHDOG "), "{shown}");
+    let tried = cli.said(&["checks", "try", "--type=port", "--hostname=127.0.0.1", "--port=1"]).await;
+    assert!(tried.contains("refused") && tried.contains("\ndown: 1 of 1 watchdogs see it fail"), "{tried}");
+    let (code, complaint) =
+        cli.refused(&["checks", "try", "--type=port", "--hostname=169.254.169.254", "--port=1"]).await;
+    assert!(code == 1 && complaint.contains("hostname: 169.254.169.254 is not looked at"), "{complaint}");
+    let status = String::from_utf8(cli.run(&["status"]).await.stdout).unwrap();
+    assert!(status.contains("\nchecks: "), "{status}");
 
     cli.write("komainu.yaml", "set: shop\nchecks:\n  front: {type: http}\n");
     let pruned = cli.said(&apply(&["--prune"])).await;

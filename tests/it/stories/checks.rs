@@ -19,6 +19,7 @@ on_both!(
     a_target_that_fails_for_all_is_told_and_so_is_its_return,
     a_target_that_fails_for_one_watchdog_is_partial_and_nobody_is_paged,
     a_target_that_fails_from_one_zone_only_is_no_outage,
+    a_try_shows_what_each_watchdog_sees_and_leaves_nothing,
 );
 
 const WATCHDOGS: [&str; 3] = ["w1", "w2", "w3"];
@@ -158,4 +159,63 @@ async fn a_target_that_fails_from_one_zone_only_is_no_outage(kind: Kind) {
     cluster.patch("/api/v1/checks/shop", &paused).await;
     wait_for(&cluster, "w1", ("shop", "unknown")).await;
     wait_for_incident(&cluster, "check/shop", false).await;
+}
+
+/// A try, asked of one watchdog.
+async fn tried(cluster: &Cluster, watchdog: &str, body: &Value) -> (u16, Value) {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+    let request = client.post(cluster.url_of(watchdog, "/api/v1/checks/try"));
+    let request = request.bearer_auth(cluster.api_key()).header("content-type", "application/json");
+    let answer = request.body(body.to_string()).send().await.unwrap();
+    (answer.status().as_u16(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
+}
+
+/// Each voter's word, its reason and the status that it got.
+fn words(trial: &Value) -> Vec<(String, Value, Value, Value)> {
+    let votes = trial["votes"].as_array().unwrap().iter();
+    votes
+        .map(|vote| {
+            let watchdog = vote["watchdog"].as_str().unwrap().to_owned();
+            (watchdog, vote["verdict"].clone(), vote["reason"].clone(), vote["status"].clone())
+        })
+        .collect()
+}
+
+async fn a_try_shows_what_each_watchdog_sees_and_leaves_nothing(kind: Kind) {
+    let (mut cluster, site) = (start(kind, ["a", "b", "c"], "").await, Site::start().await);
+    let body = json!({"type": "http", "url": format!("http://127.0.0.1:{}/", site.port), "interval": 5, "timeout": 2});
+    let up = |name: &str| (name.to_owned(), json!("up"), Value::Null, json!(200));
+    let by_all = json!({"code": "reached", "reached": 3, "voters": 3});
+    for watchdog in WATCHDOGS {
+        let is_so = async || tried(&cluster, watchdog, &body).await.1["because"] == by_all;
+        wait_until(&format!("all three look for {watchdog}"), Duration::from_secs(60), is_so).await;
+    }
+    site.answer(&["w3"], StatusCode::INTERNAL_SERVER_ERROR);
+    let failed = |name: &str| (name.to_owned(), json!("failed"), json!("status"), json!(500));
+    for asked in WATCHDOGS {
+        let (code, trial) = tried(&cluster, asked, &body).await;
+        assert_eq!((code, &trial["state"]), (200, &json!("partial")), "{trial}");
+        assert_eq!(trial["because"], json!({"code": "minority_fails", "failed": 1, "voters": 3}));
+        assert_eq!(words(&trial), [up("w1"), up("w2"), failed("w3")], "{trial}");
+        assert_eq!((&trial["votes"][2]["zone"], &trial["unanswered"]), (&json!("c"), &json!([])));
+    }
+    let near = json!({"zones": ["a", "c"], "type": "http", "url": body["url"], "timeout": 2});
+    assert_eq!(words(&tried(&cluster, "w2", &near).await.1), [up("w1"), failed("w3")], "only those that it is for");
+    let guarded = json!({"type": "http", "url": "http://169.254.169.254/"});
+    let (code, refused) = tried(&cluster, "w1", &guarded).await;
+    assert_eq!((code, &refused["errors"][0]["field"]), (400, &json!("url")));
+
+    cluster.freeze("w2").await;
+    let (code, trial) = tried(&cluster, "w1", &body).await;
+    let silent = ("w2".to_owned(), json!("silent"), Value::Null, Value::Null);
+    assert_eq!((code, words(&trial)), (200, vec![up("w1"), silent, failed("w3")]), "{trial}");
+    assert_eq!(trial["unanswered"], json!([{"watchdog": "w2", "zone": "b", "why": "no answer in time"}]));
+
+    for table in ["komainu_check", "komainu_check_state", "komainu_check_transition"] {
+        assert_eq!(count(&cluster, &format!("SELECT COUNT(*) FROM {table}")).await, 0, "{table}");
+    }
+    let incidents = "SELECT COUNT(*) FROM komainu_incident WHERE k LIKE 'check%' OR k LIKE 'partial%'";
+    assert_eq!(count(&cluster, incidents).await, 0);
+    let deeds = "SELECT COUNT(*) FROM komainu_audit WHERE what = 'check.try'";
+    assert!(count(&cluster, deeds).await >= 6, "each try stands in the audit trail");
 }

@@ -145,6 +145,11 @@ impl Machine {
         self.slots.values().map(|slot| (&slot.definition, Standing { state: slot.verdict.0, since: slot.since }))
     }
 
+    /// Who is there, as this was told last.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
     /// What this watchdog saw, of every check whose last look bears a higher number, at most so many, oldest first: for peers
     /// that fetch it, and for the rows of observations. The number of the last one is where to go on.
     pub fn report(&self, now: Mono, after: u64, at_most: usize) -> Vec<Look> {

@@ -213,7 +213,7 @@ impl Ballot<'_> {
         }
     }
 
-    fn view(&self, now: Mono, definition: &Definition, policy: &Policy) -> View {
+    pub(super) fn view(&self, now: Mono, definition: &Definition, policy: &Policy) -> View {
         let aged = |vote: &Vote| {
             let age_ms = u64::try_from(now.since(vote.looked_at).as_millis()).unwrap_or(u64::MAX);
             Look { age_ms, ..vote.look.clone() }
@@ -280,8 +280,7 @@ impl Count {
     fn note_reached(&mut self, successes: u32, policy: &Policy) {
         self.fresh += 1;
         self.reached += usize::from(successes >= policy.looks_running);
-        // Two rounds more than a failure needs: by then everybody has heard what the others see since it is reached again.
-        self.reached_for_long += usize::from(successes >= policy.partial_rounds + 2);
+        self.reached_for_long += usize::from(successes >= policy.reached_rounds());
         self.lasting += usize::from(successes >= policy.partial_rounds);
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::robot::{Auth, Kind, Robot};
+use crate::check::WORDS_OF_PATHS;
 use crate::cli::monitors::bulk::Fields;
 use crate::heartbeat::NAME_CHARS;
 
@@ -47,7 +48,7 @@ pub(super) fn all(robots: &[Robot]) -> Vec<Line> {
         let is_alone = count.get(&stem).is_none_or(|count| *count == 1);
         if stem.is_empty() {
             format!("uptimerobot-{}", robot.id)
-        } else if is_alone {
+        } else if is_alone && !WORDS_OF_PATHS.contains(&stem.as_str()) {
             stem
         } else {
             format!("{stem}-{}", robot.id)

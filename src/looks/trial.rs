@@ -1,0 +1,313 @@
+//! A target looked at once, now, by every watchdog, before there is a check.
+//!
+//! The watchdog that is asked looks itself and asks its living peers (`POST /peer/v1/try`); each of them keeps to its own guard.
+//! Nothing is stored, and neither the machine of checks nor what is counted of them hears of it. What a majority would say is
+//! decided by [`komainu_watchdogs::check::trial`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use komainu_watchdogs::check::trial::{Supposed, supposed};
+use komainu_watchdogs::check::{Answer, Failure, Members, Outcome, Policy, Trouble};
+use komainu_watchdogs::facts::Target;
+use komainu_watchdogs::ids::{WatchdogId, Zone};
+use komainu_watchdogs::io::ProbeOutcome;
+use komainu_watchdogs::watchdog::Identity;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::peers::{PeerError, Peers};
+use super::{Looks, Settings, looker};
+use crate::check::Definition;
+use crate::clock;
+use crate::driver::Contact;
+use crate::probe::Prober;
+use crate::run::Runs;
+
+/// Where watchdogs answer each other.
+pub const PATH: &str = "/peer/v1/try";
+
+/// Tries of clients and of peers together: they come on top of what a watchdog looks at anyway.
+pub const MOST_AT_ONCE: usize = 8;
+
+/// A peer has the timeout of a look and this: for its canaries, and for the way there and back.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// A look that outlasts its timeout by more was timed by a process that stood still.
+const UNTIMED: Duration = Duration::from_secs(1);
+
+/// What one watchdog asks another.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialRequest {
+    /// Who asks.
+    pub watchdog: WatchdogId,
+    /// The fields of a check, as its client sent them.
+    pub check: Map<String, Value>,
+}
+
+/// What one watchdog saw.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrialAnswer {
+    /// Who.
+    pub watchdog: WatchdogId,
+    /// Where it stands.
+    pub zone: Zone,
+    /// It is cut off from the world: what it saw is no vote.
+    pub is_isolated: bool,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// In detail.
+    pub answer: Answer,
+}
+
+/// What all of them saw.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trial {
+    /// What a majority would say of it.
+    pub supposed: Supposed,
+    /// Who was asked and did not answer.
+    pub unanswered: Vec<(WatchdogId, Zone, Silence)>,
+}
+
+/// Why a peer said nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Silence {
+    /// Not within the timeout and a few seconds.
+    Late,
+    /// There was no connection, or it broke off.
+    Unreached,
+    /// It tries as many as it may already.
+    Crowded,
+    /// It does not know the question, or this check.
+    OtherVersion,
+    /// It did not take this watchdog for one of its cluster, or cannot prove that it is one itself.
+    Untrusted,
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Late => "no answer in time",
+            Self::Unreached => "it could not be reached",
+            Self::Crowded => "it is busy with other tries",
+            Self::OtherVersion => "it does not understand this try; is it of another version?",
+            Self::Untrusted => "it is not of this cluster, or its clock differs",
+        })
+    }
+}
+
+impl From<PeerError> for Silence {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Http(error) if error.is_timeout() => Self::Late,
+            PeerError::Http(_) => Self::Unreached,
+            PeerError::Unsigned(503) => Self::Crowded,
+            PeerError::Unsigned(403) | PeerError::Signature(_) | PeerError::Another(_) => Self::Untrusted,
+            PeerError::Unsigned(_) | PeerError::Malformed(_) | PeerError::TooLong => Self::OtherVersion,
+        }
+    }
+}
+
+/// Room for one try, until it is dropped.
+#[derive(Debug)]
+pub struct Room {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What tries need.
+pub(super) struct Trials {
+    identity: Identity,
+    peers: Peers,
+    runs: Arc<Runs>,
+    prober: Prober,
+    contact: watch::Receiver<Arc<Contact>>,
+    room: Arc<Semaphore>,
+}
+
+impl Trials {
+    pub(super) fn new(settings: &Settings, peers: Peers, runs: Arc<Runs>) -> Self {
+        Self {
+            identity: settings.identity.clone(),
+            peers,
+            runs,
+            prober: settings.prober.clone(),
+            contact: settings.contact.clone(),
+            room: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+        }
+    }
+
+    /// Looks once, and believes a failure that may be its own network's only beside a canary that answers.
+    async fn look(&self, definition: &Definition) -> TrialAnswer {
+        let began_at = clock::now();
+        let canaries = self.identity.canaries.clone();
+        let outside = AbortOnDropHandle::new(tokio::spawn(is_answered_outside(self.prober.clone(), canaries)));
+        let (outcome, mut answer) = looker::look(&self.runs, &definition.spec()).await;
+        let is_untimed = clock::now().since(began_at) > timeout(definition) + UNTIMED;
+        let is_isolated = self.contact.borrow().voters.is_isolated;
+        let outcome = match outcome {
+            Outcome::Failed(_) if is_isolated => Outcome::Unable(Trouble::CutOff),
+            Outcome::Failed(_) if is_untimed => Outcome::Unable(Trouble::Stalled),
+            Outcome::Failed(failure) => believed(failure, outside).await,
+            Outcome::Up | Outcome::Unable(_) => outcome,
+        };
+        // Turned only now: what is one's own trouble stays that.
+        let outcome = if definition.judged().upside_down { outcome.turned() } else { outcome };
+        match outcome {
+            Outcome::Up => answer.detail.clear(),
+            Outcome::Unable(trouble @ (Trouble::CutOff | Trouble::Stalled)) => answer.detail = trouble.to_string(),
+            Outcome::Failed(_) | Outcome::Unable(_) => {}
+        }
+        let Identity { watchdog, zone, .. } = self.identity.clone();
+        TrialAnswer { watchdog, zone, is_isolated, outcome, answer }
+    }
+
+    /// Asks these peers, all at once.
+    fn ask(&self, peers: Vec<WatchdogId>, question: &TrialRequest, limit: Duration) -> JoinSet<(WatchdogId, Said)> {
+        let contact = Arc::clone(&self.contact.borrow());
+        let mut asked = JoinSet::new();
+        for peer in peers {
+            let (client, question) = (self.peers.clone(), question.clone());
+            let address = contact.members.get(&peer).cloned().unwrap_or_default();
+            asked.spawn(async move {
+                let said = ask(&client, (&peer, &address), &question, limit).await;
+                (peer, said.map_err(Silence::from))
+            });
+        }
+        asked
+    }
+}
+
+type Said = Result<TrialAnswer, Silence>;
+
+async fn ask(
+    client: &Peers,
+    (peer, address): (&WatchdogId, &str),
+    question: &TrialRequest,
+    limit: Duration,
+) -> Result<TrialAnswer, PeerError> {
+    let body = client.call((address, PATH), serde_json::to_vec(question)?, limit).await?;
+    let tried: TrialAnswer = serde_json::from_slice(&body)?;
+    if &tried.watchdog == peer { Ok(tried) } else { Err(PeerError::Another(tried.watchdog)) }
+}
+
+fn timeout(definition: &Definition) -> Duration {
+    Duration::try_from_secs_f64(definition.timeout_s()).unwrap_or_default()
+}
+
+/// A failure as the target's, or as one's own.
+async fn believed(failure: Failure, outside: AbortOnDropHandle<bool>) -> Outcome {
+    let is_proven = !failure.is_doubtful() || outside.await.unwrap_or(false);
+    if is_proven { Outcome::Failed(failure) } else { Outcome::Unable(Trouble::CutOff) }
+}
+
+/// Whether one of them answers; where there are none, everything is believed.
+async fn is_answered_outside(prober: Prober, canaries: Vec<String>) -> bool {
+    if canaries.is_empty() {
+        return true;
+    }
+    let probe = |canary: String| {
+        let prober = prober.clone();
+        async move { matches!(prober.probe(&Target::Canary(canary), None).await.outcome, ProbeOutcome::Answered) }
+    };
+    let mut asked: JoinSet<bool> = canaries.into_iter().map(probe).collect();
+    while let Some(answered) = asked.join_next().await {
+        if answered.unwrap_or(false) {
+            return true;
+        }
+    }
+    false
+}
+
+impl Looks {
+    /// Room for one more try; `None`: as many as may be are under way.
+    pub fn room_for_trial(&self) -> Option<Room> {
+        let permit = Arc::clone(&self.trials.room).try_acquire_owned().ok()?;
+        Some(Room { _permit: permit })
+    }
+
+    /// What this watchdog sees of it.
+    pub async fn look_once(&self, _: &Room, definition: &Definition) -> TrialAnswer {
+        self.trials.look(definition).await
+    }
+
+    /// What every watchdog sees of it that may look. `fields`: the same as its client sent it, for the others.
+    pub async fn trial(&self, room: &Room, definition: &Definition, fields: Map<String, Value>) -> Trial {
+        let judged = komainu_watchdogs::check::Definition { paused: false, ..definition.judged() };
+        let mut members = self.members_of_trial();
+        let me = &self.shared.identity;
+        let near = members.living.iter().filter(|(id, zone, _)| judged.is_for(zone) && *id != me.watchdog);
+        let peers = near.map(|(watchdog, _, _)| watchdog.clone()).collect();
+        let question = TrialRequest { watchdog: me.watchdog.clone(), check: fields };
+        let mut asked = self.trials.ask(peers, &question, judged.timeout + SLACK);
+        let mut said = BTreeMap::new();
+        if judged.is_for(&me.zone) {
+            said.insert(me.watchdog.clone(), Ok(self.look_once(room, definition).await));
+        }
+        while let Some(answered) = asked.join_next().await {
+            // A task that panicked said nothing; its peer is shown as silent.
+            said.extend(answered.ok());
+        }
+        for (watchdog, _, may_vote) in &mut members.living {
+            let is_isolated = said.get(watchdog).is_some_and(|said| said.as_ref().is_ok_and(|tried| tried.is_isolated));
+            *may_vote = *may_vote && !is_isolated;
+        }
+        let seen = said.iter().filter_map(|(id, said)| Some((id.clone(), seen(said.as_ref().ok()?))));
+        let supposed = supposed(&judged, &members, &seen.collect(), &Policy::default());
+        Trial { supposed, unanswered: unanswered(&members, &said) }
+    }
+
+    /// Who lives, this watchdog among them.
+    fn members_of_trial(&self) -> Members {
+        let mut members = self.shared.machine().members().clone();
+        let me = &self.shared.identity;
+        members.living.retain(|(watchdog, _, _)| *watchdog != me.watchdog);
+        members.living.push((me.watchdog.clone(), me.zone.clone(), !members.is_isolated));
+        members.living.sort();
+        members
+    }
+}
+
+fn seen(tried: &TrialAnswer) -> (Outcome, Answer) {
+    (tried.outcome, tried.answer.clone())
+}
+
+fn unanswered(members: &Members, said: &BTreeMap<WatchdogId, Said>) -> Vec<(WatchdogId, Zone, Silence)> {
+    let silent = members.living.iter().filter_map(|(watchdog, zone, _)| {
+        let silence = said.get(watchdog)?.as_ref().err()?;
+        Some((watchdog.clone(), zone.clone(), *silence))
+    });
+    silent.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_peer_said_nothing_is_told_in_a_few_words() {
+        let of = |code| Silence::from(PeerError::Unsigned(code));
+        assert_eq!(
+            [503, 403, 404, 400].map(of),
+            [Silence::Crowded, Silence::Untrusted, Silence::OtherVersion, Silence::OtherVersion]
+        );
+        assert_eq!(Silence::from(PeerError::Another("w9".into())), Silence::Untrusted);
+    }
+
+    #[tokio::test]
+    async fn what_may_be_ones_own_network_is_believed_only_beside_a_canary_that_answers() {
+        let outside = |is_answered| AbortOnDropHandle::new(tokio::spawn(async move { is_answered }));
+        for (failure, is_answered, expected) in [
+            (Failure::Refused, false, Outcome::Failed(Failure::Refused)),
+            (Failure::ConnectTimeout, true, Outcome::Failed(Failure::ConnectTimeout)),
+            (Failure::ConnectTimeout, false, Outcome::Unable(Trouble::CutOff)),
+        ] {
+            assert_eq!(believed(failure, outside(is_answered)).await, expected);
+        }
+    }
+}

@@ -37,9 +37,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         bail!("{}: there is no section [watchdog]; `komainu init` prints one", args.config.display());
     };
     let shutdown = lifecycle::shutdown_on_signals().context("cannot listen for signals")?;
-    let store = start::connect(&config.database.url).await?;
+    let (store, state) = (start::connect(&config.database.url).await?, StateDir::open(watchdog.state_dir.clone()));
     let listener = listen(watchdog.listen, "watchdog")?;
-    let state = StateDir::open(watchdog.state_dir.clone());
     let settings = settings(&config, &watchdog, (key, store), state.answered().await)?;
     let (mut driver, published) = Driver::new(&settings)?;
     let alerts = settings.store.share(Share::Alerts);

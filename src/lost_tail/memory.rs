@@ -143,9 +143,9 @@ mod tests {
             2,
             "the second second is one of which a part is meant"
         );
-        kept.keep((Mono::secs(604), 604), |_| 990, (3, 1_000));
+        kept.keep((Mono::secs(605), 604), |_| 990, (3, 1_000));
         assert_eq!(kept.since(None), Since { items: vec![5, 604], uncounted: 0 }, "4 is old, 5 just not");
-        kept.keep((Mono::secs(604), 605), |_| 10, (3, 1_000));
+        kept.keep((Mono::secs(605), 605), |_| 10, (3, 1_000));
         assert_eq!(kept.since(None), Since { items: vec![604, 605], uncounted: 1 }, "bytes are bounded");
     }
 }

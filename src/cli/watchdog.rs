@@ -45,15 +45,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let voice = Voice::new(&settings.routing, &config.channels, &settings.policy);
     let heartbeats = start::heartbeats(&config, &watchdog, &settings, (&published, &voice))?;
     let _beside = start::beside((&settings, &alerts), (&heartbeats, driver.lost_tails()), (state, &published));
-    let (dark, told) = start::blackout(&config, &watchdog, (&settings, &alerts), &published).await?;
-    let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
+    let (looks, _looking) =
+        start::looks((&config, &watchdog), (&settings, &alerts), (&published, &driver.chores())).await?;
+    let (_dark, told) = start::blackout((&config, &watchdog), (&settings, &alerts), (&published, &looks)).await?;
     let _deadman = start::deadman(&config, &settings, (&published, &voice));
     let misfit = start::schema_misfit(settings.store.clone());
     let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), (told.is_unentered, &voice))?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     let (_alerts, ids) = start::alerts(&alerts, &settings, (&voice, &published.view, &driver.chores()));
-    let (looks, _looking) = start::looks(&config, (&settings, &alerts), &published, &driver.chores())?;
     let router = api::router(api::State {
         looks,
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)?,

@@ -24,6 +24,7 @@ mod lease_locks;
 mod lost_tails;
 mod migrations;
 mod moves;
+mod news;
 mod nodes;
 mod outbox;
 mod push_owners;

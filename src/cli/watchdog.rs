@@ -9,7 +9,6 @@ use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::tail::Remembrance;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};

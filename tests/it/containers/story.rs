@@ -1,7 +1,7 @@
 //! From a copy of the repository to a stack that runs, loses a watchdog, stops, and is as it was.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use komainu::clock;
@@ -81,24 +81,29 @@ impl Site {
         site
     }
 
+    fn try_shell(&self, script: &str) -> Output {
+        self.engine.command(&self.place, "sh").args(["-ec", script]).output().unwrap()
+    }
+
     /// What a shell in that copy says, which must go well.
     fn shell(&self, script: &str) -> String {
-        let output = self.engine.command(&self.place, "sh").args(["-ec", script]).output().unwrap();
-        answered(script, &output)
+        answered(script, &self.try_shell(script))
     }
 
     /// The same in a shell that stands where the page has led.
     fn within(&self, script: &str) -> String {
-        let block = &page::blocks("With Podman")[0];
-        let led = block.lines().filter(|line| line.starts_with("cd ") || line.starts_with(". "));
-        self.shell(&format!("{}\n{script}", led.collect::<Vec<_>>().join("\n")))
+        self.shell(&led(script))
     }
 
     /// With the command line that the page gives.
     fn with_komainu(&self, script: &str) -> String {
-        let block = &page::blocks("The whole stack on one host, with compose")[2];
-        let (function, _) = block.split_once("}\n").unwrap();
-        self.within(&format!("{function}}}\n{script}"))
+        self.shell(&commanded(script))
+    }
+
+    /// What it shows; none while it is told to try again.
+    fn shown(&self, script: &str) -> Option<String> {
+        let output = self.try_shell(&commanded(script));
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     }
 
     fn status(&self) -> Value {
@@ -176,8 +181,11 @@ impl Site {
         self.within(&page::blocks("The whole stack on one host, with compose")[1]);
         let key = std::fs::read_to_string(self.place.join("compose/ops.key")).unwrap();
         assert!(key.starts_with("kmn_") && key.lines().count() == 1, "a key and nothing else: {key}");
-        let nodes = self.with_komainu("komainu nodes list");
-        assert!(["kuma1", "kuma2", "kuma3"].iter().all(|name| nodes.contains(name)), "{nodes}");
+        let shows_all = async || {
+            let nodes = self.shown("komainu nodes list");
+            nodes.is_some_and(|nodes| ["kuma1", "kuma2", "kuma3"].iter().all(|name| nodes.contains(name)))
+        };
+        wait_until("the command line shows all nodes", LIMIT, shows_all).await;
     }
 
     async fn hears_of_all_watchdogs(&self) {
@@ -201,7 +209,7 @@ impl Site {
 
     async fn pings(&self) {
         let is_up = async || {
-            let list = self.with_komainu("komainu monitors list");
+            let list = self.shown("komainu monitors list").unwrap_or_default();
             list.lines().any(|line| line.contains("pinger") && line.contains(" up ") && line.contains(NATIVE))
         };
         wait_until("the native node pings", LIMIT, is_up).await;
@@ -251,4 +259,18 @@ impl Site {
 /// As podman-compose names it.
 fn container(service: &str) -> String {
     format!("komainu_{service}_1")
+}
+
+/// In a shell that stands where the page has led.
+fn led(script: &str) -> String {
+    let block = &page::blocks("With Podman")[0];
+    let led = block.lines().filter(|line| line.starts_with("cd ") || line.starts_with(". "));
+    format!("{}\n{script}", led.collect::<Vec<_>>().join("\n"))
+}
+
+/// There, with the command line that the page gives.
+fn commanded(script: &str) -> String {
+    let block = &page::blocks("The whole stack on one host, with compose")[2];
+    let (function, _) = block.split_once("}\n").unwrap();
+    led(&format!("{function}}}\n{script}"))
 }

@@ -22,6 +22,7 @@ pub mod lifecycle;
 pub mod looks;
 pub mod monitor;
 pub mod node;
+pub mod opinion;
 pub mod outbox;
 pub mod probe;
 mod rate_limit;

@@ -1,13 +1,14 @@
 //! The watchdog's own eyes: its checks at work.
 //!
 //! One task ([`driver`]) feeds the machine of [`komainu_watchdogs::check`] and does what it orders; the rest asks it through
-//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`trial`] looks before there is a check, [`slow_way`]
-//! is for peers that cannot be asked, [`tally`] counts. [`clerk`] reads and writes the tables, and fails without anybody waiting for
+//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`trial`] looks before there is a check, [`opinion`] at
+//! what monitors look at, [`slow_way`] is for peers that cannot be asked, [`tally`] counts. [`clerk`] reads and writes the tables, and fails without anybody waiting for
 //! it: looks, votes and verdicts go on while the database is away.
 
 mod clerk;
 mod driver;
 mod looker;
+pub mod opinion;
 pub mod peers;
 mod slow_way;
 mod tally;
@@ -27,6 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::driver::{Driver, Event};
+use self::opinion::Rooms;
 use self::peers::{LookAnswer, LookRequest, Peers};
 use self::trial::Trials;
 use crate::chores::Chores;
@@ -81,6 +83,7 @@ pub struct Looks {
     shared: Arc<Shared>,
     events: mpsc::Sender<Event>,
     trials: Arc<Trials>,
+    rooms: Arc<Rooms>,
 }
 
 struct Shared {
@@ -124,7 +127,7 @@ impl Looks {
         let trials = Arc::new(Trials::new(&settings, peers.clone(), Arc::clone(&runs)));
         let driver = Driver::new(settings, (Arc::clone(&shared), peers, runs), events.clone());
         let task = AbortOnDropHandle::new(tokio::spawn(driver.run(received)));
-        Ok((Self { shared, events, trials }, task))
+        Ok((Self { shared, events, trials, rooms: Arc::default() }, task))
     }
 
     /// Why this watchdog can vouch for no verdict; `None`: it can.

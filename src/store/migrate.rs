@@ -81,7 +81,7 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 29] = [
+const TABLES: [&str; 30] = [
     "komainu_check_stat",
     "komainu_check_series",
     "komainu_check_report",
@@ -89,6 +89,7 @@ const TABLES: [&str; 29] = [
     "komainu_check_state",
     "komainu_check_revision",
     "komainu_check",
+    "komainu_opinion",
     "komainu_relay",
     "komainu_told",
     "komainu_only_kuma",

@@ -24,6 +24,7 @@ mod lease_locks;
 mod migrations;
 mod moves;
 mod nodes;
+mod opinions;
 mod outbox;
 mod push_owners;
 mod reminders;

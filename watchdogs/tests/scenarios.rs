@@ -26,6 +26,7 @@ mod scenarios {
     mod leading;
     mod no_verdict;
     mod operators;
+    mod opinions;
     mod page;
     mod refill;
     mod status_table;

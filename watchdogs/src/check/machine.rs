@@ -24,6 +24,8 @@ mod looking;
 mod slot;
 mod telling;
 
+pub use self::telling::words;
+
 /// Longer than any answer is on its way.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
 

@@ -27,7 +27,6 @@ use self::traffic::Traffic;
 use crate::alerts::opinions::Sampling;
 use crate::check::Guard;
 use crate::config::Details;
-use crate::final_slash;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::looks::Looks;
@@ -37,6 +36,7 @@ use crate::store::capacity::Ids;
 use crate::store::{Share, Store};
 use crate::tls::Credentials;
 use crate::voice::Voice;
+use crate::{dashboard, final_slash};
 
 mod apikeys;
 mod audit;
@@ -50,6 +50,7 @@ mod freshness;
 mod health;
 mod heartbeats;
 mod incidents;
+mod inside;
 mod lb;
 mod metrics;
 pub(crate) mod monitors;
@@ -70,8 +71,10 @@ mod traffic;
 mod watchdogs;
 
 #[cfg(test)]
-mod support;
+pub(crate) mod support;
 
+pub(crate) use self::auth::{Caller, Holding};
+pub(crate) use self::inside::{Answer, Inside};
 pub use self::problem::ApiError;
 
 /// What the surface shows and writes to.
@@ -157,7 +160,9 @@ pub fn router(mut state: State) -> Router {
         .fallback(problem::unknown_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(noted.clone())
-        .with_state(context);
+        .with_state(Arc::clone(&context));
+    let inside = Inside::new(routes.clone().layer(from_fn(request_id::attach)), context);
+    let routes = routes.merge(dashboard::routes(inside).layer(noted.clone()));
     // The page of the document stands at a path with a slash at its end.
     final_slash::ignored(routes)
         .merge(openapi::routes(&openapi::completed(document)).layer(noted))

@@ -80,6 +80,15 @@ impl ClusterKey {
         GatewayKey(hex::encode(mac.finalize().into_bytes()))
     }
 
+    /// What browsers carry of the dashboard is signed with this, for one purpose each: HMAC-SHA256(cluster key, `page:` + purpose).
+    #[must_use]
+    pub fn page_key(&self, purpose: &str) -> [u8; 32] {
+        let mut mac = hmac(self.as_bytes());
+        mac.update(b"page:");
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
     /// What HMACs are keyed with.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

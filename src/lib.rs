@@ -10,6 +10,7 @@ pub mod chores;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod dashboard;
 pub mod deadman;
 pub mod driver;
 mod failing;

@@ -16,22 +16,45 @@ use crate::config::Details;
 use crate::keys::hash_api_key;
 use crate::store::apikeys::Scope;
 
+pub(crate) use self::known_keys::Holding;
 pub(super) use self::known_keys::KnownKeys;
 
 mod known_keys;
 
 /// Whoever holds the key that came with a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Caller {
+pub(crate) struct Caller {
     /// The key's name, for the audit log.
-    pub(super) name: String,
-    scope: Scope,
+    pub(crate) name: String,
+    /// What it allows.
+    pub(crate) scope: Scope,
+    /// The key's row: one that is made anew under the same name is another key.
+    pub(crate) key_id: i64,
+    /// Where the request was made.
+    pub(crate) from: Origin,
+}
+
+/// Where a request was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// By a program that sent the key along.
+    Program,
+    /// On a page of the dashboard, by whoever signed in with the key.
+    Page,
 }
 
 impl Caller {
+    /// Somebody who signed in to the dashboard with that key.
+    pub(crate) fn on_page(key_id: i64, name: String, scope: Scope) -> Self {
+        Self { name, scope, key_id, from: Origin::Page }
+    }
+
     /// As the audit log names it.
     pub(super) fn who(&self) -> String {
-        format!("key/{}", self.name)
+        match self.from {
+            Origin::Program => format!("key/{}", self.name),
+            Origin::Page => format!("key/{} (page)", self.name),
+        }
     }
 
     /// Whether it may change monitors.
@@ -140,15 +163,27 @@ impl FromRequestParts<Arc<Context>> for GatewayOrSpectator {
 }
 
 async fn authenticate(headers: &HeaderMap, extensions: &Extensions, context: &Context) -> Result<Caller, ApiError> {
-    let hash = hash_api_key(bearer(headers).ok_or(ApiError::Unauthorized)?);
-    let Some(caller) = context.known_keys.find(&context.state.store, &hash).await? else {
-        context.rates.count_unknown(address(extensions))?;
-        return Err(ApiError::Unauthorized);
+    let caller = match extensions.get::<SignedIn>() {
+        Some(SignedIn(caller)) => caller.clone(),
+        None => of_key(bearer(headers).ok_or(ApiError::Unauthorized)?, extensions, context).await?,
     };
     if let Some(asker) = extensions.get::<Asker>() {
         asker.is(&caller.name);
     }
     context.rates.count(&caller.name)?;
+    Ok(caller)
+}
+
+/// In the extensions of a request that a page of this process makes: the page has found out who that is. No header sets it.
+#[derive(Clone, Debug)]
+pub(super) struct SignedIn(pub(super) Caller);
+
+/// Whose key this is; a stranger's try is counted.
+pub(super) async fn of_key(key: &str, extensions: &Extensions, context: &Context) -> Result<Caller, ApiError> {
+    let Some(caller) = context.known_keys.find(&context.state.store, &hash_api_key(key)).await? else {
+        context.rates.count_unknown(address(extensions))?;
+        return Err(ApiError::Unauthorized);
+    };
     Ok(caller)
 }
 
@@ -177,7 +212,7 @@ mod tests {
     use crate::tls::Credentials;
 
     fn caller(scope: Scope) -> Caller {
-        Caller { name: "ci".to_owned(), scope }
+        Caller { name: "ci".to_owned(), scope, key_id: 1, from: Origin::Program }
     }
 
     #[test]

@@ -43,11 +43,11 @@ use crate::store::{DatabaseUrl, MonitorSpec, Store, Watch, WatchdogIdentity};
 use crate::tls::Credentials;
 use crate::voice::Voice;
 
-pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// The surface of `w1`, which leads.
-pub(super) struct Surface {
-    pub(super) state: State,
+pub(crate) struct Surface {
+    pub(crate) state: State,
     /// The same surface for all requests, which it remembers.
     lasting: Option<Router>,
     _folder: TempDir,
@@ -57,18 +57,18 @@ pub(super) struct Surface {
 }
 
 /// What came back.
-pub(super) struct TestAnswer {
-    pub(super) code: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+pub(crate) struct TestAnswer {
+    pub(crate) code: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl TestAnswer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    pub(super) fn header(&self, name: &str) -> String {
+    pub(crate) fn header(&self, name: &str) -> String {
         self.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
     }
 }
@@ -100,11 +100,11 @@ fn looks(store: &Store, contact: watch::Receiver<Arc<Contact>>) -> (Looks, Abort
 }
 
 impl Surface {
-    pub(super) async fn plain() -> Self {
+    pub(crate) async fn plain() -> Self {
         Self::showing(view()).await
     }
 
-    pub(super) async fn showing(view: View) -> Self {
+    pub(crate) async fn showing(view: View) -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::connect(&DatabaseUrl::sqlite(folder.path().join("komainu.db"))).await.unwrap();
         migrate::apply(&store, MigrateOptions { without_kuma: true }).await.unwrap();
@@ -158,24 +158,24 @@ impl Surface {
         }
     }
 
-    pub(super) fn with_voice(mut self, voice: Voice) -> Self {
+    pub(crate) fn with_voice(mut self, voice: Voice) -> Self {
         self.state.voice = voice;
         self
     }
 
-    pub(super) fn with_details(mut self, details: Details) -> Self {
+    pub(crate) fn with_details(mut self, details: Details) -> Self {
         self.state.details = details;
         self
     }
 
     /// One surface for all requests to come, instead of one for each.
-    pub(super) fn lasting(mut self) -> Self {
+    pub(crate) fn lasting(mut self) -> Self {
         self.lasting = Some(super::router(self.state.clone()));
         self
     }
 
     /// A key of this scope, named after it.
-    pub(super) async fn key(&self, scope: &str) -> String {
+    pub(crate) async fn key(&self, scope: &str) -> String {
         let (key, hash) = ApiKey::generate();
         let known = apikeys::list(&self.state.store).await.unwrap();
         if known.iter().any(|info| info.name == scope) {
@@ -186,14 +186,14 @@ impl Surface {
     }
 
     /// Enters a node, which never starts.
-    pub(super) async fn add_node(&self, node: &str) {
+    pub(crate) async fn add_node(&self, node: &str) {
         let address = format!("http://{node}:3001");
         let new = NewNode { node_id: node.into(), name: node.to_owned(), address, ..NewNode::default() };
         assert!(nodes::add(&self.state.store, &new, "test").await.unwrap());
     }
 
     /// Makes an active push monitor at home on this node.
-    pub(super) async fn add_push_monitor(&self, token: &str, node: &str) {
+    pub(crate) async fn add_push_monitor(&self, token: &str, node: &str) {
         let kind = "push".to_owned();
         let spec = MonitorSpec { kind, push_token: Some(token.to_owned()), ..MonitorSpec::default() };
         let new = NewMonitor { spec, node_id: Some(node.into()), ..NewMonitor::default() };
@@ -201,14 +201,14 @@ impl Surface {
     }
 
     /// Writes the row of a watchdog that then stands still.
-    pub(super) async fn register_watchdog(&self, watchdog: &str) {
+    pub(crate) async fn register_watchdog(&self, watchdog: &str) {
         let report = Report { watchdog: watchdog.into(), ..report() };
         let write = Write { report, stopped: false };
         self.watch_as(watchdog).await.write(&write).await.unwrap();
     }
 
     /// Opens an incident that one channel is told of; returns its number.
-    pub(super) async fn raise(&self, key: &str) -> i64 {
+    pub(crate) async fn raise(&self, key: &str) -> i64 {
         let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
         let alarm =
             Alarm { key: key.to_owned(), severity: Severity::Critical, summary: "bad".to_owned(), votes: (3, 3) };
@@ -217,7 +217,7 @@ impl Surface {
         all.items[0].id
     }
 
-    pub(super) async fn resolve(&self, key: &str) {
+    pub(crate) async fn resolve(&self, key: &str) {
         let mut watch = self.state.store.errands(&"w1".into()).await.unwrap();
         let seen = watch.incidents().await.unwrap()[0].last_bad_at;
         assert!(watch.resolve(key, seen).await.unwrap());
@@ -234,17 +234,17 @@ impl Surface {
         self.state.store.watch(identity).await.unwrap()
     }
 
-    pub(super) async fn get(&self, path: &str) -> TestAnswer {
+    pub(crate) async fn get(&self, path: &str) -> TestAnswer {
         self.send("GET", path, None, "").await
     }
 
-    pub(super) async fn send(&self, method: &str, path: &str, key: Option<&str>, body: &str) -> TestAnswer {
+    pub(crate) async fn send(&self, method: &str, path: &str, key: Option<&str>, body: &str) -> TestAnswer {
         let bearer = key.map(|key| format!("Bearer {key}"));
         let headers: Vec<(&str, &str)> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
         self.send_with(method, path, &headers, body).await
     }
 
-    pub(super) async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TestAnswer {
+    pub(crate) async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TestAnswer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -259,7 +259,7 @@ impl Surface {
 }
 
 /// A calm cluster of one node with one open incident.
-pub(super) fn view() -> View {
+pub(crate) fn view() -> View {
     View {
         status: Health::Ok,
         mode: Mode::Active,

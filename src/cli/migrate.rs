@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use komainu_watchdogs::ids::NodeId;
 
 use super::adopt::who;
@@ -10,10 +10,10 @@ use super::database::DatabaseArgs;
 use super::{duration, print};
 use crate::clock;
 use crate::config;
-use crate::store::Store;
 use crate::store::migrate::grants::{self, Account, Accounts, Role};
 use crate::store::migrate::{self, MigrateOptions, MigrationPlan};
 use crate::store::nodes::{self, NewNode};
+use crate::store::{Store, StoreError};
 
 /// Between two looks for Kuma's tables.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// Make the tables of Kuma that native nodes need. No Kuma can be started on such a database later.
     #[arg(long)]
     without_kuma: bool,
-    /// Wait so long until an Uptime Kuma that is starting has made its tables.
+    /// Wait so long until the database can be reached and an Uptime Kuma that is starting has made its tables.
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with_all = ["without_kuma", "remove"])]
     wait_for_kuma: Option<Duration>,
     #[command(flatten)]
@@ -56,14 +56,14 @@ struct GrantArgs {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let store = args.database.connect().await?;
+    let store = match args.wait_for_kuma {
+        Some(limit) => wait_for_kuma(&args.database, limit).await?,
+        None => args.database.connect().await?,
+    };
     ensure!(
         !args.grants.grant || store.url().is_server(),
         "--grant is for MariaDB: a SQLite file belongs to its owner"
     );
-    if let Some(limit) = args.wait_for_kuma {
-        wait_for_kuma(&store, limit).await?;
-    }
     let options = MigrateOptions { without_kuma: args.without_kuma };
     let plan = match (args.remove, args.dry_run) {
         (false, true) => migrate::plan(&store, options).await?,
@@ -105,19 +105,26 @@ fn node(text: &str) -> Result<NewNode, String> {
     Ok(NewNode { node_id: NodeId::from(id), name: id.to_owned(), address, ..NewNode::default() })
 }
 
-async fn wait_for_kuma(store: &Store, limit: Duration) -> anyhow::Result<()> {
+/// Once Kuma's tables are there. In containers this starts together with the database.
+async fn wait_for_kuma(database: &DatabaseArgs, limit: Duration) -> anyhow::Result<Store> {
     let begin = clock::now();
-    while !migrate::has_kuma(store).await? {
-        if clock::now().since(begin) >= limit {
-            bail!(
-                "no Uptime Kuma has made its tables on {} within {} s; look at its log",
-                store.url(),
-                limit.as_secs()
-            );
+    let is_over = || clock::now().since(begin) >= limit;
+    let url = database.url()?;
+    let store = loop {
+        match Store::connect(&url).await {
+            Err(StoreError::Unreachable { .. }) if !is_over() => tokio::time::sleep(LOOK).await,
+            reached => break reached?,
         }
+    };
+    while !migrate::has_kuma(&store).await? {
+        ensure!(
+            !is_over(),
+            "no Uptime Kuma has made its tables on {url} within {} s; look at its log",
+            limit.as_secs()
+        );
         tokio::time::sleep(LOOK).await;
     }
-    Ok(())
+    Ok(store)
 }
 
 async fn enter(store: &Store, all: &[NewNode]) -> anyhow::Result<()> {

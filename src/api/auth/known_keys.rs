@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::time::Mono;
 
-use super::Caller;
+use super::{Caller, Origin};
 use crate::clock;
 use crate::store::{Store, StoreError, apikeys};
 
@@ -19,6 +19,20 @@ const BELIEVED: Duration = Duration::from_secs(5);
 
 /// Between the beginnings of two readings, whoever asks.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long somebody who signed in waits for a reading.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Whether a key that somebody signed in with still holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Holding {
+    /// It does, and allows this now.
+    Holds(Caller),
+    /// It was deleted.
+    Gone,
+    /// The keys cannot be read, and were not read since this process started.
+    NeverRead,
+}
 
 /// Keys, and how far they can be believed.
 #[derive(Default)]
@@ -55,6 +69,20 @@ impl KnownKeys {
         Ok(self.held().by_hash.get(hash).cloned())
     }
 
+    /// Whether the key of that row still holds. Waits for a reading no longer than [`PATIENCE`]: whoever signed in goes on
+    /// while the database is away.
+    pub(in crate::api) async fn holding(&self, store: &Store, key_id: i64) -> Holding {
+        let now = clock::now();
+        if !self.held().is_believed(now) {
+            match tokio::time::timeout(PATIENCE, self.read_after(store, now)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return self.held().remembered(key_id),
+            }
+        }
+        let held = self.held();
+        held.by_hash.values().find(|caller| caller.key_id == key_id).cloned().map_or(Holding::Gone, Holding::Holds)
+    }
+
     /// A key was deleted: this watchdog stops taking it at once. The others are known as before.
     pub(in crate::api) async fn forget(&self, store: &Store, name: &str) {
         self.held().by_hash.retain(|_, caller| caller.name != name);
@@ -77,8 +105,9 @@ impl KnownKeys {
         tried.began_at = Some(began_at);
         let keys = apikeys::hashes(store).await;
         tried.ended = Some((began_at, keys.is_err()));
-        let caller =
-            |(hash, info): (String, apikeys::ApiKeyInfo)| (hash, Caller { name: info.name, scope: info.scope });
+        let caller = |(hash, info): (String, apikeys::ApiKeyInfo)| {
+            (hash, Caller { name: info.name, scope: info.scope, key_id: info.id, from: Origin::Program })
+        };
         *self.held() = HeldKeys { by_hash: keys?.into_iter().map(caller).collect(), read_at: Some(began_at) };
         Ok(())
     }
@@ -90,8 +119,21 @@ impl KnownKeys {
 
 impl HeldKeys {
     fn believed(&self, hash: &str, now: Mono) -> Option<Caller> {
-        self.read_at.filter(|read_at| now.since(*read_at) <= BELIEVED)?;
-        self.by_hash.get(hash).cloned()
+        self.is_believed(now).then(|| self.by_hash.get(hash).cloned()).flatten()
+    }
+
+    fn is_believed(&self, now: Mono) -> bool {
+        self.read_at.is_some_and(|read_at| now.since(read_at) <= BELIEVED)
+    }
+
+    /// As it was when the keys could be read last.
+    fn remembered(&self, key_id: i64) -> Holding {
+        let found = self.by_hash.values().find(|caller| caller.key_id == key_id).cloned();
+        match (found, self.read_at) {
+            (Some(caller), _) => Holding::Holds(caller),
+            (None, Some(_)) => Holding::Gone,
+            (None, None) => Holding::NeverRead,
+        }
     }
 }
 
@@ -122,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_key_is_believed_for_five_seconds() {
-        let caller = Caller { name: "ci".to_owned(), scope: Scope::Read };
+        let caller = Caller { name: "ci".to_owned(), scope: Scope::Read, key_id: 1, from: Origin::Program };
         let held = HeldKeys { by_hash: [("h".to_owned(), caller.clone())].into(), read_at: Some(Mono::secs(10)) };
         assert_eq!(held.believed("h", Mono::secs(15)), Some(caller));
         assert_eq!(held.believed("h", Mono::millis(15_001)), None);

@@ -28,9 +28,10 @@ fn environment(service: &Value) -> BTreeMap<&str, &str> {
 fn the_stack_has_its_services() {
     let stack = stack();
     let names: BTreeSet<&str> = services(&stack).keys().map(String::as_str).collect();
-    let expected = ["db", "migrate", "kuma1", "kuma2", "kuma3", "w1", "w2", "w3", "gateway", "mail"];
+    let expected = ["db", "migrate", "kuma1", "kuma2", "kuma3", "w1", "w2", "w3", "gateway", "native1", "mail"];
     assert_eq!(names, BTreeSet::from(expected));
     assert_eq!(texts(&stack["services"]["mail"]["profiles"]), ["mail"], "the mail catcher is for who asks for it");
+    assert_eq!(texts(&stack["services"]["native1"]["profiles"]), ["native"], "and so is a native node");
 }
 
 #[test]
@@ -55,7 +56,9 @@ fn every_container_is_confined() {
         assert!(added.is_empty() || (name.starts_with("kuma") && added == ["NET_RAW"]), "{name}: {added:?}");
         let limits = &service["deploy"]["resources"]["limits"];
         assert!(["cpus", "memory", "pids"].iter().all(|what| !limits[what].is_null()), "{name}: {limits}");
-        assert_eq!(service["logging"]["driver"], "local", "{name}: its log has an end");
+        // The only one with an end that Docker and Podman both have.
+        assert_eq!(service["logging"]["driver"], "json-file", "{name}");
+        assert_eq!(service["logging"]["options"]["max-size"], "10m", "{name}: its log has an end");
     }
 }
 
@@ -79,10 +82,13 @@ fn every_image_is_pinned_and_takes_a_digest() {
         }
         let (pinned, digest) = image.split_once("${").unwrap_or_else(|| panic!("{name}: {image}"));
         let tag = pinned.rsplit_once(':').unwrap().1;
+        assert!(pinned.starts_with("docker.io/"), "{name}: {image}: Podman asks no registry unless it is named");
         assert!(tag.contains(|letter: char| letter.is_ascii_digit()) && tag != "latest", "{name}: {image}");
         assert!(digest.ends_with("_DIGEST:-}"), "{name}: {image}");
     }
-    assert!(stack()["services"]["kuma1"]["image"].as_str().unwrap().starts_with("louislam/uptime-kuma:2.5.3"));
+    assert!(
+        stack()["services"]["kuma1"]["image"].as_str().unwrap().starts_with("docker.io/louislam/uptime-kuma:2.5.3")
+    );
 }
 
 #[test]
@@ -151,6 +157,26 @@ fn things_start_in_an_order_that_works_on_an_empty_database() {
 }
 
 #[test]
+fn what_podman_cannot_do_nobody_waits_for() {
+    let stack = stack();
+    let podman = read("compose/compose.podman.yaml");
+    for (name, service) in services(&stack) {
+        let waits = service["depends_on"].as_object().into_iter().flatten();
+        let for_an_end = waits.filter(|(_, on)| on["condition"] == "service_completed_successfully").count() > 0;
+        let is_reset = podman["services"].get(name).is_some_and(|service| service["depends_on"] == "!reset");
+        assert_eq!(is_reset, for_an_end, "{name}");
+    }
+}
+
+#[test]
+fn nobody_is_given_a_folder_below_run() {
+    // Podman makes them root's.
+    for (name, service) in services(&stack()) {
+        assert!(texts(&service["tmpfs"]).iter().all(|folder| !folder.starts_with("/run/")), "{name}");
+    }
+}
+
+#[test]
 fn every_node_is_entered_as_it_names_itself() {
     let stack = stack();
     let command = texts(&stack["services"]["migrate"]["command"]);
@@ -188,7 +214,7 @@ fn the_database_is_reached_by_who_needs_it_only() {
     assert_eq!(stack["networks"]["cluster"]["internal"], true);
     let on_it = services(&stack).iter().filter(|(_, service)| texts(&service["networks"]).contains(&"database"));
     let names: BTreeSet<&str> = on_it.map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, BTreeSet::from(["db", "migrate", "kuma1", "kuma2", "kuma3", "w1", "w2", "w3"]));
+    assert_eq!(names, BTreeSet::from(["db", "migrate", "kuma1", "kuma2", "kuma3", "native1", "w1", "w2", "w3"]));
     assert_eq!(texts(&stack["services"]["db"]["networks"]), ["database"], "and it reaches nobody");
 }
 
@@ -210,7 +236,12 @@ fn every_file_that_is_mounted_is_there() {
 }
 
 /// The stack, and what is put on top of it.
-const FILES: [&str; 3] = ["compose/compose.yaml", "compose/compose.tls.yaml", "compose/compose.tls-within.yaml"];
+const FILES: [&str; 4] = [
+    "compose/compose.yaml",
+    "compose/compose.tls.yaml",
+    "compose/compose.tls-within.yaml",
+    "compose/compose.podman.yaml",
+];
 
 /// The text of a file of compose/.
 fn text(name: &str) -> String {
@@ -226,7 +257,7 @@ fn every_variable_is_one_that_its_program_reads() {
         for (name, service) in services(&read(file)) {
             let program = match name.as_str() {
                 "gateway" => &gateway,
-                "w1" | "w2" | "w3" => &command,
+                "w1" | "w2" | "w3" | "native1" => &command,
                 _ => &agent,
             };
             // Those of watchdogs are sections and keys: `config check` judges them.

@@ -92,3 +92,22 @@ async fn a_kuma_that_does_not_come_is_not_waited_for_forever() {
     let (code, words) = refused(&mut migration(&url, &["--wait-for-kuma", "1s"]));
     assert!(code == 1 && words.contains("no Uptime Kuma has made its tables"), "{words}");
 }
+
+#[tokio::test]
+#[ignore = "needs MariaDB"]
+async fn a_migration_waits_for_the_database_where_it_waits_for_kuma() {
+    let mut server = MariaDb::start();
+    let url = server.url(&server.fresh_database().await);
+    let mut raw = Raw::connect(&url).await;
+    make_tables(&mut raw).await;
+    raw.execute(SECRET).await;
+    server.stop();
+    let (code, words) = refused(&mut migration(&url, &[]));
+    assert!(code == 1 && words.contains("cannot reach the database"), "{words}");
+    let (code, words) = refused(&mut migration(&url, &["--wait-for-kuma", "1s"]));
+    assert!(code == 1 && words.contains("cannot reach the database"), "{words}");
+    let mut waiting = migration(&url, &["--wait-for-kuma", "60s"]).stdout(Stdio::null()).spawn().unwrap();
+    server.start_again();
+    wait_until("the migration ends", LIMIT, async || waiting.try_wait().unwrap().is_some()).await;
+    assert!(waiting.wait().unwrap().success());
+}

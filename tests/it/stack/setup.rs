@@ -94,7 +94,7 @@ fn no_two_setups_make_the_same_secret() {
 fn the_keys_that_setup_derives_are_those_that_watchdogs_expect() {
     let place = Place::made(&[]);
     let cluster = ClusterKey::parse(&place.secret("cluster.key")).unwrap();
-    for node in ["kuma1", "kuma2", "kuma3"] {
+    for node in ["kuma1", "kuma2", "kuma3", "native1"] {
         assert_eq!(place.secret(&format!("{node}.key")), cluster.node_key(&node.into()).reveal());
     }
     assert_eq!(place.secret("gateway.key"), cluster.gateway_key().reveal());
@@ -224,4 +224,16 @@ fn the_settings_that_are_asked_for_replace_the_former_ones() {
     let shown =
         said(Command::new("openssl").args(["x509", "-noout", "-ext", "subjectAltName", "-in"]).arg(certificate));
     assert!(shown.contains("DNS:two.example.com"), "{shown}");
+}
+
+#[test]
+fn the_next_commands_are_those_of_the_engine() {
+    let place = Place::new();
+    let docker = said(&mut place.setup(&[]));
+    assert!(docker.contains("  docker compose up -d --build --wait\n") && !docker.contains("podman"), "{docker}");
+    let podman = said(&mut place.setup(&["--podman"]));
+    let next = "  . ./.env && export COMPOSE_FILE\n  podman-compose up -d --build\n";
+    assert!(podman.contains(next) && !podman.contains("docker compose"), "{podman}");
+    let settings = std::fs::read_to_string(place.path().join(".env")).unwrap();
+    assert_eq!(settings, "COMPOSE_FILE=compose.yaml:compose.podman.yaml\n");
 }

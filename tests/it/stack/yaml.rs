@@ -26,6 +26,8 @@ fn json(yaml: &Yaml<'_>) -> Value {
             let entries = entries.iter().map(|(key, value)| (key.as_str().unwrap().to_owned(), json(value)));
             merged(entries.collect()).into()
         }
+        // Compose's word for taking out what the file beneath says.
+        Yaml::Tagged(tag, _) => format!("!{}", tag.suffix).into(),
         other => panic!("compose has no such value: {other:?}"),
     }
 }

@@ -56,6 +56,12 @@ impl Policy {
     /// A look that was asked for and lasted this long saw more than a moment: it counts for two. As long as lies between a
     /// look and its confirmation.
     pub const TOOK_A_WHILE: Duration = Duration::from_secs(1);
+
+    /// Successes in a row until a majority that reaches the target makes those partial who do not: two rounds more than a failure
+    /// needs, so that everybody has heard by then what the others see since it is reached again.
+    pub const fn reached_rounds(&self) -> u32 {
+        self.partial_rounds + 2
+    }
 }
 
 impl Default for Policy {

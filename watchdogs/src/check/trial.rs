@@ -48,7 +48,7 @@ pub fn supposed(
 
 /// As if it had seen the same so often that its word counts for all that there is.
 fn vote(now: Mono, definition: &Definition, (outcome, answer): &(Outcome, Answer), policy: &Policy) -> Vote {
-    let rounds = policy.partial_rounds.max(policy.looks_running);
+    let rounds = policy.reached_rounds().max(policy.looks_running);
     let (failures, successes) = match outcome {
         Outcome::Up => (0, rounds),
         Outcome::Failed(_) => (rounds, 0),

@@ -280,8 +280,7 @@ impl Count {
     fn note_reached(&mut self, successes: u32, policy: &Policy) {
         self.fresh += 1;
         self.reached += usize::from(successes >= policy.looks_running);
-        // Two rounds more than a failure needs: by then everybody has heard what the others see since it is reached again.
-        self.reached_for_long += usize::from(successes >= policy.partial_rounds + 2);
+        self.reached_for_long += usize::from(successes >= policy.reached_rounds());
         self.lasting += usize::from(successes >= policy.partial_rounds);
     }
 

@@ -1,0 +1,73 @@
+//! The dashboard under `/watch`: what the cluster is and does, for people with a key, and hands to act with.
+//!
+//! Owns pages: what stands on them, who may see them, how they stay fresh. Knows nothing of its own about the cluster: what a page
+//! shows is what the watchdog publishes and what the API answers, and what a hand does is a request to the API, with its guards,
+//! its refusals and its audit trail. Every page works without JavaScript; a script keeps it fresh.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+
+use self::events::Streams;
+use self::recall::Recall;
+use self::sealed::Seals;
+use crate::api::Inside;
+
+mod assets;
+mod deeds;
+mod events;
+mod form;
+mod frame;
+mod hands;
+mod headers;
+mod incidents;
+mod nodes;
+mod origin;
+mod overview;
+mod recall;
+mod sealed;
+mod session;
+mod sign_in;
+mod visit;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+/// Where it stands. None of Kuma's own paths under the same host begin so.
+pub(crate) const ROOT: &str = "/watch";
+
+/// What all pages share.
+struct Desk {
+    inside: Inside,
+    seals: Seals,
+    recall: Recall,
+    streams: Streams,
+}
+
+/// The extractor of what all pages share.
+type Counter = axum::extract::State<Arc<Desk>>;
+
+/// Every page.
+pub(crate) fn routes(inside: Inside) -> Router {
+    let seals = Seals::of(&inside.state().key);
+    let desk = Arc::new(Desk { seals, recall: Recall::default(), streams: Streams::default(), inside });
+    let pages = Router::new()
+        .route("/watch", get(overview::show))
+        .route("/watch/nodes", get(nodes::list))
+        .route("/watch/incidents", get(incidents::list))
+        .route("/watch/incidents/{id}", get(incidents::show))
+        .route("/watch/hands", get(hands::ask).post(hands::act))
+        .route("/watch/sign-out", post(sign_in::sign_out))
+        .layer(from_fn_with_state(Arc::clone(&desk), visit::admit))
+        .route("/watch/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .layer(from_fn(origin::ensure_own))
+        .layer(headers::compressed())
+        // Neither a stream nor what is cached for a year is compressed for each who asks.
+        .route("/watch/events", get(events::stream))
+        .route("/watch/assets/{name}", get(assets::show))
+        .route("/", get(overview::lead_there));
+    pages.layer(from_fn(headers::protect)).with_state(desk)
+}

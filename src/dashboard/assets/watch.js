@@ -1,0 +1,121 @@
+// Keeps a page of the dashboard fresh: the server says that something changed, and the page fetches itself anew.
+// Without this script everything works, and the page reloads each half minute.
+"use strict";
+
+(() => {
+  const SHORTEST_PAUSE = 1000;
+  const LONGEST_PAUSE = 15000;
+  const FULL_EVERY = 10000;
+  let stream = null;
+  let waiting = null;
+  let busy = false;
+  let missed = false;
+  let drawnAt = Date.now();
+  let failingSince = null;
+
+  const words = (milliseconds) => {
+    const s = Math.max(0, Math.floor(milliseconds / 1000));
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min`;
+    const minutes = Math.floor(s / 60) % 60;
+    if (s < 86400) return `${Math.floor(s / 3600)} h${minutes ? ` ${minutes} min` : ""}`;
+    const hours = Math.floor(s / 3600) % 24;
+    return s < 864000 && hours ? `${Math.floor(s / 86400)} d ${hours} h` : `${Math.floor(s / 86400)} d`;
+  };
+
+  // The server's clock may differ from this one: ages count from when the page was drawn.
+  const skew = () => {
+    const drawn = document.querySelector("[data-live] time");
+    return drawn ? drawnAt - Date.parse(drawn.dateTime) : 0;
+  };
+
+  const tick = () => {
+    const now = Date.now() - skew();
+    for (const time of document.querySelectorAll("time[data-ago]")) {
+      const at = Date.parse(time.dateTime);
+      if (!Number.isNaN(at)) time.textContent = `${words(now - at)} ago`;
+      const local = new Date(at).toLocaleString();
+      if (time.title && time.title !== local) time.title = local;
+    }
+  };
+
+  const isInUse = (part) => part.contains(document.activeElement) && /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
+
+  const focusIn = (part) => {
+    const active = document.activeElement;
+    if (!part.contains(active) || active === part) return null;
+    return active.id ? `#${CSS.escape(active.id)}` : active.getAttribute("href") ? `[href="${CSS.escape(active.getAttribute("href"))}"]` : null;
+  };
+
+  const put = (html) => {
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    for (const part of document.querySelectorAll("[data-part]")) {
+      const next = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
+      if (!next || isInUse(part) || next.innerHTML === part.innerHTML) continue;
+      const focused = focusIn(part);
+      part.replaceChildren(...next.childNodes);
+      if (focused) part.querySelector(focused)?.focus({ preventScroll: true });
+    }
+    if (fresh.title) document.title = fresh.title;
+    drawnAt = Date.now();
+    tick();
+  };
+
+  const trouble = (text) => {
+    let line = document.getElementById("trouble");
+    if (!text) { line?.remove(); failingSince = null; return; }
+    if (!line) {
+      line = document.createElement("p");
+      line.id = "trouble";
+      line.className = "notice refused";
+      line.setAttribute("role", "alert");
+      document.getElementById("main").prepend(line);
+    }
+    if (line.textContent !== text) line.textContent = text;
+  };
+
+  const refresh = async () => {
+    waiting = null;
+    if (busy) { missed = true; return; }
+    busy = true;
+    const beganAt = Date.now();
+    try {
+      const answer = await fetch(location.pathname + location.search, { headers: { "x-komainu-part": "all" }, cache: "no-store", signal: AbortSignal.timeout(10000) });
+      if (answer.status === 401) { location.reload(); return; }
+      if (!answer.ok) throw new Error(String(answer.status));
+      put(await answer.text());
+      trouble("");
+    } catch {
+      failingSince ??= Date.now();
+      trouble(`This watchdog does not answer since ${words(Date.now() - failingSince)}. What stands here is ${words(Date.now() - drawnAt)} old.`);
+    } finally {
+      busy = false;
+      // A slow server is asked less often.
+      const pause = Math.min(LONGEST_PAUSE, Math.max(SHORTEST_PAUSE, 5 * (Date.now() - beganAt)));
+      if (missed || failingSince) { missed = false; later(pause); }
+    }
+  };
+
+  // Many who look at the same do not all ask at the same moment.
+  const later = (pause) => { waiting ??= setTimeout(refresh, pause + Math.random() * 500); };
+
+  const listen = () => {
+    if (stream || !document.querySelector("[data-live]")) return;
+    stream = new EventSource("/watch/events");
+    let first = true;
+    stream.addEventListener("change", () => { if (!first) later(0); first = false; });
+    stream.onerror = () => { if (!failingSince) later(SHORTEST_PAUSE); };
+  };
+
+  // A browser has six connections for a host: pages that nobody looks at hold none.
+  const look = () => {
+    if (document.hidden) { stream?.close(); stream = null; return; }
+    listen();
+    if (Date.now() - drawnAt > FULL_EVERY) later(0);
+  };
+
+  document.addEventListener("visibilitychange", look);
+  setInterval(() => { tick(); if (!document.hidden && Date.now() - drawnAt > FULL_EVERY) later(0); }, 1000);
+  tick();
+  look();
+})();

@@ -1,0 +1,171 @@
+//! What every page has around it: where one is, who one is, how the cluster is, and how old that knowledge is.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use komainu_watchdogs::time::Wall;
+use komainu_watchdogs::view::{Health, View};
+use serde::{Deserialize, Serialize};
+
+use super::Desk;
+use super::form::Form;
+use super::sealed::Purpose;
+use super::visit::{self, Visitor};
+use super::words::{Ago, At, Moment, span};
+use crate::store::apikeys::Scope;
+
+/// The parts of the dashboard, in the order in which they are offered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Section {
+    /// What is wrong now.
+    Overview,
+    /// Nodes.
+    Nodes,
+    /// Incidents.
+    Incidents,
+    /// Nothing that is offered: a question, a refusal.
+    Elsewhere,
+}
+
+impl Section {
+    pub(super) const OFFERED: [Self; 3] = [Self::Overview, Self::Incidents, Self::Nodes];
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Overview | Self::Elsewhere => "/watch",
+            Self::Nodes => "/watch/nodes",
+            Self::Incidents => "/watch/incidents",
+        }
+    }
+
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Nodes => "Nodes",
+            Self::Incidents => "Incidents",
+            Self::Elsewhere => "",
+        }
+    }
+}
+
+/// What came of the deed that led here.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Notice {
+    /// One sentence.
+    pub(super) text: String,
+    /// It was done.
+    pub(super) is_done: bool,
+}
+
+/// Around a page.
+pub(super) struct Frame {
+    pub(super) cluster: String,
+    pub(super) watchdog: String,
+    pub(super) health: Health,
+    pub(super) here: Section,
+    pub(super) visitor: Visitor,
+    /// When the database was read for what stands here; `None`: never.
+    pub(super) checked_at: Option<At>,
+    pub(super) now: Wall,
+    /// It cannot be read now, for that long.
+    pub(super) database_away: Option<String>,
+    pub(super) notice: Option<Notice>,
+}
+
+impl Frame {
+    /// Of a page that rests on this view.
+    pub(super) fn of(desk: &Desk, visitor: &Visitor, here: Section, view: &View) -> Self {
+        let now = visit::now();
+        let away = Duration::from_millis(view.verdict_age_ms.unwrap_or(0));
+        let is_away = view.database == komainu_watchdogs::view::DatabaseView::Down;
+        let query = visitor.place.split_once('?').map(|(_, query)| query);
+        let said = Form::of_query(query).field("said").and_then(|said| desk.seals.open(Purpose::Notice, said));
+        Self {
+            cluster: desk.inside.state().cluster.clone(),
+            watchdog: desk.inside.state().watchdog.to_string(),
+            health: view.status,
+            here,
+            visitor: visitor.clone(),
+            checked_at: view.checked_at.map(At),
+            now,
+            database_away: is_away.then(|| span(away)),
+            notice: said,
+        }
+    }
+
+    /// Whether whoever looks may change monitors and acknowledge.
+    pub(super) fn may_write(&self) -> bool {
+        self.visitor.caller.scope >= Scope::Write
+    }
+
+    /// Whether whoever looks may do everything.
+    pub(super) fn is_admin(&self) -> bool {
+        self.visitor.caller.scope >= Scope::Admin
+    }
+
+    /// The sign and the word for the whole.
+    pub(super) fn colour(&self) -> (&'static str, &'static str) {
+        match self.health {
+            Health::Ok => ("ok", "all is well"),
+            Health::Degraded => ("degraded", "degraded"),
+            Health::Down => ("down", "down"),
+        }
+    }
+
+    /// How long ago that was.
+    pub(super) fn ago(&self, at: impl Moment) -> Ago {
+        at.at().ago(self.now)
+    }
+
+    /// When this page was drawn.
+    pub(super) fn drawn(&self) -> Ago {
+        At(self.now).ago(self.now)
+    }
+}
+
+/// What a page says whose content was never read, and cannot be read now.
+pub(super) const AWAY: (StatusCode, &str) = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "This has not been read since this watchdog started, and the database does not answer now. The overview shows what is known.",
+);
+
+#[derive(Template)]
+#[template(path = "unread.html")]
+struct Unread<'a> {
+    frame: Frame,
+    words: &'a str,
+}
+
+/// A page of which only its frame can be shown, and why.
+pub(super) fn unread(desk: &Desk, visitor: &Visitor, here: Section, (status, words): (StatusCode, &str)) -> Response {
+    page_with(status, &Unread { frame: Frame::of(desk, visitor, here, &desk.inside.view()), words })
+}
+
+#[derive(Template)]
+#[template(path = "refusal.html")]
+struct Refusal<'a> {
+    words: &'a str,
+}
+
+/// A page that says only why there is none.
+pub(super) fn refusal(status: StatusCode, words: &str) -> Response {
+    page_with(status, &Refusal { words })
+}
+
+/// A page as an answer.
+pub(super) fn page(template: &impl Template) -> Response {
+    page_with(StatusCode::OK, template)
+}
+
+/// The same, of a refusal.
+pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be drawn");
+            (StatusCode::INTERNAL_SERVER_ERROR, Html("This page could not be drawn; the log says why.")).into_response()
+        }
+    }
+}

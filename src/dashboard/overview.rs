@@ -1,0 +1,232 @@
+//! The first page: what is wrong now, in the order in which it wants somebody, then who watches and what is watched.
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{Redirect, Response};
+use komainu_watchdogs::check::State as CheckState;
+use komainu_watchdogs::facts::Mode;
+use komainu_watchdogs::heartbeat::State as HeartbeatState;
+use komainu_watchdogs::io::Severity;
+use komainu_watchdogs::view::{DatabaseView, IncidentView, MonitorsView, View};
+use serde::Deserialize;
+
+use super::frame::{Frame, Section, page};
+use super::nodes::NodeRow;
+use super::visit::Visitor;
+use super::words::{At, counted, grouped};
+use super::{Desk, ROOT};
+
+/// More are not read; the list of incidents has them all.
+const MOST_PROBLEMS: usize = 50;
+
+/// The API's page of incidents that are open.
+const OPEN_INCIDENTS: &str = "/api/v1/incidents?open=true&limit=200";
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview {
+    frame: Frame,
+    reasons: Vec<String>,
+    problems: Vec<Problem>,
+    more_problems: usize,
+    nodes: Vec<NodeRow>,
+    watchdogs: Vec<WatchdogRow>,
+    leader: Option<String>,
+    database: &'static str,
+    server: Option<String>,
+    automation: Automation,
+    pinned_node: Option<String>,
+    monitors: MonitorsView,
+    checks: Vec<Tally>,
+    heartbeats: Vec<Tally>,
+    plans: Vec<String>,
+}
+
+/// Whether anything moves by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Automation {
+    /// It says what it would do.
+    Observes,
+    /// An operator stopped it.
+    Frozen,
+    /// It acts.
+    Active,
+}
+
+impl Automation {
+    fn of(view: &View) -> Self {
+        match view.mode {
+            Mode::Observe => Self::Observes,
+            Mode::Active if view.frozen => Self::Frozen,
+            Mode::Active => Self::Active,
+        }
+    }
+}
+
+/// Something that is wrong.
+struct Problem {
+    key: String,
+    /// Where the runbook speaks of its kind.
+    kind: String,
+    is_critical: bool,
+    since: At,
+    first_since: Option<At>,
+    /// What the incident says; `None`: it could not be read.
+    told: Option<Told>,
+}
+
+/// An open incident, as the API shows it.
+#[derive(Clone, Deserialize)]
+struct Told {
+    id: i64,
+    key: String,
+    summary: String,
+    acknowledged_by: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Incidents {
+    items: Vec<Told>,
+}
+
+/// How many there are in a state.
+struct Tally {
+    state: &'static str,
+    count: String,
+}
+
+fn tallies(counts: impl IntoIterator<Item = (&'static str, u64)>) -> Vec<Tally> {
+    let there = counts.into_iter().filter(|(_, count)| *count > 0);
+    there.map(|(state, count)| Tally { state, count: grouped(count) }).collect()
+}
+
+/// A watchdog and whether it leads.
+struct WatchdogRow {
+    id: String,
+    status: &'static str,
+    leads: bool,
+    is_this: bool,
+    last_seen: At,
+}
+
+/// `/` of a watchdog's own port.
+pub(super) async fn lead_there() -> Redirect {
+    Redirect::to(ROOT)
+}
+
+pub(super) async fn show(State(desk): super::Counter, Extension(visitor): Extension<Visitor>) -> Response {
+    let view = desk.inside.view();
+    let told = desk.read::<Incidents>(&visitor, OPEN_INCIDENTS).await.known();
+    let told = told.map_or(Vec::new(), |incidents| incidents.items);
+    let mut problems: Vec<Problem> = view.incidents.iter().map(|incident| problem(incident, &told)).collect();
+    problems.sort_by_key(|problem| (problem.is_acknowledged(), !problem.is_critical, problem.since.0.0));
+    let more_problems = problems.len().saturating_sub(MOST_PROBLEMS);
+    problems.truncate(MOST_PROBLEMS);
+    let server = desk.inside.server_name();
+    page(&Overview {
+        reasons: reasons(&view),
+        problems,
+        more_problems,
+        nodes: view.nodes.iter().map(NodeRow::of).collect(),
+        watchdogs: watchdogs(&desk, &view),
+        leader: view.leader.as_ref().map(|leader| format!("{}, epoch {}", leader.watchdog_id, leader.epoch)),
+        database: database(view.database),
+        server,
+        automation: Automation::of(&view),
+        pinned_node: view.pinned_node.as_ref().map(ToString::to_string),
+        monitors: view.monitors,
+        checks: checks(&desk),
+        heartbeats: heartbeats(&desk),
+        plans: plans(&view),
+        frame: Frame::of(&desk, &visitor, Section::Overview, &view),
+    })
+}
+
+impl Problem {
+    fn is_acknowledged(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| told.acknowledged_by.is_some())
+    }
+}
+
+fn problem(incident: &IncidentView, told: &[Told]) -> Problem {
+    let kind = incident.key.split('/').next().unwrap_or_default().to_owned();
+    Problem {
+        kind,
+        is_critical: incident.severity == Severity::Critical,
+        since: At(incident.since),
+        first_since: (incident.first_since != incident.since).then_some(At(incident.first_since)),
+        told: told.iter().find(|told| told.key == incident.key).cloned(),
+        key: incident.key.clone(),
+    }
+}
+
+/// Why it is not well, without what the tables below say anyway.
+fn reasons(view: &View) -> Vec<String> {
+    let nodes = view.nodes.iter().map(|node| format!("node {} is {}", node.node_id, node.status.as_str()));
+    let watchdogs =
+        view.watchdogs.iter().map(|watchdog| format!("watchdog {} is {}", watchdog.watchdog_id, watchdog.status));
+    let below: Vec<String> = nodes.chain(watchdogs).collect();
+    let mut reasons: Vec<String> = view.reasons.iter().filter(|reason| !below.contains(reason)).cloned().collect();
+    reasons.dedup();
+    reasons
+}
+
+fn watchdogs(desk: &Desk, view: &View) -> Vec<WatchdogRow> {
+    let me = &desk.inside.state().watchdog;
+    let leader = view.leader.as_ref().map(|leader| &leader.watchdog_id);
+    let row = |watchdog: &komainu_watchdogs::view::WatchdogView| WatchdogRow {
+        id: watchdog.watchdog_id.to_string(),
+        status: watchdog.status,
+        leads: leader == Some(&watchdog.watchdog_id),
+        is_this: watchdog.watchdog_id == *me,
+        last_seen: At(watchdog.last_seen_ms),
+    };
+    view.watchdogs.iter().map(row).collect()
+}
+
+fn database(database: DatabaseView) -> &'static str {
+    match database {
+        DatabaseView::Up => "up",
+        DatabaseView::Failing => "failing",
+        DatabaseView::Down => "down",
+    }
+}
+
+fn checks(desk: &Desk) -> Vec<Tally> {
+    let (counts, paused) = desk.inside.state().looks.counts();
+    let named = |state: CheckState| match state {
+        CheckState::Up => "up",
+        CheckState::Down => "down",
+        CheckState::Partial => "partial",
+        CheckState::Unknown => "unknown",
+    };
+    let all = [CheckState::Down, CheckState::Partial, CheckState::Unknown, CheckState::Up];
+    let counted = all.map(|state| (named(state), u64::from(counts.get(&state).copied().unwrap_or(0))));
+    tallies(counted.into_iter().chain([("paused", u64::from(paused))]))
+}
+
+fn heartbeats(desk: &Desk) -> Vec<Tally> {
+    let counts = desk.inside.state().heartbeats.by_state();
+    let named = |state: HeartbeatState| match state {
+        HeartbeatState::Up => "up",
+        HeartbeatState::Late => "late",
+        HeartbeatState::Failed => "failed",
+        HeartbeatState::New => "new",
+    };
+    let all = [HeartbeatState::Failed, HeartbeatState::Late, HeartbeatState::New, HeartbeatState::Up];
+    tallies(all.map(|state| (named(state), counts.get(&state).copied().unwrap_or(0))))
+}
+
+/// What would be moved, and what waits to be moved.
+fn plans(view: &View) -> Vec<String> {
+    let would = view.would_move.iter().map(|would| {
+        let from = would.from.as_ref().map_or_else(|| "placed".to_owned(), |from| format!("moved from {from}"));
+        format!("{} would be {from}: {}", counted(would.monitors.into(), "monitor"), would.reason.as_str())
+    });
+    let waiting = view.waiting.iter().map(|waiting| {
+        let monitors = counted(waiting.monitors.into(), "monitor");
+        format!("{monitors} of {} wait until {}, because {}", waiting.node_id, At(waiting.until), waiting.because)
+    });
+    would.chain(waiting).collect()
+}

@@ -1,0 +1,73 @@
+//! Signing in with an API key, once, and signing out.
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::form::Form;
+use super::frame::page_with;
+use super::session::{self, Session};
+use super::visit::{self, own_place};
+use super::{Counter, ROOT};
+use crate::api::ApiError;
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignIn<'a> {
+    cluster: &'a str,
+    next: &'a str,
+    refusal: Option<String>,
+}
+
+/// The page that asks for a key.
+pub(super) async fn show(State(desk): Counter, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let query = Form::of_query(query.as_deref());
+    let next = own_place(query.field("next"));
+    if visit::caller(&desk, &headers).await.is_some() {
+        return Redirect::to(next).into_response();
+    }
+    asking(&desk.inside.state().cluster, next, None)
+}
+
+fn asking(cluster: &str, next: &str, refusal: Option<(StatusCode, String)>) -> Response {
+    let (status, refusal) = refusal.map_or((StatusCode::OK, None), |(status, words)| (status, Some(words)));
+    page_with(status, &SignIn { cluster, next, refusal })
+}
+
+/// Takes the key; the browser gets a cookie for it.
+pub(super) async fn sign_in(State(desk): Counter, headers: HeaderMap, extensions: Extensions, form: Form) -> Response {
+    let state = desk.inside.state();
+    let next = own_place(form.field("next"));
+    let key = form.field("key").unwrap_or_default();
+    let caller = match desk.inside.of_key(key, &extensions).await {
+        Ok(caller) => caller,
+        Err(error) => return asking(&state.cluster, next, Some(refused(&error))),
+    };
+    let session = Session::of(&caller, visit::now());
+    let is_private = visit::is_private(&headers, state.credentials.serving().is_some());
+    tracing::info!(key = caller.name, "signed in to the dashboard");
+    ([(header::SET_COOKIE, session.cookie(&desk.seals, is_private))], Redirect::to(next)).into_response()
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "what else the API may say says nothing here but that it failed")]
+fn refused(error: &ApiError) -> (StatusCode, String) {
+    match error {
+        ApiError::Unauthorized => {
+            (StatusCode::FORBIDDEN, "This cluster knows no such key. `komainu apikeys create NAME` makes one.".to_owned())
+        }
+        ApiError::TooMany { retry_after_s } => {
+            (StatusCode::TOO_MANY_REQUESTS, format!("Too many unknown keys were tried from your address. Try again in {retry_after_s} s."))
+        }
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The keys cannot be read just now: the database does not answer. Whoever has signed in before stays signed in.".to_owned(),
+        ),
+    }
+}
+
+/// Takes the cookie away.
+pub(super) async fn sign_out(State(desk): Counter, headers: HeaderMap) -> Response {
+    let is_private = visit::is_private(&headers, desk.inside.state().credentials.serving().is_some());
+    ([(header::SET_COOKIE, session::no_cookie(is_private))], Redirect::to(&format!("{ROOT}/sign-in"))).into_response()
+}

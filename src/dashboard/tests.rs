@@ -1,0 +1,233 @@
+//! The dashboard as a browser meets it, without one.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::api::support::{Surface, TestAnswer, view};
+use crate::clock;
+use crate::config::Details;
+
+const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
+
+/// Somebody at a browser.
+struct Browser {
+    surface: Surface,
+    cookie: String,
+}
+
+impl Browser {
+    async fn stranger() -> Self {
+        Self { surface: Surface::plain().await.lasting(), cookie: String::new() }
+    }
+
+    /// Signed in with a new key of that scope, which is named after it.
+    async fn signed_in(scope: &str) -> Self {
+        let mut browser = Self::stranger().await;
+        let key = browser.surface.key(scope).await;
+        let answer = browser.post("/watch/sign-in", &format!("key={key}&next=/watch/nodes")).await;
+        assert_eq!((answer.code, answer.header("location").as_str()), (303, "/watch/nodes"));
+        browser.cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+        browser
+    }
+
+    async fn get(&self, path: &str) -> TestAnswer {
+        self.surface.send_with("GET", path, &[("cookie", &self.cookie)], "").await
+    }
+
+    async fn page(&self, path: &str) -> String {
+        let answer = self.get(path).await;
+        assert_eq!(answer.code, 200, "{path}");
+        String::from_utf8(answer.body).unwrap()
+    }
+
+    async fn post(&self, path: &str, form: &str) -> TestAnswer {
+        self.surface.send_with("POST", path, &[("cookie", &self.cookie), SAME], form).await
+    }
+}
+
+fn text(answer: TestAnswer) -> String {
+    String::from_utf8(answer.body).unwrap()
+}
+
+#[tokio::test]
+async fn a_stranger_sees_nothing_and_is_led_to_the_page_where_one_signs_in() {
+    let stranger = Browser::stranger().await;
+    for path in ["/watch", "/watch/nodes", "/watch/hands?deed=cluster.freeze"] {
+        let answer = stranger.get(path).await;
+        assert_eq!(answer.code, 303, "{path}");
+        assert!(answer.header("location").starts_with("/watch/sign-in?next=%2Fwatch"), "{path}");
+        assert!(!text(answer).contains("node1"), "{path}");
+    }
+    assert_eq!(stranger.get("/watch/events").await.code, 401);
+    assert_eq!(stranger.get("/").await.header("location"), "/watch");
+    let part = [("x-komainu-part", "all")];
+    assert_eq!(stranger.surface.send_with("GET", "/watch", &part, "").await.code, 401);
+}
+
+#[tokio::test]
+async fn a_link_on_another_site_leads_on_to_whoever_has_signed_in() {
+    let stranger = Browser::stranger().await;
+    let answer = stranger.surface.send_with("GET", "/watch", &[("sec-fetch-site", "cross-site")], "").await;
+    assert_eq!(answer.code, 200);
+    assert!(text(answer).contains("http-equiv=\"refresh\" content=\"0\""));
+}
+
+#[tokio::test]
+async fn a_key_opens_the_pages_and_an_unknown_one_is_refused_with_words() {
+    let browser = Browser::signed_in("read").await;
+    let page = browser.page("/watch").await;
+    for shown in ["node1", "node/node2", "w1, epoch 7", "read (read)"] {
+        assert!(page.contains(shown), "{shown} is missing in {page}");
+    }
+    let refused = browser.post("/watch/sign-in", "key=kmn_guess").await;
+    assert_eq!((refused.code, refused.header("set-cookie").as_str()), (403, ""));
+    assert!(text(refused).contains("This cluster knows no such key."));
+}
+
+#[tokio::test]
+async fn every_answer_forbids_what_is_not_its_own() {
+    let browser = Browser::signed_in("read").await;
+    for path in ["/watch", "/watch/sign-in", "/watch/nodes", "/watch/assets/none", "/"] {
+        let answer = browser.get(path).await;
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        let page = text(answer);
+        for forbidden in ["style=", "onclick", "<script>", "http://", "https://"] {
+            assert!(!page.contains(forbidden), "{path}: {forbidden}");
+        }
+    }
+    let page = browser.page("/watch").await;
+    let style = page.split('"').find(|part| part.starts_with("/watch/assets/watch.")).unwrap();
+    assert_eq!(browser.get(style).await.header("cache-control"), "public, max-age=31536000, immutable");
+}
+
+#[tokio::test]
+async fn another_site_changes_nothing_with_the_cookie_of_whoever_signed_in() {
+    let browser = Browser::signed_in("admin").await;
+    for (name, value) in
+        [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "http://evil.example")]
+    {
+        let headers = [("cookie", browser.cookie.as_str()), ("host", "w1:8900"), (name, value)];
+        let answer = browser.surface.send_with("POST", "/watch/hands", &headers, "deed=cluster.freeze").await;
+        assert_eq!(answer.code, 403, "{name}: {value}");
+    }
+    let admin = browser.surface.key("write").await;
+    let trail = browser.surface.send("GET", "/api/v1/audit?what=cluster.freeze", Some(&admin), "").await;
+    assert_eq!(trail.code, 403, "a key that may write does not read the trail");
+    assert!(!browser.surface.state.view.borrow().frozen);
+}
+
+#[tokio::test]
+async fn a_hand_asks_once_names_what_becomes_of_it_and_stands_in_the_trail_under_the_persons_key() {
+    let browser = Browser::signed_in("admin").await;
+    browser.surface.add_node("node1").await;
+    let page = browser.page("/watch/hands?deed=node.drain&node=node1&back=/watch/nodes").await;
+    assert!(page.contains("Drain node1?") && page.contains("move to other nodes"), "{page}");
+    let done = browser.post("/watch/hands", "deed=node.drain&node=node1&back=/watch/nodes").await;
+    assert_eq!(done.code, 303);
+    let place = done.header("location");
+    assert!(place.starts_with("/watch/nodes?said="), "{place}");
+    assert!(browser.page(&place).await.contains("node1 gives its monitors away now."));
+    let other = browser.surface.key("admin").await;
+    let trail = browser.surface.send("GET", "/api/v1/audit?what=node.drain", Some(&other), "").await.json();
+    let (who, address) = (&trail["items"][0]["who"], &trail["items"][0]["address"]);
+    assert_eq!((who, address), (&json!("key/admin (page)"), &json!("192.0.2.7")));
+}
+
+#[tokio::test]
+async fn a_hand_that_the_key_does_not_allow_is_refused_with_words() {
+    let browser = Browser::signed_in("write").await;
+    browser.surface.add_node("node1").await;
+    assert!(!browser.page("/watch/nodes").await.contains("deed=node.drain"));
+    let words = "scope write; this needs admin";
+    assert!(browser.page("/watch/hands?deed=node.drain&node=node1").await.contains(words));
+    let refused = browser.post("/watch/hands", "deed=node.drain&node=node1").await;
+    assert_eq!(refused.code, 403);
+    assert!(text(refused).contains("this key has scope write, this needs admin"));
+    assert_eq!(browser.post("/watch/hands", "deed=node.drain").await.code, 400);
+}
+
+#[tokio::test]
+async fn an_incident_is_acknowledged_from_the_first_page() {
+    let browser = Browser::signed_in("write").await;
+    let id = browser.surface.raise("node/node2").await;
+    let page = browser.page("/watch").await;
+    assert!(page.contains(&format!("deed=incident.ack&amp;incident={id}&amp;key=node/node2")), "{page}");
+    let done = browser.post("/watch/hands", &format!("deed=incident.ack&incident={id}&key=node/node2")).await;
+    assert_eq!(done.code, 303);
+    assert!(browser.page("/watch").await.contains("acknowledged by key/write (page)"));
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_key_and_with_signing_out() {
+    let browser = Browser::signed_in("read").await;
+    assert_eq!(browser.get("/watch").await.code, 200);
+    // Made anew under the same name: the one that was signed in with is gone.
+    let admin = browser.surface.key("admin").await;
+    let gone = browser.surface.send("DELETE", "/api/v1/apikeys/read", Some(&admin), "").await;
+    assert_eq!(gone.code, 204);
+    browser.surface.key("read").await;
+    let answer = browser.get("/watch").await;
+    assert_eq!(answer.code, 303);
+    assert!(answer.header("set-cookie").starts_with("komainu_session=; Path=/watch; Max-Age=0"));
+    let other = Browser::signed_in("read").await;
+    let out = other.post("/watch/sign-out", "").await;
+    assert!(out.code == 303 && out.header("set-cookie").contains("Max-Age=0"));
+}
+
+#[tokio::test]
+async fn names_that_are_markup_are_text_on_every_page() {
+    let mut shown = view();
+    let nasty = "<script>alert(1)</script>\"'&\u{202e}".to_owned() + &"x".repeat(10_000);
+    shown.nodes[0].node_id = nasty.as_str().into();
+    shown.reasons = vec![nasty.clone()];
+    shown.incidents[0].key.clone_from(&nasty);
+    let surface = Surface::showing(shown).await.with_details(Details::Key).lasting();
+    let key = surface.key("admin").await;
+    let signed_in = surface.send_with("POST", "/watch/sign-in", &[SAME], &format!("key={key}")).await;
+    let cookie = signed_in.header("set-cookie").split(';').next().unwrap().to_owned();
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("node", &nasty).finish();
+    let question = format!("/watch/hands?deed=node.drain&{query}");
+    for path in ["/watch", "/watch/nodes", &question] {
+        let answer = surface.send_with("GET", path, &[("cookie", &cookie)], "").await;
+        let page = text(answer);
+        assert!(page.contains("&#60;script&#62;") && !page.contains("<script>alert"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_any_more_is_shown_as_it_was_and_whoever_signed_in_stays() {
+    let browser = Browser::signed_in("write").await;
+    browser.surface.raise("node/node2").await;
+    assert!(browser.page("/watch").await.contains("Acknowledge"));
+    let mut lease = browser.surface.state.store.lease("test").await.unwrap();
+    for table in ["komainu_incident", "komainu_api_key"] {
+        lease.execute("test", format!("ALTER TABLE {table} RENAME TO {table}_gone"), vec![]).await.unwrap();
+    }
+    drop(lease);
+    // What was read within the last second is believed anyway.
+    clock::sleep_until(clock::now() + Duration::from_millis(1_100)).await;
+    let page = browser.page("/watch").await;
+    assert!(page.contains("Acknowledge") && page.contains("node1"), "{page}");
+    let refused = browser.post("/watch/hands", "deed=incident.ack&incident=1&key=node/node2").await;
+    assert_eq!(refused.code, 503);
+}
+
+#[tokio::test]
+async fn the_story_of_an_incident_says_what_was_told_and_where() {
+    let browser = Browser::signed_in("read").await;
+    let id = browser.surface.raise("node/node1").await;
+    let list = browser.page("/watch/incidents?show=open&key=node").await;
+    assert!(list.contains(&format!("href=\"/watch/incidents/{id}\"")), "{list}");
+    assert!(!browser.page("/watch/incidents?show=over").await.contains("node/node1"));
+    let story = browser.page(&format!("/watch/incidents/{id}")).await;
+    for shown in ["node/node1", "bad", "3 of 3 watchdogs", "<strong>opened</strong>", "ops:", "waiting"] {
+        assert!(story.contains(shown), "{shown} is missing in {story}");
+    }
+    assert!(!story.contains("Acknowledge"), "a key that only reads has no hands");
+    let missing = browser.get("/watch/incidents/999").await;
+    assert!(missing.code == 404 && text(missing).contains("incident 999"));
+}

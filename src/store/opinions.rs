@@ -88,7 +88,11 @@ pub(super) async fn consult(
     let mut consulted = BTreeMap::new();
     for (row, monitor) in rows.iter().zip(found) {
         let tags = tags.remove(&monitor).unwrap_or_default();
-        consulted.insert(monitor, read(row, settings, &tags)?);
+        match read(row, settings, &tags) {
+            Ok(read) => drop(consulted.insert(monitor, read)),
+            // A row that says nonsense keeps nobody from being told of it, or of others.
+            Err(error) => tracing::debug!(%error, monitor.id = %monitor, "no second opinion: its row cannot be read"),
+        }
     }
     Ok(consulted)
 }

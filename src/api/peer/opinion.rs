@@ -45,3 +45,62 @@ pub(in crate::api) async fn answer(
     };
     signed_answer(&context, ("POST", PATH), &seen)
 }
+
+#[cfg(test)]
+mod tests {
+    use komainu_watchdogs::check::{Failure, Outcome, Trouble};
+    use serde_json::json;
+
+    use crate::api::support::{KEY, Surface, TestAnswer};
+    use crate::clock;
+    use crate::looks::opinion::{MOST_FOR_PEERS, PATH};
+    use crate::looks::trial::TrialAnswer;
+    use crate::signature;
+
+    async fn monitor(surface: &Surface, url: &str) -> i64 {
+        let key = surface.key("write").await;
+        let body = json!({"name": "shop", "type": "http", "url": url, "timeout": 2, "basic_auth_pass": "hunter2"});
+        let made = surface.send("POST", "/api/v1/monitors", Some(&key), &body.to_string()).await;
+        made.json()["id"].as_i64().unwrap()
+    }
+
+    async fn ask(surface: &Surface, monitor: i64) -> TestAnswer {
+        let question = json!({"watchdog": "w2", "monitor": monitor}).to_string();
+        let signed = signature::sign(KEY.as_bytes(), clock::wall(), "POST", PATH, question.as_bytes());
+        surface.send_with("POST", PATH, &[(signature::HEADER, &signed)], &question).await
+    }
+
+    #[tokio::test]
+    async fn a_peer_names_a_monitor_and_is_answered_what_its_target_says() {
+        let surface = Surface::plain().await;
+        let id = monitor(&surface, "http://127.0.0.1:1/").await;
+        let answer = ask(&surface, id).await;
+        assert_eq!(answer.code, 200);
+        let seen: TrialAnswer = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((seen.watchdog.as_str(), seen.outcome), ("w1", Outcome::Failed(Failure::Refused)));
+        assert!(!String::from_utf8_lossy(&answer.body).contains("hunter2"));
+        assert_eq!(ask(&surface, id + 1).await.code, 404);
+    }
+
+    #[tokio::test]
+    async fn an_address_at_which_this_watchdog_does_not_look_is_no_vote() {
+        let surface = Surface::plain().await;
+        let id = monitor(&surface, "http://169.254.169.254/").await;
+        let seen: TrialAnswer = serde_json::from_slice(&ask(&surface, id).await.body).unwrap();
+        assert_eq!(seen.outcome, Outcome::Unable(Trouble::Permission));
+    }
+
+    #[tokio::test]
+    async fn a_stranger_is_not_answered_and_nor_is_one_too_many() {
+        let surface = Surface::plain().await;
+        let id = monitor(&surface, "http://127.0.0.1:1/").await;
+        let question = json!({"watchdog": "w2", "monitor": id}).to_string();
+        let forged = signature::sign(b"another key", clock::wall(), "POST", PATH, question.as_bytes());
+        assert_eq!(surface.send_with("POST", PATH, &[(signature::HEADER, &forged)], &question).await.code, 403);
+        assert_eq!(surface.send("POST", PATH, None, &question).await.code, 403);
+        let rooms: Vec<_> = (0..MOST_FOR_PEERS).map(|_| surface.state.looks.room_for_peer().unwrap()).collect();
+        assert_eq!(ask(&surface, id).await.code, 503);
+        drop(rooms);
+        assert_eq!(ask(&surface, id).await.code, 200);
+    }
+}

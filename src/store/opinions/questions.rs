@@ -60,9 +60,12 @@ pub(in crate::store) async fn ask(
     session.execute(act, Sql::Once(sql), rows.collect()).await.map(|_| ())
 }
 
-/// How many questions wait before people are told.
+/// How many questions wait before people are told. Those that nobody could answer in time keep no others from being asked.
 pub(in crate::store) async fn waiting_on(session: &mut Session) -> Result<usize, StoreError> {
-    let sql = "SELECT COUNT(*) AS waiting FROM komainu_opinion WHERE seen IS NULL AND beat <> 0";
+    let (now, longest) = (session.dialect().now_ms(), opinion::patience(opinion::LONGEST_LOOK).as_millis());
+    let sql = format!(
+        "SELECT COUNT(*) AS waiting FROM komainu_opinion WHERE seen IS NULL AND beat <> 0 AND asked_at > {now} - {longest}"
+    );
     let row = session.row("count the questions", sql, vec![]).await?;
     let waiting = row.map_or(Ok(0), |row| row.int("waiting"))?;
     Ok(usize::try_from(waiting).unwrap_or(usize::MAX))

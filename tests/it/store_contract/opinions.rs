@@ -125,7 +125,7 @@ async fn where_they_see_no_outage_it_is_a_disagreement_and_the_page_comes_when_t
     pass(&mut fixture, 61).await;
     assert_eq!(answer(&fixture, &wishes, Which::Again, Seen::Down).await, 1);
     assert_eq!(settle(&fixture, &wishes, &monitors).await, [(1, 0), (0, 1)]);
-    assert_eq!(Vec::from_iter(open(&mut fixture).await.into_keys()), [page]);
+    assert_eq!(open(&mut fixture).await.into_keys().collect::<Vec<_>>(), [page]);
     let over = fixture.raw.rows("SELECT e.summary FROM komainu_event e WHERE e.kind = 'resolved'").await;
     assert!(over[0][0].contains("the watchdogs see it down too"), "{over:?}");
     fixture.change(monitors[0], UP, 1).await;
@@ -193,8 +193,8 @@ async fn a_question_is_asked_by_one_and_taken_over_from_who_was_killed(kind: Kin
 async fn of_a_mass_outage_only_so_many_wait_and_the_others_say_why_they_do_not(kind: Kind) {
     let (mut fixture, all) = down(kind, 600).await;
     // The last ones are required, and come first.
-    let required = "UPDATE komainu_monitor SET second_opinion = 'require' WHERE monitor_id > 590";
-    fixture.raw.execute(required).await;
+    let require = "UPDATE komainu_monitor SET second_opinion = 'require' WHERE monitor_id > 590";
+    fixture.raw.execute(require).await;
     let wishes = by_default(Wish::Note);
     let [(told, _), disputed] = settle(&fixture, &wishes, &all).await;
     let waiting = opinions::waiting(&fixture.store).await.unwrap();
@@ -202,8 +202,10 @@ async fn of_a_mass_outage_only_so_many_wait_and_the_others_say_why_they_do_not(k
     let crowded = "SELECT COUNT(*) FROM komainu_incident WHERE summary LIKE '%no second opinion: too many monitors went down at once'";
     assert_eq!(fixture.raw.count(crowded).await, 400);
     let first = opinions::claim(&fixture.store, ME, &wishes, (Which::First, 5)).await.unwrap();
-    let wished = fixture.raw.count("SELECT COUNT(*) FROM komainu_opinion WHERE standing = 0").await;
-    assert!(first.iter().filter(|claimed| claimed.spec.id.0 > 590).count() == usize::try_from(wished.min(5)).unwrap());
+    let required = fixture.raw.count("SELECT COUNT(*) FROM komainu_opinion WHERE standing = 0").await;
+    assert!(
+        first.iter().filter(|claimed| claimed.spec.id.0 > 590).count() == usize::try_from(required.min(5)).unwrap()
+    );
     assert_eq!(settle(&fixture, &wishes, &all).await, [(0, 0); 2]);
 }
 
@@ -274,7 +276,7 @@ async fn a_tag_in_kuma_says_it_and_a_monitor_that_cannot_be_looked_at_is_left_ou
     fixture.raw.execute(&format!("UPDATE monitor SET url = 'http://169.254.169.254/' WHERE id = {guarded}")).await;
     let wishes = SecondOpinion::default();
     assert_eq!(settle(&fixture, &wishes, &monitors).await, [(3, 0), (0, 0)]);
-    let keys = Vec::from_iter(open(&mut fixture).await.into_keys());
+    let keys: Vec<_> = open(&mut fixture).await.into_keys().collect();
     assert!(!keys.contains(&format!("monitor/{tagged}")) && keys.contains(&format!("monitor/{other}")), "{keys:?}");
     let page = opinions::next_wished(&fixture.store, &wishes, MonitorId(0)).await.unwrap();
     assert_eq!((page.monitors, page.left_out), (vec![tagged], 2));

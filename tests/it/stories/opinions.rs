@@ -58,11 +58,15 @@ impl Site {
     }
 
     fn fail(&self, path: &str, who: &[&'static str]) {
-        who.iter().for_each(|who| self.set(path, who, Answers::With(StatusCode::BAD_GATEWAY)));
+        for who in who {
+            self.set(path, who, Answers::With(StatusCode::BAD_GATEWAY));
+        }
     }
 
     fn mend(&self, path: &str, who: &[&'static str]) {
-        who.iter().for_each(|who| self.set(path, who, Answers::With(StatusCode::OK)));
+        for who in who {
+            self.set(path, who, Answers::With(StatusCode::OK));
+        }
     }
 
     /// A monitor of this path that wants a second opinion; its id.
@@ -196,7 +200,7 @@ async fn who_is_killed_while_it_asks_is_followed_by_another_and_people_are_told_
 
 impl Cluster {
     async fn monitor(&self, id: i64) -> Value {
-        let client = reqwest::Client::new();
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
         let request = client.get(self.url_of("w1", &format!("/api/v1/monitors/{id}"))).bearer_auth(self.api_key());
         serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap()
     }

@@ -268,9 +268,9 @@ mod editing;
 #[tokio::test]
 async fn a_monitor_says_whether_a_second_opinion_is_wanted_and_shows_what_holds() {
     let surface = Surface::plain().await;
-    let key = surface.key("write").await;
     let body = json!({"name": "shop", "type": "http", "url": "https://example.com", "second_opinion": "require"});
     let made = post(&surface, &body).await;
+    let key = surface.key("write").await;
     let (shown, tag) = (made.json(), made.header("etag"));
     assert_eq!((made.code, &shown["second_opinion"]), (201, &json!("require")));
     let opinion = json!({

@@ -140,6 +140,12 @@ impl Looks {
         is_alone.then(|| "this watchdog hears neither the database nor any other watchdog".to_owned())
     }
 
+    /// For tests of what is said then: its loop did something this long ago for the last time.
+    #[cfg(test)]
+    pub(crate) fn stand_still_for(&self, span: Duration) {
+        *self.shared.machine() = Machine::new(self.shared.identity.clone(), Policy::default(), clock::now() - span);
+    }
+
     /// A check, with each voter's word; `None`: there is none of this name, as far as this watchdog knows.
     pub fn shown(&self, name: &str) -> Option<ShownCheck> {
         let (now, name) = (clock::now(), CheckName::from(name));

@@ -88,3 +88,10 @@ CREATE TABLE IF NOT EXISTS komainu_check_stat (
   unknown_s INT NOT NULL,
   PRIMARY KEY (series_id, span, at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
+
+-- Which minute each watchdog entered last, of which process: one that is entered again after its answer was lost is not added twice.
+CREATE TABLE IF NOT EXISTS komainu_check_counted (
+  watchdog_id VARCHAR(190) NOT NULL PRIMARY KEY,
+  incarnation VARCHAR(16) NOT NULL,
+  seq BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;

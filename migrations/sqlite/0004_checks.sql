@@ -88,3 +88,10 @@ CREATE TABLE IF NOT EXISTS komainu_check_stat (
   unknown_s INTEGER NOT NULL,
   PRIMARY KEY (series_id, span, at)
 );
+
+-- Which minute each watchdog entered last, of which process: one that is entered again after its answer was lost is not added twice.
+CREATE TABLE IF NOT EXISTS komainu_check_counted (
+  watchdog_id TEXT NOT NULL PRIMARY KEY,
+  incarnation TEXT NOT NULL,
+  seq INTEGER NOT NULL
+);

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -52,8 +53,8 @@ pub(crate) struct Surface {
     lasting: Option<Router>,
     _folder: TempDir,
     _published: (watch::Sender<Arc<View>>, watch::Sender<Arc<Report>>),
-    _contact: watch::Sender<Arc<Contact>>,
-    _looking: AbortOnDropHandle<()>,
+    contact: watch::Sender<Arc<Contact>>,
+    looking: AbortOnDropHandle<()>,
 }
 
 /// What came back.
@@ -153,8 +154,8 @@ impl Surface {
             lasting: None,
             _folder: folder,
             _published: (view_sender, report_sender),
-            _contact: contact_sender,
-            _looking: looking,
+            contact: contact_sender,
+            looking,
         }
     }
 
@@ -165,6 +166,26 @@ impl Surface {
 
     pub(crate) fn with_details(mut self, details: Details) -> Self {
         self.state.details = details;
+        self
+    }
+
+    /// The loop of its checks hangs since so long.
+    pub(super) async fn with_hanging_checks(self, since: Duration) -> Self {
+        self.looking.abort();
+        while !self.looking.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        self.state.looks.stand_still_for(since);
+        self
+    }
+
+    /// Of three watchdogs it hears none, nor the database.
+    pub(super) async fn with_deaf_checks(self) -> Self {
+        let members = ["w1", "w2", "w3"].map(|name| (name.into(), String::new())).into();
+        self.contact.send_replace(Arc::new(Contact { members, ..Contact::default() }));
+        while self.state.looks.blindness().is_none() {
+            tokio::task::yield_now().await;
+        }
         self
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::check::{Input, Transition};
-use komainu_watchdogs::ids::WatchdogId;
+use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::io::Alarm;
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::{Mono, Wall};
@@ -53,6 +53,7 @@ pub(super) enum Order {
 
 pub(super) struct Clerk {
     pub(super) watchdog: WatchdogId,
+    pub(super) process: Incarnation,
     pub(super) store: Store,
     pub(super) routing: Arc<Routing>,
     pub(super) chores: Chores,
@@ -156,7 +157,7 @@ impl Clerk {
     /// Enters the minutes that are over, one after another.
     async fn count(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
         while let Some((minute, folds)) = waiting.next() {
-            checks::count(&self.store, &self.watchdog, minute, &folds).await?;
+            checks::count(&self.store, (&self.watchdog, self.process), minute, &folds).await?;
             waiting.done();
         }
         Ok(())

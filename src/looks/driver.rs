@@ -105,8 +105,8 @@ impl Driver {
     ) -> Self {
         let Settings { store, routing, chores, prober, contact, .. } = settings;
         let (orders, received) = mpsc::channel(ORDERS_MOST);
-        let watchdog = shared.identity.watchdog.clone();
-        let clerk = Clerk { watchdog, store, routing, chores, events: events.clone() };
+        let (watchdog, process) = (shared.identity.watchdog.clone(), shared.identity.incarnation);
+        let clerk = Clerk { watchdog, process, store, routing, chores, events: events.clone() };
         Self {
             shared,
             peers_client,
@@ -178,14 +178,7 @@ impl Driver {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Input(input) => {
-                if let Input::Looked { check, outcome, answer, .. } = &*input {
-                    let is_upside_down = self.checks.get(check).is_some_and(|(_, spec)| spec.upside_down);
-                    let outcome = if is_upside_down { outcome.turned() } else { *outcome };
-                    self.tally.note_look(check, outcome, answer.ms);
-                }
-                self.handle(*input);
-            }
+            Event::Input(input) => self.handle(*input),
             Event::Defined(checks) => self.define(checks),
             Event::Reports { sent_at, reports } => self.take_reports(sent_at, reports),
             Event::Refresh => self.order(Order::Refresh),
@@ -379,6 +372,7 @@ impl Driver {
                     self.reply(caller, looks, pending);
                 }
             }
+            Output::Counted { check, outcome, ms } => self.tally.note_look(&check, outcome, ms),
             Output::ProbeCanaries => self.probe_canaries(),
             Output::Changed(transition) => self.order(Order::Enter(transition)),
             Output::Raise(alarm) => self.raise(alarm),

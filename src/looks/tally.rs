@@ -20,6 +20,8 @@ const SAMPLE_MOST: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Tally {
     at: i64,
+    /// Minutes that are over.
+    over: u64,
     looks: BTreeMap<CheckName, Counts>,
     /// Milliseconds in each state.
     stood: BTreeMap<CheckName, [u64; 4]>,
@@ -28,7 +30,7 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new(now: Mono, wall: Wall) -> Self {
-        Self { at: minute_of(wall), looks: BTreeMap::new(), stood: BTreeMap::new(), sampled_at: now }
+        Self { at: minute_of(wall), over: 0, looks: BTreeMap::new(), stood: BTreeMap::new(), sampled_at: now }
     }
 
     /// When the next sample is due.
@@ -36,7 +38,7 @@ impl Tally {
         self.sampled_at + SAMPLE_EACH
     }
 
-    /// A look ended.
+    /// A look ended, and what it was is known.
     pub(super) fn note_look(&mut self, check: &CheckName, outcome: Outcome, ms: u32) {
         let counts = self.looks.entry(check.clone()).or_default();
         match outcome {
@@ -78,7 +80,9 @@ impl Tally {
         let looks = std::mem::take(&mut self.looks);
         let stood = std::mem::take(&mut self.stood);
         let at = std::mem::replace(&mut self.at, next);
+        self.over += 1;
         Minute {
+            number: self.over,
             at,
             looks: looks.into_iter().map(|(check, counts)| (check.to_string(), counts)).collect(),
             verdicts: stood.into_iter().map(|(check, stood)| (check.to_string(), seconds(stood))).collect(),
@@ -167,7 +171,7 @@ mod tests {
         }
         let minute = tally.sample(at(180), [(&shop, State::Down)].into_iter()).unwrap();
         let looks = Counts { up: 2, failed: 1, ms_sum: 60, ms_most: 40, ..Counts::default() };
-        assert_eq!((minute.at, minute.looks["shop"]), (120, looks));
+        assert_eq!((minute.number, minute.at, minute.looks["shop"]), (1, 120, looks));
         assert_eq!(minute.verdicts["shop"], Counts { up_s: 29, down_s: 31, ..Counts::default() });
     }
 
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_hour_is_folded_when_a_minute_of_the_next_is_entered_also_of_what_came_before_this_process() {
-        let minute = |at: i64| Minute { at, looks: BTreeMap::new(), verdicts: BTreeMap::new() };
+        let minute = |at: i64| Minute { number: 0, at, looks: BTreeMap::new(), verdicts: BTreeMap::new() };
         let mut waiting = Waiting::default();
         let day = 86_400;
         for at in [2 * day - 60, 2 * day, 2 * day + 60] {

@@ -26,7 +26,7 @@ pub use history::{Availability, Counted, Counts, Minute, Span, availability, cou
 pub use reader::{Changes, CheckReader};
 pub use reports::{WrittenReport, reports, write_report};
 pub use trail::note_trial;
-pub use verdicts::{ShownTransition, enter, incidents, raise, resolve, transitions, verdicts};
+pub use verdicts::{ShownTransition, enter, incidents, open_incidents, raise, resolve, transitions, verdicts};
 pub use writing::{MOST_CHECKS, Target, Wish, Written, delete, rehearse, write};
 
 /// A check as it is stored.

@@ -94,10 +94,10 @@ pub(crate) struct Cluster {
     watchdogs: Vec<String>,
     /// What the watchdogs speak.
     scheme: &'static str,
-    /// What each process that is started from now on may open.
-    descriptors: Option<u32>,
     /// What each process that is started from now on says in its log.
     log_level: &'static str,
+    /// What starts a process, where that is another program.
+    starters: BTreeMap<String, Vec<String>>,
 }
 
 impl Cluster {
@@ -145,12 +145,19 @@ impl Cluster {
 
     /// No process that is started from here on may open more than this.
     pub(crate) fn limit_descriptors(&mut self, most: u32) {
-        self.descriptors = Some(most);
+        for name in self.ports.keys().cloned().collect::<Vec<_>>() {
+            self.start_by(&name, ["prlimit".to_owned(), format!("--nofile={most}")].into());
+        }
     }
 
     /// Every process that is started from here on logs all there is to log, also of the libraries that it uses.
     pub(crate) fn log_everything(&mut self) {
         self.log_level = "trace";
+    }
+
+    /// This process is started by another program from here on, which becomes it: on another host, say.
+    pub(crate) fn start_by(&mut self, name: &str, starter: Vec<String>) {
+        self.starters.insert(name.to_owned(), starter);
     }
 
     /// What all processes logged.
@@ -245,8 +252,8 @@ impl Cluster {
             api_key,
             watchdogs: Vec::new(),
             scheme: "http",
-            descriptors: None,
             log_level: process::LEVEL,
+            starters: BTreeMap::new(),
         };
         cluster.watchdogs = Self::names("w", shape.watchdogs).collect();
         cluster.write_configs(&store, (&url, sections), shape).await;
@@ -341,9 +348,10 @@ impl Cluster {
     /// Starts another process with the same configuration, outside the cluster's book-keeping.
     pub(crate) fn spawn(&self, name: &str) -> Process {
         let command = if name.starts_with("node") { "node" } else { "watchdog" };
-        match self.descriptors {
-            Some(most) => Process::start_within(command, &self.config(name), most),
-            None => Process::start_with_log(command, &self.config(name), self.log_level),
+        let config = self.config(name);
+        match self.starters.get(name) {
+            Some(starter) => Process::start_by(starter, command, &config),
+            None => Process::start_with_log(command, &config, self.log_level),
         }
     }
 

@@ -3,6 +3,7 @@
 mod applying;
 mod importing;
 mod monitors;
+mod robot;
 
 use std::path::PathBuf;
 use std::process::Output;

@@ -24,6 +24,7 @@ mod stopping;
 mod strangers;
 mod telling;
 mod vanished;
+mod zones;
 
 /// One story on both databases.
 macro_rules! on_both {

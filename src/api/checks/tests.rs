@@ -3,9 +3,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::http::StatusCode;
+use std::time::Duration;
+
+use komainu_watchdogs::view::{Health, View};
 use serde_json::{Value, json};
 
-use crate::api::support::Surface;
+use crate::api::support::{Surface, view};
 use crate::looks::trial::MOST_AT_ONCE;
 
 const PATH: &str = "/api/v1/checks";
@@ -357,4 +360,25 @@ async fn a_watchdog_that_stops_waits_for_no_look() {
     };
     let (answer, _taken) = tokio::join!(surface.send("POST", TRY, Some(&key), &body), stops);
     assert_eq!(answer.code, 503);
+}
+
+#[tokio::test]
+async fn a_watchdog_whose_checks_hang_or_hear_nobody_vouches_for_none_and_its_status_is_down() {
+    let calm = async || Surface::showing(View { status: Health::Ok, ..view() }).await;
+    let hangs = calm().await.with_hanging_checks(Duration::from_secs(11)).await;
+    let cases = [
+        (hangs, "the loop of this watchdog's checks stands still since 11 s"),
+        (calm().await.with_deaf_checks().await, "this watchdog hears neither the database nor any other watchdog"),
+    ];
+    for (surface, reason) in cases {
+        let check = surface.get("/checks/shop").await;
+        assert_eq!((check.code, check.json()["reason"].as_str()), (503, Some(reason)));
+        assert_eq!((check.header("retry-after").as_str(), &check.json()["votes"]), ("5", &Value::Null));
+        assert_eq!(surface.send("HEAD", "/checks/shop", None, "").await.code, 503);
+        let status = surface.get("/status").await;
+        assert_eq!((status.code, &status.json()["status"]), (503, &json!("down")));
+        assert_eq!(status.json()["reasons"], json!([format!("checks: {reason}")]));
+    }
+    let busy = calm().await.with_hanging_checks(Duration::from_secs(5)).await;
+    assert_eq!(busy.get("/status").await.code, 200, "a loop that is late is none that hangs");
 }

@@ -1,6 +1,7 @@
 //! What was counted of checks: rows by the minute, folded into hours and days, from which percentages and graphs are made.
 //!
-//! Each watchdog counts its own looks and adds them to its minute. How long each verdict stood every watchdog measures, and the one that
+//! Each watchdog counts its own looks and adds them to its minute. Beside them it notes which minute of which process that was, so that one
+//! whose commit was done and not answered is not added again. How long each verdict stood every watchdog measures, and the one that
 //! measured longest is believed: one that was started within the minute knows a part of it. Hours and days are made anew of what they
 //! consist of, so that making them twice changes nothing.
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use komainu_watchdogs::ids::WatchdogId;
+use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
@@ -107,6 +108,8 @@ const COUNTED: [&str; 9] = ["up", "failed", "unable", "ms_sum", "ms_most", "up_s
 /// One minute of one watchdog.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Minute {
+    /// Raised by each minute of its process: by it a minute is known that was entered already.
+    pub number: u64,
     /// When it began, seconds UTC.
     pub at: i64,
     /// By check: its own looks.
@@ -115,14 +118,41 @@ pub struct Minute {
     pub verdicts: BTreeMap<String, Counts>,
 }
 
-/// Enters a minute, and makes the hours and days anew that begin at these seconds and are over.
+/// Enters a minute once, however often, and makes the hours and days anew that begin at these seconds and are over.
 pub async fn count(
     store: &Store,
-    watchdog: &WatchdogId,
+    (watchdog, process): (&WatchdogId, Incarnation),
     minute: &Minute,
     folds: &[(Span, i64)],
 ) -> Result<(), StoreError> {
-    in_transaction!(store, ACT, |session| count_in(session, watchdog, minute, folds).await)
+    in_transaction!(store, ACT, |session| {
+        match is_entered(session, (watchdog, process), minute.number).await {
+            Ok(true) => Ok(()),
+            Ok(false) => count_in(session, watchdog, minute, folds).await,
+            Err(error) => Err(error),
+        }
+    })
+}
+
+/// Whether this minute of this process was entered, and its answer lost; if not, it is from here on.
+async fn is_entered(
+    session: &mut Session,
+    (watchdog, process): (&WatchdogId, Incarnation),
+    number: u64,
+) -> Result<bool, StoreError> {
+    let (dialect, process) = (session.dialect(), process.to_string());
+    let lock = dialect.for_update();
+    let sql = format!("SELECT incarnation, seq FROM komainu_check_counted WHERE watchdog_id = ?{lock}");
+    if let Some(row) = session.row(ACT, sql, values![watchdog.as_str()]).await?
+        && row.text("incarnation")? == process
+        && row.count("seq")? >= number
+    {
+        return Ok(true);
+    }
+    let update = dialect.or_update("watchdog_id", &["incarnation", "seq"]);
+    let sql = format!("INSERT INTO komainu_check_counted (watchdog_id, incarnation, seq) VALUES (?, ?, ?){update}");
+    session.execute(ACT, sql, values![watchdog.as_str(), process, number]).await?;
+    Ok(false)
 }
 
 async fn count_in(

@@ -92,7 +92,7 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 50] = [
+const RIGHTS: [Rights; 51] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
@@ -134,6 +134,7 @@ const RIGHTS: [Rights; 50] = [
     of("komainu_check_report", ROWS, NOTHING),
     of("komainu_check_series", ROWS, NOTHING),
     of("komainu_check_stat", ROWS, NOTHING),
+    of("komainu_check_counted", ROWS, NOTHING),
     of("node", ROWS, OWN_LEASE),
     // Kuma's. Native nodes store beats, statistics and certificates as Kuma does.
     of("monitor", ROWS, READ),

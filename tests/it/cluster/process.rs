@@ -29,11 +29,12 @@ impl Process {
         Self::spawn(Command::new(KOMAINU), (command, level), config)
     }
 
-    /// The same with so many descriptors and no more, whatever it asks for.
-    pub(crate) fn start_within(command: &str, config: &Path, descriptors: u32) -> Self {
-        let mut limited = Command::new("prlimit");
-        limited.arg(format!("--nofile={descriptors}")).arg(KOMAINU);
-        Self::spawn(limited, (command, LEVEL), config)
+    /// The same, started by another program, which becomes it.
+    pub(crate) fn start_by(starter: &[String], command: &str, config: &Path) -> Self {
+        let (program, words) = starter.split_first().unwrap();
+        let mut wrapped = Command::new(program);
+        wrapped.args(words).arg(KOMAINU);
+        Self::spawn(wrapped, (command, LEVEL), config)
     }
 
     /// Makes certificates in this folder: `NAME.crt`, `NAME.key`, `ca.crt`.

@@ -53,6 +53,11 @@ impl Vendor {
         Self { port, book }
     }
 
+    /// Where it listens, on the loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// What makes a watchdog use it.
     pub(crate) fn sections(&self) -> String {
         let port = self.port;

@@ -1,18 +1,20 @@
 //! What is counted of checks: by watchdog and minute, folded into hours and days, and gone when its time has come.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use komainu::check::{Draft, Guard};
 use komainu::clock;
 use komainu::store::checks::{self, Counted, Counts, Minute, Span, Target, Wish};
 use komainu::store::prune::check_statistics::CheckStatistics;
-use komainu_watchdogs::ids::WatchdogId;
+use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use serde_json::json;
 
 use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
 
 on_both_databases! {
+    a_minute_that_is_entered_again_because_its_answer_was_lost_counts_once,
     looks_of_one_minute_add_up_and_of_verdicts_the_longest_is_believed,
     hours_and_days_are_made_of_what_they_consist_of_however_often,
     an_uptime_is_of_the_time_in_which_anybody_could_say,
@@ -35,13 +37,18 @@ fn stood(up_s: u32, down_s: u32, unknown_s: u32) -> Counts {
     Counts { up_s, down_s, unknown_s, ..Counts::default() }
 }
 
+/// Minutes of one process bear ever higher numbers.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
 fn minute(at: i64, looks: Counts, verdict: Counts) -> Minute {
     let of = |counts| BTreeMap::from([("shop".to_owned(), counts)]);
-    Minute { at, looks: of(looks), verdicts: of(verdict) }
+    Minute { number: LAST.fetch_add(1, Ordering::Relaxed), at, looks: of(looks), verdicts: of(verdict) }
 }
 
+const PROCESS: Incarnation = Incarnation(7);
+
 async fn count(fixture: &Fixture, watchdog: &str, minute: &Minute, folds: &[(Span, i64)]) {
-    checks::count(&fixture.store, &WatchdogId::from(watchdog), minute, folds).await.unwrap();
+    checks::count(&fixture.store, (&WatchdogId::from(watchdog), PROCESS), minute, folds).await.unwrap();
 }
 
 async fn rows(fixture: &Fixture, span: Span) -> Vec<Counted> {
@@ -66,6 +73,32 @@ async fn looks_of_one_minute_add_up_and_of_verdicts_the_longest_is_believed(kind
     assert_eq!(of(None), stood(30, 30, 0), "who watched longest knows");
 }
 
+async fn a_minute_that_is_entered_again_because_its_answer_was_lost_counts_once(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    make(&fixture, "shop").await;
+    let of_w1 = async || {
+        let counted = rows(&fixture, Span::Minute).await;
+        counted.iter().find(|row| row.watchdog.is_some()).unwrap().counts
+    };
+    let (first, second) = (minute(600, looks(2, 1), stood(60, 0, 0)), minute(600, looks(1, 0), stood(3, 0, 0)));
+    for _ in 0..3 {
+        count(&fixture, "w1", &first, &[]).await;
+    }
+    assert_eq!(of_w1().await, looks(2, 1), "it is the same minute of the same process");
+    count(&fixture, "w1", &second, &[]).await;
+    count(&fixture, "w1", &first, &[]).await;
+    assert_eq!(of_w1().await, Counts { failed: 1, ..looks(3, 0) }, "a clock that was set back made another of it");
+    let other = (&WatchdogId::from("w1"), Incarnation(8));
+    checks::count(&fixture.store, other, &first, &[]).await.unwrap();
+    assert_eq!(
+        of_w1().await,
+        Counts { failed: 2, ..looks(5, 0) },
+        "and so did another process, which counts from 1 too"
+    );
+    count(&fixture, "w2", &first, &[]).await;
+    assert_eq!(rows(&fixture, Span::Minute).await.len(), 3, "w1, w2 and the verdict");
+}
+
 async fn hours_and_days_are_made_of_what_they_consist_of_however_often(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     make(&fixture, "shop").await;
@@ -74,8 +107,8 @@ async fn hours_and_days_are_made_of_what_they_consist_of_however_often(kind: Kin
         count(&fixture, "w1", &minute(at, looks(2, 1), stood(50, 10, 0)), &[]).await;
     }
     for _ in 0..2 {
-        count(&fixture, "w1", &minute(2 * 86_400, looks(1, 0), stood(60, 0, 0)), &[hour, (Span::Hour, 90_000), day])
-            .await;
+        let over = minute(2 * 86_400, looks(1, 0), stood(60, 0, 0));
+        count(&fixture, "w1", &over, &[hour, (Span::Hour, 90_000), day]).await;
     }
     let hours = rows(&fixture, Span::Hour).await;
     let verdicts: Vec<_> = hours.iter().filter(|row| row.watchdog.is_none()).map(|row| (row.at, row.counts)).collect();

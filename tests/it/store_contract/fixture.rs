@@ -20,7 +20,7 @@ use crate::cluster::server::MariaDb;
 use crate::support::raw::Raw;
 
 /// Which database.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     MariaDb,
     Sqlite,

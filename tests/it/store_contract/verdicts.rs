@@ -1,6 +1,7 @@
 //! Verdicts of checks: entered once, in the place of the one that was known, and kept within bounds; votes through the tables.
 
 use komainu::check::{Draft, Guard};
+use komainu::clock;
 use komainu::store::checks::{self, Target, Wish, WrittenReport};
 use komainu_watchdogs::check::{Reason, State, Transition};
 use komainu_watchdogs::ids::{CheckName, Incarnation};
@@ -20,6 +21,7 @@ on_both_databases! {
     a_verdict_of_a_check_that_is_gone_is_entered_nowhere,
     incidents_of_checks_are_opened_once_noted_and_resolved_by_who_saw_the_last_of_them,
     what_a_watchdog_writes_for_its_peers_is_what_they_read,
+    incidents_of_checks_are_found_by_their_index_beside_50_000_others,
 }
 
 async fn make(fixture: &Fixture, name: &str) {
@@ -162,4 +164,59 @@ async fn what_a_watchdog_writes_for_its_peers_is_what_they_read(kind: Kind) {
     }
     let read = checks::reports(&fixture.store, &["w2".into(), "w3".into()]).await.unwrap();
     assert_eq!(read, [report(2)]);
+}
+
+/// Numbers from 1 to 50,000.
+fn numbers(kind: Kind) -> &'static str {
+    match kind {
+        Kind::MariaDb => "SELECT seq AS i FROM seq_1_to_50000",
+        Kind::Sqlite => {
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) SELECT i FROM n"
+        }
+    }
+}
+
+async fn incidents_of_checks_are_found_by_their_index_beside_50_000_others(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    for (key, resolved_at) in [("later/", "NULL"), ("later/", "5"), ("check/", "5")] {
+        let sql = format!(
+            "INSERT INTO komainu_incident (k, severity, summary, opened_at, last_bad_at, resolved_at) \
+             SELECT CONCAT('{key}', i), 'critical', 'bad', 1, 2, {resolved_at} FROM ({}) numbers",
+            numbers(kind)
+        );
+        fixture.raw.execute(&sql).await;
+    }
+    for key in ["check/shop", "checks", "partial/shop"] {
+        let sql = format!(
+            "INSERT INTO komainu_incident (k, severity, summary, opened_at, last_bad_at) VALUES ('{key}', 'critical', 'bad', 1, 2)"
+        );
+        fixture.raw.execute(&sql).await;
+    }
+    let explain = match kind {
+        Kind::MariaDb => "EXPLAIN",
+        Kind::Sqlite => "EXPLAIN QUERY PLAN",
+    };
+    if kind == Kind::MariaDb {
+        fixture.raw.execute("ANALYZE TABLE komainu_incident").await;
+    }
+    let plan = fixture.raw.rows(&format!("{explain} {}", checks::open_incidents())).await;
+    let began_at = clock::now();
+    let found = checks::incidents(&fixture.store).await.unwrap();
+    let took = clock::now().since(began_at);
+    #[expect(clippy::print_stdout, reason = "a figure")]
+    {
+        println!("{kind:?}: open incidents of checks beside 50,000 open and 100,000 ended: {took:?}; {plan:?}");
+    }
+    let mut keys: Vec<_> = found.into_iter().map(|incident| incident.key).collect();
+    keys.sort();
+    assert_eq!(keys, ["check/shop", "checks", "partial/shop"]);
+    let reads = plan.iter().map(|row| row.join(" ")).filter(|step| step.contains("komainu_incident"));
+    for step in reads {
+        // By what is open and by the key, not by one of them alone.
+        let is_found = match kind {
+            Kind::MariaDb => step.contains("komainu_incident_standing") && !step.contains("ALL"),
+            Kind::Sqlite => step.contains("komainu_incident_standing (resolved_at=? AND k"),
+        };
+        assert!(is_found, "{step}");
+    }
 }

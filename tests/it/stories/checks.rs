@@ -107,6 +107,15 @@ async fn a_target_that_fails_for_all_is_told_and_so_is_its_return(kind: Kind) {
     let (_, check) = shown(&cluster, "w1", "shop").await.unwrap();
     let vote = &check["votes"][0];
     assert_eq!((&vote["verdict"], &vote["reason"], &vote["status"]), (&json!("failed"), &json!("status"), &json!(502)));
+    assert_eq!(
+        (&vote["message"], &vote["address"]),
+        (&Value::Null, &Value::Null),
+        "strangers are not told what it says"
+    );
+    let asked = reqwest::Client::builder().build().unwrap().get(cluster.url_of("w1", "/checks/shop"));
+    let answer = asked.bearer_auth(cluster.api_key()).send().await.unwrap().bytes().await.unwrap();
+    let vote = &serde_json::from_slice::<Value>(&answer).unwrap()["votes"][0];
+    assert!(vote["message"].as_str().unwrap().contains("502") && vote["address"] == "127.0.0.1", "{vote}");
     let is_told = async || !vendor.told("check/shop", "opened").is_empty();
     wait_until("people are told", Duration::from_secs(30), is_told).await;
     let told = vendor.told("check/shop", "opened");

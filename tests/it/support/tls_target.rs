@@ -1,5 +1,4 @@
-//! A target behind TLS that asks for a client's certificate, with an authority of its own. Its certificate can be renewed
-//! while it serves.
+//! A target behind TLS with an authority of its own, which may ask for a client's certificate. Its own can be renewed while it serves.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,8 +9,9 @@ use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::RootCertStore;
 use rustls::ServerConfig;
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::PrivateKeyDer;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 /// The server; ends with the test's runtime.
 pub(crate) struct TlsTarget {
     port: u16,
+    name: &'static str,
     authority: CertifiedIssuer<'static, KeyPair>,
     shown: Arc<SwappableCertificate>,
 }
@@ -33,37 +34,52 @@ pub(crate) struct Pass {
 }
 
 impl TlsTarget {
-    /// Listens on a free loopback port; its certificate is valid for so many days.
+    /// Listens on a free loopback port as `localhost`, and lets in whoever has a [`Pass`]; its certificate is valid for so many days.
     pub(crate) async fn start(days: i64) -> Self {
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let shown = Arc::new(SwappableCertificate(Mutex::new(server_key(&authority, days))));
+        let authority = authority();
         let mut roots = RootCertStore::empty();
         roots.add(authority.der().clone()).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let clients =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
-        let config = ServerConfig::builder_with_provider(provider)
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build().unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(tcp, authority, "localhost", (days, clients))
+    }
+
+    /// Lets everybody in who comes to this socket, and shows a certificate for this name.
+    pub(crate) fn start_for_all(tcp: TcpListener, name: &'static str) -> Self {
+        Self::serve(tcp, authority(), name, (30, WebPkiClientVerifier::no_client_auth()))
+    }
+
+    fn serve(
+        tcp: TcpListener,
+        authority: CertifiedIssuer<'static, KeyPair>,
+        name: &'static str,
+        (days, clients): (i64, Arc<dyn ClientCertVerifier>),
+    ) -> Self {
+        let shown = Arc::new(SwappableCertificate(Mutex::new(server_key(&authority, name, days))));
+        let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::<SwappableCertificate>::clone(&shown));
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = tcp.local_addr().unwrap().port();
         let listener = Listener { tcp, acceptor: TlsAcceptor::from(Arc::new(config)) };
         let app = Router::new().route("/", get(|| async { "all is well" }));
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { port, authority, shown }
+        Self { port, name, authority, shown }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("https://localhost:{}/", self.port)
+        format!("https://{}:{}/", self.name, self.port)
     }
 
     /// From now on it shows another certificate.
     pub(crate) fn renew(&self, days: i64) {
-        *self.shown.0.lock().unwrap() = server_key(&self.authority, days);
+        *self.shown.0.lock().unwrap() = server_key(&self.authority, self.name, days);
+    }
+
+    /// Who signed what it shows, PEM.
+    pub(crate) fn authority(&self) -> String {
+        self.authority.pem()
     }
 
     /// For a client that it lets in.
@@ -76,8 +92,18 @@ impl TlsTarget {
     }
 }
 
-fn server_key(authority: &CertifiedIssuer<'static, KeyPair>, days: i64) -> Arc<CertifiedKey> {
-    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn server_key(authority: &CertifiedIssuer<'static, KeyPair>, name: &str, days: i64) -> Arc<CertifiedKey> {
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     let end = Timestamp::now().to_zoned(TimeZone::UTC).checked_add(days.days()).unwrap().date();
     let part = |part: i8| u8::try_from(part).unwrap();
     params.not_after = rcgen::date_time_ymd(i32::from(end.year()), part(end.month()), part(end.day()));

@@ -128,6 +128,15 @@ pub enum Output {
         /// What is still being looked at: it may be asked for again at once.
         pending: Vec<CheckName>,
     },
+    /// A look is over and no doubt is left: what it was, turned round where the check is upside down. For statistics.
+    Counted {
+        /// At what.
+        check: CheckName,
+        /// What came of it.
+        outcome: Outcome,
+        /// How long it took, in milliseconds.
+        ms: u32,
+    },
     /// Probe all canaries now: what failed may be this watchdog's own network.
     ProbeCanaries,
     /// Enter this, unless it stands there already: guarded by [`Transition::from`].

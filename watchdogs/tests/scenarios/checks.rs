@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use komainu_watchdogs::check::{CheckName, Definition, Failure, Heard, Input, Outcome, Policy, Reason, State, Trouble};
+use komainu_watchdogs::check::{
+    Answer, CheckName, Definition, Failure, Heard, Input, Outcome, Policy, Reason, State, Trouble,
+};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::time::Mono;
 
@@ -192,6 +194,38 @@ fn a_failure_beside_canaries_that_do_not_answer_is_own_trouble() {
     desk.run(5);
     assert_eq!(desk.machine.report(desk.now, 0, 9)[0].outcome, Outcome::Unable(Trouble::CutOff));
     assert_eq!(desk.asks, Vec::new());
+}
+
+#[test]
+fn statistics_count_a_failure_that_was_doubted_once_and_as_what_it_turned_out_to_be() {
+    let doubted = || {
+        let mut desk = Desk::with(Policy::default(), &["tcp://1.1.1.1:443"]);
+        desk.tell(Input::Defined(vec![check("api")]));
+        desk.hanging.insert("api".into());
+        desk.run(5);
+        desk.end("api", HANGS);
+        assert_eq!(desk.counted, Vec::new(), "nobody knows yet what it was");
+        desk
+    };
+    let mut desk = doubted();
+    desk.run(5);
+    assert_eq!(desk.counted, [Outcome::Unable(Trouble::CutOff)]);
+    let mut desk = doubted();
+    desk.tell(Input::Canary { began_at: desk.now - Duration::from_secs(4), is_answered: true });
+    assert_eq!(desk.counted, [HANGS]);
+}
+
+#[test]
+fn statistics_count_a_look_that_was_lost_as_that_and_its_late_end_not_at_all() {
+    let mut desk = Desk::with(Policy::default(), &[]);
+    desk.hanging.insert("api".into());
+    desk.tell(Input::Defined(vec![check("api")]));
+    desk.run(1);
+    let number = desk.running["api"];
+    desk.run(16);
+    assert_eq!(desk.counted, [Outcome::Unable(Trouble::Lost)]);
+    desk.tell(Input::Looked { check: "api".into(), number, outcome: Outcome::Up, answer: Answer::default() });
+    assert_eq!(desk.counted.len(), 1);
 }
 
 #[test]

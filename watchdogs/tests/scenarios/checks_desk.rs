@@ -46,6 +46,8 @@ pub(super) struct Desk {
     pub(super) raised: Vec<Alarm>,
     pub(super) resolved: Vec<String>,
     pub(super) canaries: usize,
+    /// What became of looks, for statistics.
+    pub(super) counted: Vec<Outcome>,
 }
 
 pub(super) fn identity(canaries: &[&str]) -> Identity {
@@ -81,6 +83,7 @@ impl Desk {
             raised: Vec::new(),
             resolved: Vec::new(),
             canaries: 0,
+            counted: Vec::new(),
         };
         desk.tell(Input::Members(three()));
         desk
@@ -111,6 +114,7 @@ impl Desk {
         self.asks.clear();
         self.answers.clear();
         self.changed.clear();
+        self.counted.clear();
     }
 
     pub(super) fn tell(&mut self, input: Input) {
@@ -140,6 +144,7 @@ impl Desk {
                 self.asks.push((self.now, peers, checks));
             }
             Output::Answer { ticket, looks, pending } => self.answers.push((self.now, ticket, looks, pending)),
+            Output::Counted { outcome, .. } => self.counted.push(outcome),
             Output::ProbeCanaries => self.canaries += 1,
             Output::Changed(transition) => self.changed.push((self.now, *transition)),
             Output::Raise(alarm) => {

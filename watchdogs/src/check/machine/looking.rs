@@ -150,6 +150,8 @@ impl Machine {
         let Some((look, looked_at)) = slot.eye.look(at.now, name, slot.definition.version) else {
             return;
         };
+        let (outcome, ms) = (look.outcome, look.answer.ms);
+        self.outputs.push_back(Output::Counted { check: name.clone(), outcome, ms });
         let vote = Vote { look, looked_at, incarnation: self.identity.incarnation, is_expired: false };
         let earlier = slot.votes.insert(self.identity.watchdog.clone(), vote);
         if let Some(earlier) = earlier {

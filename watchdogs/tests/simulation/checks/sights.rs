@@ -30,7 +30,6 @@ impl World {
         let check = self.definitions.iter().position(|definition| definition.name == *check).unwrap();
         let sight = Sight { dog, process: self.dogs[dog].process, check, number, began_at: self.now };
         if self.plan.is(self.now, |fault| *fault == Fault::Trouble { dog }) {
-            self.counts.abstentions += 1;
             let own = Outcome::Unable(Trouble::Descriptors);
             let own = if self.variant == Some(Variant::OwnTroubleVotes) { REFUSED } else { own };
             self.at(self.now + 1_000, Event::LookEnded(sight, own));

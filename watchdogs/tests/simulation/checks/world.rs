@@ -291,6 +291,9 @@ impl World {
                     self.answer(dog, to, &message, (looks, pending));
                 }
             }
+            Output::Counted { outcome, .. } => {
+                self.counts.abstentions += u64::from(matches!(outcome, Outcome::Unable(_)));
+            }
             Output::ProbeCanaries => self.probe_canary(dog, false),
             Output::Changed(transition) => self.enter(dog, &transition),
             Output::Raise(_) | Output::Resolve { .. } => {}

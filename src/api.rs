@@ -45,6 +45,7 @@ mod body;
 mod channels;
 mod checks;
 mod cluster;
+mod edit;
 mod fields;
 mod freshness;
 mod health;

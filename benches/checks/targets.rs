@@ -1,6 +1,7 @@
-//! Targets that fail when they are told to: one refuses, one hangs, one answers 500.
+//! Targets that fail when they are told to: one refuses, one hangs, one answers 500, one loses its name.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -9,6 +10,8 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use super::it::name_server::NameServer;
 
 /// How a target fails.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -19,32 +22,37 @@ pub(crate) enum Fault {
     Hangs,
     /// Status 500.
     Answers500,
+    /// Its name is known no more.
+    LosesName,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 3] = [Self::Refuses, Self::Hangs, Self::Answers500];
+    pub(crate) const ALL: [Self; 4] = [Self::Refuses, Self::Hangs, Self::Answers500, Self::LosesName];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Refuses => "refuses",
             Self::Hangs => "hangs",
             Self::Answers500 => "answers-500",
+            Self::LosesName => "loses-name",
         }
     }
 }
 
-/// One server for those that hang and those that answer 500, and one of its own for each that refuses.
+/// One server for those that are there when they fail, one of its own for each that refuses, and a name server.
 pub(crate) struct Targets {
+    names: NameServer,
     port: u16,
     failing: Arc<Mutex<BTreeMap<String, Fault>>>,
     refusing: BTreeMap<String, (u16, JoinHandle<()>)>,
 }
 
 impl Targets {
-    pub(crate) async fn start() -> Self {
+    /// `names`: what the watchdogs ask for names.
+    pub(crate) async fn start(names: NameServer) -> Self {
         let failing = Arc::new(Mutex::new(BTreeMap::new()));
         let (port, _) = serve(&failing).await;
-        Self { port, failing, refusing: BTreeMap::new() }
+        Self { names, port, failing, refusing: BTreeMap::new() }
     }
 
     /// Where this target answers.
@@ -56,7 +64,11 @@ impl Targets {
         } else {
             self.port
         };
-        format!("http://127.0.0.1:{port}/{name}")
+        if fault != Fault::LosesName {
+            return format!("http://127.0.0.1:{port}/{name}");
+        }
+        self.names.set(&host(name), &[Ipv4Addr::LOCALHOST.into()]);
+        format!("http://{}:{port}/{name}", host(name))
     }
 
     /// From now on it fails.
@@ -64,8 +76,15 @@ impl Targets {
         if let Some((_, server)) = self.refusing.remove(name) {
             server.abort();
         }
+        if fault == Fault::LosesName {
+            return self.names.forget(&host(name));
+        }
         self.failing.lock().unwrap().insert(name.to_owned(), fault);
     }
+}
+
+fn host(name: &str) -> String {
+    format!("{name}.test")
 }
 
 type Failing = Arc<Mutex<BTreeMap<String, Fault>>>;
@@ -82,6 +101,6 @@ async fn answer(State(failing): State<Failing>, Path(name): Path<String>) -> Sta
     match fault {
         None => StatusCode::OK,
         Some(Fault::Hangs) => std::future::pending().await,
-        Some(Fault::Refuses | Fault::Answers500) => StatusCode::INTERNAL_SERVER_ERROR,
+        Some(Fault::Refuses | Fault::Answers500 | Fault::LosesName) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

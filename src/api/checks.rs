@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use self::document::{CheckFields, CheckShown, NewCheck};
 use super::auth::{Caller, Reader, Writer};
 use super::body::Object;
+use super::edit::Edit;
 use super::monitors::refusal;
 use super::monitors::shown::Sight;
 use super::page::{DryRun, Items, PageAsked};
@@ -115,14 +116,14 @@ async fn sight(
 pub(super) async fn create(
     Writer(caller): Writer,
     context: Ctx,
-    Asked(dry_run): Asked<DryRun>,
+    Asked(DryRun { dry_run }): Asked<DryRun>,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
     let draft = read(&context, &fields.into_object())?;
     let name = draft.name.clone().unwrap_or_default();
     let wish = Wish { target: Target::New, draft, if_match: vec![] };
-    let written =
-        write(&context, &caller, wish, &dry_run).await?.map_err(|refused| refusal::one(refused, THING, &name))?;
+    let written = write(&context, &caller, wish, dry_run.unwrap_or_default()).await?;
+    let written = written.map_err(|refused| refusal::one(refused, THING, &name))?;
     answer(&context, &caller, written.as_ref()).await
 }
 
@@ -138,20 +139,16 @@ pub(super) async fn create(
         (status = 204, description = "It would be made, or replaced"),
         (status = 409, description = "There are 10,000 checks already", body = Problem),
         (status = 412, description = "It was changed since, or is there already", body = Problem)))]
-#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 pub(super) async fn put(
     Writer(caller): Writer,
     context: Ctx,
-    Path(name): Path<String>,
-    Asked(dry_run): Asked<DryRun>,
-    headers: HeaderMap,
+    edit: Edit,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
+    let Edit { name, is_rehearsal, if_match, wants_new } = edit;
     let draft = read_named(&context, &name, fields.into_object())?;
-    let wants_new = refusal::wants_new(&headers);
     let target = if wants_new { Target::New } else { Target::Whole };
-    let wish = Wish { target, draft, if_match: refusal::if_match(&headers)? };
-    let written = write(&context, &caller, wish, &dry_run).await?;
+    let written = write(&context, &caller, Wish { target, draft, if_match }, is_rehearsal).await?;
     let is_there = |refused: &Refusal| matches!(refused, Refusal::Faults(faults) if faults.iter().any(|(_, fault)| fault.field == "name"));
     let written = written.map_err(|refused| {
         if wants_new && is_there(&refused) { refusal::stale(THING) } else { refusal::one(refused, THING, &name) }
@@ -168,19 +165,16 @@ pub(super) async fn put(
     responses((status = 200, description = "As it is now", body = CheckShown),
         (status = 204, description = "It would be changed"),
         (status = 412, description = "It was changed since", body = Problem)))]
-#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 pub(super) async fn change(
     Writer(caller): Writer,
     context: Ctx,
-    Path(name): Path<String>,
-    Asked(dry_run): Asked<DryRun>,
-    headers: HeaderMap,
+    edit: Edit,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
+    let Edit { name, is_rehearsal, if_match, .. } = edit;
     let draft = read_named(&context, &name, fields.into_object())?;
-    let wish = Wish { target: Target::Existing, draft, if_match: refusal::if_match(&headers)? };
-    let written =
-        write(&context, &caller, wish, &dry_run).await?.map_err(|refused| refusal::one(refused, THING, &name))?;
+    let written = write(&context, &caller, Wish { target: Target::Existing, draft, if_match }, is_rehearsal).await?;
+    let written = written.map_err(|refused| refusal::one(refused, THING, &name))?;
     answer(&context, &caller, written.as_ref()).await
 }
 
@@ -236,10 +230,10 @@ async fn write(
     context: &Context,
     caller: &Caller,
     wish: Wish,
-    dry_run: &DryRun,
+    is_rehearsal: bool,
 ) -> Result<Result<Option<Written>, Refusal>, ApiError> {
     let (store, guard) = (&context.state.store, &context.state.guard);
-    if dry_run.dry_run.unwrap_or_default() {
+    if is_rehearsal {
         return Ok(checks::rehearse(store, &[wish], guard).await?.map(|_| None));
     }
     let written = checks::write(store, &caller.who(), &[wish], guard).await?;

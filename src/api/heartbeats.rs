@@ -22,6 +22,7 @@ use self::draft::{HeartbeatChanges, NewHeartbeat};
 use self::shown::{HeartbeatView, MadeHeartbeat, PushShown};
 use super::auth::{Reader, Writer};
 use super::body::Object;
+use super::edit::Edit;
 use super::page::{DryRun, Items, PageAsked};
 use super::precondition;
 use super::problem::{ApiError, Problem};
@@ -124,16 +125,13 @@ pub(super) async fn create(
         (status = 204, description = "It would be changed"),
         (status = 409, description = "Somebody else changed it meanwhile", body = Problem),
         (status = 412, description = "It was changed since", body = Problem)))]
-#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 pub(super) async fn change(
     Writer(caller): Writer,
     context: Ctx,
-    Path(name): Path<String>,
-    Asked(DryRun { dry_run }): Asked<DryRun>,
-    headers: HeaderMap,
+    edit: Edit,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
-    let if_match = precondition::if_match(&headers)?;
+    let Edit { name, is_rehearsal, if_match, .. } = edit;
     let store = &context.state.store;
     let missing = || ApiError::not_found("heartbeat", &name);
     let before = heartbeats::get(store, &name).await?.ok_or_else(missing)?.definition;
@@ -141,7 +139,7 @@ pub(super) async fn change(
     if !precondition::is_met(&if_match, &before.etag()) {
         return Err(stale(&name));
     }
-    if dry_run.unwrap_or_default() {
+    if is_rehearsal {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let by = caller.who();

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use komainu_watchdogs::facts::Overlay;
 use komainu_watchdogs::ids::{Incarnation, NodeId};
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use self::draft::{NewNode, NodeChange};
 use super::auth::{Admin, Reader};
+use super::edit::Edit;
 use super::openapi::Millis;
 use super::page::{DryRun, Items, Nothing};
 use super::precondition;
@@ -149,30 +150,25 @@ fn added(context: &Context, new: nodes::NewNode) -> Added {
     responses((status = 200, description = "As it is now", body = NodeView),
         (status = 204, description = "It would be changed"),
         (status = 412, description = "It was changed since", body = Problem)))]
-#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 pub(super) async fn change(
     Admin(caller): Admin,
     context: Ctx,
-    Path(id): Path<String>,
-    Asked(DryRun { dry_run }): Asked<DryRun>,
-    headers: HeaderMap,
+    edit: Edit,
     Sent(change): Sent<NodeChange>,
 ) -> Result<Response, ApiError> {
-    let dry_run = dry_run.unwrap_or_default();
-    let if_match = precondition::if_match(&headers)?;
+    let Edit { name: id, is_rehearsal, if_match, .. } = edit;
     let (store, node) = (&context.state.store, NodeId::from(id.as_str()));
     let change = change.into();
     let is_seen = |etag: &str| precondition::is_met(&if_match, etag);
     let stale = || precondition::stale(&format!("the node {id}"));
-    if !dry_run && nodes::edit_if(store, &node, &change, &caller.who(), is_seen).await? == Edited::Stale {
+    if !is_rehearsal && nodes::edit_if(store, &node, &change, &caller.who(), is_seen).await? == Edited::Stale {
         return Err(stale());
     }
     let found = nodes::get(store, &node).await?.ok_or_else(|| ApiError::not_found("node", &id))?;
-    match dry_run {
-        true if !is_seen(&found.etag()) => Err(stale()),
-        true => Ok(StatusCode::NO_CONTENT.into_response()),
-        false => Ok(tagged(found)),
+    if !is_rehearsal {
+        return Ok(tagged(found));
     }
+    if is_seen(&found.etag()) { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(stale()) }
 }
 
 request! {

@@ -22,6 +22,7 @@ use self::telling::Attempt;
 use crate::channels::Channels;
 use crate::clock;
 use crate::driver::Contact;
+use crate::looks::Looks;
 use crate::probe::Prober;
 use crate::state_dir::{LastKnownCluster, StateDir};
 use crate::store::Store;
@@ -42,11 +43,13 @@ const RENEW: Duration = Duration::from_secs(60);
 /// What waited longer ago than this, as an earlier process knew it, has been told since.
 const OLD: Duration = Duration::from_secs(300);
 
+/// While the database is not well, how checks are is looked up this often.
+const LOOK_UP: Duration = Duration::from_secs(1);
+
 /// Whoever delivers waits for so many attempts, a second each, until what was told is entered.
 const ENTER_PATIENCE: u32 = 30;
 
 /// Everything this task is told.
-#[derive(Debug)]
 pub struct Settings {
     /// Which watchdog this is.
     pub watchdog: WatchdogId,
@@ -70,6 +73,8 @@ pub struct Settings {
     pub state: StateDir,
     /// The ways to people.
     pub channels: Channels,
+    /// How checks are, whatever becomes of the database.
+    pub looks: Looks,
 }
 
 /// What this task publishes.
@@ -99,6 +104,9 @@ pub struct Driver {
     /// Messages of which nobody knows whether they arrived, by id and channel.
     unanswered: BTreeSet<(String, String)>,
     remember_at: Mono,
+    look_up_at: Mono,
+    /// This watchdog can say how checks are, and the database is not well.
+    has_eyes: bool,
     /// Attempts in a row to enter what was told.
     refused: u32,
     /// Says in the tables that an outage lasts.
@@ -157,6 +165,8 @@ impl Driver {
             tries: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             remember_at: now,
+            look_up_at: now,
+            has_eyes: false,
             refused: 0,
             lasting: None,
         };
@@ -180,6 +190,7 @@ impl Driver {
             }
             let has_egress = has_egress(&self.report.borrow());
             self.core.handle(clock::now(), Input::Egress(has_egress));
+            self.look_up_checks();
             self.remember().await;
         }
     }
@@ -215,8 +226,29 @@ impl Driver {
     }
 
     fn tell_wanted(&mut self) {
-        let wanted = message::wanted(&self.settings.routing, &self.known.undelivered);
+        let wanted = message::wanted(&self.settings.routing, &self.known.undelivered, self.has_eyes);
         self.core.handle(clock::now(), Input::Wanted(wanted));
+    }
+
+    /// While the tables take what happens to them, nothing of it is this task's business.
+    fn look_up_checks(&mut self) {
+        let now = clock::now();
+        if now < self.look_up_at {
+            return;
+        }
+        self.look_up_at = now + LOOK_UP;
+        let is_ours = !self.core.is_well(now);
+        let looks = &self.settings.looks;
+        let picture = is_ours.then(|| looks.picture(&self.settings.routing, &self.known.undelivered)).flatten();
+        let has_eyes = picture.is_some();
+        if has_eyes || self.has_eyes {
+            self.core.handle(now, Input::Checks(picture));
+        }
+        // Where nobody can see them, what waited of them is told as it was known last; but not after others told more.
+        let has_eyes = has_eyes || (is_ours && self.core.has_told_of_checks());
+        if std::mem::replace(&mut self.has_eyes, has_eyes) != has_eyes {
+            self.tell_wanted();
+        }
     }
 
     async fn take(&mut self, event: Event) {
@@ -241,6 +273,8 @@ impl Driver {
                 self.refused = if is_done { 0 } else { self.refused + 1 };
                 if is_done {
                     self.spool.clear(count).await;
+                } else {
+                    self.spool.give_back();
                 }
                 self.core.handle(clock::now(), Input::Entered(is_done && self.spool.is_empty()));
             }
@@ -288,9 +322,11 @@ impl Driver {
         });
     }
 
-    fn enter(&self) {
-        let (count, outages) = self.spool.outages(self.known.clock_ahead_ms, clock::wall());
+    fn enter(&mut self) {
+        let (count, outages, news) = self.spool.take(self.known.clock_ahead_ms, clock::wall());
         let (store, routing) = (self.settings.store.clone(), Arc::clone(&self.settings.routing));
+        let changes = news.iter().flat_map(|news| &news.changes);
+        let subjects = changes.map(|change| (change.key.clone(), self.settings.looks.subject(change))).collect();
         let events = self.events.0.clone();
         tokio::spawn(async move {
             let mut is_done = true;
@@ -302,6 +338,10 @@ impl Driver {
                         is_done = false;
                     }
                 }
+            }
+            if let Err(error) = tables::enter_news(&store, &routing, (&news, &subjects)).await {
+                tracing::warn!(%error, "could not enter what was told of checks yet");
+                is_done = false;
             }
             drop(events.send(Event::Entered { count, is_done }));
         });

@@ -17,6 +17,7 @@ use std::time::Duration;
 use komainu_watchdogs::check::{self as core, CheckName, Quorum};
 use komainu_watchdogs::ids::Zone;
 use komainu_watchdogs::io::Severity;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
@@ -49,7 +50,7 @@ const TIMEOUT_PART: f64 = 0.8;
 const TIMEOUT_S: f64 = 10.0;
 
 /// What people chose for a check.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Definition {
     /// Its name: the key.
     pub name: String,

@@ -2,14 +2,17 @@
 //!
 //! One task ([`driver`]) feeds the machine of [`komainu_watchdogs::check`] and does what it orders; the rest asks it through
 //! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`trial`] looks before there is a check, [`opinion`] at
-//! what monitors look at, [`slow_way`] is for peers that cannot be asked, [`tally`] counts. [`clerk`] reads and writes the tables, and fails without anybody waiting for
+//! what monitors look at, [`slow_way`] is for peers that cannot be asked, [`tally`] counts, [`keeper`] keeps on disk what the next process
+//! needs, [`picture`] is for whoever tells people while the database is away. [`clerk`] reads and writes the tables, and fails without anybody waiting for
 //! it: looks, votes and verdicts go on while the database is away.
 
 mod clerk;
 mod driver;
+mod keeper;
 mod looker;
 pub mod opinion;
 pub mod peers;
+mod picture;
 mod slow_way;
 mod tally;
 pub mod trial;
@@ -19,17 +22,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use komainu_watchdogs::blackout::{Change, Picture};
 use komainu_watchdogs::check::{Machine, Members, Policy, Standing, State, Verdict};
 use komainu_watchdogs::ids::{CheckName, WatchdogId, Zone};
 use komainu_watchdogs::io::Alarm;
-use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::watchdog::Identity;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::driver::LastKnown;
 use self::driver::{Driver, Event};
 use self::opinion::Rooms;
 use self::peers::{LookAnswer, LookRequest, Peers};
+use self::picture::{Seen, Tables};
 use self::trial::Trials;
 use crate::chores::Chores;
 use crate::clock;
@@ -40,7 +46,9 @@ use crate::probe::Prober;
 use crate::run::Runs;
 use crate::run::http::Caller;
 use crate::run::queries::Program;
+use crate::state_dir::StateDir;
 use crate::store::Store;
+use crate::store::spool::Undelivered;
 use crate::surface;
 use crate::tls::Credentials;
 
@@ -75,6 +83,8 @@ pub struct Settings {
     pub contact: watch::Receiver<Arc<Contact>>,
     /// Where it is said how reading and writing fares.
     pub chores: Chores,
+    /// What survives this process.
+    pub state: StateDir,
 }
 
 /// What this watchdog knows of checks; cheap to clone.
@@ -89,6 +99,8 @@ pub struct Looks {
 struct Shared {
     identity: Identity,
     machine: Mutex<Machine>,
+    /// As they were read last.
+    tables: Mutex<Tables>,
     /// Neither the database nor any peer was heard of lately, and there are some.
     is_alone: AtomicBool,
 }
@@ -96,6 +108,10 @@ struct Shared {
 impl Shared {
     fn machine(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,14 +125,15 @@ pub struct ShownCheck {
 }
 
 impl Looks {
-    /// Begins to look; ends when the handle is dropped.
-    pub fn start(settings: Settings) -> Result<(Self, AbortOnDropHandle<()>), reqwest::Error> {
+    /// Begins to look, at what was known last until the tables are read; ends when the handle is dropped.
+    pub fn start(settings: Settings, known: LastKnown) -> Result<(Self, AbortOnDropHandle<()>), reqwest::Error> {
         let now = clock::now();
         let policy = Policy { budget: at_once(&settings.checks), ..Policy::default() };
         let machine = Machine::new(settings.identity.clone(), policy, now);
         let shared = Arc::new(Shared {
             identity: settings.identity.clone(),
             machine: Mutex::new(machine),
+            tables: Mutex::default(),
             is_alone: AtomicBool::new(false),
         });
         let (events, received) = mpsc::channel(EVENTS_MOST);
@@ -125,7 +142,8 @@ impl Looks {
         let caller = Caller::of_watchdog(&settings.identity.watchdog);
         let runs = Arc::new(Runs::of_watchdog(caller, settings.evaluator.clone(), refuses));
         let trials = Arc::new(Trials::new(&settings, peers.clone(), Arc::clone(&runs)));
-        let driver = Driver::new(settings, (Arc::clone(&shared), peers, runs), events.clone());
+        let mut driver = Driver::new(settings, (Arc::clone(&shared), peers, runs), events.clone());
+        driver.go_by(known);
         let task = AbortOnDropHandle::new(tokio::spawn(driver.run(received)));
         Ok((Self { shared, events, trials, rooms: Arc::default() }, task))
     }
@@ -176,6 +194,33 @@ impl Looks {
         live.map(|(definition, standing)| (definition.name.to_string(), of(standing.state))).collect()
     }
 
+    /// What is wrong with checks, beside what people believe by what the tables said last; `None`: this watchdog can vouch for nothing.
+    /// `waiting`: what was still to be told then.
+    pub fn picture(&self, routing: &Routing, waiting: &[Undelivered]) -> Option<Picture> {
+        if self.blindness().is_some() {
+            return None;
+        }
+        let (now, wall) = (clock::now(), self.shared.tables().wall());
+        let machine = self.shared.machine();
+        if !machine.is_defined() {
+            return None;
+        }
+        let since = |alarm: Alarm| {
+            let began_at = machine.began_at(&alarm.key).unwrap_or(wall);
+            (alarm, began_at)
+        };
+        let alarms = machine.alarms(now).into_iter().map(since).collect();
+        let seen = Seen { alarms, unknown: machine.unjudgeable() };
+        drop(machine);
+        Some(self.shared.tables().picture(seen, routing, waiting))
+    }
+
+    /// Who is to hear of this.
+    pub fn subject(&self, change: &Change) -> Subject {
+        let Change { key, severity, summary, votes, .. } = change.clone();
+        self.shared.tables().subject(&Alarm { key, severity, summary, votes })
+    }
+
     /// Looks that run, and looks that wait for their turn.
     pub fn load(&self) -> (usize, usize) {
         self.shared.machine().load()
@@ -210,9 +255,13 @@ pub fn at_once(checks: &ChecksConfig) -> usize {
     surface::looks_at_once(checks.looks_at_once)
 }
 
-/// Who may vote: whose row moves, and whoever answers although its row does not.
-fn members_of(contact: &Contact, heard: &BTreeMap<WatchdogId, (Zone, bool)>) -> Members {
+/// Who may vote: whose row moves, and whoever answers although its row does not. Who never read any row knows of itself all the same.
+fn members_of(contact: &Contact, me: (&Identity, usize), heard: &BTreeMap<WatchdogId, (Zone, bool)>) -> Members {
+    let (me, known) = me;
     let mut members = contact.voters.clone();
+    if members.living.is_empty() {
+        members.living.push((me.watchdog.clone(), me.zone.clone(), !members.is_isolated));
+    }
     for (watchdog, (zone, is_isolated)) in heard {
         let is_known = members.living.iter().any(|(known, _, _)| known == watchdog);
         if !is_known {
@@ -220,12 +269,14 @@ fn members_of(contact: &Contact, heard: &BTreeMap<WatchdogId, (Zone, bool)>) -> 
         }
     }
     members.living.sort();
-    members.registered = members.registered.max(contact.members.len());
+    members.registered = members.registered.max(known);
     members
 }
 
 #[cfg(test)]
 mod tests {
+    use komainu_watchdogs::ids::Incarnation;
+
     use super::*;
 
     #[test]
@@ -235,7 +286,8 @@ mod tests {
         let members = ["w1", "w2", "w3"].map(|name| (name.into(), String::new())).into();
         let contact = Contact { members, voters, ..Contact::default() };
         let heard = [("w1".into(), (Zone::from("b"), false)), ("w3".into(), (Zone::from("c"), true))].into();
-        let members = members_of(&contact, &heard);
+        let me = Identity { watchdog: "w2".into(), incarnation: Incarnation(1), zone: "a".into(), canaries: vec![] };
+        let members = members_of(&contact, (&me, 3), &heard);
         let expected = vec![("w1".into(), Zone::from("b"), true), row("w2"), ("w3".into(), Zone::from("c"), false)];
         assert_eq!((members.living, members.registered), (expected, 3));
     }

@@ -1,25 +1,37 @@
 //! `[watchdog] state_dir`: what a watchdog must know of its cluster while the database cannot be asked.
 //!
-//! Two files, each replaced as a whole: *known.json* (members with their addresses, what was waiting to be told; a copy
-//! that may be old or missing) and *spool.json* (what was told while the database was down and is not entered yet; on
-//! disk before anything is sent). A file that is missing or cannot be read is said once and costs what it held, never the
+//! Files that are replaced as a whole, readable by their owner alone: *known.json* (members with their addresses, what was waiting to
+//! be told; a copy that may be old or missing), *spool.json* (what was told while the database was down and is not entered yet; on
+//! disk before anything is sent), *checks.json* and *verdicts.json* (what is looked at, and how it was). A file that is missing or cannot be read is said once and costs what it held, never the
 //! start. Without a folder the same is kept in memory only.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use komainu_watchdogs::blackout::{Doubt, ToldLine};
+use komainu_watchdogs::check::Known;
+use komainu_watchdogs::facts::IncidentRow;
 use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::time::Wall;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
+use crate::store::checks::Check;
 use crate::store::spool::Undelivered;
 
 const KNOWN: &str = "known.json";
 const SPOOL: &str = "spool.json";
+const CHECKS: &str = "checks.json";
+const VERDICTS: &str = "verdicts.json";
+
+/// Of what is kept of checks. Another version is not read: what is in it comes with the first reading of the tables.
+const CHECKS_VERSION: u32 = 1;
+
+/// A file that is larger was not written here: ten thousand checks with long settings are not half of it.
+const LARGEST: u64 = 256 << 20;
 
 /// The cluster as it was last read.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -70,6 +82,21 @@ pub struct Spooled {
     pub doubt: Doubt,
 }
 
+/// What was looked at.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct KeptChecks {
+    version: u32,
+    checks: Vec<Arc<Check>>,
+}
+
+/// How it was: the verdicts that stood, and incidents that were open.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct KeptVerdicts {
+    version: u32,
+    verdicts: Vec<Known>,
+    open: Vec<IncidentRow>,
+}
+
 /// The folder.
 #[derive(Clone, Debug)]
 pub struct StateDir {
@@ -107,9 +134,32 @@ impl StateDir {
         self.write(SPOOL, spool).await;
     }
 
+    /// What was looked at.
+    pub async fn checks(&self) -> Vec<Arc<Check>> {
+        let kept: KeptChecks = self.read(CHECKS).await;
+        if kept.version == CHECKS_VERSION { kept.checks } else { Vec::new() }
+    }
+
+    /// Replaces it.
+    pub async fn keep_checks(&self, checks: &[Arc<Check>]) {
+        self.write(CHECKS, &KeptChecks { version: CHECKS_VERSION, checks: checks.to_vec() }).await;
+    }
+
+    /// The verdicts that stood, and incidents of checks that were open.
+    pub async fn verdicts(&self) -> (Vec<Known>, Vec<IncidentRow>) {
+        let kept: KeptVerdicts = self.read(VERDICTS).await;
+        if kept.version == CHECKS_VERSION { (kept.verdicts, kept.open) } else { Default::default() }
+    }
+
+    /// Replaces them.
+    pub async fn keep_verdicts(&self, verdicts: &[Known], open: &[IncidentRow]) {
+        let kept = KeptVerdicts { version: CHECKS_VERSION, verdicts: verdicts.to_vec(), open: open.to_vec() };
+        self.write(VERDICTS, &kept).await;
+    }
+
     async fn read<T: DeserializeOwned + Default>(&self, name: &str) -> T {
         let Some(path) = self.folder.as_ref().map(|folder| folder.join(name)) else { return T::default() };
-        let text = match tokio::fs::read(&path).await {
+        let text = match read_bounded(&path).await {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return T::default(),
             Err(error) => {
@@ -125,17 +175,29 @@ impl StateDir {
 
     async fn write<T: Serialize + ?Sized>(&self, name: &str, value: &T) {
         let Some(folder) = &self.folder else { return };
-        let text = serde_json::to_vec_pretty(value).expect("plain rows become JSON");
+        let text = serde_json::to_vec(value).expect("plain rows become JSON");
         if let Err(error) = replace(folder, name, &text).await {
             tracing::error!(folder = %folder.display(), file = name, %error, "cannot keep what must survive this process");
         }
     }
 }
 
+async fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    if tokio::fs::metadata(path).await?.len() > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than anything that is kept there"));
+    }
+    tokio::fs::read(path).await
+}
+
 /// A reader sees the old text or the new one, never half of one, whenever the power fails.
 async fn replace(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
     let fresh = folder.join(format!("{name}.new"));
-    let mut file = tokio::fs::File::create(&fresh).await?;
+    // What an earlier process left half written may be readable by others.
+    match tokio::fs::remove_file(&fresh).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).await?;
     file.write_all(text).await?;
     file.sync_all().await?;
     tokio::fs::rename(&fresh, folder.join(name)).await?;
@@ -185,6 +247,25 @@ mod tests {
             .unwrap();
         let known = StateDir::open(Some(folder.path().to_owned())).known().await;
         assert_eq!((known.at, known.members.len()), (Wall(7), 1));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_of_checks_is_read_by_its_owner_and_by_its_version_alone() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let state = StateDir::open(Some(folder.path().to_owned()));
+        let known = Known { check: "shop".into(), state: komainu_watchdogs::check::State::Down, since: Wall(7) };
+        let (opened_at, last_bad_at) = (Wall(8), Wall(9));
+        let (key, severity) = ("check/shop".to_owned(), "critical".to_owned());
+        let open = IncidentRow { key, severity, opened_at, first_opened_at: None, last_bad_at };
+        std::fs::write(folder.path().join("verdicts.json.new"), "half of").unwrap();
+        state.keep_verdicts(std::slice::from_ref(&known), std::slice::from_ref(&open)).await;
+        assert_eq!(state.verdicts().await, (vec![known], vec![open]));
+        let file = folder.path().join(VERDICTS);
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        let later = std::fs::read_to_string(&file).unwrap().replace("\"version\":1", "\"version\":2");
+        std::fs::write(&file, later).unwrap();
+        assert_eq!(state.verdicts().await, (vec![], vec![]));
     }
 
     #[tokio::test]

@@ -117,7 +117,7 @@ fn looks(settings: &WatchdogSettings, published: &Published, driver: &Driver) ->
         zone: settings.identity.zone.clone(),
         canaries: Vec::new(),
     };
-    Looks::start(komainu::looks::Settings {
+    let settings = komainu::looks::Settings {
         identity,
         checks: ChecksConfig { guard: komainu::check::Guard::default(), looks_at_once: 200 },
         store: settings.store.clone(),
@@ -128,8 +128,9 @@ fn looks(settings: &WatchdogSettings, published: &Published, driver: &Driver) ->
         evaluator: komainu::run::queries::Program::default(),
         contact: published.contact.clone(),
         chores: driver.chores(),
-    })
-    .unwrap()
+        state: komainu::state_dir::StateDir::open(None),
+    };
+    Looks::start(settings, komainu::looks::LastKnown::default()).unwrap()
 }
 
 /// Who a watchdog says it is.

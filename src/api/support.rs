@@ -32,9 +32,10 @@ use crate::config::{ChecksConfig, Details};
 use crate::driver::Contact;
 use crate::heartbeat::{Heartbeats, Settings};
 use crate::keys::{ApiKey, ClusterKey};
-use crate::looks::{self, Looks};
+use crate::looks::{self, LastKnown, Looks};
 use crate::probe::Prober;
 use crate::run::queries::Program;
+use crate::state_dir::StateDir;
 use crate::store::apikeys::{self, Scope};
 use crate::store::incidents::{self, IncidentFilter};
 use crate::store::migrate::{self, MigrateOptions};
@@ -96,8 +97,9 @@ fn looks(store: &Store, contact: watch::Receiver<Arc<Contact>>) -> (Looks, Abort
         evaluator: Program::default(),
         contact,
         chores: Chores::new(|_, _| {}),
+        state: StateDir::open(None),
     };
-    Looks::start(settings).unwrap()
+    Looks::start(settings, LastKnown::default()).unwrap()
 }
 
 impl Surface {

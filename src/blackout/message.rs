@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_notifiers::{EventKind, Item, Notice, Severity};
-use komainu_watchdogs::blackout::{self, Line, Speech, Trouble};
+use komainu_watchdogs::blackout::{self, Change, Line, Speech, Trouble, news_number};
+use komainu_watchdogs::check;
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 use sha2::{Digest, Sha256};
@@ -48,8 +49,15 @@ pub(super) struct SpeechContext<'a> {
     pub(super) now: Wall,
 }
 
-/// Everything that people ought to be told if the database goes away now.
-pub(super) fn wanted(routing: &Routing, undelivered: &[Undelivered]) -> BTreeSet<Line> {
+impl SpeechContext<'_> {
+    fn runbook_url(&self, key: &str) -> String {
+        format!("{}#{}", self.runbook, key.split('/').next().unwrap_or(key))
+    }
+}
+
+/// Everything that people ought to be told if the database goes away now. `has_eyes`: what happens to checks is known without what
+/// waited of them.
+pub(super) fn wanted(routing: &Routing, undelivered: &[Undelivered], has_eyes: bool) -> BTreeSet<Line> {
     let subject = Subject {
         key: spool::KEY.to_owned(),
         severity: komainu_watchdogs::io::Severity::Critical,
@@ -59,16 +67,19 @@ pub(super) fn wanted(routing: &Routing, undelivered: &[Undelivered]) -> BTreeSet
     };
     let database = routing.plan(&subject).into_iter();
     let database = database.map(|planned| Line { topic: spool::KEY.to_owned(), channel: planned.channel });
-    let waiting = undelivered.iter().filter(|row| routing.channels.contains(&row.channel));
+    let is_ours = |row: &&Undelivered| !(has_eyes && check::is_incident_of_checks(&row.key));
+    let waiting = undelivered.iter().filter(|row| routing.channels.contains(&row.channel)).filter(is_ours);
     let waiting = waiting.map(|row| Line { topic: topic(row.delivery), channel: row.channel.clone() });
     database.chain(waiting).collect()
 }
 
 /// The line that tells this channel the same, if there may be one.
 pub(super) fn same_for(line: &Line, channel: &str, undelivered: &[Undelivered]) -> Option<Line> {
-    let topic = match delivery_of(line) {
-        None => line.topic.clone(),
-        Some(delivery) => {
+    let topic = match Topic::of(line) {
+        Topic::Database => line.topic.clone(),
+        // Each channel has its own.
+        Topic::Checks => return None,
+        Topic::Delivery(delivery) => {
             let mine = undelivered.iter().find(|row| row.delivery == delivery)?;
             let is_same = |row: &&Undelivered| {
                 (row.incident, &row.event, row.channel.as_str()) == (mine.incident, &mine.event, channel)
@@ -83,9 +94,25 @@ fn topic(delivery: i64) -> String {
     format!("{DELIVERY}{delivery}")
 }
 
-/// The delivery that a line tells; `None`: that the database is down.
-pub(super) fn delivery_of(line: &Line) -> Option<i64> {
-    line.topic.strip_prefix(DELIVERY)?.parse().ok()
+/// What a line tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Topic {
+    /// That the database is down.
+    Database,
+    /// A delivery that was waiting.
+    Delivery(i64),
+    /// What happened to checks since.
+    Checks,
+}
+
+impl Topic {
+    pub(super) fn of(line: &Line) -> Self {
+        if news_number(line).is_some() {
+            return Self::Checks;
+        }
+        let delivery = line.topic.strip_prefix(DELIVERY).and_then(|delivery| delivery.parse().ok());
+        delivery.map_or(Self::Database, Self::Delivery)
+    }
 }
 
 /// What is wrong with the database and how many watchdogs see it, in one sentence.
@@ -130,7 +157,7 @@ fn message(
     channel: &str,
     lines: BTreeSet<Line>,
 ) -> Option<BlackoutMessage> {
-    let mut items: Vec<Item> = lines.iter().filter_map(|line| item(speech, context, line)).collect();
+    let mut items: Vec<Item> = lines.iter().flat_map(|line| items(speech, context, line)).collect();
     // The sort is stable: the database comes first, then the worst, and last what is over.
     items.sort_by_key(|item| {
         (item.key != spool::KEY, item.event == EventKind::Resolved, std::cmp::Reverse(item.severity))
@@ -141,7 +168,7 @@ fn message(
         (blackout::Doubt::UnconfirmedAlone, _) => komainu_notifiers::Doubt::UnconfirmedAlone,
     };
     let notice = Notice {
-        id: id(&speech.outage, channel, &lines),
+        id: id(speech, channel, &lines),
         cluster: context.cluster.to_owned(),
         is_digest: items.len() > DIGEST_ABOVE,
         items,
@@ -154,37 +181,56 @@ fn message(
 }
 
 /// The same for whoever tells the same of the same outage.
-fn id(outage: &str, channel: &str, lines: &BTreeSet<Line>) -> String {
+fn id(speech: &Speech, channel: &str, lines: &BTreeSet<Line>) -> String {
     let mut hash = Sha256::new();
-    for part in [outage, channel].into_iter().chain(lines.iter().map(|line| line.topic.as_str())) {
+    let mut note = |part: &str| {
         hash.update(part.as_bytes());
         hash.update([0]);
+    };
+    [&speech.outage, channel].into_iter().for_each(&mut note);
+    for line in lines {
+        note(&line.topic);
+        for change in speech.changes.get(line).into_iter().flatten() {
+            [change.event.as_str(), &change.key].into_iter().for_each(&mut note);
+        }
     }
     hex::encode(hash.finalize()).get(..32).unwrap_or_default().to_owned()
 }
 
-fn item(speech: &Speech, context: &SpeechContext<'_>, line: &Line) -> Option<Item> {
-    let runbook_url = |kind: &str| format!("{}#{kind}", context.runbook);
-    let Some(delivery) = delivery_of(line) else {
-        return Some(Item {
-            incident_id: format!("outage-{}", speech.outage),
-            event: EventKind::Opened,
-            key: spool::KEY.to_owned(),
-            name: None,
-            severity: Severity::Critical,
-            summary: summary(speech.trouble, speech.votes),
-            opened_at_ms: context.began_at.0,
-            first_opened_at_ms: None,
-            at_ms: context.now.0,
-            votes: speech.votes,
-            done: vec![done(speech.trouble).to_owned()],
-            runbook_url: runbook_url(spool::KEY),
-            instead_of: None,
-        });
-    };
-    let row = context.undelivered.iter().find(|row| row.delivery == delivery)?;
-    let kind = row.key.split('/').next().unwrap_or(&row.key);
-    Some(Item {
+fn items(speech: &Speech, context: &SpeechContext<'_>, line: &Line) -> Vec<Item> {
+    match Topic::of(line) {
+        Topic::Database => vec![outage(speech, context)],
+        Topic::Delivery(delivery) => {
+            let row = context.undelivered.iter().find(|row| row.delivery == delivery);
+            row.map(|row| waiting(context, row)).into_iter().collect()
+        }
+        Topic::Checks => {
+            let changes = speech.changes.get(line).into_iter().flatten();
+            changes.map(|change| changed(speech, context, change)).collect()
+        }
+    }
+}
+
+fn outage(speech: &Speech, context: &SpeechContext<'_>) -> Item {
+    Item {
+        incident_id: format!("outage-{}", speech.outage),
+        event: EventKind::Opened,
+        key: spool::KEY.to_owned(),
+        name: None,
+        severity: Severity::Critical,
+        summary: summary(speech.trouble, speech.votes),
+        opened_at_ms: context.began_at.0,
+        first_opened_at_ms: None,
+        at_ms: context.now.0,
+        votes: speech.votes,
+        done: vec![done(speech.trouble).to_owned()],
+        runbook_url: context.runbook_url(spool::KEY),
+        instead_of: None,
+    }
+}
+
+fn waiting(context: &SpeechContext<'_>, row: &Undelivered) -> Item {
+    Item {
         incident_id: row.incident.to_string(),
         event: event(&row.event),
         key: row.key.clone(),
@@ -196,9 +242,31 @@ fn item(speech: &Speech, context: &SpeechContext<'_>, line: &Line) -> Option<Ite
         at_ms: row.at.0,
         votes: row.votes,
         done: Vec::new(),
-        runbook_url: runbook_url(kind),
+        runbook_url: context.runbook_url(&row.key),
         instead_of: None,
-    })
+    }
+}
+
+/// No table gave its incident a number yet.
+fn changed(speech: &Speech, context: &SpeechContext<'_>, change: &Change) -> Item {
+    Item {
+        incident_id: format!("outage-{}-{}", speech.outage, change.key),
+        event: event(change.event.as_str()),
+        key: change.key.clone(),
+        name: None,
+        severity: match change.severity {
+            komainu_watchdogs::io::Severity::Warning => Severity::Warning,
+            komainu_watchdogs::io::Severity::Critical => Severity::Critical,
+        },
+        summary: spool::news_summary(change),
+        opened_at_ms: change.began_at.0,
+        first_opened_at_ms: None,
+        at_ms: context.now.0,
+        votes: change.votes,
+        done: Vec::new(),
+        runbook_url: context.runbook_url(&change.key),
+        instead_of: None,
+    }
 }
 
 /// What a newer komainu calls otherwise is an opening as far as this one knows.
@@ -240,7 +308,7 @@ mod tests {
 
     fn spoken_of(trouble: Trouble, undelivered: &[Undelivered]) -> Vec<BlackoutMessage> {
         let channels = ["mail", "ops"].map(str::to_owned).to_vec();
-        let lines = wanted(&Routing { channels, routes: vec![] }, undelivered);
+        let lines = wanted(&Routing { channels, routes: vec![] }, undelivered, false);
         let speech = Speech {
             lines,
             doubt: blackout::Doubt::DatabaseUnreachable,
@@ -248,6 +316,7 @@ mod tests {
             outage: "0000000000000001-0".to_owned(),
             votes: (2, 3),
             failing_for: Duration::from_secs(15),
+            changes: BTreeMap::new(),
         };
         let (cluster, runbook) = ("prod", "http://w1:8900/runbook");
         messages(&speech, &SpeechContext { cluster, runbook, undelivered, began_at: Wall(1_000), now: Wall(16_000) })

@@ -1,20 +1,22 @@
 //! What was told and is not entered yet, and that there was anything to tell: on disk before anything is sent, gone when it
 //! stands in the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_watchdogs::blackout::{Doubt, Line, ToldLine};
 use komainu_watchdogs::time::Wall;
 
-use super::message::{afterwards, delivery_of};
+use super::message::{Topic, afterwards};
 use crate::clock;
 use crate::state_dir::{Spooled, StateDir};
-use crate::store::spool::{BlackoutDelivery, Outage};
+use crate::store::spool::{BlackoutDelivery, BlackoutNews, Outage};
 
 /// The spool of one watchdog.
 pub(super) struct Spool {
     state: StateDir,
     entries: Vec<Spooled>,
+    /// The first of them are being entered, and are counted.
+    is_being_entered: bool,
 }
 
 impl Spool {
@@ -22,7 +24,7 @@ impl Spool {
     pub(super) async fn open(state: StateDir) -> Self {
         let mut entries = state.spool().await;
         entries.retain(|entry| entry.said.is_some() || entry.doubt == Doubt::DatabaseUnreachable);
-        Self { state, entries }
+        Self { state, entries, is_being_entered: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -45,6 +47,7 @@ impl Spool {
             }
         }
         if self.entries.len() > count {
+            self.forget_overtaken();
             self.state.keep_spool(&self.entries).await;
         }
     }
@@ -58,6 +61,7 @@ impl Spool {
                 entry.said = Some(said.clone());
             }
         }
+        self.forget_overtaken();
         self.state.keep_spool(&self.entries).await;
     }
 
@@ -75,11 +79,47 @@ impl Spool {
         self.state.keep_spool(&self.entries).await;
     }
 
-    /// Everything, an outage each, as it is to be entered at this moment. What was told stands for what was only noted.
-    pub(super) fn outages(&self, clock_ahead_ms: i64, now: Wall) -> (usize, Vec<Outage>) {
+    /// Of each check a channel is remembered to have been told the latest alone: an outage may last, and checks may flap.
+    fn forget_overtaken(&mut self) {
+        let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for entry in self.entries.iter_mut().rev() {
+            let is_sent = entry.is_sent;
+            let Some(said) = entry.said.as_mut().filter(|said| !said.changes.is_empty()) else { continue };
+            let known = known.entry(said.via.clone()).or_default();
+            said.changes.retain(|change| !known.contains(&change.key));
+            if is_sent {
+                known.extend(said.changes.iter().map(|change| change.key.clone()));
+            }
+        }
+        if !self.is_being_entered {
+            let says_something = |said: &ToldLine| Topic::of(&said.line) != Topic::Checks || !said.changes.is_empty();
+            self.entries.retain(|entry| entry.said.as_ref().is_none_or(says_something));
+        }
+    }
+
+    /// Everything as it is to be entered at this moment: an outage each, and what was told of checks. What was told stands for what
+    /// was only noted.
+    pub(super) fn take(&mut self, clock_ahead_ms: i64, now: Wall) -> (usize, Vec<Outage>, Vec<BlackoutNews>) {
+        self.is_being_entered = true;
+        let ahead = |at: Wall| Wall(at.0.saturating_add(clock_ahead_ms));
         let mut outages: BTreeMap<&str, Outage> = BTreeMap::new();
-        let is_told = self.entries.iter().any(|entry| entry.said.is_some());
+        let mut news = Vec::new();
+        let is_news = |entry: &Spooled| entry.said.as_ref().is_some_and(|said| Topic::of(&said.line) == Topic::Checks);
+        let is_told = self.entries.iter().any(|entry| entry.said.is_some() && !is_news(entry));
         for entry in self.entries.iter().filter(|entry| entry.said.is_some() || !is_told) {
+            if let Some(said) = entry.said.as_ref().filter(|_| is_news(entry)) {
+                news.push(BlackoutNews {
+                    after_event: entry.after_event,
+                    channel: said.line.channel.clone(),
+                    via: said.via.clone(),
+                    notice_id: said.notice_id.clone(),
+                    at: ahead(said.at),
+                    is_sent: entry.is_sent,
+                    vendor_ref: said.vendor_ref.clone(),
+                    changes: said.changes.clone(),
+                });
+                continue;
+            }
             let outage = outages.entry(&entry.outage).or_insert_with(|| Outage {
                 began_at: entry.began_at,
                 after_event: entry.after_event,
@@ -89,31 +129,43 @@ impl Spool {
             });
             outage.began_at = outage.began_at.min(entry.began_at);
             outage.after_event = outage.after_event.max(entry.after_event);
-            outage.told.extend(entry.said.as_ref().map(|said| BlackoutDelivery {
-                delivery: delivery_of(&said.line),
-                channel: said.line.channel.clone(),
-                via: said.via.clone(),
-                notice_id: said.notice_id.clone(),
-                at: Wall(said.at.0.saturating_add(clock_ahead_ms)),
-                is_sent: entry.is_sent,
-                vendor_ref: said.vendor_ref.clone(),
-            }));
+            outage.told.extend(entry.said.as_ref().map(|said| delivery(said, ahead(said.at), entry.is_sent)));
         }
         for outage in outages.values_mut() {
             if outage.told.is_empty() {
-                outage.summary =
-                    afterwards(&outage.summary, outage.began_at, Wall(now.0.saturating_add(clock_ahead_ms)));
+                outage.summary = afterwards(&outage.summary, outage.began_at, ahead(now));
             }
             // What is sure comes first: the rest then finds it.
             outage.told.sort_by_key(|told| !told.is_sent);
         }
-        (self.entries.len(), outages.into_values().collect())
+        (self.entries.len(), outages.into_values().collect(), news)
+    }
+
+    /// It could not be entered.
+    pub(super) fn give_back(&mut self) {
+        self.is_being_entered = false;
     }
 
     /// The first so many are entered.
     pub(super) async fn clear(&mut self, entered: usize) {
+        self.is_being_entered = false;
         self.entries.drain(..entered.min(self.entries.len()));
         self.state.keep_spool(&self.entries).await;
+    }
+}
+
+fn delivery(said: &ToldLine, at: Wall, is_sent: bool) -> BlackoutDelivery {
+    BlackoutDelivery {
+        delivery: match Topic::of(&said.line) {
+            Topic::Delivery(delivery) => Some(delivery),
+            Topic::Database | Topic::Checks => None,
+        },
+        channel: said.line.channel.clone(),
+        via: said.via.clone(),
+        notice_id: said.notice_id.clone(),
+        at,
+        is_sent,
+        vendor_ref: said.vendor_ref.clone(),
     }
 }
 

@@ -110,7 +110,7 @@ impl Driver {
             votes: attempt.speech.votes,
             doubt: attempt.speech.doubt,
         };
-        let entries = said(&message, &via, None).into_iter().map(entry).collect();
+        let entries = said(&message, &via, (&attempt.speech, None)).into_iter().map(entry).collect();
         self.spool.keep(entries).await;
         let (ready, events) = (self.settings.channels.named(&via).cloned(), self.events.0.clone());
         let notice = message.notice_for(&via);
@@ -134,7 +134,7 @@ impl Driver {
             Ok(receipt) => {
                 attempt.is_reached = true;
                 attempt.messages -= 1;
-                let said = said(&message, &via, receipt.vendor_ref.as_deref());
+                let said = said(&message, &via, (&attempt.speech, receipt.vendor_ref.as_deref()));
                 self.spool.mark_sent(&said).await;
                 tracing::info!(channel = via, notice.id = message.notice.id, "told while the database is down");
                 for said in said {
@@ -202,7 +202,7 @@ impl Driver {
 
     /// Channels that are not told the same anyway.
     fn others(&self, message: &BlackoutMessage) -> Vec<String> {
-        let wanted = message::wanted(&self.settings.routing, &self.known.undelivered);
+        let wanted = message::wanted(&self.settings.routing, &self.known.undelivered, self.has_eyes);
         let is_told_anyway = |channel: &String| {
             let mut same = message.lines.iter().map(|line| message::same_for(line, channel, &self.known.undelivered));
             same.all(|same| same.is_some_and(|same| wanted.contains(&same)))
@@ -281,7 +281,7 @@ impl Driver {
     }
 }
 
-fn said(message: &BlackoutMessage, via: &str, vendor_ref: Option<&str>) -> Vec<ToldLine> {
+fn said(message: &BlackoutMessage, via: &str, (speech, vendor_ref): (&Speech, Option<&str>)) -> Vec<ToldLine> {
     let said = |line: &Line| ToldLine {
         line: line.clone(),
         via: via.to_owned(),
@@ -289,6 +289,8 @@ fn said(message: &BlackoutMessage, via: &str, vendor_ref: Option<&str>) -> Vec<T
         vendor_ref: vendor_ref.map(str::to_owned),
         at: clock::wall(),
         age_ms: 0,
+        changes: speech.changes.get(line).cloned().unwrap_or_default(),
+        unnamed: 0,
     };
     message.lines.iter().map(said).collect()
 }

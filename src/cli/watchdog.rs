@@ -44,14 +44,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let alerts = settings.store.share(Share::Alerts);
     let voice = Voice::new(&settings.routing, &config.channels, &settings.policy);
     let heartbeats = start::heartbeats(&config, &watchdog, &settings, (&published, &voice))?;
-    let (dark, told) = start::blackout(&config, &watchdog, (&settings, &alerts), &published).await?;
-    let _dark = AbortOnDropHandle::new(tokio::spawn(dark.run()));
+    let (looks, _looking) =
+        start::looks((&config, &watchdog), (&settings, &alerts), (&published, &driver.chores())).await?;
+    let (_dark, told) = start::blackout((&config, &watchdog), (&settings, &alerts), (&published, &looks)).await?;
     let _deadman = start::deadman(&config, &settings, (&published, &voice));
     let misfit = start::schema_misfit(settings.store.clone());
     let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), (told.is_unentered, &voice))?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
-    let (looks, _looking) = start::looks(&config, (&settings, &alerts), &published, &driver.chores())?;
     let beside = (&config.second_opinion, &looks);
     let (_alerts, ids, sampling) =
         start::alerts((&alerts, &settings), beside, (&voice, &published.view), &driver.chores());

@@ -1,8 +1,7 @@
 //! The loop that owns a watchdog's checks: feeds the machine, does what it orders, decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use komainu_watchdogs::check::{Answer, CheckName, Heard, Input, Look, Outcome, Output};
@@ -13,16 +12,22 @@ use komainu_watchdogs::time::{Mono, Wall};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clerk::{Clerk, Order, subject};
-use super::peers::{LookAnswer, LookRequest, MOST_LOOKS, Peers};
+use super::keeper::{self, Kept};
+use super::peers::{LookAnswer, LookRequest, Peers};
 use super::slow_way::SlowWay;
 use super::tally::Tally;
-use super::{Settings, Shared, looker, members_of};
+use super::{Settings, Shared, looker};
 use crate::clock;
 use crate::driver::Contact;
 use crate::probe::Prober;
 use crate::run::Runs;
 use crate::store::MonitorSpec;
 use crate::store::checks::{Check, WrittenReport};
+
+pub use self::known::LastKnown;
+
+mod calls;
+mod known;
 
 /// Between two calls to a peer of which nothing is wanted but what it saw.
 const FETCH_EACH: Duration = Duration::from_secs(2);
@@ -93,8 +98,12 @@ pub(super) struct Driver {
     last_ticket: u64,
     slow: SlowWay,
     tally: Tally,
-    /// Ends with the driver.
-    _clerk: tokio_util::task::AbortOnDropHandle<()>,
+    /// As they were before this process, until the tables are read.
+    members: BTreeMap<WatchdogId, String>,
+    clock_ahead_ms: i64,
+    kept: watch::Sender<Kept>,
+    /// End with the driver.
+    _tasks: [tokio_util::task::AbortOnDropHandle<()>; 2],
 }
 
 impl Driver {
@@ -103,10 +112,12 @@ impl Driver {
         (shared, peers_client, runs): (Arc<Shared>, Peers, Arc<Runs>),
         events: mpsc::Sender<Event>,
     ) -> Self {
-        let Settings { store, routing, chores, prober, contact, .. } = settings;
+        let Settings { store, routing, chores, prober, contact, state, .. } = settings;
         let (orders, received) = mpsc::channel(ORDERS_MOST);
         let (watchdog, process) = (shared.identity.watchdog.clone(), shared.identity.incarnation);
         let clerk = Clerk { watchdog, process, store, routing, chores, events: events.clone() };
+        let (kept, to_keep) = watch::channel(Kept::default());
+        let tasks = [tokio::spawn(clerk.run(received)), tokio::spawn(keeper::run(state, to_keep))];
         Self {
             shared,
             peers_client,
@@ -121,7 +132,10 @@ impl Driver {
             last_ticket: 0,
             slow: SlowWay::new(clock::now()),
             tally: Tally::new(clock::now(), clock::wall()),
-            _clerk: tokio_util::task::AbortOnDropHandle::new(tokio::spawn(clerk.run(received))),
+            members: BTreeMap::new(),
+            clock_ahead_ms: 0,
+            kept,
+            _tasks: tasks.map(tokio_util::task::AbortOnDropHandle::new),
         }
     }
 
@@ -157,7 +171,7 @@ impl Driver {
 
     /// The database's time, as far as it is known.
     fn wall(&self) -> Wall {
-        Wall(clock::wall().0.saturating_add(self.contact.borrow().clock_ahead_ms))
+        Wall(clock::wall().0.saturating_add(self.clock_ahead_ms()))
     }
 
     fn sample(&mut self) {
@@ -178,70 +192,20 @@ impl Driver {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Input(input) => self.handle(*input),
-            Event::Defined(checks) => self.define(checks),
+            Event::Input(input) => {
+                self.note_tables(&input);
+                self.handle(*input);
+            }
+            Event::Defined(checks) => {
+                let all = Arc::new(checks.clone());
+                self.kept.send_modify(|kept| kept.checks = all);
+                self.define(checks);
+            }
             Event::Reports { sent_at, reports } => self.take_reports(sent_at, reports),
             Event::Refresh => self.order(Order::Refresh),
             Event::Asked { question, reply } => self.take_question(*question, reply),
             Event::Answered { peer, told, is_fetch } => self.take_answer(&peer, told.map(|told| *told), is_fetch),
         }
-    }
-
-    fn define(&mut self, checks: Vec<Arc<Check>>) {
-        let spec = |check: Arc<Check>| {
-            let name = CheckName::from(check.definition.name.as_str());
-            let known = self.checks.get(&name).filter(|(known, _)| known.revision == check.revision);
-            let spec = known.map_or_else(|| Arc::new(check.definition.spec()), |(_, spec)| Arc::clone(spec));
-            (name, (check, spec))
-        };
-        self.checks = checks.into_iter().map(spec).collect();
-        let definitions = self.checks.values().map(|(check, _)| check.definition.judged()).collect();
-        self.handle(Input::Defined(definitions));
-    }
-
-    fn take_contact(&mut self) {
-        let contact = Arc::clone(&self.contact.borrow_and_update());
-        let me = &self.shared.identity.watchdog;
-        let now = clock::now();
-        if !contact.members.is_empty() {
-            self.peers.retain(|peer, _| contact.members.contains_key(peer));
-            self.slow.keep(|peer| contact.members.contains_key(peer));
-        }
-        for peer in contact.members.keys().filter(|peer| *peer != me) {
-            let peer = self.peers.entry(peer.clone()).or_default();
-            peer.fetch_at.get_or_insert(now);
-        }
-        self.tell_members();
-    }
-
-    fn tell_members(&self) {
-        let now = clock::now();
-        let heard = self.peers.iter().filter(|(_, peer)| peer.is_heard(now));
-        let heard: BTreeMap<_, _> =
-            heard.filter_map(|(id, peer)| Some((id.clone(), (peer.zone.clone()?, peer.is_isolated)))).collect();
-        let contact = Arc::clone(&self.contact.borrow());
-        let knows_tables = contact.verdict_at.is_some_and(|at| now.since(at) < HEARD_FOR);
-        let is_alone = !knows_tables && heard.is_empty() && contact.members.len() > 1;
-        self.shared.is_alone.store(is_alone, Ordering::Relaxed);
-        let members = members_of(&contact, &heard);
-        self.handle(Input::Members(members));
-    }
-
-    /// Asks every peer for what it saw, when it is time.
-    fn fetch_due(&mut self) {
-        let now = clock::now();
-        let is_due = |peer: &Peer| !peer.is_fetching && peer.fetch_at.is_some_and(|at| at <= now);
-        let due: Vec<_> = self.peers.iter().filter(|(_, peer)| is_due(peer)).map(|(id, _)| id.clone()).collect();
-        if due.is_empty() {
-            return;
-        }
-        for peer in due {
-            if let Some(peer) = self.peers.get_mut(&peer) {
-                peer.is_fetching = true;
-            }
-            self.ask(&peer, vec![], true);
-        }
-        self.tell_members();
     }
 
     /// Where a living peer does not ask, or cannot be asked, the tables carry the votes.
@@ -271,84 +235,6 @@ impl Driver {
                 self.handle(Input::Heard(heard));
             }
         }
-    }
-
-    fn ask(&self, peer: &WatchdogId, checks: Vec<CheckName>, is_fetch: bool) {
-        let address = self.contact.borrow().members.get(peer).cloned().unwrap_or_default();
-        let known = self.peers.get(peer).and_then(|peer| peer.known);
-        let question = LookRequest {
-            watchdog: self.shared.identity.watchdog.clone(),
-            checks,
-            of: known.map(|(incarnation, _)| incarnation),
-            after: known.map_or(0, |(_, number)| number),
-        };
-        let (client, events, peer) = (self.peers_client.clone(), self.events.clone(), peer.clone());
-        tokio::spawn(async move {
-            let asked = client.ask((&peer, &address), &question).await;
-            let told = match asked {
-                Ok(told) => Some(Box::new(told)),
-                Err(error) => {
-                    tracing::debug!(watchdog.id = %peer, %error, "a peer could not be asked to look");
-                    None
-                }
-            };
-            let _ = events.send(Event::Answered { peer, told, is_fetch }).await;
-        });
-    }
-
-    fn take_answer(&mut self, id: &WatchdogId, told: Option<(LookAnswer, Heard)>, is_fetch: bool) {
-        let now = clock::now();
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        let is_more = told.as_ref().is_some_and(|(told, _)| told.is_more);
-        if is_fetch {
-            peer.is_fetching = false;
-            peer.fetch_at = Some(if is_more { now } else { now + FETCH_EACH });
-        }
-        let Some((told, heard)) = told else { return };
-        if is_fetch {
-            let last = told.looks.iter().map(|look| look.number).max().unwrap_or(0);
-            let before = peer.known.filter(|(incarnation, _)| *incarnation == told.incarnation);
-            peer.known = Some((told.incarnation, before.map_or(last, |(_, number)| number.max(last))));
-        }
-        (peer.zone, peer.is_isolated, peer.heard_at) = (Some(told.zone), told.is_isolated, Some(now));
-        self.tell_members();
-        self.handle(Input::Heard(heard));
-    }
-
-    fn take_question(&mut self, question: LookRequest, reply: oneshot::Sender<LookAnswer>) {
-        self.slow.note_asked_by(question.watchdog.clone(), clock::now());
-        let is_mine = question.of == Some(self.shared.identity.incarnation);
-        let after = if is_mine { question.after } else { 0 };
-        let caller = Caller { reply, after };
-        if question.checks.is_empty() {
-            return self.reply(caller, vec![], vec![]);
-        }
-        self.last_ticket += 1;
-        self.callers.insert(self.last_ticket, caller);
-        // Whoever names one twice, or more than are asked for at once, is answered for as many.
-        let checks: BTreeSet<_> = question.checks.into_iter().take(ASKED_MOST).collect();
-        self.handle(Input::Asked { ticket: self.last_ticket, checks: checks.into_iter().collect() });
-    }
-
-    /// With what was asked for, and what the caller does not know yet.
-    fn reply(&self, caller: Caller, mut looks: Vec<Look>, pending: Vec<CheckName>) {
-        let identity = &self.shared.identity;
-        let is_asked = !looks.is_empty() || !pending.is_empty();
-        let fresh =
-            if is_asked { vec![] } else { self.shared.machine().report(clock::now(), caller.after, MOST_LOOKS) };
-        let is_more = fresh.len() >= MOST_LOOKS;
-        looks.extend(fresh);
-        let told = LookAnswer {
-            watchdog: identity.watchdog.clone(),
-            incarnation: identity.incarnation,
-            zone: identity.zone.clone(),
-            is_isolated: self.contact.borrow().voters.is_isolated,
-            looks,
-            pending,
-            is_more,
-        };
-        // Who asked may have gone.
-        let _ = caller.reply.send(told);
     }
 
     fn perform_all(&mut self) {

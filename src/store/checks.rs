@@ -14,6 +14,7 @@ mod verdicts;
 mod writing;
 
 use komainu_watchdogs::time::Wall;
+use serde::{Deserialize, Serialize};
 
 use super::Page;
 use super::error::StoreError;
@@ -30,7 +31,7 @@ pub use verdicts::{ShownTransition, enter, incidents, open_incidents, raise, res
 pub use writing::{MOST_CHECKS, Target, Wish, Written, delete, rehearse, write};
 
 /// A check as it is stored.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Check {
     /// What people chose.
     pub definition: Definition,
@@ -49,7 +50,7 @@ pub struct Check {
 }
 
 /// What the watchdogs said of a check last.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct State {
     /// `up`, `down`, `partial`, `unknown`.
     pub state: String,

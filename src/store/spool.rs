@@ -17,6 +17,10 @@ use super::pool::{Store, in_transaction};
 use super::session::Session;
 use super::value::{Row, Value, values};
 
+mod news;
+
+pub use self::news::{BlackoutNews, enter_news, news_summary};
+
 /// The incident's key.
 pub const KEY: &str = "database";
 
@@ -162,10 +166,14 @@ fn alarm(summary: String, votes: (u32, u32)) -> Alarm {
     Alarm { key: KEY.to_owned(), severity: Severity::Critical, summary, votes }
 }
 
-async fn enter_on(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<(), StoreError> {
-    // One after the other: what is not there yet cannot be locked. Nobody who holds this row asks for an incident.
+/// One after the other: what is not there yet cannot be locked. Nobody who holds this row asks for an incident.
+async fn wait_for_others(session: &mut Session) -> Result<(), StoreError> {
     let sql = format!("SELECT id FROM komainu_cluster WHERE id = 1{}", session.dialect().for_update());
-    session.row("wait for others who enter", sql, vec![]).await?;
+    session.row("wait for others who enter", sql, vec![]).await.map(|_| ())
+}
+
+async fn enter_on(session: &mut Session, routing: &Routing, outage: &Outage) -> Result<(), StoreError> {
+    wait_for_others(session).await?;
     if outage.told.is_empty() {
         return enter_untold(session, routing, outage).await;
     }

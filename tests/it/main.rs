@@ -12,6 +12,7 @@
 mod channels;
 mod cluster;
 mod commands;
+mod containers;
 mod contract;
 mod galera;
 mod gateway;

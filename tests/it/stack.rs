@@ -6,13 +6,13 @@ mod moving;
 mod settings;
 mod setup;
 mod units;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A file of the repository.
-fn repository(name: &str) -> PathBuf {
+pub(crate) fn repository(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
@@ -29,7 +29,7 @@ fn refused(command: &mut Command) -> (i32, String) {
     (output.status.code().unwrap(), words(&output))
 }
 
-fn words(output: &Output) -> String {
+pub(crate) fn words(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

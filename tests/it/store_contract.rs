@@ -23,6 +23,7 @@ mod leadership;
 mod lease_locks;
 mod migrations;
 mod moves;
+mod news;
 mod nodes;
 mod opinions;
 mod outbox;

@@ -6,6 +6,7 @@ mod adoption;
 mod blackout;
 mod certificates;
 mod checks;
+mod dark_checks;
 mod databases;
 mod expiry;
 mod far;

@@ -21,13 +21,15 @@ use std::time::Duration;
 use crate::ids::{Incarnation, WatchdogId};
 use crate::time::Mono;
 
+mod checks;
 mod entering;
 mod messages;
 mod tries;
 mod turn;
 
+pub use self::checks::{Bad, Open, Picture, news_number};
 pub use self::messages::{
-    DATABASE, DatabaseReport, Doubt, Input, Line, OutageName, Output, Speech, ToldLine, Trouble, Unanswered,
+    Change, DATABASE, DatabaseReport, Doubt, Input, Line, OutageName, Output, Speech, ToldLine, Trouble, Unanswered,
 };
 pub use self::tries::{Tries, parts};
 
@@ -74,6 +76,7 @@ pub struct Blackout {
     heard: BTreeMap<WatchdogId, Heard>,
     wanted: BTreeSet<Line>,
     told: BTreeMap<Line, RememberedLine>,
+    checks: checks::Checks,
     /// How often this watchdog sent a line through a channel and got no answer, in the outage at hand.
     unanswered: BTreeMap<(Line, String), u32>,
     /// What a peer was telling when it was last heard, and since when.
@@ -150,7 +153,7 @@ impl Blackout {
         now: Mono,
         remembered: Vec<ToldLine>,
     ) -> Self {
-        Self {
+        let mut fresh = Self {
             me,
             incarnation,
             limit,
@@ -159,6 +162,7 @@ impl Blackout {
             wanted: BTreeSet::new(),
             is_unentered: !remembered.is_empty(),
             told: remembered.into_iter().map(|said| (said.line.clone(), RememberedLine { said, at: None })).collect(),
+            checks: checks::Checks::default(),
             unanswered: BTreeMap::new(),
             saying: BTreeMap::new(),
             has_egress: true,
@@ -185,7 +189,9 @@ impl Blackout {
             note: Note::None,
             back_since: None,
             outputs: VecDeque::new(),
-        }
+        };
+        fresh.follow_what_was_told(now);
+        fresh
     }
 
     /// Takes in what happened.
@@ -202,14 +208,17 @@ impl Blackout {
             Input::Heard(peer, report) => self.handle_report(now, peer, report),
             Input::Events(latest) => self.after_event = Some(latest),
             Input::Wanted(lines) => self.wanted = lines,
+            Input::Checks(picture) => self.checks.see(now, picture),
             Input::Egress(has_egress) => self.has_egress = has_egress,
             Input::Told(said) => self.note_told(now, said),
             Input::Unanswered(line, via) => {
+                self.note_unsure(&line, &via);
                 let times = self.unanswered.entry((line, via)).or_default();
                 *times = times.saturating_add(1);
             }
             Input::Spoke { is_reached, given_up } => {
                 self.speaking.clear();
+                self.end_telling(&given_up);
                 self.is_cut_off = !is_reached;
                 self.try_at = now + TRY_AGAIN;
                 self.wanted.retain(|line| !given_up.contains(line));
@@ -246,7 +255,6 @@ impl Blackout {
             via: via.clone(),
             times: *times,
         };
-        let age = |told: &RememberedLine| ToldLine { age_ms: millis(self.age(now, told)), ..told.said.clone() };
         DatabaseReport {
             failing_ms: self.failing_for(now).map_or(0, millis),
             has_written: self.is_exact(),
@@ -257,7 +265,7 @@ impl Blackout {
             outage: self.outage.clone(),
             after_event: self.after_event,
             saying: self.speaking.iter().filter(|line| !self.told.contains_key(line)).cloned().collect(),
-            said: self.told.values().map(age).collect(),
+            said: self.said(now),
             unanswered: self.unanswered.iter().map(unanswered).collect(),
         }
     }
@@ -284,7 +292,7 @@ impl Blackout {
     }
 
     /// Whether the own database takes writes and gives verdicts.
-    fn is_well(&self, now: Mono) -> bool {
+    pub fn is_well(&self, now: Mono) -> bool {
         self.failing_for(now).is_none()
     }
 
@@ -378,18 +386,26 @@ impl Blackout {
     fn forget_what_is_older(&mut self, now: Mono, report: &DatabaseReport) {
         let Some(last_well_ms) = report.last_well_ms else { return };
         let spared = Duration::from_millis(last_well_ms) + SLACK;
-        let running_since = self.running_since;
+        let (running_since, count) = (self.running_since, self.told.len());
         self.told.retain(|_, told| {
             told.at.is_some() || Duration::from_millis(told.said.age_ms) + now.since(running_since) <= spared
         });
+        if self.told.len() < count {
+            self.follow_what_was_told(now);
+        }
     }
 
     fn note_told(&mut self, now: Mono, said: ToldLine) {
-        if !self.told.contains_key(&said.line) {
-            self.is_unentered = true;
-            self.outputs.push_back(Output::Keep(said.clone()));
-            let at = now - Duration::from_millis(said.age_ms);
-            self.told.insert(said.line.clone(), RememberedLine { said, at: Some(at) });
+        if self.told.contains_key(&said.line) || self.is_forgotten(&said.line) {
+            return;
+        }
+        let at = now - Duration::from_millis(said.age_ms);
+        let said = self.in_full(said, at);
+        self.is_unentered = true;
+        self.outputs.push_back(Output::Keep(said.clone()));
+        self.told.insert(said.line.clone(), RememberedLine { said: said.clone(), at: Some(at) });
+        if news_number(&said.line).is_some() {
+            self.note_news(now, &said);
         }
     }
 

@@ -43,7 +43,7 @@ mod world;
 
 pub use self::answer::{Answer, Failure, Outcome, Phases, Trouble};
 pub use self::io::{Heard, Input, Known, Members, Output, Transition};
-pub use self::machine::Machine;
+pub use self::machine::{Machine, is_incident_of_checks};
 pub use self::policy::Policy;
 pub use self::verdict::{Ballot, Electorate, Reason, Stand, Verdict, View, Vote, judge};
 

@@ -281,7 +281,7 @@ pub struct ProgressRow {
 }
 
 /// An open row of `komainu_incident`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct IncidentRow {
     /// Kind and subject: `node/node1`.
     pub key: String,

@@ -15,6 +15,8 @@ pub mod queue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What opens again so soon is no news, but the same trouble.
 pub const REOPEN_WITHIN: Duration = Duration::from_secs(600);
 
@@ -26,7 +28,8 @@ pub const FLAPPING_FROM: u32 = 3;
 pub const CALM_AFTER_FLAPPING: Duration = REOPEN_WITHIN;
 
 /// What happened to an incident.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Event {
     /// The incident opened.
     Opened,

@@ -35,6 +35,7 @@ mod scenarios {
     mod cast;
     mod checks_desk;
     mod dark;
+    mod dark_checks;
     mod database;
     mod story;
     mod world;

@@ -56,6 +56,7 @@ mod simulation {
         pub(crate) mod courier;
         pub(crate) mod dark;
         pub(crate) mod entered;
+        pub(crate) mod eyes;
         pub(crate) mod faults;
         pub(crate) mod jobs;
         pub(crate) mod judge;
@@ -434,6 +435,16 @@ fn that_nobody_can_be_told_and_no_watchdog_sees_it_is_caught() {
 #[test]
 fn what_was_told_in_the_dark_and_entered_nowhere_is_caught() {
     assert_heard(telling::judge::Variant::NeverEntered, "every_incident_ends", 1);
+}
+
+#[test]
+fn checks_that_nobody_tells_of_in_the_dark_are_caught() {
+    assert_heard(telling::judge::Variant::ChecksUnseen, "no_silence: check", 0);
+}
+
+#[test]
+fn what_was_told_of_checks_in_the_dark_and_entered_nowhere_is_caught() {
+    assert_heard(telling::judge::Variant::NewsNeverEntered, "believes that check", 0);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::deadman::{self, Deadman};
 use crate::driver::{Published, WatchdogSettings};
 use crate::heartbeat::{self, Heartbeats};
-use crate::looks::{self, Looks};
+use crate::looks::{self, LastKnown, Looks};
 use crate::opinion::SecondOpinion;
 use crate::outbox::Outbox;
 use crate::probe::Prober;
@@ -62,13 +62,12 @@ pub(super) async fn schema_misfit(store: Store) -> StoreError {
     }
 }
 
-/// The task that speaks while the database is down.
+/// The task that speaks while the database is down, until the handle is dropped.
 pub(super) async fn blackout(
-    config: &Config,
-    watchdog: &WatchdogConfig,
+    (config, watchdog): (&Config, &WatchdogConfig),
     (settings, alerts): (&WatchdogSettings, &Store),
-    published: &Published,
-) -> anyhow::Result<(blackout::Driver, blackout::Published)> {
+    (published, looks): (&Published, &Looks),
+) -> anyhow::Result<(AbortOnDropHandle<()>, blackout::Published)> {
     if watchdog.state_dir.is_none() && !config.channels.is_empty() {
         tracing::warn!("[watchdog] has no state_dir: what is told while the database is down dies with this process");
     }
@@ -84,8 +83,10 @@ pub(super) async fn blackout(
         routing: Arc::clone(&settings.routing),
         state: StateDir::open(watchdog.state_dir.clone()),
         channels: Channels::prepare(&config.channels)?,
+        looks: looks.clone(),
     };
-    Ok(blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await)
+    let (driver, told) = blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await;
+    Ok((AbortOnDropHandle::new(tokio::spawn(driver.run())), told))
 }
 
 /// What the deliverer needs; it waits while something that was told is not entered yet.
@@ -184,11 +185,10 @@ fn fixed_secrets(config: &Config) -> BTreeMap<String, String> {
 }
 
 /// The watchdog's own eyes, open until the handle is dropped.
-pub(super) fn looks(
-    config: &Config,
+pub(super) async fn looks(
+    (config, watchdog): (&Config, &WatchdogConfig),
     (settings, store): (&WatchdogSettings, &Store),
-    published: &Published,
-    chores: &Chores,
+    (published, chores): (&Published, &Chores),
 ) -> anyhow::Result<(Looks, AbortOnDropHandle<()>)> {
     let identity = Identity {
         watchdog: settings.identity.watchdog.clone(),
@@ -207,6 +207,8 @@ pub(super) fn looks(
         evaluator: Program::default(),
         contact: published.contact.clone(),
         chores: chores.clone(),
+        state: StateDir::open(watchdog.state_dir.clone()),
     };
-    Looks::start(settings).context("cannot set up looks at checks")
+    let known = LastKnown::read(&settings.state).await;
+    Looks::start(settings, known).context("cannot set up looks at checks")
 }

@@ -89,7 +89,7 @@ async fn insert(session: &mut Session, fresh: &[&(Alarm, Subject)]) -> Result<BT
 }
 
 /// Looks incidents up by their key, whatever the optimizer makes of thousands that are open.
-pub(super) fn by_key(dialect: Dialect) -> &'static str {
+pub(in crate::store) fn by_key(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::MariaDb => " FORCE INDEX (komainu_incident_key)",
         Dialect::Sqlite => "",

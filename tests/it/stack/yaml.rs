@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::repository;
 
 /// compose.yaml.
-pub(super) fn stack() -> Value {
+pub(crate) fn stack() -> Value {
     read("compose/compose.yaml")
 }
 

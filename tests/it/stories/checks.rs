@@ -22,17 +22,17 @@ on_both!(
     a_try_shows_what_each_watchdog_sees_and_leaves_nothing,
 );
 
-const WATCHDOGS: [&str; 3] = ["w1", "w2", "w3"];
+pub(super) const WATCHDOGS: [&str; 3] = ["w1", "w2", "w3"];
 
 /// A target that answers each watchdog as it was told to.
 #[derive(Clone)]
-struct Site {
+pub(super) struct Site {
     port: u16,
     statuses: Arc<Mutex<BTreeMap<String, StatusCode>>>,
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let site = Self { port: listener.local_addr().unwrap().port(), statuses: Arc::default() };
         let app = Router::new().fallback(answer).with_state(site.clone());
@@ -41,11 +41,11 @@ impl Site {
     }
 
     /// From now on these watchdogs are answered so.
-    fn answer(&self, watchdogs: &[&str], status: StatusCode) {
+    pub(super) fn answer(&self, watchdogs: &[&str], status: StatusCode) {
         self.statuses.lock().unwrap().extend(watchdogs.iter().map(|&name| (name.to_owned(), status)));
     }
 
-    async fn watch(&self, cluster: &Cluster, name: &str) {
+    pub(super) async fn watch(&self, cluster: &Cluster, name: &str) {
         let url = format!("http://127.0.0.1:{}/", self.port);
         let check = json!({"name": name, "type": "http", "url": url, "interval": 5, "timeout": 2});
         cluster.post("/api/v1/checks", &check).await;
@@ -67,13 +67,13 @@ async fn shown(cluster: &Cluster, watchdog: &str, name: &str) -> Option<(u16, Va
     Some((code, serde_json::from_slice(&answer.bytes().await.ok()?).ok()?))
 }
 
-async fn wait_for(cluster: &Cluster, watchdog: &str, (name, state): (&str, &str)) -> (u16, Value) {
+pub(super) async fn wait_for(cluster: &Cluster, watchdog: &str, (name, state): (&str, &str)) -> (u16, Value) {
     let is_so = async || shown(cluster, watchdog, name).await.is_some_and(|(_, check)| check["state"] == state);
     wait_until(&format!("{watchdog} says that {name} is {state}"), Duration::from_secs(60), is_so).await;
     shown(cluster, watchdog, name).await.unwrap()
 }
 
-async fn start(kind: Kind, zones: [&str; 3], sections: &str) -> Cluster {
+pub(super) async fn start(kind: Kind, zones: [&str; 3], sections: &str) -> Cluster {
     let shape = Shape { nodes: 1, monitors: 1, ..Shape::default() };
     let mut cluster = Cluster::prepare(kind, shape, sections).await;
     for (watchdog, zone) in WATCHDOGS.into_iter().zip(zones) {
@@ -84,7 +84,7 @@ async fn start(kind: Kind, zones: [&str; 3], sections: &str) -> Cluster {
     cluster
 }
 
-async fn count(cluster: &Cluster, sql: &str) -> i64 {
+pub(super) async fn count(cluster: &Cluster, sql: &str) -> i64 {
     cluster.database.rows(sql).await[0][0].parse().unwrap()
 }
 

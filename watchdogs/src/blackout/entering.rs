@@ -59,6 +59,7 @@ impl Blackout {
         self.is_in_tables = false;
         self.others_since = None;
         self.told.clear();
+        self.checks.end();
         self.unanswered.clear();
         self.saying.clear();
     }

@@ -1,21 +1,24 @@
 //! What goes into the blackout machine, what comes out of it, and what watchdogs say to each other while the database is
 //! down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::checks::Picture;
 use crate::ids::WatchdogId;
+use crate::io::Severity;
+use crate::outbox::Event;
 use crate::time::{Mono, Wall};
 
-/// The topic that the database is down: anything else waits in its tables.
+/// The topic that the database is down: anything else waits in its tables, or is what happens to checks meanwhile.
 pub const DATABASE: &str = "database";
 
 /// One thing that is to be told on one channel.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Line {
-    /// What is told: [`DATABASE`], or a delivery that was waiting.
+    /// What is told: [`DATABASE`], a delivery that was waiting, or so many-th what happened to checks ([`super::news_number`]).
     pub topic: String,
     /// The channel that it is told on.
     pub channel: String,
@@ -38,6 +41,37 @@ pub struct ToldLine {
     /// How long ago, when this was said to a peer.
     #[serde(default)]
     pub age_ms: u64,
+    /// What of checks it told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// So many changes more than those that are named.
+    #[serde(default)]
+    pub unnamed: usize,
+}
+
+/// Something that happened to the incident of a check while no table could take it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Change {
+    /// Kind and subject.
+    pub key: String,
+    /// It opened, flaps, or is over.
+    pub event: Event,
+    /// How often it had come back by then.
+    #[serde(default)]
+    pub flaps: u32,
+    /// People were told in this outage that it was over before.
+    #[serde(default)]
+    pub is_back: bool,
+    /// When it opened, by the database's clock as it was last known.
+    pub began_at: Wall,
+    /// How bad it is, or was.
+    pub severity: Severity,
+    /// What is wrong, in one sentence. Empty where a peer told it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// Watchdogs that see it, of how many that may vote.
+    #[serde(default)]
+    pub votes: (u32, u32),
 }
 
 /// An outage's name, the same on all watchdogs that heard of each other.
@@ -108,6 +142,8 @@ pub enum Input {
     Events(i64),
     /// What people ought to be told while the database is away.
     Wanted(BTreeSet<Line>),
+    /// How checks are; `None`: this watchdog can say nothing of them.
+    Checks(Option<Picture>),
     /// Whether this host reaches the world, as far as its canaries say.
     Egress(bool),
     /// A channel took a message.
@@ -183,4 +219,6 @@ pub struct Speech {
     pub votes: (u32, u32),
     /// How long this watchdog's own has been failing.
     pub failing_for: Duration,
+    /// What those of the lines tell that tell of checks.
+    pub changes: BTreeMap<Line, Vec<Change>>,
 }

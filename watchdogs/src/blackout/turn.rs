@@ -1,6 +1,6 @@
 //! Whether there is a verdict, and whose turn it is to speak.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::messages::{DATABASE, Doubt, Line, OutageName, Output, Speech, Trouble};
@@ -96,7 +96,8 @@ impl Blackout {
 
     pub(super) fn speech(&self, now: Mono, lines: BTreeSet<Line>, (doubt, outage): (Doubt, String)) -> Speech {
         let failing_for = self.failing_for(now).unwrap_or_default();
-        Speech { lines, doubt, trouble: self.trouble(now), outage, votes: self.tally(now), failing_for }
+        let (trouble, votes, changes) = (self.trouble(now), self.tally(now), BTreeMap::new());
+        Speech { lines, doubt, trouble, outage, votes, failing_for, changes }
     }
 
     pub(super) fn speak(&mut self, now: Mono) {
@@ -126,13 +127,17 @@ impl Blackout {
         // What waits in a database that takes writes is the outbox's to tell.
         let is_ours = |line: &&Line| !self.takes_writes(now) || (line.topic == DATABASE && !self.is_the_outboxs());
         let is_due = |line: &&Line| is_ours(line) && !self.told.contains_key(*line) && !is_being_told(line);
-        let lines: BTreeSet<Line> = self.wanted.iter().filter(is_due).cloned().collect();
+        let mut lines: BTreeSet<Line> = self.wanted.iter().filter(is_due).cloned().collect();
+        let mut changes = self.news_to_tell(now, rank);
+        changes.retain(|line, _| !is_being_told(line));
+        lines.extend(changes.keys().cloned());
         if lines.is_empty() {
             return;
         }
         self.speaking.clone_from(&lines);
+        self.begin_telling(&changes);
         let speech = self.speech(now, lines, (doubt, outage));
-        self.outputs.push_back(Output::Speak(speech));
+        self.outputs.push_back(Output::Speak(Speech { changes, ..speech }));
     }
 
     /// People were told, and the tables say so: whoever was not hears it from the outbox.

@@ -2,7 +2,7 @@
 //!
 //! Owns the vocabulary of the driver and nothing of its behaviour: the machine decides, the driver performs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::verdict::{Reason, View};
 use super::{Answer, CheckName, Definition, Look, Outcome, State};
@@ -62,7 +62,7 @@ pub enum Input {
 }
 
 /// A verdict that stands in the store.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Known {
     /// Of this check.
     pub check: CheckName,

@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use komainu_watchdogs::blackout::{Blackout, Doubt, Input, Line, Output, Speech, ToldLine, Tries, Trouble};
+use komainu_watchdogs::blackout::{
+    Bad, Blackout, Change, Doubt, Input, Line, Open, Output, Picture, Speech, ToldLine, Tries, Trouble,
+};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
+use komainu_watchdogs::io::Severity;
+use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::outbox::attempt::Failure;
 use komainu_watchdogs::time::{Mono, Wall};
 
@@ -25,6 +29,10 @@ pub(crate) struct Dog {
     pub(crate) reaches_vendor: bool,
     /// Whether the vendor's answers reach it.
     pub(crate) hears_vendor: bool,
+    /// It can say how checks are.
+    pub(crate) has_eyes: bool,
+    /// The channel that carries what is meant for another, as far as it can tell.
+    pub(crate) via: Option<&'static str>,
     tries: BTreeMap<Line, Tries>,
     pub(crate) speaks_for: Duration,
     speaking: Option<(Duration, Speech)>,
@@ -40,7 +48,11 @@ struct Message {
     doubt: Doubt,
     trouble: Trouble,
     outage: String,
+    changes: Vec<Change>,
 }
+
+/// Seconds since the end of the database, who told it, on which channel, and what of which incident.
+pub(crate) type News<'a> = (u64, &'a str, &'a str, Vec<(&'a str, Event)>);
 
 pub(crate) struct Dark {
     now: Duration,
@@ -49,6 +61,7 @@ pub(crate) struct Dark {
     database_is_up: bool,
     stopped_at: Duration,
     wanted: BTreeSet<Line>,
+    picture: Picture,
     messages: Vec<Message>,
     entered: usize,
     withdrawn: usize,
@@ -70,6 +83,7 @@ impl Dark {
             database_is_up: true,
             stopped_at: Duration::ZERO,
             wanted: BTreeSet::from([line("database", "ops")]),
+            picture: Picture::default(),
             messages: Vec::new(),
             entered: 0,
             withdrawn: 0,
@@ -88,6 +102,8 @@ impl Dark {
                 has_egress: true,
                 reaches_vendor: true,
                 hears_vendor: true,
+                has_eyes: true,
+                via: None,
                 tries: BTreeMap::new(),
                 speaks_for: Duration::from_millis(200),
                 speaking: None,
@@ -176,10 +192,16 @@ impl Dark {
         let names: Vec<_> = self.dogs.keys().cloned().collect();
         for name in names {
             let (now, is_up, wanted) = (self.now, self.database_is_up, self.wanted.clone());
+            // As often as the driver looks them up.
+            let is_second = now.as_millis() % 1_000 == 0;
+            let picture = is_second.then(|| self.picture.clone());
             let dog = self.dog(&name);
             let clock = dog.clock(now);
             let Some(core) = dog.core.as_mut().filter(|_| now >= dog.frozen_until) else { continue };
             core.handle(clock, Input::Wanted(wanted));
+            if let Some(picture) = picture {
+                core.handle(clock, Input::Checks(dog.has_eyes.then_some(picture)));
+            }
             core.handle(clock, Input::Egress(dog.has_egress));
             if is_up && dog.reaches_database {
                 core.handle(clock, Input::Written(clock));
@@ -244,6 +266,7 @@ impl Dark {
         let dog = self.dog(name);
         let Some((_, mut speech)) = dog.speaking.take_if(|(at, _)| now >= *at) else { return };
         let (clock, is_reached, is_heard) = (dog.clock(now), dog.reaches_vendor, dog.hears_vendor);
+        let other = dog.via;
         if self.dies_when_told == Some(name) {
             self.kill(name);
             self.arrive(name, speech);
@@ -256,8 +279,16 @@ impl Dark {
         let core = self.dogs.get_mut(name).unwrap().core.as_mut().unwrap();
         speech.lines.retain(|line| is_reached && Some(line.channel.as_str()) != unreached);
         for line in &speech.lines {
-            let (via, notice_id) = (line.channel.clone(), speech.outage.clone());
-            let said = ToldLine { line: line.clone(), via, notice_id, vendor_ref: None, at: Wall(0), age_ms: 0 };
+            let said = ToldLine {
+                line: line.clone(),
+                via: other.map_or_else(|| line.channel.clone(), str::to_owned),
+                notice_id: speech.outage.clone(),
+                vendor_ref: None,
+                at: Wall(0),
+                age_ms: 0,
+                changes: speech.changes.get(line).cloned().unwrap_or_default(),
+                unnamed: 0,
+            };
             core.handle(clock, Input::Told(said));
         }
         core.handle(clock, Input::Spoke { is_reached, given_up: BTreeSet::new() });
@@ -286,8 +317,58 @@ impl Dark {
     fn arrive(&mut self, name: &str, speech: Speech) {
         for line in speech.lines {
             let (by, doubt, outage) = (name.to_owned(), speech.doubt, speech.outage.clone());
-            self.messages.push(Message { at: self.now, by, line, doubt, trouble: speech.trouble, outage });
+            let changes = speech.changes.get(&line).cloned().unwrap_or_default();
+            self.messages.push(Message { at: self.now, by, line, doubt, trouble: speech.trouble, outage, changes });
         }
+    }
+
+    /// From now on all watchdogs see this incident, of which these are to hear.
+    pub(crate) fn falls(&mut self, key: &str, channels: &[&str]) {
+        let channels = channels.iter().map(|&channel| channel.to_owned()).collect();
+        let began_at = Wall(i64::try_from(self.now.as_millis()).unwrap());
+        let severity = Severity::Critical;
+        let bad = Bad { began_at, severity, summary: "it fails".to_owned(), votes: (2, 3), channels };
+        self.picture.bad.insert(key.to_owned(), bad);
+    }
+
+    pub(crate) fn rises(&mut self, key: &str) {
+        self.picture.bad.remove(key);
+    }
+
+    pub(crate) fn is_unknown(&mut self, key: &str) {
+        self.picture.bad.remove(key);
+        self.picture.unknown.insert(key.to_owned());
+    }
+
+    /// It stood in the tables, and these were told.
+    pub(crate) fn stood_open(&mut self, key: &str, channels: &[&str]) {
+        let channels = channels.iter().map(|&channel| channel.to_owned()).collect();
+        let open = Open { began_at: Wall(1), severity: Severity::Critical, channels };
+        self.picture.open.insert(key.to_owned(), open);
+    }
+
+    /// What was told of checks, in order: when since the end of the database, by whom, on which channel, and what.
+    pub(crate) fn news(&self) -> Vec<News<'_>> {
+        let news = self.messages.iter().filter(|message| !message.changes.is_empty());
+        news.map(|message| {
+            let changes = message.changes.iter().map(|change| (change.key.as_str(), change.event)).collect();
+            let after = message.at.saturating_sub(self.stopped_at).as_secs();
+            (after, message.by.as_str(), message.line.channel.as_str(), changes)
+        })
+        .collect()
+    }
+
+    /// How many changes of checks any report would name now.
+    pub(crate) fn most_named(&self) -> usize {
+        let reports = self.dogs.values().filter_map(|dog| Some(dog.core.as_ref()?.report(dog.clock(self.now))));
+        let named = reports.map(|report| report.said.iter().map(|said| said.changes.len()).sum());
+        named.max().unwrap()
+    }
+
+    /// What a watchdog kept that is to be entered: key and event.
+    pub(crate) fn kept(&self, name: &str) -> BTreeSet<(&str, Event)> {
+        let changes = self.dogs.get(name).unwrap().spool.iter().flat_map(|(said, _)| &said.changes);
+        changes.map(|change| (change.key.as_str(), change.event)).collect()
     }
 
     /// Who told people of the database, in order.

@@ -7,10 +7,15 @@ use super::slot::Slot;
 use crate::check::{CheckName, Outcome, Output, Reason, Stand, State, View};
 use crate::facts::IncidentRow;
 use crate::io::{self, Alarm, Severity};
-use crate::time::Mono;
+use crate::time::{Mono, Wall};
 
 /// Some checks have had no fresh majority for long.
 const UNJUDGED: &str = "checks";
+
+/// Whether an incident of this key is a check's, or says that some cannot be judged.
+pub fn is_incident_of_checks(key: &str) -> bool {
+    matches!(key.split_once('/').map_or(key, |(kind, _)| kind), "check" | "partial" | UNJUDGED)
+}
 
 /// Checks whose verdict is not simply up.
 #[derive(Debug, Default)]
@@ -80,6 +85,22 @@ impl Machine {
             }
         }
         alarms
+    }
+
+    /// Incidents of which nobody here can say whether they should be open.
+    pub fn unjudgeable(&self) -> BTreeSet<String> {
+        let of = |name: &CheckName| [format!("check/{name}"), format!("partial/{name}")];
+        let mut keys: BTreeSet<_> = self.bad.unknown.keys().flat_map(of).collect();
+        if !self.may_judge(UNJUDGED) {
+            keys.insert(UNJUDGED.to_owned());
+        }
+        keys
+    }
+
+    /// Since when what an incident says has been so; `None`: since before this watchdog knew it.
+    pub fn began_at(&self, key: &str) -> Option<Wall> {
+        let (_, name) = key.split_once('/')?;
+        self.slots.get(&CheckName::from(name))?.since
     }
 
     /// Whether an open incident of this key can be called over here. What is unknown was well or ill as it was; what is gone or

@@ -233,6 +233,7 @@ impl Telling {
             is_dark: false,
             says_dark: None,
             by_fallback: false,
+            news: Vec::new(),
         });
     }
 

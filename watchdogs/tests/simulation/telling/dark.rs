@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use komainu_watchdogs::blackout::{self, Blackout, DATABASE, Input, Line, Output, Speech, ToldLine, Trouble};
+use komainu_watchdogs::blackout::{
+    self, Blackout, Change, DATABASE, Input, Line, Open, Output, Speech, ToldLine, Trouble, news_number,
+};
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::outbox::attempt::Failure;
 use komainu_watchdogs::time::{Mono, Wall};
 
+use super::eyes;
 use super::judge::{Arrival, Variant};
 use super::outbox::{channel_index, channel_name};
 use super::world::{Ms, Telling};
@@ -39,6 +42,9 @@ pub(crate) struct Dark {
     note: Option<usize>,
     /// How many events there were before the outage at hand, or the next one, as this one read.
     events: Option<i64>,
+    /// What people believed of checks, as this one read it last.
+    pub(super) open: BTreeMap<String, Open>,
+    look_up_at: Ms,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +77,8 @@ impl Dark {
             spool: Vec::new(),
             note: None,
             events: None,
+            open: BTreeMap::new(),
+            look_up_at: 0,
         }
     }
 
@@ -118,6 +126,10 @@ impl Telling {
             inputs.extend(self.has_judged(dog).then_some(Input::Judged(now)));
         }
         inputs.extend(self.finish_speaking(dog));
+        if self.now >= self.dogs[dog].dark.look_up_at {
+            self.dogs[dog].dark.look_up_at = self.now + 1_000;
+            inputs.push(Input::Checks(if self.is_database_up { None } else { self.picture(dog) }));
+        }
         inputs.push(Input::Tick);
         for input in inputs {
             self.wake_dark(dog, input);
@@ -152,6 +164,7 @@ impl Telling {
             return;
         }
         let wanted = self.outbox.wanted(self.wall());
+        self.dogs[dog].dark.open = self.outbox.believed();
         self.dogs[dog].dark.remember_at = self.now + REMEMBER;
         let now = clock(dog, self.now);
         if self.dogs[dog].dark.core.as_ref().is_some_and(|core| core.is_between_outages(now)) {
@@ -212,7 +225,7 @@ impl Telling {
             if lines.is_empty() {
                 continue;
             }
-            for (letter, takes) in self.send_dark(dog, channel, (lines, &speech.outage)) {
+            for (letter, takes) in self.send_dark(dog, channel, (lines, speech)) {
                 longest = longest.max(takes);
                 for line in &letter.lines {
                     let said = ToldLine {
@@ -222,6 +235,8 @@ impl Telling {
                         vendor_ref: None,
                         at: Wall(0),
                         age_ms: 0,
+                        changes: speech.changes.get(line).cloned().unwrap_or_default(),
+                        unnamed: 0,
                     };
                     self.dogs[dog].dark.spool.push(Spooled {
                         said,
@@ -240,13 +255,13 @@ impl Telling {
 
     /// By the channel itself, or by its fallback where it refuses, or has failed for long enough.
     /// What is refused whole is told in parts.
-    fn send_dark(&mut self, dog: usize, channel: usize, (lines, outage): (Vec<Line>, &str)) -> Vec<(SentLines, Ms)> {
+    fn send_dark(&mut self, dog: usize, channel: usize, (lines, speech): (Vec<Line>, &Speech)) -> Vec<(SentLines, Ms)> {
         let keys: Vec<_> = lines.iter().map(|line| self.key_of_line(line)).collect();
         let (failure, takes, arrives) = self.send(dog, channel, &keys);
         let parts = blackout::parts(&lines).filter(|_| failure == Some(Failure::Refused));
         if let Some(parts) = parts {
             self.counts.told_in_parts += 1;
-            return parts.into_iter().flat_map(|part| self.send_dark(dog, channel, (part, outage))).collect();
+            return parts.into_iter().flat_map(|part| self.send_dark(dog, channel, (part, speech))).collect();
         }
         let mut failures = 0;
         for line in lines.iter().filter(|_| failure.is_some()) {
@@ -266,7 +281,7 @@ impl Telling {
         if arrives {
             let items = lines.iter().filter_map(|line| Some(self.item(delivery_of(line)?))).collect();
             let by_fallback = via != channel;
-            let says_dark = lines.iter().any(|line| line.topic == DATABASE).then(|| outage.to_owned());
+            let says_dark = lines.iter().any(|line| line.topic == DATABASE).then(|| speech.outage.clone());
             self.arrivals.push(Arrival {
                 at: self.now + takes.min(2_000),
                 channel: via,
@@ -275,12 +290,16 @@ impl Telling {
                 is_dark: true,
                 says_dark,
                 by_fallback,
+                news: changes_of(&lines, speech),
             });
         }
         vec![(SentLines { lines, via, failure }, takes)]
     }
 
     fn key_of_line(&self, line: &Line) -> String {
+        if news_number(line).is_some() {
+            return line.topic.clone();
+        }
         let of = |delivery: usize| self.outbox.incidents[self.outbox.deliveries[delivery].incident].key.clone();
         delivery_of(line).map_or_else(|| DATABASE.to_owned(), of)
     }
@@ -341,12 +360,36 @@ impl Telling {
         self.wake_dark(dog, Input::Entered(is_done));
     }
 
+    /// Of each check, in the order of telling.
+    fn enter_news(&mut self, spool: &[Spooled]) {
+        if self.is_broken(Variant::NewsNeverEntered) {
+            return;
+        }
+        let now = self.wall();
+        let behind = |at: Ms| Wall(now.0 - i64::try_from(self.now - at).unwrap());
+        let mut told: BTreeMap<String, (Vec<eyes::News>, usize)> = BTreeMap::new();
+        let mut spool: Vec<_> = spool.iter().collect();
+        spool.sort_by_key(|one| one.at);
+        for one in spool {
+            let how = (behind(one.at), one.is_sent, one.said.notice_id.as_str());
+            for (key, news) in eyes::news(&one.said.line, &one.said.via, how, &one.said.changes) {
+                self.counts.news_entered += 1;
+                let known = told.entry(key).or_insert((Vec::new(), one.events));
+                known.0.push(news);
+            }
+        }
+        for (key, news) in told {
+            self.outbox.enter_news(now, &key, news);
+        }
+    }
+
     fn enter_spool(&mut self, spool: &[Spooled], note: Option<usize>) {
         let now = self.wall();
         if let Some(events) = note.filter(|_| spool.is_empty()) {
             self.counts.entered_untold += u64::from(self.outbox.enter_untold(now, events));
         }
-        for one in spool {
+        self.enter_news(spool);
+        for one in spool.iter().filter(|one| news_number(&one.said.line).is_none()) {
             self.counts.entered += 1;
             if let Some(delivery) = delivery_of(&one.said.line) {
                 self.outbox.mark_told(now, delivery, (channel_index(&one.said.via), one.is_sent));
@@ -366,6 +409,10 @@ impl Telling {
             }
         }
     }
+}
+
+fn changes_of(lines: &[Line], speech: &Speech) -> Vec<Change> {
+    lines.iter().filter_map(|line| speech.changes.get(line)).flatten().cloned().collect()
 }
 
 fn delivery_of(line: &Line) -> Option<usize> {

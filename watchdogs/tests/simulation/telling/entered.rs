@@ -23,7 +23,8 @@ impl Outbox {
         // The end of one outage would be read as that of the next.
         let is_elsewhere = |row: &Delivery| self.incidents[row.incident].key != DATABASE;
         let is_urgent = |row: &Delivery| row.state == State::Waiting && row.due_at < now + SOON;
-        let waiting = rows.filter(|(_, row)| is_urgent(row) && is_elsewhere(row));
+        let is_check = |row: &Delivery| self.incidents[row.incident].key.starts_with("check/");
+        let waiting = rows.filter(|(_, row)| is_urgent(row) && is_elsewhere(row) && !is_check(row));
         let waiting = waiting.map(|(at, row)| Line { topic: at.to_string(), channel: channel_name(row.channel) });
         database.chain(waiting).collect()
     }
@@ -113,13 +114,13 @@ impl Outbox {
         }
     }
 
-    fn enter_sent(&mut self, now: Wall, at: (usize, usize), via: usize) {
+    pub(super) fn enter_sent(&mut self, now: Wall, at: (usize, usize), via: usize) {
         let row = Delivery::fresh(now, at, via, Duration::ZERO);
         self.deliveries.push(Delivery { state: State::Sent, sent_at: now, ..row });
     }
 
     /// Whoever was told of what is over by now hears of the end.
-    fn tell_end(&mut self, now: Wall, (event, incident): (usize, usize), channel: usize) {
+    pub(super) fn tell_end(&mut self, now: Wall, (event, incident): (usize, usize), channel: usize) {
         let is_later = |row: &Delivery| row.incident == incident && row.event > event;
         let is_end = |row: &&Delivery| is_later(row) && self.events[row.event] == Event::Resolved;
         let is_told = |row: &Delivery| row.channel == channel && row.state != State::Cancelled;

@@ -9,7 +9,7 @@ impl Telling {
     pub(super) fn go_wrong(&mut self) {
         let (monitor, node) = (self.rng.index(self.monitors.len()), self.rng.index(self.nodes.len()));
         let (dog, channel) = (self.rng.index(self.dogs.len()), self.rng.index(self.moods.len()));
-        let fault = self.rng.below(18);
+        let fault = self.rng.below(21);
         self.trace(&("fault", fault, monitor, node, dog, channel, &self.moods));
         match fault {
             0..=3 => {
@@ -36,6 +36,7 @@ impl Telling {
             14 | 15 => self.turn_job(),
             16 => self.drift_node_clock(node),
             17 => self.blind_some(),
+            18..=20 => self.turn_check(),
             8 | 9 => self.hit_dog(dog),
             10 => {
                 self.counts.egress_losses += 1;
@@ -127,6 +128,9 @@ impl Telling {
         }
         for job in &mut self.jobs {
             job.is_dead = false;
+        }
+        for eye in &mut self.eyes {
+            (eye.down_since, eye.up_since) = (None, self.now);
         }
     }
 }

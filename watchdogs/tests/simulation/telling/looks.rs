@@ -41,6 +41,7 @@ impl Telling {
         for job in 0..self.jobs.len() {
             self.look_at_job(job);
         }
+        self.look_at_checks(dog);
         self.resolve_outage(dog);
         if !self.is_broken(Variant::NoRescue) {
             self.counts.rescues += self.outbox.rescue(now);

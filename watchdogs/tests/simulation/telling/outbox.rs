@@ -91,6 +91,8 @@ pub(crate) struct Outbox {
     pub(super) refused_in_the_dark: BTreeSet<(usize, usize)>,
     /// Messages that the database was away: outage, channel meant, channel told.
     pub(super) entered_in_the_dark: BTreeSet<(String, usize, usize)>,
+    /// What was told of checks while the database was away: key, channel, message.
+    pub(super) entered_news: BTreeSet<(String, usize, String)>,
     /// A broken rule: what is overtaken is copied all the same.
     pub(crate) copies_overtaken: bool,
 }

@@ -16,6 +16,7 @@ use komainu_watchdogs::time::Wall;
 use super::blind::Lasting;
 use super::courier::{Courier, Mood};
 use super::dark::Dark;
+use super::eyes::Eye;
 use super::jobs::{Intake, Job};
 use super::judge::{Arrival, Variant};
 use super::outbox::{Channel, Outbox, channel_name};
@@ -115,6 +116,13 @@ pub(crate) struct Telling {
     pub(crate) monitors: Vec<Monitor>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) intake: Intake,
+    pub(crate) eyes: Vec<Eye>,
+    /// Whether a channel believes that a check is down.
+    pub(crate) check_beliefs: BTreeMap<(usize, String), bool>,
+    /// The same, told by channels that it was not meant for.
+    pub(super) unsure_checks: BTreeSet<(usize, String)>,
+    /// The judge's: the database was there a moment ago.
+    pub(super) lasting_checks: bool,
     pub(crate) moods: Vec<Mood>,
     /// Nobody uses a channel until then, because of its own failures.
     pub(crate) paused_until: Vec<Ms>,
@@ -201,6 +209,8 @@ impl Telling {
         }
         let found = world.invariant_every_incident_ends();
         world.judge(found);
+        let found = world.invariant_news_of_checks_end();
+        world.judge(found);
         let found = world.invariant_no_false_alarm_of_telling();
         world.judge(found);
     }
@@ -240,6 +250,10 @@ impl Telling {
             lasting: Lasting::default(),
             jobs: Vec::new(),
             intake: Intake::default(),
+            eyes: Vec::new(),
+            check_beliefs: BTreeMap::new(),
+            unsure_checks: BTreeSet::new(),
+            lasting_checks: true,
             is_database_up: true,
             database_back_at: 0,
             database_up_since: 0,
@@ -259,6 +273,7 @@ impl Telling {
             let job = Job::draw(&mut world.rng);
             world.jobs.push(job);
         }
+        world.eyes = vec![Eye::default(); world.rng.pick(&[1, 2, 3]).unwrap()];
         world
     }
 
@@ -316,6 +331,8 @@ impl Telling {
         let found = self.invariant_no_silence_of_jobs();
         self.judge(found);
         let found = self.invariant_no_false_calm_of_telling();
+        self.judge(found);
+        let found = self.invariant_no_silence_of_checks();
         self.judge(found);
         let found = self.invariant_no_silence_in_the_dark();
         self.judge(found);

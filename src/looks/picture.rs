@@ -1,0 +1,139 @@
+//! How checks are, for whoever tells people while the tables cannot be asked.
+//!
+//! Pure. What the tables said last is put beside what this watchdog sees now; who hears of it follows from the routes, as at any time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use komainu_watchdogs::blackout::{Bad, Open, Picture};
+use komainu_watchdogs::check::{CheckName, is_incident_of_checks};
+use komainu_watchdogs::facts::IncidentRow;
+use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::routing::{Routing, Subject};
+use komainu_watchdogs::time::Wall;
+
+use super::clerk::subject;
+use crate::clock;
+use crate::store::checks::Check;
+use crate::store::spool::Undelivered;
+
+/// What was read last.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) checks: BTreeMap<CheckName, Arc<Check>>,
+    /// Incidents of checks that were open.
+    pub(super) open: Arc<Vec<IncidentRow>>,
+    /// By how much the database's clock was ahead of this host's.
+    pub(super) clock_ahead_ms: i64,
+}
+
+/// What is seen now.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Each with since when.
+    pub(super) alarms: Vec<(Alarm, Wall)>,
+    /// Nobody here can say whether these are wrong.
+    pub(super) unknown: BTreeSet<String>,
+}
+
+impl Tables {
+    /// The database's time, as far as it is known.
+    pub(super) fn wall(&self) -> Wall {
+        Wall(clock::wall().0.saturating_add(self.clock_ahead_ms))
+    }
+
+    pub(super) fn picture(&self, seen: Seen, routing: &Routing, waiting: &[Undelivered]) -> Picture {
+        let bad = seen.alarms.into_iter().map(|(alarm, began_at)| {
+            let channels = self.who_hears(&alarm, routing);
+            let Alarm { key, severity, summary, votes } = alarm;
+            (key, Bad { began_at, severity, summary, votes, channels })
+        });
+        Picture { bad: bad.collect(), open: self.believed(routing, waiting), unknown: seen.unknown }
+    }
+
+    pub(super) fn subject(&self, alarm: &Alarm) -> Subject {
+        let name = alarm.key.split_once('/').map(|(_, name)| CheckName::from(name));
+        let check = name.and_then(|name| self.checks.get(&name));
+        subject(alarm, check.map(|check| &check.definition))
+    }
+
+    fn who_hears(&self, alarm: &Alarm, routing: &Routing) -> BTreeSet<String> {
+        routing.plan(&self.subject(alarm)).into_iter().map(|planned| planned.channel).collect()
+    }
+
+    /// Whoever was to hear of what is open believes so, but for those who were still to be told; and those who were still to be told
+    /// that it is over.
+    fn believed(&self, routing: &Routing, waiting: &[Undelivered]) -> BTreeMap<String, Open> {
+        let mut believed = BTreeMap::new();
+        for row in self.open.iter() {
+            let severity = Severity::parse(&row.severity);
+            let alarm = Alarm { key: row.key.clone(), severity, summary: String::new(), votes: (0, 0) };
+            let channels = self.who_hears(&alarm, routing);
+            believed.insert(row.key.clone(), Open { began_at: row.opened_at, severity, channels });
+        }
+        for row in waiting.iter().filter(|row| is_incident_of_checks(&row.key)) {
+            if row.event == "resolved" {
+                let fresh = Open {
+                    began_at: row.opened_at,
+                    severity: Severity::parse(&row.severity),
+                    channels: BTreeSet::new(),
+                };
+                believed.entry(row.key.clone()).or_insert(fresh).channels.insert(row.channel.clone());
+            } else if let Some(open) = believed.get_mut(&row.key).filter(|_| row.event != "reminder") {
+                open.channels.remove(&row.channel);
+            }
+        }
+        believed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(key: &str) -> IncidentRow {
+        IncidentRow {
+            key: key.to_owned(),
+            severity: "critical".to_owned(),
+            opened_at: Wall(7),
+            first_opened_at: None,
+            last_bad_at: Wall(8),
+        }
+    }
+
+    fn waiting(key: &str, event: &str, channel: &str) -> Undelivered {
+        Undelivered {
+            delivery: 1,
+            channel: channel.to_owned(),
+            event: event.to_owned(),
+            at: Wall(9),
+            incident: 1,
+            key: key.to_owned(),
+            severity: "critical".to_owned(),
+            summary: String::new(),
+            votes: (2, 3),
+            opened_at: Wall(5),
+            name: None,
+        }
+    }
+
+    #[test]
+    fn whoever_was_told_believes_what_is_open_and_whoever_was_not_told_of_its_end() {
+        let tables = Tables { open: Arc::new(vec![row("check/api"), row("check/web")]), ..Tables::default() };
+        let routing = Routing { channels: ["mail", "ops"].map(str::to_owned).to_vec(), routes: vec![] };
+        let waits = [
+            waiting("check/web", "opened", "mail"),
+            waiting("check/shop", "resolved", "ops"),
+            waiting("node/n1", "resolved", "ops"),
+        ];
+        let seen = Seen { alarms: vec![], unknown: BTreeSet::new() };
+        let open = tables.picture(seen, &routing, &waits).open;
+        let believed: Vec<_> = open
+            .iter()
+            .map(|(key, open)| (key.as_str(), open.began_at.0, open.channels.iter().map(String::as_str).collect()))
+            .collect();
+        let expected: [(&str, i64, Vec<&str>); 3] =
+            [("check/api", 7, vec!["mail", "ops"]), ("check/shop", 5, vec!["ops"]), ("check/web", 7, vec!["ops"])];
+        assert_eq!(believed, expected);
+    }
+}

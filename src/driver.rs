@@ -14,16 +14,18 @@ use komainu_watchdogs::ids::{Incarnation, NodeId, WatchdogId};
 use komainu_watchdogs::io::{Announcement, Errand, Input, Output};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::tail::{LostTail, Remembrance};
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::view::View;
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::chores::Chores;
 use crate::clock;
 use crate::keys::ClusterKey;
+use crate::lost_tail;
 use crate::probe::Prober;
 use crate::store::{Share, Store, WatchdogIdentity};
 use crate::tls::Credentials;
@@ -57,6 +59,8 @@ pub struct WatchdogSettings {
     pub routing: Arc<Routing>,
     /// Whom it trusts, and what it shows, when it calls peers and nodes.
     pub credentials: Arc<Credentials>,
+    /// What an earlier process of this watchdog had been answered.
+    pub earlier: Remembrance,
 }
 
 /// What a watchdog publishes after each round.
@@ -68,6 +72,8 @@ pub struct Published {
     pub report: watch::Receiver<Arc<Report>>,
     /// How the database fares.
     pub contact: watch::Receiver<Arc<Contact>>,
+    /// What the next process has to know of what was answered.
+    pub remembrance: watch::Receiver<Remembrance>,
 }
 
 /// What the last rounds of reads and writes brought.
@@ -112,6 +118,9 @@ pub struct Driver {
     view: watch::Sender<Arc<View>>,
     report: watch::Sender<Arc<Report>>,
     contact: watch::Sender<Arc<Contact>>,
+    remembrance: watch::Sender<Remembrance>,
+    /// Whoever sees to what the database forgot.
+    lost_tails: Option<mpsc::Sender<lost_tail::Order>>,
     /// Rounds and leader lock: awaited when stopping.
     workers: TaskTracker,
     /// Ends with the driver.
@@ -139,7 +148,8 @@ impl Driver {
             canaries: settings.canaries.clone(),
         };
         let now = clock::now();
-        let core = Watchdog::new(identity, settings.policy.clone(), now, settings.incarnation.0);
+        let policy = settings.policy.clone();
+        let core = Watchdog::after(&settings.earlier, (identity, policy), now, settings.incarnation.0);
         let (events, inputs) = mpsc::unbounded_channel();
         let workers = TaskTracker::new();
         let (rounds, orders) = mpsc::unbounded_channel();
@@ -157,7 +167,13 @@ impl Driver {
         let upkeep = upkeep::run((upkeep, chores(&events)), view_receiver.clone(), settings.incarnation);
         let upkeep = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(upkeep));
         let (contact, contact_receiver) = watch::channel(Arc::default());
-        let published = Published { view: view_receiver, report: report_receiver, contact: contact_receiver };
+        let (remembrance, remembered) = watch::channel(core.remembrance());
+        let published = Published {
+            view: view_receiver,
+            report: report_receiver,
+            contact: contact_receiver,
+            remembrance: remembered,
+        };
         let addresses = BTreeMap::new();
         let driver = Self {
             core,
@@ -172,6 +188,8 @@ impl Driver {
             view,
             report,
             contact,
+            remembrance,
+            lost_tails: None,
             workers,
             _upkeep: upkeep,
         };
@@ -181,6 +199,13 @@ impl Driver {
     /// Where it is said how everything else fares that this process does beside the rounds.
     pub fn chores(&self) -> Chores {
         chores(&self.events)
+    }
+
+    /// Where it is asked for what is to be done when the database forgot something.
+    pub fn lost_tails(&mut self) -> mpsc::Receiver<lost_tail::Order> {
+        let (orders, taken) = mpsc::channel(lost_tail::ORDERS);
+        self.lost_tails = Some(orders);
+        taken
     }
 
     /// Watches until told to stop.
@@ -215,6 +240,7 @@ impl Driver {
             self.view.send_replace(Arc::new(self.core.view(now)));
         }
         self.report.send_replace(Arc::new(self.core.report()));
+        self.remembrance.send_replace(self.core.remembrance());
         self.publish_contact(contact);
     }
 
@@ -272,6 +298,7 @@ impl Driver {
             Output::ReadShard => self.order_leader_lock(leader_lock::Order::ReadShard),
             Output::Probe(target) => self.probe(target),
             Output::Hint(nodes) => self.hint(nodes),
+            Output::LostTail(loss) => self.order_salvage(loss),
             Output::Announce(announcement) => announce(&announcement),
         }
     }
@@ -282,6 +309,25 @@ impl Driver {
 
     fn order_leader_lock(&self, order: leader_lock::Order) {
         self.leader_lock.send(order).expect("the connection of the lock works as long as the driver");
+    }
+
+    /// One at a time: the core waits for the answer.
+    fn order_salvage(&self, loss: LostTail) {
+        let (entered, answer) = oneshot::channel();
+        let order = lost_tail::Order { loss, entered };
+        let is_ordered = self.lost_tails.as_ref().is_some_and(|orders| orders.try_send(order).is_ok());
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let answer = answer.await.unwrap_or_else(|_| Err("nobody sees to it".to_owned()));
+            if !is_ordered {
+                tracing::error!(
+                    lost.from_ms = loss.from.0,
+                    lost.until_ms = loss.until.0,
+                    "the database lost what it had answered"
+                );
+            }
+            tell(&events, Input::TailEntered(loss.answered, answer));
+        });
     }
 
     fn probe(&self, target: Target) {

@@ -24,6 +24,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use komainu_watchdogs::heartbeat::State;
 use komainu_watchdogs::ids::WatchdogId;
 use komainu_watchdogs::routing::Routing;
@@ -39,9 +40,10 @@ use self::refresher::WakeSignal;
 use self::secret::Secrets;
 use crate::clock;
 use crate::keys::ClusterKey;
+use crate::lost_tail::memory::Answered;
 use crate::rate_limit::RateLimit;
 use crate::store::Store;
-use crate::store::heartbeats::{CachedHeartbeat, Definition};
+use crate::store::heartbeats::{Arrival, CachedHeartbeat, Definition, Judged};
 use crate::tls::Credentials;
 use crate::voice::Voice;
 
@@ -55,6 +57,9 @@ pub const MOST_OVERLAP_S: i64 = 90 * 86_400;
 
 /// Pushes a second of one name at one watchdog.
 const PUSHES_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("fifty is not zero");
+
+/// Pushes that are entered again at once: a batch.
+const AT_ONCE: usize = 256;
 
 /// What heartbeats need to know.
 #[derive(Clone, Debug)]
@@ -96,6 +101,7 @@ struct Shared {
     rates: RateLimit<String>,
     peers: Peers,
     counts: push::Counters,
+    answered: Answered,
 }
 
 /// Whether a heartbeat is alive, as far as this watchdog may say so.
@@ -115,8 +121,8 @@ impl Heartbeats {
         let Settings { store, key, fixed_secrets, routing, watchdog, peers, voice, view, credentials } = settings;
         let (intake, jobs) = intake::channel();
         let (wake_settler, wake) = (WakeSignal::default(), WakeSignal::default());
-        let cache = HeartbeatCache::new(wake_settler.clone());
-        let taking = intake::run(store.clone(), watchdog, jobs, cache.clone(), wake.clone());
+        let (cache, answered) = (HeartbeatCache::new(wake_settler.clone()), Answered::default());
+        let taking = intake::run((store.clone(), watchdog), jobs, (cache.clone(), answered.clone()), wake.clone());
         let refreshing = refresher::run(store.clone(), cache.clone(), wake.clone());
         let settling = settler::Settler { store, routing, cache: cache.clone(), wake: wake.clone(), voice };
         let tasks = [
@@ -126,7 +132,7 @@ impl Heartbeats {
         ];
         let peers = Peers::new(key.clone(), peers, view, &credentials)?;
         let (rates, counts) = (RateLimit::new(PUSHES_PER_SECOND, PUSHES_PER_SECOND), push::Counters::default());
-        let shared = Shared { key, fixed_secrets, cache, wake, intake, rates, peers, counts };
+        let shared = Shared { key, fixed_secrets, cache, wake, intake, rates, peers, counts, answered };
         Ok(Self { shared: Arc::new(shared), _tasks: Arc::new(tasks) })
     }
 
@@ -161,6 +167,27 @@ impl Heartbeats {
     /// The secret that senders are shown.
     pub fn secret(&self, definition: &Definition) -> String {
         secret::derive(&self.shared.key, &definition.name, &definition.nonce)
+    }
+
+    /// What this process answered lately: pushes, and what else was done for whoever asked.
+    pub fn answered(&self) -> &Answered {
+        &self.shared.answered
+    }
+
+    /// Pushes that were answered once, and that the database forgot: whether each was entered again, or is overtaken by a later
+    /// one; none: it could not be stored.
+    pub async fn take_again(&self, pushes: Vec<Arrival>) -> Vec<(Arrival, Option<bool>)> {
+        let mut taken = Vec::with_capacity(pushes.len());
+        for part in pushes.chunks(AT_ONCE) {
+            let outcomes = join_all(part.iter().map(|push| self.shared.intake.take(push.clone()))).await;
+            let outcomes = outcomes.into_iter().map(|outcome| match outcome {
+                Ok(Judged::Accepted(_)) => Some(true),
+                Ok(Judged::Replayed(_) | Judged::Gone) => Some(false),
+                Err(intake::Unstored) => None,
+            });
+            taken.extend(part.iter().cloned().zip(outcomes));
+        }
+        taken
     }
 
     /// Something was changed through this watchdog: it must know at once.

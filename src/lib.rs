@@ -21,6 +21,7 @@ pub mod hostile;
 pub mod keys;
 pub mod lifecycle;
 pub mod looks;
+pub mod lost_tail;
 pub mod monitor;
 pub mod node;
 pub mod opinion;

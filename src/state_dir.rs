@@ -2,7 +2,8 @@
 //!
 //! Files that are replaced as a whole, readable by their owner alone: *known.json* (members with their addresses, what was waiting to
 //! be told; a copy that may be old or missing), *spool.json* (what was told while the database was down and is not entered yet; on
-//! disk before anything is sent), *checks.json* and *verdicts.json* (what is looked at, and how it was). A file that is missing or cannot be read is said once and costs what it held, never the
+//! disk before anything is sent), *checks.json* and *verdicts.json* (what is looked at, and how it was), *answered.json* (how many
+//! writes of this watchdog the database had answered). A file that is missing or cannot be read is said once and costs what it held, never the
 //! start. Without a folder the same is kept in memory only.
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use komainu_watchdogs::blackout::{Doubt, ToldLine};
 use komainu_watchdogs::check::Known;
 use komainu_watchdogs::facts::IncidentRow;
 use komainu_watchdogs::ids::WatchdogId;
+use komainu_watchdogs::tail::Remembrance;
 use komainu_watchdogs::time::Wall;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,7 @@ use crate::store::spool::Undelivered;
 
 const KNOWN: &str = "known.json";
 const SPOOL: &str = "spool.json";
+const ANSWERED: &str = "answered.json";
 const CHECKS: &str = "checks.json";
 const VERDICTS: &str = "verdicts.json";
 
@@ -132,6 +135,16 @@ impl StateDir {
     /// Replaces it; on disk when this returns.
     pub async fn keep_spool(&self, spool: &[Spooled]) {
         self.write(SPOOL, spool).await;
+    }
+
+    /// What the process before had been answered.
+    pub async fn answered(&self) -> Remembrance {
+        self.read(ANSWERED).await
+    }
+
+    /// Replaces it.
+    pub async fn keep_answered(&self, answered: &Remembrance) {
+        self.write(ANSWERED, answered).await;
     }
 
     /// What was looked at.

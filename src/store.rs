@@ -29,6 +29,7 @@ pub mod incidents;
 mod insert;
 mod leader_lock;
 mod leadership;
+pub mod lost_tail;
 pub mod migrate;
 pub mod monitors;
 pub mod nodes;

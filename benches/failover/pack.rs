@@ -45,6 +45,7 @@ impl Pack {
                 store: Store::connect(cluster.store.url()).await.unwrap(),
                 routing: std::sync::Arc::default(),
                 credentials: Credentials::none(),
+                earlier: komainu_watchdogs::tail::Remembrance::default(),
             };
             let (driver, published) = Driver::new(&settings).unwrap();
             let heartbeats = Heartbeats::start(heartbeat::Settings {

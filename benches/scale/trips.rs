@@ -7,6 +7,7 @@ use komainu_watchdogs::decision::{Commit, Decision, Move, MoveReason, Step};
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::{Epoch, Incarnation, MonitorId};
 use komainu_watchdogs::io::{LeadershipAct, Write};
+use komainu_watchdogs::tail::Claim;
 
 use crate::measures::line;
 use crate::simulated::Simulated;
@@ -59,9 +60,9 @@ async fn of_round(simulated: &Simulated, identity: WatchdogIdentity) -> u64 {
     };
     let mut watch = simulated.store.watch(identity).await.unwrap();
     // The first takes the row.
-    watch.write(&Write { report: report(1), stopped: false }).await.unwrap();
+    watch.write(&Write { report: report(1), claim: Claim::default(), stopped: false }).await.unwrap();
     let before = watch.trips();
-    watch.write(&Write { report: report(2), stopped: false }).await.unwrap();
+    watch.write(&Write { report: report(2), claim: Claim::default(), stopped: false }).await.unwrap();
     watch.read_round().await.unwrap();
     watch.trips() - before
 }

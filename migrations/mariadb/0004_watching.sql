@@ -20,3 +20,26 @@ CREATE INDEX IF NOT EXISTS komainu_assignment_place ON komainu_assignment (effec
 ALTER TABLE komainu_leader ADD COLUMN IF NOT EXISTS server VARCHAR(190) NULL;
 -- And which one each process writes to.
 ALTER TABLE komainu_watchdog ADD COLUMN IF NOT EXISTS server VARCHAR(190) NULL;
+
+-- How often a watchdog's row was written, whichever process wrote it, and which one made the row: a watchdog that was answered more
+-- than stands here knows that the database lost its tail. The write that finds it notes it: what had been answered, what stood
+-- here, and when that was written.
+ALTER TABLE komainu_watchdog ADD COLUMN IF NOT EXISTS born CHAR(16) NULL;
+ALTER TABLE komainu_watchdog ADD COLUMN IF NOT EXISTS writes BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE komainu_watchdog ADD COLUMN IF NOT EXISTS lost_answered BIGINT NULL;
+ALTER TABLE komainu_watchdog ADD COLUMN IF NOT EXISTS lost_kept BIGINT NULL;
+ALTER TABLE komainu_watchdog ADD COLUMN IF NOT EXISTS lost_kept_at BIGINT NULL;
+
+-- What each watchdog found of a lost tail: `found` is JSON.
+CREATE TABLE IF NOT EXISTS komainu_lost_tail (
+  watchdog_id VARCHAR(190) NOT NULL,
+  answered BIGINT NOT NULL,
+  found_at BIGINT NOT NULL,
+  began_at BIGINT NOT NULL,
+  ended_at BIGINT NOT NULL,
+  found MEDIUMTEXT NOT NULL,
+  PRIMARY KEY (watchdog_id, answered)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
+
+-- Drawn for each deed that somebody asked for: whoever answered it can look whether it is still there.
+ALTER TABLE komainu_audit ADD COLUMN IF NOT EXISTS deed_id CHAR(16) NULL;

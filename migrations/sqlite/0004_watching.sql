@@ -20,3 +20,26 @@ CREATE INDEX IF NOT EXISTS komainu_assignment_place ON komainu_assignment (effec
 ALTER TABLE komainu_leader ADD COLUMN server TEXT NULL;
 -- And which one each process writes to.
 ALTER TABLE komainu_watchdog ADD COLUMN server TEXT NULL;
+
+-- How often a watchdog's row was written, whichever process wrote it, and which one made the row: a watchdog that was answered more
+-- than stands here knows that the database lost its tail. The write that finds it notes it: what had been answered, what stood
+-- here, and when that was written.
+ALTER TABLE komainu_watchdog ADD COLUMN born TEXT NULL;
+ALTER TABLE komainu_watchdog ADD COLUMN writes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE komainu_watchdog ADD COLUMN lost_answered INTEGER NULL;
+ALTER TABLE komainu_watchdog ADD COLUMN lost_kept INTEGER NULL;
+ALTER TABLE komainu_watchdog ADD COLUMN lost_kept_at INTEGER NULL;
+
+-- What each watchdog found of a lost tail: `found` is JSON.
+CREATE TABLE IF NOT EXISTS komainu_lost_tail (
+  watchdog_id TEXT NOT NULL,
+  answered INTEGER NOT NULL,
+  found_at INTEGER NOT NULL,
+  began_at INTEGER NOT NULL,
+  ended_at INTEGER NOT NULL,
+  found TEXT NOT NULL,
+  PRIMARY KEY (watchdog_id, answered)
+);
+
+-- Drawn for each deed that somebody asked for: whoever answered it can look whether it is still there.
+ALTER TABLE komainu_audit ADD COLUMN deed_id TEXT NULL;

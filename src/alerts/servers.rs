@@ -47,6 +47,9 @@ impl Watched {
 
 async fn look(store: &Store, routing: &Routing, watch: &mut Watched) -> Result<bool, StoreError> {
     let writers = writers::seen(store).await?;
+    if writers.len() > 1 {
+        store.doubt_server();
+    }
     if watch.are_settled(writers.keys().cloned().collect()) {
         writers::settle(store, &writers, routing).await
     } else {

@@ -14,6 +14,7 @@ use komainu_watchdogs::ids::{Epoch, Generation, Incarnation};
 use komainu_watchdogs::io::{Alarm, Severity, Write};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::tail::Claim;
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{DatabaseView, Health, IncidentView, LeaderView, MonitorsView, NodeView, View};
 use komainu_watchdogs::watchdog::Identity;
@@ -226,7 +227,7 @@ impl Surface {
     /// Writes the row of a watchdog that then stands still.
     pub(crate) async fn register_watchdog(&self, watchdog: &str) {
         let report = Report { watchdog: watchdog.into(), ..report() };
-        let write = Write { report, stopped: false };
+        let write = Write { report, claim: Claim::default(), stopped: false };
         self.watch_as(watchdog).await.write(&write).await.unwrap();
     }
 

@@ -71,7 +71,10 @@ pub(super) async fn note(State(context): State<Arc<Context>>, mut request: Reque
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let method = method(request.method());
-    let response = audit::asked_from(address, next.run(request)).await;
+    let (response, deeds) = audit::asked_from(address, next.run(request)).await;
+    if response.status().is_success() && !deeds.is_empty() {
+        context.state.heartbeats.answered().note_deeds(deeds, clock::now());
+    }
     let (status, took) = (response.status(), clock::now().since(began_at));
     context.traffic.count(&route, method, status, took);
     let is_busy = BUSY.iter().any(|busy| route.starts_with(busy));

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::tail::Remembrance;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, WatchdogConfig, without_slash};
 use crate::driver::{Driver, WatchdogSettings};
 use crate::keys::ClusterKey;
 use crate::probe::Prober;
+use crate::state_dir::StateDir;
 use crate::store::{Share, Store, WatchdogIdentity};
 use crate::surface::{self, Entrance, Places};
 use crate::tls::Credentials;
@@ -36,14 +37,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         bail!("{}: there is no section [watchdog]; `komainu init` prints one", args.config.display());
     };
     let shutdown = lifecycle::shutdown_on_signals().context("cannot listen for signals")?;
-    let store = start::connect(&config.database.url).await?;
+    let (store, state) = (start::connect(&config.database.url).await?, StateDir::open(watchdog.state_dir.clone()));
     let listener = listen(watchdog.listen, "watchdog")?;
-    let settings = settings(&config, &watchdog, (key, store))?;
-    let _certificates = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&settings.credentials).watch()));
-    let (driver, published) = Driver::new(&settings)?;
+    let settings = settings(&config, &watchdog, (key, store), state.answered().await)?;
+    let (mut driver, published) = Driver::new(&settings)?;
     let alerts = settings.store.share(Share::Alerts);
     let voice = Voice::new(&settings.routing, &config.channels, &settings.policy);
     let heartbeats = start::heartbeats(&config, &watchdog, &settings, (&published, &voice))?;
+    let _beside = start::beside((&settings, &alerts), (&heartbeats, driver.lost_tails()), (state, &published));
     let (looks, _looking) =
         start::looks((&config, &watchdog), (&settings, &alerts), (&published, &driver.chores())).await?;
     let (_dark, told) = start::blackout((&config, &watchdog), (&settings, &alerts), (&published, &looks)).await?;
@@ -114,6 +115,7 @@ fn settings(
     config: &Config,
     watchdog: &WatchdogConfig,
     (key, store): (ClusterKey, Store),
+    earlier: Remembrance,
 ) -> anyhow::Result<WatchdogSettings> {
     if let Some(unheard) = config.unheard() {
         tracing::warn!(unheard, "no route takes these kinds, and unmatched = \"drop\": nobody is told of them");
@@ -128,6 +130,7 @@ fn settings(
         store,
         routing: Arc::new(config.routing.clone()),
         credentials: Credentials::open(config.tls.clone()).context("[tls]")?,
+        earlier,
     })
 }
 

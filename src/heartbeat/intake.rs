@@ -15,6 +15,7 @@ use super::cache::HeartbeatCache;
 use super::refresher::WakeSignal;
 use super::schedule::Schedule;
 use crate::clock;
+use crate::lost_tail::memory::Answered;
 use crate::store::heartbeats::{Arrival, CachedHeartbeat, Definition, IntakeConnection, Judged, Vitals};
 use crate::store::{Again, Store, StoreError};
 
@@ -70,10 +71,9 @@ impl Intake {
 
 /// Works until it is dropped.
 pub(super) async fn run(
-    store: Store,
-    watchdog: WatchdogId,
+    (store, watchdog): (Store, WatchdogId),
     mut jobs: mpsc::Receiver<Job>,
-    cache: HeartbeatCache,
+    (cache, answered): (HeartbeatCache, Answered),
     wake: WakeSignal,
 ) {
     let mut batcher = Batcher { store, watchdog, connection: None, is_failing: false };
@@ -100,6 +100,9 @@ pub(super) async fn run(
                     Judged::Accepted(known) => Some(CachedHeartbeat::clone(known)),
                     Judged::Replayed(_) | Judged::Gone => None,
                 });
+                let is_taken = |(_, judged): &(_, &Judged)| matches!(judged, Judged::Accepted(_));
+                let taken = arrivals.iter().zip(&judged).filter(is_taken).map(|(arrival, _)| arrival);
+                answered.note_pushes(taken, clock::now());
                 // Before anybody is told: whoever asks this watchdog next sees it.
                 cache.learn(accepted.collect(), clock::now());
                 for (judged, answer) in judged.into_iter().zip(answers) {

@@ -248,7 +248,7 @@ mod tests {
     use crate::store::migrate::time_columns;
 
     /// Stored times that hold nothing, each with the reason.
-    const HARMLESS: [(&str, &str); 32] = [
+    const HARMLESS: [(&str, &str); 36] = [
         ("node.clock_ms", "what the node's clock shows; renewed every two seconds, with the database's beside it"),
         ("node.last_seen_ms", "see clock_ms"),
         ("komainu_assignment.released_at", "a generation"),
@@ -256,6 +256,10 @@ mod tests {
         ("komainu_leader.claimed_at", "shown; leadership is watched, not timed"),
         ("komainu_generation.changed_at", "shown; stamps are pruned by number"),
         ("komainu_watchdog.last_seen", "rewritten each second; what is ahead is left out where a gap is looked for"),
+        ("komainu_watchdog.lost_kept_at", "shown; bounds where what was lost is looked for"),
+        ("komainu_lost_tail.found_at", "kept so much longer; what was found together is known by its incident"),
+        ("komainu_lost_tail.began_at", "shown"),
+        ("komainu_lost_tail.ended_at", "shown"),
         ("komainu_incident.last_bad_at", "compared with itself: resolving watches whether it changes"),
         ("komainu_incident.acknowledged_at", "set or not"),
         ("komainu_incident.reminded_at", "compared with itself"),

@@ -1,6 +1,7 @@
 //! The audit trail: who did what, and from where. Rows are only ever added, and pruned by age.
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use komainu_watchdogs::time::Wall;
 
@@ -39,14 +40,62 @@ pub struct AuditRow {
     pub address: Option<String>,
 }
 
-tokio::task_local! {
-    /// Of the request that this task answers: it goes with whatever is done for it, as its id does in the log.
-    static ASKED_FROM: Option<IpAddr>;
+/// Something that was done for a request, as far as it is remembered after the answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AnsweredDeed {
+    /// Who did it.
+    pub who: String,
+    /// What was done.
+    pub what: String,
+    /// To what.
+    pub subject: String,
+    /// Of its row in the trail. A transaction that met others was made anew: one of these is there.
+    pub ids: Vec<String>,
 }
 
-/// What this does was asked for from that address.
-pub async fn asked_from<T>(address: Option<IpAddr>, act: impl Future<Output = T>) -> T {
-    ASKED_FROM.scope(address, act).await
+/// Of one request; a bulk request is one deed for each of its parts.
+const MOST_DEEDS: usize = 200;
+/// Of one deed.
+const MOST_TRIES: usize = 20;
+
+/// The request that a task answers.
+#[derive(Default)]
+struct Asked {
+    address: Option<IpAddr>,
+    deeds: Mutex<Vec<AnsweredDeed>>,
+}
+
+tokio::task_local! {
+    /// It goes with whatever is done for it, as its id does in the log.
+    static ASKED: Arc<Asked>;
+}
+
+/// What this does was asked for from that address; with what was done, as far as the trail tells of it.
+pub async fn asked_from<T>(address: Option<IpAddr>, act: impl Future<Output = T>) -> (T, Vec<AnsweredDeed>) {
+    let asked = Arc::new(Asked { address, ..Asked::default() });
+    let answer = ASKED.scope(Arc::clone(&asked), act).await;
+    let deeds = std::mem::take(&mut *asked.deeds.lock().unwrap_or_else(PoisonError::into_inner));
+    (answer, deeds)
+}
+
+impl Asked {
+    /// Draws an id for the row of this deed.
+    fn note(&self, deed: &Deed) -> String {
+        let id = format!("{:016x}", rand::random::<u64>());
+        let mut deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same =
+            |one: &&mut AnsweredDeed| (&one.who, &one.what, &one.subject) == (&deed.who, &deed.what, &deed.subject);
+        let has_room = deeds.len() < MOST_DEEDS;
+        match deeds.iter_mut().find(is_same) {
+            Some(same) if same.ids.len() < MOST_TRIES => same.ids.push(id.clone()),
+            None if has_room => {
+                let Deed { who, what, subject, .. } = deed.clone();
+                deeds.push(AnsweredDeed { who, what, subject, ids: vec![id.clone()] });
+            }
+            Some(_) | None => {}
+        }
+        id
+    }
 }
 
 /// Adds a row.
@@ -63,12 +112,13 @@ pub(crate) async fn append_in(session: &mut Session, deed: &Deed) -> Result<(), 
 /// The statement that adds a row.
 pub(crate) fn appended(dialect: Dialect, deed: &Deed) -> Statement {
     let sql = format!(
-        "INSERT INTO komainu_audit (at, who, what, subject, before_json, after_json, address) \
-         VALUES ({}, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO komainu_audit (at, who, what, subject, before_json, after_json, address, deed_id) \
+         VALUES ({}, ?, ?, ?, ?, ?, ?, ?)",
         dialect.now_ms()
     );
-    let address = ASKED_FROM.try_with(|address| *address).ok().flatten().map(|address| address.to_string());
-    (sql, values![&deed.who, &deed.what, &deed.subject, deed.before.clone(), deed.after.clone(), address])
+    let asked = ASKED.try_with(|asked| (asked.address.map(|address| address.to_string()), asked.note(deed))).ok();
+    let (address, id) = asked.map_or((None, None), |(address, id)| (address, Some(id)));
+    (sql, values![&deed.who, &deed.what, &deed.subject, deed.before.clone(), deed.after.clone(), address, id])
 }
 
 /// Which rows of the trail; `None`: whatever it says there.

@@ -127,15 +127,25 @@ impl Leadership {
             self.link = Some(self.connect().await?);
         }
         let Some(link) = self.link.as_mut() else { return Ok(not_connected()) };
-        let sql = "SELECT epoch, holder, watchdog_id, renewals FROM komainu_leader WHERE id = 1";
+        let sql = "SELECT epoch, holder, watchdog_id, renewals, server FROM komainu_leader WHERE id = 1";
         let asked = vec![link.lock.attempt(), (sql.to_owned(), vec![])];
         let answers = link.session.each("read the leader", asked).await?;
         let [lock, leader] = answers.as_slice() else { return Err(StoreError::SchemaMissing) };
-        let row: LeaderRow = leader_row(leader.rows.first().ok_or(StoreError::SchemaMissing)?)?;
+        let leader = leader.rows.first().ok_or(StoreError::SchemaMissing)?;
+        let (row, leaders): (LeaderRow, _) = (leader_row(leader)?, leader.maybe_text("server")?);
         // Where there is no lock, a leader that went in order leaves its row to whoever comes first.
         let is_left = link.lock.is_nothing() && row.holder.is_none();
         let locked = link.lock.take(lock.rows.first())? || is_left;
-        Ok(LeadershipAnswer::Attempted { locked, row })
+        // A lock holds on one server alone: that it is free here says nothing of who leads on another one.
+        let is_elsewhere = leaders.is_some() && leaders != link.session.server_name() && row.holder.is_some();
+        if locked && is_elsewhere && !link.lock.is_nothing() {
+            tracing::debug!(
+                database.server = link.session.server().name,
+                leader.server = leaders,
+                "the lock of this server says nothing of who leads on another one: going by the leader's row"
+            );
+        }
+        Ok(LeadershipAnswer::Attempted { locked: locked && !is_elsewhere, row })
     }
 
     async fn connect(&self) -> Result<LockSession, StoreError> {

@@ -81,7 +81,8 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 31] = [
+const TABLES: [&str; 32] = [
+    "komainu_lost_tail",
     "komainu_check_counted",
     "komainu_check_stat",
     "komainu_check_series",

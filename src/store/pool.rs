@@ -135,6 +135,11 @@ impl Store {
         self.shared.url.servers().used()
     }
 
+    /// Several servers are written to: it is looked where this process's connections lead.
+    pub fn doubt_server(&self) {
+        super::servers::doubt(self.url());
+    }
+
     pub(crate) fn dialect(&self) -> Dialect {
         self.shared.dialect
     }

@@ -7,6 +7,8 @@
 //! come together again, however the choice of one of them came about. Servers that are no replicas of each other's (an old
 //! primary that takes writes again) are told apart by how far the leader's row has come: the live one is ahead.
 //!
+//! Behind one address somebody else chooses, a proxy: there it is followed ([`way`]).
+//!
 //! It moves nothing: a connection to another server than the one that is used says that it is lost, once nothing is open on
 //! it ([`super::session`]), and its owner makes a new one.
 
@@ -23,13 +25,16 @@ use super::session::Session;
 use super::url::{Addresses, DatabasePlace, DatabaseUrl, host_of};
 use crate::clock;
 
+mod way;
+
+use way::Way;
+
 /// So long each server has to let somebody in, unless none of them does sooner.
 const SOON: Duration = Duration::from_millis(900);
 /// Between two looks around, while the leader is on a server that cannot be reached from here.
 const PAUSE: Duration = Duration::from_secs(5);
 /// And while the server that is used refuses what it is asked.
 const PAUSE_IN_TROUBLE: Duration = Duration::from_secs(1);
-
 /// What all connections of a process know of the servers.
 #[derive(Default)]
 pub(crate) struct Servers {
@@ -46,6 +51,8 @@ struct Known {
     /// When the last look in vain began, and what it found.
     vain: Option<(Mono, String)>,
     looked_at: Option<Mono>,
+    /// Behind one address.
+    way: Way,
 }
 
 #[derive(Clone)]
@@ -93,7 +100,22 @@ impl Servers {
 
     /// What the server said that the only address led to.
     pub(super) fn note(&self, server: &Server) {
-        self.choose(0, server, false);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = known.used.as_ref().is_some_and(|used| used.server.name != server.name);
+        if is_other && !known.way.leads_to(&server.name, clock::now()) {
+            return;
+        }
+        known.way.arrive();
+        drop(known);
+        self.choose(0, server, is_other);
+    }
+
+    /// The leader uses this server; whether that is another one than here, as far as is known, or others are used here too.
+    fn note_leaders(&self, leaders: Option<&str>) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.way.leaders_use(leaders);
+        let used = known.used.as_ref().map(|used| used.server.name.as_str());
+        known.way.is_elsewhere() || used.zip(leaders).is_some_and(|(used, leaders)| used != leaders)
     }
 
     /// The one that is used said how it is now.
@@ -170,10 +192,14 @@ pub(super) async fn connect(
 
 /// The leader uses the server of this name: if it is another one than the one that is used here, it is looked for.
 pub(super) fn follow(url: &DatabaseUrl, leaders: Option<&str>) {
-    let is_elsewhere = leaders.is_some_and(|leaders| url.servers().other_than(leaders).is_some());
-    if is_elsewhere {
+    if url.servers().note_leaders(leaders) {
         look_around(url, PAUSE);
     }
+}
+
+/// Several servers are written to: where does the address lead?
+pub(super) fn doubt(url: &DatabaseUrl) {
+    look_around(url, PAUSE);
 }
 
 /// The server that is used refused what it was asked: it may have become a replica, or lost the others.
@@ -184,17 +210,33 @@ pub(super) fn suspect(url: &DatabaseUrl) {
 /// Beside everything else.
 fn look_around(url: &DatabaseUrl, pause: Duration) {
     let DatabasePlace::MariaDb(addresses) = url.place() else { return };
-    if !addresses.are_several() || !url.servers().may_look(pause) {
+    if !url.servers().may_look(pause) {
         return;
     }
     let (url, addresses) = (url.clone(), addresses.clone());
     tokio::spawn(async move {
         let Ok(_turn) = url.servers().turn.try_lock() else { return };
-        match look(url.distance().patience(), (&url, &addresses)).await {
+        let limit = url.distance().patience();
+        let looked = if addresses.are_several() {
+            look(limit, (&url, &addresses)).await
+        } else {
+            look_behind(limit, (&url, &addresses)).await
+        };
+        match looked {
             Ok(session) => session.close().await,
             Err(error) => tracing::debug!(%error, "no database server takes writes"),
         }
     });
+}
+
+/// Behind the only address: one connection shows where it leads.
+async fn look_behind(limit: Duration, (url, addresses): (&DatabaseUrl, &Addresses)) -> Result<Session, StoreError> {
+    let session = Session::connect_to(limit, (url, addresses.first())).await?;
+    // A replica, or a server that lost the others, is nobody's to go to.
+    if session.server().is_open() {
+        url.servers().note(session.server());
+    }
+    Ok(session)
 }
 
 /// As long as it lets somebody in soon and takes writes.
@@ -347,6 +389,34 @@ mod tests {
     fn choose(found: &[(Server, View)]) -> Option<&str> {
         let candidates: Vec<_> = found.iter().map(|(server, view)| (server, view)).collect();
         chosen(&candidates).map(|at| found[at].0.name.as_str())
+    }
+
+    #[test]
+    fn behind_one_address_two_connections_in_a_row_show_where_it_leads() {
+        let servers = Servers::default();
+        let used = || servers.used().unwrap().name;
+        servers.note(&galera("g1"));
+        for (name, expected, era) in [("g2", "g1", 0), ("g1", "g1", 0), ("g2", "g1", 0), ("g2", "g2", 1)] {
+            servers.note(&galera(name));
+            assert_eq!((used().as_str(), servers.era()), (expected, era), "{name}");
+        }
+        for _ in 0..5 {
+            servers.note(&galera("g3"));
+        }
+        assert_eq!((used().as_str(), servers.era()), ("g2", 1), "one move has just been");
+    }
+
+    #[test]
+    fn one_connection_to_the_leaders_server_is_enough_and_who_is_there_looks_no_more() {
+        let servers = Servers::default();
+        servers.note(&galera("g1"));
+        assert!(!servers.note_leaders(Some("g1")) && !servers.note_leaders(None));
+        assert!(servers.note_leaders(Some("g2")), "it is elsewhere");
+        servers.note(&galera("g2"));
+        assert_eq!((servers.used().unwrap().name.as_str(), servers.era()), ("g2", 1));
+        assert!(!servers.note_leaders(Some("g2")));
+        servers.note(&galera("g1"));
+        assert!(servers.note_leaders(Some("g2")), "some connection is");
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Watch {
     /// Reads what leases and leadership hang on, in one snapshot.
     pub async fn read_round(&mut self) -> Result<Round, StoreError> {
         let began_at = clock::now();
-        let round = round::read(&mut self.session).await?;
+        let round = round::read(&mut self.session, &self.identity.watchdog).await?;
         Ok(Round { began_at, ended_at: clock::now(), ..round })
     }
 

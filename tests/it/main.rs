@@ -16,6 +16,7 @@ mod containers;
 mod contract;
 mod galera;
 mod gateway;
+mod replicas;
 mod senders;
 mod servers;
 mod stack;

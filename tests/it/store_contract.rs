@@ -21,6 +21,7 @@ mod heartbeats;
 mod incidents;
 mod leadership;
 mod lease_locks;
+mod lost_tails;
 mod migrations;
 mod moves;
 mod news;

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Stamp, WatchdogId, Zone};
+use crate::tail::Counter;
 use crate::time::{Mono, Wall};
 
 mod votes;
@@ -310,6 +311,8 @@ pub struct Round {
     pub leader: LeaderRow,
     /// All registered watchdogs.
     pub watchdogs: Vec<WatchdogRow>,
+    /// How often the reader's own row was written; none: it has none yet.
+    pub own: Option<Counter>,
     /// The rows of all nodes.
     pub nodes: Vec<NodeRow>,
     /// What each watchdog sees.

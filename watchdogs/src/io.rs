@@ -10,6 +10,7 @@ use crate::decision::{Commit, Decision, MoveReason, StatusReason};
 use crate::facts::{Counts, IncidentRow, LeaderRow, NodeStatus, ProgressRow, Report, Round, Shard, Target};
 use crate::ids::{Epoch, NodeId};
 use crate::sampling::Look;
+use crate::tail::{Claim, LostTail};
 use crate::time::{Mono, Wall};
 use crate::upkeep::Chore;
 
@@ -46,6 +47,8 @@ pub enum Input {
     Errand(Errand, Result<Found, String>),
     /// The answer to [`Output::Raise`] or [`Output::Resolve`] of this key.
     Told(String, Result<(), String>),
+    /// The answer to [`Output::LostTail`], by its `answered`: it is entered, or could not be.
+    TailEntered(u64, Result<(), String>),
     /// Something that the process does on its own, and how it went.
     Chore(Chore, Result<(), String>),
     /// The process was asked to stop: give up the leadership, mark the own row stopped.
@@ -120,6 +123,9 @@ pub enum Output {
         /// The value that was read.
         last_bad_at: Wall,
     },
+    /// The database forgot what it had answered: find out what of it this process knows, enter again what can be, and open
+    /// the incident.
+    LostTail(LostTail),
     /// Tell the log, the audit trail and whoever follows along.
     Announce(Announcement),
     /// Tell these nodes that the assignment changed. A hint: a lost one costs a second.
@@ -131,6 +137,8 @@ pub enum Output {
 pub struct Write {
     /// The own row and all observations as they stand.
     pub report: Report,
+    /// What it says of the writes before it.
+    pub claim: Claim,
     /// The process is stopping on purpose.
     pub stopped: bool,
 }

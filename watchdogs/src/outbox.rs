@@ -72,9 +72,10 @@ pub fn opening(flaps: u32) -> Option<Event> {
 }
 
 /// What an incident of a node says may turn out otherwise: a host that vanished is not known to be gone at once. Of other
-/// kinds the words change with figures and with errors, which is no news.
+/// kinds the words change with figures and with errors, which is no news. What the database forgot is found by one watchdog after
+/// the other, and each knows another part of it.
 pub fn tells_reasons(key: &str) -> bool {
-    key.starts_with("node/")
+    key.starts_with("node/") || key == crate::tail::KEY
 }
 
 /// In a summary: why it is so is not known yet.

@@ -88,6 +88,7 @@ mod tests {
             cluster: ClusterRow::default(),
             leader: LeaderRow::default(),
             watchdogs: Vec::new(),
+            own: None,
             nodes: vec![node],
             observations: Vec::new(),
         }

@@ -24,6 +24,7 @@ use crate::others::Others;
 use crate::policy::Policy;
 use crate::roster::{Roster, Voters};
 use crate::slowness::Slowness;
+use crate::tail::{Remembrance, Tail};
 use crate::time::Mono;
 use crate::view::DatabaseView;
 
@@ -65,6 +66,7 @@ pub struct Watchdog {
     pub(crate) judged_at: Option<Mono>,
     pub(crate) unwatched: crate::unwatched::Unwatched,
     leadership: Leadership,
+    tail: Tail,
     pub(crate) errands: Errands,
     /// Every lease was watched until it could be said whether it lives.
     pub(crate) has_watched: bool,
@@ -98,6 +100,11 @@ pub(crate) struct Database {
 impl Watchdog {
     /// A process that has just started. `jitter_seed` spreads what several watchdogs would do at once.
     pub fn new(identity: Identity, policy: Policy, now: Mono, jitter_seed: u64) -> Self {
+        Self::after(&Remembrance::default(), (identity, policy), now, jitter_seed)
+    }
+
+    /// The same, with what an earlier process of this watchdog had been answered.
+    pub fn after(earlier: &Remembrance, (identity, policy): (Identity, Policy), now: Mono, jitter_seed: u64) -> Self {
         let canaries = identity.canaries.iter().map(|canary| (Target::Canary(canary.clone()), Health::new(now)));
         let mut watchdog = Self {
             healths: canaries.collect(),
@@ -115,6 +122,7 @@ impl Watchdog {
             slowness: Slowness::default(),
             judged_at: None,
             unwatched: crate::unwatched::Unwatched::default(),
+            tail: Tail::after(earlier),
             errands: Errands::new(now),
             has_watched: false,
             incidents: Incidents::default(),
@@ -152,6 +160,7 @@ impl Watchdog {
             Input::Committed { began_at, commit } => self.handle_committed(now, began_at, &commit),
             Input::Errand(errand, result) => self.handle_errand(now, errand, result),
             Input::Told(key, result) => self.handle_told(now, &key, &result),
+            Input::TailEntered(answered, result) => self.tail.handle_entered(now, answered, result.is_ok()),
             Input::Chore(chore, result) => self.handle_chore(now, chore, &result),
             Input::Stop => self.handle_stop(now),
             Input::Tick => {}
@@ -188,6 +197,11 @@ impl Watchdog {
             database_report: None,
             seen: None,
         }
+    }
+
+    /// What the next process of this watchdog has to know of what was answered.
+    pub fn remembrance(&self) -> Remembrance {
+        self.tail.remembrance()
     }
 
     /// When the last write that was committed was ordered.
@@ -276,6 +290,7 @@ impl Watchdog {
             (Ok(()), Some(ordered_at)) => {
                 // An answer that waited while this process was stopped says nothing about the time since.
                 self.database.written_at = Some(ordered_at);
+                self.tail.handle_written(ordered_at);
                 self.note_success(now);
             }
             (Ok(()), None) => {}
@@ -325,7 +340,11 @@ impl Watchdog {
 
     fn write(&mut self, now: Mono, stopped: bool) {
         self.seq += 1;
-        self.outputs.push_back(Output::Write(Box::new(Write { report: self.report(), stopped })));
+        self.outputs.push_back(Output::Write(Box::new(Write {
+            report: self.report(),
+            claim: self.tail.claim(),
+            stopped,
+        })));
         self.writing = Some(now);
     }
 

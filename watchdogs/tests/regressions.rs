@@ -62,6 +62,7 @@ fn rows(at: Mono, node: NodeRow) -> Round {
         cluster: ClusterRow::default(),
         leader: LeaderRow::default(),
         watchdogs: vec![row_of("w1", 7, at.as_micros())],
+        own: None,
         nodes: vec![node],
         observations: Vec::new(),
     }
@@ -300,6 +301,7 @@ fn a_wish_that_failed_and_passed_does_not_silence_a_watchdog_for_ever() {
                 | Output::Commit(_)
                 | Output::Resolve { .. }
                 | Output::Announce(_)
+                | Output::LostTail(_)
                 | Output::Hint(_) => None,
             };
             if let Some(answer) = answer {

@@ -24,6 +24,7 @@ mod scenarios {
     mod kinds;
     mod large;
     mod leading;
+    mod lost_tail;
     mod no_verdict;
     mod operators;
     mod opinions;

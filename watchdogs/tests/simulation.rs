@@ -50,6 +50,7 @@ mod simulation {
     pub(crate) mod prng;
     pub(crate) mod processes;
     pub(crate) mod realm;
+    pub(crate) mod tails;
     pub(crate) mod telling {
         pub(crate) mod ability;
         pub(crate) mod blind;
@@ -331,6 +332,16 @@ fn a_loss_that_is_decided_again_on_old_rows_is_caught() {
 #[test]
 fn a_node_that_starts_at_once_after_a_lost_tail_is_caught() {
     assert_caught(Variant::NoQuarantine, &["one_owner"], 3499);
+}
+
+#[test]
+fn a_write_that_is_claimed_although_nobody_answered_it_is_caught() {
+    assert_caught(Variant::UnansweredClaimed, &["no_false_loss"], 0);
+}
+
+#[test]
+fn a_loss_that_the_next_write_hides_is_caught() {
+    assert_caught(Variant::LossOverwritten, &["losses_are_told"], 0);
 }
 
 #[test]

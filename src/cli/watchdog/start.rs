@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::tail::Remembrance;
 use komainu_watchdogs::view::View;
 use komainu_watchdogs::watchdog::Identity;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::alerts;
@@ -21,6 +22,7 @@ use crate::deadman::{self, Deadman};
 use crate::driver::{Published, WatchdogSettings};
 use crate::heartbeat::{self, Heartbeats};
 use crate::looks::{self, LastKnown, Looks};
+use crate::lost_tail::{self, Salvage};
 use crate::opinion::SecondOpinion;
 use crate::outbox::Outbox;
 use crate::probe::Prober;
@@ -34,6 +36,9 @@ use crate::voice::Voice;
 
 /// Between two looks at a database that was away at the start.
 const SCHEMA_LOOK: Duration = Duration::from_secs(1);
+
+/// How long what was answered last may be unknown to the next process: it finds losses that reach further back.
+const REMEMBERED_EACH: Duration = Duration::from_secs(10);
 
 /// A server that is away is no reason not to start: that is when people must be told.
 pub(super) async fn connect(url: &DatabaseUrl) -> Result<Store, StoreError> {
@@ -177,6 +182,33 @@ pub(super) fn heartbeats(
         credentials: Arc::clone(&settings.credentials),
     };
     Heartbeats::start(settings).context("cannot set up calls to peers")
+}
+
+/// What sees to it that nothing is forgotten silently, keeps what the next process has to know, and follows the files of
+/// certificates; until the handles are dropped.
+pub(super) fn beside(
+    (settings, alerts): (&WatchdogSettings, &Store),
+    (heartbeats, orders): (&Heartbeats, mpsc::Receiver<lost_tail::Order>),
+    (state, published): (StateDir, &Published),
+) -> [AbortOnDropHandle<()>; 3] {
+    let salvage = Salvage {
+        store: alerts.clone(),
+        watchdog: settings.identity.watchdog.clone(),
+        routing: Arc::clone(&settings.routing),
+        heartbeats: heartbeats.clone(),
+    };
+    let remembering = remember(state, published.remembrance.clone());
+    let certificates = Arc::clone(&settings.credentials).watch();
+    [tokio::spawn(salvage.run(orders)), tokio::spawn(remembering), tokio::spawn(certificates)]
+        .map(AbortOnDropHandle::new)
+}
+
+async fn remember(state: StateDir, mut remembrance: watch::Receiver<Remembrance>) {
+    while remembrance.changed().await.is_ok() {
+        let answered = *remembrance.borrow_and_update();
+        state.keep_answered(&answered).await;
+        tokio::time::sleep(REMEMBERED_EACH).await;
+    }
 }
 
 /// For senders that cannot change theirs.

@@ -103,6 +103,7 @@ const RIGHTS: [Rights; 51] = [
     of("komainu_assignment", ROWS, "SELECT, UPDATE (started_at_ms, started_after, begun_by, begun_with, put_aside)"),
     of("komainu_watchdog", ROWS, NOTHING),
     of("komainu_observation", ROWS, NOTHING),
+    of("komainu_lost_tail", LOG, NOTHING),
     of("komainu_incident", ROWS, NOTHING),
     of("komainu_api_key", LOG, NOTHING),
     of("komainu_monitor", ROWS, NOTHING),

@@ -6,7 +6,7 @@ use komainu_watchdogs::facts::{
 use komainu_watchdogs::ids::{Epoch, Generation, Stamp, WatchdogId, Zone};
 use komainu_watchdogs::time::Mono;
 
-use super::observations;
+use super::{observations, own_row};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::session::Session;
@@ -16,7 +16,7 @@ use crate::store::value::Row;
 const ACT: &str = "read the round";
 
 /// All of it in one snapshot; on MariaDB in one round trip.
-pub(super) async fn read(session: &mut Session) -> Result<Round, StoreError> {
+pub(super) async fn read(session: &mut Session, me: &WatchdogId) -> Result<Round, StoreError> {
     let heads = format!(
         "SELECT c.mode, c.frozen, c.pinned_node, c.generation, c.nonce, l.epoch, l.holder, l.watchdog_id, l.renewals, l.server, {} AS now \
          FROM komainu_cluster c JOIN komainu_leader l ON l.id = c.id WHERE c.id = 1",
@@ -29,9 +29,12 @@ pub(super) async fn read(session: &mut Session) -> Result<Round, StoreError> {
     let head = heads.first().ok_or(StoreError::SchemaMissing)?;
     session.follow(head.maybe_text("server")?.as_deref());
     let mut observations = Vec::new();
-    let mut rows = Vec::new();
+    let (mut rows, mut own) = (Vec::new(), None);
     for row in &watchdogs {
         let watchdog = watchdog_row(row)?;
+        if watchdog.watchdog == *me {
+            own = Some(own_row::counter(row)?);
+        }
         observations.extend(observations::of_row(&watchdog, &row.text("words")?));
         rows.push(watchdog);
     }
@@ -42,12 +45,14 @@ pub(super) async fn read(session: &mut Session) -> Result<Round, StoreError> {
         cluster: cluster_row(head)?,
         leader: leader_row(head)?,
         watchdogs: rows,
+        own,
         nodes: nodes.iter().map(node_row).collect::<Result<_, _>>()?,
         observations,
     })
 }
 
-const WATCHDOGS: &str = "SELECT watchdog_id, incarnation, seq, zone, advertise, isolated, stopped, last_seen, words \
+const WATCHDOGS: &str = "SELECT watchdog_id, incarnation, seq, zone, advertise, isolated, stopped, last_seen, words, \
+     born, writes, lost_answered, lost_kept, lost_kept_at \
      FROM komainu_watchdog ORDER BY watchdog_id";
 
 pub(in crate::store) fn cluster_row(row: &Row) -> Result<ClusterRow, StoreError> {

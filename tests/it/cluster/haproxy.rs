@@ -18,11 +18,21 @@ pub(crate) struct HaProxy {
 impl HaProxy {
     /// Before these servers, its files in this folder.
     pub(crate) fn start(folder: &Path, servers: &[u16]) -> Self {
+        Self::start_with(folder, servers, str::to_owned)
+    }
+
+    /// The same without the table: once the first server is back, who connects goes there, and all else stays where it is.
+    pub(crate) fn start_without_table(folder: &Path, servers: &[u16]) -> Self {
+        let is_table = |line: &&str| !line.trim_start().starts_with("stick");
+        Self::start_with(folder, servers, |text| text.lines().filter(is_table).collect::<Vec<_>>().join("\n") + "\n")
+    }
+
+    fn start_with(folder: &Path, servers: &[u16], edit: impl Fn(&str) -> String) -> Self {
         let check = folder.join("is-synced");
         std::fs::write(&check, include_str!("../fixtures/galera/is-synced")).unwrap();
         std::fs::set_permissions(&check, std::fs::Permissions::from_mode(0o755)).unwrap();
         let port = free_port();
-        let text = include_str!("../fixtures/galera/haproxy.cfg");
+        let text = edit(include_str!("../fixtures/galera/haproxy.cfg"));
         let text = text.replace("@bind@", &format!("127.0.0.1:{port}")).replace("@check@", &check.to_string_lossy());
         let servers: Vec<_> = servers
             .iter()

@@ -35,6 +35,8 @@ pub(super) const LOG_FILE: &str = "--innodb-log-file-size=16M";
 pub(crate) struct MariaDb {
     dir: PathBuf,
     port: u16,
+    /// Beside those of all.
+    arguments: Vec<String>,
     keeper: Option<Keeper>,
 }
 
@@ -91,9 +93,15 @@ impl MariaDb {
 
     /// One of its own, for tests that stop or kill it.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("komainu-mariadb-").tempdir().unwrap().keep();
         install(&dir);
-        let mut server = Self { dir, port: free_port(), keeper: None };
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let mut server = Self { dir, port: free_port(), arguments, keeper: None };
         server.start_again();
         server
     }
@@ -120,6 +128,7 @@ impl MariaDb {
             // is tried here, and a slow disk is not taken for a database that fails.
             "--innodb-flush-log-at-trx-commit=2".to_owned(),
         ];
+        let arguments = arguments.into_iter().chain(self.arguments.clone());
         self.keeper = Some(Keeper::start(&self.dir, arguments));
     }
 

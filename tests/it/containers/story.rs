@@ -63,6 +63,7 @@ impl Site {
             [
                 "Cargo.toml",
                 "Cargo.lock",
+                "askama.toml",
                 ".dockerignore",
                 "src",
                 "watchdogs",

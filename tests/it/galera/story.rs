@@ -19,6 +19,9 @@ use crate::support::raw::Raw;
 /// A stall of commits, a proxy that looks around, and a machine that is busy with other tests.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
 
+/// Everybody sees within ten seconds that there are two, looks twice, and goes when nothing is open.
+const COME_TOGETHER_WITHIN: Duration = Duration::from_secs(90);
+
 /// Between two pushes of a bot.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -52,6 +55,51 @@ async fn without_a_proxy_all_go_to_the_next_server_together_and_none_goes_back_t
         assert_eq!(users_of(galera, [0, 2]).await, [0, 0], "the first one is back, and draws nobody");
     })
     .await;
+}
+
+/// A proxy as many have it: `backup` and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB"]
+async fn behind_a_proxy_that_leaves_old_sessions_on_the_former_server_all_come_together_again() {
+    let Some(mut galera) = Galera::start().await else { return };
+    make_database(&galera).await;
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = HaProxy::start_without_table(folder.path(), &galera.ports());
+    let url = crate::cluster::server::url(proxy.port(), "kuma");
+    wait_until("the proxy has a server", RECOVERS_WITHIN, async || sqlx::MySqlConnection::connect(&url).await.is_ok())
+        .await;
+    let mut cluster = Cluster::start_at((&url, Database::MariaDb(url.clone())), shape()).await;
+    cluster.database = Database::MariaDb(galera.url(2, "kuma"));
+    let pushers = Pushers::start(&cluster).await;
+
+    galera.stop(0);
+    pushers.wait_for_more("the writer stopped").await;
+    galera.start_again(0, &[]).await;
+    pushers.wait_for_more("it joined again").await;
+    let is_led_to = async || {
+        let mut wire = Raw::connect(&url).await;
+        wire.one("SELECT @@wsrep_node_name").await == galera_name(&galera, 0).await
+    };
+    wait_until("who connects goes to the first server", RECOVERS_WITHIN, is_led_to).await;
+    // One process that connects now is on the first one, with all others on the second.
+    cluster.process("w3").kill();
+    cluster.start_process("w3");
+    let are_together = async || users_of(&galera, [1, 2]).await == [0, 0] && users_of(&galera, [0, 2]).await[0] > 0;
+    wait_until("all are on the first one", COME_TOGETHER_WITHIN, are_together).await;
+    pushers.wait_for_more("all went to another server").await;
+    let is_named = async || {
+        let servers = cluster.database.rows("SELECT DISTINCT server FROM komainu_watchdog").await;
+        let leaders = cluster.database.rows("SELECT server FROM komainu_leader").await;
+        servers == leaders
+    };
+    wait_until("the leader's row names it", RECOVERS_WITHIN, is_named).await;
+    assert_in_rows_once(&galera, &pushers.end().await).await;
+    cluster.assert_one_owner().await;
+    cluster.assert_no_false_down().await;
+}
+
+async fn galera_name(galera: &Galera, at: usize) -> String {
+    Raw::connect(&galera.url(at, "mysql")).await.one("SELECT @@wsrep_node_name").await
 }
 
 fn shape() -> Shape {
@@ -90,7 +138,12 @@ async fn live_through(galera: &mut Galera, cluster: &mut Cluster, joined: impl A
     pushers.wait_for_more("the next writer froze").await;
     galera.wake(1);
 
-    let answered = pushers.end().await;
+    assert_in_rows_once(galera, &pushers.end().await).await;
+    cluster.assert_one_owner().await;
+    cluster.assert_no_false_down().await;
+}
+
+async fn assert_in_rows_once(galera: &Galera, answered: &[(String, i64)]) {
     let mut raw = Raw::connect(&galera.url(2, "kuma")).await;
     raw.execute("SET SESSION wsrep_sync_wait = 1").await;
     let rows = raw.rows("SELECT name, time_us, COUNT(*) FROM komainu_push GROUP BY name, time_us").await;
@@ -100,8 +153,6 @@ async fn live_through(galera: &mut Galera, cluster: &mut Cluster, joined: impl A
     assert!(doubled.is_empty(), "pushes that count twice: {doubled:?}");
     let lost: Vec<_> = answered.iter().filter(|push| !kept.contains_key(push)).collect();
     assert!(lost.is_empty(), "answered 200 and in no row: {lost:?} of {}", answered.len());
-    cluster.assert_one_owner().await;
-    cluster.assert_no_false_down().await;
 }
 
 /// Three bots; each offers every push to all three watchdogs at once.

@@ -5,6 +5,7 @@ use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::{Alarm, LeadershipAnswer, Severity, Write};
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::tail::Claim;
 use komainu_watchdogs::time::Wall;
 
 use super::fixture::{Fixture, Kind, identity, step};
@@ -35,7 +36,7 @@ fn write(seq: u64) -> Write {
         database_report: None,
         seen: None,
     };
-    Write { report, stopped: false }
+    Write { report, claim: Claim::default(), stopped: false }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

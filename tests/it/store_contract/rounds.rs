@@ -11,6 +11,7 @@ use komainu_watchdogs::facts::{Mode, NodeStatus, Observation, ProgressRow, Repor
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::Write;
 use komainu_watchdogs::sampling::{CIRCLE, Look, Part};
+use komainu_watchdogs::tail::Claim;
 use komainu_watchdogs::time::Wall;
 
 use super::fixture::{Fixture, Kind, StoresBeats, beat, identity, step};
@@ -55,7 +56,7 @@ fn write(incarnation: u64, seq: u64, observations: Vec<Observation>) -> Write {
         database_report: None,
         seen: None,
     };
-    Write { report, stopped: false }
+    Write { report, claim: Claim::default(), stopped: false }
 }
 
 async fn a_round_of_a_fresh_cluster_is_empty(kind: Kind) {

@@ -5,6 +5,7 @@ use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::Write;
 use komainu_watchdogs::routing::Routing;
+use komainu_watchdogs::tail::Claim;
 
 use super::fixture::{Fixture, Kind, identity};
 
@@ -22,7 +23,7 @@ async fn write(fixture: &Fixture, watchdog: &str) {
         seen: None,
     };
     let mut watch = fixture.store.watch(identity(watchdog)).await.unwrap();
-    watch.write(&Write { report, stopped: false }).await.unwrap();
+    watch.write(&Write { report, claim: Claim::default(), stopped: false }).await.unwrap();
 }
 
 fn names(writers: &Writers) -> Vec<(&str, Vec<&str>)> {

@@ -127,7 +127,7 @@ impl Checks {
 
     /// This outage is over.
     pub(super) fn end(&mut self) {
-        *self = Self { picture: self.picture.take(), ..Self::default() };
+        *self = Self::default();
     }
 
     fn look_for_news(&mut self, now: Mono) {

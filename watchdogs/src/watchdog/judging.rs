@@ -11,7 +11,7 @@ use crate::facts::{Mode, NodeRow, NodeStatus, ProgressRow, Round, ShardGroup, Ta
 use crate::failover::{field, misfits, overloaded};
 use crate::health::Health;
 use crate::ids::NodeId;
-use crate::io::{Alarm, Severity};
+use crate::io::{Alarm, Output, Severity};
 use crate::quorum::{Ballot, is_refused_by_most};
 use crate::status::Lease;
 use crate::time::Mono;
@@ -25,6 +25,7 @@ impl Watchdog {
         self.reading = false;
         self.slowness.note(round.ended_at.since(round.began_at));
         self.roster.handle_round(&round);
+        self.outputs.extend(self.tail.handle_round(now, &round).map(Output::LostTail));
         self.leadership.see(round.began_at, round.ended_at, &round.leader);
         self.database.is_current = true;
         self.note_success(now);
@@ -194,8 +195,8 @@ impl Watchdog {
             "nodes" => nodes.all(|(_, node)| node.is_decided || node.status == NodeStatus::New),
             _ => true,
         };
-        // How far ids are used up is no business of a round.
-        key != crate::capacity::KEY && alarms::is_of_rounds(key) && can_say
+        // How far ids are used up, and what the database forgot, is no business of a round.
+        key != crate::capacity::KEY && key != crate::tail::KEY && alarms::is_of_rounds(key) && can_say
     }
 
     /// After a time without rounds (an outage of the database, or of this process) nothing seen before it counts.

@@ -13,6 +13,7 @@ use komainu_watchdogs::facts::{
 use komainu_watchdogs::ids::{Epoch, Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId};
 use komainu_watchdogs::io::{Alarm, Errand, Found, LeadershipAct, LeadershipAnswer, Severity, Write};
 use komainu_watchdogs::sampling::{Look, Part};
+use komainu_watchdogs::tail::Counter;
 use komainu_watchdogs::time::{Mono, Wall};
 
 /// How long the monitors of these stories may take: two intervals of 60 s, and a timeout of 48 s.
@@ -27,6 +28,8 @@ pub(crate) struct Database {
     pub(crate) leader: LeaderRow,
     pub(crate) lock: Option<Incarnation>,
     pub(crate) watchdogs: BTreeMap<WatchdogId, WatchdogRow>,
+    /// Of the watchdog that wrote last: the real one.
+    pub(crate) own: Option<(WatchdogId, Counter)>,
     pub(crate) nodes: BTreeMap<NodeId, NodeRow>,
     pub(crate) observations: BTreeMap<(WatchdogId, Target), ObservationRow>,
     pub(crate) monitors: BTreeMap<MonitorId, MonitorRow>,
@@ -60,6 +63,7 @@ impl Database {
             cluster: self.cluster.clone(),
             leader: self.leader.clone(),
             watchdogs: self.watchdogs.values().cloned().collect(),
+            own: self.own.as_ref().map(|(_, own)| *own),
             nodes: self.nodes.values().cloned().collect(),
             observations: self.observations.values().cloned().collect(),
         }
@@ -158,6 +162,9 @@ impl Database {
 
     pub(crate) fn write(&mut self, now: Mono, write: &Write) {
         let report = &write.report;
+        let before = self.own.as_ref().filter(|(writer, _)| *writer == report.watchdog);
+        let before = before.zip(self.watchdogs.get(&report.watchdog)).map(|((_, own), row)| (own, row.last_seen));
+        self.own = Some((report.watchdog.clone(), Counter::after(before, &write.claim, report.incarnation)));
         self.watchdogs.insert(
             report.watchdog.clone(),
             WatchdogRow {

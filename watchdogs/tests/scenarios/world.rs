@@ -12,6 +12,7 @@ use komainu_watchdogs::io::{
     Alarm, Announcement, Errand, Found, Input, LeadershipAct, LeadershipAnswer, Output, ProbeOutcome,
 };
 use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::tail::LostTail;
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::watchdog::{Identity, Watchdog};
 
@@ -63,6 +64,7 @@ pub(crate) enum Deed {
     Led(LeadershipAct),
     ReadShard,
     Hinted(Vec<NodeId>),
+    LostTail(LostTail),
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
@@ -383,6 +385,11 @@ impl World {
                 let is_done = self.database.resolve(&key, last_bad_at);
                 self.told(&key, Ok(()));
                 self.deeds.push((now, if is_done { Deed::Resolved(key) } else { Deed::ResolveRefused(key) }));
+            }
+            Output::LostTail(loss) => {
+                self.deeds.push((now, Deed::LostTail(loss)));
+                let entered = if is_shut || self.refuse_telling { Err(down()) } else { Ok(()) };
+                self.answer(DATABASE, Input::TailEntered(loss.answered, entered));
             }
             Output::Announce(announcement) => self.deeds.push((now, Deed::Announced(announcement))),
             Output::Hint(nodes) => self.deeds.push((now, Deed::Hinted(nodes))),

@@ -13,6 +13,7 @@ use super::clocks::Clock;
 use super::events::{Answer, Event, LineKind, MS, Message, Order, Request, SEC, Time, Who};
 use super::model_store::{dog_index, node_index};
 use super::network::{Line, What};
+use super::tails::OwnTail;
 use super::variants::Variant;
 use super::world::{Life, World};
 
@@ -56,6 +57,8 @@ pub(crate) struct Dog {
     pub(crate) shard_read_at: Time,
     /// Since when each monitor has been nobody's, and when it first got rows that show it: it cannot know sooner.
     pub(crate) noticed: Vec<Option<(Time, Time)>>,
+    /// What it was answered of its row, and which losses it has to tell of.
+    pub(crate) tail: OwnTail,
 }
 
 /// Failures and answers in a row, counted by the judge.
@@ -126,6 +129,9 @@ impl World {
         }
         let input = match (answer, busy.what) {
             (Answer::Failed, What::ReadRound) => Some(Input::RoundFailed(String::new())),
+            (Answer::Failed, What::Write) if self.variant == Some(Variant::UnansweredClaimed) => {
+                Some(Input::Written(Ok(())))
+            }
             (Answer::Failed, What::Write) => Some(Input::Written(Err(String::new()))),
             (Answer::Failed, What::Incident(key)) => Some(Input::Told(key, Err(String::new()))),
             (Answer::Failed, What::Errand(errand)) => Some(Input::Errand(errand, Err(String::new()))),
@@ -137,7 +143,8 @@ impl World {
             }
             (Answer::Failed, What::ReadShard) => Some(Input::Shard(Err(String::new()))),
             (Answer::InUse, _) => self.notice_in_use(dog),
-            (Answer::Written, _) => {
+            (Answer::Written(number), _) => {
+                self.note_answered(dog, number);
                 self.dogs[dog].in_use_since = None;
                 Some(Input::Written(Ok(())))
             }
@@ -270,6 +277,7 @@ impl World {
                     self.hint(dog, node_index(&node));
                 }
             }
+            Output::LostTail(loss) => self.take_lost_tail(dog, &loss),
             Output::Announce(news) => self.trace(&(dog, news)),
         }
     }
@@ -335,7 +343,10 @@ impl World {
     /// A watchdog's request is executed by the database.
     pub(crate) fn execute_for_dog(&mut self, dog: usize, request: &Request) -> Answer {
         match &request.order {
-            Order::ReadRound => Answer::Round(Box::new(self.database.round(self.now, &self.server))),
+            Order::ReadRound => {
+                let reader = self.dogs[dog].name();
+                Answer::Round(Box::new(self.database.round(&reader, self.now, &self.server)))
+            }
             Order::Errand(errand, spans) => Answer::Found(self.database.find(*errand, spans, (self.now, &self.server))),
             Order::Write(write) => {
                 if !self.database.write(write, self.now, &self.server) {
@@ -346,7 +357,7 @@ impl World {
                     process.steady_since = self.now;
                 }
                 process.written_at = self.now;
-                Answer::Written
+                Answer::Written(self.note_row_written(dog, write))
             }
             Order::Raise(alarm) => {
                 self.trace(&(dog, "raise", &alarm.key, &alarm.summary));

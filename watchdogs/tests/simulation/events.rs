@@ -77,7 +77,8 @@ pub(crate) enum Answer {
     /// The row of this watchdog id is another living process's.
     InUse,
     Round(Box<Round>),
-    Written,
+    /// With the number that the row bears at least, if the write was about this row.
+    Written(Option<u64>),
     Found(Found),
     /// An incident was opened or resolved, or was so already.
     Told,

@@ -8,6 +8,7 @@ use super::events::{Event, SEC, Time, Who};
 use super::invariants;
 use super::ledger::Holding;
 use super::model_store::Monitor;
+use super::tails::invariant_losses_are_told;
 use super::world::{Life, World};
 
 /// Everything settles within this time: a restarted process waits for one lease, a stalled node for its grace and one
@@ -144,6 +145,8 @@ impl World {
     }
 
     fn check_healing(&mut self, since: Time) {
+        let found = invariant_losses_are_told(self, since);
+        self.judge(found);
         // What only it can run waits for an operator once it was emptied.
         if self.setup.realm.has_parts() && self.database.nodes[0].emptied.is_some() {
             self.recover(0);

@@ -13,6 +13,7 @@ use komainu_watchdogs::facts::{
 };
 use komainu_watchdogs::ids::{Generation, Incarnation, MonitorId, NodeId, Nonce, Stamp, WatchdogId, Zone};
 use komainu_watchdogs::io::{Alarm, Errand, Found, Severity, Write};
+use komainu_watchdogs::tail::Counter;
 use komainu_watchdogs::time::{Mono, Wall};
 
 use super::events::{MS, SEC, Time};
@@ -71,6 +72,7 @@ impl Monitor {
 #[derive(Clone, Debug)]
 pub(crate) struct WatchdogEntry {
     pub(crate) row: WatchdogRow,
+    pub(crate) counter: Counter,
     pub(crate) written_at: Time,
 }
 
@@ -170,7 +172,7 @@ impl Database {
         self.cluster.stamp = Stamp { generation: self.cluster.stamp.generation.next(), nonce };
     }
 
-    pub(crate) fn round(&self, now: Time, server: &Server) -> Round {
+    pub(crate) fn round(&self, reader: &WatchdogId, now: Time, server: &Server) -> Round {
         let present = self.nodes.iter().zip(&self.is_present).filter(|(_, is_present)| **is_present);
         let nodes = present.map(|(row, _)| {
             let applied_is_known = row.applied.is_some_and(|applied| self.knows(applied));
@@ -183,9 +185,14 @@ impl Database {
             cluster: self.cluster.clone(),
             leader: self.leader.clone(),
             watchdogs: self.watchdogs.iter().map(|entry| entry.row.clone()).collect(),
+            own: self.entry_of(reader).map(|entry| entry.counter),
             nodes: nodes.collect(),
             observations: self.observations.clone(),
         }
+    }
+
+    pub(crate) fn entry_of(&self, watchdog: &WatchdogId) -> Option<&WatchdogEntry> {
+        self.watchdogs.iter().find(|entry| entry.row.watchdog == *watchdog)
     }
 
     /// What an errand finds.
@@ -318,9 +325,12 @@ impl Database {
             if is_other && now.saturating_sub(entry.written_at) < ROW_TAKEN_FOR {
                 return false;
             }
-            *entry = WatchdogEntry { row, written_at: now };
+            let before = Some((&entry.counter, entry.row.last_seen));
+            let counter = Counter::after(before, &write.claim, row.incarnation);
+            *entry = WatchdogEntry { row, counter, written_at: now };
         } else {
-            self.watchdogs.push(WatchdogEntry { row, written_at: now });
+            let counter = Counter::after(None, &write.claim, row.incarnation);
+            self.watchdogs.push(WatchdogEntry { row, counter, written_at: now });
             self.watchdogs.sort_by(|one, other| one.row.watchdog.cmp(&other.row.watchdog));
         }
         self.observations.retain(|row| row.watchdog != report.watchdog);

@@ -159,7 +159,7 @@ impl World {
             Answer::Failed
             | Answer::InUse
             | Answer::Round(_)
-            | Answer::Written
+            | Answer::Written(_)
             | Answer::Found(_)
             | Answer::Told
             | Answer::Leadership(_)

@@ -65,6 +65,7 @@ impl World {
             ledger.add_monitor(None);
         }
         let before = Rc::new(std::mem::replace(&mut self.ledger, ledger));
+        self.note_lost_writes(&database);
         self.database = database;
         self.server.life += 1;
         self.server.lock = None;

@@ -13,6 +13,7 @@ use super::events::{Event, MS, Message, SEC, Time, Who};
 use super::model_store::zone;
 use super::network::Line;
 use super::node::Node;
+use super::tails::OwnTail;
 use super::world::{Life, World};
 
 /// A core that asks to be woken at once so often in a row makes no progress.
@@ -28,7 +29,8 @@ impl World {
             zone: zone(id % self.setup.zones),
             canaries: if self.setup.has_canaries { vec!["tcp://1.1.1.1:443".to_owned()] } else { Vec::new() },
         };
-        let core = Watchdog::new(identity, self.policy.clone(), clock.at(self.now), self.rng.draw());
+        let earlier = self.remembered(id, incarnation);
+        let core = Watchdog::after(&earlier, (identity, self.policy.clone()), clock.at(self.now), self.rng.draw());
         self.trace(&("start", "dog", self.dogs.len(), "of", id, incarnation));
         self.dogs.push(Dog {
             id,
@@ -58,6 +60,7 @@ impl World {
             decided_at: Mono::default(),
             shard_read_at: 0,
             noticed: Vec::new(),
+            tail: OwnTail::default(),
         });
         self.perform_all(self.dogs.len() - 1);
     }

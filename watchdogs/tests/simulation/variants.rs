@@ -62,6 +62,10 @@ pub(crate) enum Variant {
     HastyKilledWatch,
     /// Watchdogs take whatever does not answer for a host that says that nobody listens.
     SilenceIsRefusal,
+    /// A watchdog claims writes that were never answered.
+    UnansweredClaimed,
+    /// The store forgets with the next write what it found lost.
+    LossOverwritten,
     /// The clocks of nodes run slow, and those of watchdogs fast, by more than the design allows.
     ClocksRunAway,
 }

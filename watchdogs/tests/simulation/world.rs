@@ -18,6 +18,7 @@ use super::node::Node;
 use super::operator::draw_hands;
 use super::prng::Prng;
 use super::realm::Realm;
+use super::tails::Tails;
 use super::variants::Variant;
 use super::weather::Weather;
 
@@ -77,6 +78,7 @@ pub(crate) struct World {
     pub(crate) blows: Blows,
     pub(crate) phase: Phase,
     pub(crate) snapshot: Option<Box<(Database, Ledger)>>,
+    pub(crate) tails: Vec<Tails>,
     /// Since when each monitor had no living process to run it.
     pub(crate) unowned_since: Vec<Option<Time>>,
     pub(crate) counts: Counts,
@@ -162,6 +164,7 @@ impl World {
             blows: Blows::default(),
             phase: Phase::Chaos,
             snapshot: None,
+            tails: vec![Tails::default(); setup.dogs],
             unowned_since: Vec::new(),
             counts: Counts::default(),
             violation: None,

@@ -69,7 +69,8 @@ impl Machine {
                 | io::Output::ReadShard
                 | io::Output::Commit(_)
                 | io::Output::Announce(_)
-                | io::Output::Hint(_) => {}
+                | io::Output::Hint(_)
+                | io::Output::LostTail(_) => {}
             }
         }
     }

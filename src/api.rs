@@ -210,6 +210,7 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(monitors::show, monitors::change, monitors::remove))
         .routes(routes!(monitors::beats::beats))
         .routes(routes!(monitors::uptime::show))
+        .routes(routes!(monitors::series::show))
         .routes(routes!(moves::move_many))
         .routes(routes!(moves::pin_many))
         .routes(routes!(moves::unpin_many))

@@ -10,19 +10,27 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
+use self::atlas::Atlas;
 use self::events::Streams;
 use self::recall::Recall;
 use self::sealed::Seals;
 use crate::api::Inside;
 
 mod assets;
+mod atlas;
+mod audit;
+mod chart;
+mod checks;
 mod deeds;
 mod events;
 mod form;
 mod frame;
 mod hands;
 mod headers;
+mod heartbeats;
 mod incidents;
+mod monitor;
+mod monitors;
 mod nodes;
 mod origin;
 mod overview;
@@ -44,6 +52,7 @@ struct Desk {
     inside: Inside,
     seals: Seals,
     recall: Recall,
+    atlas: Atlas,
     streams: Streams,
 }
 
@@ -53,9 +62,19 @@ type Counter = axum::extract::State<Arc<Desk>>;
 /// Every page.
 pub(crate) fn routes(inside: Inside) -> Router {
     let seals = Seals::of(&inside.state().key);
-    let desk = Arc::new(Desk { seals, recall: Recall::default(), streams: Streams::default(), inside });
+    let (recall, atlas, streams) = (Recall::default(), Atlas::default(), Streams::default());
+    let desk = Arc::new(Desk { inside, seals, recall, atlas, streams });
+    // It ends when nobody has the pages any more.
+    tokio::spawn(atlas::keep(Arc::downgrade(&desk)));
     let pages = Router::new()
         .route("/watch", get(overview::show))
+        .route("/watch/monitors", get(monitors::list))
+        .route("/watch/monitors/{id}", get(monitor::show))
+        .route("/watch/checks", get(checks::list))
+        .route("/watch/checks/{name}", get(checks::show))
+        .route("/watch/heartbeats", get(heartbeats::list))
+        .route("/watch/heartbeats/{name}", get(heartbeats::show))
+        .route("/watch/audit", get(audit::list))
         .route("/watch/nodes", get(nodes::list))
         .route("/watch/incidents", get(incidents::list))
         .route("/watch/incidents/{id}", get(incidents::show))

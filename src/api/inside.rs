@@ -14,6 +14,7 @@ use tower::ServiceExt;
 
 use super::auth::{self, Caller, Holding, Origin, SignedIn};
 use super::{ApiError, Context, State, status};
+use crate::store::Store;
 
 /// No answer that a page shows is longer.
 const MOST_BYTES: usize = 4 * 1_024 * 1_024;
@@ -47,6 +48,11 @@ impl Inside {
     /// As `/status` shows it now.
     pub(crate) fn view(&self) -> View {
         status::current(&self.context)
+    }
+
+    /// Connections that give way before those of wishes do.
+    pub(crate) fn reads(&self) -> &Store {
+        &self.context.reads
     }
 
     /// The database server that is used, with its name; `None`: a file.

@@ -33,8 +33,67 @@ pub(super) enum Deed {
     Thaw,
     /// Monitors are spread evenly.
     Rebalance,
+    /// A monitor stops running, or runs again.
+    Monitor { act: MonitorAct, monitor: i64, name: String },
+    /// A check is looked at no more, or again.
+    Check { name: String, pause: bool },
+    /// A monitor gets another home.
+    Move { monitor: i64, name: String, node: String },
     /// A watchdog that is gone for good no longer counts.
     ForgetWatchdog { watchdog: String },
+}
+
+/// What is done to a monitor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum MonitorAct {
+    /// It is not to run.
+    Pause,
+    /// It is to run again.
+    Resume,
+    /// Only a hand moves it.
+    Pin,
+    /// It moves as others do.
+    Unpin,
+}
+
+impl MonitorAct {
+    const ALL: [Self; 4] = [Self::Pause, Self::Resume, Self::Pin, Self::Unpin];
+
+    fn deed(self) -> &'static str {
+        match self {
+            Self::Pause => "monitor.pause",
+            Self::Resume => "monitor.resume",
+            Self::Pin => "monitor.pin",
+            Self::Unpin => "monitor.unpin",
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Pause => "Pause",
+            Self::Resume => "Resume",
+            Self::Pin => "Pin",
+            Self::Unpin => "Unpin",
+        }
+    }
+
+    fn consequence(self) -> &'static str {
+        match self {
+            Self::Pause => "It is not looked at until somebody resumes it, and nobody is told of it.",
+            Self::Resume => "It is looked at again, on the node that has it.",
+            Self::Pin => "It stays where it runs: nothing but a hand moves it, also when its node is lost.",
+            Self::Unpin => "It is moved when its node is lost or drained, as others are.",
+        }
+    }
+
+    fn done(self, name: &str) -> String {
+        match self {
+            Self::Pause => format!("{name} is paused."),
+            Self::Resume => format!("{name} is looked at again."),
+            Self::Pin => format!("{name} is pinned where it runs."),
+            Self::Unpin => format!("{name} is no longer pinned."),
+        }
+    }
 }
 
 /// What is asked of the API.
@@ -52,8 +111,17 @@ pub(super) struct Question {
     pub(super) button: &'static str,
     /// It takes something away for as long as nobody undoes it.
     pub(super) is_grave: bool,
-    /// A field that a person fills in: its name and what belongs there.
-    pub(super) wants: Option<(&'static str, &'static str)>,
+    /// What a person fills in.
+    pub(super) wants: Option<Want>,
+}
+
+/// A field that a person fills in.
+pub(super) struct Want {
+    pub(super) name: &'static str,
+    /// What belongs there.
+    pub(super) label: &'static str,
+    /// What may be chosen; empty: any words.
+    pub(super) choices: Vec<String>,
 }
 
 impl Deed {
@@ -75,7 +143,17 @@ impl Deed {
             "cluster.thaw" => Self::Thaw,
             "cluster.rebalance" => Self::Rebalance,
             "watchdog.remove" => Self::ForgetWatchdog { watchdog: text("watchdog")? },
-            _ => return Err("deed: there is none of this name".to_owned()),
+            "check.pause" => Self::Check { name: text("check")?, pause: true },
+            "check.resume" => Self::Check { name: text("check")?, pause: false },
+            "monitor.move" => {
+                let node = form.field("node").unwrap_or_default().to_owned();
+                Self::Move { monitor: number("monitor")?, name: text("name")?, node }
+            }
+            other => {
+                let act = MonitorAct::ALL.into_iter().find(|act| act.deed() == other);
+                let act = act.ok_or("deed: there is none of this name")?;
+                Self::Monitor { act, monitor: number("monitor")?, name: text("name")? }
+            }
         })
     }
 
@@ -91,6 +169,15 @@ impl Deed {
             Self::Freeze => ("cluster.freeze", vec![]),
             Self::Thaw => ("cluster.thaw", vec![]),
             Self::Rebalance => ("cluster.rebalance", vec![]),
+            Self::Monitor { act, monitor, name } => {
+                (act.deed(), vec![("monitor", monitor.to_string()), ("name", name.clone())])
+            }
+            Self::Check { name, pause } => {
+                (if *pause { "check.pause" } else { "check.resume" }, vec![("check", name.clone())])
+            }
+            Self::Move { monitor, name, .. } => {
+                ("monitor.move", vec![("monitor", monitor.to_string()), ("name", name.clone())])
+            }
             Self::ForgetWatchdog { watchdog } => ("watchdog.remove", vec![("watchdog", watchdog.clone())]),
         };
         [vec![("deed", name.to_owned())], fields].concat()
@@ -99,7 +186,11 @@ impl Deed {
     /// The least that a key must allow for it.
     pub(super) fn needs(&self) -> Scope {
         match self {
-            Self::Acknowledge { .. } | Self::Resolve { .. } => Scope::Write,
+            Self::Acknowledge { .. }
+            | Self::Resolve { .. }
+            | Self::Monitor { .. }
+            | Self::Check { .. }
+            | Self::Move { .. } => Scope::Write,
             Self::Drain { .. }
             | Self::Resume { .. }
             | Self::Recover { .. }
@@ -125,6 +216,23 @@ impl Deed {
             Self::Freeze => post("/cluster/freeze".to_owned()),
             Self::Thaw => post("/cluster/thaw".to_owned()),
             Self::Rebalance => post("/cluster/rebalance".to_owned()),
+            Self::Monitor { act, monitor, .. } => {
+                let path = format!("/api/v1/monitors/{monitor}");
+                let change = |active: bool| Some(json!({ "active": active }));
+                match act {
+                    MonitorAct::Pause => Wish { method: Method::PATCH, path, body: change(false) },
+                    MonitorAct::Resume => Wish { method: Method::PATCH, path, body: change(true) },
+                    MonitorAct::Pin => Wish { method: Method::PUT, path: format!("{path}/pin"), body: None },
+                    MonitorAct::Unpin => Wish { method: Method::DELETE, path: format!("{path}/pin"), body: None },
+                }
+            }
+            Self::Check { name, pause } => {
+                let path = format!("/api/v1/checks/{}", encoded(name));
+                Wish { method: Method::PATCH, path, body: Some(json!({ "paused": pause })) }
+            }
+            Self::Move { monitor, node, .. } => {
+                Wish { body: Some(json!({ "node_id": node })), ..post(format!("/monitors/{monitor}/move")) }
+            }
             Self::ForgetWatchdog { watchdog } => {
                 let wish = post(format!("/watchdogs/{}", encoded(watchdog)));
                 Wish { method: Method::DELETE, ..wish }
@@ -149,6 +257,10 @@ impl Deed {
             Self::Freeze => "Frozen: nothing moves by itself.".to_owned(),
             Self::Thaw => "Thawed: automation acts again.".to_owned(),
             Self::Rebalance => "Monitors are being spread evenly.".to_owned(),
+            Self::Monitor { act, name, .. } => act.done(name),
+            Self::Check { name, pause: true } => format!("{name} is paused."),
+            Self::Check { name, pause: false } => format!("{name} is looked at again."),
+            Self::Move { name, node, .. } => format!("{name} moves to {node}."),
             Self::ForgetWatchdog { watchdog } => format!("{watchdog} no longer counts as a voter."),
         }
     }
@@ -164,16 +276,28 @@ impl Deed {
             Self::Freeze => "Freeze the cluster?".to_owned(),
             Self::Thaw => "Thaw the cluster?".to_owned(),
             Self::Rebalance => "Spread the monitors evenly?".to_owned(),
+            Self::Monitor { act, name, .. } => format!("{} {name}?", act.verb()),
+            Self::Check { name, pause: true } => format!("Pause {name}?"),
+            Self::Check { name, pause: false } => format!("Resume {name}?"),
+            Self::Move { name, .. } => format!("Move {name}?"),
             Self::ForgetWatchdog { watchdog } => format!("Forget {watchdog}?"),
         };
-        let wants = matches!(self, Self::Resolve { .. });
         Question {
             title,
             consequences: self.consequences(view),
             button: self.button(),
             is_grave: matches!(self, Self::Drain { .. } | Self::Freeze | Self::ForgetWatchdog { .. }),
-            wants: wants.then_some(("why", "Why it is over, for whoever is told and for the audit trail")),
+            wants: self.wants(view),
         }
+    }
+
+    fn wants(&self, view: &View) -> Option<Want> {
+        if matches!(self, Self::Resolve { .. }) {
+            let label = "Why it is over, for whoever is told and for the audit trail";
+            return Some(Want { name: "why", label, choices: vec![] });
+        }
+        let choices = || view.nodes.iter().map(|node| node.node_id.to_string()).collect();
+        matches!(self, Self::Move { .. }).then(|| Want { name: "node", label: "To which node", choices: choices() })
     }
 
     fn button(&self) -> &'static str {
@@ -181,11 +305,14 @@ impl Deed {
             Self::Acknowledge { .. } => "Acknowledge",
             Self::Resolve { .. } => "Resolve",
             Self::Drain { .. } => "Drain",
-            Self::Resume { .. } => "Resume",
+            Self::Resume { .. } | Self::Check { pause: false, .. } => "Resume",
             Self::Recover { .. } => "Recover",
             Self::Freeze => "Freeze",
             Self::Thaw => "Thaw",
             Self::Rebalance => "Rebalance",
+            Self::Monitor { act, .. } => act.verb(),
+            Self::Check { pause: true, .. } => "Pause",
+            Self::Move { .. } => "Move",
             Self::ForgetWatchdog { .. } => "Forget",
         }
     }
@@ -212,6 +339,14 @@ impl Deed {
             .concat(),
             Self::Thaw => [one("Automation acts again, at once."), waiting(view)].concat(),
             Self::Rebalance => one("Monitors that are pinned, or asked for elsewhere, stay where they are."),
+            Self::Monitor { act, .. } => one(act.consequence()),
+            Self::Check { pause: true, .. } => {
+                one("No watchdog looks at it until somebody resumes it, and nobody is told of it.")
+            }
+            Self::Check { pause: false, .. } => one("Every watchdog looks at it again."),
+            Self::Move { .. } => one(
+                "That node becomes its home. It stops where it runs before it starts there, so it is never looked at twice.",
+            ),
             Self::ForgetWatchdog { .. } => {
                 one("It no longer counts as a voter. If its process starts again, it enters itself again.")
             }
@@ -269,6 +404,10 @@ mod tests {
             "deed=cluster.thaw",
             "deed=cluster.rebalance",
             "deed=watchdog.remove&watchdog=w3",
+            "deed=monitor.pause&monitor=7&name=shop",
+            "deed=monitor.unpin&monitor=7&name=shop",
+            "deed=check.pause&check=shop",
+            "deed=monitor.move&monitor=7&name=shop",
         ];
         for query in all {
             let deed = read(query).unwrap();

@@ -25,18 +25,31 @@ pub(super) enum Section {
     Nodes,
     /// Incidents.
     Incidents,
+    /// Monitors.
+    Monitors,
+    /// Checks.
+    Checks,
+    /// Heartbeats.
+    Heartbeats,
+    /// The audit trail.
+    Audit,
     /// Nothing that is offered: a question, a refusal.
     Elsewhere,
 }
 
 impl Section {
-    pub(super) const OFFERED: [Self; 3] = [Self::Overview, Self::Incidents, Self::Nodes];
+    pub(super) const OFFERED: [Self; 7] =
+        [Self::Overview, Self::Incidents, Self::Monitors, Self::Checks, Self::Heartbeats, Self::Nodes, Self::Audit];
 
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Overview | Self::Elsewhere => "/watch",
             Self::Nodes => "/watch/nodes",
             Self::Incidents => "/watch/incidents",
+            Self::Monitors => "/watch/monitors",
+            Self::Audit => "/watch/audit",
+            Self::Heartbeats => "/watch/heartbeats",
+            Self::Checks => "/watch/checks",
         }
     }
 
@@ -45,6 +58,10 @@ impl Section {
             Self::Overview => "Overview",
             Self::Nodes => "Nodes",
             Self::Incidents => "Incidents",
+            Self::Monitors => "Monitors",
+            Self::Audit => "Audit",
+            Self::Heartbeats => "Heartbeats",
+            Self::Checks => "Checks",
             Self::Elsewhere => "",
         }
     }

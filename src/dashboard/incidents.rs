@@ -16,6 +16,9 @@ use super::recall::Reading;
 use super::visit::Visitor;
 use super::words::{At, span};
 
+/// The first page of the list: read now and then, so that it is known when the database goes.
+pub(super) const FIRST: &str = "/api/v1/incidents?limit=100";
+
 /// As many as a page holds.
 const A_PAGE: &str = "100";
 
@@ -54,10 +57,10 @@ impl Which {
 /// An incident, as the API shows it.
 #[derive(Deserialize)]
 pub(super) struct Incident {
-    id: i64,
+    pub(super) id: i64,
     key: String,
     severity: String,
-    summary: String,
+    pub(super) summary: String,
     votes: (u32, u32),
     opened_at: i64,
     first_opened_at: i64,
@@ -69,11 +72,11 @@ pub(super) struct Incident {
 }
 
 impl Incident {
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.resolved_at.is_none()
     }
 
-    fn opened(&self) -> At {
+    pub(super) fn opened(&self) -> At {
         At(Wall(self.opened_at))
     }
 
@@ -90,7 +93,7 @@ impl Incident {
     }
 
     /// How long it lasted; of one that is open, until now.
-    fn lasted(&self, frame: &Frame) -> String {
+    pub(super) fn lasted(&self, frame: &Frame) -> String {
         let ended = self.resolved_at.unwrap_or(frame.now.0);
         span(Duration::from_millis(u64::try_from(ended.saturating_sub(self.first_opened_at)).unwrap_or(0)))
     }
@@ -101,8 +104,8 @@ impl Incident {
 }
 
 #[derive(Deserialize)]
-struct Items {
-    items: Vec<Incident>,
+pub(super) struct Items {
+    pub(super) items: Vec<Incident>,
     next: Option<String>,
 }
 

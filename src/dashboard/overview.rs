@@ -21,7 +21,7 @@ use super::{Desk, ROOT};
 const MOST_PROBLEMS: usize = 50;
 
 /// The API's page of incidents that are open.
-const OPEN_INCIDENTS: &str = "/api/v1/incidents?open=true&limit=200";
+pub(super) const OPEN_INCIDENTS: &str = "/api/v1/incidents?open=true&limit=200";
 
 #[derive(Template)]
 #[template(path = "overview.html")]

@@ -13,10 +13,11 @@ use komainu_watchdogs::view::DatabaseView;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Desk;
 use super::visit::Visitor;
-use crate::api::Answer;
+use super::{Desk, checks, heartbeats, incidents, overview};
+use crate::api::{Answer, Caller};
 use crate::clock;
+use crate::store::apikeys::Scope;
 
 /// Pages are drawn anew once a second at most.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -93,6 +94,17 @@ impl Desk {
                 let age = now.since(before.read_at);
                 before.reading(Some(age))
             }),
+        }
+    }
+
+    /// Reads what people would look for first, for each scope, so that it is known when the database goes.
+    pub(super) async fn remember(&self) {
+        for scope in [Scope::Read, Scope::Write, Scope::Admin] {
+            let caller = Caller::on_page(0, "dashboard".to_owned(), scope);
+            let visitor = Visitor { caller, address: None, place: String::new() };
+            for path in [overview::OPEN_INCIDENTS, incidents::FIRST, checks::FIRST, heartbeats::FIRST] {
+                let _for_later = self.read::<Value>(&visitor, path).await;
+            }
         }
     }
 

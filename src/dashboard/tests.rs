@@ -41,6 +41,19 @@ impl Browser {
         String::from_utf8(answer.body).unwrap()
     }
 
+    /// The page as soon as it says that: what was read within the last second is believed.
+    async fn page_saying(&self, path: &str, words: &str) -> String {
+        let gives_up_at = clock::now() + Duration::from_secs(10);
+        loop {
+            let page = self.page(path).await;
+            if page.contains(words) {
+                return page;
+            }
+            assert!(clock::now() < gives_up_at, "{words} is missing in {page}");
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn post(&self, path: &str, form: &str) -> TestAnswer {
         self.surface.send_with("POST", path, &[("cookie", &self.cookie), SAME], form).await
     }
@@ -154,8 +167,7 @@ async fn a_hand_that_the_key_does_not_allow_is_refused_with_words() {
 async fn an_incident_is_acknowledged_from_the_first_page() {
     let browser = Browser::signed_in("write").await;
     let id = browser.surface.raise("node/node2").await;
-    let page = browser.page("/watch").await;
-    assert!(page.contains(&format!("deed=incident.ack&amp;incident={id}&amp;key=node/node2")), "{page}");
+    browser.page_saying("/watch", &format!("deed=incident.ack&amp;incident={id}&amp;key=node/node2")).await;
     let done = browser.post("/watch/hands", &format!("deed=incident.ack&incident={id}&key=node/node2")).await;
     assert_eq!(done.code, 303);
     assert!(browser.page("/watch").await.contains("acknowledged by key/write (page)"));
@@ -202,7 +214,7 @@ async fn names_that_are_markup_are_text_on_every_page() {
 async fn what_cannot_be_read_any_more_is_shown_as_it_was_and_whoever_signed_in_stays() {
     let browser = Browser::signed_in("write").await;
     browser.surface.raise("node/node2").await;
-    assert!(browser.page("/watch").await.contains("Acknowledge"));
+    browser.page_saying("/watch", "Acknowledge").await;
     let mut lease = browser.surface.state.store.lease("test").await.unwrap();
     for table in ["komainu_incident", "komainu_api_key"] {
         lease.execute("test", format!("ALTER TABLE {table} RENAME TO {table}_gone"), vec![]).await.unwrap();
@@ -230,4 +242,57 @@ async fn the_story_of_an_incident_says_what_was_told_and_where() {
     assert!(!story.contains("Acknowledge"), "a key that only reads has no hands");
     let missing = browser.get("/watch/incidents/999").await;
     assert!(missing.code == 404 && text(missing).contains("incident 999"));
+}
+
+#[tokio::test]
+async fn a_monitor_is_found_and_shown_with_where_it_runs_and_why() {
+    let browser = Browser::signed_in("write").await;
+    let key = browser.surface.key("admin").await;
+    let body = json!({"name": "shop & sons", "type": "http", "url": "https://ada:secret@shop.example/"}).to_string();
+    let made = browser.surface.send("POST", "/api/v1/monitors", Some(&key), &body).await.json();
+    let id = &made["id"];
+    let list = browser.page_saying("/watch/monitors?q=sons", "shop &#38; sons").await;
+    assert!(list.contains(&format!("href=\"/watch/monitors/{id}\"")) && list.contains("1 monitor."), "{list}");
+    let shown = browser.page(&format!("/watch/monitors/{id}")).await;
+    for words in ["shop &#38; sons", "It has no beat yet.", "Nobody runs it yet.", "Nothing was counted in this time."]
+    {
+        assert!(shown.contains(words), "{words} is missing in {shown}");
+    }
+    assert!(!list.contains("secret") && !shown.contains("secret"), "a password is nobody's to see");
+    let paused = browser
+        .post("/watch/hands", &format!("deed=monitor.pause&monitor={id}&name=shop&back=/watch/monitors/{id}"))
+        .await;
+    assert_eq!(paused.code, 303);
+    let shown = browser.page(&paused.header("location")).await;
+    assert!(shown.contains("shop is paused.") && shown.contains("deed=monitor.resume"), "{shown}");
+    assert_eq!(browser.get("/watch/monitors/4711").await.code, 404);
+}
+
+#[tokio::test]
+async fn checks_heartbeats_and_the_trail_are_shown_to_whom_the_key_allows() {
+    let browser = Browser::signed_in("admin").await;
+    let key = browser.surface.key("write").await;
+    let check =
+        json!({"name": "front-door", "type": "http", "url": "https://shop.example/", "interval": 20}).to_string();
+    assert_eq!(browser.surface.send("POST", "/api/v1/checks", Some(&key), &check).await.code, 201);
+    let job = json!({"name": "backup", "period_s": 3_600, "grace_s": 600, "description": "each <night>"}).to_string();
+    assert_eq!(browser.surface.send("POST", "/api/v1/heartbeats", Some(&key), &job).await.code, 201);
+    let list = browser.page_saying("/watch/checks", "href=\"/watch/checks/front-door\"").await;
+    assert!(list.contains("https://shop.example/"), "{list}");
+    let shown = browser.page("/watch/checks/front-door").await;
+    for words in ["every 20 s", "critical when it is down", "Nobody has looked yet.", "It did not change yet."] {
+        assert!(shown.contains(words), "{words} is missing in {shown}");
+    }
+    let paused = browser.post("/watch/hands", "deed=check.pause&check=front-door&back=/watch/checks/front-door").await;
+    assert!(browser.page(&paused.header("location")).await.contains("deed=check.resume"));
+    let list = browser.page("/watch/heartbeats?state=new").await;
+    assert!(list.contains("href=\"/watch/heartbeats/backup\"") && list.contains("each &#60;night&#62;"), "{list}");
+    assert!(!browser.page("/watch/heartbeats?state=late").await.contains("backup"));
+    let shown = browser.page("/watch/heartbeats/backup").await;
+    assert!(shown.contains("every 1 h, grace 10 min") && shown.contains("There was none yet."), "{shown}");
+    let trail = browser.page("/watch/audit?what=check.edit").await;
+    assert!(trail.contains("key/admin (page)") && trail.contains("front-door"), "{trail}");
+    let reader = Browser::signed_in("read").await;
+    let refused = reader.get("/watch/audit").await;
+    assert!(refused.code == 403 && text(refused).contains("this key has scope read, this needs admin"));
 }

@@ -3,6 +3,7 @@
 //! Owns reading, making and deleting them. Columns that this Kuma does not have read as empty.
 
 mod beats;
+mod census;
 pub(super) mod columns;
 mod creation;
 mod deletion;
@@ -26,6 +27,7 @@ use super::pool::Store;
 use crate::monitor::{Columns, Ours, Table};
 
 pub use beats::{ShownBeat, beats};
+pub use census::{MonitorBrief, briefs};
 pub use creation::create_all;
 pub use deletion::{delete, sweep};
 pub use listing::{find_by_ref, get, list};

@@ -19,6 +19,7 @@ use serde_json::{Map, Value as Json};
 use super::beats::{Beat, BeatStatus};
 
 mod rows;
+pub mod series;
 pub mod uptime;
 
 pub(super) use rows::{locking, read, tables, writing};

@@ -23,6 +23,27 @@
     return s < 864000 && hours ? `${Math.floor(s / 86400)} d ${hours} h` : `${Math.floor(s / 86400)} d`;
   };
 
+  // Of a row of bars one is a stop for the tabulator; the arrows lead to the others.
+  const rove = () => {
+    for (const row of document.querySelectorAll("[data-roving]")) {
+      const bars = [...row.querySelectorAll("[tabindex]")];
+      if (!bars.some((bar) => bar === document.activeElement)) bars.forEach((bar, at) => { bar.tabIndex = at === bars.length - 1 ? 0 : -1; });
+    }
+  };
+  document.addEventListener("keydown", (event) => {
+    const bar = document.activeElement;
+    const row = bar?.closest?.("[data-roving]");
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!row || !step) return;
+    const bars = [...row.querySelectorAll("[tabindex]")];
+    const next = bars[bars.indexOf(bar) + step];
+    if (!next) return;
+    bar.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+    event.preventDefault();
+  });
+
   // The server's clock may differ from this one: ages count from when the page was drawn.
   const skew = () => {
     const drawn = document.querySelector("[data-live] time");
@@ -39,7 +60,7 @@
     }
   };
 
-  const isInUse = (part) => part.contains(document.activeElement) && /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
+  const isInUse = (part) => part.contains(document.activeElement) && (/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName) || document.activeElement.closest("[data-roving]") || part.querySelector("details[open]"));
 
   const focusIn = (part) => {
     const active = document.activeElement;
@@ -58,6 +79,7 @@
     }
     if (fresh.title) document.title = fresh.title;
     drawnAt = Date.now();
+    rove();
     tick();
   };
 
@@ -116,6 +138,7 @@
 
   document.addEventListener("visibilitychange", look);
   setInterval(() => { tick(); if (!document.hidden && Date.now() - drawnAt > FULL_EVERY) later(0); }, 1000);
+  rove();
   tick();
   look();
 })();

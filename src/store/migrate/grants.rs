@@ -92,7 +92,7 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 51] = [
+const RIGHTS: [Rights; 52] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),

@@ -20,6 +20,9 @@ async fn watching_is_the_watchdogs_and_everything_else_is_kumas() {
         "/api/health-status",
         "/lb/health",
         "/lb/capacity",
+        "/watch",
+        "/watch/monitors/7",
+        "/watch/events",
     ];
     for path in of_watchdogs {
         let heard = stage.get(path).await;
@@ -41,6 +44,7 @@ async fn watching_is_the_watchdogs_and_everything_else_is_kumas() {
         "/heartbeats",
         "/runbook.html",
         "/healthy",
+        "/watchful",
     ];
     for path in of_kuma {
         let heard = stage.get(&format!("{path}?a=b%20c")).await;

@@ -95,6 +95,26 @@ fn no_node_online_is_down() {
 }
 
 #[test]
+fn a_cluster_that_has_no_node_and_nothing_for_one_to_run_is_well() {
+    let mut world = World::settled();
+    world.nodes.clear();
+    world.database.nodes.clear();
+    world.database.monitors.clear();
+    world.run_to(120);
+    assert_eq!((world.view().status, reasons(&world).as_str()), (Health::Ok, ""));
+}
+
+#[test]
+fn monitors_that_no_node_is_there_for_are_down() {
+    let mut world = World::settled();
+    world.nodes.clear();
+    world.database.nodes.clear();
+    world.run_to(120);
+    assert_eq!(world.view().status, Health::Down);
+    assert!(reasons(&world).contains("no node is online"));
+}
+
+#[test]
 fn a_monitor_without_a_living_owner_beyond_the_bound_is_down() {
     let mut world = World::settled();
     world.database.cluster.frozen = true;

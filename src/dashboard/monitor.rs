@@ -1,0 +1,305 @@
+//! One monitor: what it found last, how much of the time it was up, how long answers took, where it runs and why, its incidents.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use komainu_watchdogs::time::Wall;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::chart::{Bar, Line, Took, line, percent};
+use super::deeds::encoded;
+use super::form::Form;
+use super::frame::{AWAY, Frame, Section, page, unread};
+use super::recall::Reading;
+use super::visit::Visitor;
+use super::words::{At, span};
+use super::{Desk, incidents};
+
+#[derive(Template)]
+#[template(path = "monitor.html")]
+struct Shown {
+    frame: Frame,
+    monitor: Monitor,
+    bars: Vec<Bar>,
+    uptimes: Vec<(&'static str, String)>,
+    reach: Reach,
+    line: Option<Line>,
+    incidents: Vec<incidents::Incident>,
+    settings: Vec<(String, String)>,
+    remembered: Option<String>,
+    /// How old the last beat is, in words, where it is older than it should be.
+    overdue: Option<String>,
+}
+
+/// A monitor, as the API shows it.
+#[derive(Clone, Deserialize)]
+struct Monitor {
+    id: i64,
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    active: bool,
+    status: String,
+    interval: Option<i64>,
+    node_id: Option<String>,
+    assigned_node: Option<String>,
+    effective_node: Option<String>,
+    pinned: bool,
+    reason: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    created_at: Option<i64>,
+    updated_at: Option<i64>,
+    last_beat: Option<Beat>,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, Value>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Beat {
+    time: i64,
+    status: String,
+    msg: String,
+    ping_ms: Option<i64>,
+}
+
+impl Beat {
+    fn at(&self) -> At {
+        At(Wall(self.time))
+    }
+}
+
+#[derive(Deserialize)]
+struct Items<T> {
+    items: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct Uptimes {
+    #[serde(rename = "24h")]
+    day: Uptime,
+    #[serde(rename = "7d")]
+    week: Uptime,
+    #[serde(rename = "30d")]
+    month: Uptime,
+}
+
+#[derive(Deserialize)]
+struct Uptime {
+    uptime: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Point {
+    at: i64,
+    ping_ms: Option<f64>,
+}
+
+/// How far back the line goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reach {
+    Day,
+    Week,
+    Month,
+}
+
+impl Reach {
+    const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Day => "24h",
+            Self::Week => "7d",
+            Self::Month => "30d",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Day => "a day",
+            Self::Week => "a week",
+            Self::Month => "a month",
+        }
+    }
+
+    fn step_ms(self) -> i64 {
+        match self {
+            Self::Day => 60_000,
+            Self::Week => 3_600_000,
+            Self::Month => 86_400_000,
+        }
+    }
+}
+
+impl Monitor {
+    fn created(&self) -> Option<At> {
+        self.created_at.map(Wall).map(At)
+    }
+
+    fn updated(&self) -> Option<At> {
+        self.updated_at.map(Wall).map(At)
+    }
+
+    /// Where it runs and why, in sentences.
+    fn place(&self) -> Vec<String> {
+        let home = self.node_id.as_deref();
+        let runs = self.effective_node.as_deref().filter(|node| !node.is_empty());
+        let mut words = Vec::new();
+        match (runs, home) {
+            (Some(runs), Some(home)) if runs == home => words.push(format!("It runs on {runs}, which is its home.")),
+            (Some(runs), Some(home)) => words.push(format!("It runs on {runs}; its home is {home}.")),
+            (Some(runs), None) => words.push(format!("It runs on {runs}.")),
+            (None, Some(home)) => words.push(format!("Nobody runs it just now; its home is {home}.")),
+            (None, None) => words.push("Nobody runs it yet.".to_owned()),
+        }
+        if self.pinned {
+            words.push("It is pinned: nothing but a hand moves it.".to_owned());
+        }
+        if self.assigned_node.as_deref() == Some("") {
+            words.push("It is being moved: it stops at one node before it starts at the next.".to_owned());
+        }
+        if let Some(reason) = self.reason.as_deref().filter(|reason| !reason.is_empty()) {
+            words.push(format!("Why: {}.", reason_in_words(reason)));
+        }
+        words
+    }
+}
+
+/// A reason of a move, as it stands in the assignment, for people.
+fn reason_in_words(reason: &str) -> String {
+    let known = [
+        ("node_offline", "its node was offline"),
+        ("node_stalled", "its node stalled"),
+        ("going_home", "its home node is well again"),
+        ("drain", "its node was drained"),
+        ("new_monitor", "it was new, and had room there"),
+        ("push_unreachable", "its node could not be reached by those who push"),
+        ("operator", "an operator asked for it"),
+        ("unowned", "it was nobody's"),
+        ("kind_unsupported", "its node cannot run monitors of its type"),
+        ("labels_missing", "its node does not bear the labels that it asks for"),
+        ("only_kuma", "a native node cannot look at its target, a stock Kuma can"),
+        ("rebalance", "an operator evened out the load"),
+    ];
+    let found = known.into_iter().find(|(name, _)| *name == reason);
+    found.map_or_else(|| reason.to_owned(), |(_, words)| words.to_owned())
+}
+
+pub(super) async fn show(
+    State(desk): super::Counter,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let base = format!("/api/v1/monitors/{}", encoded(&id));
+    let (monitor, age) = match desk.read::<Monitor>(&visitor, &base).await {
+        Reading::Known(monitor, age) => (monitor, age),
+        Reading::Refused(status, words) => return unread(&desk, &visitor, Section::Monitors, (status, &words)),
+        Reading::Away => return unread(&desk, &visitor, Section::Monitors, AWAY),
+    };
+    let form = Form::of_query(query.as_deref());
+    let reach = Reach::ALL.into_iter().find(|reach| Some(reach.name()) == form.field("span")).unwrap_or(Reach::Day);
+    let beats = desk.read::<Items<Beat>>(&visitor, &format!("{base}/beats?limit=60")).await.known();
+    let uptimes = desk.read::<Uptimes>(&visitor, &format!("{base}/uptime")).await.known();
+    let points = desk.read::<Items<Point>>(&visitor, &format!("{base}/series?span={}", reach.name())).await.known();
+    let key = format!("/api/v1/incidents?limit=20&key=monitor/{}", encoded(&id));
+    let incidents = desk.read::<incidents::Items>(&visitor, &key).await.known();
+    let took = |point: &Point| Took { at: Wall(point.at), ms: point.ping_ms };
+    let points: Vec<Took> = points.map_or(vec![], |points| points.items.iter().map(took).collect());
+    page(&Shown {
+        bars: bars(beats.map_or(vec![], |beats| beats.items)),
+        uptimes: uptimes.map_or(vec![], |uptimes| percents(&uptimes)),
+        line: line(&points, reach.step_ms()),
+        reach,
+        incidents: incidents.map_or(vec![], |incidents| incidents.items),
+        settings: settings(&monitor),
+        remembered: age.map(span),
+        overdue: overdue(&desk, &monitor),
+        frame: Frame::of(&desk, &visitor, Section::Monitors, &desk.inside.view()),
+        monitor,
+    })
+}
+
+fn percents(Uptimes { day, week, month }: &Uptimes) -> Vec<(&'static str, String)> {
+    let words = |uptime: &Uptime| uptime.uptime.map_or_else(|| "nothing counted".to_owned(), percent);
+    vec![("24 hours", words(day)), ("7 days", words(week)), ("30 days", words(month))]
+}
+
+/// The last beats, oldest first.
+fn bars(beats: Vec<Beat>) -> Vec<Bar> {
+    let state = |status: &str| ["up", "down", "pending", "maintenance"].into_iter().find(|known| *known == status);
+    let bar = |beat: Beat| {
+        let took = beat.ping_ms.map_or_else(String::new, |ms| format!(", {ms} ms"));
+        let label = format!("{}: {}{took}. {}", beat.at(), beat.status, beat.msg);
+        Bar { state: state(&beat.status).unwrap_or("unknown"), label }
+    };
+    beats.into_iter().rev().map(bar).collect()
+}
+
+/// That nothing was heard of it for longer than two intervals and a minute.
+fn overdue(desk: &Desk, monitor: &Monitor) -> Option<String> {
+    let beat = monitor.last_beat.as_ref().filter(|_| monitor.active)?;
+    let now = desk.inside.view().checked_at?;
+    let age = Duration::from_millis(u64::try_from(now.0.saturating_sub(beat.time)).ok()?);
+    let interval = Duration::from_secs(u64::try_from(monitor.interval?).ok()?);
+    (age > 2 * interval + Duration::from_secs(60)).then(|| span(age))
+}
+
+/// Columns that say something: neither empty nor shown elsewhere.
+fn settings(monitor: &Monitor) -> Vec<(String, String)> {
+    let shown = |(name, value): (&String, &Value)| {
+        let text = match value {
+            Value::Null | Value::Bool(false) => return None,
+            Value::String(text) if text.is_empty() => return None,
+            Value::String(text) => text.clone(),
+            Value::Array(items) if items.is_empty() => return None,
+            Value::Array(items) if items.iter().all(Value::is_string) => {
+                items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+            }
+            Value::Bool(true) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        };
+        Some((name.clone(), text))
+    };
+    let mut settings: Vec<_> = monitor.rest.iter().filter_map(shown).collect();
+    settings.sort();
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn monitor(change: &Value) -> Monitor {
+        let mut shown = json!({"id": 7, "name": "shop", "type": "http", "active": true, "status": "up", "interval": 60,
+            "node_id": "node1", "assigned_node": null, "effective_node": "node1", "pinned": false, "reason": null,
+            "tags": [], "last_beat": null, "url": "https://shop.example", "accepted_statuscodes": ["200-299"],
+            "keyword": null, "description": "", "headers": {"x": 1}});
+        shown.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        serde_json::from_value(shown).unwrap()
+    }
+
+    #[test]
+    fn where_it_runs_is_said_with_the_reason() {
+        let place = |change: Value| monitor(&change).place().join(" ");
+        assert_eq!(place(json!({})), "It runs on node1, which is its home.");
+        let away = json!({"effective_node": "node2", "reason": "node_offline"});
+        assert_eq!(place(away), "It runs on node2; its home is node1. Why: its node was offline.");
+        let moving = json!({"effective_node": "", "assigned_node": "", "pinned": true});
+        let words = "Nobody runs it just now; its home is node1. It is pinned: nothing but a hand moves it. \
+                     It is being moved: it stops at one node before it starts at the next.";
+        assert_eq!(place(moving), words);
+    }
+
+    #[test]
+    fn only_settings_that_say_something_are_listed() {
+        let texts = [("accepted_statuscodes", "200-299"), ("headers", "{\"x\":1}"), ("url", "https://shop.example")];
+        let texts = texts.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        assert_eq!(settings(&monitor(&json!({}))), texts);
+    }
+}

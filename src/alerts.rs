@@ -5,5 +5,6 @@ pub mod capacity;
 pub mod certificates;
 pub mod leftover;
 pub mod monitors;
+pub mod opinions;
 pub mod own_certificate;
 pub mod servers;

@@ -24,11 +24,13 @@ use self::auth::KnownKeys;
 use self::freshness::Freshness;
 use self::rates::Rates;
 use self::traffic::Traffic;
+use crate::alerts::opinions::Sampling;
 use crate::check::Guard;
 use crate::config::Details;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::looks::Looks;
+use crate::opinion::SecondOpinion;
 use crate::probe::Prober;
 use crate::store::capacity::Ids;
 use crate::store::{Share, Store};
@@ -115,6 +117,10 @@ pub struct State {
     pub ids: watch::Receiver<Arc<Ids>>,
     /// What no watchdog looks at.
     pub guard: Guard,
+    /// Who wants a second opinion on monitors.
+    pub second_opinion: Arc<SecondOpinion>,
+    /// How many monitors that is, and how well watchdogs look at those that are up.
+    pub sampling: watch::Receiver<Sampling>,
     /// What the surface shows of itself.
     pub credentials: Arc<Credentials>,
 }
@@ -188,6 +194,7 @@ fn open_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(peer::report))
         .routes(routes!(peer::look::answer))
         .routes(routes!(peer::trial::answer))
+        .routes(routes!(peer::opinion::answer))
         .routes(routes!(checks::answer::show))
         .routes(routes!(heartbeats::alive::show, heartbeats::push::take))
         .routes(routes!(heartbeats::alive::tell_peer))

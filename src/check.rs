@@ -27,6 +27,7 @@ pub use draft::{Draft, FIELDS, MOST_ZONE_CHARS, WORDS_OF_PATHS};
 pub use guard::{Denial, Guard};
 pub use plan::{created, edited, replaced};
 pub use quorum::{parse_quorum, quorum_json, quorum_text};
+pub use target::denied;
 
 use crate::monitor::Columns;
 

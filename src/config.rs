@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use figment::providers::{Env, Format};
 use figment::{Figment, Provider};
@@ -21,6 +22,7 @@ use thiserror::Error;
 use self::fault::{Faults, describe, origin};
 use crate::byte_order_mark;
 use crate::keys::ClusterKey;
+use crate::opinion::SecondOpinion;
 use crate::surface::Proxies;
 use crate::tls::TlsFiles;
 
@@ -37,6 +39,7 @@ mod heartbeat;
 mod node;
 mod policy;
 mod route;
+mod second_opinion;
 mod secret;
 mod server;
 mod shape;
@@ -57,8 +60,20 @@ pub use self::status::{Details, StatusConfig};
 pub use self::watchdog::WatchdogConfig;
 
 /// The sections that this version understands.
-const SECTIONS: [&str; 11] =
-    ["cluster", "watchdog", "node", "database", "policy", "checks", "status", "server", "tls", "routing", "deadman"];
+const SECTIONS: [&str; 12] = [
+    "cluster",
+    "watchdog",
+    "node",
+    "database",
+    "policy",
+    "checks",
+    "second_opinion",
+    "status",
+    "server",
+    "tls",
+    "routing",
+    "deadman",
+];
 
 /// The sections of which there may be several, each in double brackets.
 const ENTRIES: [&str; 3] = ["channel", "route", "heartbeat"];
@@ -114,6 +129,8 @@ pub struct Config {
     pub policy: Policy,
     /// Of what watchdogs look at themselves.
     pub checks: ChecksConfig,
+    /// Of what watchdogs look at beside nodes.
+    pub second_opinion: Arc<SecondOpinion>,
     /// Of the status page.
     pub status: StatusConfig,
     /// Who may say whose connection it is.
@@ -219,6 +236,7 @@ impl Source {
         let policy = policy.and_then(|section| section.resolve(faults));
         let checks: Option<checks::Section> = self.section("checks", faults);
         let checks = checks.and_then(|section| section.resolve(faults));
+        let second_opinion: Option<second_opinion::Section> = self.section("second_opinion", faults);
         let status: Option<status::Section> = self.section("status", faults);
         let proxies: Option<server::Section> = self.section("server", faults);
         let proxies = proxies.and_then(|section| section.resolve(faults));
@@ -238,6 +256,7 @@ impl Source {
             node,
             database: database?,
             policy: policy?,
+            second_opinion: Arc::new(second_opinion?.resolve(checks.as_ref()?.guard.clone(), faults)),
             checks: checks?,
             status: StatusConfig { details: status?.details },
             proxies: proxies?,

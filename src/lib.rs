@@ -24,6 +24,7 @@ pub mod looks;
 pub mod lost_tail;
 pub mod monitor;
 pub mod node;
+pub mod opinion;
 pub mod outbox;
 pub mod probe;
 mod rate_limit;

@@ -1,15 +1,16 @@
 //! The watchdog's own eyes: its checks at work.
 //!
 //! One task ([`driver`]) feeds the machine of [`komainu_watchdogs::check`] and does what it orders; the rest asks it through
-//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`trial`] looks before there is a check, [`slow_way`]
-//! is for peers that cannot be asked, [`tally`] counts, [`keeper`] keeps on disk what the next process needs, [`picture`] is for
-//! whoever tells people while the database is away. [`clerk`] reads and writes the tables, and fails without anybody waiting for
+//! [`Looks`]. [`looker`] looks, [`peers`] asks other watchdogs and hears them, [`trial`] looks before there is a check, [`opinion`] at
+//! what monitors look at, [`slow_way`] is for peers that cannot be asked, [`tally`] counts, [`keeper`] keeps on disk what the next process
+//! needs, [`picture`] is for whoever tells people while the database is away. [`clerk`] reads and writes the tables, and fails without anybody waiting for
 //! it: looks, votes and verdicts go on while the database is away.
 
 mod clerk;
 mod driver;
 mod keeper;
 mod looker;
+pub mod opinion;
 pub mod peers;
 mod picture;
 mod slow_way;
@@ -32,6 +33,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::driver::LastKnown;
 use self::driver::{Driver, Event};
+use self::opinion::Rooms;
 use self::peers::{LookAnswer, LookRequest, Peers};
 use self::picture::{Seen, Tables};
 use self::trial::Trials;
@@ -91,6 +93,7 @@ pub struct Looks {
     shared: Arc<Shared>,
     events: mpsc::Sender<Event>,
     trials: Arc<Trials>,
+    rooms: Arc<Rooms>,
 }
 
 struct Shared {
@@ -142,7 +145,7 @@ impl Looks {
         let mut driver = Driver::new(settings, (Arc::clone(&shared), peers, runs), events.clone());
         driver.go_by(known);
         let task = AbortOnDropHandle::new(tokio::spawn(driver.run(received)));
-        Ok((Self { shared, events, trials }, task))
+        Ok((Self { shared, events, trials, rooms: Arc::default() }, task))
     }
 
     /// Why this watchdog can vouch for no verdict; `None`: it can.

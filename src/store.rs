@@ -34,6 +34,7 @@ pub mod migrate;
 pub mod monitors;
 pub mod nodes;
 mod only_kuma;
+pub mod opinions;
 pub mod outbox;
 mod pool;
 mod progress;

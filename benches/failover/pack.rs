@@ -76,6 +76,8 @@ impl Pack {
                 policy: settings.policy,
                 details: Details::Public,
                 guard: komainu::check::Guard::default(),
+                second_opinion: std::sync::Arc::default(),
+                sampling: tokio::sync::watch::channel(komainu::alerts::opinions::Sampling::default()).1,
                 heartbeats: heartbeats.unwrap(),
                 channels: Vec::new(),
                 stopping: pack.shutdown.clone(),

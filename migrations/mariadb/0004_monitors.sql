@@ -68,3 +68,28 @@ CREATE TABLE IF NOT EXISTS komainu_relay (
   at BIGINT NOT NULL,
   is_done INT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+-- Whether the watchdogs are asked what they see before people are told that it is down: `off`, `note`, `require`; NULL: its tags or the
+-- configuration say.
+ALTER TABLE komainu_monitor ADD COLUMN IF NOT EXISTS second_opinion VARCHAR(10) NULL;
+
+-- What the watchdogs see of a monitor's target while it matters: of which change of its state (its beat; 0: its node calls it up) since when
+-- the question waits, how early it comes, when they look next (NULL: not again), which process asks them and when it last said so, what a majority
+-- said (`down`, `up`, `split`, `nothing`; NULL: nobody answered yet), in numbers and words, when it last could say something, and since when it has
+-- seen it down. At most a row per monitor.
+CREATE TABLE IF NOT EXISTS komainu_opinion (
+  monitor_id BIGINT NOT NULL PRIMARY KEY,
+  beat BIGINT NOT NULL,
+  standing INT NOT NULL,
+  asked_at BIGINT NOT NULL,
+  due_at BIGINT NULL,
+  holder CHAR(16) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  held_at BIGINT NULL,
+  seen VARCHAR(10) NULL,
+  votes_bad INT NOT NULL DEFAULT 0,
+  votes_of INT NOT NULL DEFAULT 0,
+  words TEXT NULL,
+  clear_at BIGINT NULL,
+  down_since BIGINT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+CREATE INDEX IF NOT EXISTS komainu_opinion_due ON komainu_opinion (due_at);

@@ -68,3 +68,28 @@ CREATE TABLE IF NOT EXISTS komainu_relay (
   at INTEGER NOT NULL,
   is_done INTEGER NOT NULL
 );
+
+-- Whether the watchdogs are asked what they see before people are told that it is down: `off`, `note`, `require`; NULL: its tags or the
+-- configuration say.
+ALTER TABLE komainu_monitor ADD COLUMN second_opinion TEXT NULL;
+
+-- What the watchdogs see of a monitor's target while it matters: of which change of its state (its beat; 0: its node calls it up) since when
+-- the question waits, how early it comes, when they look next (NULL: not again), which process asks them and when it last said so, what a majority
+-- said (`down`, `up`, `split`, `nothing`; NULL: nobody answered yet), in numbers and words, when it last could say something, and since when it has
+-- seen it down. At most a row per monitor.
+CREATE TABLE IF NOT EXISTS komainu_opinion (
+  monitor_id INTEGER NOT NULL PRIMARY KEY,
+  beat INTEGER NOT NULL,
+  standing INTEGER NOT NULL,
+  asked_at INTEGER NOT NULL,
+  due_at INTEGER NULL,
+  holder TEXT NULL,
+  held_at INTEGER NULL,
+  seen TEXT NULL,
+  votes_bad INTEGER NOT NULL DEFAULT 0,
+  votes_of INTEGER NOT NULL DEFAULT 0,
+  words TEXT NULL,
+  clear_at INTEGER NULL,
+  down_since INTEGER NULL
+);
+CREATE INDEX IF NOT EXISTS komainu_opinion_due ON komainu_opinion (due_at);

@@ -18,7 +18,7 @@ pub enum Kind {
     Leader,
     /// No room, or no node that can run a monitor.
     Capacity,
-    /// Watchdogs disagree about a node.
+    /// Watchdogs disagree about a node, or with it about a monitor.
     Disagreement,
     /// Too many watchdogs are cut off.
     Isolation,

@@ -105,6 +105,7 @@ pub(crate) fn called(item: &Item) -> String {
     let name = clip(&name.split_whitespace().collect::<Vec<_>>().join(" "), NAME_CHARS);
     match item.key.split_once('/') {
         Some(("certificate", _)) => format!("certificate of {name}"),
+        Some(("disagreement", _)) => format!("disagreement about monitor {name}"),
         Some((kind, _)) => format!("{kind} {name}"),
         None => name,
     }

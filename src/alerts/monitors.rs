@@ -19,8 +19,9 @@ use komainu_watchdogs::telling::Part;
 
 use self::window::Window;
 use crate::failing::Failing;
+use crate::opinion::SecondOpinion;
 use crate::store::downtimes::Change;
-use crate::store::{Store, StoreError, downtimes};
+use crate::store::{Store, StoreError, downtimes, opinions};
 use crate::voice::Voice;
 
 /// How long it waits between two looks at the tail of the beats.
@@ -62,11 +63,16 @@ struct Waiting {
 
 /// Looks again and again until the future is dropped; what was not committed by then, another watchdog finds. `rota`: this
 /// watchdog's place among those that live, now.
-pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice, rota: impl Fn() -> Rota + Send + Sync) {
+pub async fn run(
+    store: Store,
+    (routing, wishes): (Arc<Routing>, Arc<SecondOpinion>),
+    voice: Voice,
+    rota: impl Fn() -> Rota + Send + Sync,
+) {
     let mut watcher = Watcher::default();
     let mut failing = Failing::default();
     loop {
-        let looked = watcher.look(&store, &routing, rota()).await;
+        let looked = watcher.look(&store, (&routing, &wishes), rota()).await;
         voice.note(Part::Beats, &looked);
         failing.note(looked, "cannot watch the beats");
         tokio::time::sleep(LOOK).await;
@@ -74,7 +80,7 @@ pub async fn run(store: Store, routing: Arc<Routing>, voice: Voice, rota: impl F
 }
 
 impl Watcher {
-    async fn look(&mut self, store: &Store, routing: &Routing, rota: Rota) -> Result<(), StoreError> {
+    async fn look(&mut self, store: &Store, with: (&Routing, &SecondOpinion), rota: Rota) -> Result<(), StoreError> {
         let is_thorough = self.looks.is_multiple_of(SLOWER);
         self.looks += 1;
         self.read_changes(store, rota).await?;
@@ -89,7 +95,9 @@ impl Watcher {
             monitors.sort();
             monitors.dedup();
         }
-        let (opened, resolved) = downtimes::settle(store, &monitors, routing).await?;
+        let (opened, resolved) = downtimes::settle(store, &monitors, with).await?;
+        // What Kuma tells is not held back, and contradicted all the same.
+        opinions::settle(store, &monitors, with).await?;
         if opened + resolved > 0 {
             tracing::info!(opened, resolved, "incidents of monitors");
         }

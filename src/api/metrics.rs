@@ -19,6 +19,7 @@ use super::{Context, Ctx, health, status};
 use crate::store::{Store, incidents};
 
 mod checks;
+mod opinions;
 mod outbox;
 mod server;
 mod telling;
@@ -69,6 +70,7 @@ pub(super) async fn show(_: Spectator, context: Ctx) -> Result<Response, ApiErro
     register_incidents(&mut registry, &view, &context.reads).await;
     register_heartbeats(&mut registry, &context);
     checks::register(&mut registry, &context);
+    opinions::register(&mut registry, &context).await;
     context.traffic.register(&mut registry);
     telling::register(&mut registry, &context.state.voice);
     register_self(&mut registry, &view, &context);

@@ -20,6 +20,7 @@ use super::problem::{ApiError, Problem};
 use super::request::{Asked, Field, Flag, Shape, Text, request};
 use super::{Context, Ctx, channels};
 use crate::monitor::{Draft, FieldFault, Table};
+use crate::opinion::SecondOpinion;
 use crate::store::monitors::{self, MonitorFilter, MonitorState, MonitorView, Target, Wish};
 use crate::store::{BeatStatus, LastBeat, Store};
 
@@ -27,6 +28,7 @@ pub(super) mod beats;
 pub(crate) mod bulk;
 pub(super) mod by_ref;
 pub(super) mod document;
+mod opinion;
 pub(super) mod refusal;
 pub(super) mod series;
 pub(super) mod shown;
@@ -92,7 +94,7 @@ pub(super) async fn list(
         store.last_beats(&ids).await?.into_iter().map(|beat| (beat.monitor, beat)).collect();
     let table = monitors::table(store).await?;
     let sight = sight(&context, &caller, secrets, &ids).await?;
-    let presenter = MonitorPresenter { table: &table, sight };
+    let presenter = MonitorPresenter { table: &table, wishes: &context.state.second_opinion, sight };
     let items = page.items.iter().map(|view| presenter.show(view, last.remove(&view.spec.id))).collect();
     Ok(Json(Items { items, next: page.next }))
 }
@@ -144,7 +146,7 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     let view = find_view(&context.reads, parse_id(&id)?).await?;
     let sight = sight(&context, &caller, secrets, &[view.spec.id]).await?;
-    answer_with(&context.reads, sight, StatusCode::OK, &view, json!({})).await
+    answer_with((&context.reads, &context.state.second_opinion), sight, StatusCode::OK, &view, json!({})).await
 }
 
 async fn sight(
@@ -258,11 +260,11 @@ async fn answer(
     code: StatusCode,
     view: &MonitorView,
 ) -> Result<Response, ApiError> {
-    answer_with(&context.state.store, Sight::of(caller), code, view, json!({})).await
+    answer_with((&context.state.store, &context.state.second_opinion), Sight::of(caller), code, view, json!({})).await
 }
 
 async fn answer_with(
-    store: &Store,
+    (store, wishes): (&Store, &SecondOpinion),
     sight: Sight,
     code: StatusCode,
     view: &MonitorView,
@@ -270,7 +272,7 @@ async fn answer_with(
 ) -> Result<Response, ApiError> {
     let last = store.last_beats(&[view.spec.id]).await?.into_iter().next();
     let table = monitors::table(store).await?;
-    let mut shown = MonitorPresenter { table: &table, sight }.show(view, last);
+    let mut shown = MonitorPresenter { table: &table, wishes, sight }.show(view, last);
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);
     }

@@ -20,6 +20,7 @@ use crate::signature;
 use crate::surface::{UNCERTIFIED, Uncertified};
 
 pub(super) mod look;
+pub(super) mod opinion;
 pub(super) mod trial;
 
 /// Where it answers.

@@ -26,6 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use super::State;
+use crate::alerts::opinions::Sampling;
 use crate::check::Guard;
 use crate::chores::Chores;
 use crate::config::{ChecksConfig, Details};
@@ -147,6 +148,8 @@ impl Surface {
             stopping: CancellationToken::new(),
             ids: watch::channel(Arc::default()).1,
             guard: Guard::default(),
+            second_opinion: Arc::default(),
+            sampling: watch::channel(Sampling::default()).1,
             credentials: Credentials::none(),
         };
         Self {

@@ -6,19 +6,41 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::Guard;
+use super::{Denial, Guard};
 use crate::monitor::{Columns, FieldFault};
+use crate::store::MonitorSpec;
 
 /// The field that names an address at which nobody looks.
 pub(super) fn fault(guard: &Guard, kind: &str, settings: &Columns) -> Option<FieldFault> {
     let text = |column: &str| settings.get(column).and_then(serde_json::Value::as_str).unwrap_or_default();
-    let (field, addresses) = match kind {
+    let (field, addresses) = named(kind, text);
+    let (address, denial) = refused(guard, addresses)?;
+    Some(FieldFault::new(field, format!("{address} is not looked at: {denial}")))
+}
+
+/// The address at which nobody looks that a monitor names.
+pub fn denied(guard: &Guard, monitor: &MonitorSpec) -> Option<(IpAddr, Denial)> {
+    let text = |column: &str| {
+        let text = match column {
+            "hostname" => &monitor.hostname,
+            "dns_resolve_server" => &monitor.dns_resolve_server,
+            _ => &monitor.url,
+        };
+        text.as_deref().unwrap_or_default()
+    };
+    refused(guard, named(&monitor.kind, text).1)
+}
+
+fn named<'a>(kind: &str, text: impl Fn(&str) -> &'a str) -> (&'static str, Vec<IpAddr>) {
+    match kind {
         "port" | "ping" => ("hostname", of_hosts([text("hostname")])),
         "dns" => ("dns_resolve_server", of_hosts(text("dns_resolve_server").split(','))),
         _ => ("url", of_url(text("url"))),
-    };
-    let denied = addresses.into_iter().find_map(|address| Some((address, guard.refuses(address)?)));
-    denied.map(|(address, denial)| FieldFault::new(field, format!("{address} is not looked at: {denial}")))
+    }
+}
+
+fn refused(guard: &Guard, addresses: Vec<IpAddr>) -> Option<(IpAddr, Denial)> {
+    addresses.into_iter().find_map(|address| Some((address, guard.refuses(address)?)))
 }
 
 fn of_url(text: &str) -> Vec<IpAddr> {

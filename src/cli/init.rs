@@ -135,6 +135,12 @@ listen = "127.0.0.1:8900"
 # deny = ["10.0.0.0/8"]             # networks where no check may look
 # looks_at_once = 200
 
+# Whether watchdogs look at a monitor's target before people are told that it is down: docs/second-opinion.md.
+# [second_opinion]
+# default = "off"                   # or "note", "require"
+# sample_each = "10m"               # how often each is looked at that its node calls up
+# rules = [{{ tag = "shop", second_opinion = "require" }}]
+
 # [status]
 # details = "public"                # or "key": strangers see ok, degraded or down only
 

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::tail::Remembrance;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, WatchdogConfig, without_slash};
@@ -52,7 +53,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), (told.is_unentered, &voice))?;
     let stop_delivering = shutdown.child_token();
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
-    let (_alerts, ids) = start::alerts(&alerts, &settings, (&voice, &published.view, &driver.chores()));
+    let beside = (&config.second_opinion, &looks);
+    let (_alerts, ids, sampling) =
+        start::alerts((&alerts, &settings), beside, (&voice, &published.view), &driver.chores());
     let router = api::router(api::State {
         looks,
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)?,
@@ -72,25 +75,39 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         stopping: shutdown.clone(),
         ids,
         guard: config.checks.guard.clone(),
+        second_opinion: config.second_opinion.clone(),
+        sampling,
         credentials: Arc::clone(&settings.credentials),
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let unserved = CancellationToken::new();
-    let places = Places::beside(crate::looks::at_once(&config.checks));
-    let entrance = Entrance { places, credentials: settings.credentials, proxies: config.proxies.clone() };
-    let server = tokio::spawn(surface::serve(listener, router, entrance, unserved.clone()));
+    let server =
+        tokio::spawn(surface::serve(listener, router, entrance(&config, settings.credentials), unserved.clone()));
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
         outcome = Box::pin(driver.run(shutdown.clone())) => outcome.map_err(anyhow::Error::from),
         error = misfit => Err(error.into()),
     };
+    end((stop_delivering, deliverer), (unserved, server)).await;
+    outcome
+}
+
+/// A message on its way is brought to its end, which its own time limit bounds; otherwise another would repeat it.
+async fn end(
+    (stop_delivering, deliverer): (CancellationToken, JoinHandle<()>),
+    (unserved, server): (CancellationToken, JoinHandle<()>),
+) {
     stop_delivering.cancel();
     unserved.cancel();
-    // A message on its way is brought to its end, which its own time limit bounds; otherwise another would repeat it.
     if deliverer.await.is_err() || server.await.is_err() {
         tracing::warn!("a part of this watchdog ended in a panic");
     }
-    outcome
+}
+
+/// Who comes in, and how.
+fn entrance(config: &Config, credentials: Arc<Credentials>) -> Entrance {
+    let places = Places::beside(crate::looks::at_once(&config.checks));
+    Entrance { places, credentials, proxies: config.proxies.clone() }
 }
 
 /// What the watchdog goes by; a warning where nobody hears of something.

@@ -8,11 +8,13 @@ use jiff::fmt::friendly::SpanPrinter;
 use komainu_notifiers::pushbullet::Target;
 use komainu_notifiers::{Settings, mail, pushbullet, slack};
 use komainu_watchdogs::io::Severity;
+use komainu_watchdogs::opinion::{Choice, Rule};
 use komainu_watchdogs::policy::{Policy, Recovery};
 use komainu_watchdogs::routing::{Matcher, Route};
 use toml::{Table, Value};
 
 use crate::node::StartSpread;
+use crate::opinion::SecondOpinion;
 use crate::surface::{ClientHeader, Proxies};
 use crate::tls::TlsFiles;
 
@@ -38,6 +40,10 @@ pub(super) fn print(config: &Config) -> String {
     all.insert("database".to_owned(), section(database));
     all.insert("policy".to_owned(), policy(&config.policy));
     all.insert("checks".to_owned(), checks(&config.checks));
+    let SecondOpinion { choice, sample_each, .. } = &*config.second_opinion;
+    if *choice != Choice::default() || *sample_each != SecondOpinion::SAMPLE_EACH {
+        all.insert("second_opinion".to_owned(), second_opinion(&config.second_opinion));
+    }
     all.insert("status".to_owned(), section([("details", Some(details.into()))]));
     if config.proxies != Proxies::default() {
         all.insert("server".to_owned(), server(&config.proxies));
@@ -131,6 +137,24 @@ fn checks(config: &ChecksConfig) -> Value {
         ("allow_link_local", Some(config.guard.allow_link_local.into())),
         ("deny", Some(deny.into())),
         ("looks_at_once", Some(i64::from(config.looks_at_once).into())),
+    ])
+}
+
+fn second_opinion(config: &SecondOpinion) -> Value {
+    let rule = |rule: &Rule| {
+        let zones: Vec<String> = rule.zones.iter().map(ToString::to_string).collect();
+        let zones = (!zones.is_empty()).then(|| zones.into());
+        section([
+            ("tag", Some(rule.tag.as_str().into())),
+            ("second_opinion", Some(rule.wish.as_str().into())),
+            ("zones", zones),
+        ])
+    };
+    let rules: Vec<Value> = config.choice.rules.iter().map(rule).collect();
+    section([
+        ("default", Some(config.choice.default.as_str().into())),
+        ("sample_each", Some(duration(config.sample_each))),
+        ("rules", (!rules.is_empty()).then(|| rules.into())),
     ])
 }
 

@@ -102,7 +102,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "[policy]",
         "[polizy]",
-        "komainu.toml: [polizy]: unknown section; this version knows [cluster], [watchdog], [node], [database], [policy], [checks], [status], [server], [tls], [routing], [deadman], [[channel]], [[route]], [[heartbeat]]",
+        "komainu.toml: [polizy]: unknown section; this version knows [cluster], [watchdog], [node], [database], [policy], [checks], [second_opinion], [status], [server], [tls], [routing], [deadman], [[channel]], [[route]], [[heartbeat]]",
     ),
     ("id = \"w1\"", "", "komainu.toml: [watchdog] id: is missing"),
     (
@@ -250,6 +250,30 @@ fn a_fault_in_the_environment_says_so() {
     let environment = Env::raw().only(&["PATH"]).map(|_| "watchdog.path".into());
     let error = Config::load_with(&folder.file(), environment).unwrap_err();
     assert!(folder.shorten(&error).starts_with("komainu.toml: [watchdog] path (from the environment"), "{error}");
+}
+
+#[test]
+fn a_second_opinion_is_asked_for_by_default_or_by_tags_and_a_fault_is_named() {
+    let folder = Folder::with(&format!(
+        "{GOOD}\n[checks]\ndeny = [\"10.0.0.0/8\"]\n[second_opinion]\ndefault = \"note\"\nsample_each = \"1m\"\n\
+         rules = [{{ tag = \"shop\", second_opinion = \"require\", zones = [\"a\"] }}]\n"
+    ));
+    let config = folder.load().unwrap();
+    let opinion = &config.second_opinion;
+    assert_eq!((opinion.sample_each, opinion.guard.deny.len()), (Duration::from_secs(60), 1));
+    let chosen = opinion.choice.of(None, &["shop".to_owned()]);
+    assert_eq!((chosen.wish.as_str(), chosen.zones.len()), ("require", 1));
+    assert_eq!(opinion.choice.of(None, &[]).wish.as_str(), "note");
+    assert!(config.effective().contains("second_opinion = \"require\""), "{}", config.effective());
+    assert_eq!(Folder::with(GOOD).load().unwrap().second_opinion.choice.of(None, &[]).wish.as_str(), "off");
+    for (line, said) in [
+        ("default = \"maybe\"", "default"),
+        ("sample_each = \"11m\"", "sample_each: must be from 10s to 10m"),
+        ("rules = [{ tag = \" \", second_opinion = \"note\" }]", "rules: a rule names no tag"),
+    ] {
+        let fault = fault(&format!("{GOOD}\n[second_opinion]\n{line}\n"));
+        assert!(fault.contains(said), "{fault}");
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! The watchdog that is asked looks itself and asks its living peers (`POST /peer/v1/try`); each of them keeps to its own guard.
 //! Nothing is stored, and neither the machine of checks nor what is counted of them hears of it. What a majority would say is
-//! decided by [`komainu_watchdogs::check::trial`].
+//! decided by [`komainu_watchdogs::check::trial`]. Second opinions on monitors ([`super::opinion`]) are looked at and gathered in the
+//! same way.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::check::trial::{Supposed, supposed};
-use komainu_watchdogs::check::{Answer, Failure, Members, Outcome, Policy, Trouble};
+use komainu_watchdogs::check::{Answer, Definition as Judged, Failure, Members, Outcome, Policy, Trouble};
 use komainu_watchdogs::facts::Target;
 use komainu_watchdogs::ids::{WatchdogId, Zone};
 use komainu_watchdogs::io::ProbeOutcome;
+use komainu_watchdogs::opinion::counted;
 use komainu_watchdogs::watchdog::Identity;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,7 +29,8 @@ use crate::check::Definition;
 use crate::clock;
 use crate::driver::Contact;
 use crate::probe::Prober;
-use crate::run::Runs;
+use crate::run::{Runs, spec};
+use crate::store::MonitorSpec;
 
 /// Where watchdogs answer each other.
 pub const PATH: &str = "/peer/v1/try";
@@ -142,13 +145,17 @@ impl Trials {
         }
     }
 
-    /// Looks once, and believes a failure that may be its own network's only beside a canary that answers.
-    async fn look(&self, definition: &Definition) -> TrialAnswer {
+    /// Looks once, and believes a failure that may be its own network's only beside a canary that answers. `longest`: of a second
+    /// opinion, so long at most.
+    pub(super) async fn look(&self, target: &MonitorSpec, longest: Option<Duration>) -> TrialAnswer {
         let began_at = clock::now();
         let canaries = self.identity.canaries.clone();
         let outside = AbortOnDropHandle::new(tokio::spawn(is_answered_outside(self.prober.clone(), canaries)));
-        let (outcome, mut answer) = looker::look(&self.runs, &definition.spec()).await;
-        let is_untimed = clock::now().since(began_at) > timeout(definition) + UNTIMED;
+        let asked = spec::timeout(target);
+        let timeout = longest.map_or(asked, |longest| longest.min(asked));
+        let timed = MonitorSpec { timeout: timeout.as_secs_f64(), ..target.clone() };
+        let (outcome, mut answer) = looker::look(&self.runs, &timed).await;
+        let is_untimed = clock::now().since(began_at) > timeout + UNTIMED;
         let is_isolated = self.contact.borrow().voters.is_isolated;
         let outcome = match outcome {
             Outcome::Failed(_) if is_isolated => Outcome::Unable(Trouble::CutOff),
@@ -156,8 +163,9 @@ impl Trials {
             Outcome::Failed(failure) => believed(failure, outside).await,
             Outcome::Up | Outcome::Unable(_) => outcome,
         };
+        let outcome = if longest.is_some() { counted(outcome, timeout < asked) } else { outcome };
         // Turned only now: what is one's own trouble stays that.
-        let outcome = if definition.judged().upside_down { outcome.turned() } else { outcome };
+        let outcome = if target.upside_down { outcome.turned() } else { outcome };
         match outcome {
             Outcome::Up => answer.detail.clear(),
             Outcome::Unable(trouble @ (Trouble::CutOff | Trouble::Stalled)) => answer.detail = trouble.to_string(),
@@ -168,14 +176,14 @@ impl Trials {
     }
 
     /// Asks these peers, all at once.
-    fn ask(&self, peers: Vec<WatchdogId>, question: &TrialRequest, limit: Duration) -> JoinSet<(WatchdogId, Said)> {
+    fn ask(&self, peers: Vec<WatchdogId>, question: &Question, limit: Duration) -> JoinSet<(WatchdogId, Said)> {
         let contact = Arc::clone(&self.contact.borrow());
         let mut asked = JoinSet::new();
         for peer in peers {
             let (client, question) = (self.peers.clone(), question.clone());
             let address = contact.members.get(&peer).cloned().unwrap_or_default();
             asked.spawn(async move {
-                let said = ask(&client, (&peer, &address), &question, limit).await;
+                let said = ask(&client, (&peer, &address), question, limit).await;
                 (peer, said.map_err(Silence::from))
             });
         }
@@ -185,19 +193,22 @@ impl Trials {
 
 type Said = Result<TrialAnswer, Silence>;
 
+/// What peers are asked, and where.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) path: &'static str,
+    pub(super) body: Vec<u8>,
+}
+
 async fn ask(
     client: &Peers,
     (peer, address): (&WatchdogId, &str),
-    question: &TrialRequest,
+    Question { path, body }: Question,
     limit: Duration,
 ) -> Result<TrialAnswer, PeerError> {
-    let body = client.call((address, PATH), serde_json::to_vec(question)?, limit).await?;
+    let body = client.call((address, path), body, limit).await?;
     let tried: TrialAnswer = serde_json::from_slice(&body)?;
     if &tried.watchdog == peer { Ok(tried) } else { Err(PeerError::Another(tried.watchdog)) }
-}
-
-fn timeout(definition: &Definition) -> Duration {
-    Duration::try_from_secs_f64(definition.timeout_s()).unwrap_or_default()
 }
 
 /// A failure as the target's, or as one's own.
@@ -233,21 +244,33 @@ impl Looks {
 
     /// What this watchdog sees of it.
     pub async fn look_once(&self, _: &Room, definition: &Definition) -> TrialAnswer {
-        self.trials.look(definition).await
+        self.trials.look(&definition.spec(), None).await
     }
 
     /// What every watchdog sees of it that may look. `fields`: the same as its client sent it, for the others.
     pub async fn trial(&self, room: &Room, definition: &Definition, fields: Map<String, Value>) -> Trial {
-        let judged = komainu_watchdogs::check::Definition { paused: false, ..definition.judged() };
+        let judged = Judged { paused: false, ..definition.judged() };
+        let question = TrialRequest { watchdog: self.shared.identity.watchdog.clone(), check: fields };
+        // A request that was read as JSON is JSON.
+        let body = serde_json::to_vec(&question).unwrap_or_default();
+        self.gather(&judged, &Question { path: PATH, body }, self.look_once(room, definition)).await
+    }
+
+    /// What all of them see who may look: this watchdog by `own`, the others by what they answer.
+    pub(super) async fn gather(
+        &self,
+        judged: &Judged,
+        question: &Question,
+        own: impl Future<Output = TrialAnswer>,
+    ) -> Trial {
         let mut members = self.members_of_trial();
         let me = &self.shared.identity;
         let near = members.living.iter().filter(|(id, zone, _)| judged.is_for(zone) && *id != me.watchdog);
         let peers = near.map(|(watchdog, _, _)| watchdog.clone()).collect();
-        let question = TrialRequest { watchdog: me.watchdog.clone(), check: fields };
-        let mut asked = self.trials.ask(peers, &question, judged.timeout + SLACK);
+        let mut asked = self.trials.ask(peers, question, judged.timeout + SLACK);
         let mut said = BTreeMap::new();
         if judged.is_for(&me.zone) {
-            said.insert(me.watchdog.clone(), Ok(self.look_once(room, definition).await));
+            said.insert(me.watchdog.clone(), Ok(Box::pin(own).await));
         }
         while let Some(answered) = asked.join_next().await {
             // A task that panicked said nothing; its peer is shown as silent.
@@ -258,12 +281,12 @@ impl Looks {
             *may_vote = *may_vote && !is_isolated;
         }
         let seen = said.iter().filter_map(|(id, said)| Some((id.clone(), seen(said.as_ref().ok()?))));
-        let supposed = supposed(&judged, &members, &seen.collect(), &Policy::default());
+        let supposed = supposed(judged, &members, &seen.collect(), &Policy::default());
         Trial { supposed, unanswered: unanswered(&members, &said) }
     }
 
     /// Who lives, this watchdog among them.
-    fn members_of_trial(&self) -> Members {
+    pub(super) fn members_of_trial(&self) -> Members {
         let mut members = self.shared.machine().members().clone();
         let me = &self.shared.identity;
         members.living.retain(|(watchdog, _, _)| *watchdog != me.watchdog);

@@ -1,6 +1,7 @@
 //! What a client says of one monitor: which columns it names, and which of komainu's own fields.
 
 use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::opinion::Wish;
 use serde_json::{Map, Value as Json};
 
 use super::rules;
@@ -23,6 +24,8 @@ pub struct Draft {
     pub tags: Option<Vec<String>>,
     /// Labels that its node must bear.
     pub run_on: Option<Vec<String>>,
+    /// Whether the watchdogs are asked before people are told; `Some(None)`: its tags or the configuration say.
+    pub second_opinion: Option<Option<Wish>>,
     /// The set that it belongs to; `Some(None)`: none.
     pub managed_by: Option<Option<String>>,
     /// Its home.
@@ -32,8 +35,8 @@ pub struct Draft {
 }
 
 /// What the API shows and nobody sends.
-const SHOWN_ONLY: [&str; 8] =
-    ["assigned_node", "created_at", "effective_node", "id", "last_beat", "made_by", "reason", "status"];
+const SHOWN_ONLY: [&str; 9] =
+    ["assigned_node", "created_at", "effective_node", "id", "last_beat", "made_by", "opinion", "reason", "status"];
 
 /// Characters of a ref, and of the name of a set.
 pub const REF_CHARS: usize = 150;
@@ -42,6 +45,8 @@ pub const MOST_NAMES: usize = 100;
 /// Characters of a node's id.
 pub const NODE_CHARS: usize = 50;
 const NAME_CHARS: usize = 100;
+
+const WISHES: &str = "must be off, note or require";
 
 impl Draft {
     /// The fields that can be read, and what is wrong with the others: for judging the rest of it too.
@@ -76,6 +81,7 @@ impl Draft {
             "channels" => names(sent).map(|channels| self.channels = Some(channels)),
             "tags" => names(sent).map(|tags| self.tags = Some(tags)),
             "run_on" => names(sent).map(|labels| self.run_on = Some(labels)),
+            "second_opinion" => wish(sent).map(|wish| self.second_opinion = Some(wish)),
             "managed_by" => name(sent, REF_CHARS).map(|set| self.managed_by = Some(set)),
             "node_id" => node(sent).map(|node| self.node_id = node),
             "pinned" => match sent {
@@ -124,7 +130,7 @@ fn unknown(field: &str) -> String {
             .to_owned();
     }
     "unknown field: it is neither a column of this database's table `monitor` nor one of ref, parent_ref, tags, channels, \
-     run_on, managed_by, node_id, pinned"
+     run_on, second_opinion, managed_by, node_id, pinned"
         .to_owned()
 }
 
@@ -160,6 +166,15 @@ pub(crate) fn names(sent: &Json) -> Result<Vec<String>, String> {
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+fn wish(sent: &Json) -> Result<Option<Wish>, String> {
+    match sent {
+        Json::Null => Ok(None),
+        Json::String(text) if text.is_empty() => Ok(None),
+        Json::String(text) => Wish::parse(text).map(Some).ok_or_else(|| WISHES.to_owned()),
+        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => Err(WISHES.to_owned()),
+    }
 }
 
 fn node(sent: &Json) -> Result<Option<NodeId>, String> {

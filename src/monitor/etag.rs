@@ -1,6 +1,7 @@
 //! A strong validator of everything that a client can edit: what automation moves does not change it.
 
 use komainu_watchdogs::ids::NodeId;
+use komainu_watchdogs::opinion::Wish;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -21,6 +22,8 @@ pub struct Ours<'a> {
     pub tags: &'a [String],
     /// Labels that its node must bear.
     pub run_on: &'a [String],
+    /// Whether the watchdogs are asked before people are told.
+    pub second_opinion: Option<Wish>,
     /// The set that it belongs to.
     pub managed_by: Option<&'a str>,
     /// The node that an operator bound it to. An unbound home is the leader's to choose.
@@ -41,7 +44,8 @@ pub fn etag(columns: &Columns, ours: Ours<'_>) -> String {
         ours.tags,
         ours.run_on,
         ours.managed_by,
-        ours.pinned_to.map(NodeId::as_str)
+        ours.pinned_to.map(NodeId::as_str),
+        ours.second_opinion
     ]);
     let digest = hex::encode(Sha256::digest(whole.to_string().as_bytes()));
     format!("\"{}\"", digest.get(..DIGITS).unwrap_or_default())

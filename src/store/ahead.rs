@@ -60,7 +60,7 @@ struct Rule {
 }
 
 /// One for each stored time that holds something; DESIGN §6 asks for it.
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     // A pause is as long as its writer said, from when it was said.
     Rule {
         table: "komainu_channel",
@@ -138,6 +138,14 @@ const RULES: [Rule; 16] = [
         key: Key::Number("monitor_id"),
         is_ahead: "is_done = 0 AND at > {now}",
         becomes: "at = {now}",
+    },
+    // What waits for the watchdogs waits for so long only, and they look again once a minute at most.
+    Rule {
+        table: "komainu_opinion",
+        key: Key::Number("monitor_id"),
+        is_ahead: "asked_at > {now} OR held_at > {now} OR due_at > {now} + 60000 OR clear_at > {now} OR down_since > {now}",
+        becomes: "asked_at = {least}(asked_at, {now}), held_at = {least}(held_at, {now}), due_at = {least}(due_at, {now}), \
+                  clear_at = {least}(clear_at, {now}), down_since = {least}(down_since, {now})",
     },
     // Gaps in which no push could be taken are over by now.
     Rule {

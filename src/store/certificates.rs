@@ -54,7 +54,7 @@ pub async fn open(store: &Store, after: &str, how_many: u32) -> Result<(Vec<Moni
 
 /// Opens and resolves what is to be opened and resolved of these monitors; says how many of each.
 pub async fn settle(store: &Store, monitors: &[MonitorId], routing: &Routing) -> Result<(u32, u32), StoreError> {
-    settling::settle::<Expiries>(store, monitors, routing).await
+    settling::settle::<Expiries>(store, monitors, (routing, &())).await
 }
 
 fn words(end: End) -> &'static str {
@@ -78,7 +78,14 @@ struct Expiries {
 impl Settling for Expiries {
     const KIND: &'static str = "certificate";
 
-    async fn look(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) -> Result<Self, StoreError> {
+    type With = ();
+
+    async fn look(
+        session: &mut Session,
+        catalog: &Catalog,
+        (): &Self::With,
+        monitors: &[MonitorId],
+    ) -> Result<Self, StoreError> {
         look(session, catalog, monitors).await
     }
 

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use komainu_watchdogs::downtime::{self, ByKuma, End, Facts, FoundDown, State, Verdict};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::io::{Alarm, Severity};
+use komainu_watchdogs::opinion::{self, Remark, Said, Telling, before_telling};
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
@@ -20,14 +21,19 @@ use super::beats::BeatStatus;
 use super::catalog::Catalog;
 use super::decisions::id_list;
 use super::error::StoreError;
+use super::opinions::{self, Consulted, consult};
 use super::pool::Store;
 use super::session::{Session, Sql};
 use super::settling::{self, OpenIncident, Settling, Step};
 use super::value::{Row, values};
 use super::watch::text_list;
+use crate::opinion::SecondOpinion;
 
 /// As much of a beat's message as people are told.
 const LONGEST_MESSAGE: usize = 300;
+
+/// The same where a second opinion follows: both are read on a phone.
+const LONGEST_BEFORE_OPINION: usize = 200;
 
 /// Who is told by komainu what Kuma used to tell learns why.
 const INSTEAD: &str =
@@ -100,34 +106,79 @@ pub(super) fn monitor_of(key: &str) -> Option<MonitorId> {
 }
 
 /// Opens and resolves what is to be opened and resolved of these monitors; says how many of each.
-pub async fn settle(store: &Store, monitors: &[MonitorId], routing: &Routing) -> Result<(u32, u32), StoreError> {
-    settling::settle::<Downtimes>(store, monitors, routing).await
+pub async fn settle(
+    store: &Store,
+    monitors: &[MonitorId],
+    with: (&Routing, &SecondOpinion),
+) -> Result<(u32, u32), StoreError> {
+    settling::settle::<Downtimes>(store, monitors, with).await
 }
 
 /// How some monitors are.
-struct Downtimes(BTreeMap<MonitorId, DownMonitor>);
+pub(super) struct Downtimes {
+    known: BTreeMap<MonitorId, DownMonitor>,
+    /// Of those that are to be told, and that somebody wants a second opinion on.
+    consulted: BTreeMap<MonitorId, Consulted>,
+}
 
 impl Settling for Downtimes {
     const KIND: &'static str = "monitor";
 
-    async fn look(session: &mut Session, catalog: &Catalog, monitors: &[MonitorId]) -> Result<Self, StoreError> {
-        known(session, catalog, monitors).await.map(Self)
+    type With = SecondOpinion;
+
+    async fn look(
+        session: &mut Session,
+        catalog: &Catalog,
+        with: &Self::With,
+        monitors: &[MonitorId],
+    ) -> Result<Self, StoreError> {
+        let known = known(session, catalog, monitors).await?;
+        let is_told = |known: &DownMonitor| downtime::decide(Some(&known.facts), false) == Verdict::Open;
+        let told: Vec<_> = known.iter().filter(|(_, known)| is_told(known)).map(|(monitor, _)| *monitor).collect();
+        Ok(Self { consulted: consult(session, catalog, with, &told).await?, known })
     }
 
     fn step(&self, monitor: MonitorId, incident: Option<&OpenIncident>) -> Step {
-        let known = self.0.get(&monitor);
+        let known = self.known.get(&monitor);
         match (downtime::decide(known.map(|known| &known.facts), incident.is_some()), known, incident) {
-            (Verdict::Open, Some(known), _) => {
-                let (alarm, subject) = told(monitor, known);
-                Step::Open(alarm, subject)
-            }
+            (Verdict::Open, Some(known), _) => match self.telling(monitor) {
+                Telling::Ask => Step::Ask,
+                Telling::Wait | Telling::Withhold => Step::Leave,
+                Telling::Tell(remark) => {
+                    let (alarm, subject) = told(monitor, known, (remark, self.consulted.get(&monitor)));
+                    Step::Open(alarm, subject)
+                }
+            },
             (Verdict::Resolve(end), _, Some(incident)) => Step::Resolve(incident.id, summary(monitor, known, end)),
             (Verdict::Leave | Verdict::Open | Verdict::Resolve(_), _, _) => Step::Leave,
         }
     }
 
     fn has_stale_note(&self, monitor: MonitorId) -> bool {
-        self.0.get(&monitor).is_some_and(|known| downtime::is_note_stale(Some(&known.facts)))
+        self.known.get(&monitor).is_some_and(|known| downtime::is_note_stale(Some(&known.facts)))
+    }
+
+    async fn ask(
+        &self,
+        session: &mut Session,
+        monitors: &[MonitorId],
+    ) -> Result<Vec<(MonitorId, Alarm, Subject)>, StoreError> {
+        if monitors.is_empty() {
+            return Ok(vec![]);
+        }
+        let consulted = |monitor: &MonitorId| Some((*monitor, self.consulted.get(monitor)?));
+        let mut wanted: Vec<_> = monitors.iter().filter_map(consulted).collect();
+        wanted.sort_by_key(|(monitor, consulted)| (opinion::rank(&consulted.chosen), *monitor));
+        let room = opinion::room(opinions::waiting_on(session).await?).min(wanted.len());
+        let (asked, crowded) = wanted.split_at(room);
+        let asked: Vec<_> = asked.iter().map(|(monitor, consulted)| (*monitor, *consulted, consulted.change)).collect();
+        opinions::ask(session, &asked).await?;
+        let told = crowded.iter().filter_map(|(monitor, consulted)| {
+            let known = self.known.get(monitor)?;
+            let (alarm, subject) = told(*monitor, known, (Remark::Crowded, Some(*consulted)));
+            Some((*monitor, alarm, subject))
+        });
+        Ok(told.collect())
     }
 
     async fn taken_meanwhile(
@@ -135,15 +186,15 @@ impl Settling for Downtimes {
         session: &mut Session,
         monitors: &[MonitorId],
     ) -> Result<BTreeSet<MonitorId>, StoreError> {
-        let wanted = |monitor: &&MonitorId| self.0.get(*monitor).is_some_and(DownMonitor::is_instead_of_kuma);
-        let beat_of = |monitor: &MonitorId| Some((*monitor, self.0.get(monitor)?.changed_by?));
+        let wanted = |monitor: &&MonitorId| self.known.get(*monitor).is_some_and(DownMonitor::is_instead_of_kuma);
+        let beat_of = |monitor: &MonitorId| Some((*monitor, self.known.get(monitor)?.changed_by?));
         let wanted: BTreeMap<_, _> = monitors.iter().filter(wanted).filter_map(beat_of).collect();
         relays::take(session, &wanted).await
     }
 
     /// Unless it was written anew since it was read.
     async fn forget_stale_note(&self, session: &mut Session, monitor: MonitorId) -> Result<(), StoreError> {
-        let known = self.0.get(&monitor);
+        let known = self.known.get(&monitor);
         if !downtime::is_note_stale(known.map(|known| &known.facts)) {
             return Ok(());
         }
@@ -156,13 +207,21 @@ impl Settling for Downtimes {
     }
 }
 
+impl Downtimes {
+    fn telling(&self, monitor: MonitorId) -> Telling {
+        let Some(consulted) = self.consulted.get(&monitor) else { return Telling::Tell(Remark::Unasked) };
+        let about = (consulted.change, consulted.record.as_ref());
+        before_telling(consulted.now, consulted.wish(), about, consulted.patience())
+    }
+}
+
 /// A monitor and what is told of it.
-struct DownMonitor {
-    facts: Facts,
-    name: String,
-    node: Option<NodeId>,
+pub(super) struct DownMonitor {
+    pub(super) facts: Facts,
+    pub(super) name: String,
+    pub(super) node: Option<NodeId>,
     channels: Vec<String>,
-    message: String,
+    pub(super) message: String,
     noted_at: Option<Wall>,
     /// The beat of its last change, where Kuma's notifications are to tell it.
     changed_by: Option<i64>,
@@ -173,9 +232,21 @@ impl DownMonitor {
     fn is_instead_of_kuma(&self) -> bool {
         self.facts.by_kuma == ByKuma::Cannot && self.noted_at.is_some()
     }
+
+    /// What its node says; `change`: by which change of its state.
+    pub(super) fn said(&self, change: i64) -> Said {
+        match self.facts.state {
+            _ if !self.facts.is_active => Said::Paused,
+            Some(State::Down) => Said::Down(change),
+            // Its node lost its own network after it had found it down.
+            Some(State::Pending) if self.noted_at.is_some() => Said::Down(change),
+            Some(State::Up) => Said::Up,
+            Some(State::Pending | State::Maintenance) | None => Said::Neither,
+        }
+    }
 }
 
-async fn known(
+pub(super) async fn known(
     session: &mut Session,
     catalog: &Catalog,
     monitors: &[MonitorId],
@@ -272,14 +343,23 @@ pub(super) async fn tags(
     Ok(tags)
 }
 
-fn told(monitor: MonitorId, known: &DownMonitor) -> (Alarm, Subject) {
-    let message: String = known.message.chars().take(LONGEST_MESSAGE).collect();
+/// With what the watchdogs see of it, or why nobody knows.
+fn told(
+    monitor: MonitorId,
+    known: &DownMonitor,
+    (remark, consulted): (Remark, Option<&Consulted>),
+) -> (Alarm, Subject) {
+    let record = consulted.and_then(|consulted| consulted.record.as_ref());
+    let line = opinion::line(remark, record.map_or("", |record| &record.words));
+    let longest = if line.is_some() { LONGEST_BEFORE_OPINION } else { LONGEST_MESSAGE };
+    let message: String = known.message.chars().take(longest).collect();
     let message = if known.facts.by_kuma == ByKuma::Cannot { format!("{message} ({INSTEAD})") } else { message };
+    let line = line.map(|line| format!("; {line}")).unwrap_or_default();
     let alarm = Alarm {
         key: settling::key::<Downtimes>(monitor),
         severity: Severity::Critical,
-        summary: format!("monitor {} is down: {message}", known.name),
-        votes: (0, 0),
+        summary: format!("monitor {} is down: {message}{line}", known.name),
+        votes: record.filter(|_| remark == Remark::Seen).map_or((0, 0), |record| record.votes),
     };
     let subject = Subject { channels: known.channels.clone(), node: known.node.clone(), ..Subject::of(&alarm) };
     (alarm, subject)
@@ -306,7 +386,8 @@ mod tests {
         let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
         let before = session.statements();
         session.begin("test", Purpose::Write).await.unwrap();
-        let settled = settling::settle_on::<Downtimes>(session, catalog, monitors, &routing).await;
+        let with = (&routing, &SecondOpinion::default());
+        let settled = settling::settle_on::<Downtimes>(session, catalog, monitors, with).await;
         let settled = session.end("test", settled).await.unwrap();
         (session.statements() - before, settled)
     }

@@ -81,7 +81,7 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 31] = [
+const TABLES: [&str; 32] = [
     "komainu_lost_tail",
     "komainu_check_counted",
     "komainu_check_stat",
@@ -91,6 +91,7 @@ const TABLES: [&str; 31] = [
     "komainu_check_state",
     "komainu_check_revision",
     "komainu_check",
+    "komainu_opinion",
     "komainu_relay",
     "komainu_told",
     "komainu_only_kuma",

@@ -17,6 +17,7 @@ mod world;
 mod writing;
 
 use komainu_watchdogs::ids::{MonitorId, NodeId};
+use komainu_watchdogs::opinion::{self, Record};
 use komainu_watchdogs::time::Wall;
 
 use super::beats::BeatStatus;
@@ -242,6 +243,12 @@ pub struct MonitorView {
     pub channels: Vec<String>,
     /// Labels that its node must bear.
     pub run_on: Vec<String>,
+    /// Whether the watchdogs are asked before people are told that it is down; `None`: its tags or the configuration say.
+    pub second_opinion: Option<opinion::Wish>,
+    /// Its tags once more, each also as `name:value` where Kuma's has a value.
+    pub tag_values: Vec<String>,
+    /// What the watchdogs see of its target, while that matters.
+    pub opinion: Option<Record>,
     /// The set (`komainu apply`) that it belongs to.
     pub managed_by: Option<String>,
     /// `api`: it was made through komainu's API; otherwise in Kuma.
@@ -265,6 +272,7 @@ impl MonitorView {
             channels: &self.channels,
             tags: &self.tags,
             run_on: &self.run_on,
+            second_opinion: self.second_opinion,
             managed_by: self.managed_by.as_deref(),
             pinned_to: self.node_id.as_ref().filter(|_| self.pinned),
         };

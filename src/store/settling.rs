@@ -27,14 +27,27 @@ pub(super) trait Settling: Sized {
     /// What the keys of these incidents begin with; a slash and the monitor follow.
     const KIND: &'static str;
 
+    /// What else decides beside the rows.
+    type With: Sync;
+
     fn look(
         session: &mut Session,
         catalog: &Catalog,
+        with: &Self::With,
         monitors: &[MonitorId],
     ) -> impl Future<Output = Result<Self, StoreError>> + Send;
 
     /// What is to be done about this monitor, whose incident this is.
     fn step(&self, monitor: MonitorId, incident: Option<&OpenIncident>) -> Step;
+
+    /// Asks the watchdogs about these monitors before anything is opened; what there is no room to ask about is opened at once.
+    fn ask(
+        &self,
+        _session: &mut Session,
+        _monitors: &[MonitorId],
+    ) -> impl Future<Output = Result<Vec<(MonitorId, Alarm, Subject)>, StoreError>> + Send {
+        std::future::ready(Ok(vec![]))
+    }
 
     /// Of these monitors, whose incidents are to be opened, those that somebody else tells by now; of the others nobody else will.
     fn taken_meanwhile(
@@ -69,6 +82,8 @@ pub(super) struct OpenIncident {
 /// What is to be done about one monitor.
 pub(super) enum Step {
     Leave,
+    /// The watchdogs are asked first.
+    Ask,
     /// What is told, and of what; its tags are read where it is done.
     Open(Alarm, Subject),
     /// The incident, and the words of its end.
@@ -102,19 +117,19 @@ pub(super) fn monitor_of<S: Settling>(key: &str) -> Option<MonitorId> {
 pub(super) async fn settle<S: Settling>(
     store: &Store,
     monitors: &[MonitorId],
-    routing: &Routing,
+    (routing, with): (&Routing, &S::With),
 ) -> Result<(u32, u32), StoreError> {
     let catalog = store.catalog().await?;
     let mut parts: Vec<_> = monitors.chunks(TOGETHER).collect();
     parts.shuffle(&mut rand::rng());
     let (mut opened, mut resolved) = (0, 0);
     for part in parts {
-        let due = due::<S>(store, &catalog, part).await?;
+        let due = due::<S>(store, &catalog, with, part).await?;
         if due.is_empty() {
             continue;
         }
         let changed = in_transaction!(store, "settle incidents of monitors", |session| {
-            settle_on::<S>(session, &catalog, &due, routing).await
+            settle_on::<S>(session, &catalog, &due, (routing, with)).await
         })?;
         opened += changed.0;
         resolved += changed.1;
@@ -127,11 +142,12 @@ pub(super) async fn settle<S: Settling>(
 async fn due<S: Settling>(
     store: &Store,
     catalog: &Catalog,
+    with: &S::With,
     monitors: &[MonitorId],
 ) -> Result<Vec<MonitorId>, StoreError> {
     let mut lease = store.lease("look at monitors").await?;
     let open = open_incidents::<S>(&mut lease, monitors).await?;
-    let looked = S::look(&mut lease, catalog, monitors).await?;
+    let looked = S::look(&mut lease, catalog, with, monitors).await?;
     let is_due = |monitor: &&MonitorId| {
         looked.has_stale_note(**monitor) || !matches!(looked.step(**monitor, open.get(monitor)), Step::Leave)
     };
@@ -144,14 +160,15 @@ pub(super) async fn settle_on<S: Settling>(
     session: &mut Session,
     catalog: &Catalog,
     monitors: &[MonitorId],
-    routing: &Routing,
+    (routing, with): (&Routing, &S::With),
 ) -> Result<(u32, u32), StoreError> {
-    let looked = S::look(session, catalog, monitors).await?;
+    let looked = S::look(session, catalog, with, monitors).await?;
     let open = open_incidents::<S>(session, monitors).await?;
-    let (mut opening, mut ends) = (vec![], BTreeMap::new());
+    let (mut opening, mut asking, mut ends) = (vec![], vec![], BTreeMap::new());
     for monitor in monitors {
         match looked.step(*monitor, open.get(monitor)) {
             Step::Leave => {}
+            Step::Ask => asking.push(*monitor),
             Step::Open(alarm, subject) => opening.push((*monitor, alarm, subject)),
             Step::Resolve(incident, summary) => {
                 ends.insert(incident, summary);
@@ -159,6 +176,7 @@ pub(super) async fn settle_on<S: Settling>(
         }
         looked.forget_stale_note(session, *monitor).await?;
     }
+    opening.extend(looked.ask(session, &asking).await?);
     let ids: Vec<_> = opening.iter().map(|(monitor, ..)| *monitor).collect();
     let taken = looked.taken_meanwhile(session, &ids).await?;
     opening.retain(|(monitor, ..)| !taken.contains(monitor));

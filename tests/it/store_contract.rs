@@ -26,6 +26,7 @@ mod migrations;
 mod moves;
 mod news;
 mod nodes;
+mod opinions;
 mod outbox;
 mod push_owners;
 mod reminders;

@@ -16,6 +16,7 @@ mod leaders;
 mod maintenance;
 mod nodes;
 mod onboarding;
+mod opinions;
 mod outbox;
 mod secrets;
 mod several;

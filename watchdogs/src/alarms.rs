@@ -33,6 +33,15 @@ pub const KINDS: [&str; 12] = [
     "database",
 ];
 
+/// Of the kind `disagreement`, those about monitors: who asked the watchdogs for a second opinion raises them, and calls them over.
+pub const NOT_OF_ROUNDS: &str = "disagreement/monitor/";
+
+/// Whether this incident is raised, and called over, by what is found here.
+pub fn is_of_rounds(key: &str) -> bool {
+    let kind = key.split_once('/').map_or(key, |(kind, _)| kind);
+    KINDS.contains(&kind) && !key.starts_with(NOT_OF_ROUNDS)
+}
+
 /// A renewal may have been on its way when the node was found unreachable.
 const RENEWALS_SEEN: u64 = 2;
 

@@ -161,13 +161,7 @@ pub fn decide(monitor: Option<&Facts>, has_incident: bool) -> Verdict {
     if !facts.is_active {
         return over(has_incident, End::Paused);
     }
-    let is_left = match facts.by_kuma {
-        ByKuma::No => facts.by_native != FoundDown::No,
-        ByKuma::Takes => false,
-        // Also what stock nodes told before they were gone: somebody has to say how it ends.
-        ByKuma::Cannot => true,
-    };
-    let is_ours = facts.is_api_made || is_left;
+    let is_ours = is_komainus(facts);
     match facts.state {
         Some(State::Up) => over(has_incident, End::Up),
         Some(State::Down) if !has_incident && is_ours => Verdict::Open,
@@ -175,6 +169,17 @@ pub fn decide(monitor: Option<&Facts>, has_incident: bool) -> Verdict {
         Some(State::Pending) if !has_incident && is_ours && facts.by_native == FoundDown::Noted => Verdict::Open,
         None | Some(State::Pending | State::Down | State::Maintenance) => Verdict::Leave,
     }
+}
+
+/// Whether a DOWN of this monitor is komainu's to tell.
+pub fn is_komainus(facts: &Facts) -> bool {
+    let is_left = match facts.by_kuma {
+        ByKuma::No => facts.by_native != FoundDown::No,
+        ByKuma::Takes => false,
+        // Also what stock nodes told before they were gone: somebody has to say how it ends.
+        ByKuma::Cannot => true,
+    };
+    facts.is_api_made || is_left
 }
 
 /// Whether the note of a DOWN says what is not so any more: left there, it would make a later DOWN that somebody else

@@ -34,6 +34,7 @@ pub mod incident;
 pub mod io;
 pub mod leader;
 pub mod leadership;
+pub mod opinion;
 mod others;
 pub mod outbox;
 pub mod pace;

@@ -46,6 +46,8 @@ pub enum Chore {
     Ahead,
     /// Reading checks, and entering what is found of them.
     Checks,
+    /// Asking for second opinions on monitors.
+    Opinions,
 }
 
 impl Chore {
@@ -65,6 +67,7 @@ impl Chore {
             Self::Servers => "servers",
             Self::Ahead => "ahead",
             Self::Checks => "checks",
+            Self::Opinions => "opinions",
         }
     }
 
@@ -84,6 +87,7 @@ impl Chore {
             Self::Servers => "that several database servers are written to would not be told of",
             Self::Ahead => "times that stand ahead of the database's clock are not put right",
             Self::Checks => "new checks are not looked at, and what is found of checks is not entered",
+            Self::Opinions => "monitors are told as their nodes say, without a second opinion",
         }
     }
 }

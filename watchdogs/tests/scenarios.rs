@@ -27,6 +27,7 @@ mod scenarios {
     mod lost_tail;
     mod no_verdict;
     mod operators;
+    mod opinions;
     mod page;
     mod refill;
     mod status_table;

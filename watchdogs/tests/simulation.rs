@@ -41,6 +41,11 @@ mod simulation {
     pub(crate) mod network;
     pub(crate) mod node;
     pub(crate) mod operator;
+    pub(crate) mod opinions {
+        pub(crate) mod judge;
+        mod runs;
+        pub(crate) mod world;
+    }
     pub(crate) mod outages;
     pub(crate) mod prng;
     pub(crate) mod processes;

@@ -35,7 +35,7 @@ pub(in crate::api) async fn show_by_ref(
 ) -> Result<Response, ApiError> {
     let view = find(&context.reads, &reference).await?;
     let sight = sight(&context, &caller, secrets, &[view.spec.id]).await?;
-    answer_with(&context.reads, sight, StatusCode::OK, &view, json!({})).await
+    answer_with((&context.reads, &context.state.second_opinion), sight, StatusCode::OK, &view, json!({})).await
 }
 
 request! {

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use komainu_watchdogs::opinion::Wish;
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::opinion::OpinionShown;
 use super::shown::BeatShown;
 use crate::api::openapi::Millis;
 use crate::api::request::{self, Field, Flag, Property, Shape, Texts, whole};
@@ -58,6 +60,10 @@ pub(in crate::api) struct Monitor {
     channels: Vec<String>,
     /// Labels that its node must bear.
     run_on: Vec<String>,
+    /// `off`, `note` or `require`: whether the watchdogs are asked before people are told that it is down. `null`: its tags or the configuration say.
+    #[schema(required)]
+    second_opinion: Option<String>,
+    opinion: OpinionShown,
     /// The set that it belongs to.
     #[schema(required)]
     managed_by: Option<String>,
@@ -138,14 +144,25 @@ pub(in crate::api) fn text(most: usize) -> Shape {
 const GROUP: &str = "The group's ref instead: also of one that is made by the same request. `null` says nothing.";
 const HOME: &str = "Its home; without it the leader finds one. Later a move is a deed of its own.";
 
+const OPINION: &str = "Whether the watchdogs are asked what they see before people are told that it is down: `note`, the message says it; \
+                       `require`, nobody is paged unless a majority of them sees it too. `null`: its tags or the configuration say.";
+
+fn wish() -> Shape {
+    Shape::one(Type::String, |text| {
+        let named = Wish::ALL.map(|wish| json!(wish.as_str()));
+        text.enum_values(Some(named.into_iter().chain([json!(""), Value::Null])))
+    })
+}
+
 fn own_fields() -> impl Iterator<Item = Property> {
     let names = <Texts<MOST_NAMES>>::shape;
-    let fields: [(&str, &'static [&'static str], Shape); 8] = [
+    let fields: [(&str, &'static [&'static str], Shape); 9] = [
         ("parent_ref", &[GROUP], text(REF_CHARS)),
         ("ref", &["The name that a client chose for it."], text(REF_CHARS)),
         ("tags", &[], names()),
         ("channels", &["Channels that hear of it."], names()),
         ("run_on", &["Labels that its node must bear."], names()),
+        ("second_opinion", &[OPINION], wish()),
         ("managed_by", &["The set that it belongs to."], text(REF_CHARS)),
         ("node_id", &[HOME], text(NODE_CHARS)),
         ("pinned", &["Bound to its home."], Flag::shape()),

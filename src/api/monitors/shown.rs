@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::opinion::OpinionShown;
 use crate::api::Context;
 use crate::api::auth::Caller;
 use crate::api::openapi::Millis;
@@ -13,6 +14,7 @@ use crate::monitor::{
     Column, Columns, Secrecy, Table, field_of, holds_credentials, is_always_shown, is_json, is_settable, secrecy,
     veiled,
 };
+use crate::opinion::SecondOpinion;
 use crate::store::audit::{self, Deed};
 use crate::store::monitors::{MonitorView, ShownBeat};
 use crate::store::{BeatStatus, LastBeat};
@@ -77,6 +79,8 @@ pub(super) fn word(status: BeatStatus) -> &'static str {
 #[derive(Clone, Copy)]
 pub(super) struct MonitorPresenter<'a> {
     pub(super) table: &'a Table,
+    /// Who wants a second opinion.
+    pub(super) wishes: &'a SecondOpinion,
     pub(super) sight: Sight,
 }
 
@@ -143,6 +147,8 @@ impl MonitorPresenter<'_> {
             "tags": view.tags,
             "channels": view.channels,
             "run_on": view.run_on,
+            "second_opinion": view.second_opinion,
+            "opinion": OpinionShown::of(view, self.wishes),
             "managed_by": view.managed_by,
             "made_by": view.made_by,
             "created_at": view.created_at,

@@ -264,3 +264,30 @@ async fn a_body_over_its_limit_is_413_and_garbage_is_placed() {
 
 mod bulk;
 mod editing;
+
+#[tokio::test]
+async fn a_monitor_says_whether_a_second_opinion_is_wanted_and_shows_what_holds() {
+    let surface = Surface::plain().await;
+    let body = json!({"name": "shop", "type": "http", "url": "https://example.com", "second_opinion": "require"});
+    let made = post(&surface, &body).await;
+    let key = surface.key("write").await;
+    let (shown, tag) = (made.json(), made.header("etag"));
+    assert_eq!((made.code, &shown["second_opinion"]), (201, &json!("require")));
+    let opinion = json!({
+        "asked": "require", "from": "monitor", "left_out": null, "seen": null, "words": null, "seen_at": null, "waiting_since": null
+    });
+    assert_eq!(shown["opinion"], opinion);
+    let path = format!("{PATH}/{}", shown["id"]);
+    let edit = async |body: Value| surface.send("PATCH", &path, Some(&key), &body.to_string()).await;
+    let taken_back = edit(json!({"second_opinion": null})).await;
+    assert_eq!((taken_back.code, &taken_back.json()["opinion"]["from"]), (200, &json!("default")));
+    assert_ne!(taken_back.header("etag"), tag, "it is a part of what people edit");
+    for sent in [json!("maybe"), json!(true), json!(["note"])] {
+        let refused = edit(json!({"second_opinion": sent})).await;
+        let expected = [("second_opinion".to_owned(), "must be off, note or require".to_owned())];
+        assert_eq!((refused.code, faults(&refused)), (400, expected.to_vec()));
+    }
+    assert_eq!(edit(json!({"opinion": {}})).await.code, 400, "it is shown, not set");
+    let pushed = post(&surface, &json!({"name": "job", "type": "push", "second_opinion": "note"})).await.json();
+    assert_eq!(pushed["opinion"]["left_out"], "watchdogs cannot look at monitors of type push");
+}

@@ -48,13 +48,27 @@ pub(super) async fn answer(
         let last = context.state.store.last_beats(&[view.spec.id]).await?.into_iter().next();
         if let Some(beat) = last.filter(|beat| beat.time.0 >= since.at()) {
             let more = json!({"first_beat": BeatShown::from(beat)});
-            return answer_with(&context.state.store, Sight::of(caller), code, &view, more).await;
+            return answer_with(
+                (&context.state.store, &context.state.second_opinion),
+                Sight::of(caller),
+                code,
+                &view,
+                more,
+            )
+            .await;
         }
         let is_stopping = context.state.stopping.is_cancelled();
         // A paused one has none, however long one waits.
         if !view.spec.active || is_stopping || clock::now().since(began) >= limit {
             let more = json!({"first_beat": null, "waiting_for": reason(context, &view)});
-            return answer_with(&context.state.store, Sight::of(caller), code, &view, more).await;
+            return answer_with(
+                (&context.state.store, &context.state.second_opinion),
+                Sight::of(caller),
+                code,
+                &view,
+                more,
+            )
+            .await;
         }
         let _ = tokio::time::timeout(LOOK, context.state.stopping.cancelled()).await;
         view = find_view(&context.state.store, view.spec.id).await?;

@@ -6,7 +6,7 @@ use crate::check;
 use crate::monitor::{Secrecy, holds_credentials, secrecy};
 
 /// A monitor's own, beside Kuma's columns. Its ref is its key, who manages it is the file's `set`.
-const OURS: [&str; 5] = ["channels", "node_id", "pinned", "run_on", "tags"];
+const OURS: [&str; 6] = ["channels", "node_id", "pinned", "run_on", "second_opinion", "tags"];
 
 /// A heartbeat's.
 pub(super) const HEARTBEAT: [&str; 11] = [

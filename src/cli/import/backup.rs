@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use komainu_watchdogs::opinion::{TAG, Wish};
 use serde_json::{Map, Value};
 
 use super::super::monitors::bulk::Fields;
@@ -174,21 +175,28 @@ impl Backup {
         fields
     }
 
-    /// A tag `run_on` says which nodes may run it, as it does in Kuma's UI; of the others the names are kept.
+    /// A tag `run_on` says which nodes may run it, and `second_opinion` who is asked beside its node, as in Kuma's UI; of the others the names
+    /// are kept.
     fn take_tags(&mut self, source: &Map<String, Value>, fields: &mut Fields) {
         let tags = source.get("tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut names = BTreeSet::new();
         let mut run_on = BTreeSet::new();
+        let mut wishes = BTreeSet::new();
         for tag in tags {
             let of = |key: &str| tag.get(key).and_then(Value::as_str).unwrap_or_default().trim();
             if of("name") == "run_on" {
                 run_on.extend(of("value").split(',').map(str::trim).filter(|label| !label.is_empty()));
+            } else if of("name") == TAG && Wish::parse(of("value")).is_some() {
+                wishes.insert(Wish::parse(of("value")));
             } else if !of("name").is_empty() {
                 names.insert(of("name"));
                 if !of("value").is_empty() {
                     self.left_behind.insert("values of tags: their names are kept");
                 }
             }
+        }
+        if let Some(strictest) = wishes.last().copied().flatten() {
+            fields.insert(TAG.to_owned(), strictest.as_str().into());
         }
         let lists = [("tags", names), ("run_on", run_on)];
         fields.extend(

@@ -41,6 +41,9 @@ pub(in crate::cli) struct Edits {
     /// Labels that its node must bear, with commas between them.
     #[arg(long, value_delimiter = ',', value_name = "LABEL,…")]
     run_on: Option<Vec<String>>,
+    /// Whether the watchdogs are asked before people are told that it is down: `off`, `note`, `require`; empty: its tags or the configuration say.
+    #[arg(long, value_name = "OFF|NOTE|REQUIRE")]
+    second_opinion: Option<String>,
     /// Tags, with commas between them.
     #[arg(long, value_delimiter = ',', value_name = "TAG,…")]
     tags: Option<Vec<String>>,
@@ -69,6 +72,7 @@ impl Edits {
             ("maxretries", self.maxretries.map(Value::from)),
             ("node_id", text(&self.node)),
             ("run_on", list(&self.run_on)),
+            ("second_opinion", text(&self.second_opinion)),
             ("tags", list(&self.tags)),
             ("channels", list(&self.channels)),
         ];

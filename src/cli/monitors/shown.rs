@@ -8,7 +8,7 @@ use crate::cli::print::cell;
 pub(super) const HEADINGS: [&str; 8] = ["ID", "NAME", "TYPE", "STATUS", "NODE", "HOME", "INTERVAL", "REF"];
 
 /// Said first, in this order; every other field follows by name.
-const FIRST: [&str; 12] = [
+const FIRST: [&str; 13] = [
     "id",
     "name",
     "type",
@@ -20,11 +20,13 @@ const FIRST: [&str; 12] = [
     "reason",
     "pinned",
     "run_on",
+    "second_opinion",
     "url",
 ];
 
 /// Said in lines of its own.
 const LAST_BEAT: &str = "last_beat";
+const OPINION: &str = "opinion";
 
 /// A row of the list.
 pub(super) fn row(monitor: &Value) -> [String; 8] {
@@ -38,7 +40,8 @@ pub(super) fn row(monitor: &Value) -> [String; 8] {
 
 /// All of one, a field a line; what it does not say is left out.
 pub(super) fn one(monitor: &Value) -> String {
-    let mut lines = fields(monitor, &FIRST, &[LAST_BEAT]);
+    let mut lines = fields(monitor, &FIRST, &[LAST_BEAT, OPINION]);
+    lines.extend(opinion(monitor));
     if monitor.get(LAST_BEAT).is_some() {
         lines.push(last_beat(monitor));
     }
@@ -52,6 +55,22 @@ pub(in crate::cli) fn fields(one: &Value, first: &[&str], without: &[&str]) -> V
     let names = first.iter().copied().chain(all.keys().map(String::as_str).filter(is_later));
     let said = names.filter_map(|name| Some((name, all.get(name).filter(|value| says_something(value))?)));
     said.map(|(name, value)| format!("{name}: {}", field(value))).collect()
+}
+
+/// Whether the watchdogs are asked, and what they saw, on one line; `None`: nobody asks, and nobody looked.
+fn opinion(monitor: &Value) -> Option<String> {
+    let opinion = monitor.get(OPINION)?;
+    let text = |name: &str| opinion.get(name).and_then(Value::as_str);
+    let asked = text("asked").filter(|asked| *asked != "off" || text("words").is_some())?;
+    let from = match text("from") {
+        Some("monitor") => "of this monitor",
+        Some("tag") => "by its tag",
+        Some("rule") => "by a rule for its tags",
+        _ => "by default",
+    };
+    let why = text("left_out").map(|why| format!("; left out: {why}")).unwrap_or_default();
+    let seen = text("words").map(|words| format!("; {words}")).unwrap_or_default();
+    Some(format!("second opinion: {asked} ({from}){why}{seen}"))
 }
 
 /// The last beat on one line.

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::alerts;
+use crate::alerts::opinions::Sampling;
 use crate::blackout;
 use crate::channels::Channels;
 use crate::chores::Chores;
@@ -22,6 +23,7 @@ use crate::driver::{Published, WatchdogSettings};
 use crate::heartbeat::{self, Heartbeats};
 use crate::looks::{self, LastKnown, Looks};
 use crate::lost_tail::{self, Salvage};
+use crate::opinion::SecondOpinion;
 use crate::outbox::Outbox;
 use crate::probe::Prober;
 use crate::run::queries::Program;
@@ -111,21 +113,33 @@ pub(super) fn outbox(
     })
 }
 
-/// Looks for monitors that are down, certificates that expire, ids that end, what was put aside, what is gone, steps of the clock and the server,
-/// until the handles are dropped. Publishes how far the ids are used up.
+/// Looks for monitors that are down, asks for second opinions on them, looks for certificates that expire, ids that end, what was put aside, what is
+/// gone, steps of the clock and the server, until the handles are dropped. Publishes how far the ids are used up, and how well second opinions go.
 pub(super) fn alerts(
-    store: &Store,
-    settings: &WatchdogSettings,
-    (voice, view, chores): (&Voice, &watch::Receiver<Arc<View>>, &Chores),
-) -> ([AbortOnDropHandle<()>; 9], watch::Receiver<Arc<Ids>>) {
+    (store, settings): (&Store, &WatchdogSettings),
+    (wishes, looks): (&Arc<SecondOpinion>, &Looks),
+    (voice, view): (&Voice, &watch::Receiver<Arc<View>>),
+    chores: &Chores,
+) -> ([AbortOnDropHandle<()>; 10], watch::Receiver<Arc<Ids>>, watch::Receiver<Sampling>) {
     let routing = &settings.routing;
     let (me, view) = (settings.identity.watchdog.clone(), view.clone());
     let rota = move || view.borrow().rota(&me);
-    let monitors = alerts::monitors::run(store.clone(), Arc::clone(routing), voice.clone(), rota);
+    let told_by = (Arc::clone(routing), Arc::clone(wishes));
+    let monitors = alerts::monitors::run(store.clone(), told_by, voice.clone(), rota);
+    let (published, sampling) = watch::channel(Sampling::default());
+    let asking = alerts::opinions::Settings {
+        store: store.clone(),
+        routing: Arc::clone(routing),
+        wishes: Arc::clone(wishes),
+        me: settings.incarnation,
+        looks: looks.clone(),
+        chores: chores.clone(),
+    };
+    let opinions = tokio::spawn(alerts::opinions::run(asking, published));
     let certificates = alerts::certificates::run(store.clone(), Arc::clone(routing), chores.clone());
     let (seen, ids) = watch::channel(Arc::default());
-    let capacity = alerts::capacity::run(store.clone(), Arc::clone(routing), chores.clone(), seen);
-    let leftover = alerts::leftover::run(store.clone(), Arc::clone(routing), chores.clone());
+    let capacity = tokio::spawn(alerts::capacity::run(store.clone(), Arc::clone(routing), chores.clone(), seen));
+    let leftover = tokio::spawn(alerts::leftover::run(store.clone(), Arc::clone(routing), chores.clone()));
     let own = (settings.identity.watchdog.clone(), Arc::clone(&settings.credentials));
     let own = tokio::spawn(alerts::own_certificate::run(store.clone(), Arc::clone(routing), chores.clone(), own));
     let aside = tokio::spawn(alerts::aside::run(store.clone(), Arc::clone(routing), chores.clone()));
@@ -133,9 +147,8 @@ pub(super) fn alerts(
     let (monitors, certificates) = (tokio::spawn(monitors), tokio::spawn(certificates));
     let server = tokio::spawn(server_watch::run(store.clone()));
     let servers = tokio::spawn(alerts::servers::run(store.clone(), Arc::clone(routing), chores.clone()));
-    let tasks =
-        [monitors, certificates, tokio::spawn(capacity), tokio::spawn(leftover), aside, steps, own, server, servers];
-    (tasks.map(AbortOnDropHandle::new), ids)
+    let tasks = [monitors, opinions, certificates, capacity, leftover, aside, steps, own, server, servers];
+    (tasks.map(AbortOnDropHandle::new), ids, sampling)
 }
 
 /// Pings while watching happens, until the handle is dropped.

@@ -92,7 +92,7 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 51] = [
+const RIGHTS: [Rights; 52] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
@@ -125,6 +125,8 @@ const RIGHTS: [Rights; 51] = [
     of("komainu_told", "SELECT, DELETE", NOTHING),
     // And what they are to tell for native nodes, until a watchdog takes that over.
     of("komainu_relay", ROWS, NOTHING),
+    // What watchdogs see of monitors is none of a node's business.
+    of("komainu_opinion", ROWS, NOTHING),
     // What watchdogs look at themselves is none of a node's business.
     of("komainu_check", ROWS, NOTHING),
     of("komainu_check_state", ROWS, NOTHING),

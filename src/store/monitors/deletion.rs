@@ -25,7 +25,7 @@ const HISTORY: [&str; 4] = ["heartbeat", "stat_minutely", "stat_hourly", "stat_d
 
 /// The rest that hangs on a monitor, of Kuma's tables and ours. By name: other tables with such a column are somebody
 /// else's, a team's own reports perhaps.
-const HANGING: [&str; 12] = [
+const HANGING: [&str; 13] = [
     "monitor_tag",
     "monitor_notification",
     "monitor_group",
@@ -38,6 +38,7 @@ const HANGING: [&str; 12] = [
     "komainu_only_kuma",
     "komainu_told",
     "komainu_relay",
+    "komainu_opinion",
 ];
 
 /// Deletes one, if it is still one of `if_match` (empty: whatever it is).

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use komainu_watchdogs::ids::{MonitorId, NodeId};
+use komainu_watchdogs::opinion::Wish;
 
 use super::columns::{SpecColumns, all_selected, read_all};
 use super::{MonitorFilter, MonitorState, MonitorView};
 use crate::store::catalog::Catalog;
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
+use crate::store::opinions::{RECORD, record};
 use crate::store::pool::Store;
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Row, Value, values};
@@ -95,8 +97,9 @@ pub(super) async fn select_on(
 ) -> Result<Vec<MonitorView>, StoreError> {
     let sql = format!(
         "SELECT {}{}, a.node_id AS home, a.assigned_node, a.effective_node, a.pinned, a.reason, k.ref, k.channels, \
-         k.run_on, k.managed_by, k.made_by, k.created_at, k.updated_at FROM monitor m LEFT JOIN komainu_assignment a ON a.monitor_id = m.id \
-         LEFT JOIN komainu_monitor k ON k.monitor_id = m.id WHERE 1 = 1{condition} ORDER BY m.id LIMIT {limit}",
+         k.run_on, k.second_opinion, k.managed_by, k.made_by, k.created_at, k.updated_at, {RECORD} FROM monitor m \
+         LEFT JOIN komainu_assignment a ON a.monitor_id = m.id LEFT JOIN komainu_monitor k ON k.monitor_id = m.id \
+         LEFT JOIN komainu_opinion o ON o.monitor_id = m.id WHERE 1 = 1{condition} ORDER BY m.id LIMIT {limit}",
         SpecColumns::of(catalog).selected(),
         all_selected(catalog.monitor())
     );
@@ -122,6 +125,9 @@ fn view(catalog: &Catalog, row: &Row) -> Result<MonitorView, StoreError> {
         tags: vec![],
         channels: text_list(&row.text("channels")?),
         run_on: text_list(&row.maybe_text("run_on")?.unwrap_or_default()),
+        second_opinion: row.maybe_text("second_opinion")?.and_then(|text| Wish::parse(&text)),
+        tag_values: vec![],
+        opinion: record(row)?,
         managed_by: row.maybe_text("managed_by")?,
         created_at: if made_by.is_some() { row.maybe_wall("created_at")? } else { None },
         updated_at: row.maybe_wall("updated_at")?,
@@ -135,16 +141,22 @@ async fn add_tags(session: &mut Session, views: &mut [MonitorView]) -> Result<()
     }
     let ids: Vec<i64> = views.iter().map(|view| view.spec.id.0).collect();
     let sql = format!(
-        "SELECT mt.monitor_id, t.name FROM monitor_tag mt JOIN tag t ON t.id = mt.tag_id \
+        "SELECT mt.monitor_id, t.name, mt.value FROM monitor_tag mt JOIN tag t ON t.id = mt.tag_id \
          WHERE mt.monitor_id IN ({}) ORDER BY mt.monitor_id, t.name",
         id_list(&ids)
     );
-    let mut tags: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    let mut tags: BTreeMap<i64, (Vec<String>, Vec<String>)> = BTreeMap::new();
     for row in session.rows("read tags", Sql::Once(sql), vec![]).await? {
-        tags.entry(row.int("monitor_id")?).or_default().push(row.text("name")?);
+        let (name, value) = (row.text("name")?, row.maybe_text("value")?.unwrap_or_default());
+        let (names, values) = tags.entry(row.int("monitor_id")?).or_default();
+        if !value.is_empty() {
+            values.push(format!("{name}:{value}"));
+        }
+        values.push(name.clone());
+        names.push(name);
     }
     for view in views {
-        view.tags = tags.remove(&view.spec.id.0).unwrap_or_default();
+        (view.tags, view.tag_values) = tags.remove(&view.spec.id.0).unwrap_or_default();
     }
     Ok(())
 }

@@ -101,6 +101,7 @@ impl Planning<'_> {
             channels: draft.channels.clone().unwrap_or_default(),
             tags: draft.tags.clone().unwrap_or_default(),
             run_on,
+            second_opinion: draft.second_opinion.flatten(),
             managed_by: draft.managed_by.clone().flatten(),
             node_id: draft.node_id.clone(),
             pinned,
@@ -136,6 +137,7 @@ impl Planning<'_> {
             reference: draft.reference.clone().filter(|reference| before.reference.as_ref() != Some(reference)),
             channels: draft.channels.clone().filter(|channels| sorted(&before.channels) != *channels),
             run_on: draft.run_on.clone().filter(|run_on| sorted(&before.run_on) != *run_on),
+            second_opinion: draft.second_opinion.filter(|wish| before.second_opinion != *wish),
             managed_by: draft.managed_by.clone().filter(|set| before.managed_by != *set),
         };
         let tags = draft.tags.clone().filter(|tags| sorted(&before.tags) != *tags);

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_watchdogs::ids::{MonitorId, NodeId};
+use komainu_watchdogs::opinion::Wish;
 use serde_json::{Value as Json, json};
 
 use super::columns::bound;
@@ -33,6 +34,7 @@ pub(super) struct NewRow {
     pub(super) channels: Vec<String>,
     pub(super) tags: Vec<String>,
     pub(super) run_on: Vec<String>,
+    pub(super) second_opinion: Option<Wish>,
     pub(super) managed_by: Option<String>,
     pub(super) node_id: Option<NodeId>,
     pub(super) pinned: bool,
@@ -109,12 +111,12 @@ async fn insert_alike(
 async fn describe(session: &mut Session, made: &[(MonitorId, &NewRow)]) -> Result<(), StoreError> {
     let rows = made.iter().map(|(id, row)| {
         let (channels, run_on) = (list(&row.channels), labels(&row.run_on));
-        values![*id, row.reference.clone(), channels, run_on, row.managed_by.clone(), "api"]
+        values![*id, row.reference.clone(), channels, run_on, said(row.second_opinion), row.managed_by.clone(), "api"]
     });
-    let head =
-        "INSERT INTO komainu_monitor (monitor_id, ref, channels, run_on, managed_by, made_by, created_at, updated_at)";
+    let head = "INSERT INTO komainu_monitor (monitor_id, ref, channels, run_on, second_opinion, managed_by, made_by, created_at, \
+         updated_at)";
     let now = session.dialect().now_ms();
-    insert_rows(session, head, &format!("(?, ?, ?, ?, ?, ?, {now}, {now})"), rows.collect()).await
+    insert_rows(session, head, &format!("(?, ?, ?, ?, ?, ?, ?, {now}, {now})"), rows.collect()).await
 }
 
 /// Homes that the client named; the leader finds one for the others.
@@ -199,6 +201,8 @@ pub(super) struct Described {
     pub(super) channels: Option<Vec<String>>,
     pub(super) run_on: Option<Vec<String>>,
     #[expect(clippy::option_option, reason = "not named, named as none, named")]
+    pub(super) second_opinion: Option<Option<Wish>>,
+    #[expect(clippy::option_option, reason = "not named, named as none, named")]
     pub(super) managed_by: Option<Option<String>>,
 }
 
@@ -209,6 +213,7 @@ fn described_again(id: MonitorId, new: &Described, now: &str) -> (String, Vec<Va
         ("ref", new.reference.clone().map(Value::from)),
         ("channels", new.channels.as_ref().map(|channels| Value::from(list(channels)))),
         ("run_on", new.run_on.as_ref().map(|run_on| Value::from(labels(run_on)))),
+        ("second_opinion", new.second_opinion.map(|wish| Value::from(said(wish)))),
         ("managed_by", new.managed_by.clone().map(Value::from)),
     ];
     for (column, value) in pairs {
@@ -224,16 +229,22 @@ fn described_again(id: MonitorId, new: &Described, now: &str) -> (String, Vec<Va
 /// Where Kuma's UI made the monitor, komainu knew nothing of it.
 fn first_described(id: MonitorId, new: &Described, now: &str) -> (String, Vec<Value>) {
     let sql = format!(
-        "INSERT INTO komainu_monitor (monitor_id, ref, channels, run_on, managed_by, made_by, created_at, updated_at) \
-         VALUES (?, ?, ?, ?, ?, 'kuma', {now}, {now})"
+        "INSERT INTO komainu_monitor (monitor_id, ref, channels, run_on, second_opinion, managed_by, made_by, created_at, updated_at) \
+         VALUES (?, ?, ?, ?, ?, ?, 'kuma', {now}, {now})"
     );
     let (channels, run_on) = (list(new.channels.as_deref().unwrap_or_default()), new.run_on.as_deref());
     let managed_by = new.managed_by.clone().flatten();
-    (sql, values![id, new.reference.clone(), channels, run_on.and_then(labels), managed_by])
+    let second_opinion = said(new.second_opinion.flatten());
+    (sql, values![id, new.reference.clone(), channels, run_on.and_then(labels), second_opinion, managed_by])
 }
 
 fn list(texts: &[String]) -> String {
     json!(texts).to_string()
+}
+
+/// NULL: its tags or the configuration say.
+fn said(wish: Option<Wish>) -> Option<&'static str> {
+    wish.map(Wish::as_str)
 }
 
 /// NULL: any node.

@@ -87,6 +87,9 @@ fn of_new(new: &NewRow) -> Json {
     after.insert("ref".to_owned(), json!(new.reference));
     after.insert("node_id".to_owned(), json!(new.node_id));
     after.insert("tags".to_owned(), json!(new.tags));
+    if let Some(wish) = new.second_opinion {
+        after.insert("second_opinion".to_owned(), json!(wish));
+    }
     Json::Object(after)
 }
 
@@ -105,6 +108,7 @@ fn of_update(update: &Update) -> (Json, Json) {
         ("ref", json!(view.reference), own.reference.as_ref().map(|value| json!(value))),
         ("channels", json!(view.channels), own.channels.as_ref().map(|value| json!(value))),
         ("run_on", json!(view.run_on), own.run_on.as_ref().map(|value| json!(value))),
+        ("second_opinion", json!(view.second_opinion), own.second_opinion.map(|value| json!(value))),
         ("managed_by", json!(view.managed_by), own.managed_by.as_ref().map(|value| json!(value))),
         ("tags", json!(view.tags), update.tags.as_ref().map(|value| json!(value))),
     ];

@@ -7,7 +7,7 @@ use crate::store::error::StoreError;
 use crate::store::session::{Session, Sql};
 
 /// Kinds whose subject is a monitor.
-const OF_MONITORS: [&str; 2] = ["monitor", "certificate"];
+const OF_MONITORS: [&str; 3] = ["monitor", "certificate", "disagreement/monitor"];
 
 /// The names of the monitors that these incidents are about, by key. One that is deleted has none.
 pub(crate) async fn names<'a>(
@@ -15,7 +15,7 @@ pub(crate) async fn names<'a>(
     keys: impl Iterator<Item = &'a str>,
 ) -> Result<BTreeMap<String, String>, StoreError> {
     let monitor_of = |key: &'a str| {
-        let (kind, id) = key.split_once('/').filter(|(kind, _)| OF_MONITORS.contains(kind))?;
+        let (kind, id) = key.rsplit_once('/').filter(|(kind, _)| OF_MONITORS.contains(kind))?;
         Some((format!("{kind}/{id}"), id.parse::<i64>().ok()?))
     };
     let monitors: BTreeMap<String, i64> = keys.filter_map(monitor_of).collect();

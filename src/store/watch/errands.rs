@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use komainu_watchdogs::alarms::KINDS;
+use komainu_watchdogs::alarms::{KINDS, NOT_OF_ROUNDS};
 use komainu_watchdogs::facts::{Counts, IncidentRow, ProgressRow};
 use komainu_watchdogs::ids::{NodeId, WatchdogId};
 use komainu_watchdogs::io::Alarm;
@@ -63,7 +63,7 @@ impl Errands {
     pub async fn incidents(&mut self) -> Result<Vec<IncidentRow>, StoreError> {
         let act = "read the open incidents";
         let own: Vec<_> = KINDS.iter().map(|kind| format!("k = '{kind}' OR k LIKE '{kind}/%'")).collect();
-        let own = own.join(" OR ");
+        let own = format!("({}) AND k NOT LIKE '{NOT_OF_ROUNDS}%'", own.join(" OR "));
         // Not by the virtual column: a consistent read through its index has been seen to miss a row just inserted.
         let columns = "SELECT k, severity, opened_at, first_opened_at, last_bad_at, id FROM komainu_incident";
         let by_urgency = self.session.dialect().by_index("komainu_incident_urgent");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use komainu::opinion::SecondOpinion;
 use komainu::store::downtimes::{Change, Mark, Span};
 use komainu::store::{Beat, BeatStatus, Store, downtimes, monitors};
 use komainu::voice::Voice;
@@ -44,7 +45,7 @@ fn routing() -> Routing {
 }
 
 async fn settle(fixture: &Fixture, monitors: &[MonitorId]) -> (u32, u32) {
-    downtimes::settle(&fixture.store, monitors, &routing()).await.unwrap()
+    downtimes::settle(&fixture.store, monitors, (&routing(), &SecondOpinion::default())).await.unwrap()
 }
 
 async fn native_node(fixture: &mut Fixture, node: &str) {
@@ -53,8 +54,8 @@ async fn native_node(fixture: &mut Fixture, node: &str) {
 }
 
 fn watch(fixture: &Fixture, rota: Rota) -> AbortOnDropHandle<()> {
-    let (store, routing) = (fixture.store.clone(), Arc::new(routing()));
-    AbortOnDropHandle::new(tokio::spawn(komainu::alerts::monitors::run(store, routing, Voice::default(), move || rota)))
+    let (store, with) = (fixture.store.clone(), (Arc::new(routing()), Arc::new(SecondOpinion::default())));
+    AbortOnDropHandle::new(tokio::spawn(komainu::alerts::monitors::run(store, with, Voice::default(), move || rota)))
 }
 
 async fn incidents(fixture: &mut Fixture) -> Vec<String> {

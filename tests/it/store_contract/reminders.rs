@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use komainu::opinion::SecondOpinion;
 use komainu::store::downtimes;
 use komainu::store::outbox as store;
 use komainu_watchdogs::io::{Alarm, Severity};
@@ -91,7 +92,10 @@ async fn down(fixture: &mut Fixture, channel: &str, routing: &Routing) -> i64 {
     let names = format!("UPDATE komainu_monitor SET channels = '[\"{channel}\"]' WHERE monitor_id = {monitor}");
     fixture.raw.execute(&names).await;
     fixture.change(monitor, 0, 0).await;
-    assert_eq!(downtimes::settle(&fixture.store, &[monitor], routing).await.unwrap(), (1, 0));
+    assert_eq!(
+        downtimes::settle(&fixture.store, &[monitor], (routing, &SecondOpinion::default())).await.unwrap(),
+        (1, 0)
+    );
     monitor.0
 }
 
@@ -128,7 +132,10 @@ async fn what_is_down_after_maintenance_is_told_again_whatever_its_nodes_clock_s
         fixture.raw.execute(&format!("UPDATE node SET last_seen_ms = 0, clock_ms = {off} * 1000")).await;
         let monitor = fixture.monitors(1, Some("node1")).await[0];
         fixture.change(monitor, 0, off - 60).await;
-        assert_eq!(downtimes::settle(&fixture.store, &[monitor], &routing).await.unwrap(), (1, 0));
+        assert_eq!(
+            downtimes::settle(&fixture.store, &[monitor], (&routing, &SecondOpinion::default())).await.unwrap(),
+            (1, 0)
+        );
         told(&mut fixture, 59).await;
         fixture.change(monitor, 3, off - 40).await;
         assert_eq!(remind(&fixture, &routing).await, 0, "{off}: people work on it");

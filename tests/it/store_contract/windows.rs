@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use komainu::opinion::SecondOpinion;
 use komainu::store::windows::{self, Plan, WindowRow};
 use komainu::store::{Store, downtimes, outbox};
 use komainu_watchdogs::routing::{Matcher, Route, Routing};
@@ -112,7 +113,9 @@ async fn a_monitor_in_maintenance_is_not_told_and_not_reminded_of(kind: Kind) {
     let repeat = Some(Duration::from_millis(1));
     let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait: Duration::ZERO, repeat };
     let routing = Routing { channels, routes: vec![route] };
-    let settle = async |fixture: &Fixture| downtimes::settle(&fixture.store, &[monitor], &routing).await.unwrap();
+    let settle = async |fixture: &Fixture| {
+        downtimes::settle(&fixture.store, &[monitor], (&routing, &SecondOpinion::default())).await.unwrap()
+    };
     fixture.change(monitor, 3, 0).await;
     assert_eq!(settle(&fixture).await, (0, 0));
     fixture.change(monitor, 0, 1).await;
@@ -133,7 +136,10 @@ async fn a_monitor_that_is_still_down_after_its_window_is_told_once_more(kind: K
     let monitor = fixture.monitors(1, Some("node1")).await[0];
     let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
     fixture.change(monitor, 0, -60).await;
-    assert_eq!(downtimes::settle(&fixture.store, &[monitor], &routing).await.unwrap(), (1, 0));
+    assert_eq!(
+        downtimes::settle(&fixture.store, &[monitor], (&routing, &SecondOpinion::default())).await.unwrap(),
+        (1, 0)
+    );
     let as_long_ago = "UPDATE komainu_incident SET opened_at = opened_at - 59000";
     fixture.raw.execute(as_long_ago).await;
     fixture.raw.execute("UPDATE komainu_delivery SET state = 'sent', sent_at = due_at - 59000").await;

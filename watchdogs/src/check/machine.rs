@@ -24,7 +24,7 @@ mod looking;
 mod slot;
 mod telling;
 
-pub use self::telling::is_incident_of_checks;
+pub use self::telling::{is_incident_of_checks, words};
 
 /// Longer than any answer is on its way.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);

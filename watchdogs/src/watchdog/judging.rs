@@ -196,7 +196,7 @@ impl Watchdog {
             _ => true,
         };
         // How far ids are used up, and what the database forgot, is no business of a round.
-        key != crate::capacity::KEY && key != crate::tail::KEY && alarms::KINDS.contains(&kind) && can_say
+        key != crate::capacity::KEY && key != crate::tail::KEY && alarms::is_of_rounds(key) && can_say
     }
 
     /// After a time without rounds (an outage of the database, or of this process) nothing seen before it counts.

@@ -131,7 +131,7 @@ impl Machine {
         Some(Alarm {
             key: format!("{kind}/{name}"),
             severity: if kind == "check" { slot.definition.severity } else { Severity::Warning },
-            summary: summary(slot.verdict.1, &verdict.views),
+            summary: words(slot.verdict.1, &verdict.views),
             votes: (small(failing), small(verdict.views.len())),
         })
     }
@@ -156,7 +156,7 @@ impl Machine {
 }
 
 /// How many see it, from where, why, and what the others see.
-fn summary(reason: Reason, views: &[View]) -> String {
+pub fn words(reason: Reason, views: &[View]) -> String {
     let said = |stand: Stand| views.iter().filter(move |view| view.stand == stand);
     let place = |view: &View| {
         if view.zone.as_str() == view.watchdog.as_str() {
@@ -168,7 +168,8 @@ fn summary(reason: Reason, views: &[View]) -> String {
     let failing: Vec<_> = said(Stand::Failed).map(|view| format!("{}: {}", place(view), why(view))).collect();
     let reaching: Vec<_> = said(Stand::Up).map(place).collect();
     let others = views.len().saturating_sub(failing.len() + reaching.len());
-    let mut parts = vec![format!("{reason} ({})", failing.join("; "))];
+    let from = if failing.is_empty() { String::new() } else { format!(" ({})", failing.join("; ")) };
+    let mut parts = vec![format!("{reason}{from}")];
     if !reaching.is_empty() {
         parts.push(format!("reached from {}", reaching.join(", ")));
     }

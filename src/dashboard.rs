@@ -14,7 +14,11 @@ use self::atlas::Atlas;
 use self::events::Streams;
 use self::recall::Recall;
 use self::sealed::Seals;
+use self::ticket::Tickets;
 use crate::api::Inside;
+use crate::clock;
+
+pub(crate) use self::ticket::link as sign_in_link;
 
 mod assets;
 mod atlas;
@@ -38,6 +42,7 @@ mod recall;
 mod sealed;
 mod session;
 mod sign_in;
+mod ticket;
 mod visit;
 mod words;
 
@@ -54,6 +59,7 @@ struct Desk {
     recall: Recall,
     atlas: Atlas,
     streams: Streams,
+    tickets: Tickets,
 }
 
 /// The extractor of what all pages share.
@@ -63,7 +69,8 @@ type Counter = axum::extract::State<Arc<Desk>>;
 pub(crate) fn routes(inside: Inside) -> Router {
     let seals = Seals::of(&inside.state().key);
     let (recall, atlas, streams) = (Recall::default(), Atlas::default(), Streams::default());
-    let desk = Arc::new(Desk { inside, seals, recall, atlas, streams });
+    let tickets = Tickets::since(clock::wall());
+    let desk = Arc::new(Desk { inside, seals, recall, atlas, streams, tickets });
     // It ends when nobody has the pages any more.
     tokio::spawn(atlas::keep(Arc::downgrade(&desk)));
     let pages = Router::new()

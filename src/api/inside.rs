@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,6 +19,9 @@ use crate::store::Store;
 
 /// No answer that a page shows is longer.
 const MOST_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// How long somebody who signed in waits for a reading of the keys.
+const KEYS_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The API, for pages.
 #[derive(Clone)]
@@ -68,10 +72,28 @@ impl Inside {
 
     /// Whether somebody who signed in with the key of that row is still to be let in.
     pub(crate) async fn holding(&self, key_id: i64) -> Holding {
-        match self.context.known_keys.holding(&self.context.state.store, key_id).await {
-            Holding::Holds(caller) => Holding::Holds(Caller { from: Origin::Page, ..caller }),
-            gone @ (Holding::Gone | Holding::NeverRead) => gone,
+        if !self.context.known_keys.is_fresh() {
+            self.read_keys().await;
         }
+        match self.context.known_keys.holding(key_id) {
+            Holding::Holds(caller) => Holding::Holds(Caller { from: Origin::Page, ..caller }),
+            other @ (Holding::Gone | Holding::NotAmong { .. } | Holding::NeverRead) => other,
+        }
+    }
+
+    /// Waits for a reading of the keys, for a moment: whoever signed in goes on while the database is away, and a reading that takes
+    /// longer is there for the next request.
+    async fn read_keys(&self) {
+        let context = Arc::clone(&self.context);
+        let reading = tokio::spawn(async move {
+            let Some(_reading) = context.known_keys.begin_reading() else {
+                return;
+            };
+            if let Err(error) = context.known_keys.read(&context.state.store).await {
+                tracing::debug!(%error, "the API keys are read again later");
+            }
+        });
+        let _too_late = tokio::time::timeout(KEYS_PATIENCE, reading).await;
     }
 
     /// Asks the API as that caller, from that address.

@@ -83,7 +83,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let outcome = match started {
         Ok(Start::Ready(status)) => {
-            ready::tell(&folder, &args, &keeper, &status);
+            let link = prepare::sign_in_link(&folder, &prepared).await?;
+            ready::tell(&folder, &args, &keeper, (&status, &link));
             let told = teller::start(&members, &prepared, *status);
             keeper.keep(told, shutdown).await
         }

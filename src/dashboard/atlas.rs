@@ -25,6 +25,9 @@ const SLICE: u32 = 2_000;
 /// Last beats that are read at each turn: a jump for each.
 const TURN: usize = 500;
 
+/// The same while some were never read.
+const FIRST_TURN: usize = 5_000;
+
 /// Between two looks at the newest beats, while somebody looks at pages.
 const WATCHED: Duration = Duration::from_secs(2);
 
@@ -97,7 +100,6 @@ pub(super) struct Chart {
 type States = BTreeMap<MonitorId, BeatStatus>;
 
 /// Monitors in memory.
-#[derive(Default)]
 pub(super) struct Atlas {
     chart: RwLock<Arc<Chart>>,
     states: RwLock<States>,
@@ -105,6 +107,21 @@ pub(super) struct Atlas {
     looked: Notify,
     /// How often all of it was read.
     readings: watch::Sender<u64>,
+    /// Up to which monitor last beats were read since this process started; `None`: of all.
+    read_until: RwLock<Option<MonitorId>>,
+}
+
+impl Default for Atlas {
+    fn default() -> Self {
+        Self {
+            chart: RwLock::default(),
+            states: RwLock::default(),
+            looked_at: RwLock::default(),
+            looked: Notify::default(),
+            readings: watch::Sender::default(),
+            read_until: RwLock::new(Some(MonitorId::default())),
+        }
+    }
 }
 
 impl Atlas {
@@ -119,6 +136,25 @@ impl Atlas {
             let _too_late = tokio::time::timeout(PATIENCE, readings.changed()).await;
         }
         self.held()
+    }
+
+    /// What a monitor is called.
+    pub(super) fn name(&self, id: MonitorId) -> Option<String> {
+        let chart = self.held();
+        let at = chart.briefs.binary_search_by_key(&id, |brief| brief.id).ok()?;
+        chart.briefs.get(at).map(|brief| brief.name.clone())
+    }
+
+    /// How many are in that state, as far as is known.
+    pub(super) fn count(&self, state: MonitorState) -> usize {
+        let chart = self.held();
+        self.states(&chart.briefs).into_iter().filter(|one| *one == state).count()
+    }
+
+    /// Of how many no beat has been read yet.
+    pub(super) fn unread(&self) -> usize {
+        let until = *self.read_until.read().unwrap_or_else(PoisonError::into_inner);
+        until.map_or(0, |until| self.held().briefs.iter().filter(|brief| brief.id > until).count())
     }
 
     fn held(&self) -> Arc<Chart> {
@@ -192,7 +228,8 @@ pub(super) async fn keep(desk: Weak<Desk>) {
             desk.remember().await;
         }
         let took = clock::now().since(began_at);
-        let pause = if desk.atlas.is_watched() { WATCHED } else { UNWATCHED };
+        let is_hurried = desk.atlas.is_watched() || desk.atlas.unread() > 0;
+        let pause = if is_hurried { WATCHED } else { UNWATCHED };
         let goes_on_at = clock::now() + pause.max(took * SHARE);
         let stopping = desk.inside.state().stopping.clone();
         tokio::select! {
@@ -226,18 +263,25 @@ impl Progress {
         Ok(())
     }
 
-    /// The last beats of the next few; of all that were never read, at once.
+    /// The last beats of the next few; of more as long as some were never read.
     async fn read_turn(&mut self, atlas: &Atlas, store: &Store) -> Result<(), StoreError> {
         let chart = atlas.held();
         let after = self.turn;
+        let is_first = atlas.read_until.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        let most = if is_first { FIRST_TURN } else { TURN };
         let ids: Vec<MonitorId> =
-            chart.briefs.iter().map(|brief| brief.id).filter(|id| *id > after).take(TURN).collect();
+            chart.briefs.iter().map(|brief| brief.id).filter(|id| *id > after).take(most).collect();
         let Some(last) = ids.last() else {
             self.turn = MonitorId::default();
+            *atlas.read_until.write().unwrap_or_else(PoisonError::into_inner) = None;
             return Ok(());
         };
         let beats = store.last_beats(&ids).await?;
         self.turn = *last;
+        if is_first {
+            let is_all = ids.len() < most;
+            *atlas.read_until.write().unwrap_or_else(PoisonError::into_inner) = (!is_all).then_some(*last);
+        }
         atlas.learn(beats.into_iter().map(|beat| (beat.monitor, beat.status)));
         Ok(())
     }

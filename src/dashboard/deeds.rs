@@ -3,6 +3,7 @@
 //! Pure. A deed is a request that anybody with such a key could send; the API judges it.
 
 use axum::http::Method;
+use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::view::View;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -41,6 +42,15 @@ pub(super) enum Deed {
     Move { monitor: i64, name: String, node: String },
     /// A watchdog that is gone for good no longer counts.
     ForgetWatchdog { watchdog: String },
+}
+
+/// Something that is known by its number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Numbered {
+    /// An incident.
+    Incident(i64),
+    /// A monitor.
+    Monitor(MonitorId),
 }
 
 /// What is done to a monitor.
@@ -131,10 +141,14 @@ impl Deed {
         let number = |name: &str| text(name)?.parse().map_err(|_| format!("{name}: must be a number"));
         let deed = text("deed")?;
         Ok(match deed.as_str() {
-            "incident.ack" => Self::Acknowledge { incident: number("incident")?, key: text("key")? },
+            "incident.ack" => {
+                let incident = number("incident")?;
+                Self::Acknowledge { incident, key: format!("incident {incident}") }
+            }
             "incident.resolve" => {
                 let why = form.field("why").unwrap_or_default().to_owned();
-                Self::Resolve { incident: number("incident")?, key: text("key")?, why }
+                let incident = number("incident")?;
+                Self::Resolve { incident, key: format!("incident {incident}"), why }
             }
             "node.drain" => Self::Drain { node: text("node")? },
             "node.resume" => Self::Resume { node: text("node")? },
@@ -147,37 +161,70 @@ impl Deed {
             "check.resume" => Self::Check { name: text("check")?, pause: false },
             "monitor.move" => {
                 let node = form.field("node").unwrap_or_default().to_owned();
-                Self::Move { monitor: number("monitor")?, name: text("name")?, node }
+                let monitor = number("monitor")?;
+                Self::Move { monitor, name: format!("monitor {monitor}"), node }
             }
             other => {
                 let act = MonitorAct::ALL.into_iter().find(|act| act.deed() == other);
                 let act = act.ok_or("deed: there is none of this name")?;
-                Self::Monitor { act, monitor: number("monitor")?, name: text("name")? }
+                let monitor = number("monitor")?;
+                Self::Monitor { act, monitor, name: format!("monitor {monitor}") }
             }
         })
     }
 
+    /// What it is done to, where that has a number: of which the name is looked up, for a link may say any.
+    pub(super) fn numbered(&self) -> Option<Numbered> {
+        match self {
+            Self::Acknowledge { incident, .. } | Self::Resolve { incident, .. } => Some(Numbered::Incident(*incident)),
+            Self::Monitor { monitor, .. } | Self::Move { monitor, .. } => Some(Numbered::Monitor(MonitorId(*monitor))),
+            Self::Drain { .. }
+            | Self::Resume { .. }
+            | Self::Recover { .. }
+            | Self::Freeze
+            | Self::Thaw
+            | Self::Rebalance
+            | Self::Check { .. }
+            | Self::ForgetWatchdog { .. } => None,
+        }
+    }
+
+    /// The same, of something that is called so.
+    pub(super) fn called(mut self, called: String) -> Self {
+        match &mut self {
+            Self::Acknowledge { key: name, .. }
+            | Self::Resolve { key: name, .. }
+            | Self::Monitor { name, .. }
+            | Self::Move { name, .. } => *name = called,
+            Self::Drain { .. }
+            | Self::Resume { .. }
+            | Self::Recover { .. }
+            | Self::Freeze
+            | Self::Thaw
+            | Self::Rebalance
+            | Self::Check { .. }
+            | Self::ForgetWatchdog { .. } => {}
+        }
+        self
+    }
+
     /// As a form sends it again.
     pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
-        let incident = |incident: &i64, key: &String| vec![("incident", incident.to_string()), ("key", key.clone())];
+        let incident = |incident: &i64| vec![("incident", incident.to_string())];
         let (name, fields) = match self {
-            Self::Acknowledge { incident: id, key } => ("incident.ack", incident(id, key)),
-            Self::Resolve { incident: id, key, .. } => ("incident.resolve", incident(id, key)),
+            Self::Acknowledge { incident: id, .. } => ("incident.ack", incident(id)),
+            Self::Resolve { incident: id, .. } => ("incident.resolve", incident(id)),
             Self::Drain { node } => ("node.drain", vec![("node", node.clone())]),
             Self::Resume { node } => ("node.resume", vec![("node", node.clone())]),
             Self::Recover { node } => ("node.recover", vec![("node", node.clone())]),
             Self::Freeze => ("cluster.freeze", vec![]),
             Self::Thaw => ("cluster.thaw", vec![]),
             Self::Rebalance => ("cluster.rebalance", vec![]),
-            Self::Monitor { act, monitor, name } => {
-                (act.deed(), vec![("monitor", monitor.to_string()), ("name", name.clone())])
-            }
+            Self::Monitor { act, monitor, .. } => (act.deed(), vec![("monitor", monitor.to_string())]),
             Self::Check { name, pause } => {
                 (if *pause { "check.pause" } else { "check.resume" }, vec![("check", name.clone())])
             }
-            Self::Move { monitor, name, .. } => {
-                ("monitor.move", vec![("monitor", monitor.to_string()), ("name", name.clone())])
-            }
+            Self::Move { monitor, .. } => ("monitor.move", vec![("monitor", monitor.to_string())]),
             Self::ForgetWatchdog { watchdog } => ("watchdog.remove", vec![("watchdog", watchdog.clone())]),
         };
         [vec![("deed", name.to_owned())], fields].concat()
@@ -395,8 +442,8 @@ mod tests {
     #[test]
     fn a_deed_that_was_asked_about_is_sent_as_it_was_read() {
         let all = [
-            "deed=incident.ack&incident=7&key=node%2Fnode1",
-            "deed=incident.resolve&incident=7&key=node%2Fnode1",
+            "deed=incident.ack&incident=7",
+            "deed=incident.resolve&incident=7",
             "deed=node.drain&node=node1",
             "deed=node.resume&node=a%20b",
             "deed=node.recover&node=node1",
@@ -404,10 +451,10 @@ mod tests {
             "deed=cluster.thaw",
             "deed=cluster.rebalance",
             "deed=watchdog.remove&watchdog=w3",
-            "deed=monitor.pause&monitor=7&name=shop",
-            "deed=monitor.unpin&monitor=7&name=shop",
+            "deed=monitor.pause&monitor=7",
+            "deed=monitor.unpin&monitor=7",
             "deed=check.pause&check=shop",
-            "deed=monitor.move&monitor=7&name=shop",
+            "deed=monitor.move&monitor=7",
         ];
         for query in all {
             let deed = read(query).unwrap();
@@ -421,7 +468,7 @@ mod tests {
         assert_eq!(read("").unwrap_err(), "deed: is missing");
         assert_eq!(read("deed=rm").unwrap_err(), "deed: there is none of this name");
         assert_eq!(read("deed=node.drain&node=+").unwrap_err(), "node: is missing");
-        assert_eq!(read("deed=incident.ack&incident=x&key=y").unwrap_err(), "incident: must be a number");
+        assert_eq!(read("deed=incident.ack&incident=x").unwrap_err(), "incident: must be a number");
     }
 
     #[test]

@@ -74,6 +74,19 @@ pub(super) struct Notice {
     pub(super) text: String,
     /// It was done.
     pub(super) is_done: bool,
+    /// By the key of that row: for nobody else's eyes.
+    pub(super) key_id: i64,
+    /// When.
+    pub(super) at: i64,
+}
+
+/// A page that is opened again later says nothing of what was done then.
+const NOTICE_LASTS_MS: i64 = 60_000;
+
+impl Notice {
+    fn is_for(&self, visitor: &Visitor, now: Wall) -> bool {
+        self.key_id == visitor.caller.key_id && (0..NOTICE_LASTS_MS).contains(&now.0.saturating_sub(self.at))
+    }
 }
 
 /// Around a page.
@@ -99,6 +112,7 @@ impl Frame {
         let is_away = view.database == komainu_watchdogs::view::DatabaseView::Down;
         let query = visitor.place.split_once('?').map(|(_, query)| query);
         let said = Form::of_query(query).field("said").and_then(|said| desk.seals.open(Purpose::Notice, said));
+        let said = said.filter(|said: &Notice| said.is_for(visitor, now));
         Self {
             cluster: desk.inside.state().cluster.clone(),
             watchdog: desk.inside.state().watchdog.to_string(),

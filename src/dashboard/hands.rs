@@ -5,9 +5,10 @@ use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::deeds::{Deed, Question};
+use super::deeds::{Deed, Numbered, Question};
 use super::form::Form;
 use super::frame::{Frame, Notice, Section, page, page_with, refusal};
 use super::sealed::Purpose;
@@ -35,11 +36,31 @@ pub(super) async fn ask(
     let form = Form::of_query(query.as_deref());
     let back = own_place(form.field("back")).to_owned();
     let deed = match Deed::read(&form) {
-        Ok(deed) => deed,
+        Ok(deed) => named(&desk, &visitor, deed).await,
         Err(fault) => return refusal(StatusCode::BAD_REQUEST, &fault),
     };
     let rehearsed = rehearsed(&desk, &visitor, &deed).await;
     page(&asking(&desk, &visitor, (&deed, back), rehearsed))
+}
+
+/// The deed with the name of what it is done to, as this watchdog knows it.
+async fn named(desk: &Desk, visitor: &Visitor, deed: Deed) -> Deed {
+    let name = match deed.numbered() {
+        Some(Numbered::Incident(id)) => {
+            desk.read::<Named>(visitor, &format!("/api/v1/incidents/{id}")).await.known().map(|incident| incident.key)
+        }
+        Some(Numbered::Monitor(id)) => desk.atlas.name(id).map(|name| format!("{name} (#{id})")),
+        None => None,
+    };
+    match name {
+        Some(name) => deed.called(name),
+        None => deed,
+    }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    key: String,
 }
 
 fn asking(desk: &Desk, visitor: &Visitor, (deed, back): (&Deed, String), rehearsed: Rehearsed) -> Asking {
@@ -100,7 +121,7 @@ fn planned(body: &Value) -> Vec<String> {
 pub(super) async fn act(State(desk): super::Counter, Extension(visitor): Extension<Visitor>, form: Form) -> Response {
     let back = own_place(form.field("back")).to_owned();
     let deed = match Deed::read(&form) {
-        Ok(deed) => deed,
+        Ok(deed) => named(&desk, &visitor, deed).await,
         Err(fault) => return refusal(StatusCode::BAD_REQUEST, &fault),
     };
     let wish = deed.wish();
@@ -108,7 +129,9 @@ pub(super) async fn act(State(desk): super::Counter, Extension(visitor): Extensi
     let answer = desk.inside.ask(&visitor.caller, visitor.address, asked, wish.body.as_ref()).await;
     if answer.status.is_success() {
         desk.recall.outdate();
-        return Redirect::to(&said(&desk, &back, &Notice { text: deed.done(), is_done: true })).into_response();
+        let (key_id, at) = (visitor.caller.key_id, super::visit::now().0);
+        let notice = Notice { text: deed.done(), is_done: true, key_id, at };
+        return Redirect::to(&said(&desk, &back, &notice)).into_response();
     }
     let refused = Rehearsed { refusal: Some(recall::detail(&answer.body)), ..Rehearsed::default() };
     page_with(answer.status, &asking(&desk, &visitor, (&deed, back), refused))

@@ -42,6 +42,8 @@ struct Monitors {
     after: Option<String>,
     read_at: Option<At>,
     is_cut: bool,
+    /// Of so many no beat has been read yet.
+    unread: usize,
 }
 
 /// What may be chosen.
@@ -208,6 +210,7 @@ pub(super) async fn list(
         after: (wanted.page < pages).then(|| wanted.link(wanted.page + 1)),
         read_at: Some(At(read_at)),
         is_cut: chart.is_cut,
+        unread: desk.atlas.unread(),
         frame: Frame::of(&desk, &visitor, Section::Monitors, &desk.inside.view()),
         wanted,
     })

@@ -11,6 +11,7 @@ use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::view::{DatabaseView, IncidentView, MonitorsView, View};
 use serde::Deserialize;
 
+use super::atlas::MonitorState;
 use super::frame::{Frame, Section, page};
 use super::nodes::NodeRow;
 use super::visit::Visitor;
@@ -21,7 +22,10 @@ use super::{Desk, ROOT};
 const MOST_PROBLEMS: usize = 50;
 
 /// The API's page of incidents that are open.
-pub(super) const OPEN_INCIDENTS: &str = "/api/v1/incidents?open=true&limit=200";
+pub(super) const OPEN_INCIDENTS: &str = "/api/v1/incidents?open=true&limit=1000";
+
+/// The view carries no more incidents than this.
+const VIEW_HOLDS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -30,6 +34,10 @@ struct Overview {
     reasons: Vec<String>,
     problems: Vec<Problem>,
     more_problems: usize,
+    /// How many there are, in words: the view does not carry all of many.
+    wrong: String,
+    /// Monitors whose last run failed.
+    down: usize,
     nodes: Vec<NodeRow>,
     watchdogs: Vec<WatchdogRow>,
     leader: Option<String>,
@@ -121,6 +129,8 @@ pub(super) async fn show(State(desk): super::Counter, Extension(visitor): Extens
     let told = told.map_or(Vec::new(), |incidents| incidents.items);
     let mut problems: Vec<Problem> = view.incidents.iter().map(|incident| problem(incident, &told)).collect();
     problems.sort_by_key(|problem| (problem.is_acknowledged(), !problem.is_critical, problem.since.0.0));
+    let wrong =
+        if problems.len() >= VIEW_HOLDS { format!("{} or more", problems.len()) } else { problems.len().to_string() };
     let more_problems = problems.len().saturating_sub(MOST_PROBLEMS);
     problems.truncate(MOST_PROBLEMS);
     let server = desk.inside.server_name();
@@ -128,6 +138,8 @@ pub(super) async fn show(State(desk): super::Counter, Extension(visitor): Extens
         reasons: reasons(&view),
         problems,
         more_problems,
+        wrong,
+        down: desk.atlas.count(MonitorState::Down),
         nodes: view.nodes.iter().map(NodeRow::of).collect(),
         watchdogs: watchdogs(&desk, &view),
         leader: view.leader.as_ref().map(|leader| format!("{}, epoch {}", leader.watchdog_id, leader.epoch)),

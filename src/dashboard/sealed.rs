@@ -18,12 +18,15 @@ pub(super) enum Purpose {
     Session,
     /// What the page after a deed says of it.
     Notice,
+    /// A link that signs in.
+    Ticket,
 }
 
 /// The keys of all purposes.
 pub(super) struct Seals {
     session: [u8; 32],
     notice: [u8; 32],
+    ticket: [u8; 32],
 }
 
 /// Longer texts were not sealed here.
@@ -31,7 +34,7 @@ const MOST_CHARS: usize = 3_000;
 
 impl Seals {
     pub(super) fn of(key: &ClusterKey) -> Self {
-        Self { session: key.page_key("session"), notice: key.page_key("notice") }
+        Self { session: key.page_key("session"), notice: key.page_key("notice"), ticket: key.page_key("ticket") }
     }
 
     /// `content.signature`, fit for a cookie or a query.
@@ -54,6 +57,7 @@ impl Seals {
         let key = match purpose {
             Purpose::Session => &self.session,
             Purpose::Notice => &self.notice,
+            Purpose::Ticket => &self.ticket,
         };
         let mut mac = hmac(key);
         mac.update(content.as_bytes());

@@ -30,6 +30,9 @@ pub(super) struct Session {
     expires_at: i64,
 }
 
+/// As far apart as clocks of two watchdogs may be.
+const CLOCKS_DIFFER_MS: i64 = 30_000;
+
 impl Session {
     /// Of whoever has just shown a key.
     pub(super) fn of(caller: &Caller, now: Wall) -> Self {
@@ -45,6 +48,17 @@ impl Session {
         let mut found =
             ours.filter(|(name, _)| *name == COOKIE).filter_map(|(_, value)| seals.open(Purpose::Session, value));
         found.find(|session: &Self| session.expires_at > now.0)
+    }
+
+    /// Whether somebody signed in before that moment, whichever watchdog's clock it was.
+    pub(super) fn is_older_than(&self, moment: Wall) -> bool {
+        self.expires_at - LASTS_MS < moment.0 - CLOCKS_DIFFER_MS
+    }
+
+    /// Whether the browser sent a cookie of this name, good or bad.
+    pub(super) fn is_sent(headers: &HeaderMap) -> bool {
+        let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+        cookies.flat_map(|value| value.split(';')).any(|cookie| cookie.trim().starts_with(&format!("{COOKIE}=")))
     }
 
     /// What the key allowed when it was shown.

@@ -7,10 +7,15 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::form::Form;
 use super::frame::page_with;
+use super::sealed::Purpose;
 use super::session::{self, Session};
+use super::ticket::Ticket;
 use super::visit::{self, own_place};
-use super::{Counter, ROOT};
-use crate::api::ApiError;
+use super::{Counter, Desk, ROOT};
+use crate::api::{ApiError, Caller};
+
+/// A link that signs in was used, is old, or leads elsewhere.
+const USED_UP: &str = "This link signed in once, or is more than five minutes old. Sign in with a key.";
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -20,14 +25,40 @@ struct SignIn<'a> {
     refusal: Option<String>,
 }
 
-/// The page that asks for a key.
-pub(super) async fn show(State(desk): Counter, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+/// The page that asks for a key; a link that signs in needs none.
+pub(super) async fn show(
+    State(desk): Counter,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    extensions: Extensions,
+) -> Response {
     let query = Form::of_query(query.as_deref());
     let next = own_place(query.field("next"));
+    if let Some(ticket) = query.field("ticket") {
+        return with_ticket(&desk, ticket, &headers, &extensions);
+    }
     if visit::caller(&desk, &headers).await.is_some() {
         return Redirect::to(next).into_response();
     }
     asking(&desk.inside.state().cluster, next, None)
+}
+
+fn with_ticket(desk: &Desk, ticket: &str, headers: &HeaderMap, extensions: &Extensions) -> Response {
+    let state = desk.inside.state();
+    let opened = desk.seals.open::<Ticket>(Purpose::Ticket, ticket);
+    let (watchdog, from) = (state.watchdog.to_string(), visit::address(extensions));
+    let caller = opened.and_then(|ticket| desk.tickets.redeem(&ticket, &watchdog, from, visit::now()));
+    match caller {
+        Some(caller) => signed_in(desk, &caller, headers, ROOT),
+        None => asking(&state.cluster, ROOT, Some((StatusCode::FORBIDDEN, USED_UP.to_owned()))),
+    }
+}
+
+fn signed_in(desk: &Desk, caller: &Caller, headers: &HeaderMap, next: &str) -> Response {
+    let session = Session::of(caller, visit::now());
+    let is_private = visit::is_private(headers, desk.inside.state().credentials.serving().is_some());
+    tracing::info!(key = caller.name, "signed in to the dashboard");
+    ([(header::SET_COOKIE, session.cookie(&desk.seals, is_private))], Redirect::to(next)).into_response()
 }
 
 fn asking(cluster: &str, next: &str, refusal: Option<(StatusCode, String)>) -> Response {
@@ -44,10 +75,7 @@ pub(super) async fn sign_in(State(desk): Counter, headers: HeaderMap, extensions
         Ok(caller) => caller,
         Err(error) => return asking(&state.cluster, next, Some(refused(&error))),
     };
-    let session = Session::of(&caller, visit::now());
-    let is_private = visit::is_private(&headers, state.credentials.serving().is_some());
-    tracing::info!(key = caller.name, "signed in to the dashboard");
-    ([(header::SET_COOKIE, session.cookie(&desk.seals, is_private))], Redirect::to(next)).into_response()
+    signed_in(&desk, &caller, &headers, next)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "what else the API may say says nothing here but that it failed")]

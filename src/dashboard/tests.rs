@@ -167,8 +167,8 @@ async fn a_hand_that_the_key_does_not_allow_is_refused_with_words() {
 async fn an_incident_is_acknowledged_from_the_first_page() {
     let browser = Browser::signed_in("write").await;
     let id = browser.surface.raise("node/node2").await;
-    browser.page_saying("/watch", &format!("deed=incident.ack&amp;incident={id}&amp;key=node/node2")).await;
-    let done = browser.post("/watch/hands", &format!("deed=incident.ack&incident={id}&key=node/node2")).await;
+    browser.page_saying("/watch", &format!("deed=incident.ack&amp;incident={id}")).await;
+    let done = browser.post("/watch/hands", &format!("deed=incident.ack&incident={id}")).await;
     assert_eq!(done.code, 303);
     assert!(browser.page("/watch").await.contains("acknowledged by key/write (page)"));
 }
@@ -224,7 +224,7 @@ async fn what_cannot_be_read_any_more_is_shown_as_it_was_and_whoever_signed_in_s
     clock::sleep_until(clock::now() + Duration::from_millis(1_100)).await;
     let page = browser.page("/watch").await;
     assert!(page.contains("Acknowledge") && page.contains("node1"), "{page}");
-    let refused = browser.post("/watch/hands", "deed=incident.ack&incident=1&key=node/node2").await;
+    let refused = browser.post("/watch/hands", "deed=incident.ack&incident=1").await;
     assert_eq!(refused.code, 503);
 }
 
@@ -260,11 +260,12 @@ async fn a_monitor_is_found_and_shown_with_where_it_runs_and_why() {
     }
     assert!(!list.contains("secret") && !shown.contains("secret"), "a password is nobody's to see");
     let paused = browser
-        .post("/watch/hands", &format!("deed=monitor.pause&monitor={id}&name=shop&back=/watch/monitors/{id}"))
+        .post("/watch/hands", &format!("deed=monitor.pause&monitor={id}&name=other&back=/watch/monitors/{id}"))
         .await;
     assert_eq!(paused.code, 303);
     let shown = browser.page(&paused.header("location")).await;
-    assert!(shown.contains("shop is paused.") && shown.contains("deed=monitor.resume"), "{shown}");
+    let said = format!("shop &#38; sons (#{id}) is paused.");
+    assert!(shown.contains(&said) && shown.contains("deed=monitor.resume"), "a link may not name it: {shown}");
     assert_eq!(browser.get("/watch/monitors/4711").await.code, 404);
 }
 
@@ -280,7 +281,7 @@ async fn checks_heartbeats_and_the_trail_are_shown_to_whom_the_key_allows() {
     let list = browser.page_saying("/watch/checks", "href=\"/watch/checks/front-door\"").await;
     assert!(list.contains("https://shop.example/"), "{list}");
     let shown = browser.page("/watch/checks/front-door").await;
-    for words in ["every 20 s", "critical when it is down", "Nobody has looked yet.", "It did not change yet."] {
+    for words in ["every 20 s", "critical when it is down", "Of which, ms", "How the verdict changed"] {
         assert!(shown.contains(words), "{words} is missing in {shown}");
     }
     let paused = browser.post("/watch/hands", "deed=check.pause&check=front-door&back=/watch/checks/front-door").await;
@@ -295,4 +296,38 @@ async fn checks_heartbeats_and_the_trail_are_shown_to_whom_the_key_allows() {
     let reader = Browser::signed_in("read").await;
     let refused = reader.get("/watch/audit").await;
     assert!(refused.code == 403 && text(refused).contains("this key has scope read, this needs admin"));
+}
+
+#[tokio::test]
+async fn whoever_comes_by_a_link_keeps_the_session_that_the_browser_kept_back() {
+    let browser = Browser::signed_in("read").await;
+    // The gateway's own cookie comes along, the session's does not.
+    let headers = [("sec-fetch-site", "cross-site"), ("cookie", "KUMA_FIXED_NODE=node1")];
+    let answer = browser.surface.send_with("GET", "/watch/incidents/7", &headers, "").await;
+    assert_eq!((answer.code, answer.header("set-cookie").as_str()), (200, ""));
+    assert!(text(answer).contains("http-equiv=\"refresh\""));
+    let bare = browser.surface.send_with("GET", "/watch", &[("cookie", "KUMA_FIXED_NODE=node1")], "").await;
+    assert_eq!((bare.code, bare.header("set-cookie").as_str()), (303, ""), "nothing of ours is taken away");
+}
+
+#[tokio::test]
+async fn where_a_browser_says_its_origin_only_the_pages_make_it_say_so() {
+    let browser = Browser::signed_in("read").await;
+    assert_eq!(browser.get("/watch/sign-in").await.header("referrer-policy"), "same-origin");
+    let headers = [("origin", "http://w1:8900"), ("host", "w1:8900")];
+    let answer = browser.surface.send_with("POST", "/watch/sign-in", &headers, "key=kmn_guess").await;
+    assert!(text(answer).contains("This cluster knows no such key."));
+}
+
+#[tokio::test]
+async fn what_was_done_is_said_to_whoever_did_it() {
+    let browser = Browser::signed_in("admin").await;
+    browser.surface.add_node("node1").await;
+    let place = browser.post("/watch/hands", "deed=node.drain&node=node1").await.header("location");
+    assert!(browser.page(&place).await.contains("node1 gives its monitors away now."));
+    let key = browser.surface.key("read").await;
+    let signed_in = browser.surface.send_with("POST", "/watch/sign-in", &[SAME], &format!("key={key}")).await;
+    let cookie = signed_in.header("set-cookie").split(';').next().unwrap().to_owned();
+    let other = browser.surface.send_with("GET", &place, &[("cookie", &cookie)], "").await;
+    assert!(!text(other).contains("gives its monitors away"));
 }

@@ -56,11 +56,13 @@ pub(super) async fn admit(State(desk): State<Arc<Desk>>, mut request: Request, n
 /// Who that is; `None`: nobody who has signed in with a key that there still is.
 pub(super) async fn caller(desk: &Desk, headers: &HeaderMap) -> Option<Caller> {
     let session = Session::sent(headers, &desk.seals, clock::wall())?;
+    let by_its_signature = || Some(Caller::on_page(session.key_id, session.name.clone(), session.scope()?));
     match desk.inside.holding(session.key_id).await {
         Holding::Holds(caller) => Some(caller),
         Holding::Gone => None,
-        // The database is away since this process started: the signature has to do.
-        Holding::NeverRead => Some(Caller::on_page(session.key_id, session.name.clone(), session.scope()?)),
+        // The key may have been made after the keys were read last, and the database is away since.
+        Holding::NotAmong { read_at } if session.is_older_than(read_at) => None,
+        Holding::NotAmong { .. } | Holding::NeverRead => by_its_signature(),
     }
 }
 
@@ -68,13 +70,15 @@ fn turned_away(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
     if headers.contains_key(PART) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    if origin::is_by_a_strangers_link(headers) && headers.get(header::COOKIE).is_none() {
+    let has_sent_ours = Session::is_sent(headers);
+    if origin::is_by_a_strangers_link(headers) && !has_sent_ours {
         return Html(BOUNCE).into_response();
     }
     let wanted = if *method == Method::GET { uri.path_and_query().map_or(ROOT, |place| place.as_str()) } else { ROOT };
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", wanted).finish();
     let mut response = Redirect::to(&format!("{ROOT}/sign-in?{query}")).into_response();
-    if headers.contains_key(header::COOKIE) {
+    // One that was kept back is good still.
+    if has_sent_ours {
         response.headers_mut().insert(header::SET_COOKIE, session::no_cookie(is_private(headers, false)));
     }
     response

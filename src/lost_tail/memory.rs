@@ -133,8 +133,9 @@ mod tests {
     #[test]
     fn what_is_old_goes_and_of_too_many_the_oldest_are_counted() {
         let mut kept = Kept::default();
+        let size = |item: &u64| if *item == 604 { 990 } else { 10 };
         for second in 0..6 {
-            kept.keep((Mono::secs(second), second), |_| 10, (3, 1_000));
+            kept.keep((Mono::secs(second), second), size, (3, 1_000));
         }
         assert_eq!(kept.since(None), Since { items: vec![3, 4, 5], uncounted: 3 });
         assert_eq!(kept.since(Some(Mono::secs(4))), Since { items: vec![4, 5], uncounted: 0 });
@@ -143,9 +144,9 @@ mod tests {
             2,
             "the second second is one of which a part is meant"
         );
-        kept.keep((Mono::secs(605), 604), |_| 990, (3, 1_000));
+        kept.keep((Mono::secs(605), 604), size, (3, 1_000));
         assert_eq!(kept.since(None), Since { items: vec![5, 604], uncounted: 0 }, "4 is old, 5 just not");
-        kept.keep((Mono::secs(605), 605), |_| 10, (3, 1_000));
+        kept.keep((Mono::secs(605), 605), size, (3, 1_000));
         assert_eq!(kept.since(None), Since { items: vec![604, 605], uncounted: 1 }, "bytes are bounded");
     }
 }

@@ -5,10 +5,11 @@
 //! soon, and for each key that is not among them: it may have been made a moment ago, at another watchdog.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use komainu_watchdogs::time::Mono;
+use komainu_watchdogs::time::{Mono, Wall};
 
 use super::{Caller, Origin};
 use crate::clock;
@@ -20,9 +21,6 @@ const BELIEVED: Duration = Duration::from_secs(5);
 /// Between the beginnings of two readings, whoever asks.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long somebody who signed in waits for a reading.
-const PATIENCE: Duration = Duration::from_millis(500);
-
 /// Whether a key that somebody signed in with still holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Holding {
@@ -30,6 +28,11 @@ pub(crate) enum Holding {
     Holds(Caller),
     /// It was deleted.
     Gone,
+    /// It was not there when the keys were read last; they cannot be read now.
+    NotAmong {
+        /// When they were read, by this host's clock.
+        read_at: Wall,
+    },
     /// The keys cannot be read, and were not read since this process started.
     NeverRead,
 }
@@ -40,6 +43,17 @@ pub(in crate::api) struct KnownKeys {
     held: Mutex<HeldKeys>,
     /// One reads; who comes meanwhile waits, and reads only if that reading began before.
     reading: tokio::sync::Mutex<Tried>,
+    /// Somebody has begun one that nobody need wait for.
+    is_being_read: AtomicBool,
+}
+
+/// A reading that was begun; another one may be when this is dropped.
+pub(in crate::api) struct Reading<'a>(&'a AtomicBool);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 #[derive(Default)]
@@ -69,18 +83,25 @@ impl KnownKeys {
         Ok(self.held().by_hash.get(hash).cloned())
     }
 
-    /// Whether the key of that row still holds. Waits for a reading no longer than [`PATIENCE`]: whoever signed in goes on
-    /// while the database is away.
-    pub(in crate::api) async fn holding(&self, store: &Store, key_id: i64) -> Holding {
-        let now = clock::now();
-        if !self.held().is_believed(now) {
-            match tokio::time::timeout(PATIENCE, self.read_after(store, now)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return self.held().remembered(key_id),
-            }
-        }
-        let held = self.held();
-        held.by_hash.values().find(|caller| caller.key_id == key_id).cloned().map_or(Holding::Gone, Holding::Holds)
+    /// Whether what is held need not be read anew.
+    pub(in crate::api) fn is_fresh(&self) -> bool {
+        self.held().is_believed(clock::now())
+    }
+
+    /// Begins a reading, unless one is under way; `None`: it is. It goes on when nobody waits for it any more, or a slow database
+    /// would keep it from ever coming to an end.
+    pub(in crate::api) fn begin_reading(&self) -> Option<Reading<'_>> {
+        (!self.is_being_read.swap(true, Ordering::AcqRel)).then_some(Reading(&self.is_being_read))
+    }
+
+    /// Makes sure that what is held was read after now.
+    pub(in crate::api) async fn read(&self, store: &Store) -> Result<(), StoreError> {
+        self.read_after(store, clock::now()).await
+    }
+
+    /// Whether the key of that row still holds, as far as is known.
+    pub(in crate::api) fn holding(&self, key_id: i64) -> Holding {
+        self.held().holding(key_id, clock::now())
     }
 
     /// A key was deleted: this watchdog stops taking it at once. The others are known as before.
@@ -126,12 +147,15 @@ impl HeldKeys {
         self.read_at.is_some_and(|read_at| now.since(read_at) <= BELIEVED)
     }
 
-    /// As it was when the keys could be read last.
-    fn remembered(&self, key_id: i64) -> Holding {
+    fn holding(&self, key_id: i64, now: Mono) -> Holding {
         let found = self.by_hash.values().find(|caller| caller.key_id == key_id).cloned();
         match (found, self.read_at) {
             (Some(caller), _) => Holding::Holds(caller),
-            (None, Some(_)) => Holding::Gone,
+            (None, Some(_)) if self.is_believed(now) => Holding::Gone,
+            (None, Some(read_at)) => {
+                let age = i64::try_from(now.since(read_at).as_millis()).unwrap_or(i64::MAX);
+                Holding::NotAmong { read_at: Wall(clock::wall().0.saturating_sub(age)) }
+            }
             (None, None) => Holding::NeverRead,
         }
     }

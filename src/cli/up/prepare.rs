@@ -9,7 +9,9 @@ use super::folder::{Folder, Kind, Member};
 use super::{Args, demo};
 use crate::cli::adopt::who;
 use crate::cli::files;
+use crate::clock;
 use crate::config::Config;
+use crate::dashboard::sign_in_link as sign_in_link_of;
 use crate::keys::{ApiKey, ClusterKey, hash_api_key};
 use crate::store::apikeys::{self, Scope};
 use crate::store::migrate::{self, MigrateOptions};
@@ -32,6 +34,13 @@ pub(super) struct Prepared {
     pub(super) admin_key: String,
     /// Monitors of the demo.
     pub(super) monitors: u32,
+}
+
+/// The path of a link that signs in to the dashboard of the first watchdog with the folder's key, once.
+pub(super) async fn sign_in_link(folder: &Folder, prepared: &Prepared) -> anyhow::Result<String> {
+    let key = apikeys::find_by_hash(&prepared.store, &hash_api_key(&prepared.admin_key)).await?;
+    let key = key.context("the folder's key is not known any more")?;
+    Ok(sign_in_link_of(&cluster_key(folder)?, "w1", &key, clock::wall()))
 }
 
 /// A port that somebody else has would make one process die later, with its reason in a log.

@@ -64,7 +64,7 @@ fn is_ready(status: &Status, members: &[Member], monitors: u32) -> bool {
 }
 
 /// The addresses, who leads, what runs where, and what to try.
-pub(super) fn tell(folder: &Folder, args: &Args, keeper: &Keeper, status: &Status) {
+pub(super) fn tell(folder: &Folder, args: &Args, keeper: &Keeper, (status, link): (&Status, &str)) {
     let dir = folder.path().display();
     let url = format!("http://127.0.0.1:{}", args.port);
     let counts = [
@@ -73,6 +73,8 @@ pub(super) fn tell(folder: &Folder, args: &Args, keeper: &Keeper, status: &Statu
         counted(status.monitors.active, "monitor"),
     ];
     print::line(format!("komainu is up: {}; data in {dir}", counts.join(", ")));
+    print::line(format!("  watch   {url}{link}"));
+    print::line(format!("          signs in once, within five minutes; later {url}/watch with the key below"));
     print::line(format!("  status  {url}/status"));
     print::line(format!("  API     {url}/api/v1, key in {}", folder.admin_key().display()));
     print::line(format!("          export KOMAINU_URL={url} KOMAINU_KEY_FILE={}", folder.admin_key().display()));

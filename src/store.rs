@@ -65,6 +65,7 @@ pub use monitors::MonitorSpec;
 pub use pool::{Share, Store};
 pub use tenure::{NodeProcess, TenureConnection};
 pub use url::DatabaseUrl;
+pub(crate) use watch::MOST_OTHERS;
 pub use watch::{Errands, Watch, WatchdogIdentity};
 
 /// One page of a list.

@@ -85,13 +85,12 @@ impl Inside {
     /// longer is there for the next request.
     async fn read_keys(&self) {
         let context = Arc::clone(&self.context);
-        let reading = tokio::spawn(async move {
-            let Some(_reading) = context.known_keys.begin_reading() else {
-                return;
-            };
-            if let Err(error) = context.known_keys.read(&context.state.store).await {
-                tracing::debug!(%error, "the API keys are read again later");
-            }
+        let reading = self.context.known_keys.under_way(move || {
+            tokio::spawn(async move {
+                if let Err(error) = context.known_keys.read(&context.state.store).await {
+                    tracing::debug!(%error, "the API keys are read again later");
+                }
+            })
         });
         let _too_late = tokio::time::timeout(KEYS_PATIENCE, reading).await;
     }

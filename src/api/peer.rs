@@ -4,13 +4,14 @@
 //! nobody can speak for a watchdog.
 
 use axum::body::Body;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use komainu_watchdogs::blackout::DatabaseReport;
 use komainu_watchdogs::facts::{Report, Seen};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::problem::{ApiError, Problem};
@@ -84,6 +85,19 @@ pub(super) fn answer(
 }
 
 /// Refuses whoever does not hold the cluster's key.
+/// A peer's question. Who it is shows only when its body is there; whoever claims nothing is not read at all.
+async fn question<T: DeserializeOwned>(
+    context: &Context,
+    request: Request,
+    (path, limit): (&str, usize),
+) -> Result<T, ApiError> {
+    let (parts, body) = request.into_parts();
+    claimed(&parts.headers)?;
+    let body = context.budgets.strangers.read(body, limit).await?;
+    ensure_signed(context, &parts.headers, ("POST", path), &body)?;
+    serde_json::from_slice(&body).map_err(|error| ApiError::field("body", error.to_string()))
+}
+
 fn ensure_signed(
     context: &Context,
     headers: &HeaderMap,

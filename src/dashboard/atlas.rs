@@ -5,6 +5,7 @@
 //! what no change told is found too.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -109,6 +110,8 @@ pub(super) struct Atlas {
     readings: watch::Sender<u64>,
     /// Up to which monitor last beats were read since this process started; `None`: of all.
     read_until: RwLock<Option<MonitorId>>,
+    /// Counted at each reading: the first page is drawn more often.
+    down: AtomicUsize,
 }
 
 impl Default for Atlas {
@@ -120,6 +123,7 @@ impl Default for Atlas {
             looked: Notify::default(),
             readings: watch::Sender::default(),
             read_until: RwLock::new(Some(MonitorId::default())),
+            down: AtomicUsize::default(),
         }
     }
 }
@@ -145,10 +149,9 @@ impl Atlas {
         chart.briefs.get(at).map(|brief| brief.name.clone())
     }
 
-    /// How many are in that state, as far as is known.
-    pub(super) fn count(&self, state: MonitorState) -> usize {
-        let chart = self.held();
-        self.states(&chart.briefs).into_iter().filter(|one| *one == state).count()
+    /// How many are down, as far as is known.
+    pub(super) fn down(&self) -> usize {
+        self.down.load(Ordering::Relaxed)
     }
 
     /// Of how many no beat has been read yet.
@@ -186,6 +189,9 @@ impl Atlas {
     }
 
     fn tell(&self) {
+        let chart = self.held();
+        let down = self.states(&chart.briefs).into_iter().filter(|state| *state == MonitorState::Down).count();
+        self.down.store(down, Ordering::Relaxed);
         self.readings.send_modify(|readings| *readings += 1);
     }
 }

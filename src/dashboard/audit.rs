@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::form::Form;
-use super::frame::{AWAY, Frame, Section, page, unread};
-use super::recall::Reading;
+use super::frame::{Frame, Section, page};
+use super::recall::Items;
 use super::visit::Visitor;
 use super::words::{At, span};
 
@@ -66,12 +66,6 @@ impl Deed {
     }
 }
 
-#[derive(Deserialize)]
-struct Items {
-    items: Vec<Deed>,
-    next: Option<String>,
-}
-
 pub(super) async fn list(
     State(desk): super::Counter,
     Extension(visitor): Extension<Visitor>,
@@ -83,11 +77,11 @@ pub(super) async fn list(
     let cursor =
         form.field("cursor").map_or_else(String::new, |cursor| format!("&cursor={}", super::deeds::encoded(cursor)));
     let asked = format!("/api/v1/audit?limit=100{cursor}&{}", wanted.query());
-    let (Items { items, next }, age) = match desk.read::<Items>(&visitor, asked.trim_end_matches('&')).await {
-        Reading::Known(read, age) => (read, age),
-        Reading::Refused(status, words) => return unread(&desk, &visitor, Section::Audit, (status, &words)),
-        Reading::Away => return unread(&desk, &visitor, Section::Audit, AWAY),
-    };
+    let (Items { items, next }, age) =
+        match desk.need::<Items<Deed>>(&visitor, (Section::Audit, asked.trim_end_matches('&'))).await {
+            Ok(read) => read,
+            Err(refusal) => return *refusal,
+        };
     page(&Trail {
         wanted,
         items,

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use komainu_watchdogs::time::Wall;
+use serde::Deserialize;
 
 use super::words::At;
 
@@ -115,9 +116,21 @@ pub(super) fn millis(ms: f64) -> String {
 }
 
 /// `99.982 %`: as exact as it can be without being rounded up to all.
-pub(super) fn percent(share: f64) -> String {
+fn percent(share: f64) -> String {
     let floored = (share * 100_000.0).floor() / 1_000.0;
     format!("{floored} %")
+}
+
+/// How much of the time it was well, as the API says it.
+#[derive(Deserialize)]
+pub(super) struct Uptime {
+    uptime: Option<f64>,
+}
+
+impl Uptime {
+    pub(super) fn words(&self) -> String {
+        self.uptime.map_or_else(|| "nothing counted".to_owned(), percent)
+    }
 }
 
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "spans and counts are far below 2^53")]

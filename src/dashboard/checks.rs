@@ -10,11 +10,11 @@ use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 
 use super::Desk;
-use super::chart::percent;
+use super::chart::Uptime;
 use super::deeds::encoded;
 use super::form::Form;
 use super::frame::{AWAY, Frame, Section, page, unread};
-use super::recall::Reading;
+use super::recall::{Items, Reading};
 use super::visit::Visitor;
 use super::words::{At, span};
 
@@ -64,12 +64,6 @@ impl Check {
     }
 }
 
-#[derive(Deserialize)]
-struct Items<T> {
-    items: Vec<T>,
-    next: Option<String>,
-}
-
 /// The state as this watchdog judges it now: the table is a second behind.
 fn as_of_now(desk: &Desk, check: &mut Check) {
     if let Some(shown) = desk.inside.state().looks.shown(&check.name).filter(|_| !check.paused) {
@@ -88,10 +82,9 @@ pub(super) async fn list(
     let form = Form::of_query(query.as_deref());
     let asked =
         form.field("cursor").map_or_else(|| FIRST.to_owned(), |cursor| format!("{FIRST}&cursor={}", encoded(cursor)));
-    let (mut read, age) = match desk.read::<Items<Check>>(&visitor, &asked).await {
-        Reading::Known(read, age) => (read, age),
-        Reading::Refused(status, words) => return unread(&desk, &visitor, Section::Checks, (status, &words)),
-        Reading::Away => return unread(&desk, &visitor, Section::Checks, AWAY),
+    let (mut read, age) = match desk.need::<Items<Check>>(&visitor.as_reader(), (Section::Checks, &asked)).await {
+        Ok(read) => read,
+        Err(refusal) => return *refusal,
     };
     for check in &mut read.items {
         as_of_now(&desk, check);
@@ -196,11 +189,6 @@ struct Uptimes {
     quarter: Uptime,
 }
 
-#[derive(Deserialize)]
-struct Uptime {
-    uptime: Option<f64>,
-}
-
 pub(super) async fn show(
     State(desk): super::Counter,
     Extension(visitor): Extension<Visitor>,
@@ -211,7 +199,8 @@ pub(super) async fn show(
         Reading::Known(check, age) => (check, age),
         Reading::Refused(status, words) => return unread(&desk, &visitor, Section::Checks, (status, &words)),
         Reading::Away => match remembered(&desk, &name) {
-            Some(check) => (check, Some(std::time::Duration::ZERO)),
+            // What the watchdog itself knows of it is of now.
+            Some(check) => (check, None),
             None => return unread(&desk, &visitor, Section::Checks, (StatusCode::SERVICE_UNAVAILABLE, AWAY.1)),
         },
     };
@@ -250,7 +239,6 @@ fn remembered(desk: &Desk, name: &str) -> Option<Check> {
 }
 
 fn percents(uptimes: &Uptimes) -> Vec<(&'static str, String)> {
-    let words = |uptime: &Uptime| uptime.uptime.map_or_else(|| "nothing counted".to_owned(), percent);
     let Uptimes { day, week, month, quarter } = uptimes;
-    vec![("24 hours", words(day)), ("7 days", words(week)), ("30 days", words(month)), ("90 days", words(quarter))]
+    vec![("24 hours", day.words()), ("7 days", week.words()), ("30 days", month.words()), ("90 days", quarter.words())]
 }

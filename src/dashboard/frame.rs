@@ -67,13 +67,11 @@ impl Section {
     }
 }
 
-/// What came of the deed that led here.
+/// What was done by the deed that led here.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Notice {
     /// One sentence.
     pub(super) text: String,
-    /// It was done.
-    pub(super) is_done: bool,
     /// By the key of that row: for nobody else's eyes.
     pub(super) key_id: i64,
     /// When.

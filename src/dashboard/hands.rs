@@ -99,14 +99,17 @@ async fn rehearsed(desk: &Desk, visitor: &Visitor, deed: &Deed) -> Rehearsed {
     if !answer.status.is_success() {
         return Rehearsed { refusal: Some(recall::detail(&answer.body)), ..Rehearsed::default() };
     }
-    Rehearsed { consequences: planned(&answer.body), refusal: None }
+    let planned = planned(&answer.body);
+    let too_long =
+        || "The plan is too long to be shown here; `komainu cluster rebalance --dry-run` prints it.".to_owned();
+    Rehearsed { refusal: planned.is_none().then(too_long), consequences: planned.unwrap_or_default() }
 }
 
-/// How many monitors a plan moves between which nodes.
-fn planned(body: &Value) -> Vec<String> {
-    let moves = body.get("moves").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+/// How many monitors a plan moves between which nodes; `None`: it could not be read.
+fn planned(body: &Value) -> Option<Vec<String>> {
+    let moves = body.get("moves")?.as_array()?;
     if moves.is_empty() {
-        return vec!["Nothing would move: they are spread evenly.".to_owned()];
+        return Some(vec!["Nothing would move: they are spread evenly.".to_owned()]);
     }
     let name = |item: &Value, field: &str| item.get(field).and_then(Value::as_str).unwrap_or("nobody").to_owned();
     let mut counts = std::collections::BTreeMap::<(String, String), u64>::new();
@@ -114,7 +117,7 @@ fn planned(body: &Value) -> Vec<String> {
         *counts.entry((name(item, "from"), name(item, "to"))).or_default() += 1;
     }
     let line = |((from, to), count)| format!("{} from {from} to {to}.", super::words::counted(count, "monitor"));
-    counts.into_iter().map(line).collect()
+    Some(counts.into_iter().map(line).collect())
 }
 
 /// Does it.
@@ -130,7 +133,7 @@ pub(super) async fn act(State(desk): super::Counter, Extension(visitor): Extensi
     if answer.status.is_success() {
         desk.recall.outdate();
         let (key_id, at) = (visitor.caller.key_id, super::visit::now().0);
-        let notice = Notice { text: deed.done(), is_done: true, key_id, at };
+        let notice = Notice { text: deed.done(), key_id, at };
         return Redirect::to(&said(&desk, &back, &notice)).into_response();
     }
     let refused = Rehearsed { refusal: Some(recall::detail(&answer.body)), ..Rehearsed::default() };
@@ -145,4 +148,23 @@ fn said(desk: &Desk, back: &str, notice: &Notice) -> String {
     let query =
         url::form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).append_pair("said", &sealed).finish();
     format!("{path}?{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_is_told_by_nodes_and_one_that_was_not_read_is_no_empty_one() {
+        let shift =
+            |from: &str| json!({"monitor_id": 1, "name": "shop", "from": from, "to": "node3", "reason": "rebalance"});
+        let plan = json!({"dry_run": true, "moves": [shift("node1"), shift("node1"), shift("node2")]});
+        let lines = ["2 monitors from node1 to node3.", "1 monitor from node2 to node3."].map(str::to_owned);
+        assert_eq!(planned(&plan), Some(lines.to_vec()));
+        let even = "Nothing would move: they are spread evenly.".to_owned();
+        assert_eq!(planned(&json!({"moves": []})), Some(vec![even]));
+        assert_eq!(planned(&Value::Null), None);
+    }
 }

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::chart::Bar;
 use super::deeds::encoded;
 use super::form::Form;
-use super::frame::{AWAY, Frame, Section, page, unread};
-use super::recall::Reading;
+use super::frame::{Frame, Section, page};
+use super::recall::Items;
 use super::visit::Visitor;
 use super::words::{At, span};
 
@@ -82,12 +82,6 @@ impl Heartbeat {
     }
 }
 
-#[derive(Deserialize)]
-struct Items<T> {
-    items: Vec<T>,
-    next: Option<String>,
-}
-
 /// How a span of milliseconds is written.
 fn took(ms: i64) -> String {
     let ms = u64::try_from(ms).unwrap_or(0);
@@ -107,10 +101,9 @@ pub(super) async fn list(
             asked = format!("{asked}&{name}={}", encoded(value));
         }
     }
-    let (read, age) = match desk.read::<Items<Heartbeat>>(&visitor, &asked).await {
-        Reading::Known(read, age) => (read, age),
-        Reading::Refused(status, words) => return unread(&desk, &visitor, Section::Heartbeats, (status, &words)),
-        Reading::Away => return unread(&desk, &visitor, Section::Heartbeats, AWAY),
+    let (read, age) = match desk.need::<Items<Heartbeat>>(&visitor.as_reader(), (Section::Heartbeats, &asked)).await {
+        Ok(read) => read,
+        Err(refusal) => return *refusal,
     };
     page(&Heartbeats {
         state,
@@ -165,10 +158,9 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Response {
     let base = format!("/api/v1/heartbeats/{}", encoded(&name));
-    let (heartbeat, age) = match desk.read::<Heartbeat>(&visitor, &base).await {
-        Reading::Known(heartbeat, age) => (heartbeat, age),
-        Reading::Refused(status, words) => return unread(&desk, &visitor, Section::Heartbeats, (status, &words)),
-        Reading::Away => return unread(&desk, &visitor, Section::Heartbeats, AWAY),
+    let (heartbeat, age) = match desk.need::<Heartbeat>(&visitor, (Section::Heartbeats, &base)).await {
+        Ok(read) => read,
+        Err(refusal) => return *refusal,
     };
     let pushes = desk.read::<Items<Push>>(&visitor, &format!("{base}/pushes?limit=60")).await.known();
     let pushes = pushes.map_or(vec![], |pushes| pushes.items);

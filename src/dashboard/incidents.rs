@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::deeds::encoded;
 use super::form::Form;
-use super::frame::{Frame, Section, page, unread};
-use super::recall::Reading;
+use super::frame::{Frame, Section, page};
+use super::recall::Items;
 use super::visit::Visitor;
 use super::words::{At, span};
 
@@ -103,12 +103,6 @@ impl Incident {
     }
 }
 
-#[derive(Deserialize)]
-pub(super) struct Items {
-    pub(super) items: Vec<Incident>,
-    next: Option<String>,
-}
-
 /// Lists them, the latest first.
 pub(super) async fn list(
     State(desk): super::Counter,
@@ -117,11 +111,11 @@ pub(super) async fn list(
 ) -> Response {
     let form = Form::of_query(query.as_deref());
     let which = Which::ALL.into_iter().find(|which| Some(which.name()) == form.field("show")).unwrap_or(Which::All);
-    let reading = desk.read::<Items>(&visitor, &asked(which, &form)).await;
-    let (Items { items, next }, age) = match reading {
-        Reading::Known(items, age) => (items, age),
-        Reading::Refused(status, words) => return unread(&desk, &visitor, Section::Incidents, (status, &words)),
-        Reading::Away => return unread(&desk, &visitor, Section::Incidents, super::frame::AWAY),
+    let asked = asked(which, &form);
+    let read = desk.need::<Items<Incident>>(&visitor.as_reader(), (Section::Incidents, &asked)).await;
+    let (Items { items, next }, age) = match read {
+        Ok(read) => read,
+        Err(refusal) => return *refusal,
     };
     let view = desk.inside.view();
     page(&Incidents {
@@ -211,10 +205,10 @@ pub(super) async fn show(
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
 ) -> Response {
-    let (read, age) = match desk.read::<StoryRead>(&visitor, &format!("/api/v1/incidents/{}", encoded(&id))).await {
-        Reading::Known(read, age) => (read, age),
-        Reading::Refused(status, words) => return unread(&desk, &visitor, Section::Incidents, (status, &words)),
-        Reading::Away => return unread(&desk, &visitor, Section::Incidents, super::frame::AWAY),
+    let path = format!("/api/v1/incidents/{}", encoded(&id));
+    let (read, age) = match desk.need::<StoryRead>(&visitor, (Section::Incidents, &path)).await {
+        Ok(read) => read,
+        Err(refusal) => return *refusal,
     };
     let view = desk.inside.view();
     page(&Story {

@@ -10,11 +10,11 @@ use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::chart::{Bar, Line, Took, line, percent};
+use super::chart::{Bar, Line, Took, Uptime, line};
 use super::deeds::encoded;
 use super::form::Form;
-use super::frame::{AWAY, Frame, Section, page, unread};
-use super::recall::Reading;
+use super::frame::{Frame, Section, page};
+use super::recall::Items;
 use super::visit::Visitor;
 use super::words::{At, span};
 use super::{Desk, incidents};
@@ -74,11 +74,6 @@ impl Beat {
 }
 
 #[derive(Deserialize)]
-struct Items<T> {
-    items: Vec<T>,
-}
-
-#[derive(Deserialize)]
 struct Uptimes {
     #[serde(rename = "24h")]
     day: Uptime,
@@ -86,11 +81,6 @@ struct Uptimes {
     week: Uptime,
     #[serde(rename = "30d")]
     month: Uptime,
-}
-
-#[derive(Deserialize)]
-struct Uptime {
-    uptime: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -196,10 +186,9 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
 ) -> Response {
     let base = format!("/api/v1/monitors/{}", encoded(&id));
-    let (monitor, age) = match desk.read::<Monitor>(&visitor, &base).await {
-        Reading::Known(monitor, age) => (monitor, age),
-        Reading::Refused(status, words) => return unread(&desk, &visitor, Section::Monitors, (status, &words)),
-        Reading::Away => return unread(&desk, &visitor, Section::Monitors, AWAY),
+    let (monitor, age) = match desk.need::<Monitor>(&visitor, (Section::Monitors, &base)).await {
+        Ok(read) => read,
+        Err(refusal) => return *refusal,
     };
     let form = Form::of_query(query.as_deref());
     let reach = Reach::ALL.into_iter().find(|reach| Some(reach.name()) == form.field("span")).unwrap_or(Reach::Day);
@@ -207,7 +196,7 @@ pub(super) async fn show(
     let uptimes = desk.read::<Uptimes>(&visitor, &format!("{base}/uptime")).await.known();
     let points = desk.read::<Items<Point>>(&visitor, &format!("{base}/series?span={}", reach.name())).await.known();
     let key = format!("/api/v1/incidents?limit=20&key=monitor/{}", encoded(&id));
-    let incidents = desk.read::<incidents::Items>(&visitor, &key).await.known();
+    let incidents = desk.read::<Items<incidents::Incident>>(&visitor, &key).await.known();
     let took = |point: &Point| Took { at: Wall(point.at), ms: point.ping_ms };
     let points: Vec<Took> = points.map_or(vec![], |points| points.items.iter().map(took).collect());
     page(&Shown {
@@ -225,8 +214,7 @@ pub(super) async fn show(
 }
 
 fn percents(Uptimes { day, week, month }: &Uptimes) -> Vec<(&'static str, String)> {
-    let words = |uptime: &Uptime| uptime.uptime.map_or_else(|| "nothing counted".to_owned(), percent);
-    vec![("24 hours", words(day)), ("7 days", words(week)), ("30 days", words(month))]
+    vec![("24 hours", day.words()), ("7 days", week.words()), ("30 days", month.words())]
 }
 
 /// The last beats, oldest first.

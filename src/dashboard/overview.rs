@@ -1,5 +1,7 @@
 //! The first page: what is wrong now, in the order in which it wants somebody, then who watches and what is watched.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
@@ -11,21 +13,19 @@ use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::view::{DatabaseView, IncidentView, MonitorsView, View};
 use serde::Deserialize;
 
-use super::atlas::MonitorState;
 use super::frame::{Frame, Section, page};
 use super::nodes::NodeRow;
+use super::recall::Items;
 use super::visit::Visitor;
 use super::words::{At, counted, grouped};
 use super::{Desk, ROOT};
+use crate::store::MOST_OTHERS;
 
 /// More are not read; the list of incidents has them all.
 const MOST_PROBLEMS: usize = 50;
 
 /// The API's page of incidents that are open.
 pub(super) const OPEN_INCIDENTS: &str = "/api/v1/incidents?open=true&limit=1000";
-
-/// The view carries no more incidents than this.
-const VIEW_HOLDS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -85,17 +85,12 @@ struct Problem {
 }
 
 /// An open incident, as the API shows it.
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 struct Told {
     id: i64,
     key: String,
     summary: String,
     acknowledged_by: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Incidents {
-    items: Vec<Told>,
 }
 
 /// How many there are in a state.
@@ -125,12 +120,14 @@ pub(super) async fn lead_there() -> Redirect {
 
 pub(super) async fn show(State(desk): super::Counter, Extension(visitor): Extension<Visitor>) -> Response {
     let view = desk.inside.view();
-    let told = desk.read::<Incidents>(&visitor, OPEN_INCIDENTS).await.known();
-    let told = told.map_or(Vec::new(), |incidents| incidents.items);
-    let mut problems: Vec<Problem> = view.incidents.iter().map(|incident| problem(incident, &told)).collect();
+    let told = desk.read::<Items<Told>>(&visitor.as_reader(), OPEN_INCIDENTS).await.known();
+    let told = told.into_iter().flat_map(|incidents| incidents.items);
+    let mut told: BTreeMap<String, Told> = told.map(|told| (told.key.clone(), told)).collect();
+    let mut problems: Vec<Problem> =
+        view.incidents.iter().map(|incident| problem(incident, told.remove(&incident.key))).collect();
     problems.sort_by_key(|problem| (problem.is_acknowledged(), !problem.is_critical, problem.since.0.0));
     let wrong =
-        if problems.len() >= VIEW_HOLDS { format!("{} or more", problems.len()) } else { problems.len().to_string() };
+        if problems.len() >= MOST_OTHERS { format!("{} or more", problems.len()) } else { problems.len().to_string() };
     let more_problems = problems.len().saturating_sub(MOST_PROBLEMS);
     problems.truncate(MOST_PROBLEMS);
     let server = desk.inside.server_name();
@@ -139,7 +136,7 @@ pub(super) async fn show(State(desk): super::Counter, Extension(visitor): Extens
         problems,
         more_problems,
         wrong,
-        down: desk.atlas.count(MonitorState::Down),
+        down: desk.atlas.down(),
         nodes: view.nodes.iter().map(NodeRow::of).collect(),
         watchdogs: watchdogs(&desk, &view),
         leader: view.leader.as_ref().map(|leader| format!("{}, epoch {}", leader.watchdog_id, leader.epoch)),
@@ -161,14 +158,14 @@ impl Problem {
     }
 }
 
-fn problem(incident: &IncidentView, told: &[Told]) -> Problem {
+fn problem(incident: &IncidentView, told: Option<Told>) -> Problem {
     let kind = incident.key.split('/').next().unwrap_or_default().to_owned();
     Problem {
         kind,
         is_critical: incident.severity == Severity::Critical,
         since: At(incident.since),
         first_since: (incident.first_since != incident.since).then_some(At(incident.first_since)),
-        told: told.iter().find(|told| told.key == incident.key).cloned(),
+        told,
         key: incident.key.clone(),
     }
 }

@@ -8,18 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use axum::response::Response;
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::view::DatabaseView;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::frame::{AWAY, Section, unread};
 use super::visit::Visitor;
 use super::{Desk, checks, heartbeats, incidents, overview};
 use crate::api::{Answer, Caller};
 use crate::clock;
 use crate::store::apikeys::Scope;
 
-/// Pages are drawn anew once a second at most.
+/// An answer is believed for so long.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// Somebody looks at a page and waits.
@@ -70,7 +73,27 @@ impl<T> Reading<T> {
     }
 }
 
+/// A page of a list, as the API shows it.
+#[derive(Deserialize)]
+pub(super) struct Items<T> {
+    pub(super) items: Vec<T>,
+    pub(super) next: Option<String>,
+}
+
 impl Desk {
+    /// What a page is about, and how old that is where it could not be read now; `Err`: the page that says why there is none.
+    pub(super) async fn need<T: DeserializeOwned>(
+        &self,
+        visitor: &Visitor,
+        (here, path): (Section, &str),
+    ) -> Result<(T, Option<Duration>), Box<Response>> {
+        match self.read(visitor, path).await {
+            Reading::Known(value, age) => Ok((value, age)),
+            Reading::Refused(status, words) => Err(Box::new(unread(self, visitor, here, (status, &words)))),
+            Reading::Away => Err(Box::new(unread(self, visitor, here, AWAY))),
+        }
+    }
+
     /// Reads from the API what this visitor may see.
     pub(super) async fn read<T: DeserializeOwned>(&self, visitor: &Visitor, path: &str) -> Reading<T> {
         let question = (visitor.caller.scope.as_str(), path.to_owned());
@@ -97,14 +120,12 @@ impl Desk {
         }
     }
 
-    /// Reads what people would look for first, for each scope, so that it is known when the database goes.
+    /// Reads what people would look for first, so that it is known when the database goes.
     pub(super) async fn remember(&self) {
-        for scope in [Scope::Read, Scope::Write, Scope::Admin] {
-            let caller = Caller::on_page(0, "dashboard".to_owned(), scope);
-            let visitor = Visitor { caller, address: None, place: String::new() };
-            for path in [overview::OPEN_INCIDENTS, incidents::FIRST, checks::FIRST, heartbeats::FIRST] {
-                let _for_later = self.read::<Value>(&visitor, path).await;
-            }
+        let caller = Caller::on_page(0, "dashboard".to_owned(), Scope::Read);
+        let visitor = Visitor { caller, address: None, place: String::new() };
+        for path in [overview::OPEN_INCIDENTS, incidents::FIRST, checks::FIRST, heartbeats::FIRST] {
+            let _for_later = self.read::<Value>(&visitor, path).await;
         }
     }
 

@@ -27,6 +27,11 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
+    /// Who sees no more than everybody with a key: what all see alike is read once for all of them.
+    pub(super) fn as_reader(&self) -> Self {
+        Self { caller: Caller { scope: Scope::Read, ..self.caller.clone() }, ..self.clone() }
+    }
+
     /// Whether their key allows that much.
     pub(super) fn may(&self, scope: Scope) -> bool {
         self.caller.scope >= scope

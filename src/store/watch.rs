@@ -9,6 +9,7 @@ mod own_row;
 mod round;
 
 pub use errands::Errands;
+pub(crate) use errands::MOST_OTHERS;
 
 pub(super) use round::{applied, cluster_row, leader_row, overlay, overlay_text, stamp, text_list, watchdog_row};
 

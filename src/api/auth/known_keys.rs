@@ -5,11 +5,13 @@
 //! soon, and for each key that is not among them: it may have been made a moment ago, at another watchdog.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use komainu_watchdogs::time::{Mono, Wall};
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::{Caller, Origin};
 use crate::clock;
@@ -43,18 +45,11 @@ pub(in crate::api) struct KnownKeys {
     held: Mutex<HeldKeys>,
     /// One reads; who comes meanwhile waits, and reads only if that reading began before.
     reading: tokio::sync::Mutex<Tried>,
-    /// Somebody has begun one that nobody need wait for.
-    is_being_read: AtomicBool,
+    under_way: Mutex<Option<(AbortHandle, Reading)>>,
 }
 
-/// A reading that was begun; another one may be when this is dropped.
-pub(in crate::api) struct Reading<'a>(&'a AtomicBool);
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
+/// A reading that several wait for.
+pub(in crate::api) type Reading = Shared<BoxFuture<'static, ()>>;
 
 #[derive(Default)]
 struct HeldKeys {
@@ -88,10 +83,17 @@ impl KnownKeys {
         self.held().is_believed(clock::now())
     }
 
-    /// Begins a reading, unless one is under way; `None`: it is. It goes on when nobody waits for it any more, or a slow database
-    /// would keep it from ever coming to an end.
-    pub(in crate::api) fn begin_reading(&self) -> Option<Reading<'_>> {
-        (!self.is_being_read.swap(true, Ordering::AcqRel)).then_some(Reading(&self.is_being_read))
+    /// The reading that is under way, which is begun if there is none. It goes on when nobody waits for it any more, or a slow database
+    /// would keep it from ever coming to an end; whoever comes meanwhile waits for the same.
+    pub(in crate::api) fn under_way(&self, begin: impl FnOnce() -> JoinHandle<()>) -> Reading {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, reading)) = under_way.as_ref().filter(|(task, _)| !task.is_finished()) {
+            return reading.clone();
+        }
+        let task = begin();
+        let (handle, reading) = (task.abort_handle(), task.map(drop).boxed().shared());
+        *under_way = Some((handle, reading.clone()));
+        reading
     }
 
     /// Makes sure that what is held was read after now.
@@ -184,6 +186,36 @@ mod tests {
         }
         known.read_after(store, asked_at).await.unwrap();
         assert!(known.find(store, &hash).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_keys_are_read_waits_for_that_reading_and_who_comes_later_begins_another() {
+        let (known, begun) = (KnownKeys::default(), std::cell::Cell::new(0));
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let begin = || {
+            begun.set(begun.get() + 1);
+            tokio::spawn(async { drop(ended.await) })
+        };
+        // Nobody waits for this one.
+        drop(known.under_way(begin));
+        let second = known.under_way(|| unreachable!("one is under way"));
+        end.send(()).unwrap();
+        second.await;
+        drop(known.under_way(|| {
+            begun.set(begun.get() + 1);
+            tokio::spawn(async {})
+        }));
+        assert_eq!(begun.get(), 2);
+    }
+
+    #[test]
+    fn a_session_outlives_its_key_only_while_keys_cannot_be_read_and_it_is_younger_than_the_last_reading() {
+        let caller = Caller { name: "ci".to_owned(), scope: Scope::Read, key_id: 1, from: Origin::Program };
+        let held = HeldKeys { by_hash: [("h".to_owned(), caller.clone())].into(), read_at: Some(Mono::secs(10)) };
+        assert_eq!(held.holding(1, Mono::secs(1_000)), Holding::Holds(caller));
+        assert_eq!(held.holding(2, Mono::secs(15)), Holding::Gone);
+        assert!(matches!(held.holding(2, Mono::secs(16)), Holding::NotAmong { .. }));
+        assert_eq!(HeldKeys::default().holding(1, Mono::secs(16)), Holding::NeverRead);
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! `POST /peer/v1/look`: a peer asks that checks be looked at now, and fetches what this watchdog saw.
 
-use axum::body::Body;
 use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::{Certified, SignedParams, SignedReport, claimed, ensure_signed, signed_answer};
+use super::{Certified, SignedParams, SignedReport, question, signed_answer};
 use crate::api::Ctx;
 use crate::api::problem::{ApiError, Problem};
 use crate::looks::peers::{LookRequest, PATH};
@@ -20,24 +18,10 @@ const LIMIT: usize = 256 * 1024;
         (status = 403, description = "The signature is missing or does not fit", body = Problem),
         (status = 422, description = "It is no question", body = Problem),
         (status = 503, description = "Too much is asked at once", body = Problem)))]
-pub(in crate::api) async fn answer(
-    _: Certified,
-    context: Ctx,
-    headers: HeaderMap,
-    request: Request,
-) -> Result<Response, ApiError> {
-    // Of a peer, which must be heard while strangers send; who it is shows only when its body is there.
-    claimed(&headers)?;
-    let body = read(&context, request.into_body()).await?;
-    ensure_signed(&context, &headers, ("POST", PATH), &body)?;
-    let question: LookRequest =
-        serde_json::from_slice(&body).map_err(|error| ApiError::field("body", error.to_string()))?;
-    let told = context.state.looks.answer(question).await.ok_or(ApiError::Crowded)?;
+pub(in crate::api) async fn answer(_: Certified, context: Ctx, request: Request) -> Result<Response, ApiError> {
+    let asked: LookRequest = question(&context, request, (PATH, LIMIT)).await?;
+    let told = context.state.looks.answer(asked).await.ok_or(ApiError::Crowded)?;
     signed_answer(&context, ("POST", PATH), &told)
-}
-
-async fn read(context: &Ctx, body: Body) -> Result<Vec<u8>, ApiError> {
-    Ok(context.budgets.strangers.read(body, LIMIT).await?.to_vec())
 }
 
 #[cfg(test)]

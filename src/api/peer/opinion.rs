@@ -1,10 +1,9 @@
 //! `POST /peer/v1/opinion`: a peer asks that this watchdog look once at what a monitor looks at.
 
 use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::{Certified, SignedParams, SignedReport, claimed, ensure_signed, signed_answer};
+use super::{Certified, SignedParams, SignedReport, question, signed_answer};
 use crate::api::Ctx;
 use crate::api::checks::trial::STOPS;
 use crate::api::problem::{ApiError, Problem};
@@ -23,17 +22,8 @@ const LIMIT: usize = 4 * 1024;
         (status = 403, description = "The signature is missing or does not fit", body = Problem),
         (status = 404, description = "There is no such monitor", body = Problem),
         (status = 503, description = "As many looks as may be are under way, the database cannot be reached, or this watchdog stops", body = Problem)))]
-pub(in crate::api) async fn answer(
-    _: Certified,
-    context: Ctx,
-    headers: HeaderMap,
-    request: Request,
-) -> Result<Response, ApiError> {
-    claimed(&headers)?;
-    let body = context.budgets.strangers.read(request.into_body(), LIMIT).await?.to_vec();
-    ensure_signed(&context, &headers, ("POST", PATH), &body)?;
-    let OpinionRequest { monitor, .. } =
-        serde_json::from_slice(&body).map_err(|error| ApiError::field("body", error.to_string()))?;
+pub(in crate::api) async fn answer(_: Certified, context: Ctx, request: Request) -> Result<Response, ApiError> {
+    let OpinionRequest { monitor, .. } = question(&context, request, (PATH, LIMIT)).await?;
     let looks = &context.state.looks;
     let room = looks.room_for_peer().ok_or(ApiError::Crowded)?;
     let target = opinions::target(&context.reads, monitor)

@@ -1,10 +1,9 @@
 //! `POST /peer/v1/try`: a peer asks that this watchdog look once at what is no check.
 
 use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::{Certified, SignedParams, SignedReport, ensure_signed, signed_answer};
+use super::{Certified, SignedParams, SignedReport, question, signed_answer};
 use crate::api::Ctx;
 use crate::api::checks::trial::{STOPS, of_peer, room};
 use crate::api::problem::{ApiError, Problem};
@@ -20,16 +19,8 @@ const LIMIT: usize = 2 * 1024 * 1024;
         (status = 403, description = "The signature is missing or does not fit", body = Problem),
         (status = 400, description = "It is no question, or no check", body = Problem),
         (status = 503, description = "Eight tries are under way, or this watchdog stops", body = Problem)))]
-pub(in crate::api) async fn answer(
-    _: Certified,
-    context: Ctx,
-    headers: HeaderMap,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let body = context.budgets.strangers.read(request.into_body(), LIMIT).await?.to_vec();
-    ensure_signed(&context, &headers, ("POST", PATH), &body)?;
-    let TrialRequest { check, .. } =
-        serde_json::from_slice(&body).map_err(|error| ApiError::field("body", error.to_string()))?;
+pub(in crate::api) async fn answer(_: Certified, context: Ctx, request: Request) -> Result<Response, ApiError> {
+    let TrialRequest { check, .. } = question(&context, request, (PATH, LIMIT)).await?;
     let definition = of_peer(&check)?;
     let (room, looks) = (room(&context)?, &context.state.looks);
     let tried = tokio::select! {

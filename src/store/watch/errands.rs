@@ -22,7 +22,7 @@ use crate::store::session::{Purpose, Session};
 use crate::store::{progress, shard};
 
 /// Of incidents that others judge, so many are shown: the most urgent, and of those the latest.
-const MOST_OTHERS: u32 = 200;
+pub(crate) const MOST_OTHERS: usize = 200;
 
 /// A connection for errands.
 pub struct Errands {

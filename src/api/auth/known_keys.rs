@@ -190,10 +190,10 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_while_keys_are_read_waits_for_that_reading_and_who_comes_later_begins_another() {
-        let (known, begun) = (KnownKeys::default(), std::cell::Cell::new(0));
+        let (known, readings) = (KnownKeys::default(), std::cell::Cell::new(0));
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let begin = || {
-            begun.set(begun.get() + 1);
+            readings.set(readings.get() + 1);
             tokio::spawn(async { drop(ended.await) })
         };
         // Nobody waits for this one.
@@ -202,10 +202,10 @@ mod tests {
         end.send(()).unwrap();
         second.await;
         drop(known.under_way(|| {
-            begun.set(begun.get() + 1);
+            readings.set(readings.get() + 1);
             tokio::spawn(async {})
         }));
-        assert_eq!(begun.get(), 2);
+        assert_eq!(readings.get(), 2);
     }
 
     #[test]

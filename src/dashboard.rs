@@ -23,11 +23,11 @@ pub(crate) use self::ticket::link as sign_in_link;
 mod assets;
 mod atlas;
 mod audit;
-mod chart;
+pub(crate) mod chart;
 mod checks;
 mod deeds;
 mod events;
-mod form;
+pub(crate) mod form;
 mod frame;
 mod hands;
 mod headers;
@@ -43,8 +43,8 @@ mod sealed;
 mod session;
 mod sign_in;
 mod ticket;
-mod visit;
-mod words;
+pub(crate) mod visit;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

@@ -134,8 +134,10 @@ impl World {
             self.is_database_up = !self.is_database_up;
         }
         if self.rng.below(10_000) < 1 {
-            self.clock_off += i64::try_from(self.rng.between(0, 240_000)).unwrap() - 120_000;
-            self.looked_at.fill(now);
+            let jump = i64::try_from(self.rng.between(0, 240_000)).unwrap() - 120_000;
+            self.clock_off += jump;
+            // A clock that was set back says the same times again: every turn is later by so much, once.
+            self.looked_at.fill(now + (-jump).max(0));
         }
     }
 

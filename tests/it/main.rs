@@ -16,6 +16,7 @@ mod containers;
 mod contract;
 mod galera;
 mod gateway;
+mod page_readers;
 mod replicas;
 mod senders;
 mod servers;

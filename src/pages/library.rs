@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -21,7 +21,7 @@ use super::definition::Language;
 use super::html::Age;
 use super::public::{PublicComponent, PublicPage};
 use super::statuspage::{self, Document};
-use super::{draft, feeds, html, kuma};
+use super::{draft, feeds, html, kuma, words};
 
 /// A form in which a page is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +98,8 @@ pub(super) struct Volume {
     pub(super) logo_text: Option<String>,
     base: Arc<str>,
     faces: [Slot; FACES],
+    /// Those that somebody asked for.
+    months: Mutex<BTreeMap<(Language, String), Drawn>>,
 }
 
 impl Volume {
@@ -105,7 +107,7 @@ impl Volume {
         let logo = secrets.logo.and_then(draft::picture).map(|(kind, bytes)| (kind, Bytes::from(bytes)));
         let faces = std::array::from_fn(|_| Slot::default());
         let (password, logo_text) = (secrets.password.map(str::to_owned), secrets.logo.map(str::to_owned));
-        Self { page, age, password, logo, logo_text, base, faces }
+        Self { page, age, password, logo, logo_text, base, faces, months: Mutex::default() }
     }
 
     /// In that form.
@@ -113,6 +115,19 @@ impl Volume {
         let Some(slot) = self.faces.get(face.place()) else { return drawn(String::new()) };
         slot.is_asked.store(true, Ordering::Relaxed);
         slot.drawn.get_or_init(|| drawn(self.draw(face))).clone()
+    }
+
+    /// A month of what was told, drawn once. Kept only where something was: there are no more such months than notices.
+    pub(super) fn month(&self, language: Language, month: &str) -> Drawn {
+        let place = (language, month.to_owned());
+        let kept = self.months.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
+        kept.unwrap_or_else(|| {
+            let drawn = drawn(html::history(&self.page, language, month));
+            if self.page.notices.iter().any(|notice| words::month(notice.at()) == month) {
+                self.months.lock().unwrap_or_else(PoisonError::into_inner).insert(place, drawn.clone());
+            }
+            drawn
+        })
     }
 
     /// Draws what was asked for of the page as it was before. Takes milliseconds for each face.
@@ -222,6 +237,8 @@ impl Reading {
 mod tests {
     use super::*;
     use crate::pages::Definition;
+    use crate::pages::notice::Kind;
+    use crate::pages::notice::tests::notice;
     use crate::pages::public::{Known, public};
 
     #[test]
@@ -257,5 +274,20 @@ mod tests {
         assert_eq!(drawn, [Face::Rss]);
         third.draw_as_asked(&second);
         assert!(!is_drawn(&third, Face::Rss), "nobody asked for it since");
+    }
+
+    #[test]
+    fn a_month_is_kept_only_if_something_was_told_in_it() {
+        let page = Definition { slug: "shop".to_owned(), title: "Shop".to_owned(), ..Definition::default() };
+        let told = [notice(Kind::Incident)];
+        let shown = public(&page, &told, (&Known::default(), Wall(0)), Wall(0));
+        let age = Age { as_of: Wall(0), now: Wall(0) };
+        let volume = Volume::new(shown, age, Secrets { password: None, logo: None }, Arc::from(""));
+        let place = |month: &str| volume.month(Language::English, month).plain.as_ptr();
+        assert_eq!(place("1970-01"), place("1970-01"));
+        for year in 1971..2_000 {
+            volume.month(Language::English, &format!("{year}-01"));
+        }
+        assert_eq!(volume.months.lock().unwrap().len(), 1);
     }
 }

@@ -79,6 +79,17 @@ pub(crate) fn kuma_routes(counter: Arc<Counter>) -> Router {
         .with_state(counter)
 }
 
+/// Whoever has one address of IPv6 has a network of them, 64 bits long.
+fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// What somebody asks for.
 struct Asked {
     slug: String,
@@ -97,7 +108,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
         let slug = places.into_iter().find(|(name, _)| name == "slug").map(|(_, slug)| slug).unwrap_or_default();
         let language = Form::of_query(parts.uri.query()).field("lang").and_then(Language::parse);
         let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let address = connection.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |info| info.0.ip().to_canonical());
+        let address = connection.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |info| household(info.0.ip()));
         Ok(Self { slug, language, headers: parts.headers.clone(), address })
     }
 }
@@ -204,8 +215,7 @@ async fn one_month(State(counter): Desk, asked: Asked, Path((_, month)): Path<(S
     if !is_month(&month) {
         return plain_page(StatusCode::NOT_FOUND, html::refusal(language, |words| words.no_page));
     }
-    let face = drawn(html::history(&volume.page, language, &month));
-    answer(&volume.page, &face, ("text/html; charset=utf-8", &asked.headers))
+    answer(&volume.page, &volume.month(language, &month), ("text/html; charset=utf-8", &asked.headers))
 }
 
 /// `2026-11`
@@ -355,5 +365,14 @@ mod tests {
         for bad in ["", "2026", "2026-13", "2026-00", "2026-1", "20a6-11", "2026-11-1", "../x"] {
             assert!(!is_month(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn whoever_has_a_network_of_addresses_tries_no_more_passwords_with_it() {
+        let of = |address: &str| household(address.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"));
+        assert_ne!(of("192.0.2.7"), of("192.0.2.8"));
     }
 }

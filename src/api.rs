@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use komainu_watchdogs::blackout::DatabaseReport;
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
@@ -31,12 +31,13 @@ use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::looks::Looks;
 use crate::opinion::SecondOpinion;
+use crate::pages::{Counter, Keeper, Library};
 use crate::probe::Prober;
 use crate::store::capacity::Ids;
 use crate::store::{Share, Store};
 use crate::tls::Credentials;
 use crate::voice::Voice;
-use crate::{dashboard, final_slash};
+use crate::{dashboard, final_slash, pages as public_pages};
 
 mod apikeys;
 mod audit;
@@ -59,7 +60,9 @@ mod moves;
 mod nodes;
 mod openapi;
 mod page;
+mod pages;
 mod peer;
+mod ping;
 mod precondition;
 mod problem;
 mod rates;
@@ -123,6 +126,8 @@ pub struct State {
     pub sampling: watch::Receiver<Sampling>,
     /// What the surface shows of itself.
     pub credentials: Arc<Credentials>,
+    /// Where the public finds pages, without a slash at its end.
+    pub public_base: Arc<str>,
 }
 
 /// The state and what the surface itself remembers.
@@ -136,12 +141,26 @@ struct Context {
     owners: lb::Owners,
     budgets: body::Budgets,
     traffic: Traffic,
+    pages: Library,
 }
 
 type Ctx = axum::extract::State<Arc<Context>>;
 
-/// The whole surface. Must be called within a tokio runtime: it watches how fresh the view is.
-pub fn router(mut state: State) -> Router {
+/// What a watchdog answers, by the port that is asked.
+pub struct Routers {
+    /// On its own port: everything.
+    pub own: Router,
+    /// On the port for the public: pages, and what outside services ask.
+    pub public: Router,
+}
+
+/// The whole surface of the own port.
+pub fn router(state: State) -> Router {
+    routers(state).own
+}
+
+/// The surface of each port. Must be called within a tokio runtime: it watches how fresh the view is, and keeps the public pages.
+pub fn routers(mut state: State) -> Routers {
     let freshness = Freshness::watch(state.view.clone());
     let reads = state.store.share(Share::Reads);
     state.store = state.store.share(Share::Wishes);
@@ -154,7 +173,9 @@ pub fn router(mut state: State) -> Router {
         owners: lb::Owners::default(),
         budgets: body::Budgets::default(),
         traffic: Traffic::new(),
+        pages: Library::default(),
     });
+    let counter = keep_pages(&context);
     let (routes, document) = documented().split_for_parts();
     let noted = from_fn_with_state(Arc::clone(&context), traffic::note);
     let routes = routes
@@ -162,13 +183,44 @@ pub fn router(mut state: State) -> Router {
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(noted.clone())
         .with_state(Arc::clone(&context));
+    let public = public(&context, &counter).layer(noted.clone());
     let inside = Inside::new(routes.clone().layer(from_fn(request_id::attach)), context);
-    let routes = routes.merge(dashboard::routes(inside).layer(noted.clone()));
+    let routes = routes.merge(dashboard::routes(inside).merge(public_pages::routes(counter)).layer(noted.clone()));
     // The page of the document stands at a path with a slash at its end.
-    final_slash::ignored(routes)
-        .merge(openapi::routes(&openapi::completed(document)).layer(noted))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn(request_id::attach))
+    let own = final_slash::ignored(routes).merge(openapi::routes(&openapi::completed(document)).layer(noted));
+    Routers { own: finished(own), public: finished(final_slash::ignored(public)) }
+}
+
+fn finished(routes: Router) -> Router {
+    routes.layer(CatchPanicLayer::custom(problem::panicked)).layer(from_fn(request_id::attach))
+}
+
+/// Begins to keep the public pages; they are kept as long as anybody can ask for them.
+fn keep_pages(context: &Context) -> Arc<Counter> {
+    let state = &context.state;
+    let keeper = Keeper {
+        library: context.pages.clone(),
+        store: context.reads.clone(),
+        looks: state.looks.clone(),
+        heartbeats: state.heartbeats.clone(),
+        base: Arc::clone(&state.public_base),
+        stopping: state.stopping.clone(),
+    };
+    tokio::spawn(keeper.run());
+    let has_certificate = state.credentials.serving().is_some();
+    Arc::new(Counter::new(context.pages.clone(), state.key.clone(), has_certificate))
+}
+
+/// What the public port answers. Whoever asks there is a stranger, whatever `[status] details` says.
+fn public(context: &Arc<Context>, counter: &Arc<Counter>) -> Router {
+    let (asked, _) = watched_routes().split_for_parts();
+    let pages = public_pages::routes(Arc::clone(counter)).merge(public_pages::kuma_routes(Arc::clone(counter)));
+    asked
+        .fallback(problem::unknown_route)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .with_state(Arc::clone(context))
+        .merge(pages)
+        .layer(Extension(auth::OnPublicPort))
 }
 
 /// The contract of the surface: `OpenAPI` 3.1, as `/api/v1/openapi.json` shows it.
@@ -182,8 +234,7 @@ fn documented() -> OpenApiRouter<Arc<Context>> {
 
 /// Routes that need no API key.
 fn open_routes() -> OpenApiRouter<Arc<Context>> {
-    OpenApiRouter::default()
-        .routes(routes!(status::show))
+    watched_routes()
         .routes(routes!(health::show))
         .routes(routes!(metrics::show))
         .routes(routes!(lb::health_status))
@@ -195,10 +246,17 @@ fn open_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(peer::look::answer))
         .routes(routes!(peer::trial::answer))
         .routes(routes!(peer::opinion::answer))
-        .routes(routes!(checks::answer::show))
-        .routes(routes!(heartbeats::alive::show, heartbeats::push::take))
         .routes(routes!(heartbeats::alive::tell_peer))
         .routes(routes!(runbook::show))
+}
+
+/// What outside services and jobs ask, on both ports.
+fn watched_routes() -> OpenApiRouter<Arc<Context>> {
+    OpenApiRouter::default()
+        .routes(routes!(status::show))
+        .routes(routes!(checks::answer::show))
+        .routes(routes!(heartbeats::alive::show, heartbeats::push::take))
+        .routes(routes!(ping::show))
 }
 
 /// Routes that need an API key; each handler names the scope it needs.
@@ -241,6 +299,22 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(checks::bulk::bulk))
         .routes(routes!(checks::trial::try_once))
         .routes(routes!(checks::show, checks::put, checks::change, checks::remove))
+        .routes(routes!(pages::list, pages::create))
+        .routes(routes!(pages::show, pages::put, pages::change, pages::remove))
+        .routes(routes!(pages::notices::incidents, pages::notices::post_incident))
+        .routes(routes!(
+            pages::notices::show_incident,
+            pages::notices::change_incident,
+            pages::notices::remove_incident
+        ))
+        .routes(routes!(pages::notices::update_incident))
+        .routes(routes!(pages::notices::maintenances, pages::notices::post_maintenance))
+        .routes(routes!(
+            pages::notices::show_maintenance,
+            pages::notices::change_maintenance,
+            pages::notices::remove_maintenance
+        ))
+        .routes(routes!(pages::notices::update_maintenance))
         .routes(routes!(apikeys::list, apikeys::create))
         .routes(routes!(apikeys::remove))
         .routes(routes!(audit::list))

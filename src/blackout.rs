@@ -119,7 +119,7 @@ enum Event {
     Heard { asked: WatchdogId, report: Box<Report> },
     Answered { message: Box<BlackoutMessage>, via: String, answer: Result<Receipt, DeliveryError> },
     Remembered(Option<(Vec<Undelivered>, i64)>),
-    Entered { count: usize, is_done: bool },
+    Entered { is_done: bool },
 }
 
 impl Driver {
@@ -269,10 +269,10 @@ impl Driver {
                 self.tell_wanted();
             }
             Event::Remembered(None) => {}
-            Event::Entered { count, is_done } => {
+            Event::Entered { is_done } => {
                 self.refused = if is_done { 0 } else { self.refused + 1 };
                 if is_done {
-                    self.spool.clear(count).await;
+                    self.spool.clear().await;
                 } else {
                     self.spool.give_back();
                 }
@@ -323,7 +323,7 @@ impl Driver {
     }
 
     fn enter(&mut self) {
-        let (count, outages, news) = self.spool.take(self.known.clock_ahead_ms, clock::wall());
+        let (outages, news) = self.spool.take(self.known.clock_ahead_ms, clock::wall());
         let (store, routing) = (self.settings.store.clone(), Arc::clone(&self.settings.routing));
         let changes = news.iter().flat_map(|news| &news.changes);
         let subjects = changes.map(|change| (change.key.clone(), self.settings.looks.subject(change))).collect();
@@ -343,7 +343,7 @@ impl Driver {
                 tracing::warn!(%error, "could not enter what was told of checks yet");
                 is_done = false;
             }
-            drop(events.send(Event::Entered { count, is_done }));
+            drop(events.send(Event::Entered { is_done }));
         });
     }
 

@@ -39,6 +39,7 @@ mod nodes;
 mod notify;
 mod openapi;
 mod output;
+mod pages;
 mod print;
 mod routing;
 mod send;
@@ -96,7 +97,7 @@ enum Command {
     /// The cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::Command),
-    /// Make monitors, heartbeats, checks and nodes' settings what a file says.
+    /// Make monitors, heartbeats, checks, public pages and nodes' settings what a file says.
     Apply(apply::Args),
     /// What nodes run.
     #[command(subcommand)]
@@ -110,6 +111,9 @@ enum Command {
     /// What every watchdog looks at itself.
     #[command(subcommand)]
     Checks(checks::Command),
+    /// Status pages that everybody may see.
+    #[command(subcommand)]
+    Pages(pages::Command),
     /// Print the contract of the HTTP API, as `/api/v1/openapi.json` shows it.
     Openapi,
     /// The channels that people are told through.
@@ -152,6 +156,7 @@ impl Command {
             | Self::Cluster(_)
             | Self::Heartbeats(_)
             | Self::Checks(_)
+            | Self::Pages(_)
             | Self::Import(_)
             | Self::Monitors(_)
             | Self::Apply(_)
@@ -220,6 +225,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Monitors(command) => Box::pin(monitors::run(command)).await,
         Command::Heartbeats(command) => heartbeats::run(command).await,
         Command::Checks(command) => checks::run(command).await,
+        Command::Pages(command) => pages::run(command).await,
         Command::Import(command) => Box::pin(import::take_over(command)).await,
         Command::Openapi => openapi::run(),
         Command::EvaluateQueries => queries::serve().map_err(Into::into),

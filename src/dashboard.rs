@@ -25,11 +25,11 @@ mod assets;
 mod atlas;
 mod audit;
 mod channels;
-mod chart;
+pub(crate) mod chart;
 mod checks;
 mod deeds;
 mod events;
-mod form;
+pub(crate) mod form;
 mod frame;
 mod hands;
 mod headers;
@@ -46,8 +46,8 @@ mod sealed;
 mod session;
 mod sign_in;
 mod ticket;
-mod visit;
-mod words;
+pub(crate) mod visit;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,7 @@ pub mod monitor;
 pub mod node;
 pub mod opinion;
 pub mod outbox;
+pub mod pages;
 pub mod probe;
 mod rate_limit;
 pub mod run;

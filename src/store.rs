@@ -36,6 +36,7 @@ pub mod nodes;
 mod only_kuma;
 pub mod opinions;
 pub mod outbox;
+pub mod pages;
 mod pool;
 mod progress;
 pub mod prune;

@@ -90,6 +90,12 @@ impl Places {
         let most = usize::try_from(left).unwrap_or(MOST_PLACES).saturating_sub(LEAVING).clamp(64, MOST_PLACES);
         Self { most, most_of_one: most / 2 }
     }
+
+    /// Half as many.
+    #[must_use]
+    pub fn halved(self) -> Self {
+        Self { most: self.most / 2, most_of_one: self.most_of_one / 2 }
+    }
 }
 
 /// How those who connect are taken.

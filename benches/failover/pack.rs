@@ -61,6 +61,7 @@ impl Pack {
             });
             let (looks, looking) = looks(&settings, &published, &driver);
             let router = api::router(api::State {
+                public_base: std::sync::Arc::from(""),
                 looks,
                 voice: komainu::voice::Voice::default(),
                 database_report: tokio::sync::watch::channel(std::sync::Arc::default()).1,

@@ -123,8 +123,8 @@ pub(super) async fn has_key(parts: &Parts, context: &Context) -> bool {
 /// The same, with why not: that keys cannot be read just now does not make a good one unknown.
 async fn ensure_sees(parts: &Parts, context: &Context) -> Result<(), ApiError> {
     match context.state.details {
-        Details::Public => Ok(()),
-        Details::Key => authenticate(&parts.headers, &parts.extensions, context).await.map(drop),
+        Details::Public if parts.extensions.get::<OnPublicPort>().is_none() => Ok(()),
+        Details::Public | Details::Key => authenticate(&parts.headers, &parts.extensions, context).await.map(drop),
     }
 }
 
@@ -173,6 +173,10 @@ async fn authenticate(headers: &HeaderMap, extensions: &Extensions, context: &Co
     context.rates.count(&caller.name)?;
     Ok(caller)
 }
+
+/// In the extensions of a request that came to the port for the public: without a key, nothing but a colour is seen there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnPublicPort;
 
 /// In the extensions of a request that a page of this process makes: the page has found out who that is. No header sets it.
 #[derive(Clone, Debug)]

@@ -53,6 +53,8 @@ pub(crate) struct Surface {
     pub(crate) state: State,
     /// The same surface for all requests, which it remembers.
     lasting: Option<Router>,
+    /// What it answers on the port for the public.
+    public: Option<Router>,
     _folder: TempDir,
     _published: (watch::Sender<Arc<View>>, watch::Sender<Arc<Report>>),
     contact: watch::Sender<Arc<Contact>>,
@@ -151,10 +153,12 @@ impl Surface {
             second_opinion: Arc::default(),
             sampling: watch::channel(Sampling::default()).1,
             credentials: Credentials::none(),
+            public_base: Arc::from("https://status.example"),
         };
         Self {
             state,
             lasting: None,
+            public: None,
             _folder: folder,
             _published: (view_sender, report_sender),
             contact: contact_sender,
@@ -194,7 +198,8 @@ impl Surface {
 
     /// One surface for all requests to come, instead of one for each.
     pub(crate) fn lasting(mut self) -> Self {
-        self.lasting = Some(super::router(self.state.clone()));
+        let super::Routers { own, public } = super::routers(self.state.clone());
+        (self.lasting, self.public) = (Some(own), Some(public));
         self
     }
 
@@ -268,6 +273,12 @@ impl Surface {
         self.send_with(method, path, &headers, body).await
     }
 
+    /// Asks the port for the public, of a surface that lasts.
+    pub(crate) async fn get_publicly(&self, path: &str) -> TestAnswer {
+        let request = Request::builder().uri(path).extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 4_000))));
+        answered(self.public.clone().unwrap(), request.body(Body::empty()).unwrap()).await
+    }
+
     pub(crate) async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TestAnswer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
@@ -275,11 +286,15 @@ impl Surface {
         }
         let request = request.extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 4_000))));
         let router = self.lasting.clone().unwrap_or_else(|| super::router(self.state.clone()));
-        let response = router.oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes().to_vec();
-        TestAnswer { code: parts.status.as_u16(), headers: parts.headers, body }
+        answered(router, request.body(Body::from(body.to_owned())).unwrap()).await
     }
+}
+
+async fn answered(router: Router, request: Request<Body>) -> TestAnswer {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes().to_vec();
+    TestAnswer { code: parts.status.as_u16(), headers: parts.headers, body }
 }
 
 /// A calm cluster of one node with one open incident.

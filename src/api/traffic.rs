@@ -24,7 +24,8 @@ use crate::store::audit;
 const BUCKETS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0, 60.0];
 
 /// Routes that are asked again and again by programs.
-const BUSY: [&str; 6] = ["/status", "/health", "/metrics", "/heartbeats", "/peer", "/lb"];
+const BUSY: [&str; 9] =
+    ["/status", "/health", "/metrics", "/heartbeats", "/peer", "/lb", "/pages", "/api/status-page", "/ping"];
 
 /// One of the routes: as many label sets as there are routes, methods and kinds of status.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]

@@ -15,8 +15,8 @@ use crate::store::spool::{BlackoutDelivery, BlackoutNews, Outage};
 pub(super) struct Spool {
     state: StateDir,
     entries: Vec<Spooled>,
-    /// The first of them are being entered, and are counted.
-    is_being_entered: bool,
+    /// Those that are being entered, as they were when that began.
+    entering: Vec<Spooled>,
 }
 
 impl Spool {
@@ -24,7 +24,7 @@ impl Spool {
     pub(super) async fn open(state: StateDir) -> Self {
         let mut entries = state.spool().await;
         entries.retain(|entry| entry.said.is_some() || entry.doubt == Doubt::DatabaseUnreachable);
-        Self { state, entries, is_being_entered: false }
+        Self { state, entries, entering: vec![] }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -91,16 +91,14 @@ impl Spool {
                 known.extend(said.changes.iter().map(|change| change.key.clone()));
             }
         }
-        if !self.is_being_entered {
-            let says_something = |said: &ToldLine| Topic::of(&said.line) != Topic::Checks || !said.changes.is_empty();
-            self.entries.retain(|entry| entry.said.as_ref().is_none_or(says_something));
-        }
+        let says_something = |said: &ToldLine| Topic::of(&said.line) != Topic::Checks || !said.changes.is_empty();
+        self.entries.retain(|entry| entry.said.as_ref().is_none_or(says_something));
     }
 
     /// Everything as it is to be entered at this moment: an outage each, and what was told of checks. What was told stands for what
     /// was only noted.
-    pub(super) fn take(&mut self, clock_ahead_ms: i64, now: Wall) -> (usize, Vec<Outage>, Vec<BlackoutNews>) {
-        self.is_being_entered = true;
+    pub(super) fn take(&mut self, clock_ahead_ms: i64, now: Wall) -> (Vec<Outage>, Vec<BlackoutNews>) {
+        self.entering.clone_from(&self.entries);
         let ahead = |at: Wall| Wall(at.0.saturating_add(clock_ahead_ms));
         let mut outages: BTreeMap<&str, Outage> = BTreeMap::new();
         let mut news = Vec::new();
@@ -138,18 +136,20 @@ impl Spool {
             // What is sure comes first: the rest then finds it.
             outage.told.sort_by_key(|told| !told.is_sent);
         }
-        (self.entries.len(), outages.into_values().collect(), news)
+        (outages.into_values().collect(), news)
     }
 
     /// It could not be entered.
     pub(super) fn give_back(&mut self) {
-        self.is_being_entered = false;
+        self.entering.clear();
     }
 
-    /// The first so many are entered.
-    pub(super) async fn clear(&mut self, entered: usize) {
-        self.is_being_entered = false;
-        self.entries.drain(..entered.min(self.entries.len()));
+    /// What was being entered is; but for what was told meanwhile, and what is known to have arrived since.
+    pub(super) async fn clear(&mut self) {
+        let entered = std::mem::take(&mut self.entering);
+        let is_entered =
+            |entry: &Spooled| entered.iter().any(|one| is_same(one, entry) && one.is_sent == entry.is_sent);
+        self.entries.retain(|entry| !is_entered(entry));
         self.state.keep_spool(&self.entries).await;
     }
 }
@@ -179,4 +179,133 @@ fn is_same(one: &Spooled, other: &Spooled) -> bool {
 
 fn is_same_said(one: &ToldLine, other: &ToldLine) -> bool {
     (&one.line, &one.notice_id, &one.via) == (&other.line, &other.notice_id, &other.via)
+}
+
+#[cfg(test)]
+mod tests {
+    use komainu_watchdogs::blackout::Change;
+    use komainu_watchdogs::io::Severity;
+    use komainu_watchdogs::outbox::Event;
+
+    use super::*;
+
+    fn told(topic: &str, notice_id: &str) -> Spooled {
+        let line = Line { topic: topic.to_owned(), channel: "ops".to_owned() };
+        let said = ToldLine {
+            line,
+            via: "ops".to_owned(),
+            notice_id: notice_id.to_owned(),
+            vendor_ref: None,
+            at: Wall(1_000),
+            age_ms: 0,
+            changes: vec![],
+            unnamed: 0,
+        };
+        Spooled { said: Some(said), ..noticed("o1") }
+    }
+
+    fn noticed(outage: &str) -> Spooled {
+        Spooled {
+            said: None,
+            is_sent: false,
+            outage: outage.to_owned(),
+            began_at: Wall(900),
+            after_event: Some(7),
+            summary: "the database takes no writes".to_owned(),
+            votes: (3, 3),
+            doubt: Doubt::DatabaseUnreachable,
+        }
+    }
+
+    /// A message that told of one check.
+    fn of_check(notice_id: &str, event: Event) -> Spooled {
+        let change = Change {
+            key: "check/shop".to_owned(),
+            event,
+            flaps: 0,
+            is_back: false,
+            began_at: Wall(950),
+            severity: Severity::Critical,
+            summary: String::new(),
+            votes: (3, 3),
+        };
+        let mut entry = told("checks", notice_id);
+        entry.said.as_mut().unwrap().changes = vec![change];
+        entry
+    }
+
+    async fn spool_of(entries: Vec<Spooled>) -> Spool {
+        let mut spool = Spool::open(StateDir::open(None)).await;
+        spool.keep(entries).await;
+        spool
+    }
+
+    fn said_of(entry: &Spooled) -> ToldLine {
+        entry.said.clone().unwrap()
+    }
+
+    fn notices(spool: &Spool) -> Vec<&str> {
+        spool.entries.iter().filter_map(|entry| entry.said.as_ref()).map(|said| said.notice_id.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_told_while_the_rest_is_being_entered_stays_though_something_is_refused_meanwhile() {
+        let refused = told("database", "n1");
+        let mut spool = spool_of(vec![refused.clone(), told("delivery/4", "n2")]).await;
+        spool.take(0, Wall(2_000));
+        let of = said_of(&refused);
+        spool.forget(&(of.notice_id, of.via), [&of.line]).await;
+        let late = told("delivery/5", "n3");
+        spool.keep(vec![late.clone()]).await;
+        spool.mark_sent(&[said_of(&late)]).await;
+        spool.clear().await;
+        assert_eq!(notices(&spool), ["n3"]);
+        let (outages, _) = spool.take(0, Wall(3_000));
+        assert_eq!(outages[0].told.len(), 1, "it is entered next");
+    }
+
+    #[tokio::test]
+    async fn what_others_had_the_database_for_takes_nothing_along_that_was_told_meanwhile() {
+        let mut spool = spool_of(vec![noticed("o1")]).await;
+        spool.take(0, Wall(2_000));
+        spool.withdraw().await;
+        spool.keep(vec![told("database", "n1")]).await;
+        spool.clear().await;
+        assert_eq!(notices(&spool), ["n1"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_entered_as_unsure_and_is_known_to_have_arrived_since_is_entered_again() {
+        let message = told("database", "n1");
+        let mut spool = spool_of(vec![message.clone()]).await;
+        let (outages, _) = spool.take(0, Wall(2_000));
+        assert!(!outages[0].told[0].is_sent);
+        spool.mark_sent(&[said_of(&message)]).await;
+        spool.clear().await;
+        let (outages, _) = spool.take(0, Wall(3_000));
+        assert!(outages[0].told[0].is_sent);
+        spool.clear().await;
+        assert!(spool.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_a_later_message_overtakes_is_gone_while_it_is_being_entered_and_the_later_one_stays() {
+        let (first, second) = (of_check("n1", Event::Opened), of_check("n2", Event::Resolved));
+        let mut spool = spool_of(vec![first.clone()]).await;
+        spool.mark_sent(&[said_of(&first)]).await;
+        spool.take(0, Wall(2_000));
+        spool.keep(vec![second.clone()]).await;
+        spool.mark_sent(&[said_of(&second)]).await;
+        spool.clear().await;
+        assert_eq!(notices(&spool), ["n2"]);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_entered_is_entered_next_time() {
+        let mut spool = spool_of(vec![told("database", "n1")]).await;
+        spool.take(0, Wall(2_000));
+        spool.give_back();
+        spool.clear().await;
+        assert_eq!(notices(&spool), ["n1"], "nothing was being entered");
+    }
 }

@@ -1,4 +1,4 @@
-//! `komainu apply`: monitors, heartbeats, checks and nodes' settings as a file says them.
+//! `komainu apply`: monitors, heartbeats, checks, public pages and nodes' settings as a file says them.
 //!
 //! Reads the file, reads what is there, says what differs, lets the watchdog judge all of it, and makes it so. What a file does not name is left alone, but
 //! for what an earlier run of the same set made, with `--prune`. All monitors are written in one request, and all checks; a run that broke
@@ -10,7 +10,7 @@ mod fields;
 mod performing;
 mod plan;
 mod told;
-mod yaml;
+pub(super) mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ use self::document::Document;
 use self::plan::{Act, Step, There};
 use super::client::Client;
 use super::output::OutputArgs;
-use super::{checks, monitors, print};
+use super::{checks, monitors, pages, print};
 
 /// With `--dry-run --exit-code`: there are changes.
 const CHANGES: u8 = 3;
@@ -50,7 +50,7 @@ pub(super) struct Args {
 
 /// Something that is wrong with the file.
 #[derive(Clone, Debug, PartialEq)]
-struct FileFault {
+pub(super) struct FileFault {
     line: usize,
     /// Empty: the file as a whole.
     field: String,
@@ -102,6 +102,14 @@ async fn read_there(client: &Client, document: &Document) -> anyhow::Result<Ther
     if document.checks.is_some() {
         there.checks = list(client, checks::PATH).await?;
     }
+    if document.pages.is_some() {
+        there.pages = list(client, pages::PATH).await?;
+        for page in there.pages.iter_mut().filter_map(Value::as_object_mut) {
+            if let Some(groups) = page.remove("groups") {
+                page.insert("groups".to_owned(), document::bare_groups(groups));
+            }
+        }
+    }
     if document.nodes.is_some() {
         there.nodes = client.list("/api/v1/nodes").await?;
     }
@@ -110,6 +118,12 @@ async fn read_there(client: &Client, document: &Document) -> anyhow::Result<Ther
 
 async fn list(client: &Client, path: &str) -> anyhow::Result<Vec<Value>> {
     client.list(&format!("{path}?limit=1000")).await
+}
+
+impl std::fmt::Display for FileFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}: {}", self.line, self.message)
+    }
 }
 
 /// Each with its line, as compilers say it, so that editors find it.

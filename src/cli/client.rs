@@ -114,6 +114,14 @@ impl Client {
         bail!("{whom} does not answer as a komainu watchdog does (HTTP {status}); is KOMAINU_URL right?")
     }
 
+    /// What stands at a path, whatever it is.
+    pub(super) async fn bytes(&self, path: &str) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        let response = self.reach(&Request { path, ..Request::default() }).await?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Ok((status, bytes.to_vec()))
+    }
+
     /// The first watchdog that takes the connection gets the request, and no other: it may have been acted on.
     async fn reach(&self, asked: &Request<'_>) -> anyhow::Result<reqwest::Response> {
         let body = asked.body.as_ref().map(Value::to_string);

@@ -4,6 +4,7 @@
 //! written in one request that is taken as a whole or refused as a whole; parents are named by their refs.
 
 pub(crate) mod backup;
+mod kuma_pages;
 pub(crate) mod uptimerobot;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,8 @@ use super::{monitors, print};
 pub(super) enum Command {
     /// Make checks of UptimeRobot's monitors, and heartbeats of its heartbeats.
     Uptimerobot(Box<uptimerobot::Args>),
+    /// Make public pages of those of an Uptime Kuma whose monitors are this cluster's.
+    KumaPages(Box<kuma_pages::Args>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,6 +61,7 @@ struct Report {
 pub(super) async fn take_over(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Uptimerobot(args) => uptimerobot::run(*args).await,
+        Command::KumaPages(args) => kuma_pages::run(*args).await,
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let shutdown = lifecycle::shutdown_on_signals().context("cannot listen for signals")?;
     let (store, state) = (start::connect(&config.database.url).await?, StateDir::open(watchdog.state_dir.clone()));
-    let listener = listen(watchdog.listen, "watchdog")?;
+    let ports = Ports::open(&watchdog)?;
     let settings = settings(&config, &watchdog, (key, store), state.answered().await)?;
     let (mut driver, published) = Driver::new(&settings)?;
     let alerts = settings.store.share(Share::Alerts);
@@ -56,7 +56,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let beside = (&config.second_opinion, &looks);
     let (_alerts, ids, sampling) =
         start::alerts((&alerts, &settings), beside, (&voice, &published.view), &driver.chores());
-    let router = api::router(api::State {
+    let routers = api::routers(api::State {
         looks,
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)?,
         store: settings.store,
@@ -78,28 +78,29 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         second_opinion: config.second_opinion.clone(),
         sampling,
         credentials: Arc::clone(&settings.credentials),
+        public_base: Arc::from(watchdog.public_base()),
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
     let unserved = CancellationToken::new();
-    let server =
-        tokio::spawn(surface::serve(listener, router, entrance(&config, settings.credentials), unserved.clone()));
+    let servers = ports.serve(routers, entrance(&config, settings.credentials), &unserved);
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
         outcome = Box::pin(driver.run(shutdown.clone())) => outcome.map_err(anyhow::Error::from),
         error = misfit => Err(error.into()),
     };
-    end((stop_delivering, deliverer), (unserved, server)).await;
+    end((stop_delivering, deliverer), (unserved, servers)).await;
     outcome
 }
 
 /// A message on its way is brought to its end, which its own time limit bounds; otherwise another would repeat it.
 async fn end(
     (stop_delivering, deliverer): (CancellationToken, JoinHandle<()>),
-    (unserved, server): (CancellationToken, JoinHandle<()>),
+    (unserved, servers): (CancellationToken, Vec<JoinHandle<()>>),
 ) {
     stop_delivering.cancel();
     unserved.cancel();
-    if deliverer.await.is_err() || server.await.is_err() {
+    let ended = futures_util::future::join_all(servers.into_iter().chain([deliverer])).await;
+    if ended.iter().any(Result::is_err) {
         tracing::warn!("a part of this watchdog ended in a panic");
     }
 }
@@ -141,6 +142,35 @@ fn identity(watchdog: &WatchdogConfig) -> WatchdogIdentity {
         advertise: without_slash(&watchdog.advertise),
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Where a watchdog answers.
+struct Ports {
+    own: TcpListener,
+    public: Option<TcpListener>,
+}
+
+impl Ports {
+    fn open(watchdog: &WatchdogConfig) -> anyhow::Result<Self> {
+        let public = |address: SocketAddr| {
+            surface::listen(address).with_context(|| {
+                format!("cannot listen on {address}; free that port or change public_listen in [watchdog]")
+            })
+        };
+        let own = listen(watchdog.listen, "watchdog")?;
+        Ok(Self { own, public: watchdog.public_listen.map(public).transpose()? })
+    }
+
+    /// Answers on each until it is cancelled. Two ports share the places there are: strangers at the one keep nobody from the other.
+    fn serve(self, routers: api::Routers, entrance: Entrance, unserved: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let Self { own, public } = self;
+        let places = if public.is_some() { entrance.places.halved() } else { entrance.places };
+        let entrance = Entrance { places, ..entrance };
+        let serve =
+            |listener, router| tokio::spawn(surface::serve(listener, router, entrance.clone(), unserved.clone()));
+        let public = public.map(|listener| serve(listener, routers.public));
+        [serve(own, routers.own)].into_iter().chain(public).collect()
     }
 }
 

@@ -87,6 +87,7 @@ fn watchdog(config: &WatchdogConfig) -> Value {
         ("listen", Some(config.listen.to_string().into())),
         ("advertise", Some(shape::without_slash(&config.advertise).into())),
         ("peers", Some(peers.into())),
+        ("public_listen", config.public_listen.map(|address| address.to_string().into())),
         ("public_url", config.public_url.as_ref().map(|url| shape::without_slash(url).into())),
         ("state_dir", config.state_dir.as_ref().map(|dir| dir.display().to_string().into())),
     ])

@@ -97,7 +97,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "zone = ",
         "zoen = ",
-        "komainu.toml: [watchdog] zoen: unknown key; known keys are id, zone, listen, advertise, peers, public_url, state_dir",
+        "komainu.toml: [watchdog] zoen: unknown key; known keys are id, zone, listen, public_listen, advertise, peers, public_url, state_dir",
     ),
     (
         "[policy]",

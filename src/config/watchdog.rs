@@ -19,6 +19,8 @@ pub struct WatchdogConfig {
     pub zone: Zone,
     /// Where its HTTP surface listens.
     pub listen: SocketAddr,
+    /// Where it answers the public: pages, and what outside services ask.
+    pub public_listen: Option<SocketAddr>,
     /// Where its peers reach it.
     pub advertise: Url,
     /// Its peers' `advertise`, for speaking with them when neither the database nor what it last said can tell.
@@ -30,9 +32,14 @@ pub struct WatchdogConfig {
 }
 
 impl WatchdogConfig {
+    /// Where people reach it, without a slash at its end.
+    pub fn public_base(&self) -> String {
+        shape::without_slash(self.public_url.as_ref().unwrap_or(&self.advertise))
+    }
+
     /// Where people read what to do; each kind of incident has an anchor there.
     pub fn runbook_url(&self) -> String {
-        format!("{}/runbook", shape::without_slash(self.public_url.as_ref().unwrap_or(&self.advertise)))
+        format!("{}/runbook", self.public_base())
     }
 }
 
@@ -42,6 +49,7 @@ pub(super) struct Section {
     id: String,
     zone: Option<String>,
     listen: Option<SocketAddr>,
+    public_listen: Option<SocketAddr>,
     advertise: Option<String>,
     #[serde(default)]
     peers: Vec<String>,
@@ -54,6 +62,10 @@ impl Section {
         let id = faults.note("watchdog", "id", shape::ensure_id(&self.id)).map(|()| WatchdogId::from(self.id));
         let zone = self.zone.unwrap_or_else(host_name);
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8900)));
+        if self.public_listen == Some(listen) && listen.port() != 0 {
+            let words = Err::<(), _>(format!("is {listen} as listen; the public needs a port of its own"));
+            faults.note("watchdog", "public_listen", words)?;
+        }
         let advertise = match &self.advertise {
             Some(text) => shape::parse_address(text),
             None => shape::advertise_of(listen, scheme).ok_or_else(|| needs_advertise(listen, scheme)),
@@ -71,6 +83,7 @@ impl Section {
             id: id?,
             zone: Zone::from(zone),
             listen,
+            public_listen: self.public_listen,
             advertise: advertise?,
             peers,
             public_url,

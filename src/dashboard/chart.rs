@@ -20,24 +20,43 @@ pub(super) struct Bar {
 
 /// How long answers took at one time.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Took {
-    pub(super) at: Wall,
+pub(crate) struct Took {
+    pub(crate) at: Wall,
     /// Milliseconds; `None`: nothing was up.
-    pub(super) ms: Option<f64>,
+    pub(crate) ms: Option<f64>,
 }
 
 /// A line over time.
-pub(super) struct Line {
+pub(crate) struct Line {
     /// The drawing.
-    pub(super) svg: Svg,
+    pub(crate) svg: Svg,
     /// What it says, in a sentence.
-    pub(super) summary: String,
+    pub(crate) summary: String,
     /// Some of its points, for the table.
-    pub(super) rows: Vec<(At, String)>,
+    pub(crate) rows: Vec<(At, String)>,
 }
 
-/// A drawing that holds numbers and words of this file only.
-pub(super) struct Svg(String);
+/// What a line says by itself, in the language of its reader.
+pub(crate) struct Caption {
+    /// What is drawn.
+    pub(crate) title: &'static str,
+    /// `{}` and `{}`: how long on average, and at most.
+    pub(crate) summary: &'static str,
+    /// All of it is a gap.
+    pub(crate) nothing: &'static str,
+    /// A point is a gap.
+    pub(crate) gap: &'static str,
+}
+
+const ENGLISH: Caption = Caption {
+    title: "How long answers took.",
+    summary: "On average {}, at most {}.",
+    nothing: "Nothing was up in this time.",
+    gap: "nothing was up",
+};
+
+/// A drawing that holds numbers and words of the program only.
+pub(crate) struct Svg(String);
 
 impl std::fmt::Display for Svg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -57,6 +76,11 @@ const TABLE_ROWS: usize = 24;
 /// How long answers took. `step`: how much time a point stands for, milliseconds; a gap in the line is a time of which nothing is known,
 /// or in which nothing was up. `None`: there is nothing to draw.
 pub(super) fn line(points: &[Took], step: i64) -> Option<Line> {
+    line_in(points, step, &ENGLISH)
+}
+
+/// The same in another language.
+pub(crate) fn line_in(points: &[Took], step: i64, caption: &Caption) -> Option<Line> {
     let known: Vec<(Wall, f64)> = points.iter().filter_map(|point| Some((point.at, point.ms?))).collect();
     let (first, last) = (points.first()?.at, points.last()?.at);
     let most = known.iter().map(|(_, ms)| *ms).fold(0.0, f64::max);
@@ -76,17 +100,18 @@ pub(super) fn line(points: &[Took], step: i64) -> Option<Line> {
     }
     let average = known.iter().map(|(_, ms)| ms).sum::<f64>() / real(i64::try_from(known.len()).unwrap_or(1)).max(1.0);
     let summary = if known.is_empty() {
-        "Nothing was up in this time.".to_owned()
+        caption.nothing.to_owned()
     } else {
-        format!("On average {}, at most {}.", millis(average), millis(most))
+        caption.summary.replacen("{}", &millis(average), 1).replacen("{}", &millis(most), 1)
     };
-    Some(Line { svg: drawn(&path, y(most), &millis(most), &summary), summary, rows: rows(points) })
+    let label = format!("{} {summary}", caption.title);
+    Some(Line { svg: drawn(&path, y(most), &millis(most), &label), summary, rows: rows(points, caption.gap) })
 }
 
-fn drawn(path: &str, top: f64, most: &str, summary: &str) -> Svg {
+fn drawn(path: &str, top: f64, most: &str, label: &str) -> Svg {
     let bottom = HEIGHT - 8.0;
     Svg(format!(
-        "<svg class=\"line\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"How long answers took. {summary}\">\
+        "<svg class=\"line\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\
          <line class=\"axis\" x1=\"{LEFT}\" y1=\"{bottom}\" x2=\"{WIDTH}\" y2=\"{bottom}\"/>\
          <line class=\"axis\" x1=\"{LEFT}\" y1=\"{top:.1}\" x2=\"{WIDTH}\" y2=\"{top:.1}\"/>\
          <text x=\"0\" y=\"{bottom}\">0</text><text x=\"0\" y=\"{:.1}\">{most}</text><path d=\"{path}\"/></svg>",
@@ -95,11 +120,11 @@ fn drawn(path: &str, top: f64, most: &str, summary: &str) -> Svg {
 }
 
 /// A point of the table stands for several of the line: the longest of them.
-fn rows(points: &[Took]) -> Vec<(At, String)> {
+fn rows(points: &[Took], gap: &str) -> Vec<(At, String)> {
     let each = points.len().div_ceil(TABLE_ROWS).max(1);
     let row = |chunk: &[Took]| {
         let most = chunk.iter().filter_map(|point| point.ms).reduce(f64::max);
-        Some((At(chunk.first()?.at), most.map_or_else(|| "nothing was up".to_owned(), millis)))
+        Some((At(chunk.first()?.at), most.map_or_else(|| gap.to_owned(), millis)))
     };
     points.chunks(each).filter_map(row).collect()
 }
@@ -116,7 +141,7 @@ pub(super) fn millis(ms: f64) -> String {
 }
 
 /// `99.982 %`: as exact as it can be without being rounded up to all.
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let floored = (share * 100_000.0).floor() / 1_000.0;
     format!("{floored} %")
 }

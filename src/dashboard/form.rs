@@ -18,16 +18,16 @@ const WITHIN: Duration = Duration::from_secs(10);
 
 /// The fields of a form, by name; of a repeated one the last.
 #[derive(Debug)]
-pub(super) struct Form(BTreeMap<String, String>);
+pub(crate) struct Form(BTreeMap<String, String>);
 
 impl Form {
     /// A field without the blanks around it; `None`: missing or empty.
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// Of a query.
-    pub(super) fn of_query(query: Option<&str>) -> Self {
+    pub(crate) fn of_query(query: Option<&str>) -> Self {
         Self::parsed(query.unwrap_or_default().as_bytes())
     }
 

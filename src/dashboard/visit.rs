@@ -102,7 +102,7 @@ fn turned_away(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
 }
 
 /// Whether the browser's connection is encrypted, here or by a proxy before.
-pub(super) fn is_private(headers: &HeaderMap, has_own_certificate: bool) -> bool {
+pub(crate) fn is_private(headers: &HeaderMap, has_own_certificate: bool) -> bool {
     // Whoever invents the header only keeps the cookie from themselves.
     has_own_certificate || headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
 }

@@ -8,7 +8,7 @@ use komainu_watchdogs::time::Wall;
 
 /// A point in time: for machines, for people without a script, and for the script, which makes it local.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct At(pub(super) Wall);
+pub(crate) struct At(pub(crate) Wall);
 
 impl At {
     /// `2025-11-22T08:26:40Z`

@@ -248,7 +248,7 @@ mod tests {
     use crate::store::migrate::time_columns;
 
     /// Stored times that hold nothing, each with the reason.
-    const HARMLESS: [(&str, &str); 36] = [
+    const HARMLESS: [(&str, &str); 44] = [
         ("node.clock_ms", "what the node's clock shows; renewed every two seconds, with the database's beside it"),
         ("node.last_seen_ms", "see clock_ms"),
         ("komainu_assignment.released_at", "a generation"),
@@ -287,6 +287,14 @@ mod tests {
         ("komainu_check.created_at", "shown, and a part of its tag"),
         ("komainu_check_stat.at", "what is ahead is left out where it is read, and kept so much longer"),
         ("komainu_check.changed_at", "shown; what changed is known by a number"),
+        ("komainu_page.created_at", "shown, and a part of its tag"),
+        ("komainu_page.changed_at", "shown; what changed is known by a number"),
+        ("komainu_page_notice.starts_at", "what an operator wrote, not what a clock said"),
+        ("komainu_page_notice.ends_at", "what an operator wrote, not what a clock said"),
+        ("komainu_page_notice.resolved_at", "set or not, and shown"),
+        ("komainu_page_notice.created_at", "shown"),
+        ("komainu_page_notice.changed_at", "shown"),
+        ("komainu_page_update.at", "shown; the list goes by id"),
         ("komainu_schema.migrated_at", "shown"),
     ];
 

@@ -35,7 +35,7 @@ struct Files {
     more_node_columns: &'static str,
     more_kuma: &'static str,
     /// The fourth schema, a file for each thing it is about.
-    fourth: [&'static str; 5],
+    fourth: [&'static str; 6],
 }
 
 const MARIADB: Files = Files {
@@ -54,6 +54,7 @@ const MARIADB: Files = Files {
         include_str!("../../migrations/mariadb/0004_heartbeats.sql"),
         include_str!("../../migrations/mariadb/0004_telling.sql"),
         include_str!("../../migrations/mariadb/0004_checks.sql"),
+        include_str!("../../migrations/mariadb/0004_pages.sql"),
     ],
 };
 
@@ -73,6 +74,7 @@ const SQLITE: Files = Files {
         include_str!("../../migrations/sqlite/0004_heartbeats.sql"),
         include_str!("../../migrations/sqlite/0004_telling.sql"),
         include_str!("../../migrations/sqlite/0004_checks.sql"),
+        include_str!("../../migrations/sqlite/0004_pages.sql"),
     ],
 };
 
@@ -81,7 +83,11 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 32] = [
+const TABLES: [&str; 36] = [
+    "komainu_page_update",
+    "komainu_page_notice",
+    "komainu_page_revision",
+    "komainu_page",
     "komainu_lost_tail",
     "komainu_check_counted",
     "komainu_check_stat",

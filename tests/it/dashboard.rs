@@ -37,12 +37,14 @@ const PAGES: [(&str, &str); 10] = [
 const QUESTIONS: [&str; 2] =
     ["/watch/hands?deed=node.drain&node=node1", "/watch/hands?deed=incident.resolve&incident=1"];
 
-/// 10,000 more that nobody has to run.
+/// 10,000 more that nobody has to run, at home already: to place them is another story.
 async fn bring_many(cluster: &Cluster) {
-    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) \
-                INSERT INTO monitor (name, type, url, active) \
-                SELECT 'shop ' || i, 'http', 'https://shop' || i || '.example/', 0 FROM n";
-    cluster.database.execute(rows).await;
+    let monitors = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) \
+                    INSERT INTO monitor (name, type, url, active) \
+                    SELECT 'shop ' || i, 'http', 'https://shop' || i || '.example/', 0 FROM n";
+    let homes = "INSERT INTO komainu_assignment (monitor_id, node_id, reason) \
+                 SELECT id, 'node2', 'new_monitor' FROM monitor WHERE active = 0";
+    cluster.database.execute(&format!("BEGIN IMMEDIATE; {monitors}; {homes}; COMMIT")).await;
     let check = json!({"name": "front-door", "type": "http", "url": cluster.target.url(0), "interval": 60});
     cluster.post("/api/v1/checks", &check).await;
     cluster.post("/api/v1/heartbeats", &json!({"name": "backup", "period_s": 3_600, "grace_s": 600})).await;

@@ -28,6 +28,7 @@ mod news;
 mod nodes;
 mod opinions;
 mod outbox;
+mod pages;
 mod push_owners;
 mod reminders;
 mod retention;

@@ -83,7 +83,7 @@ async fn known(surface: &Surface, key: &str, method: &str, path: &str, body: &st
 }
 
 fn with_names(path: &str) -> String {
-    path.replace("{name}", "backup").replace("{id}", "1").replace("{ref}", "shop")
+    path.replace("{name}", "backup").replace("{id}", "1").replace("{ref}", "shop").replace("{slug}", "shop")
 }
 
 #[tokio::test]
@@ -217,6 +217,8 @@ async fn answers_have_the_fields_that_the_document_names() {
         ("heartbeats", r#"{"name": "backup", "period_s": 60}"#),
         ("monitors", r#"{"name": "a", "type": "http", "url": "http://t/", "ref": "shop"}"#),
         ("checks", r#"{"name": "backup", "type": "http", "url": "http://t/"}"#),
+        ("pages", r#"{"slug": "shop", "title": "a", "groups": [{"components": [{"name": "b", "check": "backup"}]}]}"#),
+        ("pages/shop/incidents", r#"{"title": "a", "text": "b"}"#),
     ] {
         assert_eq!(surface.send("POST", &format!("/api/v1/{path}"), Some(&key), body).await.code, 201);
     }
@@ -240,6 +242,8 @@ async fn answers_have_the_fields_that_the_document_names() {
         "/api/v1/incidents/{id}",
         "/api/v1/checks",
         "/api/v1/checks/{name}",
+        "/api/v1/pages/{slug}",
+        "/api/v1/pages/{slug}/incidents",
     ] {
         assert!(compared.contains(path), "{path}: {compared:?}");
     }

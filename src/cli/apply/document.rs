@@ -13,6 +13,7 @@ use super::fields::{HEARTBEAT, NODE, is_check_field, is_monitor_field};
 use super::yaml::{self, Node, NodeContent};
 use crate::check;
 use crate::cli::duration;
+use crate::pages;
 
 /// How names of sets begin where they are stored: who manages a row.
 const MANAGER: &str = "apply/";
@@ -28,6 +29,8 @@ pub(super) struct Document {
     pub(super) heartbeats: Option<Vec<Entry>>,
     /// The checks, each under its name.
     pub(super) checks: Option<Vec<Entry>>,
+    /// The public pages, each under its place.
+    pub(super) pages: Option<Vec<Entry>>,
     /// By id.
     pub(super) nodes: Option<Vec<Entry>>,
 }
@@ -47,6 +50,7 @@ enum Section {
     Monitors,
     Heartbeats,
     Checks,
+    Pages,
     Nodes,
 }
 
@@ -81,12 +85,13 @@ impl Entry {
     }
 }
 
-/// Fields of every monitor, heartbeat and check that does not say otherwise.
+/// Fields of every monitor, heartbeat, check and page that does not say otherwise.
 #[derive(Default)]
 struct Defaults {
     monitors: Map<String, Value>,
     heartbeats: Map<String, Value>,
     checks: Map<String, Value>,
+    pages: Map<String, Value>,
 }
 
 #[derive(Default)]
@@ -109,11 +114,12 @@ impl Reading {
                     self.document.heartbeats = self.section(node, Section::Heartbeats, &defaults.heartbeats);
                 }
                 "checks" => self.document.checks = self.section(node, Section::Checks, &defaults.checks),
+                "pages" => self.document.pages = self.section(node, Section::Pages, &defaults.pages),
                 "nodes" => self.document.nodes = self.section(node, Section::Nodes, &Map::new()),
                 _ => self.fault(
                     node.line,
                     key,
-                    "unknown key; known are set, defaults, monitors, heartbeats, checks, nodes",
+                    "unknown key; known are set, defaults, monitors, heartbeats, checks, pages, nodes",
                 ),
             }
         }
@@ -138,7 +144,8 @@ impl Reading {
                 "monitors" => found.monitors = self.fields(node, Section::Monitors, &path).0,
                 "heartbeats" => found.heartbeats = self.fields(node, Section::Heartbeats, &path).0,
                 "checks" => found.checks = self.fields(node, Section::Checks, &path).0,
-                _ => self.fault(node.line, &path, "unknown key; known are monitors, heartbeats, checks"),
+                "pages" => found.pages = self.fields(node, Section::Pages, &path).0,
+                _ => self.fault(node.line, &path, "unknown key; known are monitors, heartbeats, checks, pages"),
             }
         }
         found
@@ -197,6 +204,7 @@ impl Section {
             Self::Monitors => "monitors",
             Self::Heartbeats => "heartbeats",
             Self::Checks => "checks",
+            Self::Pages => "pages",
             Self::Nodes => "nodes",
         }
     }
@@ -226,10 +234,39 @@ impl Section {
             }
             Self::Heartbeats => heartbeat_field(key, value),
             Self::Checks => check_field(key, value),
+            Self::Pages => page_field(key, value),
             Self::Nodes if NODE.contains(&key) => Ok((key.to_owned(), value)),
             Self::Nodes => Err(format!("unknown field; known are {}", NODE.join(", "))),
         }
     }
+}
+
+/// Its place is its key, who manages it is the file's `set`.
+fn page_field(key: &str, value: Value) -> Result<(String, Value), String> {
+    let is_known = |field: &&str| !["slug", "managed_by"].contains(field);
+    if !pages::FIELDS.iter().filter(|field| is_known(field)).any(|field| *field == key) {
+        let known: Vec<&str> = pages::FIELDS.into_iter().filter(is_known).collect();
+        return Err(format!("unknown field; known are {}", known.join(", ")));
+    }
+    Ok((key.to_owned(), if key == "groups" { bare_groups(value) } else { value }))
+}
+
+/// Groups without what says nothing and without what the watchdog adds, so that what is wanted and what is there can be compared.
+pub(super) fn bare_groups(mut groups: Value) -> Value {
+    let says_nothing = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Bool(true) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+    };
+    for group in groups.as_array_mut().into_iter().flatten() {
+        let Some(group) = group.as_object_mut() else { continue };
+        group.retain(|_, value| !says_nothing(value));
+        let components = group.get_mut("components").and_then(Value::as_array_mut);
+        for component in components.into_iter().flatten().filter_map(Value::as_object_mut) {
+            component.retain(|field, value| field != "id" && !says_nothing(value));
+        }
+    }
+    groups
 }
 
 /// Durations and times may be written as people write them.

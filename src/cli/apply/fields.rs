@@ -27,7 +27,7 @@ pub(super) const HEARTBEAT: [&str; 11] = [
 pub(super) const NODE: [&str; 4] = ["name", "weight", "capacity", "labels"];
 
 /// Lists whose order says nothing.
-const SETS: [&str; 6] = ["channels", "labels", "run_on", "tags", "zones", "accepted_statuscodes"];
+const SETS: [&str; 7] = ["channels", "embed_from", "labels", "run_on", "tags", "zones", "accepted_statuscodes"];
 
 /// Columns of Kuma's monitors that clients may set, JSON columns without their suffix.
 const COLUMNS: &str = "accepted_statuscodes active auth_domain auth_method auth_workstation basic_auth_pass basic_auth_user \
@@ -61,6 +61,8 @@ pub(super) fn is_monitor_field(name: &str) -> bool {
 /// What the API does not show, so that only the watchdog can compare it.
 pub(super) fn is_secret(name: &str, wanted: &Value, there: &Value) -> bool {
     match secrecy(name) {
+        // Of a page.
+        Secrecy::Open if name == "password" => true,
         Secrecy::Open | Secrecy::Token => false,
         Secrecy::Address => {
             let is_hidden = |hidden: &Value| hidden.as_array().is_some_and(|names| names.iter().any(|one| one == name));

@@ -10,7 +10,7 @@ use super::FileFault;
 use super::plan::{Act, Kind, PARENT_REF, Step};
 use crate::cli::client::{Client, Request, segment};
 use crate::cli::monitors::bulk::{self, BulkOutcome};
-use crate::cli::{checks, files, monitors, print};
+use crate::cli::{checks, files, monitors, pages, print};
 
 /// What was done, and why no more was.
 pub(super) struct Performed {
@@ -45,6 +45,7 @@ pub(super) async fn rehearse(client: &Client, steps: &[Step]) -> Result<(), Stop
     for step in others {
         let path = match (step.kind, &step.act) {
             (Kind::Heartbeat, Act::Create) => "/api/v1/heartbeats".to_owned(),
+            (Kind::Page, Act::Create) => pages::PATH.to_owned(),
             (kind, _) => format!("/api/v1/{}s/{}", kind.word(), segment(&step.name)),
         };
         let method = if step.act == Act::Create { Method::POST } else { Method::PATCH };
@@ -93,6 +94,7 @@ impl Performing<'_> {
             steps.into_iter().partition(|step| matches!(step.act, Act::Delete { .. }));
         let (monitors, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Monitor);
         let (checks, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Check);
+        let (public, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Page);
         let (nodes, heartbeats): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Node);
         for step in nodes {
             let path = format!("/api/v1/nodes/{}", segment(&step.name));
@@ -102,6 +104,9 @@ impl Performing<'_> {
         self.together(checks::PATH, checks).await?;
         for step in heartbeats {
             self.heartbeat(step).await?;
+        }
+        for step in public {
+            self.page(step).await?;
         }
         for step in deletions {
             self.delete(step).await?;
@@ -140,6 +145,14 @@ impl Performing<'_> {
             self.done.push(step);
         }
         Ok(())
+    }
+
+    async fn page(&mut self, step: Step) -> Result<(), Stopped> {
+        let (method, path) = match &step.act {
+            Act::Create => (Method::POST, pages::PATH.to_owned()),
+            Act::Change | Act::Compare | Act::Delete { .. } => (Method::PATCH, pages::of(&step.name)),
+        };
+        self.one(method, &path, step).await.map(|_| ())
     }
 
     async fn heartbeat(&mut self, step: Step) -> Result<(), Stopped> {

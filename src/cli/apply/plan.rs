@@ -17,6 +17,7 @@ pub(super) struct There {
     pub(super) monitors: Vec<Value>,
     pub(super) heartbeats: Vec<Value>,
     pub(super) checks: Vec<Value>,
+    pub(super) pages: Vec<Value>,
     pub(super) nodes: Vec<Value>,
 }
 
@@ -26,6 +27,7 @@ pub(super) enum Kind {
     Monitor,
     Heartbeat,
     Check,
+    Page,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -60,6 +62,7 @@ impl Kind {
             Self::Monitor => "monitor",
             Self::Heartbeat => "heartbeat",
             Self::Check => "check",
+            Self::Page => "page",
         }
     }
 
@@ -67,7 +70,7 @@ impl Kind {
     pub(super) fn is_written_together(self) -> bool {
         match self {
             Self::Monitor | Self::Check => true,
-            Self::Node | Self::Heartbeat => false,
+            Self::Node | Self::Heartbeat | Self::Page => false,
         }
     }
 
@@ -77,6 +80,7 @@ impl Kind {
             Self::Node => "node_id",
             Self::Monitor => "ref",
             Self::Heartbeat | Self::Check => "name",
+            Self::Page => "slug",
         }
     }
 }
@@ -88,10 +92,12 @@ pub(super) fn plan(document: &Document, there: &There, prune: bool) -> Result<Ve
     planning.monitors(document.monitors.as_deref().unwrap_or_default(), &there.monitors);
     planning.managed(Kind::Heartbeat, document.heartbeats.as_deref().unwrap_or_default(), &there.heartbeats);
     planning.managed(Kind::Check, document.checks.as_deref().unwrap_or_default(), &there.checks);
+    planning.managed(Kind::Page, document.pages.as_deref().unwrap_or_default(), &there.pages);
     if prune {
         planning.prune(Kind::Monitor, document.monitors.as_deref(), &there.monitors);
         planning.prune(Kind::Heartbeat, document.heartbeats.as_deref(), &there.heartbeats);
         planning.prune(Kind::Check, document.checks.as_deref(), &there.checks);
+        planning.prune(Kind::Page, document.pages.as_deref(), &there.pages);
     }
     if planning.faults.is_empty() { Ok(planning.steps) } else { Err(planning.faults) }
 }

@@ -10,9 +10,9 @@ use crate::byte_order_mark;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) held: NodeContent,
+pub(in crate::cli) struct Node {
+    pub(in crate::cli::apply) line: usize,
+    pub(in crate::cli::apply) held: NodeContent,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub(super) enum NodeContent {
 }
 
 /// Reads one document.
-pub(super) fn read(text: &str) -> Result<Node, FileFault> {
+pub(in crate::cli) fn read(text: &str) -> Result<Node, FileFault> {
     let text = byte_order_mark::stripped(text);
     let documents =
         MarkedYaml::load_from_str(text).map_err(|error| refused(text, error.marker().line(), error.info()))?;
@@ -49,7 +49,7 @@ fn refused(text: &str, line: usize, info: &str) -> FileFault {
 
 impl Node {
     /// As JSON, without the lines.
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::cli) fn json(&self) -> Value {
         match &self.held {
             NodeContent::Map(entries) => entries.iter().map(|(key, node)| (key.clone(), node.json())).collect(),
             NodeContent::List(items) => items.iter().map(Self::json).collect(),

@@ -92,7 +92,7 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 52] = [
+const RIGHTS: [Rights; 56] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
@@ -136,6 +136,11 @@ const RIGHTS: [Rights; 52] = [
     of("komainu_check_series", ROWS, NOTHING),
     of("komainu_check_stat", ROWS, NOTHING),
     of("komainu_check_counted", ROWS, NOTHING),
+    // What the public is shown.
+    of("komainu_page", ROWS, NOTHING),
+    of("komainu_page_revision", "SELECT, UPDATE", NOTHING),
+    of("komainu_page_notice", ROWS, NOTHING),
+    of("komainu_page_update", LOG, NOTHING),
     of("node", ROWS, OWN_LEASE),
     // Kuma's. Native nodes store beats, statistics and certificates as Kuma does.
     of("monitor", ROWS, READ),

@@ -162,27 +162,30 @@ async fn enter_on(
     end(session, &entries, &incidents).await
 }
 
-/// What this watchdog, or another one, entered already.
+/// What this watchdog, or another one, entered already. What is known by now to have arrived stands for what was not.
 async fn leave_out_entered(session: &mut Session, told: &mut ByKey<'_, Vec<Told<'_>>>) -> Result<(), StoreError> {
     let notices: BTreeSet<_> = told.values().flatten().map(|one| one.news.notice_id.as_str()).collect();
     let sql = format!(
-        "SELECT i.k, d.channel, d.notice_id FROM komainu_incident i{} JOIN komainu_delivery d ON d.incident_id = i.id \
+        "SELECT i.k, d.channel, d.notice_id, CASE WHEN d.state = 'sent' THEN 1 ELSE 0 END AS is_sent \
+         FROM komainu_incident i{} JOIN komainu_delivery d ON d.incident_id = i.id \
          WHERE i.k IN ({}) AND d.notice_id IN ({}) AND (d.state = 'sent' OR d.sending_at IS NOT NULL OR d.unanswered > 0)",
         by_key(session.dialect()),
         places(told.len()),
         places(notices.len())
     );
     let values = told.keys().chain(&notices).map(|text| Value::from(*text)).collect();
-    let mut entered = BTreeSet::new();
+    let mut entered = BTreeMap::<_, bool>::new();
     for row in session.rows("look for what was told of checks", Sql::Once(sql), values).await? {
-        entered.insert((row.text("k")?, row.text("channel")?, row.text("notice_id")?));
+        let known = (row.text("k")?, row.text("channel")?, row.text("notice_id")?);
+        *entered.entry(known).or_default() |= row.flag("is_sent")?;
     }
-    for (key, told) in &mut *told {
-        let is_new =
-            |one: &Told<'_>| !entered.contains(&((*key).to_owned(), one.news.via.clone(), one.news.notice_id.clone()));
-        told.retain(is_new);
-    }
-    told.retain(|_, told| !told.is_empty());
+    told.retain(|key, told| {
+        told.retain(|one| {
+            let known = entered.get(&((*key).to_owned(), one.news.via.clone(), one.news.notice_id.clone()));
+            known.is_none_or(|was_sent| one.news.is_sent && !was_sent)
+        });
+        !told.is_empty()
+    });
     Ok(())
 }
 

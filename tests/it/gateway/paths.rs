@@ -23,6 +23,8 @@ async fn watching_is_the_watchdogs_and_everything_else_is_kumas() {
         "/watch",
         "/watch/monitors/7",
         "/watch/events",
+        "/pages/shop",
+        "/pages/shop/api/v2/summary.json",
     ];
     for path in of_watchdogs {
         let heard = stage.get(path).await;
@@ -45,6 +47,7 @@ async fn watching_is_the_watchdogs_and_everything_else_is_kumas() {
         "/runbook.html",
         "/healthy",
         "/watchful",
+        "/pages",
     ];
     for path in of_kuma {
         let heard = stage.get(&format!("{path}?a=b%20c")).await;

@@ -20,6 +20,7 @@ on_both_databases! {
     a_check_that_ended_and_came_back_counts_from_its_return,
     whoever_opened_it_from_the_tables_first_tells_nothing_again,
     what_may_have_been_told_of_a_check_is_told_again_under_its_id_and_marked,
+    what_is_known_later_to_have_arrived_is_told_no_more,
     a_channel_that_helped_out_hears_of_the_end,
     what_is_entered_late_leaves_a_later_incident_alone,
     twenty_who_enter_hundreds_of_checks_at_once_enter_each_once,
@@ -172,6 +173,25 @@ async fn what_may_have_been_told_of_a_check_is_told_again_under_its_id_and_marke
     let marked =
         "SELECT COUNT(*) FROM komainu_delivery WHERE channel = 'ops' AND may_be_repeated = 1 AND sending_at > 0";
     assert_eq!(fixture.raw.count(marked).await, 1);
+}
+
+async fn what_is_known_later_to_have_arrived_is_told_no_more(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let fell = ago(50);
+    let sent = |notice: &str, event| told(notice, ago(40), vec![change("check/shop", event, fell)]);
+    let opened = sent("n1", Event::Opened);
+    enter(&fixture, &[BlackoutNews { is_sent: false, ..opened.clone() }]).await;
+    enter(&fixture, std::slice::from_ref(&opened)).await;
+    assert_eq!(deliveries(&mut fixture).await, ["opened mail waiting -", "opened ops sent n1"]);
+    let over = sent("n2", Event::Resolved);
+    enter(&fixture, &[BlackoutNews { is_sent: false, ..over.clone() }]).await;
+    enter(&fixture, &[over]).await;
+    // Nor does it stand otherwise for having been entered twice.
+    enter(&fixture, &[BlackoutNews { is_sent: false, ..opened.clone() }, opened]).await;
+    let rows = deliveries(&mut fixture).await;
+    let of_ops: Vec<_> = rows.iter().filter(|row| row.contains(" ops ")).collect();
+    assert_eq!(of_ops, ["opened ops sent n1", "resolved ops sent n2"], "{rows:?}");
+    assert_eq!(times(&mut fixture).await.len(), 1);
 }
 
 async fn a_channel_that_helped_out_hears_of_the_end(kind: Kind) {

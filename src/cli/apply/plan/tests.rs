@@ -18,6 +18,11 @@ fn there() -> There {
             json!({"name": "gone", "type": "ping", "managed_by": "apply/shop"}),
             json!({"name": "others", "type": "ping", "managed_by": "apply/other"}),
         ],
+        pages: vec![
+            json!({"slug": "shop", "title": "Shop", "noindex": false, "managed_by": "apply/shop", "groups": document::bare_groups(json!([
+                {"name": "Web", "components": [{"id": "a1", "name": "Front", "description": "", "graph": false, "check": "gate"}]}]))}),
+            json!({"slug": "gone", "title": "Gone", "managed_by": "apply/shop", "groups": []}),
+        ],
         nodes: vec![json!({"node_id": "node1", "weight": 100, "labels": ["eu"]})],
     }
 }
@@ -109,4 +114,30 @@ fn checks_are_compared_made_and_pruned_by_name() {
     let faults =
         plan(&document::read("set: shop\nchecks:\n  others: {interval: 30}\n").unwrap(), &there(), false).unwrap_err();
     assert_eq!((faults[0].line, faults[0].field.as_str()), (3, "checks.others"));
+}
+
+#[test]
+fn pages_are_compared_without_what_the_watchdog_adds_made_and_pruned_by_their_places() {
+    let same = "set: shop\npages:\n  shop:\n    title: Shop\n    noindex: false\n    groups: [{name: Web, components: [{name: Front, check: gate}]}]\n";
+    assert_eq!(steps(same, false), []);
+    let text = "set: shop\npages:\n  shop:\n    groups: [{name: Web, components: [{name: Door, check: gate}]}]\n  new: {title: New}\n";
+    let name = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        steps(text, true),
+        [
+            (Kind::Page, "shop".to_owned(), Act::Change, name(&["groups"])),
+            (Kind::Page, "new".to_owned(), Act::Create, name(&["managed_by", "title"])),
+            (Kind::Page, "gone".to_owned(), Act::Delete { id: None }, vec![]),
+        ]
+    );
+    let sent = plan(&document::read(text).unwrap(), &there(), false).unwrap();
+    assert_eq!((sent[0].fields.get("slug"), &sent[1].fields["slug"]), (None, &json!("new")));
+    let secret = "set: shop\npages:\n  shop: {password: correct horse}\n";
+    assert_eq!(
+        steps(secret, false),
+        [(Kind::Page, "shop".to_owned(), Act::Compare, vec![])],
+        "only the watchdog knows"
+    );
+    let faults = document::read("pages:\n  shop: {titel: x}\n").unwrap_err();
+    assert!(faults[0].to_string().contains("known are title, description"), "{}", faults[0]);
 }

@@ -144,6 +144,8 @@
 
   document.addEventListener("visibilitychange", look);
   setInterval(() => { tick(); if (!document.hidden && Date.now() - drawnAt > FULL_EVERY) later(0); }, 1000);
+  // On a phone the sections are a line that is longer than the screen.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   rove();
   tick();
   look();

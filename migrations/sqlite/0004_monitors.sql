@@ -75,8 +75,9 @@ ALTER TABLE komainu_monitor ADD COLUMN second_opinion TEXT NULL;
 
 -- What the watchdogs see of a monitor's target while it matters: of which change of its state (its beat; 0: its node calls it up) since when
 -- the question waits, how early it comes, when they look next (NULL: not again), which process asks them and when it last said so, what a majority
--- said (`down`, `up`, `split`, `nothing`; NULL: nobody answered yet), in numbers and words, when it last could say something, and since when it has
--- seen it down. At most a row per monitor.
+-- said (`down`, `up`, `split`, `nothing`; NULL: nobody answered yet), in numbers and words, when it last could say something, since when it has
+-- seen it down, whether it found no room (0: it did; 1: it waits in line; 2: it did), and which processes left it to others since they heard
+-- too few, the last of them at `held_at`. At most a row per monitor.
 CREATE TABLE IF NOT EXISTS komainu_opinion (
   monitor_id INTEGER NOT NULL PRIMARY KEY,
   beat INTEGER NOT NULL,
@@ -90,6 +91,8 @@ CREATE TABLE IF NOT EXISTS komainu_opinion (
   votes_of INTEGER NOT NULL DEFAULT 0,
   words TEXT NULL,
   clear_at INTEGER NULL,
-  down_since INTEGER NULL
+  down_since INTEGER NULL,
+  line INTEGER NOT NULL DEFAULT 0,
+  passed_by TEXT NULL
 );
 CREATE INDEX IF NOT EXISTS komainu_opinion_due ON komainu_opinion (due_at);

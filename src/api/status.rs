@@ -36,6 +36,7 @@ struct Full<'a> {
     view: &'a View,
     heartbeats: Heartbeats,
     checks: Checks,
+    second_opinions: SecondOpinions,
     ids: Vec<IdsUsed>,
     #[schema(required)]
     database_server: Option<Box<server::Shown>>,
@@ -67,6 +68,33 @@ impl Heartbeats {
         let counts = context.state.heartbeats.by_state();
         let of = |state: State| counts.get(&state).copied().unwrap_or(0);
         Self { up: of(State::Up), late: of(State::Late), failed: of(State::Failed), new: of(State::New) }
+    }
+}
+
+/// Looks at monitors that their nodes call up, as this watchdog fares with its share.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SecondOpinionCounts)]
+struct SecondOpinions {
+    /// Monitors that watchdogs look at.
+    looked_at: u32,
+    /// Monitors on which a second opinion is wanted, and at which no watchdog can look.
+    left_out: u32,
+    /// How long ago it was the turn of those that come next.
+    lateness_s: u64,
+    /// So much longer than `sample_each` it takes until each is looked at; `null`: no longer.
+    #[schema(required)]
+    broken_by_s: Option<u64>,
+}
+
+impl SecondOpinions {
+    fn of(context: &Context) -> Self {
+        let sampling = *context.state.sampling.borrow();
+        Self {
+            looked_at: sampling.wished,
+            left_out: sampling.left_out,
+            lateness_s: sampling.lateness.as_secs(),
+            broken_by_s: sampling.broken_by.map(|late| late.as_secs()),
+        }
     }
 }
 
@@ -156,8 +184,10 @@ pub(super) async fn show(context: Ctx, parts: Parts) -> Response {
     }
     let cluster = &context.state.cluster;
     let (heartbeats, checks, ids) = (Heartbeats::of(&context), Checks::of(&context), IdsUsed::of(&context));
+    let second_opinions = SecondOpinions::of(&context);
     let database_server = context.reads.server().map(server::Shown::of).map(Box::new);
-    (code, no_store, Json(Full { cluster, view: &view, heartbeats, checks, ids, database_server })).into_response()
+    let full = Full { cluster, view: &view, heartbeats, checks, second_opinions, ids, database_server };
+    (code, no_store, Json(full)).into_response()
 }
 
 /// The view as published, with the age it has now; down when it is too old to be believed.
@@ -184,6 +214,11 @@ pub(super) fn current(context: &Context) -> View {
         view.status = Health::Down;
     } else if let Some(unjudged) = context.state.looks.unjudged() {
         view.reasons.push(format!("checks: {}", unjudged.summary));
+        view.status = view.status.max(Health::Degraded);
+    }
+    if let Some(late) = context.state.sampling.borrow().broken_by {
+        let late = late.as_secs();
+        view.reasons.push(format!("second opinions: monitors that are up are looked at {late} s later than promised"));
         view.status = view.status.max(Health::Degraded);
     }
     if let Some(outage) = context.state.heartbeats.outage() {

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use komainu_watchdogs::check::{Definition as Judged, Outcome, Quorum};
 use komainu_watchdogs::ids::{MonitorId, WatchdogId, Zone};
 use komainu_watchdogs::io::Severity;
-use komainu_watchdogs::opinion::{LONGEST_LOOK, Opinion};
+use komainu_watchdogs::opinion::{AT_ONCE, LONGEST_LOOK, Opinion, is_decided};
 use komainu_watchdogs::rota::Rota;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Looks;
-use super::trial::{Question, TrialAnswer};
+use super::trial::{Enough, Question, TrialAnswer};
 use crate::run::spec;
 use crate::store::MonitorSpec;
 
@@ -25,8 +25,9 @@ pub const PATH: &str = "/peer/v1/opinion";
 /// Looks for peers at once: what seven of them may ask together.
 pub const MOST_FOR_PEERS: usize = 256;
 
-/// Questions that one watchdog asks at once, and looks at what is up that it has under way: each takes a look of every watchdog.
-pub const MOST_AT_ONCE: usize = 32;
+/// Looks at what is up that one watchdog has under way: with 50 begun a second by all of them together, one alone keeps up where each takes a
+/// second, and three where each takes three.
+pub const MOST_SAMPLES: usize = 64;
 
 /// What one watchdog asks another. No settings: whoever looks reads them itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -43,11 +44,13 @@ pub struct OpinionRequest {
 pub(super) struct Rooms {
     for_peers: Arc<Semaphore>,
     own: Arc<Semaphore>,
+    for_samples: Arc<Semaphore>,
 }
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { for_peers: Arc::new(Semaphore::new(MOST_FOR_PEERS)), own: Arc::new(Semaphore::new(MOST_AT_ONCE)) }
+        let room = |many| Arc::new(Semaphore::new(many));
+        Self { for_peers: room(MOST_FOR_PEERS), own: room(AT_ONCE), for_samples: room(MOST_SAMPLES) }
     }
 }
 
@@ -75,6 +78,17 @@ impl Looks {
         self.rooms.own.available_permits()
     }
 
+    /// Room for one more look at what is up.
+    pub fn room_for_sample(&self) -> Option<Room> {
+        let permit = Arc::clone(&self.rooms.for_samples).try_acquire_owned().ok()?;
+        Some(Room { _permit: permit })
+    }
+
+    /// For how many more of these there is room.
+    pub fn rooms_for_samples(&self) -> usize {
+        self.rooms.for_samples.available_permits()
+    }
+
     /// What this watchdog sees of a monitor's target.
     pub async fn look_beside_node(&self, _: &Room, monitor: &MonitorSpec) -> TrialAnswer {
         self.trials.look(monitor, Some(LONGEST_LOOK)).await
@@ -92,8 +106,11 @@ impl Looks {
         // Two plain values: they are always JSON.
         let body = serde_json::to_vec(&question).unwrap_or_default();
         let own = self.look_beside_node(room, monitor);
-        let trial = self.gather(&judged(monitor, zones), &Question { path: PATH, body }, own).await;
-        Opinion::of(&trial.supposed.verdict)
+        let judged = judged(monitor, zones);
+        let is_enough: Enough<'_> = &|(members, seen), awaited| is_decided(&judged, members, seen, awaited);
+        let question = Question { path: PATH, body };
+        let trial = self.gather(&judged, &question, (own, Some(is_enough))).await;
+        Opinion::of(&trial.supposed.verdict, &self.shared.identity.watchdog)
     }
 
     /// This watchdog's place among those that live; `None`: it is cut off, or knows nobody, and asks nobody.
@@ -105,6 +122,13 @@ impl Looks {
         let living: Vec<_> = members.living.iter().filter(|(_, _, may_vote)| *may_vote).map(|(id, _, _)| id).collect();
         let rota = Rota::of(&self.shared.identity.watchdog, living.iter().copied());
         Some((rota, u32::try_from(living.len()).unwrap_or(u32::MAX)))
+    }
+
+    /// The same among those of these zones; `None`: it stands elsewhere.
+    pub fn rota_in(&self, zones: &BTreeSet<Zone>) -> Option<Rota> {
+        let members = self.members_of_trial();
+        let near = members.living.iter().filter(|(_, zone, may_vote)| *may_vote && zones.contains(zone));
+        self.stands_in(zones).then(|| Rota::of(&self.shared.identity.watchdog, near.map(|(id, _, _)| id)))
     }
 
     /// Whether this watchdog stands where it may look.

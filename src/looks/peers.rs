@@ -1,7 +1,9 @@
 //! `POST /peer/v1/look`: asking peers to look now, and hearing what they saw.
 //!
 //! One call does both: it names checks to be looked at at once, possibly none, and says up to which look the caller knows the peer's.
-//! Request and answer are signed with the cluster key. The connections are kept: these calls are no probes, and come every two seconds.
+//! Request and answer are signed with the cluster key. The connections are kept: these calls are no probes, and come every two seconds. What
+//! is asked once, and may take a minute, goes over a connection of its own: one that is kept may have been dead for long, and whoever
+//! reaches no peer is to know it in seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +69,7 @@ pub struct LookAnswer {
 #[derive(Clone)]
 pub(super) struct Peers {
     http: reqwest::Client,
+    anew: reqwest::Client,
     key: ClusterKey,
 }
 
@@ -89,18 +92,21 @@ pub(super) enum PeerError {
 
 impl Peers {
     pub(super) fn new(key: ClusterKey, credentials: &Arc<Credentials>) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(credentials.client())
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(Duration::from_secs(10))
-            .no_proxy()
-            .no_gzip()
-            .no_deflate()
-            .no_brotli()
-            .user_agent(concat!("komainu/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { http, key })
+        let client = |kept| {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(credentials.client())
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(LIMIT)
+                .pool_max_idle_per_host(kept)
+                .pool_idle_timeout(Duration::from_secs(10))
+                .no_proxy()
+                .no_gzip()
+                .no_deflate()
+                .no_brotli()
+                .user_agent(concat!("komainu/", env!("CARGO_PKG_VERSION")))
+                .build()
+        };
+        Ok(Self { http: client(1)?, anew: client(0)?, key })
     }
 
     /// Asks one peer, and hears it only if it signs.
@@ -110,7 +116,7 @@ impl Peers {
         question: &LookRequest,
     ) -> Result<(LookAnswer, Heard), PeerError> {
         let said_after = clock::now();
-        let body = self.call((address, PATH), serde_json::to_vec(question)?, LIMIT).await?;
+        let body = self.call(&self.http, (address, PATH), (serde_json::to_vec(question)?, LIMIT)).await?;
         let told: LookAnswer = serde_json::from_slice(&body)?;
         if &told.watchdog != peer {
             return Err(PeerError::Another(told.watchdog));
@@ -125,16 +131,26 @@ impl Peers {
         Ok((told, heard))
     }
 
-    /// One signed call: the body of an answer that is signed as well.
-    pub(super) async fn call(
+    /// One signed call over a new connection, which is there within five seconds or not at all.
+    pub(super) async fn call_anew(
         &self,
-        (address, path): (&str, &str),
+        to: (&str, &str),
         body: Vec<u8>,
         limit: Duration,
     ) -> Result<Vec<u8>, PeerError> {
+        self.call(&self.anew, to, (body, limit)).await
+    }
+
+    /// One signed call: the body of an answer that is signed as well.
+    async fn call(
+        &self,
+        http: &reqwest::Client,
+        (address, path): (&str, &str),
+        (body, limit): (Vec<u8>, Duration),
+    ) -> Result<Vec<u8>, PeerError> {
         let signed = signature::sign(self.key.as_bytes(), clock::wall(), "POST", path, &body);
         let url = format!("{}{path}", address.trim_end_matches('/'));
-        let request = self.http.post(url).header(signature::HEADER, signed).timeout(limit);
+        let request = http.post(url).header(signature::HEADER, signed).timeout(limit);
         let mut answer = request.header(http::header::CONTENT_TYPE, "application/json").body(body).send().await?;
         let unsigned = PeerError::Unsigned(answer.status().as_u16());
         let header = answer.headers().get(signature::HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -5,7 +5,7 @@
 //! decided by [`komainu_watchdogs::check::trial`]. Second opinions on monitors ([`super::opinion`]) are looked at and gathered in the
 //! same way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use komainu_watchdogs::check::{Answer, Definition as Judged, Failure, Members, O
 use komainu_watchdogs::facts::Target;
 use komainu_watchdogs::ids::{WatchdogId, Zone};
 use komainu_watchdogs::io::ProbeOutcome;
-use komainu_watchdogs::opinion::counted;
+use komainu_watchdogs::opinion::{LINGER, counted};
 use komainu_watchdogs::watchdog::Identity;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -193,6 +193,12 @@ impl Trials {
 
 type Said = Result<TrialAnswer, Silence>;
 
+/// What those said who may look.
+pub(super) type Heard<'a> = (&'a Members, &'a BTreeMap<WatchdogId, (Outcome, Answer)>);
+
+/// Whether those who were asked and have not answered may as well be left alone.
+pub(super) type Enough<'a> = &'a (dyn Fn(Heard<'_>, &BTreeSet<WatchdogId>) -> bool + Sync);
+
 /// What peers are asked, and where.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
@@ -206,7 +212,7 @@ async fn ask(
     Question { path, body }: Question,
     limit: Duration,
 ) -> Result<TrialAnswer, PeerError> {
-    let body = client.call((address, path), body, limit).await?;
+    let body = client.call_anew((address, path), body, limit).await?;
     let tried: TrialAnswer = serde_json::from_slice(&body)?;
     if &tried.watchdog == peer { Ok(tried) } else { Err(PeerError::Another(tried.watchdog)) }
 }
@@ -253,35 +259,49 @@ impl Looks {
         let question = TrialRequest { watchdog: self.shared.identity.watchdog.clone(), check: fields };
         // A request that was read as JSON is JSON.
         let body = serde_json::to_vec(&question).unwrap_or_default();
-        self.gather(&judged, &Question { path: PATH, body }, self.look_once(room, definition)).await
+        self.gather(&judged, &Question { path: PATH, body }, (self.look_once(room, definition), None)).await
     }
 
-    /// What all of them see who may look: this watchdog by `own`, the others by what they answer.
+    /// What all of them see who may look: this watchdog by `own`, the others by what they answer. `is_enough`: a little after that is so nobody
+    /// is waited for; without it everybody is.
     pub(super) async fn gather(
         &self,
         judged: &Judged,
         question: &Question,
-        own: impl Future<Output = TrialAnswer>,
+        (own, is_enough): (impl Future<Output = TrialAnswer>, Option<Enough<'_>>),
     ) -> Trial {
-        let mut members = self.members_of_trial();
+        let members = self.members_of_trial();
         let me = &self.shared.identity;
         let near = members.living.iter().filter(|(id, zone, _)| judged.is_for(zone) && *id != me.watchdog);
-        let peers = near.map(|(watchdog, _, _)| watchdog.clone()).collect();
-        let mut asked = self.trials.ask(peers, question, judged.timeout + SLACK);
-        let mut said = BTreeMap::new();
+        let mut awaited: BTreeSet<WatchdogId> = near.map(|(watchdog, _, _)| watchdog.clone()).collect();
+        let mut asked = self.trials.ask(awaited.iter().cloned().collect(), question, judged.timeout + SLACK);
         if judged.is_for(&me.zone) {
-            said.insert(me.watchdog.clone(), Ok(Box::pin(own).await));
+            awaited.insert(me.watchdog.clone());
         }
-        while let Some(answered) = asked.join_next().await {
-            // A task that panicked said nothing; its peer is shown as silent.
-            said.extend(answered.ok());
+        let mut said = BTreeMap::new();
+        let mut own = Box::pin(async { (me.watchdog.clone(), Ok(own.await)) });
+        let mut enough_at = None;
+        while !awaited.is_empty() {
+            let until = enough_at.map_or(Duration::ZERO, |at| LINGER.saturating_sub(clock::now().since(at)));
+            let (watchdog, answer) = tokio::select! {
+                answer = &mut own, if awaited.contains(&me.watchdog) => answer,
+                Some(answered) = asked.join_next() => match answered {
+                    Ok(answer) => answer,
+                    // A task that panicked said nothing; its peer is shown as silent.
+                    Err(_) => continue,
+                },
+                () = tokio::time::sleep(until), if enough_at.is_some() => break,
+                else => break,
+            };
+            awaited.remove(&watchdog);
+            said.insert(watchdog, answer);
+            let (voters, seen) = (voting(&members, &said), seen(&said));
+            if enough_at.is_none() && is_enough.is_some_and(|is_enough| is_enough((&voters, &seen), &awaited)) {
+                enough_at = Some(clock::now());
+            }
         }
-        for (watchdog, _, may_vote) in &mut members.living {
-            let is_isolated = said.get(watchdog).is_some_and(|said| said.as_ref().is_ok_and(|tried| tried.is_isolated));
-            *may_vote = *may_vote && !is_isolated;
-        }
-        let seen = said.iter().filter_map(|(id, said)| Some((id.clone(), seen(said.as_ref().ok()?))));
-        let supposed = supposed(judged, &members, &seen.collect(), &Policy::default());
+        let voters = voting(&members, &said);
+        let supposed = supposed(judged, &voters, &seen(&said), &Policy::default());
         Trial { supposed, unanswered: unanswered(&members, &said) }
     }
 
@@ -296,8 +316,19 @@ impl Looks {
     }
 }
 
-fn seen(tried: &TrialAnswer) -> (Outcome, Answer) {
-    (tried.outcome, tried.answer.clone())
+fn seen(said: &BTreeMap<WatchdogId, Said>) -> BTreeMap<WatchdogId, (Outcome, Answer)> {
+    let answered = said.iter().filter_map(|(id, said)| Some((id, said.as_ref().ok()?)));
+    answered.map(|(id, tried)| (id.clone(), (tried.outcome, tried.answer.clone()))).collect()
+}
+
+/// Whoever says that it is cut off has no vote.
+fn voting(members: &Members, said: &BTreeMap<WatchdogId, Said>) -> Members {
+    let mut members = members.clone();
+    for (watchdog, _, may_vote) in &mut members.living {
+        let is_isolated = said.get(watchdog).is_some_and(|said| said.as_ref().is_ok_and(|tried| tried.is_isolated));
+        *may_vote = *may_vote && !is_isolated;
+    }
+    members
 }
 
 fn unanswered(members: &Members, said: &BTreeMap<WatchdogId, Said>) -> Vec<(WatchdogId, Zone, Silence)> {

@@ -1,4 +1,4 @@
-//! The style and the script of public pages: parts of the program, under names that change with their content.
+//! The style, the script and the icon of public pages: parts of the program, under names that change with their content.
 
 use std::sync::LazyLock;
 
@@ -17,6 +17,8 @@ struct Asset {
 
 static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("css", "text/css; charset=utf-8", include_str!("assets/pages.css")));
+static ICON: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("svg", "image/svg+xml", include_str!("../dashboard/assets/icon.svg")));
 static SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("js", "text/javascript; charset=utf-8", include_str!("assets/pages.js")));
 
@@ -34,6 +36,11 @@ pub(super) fn style() -> &'static str {
     &STYLE.path
 }
 
+/// Where the icon is.
+pub(super) fn icon() -> &'static str {
+    &ICON.path
+}
+
 /// Where the script is.
 pub(super) fn script() -> &'static str {
     &SCRIPT.path
@@ -41,7 +48,7 @@ pub(super) fn script() -> &'static str {
 
 /// Kept for a year: under this name it never changes.
 pub(super) async fn show(Path(name): Path<String>) -> Response {
-    let Some(asset) = [&STYLE, &SCRIPT].into_iter().find(|asset| asset.name == name) else {
+    let Some(asset) = [&STYLE, &SCRIPT, &ICON].into_iter().find(|asset| asset.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let headers = [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];

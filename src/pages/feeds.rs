@@ -16,7 +16,7 @@ pub(super) fn address(base: &str, page: &PublicPage) -> String {
     format!("{base}/pages/{}", page.slug)
 }
 
-fn link(base: &str, page: &PublicPage, notice: &PublicNotice) -> String {
+pub(super) fn link(base: &str, page: &PublicPage, notice: &PublicNotice) -> String {
     format!("{}/history/{}#n{}", address(base, page), words::month(notice.at()), notice.id)
 }
 

@@ -105,14 +105,14 @@ impl Keeper {
     async fn advance(&self, progress: &mut Progress) {
         let read = tokio::time::timeout(READ_LIMIT, Box::pin(self.read(progress))).await;
         self.look(progress);
-        self.shelve(progress, false);
+        self.shelve(progress, false).await;
         let counted = match read {
             Ok(Ok(database)) => tokio::time::timeout(COUNT_LIMIT, Box::pin(self.count(progress, database))).await,
             Ok(Err(error)) => Ok(Err(error)),
             Err(late) => Err(late),
         };
         match counted {
-            Ok(Ok(true)) => self.shelve(progress, true),
+            Ok(Ok(true)) => self.shelve(progress, true).await,
             Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "public pages are not read anew"),
             Err(_) => tracing::debug!("public pages are not read anew: the database takes too long"),
@@ -255,7 +255,7 @@ impl Keeper {
     }
 
     /// Puts up what changed; what did not keeps what was drawn of it.
-    fn shelve(&self, progress: &mut Progress, is_counted: bool) {
+    async fn shelve(&self, progress: &mut Progress, is_counted: bool) {
         let (Some(everything), Some(read)) = (&progress.everything, progress.read) else { return };
         let now = read.wall(clock::now());
         let is_same = |shelved: &Shelved| {
@@ -266,14 +266,14 @@ impl Keeper {
         if !is_counted && progress.shelved.as_ref().is_some_and(is_same) {
             return;
         }
-        self.put(everything, (&progress.known, read.database), now);
+        self.put(everything, (&progress.known, read.database), now).await;
         let changes = everything.notices.iter().filter_map(|notice| notice.next_change(now));
         let until = changes.chain([Wall(now.0.saturating_add(REDRAW_MS))]).min().unwrap_or(now);
         let (revision, standings) = (everything.revision, progress.known.standings.clone());
         progress.shelved = Some(Shelved { revision, standings, until });
     }
 
-    fn put(&self, everything: &Everything, (known, as_of): (&Known, Wall), now: Wall) {
+    async fn put(&self, everything: &Everything, (known, as_of): (&Known, Wall), now: Wall) {
         let before = self.library.shelf();
         let mut notices: BTreeMap<&str, Vec<Notice>> = BTreeMap::new();
         for notice in &everything.notices {
@@ -289,14 +289,31 @@ impl Keeper {
             let volume = kept.map_or_else(|| Arc::new(self.volume(shown, age, &page.definition)), Arc::clone);
             (slug.to_owned(), volume)
         };
-        let volumes = everything.pages.iter().map(volume).collect();
-        self.library.put(Shelf { volumes, read_at: Some(as_of) });
+        let volumes: BTreeMap<_, _> = everything.pages.iter().map(volume).collect();
+        if let Some(volumes) = drawn(before, volumes).await {
+            self.library.put(Shelf { volumes, read_at: Some(as_of) });
+        }
     }
 
     fn volume(&self, shown: PublicPage, age: Age, page: &Definition) -> Volume {
         let secrets = Secrets { password: page.password.as_deref(), logo: page.logo.as_deref() };
         Volume::new(shown, age, secrets, Arc::clone(&self.base))
     }
+}
+
+type Volumes = BTreeMap<String, Arc<Volume>>;
+
+/// Draws what will be asked for again. A hundred pages take a second of a core, which neither visitors nor the watchdog's own tasks wait for.
+async fn drawn(before: Arc<Shelf>, volumes: Volumes) -> Option<Volumes> {
+    let drawing = tokio::task::spawn_blocking(move || {
+        for (slug, volume) in &volumes {
+            if let Some(old) = before.volumes.get(slug).filter(|old| !Arc::ptr_eq(old, volume)) {
+                volume.draw_as_asked(old);
+            }
+        }
+        volumes
+    });
+    drawing.await.inspect_err(|error| tracing::error!(%error, "public pages could not be drawn")).ok()
 }
 
 /// Whether what was drawn says what would be drawn now.

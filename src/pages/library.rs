@@ -1,9 +1,11 @@
 //! All pages as they are answered: drawn once for each change, and then only copied.
 //!
 //! A face of a page (its HTML in a language, a feed, a document) is drawn when somebody asks for it for the first time after a change, and
-//! packed with it. Bounded by the number of pages and faces; whoever is not asked for takes nothing.
+//! packed with it; what was asked for before is drawn again before it is put up, so that nobody waits for it. Bounded by the number of pages
+//! and faces; what nobody asks for takes nothing.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -51,6 +53,12 @@ impl Face {
         }
     }
 
+    fn all() -> impl Iterator<Item = Self> {
+        let others = [Self::Atom, Self::Rss, Self::JsonFeed, Self::Kuma, Self::KumaHeartbeats];
+        let languages = Language::ALL.into_iter().map(Self::Html);
+        languages.chain(Document::ALL.into_iter().map(Self::Statuspage)).chain(others)
+    }
+
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::Html(_) => "text/html; charset=utf-8",
@@ -71,6 +79,14 @@ pub(super) struct Drawn {
     pub(super) etag: String,
 }
 
+/// A face, if it was drawn.
+#[derive(Default)]
+struct Slot {
+    drawn: OnceLock<Drawn>,
+    /// Somebody wanted it.
+    is_asked: AtomicBool,
+}
+
 /// One page, with what it needs beside what is public.
 pub(super) struct Volume {
     pub(super) page: PublicPage,
@@ -81,13 +97,13 @@ pub(super) struct Volume {
     /// As people sent it.
     pub(super) logo_text: Option<String>,
     base: Arc<str>,
-    faces: [OnceLock<Drawn>; FACES],
+    faces: [Slot; FACES],
 }
 
 impl Volume {
     pub(super) fn new(page: PublicPage, age: Age, secrets: Secrets<'_>, base: Arc<str>) -> Self {
         let logo = secrets.logo.and_then(draft::picture).map(|(kind, bytes)| (kind, Bytes::from(bytes)));
-        let faces = std::array::from_fn(|_| OnceLock::new());
+        let faces = std::array::from_fn(|_| Slot::default());
         let (password, logo_text) = (secrets.password.map(str::to_owned), secrets.logo.map(str::to_owned));
         Self { page, age, password, logo, logo_text, base, faces }
     }
@@ -95,7 +111,19 @@ impl Volume {
     /// In that form.
     pub(super) fn face(&self, face: Face) -> Drawn {
         let Some(slot) = self.faces.get(face.place()) else { return drawn(String::new()) };
-        slot.get_or_init(|| drawn(self.draw(face))).clone()
+        slot.is_asked.store(true, Ordering::Relaxed);
+        slot.drawn.get_or_init(|| drawn(self.draw(face))).clone()
+    }
+
+    /// Draws what was asked for of the page as it was before. Takes milliseconds for each face.
+    pub(super) fn draw_as_asked(&self, before: &Self) {
+        let is_asked =
+            |face: &Face| before.faces.get(face.place()).is_some_and(|slot| slot.is_asked.load(Ordering::Relaxed));
+        for face in Face::all().filter(is_asked) {
+            if let Some(slot) = self.faces.get(face.place()) {
+                slot.drawn.get_or_init(|| drawn(self.draw(face)));
+            }
+        }
     }
 
     fn draw(&self, face: Face) -> String {
@@ -202,10 +230,7 @@ mod tests {
         let shown = public(&page, &[], (&Known::default(), Wall(0)), Wall(0));
         let age = Age { as_of: Wall(0), now: Wall(0) };
         let volume = Volume::new(shown, age, Secrets { password: None, logo: None }, Arc::from("https://a.example"));
-        let languages = Language::ALL.map(Face::Html);
-        let documents = Document::ALL.map(Face::Statuspage);
-        let others = [Face::Atom, Face::Rss, Face::JsonFeed, Face::Kuma, Face::KumaHeartbeats];
-        let all: Vec<Face> = languages.into_iter().chain(documents).chain(others).collect();
+        let all: Vec<Face> = Face::all().collect();
         let drawn: Vec<Drawn> = all.iter().map(|face| volume.face(*face)).collect();
         for (face, first) in all.iter().zip(&drawn) {
             let again = volume.face(*face);
@@ -214,5 +239,23 @@ mod tests {
         }
         let places: std::collections::BTreeSet<usize> = all.iter().map(|face| face.place()).collect();
         assert_eq!((places.len(), places.last().copied()), (FACES, Some(FACES - 1)), "each has a place of its own");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_drawn_anew_before_anybody_asks_again_and_nothing_else_is() {
+        let volume = |title: &str| {
+            let page = Definition { slug: "shop".to_owned(), title: title.to_owned(), ..Definition::default() };
+            let shown = public(&page, &[], (&Known::default(), Wall(0)), Wall(0));
+            let age = Age { as_of: Wall(0), now: Wall(0) };
+            Volume::new(shown, age, Secrets { password: None, logo: None }, Arc::from(""))
+        };
+        let is_drawn = |volume: &Volume, face: Face| volume.faces[face.place()].drawn.get().is_some();
+        let (first, second, third) = (volume("a"), volume("b"), volume("c"));
+        first.face(Face::Rss);
+        second.draw_as_asked(&first);
+        let drawn: Vec<Face> = Face::all().filter(|face| is_drawn(&second, *face)).collect();
+        assert_eq!(drawn, [Face::Rss]);
+        third.draw_as_asked(&second);
+        assert!(!is_drawn(&third, Face::Rss), "nobody asked for it since");
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn routes(counter: Arc<Counter>) -> Router {
         .route("/pages/{slug}", get(page))
         .route("/pages/{slug}/history", get(this_month))
         .route("/pages/{slug}/history/{month}", get(one_month))
+        .route("/pages/{slug}/incidents/{id}", get(one_notice))
         .route("/pages/{slug}/feed.atom", get(async |desk: Desk, asked: Asked| asked.face(&desk, Face::Atom)))
         .route("/pages/{slug}/feed.rss", get(async |desk: Desk, asked: Asked| asked.face(&desk, Face::Rss)))
         .route("/pages/{slug}/feed.json", get(async |desk: Desk, asked: Asked| asked.face(&desk, Face::JsonFeed)))
@@ -148,6 +149,13 @@ impl Asked {
         Ok(super::password::hash(&counter.key, &self.slug, said) == known)
     }
 
+    /// The place of a month, in the language that was asked for.
+    fn history(&self, page: &PublicPage, month: &str) -> String {
+        let language = self.language.filter(|language| *language != page.language);
+        let query = language.map_or_else(String::new, |language| format!("?lang={}", language.code()));
+        format!("/pages/{}/history/{month}{query}", page.slug)
+    }
+
     fn face(&self, counter: &Counter, face: Face) -> Response {
         match self.admit(counter, false) {
             Ok(volume) => answer(&volume.page, &volume.face(face), (face.kind(), &self.headers)),
@@ -168,14 +176,23 @@ async fn page(State(counter): Desk, asked: Asked) -> Response {
 
 async fn this_month(State(counter): Desk, asked: Asked) -> Response {
     match asked.admit(&counter, true) {
-        Ok(volume) => {
-            let language = asked.language.filter(|language| *language != volume.page.language);
-            let query = language.map_or_else(String::new, |language| format!("?lang={}", language.code()));
-            Redirect::temporary(&format!("/pages/{}/history/{}{query}", volume.page.slug, month(volume.age.now)))
-                .into_response()
-        }
+        Ok(volume) => Redirect::temporary(&asked.history(&volume.page, &month(volume.age.now))).into_response(),
         Err(refusal) => refusal,
     }
+}
+
+/// Where clients of Statuspage expect an incident or a maintenance.
+async fn one_notice(State(counter): Desk, asked: Asked, Path((_, id)): Path<(String, String)>) -> Response {
+    let volume = match asked.admit(&counter, true) {
+        Ok(volume) => volume,
+        Err(refusal) => return refusal,
+    };
+    let page = &volume.page;
+    let Some(notice) = page.notices.iter().find(|notice| notice.id == id) else {
+        let language = asked.language.unwrap_or(page.language);
+        return plain_page(StatusCode::NOT_FOUND, html::refusal(language, |words| words.no_page));
+    };
+    Redirect::temporary(&format!("{}#n{}", asked.history(page, &month(notice.at())), notice.id)).into_response()
 }
 
 async fn one_month(State(counter): Desk, asked: Asked, Path((_, month)): Path<(String, String)>) -> Response {

@@ -6,7 +6,7 @@
 use komainu_watchdogs::time::Wall;
 use serde_json::{Value, json};
 
-use super::feeds::address;
+use super::feeds::{address, link};
 use super::notice::{Kind, Stage};
 use super::public::{PublicComponent, PublicGroup, PublicNotice, PublicPage, PublicUpdate};
 use super::standing::Standing;
@@ -64,8 +64,8 @@ pub(super) fn document(which: Document, page: &PublicPage, base: &str, as_of: Wa
         "time_zone": "Etc/UTC",
         "updated_at": iso(as_of),
     });
-    let incidents = |keep: fn(&PublicNotice) -> bool| notices(page, Kind::Incident, (keep, as_of));
-    let planned = |keep: fn(&PublicNotice) -> bool| notices(page, Kind::Maintenance, (keep, as_of));
+    let incidents = |keep: fn(&PublicNotice) -> bool| notices((page, base), Kind::Incident, (keep, as_of));
+    let planned = |keep: fn(&PublicNotice) -> bool| notices((page, base), Kind::Maintenance, (keep, as_of));
     match which {
         Document::Summary => json!({
             "page": head,
@@ -162,12 +162,16 @@ fn component_shown(
     })
 }
 
-fn notices(page: &PublicPage, kind: Kind, (keep, as_of): (fn(&PublicNotice) -> bool, Wall)) -> Vec<Value> {
+fn notices(
+    (page, base): (&PublicPage, &str),
+    kind: Kind,
+    (keep, as_of): (fn(&PublicNotice) -> bool, Wall),
+) -> Vec<Value> {
     let of_kind = page.notices.iter().filter(|notice| notice.kind == kind && keep(notice)).take(MOST);
-    of_kind.map(|notice| notice_shown(page, notice, as_of)).collect()
+    of_kind.map(|notice| notice_shown((page, base), notice, as_of)).collect()
 }
 
-fn notice_shown(page: &PublicPage, notice: &PublicNotice, as_of: Wall) -> Value {
+fn notice_shown((page, base): (&PublicPage, &str), notice: &PublicNotice, as_of: Wall) -> Value {
     let of_notice: Vec<Value> = page
         .groups
         .iter()
@@ -193,7 +197,7 @@ fn notice_shown(page: &PublicPage, notice: &PublicNotice, as_of: Wall) -> Value 
         "monitoring_at": notice.updates.iter().find(|update| update.stage == Stage::Monitoring).map(|update| iso(update.at)),
         "resolved_at": notice.ended_at().map(iso),
         "impact": impact,
-        "shortlink": null,
+        "shortlink": link(base, page, notice),
         "started_at": iso(notice.at()),
         "page_id": page.id,
         "scheduled_for": from.map(iso),

@@ -43,9 +43,23 @@ async fn with_secrets() -> (Surface, Value) {
     let planned = json!({"title": "Planned", "starts_at": 4_000_000_000_000_i64, "ends_at": 4_000_000_100_000_i64, "text": "Disks."});
     let planned = surface.send("POST", "/api/v1/pages/shop/maintenances", Some(&key), &planned.to_string()).await;
     assert_eq!(planned.code, 201, "{}", planned.json());
+    sign_everything(&surface.state.store).await;
     // What was written last is shown: so is everything before it.
     until(&surface, "/pages/shop", |answer| text(answer).contains("Planned")).await;
     (surface, made.json())
+}
+
+/// Whoever wrote anything bears a name that is nobody's business.
+async fn sign_everything(store: &Store) {
+    let mut lease = store.lease("test").await.unwrap();
+    for sql in [
+        "UPDATE komainu_page SET created_by = 's3cr3t', changed_by = 's3cr3t'",
+        "UPDATE komainu_page_notice SET created_by = 's3cr3t'",
+        "UPDATE komainu_page_update SET said_by = 's3cr3t'",
+        "UPDATE komainu_page_revision SET revision = revision + 1",
+    ] {
+        lease.execute("test", sql, vec![]).await.unwrap();
+    }
 }
 
 /// A beat that says what it must not.
@@ -108,6 +122,61 @@ async fn no_public_byte_holds_anything_that_was_not_made_public() {
         looked_at += 1;
     }
     assert_eq!(looked_at, 8 + 8 + 8);
+}
+
+#[tokio::test]
+async fn no_refusal_holds_anything_that_was_not_made_public() {
+    let (surface, page) = with_secrets().await;
+    let refused = [
+        ("GET", "/pages/shop/badge/x.svg", 404),
+        ("GET", "/pages/shop/badge/x", 404),
+        ("GET", "/pages/shop/history/2026-13", 404),
+        ("GET", "/pages/shop/incidents/x", 404),
+        ("GET", "/pages/shop/api/v2/nothing.json", 404),
+        ("GET", "/pages/nowhere", 404),
+        ("GET", "/pages/assets/nothing.js", 404),
+        ("POST", "/pages/shop", 405),
+        ("DELETE", "/pages/shop/feed.atom", 405),
+        ("POST", "/pages/nowhere/password", 404),
+        ("HEAD", "/pages/shop", 200),
+        ("GET", "/pages/shop?lang=nothing", 200),
+    ];
+    for (method, path, code) in refused {
+        let answer = surface.send(method, path, None, "").await;
+        assert_eq!(answer.code, code, "{method} {path}");
+        let all = format!("{:?} {}", answer.headers, text(&answer));
+        assert!(!all.contains(SECRET), "{method} {path}: {all}");
+    }
+    for path in paths(&page) {
+        let answer = surface.get_publicly(&path).await;
+        let all = format!("{:?} {}", answer.headers, text(&answer));
+        assert!(answer.code == 200 && !all.contains(SECRET), "on the port for the public, {path}: {all}");
+    }
+}
+
+#[tokio::test]
+async fn an_incident_has_the_address_that_clients_of_statuspage_make_for_it() {
+    let (surface, _) = with_secrets().await;
+    let summary = surface.get("/pages/shop/api/v2/summary.json").await.json();
+    for list in ["incidents", "scheduled_maintenances"] {
+        let notice = &summary[list][0];
+        let link = notice["shortlink"].as_str().unwrap().strip_prefix("https://status.example").unwrap();
+        let led = surface.get(&format!("/pages/shop/incidents/{}", notice["id"].as_str().unwrap())).await;
+        assert_eq!((led.code, led.header("location").as_str()), (307, link));
+        let (month, anchor) = link.split_once('#').unwrap();
+        assert!(text(&read(&surface, month).await).contains(&format!("id=\"{anchor}\"")), "{link}");
+    }
+}
+
+#[tokio::test]
+async fn the_colour_that_was_chosen_comes_after_the_usual_one() {
+    let (surface, _) = with_secrets().await;
+    for path in ["/pages/shop", "/pages/shop/history/2026-01"] {
+        let html = text(&read(&surface, path).await);
+        let at = |file: &str| html.find(file).unwrap();
+        assert!(at("/pages/assets/") < at("/pages/shop/colours.css"), "{path}: {html}");
+        assert!(at(super::assets::style()) < at("/pages/shop/colours.css"), "{path}: {html}");
+    }
 }
 
 #[tokio::test]
@@ -210,7 +279,9 @@ async fn a_closed_page_shows_nothing_to_whoever_does_not_know_the_password() {
     for path in paths(&page) {
         let answer = surface.get(&path).await;
         assert!([401, 403].contains(&answer.code), "{path} {}", answer.code);
-        assert!(!text(&answer).contains("Shop") && !text(&answer).contains("Told"), "{path}: {}", text(&answer));
+        for words in ["Shop", "Told", SECRET] {
+            assert!(!text(&answer).contains(words), "{path}: {}", text(&answer));
+        }
     }
     let wrong = surface.send("POST", "/pages/shop/password", None, "password=wrong").await;
     assert_eq!((wrong.code, wrong.header("set-cookie").as_str()), (403, ""));

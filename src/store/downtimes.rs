@@ -4,8 +4,10 @@
 
 mod relays;
 pub(super) mod spells;
+mod tags;
 mod tail;
 
+pub(super) use tags::tags;
 pub use tail::{Change, Mark, Span, changes, ends};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use komainu_watchdogs::downtime::{self, ByKuma, End, Facts, FoundDown, State, Verdict};
 use komainu_watchdogs::ids::{MonitorId, NodeId};
 use komainu_watchdogs::io::{Alarm, Severity};
-use komainu_watchdogs::opinion::{self, Remark, Said, Telling, before_telling};
+use komainu_watchdogs::opinion::{self, Admission, Crowd, Record, Remark, Said, Telling, before_telling};
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
@@ -119,6 +121,8 @@ pub(super) struct Downtimes {
     known: BTreeMap<MonitorId, DownMonitor>,
     /// Of those that are to be told, and that somebody wants a second opinion on.
     consulted: BTreeMap<MonitorId, Consulted>,
+    /// What the watchdogs say of other monitors of a node, of which some wait in line.
+    crowds: BTreeMap<NodeId, Crowd>,
 }
 
 impl Settling for Downtimes {
@@ -135,7 +139,11 @@ impl Settling for Downtimes {
         let known = known(session, catalog, monitors).await?;
         let is_told = |known: &DownMonitor| downtime::decide(Some(&known.facts), false) == Verdict::Open;
         let told: Vec<_> = known.iter().filter(|(_, known)| is_told(known)).map(|(monitor, _)| *monitor).collect();
-        Ok(Self { consulted: consult(session, catalog, with, &told).await?, known })
+        let consulted = consult(session, catalog, with, &told).await?;
+        let in_line = consulted.iter().filter(|(_, consulted)| consulted.in_line().is_some());
+        let nodes = in_line.filter_map(|(monitor, _)| known.get(monitor)?.node.clone()).collect();
+        let crowds = opinions::crowds(session, &nodes).await?;
+        Ok(Self { known, consulted, crowds })
     }
 
     fn step(&self, monitor: MonitorId, incident: Option<&OpenIncident>) -> Step {
@@ -169,10 +177,15 @@ impl Settling for Downtimes {
         let consulted = |monitor: &MonitorId| Some((*monitor, self.consulted.get(monitor)?));
         let mut wanted: Vec<_> = monitors.iter().filter_map(consulted).collect();
         wanted.sort_by_key(|(monitor, consulted)| (opinion::rank(&consulted.chosen), *monitor));
-        let room = opinion::room(opinions::waiting_on(session).await?).min(wanted.len());
-        let (asked, crowded) = wanted.split_at(room);
-        let asked: Vec<_> = asked.iter().map(|(monitor, consulted)| (*monitor, *consulted, consulted.change)).collect();
-        opinions::ask(session, &asked).await?;
+        let (watchdogs, mut asked) = (opinions::watchdogs_on(session).await?, opinions::asked_on(session).await?);
+        let (mut admitted, mut crowded) = (vec![], vec![]);
+        for (monitor, consulted) in wanted {
+            match asked.admit(consulted.wish(), watchdogs) {
+                Admission::Dropped => crowded.push((monitor, consulted)),
+                admission @ (Admission::Asked | Admission::Waits) => admitted.push((monitor, consulted, admission)),
+            }
+        }
+        opinions::ask(session, &admitted).await?;
         let told = crowded.iter().filter_map(|(monitor, consulted)| {
             let known = self.known.get(monitor)?;
             let (alarm, subject) = told(*monitor, known, (Remark::Crowded, Some(*consulted)));
@@ -193,17 +206,27 @@ impl Settling for Downtimes {
     }
 
     /// Unless it was written anew since it was read.
-    async fn forget_stale_note(&self, session: &mut Session, monitor: MonitorId) -> Result<(), StoreError> {
-        let known = self.known.get(&monitor);
-        if !downtime::is_note_stale(known.map(|known| &known.facts)) {
+    async fn forget_stale_notes(&self, session: &mut Session, monitors: &[MonitorId]) -> Result<(), StoreError> {
+        let crowded = monitors.iter().filter_map(|monitor| Some((*monitor, self.crowded(*monitor)?)));
+        opinions::forget(session, &crowded.collect::<Vec<_>>()).await?;
+        let stale = monitors
+            .iter()
+            .filter(|monitor| downtime::is_note_stale(self.known.get(monitor).map(|known| &known.facts)));
+        let (mut each, mut values) = (vec![], vec![]);
+        for monitor in stale {
+            if let Some(noted_at) = self.known.get(monitor).and_then(|known| known.noted_at) {
+                each.push("(monitor_id = ? AND at = ?)");
+                values.extend(values![*monitor, noted_at]);
+            } else {
+                each.push("monitor_id = ?");
+                values.extend(values![*monitor]);
+            }
+        }
+        if each.is_empty() {
             return Ok(());
         }
-        let (also, values) = match known.and_then(|known| known.noted_at) {
-            Some(noted_at) => (" AND at = ?", values![monitor, noted_at]),
-            None => ("", values![monitor]),
-        };
-        let sql = format!("DELETE FROM komainu_down WHERE monitor_id = ?{also}");
-        session.execute("forget that a monitor was down", sql, values).await.map(|_| ())
+        let sql = format!("DELETE FROM komainu_down WHERE {}", each.join(" OR "));
+        session.execute("forget that monitors were down", Sql::Once(sql), values).await.map(|_| ())
     }
 }
 
@@ -211,7 +234,17 @@ impl Downtimes {
     fn telling(&self, monitor: MonitorId) -> Telling {
         let Some(consulted) = self.consulted.get(&monitor) else { return Telling::Tell(Remark::Unasked) };
         let about = (consulted.change, consulted.record.as_ref());
-        before_telling(consulted.now, consulted.wish(), about, consulted.patience())
+        let node = self.known.get(&monitor).and_then(|known| known.node.as_ref());
+        let crowd = node.and_then(|node| self.crowds.get(node)).copied().unwrap_or_default();
+        before_telling(consulted.now, consulted.wish(), about, (consulted.patience(), crowd))
+    }
+
+    /// A question that waits in line, or did, and that is told now all the same: nobody needs its answer.
+    fn crowded(&self, monitor: MonitorId) -> Option<&Record> {
+        let known = self.known.get(&monitor)?;
+        let is_told = downtime::decide(Some(&known.facts), false) == Verdict::Open;
+        let is_crowded = is_told && self.telling(monitor) == Telling::Tell(Remark::Crowded);
+        self.consulted.get(&monitor)?.in_line().filter(|_| is_crowded)
     }
 }
 
@@ -314,33 +347,6 @@ fn read(row: &Row) -> Result<DownMonitor, StoreError> {
         noted_at,
         changed_by: row.maybe_int("changed_by")?,
     })
-}
-
-/// Of each of these monitors that has any: by name, and as `name:value` where Kuma's tag has a value.
-pub(super) async fn tags(
-    session: &mut Session,
-    catalog: &Catalog,
-    monitors: &[MonitorId],
-) -> Result<BTreeMap<MonitorId, Vec<String>>, StoreError> {
-    let mut tags: BTreeMap<MonitorId, Vec<String>> = BTreeMap::new();
-    if monitors.is_empty() || !catalog.has_table("monitor_tag") {
-        return Ok(tags);
-    }
-    let ids: Vec<i64> = monitors.iter().map(|monitor| monitor.0).collect();
-    let sql = format!(
-        "SELECT x.monitor_id, t.name, x.value FROM monitor_tag x JOIN tag t ON t.id = x.tag_id \
-         WHERE x.monitor_id IN ({})",
-        id_list(&ids)
-    );
-    for row in session.rows("read the tags of monitors", Sql::Once(sql), vec![]).await? {
-        let (name, value) = (row.text("name")?, row.text("value")?);
-        let tags = tags.entry(MonitorId(row.int("monitor_id")?)).or_default();
-        if !value.is_empty() {
-            tags.push(format!("{name}:{value}"));
-        }
-        tags.push(name);
-    }
-    Ok(tags)
 }
 
 /// With what the watchdogs see of it, or why nobody knows.

@@ -4,19 +4,23 @@
 //! [`super::downtimes`]'s, and that they contradict a node is told by `disputes`.
 
 mod disputes;
+mod line;
 mod questions;
 mod sampling;
 
+pub(super) use disputes::forget;
 pub use disputes::{open, settle};
-pub use questions::{Claimed, Which, answer, claim, late, page, renew, waiting};
-pub(super) use questions::{ask, waiting_on};
-pub use sampling::{Sampled, Wished, next_wished, sampled, suspect};
+pub(super) use line::{asked_on, crowds, watchdogs_on};
+pub use line::{late, leave_line};
+pub(super) use questions::ask;
+pub use questions::{Answered, Claimed, Which, answer, claim, page, renew, waiting};
+pub use sampling::{Sampled, Wished, drawn, ends, next_wished, sampled, suspect};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use komainu_watchdogs::ids::MonitorId;
-use komainu_watchdogs::opinion::{self, Chosen, Record, Seen, Wish};
+use komainu_watchdogs::opinion::{self, Chosen, Line, Record, Seen, Wish};
 use komainu_watchdogs::time::Wall;
 
 use super::catalog::Catalog;
@@ -33,7 +37,11 @@ use crate::store::MonitorSpec;
 
 /// The columns of a record, of a row called `o`.
 pub(super) const RECORD: &str = "o.beat AS o_beat, o.asked_at AS o_asked_at, o.seen AS o_seen, o.votes_bad AS o_votes_bad, o.votes_of AS o_votes_of, \
-     o.words AS o_words, o.clear_at AS o_clear_at, o.down_since AS o_down_since";
+     o.words AS o_words, o.clear_at AS o_clear_at, o.down_since AS o_down_since, o.line AS o_line";
+
+/// `line` of a question that waits until there is room for it, and of one that did.
+const WAITS: i64 = 1;
+const LEFT: i64 = 2;
 
 /// Everything about a second opinion on one monitor, read at one moment.
 pub(super) struct Consulted {
@@ -54,6 +62,13 @@ impl Consulted {
 
     pub(super) fn patience(&self) -> Duration {
         opinion::patience(spec::timeout(&self.spec))
+    }
+
+    /// Its question, where that found no room when it was asked, and nobody has answered it yet.
+    pub(super) fn in_line(&self) -> Option<&Record> {
+        self.record
+            .as_ref()
+            .filter(|record| record.change == self.change && record.seen.is_none() && record.line != Line::None)
     }
 
     pub(super) fn again(&self) -> Duration {
@@ -139,6 +154,11 @@ pub(super) fn record(row: &Row) -> Result<Option<Record>, StoreError> {
         words: row.maybe_text("o_words")?.unwrap_or_default(),
         clear_at: row.maybe_wall("o_clear_at")?,
         down_since: row.maybe_wall("o_down_since")?,
+        line: match row.int("o_line")? {
+            WAITS => Line::Waits,
+            LEFT => Line::Left,
+            _ => Line::None,
+        },
     }))
 }
 

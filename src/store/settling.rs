@@ -63,11 +63,11 @@ pub(super) trait Settling: Sized {
         false
     }
 
-    /// Forgets what is true no more of this monitor.
-    fn forget_stale_note(
+    /// Forgets what is true no more of these monitors.
+    fn forget_stale_notes(
         &self,
         _session: &mut Session,
-        _monitor: MonitorId,
+        _monitors: &[MonitorId],
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
         std::future::ready(Ok(()))
     }
@@ -174,8 +174,8 @@ pub(super) async fn settle_on<S: Settling>(
                 ends.insert(incident, summary);
             }
         }
-        looked.forget_stale_note(session, *monitor).await?;
     }
+    looked.forget_stale_notes(session, monitors).await?;
     opening.extend(looked.ask(session, &asking).await?);
     let ids: Vec<_> = opening.iter().map(|(monitor, ..)| *monitor).collect();
     let taken = looked.taken_meanwhile(session, &ids).await?;

@@ -4,3 +4,4 @@
 
 mod data;
 mod story;
+mod witnesses;

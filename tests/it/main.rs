@@ -17,6 +17,7 @@ mod contract;
 mod dashboard;
 mod galera;
 mod gateway;
+mod page_readers;
 mod replicas;
 mod senders;
 mod servers;

@@ -1,8 +1,9 @@
 //! A second opinion: what the watchdogs themselves see of a monitor's target, beside what its node says.
 //!
 //! Life of one: a node stores DOWN for a monitor whose owner wants a second opinion ([`Choice`]), and the message is held back while
-//! the watchdogs look ([`before_telling`]), never for longer than [`patience`]. What they see is a [`Record`], which stays for as long as
-//! that state of the monitor does. What follows of it beside the message, a disagreement, is [`dispute`]'s to say. Monitors that
+//! the watchdogs look ([`before_telling`]), never for longer than [`patience`], and of a crowd never for longer than [`HELD_AT_MOST`]. Whoever
+//! asks and hears nobody leaves it to another one ([`passes_on`]). What they see is a [`Record`], which stays for as long as that state
+//! of the monitor does. What follows of it beside the message, a disagreement, is [`dispute`]'s to say. Monitors that
 //! their nodes call up are looked at in turn ([`Rounds`]); what is seen down there is a record too, about no change (0).
 //!
 //! A target is judged as a check is, by [`crate::check::trial`]: one look of each voter, a majority of them, in two zones where there are
@@ -10,18 +11,23 @@
 //! nothing back: so no clock delays a message for longer than the bound.
 
 pub mod choice;
+mod crowd;
 mod dispute;
+mod hearing;
 mod record;
 mod rounds;
 
 use std::time::Duration;
 
 pub use self::choice::{Choice, Chosen, Rule, Source, TAG, Wish};
+pub use self::crowd::{AT_ONCE, Admission, Asked, Crowd, HELD_AT_MOST, crowd, room};
 pub use self::dispute::{Case, Dissent, Over, Said, Step, Teller, dispute, looks_on};
-pub use self::record::{CLAIM_LASTS, Record, is_claimed};
-pub use self::rounds::Rounds;
+pub use self::hearing::{LINGER, at_once, is_decided, passes_on};
+pub use self::record::{CLAIM_LASTS, Line, Record, is_claimed};
+pub use self::rounds::{Ends, Rounds, Turn};
 use crate::check::machine::words;
 use crate::check::{Failure, Outcome, State, Trouble, Verdict};
+use crate::ids::WatchdogId;
 use crate::time::Wall;
 
 /// Nobody looks for longer at a target for a second opinion: a monitor with an interval of an hour may have a timeout of many minutes.
@@ -29,9 +35,6 @@ pub const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 /// Beyond the look itself: for asking, for canaries, and for another watchdog that takes over from one that was killed.
 const SLACK: Duration = Duration::from_secs(15);
-
-/// Questions that wait at once, over the whole cluster: with more, nobody would answer the last of them in time.
-pub const MOST_WAITING: usize = 200;
 
 /// While the watchdogs contradict a node they look again so often at most, and at least.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(60));
@@ -51,6 +54,15 @@ pub enum Seen {
 
 impl Seen {
     const ALL: [Self; 4] = [Self::Down, Self::Up, Self::Split, Self::Nothing];
+
+    fn of(state: State) -> Self {
+        match state {
+            State::Down => Self::Down,
+            State::Up => Self::Up,
+            State::Partial => Self::Split,
+            State::Unknown => Self::Nothing,
+        }
+    }
 
     /// As it stands in rows and JSON.
     pub fn as_str(self) -> &'static str {
@@ -87,17 +99,14 @@ pub struct Opinion {
     pub votes: (u32, u32),
     /// Who sees what, from where, and why.
     pub words: String,
+    /// Where it is not clear: how many were not heard of whom somebody else may hear, so that it may become clear.
+    pub unheard: u32,
 }
 
 impl Opinion {
-    /// Of the verdict that one look of each voter amounts to.
-    pub fn of(verdict: &Verdict) -> Self {
-        let seen = match verdict.state {
-            State::Down => Seen::Down,
-            State::Up => Seen::Up,
-            State::Partial => Seen::Split,
-            State::Unknown => Seen::Nothing,
-        };
+    /// Of the verdict that one look of each voter amounts to, by this watchdog's hearing.
+    pub fn of(verdict: &Verdict, me: &WatchdogId) -> Self {
+        let seen = Seen::of(verdict.state);
         let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let failing = verdict.views.iter().filter(|view| view.stand == crate::check::Stand::Failed).count();
         let votes = (small(failing), small(verdict.views.len()));
@@ -107,7 +116,7 @@ impl Opinion {
         } else {
             [words].into_iter().chain(troubles(verdict)).collect::<Vec<_>>().join("; ")
         };
-        Self { seen, votes, words }
+        Self { seen, votes, words, unheard: small(hearing::unheard(verdict, me)) }
     }
 }
 
@@ -139,10 +148,8 @@ pub fn again(interval: Duration) -> Duration {
     interval.clamp(AGAIN.0, AGAIN.1)
 }
 
-/// How many more questions may wait.
-pub fn room(waiting: usize) -> usize {
-    MOST_WAITING.saturating_sub(waiting)
-}
+/// The last [`rank`] of what holds a page back.
+pub const LAST_THAT_HOLDS: u8 = 1;
 
 /// Which questions come first, where not all can be asked: the lower the earlier. What holds a page back is worth more than what
 /// only adds a line, and what somebody chose for this monitor more than what holds for all.
@@ -186,14 +193,19 @@ pub enum Remark {
 }
 
 /// Whether people are told now that a monitor is down. `change`: the change of its state that is to be told. `wish`: off where it is
-/// left out.
-pub fn before_telling(now: Wall, wish: Wish, (change, record): (i64, Option<&Record>), patience: Duration) -> Telling {
+/// left out. `crowd`: what is known of the other monitors of its node.
+pub fn before_telling(
+    now: Wall,
+    wish: Wish,
+    (change, record): (i64, Option<&Record>),
+    (patience, crowd): (Duration, Crowd),
+) -> Telling {
     if wish == Wish::Off {
         return Telling::Tell(Remark::Unasked);
     }
     let Some(record) = record.filter(|record| record.change == change) else { return Telling::Ask };
     let Some(seen) = record.seen else {
-        return if record.is_late(now, patience) { Telling::Tell(Remark::Late) } else { Telling::Wait };
+        return crowd::unanswered(now, wish, record, (patience, crowd));
     };
     match (seen, wish) {
         (Seen::Nothing, _) => Telling::Tell(Remark::Unclear),

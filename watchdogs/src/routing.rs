@@ -49,7 +49,7 @@ pub struct Matcher {
     pub severity: Option<Severity>,
     /// One of its tags.
     pub tag: Option<String>,
-    /// The key, with `*` for any characters.
+    /// The key or what it stands below (`database` takes `database/lost-tail`), with `*` for any characters.
     pub key: Option<String>,
 }
 
@@ -179,7 +179,7 @@ impl Matcher {
         let is_of_kind = self.kind.is_none() || self.kind.as_deref() == kind;
         let is_any_key = |pattern: &str| pattern.chars().all(|letter| letter == '*') && !pattern.is_empty();
         let is_all_of_kind = |pattern: &str, kind: &str| match pattern.strip_prefix(kind) {
-            Some("") => WITHOUT_SUBJECT.contains(&kind),
+            Some("") => true,
             Some("/*") => !WITHOUT_SUBJECT.contains(&kind),
             Some(rest) => is_any_key(rest),
             None => false,
@@ -196,7 +196,7 @@ impl Matcher {
             && self.kind.as_ref().is_none_or(|wanted| wanted == kind)
             && self.severity.is_none_or(|wanted| wanted == subject.severity)
             && self.tag.as_ref().is_none_or(|wanted| subject.tags.contains(wanted))
-            && self.key.as_ref().is_none_or(|pattern| is_like(pattern, &subject.key))
+            && self.key.as_ref().is_none_or(|pattern| is_in_family(pattern, &subject.key))
     }
 }
 
@@ -208,6 +208,12 @@ fn kind_of(key: &str) -> &str {
 /// Whether incidents of this kind go to routes that do not name it.
 pub fn is_told_unasked(kind: &str) -> bool {
     !ASKED_FOR_ONLY.contains(&kind)
+}
+
+/// Whether a key, or one that it stands below, is like this pattern.
+fn is_in_family(pattern: &str, key: &str) -> bool {
+    let above = key.match_indices('/').filter_map(|(at, _)| key.get(..at));
+    above.chain([key]).any(|key| is_like(pattern, key))
 }
 
 /// Whether a text is like a pattern in which `*` stands for any characters.
@@ -333,13 +339,16 @@ mod tests {
             matcher: Matcher { key: Some(key.into()), ..Matcher::default() },
             ..routing().routes[0].clone()
         };
-        for (key, is_all) in [("*", true), ("node/*", true), ("node*", true), ("node/eu-*", false), ("n*", false)] {
+        for (key, is_all) in
+            [("*", true), ("node", true), ("node/*", true), ("node*", true), ("node/eu-*", false), ("n*", false)]
+        {
             let routing = Routing { routes: vec![all(key)], ..routing() };
             assert_eq!(routing.unheard(["node"]).is_empty(), is_all, "{key}");
             assert_eq!(routing.has_catch_all(), key == "*", "{key}");
         }
-        let leader = Routing { routes: vec![all("leader/*"), all("database")], ..routing() };
-        assert_eq!(leader.unheard(["leader", "database"]).len(), 2, "the leader's key has no subject");
+        let alone = Routing { routes: vec![all("leader/*"), all("database")], ..routing() };
+        let unheard = [Severity::Critical, Severity::Warning].map(|severity| ("leader", severity));
+        assert_eq!(alone.unheard(["leader", "database"]), unheard, "the leader's key has no subject");
         assert!(Routing { routes: vec![], ..routing() }.unheard(["node"]).is_empty());
     }
 
@@ -363,6 +372,23 @@ mod tests {
         let warnings = Matcher { severity: Some(Severity::Warning), ..Matcher::default() };
         let routes = vec![Route { matcher: warnings, ..routing().routes[0].clone() }];
         assert!(Routing { routes, ..routing() }.hear_of(Severity::Critical).is_empty());
+    }
+
+    #[test]
+    fn a_route_takes_what_stands_below_its_key() {
+        for (pattern, key, expected) in [
+            ("database", "database", true),
+            ("database", "database/lost-tail", true),
+            ("monitor/7", "monitor/7/certificate", true),
+            ("*/shop", "check/shop/late", true),
+            ("database/lost-tail", "database", false),
+            ("data", "database/lost-tail", false),
+            ("monitor/7", "monitor/71", false),
+            ("database/", "database/lost-tail", false),
+        ] {
+            let matcher = Matcher { key: Some(pattern.to_owned()), ..Matcher::default() };
+            assert_eq!(matcher.takes(&subject(key, Severity::Critical)), expected, "{pattern} {key}");
+        }
     }
 
     #[test]

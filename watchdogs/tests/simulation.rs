@@ -42,8 +42,10 @@ mod simulation {
     pub(crate) mod node;
     pub(crate) mod operator;
     pub(crate) mod opinions {
+        pub(crate) mod crowd;
         pub(crate) mod judge;
         mod runs;
+        pub(crate) mod turns;
         pub(crate) mod world;
     }
     pub(crate) mod outages;

@@ -1,5 +1,7 @@
 //! Second opinions in `/metrics`: on how many monitors, how many wait, and whether watchdogs look at those that are up in time.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -15,10 +17,15 @@ pub(super) async fn register(registry: &mut Registry, context: &Context) {
         monitors.get_or_create(&StateLabel { state }).set(i64::from(count));
     }
     registry.register("second_opinion_monitors", "Monitors on which somebody wants a second opinion", monitors);
-    let late = Gauge::<i64>::default();
-    late.set(sampling.late.map_or(0, |late| i64::try_from(late.as_secs()).unwrap_or(i64::MAX)));
-    let words = "How long it takes to look once at each monitor that is up, where that is longer than it should be; 0: it is not";
-    registry.register("second_opinion_round_late_seconds", words, late);
+    let lateness = Gauge::<f64, AtomicU64>::default();
+    lateness.set(sampling.lateness.as_secs_f64());
+    let words = "How long ago it was the turn of those monitors that are up and that this watchdog looks at next";
+    registry.register("second_opinion_sampling_lateness_seconds", words, lateness);
+    let broken = Gauge::<f64, AtomicU64>::default();
+    broken.set(sampling.broken_by.map_or(0.0, |late| late.as_secs_f64()));
+    let words =
+        "How much longer than sample_each it takes until each monitor that is up is looked at once; 0: no longer";
+    registry.register("second_opinion_sampling_broken_by_seconds", words, broken);
     // What cannot be counted has no sample.
     if let Ok(waiting) = opinions::waiting(&context.reads).await {
         let gauge = Gauge::<i64>::default();

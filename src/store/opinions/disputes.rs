@@ -1,22 +1,24 @@
 //! Incidents of monitors of which the watchdogs and a node say different things: `disagreement/monitor/ID`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use komainu_watchdogs::downtime;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::io::{Alarm, Severity};
-use komainu_watchdogs::opinion::{self, Case, Dissent, Over, Record, Teller, dispute};
+use komainu_watchdogs::opinion::{self, Admission, Case, Dissent, Over, Record, Teller, dispute};
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
-use super::{Consulted, ask, consult, waiting_on};
+use super::{Consulted, ask, asked_on, consult, watchdogs_on};
 use crate::opinion::SecondOpinion;
 use crate::run::spec;
 use crate::store::catalog::Catalog;
+use crate::store::decisions::id_list;
 use crate::store::downtimes::{DownMonitor, Downtimes, known};
 use crate::store::error::StoreError;
 use crate::store::pool::Store;
-use crate::store::session::Session;
+use crate::store::session::{Session, Sql};
 use crate::store::settling::{self, OpenIncident, Settling, Step};
 use crate::store::value::values;
 
@@ -42,6 +44,8 @@ pub(super) struct Disputes {
     consulted: BTreeMap<MonitorId, Consulted>,
     known: BTreeMap<MonitorId, DownMonitor>,
     told: BTreeMap<MonitorId, OpenIncident>,
+    /// Those that are no more.
+    gone: BTreeSet<MonitorId>,
 }
 
 impl Settling for Disputes {
@@ -59,15 +63,15 @@ impl Settling for Disputes {
         let some: Vec<_> = consulted.keys().copied().collect();
         let known = known(session, catalog, &some).await?;
         let told = settling::open_incidents::<Downtimes>(session, &some).await?;
-        Ok(Self { consulted, known, told })
+        let gone = gone(session, monitors.iter().filter(|monitor| !consulted.contains_key(monitor))).await?;
+        Ok(Self { consulted, known, told, gone })
     }
 
     fn step(&self, monitor: MonitorId, incident: Option<&OpenIncident>) -> Step {
         let (consulted, known) = (self.consulted.get(&monitor), self.known.get(&monitor));
         let (Some(consulted), Some(known)) = (consulted, known) else {
-            // Nobody wants one, and nobody had one: or there is no such monitor.
-            return incident
-                .map_or(Step::Leave, |incident| Step::Resolve(incident.id, over(monitor, None, Over::Unwished)));
+            let why = if self.gone.contains(&monitor) { Over::Deleted } else { Over::Unwished };
+            return incident.map_or(Step::Leave, |incident| Step::Resolve(incident.id, over(monitor, None, why)));
         };
         match (dispute(&self.case(monitor, (consulted, known), incident.is_some())), incident) {
             (opinion::Step::Ask(_), _) => Step::Ask,
@@ -89,11 +93,12 @@ impl Settling for Disputes {
         if monitors.is_empty() {
             return Ok(vec![]);
         }
-        // Nothing is held back here: who finds no room now may ask at the next look.
-        let room = opinion::room(waiting_on(session).await?);
-        let wanted = monitors.iter().take(room).filter_map(|monitor| {
+        let (watchdogs, mut asked) = (watchdogs_on(session).await?, asked_on(session).await?);
+        let wanted = monitors.iter().filter_map(|monitor| {
             let consulted = self.consulted.get(monitor)?;
-            Some((*monitor, consulted, consulted.change))
+            // Nothing is held back here: who finds no room now may ask at the next look.
+            let is_asked = asked.admit(consulted.wish(), watchdogs) == Admission::Asked;
+            is_asked.then_some((*monitor, consulted, Admission::Asked))
         });
         ask(session, &wanted.collect::<Vec<_>>()).await.map(|()| vec![])
     }
@@ -103,11 +108,9 @@ impl Settling for Disputes {
     }
 
     /// Unless it was written anew since it was read.
-    async fn forget_stale_note(&self, session: &mut Session, monitor: MonitorId) -> Result<(), StoreError> {
-        let Some(record) = self.forgets(monitor) else { return Ok(()) };
-        let sql = "DELETE FROM komainu_opinion WHERE monitor_id = ? AND beat = ? AND asked_at = ?";
-        let values = values![monitor, record.change, record.asked_at];
-        session.execute("forget a second opinion", sql, values).await.map(|_| ())
+    async fn forget_stale_notes(&self, session: &mut Session, monitors: &[MonitorId]) -> Result<(), StoreError> {
+        let stale: Vec<_> = monitors.iter().filter_map(|monitor| Some((*monitor, self.forgets(*monitor)?))).collect();
+        forget(session, &stale).await
     }
 }
 
@@ -141,12 +144,47 @@ impl Disputes {
         consulted.record.as_ref().filter(|_| step.forgets())
     }
 
+    /// How long people wait for what is said of it.
+    pub(super) fn patience(&self, monitor: MonitorId) -> Option<Duration> {
+        self.consulted.get(&monitor).map(Consulted::patience)
+    }
+
     /// When the watchdogs look again after what they said now; `None`: it would change nothing.
     pub(super) fn looks_again_at(&self, monitor: MonitorId, record: &Record, now: Wall) -> Option<Wall> {
         let (consulted, known) = (self.consulted.get(&monitor)?, self.known.get(&monitor)?);
         let case = Case { record: Some(record), ..self.case(monitor, (consulted, known), false) };
         opinion::looks_on(&case).then(|| now + consulted.again())
     }
+}
+
+async fn gone(
+    session: &mut Session,
+    monitors: impl Iterator<Item = &MonitorId>,
+) -> Result<BTreeSet<MonitorId>, StoreError> {
+    let mut gone: BTreeSet<_> = monitors.copied().collect();
+    if gone.is_empty() {
+        return Ok(gone);
+    }
+    let ids: Vec<i64> = gone.iter().map(|monitor| monitor.0).collect();
+    let sql = format!("SELECT id FROM monitor WHERE id IN ({})", id_list(&ids));
+    for row in session.rows("look which monitors there are", Sql::Once(sql), vec![]).await? {
+        gone.remove(&MonitorId(row.int("id")?));
+    }
+    Ok(gone)
+}
+
+/// Forgets these records, unless they were written anew since they were read.
+pub(in crate::store) async fn forget(
+    session: &mut Session,
+    records: &[(MonitorId, &Record)],
+) -> Result<(), StoreError> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let each = vec!["(monitor_id = ? AND beat = ? AND asked_at = ?)"; records.len()].join(" OR ");
+    let sql = format!("DELETE FROM komainu_opinion WHERE {each}");
+    let which = records.iter().flat_map(|(monitor, record)| values![*monitor, record.change, record.asked_at]);
+    session.execute("forget second opinions", Sql::Once(sql), which.collect()).await.map(|_| ())
 }
 
 fn alarm(monitor: MonitorId, (consulted, known): (&Consulted, &DownMonitor), dissent: Dissent) -> Alarm {

@@ -1,7 +1,10 @@
 //! Monitors that their nodes call up, and that somebody wants a second opinion on: looked through in turn.
 
-use komainu_watchdogs::ids::MonitorId;
-use komainu_watchdogs::opinion::{Chosen, Said, Wish};
+use std::collections::{BTreeMap, BTreeSet};
+
+use komainu_watchdogs::ids::{MonitorId, Zone};
+use komainu_watchdogs::opinion::{Chosen, Ends, Said, Turn, Wish};
+use komainu_watchdogs::time::Wall;
 
 use super::consult;
 use crate::opinion::SecondOpinion;
@@ -23,6 +26,8 @@ const PAGE: u32 = 250;
 pub struct Wished {
     /// Those of them at which watchdogs are to look.
     pub monitors: Vec<MonitorId>,
+    /// Of these, those at which only watchdogs of some zones look.
+    pub zones: BTreeMap<MonitorId, BTreeSet<Zone>>,
     /// How many were wished and are left out.
     pub left_out: u32,
     /// Where the next page begins; 0: it was the last.
@@ -38,13 +43,42 @@ pub struct Sampled {
     pub chosen: Chosen,
 }
 
+/// The lowest and the highest key of a monitor, and the time by the database's clock.
+pub async fn ends(store: &Store) -> Result<(Ends, Wall), StoreError> {
+    let act = "look for the first and the last monitor";
+    let mut lease = store.lease(act).await?;
+    let now = lease.dialect().now_ms();
+    // Each is one step in the primary key.
+    let sql = format!(
+        "SELECT (SELECT MIN(id) FROM monitor) AS first, (SELECT MAX(id) FROM monitor) AS last, {now} AS now_ms"
+    );
+    let Some(row) = lease.row(act, sql, vec![]).await? else { return Ok(Default::default()) };
+    let key = |column| row.maybe_int(column).map(|key| MonitorId(key.unwrap_or(0)));
+    Ok((Ends { first: key("first")?, last: key("last")? }, row.wall("now_ms")?))
+}
+
 /// The next page of monitors after this one.
 pub async fn next_wished(store: &Store, settings: &SecondOpinion, after: MonitorId) -> Result<Wished, StoreError> {
+    between(store, settings, (after, MonitorId(i64::MAX))).await
+}
+
+/// The first page of those whose turn it is; `reached`: the last of them, or of the page.
+pub async fn drawn(store: &Store, settings: &SecondOpinion, turn: Turn) -> Result<Wished, StoreError> {
+    let page = between(store, settings, (turn.after, turn.upto)).await?;
+    let reached = if page.reached.0 == 0 { turn.upto } else { page.reached };
+    Ok(Wished { reached, ..page })
+}
+
+async fn between(
+    store: &Store,
+    settings: &SecondOpinion,
+    (after, upto): (MonitorId, MonitorId),
+) -> Result<Wished, StoreError> {
     let act = "look for monitors to look at";
     let catalog = store.catalog().await?;
     let mut lease = store.lease(act).await?;
-    let sql = "SELECT id, active FROM monitor WHERE id > ? ORDER BY id LIMIT ?";
-    let rows = lease.rows(act, sql, values![after, PAGE]).await?;
+    let sql = "SELECT id, active FROM monitor WHERE id > ? AND id <= ? ORDER BY id LIMIT ?";
+    let rows = lease.rows(act, sql, values![after, upto, PAGE]).await?;
     let mut active = vec![];
     for row in &rows {
         if row.flag("active")? {
@@ -64,6 +98,9 @@ pub async fn next_wished(store: &Store, settings: &SecondOpinion, after: Monitor
         if consulted.left_out.is_some() {
             wished.left_out += 1;
         } else {
+            if !consulted.chosen.zones.is_empty() {
+                wished.zones.insert(monitor, consulted.chosen.zones);
+            }
             wished.monitors.push(monitor);
         }
     }

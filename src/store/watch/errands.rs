@@ -24,6 +24,25 @@ use crate::store::{progress, shard};
 /// Of incidents that others judge, so many are shown: the most urgent, and of those the latest.
 pub(crate) const MOST_OTHERS: usize = 200;
 
+/// The spans of keys that watchdogs judge. As spans and not by LIKE, which SQLite reads every open incident for: its LIKE takes no heed of case,
+/// and its indexes do.
+fn own_keys() -> Vec<String> {
+    let within = |from: &str, to: &str| format!("k >= '{from}' AND k < '{to}'");
+    // What begins with a kind and a slash lies before the kind and the next character.
+    let next = |prefix: &str| format!("{}0", prefix.trim_end_matches('/'));
+    let kinds: Vec<_> = KINDS.iter().map(|kind| format!("'{kind}'")).collect();
+    let mut spans = vec![format!("k IN ({})", kinds.join(", "))];
+    for kind in KINDS {
+        let (from, to) = (format!("{kind}/"), next(kind));
+        if NOT_OF_ROUNDS.starts_with(&from) {
+            spans.extend([within(&from, NOT_OF_ROUNDS), within(&next(NOT_OF_ROUNDS), &to)]);
+        } else {
+            spans.push(within(&from, &to));
+        }
+    }
+    spans
+}
+
 /// A connection for errands.
 pub struct Errands {
     session: Session,
@@ -61,12 +80,25 @@ impl Errands {
 
     /// The open incidents that watchdogs judge, all of them, and of the others the most urgent.
     pub async fn incidents(&mut self) -> Result<Vec<IncidentRow>, StoreError> {
-        let act = "read the open incidents";
-        let own: Vec<_> = KINDS.iter().map(|kind| format!("k = '{kind}' OR k LIKE '{kind}/%'")).collect();
-        let own = format!("({}) AND k NOT LIKE '{NOT_OF_ROUNDS}%'", own.join(" OR "));
+        let sql = self.open_incidents();
+        let rows = self.session.rows("read the open incidents", sql, vec![]).await?;
+        let mut incidents = rows.iter().map(incident_row).collect::<Result<Vec<_>, _>>()?;
+        incidents.sort_by(|one, other| one.key.cmp(&other.key));
+        Ok(incidents)
+    }
+
+    /// The statement that reads them.
+    pub fn open_incidents(&self) -> String {
         // Not by the virtual column: a consistent read through its index has been seen to miss a row just inserted.
         let columns = "SELECT k, severity, opened_at, first_opened_at, last_bad_at, id FROM komainu_incident";
-        let by_urgency = self.session.dialect().by_index("komainu_incident_urgent");
+        let dialect = self.session.dialect();
+        let (by_key, by_urgency) =
+            (dialect.by_index("komainu_incident_standing"), dialect.by_index("komainu_incident_urgent"));
+        let own = own_keys();
+        // Each span of keys by itself, so that each is a step in the index, however many others are open.
+        let each: Vec<_> =
+            own.iter().map(|keys| format!("{columns}{by_key} WHERE resolved_at IS NULL AND {keys}")).collect();
+        let own = own.iter().map(|keys| format!("({keys})")).collect::<Vec<_>>().join(" OR ");
         // Each severity by itself, the latest first as its index has them: however many are open, so many are looked at.
         let others = |severity: &str| {
             format!(
@@ -74,16 +106,12 @@ impl Errands {
                  AND NOT ({own}) ORDER BY id DESC LIMIT {MOST_OTHERS}) of_{severity}"
             )
         };
-        let sql = format!(
-            "SELECT * FROM ({columns} WHERE resolved_at IS NULL AND ({own})) own UNION ALL \
-             SELECT * FROM ({} UNION ALL {} ORDER BY severity, id DESC LIMIT {MOST_OTHERS}) others",
+        format!(
+            "SELECT * FROM ({}) own UNION ALL SELECT * FROM ({} UNION ALL {} ORDER BY severity, id DESC LIMIT {MOST_OTHERS}) others",
+            each.join(" UNION ALL "),
             others("critical"),
             others("warning")
-        );
-        let rows = self.session.rows(act, sql, vec![]).await?;
-        let mut incidents = rows.iter().map(incident_row).collect::<Result<Vec<_>, _>>()?;
-        incidents.sort_by(|one, other| one.key.cmp(&other.key));
-        Ok(incidents)
+        )
     }
 
     /// Opens this incident, opens it again, or notes that it is still bad. Says whether it is news.

@@ -1,10 +1,13 @@
 //! The cluster's database as the test sees it: on a connection of the test's own, never through komainu's code.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use sqlx::mysql::{MySqlDatabaseError, MySqlRow};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row, SqliteConnection};
 
 use super::server::MariaDb;
+use super::wait::wait_until;
 
 /// On which database a story plays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,7 +145,7 @@ impl Database {
     pub(crate) async fn takes_writes(&self) -> bool {
         let Self::Sqlite(path) = self else { return true };
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-        let options = options.busy_timeout(std::time::Duration::from_secs(1));
+        let options = options.busy_timeout(Duration::from_secs(1));
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
         sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await.is_ok()
     }
@@ -156,8 +159,7 @@ impl Database {
                 rows.iter().map(|row| (0..row.len()).map(|at| sqlite_text(row, at)).collect()).collect()
             }
             Self::MariaDb(url) => {
-                let mut connection = MySqlConnection::connect(url).await.unwrap();
-                let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap();
+                let rows = mariadb_rows(url, sql).await;
                 rows.iter().map(|row| (0..row.len()).map(|at| mariadb_text(row, at)).collect()).collect()
             }
         }
@@ -170,8 +172,30 @@ fn number(text: &str) -> i64 {
 
 async fn sqlite(path: &Path) -> SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-    let options = options.busy_timeout(std::time::Duration::from_secs(20));
+    let options = options.busy_timeout(Duration::from_secs(20));
     SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+/// One of several servers that got no time to speak is taken for dead by the others, and refuses until they have it back.
+async fn mariadb_rows(url: &str, sql: &str) -> Vec<MySqlRow> {
+    let mut rows = Vec::new();
+    wait_until("the server is one of several again", Duration::from_secs(60), async || {
+        let mut connection = MySqlConnection::connect(url).await.unwrap();
+        let asked = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await;
+        if asked.as_ref().is_err_and(is_alone) {
+            return false;
+        }
+        rows = asked.unwrap();
+        true
+    })
+    .await;
+    rows
+}
+
+/// 1047: "WSREP has not yet prepared node for application use".
+fn is_alone(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+    error.is_some_and(|error| error.number() == 1047)
 }
 
 fn sqlite_text(row: &sqlx::sqlite::SqliteRow, at: usize) -> String {
@@ -180,7 +204,7 @@ fn sqlite_text(row: &sqlx::sqlite::SqliteRow, at: usize) -> String {
 }
 
 /// The text protocol sends every value as text.
-fn mariadb_text(row: &sqlx::mysql::MySqlRow, at: usize) -> String {
+fn mariadb_text(row: &MySqlRow, at: usize) -> String {
     let bytes: Option<Vec<u8>> = row.try_get_unchecked(at).unwrap_or_default();
     String::from_utf8(bytes.unwrap_or_default()).unwrap()
 }

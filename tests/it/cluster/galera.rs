@@ -8,9 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::{Connection as _, MySqlConnection, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, Row as _};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::database::Database;
 use super::ports::free_port;
 use super::server::{self, Keeper, LOG_FILE};
 use super::wait::wait_until;
@@ -129,6 +130,30 @@ impl Galera {
         self.signal(at, Signal::CONT);
     }
 
+    /// It and the two others hear nothing of each other any more. Whoever connects to it still can.
+    pub(crate) async fn cut_off(&self, at: usize) {
+        self.isolate(at, true).await;
+    }
+
+    /// They hear each other again: what it missed it gets from one of the others.
+    pub(crate) async fn join_again(&self, at: usize) {
+        self.isolate(at, false).await;
+    }
+
+    async fn isolate(&self, at: usize, is: bool) {
+        let sql = format!("SET GLOBAL wsrep_provider_options = 'gmcast.isolate={}'", i32::from(is));
+        Database::MariaDb(self.url(at, "mysql")).execute(&sql).await;
+    }
+
+    /// Until all three take writes, as one.
+    pub(crate) async fn wait_until_whole(&self) {
+        for at in 0..self.members.len() {
+            let url = self.url(at, "mysql");
+            let is_whole = async || says(&url, "wsrep_cluster_size", "3").await && is_synced(&url).await;
+            wait_until(&format!("g{} is one of three", at + 1), SYNCED_WITHIN, is_whole).await;
+        }
+    }
+
     fn signal(&self, at: usize, signal: Signal) {
         let pid = self.members[at].keeper.as_ref().expect("a running server").pid;
         kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
@@ -191,9 +216,14 @@ fn own(folder: &Path) {
 }
 
 async fn is_synced(url: &str) -> bool {
+    says(url, "wsrep_local_state_comment", "Synced").await
+}
+
+async fn says(url: &str, name: &str, value: &str) -> bool {
     let Ok(mut wire) = MySqlConnection::connect(url).await else { return false };
-    let asked = sqlx::raw_sql("SHOW STATUS LIKE 'wsrep_local_state_comment'").fetch_all(&mut wire).await;
-    asked.is_ok_and(|rows| rows.iter().any(|row| row.get_unchecked::<String, _>(1) == "Synced"))
+    let sql = format!("SHOW STATUS LIKE '{name}'");
+    let asked = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut wire).await;
+    asked.is_ok_and(|rows| rows.iter().any(|row| row.get_unchecked::<String, _>(1) == value))
 }
 
 #[expect(clippy::print_stderr, reason = "what was left out is said where the tests are read")]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use komainu::opinion::SecondOpinion;
-use komainu::store::opinions::{self, Which};
+use komainu::store::opinions::{self, Answered, Which};
 use komainu::store::{downtimes, monitors};
 use komainu_watchdogs::ids::{Incarnation, MonitorId};
-use komainu_watchdogs::opinion::{Choice, MOST_WAITING, Opinion, Seen, Wish};
+use komainu_watchdogs::opinion::{AT_ONCE, Choice, HELD_AT_MOST, Opinion, Seen, Wish};
 use komainu_watchdogs::routing::Routing;
 
 use super::fixture::{Fixture, Kind};
@@ -17,11 +17,15 @@ on_both_databases! {
     where_they_see_no_outage_it_is_a_disagreement_and_the_page_comes_when_they_do,
     a_message_that_waits_for_too_long_is_told_as_the_node_says,
     a_question_is_asked_by_one_and_taken_over_from_who_was_killed,
+    who_heard_nobody_leaves_a_question_to_another_watchdog,
     of_a_mass_outage_only_so_many_wait_and_the_others_say_why_they_do_not,
+    what_holds_a_page_back_waits_in_line_and_notes_take_no_room_from_it,
+    a_crowd_that_is_denied_is_held_and_one_that_is_confirmed_is_told,
     what_kuma_tells_is_contradicted_and_not_held_back,
     a_node_that_calls_a_monitor_up_is_contradicted_after_three_intervals,
     a_tag_in_kuma_says_it_and_a_monitor_that_cannot_be_looked_at_is_left_out,
     what_nobody_asks_about_any_more_is_forgotten_and_over,
+    of_what_was_deleted_in_kumas_pages_nothing_is_asked_and_nothing_left,
 }
 
 const DOWN: i64 = 0;
@@ -39,7 +43,7 @@ fn by_default(default: Wish) -> SecondOpinion {
 
 fn said(seen: Seen) -> Opinion {
     let votes = if seen == Seen::Down { (3, 3) } else { (0, 3) };
-    Opinion { seen, votes, words: format!("all see it {}", seen.as_str()) }
+    Opinion { seen, votes, words: format!("all see it {}", seen.as_str()), unheard: 0 }
 }
 
 /// Both kinds of incident, as a watchdog settles them: so many opened and resolved of each.
@@ -54,9 +58,24 @@ async fn answer(fixture: &Fixture, wishes: &SecondOpinion, which: Which, seen: S
     let claimed = opinions::claim(&fixture.store, ME, wishes, (which, 100)).await.unwrap();
     for claimed in &claimed {
         let answer = (claimed.spec.id, claimed.change, said(seen));
-        assert!(opinions::answer(&fixture.store, ME, wishes, answer).await.unwrap());
+        assert_eq!(opinions::answer(&fixture.store, ME, wishes, answer).await.unwrap(), Answered::Noted);
     }
     claimed.len()
+}
+
+async fn late(fixture: &Fixture) -> Vec<MonitorId> {
+    opinions::late(&fixture.store, MonitorId(0)).await.unwrap().0
+}
+
+/// Three watchdogs live.
+async fn with_watchdogs(fixture: &mut Fixture) {
+    for name in ["w1", "w2", "w3"] {
+        let sql = format!(
+            "INSERT INTO komainu_watchdog (watchdog_id, incarnation, last_seen) VALUES ('{name}', '{name}', {})",
+            komainu::clock::wall().0
+        );
+        fixture.raw.execute(&sql).await;
+    }
 }
 
 async fn down(kind: Kind, how_many: usize) -> (Fixture, Vec<MonitorId>) {
@@ -137,10 +156,10 @@ async fn a_message_that_waits_for_too_long_is_told_as_the_node_says(kind: Kind) 
     let (mut fixture, monitors) = down(kind, 1).await;
     let wishes = by_default(Wish::Require);
     settle(&fixture, &wishes, &monitors).await;
-    assert!(opinions::late(&fixture.store).await.unwrap().is_empty());
+    assert!(late(&fixture).await.is_empty());
     // A look of 48 s, and 15 s more.
     pass(&mut fixture, 62).await;
-    assert_eq!(opinions::late(&fixture.store).await.unwrap(), monitors);
+    assert_eq!(late(&fixture).await, monitors);
     assert_eq!(settle(&fixture, &wishes, &monitors).await, [(0, 0); 2]);
     pass(&mut fixture, 2).await;
     assert_eq!(settle(&fixture, &wishes, &monitors).await, [(1, 0), (0, 0)]);
@@ -153,7 +172,7 @@ async fn a_message_that_waits_for_too_long_is_told_as_the_node_says(kind: Kind) 
     let (mut fixture, monitors) = down(kind, 1).await;
     settle(&fixture, &wishes, &monitors).await;
     pass(&mut fixture, -64).await;
-    assert_eq!(opinions::late(&fixture.store).await.unwrap(), monitors, "the clock was set back");
+    assert_eq!(late(&fixture).await, monitors, "the clock was set back");
     assert_eq!(settle(&fixture, &wishes, &monitors).await, [(1, 0), (0, 0)]);
 
     let (mut fixture, monitors) = down(kind, 1).await;
@@ -180,33 +199,129 @@ async fn a_question_is_asked_by_one_and_taken_over_from_who_was_killed(kind: Kin
     pass(&mut fixture, 2).await;
     let taken = claim(&fixture, OTHER, 100).await;
     assert!(taken.contains(&mine[1]) && !taken.contains(&mine[0]), "what was not renewed is somebody else's");
-    let late = opinions::answer(&fixture.store, ME, &wishes, (mine[1].0, mine[1].1, said(Seen::Down))).await.unwrap();
-    assert!(!late, "who comes back too late changes nothing");
-    let before = (mine[0].0, mine[0].1 - 1, said(Seen::Down));
-    assert!(
-        !opinions::answer(&fixture.store, ME, &wishes, before).await.unwrap(),
-        "nor does who asked about another change"
-    );
-    assert!(opinions::answer(&fixture.store, ME, &wishes, (mine[0].0, mine[0].1, said(Seen::Down))).await.unwrap());
+    let answer = async |fixture: &Fixture, (monitor, change)| {
+        opinions::answer(&fixture.store, ME, &wishes, (monitor, change, said(Seen::Down))).await.unwrap()
+    };
+    assert_eq!(answer(&fixture, mine[1]).await, Answered::TooLate, "who comes back too late changes nothing");
+    let before = (mine[0].0, mine[0].1 - 1);
+    assert_eq!(answer(&fixture, before).await, Answered::TooLate, "nor does who asked about another change");
+    assert_eq!(answer(&fixture, mine[0]).await, Answered::Noted);
+}
+
+async fn who_heard_nobody_leaves_a_question_to_another_watchdog(kind: Kind) {
+    let (fixture, monitors) = down(kind, 1).await;
+    let wishes = by_default(Wish::Require);
+    settle(&fixture, &wishes, &monitors).await;
+    let claim = async |fixture: &Fixture, me| {
+        let claimed = opinions::claim(&fixture.store, me, &wishes, (Which::First, 100)).await.unwrap();
+        claimed.into_iter().map(|claimed| (claimed.spec.id, claimed.change)).collect::<Vec<_>>()
+    };
+    let answer = async |fixture: &Fixture, me, (monitor, change), opinion| {
+        opinions::answer(&fixture.store, me, &wishes, (monitor, change, opinion)).await.unwrap()
+    };
+    let unheard = || Opinion { unheard: 2, ..said(Seen::Nothing) };
+    let question = claim(&fixture, ME).await[0];
+    assert_eq!(answer(&fixture, ME, question, unheard()).await, Answered::PassedOn);
+    assert_eq!(settle(&fixture, &wishes, &monitors).await, [(0, 0); 2], "nobody is told that nothing is known");
+    assert!(claim(&fixture, ME).await.is_empty(), "others are to ask");
+    assert_eq!(claim(&fixture, OTHER).await, [question]);
+    assert_eq!(answer(&fixture, OTHER, question, said(Seen::Up)).await, Answered::Noted);
+    assert_eq!(settle(&fixture, &wishes, &monitors).await, [(0, 0), (1, 0)], "one deaf host undoes nothing");
+
+    let (mut fixture, monitors) = down(kind, 1).await;
+    settle(&fixture, &wishes, &monitors).await;
+    let question = claim(&fixture, ME).await[0];
+    assert_eq!(answer(&fixture, ME, question, unheard()).await, Answered::PassedOn);
+    pass(&mut fixture, 8).await;
+    assert_eq!(claim(&fixture, ME).await, [question], "where no other does it asks again");
+    assert_eq!(answer(&fixture, ME, question, unheard()).await, Answered::PassedOn);
+    assert_eq!(claim(&fixture, OTHER).await, [question]);
+    assert_eq!(answer(&fixture, OTHER, question, unheard()).await, Answered::PassedOn);
+    let third = Incarnation(3);
+    assert_eq!(claim(&fixture, third).await, [question]);
+    assert_eq!(answer(&fixture, third, question, unheard()).await, Answered::Noted, "all three have asked");
+    assert_eq!(settle(&fixture, &wishes, &monitors).await, [(1, 0), (0, 0)]);
 }
 
 async fn of_a_mass_outage_only_so_many_wait_and_the_others_say_why_they_do_not(kind: Kind) {
     let (mut fixture, all) = down(kind, 600).await;
+    with_watchdogs(&mut fixture).await;
     // The last ones are required, and come first.
     let require = "UPDATE komainu_monitor SET second_opinion = 'require' WHERE monitor_id > 590";
     fixture.raw.execute(require).await;
     let wishes = by_default(Wish::Note);
     let [(told, _), disputed] = settle(&fixture, &wishes, &all).await;
     let waiting = opinions::waiting(&fixture.store).await.unwrap();
-    assert_eq!((told, waiting, disputed), (400, MOST_WAITING, (0, 0)));
+    // Those that are required come on top of the notes that found room before them.
+    assert!((3 * AT_ONCE..=3 * AT_ONCE + 10).contains(&waiting), "{waiting}");
+    assert_eq!((told + u32::try_from(waiting).unwrap(), disputed), (600, (0, 0)));
     let crowded = "SELECT COUNT(*) FROM komainu_incident WHERE summary LIKE '%no second opinion: too many monitors went down at once'";
-    assert_eq!(fixture.raw.count(crowded).await, 400);
-    let first = opinions::claim(&fixture.store, ME, &wishes, (Which::First, 5)).await.unwrap();
-    let required = fixture.raw.count("SELECT COUNT(*) FROM komainu_opinion WHERE standing = 0").await;
-    assert!(
-        first.iter().filter(|claimed| claimed.spec.id.0 > 590).count() == usize::try_from(required.min(5)).unwrap()
-    );
+    assert_eq!(fixture.raw.count(crowded).await, i64::from(told));
+    let first = opinions::claim(&fixture.store, ME, &wishes, (Which::First, 10)).await.unwrap();
+    assert!(first.len() == 10 && first.iter().all(|claimed| claimed.spec.id.0 > 590), "all of them, and first");
     assert_eq!(settle(&fixture, &wishes, &all).await, [(0, 0); 2]);
+}
+
+async fn what_holds_a_page_back_waits_in_line_and_notes_take_no_room_from_it(kind: Kind) {
+    let (mut fixture, all) = down(kind, 600).await;
+    let require = "UPDATE komainu_monitor SET second_opinion = 'require' WHERE monitor_id > 550";
+    fixture.raw.execute(require).await;
+    let wishes = by_default(Wish::Note);
+    let mut told = 0;
+    for part in [&all[..250], &all[250..500], &all[500..]] {
+        told += settle(&fixture, &wishes, part).await[0].0;
+    }
+    let required = async |fixture: &mut Fixture| {
+        let id = |key: &String| key.strip_prefix("monitor/").and_then(|id| id.parse::<i64>().ok()).unwrap_or(0);
+        open(fixture).await.keys().filter(|key| id(key) > 550).count()
+    };
+    // One watchdog, as far as anybody knows: room for 32 notes, and for 32 of the 50 that are required.
+    assert_eq!((told, required(&mut fixture).await), (550 - 32, 0));
+    let line = "SELECT COUNT(*) FROM komainu_opinion WHERE due_at IS NULL AND line = 1";
+    assert_eq!(fixture.raw.count(line).await, 50 - 32);
+    opinions::leave_line(&fixture.store).await.unwrap();
+    assert_eq!(fixture.raw.count(line).await, 50 - 32, "there is no room yet");
+    let claimed = opinions::claim(&fixture.store, ME, &wishes, (Which::First, 20)).await.unwrap();
+    for claimed in claimed {
+        assert!(claimed.spec.id.0 > 550);
+        let answer = (claimed.spec.id, claimed.change, said(Seen::Up));
+        opinions::answer(&fixture.store, ME, &wishes, answer).await.unwrap();
+    }
+    opinions::leave_line(&fixture.store).await.unwrap();
+    assert_eq!(fixture.raw.count(line).await, 0);
+    assert_eq!(answer(&fixture, &wishes, Which::First, Seen::Up).await, 30 + 32);
+    settle(&fixture, &wishes, &all).await;
+    assert_eq!(required(&mut fixture).await, 0, "nobody sees any of them down");
+}
+
+async fn a_crowd_that_is_denied_is_held_and_one_that_is_confirmed_is_told(kind: Kind) {
+    let wishes = by_default(Wish::Require);
+    let (mut fixture, all) = down(kind, 60).await;
+    assert_eq!(settle(&fixture, &wishes, &all).await, [(0, 0); 2]);
+    assert_eq!(late(&fixture).await.len(), 60 - 32, "what waits in line is looked at each second");
+    assert_eq!(answer(&fixture, &wishes, Which::First, Seen::Up).await, 32);
+    // Patience is over, of a look of 48 s, and the answers say that the node is wrong.
+    let wait = "UPDATE komainu_opinion SET asked_at = asked_at - 64000 WHERE line = 1";
+    fixture.raw.execute(wait).await;
+    assert_eq!(settle(&fixture, &wishes, &all).await, [(0, 0), (32, 0)], "nobody is paged for the others");
+    let held = HELD_AT_MOST.as_millis() - 64_000;
+    fixture.raw.execute(&format!("UPDATE komainu_opinion SET asked_at = asked_at - {held} WHERE line = 1")).await;
+    assert_eq!(settle(&fixture, &wishes, &all).await, [(28, 0), (0, 0)], "not for ever");
+    let told = open(&mut fixture).await;
+    let mut told = told.iter().filter(|(key, _)| key.starts_with("monitor/"));
+    assert!(told.all(|(_, told)| told.ends_with("too many monitors went down at once")));
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_opinion").await, 32, "nobody needs their answers");
+
+    let (fixture, all) = down(kind, 60).await;
+    settle(&fixture, &wishes, &all).await;
+    assert_eq!(settle(&fixture, &wishes, &all).await, [(0, 0); 2]);
+    assert_eq!(answer(&fixture, &wishes, Which::First, Seen::Down).await, 32);
+    assert_eq!(settle(&fixture, &wishes, &all).await, [(60, 0), (0, 0)], "they are down, and all are told at once");
+
+    let (mut fixture, all) = down(kind, 60).await;
+    settle(&fixture, &wishes, &all).await;
+    fixture.raw.execute(wait).await;
+    assert_eq!(settle(&fixture, &wishes, &all).await, [(28, 0), (0, 0)], "of which nobody knows anything");
 }
 
 async fn what_kuma_tells_is_contradicted_and_not_held_back(kind: Kind) {
@@ -311,4 +426,26 @@ async fn what_nobody_asks_about_any_more_is_forgotten_and_over(kind: Kind) {
     assert_eq!(open, monitors);
     assert_eq!(settle(&fixture, &wishes, &open).await, [(0, 0), (0, 1)]);
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_opinion").await, 0);
+}
+
+async fn of_what_was_deleted_in_kumas_pages_nothing_is_asked_and_nothing_left(kind: Kind) {
+    let (mut fixture, monitors) = down(kind, 3).await;
+    let wishes = by_default(Wish::Require);
+    settle(&fixture, &wishes, &monitors).await;
+    assert_eq!(answer(&fixture, &wishes, Which::First, Seen::Up).await, 3);
+    assert_eq!(settle(&fixture, &wishes, &monitors).await, [(0, 0), (3, 0)]);
+    // Kuma knows nothing of komainu's tables.
+    fixture.raw.execute(&format!("DELETE FROM monitor WHERE id = {}", monitors[0])).await;
+    let off = format!("UPDATE komainu_monitor SET second_opinion = 'off' WHERE monitor_id = {}", monitors[1]);
+    fixture.raw.execute(&off).await;
+    let (page, _) = opinions::page(&fixture.store, MonitorId(0)).await.unwrap();
+    assert_eq!(page, monitors);
+    assert_eq!(settle(&fixture, &wishes, &page).await, [(1, 0), (0, 2)]);
+    let left = fixture.raw.rows("SELECT monitor_id FROM komainu_opinion").await;
+    assert_eq!(left, [[monitors[2].to_string()]]);
+    let over = fixture.raw.rows("SELECT summary FROM komainu_event WHERE kind = 'resolved' ORDER BY summary").await;
+    let has = |words: &str| over.iter().filter(|row| row[0].contains(words)).count();
+    assert_eq!((has(": it was deleted"), has("nobody asks")), (1, 1), "{over:?}");
+    pass(&mut fixture, 61).await;
+    assert_eq!(answer(&fixture, &wishes, Which::Again, Seen::Up).await, 1, "nobody asks about it again");
 }

@@ -219,4 +219,44 @@ async fn incidents_of_checks_are_found_by_their_index_beside_50_000_others(kind:
         };
         assert!(is_found, "{step}");
     }
+    those_of_rounds_are_found_too(&mut fixture, explain).await;
+}
+
+async fn those_of_rounds_are_found_too(fixture: &mut Fixture, explain: &str) {
+    let own = ["disagreement/n1", "disagreement/nodes/n2", "node/n1", "nodes"];
+    // The same letters, and none of theirs.
+    let others = ["disagreement/monitor/7", "Node/n1", "node0", "nodes2"];
+    for key in own.into_iter().chain(others) {
+        let sql = format!(
+            "INSERT INTO komainu_incident (k, severity, summary, opened_at, last_bad_at) VALUES ('{key}', 'warning', 'bad', 1, 2)"
+        );
+        fixture.raw.execute(&sql).await;
+    }
+    let mut errands = fixture.store.errands(&"w1".into()).await.unwrap();
+    let plan = fixture.raw.rows(&format!("{explain} {}", errands.open_incidents())).await;
+    let began_at = clock::now();
+    let found = errands.incidents().await.unwrap();
+    let took = clock::now().since(began_at);
+    #[expect(clippy::print_stdout, reason = "a figure")]
+    {
+        println!("open incidents of rounds beside 50,000 open and 100,000 ended: {took:?}");
+    }
+    let of_checks = ["check/shop", "checks", "partial/shop"];
+    let of_rounds = found.iter().map(|incident| incident.key.as_str());
+    let of_rounds = of_rounds.filter(|key| !key.starts_with("later/") && !of_checks.contains(key));
+    assert_eq!(
+        of_rounds.collect::<Vec<_>>(),
+        own,
+        "of the others the critical ones come first, and there are too many"
+    );
+    for step in plan.iter().map(|row| row.join(" ")).filter(|step| step.contains("komainu_incident")) {
+        let is_found = match explain {
+            "EXPLAIN" => step.contains("komainu_incident_standing") || step.contains("komainu_incident_urgent"),
+            _ => {
+                step.contains("komainu_incident_standing (resolved_at=? AND k")
+                    || step.contains("komainu_incident_urgent (resolved_at=? AND severity=?)")
+            }
+        };
+        assert!(is_found && !step.contains(" ALL "), "{step}");
+    }
 }

@@ -28,6 +28,20 @@ pub struct Record {
     pub clear_at: Option<Wall>,
     /// Since when they have seen it down without a word to the contrary.
     pub down_since: Option<Wall>,
+    /// Whether it found no room when it was asked.
+    pub line: Line,
+}
+
+/// Where a question stood when it was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Line {
+    /// There was room for it.
+    #[default]
+    None,
+    /// Too many wanted an answer at once: it waits until there is room.
+    Waits,
+    /// It waited, and is asked.
+    Left,
 }
 
 impl Record {
@@ -76,6 +90,6 @@ pub fn is_claimed(now: Wall, renewed_at: Option<Wall>) -> bool {
 }
 
 /// Less than so long away, on either side: a stored time far ahead of the clock is no reason to wait.
-fn is_near(now: Wall, at: Wall, span: Duration) -> bool {
+pub(super) fn is_near(now: Wall, at: Wall, span: Duration) -> bool {
     now.since(at) < span && at.since(now) < span
 }

@@ -3,11 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use komainu_watchdogs::check::{Failure, Outcome, Trouble};
+use komainu_watchdogs::check::trial::supposed;
+use komainu_watchdogs::check::{Answer, Definition, Failure, Members, Outcome, Policy, Quorum, Trouble};
+use komainu_watchdogs::ids::{MonitorId, WatchdogId, Zone};
+use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::opinion::{
-    Case, Choice, Dissent, MOST_WAITING, Opinion, Over, Record, Remark, Rounds, Rule, Said, Seen, Source, Step, Teller,
-    Telling, Wish, again, before_telling, counted, dispute, is_claimed, line, looks_on, patience, rank, room,
+    AT_ONCE, Admission, Asked, Case, Choice, Crowd, Dissent, Ends, HELD_AT_MOST, LAST_THAT_HOLDS, Line, Opinion, Over,
+    Record, Remark, Rounds, Rule, Said, Seen, Source, Step, Teller, Telling, Wish, again, at_once, before_telling,
+    counted, crowd, dispute, is_claimed, is_decided, line, looks_on, passes_on, patience, rank, room,
 };
+use komainu_watchdogs::rota::Rota;
 use komainu_watchdogs::time::{Mono, Wall};
 
 const CHANGE: i64 = 70;
@@ -26,7 +31,7 @@ fn opinion(seen: Seen) -> Opinion {
         Seen::Up | Seen::Nothing => (0, 3),
         Seen::Split => (1, 3),
     };
-    Opinion { seen, votes, words: format!("they see it {}", seen.as_str()) }
+    Opinion { seen, votes, words: format!("they see it {}", seen.as_str()), unheard: 0 }
 }
 
 fn asked() -> Record {
@@ -38,7 +43,7 @@ fn answered(seen: Seen) -> Record {
 }
 
 fn telling(now: i64, wish: Wish, record: Option<&Record>) -> Telling {
-    before_telling(at(now), wish, (CHANGE, record), patience(seconds(5)))
+    before_telling(at(now), wish, (CHANGE, record), (patience(seconds(5)), Crowd::Unknown))
 }
 
 fn case(record: Option<&Record>) -> Case<'_> {
@@ -179,8 +184,10 @@ fn each_line_says_why_there_is_no_opinion_or_what_it_is() {
 // How many are asked, and by whom.
 
 #[test]
-fn of_thousands_that_go_down_at_once_the_most_important_are_asked_about_and_the_others_are_told() {
-    assert_eq!((room(0), room(MOST_WAITING - 1), room(MOST_WAITING), room(10_000)), (MOST_WAITING, 1, 0, 0));
+fn so_many_are_asked_about_at_once_as_can_be_answered_in_time_the_most_important_first() {
+    assert_eq!((room(3, 0), room(3, 3 * AT_ONCE - 1), room(3, 3 * AT_ONCE), room(3, 10_000)), (96, 1, 0, 0));
+    assert_eq!((room(1, 0), room(7, 0)), (AT_ONCE, 7 * AT_ONCE), "the more watchdogs the more");
+    assert_eq!(room(0, 0), AT_ONCE, "whoever counts nobody counts itself");
     let chosen = |wish, default| Choice { default, rules: vec![] }.of(wish, &[]);
     let ranks = [
         rank(&chosen(Some(Wish::Require), Wish::Off)),
@@ -189,6 +196,128 @@ fn of_thousands_that_go_down_at_once_the_most_important_are_asked_about_and_the_
         rank(&chosen(None, Wish::Note)),
     ];
     assert!(ranks.is_sorted_by(|one, other| one < other), "{ranks:?}");
+}
+
+#[test]
+fn what_only_adds_a_line_takes_no_room_from_what_holds_a_page_back() {
+    let mut asked = Asked { holding: 0, all: AT_ONCE };
+    assert_eq!(asked.admit(Wish::Note, 1), Admission::Dropped, "it is told at once");
+    assert_eq!(asked.admit(Wish::Require, 1), Admission::Asked);
+    assert_eq!(asked, Asked { holding: 1, all: AT_ONCE + 1 });
+    let mut full = Asked { holding: AT_ONCE, all: AT_ONCE };
+    assert_eq!(full.admit(Wish::Require, 1), Admission::Waits);
+    assert_eq!(full.admit(Wish::Require, 2), Admission::Asked);
+    let chosen = Choice { default: Wish::Require, rules: vec![] }.of(None, &[]);
+    assert_eq!(rank(&chosen), LAST_THAT_HOLDS);
+}
+
+fn in_line(now: i64, wish: Wish, (line, crowd): (Line, Crowd)) -> Telling {
+    let record = Record { line, ..asked() };
+    before_telling(at(now), wish, (CHANGE, Some(&record)), (patience(seconds(5)), crowd))
+}
+
+#[test]
+fn what_holds_a_page_back_and_finds_no_room_waits_for_it_no_longer_than_any_message() {
+    for line in [Line::Waits, Line::Left] {
+        assert_eq!(in_line(19, Wish::Require, (line, Crowd::Unknown)), Telling::Wait);
+        assert_eq!(in_line(20, Wish::Require, (line, Crowd::Unknown)), Telling::Tell(Remark::Crowded));
+    }
+}
+
+#[test]
+fn a_crowd_of_which_those_that_were_asked_about_are_down_is_told_at_once() {
+    assert_eq!(in_line(1, Wish::Require, (Line::Waits, Crowd::Confirmed)), Telling::Tell(Remark::Crowded));
+    assert_eq!(in_line(1, Wish::Require, (Line::Left, Crowd::Confirmed)), Telling::Wait, "its answer is on its way");
+    assert_eq!([crowd(9, 0), crowd(10, 0), crowd(10, 10)], [Crowd::Unknown, Crowd::Confirmed, Crowd::Confirmed]);
+}
+
+#[test]
+fn a_crowd_of_which_those_that_were_asked_about_are_up_is_held_for_two_minutes_at_most() {
+    assert_eq!([crowd(0, 1), crowd(3, 4), crowd(0, 0)], [Crowd::Denied, Crowd::Denied, Crowd::Unknown]);
+    assert_eq!(HELD_AT_MOST, seconds(120));
+    for line in [Line::Waits, Line::Left] {
+        assert_eq!(in_line(119, Wish::Require, (line, Crowd::Denied)), Telling::Wait);
+        assert_eq!(in_line(120, Wish::Require, (line, Crowd::Denied)), Telling::Tell(Remark::Crowded));
+        assert_eq!(in_line(-120, Wish::Require, (line, Crowd::Denied)), Telling::Tell(Remark::Crowded));
+    }
+    assert_eq!(in_line(20, Wish::Require, (Line::None, Crowd::Denied)), Telling::Tell(Remark::Late), "no crowd");
+    assert_eq!(in_line(20, Wish::Note, (Line::Waits, Crowd::Denied)), Telling::Tell(Remark::Crowded));
+}
+
+// Who is heard.
+
+fn definition() -> Definition {
+    Definition {
+        name: "opinion".into(),
+        version: 0,
+        interval: seconds(60),
+        timeout: seconds(5),
+        quorum: Quorum::Majority,
+        zones: BTreeSet::new(),
+        severity: Severity::Critical,
+        paused: false,
+        upside_down: false,
+    }
+}
+
+fn name(at: usize) -> WatchdogId {
+    WatchdogId::from(format!("w{}", at + 1).as_str())
+}
+
+const UP: Option<Outcome> = Some(Outcome::Up);
+const FAILED: Option<Outcome> = Some(Outcome::Failed(Failure::Refused));
+const UNABLE: Option<Outcome> = Some(Outcome::Unable(Trouble::Route));
+
+/// Those who answered, one in each of these zones; `None`: it has not answered.
+fn hearing(zones: &[&str], said: &[Option<Outcome>]) -> (Opinion, bool) {
+    let living = zones.iter().enumerate().map(|(at, zone)| (name(at), Zone::from(*zone), true)).collect();
+    let members = Members { is_isolated: false, living, registered: zones.len() };
+    let answered = said.iter().enumerate().filter_map(|(at, outcome)| Some((name(at), (*outcome)?)));
+    let seen = answered.map(|(watchdog, outcome)| (watchdog, (outcome, Answer::default()))).collect();
+    let silent = said.iter().enumerate().filter(|(_, outcome)| outcome.is_none());
+    let awaited = silent.map(|(at, _)| name(at)).collect();
+    let verdict = supposed(&definition(), &members, &seen, &Policy::default()).verdict;
+    (Opinion::of(&verdict, &name(0)), is_decided(&definition(), &members, &seen, &awaited))
+}
+
+#[test]
+fn nobody_is_waited_for_once_a_majority_is_clear() {
+    let decided = |zones: &[&str], said: &[Option<Outcome>]| hearing(zones, said).1;
+    let three = ["a", "b", "c"];
+    assert!(decided(&three, &[UP, UP, None]), "the third can only add a line");
+    assert!(decided(&three, &[FAILED, FAILED, None]));
+    assert!(!decided(&three, &[UP, FAILED, None]) && !decided(&three, &[FAILED, None, None]));
+    assert!(!decided(&["a", "a", "b"], &[FAILED, FAILED, None]), "it may be that zone's network");
+    assert!(decided(&["a", "a", "a"], &[FAILED, FAILED, None]));
+    assert!(!decided(&["a"; 5], &[UP, UP, FAILED, None, None]) && decided(&["a"; 5], &[UP, UP, UP, None, None]));
+}
+
+#[test]
+fn nobody_is_waited_for_who_can_make_no_majority_any_more() {
+    let decided = |said: &[Option<Outcome>]| hearing(&["a", "b", "c"], said).1;
+    assert!(decided(&[None, UNABLE, UNABLE]), "one alone is none");
+    assert!(!decided(&[None, UNABLE, None]));
+}
+
+#[test]
+fn who_hears_too_few_leaves_the_question_to_those_whom_it_did_not_hear() {
+    let unheard = |said: &[Option<Outcome>]| hearing(&["a", "b", "c"], said).0.unheard;
+    assert_eq!([unheard(&[UP, None, None]), unheard(&[None, None, None])], [2, 2], "whoever asks is not another one");
+    assert_eq!(unheard(&[UNABLE, UNABLE, None]), 0, "one more would make it no clearer");
+    assert_eq!(unheard(&[UP, UP, None]), 0, "it is clear");
+    let passes =
+        |now, record: &Record, unheard, passed| passes_on(at(now), record, patience(seconds(5)), (unheard, passed));
+    assert!(passes(10, &asked(), 2, 0) && passes(10, &asked(), 2, 1));
+    assert!(!passes(10, &asked(), 2, 2), "all of them have asked");
+    assert!(!passes(20, &asked(), 2, 0), "people wait for it no longer");
+    assert!(!passes(10, &asked(), 0, 0), "those who answered could not look");
+    assert!(!passes(10, &answered(Seen::Up), 2, 0), "what was seen before stands");
+}
+
+#[test]
+fn who_heard_nobody_takes_one_question_at_a_time_until_it_hears_somebody() {
+    assert_eq!([at_once(true, 32, 0), at_once(true, 3, 29)], [32, 3]);
+    assert_eq!([at_once(false, 32, 0), at_once(false, 31, 1), at_once(false, 0, 0)], [1, 0, 0]);
 }
 
 #[test]
@@ -329,13 +458,27 @@ fn they_look_on_only_while_it_may_change_what_people_are_told() {
 
 // Looking in turn.
 
+const ENDS: Ends = Ends { first: MonitorId(1), last: MonitorId(90) };
+
+fn place(me: &str, living: &[&str]) -> Rota {
+    let living: Vec<_> = living.iter().map(|&name| WatchdogId::from(name)).collect();
+    Rota::of(&me.into(), &living)
+}
+
+/// At this second of a round that begins at 0: the keys that have their turn.
+fn draw(rounds: &mut Rounds, second: i64, rota: Rota, ends: Ends) -> Vec<i64> {
+    let Some(turn) = rounds.next(Wall(540_000_000 + 1_000 * second), rota, ends) else { return vec![] };
+    rounds.note_drawn(turn, turn.upto);
+    (turn.after.0 + 1..=turn.upto.0).filter(|key| turn.is_mine(rota, MonitorId(*key))).collect()
+}
+
 #[test]
 fn all_watchdogs_together_look_no_more_than_fifty_times_a_second_at_what_is_up() {
     for living in [1, 3, 7] {
         let mut rounds = Rounds::new(seconds(600), Mono::secs(0));
         let mut looks = 0;
         for millis in (0..10_000).step_by(20) {
-            while rounds.try_next(Mono::millis(millis), living) {
+            while rounds.try_take(Mono::millis(millis), living) {
                 looks += 1;
             }
         }
@@ -347,32 +490,84 @@ fn all_watchdogs_together_look_no_more_than_fifty_times_a_second_at_what_is_up()
 #[test]
 fn the_looks_of_a_round_are_spread_over_it() {
     let mut rounds = Rounds::new(seconds(600), Mono::secs(0));
-    let mut second = 0;
-    for _ in 0..90 {
-        while !rounds.try_next(Mono::secs(second), 3) {
-            second += 1;
-        }
-    }
-    assert!(second < 10, "of the first round nobody knows how many there are");
-    assert!(!rounds.try_begin(Mono::secs(599)) && rounds.try_begin(Mono::secs(600)));
+    let alone = Rota::alone();
+    assert_eq!(draw(&mut rounds, 60, alone, ENDS), (1..=10).collect::<Vec<_>>(), "who begins goes back by a minute");
     let mut at = vec![];
-    for second in 600..1_200 {
-        while rounds.try_next(Mono::secs(second), 3) && at.len() < 90 {
-            at.push(second);
+    for second in 61..=600 {
+        at.extend(draw(&mut rounds, second, alone, ENDS).into_iter().map(|key| (key, second)));
+    }
+    assert_eq!(at.len(), 90);
+    // A key every six seconds: each has its turn nine minutes after the last.
+    assert!(at[..80].iter().all(|(key, second)| *second == key * 6), "{at:?}");
+    assert_eq!(at[80..], (1..=10).map(|key| (key, 540 + key * 6)).collect::<Vec<_>>());
+}
+
+#[test]
+fn whose_turn_it_is_depends_on_nothing_that_a_process_forgets() {
+    let living = ["w1", "w2", "w3"];
+    let mut all = living.map(|me| (place(me, &living), Rounds::new(seconds(600), Mono::secs(0))));
+    for second in 0..300 {
+        for (rota, rounds) in &mut all {
+            draw(rounds, second, *rota, ENDS);
         }
     }
-    assert_eq!((at.len(), at[0]), (90, 600));
-    assert!((1_120..=1_140).contains(at.last().unwrap()), "{at:?}");
+    // One of them was started anew.
+    all[1].1 = Rounds::new(seconds(600), Mono::secs(0));
+    let mut drawn: Vec<i64> = (300..840)
+        .flat_map(|second| {
+            all.iter_mut().flat_map(|(rota, rounds)| draw(rounds, second, *rota, ENDS)).collect::<Vec<_>>()
+        })
+        .collect();
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert_eq!(drawn, (1..=90).collect::<Vec<_>>(), "each once, whoever looks");
+}
+
+#[test]
+fn what_was_the_turn_of_one_that_was_killed_is_looked_at_by_those_who_miss_it() {
+    let (three, two) = (["w1", "w2", "w3"], ["w1", "w3"]);
+    let mut left = two.map(|me| (me, Rounds::new(seconds(600), Mono::secs(0))));
+    let looks = |left: &mut [(&str, Rounds); 2], seconds: std::ops::Range<i64>, living: &[&str]| {
+        let each = |second| {
+            left.iter_mut().flat_map(|(me, rounds)| draw(rounds, second, place(me, living), ENDS)).collect::<Vec<_>>()
+        };
+        seconds.flat_map(each).collect::<BTreeSet<_>>()
+    };
+    looks(&mut left, 0..200, &three);
+    // Killed at 200, and missed at 215.
+    let before = looks(&mut left, 200..215, &three);
+    assert!(before.len() < 3, "{before:?}");
+    let after = looks(&mut left, 215..216, &two);
+    assert!((26..=35).all(|key| after.contains(&key)), "a minute's turns once more: {after:?}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_nothing_up_and_who_was_cut_off_begins_anew() {
+    let mut rounds = Rounds::new(seconds(600), Mono::secs(0));
+    draw(&mut rounds, 500, Rota::alone(), ENDS);
+    assert_eq!(draw(&mut rounds, 490, Rota::alone(), ENDS), [0; 0], "by little");
+    assert_eq!(draw(&mut rounds, 300, Rota::alone(), ENDS), (41..=50).collect::<Vec<_>>());
+    rounds.forget();
+    assert_eq!(draw(&mut rounds, 540, Rota::alone(), ENDS), (81..=90).collect::<Vec<_>>());
 }
 
 #[test]
 fn too_many_monitors_for_the_time_are_said_to_be() {
-    let mut rounds = Rounds::new(seconds(10), Mono::secs(0));
-    assert_eq!(rounds.lateness(Mono::secs(10)), None);
-    assert_eq!(rounds.lateness(Mono::secs(25)), Some(seconds(25)), "it has not even come round");
-    assert!(rounds.try_begin(Mono::secs(25)));
-    assert_eq!(rounds.lateness(Mono::secs(26)), Some(seconds(25)));
-    assert!(rounds.try_begin(Mono::secs(35)));
-    assert_eq!(rounds.lateness(Mono::secs(36)), None);
-    assert_eq!(rounds.number(), 2);
+    let now = |second: i64| Wall(540_000_000 + 1_000 * second);
+    let mut rounds = Rounds::new(seconds(600), Mono::secs(0));
+    draw(&mut rounds, 100, Rota::alone(), ENDS);
+    assert_eq!((rounds.lateness(now(100)), rounds.broken_by(now(100))), (Duration::ZERO, None));
+    // Nobody draws any more.
+    assert_eq!(rounds.lateness(now(132)), seconds(30));
+    assert_eq!(rounds.broken_by(now(162)), None, "of ten minutes one is kept for this");
+    assert_eq!(rounds.broken_by(now(202)), Some(seconds(40)));
+    // Its round ends before it comes to the end of it: it goes on, and then with the round that it is by then.
+    let turn = rounds.next(now(1_700), Rota::alone(), ENDS).unwrap();
+    assert_eq!((turn.round, turn.after, turn.upto), (1_000, MonitorId(16), MonitorId(90)));
+    rounds.note_drawn(turn, turn.upto);
+    assert_eq!(
+        rounds.next(now(1_701), Rota::alone(), ENDS).map(|turn| (turn.round, turn.after)),
+        Some((1_003, MonitorId(0)))
+    );
+    assert!(rounds.broken_by(now(1_701)).is_some());
 }

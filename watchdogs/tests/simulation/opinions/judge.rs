@@ -13,6 +13,9 @@ const LONGEST_DOUBT: i64 = 45_000;
 /// A round of looks, three intervals, and the time of three looks.
 const LONGEST_LIE: i64 = SAMPLE_EACH + 60_000 + 3 * 27_000;
 
+/// A claim of one who was killed (7 s), a look by whoever hears nobody and by one who hears a majority (6 s each), and some turns.
+const LONGEST_HEARING: i64 = 25_000;
+
 /// For how long what is judged has been so, while somebody was there who could have changed it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Spans {
@@ -25,10 +28,14 @@ struct Spans {
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
     spans: Vec<Spans>,
+    /// A majority has heard each other for so long.
+    hearing: i64,
     pub(crate) answers: u64,
     pub(crate) disputes: u64,
     pub(crate) pages: u64,
     pub(crate) late: u64,
+    /// Questions that one who heard nobody left to others.
+    pub(crate) passed: u64,
 }
 
 impl Judge {
@@ -41,6 +48,12 @@ impl Judge {
         for spans in &mut self.spans {
             (spans.doubted, spans.lied) = (0, 0);
         }
+        self.note_change();
+    }
+
+    /// Who hears whom is another matter now.
+    pub(crate) fn note_change(&mut self) {
+        self.hearing = 0;
     }
 
     /// Stored times stand elsewhere now.
@@ -69,6 +82,19 @@ impl Judge {
         }
         if row.record.change != monitor.change {
             return Err("a page by what was said of another change".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Where a majority has heard each other for long, nobody is told that too few could look.
+    pub(crate) fn invariant_nobody_alone_undoes_a_second_opinion(
+        &self,
+        monitor: &Monitor,
+        remark: Remark,
+    ) -> Result<(), String> {
+        let is_undone = monitor.wish == Wish::Require && remark == Remark::Unclear;
+        if is_undone && self.hearing > LONGEST_HEARING {
+            return Err(format!("a page without an opinion, and a majority heard each other for {} ms", self.hearing));
         }
         Ok(())
     }
@@ -109,10 +135,14 @@ impl World {
     pub(crate) fn judge_now(&mut self) -> Result<(), String> {
         let is_watched = self.is_database_up && (0..self.dogs.len()).any(|dog| self.is_running(dog));
         if !is_watched {
+            self.judge.hearing = 0;
             return Ok(());
         }
         // Only then can they agree at all.
-        let is_fair = (0..self.dogs.len()).all(|dog| self.is_running(dog) && !self.dogs[dog].is_isolated);
+        let is_able = |dog: &usize| self.is_running(*dog) && !self.dogs[*dog].is_isolated && !self.dogs[*dog].is_deaf;
+        let is_fair = (0..self.dogs.len()).all(|dog| is_able(&dog));
+        let is_majority = 2 * (0..self.dogs.len()).filter(is_able).count() > self.dogs.len();
+        self.judge.hearing = if is_majority { self.judge.hearing + TICK } else { 0 };
         for at in 0..self.monitors.len() {
             let monitor = self.monitors[at].clone();
             self.judge.judge(at, &monitor, (is_fair, TICK))?;

@@ -1,7 +1,7 @@
-//! Watchdogs that give second opinions on monitors, over a model of their table: processes that die, stand still and are cut off, a database
-//! that is away, a clock that jumps, targets that fail for all, for some and for the node alone, and a node that lies.
+//! Watchdogs that give second opinions on monitors, over a model of their table: processes that die, stand still, are cut off from the world
+//! or from each other, a database that is away, a clock that jumps, targets that fail for all, for some and for the node alone, and a node that lies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use komainu_watchdogs::check::trial::supposed;
@@ -9,8 +9,8 @@ use komainu_watchdogs::check::{Answer, Definition, Failure, Members, Outcome, Po
 use komainu_watchdogs::ids::{WatchdogId, Zone};
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::opinion::{
-    Case, Opinion, Record, Remark, Said, Seen, Step, Teller, Telling, Wish, again, before_telling, dispute, is_claimed,
-    looks_on, patience,
+    Case, Crowd, Opinion, Record, Remark, Said, Seen, Step, Teller, Telling, Wish, again, at_once, before_telling,
+    dispute, is_claimed, looks_on, passes_on, patience,
 };
 use komainu_watchdogs::time::Wall;
 
@@ -33,6 +33,8 @@ pub(crate) enum Variant {
     TieCounts,
     NeverLooksAgain,
     ClaimsStand,
+    /// Who hears nobody says that nothing can be said.
+    SilenceIsSaid,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -40,6 +42,9 @@ pub(crate) struct Dog {
     /// Dead or frozen until then.
     pub(crate) away_until: i64,
     pub(crate) is_isolated: bool,
+    /// It reaches the database and the world, and hears no other watchdog.
+    pub(crate) is_deaf: bool,
+    heard_nobody: bool,
     /// What it asks: monitor, change, when the answer is there.
     asking: Vec<(usize, i64, i64)>,
 }
@@ -50,6 +55,8 @@ pub(crate) struct Row {
     holder: Option<usize>,
     held_at: Option<Wall>,
     due_at: Option<Wall>,
+    /// Who heard too few, and left it to others.
+    passed: BTreeSet<usize>,
     /// What was so when the last answer was made: a strict majority of those who could look saw it fail.
     pub(crate) was_failing: bool,
 }
@@ -147,6 +154,11 @@ impl World {
             }
             if self.rng.per_mille(1) {
                 self.dogs[dog].is_isolated = !self.dogs[dog].is_isolated;
+                self.judge.note_change();
+            }
+            if self.rng.per_mille(if self.dogs[dog].is_deaf { 5 } else { 2 }) {
+                self.dogs[dog].is_deaf = !self.dogs[dog].is_deaf;
+                self.judge.note_fault();
             }
         }
         if self.rng.per_mille(if self.is_database_up { 1 } else { 50 }) {
@@ -251,13 +263,19 @@ impl World {
         if let Some(record) = record.as_mut().filter(|_| self.is_broken(Variant::OldAnswersCount)) {
             record.change = monitor.change;
         }
-        let telling = before_telling(self.wall(), monitor.wish, (monitor.change, record.as_ref()), patience(TIMEOUT));
+        let telling = before_telling(
+            self.wall(),
+            monitor.wish,
+            (monitor.change, record.as_ref()),
+            (patience(TIMEOUT), Crowd::Unknown),
+        );
         match telling {
             Telling::Ask => self.ask(at, monitor.change),
             Telling::Tell(Remark::Late) if self.is_broken(Variant::WaitsForEver) => {}
             Telling::Wait | Telling::Withhold => {}
             Telling::Tell(remark) => {
                 self.judge.invariant_no_page_without_a_majority(&monitor, remark)?;
+                self.judge.invariant_nobody_alone_undoes_a_second_opinion(&monitor, remark)?;
                 self.monitors[at].page = Some(monitor.change);
             }
         }
@@ -267,7 +285,8 @@ impl World {
     fn ask(&mut self, at: usize, change: i64) {
         let now = self.wall();
         let record = Record::asked(change, now);
-        let row = Row { record, holder: None, held_at: None, due_at: Some(now), was_failing: false };
+        let passed = BTreeSet::new();
+        let row = Row { record, holder: None, held_at: None, due_at: Some(now), passed, was_failing: false };
         self.monitors[at].row = Some(row);
     }
 
@@ -285,12 +304,14 @@ impl World {
         let now = self.wall();
         let stands = self.is_broken(Variant::ClaimsStand);
         for at in 0..MONITORS {
-            if self.dogs[dog].asking.len() >= AT_ONCE {
+            let asking = self.dogs[dog].asking.len();
+            if at_once(!self.dogs[dog].heard_nobody, AT_ONCE.saturating_sub(asking), asking) == 0 {
                 return;
             }
             let takes = i64::try_from(self.rng.between(200, 6_000)).unwrap();
             let Some(row) = self.monitors[at].row.as_mut() else { continue };
-            let is_held = if stands { row.holder.is_some() } else { is_claimed(now, row.held_at) };
+            let is_claimed = is_claimed(now, row.held_at) && (row.holder.is_some() || row.passed.contains(&dog));
+            let is_held = if stands { row.holder.is_some() } else { is_claimed };
             if is_held || row.due_at.is_none_or(|due_at| due_at > now) {
                 continue;
             }
@@ -306,23 +327,34 @@ impl World {
         self.dogs[dog].asking = running;
         let ended: Vec<(usize, i64, i64)> = ended;
         for (at, change, _) in ended {
-            let (opinion, was_failing) = self.look(at);
+            let (opinion, was_failing) = self.look(at, dog);
             let monitor = self.monitors[at].clone();
-            let Some(row) = monitor.row.filter(|row| row.holder == Some(dog) && row.record.change == change) else {
+            let Some(mut row) = monitor.row.filter(|row| row.holder == Some(dog) && row.record.change == change) else {
                 continue;
             };
+            let silence = (opinion.unheard, row.passed.len());
+            let is_passed = passes_on(self.wall(), &row.record, patience(TIMEOUT), silence);
+            self.dogs[dog].heard_nobody = is_passed;
+            if is_passed && !self.is_broken(Variant::SilenceIsSaid) {
+                (row.holder, row.held_at) = (None, Some(self.wall()));
+                row.passed.insert(dog);
+                self.monitors[at].row = Some(row);
+                self.judge.passed += 1;
+                continue;
+            }
             let record = row.record.after(self.wall(), opinion);
             let goes_on = looks_on(&self.case(&self.monitors[at], Some(&record)));
             let goes_on = goes_on && !self.is_broken(Variant::NeverLooksAgain);
             let due_at = goes_on.then(|| self.wall() + again(INTERVAL));
-            self.monitors[at].row = Some(Row { record, holder: None, held_at: None, due_at, was_failing });
+            let passed = BTreeSet::new();
+            self.monitors[at].row = Some(Row { record, holder: None, held_at: None, due_at, passed, was_failing });
             self.judge.answers += 1;
             self.settle(at)?;
         }
         Ok(())
     }
 
-    fn look(&mut self, at: usize) -> (Opinion, bool) {
+    fn look(&mut self, at: usize, asker: usize) -> (Opinion, bool) {
         let (mut members, mut seen) = (vec![], BTreeMap::new());
         let (mut failing, mut able) = (0, 0);
         for dog in 0..self.dogs.len() {
@@ -330,7 +362,8 @@ impl World {
             // One that stopped a moment ago is still taken for living.
             let (is_running, is_isolated) = (self.is_running(dog), self.dogs[dog].is_isolated);
             members.push((name.clone(), Zone::from("a"), !is_isolated));
-            if !is_running {
+            let is_heard = dog == asker || !(self.dogs[dog].is_deaf || self.dogs[asker].is_deaf);
+            if !is_running || !is_heard {
                 continue;
             }
             let outcome = match (is_isolated, self.monitors[at].fails_for[dog]) {
@@ -344,7 +377,7 @@ impl World {
         able += members.iter().filter(|(_, _, may_vote)| *may_vote).count();
         let members = Members { is_isolated: false, registered: members.len(), living: members };
         let verdict = supposed(&definition(), &members, &seen, &Policy::default()).verdict;
-        let opinion = Opinion::of(&verdict);
+        let opinion = Opinion::of(&verdict, &WatchdogId::from(format!("w{asker}").as_str()));
         let is_tie = self.is_broken(Variant::TieCounts) && opinion.seen == Seen::Split;
         let opinion = if is_tie { Opinion { seen: Seen::Down, ..opinion } } else { opinion };
         (opinion, 2 * failing > able)
@@ -373,7 +406,7 @@ fn definition() -> Definition {
         interval: INTERVAL,
         timeout: TIMEOUT,
         quorum: Quorum::Majority,
-        zones: std::collections::BTreeSet::new(),
+        zones: BTreeSet::new(),
         severity: Severity::Critical,
         paused: false,
         upside_down: false,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 
 use self::atlas::Atlas;
 use self::events::Streams;
@@ -23,6 +24,7 @@ pub(crate) use self::ticket::link as sign_in_link;
 mod assets;
 mod atlas;
 mod audit;
+mod channels;
 pub(crate) mod chart;
 mod checks;
 mod deeds;
@@ -35,6 +37,7 @@ mod heartbeats;
 mod incidents;
 mod monitor;
 mod monitors;
+mod moves;
 mod nodes;
 mod origin;
 mod overview;
@@ -60,6 +63,8 @@ struct Desk {
     atlas: Atlas,
     streams: Streams,
     tickets: Tickets,
+    /// Who may search and sort all monitors now.
+    sorting: Arc<Semaphore>,
 }
 
 /// The extractor of what all pages share.
@@ -70,7 +75,8 @@ pub(crate) fn routes(inside: Inside) -> Router {
     let seals = Seals::of(&inside.state().key);
     let (recall, atlas, streams) = (Recall::default(), Atlas::default(), Streams::default());
     let tickets = Tickets::since(clock::wall());
-    let desk = Arc::new(Desk { inside, seals, recall, atlas, streams, tickets });
+    let sorting = Arc::new(Semaphore::new(monitors::SORTED_AT_ONCE));
+    let desk = Arc::new(Desk { inside, seals, recall, atlas, streams, tickets, sorting });
     // It ends when nobody has the pages any more.
     tokio::spawn(atlas::keep(Arc::downgrade(&desk)));
     let pages = Router::new()
@@ -82,6 +88,8 @@ pub(crate) fn routes(inside: Inside) -> Router {
         .route("/watch/heartbeats", get(heartbeats::list))
         .route("/watch/heartbeats/{name}", get(heartbeats::show))
         .route("/watch/audit", get(audit::list))
+        .route("/watch/channels", get(channels::list))
+        .route("/watch/moves", get(moves::list))
         .route("/watch/nodes", get(nodes::list))
         .route("/watch/incidents", get(incidents::list))
         .route("/watch/incidents/{id}", get(incidents::show))

@@ -1,5 +1,78 @@
-//! The channels that a monitor or a heartbeat names for itself: each must be one that this watchdog has, for nobody would be
-//! told through a misspelt one. One that is taken out of the configuration later is no fault of what named it.
+//! `/api/v1/channels`: how those that people are told by fare; and the names that a monitor or a heartbeat gives for itself.
+//!
+//! Each name must be one that this watchdog has, for nobody would be told through a misspelt one. One that is taken out of the
+//! configuration later is no fault of what named it.
+
+use axum::Json;
+use komainu_watchdogs::time::Wall;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Ctx;
+use super::auth::Reader;
+use super::openapi::Millis;
+use super::page::{Items, Nothing};
+use super::problem::ApiError;
+use super::request::Asked;
+use crate::store::outbox::{self, ChannelState};
+
+/// A channel, and how it fares.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Channel)]
+pub(super) struct ChannelView {
+    name: String,
+    /// It stands in this watchdog's configuration.
+    is_configured: bool,
+    /// Attempts in a row that failed.
+    failures: u32,
+    /// When it took something last; `null`: never.
+    #[schema(value_type = Option<Millis>, required)]
+    last_sent_at: Option<Wall>,
+    /// Why an attempt failed last.
+    #[schema(required)]
+    last_error: Option<String>,
+    #[schema(value_type = Option<Millis>, required)]
+    last_error_at: Option<Wall>,
+    /// Deliveries that wait.
+    waiting: u64,
+    /// Deliveries that are held, because an incident explains them.
+    held: u64,
+    /// Deliveries that it refused for good.
+    failed: u64,
+    /// When the first of the waiting ones is or was due.
+    #[schema(value_type = Option<Millis>, required)]
+    oldest_due_at: Option<Wall>,
+}
+
+impl ChannelView {
+    fn of(name: String, state: ChannelState, configured: &[String]) -> Self {
+        Self {
+            is_configured: configured.contains(&name),
+            name,
+            failures: state.failures,
+            last_sent_at: state.last_sent_at,
+            last_error: state.last_error,
+            last_error_at: state.last_error_at,
+            waiting: state.waiting,
+            held: state.held,
+            failed: state.failed,
+            oldest_due_at: state.oldest_due_at,
+        }
+    }
+}
+
+/// All channels: those that this watchdog has, and those that something was given to.
+#[utoipa::path(get, path = "/channels", tag = "incidents", security(("key" = ["read"])),
+    responses((status = 200, description = "All of them", body = Items<ChannelView>)))]
+pub(super) async fn list(_: Reader, context: Ctx, _: Asked<Nothing>) -> Result<Json<Items<ChannelView>>, ApiError> {
+    let configured = &context.state.channels;
+    let mut states = outbox::channels(&context.reads).await?;
+    for name in configured {
+        states.entry(name.clone()).or_default();
+    }
+    let shown = states.into_iter().map(|(name, state)| ChannelView::of(name, state, configured));
+    Ok(Json(Items::whole(shown.collect::<Vec<_>>())))
+}
 
 /// What is wrong with these names, if anything.
 pub(super) fn fault(named: &[String], known: &[String]) -> Option<String> {

@@ -81,6 +81,11 @@ impl Inside {
         }
     }
 
+    /// Counts a page that this key opens as a request of its own; `Err`: one too many, and how many seconds until another is taken.
+    pub(crate) fn count(&self, caller: &Caller) -> Result<(), u64> {
+        self.context.rates.count(&caller.name).map_err(|too_many| too_many.retry_after_s)
+    }
+
     /// Waits for a reading of the keys, for a moment: whoever signed in goes on while the database is away, and a reading that takes
     /// longer is there for the next request.
     async fn read_keys(&self) {

@@ -24,6 +24,8 @@ use crate::store::hands::{
 };
 use crate::store::{Store, monitors};
 
+pub(super) mod lately;
+
 /// Monitors that one request names.
 const MOST_IDS: usize = 10_000;
 

@@ -82,6 +82,8 @@ pub(super) async fn remove(Admin(caller): Admin, context: Ctx, Path(id): Path<St
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use komainu_watchdogs::view::View;
     use serde_json::json;
 
@@ -105,6 +107,7 @@ mod tests {
             watchdog_id: id.into(),
             status,
             last_seen_ms: Wall(1),
+            sees: BTreeMap::new(),
             advertise: String::new(),
         };
         let watchdogs = vec![lively("w1", "up"), lively("w2", "down")];

@@ -91,8 +91,9 @@ impl Listener {
 
 /// Says `change` at once and whenever something did.
 pub(super) async fn stream(State(desk): Counter, headers: HeaderMap) -> Response {
-    if visit::caller(&desk, &headers).await.is_none() {
-        return StatusCode::UNAUTHORIZED.into_response();
+    let Some(caller) = visit::caller(&desk, &headers).await else { return StatusCode::UNAUTHORIZED.into_response() };
+    if desk.inside.count(&caller).is_err() {
+        return StatusCode::TOO_MANY_REQUESTS.into_response();
     }
     let Ok(room) = Arc::clone(&desk.streams.room).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "Too many pages are open live; this one is fetched anew instead.\n")

@@ -31,6 +31,10 @@ pub(super) enum Section {
     Checks,
     /// Heartbeats.
     Heartbeats,
+    /// What moves, and what moved.
+    Moves,
+    /// By what people are told.
+    Channels,
     /// The audit trail.
     Audit,
     /// Nothing that is offered: a question, a refusal.
@@ -38,8 +42,17 @@ pub(super) enum Section {
 }
 
 impl Section {
-    pub(super) const OFFERED: [Self; 7] =
-        [Self::Overview, Self::Incidents, Self::Monitors, Self::Checks, Self::Heartbeats, Self::Nodes, Self::Audit];
+    pub(super) const OFFERED: [Self; 9] = [
+        Self::Overview,
+        Self::Incidents,
+        Self::Monitors,
+        Self::Checks,
+        Self::Heartbeats,
+        Self::Nodes,
+        Self::Moves,
+        Self::Channels,
+        Self::Audit,
+    ];
 
     pub(super) fn path(self) -> &'static str {
         match self {
@@ -47,6 +60,8 @@ impl Section {
             Self::Nodes => "/watch/nodes",
             Self::Incidents => "/watch/incidents",
             Self::Monitors => "/watch/monitors",
+            Self::Moves => "/watch/moves",
+            Self::Channels => "/watch/channels",
             Self::Audit => "/watch/audit",
             Self::Heartbeats => "/watch/heartbeats",
             Self::Checks => "/watch/checks",
@@ -59,6 +74,8 @@ impl Section {
             Self::Nodes => "Nodes",
             Self::Incidents => "Incidents",
             Self::Monitors => "Monitors",
+            Self::Moves => "Moves",
+            Self::Channels => "Channels",
             Self::Audit => "Audit",
             Self::Heartbeats => "Heartbeats",
             Self::Checks => "Checks",

@@ -14,6 +14,7 @@ use super::chart::{Bar, Line, Took, Uptime, line};
 use super::deeds::encoded;
 use super::form::Form;
 use super::frame::{Frame, Section, page};
+use super::moves::reason_in_words;
 use super::recall::Items;
 use super::visit::Visitor;
 use super::words::{At, span};
@@ -55,6 +56,7 @@ struct Monitor {
     created_at: Option<i64>,
     updated_at: Option<i64>,
     last_beat: Option<Beat>,
+    opinion: Option<Opinion>,
     #[serde(flatten)]
     rest: serde_json::Map<String, Value>,
 }
@@ -70,6 +72,45 @@ struct Beat {
 impl Beat {
     fn at(&self) -> At {
         At(Wall(self.time))
+    }
+}
+
+/// What the watchdogs see of its target.
+#[derive(Clone, Deserialize)]
+struct Opinion {
+    asked: String,
+    from: String,
+    left_out: Option<String>,
+    words: Option<String>,
+    seen_at: Option<i64>,
+    waiting_since: Option<i64>,
+}
+
+impl Opinion {
+    /// What is wanted of them, who says so, and what they see, in sentences.
+    fn sentences(&self) -> Vec<String> {
+        let by = match self.from.as_str() {
+            "monitor" => "its own settings",
+            "tag" => "a tag",
+            "rule" => "a rule of the configuration",
+            _ => "the default",
+        };
+        let mut words = vec![match self.asked.as_str() {
+            "note" => format!("What they see is noted beside its incidents ({by})."),
+            "require" => format!("Nobody is told that it is down before most of them see it too ({by})."),
+            _ => format!("They are not asked about its target ({by})."),
+        }];
+        words.extend(self.left_out.as_ref().map(|why| format!("They cannot look: {why}.")));
+        words.extend(self.words.clone());
+        words
+    }
+
+    fn seen(&self) -> Option<At> {
+        self.seen_at.map(Wall).map(At)
+    }
+
+    fn waiting(&self) -> Option<At> {
+        self.waiting_since.map(Wall).map(At)
     }
 }
 
@@ -157,26 +198,6 @@ impl Monitor {
         }
         words
     }
-}
-
-/// A reason of a move, as it stands in the assignment, for people.
-fn reason_in_words(reason: &str) -> String {
-    let known = [
-        ("node_offline", "its node was offline"),
-        ("node_stalled", "its node stalled"),
-        ("going_home", "its home node is well again"),
-        ("drain", "its node was drained"),
-        ("new_monitor", "it was new, and had room there"),
-        ("push_unreachable", "its node could not be reached by those who push"),
-        ("operator", "an operator asked for it"),
-        ("unowned", "it was nobody's"),
-        ("kind_unsupported", "its node cannot run monitors of its type"),
-        ("labels_missing", "its node does not bear the labels that it asks for"),
-        ("only_kuma", "a native node cannot look at its target, a stock Kuma can"),
-        ("rebalance", "an operator evened out the load"),
-    ];
-    let found = known.into_iter().find(|(name, _)| *name == reason);
-    found.map_or_else(|| reason.to_owned(), |(_, words)| words.to_owned())
 }
 
 pub(super) async fn show(
@@ -282,6 +303,14 @@ mod tests {
         let words = "Nobody runs it just now; its home is node1. It is pinned: nothing but a hand moves it. \
                      It is being moved: it stops at one node before it starts at the next.";
         assert_eq!(place(moving), words);
+    }
+
+    #[test]
+    fn what_the_watchdogs_see_of_its_target_is_said_in_sentences() {
+        let opinion = json!({"asked": "require", "from": "tag", "left_out": null, "seen": "up",
+            "words": "w1 and w2 reach it", "seen_at": 1, "waiting_since": null});
+        let said = monitor(&json!({ "opinion": opinion })).opinion.unwrap().sentences().join(" ");
+        assert_eq!(said, "Nobody is told that it is down before most of them see it too (a tag). w1 and w2 reach it");
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use komainu_watchdogs::ids::MonitorId;
 
@@ -24,6 +26,15 @@ const A_PAGE: usize = 100;
 
 /// The last beats of a page's rows are read anew if that takes no longer.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Lists that are searched and sorted at once: 100,000 monitors take a core for a tenth of a second, which rounds need too.
+pub(super) const SORTED_AT_ONCE: usize = 2;
+
+/// Whoever looks waits so long for their turn.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
+
+const BUSY: (StatusCode, &str) =
+    (StatusCode::SERVICE_UNAVAILABLE, "Too many lists are being sorted just now. The page tries again by itself.");
 
 /// More choices than this are typed, not chosen.
 const MOST_CHOICES: usize = 200;
@@ -185,27 +196,60 @@ fn select<'a>(
     (found, counts)
 }
 
+/// What a page of the list needs, found and sorted away from those who answer.
+struct Selected {
+    wanted: Wanted,
+    shown: Vec<(MonitorBrief, MonitorState)>,
+    found: usize,
+    pages: usize,
+    counts: BTreeMap<MonitorState, u64>,
+    choices: Choices,
+}
+
+impl Selected {
+    fn of(chart: &Chart, states: &[MonitorState], mut wanted: Wanted) -> Self {
+        let (found, counts) = select(chart, states, &wanted);
+        let pages = found.len().div_ceil(A_PAGE).max(1);
+        wanted.page = wanted.page.min(pages);
+        let shown = found.iter().skip((wanted.page - 1) * A_PAGE).take(A_PAGE);
+        let shown = shown.map(|(brief, state)| (MonitorBrief::clone(brief), *state)).collect();
+        Self { shown, found: found.len(), pages, counts, choices: Choices::of(chart, &wanted), wanted }
+    }
+}
+
+/// `None`: too many others ask for the same.
+async fn selected(desk: &Arc<Desk>, chart: &Arc<Chart>, wanted: Wanted) -> Option<Selected> {
+    let turn = Arc::clone(&desk.sorting).acquire_owned();
+    let turn = tokio::time::timeout(TURN_WITHIN, turn).await.ok()?.ok()?;
+    let (desk, chart) = (Arc::clone(desk), Arc::clone(chart));
+    let sorted = tokio::task::spawn_blocking(move || {
+        // Whoever asked may be gone: the turn ends with the work.
+        let _turn = turn;
+        Selected::of(&chart, &desk.atlas.states(&chart.briefs), wanted)
+    });
+    sorted.await.ok()
+}
+
 pub(super) async fn list(
     State(desk): super::Counter,
     Extension(visitor): Extension<Visitor>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let mut wanted = Wanted::read(&Form::of_query(query.as_deref()));
+    let wanted = Wanted::read(&Form::of_query(query.as_deref()));
     let chart = desk.atlas.chart().await;
     let Some(read_at) = chart.read_at else { return unread(&desk, &visitor, Section::Monitors, AWAY) };
-    let states = desk.atlas.states(&chart.briefs);
-    let (found, counts) = select(&chart, &states, &wanted);
-    let pages = found.len().div_ceil(A_PAGE).max(1);
-    wanted.page = wanted.page.min(pages);
-    let shown: Vec<_> = found.iter().skip((wanted.page - 1) * A_PAGE).take(A_PAGE).collect();
+    let Some(selected) = selected(&desk, &chart, wanted).await else {
+        return unread(&desk, &visitor, Section::Monitors, BUSY);
+    };
+    let Selected { wanted, shown, found, pages, counts, choices } = selected;
     let beats = last_beats(&desk, shown.iter().map(|(brief, _)| brief.id).collect()).await;
-    let rows = shown.into_iter().map(|(brief, state)| row(brief, *state, beats.get(&brief.id))).collect();
+    let rows = shown.iter().map(|(brief, state)| row(brief, *state, beats.get(&brief.id))).collect();
     let all = MonitorState::ALL.into_iter();
     page(&Monitors {
         rows,
-        found: counted(u64::try_from(found.len()).unwrap_or(u64::MAX), "monitor"),
+        found: counted(u64::try_from(found).unwrap_or(u64::MAX), "monitor"),
         counts: all.filter_map(|state| Some((state, grouped(*counts.get(&state)?)))).collect(),
-        choices: Choices::of(&chart, &wanted),
+        choices,
         before: (wanted.page > 1).then(|| wanted.link(wanted.page - 1)),
         after: (wanted.page < pages).then(|| wanted.link(wanted.page + 1)),
         read_at: Some(At(read_at)),

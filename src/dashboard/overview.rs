@@ -7,10 +7,10 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{Redirect, Response};
 use komainu_watchdogs::check::State as CheckState;
-use komainu_watchdogs::facts::Mode;
+use komainu_watchdogs::facts::{Mode, Vote};
 use komainu_watchdogs::heartbeat::State as HeartbeatState;
 use komainu_watchdogs::io::Severity;
-use komainu_watchdogs::view::{DatabaseView, IncidentView, MonitorsView, View};
+use komainu_watchdogs::view::{DatabaseView, IncidentView, MonitorsView, View, WatchdogView};
 use serde::Deserialize;
 
 use super::frame::{Frame, Section, page};
@@ -53,7 +53,7 @@ struct Overview {
 
 /// Whether anything moves by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Automation {
+pub(super) enum Automation {
     /// It says what it would do.
     Observes,
     /// An operator stopped it.
@@ -63,7 +63,7 @@ enum Automation {
 }
 
 impl Automation {
-    fn of(view: &View) -> Self {
+    pub(super) fn of(view: &View) -> Self {
         match view.mode {
             Mode::Observe => Self::Observes,
             Mode::Active if view.frozen => Self::Frozen,
@@ -111,6 +111,32 @@ struct WatchdogRow {
     leads: bool,
     is_this: bool,
     last_seen: At,
+    /// What it says of each of them, in their order.
+    sees: Vec<(String, Sight)>,
+}
+
+/// What one watchdog says of another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sight {
+    /// It is the same one.
+    Itself,
+    /// It says nothing, of nobody.
+    Silent,
+    /// Its word.
+    Says(Vote),
+}
+
+impl Sight {
+    /// The sign and the word for it.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Itself => ("", "itself"),
+            Self::Silent => ("", "says nothing"),
+            Self::Says(Vote::Up) => ("up", "reached"),
+            Self::Says(Vote::Down) => ("down", "not reached"),
+            Self::Says(Vote::Unknown) => ("plain", "not known yet"),
+        }
+    }
 }
 
 /// `/` of a watchdog's own port.
@@ -184,14 +210,29 @@ fn reasons(view: &View) -> Vec<String> {
 fn watchdogs(desk: &Desk, view: &View) -> Vec<WatchdogRow> {
     let me = &desk.inside.state().watchdog;
     let leader = view.leader.as_ref().map(|leader| &leader.watchdog_id);
-    let row = |watchdog: &komainu_watchdogs::view::WatchdogView| WatchdogRow {
+    let row = |watchdog: &WatchdogView| WatchdogRow {
         id: watchdog.watchdog_id.to_string(),
         status: watchdog.status,
         leads: leader == Some(&watchdog.watchdog_id),
         is_this: watchdog.watchdog_id == *me,
         last_seen: At(watchdog.last_seen_ms),
+        sees: sees(view, watchdog),
     };
     view.watchdogs.iter().map(row).collect()
+}
+
+/// What one says of all.
+fn sees(view: &View, watchdog: &WatchdogView) -> Vec<(String, Sight)> {
+    let sight = |peer: &WatchdogView| {
+        if peer.watchdog_id == watchdog.watchdog_id {
+            Sight::Itself
+        } else if watchdog.sees.is_empty() {
+            Sight::Silent
+        } else {
+            Sight::Says(watchdog.sees.get(&peer.watchdog_id).copied().unwrap_or_default())
+        }
+    };
+    view.watchdogs.iter().map(|peer| (peer.watchdog_id.to_string(), sight(peer))).collect()
 }
 
 fn database(database: DatabaseView) -> &'static str {

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::frame::{AWAY, Section, unread};
 use super::visit::Visitor;
-use super::{Desk, checks, heartbeats, incidents, overview};
+use super::{Desk, channels, checks, heartbeats, incidents, moves, overview};
 use crate::api::{Answer, Caller};
 use crate::clock;
 use crate::store::apikeys::Scope;
@@ -124,7 +124,15 @@ impl Desk {
     pub(super) async fn remember(&self) {
         let caller = Caller::on_page(0, "dashboard".to_owned(), Scope::Read);
         let visitor = Visitor { caller, address: None, place: String::new() };
-        for path in [overview::OPEN_INCIDENTS, incidents::FIRST, checks::FIRST, heartbeats::FIRST] {
+        let lists = [
+            overview::OPEN_INCIDENTS,
+            incidents::FIRST,
+            checks::FIRST,
+            heartbeats::FIRST,
+            channels::ALL,
+            moves::LATELY,
+        ];
+        for path in lists {
             let _for_later = self.read::<Value>(&visitor, path).await;
         }
     }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use komainu_watchdogs::decision::MoveReason;
+use komainu_watchdogs::facts::{Mode, Vote};
+use komainu_watchdogs::time::Wall;
+use komainu_watchdogs::view::{View, WatchdogView, WouldMove};
 use serde_json::json;
 
 use crate::api::support::{Surface, TestAnswer, view};
@@ -50,7 +54,8 @@ impl Browser {
                 return page;
             }
             assert!(clock::now() < gives_up_at, "{words} is missing in {page}");
-            tokio::task::yield_now().await;
+            // Pages are counted.
+            clock::sleep_until(clock::now() + Duration::from_millis(50)).await;
         }
     }
 
@@ -330,4 +335,108 @@ async fn what_was_done_is_said_to_whoever_did_it() {
     let cookie = signed_in.header("set-cookie").split(';').next().unwrap().to_owned();
     let other = browser.surface.send_with("GET", &place, &[("cookie", &cookie)], "").await;
     assert!(!text(other).contains("gives its monitors away"));
+}
+
+/// Somebody who reads a cluster that is like this.
+async fn reading(shown: View) -> Browser {
+    let mut browser = Browser { surface: Surface::showing(shown).await.lasting(), cookie: String::new() };
+    let key = browser.surface.key("read").await;
+    let answer = browser.post("/watch/sign-in", &format!("key={key}")).await;
+    browser.cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+    browser
+}
+
+#[tokio::test]
+async fn the_first_page_shows_who_sees_whom() {
+    let row = |id: &str, status, sees: &[(&str, Vote)]| WatchdogView {
+        watchdog_id: id.into(),
+        status,
+        last_seen_ms: Wall(1),
+        sees: sees.iter().map(|(peer, vote)| ((*peer).into(), *vote)).collect(),
+        advertise: String::new(),
+    };
+    let watchdogs = vec![
+        row("w1", "up", &[("w2", Vote::Up), ("w3", Vote::Down)]),
+        row("w2", "up", &[("w1", Vote::Up)]),
+        row("w3", "down", &[]),
+    ];
+    let page = reading(View { watchdogs, ..view() }).await.page("/watch").await;
+    let cells: Vec<&str> = page.split("data-is=\"Sees ").skip(1).collect();
+    let expected = [
+        ("w1", "itself"),
+        ("w2", "reached"),
+        ("w3", "not reached"),
+        ("w1", "reached"),
+        ("w2", "itself"),
+        ("w3", "not known yet"),
+        ("w1", "says nothing"),
+        ("w2", "says nothing"),
+        ("w3", "itself"),
+    ];
+    assert_eq!(cells.len(), expected.len(), "{page}");
+    for (cell, (peer, words)) in cells.iter().zip(expected) {
+        assert!(cell.starts_with(peer) && cell.contains(&format!(">{words}</span>")), "{peer} {words}: {cell}");
+    }
+}
+
+#[tokio::test]
+async fn an_incident_that_is_not_among_the_newest_is_found_from_the_first_page() {
+    let page = Browser::signed_in("read").await.page("/watch").await;
+    assert!(page.contains("href=\"/watch/incidents?show=open&amp;key=node/node2\""), "{page}");
+}
+
+#[tokio::test]
+async fn channels_say_what_they_took_and_what_waits() {
+    let browser = Browser::signed_in("read").await;
+    browser.surface.raise("node/node2").await;
+    let page = browser.page_saying("/watch/channels", "<td data-is=\"Waits\">1</td>").await;
+    for words in ["ops", "mail", "Took something", "not used yet"] {
+        assert!(page.contains(words), "{words} is missing in {page}");
+    }
+    let mut lease = browser.surface.state.store.lease("test").await.unwrap();
+    let sql = "INSERT INTO komainu_channel (name, failures, last_sent_at, last_error, last_error_at) VALUES \
+               ('ops', 3, 1763800000000, '<b>429</b>', 1763800000000), ('gone', 0, 1763800000000, NULL, NULL)";
+    lease.execute("test", sql, vec![]).await.unwrap();
+    drop(lease);
+    let page = browser.page_saying("/watch/channels", "3 in a row").await;
+    for words in ["failing", "&#60;b&#62;429&#60;/b&#62;", "gone", "not configured here"] {
+        assert!(page.contains(words), "{words} is missing in {page}");
+    }
+}
+
+#[tokio::test]
+async fn what_would_move_and_what_moved_is_shown_with_why() {
+    let would_move = vec![WouldMove { from: Some("node2".into()), monitors: 12, reason: MoveReason::NodeOffline }];
+    let browser = reading(View { mode: Mode::Observe, would_move, ..view() }).await;
+    let page = browser.page("/watch/moves").await;
+    for words in ["Would be moved", "12 monitors", "node2", "its node was offline", "Nothing has moved yet."] {
+        assert!(page.contains(words), "{words} is missing in {page}");
+    }
+    let mut lease = browser.surface.state.store.lease("test").await.unwrap();
+    let sql = "INSERT INTO komainu_assignment (monitor_id, node_id, assigned_node, reason, generation, changed_at) VALUES \
+               (1, 'node1', NULL, 'drain', 41, 1763800000000), (2, 'node1', NULL, 'drain', 41, 1763800000000), \
+               (3, 'node2', 'node3', 'node_offline', 42, 1763800000000), (4, 'node2', '', 'node_offline', 42, 1763800000000)";
+    lease.execute("test", sql, vec![]).await.unwrap();
+    drop(lease);
+    let page = browser.page_saying("/watch/moves", "href=\"/watch/monitors?node=node3\"").await;
+    assert!(page.contains("2 monitors") && page.contains("its node was drained"), "{page}");
+    let key = browser.surface.key("write").await;
+    let answered = browser.surface.send("GET", "/api/v1/moves?limit=1", Some(&key), "").await.json();
+    let expected = json!({"generation": 42, "node_id": "node3", "monitors": 1, "reason": "node_offline",
+        "at": 1_763_800_000_000_i64});
+    assert_eq!(answered["items"], json!([expected]), "what is on its way is nowhere yet");
+}
+
+#[tokio::test]
+async fn a_page_is_a_request_of_its_key() {
+    let browser = Browser::signed_in("read").await;
+    for _ in 0..1_500 {
+        let answer = browser.get("/watch/nodes").await;
+        if answer.code == 429 {
+            assert_eq!(answer.header("retry-after"), "1");
+            assert!(text(answer).contains("Too many pages were asked for with your key."));
+            return;
+        }
+    }
+    panic!("nobody counts pages");
 }

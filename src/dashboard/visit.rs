@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use komainu_watchdogs::time::Wall;
 
+use super::frame::refusal;
 use super::session::{self, Session};
 use super::{Desk, ROOT, origin};
 use crate::api::{Caller, Holding};
@@ -49,6 +50,9 @@ const BOUNCE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><
 pub(super) async fn admit(State(desk): State<Arc<Desk>>, mut request: Request, next: Next) -> Response {
     match caller(&desk, request.headers()).await {
         Some(caller) => {
+            if let Err(seconds) = desk.inside.count(&caller) {
+                return asked_too_often(seconds);
+            }
             let place = request.uri().path_and_query().map_or(ROOT, |place| place.as_str()).to_owned();
             let address = address(request.extensions());
             request.extensions_mut().insert(Visitor { caller, address, place });
@@ -69,6 +73,14 @@ pub(super) async fn caller(desk: &Desk, headers: &HeaderMap) -> Option<Caller> {
         Holding::NotAmong { read_at } if session.is_older_than(read_at) => None,
         Holding::NotAmong { .. } | Holding::NeverRead => by_its_signature(),
     }
+}
+
+/// A page is a request of its key, as one of the API is.
+fn asked_too_often(seconds: u64) -> Response {
+    let words = format!("Too many pages were asked for with your key. Try again in {seconds} s.");
+    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, &words);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 fn turned_away(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {

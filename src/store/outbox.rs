@@ -4,6 +4,7 @@
 //! dropped is [`komainu_watchdogs::outbox`]'s to say; any watchdog may carry it out, and the guards of the statements
 //! here let one of them do so at a time.
 
+mod channels;
 mod claim;
 pub(crate) mod entry;
 mod facts;
@@ -14,6 +15,7 @@ mod queue;
 mod reminders;
 mod telling;
 
+pub use channels::{ChannelState, channels};
 pub use claim::{Begin, Claim, begin_sending, claim, prepare_channel, renew};
 pub use facts::{Fact, facts};
 pub(crate) use naming::names;

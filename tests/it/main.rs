@@ -14,6 +14,7 @@ mod cluster;
 mod commands;
 mod containers;
 mod contract;
+mod dashboard;
 mod galera;
 mod gateway;
 mod page_readers;

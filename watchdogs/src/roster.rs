@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::{LeaseLock, NodeRow, Observation, ObservationRow, Report, Round, Target, WatchdogRow};
+use crate::facts::{LeaseLock, NodeRow, Observation, ObservationRow, Report, Round, Target, Vote, WatchdogRow};
 use crate::ids::{Incarnation, NodeId, WatchdogId};
 use crate::policy::Policy;
 use crate::quorum::{Ballot, Word};
@@ -263,6 +263,17 @@ impl Roster {
                 Ballot { zone: row.zone.clone(), word }
             })
             .collect()
+    }
+
+    /// What a peer said last of the other watchdogs.
+    pub fn peers_seen_by(&self, row: &WatchdogRow) -> BTreeMap<WatchdogId, Vote> {
+        let words = self.words.get(&row.watchdog).filter(|words| words.incarnation == row.incarnation);
+        let seen = words.into_iter().flat_map(|words| &words.by_target);
+        seen.filter_map(|(target, (_, seen))| match target {
+            Target::Watchdog(peer) => Some((peer.clone(), seen.vote)),
+            Target::Node(_) | Target::Canary(_) => None,
+        })
+        .collect()
     }
 
     /// All registered watchdogs, as last read.

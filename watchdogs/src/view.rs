@@ -3,12 +3,14 @@
 //! Owns the shape. [`crate::watchdog::Watchdog::view`] fills it from the same rows the decisions are made of; nothing
 //! is read anew for a request.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::assess::Assessment;
 use crate::decision::MoveReason;
 use crate::doubt::{self, Waiting};
-use crate::facts::{Mode, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Vote, WatchdogRow};
+use crate::facts::{Mode, NodeRow, NodeStatus, Overlay, Round, ShardGroup, Target, Vote, WatchdogRow};
 use crate::failover::{field, misfits, would_move};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId, WatchdogId};
 use crate::io::Severity;
@@ -116,6 +118,8 @@ pub struct WatchdogView {
     pub status: &'static str,
     /// When it last wrote its row.
     pub last_seen_ms: Wall,
+    /// What it says of its peers; empty while its row stands still.
+    pub sees: BTreeMap<WatchdogId, Vote>,
     /// Where its peers reach it.
     #[serde(skip)]
     pub advertise: String,
@@ -292,9 +296,22 @@ impl Watchdog {
             watchdog_id: row.watchdog.clone(),
             status: status(row),
             last_seen_ms: row.last_seen,
+            sees: if matches!(status(row), "down" | "stopped") { BTreeMap::new() } else { self.peers_seen_by(row) },
             advertise: row.advertise.clone(),
         };
         round.watchdogs.iter().map(view).collect()
+    }
+
+    /// What a watchdog said last of its peers; this one's own word is not asked of any table.
+    fn peers_seen_by(&self, row: &WatchdogRow) -> BTreeMap<WatchdogId, Vote> {
+        if row.watchdog != self.identity.watchdog {
+            return self.roster.peers_seen_by(row);
+        }
+        let own = self.healths.iter().filter_map(|(target, health)| match target {
+            Target::Watchdog(peer) => Some((peer.clone(), health.observation(target.clone()).vote)),
+            Target::Node(_) | Target::Canary(_) => None,
+        });
+        own.collect()
     }
 
     fn node_view(&self, round: &Round, row: &NodeRow) -> Option<NodeView> {

@@ -254,7 +254,7 @@ class Agent {
     this.tenure.renewAlways().catch(failed);
     this.every(1_000, () => this.window.lookAtBeats());
     this.every(2_000, () => this.window.keepPlaces());
-    this.every(5_000, () => this.maintenance.look());
+    this.every(2_000, () => this.maintenance.look());
     this.every(2_000, () => this.memory.look());
     this.every(2_000, () => this.relay.look());
     return [];

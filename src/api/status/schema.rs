@@ -1,6 +1,8 @@
 //! What the core's view of the cluster looks like in JSON, for the document: the core itself knows nothing of documents.
 #![expect(dead_code, reason = "the core writes it; this is what the document says of it")]
 
+use std::collections::BTreeMap;
+
 use utoipa::ToSchema;
 
 use crate::api::openapi::Millis;
@@ -53,6 +55,8 @@ struct WatchdogShown {
     status: String,
     #[schema(value_type = Millis)]
     last_seen_ms: i64,
+    /// What it says of its peers, by their names: `up`, `down` or `unknown`; empty while it is silent.
+    sees: BTreeMap<String, String>,
 }
 
 #[derive(ToSchema)]

@@ -58,6 +58,7 @@
       const local = new Date(at).toLocaleString();
       if (time.title && time.title !== local) time.title = local;
     }
+    if (failingSince) trouble(true);
   };
 
   const isInUse = (part) => part.contains(document.activeElement) && (/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName) || document.activeElement.closest("[data-roving]") || part.querySelector("details[open]"));
@@ -83,17 +84,23 @@
     tick();
   };
 
-  const trouble = (text) => {
-    let line = document.getElementById("trouble");
-    if (!text) { line?.remove(); failingSince = null; return; }
-    if (!line) {
-      line = document.createElement("p");
-      line.id = "trouble";
-      line.className = "notice refused";
-      line.setAttribute("role", "alert");
-      document.getElementById("main").prepend(line);
+  // What changes each second is not read aloud each second.
+  const trouble = (isGone) => {
+    document.body.classList.toggle("stale", isGone);
+    let box = document.getElementById("trouble");
+    if (!isGone) { box?.remove(); failingSince = null; return; }
+    failingSince ??= Date.now();
+    if (!box) {
+      box = document.createElement("div");
+      box.id = "trouble";
+      box.className = "notice refused";
+      const gone = document.createElement("span");
+      gone.setAttribute("role", "alert");
+      gone.textContent = `This watchdog does not answer since ${new Date(failingSince).toLocaleTimeString()}. `;
+      box.append(gone, document.createElement("span"));
+      document.getElementById("main").prepend(box);
     }
-    if (line.textContent !== text) line.textContent = text;
+    box.lastChild.textContent = `What stands here is ${words(Date.now() - drawnAt)} old.`;
   };
 
   const refresh = async () => {
@@ -106,10 +113,9 @@
       if (answer.status === 401) { location.reload(); return; }
       if (!answer.ok) throw new Error(String(answer.status));
       put(await answer.text());
-      trouble("");
+      trouble(false);
     } catch {
-      failingSince ??= Date.now();
-      trouble(`This watchdog does not answer since ${words(Date.now() - failingSince)}. What stands here is ${words(Date.now() - drawnAt)} old.`);
+      trouble(true);
     } finally {
       busy = false;
       // A slow server is asked less often.
@@ -138,6 +144,8 @@
 
   document.addEventListener("visibilitychange", look);
   setInterval(() => { tick(); if (!document.hidden && Date.now() - drawnAt > FULL_EVERY) later(0); }, 1000);
+  // On a phone the sections are a line that is longer than the screen.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   rove();
   tick();
   look();

@@ -1,7 +1,7 @@
 //! What `/status` says: 503 exactly when watching does not really happen.
 
 use komainu_watchdogs::decision::MoveReason;
-use komainu_watchdogs::facts::{Mode, NodeStatus};
+use komainu_watchdogs::facts::{Mode, NodeStatus, Target, Vote};
 use komainu_watchdogs::time::Mono;
 use komainu_watchdogs::view::{DatabaseView, Health};
 
@@ -18,6 +18,21 @@ fn all_well_is_ok_and_says_who_leads() {
     assert_eq!((view.status, view.reasons.as_slice()), (Health::Ok, [].as_slice()));
     assert_eq!(view.leader.map(|leader| leader.watchdog_id.to_string()), Some("w1".to_owned()));
     assert_eq!((view.monitors.active, view.monitors.watched, view.monitors.unwatched), (36, 36, 0));
+}
+
+#[test]
+fn who_sees_whom_is_shown_by_the_words_of_each_and_a_silent_one_says_nothing() {
+    let mut world = World::settled();
+    world.blind_to.insert(Target::Watchdog("w3".into()));
+    world.run_to(60);
+    let sees = |world: &World, who: usize, whom: &str| {
+        world.view().watchdogs.get(who).and_then(|one| one.sees.get(&whom.into()).copied())
+    };
+    assert_eq!((sees(&world, 0, "w2"), sees(&world, 0, "w3")), (Some(Vote::Up), Some(Vote::Down)));
+    assert_eq!(sees(&world, 0, "w1"), None, "nobody looks at itself");
+    world.end_leader("w2");
+    world.run_to(120);
+    assert_eq!(world.view().watchdogs.get(1).map(|one| (one.status, one.sees.len())), Some(("down", 0)));
 }
 
 #[test]

@@ -70,6 +70,7 @@ mod request;
 mod request_id;
 mod routing;
 mod runbook;
+mod silences;
 mod status;
 mod traffic;
 mod watchdogs;
@@ -259,9 +260,22 @@ fn watched_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(ping::show))
 }
 
+/// Those about what people are told.
+fn telling_routes() -> OpenApiRouter<Arc<Context>> {
+    OpenApiRouter::default()
+        .routes(routes!(channels::list))
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::show))
+        .routes(routes!(incidents::acknowledge))
+        .routes(routes!(incidents::resolve))
+        .routes(routes!(silences::list, silences::create))
+        .routes(routes!(silences::preview))
+        .routes(routes!(silences::show, silences::expire))
+}
+
 /// Routes that need an API key; each handler names the scope it needs.
 fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
-    OpenApiRouter::default()
+    telling_routes()
         .routes(routes!(monitors::list, monitors::create))
         .routes(routes!(monitors::bulk::bulk))
         .routes(routes!(monitors::by_ref::show_by_ref, monitors::by_ref::put_by_ref, monitors::by_ref::remove_by_ref))
@@ -283,11 +297,6 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(watchdogs::list))
         .routes(routes!(watchdogs::remove))
         .routes(routes!(routing::show, routing::pin, routing::unpin))
-        .routes(routes!(channels::list))
-        .routes(routes!(incidents::list))
-        .routes(routes!(incidents::show))
-        .routes(routes!(incidents::acknowledge))
-        .routes(routes!(incidents::resolve))
         .routes(routes!(heartbeats::list, heartbeats::create))
         .routes(routes!(heartbeats::show, heartbeats::change, heartbeats::remove))
         .routes(routes!(heartbeats::rotate))

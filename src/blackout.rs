@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use self::message::BlackoutMessage;
 use self::spool::Spool;
 use self::telling::Attempt;
+use self::waiting::Waiting;
 use crate::channels::Channels;
 use crate::clock;
 use crate::driver::Contact;
@@ -27,11 +28,11 @@ use crate::probe::Prober;
 use crate::state_dir::{LastKnownCluster, StateDir};
 use crate::store::Store;
 use crate::store::spool as tables;
-use crate::store::spool::Undelivered;
 
 mod message;
 mod spool;
 mod telling;
+mod waiting;
 
 /// How often what waits is read: what opened within this time before the database went away may be missed, and is raised
 /// anew when it is back.
@@ -118,7 +119,7 @@ pub struct Driver {
 enum Event {
     Heard { asked: WatchdogId, report: Box<Report> },
     Answered { message: Box<BlackoutMessage>, via: String, answer: Result<Receipt, DeliveryError> },
-    Remembered(Option<(Vec<Undelivered>, i64)>),
+    Remembered(Option<Box<Waiting>>),
     Entered { is_done: bool },
 }
 
@@ -226,7 +227,7 @@ impl Driver {
     }
 
     fn tell_wanted(&mut self) {
-        let wanted = message::wanted(&self.settings.routing, &self.known.undelivered, self.has_eyes);
+        let wanted = self.wanted();
         self.core.handle(clock::now(), Input::Wanted(wanted));
     }
 
@@ -239,7 +240,9 @@ impl Driver {
         self.look_up_at = now + LOOK_UP;
         let is_ours = !self.core.is_well(now);
         let looks = &self.settings.looks;
-        let picture = is_ours.then(|| looks.picture(&self.settings.routing, &self.known.undelivered)).flatten();
+        let picture = is_ours
+            .then(|| looks.picture(&self.settings.routing, &self.known.undelivered, &self.known.silences))
+            .flatten();
         let has_eyes = picture.is_some();
         if has_eyes || self.has_eyes {
             self.core.handle(now, Input::Checks(picture));
@@ -255,8 +258,10 @@ impl Driver {
         match event {
             Event::Heard { asked, report } => self.take_report(&asked, *report),
             Event::Answered { message, via, answer } => self.take_answer(*message, via, answer).await,
-            Event::Remembered(Some((undelivered, latest_event))) => {
+            Event::Remembered(Some(waiting)) => {
+                let Waiting { undelivered, silences, latest_event } = *waiting;
                 self.known.undelivered = undelivered;
+                self.known.silences = silences;
                 // An outage in which the tables can be read began before that, and nothing is repeated more often for it.
                 if self.core.is_between_outages(clock::now()) {
                     self.known.latest_event = Some(latest_event);
@@ -376,8 +381,7 @@ impl Driver {
         }
         let (store, events) = (self.settings.store.clone(), self.events.0.clone());
         tokio::spawn(async move {
-            let undelivered = tables::undelivered(&store).await;
-            drop(events.send(Event::Remembered(undelivered.ok())));
+            drop(events.send(Event::Remembered(Waiting::read(&store).await.ok().map(Box::new))));
         });
     }
 }

@@ -43,6 +43,7 @@ mod pages;
 mod print;
 mod routing;
 mod send;
+mod silences;
 mod status;
 mod up;
 mod watchdog;
@@ -122,6 +123,9 @@ enum Command {
     /// What is wrong, and who takes care of it.
     #[command(subcommand)]
     Incidents(incidents::Command),
+    /// What people want to hear nothing of for a while.
+    #[command(subcommand)]
+    Silences(silences::Command),
     /// Who did what, and what it was before.
     Audit(audit::Args),
     /// Send a signed heartbeat.
@@ -164,6 +168,7 @@ impl Command {
             | Self::Send(_)
             | Self::Wrap(_)
             | Self::Incidents(_)
+            | Self::Silences(_)
             | Self::Audit(_)
             | Self::Notify(_)
             | Self::EvaluateQueries
@@ -219,6 +224,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Routing(command) => routing::run(command).await,
         Command::Watchdogs(command) => watchdogs::run(command).await,
         Command::Incidents(command) => incidents::run(command).await,
+        Command::Silences(command) => silences::run(command).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,

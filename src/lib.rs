@@ -33,6 +33,7 @@ pub mod run;
 pub mod sender;
 pub mod server_watch;
 pub mod signature;
+pub mod silence;
 pub mod state_dir;
 pub mod steps;
 pub mod store;

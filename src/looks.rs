@@ -46,6 +46,7 @@ use crate::probe::Prober;
 use crate::run::Runs;
 use crate::run::http::Caller;
 use crate::run::queries::Program;
+use crate::silence::NewSilence;
 use crate::state_dir::StateDir;
 use crate::store::Store;
 use crate::store::spool::Undelivered;
@@ -195,8 +196,8 @@ impl Looks {
     }
 
     /// What is wrong with checks, beside what people believe by what the tables said last; `None`: this watchdog can vouch for nothing.
-    /// `waiting`: what was still to be told then.
-    pub fn picture(&self, routing: &Routing, waiting: &[Undelivered]) -> Option<Picture> {
+    /// `waiting`: what was still to be told then. `silences`: as they were known then.
+    pub fn picture(&self, routing: &Routing, waiting: &[Undelivered], silences: &[NewSilence]) -> Option<Picture> {
         if self.blindness().is_some() {
             return None;
         }
@@ -212,7 +213,7 @@ impl Looks {
         let alarms = machine.alarms(now).into_iter().map(since).collect();
         let seen = Seen { alarms, unknown: machine.unjudgeable() };
         drop(machine);
-        Some(self.shared.tables().picture(seen, routing, waiting))
+        Some(self.shared.tables().picture(seen, (routing, silences), waiting))
     }
 
     /// Who is to hear of this.

@@ -30,6 +30,7 @@ pub(crate) use self::errand::failure;
 use crate::failing::Failing;
 use crate::store::Store;
 use crate::store::outbox as store;
+use crate::store::silences;
 use crate::voice::Voice;
 
 /// Between two looks at what waits.
@@ -149,6 +150,10 @@ async fn look(
         outbox.voice.note(Part::Overdue, &overdue);
     }
     let with_held = round.is_multiple_of(HELD_EVERY);
+    if with_held {
+        // Whatever comes of it, couriers are woken for the rest.
+        overdue = overdue.and(silences::upkeep::look_after(&outbox.store, &outbox.routing).await);
+    }
     for channel in store::pressing(&outbox.store, with_held).await? {
         match wakes.get(&channel) {
             Some(wake) => wake.notify_one(),

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
+use crate::silence::NewSilence;
 use crate::store::checks::Check;
 use crate::store::spool::Undelivered;
 
@@ -50,6 +51,8 @@ pub struct LastKnownCluster {
     pub incidents: Vec<String>,
     /// Messages that were waiting.
     pub undelivered: Vec<Undelivered>,
+    /// Silences that were not over.
+    pub silences: Vec<NewSilence>,
     /// How far the incidents' events had come before the outage at hand, or the next one.
     pub latest_event: Option<i64>,
 }
@@ -57,8 +60,8 @@ pub struct LastKnownCluster {
 impl LastKnownCluster {
     /// The same, but for when it was read.
     pub fn is_like(&self, other: &Self) -> bool {
-        (&self.members, &self.incidents, &self.undelivered, self.latest_event)
-            == (&other.members, &other.incidents, &other.undelivered, other.latest_event)
+        (&self.members, &self.incidents, &self.undelivered, &self.silences, self.latest_event)
+            == (&other.members, &other.incidents, &other.undelivered, &other.silences, other.latest_event)
     }
 }
 

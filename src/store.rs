@@ -47,6 +47,7 @@ mod servers;
 mod session;
 mod settling;
 mod shard;
+pub mod silences;
 pub mod spool;
 pub mod stats;
 mod tenure;

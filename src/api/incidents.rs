@@ -76,6 +76,9 @@ struct DeliveryView {
     /// The incident that explains this one.
     #[schema(required)]
     held_by: Option<i64>,
+    /// The silence that holds it back.
+    #[schema(required)]
+    silenced_by: Option<String>,
     #[schema(value_type = Millis)]
     due_at: Wall,
     attempts: u32,
@@ -104,6 +107,7 @@ impl From<Delivery> for DeliveryView {
             channel: delivery.channel,
             state: delivery.state,
             held_by: delivery.held_by,
+            silenced_by: delivery.silenced_by,
             due_at: delivery.due_at,
             attempts: delivery.attempts,
             may_be_repeated: delivery.may_be_repeated,

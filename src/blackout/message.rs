@@ -9,6 +9,8 @@ use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 use sha2::{Digest, Sha256};
 
+use crate::silence::{NewSilence, is_silenced};
+use crate::store::silences;
 use crate::store::spool::{self, Undelivered};
 
 /// More than this is told as a number.
@@ -56,8 +58,12 @@ impl SpeechContext<'_> {
 }
 
 /// Everything that people ought to be told if the database goes away now. `has_eyes`: what happens to checks is known without what
-/// waited of them.
-pub(super) fn wanted(routing: &Routing, undelivered: &[Undelivered], has_eyes: bool) -> BTreeSet<Line> {
+/// waited of them. `silences`: as they were known last, and the database's time. What waited was silenced by none of them.
+pub(super) fn wanted(
+    routing: &Routing,
+    undelivered: &[Undelivered],
+    (has_eyes, silences): (bool, (&[NewSilence], Wall)),
+) -> BTreeSet<Line> {
     let subject = Subject {
         key: spool::KEY.to_owned(),
         severity: komainu_watchdogs::io::Severity::Critical,
@@ -65,7 +71,11 @@ pub(super) fn wanted(routing: &Routing, undelivered: &[Undelivered], has_eyes: b
         channels: Vec::new(),
         node: None,
     };
-    let database = routing.plan(&subject).into_iter();
+    let is_loud = |channel: &str| {
+        let labels = silences::labels(&subject, None, channel);
+        !is_silenced(silences.0, silences.1, &labels)
+    };
+    let database = routing.plan(&subject).into_iter().filter(|planned| is_loud(&planned.channel));
     let database = database.map(|planned| Line { topic: spool::KEY.to_owned(), channel: planned.channel });
     let is_ours = |row: &&Undelivered| !(has_eyes && check::is_incident_of_checks(&row.key));
     let waiting = undelivered.iter().filter(|row| routing.channels.contains(&row.channel)).filter(is_ours);
@@ -308,7 +318,7 @@ mod tests {
 
     fn spoken_of(trouble: Trouble, undelivered: &[Undelivered]) -> Vec<BlackoutMessage> {
         let channels = ["mail", "ops"].map(str::to_owned).to_vec();
-        let lines = wanted(&Routing { channels, routes: vec![] }, undelivered, false);
+        let lines = wanted(&Routing { channels, routes: vec![] }, undelivered, (false, (&[], Wall(0))));
         let speech = Speech {
             lines,
             doubt: blackout::Doubt::DatabaseUnreachable,
@@ -384,5 +394,26 @@ mod tests {
         let messages = spoken(&waiting);
         assert_eq!((messages[0].notice.is_digest, messages[1].notice.is_digest), (false, true));
         assert_eq!(messages[1].notice.items[0].key, "database");
+    }
+
+    #[test]
+    fn who_silenced_the_database_hears_nothing_of_it_while_that_lasts() {
+        let silence = NewSilence {
+            matchers: vec![crate::silence::Matcher::parse("kind=database").unwrap()],
+            starts_at: Wall(1_000),
+            ends_at: Wall(61_000),
+            until_resolved: false,
+            recurrence: None,
+            author: "ada".to_owned(),
+            comment: "an upgrade".to_owned(),
+        };
+        let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
+        let waiting = [row(7, "node/node1", "ops")];
+        let topics = |now| -> Vec<String> {
+            let silences = (std::slice::from_ref(&silence), now);
+            wanted(&routing, &waiting, (false, silences)).into_iter().map(|line| line.topic).collect()
+        };
+        assert_eq!(topics(Wall(1_000)), ["delivery/7"]);
+        assert_eq!(topics(Wall(61_000)), ["database", "delivery/7"]);
     }
 }

@@ -21,10 +21,20 @@ pub(super) struct Attempt {
 }
 
 impl Driver {
+    /// By the database's clock, as far as it is known.
+    fn database_now(&self) -> Wall {
+        Wall(clock::wall().0.saturating_add(self.known.clock_ahead_ms))
+    }
+
+    pub(super) fn wanted(&self) -> BTreeSet<Line> {
+        let silences = (self.known.silences.as_slice(), self.database_now());
+        message::wanted(&self.settings.routing, &self.known.undelivered, (self.has_eyes, silences))
+    }
+
     /// When the database stopped taking writes, by its own clock.
     fn began_at(&self) -> Wall {
         let failing_ms = i64::try_from(self.core.report(clock::now()).failing_ms).unwrap_or(i64::MAX);
-        Wall(clock::wall().0.saturating_sub(failing_ms).saturating_add(self.known.clock_ahead_ms))
+        Wall(self.database_now().0.saturating_sub(failing_ms))
     }
 
     pub(super) async fn speak(&mut self, speech: Speech) {
@@ -50,13 +60,12 @@ impl Driver {
     }
 
     fn messages(&self, speech: &Speech) -> Vec<BlackoutMessage> {
-        let now = Wall(clock::wall().0.saturating_add(self.known.clock_ahead_ms));
         let context = SpeechContext {
             cluster: &self.settings.cluster,
             runbook: &self.settings.runbook,
             undelivered: &self.known.undelivered,
             began_at: self.began_at(),
-            now,
+            now: self.database_now(),
         };
         message::messages(speech, &context)
     }
@@ -202,7 +211,7 @@ impl Driver {
 
     /// Channels that are not told the same anyway.
     fn others(&self, message: &BlackoutMessage) -> Vec<String> {
-        let wanted = message::wanted(&self.settings.routing, &self.known.undelivered, self.has_eyes);
+        let wanted = self.wanted();
         let is_told_anyway = |channel: &String| {
             let mut same = message.lines.iter().map(|line| message::same_for(line, channel, &self.known.undelivered));
             same.all(|same| same.is_some_and(|same| wanted.contains(&same)))

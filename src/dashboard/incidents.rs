@@ -175,6 +175,7 @@ struct Delivery {
     channel: String,
     state: String,
     held_by: Option<i64>,
+    silenced_by: Option<String>,
     due_at: i64,
     attempts: u32,
     may_be_repeated: bool,

@@ -14,7 +14,9 @@ use komainu_watchdogs::time::Wall;
 
 use super::clerk::subject;
 use crate::clock;
+use crate::silence::{NewSilence, is_silenced};
 use crate::store::checks::Check;
+use crate::store::silences;
 use crate::store::spool::Undelivered;
 
 /// What was read last.
@@ -36,19 +38,22 @@ pub(super) struct Seen {
     pub(super) unknown: BTreeSet<String>,
 }
 
+/// Who is told of what, and what of it is silenced.
+pub(super) type Loud<'a> = (&'a Routing, &'a [NewSilence]);
+
 impl Tables {
     /// The database's time, as far as it is known.
     pub(super) fn wall(&self) -> Wall {
         Wall(clock::wall().0.saturating_add(self.clock_ahead_ms))
     }
 
-    pub(super) fn picture(&self, seen: Seen, routing: &Routing, waiting: &[Undelivered]) -> Picture {
+    pub(super) fn picture(&self, seen: Seen, loud: Loud<'_>, waiting: &[Undelivered]) -> Picture {
         let bad = seen.alarms.into_iter().map(|(alarm, began_at)| {
-            let channels = self.who_hears(&alarm, routing);
+            let channels = self.who_hears(&alarm, loud);
             let Alarm { key, severity, summary, votes } = alarm;
             (key, Bad { began_at, severity, summary, votes, channels })
         });
-        Picture { bad: bad.collect(), open: self.believed(routing, waiting), unknown: seen.unknown }
+        Picture { bad: bad.collect(), open: self.believed(loud, waiting), unknown: seen.unknown }
     }
 
     pub(super) fn subject(&self, alarm: &Alarm) -> Subject {
@@ -57,18 +62,21 @@ impl Tables {
         subject(alarm, check.map(|check| &check.definition))
     }
 
-    fn who_hears(&self, alarm: &Alarm, routing: &Routing) -> BTreeSet<String> {
-        routing.plan(&self.subject(alarm)).into_iter().map(|planned| planned.channel).collect()
+    /// What is silenced is told when the tables can be written again, if it is still so.
+    fn who_hears(&self, alarm: &Alarm, (routing, silences): Loud<'_>) -> BTreeSet<String> {
+        let (subject, now) = (self.subject(alarm), self.wall());
+        let planned = routing.plan(&subject).into_iter().map(|planned| planned.channel);
+        planned.filter(|channel| !is_silenced(silences, now, &silences::labels(&subject, None, channel))).collect()
     }
 
     /// Whoever was to hear of what is open believes so, but for those who were still to be told; and those who were still to be told
     /// that it is over.
-    fn believed(&self, routing: &Routing, waiting: &[Undelivered]) -> BTreeMap<String, Open> {
+    fn believed(&self, loud: Loud<'_>, waiting: &[Undelivered]) -> BTreeMap<String, Open> {
         let mut believed = BTreeMap::new();
         for row in self.open.iter() {
             let severity = Severity::parse(&row.severity);
             let alarm = Alarm { key: row.key.clone(), severity, summary: String::new(), votes: (0, 0) };
-            let channels = self.who_hears(&alarm, routing);
+            let channels = self.who_hears(&alarm, loud);
             believed.insert(row.key.clone(), Open { began_at: row.opened_at, severity, channels });
         }
         for row in waiting.iter().filter(|row| is_incident_of_checks(&row.key)) {
@@ -90,6 +98,7 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::silence::Matcher;
 
     fn row(key: &str) -> IncidentRow {
         IncidentRow {
@@ -127,7 +136,7 @@ mod tests {
             waiting("node/n1", "resolved", "ops"),
         ];
         let seen = Seen { alarms: vec![], unknown: BTreeSet::new() };
-        let open = tables.picture(seen, &routing, &waits).open;
+        let open = tables.picture(seen, (&routing, &[]), &waits).open;
         let believed: Vec<_> = open
             .iter()
             .map(|(key, open)| (key.as_str(), open.began_at.0, open.channels.iter().map(String::as_str).collect()))
@@ -135,5 +144,40 @@ mod tests {
         let expected: [(&str, i64, Vec<&str>); 3] =
             [("check/api", 7, vec!["mail", "ops"]), ("check/shop", 5, vec!["ops"]), ("check/web", 7, vec!["ops"])];
         assert_eq!(believed, expected);
+    }
+
+    #[test]
+    fn what_is_silenced_is_told_to_nobody_in_the_dark_and_nobody_believes_it() {
+        let tables = Tables { open: Arc::new(vec![row("check/api"), row("check/web")]), ..Tables::default() };
+        let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
+        let now = tables.wall();
+        let silence = NewSilence {
+            matchers: vec![Matcher::parse("key=check/web").unwrap()],
+            starts_at: Wall(now.0 - 1_000),
+            ends_at: Wall(now.0 + 60_000),
+            until_resolved: false,
+            recurrence: None,
+            author: "ada".to_owned(),
+            comment: "x".to_owned(),
+        };
+        let alarm = |key: &str| Alarm {
+            key: key.to_owned(),
+            severity: Severity::Critical,
+            summary: String::new(),
+            votes: (2, 3),
+        };
+        let alarms = || ["check/api", "check/web"].map(|key| (alarm(key), Wall(7))).to_vec();
+        let heard = |silences: &[NewSilence]| {
+            let seen = Seen { alarms: alarms(), unknown: BTreeSet::new() };
+            let picture = tables.picture(seen, (&routing, silences), &[]);
+            let loud = |(key, channels): (&String, &BTreeSet<String>)| (key.clone(), channels.len());
+            let bad: Vec<_> = picture.bad.iter().map(|(key, bad)| loud((key, &bad.channels))).collect();
+            let open: Vec<_> = picture.open.iter().map(|(key, open)| loud((key, &open.channels))).collect();
+            assert_eq!(bad, open);
+            bad
+        };
+        let both = |web| vec![("check/api".to_owned(), 1), ("check/web".to_owned(), web)];
+        assert_eq!(heard(std::slice::from_ref(&silence)), both(0));
+        assert_eq!(heard(&[NewSilence { ends_at: now, ..silence }]), both(1), "it is over");
     }
 }

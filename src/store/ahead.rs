@@ -60,7 +60,7 @@ struct Rule {
 }
 
 /// One for each stored time that holds something; DESIGN §6 asks for it.
-const RULES: [Rule; 17] = [
+const RULES: [Rule; 18] = [
     // A pause is as long as its writer said, from when it was said.
     Rule {
         table: "komainu_channel",
@@ -102,6 +102,13 @@ const RULES: [Rule; 17] = [
         key: Key::Number("id"),
         is_ahead: "state = 'sent' AND sent_at > {now}",
         becomes: "sent_at = {now}",
+    },
+    // One that began when it was made lasts as long as was asked for; a later start is a date that a person wrote.
+    Rule {
+        table: "komainu_silence",
+        key: Key::Number("id"),
+        is_ahead: "starts_at > {now} AND starts_at <= created_at",
+        becomes: "ends_at = {now} + (ends_at - starts_at), starts_at = {now}, created_at = {now}",
     },
     // What returns within ten minutes is the same incident, and flaps.
     Rule {
@@ -248,7 +255,7 @@ mod tests {
     use crate::store::migrate::time_columns;
 
     /// Stored times that hold nothing, each with the reason.
-    const HARMLESS: [(&str, &str); 44] = [
+    const HARMLESS: [(&str, &str); 46] = [
         ("node.clock_ms", "what the node's clock shows; renewed every two seconds, with the database's beside it"),
         ("node.last_seen_ms", "see clock_ms"),
         ("komainu_assignment.released_at", "a generation"),
@@ -281,6 +288,8 @@ mod tests {
         ("komainu_delivery.sending_at", "set or not"),
         ("komainu_delivery.created_at", "kept so much longer"),
         ("komainu_delivery.elsewhere_at", "set or not"),
+        ("komainu_silence.changed_at", "shown"),
+        ("komainu_silence.warned_at", "set or not"),
         ("komainu_deletion.deleted_at", "an order only"),
         ("komainu_down.at", "waited for where it is read, and only if it is near"),
         ("komainu_intake.proved_at", "what is ahead is left out where it is read"),

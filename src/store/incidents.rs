@@ -76,6 +76,8 @@ pub struct Delivery {
     pub state: String,
     /// The incident that explains it, while it is held.
     pub held_by: Option<i64>,
+    /// The silence that holds it, by its UUID.
+    pub silenced_by: Option<String>,
     /// When it is or was to be told.
     pub due_at: Wall,
     /// How often somebody began to send it.
@@ -175,8 +177,9 @@ pub async fn get(store: &Store, id: i64) -> Result<Option<Story>, StoreError> {
     let incident = incident(&row)?;
     let sql = "SELECT id, kind, summary, at FROM komainu_event WHERE incident_id = ? ORDER BY id";
     let events = lease.rows(act, sql, values![id]).await?;
-    let sql = "SELECT id, event_id, channel, state, held_by, due_at, attempts, may_be_repeated, last_error, sent_at \
-         FROM komainu_delivery WHERE incident_id = ? ORDER BY id";
+    let sql = "SELECT d.id, d.event_id, d.channel, d.state, d.held_by, d.due_at, d.attempts, d.may_be_repeated, d.last_error, \
+         d.sent_at, s.uid AS silenced_by FROM komainu_delivery d LEFT JOIN komainu_silence s ON s.id = d.silenced_by \
+         WHERE d.incident_id = ? ORDER BY d.id";
     let deliveries = lease.rows(act, sql, values![id]).await?;
     Ok(Some(Story {
         incident,
@@ -196,6 +199,7 @@ fn delivery(row: &Row) -> Result<Delivery, StoreError> {
         event_id: row.int("event_id")?,
         channel: row.text("channel")?,
         held_by: row.maybe_int("held_by")?.filter(|_| state == "held"),
+        silenced_by: row.maybe_text("silenced_by")?.filter(|_| state == "held"),
         state,
         due_at: row.wall("due_at")?,
         attempts: row.small("attempts")?,

@@ -29,7 +29,7 @@ pub struct Retention {
     pub minutes: Duration,
     /// Statistics by the hour.
     pub hours: Duration,
-    /// Resolved incidents, with what was told of them.
+    /// Resolved incidents, with what was told of them, and silences that are over.
     pub incidents: Duration,
     /// The audit trail.
     pub audit: Duration,
@@ -107,6 +107,7 @@ impl Store {
         let incidents = format!("resolved_at < {now} - {}", retention.incidents.as_millis());
         let pushes = format!("at < {now} - {}", retention.pushes.as_millis());
         let verdicts = format!("at_ms < {now} - {}", retention.verdicts.as_millis());
+        let silences = format!("ends_at < {now} - {}", retention.incidents.as_millis());
         // What was told of an incident goes with it.
         let orphaned = |table: &str, at: &str| {
             let age = retention.incidents.as_millis();
@@ -120,6 +121,7 @@ impl Store {
             + self.prune_table("komainu_event", "id", &orphaned("komainu_event", "at")).await?
             + self.prune_table("komainu_delivery", "id", &orphaned("komainu_delivery", "created_at")).await?
             + self.prune_table("komainu_push", "id", &pushes).await?
+            + self.prune_table("komainu_silence", "id", &silences).await?
             + self.prune_table("komainu_check_transition", "id", &verdicts).await?
             + self.prune_table("komainu_generation", "generation", &stamps).await?;
         Ok(pruned + self.prune_growing(retention).await?)

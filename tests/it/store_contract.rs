@@ -34,6 +34,7 @@ mod reminders;
 mod retention;
 mod rounds;
 mod rows;
+mod silences;
 mod spool;
 mod statistics;
 mod statuses;

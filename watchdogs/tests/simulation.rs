@@ -67,6 +67,7 @@ mod simulation {
         pub(crate) mod outbox;
         pub(crate) mod outcome;
         pub(crate) mod queue;
+        pub(crate) mod silences;
         pub(crate) mod world;
     }
     pub(crate) mod troubles;
@@ -413,6 +414,11 @@ fn a_time_that_a_clock_left_ahead_and_that_is_believed_is_caught() {
 #[test]
 fn what_stays_held_although_nothing_explains_it_is_caught() {
     assert_heard(telling::judge::Variant::NeverReleased, "no_silence", 28);
+}
+
+#[test]
+fn what_somebody_silenced_and_is_told_all_the_same_is_caught() {
+    assert_heard(telling::judge::Variant::SilencesIgnored, "silences_hold", 0);
 }
 
 #[test]

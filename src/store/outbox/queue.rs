@@ -6,7 +6,8 @@ use std::time::Duration;
 use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::outbox::Event;
-use komainu_watchdogs::outbox::queue::{LARGEST_MESSAGE, LONGEST_REST, Parent, Plan, Queued, Slot};
+use komainu_watchdogs::outbox::queue::{Holder, LARGEST_MESSAGE, LONGEST_REST, Parent, Plan, Queued, Slot};
+use komainu_watchdogs::routing::Subject;
 use komainu_watchdogs::time::Wall;
 
 use crate::store::decisions::id_list;
@@ -14,6 +15,7 @@ use crate::store::downtimes::monitor_of;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::{Purpose, Session, Sql};
+use crate::store::silences;
 use crate::store::value::{Row, values};
 
 /// As much of what may be sent as is looked at together: what is due first, twice as much as one message may hold.
@@ -152,6 +154,7 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
     let sql = format!("SELECT {} AS now", session.dialect().now_ms());
     let now = session.row(act, sql, vec![]).await?.map_or(Ok(Wall::default()), |row| row.wall("now"))?;
     let mut queue = queue(session, channel, now).await?;
+    let silences = silences::in_force(session, now).await?;
     let sql = "SELECT DISTINCT i.id, i.k, i.severity FROM komainu_incident i JOIN komainu_delivery d ON d.incident_id = i.id \
          WHERE i.resolved_at IS NULL AND (i.k IN ('database', 'nodes') OR i.k LIKE 'node/%') AND d.channel = ? \
          AND d.state IN ('waiting', 'sent')";
@@ -161,8 +164,12 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
         Ok(Parent { incident: row.int("id")?, key: row.text("k")?, severity })
     };
     let parents = rows.iter().map(parent).collect::<Result<Vec<_>, StoreError>>()?;
-    if parents.iter().any(|parent| parent.key.starts_with("node/")) {
+    if !silences.is_empty() || parents.iter().any(|parent| parent.key.starts_with("node/")) {
         fill_in_nodes(session, &mut queue).await?;
+    }
+    if !silences.is_empty() && !queue.is_empty() {
+        let subjects = subjects(session, &queue).await?;
+        silences::mark(&mut queue, channel, (&silences, &subjects));
     }
     let sql = "SELECT next_at, failures, refused_alone, last_sent_at FROM komainu_channel WHERE name = ?";
     let row = session.row(act, sql, values![channel]).await?;
@@ -249,6 +256,7 @@ fn queued(row: &Row) -> Result<Queued, StoreError> {
         is_open: row.maybe_wall("resolved_at")?.is_none(),
         event: Event::parse(&row.text("kind")?).unwrap_or(Event::Opened),
         is_held: row.text("state")? == "held",
+        silenced_by: None,
         due_at: row.wall("due_at")?,
         group_wait: Duration::from_millis(row.count("group_wait_ms")?),
         claimed_until: row.maybe_wall("claimed_until")?,
@@ -283,6 +291,17 @@ async fn fill_in_nodes(session: &mut Session, queue: &mut [Queued]) -> Result<()
         row.node = monitor_of(&row.key).and_then(|monitor| nodes.get(&monitor.0).cloned()).flatten();
     }
     Ok(())
+}
+
+/// What silences compare, of each incident in the queue.
+async fn subjects(session: &mut Session, queue: &[Queued]) -> Result<BTreeMap<i64, Subject>, StoreError> {
+    let incidents: BTreeSet<i64> = queue.iter().map(|row| row.incident).collect();
+    let sql = format!(
+        "SELECT id, k, severity, subject_json FROM komainu_incident WHERE id IN ({})",
+        id_list(&Vec::from_iter(incidents))
+    );
+    let rows = session.rows("read what incidents are about", Sql::Once(sql), vec![]).await?;
+    rows.iter().map(|row| Ok((row.int("id")?, silences::subject_of(row)?))).collect()
 }
 
 /// Holds, releases and cancels; whatever somebody claimed meanwhile is left as it is, and so is what another courier is
@@ -325,13 +344,17 @@ async fn change_on(session: &mut Session, plan: &Plan) -> Result<(), StoreError>
     let plan = lock(session, plan).await?;
     let (primary, now) = (session.dialect().by_primary(), session.dialect().now_ms());
     let is_free = format!("sending_at IS NULL AND (claimed_until IS NULL OR claimed_until <= {now})");
-    let mut children: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-    for (delivery, parent) in plan.hold {
-        children.entry(parent).or_default().push(delivery);
+    let mut children: BTreeMap<Holder, Vec<i64>> = BTreeMap::new();
+    for (delivery, holder) in plan.hold {
+        children.entry(holder).or_default().push(delivery);
     }
-    for (parent, deliveries) in children {
+    for (holder, deliveries) in children {
+        let by = match holder {
+            Holder::Incident(parent) => format!("held_by = {parent}, silenced_by = NULL"),
+            Holder::Silence(silence) => format!("held_by = NULL, silenced_by = {silence}"),
+        };
         let sql = format!(
-            "UPDATE komainu_delivery{primary} SET state = 'held', held_by = {parent} WHERE id IN ({}) \
+            "UPDATE komainu_delivery{primary} SET state = 'held', {by} WHERE id IN ({}) \
              AND state = 'waiting' AND {is_free}",
             id_list(&deliveries)
         );
@@ -340,7 +363,7 @@ async fn change_on(session: &mut Session, plan: &Plan) -> Result<(), StoreError>
     if !plan.release.is_empty() {
         // What was held is not late: it is collected anew.
         let sql = format!(
-            "UPDATE komainu_delivery{primary} SET state = 'waiting', held_by = NULL, due_at = {now} + group_wait_ms \
+            "UPDATE komainu_delivery{primary} SET state = 'waiting', held_by = NULL, silenced_by = NULL, due_at = {now} + group_wait_ms \
              WHERE id IN ({}) AND state = 'held'",
             id_list(&plan.release)
         );

@@ -4,7 +4,7 @@
 //! one digest when it is more than [`DIGEST_ABOVE`]. What something worse explains is held while that lasts, on channels
 //! that were told of the worse, and never for longer than [`HELD_AT_MOST`]; only openings are held, never ends. A node
 //! explains the monitors that it runs now, and only while they are not being run: one that merely cannot be reached hides
-//! nothing. A message that may have arrived already is sent again exactly as it was, and alone. One that failed rests for
+//! nothing. What somebody silenced is held for as long as the silence is in force, openings and what follows them, never ends. A message that may have arrived already is sent again exactly as it was, and alone. One that failed rests for
 //! a while of its own: others overtake it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +58,8 @@ pub struct Queued {
     pub event: Event,
     /// It is held.
     pub is_held: bool,
+    /// A silence that is in force and takes it.
+    pub silenced_by: Option<i64>,
     /// When it was to be told.
     pub due_at: Wall,
     /// How long its group is collected.
@@ -136,11 +138,20 @@ pub struct Message {
     pub lateness: Option<(Duration, String)>,
 }
 
+/// Why a delivery is held.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Holder {
+    /// This incident explains it.
+    Incident(i64),
+    /// Somebody silenced it.
+    Silence(i64),
+}
+
 /// What to do with a channel's queue.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {
-    /// Held from now on, each because of this incident.
-    pub hold: Vec<(i64, i64)>,
+    /// Held from now on, each because of this.
+    pub hold: Vec<(i64, Holder)>,
     /// Nothing explains them any more, and they are still bad.
     pub release: Vec<i64>,
     /// There is nothing to tell any more.
@@ -159,7 +170,7 @@ impl Plan {
 /// What to do with the queue, which is in the order of entering; `now` is the database's time.
 pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     let mut plan = Plan::default();
-    for row in queue.iter().filter(|row| row.is_held && explained(now, row, parents).is_none()) {
+    for row in queue.iter().filter(|row| row.is_held && holder(now, row, parents).is_none()) {
         if row.is_open { plan.release.push(row.delivery) } else { plan.cancel.push(row.delivery) }
     }
     let free = free_rows(now, queue);
@@ -168,8 +179,8 @@ pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     let mut ready = vec![];
     for row in free.into_iter().filter(|row| !superseded.contains(&row.delivery)) {
         // Whoever may have read it has to hear its end; what is held ends without a word.
-        match explained(now, row, parents).filter(|_| row.unanswered == 0) {
-            Some(parent) => plan.hold.push((row.delivery, parent)),
+        match holder(now, row, parents).filter(|_| row.unanswered == 0) {
+            Some(holder) => plan.hold.push((row.delivery, holder)),
             None if is_resting(now, row) => {}
             None => ready.push(row),
         }
@@ -177,6 +188,13 @@ pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     plan.message =
         repeated(now, queue).into_iter().chain(collected(now, &ready)).min_by_key(|(due, _)| *due).map(|it| it.1);
     plan
+}
+
+/// What keeps this delivery from being told.
+fn holder(now: Wall, row: &Queued, parents: &[Parent]) -> Option<Holder> {
+    let is_news = row.event != Event::Resolved && row.is_open;
+    let silence = row.silenced_by.filter(|_| is_news).map(Holder::Silence);
+    explained(now, row, parents).map(Holder::Incident).or(silence)
 }
 
 /// The incident that explains this delivery to this channel, the farthest reaching first.

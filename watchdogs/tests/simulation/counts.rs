@@ -134,6 +134,7 @@ counts! { TellingCounts {
     marked_repeats: "marked repeats that arrived",
     repeats_seen: "things that people were told twice",
     held: "deliveries held",
+    silenced: "deliveries held by a silence",
     released: "deliveries released",
     cancelled: "deliveries cancelled by the plan",
     lost_claims: "claims lost to another watchdog",

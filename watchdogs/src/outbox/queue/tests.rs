@@ -13,6 +13,7 @@ fn waiting(number: i64, key: &str, due_s_ago: i64) -> Queued {
         is_open: true,
         event: Event::Opened,
         is_held: false,
+        silenced_by: None,
         due_at: Wall(NOW.0 - due_s_ago * 1_000),
         group_wait: Duration::from_secs(5),
         claimed_until: None,
@@ -102,14 +103,14 @@ fn of_several_that_wait_for_one_incident_only_the_last_is_told() {
 fn the_monitors_of_a_lost_node_are_held_and_others_are_not() {
     let queue = [monitor(1, "node1", 1), monitor(2, "node2", 1), waiting(3, "heartbeat/x", 1)];
     let plan = plan(NOW, &queue, &[parent(9, "node/node1")]);
-    assert_eq!((&plan.hold[..], sent(&plan)), (&[(1, 9)][..], vec![2, 3]));
+    assert_eq!((&plan.hold[..], sent(&plan)), (&[(1, Holder::Incident(9))][..], vec![2, 3]));
 }
 
 #[test]
 fn what_may_have_arrived_is_not_held_for_what_is_held_ends_without_a_word() {
     let queue = [Queued { unanswered: 1, ..monitor(2, "node1", 10) }, monitor(3, "node1", 10)];
     let plan = plan(NOW, &queue, &[parent(9, "node/node1")]);
-    assert_eq!((plan.hold.as_slice(), sent(&plan)), ([(3, 9)].as_slice(), vec![2]));
+    assert_eq!((plan.hold.as_slice(), sent(&plan)), ([(3, Holder::Incident(9))].as_slice(), vec![2]));
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn a_monitor_that_another_node_runs_by_now_is_told() {
 fn nothing_is_held_for_longer_than_ten_minutes_whatever_explains_it_and_whatever_the_clock_did() {
     for key in ["node/node1", "nodes", "database"] {
         let entered = |ago_ms: i64| Queued { entered_at: Wall(NOW.0 - ago_ms), ..monitor(1, "node1", 1) };
-        assert_eq!(plan(NOW, &[entered(599_999)], &[parent(9, key)]).hold, [(1, 9)], "{key}");
+        assert_eq!(plan(NOW, &[entered(599_999)], &[parent(9, key)]).hold, [(1, Holder::Incident(9))], "{key}");
         for ago_ms in [600_000, 3_600_000, -3_600_000, 86_400_000, -86_400_000] {
             let held = Queued { is_held: true, ..entered(ago_ms) };
             assert_eq!(plan(NOW, &[held], &[parent(9, key)]).release, [1], "{key} {ago_ms}");
@@ -144,7 +145,7 @@ fn the_farthest_reaching_trouble_is_the_one_named() {
     let parents = [parent(7, "node/node1"), parent(8, "database"), parent(9, "nodes")];
     let queue = [monitor(1, "node1", 1), waiting(7, "node/node1", 1), waiting(8, "database", 1)];
     let plan = plan(NOW, &queue, &parents);
-    assert_eq!((&plan.hold[..], sent(&plan)), (&[(1, 8), (7, 8)][..], vec![8]));
+    assert_eq!((&plan.hold[..], sent(&plan)), (&[(1, Holder::Incident(8)), (7, Holder::Incident(8))][..], vec![8]));
 }
 
 #[test]
@@ -256,4 +257,33 @@ fn who_began_a_message_goes_on_and_another_takes_over_after_three_seconds() {
     assert!(!is_left_to_others(slot(13_000, 10_000)));
     // By a clock that was an hour ahead.
     assert!(!is_left_to_others(slot(10_000, 3_610_000)));
+}
+
+#[test]
+fn what_is_silenced_is_held_for_as_long_as_it_is_and_told_then_if_it_is_still_bad() {
+    let silenced = Queued { silenced_by: Some(9), ..waiting(1, "heartbeat/backup", 3) };
+    let held = plan(NOW, std::slice::from_ref(&silenced), &[]);
+    assert_eq!((&held.hold[..], &held.message), (&[(1, Holder::Silence(9))][..], &None));
+    // Longer than anything that explains another would hold it.
+    let old = Queued { is_held: true, entered_at: Wall(NOW.0 - 86_400_000), ..silenced };
+    assert_eq!(plan(NOW, std::slice::from_ref(&old), &[]), Plan::default());
+    let over = Queued { silenced_by: None, ..old };
+    assert_eq!(plan(NOW, std::slice::from_ref(&over), &[]).release, [1]);
+    let gone = Queued { is_open: false, ..over };
+    assert_eq!(plan(NOW, &[gone], &[]).cancel, [1], "it is over, and nobody heard of it");
+}
+
+#[test]
+fn an_end_is_told_whatever_is_silenced_and_so_is_what_may_have_been_read() {
+    let end = Queued { event: Event::Resolved, is_open: false, silenced_by: Some(9), ..waiting(1, "node/node1", 3) };
+    let read = Queued { silenced_by: Some(9), unanswered: 1, ..waiting(2, "node/node2", 3) };
+    let plan = plan(NOW, &[end, read], &[]);
+    assert_eq!((plan.hold, plan.message.unwrap().deliveries), (vec![], vec![1, 2]));
+}
+
+#[test]
+fn what_explains_it_comes_before_the_silence_that_holds_it_too() {
+    let both = Queued { silenced_by: Some(9), ..monitor(2, "node1", 3) };
+    let plan = plan(NOW, &[both], &[parent(1, "node/node1")]);
+    assert_eq!(plan.hold, [(2, Holder::Incident(1))]);
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use komainu_watchdogs::outbox::attempt::{self, Attempt, ENOUGH_REFUSED_ALONE, Failure, Next};
-use komainu_watchdogs::outbox::queue::{self, Message};
+use komainu_watchdogs::outbox::queue::{self, Holder, Message};
 use komainu_watchdogs::time::Wall;
 
 use super::judge::{Arrival, Item, Variant};
@@ -137,6 +137,8 @@ impl Telling {
             plan.release.clear();
         }
         self.counts.held += u64::try_from(plan.hold.len()).unwrap();
+        let by_silence = plan.hold.iter().filter(|(_, holder)| matches!(holder, Holder::Silence(_)));
+        self.counts.silenced += u64::try_from(by_silence.count()).unwrap();
         self.counts.released += u64::try_from(plan.release.len()).unwrap();
         self.counts.cancelled += u64::try_from(plan.cancel.len()).unwrap();
         self.outbox.change(now, &plan);

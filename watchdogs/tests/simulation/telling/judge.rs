@@ -23,6 +23,8 @@ pub(crate) enum Variant {
     ClocksBelieved,
     /// What nobody explains any more stays held.
     NeverReleased,
+    /// Nobody reads what was silenced.
+    SilencesIgnored,
     /// A node explains what it ran when that went down, wherever it runs now.
     NodeOfOpening,
     /// An older event that is told instead takes back what came later.
@@ -144,7 +146,8 @@ impl Telling {
             let is_seen = row.down_since.is_some() && self.nodes[row.node].is_running();
             let key = super::world::monitor_key(monitor);
             let fair = self.fair(&key);
-            let is_told = self.anybody_believes(&key)
+            let is_told = self.is_silenced(&key)
+                || self.anybody_believes(&key)
                 || self.is_explained()
                 || self.anybody_believes(&format!("node/{}", super::world::node_name(row.node)));
             for (at, is_fair, bound) in [(0, fair.0, TOLD_WITHIN), (1, fair.1, RESCUED_WITHIN)] {

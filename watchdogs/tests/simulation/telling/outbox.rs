@@ -93,6 +93,8 @@ pub(crate) struct Outbox {
     pub(super) entered_in_the_dark: BTreeSet<(String, usize, usize)>,
     /// What was told of checks while the database was away: key, channel, message.
     pub(super) entered_news: BTreeSet<(String, usize, String)>,
+    /// Keys that somebody silenced.
+    pub(super) silenced: BTreeSet<String>,
     /// A broken rule: what is overtaken is copied all the same.
     pub(crate) copies_overtaken: bool,
 }

@@ -20,6 +20,7 @@ use super::eyes::Eye;
 use super::jobs::{Intake, Job};
 use super::judge::{Arrival, Variant};
 use super::outbox::{Channel, Outbox, channel_name};
+use super::silences::Silence;
 use crate::simulation::counts::TellingCounts;
 use crate::simulation::prng::Prng;
 
@@ -123,6 +124,7 @@ pub(crate) struct Telling {
     pub(super) unsure_checks: BTreeSet<(usize, String)>,
     /// The judge's: the database was there a moment ago.
     pub(super) lasting_checks: bool,
+    pub(super) silences: Vec<Silence>,
     pub(crate) moods: Vec<Mood>,
     /// Nobody uses a channel until then, because of its own failures.
     pub(crate) paused_until: Vec<Ms>,
@@ -236,6 +238,7 @@ impl Telling {
             outbox,
             dogs: (0..dogs).map(|number| Dog::new(number, channels)).collect(),
             nodes: vec![Node::default(); nodes],
+            silences: Silence::draw(seed, monitors.len()).into_iter().collect(),
             monitors,
             moods: vec![Mood::Works; channels],
             paused_until: vec![0; channels],
@@ -299,6 +302,7 @@ impl Telling {
         self.now += TICK;
         self.counts.ticks += 1;
         self.note_database();
+        self.note_silences();
         if self.now >= self.fault_at && self.now < self.chaos_until {
             self.fault_at = self.now + self.rng.between(self.fault_pause / 5, 2 * self.fault_pause);
             self.go_wrong();
@@ -353,6 +357,8 @@ impl Telling {
             self.trace(&arrival);
             self.hear(&arrival);
             let found = self.invariant_told_once_or_marked(&arrival);
+            self.judge(found);
+            let found = self.invariant_silences_hold(&arrival);
             self.judge(found);
         }
     }

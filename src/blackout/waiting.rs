@@ -1,0 +1,22 @@
+//! What would be told if the database went away now, read while it is there.
+
+use crate::silence::NewSilence;
+use crate::store::spool::{self, Undelivered};
+use crate::store::{Store, StoreError, silences};
+
+/// All of it, as it was read last.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) undelivered: Vec<Undelivered>,
+    /// Those that are not over.
+    pub(super) silences: Vec<NewSilence>,
+    /// How far the incidents' events had come.
+    pub(super) latest_event: i64,
+}
+
+impl Waiting {
+    pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
+        let (undelivered, latest_event) = spool::undelivered(store).await?;
+        Ok(Self { undelivered, silences: silences::remembered(store).await?, latest_event })
+    }
+}

@@ -1,0 +1,171 @@
+//! Silences hold telling for as long as they are in force, never ends; what is still bad then is told in one message.
+
+use std::time::Duration;
+
+use komainu::silence::{MOST_SILENCES, Matcher, NewSilence, Silence};
+use komainu::store::prune::Retention;
+use komainu::store::silences::{self, Made, upkeep};
+use komainu_watchdogs::time::Wall;
+
+use super::fixture::{Fixture, Kind};
+use super::on_both_databases;
+use super::vendor::{PATIENCE, Vendor, deliverer, raise, resolve, routing};
+use crate::cluster::wait::wait_until;
+
+on_both_databases! {
+    what_is_silenced_is_told_to_nobody_and_in_one_message_when_the_silence_ends,
+    an_end_is_told_to_whoever_heard_of_it_and_to_nobody_else,
+    one_channel_alone_may_be_silenced,
+    people_hear_once_that_a_silence_ends_over_something_bad,
+    a_silence_until_something_is_over_ends_with_it,
+    there_are_so_many_silences_and_no_more,
+    silences_that_are_long_over_go,
+}
+
+const HELD: &str = "SELECT COUNT(*) FROM komainu_delivery WHERE state = 'held' AND silenced_by IS NOT NULL";
+
+/// From now on, for an hour.
+fn of(matchers: &[&str]) -> NewSilence {
+    let now = komainu::clock::wall();
+    NewSilence {
+        matchers: matchers.iter().map(|text| Matcher::parse(text).unwrap()).collect(),
+        starts_at: Wall(now.0 - 1_000),
+        ends_at: now + Duration::from_secs(3_600),
+        until_resolved: false,
+        recurrence: None,
+        author: "ada".to_owned(),
+        comment: "a new switch".to_owned(),
+    }
+}
+
+async fn silence(fixture: &Fixture, new: &NewSilence) -> Silence {
+    match silences::create(&fixture.store, new, "key/ops").await.unwrap() {
+        Made::Silence(silence) => *silence,
+        Made::TooMany => panic!("there is room"),
+    }
+}
+
+async fn what_is_silenced_is_told_to_nobody_and_in_one_message_when_the_silence_ends(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    let made = silence(&fixture, &of(&["kind=node", "key=~node/n.*"])).await;
+    let _running: Vec<_> = (1..=3).map(|me| deliverer(&fixture, me, &routing, &[("ops", &ops)])).collect();
+    for number in 0..20 {
+        raise(&fixture, &format!("node/n{number}"), &routing).await;
+    }
+    raise(&fixture, "capacity", &routing).await;
+    wait_until("all are held", PATIENCE, async || fixture.raw.count(HELD).await == 20).await;
+    ops.wait_for(1).await;
+    assert_eq!(ops.told(), [["opened capacity"]]);
+    let held = silences::held_by(&fixture.store, std::slice::from_ref(&made)).await.unwrap();
+    let held = &held[&made.id];
+    assert_eq!((held.incidents, held.keys.len(), held.keys[0].as_str()), (20, 20, "node/n0"));
+    resolve(&fixture, "node/n7").await;
+    silences::expire(&fixture.store, &made.uid, "key/ops").await.unwrap().unwrap();
+    ops.wait_for(2).await;
+    wait_until("nothing is held", PATIENCE, async || fixture.raw.count(HELD).await == 0).await;
+    let told = ops.told();
+    assert_eq!((told.len(), told[1].len()), (2, 19), "one message of all that is still bad: {told:?}");
+    assert!(!told[1].contains(&"opened node/n7".to_owned()), "which nobody heard of, and is over");
+}
+
+async fn an_end_is_told_to_whoever_heard_of_it_and_to_nobody_else(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    raise(&fixture, "node/n1", &routing).await;
+    ops.wait_for(1).await;
+    silence(&fixture, &of(&["kind=node"])).await;
+    raise(&fixture, "node/n2", &routing).await;
+    wait_until("the second is held", PATIENCE, async || fixture.raw.count(HELD).await == 1).await;
+    resolve(&fixture, "node/n2").await;
+    resolve(&fixture, "node/n1").await;
+    ops.wait_for(2).await;
+    assert_eq!(ops.told(), [["opened node/n1"], ["resolved node/n1"]]);
+    let left = "SELECT COUNT(*) FROM komainu_delivery WHERE state IN ('waiting', 'held')";
+    wait_until("nothing is left to tell", PATIENCE, async || fixture.raw.count(left).await == 0).await;
+    assert_eq!(ops.told().len(), 2);
+}
+
+async fn one_channel_alone_may_be_silenced(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops, phone) = (routing(&["ops", "phone"], None), Vendor::default(), Vendor::default());
+    silence(&fixture, &of(&["channel=phone"])).await;
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops), ("phone", &phone)]);
+    raise(&fixture, "node/n1", &routing).await;
+    ops.wait_for(1).await;
+    wait_until("the phone's is held", PATIENCE, async || fixture.raw.count(HELD).await == 1).await;
+    assert!(phone.taken().is_empty());
+}
+
+async fn people_hear_once_that_a_silence_ends_over_something_bad(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    let now = komainu::clock::wall();
+    let soon = NewSilence {
+        starts_at: Wall(now.0 - 3_600_000),
+        ends_at: now + Duration::from_secs(14 * 60),
+        ..of(&["kind=~.+"])
+    };
+    let made = silence(&fixture, &soon).await;
+    let warned = format!("SELECT COUNT(*) FROM komainu_incident WHERE k = 'silence/{}'", made.uid);
+    upkeep::look_after(&fixture.store, &routing).await.unwrap();
+    assert_eq!(fixture.raw.count(&warned).await, 0, "it holds nothing");
+    let _running: Vec<_> = (1..=3).map(|me| deliverer(&fixture, me, &routing, &[("ops", &ops)])).collect();
+    raise(&fixture, "node/n1", &routing).await;
+    ops.wait_for(1).await;
+    assert_eq!(ops.told(), [[format!("opened silence/{}", made.uid)]], "which no silence holds");
+    let summary = &ops.taken()[0].items[0].summary;
+    assert!(summary.contains("of ada ends in") && summary.contains("1 incident will be told"), "{summary}");
+    for _ in 0..3 {
+        upkeep::look_after(&fixture.store, &routing).await.unwrap();
+    }
+    assert_eq!(fixture.raw.count(&warned).await, 1);
+    silences::expire(&fixture.store, &made.uid, "key/ops").await.unwrap().unwrap();
+    let over = format!("{warned} AND resolved_at IS NOT NULL");
+    wait_until("the warning is over", PATIENCE, async || fixture.raw.count(&over).await == 1).await;
+}
+
+async fn a_silence_until_something_is_over_ends_with_it(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    raise(&fixture, "node/n1", &routing).await;
+    let made = silence(&fixture, &NewSilence { until_resolved: true, ..of(&["key=node/n1"]) }).await;
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    wait_until("it is held", PATIENCE, async || fixture.raw.count(HELD).await == 1).await;
+    resolve(&fixture, "node/n1").await;
+    let is_over = async || {
+        let silence = silences::get(&fixture.store, &made.uid).await.unwrap().unwrap();
+        silence.made.ends_at <= komainu::clock::wall()
+    };
+    wait_until("the silence is over", PATIENCE, is_over).await;
+    assert!(ops.taken().is_empty());
+    raise(&fixture, "node/n1", &routing).await;
+    ops.wait_for(1).await;
+}
+
+async fn there_are_so_many_silences_and_no_more(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    let first = silence(&fixture, &of(&["kind=node"])).await;
+    for _ in 1..MOST_SILENCES {
+        silence(&fixture, &of(&["kind=node"])).await;
+    }
+    let refused = silences::create(&fixture.store, &of(&["kind=node"]), "key/ops").await.unwrap();
+    assert_eq!(refused, Made::TooMany);
+    silences::expire(&fixture.store, &first.uid, "key/ops").await.unwrap().unwrap();
+    silence(&fixture, &of(&["kind=node"])).await;
+}
+
+async fn silences_that_are_long_over_go(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let made = silence(&fixture, &of(&["kind=node"])).await;
+    silence(&fixture, &of(&["kind=node"])).await;
+    silences::expire(&fixture.store, &made.uid, "key/ops").await.unwrap().unwrap();
+    fixture.store.prune(&Retention::default()).await.unwrap();
+    let there = "SELECT COUNT(*) FROM komainu_silence";
+    assert_eq!(fixture.raw.count(there).await, 2);
+    let sql = format!("UPDATE komainu_silence SET ends_at = ends_at - {} WHERE id = {}", 366 * 86_400_000_i64, made.id);
+    fixture.raw.execute(&sql).await;
+    fixture.store.prune(&Retention::default()).await.unwrap();
+    assert_eq!(fixture.raw.count(there).await, 1);
+}

@@ -17,9 +17,9 @@ CREATE TABLE IF NOT EXISTS komainu_silence (
   changed_at BIGINT NOT NULL,
   warned_at BIGINT NULL,
   ended_by VARCHAR(190) NULL,
-  UNIQUE KEY komainu_silence_uid (uid),
-  KEY komainu_silence_end (ends_at)
+  UNIQUE KEY komainu_silence_uid (uid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
+CREATE INDEX IF NOT EXISTS komainu_silence_end ON komainu_silence (ends_at);
 
 -- Of a delivery that is held: the silence that holds it.
 ALTER TABLE komainu_delivery ADD COLUMN IF NOT EXISTS silenced_by BIGINT NULL;

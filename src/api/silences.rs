@@ -28,6 +28,9 @@ use crate::store::silences::{self, Holds, Made, WouldHold};
 /// Thirty days, in seconds.
 const LONGEST_S: i64 = 30 * 86_400;
 
+/// The end of the year 2099, in milliseconds.
+const LATEST: i64 = 4_102_444_799_999;
+
 /// A minute is the shortest that makes sense to anybody.
 const SHORTEST_S: i64 = 60;
 
@@ -152,9 +155,9 @@ request! {
         /// Who wants it; whoever asks, unless it says so.
         author: Option<Text<1, 100>>,
         /// From when, in milliseconds; now, unless it says so.
-        starts_at: Option<Whole<0, { i64::MAX }>>,
+        starts_at: Option<Whole<0, LATEST>>,
         /// Until when, in milliseconds; 30 days after its start at the latest.
-        ends_at: Option<Whole<0, { i64::MAX }>>,
+        ends_at: Option<Whole<0, LATEST>>,
         /// For how long from its start.
         duration_s: Option<Whole<SHORTEST_S, LONGEST_S>>,
         /// Until what it is about is over, 30 days at most; one matcher must name a key: `key=monitor/7`.

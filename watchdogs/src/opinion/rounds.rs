@@ -94,8 +94,9 @@ impl Rounds {
         };
         self.rota = Some(rota);
         if reached.round < due.round && reached.upto >= ends.last.0 {
-            // Whoever needed several rounds for one does not make up for those in between.
-            reached = Place { round: due.round, upto: ends.first.0.saturating_sub(1) };
+            let begin = Place { round: due.round, upto: ends.first.0.saturating_sub(1) };
+            // Whoever needed several rounds for one does not make up for those in between, but for what others may count on.
+            reached = if reached.round < due.round - 1 { begin.min(back) } else { begin };
         }
         self.reached = Some(reached);
         let upto = if reached.round < due.round { ends.last.0 } else { due.upto };

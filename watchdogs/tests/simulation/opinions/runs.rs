@@ -68,10 +68,13 @@ fn one_host_that_hears_nobody_and_says_so_at_once_is_caught() {
     assert_caught(Variant::SilenceIsSaid, "a majority heard each other");
 }
 
+/// A seed that failed once: one that stood still for rounds left out the last minute of the one before, which was its own to look at.
+const KEPT_TURNS: [u64; 1] = [568];
+
 #[test]
 fn each_monitor_has_its_turn_in_ten_minutes_whoever_dies_and_is_started_anew() {
     let (mut looks, mut restarts, mut longest) = (0, 0, 0);
-    for seed in 0..turns::SEEDS * share_of_seeds() / 100 {
+    for seed in KEPT_TURNS.into_iter().chain(0..turns::SEEDS * share_of_seeds() / 100) {
         let found = turns::run(seed, None).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         looks += found.looks;
         restarts += found.restarts;

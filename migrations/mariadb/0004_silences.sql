@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS komainu_silence (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
 CREATE INDEX IF NOT EXISTS komainu_silence_end ON komainu_silence (ends_at);
 
--- Of a delivery that is held: the silence that holds it.
+-- Of a delivery that is held: the silence that holds it. By the index: what is held by nothing of the kind, or by one that is over, of a
+-- channel.
 ALTER TABLE komainu_delivery ADD COLUMN IF NOT EXISTS silenced_by BIGINT NULL;
-CREATE INDEX IF NOT EXISTS komainu_delivery_silenced ON komainu_delivery (silenced_by);
+CREATE INDEX IF NOT EXISTS komainu_delivery_silenced ON komainu_delivery (silenced_by, state, channel, due_at);

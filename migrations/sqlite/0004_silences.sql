@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS komainu_silence (
 );
 CREATE INDEX IF NOT EXISTS komainu_silence_end ON komainu_silence (ends_at);
 
--- Of a delivery that is held: the silence that holds it.
+-- Of a delivery that is held: the silence that holds it. By the index: what is held by nothing of the kind, or by one that is over, of a
+-- channel.
 ALTER TABLE komainu_delivery ADD COLUMN silenced_by INTEGER NULL;
-CREATE INDEX IF NOT EXISTS komainu_delivery_silenced ON komainu_delivery (silenced_by);
+CREATE INDEX IF NOT EXISTS komainu_delivery_silenced ON komainu_delivery (silenced_by, state, channel, due_at);

@@ -5,7 +5,7 @@
 
 pub mod upkeep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::io::Severity;
@@ -145,6 +145,17 @@ pub async fn remembered(store: &Store) -> Result<Vec<NewSilence>, StoreError> {
     let sql = format!("{COLUMNS} WHERE ends_at > {now} ORDER BY id LIMIT {MOST_SILENCES}");
     let rows = store.lease(act).await?.rows(act, sql, vec![]).await?;
     rows.iter().map(|row| silence(row).map(|silence| silence.made)).collect()
+}
+
+/// What silences compare, of each incident in the queue.
+pub(crate) async fn subjects(session: &mut Session, queue: &[Queued]) -> Result<BTreeMap<i64, Subject>, StoreError> {
+    let incidents: BTreeSet<i64> = queue.iter().map(|row| row.incident).collect();
+    let sql = format!(
+        "SELECT id, k, severity, subject_json FROM komainu_incident WHERE id IN ({})",
+        id_list(&Vec::from_iter(incidents))
+    );
+    let rows = session.rows("read what incidents are about", Sql::Once(sql), vec![]).await?;
+    rows.iter().map(|row| Ok((row.int("id")?, subject_of(row)?))).collect()
 }
 
 /// Notes of each delivery of a channel which silence holds it. `subjects`: of each incident, as it was entered.

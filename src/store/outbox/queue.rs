@@ -7,7 +7,6 @@ use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::outbox::queue::{Holder, LARGEST_MESSAGE, LONGEST_REST, Parent, Plan, Queued, Slot};
-use komainu_watchdogs::routing::Subject;
 use komainu_watchdogs::time::Wall;
 
 use crate::store::decisions::id_list;
@@ -153,8 +152,9 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
     let act = "read a channel's queue";
     let sql = format!("SELECT {} AS now", session.dialect().now_ms());
     let now = session.row(act, sql, vec![]).await?.map_or(Ok(Wall::default()), |row| row.wall("now"))?;
-    let mut queue = queue(session, channel, now).await?;
     let silences = silences::in_force(session, now).await?;
+    let in_force: Vec<i64> = silences.iter().map(|silence| silence.id).collect();
+    let mut queue = queue(session, channel, (now, &in_force)).await?;
     let sql = "SELECT DISTINCT i.id, i.k, i.severity FROM komainu_incident i JOIN komainu_delivery d ON d.incident_id = i.id \
          WHERE i.resolved_at IS NULL AND (i.k IN ('database', 'nodes') OR i.k LIKE 'node/%') AND d.channel = ? \
          AND d.state IN ('waiting', 'sent')";
@@ -168,7 +168,7 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
         fill_in_nodes(session, &mut queue).await?;
     }
     if !silences.is_empty() && !queue.is_empty() {
-        let subjects = subjects(session, &queue).await?;
+        let subjects = silences::subjects(session, &queue).await?;
         silences::mark(&mut queue, channel, (&silences, &subjects));
     }
     let sql = "SELECT next_at, failures, refused_alone, last_sent_at FROM komainu_channel WHERE name = ?";
@@ -184,8 +184,13 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
     Ok(Snapshot { queue, next_at, failures, refused_alone, ..fresh })
 }
 
-/// What is due first of what may be sent now, with what belongs to it, and of what is held; in the order of entering.
-async fn queue(session: &mut Session, channel: &str, now: Wall) -> Result<Vec<Queued>, StoreError> {
+/// What is due first of what may be sent now, with what belongs to it, and of what is held by anything but these silences, which are in
+/// force; in the order of entering.
+async fn queue(
+    session: &mut Session,
+    channel: &str,
+    (now, in_force): (Wall, &[i64]),
+) -> Result<Vec<Queued>, StoreError> {
     let mut queue = BTreeMap::new();
     // By its due time, each state by itself: thousands that are held, claimed, at rest or not due yet hide nothing.
     let rest = i64::try_from(LONGEST_REST.as_millis()).unwrap_or(i64::MAX);
@@ -215,8 +220,18 @@ async fn queue(session: &mut Session, channel: &str, now: Wall) -> Result<Vec<Qu
         let is_of_it = format!("d.state = 'waiting' AND d.notice_id IN ({})", notices.join(", "));
         rows(session, channel, (&is_of_it, "komainu_delivery_notice", ""), &mut queue).await?;
     }
-    rows(session, channel, ("d.state = 'held'", DUE, &first(MOST_HELD)), &mut queue).await?;
+    for by_whom in ["d.silenced_by IS NULL".to_owned(), is_left_by_silences(in_force)] {
+        let is_held = format!("d.state = 'held' AND {by_whom}");
+        rows(session, channel, (&is_held, "komainu_delivery_silenced", &first(MOST_HELD)), &mut queue).await?;
+    }
     Ok(queue.into_values().collect())
+}
+
+/// Held by a silence, and by none of these.
+fn is_left_by_silences(in_force: &[i64]) -> String {
+    let others =
+        if in_force.is_empty() { "1 = 1".to_owned() } else { format!("d.silenced_by NOT IN ({})", id_list(in_force)) };
+    format!("d.silenced_by IS NOT NULL AND {others}")
 }
 
 /// By channel and state, what is due first.
@@ -234,7 +249,7 @@ async fn rows(
     let sql = format!(
         "SELECT d.id, d.incident_id, d.state, d.due_at, d.group_wait_ms, d.claimed_until, d.sending_at, \
          d.notice_id, d.attempts, d.last_error, d.created_at, d.retry_at, d.failed_at, d.unanswered, d.company, \
-         d.told_to IS NOT NULL AS has_readers, e.kind, i.k, i.resolved_at FROM komainu_delivery d{index} \
+         d.told_to IS NOT NULL AS has_readers, d.held_by, d.silenced_by, e.kind, i.k, i.resolved_at FROM komainu_delivery d{index} \
          {straight} komainu_event e ON e.id = d.event_id {straight} komainu_incident i \
          ON i.id = d.incident_id WHERE d.channel = ? AND {which} {order}"
     );
@@ -256,6 +271,7 @@ fn queued(row: &Row) -> Result<Queued, StoreError> {
         is_open: row.maybe_wall("resolved_at")?.is_none(),
         event: Event::parse(&row.text("kind")?).unwrap_or(Event::Opened),
         is_held: row.text("state")? == "held",
+        held_by: holder(row)?,
         silenced_by: None,
         due_at: row.wall("due_at")?,
         group_wait: Duration::from_millis(row.count("group_wait_ms")?),
@@ -270,6 +286,11 @@ fn queued(row: &Row) -> Result<Queued, StoreError> {
         company: row.maybe_int("company")?.and_then(|company| usize::try_from(company).ok()),
         has_readers: row.flag("has_readers")?,
     })
+}
+
+fn holder(row: &Row) -> Result<Option<Holder>, StoreError> {
+    let silence = row.maybe_int("silenced_by")?.map(Holder::Silence);
+    Ok(silence.or(row.maybe_int("held_by")?.map(Holder::Incident)))
 }
 
 /// Who runs the monitors now: whoever did when the incident opened explains nothing any more. Asked only where a node is
@@ -291,17 +312,6 @@ async fn fill_in_nodes(session: &mut Session, queue: &mut [Queued]) -> Result<()
         row.node = monitor_of(&row.key).and_then(|monitor| nodes.get(&monitor.0).cloned()).flatten();
     }
     Ok(())
-}
-
-/// What silences compare, of each incident in the queue.
-async fn subjects(session: &mut Session, queue: &[Queued]) -> Result<BTreeMap<i64, Subject>, StoreError> {
-    let incidents: BTreeSet<i64> = queue.iter().map(|row| row.incident).collect();
-    let sql = format!(
-        "SELECT id, k, severity, subject_json FROM komainu_incident WHERE id IN ({})",
-        id_list(&Vec::from_iter(incidents))
-    );
-    let rows = session.rows("read what incidents are about", Sql::Once(sql), vec![]).await?;
-    rows.iter().map(|row| Ok((row.int("id")?, silences::subject_of(row)?))).collect()
 }
 
 /// Holds, releases and cancels; whatever somebody claimed meanwhile is left as it is, and so is what another courier is
@@ -355,7 +365,7 @@ async fn change_on(session: &mut Session, plan: &Plan) -> Result<(), StoreError>
         };
         let sql = format!(
             "UPDATE komainu_delivery{primary} SET state = 'held', {by} WHERE id IN ({}) \
-             AND state = 'waiting' AND {is_free}",
+             AND state IN ('waiting', 'held') AND {is_free}",
             id_list(&deliveries)
         );
         session.execute(act, Sql::Once(sql), vec![]).await?;

@@ -16,6 +16,7 @@ on_both_databases! {
     what_is_silenced_is_told_to_nobody_and_in_one_message_when_the_silence_ends,
     an_end_is_told_to_whoever_heard_of_it_and_to_nobody_else,
     one_channel_alone_may_be_silenced,
+    thousands_that_stay_silenced_hide_nothing_that_is_to_be_told,
     people_hear_once_that_a_silence_ends_over_something_bad,
     a_silence_until_something_is_over_ends_with_it,
     there_are_so_many_silences_and_no_more,
@@ -96,6 +97,26 @@ async fn one_channel_alone_may_be_silenced(kind: Kind) {
     ops.wait_for(1).await;
     wait_until("the phone's is held", PATIENCE, async || fixture.raw.count(HELD).await == 1).await;
     assert!(phone.taken().is_empty());
+}
+
+async fn thousands_that_stay_silenced_hide_nothing_that_is_to_be_told(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    silence(&fixture, &of(&["key=node/n1"])).await;
+    let short = silence(&fixture, &of(&["key=node/n2"])).await;
+    let _running = deliverer(&fixture, 1, &routing, &[("ops", &ops)]);
+    raise(&fixture, "node/n1", &routing).await;
+    wait_until("the first is held", PATIENCE, async || fixture.raw.count(HELD).await == 1).await;
+    let columns = "event_id, incident_id, channel, state, group_wait_ms, due_at, silenced_by, created_at";
+    for _ in 0..13 {
+        let double = format!("INSERT INTO komainu_delivery ({columns}) SELECT {columns} FROM komainu_delivery");
+        fixture.raw.execute(&double).await;
+    }
+    raise(&fixture, "node/n2", &routing).await;
+    wait_until("both are held", PATIENCE, async || fixture.raw.count(HELD).await == 8_193).await;
+    silences::expire(&fixture.store, &short.uid, "key/ops").await.unwrap().unwrap();
+    ops.wait_for(1).await;
+    assert_eq!(ops.told(), [["opened node/n2"]]);
 }
 
 async fn people_hear_once_that_a_silence_ends_over_something_bad(kind: Kind) {

@@ -58,6 +58,8 @@ pub struct Queued {
     pub event: Event,
     /// It is held.
     pub is_held: bool,
+    /// Why, as it was noted.
+    pub held_by: Option<Holder>,
     /// A silence that is in force and takes it.
     pub silenced_by: Option<i64>,
     /// When it was to be told.
@@ -170,8 +172,14 @@ impl Plan {
 /// What to do with the queue, which is in the order of entering; `now` is the database's time.
 pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     let mut plan = Plan::default();
-    for row in queue.iter().filter(|row| row.is_held && holder(now, row, parents).is_none()) {
-        if row.is_open { plan.release.push(row.delivery) } else { plan.cancel.push(row.delivery) }
+    for row in queue.iter().filter(|row| row.is_held) {
+        match holder(now, row, parents) {
+            None if row.is_open => plan.release.push(row.delivery),
+            None => plan.cancel.push(row.delivery),
+            // Another holds it by now.
+            Some(holder) if row.held_by.is_some_and(|noted| noted != holder) => plan.hold.push((row.delivery, holder)),
+            Some(_) => {}
+        }
     }
     let free = free_rows(now, queue);
     let superseded = superseded(&free);

@@ -13,6 +13,7 @@ fn waiting(number: i64, key: &str, due_s_ago: i64) -> Queued {
         is_open: true,
         event: Event::Opened,
         is_held: false,
+        held_by: None,
         silenced_by: None,
         due_at: Wall(NOW.0 - due_s_ago * 1_000),
         group_wait: Duration::from_secs(5),
@@ -279,6 +280,13 @@ fn an_end_is_told_whatever_is_silenced_and_so_is_what_may_have_been_read() {
     let read = Queued { silenced_by: Some(9), unanswered: 1, ..waiting(2, "node/node2", 3) };
     let plan = plan(NOW, &[end, read], &[]);
     assert_eq!((plan.hold, plan.message.unwrap().deliveries), (vec![], vec![1, 2]));
+}
+
+#[test]
+fn what_one_silence_held_is_the_next_ones_when_that_takes_it_too() {
+    let held = |by| Queued { is_held: true, held_by: Some(Holder::Silence(by)), ..waiting(1, "heartbeat/backup", 3) };
+    assert_eq!(plan(NOW, &[Queued { silenced_by: Some(9), ..held(9) }], &[]), Plan::default());
+    assert_eq!(plan(NOW, &[Queued { silenced_by: Some(9), ..held(8) }], &[]).hold, [(1, Holder::Silence(9))]);
 }
 
 #[test]

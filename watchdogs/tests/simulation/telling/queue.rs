@@ -41,6 +41,7 @@ impl Outbox {
                 is_open: incident.is_open,
                 event: self.events[row.event],
                 is_held: row.state == State::Held,
+                held_by: None,
                 silenced_by: self.silenced.contains(&incident.key).then_some(1),
                 due_at: row.due_at,
                 group_wait: row.group_wait,

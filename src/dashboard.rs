@@ -47,6 +47,7 @@ mod session;
 mod sign_in;
 mod ticket;
 pub(crate) mod visit;
+mod wall;
 pub(crate) mod words;
 
 #[cfg(test)]
@@ -94,6 +95,8 @@ pub(crate) fn routes(inside: Inside) -> Router {
         .route("/watch/incidents", get(incidents::list))
         .route("/watch/incidents/{id}", get(incidents::show))
         .route("/watch/hands", get(hands::ask).post(hands::act))
+        .route("/watch/wall", get(wall::show))
+        .route("/watch/wall/tickets", post(wall::ticket))
         .route("/watch/sign-out", post(sign_in::sign_out))
         .layer(from_fn_with_state(Arc::clone(&desk), visit::admit))
         .route("/watch/sign-in", get(sign_in::show).post(sign_in::sign_in))

@@ -10,12 +10,16 @@ use tower_http::compression::CompressionLayer;
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; img-src 'self'; \
                       style-src 'self'; script-src 'self'; connect-src 'self'";
 
+/// The policy of a page whose script asks these origins too whether they are there.
+pub(super) fn policy<'a>(origins: impl IntoIterator<Item = &'a str>) -> String {
+    origins.into_iter().fold(POLICY.to_owned(), |policy, origin| format!("{policy} {origin}"))
+}
+
 /// The security headers, and `no-store` where the answer says nothing else.
 pub(super) async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         // Not `no-referrer`: with it a form of this very page says that it comes from nowhere (`Origin: null`), where the connection is not
@@ -26,6 +30,7 @@ pub(super) async fn protect(request: Request, next: Next) -> Response {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

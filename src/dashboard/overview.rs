@@ -73,24 +73,24 @@ impl Automation {
 }
 
 /// Something that is wrong.
-struct Problem {
-    key: String,
+pub(super) struct Problem {
+    pub(super) key: String,
     /// Where the runbook speaks of its kind.
     kind: String,
-    is_critical: bool,
-    since: At,
+    pub(super) is_critical: bool,
+    pub(super) since: At,
     first_since: Option<At>,
     /// What the incident says; `None`: it could not be read.
-    told: Option<Told>,
+    pub(super) told: Option<Told>,
 }
 
 /// An open incident, as the API shows it.
 #[derive(Deserialize)]
-struct Told {
+pub(super) struct Told {
     id: i64,
     key: String,
-    summary: String,
-    acknowledged_by: Option<String>,
+    pub(super) summary: String,
+    pub(super) acknowledged_by: Option<String>,
 }
 
 /// How many there are in a state.
@@ -146,12 +146,7 @@ pub(super) async fn lead_there() -> Redirect {
 
 pub(super) async fn show(State(desk): super::Counter, Extension(visitor): Extension<Visitor>) -> Response {
     let view = desk.inside.view();
-    let told = desk.read::<Items<Told>>(&visitor.as_reader(), OPEN_INCIDENTS).await.known();
-    let told = told.into_iter().flat_map(|incidents| incidents.items);
-    let mut told: BTreeMap<String, Told> = told.map(|told| (told.key.clone(), told)).collect();
-    let mut problems: Vec<Problem> =
-        view.incidents.iter().map(|incident| problem(incident, told.remove(&incident.key))).collect();
-    problems.sort_by_key(|problem| (problem.is_acknowledged(), !problem.is_critical, problem.since.0.0));
+    let mut problems = problems(&desk, &visitor, &view).await;
     let wrong =
         if problems.len() >= MOST_OTHERS { format!("{} or more", problems.len()) } else { problems.len().to_string() };
     let more_problems = problems.len().saturating_sub(MOST_PROBLEMS);
@@ -178,8 +173,19 @@ pub(super) async fn show(State(desk): super::Counter, Extension(visitor): Extens
     })
 }
 
+/// What is wrong, in the order in which it wants somebody.
+pub(super) async fn problems(desk: &Desk, visitor: &Visitor, view: &View) -> Vec<Problem> {
+    let told = desk.read::<Items<Told>>(&visitor.as_reader(), OPEN_INCIDENTS).await.known();
+    let told = told.into_iter().flat_map(|incidents| incidents.items);
+    let mut told: BTreeMap<String, Told> = told.map(|told| (told.key.clone(), told)).collect();
+    let mut problems: Vec<Problem> =
+        view.incidents.iter().map(|incident| problem(incident, told.remove(&incident.key))).collect();
+    problems.sort_by_key(|problem| (problem.is_acknowledged(), !problem.is_critical, problem.since.0.0));
+    problems
+}
+
 impl Problem {
-    fn is_acknowledged(&self) -> bool {
+    pub(super) fn is_acknowledged(&self) -> bool {
         self.told.as_ref().is_some_and(|told| told.acknowledged_by.is_some())
     }
 }
@@ -197,7 +203,7 @@ fn problem(incident: &IncidentView, told: Option<Told>) -> Problem {
 }
 
 /// Why it is not well, without what the tables below say anyway.
-fn reasons(view: &View) -> Vec<String> {
+pub(super) fn reasons(view: &View) -> Vec<String> {
     let nodes = view.nodes.iter().map(|node| format!("node {} is {}", node.node_id, node.status.as_str()));
     let watchdogs =
         view.watchdogs.iter().map(|watchdog| format!("watchdog {} is {}", watchdog.watchdog_id, watchdog.status));

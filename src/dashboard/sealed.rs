@@ -20,6 +20,8 @@ pub(super) enum Purpose {
     Notice,
     /// A link that signs in.
     Ticket,
+    /// What a wall goes on with at another watchdog.
+    Wall,
 }
 
 /// The keys of all purposes.
@@ -27,6 +29,7 @@ pub(super) struct Seals {
     session: [u8; 32],
     notice: [u8; 32],
     ticket: [u8; 32],
+    wall: [u8; 32],
 }
 
 /// Longer texts were not sealed here.
@@ -34,7 +37,8 @@ const MOST_CHARS: usize = 3_000;
 
 impl Seals {
     pub(super) fn of(key: &ClusterKey) -> Self {
-        Self { session: key.page_key("session"), notice: key.page_key("notice"), ticket: key.page_key("ticket") }
+        let [session, notice, ticket, wall] = ["session", "notice", "ticket", "wall"].map(|name| key.page_key(name));
+        Self { session, notice, ticket, wall }
     }
 
     /// `content.signature`, fit for a cookie or a query.
@@ -58,6 +62,7 @@ impl Seals {
             Purpose::Session => &self.session,
             Purpose::Notice => &self.notice,
             Purpose::Ticket => &self.ticket,
+            Purpose::Wall => &self.wall,
         };
         let mut mac = hmac(key);
         mac.update(content.as_bytes());

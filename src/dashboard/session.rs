@@ -31,13 +31,23 @@ pub(super) struct Session {
 }
 
 /// As far apart as clocks of two watchdogs may be.
-const CLOCKS_DIFFER_MS: i64 = 30_000;
+pub(super) const CLOCKS_DIFFER_MS: i64 = 30_000;
 
 impl Session {
     /// Of whoever has just shown a key.
     pub(super) fn of(caller: &Caller, now: Wall) -> Self {
         let scope = caller.scope.as_str().to_owned();
         Self { key_id: caller.key_id, name: caller.name.clone(), scope, expires_at: now.0.saturating_add(LASTS_MS) }
+    }
+
+    /// The same, that ends no later than the one it goes on from.
+    pub(super) fn until(self, expires_at: i64) -> Self {
+        Self { expires_at: self.expires_at.min(expires_at), ..self }
+    }
+
+    /// When it ends.
+    pub(super) fn expires(&self) -> i64 {
+        self.expires_at
     }
 
     /// The one that a browser sent; `None`: none, forged, or over.

@@ -12,7 +12,7 @@ use super::session::{self, Session};
 use super::ticket::Ticket;
 use super::visit::{self, own_place};
 use super::{Counter, Desk, ROOT};
-use crate::api::{ApiError, Caller};
+use crate::api::ApiError;
 
 /// A link that signs in was used, is old, or leads elsewhere.
 const USED_UP: &str = "This link signed in once, or is more than five minutes old. Sign in with a key.";
@@ -49,15 +49,29 @@ fn with_ticket(desk: &Desk, ticket: &str, headers: &HeaderMap, extensions: &Exte
     let (watchdog, from) = (state.watchdog.to_string(), visit::address(extensions));
     let caller = opened.and_then(|ticket| desk.tickets.redeem(&ticket, &watchdog, from, visit::now()));
     match caller {
-        Some(caller) => signed_in(desk, &caller, headers, ROOT),
+        Some(caller) => signed_in(desk, Session::of(&caller, visit::now()), headers, ROOT),
         None => asking(&state.cluster, ROOT, Some((StatusCode::FORBIDDEN, USED_UP.to_owned()))),
     }
 }
 
-fn signed_in(desk: &Desk, caller: &Caller, headers: &HeaderMap, next: &str) -> Response {
-    let session = Session::of(caller, visit::now());
+/// A wall whose watchdog is gone goes on here.
+fn with_walls_ticket(desk: &Desk, ticket: &str, headers: &HeaderMap, next: &str) -> Response {
+    let state = desk.inside.state();
+    let now = visit::now();
+    let session = desk.seals.open::<Ticket>(Purpose::Wall, ticket).and_then(|ticket| {
+        let caller = desk.tickets.redeem_walls(&ticket, state.watchdog.as_str(), now)?;
+        let expires_at = ticket.expires().filter(|expires_at| *expires_at > now.0)?;
+        Some(Session::of(&caller, now).until(expires_at))
+    });
+    match session {
+        Some(session) => signed_in(desk, session, headers, next),
+        None => asking(&state.cluster, next, Some((StatusCode::FORBIDDEN, USED_UP.to_owned()))),
+    }
+}
+
+fn signed_in(desk: &Desk, session: Session, headers: &HeaderMap, next: &str) -> Response {
     let is_private = visit::is_private(headers, desk.inside.state().credentials.serving().is_some());
-    tracing::info!(key = caller.name, "signed in to the dashboard");
+    tracing::info!(key = session.name, "signed in to the dashboard");
     ([(header::SET_COOKIE, session.cookie(&desk.seals, is_private))], Redirect::to(next)).into_response()
 }
 
@@ -70,12 +84,15 @@ fn asking(cluster: &str, next: &str, refusal: Option<(StatusCode, String)>) -> R
 pub(super) async fn sign_in(State(desk): Counter, headers: HeaderMap, extensions: Extensions, form: Form) -> Response {
     let state = desk.inside.state();
     let next = own_place(form.field("next"));
+    if let Some(ticket) = form.field("ticket") {
+        return with_walls_ticket(&desk, ticket, &headers, next);
+    }
     let key = form.field("key").unwrap_or_default();
     let caller = match desk.inside.of_key(key, &extensions).await {
         Ok(caller) => caller,
         Err(error) => return asking(&state.cluster, next, Some(refused(&error))),
     };
-    signed_in(&desk, &caller, &headers, next)
+    signed_in(&desk, Session::of(&caller, visit::now()), &headers, next)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "what else the API may say says nothing here but that it failed")]

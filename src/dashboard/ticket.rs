@@ -1,4 +1,5 @@
-//! A link that signs in: made by `komainu up` for whoever sits at this very machine, good once, for five minutes, over loopback.
+//! What signs in once, within five minutes: a link, made by `komainu up` for whoever sits at this very machine, good over loopback
+//! only; and what a wall goes on with at another watchdog, good from anywhere and to read only.
 //!
 //! It names one watchdog, which alone takes it and remembers that it did. What was made before that process started is not taken: it
 //! could have been used already.
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ROOT;
 use super::sealed::{Purpose, Seals};
+use super::session::CLOCKS_DIFFER_MS;
 use crate::api::Caller;
 use crate::keys::ClusterKey;
 use crate::store::apikeys::{ApiKeyInfo, Scope};
@@ -30,6 +32,29 @@ pub(super) struct Ticket {
     made_at: i64,
     /// Tells it from others.
     number: u64,
+    /// When the session that it goes on from ends; `None`: it begins one.
+    #[serde(default)]
+    expires_at: Option<i64>,
+}
+
+impl Ticket {
+    /// Signs in at that watchdog to read, until the session ends from which it was made.
+    pub(super) fn to_read(caller: &Caller, watchdog: &str, (now, expires_at): (Wall, i64)) -> Self {
+        Self {
+            key_id: caller.key_id,
+            name: caller.name.clone(),
+            scope: Scope::Read.as_str().to_owned(),
+            watchdog: watchdog.to_owned(),
+            made_at: now.0,
+            number: rand::random(),
+            expires_at: Some(expires_at),
+        }
+    }
+
+    /// When the session that it goes on from ends.
+    pub(super) fn expires(&self) -> Option<i64> {
+        self.expires_at
+    }
 }
 
 /// The path of a link that signs in with that key at that watchdog.
@@ -41,6 +66,7 @@ pub(crate) fn link(cluster: &ClusterKey, watchdog: &str, key: &ApiKeyInfo, now: 
         watchdog: watchdog.to_owned(),
         made_at: now.0,
         number: rand::random(),
+        expires_at: None,
     };
     format!("{ROOT}/sign-in?ticket={}", Seals::of(cluster).seal(Purpose::Ticket, &ticket))
 }
@@ -66,8 +92,17 @@ impl Tickets {
         now: Wall,
     ) -> Option<Caller> {
         let is_here = from.is_some_and(|from| from.ip().to_canonical().is_loopback());
-        let is_good = (self.started_at.0..=now.0).contains(&ticket.made_at) && now.0 - ticket.made_at < LASTS_MS;
-        if !is_here || !is_good || ticket.watchdog != watchdog {
+        if is_here { self.take(ticket, watchdog, (now, now)) } else { None }
+    }
+
+    /// The same of a wall's, which another watchdog made, whose clock may be ahead, and which comes from anywhere.
+    pub(super) fn redeem_walls(&self, ticket: &Ticket, watchdog: &str, now: Wall) -> Option<Caller> {
+        self.take(ticket, watchdog, (now, Wall(now.0 + CLOCKS_DIFFER_MS)))
+    }
+
+    fn take(&self, ticket: &Ticket, watchdog: &str, (now, latest): (Wall, Wall)) -> Option<Caller> {
+        let is_good = (self.started_at.0..=latest.0).contains(&ticket.made_at) && now.0 - ticket.made_at < LASTS_MS;
+        if !is_good || ticket.watchdog != watchdog {
             return None;
         }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +123,7 @@ mod tests {
 
     fn ticket() -> Ticket {
         let (name, scope, watchdog) = ("up-admin".to_owned(), "admin".to_owned(), "w1".to_owned());
-        Ticket { key_id: 1, name, scope, watchdog, made_at: NOW.0, number: 7 }
+        Ticket { key_id: 1, name, scope, watchdog, made_at: NOW.0, number: 7, expires_at: None }
     }
 
     fn redeemed(tickets: &Tickets, ticket: &Ticket, from: &str, after_ms: i64) -> bool {

@@ -67,7 +67,8 @@ pub(super) async fn caller(desk: &Desk, headers: &HeaderMap) -> Option<Caller> {
     let session = Session::sent(headers, &desk.seals, clock::wall())?;
     let by_its_signature = || Some(Caller::on_page(session.key_id, session.name.clone(), session.scope()?));
     match desk.inside.holding(session.key_id).await {
-        Holding::Holds(caller) => Some(caller),
+        // What a wall goes on with allows less than its key.
+        Holding::Holds(caller) => Some(Caller { scope: caller.scope.min(session.scope()?), ..caller }),
         Holding::Gone => None,
         // The key may have been made after the keys were read last, and the database is away since.
         Holding::NotAmong { read_at } if session.is_older_than(read_at) => None,

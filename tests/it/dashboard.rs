@@ -20,7 +20,7 @@ mod up;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every page that only reads, and what stands on it.
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("/watch", "Wrong now"),
     ("/watch/incidents", "watchdog/w3"),
     ("/watch/monitors", "10,006 monitors"),
@@ -31,6 +31,7 @@ const PAGES: [(&str, &str); 10] = [
     ("/watch/moves", "it was new, and had room there"),
     ("/watch/channels", "nobody is told of anything"),
     ("/watch/audit", "check.create"),
+    ("/watch/wall", "As w1 knows it"),
 ];
 
 /// Those that ask before something is done.
@@ -55,7 +56,7 @@ async fn bring_many(cluster: &Cluster) {
 async fn people_look_at_the_cluster_and_act_in_a_real_browser() {
     let Some(browser) = Browser::open().await else { return };
     let shape = Shape { nodes: 2, monitors: 6, ..Shape::default() };
-    let (mut cluster, ()) = tokio::join!(Cluster::start(Kind::Sqlite, shape), signs_in_by_the_link(&browser));
+    let (mut cluster, ()) = tokio::join!(start(shape), signs_in_by_the_link(&browser));
     bring_many(&cluster).await;
     // An incident comes of it while the story goes on.
     cluster.process("w3").kill();
@@ -67,6 +68,16 @@ async fn people_look_at_the_cluster_and_act_in_a_real_browser() {
     watches_a_node_become_empty(&browser, &cluster).await;
     assert_eq!(browser.complaints().await, [""; 0]);
     learns_that_the_watchdog_is_gone(&browser, &mut cluster).await;
+    goes_on_at_another_watchdog(&browser, &mut cluster).await;
+}
+
+/// Of which `w2` is at another host, for a browser: no cookie of `w1` is sent there.
+async fn start(shape: Shape) -> Cluster {
+    let mut cluster = Cluster::prepare(Kind::Sqlite, shape, "").await;
+    let elsewhere = cluster.url_of("w2", "").replace("127.0.0.1", "localhost");
+    cluster.edit_config("w2", |text| text.replace("state_dir", &format!("advertise = \"{elsewhere}\"\nstate_dir")));
+    cluster.begin(shape).await;
+    cluster
 }
 
 /// With what `komainu up` prints; a second time it leads to the page where one signs in.
@@ -178,4 +189,17 @@ async fn learns_that_the_watchdog_is_gone(browser: &Browser, cluster: &mut Clust
     let goes_on = async || browser.run(is_well, &[]).await == json!(true);
     wait_until("the page goes on", PATIENCE, goes_on).await;
     assert!(browser.is_marked().await, "it is the same page still");
+}
+
+async fn goes_on_at_another_watchdog(browser: &Browser, cluster: &mut Cluster) {
+    browser.visit(&cluster.url_of("w1", "/watch/wall")).await;
+    browser.wait_for("As w1 knows it").await;
+    let has_tickets = "return performance.getEntriesByType('resource').filter((one) => \
+                       one.name.endsWith('/watch/wall/tickets') && one.responseEnd > 0).length >= 2";
+    wait_until("the wall has its tickets", PATIENCE, async || browser.run(has_tickets, &[]).await == json!(true)).await;
+    cluster.process("w1").kill();
+    browser.wait_for("As w2 knows it").await;
+    let place = browser.run("return location.href", &[]).await;
+    let there = cluster.url_of("w2", "/watch/wall").replace("127.0.0.1", "localhost");
+    assert_eq!(place, json!(there), "and nothing of the ticket stands there");
 }

@@ -3,6 +3,22 @@
 "use strict";
 
 (() => {
+  // A wall comes here from a watchdog that is gone: what stands in the fragment signs it in, once.
+  const TICKET = "#ticket=";
+  if (location.hash.startsWith(TICKET)) {
+    const text = location.hash.slice(TICKET.length);
+    const form = document.querySelector("form.stacked");
+    history.replaceState(null, "", location.pathname + location.search);
+    if (form) {
+      const field = document.createElement("input");
+      Object.assign(field, { type: "hidden", name: "ticket", value: text });
+      form.append(field);
+      form.submit();
+      return;
+    }
+  }
+  if (!document.querySelector("[data-live]")) return;
+
   const SHORTEST_PAUSE = 1000;
   const LONGEST_PAUSE = 15000;
   const FULL_EVERY = 10000;
@@ -103,6 +119,33 @@
     box.lastChild.textContent = `What stands here is ${words(Date.now() - drawnAt)} old.`;
   };
 
+  // A wall goes on at another watchdog. Who restarts within this time is waited for.
+  const GONE_AFTER = 6000;
+  const TICKETS_EVERY = 20000;
+  const TICKETS_LAST = 240000;
+  const others = JSON.parse(document.body.dataset.others ?? "[]");
+  const tickets = new Map();
+
+  const getTickets = async () => {
+    for (const { id } of failingSince ? [] : others) {
+      try {
+        const answer = await fetch("/watch/wall/tickets", { method: "POST", body: new URLSearchParams({ watchdog: id }), signal: AbortSignal.timeout(5000) });
+        if (answer.ok) tickets.set(id, { text: await answer.text(), at: Date.now() });
+      } catch { return; }
+    }
+  };
+
+  const goOn = async () => {
+    if (!failingSince || Date.now() - failingSince < GONE_AFTER) return;
+    for (const { id, origin } of others) {
+      const ticket = tickets.get(id);
+      if (!ticket || Date.now() - ticket.at > TICKETS_LAST) continue;
+      try { await fetch(`${origin}/status`, { mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(3000) }); } catch { continue; }
+      location.assign(`${origin}/watch/sign-in?next=/watch/wall${TICKET}${ticket.text}`);
+      return;
+    }
+  };
+
   const refresh = async () => {
     waiting = null;
     if (busy) { missed = true; return; }
@@ -116,6 +159,7 @@
       trouble(false);
     } catch {
       trouble(true);
+      await goOn();
     } finally {
       busy = false;
       // A slow server is asked less often.
@@ -146,6 +190,7 @@
   setInterval(() => { tick(); if (!document.hidden && Date.now() - drawnAt > FULL_EVERY) later(0); }, 1000);
   // On a phone the sections are a line that is longer than the screen.
   document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  if (others.length) { getTickets(); setInterval(getTickets, TICKETS_EVERY); }
   rove();
   tick();
   look();

@@ -49,7 +49,7 @@ fn with_ticket(desk: &Desk, ticket: &str, headers: &HeaderMap, extensions: &Exte
     let (watchdog, from) = (state.watchdog.to_string(), visit::address(extensions));
     let caller = opened.and_then(|ticket| desk.tickets.redeem(&ticket, &watchdog, from, visit::now()));
     match caller {
-        Some(caller) => signed_in(desk, Session::of(&caller, visit::now()), headers, ROOT),
+        Some(caller) => signed_in(desk, &Session::of(&caller, visit::now()), headers, ROOT),
         None => asking(&state.cluster, ROOT, Some((StatusCode::FORBIDDEN, USED_UP.to_owned()))),
     }
 }
@@ -64,12 +64,12 @@ fn with_walls_ticket(desk: &Desk, ticket: &str, headers: &HeaderMap, next: &str)
         Some(Session::of(&caller, now).until(expires_at))
     });
     match session {
-        Some(session) => signed_in(desk, session, headers, next),
+        Some(session) => signed_in(desk, &session, headers, next),
         None => asking(&state.cluster, next, Some((StatusCode::FORBIDDEN, USED_UP.to_owned()))),
     }
 }
 
-fn signed_in(desk: &Desk, session: Session, headers: &HeaderMap, next: &str) -> Response {
+fn signed_in(desk: &Desk, session: &Session, headers: &HeaderMap, next: &str) -> Response {
     let is_private = visit::is_private(headers, desk.inside.state().credentials.serving().is_some());
     tracing::info!(key = session.name, "signed in to the dashboard");
     ([(header::SET_COOKIE, session.cookie(&desk.seals, is_private))], Redirect::to(next)).into_response()
@@ -92,7 +92,7 @@ pub(super) async fn sign_in(State(desk): Counter, headers: HeaderMap, extensions
         Ok(caller) => caller,
         Err(error) => return asking(&state.cluster, next, Some(refused(&error))),
     };
-    signed_in(&desk, Session::of(&caller, visit::now()), &headers, next)
+    signed_in(&desk, &Session::of(&caller, visit::now()), &headers, next)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "what else the API may say says nothing here but that it failed")]

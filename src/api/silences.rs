@@ -23,6 +23,7 @@ use super::problem::{ApiError, Problem};
 use super::request::{Asked, Field, Flag, Request, Sent, Shape, Text, Whole, request};
 use crate::silence::{LONGEST_SILENCE, MOST_MATCHERS, MOST_SILENCES, Matcher, NewSilence, Phase, Recurrence, Silence};
 use crate::store::Store;
+use crate::store::incidents::{self, IncidentFilter};
 use crate::store::silences::{self, Holds, Made, WouldHold};
 
 /// Thirty days, in seconds.
@@ -205,10 +206,18 @@ pub(super) async fn show(_: Reader, context: Ctx, Path(id): Path<String>) -> Res
 #[utoipa::path(post, path = "/silences", tag = "silences", security(("key" = ["write"])),
     request_body = NewSilenceAsked,
     responses((status = 201, description = "It stands", body = SilenceView),
-        (status = 409, description = "There are too many already", body = Problem)))]
+        (status = 409, description = "There are too many already, or what it should outlast is not wrong", body = Problem)))]
 pub(super) async fn create(Writer(caller): Writer, context: Ctx, Object(fields): Object) -> Result<Response, ApiError> {
     let store = &context.state.store;
     let new = read(fields, silences::now(store).await?, &caller.who())?;
+    // It would end at once.
+    if let Some(key) = new.only_key().filter(|_| new.until_resolved) {
+        let filter = IncidentFilter { is_open: Some(true), key: Some(key.to_owned()) };
+        if incidents::list(store, &filter, None, 1).await?.items.is_empty() {
+            let detail = format!("nothing of {key} is wrong now: say by duration_s or ends_at until when");
+            return Err(ApiError::conflict("until_resolved", detail));
+        }
+    }
     match silences::create(store, &new, &caller.who()).await? {
         Made::TooMany => {
             let detail = format!("there are {MOST_SILENCES} silences already that are not over");
@@ -426,6 +435,17 @@ mod tests {
                 .any(|error| error["field"] == field && error["message"].as_str().unwrap_or_default().contains(word));
             assert!(code == 400 && named, "{body}: {answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_silence_until_something_is_over_needs_something_that_is_wrong() {
+        let surface = Surface::plain().await;
+        let key = surface.key("write").await;
+        let body = json!({"matchers": ["key=node/node1"], "comment": "we are on it", "until_resolved": true});
+        let (code, refused) = post(&surface, &key, &body).await;
+        assert_eq!((code, &refused["errors"][0]["field"]), (409, &"until_resolved".into()), "{refused}");
+        surface.raise("node/node1").await;
+        assert_eq!(post(&surface, &key, &body).await.0, 201);
     }
 
     #[tokio::test]

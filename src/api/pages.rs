@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use self::document::{NewPage, PageFields, PageShown};
 use super::auth::{Caller, Reader, Writer};
 use super::body::Object;
+use super::edit::Edit;
 use super::monitors::refusal;
 use super::page::{DryRun, Items, PageAsked};
 use super::precondition;
@@ -70,13 +71,13 @@ pub(super) async fn show(_: Reader, context: Ctx, Path(slug): Path<String>) -> R
 pub(super) async fn create(
     Writer(caller): Writer,
     context: Ctx,
-    Asked(dry_run): Asked<DryRun>,
+    Asked(DryRun { dry_run }): Asked<DryRun>,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
     let fields = fields.into_object();
     let slug = fields.get("slug").and_then(Value::as_str).unwrap_or_default().to_owned();
     let wish = wish(&context, Target::New, &slug, fields)?;
-    let change = write(&context, &caller, &wish, &dry_run).await?;
+    let change = write(&context, &caller, &wish, dry_run.unwrap_or_default()).await?;
     answer(&context, &wish.slug, change).await
 }
 
@@ -92,23 +93,19 @@ pub(super) async fn create(
         (status = 204, description = "It would be made, or replaced"),
         (status = 409, description = "There is no room for one more", body = Problem),
         (status = 412, description = "It was changed since, or is there already", body = Problem)))]
-#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 pub(super) async fn put(
     Writer(caller): Writer,
     context: Ctx,
-    Path(slug): Path<String>,
-    Asked(dry_run): Asked<DryRun>,
-    headers: HeaderMap,
+    edit: Edit,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
-    let wants_new = refusal::wants_new(&headers);
+    let Edit { name: slug, is_rehearsal, if_match, wants_new } = edit;
     if wants_new && pages::get(&context.state.store, &slug).await?.is_some() {
         return Err(refusal::stale(THING));
     }
     let target = if wants_new { Target::New } else { Target::Whole };
-    let mut wish = wish(&context, target, &slug, fields.into_object())?;
-    wish.if_match = refusal::if_match(&headers)?;
-    let change = write(&context, &caller, &wish, &dry_run).await?;
+    let wish = Wish { if_match, ..wish(&context, target, &slug, fields.into_object())? };
+    let change = write(&context, &caller, &wish, is_rehearsal).await?;
     answer(&context, &slug, change).await
 }
 
@@ -122,18 +119,15 @@ pub(super) async fn put(
         (status = 204, description = "It would be changed"),
         (status = 409, description = "There is no room for more components", body = Problem),
         (status = 412, description = "It was changed since", body = Problem)))]
-#[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
 pub(super) async fn change(
     Writer(caller): Writer,
     context: Ctx,
-    Path(slug): Path<String>,
-    Asked(dry_run): Asked<DryRun>,
-    headers: HeaderMap,
+    edit: Edit,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
-    let mut wish = wish(&context, Target::Existing, &slug, fields.into_object())?;
-    wish.if_match = refusal::if_match(&headers)?;
-    let change = write(&context, &caller, &wish, &dry_run).await?;
+    let Edit { name: slug, is_rehearsal, if_match, .. } = edit;
+    let wish = Wish { if_match, ..wish(&context, Target::Existing, &slug, fields.into_object())? };
+    let change = write(&context, &caller, &wish, is_rehearsal).await?;
     answer(&context, &slug, change).await
 }
 
@@ -173,9 +167,14 @@ fn wish(context: &Context, target: Target, slug: &str, mut fields: Map<String, V
 }
 
 /// What became of it; `None`: it was only judged.
-async fn write(context: &Context, caller: &Caller, wish: &Wish, dry_run: &DryRun) -> Result<Option<Change>, ApiError> {
+async fn write(
+    context: &Context,
+    caller: &Caller,
+    wish: &Wish,
+    is_rehearsal: bool,
+) -> Result<Option<Change>, ApiError> {
     let refused = |refused: Refusal| refusal::one(refused, THING, &wish.slug);
-    if dry_run.dry_run.unwrap_or_default() {
+    if is_rehearsal {
         pages::rehearse(&context.state.store, wish).await?.map_err(refused)?;
         return Ok(None);
     }

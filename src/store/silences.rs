@@ -190,8 +190,11 @@ async fn expire_on(session: &mut Session, uid: &str, by: &str) -> Result<Option<
 
 /// What each of these holds, by its row's key; those that hold nothing are not among them.
 pub async fn held_by(store: &Store, silences: &[Silence]) -> Result<BTreeMap<i64, Holds>, StoreError> {
+    held_on(&mut *store.lease("read what silences hold").await?, silences).await
+}
+
+async fn held_on(session: &mut Session, silences: &[Silence]) -> Result<BTreeMap<i64, Holds>, StoreError> {
     let act = "read what silences hold";
-    let mut lease = store.lease(act).await?;
     let mut held = BTreeMap::new();
     let ids: Vec<i64> = silences.iter().map(|silence| silence.id).collect();
     if ids.is_empty() {
@@ -201,9 +204,9 @@ pub async fn held_by(store: &Store, silences: &[Silence]) -> Result<BTreeMap<i64
         "SELECT DISTINCT silenced_by FROM komainu_delivery WHERE silenced_by IN ({}) AND state = 'held'",
         id_list(&ids)
     );
-    for row in lease.rows(act, Sql::Once(sql), vec![]).await? {
+    for row in session.rows(act, Sql::Once(sql), vec![]).await? {
         let id = row.int("silenced_by")?;
-        held.insert(id, holds_on(&mut lease, id).await?);
+        held.insert(id, holds_on(session, id).await?);
     }
     Ok(held)
 }

@@ -3,34 +3,50 @@
 //! Any watchdog looks; the guards of the rows let one of them act. Each silence that ends soon while it holds something bad is an incident
 //! `silence/UUID`, so that whoever made it, and whoever will be told what it held, can lengthen it or look.
 
+use std::collections::BTreeSet;
+
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
-use super::{COLUMNS, holds_on, now_on, silence};
-use crate::silence::{KIND, MOST_SILENCES, Silence, WARN_BEFORE};
+use super::{COLUMNS, Holds, held_on, now_on, silence};
+use crate::silence::{KIND, MOST_SILENCES, NewSilence, Silence, WARN_BEFORE};
 use crate::store::error::StoreError;
 use crate::store::incidents::opening::{open_on, resolve_on};
 use crate::store::pool::{Store, in_transaction};
-use crate::store::session::Session;
+use crate::store::session::{Session, Sql};
 use crate::store::value::values;
 
 const ACT: &str = "look after silences";
 
-/// Ends what lasted until something is over, warns of ends that come soon, and takes warnings back whose silence is over.
+/// What a look found to do.
+#[derive(Default)]
+struct Due {
+    /// What they are about is over, each with its key.
+    over: Vec<(i64, String)>,
+    /// They end soon, and hold something.
+    ending: Vec<(Silence, Holds)>,
+    /// Incidents whose silence is over.
+    stale: Vec<i64>,
+}
+
+/// Ends what lasted until something is over, warns of ends that come soon, and takes warnings back whose silence is over. Reads, and
+/// writes only where there is something to do: every watchdog looks all the time.
 pub async fn look_after(store: &Store, routing: &Routing) -> Result<(), StoreError> {
-    let (due, over) = look(store).await?;
-    for silence in &due {
-        in_transaction!(store, ACT, |session| end_or_warn(session, silence, routing).await)?;
+    let (due, now) = look(store).await?;
+    for (silence, key) in due.over {
+        end(store, (silence, &key)).await?;
     }
-    for incident in over {
+    for (silence, holds) in &due.ending {
+        in_transaction!(store, ACT, |session| warn(session, (silence, holds, now), routing).await)?;
+    }
+    for incident in due.stale {
         in_transaction!(store, ACT, |session| resolve_on(session, incident, "the silence is over").await)?;
     }
     Ok(())
 }
 
-/// Silences that may end by themselves or end soon, and incidents of those that are over.
-async fn look(store: &Store) -> Result<(Vec<Silence>, Vec<i64>), StoreError> {
+async fn look(store: &Store) -> Result<(Due, Wall), StoreError> {
     let mut lease = store.lease(ACT).await?;
     let now = now_on(&mut lease).await?;
     let soon = now + WARN_BEFORE;
@@ -39,43 +55,60 @@ async fn look(store: &Store) -> Result<(Vec<Silence>, Vec<i64>), StoreError> {
          ORDER BY id LIMIT {MOST_SILENCES}"
     );
     let rows = lease.rows(ACT, sql, values![now, now, soon]).await?;
-    let due = rows.iter().map(silence).collect::<Result<Vec<_>, _>>()?;
+    let silences = rows.iter().map(silence).collect::<Result<Vec<_>, _>>()?;
+    let mut due = Due { over: over(&mut lease, &silences).await?, ..Due::default() };
+    let is_worth_a_word = |silence: &&Silence| {
+        // One that is shorter than the warning's time, or comes again each night, ends without one.
+        let NewSilence { starts_at, ends_at, recurrence, .. } = &silence.made;
+        *ends_at <= soon && ends_at.since(*starts_at) > WARN_BEFORE && recurrence.is_none()
+    };
+    let ending: Vec<Silence> = silences.iter().filter(is_worth_a_word).cloned().collect();
+    let mut held = held_on(&mut lease, &ending).await?;
+    due.ending =
+        ending.into_iter().filter_map(|silence| held.remove(&silence.id).map(|holds| (silence, holds))).collect();
+    due.ending.retain(|(_, holds)| holds.incidents > 0);
     let sql = format!(
         "SELECT i.id FROM komainu_incident i LEFT JOIN komainu_silence s ON i.k = CONCAT('{KIND}/', s.uid) AND s.ends_at > ? \
          WHERE i.resolved_at IS NULL AND i.k >= '{KIND}/' AND i.k < '{KIND}0' AND s.id IS NULL"
     );
     let rows = lease.rows(ACT, sql, values![now]).await?;
-    let over = rows.iter().map(|row| row.int("id")).collect::<Result<Vec<_>, _>>()?;
-    Ok((due, over))
+    due.stale = rows.iter().map(|row| row.int("id")).collect::<Result<_, _>>()?;
+    Ok((due, now))
 }
 
-async fn end_or_warn(session: &mut Session, silence: &Silence, routing: &Routing) -> Result<(), StoreError> {
-    let now = now_on(session).await?;
-    if silence.made.until_resolved && is_all_over(session, silence).await? {
-        let sql = "UPDATE komainu_silence SET ends_at = ?, changed_at = ?, ended_by = 'resolved' WHERE id = ? AND ends_at > ?";
-        return session.execute(ACT, sql, values![now, now, silence.id, now]).await.map(|_| ());
+/// Those that last until something is over that is not open any more.
+async fn over(session: &mut Session, silences: &[Silence]) -> Result<Vec<(i64, String)>, StoreError> {
+    let lasting = silences.iter().filter(|silence| silence.made.until_resolved);
+    let mut lasting: Vec<_> =
+        lasting.filter_map(|silence| Some((silence.id, silence.made.only_key()?.to_owned()))).collect();
+    if lasting.is_empty() {
+        return Ok(lasting);
     }
-    if silence.made.ends_at > now + WARN_BEFORE {
-        return Ok(());
-    }
-    warn(session, (silence, now), routing).await
+    let places = vec!["?"; lasting.len()].join(", ");
+    let sql = format!("SELECT k FROM komainu_incident WHERE resolved_at IS NULL AND k IN ({places})");
+    let rows = session.rows(ACT, Sql::Once(sql), lasting.iter().map(|(_, key)| key.into()).collect()).await?;
+    let open = rows.iter().map(|row| row.text("k")).collect::<Result<BTreeSet<_>, _>>()?;
+    lasting.retain(|(_, key)| !open.contains(key));
+    Ok(lasting)
 }
 
-/// Nothing that it is about is open.
-async fn is_all_over(session: &mut Session, silence: &Silence) -> Result<bool, StoreError> {
-    let Some(key) = silence.made.only_key() else { return Ok(false) };
-    let sql = "SELECT id FROM komainu_incident WHERE k = ? AND resolved_at IS NULL LIMIT 1";
-    Ok(session.row(ACT, sql, values![key]).await?.is_none())
+/// Unless it opened again, or somebody else ended it, meanwhile.
+async fn end(store: &Store, (silence, key): (i64, &str)) -> Result<(), StoreError> {
+    let now = store.dialect().now_ms();
+    let sql = format!(
+        "UPDATE komainu_silence SET ends_at = {now}, changed_at = {now}, ended_by = 'resolved' WHERE id = ? AND ends_at > {now} \
+         AND NOT EXISTS (SELECT 1 FROM komainu_incident WHERE k = ? AND resolved_at IS NULL)"
+    );
+    store.lease(ACT).await?.execute(ACT, sql, values![silence, key]).await.map(|_| ())
 }
 
-/// Once for each silence. One that is shorter than the warning's time, or comes again each night, ends without one.
-async fn warn(session: &mut Session, (silence, now): (&Silence, Wall), routing: &Routing) -> Result<(), StoreError> {
+/// Once for each silence.
+async fn warn(
+    session: &mut Session,
+    (silence, holds, now): (&Silence, &Holds, Wall),
+    routing: &Routing,
+) -> Result<(), StoreError> {
     let made = &silence.made;
-    let is_short = made.ends_at.since(made.starts_at) <= WARN_BEFORE;
-    let holds = holds_on(session, silence.id).await?;
-    if is_short || made.recurrence.is_some() || holds.incidents == 0 {
-        return Ok(());
-    }
     let sql = "UPDATE komainu_silence SET warned_at = ? WHERE id = ? AND warned_at IS NULL AND ends_at > ?";
     if session.execute(ACT, sql, values![now, silence.id, now]).await? == 0 {
         return Ok(());

@@ -64,6 +64,11 @@ impl Situation<'_> {
         self.groups_of(node).map(|group| group.monitors).sum()
     }
 
+    /// How many it runs.
+    fn running_on(&self, node: &NodeId) -> u32 {
+        self.groups_of(node).map(|group| group.active).sum()
+    }
+
     /// Whether a stale node's lease may be taken away: not that of several which went stale together, whose cause is
     /// elsewhere, and not by a sole witness.
     pub fn may_revoke(&self, node: &NodeId) -> bool {
@@ -184,19 +189,19 @@ pub fn field(situation: &Situation<'_>) -> Field {
     Field { nodes, arrivable, release_budget: release_budget(situation), is_frozen }
 }
 
-/// Nodes that run more than their capacity. While another has room for some of it they are those of `planned`, for which
-/// that room was of no use.
+/// Nodes that run more than their capacity: a paused monitor has its place in a plan, and is no work. While another has room
+/// for some of it they are those of `planned`, for which that room was of no use.
 pub fn overloaded(situation: &Situation<'_>, planned: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let (mut over, mut roomy) = (Vec::new(), Vec::new());
     for row in &situation.round.nodes {
         let Some(node) = situation.assessor.of(&row.node).filter(|node| node.lease == Lease::Fresh) else {
             continue;
         };
-        let monitors = situation.monitors_of(&row.node);
+        let running = situation.running_on(&row.node);
         let capacity = row.capacity.unwrap_or(situation.policy.monitor_limit_per_node);
-        if monitors > capacity {
+        if running > capacity {
             over.push(row);
-        } else if monitors < capacity && is_eligible(row, node) {
+        } else if situation.monitors_of(&row.node) < capacity && is_eligible(row, node) {
             roomy.push(row);
         }
     }

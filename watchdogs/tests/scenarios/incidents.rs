@@ -132,6 +132,18 @@ fn no_room_anywhere_overloads_evenly_and_opens_capacity() {
 }
 
 #[test]
+fn monitors_that_are_paused_are_no_lack_of_room() {
+    let mut world = World::settled_with(&Setup { capacity: 15, ..Setup::default() });
+    for monitor in world.database.monitors.values_mut().step_by(2) {
+        monitor.active = false;
+    }
+    world.kill("node1");
+    world.run_to(100);
+    assert_eq!(world.spread(), [0, 18, 18]);
+    assert_eq!(world.raised_at("capacity"), None, "each runs nine of its eighteen");
+}
+
+#[test]
 fn capacity_is_over_when_the_lost_node_took_its_monitors_back() {
     let mut world = World::settled_with(&Setup { capacity: 15, ..Setup::default() });
     world.kill("node1");

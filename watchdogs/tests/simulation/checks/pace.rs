@@ -17,6 +17,11 @@ fn world(seed: u64, checks: Vec<(Us, Us)>, spans: Vec<Span>, length: Us) -> Worl
 
 /// From the fault to the first verdict, in milliseconds, of a thousand faults: the median and the 99th of a hundred.
 fn delays(interval: Us, timeout: Us, manner: Manner) -> (Us, Us) {
+    delays_amid((interval, timeout), manner, &[])
+}
+
+/// The same amid other faults.
+fn delays_amid((interval, timeout): (Us, Us), manner: Manner, others: &[Span]) -> (Us, Us) {
     const CHECKS: usize = 10;
     let mut delays = Vec::new();
     for seed in 0..100 {
@@ -26,7 +31,8 @@ fn delays(interval: Us, timeout: Us, manner: Manner) -> (Us, Us) {
             Span { fault: Fault::Target { check, whom: Whom::All, manner, period: None }, from, until: 600 * SECOND }
         });
         let spans: Vec<_> = spans.collect();
-        let mut world = world(seed, vec![(interval, timeout); CHECKS], spans.clone(), 500 * SECOND);
+        let all = [others, &spans].concat();
+        let mut world = world(seed, vec![(interval, timeout); CHECKS], all, 500 * SECOND);
         world.run();
         assert_eq!(world.violation, None);
         let found = spans.iter().enumerate().map(|(check, span)| {
@@ -54,6 +60,19 @@ fn a_target_that_hangs_is_down_one_timeout_later() {
     assert!(half <= 22_000 && most <= 26_000, "{half} {most}");
     let (_, most) = delays(60, 48, Manner::Hangs);
     assert!(most <= 73_000, "{most}");
+}
+
+#[test]
+fn a_peer_that_takes_connections_and_answers_none_delays_no_verdict_beyond_the_bounds_of_the_design() {
+    for dog in 0..3 {
+        let mute = [Span { fault: Fault::Mute { dog }, from: 100 * SECOND, until: 600 * SECOND }];
+        let (half, most) = delays_amid((20, 5), Manner::Refuses, &mute);
+        assert!(half <= 6_000 && most <= 10_000, "w{dog}: {half} {most}");
+        let (_, most) = delays_amid((60, 5), Manner::Refuses, &mute);
+        assert!(most <= 25_000, "w{dog}: {most}");
+        let (_, most) = delays_amid((20, 10), Manner::Hangs, &mute);
+        assert!(most <= 20_000, "w{dog}: {most}");
+    }
 }
 
 /// Failures of half a second or so, again and again.

@@ -9,10 +9,10 @@ use crate::simulation::prng::Prng;
 
 const DAY: Us = 24 * 3_600 * SECOND;
 
-fn world(seed: u64, checks: Vec<(Us, Us)>, spans: Vec<Span>, length: Us) -> World {
+fn world(seed: u64, checks: Vec<(Us, Us)>, (spans, length): (Vec<Span>, Us), variant: Option<Variant>) -> World {
     let zones = vec![0, 1, 2];
     let plan = Some(Plan { zones: zones.clone(), spans });
-    World::new(Prng::new(seed), &Setup { zones, checks, plan, weather: Weather::Fair, length }, None)
+    World::new(Prng::new(seed), &Setup { zones, checks, plan, weather: Weather::Fair, length }, variant)
 }
 
 /// From the fault to the first verdict, in milliseconds, of a thousand faults: the median and the 99th of a hundred.
@@ -32,7 +32,7 @@ fn delays_amid((interval, timeout): (Us, Us), manner: Manner, others: &[Span]) -
         });
         let spans: Vec<_> = spans.collect();
         let all = [others, &spans].concat();
-        let mut world = world(seed, vec![(interval, timeout); CHECKS], all, 500 * SECOND);
+        let mut world = world(seed, vec![(interval, timeout); CHECKS], (all, 500 * SECOND), None);
         world.run();
         assert_eq!(world.violation, None);
         let found = spans.iter().enumerate().map(|(check, span)| {
@@ -87,8 +87,8 @@ fn blips(rng: &mut Prng, check: usize, whom: Whom) -> Vec<Span> {
     spans
 }
 
-#[test]
-fn a_day_of_flapping_brings_no_false_alarm() {
+/// Blips for all, one watchdog's path, one zone and one other watchdog, and a target that is down for a minute and a half each time.
+fn flapping_for_a_day(variant: Option<Variant>) -> World {
     let mut rng = Prng::new(1);
     let flaps = |check, whom, manner, period| Span {
         fault: Fault::Target { check, whom, manner, period: Some(period) },
@@ -100,14 +100,27 @@ fn a_day_of_flapping_brings_no_false_alarm() {
     spans.push(flaps(2, Whom::Zone(1), Manner::Hangs, 47 * SECOND));
     spans.push(flaps(2, Whom::One(2), Manner::Refuses, 310 * SECOND));
     spans.push(flaps(3, Whom::All, Manner::Refuses, 95 * SECOND));
-    let mut world = world(1, vec![(20, 5); 4], spans, DAY);
+    let mut world = world(1, vec![(20, 5); 4], (spans, DAY), variant);
     world.run();
+    world
+}
+
+#[test]
+fn a_day_of_flapping_brings_no_false_alarm() {
+    let world = flapping_for_a_day(None);
     assert_eq!(world.violation, None, "each verdict is judged by what was true");
     let downs = [0, 1, 2, 3].map(|check| world.judge.times(0, check, State::Down));
     println!("a day of flapping: verdicts down by check {downs:?}, {} partial", world.counts.partial);
     assert_eq!((downs[0], downs[1]), (0, 0), "blips, and one watchdog's path");
     let times = usize::try_from(DAY / (190 * SECOND)).unwrap();
     assert!(downs[3] + 5 >= times, "a minute and a half of failing is down each time: {} of {times}", downs[3]);
+}
+
+#[test]
+fn a_day_of_flapping_brings_false_alarms_where_one_look_is_enough() {
+    let world = flapping_for_a_day(Some(Variant::OneLookIsEnough));
+    let violation = world.violation.unwrap();
+    assert!(violation.starts_with("two_looks"), "{violation}");
 }
 
 /// How often a verdict was entered in an hour in which one watchdog of three hears nobody, and nothing fails.

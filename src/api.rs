@@ -39,6 +39,7 @@ use crate::tls::Credentials;
 use crate::voice::Voice;
 use crate::{dashboard, final_slash, pages as public_pages};
 
+mod alertmanager;
 mod apikeys;
 mod audit;
 mod auth;
@@ -180,6 +181,7 @@ pub fn routers(mut state: State) -> Routers {
     let (routes, document) = documented().split_for_parts();
     let noted = from_fn_with_state(Arc::clone(&context), traffic::note);
     let routes = routes
+        .merge(alertmanager::routes())
         .fallback(problem::unknown_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(noted.clone())

@@ -134,6 +134,15 @@ impl Matcher {
 
     /// Whether it holds for these.
     pub fn takes(&self, labels: &Labels<'_>) -> bool {
+        self.holds_for(&labels.values(self.name))
+    }
+
+    /// Whether it holds where there is this one value.
+    pub fn fits(&self, value: &str) -> bool {
+        self.holds_for(&[value])
+    }
+
+    fn holds_for(&self, values: &[&str]) -> bool {
         let pattern = if self.is_regex { compiled(&self.value).ok() } else { None };
         let is_like = |value: &&str| match &pattern {
             Some(pattern) => pattern.is_match(value),
@@ -141,7 +150,7 @@ impl Matcher {
             None => !self.is_regex && **value == self.value,
         };
         let is_readable = !self.is_regex || pattern.is_some();
-        is_readable && labels.values(self.name).iter().any(is_like) == self.is_equal
+        is_readable && values.iter().any(is_like) == self.is_equal
     }
 
     /// Whether it holds where there is nothing: a silence of such matchers alone would hold everything.

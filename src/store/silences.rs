@@ -1,8 +1,9 @@
 //! Silences as they are kept: made, ended, and what each of them holds.
 //!
 //! A silence that was made holds whatever is claimed after it: the outbox reads those in force together with its queue. How one
-//! ends, and that people are told before it does, is [`upkeep`]'s.
+//! ends, and that people are told before it does, is [`upkeep`]'s; what is wrong beside them, [`alerts`]'s.
 
+pub mod alerts;
 pub mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};

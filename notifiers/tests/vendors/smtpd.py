@@ -2,7 +2,8 @@
 
 Arguments: certificate, key, folder. Listens with TLS from the first byte (smtps), with STARTTLS that it insists on
 (starttls), and without TLS (plain); writes the three ports into folder/ports once it does, and each mail it takes into
-folder/NUMBER.eml with the envelope in its first lines. While there is a folder/hold, mails are kept waiting. Ends with its standard input.
+folder/NUMBER.eml with the envelope in its first lines. While there is a folder/hold, it does not say that it took them. Ends with its
+standard input.
 """
 
 import asyncio
@@ -47,8 +48,6 @@ class Postbox:
             await asyncio.Event().wait()
         if "slow" in users:
             await asyncio.sleep(30)
-        while (FOLDER / "hold").exists():
-            await asyncio.sleep(0.05)
         self.taken += 1
         is_tls = server.transport.get_extra_info("sslcontext") is not None
         head = [envelope.mail_from, " ".join(envelope.rcpt_tos), "tls" if is_tls else "clear"]
@@ -56,7 +55,10 @@ class Postbox:
         partial = FOLDER / "partial"
         partial.write_bytes(text)
         partial.rename(FOLDER / f"{self.taken}.eml")
-        return f"250 2.0.0 queued as {self.taken}"
+        number = self.taken
+        while (FOLDER / "hold").exists():
+            await asyncio.sleep(0.05)
+        return f"250 2.0.0 queued as {number}"
 
 
 def check(server, session, envelope, mechanism, login):

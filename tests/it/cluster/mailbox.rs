@@ -72,7 +72,7 @@ impl Mailbox {
         )
     }
 
-    /// From now on a mail is read to its end and neither kept nor confirmed.
+    /// From now on a mail is taken, and nobody hears that it was.
     pub(crate) fn hold(&self) {
         std::fs::write(self.held(), "").unwrap();
     }

@@ -209,7 +209,9 @@ async fn fails_and_is_called_again(cluster: &Cluster, updates: &str, (hook, secr
     hook.is_down.store(false, Ordering::Relaxed);
     cluster.database.execute("UPDATE komainu_page_subscriber SET retry_at = retry_at - 30000").await;
     let again = hook.wait_for(4).await.pop().unwrap();
-    assert_eq!((again.header("webhook-id"), &again.body), (failed.header("webhook-id"), &failed.body));
+    assert_eq!(again.header("webhook-id"), failed.header("webhook-id"));
+    let said = |call: &Call| call.json()["incident"]["incident_updates"].clone();
+    assert_eq!(said(&again), said(&failed));
     is_signed(&again, secret);
 }
 

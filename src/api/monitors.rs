@@ -27,6 +27,7 @@ use crate::store::{BeatStatus, LastBeat, Store};
 pub(super) mod beats;
 pub(crate) mod bulk;
 pub(super) mod by_ref;
+pub(super) mod certificate;
 pub(super) mod document;
 mod opinion;
 pub(super) mod refusal;

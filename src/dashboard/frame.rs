@@ -33,16 +33,22 @@ pub(super) enum Section {
     Heartbeats,
     /// What moves, and what moved.
     Moves,
+    /// What people want to hear nothing of for a while.
+    Silences,
+    /// What the public sees.
+    Pages,
     /// By what people are told.
     Channels,
     /// The audit trail.
     Audit,
-    /// Nothing that is offered: a question, a refusal.
+    /// Nothing that is offered: a wall, a refusal.
     Elsewhere,
+    /// A question: what somebody types there is not read anew.
+    Question,
 }
 
 impl Section {
-    pub(super) const OFFERED: [Self; 9] = [
+    pub(super) const OFFERED: [Self; 11] = [
         Self::Overview,
         Self::Incidents,
         Self::Monitors,
@@ -50,13 +56,17 @@ impl Section {
         Self::Heartbeats,
         Self::Nodes,
         Self::Moves,
+        Self::Silences,
+        Self::Pages,
         Self::Channels,
         Self::Audit,
     ];
 
     pub(super) fn path(self) -> &'static str {
         match self {
-            Self::Overview | Self::Elsewhere => "/watch",
+            Self::Overview | Self::Elsewhere | Self::Question => "/watch",
+            Self::Silences => "/watch/silences",
+            Self::Pages => "/watch/pages",
             Self::Nodes => "/watch/nodes",
             Self::Incidents => "/watch/incidents",
             Self::Monitors => "/watch/monitors",
@@ -79,7 +89,9 @@ impl Section {
             Self::Audit => "Audit",
             Self::Heartbeats => "Heartbeats",
             Self::Checks => "Checks",
-            Self::Elsewhere => "",
+            Self::Silences => "Silences",
+            Self::Pages => "Pages",
+            Self::Elsewhere | Self::Question => "",
         }
     }
 }
@@ -149,6 +161,11 @@ impl Frame {
     /// Whether whoever looks may do everything.
     pub(super) fn is_admin(&self) -> bool {
         self.visitor.caller.scope >= Scope::Admin
+    }
+
+    /// Whether the page keeps itself fresh.
+    pub(super) fn is_live(&self) -> bool {
+        self.here != Section::Question
     }
 
     /// The sign and the word for the whole.

@@ -14,10 +14,9 @@ use super::chart::{Bar, Line, Took, Uptime, line};
 use super::deeds::encoded;
 use super::form::Form;
 use super::frame::{Frame, Section, page};
-use super::moves::reason_in_words;
 use super::recall::Items;
 use super::visit::Visitor;
-use super::words::{At, span};
+use super::words::{At, counted, span};
 use super::{Desk, incidents};
 
 #[derive(Template)]
@@ -29,6 +28,7 @@ struct Shown {
     uptimes: Vec<(&'static str, String)>,
     reach: Reach,
     line: Option<Line>,
+    certificate: Option<Certificate>,
     incidents: Vec<incidents::Incident>,
     settings: Vec<(String, String)>,
     remembered: Option<String>,
@@ -112,6 +112,62 @@ impl Opinion {
     fn waiting(&self) -> Option<At> {
         self.waiting_since.map(Wall).map(At)
     }
+}
+
+/// What was last seen of its target's certificate.
+#[derive(Deserialize)]
+struct Certificate {
+    subject: Option<String>,
+    issuer: Option<String>,
+    ends_at: i64,
+    first_to_end: Option<LinkOfChain>,
+}
+
+/// Another certificate of the chain, which ends before it.
+#[derive(Deserialize)]
+struct LinkOfChain {
+    subject: Option<String>,
+    ends_at: i64,
+}
+
+/// The colour of a certificate of which so many days are left: Kuma tells of its end 7, 14 and 21 days before.
+fn sign_of(days: i64) -> &'static str {
+    match days {
+        ..=6 => "down",
+        7..=20 => "warning",
+        21.. => "ok",
+    }
+}
+
+impl Certificate {
+    fn ends(&self) -> At {
+        At(Wall(self.ends_at))
+    }
+
+    fn left(&self, frame: &Frame) -> (&'static str, String) {
+        left(self.ends_at, frame)
+    }
+}
+
+impl LinkOfChain {
+    fn ends(&self) -> At {
+        At(Wall(self.ends_at))
+    }
+
+    fn left(&self, frame: &Frame) -> (&'static str, String) {
+        left(self.ends_at, frame)
+    }
+}
+
+/// How many days are left of it, with a sign.
+fn left(ends_at: i64, frame: &Frame) -> (&'static str, String) {
+    const DAY_MS: i64 = 86_400_000;
+    let days = ends_at.saturating_sub(frame.now.0).div_euclid(DAY_MS);
+    let words = match u64::try_from(days) {
+        Ok(days) => format!("{} left", counted(days, "day")),
+        Err(_) => "it has ended".to_owned(),
+    };
+    (sign_of(days), words)
 }
 
 #[derive(Deserialize)]
@@ -200,6 +256,26 @@ impl Monitor {
     }
 }
 
+/// A reason of a move, as it stands in the assignment, for people.
+fn reason_in_words(reason: &str) -> String {
+    let known = [
+        ("node_offline", "its node was offline"),
+        ("node_stalled", "its node stalled"),
+        ("going_home", "its home node is well again"),
+        ("drain", "its node was drained"),
+        ("new_monitor", "it was new, and had room there"),
+        ("push_unreachable", "its node could not be reached by those who push"),
+        ("operator", "an operator asked for it"),
+        ("unowned", "it was nobody's"),
+        ("kind_unsupported", "its node cannot run monitors of its type"),
+        ("labels_missing", "its node does not bear the labels that it asks for"),
+        ("only_kuma", "a native node cannot look at its target, a stock Kuma can"),
+        ("rebalance", "an operator evened out the load"),
+    ];
+    let found = known.into_iter().find(|(name, _)| *name == reason);
+    found.map_or_else(|| reason.to_owned(), |(_, words)| words.to_owned())
+}
+
 pub(super) async fn show(
     State(desk): super::Counter,
     Extension(visitor): Extension<Visitor>,
@@ -218,12 +294,14 @@ pub(super) async fn show(
     let points = desk.read::<Items<Point>>(&visitor, &format!("{base}/series?span={}", reach.name())).await.known();
     let key = format!("/api/v1/incidents?limit=20&key=monitor/{}", encoded(&id));
     let incidents = desk.read::<Items<incidents::Incident>>(&visitor, &key).await.known();
+    let certificate = desk.read::<Certificate>(&visitor, &format!("{base}/certificate")).await.known();
     let took = |point: &Point| Took { at: Wall(point.at), ms: point.ping_ms };
     let points: Vec<Took> = points.map_or(vec![], |points| points.items.iter().map(took).collect());
     page(&Shown {
         bars: bars(beats.map_or(vec![], |beats| beats.items)),
         uptimes: uptimes.map_or(vec![], |uptimes| percents(&uptimes)),
         line: line(&points, reach.step_ms()),
+        certificate,
         reach,
         incidents: incidents.map_or(vec![], |incidents| incidents.items),
         settings: settings(&monitor),

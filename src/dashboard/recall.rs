@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::frame::{AWAY, Section, unread};
 use super::visit::Visitor;
-use super::{Desk, channels, checks, heartbeats, incidents, moves, overview};
+use super::{Desk, channels, checks, heartbeats, incidents, moves, overview, pages, silences};
 use crate::api::{Answer, Caller};
 use crate::clock;
 use crate::store::apikeys::Scope;
@@ -131,6 +131,8 @@ impl Desk {
             heartbeats::FIRST,
             channels::ALL,
             moves::LATELY,
+            silences::ACTIVE,
+            pages::FIRST,
         ];
         for path in lists {
             let _for_later = self.read::<Value>(&visitor, path).await;

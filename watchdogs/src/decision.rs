@@ -239,6 +239,63 @@ pub enum MoveReason {
 }
 
 impl MoveReason {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::NodeOffline,
+        Self::NodeStalled,
+        Self::GoingHome,
+        Self::Drain,
+        Self::NewMonitor,
+        Self::PushUnreachable,
+        Self::Operator,
+        Self::Unowned,
+        Self::KindUnsupported,
+        Self::LabelsMissing,
+        Self::OnlyKuma,
+        Self::Rebalance,
+    ];
+
+    /// The reverse of [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+
+    /// Why monitors would be moved, after a "because".
+    pub fn because(self) -> &'static str {
+        match self {
+            Self::NodeOffline => "their node is offline",
+            Self::NodeStalled => "their node runs nothing any more",
+            Self::GoingHome => "their home is well again",
+            Self::Drain => "their node is drained",
+            Self::NewMonitor => "they are new",
+            Self::PushUnreachable => "whoever pushes to them cannot reach their node",
+            Self::Operator => "somebody sends them there by hand",
+            Self::Unowned => "nobody runs them",
+            Self::KindUnsupported => "their node cannot run monitors of their type",
+            Self::LabelsMissing => "their node lacks labels that they ask for",
+            Self::OnlyKuma => "a native node cannot look at their targets, and a stock Kuma can",
+            Self::Rebalance => "somebody evens out the load",
+        }
+    }
+
+    /// Why monitors are where they are, as a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NodeOffline => "Their node was offline, and this one took over.",
+            Self::NodeStalled => "Their node ran nothing any more, and this one took over.",
+            Self::GoingHome => "This is their home, and it was well again.",
+            Self::Drain => "Their node was drained.",
+            Self::NewMonitor => "They were new, and it had room.",
+            Self::PushUnreachable => "Whoever pushes to them could not reach their node.",
+            Self::Operator => "Somebody sent them here by hand.",
+            Self::Unowned => "Nobody ran them.",
+            Self::KindUnsupported => "Their node cannot run monitors of their type.",
+            Self::LabelsMissing => "Their node lacked labels that they ask for.",
+            Self::OnlyKuma => "A native node cannot look at their targets, and a stock Kuma can.",
+            Self::Rebalance => "Somebody evened out the load.",
+        }
+    }
+
     /// As it stands in `komainu_assignment.reason`.
     pub fn as_str(self) -> &'static str {
         match self {

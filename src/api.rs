@@ -282,6 +282,7 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(monitors::show, monitors::change, monitors::remove))
         .routes(routes!(monitors::beats::beats))
         .routes(routes!(monitors::certificate::show))
+        .routes(routes!(monitors::places::show))
         .routes(routes!(monitors::uptime::show))
         .routes(routes!(monitors::series::show))
         .routes(routes!(moves::lately::list))

@@ -30,6 +30,7 @@ pub(super) mod by_ref;
 pub(super) mod certificate;
 pub(super) mod document;
 mod opinion;
+pub(super) mod places;
 pub(super) mod refusal;
 pub(super) mod series;
 pub(super) mod shown;

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use komainu_watchdogs::decision::MoveReason;
 use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,6 +30,8 @@ struct Shown {
     reach: Reach,
     line: Option<Line>,
     certificate: Option<Certificate>,
+    /// Where it is and was; `None`: that cannot be read now, and was not before.
+    places: Option<Vec<Place>>,
     incidents: Vec<incidents::Incident>,
     settings: Vec<(String, String)>,
     remembered: Option<String>,
@@ -111,6 +114,21 @@ impl Opinion {
 
     fn waiting(&self) -> Option<At> {
         self.waiting_since.map(Wall).map(At)
+    }
+}
+
+/// A node that runs it, or ran it.
+#[derive(Deserialize)]
+struct Place {
+    node_id: String,
+    why: String,
+    generation: u64,
+    since: i64,
+}
+
+impl Place {
+    fn since(&self) -> At {
+        At(Wall(self.since))
     }
 }
 
@@ -249,31 +267,10 @@ impl Monitor {
         if self.assigned_node.as_deref() == Some("") {
             words.push("It is being moved: it stops at one node before it starts at the next.".to_owned());
         }
-        if let Some(reason) = self.reason.as_deref().filter(|reason| !reason.is_empty()) {
-            words.push(format!("Why: {}.", reason_in_words(reason)));
-        }
+        let reason = self.reason.as_deref().and_then(MoveReason::parse);
+        words.extend(reason.map(|reason| reason.sentence().to_owned()));
         words
     }
-}
-
-/// A reason of a move, as it stands in the assignment, for people.
-fn reason_in_words(reason: &str) -> String {
-    let known = [
-        ("node_offline", "its node was offline"),
-        ("node_stalled", "its node stalled"),
-        ("going_home", "its home node is well again"),
-        ("drain", "its node was drained"),
-        ("new_monitor", "it was new, and had room there"),
-        ("push_unreachable", "its node could not be reached by those who push"),
-        ("operator", "an operator asked for it"),
-        ("unowned", "it was nobody's"),
-        ("kind_unsupported", "its node cannot run monitors of its type"),
-        ("labels_missing", "its node does not bear the labels that it asks for"),
-        ("only_kuma", "a native node cannot look at its target, a stock Kuma can"),
-        ("rebalance", "an operator evened out the load"),
-    ];
-    let found = known.into_iter().find(|(name, _)| *name == reason);
-    found.map_or_else(|| reason.to_owned(), |(_, words)| words.to_owned())
 }
 
 pub(super) async fn show(
@@ -295,6 +292,7 @@ pub(super) async fn show(
     let key = format!("/api/v1/incidents?limit=20&key=monitor/{}", encoded(&id));
     let incidents = desk.read::<Items<incidents::Incident>>(&visitor, &key).await.known();
     let certificate = desk.read::<Certificate>(&visitor, &format!("{base}/certificate")).await.known();
+    let places = desk.read::<Items<Place>>(&visitor, &format!("{base}/moves")).await.known();
     let took = |point: &Point| Took { at: Wall(point.at), ms: point.ping_ms };
     let points: Vec<Took> = points.map_or(vec![], |points| points.items.iter().map(took).collect());
     page(&Shown {
@@ -302,6 +300,7 @@ pub(super) async fn show(
         uptimes: uptimes.map_or(vec![], |uptimes| percents(&uptimes)),
         line: line(&points, reach.step_ms()),
         certificate,
+        places: places.map(|places| places.items),
         reach,
         incidents: incidents.map_or(vec![], |incidents| incidents.items),
         settings: settings(&monitor),
@@ -376,7 +375,10 @@ mod tests {
         let place = |change: Value| monitor(&change).place().join(" ");
         assert_eq!(place(json!({})), "It runs on node1, which is its home.");
         let away = json!({"effective_node": "node2", "reason": "node_offline"});
-        assert_eq!(place(away), "It runs on node2; its home is node1. Why: its node was offline.");
+        assert_eq!(
+            place(away),
+            "It runs on node2; its home is node1. The node before was offline, and this one took over."
+        );
         let moving = json!({"effective_node": "", "assigned_node": "", "pinned": true});
         let words = "Nobody runs it just now; its home is node1. It is pinned: nothing but a hand moves it. \
                      It is being moved: it stops at one node before it starts at the next.";

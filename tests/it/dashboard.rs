@@ -28,7 +28,7 @@ const PAGES: [(&str, &str); 14] = [
     ("/watch/checks", "front-door"),
     ("/watch/heartbeats", "backup"),
     ("/watch/nodes", "node2"),
-    ("/watch/moves", "They were new, and it had room."),
+    ("/watch/moves", "New, and there was room."),
     ("/watch/silences", "watchdog/w3"),
     ("/watch/pages", "Status of the shop"),
     ("/watch/pages/shop", "Somebody looks."),

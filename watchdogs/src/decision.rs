@@ -278,21 +278,21 @@ impl MoveReason {
         }
     }
 
-    /// Why monitors are where they are, as a sentence.
+    /// Why a node runs a monitor, or many of them, as a sentence.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::NodeOffline => "Their node was offline, and this one took over.",
-            Self::NodeStalled => "Their node ran nothing any more, and this one took over.",
-            Self::GoingHome => "This is their home, and it was well again.",
-            Self::Drain => "Their node was drained.",
-            Self::NewMonitor => "They were new, and it had room.",
-            Self::PushUnreachable => "Whoever pushes to them could not reach their node.",
-            Self::Operator => "Somebody sent them here by hand.",
-            Self::Unowned => "Nobody ran them.",
-            Self::KindUnsupported => "Their node cannot run monitors of their type.",
-            Self::LabelsMissing => "Their node lacked labels that they ask for.",
-            Self::OnlyKuma => "A native node cannot look at their targets, and a stock Kuma can.",
-            Self::Rebalance => "Somebody evened out the load.",
+            Self::NodeOffline => "The node before was offline, and this one took over.",
+            Self::NodeStalled => "The node before ran nothing any more, and this one took over.",
+            Self::GoingHome => "This is home, and it was well again.",
+            Self::Drain => "The node before was drained.",
+            Self::NewMonitor => "New, and there was room.",
+            Self::PushUnreachable => "Whoever pushes could not reach the node before.",
+            Self::Operator => "Sent there by hand.",
+            Self::Unowned => "Run by nobody before.",
+            Self::KindUnsupported => "The node before cannot run this type.",
+            Self::LabelsMissing => "The node before lacked labels that are asked for.",
+            Self::OnlyKuma => "A native node cannot look at the target, and a stock Kuma can.",
+            Self::Rebalance => "The load was evened out by hand.",
         }
     }
 

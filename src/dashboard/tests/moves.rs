@@ -23,10 +23,10 @@ async fn what_would_move_and_what_moved_is_shown_with_why() {
     lease.execute("test", sql, vec![]).await.unwrap();
     drop(lease);
     let page = browser.page_saying("/watch/moves", "href=\"/watch/monitors?node=node3\"").await;
-    assert!(page.contains("2 monitors") && page.contains("Their node was drained."), "{page}");
+    assert!(page.contains("2 monitors") && page.contains("The node before was drained."), "{page}");
     let key = browser.surface.key("write").await;
     let answered = browser.surface.send("GET", "/api/v1/moves?limit=1", Some(&key), "").await.json();
-    let expected = json!({"generation": 42, "node_id": "node3", "monitors": 1, "reason": "node_offline", "why": "Their node was offline, and this one took over.",
+    let expected = json!({"generation": 42, "node_id": "node3", "monitors": 1, "reason": "node_offline", "why": "The node before was offline, and this one took over.",
         "at": 1_763_800_000_000_i64});
     assert_eq!(answered["items"], json!([expected]), "what is on its way is nowhere yet");
 }

@@ -61,9 +61,8 @@ async fn the_first_page_shows_who_sees_whom() {
     }
 }
 
-#[tokio::test]
-async fn a_watchdog_that_never_read_the_database_says_so_on_every_page_to_whoever_signed_in_elsewhere() {
-    let elsewhere = Browser::signed_in("admin").await;
+/// A watchdog that started while the database was away.
+async fn started_without_the_database() -> Surface {
     let never_read = View {
         database: DatabaseView::Down,
         verdict_age_ms: Some(9_000),
@@ -89,6 +88,13 @@ async fn a_watchdog_that_never_read_the_database_says_so_on_every_page_to_whoeve
         lease.execute("test", format!("ALTER TABLE {table} RENAME TO {table}_gone"), vec![]).await.unwrap();
     }
     drop(lease);
+    surface
+}
+
+#[tokio::test]
+async fn a_watchdog_that_never_read_the_database_says_so_on_every_page_to_whoever_signed_in_elsewhere() {
+    let elsewhere = Browser::signed_in("admin").await;
+    let surface = started_without_the_database().await;
     let here = Browser { surface: surface.lasting(), cookie: elsewhere.cookie.clone() };
     for path in ["", "/nodes", "/moves", "/wall"] {
         let page = here.page(&format!("/watch{path}")).await;

@@ -110,7 +110,7 @@ pub(super) async fn list(
         Some(cursor) => format!("{FIRST}&cursor={}", encoded(cursor)),
         None => FIRST.to_owned(),
     };
-    let read = desk.need::<Items<PublicPage>>(&visitor.as_reader(), (Section::Pages, &asked)).await;
+    let read = desk.need_list::<Items<PublicPage>>(&visitor, (Section::Pages, &asked)).await;
     let (Items { items, next }, age) = match read {
         Ok(read) => read,
         Err(refusal) => return *refusal,

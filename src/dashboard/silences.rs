@@ -119,7 +119,7 @@ pub(super) async fn list(
     if let Some(cursor) = form.field("cursor") {
         asked = format!("{asked}&cursor={}", encoded(cursor));
     }
-    let (read, age) = match desk.need::<Items<Silence>>(&visitor.as_reader(), (Section::Silences, &asked)).await {
+    let (read, age) = match desk.need_list::<Items<Silence>>(&visitor, (Section::Silences, &asked)).await {
         Ok(read) => read,
         Err(refusal) => return *refusal,
     };

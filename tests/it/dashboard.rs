@@ -161,7 +161,7 @@ async fn makes_things_without_a_script(browser: &Browser, cluster: &Cluster) {
     browser.wait_for("it would hold 1 incident: watchdog/w3.").await;
     browser.fill("want-duration_s", "28800").await;
     browser.fill("want-comment", "its host is replaced").await;
-    browser.press("Silence").await;
+    browser.press("Silence it").await;
     browser.wait_for("its host is replaced").await;
     publishes(browser, cluster).await;
     browser.run_scripts(true).await;

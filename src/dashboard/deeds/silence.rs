@@ -72,7 +72,7 @@ pub(super) fn of(matchers: &[String], scene: &Scene<'_>, lasts: Lasts) -> Deed {
         body.insert(field.to_owned(), until);
     }
     Deed {
-        button: "Silence",
+        button: "Silence it",
         consequences: one(
             "What would be told of it is held; it stays open and shown. What is still wrong at the end of the silence is told then, and \
              whoever knows that it is wrong hears when it is over.",

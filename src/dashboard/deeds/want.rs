@@ -142,6 +142,11 @@ impl Want {
         self.name == first || self.also.contains(&first)
     }
 
+    /// How many lines are seen of it at once.
+    pub(in crate::dashboard) fn rows(&self) -> usize {
+        (self.value.lines().count() + 2).clamp(4, 20)
+    }
+
     /// Whether something stands below it.
     pub(in crate::dashboard) fn has_words(&self) -> bool {
         !self.hint.is_empty() || self.fault.is_some()

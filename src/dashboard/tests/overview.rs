@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::facts::Vote;
 use komainu_watchdogs::time::Wall;
-use komainu_watchdogs::view::{DatabaseView, View, WatchdogView};
+use komainu_watchdogs::view::{DatabaseView, Health, View, WatchdogView};
 
 use super::{Browser, reading};
 use crate::api::support::{Surface, view};
@@ -65,7 +65,7 @@ async fn the_first_page_shows_who_sees_whom() {
 async fn started_without_the_database() -> Surface {
     let never_read = View {
         database: DatabaseView::Down,
-        verdict_age_ms: Some(9_000),
+        verdict_age_ms: None,
         checked_at: None,
         nodes: vec![],
         incidents: vec![],
@@ -125,6 +125,7 @@ async fn a_watchdog_that_never_read_the_database_says_so_on_every_page_to_whoeve
         let page = String::from_utf8(answer.body).unwrap();
         assert_eq!(code, 503, "{path}: {page}");
         assert!(page.contains("This has not been read since this watchdog started"), "{path}: {page}");
+        assert!(page.contains("there was no verdict yet") && page.contains("admin (admin)"), "{path}: {page}");
     }
     let first = here.page("/watch").await;
     for words in ["Nodes have not been read", "not read yet", "They could not be read since this watchdog started."] {
@@ -133,4 +134,14 @@ async fn a_watchdog_that_never_read_the_database_says_so_on_every_page_to_whoeve
     let public = here.get("/pages/shop").await;
     assert_eq!(public.code, 503);
     assert!(!public.body.is_empty());
+}
+
+#[tokio::test]
+async fn the_sign_at_the_top_is_not_well_while_something_is_wrong() {
+    let well = View { status: Health::Ok, reasons: vec![], ..view() };
+    let count = well.incidents.len();
+    let page = reading(well.clone()).await.page("/watch/nodes").await;
+    assert!(page.contains(&format!("{count} wrong</span>")) && !page.contains("all is well"), "{page}");
+    let page = reading(View { incidents: vec![], ..well }).await.page("/watch/nodes").await;
+    assert!(page.contains("all is well</span>"), "{page}");
 }

@@ -26,15 +26,15 @@ fn of(places: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 async fn where_a_monitor_was_is_told_with_why(kind: Kind) {
-    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let (fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let made = fixture.monitors(2, Some("node1")).await;
-    assert_eq!(told(&fixture, made[0]).await, of(&[("node1", "")]));
+    assert_eq!(told(&fixture, made[0]).await, of(&[("node1", "operator")]));
     let mut decision = leader.decision(fixture.stamp().await);
     decision.revokes = vec![revoke("node1", 11, Some(1))];
     decision.moves = steps(Step::Failover, &made, Some("node1"), Some("node2"));
     decision.moves.iter_mut().for_each(|step| step.reason = MoveReason::NodeOffline);
     leader.done(&decision).await;
-    let moved = of(&[("node2", "node_offline"), ("node1", "")]);
+    let moved = of(&[("node2", "node_offline"), ("node1", "operator")]);
     assert_eq!(told(&fixture, made[0]).await, moved);
     // A pin moves nothing.
     let pin = HandMove { which: Selection::Ids(vec![made[0]]), goal: Goal::Pin(PinPlace::WhereItRuns) };
@@ -45,7 +45,7 @@ async fn where_a_monitor_was_is_told_with_why(kind: Kind) {
 }
 
 async fn what_moved_lately_is_told_by_decision(kind: Kind) {
-    let (mut fixture, [_one, _two], mut leader) = two_nodes(kind).await;
+    let (fixture, [_one, _two], mut leader) = two_nodes(kind).await;
     let made = fixture.monitors(3, Some("node1")).await;
     let mut decision = leader.decision(fixture.stamp().await);
     decision.revokes = vec![revoke("node1", 11, Some(1))];

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod api;
+mod asset;
 pub mod blackout;
 mod byte_order_mark;
 pub mod channels;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH};
+use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
@@ -17,6 +17,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Ten thousand monitors in one request, on a slow disk.
 pub(super) const BULK_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How often a busy watchdog is asked in all: it says that nothing was changed, and that a moment later it may do it.
+const BUSY_TRIES: u32 = 5;
+
+/// What an answer calls that state, RFC 9457's `type`.
+const BUSY: &str = "/problems/busy";
+
+/// The longest time between two of these tries, whatever the watchdog would like.
+const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
 /// Where the API is, and the key to it.
 #[derive(Debug, Clone, clap::Args)]
@@ -100,15 +109,28 @@ impl Client {
         Ok((answer.status, answer.body))
     }
 
-    /// Asks as told; the caller looks at the status.
+    /// Asks as told, and again while the watchdog is busy; the caller looks at the status.
     pub(super) async fn send(&self, request: Request<'_>) -> anyhow::Result<ApiAnswer> {
-        let response = self.reach(&request).await?;
+        for _ in 1..BUSY_TRIES {
+            let (answer, pause) = self.send_once(&request).await?;
+            if answer.status != StatusCode::SERVICE_UNAVAILABLE || answer.body.get("type") != Some(&BUSY.into()) {
+                return Ok(answer);
+            }
+            tokio::time::sleep(pause.min(BUSY_PAUSE)).await;
+        }
+        Ok(self.send_once(&request).await?.0)
+    }
+
+    /// What comes back, and for how long it had rather not be asked again.
+    async fn send_once(&self, request: &Request<'_>) -> anyhow::Result<(ApiAnswer, Duration)> {
+        let response = self.reach(request).await?;
         let status = response.status();
+        let seconds = response.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
         let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         let answer = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text) };
         if let Ok(body) = answer {
-            return Ok(ApiAnswer { status, etag, body });
+            return Ok((ApiAnswer { status, etag, body }, Duration::from_secs(seconds.unwrap_or(1))));
         }
         let whom = self.whom();
         bail!("{whom} does not answer as a komainu watchdog does (HTTP {status}); is KOMAINU_URL right?")
@@ -249,6 +271,9 @@ pub(super) fn segment(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -257,6 +282,41 @@ mod tests {
         let told = |text: &str| only_key(text).unwrap_err().to_string();
         assert!(told("abc\nnotes: mine\n").starts_with("holds 3 words"));
         assert!(told("\n").starts_with("is empty"));
+    }
+
+    /// A watchdog that gives these answers one after the other, the last for ever, and counts how often it was asked.
+    async fn watchdog(answers: &'static [(u16, &'static str)]) -> (Client, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let answer = move || async move {
+            let turn = count.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+            let status = StatusCode::from_u16(answers[turn].0).unwrap();
+            (status, [(RETRY_AFTER, "0")], axum::Json(serde_json::json!({"type": answers[turn].1})))
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let routes = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        (Client { http: http(TIMEOUT, None).unwrap(), urls: vec![url], key: None }, asked)
+    }
+
+    #[tokio::test]
+    async fn a_watchdog_that_is_busy_is_asked_again_and_not_for_ever() {
+        let (client, asked) = watchdog(&[(503, BUSY), (503, BUSY), (201, "")]).await;
+        let (status, _) = client.ask(Method::POST, "/api/v1/nodes", Some(Value::Null)).await.unwrap();
+        assert_eq!((status.as_u16(), asked.load(Ordering::SeqCst)), (201, 3));
+        let (client, asked) = watchdog(&[(503, BUSY)]).await;
+        let (status, _) = client.ask(Method::POST, "/api/v1/nodes", None).await.unwrap();
+        assert_eq!((status.as_u16(), asked.load(Ordering::SeqCst)), (503, 5));
+    }
+
+    #[tokio::test]
+    async fn a_watchdog_that_may_have_acted_is_not_asked_again() {
+        for answer in [(503, "/problems/database-unavailable"), (500, "/problems/internal"), (409, BUSY)] {
+            let (client, asked) = watchdog(Vec::leak(vec![answer])).await;
+            let (status, _) = client.ask(Method::POST, "/api/v1/nodes", None).await.unwrap();
+            assert_eq!((status.as_u16(), asked.load(Ordering::SeqCst)), (answer.0, 1));
+        }
     }
 
     #[test]

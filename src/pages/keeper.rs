@@ -36,6 +36,8 @@ const KNOWN_FOR: Duration = Duration::from_secs(300);
 const READ_LIMIT: Duration = Duration::from_secs(5);
 /// How long it may take to say what was counted: of 10,000 things for 90 days, the first time.
 const COUNT_LIMIT: Duration = Duration::from_secs(60);
+/// Between two pages that are drawn, so many times what drawing one took.
+const DRAW_PAUSE: u32 = 2;
 /// Reading takes at most one part in so many of the time.
 const SHARE: u32 = 20;
 
@@ -289,10 +291,20 @@ impl Keeper {
             let volume = kept.map_or_else(|| Arc::new(self.volume(shown, age, &page.definition)), Arc::clone);
             (slug.to_owned(), volume)
         };
-        let volumes: BTreeMap<_, _> = everything.pages.iter().map(volume).collect();
-        if let Some(volumes) = drawn(before, volumes).await {
-            self.library.put(Shelf { volumes, read_at: Some(as_of) });
-        }
+        let volumes: Volumes = everything.pages.iter().map(volume).collect();
+        let has_new =
+            |(slug, old): (&String, &Arc<Volume>)| volumes.get(slug).filter(|new| !Arc::ptr_eq(old, new)).cloned();
+        let redrawn: Vec<_> =
+            before.volumes.iter().filter_map(|one| Some((Arc::clone(one.1), has_new(one)?))).collect();
+        // What says something else now does not wait for what has only become older.
+        let (older, other): (Vec<_>, Vec<_>) = redrawn.into_iter().partition(|(old, new)| old.page == new.page);
+        draw(other).await;
+        let kept =
+            |slug: &String| before.volumes.get(slug).filter(|old| older.iter().any(|(one, _)| Arc::ptr_eq(one, old)));
+        let first = volumes.iter().map(|(slug, new)| (slug.clone(), Arc::clone(kept(slug).unwrap_or(new)))).collect();
+        self.library.put(Shelf { volumes: first, read_at: Some(as_of) });
+        draw(older).await;
+        self.library.put(Shelf { volumes, read_at: Some(as_of) });
     }
 
     fn volume(&self, shown: PublicPage, age: Age, page: &Definition) -> Volume {
@@ -303,17 +315,18 @@ impl Keeper {
 
 type Volumes = BTreeMap<String, Arc<Volume>>;
 
-/// Draws what will be asked for again. A hundred pages take a second of a core, which neither visitors nor the watchdog's own tasks wait for.
-async fn drawn(before: Arc<Shelf>, volumes: Volumes) -> Option<Volumes> {
-    let drawing = tokio::task::spawn_blocking(move || {
-        for (slug, volume) in &volumes {
-            if let Some(old) = before.volumes.get(slug).filter(|old| !Arc::ptr_eq(old, volume)) {
-                volume.draw_as_asked(old);
-            }
+/// Draws what will be asked for again, as it was asked for. A hundred pages take a second of a core, which neither visitors nor the
+/// watchdog's own tasks wait for: it is not spent at once.
+async fn draw(pages: Vec<(Arc<Volume>, Arc<Volume>)>) {
+    for (old, new) in pages {
+        let began_at = clock::now();
+        let drawing = tokio::task::spawn_blocking(move || new.draw_as_asked(&old));
+        if let Err(error) = drawing.await {
+            tracing::error!(%error, "a public page could not be drawn");
         }
-        volumes
-    });
-    drawing.await.inspect_err(|error| tracing::error!(%error, "public pages could not be drawn")).ok()
+        let now = clock::now();
+        clock::sleep_until(now + now.since(began_at) * DRAW_PAUSE).await;
+    }
 }
 
 /// Whether what was drawn says what would be drawn now.

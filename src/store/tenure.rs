@@ -97,14 +97,28 @@ impl TenureConnection {
     /// The own row; `None`: there is no such node.
     pub async fn read_row(&mut self) -> Result<Option<OwnRow>, StoreError> {
         let values = values![&self.node];
-        let sql = "SELECT incarnation, is_released, lease_seq, hostname FROM node WHERE node_id = ?";
-        let row = self.session().await?.row("read the node's row", sql, values).await?;
+        let session = self.session().await?;
+        let (server, dialect) = (session.server_name(), session.dialect());
+        let is_free = match dialect {
+            Dialect::MariaDb => format!("IS_FREE_LOCK({})", lock_of("incarnation")),
+            Dialect::Sqlite => "0".to_owned(),
+        };
+        let sql = format!(
+            "SELECT incarnation, is_released, lease_seq, hostname, address, server, \
+             CASE WHEN had_lock = 1 THEN CAST({is_free} AS SIGNED) ELSE 0 END AS lock_is_free FROM node WHERE node_id = ?"
+        );
+        let row = session.row("read the node's row", sql, values).await?;
         row.map(|row| {
+            let hostname = row.text("hostname")?;
+            let is_here = hostname == self.process.hostname && row.text("address")? == self.process.address;
+            // A lock says nothing on a server where it was never taken.
+            let was_taken_here = server.is_some() && row.maybe_text("server")? == server;
             Ok(OwnRow {
                 incarnation: row.maybe_hex("incarnation")?,
                 is_released: row.flag("is_released")?,
                 lease_seq: row.count("lease_seq")?,
-                hostname: row.text("hostname")?,
+                hostname,
+                is_abandoned: is_here && was_taken_here && row.flag("lock_is_free")?,
             })
         })
         .transpose()

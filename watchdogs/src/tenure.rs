@@ -1,7 +1,7 @@
 //! A node's right to run monitors: registration, lease, fence, and the order stop, acknowledge, start.
 //!
 //! Life: a process *registers* its incarnation in its own row once the former holder is released, gone for one watched
-//! lease, or revoked. It then *renews* every [`Policy::lease_renewal`]. It may run only while its last successful
+//! lease, or was killed where this one listens now. It then *renews* every [`Policy::lease_renewal`]. It may run only while its last successful
 //! renewal was **sent** less than [`Policy::lease_fence`] ago; and where the lock that its process holds at the database is
 //! lost, only from the next renewal on: others may take it for killed. When the generation (or its nonce) differs from the one
 //! it applied it *reconciles*: reads the assignments, stops what is not its own any more, waits until nothing of that
@@ -59,13 +59,37 @@ pub struct Tenure {
 #[derive(Debug)]
 enum Phase {
     /// Wants the row. `since` is the first undisturbed look at it.
-    Registering { row: Stillness<(Option<Incarnation>, u64)>, since: Option<Mono> },
+    Registering { row: WatchedLease, since: Option<Mono> },
     /// Has the row.
     Holding,
     /// Asked to stop; waits for the runs to stop, then for the release.
     Leaving,
     /// Said its last word.
     Ended,
+}
+
+/// A lease that somebody else had, watched by who wants the row.
+#[derive(Debug, Default)]
+struct WatchedLease {
+    /// Raised by whoever holds the lease, and by nobody who takes it away: a revocation is no sign of life.
+    counter: Stillness<u64>,
+    /// The counter, since the holder is known to be gone but for a renewal that is under way.
+    abandoned: Stillness<(Option<Incarnation>, u64)>,
+}
+
+impl WatchedLease {
+    fn see(&mut self, began_at: Mono, ended_at: Mono, row: &OwnRow) {
+        self.counter.see(began_at, ended_at, row.lease_seq);
+        if row.is_abandoned {
+            self.abandoned.see(began_at, ended_at, (row.incarnation, row.lease_seq));
+        } else {
+            self.abandoned.reset();
+        }
+    }
+
+    fn is_over(&self, policy: &Policy) -> bool {
+        self.counter.is_still_for(policy.lease_watch) || self.abandoned.is_still_for(policy.killed_watch)
+    }
 }
 
 #[derive(Debug)]
@@ -81,7 +105,7 @@ enum Reconcile {
 impl Tenure {
     /// A process that has just started.
     pub fn new(policy: Policy, incarnation: Incarnation, now: Mono) -> Self {
-        let phase = Phase::Registering { row: Stillness::new(), since: None };
+        let phase = Phase::Registering { row: WatchedLease::default(), since: None };
         let mut tenure = Self {
             policy,
             incarnation,
@@ -182,11 +206,11 @@ impl Tenure {
             return;
         };
         let first_look = *since.get_or_insert(now);
-        watched.see(began_at, now, (row.incarnation, row.lease_seq));
+        watched.see(began_at, now, &row);
         let is_free = (row.incarnation.is_none() && (row.is_released || row.lease_seq == 0))
             // An earlier registration of this very process was committed although its answer was lost.
             || row.incarnation == Some(self.incarnation)
-            || watched.is_still_for(self.policy.lease_watch);
+            || watched.is_over(&self.policy);
         if is_free && self.stops_outstanding == 0 {
             self.send(now, Request::Register, Output::Register { seen: row.incarnation, lease_seq: row.lease_seq });
         } else if began_at.since(first_look) >= 2 * self.policy.lease_watch && row.incarnation.is_some() {
@@ -238,7 +262,7 @@ impl Tenure {
         match request {
             Request::ReadRow | Request::Register => {
                 if let Phase::Registering { row, since, .. } = &mut self.phase {
-                    row.reset();
+                    *row = WatchedLease::default();
                     *since = None;
                 }
             }
@@ -280,7 +304,7 @@ impl Tenure {
             Phase::Leaving => return self.end(ExitReason::Stopped),
             Phase::Registering { .. } | Phase::Ended => return,
         }
-        self.phase = Phase::Registering { row: Stillness::new(), since: None };
+        self.phase = Phase::Registering { row: WatchedLease::default(), since: None };
         self.renewed_at = None;
         self.applied = None;
         self.distrust();

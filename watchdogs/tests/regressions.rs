@@ -203,7 +203,8 @@ fn stamp(generation: u64) -> Stamp {
 /// A node that holds its lease at 0 s, and has applied `stamp(5)` with these monitors.
 fn a_running_node(mine: &BTreeSet<MonitorId>) -> Tenure {
     let at = Mono::secs(0);
-    let row = OwnRow { incarnation: None, is_released: false, lease_seq: 0, hostname: String::new() };
+    let row =
+        OwnRow { incarnation: None, is_released: false, lease_seq: 0, hostname: String::new(), is_abandoned: false };
     let mut node = Tenure::new(Policy::default(), Incarnation(7), at);
     node.handle(at, tenure::Input::Row(Some(row)));
     node.handle(at, tenure::Input::Registered { began_at: at, won: true });
@@ -235,7 +236,8 @@ fn a_node_that_has_applied_nothing_waits_for_a_lease_after_a_failure_that_may_hi
         node.handle(at, tenure::Input::Assigned { stamp: stamp(5), monitors: mine.clone() });
         node.handle(at, tenure::Input::Acknowledged { began_at: at, ours: true });
     };
-    let row = OwnRow { incarnation: None, is_released: true, lease_seq: 3, hostname: String::new() };
+    let row =
+        OwnRow { incarnation: None, is_released: true, lease_seq: 3, hostname: String::new(), is_abandoned: false };
     node.handle(Mono::secs(2), tenure::Input::Tick);
     node.handle(Mono::secs(2), tenure::Input::Row(Some(row)));
     node.handle(Mono::secs(2), tenure::Input::Registered { began_at: Mono::secs(2), won: true });

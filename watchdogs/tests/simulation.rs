@@ -233,6 +233,11 @@ fn taking_a_process_for_killed_the_moment_its_lock_is_free_is_caught() {
 }
 
 #[test]
+fn taking_a_process_that_may_live_elsewhere_for_killed_is_caught() {
+    assert_caught(Variant::EverywhereIsHere, &["one_owner", "majority"], 2);
+}
+
+#[test]
 fn taking_silence_for_a_host_that_refuses_is_caught() {
     assert_caught(Variant::SilenceIsRefusal, &["one_owner", "majority"], 2);
 }

@@ -33,6 +33,20 @@ class LeaseLock {
     return this.state === "held";
   }
 
+  /** Whether the lock that the holder of this row said it had is free. It says nothing on a server where it was never taken. */
+  async isFreeOf({ incarnation, had_lock, server }) {
+    if (!incarnation || Number(had_lock) !== 1) return false;
+    try {
+      if (this.server === null) await this.lookAtServer();
+      if (this.server !== server) return false;
+      const [row] = await this.wire.query("SELECT IS_FREE_LOCK(CONCAT('komainu:lease:', ?)) AS is_free", [incarnation]);
+      return Number(row.is_free) === 1;
+    } catch (error) {
+      if (!error.sqlState || error.fatal) throw error;
+      return false;
+    }
+  }
+
   /** A renewal has said that this process has no lock. */
   settle() {
     this.isParked = false;

@@ -17,10 +17,16 @@ class Rows {
     this.fingerprint = null;
   }
 
+  /** The own row; `is_abandoned`: who has it listened where this process does, and its lock at the database is free. */
   async readRow() {
-    const sql = "SELECT incarnation, is_released, lease_seq, hostname FROM node WHERE node_id = ?";
-    const [row] = await this.lease.query(sql, [this.identity.id]);
-    return row && { ...row, lease_seq: Number(row.lease_seq), is_released: Boolean(row.is_released) };
+    const { id, hostname, address } = this.identity;
+    const sql =
+      "SELECT incarnation, is_released, lease_seq, hostname, address, server, had_lock FROM node WHERE node_id = ?";
+    const [row] = await this.lease.query(sql, [id]);
+    if (!row) return row;
+    const isHere = row.hostname === hostname && row.address === address;
+    const is_abandoned = isHere && (await this.lock.isFreeOf(row));
+    return { ...row, lease_seq: Number(row.lease_seq), is_released: Boolean(row.is_released), is_abandoned };
   }
 
   /** Takes the row, guarded by what was seen. Never touches the status. */

@@ -1,6 +1,7 @@
 "use strict";
 // This node's right to run monitors. Life: the process *registers* its incarnation in its own row once the former
-// holder is released, or was watched standing still for one lease. It then *renews* every two seconds, and may run only
+// holder is released, was watched standing still for one lease, or was killed where this one listens now. It then *renews*
+// every two seconds, and may run only
 // while its last successful renewal was sent less than eight seconds ago. When the generation differs from the one it
 // applied, or it was out, it *reconciles*: reads the assignments, stops what is not its own any more, acknowledges once
 // nothing of that can be stored any longer, and only then starts what is new. When it loses the lock that its process holds
@@ -10,6 +11,8 @@
 const RENEWAL = 2_000;
 const FENCE = 8_000;
 const WATCH = 11_000;
+/** So long the counter of one that was killed stands: longer than a renewal of its own could be under way. */
+const KILLED_WATCH = 2_500;
 const ROUND = 1_000;
 /** Kuma itself takes 6 s to end. */
 const LEAVING = 5_000;
@@ -113,14 +116,14 @@ class Tenure {
     const beganAt = this.clock.now();
     const row = await this.rows.readRow();
     if (!row) throw new Unentered(`node ${this.rows.identity.id} is unknown: \`komainu nodes add\` enters it`);
-    const value = `${row.incarnation}/${row.lease_seq}`;
-    this.watched ??= { value: null, firstAt: beganAt };
-    if (this.watched.value !== value) Object.assign(this.watched, { value, since: this.clock.now() });
+    this.watched ??= { counter: null, abandoned: null, firstAt: beganAt };
+    this.watch(row);
     const isFree =
       (row.incarnation === null && (row.is_released || row.lease_seq === 0)) ||
       // An earlier registration of this very process was committed although its answer was lost.
       row.incarnation === this.rows.identity.incarnation ||
-      beganAt - this.watched.since >= WATCH;
+      beganAt - this.watched.since >= WATCH ||
+      (row.is_abandoned && beganAt - this.watched.abandonedSince >= KILLED_WATCH);
     if (!isFree) {
       if (row.incarnation !== null && beganAt - this.watched.firstAt >= 2 * WATCH) {
         this.exit(`node id ${this.rows.identity.id} is in use by host ${row.hostname}`);
@@ -135,6 +138,15 @@ class Tenure {
     this.isReconciled = false;
     this.log.info(`registered as ${this.rows.identity.id} (${this.rows.identity.incarnation})`);
     this.hint();
+  }
+
+  /** Since when the counter stands, which whoever holds the lease raises and nobody who takes it away; and since when it
+   * does while the holder is known to be gone, but for a renewal that is under way. */
+  watch(row) {
+    const { watched } = this;
+    const abandoned = row.is_abandoned ? `${row.incarnation}/${row.lease_seq}` : null;
+    if (watched.counter !== row.lease_seq) Object.assign(watched, { counter: row.lease_seq, since: this.clock.now() });
+    if (watched.abandoned !== abandoned) Object.assign(watched, { abandoned, abandonedSince: this.clock.now() });
   }
 
   /** A renewal or an acknowledgement was answered. */

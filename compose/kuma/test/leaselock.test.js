@@ -7,6 +7,7 @@ const { Wire } = require("../lib/wire");
 const { node, settle } = require("./standin");
 
 const ME = "aaaaaaaaaaaaaaaa";
+const HERE = { hostname: "host1", address: "http://kuma1:3001" };
 const refused = (text) => Object.assign(new Error(text), { sqlState: "42000" });
 
 /** A server that knows one lock, and the row as renewals leave it. */
@@ -22,10 +23,12 @@ function server({ wsrep = "OFF" } = {}) {
       state.holder ??= connection;
       return [{ locked: state.holder === connection ? 1 : 0 }];
     }
+    if (/IS_FREE_LOCK/.test(sql)) return [{ is_free: state.holder === null ? 1 : 0 }];
     if (/^UPDATE node/.test(sql)) {
       [state.hadLock, state.server] = values.slice(2);
       return { affectedRows: 1 };
     }
+    if (/FROM node WHERE node_id/.test(sql)) return [{ ...state.row }];
     return [];
   };
   const connect = async () => {
@@ -49,7 +52,7 @@ function server({ wsrep = "OFF" } = {}) {
   };
   const wire = new Wire(connect);
   const lock = new LeaseLock({ wire, incarnation: ME, lost: () => (state.lost += 1) });
-  const rows = new Rows({ identity: { id: "kuma1", incarnation: ME }, lease: wire, lock });
+  const rows = new Rows({ identity: { id: "kuma1", incarnation: ME, ...HERE }, lease: wire, lock });
   /** The pause before another connection is over. */
   state.rest = () => (wire.failedAt = -Infinity);
   return { state, wire, rows };
@@ -80,6 +83,21 @@ test("there is no lock on Galera, nor where the server refuses it, and the lease
   assert.strictEqual(await refusing.rows.renew(null, 0), true);
   assert.strictEqual(refusing.state.hadLock, 0);
   assert.strictEqual(refusing.state.lost, 0);
+});
+
+test("a row is abandoned where its holder listened here and its lock is free, on the server where it took it", async () => {
+  const had = { incarnation: "bbbbbbbbbbbbbbbb", had_lock: 1, server: "db1:3306", lease_seq: 5, is_released: 0, ...HERE };
+  const { state, rows } = server();
+  const isAbandoned = async (row) => {
+    state.row = { ...had, ...row };
+    return (await rows.readRow()).is_abandoned;
+  };
+  assert.strictEqual(await isAbandoned({}), true);
+  state.holder = "somebody";
+  assert.strictEqual(await isAbandoned({}), false);
+  state.holder = null;
+  const elsewhere = [{ hostname: "host2" }, { address: "http://kuma1:3002" }, { server: "db2:3306" }, { server: null }];
+  for (const row of [...elsewhere, { had_lock: 0 }, { incarnation: null }]) assert.strictEqual(await isAbandoned(row), false);
 });
 
 test("a connection that somebody ended is told at once, and the next one has the lock again", async () => {

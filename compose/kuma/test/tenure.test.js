@@ -25,6 +25,38 @@ test("a row that stands still for a whole lease is taken, one that moves is not"
   assert.strictEqual(still.tenure.phase, "holding");
 });
 
+test("a process that was killed where this one listens is watched for a renewal, not for a lease", async () => {
+  const n = node();
+  n.rows.node = { incarnation: "bbbbbbbbbbbbbbbb", is_released: false, lease_seq: 5, hostname: "here", is_abandoned: true };
+  await n.live();
+  assert.strictEqual(n.tenure.phase, "registering", "after two seconds");
+  await n.clock.pass(2_000);
+  assert.strictEqual(n.tenure.phase, "holding");
+});
+
+test("a process that renews, or has its lock again, is not taken for killed", async () => {
+  for (const sign of [(row) => (row.lease_seq += 1), (row, s) => (row.is_abandoned = s % 4 !== 0)]) {
+    const n = node();
+    n.rows.node = { incarnation: "bbbbbbbbbbbbbbbb", is_released: false, lease_seq: 5, hostname: "here", is_abandoned: true };
+    await n.live();
+    for (let s = 0; s < 9; s += 1) {
+      if (s % 2 === 0) sign(n.rows.node, s);
+      await n.clock.pass(1_000);
+    }
+    assert.strictEqual(n.tenure.phase, "registering");
+  }
+});
+
+test("a lease that is taken away while it is watched need not be watched again", async () => {
+  const n = node();
+  n.rows.node = { incarnation: "bbbbbbbbbbbbbbbb", is_released: false, lease_seq: 5, hostname: "other" };
+  await n.live();
+  await n.clock.pass(8_500);
+  n.rows.node.incarnation = null;
+  await n.clock.pass(3_000);
+  assert.strictEqual(n.tenure.phase, "holding");
+});
+
 test("a second process with the same id gives up after two leases, naming the other's host", async () => {
   const n = node();
   n.rows.node = { incarnation: "bbbbbbbbbbbbbbbb", is_released: false, lease_seq: 5, hostname: "other" };

@@ -255,6 +255,7 @@ impl Node {
                 Output::ReadRow => Input::Row(Some(OwnRow {
                     incarnation: None,
                     is_released: true,
+                    is_abandoned: false,
                     lease_seq: 0,
                     hostname: String::new(),
                 })),

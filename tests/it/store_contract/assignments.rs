@@ -23,8 +23,13 @@ async fn a_registration_is_guarded_by_what_was_read(kind: Kind) {
     let fixture = Fixture::native(kind).await;
     let mut one = fixture.start_node("node1", 11).await;
     let row = one.read_row().await.unwrap().unwrap();
-    let expected =
-        OwnRow { incarnation: Some(Incarnation(11)), is_released: false, lease_seq: 1, hostname: "host".to_owned() };
+    let expected = OwnRow {
+        incarnation: Some(Incarnation(11)),
+        is_released: false,
+        lease_seq: 1,
+        hostname: "host".to_owned(),
+        is_abandoned: false,
+    };
     assert_eq!(row, expected);
     let mut two = fixture.tenure("node1", 12).await;
     assert!(!two.register(None, 1).await.unwrap(), "somebody holds it");

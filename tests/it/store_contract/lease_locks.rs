@@ -12,6 +12,7 @@ on_both_databases! {
     a_lease_is_watched_with_what_the_database_says_of_its_holders_lock,
     a_second_connection_of_the_same_process_says_that_it_has_no_lock,
     a_registration_says_nothing_of_the_lock_of_the_process_before,
+    a_row_is_abandoned_once_the_process_that_listened_here_has_lost_its_lock,
 }
 
 /// A connection ends at the server in its own time.
@@ -78,6 +79,29 @@ async fn a_registration_says_nothing_of_the_lock_of_the_process_before(kind: Kin
     assert_eq!(lock(&fixture).await, LeaseLock::Unknown);
     assert!(next.renew(None, 0).await.unwrap());
     assert_eq!(lock(&fixture).await, said(kind, LeaseLock::Held));
+}
+
+async fn a_row_is_abandoned_once_the_process_that_listened_here_has_lost_its_lock(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let mut node = fixture.start_node("node1", process()).await;
+    let mut next = fixture.tenure("node1", process()).await;
+    let mut is_abandoned = async || next.read_row().await.unwrap().unwrap().is_abandoned;
+    assert!(!is_abandoned().await, "it has not said that it has a lock");
+    assert!(node.renew(None, 0).await.unwrap());
+    assert!(!is_abandoned().await, "it has its lock");
+    drop(node);
+    if kind == Kind::Sqlite {
+        return assert!(!is_abandoned().await, "there are no such locks");
+    }
+    wait_until("the lock is free", ENDS, &mut is_abandoned).await;
+    for elsewhere in [
+        "hostname = 'other'",
+        "hostname = 'host', address = 'http://other:3001'",
+        "address = 'http://host:3001', server = 'db2:3306'",
+    ] {
+        fixture.raw.execute(&format!("UPDATE node SET {elsewhere}")).await;
+        assert!(!is_abandoned().await, "{elsewhere}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,9 @@ pub struct OwnRow {
     pub lease_seq: u64,
     /// Where the holder runs, for the message when the id is taken.
     pub hostname: String,
+    /// The holder listened where this process listens now, and the lock that its renewals said it had is free: one that lives
+    /// has its port, and one that lost its lock runs nothing before another renewal.
+    pub is_abandoned: bool,
 }
 
 /// Something that happened to a node.

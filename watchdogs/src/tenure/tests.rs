@@ -19,7 +19,34 @@ fn drain(tenure: &mut Tenure) -> Vec<Output> {
 }
 
 fn row(incarnation: Option<Incarnation>, lease_seq: u64) -> Input {
-    Input::Row(Some(OwnRow { incarnation, is_released: false, lease_seq, hostname: "elsewhere".into() }))
+    Input::Row(Some(OwnRow {
+        incarnation,
+        is_released: false,
+        lease_seq,
+        hostname: "elsewhere".into(),
+        is_abandoned: false,
+    }))
+}
+
+/// The holder listened where this process does, and its lock is free.
+fn abandoned(lease_seq: u64) -> Input {
+    let hostname = "here".into();
+    let row = OwnRow { incarnation: Some(OTHER), is_released: false, lease_seq, hostname, is_abandoned: true };
+    Input::Row(Some(row))
+}
+
+/// What the process orders that reads these rows, one after the other at these milliseconds, from its start.
+fn reading(rows: impl IntoIterator<Item = (u64, Input)>) -> Vec<(u64, Output)> {
+    let mut tenure = Tenure::new(Policy::default(), MINE, Mono::secs(0));
+    let mut ordered = Vec::new();
+    for (at, row) in rows {
+        tenure.handle(Mono::millis(at), Input::Tick);
+        drain(&mut tenure);
+        tenure.handle(Mono::millis(at), row);
+        ordered.extend(drain(&mut tenure).into_iter().map(|output| (at, output)));
+    }
+    ordered.retain(|(_, output)| matches!(output, Output::Register { .. }));
+    ordered
 }
 
 /// Registered at 0 s, applied `stamp(5, 55)` with monitors 1 and 2.
@@ -182,4 +209,27 @@ fn a_vanished_holders_row_is_taken_after_one_watched_lease() {
         let registers = drain(&mut tenure).iter().any(|output| matches!(output, Output::Register { .. }));
         assert_eq!(registers, second == 11, "at {second} s");
     }
+}
+
+#[test]
+fn a_process_that_was_killed_where_this_one_listens_is_not_watched_for_a_whole_lease() {
+    let ordered = reading((0..5).map(|second| (second * 1_000, abandoned(7))));
+    assert_eq!(ordered, [(3_000, Output::Register { seen: Some(OTHER), lease_seq: 7 })]);
+}
+
+#[test]
+fn a_process_that_renews_or_has_its_lock_again_is_not_taken_for_killed() {
+    let renews = (0..10).map(|second| (second * 1_000, abandoned(7 + second / 2)));
+    assert_eq!(reading(renews), []);
+    let has_it_again = (0..10).map(|second| {
+        let is_free = second % 3 != 2;
+        (second * 1_000, if is_free { abandoned(7) } else { row(Some(OTHER), 7) })
+    });
+    assert_eq!(reading(has_it_again), []);
+}
+
+#[test]
+fn a_lease_that_is_taken_away_while_it_is_watched_need_not_be_watched_again() {
+    let rows = (0..13).map(|second| (second * 1_000, row((second < 9).then_some(OTHER), 7)));
+    assert_eq!(reading(rows), [(11_000, Output::Register { seen: None, lease_seq: 7 })]);
 }

@@ -71,6 +71,7 @@ counts! { Counts {
     large_worlds: "worlds of 12 nodes and 7 watchdogs",
     killed_at_sight: "nodes declared offline whose process is gone",
     ended_locks: "locks of nodes ended by others",
+    replaced_frozen: "frozen nodes without their lock that another process was started for",
     closed_ports: "ports of living nodes that refuse",
     id_conflicts: "processes ended by an id conflict",
     pauses: "pauses",

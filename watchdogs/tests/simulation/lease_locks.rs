@@ -7,11 +7,14 @@ use komainu_watchdogs::tenure::Input;
 
 use super::events::{Event, MS, Message, SEC, Time, Who};
 use super::model_store::{Database, Server};
+use super::node::Node;
 use super::variants::Variant;
 use super::world::{Life, World};
 
 /// The server ends a connection that has been silent for so long.
 const IDLE: Time = 10 * SEC;
+/// No watchdog goes by what it heard so long ago.
+const REMEMBERED: Time = 20 * SEC;
 
 impl Database {
     /// What a watchdog reads of the holder's lock.
@@ -44,6 +47,17 @@ impl World {
         } else {
             self.schedule(self.now + SEC, Event::TakeLeaseLock(node));
         }
+    }
+
+    /// What a process reads of who has its row: that one's lock is free, and none of the same place can be alive, since this one
+    /// has the port.
+    pub(crate) fn is_abandoned(&self, node: usize) -> bool {
+        let process = &self.nodes[node];
+        let is_free = self.database.lease_lock(process.id, &self.server) == LeaseLock::Free;
+        let lives = |other: &Node| {
+            other.id == process.id && other.incarnation != process.incarnation && other.life != Life::Dead
+        };
+        is_free && (self.variant == Some(Variant::EverywhereIsHere) || !self.nodes.iter().any(lives))
     }
 
     fn reaches_database(&mut self, node: usize) -> bool {
@@ -102,11 +116,16 @@ impl World {
         if self.lock_rng.per_mille(200) {
             return self.lose_step_by_step(node);
         }
+        if !is_cut && self.lock_rng.per_mille(200) {
+            return self.replace_frozen(node);
+        }
         let id = self.nodes[node].id;
         if !self.end_lease_lock(node) {
             return;
         }
-        if self.lock_rng.per_mille(600) {
+        // That one of its node is frozen as well is more than the design is proof against.
+        let is_frozen = self.nodes.iter().any(|other| other.id == id && other.life == Life::Paused);
+        if self.lock_rng.per_mille(600) && !is_frozen {
             self.counts.closed_ports += 1;
             self.port_closed_until[id] = self.now + self.lock_rng.between(2, 25) * SEC;
             self.trace(&("port closed", id));
@@ -132,9 +151,22 @@ impl World {
         } else {
             // All three at once (packets lost one way, the connection ended the other way, and a port that refuses) is more than
             // the design is proof against: such a node runs on for up to its fence, and stores nothing.
-            self.port_closed_until[self.nodes[node].id] = 0;
+            self.open_port(self.nodes[node].id);
         }
         is_told
+    }
+
+    /// It is frozen, its connection is ended meanwhile, and somebody starts another process for its node elsewhere. Not while
+    /// watchdogs may remember that its port refused: that is all three at once.
+    fn replace_frozen(&mut self, node: usize) {
+        if self.now < self.port_closed_until[self.nodes[node].id] + REMEMBERED {
+            return;
+        }
+        self.pause(Some(Who::Node(node)), 9);
+        if self.end_lease_lock(node) {
+            self.counts.replaced_frozen += 1;
+            self.start_node(self.nodes[node].id);
+        }
     }
 
     /// First no watchdog reaches it, then it does not reach the database, and then its connection there is ended.
@@ -145,6 +177,10 @@ impl World {
         self.schedule(at, Event::CutFromDatabase(id));
         let pause = self.lock_rng.below(SEC);
         self.schedule(at + pause, Event::EndLeaseLock(node));
+    }
+
+    pub(crate) fn open_port(&mut self, id: usize) {
+        self.port_closed_until[id] = self.port_closed_until[id].min(self.now);
     }
 
     pub(crate) fn is_port_closed(&self, id: usize) -> bool {

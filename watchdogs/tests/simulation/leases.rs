@@ -23,6 +23,8 @@ pub(crate) struct Statement<'a> {
     pub(crate) clock_off_ms: i64,
     /// The server says that it holds its lock.
     pub(crate) has_lock: bool,
+    /// Everybody else who listened where this process listens is dead, and the holder's lock is free.
+    pub(crate) is_abandoned: bool,
 }
 
 impl Statement<'_> {
@@ -37,6 +39,7 @@ impl Statement<'_> {
             is_released: row.is_released,
             lease_seq: row.lease_seq,
             hostname: String::new(),
+            is_abandoned: self.is_abandoned,
         })
     }
 

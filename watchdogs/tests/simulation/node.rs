@@ -343,6 +343,7 @@ impl World {
         let process = &self.nodes[node];
         let clock_off_ms = self.clock_off(process.id);
         let has_lock = self.server.lease_locks.contains(&process.incarnation);
+        let is_abandoned = self.is_abandoned(node);
         Statement {
             database: &mut self.database,
             ledger: &mut self.ledger,
@@ -352,6 +353,7 @@ impl World {
             incarnation: process.incarnation,
             clock_off_ms,
             has_lock,
+            is_abandoned,
         }
     }
 

@@ -60,6 +60,8 @@ pub(crate) enum Variant {
     LostLockIgnored,
     /// A process whose lock is free is taken for killed at once, whatever its counter does.
     HastyKilledWatch,
+    /// A process takes one whose lock is free for killed, although that one may live elsewhere.
+    EverywhereIsHere,
     /// Watchdogs take whatever does not answer for a host that says that nobody listens.
     SilenceIsRefusal,
     /// A watchdog claims writes that were never answered.

@@ -115,7 +115,7 @@ impl World {
                 // A host goes on to accept for a paused process. That something else refuses in its place, and somebody ended its
                 // connection before it was paused, and it had not yet been told, is more than the design is proof against: it may
                 // begin runs for a second after it goes on, and stores nothing.
-                self.port_closed_until[self.nodes[node].id] = 0;
+                self.open_port(self.nodes[node].id);
             }
         }
         let span = self.rng.between(SEC, most_secs * SEC);

@@ -14,8 +14,9 @@ use super::recall::{Items, Reading};
 use super::visit::Visitor;
 use super::words::{At, counted, span};
 
-/// The first page of the list: read now and then, so that it is known when the database goes.
-pub(super) const FIRST: &str = "/api/v1/pages?limit=100";
+/// The first page of the list: read now and then, so that it is known when the database goes. Each may have a logo of 70,000 characters:
+/// more of them would be longer than any answer that is read.
+pub(super) const FIRST: &str = "/api/v1/pages?limit=25";
 
 /// Of what was said, the latest.
 const MOST_NOTICES: u32 = 20;

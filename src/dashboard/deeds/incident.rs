@@ -22,12 +22,22 @@ pub(super) fn read(verb: &str, scene: &Scene<'_>) -> Result<Option<Deed>, String
 const PUBLISHED: &str = "Everybody can read it at once, in the words below and no others: neither the key nor what komainu says of it becomes \
     public. What it is about follows from the incident; where the page does not show that, it is about the whole and wants a title.";
 
-/// The pages that there are: first those that show what an incident of this key is about.
-fn pages_of(scene: &Scene<'_>, key: &str) -> Vec<Choice> {
-    let pages = scene.read.get("pages").and_then(|pages| pages.get("items")).and_then(Value::as_array);
-    let mut found: Vec<(bool, Choice)> = pages.into_iter().flatten().filter_map(|page| page_of(page, key)).collect();
+/// The pages that there are: first those that show what an incident of this key is about. Where there are too many to be read at once,
+/// or none could be, one is named by its place.
+fn which_page(scene: &Scene<'_>, key: &str) -> (Want, Option<String>) {
+    let pages = scene.read.get("pages");
+    let is_whole = pages.is_some_and(|pages| pages.get("next").is_some_and(Value::is_null));
+    let items = pages.and_then(|pages| pages.get("items")).and_then(Value::as_array).filter(|_| is_whole);
+    let Some(items) = items else {
+        let named = Want::line("page", "On which page", 60).hint("Its place: shop, of /pages/shop");
+        return (named.needed().typed(scene, ""), None);
+    };
+    let mut found: Vec<(bool, Choice)> = items.iter().filter_map(|page| page_of(page, key)).collect();
     found.sort_by_key(|(shows_it, _)| !shows_it);
-    found.into_iter().map(|(_, choice)| choice).collect()
+    let first = found.first().map(|(_, choice)| choice.value.clone()).unwrap_or_default();
+    let none = found.is_empty().then(|| "There is no public page yet.".to_owned());
+    let choices = found.into_iter().map(|(_, choice)| choice).collect();
+    (Want::choice("page", "On which page", choices).needed().typed(scene, &first), none)
 }
 
 fn page_of(page: &Value, key: &str) -> Option<(bool, Choice)> {
@@ -109,9 +119,7 @@ impl Incident {
             faults.push(("page".to_owned(), "choose one".to_owned()));
         }
         let wish = Wish::post(&format!("/pages/{}/incidents", encoded(&page))).with(body);
-        let pages = pages_of(scene, key);
-        let first = pages.first().map(|page| page.value.clone()).unwrap_or_default();
-        let there_is = if pages.is_empty() { Some("There is no public page yet.".to_owned()) } else { None };
+        let (which, there_is) = which_page(scene, key);
         let impacts = [vec![Choice::new("", "as much as komainu's incident does")], Choice::named(IMPACTS)].concat();
         Deed {
             subject: self.subject(),
@@ -119,7 +127,7 @@ impl Incident {
             button: "Publish it",
             consequences: there_is.into_iter().chain([PUBLISHED.to_owned()]).collect(),
             wants: vec![
-                Want::choice("page", "On which page", pages).needed().typed(scene, &first),
+                which,
                 Want::line("title", "In one line", 200)
                     .hint("Where nothing stands here it is the public names of what it is about")
                     .typed(scene, ""),

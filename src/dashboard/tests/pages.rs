@@ -137,3 +137,18 @@ async fn a_maintenance_is_planned_in_a_time_zone_for_some_of_what_stands_there()
     let written = api(&browser, "/pages/shop/maintenances").await["items"][0].clone();
     assert_eq!((&written["components"], &written["status"]), (&json!([id]), &json!("scheduled")));
 }
+
+#[tokio::test]
+async fn where_there_are_more_pages_than_are_read_at_once_one_is_named_by_its_place() {
+    let browser = writer().await;
+    let id = browser.surface.raise("node/node2").await;
+    let question = format!("/watch/hands?deed=incident.publish&incident={id}");
+    assert!(browser.page(&question).await.contains("<select id=\"want-page\""));
+    let key = browser.surface.key("admin").await;
+    for number in 0..25 {
+        let page = json!({"slug": format!("page-{number}"), "title": "One of many"}).to_string();
+        assert_eq!(browser.surface.send("POST", "/api/v1/pages", Some(&key), &page).await.code, 201);
+    }
+    browser.page_saying(&question, "<input id=\"want-page\"").await;
+    assert!(browser.page("/watch/pages").await.contains("rel=\"next\""));
+}

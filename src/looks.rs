@@ -6,6 +6,7 @@
 //! needs, [`picture`] is for whoever tells people while the database is away. [`clerk`] reads and writes the tables, and fails without anybody waiting for
 //! it: looks, votes and verdicts go on while the database is away.
 
+mod canaries;
 mod clerk;
 mod driver;
 mod keeper;

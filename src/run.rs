@@ -130,7 +130,8 @@ impl Runs {
     /// The looks of one watchdog, which refuses some addresses.
     pub fn of_watchdog(caller: http::Caller, evaluator: Program, refuses: Refuses) -> Self {
         let names = Names::of_system().refusing(refuses);
-        Self::with(http::Clients::keeping(Keeps::OF_WATCHDOGS, caller, names), evaluator)
+        let http = http::Clients::keeping(Keeps::OF_WATCHDOGS, caller, names);
+        Self { ping: ping::Sockets::of_watchdog(), ..Self::with(http, evaluator) }
     }
 
     fn with(http: http::Clients, evaluator: Program) -> Self {

@@ -259,7 +259,7 @@ impl Driver {
                 }
             }
             Output::Counted { check, outcome, ms } => self.tally.note_look(&check, outcome, ms),
-            Output::ProbeCanaries => self.probe_canaries(),
+            Output::ProbeCanaries { asked_at } => self.probe_canaries(asked_at),
             Output::Changed(transition) => self.order(Order::Enter(transition)),
             Output::Raise(alarm) => self.raise(alarm),
             Output::Resolve { key, last_bad_at } => {
@@ -281,14 +281,13 @@ impl Driver {
         });
     }
 
-    fn probe_canaries(&self) {
+    fn probe_canaries(&self, asked_at: Mono) {
         for canary in self.shared.identity.canaries.clone() {
             let (prober, events) = (self.prober.clone(), self.events.clone());
             tokio::spawn(async move {
-                let began_at = clock::now();
                 let seen = prober.probe(&Target::Canary(canary), None).await;
                 let is_answered = matches!(seen.outcome, ProbeOutcome::Answered);
-                let _ = events.send(Event::Input(Box::new(Input::Canary { began_at, is_answered }))).await;
+                let _ = events.send(Event::Input(Box::new(Input::Canary { asked_at, is_answered }))).await;
             });
         }
     }

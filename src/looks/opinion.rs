@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use komainu_watchdogs::check::{Definition as Judged, Outcome, Quorum};
+use komainu_watchdogs::check::{Definition as Judged, Members, Outcome, Quorum};
 use komainu_watchdogs::ids::{MonitorId, WatchdogId, Zone};
 use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::opinion::{AT_ONCE, LONGEST_LOOK, Opinion, is_decided};
@@ -119,16 +119,19 @@ impl Looks {
         if members.is_isolated || self.blindness().is_some() {
             return None;
         }
-        let living: Vec<_> = members.living.iter().filter(|(_, _, may_vote)| *may_vote).map(|(id, _, _)| id).collect();
-        let rota = Rota::of(&self.shared.identity.watchdog, living.iter().copied());
-        Some((rota, u32::try_from(living.len()).unwrap_or(u32::MAX)))
+        let rota = self.place(&members, &BTreeSet::new())?;
+        let living = members.living.iter().filter(|(_, _, may_vote)| *may_vote).count();
+        Some((rota, u32::try_from(living).unwrap_or(u32::MAX)))
     }
 
     /// The same among those of these zones; `None`: it stands elsewhere.
     pub fn rota_in(&self, zones: &BTreeSet<Zone>) -> Option<Rota> {
-        let members = self.members_of_trial();
-        let near = members.living.iter().filter(|(_, zone, may_vote)| *may_vote && zones.contains(zone));
-        self.stands_in(zones).then(|| Rota::of(&self.shared.identity.watchdog, near.map(|(id, _, _)| id)))
+        self.place(&self.members_of_trial(), zones)
+    }
+
+    fn place(&self, members: &Members, zones: &BTreeSet<Zone>) -> Option<Rota> {
+        let me = &self.shared.identity;
+        Rota::among((&me.watchdog, &me.zone), &members.living, zones)
     }
 
     /// Whether this watchdog stands where it may look.

@@ -97,6 +97,10 @@ impl Tables {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use komainu_watchdogs::routing::{self, Route};
+
     use super::*;
     use crate::silence::Matcher;
 
@@ -179,5 +183,28 @@ mod tests {
         let both = |web| vec![("check/api".to_owned(), 1), ("check/web".to_owned(), web)];
         assert_eq!(heard(std::slice::from_ref(&silence)), both(0));
         assert_eq!(heard(&[NewSilence { ends_at: now, ..silence }]), both(1), "it is over");
+    }
+
+    #[test]
+    fn what_a_minority_sees_is_told_in_the_dark_to_those_who_asked_for_it_alone() {
+        let tables = Tables::default();
+        let seen = || {
+            let summary = String::new();
+            let alarm = Alarm { key: "partial/shop".to_owned(), severity: Severity::Warning, summary, votes: (1, 3) };
+            Seen { alarms: vec![(alarm, Wall(7))], unknown: BTreeSet::new() }
+        };
+        let channels = ["mail", "ops"].map(str::to_owned).to_vec();
+        let heard = |routes| {
+            let routing = Routing { channels: channels.clone(), routes };
+            tables.picture(seen(), (&routing, &[]), &[]).bad["partial/shop"].channels.clone()
+        };
+        assert_eq!(heard(vec![]), BTreeSet::new());
+        let route = Route {
+            matcher: routing::Matcher { kind: Some("partial".to_owned()), ..routing::Matcher::default() },
+            channels: vec!["mail".to_owned()],
+            group_wait: Duration::from_secs(5),
+            repeat: None,
+        };
+        assert_eq!(heard(vec![route]), BTreeSet::from(["mail".to_owned()]));
     }
 }

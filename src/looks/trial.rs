@@ -11,24 +11,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu_watchdogs::check::trial::{Supposed, supposed};
-use komainu_watchdogs::check::{Answer, Definition as Judged, Failure, Members, Outcome, Policy, Trouble};
-use komainu_watchdogs::facts::Target;
+use komainu_watchdogs::check::{Answer, Definition as Judged, Members, Outcome, Policy, Trouble, Unanswered};
 use komainu_watchdogs::ids::{WatchdogId, Zone};
-use komainu_watchdogs::io::ProbeOutcome;
 use komainu_watchdogs::opinion::{LINGER, counted};
 use komainu_watchdogs::watchdog::Identity;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio_util::task::AbortOnDropHandle;
 
+use super::canaries::Canaries;
 use super::peers::{PeerError, Peers};
 use super::{Looks, Settings, looker};
 use crate::check::Definition;
 use crate::clock;
 use crate::driver::Contact;
-use crate::probe::Prober;
 use crate::run::{Runs, spec};
 use crate::store::MonitorSpec;
 
@@ -128,7 +125,7 @@ pub(super) struct Trials {
     identity: Identity,
     peers: Peers,
     runs: Arc<Runs>,
-    prober: Prober,
+    canaries: Arc<Canaries>,
     contact: watch::Receiver<Arc<Contact>>,
     room: Arc<Semaphore>,
 }
@@ -139,29 +136,33 @@ impl Trials {
             identity: settings.identity.clone(),
             peers,
             runs,
-            prober: settings.prober.clone(),
+            canaries: Canaries::new(settings.prober.clone(), settings.identity.canaries.clone()),
             contact: settings.contact.clone(),
             room: Arc::new(Semaphore::new(MOST_AT_ONCE)),
         }
     }
 
-    /// Looks once, and believes a failure that may be its own network's only beside a canary that answers. `longest`: of a second
+    /// Looks once, and believes a failure that may be its own network's only beside canaries that answer. `longest`: of a second
     /// opinion, so long at most.
     pub(super) async fn look(&self, target: &MonitorSpec, longest: Option<Duration>) -> TrialAnswer {
         let began_at = clock::now();
-        let canaries = self.identity.canaries.clone();
-        let outside = AbortOnDropHandle::new(tokio::spawn(is_answered_outside(self.prober.clone(), canaries)));
+        let asking = self.canaries.ask_on();
         let asked = spec::timeout(target);
         let timeout = longest.map_or(asked, |longest| longest.min(asked));
         let timed = MonitorSpec { timeout: timeout.as_secs_f64(), ..target.clone() };
         let (outcome, mut answer) = looker::look(&self.runs, &timed).await;
-        let is_untimed = clock::now().since(began_at) > timeout + UNTIMED;
+        drop(asking);
+        let ended_at = clock::now();
+        let is_untimed = ended_at.since(began_at) > timeout + UNTIMED;
         let is_isolated = self.contact.borrow().voters.is_isolated;
         let outcome = match outcome {
             Outcome::Failed(_) if is_isolated => Outcome::Unable(Trouble::CutOff),
             Outcome::Failed(_) if is_untimed => Outcome::Unable(Trouble::Stalled),
-            Outcome::Failed(failure) => believed(failure, outside).await,
-            Outcome::Up | Outcome::Unable(_) => outcome,
+            Outcome::Failed(failure) if failure.is_doubtful() => {
+                let look = Unanswered { began_at, ended_at, usually: Duration::ZERO };
+                if self.canaries.is_targets(look).await { outcome } else { Outcome::Unable(Trouble::CutOff) }
+            }
+            Outcome::Failed(_) | Outcome::Up | Outcome::Unable(_) => outcome,
         };
         let outcome = if longest.is_some() { counted(outcome, timeout < asked) } else { outcome };
         // Turned only now: what is one's own trouble stays that.
@@ -215,30 +216,6 @@ async fn ask(
     let body = client.call_anew((address, path), body, limit).await?;
     let tried: TrialAnswer = serde_json::from_slice(&body)?;
     if &tried.watchdog == peer { Ok(tried) } else { Err(PeerError::Another(tried.watchdog)) }
-}
-
-/// A failure as the target's, or as one's own.
-async fn believed(failure: Failure, outside: AbortOnDropHandle<bool>) -> Outcome {
-    let is_proven = !failure.is_doubtful() || outside.await.unwrap_or(false);
-    if is_proven { Outcome::Failed(failure) } else { Outcome::Unable(Trouble::CutOff) }
-}
-
-/// Whether one of them answers; where there are none, everything is believed.
-async fn is_answered_outside(prober: Prober, canaries: Vec<String>) -> bool {
-    if canaries.is_empty() {
-        return true;
-    }
-    let probe = |canary: String| {
-        let prober = prober.clone();
-        async move { matches!(prober.probe(&Target::Canary(canary), None).await.outcome, ProbeOutcome::Answered) }
-    };
-    let mut asked: JoinSet<bool> = canaries.into_iter().map(probe).collect();
-    while let Some(answered) = asked.join_next().await {
-        if answered.unwrap_or(false) {
-            return true;
-        }
-    }
-    false
 }
 
 impl Looks {
@@ -351,17 +328,5 @@ mod tests {
             [Silence::Crowded, Silence::Untrusted, Silence::OtherVersion, Silence::OtherVersion]
         );
         assert_eq!(Silence::from(PeerError::Another("w9".into())), Silence::Untrusted);
-    }
-
-    #[tokio::test]
-    async fn what_may_be_ones_own_network_is_believed_only_beside_a_canary_that_answers() {
-        let outside = |is_answered| AbortOnDropHandle::new(tokio::spawn(async move { is_answered }));
-        for (failure, is_answered, expected) in [
-            (Failure::Refused, false, Outcome::Failed(Failure::Refused)),
-            (Failure::ConnectTimeout, true, Outcome::Failed(Failure::ConnectTimeout)),
-            (Failure::ConnectTimeout, false, Outcome::Unable(Trouble::CutOff)),
-        ] {
-            assert_eq!(believed(failure, outside(is_answered)).await, expected);
-        }
     }
 }

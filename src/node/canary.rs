@@ -1,7 +1,9 @@
 //! The node's own canaries: addresses of the outside world that tell whether this node can reach anything.
 //!
-//! They are probed every 5 s, and once more at once when a run failed: a failure counts against its target only if a
-//! round of probes that began after it found a canary alive. Without canaries every failure counts.
+//! They are probed every 5 s, when a run takes long, and once more at once when a run failed: a failure counts against its target
+//! only if a round of probes that began after it found a canary alive, and none failed since the run began. Without
+//! canaries every failure counts. An outage of the node's own that ends within a second after a round began is not
+//! seen: that round is answered at its second try. It may fail a run whose timeout is below 3 s, and retries are for that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,6 +123,11 @@ impl Canaries {
             // Probes that do not even time out are this node's trouble.
             Err(_) => true,
         }
+    }
+
+    /// A run takes long: a round is to say how the network is meanwhile.
+    pub fn want(&self) {
+        self.wanted.notify_one();
     }
 
     /// What is known without asking: for failures that change nothing.

@@ -27,6 +27,9 @@ use crate::store::monitors::MonitorSpec;
 /// How long one server may take to answer once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The second of two attempts that are a second apart still has the time for an answer.
+const MORE_THAN_A_MOMENT: Duration = Duration::from_millis(1_500);
+
 /// One run of a monitor of type `dns`.
 pub(super) async fn run(names: &Names, monitor: &MonitorSpec) -> Result<RunResult, Failure> {
     let limit = spec::timeout(monitor);
@@ -197,9 +200,14 @@ fn resolver(servers: &[IpAddr], port: u16, limit: Duration) -> Result<TokioResol
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
     options.attempts = 2;
-    // Both attempts fit into the time that the monitor has.
-    options.timeout = ANSWER_TIMEOUT.min(limit.mul_f64(0.45));
+    options.timeout = second_try_after(limit);
     builder.build().map_err(|error| Failure::own(format!("this node could not ask: {error}")))
+}
+
+/// Both attempts fit into the time that the monitor has; where it has more than a moment they are a second apart, as those of TCP.
+fn second_try_after(limit: Duration) -> Duration {
+    let half = ANSWER_TIMEOUT.min(limit.mul_f64(0.45));
+    if limit >= MORE_THAN_A_MOMENT { half.max(Duration::from_secs(1)) } else { half }
 }
 
 /// What is told of the records, and whether one of them fulfils the conditions: the first one where Kuma looks at that

@@ -10,7 +10,8 @@
 //! | `check/schedule.rs` | when this watchdog looks, so that N watchdogs share an interval |
 //! | `check/queue.rs` | which look begins next when not all may run at once |
 //! | `check/eye.rs` | what one's own looks amount to: runs, own trouble, doubt until the outside world answered |
-//! | `check/world.rs` | whether the outside world answered meanwhile |
+//! | `check/world.rs` | when canaries of the outside world are asked, and who waits for them |
+//! | `check/outside.rs` | whether an outage of one's own may have made a look fail |
 //! | `check/verdict.rs` | what a majority makes of it |
 //! | `check/trial.rs` | what it would make of one look of each, without there being a check |
 //! | `check/io.rs` | what goes into [`Machine`] and comes out of it |
@@ -34,6 +35,7 @@ pub mod answer;
 mod eye;
 pub mod io;
 pub mod machine;
+pub mod outside;
 pub mod policy;
 mod queue;
 mod schedule;
@@ -44,6 +46,7 @@ mod world;
 pub use self::answer::{Answer, Failure, Outcome, Phases, Trouble};
 pub use self::io::{Heard, Input, Known, Members, Output, Transition};
 pub use self::machine::{Machine, is_incident_of_checks};
+pub use self::outside::{Outside, Proof, Unanswered};
 pub use self::policy::Policy;
 pub use self::verdict::{Ballot, Electorate, Reason, Stand, Verdict, View, Vote, judge};
 

@@ -4,7 +4,9 @@
 //! once, and each of the others looks a little later whether it is still to be done. What seven would do at the same time
 //! costs the database seven times as much.
 
-use crate::ids::WatchdogId;
+use std::collections::BTreeSet;
+
+use crate::ids::{WatchdogId, Zone};
 
 /// One watchdog's place among those that live.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +26,18 @@ impl Rota {
         place.map_or(Self::alone(), |place| Self { place, of })
     }
 
+    /// One watchdog's place among those of these zones, of all where none is named; `None`: it stands elsewhere. `living`: with
+    /// whether it may vote, as [`crate::check::Members`] has it.
+    pub fn among(
+        (me, zone): (&WatchdogId, &Zone),
+        living: &[(WatchdogId, Zone, bool)],
+        zones: &BTreeSet<Zone>,
+    ) -> Option<Self> {
+        let is_near = |zone: &Zone| zones.is_empty() || zones.contains(zone);
+        let near = living.iter().filter(|(_, zone, may_vote)| *may_vote && is_near(zone));
+        is_near(zone).then(|| Self::of(me, near.map(|(watchdog, _, _)| watchdog)))
+    }
+
     /// Of a watchdog that knows of no other.
     pub fn alone() -> Self {
         Self { place: 0, of: 1 }
@@ -38,8 +52,6 @@ impl Rota {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]

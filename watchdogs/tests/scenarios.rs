@@ -13,6 +13,7 @@ mod scenarios {
     mod checks_believed;
     mod checks_judged;
     mod checks_lasting;
+    mod checks_outside;
     mod checks_told;
     mod doubt;
     mod handover;
@@ -28,6 +29,9 @@ mod scenarios {
     mod no_verdict;
     mod operators;
     mod opinions;
+    mod opinions_disputes;
+    mod opinions_heard;
+    mod opinions_turns;
     mod page;
     mod refill;
     mod status_table;

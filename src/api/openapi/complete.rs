@@ -35,7 +35,13 @@ fn name(operation: &mut Operation, method: &str, path: &str) {
     let words = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
     operation.operation_id = Some(format!("{method}_{words}"));
     if let Some(scope) = scope(operation) {
-        let words = format!("Needs a key with scope `{}`.", scope.as_str());
+        let is_optional =
+            operation.security.iter().flatten().any(|required| *required == SecurityRequirement::default());
+        let words = if is_optional {
+            format!("Needs no key; a caller with one of scope `{}` is shown more.", scope.as_str())
+        } else {
+            format!("Needs a key with scope `{}`.", scope.as_str())
+        };
         let said = operation.description.take().filter(|text| !text.is_empty());
         operation.description = Some(said.map_or(words.clone(), |text| format!("{text}\n\n{words}")));
     }

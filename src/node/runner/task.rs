@@ -17,7 +17,12 @@ use crate::node::trace::{Event, Trace};
 use crate::node::windows::{self, Windows};
 use crate::run::spec;
 use crate::run::{RunResult, RunStatus, Runs, group};
+use crate::store::MonitorSpec;
 use crate::store::families::Families;
+
+/// A run that takes longer has canaries probed beside it: soon enough that a round falls between its first try and its second
+/// where it has to wait for its turn, and so rarely that most monitors never need one.
+const DOUBTED_AFTER: Duration = Duration::from_millis(500);
 
 /// What one run takes along.
 pub(super) struct Task<F> {
@@ -60,7 +65,7 @@ impl<F: Families> Task<F> {
                 PushLook::InTime(again) => return (RunOutcome::LookAgain(again), self.clock.stamp()),
                 PushLook::Late(result) => result,
             },
-            _ => self.runs.run(&launch.monitor).await,
+            _ => self.run_watched(&launch.monitor).await,
         };
         let ended_at = self.clock.stamp();
         // What is known without asking the network is not the network's fault.
@@ -72,6 +77,16 @@ impl<F: Families> Task<F> {
         let was_in_vain = result.status == RunStatus::Down && is_maintained(ended_at);
         let result = if was_in_vain { windows::left_alone() } else { result };
         (RunOutcome::Result(result), ended_at)
+    }
+
+    /// Runs it, and has the canaries probed while that takes long: an outage of the node's own may be over when it fails.
+    async fn run_watched(&self, monitor: &MonitorSpec) -> RunResult {
+        let mut run = Box::pin(self.runs.run(monitor));
+        if let Ok(result) = tokio::time::timeout(DOUBTED_AFTER, &mut run).await {
+            return result;
+        }
+        self.canaries.want();
+        run.await
     }
 
     /// For how long a push could have been taken and none was.

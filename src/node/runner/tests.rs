@@ -9,6 +9,7 @@ use komainu_watchdogs::ids::{Generation, Incarnation, NodeId, Nonce, Stamp};
 use komainu_watchdogs::policy::Policy;
 use komainu_watchdogs::tenure::{Input, Output, OwnRow, Tenure};
 use komainu_watchdogs::time::Wall;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::DropGuard;
@@ -74,6 +75,34 @@ async fn a_failure_is_down_while_a_canary_answers() {
     let node = Node::start(&[format!("tcp://{}", serve().await)]).await;
     node.hold(&[http(1, closed())]);
     assert_eq!(node.beat_of(1, |_| true).await.status, BeatStatus::Down);
+}
+
+#[tokio::test]
+async fn a_network_that_was_gone_while_a_target_was_asked_and_is_back_when_that_fails_is_the_nodes_own_trouble() {
+    let (target, silent) = bound().await;
+    let (canary, canaries) = bound().await;
+    let node = Node::start(&[format!("http://{canary}/")]).await;
+    answer(&canaries).await;
+    node.hold(&[MonitorSpec { timeout: 2.5, ..http(1, target) }]);
+    let (mut asked, _) = silent.accept().await.unwrap();
+    let given_up = async { while asked.read(&mut [0; 1_024]).await.is_ok_and(|read| read > 0) {} };
+    let gone = async {
+        loop {
+            drop(canaries.accept().await.unwrap());
+        }
+    };
+    let told = async {
+        tokio::select! {
+            () = given_up => {}
+            () = gone => {}
+        }
+        tokio::join!(node.beat_of(1, |_| true), answer(&canaries)).0
+    };
+    let beat = tokio::select! {
+        beat = told => beat,
+        () = node.keep_renewing() => unreachable!("it goes on"),
+    };
+    assert_eq!(beat.status, BeatStatus::Pending, "{}", beat.msg);
 }
 
 #[tokio::test]
@@ -245,6 +274,14 @@ impl Node {
         self.answer();
     }
 
+    /// The lease of a node whose runs take long.
+    async fn keep_renewing(&self) {
+        loop {
+            self.renew();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
     /// Answers all that the tenure asks, as a database that grants what is held.
     fn answer(&self) {
         let stamp = Stamp { generation: Generation(1), nonce: Nonce(1) };
@@ -353,6 +390,18 @@ async fn serve() -> SocketAddr {
     let routes = Router::new().route("/", get(|| async { "fine" }));
     tokio::spawn(async move { axum::serve(listener, routes).await });
     address
+}
+
+async fn bound() -> (SocketAddr, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    (listener.local_addr().unwrap(), listener)
+}
+
+/// Answers one request.
+async fn answer(listener: &TcpListener) {
+    let (mut asked, _) = listener.accept().await.unwrap();
+    assert!(asked.read(&mut [0; 1_024]).await.unwrap() > 0);
+    asked.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await.unwrap();
 }
 
 fn closed() -> SocketAddr {

@@ -132,6 +132,41 @@ async fn a_target_that_fails_for_all_is_told_and_so_is_its_return(kind: Kind) {
     assert_eq!(cluster.database.rows(changes).await, expected, "each change once, whoever found it");
 }
 
+/// A port at which connections are taken and nothing is answered.
+async fn mute() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut taken = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            taken.push(connection);
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_takes_connections_and_answers_none_delays_no_verdict() {
+    let (shape, port) = (Shape { nodes: 1, monitors: 1, ..Shape::default() }, mute().await);
+    let mut cluster = Cluster::prepare(Kind::Sqlite, shape, "").await;
+    let id = "id = \"w3\"\n";
+    cluster.edit_config("w3", |text| text.replace(id, &format!("{id}advertise = \"http://127.0.0.1:{port}\"\n")));
+    cluster.begin(shape).await;
+    let site = Site::start().await;
+    site.watch(&cluster, "shop").await;
+    let fell_us = Cluster::now_us();
+    site.answer(&WATCHDOGS, StatusCode::BAD_GATEWAY);
+    for watchdog in ["w1", "w2"] {
+        wait_for(&cluster, watchdog, ("shop", "down")).await;
+    }
+    let took_ms = (Cluster::now_us() - fell_us) / 1_000;
+    #[expect(clippy::print_stdout, reason = "a figure")]
+    {
+        println!("beside a mute peer the check is down {took_ms} ms after its target failed");
+    }
+    assert!(took_ms < 10_000, "{took_ms}");
+}
+
 async fn a_target_that_fails_for_one_watchdog_is_partial_and_nobody_is_paged(kind: Kind) {
     let vendor = Vendor::start().await;
     let (cluster, site) = (start(kind, ["a", "b", "c"], &vendor.sections()).await, Site::start().await);

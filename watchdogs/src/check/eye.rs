@@ -1,10 +1,13 @@
 //! What one watchdog's own looks at one check amount to.
 //!
 //! Life of a look: it runs; it ends with an outcome. A failure that would look the same if this watchdog's own network were
-//! gone counts only beside a canary that answered meanwhile ([`World`]). Until there is one it is *held*; if none comes it was
+//! gone counts only beside canaries that answered meanwhile ([`super::outside`]). Until they have it is *held*; if they do not it was
 //! own trouble. Only then is it turned round where the check is upside down: so a timeout is no success either before a canary
 //! answered. Outcomes that count make runs; own trouble ends both.
 
+use std::time::Duration;
+
+use super::outside::{Proof, Unanswered};
 use super::world::World;
 use super::{Answer, CheckName, Failure, Look, Outcome, Policy, Trouble};
 use crate::time::Mono;
@@ -18,6 +21,8 @@ pub(crate) struct Eye {
     last: Option<Seen>,
     running: Option<Running>,
     held: Option<Held>,
+    /// How long the target took the last time it answered.
+    usually: Duration,
     /// When the last look began, and whether somebody had asked for it.
     pub(crate) begun: Option<(Mono, bool)>,
 }
@@ -41,10 +46,10 @@ pub(crate) struct Running {
     pub(crate) began_at: Mono,
     /// A peer asked for it then.
     pub(crate) asked_at: Option<Mono>,
-    /// It took so long that the others were asked.
-    pub(crate) is_slow: bool,
-    /// It took so long that canaries were asked for.
-    pub(crate) is_doubted: bool,
+    /// It took so long that the others were asked then.
+    pub(crate) slow_at: Option<Mono>,
+    /// It took so long that canaries were asked for, the last time then.
+    pub(crate) doubted_at: Option<Mono>,
     /// It is well if it fails.
     is_upside_down: bool,
 }
@@ -56,6 +61,7 @@ struct Held {
     failure: Failure,
     answer: Answer,
     ended_at: Mono,
+    until: Mono,
 }
 
 /// What the end of a look leads to.
@@ -63,15 +69,15 @@ struct Held {
 pub(crate) enum Ended {
     /// It counts.
     Counted,
-    /// It waits until a canary answers.
+    /// It waits until canaries answer.
     Held,
 }
 
 impl Eye {
     /// A look begins.
     pub(crate) fn begin(&mut self, now: Mono, number: u64, asked_at: Option<Mono>, is_upside_down: bool) {
-        let (is_slow, is_doubted) = (false, false);
-        self.running = Some(Running { number, began_at: now, asked_at, is_slow, is_doubted, is_upside_down });
+        let (slow_at, doubted_at) = (None, None);
+        self.running = Some(Running { number, began_at: now, asked_at, slow_at, doubted_at, is_upside_down });
         self.begun = Some((now, asked_at.is_some()));
     }
 
@@ -89,9 +95,14 @@ impl Eye {
         self.running.is_some() || self.held.is_some()
     }
 
-    /// Until when a held failure waits.
-    pub(crate) fn held_until(&self, policy: &Policy) -> Option<Mono> {
-        self.held.as_ref().map(|held| held.ended_at + policy.doubt_at_most)
+    /// A failure waits until it is known whose it is.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// When a failure that waits has waited in vain.
+    pub(crate) fn given_up_at(&self) -> Option<Mono> {
+        self.held.as_ref().map(|held| held.until + Duration::from_micros(1))
     }
 
     /// The look that runs ended.
@@ -100,15 +111,13 @@ impl Eye {
             return Ended::Held;
         };
         match seen {
-            (Outcome::Failed(failure), answer)
-                if failure.is_doubtful() && !world.answered_beside(running.began_at, now, policy) =>
-            {
-                self.held = Some(Held { running, failure, answer, ended_at: now });
-                Ended::Held
+            (Outcome::Failed(failure), answer) if failure.is_doubtful() => {
+                self.held = Some(Held { running, failure, answer, ended_at: now, until: now });
+                if self.settle(now, world, policy) { Ended::Counted } else { Ended::Held }
             }
             (outcome, answer) => {
                 self.held = None;
-                self.take(running, outcome, answer, now);
+                self.take((running, outcome), answer, now, policy);
                 Ended::Counted
             }
         }
@@ -116,19 +125,20 @@ impl Eye {
 
     /// A canary answered, or time has passed; whether a held look is known now.
     pub(crate) fn settle(&mut self, now: Mono, world: &World, policy: &Policy) -> bool {
-        let Some(held) = self.held.take() else {
+        let Some(mut held) = self.held.take() else {
             return false;
         };
-        let Held { running, failure, answer, ended_at } = held;
-        let outcome = if world.answered_beside(running.began_at, ended_at, policy) {
-            Outcome::Failed(failure)
-        } else if now >= ended_at + policy.doubt_at_most {
-            Outcome::Unable(Trouble::CutOff)
-        } else {
-            self.held = Some(Held { running, failure, answer, ended_at });
-            return false;
+        let look = self.unanswered(&held.running, held.ended_at);
+        let outcome = match world.proof(now, look, policy) {
+            Proof::Target => Outcome::Failed(held.failure),
+            Proof::Own => Outcome::Unable(Trouble::CutOff),
+            Proof::Open(until) => {
+                held.until = until;
+                self.held = Some(held);
+                return false;
+            }
         };
-        self.take(running, outcome, answer, ended_at);
+        self.take((held.running, outcome), held.answer, held.ended_at, policy);
         true
     }
 
@@ -139,17 +149,38 @@ impl Eye {
         }
     }
 
-    fn take(&mut self, running: Running, outcome: Outcome, mut answer: Answer, ended_at: Mono) {
-        let outcome = if running.is_upside_down { outcome.turned() } else { outcome };
+    fn unanswered(&self, running: &Running, ended_at: Mono) -> Unanswered {
+        Unanswered { began_at: running.began_at, ended_at, usually: self.usually }
+    }
+
+    /// A look that was asked for, because somebody had seen the first failure, and took a while is as good as two; likewise one in which
+    /// this watchdog had waited long enough to ask the others, and then as long again.
+    fn is_as_two(&self, running: &Running, (failure, ended_at): (Failure, Mono), policy: &Policy) -> bool {
+        let Some(since) = running.asked_at.or(running.slow_at) else {
+            return false;
+        };
+        if !failure.is_doubtful() {
+            // A refusal comes at once, and says nothing of the time before.
+            return failure != Failure::Refused && ended_at.since(since) >= Policy::TOOK_A_WHILE;
+        }
+        let began_at = if running.asked_at.is_some() { running.began_at } else { since };
+        Unanswered { began_at, ..self.unanswered(running, ended_at) }.is_as_two(policy)
+    }
+
+    fn take(&mut self, (running, seen): (Running, Outcome), mut answer: Answer, ended_at: Mono, policy: &Policy) {
+        let outcome = if running.is_upside_down { seen.turned() } else { seen };
+        if seen == Outcome::Up {
+            self.usually = ended_at.since(running.began_at);
+        }
         if outcome == Outcome::Up {
             answer.detail.clear();
         }
         let (failures, successes) = self.last.as_ref().map_or((0, 0), |seen| (seen.failures, seen.successes));
-        let took_long = |asked_at: Mono| ended_at.since(asked_at) >= Policy::TOOK_A_WHILE;
         let (failures, successes) = match outcome {
             Outcome::Up => (0, (successes + 1).min(MOST)),
-            // Whoever asked for it had seen the first failure.
-            Outcome::Failed(_) if failures == 0 && running.asked_at.is_some_and(took_long) => (2, 0),
+            Outcome::Failed(failure) if failures == 0 && self.is_as_two(&running, (failure, ended_at), policy) => {
+                (2, 0)
+            }
             Outcome::Failed(_) => ((failures + 1).min(MOST), 0),
             Outcome::Unable(_) => (0, 0),
         };

@@ -43,8 +43,8 @@ pub enum Input {
     },
     /// A probe of a canary ended.
     Canary {
-        /// When it began, on this process's clock.
-        began_at: Mono,
+        /// When it was asked for: [`Output::ProbeCanaries`]'s.
+        asked_at: Mono,
         /// It was answered.
         is_answered: bool,
     },
@@ -138,7 +138,10 @@ pub enum Output {
         ms: u32,
     },
     /// Probe all canaries now: what failed may be this watchdog's own network.
-    ProbeCanaries,
+    ProbeCanaries {
+        /// When they were asked for, to be handed back.
+        asked_at: Mono,
+    },
     /// Enter this, unless it stands there already: guarded by [`Transition::from`].
     Changed(Box<Transition>),
     /// Open this incident, or note that it is still bad.

@@ -101,7 +101,7 @@ impl Machine {
             }
             Input::Heard(heard) => self.handle_heard(at, heard),
             Input::Asked { ticket, checks } => self.handle_asked(now, ticket, checks),
-            Input::Canary { began_at, is_answered } => self.handle_canary(at, began_at, is_answered),
+            Input::Canary { asked_at, is_answered } => self.handle_canary(at, asked_at, is_answered),
             Input::Incidents(open) => self.handle_incidents(now, &open),
             Input::Told { key, is_done } => self.incidents.handle_answer(&key, is_done),
             Input::Tick => {}
@@ -328,7 +328,7 @@ impl Machine {
         self.begin_looks(at);
         self.answer_late(at.now);
         if self.world.try_ask(at.now) {
-            self.outputs.push_back(Output::ProbeCanaries);
+            self.outputs.push_back(Output::ProbeCanaries { asked_at: at.now });
         }
         self.flush_asks(at.now);
     }

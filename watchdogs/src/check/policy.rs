@@ -32,10 +32,18 @@ pub struct Policy {
     pub budget: usize,
     /// A look that has not ended so long after its timeout never will.
     pub lost_after: Duration,
-    /// A look that takes longer than this, or half of its timeout, has canaries probed beside it.
+    /// A look that takes longer than this, or half of its timeout, has canaries probed beside it: so early that they can answer
+    /// before it is tried again.
     pub doubt_after: Duration,
-    /// A failure that may be one's own network's waits this long for a canary to answer: longer than a canary's timeout.
-    pub doubt_at_most: Duration,
+    /// They are probed again and again so far apart, until the look ends.
+    pub doubt_again: Duration,
+    /// A canary that answers later than this did not answer at the first try: TCP tries again after a second.
+    pub outside_prompt: Duration,
+    /// Nothing is known of the outside world between two canaries that answered so far apart: with one missing in between they
+    /// are two seconds apart, and so long again for a canary that had to wait for its turn.
+    pub outside_gap: Duration,
+    /// A connection that nobody answers is tried again so long after its beginning (RFC 6298), the first time and the second.
+    pub tried_again: [Duration; 2],
     /// A verdict that became unknown is entered only when it has been so for this long: votes come a moment after a start.
     pub unknown_entered_after: Duration,
     /// What stands in the store differs for this long from what is judged here: whoever found it could not enter it.
@@ -78,8 +86,11 @@ impl Default for Policy {
             answer_within: Duration::from_secs(2),
             budget: 256,
             lost_after: Duration::from_secs(10),
-            doubt_after: Duration::from_secs(1),
-            doubt_at_most: Duration::from_secs(5),
+            doubt_after: Duration::from_millis(500),
+            doubt_again: Duration::from_secs(1),
+            outside_prompt: Duration::from_secs(1),
+            outside_gap: Duration::from_secs(3),
+            tried_again: [Duration::from_secs(1), Duration::from_secs(3)],
             unknown_entered_after: Duration::from_secs(10),
             enter_again_after: Duration::from_secs(10),
             ask_linger: Duration::from_millis(20),

@@ -105,6 +105,46 @@ fn being_asked_makes_a_look_now_that_counts_as_the_second_if_it_took_a_while() {
 }
 
 #[test]
+fn whoever_waited_long_enough_to_ask_the_others_and_then_as_long_again_has_seen_it_fail_twice() {
+    let failures = |after| {
+        let mut desk = Desk::settled();
+        desk.hanging.insert("api".into());
+        while desk.looks.is_empty() {
+            desk.pass(100);
+        }
+        desk.pass(after);
+        desk.end("api", HANGS);
+        desk.machine.report(desk.now, 0, 9)[0].failures
+    };
+    assert_eq!((failures(1_900), failures(2_500), failures(4_500)), (1, 1, 2));
+}
+
+#[test]
+fn a_refusal_says_nothing_of_the_time_before_it() {
+    let mut desk = Desk::settled();
+    desk.hanging.insert("api".into());
+    desk.tell(Input::Asked { ticket: 1, checks: vec!["api".into()] });
+    desk.pass(1_500);
+    desk.end("api", REFUSED);
+    assert_eq!(desk.answers[0].2[0].failures, 1);
+}
+
+#[test]
+fn a_refusal_that_came_late_is_looked_at_again_a_second_after_it_came() {
+    let mut desk = Desk::settled();
+    desk.hanging.insert("api".into());
+    while desk.looks.is_empty() {
+        desk.pass(100);
+    }
+    desk.pass(1_030);
+    desk.end("api", REFUSED);
+    desk.pass(990);
+    assert_eq!(desk.looks.len(), 1);
+    desk.pass(20);
+    assert_eq!(desk.looks.len(), 2);
+}
+
+#[test]
 fn being_asked_about_what_fails_at_once_makes_a_second_look_a_second_later() {
     let mut desk = Desk::settled();
     desk.targets.insert("api".into(), REFUSED);
@@ -176,8 +216,7 @@ fn a_failure_that_may_be_ones_own_networks_waits_for_a_canary() {
     desk.targets.insert("api".into(), HANGS);
     desk.run(1);
     assert_eq!((desk.canaries, desk.asks.len()), (1, 0), "the others are not asked for what may be one's own");
-    let began_at = desk.now;
-    desk.tell(Input::Canary { began_at, is_answered: true });
+    desk.answer_canary();
     assert_eq!(desk.machine.report(desk.now, 0, 9)[0].outcome, HANGS);
 }
 
@@ -188,9 +227,9 @@ fn a_failure_beside_canaries_that_do_not_answer_is_own_trouble() {
     desk.targets.insert("api".into(), HANGS);
     desk.run(1);
     let before = Mono::secs(999);
-    desk.tell(Input::Canary { began_at: before, is_answered: true });
+    desk.tell(Input::Canary { asked_at: before, is_answered: true });
     assert_eq!(desk.machine.report(desk.now, 0, 9), Vec::new(), "an answer from before the look proves nothing");
-    desk.tell(Input::Canary { began_at: desk.now, is_answered: false });
+    desk.tell(Input::Canary { asked_at: desk.canary_asked_at, is_answered: false });
     desk.run(5);
     assert_eq!(desk.machine.report(desk.now, 0, 9)[0].outcome, Outcome::Unable(Trouble::CutOff));
     assert_eq!(desk.asks, Vec::new());
@@ -202,7 +241,11 @@ fn statistics_count_a_failure_that_was_doubted_once_and_as_what_it_turned_out_to
         let mut desk = Desk::with(Policy::default(), &["tcp://1.1.1.1:443"]);
         desk.tell(Input::Defined(vec![check("api")]));
         desk.hanging.insert("api".into());
-        desk.run(5);
+        for _ in 0..3 {
+            desk.run(1);
+            desk.answer_canary();
+        }
+        desk.run(2);
         desk.end("api", HANGS);
         assert_eq!(desk.counted, Vec::new(), "nobody knows yet what it was");
         desk
@@ -211,7 +254,8 @@ fn statistics_count_a_failure_that_was_doubted_once_and_as_what_it_turned_out_to
     desk.run(5);
     assert_eq!(desk.counted, [Outcome::Unable(Trouble::CutOff)]);
     let mut desk = doubted();
-    desk.tell(Input::Canary { began_at: desk.now - Duration::from_secs(4), is_answered: true });
+    desk.pass(100);
+    desk.answer_canary();
     assert_eq!(desk.counted, [HANGS]);
 }
 
@@ -233,11 +277,11 @@ fn a_look_that_began_while_cut_off_and_fails_after_that_is_own_trouble() {
     let mut desk = Desk::with(Policy::default(), &["tcp://1.1.1.1:443"]);
     desk.tell(Input::Defined(vec![check("api")]));
     desk.hanging.insert("api".into());
-    desk.run(3);
-    assert_eq!(desk.canaries, 1, "they are asked while it hangs");
-    desk.tell(Input::Canary { began_at: desk.now - Duration::from_secs(2), is_answered: false });
-    desk.tell(Input::Canary { began_at: desk.now, is_answered: true });
-    desk.run(2);
+    desk.run(4);
+    assert_eq!(desk.canaries, 4, "they are asked while it hangs");
+    desk.tell(Input::Canary { asked_at: desk.canary_asked_at - Duration::from_secs(1), is_answered: false });
+    desk.answer_canary();
+    desk.run(1);
     desk.end("api", HANGS);
     desk.run(6);
     assert_eq!(desk.machine.report(desk.now, 0, 9)[0].outcome, Outcome::Unable(Trouble::CutOff));
@@ -265,7 +309,7 @@ fn upside_down(sees: Outcome) -> Desk {
 fn what_is_upside_down_is_well_when_it_fails_and_only_beside_a_canary_where_it_may_be_ones_own_network() {
     let mut desk = upside_down(HANGS);
     assert_eq!((desk.canaries, desk.machine.report(desk.now, 0, 9)), (1, Vec::new()));
-    desk.tell(Input::Canary { began_at: desk.now, is_answered: true });
+    desk.answer_canary();
     assert_eq!(desk.machine.report(desk.now, 0, 9)[0].outcome, Outcome::Up);
     let mut desk = upside_down(HANGS);
     desk.run(6);

@@ -46,6 +46,8 @@ pub(super) struct Desk {
     pub(super) raised: Vec<Alarm>,
     pub(super) resolved: Vec<String>,
     pub(super) canaries: usize,
+    /// When canaries were asked for the last time.
+    pub(super) canary_asked_at: Mono,
     /// What became of looks, for statistics.
     pub(super) counted: Vec<Outcome>,
 }
@@ -83,6 +85,7 @@ impl Desk {
             raised: Vec::new(),
             resolved: Vec::new(),
             canaries: 0,
+            canary_asked_at: now,
             counted: Vec::new(),
         };
         desk.tell(Input::Members(three()));
@@ -145,7 +148,10 @@ impl Desk {
             }
             Output::Answer { ticket, looks, pending } => self.answers.push((self.now, ticket, looks, pending)),
             Output::Counted { outcome, .. } => self.counted.push(outcome),
-            Output::ProbeCanaries => self.canaries += 1,
+            Output::ProbeCanaries { asked_at } => {
+                self.canaries += 1;
+                self.canary_asked_at = asked_at;
+            }
             Output::Changed(transition) => self.changed.push((self.now, *transition)),
             Output::Raise(alarm) => {
                 self.tell(Input::Told { key: alarm.key.clone(), is_done: true });
@@ -159,6 +165,11 @@ impl Desk {
     pub(super) fn end(&mut self, name: &str, outcome: Outcome) {
         let number = self.running.remove(name).unwrap();
         self.tell(Input::Looked { check: name.into(), number, outcome, answer: Answer::default() });
+    }
+
+    /// A canary that was asked for last answers now.
+    pub(super) fn answer_canary(&mut self) {
+        self.tell(Input::Canary { asked_at: self.canary_asked_at, is_answered: true });
     }
 
     /// Lets so many milliseconds pass, each deadline in its turn.

@@ -235,3 +235,54 @@ fn a_second_outage_knows_nothing_of_what_was_told_in_the_first() {
     let events: Vec<_> = dark.news().iter().map(|(.., changes)| changes[0].1).collect();
     assert_eq!(events, [Opened, Opened], "that the first is over was the outbox's to tell");
 }
+
+#[test]
+fn what_was_paused_or_deleted_while_it_was_down_is_over_once_and_never_again() {
+    let mut dark = Dark::watched_by(3);
+    // The tables said last that it stood open; nobody looks at it any more.
+    dark.stood_open("check/shop", &["ops"]);
+    dark.database_stops();
+    dark.run(60);
+    let is_told = |dark: &Dark| {
+        let news = dark.news();
+        news.iter().map(|(.., changes)| changes.clone()).collect::<Vec<_>>() == [vec![("check/shop", Resolved)]]
+    };
+    assert!(is_told(&dark), "{:?}", dark.news());
+    dark.kill("w1");
+    dark.run(100);
+    dark.start("w1");
+    dark.run(200);
+    assert!(is_told(&dark), "{:?}", dark.news());
+}
+
+#[test]
+fn what_somebody_acknowledged_is_not_told_again_whoever_speaks_and_its_end_is() {
+    let mut dark = Dark::watched_by(3);
+    dark.stood_open("check/shop", &["ops"]);
+    dark.falls("check/shop", &["ops"]);
+    dark.database_stops();
+    dark.run(100);
+    dark.kill("w1");
+    dark.run(100);
+    dark.start("w1");
+    dark.run(100);
+    assert_eq!(dark.news(), []);
+    dark.rises("check/shop");
+    dark.run(100);
+    let news = dark.news();
+    assert_eq!((news.len(), &news[0].3), (1, &vec![("check/shop", Resolved)]), "{news:?}");
+}
+
+#[test]
+fn what_a_minority_saw_and_then_all_see_is_told_once() {
+    let mut dark = in_the_dark();
+    // Nobody asked to hear of the first.
+    dark.falls("partial/shop", &[]);
+    dark.run(100);
+    assert_eq!(dark.news(), []);
+    dark.rises("partial/shop");
+    dark.falls("check/shop", &["ops"]);
+    dark.run(100);
+    let news = dark.news();
+    assert_eq!((news.len(), &news[0].3), (1, &vec![("check/shop", Opened)]), "{news:?}");
+}

@@ -1,31 +1,25 @@
-//! Second opinions: who is asked, what people are told and when, and what the watchdogs and a node make of contradicting each other.
+//! Second opinions: who wants one, and what people are told and when.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use komainu_watchdogs::check::trial::supposed;
-use komainu_watchdogs::check::{Answer, Definition, Failure, Members, Outcome, Policy, Quorum, Trouble};
-use komainu_watchdogs::ids::{MonitorId, WatchdogId, Zone};
-use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::opinion::{
-    AT_ONCE, Admission, Asked, Case, Choice, Crowd, Dissent, Ends, HELD_AT_MOST, LAST_THAT_HOLDS, Line, Opinion, Over,
-    Record, Remark, Rounds, Rule, Said, Seen, Source, Step, Teller, Telling, Wish, again, at_once, before_telling,
-    counted, crowd, dispute, is_claimed, is_decided, line, looks_on, passes_on, patience, rank, room,
+    AT_ONCE, Admission, Asked, Case, Choice, Crowd, HELD_AT_MOST, LAST_THAT_HOLDS, Line, Opinion, Record, Remark, Rule,
+    Said, Seen, Source, Teller, Telling, Wish, before_telling, crowd, line, patience, rank, room,
 };
-use komainu_watchdogs::rota::Rota;
-use komainu_watchdogs::time::{Mono, Wall};
+use komainu_watchdogs::time::Wall;
 
-const CHANGE: i64 = 70;
+pub(super) const CHANGE: i64 = 70;
 
-fn at(seconds: i64) -> Wall {
+pub(super) fn at(seconds: i64) -> Wall {
     Wall(1_000_000 + 1_000 * seconds)
 }
 
-fn seconds(seconds: u64) -> Duration {
+pub(super) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn opinion(seen: Seen) -> Opinion {
+pub(super) fn opinion(seen: Seen) -> Opinion {
     let votes = match seen {
         Seen::Down => (3, 3),
         Seen::Up | Seen::Nothing => (0, 3),
@@ -34,11 +28,11 @@ fn opinion(seen: Seen) -> Opinion {
     Opinion { seen, votes, words: format!("they see it {}", seen.as_str()), unheard: 0 }
 }
 
-fn asked() -> Record {
+pub(super) fn asked() -> Record {
     Record::asked(CHANGE, at(0))
 }
 
-fn answered(seen: Seen) -> Record {
+pub(super) fn answered(seen: Seen) -> Record {
     asked().after(at(1), opinion(seen))
 }
 
@@ -46,7 +40,7 @@ fn telling(now: i64, wish: Wish, record: Option<&Record>) -> Telling {
     before_telling(at(now), wish, (CHANGE, record), (patience(seconds(5)), Crowd::Unknown))
 }
 
-fn case(record: Option<&Record>) -> Case<'_> {
+pub(super) fn case(record: Option<&Record>) -> Case<'_> {
     Case {
         now: at(2),
         wish: Wish::Require,
@@ -242,332 +236,4 @@ fn a_crowd_of_which_those_that_were_asked_about_are_up_is_held_for_two_minutes_a
     }
     assert_eq!(in_line(20, Wish::Require, (Line::None, Crowd::Denied)), Telling::Tell(Remark::Late), "no crowd");
     assert_eq!(in_line(20, Wish::Note, (Line::Waits, Crowd::Denied)), Telling::Tell(Remark::Crowded));
-}
-
-// Who is heard.
-
-fn definition() -> Definition {
-    Definition {
-        name: "opinion".into(),
-        version: 0,
-        interval: seconds(60),
-        timeout: seconds(5),
-        quorum: Quorum::Majority,
-        zones: BTreeSet::new(),
-        severity: Severity::Critical,
-        paused: false,
-        upside_down: false,
-    }
-}
-
-fn name(at: usize) -> WatchdogId {
-    WatchdogId::from(format!("w{}", at + 1).as_str())
-}
-
-const UP: Option<Outcome> = Some(Outcome::Up);
-const FAILED: Option<Outcome> = Some(Outcome::Failed(Failure::Refused));
-const UNABLE: Option<Outcome> = Some(Outcome::Unable(Trouble::Route));
-
-/// Those who answered, one in each of these zones; `None`: it has not answered.
-fn hearing(zones: &[&str], said: &[Option<Outcome>]) -> (Opinion, bool) {
-    let living = zones.iter().enumerate().map(|(at, zone)| (name(at), Zone::from(*zone), true)).collect();
-    let members = Members { is_isolated: false, living, registered: zones.len() };
-    let answered = said.iter().enumerate().filter_map(|(at, outcome)| Some((name(at), (*outcome)?)));
-    let seen = answered.map(|(watchdog, outcome)| (watchdog, (outcome, Answer::default()))).collect();
-    let silent = said.iter().enumerate().filter(|(_, outcome)| outcome.is_none());
-    let awaited = silent.map(|(at, _)| name(at)).collect();
-    let verdict = supposed(&definition(), &members, &seen, &Policy::default()).verdict;
-    (Opinion::of(&verdict, &name(0)), is_decided(&definition(), &members, &seen, &awaited))
-}
-
-#[test]
-fn nobody_is_waited_for_once_a_majority_is_clear() {
-    let decided = |zones: &[&str], said: &[Option<Outcome>]| hearing(zones, said).1;
-    let three = ["a", "b", "c"];
-    assert!(decided(&three, &[UP, UP, None]), "the third can only add a line");
-    assert!(decided(&three, &[FAILED, FAILED, None]));
-    assert!(!decided(&three, &[UP, FAILED, None]) && !decided(&three, &[FAILED, None, None]));
-    assert!(!decided(&["a", "a", "b"], &[FAILED, FAILED, None]), "it may be that zone's network");
-    assert!(decided(&["a", "a", "a"], &[FAILED, FAILED, None]));
-    assert!(!decided(&["a"; 5], &[UP, UP, FAILED, None, None]) && decided(&["a"; 5], &[UP, UP, UP, None, None]));
-}
-
-#[test]
-fn nobody_is_waited_for_who_can_make_no_majority_any_more() {
-    let decided = |said: &[Option<Outcome>]| hearing(&["a", "b", "c"], said).1;
-    assert!(decided(&[None, UNABLE, UNABLE]), "one alone is none");
-    assert!(!decided(&[None, UNABLE, None]));
-}
-
-#[test]
-fn who_hears_too_few_leaves_the_question_to_those_whom_it_did_not_hear() {
-    let unheard = |said: &[Option<Outcome>]| hearing(&["a", "b", "c"], said).0.unheard;
-    assert_eq!([unheard(&[UP, None, None]), unheard(&[None, None, None])], [2, 2], "whoever asks is not another one");
-    assert_eq!(unheard(&[UNABLE, UNABLE, None]), 0, "one more would make it no clearer");
-    assert_eq!(unheard(&[UP, UP, None]), 0, "it is clear");
-    let passes =
-        |now, record: &Record, unheard, passed| passes_on(at(now), record, patience(seconds(5)), (unheard, passed));
-    assert!(passes(10, &asked(), 2, 0) && passes(10, &asked(), 2, 1));
-    assert!(!passes(10, &asked(), 2, 2), "all of them have asked");
-    assert!(!passes(20, &asked(), 2, 0), "people wait for it no longer");
-    assert!(!passes(10, &asked(), 0, 0), "those who answered could not look");
-    assert!(!passes(10, &answered(Seen::Up), 2, 0), "what was seen before stands");
-}
-
-#[test]
-fn who_heard_nobody_takes_one_question_at_a_time_until_it_hears_somebody() {
-    assert_eq!([at_once(true, 32, 0), at_once(true, 3, 29)], [32, 3]);
-    assert_eq!([at_once(false, 32, 0), at_once(false, 31, 1), at_once(false, 0, 0)], [1, 0, 0]);
-}
-
-#[test]
-fn who_was_killed_with_a_question_is_followed_by_another_within_seconds() {
-    assert!(!is_claimed(at(10), None));
-    assert!(is_claimed(at(16), Some(at(10))));
-    assert!(!is_claimed(at(17), Some(at(10))), "its claim was not renewed");
-    assert!(!is_claimed(at(3), Some(at(10))), "nor does one hold that stands ahead of the clock");
-}
-
-#[test]
-fn a_look_where_it_may_not_look_or_that_was_cut_short_is_no_vote() {
-    assert_eq!(counted(Outcome::Failed(Failure::Forbidden), false), Outcome::Unable(Trouble::Permission));
-    assert_eq!(counted(Outcome::Failed(Failure::AnswerTimeout), true), Outcome::Unable(Trouble::Lost));
-    assert_eq!(counted(Outcome::Failed(Failure::AnswerTimeout), false), Outcome::Failed(Failure::AnswerTimeout));
-    assert_eq!(counted(Outcome::Failed(Failure::ConnectTimeout), true), Outcome::Failed(Failure::ConnectTimeout));
-}
-
-// Disagreements.
-
-#[test]
-fn a_node_that_alone_sees_a_monitor_down_is_contradicted() {
-    for seen in [Seen::Up, Seen::Split] {
-        assert_eq!(dispute(&case(Some(&answered(seen)))), Step::Open(Dissent::Node));
-    }
-    let open = Case { is_open: true, ..case(None) };
-    assert_eq!(dispute(&Case { record: Some(&answered(Seen::Up)), ..open }), Step::Leave, "it is told already");
-    assert_eq!(dispute(&case(Some(&answered(Seen::Down)))), Step::Leave);
-    assert_eq!(dispute(&case(Some(&answered(Seen::Nothing)))), Step::Leave);
-    let noted = Case { wish: Wish::Note, ..case(None) };
-    assert_eq!(
-        dispute(&Case { record: Some(&answered(Seen::Up)), ..noted }),
-        Step::Leave,
-        "the message itself says it"
-    );
-}
-
-#[test]
-fn it_is_over_when_the_watchdogs_see_it_down_too_and_that_is_told() {
-    let record = answered(Seen::Up).after(at(30), opinion(Seen::Down));
-    let open = Case { is_open: true, now: at(31), ..case(Some(&record)) };
-    assert_eq!(dispute(&open), Step::Leave, "first it is told that it is down");
-    assert_eq!(dispute(&Case { teller: Teller::Told, ..open }), Step::End(Over::Agreed));
-}
-
-#[test]
-fn it_is_over_when_the_node_says_up_again() {
-    let record = answered(Seen::Up);
-    let up = Case { said: Said::Up, is_open: true, ..case(Some(&record)) };
-    assert_eq!(dispute(&up), Step::End(Over::Up));
-    assert!(dispute(&up).forgets());
-    assert_eq!(dispute(&Case { is_open: false, ..up }), Step::Forget);
-}
-
-#[test]
-fn it_is_over_when_the_monitor_is_told_all_the_same() {
-    let record = answered(Seen::Up);
-    let told = Case { teller: Teller::Told, is_open: true, now: at(700), ..case(Some(&record)) };
-    assert_eq!(dispute(&told), Step::End(Over::Told));
-}
-
-#[test]
-fn it_is_over_when_nobody_asks_any_more_or_there_is_nothing_to_ask_about() {
-    let record = answered(Seen::Up);
-    let open = Case { is_open: true, ..case(Some(&record)) };
-    assert_eq!(dispute(&Case { wish: Wish::Off, ..open }), Step::End(Over::Unwished));
-    assert_eq!(dispute(&Case { said: Said::Paused, ..open }), Step::End(Over::Paused));
-    assert_eq!(dispute(&Case { said: Said::Gone, ..open }), Step::End(Over::Deleted));
-}
-
-#[test]
-fn a_monitor_in_maintenance_or_being_tried_again_begins_and_ends_nothing() {
-    let record = answered(Seen::Up);
-    for is_open in [false, true] {
-        assert_eq!(dispute(&Case { said: Said::Neither, is_open, ..case(Some(&record)) }), Step::Leave);
-    }
-}
-
-#[test]
-fn what_kuma_itself_tells_is_not_held_back_and_is_contradicted() {
-    let kuma = Case { teller: Teller::Kuma, ..case(None) };
-    for wish in [Wish::Note, Wish::Require] {
-        assert_eq!(dispute(&Case { wish, ..kuma }), Step::Ask(CHANGE));
-        assert_eq!(dispute(&Case { wish, record: Some(&answered(Seen::Up)), ..kuma }), Step::Open(Dissent::Node));
-        let open = Case { wish, is_open: true, ..kuma };
-        assert_eq!(dispute(&Case { record: Some(&answered(Seen::Down)), ..open }), Step::End(Over::Agreed));
-        assert_eq!(dispute(&Case { record: Some(&answered(Seen::Up)), now: at(700), ..open }), Step::End(Over::Unseen));
-    }
-}
-
-#[test]
-fn a_node_that_says_up_is_contradicted_once_the_watchdogs_have_seen_it_down_for_three_intervals() {
-    let suspected = Record::asked(0, at(0)).after(at(0), opinion(Seen::Down));
-    let lasting = suspected.after(at(60), opinion(Seen::Down)).after(at(120), opinion(Seen::Down));
-    let up = Case { said: Said::Up, ..case(None) };
-    assert_eq!(dispute(&Case { now: at(179), record: Some(&lasting), ..up }), Step::Leave);
-    assert_eq!(dispute(&Case { now: at(180), record: Some(&lasting), ..up }), Step::Open(Dissent::Watchdogs));
-    let interrupted = lasting.after(at(150), opinion(Seen::Up)).after(at(170), opinion(Seen::Down));
-    assert_eq!(dispute(&Case { now: at(181), record: Some(&interrupted), ..up }), Step::Leave, "it was up in between");
-}
-
-#[test]
-fn what_was_suspected_and_is_seen_up_is_forgotten_or_over() {
-    let record = Record::asked(0, at(0)).after(at(1), opinion(Seen::Up));
-    let up = Case { said: Said::Up, ..case(Some(&record)) };
-    assert_eq!(dispute(&up), Step::Forget);
-    assert_eq!(dispute(&Case { is_open: true, ..up }), Step::End(Over::SeenUp));
-    let blind = Record::asked(0, at(0)).after(at(1), opinion(Seen::Nothing));
-    assert_eq!(
-        dispute(&Case { record: Some(&blind), ..up }),
-        Step::Forget,
-        "whoever looks next may be able to say more"
-    );
-}
-
-#[test]
-fn a_node_that_comes_round_ends_the_watchdogs_dissent() {
-    let record = Record::asked(0, at(0)).after(at(1), opinion(Seen::Down));
-    let open = Case { is_open: true, now: at(200), ..case(Some(&record)) };
-    assert_eq!(dispute(&open), Step::Leave, "what is told of the monitor waits for a look of its own");
-    let told = asked().after(at(201), opinion(Seen::Down));
-    assert_eq!(dispute(&Case { teller: Teller::Told, record: Some(&told), ..open }), Step::End(Over::Agreed));
-}
-
-#[test]
-fn they_look_on_only_while_it_may_change_what_people_are_told() {
-    let on = |case: Case<'_>| looks_on(&case);
-    assert!(on(case(Some(&answered(Seen::Up)))) && on(case(Some(&asked()))));
-    assert!(!on(case(Some(&answered(Seen::Down)))) && !on(case(Some(&answered(Seen::Nothing)))));
-    assert!(!on(Case { wish: Wish::Note, ..case(Some(&answered(Seen::Up))) }));
-    assert!(!on(Case { teller: Teller::Told, ..case(Some(&answered(Seen::Up))) }));
-    assert!(on(Case { teller: Teller::Kuma, ..case(Some(&answered(Seen::Nothing))) }));
-    assert!(!on(case(None)));
-    let suspected = Record::asked(0, at(0)).after(at(0), opinion(Seen::Down));
-    assert!(on(Case { said: Said::Up, ..case(Some(&suspected)) }));
-    assert_eq!([5, 45, 3_600].map(|interval| again(seconds(interval))), [20, 45, 60].map(seconds));
-}
-
-// Looking in turn.
-
-const ENDS: Ends = Ends { first: MonitorId(1), last: MonitorId(90) };
-
-fn place(me: &str, living: &[&str]) -> Rota {
-    let living: Vec<_> = living.iter().map(|&name| WatchdogId::from(name)).collect();
-    Rota::of(&me.into(), &living)
-}
-
-/// At this second of a round that begins at 0: the keys that have their turn.
-fn draw(rounds: &mut Rounds, second: i64, rota: Rota, ends: Ends) -> Vec<i64> {
-    let Some(turn) = rounds.next(Wall(540_000_000 + 1_000 * second), rota, ends) else { return vec![] };
-    rounds.note_drawn(turn, turn.upto);
-    (turn.after.0 + 1..=turn.upto.0).filter(|key| turn.is_mine(rota, MonitorId(*key))).collect()
-}
-
-#[test]
-fn all_watchdogs_together_look_no_more_than_fifty_times_a_second_at_what_is_up() {
-    for living in [1, 3, 7] {
-        let mut rounds = Rounds::new(seconds(600), Mono::secs(0));
-        let mut looks = 0;
-        for millis in (0..10_000).step_by(20) {
-            while rounds.try_take(Mono::millis(millis), living) {
-                looks += 1;
-            }
-        }
-        let together = looks * living;
-        assert!((490..=560).contains(&together), "{living} watchdogs: {together} in ten seconds");
-    }
-}
-
-#[test]
-fn the_looks_of_a_round_are_spread_over_it() {
-    let mut rounds = Rounds::new(seconds(600), Mono::secs(0));
-    let alone = Rota::alone();
-    assert_eq!(draw(&mut rounds, 60, alone, ENDS), (1..=10).collect::<Vec<_>>(), "who begins goes back by a minute");
-    let mut at = vec![];
-    for second in 61..=600 {
-        at.extend(draw(&mut rounds, second, alone, ENDS).into_iter().map(|key| (key, second)));
-    }
-    assert_eq!(at.len(), 90);
-    // A key every six seconds: each has its turn nine minutes after the last.
-    assert!(at[..80].iter().all(|(key, second)| *second == key * 6), "{at:?}");
-    assert_eq!(at[80..], (1..=10).map(|key| (key, 540 + key * 6)).collect::<Vec<_>>());
-}
-
-#[test]
-fn whose_turn_it_is_depends_on_nothing_that_a_process_forgets() {
-    let living = ["w1", "w2", "w3"];
-    let mut all = living.map(|me| (place(me, &living), Rounds::new(seconds(600), Mono::secs(0))));
-    for second in 0..300 {
-        for (rota, rounds) in &mut all {
-            draw(rounds, second, *rota, ENDS);
-        }
-    }
-    // One of them was started anew.
-    all[1].1 = Rounds::new(seconds(600), Mono::secs(0));
-    let mut drawn: Vec<i64> = (300..840)
-        .flat_map(|second| {
-            all.iter_mut().flat_map(|(rota, rounds)| draw(rounds, second, *rota, ENDS)).collect::<Vec<_>>()
-        })
-        .collect();
-    drawn.sort_unstable();
-    drawn.dedup();
-    assert_eq!(drawn, (1..=90).collect::<Vec<_>>(), "each once, whoever looks");
-}
-
-#[test]
-fn what_was_the_turn_of_one_that_was_killed_is_looked_at_by_those_who_miss_it() {
-    let (three, two) = (["w1", "w2", "w3"], ["w1", "w3"]);
-    let mut left = two.map(|me| (me, Rounds::new(seconds(600), Mono::secs(0))));
-    let looks = |left: &mut [(&str, Rounds); 2], seconds: std::ops::Range<i64>, living: &[&str]| {
-        let each = |second| {
-            left.iter_mut().flat_map(|(me, rounds)| draw(rounds, second, place(me, living), ENDS)).collect::<Vec<_>>()
-        };
-        seconds.flat_map(each).collect::<BTreeSet<_>>()
-    };
-    looks(&mut left, 0..200, &three);
-    // Killed at 200, and missed at 215.
-    let before = looks(&mut left, 200..215, &three);
-    assert!(before.len() < 3, "{before:?}");
-    let after = looks(&mut left, 215..216, &two);
-    assert!((26..=35).all(|key| after.contains(&key)), "a minute's turns once more: {after:?}");
-}
-
-#[test]
-fn a_clock_that_is_set_back_holds_nothing_up_and_who_was_cut_off_begins_anew() {
-    let mut rounds = Rounds::new(seconds(600), Mono::secs(0));
-    draw(&mut rounds, 500, Rota::alone(), ENDS);
-    assert_eq!(draw(&mut rounds, 490, Rota::alone(), ENDS), [0; 0], "by little");
-    assert_eq!(draw(&mut rounds, 300, Rota::alone(), ENDS), (41..=50).collect::<Vec<_>>());
-    rounds.forget();
-    assert_eq!(draw(&mut rounds, 540, Rota::alone(), ENDS), (81..=90).collect::<Vec<_>>());
-}
-
-#[test]
-fn too_many_monitors_for_the_time_are_said_to_be() {
-    let now = |second: i64| Wall(540_000_000 + 1_000 * second);
-    let mut rounds = Rounds::new(seconds(600), Mono::secs(0));
-    draw(&mut rounds, 100, Rota::alone(), ENDS);
-    assert_eq!((rounds.lateness(now(100)), rounds.broken_by(now(100))), (Duration::ZERO, None));
-    // Nobody draws any more.
-    assert_eq!(rounds.lateness(now(132)), seconds(30));
-    assert_eq!(rounds.broken_by(now(162)), None, "of ten minutes one is kept for this");
-    assert_eq!(rounds.broken_by(now(202)), Some(seconds(40)));
-    // Its round ends before it comes to the end of it: it goes on, and then with the round that it is by then.
-    let turn = rounds.next(now(1_700), Rota::alone(), ENDS).unwrap();
-    assert_eq!((turn.round, turn.after, turn.upto), (1_000, MonitorId(16), MonitorId(90)));
-    rounds.note_drawn(turn, turn.upto);
-    assert_eq!(
-        rounds.next(now(1_701), Rota::alone(), ENDS).map(|turn| (turn.round, turn.after)),
-        Some((1_003, MonitorId(0)))
-    );
-    assert!(rounds.broken_by(now(1_701)).is_some());
 }

@@ -148,6 +148,7 @@ counts! { CheckCounts {
     abstentions: "looks that were own trouble",
     asks: "asks of peers",
     lost: "messages lost",
+    unanswered: "questions that a mute watchdog took and did not answer",
     slept: "things that waited while a watchdog stood still",
     isolations: "rounds of isolated watchdogs",
     crashes: "watchdogs killed",

@@ -174,7 +174,7 @@ impl Machine {
         let Some(running) = slot.eye.running_mut() else {
             return;
         };
-        running.is_slow = true;
+        running.slow_at = Some(now);
         let began_at = running.began_at;
         slot.suspected_at.get_or_insert(began_at);
         self.ask_about(now, name);

@@ -4,7 +4,7 @@ use super::Machine;
 use crate::check::eye::Ended;
 use crate::check::schedule::{self, Moment};
 use crate::check::verdict::Vote;
-use crate::check::{Answer, CheckName, Outcome, Output, State, Trouble};
+use crate::check::{Answer, CheckName, Failure, Outcome, Output, State, Trouble};
 use crate::time::Mono;
 
 /// A look that took so much longer than its timeout was timed by nobody: its process stood still.
@@ -27,7 +27,7 @@ impl Machine {
         }
         let is_slow = slot.slow_at(&policy).is_some_and(|slow_at| at.now >= slow_at);
         let is_lost = slot.lost_at(&policy).is_some_and(|lost_at| at.now >= lost_at);
-        let is_over = slot.eye.held_until(&policy).is_some_and(|until| at.now >= until);
+        let is_over = slot.eye.given_up_at().is_some_and(|given_up_at| at.now >= given_up_at);
         let is_doubted = slot.doubt_at(&policy).is_some_and(|doubt_at| at.now >= doubt_at);
         if is_slow {
             self.note_slow(at.now, name);
@@ -95,31 +95,31 @@ impl Machine {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        let began_at = slot.eye.running().map_or(at.now, |running| running.began_at);
         match slot.eye.end(at.now, (outcome, answer), &self.world, &self.policy) {
             Ended::Counted => self.counted(at, name),
             Ended::Held => {
                 self.world.doubted.insert(name.clone());
-                self.world.want(at.now, began_at, &self.policy);
+                self.world.want(at.now, at.now, &self.policy);
                 self.wake(name);
             }
         }
     }
 
-    /// A look takes long: if it fails, a canary that answers now shows that the network was well.
+    /// A look takes long: if it fails, canaries that answer meanwhile show that the network was well.
     fn note_doubted(&mut self, now: Mono, name: &CheckName) {
         let running = self.slots.get_mut(name).and_then(|slot| slot.eye.running_mut());
         if let Some(running) = running {
-            running.is_doubted = true;
-            self.world.want(now, running.began_at, &self.policy);
+            let since = if running.doubted_at.is_some() { now } else { running.began_at };
+            running.doubted_at = Some(now);
+            self.world.want(now, since, &self.policy);
         }
     }
 
-    pub(super) fn handle_canary(&mut self, at: Moment, began_at: Mono, is_answered: bool) {
+    pub(super) fn handle_canary(&mut self, at: Moment, asked_at: Mono, is_answered: bool) {
         if !is_answered {
             return;
         }
-        self.world.note(at.now, began_at);
+        self.world.note(at.now, asked_at);
         let doubted: Vec<_> = self.world.doubted.iter().cloned().collect();
         for name in doubted {
             if self.settle(at.now, &name) {
@@ -134,7 +134,7 @@ impl Machine {
             return false;
         };
         let is_known = slot.eye.settle(now, &self.world, &self.policy);
-        if slot.eye.held_until(&self.policy).is_none() {
+        if !slot.eye.is_held() {
             self.world.doubted.remove(name);
         }
         is_known
@@ -180,7 +180,9 @@ impl Machine {
             Outcome::Unable(_) => (true, false),
         };
         if !is_unable && slot.eye.run() < policy.looks_running {
-            slot.want(now.max(began_at + policy.second_look_after));
+            // A refusal comes at once, however late it was that somebody could be asked.
+            let seen_at = if outcome == Outcome::Failed(Failure::Refused) { now } else { began_at };
+            slot.want(now.max(seen_at + policy.second_look_after));
         } else if is_unable || is_against {
             slot.want(now + policy.dissent_interval.min(slot.definition.interval));
         }

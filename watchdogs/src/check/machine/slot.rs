@@ -139,17 +139,18 @@ impl Slot {
 
     /// A look that runs is slow, unless something speaks against asking for that.
     pub(super) fn slow_at(&self, policy: &Policy) -> Option<Mono> {
-        let running = self.eye.running().filter(|running| !running.is_slow && running.asked_at.is_none())?;
+        let running = self.eye.running().filter(|running| running.slow_at.is_none() && running.asked_at.is_none())?;
         let usual = std::time::Duration::from_millis(2 * u64::from(self.eye.usual_ms()?));
         let slow_after = policy.slow_after.max(usual);
         let is_news = self.verdict.0 != State::Down && slow_after < self.definition.timeout;
         is_news.then(|| running.began_at + slow_after)
     }
 
-    /// A look that runs may end as a failure that needs a canary beside it.
+    /// A look that runs may end as a failure that needs canaries beside it.
     pub(super) fn doubt_at(&self, policy: &Policy) -> Option<Mono> {
-        let running = self.eye.running().filter(|running| !running.is_doubted)?;
-        Some(running.began_at + policy.doubt_after.min(self.definition.timeout / 2))
+        let running = self.eye.running()?;
+        let first_at = running.began_at + policy.doubt_after.min(self.definition.timeout / 2);
+        Some(running.doubted_at.map_or(first_at, |doubted_at| doubted_at + policy.doubt_again))
     }
 
     /// A look that runs will never end.
@@ -172,7 +173,7 @@ impl Slot {
             self.slow_at(policy),
             self.doubt_at(policy),
             self.lost_at(policy),
-            self.eye.held_until(policy),
+            self.eye.given_up_at(),
             self.unknown_entered_at(policy),
             self.entered_again_at(policy),
         ];

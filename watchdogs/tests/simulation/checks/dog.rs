@@ -20,8 +20,8 @@ pub(super) struct Dog {
     /// Its own clock is ahead by this, and gains so many in a million.
     ahead: Us,
     gains: i64,
-    /// When rows were read last, on its clock; none since it began.
-    pub(super) read_at: Option<Mono>,
+    /// When rows were read last, on its clock and the world's; none since it began.
+    pub(super) read_at: Option<(Mono, Us)>,
     /// The newest of each peer's looks that it has fetched, by process.
     pub(super) cursors: BTreeMap<usize, (u64, u64)>,
     /// What it last wrote of its own looks.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use komainu_watchdogs::check::{Definition, Members, Policy, Quorum, State};
+use komainu_watchdogs::check::{CheckName, Definition, Look, Members, Outcome, Policy, Quorum, State};
 
 use super::dog::name;
 use super::plan::{Fault, Manner, SECOND, Us, Whom};
@@ -26,6 +26,10 @@ pub(crate) enum Variant {
     OneLookIsEnough,
     /// Nobody takes in what others say.
     NobodyHears,
+    /// That the network is back after the last try of a look proves it.
+    LateProof,
+    /// A canary that answered counts as answering for ten seconds more.
+    OldCanaries,
     /// The first of them takes a verdict that is unknown in the store for the one that stood there before.
     UnknownIsNotRead,
 }
@@ -34,6 +38,9 @@ impl Variant {
     pub(super) fn policy(variant: Option<Self>, policy: Policy) -> Policy {
         match variant {
             Some(Self::VotesDoNotExpire) => Policy { vote_slack: Duration::from_secs(600), ..policy },
+            Some(Self::LateProof) => {
+                Policy { tried_again: policy.tried_again.map(|after| after + Duration::from_secs(1)), ..policy }
+            }
             Some(Self::OneLookIsEnough) => Policy { looks_running: 1, ..policy },
             _ => policy,
         }
@@ -126,6 +133,18 @@ impl World {
         None
     }
 
+    /// A watchdog has just counted a look: if it is one more in a row that failed, it was not its own network alone.
+    pub(super) fn judge_vote(&self, dog: usize, name: &CheckName) -> Option<String> {
+        let check = self.definitions.iter().position(|definition| definition.name == *name)?;
+        let looks = self.dogs[dog].machine.report(self.dogs[dog].mono(self.now), 0, usize::MAX);
+        let look = looks.into_iter().find(|look| look.check == *name)?;
+        let (interval, timeout) = self.pace(check);
+        let from = self.now.saturating_sub(interval + 2 * timeout + 7 * SECOND);
+        let is_broken = invariant_own_trouble_is_no_vote(&look, &self.plan.bad(check, dog, from, self.now));
+        let words = || format!("own_trouble_is_no_vote at {} us: w{dog} counts {look:?}", self.now);
+        is_broken.then(words)
+    }
+
     pub(super) fn pace(&self, check: usize) -> (Us, Us) {
         let definition = &self.definitions[check];
         let micros = |span: Duration| Us::try_from(span.as_micros()).unwrap();
@@ -152,6 +171,7 @@ impl World {
         let is_cut = was(&|fault| match fault {
             Fault::OneWay { from, to } => (*from, *to) == (dog, other) || (*from, *to) == (other, dog),
             Fault::Uplink { dog: cut, takes_peers } => *takes_peers && (*cut == dog || *cut == other),
+            Fault::Mute { dog: one } => *one == other,
             Fault::Target { .. }
             | Fault::Slow { .. }
             | Fault::Dead { .. }
@@ -251,4 +271,9 @@ impl World {
 /// No check is down while a majority of the watchdogs that are not cut off could reach it all the time. Whether it is broken.
 fn invariant_no_false_alarm(voters: &[usize], reaches: &impl Fn(&usize) -> bool) -> bool {
     2 * voters.iter().filter(|one| reaches(one)).count() > voters.len()
+}
+
+/// Looks failed that count as a vote, while the target answered all the time. Whether it is broken.
+fn invariant_own_trouble_is_no_vote(look: &Look, bad: &[(Us, Us)]) -> bool {
+    matches!(look.outcome, Outcome::Failed(_)) && look.failures >= Policy::default().looks_running && bad.is_empty()
 }

@@ -40,6 +40,7 @@ impl World {
             | Fault::Frozen { .. }
             | Fault::Trouble { .. }
             | Fault::Deaf { .. }
+            | Fault::Mute { .. }
             | Fault::Database
             | Fault::Clock { .. } => false,
         });
@@ -65,6 +66,10 @@ impl World {
     }
 
     pub(super) fn asked(&mut self, from: usize, to: usize, message: Message) {
+        if self.plan.is(self.now, |fault| *fault == Fault::Mute { dog: to }) {
+            self.counts.unanswered += 1;
+            return;
+        }
         if let Some(checks) = message.checks.clone() {
             self.serial += 1;
             let ticket = self.serial;

@@ -9,14 +9,19 @@ use crate::simulation::prng::Prng;
 
 const DAY: Us = 24 * 3_600 * SECOND;
 
-fn world(seed: u64, checks: Vec<(Us, Us)>, spans: Vec<Span>, length: Us) -> World {
+fn world(seed: u64, checks: Vec<(Us, Us)>, (spans, length): (Vec<Span>, Us), variant: Option<Variant>) -> World {
     let zones = vec![0, 1, 2];
     let plan = Some(Plan { zones: zones.clone(), spans });
-    World::new(Prng::new(seed), &Setup { zones, checks, plan, weather: Weather::Fair, length }, None)
+    World::new(Prng::new(seed), &Setup { zones, checks, plan, weather: Weather::Fair, length }, variant)
 }
 
 /// From the fault to the first verdict, in milliseconds, of a thousand faults: the median and the 99th of a hundred.
 fn delays(interval: Us, timeout: Us, manner: Manner) -> (Us, Us) {
+    delays_amid((interval, timeout), manner, &[])
+}
+
+/// The same amid other faults.
+fn delays_amid((interval, timeout): (Us, Us), manner: Manner, others: &[Span]) -> (Us, Us) {
     const CHECKS: usize = 10;
     let mut delays = Vec::new();
     for seed in 0..100 {
@@ -26,7 +31,8 @@ fn delays(interval: Us, timeout: Us, manner: Manner) -> (Us, Us) {
             Span { fault: Fault::Target { check, whom: Whom::All, manner, period: None }, from, until: 600 * SECOND }
         });
         let spans: Vec<_> = spans.collect();
-        let mut world = world(seed, vec![(interval, timeout); CHECKS], spans.clone(), 500 * SECOND);
+        let all = [others, &spans].concat();
+        let mut world = world(seed, vec![(interval, timeout); CHECKS], (all, 500 * SECOND), None);
         world.run();
         assert_eq!(world.violation, None);
         let found = spans.iter().enumerate().map(|(check, span)| {
@@ -56,6 +62,19 @@ fn a_target_that_hangs_is_down_one_timeout_later() {
     assert!(most <= 73_000, "{most}");
 }
 
+#[test]
+fn a_peer_that_takes_connections_and_answers_none_delays_no_verdict_beyond_the_bounds_of_the_design() {
+    for dog in 0..3 {
+        let mute = [Span { fault: Fault::Mute { dog }, from: 100 * SECOND, until: 600 * SECOND }];
+        let (half, most) = delays_amid((20, 5), Manner::Refuses, &mute);
+        assert!(half <= 6_000 && most <= 10_000, "w{dog}: {half} {most}");
+        let (_, most) = delays_amid((60, 5), Manner::Refuses, &mute);
+        assert!(most <= 25_000, "w{dog}: {most}");
+        let (_, most) = delays_amid((20, 10), Manner::Hangs, &mute);
+        assert!(most <= 20_000, "w{dog}: {most}");
+    }
+}
+
 /// Failures of half a second or so, again and again.
 fn blips(rng: &mut Prng, check: usize, whom: Whom) -> Vec<Span> {
     let mut spans = Vec::new();
@@ -68,8 +87,8 @@ fn blips(rng: &mut Prng, check: usize, whom: Whom) -> Vec<Span> {
     spans
 }
 
-#[test]
-fn a_day_of_flapping_brings_no_false_alarm() {
+/// Blips for all, one watchdog's path, one zone and one other watchdog, and a target that is down for a minute and a half each time.
+fn flapping_for_a_day(variant: Option<Variant>) -> World {
     let mut rng = Prng::new(1);
     let flaps = |check, whom, manner, period| Span {
         fault: Fault::Target { check, whom, manner, period: Some(period) },
@@ -81,14 +100,27 @@ fn a_day_of_flapping_brings_no_false_alarm() {
     spans.push(flaps(2, Whom::Zone(1), Manner::Hangs, 47 * SECOND));
     spans.push(flaps(2, Whom::One(2), Manner::Refuses, 310 * SECOND));
     spans.push(flaps(3, Whom::All, Manner::Refuses, 95 * SECOND));
-    let mut world = world(1, vec![(20, 5); 4], spans, DAY);
+    let mut world = world(1, vec![(20, 5); 4], (spans, DAY), variant);
     world.run();
+    world
+}
+
+#[test]
+fn a_day_of_flapping_brings_no_false_alarm() {
+    let world = flapping_for_a_day(None);
     assert_eq!(world.violation, None, "each verdict is judged by what was true");
     let downs = [0, 1, 2, 3].map(|check| world.judge.times(0, check, State::Down));
     println!("a day of flapping: verdicts down by check {downs:?}, {} partial", world.counts.partial);
     assert_eq!((downs[0], downs[1]), (0, 0), "blips, and one watchdog's path");
     let times = usize::try_from(DAY / (190 * SECOND)).unwrap();
     assert!(downs[3] + 5 >= times, "a minute and a half of failing is down each time: {} of {times}", downs[3]);
+}
+
+#[test]
+fn a_day_of_flapping_brings_false_alarms_where_one_look_is_enough() {
+    let world = flapping_for_a_day(Some(Variant::OneLookIsEnough));
+    let violation = world.violation.unwrap();
+    assert!(violation.starts_with("two_looks"), "{violation}");
 }
 
 /// How often a verdict was entered in an hour in which one watchdog of three hears nobody, and nothing fails.

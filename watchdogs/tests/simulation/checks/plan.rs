@@ -32,6 +32,8 @@ pub(super) enum Fault {
     Trouble { dog: usize },
     /// It takes in nothing of what others saw, whatever way it comes.
     Deaf { dog: usize },
+    /// It takes every question of its peers and answers none.
+    Mute { dog: usize },
     /// The database does not answer.
     Database,
     /// A wall clock is off.
@@ -87,7 +89,7 @@ impl Plan {
 
     /// What a look of this watchdog at this target meets now.
     pub(super) fn manner(&self, check: usize, dog: usize, at: Us) -> Option<Manner> {
-        if self.is(at, |fault| matches!(fault, Fault::Uplink { dog: cut, .. } if *cut == dog)) {
+        if self.is_cut_off(dog, at) {
             return Some(Manner::Hangs);
         }
         self.spans.iter().filter(|span| span.holds(at)).find_map(|span| {
@@ -101,6 +103,21 @@ impl Plan {
                 None
             }
         })
+    }
+
+    /// Nothing gets from this watchdog to the outside world.
+    pub(super) fn is_cut_off(&self, dog: usize, at: Us) -> bool {
+        self.is(at, |fault| matches!(fault, Fault::Uplink { dog: cut, .. } if *cut == dog))
+    }
+
+    /// When an answer arrives that leaves its target at `at`, to a question of `asked_at`. One that is lost is sent again, each
+    /// time after twice as long.
+    pub(super) fn gets_through(&self, dog: usize, asked_at: Us, at: Us) -> Us {
+        let (mut arrives_at, mut pause) = (at, SECOND / 5);
+        while self.is_cut_off(dog, arrives_at) && arrives_at < asked_at + 300 * SECOND {
+            (arrives_at, pause) = (arrives_at + pause, 2 * pause);
+        }
+        arrives_at
     }
 
     pub(super) fn takes(&self, check: usize, at: Us) -> Us {
@@ -143,7 +160,8 @@ impl Plan {
             | Fault::Dead { dog: one }
             | Fault::Frozen { dog: one }
             | Fault::Trouble { dog: one }
-            | Fault::Deaf { dog: one } => *one == dog,
+            | Fault::Deaf { dog: one }
+            | Fault::Mute { dog: one } => *one == dog,
             Fault::Target { .. }
             | Fault::Slow { .. }
             | Fault::OneWay { .. }
@@ -194,7 +212,7 @@ fn faults(rng: &mut Prng, zones: &[usize], checks: usize, weather: Weather) -> V
     let (dog, check) = (rng.index(dogs), rng.index(checks));
     let manner = if rng.per_mille(500) { Manner::Refuses } else { Manner::Hangs };
     let target = |whom, period| vec![Fault::Target { check, whom, manner, period }];
-    let kinds = if weather == Weather::Fair { 6 } else { 14 };
+    let kinds = if weather == Weather::Fair { 6 } else { 15 };
     match rng.below(kinds) {
         0 | 1 => target(Whom::All, None),
         2 => target(Whom::Zone(zones[dog]), None),
@@ -227,6 +245,7 @@ fn faults(rng: &mut Prng, zones: &[usize], checks: usize, weather: Weather) -> V
             let unheard = (0..dogs).filter(|to| *to != dog && rng.per_mille(500));
             std::iter::once(Fault::Database).chain(unheard.map(|to| Fault::OneWay { from: dog, to })).collect()
         }
+        13 => vec![Fault::Mute { dog }],
         _ => vec![Fault::Clock { dog, by_ms: i64::try_from(rng.below(120_000)).unwrap() - 60_000 }],
     }
 }

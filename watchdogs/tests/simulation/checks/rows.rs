@@ -46,7 +46,7 @@ impl World {
     }
 
     pub(super) fn read(&mut self, dog: usize, now: Mono, is_isolated: bool) {
-        let last = self.dogs[dog].read_at.replace(now);
+        let last = self.dogs[dog].read_at.replace((now, self.now));
         let living = self.store.rows.iter().filter(|(_, (at, _))| *at + 6 * SECOND > self.now);
         let living = living.map(|(dog, (_, isolated))| (*dog, !isolated));
         let living: Vec<_> = living.collect();
@@ -67,10 +67,9 @@ impl World {
             known.iter_mut().filter(|known| known.state == State::Unknown).for_each(|known| known.state = State::Up);
         }
         self.tell(dog, Input::Stored(known));
-        let Some(said_after) = last else {
+        let Some((said_after, seen_at)) = last else {
             return;
         };
-        let seen_at = self.dogs[dog].world(0, said_after).min(self.now);
         let fresh: Vec<_> = self.looks.iter().filter(|((of, _), (_, at, _))| *of != dog && *at >= seen_at).collect();
         let heard: Vec<_> = fresh
             .into_iter()

@@ -65,6 +65,16 @@ fn own_trouble_that_counts_is_caught() {
 }
 
 #[test]
+fn a_network_that_is_back_too_late_for_a_look_and_proves_it_is_caught() {
+    assert_seen(Variant::LateProof, &["own_trouble_is_no_vote", "majority"]);
+}
+
+#[test]
+fn canaries_that_answered_before_and_are_not_asked_again_are_caught() {
+    assert_seen(Variant::OldCanaries, &["own_trouble_is_no_vote", "majority"]);
+}
+
+#[test]
 fn one_look_that_is_enough_is_caught() {
     assert_seen(Variant::OneLookIsEnough, &["two_looks"]);
 }

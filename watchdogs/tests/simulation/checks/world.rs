@@ -32,8 +32,9 @@ pub(super) enum Event {
     CanaryEnded {
         dog: usize,
         process: u64,
-        began_at: Us,
-        is_round: bool,
+        /// By the machine; none: it is one of the watchdog's own rounds.
+        asked_at: Option<Mono>,
+        is_answered: bool,
     },
     Asked {
         from: usize,
@@ -56,6 +57,8 @@ pub(crate) struct World {
     pub(super) definitions: Vec<Definition>,
     pub(super) counts: CheckCounts,
     pub(super) violation: Option<String>,
+    /// The first vote that was none.
+    believed: Option<String>,
     pub(super) variant: Option<Variant>,
     pub(super) judge: Judge,
     pub(super) store: Store,
@@ -83,7 +86,7 @@ impl Setup {
     fn draw(rng: &mut Prng) -> Self {
         let dogs = [2, 3, 3, 3, 4, 5, 7][rng.index(7)];
         let zones = rng.between(1, 4);
-        let intervals = [(5, 3), (20, 5), (20, 10), (60, 5), (60, 20)];
+        let intervals = [(5, 1), (5, 3), (20, 2), (20, 5), (20, 10), (60, 5), (60, 20)];
         let count = rng.between(1, 3);
         Self {
             zones: (0..dogs).map(|_| usize::try_from(rng.below(zones)).unwrap()).collect(),
@@ -140,6 +143,7 @@ impl World {
             definitions,
             counts: CheckCounts::default(),
             violation: None,
+            believed: None,
             variant,
             store: Store::default(),
             looks: BTreeMap::new(),
@@ -179,7 +183,7 @@ impl World {
             self.step();
         }
         if self.violation.is_none() {
-            self.violation = self.judge_silence();
+            self.violation = self.judge_silence().or(self.believed.take());
         }
     }
 
@@ -226,7 +230,7 @@ impl World {
     fn tick(&mut self, dog: usize) {
         let now = self.dogs[dog].mono(self.now);
         if self.dogs[dog].canary.try_begin(now) {
-            self.probe_canary(dog, true);
+            self.probe_canary(dog, None);
         }
         self.tell(dog, Input::Tick);
     }
@@ -291,10 +295,12 @@ impl World {
                     self.answer(dog, to, &message, (looks, pending));
                 }
             }
-            Output::Counted { outcome, .. } => {
+            Output::Counted { check, outcome, .. } => {
                 self.counts.abstentions += u64::from(matches!(outcome, Outcome::Unable(_)));
+                let found = self.judge_vote(dog, &check);
+                self.believed = self.believed.take().or(found);
             }
-            Output::ProbeCanaries => self.probe_canary(dog, false),
+            Output::ProbeCanaries { asked_at } => self.probe_canary(dog, Some(asked_at)),
             Output::Changed(transition) => self.enter(dog, &transition),
             Output::Raise(_) | Output::Resolve { .. } => {}
         }
@@ -324,7 +330,7 @@ impl World {
                 let check = self.definitions[sight.check].name.clone();
                 self.tell(sight.dog, Input::Looked { check, number: sight.number, outcome, answer });
             }
-            Event::CanaryEnded { dog, began_at, is_round, .. } => self.canary_ended(dog, began_at, is_round),
+            Event::CanaryEnded { dog, asked_at, is_answered, .. } => self.canary_ended(dog, asked_at, is_answered),
             Event::Asked { from, to, message } => self.asked(from, to, message),
             Event::Answered { to, sent_at, heard, .. } => {
                 if self.now < sent_at + PATIENCE {

@@ -39,6 +39,7 @@ mod silences;
 mod spool;
 mod statistics;
 mod statuses;
+mod subscriptions;
 mod telling;
 mod vendor;
 mod verdicts;

@@ -19,7 +19,7 @@ pub(super) fn read(verb: &str, scene: &Scene<'_>) -> Result<Option<Deed>, String
     })
 }
 
-const PUBLISHED: &str = "Everybody can read it at once, in the words below and no others: neither the key nor what komainu says of it becomes \
+const PUBLISHED: &str = "Everybody can read it at once and subscribers are told, in the words below and no others: neither the key nor what komainu says of it becomes \
     public. What it is about follows from the incident; where the page does not show that, it is about the whole and wants a title.";
 
 /// The pages that there are: first those that show what an incident of this key is about. Where there are too many to be read at once,

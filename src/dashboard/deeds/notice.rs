@@ -101,7 +101,7 @@ impl<'a> Notice<'a> {
         Deed {
             title: format!("Say something of {title}?"),
             button: "Publish it",
-            consequences: one("Everybody can read it at once, on the page and in its feeds."),
+            consequences: one("Everybody can read it at once, on the page and in its feeds, and subscribers are told."),
             wants: vec![
                 Want::choice("status", "How far it has come", Choice::named(kind.stages)).typed(scene, status),
                 Want::lines("text", "What is said", 5_000).needed().typed(scene, ""),

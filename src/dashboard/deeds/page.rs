@@ -141,7 +141,7 @@ fn tell(scene: &Scene<'_>) -> Result<Deed, String> {
         title: format!("Write an incident on {page}?"),
         button: "Publish it",
         consequences: one(
-            "Everybody can read it at once. What it is about is shown at least as bad as it says until it is resolved.",
+            "Everybody can read it at once, and subscribers are told. What it is about is shown at least as bad as it says until it is resolved.",
         ),
         wants: vec![
             Want::line("title", "In one line", 200).hint("Orders are slow").needed().typed(scene, ""),
@@ -167,7 +167,7 @@ fn plan(scene: &Scene<'_>) -> Result<Deed, String> {
         title: format!("Plan a maintenance on {page}?"),
         button: "Publish it",
         consequences: one(
-            "Everybody can read it at once. It begins and ends by the clock; meanwhile what it is about is shown as under maintenance, \
+            "Everybody can read it at once, and subscribers are told. It begins and ends by the clock; meanwhile what it is about is shown as under maintenance, \
              whatever is found. It silences nothing: people with a key are told as ever.",
         ),
         wants: vec![

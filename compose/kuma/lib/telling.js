@@ -16,6 +16,8 @@ const LASTING = new Set([1054, 1142, 1146]);
 const RETRY = 500;
 /** So long it is tried to note what was handed over: as long as a lease lasts. */
 const NOTED_WITHIN = 8_000;
+/** So long what this process is still telling keeps another message about the same monitor on the same way. */
+const OWN_WITHIN = 20_000;
 const MARK = "(may have been told before: the node that was telling it was lost)";
 
 class Telling {
@@ -24,6 +26,8 @@ class Telling {
     Object.assign(this, { kuma, runs, wire, log, clock });
     /** By beat, whether its end is komainu's: all of a monitor's notifications get one answer. */
     this.ends = new WeakMap();
+    /** By monitor and channel: what has no answer yet, also of a run that was ended meanwhile. */
+    this.underWay = new Map();
   }
 
   /**
@@ -60,6 +64,7 @@ class Telling {
       if (relay) return this.relay(relay, send, args);
       if (run && (await this.isKomainus(run, beat))) return "komainu tells it";
       const note = { monitor: run.id, channel: fingerprint(config), status: beat.status };
+      await this.waitForOwn(note);
       if ((await this.insist(() => this.begin(note, args))) === TOLD) return TOLD;
       // It took a moment.
       return this.runs.beforeTelling(() => this.send(note, send));
@@ -92,7 +97,24 @@ class Telling {
     }
   }
 
-  async send(note, send) {
+  /** This process lives, so what it is telling is not lost: its end says whether there is anything left to be told. */
+  async waitForOwn(note) {
+    const own = this.underWay.get(wayOf(note));
+    if (!own) return;
+    await Promise.race([own, this.clock.sleep(OWN_WITHIN)]);
+    await this.runs.beforeTelling(async () => {});
+  }
+
+  send(note, send) {
+    const way = wayOf(note);
+    const sent = this.handOver(note, send);
+    const ended = sent.then(() => {}, () => {});
+    this.underWay.set(way, ended);
+    ended.then(() => this.underWay.get(way) === ended && this.underWay.delete(way));
+    return sent;
+  }
+
+  async handOver(note, send) {
     const answer = await send().catch(async (error) => {
       // Kuma does not try it again, and nobody else is to.
       await this.note(note, REFUSED);
@@ -177,6 +199,8 @@ class Telling {
     }
   }
 }
+
+const wayOf = ({ monitor, channel }) => `${monitor} ${channel}`;
 
 /** Which of Kuma's notifications it is: what is handed over has no number. */
 const fingerprint = (config) => crypto.createHash("sha256").update(JSON.stringify(config)).digest("hex").slice(0, 16);

@@ -2,7 +2,7 @@
 const assert = require("node:assert");
 const { test } = require("node:test");
 const { MARK, Telling } = require("../lib/telling");
-const { settle, silent } = require("./standin");
+const { gate, settle, silent } = require("./standin");
 
 const DOWN = { status: 0, important: true, msg: "timeout" };
 const OPS = { name: "ops", type: "webhook" };
@@ -160,6 +160,31 @@ test("while the database does not answer nothing is told, and then once; of what
   state.fails = false;
   await settle();
   assert.deepStrictEqual(heard, []);
+});
+
+test("what this process itself is still telling, for a run that was ended, its next run waits for, and does not tell again", async () => {
+  const { heard, node } = cluster();
+  const { promise, open } = gate();
+  const { runs, tell, telling } = node(() => promise);
+  telling.clock = { ...telling.clock, sleep: () => new Promise(() => {}) };
+  const first = tell(OPS, DOWN);
+  await settle();
+  runs.run = { id: 7 };
+  const second = tell(OPS, DOWN);
+  await settle();
+  assert.strictEqual(heard.length, 2, "it waits");
+  open();
+  await Promise.all([first, second]);
+  assert.strictEqual(heard.length, 2, "it was told");
+  // A vendor that never answers is not waited for for ever.
+  const hanging = node(() => new Promise(() => {}));
+  hanging.telling.clock = { ...telling.clock, sleep: async () => {} };
+  const slow = { name: "slow", type: "webhook" };
+  hanging.tell(slow, DOWN);
+  await settle();
+  hanging.tell(slow, DOWN);
+  await settle();
+  assert.deepStrictEqual(heard.splice(0).slice(2), ["[site] timeout", "timeout", `[site] timeout ${MARK}`, `timeout ${MARK}`]);
 });
 
 test("of a message that the vendor refused, as of any that Kuma gave up, it is noted that nobody is telling it any more", async () => {

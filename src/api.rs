@@ -286,6 +286,8 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(monitors::by_ref::show_by_ref, monitors::by_ref::put_by_ref, monitors::by_ref::remove_by_ref))
         .routes(routes!(monitors::show, monitors::change, monitors::remove))
         .routes(routes!(monitors::beats::beats))
+        .routes(routes!(monitors::certificate::show))
+        .routes(routes!(monitors::places::show))
         .routes(routes!(monitors::uptime::show))
         .routes(routes!(monitors::series::show))
         .routes(routes!(moves::lately::list))

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::duration;
 use crate::run::queries;
 
 mod adopt;
@@ -23,7 +24,6 @@ mod completions;
 mod config;
 mod database;
 mod down;
-mod duration;
 mod files;
 mod health;
 mod heaps;

@@ -41,10 +41,13 @@ mod moves;
 mod nodes;
 mod origin;
 mod overview;
+mod pages;
+mod programs;
 mod recall;
 mod sealed;
 mod session;
 mod sign_in;
+mod silences;
 mod ticket;
 pub(crate) mod visit;
 mod wall;
@@ -92,6 +95,9 @@ pub(crate) fn routes(inside: Inside) -> Router {
         .route("/watch/channels", get(channels::list))
         .route("/watch/moves", get(moves::list))
         .route("/watch/nodes", get(nodes::list))
+        .route("/watch/silences", get(silences::list))
+        .route("/watch/pages", get(pages::list))
+        .route("/watch/pages/{slug}", get(pages::show))
         .route("/watch/incidents", get(incidents::list))
         .route("/watch/incidents/{id}", get(incidents::show))
         .route("/watch/hands", get(hands::ask).post(hands::act))

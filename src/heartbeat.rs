@@ -7,6 +7,7 @@
 
 pub mod body;
 mod cache;
+mod calendar;
 mod intake;
 mod name;
 mod peers;
@@ -16,6 +17,7 @@ pub mod reschedule;
 pub mod schedule;
 pub mod secret;
 mod settler;
+pub(crate) mod snippet;
 mod teller;
 mod words;
 

@@ -14,6 +14,7 @@ pub mod config;
 mod dashboard;
 pub mod deadman;
 pub mod driver;
+mod duration;
 mod failing;
 mod final_slash;
 pub mod heartbeat;

@@ -55,6 +55,16 @@ impl FieldFault {
     }
 }
 
+/// A field as people write it, `ignore_tls=true`: the value as JSON where it is JSON, else as the text that it is.
+pub(crate) fn parse_setting(text: &str) -> Result<(String, Json), String> {
+    let (name, value) = text.split_once('=').ok_or("write FIELD=VALUE")?;
+    if name.is_empty() {
+        return Err("write FIELD=VALUE".to_owned());
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Json::from(value));
+    Ok((name.to_owned(), value))
+}
+
 /// A text column that says something.
 fn text<'a>(columns: &'a Columns, column: &str) -> Option<&'a str> {
     columns.get(column).and_then(Json::as_str).filter(|text| !text.trim().is_empty())

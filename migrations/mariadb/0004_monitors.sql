@@ -39,6 +39,9 @@ ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS put_aside INT NOT NULL D
 ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS started_after BIGINT NULL;
 CREATE INDEX IF NOT EXISTS komainu_assignment_aside ON komainu_assignment (put_aside);
 
+-- Where it was before, the latest first, one a line: since when, by which generation, why, and which node.
+ALTER TABLE komainu_assignment ADD COLUMN IF NOT EXISTS places VARCHAR(400) NOT NULL DEFAULT '';
+
 -- Monitors at whose target a native node cannot look and a stock Kuma can (TLS that OpenSSL alone speaks), and which target that was: with
 -- another one the row says nothing. At most a row per monitor.
 CREATE TABLE IF NOT EXISTS komainu_only_kuma (

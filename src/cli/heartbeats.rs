@@ -1,20 +1,18 @@
 //! `komainu heartbeats`: which programs are expected to report, and how they are.
 //!
-//! [`snippet`] is what `--print` prints, [`calendar`] cron in the words of systemd, [`shown`] what people read.
+//! [`snippet`] is what `--print` prints, [`shown`] what people read.
 
-mod calendar;
 mod shown;
-mod snippet;
 
 use clap::ValueEnum;
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use self::snippet::{Kind, Schedule, Values};
 use super::client::{Client, segment};
 use super::output::OutputArgs;
 use super::{duration, print};
+use crate::heartbeat::snippet::{self, Kind, Schedule, Values};
 
 /// The API's path.
 const PATH: &str = "/api/v1/heartbeats";
@@ -216,7 +214,7 @@ fn secret(client: &Client, heartbeat: &Value, kind: Option<Kind>, as_json: bool)
     let secret = print::cell(heartbeat.get("secret"));
     match kind {
         Some(kind) => {
-            let schedule = schedule_of(heartbeat);
+            let schedule = Schedule::of(heartbeat);
             print::line(snippet::text(kind, &Values { name, url: client.whom(), secret, schedule }));
         }
         None if as_json => print::line(heartbeat.to_string()),
@@ -262,14 +260,6 @@ async fn show(name: &str, pushes: u16, output: &OutputArgs) -> anyhow::Result<()
 /// The path of one. A name with other characters than the API takes is asked for as it is, and refused there.
 fn of(name: &str) -> String {
     format!("{PATH}/{}", segment(name))
-}
-
-fn schedule_of(heartbeat: &Value) -> Schedule {
-    let text = |name: &str| heartbeat.get(name).and_then(Value::as_str).map(str::to_owned);
-    match text("cron") {
-        Some(cron) => Schedule::Cron { cron, time_zone: text("time_zone") },
-        None => Schedule::Period(heartbeat.get("period_s").and_then(Value::as_u64).unwrap_or_default()),
-    }
 }
 
 /// As the command line and the API both write it.

@@ -73,7 +73,7 @@ impl Channel {
 }
 
 pub(super) async fn list(State(desk): super::Counter, Extension(visitor): Extension<Visitor>) -> Response {
-    let read = desk.need::<Items<Channel>>(&visitor.as_reader(), (Section::Channels, ALL)).await;
+    let read = desk.need_list::<Items<Channel>>(&visitor, (Section::Channels, ALL)).await;
     let (Items { items, .. }, age) = match read {
         Ok(read) => read,
         Err(refusal) => return *refusal,

@@ -105,7 +105,8 @@ pub(crate) fn line_in(points: &[Took], step: i64, caption: &Caption) -> Option<L
         caption.summary.replacen("{}", &millis(average), 1).replacen("{}", &millis(most), 1)
     };
     let label = format!("{} {summary}", caption.title);
-    Some(Line { svg: drawn(&path, y(most), &millis(most), &label), summary, rows: rows(points, caption.gap) })
+    let svg = if known.is_empty() { Svg(String::new()) } else { drawn(&path, y(most), &millis(most), &label) };
+    Some(Line { svg, summary, rows: rows(points, caption.gap) })
 }
 
 fn drawn(path: &str, top: f64, most: &str, label: &str) -> Svg {

@@ -82,7 +82,7 @@ pub(super) async fn list(
     let form = Form::of_query(query.as_deref());
     let asked =
         form.field("cursor").map_or_else(|| FIRST.to_owned(), |cursor| format!("{FIRST}&cursor={}", encoded(cursor)));
-    let (mut read, age) = match desk.need::<Items<Check>>(&visitor.as_reader(), (Section::Checks, &asked)).await {
+    let (mut read, age) = match desk.need_list::<Items<Check>>(&visitor, (Section::Checks, &asked)).await {
         Ok(read) => read,
         Err(refusal) => return *refusal,
     };

@@ -3,6 +3,8 @@
 //! Pure. A deed is a request that anybody with such a key could send; the API judges it. All that there is to say of a deed stands in
 //! one place, in the file of what it is done to.
 
+use std::collections::BTreeMap;
+
 use axum::http::Method;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::view::View;
@@ -10,15 +12,22 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::form::Form;
+use super::pages::FIRST as FIRST_PAGES;
 use crate::store::apikeys::Scope;
 
-pub(super) use self::want::{Kind, Want};
+pub(super) use self::want::{Choice, Kind, Want};
 
 mod check;
 mod cluster;
+mod components;
+mod filled;
+mod heartbeat;
 mod incident;
 mod monitor;
 mod node;
+mod notice;
+mod page;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod want;
@@ -39,6 +48,8 @@ pub(super) struct Deed {
     pub(super) wish: Wish,
     /// Asks the API what would become of it, where that can be said.
     pub(super) rehearsal: Option<Rehearsal>,
+    /// What the button says that asks this again, with what was typed.
+    pub(super) look: Option<&'static str>,
     /// What is asked once before it is done.
     pub(super) title: String,
     /// What becomes of it, one sentence each.
@@ -48,8 +59,24 @@ pub(super) struct Deed {
     pub(super) is_grave: bool,
     /// What a person fills in.
     pub(super) wants: Vec<Want>,
+    /// What is wrong with what was filled in, before the API is asked: fields and words.
+    pub(super) faults: Vec<(String, String)>,
     /// What the page after it says.
     pub(super) done: String,
+    /// Which page that is.
+    pub(super) after: After,
+}
+
+/// What is shown after a deed.
+pub(super) enum After {
+    /// The page that it was asked for on.
+    Back,
+    /// The page of what was made, by the API's answer.
+    There(fn(&Value) -> Option<String>),
+    /// This page.
+    Page(String),
+    /// Programs to paste, with the secret that the API's answer has.
+    Programs,
 }
 
 /// What is asked of the API.
@@ -71,29 +98,33 @@ pub(super) struct Scene<'a> {
     /// The form or the link that names it.
     pub(super) form: &'a Form,
     pub(super) view: &'a View,
-    /// What the thing is called that the form names by its number; `None`: nobody could say.
+    /// What the monitor is called that the form names by its number; `None`: nobody could say.
     pub(super) called: Option<String>,
-}
-
-/// Something that is known by its number, of which the name is looked up: a link may say any.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Numbered {
-    /// An incident.
-    Incident(i64),
-    /// A monitor.
-    Monitor(MonitorId),
-}
-
-impl Numbered {
-    /// What a form or a link is about, where that has a number.
-    pub(super) fn of(form: &Form) -> Option<Self> {
-        let number = |name| form.field(name).and_then(|text| text.parse().ok());
-        let incident = || number("incident").map(Self::Incident);
-        number("monitor").map(|id| Self::Monitor(MonitorId(id))).or_else(incident)
-    }
+    /// What [`Deed::reads`] named, as far as it could be read.
+    pub(super) read: BTreeMap<&'static str, Value>,
+    /// Somebody has filled in the fields.
+    pub(super) is_sent: bool,
 }
 
 impl Deed {
+    /// What of the API has to be read before the deed can be, which a form or a link names: a link may say any name.
+    pub(super) fn reads(form: &Form) -> Vec<(&'static str, String)> {
+        let named = |field: &'static str, path: &str| {
+            form.field(field).map(|name| (field, format!("/api/v1/{path}/{}", encoded(name))))
+        };
+        let (page, notice) = (form.field("page"), form.field("notice"));
+        let notice = page.zip(notice).map(|(page, id)| ("notice", notice::path(page, form, id)));
+        // Those that can be chosen.
+        let pages = (form.field("deed") == Some("incident.publish")).then(|| ("pages", FIRST_PAGES.to_owned()));
+        let named = [named("incident", "incidents"), named("silence", "silences"), named("page", "pages")];
+        named.into_iter().chain([notice, pages]).flatten().collect()
+    }
+
+    /// The monitor that a form or a link names by its number.
+    pub(super) fn monitor(form: &Form) -> Option<MonitorId> {
+        form.field("monitor").and_then(|text| text.parse().ok()).map(MonitorId)
+    }
+
     /// The one that a form or a link names; `Err`: which field is missing or unknown.
     pub(super) fn read(scene: &Scene<'_>) -> Result<Self, String> {
         let deed = scene.text("deed")?;
@@ -105,6 +136,10 @@ impl Deed {
             "watchdog" => watchdog::read(verb, scene)?,
             "check" => check::read(verb, scene)?,
             "monitor" => monitor::read(verb, scene)?,
+            "silence" => silence::read(verb, scene)?,
+            "heartbeat" => heartbeat::read(verb, scene)?,
+            "page" => page::read(verb, scene)?,
+            "notice" => notice::read(verb, scene)?,
             _ => None,
         };
         found.ok_or_else(|| "deed: there is none of this name".to_owned())
@@ -118,13 +153,35 @@ impl Deed {
             wish,
             subject: vec![],
             rehearsal: None,
+            look: None,
             title: String::new(),
             consequences: vec![],
             button: "",
             is_grave: false,
             wants: vec![],
+            faults: vec![],
             done: String::new(),
+            after: After::Back,
         }
+    }
+
+    /// Puts words beside the field that they are about; those that are about none are given back.
+    pub(super) fn put_beside(&mut self, faults: Vec<(String, String)>) -> Vec<(String, String)> {
+        let mut left = vec![];
+        for (field, words) in faults {
+            let at = self.wants.iter().position(|want| want.is_meant(&field));
+            // What no other field is about was written there.
+            let at = at.or_else(|| self.wants.iter().position(|want| want.name == "more"));
+            let meant = at.and_then(|at| self.wants.get_mut(at));
+            match meant {
+                Some(want) => {
+                    let words = want.beside(&field, &words);
+                    add(&mut want.fault, words);
+                }
+                None => left.push((field, words)),
+            }
+        }
+        left
     }
 
     /// As a form sends it again.
@@ -147,6 +204,13 @@ impl Wish {
     }
 }
 
+fn add(fault: &mut Option<String>, words: String) {
+    *fault = Some(match fault.take() {
+        Some(before) => format!("{before}\n{words}"),
+        None => words,
+    });
+}
+
 impl Scene<'_> {
     fn text(&self, name: &str) -> Result<&str, String> {
         self.form.field(name).ok_or_else(|| format!("{name}: is missing"))
@@ -160,6 +224,18 @@ impl Scene<'_> {
     fn typed(&self, name: &str) -> String {
         self.form.field(name).unwrap_or_default().to_owned()
     }
+
+    /// A text of something that was read.
+    fn known(&self, what: &str, field: &str) -> Option<&str> {
+        self.read.get(what)?.get(field)?.as_str()
+    }
+}
+
+/// Fields that have no place of their own.
+fn more(scene: &Scene<'_>) -> Want {
+    Want::lines("more", "Further settings, one a line", 20_000)
+        .hint("By Kuma's names of the columns: ignore_tls=true, headers={\"Accept\": \"text/html\"}")
+        .typed(scene, "")
 }
 
 /// One sentence.

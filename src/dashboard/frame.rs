@@ -5,6 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
+use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::time::Wall;
 use komainu_watchdogs::view::{Health, View};
 use serde::{Deserialize, Serialize};
@@ -33,16 +34,22 @@ pub(super) enum Section {
     Heartbeats,
     /// What moves, and what moved.
     Moves,
+    /// What people want to hear nothing of for a while.
+    Silences,
+    /// What the public sees.
+    Pages,
     /// By what people are told.
     Channels,
     /// The audit trail.
     Audit,
-    /// Nothing that is offered: a question, a refusal.
+    /// Nothing that is offered: a wall, a refusal.
     Elsewhere,
+    /// A question: what somebody types there is not read anew.
+    Question,
 }
 
 impl Section {
-    pub(super) const OFFERED: [Self; 9] = [
+    pub(super) const OFFERED: [Self; 11] = [
         Self::Overview,
         Self::Incidents,
         Self::Monitors,
@@ -50,13 +57,17 @@ impl Section {
         Self::Heartbeats,
         Self::Nodes,
         Self::Moves,
+        Self::Silences,
+        Self::Pages,
         Self::Channels,
         Self::Audit,
     ];
 
     pub(super) fn path(self) -> &'static str {
         match self {
-            Self::Overview | Self::Elsewhere => "/watch",
+            Self::Overview | Self::Elsewhere | Self::Question => "/watch",
+            Self::Silences => "/watch/silences",
+            Self::Pages => "/watch/pages",
             Self::Nodes => "/watch/nodes",
             Self::Incidents => "/watch/incidents",
             Self::Monitors => "/watch/monitors",
@@ -79,7 +90,9 @@ impl Section {
             Self::Audit => "Audit",
             Self::Heartbeats => "Heartbeats",
             Self::Checks => "Checks",
-            Self::Elsewhere => "",
+            Self::Silences => "Silences",
+            Self::Pages => "Pages",
+            Self::Elsewhere | Self::Question => "",
         }
     }
 }
@@ -109,12 +122,14 @@ pub(super) struct Frame {
     pub(super) cluster: String,
     pub(super) watchdog: String,
     pub(super) health: Health,
+    /// Incidents that are open, and whether one of them is critical.
+    wrong: (usize, bool),
     pub(super) here: Section,
     pub(super) visitor: Visitor,
     /// When the database was read for what stands here; `None`: never.
     pub(super) checked_at: Option<At>,
     pub(super) now: Wall,
-    /// It cannot be read now, for that long.
+    /// It cannot be read now; how old the last verdict is, in words.
     pub(super) database_away: Option<String>,
     pub(super) notice: Option<Notice>,
 }
@@ -123,7 +138,9 @@ impl Frame {
     /// Of a page that rests on this view.
     pub(super) fn of(desk: &Desk, visitor: &Visitor, here: Section, view: &View) -> Self {
         let now = visit::now();
-        let away = Duration::from_millis(view.verdict_age_ms.unwrap_or(0));
+        let age = view.verdict_age_ms.map(|age| span(Duration::from_millis(age)));
+        let verdict =
+            age.map_or_else(|| "there was no verdict yet".to_owned(), |age| format!("the last verdict is {age} old"));
         let is_away = view.database == komainu_watchdogs::view::DatabaseView::Down;
         let query = visitor.place.split_once('?').map(|(_, query)| query);
         let said = Form::of_query(query).field("said").and_then(|said| desk.seals.open(Purpose::Notice, said));
@@ -132,11 +149,15 @@ impl Frame {
             cluster: desk.inside.state().cluster.clone(),
             watchdog: desk.inside.state().watchdog.to_string(),
             health: view.status,
+            wrong: (
+                view.incidents.len(),
+                view.incidents.iter().any(|incident| incident.severity == Severity::Critical),
+            ),
             here,
             visitor: visitor.clone(),
             checked_at: view.checked_at.map(At),
             now,
-            database_away: is_away.then(|| span(away)),
+            database_away: is_away.then_some(verdict),
             notice: said,
         }
     }
@@ -151,12 +172,19 @@ impl Frame {
         self.visitor.caller.scope >= Scope::Admin
     }
 
-    /// The sign and the word for the whole.
-    pub(super) fn colour(&self) -> (&'static str, &'static str) {
-        match self.health {
-            Health::Ok => ("ok", "all is well"),
-            Health::Degraded => ("degraded", "degraded"),
-            Health::Down => ("down", "down"),
+    /// Whether the page keeps itself fresh.
+    pub(super) fn is_live(&self) -> bool {
+        self.here != Section::Question
+    }
+
+    /// The sign and the words for the whole: for people it is not well while anything is wrong that komainu watches.
+    pub(super) fn colour(&self) -> (&'static str, String) {
+        match (self.health, self.wrong) {
+            (Health::Ok, (0, _)) => ("ok", "all is well".to_owned()),
+            (Health::Ok, (count, true)) => ("critical", format!("{count} wrong")),
+            (Health::Ok, (count, false)) => ("warning", format!("{count} wrong")),
+            (Health::Degraded, _) => ("degraded", "degraded".to_owned()),
+            (Health::Down, _) => ("down", "down".to_owned()),
         }
     }
 

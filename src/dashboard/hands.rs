@@ -1,18 +1,20 @@
 //! Hands: a page that asks once and names what becomes of it, and the deed itself, which is a request to the API.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
+use serde_json::Value;
 
-use super::deeds::{Deed, Kind, Numbered, Scene, Wish};
+use super::deeds::{After, Deed, Kind, Scene, Wish};
 use super::form::Form;
 use super::frame::{Frame, Notice, Section, page, page_with, refusal};
 use super::sealed::Purpose;
 use super::visit::{Visitor, own_place};
-use super::{Desk, recall};
+use super::{Desk, programs, recall};
 use crate::api::Answer;
 
 #[derive(Template)]
@@ -34,7 +36,7 @@ pub(super) async fn ask(
 ) -> Response {
     let form = Form::of_query(query.as_deref());
     let back = own_place(form.field("back")).to_owned();
-    let deed = match read(&desk, &visitor, &form).await {
+    let deed = match read(&desk, &visitor, (&form, false)).await {
         Ok(deed) => deed,
         Err(fault) => return refusal(StatusCode::BAD_REQUEST, &fault),
     };
@@ -42,25 +44,21 @@ pub(super) async fn ask(
     page(&asking(&desk, &visitor, (deed, back), rehearsed))
 }
 
-/// The deed that a form names, with the name of what it is done to, as this watchdog knows it.
-async fn read(desk: &Desk, visitor: &Visitor, form: &Form) -> Result<Deed, String> {
-    let called = match Numbered::of(form) {
-        Some(Numbered::Incident(id)) => {
-            desk.read::<Named>(visitor, &format!("/api/v1/incidents/{id}")).await.known().map(|incident| incident.key)
+/// The deed that a form names, with what has to be read for it.
+async fn read(desk: &Desk, visitor: &Visitor, (form, is_sent): (&Form, bool)) -> Result<Deed, String> {
+    let mut read = BTreeMap::new();
+    for (what, path) in Deed::reads(form) {
+        if let Some(value) = desk.read::<Value>(visitor, &path).await.known() {
+            read.insert(what, value);
         }
-        Some(Numbered::Monitor(id)) => desk.atlas.name(id).map(|name| format!("{name} (#{id})")),
-        None => None,
-    };
-    Deed::read(&Scene { form, view: &desk.inside.view(), called })
-}
-
-#[derive(Deserialize)]
-struct Named {
-    key: String,
+    }
+    let called = Deed::monitor(form).and_then(|id| Some(format!("{} (#{id})", desk.atlas.name(id)?)));
+    Deed::read(&Scene { form, view: &desk.inside.view(), called, read, is_sent })
 }
 
 fn asking(desk: &Desk, visitor: &Visitor, (mut deed, back): (Deed, String), rehearsed: Rehearsed) -> Asking {
     deed.consequences.extend(rehearsed.consequences);
+    let refusal = rehearsed.refused.map(|refused| refused.beside(&mut deed));
     let scope = deed.needs;
     let too_little = (!visitor.may(scope)).then(|| {
         format!(
@@ -71,8 +69,8 @@ fn asking(desk: &Desk, visitor: &Visitor, (mut deed, back): (Deed, String), rehe
         )
     });
     Asking {
-        refusal: rehearsed.refusal.or(too_little),
-        frame: Frame::of(desk, visitor, Section::Elsewhere, &desk.inside.view()),
+        refusal: refusal.or(too_little),
+        frame: Frame::of(desk, visitor, Section::Question, &desk.inside.view()),
         deed,
         back,
     }
@@ -82,7 +80,39 @@ fn asking(desk: &Desk, visitor: &Visitor, (mut deed, back): (Deed, String), rehe
 #[derive(Default)]
 struct Rehearsed {
     consequences: Vec<String>,
-    refusal: Option<String>,
+    refused: Option<Refused>,
+}
+
+/// Why something cannot be done.
+struct Refused {
+    /// One sentence on the whole.
+    words: String,
+    /// Fields, and what is wrong with each.
+    faults: Vec<(String, String)>,
+}
+
+impl Refused {
+    /// By the API.
+    fn of(body: &Value) -> Self {
+        let fault = |fault: &Value| {
+            let text = |name| fault.get(name).and_then(Value::as_str).map(str::to_owned);
+            Some((text("field")?, text("message")?))
+        };
+        let faults = body.get("errors").and_then(Value::as_array);
+        let faults = faults.map_or_else(Vec::new, |faults| faults.iter().filter_map(fault).collect());
+        Self { words: recall::detail(body), faults }
+    }
+
+    /// What stands above the whole when each field has its own words beside it.
+    fn beside(self, deed: &mut Deed) -> String {
+        if self.faults.is_empty() {
+            return self.words;
+        }
+        let left = deed.put_beside(self.faults);
+        let left: Vec<String> = left.into_iter().map(|(field, words)| format!("{field}: {words}")).collect();
+        let nothing = "Nothing was done. What is wrong stands beside its field.".to_owned();
+        if left.is_empty() { nothing } else { left.join("; ") }
+    }
 }
 
 async fn rehearsed(desk: &Desk, visitor: &Visitor, deed: &Deed) -> Rehearsed {
@@ -91,34 +121,56 @@ async fn rehearsed(desk: &Desk, visitor: &Visitor, deed: &Deed) -> Rehearsed {
     };
     let answer = asked(desk, visitor, &rehearsal.wish).await;
     if !answer.status.is_success() {
-        return Rehearsed { refusal: Some(recall::detail(&answer.body)), ..Rehearsed::default() };
+        return Rehearsed { refused: Some(Refused::of(&answer.body)), ..Rehearsed::default() };
     }
     let told = (rehearsal.told)(&answer.body);
-    let too_long =
-        || "The plan is too long to be shown here; `komainu cluster rebalance --dry-run` prints it.".to_owned();
-    Rehearsed { refusal: told.is_none().then(too_long), consequences: told.unwrap_or_default() }
+    let too_long = || Refused { words: TOO_LONG.to_owned(), faults: vec![] };
+    Rehearsed { refused: told.is_none().then(too_long), consequences: told.unwrap_or_default() }
 }
+
+/// An answer of more than four megabytes is not read.
+const TOO_LONG: &str = "The plan is too long to be shown here; `komainu cluster rebalance --dry-run` prints it.";
 
 async fn asked(desk: &Desk, visitor: &Visitor, Wish { method, path, body }: &Wish) -> Answer {
     desk.inside.ask(&visitor.caller, visitor.address, (method.clone(), path), body.as_ref()).await
 }
 
 /// Does it.
-pub(super) async fn act(State(desk): super::Counter, Extension(visitor): Extension<Visitor>, form: Form) -> Response {
+pub(super) async fn act(
+    State(desk): super::Counter,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    form: Form,
+) -> Response {
     let back = own_place(form.field("back")).to_owned();
-    let deed = match read(&desk, &visitor, &form).await {
+    let mut deed = match read(&desk, &visitor, (&form, true)).await {
         Ok(deed) => deed,
         Err(fault) => return refusal(StatusCode::BAD_REQUEST, &fault),
     };
-    let answer = asked(&desk, &visitor, &deed.wish).await;
-    if answer.status.is_success() {
-        desk.recall.outdate();
-        let (key_id, at) = (visitor.caller.key_id, super::visit::now().0);
-        let notice = Notice { text: deed.done, key_id, at };
-        return Redirect::to(&said(&desk, &back, &notice)).into_response();
+    let faults = std::mem::take(&mut deed.faults);
+    if !faults.is_empty() {
+        let refused = Rehearsed { refused: Some(Refused { words: String::new(), faults }), ..Rehearsed::default() };
+        return page_with(StatusCode::BAD_REQUEST, &asking(&desk, &visitor, (deed, back), refused));
     }
-    let refused = Rehearsed { refusal: Some(recall::detail(&answer.body)), ..Rehearsed::default() };
-    page_with(answer.status, &asking(&desk, &visitor, (deed, back), refused))
+    if form.field("look").is_some() {
+        let rehearsed = rehearsed(&desk, &visitor, &deed).await;
+        return page(&asking(&desk, &visitor, (deed, back), rehearsed));
+    }
+    let answer = asked(&desk, &visitor, &deed.wish).await;
+    if !answer.status.is_success() {
+        let refused = Rehearsed { refused: Some(Refused::of(&answer.body)), ..Rehearsed::default() };
+        return page_with(answer.status, &asking(&desk, &visitor, (deed, back), refused));
+    }
+    desk.recall.outdate();
+    let place = match deed.after {
+        After::Back => back,
+        After::There(place) => place(&answer.body).unwrap_or(back),
+        After::Page(place) => place,
+        After::Programs => return programs::show(&desk, &visitor, (&headers, deed.done), &answer.body),
+    };
+    let (key_id, at) = (visitor.caller.key_id, super::visit::now().0);
+    let notice = Notice { text: deed.done, key_id, at };
+    Redirect::to(&said(&desk, &place, &notice)).into_response()
 }
 
 /// The page that it leads back to, which says what was done.

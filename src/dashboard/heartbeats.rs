@@ -101,7 +101,7 @@ pub(super) async fn list(
             asked = format!("{asked}&{name}={}", encoded(value));
         }
     }
-    let (read, age) = match desk.need::<Items<Heartbeat>>(&visitor.as_reader(), (Section::Heartbeats, &asked)).await {
+    let (read, age) = match desk.need_list::<Items<Heartbeat>>(&visitor, (Section::Heartbeats, &asked)).await {
         Ok(read) => read,
         Err(refusal) => return *refusal,
     };

@@ -112,7 +112,7 @@ pub(super) async fn list(
     let form = Form::of_query(query.as_deref());
     let which = Which::ALL.into_iter().find(|which| Some(which.name()) == form.field("show")).unwrap_or(Which::All);
     let asked = asked(which, &form);
-    let read = desk.need::<Items<Incident>>(&visitor.as_reader(), (Section::Incidents, &asked)).await;
+    let read = desk.need_list::<Items<Incident>>(&visitor, (Section::Incidents, &asked)).await;
     let (Items { items, next }, age) = match read {
         Ok(read) => read,
         Err(refusal) => return *refusal,

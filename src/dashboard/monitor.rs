@@ -6,6 +6,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use komainu_watchdogs::decision::MoveReason;
 use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,10 +15,9 @@ use super::chart::{Bar, Line, Took, Uptime, line};
 use super::deeds::encoded;
 use super::form::Form;
 use super::frame::{Frame, Section, page};
-use super::moves::reason_in_words;
 use super::recall::Items;
 use super::visit::Visitor;
-use super::words::{At, span};
+use super::words::{At, counted, span};
 use super::{Desk, incidents};
 
 #[derive(Template)]
@@ -29,6 +29,9 @@ struct Shown {
     uptimes: Vec<(&'static str, String)>,
     reach: Reach,
     line: Option<Line>,
+    certificate: Option<Certificate>,
+    /// Where it is and was; `None`: that cannot be read now, and was not before.
+    places: Option<Vec<Place>>,
     incidents: Vec<incidents::Incident>,
     settings: Vec<(String, String)>,
     remembered: Option<String>,
@@ -114,6 +117,77 @@ impl Opinion {
     }
 }
 
+/// A node that runs it, or ran it.
+#[derive(Deserialize)]
+struct Place {
+    node_id: String,
+    why: String,
+    generation: u64,
+    since: i64,
+}
+
+impl Place {
+    fn since(&self) -> At {
+        At(Wall(self.since))
+    }
+}
+
+/// What was last seen of its target's certificate.
+#[derive(Deserialize)]
+struct Certificate {
+    subject: Option<String>,
+    issuer: Option<String>,
+    ends_at: i64,
+    first_to_end: Option<LinkOfChain>,
+}
+
+/// Another certificate of the chain, which ends before it.
+#[derive(Deserialize)]
+struct LinkOfChain {
+    subject: Option<String>,
+    ends_at: i64,
+}
+
+/// The colour of a certificate of which so many days are left: Kuma tells of its end 7, 14 and 21 days before.
+fn sign_of(days: i64) -> &'static str {
+    match days {
+        ..=6 => "down",
+        7..=20 => "warning",
+        21.. => "ok",
+    }
+}
+
+impl Certificate {
+    fn ends(&self) -> At {
+        At(Wall(self.ends_at))
+    }
+
+    fn left(&self, frame: &Frame) -> (&'static str, String) {
+        left(self.ends_at, frame)
+    }
+}
+
+impl LinkOfChain {
+    fn ends(&self) -> At {
+        At(Wall(self.ends_at))
+    }
+
+    fn left(&self, frame: &Frame) -> (&'static str, String) {
+        left(self.ends_at, frame)
+    }
+}
+
+/// How many days are left of it, with a sign.
+fn left(ends_at: i64, frame: &Frame) -> (&'static str, String) {
+    const DAY_MS: i64 = 86_400_000;
+    let days = ends_at.saturating_sub(frame.now.0).div_euclid(DAY_MS);
+    let words = match u64::try_from(days) {
+        Ok(days) => format!("{} left", counted(days, "day")),
+        Err(_) => "it has ended".to_owned(),
+    };
+    (sign_of(days), words)
+}
+
 #[derive(Deserialize)]
 struct Uptimes {
     #[serde(rename = "24h")]
@@ -193,9 +267,8 @@ impl Monitor {
         if self.assigned_node.as_deref() == Some("") {
             words.push("It is being moved: it stops at one node before it starts at the next.".to_owned());
         }
-        if let Some(reason) = self.reason.as_deref().filter(|reason| !reason.is_empty()) {
-            words.push(format!("Why: {}.", reason_in_words(reason)));
-        }
+        let reason = self.reason.as_deref().and_then(MoveReason::parse);
+        words.extend(reason.map(|reason| reason.sentence().to_owned()));
         words
     }
 }
@@ -218,12 +291,16 @@ pub(super) async fn show(
     let points = desk.read::<Items<Point>>(&visitor, &format!("{base}/series?span={}", reach.name())).await.known();
     let key = format!("/api/v1/incidents?limit=20&key=monitor/{}", encoded(&id));
     let incidents = desk.read::<Items<incidents::Incident>>(&visitor, &key).await.known();
+    let certificate = desk.read::<Certificate>(&visitor, &format!("{base}/certificate")).await.known();
+    let places = desk.read::<Items<Place>>(&visitor, &format!("{base}/moves")).await.known();
     let took = |point: &Point| Took { at: Wall(point.at), ms: point.ping_ms };
     let points: Vec<Took> = points.map_or(vec![], |points| points.items.iter().map(took).collect());
     page(&Shown {
         bars: bars(beats.map_or(vec![], |beats| beats.items)),
         uptimes: uptimes.map_or(vec![], |uptimes| percents(&uptimes)),
         line: line(&points, reach.step_ms()),
+        certificate,
+        places: places.map(|places| places.items),
         reach,
         incidents: incidents.map_or(vec![], |incidents| incidents.items),
         settings: settings(&monitor),
@@ -298,7 +375,10 @@ mod tests {
         let place = |change: Value| monitor(&change).place().join(" ");
         assert_eq!(place(json!({})), "It runs on node1, which is its home.");
         let away = json!({"effective_node": "node2", "reason": "node_offline"});
-        assert_eq!(place(away), "It runs on node2; its home is node1. Why: its node was offline.");
+        assert_eq!(
+            place(away),
+            "It runs on node2; its home is node1. The node before was offline, and this one took over."
+        );
         let moving = json!({"effective_node": "", "assigned_node": "", "pinned": true});
         let words = "Nobody runs it just now; its home is node1. It is pinned: nothing but a hand moves it. \
                      It is being moved: it stops at one node before it starts at the next.";

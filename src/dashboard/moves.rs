@@ -33,7 +33,7 @@ struct Moves {
 struct WouldMoveRow {
     monitors: String,
     from: String,
-    why: String,
+    why: &'static str,
 }
 
 /// What waits until something is certain.
@@ -50,7 +50,7 @@ struct Arrival {
     generation: u64,
     node_id: String,
     monitors: u64,
-    reason: String,
+    why: String,
     at: i64,
 }
 
@@ -62,30 +62,6 @@ impl Arrival {
     fn count(&self) -> String {
         counted(self.monitors, "monitor")
     }
-
-    fn why(&self) -> String {
-        reason_in_words(&self.reason)
-    }
-}
-
-/// A reason of a move, as it stands in the assignment, for people.
-pub(super) fn reason_in_words(reason: &str) -> String {
-    let known = [
-        ("node_offline", "its node was offline"),
-        ("node_stalled", "its node stalled"),
-        ("going_home", "its home node is well again"),
-        ("drain", "its node was drained"),
-        ("new_monitor", "it was new, and had room there"),
-        ("push_unreachable", "its node could not be reached by those who push"),
-        ("operator", "an operator asked for it"),
-        ("unowned", "it was nobody's"),
-        ("kind_unsupported", "its node cannot run monitors of its type"),
-        ("labels_missing", "its node does not bear the labels that it asks for"),
-        ("only_kuma", "a native node cannot look at its target, a stock Kuma can"),
-        ("rebalance", "an operator evened out the load"),
-    ];
-    let found = known.into_iter().find(|(name, _)| *name == reason);
-    found.map_or_else(|| reason.to_owned(), |(_, words)| words.to_owned())
 }
 
 pub(super) async fn list(State(desk): super::Counter, Extension(visitor): Extension<Visitor>) -> Response {
@@ -108,7 +84,7 @@ fn would_move(view: &View) -> Vec<WouldMoveRow> {
     let row = |would: &komainu_watchdogs::view::WouldMove| WouldMoveRow {
         monitors: counted(would.monitors.into(), "monitor"),
         from: would.from.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string),
-        why: reason_in_words(would.reason.as_str()),
+        why: would.reason.because(),
     };
     view.would_move.iter().map(row).collect()
 }

@@ -16,10 +16,14 @@ use serde::Deserialize;
 use super::frame::{Frame, Section, page};
 use super::nodes::NodeRow;
 use super::recall::Items;
+use super::silences::{self, Silence};
 use super::visit::Visitor;
 use super::words::{At, counted, grouped};
 use super::{Desk, ROOT};
 use crate::store::MOST_OTHERS;
+
+/// More silences are not shown; their list has them all.
+const MOST_SILENCES: usize = 10;
 
 /// More are not read; the list of incidents has them all.
 const MOST_PROBLEMS: usize = 50;
@@ -49,6 +53,15 @@ struct Overview {
     checks: Vec<Tally>,
     heartbeats: Vec<Tally>,
     plans: Vec<String>,
+    silences: Silences,
+}
+
+/// What is in force of what people want to hear nothing of.
+enum Silences {
+    /// The first of them, and whether there are more.
+    Known(Vec<Silence>, bool),
+    /// They could not be read yet.
+    Unknown,
 }
 
 /// Whether anything moves by itself.
@@ -169,8 +182,20 @@ pub(super) async fn show(State(desk): super::Counter, Extension(visitor): Extens
         checks: checks(&desk),
         heartbeats: heartbeats(&desk),
         plans: plans(&view),
+        silences: silences(&desk, &visitor).await,
         frame: Frame::of(&desk, &visitor, Section::Overview, &view),
     })
+}
+
+async fn silences(desk: &Desk, visitor: &Visitor) -> Silences {
+    match desk.read::<Items<Silence>>(&visitor.as_reader(), silences::ACTIVE).await.known() {
+        Some(Items { mut items, next }) => {
+            let has_more = items.len() > MOST_SILENCES || next.is_some();
+            items.truncate(MOST_SILENCES);
+            Silences::Known(items, has_more)
+        }
+        None => Silences::Unknown,
+    }
 }
 
 /// What is wrong, in the order in which it wants somebody.

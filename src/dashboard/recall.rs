@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::frame::{AWAY, Section, unread};
 use super::visit::Visitor;
-use super::{Desk, channels, checks, heartbeats, incidents, moves, overview};
+use super::{Desk, channels, checks, heartbeats, incidents, moves, overview, pages, silences};
 use crate::api::{Answer, Caller};
 use crate::clock;
 use crate::store::apikeys::Scope;
@@ -87,7 +87,24 @@ impl Desk {
         visitor: &Visitor,
         (here, path): (Section, &str),
     ) -> Result<(T, Option<Duration>), Box<Response>> {
-        match self.read(visitor, path).await {
+        self.needed((visitor, visitor), (here, path)).await
+    }
+
+    /// The same of what everybody with a key sees alike: read once for all of them.
+    pub(super) async fn need_list<T: DeserializeOwned>(
+        &self,
+        visitor: &Visitor,
+        asked: (Section, &str),
+    ) -> Result<(T, Option<Duration>), Box<Response>> {
+        self.needed((visitor, &visitor.as_reader()), asked).await
+    }
+
+    async fn needed<T: DeserializeOwned>(
+        &self,
+        (visitor, reader): (&Visitor, &Visitor),
+        (here, path): (Section, &str),
+    ) -> Result<(T, Option<Duration>), Box<Response>> {
+        match self.read(reader, path).await {
             Reading::Known(value, age) => Ok((value, age)),
             Reading::Refused(status, words) => Err(Box::new(unread(self, visitor, here, (status, &words)))),
             Reading::Away => Err(Box::new(unread(self, visitor, here, AWAY))),
@@ -131,6 +148,8 @@ impl Desk {
             heartbeats::FIRST,
             channels::ALL,
             moves::LATELY,
+            silences::ACTIVE,
+            pages::FIRST,
         ];
         for path in lists {
             let _for_later = self.read::<Value>(&visitor, path).await;

@@ -7,14 +7,17 @@ use komainu_watchdogs::view::View;
 use crate::api::support::{Surface, TestAnswer};
 use crate::clock;
 
+mod forms;
 mod hands;
 mod incidents;
 mod lists;
 mod monitors;
 mod moves;
 mod overview;
+mod pages;
 mod safety;
 mod session;
+mod silences;
 mod wall;
 
 const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");

@@ -57,9 +57,8 @@ fn others(view: &View, me: &str, host: Option<&str>) -> Vec<Other> {
     let origin = |advertise: &str| Some(Url::parse(advertise).ok()?.origin()).filter(url::Origin::is_tuple);
     let own = view.watchdogs.iter().find(|one| one.watchdog_id.as_str() == me);
     let Some(own) = own.and_then(|own| origin(&own.advertise)) else { return vec![] };
-    let is_here = |own: &str| own.split_once("://").map(|(_, authority)| authority) == host;
     let own = own.ascii_serialization();
-    if !is_here(&own) {
+    if !is_at(&own, host) {
         return vec![];
     }
     // A page that came encrypted may not ask one that does not.
@@ -70,6 +69,13 @@ fn others(view: &View, me: &str, host: Option<&str>) -> Vec<Other> {
         (is_alike && one.status != "stopped").then(|| Other { id: one.watchdog_id.to_string(), origin })
     };
     view.watchdogs.iter().filter_map(other).take(MOST_OTHERS).collect()
+}
+
+/// Whether a browser that asked this host came to that very address.
+pub(super) fn is_at(advertise: &str, host: Option<&str>) -> bool {
+    let origin = Url::parse(advertise).map(|url| url.origin().ascii_serialization());
+    let authority = origin.as_ref().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    authority.is_some() && authority == host
 }
 
 fn others_of(desk: &super::Desk, view: &View, headers: &HeaderMap) -> Vec<Other> {

@@ -24,9 +24,11 @@ use super::watch::text_list;
 
 mod keeping;
 mod own;
+mod seen;
 
 pub use keeping::SeenChain;
 pub use own::settle as settle_own;
+pub use seen::{Link, seen};
 
 /// A server's certificate and two intermediates: longer chains are found nowhere that matters.
 const LINKS: usize = 3;

@@ -10,6 +10,7 @@ mod deletion;
 mod kin;
 mod lately;
 mod listing;
+pub(in crate::store) mod places;
 mod planning;
 mod rows;
 mod tags;
@@ -33,6 +34,7 @@ pub use creation::create_all;
 pub use deletion::{delete, sweep};
 pub use lately::{Arrival, arrivals};
 pub use listing::{find_by_ref, get, list};
+pub use places::{Place, places};
 pub(super) use trail::shown;
 pub use writing::{Change, Refusal, Target, Wish, Written, rehearse, write};
 

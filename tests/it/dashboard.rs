@@ -21,7 +21,7 @@ mod up;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every page that only reads, and what stands on it.
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 14] = [
     ("/watch", "Wrong now"),
     ("/watch/incidents", "watchdog/w3"),
     ("/watch/monitors", "10,006 monitors"),
@@ -29,15 +29,29 @@ const PAGES: [(&str, &str); 11] = [
     ("/watch/checks", "front-door"),
     ("/watch/heartbeats", "backup"),
     ("/watch/nodes", "node2"),
-    ("/watch/moves", "it was new, and had room there"),
+    ("/watch/moves", "New, and there was room."),
+    ("/watch/silences", "watchdog/w3"),
+    ("/watch/pages", "Status of the shop"),
+    ("/watch/pages/shop", "Somebody looks."),
     ("/watch/channels", "nobody is told of anything"),
     ("/watch/audit", "check.create"),
     ("/watch/wall", "As w1 knows it"),
 ];
 
 /// Those that ask before something is done.
-const QUESTIONS: [&str; 2] =
-    ["/watch/hands?deed=node.drain&node=node1", "/watch/hands?deed=incident.resolve&incident=1"];
+const QUESTIONS: [&str; 11] = [
+    "/watch/hands?deed=node.drain&node=node1",
+    "/watch/hands?deed=incident.resolve&incident=1",
+    "/watch/hands?deed=incident.silence&incident=1",
+    "/watch/hands?deed=incident.publish&incident=1",
+    "/watch/hands?deed=silence.add",
+    "/watch/hands?deed=monitor.add",
+    "/watch/hands?deed=check.add",
+    "/watch/hands?deed=heartbeat.add",
+    "/watch/hands?deed=page.edit&page=shop",
+    "/watch/hands?deed=page.tell&page=shop",
+    "/watch/hands?deed=page.plan&page=shop",
+];
 
 /// 10,000 more that nobody has to run, at home already: to place them is another story.
 async fn bring_many(cluster: &Cluster) {
@@ -64,6 +78,7 @@ async fn people_look_at_the_cluster_and_act_in_a_real_browser() {
     signs_in_with_a_key(&browser, &cluster).await;
     finds_one_of_ten_thousand(&browser, &cluster).await;
     acknowledges(&browser, &cluster).await;
+    makes_things_without_a_script(&browser, &cluster).await;
     reads_without_a_script(&browser, &cluster).await;
     meets_no_barrier(&browser, &cluster).await;
     watches_a_node_become_empty(&browser, &cluster).await;
@@ -125,6 +140,60 @@ async fn acknowledges(browser: &Browser, cluster: &Cluster) {
     let rows = "SELECT COUNT(*) FROM komainu_incident WHERE acknowledged_by = 'key/test (page)'";
     assert_eq!(cluster.database.rows(rows).await, [["1"]]);
     assert_eq!(browser.complaints().await, [""; 0]);
+}
+
+/// A heartbeat with its program, a silence, and a public page with what people are told there.
+async fn makes_things_without_a_script(browser: &Browser, cluster: &Cluster) {
+    browser.run_scripts(false).await;
+    browser.visit(&cluster.url_of("w1", "/watch/heartbeats")).await;
+    browser.press("Add a heartbeat").await;
+    browser.wait_for("Add a heartbeat?").await;
+    browser.fill("want-name", "no name").await;
+    browser.press("Add it").await;
+    browser.wait_for("letters, digits, dots, dashes and underscores").await;
+    browser.fill("want-name", "nightly").await;
+    browser.press("Add it").await;
+    browser.wait_for("Its secret, shown this once").await;
+    let program = "cat > ~/.config/komainu/nightly.secret) <<'SECRET'";
+    assert!(browser.text().await.contains(program), "what is to be pasted is there");
+    // A refused form is noted as an error by the browser.
+    browser.complaints().await;
+    browser.visit(&cluster.url_of("w1", "/watch/hands?deed=incident.silence&incident=1&back=/watch/silences")).await;
+    browser.wait_for("it would hold 1 incident: watchdog/w3.").await;
+    browser.fill("want-duration_s", "28800").await;
+    browser.fill("want-comment", "its host is replaced").await;
+    browser.press("Silence it").await;
+    browser.wait_for("its host is replaced").await;
+    publishes(browser, cluster).await;
+    browser.run_scripts(true).await;
+}
+
+async fn publishes(browser: &Browser, cluster: &Cluster) {
+    browser.visit(&cluster.url_of("w1", "/watch/pages")).await;
+    browser.press("Make a page").await;
+    browser.wait_for("Make a public page?").await;
+    for (field, words) in
+        [("slug", "shop"), ("title", "Status of the shop"), ("groups", "# Web\nFront = check/front-door")]
+    {
+        browser.fill(&format!("want-{field}"), words).await;
+    }
+    browser.press("Make it").await;
+    browser.wait_for("The page is made.").await;
+    browser.visit(&cluster.url_of("w1", "/watch/incidents/1")).await;
+    browser.press("Publish on a page").await;
+    browser.wait_for("shop: Status of the shop").await;
+    browser.fill("want-title", "One of three is gone").await;
+    browser.fill("want-text", "Somebody looks.").await;
+    browser.press("Publish it").await;
+    browser.wait_for("The incident is published.").await;
+    assert_eq!(browser.complaints().await, [""; 0]);
+    let public = cluster.url_of("w2", "/pages/shop");
+    let shown = async || {
+        browser.visit(&public).await;
+        browser.text().await.contains("Somebody looks.")
+    };
+    wait_until("the public page of another watchdog shows it", PATIENCE, shown).await;
+    browser.complaints().await;
 }
 
 async fn reads_without_a_script(browser: &Browser, cluster: &Cluster) {

@@ -29,6 +29,7 @@ mod nodes;
 mod opinions;
 mod outbox;
 mod pages;
+mod places;
 mod push_owners;
 mod reminders;
 mod retention;

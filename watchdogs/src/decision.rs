@@ -239,6 +239,63 @@ pub enum MoveReason {
 }
 
 impl MoveReason {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::NodeOffline,
+        Self::NodeStalled,
+        Self::GoingHome,
+        Self::Drain,
+        Self::NewMonitor,
+        Self::PushUnreachable,
+        Self::Operator,
+        Self::Unowned,
+        Self::KindUnsupported,
+        Self::LabelsMissing,
+        Self::OnlyKuma,
+        Self::Rebalance,
+    ];
+
+    /// The reverse of [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+
+    /// Why monitors would be moved, after a "because".
+    pub fn because(self) -> &'static str {
+        match self {
+            Self::NodeOffline => "their node is offline",
+            Self::NodeStalled => "their node runs nothing any more",
+            Self::GoingHome => "their home is well again",
+            Self::Drain => "their node is drained",
+            Self::NewMonitor => "they are new",
+            Self::PushUnreachable => "whoever pushes to them cannot reach their node",
+            Self::Operator => "somebody sends them there by hand",
+            Self::Unowned => "nobody runs them",
+            Self::KindUnsupported => "their node cannot run monitors of their type",
+            Self::LabelsMissing => "their node lacks labels that they ask for",
+            Self::OnlyKuma => "a native node cannot look at their targets, and a stock Kuma can",
+            Self::Rebalance => "somebody evens out the load",
+        }
+    }
+
+    /// Why a node runs a monitor, or many of them, as a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NodeOffline => "The node before was offline, and this one took over.",
+            Self::NodeStalled => "The node before ran nothing any more, and this one took over.",
+            Self::GoingHome => "This is home, and it was well again.",
+            Self::Drain => "The node before was drained.",
+            Self::NewMonitor => "New, and there was room.",
+            Self::PushUnreachable => "Whoever pushes could not reach the node before.",
+            Self::Operator => "Sent there by hand.",
+            Self::Unowned => "Run by nobody before.",
+            Self::KindUnsupported => "The node before cannot run this type.",
+            Self::LabelsMissing => "The node before lacked labels that are asked for.",
+            Self::OnlyKuma => "A native node cannot look at the target, and a stock Kuma can.",
+            Self::Rebalance => "The load was evened out by hand.",
+        }
+    }
+
     /// As it stands in `komainu_assignment.reason`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! `GET /api/v1/moves`: what changed its place last.
 
 use axum::Json;
+use komainu_watchdogs::decision::MoveReason;
 use komainu_watchdogs::ids::{Generation, NodeId};
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
@@ -29,13 +30,16 @@ pub(in crate::api) struct ArrivalView {
     monitors: u64,
     /// Why: `new_monitor`, `node_offline`, `drain`, `operator` …
     reason: String,
+    /// The same as a sentence for people.
+    why: String,
     #[schema(value_type = Millis)]
     at: Wall,
 }
 
 impl From<Arrival> for ArrivalView {
     fn from(Arrival { generation, node, monitors, reason, at }: Arrival) -> Self {
-        Self { generation, node_id: node, monitors, reason, at }
+        let why = MoveReason::parse(&reason).map_or_else(String::new, |reason| reason.sentence().to_owned());
+        Self { generation, node_id: node, monitors, reason, why, at }
     }
 }
 

@@ -3,10 +3,9 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::schedule_of;
-use super::snippet::Schedule;
 use crate::cli::duration;
 use crate::cli::print::cell;
+use crate::heartbeat::snippet::Schedule;
 
 /// What is said of one, in this order; what it does not say is left out.
 const FIELDS: [&str; 7] = ["description", "severity", "channels", "tags", "managed_by", "allow_sha1", "last_message"];
@@ -66,7 +65,7 @@ fn state(heartbeat: &Value) -> String {
 fn schedule(heartbeat: &Value) -> String {
     let grace = heartbeat.get("grace_s").and_then(Value::as_u64).map(duration::friendly);
     let grace = grace.map(|grace| format!(", grace {grace}")).unwrap_or_default();
-    match schedule_of(heartbeat) {
+    match Schedule::of(heartbeat) {
         Schedule::Period(seconds) => format!("every {}{grace}", duration::friendly(seconds)),
         Schedule::Cron { cron, time_zone } => {
             format!("{cron}{}{grace}", time_zone.map(|zone| format!(" {zone}")).unwrap_or_default())

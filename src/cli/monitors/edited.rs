@@ -4,6 +4,7 @@ use anyhow::bail;
 use serde_json::{Map, Value};
 
 use crate::cli::duration;
+pub(in crate::cli) use crate::monitor::parse_setting;
 
 /// The most usual fields by name, every other one by `--set`.
 #[derive(Debug, clap::Args)]
@@ -93,16 +94,6 @@ pub(in crate::cli) fn merged<const N: usize>(
         }
     }
     Ok(body)
-}
-
-/// The value as JSON where it is JSON, else as the text that it is.
-pub(in crate::cli) fn parse_setting(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text.split_once('=').ok_or("write FIELD=VALUE")?;
-    if name.is_empty() {
-        return Err("write FIELD=VALUE".to_owned());
-    }
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-    Ok((name.to_owned(), value))
 }
 
 /// `--tags ""` says that there are none.

@@ -1,5 +1,7 @@
 //! Deeds as links and forms name them.
 
+use std::collections::BTreeMap;
+
 use komainu_watchdogs::view::View;
 
 use super::{Deed, Scene};
@@ -11,7 +13,8 @@ fn read(query: &str) -> Result<Deed, String> {
 }
 
 fn read_in(view: &View, query: &str) -> Result<Deed, String> {
-    Deed::read(&Scene { form: &Form::of_query(Some(query)), view, called: None })
+    let form = Form::of_query(Some(query));
+    Deed::read(&Scene { form: &form, view, called: None, read: BTreeMap::new(), is_sent: false })
 }
 
 fn refused(query: &str) -> String {
@@ -37,6 +40,21 @@ fn a_deed_that_was_asked_about_is_sent_as_it_was_read() {
         "deed=check.pause&check=shop",
         "deed=check.resume&check=shop",
         "deed=monitor.move&monitor=7",
+        "deed=incident.silence&incident=7",
+        "deed=silence.add",
+        "deed=silence.expire&silence=3f",
+        "deed=incident.publish&incident=7",
+        "deed=monitor.add",
+        "deed=check.add",
+        "deed=heartbeat.add",
+        "deed=heartbeat.rotate&heartbeat=backup",
+        "deed=page.add",
+        "deed=page.edit&page=shop",
+        "deed=page.remove&page=shop",
+        "deed=page.tell&page=shop",
+        "deed=page.plan&page=shop",
+        "deed=notice.say&page=shop&kind=maintenance&notice=3f",
+        "deed=notice.remove&page=shop&kind=incident&notice=3f",
     ];
     for query in all {
         let deed = read(query).unwrap();

@@ -13,7 +13,7 @@ async fn what_would_move_and_what_moved_is_shown_with_why() {
     let would_move = vec![WouldMove { from: Some("node2".into()), monitors: 12, reason: MoveReason::NodeOffline }];
     let browser = reading(View { mode: Mode::Observe, would_move, ..view() }).await;
     let page = browser.page("/watch/moves").await;
-    for words in ["Would be moved", "12 monitors", "node2", "its node was offline", "Nothing has moved yet."] {
+    for words in ["Would be moved", "12 monitors", "node2", "their node is offline", "Nothing has moved yet."] {
         assert!(page.contains(words), "{words} is missing in {page}");
     }
     let mut lease = browser.surface.state.store.lease("test").await.unwrap();
@@ -23,10 +23,10 @@ async fn what_would_move_and_what_moved_is_shown_with_why() {
     lease.execute("test", sql, vec![]).await.unwrap();
     drop(lease);
     let page = browser.page_saying("/watch/moves", "href=\"/watch/monitors?node=node3\"").await;
-    assert!(page.contains("2 monitors") && page.contains("its node was drained"), "{page}");
+    assert!(page.contains("2 monitors") && page.contains("The node before was drained."), "{page}");
     let key = browser.surface.key("write").await;
     let answered = browser.surface.send("GET", "/api/v1/moves?limit=1", Some(&key), "").await.json();
-    let expected = json!({"generation": 42, "node_id": "node3", "monitors": 1, "reason": "node_offline",
+    let expected = json!({"generation": 42, "node_id": "node3", "monitors": 1, "reason": "node_offline", "why": "The node before was offline, and this one took over.",
         "at": 1_763_800_000_000_i64});
     assert_eq!(answered["items"], json!([expected]), "what is on its way is nowhere yet");
 }

@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::Stop;
 use super::nodes::LockedNodes;
 use crate::store::dialect::Dialect;
+use crate::store::monitors::places;
 use crate::store::session::Statement;
 use crate::store::value::{Value, values};
 
@@ -116,7 +117,7 @@ impl Batch<'_> {
     fn place(&self) -> Vec<Statement> {
         let Some(to) = &self.kind.to else { return Vec::new() };
         let homeless = format!(
-            "UPDATE komainu_assignment{} SET node_id = ?, assigned_node = NULL, {} WHERE monitor_id IN ({}) \
+            "UPDATE komainu_assignment{} SET {}, node_id = ?, assigned_node = NULL WHERE monitor_id IN ({}) \
              AND pinned = ? AND COALESCE(assigned_node, '') = '' AND COALESCE(node_id, '') = '' \
              AND source_node IS NULL AND generation <= ?",
             self.dialect.by_primary(),
@@ -124,7 +125,7 @@ impl Batch<'_> {
             self.ids
         );
         let filled =
-            [values![to], self.stamp_values(), values![self.kind.pinned, self.decision.seen.generation]].concat();
+            [self.stamp_values(), values![to], values![self.kind.pinned, self.decision.seen.generation]].concat();
         let new = format!(
             "INSERT INTO komainu_assignment (monitor_id, node_id, pinned, reason, epoch, generation, changed_at) \
              SELECT m.id, ?, ?, ?, ?, ?, {} FROM monitor m WHERE m.id IN ({}) \
@@ -189,8 +190,9 @@ impl Batch<'_> {
     }
 }
 
+/// MariaDB assigns from left to right: where it was is kept first.
 fn stamped(dialect: Dialect) -> String {
-    format!("reason = ?, epoch = ?, generation = ?, changed_at = {}", dialect.now_ms())
+    format!("{}, reason = ?, epoch = ?, generation = ?, changed_at = {}", places::kept(dialect), dialect.now_ms())
 }
 
 /// What was released keeps the reason of its release.

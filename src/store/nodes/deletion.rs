@@ -10,6 +10,7 @@ use crate::store::audit;
 use crate::store::cluster;
 use crate::store::error::StoreError;
 use crate::store::hands::{PinnedMonitor, deed, pinned_to};
+use crate::store::monitors::places;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::Session;
 use crate::store::value::{Row, values};
@@ -119,8 +120,9 @@ impl Bonds {
 async fn rehome(session: &mut Session, node: &NodeId, made: Generation) -> Result<(), StoreError> {
     // MariaDB assigns from left to right: the home is read off before it is taken away.
     let sql = format!(
-        "UPDATE komainu_assignment SET node_id = assigned_node, assigned_node = NULL, asked = 0, reason = 'operator', \
+        "UPDATE komainu_assignment SET {}, node_id = assigned_node, assigned_node = NULL, asked = 0, reason = 'operator', \
          generation = ?, changed_at = {} WHERE node_id = ?",
+        places::kept(session.dialect()),
         session.dialect().now_ms()
     );
     session.execute("give monitors another home", sql, values![made, node]).await.map(|_| ())

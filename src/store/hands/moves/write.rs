@@ -11,6 +11,7 @@ use crate::store::cluster;
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::hands::deed;
+use crate::store::monitors::places;
 use crate::store::only_kuma;
 use crate::store::session::{Session, Sql};
 use crate::store::value::values;
@@ -57,17 +58,19 @@ async fn change(session: &mut Session, kind: &Kind, ids: &[i64], at: Generation)
     let act = "move by hand";
     let (now, ids) = (session.dialect().now_ms(), id_list(ids));
     let by_primary = session.dialect().by_primary();
+    let kept = places::kept(session.dialect());
     let stamped = format!("pinned = ?, reason = 'operator', generation = ?, changed_at = {now}");
     let (sql, values) = match &kind.to {
         None => {
-            let sql = format!("UPDATE komainu_assignment{by_primary} SET {stamped} WHERE monitor_id IN ({ids})");
+            let sql =
+                format!("UPDATE komainu_assignment{by_primary} SET {kept}, {stamped} WHERE monitor_id IN ({ids})");
             (sql, values![kind.pinned, at])
         }
         Some(to) if kind.has_row => {
             // MariaDB assigns from left to right: the home that counts until now is read off before it changes.
             let effective = "COALESCE(assigned_node, node_id, '')";
             let sql = format!(
-                "UPDATE komainu_assignment{by_primary} SET asked = CASE WHEN {effective} = ? THEN 0 ELSE 1 END, \
+                "UPDATE komainu_assignment{by_primary} SET {kept}, asked = CASE WHEN {effective} = ? THEN 0 ELSE 1 END, \
                  assigned_node = CASE WHEN {effective} = ? THEN NULL ELSE {effective} END, node_id = ?, {stamped} \
                  WHERE monitor_id IN ({ids})"
             );

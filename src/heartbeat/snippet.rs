@@ -1,8 +1,10 @@
-//! What `--print` prints: text for a shell on the job's host, which stores the secret and writes what sends.
+//! A program to paste: text for a shell on the job's host, which stores the secret and writes what sends. `--print` prints it, and the
+//! dashboard shows it.
 //!
 //! The programs themselves are the files beside this one; docs/heartbeats.md shows the same ones, and tests run them.
 
 use clap::ValueEnum;
+use serde_json::Value;
 
 use super::calendar;
 
@@ -14,7 +16,7 @@ const TIMER: &str = include_str!("snippets/job.timer");
 
 /// In which language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Kind {
+pub(crate) enum Kind {
     /// Bash with curl and openssl.
     Curl,
     /// Python 3, standard library only.
@@ -27,20 +29,20 @@ pub(in crate::cli) enum Kind {
 
 /// What is filled in.
 #[derive(Debug, Clone)]
-pub(super) struct Values {
+pub(crate) struct Values {
     /// The heartbeat's name, which is safe in shells, paths and URLs.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Watchdogs, with commas between them.
-    pub(super) url: String,
+    pub(crate) url: String,
     /// As the watchdog gave it.
-    pub(super) secret: String,
+    pub(crate) secret: String,
     /// When the job runs.
-    pub(super) schedule: Schedule,
+    pub(crate) schedule: Schedule,
 }
 
 /// When a job runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Schedule {
+pub(crate) enum Schedule {
     /// Every so many seconds.
     Period(u64),
     /// At times of the calendar.
@@ -52,8 +54,19 @@ pub(super) enum Schedule {
     },
 }
 
+impl Schedule {
+    /// Of a heartbeat, as the API shows it.
+    pub(crate) fn of(heartbeat: &Value) -> Self {
+        let text = |name: &str| heartbeat.get(name).and_then(Value::as_str).map(str::to_owned);
+        match text("cron") {
+            Some(cron) => Self::Cron { cron, time_zone: text("time_zone") },
+            None => Self::Period(heartbeat.get("period_s").and_then(Value::as_u64).unwrap_or_default()),
+        }
+    }
+}
+
 /// The text to paste.
-pub(super) fn text(kind: Kind, values: &Values) -> String {
+pub(crate) fn text(kind: Kind, values: &Values) -> String {
     match kind {
         Kind::Curl => program(values, "sh", BASH),
         Kind::Python => program(values, "py", PYTHON),
@@ -128,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_document_shows_what_is_printed() {
-        let document = include_str!("../../../docs/heartbeats.md");
+        let document = include_str!("../../docs/heartbeats.md");
         for template in [BASH, PYTHON, NODE, SERVICE, TIMER] {
             let shown = fill(template, &values());
             assert!(document.contains(&format!("\n{shown}```\n")), "docs/heartbeats.md does not show:\n{shown}");

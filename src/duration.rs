@@ -1,11 +1,11 @@
-//! Durations on the command line: `90s`, `1h30m`, `7d`.
+//! Durations as people write them: `90s`, `1h30m`, `7d`.
 
 use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo, SpanRound, Unit};
 
 /// A day has 24 hours here: schedules that follow the calendar are cron's.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let span = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
     span.ok()
         .and_then(|span| Duration::try_from(span).ok())
@@ -13,7 +13,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// Whole seconds, as schedules count; a bare number is one of seconds, as in the API.
-pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_seconds(text: &str) -> Result<u64, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(seconds);
     }
@@ -25,7 +25,7 @@ pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
 }
 
 /// As it would be written: `1d`, `1h 30m`.
-pub(super) fn friendly(seconds: u64) -> String {
+pub(crate) fn friendly(seconds: u64) -> String {
     let in_days = SpanRound::new().largest(Unit::Day).days_are_24_hours();
     let span = i64::try_from(seconds).ok().and_then(|seconds| Span::new().try_seconds(seconds).ok());
     let span = span.and_then(|span| span.round(in_days).ok());

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::check::Guard;
 use crate::failing::Failing;
 use crate::keys::ClusterKey;
+use crate::pages::Way;
 use crate::pages::subscribe::{Bounds, Links};
 use crate::store::subscriptions::claim::{self, Due, End, Message};
 use crate::store::subscriptions::{self as store, sweeping};
@@ -109,7 +110,7 @@ pub async fn run(sender: Sender, shutdown: CancellationToken) {
 
 /// Enters what the clock did, and takes away what has no use any more.
 async fn clerk(sender: &Sender, shutdown: &CancellationToken) {
-    let (mut turning, mut sweeping) = (Failing::default(), Failing::default());
+    let (mut turning, mut sweeping, mut serving) = (Failing::default(), Failing::default(), Failing::default());
     for round in 0_u32.. {
         let turned = store::turn(&sender.store).await;
         if turning.note(turned, "subscribers cannot be told of maintenances").is_some_and(|turned| turned > 0) {
@@ -117,11 +118,24 @@ async fn clerk(sender: &Sender, shutdown: &CancellationToken) {
         }
         if round.is_multiple_of(SWEEP_EVERY) {
             sweeping.note(sweeping::sweep(&sender.store).await, "subscriptions cannot be swept");
+            serving.note(ensure_served(sender).await, "subscribers of pages wait for mails");
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
+    }
+}
+
+/// Subscribers by mail whom no watchdog can write to would wait in silence.
+async fn ensure_served(sender: &Sender) -> Result<(), String> {
+    if sender.mail.is_some() {
+        return Ok(());
+    }
+    match claim::is_unserved(&sender.store, Way::Mail).await {
+        Ok(true) => Err("none came for half an hour, and [pages] mail names no channel here".to_owned()),
+        Ok(false) => Ok(()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -36,8 +36,12 @@ pub(super) async fn attach(request: Request, next: Next) -> Response {
     response
 }
 
-/// The token of a push monitor is a secret, also at a process that knows no push monitors.
+/// The token of a push monitor is a secret, also at a process that knows no push monitors; so is what a subscriber of a page confirms and leaves with.
 fn path_to_log(path: &str) -> &str {
+    if path.starts_with("/pages/") {
+        let end = ["/confirm/", "/unsubscribe/"].iter().find_map(|deed| Some(path.find(deed)? + deed.len()));
+        return end.and_then(|end| path.get(..end)).unwrap_or(path);
+    }
     const PUSH: &str = "/api/push/";
     let is_push = path.get(..PUSH.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PUSH));
     if is_push { "/api/push/..." } else { path }
@@ -61,4 +65,22 @@ fn plain(value: &HeaderValue) -> Option<String> {
 
 fn draw() -> String {
     hex::encode(rand::random::<[u8; 8]>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_path_opens_does_not_stand_in_the_log() {
+        for (path, logged) in [
+            ("/api/push/s3cr3t", "/api/push/..."),
+            ("/pages/shop/unsubscribe/s3cr3t", "/pages/shop/unsubscribe/"),
+            ("/pages/shop/confirm/s3cr3t", "/pages/shop/confirm/"),
+            ("/pages/shop/history/2026-11", "/pages/shop/history/2026-11"),
+            ("/api/v1/pages", "/api/v1/pages"),
+        ] {
+            assert_eq!(path_to_log(path), logged);
+        }
+    }
 }

@@ -76,6 +76,7 @@ impl Export<'_> {
         let (status, bytes) = self.client.bytes(path).await?;
         ensure!(status.is_success(), "{path} answered {status}");
         let html = String::from_utf8(bytes).with_context(|| format!("{path} is no text"))?;
+        let html = without_subscribing(&html);
         self.write(&format!("{path}/index.html"), html.as_bytes())?;
         Ok(html)
     }
@@ -119,6 +120,13 @@ impl Export<'_> {
     }
 }
 
+/// Files take no subscriptions.
+fn without_subscribing(html: &str) -> String {
+    let parts = html.split_once("<p class=\"subscribe\">");
+    let rest = parts.and_then(|(before, rest)| Some((before, rest.split_once("</p>")?.1)));
+    rest.map_or_else(|| html.to_owned(), |(before, after)| format!("{before}{after}"))
+}
+
 /// Paths in a page that begin so, without their query.
 fn named(html: &str, beginning: &str) -> BTreeSet<String> {
     let parts = html.split('"').filter(|part| part.starts_with(beginning));
@@ -134,6 +142,13 @@ fn ids(page: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_in_files_offers_no_subscription() {
+        let html = "<footer>\n<p class=\"subscribe\"><a href=\"/pages/shop/subscribe\">Subscribe</a></p>\n<p>As of</p>";
+        assert_eq!(without_subscribing(html), "<footer>\n\n<p>As of</p>");
+        assert_eq!(without_subscribing("<p>As of</p>"), "<p>As of</p>");
+    }
 
     #[test]
     fn paths_are_found_in_a_page_without_their_queries() {

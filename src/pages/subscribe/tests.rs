@@ -10,6 +10,7 @@ use crate::check::Guard;
 use crate::keys::ClusterKey;
 use crate::pages::Way;
 use crate::store::subscriptions::claim::{self, Due, End};
+use crate::store::subscriptions::operators;
 use crate::subscriptions::Subscriptions;
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::time::Wall;
@@ -83,10 +84,16 @@ async fn subscribed(surface: &Surface, form: &str) -> String {
     };
     let place = path(&said, "confirm");
     assert_eq!(surface.get(&place).await.code, 200);
-    assert_eq!(due(surface, way).await, [], "reading the link confirms nothing");
+    assert_eq!(state(surface, &greeted[0]).await, "asked", "reading the link confirms nothing");
     let done = surface.send("POST", &place, None, "").await;
+    assert_eq!(state(surface, &greeted[0]).await, "confirmed");
     assert_eq!(done.code, 200, "{}", text(&done));
     text(&done)
+}
+
+async fn state(surface: &Surface, due: &Due) -> String {
+    let found = operators::get(&surface.state.store, &due.slug, &due.public_id).await.unwrap();
+    found.unwrap().state
 }
 
 async fn tell(surface: &Surface, body: &Value) -> Value {

@@ -11,13 +11,16 @@ use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::subscription::concerns;
 
 use super::Wish;
-use crate::pages::{Language, News, Way};
+use crate::pages::{Definition, Language, News, Way};
 use crate::store::decisions::id_list;
 use crate::store::error::StoreError;
 use crate::store::outbox::CLAIM_LASTS;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Row, Value, values};
+
+/// Whoever is told by somebody is told by then, or rests because it failed.
+const SERVED_WITHIN: Duration = Duration::from_secs(1_800);
 
 /// However long alerts wait, subscribers wait no longer for them.
 const ALERTS_FIRST: Duration = Duration::from_secs(60);
@@ -34,7 +37,7 @@ pub struct Due {
     pub public_id: String,
     /// The page.
     pub slug: String,
-    /// Its title as it is now.
+    /// Its title as it is now, for whoever is asked to confirm.
     pub title: String,
     /// How.
     pub way: Way,
@@ -155,7 +158,7 @@ async fn claim_in(session: &mut Session, ids: &[i64], me: Incarnation) -> Result
     let (now, skip) = (session.dialect().now_ms(), session.dialect().for_update_skipping());
     let sql = format!(
         "SELECT id, public_id, slug, kind, address, state, components, language, nonce, wish, greet_at, told, attempts, failures, sending_at, \
-         created_by, (SELECT definition FROM komainu_page p WHERE p.slug = s.slug) AS definition, {now} AS now_ms \
+         created_by, CASE WHEN greet_at IS NOT NULL THEN (SELECT definition FROM komainu_page p WHERE p.slug = s.slug) END AS definition, {now} AS now_ms \
          FROM komainu_page_subscriber s WHERE id IN ({}) AND {} ORDER BY id{skip}",
         id_list(ids),
         FREE.replace("{now}", now)
@@ -182,9 +185,7 @@ async fn claim_in(session: &mut Session, ids: &[i64], me: Incarnation) -> Result
 /// What one is to be told; `None`: nothing of what was said concerns them, which is noted.
 async fn taken(session: &mut Session, row: &Row, news: &mut Newsstand) -> Result<Option<Due>, StoreError> {
     let (id, slug, told) = (row.int("id")?, row.text("slug")?, row.int("told")?);
-    let (Some(way), Some(definition)) = (Way::parse(&row.text("kind")?), row.maybe_text("definition")?) else {
-        return Ok(None);
-    };
+    let Some(way) = Way::parse(&row.text("kind")?) else { return Ok(None) };
     let wish = row.maybe_text("wish")?.and_then(|text| serde_json::from_str(&text).ok());
     let is_greeted = row.maybe_wall("greet_at")?.is_some_and(|at| row.wall("now_ms").is_ok_and(|now| at <= now));
     let message = match wish.filter(|_| is_greeted) {
@@ -202,12 +203,12 @@ async fn taken(session: &mut Session, row: &Row, news: &mut Newsstand) -> Result
         }
         None => return Ok(None),
     };
-    let title = serde_json::from_str::<crate::pages::Definition>(&definition).map(|page| page.title);
+    let page: Option<Definition> = serde_json::from_str(&row.text("definition")?).ok();
     Ok(Some(Due {
         id,
         public_id: row.text("public_id")?,
         slug,
-        title: title.unwrap_or_default(),
+        title: page.map(|page| page.title).unwrap_or_default(),
         way,
         address: row.text("address")?,
         language: Language::parse(&row.text("language")?).unwrap_or_default(),
@@ -361,4 +362,17 @@ pub async fn is_channel_needed(store: &Store, channel: &str) -> Result<bool, Sto
         ALERTS_FIRST.as_millis()
     );
     Ok(store.lease(act).await?.row(act, sql, values![channel]).await?.is_some())
+}
+
+/// Whether somebody of this way waits whom nobody has tried to tell for long.
+pub async fn is_unserved(store: &Store, way: Way) -> Result<bool, StoreError> {
+    let act = "look whether subscribers wait in vain";
+    let sql = format!(
+        "SELECT 1 AS one FROM (SELECT slug, MAX(id) AS last FROM komainu_page_news WHERE entered_at < {} - {} GROUP BY slug) n \
+         JOIN komainu_page_subscriber s ON s.slug = n.slug \
+         WHERE s.kind = ? AND s.state = 'confirmed' AND s.told < n.last AND s.retry_at IS NULL AND s.claimed_until IS NULL LIMIT 1",
+        store.dialect().now_ms(),
+        SERVED_WITHIN.as_millis()
+    );
+    Ok(store.lease(act).await?.row(act, sql, values![way.as_str()]).await?.is_some())
 }

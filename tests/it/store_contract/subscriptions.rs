@@ -28,6 +28,7 @@ on_both_databases! {
     whoever_was_told_of_a_beginning_is_told_of_the_end_whatever_it_is_about_by_then,
     whoever_cannot_be_told_is_ended_and_the_others_are_not,
     what_has_no_use_any_more_is_swept,
+    whoever_waits_because_nobody_can_write_to_them_shows,
 }
 
 const ME: Incarnation = Incarnation(1);
@@ -400,6 +401,18 @@ async fn whoever_cannot_be_told_is_ended_and_the_others_are_not(kind: Kind) {
         ("ended", Some("answered 550"), true)
     );
     assert_eq!((good.state.as_str(), good.trouble), ("confirmed", None));
+}
+
+async fn whoever_waits_because_nobody_can_write_to_them_shows(kind: Kind) {
+    let mut fixture = with_pages(kind, &["shop"]).await;
+    add(&fixture, "jane", vec![]).await;
+    post(&fixture, "Slow", vec![]).await;
+    assert!(!claim::is_unserved(&fixture.store, Way::Mail).await.unwrap(), "it was said just now");
+    fixture.raw.execute("UPDATE komainu_page_news SET entered_at = entered_at - 1800001").await;
+    assert!(claim::is_unserved(&fixture.store, Way::Mail).await.unwrap());
+    assert!(!claim::is_unserved(&fixture.store, Way::Webhook).await.unwrap());
+    told(&fixture).await;
+    assert!(!claim::is_unserved(&fixture.store, Way::Mail).await.unwrap());
 }
 
 async fn what_has_no_use_any_more_is_swept(kind: Kind) {

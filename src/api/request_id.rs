@@ -38,11 +38,11 @@ pub(super) async fn attach(request: Request, next: Next) -> Response {
 
 /// The token of a push monitor is a secret, also at a process that knows no push monitors; so is what a subscriber of a page confirms and leaves with.
 fn path_to_log(path: &str) -> &str {
+    const PUSH: &str = "/api/push/";
     if path.starts_with("/pages/") {
         let end = ["/confirm/", "/unsubscribe/"].iter().find_map(|deed| Some(path.find(deed)? + deed.len()));
         return end.and_then(|end| path.get(..end)).unwrap_or(path);
     }
-    const PUSH: &str = "/api/push/";
     let is_push = path.get(..PUSH.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PUSH));
     if is_push { "/api/push/..." } else { path }
 }

@@ -35,6 +35,7 @@ use crate::pages::{Counter, Keeper, Library};
 use crate::probe::Prober;
 use crate::store::capacity::Ids;
 use crate::store::{Share, Store};
+use crate::subscriptions::Subscriptions;
 use crate::tls::Credentials;
 use crate::voice::Voice;
 use crate::{dashboard, final_slash, pages as public_pages};
@@ -129,6 +130,8 @@ pub struct State {
     pub credentials: Arc<Credentials>,
     /// Where the public finds pages, without a slash at its end.
     pub public_base: Arc<str>,
+    /// What can be done for those who subscribe to pages.
+    pub subscriptions: Subscriptions,
 }
 
 /// The state and what the surface itself remembers.
@@ -209,7 +212,9 @@ fn keep_pages(context: &Context) -> Arc<Counter> {
     };
     tokio::spawn(keeper.run());
     let has_certificate = state.credentials.serving().is_some();
-    Arc::new(Counter::new(context.pages.clone(), state.key.clone(), has_certificate))
+    let identity = (state.key.clone(), has_certificate);
+    let subscribing = (state.store.share(Share::Strangers), state.subscriptions.clone());
+    Arc::new(Counter::new(context.pages.clone(), identity, subscribing))
 }
 
 /// What the public port answers. Whoever asks there is a stranger, whatever `[status] details` says.
@@ -324,6 +329,8 @@ fn keyed_routes() -> OpenApiRouter<Arc<Context>> {
             pages::notices::remove_maintenance
         ))
         .routes(routes!(pages::notices::update_maintenance))
+        .routes(routes!(pages::subscribers::list, pages::subscribers::add))
+        .routes(routes!(pages::subscribers::show, pages::subscribers::remove))
         .routes(routes!(apikeys::list, apikeys::create))
         .routes(routes!(apikeys::remove))
         .routes(routes!(audit::list))

@@ -37,6 +37,7 @@ mod entry;
 mod fault;
 mod heartbeat;
 mod node;
+mod pages;
 mod policy;
 mod route;
 mod second_opinion;
@@ -55,12 +56,13 @@ pub use self::database::DatabaseConfig;
 pub use self::deadman::DeadmanConfig;
 pub use self::fault::ConfigFault;
 pub use self::node::NodeConfig;
+pub use self::pages::PagesConfig;
 pub(crate) use self::shape::{ensure_id, parse_address, without_slash};
 pub use self::status::{Details, StatusConfig};
 pub use self::watchdog::WatchdogConfig;
 
 /// The sections that this version understands.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "cluster",
     "watchdog",
     "node",
@@ -73,6 +75,7 @@ const SECTIONS: [&str; 12] = [
     "tls",
     "routing",
     "deadman",
+    "pages",
 ];
 
 /// The sections of which there may be several, each in double brackets.
@@ -133,6 +136,8 @@ pub struct Config {
     pub second_opinion: Arc<SecondOpinion>,
     /// Of the status page.
     pub status: StatusConfig,
+    /// Of the subscriptions of public pages.
+    pub pages: PagesConfig,
     /// Who may say whose connection it is.
     pub proxies: Proxies,
     /// Where certificates are.
@@ -246,6 +251,8 @@ impl Source {
         let deadman: Option<deadman::Section> = self.optional("deadman", faults);
         let deadman = deadman.and_then(|section| section.resolve(folder, faults));
         let channels = channel::resolve(entry::read(&self.figment, "channel", faults), folder, faults);
+        let pages: Option<pages::Section> = self.section("pages", faults);
+        let pages = pages.and_then(|section| section.resolve(&channels, faults));
         let routing = route::resolve(entry::read(&self.figment, "route", faults), &channels, faults);
         let unmatched: Option<unmatched::Section> = self.section("routing", faults);
         let drops_unmatched = unmatched.is_some_and(|section| section.resolve(&routing, faults));
@@ -259,6 +266,7 @@ impl Source {
             second_opinion: Arc::new(second_opinion?.resolve(checks.as_ref()?.guard.clone(), faults)),
             checks: checks?,
             status: StatusConfig { details: status?.details },
+            pages: pages?,
             proxies: proxies?,
             tls: tls?,
             channels,

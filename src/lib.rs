@@ -38,6 +38,7 @@ pub mod silence;
 pub mod state_dir;
 pub mod steps;
 pub mod store;
+pub mod subscriptions;
 pub mod surface;
 pub mod tls;
 pub mod voice;

@@ -15,23 +15,26 @@ mod html;
 mod keeper;
 mod kuma;
 mod library;
+pub mod news;
 pub mod notice;
 pub(crate) mod password;
 pub mod public;
 mod routes;
 pub mod standing;
 mod statuspage;
+pub(crate) mod subscribe;
 #[cfg(test)]
 mod tests;
 pub mod words;
 
 pub use day::Day;
 pub use definition::{
-    Component, Definition, Group, Language, MOST_COMPONENTS, MOST_GRAPHS, MOST_OF_ALL, MOST_PAGES, Source,
+    Component, Definition, Group, Language, MOST_COMPONENTS, MOST_GRAPHS, MOST_OF_ALL, MOST_PAGES, Source, Way,
 };
 pub use draft::{FIELDS, made, slug_fault};
 pub(crate) use keeper::Keeper;
 pub(crate) use library::Library;
+pub use news::News;
 pub use notice::Notice;
 pub(crate) use routes::{Counter, kuma_routes, routes};
 pub use standing::Standing;

@@ -29,11 +29,20 @@ impl<K: Hash + Eq + Clone> RateLimit<K> {
     pub(crate) fn new(per_second: NonZeroU32, at_once: NonZeroU32) -> Self {
         Self::by_clock(DefaultClock::default(), per_second, at_once)
     }
+
+    /// One in so long for long, so many at once.
+    pub(crate) fn one_each(period: Duration, at_once: NonZeroU32) -> Self {
+        let quota = Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(at_once);
+        Self::by_quota(DefaultClock::default(), quota)
+    }
 }
 
 impl<K: Hash + Eq + Clone, C: Clock> RateLimit<K, C> {
     fn by_clock(clock: C, per_second: NonZeroU32, at_once: NonZeroU32) -> Self {
-        let quota = Quota::per_second(per_second).allow_burst(at_once);
+        Self::by_quota(clock, Quota::per_second(per_second).allow_burst(at_once))
+    }
+
+    fn by_quota(clock: C, quota: Quota) -> Self {
         let limiter = RateLimiter::new(quota, DefaultKeyedStateStore::default(), clock);
         Self { limiter, since_sweep: AtomicU32::new(0) }
     }

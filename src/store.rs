@@ -50,6 +50,7 @@ mod shard;
 pub mod silences;
 pub mod spool;
 pub mod stats;
+pub mod subscriptions;
 mod tenure;
 mod trial;
 mod url;

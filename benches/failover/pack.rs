@@ -62,6 +62,7 @@ impl Pack {
             let (looks, looking) = looks(&settings, &published, &driver);
             let router = api::router(api::State {
                 public_base: std::sync::Arc::from(""),
+                subscriptions: komainu::subscriptions::Subscriptions::default(),
                 looks,
                 voice: komainu::voice::Voice::default(),
                 database_report: tokio::sync::watch::channel(std::sync::Arc::default()).1,

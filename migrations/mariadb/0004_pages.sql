@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS komainu_page_revision (
 INSERT INTO komainu_page_revision (id, revision) SELECT 1, 0 FROM (SELECT 1) one WHERE NOT EXISTS (SELECT 1 FROM komainu_page_revision WHERE id = 1);
 
 -- Incidents and planned maintenances, as people tell them. `components`: a JSON list of public ids. `incident_id`: the incident of
--- komainu_incident that it was opened from, which no public answer names.
+-- komainu_incident that it was opened from, which no public answer names. `turns_at`: when subscribers are to be told that it went on by itself.
 CREATE TABLE IF NOT EXISTS komainu_page_notice (
   id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   public_id CHAR(24) NOT NULL UNIQUE,
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS komainu_page_notice (
   components MEDIUMTEXT NOT NULL,
   starts_at BIGINT NULL,
   ends_at BIGINT NULL,
+  turns_at BIGINT NULL,
   resolved_at BIGINT NULL,
   incident_id BIGINT NULL,
   revision BIGINT NOT NULL,
@@ -43,6 +44,7 @@ CREATE TABLE IF NOT EXISTS komainu_page_notice (
   changed_at BIGINT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
 CREATE INDEX IF NOT EXISTS komainu_page_notice_by_page ON komainu_page_notice (slug, id);
+CREATE INDEX IF NOT EXISTS komainu_page_notice_turns ON komainu_page_notice (turns_at);
 
 -- What was said of a notice, in order.
 CREATE TABLE IF NOT EXISTS komainu_page_update (

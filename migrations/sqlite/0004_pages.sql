@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS komainu_page_revision (
 INSERT INTO komainu_page_revision (id, revision) SELECT 1, 0 FROM (SELECT 1) one WHERE NOT EXISTS (SELECT 1 FROM komainu_page_revision WHERE id = 1);
 
 -- Incidents and planned maintenances, as people tell them. `components`: a JSON list of public ids. `incident_id`: the incident of
--- komainu_incident that it was opened from, which no public answer names.
+-- komainu_incident that it was opened from, which no public answer names. `turns_at`: when subscribers are to be told that it went on by itself.
 CREATE TABLE IF NOT EXISTS komainu_page_notice (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
   public_id TEXT NOT NULL UNIQUE,
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS komainu_page_notice (
   components TEXT NOT NULL,
   starts_at INTEGER NULL,
   ends_at INTEGER NULL,
+  turns_at INTEGER NULL,
   resolved_at INTEGER NULL,
   incident_id INTEGER NULL,
   revision INTEGER NOT NULL,
@@ -43,6 +44,7 @@ CREATE TABLE IF NOT EXISTS komainu_page_notice (
   changed_at INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS komainu_page_notice_by_page ON komainu_page_notice (slug, id);
+CREATE INDEX IF NOT EXISTS komainu_page_notice_turns ON komainu_page_notice (turns_at);
 
 -- What was said of a notice, in order.
 CREATE TABLE IF NOT EXISTS komainu_page_update (

@@ -35,6 +35,7 @@ use crate::words;
 use crate::{DeliveryError, EventKind, Missed, Notice, Receipt, Secret};
 
 mod content;
+pub mod letter;
 
 use self::content::{header, html, plain, subject, text};
 

@@ -49,6 +49,18 @@ impl SigningKey {
         if KEY_BYTES.contains(&key.len()) { Ok(Self(Secret::new(key))) } else { Err(SigningKeyError) }
     }
 
+    /// Of that key.
+    #[must_use]
+    pub fn of(key: &[u8; 32]) -> Self {
+        Self(Secret::new(key.to_vec()))
+    }
+
+    /// As whoever checks signatures is told it: `whsec_…`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{SECRET_PREFIX}{}", STANDARD.encode(self.0.reveal()))
+    }
+
     /// The value of `webhook-signature`.
     ///
     /// # Panics
@@ -98,23 +110,41 @@ pub(crate) async fn send(
     http: &Client,
     now_ms: i64,
 ) -> Result<Receipt, DeliveryError> {
-    let url = config.url.reveal();
-    let body = payload(notice).to_string();
-    let timestamp = now_ms / 1_000;
-    let mut request = http
-        .post(url.clone())
-        .header("content-type", "application/json")
-        .header("webhook-id", &notice.id)
-        .header("webhook-timestamp", timestamp);
-    if let Some(key) = &config.key {
-        request = request.header("webhook-signature", key.sign(&notice.id, timestamp, &body));
-    }
-    let secrets = [url.as_str(), url.path(), url.query().unwrap_or(""), url.password().unwrap_or("")];
-    let answer = http::post(request.body(body), &secrets).await?;
+    let answer = posted(config, (&notice.id, payload(notice).to_string()), http, now_ms).await?;
     if answer.status.is_success() {
         return Ok(Receipt { answer: answer.shown(), ..Receipt::default() });
     }
     Err(answer.refusal(now_ms))
+}
+
+/// Hands over a body that the caller has, and says with which status it was answered. `id`: the same whenever it is sent again.
+pub async fn post(
+    config: &Config,
+    (id, body): (&str, String),
+    http: &Client,
+    now_ms: i64,
+) -> Result<u16, DeliveryError> {
+    posted(config, (id, body), http, now_ms).await.map(|answer| answer.status.as_u16())
+}
+
+async fn posted(
+    config: &Config,
+    (id, body): (&str, String),
+    http: &Client,
+    now_ms: i64,
+) -> Result<http::VendorAnswer, DeliveryError> {
+    let url = config.url.reveal();
+    let timestamp = now_ms / 1_000;
+    let mut request = http
+        .post(url.clone())
+        .header("content-type", "application/json")
+        .header("webhook-id", id)
+        .header("webhook-timestamp", timestamp);
+    if let Some(key) = &config.key {
+        request = request.header("webhook-signature", key.sign(id, timestamp, &body));
+    }
+    let secrets = [url.as_str(), url.path(), url.query().unwrap_or(""), url.password().unwrap_or("")];
+    http::post(request.body(body), &secrets).await
 }
 
 #[cfg(test)]
@@ -127,6 +157,12 @@ mod tests {
         let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
         let signature = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn a_key_is_told_as_it_is_read() {
+        let key = SigningKey::of(&[7; 32]);
+        assert_eq!(SigningKey::parse(&key.text()), Ok(key));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::store::pages::{self, Change, Page, Refusal, Target, Wish};
 
 mod document;
 pub(super) mod notices;
+pub(super) mod subscribers;
 #[cfg(test)]
 mod tests;
 
@@ -163,6 +164,12 @@ fn wish(context: &Context, target: Target, slug: &str, mut fields: Map<String, V
         let hash = password::hash(&context.state.key, slug, text);
         fields.insert("password".to_owned(), hash.into());
     }
+    let wants_mail =
+        fields.get("subscribe").and_then(Value::as_array).is_some_and(|ways| ways.contains(&json!("mail")));
+    if wants_mail && !context.state.subscriptions.has_mail() {
+        let words = "mail needs a channel that it is sent through: [pages] mail in the configuration of the watchdogs";
+        return Err(ApiError::field("subscribe", words));
+    }
     Ok(Wish { target, slug: slug.to_owned(), fields, if_match: vec![] })
 }
 
@@ -218,6 +225,7 @@ fn shown(page: &Page) -> Value {
         "has_password": page.definition.password.is_some(),
         "noindex": noindex,
         "embed_from": embed_from,
+        "subscribe": page.definition.subscribe,
         "groups": groups.collect::<Vec<_>>(),
         "managed_by": managed_by,
         "revision": page.revision,

@@ -43,6 +43,7 @@ use crate::store::migrate::{self, MigrateOptions};
 use crate::store::monitors::{self, NewMonitor};
 use crate::store::nodes::{self, NewNode};
 use crate::store::{DatabaseUrl, MonitorSpec, Store, Watch, WatchdogIdentity};
+use crate::subscriptions::Subscriptions;
 use crate::tls::Credentials;
 use crate::voice::Voice;
 
@@ -154,6 +155,7 @@ impl Surface {
             sampling: watch::channel(Sampling::default()).1,
             credentials: Credentials::none(),
             public_base: Arc::from("https://status.example"),
+            subscriptions: Subscriptions::new(true, Guard::default(), false),
         };
         Self {
             state,

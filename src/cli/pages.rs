@@ -2,6 +2,7 @@
 
 mod export;
 mod shown;
+mod subscribers;
 mod writing;
 
 use std::io::Read as _;
@@ -96,6 +97,9 @@ pub(super) enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Who is told of what stands on a page.
+    #[command(subcommand)]
+    Subscribers(subscribers::Command),
     /// Take an incident or a maintenance away.
     Untell {
         /// Its place: `/pages/SLUG`.
@@ -132,6 +136,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Say(say) => say.run().await,
         Command::Plan(plan) => plan.run().await,
         Command::Export { slug, folder, output } => export::run(&slug, &folder, &output).await,
+        Command::Subscribers(command) => subscribers::run(command).await,
         Command::Untell { slug, id, output } => writing::untell(&slug, &id, &output).await,
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let ports = Ports::open(&watchdog)?;
     let settings = settings(&config, &watchdog, (key, store), state.answered().await)?;
     let (mut driver, published) = Driver::new(&settings)?;
-    let alerts = settings.store.share(Share::Alerts);
+    let (alerts, misfit) = (settings.store.share(Share::Alerts), start::schema_misfit(settings.store.clone()));
     let voice = Voice::new(&settings.routing, &config.channels, &settings.policy);
     let heartbeats = start::heartbeats(&config, &watchdog, &settings, (&published, &voice))?;
     let _beside = start::beside((&settings, &alerts), (&heartbeats, driver.lost_tails()), (state, &published));
@@ -49,13 +49,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         start::looks((&config, &watchdog), (&settings, &alerts), (&published, &driver.chores())).await?;
     let (_dark, told) = start::blackout((&config, &watchdog), (&settings, &alerts), (&published, &looks)).await?;
     let _deadman = start::deadman(&config, &settings, (&published, &voice));
-    let misfit = start::schema_misfit(settings.store.clone());
     let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), (told.is_unentered, &voice))?;
-    let stop_delivering = shutdown.child_token();
+    let (stop_delivering, unserved) = (shutdown.child_token(), CancellationToken::new());
     let deliverer = tokio::spawn(outbox::run(outbox, stop_delivering.clone()));
     let beside = (&config.second_opinion, &looks);
     let (_alerts, ids, sampling) =
         start::alerts((&alerts, &settings), beside, (&voice, &published.view), &driver.chores());
+    let (teller, subscriptions) =
+        start::subscriptions((&config, &watchdog), (&settings, &published), stop_delivering.clone())?;
     let routers = api::routers(api::State {
         looks,
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)?,
@@ -79,27 +80,27 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         sampling,
         credentials: Arc::clone(&settings.credentials),
         public_base: Arc::from(watchdog.public_base()),
+        subscriptions,
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");
-    let unserved = CancellationToken::new();
     let servers = ports.serve(routers, entrance(&config, settings.credentials), &unserved);
     // Peers and people are answered until the very end: a stopping watchdog still says so.
     let outcome = tokio::select! {
         outcome = Box::pin(driver.run(shutdown.clone())) => outcome.map_err(anyhow::Error::from),
         error = misfit => Err(error.into()),
     };
-    end((stop_delivering, deliverer), (unserved, servers)).await;
+    end((stop_delivering, deliverer, teller), (unserved, servers)).await;
     outcome
 }
 
 /// A message on its way is brought to its end, which its own time limit bounds; otherwise another would repeat it.
 async fn end(
-    (stop_delivering, deliverer): (CancellationToken, JoinHandle<()>),
+    (stop_delivering, deliverer, teller): (CancellationToken, JoinHandle<()>, JoinHandle<()>),
     (unserved, servers): (CancellationToken, Vec<JoinHandle<()>>),
 ) {
     stop_delivering.cancel();
     unserved.cancel();
-    let ended = futures_util::future::join_all(servers.into_iter().chain([deliverer])).await;
+    let ended = futures_util::future::join_all(servers.into_iter().chain([deliverer, teller])).await;
     if ended.iter().any(Result::is_err) {
         tracing::warn!("a part of this watchdog ended in a panic");
     }

@@ -18,7 +18,9 @@ use crate::opinion::SecondOpinion;
 use crate::surface::{ClientHeader, Proxies};
 use crate::tls::TlsFiles;
 
-use super::{ChannelConfig, ChecksConfig, ClusterConfig, Config, Details, NodeConfig, WatchdogConfig, shape};
+use super::{
+    ChannelConfig, ChecksConfig, ClusterConfig, Config, Details, NodeConfig, PagesConfig, WatchdogConfig, shape,
+};
 
 /// Stands for a secret.
 const SET: &str = "(set)";
@@ -45,6 +47,9 @@ pub(super) fn print(config: &Config) -> String {
         all.insert("second_opinion".to_owned(), second_opinion(&config.second_opinion));
     }
     all.insert("status".to_owned(), section([("details", Some(details.into()))]));
+    if let Some(settings) = pages(&config.pages) {
+        all.insert("pages".to_owned(), settings);
+    }
     if config.proxies != Proxies::default() {
         all.insert("server".to_owned(), server(&config.proxies));
     }
@@ -139,6 +144,19 @@ fn checks(config: &ChecksConfig) -> Value {
         ("deny", Some(deny.into())),
         ("looks_at_once", Some(i64::from(config.looks_at_once).into())),
     ])
+}
+
+/// Where it says anything.
+fn pages(config: &PagesConfig) -> Option<Value> {
+    let PagesConfig { mail, mails_per_second, private_webhooks } = config;
+    let is_said = mail.is_some() || *private_webhooks;
+    is_said.then(|| {
+        section([
+            ("mail", mail.as_ref().map(|(name, _)| name.as_str().into())),
+            ("mails_per_second", Some(i64::from(*mails_per_second).into())),
+            ("private_webhooks", Some((*private_webhooks).into())),
+        ])
+    })
 }
 
 fn second_opinion(config: &SecondOpinion) -> Value {

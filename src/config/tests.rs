@@ -102,7 +102,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "[policy]",
         "[polizy]",
-        "komainu.toml: [polizy]: unknown section; this version knows [cluster], [watchdog], [node], [database], [policy], [checks], [second_opinion], [status], [server], [tls], [routing], [deadman], [[channel]], [[route]], [[heartbeat]]",
+        "komainu.toml: [polizy]: unknown section; this version knows [cluster], [watchdog], [node], [database], [policy], [checks], [second_opinion], [status], [server], [tls], [routing], [deadman], [pages], [[channel]], [[route]], [[heartbeat]]",
     ),
     ("id = \"w1\"", "", "komainu.toml: [watchdog] id: is missing"),
     (
@@ -250,6 +250,28 @@ fn a_fault_in_the_environment_says_so() {
     let environment = Env::raw().only(&["PATH"]).map(|_| "watchdog.path".into());
     let error = Config::load_with(&folder.file(), environment).unwrap_err();
     assert!(folder.shorten(&error).starts_with("komainu.toml: [watchdog] path (from the environment"), "{error}");
+}
+
+#[test]
+fn subscribers_are_told_through_a_channel_of_mail_and_a_fault_is_named() {
+    let mail = "[[channel]]\nname = \"customers\"\ntype = \"mail\"\nsmtp = \"smtps://mail.example.com\"\nfrom = \"a@example.com\"\nto = [\"b@example.com\"]\n\
+                [[channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"https://a.example/\"\n";
+    let config =
+        Folder::with(&format!("{GOOD}\n{mail}[pages]\nmail = \"customers\"\nmails_per_second = 3\n")).load().unwrap();
+    let pages = &config.pages;
+    assert_eq!((pages.mail.as_ref().map(|(name, _)| name.as_str()), pages.mails_per_second), (Some("customers"), 3));
+    assert!(!pages.private_webhooks && config.effective().contains("mail = \"customers\""), "{}", config.effective());
+    let without = Folder::with(GOOD).load().unwrap();
+    assert!(without.pages.mail.is_none() && !without.effective().contains("[pages]"));
+    for (line, said) in [
+        ("mail = \"nobody\"", "mail: no [[channel]] has the name \"nobody\"; there are customers, ops"),
+        ("mail = \"ops\"", "mail: the [[channel]] \"ops\" is no mail"),
+        ("mails_per_second = 0", "mails_per_second: must be from 1 to 200"),
+        ("mails = 1", "mails"),
+    ] {
+        let fault = fault(&format!("{GOOD}\n{mail}[pages]\n{line}\n"));
+        assert!(fault.contains(said), "{fault}");
+    }
 }
 
 #[test]

@@ -56,6 +56,9 @@ pub struct Definition {
     /// In order.
     #[serde(default)]
     pub groups: Vec<Group>,
+    /// How people may subscribe to it.
+    #[serde(default)]
+    pub subscribe: Vec<Way>,
     /// The set that it belongs to.
     #[serde(default)]
     pub managed_by: Option<String>,
@@ -111,6 +114,34 @@ pub enum Language {
     /// Traditional Chinese.
     #[serde(rename = "zh-TW")]
     TraditionalChinese,
+}
+
+/// How somebody is told who subscribed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// By mail.
+    Mail,
+    /// By a POST to a program of theirs.
+    Webhook,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Mail, Self::Webhook];
+
+    /// As it is stored and said.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Webhook => "webhook",
+        }
+    }
+
+    /// The way of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.as_str() == text)
+    }
 }
 
 impl Language {

@@ -9,11 +9,11 @@ use komainu_watchdogs::ids::MonitorId;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::definition::{Component, Definition, Group, Language, MOST_COMPONENTS, MOST_GROUPS, Source};
+use super::definition::{Component, Definition, Group, Language, MOST_COMPONENTS, MOST_GROUPS, Source, Way};
 use crate::monitor::FieldFault;
 
 /// Names of what a client may say, in the order in which they are documented.
-pub const FIELDS: [&str; 12] = [
+pub const FIELDS: [&str; 13] = [
     "slug",
     "title",
     "description",
@@ -24,6 +24,7 @@ pub const FIELDS: [&str; 12] = [
     "password",
     "noindex",
     "embed_from",
+    "subscribe",
     "groups",
     "managed_by",
 ];
@@ -102,6 +103,7 @@ impl Reading {
             "password" => page.password = self.maybe_text("password", value, 200),
             "noindex" => page.noindex = self.flag("noindex", value),
             "embed_from" => page.embed_from = self.origins(value),
+            "subscribe" => page.subscribe = self.ways(value),
             "groups" => page.groups = self.groups(value, base),
             "managed_by" => page.managed_by = self.maybe_text("managed_by", value, 190),
             _ => self.fault(field, format!("unknown field; known are {}", FIELDS.join(", "))),
@@ -181,6 +183,19 @@ impl Reading {
             }
         }
         origins
+    }
+
+    fn ways(&mut self, value: &Value) -> Vec<Way> {
+        let mut ways = vec![];
+        for item in self.list("subscribe", value, Way::ALL.len()) {
+            match item.as_str().and_then(Way::parse) {
+                Some(way) => ways.push(way),
+                None => self.fault("subscribe", "must be a list of mail, webhook"),
+            }
+        }
+        ways.sort_unstable();
+        ways.dedup();
+        ways
     }
 
     fn list<'a>(&mut self, field: &str, value: &'a Value, most: usize) -> &'a [Value] {
@@ -337,7 +352,7 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_told_at_once_with_its_place() {
         let said = json!({"titel": 1, "language": "xx", "accent": "red", "logo": "https://a.example/x.png", "noindex": 1,
-            "embed_from": ["https://a.example/x"], "groups": [{"name": "A", "components": [
+            "embed_from": ["https://a.example/x"], "subscribe": ["post"], "groups": [{"name": "A", "components": [
                 {"name": "", "monitor": 7}, {"name": "b", "monitor": 7}, {"name": "c"}, {"name": "d", "check": "x", "monitor": 1},
                 {"name": "e", "heartbeat": "h", "graph": true}, {"name": "f", "url": "x", "check": "f"}, 3]}, {"name": "A"}]});
         let mut faults = made_of(&said, &Definition::default()).unwrap_err();
@@ -356,6 +371,7 @@ mod tests {
             "language",
             "logo",
             "noindex",
+            "subscribe",
             "titel",
             "title",
         ];

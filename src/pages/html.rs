@@ -190,7 +190,7 @@ fn graph(component: &PublicComponent, words: &'static Words) -> Option<Line> {
 }
 
 /// Links keep the language that was asked for.
-fn query(page: Language, language: Language) -> String {
+pub(super) fn query(page: Language, language: Language) -> String {
     if page == language { String::new() } else { format!("?lang={}", language.code()) }
 }
 
@@ -256,7 +256,7 @@ pub(super) fn refusal(language: Language, text: fn(&Words) -> &'static str) -> S
     drawn(&Refusal { language, words, text: text(words) })
 }
 
-fn drawn(template: &impl Template) -> String {
+pub(super) fn drawn(template: &impl Template) -> String {
     template.render().unwrap_or_else(|error| {
         tracing::error!(%error, "a public page could not be drawn");
         String::new()

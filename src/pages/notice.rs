@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use komainu_watchdogs::time::Wall;
+use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
 use crate::monitor::FieldFault;
@@ -20,7 +21,8 @@ pub const TITLE_CHARS: usize = 200;
 pub const WORDS_CHARS: usize = 5_000;
 
 /// What it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Something is or was wrong.
     Incident,
@@ -29,7 +31,8 @@ pub enum Kind {
 }
 
 /// How far it has come.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Of an incident: somebody looks into it.
     Investigating,
@@ -50,7 +53,8 @@ pub enum Stage {
 }
 
 /// How much it matters to the public.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Impact {
     /// Nothing fails.
     None,
@@ -154,6 +158,8 @@ pub struct Notice {
     pub components: Vec<String>,
     /// Of a maintenance: from when, until when.
     pub window: Option<(Wall, Wall)>,
+    /// Private: when subscribers are to be told that it went on by the clock.
+    pub turns_at: Option<Wall>,
     /// When it was said to be over.
     pub resolved_at: Option<Wall>,
     /// Private: the incident that it was opened from.
@@ -267,6 +273,7 @@ pub(super) mod tests {
             stage,
             components: vec![],
             window: (kind == Kind::Maintenance).then_some((Wall(1_000), Wall(2_000))),
+            turns_at: None,
             resolved_at: None,
             incident_id: None,
             revision: 1,

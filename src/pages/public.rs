@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use komainu_watchdogs::time::Wall;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::day::Day;
-use super::definition::{Component, Definition, Language, Source};
+use super::definition::{Component, Definition, Language, Source, Way};
 use super::notice::{Impact, Kind, Notice, Stage};
 use super::standing::Standing;
 
@@ -54,6 +55,8 @@ pub struct PublicPage {
     pub is_closed: bool,
     /// Origins that may frame it.
     pub embed_from: Vec<String>,
+    /// How people may subscribe to it.
+    pub ways: Vec<Way>,
     /// What everything amounts to.
     pub overall: Standing,
     /// In order.
@@ -93,7 +96,7 @@ pub struct PublicComponent {
 }
 
 /// An incident or a maintenance.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PublicNotice {
     /// Unguessable.
     pub id: String,
@@ -120,7 +123,7 @@ pub struct PublicNotice {
 }
 
 /// What was said of it once.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PublicUpdate {
     /// Follows from its notice and its place.
     pub id: String,
@@ -171,8 +174,7 @@ impl PublicNotice {
 
 /// A page at this moment.
 pub fn public(page: &Definition, notices: &[Notice], (known, now): (&Known, Wall), changed_at: Wall) -> PublicPage {
-    let names: BTreeMap<&str, &str> =
-        page.components().map(|component| (component.id.as_str(), component.name.as_str())).collect();
+    let names = names(page);
     let notices: Vec<PublicNotice> = notices.iter().map(|notice| public_notice(notice, &names, now)).collect();
     let groups: Vec<PublicGroup> = page
         .groups
@@ -200,6 +202,7 @@ pub fn public(page: &Definition, notices: &[Notice], (known, now): (&Known, Wall
         noindex: page.noindex,
         is_closed: page.password.is_some(),
         embed_from: page.embed_from.clone(),
+        ways: page.subscribe.clone(),
         overall,
         groups,
         notices,
@@ -238,6 +241,15 @@ fn public_component(one: &Component, notices: &[PublicNotice], known: &Known, no
         days: (0..DAYS).rev().map(|back| day(today - back * 86_400)).collect(),
         hours: hours.map(|hours| hours.iter().map(|(at, ms)| (*at, *ms)).collect()),
     }
+}
+
+/// A notice as a page shows it at this moment.
+pub fn told(page: &Definition, notice: &Notice, now: Wall) -> PublicNotice {
+    public_notice(notice, &names(page), now)
+}
+
+fn names(page: &Definition) -> BTreeMap<&str, &str> {
+    page.components().map(|component| (component.id.as_str(), component.name.as_str())).collect()
 }
 
 fn public_notice(notice: &Notice, names: &BTreeMap<&str, &str>, now: Wall) -> PublicNotice {

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, State};
@@ -20,14 +21,28 @@ use super::library::{Drawn, Face, Library, Volume, drawn};
 use super::public::PublicPage;
 use super::statuspage::Document;
 use super::words::{self, Words, month};
-use super::{assets, badge, door};
+use super::{assets, badge, door, subscribe};
 use crate::dashboard::form::Form;
 use crate::dashboard::visit::is_private;
 use crate::keys::ClusterKey;
 use crate::rate_limit::RateLimit;
+use crate::store::Store;
+use crate::subscriptions::Subscriptions;
 
 /// Passwords that one address may try at once; later, one in a second.
 const TRIES_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
+
+/// Subscriptions that one address may ask for at once; later, one in [`ASK_EACH`].
+const ASKS_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
+const ASK_EACH: Duration = Duration::from_secs(30);
+
+/// The same for a page, from all addresses: the database has other things to do.
+const CROWD_AT_ONCE: NonZeroU32 = NonZeroU32::new(50).expect("fifty is not zero");
+const CROWD_EACH: Duration = Duration::from_millis(200);
+
+/// Whoever has a link presses its button seldom.
+const DEEDS_AT_ONCE: NonZeroU32 = NonZeroU32::new(5).expect("five is not zero");
+const DEED_EACH: Duration = Duration::from_secs(10);
 
 /// What all public paths share.
 pub(crate) struct Counter {
@@ -35,20 +50,41 @@ pub(crate) struct Counter {
     pub(crate) key: ClusterKey,
     /// Whether this process shows a certificate of its own.
     pub(crate) has_certificate: bool,
+    /// Where subscriptions are written.
+    pub(crate) store: Store,
+    pub(crate) subscriptions: Subscriptions,
     tries: RateLimit<IpAddr>,
+    pub(super) asks: RateLimit<IpAddr>,
+    pub(super) crowd: RateLimit<String>,
+    /// By the ticket of a link, which must be one of ours.
+    pub(super) deeds: RateLimit<String>,
 }
 
 impl Counter {
-    pub(crate) fn new(library: Library, key: ClusterKey, has_certificate: bool) -> Self {
-        Self { library, key, has_certificate, tries: RateLimit::new(NonZeroU32::MIN, TRIES_AT_ONCE) }
+    pub(crate) fn new(
+        library: Library,
+        (key, has_certificate): (ClusterKey, bool),
+        (store, subscriptions): (Store, Subscriptions),
+    ) -> Self {
+        Self {
+            library,
+            key,
+            has_certificate,
+            store,
+            subscriptions,
+            tries: RateLimit::new(NonZeroU32::MIN, TRIES_AT_ONCE),
+            asks: RateLimit::one_each(ASK_EACH, ASKS_AT_ONCE),
+            crowd: RateLimit::one_each(CROWD_EACH, CROWD_AT_ONCE),
+            deeds: RateLimit::one_each(DEED_EACH, DEEDS_AT_ONCE),
+        }
     }
 }
 
-type Desk = State<Arc<Counter>>;
+pub(super) type Desk = State<Arc<Counter>>;
 
 /// Paths below `/pages`.
 pub(crate) fn routes(counter: Arc<Counter>) -> Router {
-    let mut routes = Router::new()
+    let mut routes = subscribe::routes()
         .route("/pages/{slug}", get(page))
         .route("/pages/{slug}/history", get(this_month))
         .route("/pages/{slug}/history/{month}", get(one_month))
@@ -91,11 +127,11 @@ fn household(address: IpAddr) -> IpAddr {
 }
 
 /// What somebody asks for.
-struct Asked {
-    slug: String,
-    language: Option<Language>,
+pub(super) struct Asked {
+    pub(super) slug: String,
+    pub(super) language: Option<Language>,
     headers: HeaderMap,
-    address: IpAddr,
+    pub(super) address: IpAddr,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asked {
@@ -116,7 +152,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 impl Asked {
     /// The page, if whoever asks may see it; otherwise what is answered instead. `is_page`: a person looks.
     #[expect(clippy::result_large_err, reason = "a refusal is the answer itself, and is sent at once")]
-    fn admit(&self, counter: &Counter, is_page: bool) -> Result<Arc<Volume>, Response> {
+    pub(super) fn admit(&self, counter: &Counter, is_page: bool) -> Result<Arc<Volume>, Response> {
         let there = counter.library.shelf();
         let Some(volume) = there.volumes.get(&self.slug) else {
             let language = self.language.unwrap_or_default();
@@ -343,7 +379,7 @@ fn plain_headers(headers: &mut HeaderMap) {
 }
 
 /// A page that says nothing of any page.
-fn plain_page(code: StatusCode, html: String) -> Response {
+pub(super) fn plain_page(code: StatusCode, html: String) -> Response {
     let mut response = (code, axum::response::Html(html)).into_response();
     let headers = response.headers_mut();
     if let Ok(policy) = HeaderValue::from_str(&policy("'none'")) {

@@ -183,6 +183,11 @@ fn notice_shown((page, base): (&PublicPage, &str), notice: &PublicNotice, as_of:
             component_shown(page, component, group, (at + 1, as_of))
         })
         .collect();
+    notice_json((&page.id, &link(base, page, notice)), notice, &of_notice)
+}
+
+/// A notice with the components that it is about; `(page, shortlink)`: the page's id, and where the notice can be read.
+pub(super) fn notice_json((page, shortlink): (&str, &str), notice: &PublicNotice, components: &[Value]) -> Value {
     let impact = match notice.kind {
         Kind::Incident => notice.impact.as_str(),
         Kind::Maintenance => "maintenance",
@@ -197,13 +202,13 @@ fn notice_shown((page, base): (&PublicPage, &str), notice: &PublicNotice, as_of:
         "monitoring_at": notice.updates.iter().find(|update| update.stage == Stage::Monitoring).map(|update| iso(update.at)),
         "resolved_at": notice.ended_at().map(iso),
         "impact": impact,
-        "shortlink": link(base, page, notice),
+        "shortlink": shortlink,
         "started_at": iso(notice.at()),
-        "page_id": page.id,
+        "page_id": page,
         "scheduled_for": from.map(iso),
         "scheduled_until": until.map(iso),
         "incident_updates": notice.updates.iter().rev().map(|update| update_shown(notice, update)).collect::<Vec<_>>(),
-        "components": of_notice,
+        "components": components,
     })
 }
 

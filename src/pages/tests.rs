@@ -5,9 +5,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use komainu_watchdogs::ids::Incarnation;
+use komainu_watchdogs::time::Wall;
+
+use super::Way;
 use super::statuspage::Document;
-use crate::api::support::{Surface, TestAnswer};
+use super::subscribe::{Links, letter, payload};
+use crate::api::support::{KEY, Surface, TestAnswer};
+use crate::keys::ClusterKey;
 use crate::store::Store;
+use crate::store::subscriptions::claim::{self, End};
 
 /// What must never be seen by the public stands in everything that is private.
 const SECRET: &str = "s3cr3t";
@@ -28,13 +35,21 @@ async fn with_secrets() -> (Surface, Value) {
     let heartbeat = json!({"name": "heartbeat-s3cr3t", "period_s": 60, "description": "s3cr3t", "tags": ["s3cr3t"]});
     assert_eq!(surface.send("POST", "/api/v1/heartbeats", Some(&key), &heartbeat.to_string()).await.code, 201);
     let page = json!({"title": "Shop <script>alert(1)</script>", "description": "\u{202e}\"quoted\" & 'said'", "accent": "#123456",
-        "logo": "data:image/png;base64,iVBORw0KGgo=", "managed_by": "apply/s3cr3t", "groups": [
+        "logo": "data:image/png;base64,iVBORw0KGgo=", "managed_by": "apply/s3cr3t", "subscribe": ["mail", "webhook"], "groups": [
         {"name": "Web & more", "components": [
             {"name": "Front <b>", "description": "public", "monitor": id, "graph": true},
             {"name": "Probe", "check": "check-s3cr3t", "graph": true}, {"name": "Job", "heartbeat": "heartbeat-s3cr3t"}]},
         {"name": "", "components": [{"name": "By ref", "monitor_ref": "ref-s3cr3t"}]}]});
     let made = surface.send("PUT", "/api/v1/pages/shop", Some(&key), &page.to_string()).await;
     assert_eq!(made.code, 201, "{}", made.json());
+    for subscriber in [
+        ("mail", "s3cr3t@example.com", true),
+        ("webhook", "https://s3cr3t.example/", true),
+        ("mail", "s3cr3t@b.example", false),
+    ] {
+        let body = json!({"kind": subscriber.0, "address": subscriber.1, "confirmed": subscriber.2}).to_string();
+        assert_eq!(surface.send("POST", "/api/v1/pages/shop/subscribers", Some(&key), &body).await.code, 201);
+    }
     let incident = surface.raise("later/s3cr3t").await;
     let component = made.json()["groups"][0]["components"][0]["id"].clone();
     let told = json!({"title": "Told", "impact": "minor", "components": [component], "text": "Words.", "from_incident": incident});
@@ -56,6 +71,7 @@ async fn sign_everything(store: &Store) {
         "UPDATE komainu_page SET created_by = 's3cr3t', changed_by = 's3cr3t'",
         "UPDATE komainu_page_notice SET created_by = 's3cr3t'",
         "UPDATE komainu_page_update SET said_by = 's3cr3t'",
+        "UPDATE komainu_page_subscriber SET created_by = 's3cr3t', trouble = 's3cr3t'",
         "UPDATE komainu_page_revision SET revision = revision + 1",
     ] {
         lease.execute("test", sql, vec![]).await.unwrap();
@@ -74,11 +90,21 @@ async fn beat(store: &Store, monitor: i64) {
 
 /// Every public path of the page.
 fn paths(page: &Value) -> Vec<String> {
-    let mut paths: Vec<String> =
-        ["", "?lang=zh-TW", "/history/2026-01", "/feed.atom", "/feed.rss", "/feed.json", "/logo", "/colours.css"]
-            .iter()
-            .map(|path| format!("/pages/shop{path}"))
-            .collect();
+    let mut paths: Vec<String> = [
+        "",
+        "?lang=zh-TW",
+        "/subscribe",
+        "/subscribe?lang=zh-TW",
+        "/history/2026-01",
+        "/feed.atom",
+        "/feed.rss",
+        "/feed.json",
+        "/logo",
+        "/colours.css",
+    ]
+    .iter()
+    .map(|path| format!("/pages/shop{path}"))
+    .collect();
     paths.extend(Document::ALL.iter().map(|document| format!("/pages/shop/api/v2/{}", document.path())));
     for component in page["groups"].as_array().unwrap().iter().flat_map(|group| group["components"].as_array().unwrap())
     {
@@ -121,7 +147,47 @@ async fn no_public_byte_holds_anything_that_was_not_made_public() {
         assert!(!text(&answer).contains(SECRET) && !headers.contains(SECRET), "{path}: {}", text(&answer));
         looked_at += 1;
     }
-    assert_eq!(looked_at, 8 + 8 + 8);
+    assert_eq!(looked_at, 10 + 8 + 8);
+}
+
+#[tokio::test]
+async fn nothing_that_subscribers_are_told_holds_anything_that_was_not_made_public() {
+    let (surface, _) = with_secrets().await;
+    let key = ClusterKey::parse(KEY).unwrap();
+    let links = Links { key: &key, base: "https://status.example" };
+    let mut said = vec![];
+    for way in [Way::Mail, Way::Webhook] {
+        loop {
+            let all = claim::claim(&surface.state.store, way, Incarnation(7), 10).await.unwrap();
+            if all.is_empty() {
+                break;
+            }
+            for due in all {
+                let body = match way {
+                    Way::Mail => {
+                        let mut letter = letter(&links, &due).unwrap();
+                        // The reader's own address is no secret to them.
+                        letter.to = "jane@example.com".parse().unwrap();
+                        let from = "status@example.com".parse().unwrap();
+                        let mail = komainu_notifiers::mail::letter::payload(&from, &letter, 0).formatted();
+                        String::from_utf8(mail).unwrap()
+                    }
+                    Way::Webhook => payload(&links, &due, Wall(0)).to_string(),
+                };
+                said.push(body);
+                assert!(claim::begin(&surface.state.store, &due, Incarnation(7)).await.unwrap());
+                claim::end(&surface.state.store, &due, Incarnation(7), &End::Told).await.unwrap();
+            }
+        }
+    }
+    assert_eq!(said.len(), 5, "an incident and a maintenance by each way, and one is asked to confirm");
+    let refused = surface.send("POST", "/pages/shop/subscribe", None, "way=mail&address=s3cr3t").await;
+    let asked = surface.send("POST", "/pages/shop/subscribe", None, "way=mail&address=s3cr3t%40example.com").await;
+    assert_eq!((refused.code, asked.code), (400, 200));
+    said.push(text(&asked));
+    for body in said {
+        assert!(!body.contains(SECRET) && body.contains("Shop"), "{body}");
+    }
 }
 
 #[tokio::test]

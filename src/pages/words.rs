@@ -84,6 +84,70 @@ pub struct Words {
     pub unread: &'static str,
     /// Other languages.
     pub languages: &'static str,
+    /// Of subscriptions.
+    pub subscribing: Subscribing,
+}
+
+/// What is said to those who subscribe. In texts with `{}` the page's title, or what is named, is put there.
+pub struct Subscribing {
+    /// Heading, and the link to it.
+    pub subscribe: &'static str,
+    /// What becomes of an address.
+    pub promise: &'static str,
+    /// One way.
+    pub by_mail: &'static str,
+    /// Its field.
+    pub address: &'static str,
+    /// The other way.
+    pub by_webhook: &'static str,
+    /// Its field.
+    pub url: &'static str,
+    /// Of the components.
+    pub which: &'static str,
+    /// If none is chosen.
+    pub all: &'static str,
+    /// The button.
+    pub send: &'static str,
+    /// A page of no ways.
+    pub no_way: &'static str,
+    /// Whatever became of it.
+    pub mail_asked: &'static str,
+    /// The same of a webhook.
+    pub webhook_asked: &'static str,
+    /// No address.
+    pub bad_address: &'static str,
+    /// No webhook.
+    pub bad_url: &'static str,
+    /// The database is away.
+    pub not_now: &'static str,
+    /// No room.
+    pub crowded: &'static str,
+    /// Heading.
+    pub confirm: &'static str,
+    /// `{}`: the page.
+    pub confirm_words: &'static str,
+    /// It is.
+    pub confirmed: &'static str,
+    /// Before the secret.
+    pub secret: &'static str,
+    /// A link that leads nowhere, or not any more.
+    pub over: &'static str,
+    /// Heading, and the button.
+    pub leave: &'static str,
+    /// `{}`: the page.
+    pub leave_words: &'static str,
+    /// It is done.
+    pub left: &'static str,
+    /// `{}`: the page, in the mail that asks.
+    pub asks: &'static str,
+    /// Below the link.
+    pub asks_end: &'static str,
+    /// Before the link to what is told.
+    pub more: &'static str,
+    /// Before the link that ends it.
+    pub no_more: &'static str,
+    /// A message that may have arrived before.
+    pub again: &'static str,
 }
 
 /// Those of a language.
@@ -216,6 +280,9 @@ mod tests {
             let texts = [words.standings.as_slice(), &words.overall, &words.stages, &words.impacts].concat();
             assert!(texts.iter().all(|text| !text.is_empty()), "{}", words.name);
             for text in [words.reached, words.as_of, words.old, words.about] {
+                assert_eq!(text.matches("{}").count(), 1, "{text}");
+            }
+            for text in [words.subscribing.confirm_words, words.subscribing.leave_words, words.subscribing.asks] {
                 assert_eq!(text.matches("{}").count(), 1, "{text}");
             }
             assert_eq!(words.took_summary.matches("{}").count(), 2, "{}", words.took_summary);

@@ -6,6 +6,7 @@
 //! clock was set is [`crate::steps`]'s business.
 
 use komainu_watchdogs::heartbeat::WINDOW;
+use komainu_watchdogs::subscription::LONGEST_PAUSE;
 use komainu_watchdogs::time::Wall;
 
 use super::dialect::Dialect;
@@ -60,7 +61,7 @@ struct Rule {
 }
 
 /// One for each stored time that holds something; DESIGN §6 asks for it.
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 20] = [
     // A pause is as long as its writer said, from when it was said.
     Rule {
         table: "komainu_channel",
@@ -109,6 +110,19 @@ const RULES: [Rule; 18] = [
         key: Key::Number("id"),
         is_ahead: "starts_at > {now} AND starts_at <= created_at",
         becomes: "ends_at = {now} + (ends_at - starts_at), starts_at = {now}, created_at = {now}",
+    },
+    // Somebody who is at a subscriber renews the claim; whoever failed is tried again within hours, and who was asked to confirm may be asked again.
+    Rule {
+        table: "komainu_page_subscriber",
+        key: Key::Number("id"),
+        is_ahead: "claimed_until > {now} + {claim} OR retry_at > {now} + {rest}",
+        becomes: "claimed_until = {least}(claimed_until, {now} + {claim}), retry_at = {least}(retry_at, {now} + {rest})",
+    },
+    Rule {
+        table: "komainu_page_subscriber",
+        key: Key::Number("id"),
+        is_ahead: "asked_at > {now} OR greet_at > {now} + {rest}",
+        becomes: "asked_at = {least}(asked_at, {now}), greet_at = {least}(greet_at, {now})",
     },
     // What returns within ten minutes is the same incident, and flaps.
     Rule {
@@ -233,6 +247,7 @@ fn said(text: &str, dialect: Dialect) -> String {
     };
     text.replace("{allowed}", &allowed)
         .replace("{pause}", &LONGEST_PAUSE_MS.to_string())
+        .replace("{rest}", &LONGEST_PAUSE.as_millis().to_string())
         .replace("{claim}", &CLAIM_LASTS.as_millis().to_string())
         .replace("{window}", &WINDOW.as_millis().to_string())
         .replace("{overlap}", &LONGEST_OVERLAP_MS.to_string())
@@ -255,7 +270,7 @@ mod tests {
     use crate::store::migrate::time_columns;
 
     /// Stored times that hold nothing, each with the reason.
-    const HARMLESS: [(&str, &str); 46] = [
+    const HARMLESS: [(&str, &str); 52] = [
         ("node.clock_ms", "what the node's clock shows; renewed every two seconds, with the database's beside it"),
         ("node.last_seen_ms", "see clock_ms"),
         ("komainu_assignment.released_at", "a generation"),
@@ -300,10 +315,16 @@ mod tests {
         ("komainu_page.changed_at", "shown; what changed is known by a number"),
         ("komainu_page_notice.starts_at", "what an operator wrote, not what a clock said"),
         ("komainu_page_notice.ends_at", "what an operator wrote, not what a clock said"),
+        ("komainu_page_notice.turns_at", "one of the two above"),
         ("komainu_page_notice.resolved_at", "set or not, and shown"),
         ("komainu_page_notice.created_at", "shown"),
         ("komainu_page_notice.changed_at", "shown"),
         ("komainu_page_update.at", "shown; the list goes by id"),
+        ("komainu_page_subscriber.sending_at", "set or not"),
+        ("komainu_page_subscriber.created_at", "shown"),
+        ("komainu_page_subscriber.confirmed_at", "shown"),
+        ("komainu_page_subscriber.ended_at", "kept so much longer"),
+        ("komainu_page_news.entered_at", "kept so much longer; the order is that of the ids"),
         ("komainu_schema.migrated_at", "shown"),
     ];
 

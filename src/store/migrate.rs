@@ -35,7 +35,7 @@ struct Files {
     more_node_columns: &'static str,
     more_kuma: &'static str,
     /// The fourth schema, a file for each thing it is about.
-    fourth: [&'static str; 7],
+    fourth: [&'static str; 8],
 }
 
 const MARIADB: Files = Files {
@@ -56,6 +56,7 @@ const MARIADB: Files = Files {
         include_str!("../../migrations/mariadb/0004_silences.sql"),
         include_str!("../../migrations/mariadb/0004_checks.sql"),
         include_str!("../../migrations/mariadb/0004_pages.sql"),
+        include_str!("../../migrations/mariadb/0004_subscribers.sql"),
     ],
 };
 
@@ -77,6 +78,7 @@ const SQLITE: Files = Files {
         include_str!("../../migrations/sqlite/0004_silences.sql"),
         include_str!("../../migrations/sqlite/0004_checks.sql"),
         include_str!("../../migrations/sqlite/0004_pages.sql"),
+        include_str!("../../migrations/sqlite/0004_subscribers.sql"),
     ],
 };
 
@@ -85,8 +87,10 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 37] = [
+const TABLES: [&str; 39] = [
     "komainu_silence",
+    "komainu_page_news",
+    "komainu_page_subscriber",
     "komainu_page_update",
     "komainu_page_notice",
     "komainu_page_revision",

@@ -21,8 +21,10 @@ use crate::pages::Definition;
 
 pub use super::monitors::{Change, Refusal};
 pub use figures::{Figures, check_days, heartbeat_days, hours, monitor_days, monitors_of};
+pub(super) use notices::read as notices_that;
 pub use notices::{Posted, Which, delete_notice, notice, notices, post, update};
 pub use reader::{Everything, by_refs, everything, ref_of, revision};
+pub(super) use writing::find;
 pub use writing::{Target, Wish, delete, rehearse, write};
 
 /// A page as it is stored.
@@ -97,7 +99,7 @@ pub async fn list(
 }
 
 /// Keeps all other writers out until the transaction ends; says where they have come to, and the database's clock.
-async fn lock(session: &mut Session) -> Result<(u64, Wall), StoreError> {
+pub(super) async fn lock(session: &mut Session) -> Result<(u64, Wall), StoreError> {
     let act = "lock the pages";
     let (now, lock) = (session.dialect().now_ms(), session.dialect().for_update());
     let sql = format!("SELECT revision, {now} AS now_ms FROM komainu_page_revision WHERE id = 1{lock}");
@@ -106,7 +108,7 @@ async fn lock(session: &mut Session) -> Result<(u64, Wall), StoreError> {
     Ok((row.count("revision")?, row.wall("now_ms")?))
 }
 
-async fn raise(session: &mut Session, revision: u64) -> Result<(), StoreError> {
+pub(super) async fn raise(session: &mut Session, revision: u64) -> Result<(), StoreError> {
     let sql = "UPDATE komainu_page_revision SET revision = ? WHERE id = 1";
     session.execute("raise the pages' revision", sql, values![revision]).await.map(|_| ())
 }
@@ -117,7 +119,7 @@ fn is_met(if_match: &[String], etag: Option<&str>) -> bool {
 }
 
 /// 96 random bits, as public ids are.
-fn fresh_id() -> String {
+pub(crate) fn fresh_id() -> String {
     hex::encode(rand::random::<[u8; 12]>())
 }
 

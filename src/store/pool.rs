@@ -42,6 +42,10 @@ pub enum Share {
     Wishes,
     /// Deleting what is too old.
     Upkeep,
+    /// Telling those who subscribed to public pages: alerts have their own.
+    Subscribers,
+    /// Strangers who subscribe: what operators wish has its own.
+    Strangers,
 }
 
 impl Share {
@@ -51,15 +55,16 @@ impl Share {
             // Scout, two watchers, and couriers, of which few are at the database at the same moment.
             Self::Alerts => 4,
             Self::Reads => 3,
-            Self::Wishes => 2,
-            Self::Upkeep => 1,
+            Self::Upkeep | Self::Strangers => 1,
+            // Of subscribers: mails, and webhooks.
+            Self::Wishes | Self::Subscribers => 2,
         }
     }
 
     fn patience(self) -> Duration {
         match self {
             Self::Reads => PATIENCE_OF_READS,
-            Self::Whole | Self::Alerts | Self::Wishes | Self::Upkeep => PATIENCE,
+            Self::Whole | Self::Alerts | Self::Wishes | Self::Upkeep | Self::Subscribers | Self::Strangers => PATIENCE,
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod database;
 pub(crate) mod galera;
 pub(crate) mod haproxy;
 pub(crate) mod judge;
+pub(crate) mod mailbox;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxy;

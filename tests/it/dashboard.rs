@@ -14,6 +14,7 @@ use crate::cluster::wait::wait_until;
 use crate::cluster::{Cluster, Shape};
 
 mod browser;
+mod subscribing;
 mod up;
 
 /// A loaded machine may take so long for what takes a second.

@@ -38,6 +38,7 @@ mod silences;
 mod spool;
 mod statistics;
 mod statuses;
+mod subscriptions;
 mod telling;
 mod vendor;
 mod verdicts;

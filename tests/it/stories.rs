@@ -23,6 +23,7 @@ mod several;
 mod starting;
 mod stopping;
 mod strangers;
+mod subscribers;
 mod telling;
 mod vanished;
 mod zones;

@@ -51,6 +51,7 @@ pub mod shard;
 mod slowness;
 pub mod status;
 pub mod steps;
+pub mod subscription;
 pub mod tail;
 pub mod telling;
 pub mod tenure;

@@ -43,6 +43,11 @@ impl Rota {
         Self { place: 0, of: 1 }
     }
 
+    /// How many live.
+    pub fn living(self) -> u32 {
+        u32::try_from(self.of).unwrap_or(u32::MAX)
+    }
+
     /// How many others do this piece of work before this watchdog.
     pub fn before_me(self, piece: i64) -> u64 {
         let first = u64::try_from(piece).unwrap_or(0) % self.of;

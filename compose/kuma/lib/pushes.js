@@ -7,6 +7,8 @@
 const TOKEN_MOST = 64;
 const LOOKED_UP_TOGETHER = 20;
 const AT_ONCE = 200;
+/** Between two looks whether the lease is over. */
+const LOOK = 1_000;
 const REFUSALS = [/^Monitor not found or not active\.$/, /^Invalid ping value\./];
 const NOT_FOUND = { ok: false, msg: "Monitor not found or not active." };
 const LATER = { ok: false, msg: "This node could not store the push: it may be sent again." };
@@ -25,6 +27,7 @@ class Pushes {
     const run = this.runs.pushed(token);
     if (run && !this.runs.refusal(run)) {
       this.judge(res);
+      this.limit(res);
       this.runs.asPush(run, res, kuma);
       return;
     }
@@ -39,6 +42,18 @@ class Pushes {
       const isTrouble = res.statusCode === 404 && body?.ok === false && !REFUSALS.some((words) => words.test(body.msg));
       return isTrouble ? answer(res, 503, LATER) : res.json(body);
     };
+  }
+
+  /** A database that says nothing keeps Kuma waiting for as long: once the lease is over nobody else does. */
+  limit(res) {
+    const looking = setInterval(() => {
+      if (!this.runs.leaseRefusal()) return;
+      clearInterval(looking);
+      // Kuma may have an answer some day.
+      res.json = () => res;
+      answer(res, 503, LATER);
+    }, LOOK).unref();
+    res.once("close", () => clearInterval(looking));
   }
 
   /** Whether some active monitor has this token, as far as the database can be asked: many at once, one question at a time. */

@@ -356,8 +356,10 @@ class Runs {
     prepared.then(() => this.statistics.prepare(next)).catch(() => {});
     const failed = await prepared;
     if (failed.size > 0) this.startLater([...failed.keys()], [...failed.values()][0]);
-    const toldDown = this.telling ? await this.telling.toldDown(owned) : new Set();
-    const rows = await this.rows.readMonitors(owned.filter((id) => !failed.has(id)));
+    const ready = owned.filter((id) => !failed.has(id));
+    if (ready.length === 0) return;
+    const toldDown = this.telling ? await this.telling.toldDown(ready) : new Set();
+    const rows = await this.rows.readMonitors(ready);
     const runs = rows.filter((row) => !this.tenure.refusal(row.id)).map((row) => this.startOne(row, toldDown?.has(row.id)));
     this.rows.started(runs.map((run) => run.id)).catch((error) => this.log.warn(`noting the starts: ${error.message}`));
     const until = this.clock.now() + PACE;

@@ -9,8 +9,15 @@ const { sign } = require("../lib/signature");
 const KEY = "ab".repeat(32);
 const PATH = "/api/v1/reconcile-monitors";
 
+/** As Express: what it does to `res` comes later. */
+const express = Object.assign(Object.create(http.ServerResponse.prototype), {
+  json(body) {
+    this.end(JSON.stringify(body));
+  },
+});
+
 /** A server with the agent's doors before a Kuma that answers 200 to everything else. */
-async function served(t, { refusal = () => null, answers = async () => [], kuma = (res) => res.end("kuma") } = {}) {
+async function served(t, { refusal = () => null, leaseRefusal = () => null, answers = async () => [], kuma = (res) => res.end("kuma") } = {}) {
   const seen = { hints: 0, pushes: [], stalls: 0 };
   const run = { id: 7 };
   const doors = new Doors({
@@ -19,6 +26,7 @@ async function served(t, { refusal = () => null, answers = async () => [], kuma 
     runs: {
       held: new Map([[7, run]]),
       refusal,
+      leaseRefusal,
       pushed: (token) => (token === "se cret" ? run : null),
       noteStall: () => (seen.stalls += 1),
       asPush: (of, res, act) => (seen.pushes.push(of.id), act()),
@@ -113,12 +121,6 @@ test("what Kuma could not do with a push is 503 without a word of the database's
     ["Invalid ping value. Must be between 0 and 100000000000 ms.", 404],
   ];
   let words;
-  // As Express: what it does to `res` comes later.
-  const express = Object.assign(Object.create(http.ServerResponse.prototype), {
-    json(body) {
-      this.end(JSON.stringify(body));
-    },
-  });
   const kuma = (res) => {
     Object.setPrototypeOf(res, express);
     res.statusCode = words ? 404 : 200;
@@ -135,6 +137,21 @@ test("what Kuma could not do with a push is 503 without a word of the database's
   }
   words = null;
   assert.deepStrictEqual(await (await fetch(`${at}/api/push/se%20cret`)).json(), { ok: true });
+});
+
+test("a push that Kuma cannot end, since the database says nothing, is 503 once the lease is over", async (t) => {
+  let over = null;
+  let kumas;
+  const kuma = (res) => (kumas = Object.setPrototypeOf(res, express));
+  const { at } = await served(t, { leaseRefusal: () => over, kuma });
+  const pushed = fetch(`${at}/api/push/se%20cret`);
+  while (!kumas) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.strictEqual(await Promise.race([pushed, new Promise((resolve) => setTimeout(resolve, 1_200, "waits"))]), "waits");
+  over = "the lease is over";
+  const response = await pushed;
+  assert.deepStrictEqual([response.status, response.headers.get("retry-after")], [503, "1"]);
+  assert.doesNotMatch(await response.text(), /lease/);
+  kumas.json({ ok: true }); // too late
 });
 
 test("everything else is Kuma's", async (t) => {

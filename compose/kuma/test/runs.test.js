@@ -281,6 +281,20 @@ test("one monitor that cannot be prepared keeps no other from its start", async 
   assert.deepStrictEqual([20, 21, 22].map((id) => n.runs.held.has(id)), [true, false, true]);
 });
 
+test("where none of a batch could be prepared nothing more is asked of the database, and all are tried again soon", async () => {
+  const n = await running(7);
+  const said = [];
+  n.runs.log = { ...n.runs.log, warn: (words) => said.push(words) };
+  n.statistics.unreadable = 21;
+  n.rows.add(21);
+  await n.clock.pass(3_000);
+  assert.ok(said.length > 0);
+  assert.deepStrictEqual(said.filter((words) => !/^1 of a batch could not be started: /.test(words)), []);
+  n.statistics.unreadable = null;
+  await n.clock.pass(3_000);
+  assert.ok(n.runs.held.has(21));
+});
+
 test("a run whose time comes when its monitor may not run here does not reach its target", async () => {
   for (const end of [
     (n) => n.tenure.mine.delete(7),

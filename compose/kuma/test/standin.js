@@ -2,6 +2,8 @@
 // A small Kuma for tests: beans, monitors that run by timers, the order of steps in which a run is made, statistics and
 // the settings of time. Only what the agent hooks is there, with the same names.
 
+const assert = require("node:assert");
+
 /** Time that moves when a test says so. */
 class Clock {
   constructor() {
@@ -136,6 +138,7 @@ class Rows {
         .map((id) => ({ id, fingerprint: this.monitors.get(id).fingerprint, has_statistics: this.monitors.get(id).has_statistics })));
   }
   readMonitors(ids) {
+    assert.ok(ids.length > 0, "SQL knows no empty list");
     return this.say("readMonitors", () =>
       ids
         .filter((id) => this.monitors.get(id)?.active)

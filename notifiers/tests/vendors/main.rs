@@ -7,6 +7,7 @@
 )]
 
 mod golden;
+mod letters;
 mod mail;
 mod notices;
 mod pushbullet;

@@ -2,7 +2,8 @@
 
 Arguments: certificate, key, folder. Listens with TLS from the first byte (smtps), with STARTTLS that it insists on
 (starttls), and without TLS (plain); writes the three ports into folder/ports once it does, and each mail it takes into
-folder/NUMBER.eml with the envelope in its first lines. Ends with its standard input.
+folder/NUMBER.eml with the envelope in its first lines. While there is a folder/hold, it does not say that it took them. Ends with its
+standard input.
 """
 
 import asyncio
@@ -54,7 +55,10 @@ class Postbox:
         partial = FOLDER / "partial"
         partial.write_bytes(text)
         partial.rename(FOLDER / f"{self.taken}.eml")
-        return f"250 2.0.0 queued as {self.taken}"
+        number = self.taken
+        while (FOLDER / "hold").exists():
+            await asyncio.sleep(0.05)
+        return f"250 2.0.0 queued as {number}"
 
 
 def check(server, session, envelope, mechanism, login):

@@ -29,6 +29,8 @@ pub(in crate::api) struct PageShown {
     has_password: bool,
     noindex: bool,
     embed_from: Vec<String>,
+    /// How people may subscribe to it: `mail`, `webhook`.
+    subscribe: Vec<String>,
     /// Groups of components, each with its unguessable public `id` and what it is about.
     groups: Vec<Value>,
     #[schema(required)]
@@ -69,7 +71,7 @@ impl PartialSchema for PageFields {
 
 impl ToSchema for PageFields {}
 
-fn fields() -> [Property; 12] {
+fn fields() -> [Property; 13] {
     let of = |name, lines, shape, default| Property { name, lines, shape, is_required: false, default };
     [
         of("slug", &["Its place: a-z 0-9 -."], <Text<1, 60>>::shape(), None),
@@ -92,6 +94,12 @@ fn fields() -> [Property; 12] {
         ),
         of("noindex", &["Search engines are asked to leave it out."], Flag::shape(), Some(json!(false))),
         of("embed_from", &["Origins whose pages may frame it: `https://intra.example`."], <Texts<20>>::shape(), None),
+        of(
+            "subscribe",
+            &["How people may subscribe to it: `mail` (through `[pages] mail` of the configuration), `webhook`."],
+            <Texts<2>>::shape(),
+            None,
+        ),
         of(
             "groups",
             &[GROUPS],

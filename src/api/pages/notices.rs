@@ -183,6 +183,7 @@ async fn posted(
     let done = pages::post(&context.state.store, &caller.who(), (slug, kind), draft).await?;
     let id = done.map_err(|refused| refusal::one(refused, super::THING, slug))?;
     context.pages.refresh();
+    context.state.subscriptions.wake();
     answer(context, StatusCode::CREATED, Which { slug, kind, id: &id, if_match: &[] }).await
 }
 
@@ -315,6 +316,7 @@ async fn updated(context: &Context, caller: &Caller, which: Which<'_>, draft: &D
     let done = pages::update(&context.state.store, &caller.who(), which, draft).await?;
     done.map_err(|refused| refusal::one(refused, thing(which.kind), which.id))?;
     context.pages.refresh();
+    context.state.subscriptions.wake();
     answer(context, StatusCode::OK, which).await
 }
 

@@ -23,8 +23,18 @@ pub(super) fn row(page: &Value) -> [String; 5] {
 
 /// All of one.
 pub(super) fn one(page: &Value) -> String {
-    let fields =
-        ["slug", "title", "description", "language", "footer", "accent", "has_password", "noindex", "managed_by"];
+    let fields = [
+        "slug",
+        "title",
+        "description",
+        "language",
+        "footer",
+        "accent",
+        "has_password",
+        "noindex",
+        "subscribe",
+        "managed_by",
+    ];
     let is_said = |value: &&Value| !value.is_null() && value.as_str() != Some("");
     let said = fields.into_iter().filter_map(|field| Some((field, page.get(field).filter(is_said)?)));
     let mut lines: Vec<String> = said.map(|(field, value)| format!("{field}: {}", cell(Some(value)))).collect();

@@ -138,7 +138,7 @@ impl Say {
 }
 
 /// Ids of components that are named by their ids or public names; `None`: none was named.
-async fn ids(client: &Client, slug: &str, named: &[String]) -> anyhow::Result<Option<Value>> {
+pub(super) async fn ids(client: &Client, slug: &str, named: &[String]) -> anyhow::Result<Option<Value>> {
     if named.is_empty() {
         return Ok(None);
     }

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use komainu_notifiers::ChannelError;
+use komainu_notifiers::mail::{self, letter::Postman};
 use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::tail::Remembrance;
 use komainu_watchdogs::view::View;
 use komainu_watchdogs::watchdog::Identity;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::alerts;
@@ -31,7 +35,8 @@ use crate::server_watch;
 use crate::state_dir::StateDir;
 use crate::steps;
 use crate::store::capacity::Ids;
-use crate::store::{DatabaseUrl, Store, StoreError};
+use crate::store::{DatabaseUrl, Share, Store, StoreError};
+use crate::subscriptions::{self, Clients, Sender, Subscriptions};
 use crate::voice::Voice;
 
 /// Between two looks at a database that was away at the start.
@@ -111,6 +116,31 @@ pub(super) fn outbox(
         voice: voice.clone(),
         is_told_elsewhere,
     })
+}
+
+/// The task that tells those who subscribed to public pages, and what the surface needs to take subscriptions.
+pub(super) fn subscriptions(
+    (config, watchdog): (&Config, &WatchdogConfig),
+    (settings, published): (&WatchdogSettings, &Published),
+    stopping: CancellationToken,
+) -> anyhow::Result<(JoinHandle<()>, Subscriptions)> {
+    let pages = &config.pages;
+    let subscriptions = Subscriptions::new(pages.mail.is_some(), config.checks.guard.clone(), pages.private_webhooks);
+    let postman =
+        |(name, config): &(String, mail::Config)| Ok::<_, ChannelError>((name.clone(), Postman::new(config.clone())?));
+    let (me, view) = (settings.identity.watchdog.clone(), published.view.clone());
+    let sender = Sender {
+        store: settings.store.share(Share::Subscribers),
+        me: settings.incarnation,
+        key: settings.key.clone(),
+        base: Arc::from(watchdog.public_base()),
+        mail: pages.mail.as_ref().map(postman).transpose().context("[pages] mail")?,
+        mails_per_second: pages.mails_per_second,
+        clients: Clients::new(&subscriptions).context("cannot prepare HTTP for webhooks of subscribers")?,
+        subscriptions: subscriptions.clone(),
+        living: Box::new(move || view.borrow().rota(&me).living()),
+    };
+    Ok((tokio::spawn(subscriptions::run(sender, stopping)), subscriptions))
 }
 
 /// Looks for monitors that are down, asks for second opinions on them, looks for certificates that expire, ids that end, what was put aside, what is

@@ -1,6 +1,6 @@
 //! English.
 
-use super::Words;
+use super::{Subscribing, Words};
 
 pub(super) const WORDS: Words = Words {
     name: "English",
@@ -54,4 +54,35 @@ pub(super) const WORDS: Words = Words {
     no_page: "There is no such page.",
     unread: "Pages have not been read since this watchdog started. Try again in a moment.",
     languages: "Languages",
+    subscribing: Subscribing {
+        subscribe: "Subscribe",
+        promise: "Your address is used for nothing else, and deleted when you unsubscribe.",
+        by_mail: "By mail",
+        address: "Mail address",
+        by_webhook: "By webhook",
+        url: "Address that takes a POST",
+        which: "What you want to hear of",
+        all: "Choose none to hear of everything.",
+        send: "Subscribe",
+        no_way: "This page takes no subscriptions.",
+        mail_asked: "A mail is on its way to that address, unless one went there within the last hour. Open the link in it within 24 hours to confirm.",
+        webhook_asked: "A message is on its way to that webhook, unless one went there within the last hour. Open the link in it within 24 hours to confirm; then you are shown the secret that messages are signed with.",
+        bad_address: "That is not a mail address that can be written to.",
+        bad_url: "That is not the address of a webhook that can be called from here.",
+        not_now: "Subscriptions cannot be changed just now. Nothing was changed; try again in a few minutes.",
+        crowded: "Too many are subscribing just now. Try again in an hour.",
+        confirm: "Confirm the subscription",
+        confirm_words: "You will be told what is said on: {}",
+        confirmed: "Confirmed. You will be told what is said here from now on.",
+        secret: "Messages are signed as Standard Webhooks says, with this secret. It is shown only this once:",
+        over: "This link is not valid, or not any more. If you still want to be told, subscribe again.",
+        leave: "Unsubscribe",
+        leave_words: "You will no longer be told what is said on: {}",
+        left: "You are unsubscribed, and your address is deleted.",
+        asks: "Somebody, hopefully you, asked for what is said on this page to be sent to this address: {}",
+        asks_end: "To confirm, open the link within 24 hours and press the button. If it was not you, do nothing, and you will hear no more of it.",
+        more: "The page:",
+        no_more: "Unsubscribe:",
+        again: "This may have reached you before.",
+    },
 };

@@ -1,6 +1,6 @@
 //! Traditional Chinese.
 
-use super::Words;
+use super::{Subscribing, Words};
 
 pub(super) const WORDS: Words = Words {
     name: "繁體中文",
@@ -38,4 +38,35 @@ pub(super) const WORDS: Words = Words {
     no_page: "沒有這個頁面。",
     unread: "狀態頁尚未載入，請稍後再試。",
     languages: "語言",
+    subscribing: Subscribing {
+        subscribe: "訂閱通知",
+        promise: "您的位址不會用於其他用途，取消訂閱後即刪除。",
+        by_mail: "以電子郵件",
+        address: "電子郵件地址",
+        by_webhook: "以 Webhook",
+        url: "接收 POST 的網址",
+        which: "想接收哪些項目的通知",
+        all: "若不選擇，則接收全部。",
+        send: "訂閱",
+        no_way: "此頁面不提供訂閱。",
+        mail_asked: "確認信正寄往該地址（若一小時內已寄過則不再寄送）。請在 24 小時內開啟信中的連結以確認訂閱。",
+        webhook_asked: "確認訊息正送往該 Webhook（若一小時內已送過則不再送出）。請在 24 小時內開啟其中的連結以確認訂閱，之後會顯示訊息簽章所用的密鑰。",
+        bad_address: "這不是可以寄達的電子郵件地址。",
+        bad_url: "這不是可以從這裡呼叫的 Webhook 網址。",
+        not_now: "目前無法變更訂閱，未作任何更動，請稍後再試。",
+        crowded: "目前訂閱人數過多，請一小時後再試。",
+        confirm: "確認訂閱",
+        confirm_words: "您將收到此頁面的通知：{}",
+        confirmed: "已確認。今後有新消息時會通知您。",
+        secret: "訊息依 Standard Webhooks 規範以此密鑰簽章，僅顯示這一次：",
+        over: "此連結無效或已失效。若仍需要通知，請重新訂閱。",
+        leave: "取消訂閱",
+        leave_words: "您將不再收到此頁面的通知：{}",
+        left: "已取消訂閱，您的位址已刪除。",
+        asks: "有人（希望是您本人）要求將此頁面的通知傳送到這個位址：{}",
+        asks_end: "請在 24 小時內開啟連結並按下按鈕以確認。若非您本人所為，請忽略此訊息，您不會再收到通知。",
+        more: "頁面：",
+        no_more: "取消訂閱：",
+        again: "這則通知您可能已經收到過。",
+    },
 };

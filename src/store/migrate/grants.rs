@@ -92,7 +92,7 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 57] = [
+const RIGHTS: [Rights; 59] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
@@ -142,6 +142,8 @@ const RIGHTS: [Rights; 57] = [
     of("komainu_page_revision", "SELECT, UPDATE", NOTHING),
     of("komainu_page_notice", ROWS, NOTHING),
     of("komainu_page_update", LOG, NOTHING),
+    of("komainu_page_subscriber", ROWS, NOTHING),
+    of("komainu_page_news", LOG, NOTHING),
     of("node", ROWS, OWN_LEASE),
     // Kuma's. Native nodes store beats, statistics and certificates as Kuma does.
     of("monitor", ROWS, READ),

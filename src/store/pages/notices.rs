@@ -7,6 +7,7 @@ use komainu_watchdogs::time::Wall;
 use super::writing::find;
 use super::{Refusal, faulty, fresh_id, is_met, lock, raise, trail};
 use crate::monitor::FieldFault;
+use crate::pages::news::{heard, news};
 use crate::pages::notice::{
     Draft, Impact, Kind, MOST_NOTICES, MOST_UPDATES, Notice, Update, components_fault, window_fault,
 };
@@ -14,9 +15,10 @@ use crate::store::error::StoreError;
 use crate::store::insert::inserted;
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::{Session, Sql};
+use crate::store::subscriptions;
 use crate::store::value::{Row, Value, values};
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "public_id",
     "slug",
     "kind",
@@ -26,6 +28,7 @@ const COLUMNS: [&str; 15] = [
     "components",
     "starts_at",
     "ends_at",
+    "turns_at",
     "resolved_at",
     "incident_id",
     "revision",
@@ -68,7 +71,7 @@ async fn post_in(
     }
     let [first, ..] = kind.stages();
     let stage = draft.stage.unwrap_or(first);
-    let notice = Notice {
+    let mut notice = Notice {
         id: 0,
         public_id: fresh_id(),
         slug: slug.to_owned(),
@@ -78,6 +81,7 @@ async fn post_in(
         stage,
         components,
         window: window.ok().flatten(),
+        turns_at: None,
         resolved_at: stage.is_over().then_some(now),
         incident_id: draft.incident_id,
         revision: revision + 1,
@@ -86,11 +90,12 @@ async fn post_in(
         changed_at: now,
         updates: vec![],
     };
+    notice.turns_at = notice.next_change(now);
     let (sql, values) = inserted(session.dialect(), "komainu_page_notice", &COLUMNS, vec![stored(&notice)]);
     session.execute("write on a page", Sql::Once(sql), values).await?;
-    if let Some(words) = &draft.words {
-        say(session, by, &notice, words).await?;
-    }
+    notice.updates.extend(say(session, by, &notice, draft).await?);
+    let news = news(&page.definition, &notice, draft.words.as_deref(), (true, now));
+    subscriptions::enter(session, &notice, &news).await?;
     raise(session, revision + 1).await?;
     trail::note_notice(session, (by, "page.post"), &notice, draft.words.as_deref()).await?;
     Ok(Ok(notice.public_id))
@@ -108,6 +113,7 @@ fn stored(notice: &Notice) -> Vec<Value> {
         serde_json::to_string(&notice.components).unwrap_or_default(),
         starts_at,
         ends_at,
+        notice.turns_at,
         notice.resolved_at,
         notice.incident_id,
         notice.revision,
@@ -117,12 +123,14 @@ fn stored(notice: &Notice) -> Vec<Value> {
     ]
 }
 
-/// Its row bears its public id: the key that the database gave it is not known here.
-async fn say(session: &mut Session, by: &str, notice: &Notice, words: &str) -> Result<(), StoreError> {
+/// What the draft says in words, if anything. Its row bears the notice's public id: the key that the database gave it is not known here.
+async fn say(session: &mut Session, by: &str, notice: &Notice, draft: &Draft) -> Result<Option<Update>, StoreError> {
+    let Some(words) = draft.words.clone() else { return Ok(None) };
     let sql = "INSERT INTO komainu_page_update (notice_id, stage, words, at, said_by) \
                SELECT id, ?, ?, ?, ? FROM komainu_page_notice WHERE public_id = ?";
-    let values = values![notice.stage.as_str(), words, notice.changed_at, by, &notice.public_id];
-    session.execute("write on a page", sql, values).await.map(|_| ())
+    let values = values![notice.stage.as_str(), &words, notice.changed_at, by, &notice.public_id];
+    session.execute("write on a page", sql, values).await?;
+    Ok(Some(Update { id: 0, stage: notice.stage, words, at: notice.changed_at, said_by: by.to_owned() }))
 }
 
 /// Which one, and what the client had seen of it.
@@ -175,7 +183,8 @@ async fn update_in(
         return Ok(Err(faulty(faults)));
     }
     let stage = draft.stage.unwrap_or(before.stage);
-    let after = Notice {
+    let known = (heard(&before, now), before.window);
+    let mut after = Notice {
         title: draft.title.clone().unwrap_or(before.title),
         impact: draft.impact.unwrap_or(before.impact),
         stage,
@@ -186,22 +195,51 @@ async fn update_in(
         changed_at: now,
         ..before
     };
-    let sets =
-        ["title", "impact", "stage", "components", "starts_at", "ends_at", "resolved_at", "revision", "changed_at"];
+    after.turns_at = after.next_change(now);
+    rewrite(session, &after).await?;
+    after.updates.extend(say(session, by, &after, draft).await?);
+    // Whoever reads the page sees that it went on, or that its time is another one, also where nobody says so in words.
+    if draft.words.is_some() || known != (after.stage_at(now), after.window) {
+        let news = news(&page.definition, &after, draft.words.as_deref(), (false, now));
+        subscriptions::enter(session, &after, &news).await?;
+    }
+    raise(session, after.revision).await?;
+    trail::note_notice(session, (by, "page.update"), &after, draft.words.as_deref()).await?;
+    Ok(Ok(()))
+}
+
+/// Everything of it that may change.
+async fn rewrite(session: &mut Session, after: &Notice) -> Result<(), StoreError> {
+    let sets = [
+        "title",
+        "impact",
+        "stage",
+        "components",
+        "starts_at",
+        "ends_at",
+        "turns_at",
+        "resolved_at",
+        "revision",
+        "changed_at",
+    ];
     let sets = sets.map(|column| format!("{column} = ?")).join(", ");
     let (starts_at, ends_at) = after.window.unzip();
     let components = serde_json::to_string(&after.components).unwrap_or_default();
-    let (impact, stage) = (after.impact.as_str(), after.stage.as_str());
-    let (title, resolved_at, revision) = (&after.title, after.resolved_at, after.revision);
-    let values = values![title, impact, stage, components, starts_at, ends_at, resolved_at, revision, now, after.id];
+    let values = values![
+        &after.title,
+        after.impact.as_str(),
+        after.stage.as_str(),
+        components,
+        starts_at,
+        ends_at,
+        after.turns_at,
+        after.resolved_at,
+        after.revision,
+        after.changed_at,
+        after.id
+    ];
     let sql = format!("UPDATE komainu_page_notice SET {sets} WHERE id = ?");
-    session.execute("write on a page", sql, values).await?;
-    if let Some(words) = &draft.words {
-        say(session, by, &after, words).await?;
-    }
-    raise(session, revision).await?;
-    trail::note_notice(session, (by, "page.update"), &after, draft.words.as_deref()).await?;
-    Ok(Ok(()))
+    session.execute("write on a page", sql, values).await.map(|_| ())
 }
 
 /// The one that is meant, if it is what the client had seen.
@@ -229,6 +267,8 @@ async fn delete_in(session: &mut Session, by: &str, which: Which<'_>) -> Result<
     };
     session.execute(act, "DELETE FROM komainu_page_update WHERE notice_id = ?", values![gone.id]).await?;
     session.execute(act, "DELETE FROM komainu_page_notice WHERE id = ?", values![gone.id]).await?;
+    // What the page says no longer is told no more.
+    session.execute(act, "DELETE FROM komainu_page_news WHERE notice_id = ?", values![&gone.public_id]).await?;
     raise(session, revision + 1).await?;
     trail::note_notice(session, (by, "page.unpost"), &gone, None).await?;
     Ok(Ok(()))
@@ -256,7 +296,7 @@ pub async fn notices(
 }
 
 /// Those that meet the condition, with what was said of them.
-pub(super) async fn read(
+pub(in crate::store) async fn read(
     session: &mut Session,
     condition: &'static str,
     values: Vec<Value>,
@@ -299,6 +339,7 @@ fn notice_of(row: &Row) -> Result<Option<Notice>, StoreError> {
         stage,
         components,
         window: row.maybe_wall("starts_at")?.zip(row.maybe_wall("ends_at")?),
+        turns_at: row.maybe_wall("turns_at")?,
         resolved_at: row.maybe_wall("resolved_at")?,
         incident_id: row.maybe_int("incident_id")?,
         revision: row.count("revision")?,

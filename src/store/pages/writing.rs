@@ -86,7 +86,7 @@ async fn write_in(
     Ok(Ok(change))
 }
 
-pub(super) async fn find(session: &mut Session, slug: &str) -> Result<Option<Page>, StoreError> {
+pub(in crate::store) async fn find(session: &mut Session, slug: &str) -> Result<Option<Page>, StoreError> {
     let row = session.row("read a page", format!("{SELECT} WHERE slug = ?"), values![slug]).await?;
     row.as_ref().map(page).transpose()
 }
@@ -146,7 +146,7 @@ async fn crowd(session: &mut Session, after: &Definition) -> Result<Option<Field
     Ok(fault)
 }
 
-/// Deletes one with all that was written on it.
+/// Deletes one with all that was written on it, and whoever subscribed to it.
 pub async fn delete(
     store: &Store,
     by: &str,
@@ -172,6 +172,8 @@ async fn delete_in(
         "DELETE FROM komainu_page_update WHERE notice_id IN (SELECT id FROM komainu_page_notice WHERE slug = ?)";
     session.execute(act, updates, values![slug]).await?;
     session.execute(act, "DELETE FROM komainu_page_notice WHERE slug = ?", values![slug]).await?;
+    session.execute(act, "DELETE FROM komainu_page_news WHERE slug = ?", values![slug]).await?;
+    session.execute(act, "DELETE FROM komainu_page_subscriber WHERE slug = ?", values![slug]).await?;
     session.execute(act, "DELETE FROM komainu_page WHERE slug = ?", values![slug]).await?;
     raise(session, revision + 1).await?;
     trail::note_page(session, by, Some(&gone.definition), None).await?;

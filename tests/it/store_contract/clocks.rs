@@ -19,6 +19,8 @@ on_both_databases! {
     an_edit_of_a_monitor_lies_not_ahead,
     an_outage_is_over_by_now,
     a_push_is_taken_again_when_the_window_allows_it,
+    a_claim_on_a_subscriber_holds_half_a_minute_and_the_next_try_is_within_hours,
+    a_subscriber_may_be_asked_again_an_hour_from_now_at_the_latest,
     an_old_secret_holds_no_longer_than_a_rotation_may_ask,
     a_deadline_is_no_further_off_than_its_schedule,
     many_rows_are_put_right_in_parts,
@@ -115,6 +117,22 @@ async fn a_reminder_counts_from_now_at_the_latest(kind: Kind) {
     let written = "INSERT INTO komainu_delivery (event_id, incident_id, channel, state, due_at, created_at, sent_at) \
          VALUES (1, 1, 'ops', 'sent', {t}, {t}, {t})";
     holds_no_longer(kind, Stored { written, time: "sent_at", from: "komainu_delivery", allowed: 0 }).await;
+}
+
+const SUBSCRIBED: &str = "INSERT INTO komainu_page_subscriber (public_id, slug, kind, address, address_hash, person_hash, state, components, \
+     language, nonce, wish, asked_at, greet_at, told, retry_at, claimed_until, created_at) VALUES ('x', 'shop', 'mail', 'a', 'x', 'x', 'asked', '[]', \
+     'en', '', '{}', {t}, {t}, 0, {t} + 14400000, {t} + 30000, {t})";
+
+async fn a_claim_on_a_subscriber_holds_half_a_minute_and_the_next_try_is_within_hours(kind: Kind) {
+    for (time, allowed) in [("claimed_until", 30_000), ("retry_at", 4 * HOUR)] {
+        holds_no_longer(kind, Stored { written: SUBSCRIBED, time, from: "komainu_page_subscriber", allowed }).await;
+    }
+}
+
+async fn a_subscriber_may_be_asked_again_an_hour_from_now_at_the_latest(kind: Kind) {
+    for time in ["asked_at", "greet_at"] {
+        holds_no_longer(kind, Stored { written: SUBSCRIBED, time, from: "komainu_page_subscriber", allowed: 0 }).await;
+    }
 }
 
 async fn what_is_resolved_is_so_by_now(kind: Kind) {

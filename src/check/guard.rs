@@ -112,6 +112,12 @@ fn written_within(address: IpAddr) -> Option<IpAddr> {
     Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
 }
 
+/// The address to which a gateway of the open internet leads (`64:ff9b::a.b.c.d`), or the address itself.
+fn meant(address: IpAddr) -> IpAddr {
+    let is_translated = matches!(address, IpAddr::V6(six) if matches!(six.segments(), [0x64, 0xff9b, 0, 0, 0, 0, ..]));
+    written_within(address).filter(|_| is_translated).unwrap_or_else(|| address.to_canonical())
+}
+
 /// Whether it is an address of the open internet: by the registries of special addresses (RFC 6890 and those that followed it).
 fn is_open(address: IpAddr) -> bool {
     match address {

@@ -105,7 +105,7 @@ fn written_within(address: IpAddr) -> Option<IpAddr> {
             (high, low)
         }
         // Not `::` and `::1`.
-        [0, 0, 0, 0, 0, 0, high @ 1.., low] => (high, low),
+        [0, 0, 0, 0, 0, 0, high, low] if high > 0 => (high, low),
         _ => return None,
     };
     let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());

@@ -192,5 +192,9 @@ impl Answer {
 }
 
 fn shorten(text: &mut String, most: usize) {
-    text.truncate(text.floor_char_boundary(most));
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
 }

@@ -53,7 +53,13 @@ impl fmt::Display for Denial {
 impl Guard {
     /// Why a watchdog does not look there; `None`: it may.
     pub fn refuses(&self, address: IpAddr) -> Option<Denial> {
-        let address = meant(address);
+        [Some(address.to_canonical()), written_within(address)]
+            .into_iter()
+            .flatten()
+            .find_map(|address| self.refuses_plainly(address))
+    }
+
+    fn refuses_plainly(&self, address: IpAddr) -> Option<Denial> {
         if !self.allow_link_local {
             let is_link_local = match address {
                 IpAddr::V4(address) => address.is_link_local(),
@@ -90,18 +96,26 @@ impl Guard {
     }
 }
 
-/// The address behind one that is written within another: `::ffff:a.b.c.d`, and `64:ff9b::a.b.c.d` (RFC 6052), which a
-/// gateway translates.
-fn meant(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(six) = address else { return address };
-    match six.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            let [a, b] = high.to_be_bytes();
-            let [c, d] = low.to_be_bytes();
-            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+/// The address of IPv4 within one of IPv6 to which a gateway or a tunnel may lead: `64:ff9b::a.b.c.d` and `64:ff9b:1::/48` (RFC 6052, RFC
+/// 8215), `2002:aabb:ccdd::/48` (RFC 3056), and what was once written `::a.b.c.d`.
+fn written_within(address: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(six) = address else { return None };
+    let (high, low) = match six.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, .., high, low] | [0x2002, high, low, ..] => {
+            (high, low)
         }
-        _ => address.to_canonical(),
-    }
+        // Not `::` and `::1`.
+        [0, 0, 0, 0, 0, 0, high, low] if high > 0 => (high, low),
+        _ => return None,
+    };
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
+}
+
+/// The address to which a gateway of the open internet leads (`64:ff9b::a.b.c.d`), or the address itself.
+fn meant(address: IpAddr) -> IpAddr {
+    let is_translated = matches!(address, IpAddr::V6(six) if matches!(six.segments(), [0x64, 0xff9b, 0, 0, 0, 0, ..]));
+    written_within(address).filter(|_| is_translated).unwrap_or_else(|| address.to_canonical())
 }
 
 /// Whether it is an address of the open internet: by the registries of special addresses (RFC 6890 and those that followed it).
@@ -203,9 +217,18 @@ mod tests {
     #[test]
     fn where_clouds_tell_secrets_nobody_looks() {
         let guard = Guard::default();
-        for address in
-            ["169.254.169.254", "169.254.0.1", "fe80::1", "febf::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe"]
-        {
+        for address in [
+            "169.254.169.254",
+            "169.254.0.1",
+            "fe80::1",
+            "febf::1",
+            "::ffff:169.254.169.254",
+            "::a9fe:a9fe",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:ffff:ffff:ffff:a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+        ] {
             assert_eq!(refused(&guard, address), Some(Denial::LinkLocal), "{address}");
         }
         assert_eq!(refused(&guard, "fd00:ec2::254"), Some(Denial::Metadata));
@@ -224,5 +247,8 @@ mod tests {
             assert_eq!(refused(&guard, address), Some(Denial::Configured(denied)), "{address}");
         }
         assert_eq!(refused(&guard, "11.0.0.1"), None);
+        let gateway: IpNet = "64:ff9b::/96".parse().unwrap();
+        let guard = Guard { allow_link_local: true, deny: vec![gateway] };
+        assert_eq!(refused(&guard, "64:ff9b::b00:1"), Some(Denial::Configured(gateway)), "and by its own words");
     }
 }

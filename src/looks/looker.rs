@@ -1,5 +1,6 @@
 //! One look at one check's target: a run of the shared module, told in the words of [`komainu_watchdogs::check`].
 
+use komainu_watchdogs::check::answer::DETAIL_MOST;
 use komainu_watchdogs::check::{Answer, Failure, Outcome, Phases, Trouble};
 use komainu_watchdogs::time::Wall;
 
@@ -7,9 +8,6 @@ use crate::run::failure::Fault;
 use crate::run::phases::{Phase, Phases as Noted};
 use crate::run::{RunResult, RunStatus, Runs};
 use crate::store::MonitorSpec;
-
-/// Bytes of a look's words: they travel to every peer with each look that fails.
-const DETAIL_MOST: usize = 200;
 
 /// Looks once. Ends within the check's timeout.
 pub(super) async fn look(runs: &Runs, spec: &MonitorSpec) -> (Outcome, Answer) {

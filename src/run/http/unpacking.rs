@@ -16,6 +16,9 @@ use reqwest::{Body, Response};
 /// Unpacked at once: no more than a thousand times as much comes of it.
 const PIECE: usize = 1_024;
 
+/// An answer that becomes more is a trap: it would cost a core for as long as its monitor waits.
+const UNPACKED_MOST: usize = 256 * 1_024 * 1_024;
+
 /// How gzip begins.
 const GZIP: u8 = 0x1f;
 
@@ -30,13 +33,15 @@ pub(super) fn unpacked(response: Response, method: &Method) -> Response {
     }
     let (parts, body) = http::Response::<Body>::from(response).into_parts();
     let chunks = body.into_data_stream().map_err(io::Error::other);
-    http::Response::from_parts(parts, Body::wrap_stream(pieces(chunks))).into()
+    http::Response::from_parts(parts, Body::wrap_stream(pieces(chunks, UNPACKED_MOST))).into()
 }
 
 fn pieces(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+    most: usize,
 ) -> impl Stream<Item = io::Result<Bytes>> {
-    stream::try_unfold((chunks, Bytes::new(), Unpacker::default()), async |(mut chunks, mut left, mut unpacker)| {
+    let begun = (chunks, Bytes::new(), Unpacker { left: most, ..Unpacker::default() });
+    stream::try_unfold(begun, async |(mut chunks, mut left, mut unpacker)| {
         loop {
             if left.is_empty() {
                 match chunks.try_next().await? {
@@ -50,6 +55,8 @@ fn pieces(
             }
             let piece = left.split_to(left.len().min(PIECE));
             let unpacked = unpacker.take(&piece)?;
+            // What came at once may become a thousand times as much: others have their turn in between, and so has the timeout.
+            tokio::task::yield_now().await;
             if !unpacked.is_empty() {
                 return Ok(Some((unpacked, (chunks, left, unpacker))));
             }
@@ -74,6 +81,8 @@ struct Unpacker {
     member: Member,
     /// The end was seen.
     is_over: bool,
+    /// So many bytes more may come of it.
+    left: usize,
 }
 
 impl Unpacker {
@@ -107,6 +116,7 @@ impl Unpacker {
                 self.next_member(first, &mut unpacked)?;
             }
         }
+        self.left = self.left.checked_sub(unpacked.len()).ok_or_else(too_much)?;
         Ok(Bytes::from(unpacked))
     }
 
@@ -147,6 +157,10 @@ impl Unpacker {
     }
 }
 
+fn too_much() -> io::Error {
+    io::Error::other(format!("the body unpacks to more than {} MiB", UNPACKED_MOST / 1_024 / 1_024))
+}
+
 fn cut_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "unexpected end of file")
 }
@@ -167,14 +181,18 @@ fn in_words(error: &io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
     use flate2::Compression;
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
     use super::*;
+    use crate::clock;
 
     async fn told(packed: &[u8], piece: usize) -> Result<String, String> {
         let chunks: Vec<_> = packed.chunks(piece).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-        let all = Box::pin(pieces(stream::iter(chunks))).try_collect::<Vec<_>>().await;
+        let all = Box::pin(pieces(stream::iter(chunks), 1_000_000)).try_collect::<Vec<_>>().await;
         all.map(|all| String::from_utf8(all.concat()).unwrap()).map_err(|error| error.to_string())
     }
 
@@ -191,6 +209,44 @@ mod tests {
         for piece in [1, 7, 1_000, 100_000] {
             assert_eq!(told(&packed, piece).await, Ok(format!("{text}and so on")), "{piece}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_becomes_too_much_is_no_answer() {
+        assert!(told(&gzip(&"x".repeat(1_000_000)), 100).await.is_ok());
+        let words = told(&gzip(&"x".repeat(1_000_001)), 100).await.unwrap_err();
+        assert!(words.contains("unpacks to more than"), "{words}");
+    }
+
+    /// How long a task that wakes every few milliseconds had to wait at most while this was unpacked.
+    async fn longest_wait(packed: Bytes, most: usize) -> Duration {
+        let waited = Arc::new(Mutex::new(Duration::ZERO));
+        let ticking = {
+            let waited = Arc::clone(&waited);
+            tokio::spawn(async move {
+                loop {
+                    let slept_at = clock::now();
+                    tokio::task::yield_now().await;
+                    let mut longest = waited.lock().unwrap();
+                    *longest = longest.max(clock::now().since(slept_at));
+                }
+            })
+        };
+        tokio::task::yield_now().await;
+        let mut all = Box::pin(pieces(stream::iter([Ok(packed)]), most));
+        while all.try_next().await.unwrap().is_some() {}
+        tokio::task::yield_now().await;
+        ticking.abort();
+        *waited.lock().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_bomb_leaves_everybody_else_their_turn() {
+        let bomb = Bytes::from(gzip(&"\0".repeat(48 * 1_024 * 1_024)));
+        let began_at = clock::now();
+        let waited = longest_wait(bomb, usize::MAX).await;
+        let took = clock::now().since(began_at);
+        assert!(waited < took / 4, "others waited {waited:?} of {took:?}");
     }
 
     #[tokio::test]

@@ -174,3 +174,27 @@ pub struct Answer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_ends_at: Option<Wall>,
 }
+
+/// Bytes of an answer's words: they travel to every peer with each look that fails, stand in messages and are stored.
+pub const DETAIL_MOST: usize = 200;
+
+/// Bytes of an address as it is written; the longest has 45, and a zone.
+const ADDRESS_MOST: usize = 64;
+
+impl Answer {
+    /// Whatever a peer says, it says it within these bounds.
+    pub fn shorten(&mut self) {
+        shorten(&mut self.detail, DETAIL_MOST);
+        if let Some(address) = &mut self.address {
+            shorten(address, ADDRESS_MOST);
+        }
+    }
+}
+
+fn shorten(text: &mut String, most: usize) {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}

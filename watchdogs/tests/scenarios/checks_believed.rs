@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use komainu_watchdogs::check::{Answer, Definition, Heard, Input, Members, Outcome, Policy, Reason, State, Trouble};
+use komainu_watchdogs::check::{
+    Answer, Definition, Heard, Input, Look, Members, Outcome, Policy, Reason, State, Trouble,
+};
 use komainu_watchdogs::ids::Incarnation;
 
 use super::checks_desk::{Desk, REFUSED, check, living, look, three};
@@ -70,6 +72,24 @@ fn a_look_that_is_heard_again_gets_no_younger() {
     desk.hear("w3", Outcome::Up, 2);
     let fresh = desk.machine.verdict(desk.now, &"api".into()).unwrap().views;
     assert_eq!(fresh[1].stand, komainu_watchdogs::check::Stand::Stale);
+}
+
+#[test]
+fn a_peer_that_says_too_much_is_heard_in_short_and_keeps_nobody_from_being_told() {
+    let mut desk = Desk::settled();
+    desk.targets.insert("api".into(), REFUSED);
+    desk.run(22);
+    let (detail, address) = (format!("x{}", "\u{e4}".repeat(40_000)), Some("1".repeat(100_000)));
+    let answer = Answer { detail, address, ..Answer::default() };
+    let looks = vec![Look { answer, ..look(REFUSED, 2, 0, u64::MAX) }];
+    let heard =
+        Heard { watchdog: "w2".into(), incarnation: Incarnation(7), said_after: desk.now, looks, pending: Vec::new() };
+    desk.tell(Input::Heard(heard));
+    assert_eq!(desk.state(), State::Down);
+    let summary = desk.machine.alarms(desk.now)[0].summary.clone();
+    assert!(summary.len() < 400 && summary.contains("w2 in b: x\u{e4}"), "{} bytes", summary.len());
+    let known = desk.machine.verdict(desk.now, &"api".into()).unwrap().views[1].look.clone().unwrap().answer;
+    assert!(known.detail.len() <= 200 && known.address.unwrap().len() <= 64);
 }
 
 #[test]

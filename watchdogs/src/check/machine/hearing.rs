@@ -23,7 +23,8 @@ impl Machine {
         let said_after = known.map_or(heard.said_after, |(_, earlier)| earlier.max(heard.said_after));
         self.peers.insert(heard.watchdog.clone(), (heard.incarnation, said_after));
         self.ask_again(at.now, &heard);
-        for look in heard.looks {
+        for mut look in heard.looks {
+            look.answer.shorten();
             // Whatever its author says of its age, it is no younger than what was said when.
             let looked_at = heard.said_after - Duration::from_millis(look.age_ms);
             let vote = Vote { look, looked_at, incarnation: heard.incarnation, is_expired: false };

@@ -268,14 +268,16 @@ impl Keeper {
         if !is_counted && progress.shelved.as_ref().is_some_and(is_same) {
             return;
         }
-        self.put(everything, (&progress.known, read.database), now).await;
+        let is_whole = self.put(everything, (&progress.known, read.database), now).await;
         let changes = everything.notices.iter().filter_map(|notice| notice.next_change(now));
         let until = changes.chain([Wall(now.0.saturating_add(REDRAW_MS))]).min().unwrap_or(now);
         let (revision, standings) = (everything.revision, progress.known.standings.clone());
-        progress.shelved = Some(Shelved { revision, standings, until });
+        // What is left to be drawn is, at the next look.
+        progress.shelved = is_whole.then_some(Shelved { revision, standings, until });
     }
 
-    async fn put(&self, everything: &Everything, (known, as_of): (&Known, Wall), now: Wall) {
+    /// Whether all of it was drawn: what has only become older waits for the next look rather than keep what people write now.
+    async fn put(&self, everything: &Everything, (known, as_of): (&Known, Wall), now: Wall) -> bool {
         let before = self.library.shelf();
         let mut notices: BTreeMap<&str, Vec<Notice>> = BTreeMap::new();
         for notice in &everything.notices {
@@ -291,48 +293,60 @@ impl Keeper {
             let volume = kept.map_or_else(|| Arc::new(self.volume(shown, age, &page.definition)), Arc::clone);
             (slug.to_owned(), volume)
         };
-        let volumes: Volumes = everything.pages.iter().map(volume).collect();
-        let has_new =
-            |(slug, old): (&String, &Arc<Volume>)| volumes.get(slug).filter(|new| !Arc::ptr_eq(old, new)).cloned();
-        let redrawn: Vec<_> =
-            before.volumes.iter().filter_map(|one| Some((Arc::clone(one.1), has_new(one)?))).collect();
+        let mut volumes: Volumes = everything.pages.iter().map(volume).collect();
+        let redrawn = |(slug, old): (&String, &Arc<Volume>)| {
+            let new = volumes.get(slug).filter(|new| !Arc::ptr_eq(old, new))?;
+            Some((slug.clone(), Arc::clone(old), Arc::clone(new)))
+        };
+        let redrawn: Vec<_> = before.volumes.iter().filter_map(redrawn).collect();
         // What says something else now does not wait for what has only become older.
-        let (older, other): (Vec<_>, Vec<_>) = redrawn.into_iter().partition(|(old, new)| old.page == new.page);
-        draw(other).await;
-        let kept =
-            |slug: &String| before.volumes.get(slug).filter(|old| older.iter().any(|(one, _)| Arc::ptr_eq(one, old)));
-        let first = volumes.iter().map(|(slug, new)| (slug.clone(), Arc::clone(kept(slug).unwrap_or(new)))).collect();
-        self.library.put(Shelf { volumes: first, read_at: Some(as_of) });
-        draw(older).await;
+        let (older, other): (Vec<_>, Vec<_>) =
+            redrawn.into_iter().partition(|(_, old, new)| old.is_like(&new.page, new.secrets()));
+        for (_, old, new) in other {
+            draw(old, new).await;
+        }
+        volumes.extend(older.iter().map(|(slug, old, _)| (slug.clone(), Arc::clone(old))));
+        self.library.put(Shelf { volumes: volumes.clone(), read_at: Some(as_of) });
+        let began_at = clock::now();
+        let mut older = older.into_iter();
+        for (slug, old, new) in older.by_ref() {
+            draw(old, Arc::clone(&new)).await;
+            volumes.insert(slug, new);
+            if clock::now().since(began_at) >= LOOK {
+                break;
+            }
+        }
         self.library.put(Shelf { volumes, read_at: Some(as_of) });
+        older.len() == 0
     }
 
     fn volume(&self, shown: PublicPage, age: Age, page: &Definition) -> Volume {
-        let secrets = Secrets { password: page.password.as_deref(), logo: page.logo.as_deref() };
-        Volume::new(shown, age, secrets, Arc::clone(&self.base))
+        Volume::new(shown, age, secrets(page), Arc::clone(&self.base))
     }
 }
 
 type Volumes = BTreeMap<String, Arc<Volume>>;
 
+fn secrets(page: &Definition) -> Secrets<'_> {
+    Secrets { password: page.password.as_deref(), logo: page.logo.as_deref() }
+}
+
 /// Draws what will be asked for again, as it was asked for. A hundred pages take a second of a core, which neither visitors nor the
 /// watchdog's own tasks wait for: it is not spent at once.
-async fn draw(pages: Vec<(Arc<Volume>, Arc<Volume>)>) {
-    for (old, new) in pages {
-        let began_at = clock::now();
-        let drawing = tokio::task::spawn_blocking(move || new.draw_as_asked(&old));
-        if let Err(error) = drawing.await {
-            tracing::error!(%error, "a public page could not be drawn");
-        }
-        let now = clock::now();
-        clock::sleep_until(now + now.since(began_at) * DRAW_PAUSE).await;
+async fn draw(old: Arc<Volume>, new: Arc<Volume>) {
+    let began_at = clock::now();
+    let drawing = tokio::task::spawn_blocking(move || new.draw_as_asked(&old));
+    if let Err(error) = drawing.await {
+        tracing::error!(%error, "a public page could not be drawn");
     }
+    let now = clock::now();
+    clock::sleep_until(now + now.since(began_at) * DRAW_PAUSE).await;
 }
 
 /// Whether what was drawn says what would be drawn now.
 fn is_still_so(kept: &Volume, shown: &PublicPage, age: Age, page: &Definition) -> bool {
     let is_fresh = age.now.0.saturating_sub(kept.age.now.0) < REDRAW_MS;
-    is_fresh && kept.password == page.password && kept.logo_text == page.logo && kept.page == *shown
+    is_fresh && kept.is_like(shown, secrets(page))
 }
 
 fn learn<T: Copy>(all: &mut BTreeMap<Source, BTreeMap<i64, T>>, source: &Source, more: Option<&BTreeMap<i64, T>>) {

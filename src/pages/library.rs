@@ -110,6 +110,16 @@ impl Volume {
         Self { page, age, password, logo, logo_text, base, faces, months: Mutex::default() }
     }
 
+    /// What it has that no answer bears.
+    pub(super) fn secrets(&self) -> Secrets<'_> {
+        Secrets { password: self.password.as_deref(), logo: self.logo_text.as_deref() }
+    }
+
+    /// Whether it says the same, and the same opens it.
+    pub(super) fn is_like(&self, page: &PublicPage, secrets: Secrets<'_>) -> bool {
+        self.page == *page && self.secrets() == secrets
+    }
+
     /// In that form.
     pub(super) fn face(&self, face: Face) -> Drawn {
         let Some(slot) = self.faces.get(face.place()) else { return drawn(String::new()) };
@@ -161,7 +171,7 @@ impl Volume {
 }
 
 /// What a page has that no answer bears.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Secrets<'a> {
     pub(super) password: Option<&'a str>,
     pub(super) logo: Option<&'a str>,
@@ -274,6 +284,17 @@ mod tests {
         assert_eq!(drawn, [Face::Rss]);
         third.draw_as_asked(&second);
         assert!(!is_drawn(&third, Face::Rss), "nobody asked for it since");
+    }
+
+    #[test]
+    fn another_password_is_another_page_although_it_says_the_same() {
+        let page = Definition { slug: "shop".to_owned(), title: "Shop".to_owned(), ..Definition::default() };
+        let shown = || public(&page, &[], (&Known::default(), Wall(0)), Wall(0));
+        let age = Age { as_of: Wall(0), now: Wall(0) };
+        let secrets = |password| Secrets { password, logo: None };
+        let volume = Volume::new(shown(), age, secrets(Some("old")), Arc::from(""));
+        assert!(volume.is_like(&shown(), secrets(Some("old"))));
+        assert!(!volume.is_like(&shown(), secrets(Some("new"))) && !volume.is_like(&shown(), secrets(None)));
     }
 
     #[test]

@@ -31,14 +31,14 @@ pub(in crate::api) struct ArrivalView {
     /// Why: `new_monitor`, `node_offline`, `drain`, `operator` …
     reason: String,
     /// The same as a sentence for people.
-    why: String,
+    why: &'static str,
     #[schema(value_type = Millis)]
     at: Wall,
 }
 
 impl From<Arrival> for ArrivalView {
     fn from(Arrival { generation, node, monitors, reason, at }: Arrival) -> Self {
-        let why = MoveReason::parse(&reason).map_or_else(String::new, |reason| reason.sentence().to_owned());
+        let why = MoveReason::parse(&reason).map_or("", MoveReason::sentence);
         Self { generation, node_id: node, monitors, reason, why, at }
     }
 }

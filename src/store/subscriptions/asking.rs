@@ -112,12 +112,31 @@ async fn ask_in(session: &mut Session, asking: Asking<'_>) -> Result<Asked, Stor
         let sql = "UPDATE komainu_page_subscriber SET wish = ?, asked_at = ?, greet_at = ? WHERE id = ?";
         session.execute(act, sql, values![wish, now, now, known.int("id")?]).await?;
     } else {
-        insert(session, asking, (&wish, now)).await?;
+        match insert(session, asking, now, By::Visitor).await {
+            // Somebody asked for the same at this very moment.
+            Err(error) if error.is_duplicate() => {}
+            done => drop(done?),
+        }
     }
     Ok(Asked::Noted)
 }
 
-async fn insert(session: &mut Session, asking: Asking<'_>, (wish, now): (&str, Wall)) -> Result<(), StoreError> {
+/// Who enters a subscriber.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum By<'a> {
+    /// Somebody who looked at the page; they are asked to confirm it.
+    Visitor,
+    /// Somebody with a key, who may answer for it that they want it.
+    Key { who: &'a str, is_confirmed: bool },
+}
+
+/// Enters one; the row's key, and the id by which others know it.
+pub(super) async fn insert(
+    session: &mut Session,
+    asking: Asking<'_>,
+    now: Wall,
+    by: By<'_>,
+) -> Result<(i64, String), StoreError> {
     let columns = [
         "public_id",
         "slug",
@@ -134,32 +153,24 @@ async fn insert(session: &mut Session, asking: Asking<'_>, (wish, now): (&str, W
         "greet_at",
         "told",
         "created_at",
+        "created_by",
+        "confirmed_at",
     ];
-    let Asking { slug, way, address, address_hash, person_hash, .. } = asking;
-    let (id, kind, language) = (fresh_id(), way.as_str(), asking.wish.language.code());
-    let row = values![
-        id,
-        slug,
-        kind,
-        address,
-        address_hash,
-        person_hash,
-        "asked",
-        "[]",
-        language,
-        "",
-        wish,
-        now,
-        now,
-        0_i64,
-        now
-    ];
+    let (id, Asking { slug, way, address, address_hash, person_hash, wish }) = (fresh_id(), asking);
+    let (created_by, is_confirmed) = match by {
+        By::Visitor => (None, false),
+        By::Key { who, is_confirmed } => (Some(who.to_owned()), is_confirmed),
+    };
+    let text = |value: serde_json::Result<String>| value.unwrap_or_default();
+    let (components, waits) = (text(serde_json::to_string(&wish.components)), text(serde_json::to_string(wish)));
+    let (state, waits) = if is_confirmed { ("confirmed", None) } else { ("asked", Some(waits)) };
+    let (greet_at, confirmed_at) = (waits.is_some().then_some(now), waits.is_none().then_some(now));
+    let (kind, language) = (way.as_str(), wish.language.code());
+    let mut row =
+        values![&id, slug, kind, address, address_hash, person_hash, state, components, language, &wish.nonce];
+    row.extend(values![waits, now, greet_at, 0_i64, now, created_by, confirmed_at]);
     let (sql, values) = inserted(session.dialect(), "komainu_page_subscriber", &columns, vec![row]);
-    match session.execute("note a subscription", Sql::Once(sql), values).await {
-        // Somebody asked for the same at this very moment.
-        Err(error) if error.is_duplicate() => Ok(()),
-        done => done.map(|_| ()),
-    }
+    Ok((session.insert("enter a subscriber", Sql::Once(sql), values).await?, id))
 }
 
 pub(super) async fn count(

@@ -124,20 +124,23 @@ async fn candidates(store: &Store, way: Way, most: usize) -> Result<Vec<i64>, St
     );
     let rows = lease.rows(act, greeted, values![way.as_str(), limit]).await?;
     let mut ids = rows.iter().map(|row| row.int("id")).collect::<Result<Vec<_>, _>>()?;
-    let behind =
-        format!("kind = ? AND state = 'confirmed' AND told < ? AND (retry_at IS NULL OR retry_at <= {now}) AND {free}");
-    let last = "SELECT slug, MAX(id) AS last FROM komainu_page_news GROUP BY slug";
-    let pages = lease.rows(act, last, vec![]).await?;
-    let is_behind = format!("SELECT 1 AS one FROM komainu_page_subscriber WHERE slug = ? AND {behind} LIMIT 1");
-    let mut waiting = vec![];
-    for page in &pages {
-        let of_page = values![page.text("slug")?, way.as_str(), page.int("last")?];
-        if lease.row(act, is_behind.clone(), of_page.clone()).await?.is_some() {
-            waiting.push(of_page);
-        }
-    }
+    let behind = |last: &str| {
+        format!(
+            "kind = ? AND state = 'confirmed' AND told < {last} AND (retry_at IS NULL OR retry_at <= {now}) AND {free}"
+        )
+    };
+    // One question for all pages: mostly nobody is behind.
+    let pages = format!(
+        "SELECT n.slug, n.last FROM (SELECT slug, MAX(id) AS last FROM komainu_page_news GROUP BY slug) n \
+         WHERE EXISTS (SELECT 1 FROM komainu_page_subscriber s WHERE s.slug = n.slug AND {})",
+        behind("n.last")
+    );
+    let pages = lease.rows(act, pages, values![way.as_str()]).await?;
+    let of_page = |row: &Row| Ok(values![row.text("slug")?, way.as_str(), row.int("last")?]);
+    let waiting = pages.iter().map(of_page).collect::<Result<Vec<_>, StoreError>>()?;
     // A page with thousands does not keep another one's few waiting.
     let share = most.checked_div(waiting.len()).unwrap_or(0).max(1);
+    let behind = behind("?");
     let next = format!("SELECT id FROM komainu_page_subscriber WHERE slug = ? AND {behind} ORDER BY told LIMIT ?");
     for of_page in waiting {
         if ids.len() >= most {
@@ -313,6 +316,8 @@ async fn end_in(session: &mut Session, due: &Due, me: Incarnation, end: &End) ->
     let free = "claimed_by = NULL, claimed_until = NULL";
     let over = format!("sending_at = NULL, attempts = 0, retry_at = NULL, {free}");
     let mine = "id = ? AND claimed_by = ?";
+    // That this try did not arrive says nothing of one before it.
+    let forgets = if due.may_be_repeated { "" } else { "sending_at = NULL, " };
     // A greeting is done with once it was tried to the end; news move the subscriber on.
     let (passed, told) = match &due.message {
         Message::Greeting(_) => ("greet_at = NULL", vec![]),
@@ -327,7 +332,7 @@ async fn end_in(session: &mut Session, due: &Due, me: Incarnation, end: &End) ->
         }
         End::Again { pause, trouble, may_have_arrived } => {
             let column = if greets { "greet_at" } else { "retry_at" };
-            let kept = if *may_have_arrived { "" } else { "sending_at = NULL, " };
+            let kept = if *may_have_arrived { "" } else { forgets };
             let sql = format!("{column} = {now} + ?, {kept}trouble = ?, {free} WHERE {mine}");
             let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
             (sql, values![pause, trouble, due.id, me])
@@ -347,7 +352,7 @@ async fn end_in(session: &mut Session, due: &Due, me: Incarnation, end: &End) ->
         End::Untried => {
             let attempts =
                 format!("attempts = CASE WHEN attempts > {0} THEN attempts - 1 ELSE attempts END", due.attempts);
-            (format!("{attempts}, sending_at = NULL, {free} WHERE {mine}"), values![due.id, me])
+            (format!("{attempts}, {forgets}{free} WHERE {mine}"), values![due.id, me])
         }
     };
     session.execute(act, Sql::Once(format!("UPDATE komainu_page_subscriber SET {sql}")), values).await.map(|_| ())

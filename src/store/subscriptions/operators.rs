@@ -4,15 +4,14 @@ use komainu_watchdogs::time::Wall;
 use serde_json::json;
 
 use super::MOST_SUBSCRIBERS;
-use super::asking::{Asking, count, from_now_on};
+use super::asking::{Asking, By, count, from_now_on, insert};
 use crate::monitor::FieldFault;
 use crate::pages::{Language, Way};
 use crate::store::audit::{self, Deed};
 use crate::store::error::StoreError;
-use crate::store::insert::inserted;
-use crate::store::pages::{Refusal, fresh_id};
+use crate::store::pages::Refusal;
 use crate::store::pool::{Store, in_transaction};
-use crate::store::session::{Session, Sql};
+use crate::store::session::Session;
 use crate::store::value::{Row, values};
 use crate::store::{Page, key_of_cursor};
 
@@ -136,43 +135,11 @@ async fn add_in(session: &mut Session, by: &str, adding: Adding<'_>) -> Result<R
     if !adding.is_meant {
         return Ok(Ok(String::new()));
     }
-    let id = insert(session, by, &adding, now).await?;
+    let by_key = By::Key { who: by, is_confirmed: adding.is_confirmed };
+    let (key, id) = insert(session, adding.asking, now, by_key).await?;
+    from_now_on(session, key).await?;
     note(session, (by, "page.subscribe"), (slug, &id, way)).await?;
     Ok(Ok(id))
-}
-
-async fn insert(session: &mut Session, by: &str, adding: &Adding<'_>, now: Wall) -> Result<String, StoreError> {
-    let columns = [
-        "public_id",
-        "slug",
-        "kind",
-        "address",
-        "address_hash",
-        "person_hash",
-        "state",
-        "components",
-        "language",
-        "nonce",
-        "wish",
-        "asked_at",
-        "greet_at",
-        "told",
-        "created_at",
-        "created_by",
-        "confirmed_at",
-    ];
-    let (id, Asking { slug, way, address, address_hash, person_hash, wish }) = (fresh_id(), adding.asking);
-    let (kind, language, nonce) = (way.as_str(), wish.language.code(), &wish.nonce);
-    let text = serde_json::to_string(wish).unwrap_or_default();
-    let components = serde_json::to_string(&wish.components).unwrap_or_default();
-    let (state, waits) = if adding.is_confirmed { ("confirmed", None) } else { ("asked", Some(text)) };
-    let (greet_at, confirmed_at) = (waits.is_some().then_some(now), waits.is_none().then_some(now));
-    let mut row = values![&id, slug, kind, address, address_hash, person_hash, state, components, language, nonce];
-    row.extend(values![waits, now, greet_at, 0_i64, now, by, confirmed_at]);
-    let (sql, values) = inserted(session.dialect(), "komainu_page_subscriber", &columns, vec![row]);
-    let key = session.insert("add a subscriber", Sql::Once(sql), values).await?;
-    from_now_on(session, key).await?;
-    Ok(id)
 }
 
 /// Takes one away, with the address.

@@ -1,6 +1,7 @@
 //! Subscribers of pages: asked once, told each thing once and in its order, whoever tells them and whoever dies meanwhile, and gone when they want it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use komainu::pages::notice::{Draft, Kind as What, Stage};
 use komainu::pages::{Language, Way};
@@ -22,6 +23,7 @@ on_both_databases! {
     a_page_asks_no_more_than_so_many_in_an_hour,
     three_watchdogs_tell_each_subscriber_each_thing_once_and_in_its_order,
     who_dies_after_a_message_left_is_followed_by_one_who_says_that_it_may_be_repeated,
+    what_may_have_arrived_stays_so_until_somebody_knows,
     a_maintenance_that_goes_on_by_the_clock_is_told_once_whoever_sees_it_first,
     a_maintenance_that_is_moved_or_begun_early_is_told_as_it_is,
     what_a_page_says_no_longer_is_told_no_more,
@@ -270,6 +272,24 @@ async fn who_dies_after_a_message_left_is_followed_by_one_who_says_that_it_may_b
     post(&fixture, "Slower", vec![]).await;
     let next = claimed(&fixture, Incarnation(2)).await;
     assert!(!next[0].may_be_repeated, "{next:?}");
+}
+
+async fn what_may_have_arrived_stays_so_until_somebody_knows(kind: Kind) {
+    let mut fixture = with_pages(kind, &["shop"]).await;
+    add(&fixture, "jane", vec![]).await;
+    post(&fixture, "Slow", vec![]).await;
+    let due = claimed(&fixture, ME).await;
+    assert!(claim::begin(&fixture.store, &due[0], ME).await.unwrap());
+    fixture.raw.execute("UPDATE komainu_page_subscriber SET claimed_until = claimed_until - 30001").await;
+    let not_now = |may_have_arrived| End::Again { pause: Duration::ZERO, trouble: "full".to_owned(), may_have_arrived };
+    for (process, end) in [(2, End::Untried), (3, not_now(false)), (4, not_now(true)), (5, End::Untried)] {
+        let me = Incarnation(process);
+        let again = claimed(&fixture, me).await;
+        assert!(again[0].may_be_repeated, "before {end:?} of {process}");
+        assert!(claim::begin(&fixture.store, &again[0], me).await.unwrap());
+        claim::end(&fixture.store, &again[0], me, &end).await.unwrap();
+    }
+    assert!(claimed(&fixture, ME).await[0].may_be_repeated);
 }
 
 async fn plan(fixture: &Fixture, (from, until): (i64, i64)) -> String {

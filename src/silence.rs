@@ -112,6 +112,23 @@ impl NewSilence {
     }
 }
 
+/// Why these take nothing that a silence could be about.
+pub fn fault_of_matchers(matchers: &[Matcher]) -> Option<String> {
+    if matchers.is_empty() || matchers.len() > MOST_MATCHERS {
+        return Some(format!("must have 1 to {MOST_MATCHERS} entries"));
+    }
+    let is_about_nothing = matchers.iter().all(Matcher::takes_nothing_in_particular);
+    is_about_nothing.then(|| "must name something: all of these hold where there is nothing".to_owned())
+}
+
+/// Why a silence cannot end then.
+pub fn fault_of_end(starts_at: Wall, ends_at: Wall, now: Wall) -> Option<&'static str> {
+    if ends_at > starts_at + LONGEST_SILENCE {
+        return Some("must be at most 30 days after its start; what nobody ever wants to hear is a matter of routes");
+    }
+    (ends_at <= starts_at.max(now)).then_some("must be after its start, and not over already")
+}
+
 /// Whether one of these, as they were known last, holds at this time what bears these labels.
 pub fn is_silenced(known: &[NewSilence], now: Wall, labels: &Labels<'_>) -> bool {
     known.iter().any(|silence| silence.phase(now) == Phase::Active && silence.takes(labels))

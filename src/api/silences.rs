@@ -21,7 +21,10 @@ use super::openapi::Millis;
 use super::page::{Items, PageAsked};
 use super::problem::{ApiError, Problem};
 use super::request::{Asked, Field, Flag, Request, Sent, Shape, Text, Whole, request};
-use crate::silence::{LONGEST_SILENCE, MOST_MATCHERS, MOST_SILENCES, Matcher, NewSilence, Phase, Recurrence, Silence};
+use crate::silence::{
+    LONGEST_SILENCE, MOST_MATCHERS, MOST_SILENCES, Matcher, NewSilence, Phase, Recurrence, Silence, fault_of_end,
+    fault_of_matchers,
+};
 use crate::store::Store;
 use crate::store::incidents::{self, IncidentFilter};
 use crate::store::silences::{self, Holds, Made, WouldHold};
@@ -108,14 +111,10 @@ impl Field for Matchers {
     fn read(sent: &Value) -> Result<Vec<Matcher>, String> {
         let texts: Option<Vec<&str>> = sent.as_array().and_then(|items| items.iter().map(Value::as_str).collect());
         let texts = texts.ok_or_else(|| "must be a list of texts like kind=monitor or key=~node/eu-.*".to_owned())?;
-        if texts.is_empty() || texts.len() > MOST_MATCHERS {
-            return Err(format!("must have 1 to {MOST_MATCHERS} entries"));
-        }
-        let matchers = texts.into_iter().map(Matcher::parse).collect::<Result<Vec<_>, _>>()?;
-        if matchers.iter().all(Matcher::takes_nothing_in_particular) {
-            return Err("must name something: all of these hold where there is nothing".to_owned());
-        }
-        Ok(matchers)
+        // One more than there may be says so.
+        let read = texts.into_iter().take(MOST_MATCHERS + 1).map(Matcher::parse);
+        let matchers = read.collect::<Result<Vec<_>, _>>()?;
+        fault_of_matchers(&matchers).map_or(Ok(matchers), Err)
     }
 
     fn shape() -> Shape {
@@ -305,14 +304,8 @@ fn judged(asked: NewSilenceAsked, fields: &mut Fields, (now, who): (Wall, &str))
     let longest = starts_at + LONGEST_SILENCE;
     let after = |seconds: i64| starts_at + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     let ends_at = asked.ends_at.map(Wall).or_else(|| asked.duration_s.map(after)).unwrap_or(longest);
-    if ends_at > longest {
-        fields.fault(
-            "ends_at",
-            "must be at most 30 days after its start; what nobody ever wants to hear is a matter of routes",
-        );
-    }
-    if ends_at <= starts_at.max(now) {
-        fields.fault("ends_at", "must be after its start, and not over already");
+    if let Some(fault) = fault_of_end(starts_at, ends_at, now) {
+        fields.fault("ends_at", fault);
     }
     let new = NewSilence {
         matchers: asked.matchers,

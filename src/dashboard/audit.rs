@@ -74,9 +74,7 @@ pub(super) async fn list(
     let form = Form::of_query(query.as_deref());
     let text = |name: &str| form.field(name).unwrap_or_default().to_owned();
     let wanted = Wanted { who: text("who"), what: text("what"), subject: text("subject") };
-    let cursor =
-        form.field("cursor").map_or_else(String::new, |cursor| format!("&cursor={}", super::deeds::encoded(cursor)));
-    let asked = format!("/api/v1/audit?limit=100{cursor}&{}", wanted.query());
+    let asked = format!("{}&{}", form.turned("/api/v1/audit?limit=100"), wanted.query());
     let (Items { items, next }, age) =
         match desk.need::<Items<Deed>>(&visitor, (Section::Audit, asked.trim_end_matches('&'))).await {
             Ok(read) => read,

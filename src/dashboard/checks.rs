@@ -79,9 +79,7 @@ pub(super) async fn list(
     Extension(visitor): Extension<Visitor>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let form = Form::of_query(query.as_deref());
-    let asked =
-        form.field("cursor").map_or_else(|| FIRST.to_owned(), |cursor| format!("{FIRST}&cursor={}", encoded(cursor)));
+    let asked = Form::of_query(query.as_deref()).turned(FIRST);
     let (mut read, age) = match desk.need_list::<Items<Check>>(&visitor, (Section::Checks, &asked)).await {
         Ok(read) => read,
         Err(refusal) => return *refusal,

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use http_body_util::{BodyExt, Limited};
 
+use super::deeds::encoded;
 use super::frame::refusal;
 use super::visit::Visitor;
 
@@ -40,6 +41,11 @@ impl Form {
     /// All of a field that is sent once for each of several.
     pub(super) fn all(&self, name: &str) -> Vec<&str> {
         self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// A list as this form goes on in it, beside what the path asks for already.
+    pub(super) fn turned(&self, list: &str) -> String {
+        self.field("cursor").map_or_else(|| list.to_owned(), |cursor| format!("{list}&cursor={}", encoded(cursor)))
     }
 
     /// Of a query.

@@ -95,12 +95,8 @@ pub(super) async fn list(
 ) -> Response {
     let form = Form::of_query(query.as_deref());
     let state = form.field("state").filter(|state| STATES.contains(state)).unwrap_or_default().to_owned();
-    let mut asked = FIRST.to_owned();
-    for (name, value) in [("state", Some(state.as_str())), ("cursor", form.field("cursor"))] {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            asked = format!("{asked}&{name}={}", encoded(value));
-        }
-    }
+    let of_state = if state.is_empty() { FIRST.to_owned() } else { format!("{FIRST}&state={state}") };
+    let asked = form.turned(&of_state);
     let (read, age) = match desk.need_list::<Items<Heartbeat>>(&visitor, (Section::Heartbeats, &asked)).await {
         Ok(read) => read,
         Err(refusal) => return *refusal,

@@ -106,11 +106,7 @@ pub(super) async fn list(
     Extension(visitor): Extension<Visitor>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let form = Form::of_query(query.as_deref());
-    let asked = match form.field("cursor") {
-        Some(cursor) => format!("{FIRST}&cursor={}", encoded(cursor)),
-        None => FIRST.to_owned(),
-    };
+    let asked = Form::of_query(query.as_deref()).turned(FIRST);
     let read = desk.need_list::<Items<PublicPage>>(&visitor, (Section::Pages, &asked)).await;
     let (Items { items, next }, age) = match read {
         Ok(read) => read,

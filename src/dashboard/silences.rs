@@ -9,7 +9,6 @@ use axum::response::Response;
 use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 
-use super::deeds::encoded;
 use super::form::Form;
 use super::frame::{Frame, Section, page};
 use super::recall::Items;
@@ -115,10 +114,7 @@ pub(super) async fn list(
 ) -> Response {
     let form = Form::of_query(query.as_deref());
     let state = form.field("state").filter(|state| STATES.contains(state)).unwrap_or("active").to_owned();
-    let mut asked = format!("/api/v1/silences?state={state}&limit=100");
-    if let Some(cursor) = form.field("cursor") {
-        asked = format!("{asked}&cursor={}", encoded(cursor));
-    }
+    let asked = form.turned(&format!("/api/v1/silences?state={state}&limit=100"));
     let (read, age) = match desk.need_list::<Items<Silence>>(&visitor, (Section::Silences, &asked)).await {
         Ok(read) => read,
         Err(refusal) => return *refusal,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 
-use crate::silence::{LONGEST_SILENCE, Label, Labels, MOST_MATCHERS, Matcher, NewSilence, Silence};
+use crate::silence::{Label, Labels, MOST_MATCHERS, Matcher, NewSilence, Silence, fault_of_end, fault_of_matchers};
 
 /// Alertmanager's name for what an alert is called.
 const ALERTNAME: &str = "alertname";
@@ -51,22 +51,16 @@ impl PostedMatcher {
 impl Posted {
     /// The one whose place it takes, and what it is; or what is wrong, with the field.
     pub(super) fn read(self, now: Wall) -> Result<(Option<String>, NewSilence), String> {
-        let count = self.matchers.len();
-        if count == 0 || count > MOST_MATCHERS {
-            return Err(format!("matchers: must have 1 to {MOST_MATCHERS} entries"));
-        }
-        let matchers = self.matchers.into_iter().map(PostedMatcher::read).collect::<Result<Vec<_>, _>>()?;
-        if matchers.iter().all(Matcher::takes_nothing_in_particular) {
-            return Err("matchers: must name something: all of these hold where there is nothing".to_owned());
+        let matchers = self.matchers.into_iter().take(MOST_MATCHERS + 1).map(PostedMatcher::read);
+        let matchers = matchers.collect::<Result<Vec<_>, _>>()?;
+        if let Some(fault) = fault_of_matchers(&matchers) {
+            return Err(format!("matchers: {fault}"));
         }
         // One that begins in the past begins now.
         let starts_at = Wall(self.starts_at.as_millisecond()).max(now);
         let ends_at = Wall(self.ends_at.as_millisecond());
-        if ends_at <= starts_at {
-            return Err("endsAt: must be after its start, and not over already".to_owned());
-        }
-        if ends_at > starts_at + LONGEST_SILENCE {
-            return Err("endsAt: must be at most 30 days after its start".to_owned());
+        if let Some(fault) = fault_of_end(starts_at, ends_at, now) {
+            return Err(format!("endsAt: {fault}"));
         }
         let author = said("createdBy", &self.created_by, 100)?;
         let comment = said("comment", &self.comment, 1_000)?;

@@ -62,9 +62,10 @@ async fn trouble_of(url: &str, may_be_private: bool) -> Option<String> {
     let running = tokio::spawn(super::run(sender, stop.clone()));
     let mut seen = json!(null);
     for _ in 0..10_000 {
-        seen = surface.send("GET", &place, Some(&key), "").await.json();
         let told = "SELECT COUNT(*) AS many FROM komainu_page_subscriber WHERE told > 0 AND claimed_by IS NULL";
         let row = store.lease("test").await.unwrap().row("test", told, vec![]).await.unwrap();
+        // Only now: the trouble is noted together with that it is done with.
+        seen = surface.send("GET", &place, Some(&key), "").await.json();
         if !seen["trouble"].is_null() || row.unwrap().int("many").unwrap() > 0 {
             break;
         }

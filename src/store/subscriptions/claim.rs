@@ -131,13 +131,17 @@ async fn candidates(store: &Store, way: Way, most: usize) -> Result<Vec<i64>, St
     };
     // One question for all pages: mostly nobody is behind.
     let pages = format!(
-        "SELECT n.slug, n.last FROM (SELECT slug, MAX(id) AS last FROM komainu_page_news GROUP BY slug) n \
-         WHERE EXISTS (SELECT 1 FROM komainu_page_subscriber s WHERE s.slug = n.slug AND {})",
+        "SELECT n.slug, n.last, (SELECT 1 FROM komainu_page_subscriber s WHERE s.slug = n.slug AND {} LIMIT 1) AS waits \
+         FROM (SELECT slug, MAX(id) AS last FROM komainu_page_news GROUP BY slug) n",
         behind("n.last")
     );
     let pages = lease.rows(act, pages, values![way.as_str()]).await?;
-    let of_page = |row: &Row| Ok(values![row.text("slug")?, way.as_str(), row.int("last")?]);
-    let waiting = pages.iter().map(of_page).collect::<Result<Vec<_>, StoreError>>()?;
+    let mut waiting = vec![];
+    for page in &pages {
+        if page.flag("waits")? {
+            waiting.push(values![page.text("slug")?, way.as_str(), page.int("last")?]);
+        }
+    }
     // A page with thousands does not keep another one's few waiting.
     let share = most.checked_div(waiting.len()).unwrap_or(0).max(1);
     let behind = behind("?");

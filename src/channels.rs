@@ -92,6 +92,10 @@ impl Sends for Channel {
     fn min_interval(&self) -> Duration {
         Self::min_interval(self)
     }
+
+    fn takes_one_incident(&self) -> bool {
+        Self::takes_one_incident(self)
+    }
 }
 
 /// Unlike the probes' client this one takes the proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`): many companies let

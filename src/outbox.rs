@@ -58,6 +58,11 @@ pub trait Sends: Send + Sync {
 
     /// Least time between the beginnings of two messages.
     fn min_interval(&self) -> Duration;
+
+    /// Each incident is a message of its own: the vendor takes no two of them at once.
+    fn takes_one_incident(&self) -> bool {
+        false
+    }
 }
 
 /// One way out.

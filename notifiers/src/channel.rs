@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::{DeliveryError, Notice, Receipt, mail, pushbullet, slack, webhook};
+use crate::{DeliveryError, Notice, Receipt, mail, pushbullet, slack, template, webhook};
 
 /// Longest that one message may take, mail aside; a Slack bot then edits headlines for a moment more. A claim in the outbox lasts 30 s; less than half of it leaves time to
 /// say how it ended.
@@ -21,6 +21,8 @@ pub enum Settings {
     Pushbullet(pushbullet::Config),
     /// A program of one's own.
     Webhook(webhook::Config),
+    /// Any vendor that takes an HTTP request.
+    Template(template::Config),
 }
 
 /// Why a channel cannot be made of its settings.
@@ -46,6 +48,7 @@ enum Sender {
     Mail(Box<mail::Courier>),
     Pushbullet(pushbullet::Config),
     Webhook(webhook::Config),
+    Template(template::Config),
 }
 
 impl Channel {
@@ -64,6 +67,7 @@ impl Channel {
             }
             Settings::Pushbullet(config) => Sender::Pushbullet(config),
             Settings::Webhook(config) => Sender::Webhook(config),
+            Settings::Template(config) => Sender::Template(config),
         };
         Ok(Self { name: name.into(), sender, http, wall_ms })
     }
@@ -78,7 +82,16 @@ impl Channel {
         match &self.sender {
             // "1 message per second" per webhook and per channel: <https://docs.slack.dev/apis/web-api/rate-limits>
             Sender::Slack(_) => Duration::from_secs(1),
+            Sender::Template(config) => config.min_interval(),
             Sender::Mail(_) | Sender::Pushbullet(_) | Sender::Webhook(_) => Duration::ZERO,
+        }
+    }
+
+    /// The vendor takes one incident at a time: several had better be several messages.
+    pub fn takes_one_incident(&self) -> bool {
+        match &self.sender {
+            Sender::Template(config) => config.takes_one_incident(),
+            Sender::Slack(_) | Sender::Mail(_) | Sender::Pushbullet(_) | Sender::Webhook(_) => false,
         }
     }
 
@@ -88,7 +101,7 @@ impl Channel {
             Sender::Mail(courier) => courier.longest(),
             // Whoever was told must not be told again because headlines took long.
             Sender::Slack(_) => SEND_LIMIT + slack::EDITS_LIMIT,
-            Sender::Pushbullet(_) | Sender::Webhook(_) => SEND_LIMIT,
+            Sender::Pushbullet(_) | Sender::Webhook(_) | Sender::Template(_) => SEND_LIMIT,
         }
     }
 
@@ -101,6 +114,7 @@ impl Channel {
                 Sender::Mail(courier) => Box::pin(courier.send(notice, now_ms)).await,
                 Sender::Pushbullet(config) => pushbullet::send(config, notice, &self.http, now_ms).await,
                 Sender::Webhook(config) => webhook::send(config, notice, &self.http, now_ms).await,
+                Sender::Template(config) => Box::pin(template::send(config, notice, &self.http, now_ms)).await,
             }
         };
         let limit = self.longest();

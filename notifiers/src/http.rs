@@ -19,7 +19,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 const MAX_SHOWN_CHARS: usize = 300;
 
 /// Longest wait that a vendor may ask for: a broken header must not silence a channel for days.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
 /// What came back.
 pub(crate) struct VendorAnswer {
@@ -99,7 +99,7 @@ fn not_answered(error: reqwest::Error, secrets: &[&str]) -> DeliveryError {
     }
 }
 
-fn blot(text: &str, secrets: &[&str]) -> String {
+pub(crate) fn blot(text: &str, secrets: &[&str]) -> String {
     // Blotting out a few letters would shred the rest, and they would hardly be a secret.
     let secrets = secrets.iter().filter(|secret| secret.len() > 3);
     secrets.fold(text.to_owned(), |text, &secret| text.replace(secret, "…"))

@@ -17,6 +17,7 @@ pub mod notice;
 pub mod pushbullet;
 pub mod secret;
 pub mod slack;
+pub mod template;
 pub mod webhook;
 mod words;
 

@@ -262,7 +262,7 @@ mod tests {
         std::fs::write(&file, all.join("\n")).unwrap();
         let config = Config::load(&file).unwrap();
         assert!(config.node.is_some() && config.cluster.canaries.len() == 2);
-        assert_eq!((config.channels.len(), config.routing.routes.len(), config.heartbeat_secrets.len()), (4, 2, 1));
+        assert_eq!((config.channels.len(), config.routing.routes.len(), config.heartbeat_secrets.len()), (5, 2, 1));
         assert!(config.deadman.is_some() && config.tls.client_ca.is_some() && config.proxies.trusted.len() == 1);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 use futures_util::future::join_all;
+use komainu_notifiers::template::preset;
 use komainu_notifiers::{DeliveryError, EventKind, Item, Kind, Notice, Receipt, Severity};
 
 use super::print;
@@ -29,10 +30,37 @@ pub(super) enum Command {
         #[arg(long, default_value = "komainu.toml")]
         config: PathBuf,
     },
+    /// The vendors that channels of the type `template` know, what each needs, and how its messages are written.
+    Presets {
+        /// Print this one, to be read or copied.
+        name: Option<String>,
+    },
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
-    let Command::Test { channel, config: file, .. } = command;
+    match command {
+        Command::Test { channel, config, .. } => Box::pin(test(channel, config)).await,
+        Command::Presets { name: Some(name) } => {
+            let Some(text) = preset::text(&name) else {
+                bail!("there is no preset called \"{name}\"; there are {}", preset::NAMES.join(", "));
+            };
+            print::line(text.trim_end());
+            Ok(())
+        }
+        Command::Presets { name: None } => {
+            print::table(["PRESET", "NEEDS"], preset::NAMES.into_iter().filter_map(needs));
+            Ok(())
+        }
+    }
+}
+
+fn needs(name: &str) -> Option<[String; 2]> {
+    let needs = preset::named(name)?.needs;
+    let needs: Vec<_> = needs.into_iter().map(|(key, what)| format!("{key}: {what}")).collect();
+    Some([name.to_owned(), needs.join("\n")])
+}
+
+async fn test(channel: Option<String>, file: PathBuf) -> anyhow::Result<()> {
     let config = Config::load(&file)?;
     let Some(watchdog) = &config.watchdog else {
         bail!("{}: there is no section [watchdog], and only watchdogs send messages", file.display());

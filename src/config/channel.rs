@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use komainu_notifiers::Settings;
+use komainu_notifiers::template::Draft;
 use serde::Deserialize;
 
 use super::entry::Entry;
@@ -13,6 +14,7 @@ use super::shape;
 mod mail;
 mod pushbullet;
 mod slack;
+mod template;
 mod webhook;
 
 /// The keys that channels of all types have.
@@ -45,6 +47,7 @@ enum Type {
     Mail,
     Pushbullet,
     Webhook,
+    Template,
 }
 
 pub(super) fn resolve(entries: Vec<Entry>, folder: &Path, faults: &mut Faults) -> Vec<ChannelConfig> {
@@ -95,6 +98,9 @@ fn settings(kind: Type, entry: Entry, place: FieldPlace<'_>, folder: &Path, faul
         }
         Type::Webhook => {
             entry.read::<webhook::Section>(&SHARED, faults)?.resolve(place, folder, faults).map(Settings::Webhook)
+        }
+        Type::Template => {
+            template::resolve(entry.read::<Draft>(&SHARED, faults)?, place, folder, faults).map(Settings::Template)
         }
     }
 }

@@ -203,6 +203,7 @@ fn channel(config: &ChannelConfig) -> Value {
             let secret = settings.key.as_ref().map(|_| SET.into());
             ("webhook", section([("url", Some(SET.into())), ("secret", secret)]))
         }
+        Settings::Template(settings) => ("template", section([("preset", settings.preset().map(Value::from))])),
     };
     let shared = section([
         ("name", Some(config.name.as_str().into())),

@@ -7,7 +7,7 @@ use figment::error::Kind;
 use figment::{Error, Metadata};
 
 /// Keys whose value must not be repeated in a message.
-const SECRETS: [&str; 8] = ["key", "url", "webhook_url", "bot_token", "token", "password", "secret", "smtp"];
+const SECRETS: [&str; 9] = ["key", "url", "webhook_url", "bot_token", "token", "password", "secret", "secrets", "smtp"];
 
 /// Where something is configured: a section, or one entry of a section that there may be several of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,5 +161,5 @@ fn key_of(path: &[&str]) -> Option<String> {
 }
 
 fn is_secret(path: &[&str]) -> bool {
-    path.last().is_some_and(|key| SECRETS.contains(key))
+    path.iter().any(|key| SECRETS.contains(key))
 }

@@ -51,7 +51,7 @@ fn mail_of(name: String, channels: &[ChannelConfig]) -> Result<(String, mail::Co
     };
     match &channel.settings {
         Settings::Mail(config) => Ok((name, config.clone())),
-        Settings::Slack(_) | Settings::Pushbullet(_) | Settings::Webhook(_) => {
+        Settings::Slack(_) | Settings::Pushbullet(_) | Settings::Webhook(_) | Settings::Template(_) => {
             Err(format!("the [[channel]] \"{name}\" is no mail; subscribers are told through one of type = \"mail\""))
         }
     }

@@ -45,6 +45,11 @@ impl Secret<'_> {
     }
 }
 
+/// What a file holds, without the blanks and line ends around it.
+pub(super) fn line_of(file: &Path) -> Result<String, String> {
+    read_file(file).map(|text| text.trim().to_owned())
+}
+
 fn read_file(file: &Path) -> Result<String, String> {
     let name = file.display();
     match std::fs::read_to_string(file) {

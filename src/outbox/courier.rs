@@ -103,7 +103,10 @@ impl Courier {
             return Ok(Step::Idle);
         }
         let store = &self.served.outbox.store;
-        let snapshot = store::snapshot(store, &self.served.name).await?;
+        let mut snapshot = store::snapshot(store, &self.served.name).await?;
+        if self.served.outlet.channel.takes_one_incident() {
+            snapshot.queue.iter_mut().for_each(|row| row.company = Some(1));
+        }
         let plan = queue::plan(snapshot.now, &snapshot.queue, &snapshot.parents);
         if plan.has_changes() {
             store::change(store, &plan).await?;

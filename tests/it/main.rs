@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails, and says so at the line that is wrong"
 )]
 
+mod alertmanager;
 mod amtool;
 mod channels;
 mod cluster;

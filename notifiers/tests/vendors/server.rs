@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use komainu_notifiers::{Channel, Settings};
 use serde_json::Value;
@@ -18,6 +18,7 @@ use super::notices::NOW_MS;
 /// What a vendor was asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
+    pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
@@ -33,6 +34,8 @@ impl Asked {
 #[derive(Clone)]
 pub(crate) enum Says {
     Text(u16, &'static str),
+    /// What a vendor of that kind says to what it was asked.
+    Judged(fn(&Asked) -> (u16, Value)),
     With(u16, &'static str, &'static str, &'static str),
     Nothing,
 }
@@ -68,9 +71,10 @@ impl Vendor {
     }
 }
 
-async fn answer(State(script): State<Script>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(script): State<Script>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let body = String::from_utf8(body.to_vec()).unwrap();
-    script.asked.lock().unwrap().push(Asked { path: uri.to_string(), headers, body });
+    let asked = Asked { method, path: uri.to_string(), headers, body };
+    script.asked.lock().unwrap().push(asked.clone());
     let says = {
         let mut says = script.says.lock().unwrap();
         let next = says.pop_front().unwrap();
@@ -81,6 +85,11 @@ async fn answer(State(script): State<Script>, uri: Uri, headers: HeaderMap, body
     };
     match says {
         Says::Text(status, text) => (StatusCode::from_u16(status).unwrap(), text).into_response(),
+        Says::Judged(judge) => {
+            let (status, said) = judge(&asked);
+            let said = if said.is_null() { String::new() } else { said.to_string() };
+            (StatusCode::from_u16(status).unwrap(), said).into_response()
+        }
         Says::With(status, header, value, text) => {
             (StatusCode::from_u16(status).unwrap(), [(header, value)], text).into_response()
         }

@@ -34,6 +34,12 @@ name = "hook"
 type = "webhook"
 url = "https://example.com/hunter2"
 secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+[[channel]]
+name = "push"
+type = "template"
+preset = "ntfy"
+values = { topic = "ops-8f3a" }
+secret_files = { token = "ntfy.token" }
 [[route]]
 match = { kind = "heartbeat", severity = "critical", tag = "shop", key = "heartbeat/*" }
 channels = ["ops", "phone"]
@@ -53,6 +59,7 @@ fn folder(telling: &str) -> Folder {
     folder.write("slack.url", "https://hooks.slack.com/services/T0/B0/hunter2\n");
     folder.write("mail.password", "hunter2 with blanks\n");
     folder.write("legacy.secret", "hunter2-hunter2\n");
+    folder.write("ntfy.token", "tk_hunter2\n");
     folder
 }
 
@@ -66,7 +73,7 @@ fn told_after(line: &str, becomes: &str) -> String {
 fn channels_routes_and_fixed_secrets_are_read() {
     let config = folder(TELLING).load().unwrap();
     let names: Vec<&str> = config.channels.iter().map(|channel| channel.name.as_str()).collect();
-    assert_eq!(names, ["ops", "bot", "mail", "phone", "hook"]);
+    assert_eq!(names, ["ops", "bot", "mail", "phone", "hook", "push"]);
     assert_eq!(config.routing.channels, names);
     assert_eq!(config.channels[0].fallback.as_deref(), Some("mail"));
     let Settings::Slack(slack) = &config.channels[0].settings else { panic!("{:?}", config.channels[0]) };
@@ -108,7 +115,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "type = \"slack\"",
         "type = \"teams\"",
-        "[[channel]] ops type: \"teams\" is not one of slack, mail, pushbullet, webhook",
+        "[[channel]] ops type: \"teams\" is not one of slack, mail, pushbullet, webhook, template",
     ),
     ("type = \"slack\"", "", "[[channel]] ops type: is missing"),
     ("name = \"ops\"\n", "", "[[channel]] #1 name: is missing"),
@@ -141,7 +148,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "fallback = \"mail\"",
         "fallback = \"male\"",
-        "[[channel]] ops fallback: no [[channel]] has the name \"male\"; there are bot, hook, mail, ops, phone",
+        "[[channel]] ops fallback: no [[channel]] has the name \"male\"; there are bot, hook, mail, ops, phone, push",
     ),
     (
         "fallback = \"mail\"",
@@ -187,9 +194,40 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "[[channel]] hook secret: must be whsec_ and 24 to 64 bytes in base64, for example of: echo whsec_$(openssl rand -base64 32)",
     ),
     (
+        "preset = \"ntfy\"",
+        "preset = \"nfty\"",
+        "[[channel]] push preset: there is none called \"nfty\"; there are alertmanager, discord, gotify, matrix, ntfy, pagerduty, teams, telegram",
+    ),
+    (
+        "values = { topic = \"ops-8f3a\" }",
+        "",
+        "[[channel]] push values.topic: is missing: the topic; on a server that everybody may read, one that nobody guesses",
+    ),
+    (
+        "\"ntfy.token\"",
+        "\"no.token\"",
+        "[[channel]] push secret_files.token: cannot read no.token: No such file or directory (os error 2)",
+    ),
+    (
+        "preset = \"ntfy\"",
+        "preset = \"ntfy\"\nsecrets = { token = \"tk_hunter2\" }",
+        "[[channel]] push secret_files.token: secrets.token is given too; keep one",
+    ),
+    ("preset = \"ntfy\"", "preset = \"ntfy\"\nsecrets = \"tk_hunter2\"", "[[channel]] push secrets: must be a map"),
+    (
+        "preset = \"ntfy\"",
+        "preset = \"ntfy\"\nsecrets = { pin = 4711 }",
+        "[[channel]] push secrets.pin: must be a string",
+    ),
+    (
+        "preset = \"ntfy\"",
+        "preset = \"ntfy\"\njson = \"{{ headlin }}\"",
+        "[[channel]] push json: nothing is called \"headlin\"; there are id, cluster, headline, tone, is_over, is_digest, counts, more, lines, text, remarks, doubt, late_by_s, late_why, items, item, runbook_url, now, now_s, values, secrets, body (body in headers only)",
+    ),
+    (
         "channels = [\"mail\"]",
         "channels = [\"male\"]",
-        "[[route]] #2 channels: no [[channel]] has the name \"male\"; there are ops, bot, mail, phone, hook",
+        "[[route]] #2 channels: no [[channel]] has the name \"male\"; there are ops, bot, mail, phone, hook, push",
     ),
     ("channels = [\"mail\"]", "channels = []", "[[route]] #2 channels: names no channel"),
     (
@@ -314,10 +352,21 @@ fn what_the_document_about_channels_shows_is_a_configuration() {
     let folder = folder(&format!("\n{}", blocks.join("\n")));
     folder.write("slack.token", "xoxb-1");
     folder.write("pushbullet.token", "o.1");
-    folder.write("hook.url", "https://example.com/hook");
+    for (name, text) in [
+        ("hook.url", "https://example.com/hook"),
+        ("telegram.token", "123456:ABC"),
+        ("teams.url", "https://example.com/workflow"),
+        ("discord.url", "https://discord.com/api/webhooks/1/x"),
+        ("pagerduty.key", "0123456789abcdef0123456789abcdef"),
+        ("gotify.token", "A.x"),
+        ("matrix.token", "syt_x"),
+        ("wecom.key", "x"),
+    ] {
+        folder.write(name, text);
+    }
     folder.write("hook.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let config = folder.load().unwrap();
-    assert_eq!((config.channels.len(), config.routing.routes.len()), (6, 3));
+    assert_eq!((config.channels.len(), config.routing.routes.len()), (15, 3));
 }
 
 #[test]

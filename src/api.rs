@@ -38,7 +38,7 @@ use crate::store::{Share, Store};
 use crate::subscriptions::Subscriptions;
 use crate::tls::Credentials;
 use crate::voice::Voice;
-use crate::{dashboard, final_slash, pages as public_pages};
+use crate::{answers, dashboard, final_slash, pages as public_pages};
 
 mod alertmanager;
 mod apikeys;
@@ -191,7 +191,12 @@ pub fn routers(mut state: State) -> Routers {
         .with_state(Arc::clone(&context));
     let public = public(&context, &counter).layer(noted.clone());
     let inside = Inside::new(routes.clone().layer(from_fn(request_id::attach)), context);
-    let routes = routes.merge(dashboard::routes(inside).merge(public_pages::routes(counter)).layer(noted.clone()));
+    let routes = routes.merge(
+        answers::routes(inside.clone())
+            .merge(dashboard::routes(inside))
+            .merge(public_pages::routes(counter))
+            .layer(noted.clone()),
+    );
     // The page of the document stands at a path with a slash at its end.
     let own = final_slash::ignored(routes).merge(openapi::routes(&openapi::completed(document)).layer(noted));
     Routers { own: finished(own), public: finished(final_slash::ignored(public)) }

@@ -14,11 +14,14 @@ use tokio::sync::Semaphore;
 use self::atlas::Atlas;
 use self::events::Streams;
 use self::recall::Recall;
-use self::sealed::Seals;
 use self::ticket::Tickets;
 use crate::api::Inside;
 use crate::clock;
+use crate::sealed::Seals;
 
+pub(crate) use self::assets::{icon, style};
+pub(crate) use self::frame::page_with;
+pub(crate) use self::headers::protect;
 pub(crate) use self::ticket::link as sign_in_link;
 
 mod assets;
@@ -44,7 +47,6 @@ mod overview;
 mod pages;
 mod programs;
 mod recall;
-mod sealed;
 mod session;
 mod sign_in;
 mod silences;
@@ -112,5 +114,5 @@ pub(crate) fn routes(inside: Inside) -> Router {
         .route("/watch/events", get(events::stream))
         .route("/watch/assets/{name}", get(assets::show))
         .route("/", get(overview::lead_there));
-    pages.layer(from_fn(headers::protect)).with_state(desk)
+    pages.layer(from_fn(protect)).with_state(desk)
 }

@@ -1,6 +1,7 @@
 //! komainu: watchdogs for clusters of Uptime Kuma. The whole application boots in-process from this crate.
 
 pub mod alerts;
+pub mod answers;
 pub mod api;
 mod asset;
 pub mod blackout;
@@ -32,6 +33,7 @@ pub mod pages;
 pub mod probe;
 mod rate_limit;
 pub mod run;
+mod sealed;
 pub mod sender;
 pub mod server_watch;
 pub mod signature;

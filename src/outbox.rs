@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
 pub(crate) use self::errand::failure;
+use crate::answers::AnswerLinks;
 use crate::failing::Failing;
 use crate::store::Store;
 use crate::store::outbox as store;
@@ -89,6 +90,8 @@ pub struct Outbox {
     pub outlets: BTreeMap<String, Outlet>,
     /// Where the runbook is: `http://w1:8900/runbook`.
     pub runbook: String,
+    /// Makes the links by which a message is answered.
+    pub answers: Option<Arc<AnswerLinks>>,
     /// Hears how telling people goes.
     pub voice: Voice,
     /// What was told while the database was down does not stand in the tables yet: nothing is sent until it does.

@@ -24,7 +24,7 @@ mod words;
 pub use channel::{Channel, ChannelError, Settings};
 pub use error::{DeliveryError, with_causes};
 pub use kind::Kind;
-pub use notice::{Doubt, EventKind, Item, Lateness, Notice, Severity};
+pub use notice::{Answer, Doubt, EventKind, Item, Lateness, Notice, Severity};
 pub use secret::Secret;
 
 /// What a vendor said to a message it took.

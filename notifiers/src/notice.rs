@@ -65,6 +65,20 @@ pub struct Item {
     /// The channel that did not take it, so that it is told through this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<String>,
+    /// What a reader can do about it from where they read it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Answer>,
+}
+
+/// A link that does one thing about one incident, once somebody confirms it there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Answer {
+    /// What it does, for programs: `ack`.
+    pub answer: String,
+    /// The same for people: `Acknowledge`.
+    pub words: String,
+    /// Where; whoever has it may do it.
+    pub url: String,
 }
 
 /// Why a message deserves doubt.

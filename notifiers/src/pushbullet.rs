@@ -44,7 +44,8 @@ pub fn payload(config: &Config, notice: &Notice) -> Value {
     let story = words::tell(notice);
     // A push has one link, so a group has none: each of its incidents would need another.
     let link = match story.parts.as_slice() {
-        [part] => Some(part.runbook_url.as_str()),
+        // The answers lead to the runbook too.
+        [part] => Some(part.answers.first().map_or(part.runbook_url.as_str(), |answer| answer.url.as_str())),
         _ => None,
     };
     let mut push = Push {

@@ -332,7 +332,10 @@ fn text(story: &Story) -> String {
     for part in &story.parts {
         lines.extend(part.title.as_ref().map(|title| format!("{} *{}*", emoji(part.tone), escaped(title))));
         lines.extend(part.lines.iter().map(|line| escaped(line)));
-        lines.push(format!("<{}|What to do>", escaped(&part.runbook_url)));
+        let answers = part.answers.iter().map(|answer| (answer.url.as_str(), answer.words.as_str()));
+        let ways = std::iter::once((part.runbook_url.as_str(), "What to do")).chain(answers);
+        let ways: Vec<_> = ways.map(|(url, words)| format!("<{}|{}>", escaped(url), escaped(words))).collect();
+        lines.push(ways.join(" · "));
     }
     lines.extend(story.more.as_deref().map(escaped));
     lines.extend(story.remarks.iter().map(|remark| format!("_{}_", escaped(remark))));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Doubt, EventKind, Item, Kind, Notice, Severity};
+use crate::{Answer, Doubt, EventKind, Item, Kind, Notice, Severity};
 
 /// Of a digest only the worst are told one by one.
 const DIGEST_ITEMS: usize = 5;
@@ -53,6 +53,7 @@ pub(crate) struct Part {
     pub(crate) tone: Tone,
     pub(crate) lines: Vec<String>,
     pub(crate) runbook_url: String,
+    pub(crate) answers: Vec<Answer>,
 }
 
 /// Puts a notice into words.
@@ -132,13 +133,17 @@ fn alone(item: &Item) -> Part {
     part(item, lines)
 }
 
+/// Among others the first answer is enough: it leads to the rest.
 fn in_company(item: &Item) -> Part {
-    part(item, vec![clip(&item.summary, SUMMARY_CHARS), when_and_who(item)])
+    let mut part = part(item, vec![clip(&item.summary, SUMMARY_CHARS), when_and_who(item)]);
+    part.answers.truncate(1);
+    part
 }
 
 fn part(item: &Item, lines: Vec<String>) -> Part {
     let title = Some(format!("{}: {}", label(item), called(item)));
-    Part { title, tone: tone(item), lines, runbook_url: item.runbook_url.clone() }
+    let (runbook_url, answers) = (item.runbook_url.clone(), item.answers.clone());
+    Part { title, tone: tone(item), lines, runbook_url, answers }
 }
 
 fn when_and_who(item: &Item) -> String {
@@ -270,6 +275,7 @@ mod tests {
             done: vec![],
             runbook_url: String::new(),
             instead_of: None,
+            answers: vec![],
         };
         let said = "since 2025-11-22 08:34:40 UTC, for 10s, first opened at 2025-11-22 08:26:40 UTC";
         assert_eq!(when_and_who(&item), said);

@@ -236,6 +236,7 @@ fn outage(speech: &Speech, context: &SpeechContext<'_>) -> Item {
         done: vec![done(speech.trouble).to_owned()],
         runbook_url: context.runbook_url(spool::KEY),
         instead_of: None,
+        answers: vec![],
     }
 }
 
@@ -254,6 +255,7 @@ fn waiting(context: &SpeechContext<'_>, row: &Undelivered) -> Item {
         done: Vec::new(),
         runbook_url: context.runbook_url(&row.key),
         instead_of: None,
+        answers: vec![],
     }
 }
 
@@ -276,6 +278,7 @@ fn changed(speech: &Speech, context: &SpeechContext<'_>, change: &Change) -> Ite
         done: Vec::new(),
         runbook_url: context.runbook_url(&change.key),
         instead_of: None,
+        answers: vec![],
     }
 }
 

@@ -145,6 +145,7 @@ fn test_notice(name: &str, cluster: &str, runbook: &str) -> Notice {
         done: Vec::new(),
         runbook_url: format!("{runbook}#{}", Kind::Channel.as_str()),
         instead_of: None,
+        answers: vec![],
     };
     Notice {
         id,

@@ -18,7 +18,7 @@ mod template;
 mod webhook;
 
 /// The keys that channels of all types have.
-const SHARED: [&str; 3] = ["name", "type", "fallback"];
+const SHARED: [&str; 4] = ["name", "type", "fallback", "answers"];
 
 /// One channel.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct ChannelConfig {
     pub settings: Settings,
     /// The channel that gets what this one refuses for good.
     pub fallback: Option<String>,
+    /// Its messages bear links by which they are answered.
+    pub answers: bool,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +40,7 @@ struct Head {
     #[serde(rename = "type")]
     kind: Type,
     fallback: Option<String>,
+    answers: Option<bool>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -66,7 +69,8 @@ pub(super) fn resolve(entries: Vec<Entry>, folder: &Path, faults: &mut Faults) -
             fallbacks.push((head.name.clone(), fallback.clone()));
         }
         if let Some(settings) = settings(head.kind, entry, place, folder, faults) {
-            channels.push(ChannelConfig { name: head.name, settings, fallback: head.fallback });
+            let answers = head.answers.unwrap_or(true);
+            channels.push(ChannelConfig { name: head.name, settings, fallback: head.fallback, answers });
         }
     }
     for (name, fallback) in &fallbacks {

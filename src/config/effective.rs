@@ -209,6 +209,7 @@ fn channel(config: &ChannelConfig) -> Value {
         ("name", Some(config.name.as_str().into())),
         ("type", Some(kind.into())),
         ("fallback", config.fallback.as_deref().map(Value::from)),
+        ("answers", (!config.answers).then(|| false.into())),
     ]);
     let tables = [shared, own].into_iter().filter_map(|value| value.as_table().cloned());
     tables.flatten().collect::<Table>().into()

@@ -16,7 +16,7 @@ static SCRIPT: LazyLock<Asset> = LazyLock::new(|| Asset::script(FOLDER, "watch",
 static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::picture(FOLDER, "icon", include_str!("assets/icon.svg")));
 
 /// Where the style is.
-pub(super) fn style() -> &'static str {
+pub(crate) fn style() -> &'static str {
     STYLE.path()
 }
 
@@ -26,7 +26,7 @@ pub(super) fn script() -> &'static str {
 }
 
 /// Where the picture for the browser's tab is.
-pub(super) fn icon() -> &'static str {
+pub(crate) fn icon() -> &'static str {
     ICON.path()
 }
 

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Desk;
 use super::form::Form;
-use super::sealed::Purpose;
 use super::visit::{self, Visitor};
 use super::words::{Ago, At, Moment, span};
+use crate::sealed::Purpose;
 use crate::store::apikeys::Scope;
 
 /// The parts of the dashboard, in the order in which they are offered.
@@ -234,7 +234,7 @@ pub(super) fn page(template: &impl Template) -> Response {
 }
 
 /// The same, of a refusal.
-pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Response {
+pub(crate) fn page_with(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(error) => {

@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::deeds::{After, Deed, Kind, Scene, Wish};
 use super::form::Form;
 use super::frame::{Frame, Notice, Section, page, page_with, refusal};
-use super::sealed::Purpose;
 use super::visit::{Visitor, own_place};
 use super::{Desk, programs, recall};
 use crate::api::Answer;
+use crate::sealed::Purpose;
 
 #[derive(Template)]
 #[template(path = "question.html")]

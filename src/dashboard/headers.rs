@@ -16,7 +16,7 @@ pub(super) fn policy<'a>(origins: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// The security headers, and `no-store` where the answer says nothing else.
-pub(super) async fn protect(request: Request, next: Next) -> Response {
+pub(crate) async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [

@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use komainu_watchdogs::time::Wall;
 use serde::{Deserialize, Serialize};
 
-use super::sealed::{Purpose, Seals};
 use crate::api::Caller;
+use crate::sealed::{Purpose, Seals};
 use crate::store::apikeys::Scope;
 
 /// A working day.

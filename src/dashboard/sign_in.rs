@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::form::Form;
 use super::frame::page_with;
-use super::sealed::Purpose;
 use super::session::{self, Session};
 use super::ticket::Ticket;
 use super::visit::{self, own_place};
 use super::{Counter, Desk, ROOT};
 use crate::api::ApiError;
+use crate::sealed::Purpose;
 
 /// A link that signs in was used, is old, or leads elsewhere.
 const USED_UP: &str = "This link signed in once, or is more than five minutes old. Sign in with a key.";

@@ -12,10 +12,10 @@ use komainu_watchdogs::time::Wall;
 use serde::{Deserialize, Serialize};
 
 use super::ROOT;
-use super::sealed::{Purpose, Seals};
 use super::session::CLOCKS_DIFFER_MS;
 use crate::api::Caller;
 use crate::keys::ClusterKey;
+use crate::sealed::{Purpose, Seals};
 use crate::store::apikeys::{ApiKeyInfo, Scope};
 
 /// Long enough to switch to a browser.

@@ -19,11 +19,11 @@ use super::form::Form;
 use super::frame::{Frame, Section, page, refusal};
 use super::headers;
 use super::overview::{Problem, problems, reasons};
-use super::sealed::Purpose;
 use super::session::Session;
 use super::ticket::Ticket;
 use super::visit::{self, Visitor};
 use super::words::{counted, grouped};
+use crate::sealed::Purpose;
 
 /// More are not read from across a room.
 const MOST_PROBLEMS: usize = 12;

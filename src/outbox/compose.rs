@@ -25,7 +25,7 @@ pub(super) fn notice(outbox: &Outbox, claim: &Claim, message: &Message, facts: V
     let thread = |fact: &Fact| Some((fact.incident.to_string(), fact.thread.clone()?));
     let threads = facts.iter().filter_map(thread).collect();
     let told_to = facts.first().map(|fact| fact.told_to.clone()).unwrap_or_default();
-    let mut items: Vec<_> = facts.into_iter().map(|fact| item(outbox, fact)).collect();
+    let mut items: Vec<_> = facts.into_iter().map(|fact| item(outbox, &claim.channel, fact)).collect();
     items.sort_by_key(|item| (item.event == EventKind::Resolved, std::cmp::Reverse(item.severity)));
     Notice {
         id: claim.notice.clone(),
@@ -39,7 +39,10 @@ pub(super) fn notice(outbox: &Outbox, claim: &Claim, message: &Message, facts: V
     }
 }
 
-fn item(outbox: &Outbox, fact: Fact) -> Item {
+fn item(outbox: &Outbox, channel: &str, fact: Fact) -> Item {
+    // What is over needs no answer.
+    let links = outbox.answers.as_ref().filter(|_| fact.event != Event::Resolved);
+    let answers = links.map_or_else(Vec::new, |links| links.offered(channel, (fact.incident, &fact.key)));
     let anchor = Kind::of_key(&fact.key).map_or_else(String::new, |kind| format!("#{}", kind.as_str()));
     Item {
         incident_id: fact.incident.to_string(),
@@ -52,6 +55,7 @@ fn item(outbox: &Outbox, fact: Fact) -> Item {
         done: done(&fact.elsewhere),
         runbook_url: format!("{}{anchor}", outbox.runbook),
         instead_of: fact.instead_of,
+        answers,
         key: fact.key,
         name: fact.name,
         summary: fact.summary,

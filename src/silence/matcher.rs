@@ -109,6 +109,11 @@ fn yes() -> bool {
 }
 
 impl Matcher {
+    /// That it is exactly this.
+    pub(crate) fn is(name: Label, value: &str) -> Self {
+        Self { name, value: value.to_owned(), is_regex: false, is_equal: true }
+    }
+
     /// `kind=monitor`, `key=~"monitor/.*"`, `tag!=shop`, `node!~eu-.*`, as `amtool` takes them.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {

@@ -228,22 +228,55 @@ fn incident(row: &Row) -> Result<Incident, StoreError> {
     })
 }
 
-/// Notes who takes care of it, in the audit trail too; `false`: there is none, or it is resolved.
-pub async fn acknowledge(store: &Store, id: i64, who: &str) -> Result<bool, StoreError> {
-    in_transaction!(store, "acknowledge an incident", |session| acknowledge_in(session, id, who).await)
+/// Whether an incident that somebody takes care of is taken from them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Taking {
+    /// It stays theirs.
+    IfFree,
+    /// It is.
+    Over,
 }
 
-async fn acknowledge_in(session: &mut Session, id: i64, who: &str) -> Result<bool, StoreError> {
+/// What came of taking care of an incident.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Acknowledged {
+    /// Whoever asked does from now on.
+    Now,
+    /// This one does already.
+    By(String),
+    /// There is none, or it is resolved.
+    Over,
+}
+
+/// Notes who takes care of it, in the audit trail too; `false`: there is none, or it is resolved.
+pub async fn acknowledge(store: &Store, id: i64, who: &str) -> Result<bool, StoreError> {
+    take(store, id, (who, Taking::Over)).await.map(|came| came == Acknowledged::Now)
+}
+
+/// The same for somebody who may find that another one was faster.
+pub async fn take(store: &Store, id: i64, (who, taking): (&str, Taking)) -> Result<Acknowledged, StoreError> {
+    in_transaction!(store, "acknowledge an incident", |session| take_in(session, id, (who, taking)).await)
+}
+
+async fn take_in(session: &mut Session, id: i64, (who, taking): (&str, Taking)) -> Result<Acknowledged, StoreError> {
     let act = "acknowledge an incident";
     let dialect = session.dialect();
-    let found = format!("SELECT k, acknowledged_by FROM komainu_incident WHERE id = ?{}", dialect.for_update());
-    let Some(row) = session.row(act, found, values![id]).await? else { return Ok(false) };
+    let found =
+        format!("SELECT k, acknowledged_by, resolved_at FROM komainu_incident WHERE id = ?{}", dialect.for_update());
+    let Some(row) = session.row(act, found, values![id]).await? else { return Ok(Acknowledged::Over) };
+    if row.maybe_wall("resolved_at")?.is_some() {
+        return Ok(Acknowledged::Over);
+    }
+    let before = row.maybe_text("acknowledged_by")?;
+    if let Some(other) = before.clone().filter(|_| taking == Taking::IfFree) {
+        return Ok(Acknowledged::By(other));
+    }
     let sql = format!(
         "UPDATE komainu_incident SET acknowledged_at = {}, acknowledged_by = ? WHERE id = ? AND resolved_at IS NULL",
         dialect.now_ms()
     );
     if session.execute(act, sql, values![who, id]).await? != 1 {
-        return Ok(false);
+        return Ok(Acknowledged::Over);
     }
     let key = row.text("k")?;
     let told = |by: Option<String>| Some(json!({"key": key, "acknowledged_by": by}).to_string());
@@ -251,11 +284,11 @@ async fn acknowledge_in(session: &mut Session, id: i64, who: &str) -> Result<boo
         who: who.to_owned(),
         what: "incident.ack".to_owned(),
         subject: id.to_string(),
-        before: told(row.maybe_text("acknowledged_by")?),
+        before: told(before),
         after: told(Some(who.to_owned())),
     };
     append_in(session, &deed).await?;
-    Ok(true)
+    Ok(Acknowledged::Now)
 }
 
 /// Resolves an open incident by hand, in the audit trail too; it is told as its end. `false`: there is none, or it is

@@ -63,7 +63,12 @@ async fn now_on(session: &mut Session) -> Result<Wall, StoreError> {
 /// Makes a silence. What it says is checked by whoever asks for it.
 pub async fn create(store: &Store, new: &NewSilence, by: &str) -> Result<Made, StoreError> {
     let uid = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
-    in_transaction!(store, "make a silence", |session| create_on(session, (&uid, new), by).await)
+    create_once(store, (&uid, new), by).await
+}
+
+/// The same under a UUID that whoever asks gives it: asked for once more, it stands already.
+pub(crate) async fn create_once(store: &Store, (uid, new): (&str, &NewSilence), by: &str) -> Result<Made, StoreError> {
+    in_transaction!(store, "make a silence", |session| create_on(session, (uid, new), by).await)
 }
 
 async fn create_on(session: &mut Session, (uid, new): (&str, &NewSilence), by: &str) -> Result<Made, StoreError> {
@@ -71,6 +76,9 @@ async fn create_on(session: &mut Session, (uid, new): (&str, &NewSilence), by: &
     // One after the other: the bound holds for all of them together.
     let sql = format!("SELECT id FROM komainu_cluster WHERE id = 1{}", session.dialect().for_update());
     session.row(act, sql, vec![]).await?;
+    if let Some(made) = session.row(act, format!("{COLUMNS} WHERE uid = ?"), values![uid]).await? {
+        return Ok(Made::Silence(Box::new(silence(&made)?)));
+    }
     let now = session.dialect().now_ms();
     let sql = format!("SELECT COUNT(*) AS there FROM komainu_silence WHERE ends_at > {now}");
     let there = session.row(act, sql, vec![]).await?.map_or(Ok(0), |row| row.count("there"))?;

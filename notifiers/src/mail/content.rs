@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use lettre::message::header::{HeaderName, HeaderValue};
 
-use crate::Notice;
 use crate::words::{self, Part, Story};
+use crate::{Answer, Notice};
 
 pub(super) fn subject(notice: &Notice, story: &Story) -> String {
     match notice.items.as_slice() {
@@ -28,12 +28,15 @@ pub(super) fn text(story: &Story) -> String {
     for line in story.counts.iter().chain(&story.remarks) {
         let _ = writeln!(text, "{line}");
     }
-    for Part { title, lines, runbook_url, .. } in &story.parts {
+    for Part { title, lines, runbook_url, answers, .. } in &story.parts {
         text.push('\n');
         for line in title.iter().chain(lines) {
             let _ = writeln!(text, "{line}");
         }
         let _ = writeln!(text, "What to do: {runbook_url}");
+        for Answer { words, url, .. } in answers {
+            let _ = writeln!(text, "{words}: {url}");
+        }
     }
     if let Some(more) = &story.more {
         let _ = writeln!(text, "\n{more}");
@@ -46,7 +49,7 @@ pub(super) fn html(story: &Story) -> String {
     for line in story.counts.iter().chain(&story.remarks) {
         let _ = writeln!(html, "<p><em>{}</em></p>", escaped(line));
     }
-    for Part { title, lines, runbook_url, .. } in &story.parts {
+    for Part { title, lines, runbook_url, answers, .. } in &story.parts {
         html.push_str("<p>");
         if let Some(title) = title {
             let _ = writeln!(html, "<strong>{}</strong><br>", escaped(title));
@@ -54,7 +57,11 @@ pub(super) fn html(story: &Story) -> String {
         for line in lines {
             let _ = writeln!(html, "{}<br>", escaped(line));
         }
-        let _ = writeln!(html, "<a href=\"{}\">What to do</a></p>", escaped(runbook_url));
+        let _ = write!(html, "<a href=\"{}\">What to do</a>", escaped(runbook_url));
+        for Answer { words, url, .. } in answers {
+            let _ = write!(html, " · <a href=\"{}\">{}</a>", escaped(url), escaped(words));
+        }
+        let _ = writeln!(html, "</p>");
     }
     if let Some(more) = &story.more {
         let _ = writeln!(html, "<p>{}</p>", escaped(more));

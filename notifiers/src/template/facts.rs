@@ -8,7 +8,7 @@ use crate::words::{self, Tone};
 use crate::{Doubt, EventKind, Item, Kind, Notice};
 
 /// Everything that a template can name without a loop of its own; `body` in headers only.
-pub(super) const NAMES: [&str; 22] = [
+pub(super) const NAMES: [&str; 23] = [
     "id",
     "cluster",
     "headline",
@@ -26,6 +26,7 @@ pub(super) const NAMES: [&str; 22] = [
     "items",
     "item",
     "runbook_url",
+    "link",
     "now",
     "now_s",
     "values",
@@ -51,6 +52,11 @@ pub(super) fn of(notice: &Notice, now_ms: i64) -> Map<String, Value> {
         [part] => part.runbook_url.as_str(),
         _ => "",
     };
+    // Where a message has one link alone: to answer it, or else to what can be done.
+    let link = match story.parts.as_slice() {
+        [part] => part.answers.first().map_or(runbook_url, |answer| answer.url.as_str()),
+        _ => "",
+    };
     let facts = json!({
         "id": notice.id,
         "cluster": notice.cluster,
@@ -69,6 +75,7 @@ pub(super) fn of(notice: &Notice, now_ms: i64) -> Map<String, Value> {
         "items": items,
         "item": only,
         "runbook_url": runbook_url,
+        "link": link,
         "now": rfc3339(now_ms),
         "now_s": now_ms.div_euclid(1_000),
     });
@@ -103,6 +110,7 @@ fn item(item: &Item) -> Value {
         "done": item.done,
         "instead_of": item.instead_of,
         "runbook_url": item.runbook_url,
+        "answers": item.answers,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::{Doubt, EventKind, Item, Lateness, Notice, Severity};
+use crate::{Answer, Doubt, EventKind, Item, Lateness, Notice, Severity};
 
 /// The time at which they are tried, milliseconds UTC.
 pub(super) const AT_MS: i64 = 1_763_800_000_000;
@@ -17,11 +17,18 @@ pub(super) fn notices(one_incident: bool) -> Vec<Notice> {
     let named = Item { key: "monitor/7".to_owned(), name: Some("Shop \"checkout\"\nß<b>".to_owned()), ..opened() };
     let first_ms = Some(AT_MS - 7_200_000);
     let returned = Item { first_opened_at_ms: first_ms, instead_of: Some("ops".to_owned()), done: vec![], ..opened() };
+    let answer = Answer {
+        answer: "ack".to_owned(),
+        words: "Acknowledge".to_owned(),
+        url: "https://komainu.example.com/act/eyJpIjo0MX0.c2lnbmF0dXJl".to_owned(),
+    };
+    let answerable = Item { answers: vec![answer; 4], ..opened() };
     let doubts = [Doubt::MayBeRepeated, Doubt::DatabaseUnreachable, Doubt::UnconfirmedAlone];
     let doubted = doubts.map(|doubt| Notice { doubt: Some(doubt), ..notice(vec![opened()]) });
     let lateness = Some(Lateness { by: Duration::from_secs(245), why: "the vendor answered 429".to_owned() });
     let late = Notice { lateness, ..notice(vec![returned]) };
-    let mut all: Vec<Notice> = alone.chain([notice(vec![named]), late]).chain(doubted).collect();
+    let mut all: Vec<Notice> =
+        alone.chain([notice(vec![named]), notice(vec![answerable]), late]).chain(doubted).collect();
     if !one_incident {
         let many: Vec<Item> = each.cycle().take(40).collect();
         all.push(notice(many.iter().take(3).cloned().collect()));
@@ -49,6 +56,7 @@ fn item(event: EventKind, severity: Severity) -> Item {
         done: vec!["312 of its monitors run elsewhere: node2 156, node3 156".to_owned()],
         runbook_url: "https://komainu.example.com/runbook#node".to_owned(),
         instead_of: None,
+        answers: vec![],
     }
 }
 

@@ -2,6 +2,7 @@
 //! vendors' documentation says, and a real mail server takes real mail.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test that cannot go on fails, and says so at the line that is wrong"
 )]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use komainu_notifiers::{Doubt, EventKind, Item, Lateness, Notice, Severity};
+use komainu_notifiers::{Answer, Doubt, EventKind, Item, Lateness, Notice, Severity};
 
 /// 2025-11-22 08:26:40 UTC.
 pub(crate) const NOW_MS: i64 = 1_763_800_000_000;
@@ -23,6 +23,7 @@ pub(crate) fn node_offline() -> Item {
         done: vec!["312 monitors moved to node2 and node3".to_owned()],
         runbook_url: "https://komainu.example.com/runbook#node".to_owned(),
         instead_of: None,
+        answers: vec![],
     }
 }
 
@@ -42,6 +43,7 @@ pub(crate) fn heartbeat_late() -> Item {
         done: vec![],
         runbook_url: "https://komainu.example.com/runbook#heartbeat".to_owned(),
         instead_of: None,
+        answers: vec![],
     }
 }
 
@@ -127,13 +129,23 @@ pub(crate) fn returned() -> Notice {
     in_thread(shop_down())
 }
 
+fn answerable() -> Notice {
+    let answer = |answer: &str, words: &str| Answer {
+        answer: answer.to_owned(),
+        words: words.to_owned(),
+        url: format!("https://komainu.example.com/act/eyJkIjoi{answer}.c2ln"),
+    };
+    let answers = vec![answer("ack", "Acknowledge"), answer("silence-1h", "Silence for 1 h")];
+    notice(vec![Item { answers, ..shop_down() }])
+}
+
 fn late() -> Notice {
     let why = "the channel answered 429 for a while".to_owned();
     Notice { lateness: Some(Lateness { by: Duration::from_secs(245), why }), ..opened() }
 }
 
 /// Every sort, and the name of its golden file.
-pub(crate) fn all() -> [(&'static str, Notice); 10] {
+pub(crate) fn all() -> [(&'static str, Notice); 11] {
     [
         ("opened", opened()),
         ("reminder", reminder()),
@@ -142,6 +154,7 @@ pub(crate) fn all() -> [(&'static str, Notice); 10] {
         ("digest", digest()),
         ("mostly-ends", mostly_ends()),
         ("returned", returned()),
+        ("answerable", answerable()),
         ("late", late()),
         ("may-be-repeated", Notice { doubt: Some(Doubt::MayBeRepeated), ..opened() }),
         ("database-unreachable", Notice { doubt: Some(Doubt::DatabaseUnreachable), ..opened() }),

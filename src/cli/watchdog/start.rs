@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::alerts;
 use crate::alerts::opinions::Sampling;
+use crate::answers::AnswerLinks;
 use crate::blackout;
 use crate::channels::Channels;
 use crate::chores::Chores;
@@ -113,9 +114,15 @@ pub(super) fn outbox(
         routing: Arc::clone(&settings.routing),
         outlets: Channels::prepare(&config.channels)?.outlets(),
         runbook: watchdog.runbook_url(),
+        answers: answer_links(config, watchdog).map(Arc::new),
         voice: voice.clone(),
         is_told_elsewhere,
     })
+}
+
+fn answer_links(config: &Config, watchdog: &WatchdogConfig) -> Option<AnswerLinks> {
+    let channels = config.channels.iter().filter(|channel| channel.answers).map(|channel| channel.name.clone());
+    Some(AnswerLinks::of(config.cluster.key.as_ref()?, watchdog.public_base(), channels.collect()))
 }
 
 /// The task that tells those who subscribed to public pages, and what the surface needs to take subscriptions.

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use komainu::answers::AnswerLinks;
+use komainu::keys::ClusterKey;
 use komainu::outbox::{Outbox, Outlet, Sends};
 use komainu_notifiers::{DeliveryError, EventKind, Notice, Receipt};
 use komainu_watchdogs::ids::Incarnation;
@@ -23,9 +25,15 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Vendor {
     taken: Arc<Mutex<Vec<Notice>>>,
     refuses: Arc<Mutex<Option<DeliveryError>>>,
+    takes_one_incident: bool,
 }
 
 impl Vendor {
+    /// It knows one incident at a time.
+    pub(super) fn one_by_one() -> Self {
+        Self { takes_one_incident: true, ..Self::default() }
+    }
+
     pub(super) fn refuse(&self, error: Option<DeliveryError>) {
         *self.refuses.lock().unwrap() = error;
     }
@@ -76,6 +84,10 @@ impl Sends for Vendor {
     fn min_interval(&self) -> Duration {
         Duration::ZERO
     }
+
+    fn takes_one_incident(&self) -> bool {
+        self.takes_one_incident
+    }
 }
 
 /// Everything to all of these channels, half a second after it opened.
@@ -103,7 +115,10 @@ pub(super) fn start(
     routing: &Routing,
     outlets: BTreeMap<String, Outlet>,
 ) -> AbortOnDropHandle<()> {
+    let key = ClusterKey::parse("0123456789abcdef0123456789abcdef").unwrap();
+    let answers = AnswerLinks::of(&key, "http://w1:8900".to_owned(), outlets.keys().cloned().collect());
     let outbox = Outbox {
+        answers: Some(Arc::new(answers)),
         store: fixture.store.clone(),
         cluster: "test".to_owned(),
         me: Incarnation(me),

@@ -1,4 +1,4 @@
-//! What a browser carries for the cluster: signed, readable by anybody, made by nobody else.
+//! What a browser or a link carries for the cluster: signed, readable by anybody, made by nobody else.
 //!
 //! The keys follow from the cluster's key, so any watchdog opens what another one sealed, also while the database is away. Each
 //! purpose has its own key: a notice is no session.
@@ -13,7 +13,7 @@ use crate::keys::{ClusterKey, hmac};
 
 /// What is sealed for what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Who signed in.
     Session,
     /// What the page after a deed says of it.
@@ -22,27 +22,31 @@ pub(super) enum Purpose {
     Ticket,
     /// What a wall goes on with at another watchdog.
     Wall,
+    /// A link of a message that does one thing about one incident.
+    Answer,
 }
 
 /// The keys of all purposes.
-pub(super) struct Seals {
+pub(crate) struct Seals {
     session: [u8; 32],
     notice: [u8; 32],
     ticket: [u8; 32],
     wall: [u8; 32],
+    answer: [u8; 32],
 }
 
 /// Longer texts were not sealed here.
 const MOST_CHARS: usize = 3_000;
 
 impl Seals {
-    pub(super) fn of(key: &ClusterKey) -> Self {
-        let [session, notice, ticket, wall] = ["session", "notice", "ticket", "wall"].map(|name| key.page_key(name));
-        Self { session, notice, ticket, wall }
+    pub(crate) fn of(key: &ClusterKey) -> Self {
+        let names = ["session", "notice", "ticket", "wall", "answer"];
+        let [session, notice, ticket, wall, answer] = names.map(|name| key.page_key(name));
+        Self { session, notice, ticket, wall, answer }
     }
 
     /// `content.signature`, fit for a cookie or a query.
-    pub(super) fn seal(&self, purpose: Purpose, content: &impl Serialize) -> String {
+    pub(crate) fn seal(&self, purpose: Purpose, content: &impl Serialize) -> String {
         let content = serde_json::to_vec(content).expect("what is sealed here has only names that are texts");
         let content = URL_SAFE_NO_PAD.encode(content);
         let signature = self.mac(purpose, &content).finalize().into_bytes();
@@ -50,7 +54,7 @@ impl Seals {
     }
 
     /// What was sealed; `None`: it was not, or for another purpose.
-    pub(super) fn open<T: DeserializeOwned>(&self, purpose: Purpose, text: &str) -> Option<T> {
+    pub(crate) fn open<T: DeserializeOwned>(&self, purpose: Purpose, text: &str) -> Option<T> {
         let (content, signature) = text.split_once('.').filter(|_| text.len() <= MOST_CHARS)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         self.mac(purpose, content).verify_slice(&signature).ok()?;
@@ -63,6 +67,7 @@ impl Seals {
             Purpose::Notice => &self.notice,
             Purpose::Ticket => &self.ticket,
             Purpose::Wall => &self.wall,
+            Purpose::Answer => &self.answer,
         };
         let mut mac = hmac(key);
         mac.update(content.as_bytes());

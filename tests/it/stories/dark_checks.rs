@@ -88,6 +88,12 @@ impl Known {
         assert_eq!(cluster.call(Method::DELETE, "/api/v1/checks/deleted", &Value::Null).await, 204);
         let is_over = async || !vendor.told("check/paused", "resolved").is_empty();
         wait_until("it is told that nobody looks any more", Duration::from_secs(60), is_over).await;
+        let waiting = "SELECT COUNT(*) FROM komainu_delivery d JOIN komainu_incident i ON i.id = d.incident_id \
+                       WHERE i.k = 'check/paused' AND d.state <> 'sent'";
+        let is_noted = async || count(cluster, waiting).await == 0;
+        wait_until("what was told is noted", Duration::from_secs(60), is_noted).await;
+        // What waits to be told is read every two seconds: whoever did not read that it was told repeats it.
+        let_pass(6).await;
         let [half, taken, ..] = sites;
         Self { half, taken }
     }

@@ -203,15 +203,16 @@ impl Looks {
             return None;
         }
         let (now, wall) = (clock::now(), self.shared.tables().wall());
-        let machine = self.shared.machine();
+        let mut machine = self.shared.machine();
         if !machine.is_defined() {
             return None;
         }
+        let alarms = machine.alarms(now);
         let since = |alarm: Alarm| {
             let began_at = machine.began_at(&alarm.key).unwrap_or(wall);
             (alarm, began_at)
         };
-        let alarms = machine.alarms(now).into_iter().map(since).collect();
+        let alarms = alarms.into_iter().map(since).collect();
         let seen = Seen { alarms, unknown: machine.unjudgeable() };
         drop(machine);
         Some(self.shared.tables().picture(seen, (routing, quiet), waiting))

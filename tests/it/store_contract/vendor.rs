@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use komainu::oncall::OnCall;
 use komainu::outbox::{Outbox, Outlet, Sends};
 use komainu_notifiers::{DeliveryError, EventKind, Notice, Receipt};
 use komainu_watchdogs::ids::Incarnation;
@@ -103,11 +104,22 @@ pub(super) fn start(
     routing: &Routing,
     outlets: BTreeMap<String, Outlet>,
 ) -> AbortOnDropHandle<()> {
+    start_on_call(fixture, me, (routing, &OnCall::default()), outlets)
+}
+
+/// The same where somebody is called when nobody takes care of something.
+pub(super) fn start_on_call(
+    fixture: &Fixture,
+    me: u64,
+    (routing, on_call): (&Routing, &OnCall),
+    outlets: BTreeMap<String, Outlet>,
+) -> AbortOnDropHandle<()> {
     let outbox = Outbox {
         store: fixture.store.clone(),
         cluster: "test".to_owned(),
         me: Incarnation(me),
         routing: Arc::new(routing.clone()),
+        on_call: Arc::new(on_call.clone()),
         outlets,
         runbook: "http://w1:8900/runbook".to_owned(),
         voice: komainu::voice::Voice::default(),

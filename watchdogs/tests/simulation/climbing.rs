@@ -188,7 +188,7 @@ impl World {
         self.dogs[dog].errands = later;
         // What meets a database that is away is rolled back, and read anew.
         for errand in due.into_iter().filter(|_| is_up) {
-            self.write(dog, errand)?;
+            self.write(dog, &errand)?;
         }
         if self.now >= self.dogs[dog].look_at && is_up {
             let pause = if self.is(Variant::LooksSeldom) { 10 * LOOK } else { LOOK };
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    fn write(&mut self, dog: usize, errand: Errand) -> Result<(), String> {
+    fn write(&mut self, dog: usize, errand: &Errand) -> Result<(), String> {
         let row = &self.incidents[errand.incident];
         let is_as_read = row.climb == Some(errand.climb) && row.opened_at == errand.opened_at;
         if !is_as_read && !errand.is_half_done && !self.is(Variant::NoGuard) {
@@ -229,7 +229,7 @@ impl World {
                     self.incidents[errand.incident].climb = next;
                 }
                 if self.is(Variant::MovedOnFirst) && !errand.is_half_done {
-                    let errand = Errand { writes_at: self.now + 5 * TICK, is_half_done: true, ..errand };
+                    let errand = Errand { writes_at: self.now + 5 * TICK, is_half_done: true, ..errand.clone() };
                     self.dogs[dog].errands.push(errand);
                     return Ok(());
                 }
@@ -250,7 +250,7 @@ impl World {
         self.count("steps told");
         self.invariant_nobody_is_called_who_need_not_be(incident)?;
         let (opened_at, now) = (self.incidents[incident].opened_at, self.now);
-        let after = self.ladder.afters[usize::try_from(step).unwrap()];
+        let after = self.after(step);
         if round == 0 && wall(now) < wall(opened_at) + after {
             return Err(format!("not_early: step {step} of incident {incident} is told before its time"));
         }
@@ -262,6 +262,10 @@ impl World {
             return Err(format!("none_lost: step {step} of incident {incident} is told, and one before it was not"));
         }
         Ok(())
+    }
+
+    fn after(&self, step: u32) -> Duration {
+        self.ladder.afters[usize::try_from(step).unwrap()]
     }
 
     fn invariant_nobody_is_called_who_need_not_be(&self, incident: usize) -> Result<(), String> {

@@ -22,6 +22,7 @@ use thiserror::Error;
 use self::fault::{Faults, describe, origin};
 use crate::byte_order_mark;
 use crate::keys::ClusterKey;
+use crate::oncall::OnCall;
 use crate::opinion::SecondOpinion;
 use crate::surface::Proxies;
 use crate::tls::TlsFiles;
@@ -37,6 +38,7 @@ mod entry;
 mod fault;
 mod heartbeat;
 mod node;
+mod on_call;
 mod pages;
 mod policy;
 mod route;
@@ -79,7 +81,7 @@ const SECTIONS: [&str; 13] = [
 ];
 
 /// The sections of which there may be several, each in double brackets.
-const ENTRIES: [&str; 3] = ["channel", "route", "heartbeat"];
+const ENTRIES: [&str; 6] = ["channel", "route", "heartbeat", "person", "rotation", "ladder"];
 
 /// What environment variables that override begin with.
 const ENVIRONMENT: &str = "KOMAINU__";
@@ -146,6 +148,8 @@ pub struct Config {
     pub channels: Vec<ChannelConfig>,
     /// Who is told what.
     pub routing: Routing,
+    /// Who is called when nobody takes care of something.
+    pub on_call: Arc<OnCall>,
     /// What no route matches is told to nobody, and somebody said so.
     pub drops_unmatched: bool,
     /// Who notices when all watchdogs fall silent.
@@ -253,7 +257,8 @@ impl Source {
         let channels = channel::resolve(entry::read(&self.figment, "channel", faults), folder, faults);
         let pages: Option<pages::Section> = self.section("pages", faults);
         let pages = pages.and_then(|section| section.resolve(&channels, faults));
-        let routing = route::resolve(entry::read(&self.figment, "route", faults), &channels, faults);
+        let (routing, of_routes) = route::resolve(entry::read(&self.figment, "route", faults), &channels, faults);
+        let on_call = on_call::Entries::read(&self.figment, faults).resolve(&channels, of_routes, faults);
         let unmatched: Option<unmatched::Section> = self.section("routing", faults);
         let drops_unmatched = unmatched.is_some_and(|section| section.resolve(&routing, faults));
         let heartbeat_secrets = heartbeat::resolve(entry::read(&self.figment, "heartbeat", faults), folder, faults);
@@ -271,6 +276,7 @@ impl Source {
             tls: tls?,
             channels,
             routing,
+            on_call: Arc::new(on_call),
             drops_unmatched,
             deadman,
             heartbeat_secrets,

@@ -27,6 +27,7 @@ pub mod looks;
 pub mod lost_tail;
 pub mod monitor;
 pub mod node;
+pub mod oncall;
 pub mod opinion;
 pub mod outbox;
 pub mod pages;

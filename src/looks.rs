@@ -112,6 +112,17 @@ impl Shared {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether an incident of this key is to be open at this moment.
+    fn is_bad(&self, key: &str) -> bool {
+        self.machine().is_bad(clock::now(), key)
+    }
+
+    /// Whether it can be called over at this moment.
+    fn is_over(&self, key: &str) -> bool {
+        let machine = self.machine();
+        machine.may_judge(key) && !machine.is_bad(clock::now(), key)
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }

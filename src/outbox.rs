@@ -6,6 +6,7 @@
 //! it died between [`begin_sending`](crate::store::outbox::begin_sending) and the note that it arrived is it repeated,
 //! under the same id and marked so. What a channel does not take is told elsewhere.
 
+mod climbing;
 mod compose;
 mod courier;
 mod elsewhere;
@@ -29,6 +30,7 @@ use self::courier::Courier;
 pub(crate) use self::errand::failure;
 use crate::answers::AnswerLinks;
 use crate::failing::Failing;
+use crate::oncall::OnCall;
 use crate::store::Store;
 use crate::store::outbox as store;
 use crate::store::silences;
@@ -86,6 +88,8 @@ pub struct Outbox {
     pub me: Incarnation,
     /// Who is told about what.
     pub routing: Arc<Routing>,
+    /// Who is called when nobody takes care of something.
+    pub on_call: Arc<OnCall>,
     /// How each channel is reached, by the channel's name.
     pub outlets: BTreeMap<String, Outlet>,
     /// Where the runbook is: `http://w1:8900/runbook`.
@@ -117,7 +121,11 @@ pub async fn run(outbox: Outbox, shutdown: CancellationToken) {
     }
     couriers.close();
     // Beside each other: however many reminders are due, couriers are woken.
-    tokio::join!(scout(&outbox, &wakes, &shutdown), reminding::run(&outbox, &shutdown));
+    tokio::join!(
+        scout(&outbox, &wakes, &shutdown),
+        reminding::run(&outbox, &shutdown),
+        climbing::run(&outbox, &shutdown)
+    );
     couriers.wait().await;
 }
 

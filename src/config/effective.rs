@@ -14,6 +14,7 @@ use komainu_watchdogs::routing::{Matcher, Route};
 use toml::{Table, Value};
 
 use crate::node::StartSpread;
+use crate::oncall::{NamedLadder, Override, Rotation, Targets};
 use crate::opinion::SecondOpinion;
 use crate::surface::{ClientHeader, Proxies};
 use crate::tls::TlsFiles;
@@ -64,11 +65,20 @@ pub(super) fn print(config: &Config) -> String {
         all.insert("deadman".to_owned(), section(keys));
     }
     let channels: Vec<Value> = config.channels.iter().map(channel).collect();
-    let routes: Vec<Value> = config.routing.routes.iter().map(route).collect();
+    let routes: Vec<Value> = config.routing.routes.iter().zip(&config.on_call.of_routes).map(route).collect();
     let heartbeats = config.heartbeat_secrets.keys();
     let heartbeats: Vec<Value> =
         heartbeats.map(|name| section([("name", Some(name.as_str().into())), ("secret", Some(SET.into()))])).collect();
-    for (name, entries) in [("channel", channels), ("route", routes), ("heartbeat", heartbeats)] {
+    let on_call = &config.on_call;
+    let entries = [
+        ("channel", channels),
+        ("route", routes),
+        ("heartbeat", heartbeats),
+        ("person", on_call.people.iter().map(person).collect()),
+        ("rotation", on_call.rotations.iter().map(rotation).collect()),
+        ("ladder", on_call.ladders.iter().map(ladder).collect()),
+    ];
+    for (name, entries) in entries {
         if !entries.is_empty() {
             all.insert(name.to_owned(), entries.into());
         }
@@ -260,7 +270,7 @@ fn pushbullet(settings: &pushbullet::Config) -> Value {
     ])
 }
 
-fn route(route: &Route) -> Value {
+fn route((route, ladder): (&Route, &Option<String>)) -> Value {
     let Matcher { kind, severity, tag, key } = &route.matcher;
     let severity = severity.map(|severity| match severity {
         Severity::Critical => "critical",
@@ -277,6 +287,50 @@ fn route(route: &Route) -> Value {
         ("channels", Some(route.channels.clone().into())),
         ("group_wait", Some(duration(route.group_wait))),
         ("repeat", route.repeat.map(duration)),
+        ("ladder", ladder.as_deref().map(Value::from)),
+    ])
+}
+
+fn person((name, channels): (&String, &Vec<String>)) -> Value {
+    section([("name", Some(name.as_str().into())), ("channels", Some(channels.clone().into()))])
+}
+
+fn rotation((name, one): (&String, &Rotation)) -> Value {
+    let stands_in = |one: &Override| {
+        section([
+            ("from", Some(one.from.to_string().into())),
+            ("until", Some(one.until.to_string().into())),
+            ("person", Some(one.person.as_str().into())),
+        ])
+    };
+    let overrides: Vec<Value> = one.overrides.iter().map(stands_in).collect();
+    section([
+        ("name", Some(name.as_str().into())),
+        ("people", Some(one.people.clone().into())),
+        ("begins_on", Some(one.begins_on.to_string().into())),
+        ("handover", Some(one.handover.strftime("%H:%M").to_string().into())),
+        ("every_days", Some(one.every_days.into())),
+        ("time_zone", one.time_zone.iana_name().map(Value::from)),
+        ("overrides", Some(overrides.into()).filter(|_| !one.overrides.is_empty())),
+    ])
+}
+
+fn ladder((name, one): (&String, &NamedLadder)) -> Value {
+    let step = |(after, targets): (&Duration, &Targets)| {
+        let names = |names: &Vec<String>| Some(Value::from(names.clone())).filter(|_| !names.is_empty());
+        section([
+            ("after", Some(duration(*after))),
+            ("channels", names(&targets.channels)),
+            ("people", names(&targets.people)),
+            ("rotation", targets.rotation.as_deref().map(Value::from)),
+        ])
+    };
+    let steps: Vec<Value> = one.times.afters.iter().zip(&one.steps).map(step).collect();
+    section([
+        ("name", Some(name.as_str().into())),
+        ("steps", Some(steps.into())),
+        ("repeat", one.times.repeat.map(duration)),
+        ("ack_timeout", one.times.ack_timeout.map(duration)),
     ])
 }
 

@@ -28,6 +28,8 @@ struct Section {
     group_wait: Option<Duration>,
     #[serde(default, deserialize_with = "super::duration::deserialize")]
     repeat: Option<Duration>,
+    #[serde(default)]
+    ladder: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -46,13 +48,17 @@ enum SeveritySetting {
     Warning,
 }
 
-pub(super) fn resolve(entries: Vec<Entry>, channels: &[ChannelConfig], faults: &mut Faults) -> Routing {
+/// What a route climbs, with the name that faults have for it.
+pub(super) type OfRoute = (String, Option<String>);
+
+/// The routes, and of each, in their order, its ladder.
+pub(super) fn resolve(entries: Vec<Entry>, channels: &[ChannelConfig], faults: &mut Faults) -> (Routing, Vec<OfRoute>) {
     let channels: Vec<String> = channels.iter().map(|channel| channel.name.clone()).collect();
-    let routes = entries.into_iter().filter_map(|entry| resolve_one(entry, &channels, faults)).collect();
-    Routing { channels, routes }
+    let (routes, of_routes) = entries.into_iter().filter_map(|entry| resolve_one(entry, &channels, faults)).unzip();
+    (Routing { channels, routes }, of_routes)
 }
 
-fn resolve_one(entry: Entry, known: &[String], faults: &mut Faults) -> Option<Route> {
+fn resolve_one(entry: Entry, known: &[String], faults: &mut Faults) -> Option<(Route, OfRoute)> {
     let label = entry.label();
     let place = FieldPlace { section: "route", entry: Some(&label) };
     let section: Section = entry.read(&[], faults)?;
@@ -87,5 +93,6 @@ fn resolve_one(entry: Entry, known: &[String], faults: &mut Faults) -> Option<Ro
         tag: section.matcher.tag,
         key: section.matcher.key,
     };
-    Some(Route { matcher, channels: section.channels, group_wait, repeat: section.repeat })
+    let route = Route { matcher, channels: section.channels, group_wait, repeat: section.repeat };
+    Some((route, (label, section.ladder)))
 }

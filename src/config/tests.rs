@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod calling;
 mod serving;
 mod telling;
 
@@ -102,7 +103,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "[policy]",
         "[polizy]",
-        "komainu.toml: [polizy]: unknown section; this version knows [cluster], [watchdog], [node], [database], [policy], [checks], [second_opinion], [status], [server], [tls], [routing], [deadman], [pages], [[channel]], [[route]], [[heartbeat]]",
+        "komainu.toml: [polizy]: unknown section; this version knows [cluster], [watchdog], [node], [database], [policy], [checks], [second_opinion], [status], [server], [tls], [routing], [deadman], [pages], [[channel]], [[route]], [[heartbeat]], [[person]], [[rotation]], [[ladder]]",
     ),
     ("id = \"w1\"", "", "komainu.toml: [watchdog] id: is missing"),
     (

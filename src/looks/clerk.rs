@@ -1,6 +1,7 @@
 //! What checks have to do with the database: reading them, the verdicts that stand and their incidents; entering what changed.
 //!
-//! One task, one act at a time. What fails is said to the machine, which orders again when its time comes; what does not fit into the
+//! One task, one act at a time. An order may wait for long while the database takes no writes: what is no longer so when it takes them again is
+//! neither opened nor called over. What fails is said to the machine, which orders again when its time comes; what does not fit into the
 //! queue is dropped, and found to be missing by the next reading.
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use komainu_watchdogs::time::{Mono, Wall};
 use komainu_watchdogs::upkeep::Chore;
 use tokio::sync::mpsc;
 
+use super::Shared;
 use super::driver::Event;
 use super::tally::Waiting;
 use crate::check;
@@ -52,6 +54,7 @@ pub(super) enum Order {
 }
 
 pub(super) struct Clerk {
+    pub(super) shared: Arc<Shared>,
     pub(super) watchdog: WatchdogId,
     pub(super) process: Incarnation,
     pub(super) store: Store,
@@ -119,7 +122,7 @@ impl Clerk {
         }
         for (key, last_bad_at, is_paused) in ended {
             let why = is_paused.then_some("the check was paused");
-            let outcome = checks::resolve(&self.store, &key, last_bad_at, why).await;
+            let outcome = checks::resolve(&self.store, (&key, why), last_bad_at, || self.shared.is_over(&key)).await;
             if matches!(outcome, Ok(true)) {
                 tracing::info!(incident.key = key, "incident resolved");
             }
@@ -141,7 +144,7 @@ impl Clerk {
     }
 
     async fn raise(&self, raised: &[(Alarm, Subject)]) {
-        let outcome = checks::raise(&self.store, raised, &self.routing).await;
+        let outcome = checks::raise(&self.store, raised, &self.routing, |key| self.shared.is_bad(key)).await;
         if let Ok(opened @ 1..) = &outcome {
             let keys: Vec<_> = raised.iter().map(|(alarm, _)| alarm.key.as_str()).take(10).collect();
             tracing::warn!(incidents = opened, keys = keys.join(" "), "incidents of checks opened");

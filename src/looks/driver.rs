@@ -132,7 +132,8 @@ impl Driver {
         let Settings { store, routing, chores, prober, contact, state, .. } = settings;
         let (orders, received) = mpsc::channel(ORDERS_MOST);
         let (watchdog, process) = (shared.identity.watchdog.clone(), shared.identity.incarnation);
-        let clerk = Clerk { watchdog, process, store, routing, chores, events: events.clone() };
+        let clerk =
+            Clerk { shared: Arc::clone(&shared), watchdog, process, store, routing, chores, events: events.clone() };
         let (kept, to_keep) = watch::channel(Kept::default());
         let tasks = [tokio::spawn(clerk.run(received)), tokio::spawn(keeper::run(state, to_keep))];
         Self {

@@ -6,6 +6,7 @@
 //! clock was set is [`crate::steps`]'s business.
 
 use komainu_watchdogs::heartbeat::WINDOW;
+use komainu_watchdogs::ladder::LONGEST;
 use komainu_watchdogs::subscription::LONGEST_PAUSE;
 use komainu_watchdogs::time::Wall;
 
@@ -61,7 +62,7 @@ struct Rule {
 }
 
 /// One for each stored time that holds something; DESIGN §6 asks for it.
-const RULES: [Rule; 20] = [
+const RULES: [Rule; 21] = [
     // A pause is as long as its writer said, from when it was said.
     Rule {
         table: "komainu_channel",
@@ -168,6 +169,13 @@ const RULES: [Rule; 20] = [
         becomes: "asked_at = {least}(asked_at, {now}), held_at = {least}(held_at, {now}), due_at = {least}(due_at, {now}), \
                   clear_at = {least}(clear_at, {now}), down_since = {least}(down_since, {now})",
     },
+    // The next step of a ladder is due within the longest that one may be waited for.
+    Rule {
+        table: "komainu_climb",
+        key: Key::Number("incident_id"),
+        is_ahead: "due_at > {now} + {longest_step}",
+        becomes: "due_at = {now}",
+    },
     // Gaps in which no push could be taken are over by now.
     Rule {
         table: "komainu_outage",
@@ -249,6 +257,7 @@ fn said(text: &str, dialect: Dialect) -> String {
         .replace("{pause}", &LONGEST_PAUSE_MS.to_string())
         .replace("{rest}", &LONGEST_PAUSE.as_millis().to_string())
         .replace("{claim}", &CLAIM_LASTS.as_millis().to_string())
+        .replace("{longest_step}", &LONGEST.as_millis().to_string())
         .replace("{window}", &WINDOW.as_millis().to_string())
         .replace("{overlap}", &LONGEST_OVERLAP_MS.to_string())
         .replace("{least}", least)
@@ -270,7 +279,7 @@ mod tests {
     use crate::store::migrate::time_columns;
 
     /// Stored times that hold nothing, each with the reason.
-    const HARMLESS: [(&str, &str); 53] = [
+    const HARMLESS: [(&str, &str); 54] = [
         ("node.clock_ms", "what the node's clock shows; renewed every two seconds, with the database's beside it"),
         ("node.last_seen_ms", "see clock_ms"),
         ("komainu_assignment.released_at", "a generation"),
@@ -303,6 +312,7 @@ mod tests {
         ("komainu_delivery.sending_at", "set or not"),
         ("komainu_delivery.created_at", "kept so much longer"),
         ("komainu_delivery.elsewhere_at", "set or not"),
+        ("komainu_climb.opened_at", "a part of its key: compared with that of its incident"),
         ("komainu_silence.changed_at", "shown"),
         ("komainu_silence.warned_at", "set or not"),
         ("komainu_deletion.deleted_at", "an order only"),

@@ -6,6 +6,7 @@
 
 mod channels;
 mod claim;
+mod climbs;
 pub(crate) mod entry;
 mod explaining;
 mod facts;
@@ -18,6 +19,7 @@ mod telling;
 
 pub use channels::{ChannelState, channels};
 pub use claim::{Begin, Claim, begin_sending, claim, prepare_channel, renew};
+pub use climbs::climb;
 pub use facts::{Fact, facts};
 pub(crate) use naming::names;
 pub(crate) use outcome::channel_key;

@@ -60,6 +60,10 @@ impl Default for Retention {
 
 /// Rows deleted at once: a few milliseconds of locks.
 const BATCH: u32 = 1_000;
+/// What is over climbs no ladder.
+const CLIMBED_DOWN: &str =
+    "NOT EXISTS (SELECT 1 FROM komainu_incident i WHERE i.id = komainu_climb.incident_id AND i.resolved_at IS NULL)";
+
 /// Stamps kept: an acknowledgement is at most some generations old, and this is hours of steady moving.
 const GENERATIONS: u32 = 10_000;
 
@@ -122,6 +126,7 @@ impl Store {
             + self.prune_table("komainu_delivery", "id", &orphaned("komainu_delivery", "created_at")).await?
             + self.prune_table("komainu_push", "id", &pushes).await?
             + self.prune_table("komainu_silence", "id", &silences).await?
+            + self.prune_table("komainu_climb", "incident_id", CLIMBED_DOWN).await?
             + self.prune_table("komainu_check_transition", "id", &verdicts).await?
             + self.prune_table("komainu_generation", "generation", &stamps).await?;
         Ok(pruned + self.prune_growing(retention).await?)

@@ -54,7 +54,7 @@ pub async fn now(store: &Store) -> Result<Wall, StoreError> {
     now_on(&mut *store.lease(act).await?).await
 }
 
-async fn now_on(session: &mut Session) -> Result<Wall, StoreError> {
+pub(crate) async fn now_on(session: &mut Session) -> Result<Wall, StoreError> {
     let act = "read the database's clock";
     let row = session.row(act, format!("SELECT {} AS now", session.dialect().now_ms()), vec![]).await?;
     row.map_or(Ok(Wall::default()), |row| row.wall("now"))

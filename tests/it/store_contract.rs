@@ -21,6 +21,7 @@ mod grants;
 mod hands;
 mod heartbeats;
 mod incidents;
+mod ladders;
 mod leadership;
 mod lease_locks;
 mod lost_tails;

@@ -12,6 +12,7 @@ mod expiry;
 mod far;
 mod hands;
 mod heartbeats;
+mod ladders;
 mod leaders;
 mod maintenance;
 mod nodes;

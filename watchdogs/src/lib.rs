@@ -33,6 +33,7 @@ pub mod heartbeat;
 pub mod ids;
 pub mod incident;
 pub mod io;
+pub mod ladder;
 pub mod leader;
 pub mod leadership;
 pub mod opinion;

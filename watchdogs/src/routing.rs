@@ -189,7 +189,8 @@ impl Matcher {
         is_of_kind && self.tag.is_none() && self.key.as_ref().is_none_or(takes_key)
     }
 
-    fn takes(&self, subject: &Subject) -> bool {
+    /// Whether it takes this.
+    pub fn takes(&self, subject: &Subject) -> bool {
         let kind = kind_of(&subject.key);
         let is_asked_for = is_told_unasked(kind) || self.kind.is_some();
         is_asked_for

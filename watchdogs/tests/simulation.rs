@@ -25,6 +25,7 @@ mod simulation {
         pub(crate) mod sights;
         pub(crate) mod world;
     }
+    pub(crate) mod climbing;
     pub(crate) mod clocks;
     pub(crate) mod counts;
     pub(crate) mod cuts;
@@ -78,8 +79,10 @@ mod simulation {
     pub(crate) mod world;
 }
 
+use std::collections::BTreeMap;
 use std::thread;
 
+use simulation::climbing;
 use simulation::counts::{Counts, TellingCounts};
 use simulation::realm::Realm;
 use simulation::telling;
@@ -485,4 +488,40 @@ fn what_was_told_of_checks_in_the_dark_and_entered_nowhere_is_caught() {
 #[test]
 fn gaps_that_nobody_counts_are_caught() {
     assert_heard(telling::judge::Variant::GapsForgotten, "no_false_alarm", 0);
+}
+
+/// Worlds in which ladders are climbed, of each test run.
+const CLIMBING_SEEDS: u64 = 400;
+
+#[test]
+fn whoever_dies_each_step_of_a_ladder_is_told_once_in_time_and_to_nobody_in_vain() {
+    let (mut counts, mut failed) = (BTreeMap::<_, u64>::new(), Vec::new());
+    for seed in 0..(CLIMBING_SEEDS * share_of_seeds()).div_ceil(100) {
+        let (found, violation) = climbing::run(seed, None);
+        for (what, count) in found {
+            *counts.entry(what).or_default() += count;
+        }
+        failed.extend(violation.map(|what| format!("{seed} {what}")));
+    }
+    println!("{counts:#?}");
+    assert!(failed.is_empty(), "{} seeds failed: {:#?}", failed.len(), failed.iter().take(20).collect::<Vec<_>>());
+    assert!(counts.len() == 8 && counts["steps told"] > 1_000, "{counts:?}");
+}
+
+#[test]
+fn ladders_that_are_climbed_otherwise_are_caught() {
+    for (variant, invariant) in [
+        (climbing::Variant::NoGuard, "told_once"),
+        (climbing::Variant::MovedOnFirst, "none_lost"),
+        (climbing::Variant::AcknowledgementsUnread, "nobody_called_in_vain"),
+        (climbing::Variant::HoldsUnread, "nobody_called_in_vain"),
+        (climbing::Variant::LooksSeldom, "in_time"),
+    ] {
+        let caught = (0..HEARD_WITHIN).find_map(|seed| {
+            let violation = climbing::run(seed, Some(variant)).1.filter(|what| what.contains(invariant))?;
+            climbing::run(seed, None).1.is_none().then_some((seed, violation))
+        });
+        println!("{variant:?}: {caught:?}");
+        assert!(caught.is_some(), "{variant:?} was not caught by {invariant}");
+    }
 }

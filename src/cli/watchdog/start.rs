@@ -112,6 +112,7 @@ pub(super) fn outbox(
         cluster: settings.cluster.clone(),
         me: settings.incarnation,
         routing: Arc::clone(&settings.routing),
+        on_call: Arc::clone(&config.on_call),
         outlets: Channels::prepare(&config.channels)?.outlets(),
         runbook: watchdog.runbook_url(),
         answers: answer_links(config, watchdog).map(Arc::new),

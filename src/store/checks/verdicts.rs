@@ -129,9 +129,18 @@ pub fn open_incidents() -> String {
     parts.join(" UNION ALL ")
 }
 
-/// Opens these incidents, opens them again, or notes that they are still bad.
-pub async fn raise(store: &Store, alarms: &[(Alarm, Subject)], routing: &Routing) -> Result<u32, StoreError> {
-    in_transaction!(store, "open incidents of checks", |session| raise_in(session, alarms, routing).await)
+/// Opens these incidents, opens them again, or notes that they are still bad. `is_still`: asked of each key once the locks are held, for
+/// which one may have waited long.
+pub async fn raise(
+    store: &Store,
+    alarms: &[(Alarm, Subject)],
+    routing: &Routing,
+    is_still: impl Fn(&str) -> bool,
+) -> Result<u32, StoreError> {
+    in_transaction!(store, "open incidents of checks", |session| {
+        let alarms: Vec<_> = alarms.iter().filter(|(alarm, _)| is_still(&alarm.key)).cloned().collect();
+        if alarms.is_empty() { Ok(0) } else { raise_in(session, &alarms, routing).await }
+    })
 }
 
 async fn raise_in(session: &mut Session, alarms: &[(Alarm, Subject)], routing: &Routing) -> Result<u32, StoreError> {
@@ -158,10 +167,15 @@ async fn raise_in(session: &mut Session, alarms: &[(Alarm, Subject)], routing: &
 }
 
 /// Resolves an incident unless somebody saw it bad after `last_bad_at`. Says whether it did. `why`: what is told, if not that
-/// it is no longer so.
-pub async fn resolve(store: &Store, key: &str, last_bad_at: Wall, why: Option<&str>) -> Result<bool, StoreError> {
+/// it is no longer so. `is_still`: whether it is over, asked once the locks are held.
+pub async fn resolve(
+    store: &Store,
+    (key, why): (&str, Option<&str>),
+    last_bad_at: Wall,
+    is_still: impl Fn() -> bool,
+) -> Result<bool, StoreError> {
     in_transaction!(store, "resolve an incident of a check", |session| {
-        resolve_seen(session, (key, why), last_bad_at).await
+        if is_still() { resolve_seen(session, (key, why), last_bad_at).await } else { Ok(false) }
     })
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Looked at part by part: in a mass outage tens of thousands are open.
 
-mod subjects;
+pub(super) mod subjects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -78,13 +78,13 @@ async fn raise(fixture: &Fixture, key: &str) {
     let (severity, summary) = (Severity::Critical, "2 of 3 watchdogs see it fail".to_owned());
     let alarm = Alarm { key: key.to_owned(), severity, summary, votes: (2, 3) };
     let subject = Subject::of(&alarm);
-    checks::raise(&fixture.store, &[(alarm, subject)], &routing()).await.unwrap();
+    checks::raise(&fixture.store, &[(alarm, subject)], &routing(), |_| true).await.unwrap();
 }
 
 async fn resolve(fixture: &Fixture, key: &str) {
     let open = checks::incidents(&fixture.store).await.unwrap();
     let seen = open.iter().find(|row| row.key == key).unwrap().last_bad_at;
-    assert!(checks::resolve(&fixture.store, key, seen, None).await.unwrap());
+    assert!(checks::resolve(&fixture.store, (key, None), seen, || true).await.unwrap());
 }
 
 /// When it opened, for the first time and last, and when it ended; 0: not so.

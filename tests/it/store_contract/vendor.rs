@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use komainu::answers::AnswerLinks;
 use komainu::keys::ClusterKey;
+use komainu::oncall::OnCall;
 use komainu::outbox::{Outbox, Outlet, Sends};
 use komainu_notifiers::{DeliveryError, EventKind, Notice, Receipt};
 use komainu_watchdogs::ids::Incarnation;
@@ -115,6 +116,16 @@ pub(super) fn start(
     routing: &Routing,
     outlets: BTreeMap<String, Outlet>,
 ) -> AbortOnDropHandle<()> {
+    start_on_call(fixture, me, (routing, &OnCall::default()), outlets)
+}
+
+/// The same where somebody is called when nobody takes care of something.
+pub(super) fn start_on_call(
+    fixture: &Fixture,
+    me: u64,
+    (routing, on_call): (&Routing, &OnCall),
+    outlets: BTreeMap<String, Outlet>,
+) -> AbortOnDropHandle<()> {
     let key = ClusterKey::parse("0123456789abcdef0123456789abcdef").unwrap();
     let answers = AnswerLinks::of(&key, "http://w1:8900".to_owned(), outlets.keys().cloned().collect());
     let outbox = Outbox {
@@ -123,6 +134,7 @@ pub(super) fn start(
         cluster: "test".to_owned(),
         me: Incarnation(me),
         routing: Arc::new(routing.clone()),
+        on_call: Arc::new(on_call.clone()),
         outlets,
         runbook: "http://w1:8900/runbook".to_owned(),
         voice: komainu::voice::Voice::default(),

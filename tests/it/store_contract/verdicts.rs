@@ -134,22 +134,30 @@ async fn incidents_of_checks_are_opened_once_noted_and_resolved_by_who_saw_the_l
         (alarm, subject)
     };
     let alarms: Vec<_> = ["api", "shop"].map(alarm).into();
-    assert_eq!(checks::raise(&fixture.store, &alarms, &Routing::default()).await.unwrap(), 2);
+    let is_over_by_now = checks::raise(&fixture.store, &alarms, &Routing::default(), |_| false).await.unwrap();
+    assert_eq!((is_over_by_now, checks::incidents(&fixture.store).await.unwrap()), (0, vec![]));
+    assert_eq!(checks::raise(&fixture.store, &alarms, &Routing::default(), |_| true).await.unwrap(), 2);
     let open = checks::incidents(&fixture.store).await.unwrap();
-    assert_eq!(checks::raise(&fixture.store, &alarms, &Routing::default()).await.unwrap(), 0, "they are open");
+    assert_eq!(
+        checks::raise(&fixture.store, &alarms, &Routing::default(), |_| true).await.unwrap(),
+        0,
+        "they are open"
+    );
     let seen = open.iter().find(|row| row.key == "check/shop").unwrap();
     assert!(
-        !checks::resolve(&fixture.store, "check/shop", seen.last_bad_at, None).await.unwrap(),
+        !checks::resolve(&fixture.store, ("check/shop", None), seen.last_bad_at, || true).await.unwrap(),
         "somebody saw it bad since"
     );
     let open = checks::incidents(&fixture.store).await.unwrap();
     let seen = open.iter().find(|row| row.key == "check/shop").unwrap();
-    assert!(checks::resolve(&fixture.store, "check/shop", seen.last_bad_at, None).await.unwrap());
+    let is_bad_again = || false;
+    assert!(!checks::resolve(&fixture.store, ("check/shop", None), seen.last_bad_at, is_bad_again).await.unwrap());
+    assert!(checks::resolve(&fixture.store, ("check/shop", None), seen.last_bad_at, || true).await.unwrap());
     let left: Vec<_> = checks::incidents(&fixture.store).await.unwrap().into_iter().map(|row| row.key).collect();
     assert_eq!(left, ["check/api"]);
     let open = checks::incidents(&fixture.store).await.unwrap();
     let why = Some("the check was paused");
-    assert!(checks::resolve(&fixture.store, "check/api", open[0].last_bad_at, why).await.unwrap());
+    assert!(checks::resolve(&fixture.store, ("check/api", why), open[0].last_bad_at, || true).await.unwrap());
     let told = "SELECT e.summary FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
                 WHERE e.kind = 'resolved' ORDER BY i.k";
     let expected = [["the check was paused"], ["no longer: 2 of 3 watchdogs see it fail"]];

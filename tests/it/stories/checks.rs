@@ -1,6 +1,7 @@
 //! Checks at real watchdogs: what all of them see, what only one sees, what one zone sees, and what people hear of it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 use super::on_both;
 use crate::cluster::database::Kind;
@@ -20,6 +22,8 @@ on_both!(
     a_target_that_fails_for_one_watchdog_is_partial_and_nobody_is_paged,
     a_target_that_fails_from_one_zone_only_is_no_outage,
     a_try_shows_what_each_watchdog_sees_and_leaves_nothing,
+    a_look_at_what_a_check_was_before_an_edit_is_broken_off_and_is_no_vote,
+    checks_that_nobody_can_judge_are_told_as_one_and_the_status_is_degraded,
 );
 
 pub(super) const WATCHDOGS: [&str; 3] = ["w1", "w2", "w3"];
@@ -262,4 +266,70 @@ async fn a_try_shows_what_each_watchdog_sees_and_leaves_nothing(kind: Kind) {
     assert_eq!(count(&cluster, incidents).await, 0);
     let deeds = "SELECT COUNT(*) FROM komainu_audit WHERE what = 'check.try'";
     assert!(count(&cluster, deeds).await >= 6, "each try stands in the audit trail");
+}
+
+/// Takes connections and answers none; how many are open.
+async fn hang() -> (u16, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, open) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&open);
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let open = Arc::clone(&counted);
+            open.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut bytes = [0; 1_024];
+                while connection.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
+                open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    (port, open)
+}
+
+async fn a_look_at_what_a_check_was_before_an_edit_is_broken_off_and_is_no_vote(kind: Kind) {
+    let (cluster, site) = (start(kind, ["a", "b", "c"], "").await, Site::start().await);
+    let (port, open) = hang().await;
+    let url = |port: u16| format!("http://127.0.0.1:{port}/");
+    let check = json!({"name": "shop", "type": "http", "url": url(port), "interval": 120, "timeout": 100});
+    cluster.post("/api/v1/checks", &check).await;
+    let all_look = async || open.load(Ordering::SeqCst) == 3;
+    wait_until("each of them looks", Duration::from_secs(60), all_look).await;
+    cluster.patch("/api/v1/checks/shop", &json!({"url": url(site.port)})).await;
+    for watchdog in WATCHDOGS {
+        wait_for(&cluster, watchdog, ("shop", "up")).await;
+    }
+    let none_looks = async || open.load(Ordering::SeqCst) == 0;
+    wait_until("nobody looks at what it was", Duration::from_secs(20), none_looks).await;
+    let fell = "SELECT COUNT(*) FROM komainu_check_transition WHERE name = 'shop' AND to_state <> 'up'";
+    assert_eq!(count(&cluster, fell).await, 0);
+}
+
+async fn checks_that_nobody_can_judge_are_told_as_one_and_the_status_is_degraded(kind: Kind) {
+    let vendor = Vendor::start().await;
+    let (cluster, site) = (start(kind, ["a", "b", "c"], &vendor.sections()).await, Site::start().await);
+    for name in ["far", "farther"] {
+        let url = format!("http://127.0.0.1:{}/", site.port);
+        let check =
+            json!({"name": name, "type": "http", "url": url, "interval": 5, "timeout": 2, "zones": ["elsewhere"]});
+        cluster.post("/api/v1/checks", &check).await;
+    }
+    wait_for_incident(&cluster, "checks", true).await;
+    let is_told = async || !vendor.told("checks", "opened").is_empty();
+    wait_until("people are told", Duration::from_secs(60), is_told).await;
+    let (code, check) = shown(&cluster, "w1", "far").await.unwrap();
+    assert_eq!(
+        (code, &check["state"], &check["reason"]),
+        (503, &json!("unknown"), &json!("no watchdog may look at it"))
+    );
+    let status = reqwest::get(cluster.url_of("w1", "/status")).await.unwrap().bytes().await.unwrap();
+    let status: Value = serde_json::from_slice(&status).unwrap();
+    let why = "checks: 2 cannot be judged, too few watchdogs look at them: far, farther";
+    assert!(status["reasons"].as_array().unwrap().contains(&json!(why)), "{status}");
+    assert_eq!((&status["status"], &status["checks"]["unknown"]), (&json!("degraded"), &json!(2)));
+    for name in ["far", "farther"] {
+        cluster.patch(&format!("/api/v1/checks/{name}"), &json!({"zones": []})).await;
+        wait_for(&cluster, "w1", (name, "up")).await;
+    }
+    wait_for_incident(&cluster, "checks", false).await;
 }

@@ -121,6 +121,17 @@ impl Machine {
         self.slots.get(&CheckName::from(name))?.since
     }
 
+    /// Whether an incident of this key is to be open now.
+    pub fn is_bad(&self, now: Mono, key: &str) -> bool {
+        let (kind, subject) = key.split_once('/').unwrap_or((key, ""));
+        match kind {
+            "check" => self.bad.down.contains(&CheckName::from(subject)),
+            "partial" => self.bad.partial.contains(&CheckName::from(subject)),
+            UNJUDGED => self.unjudged(now).is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether an open incident of this key can be called over here. What is unknown was well or ill as it was; what is gone or
     /// paused is over.
     pub fn may_judge(&self, key: &str) -> bool {

@@ -222,7 +222,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "preset = \"ntfy\"",
         "preset = \"ntfy\"\njson = \"{{ headlin }}\"",
-        "[[channel]] push json: nothing is called \"headlin\"; there are id, cluster, headline, tone, is_over, is_digest, counts, more, lines, text, remarks, doubt, late_by_s, late_why, items, item, runbook_url, now, now_s, values, secrets, body (body in headers only)",
+        "[[channel]] push json: nothing is called \"headlin\"; there are id, cluster, headline, tone, is_over, is_digest, counts, more, lines, text, remarks, doubt, late_by_s, late_why, items, item, runbook_url, link, now, now_s, values, secrets, body (body in headers only)",
     ),
     (
         "channels = [\"mail\"]",

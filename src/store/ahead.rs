@@ -270,7 +270,7 @@ mod tests {
     use crate::store::migrate::time_columns;
 
     /// Stored times that hold nothing, each with the reason.
-    const HARMLESS: [(&str, &str); 52] = [
+    const HARMLESS: [(&str, &str); 53] = [
         ("node.clock_ms", "what the node's clock shows; renewed every two seconds, with the database's beside it"),
         ("node.last_seen_ms", "see clock_ms"),
         ("komainu_assignment.released_at", "a generation"),
@@ -321,6 +321,7 @@ mod tests {
         ("komainu_page_notice.changed_at", "shown"),
         ("komainu_page_update.at", "shown; the list goes by id"),
         ("komainu_page_subscriber.sending_at", "set or not"),
+        ("komainu_page_subscriber.greeting_at", "set or not"),
         ("komainu_page_subscriber.created_at", "shown"),
         ("komainu_page_subscriber.confirmed_at", "shown"),
         ("komainu_page_subscriber.ended_at", "kept so much longer"),

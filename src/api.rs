@@ -48,6 +48,7 @@ mod body;
 mod channels;
 mod checks;
 mod cluster;
+mod dependencies;
 mod edit;
 mod fields;
 mod freshness;
@@ -278,6 +279,9 @@ fn telling_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(silences::list, silences::create))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::show, silences::expire))
+        .routes(routes!(dependencies::list))
+        .routes(routes!(dependencies::bulk))
+        .routes(routes!(dependencies::show, dependencies::put, dependencies::remove))
 }
 
 /// Routes that need an API key; each handler names the scope it needs.

@@ -23,7 +23,7 @@ use self::waiting::Waiting;
 use crate::channels::Channels;
 use crate::clock;
 use crate::driver::Contact;
-use crate::looks::Looks;
+use crate::looks::{Looks, Quiet};
 use crate::probe::Prober;
 use crate::state_dir::{LastKnownCluster, StateDir};
 use crate::store::Store;
@@ -241,7 +241,10 @@ impl Driver {
         let is_ours = !self.core.is_well(now);
         let looks = &self.settings.looks;
         let picture = is_ours
-            .then(|| looks.picture(&self.settings.routing, &self.known.undelivered, &self.known.silences))
+            .then(|| {
+                let quiet = Quiet { silences: &self.known.silences, dependencies: &self.known.dependencies };
+                looks.picture(&self.settings.routing, &self.known.undelivered, quiet)
+            })
             .flatten();
         let has_eyes = picture.is_some();
         if has_eyes || self.has_eyes {
@@ -259,7 +262,8 @@ impl Driver {
             Event::Heard { asked, report } => self.take_report(&asked, *report),
             Event::Answered { message, via, answer } => self.take_answer(*message, via, answer).await,
             Event::Remembered(Some(waiting)) => {
-                let Waiting { undelivered, silences, latest_event } = *waiting;
+                let Waiting { undelivered, silences, dependencies, latest_event } = *waiting;
+                self.known.dependencies = dependencies;
                 self.known.undelivered = undelivered;
                 self.known.silences = silences;
                 // An outage in which the tables can be read began before that, and nothing is repeated more often for it.

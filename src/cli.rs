@@ -23,6 +23,7 @@ mod cluster;
 mod completions;
 mod config;
 mod database;
+mod dependencies;
 mod down;
 mod files;
 mod health;
@@ -126,6 +127,9 @@ enum Command {
     /// What people want to hear nothing of for a while.
     #[command(subcommand)]
     Silences(silences::Command),
+    /// What depends on what, so that trouble of many is told as trouble of the one that causes it.
+    #[command(subcommand)]
+    Dependencies(dependencies::Command),
     /// Who did what, and what it was before.
     Audit(audit::Args),
     /// Send a signed heartbeat.
@@ -169,6 +173,7 @@ impl Command {
             | Self::Wrap(_)
             | Self::Incidents(_)
             | Self::Silences(_)
+            | Self::Dependencies(_)
             | Self::Audit(_)
             | Self::Notify(_)
             | Self::EvaluateQueries
@@ -225,6 +230,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Watchdogs(command) => watchdogs::run(command).await,
         Command::Incidents(command) => incidents::run(command).await,
         Command::Silences(command) => silences::run(command).await,
+        Command::Dependencies(command) => dependencies::run(command).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Apikeys(command) => apikeys::run(command).await,
         Command::Cluster(command) => cluster::run(command).await,

@@ -36,6 +36,7 @@ pub use self::driver::LastKnown;
 use self::driver::{Driver, Event};
 use self::opinion::Rooms;
 use self::peers::{LookAnswer, LookRequest, Peers};
+pub use self::picture::Quiet;
 use self::picture::{Seen, Tables};
 use self::trial::Trials;
 use crate::chores::Chores;
@@ -47,7 +48,6 @@ use crate::probe::Prober;
 use crate::run::Runs;
 use crate::run::http::Caller;
 use crate::run::queries::Program;
-use crate::silence::NewSilence;
 use crate::state_dir::StateDir;
 use crate::store::Store;
 use crate::store::spool::Undelivered;
@@ -197,24 +197,25 @@ impl Looks {
     }
 
     /// What is wrong with checks, beside what people believe by what the tables said last; `None`: this watchdog can vouch for nothing.
-    /// `waiting`: what was still to be told then. `silences`: as they were known then.
-    pub fn picture(&self, routing: &Routing, waiting: &[Undelivered], silences: &[NewSilence]) -> Option<Picture> {
+    /// `waiting`: what was still to be told then. `quiet`: what kept people from being told, as it was known then.
+    pub fn picture(&self, routing: &Routing, waiting: &[Undelivered], quiet: Quiet<'_>) -> Option<Picture> {
         if self.blindness().is_some() {
             return None;
         }
         let (now, wall) = (clock::now(), self.shared.tables().wall());
-        let machine = self.shared.machine();
+        let mut machine = self.shared.machine();
         if !machine.is_defined() {
             return None;
         }
+        let alarms = machine.alarms(now);
         let since = |alarm: Alarm| {
             let began_at = machine.began_at(&alarm.key).unwrap_or(wall);
             (alarm, began_at)
         };
-        let alarms = machine.alarms(now).into_iter().map(since).collect();
+        let alarms = alarms.into_iter().map(since).collect();
         let seen = Seen { alarms, unknown: machine.unjudgeable() };
         drop(machine);
-        Some(self.shared.tables().picture(seen, (routing, silences), waiting))
+        Some(self.shared.tables().picture(seen, (routing, quiet), waiting))
     }
 
     /// Who is to hear of this.

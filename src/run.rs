@@ -25,6 +25,7 @@ mod reading;
 mod room;
 pub mod spec;
 pub mod tls;
+mod turns;
 
 #[cfg(test)]
 mod tests;

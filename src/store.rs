@@ -18,6 +18,7 @@ pub mod certificates;
 pub mod checks;
 pub mod cluster;
 mod decisions;
+pub mod dependencies;
 mod dialect;
 mod distance;
 pub mod downtimes;

@@ -90,8 +90,10 @@ CREATE TABLE IF NOT EXISTS komainu_check_stat (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
 
 -- Which minute each watchdog entered last, of which process: one that is entered again after its answer was lost is not added twice.
+-- `at`: when it began, seconds UTC; what is over since then is made of its parts with the next one.
 CREATE TABLE IF NOT EXISTS komainu_check_counted (
   watchdog_id VARCHAR(190) NOT NULL PRIMARY KEY,
   incarnation VARCHAR(16) NOT NULL,
-  seq BIGINT NOT NULL
+  seq BIGINT NOT NULL,
+  at BIGINT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;

@@ -90,8 +90,10 @@ CREATE TABLE IF NOT EXISTS komainu_check_stat (
 );
 
 -- Which minute each watchdog entered last, of which process: one that is entered again after its answer was lost is not added twice.
+-- `at`: when it began, seconds UTC; what is over since then is made of its parts with the next one.
 CREATE TABLE IF NOT EXISTS komainu_check_counted (
   watchdog_id TEXT NOT NULL PRIMARY KEY,
   incarnation TEXT NOT NULL,
-  seq INTEGER NOT NULL
+  seq INTEGER NOT NULL,
+  at INTEGER NOT NULL
 );

@@ -84,7 +84,6 @@ pub(super) fn answer(
     signed_answer(context, ("GET", path), told)
 }
 
-/// Refuses whoever does not hold the cluster's key.
 /// A peer's question. Who it is shows only when its body is there; whoever claims nothing is not read at all.
 async fn question<T: DeserializeOwned>(
     context: &Context,
@@ -98,6 +97,7 @@ async fn question<T: DeserializeOwned>(
     serde_json::from_slice(&body).map_err(|error| ApiError::field("body", error.to_string()))
 }
 
+/// Refuses whoever does not hold the cluster's key.
 fn ensure_signed(
     context: &Context,
     headers: &HeaderMap,

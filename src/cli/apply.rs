@@ -1,9 +1,10 @@
-//! `komainu apply`: monitors, heartbeats, checks, public pages and nodes' settings as a file says them.
+//! `komainu apply`: monitors, heartbeats, checks, public pages, dependencies and nodes' settings as a file says them.
 //!
 //! Reads the file, reads what is there, says what differs, lets the watchdog judge all of it, and makes it so. What a file does not name is left alone, but
 //! for what an earlier run of the same set made, with `--prune`. All monitors are written in one request, and all checks; a run that broke
 //! off is finished by the next.
 
+mod dependencies;
 mod diff;
 pub(crate) mod document;
 mod fields;
@@ -93,7 +94,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// Only what the file speaks of.
 async fn read_there(client: &Client, document: &Document) -> anyhow::Result<There> {
     let mut there = There::default();
-    if document.monitors.is_some() {
+    // Dependencies may name monitors by their refs.
+    if document.monitors.is_some() || document.dependencies.is_some() {
         there.monitors = list(client, monitors::PATH).await?;
     }
     if document.heartbeats.is_some() {
@@ -109,6 +111,9 @@ async fn read_there(client: &Client, document: &Document) -> anyhow::Result<Ther
                 page.insert("groups".to_owned(), document::bare_groups(groups));
             }
         }
+    }
+    if document.dependencies.is_some() {
+        there.dependencies = list(client, super::dependencies::PATH).await?;
     }
     if document.nodes.is_some() {
         there.nodes = client.list("/api/v1/nodes").await?;

@@ -156,8 +156,8 @@ impl Clerk {
 
     /// Enters the minutes that are over, one after another.
     async fn count(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
-        while let Some((minute, folds)) = waiting.next() {
-            checks::count(&self.store, (&self.watchdog, self.process), minute, &folds).await?;
+        while let Some(minute) = waiting.next() {
+            checks::count(&self.store, (&self.watchdog, self.process), minute).await?;
             waiting.done();
         }
         Ok(())

@@ -10,10 +10,11 @@ use komainu_watchdogs::ids::{Incarnation, WatchdogId, Zone};
 use komainu_watchdogs::io::{Alarm, ProbeOutcome};
 use komainu_watchdogs::time::{Mono, Wall};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 
 use super::clerk::{Clerk, Order, subject};
 use super::keeper::{self, Kept};
-use super::peers::{LookAnswer, LookRequest, Peers};
+use super::peers::{LookAnswer, LookRequest, MOST_LOOKS, Peers};
 use super::slow_way::SlowWay;
 use super::tally::Tally;
 use super::{Settings, Shared, looker};
@@ -76,6 +77,20 @@ impl Peer {
     fn is_heard(&self, now: Mono) -> bool {
         self.heard_at.is_some_and(|at| now.since(at) < HEARD_FOR)
     }
+
+    /// A fetch has ended; `None`: without an answer. It goes on at once where there is more, which nobody says who brings little or
+    /// nothing new: he would be asked without end.
+    fn note_fetched(&mut self, now: Mono, told: Option<&LookAnswer>) {
+        let before = self.known;
+        if let Some(told) = told {
+            let last = told.looks.iter().map(|look| look.number).max().unwrap_or(0);
+            let known = before.filter(|(incarnation, _)| *incarnation == told.incarnation);
+            self.known = Some((told.incarnation, known.map_or(last, |(_, number)| number.max(last))));
+        }
+        let is_more = told.is_some_and(|told| told.is_more && told.looks.len() >= MOST_LOOKS) && self.known != before;
+        self.is_fetching = false;
+        self.fetch_at = Some(if is_more { now } else { now + FETCH_EACH });
+    }
 }
 
 /// Who asked, and what of this process it knows.
@@ -93,6 +108,8 @@ pub(super) struct Driver {
     events: mpsc::Sender<Event>,
     orders: mpsc::Sender<Order>,
     checks: BTreeMap<CheckName, (Arc<Check>, Arc<MonitorSpec>)>,
+    /// The look of each check that began last.
+    under_way: BTreeMap<CheckName, AbortHandle>,
     peers: BTreeMap<WatchdogId, Peer>,
     callers: BTreeMap<u64, Caller>,
     last_ticket: u64,
@@ -127,6 +144,7 @@ impl Driver {
             events,
             orders,
             checks: BTreeMap::new(),
+            under_way: BTreeMap::new(),
             peers: BTreeMap::new(),
             callers: BTreeMap::new(),
             last_ticket: 0,
@@ -271,14 +289,19 @@ impl Driver {
         }
     }
 
-    fn look(&self, name: CheckName, number: u64) {
+    /// Nobody waits any more for the look before it, at what the check was before an edit: it is broken off, for its place was given away.
+    fn look(&mut self, name: CheckName, number: u64) {
         let Some((_, spec)) = self.checks.get(&name) else { return };
         let (runs, spec, events) = (Arc::clone(&self.runs), Arc::clone(spec), self.events.clone());
-        tokio::spawn(async move {
+        let check = name.clone();
+        let look = tokio::spawn(async move {
             let (outcome, answer) = looker::look(&runs, &spec).await;
-            let input = Input::Looked { check: name, number, outcome, answer };
+            let input = Input::Looked { check, number, outcome, answer };
             let _ = events.send(Event::Input(Box::new(input))).await;
         });
+        if let Some(earlier) = self.under_way.insert(name, look.abort_handle()) {
+            earlier.abort();
+        }
     }
 
     fn probe_canaries(&self, asked_at: Mono) {
@@ -321,5 +344,50 @@ fn in_short(look: Look) -> Look {
     match look.outcome {
         Outcome::Up => Look { answer: Answer::default(), ..look },
         Outcome::Failed(_) | Outcome::Unable(_) => look,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use komainu_watchdogs::check::Failure;
+
+    use super::*;
+
+    fn told(numbers: std::ops::Range<u64>, is_more: bool) -> LookAnswer {
+        let look = |number| Look {
+            check: CheckName::from("shop"),
+            version: 1,
+            number,
+            outcome: Outcome::Failed(Failure::Refused),
+            failures: 1,
+            successes: 0,
+            age_ms: 0,
+            answer: Answer::default(),
+        };
+        LookAnswer {
+            watchdog: "w2".into(),
+            incarnation: Incarnation(7),
+            zone: "a".into(),
+            is_isolated: false,
+            looks: numbers.map(look).collect(),
+            pending: vec![],
+            is_more,
+        }
+    }
+
+    #[test]
+    fn a_peer_that_has_more_is_asked_at_once_and_one_that_only_says_so_is_not() {
+        let mut peer = Peer::default();
+        let mut asked_at = |told: Option<LookAnswer>| {
+            peer.note_fetched(Mono::secs(10), told.as_ref());
+            peer.fetch_at
+        };
+        let (at_once, later) = (Some(Mono::secs(10)), Some(Mono::secs(10) + FETCH_EACH));
+        assert_eq!(asked_at(Some(told(1..201, true))), at_once);
+        assert_eq!(asked_at(Some(told(1..201, true))), later, "it says what it said before");
+        assert_eq!(asked_at(Some(told(201..210, true))), later, "so little is all that there is");
+        assert_eq!(asked_at(Some(told(210..410, false))), later);
+        assert_eq!(asked_at(None), later);
+        assert_eq!(peer.known, Some((Incarnation(7), 409)));
     }
 }

@@ -26,6 +26,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Looks of one answer: the rest is fetched by the next call, which comes at once.
 pub const MOST_LOOKS: usize = 200;
 
+/// Characters of a zone, as its column has them: whatever a peer says it is shown to everybody.
+const ZONE_MOST: usize = 190;
+
 /// Bytes of an answer: so many looks with everything that they may say.
 const MOST_BYTES: usize = 512 * 1024;
 
@@ -86,6 +89,8 @@ pub(super) enum PeerError {
     Malformed(#[from] serde_json::Error),
     #[error("the answer is longer than {} KiB", MOST_BYTES / 1024)]
     TooLong,
+    #[error("its zone has more than {ZONE_MOST} characters")]
+    Zone,
     #[error("watchdog {0} answers there")]
     Another(WatchdogId),
 }
@@ -118,9 +123,7 @@ impl Peers {
         let said_after = clock::now();
         let body = self.call(&self.http, (address, PATH), (serde_json::to_vec(question)?, LIMIT)).await?;
         let told: LookAnswer = serde_json::from_slice(&body)?;
-        if &told.watchdog != peer {
-            return Err(PeerError::Another(told.watchdog));
-        }
+        ensure_is(peer, (&told.watchdog, &told.zone))?;
         let heard = Heard {
             watchdog: told.watchdog.clone(),
             incarnation: told.incarnation,
@@ -164,5 +167,25 @@ impl Peers {
         }
         signature::verify(self.key.as_bytes(), &header, clock::wall(), "POST", path, &body)?;
         Ok(body)
+    }
+}
+
+/// Whether it is the peer that was asked, and says no more of where it stands than one can.
+pub(super) fn ensure_is(peer: &WatchdogId, (told, zone): (&WatchdogId, &Zone)) -> Result<(), PeerError> {
+    if told != peer {
+        return Err(PeerError::Another(told.clone()));
+    }
+    if zone.as_str().chars().nth(ZONE_MOST).is_some() { Err(PeerError::Zone) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_who_was_asked_and_its_zone_is_short_enough_to_be_shown() {
+        let told = |name: &str, zone: &str| ensure_is(&"w2".into(), (&name.into(), &zone.into())).is_ok();
+        assert!(told("w2", &"\u{e4}".repeat(ZONE_MOST)));
+        assert!(!told("w3", "a") && !told("w2", &"z".repeat(ZONE_MOST + 1)));
     }
 }

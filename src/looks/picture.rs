@@ -16,6 +16,7 @@ use super::clerk::subject;
 use crate::clock;
 use crate::silence::{NewSilence, is_silenced};
 use crate::store::checks::Check;
+use crate::store::dependencies::Remembered;
 use crate::store::silences;
 use crate::store::spool::Undelivered;
 
@@ -38,8 +39,17 @@ pub(super) struct Seen {
     pub(super) unknown: BTreeSet<String>,
 }
 
-/// Who is told of what, and what of it is silenced.
-pub(super) type Loud<'a> = (&'a Routing, &'a [NewSilence]);
+/// What keeps people from being told, as it was known last.
+#[derive(Clone, Copy, Debug)]
+pub struct Quiet<'a> {
+    /// What somebody silenced.
+    pub silences: &'a [NewSilence],
+    /// What checks depend on.
+    pub dependencies: &'a Remembered,
+}
+
+/// Who is told of what, and what of it is not.
+pub(super) type Loud<'a> = (&'a Routing, Quiet<'a>);
 
 impl Tables {
     /// The database's time, as far as it is known.
@@ -48,8 +58,26 @@ impl Tables {
     }
 
     pub(super) fn picture(&self, seen: Seen, loud: Loud<'_>, waiting: &[Undelivered]) -> Picture {
+        let hearing = seen.alarms.iter().map(|(alarm, _)| (alarm.key.clone(), self.who_hears(alarm, loud)));
+        let hearing: BTreeMap<String, BTreeSet<String>> = hearing.collect();
+        let critical: BTreeSet<String> = seen
+            .alarms
+            .iter()
+            .filter(|(alarm, _)| alarm.severity == Severity::Critical)
+            .map(|(alarm, _)| alarm.key.clone())
+            .collect();
+        let dependencies = loud.1.dependencies;
+        // Whether a check is bad is seen here; of everything else, and where nobody can say, what was known last counts.
+        let is_unseen = |cause: &str| !is_incident_of_checks(cause) || seen.unknown.contains(cause);
+        let is_explained = |key: &str, channel: &String| {
+            let mut causes =
+                dependencies.causes.get(key).into_iter().flatten().filter(|cause| critical.contains(*cause));
+            causes.any(|cause| hearing.get(cause).is_some_and(|hearing| hearing.contains(channel)))
+                || dependencies.was_explained(key, channel, is_unseen)
+        };
         let bad = seen.alarms.into_iter().map(|(alarm, began_at)| {
-            let channels = self.who_hears(&alarm, loud);
+            let hearing = hearing.get(&alarm.key).into_iter().flatten();
+            let channels = hearing.filter(|channel| !is_explained(&alarm.key, channel)).cloned().collect();
             let Alarm { key, severity, summary, votes } = alarm;
             (key, Bad { began_at, severity, summary, votes, channels })
         });
@@ -63,10 +91,12 @@ impl Tables {
     }
 
     /// What is silenced is told when the tables can be written again, if it is still so.
-    fn who_hears(&self, alarm: &Alarm, (routing, silences): Loud<'_>) -> BTreeSet<String> {
+    fn who_hears(&self, alarm: &Alarm, (routing, quiet): Loud<'_>) -> BTreeSet<String> {
         let (subject, now) = (self.subject(alarm), self.wall());
         let planned = routing.plan(&subject).into_iter().map(|planned| planned.channel);
-        planned.filter(|channel| !is_silenced(silences, now, &silences::labels(&subject, None, channel))).collect()
+        planned
+            .filter(|channel| !is_silenced(quiet.silences, now, &silences::labels(&subject, None, channel)))
+            .collect()
     }
 
     /// Whoever was to hear of what is open believes so, but for those who were still to be told; and those who were still to be told
@@ -76,7 +106,8 @@ impl Tables {
         for row in self.open.iter() {
             let severity = Severity::parse(&row.severity);
             let alarm = Alarm { key: row.key.clone(), severity, summary: String::new(), votes: (0, 0) };
-            let channels = self.who_hears(&alarm, loud);
+            let mut channels = self.who_hears(&alarm, loud);
+            channels.retain(|channel| !loud.1.dependencies.is_held(&row.key, channel));
             believed.insert(row.key.clone(), Open { began_at: row.opened_at, severity, channels });
         }
         for row in waiting.iter().filter(|row| is_incident_of_checks(&row.key)) {
@@ -97,12 +128,19 @@ impl Tables {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
     use std::time::Duration;
 
     use komainu_watchdogs::routing::{self, Route};
 
     use super::*;
     use crate::silence::Matcher;
+
+    /// Nothing depends on anything.
+    fn loud(silences: &[NewSilence]) -> Quiet<'_> {
+        static NOTHING: LazyLock<Remembered> = LazyLock::new(Remembered::default);
+        Quiet { silences, dependencies: &NOTHING }
+    }
 
     fn row(key: &str) -> IncidentRow {
         IncidentRow {
@@ -140,7 +178,7 @@ mod tests {
             waiting("node/n1", "resolved", "ops"),
         ];
         let seen = Seen { alarms: vec![], unknown: BTreeSet::new() };
-        let open = tables.picture(seen, (&routing, &[]), &waits).open;
+        let open = tables.picture(seen, (&routing, loud(&[])), &waits).open;
         let believed: Vec<_> = open
             .iter()
             .map(|(key, open)| (key.as_str(), open.began_at.0, open.channels.iter().map(String::as_str).collect()))
@@ -173,7 +211,7 @@ mod tests {
         let alarms = || ["check/api", "check/web"].map(|key| (alarm(key), Wall(7))).to_vec();
         let heard = |silences: &[NewSilence]| {
             let seen = Seen { alarms: alarms(), unknown: BTreeSet::new() };
-            let picture = tables.picture(seen, (&routing, silences), &[]);
+            let picture = tables.picture(seen, (&routing, loud(silences)), &[]);
             let loud = |(key, channels): (&String, &BTreeSet<String>)| (key.clone(), channels.len());
             let bad: Vec<_> = picture.bad.iter().map(|(key, bad)| loud((key, &bad.channels))).collect();
             let open: Vec<_> = picture.open.iter().map(|(key, open)| loud((key, &open.channels))).collect();
@@ -183,6 +221,37 @@ mod tests {
         let both = |web| vec![("check/api".to_owned(), 1), ("check/web".to_owned(), web)];
         assert_eq!(heard(std::slice::from_ref(&silence)), both(0));
         assert_eq!(heard(&[NewSilence { ends_at: now, ..silence }]), both(1), "it is over");
+    }
+
+    #[test]
+    fn what_depends_on_something_known_is_told_to_nobody_in_the_dark_for_as_long_as_that_is_bad() {
+        let rows = ["check/line", "check/shop"].map(row).to_vec();
+        let tables = Tables { open: Arc::new(rows), ..Tables::default() };
+        let routing = Routing { channels: ["mail", "ops"].map(str::to_owned).to_vec(), routes: vec![] };
+        let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
+        let of = |key: &str, names: &[&str]| BTreeMap::from([(key.to_owned(), set(names))]);
+        let known = Remembered {
+            causes: of("check/shop", &["check/line", "node/n1"]),
+            told: BTreeMap::new(),
+            held: of("check/shop", &["ops"]),
+        };
+        let alarm = |key: &str| {
+            let (key, summary) = (key.to_owned(), String::new());
+            (Alarm { key, severity: Severity::Critical, summary, votes: (2, 3) }, Wall(7))
+        };
+        let shop = |known: &Remembered, bad: &[&str], unknown: &[&str]| {
+            let seen = Seen { alarms: bad.iter().map(|key| alarm(key)).collect(), unknown: set(unknown) };
+            let picture = tables.picture(seen, (&routing, Quiet { silences: &[], dependencies: known }), &[]);
+            (picture.bad["check/shop"].channels.clone(), picture.open["check/shop"].channels.clone())
+        };
+        // Who was not told of the shop does not believe anything of it.
+        assert_eq!(shop(&known, &["check/line", "check/shop"], &[]), (set(&[]), set(&["mail"])));
+        assert_eq!(shop(&known, &["check/shop"], &[]), (set(&["mail", "ops"]), set(&["mail"])), "the line is well");
+        let of_node = Remembered { told: of("node/n1", &["ops"]), ..known.clone() };
+        assert_eq!(shop(&of_node, &["check/shop"], &[]).0, set(&["mail"]), "nobody knows better of the node");
+        let of_line = Remembered { told: of("check/line", &["ops"]), ..known };
+        assert_eq!(shop(&of_line, &["check/shop"], &["check/line"]).0, set(&["mail"]));
+        assert_eq!(shop(&of_line, &["check/shop"], &[]).0, set(&["mail", "ops"]));
     }
 
     #[test]
@@ -196,7 +265,7 @@ mod tests {
         let channels = ["mail", "ops"].map(str::to_owned).to_vec();
         let heard = |routes| {
             let routing = Routing { channels: channels.clone(), routes };
-            tables.picture(seen(), (&routing, &[]), &[]).bad["partial/shop"].channels.clone()
+            tables.picture(seen(), (&routing, loud(&[])), &[]).bad["partial/shop"].channels.clone()
         };
         assert_eq!(heard(vec![]), BTreeSet::new());
         let route = Route {

@@ -111,11 +111,10 @@ const WAITING_MOST: usize = 180;
 /// Rows of them, where there are many checks.
 const WAITING_ROWS: usize = 100_000;
 
-/// Minutes that wait for the database, and what has to be folded after each.
+/// Minutes that wait for the database.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     minutes: VecDeque<Minute>,
-    last: Option<i64>,
 }
 
 impl Waiting {
@@ -130,18 +129,14 @@ impl Waiting {
         self.minutes.iter().map(|minute| minute.looks.len() + minute.verdicts.len()).sum()
     }
 
-    /// The oldest of them, with the hours and days that are over by then.
-    pub(super) fn next(&self) -> Option<(&Minute, Vec<(Span, i64)>)> {
-        let minute = self.minutes.front()?;
-        // Of what came before this process the last hour may not have been folded.
-        let last = self.last.unwrap_or_else(|| minute.at - Span::Hour.seconds());
-        let over = |span: Span| (span.of(last) < span.of(minute.at)).then(|| (span, span.of(last)));
-        Some((minute, [over(Span::Hour), over(Span::Day)].into_iter().flatten().collect()))
+    /// The oldest of them.
+    pub(super) fn next(&self) -> Option<&Minute> {
+        self.minutes.front()
     }
 
     /// It was entered.
     pub(super) fn done(&mut self) {
-        self.last = self.minutes.pop_front().map(|minute| minute.at).or(self.last);
+        self.minutes.pop_front();
     }
 }
 
@@ -185,21 +180,12 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_is_folded_when_a_minute_of_the_next_is_entered_also_of_what_came_before_this_process() {
-        let minute = |at: i64| Minute { number: 0, at, looks: BTreeMap::new(), verdicts: BTreeMap::new() };
+    fn the_latest_of_many_minutes_are_kept() {
         let mut waiting = Waiting::default();
-        let day = 86_400;
-        for at in [2 * day - 60, 2 * day, 2 * day + 60] {
-            waiting.push(minute(at));
-        }
-        assert_eq!(waiting.next().unwrap().1, [(Span::Hour, 2 * day - 7_200)]);
-        waiting.done();
-        assert_eq!(waiting.next().unwrap().1, [(Span::Hour, 2 * day - 3_600), (Span::Day, day)]);
-        waiting.done();
-        assert_eq!(waiting.next().unwrap().1, []);
-        waiting.done();
-        assert_eq!(waiting.next(), None);
+        let minute = |at: i64| Minute { number: 0, at, looks: BTreeMap::new(), verdicts: BTreeMap::new() };
         (0..500).for_each(|at| waiting.push(minute(at * 60)));
-        assert_eq!(waiting.minutes.len(), WAITING_MOST, "the latest are kept");
+        assert_eq!((waiting.minutes.len(), waiting.next().unwrap().at), (WAITING_MOST, (500 - 180) * 60));
+        waiting.done();
+        assert_eq!(waiting.next().unwrap().at, (500 - 179) * 60);
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::canaries::Canaries;
-use super::peers::{PeerError, Peers};
+use super::peers::{PeerError, Peers, ensure_is};
 use super::{Looks, Settings, looker};
 use crate::check::Definition;
 use crate::clock;
@@ -109,7 +109,9 @@ impl From<PeerError> for Silence {
             PeerError::Http(_) => Self::Unreached,
             PeerError::Unsigned(503) => Self::Crowded,
             PeerError::Unsigned(403) | PeerError::Signature(_) | PeerError::Another(_) => Self::Untrusted,
-            PeerError::Unsigned(_) | PeerError::Malformed(_) | PeerError::TooLong => Self::OtherVersion,
+            PeerError::Unsigned(_) | PeerError::Malformed(_) | PeerError::TooLong | PeerError::Zone => {
+                Self::OtherVersion
+            }
         }
     }
 }
@@ -216,7 +218,8 @@ async fn ask(
     let body = client.call_anew((address, path), body, limit).await?;
     let mut tried: TrialAnswer = serde_json::from_slice(&body)?;
     tried.answer.shorten();
-    if &tried.watchdog == peer { Ok(tried) } else { Err(PeerError::Another(tried.watchdog)) }
+    ensure_is(peer, (&tried.watchdog, &tried.zone))?;
+    Ok(tried)
 }
 
 impl Looks {

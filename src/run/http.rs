@@ -91,11 +91,14 @@ pub(super) async fn fetch(clients: &Clients, monitor: &MonitorSpec, wanted: Want
             Wanted::Body | Wanted::Text(_) | Wanted::Head => 0,
         };
         let sought = if let Wanted::Text(text) = wanted { text } else { "" };
-        let answer = unpacking::unpacked(response, &ask.method);
-        let body = reading::read(answer, most, sought, clients.room()).await.map_err(|stopped| match stopped {
-            Stopped::Broken(error) => Failure::request(&error, &ask.url, limit),
-            Stopped::NoRoom(no_room) => no_room.into(),
-        })?;
+        let answer = unpacking::unpacked(response, &ask.method, clients.turns());
+        let body =
+            reading::read(answer, (most, sought), (clients.room(), clients.turns())).await.map_err(|stopped| {
+                match stopped {
+                    Stopped::Broken(error) => Failure::request(&error, &ask.url, limit),
+                    Stopped::NoRoom(no_room) => no_room.into(),
+                }
+            })?;
         let ping_ms = millis_since(began_at);
         let response = if is_kept { kept(&body.text, monitor.response_max_length, body.is_cut) } else { None };
         if !is_accepted {

@@ -4,6 +4,7 @@ use memchr::memmem::Finder;
 use reqwest::Response;
 
 use super::room::{HeldRoom, NoRoom, Room};
+use super::turns::Turns;
 use crate::byte_order_mark;
 
 /// The buffer grows by so much, or by an eighth: by doubling it would hold up to twice what is counted.
@@ -33,14 +34,20 @@ impl From<NoRoom> for Stopped {
 }
 
 /// An answer that stops in the middle is no answer, so it is read to its end also where nothing of it is kept.
-pub(super) async fn read(mut response: Response, most: usize, sought: &str, room: &Room) -> Result<Body, Stopped> {
+/// `most`: so much is kept; `sought`: a text that is looked for.
+pub(super) async fn read(
+    mut response: Response,
+    (most, sought): (usize, &str),
+    (room, turns): (&Room, &Turns),
+) -> Result<Body, Stopped> {
     let room = if most == 0 { HeldRoom::none() } else { room.enter() };
-    let (mut bytes, mut is_cut) = (Vec::new(), false);
+    let (mut bytes, mut is_cut, mut came) = (Vec::new(), false, 0_usize);
     let mut search = Search::of(sought);
     loop {
         let next = async { response.chunk().await.map_err(Stopped::Broken) };
         let Some(chunk) = room.unless_taken(next).await? else { break };
-        search.go_on(&chunk);
+        came = came.saturating_add(chunk.len());
+        turns.take_after(came, || search.go_on(&chunk)).await;
         let fitting = chunk.get(..most - bytes.len()).unwrap_or(&chunk[..]);
         is_cut |= fitting.len() < chunk.len();
         room.grow(fitting.len())?;

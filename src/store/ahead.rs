@@ -310,6 +310,10 @@ mod tests {
         ("komainu_intake.proved_at", "what is ahead is left out where it is read"),
         ("komainu_check.created_at", "shown, and a part of its tag"),
         ("komainu_check_stat.at", "what is ahead is left out where it is read, and kept so much longer"),
+        (
+            "komainu_check_counted.at",
+            "compared with the minute that comes next, and what is over by then is made anew again later",
+        ),
         ("komainu_check.changed_at", "shown; what changed is known by a number"),
         ("komainu_page.created_at", "shown, and a part of its tag"),
         ("komainu_page.changed_at", "shown; what changed is known by a number"),

@@ -35,7 +35,7 @@ struct Files {
     more_node_columns: &'static str,
     more_kuma: &'static str,
     /// The fourth schema, a file for each thing it is about.
-    fourth: [&'static str; 8],
+    fourth: [&'static str; 9],
 }
 
 const MARIADB: Files = Files {
@@ -54,6 +54,7 @@ const MARIADB: Files = Files {
         include_str!("../../migrations/mariadb/0004_heartbeats.sql"),
         include_str!("../../migrations/mariadb/0004_telling.sql"),
         include_str!("../../migrations/mariadb/0004_silences.sql"),
+        include_str!("../../migrations/mariadb/0004_dependencies.sql"),
         include_str!("../../migrations/mariadb/0004_checks.sql"),
         include_str!("../../migrations/mariadb/0004_pages.sql"),
         include_str!("../../migrations/mariadb/0004_subscribers.sql"),
@@ -76,6 +77,7 @@ const SQLITE: Files = Files {
         include_str!("../../migrations/sqlite/0004_heartbeats.sql"),
         include_str!("../../migrations/sqlite/0004_telling.sql"),
         include_str!("../../migrations/sqlite/0004_silences.sql"),
+        include_str!("../../migrations/sqlite/0004_dependencies.sql"),
         include_str!("../../migrations/sqlite/0004_checks.sql"),
         include_str!("../../migrations/sqlite/0004_pages.sql"),
         include_str!("../../migrations/sqlite/0004_subscribers.sql"),
@@ -87,7 +89,8 @@ const KUMA_TABLES: [&str; 8] =
     ["monitor", "heartbeat", "tag", "monitor_tag", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info"];
 
 /// Ours, in the order in which they go; `komainu_schema` last, so that an interrupted removal can be repeated.
-const TABLES: [&str; 39] = [
+const TABLES: [&str; 40] = [
+    "komainu_dependency",
     "komainu_silence",
     "komainu_page_news",
     "komainu_page_subscriber",

@@ -7,6 +7,7 @@
 mod channels;
 mod claim;
 pub(crate) mod entry;
+mod explaining;
 mod facts;
 mod naming;
 mod outcome;

@@ -10,6 +10,7 @@ mod clocks;
 mod conflicts;
 mod connections;
 mod counts;
+mod dependencies;
 mod downtimes;
 mod ends;
 mod families;

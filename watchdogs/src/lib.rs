@@ -21,6 +21,7 @@ pub mod certificate;
 pub mod check;
 pub mod clocks;
 pub mod decision;
+pub mod dependency;
 pub mod doubt;
 pub mod downtime;
 

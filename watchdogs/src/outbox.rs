@@ -10,6 +10,7 @@
 //! its end when it has been calm for [`CALM_AFTER_FLAPPING`].
 
 pub mod attempt;
+mod explained;
 pub mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -62,6 +62,7 @@ mod simulation {
         pub(crate) mod blind;
         pub(crate) mod courier;
         pub(crate) mod dark;
+        pub(crate) mod dependencies;
         pub(crate) mod entered;
         pub(crate) mod eyes;
         pub(crate) mod faults;
@@ -428,6 +429,16 @@ fn what_stays_held_although_nothing_explains_it_is_caught() {
 #[test]
 fn what_somebody_silenced_and_is_told_all_the_same_is_caught() {
     assert_heard(telling::judge::Variant::SilencesIgnored, "silences_hold", 0);
+}
+
+#[test]
+fn what_depends_on_something_known_and_is_told_all_the_same_is_caught() {
+    assert_heard(telling::judge::Variant::DependenciesIgnored, "dependencies_hold", 0);
+}
+
+#[test]
+fn a_cause_that_hides_what_depends_on_it_when_it_is_over_is_caught() {
+    assert_heard(telling::judge::Variant::CausesNeverEnd, "no_silence", 0);
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(super) struct Document {
     pub(super) checks: Option<Vec<Entry>>,
     /// The public pages, each under its place.
     pub(super) pages: Option<Vec<Entry>>,
+    /// What depends on something, each under the key of its incidents.
+    pub(super) dependencies: Option<Vec<Entry>>,
     /// By id.
     pub(super) nodes: Option<Vec<Entry>>,
 }
@@ -51,6 +53,7 @@ enum Section {
     Heartbeats,
     Checks,
     Pages,
+    Dependencies,
     Nodes,
 }
 
@@ -115,11 +118,14 @@ impl Reading {
                 }
                 "checks" => self.document.checks = self.section(node, Section::Checks, &defaults.checks),
                 "pages" => self.document.pages = self.section(node, Section::Pages, &defaults.pages),
+                "dependencies" => {
+                    self.document.dependencies = self.section(node, Section::Dependencies, &Map::new());
+                }
                 "nodes" => self.document.nodes = self.section(node, Section::Nodes, &Map::new()),
                 _ => self.fault(
                     node.line,
                     key,
-                    "unknown key; known are set, defaults, monitors, heartbeats, checks, pages, nodes",
+                    "unknown key; known are set, defaults, monitors, heartbeats, checks, pages, dependencies, nodes",
                 ),
             }
         }
@@ -205,6 +211,7 @@ impl Section {
             Self::Heartbeats => "heartbeats",
             Self::Checks => "checks",
             Self::Pages => "pages",
+            Self::Dependencies => "dependencies",
             Self::Nodes => "nodes",
         }
     }
@@ -235,6 +242,9 @@ impl Section {
             Self::Heartbeats => heartbeat_field(key, value),
             Self::Checks => check_field(key, value),
             Self::Pages => page_field(key, value),
+            Self::Dependencies if key == "depends_on" && value.is_array() => Ok((key.to_owned(), value)),
+            Self::Dependencies if key == "depends_on" => Err("must be a list; [] for nothing".to_owned()),
+            Self::Dependencies => Err("unknown field; known is depends_on".to_owned()),
             Self::Nodes if NODE.contains(&key) => Ok((key.to_owned(), value)),
             Self::Nodes => Err(format!("unknown field; known are {}", NODE.join(", "))),
         }

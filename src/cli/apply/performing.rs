@@ -6,8 +6,8 @@ use anyhow::{Context, anyhow};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::FileFault;
 use super::plan::{Act, Kind, PARENT_REF, Step};
+use super::{FileFault, dependencies};
 use crate::cli::client::{Client, Request, segment};
 use crate::cli::monitors::bulk::{self, BulkOutcome};
 use crate::cli::{checks, files, monitors, pages, print};
@@ -46,7 +46,7 @@ pub(super) async fn rehearse(client: &Client, steps: &[Step]) -> Result<(), Stop
         let path = match (step.kind, &step.act) {
             (Kind::Heartbeat, Act::Create) => "/api/v1/heartbeats".to_owned(),
             (Kind::Page, Act::Create) => pages::PATH.to_owned(),
-            (kind, _) => format!("/api/v1/{}s/{}", kind.word(), segment(&step.name)),
+            (kind, _) => format!("/api/v1/{}/{}", kind.section(), segment(&step.name)),
         };
         let method = if step.act == Act::Create { Method::POST } else { Method::PATCH };
         let body = Some(step.fields.clone().into());
@@ -78,6 +78,7 @@ pub(super) async fn rehearse(client: &Client, steps: &[Step]) -> Result<(), Stop
             found.extend(placed);
         }
     }
+    found.extend(dependencies::rehearse(client, steps).await?);
     found.sort_by_key(|fault| fault.line);
     if found.is_empty() { Ok(()) } else { Err(Stopped::Faults(found)) }
 }
@@ -94,6 +95,7 @@ impl Performing<'_> {
             steps.into_iter().partition(|step| matches!(step.act, Act::Delete { .. }));
         let (monitors, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Monitor);
         let (checks, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Check);
+        let (dependencies, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Dependency);
         let (public, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Page);
         let (nodes, heartbeats): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Node);
         for step in nodes {
@@ -108,6 +110,11 @@ impl Performing<'_> {
         for step in public {
             self.page(step).await?;
         }
+        let faults = dependencies::write(self.client, &dependencies).await?;
+        if !faults.is_empty() {
+            return Err(Stopped::Faults(faults));
+        }
+        self.done.extend(dependencies);
         for step in deletions {
             self.delete(step).await?;
         }
@@ -183,7 +190,7 @@ impl Performing<'_> {
         let path = match &step.act {
             Act::Delete { id: Some(id) } if step.kind == Kind::Monitor => format!("{}/{id}", monitors::PATH),
             Act::Delete { .. } | Act::Create | Act::Change | Act::Compare => {
-                format!("/api/v1/{}s/{}", step.kind.word(), segment(&step.name))
+                format!("/api/v1/{}/{}", step.kind.section(), segment(&step.name))
             }
         };
         let read = self.client.send(Request { path: &path, ..Request::default() }).await?;
@@ -217,10 +224,10 @@ fn placed(steps: &[Step], found: &[bulk::ItemFault]) -> Vec<FileFault> {
     found.collect()
 }
 
-fn fault(step: &Step, field: &str, message: String) -> FileFault {
+pub(super) fn fault(step: &Step, field: &str, message: String) -> FileFault {
     // A file knows one name for both.
     let field = if field == PARENT_REF { "parent" } else { field };
     let line = step.entry.as_ref().map_or(1, |entry| entry.line_of(field));
-    let path = format!("{}s.{}.{field}", step.kind.word(), step.name);
+    let path = format!("{}.{}.{field}", step.kind.section(), step.name);
     FileFault::new(line, path.trim_end_matches('.'), message)
 }

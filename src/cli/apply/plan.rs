@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::FileFault;
 use super::diff::{Change, diff};
 use super::document::{Document, Entry};
+use super::{FileFault, dependencies};
 
 /// How a group is named that has no id yet.
 pub(super) const PARENT_REF: &str = "parent_ref";
@@ -18,6 +18,7 @@ pub(super) struct There {
     pub(super) heartbeats: Vec<Value>,
     pub(super) checks: Vec<Value>,
     pub(super) pages: Vec<Value>,
+    pub(super) dependencies: Vec<Value>,
     pub(super) nodes: Vec<Value>,
 }
 
@@ -28,6 +29,7 @@ pub(super) enum Kind {
     Heartbeat,
     Check,
     Page,
+    Dependency,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -63,13 +65,26 @@ impl Kind {
             Self::Heartbeat => "heartbeat",
             Self::Check => "check",
             Self::Page => "page",
+            Self::Dependency => "dependency",
+        }
+    }
+
+    /// Its section of a file, and its place in the API.
+    pub(super) fn section(self) -> &'static str {
+        match self {
+            Self::Node => "nodes",
+            Self::Monitor => "monitors",
+            Self::Heartbeat => "heartbeats",
+            Self::Check => "checks",
+            Self::Page => "pages",
+            Self::Dependency => "dependencies",
         }
     }
 
     /// Written by one request for all of them.
     pub(super) fn is_written_together(self) -> bool {
         match self {
-            Self::Monitor | Self::Check => true,
+            Self::Monitor | Self::Check | Self::Dependency => true,
             Self::Node | Self::Heartbeat | Self::Page => false,
         }
     }
@@ -81,6 +96,7 @@ impl Kind {
             Self::Monitor => "ref",
             Self::Heartbeat | Self::Check => "name",
             Self::Page => "slug",
+            Self::Dependency => "subject",
         }
     }
 }
@@ -93,6 +109,7 @@ pub(super) fn plan(document: &Document, there: &There, prune: bool) -> Result<Ve
     planning.managed(Kind::Heartbeat, document.heartbeats.as_deref().unwrap_or_default(), &there.heartbeats);
     planning.managed(Kind::Check, document.checks.as_deref().unwrap_or_default(), &there.checks);
     planning.managed(Kind::Page, document.pages.as_deref().unwrap_or_default(), &there.pages);
+    planning.dependencies(document.dependencies.as_deref().unwrap_or_default(), there);
     if prune {
         planning.prune(Kind::Monitor, document.monitors.as_deref(), &there.monitors);
         planning.prune(Kind::Heartbeat, document.heartbeats.as_deref(), &there.heartbeats);
@@ -185,7 +202,7 @@ impl Planning {
             if let Some(manager) = self.manager.clone() {
                 let other = found.and_then(manager_of).filter(|other| *other != manager);
                 if let Some(other) = other {
-                    let path = format!("{}s.{}", kind.word(), entry.name);
+                    let path = format!("{}.{}", kind.section(), entry.name);
                     self.faults.push(FileFault::new(
                         entry.line,
                         path,
@@ -196,6 +213,31 @@ impl Planning {
                 fields.insert("managed_by".to_owned(), manager.into());
             }
             self.step(kind, entry, fields, found);
+        }
+    }
+
+    /// After everything that they may name. What depends on nothing, and did on nothing, needs no step.
+    fn dependencies(&mut self, wanted: &[Entry], there: &There) {
+        let (known, ids) = (by_key(Kind::Dependency, &there.dependencies), dependencies::ids(&there.monitors));
+        for entry in wanted {
+            let said = entry.fields.get("depends_on").cloned().unwrap_or_else(|| json!([]));
+            let after = dependencies::all_shown(&said, &ids);
+            let found = known.get(dependencies::shown(&entry.name, &ids).as_str()).copied();
+            let before = found.and_then(|found| found.get("depends_on")).cloned().unwrap_or_else(|| json!([]));
+            let fields = Map::from_iter([("depends_on".to_owned(), after)]);
+            let changes = diff(&fields, &json!({ "depends_on": before })).changes;
+            if changes.is_empty() {
+                continue;
+            }
+            self.steps.push(Step {
+                kind: Kind::Dependency,
+                name: entry.name.clone(),
+                act: if found.is_some() { Act::Change } else { Act::Create },
+                changes,
+                secrets: vec![],
+                fields: Map::from_iter([("depends_on".to_owned(), said)]),
+                entry: Some(entry.clone()),
+            });
         }
     }
 

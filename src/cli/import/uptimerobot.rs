@@ -19,7 +19,7 @@ use url::Url;
 
 use self::became::{Became, Line};
 use crate::cli::client::Client;
-use crate::cli::monitors::bulk::{self, BulkOutcome, Fields};
+use crate::cli::monitors::bulk::{self, Act, BulkOutcome, Fields};
 use crate::cli::output::OutputArgs;
 use crate::cli::{checks, files, print};
 
@@ -69,7 +69,8 @@ pub(in crate::cli) async fn run(args: Args) -> anyhow::Result<()> {
     let lines = became::all(&robots);
     let client = args.output.client()?;
     let there = There::read(&client).await?;
-    let mut import = Import { args: &args, client: &client, there, refused: BTreeMap::new() };
+    let mut import =
+        Import { args: &args, client: &client, there, refused: BTreeMap::new(), unchanged: BTreeSet::new() };
     import.judge(&lines).await?;
     import.tell(&lines);
     let is_refused = !import.refused.is_empty();
@@ -98,24 +99,32 @@ pub(crate) fn hostile(bytes: &[u8]) {
 /// What bears a name already.
 struct There {
     checks: BTreeSet<String>,
-    heartbeats: BTreeSet<String>,
+    /// As they are.
+    heartbeats: BTreeMap<String, Value>,
 }
 
 impl There {
     async fn read(client: &Client) -> anyhow::Result<Self> {
-        let names = |items: Vec<Value>| -> BTreeSet<String> {
-            items.iter().filter_map(|one| Some(one.get("name")?.as_str()?.to_owned())).collect()
-        };
-        let checks = names(client.list(&format!("{}?limit=1000", checks::PATH)).await?);
-        Ok(Self { checks, heartbeats: names(client.list(&format!("{HEARTBEATS}?limit=1000")).await?) })
+        let named = |one: Value| Some((one.get("name")?.as_str()?.to_owned(), one));
+        let checks = client.list(&format!("{}?limit=1000", checks::PATH)).await?.into_iter().filter_map(named);
+        let heartbeats = client.list(&format!("{HEARTBEATS}?limit=1000")).await?.into_iter().filter_map(named);
+        Ok(Self { checks: checks.map(|(name, _)| name).collect(), heartbeats: heartbeats.collect() })
     }
 
     fn has(&self, line: &Line) -> bool {
         match line.what {
             Became::Check(_) => self.checks.contains(&line.name),
-            Became::Heartbeat(_) => self.heartbeats.contains(&line.name),
+            Became::Heartbeat(_) => self.heartbeats.contains_key(&line.name),
             Became::Nothing(_) => false,
         }
+    }
+
+    /// Whether a heartbeat is as it would become.
+    fn has_all_of(&self, line: &Line) -> bool {
+        let (Became::Heartbeat(fields), Some(there)) = (&line.what, self.heartbeats.get(&line.name)) else {
+            return false;
+        };
+        fields.iter().all(|(field, value)| there.get(field) == Some(value))
     }
 }
 
@@ -125,6 +134,8 @@ struct Import<'a> {
     there: There,
     /// Why, by the name here.
     refused: BTreeMap<String, String>,
+    /// What is there already as it would become.
+    unchanged: BTreeSet<String>,
 }
 
 impl Import<'_> {
@@ -135,21 +146,41 @@ impl Import<'_> {
                 self.refused.insert(line.name.clone(), why.clone());
             }
         }
-        let wanted = self.checks(lines);
-        let items: Vec<Fields> = wanted.iter().map(|(_, fields)| (*fields).clone()).collect();
-        if let BulkOutcome::Refused(faults) = bulk::rehearse(self.client, checks::PATH, &items).await? {
-            for fault in faults {
-                let Some((name, _)) = wanted.get(fault.item) else { continue };
-                let why = self.refused.entry((*name).to_owned()).or_default();
-                let words = format!("{}: {}", fault.field, fault.message);
-                *why = if why.is_empty() { words } else { format!("{why}; {words}") };
-            }
+        self.unchanged =
+            lines.iter().filter(|line| self.there.has_all_of(line)).map(|line| line.name.clone()).collect();
+        // What cannot be written stands in the way of knowing what would become of the others.
+        if !self.rehearse(lines).await? {
+            self.rehearse(lines).await?;
         }
         Ok(())
     }
 
+    /// Says whether all that is wanted could be written.
+    async fn rehearse(&mut self, lines: &[Line]) -> anyhow::Result<bool> {
+        let wanted = self.checks(lines).into_iter();
+        let (names, items): (Vec<String>, Vec<Fields>) =
+            wanted.map(|(name, fields)| (name.to_owned(), fields.clone())).unzip();
+        let faults = match bulk::rehearse(self.client, checks::PATH, &items).await? {
+            BulkOutcome::Done(done) => {
+                let same = names.into_iter().zip(done).filter(|(_, done)| done.act == Act::Unchanged);
+                self.unchanged.extend(same.map(|(name, _)| name));
+                return Ok(true);
+            }
+            BulkOutcome::Refused(faults) => faults,
+        };
+        for fault in faults {
+            let Some(name) = names.get(fault.item) else { continue };
+            let why = self.refused.entry(name.clone()).or_default();
+            let words = format!("{}: {}", fault.field, fault.message);
+            *why = if why.is_empty() { words } else { format!("{why}; {words}") };
+        }
+        Ok(false)
+    }
+
     fn is_wanted(&self, line: &Line) -> bool {
-        !self.refused.contains_key(&line.name) && (self.args.update || !self.there.has(line))
+        let is_new = !self.there.has(line);
+        let is_changed = self.args.update && !self.unchanged.contains(&line.name);
+        !self.refused.contains_key(&line.name) && (is_new || is_changed)
     }
 
     fn checks<'l>(&self, lines: &'l [Line]) -> Vec<(&'l str, &'l Fields)> {
@@ -178,7 +209,7 @@ impl Import<'_> {
     }
 
     async fn heartbeat(&self, name: &str, fields: &Fields) -> anyhow::Result<()> {
-        if self.there.heartbeats.contains(name) {
+        if self.there.heartbeats.contains_key(name) {
             let mut changes = fields.clone();
             changes.remove("name");
             self.client.call(Method::PATCH, &format!("{HEARTBEATS}/{name}"), Some(changes.into())).await?;
@@ -226,7 +257,7 @@ impl Import<'_> {
         if !self.there.has(line) {
             return (kind, "new");
         }
-        (kind, if self.args.update { "changed" } else { "kept" })
+        (kind, if self.is_wanted(line) { "changed" } else { "kept" })
     }
 
     fn words(&self, line: &Line) -> String {

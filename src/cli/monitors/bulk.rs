@@ -87,7 +87,8 @@ fn done(item: &Value) -> Option<BulkDone> {
 }
 
 /// Those that name an item: `items[17].url`.
-fn faults(problem: &Value) -> Vec<ItemFault> {
+/// What is wrong with each, as the API says it.
+pub(in crate::cli) fn faults(problem: &Value) -> Vec<ItemFault> {
     let errors = problem.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     errors
         .iter()

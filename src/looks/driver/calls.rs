@@ -8,7 +8,7 @@ use komainu_watchdogs::check::{CheckName, Heard, Input, Look};
 use komainu_watchdogs::ids::WatchdogId;
 use tokio::sync::oneshot;
 
-use super::{ASKED_MOST, Caller, Driver, Event, FETCH_EACH, HEARD_FOR, Peer};
+use super::{ASKED_MOST, Caller, Driver, Event, HEARD_FOR, Peer};
 use crate::clock;
 use crate::looks::members_of;
 use crate::looks::peers::{LookAnswer, LookRequest, MOST_LOOKS};
@@ -88,24 +88,19 @@ impl Driver {
     pub(super) fn take_answer(&mut self, id: &WatchdogId, told: Option<(LookAnswer, Heard)>, is_fetch: bool) {
         let now = clock::now();
         let Some(peer) = self.peers.get_mut(id) else { return };
-        let is_more = told.as_ref().is_some_and(|(told, _)| told.is_more);
         if is_fetch {
-            peer.is_fetching = false;
-            peer.fetch_at = Some(if is_more { now } else { now + FETCH_EACH });
+            peer.note_fetched(now, told.as_ref().map(|(told, _)| told));
         }
         let Some((told, heard)) = told else { return };
-        if is_fetch {
-            let last = told.looks.iter().map(|look| look.number).max().unwrap_or(0);
-            let before = peer.known.filter(|(incarnation, _)| *incarnation == told.incarnation);
-            peer.known = Some((told.incarnation, before.map_or(last, |(_, number)| number.max(last))));
-        }
         (peer.zone, peer.is_isolated, peer.heard_at) = (Some(told.zone), told.is_isolated, Some(now));
         self.tell_members();
         self.handle(Input::Heard(heard));
     }
 
     pub(super) fn take_question(&mut self, question: LookRequest, reply: oneshot::Sender<LookAnswer>) {
-        self.slow.note_asked_by(question.watchdog.clone(), clock::now());
+        if self.peers.contains_key(&question.watchdog) {
+            self.slow.note_asked_by(question.watchdog.clone(), clock::now());
+        }
         let is_mine = question.of == Some(self.shared.identity.incarnation);
         let after = if is_mine { question.after } else { 0 };
         let caller = Caller { reply, after };

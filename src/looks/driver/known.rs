@@ -64,6 +64,14 @@ impl Driver {
             (name, (check, spec))
         };
         self.checks = checks.into_iter().map(spec).collect();
+        let checks = &self.checks;
+        self.under_way.retain(|name, look| {
+            let is_there = checks.contains_key(name);
+            if !is_there {
+                look.abort();
+            }
+            is_there
+        });
         self.shared.tables().checks =
             self.checks.iter().map(|(name, (check, _))| (name.clone(), Arc::clone(check))).collect();
         let definitions = self.checks.values().map(|(check, _)| check.definition.judged()).collect();

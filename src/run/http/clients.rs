@@ -15,6 +15,7 @@ use super::super::names::Names;
 use super::super::phases::{self, Connecting};
 use super::super::room::{Keeps, Room};
 use super::super::tls::{self, Certificates};
+use super::super::turns::Turns;
 use super::ask::Ask;
 use crate::run::spec;
 use crate::store::monitors::MonitorSpec;
@@ -131,6 +132,7 @@ pub struct Clients {
     names: Names,
     keeps: Keeps,
     room: Room,
+    turns: Turns,
     built: Mutex<HashMap<Options, Client>>,
 }
 
@@ -142,7 +144,8 @@ impl Clients {
 
     /// The same, for others than nodes.
     pub fn keeping(keeps: Keeps, caller: Caller, names: Names) -> Self {
-        Self { caller, names, keeps, room: Room::of(keeps.together), built: Mutex::new(HashMap::new()) }
+        let (room, turns) = (Room::of(keeps.together), Turns::default());
+        Self { caller, names, keeps, room, turns, built: Mutex::new(HashMap::new()) }
     }
 
     /// Where names are looked up.
@@ -163,6 +166,11 @@ impl Clients {
     /// What the answers that runs keep may take together.
     pub(super) fn room(&self) -> &Room {
         &self.room
+    }
+
+    /// Whose turn it is to work through what is not kept.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// What every request of this node bears.

@@ -13,8 +13,10 @@ use http::{Method, StatusCode, header};
 use http_body_util::BodyExt;
 use reqwest::{Body, Response};
 
+use crate::run::turns::Turns;
+
 /// Unpacked at once: no more than a thousand times as much comes of it.
-const PIECE: usize = 1_024;
+const PIECE: usize = 256;
 
 /// An answer that becomes more is a trap: it would cost a core for as long as its monitor waits.
 const UNPACKED_MOST: usize = 256 * 1_024 * 1_024;
@@ -23,7 +25,7 @@ const UNPACKED_MOST: usize = 256 * 1_024 * 1_024;
 const GZIP: u8 = 0x1f;
 
 /// The answer with its body as it was before it was packed.
-pub(super) fn unpacked(response: Response, method: &Method) -> Response {
+pub(super) fn unpacked(response: Response, method: &Method, turns: &Turns) -> Response {
     let encoding = response.headers().get(header::CONTENT_ENCODING).map(http::HeaderValue::as_bytes);
     let is_packed = matches!(encoding, Some(b"gzip" | b"compress" | b"deflate"));
     let has_body =
@@ -33,32 +35,37 @@ pub(super) fn unpacked(response: Response, method: &Method) -> Response {
     }
     let (parts, body) = http::Response::<Body>::from(response).into_parts();
     let chunks = body.into_data_stream().map_err(io::Error::other);
-    http::Response::from_parts(parts, Body::wrap_stream(pieces(chunks, UNPACKED_MOST))).into()
+    http::Response::from_parts(parts, Body::wrap_stream(pieces(chunks, UNPACKED_MOST, turns.clone()))).into()
 }
 
 fn pieces(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
     most: usize,
+    turns: Turns,
 ) -> impl Stream<Item = io::Result<Bytes>> {
     let begun = (chunks, Bytes::new(), Unpacker { left: most, ..Unpacker::default() });
-    stream::try_unfold(begun, async |(mut chunks, mut left, mut unpacker)| {
-        loop {
-            if left.is_empty() {
-                match chunks.try_next().await? {
-                    Some(chunk) => left = chunk,
-                    None if unpacker.is_over => return Ok(None),
-                    None => {
-                        let last = unpacker.end()?;
-                        return Ok(Some((last, (chunks, left, unpacker))));
+    stream::try_unfold(begun, move |(mut chunks, mut left, mut unpacker)| {
+        let turns = turns.clone();
+        async move {
+            loop {
+                if left.is_empty() {
+                    match chunks.try_next().await? {
+                        Some(chunk) => left = chunk,
+                        None if unpacker.is_over => return Ok(None),
+                        None => {
+                            let last = unpacker.end()?;
+                            return Ok(Some((last, (chunks, left, unpacker))));
+                        }
                     }
                 }
-            }
-            let piece = left.split_to(left.len().min(PIECE));
-            let unpacked = unpacker.take(&piece)?;
-            // What came at once may become a thousand times as much: others have their turn in between, and so has the timeout.
-            tokio::task::yield_now().await;
-            if !unpacked.is_empty() {
-                return Ok(Some((unpacked, (chunks, left, unpacker))));
+                let piece = left.split_to(left.len().min(PIECE));
+                // What came at once may become a thousand times as much: others come in between, and so does the timeout.
+                let made = most.saturating_sub(unpacker.left);
+                let unpacked = turns.take_after(made, || unpacker.take(&piece)).await?;
+                tokio::task::yield_now().await;
+                if !unpacked.is_empty() {
+                    return Ok(Some((unpacked, (chunks, left, unpacker))));
+                }
             }
         }
     })
@@ -191,7 +198,7 @@ mod tests {
 
     async fn told(packed: &[u8], piece: usize) -> Result<String, String> {
         let chunks: Vec<_> = packed.chunks(piece).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-        let all = Box::pin(pieces(stream::iter(chunks), 1_000_000)).try_collect::<Vec<_>>().await;
+        let all = Box::pin(pieces(stream::iter(chunks), 1_000_000, Turns::default())).try_collect::<Vec<_>>().await;
         all.map(|all| String::from_utf8(all.concat()).unwrap()).map_err(|error| error.to_string())
     }
 
@@ -229,7 +236,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         });
-        let mut all = Box::pin(pieces(stream::iter([Ok(bomb)]), usize::MAX));
+        let mut all = Box::pin(pieces(stream::iter([Ok(bomb)]), usize::MAX, Turns::default()));
         while all.try_next().await.unwrap().is_some() {}
         others.abort();
         let turns = turns.load(Ordering::Relaxed);

@@ -21,6 +21,9 @@ use crate::store::value::{Row, Value, values};
 /// Rows of one statement.
 const MANY: usize = 500;
 
+/// Minutes wait for the database for three hours at most: so much sooner than they are deleted rows count as gone.
+const MARGIN: Duration = Duration::from_secs(4 * 3_600);
+
 const ACT: &str = "count what was seen of checks";
 
 /// How much time a row stands for.
@@ -118,62 +121,87 @@ pub struct Minute {
     pub verdicts: BTreeMap<String, Counts>,
 }
 
-/// Enters a minute once, however often, and makes the hours and days anew that begin at these seconds and are over.
+/// Enters a minute once, however often, and makes the hour and the day anew that are over with it.
 pub async fn count(
     store: &Store,
     (watchdog, process): (&WatchdogId, Incarnation),
     minute: &Minute,
-    folds: &[(Span, i64)],
 ) -> Result<(), StoreError> {
-    in_transaction!(store, ACT, |session| {
-        match is_entered(session, (watchdog, process), minute.number).await {
-            Ok(true) => Ok(()),
-            Ok(false) => count_in(session, watchdog, minute, folds).await,
-            Err(error) => Err(error),
-        }
-    })
-}
-
-/// Whether this minute of this process was entered, and its answer lost; if not, it is from here on.
-async fn is_entered(
-    session: &mut Session,
-    (watchdog, process): (&WatchdogId, Incarnation),
-    number: u64,
-) -> Result<bool, StoreError> {
-    let (dialect, process) = (session.dialect(), process.to_string());
-    let lock = dialect.for_update();
-    let sql = format!("SELECT incarnation, seq FROM komainu_check_counted WHERE watchdog_id = ?{lock}");
-    if let Some(row) = session.row(ACT, sql, values![watchdog.as_str()]).await?
-        && row.text("incarnation")? == process
-        && row.count("seq")? >= number
-    {
-        return Ok(true);
-    }
-    let update = dialect.or_update("watchdog_id", &["incarnation", "seq"]);
-    let sql = format!("INSERT INTO komainu_check_counted (watchdog_id, incarnation, seq) VALUES (?, ?, ?){update}");
-    session.execute(ACT, sql, values![watchdog.as_str(), process, number]).await?;
-    Ok(false)
+    in_transaction!(store, ACT, |session| count_in(session, (watchdog, process), minute).await)
 }
 
 async fn count_in(
     session: &mut Session,
-    watchdog: &WatchdogId,
+    (watchdog, process): (&WatchdogId, Incarnation),
     minute: &Minute,
-    folds: &[(Span, i64)],
 ) -> Result<(), StoreError> {
+    let Entered::Now { before } = enter(session, (watchdog, process), minute).await? else { return Ok(()) };
     for (of, counts) in [(watchdog.as_str(), &minute.looks), ("", &minute.verdicts)] {
         let names: Vec<&String> = counts.keys().collect();
         for part in names.chunks(MANY) {
             let series = series(session, of, part).await?;
             let rows = part.iter().filter_map(|name| Some((*series.get(*name)?, *counts.get(*name)?)));
             add(session, minute.at, rows.collect(), of.is_empty()).await?;
-            let ids: Vec<i64> = series.into_values().collect();
-            for (span, at) in folds {
-                fold(session, (*span, *at), &ids).await?;
-            }
+        }
+    }
+    let over = before.map_or_else(Vec::new, |before| over(before, minute.at));
+    if over.is_empty() {
+        return Ok(());
+    }
+    for ids in all_series(session, watchdog).await?.chunks(MANY) {
+        for piece in &over {
+            fold(session, *piece, ids).await?;
         }
     }
     Ok(())
+}
+
+/// What became of a minute that was to be entered.
+enum Entered {
+    /// It had been entered, and its answer was lost.
+    Before,
+    /// It is from here on; when the one began that this watchdog entered before it.
+    Now { before: Option<i64> },
+}
+
+async fn enter(
+    session: &mut Session,
+    (watchdog, process): (&WatchdogId, Incarnation),
+    minute: &Minute,
+) -> Result<Entered, StoreError> {
+    let (dialect, process) = (session.dialect(), process.to_string());
+    let lock = dialect.for_update();
+    let sql = format!("SELECT incarnation, seq, at FROM komainu_check_counted WHERE watchdog_id = ?{lock}");
+    let row = session.row(ACT, sql, values![watchdog.as_str()]).await?;
+    if let Some(row) = &row
+        && row.text("incarnation")? == process
+        && row.count("seq")? >= minute.number
+    {
+        return Ok(Entered::Before);
+    }
+    let update = dialect.or_update("watchdog_id", &["incarnation", "seq", "at"]);
+    let sql =
+        format!("INSERT INTO komainu_check_counted (watchdog_id, incarnation, seq, at) VALUES (?, ?, ?, ?){update}");
+    session.execute(ACT, sql, values![watchdog.as_str(), process, minute.number, minute.at]).await?;
+    Ok(Entered::Now { before: row.map(|row| row.int("at")).transpose()? })
+}
+
+/// The hour and the day of the minute before that are over when this one is entered, also where it was of another process, hours ago. What
+/// consists of rows that may be gone in part is left as it is.
+fn over(before: i64, at: i64) -> Vec<(Span, i64)> {
+    let piece = |(span, parts): (Span, Span)| {
+        let oldest = at - i64::try_from(parts.kept().saturating_sub(MARGIN).as_secs()).unwrap_or(i64::MAX);
+        let began_at = span.of(before);
+        (began_at < span.of(at) && began_at >= oldest).then_some((span, began_at))
+    };
+    [(Span::Hour, Span::Minute), (Span::Day, Span::Hour)].into_iter().filter_map(piece).collect()
+}
+
+/// Every series of which this watchdog makes hours and days: of its own looks, and of the verdicts. Also of checks of which this minute says
+/// nothing, because they are looked at seldom or were paused.
+async fn all_series(session: &mut Session, watchdog: &WatchdogId) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT id FROM komainu_check_series WHERE watchdog_id IN (?, '') AND name IS NOT NULL ORDER BY id";
+    session.rows(ACT, sql, values![watchdog.as_str()]).await?.iter().map(|row| row.int("id")).collect()
 }
 
 /// The keys of these checks' series, made where there are none yet. Of a check that is gone there is none.
@@ -283,9 +311,6 @@ async fn fold(session: &mut Session, (span, at): (Span, i64), series: &[i64]) ->
         Span::Hour => Span::Minute,
         Span::Day => Span::Hour,
     };
-    if series.is_empty() {
-        return Ok(());
-    }
     let sums = ["up", "failed", "unable", "ms_sum"].map(|column| format!("SUM({column})")).join(", ");
     let seconds = ["up_s", "partial_s", "down_s", "unknown_s"].map(|column| format!("SUM({column})")).join(", ");
     let ids = series.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
@@ -316,16 +341,23 @@ impl Availability {
 
     /// Milliseconds that a look took that succeeded, on average.
     pub fn avg_ms(&self) -> Option<f64> {
-        let sum = u32::try_from(self.counts.ms_sum).map_or(f64::from(u32::MAX), f64::from);
-        (self.counts.up > 0).then(|| sum / f64::from(self.counts.up))
+        let (sum, count) = (self.counts.ms_sum, u64::from(self.counts.up));
+        // Nobody waits for a look that took weeks: the whole part fits.
+        let whole = u32::try_from(sum.checked_div(count)?).map_or(f64::from(u32::MAX), f64::from);
+        let rest = u32::try_from(sum % count).map_or(0.0, f64::from);
+        Some(whole + rest / f64::from(self.counts.up))
     }
 }
 
 /// How a check was in the last `days` days, up to the last minute that was counted; `now`: seconds UTC.
+///
+/// The last 24 hours are counted by their minutes, whatever is asked for: so nobody has to have made an hour or a day of them yet.
 pub async fn availability(store: &Store, name: &str, days: i64, now: i64) -> Result<Availability, StoreError> {
     let act = "read how a check was";
-    let (hour, day, from) = (Span::Hour.of(now), Span::Day.of(now), now - days * Span::Day.seconds());
-    // Minutes for a day; hours for a week, days for longer, each with what is not over yet. What a clock dated ahead is left out.
+    let from = now - days * Span::Day.seconds();
+    let hour = Span::Hour.of(now - Span::Day.seconds());
+    let day = Span::Day.of(hour);
+    // Before them hours of a week, and days of what is longer. What a clock dated ahead is left out.
     let pieces = match days {
         ..=1 => vec![(Span::Minute, from, now)],
         2..=7 => vec![(Span::Hour, Span::Hour.of(from), hour), (Span::Minute, hour, now)],
@@ -405,4 +437,18 @@ pub async fn history(store: &Store, name: &str, span: Span, within: Range<i64>) 
         Ok(Counted { at: row.int("at")?, watchdog, counts: counts_of(row)? })
     };
     rows.iter().map(counted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_average_is_that_of_as_many_looks_as_there_may_be() {
+        let of = |up, ms_sum| Availability { counts: Counts { up, ms_sum, ..Counts::default() } }.avg_ms();
+        assert_eq!(of(0, 0), None);
+        assert_eq!(of(4, 10), Some(2.5));
+        // Seven watchdogs each five seconds for 90 days, a second each.
+        assert_eq!(of(10_886_400, 10_886_400_000), Some(1_000.0));
+    }
 }

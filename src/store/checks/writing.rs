@@ -8,6 +8,7 @@ use super::columns::{COLUMNS, SELECT, Stamp, check, written};
 use super::{Change, Check, Refusal, trail};
 use crate::check::{self, Definition, Draft, Guard};
 use crate::monitor::FieldFault;
+use crate::store::dependencies;
 use crate::store::error::StoreError;
 use crate::store::incidents::opening::{latest, resolve_on};
 use crate::store::insert::inserted;
@@ -265,6 +266,7 @@ async fn delete_in(
     for incident in open.values().filter(|incident| incident.is_open) {
         resolve_on(session, incident.id, "the check was deleted").await?;
     }
+    dependencies::forget(session, &whole).await?;
     trail::note_deletion(session, by, &gone.definition).await?;
     Ok(Ok(()))
 }

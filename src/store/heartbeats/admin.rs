@@ -10,6 +10,7 @@ use super::columns::{self, CHOSEN, DEFINITION, TOLD, VITALS, changed, chosen, st
 use super::outage::{self, NEWEST_GAP};
 use super::{Definition, Heartbeat, trail};
 use crate::store::Page;
+use crate::store::dependencies;
 use crate::store::error::StoreError;
 use crate::store::incidents::opening::resolve_on;
 use crate::store::pool::{Store, in_transaction};
@@ -186,6 +187,7 @@ async fn delete_in(
         resolve_on(session, incident, "the heartbeat was deleted").await?;
     }
     session.execute(act, "DELETE FROM komainu_heartbeat WHERE name = ?", values![name]).await?;
+    dependencies::forget(session, &format!("heartbeat/{name}")).await?;
     trail::note(session, by, Some(&heartbeat.definition), None).await?;
     Ok(Some(Ok(heartbeat)))
 }

@@ -92,7 +92,7 @@ const fn of(table: &'static str, watchdog: &'static str, node: &'static str) -> 
     Rights { table, watchdog, node }
 }
 
-const RIGHTS: [Rights; 59] = [
+const RIGHTS: [Rights; 60] = [
     // Ours.
     of("komainu_schema", READ, READ),
     of("komainu_cluster", "SELECT, UPDATE", READ),
@@ -117,6 +117,7 @@ const RIGHTS: [Rights; 59] = [
     of("komainu_delivery", ROWS, NOTHING),
     of("komainu_channel", ROWS, NOTHING),
     of("komainu_silence", ROWS, NOTHING),
+    of("komainu_dependency", LOG, NOTHING),
     of("komainu_deletion", LOG, NOTHING),
     // With each beat that says so, a node notes whom it found down or up again.
     of("komainu_down", "SELECT, DELETE", ROWS),

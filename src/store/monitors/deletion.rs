@@ -11,6 +11,7 @@ use super::writing::matches;
 use super::{Refusal, trail, world};
 use crate::store::catalog::Catalog;
 use crate::store::cluster;
+use crate::store::dependencies;
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::pool::{Store, in_transaction};
@@ -69,6 +70,7 @@ async fn delete_in(
         return Ok(Err(Refusal::Stale));
     }
     trail::note_deletion(session, by, &view).await?;
+    dependencies::forget(session, &format!("monitor/{id}")).await?;
     let now = session.dialect().now_ms();
     let sql = format!("INSERT INTO komainu_deletion (monitor_id, deleted_at) VALUES (?, {now})");
     session.execute(act, sql, values![id]).await?;

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::store::audit;
 use crate::store::cluster;
+use crate::store::dependencies;
 use crate::store::error::StoreError;
 use crate::store::hands::{PinnedMonitor, deed, pinned_to};
 use crate::store::monitors::places;
@@ -79,6 +80,7 @@ async fn delete_in(session: &mut Session, node: &NodeId, wish: DeletionWish, by:
         rehome(session, node, made.generation).await?;
     }
     session.execute(act, "DELETE FROM node WHERE node_id = ?", values![node]).await?;
+    dependencies::forget(session, &format!("node/{node}")).await?;
     let before = json!({"name": row.text("node_name")?, "address": row.text("address")?, "home_monitors": bonds.homes});
     audit::append_in(session, &deed(by, "node.delete", node.as_str(), Some(before), None)).await?;
     Ok(Deletion::Deleted)

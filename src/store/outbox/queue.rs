@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use komainu_watchdogs::ids::NodeId;
-use komainu_watchdogs::io::Severity;
 use komainu_watchdogs::outbox::Event;
 use komainu_watchdogs::outbox::queue::{Holder, LARGEST_MESSAGE, LONGEST_REST, Parent, Plan, Queued, Slot};
 use komainu_watchdogs::time::Wall;
 
+use super::explaining;
 use crate::store::decisions::id_list;
 use crate::store::downtimes::monitor_of;
 use crate::store::error::StoreError;
@@ -129,7 +129,7 @@ pub struct Snapshot {
     pub now: Wall,
     /// In the order of entering.
     pub queue: Vec<Queued>,
-    /// Open incidents that explain others, and that this channel knows of.
+    /// Incidents that explain others, and that this channel knows of.
     pub parents: Vec<Parent>,
     /// Nobody may send before that.
     pub next_at: Wall,
@@ -155,15 +155,7 @@ async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreErr
     let silences = silences::in_force(session, now).await?;
     let in_force: Vec<i64> = silences.iter().map(|silence| silence.id).collect();
     let mut queue = queue(session, channel, (now, &in_force)).await?;
-    let sql = "SELECT DISTINCT i.id, i.k, i.severity FROM komainu_incident i JOIN komainu_delivery d ON d.incident_id = i.id \
-         WHERE i.resolved_at IS NULL AND (i.k IN ('database', 'nodes') OR i.k LIKE 'node/%') AND d.channel = ? \
-         AND d.state IN ('waiting', 'sent')";
-    let rows = session.rows(act, sql, values![channel]).await?;
-    let parent = |row: &Row| {
-        let severity = Severity::parse(&row.text("severity")?);
-        Ok(Parent { incident: row.int("id")?, key: row.text("k")?, severity })
-    };
-    let parents = rows.iter().map(parent).collect::<Result<Vec<_>, StoreError>>()?;
+    let parents = explaining::parents(session, channel, (now, &mut queue)).await?;
     if !silences.is_empty() || parents.iter().any(|parent| parent.key.starts_with("node/")) {
         fill_in_nodes(session, &mut queue).await?;
     }
@@ -267,6 +259,7 @@ fn queued(row: &Row) -> Result<Queued, StoreError> {
         incident: row.int("incident_id")?,
         key: row.text("k")?,
         node: None,
+        causes: vec![],
         entered_at: row.wall("created_at")?,
         is_open: row.maybe_wall("resolved_at")?.is_none(),
         event: Event::parse(&row.text("kind")?).unwrap_or(Event::Opened),

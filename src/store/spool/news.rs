@@ -332,8 +332,10 @@ async fn mark(session: &mut Session, incident: i64, (one, is_end): (&Told<'_>, b
         return Ok(0);
     }
     let which = if is_end { "= 'resolved'" } else { "<> 'resolved'" };
+    // What was held because of something else was news there once that was over.
+    let state = if is_end { "= 'waiting'" } else { "IN ('waiting', 'held')" };
     let of = format!(
-        "incident_id = ? AND channel = ? AND state = 'waiting' \
+        "incident_id = ? AND channel = ? AND state {state} \
          AND event_id IN (SELECT id FROM komainu_event WHERE incident_id = ? AND kind {which})"
     );
     if !news.is_sent {
@@ -341,7 +343,7 @@ async fn mark(session: &mut Session, incident: i64, (one, is_end): (&Told<'_>, b
             return Ok(0);
         }
         let sql = format!(
-            "UPDATE komainu_delivery SET may_be_repeated = 1, notice_id = ?, sending_at = ? WHERE {of} \
+            "UPDATE komainu_delivery SET state = 'waiting', may_be_repeated = 1, notice_id = ?, sending_at = ? WHERE {of} \
              AND sending_at IS NULL AND claimed_until IS NULL"
         );
         let values = values![&news.notice_id, news.at, incident, &news.channel, incident];

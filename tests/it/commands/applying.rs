@@ -171,3 +171,29 @@ async fn checks_are_made_by_a_file_and_by_hand() {
     assert!(code == 1 && complaint.contains("there is no check mine"), "{complaint}");
     assert_eq!(cli.json(&["checks", "list"]).await.as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_file_says_what_depends_on_what_it_makes_and_a_circle_is_told_by_its_line() {
+    let cli = CommandLine::start().await;
+    let dependencies = "dependencies:\n  monitor/front: {depends_on: [monitor/db, heartbeat/backup]}\n";
+    cli.write("komainu.yaml", &format!("{SHOP}{dependencies}"));
+    let done = cli.said(&apply(&[])).await;
+    assert!(done.contains("+ dependency monitor/front") && done.ends_with("5 created\n"), "{done}");
+    assert_eq!(cli.said(&apply(&[])).await, "nothing to do\n");
+    let id = |monitor: serde_json::Value| monitor["id"].as_i64().unwrap();
+    let (front, db) =
+        (id(cli.json(&["monitors", "show", "front"]).await), id(cli.json(&["monitors", "show", "db"]).await));
+    let listed = cli.json(&["dependencies", "list", "--on", "heartbeat/backup"]).await;
+    assert_eq!(listed[0]["subject"], format!("monitor/{front}"));
+    assert_eq!(listed[0]["depends_on"], serde_json::json!(["heartbeat/backup", format!("monitor/{db}")]));
+
+    let circle = format!("{SHOP}{dependencies}  heartbeat/backup: {{depends_on: [monitor/front]}}\n");
+    cli.write("komainu.yaml", &circle);
+    let refused = cli.run(&apply(&["--dry-run"])).await;
+    let words = String::from_utf8(refused.stderr).unwrap();
+    let path = format!("heartbeat/backup depends on monitor/{front} depends on heartbeat/backup");
+    assert!(words.contains("komainu.yaml:21: dependencies.") && words.contains(&path), "{words}");
+    assert_eq!(refused.status.code(), Some(1));
+    cli.said(&["dependencies", "clear", "monitor/front"]).await;
+    assert_eq!(cli.json(&["dependencies", "list"]).await, serde_json::json!([]));
+}

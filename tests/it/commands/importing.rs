@@ -74,8 +74,15 @@ async fn monitors_of_uptimerobot_become_checks_and_heartbeats_once() {
     let again = cli.said(&skipping).await;
     assert!(again.contains("0 to import, 3 there already"), "{again}");
     assert_eq!(cli.json(&["checks", "show", "gate"]).await["port"], 2222);
-    cli.said(&[&skipping[..], &["--update"]].concat()).await;
+    let updating = [&skipping[..], &["--update"]].concat();
+    let updated = cli.said(&updating).await;
     assert_eq!(cli.json(&["checks", "show", "gate"]).await["port"], 22);
+    assert!(
+        updated.contains("Gate -> check gate (changed)") && updated.contains("1 to import, 2 there already"),
+        "{updated}"
+    );
+    let nothing = cli.said(&updating).await;
+    assert!(nothing.contains("0 to import, 3 there already") && !nothing.contains("(changed)"), "{nothing}");
 }
 
 /// As version 3 shows them.

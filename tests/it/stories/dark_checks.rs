@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::blackout::let_pass;
 use super::checks::{Site, WATCHDOGS, count, start, wait_for};
@@ -53,6 +55,57 @@ async fn told(vendor: &Vendor, event: &str, (since_us, awaited): (i64, usize)) -
     told
 }
 
+/// Checks of which people know by then: one that a minority sees fail, one that somebody acknowledged, one that was paused while it was
+/// down, and one that was deleted.
+struct Known {
+    half: Site,
+    taken: Site,
+}
+
+impl Known {
+    async fn by_people(cluster: &Cluster, vendor: &Vendor) -> Self {
+        let sites = [Site::start().await, Site::start().await, Site::start().await, Site::start().await];
+        let [half, taken, paused, deleted] = &sites;
+        for (site, name) in sites.iter().zip(["half", "taken", "paused", "deleted"]) {
+            site.watch(cluster, name).await;
+        }
+        half.answer(&["w2"], StatusCode::BAD_GATEWAY);
+        for site in [taken, paused, deleted] {
+            site.answer(&WATCHDOGS, StatusCode::BAD_GATEWAY);
+        }
+        for name in ["taken", "paused", "deleted"] {
+            let key = format!("check/{name}");
+            let is_told = async || !vendor.told(&key, "opened").is_empty();
+            wait_until(&format!("{key} is told"), Duration::from_secs(60), is_told).await;
+        }
+        let is_open =
+            async || count(cluster, "SELECT COUNT(*) FROM komainu_incident WHERE k = 'partial/half'").await == 1;
+        wait_until("a minority sees one fail", Duration::from_secs(60), is_open).await;
+        let taken_id = count(cluster, "SELECT id FROM komainu_incident WHERE k = 'check/taken'").await;
+        let acknowledge = format!("/api/v1/incidents/{taken_id}/ack");
+        assert_eq!(cluster.call(Method::POST, &acknowledge, &Value::Null).await, 200);
+        cluster.patch("/api/v1/checks/paused", &json!({"paused": true})).await;
+        assert_eq!(cluster.call(Method::DELETE, "/api/v1/checks/deleted", &Value::Null).await, 204);
+        let is_over = async || !vendor.told("check/paused", "resolved").is_empty();
+        wait_until("it is told that nobody looks any more", Duration::from_secs(60), is_over).await;
+        let waiting = "SELECT COUNT(*) FROM komainu_delivery d JOIN komainu_incident i ON i.id = d.incident_id \
+                       WHERE i.k = 'check/paused' AND d.state <> 'sent'";
+        let is_noted = async || count(cluster, waiting).await == 0;
+        wait_until("what was told is noted", Duration::from_secs(60), is_noted).await;
+        // What waits to be told is read every two seconds: whoever did not read that it was told repeats it.
+        let_pass(6).await;
+        let [half, taken, ..] = sites;
+        Self { half, taken }
+    }
+
+    /// What was told of them, openings and ends.
+    fn told(vendor: &Vendor) -> Vec<(&'static str, usize, usize)> {
+        let keys = ["partial/half", "check/half", "check/taken", "check/paused", "check/deleted"];
+        let times = |key: &'static str| (key, vendor.told(key, "opened").len(), vendor.told(key, "resolved").len());
+        keys.map(times).to_vec()
+    }
+}
+
 async fn wait_until_dark(vendor: &Vendor) {
     let is_told = async || !vendor.told("database", "opened").is_empty();
     wait_until("the database is told to be away", Duration::from_secs(60), is_told).await;
@@ -62,6 +115,8 @@ async fn a_target_that_fails_in_the_dark_is_told_once_and_so_is_its_return(kind:
     let vendor = Vendor::start().await;
     let (mut cluster, site) = (start(kind, ["a", "b", "c"], &vendor.sections()).await, Site::start().await);
     site.watch(&cluster, "shop").await;
+    let known = Known::by_people(&cluster, &vendor).await;
+    let told_before = Known::told(&vendor);
     let darkness = Darkness::falls_on(&mut cluster).await;
     wait_until_dark(&vendor).await;
     let fell_us = Cluster::now_us();
@@ -72,10 +127,15 @@ async fn a_target_that_fails_in_the_dark_is_told_once_and_so_is_its_return(kind:
     // The second would speak after 30 s, the third after 60 s, if they had not heard that it was told.
     let_pass(70).await;
     assert_eq!(vendor.told("check/shop", "opened").len(), 1, "{:?}", vendor.messages());
+    assert_eq!(Known::told(&vendor), told_before, "nobody is told what people know, or asked not to hear");
     let rose_us = Cluster::now_us();
     site.answer(&WATCHDOGS, StatusCode::OK);
+    known.taken.answer(&WATCHDOGS, StatusCode::OK);
+    known.half.answer(&["w2"], StatusCode::OK);
     let resolved = told(&vendor, "resolved", (rose_us, 1)).await;
     assert_eq!(resolved[0].doubt.as_deref(), Some("database_unreachable"));
+    let is_over = async || !vendor.told("check/taken", "resolved").is_empty();
+    wait_until("the end of what somebody acknowledged is told", Duration::from_secs(30), is_over).await;
     // It falls once more, and stays so while the database comes back.
     let fell_us = Cluster::now_us();
     site.answer(&WATCHDOGS, StatusCode::BAD_GATEWAY);
@@ -99,6 +159,11 @@ async fn a_target_that_fails_in_the_dark_is_told_once_and_so_is_its_return(kind:
     let_pass(15).await;
     let counts = ["opened", "resolved"].map(|event| vendor.told("check/shop", event).len());
     assert_eq!(counts, [2, 2], "{:?}", vendor.messages());
+    let expected: Vec<_> = told_before
+        .into_iter()
+        .map(|(key, opened, ended)| (key, opened, ended + usize::from(key == "check/taken")))
+        .collect();
+    assert_eq!(Known::told(&vendor), expected, "and once the tables are back nothing is told again");
     let incidents = "SELECT COUNT(*) FROM komainu_incident WHERE k = 'check/shop'";
     assert_eq!(count(&cluster, incidents).await, 1);
     assert_eq!(count(&cluster, &format!("{incidents} AND resolved_at IS NOT NULL")).await, 1);

@@ -1,20 +1,20 @@
 //! What one channel is sent next, out of what waits for it.
 //!
 //! Once the first delivery is due, everything that waits and opened within its group's wait goes along: one message, or
-//! one digest when it is more than [`DIGEST_ABOVE`]. What something worse explains is held while that lasts, on channels
-//! that were told of the worse, and never for longer than [`HELD_AT_MOST`]; only openings are held, never ends. A node
-//! explains the monitors that it runs now, and only while they are not being run: one that merely cannot be reached hides
-//! nothing. What somebody silenced is held for as long as the silence is in force, openings and what follows them, never ends. A message that may have arrived already is sent again exactly as it was, and alone. One that failed rests for
-//! a while of its own: others overtake it.
+//! one digest when it is more than [`DIGEST_ABOVE`]. What something else [explains](super::explained) is held, and what somebody
+//! silenced for as long as the silence is in force: openings and what follows them, never ends. A message that may have arrived
+//! already is sent again exactly as it was, and alone. One that failed rests for a while of its own: others overtake it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::ids::NodeId;
-use crate::io::Severity;
 use crate::outbox::attempt::MOST_REPEATS;
+use crate::outbox::explained::Explanations;
 use crate::outbox::{CALM_AFTER_FLAPPING, Event};
 use crate::time::Wall;
+
+pub use crate::outbox::explained::{HELD_AT_MOST, Parent, SETTLES_WITHIN};
 
 /// A message of more deliveries than this is a digest: how many, of which kinds, and the worst.
 pub const DIGEST_ABOVE: usize = 10;
@@ -25,18 +25,11 @@ pub const LARGEST_MESSAGE: usize = 1_000;
 /// A message that is later than this says that it is late, and why.
 pub const LATE_AFTER: Duration = Duration::from_secs(60);
 
-/// Longer than that nothing is held, whatever explains it: an explanation may be wrong, and somebody waits to be told.
-pub const HELD_AT_MOST: Duration = Duration::from_secs(600);
-
 /// The longest that a failed delivery rests. What claims to rest longer was written by a clock that jumped.
 pub const LONGEST_REST: Duration = Duration::from_secs(3_600);
 
 /// Who began a message of a channel goes on with the next one; after this long another does.
 pub const TURN_LASTS: Duration = Duration::from_secs(3);
-
-/// The kinds that say nothing while the database cannot be written: all of them are learnt through it.
-const EXPLAINED_BY_DATABASE: [&str; 8] =
-    ["nodes", "node", "progress", "watchdog", "leader", "monitor", "heartbeat", "pushes"];
 
 /// One delivery that waits for this channel, or is held.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -50,6 +43,8 @@ pub struct Queued {
     pub key: String,
     /// Where the incident is a monitor's: the node that runs the monitor now.
     pub node: Option<NodeId>,
+    /// Incidents of what people declared to be its cause, open or over a moment ago.
+    pub causes: Vec<i64>,
     /// When it was entered.
     pub entered_at: Wall,
     /// Its incident is open.
@@ -88,15 +83,11 @@ pub struct Queued {
     pub is_suspect: bool,
 }
 
-/// An open incident that explains others, and that this channel was told of, or is about to be.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Parent {
-    /// Its row's key.
-    pub incident: i64,
-    /// `database`, `nodes`, `node/node1`.
-    pub key: String,
-    /// How bad it is now: a node that is lost is critical, one that merely cannot be reached is not.
-    pub severity: Severity,
+impl Queued {
+    /// It tells of something that is still bad.
+    pub(super) fn is_news(&self) -> bool {
+        self.event != Event::Resolved && self.is_open
+    }
 }
 
 /// When a channel takes its next message, and when the last one was begun.
@@ -172,8 +163,10 @@ impl Plan {
 /// What to do with the queue, which is in the order of entering; `now` is the database's time.
 pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     let mut plan = Plan::default();
+    let explanations = Explanations::of(now, queue, parents);
+    let holder = |row: &Queued| holder(row, explanations.of_row(row));
     for row in queue.iter().filter(|row| row.is_held) {
-        match holder(now, row, parents) {
+        match holder(row) {
             None if row.is_open => plan.release.push(row.delivery),
             None => plan.cancel.push(row.delivery),
             // Another holds it by now.
@@ -187,7 +180,7 @@ pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     let mut ready = vec![];
     for row in free.into_iter().filter(|row| !superseded.contains(&row.delivery)) {
         // Whoever may have read it has to hear its end; what is held ends without a word.
-        match holder(now, row, parents).filter(|_| row.unanswered == 0) {
+        match holder(row).filter(|_| row.unanswered == 0) {
             Some(holder) => plan.hold.push((row.delivery, holder)),
             None if is_resting(now, row) => {}
             None => ready.push(row),
@@ -198,40 +191,10 @@ pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     plan
 }
 
-/// What keeps this delivery from being told.
-fn holder(now: Wall, row: &Queued, parents: &[Parent]) -> Option<Holder> {
-    let is_news = row.event != Event::Resolved && row.is_open;
-    let silence = row.silenced_by.filter(|_| is_news).map(Holder::Silence);
-    explained(now, row, parents).map(Holder::Incident).or(silence)
-}
-
-/// The incident that explains this delivery to this channel, the farthest reaching first.
-fn explained(now: Wall, row: &Queued, parents: &[Parent]) -> Option<i64> {
-    // One that seems to be entered in the future is as old as nobody knows: the clock jumped.
-    let is_fresh = now.0.abs_diff(row.entered_at.0) < u64::try_from(HELD_AT_MOST.as_millis()).unwrap_or(u64::MAX);
-    if row.event == Event::Resolved || !row.is_open || !is_fresh {
-        return None;
-    }
-    let explains = |parent: &&Parent| parent.incident != row.incident && explains(parent, &row.key, row.node.as_ref());
-    let reach = |parent: &&Parent| match parent.key.as_str() {
-        "database" => 0,
-        "nodes" => 1,
-        _ => 2,
-    };
-    parents.iter().filter(explains).min_by_key(reach).map(|parent| parent.incident)
-}
-
-/// Whether one incident explains another, which a monitor's node has to do with.
-fn explains(parent: &Parent, child: &str, node: Option<&NodeId>) -> bool {
-    let kind = child.split_once('/').map_or(child, |(kind, _)| kind);
-    match parent.key.as_str() {
-        "database" => EXPLAINED_BY_DATABASE.contains(&kind),
-        "nodes" => kind == "monitor",
-        key => {
-            let lost = key.strip_prefix("node/").filter(|_| parent.severity == Severity::Critical);
-            kind == "monitor" && lost.is_some() && lost == node.map(NodeId::as_str)
-        }
-    }
+/// What keeps this delivery from being told: the incident that explains it, or a silence.
+fn holder(row: &Queued, explained_by: Option<i64>) -> Option<Holder> {
+    let silence = row.silenced_by.filter(|_| row.is_news()).map(Holder::Silence);
+    explained_by.map(Holder::Incident).or(silence)
 }
 
 /// The deliveries that may be sent: claimed by nobody, not begun, and the first of their incident on this channel.

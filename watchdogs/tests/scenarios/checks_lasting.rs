@@ -57,6 +57,22 @@ fn one_deaf_watchdog_of_three_says_once_that_it_does_not_know_and_not_again() {
 }
 
 #[test]
+fn a_new_check_that_others_know_a_moment_sooner_is_not_entered_as_unknown() {
+    let mut desk = Desk::new();
+    for _ in 0..20 {
+        desk.tell(Input::Stored(vec![]));
+        desk.run(1);
+    }
+    // The others have looked twice just now, and one of them entered it.
+    for _ in 0..5 {
+        desk.tell(stands(State::Up));
+        desk.run(1);
+    }
+    desk.hear("w2", Outcome::Up, 2);
+    assert_eq!((desk.state(), desk.changed.len()), (State::Up, 0), "{:?}", desk.changed);
+}
+
+#[test]
 fn that_a_check_is_unknown_is_entered_again_when_it_could_not_be_entered() {
     let mut desk = Desk::new();
     for _ in 0..30 {

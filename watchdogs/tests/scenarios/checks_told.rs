@@ -15,8 +15,10 @@ fn a_down_that_stood_in_the_store_is_not_told_again_after_a_restart() {
     desk.run(3);
     desk.hear("w2", REFUSED, 2);
     assert_eq!((desk.state(), desk.changed.len()), (State::Down, 0));
+    let since = |desk: &Desk| desk.machine.standing(&"api".into()).unwrap().since;
+    assert_eq!(since(&desk), Some(Wall(5)), "also where it is not read again, because the database is away");
     desk.tell(Input::Stored(vec![Known { check: "api".into(), state: State::Down, since: Wall(5) }]));
-    assert_eq!(desk.machine.standing(&"api".into()).unwrap().since, Some(Wall(5)));
+    assert_eq!(since(&desk), Some(Wall(5)));
 }
 
 #[test]
@@ -58,6 +60,28 @@ fn a_check_that_is_down_is_an_incident_that_says_who_sees_it_and_who_does_not() 
         summary,
         "2 of 3 watchdogs see it fail (w1 in a: connection refused; w2 in b: connection refused); reached from w3 in c"
     );
+}
+
+#[test]
+fn while_not_all_have_looked_twice_since_the_first_success_an_incident_says_what_it_said_before() {
+    let mut desk = Desk::settled();
+    desk.targets.insert("api".into(), REFUSED);
+    desk.run(21);
+    desk.hear("w2", REFUSED, 2);
+    desk.hear("w3", REFUSED, 2);
+    desk.tell(Input::Incidents(Vec::new()));
+    desk.run(3);
+    desk.hear("w2", Outcome::Up, 1);
+    desk.tell(Input::Incidents(vec![open("check/api", Wall(9))]));
+    let said = desk.machine.alarms(desk.now);
+    assert!(said[0].summary.starts_with("2 of 3 watchdogs see it fail (w1 in a: "), "{}", said[0].summary);
+    for _ in 0..5 {
+        desk.run(1);
+        desk.hear("w3", Outcome::Up, 1);
+        desk.tell(Input::Incidents(vec![open("check/api", Wall(9))]));
+        assert_eq!((desk.state(), desk.machine.alarms(desk.now)), (State::Down, said.clone()));
+    }
+    assert_eq!(desk.raised.last(), said.first());
 }
 
 #[test]

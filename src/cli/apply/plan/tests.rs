@@ -23,6 +23,7 @@ fn there() -> There {
                 {"name": "Web", "components": [{"id": "a1", "name": "Front", "description": "", "graph": false, "check": "gate"}]}]))}),
             json!({"slug": "gone", "title": "Gone", "managed_by": "apply/shop", "groups": []}),
         ],
+        dependencies: vec![json!({"subject": "monitor/1", "depends_on": ["check/gate", "node/node1"], "missing": []})],
         nodes: vec![json!({"node_id": "node1", "weight": 100, "labels": ["eu"]})],
     }
 }
@@ -140,4 +141,20 @@ fn pages_are_compared_without_what_the_watchdog_adds_made_and_pruned_by_their_pl
     );
     let faults = document::read("pages:\n  shop: {titel: x}\n").unwrap_err();
     assert!(faults[0].to_string().contains("known are title, description"), "{}", faults[0]);
+}
+
+#[test]
+fn what_depends_on_something_is_compared_by_ids_and_written_by_refs() {
+    let same =
+        "dependencies:\n  monitor/front: {depends_on: [node/node1, check/gate]}\n  check/gate: {depends_on: []}\n";
+    assert_eq!(steps(same, false), []);
+    let text = "dependencies:\n  monitor/front: {depends_on: []}\n  check/gate: {depends_on: [monitor/front]}\n";
+    let found = plan(&document::read(text).unwrap(), &there(), false).unwrap();
+    let seen: Vec<_> =
+        found.iter().map(|step| (step.name.as_str(), &step.act, step.fields["depends_on"].clone())).collect();
+    assert_eq!(
+        seen,
+        [("monitor/front", &Act::Change, json!([])), ("check/gate", &Act::Create, json!(["monitor/front"]))]
+    );
+    assert_eq!(found[1].changes[0].after, json!(["monitor/1"]));
 }

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 
 use super::stage::{SHOP_PORT, Stage, WATCHDOGS, answer_all};
@@ -74,6 +75,54 @@ async fn a_name_that_stands_for_something_else_in_one_zone_is_partial_and_one_th
     }
     stage.wait_for("shop", "down").await;
     stage.wait_for_reason("shop", "no_name").await;
+}
+
+/// The front leads on to the shop.
+async fn lead_on(headers: HeaderMap) -> Response {
+    let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let there = format!("http://shop.test:{SHOP_PORT}/");
+    if host.starts_with("front.") {
+        Redirect::temporary(&there).into_response()
+    } else {
+        StatusCode::OK.into_response()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MariaDB"]
+async fn a_name_that_stands_for_the_target_first_and_for_a_clouds_secrets_then_leads_nobody_there() {
+    let Some((mut stage, servers)) = with_name_servers().await else { return };
+    let (shop, secrets) = (stage.network.address("shop").into(), Ipv4Addr::new(169, 254, 169, 254).into());
+    let stands_for = |name: &str, addresses: &[IpAddr]| {
+        for server in &servers {
+            server.set(name, addresses);
+        }
+    };
+    stands_for("front.test", &[shop]);
+    stands_for("shop.test", &[shop]);
+    stage.begin().await;
+    let listener = stage.network.listen("shop", shop, SHOP_PORT);
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(lead_on)).await });
+    let http =
+        |name: &str, host: &str| json!({"name": name, "type": "http", "url": format!("http://{host}:{SHOP_PORT}/")});
+    let port = json!({"name": "port", "type": "port", "hostname": "shop.test", "port": SHOP_PORT});
+    let names = ["by-name", "redirected", "port"];
+    for check in [http("by-name", "shop.test"), http("redirected", "front.test"), port] {
+        stage.check(&check).await;
+    }
+    for name in names {
+        stage.wait_for(name, "up").await;
+    }
+    stands_for("shop.test", &[secrets]);
+    for name in names {
+        stage.wait_for(name, "down").await;
+        stage.wait_for_reason(name, "forbidden").await;
+    }
+    stands_for("shop.test", &[secrets, shop]);
+    for name in names {
+        let shown = stage.wait_for(name, "up").await;
+        assert_eq!(vote(&shown, "w1")["address"], json!(shop), "of both only the one that is the target's: {shown}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

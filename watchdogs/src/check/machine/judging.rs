@@ -21,7 +21,8 @@ impl Machine {
         };
         slot.verdict = verdict;
         if verdict.0 != before {
-            (slot.since, slot.changed_at, slot.differs_since) = (Some(at.wall), at.now, None);
+            let since = slot.is_since(verdict.0, at.wall);
+            (slot.since, slot.changed_at, slot.differs_since) = (Some(since), at.now, None);
             slot.is_contradicted = false;
             // What stands against a verdict is the other thing from now on.
             let is_turned = (before == State::Down) != (verdict.0 == State::Down);

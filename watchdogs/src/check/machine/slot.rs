@@ -39,6 +39,9 @@ pub(super) struct Slot {
     pub(super) stored: Option<State>,
     /// What was read there last.
     pub(super) read: Option<State>,
+    /// Since when that was read, and since when it holds, by what was read.
+    pub(super) read_since: Mono,
+    pub(super) holds_since: Option<Wall>,
     /// While it was unknown here somebody else could say what it is, and entered that.
     pub(super) is_contradicted: bool,
     /// The store differs from the verdict since then.
@@ -65,6 +68,8 @@ impl Slot {
             changed_at: now,
             stored: None,
             read: None,
+            read_since: now,
+            holds_since: None,
             is_contradicted: false,
             differs_since: None,
             wake_at: now,
@@ -107,12 +112,12 @@ impl Slot {
     }
 
     /// Its verdict is unknown, and not entered as such: when it will be. One watchdog that does not know says nothing against
-    /// those that do; that nobody looks, by order, is known.
+    /// those that do, and what somebody has just entered may be known here in a moment; that nobody looks, by order, is known.
     pub(super) fn unknown_entered_at(&self, policy: &Policy) -> Option<Mono> {
         let is_news = self.stored.is_some_and(|stored| stored != State::Unknown);
         let is_ours_to_say = !self.is_contradicted || self.verdict.1 == Reason::Paused;
         let is_entered = self.verdict.0 == State::Unknown && is_news && is_ours_to_say;
-        is_entered.then(|| self.changed_at + policy.unknown_entered_after)
+        is_entered.then(|| self.changed_at.max(self.read_since) + policy.unknown_entered_after)
     }
 
     /// Its verdict is known, and another one stands in the store: when it is entered again.
@@ -128,7 +133,10 @@ impl Slot {
         if is_news && self.verdict.0 == State::Unknown && state.is_some_and(|state| state != State::Unknown) {
             self.is_contradicted = true;
         }
-        (self.stored, self.read) = (state, state);
+        if self.read != state {
+            self.read_since = now;
+        }
+        (self.stored, self.read, self.holds_since) = (state, state, found.map(|(_, since)| since));
         if state == Some(self.verdict.0) {
             self.since = found.map(|(_, since)| since);
             self.differs_since = None;
@@ -178,6 +186,12 @@ impl Slot {
             self.entered_again_at(policy),
         ];
         deadlines.into_iter().flatten().min().unwrap_or(Mono::micros(u64::MAX))
+    }
+
+    /// Its verdict has just become this. The first one of a process goes on with what stood in the store.
+    pub(super) fn is_since(&self, state: State, wall: Wall) -> Wall {
+        let stood = self.holds_since.filter(|_| self.since.is_none() && self.read == Some(state));
+        stood.unwrap_or(wall)
     }
 
     /// Votes that are stale by now are not waited for any more, and those of watchdogs that are no more are forgotten.

@@ -24,6 +24,8 @@ pub(super) struct Bad {
     partial: BTreeSet<CheckName>,
     /// Since when each cannot be judged.
     unknown: BTreeMap<CheckName, Mono>,
+    /// What was said last of each incident while it was clear: its words, and its votes.
+    said: BTreeMap<String, (String, (u32, u32))>,
 }
 
 impl Bad {
@@ -76,16 +78,31 @@ impl Machine {
     }
 
     /// What is wrong now: for the incidents, and for whoever tells it while the database is away.
-    pub fn alarms(&self, now: Mono) -> Vec<Alarm> {
+    pub fn alarms(&mut self, now: Mono) -> Vec<Alarm> {
         let down = self.bad.down.iter().filter_map(|name| self.alarm_of(now, name, "check"));
         let partial = self.bad.partial.iter().filter_map(|name| self.alarm_of(now, name, "partial"));
-        let mut alarms: Vec<_> = down.chain(partial).chain(self.unjudged(now)).collect();
+        let mut alarms: Vec<_> = down.chain(partial).collect();
+        let mut said = std::mem::take(&mut self.bad.said);
+        for alarm in &mut alarms {
+            let before = said.remove(&alarm.key);
+            if let Some(before) = before.filter(|_| self.is_settling(&alarm.key)) {
+                (alarm.summary, alarm.votes) = before;
+            }
+            self.bad.said.insert(alarm.key.clone(), (alarm.summary.clone(), alarm.votes));
+        }
+        alarms.extend(self.unjudged(now));
         if self.is_sole_witness() {
             for alarm in &mut alarms {
                 alarm.summary = format!("{} (sole witness: {})", alarm.summary, self.identity.watchdog);
             }
         }
         alarms
+    }
+
+    /// Not all have looked twice since something changed, and how many see it fail is no news until they have.
+    fn is_settling(&self, key: &str) -> bool {
+        let slot = key.split_once('/').and_then(|(_, name)| self.slots.get(&CheckName::from(name)));
+        slot.is_some_and(|slot| matches!(slot.verdict.1, Reason::Settling { .. }))
     }
 
     /// Incidents of which nobody here can say whether they should be open.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::io::Severity;
 
 const NOW: Wall = Wall(1_000_000);
 
@@ -9,6 +10,7 @@ fn waiting(number: i64, key: &str, due_s_ago: i64) -> Queued {
         incident: number,
         key: key.to_owned(),
         node: None,
+        causes: vec![],
         entered_at: Wall(NOW.0 - 60_000),
         is_open: true,
         event: Event::Opened,
@@ -35,7 +37,7 @@ fn monitor(number: i64, node: &str, due_s_ago: i64) -> Queued {
 }
 
 fn parent(incident: i64, key: &str) -> Parent {
-    Parent { incident, key: key.to_owned(), severity: Severity::Critical }
+    Parent { incident, key: key.to_owned(), severity: Severity::Critical, is_told: true, ended_at: None }
 }
 
 fn sent(plan: &Plan) -> Vec<i64> {

@@ -128,7 +128,7 @@ impl Telling {
         if self.dogs[dog].dark.is_unentered() {
             return (Stage::Idle, 1_000);
         }
-        let (queue, parents) = self.outbox.snapshot(channel);
+        let (queue, parents) = self.outbox.snapshot(now, channel);
         if queue.is_empty() {
             return (Stage::Idle, 1_000);
         }

@@ -25,6 +25,10 @@ pub(crate) enum Variant {
     NeverReleased,
     /// Nobody reads what was silenced.
     SilencesIgnored,
+    /// Nobody reads what depends on what.
+    DependenciesIgnored,
+    /// What is over goes on explaining what depends on it.
+    CausesNeverEnd,
     /// A node explains what it ran when that went down, wherever it runs now.
     NodeOfOpening,
     /// An older event that is told instead takes back what came later.
@@ -123,13 +127,13 @@ impl Telling {
         }
     }
 
-    fn believes_open(&self, channel: usize, key: &str) -> bool {
+    pub(super) fn believes_open(&self, channel: usize, key: &str) -> bool {
         self.beliefs.iter().any(|((told, incident), (_, what))| {
             *told == channel && *what != Event::Resolved && self.outbox.incidents[*incident].key == key
         })
     }
 
-    fn anybody_believes(&self, key: &str) -> bool {
+    pub(super) fn anybody_believes(&self, key: &str) -> bool {
         (0..self.moods.len()).any(|channel| self.believes_open(channel, key))
     }
 
@@ -147,6 +151,7 @@ impl Telling {
             let key = super::world::monitor_key(monitor);
             let fair = self.fair(&key);
             let is_told = self.is_silenced(&key)
+                || self.has_cause(&key)
                 || self.anybody_believes(&key)
                 || self.is_explained()
                 || self.anybody_believes(&format!("node/{}", super::world::node_name(row.node)));

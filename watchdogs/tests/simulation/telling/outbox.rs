@@ -11,6 +11,8 @@ use komainu_watchdogs::outbox::{self, Entered, Event, FLAPPING_FROM, REOPEN_WITH
 use komainu_watchdogs::routing::{Planned, Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
+use super::dependencies::Dependency;
+
 /// How long one watchdog may be at a message.
 pub(crate) const CLAIM_LASTS: Duration = Duration::from_secs(30);
 
@@ -40,6 +42,7 @@ pub(crate) enum State {
     Failed,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
     /// The event's place in the list of all.
@@ -63,6 +66,8 @@ pub(crate) struct Delivery {
     pub(crate) retry_at: Option<Wall>,
     pub(super) failed_at: Option<Wall>,
     pub(super) sent_at: Wall,
+    /// It is, or was when it was dropped, held because of an incident.
+    pub(super) is_explained: bool,
     /// Others were told too, because it takes so long.
     pub(super) is_rescued: bool,
     /// Nobody else can be told: it goes on for as long as it takes.
@@ -95,6 +100,11 @@ pub(crate) struct Outbox {
     pub(super) entered_news: BTreeSet<(String, usize, String)>,
     /// Keys that somebody silenced.
     pub(super) silenced: BTreeSet<String>,
+    pub(super) dependencies: Vec<Dependency>,
+    /// A broken rule: nobody reads what depends on what.
+    pub(super) are_dependencies_ignored: bool,
+    /// Another: what is over goes on explaining what depends on it.
+    pub(super) do_causes_last: bool,
     /// A broken rule: what is overtaken is copied all the same.
     pub(crate) copies_overtaken: bool,
 }
@@ -253,6 +263,7 @@ impl Delivery {
             retry_at: None,
             failed_at: None,
             sent_at: Wall(0),
+            is_explained: false,
             is_rescued: false,
             is_alone: false,
         }

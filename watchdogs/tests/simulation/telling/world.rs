@@ -16,6 +16,7 @@ use komainu_watchdogs::time::Wall;
 use super::blind::Lasting;
 use super::courier::{Courier, Mood};
 use super::dark::Dark;
+use super::dependencies::Dependency;
 use super::eyes::Eye;
 use super::jobs::{Intake, Job};
 use super::judge::{Arrival, Variant};
@@ -235,7 +236,7 @@ impl Telling {
         let mut world = Self {
             now: 0,
             variant,
-            outbox,
+            outbox: Outbox { dependencies: Dependency::draw(seed, monitors.len()), ..outbox },
             dogs: (0..dogs).map(|number| Dog::new(number, channels)).collect(),
             nodes: vec![Node::default(); nodes],
             silences: Silence::draw(seed, monitors.len()).into_iter().collect(),
@@ -303,6 +304,7 @@ impl Telling {
         self.counts.ticks += 1;
         self.note_database();
         self.note_silences();
+        self.note_dependencies();
         if self.now >= self.fault_at && self.now < self.chaos_until {
             self.fault_at = self.now + self.rng.between(self.fault_pause / 5, 2 * self.fault_pause);
             self.go_wrong();
@@ -359,6 +361,8 @@ impl Telling {
             let found = self.invariant_told_once_or_marked(&arrival);
             self.judge(found);
             let found = self.invariant_silences_hold(&arrival);
+            self.judge(found);
+            let found = self.invariant_dependencies_hold(&arrival);
             self.judge(found);
         }
     }

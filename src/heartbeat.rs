@@ -113,6 +113,8 @@ pub enum Alive {
     Yes,
     /// No: how it is; `None`: nobody knows the name.
     No(Option<State>),
+    /// People paused it: nobody says.
+    Paused,
     /// Neither the database nor a peer can be asked.
     Unknown,
 }
@@ -156,7 +158,12 @@ impl Heartbeats {
         self.shared.cache.outage(clock::now())
     }
 
-    /// How many heartbeats are in each state.
+    /// How many heartbeats are paused.
+    pub fn paused(&self) -> u64 {
+        self.shared.cache.paused()
+    }
+
+    /// How many heartbeats are in each state; those that are paused are in none.
     pub fn by_state(&self) -> BTreeMap<State, u64> {
         self.shared.cache.by_state()
     }

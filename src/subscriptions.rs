@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use komainu_notifiers::mail::letter::Postman;
 use komainu_watchdogs::ids::Incarnation;
-use komainu_watchdogs::subscription::{Next, Outcome, Record, next};
+use komainu_watchdogs::subscription::{Next, Outcome, next};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -96,6 +96,14 @@ pub struct Sender {
     pub living: Box<dyn Fn() -> u32 + Send + Sync>,
 }
 
+/// How an attempt failed.
+struct Trouble<'a> {
+    /// Without the address.
+    words: &'a str,
+    may_have_arrived: bool,
+    refusals: u32,
+}
+
 impl std::fmt::Debug for Sender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sender").field("me", &self.me).finish_non_exhaustive()
@@ -146,11 +154,20 @@ impl Sender {
 
     /// What an attempt comes to. `trouble`: why it failed, without the address.
     fn end(due: &Due, outcome: Outcome, trouble: &str) -> End {
-        let record = Record { attempts: due.attempts + 1, failures: due.failures };
-        let trouble = trouble.to_owned();
-        match next(outcome, record) {
+        let next = next(outcome, due.record());
+        Self::end_of(
+            due,
+            next,
+            Trouble { words: trouble, may_have_arrived: outcome == Outcome::Unanswered, refusals: 0 },
+        )
+    }
+
+    /// The same, where it is known what becomes of it.
+    fn end_of(due: &Due, next: Next, Trouble { words, may_have_arrived, refusals }: Trouble<'_>) -> End {
+        let trouble = words.to_owned();
+        match next {
             Next::Told => End::Told,
-            Next::Again(pause) => End::Again { pause, trouble, may_have_arrived: outcome == Outcome::Unanswered },
+            Next::Again(pause) => End::Again { pause, trouble, may_have_arrived, refusals },
             Next::GivenUp => End::GivenUp { trouble },
             Next::Ended => {
                 if let Message::News { .. } = due.message {

@@ -3,8 +3,9 @@
 -- One row per address and page. `address`: a mail address or the URL of a webhook: personal, and gone with the row. `address_hash`, `person_hash`:
 -- keyed hashes of the address on this page, and of whose it is on all pages. `state`: asked, confirmed, ended. `components`: a JSON list of
 -- public ids; empty: all. `nonce`: what the secret of a webhook follows from. `wish`: what was asked for and is not confirmed, JSON; it counts
--- from `asked_at`. `greet_at`: when they are asked to confirm it. `told`: the last of komainu_page_news that they need no more.
--- `attempts`, `retry_at`: at the next one; `failures`: given up in a row. `created_by`: NULL: a visitor of the page.
+-- from `asked_at`. `greet_at`: when they are asked to confirm it; `greet_attempts`: how often that was tried; `greeting_at`: since when a try of it
+-- is in doubt. `told`: the last of komainu_page_news that they need no more. `attempts`, `retry_at`, `sending_at`: the same at the next one;
+-- `failures`: given up in a row; `refusals`: of the next one, by a mail server that took others'. `created_by`: NULL: a visitor of the page.
 CREATE TABLE IF NOT EXISTS komainu_page_subscriber (
   id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   public_id CHAR(24) NOT NULL UNIQUE,
@@ -20,9 +21,12 @@ CREATE TABLE IF NOT EXISTS komainu_page_subscriber (
   wish MEDIUMTEXT NULL,
   asked_at BIGINT NOT NULL,
   greet_at BIGINT NULL,
+  greet_attempts INT NOT NULL DEFAULT 0,
+  greeting_at BIGINT NULL,
   told BIGINT NOT NULL,
   attempts INT NOT NULL DEFAULT 0,
   failures INT NOT NULL DEFAULT 0,
+  refusals INT NOT NULL DEFAULT 0,
   trouble TEXT NULL,
   retry_at BIGINT NULL,
   claimed_by CHAR(16) NULL,

@@ -5,6 +5,8 @@
 -- counted in.
 ALTER TABLE komainu_heartbeat ADD COLUMN limits TEXT NULL;
 ALTER TABLE komainu_heartbeat ADD COLUMN gap_id BIGINT NOT NULL DEFAULT 0;
+-- It is never late, and nobody is told of it.
+ALTER TABLE komainu_heartbeat ADD COLUMN is_paused INTEGER NOT NULL DEFAULT 0;
 UPDATE komainu_heartbeat SET gap_id = (SELECT COALESCE(MAX(id), 0) FROM komainu_outage);
 
 -- When a watchdog last proved that it could store a push, by the database's clock. Not in its own row: leases wait for nobody.

@@ -26,7 +26,7 @@ use super::edit::Edit;
 use super::page::{DryRun, Items, PageAsked};
 use super::precondition;
 use super::problem::{ApiError, Problem};
-use super::request::{Asked, Field, Sent, Shape, Whole, request};
+use super::request::{Asked, Field, Flag, Sent, Shape, Whole, request};
 use super::{Context, Ctx};
 use crate::clock;
 use crate::heartbeat::{MOST_OVERLAP_S, reschedule, secret};
@@ -40,6 +40,8 @@ request! {
     pub(super) struct HeartbeatsAsked {
         /// Only those in this state
         state: Option<StateName>,
+        /// Only those that are paused, or are not
+        paused: Option<Flag>,
         ..page: PageAsked,
     }
 }
@@ -65,9 +67,9 @@ impl Field for StateName {
 pub(super) async fn list(
     _: Reader,
     context: Ctx,
-    Asked(HeartbeatsAsked { state, page }): Asked<HeartbeatsAsked>,
+    Asked(HeartbeatsAsked { state, paused, page }): Asked<HeartbeatsAsked>,
 ) -> Result<Json<Items<HeartbeatView>>, ApiError> {
-    let page = heartbeats::list(&context.reads, state, page.cursor.as_deref(), page.limit()).await?;
+    let page = heartbeats::list(&context.reads, (state, paused), page.cursor.as_deref(), page.limit()).await?;
     Ok(Json(Items::of(page)))
 }
 

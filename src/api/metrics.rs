@@ -146,6 +146,7 @@ fn register_heartbeats(registry: &mut Registry, context: &Context) {
     for (state, count) in context.state.heartbeats.by_state() {
         heartbeats.get_or_create(&StateLabel { state: state.as_str() }).set(whole(count));
     }
+    heartbeats.get_or_create(&StateLabel { state: "paused" }).set(whole(context.state.heartbeats.paused()));
     registry.register("heartbeats", "Heartbeats by state", heartbeats);
     let counts = context.state.heartbeats.counts();
     let pushes = Family::<OutcomeLabel, Counter>::default();

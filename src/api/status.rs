@@ -61,13 +61,16 @@ struct Heartbeats {
     late: u64,
     failed: u64,
     new: u64,
+    /// These are in no state.
+    paused: u64,
 }
 
 impl Heartbeats {
     fn of(context: &Context) -> Self {
         let counts = context.state.heartbeats.by_state();
         let of = |state: State| counts.get(&state).copied().unwrap_or(0);
-        Self { up: of(State::Up), late: of(State::Late), failed: of(State::Failed), new: of(State::New) }
+        let paused = context.state.heartbeats.paused();
+        Self { up: of(State::Up), late: of(State::Late), failed: of(State::Failed), new: of(State::New), paused }
     }
 }
 
@@ -285,7 +288,7 @@ mod tests {
             assert!(body.get(name).is_some(), "{name} is missing");
         }
         assert_eq!(body["leader"], json!({"watchdog_id": "w1", "epoch": 7}));
-        assert_eq!(body["heartbeats"], json!({"up": 0, "late": 0, "failed": 0, "new": 0}));
+        assert_eq!(body["heartbeats"], json!({"up": 0, "late": 0, "failed": 0, "new": 0, "paused": 0}));
         let checks = json!({"up": 0, "down": 0, "partial": 0, "unknown": 0, "paused": 0, "down_names": []});
         assert_eq!(body["checks"], checks);
         assert_eq!(body["nodes"][0]["node_id"], "node1");

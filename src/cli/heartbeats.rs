@@ -62,6 +62,20 @@ pub(super) enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Call them late no more until they are resumed; pushes are taken all the same.
+    Pause {
+        #[command(flatten)]
+        many: Many,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Wait for them again: each is due by its schedule from now.
+    Resume {
+        #[command(flatten)]
+        many: Many,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     /// Make a new secret and print it, this once.
     Rotate {
         /// Its name.
@@ -82,6 +96,14 @@ pub(super) enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
+}
+
+/// Which ones.
+#[derive(Debug, clap::Args)]
+pub(super) struct Many {
+    /// Their names.
+    #[arg(required = true)]
+    names: Vec<String>,
 }
 
 /// When it has to report: a new heartbeat needs one of the two.
@@ -190,6 +212,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             output.say(&edited, || shown::one(&edited));
             Ok(())
         }
+        Command::Pause { many, output } => switch(&many, &output, true).await,
+        Command::Resume { many, output } => switch(&many, &output, false).await,
         Command::Rotate { name, overlap, print, output } => {
             let client = output.client()?;
             let body = json!({"overlap_s": overlap});
@@ -206,6 +230,16 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// One by one: what was done before something failed stays done, and was said.
+async fn switch(many: &Many, output: &OutputArgs, paused: bool) -> anyhow::Result<()> {
+    let client = output.client()?;
+    for name in &many.names {
+        let edited = client.call(Method::PATCH, &of(name), Some(json!({"paused": paused}))).await?;
+        output.say(&edited, || format!("{} {name}", if paused { "paused" } else { "resumed" }));
+    }
+    Ok(())
 }
 
 /// Says the secret, in a program if one was asked for.

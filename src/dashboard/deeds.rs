@@ -12,7 +12,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::form::Form;
-use super::pages::FIRST as FIRST_PAGES;
 use crate::store::apikeys::Scope;
 
 pub(super) use self::want::{Choice, Kind, Want};
@@ -32,6 +31,9 @@ mod silence;
 mod tests;
 mod want;
 mod watchdog;
+
+/// As many as there may be.
+const ALL_PAGES: &str = "/api/v1/pages?limit=200";
 
 /// What may stand in a path as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -115,7 +117,7 @@ impl Deed {
         let (page, notice) = (form.field("page"), form.field("notice"));
         let notice = page.zip(notice).map(|(page, id)| ("notice", notice::path(page, form, id)));
         // Those that can be chosen.
-        let pages = (form.field("deed") == Some("incident.publish")).then(|| ("pages", FIRST_PAGES.to_owned()));
+        let pages = (form.field("deed") == Some("incident.publish")).then(|| ("pages", ALL_PAGES.to_owned()));
         let named = [named("incident", "incidents"), named("silence", "silences"), named("page", "pages")];
         named.into_iter().chain([notice, pages]).flatten().collect()
     }

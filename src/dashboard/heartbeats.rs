@@ -21,6 +21,9 @@ pub(super) const FIRST: &str = "/api/v1/heartbeats?limit=100";
 /// States by which the list can be narrowed.
 const STATES: [&str; 4] = ["late", "failed", "new", "up"];
 
+/// Whatever their state.
+const PAUSED: &str = "paused";
+
 #[derive(Template)]
 #[template(path = "heartbeats.html")]
 struct Heartbeats {
@@ -44,6 +47,8 @@ struct Heartbeat {
     #[serde(default)]
     tags: Vec<String>,
     state: String,
+    #[serde(default)]
+    paused: bool,
     is_running: bool,
     deadline: Option<i64>,
     last_at: Option<i64>,
@@ -63,11 +68,20 @@ impl Heartbeat {
     }
 
     fn deadline(&self) -> Option<At> {
-        self.deadline.map(Wall).map(At)
+        self.deadline.filter(|_| !self.paused).map(Wall).map(At)
     }
 
     fn last(&self) -> Option<At> {
         self.last_at.map(Wall).map(At)
+    }
+
+    /// Where there is no deadline.
+    fn never_due(&self) -> &'static str {
+        match (self.paused, self.last_at) {
+            (true, _) => "not while it is paused",
+            (false, None) => "not before its first push",
+            (false, Some(_)) => "not before its next ok",
+        }
     }
 
     /// When it is due, in words.
@@ -94,8 +108,13 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
 ) -> Response {
     let form = Form::of_query(query.as_deref());
-    let state = form.field("state").filter(|state| STATES.contains(state)).unwrap_or_default().to_owned();
-    let of_state = if state.is_empty() { FIRST.to_owned() } else { format!("{FIRST}&state={state}") };
+    let state =
+        form.field("state").filter(|state| STATES.contains(state) || *state == PAUSED).unwrap_or_default().to_owned();
+    let of_state = match state.as_str() {
+        "" => FIRST.to_owned(),
+        PAUSED => format!("{FIRST}&paused=true"),
+        state => format!("{FIRST}&state={state}&paused=false"),
+    };
     let asked = form.turned(&of_state);
     let (read, age) = match desk.need_list::<Items<Heartbeat>>(&visitor, (Section::Heartbeats, &asked)).await {
         Ok(read) => read,

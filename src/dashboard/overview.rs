@@ -296,7 +296,9 @@ fn heartbeats(desk: &Desk) -> Vec<Tally> {
         HeartbeatState::New => "new",
     };
     let all = [HeartbeatState::Failed, HeartbeatState::Late, HeartbeatState::New, HeartbeatState::Up];
-    tallies(all.map(|state| (named(state), counts.get(&state).copied().unwrap_or(0))))
+    let paused = desk.inside.state().heartbeats.paused();
+    let counted = all.map(|state| (named(state), counts.get(&state).copied().unwrap_or(0)));
+    tallies(counted.into_iter().chain([("paused", paused)]))
 }
 
 /// What would be moved, and what waits to be moved.

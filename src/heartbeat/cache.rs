@@ -75,6 +75,8 @@ pub enum Vouched {
     Alive,
     /// It is late, failed, or was never seen.
     Not(State),
+    /// People paused it: neither alarm nor calm.
+    Paused,
     /// There is none of this name.
     NoSuch,
 }
@@ -96,6 +98,9 @@ impl HeartbeatCache {
         let read = content.read.filter(|read| now.since(read.began_at) <= read.vouched_for())?;
         let Some(entry) = content.rows.get(name) else { return Some(Vouched::NoSuch) };
         let record = &entry.known.vitals.record;
+        if record.is_paused {
+            return Some(Vouched::Paused);
+        }
         // Late in truth, unless no push could be taken meanwhile: only a reading after the deadline may say so.
         if record.is_overdue(read.database_at()) {
             return read.outage_since.is_none().then_some(Vouched::Not(State::Late));
@@ -121,13 +126,20 @@ impl HeartbeatCache {
         refused.max(blind)
     }
 
+    /// How many are in each state; those that are paused are in none.
     pub(super) fn by_state(&self) -> BTreeMap<State, u64> {
         let content = self.content.read().unwrap_or_else(PoisonError::into_inner);
         let mut counts: BTreeMap<State, u64> = State::ALL.into_iter().map(|state| (state, 0)).collect();
-        for Entry { known, .. } in content.rows.values() {
+        for Entry { known, .. } in content.rows.values().filter(|entry| !entry.known.vitals.record.is_paused) {
             *counts.entry(known.vitals.record.state).or_default() += 1;
         }
         counts
+    }
+
+    pub(super) fn paused(&self) -> u64 {
+        let content = self.content.read().unwrap_or_else(PoisonError::into_inner);
+        let paused = content.rows.values().filter(|entry| entry.known.vitals.record.is_paused).count();
+        u64::try_from(paused).unwrap_or(u64::MAX)
     }
 
     /// How many heartbeats are known.
@@ -149,6 +161,7 @@ impl HeartbeatCache {
                 continue;
             }
             let deadline = match record.state {
+                State::New | State::Up if record.is_paused => None,
                 // What has passed waits for the end of the outage.
                 State::New | State::Up => record.deadline().filter(|deadline| *deadline > server),
                 State::Late | State::Failed => None,

@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 pub struct PeerAnswer {
     /// Of which heartbeat.
     pub name: String,
-    /// `up`, `new`, `late`, `failed`, `none`: there is no such; `unknown`: it cannot say.
+    /// `up`, `new`, `late`, `failed`, `paused`, `none`: there is no such; `unknown`: it cannot say.
     pub state: String,
 }
 
@@ -37,6 +37,7 @@ impl PeerAnswer {
         let state = match vouched {
             Some(Vouched::Alive) => State::Up.as_str(),
             Some(Vouched::Not(state)) => state.as_str(),
+            Some(Vouched::Paused) => "paused",
             Some(Vouched::NoSuch) => "none",
             None => "unknown",
         };
@@ -47,6 +48,7 @@ impl PeerAnswer {
         match (State::parse(&self.state), self.state.as_str()) {
             (Some(State::Up), _) => Some(Vouched::Alive),
             (Some(state), _) => Some(Vouched::Not(state)),
+            (None, "paused") => Some(Vouched::Paused),
             (None, "none") => Some(Vouched::NoSuch),
             (None, _) => None,
         }
@@ -58,6 +60,7 @@ impl From<Vouched> for Alive {
         match vouched {
             Vouched::Alive => Self::Yes,
             Vouched::Not(state) => Self::No(Some(state)),
+            Vouched::Paused => Self::Paused,
             Vouched::NoSuch => Self::No(None),
         }
     }

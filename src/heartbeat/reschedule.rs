@@ -3,6 +3,9 @@
 //! A new rhythm counts from the edit: nobody is late before the first run by it. A new grace or longest runtime counts from
 //! what it is about, and makes nothing late at once: there is one grace from now. A late one that the new schedule would not
 //! call late is well again; a failed one stays failed.
+//!
+//! What goes on after it was paused begins anew: due by its schedule from now, each open run for a grace more at least, and what was late is not. A failed one
+//! stays failed until its next ok, and that is told.
 
 use std::time::Duration;
 
@@ -19,6 +22,9 @@ pub fn after_edit(heartbeat: &Heartbeat, edited: &Definition, now: Wall) -> Chan
     let Heartbeat { definition: before, vitals, .. } = heartbeat;
     let record = &vitals.record;
     let unchanged = Changed { definition: edited.clone(), state: record.state, limits: record.limits.clone() };
+    if before.is_paused && !edited.is_paused {
+        return resumed(heartbeat, edited, now);
+    }
     let terms = |of: &Definition| (of.grace_s, of.max_runtime_s);
     let has_new_rhythm = rhythm(before) != rhythm(edited);
     if !has_new_rhythm && terms(before) == terms(edited) {
@@ -42,6 +48,25 @@ pub fn after_edit(heartbeat: &Heartbeat, edited: &Definition, now: Wall) -> Chan
         }
         State::Late | State::Failed => unchanged,
     }
+}
+
+fn resumed(heartbeat: &Heartbeat, edited: &Definition, now: Wall) -> Changed {
+    let Heartbeat { definition: before, vitals, .. } = heartbeat;
+    let last = vitals.last_ok_at.or(vitals.last_at);
+    let runs = with_runs(before, edited, &vitals.record.limits, now)
+        .map(|limit, _| at_least_grace(limit, limit.at, edited.grace(), now));
+    let state = match vitals.record.state {
+        State::Late if last.is_some() => State::Up,
+        State::Late => State::New,
+        state @ (State::New | State::Up | State::Failed) => state,
+    };
+    let is_waited_for = state != State::Failed && runs.runs.is_empty();
+    let due = if last.is_some() { next_due(edited, now) } else { edited.first_due };
+    let silence = due.filter(|_| is_waited_for).map(|due| {
+        let at = (due + edited.grace()).max(now + edited.grace());
+        Limit::new(now, due, at)
+    });
+    Changed { definition: edited.clone(), state, limits: Limits { silence, ..runs } }
 }
 
 fn rhythm(of: &Definition) -> (Option<u32>, Option<&str>, Option<&str>, Option<Wall>) {
@@ -126,6 +151,34 @@ mod tests {
         assert_eq!(edited(State::Late, 600, 1_200), (State::Up, Some(1_810)));
         assert_eq!(edited(State::Late, 90, 1_200), (State::Late, Some(1_070)));
         assert_eq!(edited(State::Failed, 600, 1_200), (State::Failed, Some(1_070)));
+    }
+
+    #[test]
+    fn what_goes_on_after_a_pause_is_due_by_its_schedule_from_then_and_a_failure_stays_one() {
+        let resumed = |state: State| {
+            let mut heartbeat = heartbeat(state, 1_000);
+            heartbeat.definition.is_paused = true;
+            let edited = Definition { is_paused: false, ..heartbeat.definition.clone() };
+            let changed = after_edit(&heartbeat, &edited, Wall(90_000_000));
+            (changed.state, changed.limits.earliest().map(|at| at.0 / 1_000))
+        };
+        assert_eq!(resumed(State::Up), (State::Up, Some(90_070)), "a job that died meanwhile is found");
+        assert_eq!(resumed(State::Late), (State::Up, Some(90_070)));
+        assert_eq!(resumed(State::Failed), (State::Failed, None));
+        let mut never = Heartbeat { vitals: Vitals::default(), ..heartbeat(State::New, 0) };
+        never.definition.first_due = Some(Wall(5_000_000));
+        let paused =
+            Heartbeat { definition: Definition { is_paused: true, ..never.definition.clone() }, ..never.clone() };
+        let changed = after_edit(&paused, &never.definition, Wall(90_000_000));
+        assert_eq!((changed.state, changed.limits.earliest()), (State::New, Some(Wall(90_010_000))));
+    }
+
+    #[test]
+    fn to_pause_changes_nothing_of_what_is_known() {
+        let heartbeat = heartbeat(State::Up, 1_000);
+        let edited = Definition { is_paused: true, ..heartbeat.definition.clone() };
+        let changed = after_edit(&heartbeat, &edited, Wall(9_000_000));
+        assert_eq!((changed.state, changed.limits), (State::Up, heartbeat.vitals.record.limits));
     }
 
     #[test]

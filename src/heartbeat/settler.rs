@@ -123,6 +123,9 @@ fn announce(need: Need, known: &CachedHeartbeat) {
         Need::Recount => tracing::info!(heartbeat.name = name, "the deadline of a heartbeat was counted anew"),
         Need::MarkLate => tracing::warn!(heartbeat.name = name, "heartbeat is late"),
         Need::OpenIncident => tracing::warn!(heartbeat.name = name, "heartbeat failed"),
+        Need::ResolveIncident if known.definition.is_paused => {
+            tracing::info!(heartbeat.name = name, "heartbeat is paused, its incident is over");
+        }
         Need::ResolveIncident => tracing::info!(heartbeat.name = name, "heartbeat is well again"),
     }
 }

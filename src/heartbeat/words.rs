@@ -52,6 +52,9 @@ impl Words for Plain {
 
     fn relief(&self, known: &CachedHeartbeat, _: Wall) -> String {
         let CachedHeartbeat { definition, vitals } = known;
+        if definition.is_paused {
+            return format!("{} was paused", definition.name);
+        }
         match vitals.last_ok_at {
             Some(at) => format!("{} is well again: it said ok at {}", definition.name, told(Some(at))),
             None => format!("{} is not waited for any more", definition.name),

@@ -359,7 +359,7 @@ fn state(vouched: Vouched) -> Option<komainu_watchdogs::heartbeat::State> {
     match vouched {
         Vouched::Alive => Some(komainu_watchdogs::heartbeat::State::Up),
         Vouched::Not(state) => Some(state),
-        Vouched::NoSuch => None,
+        Vouched::NoSuch | Vouched::Paused => None,
     }
 }
 

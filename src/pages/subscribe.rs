@@ -52,7 +52,7 @@ impl Links<'_> {
 /// The same whenever it is sent again.
 pub(crate) fn message_id(due: &Due) -> String {
     match &due.message {
-        Message::Greeting(wish) => format!("{}-{}", wish.nonce, due.public_id),
+        Message::Greeting { wish, .. } => format!("{}-{}", wish.nonce, due.public_id),
         Message::News { id, .. } => format!("{id}-{}", due.public_id),
     }
 }

@@ -335,6 +335,7 @@ mod tests {
         ("komainu_page_notice.changed_at", "shown"),
         ("komainu_page_update.at", "shown; the list goes by id"),
         ("komainu_page_subscriber.sending_at", "set or not"),
+        ("komainu_page_subscriber.greeting_at", "set or not"),
         ("komainu_page_subscriber.created_at", "shown"),
         ("komainu_page_subscriber.confirmed_at", "shown"),
         ("komainu_page_subscriber.ended_at", "kept so much longer"),

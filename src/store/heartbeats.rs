@@ -71,6 +71,8 @@ pub struct Definition {
     pub old_nonce: Option<(String, Wall)>,
     /// Whether legacy signatures count.
     pub allow_sha1: bool,
+    /// Never late, and nobody is told of it.
+    pub is_paused: bool,
     /// Raised by each edit of the schedule.
     pub revision: u64,
     /// By the database's clock.

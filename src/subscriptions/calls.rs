@@ -110,7 +110,7 @@ impl<'a> Calls<'a> {
             return Err(no_webhook());
         }
         let nonce = match &due.message {
-            Message::Greeting(wish) => &wish.nonce,
+            Message::Greeting { wish, .. } => &wish.nonce,
             Message::News { .. } => &due.nonce,
         };
         let config = Config { url: Secret::new(url), key: Some(secret(&self.sender.key, (&due.public_id, nonce))) };

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use komainu_notifiers::mail::letter::{LetterError, Postman, Round};
-use komainu_watchdogs::subscription::Outcome;
-use komainu_watchdogs::time::Mono;
+use komainu_watchdogs::subscription::{Answer, Leave, MailServer, Outcome};
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOK, Sender};
+use super::{LOOK, Sender, Trouble};
 use crate::clock;
 use crate::failing::Failing;
 use crate::pages::Way;
@@ -20,33 +19,18 @@ const BATCH: usize = 20;
 /// Longest that a batch is worked at; what is left of it is given back.
 const BATCH_LASTS: Duration = Duration::from_secs(15);
 
-/// A server that takes nothing is left alone for so long, by this watchdog.
-const AWAY: Duration = Duration::from_secs(30);
-
-/// So many readers refused in a row are the server's doing, not theirs.
-const REFUSED_IN_A_ROW: u32 = 10;
-
-/// How the server was lately.
-#[derive(Default)]
-struct Mood {
-    refused: u32,
-    away_until: Mono,
-    /// When the next mail may leave.
-    next_at: Mono,
-}
-
 /// Until it is to stop.
 pub(super) async fn run(sender: &Sender, shutdown: &CancellationToken) {
     let Some((channel, postman)) = &sender.mail else { return };
-    let (mut mood, mut looking, mut sending) = (Mood::default(), Failing::default(), Failing::default());
+    let (mut server, mut looking, mut sending) = (MailServer::default(), Failing::default(), Failing::default());
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = sender.subscriptions.0.mails.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
-        while !shutdown.is_cancelled() && clock::now() >= mood.away_until {
-            let worked = Box::pin(batch(sender, (channel, postman), &mut mood, shutdown)).await;
+        while !shutdown.is_cancelled() {
+            let worked = Box::pin(batch(sender, (channel, postman), &mut server, shutdown)).await;
             let Some(worked) = looking.note(worked, "subscribers of pages cannot be read") else { break };
             match worked {
                 Worked::Nothing => break,
@@ -54,7 +38,6 @@ pub(super) async fn run(sender: &Sender, shutdown: &CancellationToken) {
                     sending.note(Ok::<_, String>(()), "");
                 }
                 Worked::Away(reason) => {
-                    mood.away_until = clock::now() + AWAY;
                     sending.note(Err::<(), _>(reason), "subscribers of pages cannot be told by mail");
                 }
             }
@@ -69,15 +52,22 @@ enum Worked {
     Away(String),
 }
 
+/// Whether the server is to be had for a letter now.
+async fn may_leave(sender: &Sender, channel: &str, server: &mut MailServer) -> Result<Leave, StoreError> {
+    let alerts_wait = claim::is_channel_needed(&sender.store, channel).await?;
+    Ok(server.may_leave(clock::now(), alerts_wait))
+}
+
 /// Some mails over one connection.
 async fn batch(
     sender: &Sender,
     (channel, postman): (&str, &Postman),
-    mood: &mut Mood,
+    server: &mut MailServer,
     shutdown: &CancellationToken,
 ) -> Result<Worked, StoreError> {
-    if claim::is_channel_needed(&sender.store, channel).await? {
-        return Ok(Worked::Nothing);
+    match may_leave(sender, channel, server).await? {
+        Leave::Now | Leave::At(_) => {}
+        Leave::Away(_) | Leave::AlertsFirst => return Ok(Worked::Nothing),
     }
     let all = claim::claim(&sender.store, Way::Mail, sender.me, BATCH).await?;
     if all.is_empty() {
@@ -87,18 +77,24 @@ async fn batch(
     let mut round = match postman.open().await {
         Ok(round) => round,
         Err(error) => {
+            server.did_not_open(clock::now());
             give_back(sender, &all).await?;
-            return Ok(Worked::Away(reason(&error)));
+            return Ok(Worked::Away(reason(error)));
         }
     };
     let mut left = all.iter();
     for due in left.by_ref() {
-        clock::sleep_until(mood.next_at).await;
-        if shutdown.is_cancelled() || clock::now() >= ends_at {
+        // Asked anew before each letter: an alert does not wait for a batch.
+        let leave = may_leave(sender, channel, server).await?;
+        if let Leave::At(at) = leave {
+            clock::sleep_until(at).await;
+        }
+        let may_leave = matches!(leave, Leave::Now | Leave::At(_));
+        if !may_leave || shutdown.is_cancelled() || clock::now() >= ends_at {
             give_back(sender, std::slice::from_ref(due)).await?;
             break;
         }
-        if let Some(broken) = tell(sender, due, &mut round, mood).await? {
+        if let Some(broken) = tell(sender, due, &mut round, server).await? {
             give_back(sender, left.as_slice()).await?;
             return Ok(Worked::Away(broken));
         }
@@ -113,7 +109,7 @@ async fn tell(
     sender: &Sender,
     due: &Due,
     round: &mut Round<'_>,
-    mood: &mut Mood,
+    server: &mut MailServer,
 ) -> Result<Option<String>, StoreError> {
     let Some(letter) = letter(&sender.links(), due) else {
         sender.note(due, &Sender::end(due, Outcome::Gone, "it is no mail address")).await?;
@@ -122,34 +118,31 @@ async fn tell(
     if !claim::begin(&sender.store, due, sender.me).await? {
         return Ok(None);
     }
-    let now = clock::now();
-    mood.next_at = now + Duration::from_secs(1) * (sender.living)().max(1) / sender.mails_per_second.max(1);
+    let gap = Duration::from_secs(1) * (sender.living)().max(1) / sender.mails_per_second.max(1);
+    server.left(clock::now(), gap);
     let handed = sender.holding(due, round.hand(&letter, clock::wall().0)).await;
-    let (end, broken) = match handed {
-        Ok(()) => {
-            mood.refused = 0;
-            (End::Told, None)
-        }
-        Err(LetterError::Refused { reason }) => {
-            mood.refused = mood.refused.saturating_add(1);
-            let is_theirs = mood.refused < REFUSED_IN_A_ROW;
-            let outcome = if is_theirs { Outcome::Refused } else { Outcome::Later };
-            (Sender::end(due, outcome, &reason), (!is_theirs).then_some(reason))
-        }
-        Err(LetterError::Later { reason }) => (Sender::end(due, Outcome::Later, &reason), None),
-        Err(LetterError::Unanswered { reason }) => (Sender::end(due, Outcome::Unanswered, &reason), Some(reason)),
-        Err(LetterError::Server { reason }) => (End::Untried, Some(reason)),
+    let answer = match &handed {
+        Ok(()) => Answer::Taken,
+        Err(LetterError::Refused { .. }) => Answer::Refused,
+        Err(LetterError::Later { .. }) => Answer::Later,
+        Err(LetterError::Unanswered { .. }) => Answer::Unanswered,
+        Err(LetterError::Server { .. }) => Answer::Away,
     };
+    let verdict = server.heard(clock::now(), answer, due.record());
+    let words = handed.err().map(reason).unwrap_or_default();
+    let may_have_arrived = answer == Answer::Unanswered;
+    let trouble = || Trouble { words: &words, may_have_arrived, refusals: verdict.refusals };
+    let end = verdict.next.map_or(End::Untried, |next| Sender::end_of(due, next, trouble()));
     sender.note(due, &end).await?;
-    Ok(broken)
+    Ok(verdict.is_away.then_some(words))
 }
 
-fn reason(error: &LetterError) -> String {
+fn reason(error: LetterError) -> String {
     match error {
         LetterError::Refused { reason }
         | LetterError::Later { reason }
         | LetterError::Unanswered { reason }
-        | LetterError::Server { reason } => reason.clone(),
+        | LetterError::Server { reason } => reason,
     }
 }
 

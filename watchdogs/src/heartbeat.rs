@@ -13,6 +13,8 @@
 //! one that counted. The same time counts again only where the status advances from `start` to the end of that run. The end
 //! of an open run counts also when another host, whose clock is ahead, was heard meanwhile: it is open only once.
 //!
+//! While it is paused nothing is late, and nobody is told anything: pushes count as ever, so that it is known how it is when it goes on.
+//!
 //! When a schedule is due next is computed outside, where calendars are; this file is told the result.
 
 pub mod limits;
@@ -119,6 +121,8 @@ pub struct Record {
     pub last_status: Option<PushStatus>,
     /// Of which run it was.
     pub run_id: Option<String>,
+    /// Nobody is told of it, by the wish of people.
+    pub is_paused: bool,
 }
 
 /// What the schedule says at the moment of a push.
@@ -148,7 +152,7 @@ pub enum Need {
     MarkLate,
     /// It is late or failed, and nobody is told yet.
     OpenIncident,
-    /// It is well again, and its incident is still open.
+    /// It is well again, or paused, and its incident is still open.
     ResolveIncident,
 }
 
@@ -249,7 +253,7 @@ impl Record {
     /// Silent beyond its deadline, and not marked yet.
     pub fn is_overdue(&self, now: Wall) -> bool {
         match self.state {
-            State::New | State::Up => self.deadline().is_some_and(|deadline| deadline <= now),
+            State::New | State::Up => !self.is_paused && self.deadline().is_some_and(|deadline| deadline <= now),
             State::Late | State::Failed => false,
         }
     }
@@ -261,6 +265,9 @@ impl Record {
         }
         if self.is_overdue(now) {
             return (!is_outage).then_some(Need::MarkLate);
+        }
+        if self.is_paused {
+            return has_incident.then_some(Need::ResolveIncident);
         }
         match (self.state, has_incident) {
             (State::Late | State::Failed, false) => Some(Need::OpenIncident),

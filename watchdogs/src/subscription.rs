@@ -2,9 +2,16 @@
 //!
 //! A subscriber is told what a page said, one thing after the other in the order in which it was said. What fails is tried again after pauses
 //! that double; each thing is given up after [`MOST_ATTEMPTS`], and a subscriber to whom nothing can be told for long is ended, with the reason,
-//! so that nobody is knocked at for ever. That the mail server itself is away is no attempt at anybody: it counts for no one.
+//! so that nobody is knocked at for ever. That the mail server itself is away is no attempt at anybody: it counts for no one, and what it refuses is
+//! believed with care ([`MailServer`]).
+
+mod mail_server;
 
 use std::time::Duration;
+
+pub use mail_server::{
+    ALERTS_FIRST, AWAY, Answer, LETTERS_THEN, Leave, MOST_REFUSALS, MailServer, REFUSED_IN_A_ROW, Verdict,
+};
 
 /// Tries of one thing. With the pauses below they span a day: a receiver that is down over night still hears of it.
 pub const MOST_ATTEMPTS: u32 = 15;
@@ -56,10 +63,12 @@ pub struct Record {
     pub attempts: u32,
     /// Things given up in a row before this one.
     pub failures: u32,
+    /// How often this one was refused by a mail server that took others' at that time.
+    pub refusals: u32,
 }
 
 /// What becomes of an attempt.
-pub fn next(outcome: Outcome, Record { attempts, failures }: Record) -> Next {
+pub fn next(outcome: Outcome, Record { attempts, failures, .. }: Record) -> Next {
     let given_up = if failures + 1 >= MOST_FAILURES { Next::Ended } else { Next::GivenUp };
     match outcome {
         Outcome::Taken => Next::Told,
@@ -101,7 +110,7 @@ mod tests {
     use super::*;
 
     fn after(outcome: Outcome, attempts: u32, failures: u32) -> Next {
-        next(outcome, Record { attempts, failures })
+        next(outcome, Record { attempts, failures, ..Record::default() })
     }
 
     fn names(names: &[&str]) -> Vec<String> {

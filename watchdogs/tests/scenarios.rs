@@ -35,6 +35,7 @@ mod scenarios {
     mod page;
     mod refill;
     mod status_table;
+    mod subscribers;
     mod votes;
 
     mod cast;

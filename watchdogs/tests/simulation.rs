@@ -53,6 +53,10 @@ mod simulation {
     pub(crate) mod prng;
     pub(crate) mod processes;
     pub(crate) mod realm;
+    pub(crate) mod subscribers {
+        mod runs;
+        pub(crate) mod world;
+    }
     pub(crate) mod tails;
     pub(crate) mod telling {
         pub(crate) mod ability;

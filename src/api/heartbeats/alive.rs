@@ -1,5 +1,5 @@
 //! `GET|HEAD /heartbeats/{name}`: 200 while it is alive, 404 when it is late, failed, never seen or unknown, 503 when this
-//! watchdog cannot say. For outside uptime services: the same for both methods, never cached, never redirected.
+//! watchdog cannot say, or nobody is to: it is paused. For outside uptime services: the same for both methods, never cached, never redirected.
 
 use axum::Json;
 use axum::extract::Path;
@@ -18,10 +18,10 @@ use crate::heartbeat::{Alive, PeerAnswer, peer_path};
 struct AliveView<'a> {
     #[schema(value_type = String)]
     name: &'a str,
-    /// `null`: nobody knows.
+    /// `null`: nobody knows, or it is paused.
     #[schema(required)]
     alive: Option<bool>,
-    /// `up`, `late`, `failed`, `new`; `null`: there is no such heartbeat, or nobody knows.
+    /// `up`, `late`, `failed`, `new`, `paused`; `null`: there is no such heartbeat, or nobody knows.
     #[schema(value_type = Option<String>, required)]
     state: Option<&'static str>,
 }
@@ -31,11 +31,12 @@ struct AliveView<'a> {
     params(("name" = String, Path, description = "Its name")),
     responses((status = 200, description = "It is alive", body = AliveView<'_>),
         (status = 404, description = "It is late, failed, never seen or unknown", body = AliveView<'_>),
-        (status = 503, description = "This watchdog cannot say", body = AliveView<'_>)))]
+        (status = 503, description = "This watchdog cannot say, or it is paused", body = AliveView<'_>)))]
 pub(in crate::api) async fn show(context: Ctx, Path(name): Path<String>) -> Response {
     let (code, alive, state) = match context.state.heartbeats.alive(&name).await {
         Alive::Yes => (StatusCode::OK, Some(true), Some("up")),
         Alive::No(state) => (StatusCode::NOT_FOUND, Some(false), state.map(State::as_str)),
+        Alive::Paused => (StatusCode::SERVICE_UNAVAILABLE, None, Some("paused")),
         Alive::Unknown => (StatusCode::SERVICE_UNAVAILABLE, None, None),
     };
     let shown = Json(AliveView { name: &name, alive, state });

@@ -54,6 +54,8 @@ request! {
         tags: Option<Texts<100>>,
         /// Whether legacy SHA-1 signatures count.
         allow_sha1: Option<Flag>,
+        /// Never late, and nobody is told of it; pushes count all the same.
+        paused: Option<Flag>,
         /// Who keeps it as code: `apply/shop`.
         managed_by: Change<Text<0, 150>>,
         /// For people.
@@ -106,6 +108,7 @@ impl HeartbeatChanges {
             tags: self.tags.unwrap_or(definition.tags),
             managed_by: manager.unwrap_or(definition.managed_by),
             allow_sha1: self.allow_sha1.unwrap_or(definition.allow_sha1),
+            is_paused: self.paused.unwrap_or(definition.is_paused),
             description: self.description.unwrap_or(definition.description),
             ..definition
         }

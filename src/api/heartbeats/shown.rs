@@ -57,6 +57,8 @@ struct HeartbeatChoice {
     /// The set that it belongs to: `apply/shop`.
     managed_by: Option<String>,
     allow_sha1: bool,
+    /// Never late, and nobody is told of it.
+    paused: bool,
 }
 
 /// How it is.
@@ -144,6 +146,7 @@ impl From<Definition> for HeartbeatChoice {
             tags: definition.tags,
             managed_by: definition.managed_by,
             allow_sha1: definition.allow_sha1,
+            paused: definition.is_paused,
         }
     }
 }

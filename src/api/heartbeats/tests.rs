@@ -117,7 +117,7 @@ async fn a_signed_push_counts_and_keeps_a_200_alive() {
     let history = call(&surface, "GET", "/backup/pushes", &Value::Null).await.json();
     assert_eq!((&history["items"][0]["status"], &history["items"][0]["watchdog_id"]), (&json!("ok"), &json!("w1")));
     let status = surface.get("/status").await.json();
-    assert_eq!(status["heartbeats"], json!({"up": 1, "late": 0, "failed": 0, "new": 0}));
+    assert_eq!(status["heartbeats"], json!({"up": 1, "late": 0, "failed": 0, "new": 0, "paused": 0}));
 }
 
 #[tokio::test]
@@ -311,4 +311,32 @@ async fn an_edit_of_a_heartbeat_that_was_changed_since_is_refused() {
     assert_eq!(send("DELETE", "").await.code, 412);
     let now = surface.send_with("GET", &path, &[("authorization", &bearer)], "").await;
     assert_eq!(now.json()["grace_s"], 6);
+}
+
+#[tokio::test]
+async fn a_paused_heartbeat_is_neither_alarm_nor_calm_and_its_pushes_are_taken() {
+    let surface = Surface::plain().await;
+    let secret = backup(&surface).await;
+    let pushed = async || push(&surface, "backup", &secret, &format!("{{\"time\": {}}}", time(0))).await.code;
+    assert_eq!(pushed().await, 200);
+    let paused = call(&surface, "PATCH", "/backup", &json!({"paused": true})).await.json();
+    assert_eq!((&paused["paused"], &paused["state"]), (&json!(true), &json!("up")));
+    for method in ["GET", "HEAD"] {
+        assert_eq!(surface.send(method, "/heartbeats/backup", None, "").await.code, 503, "{method}");
+    }
+    let shown = surface.send("GET", "/heartbeats/backup", None, "").await.json();
+    assert_eq!(shown, json!({"name": "backup", "alive": null, "state": "paused"}));
+    assert_eq!(pushed().await, 200);
+    let history = call(&surface, "GET", "/backup/pushes", &Value::Null).await.json();
+    assert_eq!(history["items"].as_array().unwrap().len(), 2, "{history}");
+    let counts = surface.send("GET", "/status", None, "").await.json()["heartbeats"].clone();
+    assert_eq!(counts, json!({"up": 0, "late": 0, "failed": 0, "new": 0, "paused": 1}));
+    let named = async |query: &str| call(&surface, "GET", query, &Value::Null).await.json()["items"].clone();
+    assert_eq!(named("?paused=true").await[0]["name"], "backup");
+    assert_eq!(named("?paused=false").await, json!([]));
+    let resumed = call(&surface, "PATCH", "/backup", &json!({"paused": false})).await.json();
+    assert!(resumed["deadline"].as_i64().unwrap() > clock::wall().0, "{resumed}");
+    assert_eq!(surface.send("GET", "/heartbeats/backup", None, "").await.code, 200);
+    let made = json!({"name": "later", "period_s": 60, "paused": true});
+    assert_eq!(call(&surface, "POST", "", &made).await.json()["paused"], true);
 }

@@ -9,7 +9,7 @@ use crate::monitor::{Secrecy, holds_credentials, secrecy};
 const OURS: [&str; 6] = ["channels", "node_id", "pinned", "run_on", "second_opinion", "tags"];
 
 /// A heartbeat's.
-pub(super) const HEARTBEAT: [&str; 11] = [
+pub(super) const HEARTBEAT: [&str; 12] = [
     "description",
     "period_s",
     "cron",
@@ -21,6 +21,7 @@ pub(super) const HEARTBEAT: [&str; 11] = [
     "channels",
     "tags",
     "allow_sha1",
+    "paused",
 ];
 
 /// A node's settings. That it exists, and where it is, is not this file's to say.

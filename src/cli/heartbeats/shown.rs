@@ -58,8 +58,10 @@ pub(super) fn push(push: &Value) -> [String; 6] {
 }
 
 fn state(heartbeat: &Value) -> String {
-    let is_running = heartbeat.get("is_running").and_then(Value::as_bool) == Some(true);
-    format!("{}{}", cell(heartbeat.get("state")), if is_running { ", running" } else { "" })
+    let is = |field: &str| heartbeat.get(field).and_then(Value::as_bool) == Some(true);
+    let state = cell(heartbeat.get("state"));
+    let running = if is("is_running") { ", running" } else { "" };
+    if is("paused") { format!("paused ({state}{running})") } else { format!("{state}{running}") }
 }
 
 fn schedule(heartbeat: &Value) -> String {

@@ -19,7 +19,12 @@ fn body(words: &[&str]) -> Value {
         Command::Edit { schedule: EditedScheduleArgs { period, cron, time_zone }, settings, .. } => {
             (ScheduleArgs { period, cron, time_zone }, settings)
         }
-        Command::List { .. } | Command::Show { .. } | Command::Rotate { .. } | Command::Delete { .. } => panic!(),
+        Command::List { .. }
+        | Command::Show { .. }
+        | Command::Pause { .. }
+        | Command::Resume { .. }
+        | Command::Rotate { .. }
+        | Command::Delete { .. } => panic!(),
     };
     let mut body = settings.body();
     schedule.fill(&mut body);

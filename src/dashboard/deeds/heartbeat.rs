@@ -1,5 +1,6 @@
 //! What is done to heartbeats.
 
+use axum::http::Method;
 use serde_json::json;
 
 use super::filled::Filled;
@@ -11,6 +12,8 @@ pub(super) fn read(verb: &str, scene: &Scene<'_>) -> Result<Option<Deed>, String
     Ok(match verb {
         "add" => Some(add(scene)),
         "rotate" => Some(rotate(scene.text("heartbeat")?)),
+        "pause" => Some(pause(scene.text("heartbeat")?)),
+        "resume" => Some(resume(scene.text("heartbeat")?)),
         _ => None,
     })
 }
@@ -68,4 +71,38 @@ fn rotate(heartbeat: &str) -> Deed {
         after: After::Programs,
         ..Deed::asking("heartbeat.rotate", Scope::Write, wish)
     }
+}
+
+fn pause(heartbeat: &str) -> Deed {
+    Deed {
+        title: format!("Pause {heartbeat}?"),
+        button: "Pause",
+        consequences: [
+            one("It is never late until somebody resumes it, and nobody is told of it. Its open incident ends."),
+            one("Its pushes are taken all the same."),
+        ]
+        .concat(),
+        done: format!("{heartbeat} is paused."),
+        ..switched("heartbeat.pause", heartbeat, true)
+    }
+}
+
+fn resume(heartbeat: &str) -> Deed {
+    Deed {
+        title: format!("Resume {heartbeat}?"),
+        button: "Resume",
+        consequences: [
+            one("It is waited for again: due by its schedule from now, whatever it missed."),
+            one("If the last thing it said was that it failed, people are told."),
+        ]
+        .concat(),
+        done: format!("{heartbeat} is waited for again."),
+        ..switched("heartbeat.resume", heartbeat, false)
+    }
+}
+
+fn switched(name: &'static str, heartbeat: &str, is_paused: bool) -> Deed {
+    let path = format!("/heartbeats/{}", encoded(heartbeat));
+    let wish = Wish::of(Method::PATCH, &path).with(json!({ "paused": is_paused }));
+    Deed { subject: vec![("heartbeat", heartbeat.to_owned())], ..Deed::asking(name, Scope::Write, wish) }
 }

@@ -40,7 +40,7 @@ fn add(scene: &Scene<'_>) -> Deed {
         button: "Make it",
         consequences: one(
             "Everybody who can reach a watchdog can read it, without a key: the public names and whether they are well, nothing else. \
-             A password, a logo and colours are set by komainu pages edit.",
+             With a password, whoever knows that.",
         ),
         wants: [slug].into_iter().chain(wants).collect(),
         faults,
@@ -58,9 +58,7 @@ fn edit(scene: &Scene<'_>) -> Result<Deed, String> {
         subject: vec![("page", page.to_owned())],
         title: format!("Change the page {page}?"),
         button: "Change it",
-        consequences: one(
-            "Everybody sees it so within two seconds. What else it has (a password, a logo, colours) stays.",
-        ),
+        consequences: one("Everybody sees it so within two seconds."),
         wants,
         faults,
         done: format!("The page {page} is changed."),
@@ -89,6 +87,7 @@ fn content(scene: &Scene<'_>, filled: Filled<'_>, shown: &Value) -> (Value, Vec<
         };
     }
     filled = filled.with("noindex", scene.form.field("noindex").is_some());
+    filled = with_looks(scene, filled);
     let mut wants = vec![
         Want::line("title", "Title", 150).needed().typed(scene, &was("title")),
         Want::lines("description", "Below the title", 2_000).typed(scene, &was("description")),
@@ -98,6 +97,7 @@ fn content(scene: &Scene<'_>, filled: Filled<'_>, shown: &Value) -> (Value, Vec<
         Want::flag("noindex", "Search engines are asked to leave it out")
             .typed(scene, if noindex { "yes" } else { "" }),
     ];
+    wants.extend(looks(scene, shown));
     let groups = shown.get("groups").map_or_else(|| Some(String::new()), written);
     if let Some(groups) = groups {
         let mut want = Want::lines("groups", "What stands on it, one a line", 100_000).hint(HOW).typed(scene, &groups);
@@ -110,6 +110,72 @@ fn content(scene: &Scene<'_>, filled: Filled<'_>, shown: &Value) -> (Value, Vec<
     let (body, faults) = filled.finish();
     (body, wants, faults)
 }
+
+/// How it looks, who may see it, and how people may subscribe.
+fn looks(scene: &Scene<'_>, shown: &Value) -> Vec<Want> {
+    let was = |field: &str| shown.get(field).and_then(Value::as_str).unwrap_or_default();
+    let list = |field: &str| {
+        let items = shown.get(field).and_then(Value::as_array);
+        let items: Vec<&str> = items.into_iter().flatten().filter_map(Value::as_str).collect();
+        items.join("\n")
+    };
+    let (has_logo, has_password) = (!was("logo").is_empty(), shown.get("has_password") == Some(&Value::Bool(true)));
+    let offers = [
+        Choice::new("mail", "by mail, through [pages] mail of the configuration"),
+        Choice::new("webhook", "by webhook"),
+    ];
+    let logo_hint = if has_logo { LOGO_STAYS } else { LOGO };
+    let password_hint = if has_password { PASSWORD_STAYS } else { PASSWORD };
+    let all = [
+        Some(Want::several("subscribe", "How people may subscribe", offers.into()).typed(scene, &list("subscribe"))),
+        Some(
+            Want::line("accent", "Colour of the line below the title", 7)
+                .hint("#1a6e36; or nothing")
+                .typed(scene, was("accent")),
+        ),
+        Some(Want::lines("logo", "Logo", 70_000).hint(logo_hint).typed(scene, "")),
+        has_logo.then(|| Want::flag("no_logo", "Take the logo away").typed(scene, "")),
+        Some(Want::secret("password", "Password", 200).hint(password_hint).typed(scene, "")),
+        has_password
+            .then(|| Want::flag("no_password", "Take the password away: everybody may read it").typed(scene, "")),
+        Some(
+            Want::lines("embed_from", "Who may show it in a frame, one origin a line", 10_000)
+                .hint("https://intra.example; nobody where nothing stands here")
+                .typed(scene, &list("embed_from")),
+        ),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// What of them was filled in. A logo and a password stay unless another one stands there, or they are taken away.
+fn with_looks<'a>(scene: &Scene<'_>, mut filled: Filled<'a>) -> Filled<'a> {
+    if let Some(accent) = scene.form.sent("accent") {
+        filled = filled.with("accent", accent.trim());
+    }
+    for (name, taken_away) in [("logo", "no_logo"), ("password", "no_password")] {
+        filled = match (scene.form.field(name), scene.form.field(taken_away)) {
+            (Some(text), _) => filled.with(name, text),
+            (None, Some(_)) => filled.with(name, Value::Null),
+            (None, None) => filled,
+        };
+    }
+    // Boxes that are not ticked are not sent: whether they were there shows in the field beside them.
+    if let Some(origins) = scene.form.sent("embed_from") {
+        let origins = origins.lines().map(str::trim).filter(|line| !line.is_empty());
+        let ways = scene.form.all("subscribe").into_iter();
+        filled = filled
+            .with("embed_from", origins.map(Value::from).collect::<Vec<_>>())
+            .with("subscribe", ways.map(Value::from).collect::<Vec<_>>());
+    }
+    filled
+}
+
+const LOGO: &str = "A picture of at most 50 KiB as data:image/png;base64,…, which base64 -w0 logo.png makes of a file";
+const LOGO_STAYS: &str =
+    "Where nothing stands here it stays as it is. Another one: data:image/png;base64,…, at most 50 KiB";
+const PASSWORD: &str = "8 to 200 characters; where nothing stands here everybody may read it";
+const PASSWORD_STAYS: &str =
+    "Where nothing stands here it stays as it is. Another one ends the sessions of all who entered the old one";
 
 fn remove(page: &str) -> Deed {
     Deed {

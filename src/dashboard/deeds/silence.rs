@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Choice, Deed, Rehearsal, Scene, Want, Wish, encoded, one};
 use crate::dashboard::words::counted;
+use crate::duration;
 use crate::store::apikeys::Scope;
 
 /// For how long: as it is sent, and in words.
@@ -47,16 +48,47 @@ fn add(scene: &Scene<'_>) -> Deed {
         .hint("kind=monitor, key=monitor/7, key=~node/eu-.*, tag=shop, tag!=shop, severity=warning, node=node1, channel=phone")
         .needed()
         .typed(scene, "");
+    let wish = Wish { body: deed.wish.body.map(|body| with_times(scene, body)), ..deed.wish };
     // Before anything was written there is nothing to ask.
     let rehearsal = deed.rehearsal.filter(|_| scene.form.field("matchers").is_some());
     Deed {
         title: "Make a silence?".to_owned(),
-        wants: std::iter::once(conditions).chain(deed.wants).collect(),
+        wants: std::iter::once(conditions).chain(deed.wants).chain(times(scene)).collect(),
         rehearsal,
+        wish,
+        faults: lasts_s(scene).err().map(|words| ("lasts_s".to_owned(), words)).into_iter().collect(),
         look: Some("Show what it would hold"),
         done: "The silence stands.".to_owned(),
         ..deed
     }
+}
+
+/// When it comes again, if it does.
+fn times(scene: &Scene<'_>) -> [Want; 3] {
+    [
+        Want::line("cron", "Only from these times on, as in crontab", 200)
+            .hint("0 2 * * 0: each Sunday at two; all the time where nothing stands here")
+            .typed(scene, ""),
+        Want::line("lasts_s", "So long each time", 20).hint("2h, 30m").typed(scene, ""),
+        Want::line("time_zone", "In this time zone", 60)
+            .hint("UTC, Europe/Berlin; UTC where nothing stands here")
+            .typed(scene, ""),
+    ]
+}
+
+/// Before anything is filled in, there is none.
+fn lasts_s(scene: &Scene<'_>) -> Result<Option<u64>, String> {
+    scene.form.field("lasts_s").filter(|_| scene.is_sent).map(duration::parse_seconds).transpose()
+}
+
+fn with_times(scene: &Scene<'_>, mut body: Value) -> Value {
+    if let Some(body) = body.as_object_mut() {
+        for name in ["cron", "time_zone"] {
+            body.extend(scene.form.field(name).map(|text| (name.to_owned(), text.into())));
+        }
+        body.extend(lasts_s(scene).ok().flatten().map(|seconds| ("lasts_s".to_owned(), seconds.into())));
+    }
+    body
 }
 
 /// A silence of these, for as long as somebody chooses. What it is called and about is to be said.

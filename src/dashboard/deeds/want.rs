@@ -26,6 +26,8 @@ pub(in crate::dashboard) struct Want {
 pub(in crate::dashboard) enum Kind {
     /// One line of at most so many characters.
     Line(usize),
+    /// The same, and nobody reads along.
+    Secret(usize),
     /// Several lines of at most so many characters together.
     Lines(usize),
     /// One of these.
@@ -82,6 +84,10 @@ impl Want {
         Self::of(name, label, Kind::Line(most))
     }
 
+    pub(super) fn secret(name: &'static str, label: &'static str, most: usize) -> Self {
+        Self::of(name, label, Kind::Secret(most))
+    }
+
     pub(super) fn lines(name: &'static str, label: &'static str, most: usize) -> Self {
         Self::of(name, label, Kind::Lines(most))
     }
@@ -119,9 +125,13 @@ impl Want {
         let value = match &self.kind {
             // A box that is not ticked is not sent.
             Kind::Flag | Kind::Several(_) if scene.is_sent => scene.form.all(self.name).join("\n"),
-            Kind::Flag | Kind::Several(_) | Kind::Line(_) | Kind::Lines(_) | Kind::Choice(_) | Kind::Moment => {
-                scene.form.sent(self.name).unwrap_or(usual).to_owned()
-            }
+            Kind::Flag
+            | Kind::Several(_)
+            | Kind::Line(_)
+            | Kind::Secret(_)
+            | Kind::Lines(_)
+            | Kind::Choice(_)
+            | Kind::Moment => scene.form.sent(self.name).unwrap_or(usual).to_owned(),
         };
         Self { value, ..self }
     }

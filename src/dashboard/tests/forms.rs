@@ -190,3 +190,21 @@ async fn no_form_is_taken_from_another_site_or_from_a_key_that_only_reads() {
         assert!(text(answer).contains("this key has scope read, this needs write"), "{deed}");
     }
 }
+
+#[tokio::test]
+async fn a_heartbeat_is_paused_and_resumed() {
+    let browser = Browser::signed_in("write").await;
+    let made = [("deed", "heartbeat.add"), ("name", "backup"), ("period_s", "24h")];
+    assert_eq!(browser.post("/watch/hands", &form(&made)).await.code, 200);
+    let page = browser.page_saying("/watch/heartbeats/backup", "deed=heartbeat.pause&amp;heartbeat=backup").await;
+    assert!(!page.contains("heartbeat.resume"), "{page}");
+    let question = browser.page("/watch/hands?deed=heartbeat.pause&heartbeat=backup").await;
+    assert!(question.contains("It is never late until somebody resumes it"), "{question}");
+    assert_eq!(browser.post("/watch/hands", "deed=heartbeat.pause&heartbeat=backup").await.code, 303);
+    let page = browser.page_saying("/watch/heartbeats/backup", "not while it is paused").await;
+    assert!(page.contains("<span class=\"chip paused\">paused</span>") && page.contains("heartbeat.resume"), "{page}");
+    assert!(browser.page("/watch/heartbeats?state=paused").await.contains(">backup</a>"));
+    assert!(!browser.page("/watch/heartbeats?state=new").await.contains(">backup</a>"));
+    assert_eq!(browser.post("/watch/hands", "deed=heartbeat.resume&heartbeat=backup").await.code, 303);
+    browser.page_saying("/watch/heartbeats/backup", "deed=heartbeat.pause").await;
+}

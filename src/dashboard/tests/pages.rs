@@ -145,10 +145,61 @@ async fn where_there_are_more_pages_than_are_read_at_once_one_is_named_by_its_pl
     let question = format!("/watch/hands?deed=incident.publish&incident={id}");
     assert!(browser.page(&question).await.contains("<select id=\"want-page\""));
     let key = browser.surface.key("admin").await;
-    for number in 0..25 {
-        let page = json!({"slug": format!("page-{number}"), "title": "One of many"}).to_string();
+    let make = async |number: usize, logo: &str| {
+        let page = json!({"slug": format!("page-{number}"), "title": "One of many", "logo": logo}).to_string();
         assert_eq!(browser.surface.send("POST", "/api/v1/pages", Some(&key), &page).await.code, 201);
+    };
+    for number in 0..40 {
+        make(number, "").await;
+    }
+    let all = browser.page_saying(&question, "<option value=\"page-39\"").await;
+    assert_eq!(all.matches("<option value=\"page-").count(), 40, "each can be chosen: {all}");
+    assert!(browser.page("/watch/pages").await.contains("rel=\"next\""));
+    let logo = format!("data:image/png;base64,{}", "AAAA".repeat(12_000));
+    for number in 40..130 {
+        make(number, &logo).await;
     }
     browser.page_saying(&question, "<input id=\"want-page\"").await;
-    assert!(browser.page("/watch/pages").await.contains("rel=\"next\""));
+}
+
+#[tokio::test]
+async fn how_a_page_looks_and_who_may_read_it_is_set_on_the_dashboard() {
+    let browser = writer().await;
+    let question = browser.page("/watch/hands?deed=page.edit&page=shop").await;
+    for name in ["subscribe", "accent", "logo", "password", "embed_from"] {
+        assert!(question.contains(&format!("name=\"{name}\"")), "{name} is missing in {question}");
+    }
+    assert!(!question.contains("no_logo") && !question.contains("no_password"), "there is none to be taken away");
+    let logo = "data%3Aimage%2Fpng%3Bbase64%2CiVBORw0KGgo%3D";
+    let edit = "deed=page.edit&page=shop&title=Shop&description=&groups=Front+%3D+check%2Ffront-door&language=en";
+    let looks = format!(
+        "{edit}&subscribe=webhook&accent=%231a6e36&logo={logo}&password=correct+horse&embed_from=https%3A%2F%2Fa.example%0D%0A"
+    );
+    let done = browser.post("/watch/hands", &looks).await;
+    assert_eq!(done.code, 303);
+    let page = api(&browser, "/pages/shop").await;
+    let told = (&page["subscribe"], &page["accent"], &page["has_password"], &page["embed_from"]);
+    assert_eq!(told, (&json!(["webhook"]), &json!("#1a6e36"), &json!(true), &json!(["https://a.example"])));
+    assert!(page["logo"].as_str().unwrap().starts_with("data:image/png;base64,"));
+    let question = browser.page("/watch/hands?deed=page.edit&page=shop").await;
+    assert!(question.contains("name=\"no_logo\"") && question.contains("name=\"no_password\""), "{question}");
+    assert!(question.contains("value=\"webhook\" checked") && !question.contains("correct horse"), "{question}");
+    // What is left empty stays, as far as it is said so.
+    let kept = browser.post("/watch/hands", &format!("{edit}&accent=&logo=&password=&embed_from=")).await;
+    assert_eq!(kept.code, 303);
+    let page = api(&browser, "/pages/shop").await;
+    let told = (&page["subscribe"], &page["accent"], &page["has_password"], &page["embed_from"]);
+    assert_eq!(told, (&json!([]), &json!(null), &json!(true), &json!([])));
+    assert!(!page["logo"].is_null());
+    let bare = browser.post("/watch/hands", &format!("{edit}&no_logo=yes&no_password=yes")).await;
+    assert_eq!(bare.code, 303);
+    let page = api(&browser, "/pages/shop").await;
+    assert_eq!((&page["logo"], &page["has_password"]), (&json!(null), &json!(false)));
+    for (fields, field) in
+        [("accent=red", "accent"), ("logo=x", "logo"), ("password=short", "password"), ("embed_from=x", "embed_from")]
+    {
+        let refused = browser.post("/watch/hands", &format!("{edit}&{fields}")).await;
+        assert_eq!(refused.code, 400, "{fields}");
+        assert!(text(refused).contains(&format!("id=\"fault-{field}\"")), "{fields}");
+    }
 }

@@ -88,3 +88,26 @@ async fn whoever_only_reads_sees_silences_and_makes_none() {
     assert_eq!(refused.code, 403);
     assert!(text(refused).contains("scope read, this needs write"));
 }
+
+#[tokio::test]
+async fn a_silence_that_comes_again_is_made_on_the_dashboard() {
+    let browser = Browser::signed_in("write").await;
+    let base = "deed=silence.add&matchers=kind%3Dnode&duration_s=604800&comment=disks";
+    for (fields, field) in [
+        ("cron=0+2+*+*+0", "lasts_s"),
+        ("lasts_s=2h", "lasts_s"),
+        ("cron=0+2+*+*+0&lasts_s=soon", "lasts_s"),
+        ("cron=x&lasts_s=2h", "cron"),
+    ] {
+        let refused = browser.post("/watch/hands", &format!("{base}&{fields}")).await;
+        assert_eq!(refused.code, 400, "{fields}");
+        assert!(text(refused).contains(&format!("id=\"fault-{field}\"")), "{fields}");
+    }
+    let done =
+        browser.post("/watch/hands", &format!("{base}&cron=0+2+*+*+0&lasts_s=2h&time_zone=Europe%2FBerlin")).await;
+    assert_eq!(done.code, 303);
+    let key = browser.surface.key("admin").await;
+    let made = browser.surface.send("GET", "/api/v1/silences", Some(&key), "").await.json()["items"][0].clone();
+    let times = &made["recurrence"];
+    assert_eq!((&times["cron"], &times["time_zone"]), (&json!("0 2 * * 0"), &json!("Europe/Berlin")), "{made}");
+}

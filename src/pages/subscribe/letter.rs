@@ -17,7 +17,7 @@ pub(crate) fn letter(links: &Links<'_>, due: &Due) -> Option<Letter> {
     let to: Mailbox = Mailbox::new(None, due.address.parse().ok()?);
     let words = words(due.language);
     let told = match &due.message {
-        Message::Greeting(wish) => Told {
+        Message::Greeting { wish, .. } => Told {
             heading: words.subscribing.confirm.to_owned(),
             lines: vec![words.subscribing.asks.replace("{}", &due.title), words.subscribing.asks_end.to_owned()],
             link: links.confirming(due, &wish.nonce),
@@ -31,7 +31,7 @@ pub(crate) fn letter(links: &Links<'_>, due: &Due) -> Option<Letter> {
         },
     };
     let (subject, thread, is_reply) = match &due.message {
-        Message::Greeting(_) => (format!("[{}] {}", due.title, words.subscribing.confirm), None, false),
+        Message::Greeting { .. } => (format!("[{}] {}", due.title, words.subscribing.confirm), None, false),
         // One subject for all of it: Gmail makes a conversation of what has the same.
         Message::News { news, .. } => {
             let thread = format!("notice-{}.{}", news.notice.id, due.slug);

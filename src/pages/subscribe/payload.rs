@@ -15,7 +15,7 @@ use crate::store::subscriptions::claim::{Due, Message};
 pub(crate) fn payload(links: &Links<'_>, due: &Due, now: Wall) -> Value {
     let page = |id: Option<&str>, title: &str| json!({"id": id, "name": title, "url": links.page(&due.slug)});
     match &due.message {
-        Message::Greeting(wish) => json!({
+        Message::Greeting { wish, .. } => json!({
             "type": "subscription.confirm",
             "timestamp": iso(now),
             "page": page(None, &due.title),

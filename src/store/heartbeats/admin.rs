@@ -71,7 +71,7 @@ pub async fn get(store: &Store, name: &str) -> Result<Option<Heartbeat>, StoreEr
 /// A page of the heartbeats in the order of their names.
 pub async fn list(
     store: &Store,
-    state: Option<State>,
+    (state, is_paused): (Option<State>, Option<bool>),
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<Heartbeat>, StoreError> {
@@ -81,6 +81,10 @@ pub async fn list(
     if let Some(state) = state {
         condition.push_str(" AND state = ?");
         values.push(Value::from(state.as_str()));
+    }
+    if let Some(is_paused) = is_paused {
+        condition.push_str(" AND is_paused = ?");
+        values.push(Value::from(is_paused));
     }
     values.push(Value::from(limit.saturating_add(1)));
     let sql = format!(

@@ -10,7 +10,7 @@ use crate::store::value::{Row, Value, values};
 use crate::store::watch::text_list;
 
 pub(super) const DEFINITION: &str = "name, period_s, cron, time_zone, grace_s, max_runtime_s, first_due, severity, \
-     channels, tags, managed_by, nonce, old_nonce, old_nonce_until, allow_sha1, revision, created_at";
+     channels, tags, managed_by, nonce, old_nonce, old_nonce_until, allow_sha1, is_paused, revision, created_at";
 
 pub(super) const VITALS: &str = "state, deadline, started_at, run_id, last_status, last_ok_at, last_at, last_push_id, \
      incident_id, changed_at, last_time_us, limits, gap_id";
@@ -53,6 +53,7 @@ fn definition(row: &Row) -> Result<Definition, StoreError> {
         nonce: row.text("nonce")?,
         old_nonce: row.maybe_text("old_nonce")?.zip(row.maybe_wall("old_nonce_until")?),
         allow_sha1: row.flag("allow_sha1")?,
+        is_paused: row.flag("is_paused")?,
         revision: row.count("revision")?,
         created_at: row.wall("created_at")?,
     })
@@ -87,6 +88,7 @@ fn vitals(row: &Row) -> Result<Vitals, StoreError> {
         last_time_us: row.int("last_time_us")?,
         last_status: row.maybe_text("last_status")?.as_deref().and_then(PushStatus::parse),
         run_id: row.maybe_text("run_id")?,
+        is_paused: row.flag("is_paused")?,
     };
     let gap_id = row.int("gap_id")?;
     Ok(Vitals {
@@ -102,7 +104,7 @@ fn vitals(row: &Row) -> Result<Vitals, StoreError> {
 }
 
 /// The columns that people choose, for INSERT and UPDATE; without name, nonces and revision.
-pub(super) const CHOSEN: [&str; 12] = [
+pub(super) const CHOSEN: [&str; 13] = [
     "description",
     "period_s",
     "cron",
@@ -115,6 +117,7 @@ pub(super) const CHOSEN: [&str; 12] = [
     "tags",
     "managed_by",
     "allow_sha1",
+    "is_paused",
 ];
 
 /// In the order of [`CHOSEN`].
@@ -132,6 +135,7 @@ pub(super) fn chosen(definition: &Definition) -> Vec<Value> {
         text(&definition.tags),
         definition.managed_by.clone(),
         definition.allow_sha1,
+        definition.is_paused,
     ]
 }
 

@@ -59,7 +59,7 @@ fn choices(definition: &Definition) -> Map<String, Value> {
         ("tags", json!(definition.tags)),
         ("managed_by", json!(definition.managed_by)),
         ("allow_sha1", json!(definition.allow_sha1)),
-        ("managed_by", json!(definition.managed_by)),
+        ("paused", json!(definition.is_paused)),
     ];
     fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect()
 }

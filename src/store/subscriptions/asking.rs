@@ -12,7 +12,7 @@ use super::{MOST_SUBSCRIBERS, Wish};
 use crate::pages::Way;
 use crate::store::error::StoreError;
 use crate::store::insert::inserted;
-use crate::store::pages::fresh_id;
+use crate::store::pages::{fresh_id, lock};
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::{Session, Sql};
 use crate::store::value::values;
@@ -85,10 +85,12 @@ pub async fn ask(store: &Store, asking: Asking<'_>) -> Result<Asked, StoreError>
 
 async fn ask_in(session: &mut Session, asking: Asking<'_>) -> Result<Asked, StoreError> {
     let act = "note a subscription";
-    let now = session.dialect().now_ms();
-    let sql = format!("SELECT {now} AS now_ms FROM komainu_page WHERE slug = ?");
-    let Some(row) = session.row(act, sql, values![asking.slug]).await? else { return Ok(Asked::NoPage) };
-    let now = row.wall("now_ms")?;
+    // One after the other: what is counted below holds for all who ask at once.
+    let (_, now) = lock(session).await?;
+    let sql = "SELECT 1 AS one FROM komainu_page WHERE slug = ?";
+    if session.row(act, sql, values![asking.slug]).await?.is_none() {
+        return Ok(Asked::NoPage);
+    }
     let since = Wall(now.0.saturating_sub(millis(ASKED_AGAIN_AFTER)));
     let lock = session.dialect().for_update();
     let sql = format!("SELECT id, asked_at FROM komainu_page_subscriber WHERE address_hash = ?{lock}");
@@ -109,14 +111,10 @@ async fn ask_in(session: &mut Session, asking: Asking<'_>) -> Result<Asked, Stor
     }
     let wish = serde_json::to_string(asking.wish).unwrap_or_default();
     if let Some(known) = known {
-        let sql = "UPDATE komainu_page_subscriber SET wish = ?, asked_at = ?, greet_at = ? WHERE id = ?";
+        let sql = "UPDATE komainu_page_subscriber SET wish = ?, asked_at = ?, greet_at = ?, greet_attempts = 0, greeting_at = NULL WHERE id = ?";
         session.execute(act, sql, values![wish, now, now, known.int("id")?]).await?;
     } else {
-        match insert(session, asking, now, By::Visitor).await {
-            // Somebody asked for the same at this very moment.
-            Err(error) if error.is_duplicate() => {}
-            done => drop(done?),
-        }
+        insert(session, asking, now, By::Visitor).await?;
     }
     Ok(Asked::Noted)
 }
@@ -192,9 +190,9 @@ pub async fn confirm(store: &Store, slug: &str, (id, nonce): (&str, &str)) -> Re
 
 async fn confirm_in(session: &mut Session, slug: &str, (id, nonce): (&str, &str)) -> Result<Confirmed, StoreError> {
     let act = "confirm a subscription";
-    let (now, lock) = (session.dialect().now_ms(), session.dialect().for_update());
+    let (now, locked) = (session.dialect().now_ms(), session.dialect().for_update());
     let sql = format!(
-        "SELECT id, kind, state, nonce, wish, asked_at, {now} AS now_ms FROM komainu_page_subscriber WHERE public_id = ? AND slug = ?{lock}"
+        "SELECT id, kind, state, nonce, wish, asked_at, {now} AS now_ms FROM komainu_page_subscriber WHERE public_id = ? AND slug = ?{locked}"
     );
     let Some(row) = session.row(act, sql, values![id, slug]).await? else { return Ok(Confirmed::Over) };
     let (state, now) = (row.text("state")?, row.wall("now_ms")?);
@@ -212,7 +210,7 @@ async fn confirm_in(session: &mut Session, slug: &str, (id, nonce): (&str, &str)
     }
     let components = serde_json::to_string(&wish.components).unwrap_or_default();
     let sql = "UPDATE komainu_page_subscriber SET state = 'confirmed', components = ?, language = ?, nonce = ?, wish = NULL, greet_at = NULL, \
-               confirmed_at = ?, ended_at = NULL, attempts = 0, failures = 0, trouble = NULL, retry_at = NULL WHERE id = ?";
+               greet_attempts = 0, greeting_at = NULL, confirmed_at = ?, ended_at = NULL, attempts = 0, failures = 0, trouble = NULL, retry_at = NULL WHERE id = ?";
     session.execute(act, sql, values![components, wish.language.code(), nonce, now, row.int("id")?]).await?;
     if is_new {
         from_now_on(session, row.int("id")?).await?;

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use komainu_watchdogs::ids::Incarnation;
-use komainu_watchdogs::subscription::concerns;
+use komainu_watchdogs::subscription::{Record, concerns};
+use komainu_watchdogs::time::Wall;
 
 use super::Wish;
 use crate::pages::{Definition, Language, News, Way};
@@ -27,6 +28,12 @@ const ALERTS_FIRST: Duration = Duration::from_secs(60);
 
 /// News looked through at once for one subscriber.
 const MANY_NEWS: usize = 20;
+
+/// Times that others are looked for, where nothing concerned those who were found: a page may have thousands who chose other components.
+const MANY_LOOKS: usize = 50;
+
+/// Looked at at once; those whom nothing concerns are passed over with one statement.
+const LOOKED_AT: usize = 200;
 
 /// Somebody who is to be told something.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,17 +60,31 @@ pub struct Due {
     pub attempts: u32,
     /// Things given up in a row.
     pub failures: u32,
+    /// Of this thing, by a mail server that took others'.
+    pub refusals: u32,
     /// Somebody began to send it, and nobody knows what came of it.
     pub may_be_repeated: bool,
     /// What.
     pub message: Message,
 }
 
+impl Due {
+    /// With the try that is under way.
+    pub fn record(&self) -> Record {
+        Record { attempts: self.attempts + 1, failures: self.failures, refusals: self.refusals }
+    }
+}
+
 /// What somebody is told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
     /// That they are to confirm a wish.
-    Greeting(Wish),
+    Greeting {
+        /// What they are to confirm.
+        wish: Wish,
+        /// When they asked for it: another wish is another greeting.
+        asked_at: Wall,
+    },
     /// Something that the page said.
     News {
         /// The row's key.
@@ -86,6 +107,8 @@ pub enum End {
         trouble: String,
         /// It may have arrived.
         may_have_arrived: bool,
+        /// By a mail server that took others', so far.
+        refusals: u32,
     },
     /// It is given up.
     GivenUp {
@@ -106,11 +129,20 @@ const FREE: &str = "(claimed_until IS NULL OR claimed_until <= {now})";
 
 /// Takes up to so many of one way, of all pages alike.
 pub async fn claim(store: &Store, way: Way, me: Incarnation, most: usize) -> Result<Vec<Due>, StoreError> {
-    let ids = candidates(store, way, most).await?;
-    if ids.is_empty() {
-        return Ok(vec![]);
+    for look in 0..MANY_LOOKS {
+        // Only where the first ones were passed over are many looked at together.
+        let looked_at = if look == 0 { most } else { most.max(LOOKED_AT) };
+        let ids = candidates(store, way, looked_at).await?;
+        if ids.is_empty() {
+            break;
+        }
+        let (taken, are_others_passed) =
+            in_transaction!(store, "claim subscribers", |session| claim_in(session, &ids, (me, most)).await)?;
+        if !taken.is_empty() || !are_others_passed {
+            return Ok(taken);
+        }
     }
-    in_transaction!(store, "claim subscribers", |session| claim_in(session, &ids, me).await)
+    Ok(vec![])
 }
 
 async fn candidates(store: &Store, way: Way, most: usize) -> Result<Vec<i64>, StoreError> {
@@ -122,7 +154,8 @@ async fn candidates(store: &Store, way: Way, most: usize) -> Result<Vec<i64>, St
     let greeted = format!(
         "SELECT id FROM komainu_page_subscriber WHERE kind = ? AND greet_at <= {now} AND wish IS NOT NULL AND {free} ORDER BY greet_at LIMIT ?"
     );
-    let rows = lease.rows(act, greeted, values![way.as_str(), limit]).await?;
+    // Whoever has many asked to confirm something keeps nobody waiting who did.
+    let rows = lease.rows(act, greeted, values![way.as_str(), limit.div_ceil(2)]).await?;
     let mut ids = rows.iter().map(|row| row.int("id")).collect::<Result<Vec<_>, _>>()?;
     let behind = |last: &str| {
         format!(
@@ -143,7 +176,7 @@ async fn candidates(store: &Store, way: Way, most: usize) -> Result<Vec<i64>, St
         }
     }
     // A page with thousands does not keep another one's few waiting.
-    let share = most.checked_div(waiting.len()).unwrap_or(0).max(1);
+    let share = most.saturating_sub(ids.len()).checked_div(waiting.len()).unwrap_or(0).max(1);
     let behind = behind("?");
     let next = format!("SELECT id FROM komainu_page_subscriber WHERE slug = ? AND {behind} ORDER BY told LIMIT ?");
     for of_page in waiting {
@@ -160,12 +193,17 @@ async fn candidates(store: &Store, way: Way, most: usize) -> Result<Vec<i64>, St
     Ok(ids)
 }
 
-async fn claim_in(session: &mut Session, ids: &[i64], me: Incarnation) -> Result<Vec<Due>, StoreError> {
+/// What was taken, and whether somebody was passed over.
+async fn claim_in(
+    session: &mut Session,
+    ids: &[i64],
+    (me, most): (Incarnation, usize),
+) -> Result<(Vec<Due>, bool), StoreError> {
     let act = "claim subscribers";
     let (now, skip) = (session.dialect().now_ms(), session.dialect().for_update_skipping());
     let sql = format!(
-        "SELECT id, public_id, slug, kind, address, state, components, language, nonce, wish, greet_at, told, attempts, failures, sending_at, \
-         created_by, CASE WHEN greet_at IS NOT NULL THEN (SELECT definition FROM komainu_page p WHERE p.slug = s.slug) END AS definition, {now} AS now_ms \
+        "SELECT id, public_id, slug, kind, address, state, components, language, nonce, wish, asked_at, greet_at, greet_attempts, greeting_at, told, \
+         attempts, failures, refusals, sending_at, created_by, CASE WHEN greet_at IS NOT NULL THEN (SELECT definition FROM komainu_page p WHERE p.slug = s.slug) END AS definition, {now} AS now_ms \
          FROM komainu_page_subscriber s WHERE id IN ({}) AND {} ORDER BY id{skip}",
         id_list(ids),
         FREE.replace("{now}", now)
@@ -173,8 +211,18 @@ async fn claim_in(session: &mut Session, ids: &[i64], me: Incarnation) -> Result
     let rows = session.rows(act, Sql::Once(sql), vec![]).await?;
     let mut news = Newsstand::default();
     let mut due = vec![];
+    let mut passed: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for row in &rows {
-        due.extend(taken(session, row, &mut news).await?);
+        match taken(session, row, &mut news).await? {
+            Taken::Due(one) if due.len() < most => due.push(*one),
+            Taken::Due(_) | Taken::Nothing => {}
+            Taken::Passed(told) => passed.entry(told).or_default().push(row.int("id")?),
+        }
+    }
+    for (told, ids) in &passed {
+        let by_primary = session.dialect().by_primary();
+        let sql = format!("UPDATE komainu_page_subscriber{by_primary} SET told = ? WHERE id IN ({})", id_list(ids));
+        session.execute("pass over what concerns others", Sql::Once(sql), values![*told]).await?;
     }
     let claimed: Vec<i64> = due.iter().map(|due| due.id).collect();
     if !claimed.is_empty() {
@@ -186,46 +234,56 @@ async fn claim_in(session: &mut Session, ids: &[i64], me: Incarnation) -> Result
         );
         session.execute(act, Sql::Once(sql), values![me]).await?;
     }
-    Ok(due)
+    Ok((due, !passed.is_empty()))
 }
 
-/// What one is to be told; `None`: nothing of what was said concerns them, which is noted.
-async fn taken(session: &mut Session, row: &Row, news: &mut Newsstand) -> Result<Option<Due>, StoreError> {
+/// What a look at one row finds.
+enum Taken {
+    Due(Box<Due>),
+    /// Up to here nothing concerns them.
+    Passed(i64),
+    Nothing,
+}
+
+/// What one is to be told.
+async fn taken(session: &mut Session, row: &Row, news: &mut Newsstand) -> Result<Taken, StoreError> {
     let (id, slug, told) = (row.int("id")?, row.text("slug")?, row.int("told")?);
-    let Some(way) = Way::parse(&row.text("kind")?) else { return Ok(None) };
-    let wish = row.maybe_text("wish")?.and_then(|text| serde_json::from_str(&text).ok());
+    let Some(way) = Way::parse(&row.text("kind")?) else { return Ok(Taken::Nothing) };
+    let wish: Option<Wish> = row.maybe_text("wish")?.and_then(|text| serde_json::from_str(&text).ok());
     let is_greeted = row.maybe_wall("greet_at")?.is_some_and(|at| row.wall("now_ms").is_ok_and(|now| at <= now));
     let message = match wish.filter(|_| is_greeted) {
-        Some(wish) => Message::Greeting(wish),
+        Some(wish) => Message::Greeting { wish, asked_at: row.wall("asked_at")? },
         None if row.text("state")? == "confirmed" => {
             let chosen: Vec<String> = serde_json::from_str(&row.text("components")?).unwrap_or_default();
             match news.next(session, (&slug, told), &chosen).await? {
                 Shelf::Here(id, news) => Message::News { id, news },
-                Shelf::Nothing(told) => {
-                    let sql = "UPDATE komainu_page_subscriber SET told = ? WHERE id = ?";
-                    session.execute("pass over what concerns others", sql, values![told, id]).await?;
-                    return Ok(None);
-                }
+                Shelf::Nothing(told) => return Ok(Taken::Passed(told)),
             }
         }
-        None => return Ok(None),
+        None => return Ok(Taken::Nothing),
+    };
+    // Tries of one say nothing of the other.
+    let (attempts, in_doubt, language) = match &message {
+        Message::Greeting { wish, .. } => ("greet_attempts", "greeting_at", wish.language),
+        Message::News { .. } => ("attempts", "sending_at", Language::parse(&row.text("language")?).unwrap_or_default()),
     };
     let page: Option<Definition> = serde_json::from_str(&row.text("definition")?).ok();
-    Ok(Some(Due {
+    Ok(Taken::Due(Box::new(Due {
         id,
         public_id: row.text("public_id")?,
         slug,
         title: page.map(|page| page.title).unwrap_or_default(),
         way,
         address: row.text("address")?,
-        language: Language::parse(&row.text("language")?).unwrap_or_default(),
+        language,
         nonce: row.text("nonce")?,
         is_strangers: row.maybe_text("created_by")?.is_none(),
-        attempts: row.small("attempts")?,
+        attempts: row.small(attempts)?,
         failures: row.small("failures")?,
-        may_be_repeated: row.maybe_wall("sending_at")?.is_some(),
+        refusals: row.small("refusals")?,
+        may_be_repeated: row.maybe_wall(in_doubt)?.is_some(),
         message,
-    }))
+    })))
 }
 
 /// What pages said after a certain thing: read once for all who have heard the same.
@@ -278,22 +336,42 @@ async fn said_after(session: &mut Session, (slug, after): (&str, i64)) -> Result
     rows.iter().map(said).collect()
 }
 
+/// Where tries of a message are noted.
+#[derive(Clone, Copy)]
+struct Tries {
+    attempts: &'static str,
+    in_doubt: &'static str,
+    again_at: &'static str,
+}
+
+impl Tries {
+    fn of(message: &Message) -> Self {
+        match message {
+            Message::Greeting { .. } => {
+                Self { attempts: "greet_attempts", in_doubt: "greeting_at", again_at: "greet_at" }
+            }
+            Message::News { .. } => Self { attempts: "attempts", in_doubt: "sending_at", again_at: "retry_at" },
+        }
+    }
+}
+
 /// The last look before a message leaves; `false`: the claim ended, or there is nothing to be told any more.
 pub async fn begin(store: &Store, due: &Due, me: Incarnation) -> Result<bool, StoreError> {
     let act = "begin to tell a subscriber";
     let now = store.dialect().now_ms();
-    let (is_still, news) = match &due.message {
-        Message::Greeting(_) => ("greet_at IS NOT NULL", vec![]),
+    let (is_still, of) = match &due.message {
+        Message::Greeting { asked_at, .. } => ("greet_at IS NOT NULL AND asked_at = ?", values![*asked_at]),
         Message::News { id, .. } => {
             ("state = 'confirmed' AND EXISTS (SELECT 1 FROM komainu_page_news n WHERE n.id = ?)", values![*id])
         }
     };
+    let Tries { attempts, in_doubt, .. } = Tries::of(&due.message);
     let sql = format!(
-        "UPDATE komainu_page_subscriber SET sending_at = {now}, attempts = attempts + 1, claimed_until = {now} + {} \
+        "UPDATE komainu_page_subscriber SET {in_doubt} = {now}, {attempts} = {attempts} + 1, claimed_until = {now} + {} \
          WHERE id = ? AND claimed_by = ? AND claimed_until > {now} AND {is_still}",
         CLAIM_LASTS.as_millis()
     );
-    let values = [values![due.id, me], news].concat();
+    let values = [values![due.id, me], of].concat();
     let begun = in_transaction!(store, act, |session| session.execute(act, sql.clone(), values.clone()).await)?;
     Ok(begun > 0)
 }
@@ -317,49 +395,59 @@ pub async fn end(store: &Store, due: &Due, me: Incarnation, end: &End) -> Result
 async fn end_in(session: &mut Session, due: &Due, me: Incarnation, end: &End) -> Result<(), StoreError> {
     let act = "note what became of a message";
     let now = session.dialect().now_ms();
+    let Tries { attempts, in_doubt, again_at } = Tries::of(&due.message);
     let free = "claimed_by = NULL, claimed_until = NULL";
-    let over = format!("sending_at = NULL, attempts = 0, retry_at = NULL, {free}");
-    let mine = "id = ? AND claimed_by = ?";
+    let over = format!("{in_doubt} = NULL, {attempts} = 0, refusals = 0, {again_at} = NULL, {free}");
     // That this try did not arrive says nothing of one before it.
-    let forgets = if due.may_be_repeated { "" } else { "sending_at = NULL, " };
-    // A greeting is done with once it was tried to the end; news move the subscriber on.
-    let (passed, told) = match &due.message {
-        Message::Greeting(_) => ("greet_at = NULL", vec![]),
-        Message::News { id, .. } => ("told = ?", values![*id]),
+    let forgets = if due.may_be_repeated { String::new() } else { format!("{in_doubt} = NULL, ") };
+    // A greeting is done with once it was tried to the end, unless they wish something else by now; news move the subscriber on.
+    let (mine, of, told) = match &due.message {
+        Message::Greeting { asked_at, .. } => {
+            ("id = ? AND claimed_by = ? AND asked_at = ?", values![*asked_at], vec![])
+        }
+        Message::News { id, .. } => ("id = ? AND claimed_by = ?", vec![], values![*id]),
     };
+    let mine_is = || [values![due.id, me], of.clone()].concat();
     let greets = told.is_empty();
     let (sql, values) = match end {
-        End::Told if greets => (format!("{passed}, {over} WHERE {mine}"), values![due.id, me]),
+        End::Told if greets => (format!("{over} WHERE {mine}"), mine_is()),
         End::Told => {
-            let sql = format!("{passed}, failures = 0, trouble = NULL, {over} WHERE id = ? AND told < ?");
+            let sql = format!("told = ?, failures = 0, trouble = NULL, {over} WHERE id = ? AND told < ?");
             (sql, [told.clone(), values![due.id], told].concat())
         }
-        End::Again { pause, trouble, may_have_arrived } => {
-            let column = if greets { "greet_at" } else { "retry_at" };
-            let kept = if *may_have_arrived { "" } else { forgets };
-            let sql = format!("{column} = {now} + ?, {kept}trouble = ?, {free} WHERE {mine}");
+        End::Again { pause, trouble, may_have_arrived, refusals } => {
+            let kept = if *may_have_arrived { "" } else { forgets.as_str() };
+            let sql = format!("{again_at} = {now} + ?, {kept}trouble = ?, refusals = ?, {free} WHERE {mine}");
             let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-            (sql, values![pause, trouble, due.id, me])
+            (sql, [values![pause, trouble, i64::from(*refusals)], mine_is()].concat())
         }
         // Whoever does not confirm is swept; what somebody had confirmed before stays.
         End::GivenUp { trouble } | End::Ended { trouble } if greets => {
-            (format!("{passed}, trouble = ?, {over} WHERE {mine}"), values![trouble, due.id, me])
+            (format!("trouble = ?, {over} WHERE {mine}"), [values![trouble], mine_is()].concat())
         }
         End::GivenUp { trouble } => {
-            let sql = format!("{passed}, failures = failures + 1, trouble = ?, {over} WHERE {mine}");
-            (sql, [told, values![trouble, due.id, me]].concat())
+            let sql = format!("told = ?, failures = failures + 1, trouble = ?, {over} WHERE {mine}");
+            (sql, [told, values![trouble], mine_is()].concat())
         }
         End::Ended { trouble } => {
-            let sql = format!("{passed}, state = 'ended', ended_at = {now}, trouble = ?, {over} WHERE {mine}");
-            (sql, [told, values![trouble, due.id, me]].concat())
+            let sql = format!("told = ?, state = 'ended', ended_at = {now}, trouble = ?, {over} WHERE {mine}");
+            (sql, [told, values![trouble], mine_is()].concat())
         }
         End::Untried => {
-            let attempts =
-                format!("attempts = CASE WHEN attempts > {0} THEN attempts - 1 ELSE attempts END", due.attempts);
-            (format!("{attempts}, {forgets}{free} WHERE {mine}"), values![due.id, me])
+            let untried = format!(
+                "{attempts} = CASE WHEN {attempts} > {0} THEN {attempts} - 1 ELSE {attempts} END",
+                due.attempts
+            );
+            (format!("{untried}, {forgets}{free} WHERE {mine}"), mine_is())
         }
     };
-    session.execute(act, Sql::Once(format!("UPDATE komainu_page_subscriber SET {sql}")), values).await.map(|_| ())
+    let sql = format!("UPDATE komainu_page_subscriber SET {sql}");
+    if session.execute(act, Sql::Once(sql), values).await? == 0 && greets {
+        // They wish something else by now, which others may ask them to confirm.
+        let sql = format!("UPDATE komainu_page_subscriber SET {free} WHERE id = ? AND claimed_by = ?");
+        session.execute(act, Sql::Once(sql), values![due.id, me]).await?;
+    }
+    Ok(())
 }
 
 /// Alerts wait for this channel, and not for so long that it must be out of order: subscribers wait meanwhile.

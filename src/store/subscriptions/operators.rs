@@ -9,7 +9,7 @@ use crate::monitor::FieldFault;
 use crate::pages::{Language, Way};
 use crate::store::audit::{self, Deed};
 use crate::store::error::StoreError;
-use crate::store::pages::Refusal;
+use crate::store::pages::{Refusal, lock};
 use crate::store::pool::{Store, in_transaction};
 use crate::store::session::Session;
 use crate::store::value::{Row, values};
@@ -119,10 +119,12 @@ pub async fn add(store: &Store, by: &str, adding: Adding<'_>) -> Result<Result<S
 async fn add_in(session: &mut Session, by: &str, adding: Adding<'_>) -> Result<Result<String, Refusal>, StoreError> {
     let act = "add a subscriber";
     let Asking { slug, way, address_hash, .. } = adding.asking;
-    let now = session.dialect().now_ms();
-    let sql = format!("SELECT {now} AS now_ms FROM komainu_page WHERE slug = ?");
-    let Some(row) = session.row(act, sql, values![slug]).await? else { return Ok(Err(Refusal::Unknown)) };
-    let now = row.wall("now_ms")?;
+    // One after the other: what is counted below holds for all who add at once.
+    let (_, now) = lock(session).await?;
+    let sql = "SELECT 1 AS one FROM komainu_page WHERE slug = ?";
+    if session.row(act, sql, values![slug]).await?.is_none() {
+        return Ok(Err(Refusal::Unknown));
+    }
     let known = "SELECT COUNT(*) AS many FROM komainu_page_subscriber WHERE address_hash = ?";
     let rows = "SELECT COUNT(*) AS many FROM komainu_page_subscriber WHERE slug = ?";
     let conflict = |words: String| Ok(Err(Refusal::Faults(vec![(0, FieldFault::conflict("address", words))])));

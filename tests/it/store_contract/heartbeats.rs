@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use komainu::clock;
+use komainu::heartbeat::reschedule;
 use komainu::store::heartbeats::{
     self, Arrival, CacheReader, CachedHeartbeat, Definition, IntakeConnection, Judged, LastPush, SettleConnection,
     Vitals, Words,
@@ -29,6 +30,7 @@ on_both_databases! {
     three_watchdogs_mark_five_hundred_late_once_each,
     a_watchdog_that_knows_an_old_deadline_marks_nobody,
     an_ok_ends_the_incident_and_so_does_deleting,
+    pausing_ends_the_incident_and_what_goes_on_is_told_if_it_failed,
     a_deadlines_clock_stands_still_while_no_watchdog_proves_that_it_could_take_a_push,
     gaps_more_often_than_the_grace_delay_a_dead_job_by_their_length_and_a_minute,
     a_run_that_hangs_is_marked_though_another_ended,
@@ -505,4 +507,33 @@ async fn a_heartbeat_has_no_more_pushes_and_bytes_than_its_share(kind: Kind) {
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_push").await, 30);
     // 2,007 bytes each; SQLite counts them as MariaDB does.
     assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_push WHERE LENGTH(message) > 1000").await, 9);
+}
+
+async fn pause(fixture: &Fixture, name: &str, is_paused: bool) {
+    let changed = heartbeats::update(&fixture.store, name, "test", |heartbeat, now| {
+        let edited = Definition { is_paused, ..heartbeat.definition.clone() };
+        Ok::<_, std::convert::Infallible>(reschedule::after_edit(heartbeat, &edited, now))
+    });
+    assert!(matches!(changed.await.unwrap(), Some(Ok(()))));
+}
+
+async fn pausing_ends_the_incident_and_what_goes_on_is_told_if_it_failed(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let open = "SELECT COUNT(*) FROM komainu_incident WHERE resolved_at IS NULL";
+    make(&fixture, "cat", Some(Wall(1_000))).await;
+    assert_eq!(needs(&fixture, "cat").await, [Need::MarkLate]);
+    pause(&fixture, "cat", true).await;
+    assert_eq!(needs(&fixture, "cat").await, [Need::ResolveIncident]);
+    assert_eq!((fixture.raw.count(open).await, needs(&fixture, "cat").await), (0, vec![]));
+    pause(&fixture, "cat", false).await;
+    assert_eq!(needs(&fixture, "cat").await, [], "it begins anew");
+    let mut intake = intake(&fixture, "w1").await;
+    pause(&fixture, "cat", true).await;
+    let judged = intake.take(&[arrival("cat", 1, PushStatus::Fail)], judge).await.unwrap();
+    assert_eq!(accepted(&judged), 1);
+    assert_eq!((needs(&fixture, "cat").await, fixture.raw.count(open).await), (vec![], 0));
+    pause(&fixture, "cat", false).await;
+    assert_eq!(needs(&fixture, "cat").await, [Need::OpenIncident]);
+    let trail = "SELECT COUNT(*) FROM komainu_audit WHERE what = 'heartbeat.edit' AND after_json LIKE '%\"paused\":%'";
+    assert_eq!(fixture.raw.count(trail).await, 4);
 }

@@ -1,6 +1,7 @@
 //! Subscribers of pages: asked once, told each thing once and in its order, whoever tells them and whoever dies meanwhile, and gone when they want it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use komainu::pages::notice::{Draft, Kind as What, Stage};
@@ -31,6 +32,12 @@ on_both_databases! {
     whoever_cannot_be_told_is_ended_and_the_others_are_not,
     what_has_no_use_any_more_is_swept,
     whoever_waits_because_nobody_can_write_to_them_shows,
+    what_may_have_arrived_stays_so_whatever_is_asked_for_meanwhile,
+    whoever_something_concerns_is_found_among_thousands_whom_it_does_not,
+    who_asks_from_everywhere_at_once_has_one_mailbox_written_to_three_times_all_the_same,
+    whoever_is_to_confirm_something_keeps_nobody_waiting_who_did,
+    another_wish_while_a_greeting_is_on_its_way_is_asked_for_too,
+    refusals_are_kept_with_the_thing_that_was_refused,
 }
 
 const ME: Incarnation = Incarnation(1);
@@ -97,7 +104,7 @@ async fn told(fixture: &Fixture) -> Vec<(String, String)> {
 
 fn what(due: &Due) -> String {
     match &due.message {
-        Message::Greeting(_) => "greeting".to_owned(),
+        Message::Greeting { .. } => "greeting".to_owned(),
         Message::News { news, .. } => format!("{} {}", news.notice.stage.as_str(), news.notice.title),
     }
 }
@@ -135,7 +142,8 @@ async fn an_address_is_asked_once_in_an_hour_and_what_it_chose_before_holds_unti
     assert_eq!(ask(&fixture, "nowhere", "jane", &all()).await, Asked::NoPage);
     let due = claimed(&fixture, ME).await;
     let id = due[0].public_id.clone();
-    assert_eq!(due[0].message, Message::Greeting(first.clone()), "the wish that was noted, not the later one");
+    let Message::Greeting { wish, .. } = &due[0].message else { panic!("{due:?}") };
+    assert_eq!(wish, &first, "the wish that was noted, not the later one");
     end(&fixture, &due[0], ME, &End::Told).await;
     assert_eq!(told(&fixture).await, []);
     let confirm = async |nonce: &str| asking::confirm(&fixture.store, "shop", (&id, nonce)).await.unwrap();
@@ -198,17 +206,19 @@ async fn three_watchdogs_tell_each_subscriber_each_thing_once_and_in_its_order(k
     let id = post(&fixture, "Slow", vec![]).await;
     update(&fixture, (What::Incident, &id), &words("We look.")).await;
     update(&fixture, (What::Incident, &id), &Draft { stage: Some(Stage::Resolved), ..Draft::default() }).await;
+    // Of all three: others may be at what is left.
+    let in_all = AtomicUsize::new(0);
     let work = async |me: u64| {
         let mut told = vec![];
         loop {
             let due = claimed(&fixture, Incarnation(me)).await;
-            // Others may be at what is left.
-            if due.is_empty() && told.len() * 3 >= PEOPLE {
+            if due.is_empty() && in_all.load(Ordering::Relaxed) >= 3 * PEOPLE {
                 return told;
             }
             for one in due {
                 if claim::begin(&fixture.store, &one, Incarnation(me)).await.unwrap() {
                     told.push((one.address.clone(), news_id(&one)));
+                    in_all.fetch_add(1, Ordering::Relaxed);
                     claim::end(&fixture.store, &one, Incarnation(me), &End::Told).await.unwrap();
                 }
             }
@@ -281,7 +291,12 @@ async fn what_may_have_arrived_stays_so_until_somebody_knows(kind: Kind) {
     let due = claimed(&fixture, ME).await;
     assert!(claim::begin(&fixture.store, &due[0], ME).await.unwrap());
     fixture.raw.execute("UPDATE komainu_page_subscriber SET claimed_until = claimed_until - 30001").await;
-    let not_now = |may_have_arrived| End::Again { pause: Duration::ZERO, trouble: "full".to_owned(), may_have_arrived };
+    let not_now = |may_have_arrived| End::Again {
+        pause: Duration::ZERO,
+        trouble: "full".to_owned(),
+        may_have_arrived,
+        refusals: 0,
+    };
     for (process, end) in [(2, End::Untried), (3, not_now(false)), (4, not_now(true)), (5, End::Untried)] {
         let me = Incarnation(process);
         let again = claimed(&fixture, me).await;
@@ -452,4 +467,95 @@ async fn what_has_no_use_any_more_is_swept(kind: Kind) {
     fixture.raw.execute("DELETE FROM komainu_page").await;
     assert_eq!(sweeping::sweep(&fixture.store).await.unwrap(), 2);
     assert_eq!(fixture.raw.count(count).await, 0);
+}
+
+async fn what_may_have_arrived_stays_so_whatever_is_asked_for_meanwhile(kind: Kind) {
+    let mut fixture = with_pages(kind, &["shop"]).await;
+    let first = all();
+    ask(&fixture, "shop", "jane", &first).await;
+    let greeting = claimed(&fixture, ME).await;
+    end(&fixture, &greeting[0], ME, &End::Told).await;
+    asking::confirm(&fixture.store, "shop", (&greeting[0].public_id, &first.nonce)).await.unwrap();
+    post(&fixture, "Slow", vec![]).await;
+    let due = claimed(&fixture, ME).await;
+    assert!(claim::begin(&fixture.store, &due[0], ME).await.unwrap(), "it left, and nobody hears what came of it");
+    fixture.raw.execute("UPDATE komainu_page_subscriber SET claimed_until = claimed_until - 30001, asked_at = 0").await;
+    let fewer = Wish::new(vec![], Language::TraditionalChinese);
+    assert_eq!(ask(&fixture, "shop", "jane", &fewer).await, Asked::Noted);
+    let other = Incarnation(2);
+    let greeting = claimed(&fixture, other).await;
+    assert!(matches!(greeting[0].message, Message::Greeting { .. }), "{greeting:?}");
+    assert!(!greeting[0].may_be_repeated, "this one never left");
+    assert_eq!(greeting[0].language, Language::TraditionalChinese, "as they asked for it");
+    end(&fixture, &greeting[0], other, &End::Told).await;
+    let again = claimed(&fixture, other).await;
+    assert!(again[0].may_be_repeated && again[0].attempts == 1, "{again:?}");
+}
+
+async fn whoever_something_concerns_is_found_among_thousands_whom_it_does_not(kind: Kind) {
+    let fixture = with_pages(kind, &["shop"]).await;
+    let [front, mail] = components(&fixture).await.try_into().unwrap();
+    for at in 0..300 {
+        add(&fixture, &format!("p{at}"), vec![mail.clone()]).await;
+    }
+    add(&fixture, "jane", vec![front.clone()]).await;
+    post(&fixture, "Slow", vec![front]).await;
+    let due = claimed(&fixture, ME).await;
+    assert_eq!(due.iter().map(|due| due.address.as_str()).collect::<Vec<_>>(), ["jane"], "at the first look");
+}
+
+async fn who_asks_from_everywhere_at_once_has_one_mailbox_written_to_three_times_all_the_same(kind: Kind) {
+    let fixture = with_pages(kind, &["shop", "a", "b", "c"]).await;
+    let wish = all();
+    let all = (0..24).map(|at| {
+        let (fixture, wish, slug) = (&fixture, &wish, ["shop", "a", "b", "c"][at % 4]);
+        async move { ask(fixture, slug, &format!("jane#{at}"), wish).await }
+    });
+    let answers = futures_util::future::join_all(all).await;
+    assert_eq!(answers.iter().filter(|answer| **answer == Asked::Noted).count(), 3, "{answers:?}");
+}
+
+async fn whoever_is_to_confirm_something_keeps_nobody_waiting_who_did(kind: Kind) {
+    let fixture = with_pages(kind, &["shop"]).await;
+    add(&fixture, "jane", vec![]).await;
+    post(&fixture, "Slow", vec![]).await;
+    for at in 0..30 {
+        assert_eq!(ask(&fixture, "shop", &format!("p{at}"), &all()).await, Asked::Noted);
+    }
+    let due = claimed(&fixture, ME).await;
+    assert!(due.iter().any(|due| due.address == "jane"), "{due:?}");
+}
+
+async fn another_wish_while_a_greeting_is_on_its_way_is_asked_for_too(kind: Kind) {
+    let mut fixture = with_pages(kind, &["shop"]).await;
+    ask(&fixture, "shop", "jane", &all()).await;
+    let first = claimed(&fixture, ME).await;
+    fixture.raw.execute("UPDATE komainu_page_subscriber SET asked_at = asked_at - 3600001").await;
+    let Message::Greeting { wish, .. } = &first[0].message else { panic!("{first:?}") };
+    // It was read a moment after the hour.
+    let asked_at = Wall(fixture.raw.count("SELECT asked_at FROM komainu_page_subscriber").await);
+    let first = Due { message: Message::Greeting { wish: wish.clone(), asked_at }, ..first[0].clone() };
+    assert!(claim::begin(&fixture.store, &first, ME).await.unwrap());
+    let second = all();
+    assert_eq!(ask(&fixture, "shop", "jane", &second).await, Asked::Noted);
+    claim::end(&fixture.store, &first, ME, &End::Told).await.unwrap();
+    let due = claimed(&fixture, ME).await;
+    let Message::Greeting { wish, .. } = &due[0].message else { panic!("{due:?}") };
+    assert_eq!(wish, &second);
+}
+
+async fn refusals_are_kept_with_the_thing_that_was_refused(kind: Kind) {
+    let fixture = with_pages(kind, &["shop"]).await;
+    add(&fixture, "jane", vec![]).await;
+    post(&fixture, "Slow", vec![]).await;
+    let trouble = || "the mail server answered 550".to_owned();
+    let again = End::Again { pause: Duration::ZERO, trouble: trouble(), may_have_arrived: false, refusals: 2 };
+    let due = claimed(&fixture, ME).await;
+    end(&fixture, &due[0], ME, &again).await;
+    let due = claimed(&fixture, ME).await;
+    assert_eq!((due[0].refusals, due[0].record().attempts), (2, 2));
+    end(&fixture, &due[0], ME, &End::GivenUp { trouble: trouble() }).await;
+    post(&fixture, "Slower", vec![]).await;
+    let due = claimed(&fixture, ME).await;
+    assert_eq!((due[0].refusals, due[0].failures), (0, 1));
 }

@@ -302,3 +302,17 @@ proptest! {
         prop_assert!(!is_late(limit, &gaps, at), "late at {at}, first tried at {first}");
     }
 }
+
+#[test]
+fn a_paused_heartbeat_is_never_late_and_what_it_says_counts_all_the_same() {
+    let up = after(&Record::default(), 100, PushStatus::Ok);
+    let paused = Record { is_paused: true, ..up };
+    assert!(!paused.is_overdue(wall(100_000)));
+    assert_eq!(paused.need(wall(100_000), false, false), None);
+    let failed = after(&paused, 200, PushStatus::Fail);
+    assert!(failed.is_paused && failed.state == State::Failed && failed.last_time_us == 200_000_000);
+    assert_eq!(failed.need(wall(201), false, false), None, "nobody is told of it");
+    assert_eq!(failed.need(wall(201), true, false), Some(Need::ResolveIncident), "what was told before is over");
+    let resumed = Record { is_paused: false, ..failed };
+    assert_eq!(resumed.need(wall(300), false, false), Some(Need::OpenIncident));
+}

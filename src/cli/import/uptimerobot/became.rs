@@ -208,7 +208,7 @@ fn heartbeat(robot: &Robot, name: &str, without: &mut Vec<String>) -> Fields {
     }
     without.push("its address: the job must report to komainu, signed (docs/heartbeats.md)".to_owned());
     if robot.is_paused {
-        without.push("that it is paused: a heartbeat is not late before its first push".to_owned());
+        own.insert("paused".to_owned(), json!(true));
     }
     own
 }

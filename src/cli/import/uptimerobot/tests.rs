@@ -80,7 +80,7 @@ fn monitors_of_the_third_version_become_checks_and_heartbeats() {
         (&page["invert_keyword"], &page["paused"], &page["method"]),
         (&json!(true), &json!(true), &json!("GET"))
     );
-    assert_eq!(lines[2].1, json!({"heartbeat": {"name": "job", "period_s": 3600, "grace_s": 300}}));
+    assert_eq!(lines[2].1, json!({"heartbeat": {"name": "job", "period_s": 3600, "grace_s": 300, "paused": true}}));
     assert_eq!(lines[3].1, "of type DNS, which is not taken over");
 }
 

@@ -279,7 +279,7 @@ mod tests {
     use crate::store::migrate::time_columns;
 
     /// Stored times that hold nothing, each with the reason.
-    const HARMLESS: [(&str, &str); 54] = [
+    const HARMLESS: [(&str, &str); 55] = [
         ("node.clock_ms", "what the node's clock shows; renewed every two seconds, with the database's beside it"),
         ("node.last_seen_ms", "see clock_ms"),
         ("komainu_assignment.released_at", "a generation"),

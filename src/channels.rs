@@ -54,7 +54,8 @@ impl Channels {
         let prepare = |config: &ChannelConfig| {
             let name = config.name.clone();
             let channel = Channel::new(&name, config.settings.clone(), http.clone(), || clock::wall().0)
-                .map_err(|source| ChannelsError::Prepare { name: name.clone(), source })?;
+                .map_err(|source| ChannelsError::Prepare { name: name.clone(), source })?
+                .read_in(config.time_zone.clone());
             Ok((name, Ready { channel: Arc::new(channel), fallback: config.fallback.clone() }))
         };
         configs.iter().map(prepare).collect::<Result<_, _>>().map(Self)

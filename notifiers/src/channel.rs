@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use thiserror::Error;
 
 use crate::{DeliveryError, Notice, Receipt, mail, pushbullet, slack, template, webhook};
@@ -40,6 +41,8 @@ pub struct Channel {
     sender: Sender,
     http: reqwest::Client,
     wall_ms: fn() -> i64,
+    /// Where its readers are.
+    time_zone: Option<TimeZone>,
 }
 
 #[derive(Debug)]
@@ -69,7 +72,13 @@ impl Channel {
             Settings::Webhook(config) => Sender::Webhook(config),
             Settings::Template(config) => Sender::Template(config),
         };
-        Ok(Self { name: name.into(), sender, http, wall_ms })
+        Ok(Self { name: name.into(), sender, http, wall_ms, time_zone: None })
+    }
+
+    /// The same for readers who live there: times are said as they read them.
+    #[must_use]
+    pub fn read_in(self, time_zone: Option<TimeZone>) -> Self {
+        Self { time_zone, ..self }
     }
 
     /// As the configuration calls it.
@@ -95,6 +104,14 @@ impl Channel {
         }
     }
 
+    /// What was told stands at the vendor until its end is told: a test has to end, too.
+    pub fn remembers(&self) -> bool {
+        match &self.sender {
+            Sender::Template(config) => config.remembers(),
+            Sender::Slack(_) | Sender::Mail(_) | Sender::Pushbullet(_) | Sender::Webhook(_) => false,
+        }
+    }
+
     /// Longest that one message may take. Whoever waits longer than [`SEND_LIMIT`] keeps its claim alive meanwhile.
     pub fn longest(&self) -> Duration {
         match &self.sender {
@@ -108,6 +125,7 @@ impl Channel {
     /// Hands one message to the vendor, within [`Self::longest`].
     pub async fn send(&self, notice: &Notice) -> Result<Receipt, DeliveryError> {
         let now_ms = (self.wall_ms)();
+        let notice = &Notice { time_zone: self.time_zone.clone(), ..notice.clone() };
         let attempt = async {
             match &self.sender {
                 Sender::Slack(config) => slack::send(config, notice, &self.http, now_ms).await,

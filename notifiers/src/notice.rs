@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 /// Whether somebody is to get up for it.
@@ -122,4 +123,7 @@ pub struct Notice {
     pub threads: BTreeMap<String, String>,
     /// Readers who have it: they are not told again.
     pub told_to: Vec<String>,
+    /// Where its readers are; UTC unless somebody says so. The channel knows.
+    #[serde(skip)]
+    pub time_zone: Option<TimeZone>,
 }

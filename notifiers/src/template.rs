@@ -35,6 +35,7 @@ pub struct Config {
     preset: Option<String>,
     method: Method,
     one_incident: bool,
+    remembers: bool,
     min_interval: Duration,
     compiled: Secret<Arc<Compiled>>,
 }
@@ -62,7 +63,15 @@ impl Config {
         match (method, min_interval, compiled) {
             (Some(method), Some(min_interval), Some(compiled)) if faults.is_empty() => {
                 let preset = draft.preset.clone();
-                Ok(Self { preset, method, one_incident, min_interval, compiled: Secret::new(Arc::new(compiled)) })
+                let remembers = draft.remembers.unwrap_or(false);
+                Ok(Self {
+                    preset,
+                    method,
+                    one_incident,
+                    remembers,
+                    min_interval,
+                    compiled: Secret::new(Arc::new(compiled)),
+                })
             }
             _ => Err(faults),
         }
@@ -78,6 +87,12 @@ impl Config {
     #[must_use]
     pub fn takes_one_incident(&self) -> bool {
         self.one_incident
+    }
+
+    /// The vendor keeps what it was told until it hears that it is over.
+    #[must_use]
+    pub fn remembers(&self) -> bool {
+        self.remembers
     }
 
     pub(crate) fn min_interval(&self) -> Duration {

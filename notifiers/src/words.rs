@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{Answer, Doubt, EventKind, Item, Kind, Notice, Severity};
@@ -58,10 +59,10 @@ pub(crate) struct Part {
 
 /// Puts a notice into words.
 pub(crate) fn tell(notice: &Notice) -> Story {
-    let remarks = remarks(notice);
+    let (remarks, zone) = (remarks(notice), notice.time_zone.as_ref());
     if let [item] = notice.items.as_slice() {
         let headline = format!("{}: {} ({})", label(item), called(item), notice.cluster);
-        let parts = vec![Part { title: None, ..alone(item) }];
+        let parts = vec![Part { title: None, ..alone(item, zone) }];
         return Story { headline, tone: tone(item), counts: None, parts, more: None, remarks };
     }
     let limit = if notice.is_digest { DIGEST_ITEMS } else { GROUP_ITEMS };
@@ -71,7 +72,7 @@ pub(crate) fn tell(notice: &Notice) -> Story {
         headline: headline(&items, &notice.cluster),
         tone: items.iter().map(|item| tone(item)).min_by_key(|tone| rank(*tone)).unwrap_or(Tone::Warning),
         counts: notice.is_digest.then(|| format!("by kind: {}", counted(&items, kind))),
-        parts: listed.iter().map(|item| in_company(item)).collect(),
+        parts: listed.iter().map(|item| in_company(item, zone)).collect(),
         more: (!left_out.is_empty()).then(|| format!("and {} more: {}", left_out.len(), counted(left_out, label))),
         remarks,
     }
@@ -121,21 +122,21 @@ pub(crate) fn clip(text: &str, chars: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// A point in time as people read it.
-pub(crate) fn time(at_ms: i64) -> String {
-    Timestamp::from_millisecond(at_ms)
-        .map_or_else(|_| format!("{at_ms} ms"), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+/// A point in time as people read it who live there; without a zone in UTC.
+pub(crate) fn time(at_ms: i64, zone: Option<&TimeZone>) -> String {
+    let Ok(at) = Timestamp::from_millisecond(at_ms) else { return format!("{at_ms} ms") };
+    at.to_zoned(zone.cloned().unwrap_or(TimeZone::UTC)).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
-fn alone(item: &Item) -> Part {
-    let mut lines = vec![clip(&item.summary, SUMMARY_CHARS), when_and_who(item)];
+fn alone(item: &Item, zone: Option<&TimeZone>) -> Part {
+    let mut lines = vec![clip(&item.summary, SUMMARY_CHARS), when_and_who(item, zone)];
     lines.extend(item.done.iter().map(|done| clip(done, SUMMARY_CHARS)));
     part(item, lines)
 }
 
 /// Among others the first answer is enough: it leads to the rest.
-fn in_company(item: &Item) -> Part {
-    let mut part = part(item, vec![clip(&item.summary, SUMMARY_CHARS), when_and_who(item)]);
+fn in_company(item: &Item, zone: Option<&TimeZone>) -> Part {
+    let mut part = part(item, vec![clip(&item.summary, SUMMARY_CHARS), when_and_who(item, zone)]);
     part.answers.truncate(1);
     part
 }
@@ -146,18 +147,18 @@ fn part(item: &Item, lines: Vec<String>) -> Part {
     Part { title, tone: tone(item), lines, runbook_url, answers }
 }
 
-fn when_and_who(item: &Item) -> String {
+fn when_and_who(item: &Item, zone: Option<&TimeZone>) -> String {
     let span = lasted(item.at_ms - item.opened_at_ms);
     let when = match item.event {
-        EventKind::Opened => format!("since {}", time(item.opened_at_ms)),
+        EventKind::Opened => format!("since {}", time(item.opened_at_ms, zone)),
         EventKind::Worse | EventKind::Reminder | EventKind::Flapping => {
-            format!("since {}, for {span}", time(item.opened_at_ms))
+            format!("since {}, for {span}", time(item.opened_at_ms, zone))
         }
-        EventKind::Resolved => format!("over at {}, lasted {span}", time(item.at_ms)),
+        EventKind::Resolved => format!("over at {}, lasted {span}", time(item.at_ms, zone)),
     };
     // It was over in between: nobody is told that it lasted all that time.
     let when = match item.first_opened_at_ms {
-        Some(first_ms) => format!("{when}, first opened at {}", time(first_ms)),
+        Some(first_ms) => format!("{when}, first opened at {}", time(first_ms, zone)),
         None => when,
     };
     match item.votes {
@@ -256,7 +257,9 @@ mod tests {
     fn spans_and_times_are_for_people() {
         assert_eq!(lasted(723_400), "12m 3s");
         assert_eq!(lasted(-5), "0s");
-        assert_eq!(time(1_763_800_000_250), "2025-11-22 08:26:40 UTC");
+        assert_eq!(time(1_763_800_000_250, None), "2025-11-22 08:26:40 UTC");
+        let taipei = TimeZone::get("Asia/Taipei").unwrap();
+        assert_eq!(time(1_763_800_000_250, Some(&taipei)), "2025-11-22 16:26:40 CST");
     }
 
     #[test]
@@ -278,7 +281,10 @@ mod tests {
             answers: vec![],
         };
         let said = "since 2025-11-22 08:34:40 UTC, for 10s, first opened at 2025-11-22 08:26:40 UTC";
-        assert_eq!(when_and_who(&item), said);
-        assert_eq!(when_and_who(&Item { first_opened_at_ms: None, ..item }), "since 2025-11-22 08:34:40 UTC, for 10s");
+        assert_eq!(when_and_who(&item, None), said);
+        assert_eq!(
+            when_and_who(&Item { first_opened_at_ms: None, ..item }, None),
+            "since 2025-11-22 08:34:40 UTC, for 10s"
+        );
     }
 }

@@ -186,6 +186,7 @@ fn message(
         lateness: None,
         threads: BTreeMap::new(),
         told_to: Vec::new(),
+        time_zone: None,
     };
     (!notice.items.is_empty()).then(|| BlackoutMessage { channel: channel.to_owned(), notice, lines })
 }

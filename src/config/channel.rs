@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use jiff::tz::TimeZone;
 use komainu_notifiers::Settings;
 use komainu_notifiers::template::Draft;
 use serde::Deserialize;
@@ -18,7 +19,7 @@ mod template;
 mod webhook;
 
 /// The keys that channels of all types have.
-const SHARED: [&str; 4] = ["name", "type", "fallback", "answers"];
+const SHARED: [&str; 5] = ["name", "type", "fallback", "answers", "time_zone"];
 
 /// One channel.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct ChannelConfig {
     pub fallback: Option<String>,
     /// Its messages bear links by which they are answered.
     pub answers: bool,
+    /// Where its readers are; UTC unless said.
+    pub time_zone: Option<TimeZone>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +44,7 @@ struct Head {
     kind: Type,
     fallback: Option<String>,
     answers: Option<bool>,
+    time_zone: Option<String>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -68,9 +72,10 @@ pub(super) fn resolve(entries: Vec<Entry>, folder: &Path, faults: &mut Faults) -
         if let Some(fallback) = &head.fallback {
             fallbacks.push((head.name.clone(), fallback.clone()));
         }
+        let time_zone = head.time_zone.and_then(|name| faults.note(place, "time_zone", zone(&name)));
         if let Some(settings) = settings(head.kind, entry, place, folder, faults) {
             let answers = head.answers.unwrap_or(true);
-            channels.push(ChannelConfig { name: head.name, settings, fallback: head.fallback, answers });
+            channels.push(ChannelConfig { name: head.name, settings, fallback: head.fallback, answers, time_zone });
         }
     }
     for (name, fallback) in &fallbacks {
@@ -82,6 +87,10 @@ pub(super) fn resolve(entries: Vec<Entry>, folder: &Path, faults: &mut Faults) -
         }
     }
     channels
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|error| format!("{error}; write Europe/Berlin"))
 }
 
 /// What is said of a channel's name that nobody has.

@@ -220,6 +220,7 @@ fn channel(config: &ChannelConfig) -> Value {
         ("type", Some(kind.into())),
         ("fallback", config.fallback.as_deref().map(Value::from)),
         ("answers", (!config.answers).then(|| false.into())),
+        ("time_zone", config.time_zone.as_ref().and_then(|zone| zone.iana_name()).map(Value::from)),
     ]);
     let tables = [shared, own].into_iter().filter_map(|value| value.as_table().cloned());
     tables.flatten().collect::<Table>().into()

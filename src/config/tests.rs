@@ -108,6 +108,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("id = \"w1\"", "", "komainu.toml: [watchdog] id: is missing"),
     (
         "id = \"w1\"",
+        "id = \"w1\"\nzone = \"a,b\"",
+        "komainu.toml: [watchdog] zone: must be 1 to 190 characters, without commas and line ends",
+    ),
+    (
+        "id = \"w1\"",
         "id = \"w 1\"",
         "komainu.toml: [watchdog] id: must be 1 to 50 letters, digits, dots, dashes or underscores",
     ),

@@ -43,6 +43,9 @@ impl WatchdogConfig {
     }
 }
 
+/// As long as the column of a watchdog's row takes.
+const ZONE_CHARS: usize = 190;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Section {
@@ -61,6 +64,7 @@ impl Section {
     pub(super) fn resolve(self, (folder, scheme): (&Path, &str), faults: &mut Faults) -> Option<WatchdogConfig> {
         let id = faults.note("watchdog", "id", shape::ensure_id(&self.id)).map(|()| WatchdogId::from(self.id));
         let zone = self.zone.unwrap_or_else(host_name);
+        let zone = faults.note("watchdog", "zone", ensure_zone(&zone)).map(|()| Zone::from(zone));
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8900)));
         if self.public_listen == Some(listen) && listen.port() != 0 {
             let words = Err::<(), _>(format!("is {listen} as listen; the public needs a port of its own"));
@@ -81,7 +85,7 @@ impl Section {
         };
         Some(WatchdogConfig {
             id: id?,
-            zone: Zone::from(zone),
+            zone: zone?,
             listen,
             public_listen: self.public_listen,
             advertise: advertise?,
@@ -97,6 +101,15 @@ fn needs_advertise(listen: SocketAddr, scheme: &str) -> String {
         "is missing: peers cannot call {listen}; write the address they reach this host at, {scheme}://host:{}",
         listen.port()
     )
+}
+
+/// It stands in a row, in lists between commas, and in messages.
+fn ensure_zone(text: &str) -> Result<(), String> {
+    let is_plain = !text.chars().any(|letter| letter.is_control() || letter == ',');
+    if (1..=ZONE_CHARS).contains(&text.chars().count()) && is_plain {
+        return Ok(());
+    }
+    Err(format!("must be 1 to {ZONE_CHARS} characters, without commas and line ends"))
 }
 
 /// Hosts fail one by one, so each is a zone unless told otherwise.

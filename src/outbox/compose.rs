@@ -36,6 +36,7 @@ pub(super) fn notice(outbox: &Outbox, claim: &Claim, message: &Message, facts: V
         lateness: message.lateness.clone().map(|(by, why)| Lateness { by, why }),
         threads,
         told_to,
+        time_zone: None,
     }
 }
 

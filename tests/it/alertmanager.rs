@@ -82,6 +82,7 @@ fn notice(keys: &[&str], event: EventKind) -> Notice {
         lateness: None,
         threads: BTreeMap::new(),
         told_to: vec![],
+        time_zone: None,
     }
 }
 
@@ -111,6 +112,17 @@ async fn alertmanager_has_what_komainu_tells_it_until_it_is_over() {
     assert_eq!(open[0]["annotations"]["summary"], "it is \"wrong\" <b>größer</b>");
     let ends: jiff::Timestamp = open[0]["endsAt"].as_str().unwrap().parse().unwrap();
     assert!(ends > jiff::Timestamp::now() + Duration::from_secs(86_400), "it would forget it: {ends}");
+
+    let tested = Command::new(env!("CARGO_BIN_EXE_komainu"))
+        .args(["notify", "test", "am", "--config"])
+        .arg(&file)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&tested.stdout).into_owned();
+    assert!(tested.status.success() && said.contains("taken"), "{said}");
+    let is_over = async || alerts(&url).await.len() == 2;
+    wait_until("the test is over", Duration::from_secs(30), is_over).await;
 
     channel.send(&notice(&["node/node1"], EventKind::Resolved)).await.unwrap();
     let is_over = async || alerts(&url).await.len() == 1;

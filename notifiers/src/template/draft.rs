@@ -46,6 +46,8 @@ pub struct Draft {
     pub min_interval: Option<String>,
     /// The vendor takes one incident at a time.
     pub one_incident: Option<bool>,
+    /// The vendor keeps what it was told until it hears that it is over.
+    pub remembers: Option<bool>,
     /// Of a preset: what must be given (`values.topic`), and what it is.
     #[serde(skip)]
     pub needs: BTreeMap<String, String>,
@@ -103,6 +105,7 @@ impl Draft {
             retry_after: self.retry_after.or(preset.retry_after),
             min_interval: self.min_interval.or(preset.min_interval),
             one_incident: self.one_incident.or(preset.one_incident),
+            remembers: self.remembers.or(preset.remembers),
             needs: preset.needs,
         }
     }

@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use minijinja::{Environment, Error, ErrorKind};
 use sha2::Sha256;
@@ -27,12 +26,11 @@ fn clip(text: &str, chars: usize) -> String {
 
 /// `{{ item.opened_at_ms | time("Europe/Berlin") }}`: as people there read it; UTC unless a zone is named.
 fn time(at_ms: i64, zone: Option<&str>) -> Result<String, Error> {
-    let Some(zone) = zone else { return Ok(words::time(at_ms)) };
-    let unknown =
-        |error: jiff::Error| Error::new(ErrorKind::InvalidOperation, format!("time zone \"{zone}\": {error}"));
-    let zone = TimeZone::get(zone).map_err(unknown)?;
-    let at = Timestamp::from_millisecond(at_ms).unwrap_or_default().to_zoned(zone);
-    Ok(at.strftime("%Y-%m-%d %H:%M:%S %Z").to_string())
+    let unknown = |name: &str, error: jiff::Error| {
+        Error::new(ErrorKind::InvalidOperation, format!("time zone \"{name}\": {error}"))
+    };
+    let zone = zone.map(|name| TimeZone::get(name).map_err(|error| unknown(name, error))).transpose()?;
+    Ok(words::time(at_ms, zone.as_ref()))
 }
 
 fn signed(text: &str, key: &str) -> Vec<u8> {

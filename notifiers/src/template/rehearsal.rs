@@ -70,5 +70,6 @@ fn notice(items: Vec<Item>) -> Notice {
         lateness: None,
         threads: BTreeMap::new(),
         told_to: Vec::new(),
+        time_zone: None,
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn notice(items: Vec<Item>) -> Notice {
         lateness: None,
         threads: BTreeMap::new(),
         told_to: vec![],
+        time_zone: None,
     }
 }
 

@@ -128,7 +128,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "webhook_url_file",
         "webhook_file",
-        "[[channel]] ops webhook_file: unknown key; known keys are name, type, fallback, answers, webhook_url, webhook_url_file, bot_token, bot_token_file, channel, api_url",
+        "[[channel]] ops webhook_file: unknown key; known keys are name, type, fallback, answers, time_zone, webhook_url, webhook_url_file, bot_token, bot_token_file, channel, api_url",
     ),
     (
         "webhook_url_file = \"slack.url\"",
@@ -214,6 +214,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "[[channel]] push secret_files.token: secrets.token is given too; keep one",
     ),
     ("preset = \"ntfy\"", "preset = \"ntfy\"\nsecrets = \"tk_hunter2\"", "[[channel]] push secrets: must be a map"),
+    (
+        "preset = \"ntfy\"",
+        "preset = \"ntfy\"\ntime_zone = \"Europe/Berlni\"",
+        "[[channel]] push time_zone: failed to find time zone `Europe/Berlni` in time zone database; write Europe/Berlin",
+    ),
     (
         "preset = \"ntfy\"",
         "preset = \"ntfy\"\nsecrets = { pin = 4711 }",

@@ -129,7 +129,8 @@ async fn whatever_vendor_knows_us_no_more_nobody_can_be_told_and_the_dead_man_is
         let fixture = Fixture::native(kind).await;
         let routing = routing(&["ops"], None);
         let what = format!("{settings:?}");
-        let channel = ChannelConfig { name: "ops".to_owned(), settings, fallback: None, answers: true };
+        let channel =
+            ChannelConfig { name: "ops".to_owned(), settings, fallback: None, answers: true, time_zone: None };
         let outlets = Channels::prepare(std::slice::from_ref(&channel)).unwrap().outlets();
         let _running = start(&fixture, 1, &routing, outlets);
         raise(&fixture, "node/node1", &routing).await;

@@ -107,8 +107,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     ("id = \"w1\"", "", "komainu.toml: [watchdog] id: is missing"),
     (
-        "id = \"w1\"",
-        "id = \"w1\"\nzone = \"a,b\"",
+        "zone = \"rack-a\"",
+        "zone = \"a,b\"",
         "komainu.toml: [watchdog] zone: must be 1 to 190 characters, without commas and line ends",
     ),
     (

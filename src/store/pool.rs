@@ -54,7 +54,7 @@ impl Share {
             Self::Whole => 8,
             // Scout, two watchers, what is found of checks, silences, ladders, and couriers, of which few are at the database at the same
             // moment; where a trip takes a second four were too few.
-            Self::Alerts => 6,
+            Self::Alerts => 8,
             Self::Reads => 3,
             Self::Upkeep | Self::Strangers => 1,
             // Of subscribers: mails, and webhooks.

@@ -72,6 +72,14 @@ async fn a_link_that_is_pressed_again_changes_nothing_and_who_was_faster_is_name
     assert!(code == 409 && page.contains("link/mail (Ada) takes care of it already"), "{page}");
     let audit = surface.send("GET", "/api/v1/audit?what=incident.ack", Some(&surface.key("admin").await), "").await;
     assert_eq!(audit.json()["items"].as_array().unwrap().len(), 1);
+    // Ada says so again when people are called in spite of it: it counts from now.
+    let long_ago = format!("UPDATE komainu_incident SET acknowledged_at = acknowledged_at - 600000 WHERE id = {id}");
+    surface.state.store.lease("test").await.unwrap().execute("test", long_ago, vec![]).await.unwrap();
+    let at =
+        async || incidents::get(&surface.state.store, id).await.unwrap().unwrap().incident.acknowledged_at.unwrap();
+    let before = at().await;
+    assert_eq!(press(&surface, link, "by=Ada").await.0, 200);
+    assert!(at().await.since(before) >= Duration::from_secs(600), "it stood still");
     let (_, rest) = page.split_once("href=\"/act/").unwrap();
     let over = format!("/act/{}", rest.split('"').next().unwrap());
     assert!(text(get(&surface, &over).await).contains("Take over"));

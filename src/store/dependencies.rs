@@ -147,7 +147,7 @@ fn pairs(rows: &[Row], (one, other): (&str, &str)) -> Result<BTreeMap<String, BT
 }
 
 /// Whether anybody declared anything: most clusters need not look further.
-pub(crate) async fn is_any(session: &mut Session) -> Result<bool, StoreError> {
+async fn is_any(session: &mut Session) -> Result<bool, StoreError> {
     let sql = "SELECT 1 AS one FROM komainu_dependency LIMIT 1";
     Ok(session.row("look for dependencies", sql, vec![]).await?.is_some())
 }

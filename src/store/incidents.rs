@@ -228,6 +228,9 @@ fn incident(row: &Row) -> Result<Incident, StoreError> {
     })
 }
 
+/// A button is pressed twice within this, or a page loaded anew.
+const SAID_ONCE_MS: u64 = 60_000;
+
 /// Whether an incident that somebody takes care of is taken from them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Taking {
@@ -261,14 +264,23 @@ pub async fn take(store: &Store, id: i64, (who, taking): (&str, Taking)) -> Resu
 async fn take_in(session: &mut Session, id: i64, (who, taking): (&str, Taking)) -> Result<Acknowledged, StoreError> {
     let act = "acknowledge an incident";
     let dialect = session.dialect();
-    let found =
-        format!("SELECT k, acknowledged_by, resolved_at FROM komainu_incident WHERE id = ?{}", dialect.for_update());
+    let found = format!(
+        "SELECT k, acknowledged_by, acknowledged_at, resolved_at, {} AS now FROM komainu_incident WHERE id = ?{}",
+        dialect.now_ms(),
+        dialect.for_update()
+    );
     let Some(row) = session.row(act, found, values![id]).await? else { return Ok(Acknowledged::Over) };
     if row.maybe_wall("resolved_at")?.is_some() {
         return Ok(Acknowledged::Over);
     }
     let before = row.maybe_text("acknowledged_by")?;
-    if let Some(other) = before.clone().filter(|_| taking == Taking::IfFree) {
+    // Whoever says it again much later says that they still do: a ladder counts from then. Twice at once is once.
+    let is_old = match row.maybe_wall("acknowledged_at")? {
+        Some(at) => row.wall("now")?.0.abs_diff(at.0) > SAID_ONCE_MS,
+        None => false,
+    };
+    let renews = is_old && before.as_deref() == Some(who);
+    if let Some(other) = before.clone().filter(|_| taking == Taking::IfFree && !renews) {
         return Ok(Acknowledged::By(other));
     }
     let sql = format!(

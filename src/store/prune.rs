@@ -60,6 +60,7 @@ impl Default for Retention {
 
 /// Rows deleted at once: a few milliseconds of locks.
 const BATCH: u32 = 1_000;
+
 /// What is over climbs no ladder.
 const CLIMBED_DOWN: &str =
     "NOT EXISTS (SELECT 1 FROM komainu_incident i WHERE i.id = komainu_climb.incident_id AND i.resolved_at IS NULL)";

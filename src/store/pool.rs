@@ -52,8 +52,9 @@ impl Share {
     fn most_connections(self) -> usize {
         match self {
             Self::Whole => 8,
-            // Scout, two watchers, and couriers, of which few are at the database at the same moment.
-            Self::Alerts => 4,
+            // Scout, two watchers, what is found of checks, silences, ladders, and couriers, of which few are at the database at the same
+            // moment; where a trip takes a second four were too few.
+            Self::Alerts => 6,
             Self::Reads => 3,
             Self::Upkeep | Self::Strangers => 1,
             // Of subscribers: mails, and webhooks.

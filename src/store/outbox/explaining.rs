@@ -25,24 +25,25 @@ pub(super) async fn parents(
     session: &mut Session,
     channel: &str,
     (now, queue): (Wall, &mut [Queued]),
+    has_dependencies: bool,
 ) -> Result<Vec<Parent>, StoreError> {
-    let sql =
-        "SELECT id FROM komainu_incident WHERE resolved_at IS NULL AND (k IN ('database', 'nodes') OR k LIKE 'node/%')";
-    let rows = session.rows(ACT, sql, vec![]).await?;
-    let mut incidents = rows.iter().map(|row| row.int("id")).collect::<Result<BTreeSet<_>, _>>()?;
-    incidents.extend(declare(session, (now, queue)).await?);
-    let mut parents = vec![];
+    // One statement where nothing was declared: the database may be a second away.
+    let mut parents = known(session, channel, None).await?;
+    if !has_dependencies || queue.is_empty() {
+        return Ok(parents);
+    }
+    let mut incidents = declare(session, (now, queue)).await?;
+    for parent in &parents {
+        incidents.remove(&parent.incident);
+    }
     for part in Vec::from_iter(incidents).chunks(TOGETHER) {
-        parents.extend(known(session, channel, part).await?);
+        parents.extend(known(session, channel, Some(part)).await?);
     }
     Ok(parents)
 }
 
 /// Notes on each row what it depends on, as far as that is wrong, or was until a moment ago; says all of these incidents.
 async fn declare(session: &mut Session, (now, queue): (Wall, &mut [Queued])) -> Result<BTreeSet<i64>, StoreError> {
-    if queue.is_empty() || !dependencies::is_any(session).await? {
-        return Ok(BTreeSet::new());
-    }
     let children: BTreeSet<String> = queue.iter().map(|row| row.key.clone()).collect();
     let declared = dependencies::causes_of(session, &Vec::from_iter(children)).await?;
     let keys: BTreeSet<&String> = declared.values().flatten().collect();
@@ -68,8 +69,13 @@ async fn declare(session: &mut Session, (now, queue): (Wall, &mut [Queued])) -> 
     Ok(incidents.into_values().flatten().collect())
 }
 
-/// Those of these that the channel was told of, is about to be told of, or is not told of because something explains them.
-async fn known(session: &mut Session, channel: &str, incidents: &[i64]) -> Result<Vec<Parent>, StoreError> {
+/// Those of these that the channel was told of, is about to be told of, or is not told of because something explains them; `None`: of all that
+/// explain without being declared.
+async fn known(session: &mut Session, channel: &str, incidents: Option<&[i64]>) -> Result<Vec<Parent>, StoreError> {
+    let which = incidents.map_or_else(
+        || "i.resolved_at IS NULL AND (i.k IN ('database', 'nodes') OR i.k LIKE 'node/%')".to_owned(),
+        |incidents| format!("i.id IN ({})", id_list(incidents)),
+    );
     let sql = format!(
         "SELECT i.id, i.k, i.severity, i.resolved_at, \
          MAX(CASE WHEN d.state = 'sent' AND e.kind <> 'resolved' THEN d.event_id END) AS told, \
@@ -78,10 +84,12 @@ async fn known(session: &mut Session, channel: &str, incidents: &[i64]) -> Resul
          MAX(CASE WHEN d.held_by IS NOT NULL AND d.silenced_by IS NULL AND d.state IN ('held', 'cancelled') THEN 1 ELSE 0 END) \
          AS is_explained \
          FROM komainu_incident i JOIN komainu_delivery d ON d.incident_id = i.id JOIN komainu_event e ON e.id = d.event_id \
-         WHERE i.id IN ({}) AND d.channel = ? GROUP BY i.id, i.k, i.severity, i.resolved_at ORDER BY i.id",
-        id_list(incidents)
+         WHERE {which} AND d.channel = ? GROUP BY i.id, i.k, i.severity, i.resolved_at ORDER BY i.id"
     );
-    let rows = session.rows(ACT, Sql::Once(sql), values![channel]).await?;
+    let rows = match incidents {
+        None => session.rows(ACT, sql, values![channel]).await?,
+        Some(_) => session.rows(ACT, Sql::Once(sql), values![channel]).await?,
+    };
     let parents = rows.iter().map(parent).collect::<Result<Vec<_>, _>>()?;
     Ok(parents.into_iter().flatten().collect())
 }

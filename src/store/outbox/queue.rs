@@ -150,12 +150,17 @@ pub async fn snapshot(store: &Store, channel: &str) -> Result<Snapshot, StoreErr
 
 async fn read(session: &mut Session, channel: &str) -> Result<Snapshot, StoreError> {
     let act = "read a channel's queue";
-    let sql = format!("SELECT {} AS now", session.dialect().now_ms());
-    let now = session.row(act, sql, vec![]).await?.map_or(Ok(Wall::default()), |row| row.wall("now"))?;
+    let sql = format!(
+        "SELECT {} AS now, EXISTS (SELECT 1 FROM komainu_dependency) AS has_dependencies",
+        session.dialect().now_ms()
+    );
+    let first = session.row(act, sql, vec![]).await?;
+    let now = first.as_ref().map_or(Ok(Wall::default()), |row| row.wall("now"))?;
+    let has_dependencies = first.as_ref().map_or(Ok(false), |row| row.flag("has_dependencies"))?;
     let silences = silences::in_force(session, now).await?;
     let in_force: Vec<i64> = silences.iter().map(|silence| silence.id).collect();
     let mut queue = queue(session, channel, (now, &in_force)).await?;
-    let parents = explaining::parents(session, channel, (now, &mut queue)).await?;
+    let parents = explaining::parents(session, channel, (now, &mut queue), has_dependencies).await?;
     if !silences.is_empty() || parents.iter().any(|parent| parent.key.starts_with("node/")) {
         fill_in_nodes(session, &mut queue).await?;
     }

@@ -33,7 +33,7 @@ const MANY_NEWS: usize = 20;
 const MANY_LOOKS: usize = 50;
 
 /// Looked at at once; those whom nothing concerns are passed over with one statement.
-const LOOKED_AT: usize = 200;
+const LOOKED_AT: usize = 500;
 
 /// Somebody who is to be told something.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use komainu::clock;
 use komainu::pages::notice::{Draft, Kind as What, Stage};
 use komainu::pages::{Language, Way};
 use komainu::store::pages::{self, Target, Which, Wish as PageWish};
@@ -34,6 +35,7 @@ on_both_databases! {
     whoever_waits_because_nobody_can_write_to_them_shows,
     what_may_have_arrived_stays_so_whatever_is_asked_for_meanwhile,
     whoever_something_concerns_is_found_among_thousands_whom_it_does_not,
+    ten_thousand_cost_a_writer_one_row_and_whom_it_concerns_is_told_within_seconds,
     who_asks_from_everywhere_at_once_has_one_mailbox_written_to_three_times_all_the_same,
     whoever_is_to_confirm_something_keeps_nobody_waiting_who_did,
     another_wish_while_a_greeting_is_on_its_way_is_asked_for_too,
@@ -502,6 +504,35 @@ async fn whoever_something_concerns_is_found_among_thousands_whom_it_does_not(ki
     post(&fixture, "Slow", vec![front]).await;
     let due = claimed(&fixture, ME).await;
     assert_eq!(due.iter().map(|due| due.address.as_str()).collect::<Vec<_>>(), ["jane"], "at the first look");
+}
+
+#[expect(clippy::print_stdout, reason = "figures are for people to read")]
+async fn ten_thousand_cost_a_writer_one_row_and_whom_it_concerns_is_told_within_seconds(kind: Kind) {
+    const MANY: usize = 9_999;
+    let mut fixture = with_pages(kind, &["shop"]).await;
+    let [front, mail] = components(&fixture).await.try_into().unwrap();
+    add(&fixture, "one", vec![mail]).await;
+    let columns = "slug, kind, address, state, components, language, nonce, asked_at, told, created_at, created_by";
+    let numbers = (1..MANY).map(|at| at.to_string()).collect::<Vec<_>>();
+    for part in numbers.chunks(400) {
+        let rows = part.iter().map(|at| format!("SELECT '{at}' AS n")).collect::<Vec<_>>().join(" UNION ALL ");
+        let sql = format!(
+            "INSERT INTO komainu_page_subscriber (public_id, address_hash, person_hash, {columns}) \
+             SELECT n.n, n.n, n.n, {columns} FROM (SELECT * FROM komainu_page_subscriber WHERE address = 'one' ORDER BY id LIMIT 1) s \
+             JOIN ({rows}) n ON 1 = 1"
+        );
+        fixture.raw.execute(&sql).await;
+    }
+    add(&fixture, "jane", vec![front.clone()]).await;
+    let begun = clock::now();
+    post(&fixture, "Slow", vec![front]).await;
+    let posted = clock::now().since(begun);
+    assert_eq!(fixture.raw.count("SELECT COUNT(*) FROM komainu_page_news").await, 1);
+    let due = claimed(&fixture, ME).await;
+    println!("{kind:?}: written in {posted:?}, found among ten thousand after {:?}", clock::now().since(begun));
+    assert_eq!(due.iter().map(|due| due.address.as_str()).collect::<Vec<_>>(), ["jane"]);
+    let behind = "SELECT COUNT(*) FROM komainu_page_subscriber WHERE told = 0";
+    assert_eq!(fixture.raw.count(behind).await, 1, "all others were passed over at once");
 }
 
 async fn who_asks_from_everywhere_at_once_has_one_mailbox_written_to_three_times_all_the_same(kind: Kind) {

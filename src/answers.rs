@@ -49,6 +49,10 @@ impl Answer {
     const OFFERED: [Self; 4] =
         [Self::Acknowledge, Self::SilenceForAnHour, Self::SilenceForEightHours, Self::SilenceUntilResolved];
 
+    /// What it offers of something that somebody takes care of already.
+    const OFFERED_OF_TAKEN: [Self; 4] =
+        [Self::TakeOver, Self::SilenceForAnHour, Self::SilenceForEightHours, Self::SilenceUntilResolved];
+
     fn name(self) -> &'static str {
         match self {
             Self::Acknowledge => "ack",
@@ -118,8 +122,13 @@ impl AnswerLinks {
         Self { seals: Seals::of(key), base, channels }
     }
 
-    /// What can be answered to that incident through that channel.
-    pub(crate) fn offered(&self, channel: &str, (incident, key): (i64, &str)) -> Vec<komainu_notifiers::Answer> {
+    /// What can be answered to that incident, of which somebody may take care already, through that channel.
+    pub(crate) fn offered(
+        &self,
+        channel: &str,
+        (incident, key): (i64, &str),
+        is_taken: bool,
+    ) -> Vec<komainu_notifiers::Answer> {
         if !self.channels.contains(channel) {
             return vec![];
         }
@@ -132,7 +141,8 @@ impl AnswerLinks {
                 url: format!("{}{}", self.base, path(&self.seals, &link)),
             }
         };
-        Answer::OFFERED.into_iter().map(link).collect()
+        let offered = if is_taken { Answer::OFFERED_OF_TAKEN } else { Answer::OFFERED };
+        offered.into_iter().map(link).collect()
     }
 }
 

@@ -9,8 +9,8 @@ fn key() -> ClusterKey {
 /// The links of a message through `mail` about that incident, by their names.
 fn links(incident: i64, key_of_incident: &str) -> std::collections::BTreeMap<String, String> {
     let links = AnswerLinks::of(&key(), "http://w1:8900".to_owned(), ["mail".to_owned()].into());
-    assert_eq!(links.offered("ops", (incident, key_of_incident)), [], "a channel that bears none");
-    let offered = links.offered("mail", (incident, key_of_incident));
+    assert_eq!(links.offered("ops", (incident, key_of_incident), false), [], "a channel that bears none");
+    let offered = links.offered("mail", (incident, key_of_incident), false);
     let path = |url: &str| url.strip_prefix("http://w1:8900").unwrap().to_owned();
     offered.into_iter().map(|answer| (answer.answer, path(&answer.url))).collect()
 }

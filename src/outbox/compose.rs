@@ -43,7 +43,9 @@ pub(super) fn notice(outbox: &Outbox, claim: &Claim, message: &Message, facts: V
 fn item(outbox: &Outbox, channel: &str, fact: Fact) -> Item {
     // What is over needs no answer.
     let links = outbox.answers.as_ref().filter(|_| fact.event != Event::Resolved);
-    let answers = links.map_or_else(Vec::new, |links| links.offered(channel, (fact.incident, &fact.key)));
+    let answers = links.map_or_else(Vec::new, |links| {
+        links.offered(channel, (fact.incident, &fact.key), fact.acknowledged_by.is_some())
+    });
     let anchor = Kind::of_key(&fact.key).map_or_else(String::new, |kind| format!("#{}", kind.as_str()));
     Item {
         incident_id: fact.incident.to_string(),
@@ -57,9 +59,21 @@ fn item(outbox: &Outbox, channel: &str, fact: Fact) -> Item {
         runbook_url: format!("{}{anchor}", outbox.runbook),
         instead_of: fact.instead_of,
         answers,
+        acknowledged_by: fact.acknowledged_by.as_deref().map(person),
         key: fact.key,
         name: fact.name,
         summary: fact.summary,
+    }
+}
+
+/// Who takes care of it, as people call them: the trail says `link/ops (anna)`, `key/anna (page)` or `key/anna`.
+fn person(who: &str) -> String {
+    let (way, name) = who.split_once('/').unwrap_or(("", who));
+    match (way, name.split_once(" (").and_then(|(_, typed)| typed.strip_suffix(')'))) {
+        ("link", Some(typed)) => typed.to_owned(),
+        ("link", None) => format!("somebody who reads {name}"),
+        (_, Some("page")) => name.trim_end_matches(" (page)").to_owned(),
+        _ => name.to_owned(),
     }
 }
 
@@ -68,6 +82,7 @@ fn event(event: Event) -> EventKind {
         Event::Opened => EventKind::Opened,
         Event::Worse => EventKind::Worse,
         Event::Reminder => EventKind::Reminder,
+        Event::Acknowledged => EventKind::Acknowledged,
         Event::Flapping => EventKind::Flapping,
         Event::Resolved => EventKind::Resolved,
     }
@@ -87,6 +102,12 @@ fn done(elsewhere: &[(String, u64)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_are_called_by_their_names() {
+        let called = ["link/ops (anna)", "link/ops", "key/anna (page)", "key/anna", "anna"].map(person);
+        assert_eq!(called, ["anna", "somebody who reads ops", "anna", "anna", "anna"]);
+    }
 
     #[test]
     fn what_was_done_about_a_node_is_one_sentence() {

@@ -49,6 +49,7 @@ impl Vendor {
             EventKind::Opened => "opened",
             EventKind::Worse => "worse",
             EventKind::Reminder => "reminder",
+            EventKind::Acknowledged => "acknowledged",
             EventKind::Flapping => "flapping",
             EventKind::Resolved => "resolved",
         };

@@ -174,3 +174,9 @@ async fn a_name_that_somebody_types_is_one_line_and_short() {
     assert_eq!(press(&surface, &links(id, "node/node1")["ack"], &name).await.0, 200);
     assert_eq!(acknowledged_by(&surface, id).await.unwrap(), format!("link/mail ({})", "x".repeat(60)));
 }
+
+#[test]
+fn people_are_called_by_their_names() {
+    let called = ["link/ops (anna)", "link/ops", "key/anna (page)", "key/anna", "anna"].map(person);
+    assert_eq!(called, ["anna", "somebody who reads ops", "anna", "anna", "anna"]);
+}

@@ -6,6 +6,7 @@ use komainu_watchdogs::outbox::queue::{Message, Queued};
 use sha2::{Digest, Sha256};
 
 use super::Outbox;
+use crate::answers::person;
 use crate::store::outbox::{Claim, Fact};
 
 /// Names a message by what it tells: the same rows make the same id, and rows of a restored database, which bear the
@@ -66,17 +67,6 @@ fn item(outbox: &Outbox, channel: &str, fact: Fact) -> Item {
     }
 }
 
-/// Who takes care of it, as people call them: the trail says `link/ops (anna)`, `key/anna (page)` or `key/anna`.
-fn person(who: &str) -> String {
-    let (way, name) = who.split_once('/').unwrap_or(("", who));
-    match (way, name.split_once(" (").and_then(|(_, typed)| typed.strip_suffix(')'))) {
-        ("link", Some(typed)) => typed.to_owned(),
-        ("link", None) => format!("somebody who reads {name}"),
-        (_, Some("page")) => name.trim_end_matches(" (page)").to_owned(),
-        _ => name.to_owned(),
-    }
-}
-
 fn event(event: Event) -> EventKind {
     match event {
         Event::Opened => EventKind::Opened,
@@ -102,12 +92,6 @@ fn done(elsewhere: &[(String, u64)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn people_are_called_by_their_names() {
-        let called = ["link/ops (anna)", "link/ops", "key/anna (page)", "key/anna", "anna"].map(person);
-        assert_eq!(called, ["anna", "somebody who reads ops", "anna", "anna", "anna"]);
-    }
 
     #[test]
     fn what_was_done_about_a_node_is_one_sentence() {

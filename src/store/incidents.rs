@@ -18,7 +18,7 @@ use super::session::Session;
 use super::value::{Row, values};
 use super::{Page, key_of_cursor};
 
-pub use self::taking::{Acknowledged, Taking, acknowledge, take};
+pub use self::taking::{Acknowledged, Late, Taking, Told, acknowledge, take, take_late};
 
 /// One incident.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use komainu_watchdogs::outbox::{self, Event};
+use komainu_watchdogs::time::Wall;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::store::audit::{Deed, append_in};
@@ -37,15 +39,50 @@ pub enum Acknowledged {
 
 /// Notes who takes care of it, in the audit trail too; `false`: there is none, or it is resolved.
 pub async fn acknowledge(store: &Store, id: i64, who: &str) -> Result<bool, StoreError> {
-    take(store, id, (who, Taking::Over)).await.map(|came| came == Acknowledged::Now)
+    take(store, id, (who, Taking::Over)).await.map(|came| came != Acknowledged::Over)
 }
 
 /// The same for somebody who may find that another one was faster.
 pub async fn take(store: &Store, id: i64, (who, taking): (&str, Taking)) -> Result<Acknowledged, StoreError> {
-    in_transaction!(store, "acknowledge an incident", |session| take_in(session, id, (who, taking)).await)
+    let act = "acknowledge an incident";
+    in_transaction!(store, act, |session| take_in(session, id, (who, taking), None).await)
 }
 
-async fn take_in(session: &mut Session, id: i64, (who, taking): (&str, Taking)) -> Result<Acknowledged, StoreError> {
+/// What was said while the database was away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Late<'a> {
+    /// When, by the database's clock as far as it was known.
+    pub at: Wall,
+    /// The channel that told it meanwhile, and how.
+    pub told: Option<(&'a str, &'a Told)>,
+}
+
+/// How a channel told it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// Of the message.
+    pub notice_id: String,
+    /// What a later message needs to refer to it.
+    pub vendor_ref: Option<String>,
+}
+
+/// The same, entered afterwards.
+pub async fn take_late(
+    store: &Store,
+    id: i64,
+    (who, taking): (&str, Taking),
+    late: &Late<'_>,
+) -> Result<Acknowledged, StoreError> {
+    let act = "enter who takes care of an incident";
+    in_transaction!(store, act, |session| take_in(session, id, (who, taking), Some(late)).await)
+}
+
+async fn take_in(
+    session: &mut Session,
+    id: i64,
+    (who, taking): (&str, Taking),
+    late: Option<&Late<'_>>,
+) -> Result<Acknowledged, StoreError> {
     let act = "acknowledge an incident";
     let dialect = session.dialect();
     let found = format!(
@@ -58,21 +95,18 @@ async fn take_in(session: &mut Session, id: i64, (who, taking): (&str, Taking)) 
     if row.maybe_wall("resolved_at")?.is_some() {
         return Ok(Acknowledged::Over);
     }
-    let before = row.maybe_text("acknowledged_by")?;
+    let (now, before) = (row.wall("now")?, row.maybe_text("acknowledged_by")?);
     // Whoever says it again much later says that they still do: a ladder counts from then. Twice at once is once.
-    let is_old = match row.maybe_wall("acknowledged_at")? {
-        Some(at) => row.wall("now")?.0.abs_diff(at.0) > SAID_ONCE_MS,
-        None => false,
-    };
-    let renews = is_old && before.as_deref() == Some(who);
-    if let Some(other) = before.clone().filter(|_| taking == Taking::IfFree && !renews) {
+    let is_old = row.maybe_wall("acknowledged_at")?.is_some_and(|at| now.0.abs_diff(at.0) > SAID_ONCE_MS);
+    let is_same = before.as_deref() == Some(who);
+    let renews = is_same && is_old && late.is_none();
+    if let Some(other) = before.clone().filter(|_| !renews && (is_same || taking == Taking::IfFree)) {
         return Ok(Acknowledged::By(other));
     }
-    let sql = format!(
-        "UPDATE komainu_incident SET acknowledged_at = {}, acknowledged_by = ? WHERE id = ? AND resolved_at IS NULL",
-        dialect.now_ms()
-    );
-    if session.execute(act, sql, values![who, id]).await? != 1 {
+    let at = late.map_or(now, |late| late.at.min(now));
+    let sql =
+        "UPDATE komainu_incident SET acknowledged_at = ?, acknowledged_by = ? WHERE id = ? AND resolved_at IS NULL";
+    if session.execute(act, sql, values![at, who, id]).await? != 1 {
         return Ok(Acknowledged::Over);
     }
     let key = row.text("k")?;
@@ -88,7 +122,20 @@ async fn take_in(session: &mut Session, id: i64, (who, taking): (&str, Taking)) 
     if !renews {
         tell_acknowledged(session, id, &row).await?;
     }
+    if let Some((channel, told)) = late.and_then(|late| late.told) {
+        mark_told(session, id, (channel, told, at)).await?;
+    }
     Ok(Acknowledged::Now)
+}
+
+/// That channel's readers know it.
+async fn mark_told(session: &mut Session, id: i64, (channel, told, at): (&str, &Told, Wall)) -> Result<(), StoreError> {
+    let sql = "UPDATE komainu_delivery SET state = 'sent', sent_at = ?, notice_id = ?, vendor_ref = ?, may_be_repeated = 1 \
+         WHERE incident_id = ? AND channel = ? AND state = 'waiting' \
+         AND event_id IN (SELECT e.id FROM komainu_event e WHERE e.incident_id = ? AND e.kind = ?)";
+    let Told { notice_id, vendor_ref } = told;
+    let values = values![at, notice_id, vendor_ref.as_deref(), id, channel, id, Event::Acknowledged.as_str()];
+    session.execute("note who knows who takes care of it", sql, values).await.map(|_| ())
 }
 
 /// At once: others may be getting up just now. `row`: the incident's, which the caller has locked.

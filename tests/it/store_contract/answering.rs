@@ -43,6 +43,8 @@ async fn whoever_was_told_hears_at_once_who_takes_care_of_it(kind: Kind) {
     for (who, messages) in [("link/ops (anna)", 2), ("link/ops (anna)", 2), ("key/ben", 3)] {
         take(&mut fixture, "leader", who).await;
         vendor.wait_for(messages).await;
+        let entered = fixture.raw.count("SELECT COUNT(*) FROM komainu_event WHERE kind = 'ack'").await;
+        assert_eq!(entered, i64::try_from(messages).unwrap() - 1, "{who}");
     }
     resolve(&fixture, "leader").await;
     vendor.wait_for(4).await;

@@ -58,6 +58,7 @@ mod heartbeats;
 mod incidents;
 mod inside;
 mod lb;
+mod maintenances;
 mod metrics;
 pub(crate) mod monitors;
 mod moves;
@@ -284,6 +285,9 @@ fn telling_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(incidents::show))
         .routes(routes!(incidents::acknowledge))
         .routes(routes!(incidents::resolve))
+        .routes(routes!(maintenances::list, maintenances::create))
+        .routes(routes!(maintenances::show, maintenances::change, maintenances::remove))
+        .routes(routes!(maintenances::end))
         .routes(routes!(silences::list, silences::create))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::show, silences::expire))

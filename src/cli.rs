@@ -33,6 +33,7 @@ pub(crate) mod import;
 mod incidents;
 mod init;
 mod keygen;
+mod maintenances;
 mod migrate;
 mod monitors;
 mod node;
@@ -127,6 +128,9 @@ enum Command {
     /// What people want to hear nothing of for a while.
     #[command(subcommand)]
     Silences(silences::Command),
+    /// Say when somebody works on something: what has to do with it is not told meanwhile.
+    #[command(subcommand)]
+    Maintenances(maintenances::Command),
     /// What depends on what, so that trouble of many is told as trouble of the one that causes it.
     #[command(subcommand)]
     Dependencies(dependencies::Command),
@@ -173,6 +177,7 @@ impl Command {
             | Self::Wrap(_)
             | Self::Incidents(_)
             | Self::Silences(_)
+            | Self::Maintenances(_)
             | Self::Dependencies(_)
             | Self::Audit(_)
             | Self::Notify(_)
@@ -230,6 +235,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Watchdogs(command) => watchdogs::run(command).await,
         Command::Incidents(command) => incidents::run(command).await,
         Command::Silences(command) => silences::run(command).await,
+        Command::Maintenances(command) => maintenances::run(command).await,
         Command::Dependencies(command) => dependencies::run(command).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Apikeys(command) => apikeys::run(command).await,

@@ -38,6 +38,7 @@ mod hands;
 mod headers;
 mod heartbeats;
 mod incidents;
+mod maintenances;
 mod monitor;
 mod monitors;
 mod moves;
@@ -98,6 +99,7 @@ pub(crate) fn routes(inside: Inside) -> Router {
         .route("/watch/moves", get(moves::list))
         .route("/watch/nodes", get(nodes::list))
         .route("/watch/silences", get(silences::list))
+        .route("/watch/maintenances", get(maintenances::list))
         .route("/watch/pages", get(pages::list))
         .route("/watch/pages/{slug}", get(pages::show))
         .route("/watch/incidents", get(incidents::list))

@@ -9,7 +9,7 @@ pub mod body;
 mod cache;
 mod calendar;
 mod intake;
-mod name;
+pub(crate) mod name;
 mod peers;
 mod push;
 mod refresher;

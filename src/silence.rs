@@ -6,6 +6,7 @@
 
 mod matcher;
 mod recurrence;
+pub mod window;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::matcher::{Label, Labels, Matcher};
 pub use self::recurrence::Recurrence;
+pub use self::window::Window;
 
 /// Silences that are in force, or to come, at one time.
 pub const MOST_SILENCES: u32 = 500;
@@ -47,6 +49,9 @@ pub struct NewSilence {
     pub author: String,
     /// Why, for people.
     pub comment: String,
+    /// It is a maintenance window: then it has subjects and no matchers.
+    #[serde(default)]
+    pub window: Option<Window>,
 }
 
 /// One silence.
@@ -103,7 +108,20 @@ impl NewSilence {
 
     /// Whether it would hold what bears these labels.
     pub fn takes(&self, labels: &Labels<'_>) -> bool {
-        labels.kind() != KIND && self.matchers.iter().all(|matcher| matcher.takes(labels))
+        labels.kind() != KIND
+            && self.matchers.iter().all(|matcher| matcher.takes(labels))
+            && self.window.as_ref().is_none_or(|window| window.takes(labels))
+    }
+
+    /// The time that is on, or comes next: from when, until when; `None`: there is none any more.
+    pub fn next_time(&self, now: Wall) -> Option<(Wall, Wall)> {
+        let from = now.max(self.starts_at);
+        let (began, ends_at) = match &self.recurrence {
+            None => (self.starts_at, self.ends_at),
+            Some(times) => times.time_from(from)?,
+        };
+        let time = (began.max(self.starts_at), ends_at.min(self.ends_at));
+        (now < time.1 && time.0 < time.1).then_some(time)
     }
 
     /// The one incident that it is about, if its matchers name one.

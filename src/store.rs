@@ -31,6 +31,7 @@ mod insert;
 mod leader_lock;
 mod leadership;
 pub mod lost_tail;
+pub mod maintenances;
 pub mod migrate;
 pub mod monitors;
 pub mod nodes;

@@ -1,6 +1,7 @@
 -- What people want to hear nothing of for a while. `matchers`: JSON. `until_resolved`: it ends once nothing that it takes is wrong.
 -- `cron`, `duration_s` and `time_zone` say when it is in force between its start and its end; NULL: all the time. `warned_at`: people were
--- told that it ends soon. `ended_by`: who ended it before its time.
+-- told that it ends soon. `ended_by`: who ended it before its time. A maintenance window has a `name` and `subjects`, a JSON list, instead of
+-- matchers; its title is its remark, and what public pages say of it stands in `public_title` and `public_text`.
 CREATE TABLE IF NOT EXISTS komainu_silence (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   uid TEXT NOT NULL UNIQUE,
@@ -16,7 +17,12 @@ CREATE TABLE IF NOT EXISTS komainu_silence (
   created_at INTEGER NOT NULL,
   changed_at INTEGER NOT NULL,
   warned_at INTEGER NULL,
-  ended_by TEXT NULL
+  ended_by TEXT NULL,
+  name TEXT NULL UNIQUE,
+  subjects TEXT NULL,
+  public_title TEXT NULL,
+  public_text TEXT NULL,
+  managed_by TEXT NULL
 );
 CREATE INDEX IF NOT EXISTS komainu_silence_end ON komainu_silence (ends_at);
 

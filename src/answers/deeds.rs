@@ -63,6 +63,7 @@ async fn silence(
         recurrence: None,
         author: who.to_owned(),
         comment: "answered from a message".to_owned(),
+        window: None,
     };
     let hash: [u8; 32] = Sha256::digest(token).into();
     let (half, _) = hash.split_first_chunk().map_or(([0; 16], &[][..]), |(half, rest)| (*half, rest));

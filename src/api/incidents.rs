@@ -79,6 +79,9 @@ struct DeliveryView {
     /// The silence that holds it back.
     #[schema(required)]
     silenced_by: Option<String>,
+    /// The maintenance that holds it back, by its name.
+    #[schema(required)]
+    maintained_by: Option<String>,
     #[schema(value_type = Millis)]
     due_at: Wall,
     attempts: u32,
@@ -108,6 +111,7 @@ impl From<Delivery> for DeliveryView {
             state: delivery.state,
             held_by: delivery.held_by,
             silenced_by: delivery.silenced_by,
+            maintained_by: delivery.maintained_by,
             due_at: delivery.due_at,
             attempts: delivery.attempts,
             may_be_repeated: delivery.may_be_repeated,

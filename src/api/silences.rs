@@ -80,7 +80,7 @@ struct RecurrenceView {
 impl SilenceView {
     fn of(silence: Silence, holds: Holds, now: Wall) -> Self {
         let state = silence.made.phase(now).as_str();
-        let NewSilence { matchers, starts_at, ends_at, until_resolved, recurrence, author, comment } = silence.made;
+        let NewSilence { matchers, starts_at, ends_at, until_resolved, recurrence, author, comment, .. } = silence.made;
         Self {
             id: silence.uid,
             matchers: matchers.iter().map(ToString::to_string).collect(),
@@ -123,7 +123,7 @@ impl Field for Matchers {
     }
 }
 
-struct PhaseName;
+pub(super) struct PhaseName;
 
 impl Field for PhaseName {
     type Value = Phase;
@@ -315,6 +315,7 @@ fn judged(asked: NewSilenceAsked, fields: &mut Fields, (now, who): (Wall, &str))
         recurrence: recurrence(asked.cron, asked.lasts_s, asked.time_zone, (fields, now)),
         author: asked.author.unwrap_or_else(|| who.to_owned()),
         comment: asked.comment,
+        window: None,
     };
     if until_resolved && new.only_key().is_none() {
         fields.fault("matchers", "until_resolved needs one that names a key: key=monitor/7");
@@ -322,7 +323,7 @@ fn judged(asked: NewSilenceAsked, fields: &mut Fields, (now, who): (Wall, &str))
     new
 }
 
-fn recurrence(
+pub(super) fn recurrence(
     cron: Option<String>,
     lasts_s: Option<i64>,
     time_zone: Option<String>,

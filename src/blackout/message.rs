@@ -414,6 +414,7 @@ mod tests {
             recurrence: None,
             author: "ada".to_owned(),
             comment: "an upgrade".to_owned(),
+            window: None,
         };
         let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![] };
         let waiting = [row(7, "node/node1", "ops")];

@@ -1,4 +1,4 @@
-//! `komainu apply`: monitors, heartbeats, checks, public pages, dependencies and nodes' settings as a file says them.
+//! `komainu apply`: monitors, heartbeats, checks, public pages, dependencies, maintenances and nodes' settings as a file says them.
 //!
 //! Reads the file, reads what is there, says what differs, lets the watchdog judge all of it, and makes it so. What a file does not name is left alone, but
 //! for what an earlier run of the same set made, with `--prune`. All monitors are written in one request, and all checks; a run that broke
@@ -94,8 +94,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// Only what the file speaks of.
 async fn read_there(client: &Client, document: &Document) -> anyhow::Result<There> {
     let mut there = There::default();
-    // Dependencies may name monitors by their refs.
-    if document.monitors.is_some() || document.dependencies.is_some() {
+    // Dependencies and maintenances may name monitors by their refs.
+    if document.monitors.is_some() || document.dependencies.is_some() || document.maintenances.is_some() {
         there.monitors = list(client, monitors::PATH).await?;
     }
     if document.heartbeats.is_some() {
@@ -114,6 +114,9 @@ async fn read_there(client: &Client, document: &Document) -> anyhow::Result<Ther
     }
     if document.dependencies.is_some() {
         there.dependencies = list(client, super::dependencies::PATH).await?;
+    }
+    if document.maintenances.is_some() {
+        there.maintenances = list(client, super::maintenances::PATH).await?;
     }
     if document.nodes.is_some() {
         there.nodes = client.list("/api/v1/nodes").await?;

@@ -92,7 +92,7 @@ pub(super) enum StateArg {
 }
 
 impl StateArg {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Active => "active",

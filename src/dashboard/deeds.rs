@@ -22,6 +22,7 @@ mod components;
 mod filled;
 mod heartbeat;
 mod incident;
+mod maintenance;
 mod monitor;
 mod node;
 mod notice;
@@ -139,6 +140,7 @@ impl Deed {
             "check" => check::read(verb, scene)?,
             "monitor" => monitor::read(verb, scene)?,
             "silence" => silence::read(verb, scene)?,
+            "maintenance" => maintenance::read(verb, scene)?,
             "heartbeat" => heartbeat::read(verb, scene)?,
             "page" => page::read(verb, scene)?,
             "notice" => notice::read(verb, scene)?,

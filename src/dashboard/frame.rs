@@ -36,6 +36,8 @@ pub(super) enum Section {
     Moves,
     /// What people want to hear nothing of for a while.
     Silences,
+    /// When somebody works on something.
+    Maintenances,
     /// What the public sees.
     Pages,
     /// By what people are told.
@@ -49,7 +51,7 @@ pub(super) enum Section {
 }
 
 impl Section {
-    pub(super) const OFFERED: [Self; 11] = [
+    pub(super) const OFFERED: [Self; 12] = [
         Self::Overview,
         Self::Incidents,
         Self::Monitors,
@@ -58,6 +60,7 @@ impl Section {
         Self::Nodes,
         Self::Moves,
         Self::Silences,
+        Self::Maintenances,
         Self::Pages,
         Self::Channels,
         Self::Audit,
@@ -67,6 +70,7 @@ impl Section {
         match self {
             Self::Overview | Self::Elsewhere | Self::Question => "/watch",
             Self::Silences => "/watch/silences",
+            Self::Maintenances => "/watch/maintenances",
             Self::Pages => "/watch/pages",
             Self::Nodes => "/watch/nodes",
             Self::Incidents => "/watch/incidents",
@@ -91,6 +95,7 @@ impl Section {
             Self::Heartbeats => "Heartbeats",
             Self::Checks => "Checks",
             Self::Silences => "Silences",
+            Self::Maintenances => "Maintenance",
             Self::Pages => "Pages",
             Self::Elsewhere | Self::Question => "",
         }

@@ -176,6 +176,7 @@ struct Delivery {
     state: String,
     held_by: Option<i64>,
     silenced_by: Option<String>,
+    maintained_by: Option<String>,
     due_at: i64,
     attempts: u32,
     may_be_repeated: bool,

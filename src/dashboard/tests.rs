@@ -11,6 +11,7 @@ mod forms;
 mod hands;
 mod incidents;
 mod lists;
+mod maintenances;
 mod monitors;
 mod moves;
 mod overview;

@@ -203,6 +203,7 @@ mod tests {
             recurrence: None,
             author: "ada".to_owned(),
             comment: "x".to_owned(),
+            window: None,
         };
         let alarm = |key: &str| Alarm {
             key: key.to_owned(),

@@ -17,6 +17,7 @@ fn silence(matchers: &[&str]) -> NewSilence {
         recurrence: None,
         author: "ada".to_owned(),
         comment: "the switch is replaced".to_owned(),
+        window: None,
     }
 }
 
@@ -117,4 +118,101 @@ fn one_that_comes_again_is_in_force_at_its_times_in_its_zone() {
     let field = |times: Recurrence| times.check(NOW).unwrap_err().0;
     assert_eq!(field(Recurrence { cron: "61 * * * *".into(), ..times.clone() }), "cron");
     assert_eq!(field(Recurrence { time_zone: "Mars".into(), ..times }), "time_zone");
+}
+
+fn wall(text: &str) -> Wall {
+    Wall(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+}
+
+fn window(subjects: &[&str]) -> NewSilence {
+    let subjects = subjects.iter().map(|&subject| subject.to_owned()).collect();
+    let window = Window { name: "disks".to_owned(), subjects, public: None, managed_by: None };
+    NewSilence { window: Some(window), ..silence(&[]) }
+}
+
+#[test]
+fn a_window_takes_what_any_of_its_subjects_has_to_do_with_and_nothing_else() {
+    let tags = ["shop".to_owned()];
+    for (subject, key, node, takes) in [
+        ("monitor/7", "monitor/7", None, true),
+        ("monitor/7", "disagreement/monitor/7", None, true),
+        ("monitor/7", "monitor/71", None, false),
+        ("monitor/7", "certificate/7", None, false),
+        ("check/shop", "check/shop", None, true),
+        ("check/shop", "partial/shop", None, true),
+        ("check/shop", "heartbeat/shop", None, false),
+        ("heartbeat/backup", "heartbeat/backup", None, true),
+        ("node/n1", "node/n1", None, true),
+        ("node/n1", "progress/n1", None, true),
+        ("node/n1", "disagreement/n1", None, true),
+        ("node/n1", "monitor/7", Some("n1"), true),
+        ("node/n1", "monitor/7", Some("n2"), false),
+        ("node/n1", "check/n1", None, false),
+        ("tag/shop", "monitor/8", None, true),
+        ("tag/shop2", "monitor/8", None, false),
+    ] {
+        let labels = Labels { node, ..labels(key, &tags) };
+        assert_eq!(window(&[subject]).takes(&labels), takes, "{subject}: {key} on {node:?}");
+    }
+    let both = window(&["check/a", "check/b"]);
+    assert!(both.takes(&labels("check/a", &[])) && both.takes(&labels("check/b", &[])));
+    assert!(!window(&["tag/shop"]).takes(&labels("silence/x", &tags)), "a word about an end is never held");
+}
+
+fn again(cron: &str, hours: u64, zone: &str) -> NewSilence {
+    let times = Recurrence { cron: cron.to_owned(), duration_s: hours * 3_600, time_zone: zone.to_owned() };
+    let starts_at = wall("2026-01-01T00:00:00Z");
+    NewSilence { recurrence: Some(times), starts_at, ends_at: window::NEVER, ..window(&["check/a"]) }
+}
+
+#[test]
+fn a_window_over_midnight_lasts_as_long_as_it_says_also_when_clocks_change() {
+    let nightly = again("0 23 * * *", 4, "Europe/Berlin");
+    for (now, phase) in [
+        ("2026-01-10T21:59:59Z", Phase::Pending),
+        ("2026-01-10T22:00:00Z", Phase::Active),
+        ("2026-01-10T23:30:00Z", Phase::Active),
+        ("2026-01-11T01:59:59Z", Phase::Active),
+        ("2026-01-11T02:00:00Z", Phase::Pending),
+        // Clocks go forward at 01:00 UTC: four hours are four hours, to 04:00 on the wall.
+        ("2026-03-29T01:59:59Z", Phase::Active),
+        ("2026-03-29T02:00:00Z", Phase::Pending),
+        // From the next night on it begins by the new clock.
+        ("2026-03-29T20:59:59Z", Phase::Pending),
+        ("2026-03-29T21:00:00Z", Phase::Active),
+        // And back at 01:00 UTC in autumn.
+        ("2026-10-24T21:00:00Z", Phase::Active),
+        ("2026-10-25T00:59:59Z", Phase::Active),
+        ("2026-10-25T01:00:00Z", Phase::Pending),
+        ("2026-10-25T22:00:00Z", Phase::Active),
+    ] {
+        assert_eq!(nightly.phase(wall(now)), phase, "{now}");
+    }
+    let skipped = again("30 2 * * *", 1, "Europe/Berlin");
+    let next = skipped.next_time(wall("2026-03-29T00:00:00Z"));
+    assert_eq!(next, Some((wall("2026-03-29T01:00:00Z"), wall("2026-03-29T02:00:00Z"))), "right after the gap");
+}
+
+#[test]
+fn the_next_time_of_a_window_is_the_one_that_is_on_or_comes() {
+    let nightly = again("0 23 * * *", 4, "UTC");
+    let time = |from: &str, until: &str| Some((wall(from), wall(until)));
+    let is_on = nightly.next_time(wall("2026-01-11T02:00:00Z"));
+    assert_eq!(is_on, time("2026-01-10T23:00:00Z", "2026-01-11T03:00:00Z"));
+    let comes = nightly.next_time(wall("2026-01-11T03:00:00Z"));
+    assert_eq!(comes, time("2026-01-11T23:00:00Z", "2026-01-12T03:00:00Z"));
+    let once =
+        NewSilence { starts_at: wall("2026-01-05T00:00:00Z"), ends_at: wall("2026-01-05T01:00:00Z"), ..window(&[]) };
+    assert_eq!(once.next_time(wall("2026-01-01T00:00:00Z")), time("2026-01-05T00:00:00Z", "2026-01-05T01:00:00Z"));
+    assert_eq!(once.next_time(wall("2026-01-05T01:00:00Z")), None, "it is over");
+    let cut = NewSilence { ends_at: wall("2026-01-11T00:00:00Z"), ..nightly };
+    assert_eq!(cut.next_time(wall("2026-01-10T12:00:00Z")), time("2026-01-10T23:00:00Z", "2026-01-11T00:00:00Z"));
+}
+
+#[test]
+fn a_time_that_runs_into_the_next_is_noticed() {
+    let overlaps =
+        |cron: &str, hours| again(cron, hours, "UTC").recurrence.unwrap().overlaps(wall("2026-01-01T00:00:00Z"));
+    assert!(overlaps("0 * * * *", 2) && overlaps("0 0 * * 1,2", 25));
+    assert!(!overlaps("0 0 * * *", 24) && !overlaps("0 2 * * 0", 4));
 }

@@ -4,7 +4,7 @@
 //! [`komainu_watchdogs::outbox`]'s. Both sides of a row are keys of incidents, so whoever tells people joins them as they are. What
 //! is deleted declares nothing any more; others may still name it, and that is shown: it may come again under its name.
 
-mod subjects;
+pub(in crate::store) mod subjects;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -81,6 +81,8 @@ pub struct Delivery {
     pub held_by: Option<i64>,
     /// The silence that holds it, by its UUID.
     pub silenced_by: Option<String>,
+    /// The maintenance window that holds it back, by its name.
+    pub maintained_by: Option<String>,
     /// When it is or was to be told.
     pub due_at: Wall,
     /// How often somebody began to send it.
@@ -181,7 +183,7 @@ pub async fn get(store: &Store, id: i64) -> Result<Option<Story>, StoreError> {
     let sql = "SELECT id, kind, summary, at FROM komainu_event WHERE incident_id = ? ORDER BY id";
     let events = lease.rows(act, sql, values![id]).await?;
     let sql = "SELECT d.id, d.event_id, d.channel, d.state, d.held_by, d.due_at, d.attempts, d.may_be_repeated, d.last_error, \
-         d.sent_at, s.uid AS silenced_by FROM komainu_delivery d LEFT JOIN komainu_silence s ON s.id = d.silenced_by \
+         d.sent_at, s.uid AS silenced_by, s.name AS maintained_by FROM komainu_delivery d LEFT JOIN komainu_silence s ON s.id = d.silenced_by \
          WHERE d.incident_id = ? ORDER BY d.id";
     let deliveries = lease.rows(act, sql, values![id]).await?;
     Ok(Some(Story {
@@ -197,12 +199,14 @@ fn event(row: &Row) -> Result<Event, StoreError> {
 
 fn delivery(row: &Row) -> Result<Delivery, StoreError> {
     let state = row.text("state")?;
+    let maintained_by = row.maybe_text("maintained_by")?.filter(|_| state == "held");
     Ok(Delivery {
         id: row.int("id")?,
         event_id: row.int("event_id")?,
         channel: row.text("channel")?,
         held_by: row.maybe_int("held_by")?.filter(|_| state == "held"),
-        silenced_by: row.maybe_text("silenced_by")?.filter(|_| state == "held"),
+        silenced_by: row.maybe_text("silenced_by")?.filter(|_| state == "held" && maintained_by.is_none()),
+        maintained_by,
         state,
         due_at: row.wall("due_at")?,
         attempts: row.small("attempts")?,

@@ -22,13 +22,17 @@ use super::pool::{Store, in_transaction};
 use super::session::{Session, Sql};
 use super::value::{Row, values};
 use super::{Page, key_of_cursor};
+use crate::silence::window::{MOST_WINDOWS, PublicWords, Window};
 use crate::silence::{KIND, Labels, MOST_SILENCES, Matcher, NewSilence, Phase, Recurrence, Silence, holder};
 
 /// As many of what a silence holds are named.
 const MOST_NAMED: usize = 100;
 
-const COLUMNS: &str = "SELECT id, uid, matchers, starts_at, ends_at, until_resolved, cron, duration_s, time_zone, author, remark, \
-     created_at, changed_at FROM komainu_silence";
+pub(super) const COLUMNS: &str = "SELECT id, uid, matchers, starts_at, ends_at, until_resolved, cron, duration_s, time_zone, author, \
+     remark, created_at, changed_at, name, subjects, public_title, public_text, managed_by FROM komainu_silence";
+
+/// Silences and maintenance windows that may be in force at one time.
+const MOST_IN_FORCE: u32 = MOST_SILENCES + MOST_WINDOWS;
 
 /// What came of making a silence.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,7 +84,7 @@ async fn create_on(session: &mut Session, (uid, new): (&str, &NewSilence), by: &
         return Ok(Made::Silence(Box::new(silence(&made)?)));
     }
     let now = session.dialect().now_ms();
-    let sql = format!("SELECT COUNT(*) AS there FROM komainu_silence WHERE ends_at > {now}");
+    let sql = format!("SELECT COUNT(*) AS there FROM komainu_silence WHERE ends_at > {now} AND name IS NULL");
     let there = session.row(act, sql, vec![]).await?.map_or(Ok(0), |row| row.count("there"))?;
     if there >= u64::from(MOST_SILENCES) {
         return Ok(Made::TooMany);
@@ -106,10 +110,11 @@ async fn create_on(session: &mut Session, (uid, new): (&str, &NewSilence), by: &
     Ok(Made::Silence(Box::new(silence(&made)?)))
 }
 
-/// One silence by its UUID.
+/// One silence by its UUID; maintenance windows are none.
 pub async fn get(store: &Store, uid: &str) -> Result<Option<Silence>, StoreError> {
     let act = "read a silence";
-    let row = store.lease(act).await?.row(act, format!("{COLUMNS} WHERE uid = ?"), values![uid]).await?;
+    let row =
+        store.lease(act).await?.row(act, format!("{COLUMNS} WHERE uid = ? AND name IS NULL"), values![uid]).await?;
     row.as_ref().map(silence).transpose()
 }
 
@@ -131,7 +136,7 @@ pub async fn list(
     };
     // Which of those that are not over is in force is not the database's to say; there are few.
     let most = limit.saturating_add(1).max(MOST_SILENCES.saturating_add(1));
-    let sql = format!("{COLUMNS} WHERE id < ?{which} ORDER BY id DESC LIMIT ?");
+    let sql = format!("{COLUMNS} WHERE name IS NULL AND id < ?{which} ORDER BY id DESC LIMIT ?");
     let rows = lease.rows(act, sql, values![before, most]).await?;
     let silences = rows.iter().map(silence).collect::<Result<Vec<_>, _>>()?;
     let items = silences.into_iter().filter(|one| phase.is_none_or(|phase| one.made.phase(now) == phase)).collect();
@@ -140,7 +145,7 @@ pub async fn list(
 
 /// Those that are in force at this time.
 pub(crate) async fn in_force(session: &mut Session, now: Wall) -> Result<Vec<Silence>, StoreError> {
-    let sql = format!("{COLUMNS} WHERE ends_at > ? AND starts_at <= ? ORDER BY id LIMIT {MOST_SILENCES}");
+    let sql = format!("{COLUMNS} WHERE ends_at > ? AND starts_at <= ? ORDER BY id LIMIT {MOST_IN_FORCE}");
     let rows = session.rows("read the silences in force", sql, values![now, now]).await?;
     let mut silences = rows.iter().map(silence).collect::<Result<Vec<_>, _>>()?;
     silences.retain(|silence| silence.made.phase(now) == Phase::Active);
@@ -151,7 +156,7 @@ pub(crate) async fn in_force(session: &mut Session, now: Wall) -> Result<Vec<Sil
 pub async fn remembered(store: &Store) -> Result<Vec<NewSilence>, StoreError> {
     let act = "read the silences";
     let now = store.dialect().now_ms();
-    let sql = format!("{COLUMNS} WHERE ends_at > {now} ORDER BY id LIMIT {MOST_SILENCES}");
+    let sql = format!("{COLUMNS} WHERE ends_at > {now} ORDER BY id LIMIT {MOST_IN_FORCE}");
     let rows = store.lease(act).await?.rows(act, sql, vec![]).await?;
     rows.iter().map(|row| silence(row).map(|silence| silence.made)).collect()
 }
@@ -185,11 +190,11 @@ async fn expire_on(session: &mut Session, uid: &str, by: &str) -> Result<Option<
     let now = session.dialect().now_ms();
     let sql = format!(
         "UPDATE komainu_silence SET ends_at = {now}, starts_at = {}(starts_at, {now}), changed_at = {now}, ended_by = ? \
-         WHERE uid = ? AND ends_at > {now}",
+         WHERE uid = ? AND name IS NULL AND ends_at > {now}",
         session.dialect().least()
     );
     let is_ended = session.execute(act, sql, values![by, uid]).await? > 0;
-    let row = session.row(act, format!("{COLUMNS} WHERE uid = ?"), values![uid]).await?;
+    let row = session.row(act, format!("{COLUMNS} WHERE uid = ? AND name IS NULL"), values![uid]).await?;
     let found = row.as_ref().map(silence).transpose()?;
     if let Some(silence) = found.as_ref().filter(|_| is_ended) {
         append_in(session, &deed(by, "silence.expire", (uid, Some(&silence.made), None))).await?;
@@ -290,7 +295,7 @@ async fn holds_on(session: &mut Session, id: i64) -> Result<Holds, StoreError> {
     Ok(Holds { incidents, keys })
 }
 
-fn silence(row: &Row) -> Result<Silence, StoreError> {
+pub(super) fn silence(row: &Row) -> Result<Silence, StoreError> {
     let text = row.text("matchers")?;
     let unreadable = |_| StoreError::unreadable("read a silence", "matchers", &text);
     let matchers: Vec<Matcher> = serde_json::from_str(&text).map_err(unreadable)?;
@@ -311,10 +316,21 @@ fn silence(row: &Row) -> Result<Silence, StoreError> {
             recurrence,
             author: row.text("author")?,
             comment: row.text("remark")?,
+            window: window(row)?,
         },
         created_at: row.wall("created_at")?,
         changed_at: row.wall("changed_at")?,
     })
+}
+
+fn window(row: &Row) -> Result<Option<Window>, StoreError> {
+    let Some(name) = row.maybe_text("name")? else { return Ok(None) };
+    let text = row.maybe_text("subjects")?.unwrap_or_default();
+    let unreadable = |_| StoreError::unreadable("read a maintenance window", "subjects", &text);
+    let subjects = serde_json::from_str(&text).map_err(unreadable)?;
+    let text = row.maybe_text("public_text")?.unwrap_or_default();
+    let public = row.maybe_text("public_title")?.map(|title| PublicWords { title, text });
+    Ok(Some(Window { name, subjects, public, managed_by: row.maybe_text("managed_by")? }))
 }
 
 fn deed(by: &str, what: &str, (uid, before, after): (&str, Option<&NewSilence>, Option<&NewSilence>)) -> Deed {

@@ -21,7 +21,7 @@ mod up;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every page that only reads, and what stands on it.
-const PAGES: [(&str, &str); 14] = [
+const PAGES: [(&str, &str); 15] = [
     ("/watch", "Wrong now"),
     ("/watch/incidents", "watchdog/w3"),
     ("/watch/monitors", "10,006 monitors"),
@@ -31,6 +31,7 @@ const PAGES: [(&str, &str); 14] = [
     ("/watch/nodes", "node2"),
     ("/watch/moves", "New, and there was room."),
     ("/watch/silences", "watchdog/w3"),
+    ("/watch/maintenances", "Plan a maintenance"),
     ("/watch/pages", "Status of the shop"),
     ("/watch/pages/shop", "Somebody looks."),
     ("/watch/channels", "nobody is told of anything"),
@@ -39,12 +40,13 @@ const PAGES: [(&str, &str); 14] = [
 ];
 
 /// Those that ask before something is done.
-const QUESTIONS: [&str; 11] = [
+const QUESTIONS: [&str; 12] = [
     "/watch/hands?deed=node.drain&node=node1",
     "/watch/hands?deed=incident.resolve&incident=1",
     "/watch/hands?deed=incident.silence&incident=1",
     "/watch/hands?deed=incident.publish&incident=1",
     "/watch/hands?deed=silence.add",
+    "/watch/hands?deed=maintenance.add",
     "/watch/hands?deed=monitor.add",
     "/watch/hands?deed=check.add",
     "/watch/hands?deed=heartbeat.add",

@@ -64,7 +64,8 @@ impl Posted {
         }
         let author = said("createdBy", &self.created_by, 100)?;
         let comment = said("comment", &self.comment, 1_000)?;
-        let new = NewSilence { matchers, starts_at, ends_at, until_resolved: false, recurrence: None, author, comment };
+        let (until_resolved, recurrence, window) = (false, None, None);
+        let new = NewSilence { matchers, starts_at, ends_at, until_resolved, recurrence, author, comment, window };
         Ok((self.id.filter(|id| !id.is_empty()), new))
     }
 }

@@ -12,7 +12,7 @@ use super::FileFault;
 use super::fields::{HEARTBEAT, NODE, is_check_field, is_monitor_field};
 use super::yaml::{self, Node, NodeContent};
 use crate::check;
-use crate::cli::duration;
+use crate::cli::{duration, maintenances};
 use crate::pages;
 
 /// How names of sets begin where they are stored: who manages a row.
@@ -33,6 +33,8 @@ pub(super) struct Document {
     pub(super) pages: Option<Vec<Entry>>,
     /// What depends on something, each under the key of its incidents.
     pub(super) dependencies: Option<Vec<Entry>>,
+    /// The maintenance windows, each under its name.
+    pub(super) maintenances: Option<Vec<Entry>>,
     /// By id.
     pub(super) nodes: Option<Vec<Entry>>,
 }
@@ -54,6 +56,7 @@ enum Section {
     Checks,
     Pages,
     Dependencies,
+    Maintenances,
     Nodes,
 }
 
@@ -121,11 +124,14 @@ impl Reading {
                 "dependencies" => {
                     self.document.dependencies = self.section(node, Section::Dependencies, &Map::new());
                 }
+                "maintenances" => {
+                    self.document.maintenances = self.section(node, Section::Maintenances, &Map::new());
+                }
                 "nodes" => self.document.nodes = self.section(node, Section::Nodes, &Map::new()),
                 _ => self.fault(
                     node.line,
                     key,
-                    "unknown key; known are set, defaults, monitors, heartbeats, checks, pages, dependencies, nodes",
+                    "unknown key; known are set, defaults, monitors, heartbeats, checks, pages, dependencies, maintenances, nodes",
                 ),
             }
         }
@@ -212,6 +218,7 @@ impl Section {
             Self::Checks => "checks",
             Self::Pages => "pages",
             Self::Dependencies => "dependencies",
+            Self::Maintenances => "maintenances",
             Self::Nodes => "nodes",
         }
     }
@@ -245,6 +252,7 @@ impl Section {
             Self::Dependencies if key == "depends_on" && value.is_array() => Ok((key.to_owned(), value)),
             Self::Dependencies if key == "depends_on" => Err("must be a list; [] for nothing".to_owned()),
             Self::Dependencies => Err("unknown field; known is depends_on".to_owned()),
+            Self::Maintenances => maintenance_field(key, value),
             Self::Nodes if NODE.contains(&key) => Ok((key.to_owned(), value)),
             Self::Nodes => Err(format!("unknown field; known are {}", NODE.join(", "))),
         }
@@ -296,6 +304,26 @@ fn heartbeat_field(key: &str, value: Value) -> Result<(String, Value), String> {
         None if value.is_null() => Ok((field, value)),
         None => Err("write it with its unit: 90s, 1h30m, 7d".to_owned()),
     }
+}
+
+/// Times may be written as people write them, and how long each lasts with its unit.
+fn maintenance_field(key: &str, value: Value) -> Result<(String, Value), String> {
+    let field = if key == "lasts" { "lasts_s" } else { key };
+    // How long from its start is no state that a file could describe: its start may be the moment in which it is applied.
+    if !maintenances::FIELDS.contains(&field) || field == "duration_s" {
+        let known = maintenances::FIELDS.into_iter().filter(|field| *field != "duration_s");
+        return Err(format!("unknown field; known are {}", known.collect::<Vec<_>>().join(", ")));
+    }
+    let Some(text) = value.as_str() else { return Ok((field.to_owned(), value)) };
+    let value = match field {
+        "starts_at" | "ends_at" => {
+            let at: Timestamp = text.parse().map_err(|_| "write it as 2026-03-01T03:00:00+01:00".to_owned())?;
+            at.as_millisecond().into()
+        }
+        "lasts_s" => duration::parse_seconds(text)?.into(),
+        _ => value,
+    };
+    Ok((field.to_owned(), value))
 }
 
 /// Durations may be written with their unit, and a number of watchdogs as text.

@@ -28,8 +28,18 @@ pub(super) const HEARTBEAT: [&str; 12] = [
 pub(super) const NODE: [&str; 4] = ["name", "weight", "capacity", "labels"];
 
 /// Lists whose order says nothing.
-const SETS: [&str; 9] =
-    ["channels", "depends_on", "embed_from", "labels", "run_on", "subscribe", "tags", "zones", "accepted_statuscodes"];
+const SETS: [&str; 10] = [
+    "channels",
+    "depends_on",
+    "embed_from",
+    "labels",
+    "run_on",
+    "subjects",
+    "subscribe",
+    "tags",
+    "zones",
+    "accepted_statuscodes",
+];
 
 /// Columns of Kuma's monitors that clients may set, JSON columns without their suffix.
 const COLUMNS: &str = "accepted_statuscodes active auth_domain auth_method auth_workstation basic_auth_pass basic_auth_user \

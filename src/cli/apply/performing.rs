@@ -10,7 +10,7 @@ use super::plan::{Act, Kind, PARENT_REF, Step};
 use super::{FileFault, dependencies};
 use crate::cli::client::{Client, Request, segment};
 use crate::cli::monitors::bulk::{self, BulkOutcome};
-use crate::cli::{checks, files, monitors, pages, print};
+use crate::cli::{checks, files, maintenances, monitors, pages, print};
 
 /// What was done, and why no more was.
 pub(super) struct Performed {
@@ -41,9 +41,16 @@ pub(super) async fn rehearse(client: &Client, steps: &[Step]) -> Result<(), Stop
     let is_sent = |step: &&Step| !matches!(step.act, Act::Delete { .. });
     let (together, others): (Vec<&Step>, Vec<&Step>) =
         steps.iter().filter(is_sent).partition(|step| step.kind.is_written_together());
+    let makes_something =
+        steps.iter().any(|step| step.act == Act::Create && !matches!(step.kind, Kind::Maintenance | Kind::Dependency));
     let mut found = vec![];
     for step in others {
+        // What names something that the same run makes is judged when it is written.
+        if step.kind == Kind::Maintenance && makes_something {
+            continue;
+        }
         let path = match (step.kind, &step.act) {
+            (Kind::Maintenance, Act::Create) => maintenances::PATH.to_owned(),
             (Kind::Heartbeat, Act::Create) => "/api/v1/heartbeats".to_owned(),
             (Kind::Page, Act::Create) => pages::PATH.to_owned(),
             (kind, _) => format!("/api/v1/{}/{}", kind.section(), segment(&step.name)),
@@ -97,6 +104,7 @@ impl Performing<'_> {
         let (checks, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Check);
         let (dependencies, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Dependency);
         let (public, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Page);
+        let (windows, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Maintenance);
         let (nodes, heartbeats): (Vec<_>, Vec<_>) = rest.into_iter().partition(|step| step.kind == Kind::Node);
         for step in nodes {
             let path = format!("/api/v1/nodes/{}", segment(&step.name));
@@ -115,6 +123,13 @@ impl Performing<'_> {
             return Err(Stopped::Faults(faults));
         }
         self.done.extend(dependencies);
+        for step in windows {
+            let (method, path) = match &step.act {
+                Act::Create => (Method::POST, maintenances::PATH.to_owned()),
+                Act::Change | Act::Compare | Act::Delete { .. } => (Method::PATCH, maintenances::of(&step.name)),
+            };
+            self.one(method, &path, step).await?;
+        }
         for step in deletions {
             self.delete(step).await?;
         }

@@ -19,6 +19,7 @@ pub(super) struct There {
     pub(super) checks: Vec<Value>,
     pub(super) pages: Vec<Value>,
     pub(super) dependencies: Vec<Value>,
+    pub(super) maintenances: Vec<Value>,
     pub(super) nodes: Vec<Value>,
 }
 
@@ -30,6 +31,7 @@ pub(super) enum Kind {
     Check,
     Page,
     Dependency,
+    Maintenance,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -66,6 +68,7 @@ impl Kind {
             Self::Check => "check",
             Self::Page => "page",
             Self::Dependency => "dependency",
+            Self::Maintenance => "maintenance",
         }
     }
 
@@ -78,6 +81,7 @@ impl Kind {
             Self::Check => "checks",
             Self::Page => "pages",
             Self::Dependency => "dependencies",
+            Self::Maintenance => "maintenances",
         }
     }
 
@@ -85,7 +89,7 @@ impl Kind {
     pub(super) fn is_written_together(self) -> bool {
         match self {
             Self::Monitor | Self::Check | Self::Dependency => true,
-            Self::Node | Self::Heartbeat | Self::Page => false,
+            Self::Node | Self::Heartbeat | Self::Page | Self::Maintenance => false,
         }
     }
 
@@ -94,7 +98,7 @@ impl Kind {
         match self {
             Self::Node => "node_id",
             Self::Monitor => "ref",
-            Self::Heartbeat | Self::Check => "name",
+            Self::Heartbeat | Self::Check | Self::Maintenance => "name",
             Self::Page => "slug",
             Self::Dependency => "subject",
         }
@@ -110,11 +114,13 @@ pub(super) fn plan(document: &Document, there: &There, prune: bool) -> Result<Ve
     planning.managed(Kind::Check, document.checks.as_deref().unwrap_or_default(), &there.checks);
     planning.managed(Kind::Page, document.pages.as_deref().unwrap_or_default(), &there.pages);
     planning.dependencies(document.dependencies.as_deref().unwrap_or_default(), there);
+    planning.maintenances(document.maintenances.as_deref().unwrap_or_default(), there);
     if prune {
         planning.prune(Kind::Monitor, document.monitors.as_deref(), &there.monitors);
         planning.prune(Kind::Heartbeat, document.heartbeats.as_deref(), &there.heartbeats);
         planning.prune(Kind::Check, document.checks.as_deref(), &there.checks);
         planning.prune(Kind::Page, document.pages.as_deref(), &there.pages);
+        planning.prune(Kind::Maintenance, document.maintenances.as_deref(), &there.maintenances);
     }
     if planning.faults.is_empty() { Ok(planning.steps) } else { Err(planning.faults) }
 }
@@ -239,6 +245,16 @@ impl Planning {
                 entry: Some(entry.clone()),
             });
         }
+    }
+
+    /// Compared by the ids of monitors that the file names by their refs.
+    fn maintenances(&mut self, wanted: &[Entry], there: &There) {
+        let ids = dependencies::ids(&there.monitors);
+        let mut wanted = wanted.to_vec();
+        for subjects in wanted.iter_mut().filter_map(|entry| entry.fields.get_mut("subjects")) {
+            *subjects = dependencies::all_shown(subjects, &ids);
+        }
+        self.managed(Kind::Maintenance, &wanted, &there.maintenances);
     }
 
     fn step(&mut self, kind: Kind, entry: &Entry, fields: Map<String, Value>, found: Option<&Value>) {

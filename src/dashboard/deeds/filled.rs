@@ -62,6 +62,15 @@ impl<'a> Filled<'a> {
         names.into_iter().fold(self, |filled, name| filled.read(name, words))
     }
 
+    /// Each line is one.
+    pub(super) fn lines(self, name: &str) -> Self {
+        let lines = |text: &str| {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            Ok(lines.map(Value::from).collect())
+        };
+        self.read(name, lines)
+    }
+
     /// Those of several that are ticked.
     pub(super) fn ticked(self, name: &str) -> Self {
         let ticked: Vec<Value> = self.scene.form.all(name).into_iter().map(Value::from).collect();

@@ -11,7 +11,7 @@ use crate::store::value::Value;
 const ACT: &str = "look for what is depended on";
 
 /// Of these, those that are there, each with the key of its incidents. A monitor may be named by its `ref`.
-pub(super) async fn found(
+pub(in crate::store) async fn found(
     session: &mut Session,
     said: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, String>, StoreError> {

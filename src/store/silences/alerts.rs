@@ -87,7 +87,7 @@ pub async fn all_silences(store: &Store) -> Result<(Vec<Silence>, Wall), StoreEr
     let now = now_on(&mut lease).await?;
     let mut found = vec![];
     for which in ["ends_at > ?", "ends_at <= ?"] {
-        let sql = format!("{} WHERE {which} ORDER BY id DESC LIMIT {MOST_SILENCES}", super::COLUMNS);
+        let sql = format!("{} WHERE {which} AND name IS NULL ORDER BY id DESC LIMIT {MOST_SILENCES}", super::COLUMNS);
         for row in lease.rows(act, sql, crate::store::value::values![now]).await? {
             found.push(silence(&row)?);
         }

@@ -9,8 +9,8 @@ use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::routing::{Routing, Subject};
 use komainu_watchdogs::time::Wall;
 
-use super::{COLUMNS, Holds, held_on, now_on, silence};
-use crate::silence::{KIND, MOST_SILENCES, NewSilence, Silence, WARN_BEFORE};
+use super::{COLUMNS, Holds, MOST_IN_FORCE, held_on, now_on, silence};
+use crate::silence::{KIND, NewSilence, Silence, WARN_BEFORE};
 use crate::store::error::StoreError;
 use crate::store::incidents::opening::{open_on, resolve_on};
 use crate::store::pool::{Store, in_transaction};
@@ -52,7 +52,7 @@ async fn look(store: &Store) -> Result<(Due, Wall), StoreError> {
     let soon = now + WARN_BEFORE;
     let sql = format!(
         "{COLUMNS} WHERE ends_at > ? AND starts_at <= ? AND (until_resolved = 1 OR (ends_at <= ? AND warned_at IS NULL)) \
-         ORDER BY id LIMIT {MOST_SILENCES}"
+         ORDER BY id LIMIT {MOST_IN_FORCE}"
     );
     let rows = lease.rows(ACT, sql, values![now, now, soon]).await?;
     let silences = rows.iter().map(silence).collect::<Result<Vec<_>, _>>()?;
@@ -68,7 +68,7 @@ async fn look(store: &Store) -> Result<(Due, Wall), StoreError> {
         ending.into_iter().filter_map(|silence| held.remove(&silence.id).map(|holds| (silence, holds))).collect();
     due.ending.retain(|(_, holds)| holds.incidents > 0);
     let sql = format!(
-        "SELECT i.id FROM komainu_incident i LEFT JOIN komainu_silence s ON i.k = CONCAT('{KIND}/', s.uid) AND s.ends_at > ? \
+        "SELECT i.id FROM komainu_incident i LEFT JOIN komainu_silence s ON i.k = CONCAT('{KIND}/', s.uid) AND s.ends_at > ? AND s.warned_at IS NOT NULL \
          WHERE i.resolved_at IS NULL AND i.k >= '{KIND}/' AND i.k < '{KIND}0' AND s.id IS NULL"
     );
     let rows = lease.rows(ACT, sql, values![now]).await?;
@@ -120,8 +120,11 @@ async fn warn(
         key: format!("{KIND}/{}", silence.uid),
         severity: Severity::Warning,
         summary: format!(
-            "the silence of {} ends in {minutes} min and {what} will be told that it holds ({}{}): {}",
-            made.author,
+            "{} ends in {minutes} min and {what} will be told that it holds ({}{}): {}",
+            made.window.as_ref().map_or_else(
+                || format!("the silence of {}", made.author),
+                |window| format!("the maintenance {} of {}", window.name, made.author)
+            ),
             first.join(", "),
             if holds.keys.len() > first.len() { ", …" } else { "" },
             made.comment

@@ -143,6 +143,7 @@ async fn what_people_are_told_nothing_of_climbs_nothing_until_they_are(kind: Kin
         recurrence: None,
         author: "ada".to_owned(),
         comment: "a new switch".to_owned(),
+        window: None,
     };
     let Made::Silence(silence) = silences::create(&fixture.store, &new, "key/ada").await.unwrap() else {
         panic!("there is room");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use komainu::silence::{MOST_SILENCES, Matcher, NewSilence, Silence};
+use komainu::silence::window::MOST_WINDOWS;
+use komainu::silence::{MOST_SILENCES, Matcher, NewSilence, Silence, Window};
+use komainu::store::maintenances::{self, Refusal, Target};
 use komainu::store::prune::Retention;
 use komainu::store::silences::{self, Made, upkeep};
 use komainu_watchdogs::time::Wall;
@@ -21,6 +23,8 @@ on_both_databases! {
     a_silence_until_something_is_over_ends_with_it,
     there_are_so_many_silences_and_no_more,
     silences_that_are_long_over_go,
+    what_a_maintenance_holds_is_told_once_when_it_ends,
+    there_are_so_many_maintenances_and_silences_have_room_beside_them,
 }
 
 const HELD: &str = "SELECT COUNT(*) FROM komainu_delivery WHERE state = 'held' AND silenced_by IS NOT NULL";
@@ -36,6 +40,7 @@ fn of(matchers: &[&str]) -> NewSilence {
         recurrence: None,
         author: "ada".to_owned(),
         comment: "a new switch".to_owned(),
+        window: None,
     }
 }
 
@@ -189,4 +194,59 @@ async fn silences_that_are_long_over_go(kind: Kind) {
     fixture.raw.execute(&sql).await;
     fixture.store.prune(&Retention::default()).await.unwrap();
     assert_eq!(fixture.raw.count(there).await, 1);
+}
+
+fn window(name: &str, subjects: &[&str]) -> NewSilence {
+    let subjects = subjects.iter().map(|&subject| subject.to_owned()).collect();
+    let window = Window { name: name.to_owned(), subjects, public: None, managed_by: None };
+    NewSilence { window: Some(window), ..of(&[]) }
+}
+
+async fn plan(fixture: &Fixture, new: &NewSilence) -> Silence {
+    let written = maintenances::write(&fixture.store, "key/ops", new, (Target::New, false)).await.unwrap();
+    written.unwrap().unwrap()
+}
+
+async fn what_a_maintenance_holds_is_told_once_when_it_ends(kind: Kind) {
+    let mut fixture = Fixture::native(kind).await;
+    let (routing, ops) = (routing(&["ops"], None), Vendor::default());
+    fixture.monitors(1, None).await;
+    let nobody = window("typo", &["monitor/2"]);
+    let refused = maintenances::write(&fixture.store, "key/ops", &nobody, (Target::New, false)).await.unwrap();
+    assert_eq!(refused, Err(Refusal::NoSuch(vec!["monitor/2".to_owned()])));
+    plan(&fixture, &window("disks", &["monitor/1", "tag/shop"])).await;
+    let _running: Vec<_> = (1..=3).map(|me| deliverer(&fixture, me, &routing, &[("ops", &ops)])).collect();
+    raise(&fixture, "monitor/1", &routing).await;
+    raise(&fixture, "monitor/11", &routing).await;
+    wait_until("it is held", PATIENCE, async || fixture.raw.count(HELD).await == 1).await;
+    ops.wait_for(1).await;
+    assert_eq!(ops.told(), [["opened monitor/11"]]);
+    let ended = maintenances::end(&fixture.store, "key/ops", "disks").await.unwrap().unwrap();
+    assert!(ended.made.ends_at <= silences::now(&fixture.store).await.unwrap());
+    ops.wait_for(2).await;
+    assert_eq!(ops.told(), [["opened monitor/11"], ["opened monitor/1"]]);
+    assert_eq!(maintenances::end(&fixture.store, "key/ops", "disks").await.unwrap(), Err(Refusal::NotOn));
+    let again = window("disks", &["monitor/1"]);
+    let stale = maintenances::write(&fixture.store, "key/ops", &again, (Target::Seen(Wall(1)), false)).await.unwrap();
+    assert_eq!(stale, Err(Refusal::Stale));
+    maintenances::delete(&fixture.store, "key/ops", "disks").await.unwrap().unwrap();
+    wait_until("nothing is held", PATIENCE, async || fixture.raw.count(HELD).await == 0).await;
+    assert_eq!(ops.told().len(), 2);
+}
+
+async fn there_are_so_many_maintenances_and_silences_have_room_beside_them(kind: Kind) {
+    let fixture = Fixture::native(kind).await;
+    for number in 0..MOST_WINDOWS {
+        plan(&fixture, &window(&format!("w{number}"), &["tag/shop"])).await;
+    }
+    let more = window("more", &["tag/shop"]);
+    let refused = maintenances::write(&fixture.store, "key/ops", &more, (Target::New, false)).await.unwrap();
+    assert_eq!(refused, Err(Refusal::TooMany));
+    silence(&fixture, &of(&["kind=node"])).await;
+    let page = maintenances::list(&fixture.store, None, None, 150).await.unwrap();
+    assert_eq!(page.items.len(), 150);
+    let rest = maintenances::list(&fixture.store, None, page.next.as_deref(), 150).await.unwrap();
+    assert_eq!((rest.items.len(), rest.next), (50, None));
+    maintenances::end(&fixture.store, "key/ops", "w7").await.unwrap().unwrap();
+    plan(&fixture, &more).await;
 }

@@ -24,6 +24,11 @@ fn there() -> There {
             json!({"slug": "gone", "title": "Gone", "managed_by": "apply/shop", "groups": []}),
         ],
         dependencies: vec![json!({"subject": "monitor/1", "depends_on": ["check/gate", "node/node1"], "missing": []})],
+        maintenances: vec![
+            json!({"name": "disks", "title": "New disks", "subjects": ["check/gate", "monitor/1"], "cron": "0 2 * * 0", "lasts_s": 7_200,
+                "time_zone": "UTC", "managed_by": "apply/shop"}),
+            json!({"name": "old", "title": "Old", "subjects": ["tag/x"], "managed_by": "apply/shop"}),
+        ],
         nodes: vec![json!({"node_id": "node1", "weight": 100, "labels": ["eu"]})],
     }
 }
@@ -157,4 +162,22 @@ fn what_depends_on_something_is_compared_by_ids_and_written_by_refs() {
         [("monitor/front", &Act::Change, json!([])), ("check/gate", &Act::Create, json!(["monitor/front"]))]
     );
     assert_eq!(found[1].changes[0].after, json!(["monitor/1"]));
+}
+
+#[test]
+fn a_maintenance_is_compared_by_the_ids_of_its_monitors_and_by_what_times_mean() {
+    let text = "set: shop\nmaintenances:\n  disks: {title: New disks, subjects: [monitor/front, check/gate], cron: 0 2 * * 0, lasts: 2h}\n";
+    assert_eq!(steps(text, false), []);
+    let gone = (Kind::Maintenance, "old".to_owned(), Act::Delete { id: None }, vec![]);
+    assert_eq!(steps(text, true), [gone]);
+    let text = "set: shop\nmaintenances:\n  disks: {lasts: 3h}\n  new: {title: x, subjects: [tag/y], ends_at: \"2027-03-01T05:00:00+01:00\"}\n";
+    let name = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        steps(text, false),
+        [
+            (Kind::Maintenance, "disks".to_owned(), Act::Change, name(&["lasts_s"])),
+            (Kind::Maintenance, "new".to_owned(), Act::Create, name(&["ends_at", "managed_by", "subjects", "title"])),
+        ]
+    );
+    assert!(document::read("maintenances:\n  a: {duration_s: 60}\n").is_err(), "that is no state");
 }

@@ -18,7 +18,7 @@ pub(crate) struct Attendant {
 impl Attendant {
     pub(super) fn draw(seed: u64) -> Option<Self> {
         let mut rng = Prng::new(seed ^ 0x6174_7465_6e64);
-        rng.per_mille(200).then(|| Self { rng, looks_at: 0, taken: BTreeSet::new() })
+        rng.per_mille(100).then(|| Self { rng, looks_at: 0, taken: BTreeSet::new() })
     }
 }
 

@@ -16,7 +16,6 @@ use utoipa::ToSchema;
 use utoipa::openapi::ObjectBuilder;
 use utoipa::openapi::schema::Type;
 
-use super::Ctx;
 use super::auth::{Caller, Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
@@ -25,11 +24,12 @@ use super::page::{DryRun, Items, PageAsked};
 use super::problem::{ApiError, Problem};
 use super::request::{Asked, Field, Request, Shape, Text, Whole, request};
 use super::silences::PhaseName;
+use super::{Context, Ctx};
 use crate::heartbeat::name::is_name;
 use crate::silence::window::{MOST_SUBJECTS, MOST_WINDOWS, NEVER, PublicWords, Window, fault_of_subject};
 use crate::silence::{NewSilence, Recurrence, Silence, fault_of_end};
 use crate::store::Store;
-use crate::store::maintenances::{self, Refusal, Target};
+use crate::store::maintenances::{self, Refusal, Target, announcing};
 use crate::store::silences::{self, Holds};
 
 const THING: &str = "maintenance";
@@ -289,6 +289,7 @@ pub(super) async fn create(
     let Some(made) = write(store, &caller, &new, (Target::New, dry_run.unwrap_or_default())).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
+    announce(&context).await;
     let location = new.window.map(|window| format!("/api/v1/maintenances/{}", window.name)).unwrap_or_default();
     let mut answer = (StatusCode::CREATED, Json(view(store, made).await?)).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
@@ -328,7 +329,10 @@ pub(super) async fn change(
     let target = Target::Seen(before.changed_at);
     match write(store, &caller, &new, (target, dry_run.unwrap_or_default())).await? {
         None => Ok(StatusCode::NO_CONTENT.into_response()),
-        Some(made) => Ok(Json(view(store, made).await?).into_response()),
+        Some(made) => {
+            announce(&context).await;
+            Ok(Json(view(store, made).await?).into_response())
+        }
     }
 }
 
@@ -345,6 +349,7 @@ pub(super) async fn end(
 ) -> Result<Json<MaintenanceView>, ApiError> {
     let store = &context.state.store;
     let ended = maintenances::end(store, &caller.who(), &name).await?.map_err(|refused| refusal(refused, &name))?;
+    announce(&context).await;
     view(store, ended).await.map(Json)
 }
 
@@ -359,7 +364,20 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let done = maintenances::delete(&context.state.store, &caller.who(), &name).await?;
     done.map_err(|refused| refusal(refused, &name))?;
+    announce(&context).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pages say it at once; what fails here is done by any watchdog within seconds.
+async fn announce(context: &Context) {
+    match announcing::announce(&context.state.store).await {
+        Ok(0) => {}
+        Ok(_) => {
+            context.pages.refresh();
+            context.state.subscriptions.wake();
+        }
+        Err(error) => tracing::debug!(%error, "pages say later what a maintenance wants said"),
+    }
 }
 
 async fn find(store: &Store, name: &str) -> Result<Silence, ApiError> {

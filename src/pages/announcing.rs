@@ -39,8 +39,8 @@ pub enum Act {
 
 /// Which of a page's components this takes, by their public ids.
 pub fn components(page: &Definition, mut takes: impl FnMut(&Source) -> bool) -> Vec<String> {
-    let taken = page.components().filter(|component: &&Component| takes(&component.source));
-    taken.map(|component| component.id.clone()).collect()
+    let shown = page.components().filter(|component: &&Component| takes(&component.source));
+    shown.map(|component| component.id.clone()).collect()
 }
 
 /// What is to be done about a window on a page, one thing at a time; `None`: nothing.

@@ -137,14 +137,14 @@ async fn pages_that_show_a_subject_say_so_before_and_nothing_that_is_private() {
     assert!(said(&surface, "office").await.is_empty(), "it shows nothing of it");
     let public = async |path: &str| surface.get_publicly(path).await;
     let page = loop {
-        let page = String::from_utf8(public("/pages/shop").await.body.to_vec()).unwrap();
+        let page = String::from_utf8(public("/pages/shop").await.body).unwrap();
         if page.contains("New disks") {
             break page;
         }
         tokio::task::yield_now().await;
     };
     for path in ["/pages/shop/api/v2/summary.json", "/pages/shop/feed.atom", "/pages/shop/feed.json"] {
-        let text = String::from_utf8(public(path).await.body.to_vec()).unwrap();
+        let text = String::from_utf8(public(path).await.body).unwrap();
         assert!(text.contains("New disks") && !text.contains("secret") && !text.contains("web\""), "{path}: {text}");
     }
     assert!(!page.contains("secret"), "{page}");

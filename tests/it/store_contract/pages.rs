@@ -198,7 +198,7 @@ fn stat(series: i64, span: i64, at: i64, (up, ms): (u32, u32), (up_s, partial_s,
 }
 
 async fn whoever_says_what_a_maintenance_wants_said_says_it_once(kind: Kind) {
-    let fixture = with_shop(kind).await;
+    let mut fixture = with_shop(kind).await;
     fixture.monitors(7, None).await;
     fixture.raw.execute("INSERT INTO tag (id, name, color) VALUES (1, 'web', '#fff')").await;
     fixture.raw.execute("INSERT INTO monitor_tag (monitor_id, tag_id, value) VALUES (7, 1, '')").await;

@@ -111,6 +111,12 @@ impl Kind {
         }
     }
 
+    /// Nothing is wrong: people are told of it where a channel's calendar says so, whatever the routes say.
+    #[must_use]
+    pub fn is_note(self) -> bool {
+        matches!(self, Self::Drill | Self::Weekly)
+    }
+
     /// The kind of an incident with this key (`node/node1`); `None` for keys of another version.
     pub fn of_key(key: &str) -> Option<Self> {
         let kind = key.split_once('/').map_or(key, |(kind, _)| kind);

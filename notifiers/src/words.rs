@@ -218,7 +218,7 @@ fn kind(item: &Item) -> &'static str {
 
 /// What is about nothing that is wrong.
 fn note(item: &Item) -> Option<Kind> {
-    Kind::of_key(&item.key).filter(|kind| matches!(kind, Kind::Drill | Kind::Weekly))
+    Kind::of_key(&item.key).filter(|kind| kind.is_note())
 }
 
 fn label(item: &Item) -> &'static str {

@@ -86,13 +86,12 @@ fn needs(name: &str) -> Option<[String; 2]> {
 
 async fn drill(channel: Option<String>, wait_s: u64, output: &OutputArgs) -> anyhow::Result<()> {
     let client = output.client()?;
-    let names = match channel {
-        Some(name) => vec![name],
-        None => {
-            let known = client.list("/api/v1/channels").await?;
-            let is_here = |channel: &&Value| channel.get("is_configured").is_some_and(|here| here == true);
-            known.iter().filter(is_here).map(|channel| print::cell(channel.get("name"))).collect()
-        }
+    let names = if let Some(name) = channel {
+        vec![name]
+    } else {
+        let known = client.list("/api/v1/channels").await?;
+        let is_here = |channel: &&Value| channel.get("is_configured").is_some_and(|here| here == true);
+        known.iter().filter(is_here).map(|channel| print::cell(channel.get("name"))).collect()
     };
     ensure!(!names.is_empty(), "the watchdog has no channel");
     let mut entered = vec![];
@@ -118,7 +117,7 @@ async fn drill(channel: Option<String>, wait_s: u64, output: &OutputArgs) -> any
     if output.json {
         let shown =
             ended.iter().map(|(name, id, delivery)| json!({"channel": name, "incident_id": id, "delivery": delivery}));
-        print::line(Value::from_iter(shown).to_string());
+        print::line(shown.collect::<Value>().to_string());
     } else {
         print::table(["CHANNEL", "INCIDENT", "RESULT", "TOOK", "ANSWER"], ended.iter().map(drilled));
     }

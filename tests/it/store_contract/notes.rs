@@ -107,13 +107,8 @@ async fn what_a_calendar_says_is_entered_once_by_whoever_comes_first(kind: Kind)
     let all = tokio::join!(enter(), enter(), enter());
     assert_eq!([all.0, all.1, all.2].into_iter().filter(|entered| *entered).count(), 1, "{all:?}");
     assert!(!enter().await, "at most once a week");
-    let line = incidents::list(
-        &fixture.store,
-        &IncidentFilter { is_open: None, key: Some("weekly/ops".to_owned()) },
-        None,
-        10,
-    );
-    let line = line.await.unwrap().items;
+    let filter = IncidentFilter { is_open: None, key: Some("weekly/ops".to_owned()) };
+    let line = incidents::list(&fixture.store, &filter, None, 10).await.unwrap().items;
     assert_eq!(line.len(), 1);
     let words = &line[0].summary;
     assert!(words.starts_with("alive: 1 incident in 31 days, 1 open now; 0 messages"), "{words}");

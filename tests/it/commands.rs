@@ -3,6 +3,7 @@
 mod applying;
 mod importing;
 mod monitors;
+mod pages;
 mod robot;
 
 use std::path::PathBuf;

@@ -29,7 +29,7 @@ pub(super) async fn dresses_a_page(browser: &Browser, cluster: &Cluster) {
     assert_eq!(browser.run(typed, &[]).await, json!(["#7a1fa2", true]));
     browser.fill("want-password", PASSWORD).await;
     browser.press("Change it").await;
-    browser.wait_for("The page is changed.").await;
+    browser.wait_for("The page shop is changed.").await;
     reads_a_closed_page(browser, &cluster.url_of("w2", "/pages/shop")).await;
 }
 

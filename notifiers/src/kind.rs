@@ -48,11 +48,15 @@ pub enum Kind {
     Checks,
     /// Messages cannot be delivered through a channel.
     Channel,
+    /// Nothing is wrong: a test of the whole way to a channel.
+    Drill,
+    /// Nothing is wrong: what was watched in the last days.
+    Weekly,
 }
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Node,
         Self::Nodes,
         Self::Progress,
@@ -74,6 +78,8 @@ impl Kind {
         Self::Partial,
         Self::Checks,
         Self::Channel,
+        Self::Drill,
+        Self::Weekly,
     ];
 
     /// As the first part of an incident's key, and as the runbook's anchor.
@@ -100,7 +106,15 @@ impl Kind {
             Self::Partial => "partial",
             Self::Checks => "checks",
             Self::Channel => "channel",
+            Self::Drill => "drill",
+            Self::Weekly => "weekly",
         }
+    }
+
+    /// Nothing is wrong: people are told of it where a channel's calendar says so, whatever the routes say.
+    #[must_use]
+    pub fn is_note(self) -> bool {
+        matches!(self, Self::Drill | Self::Weekly)
     }
 
     /// The kind of an incident with this key (`node/node1`); `None` for keys of another version.

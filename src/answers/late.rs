@@ -236,10 +236,9 @@ impl Keeper {
                         say(&answer, &came);
                         entered.push(answer);
                     }
-                    Err(error) => {
-                        tracing::debug!(%error, key = answer.key, "an answer waits for the database");
-                        break;
-                    }
+                    Err(error) if error.is_lost_connection() || error.is_unavailable() => break,
+                    // What one of them fails at keeps no other waiting.
+                    Err(error) => tracing::warn!(%error, key = answer.key, "an answer waits for the database"),
                 }
             }
             entered

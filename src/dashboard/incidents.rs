@@ -9,9 +9,11 @@ use axum::response::Response;
 use komainu_watchdogs::time::Wall;
 use serde::Deserialize;
 
+use super::Desk;
 use super::deeds::encoded;
 use super::form::Form;
 use super::frame::{Frame, Section, page};
+use super::moves::{Arrival, LATELY};
 use super::recall::Items;
 use super::visit::Visitor;
 use super::words::{At, span};
@@ -21,6 +23,9 @@ pub(super) const FIRST: &str = "/api/v1/incidents?limit=100";
 
 /// As many as a page holds.
 const A_PAGE: &str = "100";
+
+/// Decisions that one story names.
+const MOST_MOVES: usize = 20;
 
 #[derive(Template)]
 #[template(path = "incidents.html")]
@@ -151,6 +156,8 @@ struct Story {
     frame: Frame,
     incident: Incident,
     events: Vec<Event>,
+    /// Of a node's: what moved while it was open.
+    moved: Vec<Arrival>,
     remembered: Option<String>,
 }
 
@@ -215,11 +222,24 @@ pub(super) async fn show(
         Ok(read) => read,
         Err(refusal) => return *refusal,
     };
+    let moved = moved(&desk, &visitor, &read.incident).await;
     let view = desk.inside.view();
     page(&Story {
+        moved,
         frame: Frame::of(&desk, &visitor, Section::Incidents, &view),
         incident: read.incident,
         events: read.events,
         remembered: age.map(span),
     })
+}
+
+/// What changed its place while a node's incident was open, and is there since, the latest first.
+async fn moved(desk: &Desk, visitor: &Visitor, incident: &Incident) -> Vec<Arrival> {
+    if incident.kind() != "node" {
+        return vec![];
+    }
+    let lately = desk.read::<Items<Arrival>>(&visitor.as_reader(), LATELY).await.known();
+    let until = incident.resolved_at.unwrap_or(i64::MAX);
+    let is_meanwhile = |arrival: &Arrival| arrival.is_within(incident.first_opened_at, until);
+    lately.map_or(vec![], |lately| lately.items).into_iter().filter(is_meanwhile).take(MOST_MOVES).collect()
 }

@@ -46,20 +46,25 @@ struct WaitingRow {
 
 /// Monitors that one decision gave to one node, as the API shows it.
 #[derive(Deserialize)]
-struct Arrival {
+pub(super) struct Arrival {
     generation: u64,
-    node_id: String,
+    pub(super) node_id: String,
     monitors: u64,
-    why: String,
+    pub(super) why: String,
     at: i64,
 }
 
 impl Arrival {
-    fn at(&self) -> At {
+    /// Whether they came within this span, in milliseconds UTC, both ends included.
+    pub(super) fn is_within(&self, from: i64, until: i64) -> bool {
+        (from..=until).contains(&self.at)
+    }
+
+    pub(super) fn at(&self) -> At {
         At(Wall(self.at))
     }
 
-    fn count(&self) -> String {
+    pub(super) fn count(&self) -> String {
         counted(self.monitors, "monitor")
     }
 }

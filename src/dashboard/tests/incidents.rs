@@ -29,6 +29,23 @@ async fn the_story_of_an_incident_says_what_was_told_and_where() {
 }
 
 #[tokio::test]
+async fn the_story_of_a_nodes_incident_says_what_moved_meanwhile() {
+    let browser = Browser::signed_in("read").await;
+    let id = browser.surface.raise("node/node2").await;
+    let path = format!("/watch/incidents/{id}");
+    assert!(!browser.page(&path).await.contains("Moved meanwhile"));
+    let mut lease = browser.surface.state.store.lease("test").await.unwrap();
+    let sql = "INSERT INTO komainu_assignment (monitor_id, node_id, assigned_node, reason, generation, changed_at) \
+               SELECT 3, 'node2', 'node3', 'node_offline', 42, opened_at + 5000 FROM komainu_incident WHERE k = 'node/node2' \
+               UNION SELECT 4, 'node1', NULL, 'drain', 41, opened_at - 5000 FROM komainu_incident WHERE k = 'node/node2'";
+    lease.execute("test", sql, vec![]).await.unwrap();
+    drop(lease);
+    let story = browser.page_saying(&path, "Moved meanwhile").await;
+    assert!(story.contains("1 monitor to <a href=\"/watch/monitors?node=node3\">"), "{story}");
+    assert!(story.contains("The node before was offline") && !story.contains("drained"), "{story}");
+}
+
+#[tokio::test]
 async fn an_incident_that_is_not_among_the_newest_is_found_from_the_first_page() {
     let page = Browser::signed_in("read").await.page("/watch").await;
     assert!(page.contains("href=\"/watch/incidents?show=open&amp;key=node/node2\""), "{page}");

@@ -33,6 +33,7 @@ mod leadership;
 pub mod lost_tail;
 pub mod maintenances;
 pub mod migrate;
+mod moment;
 pub mod monitors;
 pub mod nodes;
 mod only_kuma;

@@ -12,6 +12,7 @@ use komainu_watchdogs::blackout::DatabaseReport;
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::view::View;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,7 @@ use crate::config::Details;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::looks::Looks;
+use crate::oncall::OnCall;
 use crate::opinion::SecondOpinion;
 use crate::pages::{Counter, Keeper, Library};
 use crate::probe::Prober;
@@ -72,6 +74,7 @@ mod problem;
 mod rates;
 mod request;
 mod request_id;
+mod routes;
 mod routing;
 mod runbook;
 mod silences;
@@ -113,6 +116,10 @@ pub struct State {
     pub heartbeats: Heartbeats,
     /// Names of the channels that this watchdog has.
     pub channels: Vec<String>,
+    /// Who is told of what.
+    pub routing: Arc<Routing>,
+    /// Who is called while nobody takes care of it.
+    pub on_call: Arc<OnCall>,
     /// Whether people can be told.
     pub voice: Voice,
     /// What the watchdog says to its peers about the database.
@@ -288,6 +295,7 @@ fn telling_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(silences::list, silences::create))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::show, silences::expire))
+        .routes(routes!(routes::explain))
         .routes(routes!(dependencies::list))
         .routes(routes!(dependencies::bulk))
         .routes(routes!(dependencies::show, dependencies::put, dependencies::remove))

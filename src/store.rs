@@ -23,6 +23,7 @@ mod dialect;
 mod distance;
 pub mod downtimes;
 mod error;
+pub mod explaining;
 pub mod families;
 pub mod hands;
 pub mod heartbeats;

@@ -146,6 +146,8 @@ impl Surface {
             details: Details::Public,
             heartbeats,
             channels: vec!["ops".to_owned(), "mail".to_owned()],
+            routing: Arc::default(),
+            on_call: Arc::default(),
             voice: voice(),
             database_report: watch::channel(Arc::default()).1,
             stopping: CancellationToken::new(),

@@ -71,6 +71,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         details: config.status.details,
         heartbeats,
         channels: settings.routing.channels.clone(),
+        routing: settings.routing,
+        on_call: config.on_call.clone(),
         voice,
         database_report: told.database_report,
         stopping: shutdown.clone(),

@@ -14,7 +14,7 @@ mod naming;
 mod outcome;
 mod overdue;
 mod queue;
-mod reminders;
+pub(super) mod reminders;
 mod telling;
 
 pub use channels::{ChannelState, channels};

@@ -285,6 +285,7 @@ fn watched_routes() -> OpenApiRouter<Arc<Context>> {
 fn telling_routes() -> OpenApiRouter<Arc<Context>> {
     OpenApiRouter::default()
         .routes(routes!(channels::list))
+        .routes(routes!(channels::drill))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::show))
         .routes(routes!(incidents::acknowledge))

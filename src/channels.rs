@@ -12,7 +12,7 @@ use komainu_notifiers::{Channel, ChannelError, DeliveryError, Notice, Receipt};
 use thiserror::Error;
 
 use crate::config::ChannelConfig;
-use crate::outbox::{Outlet, Sends};
+use crate::outbox::{Calendar, Outlet, Sends};
 use crate::{clock, probe};
 
 /// Whom a host does not reach in this time, another watchdog had better try.
@@ -41,6 +41,8 @@ pub struct Ready {
     pub channel: Arc<Channel>,
     /// Gets what this one refuses for good.
     pub fallback: Option<String>,
+    /// What it is told although nothing is wrong.
+    pub calendar: Calendar,
 }
 
 /// All of them, by name.
@@ -56,7 +58,8 @@ impl Channels {
             let channel = Channel::new(&name, config.settings.clone(), http.clone(), || clock::wall().0)
                 .map_err(|source| ChannelsError::Prepare { name: name.clone(), source })?
                 .read_in(config.time_zone.clone());
-            Ok((name, Ready { channel: Arc::new(channel), fallback: config.fallback.clone() }))
+            let (fallback, calendar) = (config.fallback.clone(), config.calendar.clone());
+            Ok((name, Ready { channel: Arc::new(channel), fallback, calendar }))
         };
         configs.iter().map(prepare).collect::<Result<_, _>>().map(Self)
     }
@@ -70,7 +73,7 @@ impl Channels {
     pub fn outlets(&self) -> BTreeMap<String, Outlet> {
         let outlet = |ready: &Ready| {
             let channel = Arc::<Channel>::clone(&ready.channel);
-            Outlet { channel, fallback: ready.fallback.clone() }
+            Outlet { channel, fallback: ready.fallback.clone(), calendar: ready.calendar.clone() }
         };
         self.0.iter().map(|(name, ready)| (name.clone(), outlet(ready))).collect()
     }
@@ -84,6 +87,10 @@ impl Channels {
 impl Sends for Channel {
     fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
         Box::pin(Self::send(self, notice))
+    }
+
+    fn take_back<'a>(&'a self, notice: &'a Notice, receipt: &'a Receipt) -> BoxFuture<'a, Result<bool, DeliveryError>> {
+        Box::pin(Self::take_back(self, notice, receipt))
     }
 
     fn longest(&self) -> Duration {

@@ -30,9 +30,11 @@ use self::courier::Courier;
 pub(crate) use self::errand::failure;
 use crate::answers::AnswerLinks;
 use crate::failing::Failing;
+use crate::heartbeat::schedule::Schedule;
 use crate::oncall::OnCall;
 use crate::store::Store;
 use crate::store::outbox as store;
+use crate::store::outbox::notes::Note;
 use crate::store::silences;
 use crate::voice::Voice;
 
@@ -62,6 +64,15 @@ pub trait Sends: Send + Sync {
     /// Least time between the beginnings of two messages.
     fn min_interval(&self) -> Duration;
 
+    /// Takes a message back that was only a drill, as far as the vendor allows that; `false`: it does not.
+    fn take_back<'a>(
+        &'a self,
+        _notice: &'a Notice,
+        _receipt: &'a Receipt,
+    ) -> BoxFuture<'a, Result<bool, DeliveryError>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
     /// Each incident is a message of its own: the vendor takes no two of them at once.
     fn takes_one_incident(&self) -> bool {
         false
@@ -75,6 +86,17 @@ pub struct Outlet {
     pub channel: Arc<dyn Sends>,
     /// Gets what this one refuses for good.
     pub fallback: Option<String>,
+    /// What it is told although nothing is wrong.
+    pub calendar: Calendar,
+}
+
+/// When a channel is told something although nothing is wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Calendar {
+    /// That it works is tried by a drill.
+    pub drill: Option<Schedule>,
+    /// That all is watched, and what was.
+    pub weekly: Option<Schedule>,
 }
 
 /// Everything that delivering needs.
@@ -168,6 +190,7 @@ async fn look(
     let with_held = round.is_multiple_of(HELD_EVERY);
     if with_held {
         // Whatever comes of it, couriers are woken for the rest.
+        overdue = overdue.and(enter_notes(outbox).await);
         overdue = overdue.and(silences::upkeep::look_after(&outbox.store, &outbox.routing).await);
     }
     for channel in store::pressing(&outbox.store, with_held).await? {
@@ -178,6 +201,19 @@ async fn look(
         }
     }
     overdue
+}
+
+/// What calendars say is due.
+async fn enter_notes(outbox: &Outbox) -> Result<(), crate::store::StoreError> {
+    for (name, Outlet { calendar: Calendar { drill, weekly }, .. }) in &outbox.outlets {
+        for (note, calendar) in [(Note::Drill, drill), (Note::Weekly, weekly)] {
+            let Some(calendar) = calendar else { continue };
+            if store::notes::enter_due(&outbox.store, name, note, calendar).await? {
+                tracing::info!(channel = name, note = note.kind(), "entered as its calendar says");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Better told in the wrong place than to nobody.

@@ -4,6 +4,7 @@
 //! what the watchdog knows, in types that have no room for anything private ([`public`]); every rendering takes only those. Pages are
 //! answered from memory, also while the database is away. Rows are [`crate::store::pages`]' business.
 
+pub mod announcing;
 mod assets;
 mod badge;
 pub mod day;

@@ -25,6 +25,7 @@ use crate::failing::Failing;
 use crate::keys::ClusterKey;
 use crate::pages::Way;
 use crate::pages::subscribe::{Bounds, Links};
+use crate::store::maintenances;
 use crate::store::subscriptions::claim::{self, Due, End, Message};
 use crate::store::subscriptions::{self as store, sweeping};
 use crate::store::{Store, StoreError};
@@ -34,6 +35,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Between two looks at what has no use any more.
 const SWEEP_EVERY: u32 = 60;
+
+/// Between two looks at what maintenance windows want said on pages; what is planned through this watchdog is said at once.
+const ANNOUNCE_EVERY: u32 = 10;
 
 /// A claim lasts 30 s: whoever takes longer renews it.
 const RENEW_EACH: Duration = Duration::from_secs(10);
@@ -119,10 +123,15 @@ pub async fn run(sender: Sender, shutdown: CancellationToken) {
 /// Enters what the clock did, and takes away what has no use any more.
 async fn clerk(sender: &Sender, shutdown: &CancellationToken) {
     let (mut turning, mut sweeping, mut serving) = (Failing::default(), Failing::default(), Failing::default());
+    let mut announcing = Failing::default();
     for round in 0_u32.. {
         let turned = store::turn(&sender.store).await;
         if turning.note(turned, "subscribers cannot be told of maintenances").is_some_and(|turned| turned > 0) {
             sender.subscriptions.wake();
+        }
+        if round.is_multiple_of(ANNOUNCE_EVERY) {
+            let said = maintenances::announcing::announce(&sender.store).await;
+            announcing.note(said, "pages cannot say what maintenances want said");
         }
         if round.is_multiple_of(SWEEP_EVERY) {
             sweeping.note(sweeping::sweep(&sender.store).await, "subscriptions cannot be swept");

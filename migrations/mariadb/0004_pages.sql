@@ -24,6 +24,7 @@ INSERT INTO komainu_page_revision (id, revision) SELECT 1, 0 FROM (SELECT 1) one
 
 -- Incidents and planned maintenances, as people tell them. `components`: a JSON list of public ids. `incident_id`: the incident of
 -- komainu_incident that it was opened from, which no public answer names. `turns_at`: when subscribers are to be told that it went on by itself.
+-- `maintenance`: the row of komainu_silence that it is said for, as long as it is to be kept up with that.
 CREATE TABLE IF NOT EXISTS komainu_page_notice (
   id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   public_id CHAR(24) NOT NULL UNIQUE,
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS komainu_page_notice (
   turns_at BIGINT NULL,
   resolved_at BIGINT NULL,
   incident_id BIGINT NULL,
+  maintenance BIGINT NULL,
   revision BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
   created_by VARCHAR(190) NOT NULL,
@@ -45,6 +47,7 @@ CREATE TABLE IF NOT EXISTS komainu_page_notice (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
 CREATE INDEX IF NOT EXISTS komainu_page_notice_by_page ON komainu_page_notice (slug, id);
 CREATE INDEX IF NOT EXISTS komainu_page_notice_turns ON komainu_page_notice (turns_at);
+CREATE INDEX IF NOT EXISTS komainu_page_notice_maintenance ON komainu_page_notice (maintenance);
 
 -- What was said of a notice, in order.
 CREATE TABLE IF NOT EXISTS komainu_page_update (

@@ -24,6 +24,7 @@ INSERT INTO komainu_page_revision (id, revision) SELECT 1, 0 FROM (SELECT 1) one
 
 -- Incidents and planned maintenances, as people tell them. `components`: a JSON list of public ids. `incident_id`: the incident of
 -- komainu_incident that it was opened from, which no public answer names. `turns_at`: when subscribers are to be told that it went on by itself.
+-- `maintenance`: the row of komainu_silence that it is said for, as long as it is to be kept up with that.
 CREATE TABLE IF NOT EXISTS komainu_page_notice (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
   public_id TEXT NOT NULL UNIQUE,
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS komainu_page_notice (
   turns_at INTEGER NULL,
   resolved_at INTEGER NULL,
   incident_id INTEGER NULL,
+  maintenance INTEGER NULL,
   revision INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   created_by TEXT NOT NULL,
@@ -45,6 +47,7 @@ CREATE TABLE IF NOT EXISTS komainu_page_notice (
 );
 CREATE INDEX IF NOT EXISTS komainu_page_notice_by_page ON komainu_page_notice (slug, id);
 CREATE INDEX IF NOT EXISTS komainu_page_notice_turns ON komainu_page_notice (turns_at);
+CREATE INDEX IF NOT EXISTS komainu_page_notice_maintenance ON komainu_page_notice (maintenance);
 
 -- What was said of a notice, in order.
 CREATE TABLE IF NOT EXISTS komainu_page_update (

@@ -23,6 +23,12 @@ CREATE INDEX IF NOT EXISTS komainu_delivery_waiting ON komainu_delivery (state, 
 -- All of one message, when it is repeated as it was.
 CREATE INDEX IF NOT EXISTS komainu_delivery_notice ON komainu_delivery (notice_id);
 
+-- What the vendor said when it took the message.
+ALTER TABLE komainu_delivery ADD COLUMN answer TEXT NULL;
+-- When a drill, and the weekly line, were entered last by the channel's calendar.
+ALTER TABLE komainu_channel ADD COLUMN drilled_at INTEGER NULL;
+ALTER TABLE komainu_channel ADD COLUMN weekly_at INTEGER NULL;
+
 -- Messages of one incident that the channel refused in a row, with nothing taken between them.
 ALTER TABLE komainu_channel ADD COLUMN refused_alone INTEGER NOT NULL DEFAULT 0;
 

@@ -122,6 +122,20 @@ impl Channel {
         }
     }
 
+    /// Takes a message back that was only a drill, within [`Self::longest`], as far as the vendor allows: a message of a bot and a push are deleted,
+    /// and what a vendor would keep until its end is told ends. `false`: it stays.
+    pub async fn take_back(&self, notice: &Notice, receipt: &Receipt) -> Result<bool, DeliveryError> {
+        let (now_ms, place) = ((self.wall_ms)(), receipt.vendor_ref.as_deref());
+        match &self.sender {
+            Sender::Slack(config) => slack::delete(config, place, &self.http, now_ms).await,
+            Sender::Pushbullet(config) => pushbullet::delete(config, place, &self.http, now_ms).await,
+            Sender::Template(config) if config.remembers() => {
+                Box::pin(template::send(config, &notice.over(now_ms), &self.http, now_ms)).await.map(|_| true)
+            }
+            Sender::Mail(_) | Sender::Webhook(_) | Sender::Template(_) => Ok(false),
+        }
+    }
+
     /// Hands one message to the vendor, within [`Self::longest`].
     pub async fn send(&self, notice: &Notice) -> Result<Receipt, DeliveryError> {
         let now_ms = (self.wall_ms)();

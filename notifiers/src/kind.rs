@@ -52,11 +52,15 @@ pub enum Kind {
     Silence,
     /// Nodes were lost over a monitor.
     Aside,
+    /// Nothing is wrong: a test of the whole way to a channel.
+    Drill,
+    /// Nothing is wrong: what was watched in the last days.
+    Weekly,
 }
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Node,
         Self::Nodes,
         Self::Progress,
@@ -80,6 +84,8 @@ impl Kind {
         Self::Channel,
         Self::Silence,
         Self::Aside,
+        Self::Drill,
+        Self::Weekly,
     ];
 
     /// As the first part of an incident's key, and as the runbook's anchor.
@@ -108,7 +114,15 @@ impl Kind {
             Self::Channel => "channel",
             Self::Silence => "silence",
             Self::Aside => "aside",
+            Self::Drill => "drill",
+            Self::Weekly => "weekly",
         }
+    }
+
+    /// Nothing is wrong: people are told of it where a channel's calendar says so, whatever the routes say.
+    #[must_use]
+    pub fn is_note(self) -> bool {
+        matches!(self, Self::Drill | Self::Weekly)
     }
 
     /// The kind of an incident with this key (`node/node1`); `None` for keys of another version.

@@ -127,3 +127,12 @@ pub struct Notice {
     #[serde(skip)]
     pub time_zone: Option<TimeZone>,
 }
+
+impl Notice {
+    /// That what it tells is over, for vendors that keep it until then.
+    #[must_use]
+    pub fn over(&self, at_ms: i64) -> Self {
+        let over = |item: &Item| Item { event: EventKind::Resolved, at_ms, ..item.clone() };
+        Self { id: format!("{}-over", self.id), items: self.items.iter().map(over).collect(), ..self.clone() }
+    }
+}

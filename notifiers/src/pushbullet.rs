@@ -96,9 +96,41 @@ pub(crate) async fn send(
     let request = http::json(http.post(url).header("Access-Token", token), &payload(config, notice));
     let answer = http::post(request, &[token]).await?;
     if answer.status.is_success() {
-        return Ok(Receipt { answer: answer.shown(), ..Receipt::default() });
+        let vendor_ref = serde_json::from_str::<Pushed>(&answer.text).ok().and_then(Pushed::place);
+        return Ok(Receipt { vendor_ref, answer: answer.shown(), ..Receipt::default() });
     }
     Err(refused(&answer, now_ms))
+}
+
+/// What a push is called there.
+#[derive(Deserialize)]
+struct Pushed {
+    iden: Option<String>,
+}
+
+impl Pushed {
+    /// A word that an address holds as it is; of what is none nothing is made.
+    fn place(self) -> Option<String> {
+        let is_word = |iden: &String| {
+            (1..=100).contains(&iden.len())
+                && iden.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter))
+        };
+        self.iden.filter(is_word)
+    }
+}
+
+/// Deletes a push: <https://docs.pushbullet.com/#delete-push>
+pub(crate) async fn delete(
+    config: &Config,
+    iden: Option<&str>,
+    http: &Client,
+    now_ms: i64,
+) -> Result<bool, DeliveryError> {
+    let Some(iden) = iden else { return Ok(false) };
+    let url = format!("{}/v2/pushes/{iden}", config.api_url.as_str().trim_end_matches('/'));
+    let token = config.token.reveal();
+    let answer = http::post(http.delete(url).header("Access-Token", token), &[token]).await?;
+    if answer.status.is_success() { Ok(true) } else { Err(refused(&answer, now_ms)) }
 }
 
 #[derive(Deserialize)]

@@ -28,6 +28,7 @@ pub(crate) const EDITS_LIMIT: Duration = Duration::from_secs(4);
 
 const POST: &str = "chat.postMessage";
 const UPDATE: &str = "chat.update";
+const DELETE: &str = "chat.delete";
 
 /// Where messages go, and as whom.
 #[derive(Clone, Debug)]
@@ -167,6 +168,19 @@ pub(crate) async fn send(
             bot.tell(&calls).await
         }
     }
+}
+
+/// Deletes a message of a bot: <https://docs.slack.dev/reference/methods/chat.delete>. A webhook can only write.
+pub(crate) async fn delete(
+    config: &Config,
+    place: Option<&str>,
+    http: &Client,
+    now_ms: i64,
+) -> Result<bool, DeliveryError> {
+    let Access::Bot { token, api_url, .. } = &config.access else { return Ok(false) };
+    let Some(place) = place.and_then(Place::parse) else { return Ok(false) };
+    let bot = Bot { token: token.reveal(), api_url, http, now_ms };
+    bot.call(DELETE, &json!({"channel": place.channel, "ts": place.ts})).await.map(|_| true)
 }
 
 async fn send_to_webhook(url: &Url, calls: &[Call], http: &Client, now_ms: i64) -> Result<Receipt, DeliveryError> {

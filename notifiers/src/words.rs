@@ -61,7 +61,11 @@ pub(crate) struct Part {
 pub(crate) fn tell(notice: &Notice) -> Story {
     let (remarks, zone) = (remarks(notice), notice.time_zone.as_ref());
     if let [item] = notice.items.as_slice() {
-        let headline = format!("{}: {} ({})", label(item), called(item), notice.cluster);
+        let headline = match note(item) {
+            Some(Kind::Drill) => format!("drill, nothing is wrong: {} ({})", called(item), notice.cluster),
+            Some(_) => format!("{} ({})", clip(&item.summary, SUMMARY_CHARS), notice.cluster),
+            None => format!("{}: {} ({})", label(item), called(item), notice.cluster),
+        };
         let parts = vec![Part { title: None, ..alone(item, zone) }];
         return Story { headline, tone: tone(item), counts: None, parts, more: None, remarks };
     }
@@ -148,6 +152,9 @@ fn part(item: &Item, lines: Vec<String>) -> Part {
 }
 
 fn when_and_who(item: &Item, zone: Option<&TimeZone>) -> String {
+    if note(item).is_some() {
+        return time(item.at_ms, zone);
+    }
     let span = lasted(item.at_ms - item.opened_at_ms);
     let when = match item.event {
         EventKind::Opened => format!("since {}", time(item.opened_at_ms, zone)),
@@ -209,7 +216,15 @@ fn kind(item: &Item) -> &'static str {
     Kind::of_key(&item.key).map_or("other", Kind::as_str)
 }
 
+/// What is about nothing that is wrong.
+fn note(item: &Item) -> Option<Kind> {
+    Kind::of_key(&item.key).filter(|kind| kind.is_note())
+}
+
 fn label(item: &Item) -> &'static str {
+    if let Some(note) = note(item) {
+        return note.as_str();
+    }
     match (item.event, item.severity) {
         (EventKind::Opened, Severity::Critical) => "critical",
         (EventKind::Opened, Severity::Warning) => "warning",
@@ -223,6 +238,9 @@ fn label(item: &Item) -> &'static str {
 }
 
 fn tone(item: &Item) -> Tone {
+    if note(item).is_some() {
+        return Tone::Resolved;
+    }
     match (item.event, item.severity) {
         (EventKind::Resolved, _) => Tone::Resolved,
         (_, Severity::Critical) => Tone::Critical,

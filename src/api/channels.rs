@@ -4,15 +4,17 @@
 //! configuration later is no fault of what named it.
 
 use axum::Json;
+use axum::extract::Path;
+use axum::http::StatusCode;
 use komainu_watchdogs::time::Wall;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Ctx;
-use super::auth::Reader;
+use super::auth::{Reader, Writer};
 use super::openapi::Millis;
 use super::page::{Items, Nothing};
-use super::problem::ApiError;
+use super::problem::{ApiError, Problem};
 use super::request::Asked;
 use crate::store::outbox::{self, ChannelState};
 
@@ -72,6 +74,33 @@ pub(super) async fn list(_: Reader, context: Ctx, _: Asked<Nothing>) -> Result<J
     }
     let shown = states.into_iter().map(|(name, state)| ChannelView::of(name, state, configured));
     Ok(Json(Items::whole(shown.collect::<Vec<_>>())))
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Drill)]
+pub(super) struct DrillView {
+    /// `GET /api/v1/incidents/{id}` says what became of it.
+    incident_id: i64,
+}
+
+/// Sends a test the whole way that an alarm goes: entered, claimed, handed over, noted; and taken back afterwards where the vendor allows. It is no
+/// incident to anybody; that it fails is one, `channel/NAME`.
+#[utoipa::path(post, path = "/channels/{name}/drill", tag = "incidents", security(("key" = ["write"])),
+    params(("name" = String, Path, description = "As the configuration calls it")),
+    responses((status = 202, description = "It is entered", body = DrillView),
+        (status = 409, description = "One is on its way through this channel", body = Problem)))]
+pub(super) async fn drill(
+    Writer(caller): Writer,
+    context: Ctx,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<DrillView>), ApiError> {
+    if !context.state.channels.contains(&name) {
+        return Err(ApiError::not_found("channel", &name));
+    }
+    let entered = outbox::notes::drill(&context.state.store, &name, &caller.who()).await?;
+    let words = || format!("a drill is on its way through channel {name} still");
+    let incident_id = entered.ok_or_else(|| ApiError::conflict("name", words()))?;
+    Ok((StatusCode::ACCEPTED, Json(DrillView { incident_id })))
 }
 
 /// What is wrong with these names, if anything.

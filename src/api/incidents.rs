@@ -90,6 +90,20 @@ struct DeliveryView {
     last_error: Option<String>,
     #[schema(value_type = Option<Millis>, required)]
     sent_at: Option<Wall>,
+    #[schema(value_type = Millis)]
+    entered_at: Wall,
+    /// From when it was entered until the vendor had taken it, in milliseconds.
+    #[schema(required)]
+    took_ms: Option<u64>,
+    /// What the vendor said when it took it.
+    #[schema(required)]
+    answer: Option<String>,
+    /// Names the message that told it: `webhook-id`, `Message-ID`, Pushbullet's `guid`.
+    #[schema(required)]
+    message_id: Option<String>,
+    /// What the vendor calls it.
+    #[schema(required)]
+    vendor_ref: Option<String>,
 }
 
 impl From<Story> for IncidentStoryView {
@@ -117,6 +131,11 @@ impl From<Delivery> for DeliveryView {
             may_be_repeated: delivery.may_be_repeated,
             last_error: delivery.last_error,
             sent_at: delivery.sent_at,
+            entered_at: delivery.entered_at,
+            took_ms: delivery.sent_at.and_then(|at| u64::try_from(at.0 - delivery.entered_at.0).ok()),
+            answer: delivery.answer,
+            message_id: delivery.notice,
+            vendor_ref: delivery.vendor_ref,
         }
     }
 }

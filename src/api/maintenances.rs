@@ -1,240 +1,39 @@
 //! `/api/v1/maintenances`: windows in which somebody works on monitors, checks, heartbeats, nodes or whatever bears a tag, once or again and
 //! again. Telling about them is held meanwhile, as by a silence; checking and statistics go on.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use komainu_watchdogs::time::Wall;
-use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
-use utoipa::openapi::ObjectBuilder;
-use utoipa::openapi::schema::Type;
 
-use super::Ctx;
+use self::document::{MaintenanceView, MaintenanceWindowFields, NewMaintenanceWindow, WindowTimes};
 use super::auth::{Caller, Reader, Writer};
 use super::body::Object;
 use super::fields::Fields;
-use super::openapi::Millis;
 use super::page::{DryRun, Items, PageAsked};
 use super::problem::{ApiError, Problem};
-use super::request::{Asked, Field, Request, Shape, Text, Whole, request};
+use super::request::{Asked, Request, request};
 use super::silences::PhaseName;
-use crate::heartbeat::name::is_name;
-use crate::silence::window::{MOST_SUBJECTS, MOST_WINDOWS, NEVER, PublicWords, Window, fault_of_subject};
+use super::{Context, Ctx};
+use crate::silence::window::{MOST_WINDOWS, NEVER, PublicWords, Window};
 use crate::silence::{NewSilence, Recurrence, Silence, fault_of_end};
 use crate::store::Store;
-use crate::store::maintenances::{self, Refusal, Target};
-use crate::store::silences::{self, Holds};
+use crate::store::maintenances::{self, Refusal, Target, announcing};
+use crate::store::silences;
+
+mod document;
 
 const THING: &str = "maintenance";
-
-/// Of a name.
-const NAME_CHARS: usize = 60;
-
-/// Thirty days, in seconds.
-const LONGEST_S: i64 = 30 * 86_400;
-
-/// Seven days, in seconds.
-const LONGEST_TIME_S: i64 = 7 * 86_400;
-
-/// A minute is the shortest that makes sense to anybody.
-const SHORTEST_S: i64 = 60;
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = MaintenanceWindow)]
-pub(super) struct MaintenanceView {
-    name: String,
-    title: String,
-    /// `pending`, `active` or `expired`.
-    #[schema(value_type = String)]
-    state: &'static str,
-    /// `monitor/7`, `check/shop`, `heartbeat/backup`, `node/node1`, `tag/shop`.
-    subjects: BTreeSet<String>,
-    #[schema(value_type = Millis)]
-    starts_at: Wall,
-    /// `null`: it comes again until somebody ends it.
-    #[schema(required, value_type = Option<Millis>)]
-    ends_at: Option<Wall>,
-    /// When each time begins; `null`: there is one.
-    #[schema(required)]
-    cron: Option<String>,
-    /// How long each time lasts, in seconds.
-    #[schema(required)]
-    lasts_s: Option<u64>,
-    #[schema(required)]
-    time_zone: Option<String>,
-    /// When the time that is on began, or the next one begins; `null`: there is none any more.
-    #[schema(required, value_type = Option<Millis>)]
-    next_from: Option<Wall>,
-    /// When that one ends.
-    #[schema(required, value_type = Option<Millis>)]
-    next_until: Option<Wall>,
-    /// What public pages say that show one of its subjects; `null`: nothing.
-    #[schema(required)]
-    public_title: Option<String>,
-    #[schema(required)]
-    public_text: Option<String>,
-    /// Who wrote it last.
-    author: String,
-    #[schema(required)]
-    managed_by: Option<String>,
-    #[schema(value_type = Millis)]
-    created_at: Wall,
-    #[schema(value_type = Millis)]
-    changed_at: Wall,
-    /// Open incidents of which something is not told because of it.
-    held_incidents: u64,
-    /// The first hundred of their keys.
-    held_keys: Vec<String>,
-}
-
-impl MaintenanceView {
-    /// `None`: it is no window.
-    fn of(silence: Silence, holds: Holds, now: Wall) -> Option<Self> {
-        let (state, time) = (silence.made.phase(now).as_str(), silence.made.next_time(now));
-        let NewSilence { starts_at, ends_at, recurrence, author, comment, window, .. } = silence.made;
-        let Window { name, subjects, public, managed_by } = window?;
-        let (public_title, public_text) = public.map(|public| (public.title, public.text)).unzip();
-        Some(Self {
-            name,
-            title: comment,
-            state,
-            subjects,
-            starts_at,
-            ends_at: Some(ends_at).filter(|at| *at != NEVER),
-            cron: recurrence.as_ref().map(|times| times.cron.clone()),
-            lasts_s: recurrence.as_ref().map(|times| times.duration_s),
-            time_zone: recurrence.map(|times| times.time_zone),
-            next_from: time.map(|time| time.0),
-            next_until: time.map(|time| time.1),
-            public_title,
-            public_text: public_text.filter(|text| !text.is_empty()),
-            author,
-            managed_by,
-            created_at: silence.created_at,
-            changed_at: silence.changed_at,
-            held_incidents: holds.incidents,
-            held_keys: holds.keys,
-        })
-    }
-}
-
-/// What it is called: a word that addresses and shells hold as it is.
-struct Name;
-
-impl Field for Name {
-    type Value = String;
-
-    fn read(sent: &Value) -> Result<String, String> {
-        let name = sent.as_str().filter(|name| is_name(name) && name.len() <= NAME_CHARS);
-        let words = || format!("must be 1 to {NAME_CHARS} of A-Z a-z 0-9 . _ -, the first a letter or a digit");
-        name.map(str::to_owned).ok_or_else(words)
-    }
-
-    fn shape() -> Shape {
-        Shape::one(Type::String, |text| text.min_length(Some(1)).max_length(Some(NAME_CHARS)))
-    }
-}
-
-/// What is worked on.
-struct Subjects;
-
-impl Field for Subjects {
-    type Value = BTreeSet<String>;
-
-    fn read(sent: &Value) -> Result<BTreeSet<String>, String> {
-        let items = sent.as_array().filter(|items| (1..=MOST_SUBJECTS).contains(&items.len()));
-        let items = items.ok_or_else(|| format!("must be a list of 1 to {MOST_SUBJECTS} texts like check/shop"))?;
-        let read = items.iter().map(|item| {
-            let subject = item.as_str().ok_or_else(|| "must be a list of texts like check/shop".to_owned())?;
-            fault_of_subject(subject).map_or_else(|| Ok(subject.to_owned()), Err)
-        });
-        read.collect()
-    }
-
-    fn shape() -> Shape {
-        let text = ObjectBuilder::new().schema_type(Type::String);
-        Shape::list(text, |list| list.min_items(Some(1)).max_items(Some(MOST_SUBJECTS)))
-    }
-}
-
-/// A time: milliseconds, or RFC 3339 with its offset.
-struct Time;
-
-impl Field for Time {
-    type Value = Wall;
-
-    fn read(sent: &Value) -> Result<Wall, String> {
-        let written = || sent.as_str()?.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
-        let at = sent.as_i64().or_else(written).filter(|at| (0..=NEVER.0).contains(at));
-        at.map(Wall)
-            .ok_or_else(|| "must be milliseconds, or a time with its offset: 2027-03-01T03:00:00+01:00".to_owned())
-    }
-
-    fn shape() -> Shape {
-        Shape::Any
-    }
-}
 
 request! {
     pub(super) struct MaintenancesAsked {
         /// Only those that are so far
         state: Option<PhaseName>,
         ..page: PageAsked,
-    }
-}
-
-request! {
-    /// When it is, and what the public reads of it.
-    pub(super) struct WindowTimes {
-        /// From when: milliseconds or RFC 3339; now, unless it says so.
-        starts_at: Option<Time>,
-        /// Until when: of one that is once 30 days after its start at the latest.
-        ends_at: Option<Time>,
-        /// For how long from its start.
-        duration_s: Option<Whole<SHORTEST_S, LONGEST_S>>,
-        /// It begins again at these times: five fields as in crontab(5).
-        cron: Option<Text<1, 200>>,
-        /// So long each time.
-        lasts_s: Option<Whole<SHORTEST_S, LONGEST_TIME_S>>,
-        /// Of the cron times; UTC, unless it says so.
-        time_zone: Option<Text<1, 60>>,
-        /// Public pages that show one of its monitors, checks, heartbeats or tags say this, a week before it begins.
-        public_title: Option<Text<1, 200>>,
-        /// And this, with more words.
-        public_text: Option<Text<1, 5_000>>,
-        /// The set of a file that it belongs to.
-        managed_by: Option<Text<1, 190>>,
-    }
-}
-
-request! {
-    /// One that is once has `ends_at` or `duration_s`; one that comes again has `cron` and `lasts_s`.
-    pub(super) struct NewMaintenanceWindow {
-        /// It keeps it.
-        name: Name,
-        /// What is done, for people; public pages do not show it.
-        title: Text<1, 200>,
-        /// `monitor/7`, `monitor/REF`, `check/shop`, `heartbeat/backup`, `node/node1`, `tag/shop`: any of them is enough.
-        subjects: Subjects,
-        ..times: WindowTimes,
-    }
-}
-
-request! {
-    /// What is named changes.
-    pub(super) struct MaintenanceWindowFields {
-        /// What is done, for people.
-        title: Option<Text<1, 200>>,
-        /// Any of them is enough.
-        subjects: Option<Subjects>,
-        ..times: WindowTimes,
     }
 }
 
@@ -289,6 +88,7 @@ pub(super) async fn create(
     let Some(made) = write(store, &caller, &new, (Target::New, dry_run.unwrap_or_default())).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
+    announce(&context).await;
     let location = new.window.map(|window| format!("/api/v1/maintenances/{}", window.name)).unwrap_or_default();
     let mut answer = (StatusCode::CREATED, Json(view(store, made).await?)).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
@@ -328,7 +128,10 @@ pub(super) async fn change(
     let target = Target::Seen(before.changed_at);
     match write(store, &caller, &new, (target, dry_run.unwrap_or_default())).await? {
         None => Ok(StatusCode::NO_CONTENT.into_response()),
-        Some(made) => Ok(Json(view(store, made).await?).into_response()),
+        Some(made) => {
+            announce(&context).await;
+            Ok(Json(view(store, made).await?).into_response())
+        }
     }
 }
 
@@ -345,6 +148,7 @@ pub(super) async fn end(
 ) -> Result<Json<MaintenanceView>, ApiError> {
     let store = &context.state.store;
     let ended = maintenances::end(store, &caller.who(), &name).await?.map_err(|refused| refusal(refused, &name))?;
+    announce(&context).await;
     view(store, ended).await.map(Json)
 }
 
@@ -359,7 +163,20 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let done = maintenances::delete(&context.state.store, &caller.who(), &name).await?;
     done.map_err(|refused| refusal(refused, &name))?;
+    announce(&context).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pages say it at once; what fails here is done by any watchdog within seconds.
+async fn announce(context: &Context) {
+    match announcing::announce(&context.state.store).await {
+        Ok(0) => {}
+        Ok(_) => {
+            context.pages.refresh();
+            context.state.subscriptions.wake();
+        }
+        Err(error) => tracing::debug!(%error, "pages say later what a maintenance wants said"),
+    }
 }
 
 async fn find(store: &Store, name: &str) -> Result<Silence, ApiError> {

@@ -153,13 +153,13 @@ macro_rules! request {
         $(#[doc = $line:literal])*
         $vis:vis struct $name:ident {
             $( $(#[doc = $words:literal])* $seen:vis $field:ident $(as $sent:literal)?: $kind:ty $(= $default:expr)?, )*
-            $( ..$more:ident: $other:ty, )?
+            $( ..$kept:vis $more:ident: $other:ty, )?
         }
     ) => {
         $(#[doc = $line])*
         $vis struct $name {
             $( $(#[doc = $words])* $seen $field: <$kind as $crate::api::request::Member>::Value, )*
-            $( $more: $other, )?
+            $( $kept $more: $other, )?
         }
 
         impl $crate::api::request::Request for $name {

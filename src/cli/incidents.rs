@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::client::with_query;
 use super::output::OutputArgs;
 use super::print;
 
@@ -16,6 +17,13 @@ pub(super) enum Command {
         /// A kind (node), or kind and subject (node/node1).
         #[arg(long)]
         key: Option<String>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show who was told of one, when, how long that took, and what the vendors answered.
+    Deliveries {
+        /// Its number in the list.
+        id: i64,
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -41,6 +49,7 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List { all, key, output } => list(all, key.as_ref(), &output).await,
+        Command::Deliveries { id, output } => deliveries(id, &output).await,
         Command::Ack { id, output } => {
             let incident = output.client()?.call(Method::POST, &format!("/api/v1/incidents/{id}/ack"), None).await?;
             output.say(&incident, || format!("acknowledged: {}", print::cell(incident.get("key"))));
@@ -55,8 +64,34 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
+async fn deliveries(id: i64, output: &OutputArgs) -> anyhow::Result<()> {
+    let story = output.client()?.call(Method::GET, &format!("/api/v1/incidents/{id}"), None).await?;
+    let events = story.get("events").and_then(Value::as_array).cloned().unwrap_or_default();
+    if output.json {
+        print::line(Value::from(events).to_string());
+        return Ok(());
+    }
+    let rows = events.iter().flat_map(|event| {
+        let of = event.get("deliveries").and_then(Value::as_array).cloned().unwrap_or_default();
+        let what = print::cell(event.get("event"));
+        of.into_iter().map(move |delivery| {
+            let [channel, state, message] =
+                ["channel", "state", "message_id"].map(|field| print::cell(delivery.get(field)));
+            let took =
+                delivery.get("took_ms").and_then(Value::as_u64).map_or_else(String::new, |ms| format!("{ms} ms"));
+            let said = ["answer", "last_error"].map(|field| delivery.get(field).filter(|text| !text.is_null()));
+            let said = print::cell(said.into_iter().flatten().next());
+            [what.clone(), channel, state, print::time(delivery.get("sent_at")), took, message, said]
+        })
+    });
+    print::table(["EVENT", "CHANNEL", "STATE", "TAKEN", "AFTER", "MESSAGE", "ANSWER"], rows);
+    Ok(())
+}
+
 async fn list(all: bool, key: Option<&String>, output: &OutputArgs) -> anyhow::Result<()> {
-    let items = output.client()?.list("/api/v1/incidents").await?;
+    // Drills and weekly lines are listed only where somebody asks for them.
+    let path = with_query("/api/v1/incidents", &[("key", key.map(String::as_str))]);
+    let items = output.client()?.list(&path).await?;
     let is_wanted = |item: &&Value| {
         let is_open = item.get("resolved_at").is_none_or(Value::is_null);
         let has_key = |key: &String| {

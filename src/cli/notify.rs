@@ -4,17 +4,25 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use futures_util::future::join_all;
 use komainu_notifiers::template::preset;
 use komainu_notifiers::{Channel, DeliveryError, EventKind, Item, Kind, Notice, Receipt, Severity};
+use reqwest::Method;
+use serde_json::{Value, json};
 
+use super::client::segment;
+use super::output::OutputArgs;
 use super::print;
 use crate::channels::Channels;
 use crate::clock;
 use crate::config::Config;
 use crate::store::{Store, outbox};
+
+/// Between two looks at what became of a drill.
+const DRILL_LOOK: Duration = Duration::from_millis(300);
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -30,6 +38,21 @@ pub(super) enum Command {
         #[arg(long, default_value = "komainu.toml")]
         config: PathBuf,
     },
+    /// Send a test the whole way that an alarm goes, by whichever watchdog takes it, and say how long that took and what the vendor
+    /// answered. Where the vendor allows, it is taken back at once. That it fails opens `channel/NAME`.
+    Drill {
+        /// As the configuration calls it.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        channel: Option<String>,
+        /// Through every channel.
+        #[arg(long)]
+        all: bool,
+        /// Wait so long for the vendors.
+        #[arg(long, value_parser = super::duration::parse_seconds, default_value = "60s")]
+        wait: u64,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     /// The vendors that channels of the type `template` know, what each needs, and how its messages are written.
     Presets {
         /// Print this one, to be read or copied.
@@ -40,6 +63,7 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Test { channel, config, .. } => Box::pin(test(channel, config)).await,
+        Command::Drill { channel, wait, output, .. } => Box::pin(drill(channel, wait, &output)).await,
         Command::Presets { name: Some(name) } => {
             let Some(text) = preset::text(&name) else {
                 bail!("there is no preset called \"{name}\"; there are {}", preset::NAMES.join(", "));
@@ -58,6 +82,61 @@ fn needs(name: &str) -> Option<[String; 2]> {
     let needs = preset::named(name)?.needs;
     let needs: Vec<_> = needs.into_iter().map(|(key, what)| format!("{key}: {what}")).collect();
     Some([name.to_owned(), needs.join("\n")])
+}
+
+async fn drill(channel: Option<String>, wait_s: u64, output: &OutputArgs) -> anyhow::Result<()> {
+    let client = output.client()?;
+    let names = if let Some(name) = channel {
+        vec![name]
+    } else {
+        let known = client.list("/api/v1/channels").await?;
+        let is_here = |channel: &&Value| channel.get("is_configured").is_some_and(|here| here == true);
+        known.iter().filter(is_here).map(|channel| print::cell(channel.get("name"))).collect()
+    };
+    ensure!(!names.is_empty(), "the watchdog has no channel");
+    let mut entered = vec![];
+    for name in names {
+        let path = format!("/api/v1/channels/{}/drill", segment(&name));
+        let answer = client.call(Method::POST, &path, None).await?;
+        entered.push((name, print::cell(answer.get("incident_id"))));
+    }
+    let until = clock::now() + Duration::from_secs(wait_s);
+    let mut ended = vec![];
+    for (name, id) in entered {
+        let delivery = loop {
+            let story = client.call(Method::GET, &format!("/api/v1/incidents/{id}"), None).await?;
+            let delivery = story.pointer("/events/0/deliveries/0").cloned().unwrap_or_default();
+            let is_over = delivery.get("state").is_some_and(|state| state != "waiting");
+            if is_over || clock::now() >= until {
+                break delivery;
+            }
+            tokio::time::sleep(DRILL_LOOK).await;
+        };
+        ended.push((name, id, delivery));
+    }
+    if output.json {
+        let shown =
+            ended.iter().map(|(name, id, delivery)| json!({"channel": name, "incident_id": id, "delivery": delivery}));
+        print::line(shown.collect::<Value>().to_string());
+    } else {
+        print::table(["CHANNEL", "INCIDENT", "RESULT", "TOOK", "ANSWER"], ended.iter().map(drilled));
+    }
+    let failed =
+        ended.iter().filter(|(.., delivery)| delivery.get("state").is_none_or(|state| state != "sent")).count();
+    ensure!(
+        failed == 0,
+        "{failed} of {} drills did not arrive; docs/channels.md tells what the answers mean",
+        ended.len()
+    );
+    Ok(())
+}
+
+fn drilled((name, id, delivery): &(String, String, Value)) -> [String; 5] {
+    let took = delivery.get("took_ms").and_then(Value::as_u64);
+    let took = took.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+    let answer = ["answer", "last_error"].map(|field| delivery.get(field).filter(|text| !text.is_null()));
+    let answer = answer.into_iter().flatten().next();
+    [name.clone(), id.clone(), print::cell(delivery.get("state")), took, print::cell(answer)]
 }
 
 async fn test(channel: Option<String>, file: PathBuf) -> anyhow::Result<()> {
@@ -108,9 +187,7 @@ async fn tried(channel: &Channel, notice: Notice) -> Result<Receipt, DeliveryErr
     if !channel.remembers() {
         return Ok(receipt);
     }
-    let over = |item: Item| Item { event: EventKind::Resolved, at_ms: clock::wall().0, ..item };
-    let items = notice.items.into_iter().map(over).collect();
-    channel.send(&Notice { id: format!("{}-over", notice.id), items, ..notice }).await
+    channel.send(&notice.over(clock::wall().0)).await
 }
 
 /// What the watchdogs gave up on for the time being they try at once.

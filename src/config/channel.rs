@@ -11,15 +11,17 @@ use serde::Deserialize;
 use super::entry::Entry;
 use super::fault::{Faults, FieldPlace};
 use super::shape;
+use crate::outbox::Calendar;
 
 mod mail;
 mod pushbullet;
 mod slack;
 mod template;
+mod times;
 mod webhook;
 
 /// The keys that channels of all types have.
-const SHARED: [&str; 5] = ["name", "type", "fallback", "answers", "time_zone"];
+const SHARED: [&str; 7] = ["name", "type", "fallback", "answers", "time_zone", "drill", "weekly"];
 
 /// One channel.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct ChannelConfig {
     pub answers: bool,
     /// Where its readers are; UTC unless said.
     pub time_zone: Option<TimeZone>,
+    /// What it is told although nothing is wrong.
+    pub calendar: Calendar,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +49,8 @@ struct Head {
     fallback: Option<String>,
     answers: Option<bool>,
     time_zone: Option<String>,
+    drill: Option<String>,
+    weekly: Option<String>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -73,9 +79,13 @@ pub(super) fn resolve(entries: Vec<Entry>, folder: &Path, faults: &mut Faults) -
             fallbacks.push((head.name.clone(), fallback.clone()));
         }
         let time_zone = head.time_zone.and_then(|name| faults.note(place, "time_zone", zone(&name)));
+        let drill = head.drill.and_then(|text| faults.note(place, "drill", times::cron(&text)));
+        let weekly = head.weekly.and_then(|text| faults.note(place, "weekly", times::weekly(&text)));
         if let Some(settings) = settings(head.kind, entry, place, folder, faults) {
             let answers = head.answers.unwrap_or(true);
-            channels.push(ChannelConfig { name: head.name, settings, fallback: head.fallback, answers, time_zone });
+            let calendar = Calendar { drill, weekly };
+            let (name, fallback) = (head.name, head.fallback);
+            channels.push(ChannelConfig { name, settings, fallback, answers, time_zone, calendar });
         }
     }
     for (name, fallback) in &fallbacks {

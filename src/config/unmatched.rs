@@ -38,7 +38,8 @@ impl Section {
 
 /// Of which kinds nobody would hear, for people; what bears a tag or names channels of its own aside.
 pub(super) fn unheard(routing: &Routing) -> Option<String> {
-    let kinds = || Kind::ALL.into_iter().map(Kind::as_str).filter(|kind| is_told_unasked(kind));
+    let kinds =
+        || Kind::ALL.into_iter().filter(|kind| !kind.is_note()).map(Kind::as_str).filter(|kind| is_told_unasked(kind));
     let unheard = routing.unheard(kinds());
     let of = |severity: Severity| -> Vec<&str> {
         unheard.iter().filter(|(_, wanted)| *wanted == severity).map(|(kind, _)| *kind).collect()

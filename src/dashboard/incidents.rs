@@ -182,6 +182,9 @@ struct Delivery {
     may_be_repeated: bool,
     last_error: Option<String>,
     sent_at: Option<i64>,
+    took_ms: Option<u64>,
+    answer: Option<String>,
+    message_id: Option<String>,
 }
 
 impl Delivery {

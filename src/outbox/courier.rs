@@ -20,6 +20,7 @@ use super::errand::{End, Errand, ServedChannel};
 use super::{Outbox, Outlet, compose};
 use crate::clock;
 use crate::store::StoreError;
+use crate::store::outbox::notes::Note;
 use crate::store::outbox::{self as store, Begin, Claim, Snapshot};
 
 /// What takes longer is overtaken by others.
@@ -217,6 +218,7 @@ impl Courier {
             },
             failures: snapshot.failures,
             attempts: attempts + 1,
+            is_note: members().any(|row| Note::of_key(&row.key).is_some()),
         }
     }
 }

@@ -12,7 +12,8 @@ use komainu_watchdogs::outbox::queue::LONGEST_REST;
 use super::elsewhere::Elsewhere;
 use super::{Outbox, Outlet};
 use crate::store::StoreError;
-use crate::store::outbox::{self as store, CLAIM_LASTS, Claim, Half, Partly, Refusal, Rescue};
+use crate::store::outbox::notes::Note;
+use crate::store::outbox::{self as store, Accepted, CLAIM_LASTS, Claim, Half, Partly, Refusal, Rescue};
 
 /// So many failures in a row are told on other channels: with the pauses between them, after about a minute.
 const FAILURES_TOLD: u32 = 5;
@@ -47,6 +48,8 @@ pub(super) struct Errand {
     pub(super) failures: u32,
     /// Of this message, this attempt included.
     pub(super) attempts: u32,
+    /// It is a drill, or another word about nothing that is wrong.
+    pub(super) is_note: bool,
 }
 
 /// How it ended, as far as the courier goes by it.
@@ -63,7 +66,12 @@ impl Errand {
     pub(super) async fn run(self, notice: Notice) -> Result<End, StoreError> {
         let errand = async {
             let outcome = self.send(&notice).await;
-            self.settle(outcome).await
+            let taken = outcome.as_ref().ok().filter(|receipt| receipt.missed.is_empty()).cloned();
+            let end = self.settle(outcome).await?;
+            if let Some(receipt) = taken.filter(|_| is_drill(&notice)) {
+                self.take_back(&notice, &receipt).await;
+            }
+            Ok(end)
         };
         tokio::select! {
             end = errand => end,
@@ -108,7 +116,8 @@ impl Errand {
     async fn note_sent(&self, receipt: Receipt) -> Result<End, StoreError> {
         // A later message can only refer to one that tells of a single incident.
         let vendor_ref = receipt.vendor_ref.filter(|_| self.claim.deliveries.len() == 1);
-        let note = || store::note_sent(&self.served.outbox.store, &self.claim, vendor_ref.as_deref());
+        let accepted = Accepted { vendor_ref, answer: receipt.answer };
+        let note = || store::note_sent(&self.served.outbox.store, &self.claim, &accepted);
         note.retry(until_noted()).await?;
         tracing::info!(
             channel = self.served.name,
@@ -117,6 +126,22 @@ impl Errand {
             "delivered"
         );
         Ok(End::Done)
+    }
+
+    /// A drill leaves as little behind as the vendor allows. That it arrived is noted by then; a watchdog that dies here leaves it to be read.
+    async fn take_back(&self, notice: &Notice, receipt: &Receipt) {
+        let channel = &self.served.outlet.channel;
+        let done = tokio::time::timeout(channel.longest(), channel.take_back(notice, receipt)).await;
+        match done {
+            Ok(Ok(true)) => {
+                if let Err(error) = store::note_taken_back(&self.served.outbox.store, &self.claim).await {
+                    tracing::debug!(channel = self.served.name, %error, "it is not noted that a drill was taken back");
+                }
+            }
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::info!(channel = self.served.name, %error, "a drill is not taken back"),
+            Err(_) => tracing::info!(channel = self.served.name, "a drill is not taken back: no answer"),
+        }
     }
 
     async fn note_partly(&self, receipt: Receipt) -> Result<End, StoreError> {
@@ -136,9 +161,11 @@ impl Errand {
             .collect();
         let rescue = (!lost.is_empty()).then(|| {
             let summary = format!("channel {} does not reach {}", self.served.name, lost.join("; "));
-            let instead = self.served.elsewhere.fallback().cloned().into_iter().collect();
+            let fallback = self.served.elsewhere.fallback().filter(|_| !self.is_note);
+            let instead = fallback.cloned().into_iter().collect();
             let incident = self.served.elsewhere.trouble(Severity::Warning, summary);
-            Rescue { incident, instead, pause: Duration::ZERO, rest: Duration::ZERO, is_refused: false }
+            let (pause, rest, is_note) = (Duration::ZERO, Duration::ZERO, self.is_note);
+            Rescue { incident, instead, pause, rest, is_refused: false, is_note }
         });
         let rest = is_worth_more.then(|| growing(self.attempts.saturating_sub(1)));
         let partly = Partly { told_to: receipt.reached, error: receipt.answer, rest, rescue };
@@ -210,13 +237,20 @@ impl Errand {
         let is_all = is_refused && self.attempt.refused_alone + 1 >= attempt::ENOUGH_REFUSED_ALONE;
         let rescue = Rescue {
             incident,
-            instead,
+            // Nobody needs to hear elsewhere what is about nothing that is wrong: the channel's incident is what it came for.
+            instead: if self.is_note { vec![] } else { instead },
             pause: if is_all { LONGEST_PAUSE } else { Duration::ZERO },
             rest: if is_refused { LONGEST_PAUSE } else { seldom(self.attempt.unanswered) },
             is_refused,
+            is_note: self.is_note,
         };
         store::give_up(&served.outbox.store, &self.claim, reason, &rescue, &served.elsewhere.routing).await
     }
+}
+
+/// It went alone, so that nothing else goes with it when it is taken back.
+fn is_drill(notice: &Notice) -> bool {
+    matches!(notice.items.as_slice(), [one] if Note::of_key(&one.key) == Some(Note::Drill))
 }
 
 /// In which of the four ways it failed.

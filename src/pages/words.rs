@@ -28,6 +28,8 @@ pub struct Words {
     pub incidents: &'static str,
     /// Heading of maintenances.
     pub maintenances: &'static str,
+    /// Of one that was announced and is no more.
+    pub not_taking_place: &'static str,
     /// Heading of what is over.
     pub past: &'static str,
     /// Link to what is older.

@@ -62,7 +62,7 @@ struct Rule {
 }
 
 /// One for each stored time that holds something; DESIGN §6 asks for it.
-const RULES: [Rule; 21] = [
+const RULES: [Rule; 22] = [
     // A pause is as long as its writer said, from when it was said.
     Rule {
         table: "komainu_channel",
@@ -75,6 +75,13 @@ const RULES: [Rule; 21] = [
         key: Key::Name("name"),
         is_ahead: "last_sent_at > {now} OR last_error_at > {now}",
         becomes: "last_sent_at = {least}(last_sent_at, {now}), last_error_at = {least}(last_error_at, {now})",
+    },
+    // What comes next counts from it.
+    Rule {
+        table: "komainu_channel",
+        key: Key::Name("name"),
+        is_ahead: "drilled_at > {now} OR weekly_at > {now}",
+        becomes: "drilled_at = {least}(drilled_at, {now}), weekly_at = {least}(weekly_at, {now})",
     },
     // A claim lasts so long; a sender that lives renews it.
     Rule {

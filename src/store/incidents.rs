@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::audit::{Deed, append_in};
 use super::error::StoreError;
+use super::outbox::notes::{IS_NO_NOTE, Note};
 use super::pool::{Store, in_transaction};
 use super::session::Session;
 use super::value::{Row, values};
@@ -90,6 +91,14 @@ pub struct Delivery {
     pub last_error: Option<String>,
     /// When it arrived.
     pub sent_at: Option<Wall>,
+    /// When it was entered.
+    pub entered_at: Wall,
+    /// What the vendor said when it took it.
+    pub answer: Option<String>,
+    /// Names the message that told it.
+    pub notice: Option<String>,
+    /// What the vendor calls it.
+    pub vendor_ref: Option<String>,
 }
 
 /// An incident with all that was and will be told of it.
@@ -163,6 +172,11 @@ pub async fn list(
         condition.push_str(" AND (k = ? OR SUBSTR(k, 1, LENGTH(?) + 1) = ? || '/')");
         values.extend(values![key, key, key]);
     }
+    let wants_notes = filter.key.as_deref().is_some_and(|key| Note::of_key(&format!("{key}/")).is_some());
+    if !wants_notes {
+        condition.push_str(" AND ");
+        condition.push_str(IS_NO_NOTE);
+    }
     values.extend(values![limit.saturating_add(1)]);
     let sql = format!("SELECT {COLUMNS} FROM komainu_incident WHERE id < ?{condition} ORDER BY id DESC LIMIT ?");
     let rows = store.lease(act).await?.rows(act, sql, values).await?;
@@ -180,7 +194,7 @@ pub async fn get(store: &Store, id: i64) -> Result<Option<Story>, StoreError> {
     let sql = "SELECT id, kind, summary, at FROM komainu_event WHERE incident_id = ? ORDER BY id";
     let events = lease.rows(act, sql, values![id]).await?;
     let sql = "SELECT d.id, d.event_id, d.channel, d.state, d.held_by, d.due_at, d.attempts, d.may_be_repeated, d.last_error, \
-         d.sent_at, s.uid AS silenced_by, s.name AS maintained_by FROM komainu_delivery d LEFT JOIN komainu_silence s ON s.id = d.silenced_by \
+         d.sent_at, s.uid AS silenced_by, s.name AS maintained_by, d.answer, d.created_at, d.notice_id, d.vendor_ref FROM komainu_delivery d LEFT JOIN komainu_silence s ON s.id = d.silenced_by \
          WHERE d.incident_id = ? ORDER BY d.id";
     let deliveries = lease.rows(act, sql, values![id]).await?;
     Ok(Some(Story {
@@ -210,6 +224,10 @@ fn delivery(row: &Row) -> Result<Delivery, StoreError> {
         may_be_repeated: row.flag("may_be_repeated")?,
         last_error: row.maybe_text("last_error")?,
         sent_at: row.maybe_wall("sent_at")?,
+        entered_at: row.wall("created_at")?,
+        answer: row.maybe_text("answer")?,
+        notice: row.maybe_text("notice_id")?,
+        vendor_ref: row.maybe_text("vendor_ref")?,
     })
 }
 

@@ -2,6 +2,8 @@
 //!
 //! What a window holds, and that it is told when it ends, is done as for silences: see [`super::silences`].
 
+pub mod announcing;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use komainu_watchdogs::time::Wall;
@@ -214,6 +216,13 @@ pub async fn list(
     let found = rows.iter().map(silence).collect::<Result<Vec<_>, _>>()?;
     let items = found.into_iter().filter(|one| phase.is_none_or(|phase| one.made.phase(now) == phase)).collect();
     Ok(Page::cut(items, limit, |silence: &Silence| silence.id.to_string()))
+}
+
+/// Those that are not over; for what looks after them.
+pub(in crate::store) async fn standing(session: &mut Session, now: Wall) -> Result<Vec<Silence>, StoreError> {
+    let act = "read the maintenance windows";
+    let sql = format!("{COLUMNS} WHERE name IS NOT NULL AND ends_at > ? ORDER BY id LIMIT {MOST_WINDOWS}");
+    session.rows(act, sql, values![now]).await?.iter().map(silence).collect()
 }
 
 /// Ends the time that is on: a window that comes again does so, another one is over.

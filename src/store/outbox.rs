@@ -11,6 +11,7 @@ pub(crate) mod entry;
 mod explaining;
 mod facts;
 mod naming;
+pub mod notes;
 mod outcome;
 mod overdue;
 mod queue;
@@ -23,7 +24,10 @@ pub use climbs::climb;
 pub use facts::{Fact, facts};
 pub(crate) use naming::names;
 pub(crate) use outcome::channel_key;
-pub use outcome::{Half, Partly, Refusal, Rescue, abandon, give_up, halve, note_partly, note_refused, note_sent};
+pub use outcome::{
+    Accepted, Half, Partly, Refusal, Rescue, abandon, give_up, halve, note_partly, note_refused, note_sent,
+    note_taken_back,
+};
 pub use overdue::{Overdue, overdue, tell_elsewhere};
 pub use queue::{Backlog, Snapshot, backlog, change, pressing, slot, snapshot, take_turn};
 pub use reminders::{Reminded, remind};

@@ -21,9 +21,10 @@ use crate::pages::Definition;
 
 pub use super::monitors::{Change, Refusal};
 pub use figures::{Figures, check_days, heartbeat_days, hours, monitor_days, monitors_of};
-pub(super) use notices::read as notices_that;
 pub use notices::{Posted, Which, delete_notice, notice, notices, post, update};
+pub(super) use notices::{post_in, read as notices_that, update_in};
 pub use reader::{Everything, by_refs, everything, ref_of, revision};
+pub(super) use reader::{definitions, refs_in};
 pub(super) use writing::find;
 pub use writing::{Target, Wish, delete, rehearse, write};
 

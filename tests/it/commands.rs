@@ -2,6 +2,7 @@
 
 mod applying;
 mod importing;
+mod maintenances;
 mod monitors;
 mod robot;
 

@@ -30,6 +30,7 @@ mod migrations;
 mod moves;
 mod news;
 mod nodes;
+mod notes;
 mod opinions;
 mod outbox;
 mod pages;

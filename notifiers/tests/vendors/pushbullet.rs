@@ -77,3 +77,21 @@ async fn trouble_of_the_server_passes() {
     let nobody = channel(settings(nobody().await)).send(&notices::opened()).await;
     assert!(matches!(nobody, Err(DeliveryError::Unreached { .. })), "{nobody:?}");
 }
+
+#[tokio::test]
+async fn a_drills_push_is_deleted_by_its_iden_and_one_without_stays() {
+    let said = Says::Text(200, r#"{"iden":"ujpah72o0sjAoRtnM0jc"}"#);
+    let vendor = Vendor::saying([said, Says::Text(200, "{}")]).await;
+    let phone = channel(settings(vendor.url.clone()));
+    let receipt = phone.send(&notices::opened()).await.unwrap();
+    assert_eq!(receipt.vendor_ref.as_deref(), Some("ujpah72o0sjAoRtnM0jc"));
+    assert_eq!(phone.take_back(&notices::opened(), &receipt).await, Ok(true));
+    let asked = vendor.asked().pop().unwrap();
+    assert_eq!((asked.method.as_str(), asked.path.as_str()), ("DELETE", "/v2/pushes/ujpah72o0sjAoRtnM0jc"));
+    assert_eq!(asked.headers["access-token"], "o.hunter2");
+    let odd = Vendor::saying([Says::Text(200, r#"{"iden":"../../v2/users/me"}"#)]).await;
+    let phone = channel(settings(odd.url.clone()));
+    let receipt = phone.send(&notices::opened()).await.unwrap();
+    assert_eq!(receipt.vendor_ref, None, "no address is made of that");
+    assert_eq!(phone.take_back(&notices::opened(), &receipt).await, Ok(false));
+}

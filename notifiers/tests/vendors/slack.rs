@@ -220,3 +220,19 @@ async fn a_page_of_something_in_between_is_not_slacks_answer() {
 async fn slack_gets_one_message_a_second() {
     assert_eq!(channel(webhook(nobody().await)).min_interval(), Duration::from_secs(1));
 }
+
+#[tokio::test]
+async fn a_bots_drill_is_deleted_and_a_webhooks_stays() {
+    let vendor = Vendor::saying([Says::Text(200, TAKEN), Says::Text(200, r#"{"ok":true}"#)]).await;
+    let ops = channel(bot(vendor.at("/api")));
+    let receipt = ops.send(&notices::opened()).await.unwrap();
+    assert_eq!(ops.take_back(&notices::opened(), &receipt).await, Ok(true));
+    let asked = vendor.asked().pop().unwrap();
+    assert_eq!(asked.path, "/api/chat.delete");
+    assert_eq!(asked.json(), serde_json::json!({"channel": "C0123456789", "ts": "1763799989.000100"}));
+    let hook = Vendor::saying([Says::Text(200, "ok")]).await;
+    let written = channel(webhook(hook.url.clone()));
+    let receipt = written.send(&notices::opened()).await.unwrap();
+    assert_eq!(written.take_back(&notices::opened(), &receipt).await, Ok(false));
+    assert_eq!(hook.asked().len(), 1);
+}

@@ -104,3 +104,54 @@ async fn each_fault_of_a_window_is_named_by_its_field() {
         assert!(code == 400 && named, "{body}: {answer}");
     }
 }
+
+/// What the page says of maintenances, to keys and to the public.
+async fn said(surface: &Surface, slug: &str) -> Vec<Value> {
+    let key = surface.key("read").await;
+    let path = format!("/api/v1/pages/{slug}/maintenances");
+    surface.send("GET", &path, Some(&key), "").await.json()["items"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn pages_that_show_a_subject_say_so_before_and_nothing_that_is_private() {
+    let surface = Surface::plain().await.lasting();
+    for (name, tags) in [("front", json!(["web"])), ("back", json!([]))] {
+        let check = json!({"name": name, "type": "http", "url": "https://secret-target.example/", "tags": tags});
+        assert_eq!(ask(&surface, ("POST", "/api/v1/checks"), &check).await.0, 201);
+    }
+    for (slug, check) in [("shop", "front"), ("office", "back")] {
+        let page = json!({"title": slug, "groups": [{"name": "", "components": [{"name": "Shown", "check": check}]}]});
+        assert_eq!(ask(&surface, ("PUT", &format!("/api/v1/pages/{slug}")), &page).await.0, 201);
+    }
+    let quiet = json!({"name": "quiet", "title": "secret-title", "subjects": ["check/front"], "duration_s": 60});
+    assert_eq!(ask(&surface, ("POST", PATH), &quiet).await.0, 201);
+    assert!(said(&surface, "shop").await.is_empty(), "it has no words for the public");
+    let body = json!({"name": "secret-name", "title": "secret-title", "subjects": ["tag/web"], "cron": "* * * * *",
+        "lasts_s": 60, "public_title": "New disks", "public_text": "The shop may be slow."});
+    assert_eq!(ask(&surface, ("POST", PATH), &body).await.0, 201);
+    let shown = said(&surface, "shop").await;
+    assert_eq!((shown.len(), &shown[0]["title"], &shown[0]["status"]), (1, &"New disks".into(), &"scheduled".into()));
+    // As people said it last; the page goes by the clock.
+    assert_eq!(shown[0]["updates"][0]["text"], "The shop may be slow.", "{shown:?}");
+    assert!(said(&surface, "office").await.is_empty(), "it shows nothing of it");
+    let public = async |path: &str| surface.get_publicly(path).await;
+    let page = loop {
+        let page = String::from_utf8(public("/pages/shop").await.body).unwrap();
+        if page.contains("New disks") {
+            break page;
+        }
+        tokio::task::yield_now().await;
+    };
+    for path in ["/pages/shop/api/v2/summary.json", "/pages/shop/feed.atom", "/pages/shop/feed.json"] {
+        let text = String::from_utf8(public(path).await.body).unwrap();
+        assert!(text.contains("New disks") && !text.contains("secret") && !text.contains("web\""), "{path}: {text}");
+    }
+    assert!(!page.contains("secret"), "{page}");
+    let (_, edited) =
+        ask(&surface, ("PATCH", &format!("{PATH}/secret-name")), &json!({"public_title": "Newer disks"})).await;
+    assert_eq!(edited["public_title"], "Newer disks");
+    assert!(said(&surface, "shop").await.iter().any(|one| one["title"] == "Newer disks"));
+    assert_eq!(ask(&surface, ("DELETE", &format!("{PATH}/secret-name")), &json!({})).await.0, 204);
+    let left = said(&surface, "shop").await;
+    assert!(left.iter().all(|one| one["status"] == "completed"), "{left:?}");
+}

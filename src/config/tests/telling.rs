@@ -149,7 +149,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "webhook_url_file",
         "webhook_file",
-        "[[channel]] ops webhook_file: unknown key; known keys are name, type, fallback, answers, time_zone, webhook_url, webhook_url_file, bot_token, bot_token_file, channel, api_url",
+        "[[channel]] ops webhook_file: unknown key; known keys are name, type, fallback, answers, time_zone, drill, weekly, webhook_url, webhook_url_file, bot_token, bot_token_file, channel, api_url",
     ),
     (
         "webhook_url_file = \"slack.url\"",

@@ -26,6 +26,7 @@ pub(super) const WORDS: Words = Words {
     impacts: ["no impact", "minor", "major", "critical"],
     incidents: "Incidents",
     maintenances: "Planned maintenance",
+    not_taking_place: "This maintenance does not take place.",
     past: "The last two weeks",
     history: "All months",
     back: "Back to the status page",

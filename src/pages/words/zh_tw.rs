@@ -10,6 +10,7 @@ pub(super) const WORDS: Words = Words {
     impacts: ["無影響", "輕微", "重大", "嚴重"],
     incidents: "事件",
     maintenances: "計畫性維護",
+    not_taking_place: "此維護作業已取消。",
     past: "最近兩週",
     history: "所有月份",
     back: "返回狀態頁",

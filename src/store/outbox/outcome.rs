@@ -41,6 +41,20 @@ pub struct Rescue {
     pub rest: Duration,
     /// It was refused, and not merely left without an answer.
     pub is_refused: bool,
+    /// It is about nothing that is wrong: nobody needs it instead, and it is not tried again.
+    pub is_note: bool,
+}
+
+/// As much of a vendor's answer is kept.
+const ANSWER_CHARS: usize = 300;
+
+/// What a vendor said to a message that it took.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Accepted {
+    /// What it calls the message.
+    pub vendor_ref: Option<String>,
+    /// In its own words, without secrets.
+    pub answer: String,
 }
 
 /// A message that is refused as a whole, and may pass in smaller ones.
@@ -68,20 +82,32 @@ pub struct Partly {
 /// It arrived. So the channel works: its incident, if it has one, is over.
 ///
 /// Notes it whoever claims it by now: the fewer it is repeated to, the better.
-pub async fn note_sent(store: &Store, claim: &Claim, vendor_ref: Option<&str>) -> Result<(), StoreError> {
-    in_transaction!(store, "note a sent message", |session| sent_on(session, claim, vendor_ref).await)
+pub async fn note_sent(store: &Store, claim: &Claim, accepted: &Accepted) -> Result<(), StoreError> {
+    in_transaction!(store, "note a sent message", |session| sent_on(session, claim, accepted).await)
 }
 
-async fn sent_on(session: &mut Session, claim: &Claim, vendor_ref: Option<&str>) -> Result<(), StoreError> {
+/// It was taken back from where it was read.
+pub async fn note_taken_back(store: &Store, claim: &Claim) -> Result<(), StoreError> {
+    let act = "note that a message was taken back";
+    let sql = format!(
+        "UPDATE komainu_delivery{} SET answer = CONCAT(COALESCE(answer, ''), ' (taken back afterwards)') WHERE id IN ({})",
+        store.dialect().by_primary(),
+        id_list(&claim.deliveries)
+    );
+    store.lease(act).await?.execute(act, Sql::Once(sql), vec![]).await.map(|_| ())
+}
+
+async fn sent_on(session: &mut Session, claim: &Claim, accepted: &Accepted) -> Result<(), StoreError> {
     let act = "note a sent message";
     let now = session.dialect().now_ms();
+    let answer: String = accepted.answer.chars().take(ANSWER_CHARS).collect();
     let sql = format!(
-        "UPDATE komainu_delivery{} SET state = 'sent', sent_at = {now}, vendor_ref = ?, claimed_by = NULL, \
+        "UPDATE komainu_delivery{} SET state = 'sent', sent_at = {now}, vendor_ref = ?, answer = ?, claimed_by = NULL, \
          claimed_until = NULL WHERE id IN ({}) AND state = 'waiting' AND notice_id = ?",
         session.dialect().by_primary(),
         id_list(&claim.deliveries)
     );
-    session.execute(act, Sql::Once(sql), values![vendor_ref, &claim.notice]).await?;
+    session.execute(act, Sql::Once(sql), values![accepted.vendor_ref.as_deref(), answer, &claim.notice]).await?;
     let sql =
         format!("UPDATE komainu_channel SET failures = 0, refused_alone = 0, last_sent_at = {now} WHERE name = ?");
     session.execute(act, sql, values![&claim.channel]).await?;
@@ -167,7 +193,8 @@ async fn give_up_on(
         return Ok(());
     }
     tell_instead(session, &deliveries, &rescue.instead).await?;
-    let pause = if keep_alone(session, claim, rescue).await? { rescue.pause } else { Duration::ZERO };
+    let is_kept = !rescue.is_note && keep_alone(session, claim, rescue).await?;
+    let pause = if is_kept { rescue.pause } else { Duration::ZERO };
     note_failure(session, &claim.channel, error, pause).await?;
     if rescue.is_refused {
         let sql = "UPDATE komainu_channel SET refused_alone = refused_alone + 1 WHERE name = ?";

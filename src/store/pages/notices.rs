@@ -48,7 +48,7 @@ pub async fn post(store: &Store, by: &str, (slug, kind): (&str, Kind), draft: &D
     in_transaction!(store, "write on a page", |session| post_in(session, by, (slug, kind), draft).await)
 }
 
-async fn post_in(
+pub(in crate::store) async fn post_in(
     session: &mut Session,
     by: &str,
     (slug, kind): (&str, Kind),
@@ -156,7 +156,7 @@ pub async fn update(
     in_transaction!(store, "write on a page", |session| update_in(session, by, which, draft).await)
 }
 
-async fn update_in(
+pub(in crate::store) async fn update_in(
     session: &mut Session,
     by: &str,
     which: Which<'_>,

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::Wall;
 
-use super::{Page, SELECT, notices, page};
-use crate::pages::Notice;
+use super::{Page, SELECT, definition, notices, page};
+use crate::pages::{Definition, Notice};
 use crate::store::error::StoreError;
 use crate::store::pool::Store;
 use crate::store::session::{Session, Sql};
-use crate::store::value::{Value, values};
+use crate::store::value::{Row, Value, values};
 
 const ACT: &str = "read all pages";
 
@@ -65,15 +65,33 @@ pub async fn everything(store: &Store) -> Result<Everything, StoreError> {
     Ok(Everything { revision, read_at, pages, notices })
 }
 
+/// What people chose for each page, by its place; without pictures.
+pub(in crate::store) async fn definitions(session: &mut Session) -> Result<BTreeMap<String, Definition>, StoreError> {
+    let rows = session.rows(ACT, "SELECT slug, definition FROM komainu_page ORDER BY slug", vec![]).await?;
+    // One that only a newer komainu can read does not take the others away.
+    let known = |row: &Row| Some((row.text("slug").ok()?, definition(row).ok()?));
+    Ok(rows.iter().filter_map(known).collect())
+}
+
 /// Which monitors bear these refs just now.
 pub async fn by_refs(store: &Store, names: &[String]) -> Result<BTreeMap<String, MonitorId>, StoreError> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    refs_in(&mut *store.lease("read monitors by their refs").await?, names).await
+}
+
+pub(in crate::store) async fn refs_in(
+    session: &mut Session,
+    names: &[String],
+) -> Result<BTreeMap<String, MonitorId>, StoreError> {
     let act = "read monitors by their refs";
     let mut found = BTreeMap::new();
     for part in names.chunks(MANY) {
         let places = vec!["?"; part.len()].join(", ");
         let sql = format!("SELECT ref, monitor_id FROM komainu_monitor WHERE ref IN ({places})");
         let values = part.iter().map(Value::from).collect();
-        for row in store.lease(act).await?.rows(act, Sql::Once(sql), values).await? {
+        for row in session.rows(act, Sql::Once(sql), values).await? {
             found.insert(row.text("ref")?, MonitorId(row.int("monitor_id")?));
         }
     }

@@ -13,10 +13,10 @@ use crate::cluster::wait::wait_until;
 use crate::cluster::{Cluster, Shape};
 
 /// Method and body of each call, in order.
-type Calls = Arc<Mutex<Vec<(String, Value)>>>;
+pub(super) type Calls = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// Takes everything, as Slack does.
-async fn slack() -> (String, Calls) {
+pub(super) async fn slack() -> (String, Calls) {
     let calls = Calls::default();
     let app = Router::new().fallback(take).with_state(Arc::clone(&calls));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -31,7 +31,7 @@ async fn take(State(calls): State<Calls>, uri: Uri, body: String) -> String {
     json!({ "ok": true, "channel": "C0123456789", "ts": format!("1763799989.{:06}", calls.len()) }).to_string()
 }
 
-fn about(calls: &Calls, method: &str, words: &str) -> Vec<Value> {
+pub(super) fn about(calls: &Calls, method: &str, words: &str) -> Vec<Value> {
     let calls = calls.lock().unwrap().clone();
     let is_it = |(path, body): &(String, Value)| {
         path.ends_with(method) && body["text"].as_str().is_some_and(|text| text.contains(words))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu::oncall::{NamedLadder, OnCall, Targets};
-use komainu::outbox::Outlet;
+use komainu::outbox::{Calendar, Outlet};
 use komainu::silence::{Matcher, NewSilence};
 use komainu::store::outbox as store;
 use komainu::store::silences::{self, Made};
@@ -50,7 +50,8 @@ fn deliverers(
     (routing, on_call): &(Routing, OnCall),
     vendors: &[(&str, &Vendor)],
 ) -> Vec<AbortOnDropHandle<()>> {
-    let outlet = |vendor: &Vendor| Outlet { channel: Arc::new(vendor.clone()), fallback: None };
+    let outlet =
+        |vendor: &Vendor| Outlet { channel: Arc::new(vendor.clone()), fallback: None, calendar: Calendar::default() };
     let outlets: BTreeMap<_, _> = vendors.iter().map(|(name, vendor)| ((*name).to_owned(), outlet(vendor))).collect();
     (1..=3).map(|me| start_on_call(fixture, me, (routing, on_call), outlets.clone())).collect()
 }

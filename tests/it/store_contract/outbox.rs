@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use komainu::chores::Chores;
-use komainu::outbox::Outlet;
+use komainu::outbox::{Calendar, Outlet};
 use komainu::store::outbox::{self as store, Begin, Claim, Refusal};
 use komainu_notifiers::{DeliveryError, Doubt, Notice};
 use komainu_watchdogs::ids::Incarnation;
@@ -133,7 +133,11 @@ async fn what_a_channel_refuses_for_good_falls_to_its_fallback(kind: Kind) {
     let (routing, ops, mail) = (routing(&["ops"], None), Vendor::default(), Vendor::default());
     let routing = Routing { channels: vec!["mail".to_owned(), "ops".to_owned()], ..routing };
     ops.refuse(Some(DeliveryError::Permanent { reason: "answered 403: invalid_token".to_owned() }));
-    let outlet = |vendor: &Vendor, fallback| Outlet { channel: Arc::new(vendor.clone()), fallback };
+    let outlet = |vendor: &Vendor, fallback| Outlet {
+        channel: Arc::new(vendor.clone()),
+        fallback,
+        calendar: Calendar::default(),
+    };
     let outlets = [
         ("ops".to_owned(), outlet(&ops, Some("mail".to_owned()))),
         ("mail".to_owned(), outlet(&mail, Some("ops".to_owned()))),

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use komainu::pages::notice::{Draft, Impact, Kind as What, Stage};
 use komainu::pages::{Day, Source};
+use komainu::silence::window::PublicWords;
+use komainu::silence::{NewSilence, Window};
+use komainu::store::maintenances::{self, announcing::announce};
 use komainu::store::pages::{self, Change, Refusal, Target, Which, Wish};
 use komainu_watchdogs::ids::MonitorId;
 use komainu_watchdogs::time::Wall;
@@ -18,6 +21,7 @@ on_both_databases! {
     what_is_told_on_a_page_is_read_in_its_order_and_goes_with_it,
     whoever_watches_the_pages_sees_each_write_by_one_number,
     days_come_from_the_rows_that_everything_else_goes_by,
+    whoever_says_what_a_maintenance_wants_said_says_it_once,
 }
 
 const DAY_S: i64 = 86_400;
@@ -191,4 +195,48 @@ fn stat(series: i64, span: i64, at: i64, (up, ms): (u32, u32), (up_s, partial_s,
         "INSERT INTO komainu_check_stat (series_id, span, at, up, failed, unable, ms_sum, ms_most, up_s, partial_s, down_s, unknown_s) \
          VALUES ({series}, {span}, {at}, {up}, 0, 0, {ms}, {ms}, {up_s}, {partial_s}, {down_s}, 0)"
     )
+}
+
+async fn whoever_says_what_a_maintenance_wants_said_says_it_once(kind: Kind) {
+    let mut fixture = with_shop(kind).await;
+    fixture.monitors(7, None).await;
+    fixture.raw.execute("INSERT INTO tag (id, name, color) VALUES (1, 'web', '#fff')").await;
+    fixture.raw.execute("INSERT INTO monitor_tag (monitor_id, tag_id, value) VALUES (7, 1, '')").await;
+    let public = Some(PublicWords { title: "New disks".to_owned(), text: "We work.".to_owned() });
+    let subjects = ["tag/web".to_owned()].into_iter().collect();
+    let window = Window { name: "disks".to_owned(), subjects, public, managed_by: None };
+    let now = komainu::clock::wall();
+    let new = NewSilence {
+        matchers: vec![],
+        starts_at: Wall(now.0 + 86_400_000),
+        ends_at: Wall(now.0 + 90_000_000),
+        until_resolved: false,
+        recurrence: None,
+        author: "ada".to_owned(),
+        comment: "private".to_owned(),
+        window: Some(window),
+    };
+    let made = maintenances::write(&fixture.store, "key/ops", &new, (maintenances::Target::New, false)).await.unwrap();
+    let made = made.unwrap().unwrap();
+    let said = async || {
+        let told = pages::notices(&fixture.store, ("shop", What::Maintenance), None, 10).await.unwrap().items;
+        told.iter().map(|told| (told.stage, told.window.unwrap(), told.updates.len())).collect::<Vec<_>>()
+    };
+    let all = tokio::join!(announce(&fixture.store), announce(&fixture.store), announce(&fixture.store));
+    let written = [all.0, all.1, all.2].map(Result::unwrap);
+    assert_eq!(written.iter().sum::<usize>(), 1, "{written:?}");
+    assert_eq!(said().await, [(Stage::Scheduled, (new.starts_at, new.ends_at), 1)]);
+    let shown = pages::notices(&fixture.store, ("shop", What::Maintenance), None, 10).await.unwrap().items;
+    let page = pages::get(&fixture.store, "shop").await.unwrap().unwrap();
+    let monitor = page.definition.components().next().unwrap().id.clone();
+    assert_eq!(shown[0].components, [monitor], "the one that bears the tag");
+    let later = NewSilence { ends_at: Wall(now.0 + 100_000_000), ..new.clone() };
+    let target = maintenances::Target::Seen(made.changed_at);
+    maintenances::write(&fixture.store, "key/ops", &later, (target, false)).await.unwrap().unwrap();
+    assert_eq!(announce(&fixture.store).await.unwrap(), 1);
+    assert_eq!(said().await, [(Stage::Scheduled, (new.starts_at, later.ends_at), 1)], "moved, not said anew");
+    maintenances::delete(&fixture.store, "key/ops", "disks").await.unwrap().unwrap();
+    assert_eq!(announce(&fixture.store).await.unwrap(), 1);
+    assert_eq!(announce(&fixture.store).await.unwrap(), 0, "and then it is left alone");
+    assert_eq!(said().await, [(Stage::Completed, (new.starts_at, later.ends_at), 2)], "it does not take place");
 }

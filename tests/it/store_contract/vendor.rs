@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use komainu::answers::AnswerLinks;
 use komainu::keys::ClusterKey;
 use komainu::oncall::OnCall;
-use komainu::outbox::{Outbox, Outlet, Sends};
+use komainu::outbox::{Calendar, Outbox, Outlet, Sends};
 use komainu_notifiers::{DeliveryError, EventKind, Notice, Receipt};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::io::{Alarm, Severity};
@@ -25,6 +25,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Default)]
 pub(super) struct Vendor {
     taken: Arc<Mutex<Vec<Notice>>>,
+    taken_back: Arc<Mutex<Vec<String>>>,
     refuses: Arc<Mutex<Option<DeliveryError>>>,
     takes_one_incident: bool,
 }
@@ -41,6 +42,11 @@ impl Vendor {
 
     pub(super) fn taken(&self) -> Vec<Notice> {
         self.taken.lock().unwrap().clone()
+    }
+
+    /// What the messages are called that were taken back.
+    pub(super) fn taken_back(&self) -> Vec<String> {
+        self.taken_back.lock().unwrap().clone()
     }
 
     /// `event key` of everything that arrived, a message each.
@@ -78,6 +84,15 @@ impl Sends for Vendor {
         })
     }
 
+    fn take_back<'a>(
+        &'a self,
+        _notice: &'a Notice,
+        receipt: &'a Receipt,
+    ) -> BoxFuture<'a, Result<bool, DeliveryError>> {
+        self.taken_back.lock().unwrap().extend(receipt.vendor_ref.clone());
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
     fn longest(&self) -> Duration {
         Duration::from_secs(12)
     }
@@ -106,7 +121,8 @@ pub(super) fn deliverer(
     routing: &Routing,
     vendors: &[(&str, &Vendor)],
 ) -> AbortOnDropHandle<()> {
-    let outlet = |vendor: &Vendor| Outlet { channel: Arc::new(vendor.clone()), fallback: None };
+    let outlet =
+        |vendor: &Vendor| Outlet { channel: Arc::new(vendor.clone()), fallback: None, calendar: Calendar::default() };
     let outlets = vendors.iter().map(|(name, vendor)| ((*name).to_owned(), outlet(vendor))).collect();
     start(fixture, me, routing, outlets)
 }

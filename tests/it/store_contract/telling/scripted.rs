@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use komainu::outbox::{Outlet, Sends};
+use komainu::outbox::{Calendar, Outlet, Sends};
 use komainu_notifiers::{DeliveryError, Notice, Receipt};
 
 use crate::cluster::wait::wait_until;
@@ -76,6 +76,10 @@ pub(super) fn has(notice: &Notice, key: &str) -> bool {
 }
 
 pub(super) fn outlets(channels: &[(&str, &Scripted)]) -> BTreeMap<String, Outlet> {
-    let outlet = |channel: &Scripted| Outlet { channel: Arc::new(channel.clone()), fallback: None };
+    let outlet = |channel: &Scripted| Outlet {
+        channel: Arc::new(channel.clone()),
+        fallback: None,
+        calendar: Calendar::default(),
+    };
     channels.iter().map(|(name, channel)| ((*name).to_owned(), outlet(channel))).collect()
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use komainu::channels::Channels;
 use komainu::clock;
 use komainu::config::ChannelConfig;
+use komainu::outbox::Calendar;
 use komainu::store::outbox as store;
 use komainu_notifiers::mail::{self, Login};
 use komainu_notifiers::{DeliveryError, Receipt, Secret, Settings, pushbullet, webhook};
@@ -129,8 +130,14 @@ async fn whatever_vendor_knows_us_no_more_nobody_can_be_told_and_the_dead_man_is
         let fixture = Fixture::native(kind).await;
         let routing = routing(&["ops"], None);
         let what = format!("{settings:?}");
-        let channel =
-            ChannelConfig { name: "ops".to_owned(), settings, fallback: None, answers: true, time_zone: None };
+        let channel = ChannelConfig {
+            name: "ops".to_owned(),
+            settings,
+            fallback: None,
+            answers: true,
+            time_zone: None,
+            calendar: Calendar::default(),
+        };
         let outlets = Channels::prepare(std::slice::from_ref(&channel)).unwrap().outlets();
         let _running = start(&fixture, 1, &routing, outlets);
         raise(&fixture, "node/node1", &routing).await;

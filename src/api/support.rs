@@ -279,19 +279,33 @@ impl Surface {
 
     /// Asks the port for the public, of a surface that lasts.
     pub(crate) async fn get_publicly(&self, path: &str) -> TestAnswer {
-        let request = Request::builder().uri(path).extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 4_000))));
-        answered(self.public.clone().unwrap(), request.body(Body::empty()).unwrap()).await
+        self.send_publicly("GET", path, &[], "").await
+    }
+
+    /// The same with whatever somebody sends there.
+    pub(crate) async fn send_publicly(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> TestAnswer {
+        answered(self.public.clone().unwrap(), request(method, path, headers, body)).await
     }
 
     pub(crate) async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TestAnswer {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 4_000))));
         let router = self.lasting.clone().unwrap_or_else(|| super::router(self.state.clone()));
-        answered(router, request.body(Body::from(body.to_owned())).unwrap()).await
+        answered(router, request(method, path, headers, body)).await
     }
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 4_000))));
+    request.body(Body::from(body.to_owned())).unwrap()
 }
 
 async fn answered(router: Router, request: Request<Body>) -> TestAnswer {

@@ -12,6 +12,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
@@ -101,7 +102,7 @@ pub(crate) fn routes(counter: Arc<Counter>) -> Router {
         let answer = async move |desk: Desk, asked: Asked| asked.face(&desk, Face::Statuspage(document));
         routes = routes.route(&format!("/pages/{{slug}}/api/v2/{}", document.path()), get(answer));
     }
-    routes.with_state(counter)
+    routes.layer(map_response(completed)).with_state(counter)
 }
 
 /// Kuma's own public paths: only where no Kuma stands beside.
@@ -112,6 +113,7 @@ pub(crate) fn kuma_routes(counter: Arc<Counter>) -> Router {
             "/api/status-page/heartbeat/{slug}",
             get(async |desk: Desk, asked: Asked| asked.face(&desk, Face::KumaHeartbeats)),
         )
+        .layer(map_response(completed))
         .with_state(counter)
 }
 
@@ -378,17 +380,25 @@ fn plain_headers(headers: &mut HeaderMap) {
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }
 
-/// A page that says nothing of any page.
-pub(super) fn plain_page(code: StatusCode, html: String) -> Response {
-    let mut response = (code, axum::response::Html(html)).into_response();
+/// What is no answer of a page has the headers of one that nobody may frame or keep: a refusal, a way to elsewhere.
+async fn completed(response: Response) -> Response {
+    if response.headers().contains_key(header::CONTENT_SECURITY_POLICY) { response } else { guarded(response) }
+}
+
+fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
     if let Ok(policy) = HeaderValue::from_str(&policy("'none'")) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     plain_headers(headers);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     response
+}
+
+/// A page that says nothing of any page.
+pub(super) fn plain_page(code: StatusCode, html: String) -> Response {
+    guarded((code, axum::response::Html(html)).into_response())
 }
 
 #[cfg(test)]

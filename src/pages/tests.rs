@@ -16,6 +16,8 @@ use crate::keys::ClusterKey;
 use crate::store::Store;
 use crate::store::subscriptions::claim::{self, End};
 
+mod strangers;
+
 /// What must never be seen by the public stands in everything that is private.
 const SECRET: &str = "s3cr3t";
 

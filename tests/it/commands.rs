@@ -4,6 +4,7 @@ mod applying;
 mod importing;
 mod maintenances;
 mod monitors;
+mod pages;
 mod robot;
 
 use std::path::PathBuf;

@@ -14,6 +14,7 @@ use crate::cluster::wait::wait_until;
 use crate::cluster::{Cluster, Shape};
 
 mod browser;
+mod dressing;
 mod subscribing;
 mod up;
 
@@ -167,6 +168,9 @@ async fn makes_things_without_a_script(browser: &Browser, cluster: &Cluster) {
     browser.press("Silence it").await;
     browser.wait_for("its host is replaced").await;
     publishes(browser, cluster).await;
+    dressing::dresses_a_page(browser, cluster).await;
+    dressing::silences_each_sunday(browser, cluster).await;
+    dressing::lets_a_heartbeat_rest(browser, cluster).await;
     browser.run_scripts(true).await;
 }
 

@@ -46,3 +46,52 @@ async fn what_was_done_is_said_to_whoever_did_it() {
     let other = browser.surface.send_with("GET", &place, &[("cookie", &cookie)], "").await;
     assert!(!text(other).contains("gives its monitors away"));
 }
+
+/// Each as a form sends it, a word of its question, and what the trail calls it.
+const HANDS: [(&str, &str, &str); 14] = [
+    ("deed=monitor.pause&monitor=1", "nobody is told of it", "monitor.edit"),
+    ("deed=monitor.resume&monitor=1", "looked at again", "monitor.edit"),
+    ("deed=monitor.pin&monitor=1", "nothing but a hand moves it", "monitor.pin"),
+    ("deed=monitor.unpin&monitor=1", "as others are", "monitor.unpin"),
+    ("deed=monitor.move&monitor=1&node=node2", "never looked at twice", "monitor.move"),
+    ("deed=check.pause&check=door", "", "check.edit"),
+    ("deed=check.resume&check=door", "", "check.edit"),
+    ("deed=node.drain&node=node2", "move to other nodes", "node.drain"),
+    ("deed=node.resume&node=node2", "", "node.resume"),
+    ("deed=node.recover&node=node1", "", "node.recover"),
+    // There is nothing to move: nothing is entered.
+    ("deed=cluster.rebalance", "they are spread evenly", ""),
+    ("deed=cluster.freeze", "Nothing moves by itself", "cluster.freeze"),
+    ("deed=cluster.thaw", "Automation acts again", "cluster.thaw"),
+    ("deed=incident.ack&incident=1", "", "incident.ack"),
+];
+
+#[tokio::test]
+async fn every_hand_names_its_consequence_is_done_and_stands_in_the_trail_under_the_persons_key() {
+    let browser = Browser::signed_in("admin").await;
+    for node in ["node1", "node2"] {
+        browser.surface.add_node(node).await;
+    }
+    browser.surface.add_push_monitor("tokentokentokentokentokentoken12", "node1").await;
+    browser.surface.raise("capacity").await;
+    let key = browser.surface.key("write").await;
+    let check = json!({"name": "door", "type": "http", "url": "https://shop.example/"}).to_string();
+    assert_eq!(browser.surface.send("POST", "/api/v1/checks", Some(&key), &check).await.code, 201);
+    let mut missing = vec![];
+    for (deed, words, what) in HANDS {
+        let question = browser.page(&format!("/watch/hands?{deed}")).await;
+        assert!(question.contains(words), "{deed}: {question}");
+        let done = browser.post("/watch/hands", deed).await;
+        let place = done.header("location");
+        let (code, said) = (done.code, text(done));
+        assert_eq!(code, 303, "{deed}: {said}");
+        assert!(place.contains("said="), "{deed}: {place}");
+        let mut lease = browser.surface.state.store.lease("test").await.unwrap();
+        let sql = "SELECT COUNT(*) AS many FROM komainu_audit WHERE who = 'key/admin (page)' AND what = ?";
+        let row = lease.row("test", sql, vec![what.into()]).await.unwrap().unwrap();
+        if !what.is_empty() && row.count("many").unwrap() == 0 {
+            missing.push((deed, what));
+        }
+    }
+    assert_eq!(missing, [], "are not in the trail");
+}

@@ -111,7 +111,7 @@ async fn what_a_calendar_says_is_entered_once_by_whoever_comes_first(kind: Kind)
     let line = incidents::list(&fixture.store, &filter, None, 10).await.unwrap().items;
     assert_eq!(line.len(), 1);
     let words = &line[0].summary;
-    assert!(words.starts_with("alive: 1 incident in 31 days, 1 open now; 0 messages"), "{words}");
+    assert!(words.starts_with("alive: 1 incident in 30 days, 1 open now; 0 messages"), "{words}");
     fixture.raw.execute(&ago(-60)).await;
     assert!(!enter().await);
     komainu::store::ahead::put_right(&fixture.store).await.unwrap();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use komainu::clock;
 use komainu::pages::notice::{Draft, Kind as What, Stage};
 use komainu::pages::{Language, Way};
+use komainu::store::Share;
 use komainu::store::pages::{self, Target, Which, Wish as PageWish};
 use komainu::store::subscriptions::asking::{self, Asked, Asking, Confirmed};
 use komainu::store::subscriptions::claim::{self, Due, End, Message};
@@ -15,9 +16,12 @@ use komainu::store::subscriptions::{Wish, sweeping, turn};
 use komainu_watchdogs::ids::Incarnation;
 use komainu_watchdogs::time::Wall;
 use serde_json::json;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::fixture::{Fixture, Kind};
 use super::on_both_databases;
+use super::vendor::{PATIENCE, Vendor, deliverer, raise, routing};
+use crate::cluster::wait::wait_until;
 
 on_both_databases! {
     an_address_is_asked_once_in_an_hour_and_what_it_chose_before_holds_until_it_confirms_something_else,
@@ -36,6 +40,7 @@ on_both_databases! {
     what_may_have_arrived_stays_so_whatever_is_asked_for_meanwhile,
     whoever_something_concerns_is_found_among_thousands_whom_it_does_not,
     ten_thousand_cost_a_writer_one_row_and_whom_it_concerns_is_found_at_the_first_look,
+    an_alert_is_told_in_time_while_ten_thousand_letters_leave,
     who_asks_from_everywhere_at_once_has_one_mailbox_written_to_three_times_all_the_same,
     whoever_is_to_confirm_something_keeps_nobody_waiting_who_did,
     another_wish_while_a_greeting_is_on_its_way_is_asked_for_too,
@@ -506,12 +511,10 @@ async fn whoever_something_concerns_is_found_among_thousands_whom_it_does_not(ki
     assert_eq!(due.iter().map(|due| due.address.as_str()).collect::<Vec<_>>(), ["jane"], "at the first look");
 }
 
-#[expect(clippy::print_stdout, reason = "figures are for people to read")]
-async fn ten_thousand_cost_a_writer_one_row_and_whom_it_concerns_is_found_at_the_first_look(kind: Kind) {
+/// Who chose these components; the first of them is called `one`.
+async fn bring_ten_thousand(fixture: &mut Fixture, chosen: Vec<String>) {
     const MANY: usize = 9_999;
-    let mut fixture = with_pages(kind, &["shop"]).await;
-    let [front, mail] = components(&fixture).await.try_into().unwrap();
-    add(&fixture, "one", vec![mail]).await;
+    add(fixture, "one", chosen).await;
     let columns = "slug, kind, address, state, components, language, nonce, asked_at, told, created_at, created_by";
     let numbers = (1..MANY).map(|at| at.to_string()).collect::<Vec<_>>();
     for part in numbers.chunks(400) {
@@ -523,6 +526,13 @@ async fn ten_thousand_cost_a_writer_one_row_and_whom_it_concerns_is_found_at_the
         );
         fixture.raw.execute(&sql).await;
     }
+}
+
+#[expect(clippy::print_stdout, reason = "figures are for people to read")]
+async fn ten_thousand_cost_a_writer_one_row_and_whom_it_concerns_is_found_at_the_first_look(kind: Kind) {
+    let mut fixture = with_pages(kind, &["shop"]).await;
+    let [front, mail] = components(&fixture).await.try_into().unwrap();
+    bring_ten_thousand(&mut fixture, vec![mail]).await;
     add(&fixture, "jane", vec![front.clone()]).await;
     let begun = clock::now();
     post(&fixture, "Slow", vec![front]).await;
@@ -533,6 +543,47 @@ async fn ten_thousand_cost_a_writer_one_row_and_whom_it_concerns_is_found_at_the
     assert_eq!(due.iter().map(|due| due.address.as_str()).collect::<Vec<_>>(), ["jane"]);
     let behind = "SELECT COUNT(*) FROM komainu_page_subscriber WHERE told = 0";
     assert_eq!(fixture.raw.count(behind).await, 1, "all others were passed over at once");
+}
+
+/// Letters leave as fast as the database takes what becomes of them: nothing waits for a mail server, and no pace is kept.
+fn writes_letters(fixture: &Fixture, me: Incarnation) -> AbortOnDropHandle<()> {
+    let store = fixture.store.share(Share::Subscribers);
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            for due in claim::claim(&store, Way::Mail, me, 20).await.unwrap_or_default() {
+                if claim::begin(&store, &due, me).await.unwrap_or(false) {
+                    let _noted = claim::end(&store, &due, me, &End::Told).await;
+                }
+            }
+        }
+    }))
+}
+
+#[expect(clippy::print_stdout, reason = "figures are for people to read")]
+async fn an_alert_is_told_in_time_while_ten_thousand_letters_leave(kind: Kind) {
+    let mut fixture = with_pages(kind, &["shop"]).await;
+    bring_ten_thousand(&mut fixture, vec![]).await;
+    let (vendor, routing) = (Vendor::default(), routing(&["ops"], None));
+    let _alerts = deliverer(&fixture, 1, &routing, &[("ops", &vendor)]);
+    let mut took = vec![];
+    let mut letters = None;
+    for (at, key) in ["node/quiet", "node/busy"].into_iter().enumerate() {
+        let begun = clock::now();
+        raise(&fixture, key, &routing).await;
+        vendor.wait_for(at + 1).await;
+        took.push(clock::now().since(begun));
+        if letters.is_none() {
+            post(&fixture, "Slow", vec![]).await;
+            letters = Some([11, 12, 13].map(|me| writes_letters(&fixture, Incarnation(me))));
+            let some_left = "SELECT COUNT(*) FROM komainu_page_subscriber WHERE told > 0";
+            wait_until("letters leave", PATIENCE, async || fixture.raw.count(some_left).await > 0).await;
+        }
+    }
+    let waiting = fixture.raw.count("SELECT COUNT(*) FROM komainu_page_subscriber WHERE told = 0").await;
+    println!("{kind:?}: told after {:?}; after {:?} beside letters, of which {waiting} still wait", took[0], took[1]);
+    assert!(waiting > 0, "letters waited all the while");
+    // Half a second until it is grouped, and two more; a busy machine takes longer for both.
+    assert!(took[1] < Duration::from_secs(10), "{took:?}");
 }
 
 async fn who_asks_from_everywhere_at_once_has_one_mailbox_written_to_three_times_all_the_same(kind: Kind) {

@@ -114,12 +114,8 @@ pub struct State {
     pub details: Details,
     /// Takes pushes and knows who is alive.
     pub heartbeats: Heartbeats,
-    /// Names of the channels that this watchdog has.
-    pub channels: Vec<String>,
-    /// Who is told of what.
-    pub routing: Arc<Routing>,
-    /// Who is called while nobody takes care of it.
-    pub on_call: Arc<OnCall>,
+    /// Who is told of what, by this watchdog's configuration.
+    pub telling: Telling,
     /// Whether people can be told.
     pub voice: Voice,
     /// What the watchdog says to its peers about the database.
@@ -142,6 +138,15 @@ pub struct State {
     pub public_base: Arc<str>,
     /// What can be done for those who subscribe to pages.
     pub subscriptions: Subscriptions,
+}
+
+/// Who is told of what, and who is called while nobody takes care of it.
+#[derive(Clone, Debug, Default)]
+pub struct Telling {
+    /// Channels and routes.
+    pub routing: Arc<Routing>,
+    /// Ladders and the people on them.
+    pub on_call: Arc<OnCall>,
 }
 
 /// The state and what the surface itself remembers.

@@ -156,7 +156,7 @@ pub(super) async fn explain(
     }
     let opened_at = known.story.as_ref().map(|story| story.incident.opened_at);
     let at = at.or(opened_at).unwrap_or(known.now);
-    let (routing, on_call) = (&context.state.routing, &context.state.on_call);
+    let (routing, on_call) = (&context.state.telling.routing, &context.state.telling.on_call);
     let found = Explanation::of((routing, on_call), &known.subject, at);
     Ok(Json(view(found, known, at)))
 }
@@ -251,7 +251,7 @@ mod tests {
         let repeat = Some(Duration::from_secs(3_600));
         let all = Route { channels: vec!["ops".to_owned()], repeat, ..Route::default() };
         let channels = ["mail", "ops"].map(str::to_owned).to_vec();
-        surface.state.routing = Arc::new(Routing { channels, routes: vec![night, all] });
+        surface.state.telling.routing = Arc::new(Routing { channels, routes: vec![night, all] });
         surface.lasting()
     }
 

@@ -266,7 +266,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "severity = \"bad\"",
         "[[route]] #1 match.severity: \"bad\" is not one of critical, warning",
     ),
-    ("tag = ", "tags = ", "[[route]] #1 match.tags: unknown key; known keys are kind, severity, tag, key"),
+    ("tag = ", "tags = ", "[[route]] #1 match.tags: unknown key; known keys are kind, severity, tag, key, node"),
     ("repeat = \"4h\"", "repeat = \"1s\"", "[[route]] #1 repeat: must be at least 1m"),
     (
         "group_wait = \"2s\"",

@@ -5,6 +5,7 @@
 //! audit trail as `link/CHANNEL`.
 
 mod deeds;
+mod late;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,8 @@ use crate::clock;
 use crate::keys::ClusterKey;
 use crate::sealed::{Purpose, Seals};
 
+pub(crate) use self::late::LateAnswer;
+pub use self::late::{LateAnswers, Settings as LateSettings, start as keep_late};
 pub(crate) use self::page::routes;
 
 /// Whoever finds a message later than that had better look at how things are now.
@@ -48,6 +51,10 @@ impl Answer {
     /// What a message offers, the usual first.
     const OFFERED: [Self; 4] =
         [Self::Acknowledge, Self::SilenceForAnHour, Self::SilenceForEightHours, Self::SilenceUntilResolved];
+
+    /// What it offers of something that somebody takes care of already.
+    const OFFERED_OF_TAKEN: [Self; 4] =
+        [Self::TakeOver, Self::SilenceForAnHour, Self::SilenceForEightHours, Self::SilenceUntilResolved];
 
     fn name(self) -> &'static str {
         match self {
@@ -118,8 +125,13 @@ impl AnswerLinks {
         Self { seals: Seals::of(key), base, channels }
     }
 
-    /// What can be answered to that incident through that channel.
-    pub(crate) fn offered(&self, channel: &str, (incident, key): (i64, &str)) -> Vec<komainu_notifiers::Answer> {
+    /// What can be answered to that incident, of which somebody may take care already, through that channel.
+    pub(crate) fn offered(
+        &self,
+        channel: &str,
+        (incident, key): (i64, &str),
+        is_taken: bool,
+    ) -> Vec<komainu_notifiers::Answer> {
         if !self.channels.contains(channel) {
             return vec![];
         }
@@ -132,7 +144,8 @@ impl AnswerLinks {
                 url: format!("{}{}", self.base, path(&self.seals, &link)),
             }
         };
-        Answer::OFFERED.into_iter().map(link).collect()
+        let offered = if is_taken { Answer::OFFERED_OF_TAKEN } else { Answer::OFFERED };
+        offered.into_iter().map(link).collect()
     }
 }
 
@@ -153,4 +166,15 @@ enum Void {
 fn opened(seals: &Seals, token: &str, now: Wall) -> Result<Link, Void> {
     let link: Link = seals.open(Purpose::Answer, token).ok_or(Void::Forged)?;
     if link.expires_at_s.saturating_mul(1_000) > now.0 { Ok(link) } else { Err(Void::Old) }
+}
+
+/// Who takes care of it, as people call them: the trail says `link/ops (anna)`, `key/anna (page)` or `key/anna`.
+pub(crate) fn person(who: &str) -> String {
+    let (way, name) = who.split_once('/').unwrap_or(("", who));
+    match (way, name.split_once(" (").and_then(|(_, typed)| typed.strip_suffix(')'))) {
+        ("link", Some(typed)) => typed.to_owned(),
+        ("link", None) => format!("somebody who reads {name}"),
+        (_, Some("page")) => name.trim_end_matches(" (page)").to_owned(),
+        _ => name.to_owned(),
+    }
 }

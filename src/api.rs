@@ -26,6 +26,7 @@ use self::freshness::Freshness;
 use self::rates::Rates;
 use self::traffic::Traffic;
 use crate::alerts::opinions::Sampling;
+use crate::answers::LateAnswers;
 use crate::check::Guard;
 use crate::config::Details;
 use crate::heartbeat::Heartbeats;
@@ -134,6 +135,8 @@ pub struct State {
     pub sampling: watch::Receiver<Sampling>,
     /// What the surface shows of itself.
     pub credentials: Arc<Credentials>,
+    /// Takes answers that the database does not take.
+    pub late_answers: LateAnswers,
     /// Where the public finds pages, without a slash at its end.
     pub public_base: Arc<str>,
     /// What can be done for those who subscribe to pages.

@@ -3,7 +3,7 @@
 //! Files that are replaced as a whole, readable by their owner alone: *known.json* (members with their addresses, what was waiting to
 //! be told; a copy that may be old or missing), *spool.json* (what was told while the database was down and is not entered yet; on
 //! disk before anything is sent), *checks.json* and *verdicts.json* (what is looked at, and how it was), *answered.json* (how many
-//! writes of this watchdog the database had answered). A file that is missing or cannot be read is said once and costs what it held, never the
+//! writes of this watchdog the database had answered), *acknowledged.json* (who said meanwhile that they take care of something). A file that is missing or cannot be read is said once and costs what it held, never the
 //! start. Without a folder the same is kept in memory only.
 
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
+use crate::answers::LateAnswer;
 use crate::silence::NewSilence;
 use crate::store::checks::Check;
 use crate::store::dependencies::Remembered;
@@ -29,6 +30,7 @@ use crate::store::spool::Undelivered;
 const KNOWN: &str = "known.json";
 const SPOOL: &str = "spool.json";
 const ANSWERED: &str = "answered.json";
+const ACKNOWLEDGED: &str = "acknowledged.json";
 const CHECKS: &str = "checks.json";
 const VERDICTS: &str = "verdicts.json";
 
@@ -130,7 +132,7 @@ impl StateDir {
 
     /// Replaces it.
     pub async fn keep_known(&self, known: &LastKnownCluster) {
-        self.write(KNOWN, known).await;
+        let _ = self.write(KNOWN, known).await;
     }
 
     /// What is not entered yet.
@@ -140,7 +142,7 @@ impl StateDir {
 
     /// Replaces it; on disk when this returns.
     pub async fn keep_spool(&self, spool: &[Spooled]) {
-        self.write(SPOOL, spool).await;
+        let _ = self.write(SPOOL, spool).await;
     }
 
     /// What the process before had been answered.
@@ -150,7 +152,17 @@ impl StateDir {
 
     /// Replaces it.
     pub async fn keep_answered(&self, answered: &Remembrance) {
-        self.write(ANSWERED, answered).await;
+        let _ = self.write(ANSWERED, answered).await;
+    }
+
+    /// Who said that they take care of something, and is not entered yet.
+    pub(crate) async fn late_answers(&self) -> Vec<LateAnswer> {
+        self.read(ACKNOWLEDGED).await
+    }
+
+    /// Replaces it; says whether it is on disk.
+    pub(crate) async fn keep_late_answers(&self, answers: &[&LateAnswer]) -> bool {
+        self.folder.is_some() && self.write(ACKNOWLEDGED, answers).await
     }
 
     /// What was looked at.
@@ -161,7 +173,7 @@ impl StateDir {
 
     /// Replaces it.
     pub async fn keep_checks(&self, checks: &[Arc<Check>]) {
-        self.write(CHECKS, &KeptChecks { version: CHECKS_VERSION, checks: checks.to_vec() }).await;
+        let _ = self.write(CHECKS, &KeptChecks { version: CHECKS_VERSION, checks: checks.to_vec() }).await;
     }
 
     /// The verdicts that stood, and incidents of checks that were open.
@@ -173,7 +185,7 @@ impl StateDir {
     /// Replaces them.
     pub async fn keep_verdicts(&self, verdicts: &[Known], open: &[IncidentRow]) {
         let kept = KeptVerdicts { version: CHECKS_VERSION, verdicts: verdicts.to_vec(), open: open.to_vec() };
-        self.write(VERDICTS, &kept).await;
+        let _ = self.write(VERDICTS, &kept).await;
     }
 
     async fn read<T: DeserializeOwned + Default>(&self, name: &str) -> T {
@@ -192,12 +204,15 @@ impl StateDir {
         })
     }
 
-    async fn write<T: Serialize + ?Sized>(&self, name: &str, value: &T) {
-        let Some(folder) = &self.folder else { return };
+    /// Says whether it is kept as well as it can be: on disk, where there is a folder.
+    async fn write<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> bool {
+        let Some(folder) = &self.folder else { return true };
         let text = serde_json::to_vec(value).expect("plain rows become JSON");
-        if let Err(error) = replace(folder, name, &text).await {
+        let kept = replace(folder, name, &text).await;
+        if let Err(error) = &kept {
             tracing::error!(folder = %folder.display(), file = name, %error, "cannot keep what must survive this process");
         }
+        kept.is_ok()
     }
 }
 

@@ -48,20 +48,11 @@ impl Pack {
                 earlier: komainu_watchdogs::tail::Remembrance::default(),
             };
             let (driver, published) = Driver::new(&settings).unwrap();
-            let heartbeats = Heartbeats::start(heartbeat::Settings {
-                store: settings.store.clone(),
-                key: settings.key.clone(),
-                fixed_secrets: std::collections::BTreeMap::new(),
-                routing: Routing::default(),
-                watchdog: settings.identity.watchdog.clone(),
-                peers: Vec::new(),
-                voice: komainu::voice::Voice::default(),
-                view: published.view.clone(),
-                credentials: Credentials::none(),
-            });
+            let heartbeats = heartbeats(&settings, &published);
             let (looks, looking) = looks(&settings, &published, &driver);
             let router = api::router(api::State {
                 public_base: std::sync::Arc::from(""),
+                late_answers: komainu::answers::LateAnswers::none(),
                 subscriptions: komainu::subscriptions::Subscriptions::default(),
                 looks,
                 voice: komainu::voice::Voice::default(),
@@ -80,7 +71,7 @@ impl Pack {
                 guard: komainu::check::Guard::default(),
                 second_opinion: std::sync::Arc::default(),
                 sampling: tokio::sync::watch::channel(komainu::alerts::opinions::Sampling::default()).1,
-                heartbeats: heartbeats.unwrap(),
+                heartbeats,
                 telling: api::Telling::default(),
                 stopping: pack.shutdown.clone(),
                 credentials: Credentials::none(),
@@ -145,4 +136,20 @@ pub(crate) fn identity(name: &str, advertise: String) -> WatchdogIdentity {
         hostname: "bench".to_owned(),
         version: "0.0.0".to_owned(),
     }
+}
+
+/// Nobody pushes.
+fn heartbeats(settings: &WatchdogSettings, published: &Published) -> Heartbeats {
+    let started = Heartbeats::start(heartbeat::Settings {
+        store: settings.store.clone(),
+        key: settings.key.clone(),
+        fixed_secrets: std::collections::BTreeMap::new(),
+        routing: Routing::default(),
+        watchdog: settings.identity.watchdog.clone(),
+        peers: Vec::new(),
+        voice: komainu::voice::Voice::default(),
+        view: published.view.clone(),
+        credentials: Credentials::none(),
+    });
+    started.unwrap()
 }

@@ -28,6 +28,8 @@ pub enum EventKind {
     Worse,
     /// It is still open.
     Reminder,
+    /// Somebody takes care of it.
+    Acknowledged,
     /// It opens and resolves again and again; nothing more is said until it is calm.
     Flapping,
     /// It is over.
@@ -66,6 +68,9 @@ pub struct Item {
     /// The channel that did not take it, so that it is told through this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<String>,
+    /// Who takes care of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged_by: Option<String>,
     /// What a reader can do about it from where they read it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answer>,

@@ -84,7 +84,7 @@ pub fn payload(config: &Config, notice: &Notice) -> Vec<Call> {
         channel: Some(opening.channel),
         thread_ts: Some(opening.ts),
         // A reminder, or a return, that only those see who follow the thread would reach nobody.
-        reply_broadcast: (item.event != EventKind::Resolved).then_some(true),
+        reply_broadcast: is_for_everybody(item.event).then_some(true),
         ..message
     };
     calls.push(Call { method: Some(POST), body: json!(reply) });
@@ -95,6 +95,14 @@ pub fn payload(config: &Config, notice: &Notice) -> Vec<Call> {
 fn grouped(notice: &Notice, message: &Message<'_>) -> Vec<Call> {
     let edits = notice.items.iter().filter_map(|item| edit(notice, item)).take(MOST_EDITS);
     std::iter::once(Call { method: Some(POST), body: json!(message) }).chain(edits).collect()
+}
+
+/// Whether the channel is shown it, beside those who follow the thread.
+fn is_for_everybody(event: EventKind) -> bool {
+    match event {
+        EventKind::Opened | EventKind::Worse | EventKind::Reminder | EventKind::Flapping => true,
+        EventKind::Acknowledged | EventKind::Resolved => false,
+    }
 }
 
 /// Where the message is that told of this incident first.
@@ -360,6 +368,7 @@ fn emoji(tone: Tone) -> &'static str {
     match tone {
         Tone::Critical => ":red_circle:",
         Tone::Warning => ":large_yellow_circle:",
+        Tone::Acknowledged => ":large_blue_circle:",
         Tone::Resolved => ":large_green_circle:",
     }
 }

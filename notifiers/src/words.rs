@@ -28,6 +28,7 @@ const NAME_CHARS: usize = 80;
 pub(crate) enum Tone {
     Critical,
     Warning,
+    Acknowledged,
     Resolved,
 }
 
@@ -64,7 +65,7 @@ pub(crate) fn tell(notice: &Notice) -> Story {
         let headline = match note(item) {
             Some(Kind::Drill) => format!("drill, nothing is wrong: {} ({})", called(item), notice.cluster),
             Some(_) => format!("{} ({})", clip(&item.summary, SUMMARY_CHARS), notice.cluster),
-            None => format!("{}: {} ({})", label(item), called(item), notice.cluster),
+            None => format!("{}: {} ({})", said(item), called(item), notice.cluster),
         };
         let parts = vec![Part { title: None, ..alone(item, zone) }];
         return Story { headline, tone: tone(item), counts: None, parts, more: None, remarks };
@@ -82,6 +83,12 @@ pub(crate) fn tell(notice: &Notice) -> Story {
     }
 }
 
+/// How it is, and who takes care of it where that is the news.
+fn said(item: &Item) -> String {
+    let who = item.acknowledged_by.as_ref().filter(|_| item.event == EventKind::Acknowledged);
+    who.map_or_else(|| label(item).to_owned(), |who| format!("{} by {}", label(item), clip(who, NAME_CHARS)))
+}
+
 /// What is bad now, the worst first; what is over comes last.
 fn worst_first(notice: &Notice) -> Vec<&Item> {
     let mut items: Vec<&Item> = notice.items.iter().collect();
@@ -95,7 +102,8 @@ fn rank_of_news(event: EventKind) -> u8 {
         EventKind::Opened | EventKind::Worse => 0,
         EventKind::Flapping => 1,
         EventKind::Reminder => 2,
-        EventKind::Resolved => 3,
+        EventKind::Acknowledged => 3,
+        EventKind::Resolved => 4,
     }
 }
 
@@ -134,13 +142,16 @@ pub(crate) fn time(at_ms: i64, zone: Option<&TimeZone>) -> String {
 
 fn alone(item: &Item, zone: Option<&TimeZone>) -> Part {
     let mut lines = vec![clip(&item.summary, SUMMARY_CHARS), when_and_who(item, zone)];
+    lines.extend(taken(item));
     lines.extend(item.done.iter().map(|done| clip(done, SUMMARY_CHARS)));
     part(item, lines)
 }
 
 /// Among others the first answer is enough: it leads to the rest.
 fn in_company(item: &Item, zone: Option<&TimeZone>) -> Part {
-    let mut part = part(item, vec![clip(&item.summary, SUMMARY_CHARS), when_and_who(item, zone)]);
+    let mut lines = vec![clip(&item.summary, SUMMARY_CHARS), when_and_who(item, zone)];
+    lines.extend(taken(item));
+    let mut part = part(item, lines);
     part.answers.truncate(1);
     part
 }
@@ -158,7 +169,7 @@ fn when_and_who(item: &Item, zone: Option<&TimeZone>) -> String {
     let span = lasted(item.at_ms - item.opened_at_ms);
     let when = match item.event {
         EventKind::Opened => format!("since {}", time(item.opened_at_ms, zone)),
-        EventKind::Worse | EventKind::Reminder | EventKind::Flapping => {
+        EventKind::Worse | EventKind::Reminder | EventKind::Acknowledged | EventKind::Flapping => {
             format!("since {}, for {span}", time(item.opened_at_ms, zone))
         }
         EventKind::Resolved => format!("over at {}, lasted {span}", time(item.at_ms, zone)),
@@ -172,6 +183,11 @@ fn when_and_who(item: &Item, zone: Option<&TimeZone>) -> String {
         (_, 0) => when,
         (votes, of) => format!("{when} · {votes} of {of} watchdogs agree"),
     }
+}
+
+/// Nobody else has to get up for it.
+fn taken(item: &Item) -> Option<String> {
+    item.acknowledged_by.as_ref().map(|who| format!("acknowledged by {}", clip(who, NAME_CHARS)))
 }
 
 fn remarks(notice: &Notice) -> Vec<String> {
@@ -232,6 +248,7 @@ fn label(item: &Item) -> &'static str {
         (EventKind::Worse, Severity::Warning) => "now a warning",
         (EventKind::Reminder, Severity::Critical) => "still critical",
         (EventKind::Reminder, Severity::Warning) => "still a warning",
+        (EventKind::Acknowledged, _) => "acknowledged",
         (EventKind::Flapping, _) => "flapping",
         (EventKind::Resolved, _) => "resolved",
     }
@@ -243,6 +260,7 @@ fn tone(item: &Item) -> Tone {
     }
     match (item.event, item.severity) {
         (EventKind::Resolved, _) => Tone::Resolved,
+        (EventKind::Acknowledged, _) => Tone::Acknowledged,
         (_, Severity::Critical) => Tone::Critical,
         (_, Severity::Warning) => Tone::Warning,
     }
@@ -252,7 +270,8 @@ fn rank(tone: Tone) -> u8 {
     match tone {
         Tone::Critical => 0,
         Tone::Warning => 1,
-        Tone::Resolved => 2,
+        Tone::Acknowledged => 2,
+        Tone::Resolved => 3,
     }
 }
 
@@ -296,6 +315,7 @@ mod tests {
             done: vec![],
             runbook_url: String::new(),
             instead_of: None,
+            acknowledged_by: None,
             answers: vec![],
         };
         let said = "since 2025-11-22 08:34:40 UTC, for 10s, first opened at 2025-11-22 08:26:40 UTC";

@@ -1,6 +1,7 @@
 //! The page of a link: what it is about, one button, and what else can be answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Router;
@@ -11,21 +12,27 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::deeds::{self, Done};
-use super::{Answer, Link, Void, opened, path};
+use super::{Answer, LateAnswer, Link, Void, opened, path};
 use crate::api::Inside;
 use crate::clock;
 use crate::dashboard::form::Form;
 use crate::dashboard::{page_with, protect};
 use crate::sealed::Seals;
+use crate::store::StoreError;
 use crate::store::incidents::{self, Incident};
 
 /// As much of a name as the audit trail shows.
 const NAME_CHARS: usize = 60;
 
+/// As long is the database waited for: whoever answers is told within two seconds what came of it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 const FORGED: &str = "This link is none of this cluster's, or was cut on its way. Open it from the message once more.";
 const OLD: &str = "This link is more than a day old. Sign in to see how things are now.";
 const OVER: &str = "This is over: there is nothing to be done any more.";
 const AWAY: &str = "The database does not answer just now, so nothing was done. Try again in a moment.";
+const KEPT: &str = "It is noted that you take care of it, and told where you were told. The database does not answer just now: it is \
+                    entered, and the others hear of it, as soon as it does. If it was over or somebody else's by then, that stands.";
 const TOO_MANY: &str =
     "There are as many silences as there may be, so this one was not made. End one on the dashboard.";
 
@@ -64,8 +71,8 @@ async fn show(State(desk): Counter, Path(token): Path<String>) -> Response {
         Ok(link) => link,
         Err(void) => return refused(&desk, void),
     };
-    // Without the database the button stands there all the same: it may be back when it is pressed.
-    let known = incidents::get(desk.inside.reads(), link.incident).await.ok();
+    // Without the database the button stands there all the same: what it says is kept, or it may be back when it is pressed.
+    let known = in_time(incidents::get(desk.inside.reads(), link.incident)).await;
     match known {
         Some(None) => over(&desk, &link, None),
         Some(Some(story)) if story.incident.resolved_at.is_some() => over(&desk, &link, Some(story.incident)),
@@ -81,16 +88,11 @@ async fn act(State(desk): Counter, Path(token): Path<String>, form: Form) -> Res
     };
     let who = link.who(form.field("by").map(named).as_deref().filter(|name| !name.is_empty()));
     let store = &desk.inside.state().store;
-    let done = match deeds::act(store, (&link, &token), &who).await {
-        Ok(done) => done,
-        Err(error) => {
-            tracing::warn!(%error, key = link.key, "an answer from a message could not be stored");
-            let said = Some(("refused", AWAY.to_owned()));
-            return shown(StatusCode::SERVICE_UNAVAILABLE, &page(&desk, &link, said).with_button(&link));
-        }
+    let Some(done) = in_time(deeds::act(store, (&link, &token), &who)).await else {
+        return later(&desk, &link, who).await;
     };
     tracing::info!(key = link.key, answer = link.answer.name(), who, ?done, "answered from a message");
-    let incident = incidents::get(store, link.incident).await.ok().flatten().map(|story| story.incident);
+    let incident = in_time(incidents::get(store, link.incident)).await.flatten().map(|story| story.incident);
     let said = |words: String| Page { incident: incident.clone(), ..page(&desk, &link, Some(("done", words))) };
     match done {
         Done::Acknowledged => {
@@ -110,6 +112,36 @@ async fn act(State(desk): Counter, Path(token): Path<String>, form: Form) -> Res
             shown(StatusCode::CONFLICT, &page)
         }
     }
+}
+
+/// What the database answers while a reader is still patient; whatever else it does is heard of in the log.
+async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "an answer from a message waits for the database");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// The database did not take it. That somebody takes care of something is kept all the same, told, and entered when it is back.
+async fn later(desk: &Desk, link: &Link, who: String) -> Response {
+    let takes_over = match link.answer {
+        Answer::Acknowledge => Some(false),
+        Answer::TakeOver => Some(true),
+        Answer::SilenceForAnHour | Answer::SilenceForEightHours | Answer::SilenceUntilResolved => None,
+    };
+    if let Some(takes_over) = takes_over {
+        let Link { incident, key, channel, .. } = link.clone();
+        let answer = LateAnswer { incident, key, who, takes_over, channel, at: clock::wall(), told: None };
+        if desk.inside.state().late_answers.keep(answer).await.is_ok() {
+            return shown(StatusCode::OK, &page(desk, link, Some(("done", KEPT.to_owned()))));
+        }
+    }
+    let said = Some(("refused", AWAY.to_owned()));
+    shown(StatusCode::SERVICE_UNAVAILABLE, &page(desk, link, said).with_button(link))
 }
 
 /// A name as somebody types it, fit for one line of the audit trail.

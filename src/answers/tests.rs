@@ -9,8 +9,8 @@ fn key() -> ClusterKey {
 /// The links of a message through `mail` about that incident, by their names.
 fn links(incident: i64, key_of_incident: &str) -> std::collections::BTreeMap<String, String> {
     let links = AnswerLinks::of(&key(), "http://w1:8900".to_owned(), ["mail".to_owned()].into());
-    assert_eq!(links.offered("ops", (incident, key_of_incident)), [], "a channel that bears none");
-    let offered = links.offered("mail", (incident, key_of_incident));
+    assert_eq!(links.offered("ops", (incident, key_of_incident), false), [], "a channel that bears none");
+    let offered = links.offered("mail", (incident, key_of_incident), false);
     let path = |url: &str| url.strip_prefix("http://w1:8900").unwrap().to_owned();
     offered.into_iter().map(|answer| (answer.answer, path(&answer.url))).collect()
 }
@@ -173,4 +173,10 @@ async fn a_name_that_somebody_types_is_one_line_and_short() {
     let name = format!("by=%0d%0a{}", "x".repeat(500));
     assert_eq!(press(&surface, &links(id, "node/node1")["ack"], &name).await.0, 200);
     assert_eq!(acknowledged_by(&surface, id).await.unwrap(), format!("link/mail ({})", "x".repeat(60)));
+}
+
+#[test]
+fn people_are_called_by_their_names() {
+    let called = ["link/ops (anna)", "link/ops", "key/anna (page)", "key/anna", "anna"].map(person);
+    assert_eq!(called, ["anna", "somebody who reads ops", "anna", "anna", "anna"]);
 }

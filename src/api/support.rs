@@ -133,6 +133,7 @@ impl Surface {
         let (contact_sender, contact) = watch::channel(Arc::default());
         let (looks, looking) = looks(&store, contact);
         let state = State {
+            late_answers: crate::answers::LateAnswers::none(),
             store,
             looks,
             view,

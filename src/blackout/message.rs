@@ -237,6 +237,7 @@ fn outage(speech: &Speech, context: &SpeechContext<'_>) -> Item {
         done: vec![done(speech.trouble).to_owned()],
         runbook_url: context.runbook_url(spool::KEY),
         instead_of: None,
+        acknowledged_by: None,
         answers: vec![],
     }
 }
@@ -256,6 +257,7 @@ fn waiting(context: &SpeechContext<'_>, row: &Undelivered) -> Item {
         done: Vec::new(),
         runbook_url: context.runbook_url(&row.key),
         instead_of: None,
+        acknowledged_by: None,
         answers: vec![],
     }
 }
@@ -279,6 +281,7 @@ fn changed(speech: &Speech, context: &SpeechContext<'_>, change: &Change) -> Ite
         done: Vec::new(),
         runbook_url: context.runbook_url(&change.key),
         instead_of: None,
+        acknowledged_by: None,
         answers: vec![],
     }
 }
@@ -290,6 +293,7 @@ fn event(text: &str) -> EventKind {
         "flapping" => EventKind::Flapping,
         "worse" => EventKind::Worse,
         "reminder" => EventKind::Reminder,
+        "ack" => EventKind::Acknowledged,
         _ => EventKind::Opened,
     }
 }

@@ -233,6 +233,7 @@ fn test_notice(name: &str, cluster: &str, runbook: &str) -> Notice {
         done: Vec::new(),
         runbook_url: format!("{runbook}#{}", Kind::Channel.as_str()),
         instead_of: None,
+        acknowledged_by: None,
         answers: vec![],
     };
     Notice {

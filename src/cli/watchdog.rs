@@ -45,9 +45,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let voice = Voice::new(&settings.routing, &config.channels, &settings.policy);
     let heartbeats = start::heartbeats(&config, &watchdog, &settings, (&published, &voice))?;
     let _beside = start::beside((&settings, &alerts), (&heartbeats, driver.lost_tails()), (state, &published));
-    let (looks, _looking) =
-        start::looks((&config, &watchdog), (&settings, &alerts), (&published, &driver.chores())).await?;
-    let (_dark, told) = start::blackout((&config, &watchdog), (&settings, &alerts), (&published, &looks)).await?;
+    let around = (&config, &watchdog);
+    let (looks, _looking) = start::looks(around, (&settings, &alerts), (&published, &driver.chores())).await?;
+    let (_dark, told, late_answers) = start::dark(around, (&settings, &alerts), (&published, &looks)).await?;
     let _deadman = start::deadman(&config, &settings, (&published, &voice));
     let outbox = start::outbox(&config, &watchdog, (&settings, &alerts), (told.is_unentered, &voice))?;
     let (stop_delivering, unserved) = (shutdown.child_token(), CancellationToken::new());
@@ -55,8 +55,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let beside = (&config.second_opinion, &looks);
     let (_alerts, ids, sampling) =
         start::alerts((&alerts, &settings), beside, (&voice, &published.view), &driver.chores());
-    let (teller, subscriptions) =
-        start::subscriptions((&config, &watchdog), (&settings, &published), stop_delivering.clone())?;
+    let (teller, subscriptions) = start::subscriptions(around, (&settings, &published), stop_delivering.clone())?;
     let routers = api::routers(api::State {
         looks,
         prober: Prober::new(settings.key.clone(), settings.policy.probe_timeout, &settings.credentials)?,
@@ -80,6 +79,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         sampling,
         credentials: Arc::clone(&settings.credentials),
         public_base: Arc::from(watchdog.public_base()),
+        late_answers,
         subscriptions,
     });
     tracing::info!(watchdog.id = %watchdog.id, incarnation = %settings.incarnation, listen = %watchdog.listen, "watching");

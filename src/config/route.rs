@@ -77,10 +77,10 @@ fn resolve_one(entry: Entry, known: &[String], faults: &mut Faults) -> Option<(R
             faults.add(place, "channels", unknown(name, known.iter().map(String::as_str)));
         }
     }
-    if let Some(kind) =
-        section.matcher.kind.as_ref().filter(|kind| Kind::ALL.iter().all(|known| known.as_str() != *kind))
-    {
-        let known = Kind::ALL.map(Kind::as_str).join(", ");
+    // Drills and weekly lines go where a calendar says, whatever the routes say.
+    let known: Vec<&str> = Kind::ALL.into_iter().filter(|kind| !kind.is_note()).map(Kind::as_str).collect();
+    if let Some(kind) = section.matcher.kind.as_ref().filter(|kind| known.iter().all(|known| known != *kind)) {
+        let known = known.join(", ");
         faults.add(place, "match.kind", format!("\"{kind}\" is not one of {known}"));
     }
     let group_wait = section.group_wait.unwrap_or(GROUP_WAIT);

@@ -119,7 +119,9 @@ impl Tables {
                     channels: BTreeSet::new(),
                 };
                 believed.entry(row.key.clone()).or_insert(fresh).channels.insert(row.channel.clone());
-            } else if let Some(open) = believed.get_mut(&row.key).filter(|_| row.event != "reminder") {
+            } else if let Some(open) =
+                believed.get_mut(&row.key).filter(|_| !["reminder", "ack"].contains(&row.event.as_str()))
+            {
                 open.channels.remove(&row.channel);
             }
         }

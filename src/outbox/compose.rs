@@ -6,6 +6,7 @@ use komainu_watchdogs::outbox::queue::{Message, Queued};
 use sha2::{Digest, Sha256};
 
 use super::Outbox;
+use crate::answers::person;
 use crate::store::outbox::{Claim, Fact};
 
 /// Names a message by what it tells: the same rows make the same id, and rows of a restored database, which bear the
@@ -43,7 +44,9 @@ pub(super) fn notice(outbox: &Outbox, claim: &Claim, message: &Message, facts: V
 fn item(outbox: &Outbox, channel: &str, fact: Fact) -> Item {
     // What is over needs no answer.
     let links = outbox.answers.as_ref().filter(|_| fact.event != Event::Resolved);
-    let answers = links.map_or_else(Vec::new, |links| links.offered(channel, (fact.incident, &fact.key)));
+    let answers = links.map_or_else(Vec::new, |links| {
+        links.offered(channel, (fact.incident, &fact.key), fact.acknowledged_by.is_some())
+    });
     let anchor = Kind::of_key(&fact.key).map_or_else(String::new, |kind| format!("#{}", kind.as_str()));
     Item {
         incident_id: fact.incident.to_string(),
@@ -57,6 +60,7 @@ fn item(outbox: &Outbox, channel: &str, fact: Fact) -> Item {
         runbook_url: format!("{}{anchor}", outbox.runbook),
         instead_of: fact.instead_of,
         answers,
+        acknowledged_by: fact.acknowledged_by.as_deref().map(person),
         key: fact.key,
         name: fact.name,
         summary: fact.summary,
@@ -68,6 +72,7 @@ fn event(event: Event) -> EventKind {
         Event::Opened => EventKind::Opened,
         Event::Worse => EventKind::Worse,
         Event::Reminder => EventKind::Reminder,
+        Event::Acknowledged => EventKind::Acknowledged,
         Event::Flapping => EventKind::Flapping,
         Event::Resolved => EventKind::Resolved,
     }

@@ -71,6 +71,7 @@ fn notice(keys: &[&str], event: EventKind) -> Notice {
         done: vec![],
         runbook_url: "http://127.0.0.1:1/runbook#node".to_owned(),
         instead_of: None,
+        acknowledged_by: None,
         answers: vec![],
     };
     Notice {

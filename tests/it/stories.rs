@@ -3,6 +3,7 @@
 //! Limits are where a test gives up, not what it measures: the figures come from the bench.
 
 mod adoption;
+mod answers;
 mod blackout;
 mod certificates;
 mod checks;

@@ -38,6 +38,9 @@ pub enum Event {
     Worse,
     /// It is still open.
     Reminder,
+    /// Somebody takes care of it.
+    #[serde(rename = "ack")]
+    Acknowledged,
     /// It opens and resolves again and again.
     Flapping,
     /// It is over.
@@ -51,6 +54,7 @@ impl Event {
             Self::Opened => "opened",
             Self::Worse => "worse",
             Self::Reminder => "reminder",
+            Self::Acknowledged => "ack",
             Self::Flapping => "flapping",
             Self::Resolved => "resolved",
         }
@@ -58,7 +62,7 @@ impl Event {
 
     /// The reverse of [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Opened, Self::Worse, Self::Reminder, Self::Flapping, Self::Resolved];
+        let all = [Self::Opened, Self::Worse, Self::Reminder, Self::Acknowledged, Self::Flapping, Self::Resolved];
         all.into_iter().find(|event| event.as_str() == text)
     }
 }
@@ -180,6 +184,18 @@ pub fn closing(entered: &[Entered], flaps: u32) -> Change {
     Change { cancel, tell, ..Change::default() }
 }
 
+/// Somebody takes care of it. Whoever believes that it is open hears that. Who is still to be told something of it hears both at
+/// once, for what waits says who takes care of it, and whose news are held hears nothing.
+pub fn acknowledging(entered: &[Entered]) -> BTreeSet<String> {
+    let mut change = reopening(entered);
+    for row in entered {
+        if matches!(row.standing, Standing::Untold | Standing::Held) {
+            change.believers.remove(&row.channel);
+        }
+    }
+    change.believers
+}
+
 /// The incident turned from a warning to critical. Who was told hears that it is worse; what nobody was told yet is told
 /// as it is now.
 pub fn worsening(entered: &[Entered]) -> Change {
@@ -268,6 +284,27 @@ mod tests {
         let rows = [("mail", Event::Opened, Standing::Held), ("ops", Event::Opened, Standing::Dropped)];
         let change = closing(&entered(&rows), 0);
         assert_eq!((told(&change), &change.cancel[..]), (vec![], &[0][..]));
+    }
+
+    #[test]
+    fn that_somebody_takes_care_of_it_hears_whoever_believes_that_it_is_open_and_waits_for_nothing() {
+        use Standing::{Begun, Dropped, Held, Told, Untold};
+        let rows = [
+            ("told", Event::Opened, Told),
+            ("being-told", Event::Opened, Begun),
+            ("untold", Event::Opened, Untold),
+            ("held", Event::Opened, Held),
+            ("refused", Event::Opened, Dropped),
+            ("worse", Event::Opened, Told),
+            ("worse", Event::Worse, Untold),
+            ("over", Event::Opened, Told),
+            ("over", Event::Resolved, Told),
+            ("again", Event::Opened, Told),
+            ("again", Event::Resolved, Told),
+            ("again", Event::Flapping, Told),
+        ];
+        let told: Vec<String> = acknowledging(&entered(&rows)).into_iter().collect();
+        assert_eq!(told, ["again", "being-told", "told"]);
     }
 
     #[test]

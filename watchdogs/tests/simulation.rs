@@ -60,6 +60,7 @@ mod simulation {
     pub(crate) mod tails;
     pub(crate) mod telling {
         pub(crate) mod ability;
+        pub(crate) mod attendant;
         pub(crate) mod blind;
         pub(crate) mod courier;
         pub(crate) mod dark;
@@ -428,6 +429,11 @@ fn a_time_that_a_clock_left_ahead_and_that_is_believed_is_caught() {
 #[test]
 fn what_stays_held_although_nothing_explains_it_is_caught() {
     assert_heard(telling::judge::Variant::NeverReleased, "no_silence", 28);
+}
+
+#[test]
+fn what_nobody_is_told_any_more_once_somebody_takes_care_of_it_is_caught() {
+    assert_heard(telling::judge::Variant::AcknowledgedCancels, "no_silence", 0);
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn item(item: &Item) -> Value {
         "at": rfc3339(item.at_ms),
         "votes": item.votes,
         "done": item.done,
+        "acknowledged_by": item.acknowledged_by,
         "instead_of": item.instead_of,
         "runbook_url": item.runbook_url,
         "answers": item.answers,
@@ -123,6 +124,7 @@ fn tone(tone: Tone) -> &'static str {
     match tone {
         Tone::Critical => "critical",
         Tone::Warning => "warning",
+        Tone::Acknowledged => "acknowledged",
         Tone::Resolved => "resolved",
     }
 }

@@ -10,7 +10,14 @@ pub(super) const AT_MS: i64 = 1_763_800_000_000;
 
 /// All sorts; of a channel that takes one incident at a time only those that tell of one.
 pub(super) fn notices(one_incident: bool) -> Vec<Notice> {
-    let events = [EventKind::Opened, EventKind::Worse, EventKind::Reminder, EventKind::Flapping, EventKind::Resolved];
+    let events = [
+        EventKind::Opened,
+        EventKind::Worse,
+        EventKind::Reminder,
+        EventKind::Acknowledged,
+        EventKind::Flapping,
+        EventKind::Resolved,
+    ];
     let severities = [Severity::Critical, Severity::Warning];
     let each = events.into_iter().flat_map(|event| severities.map(|severity| item(event, severity)));
     let alone = each.clone().map(|item| notice(vec![item]));
@@ -56,6 +63,7 @@ fn item(event: EventKind, severity: Severity) -> Item {
         done: vec!["312 of its monitors run elsewhere: node2 156, node3 156".to_owned()],
         runbook_url: "https://komainu.example.com/runbook#node".to_owned(),
         instead_of: None,
+        acknowledged_by: None,
         answers: vec![],
     }
 }

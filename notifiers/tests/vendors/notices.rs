@@ -23,6 +23,7 @@ pub(crate) fn node_offline() -> Item {
         done: vec!["312 monitors moved to node2 and node3".to_owned()],
         runbook_url: "https://komainu.example.com/runbook#node".to_owned(),
         instead_of: None,
+        acknowledged_by: None,
         answers: vec![],
     }
 }
@@ -43,6 +44,7 @@ pub(crate) fn heartbeat_late() -> Item {
         done: vec![],
         runbook_url: "https://komainu.example.com/runbook#heartbeat".to_owned(),
         instead_of: None,
+        acknowledged_by: None,
         answers: vec![],
     }
 }
@@ -96,6 +98,11 @@ fn reminder() -> Notice {
     in_thread(item)
 }
 
+fn acknowledged() -> Notice {
+    let (event, acknowledged_by) = (EventKind::Acknowledged, Some("anna".to_owned()));
+    in_thread(Item { event, acknowledged_by, at_ms: NOW_MS + 95_000, ..node_offline() })
+}
+
 pub(crate) fn digest() -> Notice {
     let heartbeats = (0..380).map(|number| Item {
         incident_id: format!("{}", 100 + number),
@@ -146,10 +153,11 @@ fn late() -> Notice {
 }
 
 /// Every sort, and the name of its golden file.
-pub(crate) fn all() -> [(&'static str, Notice); 11] {
+pub(crate) fn all() -> [(&'static str, Notice); 12] {
     [
         ("opened", opened()),
         ("reminder", reminder()),
+        ("acknowledged", acknowledged()),
         ("resolved", over()),
         ("grouped", notice(vec![node_offline(), heartbeat_late()])),
         ("digest", digest()),

@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::alerts;
 use crate::alerts::opinions::Sampling;
-use crate::answers::AnswerLinks;
+use crate::answers::{self, AnswerLinks, LateAnswers, LateSettings};
 use crate::blackout;
 use crate::channels::Channels;
 use crate::chores::Chores;
@@ -73,8 +73,19 @@ pub(super) async fn schema_misfit(store: Store) -> StoreError {
     }
 }
 
+/// What speaks, and what takes answers, while the database is down, until the handles are dropped.
+pub(super) async fn dark(
+    config: (&Config, &WatchdogConfig),
+    settings: (&WatchdogSettings, &Store),
+    (published, looks): (&Published, &Looks),
+) -> anyhow::Result<([AbortOnDropHandle<()>; 2], blackout::Published, LateAnswers)> {
+    let (speaking, told) = blackout(config, settings, (published, looks)).await?;
+    let (late_answers, keeping) = late_answers(config, settings, published).await?;
+    Ok(([speaking, keeping], told, late_answers))
+}
+
 /// The task that speaks while the database is down, until the handle is dropped.
-pub(super) async fn blackout(
+async fn blackout(
     (config, watchdog): (&Config, &WatchdogConfig),
     (settings, alerts): (&WatchdogSettings, &Store),
     (published, looks): (&Published, &Looks),
@@ -119,6 +130,25 @@ pub(super) fn outbox(
         voice: voice.clone(),
         is_told_elsewhere,
     })
+}
+
+/// What takes answers that the database does not take, until the handle is dropped.
+async fn late_answers(
+    (config, watchdog): (&Config, &WatchdogConfig),
+    (settings, alerts): (&WatchdogSettings, &Store),
+    published: &Published,
+) -> anyhow::Result<(LateAnswers, AbortOnDropHandle<()>)> {
+    let (late, keeping) = answers::keep_late(LateSettings {
+        store: alerts.clone(),
+        state: StateDir::open(watchdog.state_dir.clone()),
+        channels: Channels::prepare(&config.channels)?,
+        cluster: settings.cluster.clone(),
+        runbook: watchdog.runbook_url(),
+        view: published.view.clone(),
+        contact: published.contact.clone(),
+    })
+    .await;
+    Ok((late, AbortOnDropHandle::new(tokio::spawn(keeping))))
 }
 
 fn answer_links(config: &Config, watchdog: &WatchdogConfig) -> Option<AnswerLinks> {

@@ -259,7 +259,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "kind = \"heartbeat\"",
         "kind = \"hartbeat\"",
-        "[[route]] #1 match.kind: \"hartbeat\" is not one of node, nodes, progress, watchdog, leader, capacity, disagreement, isolation, foreign-runner, clock, database, servers, pushes, upkeep, heartbeat, monitor, certificate, check, partial, checks, channel, silence, aside, drill, weekly",
+        "[[route]] #1 match.kind: \"hartbeat\" is not one of node, nodes, progress, watchdog, leader, capacity, disagreement, isolation, foreign-runner, clock, database, servers, pushes, upkeep, heartbeat, monitor, certificate, check, partial, checks, channel, silence, aside",
     ),
     (
         "severity = \"critical\"",

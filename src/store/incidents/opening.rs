@@ -161,7 +161,7 @@ async fn tell_otherwise(
 ) -> Result<(), StoreError> {
     let act = "look for what was said";
     let sql = "SELECT e.id, e.summary FROM komainu_event e JOIN komainu_incident i ON i.id = e.incident_id \
-         WHERE e.incident_id = ? AND e.kind <> 'resolved' AND e.at >= i.opened_at ORDER BY e.id";
+         WHERE e.incident_id = ? AND e.kind NOT IN ('ack', 'resolved') AND e.at >= i.opened_at ORDER BY e.id";
     let said = session.rows(act, sql, values![latest.id]).await?;
     let reason = outbox::reason(&alarm.summary);
     let summaries = said.iter().map(|row| row.text("summary")).collect::<Result<Vec<_>, _>>()?;

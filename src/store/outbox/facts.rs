@@ -42,6 +42,8 @@ pub struct Fact {
     pub thread: Option<String>,
     /// The channel that did not take it.
     pub instead_of: Option<String>,
+    /// Who takes care of it, as the audit trail calls them, while it is open.
+    pub acknowledged_by: Option<String>,
     /// Readers who have it.
     pub told_to: Vec<String>,
 }
@@ -52,7 +54,7 @@ pub async fn facts(store: &Store, claim: &Claim) -> Result<Vec<Fact>, StoreError
     let mut lease = store.lease(act).await?;
     let sql = format!(
         "SELECT e.kind, e.severity, e.summary, e.votes_bad, e.votes_of, e.at, i.id, i.k, i.opened_at, i.first_opened_at, \
-         d.instead_of, d.told_to \
+         CASE WHEN i.resolved_at IS NULL THEN i.acknowledged_by END AS acknowledged_by, d.instead_of, d.told_to \
          FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
          JOIN komainu_incident i ON i.id = d.incident_id WHERE d.id IN ({}) ORDER BY d.id",
         id_list(&claim.deliveries)
@@ -88,6 +90,7 @@ fn fact(row: &Row) -> Result<Fact, StoreError> {
         elsewhere: vec![],
         thread: None,
         instead_of: row.maybe_text("instead_of")?,
+        acknowledged_by: row.maybe_text("acknowledged_by")?,
         // Whoever cannot be read is told again.
         told_to: row.maybe_text("told_to")?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
     })

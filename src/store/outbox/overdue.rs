@@ -26,14 +26,15 @@ pub struct Overdue {
     pub error: Option<String>,
 }
 
-/// Criticals that have waited since they were due, and on this channel, for longer than they may. Ends are not urgent.
+/// Criticals that have waited since they were due, and on this channel, for longer than they may. Ends are not urgent, nor is
+/// that somebody takes care of it.
 pub async fn overdue(store: &Store) -> Result<Vec<Overdue>, StoreError> {
     let act = "look for criticals that wait too long";
     let before = format!("{} - {}", store.dialect().now_ms(), CRITICAL_WITHIN.as_millis());
     let sql = format!(
         "SELECT d.id, d.channel, d.last_error FROM komainu_delivery d JOIN komainu_event e ON e.id = d.event_id \
          WHERE d.state = 'waiting' AND d.elsewhere_at IS NULL AND d.due_at < {before} AND d.created_at < {before} \
-         AND e.severity = ? AND e.kind <> 'resolved' ORDER BY d.due_at LIMIT {MOST}"
+         AND e.severity = ? AND e.kind NOT IN ('ack', 'resolved') ORDER BY d.due_at LIMIT {MOST}"
     );
     let rows = store.lease(act).await?.rows(act, sql, values![Severity::Critical.as_str()]).await?;
     let overdue = |row: &Row| {

@@ -34,14 +34,14 @@ async fn failing(session: &mut Session) -> Result<BTreeSet<String>, StoreError> 
     rows.iter().map(|row| row.text("name")).collect()
 }
 
-/// Reminders say what was told before, and of ends nobody has to be woken.
+/// Reminders and acknowledgements say what was told before, and of ends nobody has to be woken.
 async fn untold(session: &mut Session) -> Result<BTreeSet<i64>, StoreError> {
     let now = session.dialect().now_ms();
     let sql = format!(
         "SELECT d.incident_id FROM (SELECT event_id, incident_id FROM komainu_delivery \
          WHERE state = 'waiting' AND (due_at <= {now} OR due_at > {now} + {LONGEST_WAIT_MS}) \
          ORDER BY due_at LIMIT {MOST_LOOKED_AT}) d \
-         JOIN komainu_event e ON e.id = d.event_id WHERE e.severity = ? AND e.kind NOT IN ('reminder', 'resolved') \
+         JOIN komainu_event e ON e.id = d.event_id WHERE e.severity = ? AND e.kind NOT IN ('reminder', 'ack', 'resolved') \
          AND NOT EXISTS (SELECT 1 FROM komainu_delivery o WHERE o.incident_id = d.incident_id \
          AND o.event_id = d.event_id AND o.state = 'sent')"
     );

@@ -50,10 +50,12 @@ pub fn news_summary(change: &Change) -> String {
     match (change.event, change.summary.as_str()) {
         (Event::Resolved, "") => "it is so no longer".to_owned(),
         (Event::Resolved, summary) => format!("no longer: {summary}"),
-        (Event::Opened | Event::Worse | Event::Reminder | Event::Flapping, "") => {
+        (Event::Opened | Event::Worse | Event::Reminder | Event::Acknowledged | Event::Flapping, "") => {
             "told while the database was unreachable".to_owned()
         }
-        (Event::Opened | Event::Worse | Event::Reminder | Event::Flapping, summary) => summary.to_owned(),
+        (Event::Opened | Event::Worse | Event::Reminder | Event::Acknowledged | Event::Flapping, summary) => {
+            summary.to_owned()
+        }
     }
 }
 

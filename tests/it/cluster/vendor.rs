@@ -21,6 +21,8 @@ pub(crate) struct Message {
     pub(crate) items: Vec<(String, String)>,
     /// What each item says.
     pub(crate) summaries: Vec<String>,
+    /// Each answer that it offers, and where it is given.
+    pub(crate) answers: Vec<(String, String)>,
 }
 
 #[derive(Default)]
@@ -104,6 +106,10 @@ impl Vendor {
     }
 }
 
+fn answers(item: &Value) -> Vec<Value> {
+    item["answers"].as_array().cloned().unwrap_or_default()
+}
+
 fn read(body: &str) -> Message {
     let body: Value = serde_json::from_str(body).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -115,6 +121,7 @@ fn read(body: &str) -> Message {
         doubt: data["doubt"].as_str().map(str::to_owned),
         items: items.iter().map(|item| (text(&item["key"]), text(&item["event"]))).collect(),
         summaries: items.iter().map(|item| text(&item["summary"])).collect(),
+        answers: items.iter().flat_map(answers).map(|one| (text(&one["answer"]), text(&one["url"]))).collect(),
     }
 }
 

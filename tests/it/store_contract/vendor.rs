@@ -55,6 +55,7 @@ impl Vendor {
             EventKind::Opened => "opened",
             EventKind::Worse => "worse",
             EventKind::Reminder => "reminder",
+            EventKind::Acknowledged => "acknowledged",
             EventKind::Flapping => "flapping",
             EventKind::Resolved => "resolved",
         };

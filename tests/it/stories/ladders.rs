@@ -38,7 +38,7 @@ fn sections(port: u16) -> String {
 }
 
 /// Of a kind that only a later version knows: no watchdog judges it.
-async fn open(cluster: &Cluster) {
+pub(super) async fn open(cluster: &Cluster) {
     let url = match &cluster.database {
         Database::Sqlite(path) => DatabaseUrl::sqlite(path),
         Database::MariaDb(url) => DatabaseUrl::parse(url).unwrap(),

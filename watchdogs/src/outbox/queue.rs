@@ -181,6 +181,8 @@ pub fn plan(now: Wall, queue: &[Queued], parents: &[Parent]) -> Plan {
     for row in free.into_iter().filter(|row| !superseded.contains(&row.delivery)) {
         // Whoever may have read it has to hear its end; what is held ends without a word.
         match holder(row).filter(|_| row.unanswered == 0) {
+            // When that is over it is no news any more.
+            Some(_) if row.event == Event::Acknowledged => plan.cancel.push(row.delivery),
             Some(holder) => plan.hold.push((row.delivery, holder)),
             None if is_resting(now, row) => {}
             None => ready.push(row),
@@ -216,10 +218,18 @@ fn is_claimed(now: Wall, row: &Queued) -> bool {
     row.claimed_until.is_some_and(|until| until > now)
 }
 
-/// Of several deliveries of one incident that all wait, only the last one is still true.
+/// Of several deliveries of one incident that all wait, only the last one is still true; and each that is news says itself who
+/// takes care of it.
 fn superseded(free: &[&Queued]) -> BTreeSet<i64> {
-    let last: BTreeMap<i64, i64> = free.iter().map(|row| (row.incident, row.delivery)).collect();
-    free.iter().filter(|row| last.get(&row.incident) != Some(&row.delivery)).map(|row| row.delivery).collect()
+    let mut kept: BTreeMap<i64, &Queued> = BTreeMap::new();
+    for row in free {
+        let known = kept.entry(row.incident).or_insert(row);
+        if row.event != Event::Acknowledged || known.event == Event::Acknowledged {
+            *known = row;
+        }
+    }
+    let is_kept = |row: &Queued| kept.get(&row.incident).is_some_and(|kept| kept.delivery == row.delivery);
+    free.iter().filter(|row| !is_kept(row)).map(|row| row.delivery).collect()
 }
 
 /// Whether it rests after a failure, so that nobody tries it now.

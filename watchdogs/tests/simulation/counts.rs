@@ -134,6 +134,7 @@ counts! { TellingCounts {
     rescues: "deliveries told elsewhere too, being late",
     marked_repeats: "marked repeats that arrived",
     repeats_seen: "things that people were told twice",
+    acknowledgements_told: "messages that somebody takes care of something",
     held: "deliveries held",
     silenced: "deliveries held by a silence",
     released: "deliveries released",

@@ -112,7 +112,7 @@ impl Outbox {
 
     /// It is due, of a critical, and nobody was told of its event. Reminders say what was told before.
     fn is_untold(&self, now: Wall, row: &Delivery) -> bool {
-        let is_news = !matches!(self.events[row.event], Event::Reminder | Event::Resolved);
+        let is_news = !matches!(self.events[row.event], Event::Reminder | Event::Acknowledged | Event::Resolved);
         let is_critical = self.incidents[row.incident].severity == Severity::Critical;
         let is_due = row.state == State::Waiting && row.due_at <= now;
         let is_told =

@@ -117,7 +117,7 @@ impl Telling {
             }
             self.check_beliefs.insert(at, change.event != Event::Resolved);
         }
-        for item in &arrival.items {
+        for item in arrival.items.iter().filter(|item| item.what != Event::Acknowledged) {
             let known = self.beliefs.get(&(arrival.channel, item.incident));
             let key = &self.outbox.incidents[item.incident].key;
             if key.starts_with("check/") && known.is_none_or(|known| item.event >= known.0) {
@@ -194,7 +194,7 @@ impl Outbox {
                         open.channels.remove(&channel);
                     }
                 }
-                Event::Reminder => {}
+                Event::Reminder | Event::Acknowledged => {}
             }
         }
         believed

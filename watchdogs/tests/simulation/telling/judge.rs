@@ -23,6 +23,8 @@ pub(crate) enum Variant {
     ClocksBelieved,
     /// What nobody explains any more stays held.
     NeverReleased,
+    /// Once somebody takes care of it nobody is told any more that it is so.
+    AcknowledgedCancels,
     /// Nobody reads what was silenced.
     SilencesIgnored,
     /// Nobody reads what depends on what.
@@ -121,6 +123,11 @@ impl Telling {
             self.dark_beliefs.retain(|(channel, _)| *channel != arrival.channel);
         }
         for item in &arrival.items {
+            // It says nothing of what its reader does not know.
+            if item.what == Event::Acknowledged {
+                self.counts.acknowledgements_told += 1;
+                continue;
+            }
             // A copy of something that was overtaken changes nobody's mind.
             let known = self.beliefs.entry((arrival.channel, item.incident)).or_insert((item.event, item.what));
             if item.event >= known.0 {

@@ -194,6 +194,17 @@ impl Outbox {
         self.enter(now, incident, told.unwrap_or(Event::Flapping), &waits(&planned));
     }
 
+    /// Somebody takes care of it. `cancels`: a broken rule.
+    pub(super) fn acknowledge(&mut self, now: Wall, incident: usize, cancels: bool) {
+        let entered = self.entered(now, incident);
+        if cancels {
+            let waits = entered.iter().filter(|row| row.standing == Standing::Untold);
+            self.cancel(&waits.map(|row| row.delivery).collect::<Vec<_>>());
+        }
+        let waits = outbox::acknowledging(&entered).into_iter().map(|channel| (channel, Duration::ZERO)).collect();
+        self.enter(now, incident, Event::Acknowledged, &waits);
+    }
+
     /// It is over.
     pub(crate) fn resolve(&mut self, now: Wall, incident: usize) {
         let change = outbox::closing(&self.entered(now, incident), self.incidents[incident].flaps);

@@ -13,6 +13,7 @@ use komainu_watchdogs::routing::{Route, Routing};
 use komainu_watchdogs::telling;
 use komainu_watchdogs::time::Wall;
 
+use super::attendant::Attendant;
 use super::blind::Lasting;
 use super::courier::{Courier, Mood};
 use super::dark::Dark;
@@ -97,7 +98,7 @@ impl Node {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Monitor {
     pub(crate) node: usize,
     pub(crate) down_since: Option<Ms>,
@@ -127,6 +128,8 @@ pub(crate) struct Telling {
     /// The judge's: the database was there a moment ago.
     pub(super) lasting_checks: bool,
     pub(super) silences: Vec<Silence>,
+    /// Somebody who takes care of what opens, in some worlds.
+    pub(super) attendant: Option<Attendant>,
     pub(crate) moods: Vec<Mood>,
     /// Nobody uses a channel until then, because of its own failures.
     pub(crate) paused_until: Vec<Ms>,
@@ -220,21 +223,14 @@ impl Telling {
         let outbox = draw_outbox((&mut rng, seed), channels, variant);
         let dogs = rng.pick(&[1, 3, 3]).unwrap();
         let nodes = rng.pick(&[2, 3]).unwrap();
-        let monitors = (0..rng.between(1, 8)).map(|_| Monitor {
-            node: 0,
-            down_since: None,
-            next_run_at: 0,
-            beats: Vec::new(),
-            was_up_for_owner: false,
-            untold_since: [None, None],
-        });
-        let monitors: Vec<_> = monitors.collect();
+        let monitors: Vec<_> = (0..rng.between(1, 8)).map(|_| Monitor::default()).collect();
         let mut world = Self {
             now: 0,
             variant,
             outbox: Outbox { dependencies: Dependency::draw(seed, monitors.len()), ..outbox },
             dogs: (0..dogs).map(|number| Dog::new(number, channels)).collect(),
             nodes: vec![Node::default(); nodes],
+            attendant: Attendant::draw(seed),
             silences: Silence::draw(seed, monitors.len()).into_iter().collect(),
             monitors,
             moods: vec![Mood::Works; channels],
@@ -301,6 +297,7 @@ impl Telling {
         self.note_database();
         self.note_silences();
         self.note_dependencies();
+        self.acknowledge_some();
         if self.now >= self.fault_at && self.now < self.chaos_until {
             self.fault_at = self.now + self.rng.between(self.fault_pause / 5, 2 * self.fault_pause);
             self.go_wrong();
